@@ -1,0 +1,1 @@
+//! The control plane: replication manager, replicators and connections as actors.

@@ -1,0 +1,1 @@
+//! An embedded data node: sessions, commands, DCP, warm-up.

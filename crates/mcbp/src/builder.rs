@@ -1,0 +1,180 @@
+//! Builds frames.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::{Datatype, Header, Magic, Opaque, Opcode, Status, VbId};
+
+/// A frame in the making. The parts are borrowed; nothing is copied before the frame is written.
+///
+/// Extras of more than 255 bytes, framing extras of more than 255 bytes, and keys of more than
+/// 65,535 bytes (255 with framing extras) do not fit the header; they are cut off at that length.
+/// No caller of this project makes one.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameBuilder<'a> {
+    magic: Magic,
+    opcode: Opcode,
+    datatype: Datatype,
+    vbucket_or_status: u16,
+    opaque: Opaque,
+    cas: u64,
+    framing: &'a [u8],
+    extras: &'a [u8],
+    key: &'a [u8],
+    value: &'a [u8],
+}
+
+impl<'a> FrameBuilder<'a> {
+    /// A request (magic 0x80).
+    #[must_use]
+    pub const fn request(opcode: Opcode) -> Self {
+        Self::new(Magic::ClientRequest, opcode, 0)
+    }
+
+    /// A response (magic 0x81) with its status.
+    #[must_use]
+    pub const fn response(opcode: Opcode, status: Status) -> Self {
+        Self::new(Magic::ClientResponse, opcode, status.0)
+    }
+
+    /// A frame of any magic; `vbucket_or_status` goes to bytes 6 and 7.
+    #[must_use]
+    pub const fn new(magic: Magic, opcode: Opcode, vbucket_or_status: u16) -> Self {
+        Self {
+            magic,
+            opcode,
+            datatype: Datatype::RAW,
+            vbucket_or_status,
+            opaque: Opaque(0),
+            cas: 0,
+            framing: &[],
+            extras: &[],
+            key: &[],
+            value: &[],
+        }
+    }
+
+    /// A builder that reproduces `frame` byte for byte.
+    #[must_use]
+    pub const fn from_frame(frame: &crate::Frame<'a>) -> Self {
+        Self {
+            magic: frame.header.magic,
+            opcode: frame.header.opcode,
+            datatype: frame.header.datatype,
+            vbucket_or_status: frame.header.vbucket_or_status,
+            opaque: frame.header.opaque,
+            cas: frame.header.cas,
+            framing: frame.framing,
+            extras: frame.extras,
+            key: frame.key,
+            value: frame.value,
+        }
+    }
+
+    /// Sets the vBucket of a request.
+    #[must_use]
+    pub const fn vbucket(mut self, vb: VbId) -> Self {
+        self.vbucket_or_status = vb.0;
+        self
+    }
+
+    /// Sets the opaque.
+    #[must_use]
+    pub const fn opaque(mut self, opaque: Opaque) -> Self {
+        self.opaque = opaque;
+        self
+    }
+
+    /// Sets the CAS.
+    #[must_use]
+    pub const fn cas(mut self, cas: u64) -> Self {
+        self.cas = cas;
+        self
+    }
+
+    /// Sets the datatype.
+    #[must_use]
+    pub const fn datatype(mut self, datatype: Datatype) -> Self {
+        self.datatype = datatype;
+        self
+    }
+
+    /// Sets the framing extras and, where the magic has none, the magic that has them.
+    #[must_use]
+    pub const fn framing(mut self, framing: &'a [u8]) -> Self {
+        self.magic = match self.magic {
+            Magic::ClientRequest => Magic::AltClientRequest,
+            Magic::ClientResponse => Magic::AltClientResponse,
+            other => other,
+        };
+        self.framing = framing;
+        self
+    }
+
+    /// Sets the extras.
+    #[must_use]
+    pub const fn extras(mut self, extras: &'a [u8]) -> Self {
+        self.extras = extras;
+        self
+    }
+
+    /// Sets the key.
+    #[must_use]
+    pub const fn key(mut self, key: &'a [u8]) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// Sets the value.
+    #[must_use]
+    pub const fn value(mut self, value: &'a [u8]) -> Self {
+        self.value = value;
+        self
+    }
+
+    /// The length of the whole frame in bytes.
+    #[must_use]
+    pub fn frame_bytes(&self) -> usize {
+        let (header, ..) = self.parts();
+        header.frame_bytes()
+    }
+
+    /// Appends the frame to `out`.
+    pub fn write(&self, out: &mut BytesMut) {
+        let (header, framing, extras, key) = self.parts();
+        out.reserve(header.frame_bytes());
+        out.put_slice(&header.encode());
+        out.put_slice(framing);
+        out.put_slice(extras);
+        out.put_slice(key);
+        out.put_slice(self.value);
+    }
+
+    /// The frame as bytes of its own.
+    #[must_use]
+    pub fn build(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        self.write(&mut out);
+        out.freeze()
+    }
+
+    fn parts(&self) -> (Header, &'a [u8], &'a [u8], &'a [u8]) {
+        let key_max = if self.magic.has_framing() { 0xff } else { 0xffff };
+        let framing = self.framing.get(..0xff).unwrap_or(self.framing);
+        let extras = self.extras.get(..0xff).unwrap_or(self.extras);
+        let key = self.key.get(..key_max).unwrap_or(self.key);
+        let body = framing.len() + extras.len() + key.len() + self.value.len();
+        let header = Header {
+            magic: self.magic,
+            opcode: self.opcode,
+            framing_bytes: u8::try_from(framing.len()).unwrap_or(u8::MAX),
+            extras_bytes: u8::try_from(extras.len()).unwrap_or(u8::MAX),
+            key_bytes: u16::try_from(key.len()).unwrap_or(u16::MAX),
+            datatype: self.datatype,
+            vbucket_or_status: self.vbucket_or_status,
+            body_bytes: u32::try_from(body).unwrap_or(u32::MAX),
+            opaque: self.opaque,
+            cas: self.cas,
+        };
+        (header, framing, extras, key)
+    }
+}

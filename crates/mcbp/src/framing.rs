@@ -1,0 +1,87 @@
+//! Frame information: the small tagged values in the framing extras of magics 0x08 and 0x18.
+//!
+//! Each is a byte of 4 bits id and 4 bits length (15 in either half: the value is in the next
+//! byte, plus 15), then the value. Source: `BinaryProtocol.md`, "Request Header with flexible
+//! framing extras".
+
+/// Id of the DCP stream-id frame information; its value is a u16.
+pub const DCP_STREAM_ID: u16 = 2;
+/// Id of the durability requirement; its value is a level byte and an optional u16 of milliseconds.
+pub const DURABILITY: u16 = 1;
+/// Id of "keep the expiry of the document".
+pub const PRESERVE_TTL: u16 = 5;
+/// Id of "act as another user".
+pub const IMPERSONATE_USER: u16 = 4;
+/// Id of "nothing is reordered across this".
+pub const BARRIER: u16 = 0;
+
+/// One frame information.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FrameInfo<'a> {
+    /// What it is.
+    pub id: u16,
+    /// Its value.
+    pub value: &'a [u8],
+}
+
+/// The framing extras do not have the form of tagged values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("framing extras are cut off")]
+pub struct BadFraming;
+
+/// Iterates over the frame information in `framing`; stops after the first error.
+#[must_use]
+pub const fn iter(framing: &[u8]) -> Iter<'_> {
+    Iter { rest: framing }
+}
+
+/// See [`iter`].
+#[derive(Clone, Debug)]
+pub struct Iter<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Iter<'a> {
+    fn take(&mut self, bytes: usize) -> Result<&'a [u8], BadFraming> {
+        let (head, tail) = self.rest.split_at_checked(bytes).ok_or(BadFraming)?;
+        self.rest = tail;
+        Ok(head)
+    }
+
+    fn wide(&mut self, nibble: u8) -> Result<u16, BadFraming> {
+        if nibble < 15 {
+            return Ok(u16::from(nibble));
+        }
+        let more = self.take(1)?.first().copied().unwrap_or(0);
+        Ok(15 + u16::from(more))
+    }
+
+    fn one(&mut self) -> Result<FrameInfo<'a>, BadFraming> {
+        let tag = self.take(1)?.first().copied().unwrap_or(0);
+        let id = self.wide(tag >> 4)?;
+        let value_bytes = self.wide(tag & 0x0f)?;
+        Ok(FrameInfo { id, value: self.take(usize::from(value_bytes))? })
+    }
+}
+
+impl<'a> Iterator for Iter<'a> {
+    type Item = Result<FrameInfo<'a>, BadFraming>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let item = self.one();
+        if item.is_err() {
+            self.rest = &[];
+        }
+        Some(item)
+    }
+}
+
+/// Appends one frame information of an id and a length below 15 each.
+pub fn push(out: &mut Vec<u8>, info: FrameInfo<'_>) {
+    let nibble = |n: usize| u8::try_from(n.min(14)).unwrap_or(14);
+    out.push(nibble(usize::from(info.id)) << 4 | nibble(info.value.len()));
+    out.extend_from_slice(info.value.get(..14).unwrap_or(info.value));
+}

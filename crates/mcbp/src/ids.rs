@@ -1,0 +1,160 @@
+//! Newtypes of the protocol: two numbers of different kinds never meet by accident.
+
+use std::fmt;
+
+/// A vBucket id, 0 to 1023 on a usual bucket.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct VbId(pub u16);
+
+/// A sequence number within one vBucket; 0 means nothing was written yet.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Seqno(pub u64);
+
+/// The identity of one branch of a vBucket's history (failover table); 0 means none.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct VbUuid(pub u64);
+
+/// The four bytes that tie a response to its request, and a frame to its stream.
+///
+/// Opaque to everyone but their maker: a data node counts them in its own byte order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Opaque(pub u32);
+
+impl Seqno {
+    /// "Without end" in STREAM_REQ.
+    pub const MAX: Self = Self(u64::MAX);
+    /// The seqno before the first.
+    pub const ZERO: Self = Self(0);
+
+    /// The seqno that follows this one; stays at the maximum.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+impl fmt::Display for VbId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "vb:{}", self.0)
+    }
+}
+
+impl fmt::Debug for VbId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+impl fmt::Display for Opaque {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#010x}", self.0)
+    }
+}
+
+impl fmt::Debug for Opaque {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+macro_rules! decimal {
+    ($($name:ident)+) => { $(
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    )+ };
+}
+decimal!(Seqno VbUuid);
+
+/// The state of a vBucket on one node.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum VbState {
+    /// Serves reads and writes.
+    Active = 1,
+    /// Receives changes over DCP.
+    Replica = 2,
+    /// About to become active; operations wait.
+    Pending = 3,
+    /// Not served here.
+    Dead = 4,
+}
+
+impl VbState {
+    /// The state for its number on the wire, or `None` for any number but 1 to 4.
+    #[must_use]
+    pub const fn from_wire(number: u32) -> Option<Self> {
+        match number {
+            1 => Some(Self::Active),
+            2 => Some(Self::Replica),
+            3 => Some(Self::Pending),
+            4 => Some(Self::Dead),
+            _ => None,
+        }
+    }
+
+    /// The state as the statistics of a data node spell it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Replica => "replica",
+            Self::Pending => "pending",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+impl fmt::Display for VbState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The datatype bits of a frame, byte 5 of the header.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
+pub struct Datatype(pub u8);
+
+impl Datatype {
+    /// Plain bytes.
+    pub const RAW: Self = Self(0);
+    /// The value is JSON.
+    pub const JSON: Self = Self(1);
+    /// The value is compressed with snappy (raw format).
+    pub const SNAPPY: Self = Self(2);
+    /// The value begins with extended attributes.
+    pub const XATTR: Self = Self(4);
+    /// Every bit that has a meaning.
+    pub const KNOWN_BITS: u8 = 7;
+
+    /// Whether all bits of `other` are set.
+    #[must_use]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// Whether only bits with a meaning are set.
+    #[must_use]
+    pub const fn is_known(self) -> bool {
+        self.0 & !Self::KNOWN_BITS == 0
+    }
+
+    /// This datatype with the bits of `other` cleared.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// This datatype with the bits of `other` set.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}

@@ -1,0 +1,41 @@
+//! The memcached binary protocol and DCP: bytes to frames and back.
+//!
+//! Pure: no socket, no clock, no allocation of a size that a peer claims. The map:
+//!
+//! - `header`, `frame`, `builder`: one frame, borrowed or being built
+//! - `scan`: finds runs of whole frames in a buffer, for pumps and sessions
+//! - `codes` and its users `opcode`, `status`, `feature`, `stream_end`: numbers with names
+//! - `ids`: newtypes, so that two numbers of different kinds never meet
+//! - `framing`, `key`: frame information and the collection prefix of keys
+//! - `dcp`: the bodies of DCP frames; `kv`: the bodies of key-value frames; `flow`: what a frame
+//!   costs in flow control
+//!
+//! Source: the public `BinaryProtocol.md` and `dcp/documentation` of couchbase/kv_engine.
+
+#[macro_use]
+mod codes;
+mod builder;
+pub mod dcp;
+mod error;
+mod feature;
+pub mod flow;
+mod frame;
+pub mod framing;
+mod header;
+mod ids;
+pub mod key;
+pub mod kv;
+mod opcode;
+pub mod scan;
+mod status;
+mod stream_end;
+
+pub use builder::FrameBuilder;
+pub use error::FrameError;
+pub use feature::Feature;
+pub use frame::Frame;
+pub use header::{HEADER_BYTES, Header, MAX_BODY_BYTES, Magic};
+pub use ids::{Datatype, Opaque, Seqno, VbId, VbState, VbUuid};
+pub use opcode::Opcode;
+pub use status::Status;
+pub use stream_end::StreamEndStatus;

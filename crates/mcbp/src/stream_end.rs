@@ -1,0 +1,27 @@
+//! Why a producer ended a stream.
+//!
+//! Source: `include/mcbp/protocol/dcp_stream_end_status.h` of couchbase/kv_engine.
+
+codes! {
+    /// The status in the extras of STREAM_END.
+    StreamEndStatus(u32) {
+        /// Everything that was asked for has been sent.
+        OK = 0, "Ok";
+        /// The stream was closed by CLOSE_STREAM.
+        CLOSED = 1, "Closed";
+        /// The vBucket changed its state, for example to dead.
+        STATE_CHANGED = 2, "StateChanged";
+        /// The connection went away; never seen on the wire.
+        DISCONNECTED = 3, "Disconnected";
+        /// The stream was too slow.
+        SLOW = 4, "Slow";
+        /// A backfill could not read its disk (MB-47790).
+        BACKFILL_FAIL = 5, "BackfillFail";
+        /// The start is no longer on disk: ask again and roll back.
+        ROLLBACK = 6, "Rollback";
+        /// The filter matches nothing any more.
+        FILTER_EMPTY = 7, "FilterEmpty";
+        /// The user lost the right to stream.
+        LOST_PRIVILEGES = 8, "LostPrivileges";
+    }
+}

@@ -1,0 +1,1 @@
+//! Sockets, handshake and byte pump of one replication link.

@@ -1,0 +1,1 @@
+//! The rules of replication: consumer machine, plan, backoff, names.

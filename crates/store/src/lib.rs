@@ -1,0 +1,1 @@
+//! vBuckets on an embedded log-structured store.

@@ -1,0 +1,150 @@
+//! The trait that a store of vBuckets implements. Blocking: callers bring a thread.
+
+use std::sync::Arc;
+
+use mcbp::{Seqno, VbId};
+
+use crate::{Change, Row, VbMeta};
+
+/// Why the store could not do what was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Bytes on disk are not what was written.
+    #[error("{what} is damaged: {detail}")]
+    Damaged {
+        /// Which part, such as "vb:7 seqno 12" or a file name.
+        what: String,
+        /// What was found.
+        detail: String,
+    },
+    /// The disk refused: full, read-only, gone.
+    #[error("{doing}: {detail}")]
+    Io {
+        /// What was being done, such as "committing 12 rows".
+        doing: &'static str,
+        /// The system's word.
+        detail: String,
+    },
+    /// An earlier failed sync stopped all writing; the node must be restarted.
+    #[error("writing stopped after a failed sync: {0}")]
+    Poisoned(String),
+    /// The vBucket is not in the store.
+    #[error("{0} is not in the store")]
+    NoVbucket(VbId),
+}
+
+/// Whether a commit waits for the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Durability {
+    /// Returns after fsync: survives a power cut.
+    Synced,
+    /// Returns after the write reached the operating system: survives a killed process.
+    Buffered,
+}
+
+/// What one commit writes, all of it or nothing.
+#[derive(Default, Debug)]
+pub struct Batch {
+    /// Rows, in seqno order within each vBucket; a row replaces the older row of its key.
+    pub changes: Vec<Change>,
+    /// vBucket records; at most one for a vBucket, as it is after `changes`.
+    pub metas: Vec<VbMeta>,
+}
+
+/// How far a scan got.
+#[derive(Debug)]
+pub enum ScanEnd {
+    /// Everything in the range was given.
+    Finished,
+    /// The receiver asked for a pause; calling again goes on behind the last row.
+    Yielded,
+    /// The receiver does not want any more.
+    Cancelled,
+    /// The disk could not be read. Never to be taken for `Finished` (MB-47790).
+    Failed(StoreError),
+}
+
+/// What the receiver of a row wants next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ScanStep {
+    /// The next row.
+    More,
+    /// A pause; the row was taken.
+    Yield,
+    /// No more rows at all.
+    Cancel,
+}
+
+/// A scan over one vBucket in seqno order, over the state of the moment it was opened.
+pub trait Scan: Send {
+    /// Gives rows to `each` until the range ends or `each` says otherwise.
+    fn run(&mut self, each: &mut dyn FnMut(Row) -> ScanStep) -> ScanEnd;
+
+    /// The vBucket's record at the moment the scan was opened.
+    fn meta(&self) -> &VbMeta;
+}
+
+/// A store of vBuckets.
+///
+/// Every read checks checksums. All calls may block on the disk.
+pub trait Store: Send + Sync + 'static {
+    /// Every vBucket's record, in no order.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] or [`StoreError::Io`]; no vBucket may be served then.
+    fn load(&self) -> Result<Vec<VbMeta>, StoreError>;
+
+    /// Whether the last run ended with [`Store::close`]; false in a new store too.
+    fn was_clean(&self) -> bool;
+
+    /// Writes a batch, all of it or nothing.
+    ///
+    /// # Errors
+    /// Nothing of the batch counts as written then.
+    fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError>;
+
+    /// The newest row of a key, a deletion too; `None` where the key was never written.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] or [`StoreError::Io`].
+    fn get(&self, vb: VbId, key: &[u8]) -> Result<Option<Row>, StoreError>;
+
+    /// Opens a scan of the rows with `start <= seqno <= end`.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].
+    fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError>;
+
+    /// How many documents the vBucket holds (deletions not counted).
+    ///
+    /// # Errors
+    /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].
+    fn item_count(&self, vb: VbId) -> Result<u64, StoreError>;
+
+    /// Takes the vBucket back to `to` or, where the rows to restore are gone, to 0; the failover
+    /// table loses the entries above, the snapshot becomes `seqno..=seqno`. Synced. Interrupted by
+    /// a crash it leaves a vBucket that is at some seqno between, and can be called again.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].
+    fn rollback(&self, vb: VbId, to: Seqno) -> Result<VbMeta, StoreError>;
+
+    /// Removes the vBucket and its rows; the space is freed in the background. Synced. Nothing
+    /// happens where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Poisoned`].
+    fn remove(&self, vb: VbId) -> Result<(), StoreError>;
+
+    /// Marks the stop as clean, synced. No commit may follow.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Poisoned`].
+    fn close(&self) -> Result<(), StoreError>;
+
+    /// Bytes on disk, roughly.
+    fn disk_bytes(&self) -> u64;
+}
+
+/// A store that is shared between sessions and the committer.
+pub type SharedStore = Arc<dyn Store>;

@@ -1,0 +1,19 @@
+//! The rules of a data node: states, failover tables, rollback, stream machines.
+//!
+//! Pure: time, chance, disk and peers come in as values and go out as effects. The map:
+//!
+//! - `row`: one change of one document, as it is kept and streamed
+//! - `meta`: what a vBucket is beside its rows; persisted with them
+//! - `failover`, `rollback`: histories, and how far a replica must go back
+//! - `engine`: the trait that a store implements, and what a scan can come to
+
+pub mod engine;
+pub mod failover;
+pub mod meta;
+pub mod rollback;
+pub mod row;
+
+pub use engine::{Scan, ScanEnd, ScanStep, Store, StoreError};
+pub use failover::FailoverTable;
+pub use meta::VbMeta;
+pub use row::{Change, Kind, Row};

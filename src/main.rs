@@ -1,0 +1,2 @@
+//! The sidecar's command line.
+fn main() {}
