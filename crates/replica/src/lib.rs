@@ -1,1 +1,8 @@
-//! The rules of replication: consumer machine, plan, backoff, names.
+//! The rules of replication, as pure code: no socket, no clock, no random source, no thread.
+//!
+//! - `machine`: the consumer side of one link, events in, effects out
+//! - `plan`: which vBuckets come from which producer, and what to change to get there
+//! - `names`: what connections call themselves, byte for byte as Couchbase does
+//! - `backoff`, `breaker`: when to try again, and when to stop trying
+
+pub mod machine;

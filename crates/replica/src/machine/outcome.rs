@@ -1,0 +1,228 @@
+//! What a command comes to: one outcome per vBucket, errors with side, reason and advice.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use mcbp::{Status, StreamEndStatus, VbId, VbState};
+use serde::Serialize;
+
+use super::{Side, Step};
+
+/// The answer to a command.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Outcome {
+    /// The command ran to its end; each vBucket it touched has its own outcome.
+    Done(BTreeMap<VbId, VbOutcome>),
+    /// Another command is running; nothing was changed. Ask again later.
+    Busy,
+    /// The link is shutting down or down; nothing was changed. A new link is needed.
+    Down(StopReason),
+}
+
+impl Outcome {
+    /// The errors among the outcomes, by vBucket.
+    pub fn errors(&self) -> impl Iterator<Item = &VbError> {
+        let vbs = match self {
+            Self::Done(vbs) => Some(vbs.values()),
+            Self::Busy | Self::Down(_) => None,
+        };
+        vbs.into_iter().flatten().filter_map(VbOutcome::error)
+    }
+
+    /// Whether everything that was asked for was done.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        matches!(self, Self::Done(_)) && self.errors().next().is_none()
+    }
+}
+
+/// What became of one vBucket.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum VbOutcome {
+    /// The stream is open now.
+    Opened,
+    /// The stream was open before, and still is.
+    AlreadyOpen,
+    /// The stream was opened and has already ended with status Ok: all that exists was sent.
+    Finished,
+    /// The stream is closed on both sides (in a shutdown: on the consumer).
+    Closed,
+    /// The vBucket is active at the consumer.
+    TakenOver,
+    /// None of these.
+    Failed(VbError),
+}
+
+impl VbOutcome {
+    /// The error, if it is one.
+    #[must_use]
+    pub const fn error(&self) -> Option<&VbError> {
+        match self {
+            Self::Failed(error) => Some(error),
+            Self::Opened | Self::AlreadyOpen | Self::Finished | Self::Closed | Self::TakenOver => {
+                None
+            }
+        }
+    }
+}
+
+/// Why a vBucket is not where it was asked to be.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+#[error("{vb}: {side} {reason}")]
+pub struct VbError {
+    /// The vBucket.
+    pub vb: VbId,
+    /// Where the reason lies.
+    pub side: Side,
+    /// What happened.
+    pub reason: Reason,
+}
+
+/// What went wrong with one vBucket. Reads on from "`vb`: `side` ...".
+#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum Reason {
+    /// A request was answered with an error.
+    #[error("refused {step} with {status} ({:#04x})", .status.0)]
+    Refused {
+        /// The request.
+        step: Step,
+        /// The answer.
+        status: Status,
+    },
+    /// The producer ended the stream.
+    #[error("ended the stream with {0} ({n})", n = .0.0)]
+    StreamEnd(StreamEndStatus),
+    /// A step took too long.
+    #[error("did not finish {0} in time")]
+    Deadline(Step),
+    /// The connection was lost before the vBucket was settled.
+    #[error("was lost: {0}")]
+    LinkLost(String),
+    /// The producer asked for a state that has no place in a takeover.
+    #[error("asked for state {0} in a takeover")]
+    UnexpectedState(VbState),
+    /// The link was told to shut down before the vBucket was settled.
+    #[error("was not done when the link was shut down")]
+    Shut,
+}
+
+/// Whether and when to ask again.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Retry {
+    /// Now: nothing has to change first.
+    AtOnce,
+    /// After a while, growing with each failure.
+    AfterBackoff,
+    /// When the vBucket has another home: this producer does not serve it.
+    AfterNewTopology,
+    /// Not before a person has changed something.
+    Never,
+}
+
+impl Retry {
+    /// As it is written in answers to programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::AtOnce => "at-once",
+            Self::AfterBackoff => "after-backoff",
+            Self::AfterNewTopology => "after-new-topology",
+            Self::Never => "never",
+        }
+    }
+}
+
+impl fmt::Display for Retry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl VbError {
+    /// Whether and when to ask again. Anything unknown is worth another try, after a while.
+    #[must_use]
+    pub const fn retry(&self) -> Retry {
+        match &self.reason {
+            Reason::Refused { status, .. } => retry_after_refusal(*status),
+            Reason::StreamEnd(status) => retry_after_end(*status),
+            Reason::Deadline(_) | Reason::LinkLost(_) | Reason::UnexpectedState(_) => {
+                Retry::AfterBackoff
+            }
+            Reason::Shut => Retry::Never,
+        }
+    }
+
+    /// The reason as one word for programs.
+    #[must_use]
+    pub const fn reason_code(&self) -> &'static str {
+        match self.reason {
+            Reason::Refused { .. } => "refused",
+            Reason::StreamEnd(_) => "stream-end",
+            Reason::Deadline(_) => "deadline",
+            Reason::LinkLost(_) => "link-lost",
+            Reason::UnexpectedState(_) => "unexpected-state",
+            Reason::Shut => "shut",
+        }
+    }
+
+    /// The status that the data node gave, by name and number, where it gave one.
+    #[must_use]
+    pub fn status(&self) -> Option<String> {
+        match self.reason {
+            Reason::Refused { status, .. } => Some(format!("{status} ({:#04x})", status.0)),
+            Reason::StreamEnd(status) => Some(format!("{status} ({})", status.0)),
+            Reason::Deadline(_)
+            | Reason::LinkLost(_)
+            | Reason::UnexpectedState(_)
+            | Reason::Shut => None,
+        }
+    }
+}
+
+const fn retry_after_refusal(status: Status) -> Retry {
+    match status {
+        Status::NOT_MY_VBUCKET => Retry::AfterNewTopology,
+        Status::EINVAL
+        | Status::NOT_SUPPORTED
+        | Status::UNKNOWN_COMMAND
+        | Status::EACCESS
+        | Status::AUTH_ERROR
+        | Status::UNKNOWN_COLLECTION
+        | Status::UNKNOWN_SCOPE => Retry::Never,
+        _ => Retry::AfterBackoff,
+    }
+}
+
+const fn retry_after_end(status: StreamEndStatus) -> Retry {
+    match status {
+        StreamEndStatus::ROLLBACK => Retry::AtOnce,
+        StreamEndStatus::STATE_CHANGED => Retry::AfterNewTopology,
+        StreamEndStatus::FILTER_EMPTY | StreamEndStatus::LOST_PRIVILEGES => Retry::Never,
+        _ => Retry::AfterBackoff,
+    }
+}
+
+/// Why a machine came to its end.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
+pub enum StopReason {
+    /// It was told to.
+    #[error("the link was shut down")]
+    Shut,
+    /// A connection was lost.
+    #[error("the connection to the {side} was lost: {why}")]
+    LinkLost {
+        /// Whose connection.
+        side: Side,
+        /// What was seen.
+        why: String,
+    },
+    /// A peer broke the protocol in a way that leaves its state unknown.
+    #[error("the {side} broke the protocol: {what}")]
+    Protocol {
+        /// Who did.
+        side: Side,
+        /// What was seen.
+        what: &'static str,
+    },
+}

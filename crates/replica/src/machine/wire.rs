@@ -1,0 +1,43 @@
+//! From frames on the wire to what the machine is told.
+
+use mcbp::dcp::{SetVbucketState, StreamEnd, StreamReq};
+use mcbp::{Frame, FrameError, Opcode};
+
+use super::{ControlFrame, Side};
+
+impl ControlFrame {
+    /// The control frame that `frame`, read from the connection to `from`, is; `None` for every
+    /// frame that passes without anyone being asked.
+    ///
+    /// # Errors
+    /// [`FrameError::Malformed`] where the body of a control frame is not what its opcode says.
+    pub fn decode(from: Side, frame: &Frame<'_>) -> Result<Option<Self>, FrameError> {
+        let header = &frame.header;
+        let (vb, opaque, status) = (header.vbucket(), header.opaque, header.status());
+        let decoded = match (from, header.is_request(), header.opcode) {
+            (Side::Consumer, false, Opcode::DCP_ADD_STREAM) => {
+                Self::AddStreamResponse { opaque, status }
+            }
+            (side, false, Opcode::DCP_CLOSE_STREAM) => {
+                Self::CloseStreamResponse { side, opaque, status }
+            }
+            (Side::Consumer, true, Opcode::DCP_STREAM_REQ) => {
+                Self::StreamReq { vb, opaque, flags: StreamReq::decode(frame)?.flags }
+            }
+            (Side::Producer, false, Opcode::DCP_STREAM_REQ) => {
+                Self::StreamReqResponse { opaque, status }
+            }
+            (Side::Producer, true, Opcode::DCP_STREAM_END) => {
+                Self::StreamEnd { vb, opaque, status: StreamEnd::decode(frame)?.status }
+            }
+            (Side::Producer, true, Opcode::DCP_SET_VBUCKET_STATE) => {
+                Self::SetVbucketState { vb, opaque, state: SetVbucketState::decode(frame)?.state }
+            }
+            (Side::Consumer, false, Opcode::DCP_SET_VBUCKET_STATE) => {
+                Self::SetVbucketStateResponse { opaque, status }
+            }
+            _ => return Ok(None),
+        };
+        Ok(Some(decoded))
+    }
+}
