@@ -1,1 +1,28 @@
-//! Sockets, handshake and byte pump of one replication link.
+//! Sockets, handshake and byte pump of one replication link, and a small client. No actors here.
+//!
+//! - `endpoint`: where a data node is and how to log in; `error`: what went wrong, on which side
+//! - `handshake`: from a TCP connect to an open DCP connection
+//! - `pump`: the byte path of one direction; `judge`, `inject` and `progress` are how its owner
+//!   decides on control frames, adds frames of its own, and watches
+//! - `client`: requests and responses, for tools and monitors; `dcp_reader`: reads streams
+//! - `testing` (feature): peers that do what a test tells them, good or bad
+
+mod buffer;
+mod endpoint;
+mod error;
+mod exchange;
+mod handshake;
+mod inject;
+mod judge;
+mod progress;
+pub mod pump;
+mod socket;
+
+pub use endpoint::{Endpoint, Peer, Secret, Side};
+pub use error::{Fault, LinkError, Retry, Step};
+pub use handshake::{Connection, DcpOpen, Deadlines, Sink, Source, open_dcp};
+pub use inject::{INJECT_FRAMES_MAX, InjectError, Injections, Injector, injections};
+pub use judge::{Judge, Verdict};
+pub use progress::Progress;
+pub use pump::{Pump, PumpLimits};
+pub use socket::{BoxRead, BoxWrite};

@@ -1,0 +1,116 @@
+//! Where a data node is, and how to log in there.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// A data node as the configuration names it.
+///
+/// More may be added (how to encrypt), so it is made with [`Endpoint::new`].
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Endpoint {
+    /// What people call the node.
+    pub name: String,
+    /// Host and port, such as `127.0.0.1:11210` or `[::1]:11210`.
+    pub address: String,
+    /// The user to log in as.
+    pub username: String,
+    /// Its password.
+    pub password: Secret,
+}
+
+impl Endpoint {
+    /// An endpoint that is reached over plain TCP.
+    pub fn new(
+        name: impl Into<String>,
+        address: impl Into<String>,
+        username: impl Into<String>,
+        password: Secret,
+    ) -> Self {
+        Self { name: name.into(), address: address.into(), username: username.into(), password }
+    }
+}
+
+/// Text that is never printed: `Debug` hides it and there is no `Display`.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps the text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the handshake and for nothing else.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(secret)")
+    }
+}
+
+/// Which end of a link a connection belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Side {
+    /// The node that receives changes: the one this sidecar serves.
+    Consumer,
+    /// The node that sends them.
+    Producer,
+}
+
+impl Side {
+    /// The opposite end of the link.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Consumer => Self::Producer,
+            Self::Producer => Self::Consumer,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Consumer => "consumer",
+            Self::Producer => "producer",
+        })
+    }
+}
+
+/// One end of a link as error messages and status pages name it; cheap to clone.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peer {
+    /// Which end it is; `None` for a connection that is no part of a link.
+    pub side: Option<Side>,
+    /// The name of the node.
+    pub name: Arc<str>,
+    /// Where it was reached.
+    pub address: Arc<str>,
+}
+
+impl Peer {
+    /// Names `endpoint` as one end of a link.
+    #[must_use]
+    pub fn of(side: Option<Side>, endpoint: &Endpoint) -> Self {
+        Self {
+            side,
+            name: endpoint.name.as_str().into(),
+            address: endpoint.address.as_str().into(),
+        }
+    }
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.side {
+            Some(side) => write!(f, "{side} {} at {}", self.name, self.address),
+            None => write!(f, "{} at {}", self.name, self.address),
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The queue of frames that the owner of a link adds to one of its directions.
+//!
+//! Nobody waits for room here: waiting could wait on a peer that waits on us.
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+/// How many frames may wait. One set-up causes at most one ADD_STREAM and one CLOSE_STREAM for
+/// each of 1,024 vBuckets; twice that leaves room for a shutdown on top of a set-up.
+pub const INJECT_FRAMES_MAX: usize = 4096;
+
+/// Why a frame was not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InjectError {
+    /// The queue is full: a bug of the caller or a peer that stopped reading; end the link.
+    #[error("{INJECT_FRAMES_MAX} frames wait already")]
+    Full,
+    /// The pump has ended.
+    #[error("the connection is gone")]
+    Closed,
+}
+
+/// Adds frames to a direction; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Injector(mpsc::Sender<Bytes>);
+
+impl Injector {
+    /// Queues one whole frame. It is written between two frames of the source, in the order of
+    /// these calls.
+    ///
+    /// # Errors
+    /// See [`InjectError`]; the frame is dropped then.
+    pub fn inject(&self, frame: Bytes) -> Result<(), InjectError> {
+        self.0.try_send(frame).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => InjectError::Full,
+            mpsc::error::TrySendError::Closed(_) => InjectError::Closed,
+        })
+    }
+}
+
+/// The pump's end of the queue.
+#[derive(Debug)]
+pub struct Injections(pub(crate) mpsc::Receiver<Bytes>);
+
+/// A queue of [`INJECT_FRAMES_MAX`] frames.
+#[must_use]
+pub fn injections() -> (Injector, Injections) {
+    let (sender, receiver) = mpsc::channel(INJECT_FRAMES_MAX);
+    (Injector(sender), Injections(receiver))
+}

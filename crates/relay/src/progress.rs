@@ -1,0 +1,85 @@
+//! What a pump has done so far, for status pages, metrics and stall detection.
+//!
+//! The pump alone writes, once per run of frames; readers see each number whole, but not all of
+//! them at the same instant.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Counters of one direction of a link.
+#[derive(Debug)]
+pub struct Progress {
+    started: Instant,
+    bytes: AtomicU64,
+    frames: AtomicU64,
+    withheld: AtomicU64,
+    injected: AtomicU64,
+    heard_ms: AtomicU64,
+}
+
+impl Progress {
+    /// All zero, heard just now.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            bytes: AtomicU64::new(0),
+            frames: AtomicU64::new(0),
+            withheld: AtomicU64::new(0),
+            injected: AtomicU64::new(0),
+            heard_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes of the source that were passed on.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
+    /// Whole frames of the source that were passed on.
+    pub fn frames(&self) -> u64 {
+        self.frames.load(Relaxed)
+    }
+
+    /// Control frames of the source that were withheld.
+    pub fn withheld(&self) -> u64 {
+        self.withheld.load(Relaxed)
+    }
+
+    /// Frames of our own that were written to the destination.
+    pub fn injected(&self) -> u64 {
+        self.injected.load(Relaxed)
+    }
+
+    /// How long ago the source last sent anything, to the millisecond.
+    pub fn silent_for(&self) -> Duration {
+        let heard = Duration::from_millis(self.heard_ms.load(Relaxed));
+        self.started.elapsed().saturating_sub(heard)
+    }
+
+    pub(crate) fn heard(&self) {
+        let now_ms = self.started.elapsed().as_millis();
+        self.heard_ms.store(u64::try_from(now_ms).unwrap_or(u64::MAX), Relaxed);
+    }
+
+    pub(crate) fn passed(&self, bytes: usize, frames: usize) {
+        self.bytes.fetch_add(bytes as u64, Relaxed);
+        self.frames.fetch_add(frames as u64, Relaxed);
+    }
+
+    pub(crate) fn withheld_one(&self) {
+        self.withheld.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn injected_some(&self, frames: usize) {
+        self.injected.fetch_add(frames as u64, Relaxed);
+    }
+}
+
+impl Default for Progress {
+    fn default() -> Self {
+        Self::new()
+    }
+}
