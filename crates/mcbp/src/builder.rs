@@ -6,9 +6,9 @@ use crate::{Datatype, Header, Magic, Opaque, Opcode, Status, VbId};
 
 /// A frame in the making. The parts are borrowed; nothing is copied before the frame is written.
 ///
-/// Extras of more than 255 bytes, framing extras of more than 255 bytes, and keys of more than
-/// 65,535 bytes (255 with framing extras) do not fit the header; they are cut off at that length.
-/// No caller of this project makes one.
+/// What does not fit the header is cut off: extras and framing extras at 255 bytes, a key at 65,535
+/// bytes (255 with framing extras). A body above [`crate::MAX_BODY_BYTES`] is written as it is; the
+/// receiver refuses it. So every frame up to that bound reads back as what its header says.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameBuilder<'a> {
     magic: Magic,
@@ -98,7 +98,8 @@ impl<'a> FrameBuilder<'a> {
         self
     }
 
-    /// Sets the framing extras and, where the magic has none, the magic that has them.
+    /// Sets the framing extras, and the magic that has them in place of 0x80 or 0x81. The magics
+    /// 0x82 and 0x83 have no such form: there the framing extras are left out.
     #[must_use]
     pub const fn framing(mut self, framing: &'a [u8]) -> Self {
         self.magic = match self.magic {
@@ -158,8 +159,9 @@ impl<'a> FrameBuilder<'a> {
     }
 
     fn parts(&self) -> (Header, &'a [u8], &'a [u8], &'a [u8]) {
-        let key_max = if self.magic.has_framing() { 0xff } else { 0xffff };
-        let framing = self.framing.get(..0xff).unwrap_or(self.framing);
+        let (framing_max, key_max) =
+            if self.magic.has_framing() { (0xff, 0xff) } else { (0, 0xffff) };
+        let framing = self.framing.get(..framing_max).unwrap_or(self.framing);
         let extras = self.extras.get(..0xff).unwrap_or(self.extras);
         let key = self.key.get(..key_max).unwrap_or(self.key);
         let body = framing.len() + extras.len() + key.len() + self.value.len();

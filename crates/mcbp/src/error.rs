@@ -38,11 +38,20 @@ pub enum FrameError {
         have_bytes: usize,
     },
     /// The frame is whole but a part of it does not have the form its opcode asks for.
-    #[error("{opcode}: {what}")]
+    #[error(
+        "{opcode}: {what}; found {extras_bytes} bytes of extras, {key_bytes} of key, \
+         {value_bytes} of value"
+    )]
     Malformed {
         /// The opcode of the frame.
         opcode: Opcode,
         /// What was expected, in words.
         what: &'static str,
+        /// The extras that were found, in bytes.
+        extras_bytes: u8,
+        /// The key that was found, in bytes.
+        key_bytes: u16,
+        /// The value that was found, in bytes.
+        value_bytes: u32,
     },
 }

@@ -1,8 +1,8 @@
 //! What a frame costs in DCP flow control.
 //!
 //! A producer charges a frame to the connection's window when it sends it; the consumer gives the
-//! same number back with BUFFER_ACK. Source: PROTOCOL facts of `dcp/documentation/flow-control.md`
-//! of couchbase/kv_engine, and its `DcpResponse::getMessageSize` for the exception below.
+//! same number back with BUFFER_ACK. Source: `docs/dcp/documentation/flow-control.md` of
+//! couchbase/kv_engine, and its `DcpResponse::getMessageSize` for the exception below.
 
 use crate::{Header, Opcode};
 

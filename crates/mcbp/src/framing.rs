@@ -79,9 +79,21 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
-/// Appends one frame information of an id and a length below 15 each.
+/// Appends one frame information. Id and length reach up to 270; a longer value is cut off there.
 pub fn push(out: &mut Vec<u8>, info: FrameInfo<'_>) {
-    let nibble = |n: usize| u8::try_from(n.min(14)).unwrap_or(14);
-    out.push(nibble(usize::from(info.id)) << 4 | nibble(info.value.len()));
-    out.extend_from_slice(info.value.get(..14).unwrap_or(info.value));
+    let value = info.value.get(..270).unwrap_or(info.value);
+    let (id, id_more) = nibble(usize::from(info.id));
+    let (value_bytes, value_bytes_more) = nibble(value.len());
+    out.push(id << 4 | value_bytes);
+    out.extend(id_more);
+    out.extend(value_bytes_more);
+    out.extend_from_slice(value);
+}
+
+/// A number as its 4 bits and, from 15 on, the byte that follows the tag.
+fn nibble(number: usize) -> (u8, Option<u8>) {
+    match u8::try_from(number) {
+        Ok(small) if small < 15 => (small, None),
+        _ => (15, Some(u8::try_from(number - 15).unwrap_or(u8::MAX))),
+    }
 }

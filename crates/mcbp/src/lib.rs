@@ -9,12 +9,15 @@
 //! - `framing`, `key`: frame information and the collection prefix of keys
 //! - `dcp`: the bodies of DCP frames; `kv`: the bodies of key-value frames; `flow`: what a frame
 //!   costs in flow control
+//! - `check`: the rules that fuzz targets and tests share
 //!
 //! Source: the public `BinaryProtocol.md` and `dcp/documentation` of couchbase/kv_engine.
 
 #[macro_use]
 mod codes;
 mod builder;
+#[doc(hidden)]
+pub mod check;
 pub mod dcp;
 mod error;
 mod feature;

@@ -4,6 +4,8 @@
 
 codes! {
     /// What a frame asks for, byte 1 of the header.
+    ///
+    /// The names are those of client requests; a server's own requests (magic 0x82) count apart.
     Opcode(u8) {
         GET = 0x00, "GET";
         SET = 0x01, "SET";

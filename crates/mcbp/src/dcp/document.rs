@@ -29,12 +29,12 @@ impl Mutation {
     /// Reads the extras.
     ///
     /// # Errors
-    /// [`FrameError::Malformed`] unless they are 31 bytes.
+    /// [`FrameError::Malformed`] unless they are 31 bytes that announce no extended metadata.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
         let mut reader = Reader(frame.extras_exact::<31>("extras must be 31 bytes")?);
         let (seqno, rev) = (reader.seqno(), reader.u64());
         let (flags, expiry, lock_time) = (reader.u32(), reader.u32(), reader.u32());
-        let _nmeta = reader.u16();
+        check_no_metadata(frame, reader.u16())?;
         Ok(Self { seqno, rev, flags, expiry, lock_time, nru: reader.u8() })
     }
 
@@ -68,12 +68,16 @@ impl Deletion {
     /// Reads the extras.
     ///
     /// # Errors
-    /// [`FrameError::Malformed`] unless they are 18 or 21 bytes.
+    /// [`FrameError::Malformed`] unless they are 18 bytes that announce no extended metadata, or
+    /// 21 bytes.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
         let mut reader = Reader(frame.extras);
         let (seqno, rev) = (reader.seqno(), reader.u64());
         let delete_time = match frame.extras.len() {
-            18 => None,
+            18 => {
+                check_no_metadata(frame, reader.u16())?;
+                None
+            }
             21 => Some(reader.u32()),
             _ => return Err(frame.malformed("extras must be 18 or 21 bytes")),
         };
@@ -118,6 +122,15 @@ impl Expiration {
         let extras = Extras::<20>::new().seqno(self.seqno).u64(self.rev).u32(self.delete_time);
         let frame = to.frame(Opcode::DCP_EXPIRATION).key(key).value(value);
         frame.extras(extras.bytes()).write(out);
+    }
+}
+
+/// Up to 5.x a value could end in `nmeta` bytes of extended metadata. Nobody sends it any more; to
+/// take it for a part of the value would damage the document without a sound.
+fn check_no_metadata(frame: &Frame<'_>, nmeta_bytes: u16) -> Result<(), FrameError> {
+    match nmeta_bytes {
+        0 => Ok(()),
+        _ => Err(frame.malformed("extended metadata (nmeta) must be 0 bytes")),
     }
 }
 

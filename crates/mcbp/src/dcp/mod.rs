@@ -4,6 +4,7 @@
 //! header. Source: `dcp/documentation/commands` of couchbase/kv_engine; the captured frames of real
 //! nodes are the check (`tests/captures.rs`).
 
+mod cache;
 mod control;
 mod document;
 mod durability;
@@ -12,6 +13,7 @@ mod marker;
 mod open;
 mod stream;
 
+pub use cache::CacheRecord;
 pub use control::{BufferAck, Control, control_key};
 pub use document::{Deletion, Expiration, Mutation, Target};
 pub use durability::{Abort, Commit, Prepare, SeqnoAck};

@@ -1,0 +1,84 @@
+//! CACHE_TRANSFER: documents of a producer's cache, many in one frame.
+//!
+//! They warm the consumer's cache beside the stream; none of them is a change of its own.
+
+use super::{Extras, Reader};
+use crate::{Datatype, Frame, FrameError, Seqno};
+
+/// The fixed part of a record, in bytes; key and value follow it.
+const RECORD_BYTES: usize = 40;
+
+/// One document of a CACHE_TRANSFER.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CacheRecord<'a> {
+    /// The CAS of the document.
+    pub cas: u64,
+    /// Where its last change stands in the vBucket's history.
+    pub seqno: Seqno,
+    /// How often the document was changed.
+    pub rev: u64,
+    /// The user's flags.
+    pub flags: u32,
+    /// When the document expires, in seconds of Unix time; 0 for never.
+    pub expiry: u32,
+    /// What the value is.
+    pub datatype: Datatype,
+    /// How recently and often the document was used.
+    pub hint: u8,
+    /// The key, with its collection prefix; at most 65,535 bytes.
+    pub key: &'a [u8],
+    /// The value; empty where only the metadata is cached.
+    pub value: &'a [u8],
+}
+
+impl<'a> CacheRecord<'a> {
+    /// Iterates over the records in the value of `frame`; stops after the first error.
+    ///
+    /// The error is [`FrameError::Malformed`], where a record is cut off.
+    pub fn iter(frame: &Frame<'a>) -> impl Iterator<Item = Result<Self, FrameError>> + use<'a> {
+        let cut_off = frame.malformed("a cache record is 40 bytes, then its key and value");
+        let mut rest = frame.value;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let Some((record, behind)) = Self::split(rest) else {
+                rest = &[];
+                return Some(Err(cut_off));
+            };
+            rest = behind;
+            Some(Ok(record))
+        })
+    }
+
+    fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+        let (fixed, rest) = bytes.split_at_checked(RECORD_BYTES)?;
+        let mut reader = Reader(fixed);
+        let (cas, seqno, rev) = (reader.u64(), reader.seqno(), reader.u64());
+        let value_bytes = usize::try_from(reader.u32()).ok()?;
+        let (flags, expiry) = (reader.u32(), reader.u32());
+        let key_bytes = usize::from(reader.u16());
+        let (datatype, hint) = (Datatype(reader.u8()), reader.u8());
+        let (key, rest) = rest.split_at_checked(key_bytes)?;
+        let (value, rest) = rest.split_at_checked(value_bytes)?;
+        Some((Self { cas, seqno, rev, flags, expiry, datatype, hint, key, value }, rest))
+    }
+
+    /// Appends the record to the value of a frame in the making; a longer key is cut off.
+    pub fn push(&self, out: &mut Vec<u8>) {
+        let key = self.key.get(..0xffff).unwrap_or(self.key);
+        let fixed = Extras::<RECORD_BYTES>::new()
+            .u64(self.cas)
+            .seqno(self.seqno)
+            .u64(self.rev)
+            .u32(u32::try_from(self.value.len()).unwrap_or(u32::MAX))
+            .u32(self.flags)
+            .u32(self.expiry)
+            .u16(u16::try_from(key.len()).unwrap_or(u16::MAX))
+            .u8(self.datatype.0)
+            .u8(self.hint);
+        out.extend_from_slice(fixed.bytes());
+        out.extend_from_slice(key);
+        out.extend_from_slice(self.value);
+    }
+}

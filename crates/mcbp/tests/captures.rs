@@ -1,0 +1,112 @@
+//! Frames that real data nodes sent (kv_engine 8.0.2): each parses, and is written back to the same
+//! bytes both from its parts and from its decoded DCP body. Skipped where the captures are absent.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::fs;
+use std::path::Path;
+
+use mcbp::dcp::{decode_failover_log, decode_rollback};
+use mcbp::{Frame, FrameBuilder, Opcode, Status, check};
+
+/// One line of a capture: where it stands, and the bytes of the frame.
+struct Line {
+    at: String,
+    to: String,
+    bytes: Vec<u8>,
+}
+
+fn captures() -> Vec<Vec<Line>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/wire");
+    let Ok(entries) = fs::read_dir(&folder) else {
+        println!("skipped: no captures at {}", folder.display());
+        return Vec::new();
+    };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let is_capture = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "jsonl");
+    paths.filter(is_capture).map(|path| lines(&path)).collect()
+}
+
+fn lines(path: &Path) -> Vec<Line> {
+    let name = path.file_name().unwrap().to_string_lossy().into_owned();
+    let parse = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let hex = line["hex"].as_str().unwrap();
+        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        Line {
+            at: format!("{name} frame {} {}", line["n"], line["what"]),
+            to: line["to"].as_str().unwrap().to_owned(),
+            bytes: (0..hex.len()).step_by(2).map(byte).collect(),
+        }
+    };
+    fs::read_to_string(path).unwrap().lines().map(parse).collect()
+}
+
+#[test]
+fn every_frame_is_written_back_from_its_parts() {
+    for line in captures().iter().flatten() {
+        check::frame(&line.bytes);
+        let frame = Frame::parse(&line.bytes).unwrap();
+        assert_eq!(FrameBuilder::from_frame(&frame).build(), line.bytes, "{}", line.at);
+        assert!(frame.header.opcode.name().is_some(), "{}", line.at);
+        assert!(frame.header.is_request() || frame.header.status().name().is_some(), "{}", line.at);
+    }
+}
+
+#[test]
+fn every_dcp_body_is_written_back_from_its_fields() {
+    let mut rewritten = 0;
+    for line in captures().iter().flatten() {
+        let frame = Frame::parse(&line.bytes).unwrap();
+        let again = check::rewrite(&frame).unwrap_or_else(|error| panic!("{}: {error}", line.at));
+        if let Some(again) = again {
+            assert_eq!(again, line.bytes, "{}", line.at);
+            rewritten += 1;
+        }
+    }
+    println!("{rewritten} DCP bodies written back");
+}
+
+#[test]
+fn answers_to_stream_req_hold_a_failover_log_or_a_seqno() {
+    for line in captures().iter().flatten() {
+        let frame = Frame::parse(&line.bytes).unwrap();
+        if frame.header.is_request() || frame.opcode() != Opcode::DCP_STREAM_REQ {
+            continue;
+        }
+        match frame.header.status() {
+            Status::SUCCESS => {
+                let log = decode_failover_log(&frame).unwrap();
+                assert!(
+                    !log.is_empty() && log.iter().all(|entry| entry.uuid.0 != 0),
+                    "{}",
+                    line.at
+                );
+            }
+            Status::ROLLBACK => assert!(decode_rollback(&frame).is_ok(), "{}", line.at),
+            _ => assert!(decode_failover_log(&frame).is_err(), "{}", line.at),
+        }
+    }
+}
+
+/// What one side received, as one stream: the same frames wherever a read ends.
+#[test]
+fn every_capture_scans_alike_at_every_split_point() {
+    for capture in captures() {
+        for side in ["consumer", "producer"] {
+            let received: Vec<&Line> = capture.iter().filter(|line| line.to == side).collect();
+            let stream: Vec<u8> = received.iter().flat_map(|line| line.bytes.clone()).collect();
+            let (found, _) = check::frames(&[stream.len()], &stream);
+            assert_eq!(found.len(), received.len(), "{side} in {}", received[0].at);
+            // Every seventh byte: all phases of the headers, in a second and not in a minute.
+            for cut in (0..=stream.len()).step_by(7) {
+                check::split(&stream, cut);
+            }
+        }
+    }
+}
