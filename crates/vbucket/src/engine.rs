@@ -31,6 +31,16 @@ pub enum StoreError {
     /// The vBucket is not in the store.
     #[error("{0} is not in the store")]
     NoVbucket(VbId),
+    /// A batch would take a vBucket back; only [`Store::rollback`] does that.
+    #[error("{vb} is at seqno {high}, a commit must not bring it {seqno}")]
+    OutOfOrder {
+        /// The vBucket.
+        vb: VbId,
+        /// Where it stands, or the row before in the batch.
+        high: Seqno,
+        /// What the batch brought: a row at or below, or a record below.
+        seqno: Seqno,
+    },
 }
 
 /// Whether a commit waits for the disk.
@@ -100,7 +110,9 @@ pub trait Store: Send + Sync + 'static {
     /// Writes a batch, all of it or nothing.
     ///
     /// # Errors
-    /// Nothing of the batch counts as written then.
+    /// Nothing of the batch counts as written then. [`StoreError::NoVbucket`] for rows of a vBucket
+    /// that is neither there nor comes with its record, [`StoreError::OutOfOrder`],
+    /// [`StoreError::Io`], [`StoreError::Poisoned`], [`StoreError::Damaged`].
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError>;
 
     /// The newest row of a key, a deletion too; `None` where the key was never written.
@@ -121,9 +133,11 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].
     fn item_count(&self, vb: VbId) -> Result<u64, StoreError>;
 
-    /// Takes the vBucket back to `to` or, where the rows to restore are gone, to 0; the failover
-    /// table loses the entries above, the snapshot becomes `seqno..=seqno`. Synced. Interrupted by
-    /// a crash it leaves a vBucket that is at some seqno between, and can be called again.
+    /// Takes the vBucket back to `to` or, where that is inside a snapshot or a commit, to the
+    /// newest whole state below that is still known; where the rows to restore are gone, to 0. The
+    /// returned record says where it is now. The failover table loses the entries above, the
+    /// snapshot becomes `seqno..=seqno`. Synced. Interrupted by a crash it leaves a vBucket that is
+    /// at some seqno between, and can be called again.
     ///
     /// # Errors
     /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].

@@ -1,17 +1,51 @@
 //! The failover table: which branches of history a vBucket has been through.
+//!
+//! An entry says: the branch `uuid` began behind `seqno`. Whoever starts a branch (a promotion, an
+//! active vBucket after an unclean stop) adds an entry; a replica takes over its producer's table.
+//! No random source here: new uuids come in as values, see [`uuid_from_random`].
 
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbUuid};
 use serde::{Deserialize, Serialize};
 
-/// How many branches are remembered; older ones are forgotten.
+/// How many branches are remembered; older ones are forgotten. The number of kv_engine, so that a
+/// table fits both ways.
 pub const ENTRIES_MAX: usize = 25;
 
-/// Branches of history, newest first; never empty, no uuid is 0.
+/// Branches of history, newest first; never empty, no uuid is 0, seqnos never rise towards older
+/// entries.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Vec<(u64, u64)>", into = "Vec<(u64, u64)>")]
 pub struct FailoverTable {
     entries: Vec<FailoverEntry>,
+}
+
+/// Why a list of entries is no failover table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum FailoverError {
+    /// There is always a branch.
+    #[error("a failover table has at least one entry")]
+    Empty,
+    /// 0 means "no branch" on the wire.
+    #[error("the uuid of a failover entry is not 0")]
+    ZeroUuid,
+    /// Newest first: an older branch began earlier.
+    #[error("failover entry at seqno {older} stands behind the newer one at {newer}")]
+    Disorder {
+        /// Seqno of the entry that stands first.
+        newer: Seqno,
+        /// Seqno of the entry that follows it.
+        older: Seqno,
+    },
+}
+
+/// The uuid of a new branch, made of 64 random bits: 48 of them are used, and never 0.
+///
+/// 48 bits because some clients keep a uuid in a double.
+#[must_use]
+pub const fn uuid_from_random(random: u64) -> VbUuid {
+    let bits = random >> 16;
+    VbUuid(if bits == 0 { 1 } else { bits })
 }
 
 impl FailoverTable {
@@ -21,10 +55,87 @@ impl FailoverTable {
         Self { entries: vec![entry(uuid, Seqno::ZERO)] }
     }
 
+    /// The table that a producer sent, newest entry first. Entries beyond [`ENTRIES_MAX`] are
+    /// forgotten, oldest first.
+    ///
+    /// # Errors
+    /// [`FailoverError`] where the list breaks the rules of a table.
+    pub fn from_log(log: &[FailoverEntry]) -> Result<Self, FailoverError> {
+        if log.is_empty() {
+            return Err(FailoverError::Empty);
+        }
+        if log.iter().any(|e| e.uuid.0 == 0) {
+            return Err(FailoverError::ZeroUuid);
+        }
+        let pairs = log.iter().zip(log.iter().skip(1));
+        if let Some((a, b)) = pairs.into_iter().find(|(newer, older)| older.seqno > newer.seqno) {
+            return Err(FailoverError::Disorder { newer: a.seqno, older: b.seqno });
+        }
+        Ok(Self { entries: log.iter().take(ENTRIES_MAX).copied().collect() })
+    }
+
     /// The branches, newest first.
     #[must_use]
     pub fn entries(&self) -> &[FailoverEntry] {
         &self.entries
+    }
+
+    /// The branch that is written now.
+    #[must_use]
+    pub fn newest(&self) -> FailoverEntry {
+        // The table is never empty; the fallback is what `new` would hold.
+        self.entries.first().copied().unwrap_or(entry(VbUuid(0), Seqno::ZERO))
+    }
+
+    /// The entry of a branch, `None` for a history that this vBucket does not know.
+    #[must_use]
+    pub fn find(&self, uuid: VbUuid) -> Option<FailoverEntry> {
+        self.entries.iter().find(|e| e.uuid == uuid).copied()
+    }
+
+    /// Up to which seqno the branch `uuid` is this vBucket's own history: where the next newer
+    /// branch began, or `high` for the newest; `None` for an unknown branch.
+    #[must_use]
+    pub fn branch_end(&self, uuid: VbUuid, high: Seqno) -> Option<Seqno> {
+        let at = self.entries.iter().position(|e| e.uuid == uuid)?;
+        let newer = at.checked_sub(1).and_then(|newer| self.entries.get(newer));
+        Some(newer.map_or(high, |e| e.seqno))
+    }
+
+    /// Starts the branch `uuid` behind `seqno`. Entries above `seqno` go: they tell of a history
+    /// that this vBucket has left. A `uuid` of 0 is taken as 1.
+    ///
+    /// The caller persists the table before anything is written under the new branch (MB-41942).
+    pub fn create_entry(&mut self, uuid: VbUuid, seqno: Seqno) {
+        self.entries.retain(|e| e.seqno <= seqno);
+        self.entries.insert(0, entry(uuid, seqno));
+        self.entries.truncate(ENTRIES_MAX);
+    }
+
+    /// Forgets the branches that began above `seqno`, after a rollback to `seqno`.
+    ///
+    /// Where none would be left (the older ones were forgotten before), the table becomes one
+    /// entry `fresh` at `seqno` (MB-40285): no producer knows it, so the next stream starts from 0
+    /// rather than from a guess.
+    pub fn prune(&mut self, seqno: Seqno, fresh: VbUuid) {
+        self.entries.retain(|e| e.seqno <= seqno);
+        if self.entries.is_empty() {
+            self.entries.push(entry(fresh, seqno));
+        }
+    }
+
+    /// Drops the newest branch and says whether there was an older one to fall back to; the last
+    /// entry stays.
+    ///
+    /// For a consumer that is told to roll back to 0 while its newest branch began exactly where
+    /// it stands: nothing was written under that branch, the one before may still be known
+    /// (MB-48398).
+    pub fn drop_newest(&mut self) -> bool {
+        let older = self.entries.len() > 1;
+        if older {
+            self.entries.remove(0);
+        }
+        older
     }
 }
 
@@ -39,15 +150,10 @@ impl From<FailoverTable> for Vec<(u64, u64)> {
 }
 
 impl TryFrom<Vec<(u64, u64)>> for FailoverTable {
-    type Error = &'static str;
+    type Error = FailoverError;
 
     fn try_from(pairs: Vec<(u64, u64)>) -> Result<Self, Self::Error> {
-        if pairs.is_empty() {
-            return Err("a failover table has at least one entry");
-        }
-        if pairs.iter().any(|&(uuid, _)| uuid == 0) {
-            return Err("the uuid of a failover entry is not 0");
-        }
-        Ok(Self { entries: pairs.iter().map(|&(u, s)| entry(VbUuid(u), Seqno(s))).collect() })
+        let log = pairs.iter().map(|&(u, s)| FailoverEntry { uuid: VbUuid(u), seqno: Seqno(s) });
+        Self::from_log(&log.collect::<Vec<_>>())
     }
 }

@@ -14,6 +14,6 @@ pub mod rollback;
 pub mod row;
 
 pub use engine::{Scan, ScanEnd, ScanStep, Store, StoreError};
-pub use failover::FailoverTable;
+pub use failover::{FailoverError, FailoverTable};
 pub use meta::VbMeta;
 pub use row::{Change, Kind, Row};

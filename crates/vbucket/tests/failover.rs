@@ -1,0 +1,121 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+//! Failover tables: the rules of a table, and what of a received one is refused.
+
+use mcbp::dcp::FailoverEntry;
+use mcbp::{Seqno, VbUuid};
+use vbucket::failover::{ENTRIES_MAX, uuid_from_random};
+use vbucket::{FailoverError, FailoverTable};
+
+fn log(pairs: &[(u64, u64)]) -> Vec<FailoverEntry> {
+    pairs.iter().map(|&(u, s)| FailoverEntry { uuid: VbUuid(u), seqno: Seqno(s) }).collect()
+}
+
+fn table(pairs: &[(u64, u64)]) -> FailoverTable {
+    FailoverTable::from_log(&log(pairs)).unwrap()
+}
+
+fn pairs(table: &FailoverTable) -> Vec<(u64, u64)> {
+    table.clone().into()
+}
+
+#[test]
+fn uuids_are_48_bits_and_never_zero() {
+    assert_eq!(uuid_from_random(0), VbUuid(1));
+    assert_eq!(uuid_from_random(0xffff), VbUuid(1));
+    assert_eq!(uuid_from_random(u64::MAX), VbUuid((1 << 48) - 1));
+    assert_eq!(pairs(&FailoverTable::new(VbUuid(0))), [(1, 0)]);
+}
+
+#[test]
+fn a_new_entry_removes_the_branches_above_it() {
+    type Pairs = &'static [(u64, u64)];
+    let cases: &[(Pairs, u64, Pairs)] = &[
+        (&[(1, 0)], 0, &[(9, 0), (1, 0)]),
+        (&[(1, 0)], 5, &[(9, 5), (1, 0)]),
+        (&[(3, 9), (2, 5), (1, 0)], 5, &[(9, 5), (2, 5), (1, 0)]),
+        (&[(3, 9), (2, 5), (1, 0)], 4, &[(9, 4), (1, 0)]),
+        (&[(3, 9), (2, 5)], 1, &[(9, 1)]),
+    ];
+    for (before, seqno, after) in cases {
+        let mut table = table(before);
+        table.create_entry(VbUuid(9), Seqno(*seqno));
+        assert_eq!(pairs(&table), *after, "{before:?} at {seqno}");
+    }
+}
+
+#[test]
+fn the_oldest_entries_are_forgotten() {
+    let mut table = FailoverTable::new(VbUuid(1));
+    for n in 0..40 {
+        table.create_entry(VbUuid(100 + n), Seqno(n));
+    }
+    assert_eq!(table.entries().len(), ENTRIES_MAX);
+    assert_eq!(table.newest(), log(&[(139, 39)])[0]);
+    assert_eq!(table.entries()[ENTRIES_MAX - 1], log(&[(115, 15)])[0]);
+}
+
+#[test]
+fn mb_40285_pruning_every_entry_leaves_one_at_the_seqno() {
+    let cases: &[(u64, &[(u64, u64)])] = &[
+        (9, &[(3, 9), (2, 5), (1, 3)]),
+        (8, &[(2, 5), (1, 3)]),
+        (3, &[(1, 3)]),
+        (2, &[(7, 2)]),
+        (0, &[(7, 0)]),
+    ];
+    for (seqno, after) in cases {
+        let mut table = table(&[(3, 9), (2, 5), (1, 3)]);
+        table.prune(Seqno(*seqno), VbUuid(7));
+        assert_eq!(pairs(&table), *after, "prune to {seqno}");
+    }
+}
+
+#[test]
+fn mb_48398_the_last_entry_is_never_dropped() {
+    let mut table = table(&[(2, 5), (1, 0)]);
+    assert!(table.drop_newest());
+    assert!(!table.drop_newest());
+    assert_eq!(pairs(&table), [(1, 0)]);
+}
+
+#[test]
+fn a_branch_ends_where_the_next_newer_one_began() {
+    let table = table(&[(3, 9), (2, 5), (1, 0)]);
+    let ends = [(3, Some(20)), (2, Some(9)), (1, Some(5)), (4, None)];
+    for (uuid, end) in ends {
+        assert_eq!(table.branch_end(VbUuid(uuid), Seqno(20)), end.map(Seqno), "{uuid}");
+    }
+    assert_eq!(table.find(VbUuid(2)), Some(log(&[(2, 5)])[0]));
+    assert_eq!(table.find(VbUuid(4)), None);
+}
+
+#[test]
+fn a_received_log_is_checked() {
+    let refused: &[(&[(u64, u64)], FailoverError)] = &[
+        (&[], FailoverError::Empty),
+        (&[(0, 0)], FailoverError::ZeroUuid),
+        (&[(2, 1), (1, 3)], FailoverError::Disorder { newer: Seqno(1), older: Seqno(3) }),
+    ];
+    for (pairs, why) in refused {
+        assert_eq!(FailoverTable::from_log(&log(pairs)).unwrap_err(), *why);
+    }
+    let long: Vec<_> = (0..30).map(|n| (n + 1, 30 - n)).collect();
+    let taken = table(&long);
+    assert_eq!(pairs(&taken), long[..ENTRIES_MAX]);
+}
+
+#[test]
+fn json_round_trip_keeps_the_table_and_refuses_a_bad_one() {
+    let before = table(&[(3, 9), (1, 0)]);
+    let text = serde_json::to_string(&before).unwrap();
+    assert_eq!(text, "[[3,9],[1,0]]");
+    assert_eq!(serde_json::from_str::<FailoverTable>(&text).unwrap(), before);
+    assert!(serde_json::from_str::<FailoverTable>("[]").is_err());
+    assert!(serde_json::from_str::<FailoverTable>("[[0,0]]").is_err());
+}
