@@ -75,6 +75,11 @@ impl Exchange {
         self.opaque
     }
 
+    /// Says that opaques up to `opaque` have been used.
+    pub(crate) const fn skip_to(&mut self, opaque: Opaque) {
+        self.opaque = opaque;
+    }
+
     /// Sends a request, with an opaque of its own, and waits for the response, whatever its
     /// status.
     pub(crate) async fn call(&mut self, request: FrameBuilder<'_>) -> Result<Bytes, Fault> {

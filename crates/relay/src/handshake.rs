@@ -209,7 +209,7 @@ pub(crate) async fn open_connection(exchange: &mut Exchange, open: Open<'_>) -> 
 }
 
 /// Sends a request; any status but success becomes the fault that `or` makes of it.
-async fn accepted(
+pub(crate) async fn accepted(
     exchange: &mut Exchange,
     request: FrameBuilder<'_>,
     or: impl FnOnce(&Frame<'_>) -> Fault,

@@ -8,6 +8,8 @@
 //! - `testing` (feature): peers that do what a test tells them, good or bad
 
 mod buffer;
+mod client;
+mod dcp_reader;
 mod endpoint;
 mod error;
 mod exchange;
@@ -16,8 +18,13 @@ mod inject;
 mod judge;
 mod progress;
 pub mod pump;
+mod response;
 mod socket;
+#[cfg(feature = "testing")]
+pub mod testing;
 
+pub use client::{Client, Login};
+pub use dcp_reader::{DcpReader, StreamEvent, StreamRange};
 pub use endpoint::{Endpoint, Peer, Secret, Side};
 pub use error::{Fault, LinkError, Retry, Step};
 pub use handshake::{Connection, DcpOpen, Deadlines, Sink, Source, open_dcp};
@@ -25,4 +32,5 @@ pub use inject::{INJECT_FRAMES_MAX, InjectError, Injections, Injector, injection
 pub use judge::{Judge, Verdict};
 pub use progress::Progress;
 pub use pump::{Pump, PumpLimits};
+pub use response::Response;
 pub use socket::{BoxRead, BoxWrite};

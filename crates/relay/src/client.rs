@@ -1,0 +1,250 @@
+//! A plain connection to a data node: requests and responses, for tools and monitors. Never DCP.
+
+use bytes::BytesMut;
+use mcbp::dcp::{FailoverEntry, decode_failover_log};
+use mcbp::{Feature, Frame, FrameBuilder, Opaque, Opcode, Seqno, VbId, VbState};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use crate::exchange::{Exchange, answers, parse, step_of};
+use crate::handshake::{hello, log_in, select_bucket};
+use crate::{Deadlines, Endpoint, Fault, LinkError, Peer, Response, Step};
+
+/// How much a pipeline collects before it writes: a system call for some hundred small requests.
+const PIPELINE_WRITE_BYTES: usize = 64 * 1024;
+
+/// How a [`Client`] introduces itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Login<'a> {
+    /// The bucket to select, if any.
+    pub bucket: Option<&'a str>,
+    /// Who we say we are; cut to 250 bytes.
+    pub agent: &'a str,
+    /// What to ask for with HELLO; [`Client::features`] says what was granted.
+    pub features: &'a [Feature],
+    /// How long connect and each request may take.
+    pub deadlines: Deadlines,
+}
+
+/// A connection that is logged in.
+///
+/// After any error but [`Fault::Refused`] responses may be out of step: drop the client then.
+pub struct Client {
+    peer: Peer,
+    exchange: Exchange,
+    features: Vec<Feature>,
+}
+
+impl Client {
+    /// Connects, logs in, selects the bucket and says HELLO.
+    ///
+    /// # Errors
+    /// A [`LinkError`] without a side that names the step.
+    pub async fn connect(endpoint: &Endpoint, login: Login<'_>) -> Result<Self, LinkError> {
+        let peer = Peer::of(None, endpoint);
+        match introduce(endpoint, login).await {
+            Ok((exchange, features)) => Ok(Self { peer, exchange, features }),
+            Err(fault) => Err(fault.at(peer)),
+        }
+    }
+
+    /// What HELLO granted.
+    #[must_use]
+    pub fn features(&self) -> &[Feature] {
+        &self.features
+    }
+
+    /// Sends a request, with an opaque of its own, and waits for its response. A response with an
+    /// error status is a response.
+    ///
+    /// # Errors
+    /// A [`LinkError`] where there is no proper response in time.
+    pub async fn call(&mut self, request: FrameBuilder<'_>) -> Result<Response, LinkError> {
+        let response = self.exchange.call(request).await.and_then(Response::new);
+        response.map_err(|fault| fault.at(self.peer.clone()))
+    }
+
+    /// As [`Client::call`], but an error status is [`Fault::Refused`].
+    ///
+    /// # Errors
+    /// A [`LinkError`] where there is no response in time that says yes.
+    pub async fn ask(&mut self, request: FrameBuilder<'_>) -> Result<Response, LinkError> {
+        let response = self.call(request).await?;
+        response.accepted().map_err(|fault| fault.at(self.peer.clone()))
+    }
+
+    /// Sends many requests with up to `window` of them unanswered, reading while it writes.
+    ///
+    /// `next` appends one request with the given opaque and returns true, or returns false when
+    /// there are no more; quiet commands, which are not always answered, cannot be used. `each`
+    /// sees every response in order, with the number of its request counted from 0. Returns how
+    /// many there were.
+    ///
+    /// # Errors
+    /// A [`LinkError`] where a response is missing or out of order. An error status is none.
+    pub async fn pipeline(
+        &mut self,
+        window: usize,
+        next: impl FnMut(Opaque, &mut BytesMut) -> bool,
+        each: impl FnMut(u64, &Frame<'_>),
+    ) -> Result<u64, LinkError> {
+        let done = pipeline(&mut self.exchange, window, next, each).await;
+        done.map_err(|fault| fault.at(self.peer.clone()))
+    }
+
+    /// The high seqno of every vBucket that the node has (GET_ALL_VB_SEQNOS).
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub async fn get_all_vb_seqnos(&mut self) -> Result<Vec<(VbId, Seqno)>, LinkError> {
+        let response = self.ask(FrameBuilder::request(Opcode::GET_ALL_VB_SEQNOS)).await?;
+        let (entries, _) = response.value.as_chunks::<10>();
+        let entry = |&[v0, v1, ref seqno @ ..]: &[u8; 10]| {
+            (VbId(u16::from_be_bytes([v0, v1])), Seqno(u64::from_be_bytes(*seqno)))
+        };
+        Ok(entries.iter().map(entry).collect())
+    }
+
+    /// The failover log of a vBucket, newest entry first (GET_FAILOVER_LOG).
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub async fn failover_log(&mut self, vb: VbId) -> Result<Vec<FailoverEntry>, LinkError> {
+        let request = FrameBuilder::request(Opcode::GET_FAILOVER_LOG).vbucket(vb);
+        let response = self.ask(request).await?;
+        let step = Step::Request(Opcode::GET_FAILOVER_LOG);
+        let log = response.frame().and_then(|frame| {
+            decode_failover_log(&frame).map_err(|source| Fault::Garbage { step, source })
+        });
+        log.map_err(|fault| fault.at(self.peer.clone()))
+    }
+
+    /// One group of statistics, such as `vbucket-seqno` or `failovers 7`; the empty group is the
+    /// general one.
+    ///
+    /// # Errors
+    /// As [`Client::ask`]; the deadline is for the whole group.
+    pub async fn stats(&mut self, group: &str) -> Result<Vec<(String, String)>, LinkError> {
+        let stats = stats(&mut self.exchange, group).await;
+        stats.map_err(|fault| fault.at(self.peer.clone()))
+    }
+
+    /// Sets the state of a vBucket, making it where there is none.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub async fn set_vbucket(&mut self, vb: VbId, state: VbState) -> Result<(), LinkError> {
+        let extras = [state as u8];
+        let request = FrameBuilder::request(Opcode::SET_VBUCKET).vbucket(vb).extras(&extras);
+        self.ask(request).await.map(drop)
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("peer", &self.peer).finish_non_exhaustive()
+    }
+}
+
+async fn introduce(
+    endpoint: &Endpoint,
+    login: Login<'_>,
+) -> Result<(Exchange, Vec<Feature>), Fault> {
+    let mut exchange = log_in(endpoint, login.deadlines).await?;
+    let features = hello(&mut exchange, login.agent, login.features).await?;
+    if let Some(bucket) = login.bucket {
+        select_bucket(&mut exchange, bucket).await?;
+    }
+    Ok((exchange, features))
+}
+
+async fn stats(exchange: &mut Exchange, group: &str) -> Result<Vec<(String, String)>, Fault> {
+    let step = Step::Request(Opcode::STAT);
+    let opaque = exchange.next_opaque();
+    let request = FrameBuilder::request(Opcode::STAT).opaque(opaque).key(group.as_bytes()).build();
+    exchange
+        .within(step, async |exchange| {
+            exchange.send(&request, step).await?;
+            let mut stats = Vec::new();
+            loop {
+                let response = exchange.response(step, opaque).await?;
+                let response = Response::new(response)?.accepted()?;
+                if response.key.is_empty() {
+                    return Ok(stats);
+                }
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                stats.push((text(&response.key), text(&response.value)));
+            }
+        })
+        .await
+}
+
+/// The channel between the two halves is the window: a slot is taken before a request is built
+/// and given back when the reader turns to its response.
+async fn pipeline(
+    exchange: &mut Exchange,
+    window: usize,
+    mut next: impl FnMut(Opaque, &mut BytesMut) -> bool,
+    mut each: impl FnMut(u64, &Frame<'_>),
+) -> Result<u64, Fault> {
+    let after = exchange.deadline();
+    let mut opaque = exchange.next_opaque();
+    let (sent, mut expected) = mpsc::channel(window.max(1));
+    let Exchange { frames, writer, .. } = exchange;
+
+    let write = async move {
+        let mut out = BytesMut::with_capacity(PIPELINE_WRITE_BYTES);
+        let mut step = Step::Relay;
+        let mut more = true;
+        while more {
+            let slot = match sent.try_reserve() {
+                Ok(slot) if out.len() < PIPELINE_WRITE_BYTES => slot,
+                // Full window or full buffer: what is there goes out before anything is waited for.
+                _ => {
+                    write_out(writer, &mut out, step, after).await?;
+                    let Ok(slot) = sent.reserve().await else { break };
+                    slot
+                }
+            };
+            let start = out.len();
+            more = next(opaque, &mut out);
+            if more {
+                step = step_of(out.get(start..).unwrap_or_default());
+                slot.send((step, opaque));
+                opaque = Opaque(opaque.0.wrapping_add(1));
+            }
+        }
+        write_out(writer, &mut out, step, after).await?;
+        Ok(opaque)
+    };
+    let read = async {
+        let mut count = 0;
+        while let Some((step, opaque)) = expected.recv().await {
+            let response = timeout(after, frames.next(step)).await;
+            let response = response.unwrap_or(Err(Fault::TimedOut { step, after }))?;
+            answers(&response, step, opaque)?;
+            each(count, &parse(&response, step)?);
+            count += 1;
+        }
+        Ok(count)
+    };
+    let (opaque, count) = tokio::try_join!(write, read)?;
+    exchange.skip_to(opaque);
+    Ok(count)
+}
+
+async fn write_out(
+    writer: &mut crate::BoxWrite,
+    out: &mut BytesMut,
+    step: Step,
+    after: std::time::Duration,
+) -> Result<(), Fault> {
+    let written = timeout(after, async {
+        writer.write_all(out).await?;
+        writer.flush().await
+    });
+    let written = written.await.map_err(|_| Fault::TimedOut { step, after })?;
+    out.clear();
+    written.map_err(|source| Fault::Broken { step, source })
+}

@@ -1,0 +1,300 @@
+//! Reads streams from a producer, many vBuckets over one connection: for comparing two nodes and
+//! for tests. It answers NOOP and gives flow-control bytes back; it never stores anything.
+
+use std::collections::HashMap;
+
+use bytes::{Bytes, BytesMut};
+use mcbp::dcp::{
+    BufferAck, Control, FailoverEntry, Open, SeqnoAdvanced, SnapshotMarker, StreamEnd, StreamReq,
+    control_key, decode_failover_log, decode_rollback, open_flags,
+};
+use mcbp::{
+    Feature, Frame, FrameBuilder, FrameError, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId,
+    VbUuid, flow,
+};
+use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
+
+use crate::exchange::{Exchange, parse, refused, step_of};
+use crate::handshake::{accepted, hello, log_in, open_connection, select_bucket};
+use crate::{Deadlines, Endpoint, Fault, LinkError, Peer, Step};
+
+/// Without snappy, so that values can be compared byte by byte.
+const FEATURES: [Feature; 3] = [Feature::XATTR, Feature::COLLECTIONS, Feature::JSON];
+/// What the producer may send ahead: enough to keep it busy, small beside one node's cache.
+const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// Bytes are given back in portions of a fifth of the window, as data nodes do it.
+const ACK_BYTES: u32 = WINDOW_BYTES / 5;
+
+/// What to stream of one vBucket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StreamRange {
+    /// The vBucket.
+    pub vb: VbId,
+    /// Changes after this seqno.
+    pub after: Seqno,
+    /// Changes up to this seqno, or to the end of the snapshot that holds it; [`Seqno::MAX`]
+    /// never ends.
+    pub to: Seqno,
+    /// The branch of history that `after` belongs to; 0 with seqno 0.
+    pub uuid: VbUuid,
+    /// See [`mcbp::dcp::stream_flags`].
+    pub flags: u32,
+}
+
+/// What a producer says about a stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum StreamEvent {
+    /// The stream is open.
+    Opened {
+        /// The vBucket.
+        vb: VbId,
+        /// Its failover log, newest entry first.
+        failover_log: Vec<FailoverEntry>,
+    },
+    /// The producer does not share that history: ask again from `to` or below. No stream.
+    RolledBack {
+        /// The vBucket.
+        vb: VbId,
+        /// The last seqno in common.
+        to: Seqno,
+    },
+    /// The producer does not want to. No stream.
+    Refused {
+        /// The vBucket.
+        vb: VbId,
+        /// Its reason.
+        status: Status,
+    },
+    /// A snapshot begins.
+    Marker {
+        /// The vBucket.
+        vb: VbId,
+        /// Its range.
+        marker: SnapshotMarker,
+    },
+    /// A document was changed, or a durable write prepared, committed or aborted.
+    Change {
+        /// The vBucket.
+        vb: VbId,
+        /// Where the change stands in its history.
+        seqno: Seqno,
+        /// The whole frame, for [`Frame::parse`] and the decoders of [`mcbp::dcp`].
+        frame: Bytes,
+    },
+    /// The stream moved on without a document to show.
+    Advanced {
+        /// The vBucket.
+        vb: VbId,
+        /// Where it stands now.
+        seqno: Seqno,
+    },
+    /// The stream is over.
+    Ended {
+        /// The vBucket.
+        vb: VbId,
+        /// Why.
+        status: StreamEndStatus,
+    },
+}
+
+/// A DCP connection that reads.
+pub struct DcpReader {
+    peer: Peer,
+    exchange: Exchange,
+    /// Streams that were asked for and have not ended, by opaque.
+    streams: HashMap<Opaque, VbId>,
+    /// What is still to be written.
+    out: BytesMut,
+    /// Bytes that were read and not given back.
+    unacked_bytes: u32,
+}
+
+impl DcpReader {
+    /// Connects and opens a DCP connection called `name`, which must be the only one of its name.
+    ///
+    /// # Errors
+    /// A [`LinkError`] without a side that names the step.
+    pub async fn open(
+        endpoint: &Endpoint,
+        bucket: &str,
+        name: &str,
+        deadlines: Deadlines,
+    ) -> Result<Self, LinkError> {
+        let peer = Peer::of(None, endpoint);
+        match open(endpoint, bucket, name, deadlines).await {
+            Ok(exchange) => Ok(Self {
+                peer,
+                exchange,
+                streams: HashMap::new(),
+                out: BytesMut::new(),
+                unacked_bytes: 0,
+            }),
+            Err(fault) => Err(fault.at(peer)),
+        }
+    }
+
+    /// Asks for a stream; it is requested with the next call of [`DcpReader::next`]. One stream
+    /// of a vBucket at a time.
+    pub fn stream(&mut self, range: StreamRange) {
+        let opaque = self.exchange.next_opaque();
+        self.streams.insert(opaque, range.vb);
+        StreamReq {
+            flags: range.flags,
+            start: range.after,
+            end: range.to,
+            uuid: range.uuid,
+            snapshot_start: range.after,
+            snapshot_end: range.after,
+            value: &[],
+        }
+        .write(range.vb, opaque, &mut self.out);
+    }
+
+    /// The next event of any stream, or `None` once every stream has ended. Dropping the future
+    /// loses nothing.
+    ///
+    /// # Errors
+    /// A [`LinkError`] where the connection is lost, or no event comes within the deadline of a
+    /// request.
+    pub async fn next(&mut self) -> Result<Option<StreamEvent>, LinkError> {
+        if self.streams.is_empty() {
+            return Ok(None);
+        }
+        let after = self.exchange.deadline();
+        let event = timeout(after, self.next_event()).await;
+        let event = event.unwrap_or(Err(Fault::TimedOut { step: Step::Relay, after }));
+        event.map(Some).map_err(|fault| fault.at(self.peer.clone()))
+    }
+
+    async fn next_event(&mut self) -> Result<StreamEvent, Fault> {
+        loop {
+            self.flush().await?;
+            let bytes = self.exchange.frames.next(Step::Relay).await?;
+            let frame = parse(&bytes, Step::Relay)?;
+            let charge = u32::try_from(flow::charge(&frame.header)).unwrap_or(u32::MAX);
+            self.unacked_bytes = self.unacked_bytes.saturating_add(charge);
+            if self.unacked_bytes >= ACK_BYTES {
+                let ack = BufferAck { bytes: std::mem::take(&mut self.unacked_bytes) };
+                ack.write(VbId(0), Opaque(0), &mut self.out);
+            }
+            let garbage = |source| Fault::Garbage { step: Step::Relay, source };
+            if let Some(event) = self.event(&bytes, &frame).map_err(garbage)? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// Writes what is to be written; what was written is gone from `out` even if this is dropped.
+    async fn flush(&mut self) -> Result<(), Fault> {
+        let broken = |source| Fault::Broken { step: Step::Relay, source };
+        while !self.out.is_empty() {
+            self.exchange.writer.write_buf(&mut self.out).await.map_err(broken)?;
+        }
+        self.exchange.writer.flush().await.map_err(broken)
+    }
+
+    fn event(
+        &mut self,
+        bytes: &Bytes,
+        frame: &Frame<'_>,
+    ) -> Result<Option<StreamEvent>, FrameError> {
+        let opaque = frame.header.opaque;
+        if !frame.header.is_request() {
+            return match (frame.opcode(), self.streams.get(&opaque).copied()) {
+                (Opcode::DCP_STREAM_REQ, Some(vb)) => self.answered(vb, frame).map(Some),
+                _ => Ok(None),
+            };
+        }
+        if frame.opcode() == Opcode::DCP_NOOP {
+            let answer = FrameBuilder::response(Opcode::DCP_NOOP, Status::SUCCESS);
+            answer.opaque(opaque).write(&mut self.out);
+            return Ok(None);
+        }
+        let Some(&vb) = self.streams.get(&opaque) else { return Ok(None) };
+        let event = match frame.opcode() {
+            Opcode::DCP_SNAPSHOT_MARKER => {
+                StreamEvent::Marker { vb, marker: SnapshotMarker::decode(frame)? }
+            }
+            Opcode::DCP_SEQNO_ADVANCED => {
+                StreamEvent::Advanced { vb, seqno: SeqnoAdvanced::decode(frame)?.seqno }
+            }
+            Opcode::DCP_STREAM_END => {
+                self.streams.remove(&opaque);
+                StreamEvent::Ended { vb, status: StreamEnd::decode(frame)?.status }
+            }
+            _ => match change_seqno(frame) {
+                Some(seqno) => StreamEvent::Change { vb, seqno, frame: bytes.clone() },
+                None => return Ok(None),
+            },
+        };
+        Ok(Some(event))
+    }
+
+    fn answered(&mut self, vb: VbId, frame: &Frame<'_>) -> Result<StreamEvent, FrameError> {
+        let status = frame.header.status();
+        if status.is_success() {
+            return Ok(StreamEvent::Opened { vb, failover_log: decode_failover_log(frame)? });
+        }
+        self.streams.remove(&frame.header.opaque);
+        Ok(match status {
+            Status::ROLLBACK => StreamEvent::RolledBack { vb, to: decode_rollback(frame)? },
+            status => StreamEvent::Refused { vb, status },
+        })
+    }
+}
+
+impl std::fmt::Debug for DcpReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DcpReader")
+            .field("peer", &self.peer)
+            .field("streams", &self.streams.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The seqno of a frame that is a change: first in the extras, but for the completions of a
+/// prepare, which name the prepare first.
+fn change_seqno(frame: &Frame<'_>) -> Option<Seqno> {
+    let at = match frame.opcode() {
+        Opcode::DCP_MUTATION
+        | Opcode::DCP_DELETION
+        | Opcode::DCP_EXPIRATION
+        | Opcode::DCP_SYSTEM_EVENT
+        | Opcode::DCP_PREPARE => 0,
+        Opcode::DCP_COMMIT | Opcode::DCP_ABORT => 8,
+        _ => return None,
+    };
+    let bytes = frame.extras.get(at..)?.first_chunk::<8>()?;
+    Some(Seqno(u64::from_be_bytes(*bytes)))
+}
+
+async fn open(
+    endpoint: &Endpoint,
+    bucket: &str,
+    name: &str,
+    deadlines: Deadlines,
+) -> Result<Exchange, Fault> {
+    let mut exchange = log_in(endpoint, deadlines).await?;
+    select_bucket(&mut exchange, bucket).await?;
+    let granted = hello(&mut exchange, name, &FEATURES).await?;
+    let missing: Vec<_> = FEATURES.into_iter().filter(|f| !granted.contains(f)).collect();
+    if !missing.is_empty() {
+        return Err(Fault::Features { missing });
+    }
+    let flags = open_flags::REPLICATION_PRODUCER;
+    open_connection(&mut exchange, Open { flags, name: name.as_bytes(), value: &[] }).await?;
+    // Streams with collections are refused before NOOP is enabled.
+    control(&mut exchange, control_key::ENABLE_NOOP, "true").await?;
+    let window = WINDOW_BYTES.to_string();
+    control(&mut exchange, control_key::CONNECTION_BUFFER_SIZE, &window).await?;
+    control(&mut exchange, control_key::ENABLE_EXPIRY_OPCODE, "true").await?;
+    Ok(exchange)
+}
+
+async fn control(exchange: &mut Exchange, key: &str, value: &str) -> Result<(), Fault> {
+    let mut frame = BytesMut::new();
+    Control { key: key.as_bytes(), value: value.as_bytes() }.write(Opaque(0), &mut frame);
+    let request = FrameBuilder::from_frame(&parse(&frame, step_of(&frame))?);
+    accepted(exchange, request, refused).await.map(drop)
+}

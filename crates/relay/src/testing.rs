@@ -1,0 +1,315 @@
+//! Fake data nodes that do what a test tells them, good or bad. For tests only: they panic.
+//!
+//! A [`FakePeer`] listens on a free port. [`FakePeer::accept`] takes the next connection and
+//! plays the handshake by [`Manners`]; the [`FakeConn`] it gives is then driven by the test, frame
+//! by frame. A peer that is slow, silent or rude is a test that waits, does nothing or sends junk.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use mcbp::dcp::Open;
+use mcbp::{Feature, Frame, FrameBuilder, Header, Opcode, Status, VbId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+
+use crate::{Endpoint, Secret};
+
+/// The user and password that a fake peer accepts.
+pub const CREDENTIALS: (&str, &str) = ("@proxy", "correct horse");
+/// The only bucket that it has.
+pub const BUCKET: &str = "default";
+/// How long a test waits for anything before it fails.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What a fake peer does with a request of its handshake.
+#[derive(Clone, Debug)]
+pub enum Manner {
+    /// Never answers.
+    Silence,
+    /// Closes the connection.
+    HangUp,
+    /// Sends this instead of an answer.
+    Raw(Vec<u8>),
+    /// Answers with this status.
+    Refuse(Status),
+}
+
+/// How a fake peer behaves in the handshake. The default is well.
+#[derive(Clone, Debug)]
+pub struct Manners {
+    /// The request at which it misbehaves, and how; the handshake is over then.
+    pub bad_at: Option<(Opcode, Manner)>,
+    /// The features that it grants when asked.
+    pub features: Vec<Feature>,
+    /// The request with whose answer the handshake is over: DCP_OPEN, or for a plain client
+    /// SELECT_BUCKET.
+    pub last: Opcode,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        let features = vec![Feature::XATTR, Feature::COLLECTIONS, Feature::SNAPPY, Feature::JSON];
+        Self { bad_at: None, features, last: Opcode::DCP_OPEN }
+    }
+}
+
+impl Manners {
+    /// Misbehaves at `opcode`.
+    #[must_use]
+    pub fn bad_at(opcode: Opcode, manner: Manner) -> Self {
+        Self { bad_at: Some((opcode, manner)), ..Self::default() }
+    }
+
+    /// The good manners towards a [`crate::Client`] that selects a bucket.
+    #[must_use]
+    pub fn for_client() -> Self {
+        Self { last: Opcode::SELECT_BUCKET, ..Self::default() }
+    }
+}
+
+/// A listener on a free loopback port.
+#[derive(Debug)]
+pub struct FakePeer {
+    listener: TcpListener,
+}
+
+impl FakePeer {
+    /// Listens.
+    ///
+    /// # Panics
+    /// Where no port is free.
+    pub async fn bind() -> Self {
+        Self { listener: must("bind", TcpListener::bind("127.0.0.1:0").await) }
+    }
+
+    /// How to reach it, with the right password.
+    #[must_use]
+    pub fn endpoint(&self, name: &str) -> Endpoint {
+        let address = must("local address", self.listener.local_addr());
+        let (username, password) = CREDENTIALS;
+        Endpoint::new(name, address.to_string(), username, Secret::new(password))
+    }
+
+    /// The next connection, after its handshake.
+    ///
+    /// # Panics
+    /// Where none comes, or it leaves during the handshake without being asked to.
+    pub async fn accept(&self, manners: &Manners) -> FakeConn {
+        let mut conn = self.accept_raw().await;
+        conn.handshake(manners).await;
+        conn
+    }
+
+    /// The next connection, before its handshake.
+    ///
+    /// # Panics
+    /// Where none comes.
+    pub async fn accept_raw(&self) -> FakeConn {
+        let accepted =
+            must("a connection in time", timeout(PATIENCE, self.listener.accept()).await);
+        let (stream, _) = must("accept", accepted);
+        must("nodelay", stream.set_nodelay(true));
+        FakeConn { stream: Some(stream), buffer: BytesMut::new(), opened: None }
+    }
+}
+
+/// What a DCP_OPEN said.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Opened {
+    /// See [`mcbp::dcp::open_flags`].
+    pub flags: u32,
+    /// The name of the connection.
+    pub name: String,
+    /// The JSON that came with it, or nothing.
+    pub value: String,
+}
+
+/// The fake peer's end of a connection.
+#[derive(Debug)]
+pub struct FakeConn {
+    stream: Option<TcpStream>,
+    buffer: BytesMut,
+    /// The DCP_OPEN of the handshake.
+    pub opened: Option<Opened>,
+}
+
+impl FakeConn {
+    /// The next frame, or `None` once the other side has closed.
+    ///
+    /// # Panics
+    /// Where nothing comes, or what comes is no frame.
+    pub async fn recv(&mut self) -> Option<Bytes> {
+        must("a frame in time", timeout(PATIENCE, self.next()).await)
+    }
+
+    async fn next(&mut self) -> Option<Bytes> {
+        let stream = self.stream.as_mut()?;
+        loop {
+            if let Some(header) = must("a frame", Header::peek(&self.buffer))
+                && self.buffer.len() >= header.frame_bytes()
+            {
+                return Some(self.buffer.split_to(header.frame_bytes()).freeze());
+            }
+            // An error is as good as an end: the other side is gone.
+            if stream.read_buf(&mut self.buffer).await.unwrap_or(0) == 0 {
+                return None;
+            }
+        }
+    }
+
+    /// The next frame, which must be of `opcode`.
+    ///
+    /// # Panics
+    /// Where it is not, or nothing comes.
+    pub async fn expect(&mut self, opcode: Opcode) -> Bytes {
+        match self.recv().await {
+            Some(frame) if view(&frame).opcode() == opcode => frame,
+            other => panic!("{opcode} was expected, came: {:?}", other.as_deref().map(view)),
+        }
+    }
+
+    /// Waits until the other side closes; frames that still come are ignored.
+    ///
+    /// # Panics
+    /// Where it does not.
+    pub async fn expect_close(&mut self) {
+        while self.recv().await.is_some() {}
+    }
+
+    /// Sends one frame.
+    ///
+    /// # Panics
+    /// Where the connection is closed.
+    pub async fn send(&mut self, frame: FrameBuilder<'_>) {
+        self.send_raw(&frame.build()).await;
+    }
+
+    /// Sends bytes of any kind.
+    ///
+    /// # Panics
+    /// Where the connection is closed.
+    pub async fn send_raw(&mut self, bytes: &[u8]) {
+        let Some(stream) = self.stream.as_mut() else { panic!("the connection is closed") };
+        let sent = timeout(PATIENCE, stream.write_all(bytes)).await;
+        must("send", must("room to send in time", sent));
+    }
+
+    /// Answers a request with a status and nothing else.
+    ///
+    /// # Panics
+    /// As [`FakeConn::send`].
+    pub async fn answer(&mut self, request: &[u8], status: Status) {
+        self.answer_with(request, status, &[], &[]).await;
+    }
+
+    /// Answers a request.
+    ///
+    /// # Panics
+    /// As [`FakeConn::send`].
+    pub async fn answer_with(
+        &mut self,
+        request: &[u8],
+        status: Status,
+        extras: &[u8],
+        value: &[u8],
+    ) {
+        let header = view(request).header;
+        let frame = FrameBuilder::response(header.opcode, status).opaque(header.opaque);
+        self.send(frame.extras(extras).value(value)).await;
+    }
+
+    /// Closes the connection.
+    pub fn hang_up(&mut self) {
+        self.stream = None;
+    }
+
+    async fn handshake(&mut self, manners: &Manners) {
+        loop {
+            let Some(bytes) = self.recv().await else { panic!("left during the handshake") };
+            let request = view(&bytes);
+            if let Some((opcode, manner)) = &manners.bad_at
+                && request.opcode() == *opcode
+            {
+                match manner {
+                    Manner::Silence => {}
+                    Manner::HangUp => self.hang_up(),
+                    Manner::Raw(junk) => self.send_raw(junk).await,
+                    Manner::Refuse(status) => self.answer(&bytes, *status).await,
+                }
+                return;
+            }
+            let (status, value) = self.well_mannered(&request, manners);
+            self.answer_with(&bytes, status, &[], &value).await;
+            if request.opcode() == manners.last || !status.is_success() {
+                return;
+            }
+        }
+    }
+
+    fn well_mannered(&mut self, request: &Frame<'_>, manners: &Manners) -> (Status, Vec<u8>) {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match request.opcode() {
+            Opcode::SASL_AUTH => {
+                let (username, password) = CREDENTIALS;
+                let right = request.value == ["", username, password].join("\0").as_bytes();
+                (if right { Status::SUCCESS } else { Status::AUTH_ERROR }, Vec::new())
+            }
+            Opcode::SELECT_BUCKET if request.key == BUCKET.as_bytes() => {
+                (Status::SUCCESS, Vec::new())
+            }
+            Opcode::SELECT_BUCKET => (Status::KEY_ENOENT, Vec::new()),
+            Opcode::HELLO => {
+                let (asked, _) = request.value.as_chunks::<2>();
+                let granted =
+                    |&code: &[u8; 2]| manners.features.contains(&Feature(u16::from_be_bytes(code)));
+                let granted = asked.iter().copied().filter(granted).flatten().collect();
+                (Status::SUCCESS, granted)
+            }
+            Opcode::DCP_OPEN => {
+                let open = must("a DCP_OPEN", Open::decode(request));
+                let (name, value) = (text(open.name), text(open.value));
+                self.opened = Some(Opened { flags: open.flags, name, value });
+                (Status::SUCCESS, Vec::new())
+            }
+            _ => (Status::UNKNOWN_COMMAND, Vec::new()),
+        }
+    }
+}
+
+/// The frame in `bytes`, for looking at it.
+///
+/// # Panics
+/// Where it is none.
+#[must_use]
+pub fn view(bytes: &[u8]) -> Frame<'_> {
+    must("a frame", Frame::parse(bytes))
+}
+
+/// A mutation with a value of `value_bytes`, such as a producer sends; its seqno goes into the
+/// extras, its bytes follow from it.
+#[must_use]
+pub fn mutation(vb: VbId, opaque: mcbp::Opaque, seqno: u64, value_bytes: usize) -> Bytes {
+    let key = format!("\0key-{seqno}");
+    let fill = seqno.to_le_bytes().first().copied().unwrap_or_default();
+    let target = mcbp::dcp::Target { vb, opaque, cas: seqno, datatype: mcbp::Datatype::RAW };
+    let mutation = mcbp::dcp::Mutation {
+        seqno: mcbp::Seqno(seqno),
+        rev: 1,
+        flags: 0,
+        expiry: 0,
+        lock_time: 0,
+        nru: 0,
+    };
+    let mut out = BytesMut::new();
+    mutation.write(target, key.as_bytes(), &vec![fill; value_bytes], &mut out);
+    out.freeze()
+}
+
+fn must<T, E: Debug>(what: &str, result: Result<T, E>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("{what}: {error:?}"),
+    }
+}
