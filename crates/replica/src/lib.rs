@@ -6,3 +6,4 @@
 //! - `backoff`, `breaker`: when to try again, and when to stop trying
 
 pub mod machine;
+pub mod wanted;

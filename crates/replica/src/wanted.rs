@@ -1,0 +1,212 @@
+//! Which streams one link should have, how far each is, and when to ask for it again.
+//!
+//! Tracks the *set* of wanted vBuckets, never a count, so that a stream that ends between two looks
+//! is not forgotten. It opens nothing: [`WantedStreams::next_setup`] says what to ask the consumer
+//! machine for, the outcomes come back in.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use mcbp::VbId;
+use serde::Serialize;
+
+use crate::machine::{Retry, VbError, VbOutcome};
+
+/// How far one wanted stream is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StreamPhase {
+    /// To be asked for as soon as the link can.
+    Due,
+    /// Asked for; the outcome is awaited.
+    Asked,
+    /// Replicating.
+    Open,
+    /// Failed or ended; to be asked for again at the time given, on the clock of the caller.
+    Waiting {
+        /// Time since the caller's start.
+        until: Duration,
+    },
+}
+
+/// One wanted stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WantedStream {
+    /// How far it is.
+    pub phase: StreamPhase,
+    /// Failures since it was last open.
+    pub failures: u32,
+    /// Why it is not open, or was not at the last attempt; kept until it opens.
+    pub last_error: Option<VbError>,
+}
+
+impl WantedStream {
+    const DUE: Self = Self { phase: StreamPhase::Due, failures: 0, last_error: None };
+}
+
+/// The streams of one link.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct WantedStreams {
+    streams: BTreeMap<VbId, WantedStream>,
+    /// Streams that may be open and are not wanted any more.
+    surplus: BTreeSet<VbId>,
+}
+
+impl WantedStreams {
+    /// Sets what is wanted. Streams that wait after a failure become due at once.
+    pub fn want(&mut self, wanted: &BTreeSet<VbId>) {
+        for (&vb, stream) in &self.streams {
+            let may_be_open = matches!(stream.phase, StreamPhase::Asked | StreamPhase::Open);
+            if !wanted.contains(&vb) && may_be_open {
+                self.surplus.insert(vb);
+            }
+        }
+        self.streams.retain(|vb, _| wanted.contains(vb));
+        for &vb in wanted {
+            let stream = self.streams.entry(vb).or_insert(WantedStream::DUE);
+            if matches!(stream.phase, StreamPhase::Waiting { .. }) {
+                stream.phase = StreamPhase::Due;
+            }
+        }
+    }
+
+    /// The set to ask the machine for, or `None` where nothing is to be done at `now`: what is open
+    /// and wanted, and what is due. What was due counts as asked for from here on.
+    pub fn next_setup(&mut self, now: Duration) -> Option<BTreeSet<VbId>> {
+        let mut work = !self.surplus.is_empty();
+        let mut wanted = BTreeSet::new();
+        for (&vb, stream) in &mut self.streams {
+            let due = match stream.phase {
+                StreamPhase::Due => true,
+                StreamPhase::Waiting { until } => until <= now,
+                StreamPhase::Asked | StreamPhase::Open => false,
+            };
+            if due {
+                stream.phase = StreamPhase::Asked;
+                work = true;
+            }
+            if matches!(stream.phase, StreamPhase::Asked | StreamPhase::Open) {
+                wanted.insert(vb);
+            }
+        }
+        work.then_some(wanted)
+    }
+
+    /// Takes in the outcomes of a set-up. `delay` says how long to wait after so many failures.
+    pub fn settle(
+        &mut self,
+        outcomes: &BTreeMap<VbId, VbOutcome>,
+        now: Duration,
+        mut delay: impl FnMut(u32, Retry) -> Duration,
+    ) {
+        for (&vb, outcome) in outcomes {
+            match outcome {
+                VbOutcome::Opened | VbOutcome::AlreadyOpen => self.opened(vb),
+                VbOutcome::Closed | VbOutcome::TakenOver => {
+                    self.surplus.remove(&vb);
+                }
+                VbOutcome::Finished => {
+                    self.surplus.remove(&vb);
+                    self.wait(vb, None, now, &mut delay);
+                }
+                VbOutcome::Failed(error) => {
+                    self.surplus.remove(&vb);
+                    self.wait(vb, Some(error.clone()), now, &mut delay);
+                }
+            }
+        }
+    }
+
+    /// An open stream has ended by itself.
+    pub fn ended(
+        &mut self,
+        error: VbError,
+        now: Duration,
+        mut delay: impl FnMut(u32, Retry) -> Duration,
+    ) {
+        self.surplus.remove(&error.vb);
+        self.wait(error.vb, Some(error), now, &mut delay);
+    }
+
+    /// The command was not carried out: what was asked for is due again.
+    pub fn not_done(&mut self) {
+        for stream in self.streams.values_mut() {
+            if stream.phase == StreamPhase::Asked {
+                stream.phase = StreamPhase::Due;
+            }
+        }
+    }
+
+    /// The link is gone and every stream with it: all are due for the next link.
+    pub fn link_lost(&mut self) {
+        self.surplus.clear();
+        for stream in self.streams.values_mut() {
+            stream.phase = StreamPhase::Due;
+        }
+    }
+
+    /// When the next waiting stream becomes due, on the caller's clock.
+    #[must_use]
+    pub fn next_due(&self) -> Option<Duration> {
+        let waiting = self.streams.values().filter_map(|stream| match stream.phase {
+            StreamPhase::Waiting { until } => Some(until),
+            _ => None,
+        });
+        waiting.min()
+    }
+
+    /// Whether every wanted stream is open or has failed, and no other is left to close.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let open = |stream: &WantedStream| {
+            matches!(stream.phase, StreamPhase::Open | StreamPhase::Waiting { .. })
+        };
+        self.surplus.is_empty() && self.streams.values().all(open)
+    }
+
+    /// The wanted streams by vBucket.
+    #[must_use]
+    pub const fn streams(&self) -> &BTreeMap<VbId, WantedStream> {
+        &self.streams
+    }
+
+    /// How many wanted streams are open.
+    #[must_use]
+    pub fn open_count(&self) -> usize {
+        self.streams.values().filter(|stream| stream.phase == StreamPhase::Open).count()
+    }
+
+    /// Whether nothing is wanted and nothing left to close.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.streams.is_empty() && self.surplus.is_empty()
+    }
+
+    fn opened(&mut self, vb: VbId) {
+        match self.streams.get_mut(&vb) {
+            Some(stream) => {
+                *stream = WantedStream { phase: StreamPhase::Open, failures: 0, last_error: None };
+            }
+            // Given up while it was being opened.
+            None => _ = self.surplus.insert(vb),
+        }
+    }
+
+    fn wait(
+        &mut self,
+        vb: VbId,
+        error: Option<VbError>,
+        now: Duration,
+        delay: &mut impl FnMut(u32, Retry) -> Duration,
+    ) {
+        let Some(stream) = self.streams.get_mut(&vb) else { return };
+        let retry = error.as_ref().map_or(Retry::AfterBackoff, VbError::retry);
+        let until = now + delay(stream.failures, retry);
+        stream.failures = stream.failures.saturating_add(1);
+        stream.phase = StreamPhase::Waiting { until };
+        stream.last_error = error;
+    }
+}
+
+#[cfg(test)]
+mod tests;

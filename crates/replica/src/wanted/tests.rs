@@ -1,0 +1,97 @@
+//! What is asked for, when, and what is remembered.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use mcbp::{Status, VbId};
+
+use super::*;
+use crate::machine::{Reason, Side, Step};
+
+fn set(vbs: &[u16]) -> BTreeSet<VbId> {
+    vbs.iter().copied().map(VbId).collect()
+}
+
+fn refused(vb: u16) -> VbError {
+    let reason = Reason::Refused { step: Step::AddStream, status: Status::ETMPFAIL };
+    VbError { vb: VbId(vb), side: Side::Producer, reason }
+}
+
+fn outcomes(of: &[(u16, VbOutcome)]) -> BTreeMap<VbId, VbOutcome> {
+    of.iter().map(|(vb, outcome)| (VbId(*vb), outcome.clone())).collect()
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const NOW: Duration = Duration::from_secs(100);
+
+fn linear(failures: u32, _: Retry) -> Duration {
+    SECOND * (failures + 1)
+}
+
+#[test]
+fn a_failed_stream_is_asked_for_again_while_its_neighbours_stay_open() {
+    let mut wanted = WantedStreams::default();
+    wanted.want(&set(&[1, 2]));
+    assert_eq!(wanted.next_setup(NOW), Some(set(&[1, 2])));
+    assert_eq!(wanted.next_setup(NOW), None, "asked for once");
+    let failed = VbOutcome::Failed(refused(2));
+    wanted.settle(&outcomes(&[(1, VbOutcome::Opened), (2, failed)]), NOW, linear);
+    assert!(wanted.is_settled());
+    assert_eq!(wanted.next_setup(NOW), None);
+    assert_eq!(wanted.next_due(), Some(NOW + SECOND));
+    assert_eq!(wanted.next_setup(NOW + SECOND), Some(set(&[1, 2])), "with the open one");
+    wanted.settle(&outcomes(&[(2, VbOutcome::Opened)]), NOW, linear);
+    assert_eq!((wanted.open_count(), wanted.next_due()), (2, None));
+}
+
+#[test]
+fn the_delay_grows_until_the_stream_opens() {
+    let mut wanted = WantedStreams::default();
+    wanted.want(&set(&[7]));
+    for failures in 1..4 {
+        assert!(wanted.next_setup(Duration::MAX).is_some());
+        wanted.settle(&outcomes(&[(7, VbOutcome::Failed(refused(7)))]), NOW, linear);
+        assert_eq!(wanted.next_due(), Some(NOW + SECOND * failures));
+    }
+    assert!(wanted.next_setup(Duration::MAX).is_some());
+    wanted.settle(&outcomes(&[(7, VbOutcome::Opened)]), NOW, linear);
+    wanted.ended(refused(7), NOW, linear);
+    assert_eq!(wanted.next_due(), Some(NOW + SECOND), "counted anew");
+}
+
+#[test]
+fn what_is_not_wanted_any_more_is_closed() {
+    let mut wanted = WantedStreams::default();
+    wanted.want(&set(&[1, 2]));
+    wanted.next_setup(NOW);
+    wanted.settle(&outcomes(&[(1, VbOutcome::Opened), (2, VbOutcome::Opened)]), NOW, linear);
+    wanted.want(&set(&[2]));
+    assert!(!wanted.is_settled());
+    assert_eq!(wanted.next_setup(NOW), Some(set(&[2])));
+    let closed = outcomes(&[(1, VbOutcome::Closed), (2, VbOutcome::AlreadyOpen)]);
+    wanted.settle(&closed, NOW, linear);
+    assert!(wanted.is_settled());
+    assert_eq!(wanted.next_setup(NOW), None);
+}
+
+#[test]
+fn what_opens_after_it_was_given_up_is_closed() {
+    let mut wanted = WantedStreams::default();
+    wanted.want(&set(&[1]));
+    wanted.next_setup(NOW);
+    wanted.want(&set(&[]));
+    wanted.settle(&outcomes(&[(1, VbOutcome::Opened)]), NOW, linear);
+    assert_eq!(wanted.next_setup(NOW), Some(set(&[])));
+}
+
+#[test]
+fn kafka_11_a_lost_link_makes_every_wanted_stream_due() {
+    let mut wanted = WantedStreams::default();
+    wanted.want(&set(&[1, 2, 3]));
+    wanted.next_setup(NOW);
+    wanted.settle(&outcomes(&[(1, VbOutcome::Opened)]), NOW, linear);
+    wanted.link_lost();
+    assert_eq!(wanted.next_setup(NOW), Some(set(&[1, 2, 3])));
+    wanted.not_done();
+    assert_eq!(wanted.next_setup(NOW), Some(set(&[1, 2, 3])), "a busy machine did nothing");
+}
