@@ -61,11 +61,13 @@ impl Row {
         matches!(self.kind, Kind::Document { expiry, .. } if expiry != 0 && expiry <= now)
     }
 
+    /// What a row takes in memory beside key and value, roughly.
+    pub const OVERHEAD_BYTES: usize = 160;
+
     /// What this row takes in memory, roughly: key, value and a fixed overhead, in bytes.
     #[must_use]
     pub const fn memory_bytes(&self) -> usize {
-        const OVERHEAD_BYTES: usize = 160;
-        self.key.len() + self.value.len() + OVERHEAD_BYTES
+        self.key.len() + self.value.len() + Self::OVERHEAD_BYTES
     }
 }
 

@@ -1,0 +1,163 @@
+//! The committer: one thread a bucket that makes everything queued durable with one batch, then
+//! visible, then tells who waits. What a batch that failed held is dropped, and what is queued
+//! behind it too, since it was made on top of it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Weak};
+
+use log::{error, info};
+use mcbp::{Seqno, VbId};
+use vbucket::engine::{Batch, Durability};
+use vbucket::{Change, Row, StoreError, VbMeta};
+
+use super::listener::VbEvent;
+use super::queue::{Drained, Entry, Work};
+use super::vb::{Tail, Vb};
+use super::{CommitError, Shared};
+use crate::sync::lock;
+
+/// What a batch does to one vBucket.
+struct Part {
+    vb: Arc<Vb>,
+    meta: VbMeta,
+    rows: Vec<Arc<Row>>,
+    /// A record came from outside: state or history change, the seqnos stay.
+    is_meta: bool,
+}
+
+/// See the module.
+pub(super) struct Committer {
+    shared: Arc<Shared>,
+    /// What the memory logs hold, oldest first: whose rows, up to which seqno, how many bytes.
+    logged: VecDeque<(Weak<Vb>, Seqno, usize)>,
+    logged_bytes: usize,
+}
+
+impl Committer {
+    pub(super) const fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, logged: VecDeque::new(), logged_bytes: 0 }
+    }
+
+    /// Runs until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        while let Some(drained) = shared.queue.next() {
+            self.commit(drained);
+        }
+    }
+
+    fn commit(&mut self, drained: Drained) {
+        let (parts, batch, durability) = self.assemble(&drained.entries);
+        match self.shared.store.commit(&batch, durability) {
+            Ok(()) => {
+                self.shared.counters.commits.add(1);
+                self.shared.counters.rows_committed.add(batch.changes.len() as u64);
+                if self.shared.queue.succeeded() {
+                    info!("commits work again bucket={}", self.shared.options.name);
+                }
+                for part in &parts {
+                    self.publish(part);
+                }
+                drained.ticket.complete(Ok(()));
+                for Part { vb, rows, .. } in parts {
+                    if !rows.is_empty() {
+                        vb.listeners.notify(vb.id(), VbEvent::Committed);
+                    }
+                }
+            }
+            Err(error) => self.fail(drained, &batch, &error),
+        }
+    }
+
+    /// Sorts a queue's entries by vBucket and works out the record of each.
+    fn assemble(&self, entries: &[Entry]) -> (Vec<Part>, Batch, Durability) {
+        let mut durability = self.shared.options.durability;
+        let mut batch = Batch::default();
+        let mut parts: Vec<Part> = Vec::new();
+        let mut places: HashMap<VbId, usize> = HashMap::new();
+        for entry in entries {
+            let id = entry.vb.id();
+            let place = *places.entry(id).or_insert_with(|| {
+                let meta = lock(&entry.vb.inner).meta.clone();
+                let vb = Arc::clone(&entry.vb);
+                parts.push(Part { vb, meta, rows: Vec::new(), is_meta: false });
+                parts.len() - 1
+            });
+            let Some(part) = parts.get_mut(place) else { continue };
+            match &entry.work {
+                Work::Row(row, snapshot) => {
+                    let mut tail = Tail::of(&part.meta);
+                    tail.follow(row);
+                    tail.write_to(&mut part.meta);
+                    (part.meta.snapshot_start, part.meta.snapshot_end) = *snapshot;
+                    part.rows.push(Arc::clone(row));
+                    batch.changes.push(Change { vb: id, row: Arc::clone(row) });
+                }
+                Work::Advance(seqno, snapshot) => {
+                    part.meta.high_seqno = *seqno;
+                    (part.meta.snapshot_start, part.meta.snapshot_end) = *snapshot;
+                }
+                Work::Meta(meta) => {
+                    part.meta = VbMeta::clone(meta);
+                    part.is_meta = true;
+                    durability = Durability::Synced;
+                }
+            }
+        }
+        batch.metas.extend(parts.iter().map(|part| part.meta.clone()));
+        (parts, batch, durability)
+    }
+
+    /// Makes what is on disk now visible.
+    fn publish(&mut self, part: &Part) {
+        let mut bytes = 0;
+        {
+            let mut inner = lock(&part.vb.inner);
+            if part.is_meta {
+                inner.set_meta(part.meta.clone());
+            } else {
+                inner.meta = part.meta.clone();
+            }
+            for row in &part.rows {
+                let newest = inner.pending.get(&row.key).is_some_and(|(p, _)| p.seqno == row.seqno);
+                if newest {
+                    inner.pending.remove(&row.key);
+                }
+                inner.log.push(Arc::clone(row));
+                bytes += row.memory_bytes();
+            }
+        }
+        if let Some(last) = part.rows.last() {
+            self.logged.push_back((Arc::downgrade(&part.vb), last.seqno, bytes));
+            self.logged_bytes += bytes;
+            self.trim();
+        }
+    }
+
+    /// Forgets the oldest rows of the bucket until the rest is within the quota. A row of a
+    /// vBucket that was rolled back or removed since counts until its turn comes.
+    fn trim(&mut self) {
+        while self.logged_bytes > self.shared.options.log_bytes_max {
+            let Some((vb, seqno, bytes)) = self.logged.pop_front() else { return };
+            self.logged_bytes -= bytes;
+            if let Some(vb) = vb.upgrade() {
+                lock(&vb.inner).log.trim(seqno);
+            }
+        }
+    }
+
+    fn fail(&self, drained: Drained, batch: &Batch, error: &StoreError) {
+        self.shared.counters.commit_failures.add(1);
+        let (later, first) = self.shared.queue.refuse(error.clone());
+        if first {
+            let (bucket, rows) = (&self.shared.options.name, batch.changes.len());
+            error!("commit failed, writes are refused bucket={bucket} rows={rows} error={error}");
+        }
+        for entry in drained.entries.iter().chain(&later.entries) {
+            lock(&entry.vb.inner).drop_queued();
+        }
+        self.shared.queue.settle();
+        drained.ticket.complete(Err(CommitError::Store(error.clone())));
+        later.ticket.complete(Err(CommitError::Refusing(error.clone())));
+    }
+}

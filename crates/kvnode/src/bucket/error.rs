@@ -1,0 +1,76 @@
+//! Why a bucket did not do what was asked.
+
+use mcbp::{Seqno, VbId, VbState};
+use vbucket::{FailoverError, StoreError};
+
+use super::queue::{COMMIT_WAIT_SECONDS, ROOM_WAIT_SECONDS};
+
+/// Why changes did not become durable.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The store refused this batch.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// An earlier batch failed; nothing is queued until the store takes one again.
+    #[error("writes are refused because the last commit failed: {0}")]
+    Refusing(StoreError),
+    /// The queue stayed full: the disk does not keep up.
+    #[error("the commit queue was full for {ROOM_WAIT_SECONDS} s")]
+    QueueFull,
+    /// The commit did not end in time; it may still succeed.
+    #[error("not committed after {COMMIT_WAIT_SECONDS} s")]
+    Late,
+    /// The bucket is being closed.
+    #[error("the bucket is shutting down")]
+    Closed,
+}
+
+/// Why an operation on a vBucket failed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum VbError {
+    /// Warm-up has not ended, or has failed.
+    #[error("the bucket is not ready: {0}")]
+    NotReady(String),
+    /// The bucket is configured for fewer vBuckets.
+    #[error("{vb} does not exist, the bucket has vBuckets 0 to {}", count.saturating_sub(1))]
+    OutOfRange {
+        /// The vBucket that was asked for.
+        vb: VbId,
+        /// How many the bucket has.
+        count: u16,
+    },
+    /// The vBucket is not on this node, or no longer.
+    #[error("{0} is not on this node")]
+    NoVbucket(VbId),
+    /// The vBucket's state does not allow it.
+    #[error("{vb} is {state}")]
+    WrongState {
+        /// The vBucket.
+        vb: VbId,
+        /// The state it is in.
+        state: VbState,
+    },
+    /// Rows came out of order (MB-50543).
+    #[error("{vb} got seqno {seqno} of snapshot {start}-{end} after seqno {high}")]
+    NotMonotonic {
+        /// The vBucket.
+        vb: VbId,
+        /// The seqno that does not follow.
+        seqno: Seqno,
+        /// Start of the snapshot it came in.
+        start: Seqno,
+        /// End of the snapshot it came in.
+        end: Seqno,
+        /// The seqno that was queued last.
+        high: Seqno,
+    },
+    /// A producer's failover table is none.
+    #[error(transparent)]
+    Failover(#[from] FailoverError),
+    /// The change did not become durable.
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,150 @@
+//! A bucket: vBuckets over one store, one commit queue, one committer thread.
+//!
+//! - `vb`, `memory_log`, `listener`: one vBucket as others see it; everything they see is durable
+//! - `write`, `apply`: the two ways in, for clients (active) and for producers (replica)
+//! - `queue`, `committer`: group commit
+//! - `admin`: state, history and existence of vBuckets; on disk before they are visible
+//! - `warmup`: from the store to vBuckets, all or nothing; `pager`: expired documents
+
+mod admin;
+mod apply;
+mod committer;
+mod error;
+mod listener;
+mod memory_log;
+mod queue;
+mod vb;
+mod warmup;
+mod write;
+
+use std::sync::{Arc, Mutex, RwLock};
+
+use mcbp::VbId;
+use vbucket::engine::{Durability, SharedStore};
+
+pub use error::{CommitError, VbError};
+pub use listener::{Subscription, VbEvent, VbListener};
+pub use memory_log::LogRead;
+pub use queue::Ticket;
+pub use vb::{Vb, VbView, WriteHold};
+
+use crate::counters::Counters;
+use crate::sync::{lock, read, write};
+use queue::CommitQueue;
+use write::KeyLocks;
+pub(crate) use write::{Draft, Refusal};
+
+/// What a bucket is like.
+#[derive(Clone, Debug)]
+pub struct BucketOptions {
+    /// Its name, 1 to 100 bytes.
+    pub name: String,
+    /// How many vBuckets it has, 1 to 1024.
+    pub vbuckets: u16,
+    /// The state that all vBuckets get when the store is new; `None` leaves them out.
+    pub initial_state: Option<mcbp::VbState>,
+    /// What "acknowledged" means.
+    pub durability: Durability,
+    /// How many bytes may wait for their commit; writers wait beyond that.
+    pub queue_bytes_max: usize,
+    /// How many bytes of committed rows are kept in memory for streams.
+    pub log_bytes_max: usize,
+    /// How often expired documents are looked for.
+    pub expiry_pager_interval: std::time::Duration,
+}
+
+/// What the vBuckets of a bucket share.
+pub(crate) struct Shared {
+    pub(crate) options: BucketOptions,
+    pub(crate) store: SharedStore,
+    pub(crate) queue: CommitQueue,
+    pub(crate) keys: KeyLocks,
+    pub(crate) counters: Counters,
+}
+
+/// How far warm-up is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warmup {
+    /// Nothing is served yet.
+    Loading,
+    /// Everything is served.
+    Done,
+    /// Nothing will be served; the reason is for people.
+    Failed(String),
+    /// The bucket was closed.
+    Closed,
+}
+
+/// See the module.
+pub struct Bucket {
+    shared: Arc<Shared>,
+    slots: Vec<RwLock<Option<Arc<Vb>>>>,
+    /// Held while a vBucket is made, so that there is one of each id.
+    making: tokio::sync::Mutex<()>,
+    warmup: Mutex<Warmup>,
+    committer: Mutex<Option<std::thread::JoinHandle<()>>>,
+    dcp: crate::dcp::Registry,
+}
+
+impl Bucket {
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.options.name
+    }
+
+    /// The vBucket, where it is on this node and warm-up has ended.
+    #[must_use]
+    pub fn vb(&self, vb: VbId) -> Option<Arc<Vb>> {
+        self.slots.get(usize::from(vb.0)).and_then(|slot| read(slot).clone())
+    }
+
+    /// The vBuckets on this node in the order of their ids.
+    #[must_use]
+    pub fn vbuckets(&self) -> Vec<VbId> {
+        self.all_vbs().map(|vb| vb.id()).collect()
+    }
+
+    pub(crate) fn all_vbs(&self) -> impl Iterator<Item = Arc<Vb>> {
+        self.slots.iter().filter_map(|slot| read(slot).clone())
+    }
+
+    /// The store, for backfills. Its calls block.
+    #[must_use]
+    pub fn store(&self) -> &SharedStore {
+        &self.shared.store
+    }
+
+    /// Whether warm-up has ended well: before, nothing is served and no consumer is accepted.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.warmup() == Warmup::Done
+    }
+
+    /// How far warm-up is.
+    #[must_use]
+    pub fn warmup(&self) -> Warmup {
+        lock(&self.warmup).clone()
+    }
+
+    /// The DCP connections of this bucket.
+    pub(crate) const fn dcp(&self) -> &crate::dcp::Registry {
+        &self.dcp
+    }
+
+    /// What happened in this bucket since it was opened.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// What the last commit failed with, if it did.
+    pub(crate) fn write_failure(&self) -> Option<vbucket::StoreError> {
+        self.shared.queue.failure()
+    }
+
+    fn put_slot(&self, vb: VbId, value: Option<Arc<Vb>>) {
+        if let Some(slot) = self.slots.get(usize::from(vb.0)) {
+            *write(slot) = value;
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The way of a client's change into an active vBucket.
+//!
+//! One writer at a time for each key (striped locks), so that what was read before the change is
+//! still true when the change is queued. Seqno, rev and CAS are given out under the vBucket's lock,
+//! in the critical section that queues the row: queue order is seqno order.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use mcbp::{Datatype, VbState, VbUuid};
+use vbucket::{Kind, Row, StoreError};
+
+use super::VbError;
+use super::queue::{Entry, Room, Ticket, Work};
+use super::vb::Vb;
+use crate::clock;
+use crate::sync::lock;
+
+/// Enough that two writers seldom meet by chance.
+const STRIPES: usize = 1024;
+
+/// One writer at a time for each key.
+pub(crate) struct KeyLocks {
+    hasher: RandomState,
+    stripes: Vec<Mutex<()>>,
+}
+
+impl KeyLocks {
+    pub(super) fn new() -> Self {
+        let stripes = std::iter::repeat_with(Mutex::default).take(STRIPES).collect();
+        Self { hasher: RandomState::new(), stripes }
+    }
+
+    fn lock(&self, vb: mcbp::VbId, key: &[u8]) -> Option<MutexGuard<'_, ()>> {
+        let at = self.hasher.hash_one((vb, key)) % STRIPES as u64;
+        usize::try_from(at).ok().and_then(|at| self.stripes.get(at)).map(lock)
+    }
+}
+
+/// A change that a client wants; seqno, rev and CAS are still to be given.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    pub(crate) kind: Kind,
+    pub(crate) datatype: Datatype,
+    pub(crate) value: Bytes,
+}
+
+/// Why a client's operation was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// The answer to the client.
+    #[error("{0}")]
+    Status(mcbp::Status),
+    #[error(transparent)]
+    Vb(#[from] VbError),
+}
+
+/// A document as a reader finds it.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) row: Arc<Row>,
+    /// Set where the row is not durable yet: it must not be shown before.
+    pub(crate) ticket: Option<Ticket>,
+}
+
+/// A change that is queued.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) row: Arc<Row>,
+    pub(crate) uuid: VbUuid,
+    pub(crate) ticket: Ticket,
+}
+
+/// What became of one attempt.
+enum Attempt {
+    Done(Written),
+    /// State or history is being changed: try again afterwards.
+    Moving,
+    /// The change takes more room in the queue than was guessed.
+    NeedsRoom(usize),
+}
+
+impl Vb {
+    /// The newest row of a key, deletions too. Blocks on the disk.
+    pub(crate) fn find(&self, key: &[u8]) -> Result<Option<Found>, StoreError> {
+        if let Some((row, ticket)) = lock(&self.inner).pending.get(key) {
+            return Ok(Some(Found { row: Arc::clone(row), ticket: Some(ticket.clone()) }));
+        }
+        // A row leaves `pending` after it is in the store, so it is found in one of the two.
+        let row = self.shared.store.get(self.id(), key).inspect_err(|error| {
+            self.shared.counters.read_failures.add(1);
+            log::error!("read failed {} error={error}", self.id());
+        })?;
+        Ok(row.map(|row| Found { row: Arc::new(row), ticket: None }))
+    }
+
+    /// Changes a document of an active vBucket: `change` gets its newest row (a deletion too, and
+    /// whatever is queued) and says what is to become of it. It may be called more than once.
+    pub(crate) async fn write(
+        self: &Arc<Self>,
+        key: Bytes,
+        value_bytes: usize,
+        mut change: impl FnMut(Option<&Row>) -> Result<Draft, Refusal>,
+    ) -> Result<Written, Refusal> {
+        let mut need = Row::OVERHEAD_BYTES + key.len() + value_bytes;
+        loop {
+            let mut room = self.shared.queue.room(need).await.map_err(VbError::from)?;
+            let attempt = crate::disk(|| self.attempt(&key, &mut room, &mut change));
+            match attempt? {
+                Attempt::Done(written) => return Ok(written),
+                Attempt::NeedsRoom(bytes) => need = bytes,
+                Attempt::Moving => {
+                    drop(room);
+                    self.settled().await?;
+                }
+            }
+        }
+    }
+
+    fn attempt(
+        self: &Arc<Self>,
+        key: &Bytes,
+        room: &mut Room,
+        change: &mut impl FnMut(Option<&Row>) -> Result<Draft, Refusal>,
+    ) -> Result<Attempt, Refusal> {
+        let _writer = self.shared.keys.lock(self.id(), key);
+        if lock(&self.inner).moving {
+            return Ok(Attempt::Moving);
+        }
+        self.check_writable()?;
+        let old = self.find(key).map_err(VbError::from)?.map(|found| found.row);
+        let draft = change(old.as_deref())?;
+        let bytes = Row::OVERHEAD_BYTES + key.len() + draft.value.len();
+        if !self.shared.queue.is_enough(room, bytes) {
+            return Ok(Attempt::NeedsRoom(bytes));
+        }
+        self.queue_row(key, old.as_deref(), draft, room)
+    }
+
+    fn check_writable(&self) -> Result<(), Refusal> {
+        let inner = lock(&self.inner);
+        match inner.meta.state {
+            _ if inner.removed => Err(VbError::NoVbucket(self.id()).into()),
+            VbState::Active if self.is_held() => Err(Refusal::Status(mcbp::Status::ETMPFAIL)),
+            VbState::Active => Ok(()),
+            state => Err(VbError::WrongState { vb: self.id(), state }.into()),
+        }
+    }
+
+    fn queue_row(
+        self: &Arc<Self>,
+        key: &Bytes,
+        old: Option<&Row>,
+        draft: Draft,
+        room: &mut Room,
+    ) -> Result<Attempt, Refusal> {
+        let mut inner = lock(&self.inner);
+        if inner.moving || inner.removed || inner.meta.state != VbState::Active {
+            return Ok(Attempt::Moving);
+        }
+        let seqno = inner.tail.seqno.next();
+        let row = Arc::new(Row {
+            key: key.clone(),
+            seqno,
+            rev: old.map_or(inner.tail.max_deleted_rev, |row| row.rev).saturating_add(1),
+            cas: clock::next_cas(inner.tail.max_cas),
+            datatype: draft.datatype,
+            kind: draft.kind,
+            value: draft.value,
+        });
+        let work = Work::Row(Arc::clone(&row), (seqno, seqno));
+        let share = room.split(room.bytes());
+        let entry = Entry { vb: Arc::clone(self), work, _room: share };
+        let ticket = self.shared.queue.push([entry]).map_err(VbError::from)?;
+        inner.tail.follow(&row);
+        inner.pending.insert(key.clone(), (Arc::clone(&row), ticket.clone()));
+        inner.last = Some(ticket.clone());
+        Ok(Attempt::Done(Written { row, uuid: inner.meta.failover.newest().uuid, ticket }))
+    }
+}
