@@ -73,6 +73,35 @@ macro_rules! decimal {
 }
 decimal!(Seqno VbUuid);
 
+/// The role of a data node in DCP: which end of a replication link it is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Side {
+    /// The node that receives changes.
+    Consumer,
+    /// The node that sends them.
+    Producer,
+}
+
+impl Side {
+    /// The opposite end of the link.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Consumer => Self::Producer,
+            Self::Producer => Self::Consumer,
+        }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Consumer => "consumer",
+            Self::Producer => "producer",
+        })
+    }
+}
+
 /// The state of a vBucket on one node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[repr(u8)]

@@ -38,7 +38,7 @@ pub use error::FrameError;
 pub use feature::Feature;
 pub use frame::Frame;
 pub use header::{HEADER_BYTES, Header, MAX_BODY_BYTES, Magic};
-pub use ids::{Datatype, Opaque, Seqno, VbId, VbState, VbUuid};
+pub use ids::{Datatype, Opaque, Seqno, Side, VbId, VbState, VbUuid};
 pub use opcode::Opcode;
 pub use status::Status;
 pub use stream_end::StreamEndStatus;
