@@ -5,13 +5,18 @@
 //! - `row`: one change of one document, as it is kept and streamed
 //! - `meta`: what a vBucket is beside its rows; persisted with them
 //! - `failover`, `rollback`: histories, and how far a replica must go back
+//! - `stream_req`, `producer`, `consumer`: the two sides of DCP; `liveness`, `stats` serve both
 //! - `engine`: the trait that a store implements, and what a scan can come to
 
 pub mod engine;
 pub mod failover;
+pub mod liveness;
 pub mod meta;
+pub mod producer;
 pub mod rollback;
 pub mod row;
+pub mod stats;
+pub mod stream_req;
 
 pub use engine::{Scan, ScanEnd, ScanStep, Store, StoreError};
 pub use failover::{FailoverError, FailoverTable};

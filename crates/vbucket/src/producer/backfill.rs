@@ -1,0 +1,141 @@
+//! The chunks of a disk scan on their way to one consumer.
+//!
+//! The shell scans and encodes on a thread of its own, a chunk at a time; here the chunks are cut
+//! at frame borders to fit the flow-control window. Failed is never taken for Finished (MB-47790).
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, BytesMut};
+use mcbp::{Header, Opcode, Seqno, flow};
+
+use super::stream::Turn;
+
+/// How many bytes of frames one read of the disk may fill before it pauses. One larger row still
+/// fits: a chunk ends behind the row that exceeds it (MB-24089).
+pub const CHUNK_BYTES: usize = 128 * 1024;
+
+/// How many chunks of one stream are read ahead: one being sent, one ready.
+const CHUNKS_AHEAD: usize = 2;
+
+/// Whole frames, encoded.
+#[derive(Default, Debug)]
+pub struct Chunk {
+    /// The frames of the rows, in seqno order.
+    pub frames: BytesMut,
+    /// The seqno of the last of them.
+    pub last_seqno: Seqno,
+}
+
+/// What the vBucket was when the scan was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Opened {
+    /// The highest seqno on disk: the end of the snapshot.
+    pub high_seqno: Seqno,
+    /// Tombstones up to this seqno may be gone.
+    pub purge_seqno: Seqno,
+}
+
+/// How a read of the disk ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ReadEnd {
+    /// A chunk is full.
+    More,
+    /// The range was read to its end.
+    Finished,
+    /// The disk could not be read: the cause.
+    Failed(String),
+}
+
+/// The outcome of one read of the disk.
+#[derive(Debug)]
+pub struct DiskRead {
+    /// Set by the first read of a scan that could be opened.
+    pub opened: Option<Opened>,
+    /// What was read, also before a failure.
+    pub chunk: Chunk,
+    /// How it ended.
+    pub end: ReadEnd,
+}
+
+/// What was written in one turn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Sent {
+    pub(super) items: u64,
+    /// Set where a chunk was written to its end.
+    pub(super) last_seqno: Option<Seqno>,
+}
+
+/// The state of one backfill.
+#[derive(Debug, Default)]
+pub(super) struct Backfill {
+    opened: Option<Opened>,
+    chunks: VecDeque<Chunk>,
+    /// A read is under way, or waits for its turn.
+    reading: bool,
+    finished: bool,
+    failure: Option<String>,
+}
+
+impl Backfill {
+    pub(super) fn on_read(&mut self, read: DiskRead) {
+        self.reading = false;
+        self.opened = self.opened.or(read.opened);
+        if !read.chunk.frames.is_empty() {
+            self.chunks.push_back(read.chunk);
+        }
+        match read.end {
+            ReadEnd::More => {}
+            ReadEnd::Finished => self.finished = true,
+            ReadEnd::Failed(cause) => self.failure = Some(cause),
+        }
+    }
+
+    /// A failure, once all that was read before it has been sent.
+    pub(super) fn take_failure(&mut self) -> Option<String> {
+        if self.chunks.is_empty() && self.opened.is_none() { self.failure.take() } else { None }
+    }
+
+    pub(super) const fn take_opened(&mut self) -> Option<Opened> {
+        self.opened.take()
+    }
+
+    pub(super) fn has_chunk(&self) -> bool {
+        !self.chunks.is_empty() || self.failure.is_some()
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.finished && self.chunks.is_empty()
+    }
+
+    /// Whether the next chunk should be read; the caller then does so.
+    pub(super) fn wants_read(&mut self) -> bool {
+        let wants = !self.reading
+            && !self.finished
+            && self.failure.is_none()
+            && self.chunks.len() < CHUNKS_AHEAD;
+        self.reading |= wants;
+        wants
+    }
+
+    /// Writes whole frames while the window is open, about `bytes_max` of them but at least one.
+    pub(super) fn write(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> Sent {
+        let mut sent = Sent::default();
+        let Some(chunk) = self.chunks.front_mut() else { return sent };
+        let mut run_bytes = 0;
+        while turn.window.is_open()
+            && run_bytes < bytes_max
+            && let Some(Ok(Some(header))) = chunk.frames.get(run_bytes..).map(Header::peek)
+        {
+            turn.window.charge(flow::charge(&header));
+            run_bytes += header.frame_bytes();
+            sent.items += u64::from(header.opcode != Opcode::DCP_SEQNO_ADVANCED);
+        }
+        let run = chunk.frames.get(..run_bytes).unwrap_or_default();
+        turn.out.extend_from_slice(run);
+        chunk.frames.advance(run_bytes.min(chunk.frames.len()));
+        if chunk.frames.is_empty() {
+            sent.last_seqno = self.chunks.pop_front().map(|chunk| chunk.last_seqno);
+        }
+        sent
+    }
+}

@@ -1,0 +1,132 @@
+//! Rows to frames: what a row looks like on one producer connection.
+//!
+//! The usual row is written straight from its own bytes; only a value that the connection cannot
+//! take as it is (compressed without snappy, extended attributes without the flag) is copied.
+
+use std::borrow::Cow;
+
+use bytes::BytesMut;
+use mcbp::dcp::{Deletion, Expiration, Mutation, Target, open_flags};
+use mcbp::{Datatype, Opaque, VbId};
+
+use super::settings::{ProducerOptions, Settings};
+use crate::{Kind, Row};
+
+/// What kv_engine gives a document whose use was not counted.
+const NRU_INITIAL: u8 = 4;
+
+/// The longest key, as clients may write it.
+const KEY_BYTES_MAX: usize = 250;
+
+/// The largest value that a compressed one may claim to become: 20 MiB and 1 MiB of attributes.
+const INFLATED_BYTES_MAX: usize = 21 * 1024 * 1024;
+
+/// How rows are written on one connection. Cheap to copy, so that backfills can take it along.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct RowEncoder {
+    options: ProducerOptions,
+    expiry_opcode: bool,
+}
+
+/// A row that cannot be sent: its compressed value is damaged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the compressed value of seqno {seqno} cannot be read")]
+pub struct EncodeError {
+    /// The row.
+    pub seqno: mcbp::Seqno,
+}
+
+impl RowEncoder {
+    /// The encoder for a connection with these options and settings.
+    #[must_use]
+    pub const fn new(options: ProducerOptions, settings: &Settings) -> Self {
+        Self { options, expiry_opcode: settings.expiry_opcode }
+    }
+
+    /// Appends the frame of `row` to `out`.
+    ///
+    /// # Errors
+    /// [`EncodeError`] where the value must be inflated and cannot be.
+    pub fn write(
+        &self,
+        row: &Row,
+        vb: VbId,
+        opaque: Opaque,
+        out: &mut BytesMut,
+    ) -> Result<(), EncodeError> {
+        let (datatype, value) = self.value(row)?;
+        let to = Target { vb, opaque, cas: row.cas, datatype };
+        let mut prefixed = [0; KEY_BYTES_MAX + 1];
+        let key = self.key(row, &mut prefixed);
+        let (seqno, rev) = (row.seqno, row.rev);
+        let with_times = self.options.has(open_flags::INCLUDE_DELETE_TIMES);
+        match row.kind {
+            Kind::Document { flags, expiry } => {
+                let nru = NRU_INITIAL;
+                let body = Mutation { seqno, rev, flags, expiry, lock_time: 0, nru };
+                body.write(to, key, &value, out);
+            }
+            Kind::Expired { at } if self.expiry_opcode && with_times => {
+                Expiration { seqno, rev, delete_time: at }.write(to, key, &value, out);
+            }
+            Kind::Deleted { at } | Kind::Expired { at } => {
+                let delete_time = with_times.then_some(at);
+                Deletion { seqno, rev, delete_time }.write(to, key, &value, out);
+            }
+        }
+        Ok(())
+    }
+
+    /// The key as it goes on the wire; the id of the default collection is the one byte 0.
+    fn key<'a>(&self, row: &'a Row, prefixed: &'a mut [u8; KEY_BYTES_MAX + 1]) -> &'a [u8] {
+        if !self.options.collections {
+            return &row.key;
+        }
+        match prefixed.get_mut(1..=row.key.len()) {
+            Some(room) => room.copy_from_slice(&row.key),
+            None => return &row.key,
+        }
+        prefixed.get(..=row.key.len()).unwrap_or(&row.key)
+    }
+
+    fn value<'a>(&self, row: &'a Row) -> Result<(Datatype, Cow<'a, [u8]>), EncodeError> {
+        let options = &self.options;
+        if options.has(open_flags::NO_VALUE) {
+            return Ok((Datatype::RAW, Cow::Borrowed(&[])));
+        }
+        if options.has(open_flags::NO_VALUE_WITH_DATATYPE) {
+            return Ok((row.datatype, Cow::Borrowed(&[])));
+        }
+        let mut datatype = row.datatype;
+        let mut value = Cow::Borrowed(row.value.as_ref());
+        let strip = datatype.contains(Datatype::XATTR) && !options.has(open_flags::INCLUDE_XATTRS);
+        if datatype.contains(Datatype::SNAPPY) && (strip || !options.snappy) {
+            if !value.is_empty() {
+                value = Cow::Owned(inflate(&value).ok_or(EncodeError { seqno: row.seqno })?);
+            }
+            datatype = datatype.without(Datatype::SNAPPY);
+        }
+        if strip {
+            value = Cow::Owned(without_attributes(&value).to_vec());
+            datatype = datatype.without(Datatype::XATTR);
+        }
+        if !options.json {
+            datatype = datatype.without(Datatype::JSON);
+        }
+        Ok((datatype, value))
+    }
+}
+
+/// Inflates a raw snappy block, unless it claims more than a document may hold.
+fn inflate(value: &[u8]) -> Option<Vec<u8>> {
+    let claimed = snap::raw::decompress_len(value).ok()?;
+    (claimed <= INFLATED_BYTES_MAX).then(|| snap::raw::Decoder::new().decompress_vec(value).ok())?
+}
+
+/// The document behind the attributes: their length is in the first four bytes.
+fn without_attributes(value: &[u8]) -> &[u8] {
+    let body = value
+        .split_first_chunk::<4>()
+        .and_then(|(length, rest)| rest.get(usize::try_from(u32::from_be_bytes(*length)).ok()?..));
+    body.unwrap_or_default()
+}

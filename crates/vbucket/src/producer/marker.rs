@@ -1,0 +1,124 @@
+//! Which snapshot a stream is in, and the markers that say so.
+
+use mcbp::dcp::{MarkerBody, SnapshotMarker, marker_flags};
+use mcbp::{Opaque, Seqno, VbId};
+
+use super::settings::MarkerVersion;
+use super::takeover::Takeover;
+
+/// A marker whose form is still to be chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Range {
+    start: Seqno,
+    end: Seqno,
+    flags: u32,
+}
+
+/// The marker in the form that the consumer reads.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Marker(SnapshotMarker);
+
+impl Range {
+    pub(super) fn with_body(self, version: MarkerVersion, purge: Seqno) -> Marker {
+        let Self { start, end, flags } = self;
+        // Without durable writes every document is visible and nothing was ever prepared.
+        let (max_visible, high_completed, high_prepared) = (end, Seqno::ZERO, Seqno::ZERO);
+        let body = match version {
+            MarkerVersion::V1 => MarkerBody::V1,
+            MarkerVersion::V2_0 => MarkerBody::V2_0 { max_visible, high_completed },
+            MarkerVersion::V2_2 => {
+                MarkerBody::V2_2 { max_visible, high_completed, purge, high_prepared }
+            }
+        };
+        Marker(SnapshotMarker { start, end, flags, body })
+    }
+}
+
+impl Marker {
+    pub(super) fn write(&self, vb: VbId, opaque: Opaque, out: &mut bytes::BytesMut) {
+        self.0.write(vb, opaque, out);
+    }
+}
+
+/// The snapshots of one stream.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Markers {
+    /// Where the first marker starts; `None` once it was sent.
+    first_start: Option<Seqno>,
+    /// The first marker does not end before this: the consumer stands inside that snapshot.
+    end_min: Seqno,
+    /// End of the marker that was sent last.
+    end: Seqno,
+    /// The next marker from memory opens a checkpoint: it is the first, or the first after disk.
+    new_checkpoint: bool,
+    /// Where the last backfill ended.
+    backfill_end: Option<Seqno>,
+}
+
+impl Markers {
+    pub(super) const fn new(start: Seqno, snapshot_end: Seqno) -> Self {
+        // A consumer that stands at the start of a snapshot has nothing of it yet.
+        Self {
+            first_start: Some(start),
+            end_min: snapshot_end,
+            end: Seqno::ZERO,
+            new_checkpoint: true,
+            backfill_end: None,
+        }
+    }
+
+    /// The marker in front of rows `first..=last` from memory; none while the last marker covers
+    /// them.
+    pub(super) fn memory(
+        &mut self,
+        first: Seqno,
+        last: Seqno,
+        takeover: Option<&mut Takeover>,
+    ) -> Option<Range> {
+        if last <= self.end {
+            return None;
+        }
+        let mut flags = marker_flags::MEMORY;
+        if std::mem::take(&mut self.new_checkpoint) {
+            flags |= marker_flags::CHECKPOINT;
+        }
+        if let Some(takeover) = takeover {
+            takeover.marker_sent();
+            flags |= marker_flags::ACK;
+        }
+        Some(self.next(first, last, flags))
+    }
+
+    /// The marker of a backfill of everything behind `cursor` up to `end`; none where that is
+    /// nothing.
+    pub(super) fn disk(&mut self, cursor: Seqno, end: Seqno) -> Option<Range> {
+        self.backfill_end = Some(end.max(cursor));
+        self.new_checkpoint = true;
+        let flags = marker_flags::DISK | marker_flags::CHECKPOINT;
+        (end > cursor).then(|| self.next(cursor.next(), end, flags))
+    }
+
+    /// Where the backfill that was opened last ends.
+    pub(super) fn end_of_backfill(&self, cursor: Seqno) -> Seqno {
+        self.backfill_end.unwrap_or(cursor)
+    }
+
+    /// Whether the last backfill ended exactly here, so that another would find nothing.
+    pub(super) fn backfilled_to(&self, cursor: Seqno) -> bool {
+        self.backfill_end == Some(cursor)
+    }
+
+    /// End of the marker that was sent last.
+    pub(super) const fn end(&self) -> Seqno {
+        self.end
+    }
+
+    fn next(&mut self, first: Seqno, last: Seqno, flags: u32) -> Range {
+        let (start, end) = match self.first_start.take() {
+            Some(start) => (start, last.max(self.end_min)),
+            None => (first, last),
+        };
+        self.end = end;
+        Range { start, end, flags }
+    }
+}

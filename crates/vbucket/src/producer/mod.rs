@@ -1,0 +1,312 @@
+//! The producer's side of one DCP connection, as a pure machine.
+//!
+//! Frames and events go in, frames go to an output buffer and [`Effect`]s to the shell. It opens no
+//! socket, reads no clock and no disk. The map:
+//!
+//! - `settings`, `window`: what DCP_CONTROL agreed, and flow control
+//! - `stream`: one stream; `marker`, `backfill`, `takeover`: its parts; `encode`: rows to frames
+//! - `requests`: frames from the consumer; `stats`: what STAT tells
+
+mod backfill;
+mod encode;
+mod marker;
+mod requests;
+mod settings;
+mod stats;
+mod stream;
+mod takeover;
+mod window;
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use mcbp::dcp::StreamEnd;
+use mcbp::{FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId};
+
+pub use backfill::{CHUNK_BYTES, Chunk, DiskRead, Opened, ReadEnd};
+pub use encode::{EncodeError, RowEncoder};
+pub use settings::{Applied, MarkerVersion, ProducerOptions, Settings};
+pub use stream::{ActiveStream, LOG_READ_BYTES, LogRead, Source};
+pub use window::Window;
+
+use crate::liveness::Liveness;
+use stream::{Phase, Step, Turn};
+
+/// How many streams of one connection read the disk at a time. Each holds up to two chunks of
+/// [`CHUNK_BYTES`], so that 1,024 streams from disk take 2 MiB and not 256.
+pub const BACKFILLS_MAX: usize = 8;
+
+/// What the shell has to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// A stream began: call [`Producer::on_changed`] now and whenever the vBucket changes, and
+    /// [`Producer::on_committed`] whenever rows became durable.
+    Watch(VbId),
+    /// The stream is gone: its scan and its subscription may be dropped.
+    Unwatch(VbId),
+    /// Read the disk: open a scan of `start..=end`, or go on with the one that is open for this
+    /// stream, and report to [`Producer::on_disk_read`].
+    ReadDisk {
+        /// The vBucket.
+        vb: VbId,
+        /// The stream; to be given back, so that a report for an older one is recognised.
+        stream: Opaque,
+        /// First seqno, where no scan is open yet.
+        start: Seqno,
+        /// Last seqno.
+        end: Seqno,
+    },
+    /// Set the vBucket dead, synced, and report to [`Producer::on_dead`].
+    SetDead {
+        /// The vBucket.
+        vb: VbId,
+        /// The stream that is taken over.
+        stream: Opaque,
+    },
+    /// A stream failed: to be counted and logged.
+    Failed {
+        /// The vBucket.
+        vb: VbId,
+        /// The last seqno that was sent.
+        seqno: Seqno,
+        /// What happened, for people.
+        cause: String,
+        /// Whether the disk is to blame.
+        read_failed: bool,
+    },
+    /// Close the connection; the reason is for people.
+    Close(&'static str),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Producer {
+    options: ProducerOptions,
+    settings: Settings,
+    window: Window,
+    liveness: Liveness,
+    streams: HashMap<VbId, ActiveStream>,
+    /// Streams that may have something to send, in turn; each at most once.
+    ready: VecDeque<VbId>,
+    /// Streams with an open scan.
+    backfilling: HashSet<VbId>,
+    /// Streams that wait for one of [`BACKFILLS_MAX`] places.
+    backfills_waiting: VecDeque<VbId>,
+    effects: Vec<Effect>,
+    seen: HashSet<Bytes>,
+    totals: Totals,
+}
+
+/// What was sent on the connection, for the statistics.
+#[derive(Clone, Copy, Default, Debug)]
+struct Totals {
+    items_sent: u64,
+    bytes_sent: u64,
+}
+
+impl Producer {
+    /// A connection that was opened at `now` (the age of whatever clock the caller uses).
+    #[must_use]
+    pub fn new(options: ProducerOptions, now: Duration) -> Self {
+        Self {
+            options,
+            settings: Settings::default(),
+            window: Window::default(),
+            liveness: Liveness::new(now),
+            streams: HashMap::new(),
+            ready: VecDeque::new(),
+            backfilling: HashSet::new(),
+            backfills_waiting: VecDeque::new(),
+            effects: Vec::new(),
+            seen: HashSet::new(),
+            totals: Totals::default(),
+        }
+    }
+
+    /// What is to be done; to be carried out in order, before [`Producer::fill`] is called.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// How rows are to be encoded for a scan of this connection.
+    #[must_use]
+    pub const fn encoder(&self) -> RowEncoder {
+        RowEncoder::new(self.options, &self.settings)
+    }
+
+    /// Rows of the vBucket became durable.
+    pub fn on_committed(&mut self, vb: VbId) {
+        self.wake(vb);
+    }
+
+    /// State, history or existence of the vBucket changed, or its stream has just begun.
+    pub fn on_changed(&mut self, vb: VbId, source: &dyn Source, out: &mut BytesMut) {
+        let Some(stream) = self.streams.get(&vb) else { return };
+        match stream.misfit(source.facts(vb).as_ref()) {
+            Some(status) => self.end(vb, status, out),
+            None => self.wake(vb),
+        }
+    }
+
+    /// A read of the disk ended. A report for a stream that is gone is dropped (MB-26979).
+    pub fn on_disk_read(&mut self, vb: VbId, stream: Opaque, read: DiskRead) {
+        let current = self.streams.get_mut(&vb).filter(|current| current.opaque == stream);
+        if let Some(ActiveStream { phase: Phase::Backfill(backfill), .. }) = current {
+            backfill.on_read(read);
+            self.wake(vb);
+        }
+    }
+
+    /// Setting the vBucket dead for a takeover ended, well or not.
+    pub fn on_dead(
+        &mut self,
+        vb: VbId,
+        stream: Opaque,
+        outcome: Result<(), String>,
+        out: &mut BytesMut,
+    ) {
+        let Some(current) = self.streams.get_mut(&vb) else { return };
+        let Some(takeover) = current.takeover.as_mut().filter(|_| current.opaque == stream) else {
+            return;
+        };
+        match outcome {
+            Ok(()) => {
+                takeover.dead();
+                self.wake(vb);
+            }
+            Err(cause) => self.fail(vb, cause, out),
+        }
+    }
+
+    /// Time goes on: NOOP, and the idle timeout. To be called about ten times a second.
+    pub fn on_tick(&mut self, now: Duration, out: &mut BytesMut) {
+        if self.liveness.is_idle(now) {
+            self.effects.push(Effect::Close("nothing was heard from the consumer for 360 s"));
+        } else if self.settings.noop
+            && let Some(opaque) = self.liveness.noop_due(now, self.settings.noop_interval)
+        {
+            FrameBuilder::request(Opcode::DCP_NOOP).opaque(opaque).write(out);
+        }
+    }
+
+    /// Lets the ready streams write in turn while the window is open and `out` is shorter than
+    /// `out_bytes_max` (which the last turn may exceed by a row).
+    pub fn fill(&mut self, source: &dyn Source, out: &mut BytesMut, out_bytes_max: usize) {
+        let before = out.len();
+        while out.len() < out_bytes_max
+            && self.window.is_open()
+            && let Some(vb) = self.ready.pop_front()
+        {
+            let encoder = self.encoder();
+            let Some(stream) = self.streams.get_mut(&vb) else { continue };
+            stream.queued = false;
+            let sent_before = stream.items_sent;
+            let step = stream.step(&mut Turn {
+                source,
+                encoder,
+                settings: &self.settings,
+                collections: self.options.collections,
+                window: &mut self.window,
+                out,
+                seen: &mut self.seen,
+            });
+            self.totals.items_sent += stream.items_sent - sent_before;
+            self.carry_out(vb, step, out);
+        }
+        self.totals.bytes_sent += (out.len() - before) as u64;
+    }
+
+    /// Whether [`Producer::fill`] might write something now.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        self.window.is_open() && !self.ready.is_empty()
+    }
+
+    fn carry_out(&mut self, vb: VbId, step: Step, out: &mut BytesMut) {
+        self.release_backfill(vb);
+        match step {
+            Step::More => self.wake(vb),
+            Step::Idle => {}
+            Step::ReadDisk => {
+                self.read_disk(vb);
+                self.wake(vb);
+            }
+            Step::SetDead => {
+                if let Some(stream) = self.streams.get(&vb) {
+                    self.effects.push(Effect::SetDead { vb, stream: stream.opaque });
+                }
+            }
+            Step::End(status) => self.end(vb, status, out),
+            Step::Fail(cause) => self.fail(vb, cause, out),
+        }
+    }
+
+    fn wake(&mut self, vb: VbId) {
+        if let Some(stream) = self.streams.get_mut(&vb)
+            && !std::mem::replace(&mut stream.queued, true)
+        {
+            self.ready.push_back(vb);
+        }
+    }
+
+    /// Has the next chunk read, or lines up for a place.
+    fn read_disk(&mut self, vb: VbId) {
+        let Some(stream) = self.streams.get(&vb) else { return };
+        if !self.backfilling.contains(&vb) && self.backfilling.len() >= BACKFILLS_MAX {
+            self.backfills_waiting.push_back(vb);
+            return;
+        }
+        self.backfilling.insert(vb);
+        let (start, end) = (stream.cursor.next(), stream.granted.end);
+        self.effects.push(Effect::ReadDisk { vb, stream: stream.opaque, start, end });
+    }
+
+    /// Gives the place of a stream that does not read the disk any more to the next one.
+    fn release_backfill(&mut self, vb: VbId) {
+        let stream = self.streams.get(&vb);
+        let reads = stream.is_some_and(|stream| matches!(stream.phase, Phase::Backfill(_)));
+        if reads || !self.backfilling.remove(&vb) {
+            return;
+        }
+        if let Some(next) = self.backfills_waiting.pop_front() {
+            self.read_disk(next);
+        }
+    }
+
+    /// Ends a stream with a frame that says why. It is sent even where the window is closed: an end
+    /// always gets through (MB-31481).
+    fn end(&mut self, vb: VbId, status: StreamEndStatus, out: &mut BytesMut) {
+        let Some(stream) = self.streams.get(&vb) else { return };
+        StreamEnd { status }.write(vb, stream.opaque, out);
+        self.window.charge(STREAM_END_BYTES);
+        self.remove(vb);
+    }
+
+    fn remove(&mut self, vb: VbId) {
+        self.streams.remove(&vb);
+        self.ready.retain(|ready| *ready != vb);
+        self.backfills_waiting.retain(|waiting| *waiting != vb);
+        self.effects.push(Effect::Unwatch(vb));
+        self.release_backfill(vb);
+    }
+
+    fn fail(&mut self, vb: VbId, cause: String, out: &mut BytesMut) {
+        let Some(stream) = self.streams.get(&vb) else { return };
+        let read_failed = matches!(stream.phase, Phase::Backfill(_));
+        let status = if stream.takeover.is_some() && !read_failed {
+            StreamEndStatus::STATE_CHANGED
+        } else {
+            StreamEndStatus::BACKFILL_FAIL
+        };
+        self.effects.push(Effect::Failed { vb, seqno: stream.cursor, cause, read_failed });
+        self.end(vb, status, out);
+    }
+}
+
+/// What a STREAM_END takes of the window, see [`mcbp::flow::charge`].
+const STREAM_END_BYTES: usize = mcbp::HEADER_BYTES + 4;
+
+fn answer(opcode: Opcode, status: Status, opaque: Opaque, out: &mut BytesMut) {
+    FrameBuilder::response(opcode, status).opaque(opaque).write(out);
+}

@@ -1,0 +1,172 @@
+//! What a producer does with the frames of its consumer.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use mcbp::dcp::{BufferAck, Control, StreamReq, encode_failover_log, open_flags};
+use mcbp::{Frame, FrameBuilder, FrameError, Opaque, Opcode, Status, StreamEndStatus, VbId};
+
+use super::settings::Applied;
+use super::stream::{ActiveStream, Source};
+use super::{Effect, Producer, answer};
+use crate::stream_req::{self, ConnectionFacts, Refusal};
+
+impl Producer {
+    /// Takes one frame from the consumer.
+    pub fn on_frame(
+        &mut self,
+        frame: &Frame<'_>,
+        now: Duration,
+        source: &dyn Source,
+        out: &mut BytesMut,
+    ) {
+        self.liveness.heard(now);
+        if !frame.header.is_request() {
+            return self.on_response(frame, out);
+        }
+        let (opcode, opaque) = (frame.opcode(), frame.header.opaque);
+        let outcome = match opcode {
+            Opcode::DCP_STREAM_REQ => self.on_stream_req(frame, source, out),
+            Opcode::DCP_CLOSE_STREAM => Ok(self.on_close(frame.header.vbucket(), opaque, out)),
+            Opcode::DCP_CONTROL => Control::decode(frame).map(|c| Some(self.on_control(&c))),
+            Opcode::DCP_BUFFER_ACK => BufferAck::decode(frame).map(|ack| {
+                self.window.acknowledge(ack.bytes);
+                None
+            }),
+            Opcode::DCP_GET_FAILOVER_LOG => Ok(self.on_failover_log(frame, source, out)),
+            // Acknowledges prepares; nothing here waits for them.
+            Opcode::DCP_SEQNO_ACK => Ok(None),
+            Opcode::DCP_NOOP => Ok(Some(Status::SUCCESS)),
+            // There is no version 0 of the error map; this is what a real node says to a consumer.
+            Opcode::GET_ERROR_MAP => Ok(Some(Status::KEY_ENOENT)),
+            Opcode::DCP_OPEN | Opcode::DCP_ADD_STREAM => Ok(Some(Status::EINVAL)),
+            Opcode::SELECT_BUCKET | Opcode::SASL_AUTH | Opcode::HELLO => {
+                Ok(Some(Status::NOT_SUPPORTED))
+            }
+            _ => Ok(Some(Status::UNKNOWN_COMMAND)),
+        };
+        match outcome {
+            Ok(None) => {}
+            Ok(Some(status)) => answer(opcode, status, opaque, out),
+            Err(_malformed) => answer(opcode, Status::EINVAL, opaque, out),
+        }
+    }
+
+    fn on_control(&mut self, control: &Control<'_>) -> Status {
+        match self.settings.apply(control, &self.options) {
+            Applied::Answer(status) => status,
+            Applied::Window(bytes) => {
+                self.window.resize(bytes);
+                Status::SUCCESS
+            }
+        }
+    }
+
+    /// Answers itself, so that nothing of the stream can come before the answer (MB-25820).
+    fn on_stream_req(
+        &mut self,
+        frame: &Frame<'_>,
+        source: &dyn Source,
+        out: &mut BytesMut,
+    ) -> Result<Option<Status>, FrameError> {
+        let request = StreamReq::decode(frame)?;
+        let (vb, opaque) = (frame.header.vbucket(), frame.header.opaque);
+        let facts = source.facts(vb);
+        let connection = ConnectionFacts {
+            collections: self.options.collections,
+            needs_noop: self.options.collections || self.options.has(open_flags::INCLUDE_XATTRS),
+            noop: self.settings.noop,
+            streaming: self.streams.contains_key(&vb),
+        };
+        let granted = stream_req::check(&request, facts.as_ref(), connection);
+        let (granted, facts) = match (granted, facts) {
+            (Ok(granted), Some(facts)) => (granted, facts),
+            (Err(Refusal::Rollback(to)), _) => {
+                let frame = FrameBuilder::response(Opcode::DCP_STREAM_REQ, Status::ROLLBACK);
+                frame.opaque(opaque).value(&to.0.to_be_bytes()).write(out);
+                return Ok(None);
+            }
+            (Err(Refusal::Status(status)), _) => return Ok(Some(status)),
+            (Ok(_), None) => return Ok(Some(Status::NOT_MY_VBUCKET)),
+        };
+        let log = encode_failover_log(facts.failover.entries());
+        let frame = FrameBuilder::response(Opcode::DCP_STREAM_REQ, Status::SUCCESS);
+        frame.opaque(opaque).value(&log).write(out);
+        self.streams.insert(vb, ActiveStream::new(vb, opaque, granted, &facts));
+        self.effects.push(Effect::Watch(vb));
+        self.wake(vb);
+        Ok(None)
+    }
+
+    fn on_close(&mut self, vb: VbId, opaque: Opaque, out: &mut BytesMut) -> Option<Status> {
+        if !self.streams.contains_key(&vb) {
+            return Some(Status::KEY_ENOENT);
+        }
+        answer(Opcode::DCP_CLOSE_STREAM, Status::SUCCESS, opaque, out);
+        if self.settings.end_on_close {
+            self.end(vb, StreamEndStatus::CLOSED, out);
+        } else {
+            self.remove(vb);
+        }
+        None
+    }
+
+    fn on_failover_log(
+        &self,
+        frame: &Frame<'_>,
+        source: &dyn Source,
+        out: &mut BytesMut,
+    ) -> Option<Status> {
+        let Some(facts) = source.facts(frame.header.vbucket()) else {
+            return Some(Status::NOT_MY_VBUCKET);
+        };
+        let log = encode_failover_log(facts.failover.entries());
+        let answer = FrameBuilder::response(frame.opcode(), Status::SUCCESS);
+        answer.opaque(frame.header.opaque).value(&log).write(out);
+        None
+    }
+
+    fn on_response(&mut self, frame: &Frame<'_>, out: &mut BytesMut) {
+        let (opaque, status) = (frame.header.opaque, frame.header.status());
+        match frame.opcode() {
+            Opcode::DCP_NOOP => self.liveness.noop_answered(opaque),
+            Opcode::DCP_SET_VBUCKET_STATE => {
+                if let Some((vb, takeover)) = self.takeover_of(opaque) {
+                    let step = takeover.state_answered(status);
+                    self.carry_out(vb, step, out);
+                }
+            }
+            Opcode::DCP_SNAPSHOT_MARKER if status.is_success() => {
+                if let Some((vb, takeover)) = self.takeover_of(opaque) {
+                    takeover.marker_answered();
+                    self.wake(vb);
+                }
+            }
+            opcode => self.on_plain_response(opcode, status),
+        }
+    }
+
+    /// A consumer answers data only to complain. What concerns one stream is let pass: its
+    /// neighbours are innocent (MB-37009), and the stream may be gone already (MB-32724).
+    fn on_plain_response(&mut self, opcode: Opcode, status: Status) {
+        let one_stream = match status {
+            Status::SUCCESS | Status::NOT_MY_VBUCKET => true,
+            Status::DCP_STREAM_NOT_FOUND | Status::OPAQUE_NO_MATCH => self.settings.v7_status_codes,
+            Status::KEY_ENOENT => {
+                // For these it means that a prepare is missing (MB-36971).
+                !matches!(opcode, Opcode::DCP_PREPARE | Opcode::DCP_COMMIT | Opcode::DCP_ABORT)
+            }
+            Status::KEY_EEXISTS => true,
+            _ => false,
+        };
+        if !one_stream {
+            self.effects.push(Effect::Close("the consumer refused a frame of a stream"));
+        }
+    }
+
+    fn takeover_of(&mut self, opaque: Opaque) -> Option<(VbId, &mut super::takeover::Takeover)> {
+        let mut streams = self.streams.iter_mut();
+        let (vb, stream) = streams.find(|(_, stream)| stream.opaque == opaque)?;
+        stream.takeover.as_mut().map(|takeover| (*vb, takeover))
+    }
+}

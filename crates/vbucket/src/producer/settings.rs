@@ -1,0 +1,194 @@
+//! What a consumer may ask of a producer connection with DCP_CONTROL, and what is refused.
+
+use std::time::Duration;
+
+use mcbp::Status;
+use mcbp::dcp::{Control, control_key, open_flags};
+
+/// The shortest noop interval; kv_engine's own timer runs at this step.
+const NOOP_INTERVAL_S_MIN: f64 = 0.1;
+/// The longest noop interval: far beyond the idle timeout it would be no sign of life.
+const NOOP_INTERVAL_S_MAX: f64 = 28_800.0;
+
+/// What HELLO and DCP_OPEN fixed before the first control.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ProducerOptions {
+    /// Flags of DCP_OPEN, see [`open_flags`].
+    pub open_flags: u32,
+    /// HELLO granted collections: keys carry the collection prefix.
+    pub collections: bool,
+    /// HELLO granted snappy: compressed values go out as they are.
+    pub snappy: bool,
+    /// HELLO granted JSON: the JSON bit of the datatype is sent.
+    pub json: bool,
+    /// HELLO granted extended attributes.
+    pub xattr: bool,
+}
+
+impl ProducerOptions {
+    /// Whether a flag of DCP_OPEN is set.
+    #[must_use]
+    pub const fn has(&self, flag: u32) -> bool {
+        self.open_flags & flag != 0
+    }
+}
+
+/// The newest form of snapshot marker that the consumer reads.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum MarkerVersion {
+    /// Range and flags only.
+    #[default]
+    V1,
+    /// With the highest visible and completed seqno.
+    V2_0,
+    /// With purge seqno and highest prepare; for disk snapshots.
+    V2_2,
+}
+
+/// The agreed settings of a producer connection.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Settings {
+    /// Send NOOP.
+    pub noop: bool,
+    /// Time between two NOOPs.
+    pub noop_interval: Duration,
+    /// Answer CLOSE_STREAM with a STREAM_END as well.
+    pub end_on_close: bool,
+    /// Send EXPIRATION for expired documents; needs delete times.
+    pub expiry_opcode: bool,
+    /// The consumer reads PREPARE, COMMIT and markers of version 2.0.
+    pub sync_writes: bool,
+    /// Both sides may use the statuses 0x0a and 0x0b.
+    pub v7_status_codes: bool,
+    /// The consumer reads system events in FlatBuffers.
+    pub flatbuffers_events: bool,
+    /// The producer may drop cursors of slow streams (ours fall back to disk by themselves).
+    pub cursor_dropping: bool,
+    /// The newest marker that the consumer asked for.
+    pub max_marker: MarkerVersion,
+    /// `high`, `medium` or `low`; kept for the statistics.
+    pub priority: &'static str,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            noop: false,
+            noop_interval: Duration::from_secs(180),
+            end_on_close: false,
+            expiry_opcode: false,
+            sync_writes: false,
+            v7_status_codes: false,
+            flatbuffers_events: false,
+            cursor_dropping: false,
+            max_marker: MarkerVersion::V1,
+            priority: "medium",
+        }
+    }
+}
+
+/// What a control came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Applied {
+    /// Answer with this status; the settings hold it if it is a success.
+    Answer(Status),
+    /// A success that also sets the flow-control window to so many bytes.
+    Window(u32),
+}
+
+impl Settings {
+    /// Takes one control.
+    pub fn apply(&mut self, control: &Control<'_>, options: &ProducerOptions) -> Applied {
+        let text = std::str::from_utf8(control.value).unwrap_or_default();
+        let key = std::str::from_utf8(control.key).unwrap_or_default();
+        if key == control_key::CONNECTION_BUFFER_SIZE {
+            return text.parse().map_or(Applied::Answer(Status::EINVAL), Applied::Window);
+        }
+        Applied::Answer(self.apply_plain(key, text, options).err().unwrap_or(Status::SUCCESS))
+    }
+
+    fn apply_plain(
+        &mut self,
+        key: &str,
+        text: &str,
+        options: &ProducerOptions,
+    ) -> Result<(), Status> {
+        match key {
+            control_key::ENABLE_NOOP => self.noop = boolean(text)?,
+            control_key::SET_NOOP_INTERVAL => self.noop_interval = interval(text)?,
+            control_key::SET_PRIORITY => self.priority = priority(text)?,
+            control_key::SUPPORTS_CURSOR_DROPPING => self.cursor_dropping = boolean(text)?,
+            control_key::SUPPORTS_HIFI_MFU => drop(boolean(text)?),
+            control_key::SEND_STREAM_END_ON_CLIENT_CLOSE => self.end_on_close = boolean(text)?,
+            control_key::ENABLE_EXPIRY_OPCODE => self.expiry_opcode = boolean(text)?,
+            control_key::ENABLE_SYNC_WRITES => self.sync_writes = must_be_true(text)?,
+            control_key::CONSUMER_NAME => {}
+            control_key::INCLUDE_DELETED_USER_XATTRS => {
+                let agreed = options.has(open_flags::INCLUDE_DELETED_USER_XATTRS);
+                check(boolean(text)? == agreed, Status::EINVAL)?;
+            }
+            control_key::V7_STATUS_CODES => self.v7_status_codes = boolean(text)?,
+            control_key::FLATBUFFERS_SYSTEM_EVENTS => self.flatbuffers_events = must_be_true(text)?,
+            // History is kept by another storage engine only; 0x83 is what couchstore answers.
+            control_key::CHANGE_STREAMS => return Err(Status::NOT_SUPPORTED),
+            control_key::MAX_MARKER_VERSION => {
+                check(options.collections, Status::NOT_SUPPORTED)?;
+                self.max_marker = marker_version(text)?;
+            }
+            "force_value_compression" => {
+                check(options.snappy, Status::EINVAL)?;
+                boolean(text)?;
+            }
+            "enable_out_of_order_snapshots" => {
+                check(matches!(text, "true" | "true_with_seqno_advanced"), Status::EINVAL)?;
+            }
+            "backfill_order" => {
+                check(matches!(text, "round-robin" | "sequential"), Status::EINVAL)?
+            }
+            "enable_stream_id" | "stream_buffer_size" => return Err(Status::NOT_SUPPORTED),
+            _ => return Err(Status::EINVAL),
+        }
+        Ok(())
+    }
+
+    /// The form of marker that the consumer reads for a snapshot from disk or from memory.
+    #[must_use]
+    pub fn marker_version(&self, from_disk: bool) -> MarkerVersion {
+        match (self.max_marker, self.sync_writes) {
+            (MarkerVersion::V2_2, _) if from_disk => MarkerVersion::V2_2,
+            (_, true) => MarkerVersion::V2_0,
+            _ => MarkerVersion::V1,
+        }
+    }
+}
+
+const fn check(holds: bool, otherwise: Status) -> Result<(), Status> {
+    if holds { Ok(()) } else { Err(otherwise) }
+}
+
+fn boolean(text: &str) -> Result<bool, Status> {
+    text.parse().map_err(|_| Status::EINVAL)
+}
+
+fn must_be_true(text: &str) -> Result<bool, Status> {
+    check(boolean(text)?, Status::EINVAL).map(|()| true)
+}
+
+fn interval(text: &str) -> Result<Duration, Status> {
+    let seconds: f64 = text.parse().map_err(|_| Status::EINVAL)?;
+    let allowed = (NOOP_INTERVAL_S_MIN..=NOOP_INTERVAL_S_MAX).contains(&seconds);
+    check(allowed, Status::EINVAL).map(|()| Duration::from_secs_f64(seconds))
+}
+
+fn priority(text: &str) -> Result<&'static str, Status> {
+    let all = ["high", "medium", "low"];
+    all.into_iter().find(|name| *name == text).ok_or(Status::EINVAL)
+}
+
+fn marker_version(text: &str) -> Result<MarkerVersion, Status> {
+    match text {
+        "2.0" => Ok(MarkerVersion::V2_0),
+        "2.2" => Ok(MarkerVersion::V2_2),
+        _ => Err(Status::EINVAL),
+    }
+}

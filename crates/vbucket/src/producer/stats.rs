@@ -1,0 +1,119 @@
+//! What `STAT dcp` and `STAT dcp-vbtakeover` tell of a producer connection.
+
+use std::time::Duration;
+
+use mcbp::VbId;
+
+use super::{ActiveStream, MarkerVersion, Phase, Producer};
+use crate::stats::Stats;
+
+impl Producer {
+    /// The statistics of the connection and its streams, with the names of kv_engine.
+    pub fn stats(&self, now: Duration, stats: &mut Stats<'_>) {
+        let Self { settings, window, liveness, totals, .. } = self;
+        stats.put("type", "producer");
+        stats.put("supports_ack", window.size_bytes() > 0);
+        stats.put("paused", !self.has_work());
+        let reason = if window.is_open() { "ReadyListEmpty" } else { "BufferLogFull" };
+        stats.put("paused_current_reason", reason);
+        stats.put("priority", title_case(settings.priority));
+        stats.put("flatbuffers_system_events", settings.flatbuffers_events);
+        stats.put("change_streams_enabled", false);
+        stats.put("items_sent", totals.items_sent);
+        stats.put("items_remaining", 0);
+        stats.put("total_bytes_sent", totals.bytes_sent);
+        stats.put("last_receive_time", liveness.heard_at().as_secs());
+        stats.put("idle_s", now.saturating_sub(liveness.heard_at()).as_secs());
+        stats.put("noop_enabled", settings.noop);
+        stats.put("noop_tx_interval", format_args!("{} ms", settings.noop_interval.as_millis()));
+        stats.put("noop_wait", liveness.is_waiting());
+        stats.put("cursor_dropping", settings.cursor_dropping);
+        stats.put("send_stream_end_on_client_close_stream", settings.end_on_close);
+        stats.put("enable_expiry_opcode", settings.expiry_opcode);
+        stats.put("enable_stream_id", false);
+        stats.put("synchronous_replication", settings.sync_writes);
+        stats.put("synchronous_writes", settings.sync_writes);
+        stats.put("max_marker_version", marker_name(settings.max_marker));
+        stats.put("backfill_num_active", self.backfilling.len());
+        stats.put("backfill_num_pending", self.backfills_waiting.len());
+        stats.put("max_buffer_bytes", window.size_bytes());
+        stats.put("unacked_bytes", window.unacked_bytes());
+        stats.put("total_acked_bytes", window.acked_bytes());
+        let enabled = window.size_bytes() > 0;
+        stats.put("flow_control", if enabled { "enabled" } else { "disabled" });
+        stats.put("dcp_ready_queue_size", self.ready.len());
+        stats.put("num_streams", self.streams.len());
+        for stream in self.streams.values() {
+            stream.stats(stats);
+        }
+    }
+
+    /// How many streams there are.
+    #[must_use]
+    pub fn stream_count(&self) -> usize {
+        self.streams.len()
+    }
+
+    /// Bytes, items and running backfills of the connection, for the node's totals.
+    #[must_use]
+    pub fn totals(&self) -> (u64, u64, usize) {
+        (self.totals.bytes_sent, self.totals.items_sent, self.backfilling.len())
+    }
+
+    /// The stream of a vBucket, if it is live.
+    #[must_use]
+    pub fn stream(&self, vb: VbId) -> Option<&ActiveStream> {
+        self.streams.get(&vb)
+    }
+}
+
+impl ActiveStream {
+    /// What the stream is doing, in the words of kv_engine.
+    #[must_use]
+    pub fn phase_name(&self) -> &'static str {
+        match (&self.phase, &self.takeover) {
+            (Phase::Backfill(_), _) => "backfilling",
+            (Phase::Memory(_), None) => "in-memory",
+            (Phase::Memory(_), Some(takeover)) => takeover.stage_name(),
+        }
+    }
+
+    /// The last seqno that was written.
+    #[must_use]
+    pub const fn last_sent_seqno(&self) -> mcbp::Seqno {
+        self.cursor
+    }
+
+    fn stats(&self, stats: &mut Stats<'_>) {
+        let mut put = |name: &str, value: &dyn std::fmt::Display| {
+            stats.put(format_args!("stream_{}_{name}", self.vb.0), value);
+        };
+        put("flags", &self.granted.flags);
+        put("opaque", &self.opaque.0.swap_bytes());
+        put("start_seqno", &self.granted.start);
+        put("end_seqno", &self.granted.end);
+        put("snap_end_seqno", &self.granted.snapshot_end);
+        put("state", &self.phase_name());
+        put("items_ready", &self.queued);
+        put("backfill_sent", &self.backfill_items_sent);
+        put("memory_phase", &(self.items_sent - self.backfill_items_sent));
+        put("last_sent_seqno", &self.cursor);
+        put("last_sent_snap_end_seqno", &self.markers.end());
+    }
+}
+
+const fn marker_name(version: MarkerVersion) -> &'static str {
+    match version {
+        MarkerVersion::V1 => "V1_0",
+        MarkerVersion::V2_0 => "V2_0",
+        MarkerVersion::V2_2 => "V2_2",
+    }
+}
+
+fn title_case(priority: &str) -> &'static str {
+    match priority {
+        "high" => "High",
+        "low" => "Low",
+        _ => "Medium",
+    }
+}

@@ -1,0 +1,301 @@
+//! One stream on the producer's side: what it sends next, from memory or from disk.
+//!
+//! It reads nothing by itself: rows come from a [`Source`], chunks of a backfill from the shell.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use mcbp::dcp::{SeqnoAdvanced, stream_flags};
+use mcbp::{Header, Opaque, Seqno, StreamEndStatus, VbId, VbState, VbUuid, flow};
+
+use super::backfill::Backfill;
+use super::encode::RowEncoder;
+use super::marker::Markers;
+use super::settings::Settings;
+use super::takeover::Takeover;
+use super::window::Window;
+use crate::Row;
+use crate::stream_req::{Granted, VbFacts};
+
+/// How much of a vBucket's log one read takes. A read is one snapshot: smaller ones cost a marker
+/// each, larger ones hold rows in memory that the log might drop.
+pub const LOG_READ_BYTES: usize = 64 * 1024;
+
+/// How much one stream writes before the next one has its turn.
+const TURN_BYTES: usize = 16 * 1024;
+
+/// What the memory log of a vBucket has behind a seqno.
+#[derive(Debug)]
+pub enum LogRead {
+    /// Nothing: the stream has all that is durable.
+    UpToDate,
+    /// The next rows in seqno order, durable all of them; never empty.
+    Rows(Vec<Arc<Row>>),
+    /// Rows behind the seqno have left memory: read the disk.
+    Behind,
+}
+
+/// Where a producer finds vBuckets. Calls take locks but never block on a disk.
+pub trait Source {
+    /// What the vBucket is now, or `None` where there is none.
+    fn facts(&self, vb: VbId) -> Option<VbFacts>;
+
+    /// Durable rows with a seqno above `after`, about `bytes_max` of them but at least one.
+    fn read_log(&self, vb: VbId, after: Seqno, bytes_max: usize) -> LogRead;
+}
+
+/// What a turn works with.
+pub(super) struct Turn<'a> {
+    pub(super) source: &'a dyn Source,
+    pub(super) encoder: RowEncoder,
+    pub(super) settings: &'a Settings,
+    pub(super) collections: bool,
+    pub(super) window: &'a mut Window,
+    pub(super) out: &'a mut BytesMut,
+    /// Keys of the snapshot at hand; kept between turns for its room only.
+    pub(super) seen: &'a mut HashSet<Bytes>,
+}
+
+impl Turn<'_> {
+    /// Charges the one frame that was written behind `from`.
+    pub(super) fn charge_from(&mut self, from: usize) {
+        if let Some(Ok(Some(header))) = self.out.get(from..).map(Header::peek) {
+            self.window.charge(flow::charge(&header));
+        }
+    }
+}
+
+/// What a turn came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    /// There may be more to send.
+    More,
+    /// Nothing until the vBucket, the disk or the consumer says something.
+    Idle,
+    /// The next chunk of the backfill is to be read.
+    ReadDisk,
+    /// The producer's own vBucket is to be set dead.
+    SetDead,
+    /// The stream ends.
+    End(StreamEndStatus),
+    /// The stream ends because of a failure that a person should see.
+    Fail(String),
+}
+
+/// Where the rows come from.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// The memory log; the rows are what was read and not written yet.
+    Memory(VecDeque<Arc<Row>>),
+    /// The disk.
+    Backfill(Backfill),
+}
+
+/// One live stream.
+#[derive(Debug)]
+pub struct ActiveStream {
+    pub(super) vb: VbId,
+    pub(super) opaque: Opaque,
+    pub(super) granted: Granted,
+    /// State and branch of the vBucket when the stream began.
+    state: VbState,
+    branch: VbUuid,
+    /// The last seqno that was written or left out because a newer row of its key follows.
+    pub(super) cursor: Seqno,
+    pub(super) markers: Markers,
+    pub(super) phase: Phase,
+    pub(super) takeover: Option<Takeover>,
+    /// Whether the stream is in the ready queue.
+    pub(super) queued: bool,
+    pub(super) items_sent: u64,
+    pub(super) backfill_items_sent: u64,
+}
+
+impl ActiveStream {
+    pub(super) fn new(vb: VbId, opaque: Opaque, granted: Granted, facts: &VbFacts) -> Self {
+        let has = |flag| granted.flags & flag != 0;
+        let disk_only = has(stream_flags::DISK_ONLY) && granted.start < granted.end;
+        let phase = if disk_only {
+            Phase::Backfill(Backfill::default())
+        } else {
+            Phase::Memory(VecDeque::new())
+        };
+        Self {
+            vb,
+            opaque,
+            granted,
+            state: facts.state,
+            branch: facts.failover.newest().uuid,
+            cursor: granted.start,
+            markers: Markers::new(granted.start, granted.snapshot_end),
+            phase,
+            takeover: has(stream_flags::TAKEOVER).then(Takeover::default),
+            queued: false,
+            items_sent: 0,
+            backfill_items_sent: 0,
+        }
+    }
+
+    /// Why the stream cannot go on with the vBucket as it is now (`None`: it was removed).
+    pub(super) fn misfit(&self, now: Option<&VbFacts>) -> Option<StreamEndStatus> {
+        let changed = Some(StreamEndStatus::STATE_CHANGED);
+        let Some(now) = now else { return changed };
+        match &self.takeover {
+            Some(takeover) if takeover.expects_dead() && now.state == VbState::Dead => None,
+            _ if now.state != self.state || now.failover.newest().uuid != self.branch => changed,
+            // A replica that went back behind what was sent (MB-62840).
+            _ => (now.high_seqno < self.cursor).then_some(StreamEndStatus::ROLLBACK),
+        }
+    }
+
+    pub(super) fn step(&mut self, turn: &mut Turn<'_>) -> Step {
+        match &mut self.phase {
+            Phase::Memory(rows) if !rows.is_empty() => self.write_rows(turn),
+            Phase::Memory(_) if self.cursor >= self.granted.end => Step::End(StreamEndStatus::OK),
+            Phase::Memory(_) if self.takeover.as_ref().is_some_and(Takeover::is_waiting) => {
+                Step::Idle
+            }
+            Phase::Memory(_) => self.read_memory(turn),
+            Phase::Backfill(_) => self.step_backfill(turn),
+        }
+    }
+
+    fn write_rows(&mut self, turn: &mut Turn<'_>) -> Step {
+        let Phase::Memory(rows) = &mut self.phase else { return Step::Idle };
+        let stop_at = turn.out.len() + TURN_BYTES;
+        while turn.window.is_open()
+            && turn.out.len() < stop_at
+            && let Some(row) = rows.pop_front()
+        {
+            let from = turn.out.len();
+            if let Err(error) = turn.encoder.write(&row, self.vb, self.opaque, turn.out) {
+                return Step::Fail(error.to_string());
+            }
+            turn.charge_from(from);
+            self.cursor = row.seqno;
+            self.items_sent += 1;
+        }
+        Step::More
+    }
+
+    fn read_memory(&mut self, turn: &mut Turn<'_>) -> Step {
+        match turn.source.read_log(self.vb, self.cursor, LOG_READ_BYTES) {
+            LogRead::UpToDate => self.drained(turn),
+            LogRead::Behind if self.markers.backfilled_to(self.cursor) => {
+                let at = self.cursor;
+                Step::Fail(format!("memory begins behind seqno {at}, the disk ends there"))
+            }
+            LogRead::Behind => {
+                self.phase = Phase::Backfill(Backfill::default());
+                Step::More
+            }
+            LogRead::Rows(rows) => self.begin_snapshot(rows, turn),
+        }
+    }
+
+    fn begin_snapshot(&mut self, rows: Vec<Arc<Row>>, turn: &mut Turn<'_>) -> Step {
+        let end = self.granted.end;
+        let mut rows: VecDeque<_> = rows.into_iter().filter(|row| row.seqno <= end).collect();
+        let (Some(first), Some(last)) = (rows.front(), rows.back()) else {
+            return Step::End(StreamEndStatus::OK); // everything up to the end was sent
+        };
+        let (first, last) = (first.seqno, last.seqno);
+        if let Some(marker) = self.markers.memory(first, last, self.takeover.as_mut()) {
+            let from = turn.out.len();
+            let marker = marker.with_body(turn.settings.marker_version(false), Seqno::ZERO);
+            marker.write(self.vb, self.opaque, turn.out);
+            turn.charge_from(from);
+        }
+        keep_newest(&mut rows, turn.seen);
+        self.phase = Phase::Memory(rows);
+        Step::More
+    }
+
+    /// Everything durable was sent.
+    fn drained(&mut self, turn: &mut Turn<'_>) -> Step {
+        if let Some(takeover) = &mut self.takeover {
+            return takeover.drained(self.vb, self.opaque, turn);
+        }
+        // A replica may have been moved on to the end without a row.
+        let end = self.granted.end;
+        let has_end = || turn.source.facts(self.vb).is_some_and(|facts| facts.high_seqno >= end);
+        if end < Seqno::MAX && has_end() {
+            let after = turn.source.read_log(self.vb, self.cursor, 1);
+            return match after {
+                LogRead::UpToDate => Step::End(StreamEndStatus::OK),
+                LogRead::Rows(_) | LogRead::Behind => Step::More,
+            };
+        }
+        Step::Idle
+    }
+
+    fn step_backfill(&mut self, turn: &mut Turn<'_>) -> Step {
+        let Phase::Backfill(backfill) = &mut self.phase else { return Step::Idle };
+        if let Some(failure) = backfill.take_failure() {
+            return Step::Fail(failure);
+        }
+        if let Some(opened) = backfill.take_opened() {
+            let ignore_purge = self.granted.flags & stream_flags::IGNORE_PURGED_TOMBSTONES != 0;
+            if self.cursor > Seqno::ZERO && self.cursor < opened.purge_seqno && !ignore_purge {
+                return Step::End(StreamEndStatus::ROLLBACK);
+            }
+            let end = opened.high_seqno.min(self.granted.end);
+            if let Some(marker) = self.markers.disk(self.cursor, end) {
+                let from = turn.out.len();
+                let version = turn.settings.marker_version(true);
+                let marker = marker.with_body(version, opened.purge_seqno);
+                marker.write(self.vb, self.opaque, turn.out);
+                turn.charge_from(from);
+            }
+        }
+        let sent = backfill.write(turn, TURN_BYTES);
+        self.items_sent += sent.items;
+        self.backfill_items_sent += sent.items;
+        self.cursor = sent.last_seqno.unwrap_or(self.cursor);
+        if backfill.is_over() {
+            return self.finish_backfill(turn);
+        }
+        if backfill.wants_read() {
+            return Step::ReadDisk;
+        }
+        if backfill.has_chunk() { Step::More } else { Step::Idle }
+    }
+
+    /// Goes back to memory; what was committed meanwhile is looked for at once, because its
+    /// notification may have come while the disk was being read (MB-16684).
+    fn finish_backfill(&mut self, turn: &mut Turn<'_>) -> Step {
+        let end = self.markers.end_of_backfill(self.cursor);
+        if end > self.cursor {
+            // The promised end has no row of its own (MB-71913).
+            if turn.collections {
+                let from = turn.out.len();
+                SeqnoAdvanced { seqno: end }.write(self.vb, self.opaque, turn.out);
+                turn.charge_from(from);
+            }
+            self.cursor = end;
+        }
+        if self.granted.flags & stream_flags::DISK_ONLY != 0 {
+            return Step::End(StreamEndStatus::OK);
+        }
+        self.phase = Phase::Memory(VecDeque::new());
+        Step::More
+    }
+}
+
+/// Keeps the newest row of each key: a snapshot holds a key once.
+fn keep_newest(rows: &mut VecDeque<Arc<Row>>, seen: &mut HashSet<Bytes>) {
+    if rows.len() < 2 {
+        return;
+    }
+    seen.clear();
+    let all_differ = rows.iter().all(|row| seen.insert(row.key.clone()));
+    if !all_differ {
+        seen.clear();
+        let newest_first = rows.drain(..).rev().filter(|row| seen.insert(row.key.clone()));
+        let mut kept: VecDeque<_> = newest_first.collect();
+        kept.make_contiguous().reverse();
+        *rows = kept;
+    }
+    seen.clear();
+}

@@ -1,0 +1,228 @@
+//! What a producer answers to STREAM_REQ: the checks in the order in which kv_engine makes them.
+//!
+//! Hard errors come before temporary ones (MB-25434), everything before a stream exists (MB-38356).
+
+use mcbp::dcp::{StreamReq, stream_flags};
+use mcbp::{Seqno, Status, VbState};
+use serde::Deserialize;
+
+use crate::FailoverTable;
+use crate::rollback::{History, Position, needs_rollback};
+
+/// What the producer's vBucket is at the moment of the request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VbFacts {
+    /// Its state.
+    pub state: VbState,
+    /// Its history.
+    pub failover: FailoverTable,
+    /// The highest seqno that may be streamed (durable).
+    pub high_seqno: Seqno,
+    /// Start of the snapshot that `high_seqno` lies in.
+    pub snapshot_start: Seqno,
+    /// End of the snapshot that `high_seqno` lies in.
+    pub snapshot_end: Seqno,
+    /// Tombstones up to this seqno may be gone.
+    pub purge_seqno: Seqno,
+}
+
+/// What the connection allows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ConnectionFacts {
+    /// Whether keys carry a collection prefix; only then may the request have a value.
+    pub collections: bool,
+    /// Whether the connection uses features that make NOOP mandatory.
+    pub needs_noop: bool,
+    /// Whether `enable_noop` was agreed.
+    pub noop: bool,
+    /// Whether a live stream of this vBucket is on the connection.
+    pub streaming: bool,
+}
+
+/// A stream that may begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Granted {
+    /// See [`stream_flags`].
+    pub flags: u32,
+    /// The last seqno that the consumer has.
+    pub start: Seqno,
+    /// The last seqno that it wants.
+    pub end: Seqno,
+    /// End of the snapshot that the consumer is in; the first marker does not end before it.
+    pub snapshot_end: Seqno,
+}
+
+/// Why no stream begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// An error status.
+    Status(Status),
+    /// The histories part at this seqno.
+    Rollback(Seqno),
+}
+
+/// Flags that a node of version 8.0 knows.
+const KNOWN_FLAGS: u32 = stream_flags::TAKEOVER
+    | stream_flags::DISK_ONLY
+    | stream_flags::TO_LATEST
+    | stream_flags::ACTIVE_ONLY
+    | stream_flags::STRICT_VBUUID
+    | stream_flags::FROM_LATEST
+    | stream_flags::IGNORE_PURGED_TOMBSTONES;
+
+/// Checks a request against the vBucket (`None` where there is none) and the connection.
+///
+/// # Errors
+/// [`Refusal`], to be answered as it is; no stream may be made then.
+pub fn check(
+    request: &StreamReq<'_>,
+    vb: Option<&VbFacts>,
+    connection: ConnectionFacts,
+) -> Result<Granted, Refusal> {
+    let refuse = |status| Err(Refusal::Status(status));
+    let has = |flag| request.flags & flag != 0;
+    if request.flags & !KNOWN_FLAGS != 0 {
+        return refuse(Status::EINVAL);
+    }
+    let Some(vb) = vb else { return refuse(Status::NOT_MY_VBUCKET) };
+    let active_only = has(stream_flags::ACTIVE_ONLY) || has(stream_flags::TAKEOVER);
+    match vb.state {
+        VbState::Active => {}
+        VbState::Replica if !active_only => {}
+        _ => return refuse(Status::NOT_MY_VBUCKET),
+    }
+    if !request.value.is_empty() && !connection.collections {
+        return refuse(Status::EINVAL);
+    }
+    if (connection.needs_noop || !request.value.is_empty()) && !connection.noop {
+        return refuse(Status::NOT_SUPPORTED);
+    }
+    let range = Range::of(request, vb);
+    if !range.is_ordered() {
+        return refuse(Status::ERANGE);
+    }
+    let filter = Filter::parse(request.value).map_err(Refusal::Status)?;
+    if connection.streaming {
+        return refuse(Status::KEY_EEXISTS);
+    }
+    if is_receiving_first_snapshot(vb) {
+        return refuse(Status::ETMPFAIL);
+    }
+    if let Some(to) = range.rollback(request, vb, filter.purge_seqno) {
+        return Err(Refusal::Rollback(to));
+    }
+    // A consumer that has nothing of its snapshot yet may name a snapshot beyond our end.
+    if range.start > vb.high_seqno {
+        return refuse(Status::ERANGE);
+    }
+    let Range { start, end, snapshot_end, .. } = range;
+    Ok(Granted { flags: request.flags, start, end, snapshot_end })
+}
+
+/// A replica half way through its first snapshot has no consistent state to pass on (MB-31664).
+fn is_receiving_first_snapshot(vb: &VbFacts) -> bool {
+    vb.state == VbState::Replica
+        && vb.snapshot_start == Seqno::ZERO
+        && vb.high_seqno > Seqno::ZERO
+        && vb.high_seqno < vb.snapshot_end
+}
+
+/// The range of a request after its flags were applied.
+struct Range {
+    start: Seqno,
+    end: Seqno,
+    snapshot_start: Seqno,
+    snapshot_end: Seqno,
+    from_latest: bool,
+}
+
+impl Range {
+    fn of(request: &StreamReq<'_>, vb: &VbFacts) -> Self {
+        let has = |flag| request.flags & flag != 0;
+        let from_latest = has(stream_flags::FROM_LATEST);
+        let latest_is_end = has(stream_flags::TO_LATEST) || has(stream_flags::DISK_ONLY);
+        let end = if latest_is_end { vb.high_seqno } else { request.end };
+        let (start, snapshot_start, snapshot_end) = if from_latest {
+            (vb.high_seqno, vb.high_seqno, vb.high_seqno)
+        } else {
+            (request.start, request.snapshot_start, request.snapshot_end)
+        };
+        Self { start, end, snapshot_start, snapshot_end, from_latest }
+    }
+
+    fn is_ordered(&self) -> bool {
+        self.start <= self.end
+            && self.snapshot_start <= self.start
+            && self.start <= self.snapshot_end
+    }
+
+    fn rollback(
+        &self,
+        request: &StreamReq<'_>,
+        vb: &VbFacts,
+        purge: Option<Seqno>,
+    ) -> Option<Seqno> {
+        if self.from_latest {
+            return None;
+        }
+        let has = |flag| request.flags & flag != 0;
+        let &Self { start, snapshot_start, snapshot_end, .. } = self;
+        let position = Position { uuid: request.uuid, start, snapshot_start, snapshot_end, purge };
+        let ignore_purged = has(stream_flags::IGNORE_PURGED_TOMBSTONES);
+        let history = History {
+            table: &vb.failover,
+            high: vb.high_seqno,
+            purge: if ignore_purged { Seqno::ZERO } else { vb.purge_seqno },
+            strict_uuid: has(stream_flags::STRICT_VBUUID),
+        };
+        needs_rollback(&position, &history)
+    }
+}
+
+/// The JSON value of STREAM_REQ, as far as it matters where only the default collection exists.
+#[derive(Default, Deserialize)]
+struct Filter {
+    #[serde(default)]
+    collections: Option<Vec<String>>,
+    #[serde(default)]
+    scope: Option<String>,
+    #[serde(default)]
+    sid: Option<u16>,
+    #[serde(default, rename = "purge_seqno")]
+    purge_seqno_text: Option<String>,
+    #[serde(skip)]
+    purge_seqno: Option<Seqno>,
+}
+
+impl Filter {
+    fn parse(value: &[u8]) -> Result<Self, Status> {
+        if value.is_empty() {
+            return Ok(Self::default());
+        }
+        let mut filter: Self = serde_json::from_slice(value).map_err(|_| Status::EINVAL)?;
+        if filter.collections.is_some() && filter.scope.is_some() {
+            return Err(Status::EINVAL);
+        }
+        if filter.sid.is_some() {
+            return Err(Status::STREAM_ID_INVALID);
+        }
+        for id in filter.collections.iter().flatten() {
+            if hex_id(id)? != mcbp::key::DEFAULT_COLLECTION {
+                return Err(Status::UNKNOWN_COLLECTION);
+            }
+        }
+        if let Some(scope) = &filter.scope
+            && hex_id(scope)? != 0
+        {
+            return Err(Status::UNKNOWN_SCOPE);
+        }
+        if let Some(text) = &filter.purge_seqno_text {
+            filter.purge_seqno = Some(Seqno(text.parse().map_err(|_| Status::EINVAL)?));
+        }
+        Ok(filter)
+    }
+}
+
+fn hex_id(text: &str) -> Result<u32, Status> {
+    u32::from_str_radix(text, 16).map_err(|_| Status::EINVAL)
+}
