@@ -1,1 +1,62 @@
-fn main() {}
+//! Developer tasks: `cargo xtask tidy`, `verify` and `fix`. No part of the product uses it.
+
+mod tidy;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const USAGE: &str = "\
+usage: cargo xtask TASK
+  tidy     check the rules that the compiler does not know; `cargo test` checks them too
+  verify   do what CI does, without changing anything
+  fix      let clippy and rustfmt repair what they can";
+
+fn main() -> ExitCode {
+    let tasks: Vec<String> = std::env::args().skip(1).collect();
+    let tasks: Vec<&str> = tasks.iter().map(String::as_str).collect();
+    let outcome = match tasks.as_slice() {
+        ["tidy"] => tidy(),
+        ["verify"] => run("bash .ci/run"),
+        ["fix"] => fix(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The top folder of the project.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn tidy() -> io::Result<bool> {
+    let complaints = tidy::check(&tidy::Tree::read(&root())?);
+    for complaint in &complaints {
+        println!("{complaint}");
+    }
+    let failures = complaints.iter().filter(|complaint| complaint.is_failure()).count();
+    println!("tidy: {failures} to mend, {} to think about", complaints.len() - failures);
+    Ok(failures == 0)
+}
+
+fn fix() -> io::Result<bool> {
+    let mended = run("cargo clippy --fix --allow-dirty --allow-staged --workspace --all-targets")?;
+    Ok(run("cargo fmt --all")? && mended)
+}
+
+/// Runs a command line in the top folder; true where it succeeds.
+fn run(line: &str) -> io::Result<bool> {
+    let mut words = line.split_whitespace();
+    let program = words.next().unwrap_or_default();
+    Ok(Command::new(program).args(words).current_dir(root()).status()?.success())
+}

@@ -83,8 +83,8 @@ pub fn frames(arrivals: &[usize], stream: &[u8]) -> (Vec<Range<usize>>, Next) {
     (found, next)
 }
 
-/// Decodes the body of a DCP request by its opcode and writes it with its own type and the fields of
-/// the header. `None` for responses, and for opcodes whose frame is nothing but header, key and value.
+/// Decodes the body of a DCP request by its opcode, and writes it with its own type and the fields
+/// of the header. `None` for responses, and for opcodes without a type of their own.
 ///
 /// # Errors
 /// As the `decode` of the type.

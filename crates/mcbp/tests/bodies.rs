@@ -176,7 +176,8 @@ proptest! {
         let read = |value: &[u8]| {
             let bytes = FrameBuilder::request(Opcode::DCP_CACHE_TRANSFER).value(value).build();
             let frame = Frame::parse(&bytes).unwrap();
-            CacheRecord::iter(&frame).map(|record| record.map(|r| r.seqno)).collect::<Result<Vec<_>, _>>()
+            let seqnos = CacheRecord::iter(&frame).map(|record| record.map(|r| r.seqno));
+            seqnos.collect::<Result<Vec<_>, _>>()
         };
         prop_assert_eq!(read(&value).unwrap().len(), records.len());
         let bytes = FrameBuilder::request(Opcode::DCP_CACHE_TRANSFER).value(&value).build();
@@ -184,13 +185,16 @@ proptest! {
         prop_assert_eq!(CacheRecord::iter(&frame).collect::<Result<Vec<_>, _>>(), Ok(records));
         let cut = cut.index(value.len());
         if let Ok(seqnos) = read(&value[..cut]) {
-            let whole: usize = given.iter().take(seqnos.len()).map(|g| 40 + g.key.len() + g.value.len()).sum();
+            let record_bytes = |g: &Given| 40 + g.key.len() + g.value.len();
+            let whole: usize = given.iter().take(seqnos.len()).map(record_bytes).sum();
             prop_assert_eq!(whole, cut, "a record that is cut off must not be dropped silently");
         }
     }
 
     #[test]
-    fn key_value_extras_read_back(flags in any::<u32>(), expiry in any::<u32>(), n in any::<[u64; 2]>()) {
+    fn key_value_extras_read_back(
+        flags in any::<u32>(), expiry in any::<u32>(), n in any::<[u64; 2]>(),
+    ) {
         let extras = StoreExtras { flags, expiry };
         let bytes = FrameBuilder::request(Opcode::SET).extras(&extras.encode()).build();
         prop_assert_eq!(StoreExtras::decode(&Frame::parse(&bytes).unwrap()), Ok(extras));

@@ -11,7 +11,7 @@
 use mcbp::dcp::{FailoverEntry, decode_failover_log, encode_failover_log};
 use mcbp::{
     Datatype, Frame, FrameBuilder, FrameError, HEADER_BYTES, Header, MAX_BODY_BYTES, Magic, Opaque,
-    Opcode, Seqno, VbUuid, check, framing, key,
+    Opcode, Seqno, Status, VbUuid, check, framing, key,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -96,7 +96,9 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_off_frame_says_what_it_needs(bytes in any_frame(), cut in any::<prop::sample::Index>()) {
+    fn a_cut_off_frame_says_what_it_needs(
+        bytes in any_frame(), cut in any::<prop::sample::Index>(),
+    ) {
         let have_bytes = cut.index(bytes.len());
         let need_bytes = if have_bytes < HEADER_BYTES { HEADER_BYTES } else { bytes.len() };
         let error = FrameError::Truncated { need_bytes, have_bytes };
@@ -145,8 +147,10 @@ proptest! {
         magic in magic(), parts in any::<[u8; 3]>(), short in any::<prop::sample::Index>(),
     ) {
         let [b2, b3, extras_bytes] = parts;
-        let key_and_framing =
-            if magic.has_framing() { u32::from(b2) + u32::from(b3) } else { u32::from_be_bytes([0, 0, b2, b3]) };
+        let key_and_framing = match magic.has_framing() {
+            true => u32::from(b2) + u32::from(b3),
+            false => u32::from_be_bytes([0, 0, b2, b3]),
+        };
         let parts_bytes = key_and_framing + u32::from(extras_bytes);
         prop_assume!(parts_bytes > 0);
         let body_bytes = short.index(parts_bytes as usize) as u32;
@@ -174,7 +178,8 @@ proptest! {
             framing::push(&mut bytes, framing::FrameInfo { id: *id, value });
         }
         let read: Result<Vec<_>, _> = framing::iter(&bytes).collect();
-        let read: Vec<_> = read.unwrap().iter().map(|info| (info.id, info.value.to_vec())).collect();
+        let read = read.unwrap();
+        let read: Vec<_> = read.iter().map(|info| (info.id, info.value.to_vec())).collect();
         prop_assert_eq!(read, infos);
     }
 
@@ -202,10 +207,11 @@ proptest! {
 
     #[test]
     fn failover_logs_read_back(log in vec(any::<(u64, u64)>(), 1..30)) {
-        let entry = |&(uuid, seqno): &(u64, u64)| FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno(seqno) };
-        let log: Vec<FailoverEntry> = log.iter().map(entry).collect();
+        let entry = |(uuid, seqno)| FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno(seqno) };
+        let log: Vec<FailoverEntry> = log.into_iter().map(entry).collect();
         let value = encode_failover_log(&log);
-        let bytes = FrameBuilder::response(Opcode::DCP_STREAM_REQ, mcbp::Status::SUCCESS).value(&value).build();
+        let answer = FrameBuilder::response(Opcode::DCP_STREAM_REQ, Status::SUCCESS);
+        let bytes = answer.value(&value).build();
         prop_assert_eq!(decode_failover_log(&Frame::parse(&bytes).unwrap()), Ok(log));
         let cut = FrameBuilder::request(Opcode::DCP_STREAM_REQ).value(&value[1..]).build();
         prop_assert!(decode_failover_log(&Frame::parse(&cut).unwrap()).is_err());

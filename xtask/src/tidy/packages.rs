@@ -1,0 +1,100 @@
+//! Rules about the packages: who may use whom, and which libraries stay behind which fence.
+
+use toml::{Table, Value};
+
+use super::{Complaint, File, Tree};
+
+/// What each package may use of ours. Cargo rules out cycles; this rules out short cuts.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("mcbp", &[]),
+    ("xtask", &[]),
+    ("fuzz", &["mcbp"]),
+    ("replica", &["mcbp"]),
+    ("vbucket", &["mcbp"]),
+    ("relay", &["mcbp"]),
+    ("store", &["mcbp", "vbucket"]),
+    ("kvnode", &["mcbp", "relay", "store", "vbucket"]),
+    ("dcp-actors", &["mcbp", "relay", "replica"]),
+    ("dcp-proxy", &["dcp-actors", "kvnode", "mcbp", "relay"]),
+];
+
+/// Packages without socket, clock, file or random source, and all that they may use of others.
+const PURE: &[&str] = &["mcbp", "replica", "vbucket"];
+const PURE_MAY_USE: &[&str] = &["base64", "bytes", "serde", "sha1", "thiserror"];
+
+/// Libraries that only some packages may use.
+const FENCES: &[(&str, &[&str])] = &[
+    ("actix", &["dcp-actors"]),
+    ("actix-rt", &["dcp-actors"]),
+    ("actix-web", &["dcp-proxy"]),
+    ("clap", &["dcp-proxy", "kvnode"]),
+    ("env_logger", &["dcp-proxy", "kvnode"]),
+    ("fjall", &["store"]),
+    ("indicatif", &["dcp-proxy"]),
+    ("tokio", &["dcp-actors", "dcp-proxy", "kvnode", "relay"]),
+];
+
+pub(super) fn check(tree: &Tree) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    for file in tree.ending("Cargo.toml") {
+        match file.text.parse::<Table>() {
+            Ok(manifest) => complaints.extend(package(file, &manifest)),
+            Err(error) => complaints.push(file.fail(1, error.message())),
+        }
+    }
+    complaints
+}
+
+/// The rules for one package.
+pub(super) fn package(file: &File, manifest: &Table) -> Vec<Complaint> {
+    let name = manifest.get("package").and_then(|package| package.get("name"));
+    let Some(name) = name.and_then(Value::as_str) else { return Vec::new() };
+    let Some((_, ours)) = LAYERS.iter().find(|(layer, _)| *layer == name) else {
+        return vec![file.fail(1, format!("`{name}` has no place in the table of layers"))];
+    };
+    let mut complaints = Vec::new();
+    // A package may name itself, to test itself with a feature switched on.
+    for (section, dependency, value) in dependencies(manifest).filter(|(_, it, _)| *it != name) {
+        let mut fail = |text: String| {
+            complaints.push(file.fail(line_of(file, section, dependency), text));
+        };
+        let is_ours = LAYERS.iter().any(|(layer, _)| *layer == dependency);
+        if is_ours && !ours.contains(&dependency) {
+            fail(format!("`{name}` must not use `{dependency}`"));
+        }
+        let is_built_in = section == "dependencies" && !is_ours;
+        if is_built_in && PURE.contains(&name) && !PURE_MAY_USE.contains(&dependency) {
+            fail(format!("`{name}` is pure and must not use `{dependency}`"));
+        }
+        let fence = FENCES.iter().find(|(library, _)| *library == dependency);
+        if let Some((_, inside)) = fence
+            && !inside.contains(&name)
+        {
+            fail(format!("`{dependency}` is for {} only", inside.join(", ")));
+        }
+        // The fuzz workspace stands apart and has no shared versions.
+        if name != "fuzz" && value.get("workspace").is_none() {
+            fail(format!("take `{dependency}` from the workspace, so that it has one version"));
+        }
+    }
+    complaints
+}
+
+/// Section, name and value of every dependency.
+fn dependencies(manifest: &Table) -> impl Iterator<Item = (&'static str, &str, &Value)> {
+    ["dependencies", "dev-dependencies", "build-dependencies"].into_iter().flat_map(|section| {
+        let table = manifest.get(section).and_then(Value::as_table);
+        let entries = table.into_iter().flatten();
+        entries.map(move |(name, value)| (section, name.as_str(), value))
+    })
+}
+
+fn line_of(file: &File, section: &str, dependency: &str) -> usize {
+    let heading = format!("[{section}]");
+    let mut behind = file.lines().skip_while(|(_, line)| *line != heading);
+    let found = behind.find(|(_, line)| {
+        let rest = line.strip_prefix(dependency);
+        rest.is_some_and(|rest| rest.starts_with(['.', ' ', '=']))
+    });
+    found.map_or(1, |(number, _)| number)
+}

@@ -1,0 +1,127 @@
+//! Rules about the papers: they name only what exists, and nothing of one machine.
+
+use std::collections::HashSet;
+
+use toml::{Table, Value};
+
+use super::source::has_word;
+use super::{Complaint, File, Tree};
+
+/// Folders of one machine or one person. The slash in front is added in the search, so that this
+/// file does not complain about itself.
+const MACHINE_FOLDERS: &[&str] = &["home/", "root/", "Users/", "work/"];
+
+pub(super) fn check(tree: &Tree) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    if let Some(file) = tree.file("ARCHITECTURE.md") {
+        complaints.extend(names_exist(file, tree));
+    }
+    let pair = (tree.file("Cargo.toml"), tree.file("docs/decisions/dependencies.md"));
+    if let (Some(manifest), Some(reasons)) = pair {
+        complaints.extend(dependencies_have_reasons(manifest, reasons));
+    }
+    complaints
+}
+
+/// Nobody else has the folders of the machine that a file was written on.
+pub(super) fn machine_paths(file: &File) -> Vec<Complaint> {
+    let is_paper = file.path.ends_with(".md");
+    let mut complaints = Vec::new();
+    for (number, line) in file.lines() {
+        let words = line.split(|c: char| c.is_whitespace() || "`\"'()<>=,:".contains(c));
+        for path in words.filter_map(|word| word.strip_prefix('/')) {
+            let of_machine = MACHINE_FOLDERS.iter().any(|folder| path.starts_with(folder));
+            if of_machine || (is_paper && path.starts_with("tmp/")) {
+                complaints.push(file.fail(number, format!("`/{path}` is a path of one machine")));
+            }
+        }
+    }
+    complaints
+}
+
+/// A name in back-ticks that looks like a path or a type exists in the tree.
+pub(super) fn names_exist(file: &File, tree: &Tree) -> Vec<Complaint> {
+    let words = words_of_sources(tree);
+    let mut complaints = Vec::new();
+    let mut in_block = false;
+    for (number, line) in file.lines() {
+        if line.trim_start().starts_with("```") {
+            in_block = !in_block;
+        }
+        if in_block {
+            continue;
+        }
+        for name in line.split('`').skip(1).step_by(2) {
+            let missing = if looks_like_path(name) {
+                !tree.files.iter().any(|file| path_matches(&file.path, name))
+            } else {
+                let mut parts = name.trim_end_matches("()").split("::");
+                looks_like_type(name) && parts.any(|part| !words.contains(part))
+            };
+            if missing {
+                complaints.push(file.fail(number, format!("`{name}` is not in the tree")));
+            }
+        }
+    }
+    complaints
+}
+
+/// The identifiers of all Rust files, comments left out.
+fn words_of_sources(tree: &Tree) -> HashSet<&str> {
+    let lines = tree.ending(".rs").flat_map(|file| file.text.lines());
+    let code = lines.filter(|line| !line.trim_start().starts_with("//"));
+    code.flat_map(|line| line.split(|c: char| !c.is_alphanumeric() && c != '_')).collect()
+}
+
+/// `src/pump.rs` or `crates/relay`, but not `GET /live`, `/live`, `a | b` or `crates/*`.
+fn looks_like_path(name: &str) -> bool {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "./_-".contains(c));
+    let has_ending = [".rs", ".md", ".toml"].iter().any(|ending| name.ends_with(ending));
+    plain && !name.starts_with('/') && (has_ending || name.contains('/'))
+}
+
+/// The whole path or its end, or a folder.
+fn path_matches(path: &str, name: &str) -> bool {
+    let name = name.trim_end_matches('/');
+    path == name
+        || path.ends_with(&format!("/{name}"))
+        || path.starts_with(&format!("{name}/"))
+        || path.contains(&format!("/{name}/"))
+}
+
+/// `ConsumerMachine` or `Tree::read`, but not `STREAM_END`, `Cargo build` or `io`.
+fn looks_like_type(name: &str) -> bool {
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "_:()".contains(c));
+    let humps = name.chars().filter(char::is_ascii_uppercase).count();
+    let starts = name.starts_with(|c: char| c.is_ascii_uppercase());
+    plain && starts && (humps > 1 || name.contains("::")) && name.chars().any(|c| c.is_lowercase())
+}
+
+/// Each dependency of the workspace has its line of reason, and each line its dependency.
+pub(super) fn dependencies_have_reasons(manifest: &File, reasons: &File) -> Vec<Complaint> {
+    let table = manifest.text.parse::<Table>().unwrap_or_default();
+    let workspace = table.get("workspace").and_then(|workspace| workspace.get("dependencies"));
+    let dependencies = workspace.and_then(Value::as_table).into_iter().flatten();
+    let foreign = dependencies.filter(|(_, value)| value.get("path").is_none());
+    let used: HashSet<&str> = foreign.map(|(name, _)| name.as_str()).collect();
+    let entries = reasons.lines().filter_map(|(number, line)| {
+        let (name, _) = line.strip_prefix("- ")?.split_once(": ")?;
+        Some((name.trim_matches('`'), number))
+    });
+    let entries: Vec<(&str, usize)> = entries.collect();
+
+    let mut complaints = Vec::new();
+    for name in &used {
+        if !entries.iter().any(|(entry, _)| entry == name) {
+            let line = manifest.lines().find(|(_, line)| has_word(line, name));
+            let text = format!("`{name}` has no line in {}: what does it save?", reasons.path);
+            complaints.push(manifest.fail(line.map_or(1, |(number, _)| number), text));
+        }
+    }
+    for (name, number) in entries {
+        if !used.contains(name) {
+            complaints.push(reasons.fail(number, format!("`{name}` is not a dependency")));
+        }
+    }
+    complaints
+}
