@@ -1,0 +1,81 @@
+//! The command line: what can be asked for, and nothing of how it is done.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand};
+use log::LevelFilter;
+
+/// Keeps vBuckets of one data node replicated from others, over DCP.
+///
+/// Without a command it runs until it is told to stop: Ctrl-C or SIGTERM, twice for at once.
+/// Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
+#[derive(Debug, Parser)]
+#[command(name = "dcp-proxy", version)]
+pub struct Cli {
+    /// The configuration.
+    #[arg(long, value_name = "FILE", default_value = "proxy.toml", global = true)]
+    pub config: PathBuf,
+
+    /// How much to log; RUST_LOG says it in more detail.
+    #[arg(long, value_name = "LEVEL", value_parser = level(), global = true)]
+    pub log: Option<LevelFilter>,
+
+    /// Replicate what is there, compare both sides, and exit: 0 when they are identical.
+    #[arg(long)]
+    pub once: bool,
+
+    /// What to do instead of running.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What to do instead of running.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Subcommand)]
+pub enum Command {
+    /// Check the configuration and print what it comes to, secrets left out.
+    Check,
+}
+
+fn level() -> impl TypedValueParser<Value = LevelFilter> {
+    PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
+        .try_map(|name| name.parse::<LevelFilter>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    fn parse(line: &str) -> Result<Cli, clap::error::ErrorKind> {
+        Cli::try_parse_from(line.split_whitespace()).map_err(|error| error.kind())
+    }
+
+    #[test]
+    fn the_definition_holds() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_default_file_is_in_the_working_directory() {
+        let cli = parse("dcp-proxy").unwrap();
+        assert_eq!(cli.config, PathBuf::from("proxy.toml"));
+        assert!(!cli.once && cli.command.is_none() && cli.log.is_none());
+    }
+
+    #[test]
+    fn options_stand_before_or_after_the_command() {
+        for line in ["dcp-proxy --config x check", "dcp-proxy check --config x --log debug"] {
+            let cli = parse(line).unwrap();
+            assert_eq!((cli.config, cli.command), (PathBuf::from("x"), Some(Command::Check)));
+        }
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        use clap::error::ErrorKind;
+        assert_eq!(parse("dcp-proxy chekc").unwrap_err(), ErrorKind::InvalidSubcommand);
+        assert_eq!(parse("dcp-proxy --log loud").unwrap_err(), ErrorKind::InvalidValue);
+        assert_eq!(parse("dcp-proxy --twice").unwrap_err(), ErrorKind::UnknownArgument);
+    }
+}

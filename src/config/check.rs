@@ -1,0 +1,225 @@
+//! From the file as written to the checked configuration: one section at a time.
+//!
+//! Reports every problem and goes on. `embedded` checks that section, `links` what concerns several
+//! sections at once.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::{Range, RangeInclusive};
+use std::path::Path;
+use std::time::Duration;
+
+use relay::{Endpoint, Secret};
+use toml::Spanned;
+
+use super::checked::{Admin, Config, Limits, Node};
+use super::problem::{Problem, Problems, line_of};
+use super::{Environment, file, rules};
+
+/// The port of the admin API where the file names none.
+const ADMIN_PORT: u16 = 8091;
+
+pub(super) fn check(
+    path: &Path,
+    text: &str,
+    file: &file::File,
+    environment: Environment<'_>,
+) -> Result<Config, Problems> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut checker = Checker { text, folder, environment, problems: Vec::new() };
+    let config = checker.config(path, file);
+    let mut list = checker.problems;
+    list.sort_by_key(|problem| problem.line);
+    // Without a problem there is a configuration: what is missing has been reported.
+    config.filter(|_| list.is_empty()).ok_or(Problems { path: path.to_owned(), list })
+}
+
+/// Collects problems while the sections are checked.
+pub(super) struct Checker<'a> {
+    text: &'a str,
+    pub(super) folder: &'a Path,
+    environment: Environment<'a>,
+    problems: Vec<Problem>,
+}
+
+impl Checker<'_> {
+    /// Notes a problem of what stands at `at`; an empty range for the file as a whole.
+    pub(super) fn report(&mut self, at: Range<usize>, key: &str, text: impl Into<String>) {
+        let line = if at.is_empty() { 0 } else { self.line(&at) };
+        self.problems.push(Problem { line, key: key.to_owned(), text: text.into() });
+    }
+
+    pub(super) fn line(&self, at: &Range<usize>) -> usize {
+        line_of(self.text, at)
+    }
+
+    /// The value that `rule` makes of what is written, or `None` and a problem.
+    pub(super) fn value<W, T>(
+        &mut self,
+        key: &str,
+        written: &Spanned<W>,
+        rule: impl FnOnce(&W) -> Result<T, String>,
+    ) -> Option<T> {
+        rule(written.as_ref()).map_err(|text| self.report(written.span(), key, text)).ok()
+    }
+
+    pub(super) fn number(
+        &mut self,
+        key: &str,
+        written: Option<&Spanned<u64>>,
+        default: u64,
+        allowed: RangeInclusive<u64>,
+    ) -> u64 {
+        let rule = |&number: &u64| {
+            let outside = || {
+                format!("{number} is out of range: give {} to {}", allowed.start(), allowed.end())
+            };
+            allowed.contains(&number).then_some(number).ok_or_else(outside)
+        };
+        written.and_then(|written| self.value(key, written, rule)).unwrap_or(default)
+    }
+
+    pub(super) fn secret(&mut self, key: &str, written: &Spanned<file::Secret>) -> Option<Secret> {
+        let (folder, environment) = (self.folder, self.environment);
+        self.value(key, written, |secret| rules::secret(secret, folder, environment))
+            .map(Secret::new)
+    }
+
+    fn config(&mut self, path: &Path, file: &file::File) -> Option<Config> {
+        let embedded = match &file.embedded {
+            Some(written) => self.embedded(written).map(Some),
+            None => Some(None),
+        };
+        let inside = file.embedded.as_ref().map_or(&[][..], |embedded| &embedded.node);
+        if file.node.is_none() {
+            self.report(0..0, "node", "is missing: name the data node that this sidecar serves");
+        }
+        let node = file.node.as_ref().and_then(|node| self.node("node", node, inside));
+        let producers: Vec<Option<Node>> = file
+            .producer
+            .iter()
+            .map(|node| self.node(&format!("producer {:?}", node.name.as_ref()), node, inside))
+            .collect();
+        self.unique("producer", file.node.iter().chain(&file.producer).map(|node| &node.name));
+        self.unique("bucket", file.bucket.iter().map(|bucket| &bucket.name));
+        let buckets = self.buckets(file);
+        let admin = self.admin(&file.admin);
+        let limits = self.limits(&file.limits);
+        Some(Config {
+            path: path.to_owned(),
+            node: node?,
+            producers: producers.into_iter().collect::<Option<_>>()?,
+            buckets: buckets?,
+            admin: admin?,
+            limits,
+            embedded: embedded?,
+        })
+    }
+
+    fn node(
+        &mut self,
+        key: &str,
+        node: &file::Node,
+        inside: &[file::EmbeddedNode],
+    ) -> Option<Node> {
+        let is_embedded = inside.iter().any(|inside| inside.name.as_ref() == node.name.as_ref());
+        if is_embedded { self.embedded_node_of(key, node) } else { self.remote_node(key, node) }
+    }
+
+    fn embedded_node_of(&mut self, key: &str, node: &file::Node) -> Option<Node> {
+        let given = [
+            ("address", node.address.as_ref().map(Spanned::span)),
+            ("username", node.username.as_ref().map(Spanned::span)),
+            ("password", node.password.as_ref().map(Spanned::span)),
+        ];
+        let count = self.problems.len();
+        for (field, span) in given {
+            let why = "an embedded node has this name and brings its own: leave it out";
+            if let Some(span) = span {
+                self.report(span, &format!("{key}: {field}"), why);
+            }
+        }
+        (self.problems.len() == count).then(|| Node::Embedded(node.name.as_ref().clone()))
+    }
+
+    fn remote_node(&mut self, key: &str, node: &file::Node) -> Option<Node> {
+        let name = self.value(&format!("{key}: name"), &node.name, |name| rules::name(name));
+        let mut missing = |field: &str, what: &str| {
+            let text = format!("is missing: give {what}, or name a node of [embedded]");
+            self.report(node.name.span(), &format!("{key}: {field}"), text);
+        };
+        if node.address.is_none() {
+            missing("address", "host:port");
+        }
+        if node.username.is_none() {
+            missing("username", "the user to log in as");
+        }
+        if node.password.is_none() {
+            missing("password", "a text, { file = \"...\" } or { env = \"...\" }");
+        }
+        let address = node.address.as_ref().and_then(|address| {
+            self.value(&format!("{key}: address"), address, |address| rules::address(address))
+        });
+        let password = node
+            .password
+            .as_ref()
+            .and_then(|password| self.secret(&format!("{key}: password"), password));
+        let username = node.username.as_ref().map(|username| username.as_ref().clone());
+        Some(Node::Remote(Endpoint::new(name?, address?, username?, password?)))
+    }
+
+    /// Reports every name that came before.
+    pub(super) fn unique<'n>(
+        &mut self,
+        key: &str,
+        names: impl Iterator<Item = &'n Spanned<String>>,
+    ) {
+        let mut lines = BTreeMap::new();
+        for name in names {
+            let line = self.line(&name.span());
+            if let Some(first) = lines.insert(name.as_ref(), line) {
+                let text = format!("the name is taken by line {first}: give each its own");
+                self.report(name.span(), &format!("{key} {:?}: name", name.as_ref()), text);
+            }
+        }
+    }
+
+    fn admin(&mut self, admin: &file::Admin) -> Option<Admin> {
+        let listen = match &admin.listen {
+            Some(listen) => self.value("admin: listen", listen, |listen| rules::listen(listen)),
+            None => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT))),
+        };
+        let token = admin.token.as_ref().map(|token| self.secret("admin: token", token));
+        if let (Some(address), Some(written), None) = (listen, &admin.listen, &token)
+            && !address.ip().is_loopback()
+        {
+            let text = format!("{address} can be reached from other machines: give a token too");
+            self.report(written.span(), "admin: listen", text);
+        }
+        Some(Admin { listen: listen?, token: token.flatten() })
+    }
+
+    fn limits(&mut self, limits: &file::Limits) -> Limits {
+        let mut ms = |key: &str, written: &Option<Spanned<u64>>, default, allowed| {
+            let key = format!("limits: {key}");
+            Duration::from_millis(self.number(&key, written.as_ref(), default, allowed))
+        };
+        let limits_checked = Limits {
+            connect: ms("connect_ms", &limits.connect_ms, 10_000, 100..=180_000),
+            setup: ms("setup_ms", &limits.setup_ms, 30_000, 100..=600_000),
+            close: ms("close_ms", &limits.close_ms, 10_000, 100..=600_000),
+            shutdown: ms("shutdown_ms", &limits.shutdown_ms, 10_000, 100..=600_000),
+            retry_min: ms("retry_ms_min", &limits.retry_ms_min, 200, 10..=60_000),
+            retry_max: ms("retry_ms_max", &limits.retry_ms_max, 30_000, 10..=3_600_000),
+        };
+        if let (true, Some(written)) = (
+            limits_checked.retry_min > limits_checked.retry_max,
+            limits.retry_ms_min.as_ref().or(limits.retry_ms_max.as_ref()),
+        ) {
+            let text =
+                "the first pause is longer than the longest: give retry_ms_min <= retry_ms_max";
+            self.report(written.span(), "limits: retry_ms_min", text);
+        }
+        limits_checked
+    }
+}

@@ -1,0 +1,117 @@
+//! The configuration that has been checked: every value may be used as it is.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use mcbp::VbState;
+use relay::{Endpoint, Secret};
+use replica::plan::VbSet;
+
+/// Everything the program needs to know.
+#[derive(Debug)]
+pub struct Config {
+    /// The file it was read from.
+    pub path: PathBuf,
+    /// The data node this sidecar serves: the consumer side.
+    pub node: Node,
+    /// The data nodes it replicates from, by unique name.
+    pub producers: Vec<Node>,
+    /// What is replicated, by unique name.
+    pub buckets: Vec<Bucket>,
+    /// The admin API.
+    pub admin: Admin,
+    /// Deadlines and sizes.
+    pub limits: Limits,
+    /// Data nodes to run inside this process.
+    pub embedded: Option<Embedded>,
+}
+
+/// A data node and the way to it.
+#[derive(Debug)]
+pub enum Node {
+    /// Somewhere on the network.
+    Remote(Endpoint),
+    /// The one of this name in [`Embedded::nodes`].
+    Embedded(String),
+}
+
+impl Node {
+    /// Its name; part of the names of replication connections.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Remote(endpoint) => &endpoint.name,
+            Self::Embedded(name) => name,
+        }
+    }
+}
+
+/// A bucket and what of it is replicated.
+#[derive(Debug)]
+pub struct Bucket {
+    /// Its name, the same on all nodes.
+    pub name: String,
+    /// Connections per producer, 1 to 64; a vBucket goes over the one of its id modulo this.
+    pub connections: u16,
+    /// The vBuckets that come from each producer; no vBucket comes from two.
+    pub replicate: BTreeMap<String, VbSet>,
+}
+
+/// The admin API.
+#[derive(Debug)]
+pub struct Admin {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What a request must carry; always there unless `listen` is a loopback address.
+    pub token: Option<Secret>,
+}
+
+/// Deadlines and pauses.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// For one connection to be made and logged in to.
+    pub connect: Duration,
+    /// For a data node to answer ADD_STREAM.
+    pub setup: Duration,
+    /// For a data node to answer CLOSE_STREAM.
+    pub close: Duration,
+    /// For everything to stop after a signal; what is left then is dropped.
+    pub shutdown: Duration,
+    /// The first pause before a failed stream or connection is tried again.
+    pub retry_min: Duration,
+    /// The longest pause, reached by doubling.
+    pub retry_max: Duration,
+}
+
+/// Data nodes to run inside this process.
+#[derive(Debug)]
+pub struct Embedded {
+    /// Where their data is kept, a folder for each by its name.
+    pub directory: PathBuf,
+    /// The user that they accept.
+    pub username: String,
+    /// The user's password; `None` for a random one that only this process knows.
+    pub password: Option<Secret>,
+    /// The nodes, by unique name; at least one.
+    pub nodes: Vec<EmbeddedNode>,
+}
+
+/// One data node inside this process.
+#[derive(Debug)]
+pub struct EmbeddedNode {
+    /// Its name.
+    pub name: String,
+    /// Where it listens; port 0 for any free one.
+    pub listen: SocketAddr,
+    /// Its bucket.
+    pub bucket: String,
+    /// How many vBuckets the bucket has, 1 to 1,024.
+    pub vbuckets: u16,
+    /// The state in which it creates vBuckets: active or replica.
+    pub state: VbState,
+    /// How many sample documents to write into it before anything is replicated; 0 unless the
+    /// state is active.
+    pub documents: u64,
+}

@@ -1,0 +1,75 @@
+//! The section `[embedded]`: data nodes to run inside this process.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use mcbp::VbState;
+
+use super::check::Checker;
+use super::checked::{Embedded, EmbeddedNode};
+use super::{VBUCKETS_MAX, file, rules};
+
+/// The folder for data where the file names none.
+const DIRECTORY: &str = "data";
+/// The user that the nodes accept where the file names none.
+const USERNAME: &str = "@proxy";
+/// More than this would not fit the disks that sample documents are meant for.
+const DOCUMENTS_MAX: u64 = 10_000_000;
+
+impl Checker<'_> {
+    pub(super) fn embedded(&mut self, written: &file::Embedded) -> Option<Embedded> {
+        if written.node.is_empty() {
+            self.report(
+                0..0,
+                "embedded",
+                "has no node: add [[embedded.node]] or remove the section",
+            );
+        }
+        self.unique("embedded node", written.node.iter().map(|node| &node.name));
+        let nodes: Vec<_> = written.node.iter().map(|node| self.embedded_node(node)).collect();
+        let password =
+            written.password.as_ref().map(|password| self.secret("embedded: password", password));
+        Some(Embedded {
+            directory: self
+                .folder
+                .join(written.directory.as_deref().unwrap_or(Path::new(DIRECTORY))),
+            username: written
+                .username
+                .as_ref()
+                .map_or_else(|| USERNAME.to_owned(), |username| username.as_ref().clone()),
+            password: password.flatten(),
+            nodes: nodes.into_iter().collect::<Option<_>>()?,
+        })
+    }
+
+    fn embedded_node(&mut self, node: &file::EmbeddedNode) -> Option<EmbeddedNode> {
+        let key = |field: &str| format!("embedded node {:?}: {field}", node.name.as_ref());
+        let name = self.value(&key("name"), &node.name, |name| rules::name(name));
+        let listen = match &node.listen {
+            Some(listen) => self.value(&key("listen"), listen, |listen| rules::listen(listen)),
+            None => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+        };
+        let bucket = match &node.bucket {
+            Some(bucket) => self.value(&key("bucket"), bucket, |bucket| rules::name(bucket)),
+            None => Some("default".to_owned()),
+        };
+        let vbuckets_max = u64::from(VBUCKETS_MAX);
+        let vbuckets =
+            self.number(&key("vbuckets"), node.vbuckets.as_ref(), vbuckets_max, 1..=vbuckets_max);
+        let state = self.value(&key("state"), &node.state, |state| rules::state(state));
+        let documents =
+            self.number(&key("documents"), node.documents.as_ref(), 0, 0..=DOCUMENTS_MAX);
+        if let (Some(written), Some(VbState::Replica), 1..) = (&node.documents, state, documents) {
+            let text = "a replica takes no documents of its own: leave it out";
+            self.report(written.span(), &key("documents"), text);
+        }
+        Some(EmbeddedNode {
+            name: name?,
+            listen: listen?,
+            bucket: bucket?,
+            vbuckets: u16::try_from(vbuckets).unwrap_or(VBUCKETS_MAX),
+            state: state?,
+            documents,
+        })
+    }
+}

@@ -1,0 +1,142 @@
+//! The configuration file as it is written: structure and spans, nothing checked.
+//!
+//! No `flatten` and no `untagged`: both lose the check for unknown keys and the spans.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use toml::Spanned;
+
+/// The whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) node: Option<Node>,
+    #[serde(default)]
+    pub(super) producer: Vec<Node>,
+    #[serde(default)]
+    pub(super) bucket: Vec<Bucket>,
+    #[serde(default)]
+    pub(super) admin: Admin,
+    #[serde(default)]
+    pub(super) limits: Limits,
+    pub(super) embedded: Option<Embedded>,
+}
+
+/// `[node]` and `[[producer]]`: a data node and how to log in to it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Node {
+    pub(super) name: Spanned<String>,
+    pub(super) address: Option<Spanned<String>>,
+    pub(super) username: Option<Spanned<String>>,
+    pub(super) password: Option<Spanned<Secret>>,
+}
+
+/// `[[bucket]]`: what is replicated.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Bucket {
+    pub(super) name: Spanned<String>,
+    pub(super) connections: Option<Spanned<u64>>,
+    #[serde(default)]
+    pub(super) replicate: BTreeMap<Spanned<String>, Spanned<String>>,
+}
+
+/// `[admin]`: where the admin API listens.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Admin {
+    pub(super) listen: Option<Spanned<String>>,
+    pub(super) token: Option<Spanned<Secret>>,
+}
+
+/// `[limits]`: see [`crate::config::Limits`] for what each is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Limits {
+    pub(super) connect_ms: Option<Spanned<u64>>,
+    pub(super) setup_ms: Option<Spanned<u64>>,
+    pub(super) close_ms: Option<Spanned<u64>>,
+    pub(super) shutdown_ms: Option<Spanned<u64>>,
+    pub(super) retry_ms_min: Option<Spanned<u64>>,
+    pub(super) retry_ms_max: Option<Spanned<u64>>,
+}
+
+/// `[embedded]`: data nodes to run inside this process.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Embedded {
+    pub(super) directory: Option<PathBuf>,
+    pub(super) username: Option<Spanned<String>>,
+    pub(super) password: Option<Spanned<Secret>>,
+    #[serde(default)]
+    pub(super) node: Vec<EmbeddedNode>,
+}
+
+/// `[[embedded.node]]`: one data node inside this process.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EmbeddedNode {
+    pub(super) name: Spanned<String>,
+    pub(super) listen: Option<Spanned<String>>,
+    pub(super) bucket: Option<Spanned<String>>,
+    pub(super) vbuckets: Option<Spanned<u64>>,
+    pub(super) state: Spanned<String>,
+    pub(super) documents: Option<Spanned<u64>>,
+}
+
+/// A secret as it is written: a literal, or where to find it.
+pub(super) enum Secret {
+    /// The secret itself.
+    Literal(String),
+    /// The file that holds it, relative to the folder of the configuration file.
+    File(PathBuf),
+    /// The environment variable that holds it.
+    Env(String),
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Literal(_) => f.write_str("Literal(..)"),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Env(name) => f.debug_tuple("Env").field(name).finish(),
+        }
+    }
+}
+
+/// The table form of a secret: exactly one of the two keys.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum SecretPlace {
+    File(PathBuf),
+    Env(String),
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Form;
+        impl<'de> Visitor<'de> for Form {
+            type Value = Secret;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, { file = \"...\" } or { env = \"...\" }")
+            }
+            fn visit_str<E>(self, literal: &str) -> Result<Secret, E> {
+                Ok(Secret::Literal(literal.to_owned()))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Secret, A::Error> {
+                Ok(match SecretPlace::deserialize(MapAccessDeserializer::new(map))? {
+                    SecretPlace::File(path) => Secret::File(path),
+                    SecretPlace::Env(name) => Secret::Env(name),
+                })
+            }
+        }
+        from.deserialize_any(Form)
+    }
+}

@@ -1,0 +1,133 @@
+//! What concerns several sections at once: buckets against producers and embedded nodes.
+
+use std::collections::BTreeMap;
+
+use mcbp::VbId;
+use replica::plan::VbSet;
+use toml::Spanned;
+
+use super::check::Checker;
+use super::checked::Bucket;
+use super::{VBUCKETS_MAX, file, rules};
+
+/// Connections per producer: more only cost sockets.
+const CONNECTIONS_MAX: u64 = 64;
+
+impl Checker<'_> {
+    pub(super) fn buckets(&mut self, file: &file::File) -> Option<Vec<Bucket>> {
+        if file.bucket.is_empty() {
+            self.report(0..0, "bucket", "is missing: add [[bucket]] with what is to be replicated");
+        }
+        let buckets: Vec<_> = file.bucket.iter().map(|bucket| self.bucket(bucket, file)).collect();
+        buckets.into_iter().collect()
+    }
+
+    fn bucket(&mut self, bucket: &file::Bucket, file: &file::File) -> Option<Bucket> {
+        let key = |field: &str| format!("bucket {:?}: {field}", bucket.name.as_ref());
+        let name = self.value(&key("name"), &bucket.name, |name| rules::name(name));
+        let connections =
+            self.number(&key("connections"), bucket.connections.as_ref(), 1, 1..=CONNECTIONS_MAX);
+        if let Some(node) = &file.node {
+            self.embedded_takes(&key("name"), bucket, &node.name, file);
+        }
+        let mut replicate = BTreeMap::new();
+        let mut taken = BTreeMap::new();
+        for (producer, written) in &bucket.replicate {
+            let key = key(&format!("replicate.{}", producer.as_ref()));
+            if !file.producer.iter().any(|known| known.name.as_ref() == producer.as_ref()) {
+                self.report(producer.span(), &key, unknown_producer(file));
+            }
+            let rule = |text: &String| text.parse::<VbSet>().map_err(|error| error.to_string());
+            if let Some(set) = self.value(&key, written, rule) {
+                self.taken_once(&key, written, &set, producer.as_ref(), &mut taken);
+                self.embedded_gives(&key, bucket, producer, &set, file);
+                replicate.insert(producer.as_ref().clone(), set);
+            }
+        }
+        let connections = u16::try_from(connections).unwrap_or(1);
+        Some(Bucket { name: name?, connections, replicate })
+    }
+
+    /// Reports vBuckets that another producer gives already.
+    fn taken_once<'n>(
+        &mut self,
+        key: &str,
+        written: &Spanned<String>,
+        set: &VbSet,
+        producer: &'n str,
+        taken: &mut BTreeMap<VbId, &'n str>,
+    ) {
+        let mut twice = None;
+        for vb in set.iter() {
+            if let Some(first) = taken.insert(vb, producer) {
+                twice.get_or_insert((vb, first));
+            }
+        }
+        if let Some((vb, first)) = twice {
+            let text = format!("vBucket {} comes from {first:?} already: name it once", vb.0);
+            self.report(written.span(), key, text);
+        }
+    }
+
+    /// Reports a bucket that the embedded node of this name cannot receive.
+    fn embedded_takes(
+        &mut self,
+        key: &str,
+        bucket: &file::Bucket,
+        name: &Spanned<String>,
+        file: &file::File,
+    ) {
+        let Some(node) = find(file, name.as_ref()) else { return };
+        self.embedded_has(key, bucket, node);
+        if node.state.as_ref() == "active" {
+            let name = node.name.as_ref();
+            let text =
+                format!("embedded node {name:?} is to receive it: give it state = \"replica\"");
+            self.report(node.state.span(), key, text);
+        }
+    }
+
+    /// Reports vBuckets that the embedded node of this name does not have.
+    fn embedded_gives(
+        &mut self,
+        key: &str,
+        bucket: &file::Bucket,
+        producer: &Spanned<String>,
+        set: &VbSet,
+        file: &file::File,
+    ) {
+        let Some(node) = find(file, producer.as_ref()) else { return };
+        self.embedded_has(key, bucket, node);
+        let count = node.vbuckets.as_ref().map_or(u64::from(VBUCKETS_MAX), |count| *count.as_ref());
+        if let Some(vb) = set.iter().find(|vb| u64::from(vb.0) >= count) {
+            let text = format!(
+                "vBucket {} is not on embedded node {:?}: give 0 to {}",
+                vb.0,
+                producer.as_ref(),
+                count.saturating_sub(1)
+            );
+            self.report(producer.span(), key, text);
+        }
+    }
+
+    fn embedded_has(&mut self, key: &str, bucket: &file::Bucket, node: &file::EmbeddedNode) {
+        let has = node.bucket.as_ref().map_or("default", |bucket| bucket.as_ref());
+        if has != bucket.name.as_ref() {
+            let text = format!("embedded node {:?} has only {has:?}", node.name.as_ref());
+            self.report(bucket.name.span(), key, text);
+        }
+    }
+}
+
+fn find<'f>(file: &'f file::File, name: &str) -> Option<&'f file::EmbeddedNode> {
+    let nodes = file.embedded.as_ref().map_or(&[][..], |embedded| &embedded.node);
+    nodes.iter().find(|node| node.name.as_ref() == name)
+}
+
+fn unknown_producer(file: &file::File) -> String {
+    let names: Vec<&str> = file.producer.iter().map(|known| known.name.as_ref().as_str()).collect();
+    match names.as_slice() {
+        [] => "is no producer: add a [[producer]] of this name".to_owned(),
+        names => format!("is no producer: give one of {}, or add a [[producer]]", names.join(", ")),
+    }
+}

@@ -1,0 +1,48 @@
+//! Configuration: as written ([`file`]), checked ([`check`]), ready to use ([`Config`]).
+//!
+//! A value in [`Config`] may be used as it is. Every problem of a file is reported, not only the
+//! first, each with file, line, key, what was found and what is allowed.
+
+mod check;
+mod checked;
+mod embedded;
+mod file;
+mod links;
+mod problem;
+mod rules;
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use std::path::Path;
+
+pub use checked::{Admin, Bucket, Config, Embedded, EmbeddedNode, Limits, Node};
+pub use problem::{Problem, Problems};
+
+/// How many vBuckets a bucket has at most.
+pub const VBUCKETS_MAX: u16 = 1024;
+
+/// Where the values of environment variables come from.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Reads and checks the file at `path`; secrets are read from their files and from the process's
+/// environment.
+///
+/// # Errors
+/// Everything that is wrong with the file, in the order of its lines.
+pub fn load(path: &Path) -> Result<Config, Problems> {
+    let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(path, &error))?;
+    parse(path, &text, &|name| std::env::var(name).ok())
+}
+
+/// Checks `text` as the content of the file at `path`. Relative paths in it are relative to the
+/// folder of `path`.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(path: &Path, text: &str, environment: Environment<'_>) -> Result<Config, Problems> {
+    match toml::from_str(text) {
+        Ok(file) => check::check(path, text, &file, environment),
+        Err(error) => Err(Problems::syntax(path, text, &error)),
+    }
+}

@@ -1,0 +1,61 @@
+//! What is wrong with a configuration file, in lines that a person can act on.
+
+use std::fmt;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// One thing that is wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem {
+    /// The line it stands on, from 1; 0 where it concerns the file as a whole.
+    pub line: usize,
+    /// The key, such as `bucket "default": replicate.alpha`; empty where there is none.
+    pub key: String,
+    /// What was found and what is allowed.
+    pub text: String,
+}
+
+/// Everything that is wrong with one file, in the order of its lines; never empty.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub struct Problems {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub list: Vec<Problem>,
+}
+
+impl Problems {
+    pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
+        let text = format!("could not be read: {error}: name another file with --config");
+        Self { path: path.to_owned(), list: vec![Problem { line: 0, key: String::new(), text }] }
+    }
+
+    pub(super) fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Self {
+        let line = error.span().map_or(0, |span| line_of(text, &span));
+        let text = error.message().trim_end().replace('\n', ": ");
+        Self { path: path.to_owned(), list: vec![Problem { line, key: String::new(), text }] }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, problem) in self.list.iter().enumerate() {
+            let newline = if at == 0 { "" } else { "\n" };
+            write!(f, "{newline}{}", self.path.display())?;
+            if problem.line > 0 {
+                write!(f, ":{}", problem.line)?;
+            }
+            if !problem.key.is_empty() {
+                write!(f, ": {}", problem.key)?;
+            }
+            write!(f, ": {}", problem.text)?;
+        }
+        Ok(())
+    }
+}
+
+/// The line, from 1, on which `span` begins.
+pub(super) fn line_of(text: &str, span: &Range<usize>) -> usize {
+    1 + text.bytes().take(span.start).filter(|&byte| byte == b'\n').count()
+}

@@ -1,0 +1,50 @@
+//! The effective configuration in a few plain lines; secrets are left out.
+
+use std::fmt;
+
+use super::{Config, Node};
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "node      {}", self.node)?;
+        for producer in &self.producers {
+            writeln!(f, "producer  {producer}")?;
+        }
+        for bucket in &self.buckets {
+            write!(
+                f,
+                "bucket    {}, connections per producer: {}",
+                bucket.name, bucket.connections
+            )?;
+            for (producer, set) in &bucket.replicate {
+                write!(f, ", from {producer}: {set}")?;
+            }
+            writeln!(f)?;
+        }
+        let token = if self.admin.token.is_some() { "with a token" } else { "without a token" };
+        writeln!(f, "admin     {} {token}", self.admin.listen)?;
+        let limits = &self.limits;
+        write!(f, "limits    connect {:?}, setup {:?}, ", limits.connect, limits.setup)?;
+        write!(f, "close {:?}, shutdown {:?}, ", limits.close, limits.shutdown)?;
+        writeln!(f, "retry {:?} to {:?}", limits.retry_min, limits.retry_max)?;
+        let Some(embedded) = &self.embedded else { return Ok(()) };
+        for node in &embedded.nodes {
+            write!(f, "embedded  {} on {}, bucket {}, ", node.name, node.listen, node.bucket)?;
+            write!(f, "{} {} vBuckets, ", node.vbuckets, node.state)?;
+            let directory = embedded.directory.join(&node.name);
+            writeln!(f, "{} sample documents, data in {}", node.documents, directory.display())?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Remote(node) => {
+                write!(f, "{} at {} as {}", node.name, node.address, node.username)
+            }
+            Self::Embedded(name) => write!(f, "{name} in this process"),
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Tables: what a file says, and what is said about it.
+
+use std::path::{Path, PathBuf};
+
+use super::*;
+
+/// A file without problems; every test changes one line of it.
+const GOOD: &str = r#"
+[node]
+name = "beta"
+address = "127.0.0.1:11310"
+username = "@proxy"
+password = "secret"
+[[producer]]
+name = "alpha"
+address = "alpha.example:11210"
+username = "@proxy"
+password = { env = "ALPHA_PASSWORD" }
+[[producer]]
+name = "gamma"
+address = "[::1]:11210"
+username = "@proxy"
+password = "secret"
+[[bucket]]
+name = "default"
+connections = 4
+replicate = { alpha = "0-511,600", gamma = "512-599" }
+[admin]
+listen = "127.0.0.1:8091"
+[limits]
+setup_ms = 5000
+"#;
+
+/// A file with two nodes in the process.
+const EMBEDDED: &str = r#"
+[node]
+name = "beta"
+[[producer]]
+name = "alpha"
+[[bucket]]
+name = "default"
+replicate = { alpha = "0-63" }
+[embedded]
+directory = "data"
+[[embedded.node]]
+name = "alpha"
+state = "active"
+vbuckets = 64
+documents = 100
+[[embedded.node]]
+name = "beta"
+state = "replica"
+vbuckets = 64
+"#;
+
+fn environment(name: &str) -> Option<String> {
+    (name == "ALPHA_PASSWORD").then(|| "from the environment".to_owned())
+}
+
+fn parse_at(path: &Path, text: &str) -> Result<Config, Problems> {
+    parse(path, text.trim_start(), &environment)
+}
+
+fn good(text: &str) -> Config {
+    parse_at(Path::new("etc/proxy.toml"), text).unwrap()
+}
+
+/// Replaces `from`, which must be there, and gives what is said about the file then.
+#[track_caller]
+fn problems(base: &str, from: &str, to: &str) -> String {
+    assert!(base.contains(from), "{from:?} is not in the file");
+    parse_at(Path::new("proxy.toml"), &base.replacen(from, to, 1)).unwrap_err().to_string()
+}
+
+#[test]
+fn a_good_file_gives_its_values() {
+    let config = good(GOOD);
+    let Node::Remote(node) = &config.node else { panic!("{:?}", config.node) };
+    assert_eq!((node.name.as_str(), node.address.as_str()), ("beta", "127.0.0.1:11310"));
+    let [Node::Remote(alpha), Node::Remote(gamma)] = config.producers.as_slice() else {
+        panic!("{:?}", config.producers)
+    };
+    assert_eq!(alpha.password.expose(), "from the environment");
+    assert_eq!(gamma.address, "[::1]:11210");
+    let bucket = &config.buckets[0];
+    assert_eq!((bucket.name.as_str(), bucket.connections), ("default", 4));
+    assert_eq!(bucket.replicate["alpha"].iter().count(), 513);
+    assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8091");
+    assert_eq!(config.limits.setup.as_millis(), 5000);
+    assert!(config.embedded.is_none());
+}
+
+#[test]
+fn embedded_nodes_bring_addresses_and_defaults() {
+    let config = good(EMBEDDED);
+    assert!(matches!(&config.node, Node::Embedded(name) if name == "beta"));
+    let embedded = config.embedded.unwrap();
+    assert_eq!(embedded.directory, PathBuf::from("etc/data"));
+    assert!(embedded.password.is_none());
+    let alpha = &embedded.nodes[0];
+    assert_eq!(
+        (alpha.listen.to_string().as_str(), alpha.bucket.as_str()),
+        ("127.0.0.1:0", "default")
+    );
+    assert_eq!((alpha.vbuckets, alpha.documents, alpha.state), (64, 100, mcbp::VbState::Active));
+}
+
+#[test]
+fn each_wrong_value_is_named_with_line_key_and_remedy() {
+    let table = [
+        (
+            "0-511,600",
+            "0-2000",
+            19,
+            "bucket \"default\": replicate.alpha: vBucket 2000 is out of range: give 0 to \
+             1023",
+        ),
+        (
+            "512-599",
+            "511-599",
+            19,
+            "bucket \"default\": replicate.gamma: vBucket 511 comes from \"alpha\" already: \
+             name it once",
+        ),
+        (
+            "gamma = \"512-599\"",
+            "delta = \"512-599\"",
+            19,
+            "bucket \"default\": replicate.delta: is no producer: give one of alpha, gamma, \
+             or add a [[producer]]",
+        ),
+        (
+            "connections = 4",
+            "connections = 65",
+            18,
+            "bucket \"default\": connections: 65 is out of range: give 1 to 64",
+        ),
+        (
+            "name = \"beta\"",
+            "name = \"alpha\"",
+            7,
+            "producer \"alpha\": name: the name is taken by line 2: give each its own",
+        ),
+        (
+            "address = \"127.0.0.1:11310\"\n",
+            "",
+            2,
+            "node: address: is missing: give host:port, or name a node of [embedded]",
+        ),
+        (
+            "127.0.0.1:11310",
+            "127.0.0.1",
+            3,
+            "node: address: \"127.0.0.1\" is not an address: give host:port, such as \
+             127.0.0.1:11210",
+        ),
+        (
+            "127.0.0.1:11310",
+            "::1:11310",
+            3,
+            "node: address: \"::1:11310\" is not an address: give host:port, such as \
+             127.0.0.1:11210",
+        ),
+        (
+            "name = \"beta\"",
+            "name = \"be ta\"",
+            2,
+            "node: name: \"be ta\" is not a name: give 1 to 100 letters, digits or any of \
+             -_.%@:[]",
+        ),
+        (
+            "ALPHA_PASSWORD",
+            "OTHER",
+            10,
+            "producer \"alpha\": password: environment variable OTHER is not set",
+        ),
+        (
+            "{ env = \"ALPHA_PASSWORD\" }",
+            "{ file = \"no/such\" }",
+            10,
+            "producer \"alpha\": password: file no/such could not be read: No such file or \
+             directory (os error 2)",
+        ),
+        (
+            "password = \"secret\"",
+            "password = \"\"",
+            5,
+            "node: password: the text is empty or has a zero byte: give a secret of at least \
+             1 byte",
+        ),
+        (
+            "127.0.0.1:8091",
+            "0.0.0.0:8091",
+            21,
+            "admin: listen: 0.0.0.0:8091 can be reached from other machines: give a token too",
+        ),
+        (
+            "setup_ms = 5000",
+            "setup_ms = 5",
+            23,
+            "limits: setup_ms: 5 is out of range: give 100 to 600000",
+        ),
+        (
+            "setup_ms = 5000",
+            "retry_ms_min = 60000",
+            23,
+            "limits: retry_ms_min: the first pause is longer than the longest: give \
+             retry_ms_min <= retry_ms_max",
+        ),
+        ("listen = ", "lisen = ", 21, "unknown field `lisen`, expected `listen` or `token`"),
+        (
+            "{ env = \"ALPHA_PASSWORD\" }",
+            "{ evn = \"ALPHA_PASSWORD\" }",
+            10,
+            "unknown variant `evn`, expected `file` or `env`",
+        ),
+        ("connections = 4", "connections = \"4\"", 18, "invalid type: string \"4\", expected u64"),
+    ];
+    for (from, to, line, want) in table {
+        assert_eq!(problems(GOOD, from, to), format!("proxy.toml:{line}: {want}"), "for {to:?}");
+    }
+}
+
+#[test]
+fn embedded_nodes_must_fit_what_is_replicated() {
+    let table = [
+        (
+            "[[producer]]\nname = \"alpha\"",
+            "[[producer]]\nname = \"alpha\"\naddress = \"127.0.0.1:11210\"",
+            5,
+            "producer \"alpha\": address: an embedded node has this name and brings its own: \
+             leave it out",
+        ),
+        (
+            "0-63",
+            "0-64",
+            7,
+            "bucket \"default\": replicate.alpha: vBucket 64 is not on embedded node \
+             \"alpha\": give 0 to 63",
+        ),
+        (
+            "state = \"replica\"",
+            "state = \"active\"",
+            17,
+            "bucket \"default\": name: embedded node \"beta\" is to receive it: give it \
+             state = \"replica\"",
+        ),
+        (
+            "state = \"replica\"",
+            "state = \"dead\"",
+            17,
+            "embedded node \"beta\": state: \"dead\" is not a state: give active or replica",
+        ),
+        (
+            "state = \"replica\"",
+            "state = \"replica\"\ndocuments = 5",
+            18,
+            "embedded node \"beta\": documents: a replica takes no documents of its own: \
+             leave it out",
+        ),
+        (
+            "vbuckets = 64\ndocuments",
+            "vbuckets = 64\nbucket = \"other\"\ndocuments",
+            6,
+            "bucket \"default\": replicate.alpha: embedded node \"alpha\" has only \"other\"",
+        ),
+    ];
+    for (from, to, line, want) in table {
+        let want = format!("proxy.toml:{line}: {want}");
+        assert_eq!(problems(EMBEDDED, from, to), want, "for {to:?}");
+    }
+}
+
+#[test]
+fn every_problem_of_a_file_is_reported_in_the_order_of_its_lines() {
+    let text = GOOD.replace("11310", "0").replace("connections = 4", "connections = 0");
+    let said = problems(&text, "0-511,600", "0-511,x");
+    let lines: Vec<&str> = said.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(lines, ["proxy.toml:3", "proxy.toml:18", "proxy.toml:19"], "{said}");
+}
+
+#[test]
+fn an_empty_file_says_what_is_needed() {
+    let said = parse_at(Path::new("proxy.toml"), "").unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "proxy.toml: node: is missing: name the data node that this sidecar serves\n\
+         proxy.toml: bucket: is missing: add [[bucket]] with what is to be replicated"
+    );
+}
+
+#[test]
+fn a_missing_file_is_an_error_and_no_default() {
+    let said = load(Path::new("no/such/proxy.toml")).unwrap_err().to_string();
+    assert!(said.starts_with("no/such/proxy.toml: could not be read: No such file"), "{said}");
+}
+
+#[test]
+fn a_secret_file_is_relative_to_the_configuration_and_loses_its_newline() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("alpha.secret"), "pass word\n").unwrap();
+    let text = GOOD.replace("{ env = \"ALPHA_PASSWORD\" }", "{ file = \"alpha.secret\" }");
+    let config = parse_at(&folder.path().join("proxy.toml"), &text).unwrap();
+    let Node::Remote(alpha) = &config.producers[0] else { panic!("{:?}", config.producers) };
+    assert_eq!(alpha.password.expose(), "pass word");
+}
+
+#[test]
+fn neither_summary_nor_debug_shows_a_secret() {
+    let config = good(&GOOD.replace("8091\"", "8091\"\ntoken = \"secret\""));
+    for text in [format!("{config:?}"), config.to_string()] {
+        assert!(!text.contains("from the environment") && !text.contains("\"secret\""), "{text}");
+    }
+    assert!(config.to_string().contains("admin     127.0.0.1:8091 with a token"));
+}
+
+#[test]
+fn the_shipped_file_is_good() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("proxy.toml");
+    let config = load(&path).unwrap_or_else(|problems| panic!("{problems}"));
+    let embedded = config.embedded.unwrap();
+    assert_eq!(embedded.nodes.iter().map(|node| node.documents).sum::<u64>(), 100_000);
+    assert_eq!(config.buckets[0].replicate["alpha"].iter().count(), 1024);
+}

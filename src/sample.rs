@@ -1,0 +1,167 @@
+//! The sample documents: which there are, and what becomes of each. Pure and repeatable: a seed and
+//! a number always give the same document.
+
+use fastrand::Rng;
+use mcbp::{Datatype, VbId};
+
+/// The smallest value, in bytes.
+pub const VALUE_BYTES_MIN: usize = 64;
+/// The largest value, in bytes.
+pub const VALUE_BYTES_MAX: usize = 64 * 1024;
+
+/// How strongly sizes lean to the small ones: 5 makes 100,000 documents about 200 MB.
+const SKEW: i32 = 5;
+/// Documents that expire live 6 to 48 hours, so that none goes away while it is being compared.
+const TTL_SECONDS: std::ops::Range<u32> = 6 * 3600..48 * 3600;
+
+const WORDS: [&str; 16] = [
+    "stream", "bucket", "snapshot", "marker", "replica", "active", "pending", "takeover", "seqno",
+    "failover", "rollback", "backfill", "mutation", "deletion", "opaque", "window",
+];
+
+/// One sample document.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sample {
+    /// Its key, the number included.
+    pub key: String,
+    /// Its value.
+    pub value: Vec<u8>,
+    /// JSON or raw.
+    pub datatype: Datatype,
+    /// The user's flags.
+    pub flags: u32,
+    /// What becomes of it after it was written.
+    pub fate: Fate,
+}
+
+/// What becomes of a document after it was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// It stays.
+    Stays,
+    /// It expires so many seconds after it was written.
+    Expires(u32),
+    /// It is deleted at once.
+    Deleted,
+}
+
+impl Fate {
+    /// Seconds to live; 0 for ever.
+    #[must_use]
+    pub const fn ttl_seconds(self) -> u32 {
+        match self {
+            Self::Expires(seconds) => seconds,
+            Self::Stays | Self::Deleted => 0,
+        }
+    }
+}
+
+/// The document of this number.
+#[must_use]
+pub fn sample(seed: u64, number: u64) -> Sample {
+    // Neighbouring seeds must not give similar documents.
+    let mut rng = Rng::with_seed((seed ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let key = format!("sample-{number:08}");
+    let bytes = value_bytes(&mut rng);
+    let is_json = rng.u8(..4) != 0;
+    let fate = match rng.u8(..100) {
+        0..=2 => Fate::Deleted,
+        3..=7 => Fate::Expires(rng.u32(TTL_SECONDS)),
+        _ => Fate::Stays,
+    };
+    let flags = rng.u32(..);
+    let (value, datatype) = if is_json {
+        (json(&mut rng, &key, bytes), Datatype::JSON)
+    } else {
+        (binary(&mut rng, bytes), Datatype::RAW)
+    };
+    Sample { key, value, datatype, flags, fate }
+}
+
+/// The vBucket of a key in a bucket of so many vBuckets (at least 1), as Couchbase clients choose
+/// it.
+#[must_use]
+pub fn vbucket_of(key: &[u8], vbuckets: u16) -> VbId {
+    let hash = (crc32fast::hash(key) >> 16) & 0x7fff;
+    // The remainder is below `vbuckets`.
+    VbId(u16::try_from(hash % u32::from(vbuckets.max(1))).unwrap_or(0))
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "between the two bounds, far below what either type holds"
+)]
+fn value_bytes(rng: &mut Rng) -> usize {
+    let span = (VALUE_BYTES_MAX / VALUE_BYTES_MIN) as f64;
+    (VALUE_BYTES_MIN as f64 * span.powf(rng.f64().powi(SKEW))) as usize
+}
+
+fn json(rng: &mut Rng, key: &str, bytes: usize) -> Vec<u8> {
+    let mut text = format!("{{\"id\":\"{key}\",\"rank\":{},\"text\":\"", rng.u16(..));
+    let end = "\"}";
+    while text.len() + end.len() < bytes {
+        text.push_str(WORDS.get(rng.usize(..WORDS.len())).unwrap_or(&"word"));
+        text.push(' ');
+    }
+    text.truncate(bytes - end.len());
+    text.push_str(end);
+    text.into_bytes()
+}
+
+fn binary(rng: &mut Rng, bytes: usize) -> Vec<u8> {
+    let mut value = vec![0; bytes];
+    rng.fill(&mut value);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_number_gives_the_same_document() {
+        assert_eq!(sample(1, 77), sample(1, 77));
+        assert_ne!(sample(1, 77).value, sample(2, 77).value);
+        assert_ne!(sample(1, 77).value, sample(1, 78).value);
+    }
+
+    #[test]
+    fn sizes_lean_to_the_small_and_stay_within_bounds() {
+        let samples: Vec<Sample> = (0..2000).map(|number| sample(7, number)).collect();
+        let sizes = samples.iter().map(|sample| sample.value.len());
+        let total: usize = sizes.clone().sum();
+        assert!(sizes.clone().all(|size| (VALUE_BYTES_MIN..=VALUE_BYTES_MAX).contains(&size)));
+        assert!(sizes.clone().filter(|&size| size < 1024).count() > 1200);
+        assert!(sizes.filter(|&size| size > 16 * 1024).count() > 20);
+        assert!((1_500..2_500).contains(&(total / 2000)), "mean is {}", total / 2000);
+    }
+
+    #[test]
+    fn there_are_documents_of_every_kind() {
+        let samples: Vec<Sample> = (0..2000).map(|number| sample(7, number)).collect();
+        let count = |test: fn(&Sample) -> bool| samples.iter().filter(|s| test(s)).count();
+        assert!((30..=100).contains(&count(|sample| sample.fate == Fate::Deleted)));
+        assert!((60..=150).contains(&count(|sample| matches!(sample.fate, Fate::Expires(_)))));
+        assert!(count(|sample| sample.datatype == Datatype::RAW) > 400);
+        let json = samples.iter().filter(|sample| sample.datatype == Datatype::JSON);
+        for sample in json {
+            serde_json::from_slice::<serde_json::Value>(&sample.value).unwrap();
+        }
+    }
+
+    #[test]
+    fn keys_go_to_the_vbuckets_that_couchbase_clients_choose() {
+        // Worked out with zlib.
+        assert_eq!(vbucket_of(b"hello", 1024), VbId(528));
+        assert_eq!(vbucket_of(b"hello", 64), VbId(16));
+        let spread: std::collections::BTreeSet<VbId> =
+            (0..20_000).map(|n| vbucket_of(sample_key(n).as_bytes(), 1024)).collect();
+        assert_eq!(spread.len(), 1024);
+    }
+
+    fn sample_key(number: u64) -> String {
+        format!("sample-{number:08}")
+    }
+}

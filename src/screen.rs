@@ -1,0 +1,107 @@
+//! What a person sees: plain lines, and a bar below them where there is a terminal.
+//!
+//! Log lines and plain lines go through here too, so that neither is written into a bar.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How often a plain line says how far it is, where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// Redraws a second: enough to look alive, too few to cost anything.
+const DRAWS_PER_SECOND: u8 = 10;
+
+/// Standard output with bars; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Screen {
+    bars: MultiProgress,
+    is_terminal: bool,
+}
+
+impl Screen {
+    /// The screen of this process.
+    #[must_use]
+    pub fn new() -> Self {
+        let is_terminal = io::stdout().is_terminal() && io::stderr().is_terminal();
+        let target = if is_terminal {
+            ProgressDrawTarget::stderr_with_hz(DRAWS_PER_SECOND)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        Self { bars: MultiProgress::with_draw_target(target), is_terminal }
+    }
+
+    /// Writes one plain line to standard output.
+    pub fn say(&self, line: impl AsRef<str>) {
+        self.bars.suspend(|| {
+            // A reader that went away is no reason to stop replicating.
+            let _ = writeln!(io::stdout().lock(), "{}", line.as_ref());
+        });
+    }
+
+    /// A bar for work of `total` steps, below what was said so far.
+    #[must_use]
+    pub fn bar(&self, what: &'static str, total: u64) -> Bar {
+        let bar = self.bars.add(ProgressBar::new(total));
+        let style = "{prefix:10} [{bar:30}] {human_pos}/{human_len} {msg}, {eta} left";
+        bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| {
+            // The template is a literal; a plain bar is better than none if it should be wrong.
+            ProgressStyle::default_bar()
+        }));
+        bar.set_prefix(what);
+        Bar { screen: self.clone(), bar, what, last_line: Instant::now() }
+    }
+}
+
+impl Default for Screen {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Log lines go to standard error, above any bar.
+impl Write for Screen {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bars.suspend(|| io::stderr().lock().write_all(bytes))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().lock().flush()
+    }
+}
+
+/// How far one piece of work is; vanishes when it is dropped.
+#[derive(Debug)]
+pub struct Bar {
+    screen: Screen,
+    bar: ProgressBar,
+    what: &'static str,
+    last_line: Instant,
+}
+
+impl Bar {
+    /// Shows how far the work is, with a few words beside it.
+    pub fn set(&mut self, position: u64, words: String) {
+        self.bar.set_position(position);
+        if !self.screen.is_terminal && self.last_line.elapsed() >= LINE_EVERY {
+            let total = self.bar.length().unwrap_or(0);
+            self.screen.say(format!("{}: {position} of {total}, {words}", self.what));
+            self.last_line = Instant::now();
+        }
+        self.bar.set_message(words);
+    }
+
+    /// Changes how many steps there are.
+    pub fn set_total(&self, total: u64) {
+        self.bar.set_length(total);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,35 @@
+//! Ctrl-C and SIGTERM: the first asks for a clean stop, the second ends the process at once.
+
+use std::io;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// The exit code after a second signal.
+const AT_ONCE: i32 = 1;
+
+/// A token that is cancelled by the first signal. Needs a tokio runtime.
+///
+/// # Errors
+/// The system's word, where no signal can be listened for.
+pub fn stop_token() -> io::Result<CancellationToken> {
+    let mut interrupts = signal(SignalKind::interrupt())?;
+    let mut terminations = signal(SignalKind::terminate())?;
+    let stop = CancellationToken::new();
+    let token = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            let name = tokio::select! {
+                _ = interrupts.recv() => "SIGINT",
+                _ = terminations.recv() => "SIGTERM",
+            };
+            if token.is_cancelled() {
+                log::warn!("ends at once, nothing is put in order signal={name}");
+                std::process::exit(AT_ONCE);
+            }
+            log::info!("stops, a second signal ends it at once signal={name}");
+            token.cancel();
+        }
+    });
+    Ok(stop)
+}
