@@ -3,29 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use mcbp::{Opaque, Status, StreamEndStatus, VbId, VbState};
+use mcbp::{Opaque, Side, Status, StreamEndStatus, VbId, VbState};
 use serde::Serialize;
 
 use super::Deadline;
-
-/// One of the two data nodes of a link.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Side {
-    /// The data node that receives: the one this sidecar serves.
-    Consumer,
-    /// The data node that sends.
-    Producer,
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Consumer => "consumer",
-            Self::Producer => "producer",
-        })
-    }
-}
 
 /// Identifies one command. The shell gives each command its own, and gets exactly one
 /// [`Effect::Answer`](super::Effect::Answer) with it.

@@ -1,18 +1,26 @@
-//! What a machine looks like from outside: for status pages, logs and tests.
+//! Reading a machine: at any time, in any phase, without changing it.
 
+use std::collections::BTreeSet;
+
+use mcbp::{Opaque, VbId};
 use serde::Serialize;
 
-/// A machine at one moment.
+use super::adding::Progress;
+use super::shut::Shut;
+use super::takeover::Takeover;
+use super::{ConsumerMachine, Deadline, Phase, StopReason};
+
+/// A machine at one moment, for status pages, logs and tests.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Snapshot {
-    /// `idle`, `setting-up`, `taking-over` or `shut`.
+    /// `idle`, `setting-up`, `taking-over`, `shutting` or `stopped`.
     pub phase: &'static str,
     /// Every vBucket that is open or being worked on, in ascending order.
     pub vbuckets: Vec<VbSnapshot>,
 }
 
 /// One vBucket at one moment.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
 pub struct VbSnapshot {
     /// The vBucket id.
     pub vbucket: u16,
@@ -23,7 +31,7 @@ pub struct VbSnapshot {
 }
 
 /// What is being done about one vBucket.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VbPhase {
     /// ADD_STREAM was sent, and the consumer has not asked for the stream yet.
@@ -40,4 +48,118 @@ pub enum VbPhase {
     Moving,
     /// CLOSE_STREAM was sent.
     Closing,
+}
+
+impl From<Progress> for VbPhase {
+    fn from(progress: Progress) -> Self {
+        match progress {
+            Progress::Adding => Self::Adding,
+            Progress::Requested => Self::Requested,
+            Progress::Accepted => Self::Accepted,
+            Progress::Refused(_) => Self::Refused,
+        }
+    }
+}
+
+impl ConsumerMachine {
+    /// The vBuckets whose streams are open, in ascending order.
+    pub fn open(&self) -> impl Iterator<Item = VbId> {
+        self.ledger.open.keys().copied()
+    }
+
+    /// The vBuckets that a running command waits for, in ascending order.
+    #[must_use]
+    pub fn pending(&self) -> BTreeSet<VbId> {
+        let running = self.ledger.adding.keys().chain(self.ledger.closing.keys()).copied();
+        running.chain(self.taken_over()).chain(self.shutting().map(|(_, vb)| vb)).collect()
+    }
+
+    /// The name of the phase, as in [`Snapshot::phase`].
+    #[must_use]
+    pub const fn phase(&self) -> &'static str {
+        match self.phase {
+            Phase::Idle => "idle",
+            Phase::SettingUp(_) => "setting-up",
+            Phase::TakingOver(_) => "taking-over",
+            Phase::Shut(Shut::Closing(_)) => "shutting",
+            Phase::Shut(Shut::Stopped(_)) => "stopped",
+        }
+    }
+
+    /// Why the machine has come to its end, once it has.
+    #[must_use]
+    pub const fn stopped(&self) -> Option<&StopReason> {
+        match &self.phase {
+            Phase::Shut(Shut::Stopped(reason)) => Some(reason),
+            Phase::Idle
+            | Phase::SettingUp(_)
+            | Phase::TakingOver(_)
+            | Phase::Shut(Shut::Closing(_)) => None,
+        }
+    }
+
+    /// The opaque that the frames of a vBucket's stream carry, once its STREAM_REQ was seen.
+    #[must_use]
+    pub fn stream_opaque(&self, vb: VbId) -> Option<Opaque> {
+        let open = self.ledger.open.get(&vb).map(|stream| stream.opaque);
+        open.or_else(|| self.ledger.adding.get(&vb).map(|entry| entry.stream))?
+    }
+
+    /// The deadlines that are awaited now. Never empty while a command is running.
+    pub fn deadlines(&self) -> impl Iterator<Item = Deadline> {
+        let adding = self.ledger.adding.values().flat_map(|entry| entry.deadlines());
+        let closing = self.ledger.closing.values().map(|entry| entry.deadline());
+        let moving = self.moving().and_then(|takeover| takeover.added).map(Takeover::deadline);
+        let shut = match &self.phase {
+            Phase::Shut(Shut::Closing(closure)) => Some(closure.deadline),
+            Phase::Idle
+            | Phase::SettingUp(_)
+            | Phase::TakingOver(_)
+            | Phase::Shut(Shut::Stopped(_)) => None,
+        };
+        adding.chain(closing).chain(moving).chain(shut)
+    }
+
+    /// The machine at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let number = |opaque: Option<Opaque>| opaque.map(|opaque| opaque.0);
+        let row =
+            |vb: VbId, phase, opaque| VbSnapshot { vbucket: vb.0, phase, opaque: number(opaque) };
+        let open = self.ledger.open.iter().map(|(&vb, s)| row(vb, VbPhase::Open, s.opaque));
+        let adding = self.ledger.adding.iter().map(|(&vb, e)| row(vb, e.progress.into(), e.stream));
+        let closing = self.ledger.closing.iter().map(|(&vb, entry)| {
+            row(vb, VbPhase::Closing, entry.stream.and_then(|stream| stream.opaque))
+        });
+        let moving = self.moving().and_then(|takeover| Some((takeover.vb, takeover.added?)));
+        let moving = moving.map(|(vb, stream)| row(vb, VbPhase::Moving, stream.opaque));
+        let shutting = self.shutting().map(|(_, vb)| row(vb, VbPhase::Closing, None));
+        let mut vbuckets: Vec<_> =
+            open.chain(adding).chain(closing).chain(moving).chain(shutting).collect();
+        vbuckets.sort();
+        Snapshot { phase: self.phase(), vbuckets }
+    }
+
+    const fn moving(&self) -> Option<&Takeover> {
+        match &self.phase {
+            Phase::TakingOver(takeover) => Some(takeover),
+            Phase::Idle | Phase::SettingUp(_) | Phase::Shut(_) => None,
+        }
+    }
+
+    /// The vBucket whose takeover stream is open.
+    pub(super) fn taken_over(&self) -> Option<VbId> {
+        self.moving().filter(|takeover| takeover.added.is_some()).map(|takeover| takeover.vb)
+    }
+
+    fn shutting(&self) -> impl Iterator<Item = (Opaque, VbId)> {
+        let waiting = match &self.phase {
+            Phase::Shut(Shut::Closing(closure)) => Some(&closure.waiting),
+            Phase::Idle
+            | Phase::SettingUp(_)
+            | Phase::TakingOver(_)
+            | Phase::Shut(Shut::Stopped(_)) => None,
+        };
+        waiting.into_iter().flatten().map(|(&opaque, &vb)| (opaque, vb))
+    }
 }

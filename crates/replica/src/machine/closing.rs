@@ -1,0 +1,134 @@
+//! Closing one stream: CLOSE_STREAM to both sides, both answers or a deadline.
+
+use mcbp::{Opaque, Status, VbId};
+
+use super::adding::AddPlan;
+use super::ledger::{Late, Ledger, Settled, Stream, means_closed};
+use super::{Deadline, Effect, Effects, OwnFrame, Reason, Side, Step, VbError};
+
+/// A stream that is being closed.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Closing {
+    /// The opaque of our CLOSE_STREAM, the same on both sides.
+    pub(super) attempt: Opaque,
+    /// The stream, while it is neither closed nor ended.
+    pub(super) stream: Option<Stream>,
+    consumer: Answer,
+    producer: Answer,
+    /// What to add once it is closed.
+    then: Option<AddPlan>,
+}
+
+/// What one side has said to CLOSE_STREAM.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+enum Answer {
+    Awaited,
+    Closed,
+    Refused(Status),
+}
+
+impl Answer {
+    const fn from_status(status: Status) -> Self {
+        if means_closed(status) { Self::Closed } else { Self::Refused(status) }
+    }
+
+    /// Why the stream may still be there on this side.
+    const fn reason(self) -> Option<Reason> {
+        match self {
+            Self::Awaited => Some(Reason::Deadline(Step::CloseStream)),
+            Self::Closed => None,
+            Self::Refused(status) => Some(Reason::Refused { step: Step::CloseStream, status }),
+        }
+    }
+}
+
+impl Closing {
+    pub(super) const fn deadline(&self) -> Deadline {
+        Deadline { step: Step::CloseStream, opaque: self.attempt }
+    }
+
+    /// Who is to blame when nothing more happens.
+    pub(super) fn awaited(&self) -> Side {
+        if self.consumer == Answer::Awaited { Side::Consumer } else { Side::Producer }
+    }
+}
+
+impl Ledger {
+    /// Asks both sides to close the stream of `vb`; with `then`, adds it again afterwards.
+    pub(super) fn close(&mut self, vb: VbId, then: Option<AddPlan>, fx: &mut Effects) {
+        let attempt = self.issue();
+        let stream = self.open.remove(&vb);
+        let (consumer, producer) = (Answer::Awaited, Answer::Awaited);
+        let entry = Closing { attempt, stream, consumer, producer, then };
+        for side in [Side::Consumer, Side::Producer] {
+            fx.push(Effect::Send(side, OwnFrame::CloseStream { vb, opaque: attempt }));
+        }
+        fx.push(Effect::Arm(entry.deadline()));
+        self.closing.insert(vb, entry);
+    }
+
+    /// One side has answered a CLOSE_STREAM.
+    pub(super) fn close_answered(
+        &mut self,
+        side: Side,
+        opaque: Opaque,
+        status: Status,
+        fx: &mut Effects,
+    ) -> Option<Settled> {
+        let mut waiting = self.closing.iter_mut();
+        let Some((&vb, entry)) = waiting.find(|(_, entry)| entry.attempt == opaque) else {
+            self.late_answer(side, opaque, status, fx);
+            return None;
+        };
+        let answer = match side {
+            Side::Consumer => &mut entry.consumer,
+            Side::Producer => &mut entry.producer,
+        };
+        *answer = Answer::from_status(status);
+        if entry.consumer == Answer::Awaited || entry.producer == Answer::Awaited {
+            return None;
+        }
+        self.close_ended(vb, fx)
+    }
+
+    /// The deadline of a CLOSE_STREAM has passed.
+    pub(super) fn close_overdue(
+        &mut self,
+        deadline: Deadline,
+        fx: &mut Effects,
+    ) -> Option<Settled> {
+        let mut waiting = self.closing.iter();
+        let (&vb, entry) = waiting.find(|(_, entry)| entry.deadline() == deadline)?;
+        if let (Answer::Awaited, Some(stream)) = (entry.consumer, entry.stream) {
+            let late = Late::Close { vb, attempt: stream.attempt };
+            self.remember_late(deadline.opaque, late);
+        }
+        self.close_ended(vb, fx)
+    }
+
+    /// Nothing more is awaited for this CLOSE_STREAM.
+    fn close_ended(&mut self, vb: VbId, fx: &mut Effects) -> Option<Settled> {
+        let entry = self.closing.remove(&vb)?;
+        let (side, reason) = match (entry.consumer.reason(), entry.producer.reason()) {
+            (Some(reason), _) => {
+                // The consumer may still have the stream: it stays open until a close succeeds.
+                if let Some(stream) = entry.stream {
+                    self.open.insert(vb, stream);
+                }
+                (Side::Consumer, reason)
+            }
+            (None, producer) => {
+                self.remember_older(vb, entry.stream.and_then(|stream| stream.opaque));
+                match (producer, entry.then) {
+                    (Some(reason), _) => (Side::Producer, reason),
+                    (None, None) => return Some(Settled::Closed(vb)),
+                    (None, Some(plan)) => {
+                        self.add(vb, plan, fx);
+                        return None;
+                    }
+                }
+            }
+        };
+        Some(Settled::Failed(VbError { vb, side, reason }))
+    }
+}

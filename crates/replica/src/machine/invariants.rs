@@ -1,0 +1,72 @@
+//! What holds between any two events. Tests, the model checker and production ask the same function.
+
+use std::collections::BTreeSet;
+
+use super::ledger::{LATE_MAX, OLDER_MAX};
+use super::shut::Shut;
+use super::{ConsumerMachine, Phase};
+
+impl ConsumerMachine {
+    /// Whether the machine makes sense. O(streams); cheap enough for every event.
+    ///
+    /// # Errors
+    /// Says which invariant is broken. The link is to be ended then: its books are wrong.
+    pub fn check_invariants(&self) -> Result<(), &'static str> {
+        self.check_books()?;
+        match &self.phase {
+            Phase::Idle => hold(self.ledger.is_settled(), "something is pending while idle"),
+            Phase::SettingUp(set_up) => {
+                let mut settled = set_up.outcomes.keys();
+                let pending = |vb| {
+                    self.ledger.adding.contains_key(vb) || self.ledger.closing.contains_key(vb)
+                };
+                hold(!self.ledger.is_settled(), "a set-up has nothing left to wait for")?;
+                hold(!settled.any(pending), "a vbucket is both settled and pending")
+            }
+            Phase::TakingOver(takeover) => {
+                let (ledger, vb) = (&self.ledger, &takeover.vb);
+                let adding = usize::from(ledger.adding.contains_key(vb));
+                let closing = usize::from(ledger.closing.contains_key(vb));
+                let added = usize::from(takeover.added.is_some());
+                let pending = ledger.adding.len() + ledger.closing.len();
+                hold(!ledger.open.contains_key(vb), "a vbucket is both open and taken over")?;
+                hold(adding + closing + added == 1, "a takeover is not at one step")?;
+                hold(adding + closing == pending, "a takeover has strangers pending")?;
+                hold(added == 0 || !takeover.active, "a takeover is complete and not answered")
+            }
+            Phase::Shut(Shut::Closing(closure)) => {
+                hold(self.ledger.touched().next().is_none(), "a stream outlives its link")?;
+                hold(!closure.tickets.is_empty(), "a shutdown that nobody asked for")?;
+                hold(!closure.waiting.is_empty(), "a shutdown has nothing left to wait for")
+            }
+            Phase::Shut(Shut::Stopped(_)) => {
+                hold(self.ledger.touched().next().is_none(), "a stream outlives its link")
+            }
+        }
+    }
+
+    fn check_books(&self) -> Result<(), &'static str> {
+        let ledger = &self.ledger;
+        let vbs: BTreeSet<_> = ledger.touched().collect();
+        hold(
+            vbs.len() == ledger.touched().count(),
+            "a vbucket is in two of open, adding, closing",
+        )?;
+
+        let adding = ledger.adding.values().map(|entry| entry.attempt);
+        let closing = ledger.closing.values().map(|entry| entry.attempt);
+        let waiting: Vec<_> = adding.chain(closing).collect();
+        let distinct: BTreeSet<_> = waiting.iter().copied().collect();
+        hold(distinct.len() == waiting.len(), "two attempts share an opaque")?;
+        hold(waiting.iter().all(|&o| ledger.has_issued(o)), "an opaque was never issued")?;
+        let late = waiting.iter().any(|opaque| ledger.late.contains_key(opaque));
+        hold(!late, "an attempt is both awaited and given up")?;
+        hold(ledger.late.len() <= LATE_MAX, "too many late attempts are remembered")?;
+        let bounded = ledger.older.values().all(|older| older.len() <= OLDER_MAX);
+        hold(bounded, "too many older streams are remembered")
+    }
+}
+
+const fn hold(condition: bool, broken: &'static str) -> Result<(), &'static str> {
+    if condition { Ok(()) } else { Err(broken) }
+}

@@ -1,0 +1,161 @@
+//! The books of a machine: which streams are open, being added, being closed, and what is
+//! remembered of those that are gone. It sends and settles; what that means is up to the phase.
+
+use std::collections::BTreeMap;
+
+use mcbp::{Opaque, Status, VbId};
+
+use super::adding::Adding;
+use super::closing::Closing;
+use super::{Effect, Effects, Note, OwnFrame, Side, VbError};
+
+/// Where our own opaques begin: far above every vBucket id (MB-53445 came from mixing the two).
+const OWN_OPAQUE_BASE: u32 = 0x1000_0000;
+
+/// Unanswered attempts that are remembered. Two for each vBucket of a usual bucket; an answer that
+/// is later than that is withheld like any other and closes nothing.
+pub(super) const LATE_MAX: usize = 2048;
+
+/// Opaques of older streams that are remembered for each vBucket. A producer ends a stream before
+/// it serves the next one of the same vBucket, so one would do for an orderly producer.
+pub(super) const OLDER_MAX: usize = 4;
+
+/// A stream that the consumer has acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Stream {
+    /// The opaque of the ADD_STREAM that opened it: tells this stream from every other.
+    pub(super) attempt: Opaque,
+    /// The opaque of its frames, once a STREAM_REQ was seen.
+    pub(super) opaque: Option<Opaque>,
+}
+
+/// A frame of ours that went unanswered for so long that nobody waits for it any more.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Late {
+    /// An ADD_STREAM; whether the producer has ended the stream.
+    Add { vb: VbId, ended: bool },
+    /// A CLOSE_STREAM of the stream that `attempt` opened.
+    Close { vb: VbId, attempt: Opaque },
+}
+
+/// A vBucket that nothing is being done about any more, and how that came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Settled {
+    Added(VbId, Stream),
+    Finished(VbId),
+    Closed(VbId),
+    Failed(VbError),
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) open: BTreeMap<VbId, Stream>,
+    pub(super) adding: BTreeMap<VbId, Adding>,
+    pub(super) closing: BTreeMap<VbId, Closing>,
+    pub(super) late: BTreeMap<Opaque, Late>,
+    /// Opaques of streams that are gone, oldest first: a late STREAM_END of theirs is stale.
+    pub(super) older: BTreeMap<VbId, Vec<Opaque>>,
+    issued: u32,
+}
+
+impl Ledger {
+    /// An opaque that was never used on this link.
+    pub(super) fn issue(&mut self) -> Opaque {
+        let opaque = Opaque(OWN_OPAQUE_BASE.wrapping_add(self.issued));
+        self.issued = self.issued.wrapping_add(1);
+        opaque
+    }
+
+    pub(super) fn has_issued(&self, opaque: Opaque) -> bool {
+        opaque.0.wrapping_sub(OWN_OPAQUE_BASE) < self.issued
+    }
+
+    pub(super) fn is_settled(&self) -> bool {
+        self.adding.is_empty() && self.closing.is_empty()
+    }
+
+    /// Every vBucket that the consumer may hold a stream of.
+    pub(super) fn touched(&self) -> impl Iterator<Item = VbId> {
+        self.open.keys().chain(self.adding.keys()).chain(self.closing.keys()).copied()
+    }
+
+    fn is_touched(&self, vb: VbId) -> bool {
+        self.open.contains_key(&vb)
+            || self.adding.contains_key(&vb)
+            || self.closing.contains_key(&vb)
+    }
+
+    /// Forgets everything but the opaques: the streams are gone, or no longer our concern.
+    pub(super) fn clear(&mut self) {
+        *self = Self { issued: self.issued, ..Self::default() };
+    }
+
+    /// Remembers the opaque of a stream that is gone.
+    pub(super) fn remember_older(&mut self, vb: VbId, opaque: Option<Opaque>) {
+        let Some(opaque) = opaque else { return };
+        let older = self.older.entry(vb).or_default();
+        older.retain(|&known| known != opaque);
+        if older.len() == OLDER_MAX {
+            older.remove(0);
+        }
+        older.push(opaque);
+    }
+
+    pub(super) fn is_older(&self, vb: VbId, opaque: Opaque) -> bool {
+        self.older.get(&vb).is_some_and(|older| older.contains(&opaque))
+    }
+
+    pub(super) fn remember_late(&mut self, opaque: Opaque, late: Late) {
+        if self.late.len() == LATE_MAX {
+            self.late.pop_first();
+        }
+        self.late.insert(opaque, late);
+    }
+
+    /// Closes whatever stream of `vb` a side may have, without waiting for the answer.
+    pub(super) fn abandon(&mut self, vb: VbId, sides: &[Side], fx: &mut Effects) {
+        let opaque = self.issue();
+        let close = |&side| Effect::Send(side, OwnFrame::CloseStream { vb, opaque });
+        fx.extend(sides.iter().map(close));
+    }
+
+    /// An answer from `side` that nothing waits for.
+    pub(super) fn late_answer(
+        &mut self,
+        side: Side,
+        opaque: Opaque,
+        status: Status,
+        fx: &mut Effects,
+    ) {
+        if !self.has_issued(opaque) {
+            fx.push(Effect::Note(Note::StrayAnswer { side, opaque, status }));
+            return;
+        }
+        fx.push(Effect::Note(Note::LateAnswer { side, opaque, status }));
+        if side == Side::Producer {
+            return; // It closes streams for us and opens none: nothing to put right.
+        }
+        match self.late.remove(&opaque) {
+            // A newer attempt for the vBucket finds the stream by itself, as a left-over.
+            Some(Late::Add { vb, ended }) if status.is_success() && !self.is_touched(vb) => {
+                let both = [Side::Consumer, Side::Producer];
+                self.abandon(vb, if ended { &[Side::Consumer] } else { &both }, fx);
+            }
+            Some(Late::Close { vb, attempt }) if means_closed(status) => {
+                if let Some(stream) = self.open.get(&vb).copied()
+                    && stream.attempt == attempt
+                {
+                    self.open.remove(&vb);
+                    self.remember_older(vb, stream.opaque);
+                }
+            }
+            Some(Late::Add { .. } | Late::Close { .. }) | None => {}
+        }
+    }
+}
+
+/// Whether an answer to CLOSE_STREAM means that there is no stream now (MB-15926): a producer says
+/// KEY_ENOENT where there was none, a consumer that speaks v7 codes DCP_STREAM_NOT_FOUND.
+pub(super) const fn means_closed(status: Status) -> bool {
+    matches!(status, Status::SUCCESS | Status::KEY_ENOENT | Status::DCP_STREAM_NOT_FOUND)
+}

@@ -1,0 +1,90 @@
+//! Setting up: streams are added and closed at once, and the caller is answered when nothing is
+//! pending any more, with one outcome for each vBucket.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mcbp::{StreamEndStatus, VbId};
+
+use super::adding::AddPlan;
+use super::ledger::Settled;
+use super::{ConsumerMachine, Effect, Effects, Outcome, Phase, Reason, Ticket, VbError, VbOutcome};
+
+/// A set-up that is running.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct SetUp {
+    pub(super) ticket: Ticket,
+    /// What is settled so far.
+    pub(super) outcomes: BTreeMap<VbId, VbOutcome>,
+}
+
+impl ConsumerMachine {
+    /// Makes the open set equal to `wanted`.
+    pub(super) fn set_up(&mut self, ticket: Ticket, wanted: &BTreeSet<VbId>, fx: &mut Effects) {
+        let open = self.ledger.open.keys().copied();
+        let undesired = open.filter(|vb| !wanted.contains(vb)).collect();
+        self.change(ticket, wanted, &undesired, fx);
+    }
+
+    /// Adds what is missing of `add`, closes `close`, and leaves all others alone.
+    pub(super) fn change(
+        &mut self,
+        ticket: Ticket,
+        add: &BTreeSet<VbId>,
+        close: &BTreeSet<VbId>,
+        fx: &mut Effects,
+    ) {
+        let mut outcomes = BTreeMap::new();
+        for &vb in close {
+            self.ledger.close(vb, None, fx);
+        }
+        for &vb in add {
+            if self.ledger.open.contains_key(&vb) {
+                outcomes.insert(vb, VbOutcome::AlreadyOpen);
+            } else {
+                self.ledger.add(vb, AddPlan::REPLICATE, fx);
+            }
+        }
+        self.phase = Phase::SettingUp(SetUp { ticket, outcomes });
+        self.answer_if_set_up(fx);
+    }
+
+    /// One vBucket of a set-up is settled.
+    pub(super) fn settle_in_set_up(&mut self, settled: Settled, fx: &mut Effects) {
+        let Phase::SettingUp(set_up) = &mut self.phase else { return };
+        let (vb, outcome) = match settled {
+            Settled::Added(vb, stream) => {
+                self.ledger.open.insert(vb, stream);
+                (vb, VbOutcome::Opened)
+            }
+            Settled::Finished(vb) => (vb, VbOutcome::Finished),
+            Settled::Closed(vb) => (vb, VbOutcome::Closed),
+            Settled::Failed(error) => (error.vb, VbOutcome::Failed(error)),
+        };
+        set_up.outcomes.insert(vb, outcome);
+        self.answer_if_set_up(fx);
+    }
+
+    /// An open stream has ended. While a set-up runs that counts it as open, its answer must not
+    /// say so any more; otherwise the owner is told.
+    pub(super) fn open_stream_ended(&mut self, error: VbError, fx: &mut Effects) {
+        if let Phase::SettingUp(set_up) = &mut self.phase
+            && let Some(outcome) = set_up.outcomes.get_mut(&error.vb)
+        {
+            *outcome = match error.reason {
+                Reason::StreamEnd(StreamEndStatus::OK) => VbOutcome::Finished,
+                _ => VbOutcome::Failed(error),
+            };
+        } else {
+            fx.push(Effect::Ended(error));
+        }
+    }
+
+    fn answer_if_set_up(&mut self, fx: &mut Effects) {
+        if !self.ledger.is_settled() {
+            return;
+        }
+        if let Phase::SettingUp(SetUp { ticket, outcomes }) = self.phase.take() {
+            fx.push(Effect::Answer(ticket, Outcome::Done(outcomes)));
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The end of a link: the consumer's streams are closed first, within one deadline, and a producer
+//! that does not answer is not waited for (MB-46253, MB-16064). Loss of a connection ends it at once.
+
+use std::collections::BTreeMap;
+
+use mcbp::{Opaque, Status, VbId};
+
+use super::ledger::means_closed;
+use super::{
+    ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, OwnFrame, Phase, Reason, Side, Step,
+    StopReason, Ticket, VbError, VbOutcome,
+};
+
+/// A link that is coming to its end, or has.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Shut {
+    /// The consumer is closing its streams.
+    Closing(Closure),
+    /// Nothing will ever happen again.
+    Stopped(StopReason),
+}
+
+/// The consumer is closing its streams.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Closure {
+    /// Who asked for it; whoever asks later is answered at the same time.
+    pub(super) tickets: Vec<Ticket>,
+    pub(super) deadline: Deadline,
+    /// The streams that the consumer has not confirmed, by the opaque of our CLOSE_STREAM.
+    pub(super) waiting: BTreeMap<Opaque, VbId>,
+    outcomes: BTreeMap<VbId, VbOutcome>,
+}
+
+impl Shut {
+    pub(super) fn reason(&self) -> StopReason {
+        match self {
+            Self::Closing(_) => StopReason::Shut,
+            Self::Stopped(reason) => reason.clone(),
+        }
+    }
+}
+
+impl Closure {
+    /// Gives up on every stream that is not confirmed.
+    fn give_up(&mut self, reason: &Reason) {
+        for (_, vb) in std::mem::take(&mut self.waiting) {
+            let error = VbError { vb, side: Side::Consumer, reason: reason.clone() };
+            self.outcomes.insert(vb, VbOutcome::Failed(error));
+        }
+    }
+}
+
+impl ConsumerMachine {
+    /// Begins to shut, from any phase.
+    pub(super) fn shut(&mut self, ticket: Ticket, fx: &mut Effects) {
+        match &mut self.phase {
+            Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_) => {}
+            Phase::Shut(Shut::Closing(closure)) => {
+                closure.tickets.push(ticket);
+                return;
+            }
+            Phase::Shut(Shut::Stopped(_)) => {
+                fx.push(Effect::Answer(ticket, Outcome::Done(BTreeMap::new())));
+                return;
+            }
+        }
+        let mut streams: Vec<VbId> = self.ledger.touched().collect();
+        streams.extend(self.taken_over());
+        self.answer_pending(&Reason::Shut, None, fx);
+        self.ledger.clear();
+        let mut waiting = BTreeMap::new();
+        for vb in streams {
+            let opaque = self.ledger.issue();
+            waiting.insert(opaque, vb);
+            fx.push(Effect::Send(Side::Consumer, OwnFrame::CloseStream { vb, opaque }));
+        }
+        let deadline = Deadline { step: Step::Shut, opaque: self.ledger.issue() };
+        let (tickets, outcomes) = (vec![ticket], BTreeMap::new());
+        self.phase = Phase::Shut(Shut::Closing(Closure { tickets, deadline, waiting, outcomes }));
+        fx.push(Effect::Arm(deadline));
+        self.stop_if_shut(fx);
+    }
+
+    /// A CLOSE_STREAM was answered. In this phase only the consumer is listened to.
+    pub(super) fn closed_in_shut(
+        &mut self,
+        side: Side,
+        opaque: Opaque,
+        status: Status,
+        fx: &mut Effects,
+    ) {
+        if let (Side::Consumer, Phase::Shut(Shut::Closing(closure))) = (side, &mut self.phase)
+            && let Some(vb) = closure.waiting.remove(&opaque)
+        {
+            let outcome = if means_closed(status) {
+                VbOutcome::Closed
+            } else {
+                let reason = Reason::Refused { step: Step::CloseStream, status };
+                VbOutcome::Failed(VbError { vb, side, reason })
+            };
+            closure.outcomes.insert(vb, outcome);
+            self.stop_if_shut(fx);
+        } else {
+            self.ledger.late_answer(side, opaque, status, fx);
+        }
+    }
+
+    pub(super) fn shut_overdue(&mut self, deadline: Deadline, fx: &mut Effects) {
+        if let Phase::Shut(Shut::Closing(closure)) = &mut self.phase
+            && closure.deadline == deadline
+        {
+            closure.give_up(&Reason::Deadline(Step::Shut));
+            self.stop_if_shut(fx);
+        }
+    }
+
+    /// A connection is gone.
+    pub(super) fn link_lost(&mut self, side: Side, why: String, fx: &mut Effects) {
+        match (&mut self.phase, side) {
+            (Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_), _) => {
+                self.stop(StopReason::LinkLost { side, why }, fx);
+            }
+            (Phase::Shut(Shut::Closing(closure)), Side::Consumer) => {
+                closure.give_up(&Reason::LinkLost(why.clone()));
+                fx.push(Effect::Note(Note::LostInShut { side, why }));
+                self.stop_if_shut(fx);
+            }
+            (Phase::Shut(Shut::Closing(_)), Side::Producer) => {
+                fx.push(Effect::Note(Note::LostInShut { side, why }));
+            }
+            (Phase::Shut(Shut::Stopped(_)), _) => {}
+        }
+    }
+
+    /// Comes to an end at once: what is pending is answered, and every stream is gone.
+    pub(super) fn stop(&mut self, stop: StopReason, fx: &mut Effects) {
+        let (side, reason) = match &stop {
+            StopReason::Shut => (None, Reason::Shut),
+            StopReason::LinkLost { side, why } => (Some(*side), Reason::LinkLost(why.clone())),
+            StopReason::Protocol { side, what } => {
+                (Some(*side), Reason::LinkLost(format!("it broke the protocol: {what}")))
+            }
+        };
+        self.answer_pending(&reason, side, fx);
+        self.ledger.clear();
+        self.phase = Phase::Shut(Shut::Stopped(stop.clone()));
+        fx.push(Effect::Stop(stop));
+    }
+
+    fn stop_if_shut(&mut self, fx: &mut Effects) {
+        let Phase::Shut(Shut::Closing(closure)) = &mut self.phase else { return };
+        if !closure.waiting.is_empty() {
+            return;
+        }
+        let outcomes = std::mem::take(&mut closure.outcomes);
+        for &ticket in &closure.tickets {
+            fx.push(Effect::Answer(ticket, Outcome::Done(outcomes.clone())));
+        }
+        self.phase = Phase::Shut(Shut::Stopped(StopReason::Shut));
+        fx.push(Effect::Stop(StopReason::Shut));
+    }
+
+    /// Answers the command that is running, if any: with `reason` for whatever is not settled, and
+    /// for the streams that it opened, because they go down with the link. `side` is who caused
+    /// it; without one, each vBucket names the side it was waiting for.
+    fn answer_pending(&mut self, reason: &Reason, side: Option<Side>, fx: &mut Effects) {
+        let failed = |vb, awaited| {
+            let side = side.unwrap_or(awaited);
+            VbOutcome::Failed(VbError { vb, side, reason: reason.clone() })
+        };
+        let (ticket, mut outcomes) = match self.phase.take() {
+            Phase::Idle | Phase::Shut(_) => return,
+            Phase::SettingUp(set_up) => (set_up.ticket, set_up.outcomes),
+            Phase::TakingOver(takeover) => {
+                let outcome = failed(takeover.vb, Side::Consumer);
+                (takeover.ticket, BTreeMap::from([(takeover.vb, outcome)]))
+            }
+        };
+        for (&vb, outcome) in &mut outcomes {
+            if matches!(outcome, VbOutcome::Opened | VbOutcome::AlreadyOpen) {
+                *outcome = failed(vb, Side::Consumer);
+            }
+        }
+        let adding = self.ledger.adding.iter().map(|(&vb, entry)| (vb, entry.awaited()));
+        let closing = self.ledger.closing.iter().map(|(&vb, entry)| (vb, entry.awaited()));
+        outcomes.extend(adding.chain(closing).map(|(vb, awaited)| (vb, failed(vb, awaited))));
+        fx.push(Effect::Answer(ticket, Outcome::Done(outcomes)));
+    }
+}

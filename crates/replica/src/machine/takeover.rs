@@ -1,0 +1,174 @@
+//! Taking over one vBucket: its own stream is closed first, then a takeover stream is added, and the
+//! vBucket goes through pending to active. Done is when ADD_STREAM was answered with success and
+//! the consumer has acknowledged active, in any order (MB-10779).
+
+use std::collections::BTreeMap;
+
+use mcbp::{Opaque, Status, StreamEndStatus, VbId, VbState};
+
+use super::adding::AddPlan;
+use super::ends::ended;
+use super::ledger::{Settled, Stream};
+use super::{
+    ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, Phase, Reason, Side, Step,
+    StopReason, Ticket, VbError, VbOutcome,
+};
+
+/// A takeover that is running.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Takeover {
+    pub(super) ticket: Ticket,
+    pub(super) vb: VbId,
+    /// The takeover stream, once ADD_STREAM was answered with success.
+    pub(super) added: Option<Stream>,
+    /// The SET_VBUCKET_STATE that the consumer has not answered yet.
+    pub(super) asked: Option<(Opaque, VbState)>,
+    /// Whether the consumer has acknowledged the active state.
+    pub(super) active: bool,
+}
+
+impl Takeover {
+    pub(super) const fn deadline(stream: Stream) -> Deadline {
+        Deadline { step: Step::Takeover, opaque: stream.attempt }
+    }
+
+    /// Who is to blame when nothing more happens, once the stream was added.
+    const fn awaited(&self) -> Side {
+        if self.asked.is_some() { Side::Consumer } else { Side::Producer }
+    }
+}
+
+impl ConsumerMachine {
+    pub(super) fn take_over(&mut self, ticket: Ticket, vb: VbId, fx: &mut Effects) {
+        let takeover = Takeover { ticket, vb, added: None, asked: None, active: false };
+        self.phase = Phase::TakingOver(takeover);
+        if self.ledger.open.contains_key(&vb) {
+            self.ledger.close(vb, Some(AddPlan::TAKEOVER), fx);
+        } else {
+            self.ledger.add(vb, AddPlan::TAKEOVER, fx);
+        }
+    }
+
+    /// The producer wants the vBucket to take a state.
+    pub(super) fn state_asked(
+        &mut self,
+        vb: VbId,
+        opaque: Opaque,
+        state: VbState,
+        fx: &mut Effects,
+    ) {
+        let stale = self.ledger.is_stale(vb, opaque) || self.ledger.closing.contains_key(&vb);
+        let breach = match &mut self.phase {
+            Phase::TakingOver(takeover) if takeover.vb == vb && !stale => {
+                match (state, takeover.asked) {
+                    (VbState::Pending | VbState::Active, None) => {
+                        takeover.asked = Some((opaque, state));
+                        return;
+                    }
+                    (VbState::Pending | VbState::Active, Some(_)) => {
+                        "a state was asked for before the one before it was acknowledged"
+                    }
+                    (VbState::Replica | VbState::Dead, _) => {
+                        "a takeover goes through pending to active only"
+                    }
+                }
+            }
+            Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_) => {
+                fx.push(Effect::Note(Note::UnexpectedState { vb, state }));
+                return;
+            }
+            Phase::Shut(_) => return,
+        };
+        self.stop(StopReason::Protocol { side: Side::Producer, what: breach }, fx);
+    }
+
+    /// The consumer has answered a SET_VBUCKET_STATE.
+    pub(super) fn state_answered(&mut self, opaque: Opaque, status: Status, fx: &mut Effects) {
+        let Phase::TakingOver(takeover) = &mut self.phase else { return };
+        let Some((asked, state)) = takeover.asked else { return };
+        if asked != opaque {
+            return;
+        }
+        takeover.asked = None;
+        if status.is_success() {
+            takeover.active |= state == VbState::Active;
+            self.answer_if_taken_over(fx);
+        } else {
+            let reason = Reason::Refused { step: Step::Takeover, status };
+            let error = VbError { vb: takeover.vb, side: Side::Consumer, reason };
+            self.give_up_takeover(error, fx);
+        }
+    }
+
+    /// The producer has ended the stream of the vBucket that is being taken over.
+    pub(super) fn end_in_takeover(
+        &mut self,
+        opaque: Opaque,
+        status: StreamEndStatus,
+        fx: &mut Effects,
+    ) {
+        let Phase::TakingOver(takeover) = self.phase else { return };
+        let vb = takeover.vb;
+        if self.ledger.closing.contains_key(&vb) {
+            self.ledger.end(vb, opaque, status, fx); // Its own stream, as asked for.
+        } else if self.ledger.is_stale(vb, opaque) {
+            fx.push(Effect::Note(Note::StaleEnd { vb, opaque, status }));
+        } else if !takeover.active {
+            self.ledger.give_up_adding(vb, true);
+            self.answer_takeover(VbOutcome::Failed(ended(vb, status)), fx);
+        }
+    }
+
+    /// The one vBucket of a takeover is closed for good, added, or failed.
+    pub(super) fn settle_in_takeover(&mut self, settled: Settled, fx: &mut Effects) {
+        let Phase::TakingOver(takeover) = &mut self.phase else { return };
+        match settled {
+            Settled::Added(_, stream) => {
+                takeover.added = Some(stream);
+                self.answer_if_taken_over(fx);
+            }
+            Settled::Failed(error) => self.answer_takeover(VbOutcome::Failed(error), fx),
+            // An end during a takeover is never waited out, and its close is always followed by
+            // an add: neither can reach this point.
+            Settled::Finished(vb) => {
+                let error = ended(vb, StreamEndStatus::OK);
+                self.answer_takeover(VbOutcome::Failed(error), fx);
+            }
+            Settled::Closed(_) => self.answer_takeover(VbOutcome::Closed, fx),
+        }
+    }
+
+    /// The deadline of a takeover whose stream was added has passed.
+    pub(super) fn takeover_overdue(&mut self, deadline: Deadline, fx: &mut Effects) {
+        let Phase::TakingOver(takeover) = &self.phase else { return };
+        let Some(stream) = takeover.added else { return };
+        if Takeover::deadline(stream) == deadline {
+            let reason = Reason::Deadline(Step::Takeover);
+            let error = VbError { vb: takeover.vb, side: takeover.awaited(), reason };
+            self.give_up_takeover(error, fx);
+        }
+    }
+
+    fn answer_if_taken_over(&mut self, fx: &mut Effects) {
+        if let Phase::TakingOver(Takeover { added: Some(_), active: true, .. }) = self.phase {
+            self.answer_takeover(VbOutcome::TakenOver, fx);
+        }
+    }
+
+    /// Fails a takeover whose stream may be alive: it is closed, so that the vBucket does not move
+    /// after the caller was told that it did not.
+    fn give_up_takeover(&mut self, error: VbError, fx: &mut Effects) {
+        self.ledger.give_up_adding(error.vb, false);
+        self.ledger.abandon(error.vb, &[Side::Consumer, Side::Producer], fx);
+        self.answer_takeover(VbOutcome::Failed(error), fx);
+    }
+
+    fn answer_takeover(&mut self, outcome: VbOutcome, fx: &mut Effects) {
+        if let Phase::TakingOver(takeover) = self.phase.take() {
+            let opaque = takeover.added.and_then(|stream| stream.opaque);
+            self.ledger.remember_older(takeover.vb, opaque);
+            let outcomes = BTreeMap::from([(takeover.vb, outcome)]);
+            fx.push(Effect::Answer(takeover.ticket, Outcome::Done(outcomes)));
+        }
+    }
+}
