@@ -3,6 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use mcbp::Side;
+
 /// A data node as the configuration names it.
 ///
 /// More may be added (how to encrypt), so it is made with [`Endpoint::new`].
@@ -51,35 +53,6 @@ impl Secret {
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(secret)")
-    }
-}
-
-/// Which end of a link a connection belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Side {
-    /// The node that receives changes: the one this sidecar serves.
-    Consumer,
-    /// The node that sends them.
-    Producer,
-}
-
-impl Side {
-    /// The opposite end of the link.
-    #[must_use]
-    pub const fn other(self) -> Self {
-        match self {
-            Self::Consumer => Self::Producer,
-            Self::Producer => Self::Consumer,
-        }
-    }
-}
-
-impl fmt::Display for Side {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Consumer => "consumer",
-            Self::Producer => "producer",
-        })
     }
 }
 

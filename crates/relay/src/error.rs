@@ -180,6 +180,11 @@ impl Fault {
         match self {
             Self::WarmingUp => Retry::Soon,
             Self::Login { .. } | Self::NoBucket { .. } | Self::Features { .. } => Retry::Slowly,
+            Self::Refused {
+                status:
+                    Status::EACCESS | Status::EINVAL | Status::NOT_SUPPORTED | Status::UNKNOWN_COMMAND,
+                ..
+            } => Retry::Slowly,
             Self::Stopped => Retry::Never,
             Self::Connect { .. }
             | Self::TimedOut { .. }

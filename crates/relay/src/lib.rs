@@ -17,7 +17,7 @@ mod handshake;
 mod inject;
 mod judge;
 mod progress;
-pub mod pump;
+mod pump;
 mod response;
 mod socket;
 #[cfg(feature = "testing")]
@@ -25,12 +25,13 @@ pub mod testing;
 
 pub use client::{Client, Login};
 pub use dcp_reader::{DcpReader, StreamEvent, StreamRange};
-pub use endpoint::{Endpoint, Peer, Secret, Side};
+pub use endpoint::{Endpoint, Peer, Secret};
 pub use error::{Fault, LinkError, Retry, Step};
 pub use handshake::{Connection, DcpOpen, Deadlines, Sink, Source, open_dcp};
 pub use inject::{INJECT_FRAMES_MAX, InjectError, Injections, Injector, injections};
 pub use judge::{Judge, Verdict};
+pub use mcbp::Side;
 pub use progress::Progress;
-pub use pump::{Pump, PumpLimits};
+pub use pump::{Pump, PumpLimits, run_pair};
 pub use response::Response;
 pub use socket::{BoxRead, BoxWrite};

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mcbp::Header;
 use mcbp::scan::{Next, scan};
+use mcbp::{HEADER_BYTES, Header};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -32,7 +32,7 @@ pub struct PumpLimits {
     /// stays within the processor's cache.
     pub buffer_bytes_max: usize,
     /// The largest control frame, 64 KiB: the largest legal ones carry a failover log of 25
-    /// entries or a small filter. At most `buffer_bytes`.
+    /// entries or a small filter. The buffer is never smaller.
     pub control_bytes_max: usize,
     /// How long the destination may take no byte at all, 360 s: data nodes themselves drop a
     /// connection after that (`dcp_idle_timeout`).
@@ -85,7 +85,8 @@ where
         let limits = self.limits;
         let mut running = Running {
             buffer: ReadBuffer::new(
-                limits.buffer_bytes,
+                // A control frame waits in the buffer until it is whole.
+                limits.buffer_bytes.max(limits.control_bytes_max).max(HEADER_BYTES),
                 limits.buffer_bytes_max,
                 &self.source.leftover,
             ),
@@ -197,7 +198,7 @@ where
 
     fn check_control(&self, header: &Header) -> Result<(), LinkError> {
         let (frame_bytes, max_bytes) = (header.frame_bytes(), self.pump.limits.control_bytes_max);
-        if frame_bytes <= max_bytes.min(self.buffer.capacity()) {
+        if frame_bytes <= max_bytes {
             return Ok(());
         }
         let opcode = header.opcode;

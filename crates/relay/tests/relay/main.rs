@@ -1,0 +1,12 @@
+//! Tests of the relay, over sockets to fake peers and over streams in memory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod captures;
+mod pump;
+mod support;
