@@ -15,12 +15,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["mcbp", "vbucket"]),
     ("kvnode", &["mcbp", "relay", "store", "vbucket"]),
     ("dcp-actors", &["mcbp", "relay", "replica"]),
-    ("dcp-proxy", &["dcp-actors", "kvnode", "mcbp", "relay"]),
+    ("dcp-proxy", &["dcp-actors", "kvnode", "mcbp", "relay", "replica"]),
 ];
 
 /// Packages without socket, clock, file or random source, and all that they may use of others.
 const PURE: &[&str] = &["mcbp", "replica", "vbucket"];
-const PURE_MAY_USE: &[&str] = &["base64", "bytes", "serde", "sha1", "thiserror"];
+const PURE_MAY_USE: &[&str] =
+    &["base64", "bytes", "serde", "serde_json", "sha1", "snap", "thiserror"];
 
 /// Libraries that only some packages may use.
 const FENCES: &[(&str, &[&str])] = &[

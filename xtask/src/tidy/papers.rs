@@ -16,6 +16,9 @@ pub(super) fn check(tree: &Tree) -> Vec<Complaint> {
     if let Some(file) = tree.file("ARCHITECTURE.md") {
         complaints.extend(names_exist(file, tree));
     }
+    if let Some(file) = tree.file("GLOSSARY.md") {
+        complaints.extend(words_in_order(file));
+    }
     let pair = (tree.file("Cargo.toml"), tree.file("docs/decisions/dependencies.md"));
     if let (Some(manifest), Some(reasons)) = pair {
         complaints.extend(dependencies_have_reasons(manifest, reasons));
@@ -95,6 +98,20 @@ fn looks_like_type(name: &str) -> bool {
     let humps = name.chars().filter(char::is_ascii_uppercase).count();
     let starts = name.starts_with(|c: char| c.is_ascii_uppercase());
     plain && starts && (humps > 1 || name.contains("::")) && name.chars().any(|c| c.is_lowercase())
+}
+
+/// Each word of the glossary stands once, where a reader looks for it.
+pub(super) fn words_in_order(file: &File) -> Vec<Complaint> {
+    let words = file.lines().filter_map(|(number, line)| {
+        let (word, _) = line.strip_prefix("- **")?.split_once("**")?;
+        Some((number, word.to_lowercase()))
+    });
+    let words: Vec<(usize, String)> = words.collect();
+    let neighbours = words.iter().zip(words.iter().skip(1));
+    let wrong = neighbours.filter(|((_, before), (_, word))| before >= word);
+    let text =
+        |before, word| format!("`{word}` stands behind `{before}`: put it in its place, once");
+    wrong.map(|((_, before), (number, word))| file.fail(*number, text(before, word))).collect()
 }
 
 /// Each dependency of the workspace has its line of reason, and each line its dependency.

@@ -170,6 +170,17 @@ fn papers_name_only_what_exists() {
 }
 
 #[test]
+fn the_glossary_is_in_order() {
+    let text =
+        "# Words\n- **Ack**: a\n  more\n- **bucket** (old): b\n- **bucket**: c\n- **ark**: d\n";
+    let want = [
+        "5: `bucket` stands behind `bucket`: put it in its place, once",
+        "6: `ark` stands behind `bucket`: put it in its place, once",
+    ];
+    expect(papers::words_in_order, "GLOSSARY.md", text, &want);
+}
+
+#[test]
 fn every_dependency_has_a_reason() {
     let manifest = file(
         "Cargo.toml",
