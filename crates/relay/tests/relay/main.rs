@@ -8,5 +8,8 @@
 )]
 
 mod captures;
+mod client;
+mod dcp_reader;
+mod handshake;
 mod pump;
 mod support;
