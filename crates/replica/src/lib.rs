@@ -5,5 +5,7 @@
 //! - `names`: what connections call themselves, byte for byte as Couchbase does
 //! - `backoff`, `breaker`: when to try again, and when to stop trying
 
+pub mod backoff;
 pub mod machine;
+pub mod names;
 pub mod wanted;
