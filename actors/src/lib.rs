@@ -1,1 +1,29 @@
-//! The control plane: replication manager, replicators and connections as actors.
+//! The control plane: replication managers, replicators and connections as actors.
+//!
+//! The only package that knows actix, and nothing of it is public: the rest of the program holds a
+//! [`ReplicationHandle`]. The map, from the top:
+//!
+//! - `handle`: starts the threads, takes commands from outside; `config`, `status`, `error`: its words
+//! - `manager`: one per bucket; keeps links to what is wanted, heals them with backoff
+//! - `replicator`: one per link; opens the pair of connections, owns pumps and connection actors
+//! - `consumer_conn`: the shell around `replica::ConsumerMachine`; `producer_conn`: tells it what
+//!   the producer says
+//! - `frames`: which frames are control frames, and what they say; `tap`: hands them to the actors
+
+mod config;
+mod consumer_conn;
+mod error;
+mod frames;
+mod handle;
+mod link;
+mod manager;
+mod producer_conn;
+mod replicator;
+mod status;
+mod tap;
+mod threads;
+
+pub use config::{BucketPlan, Limits, ReplicationConfig};
+pub use error::{CommandError, VbFailure};
+pub use handle::{Replication, ReplicationHandle};
+pub use status::{BucketStatus, LinkPhase, LinkStatus, StreamStatus};

@@ -1,0 +1,63 @@
+//! What the control plane is started with.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use mcbp::VbId;
+use relay::{Deadlines, Endpoint, PumpLimits};
+use replica::backoff::Backoff;
+
+/// Everything that replication needs to know.
+#[derive(Clone, Debug)]
+pub struct ReplicationConfig {
+    /// The data node this sidecar serves: the consumer of every link.
+    pub node: Endpoint,
+    /// The data nodes it may replicate from; names are unique.
+    pub producers: Vec<Endpoint>,
+    /// What to replicate; one entry a bucket.
+    pub buckets: Vec<BucketPlan>,
+    /// Deadlines and sizes.
+    pub limits: Limits,
+}
+
+/// The desired replications of one bucket.
+#[derive(Clone, Debug)]
+pub struct BucketPlan {
+    /// The bucket.
+    pub name: String,
+    /// Connections for each producer, 1 to 64; a vBucket uses number `vb % connections`.
+    pub connections: u8,
+    /// From which producer which vBuckets come; no vBucket twice.
+    pub replicate: BTreeMap<String, BTreeSet<VbId>>,
+}
+
+/// Deadlines and sizes of the control plane.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Of connecting and of single requests.
+    pub handshake: Deadlines,
+    /// Of the steps of a stream's life.
+    pub steps: replica::machine::Limits,
+    /// Of the byte path.
+    pub pump: PumpLimits,
+    /// Between attempts.
+    pub backoff: Backoff,
+    /// How long a command may take until whatever is not settled counts as failed. 90 s: a connect
+    /// and a set-up with their own deadlines, and some.
+    pub command: Duration,
+    /// Threads over which the links are spread, at least 1.
+    pub threads: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            handshake: Deadlines::default(),
+            steps: replica::machine::Limits::default(),
+            pump: PumpLimits::default(),
+            backoff: Backoff::default(),
+            command: Duration::from_secs(90),
+            threads: std::thread::available_parallelism().map_or(1, usize::from).min(4),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The consumer side of one link: carries out what [`ConsumerMachine`] decides, and holds no rules
+//! of its own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, Recipient};
+use futures::channel::oneshot;
+use relay::{Injector, Verdict};
+use replica::machine::{
+    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Effects, Event, Limits, Outcome,
+    Side, Snapshot, StopReason, Ticket, VbError,
+};
+
+use crate::frames;
+use crate::link::LinkOver;
+use crate::producer_conn::{ProducerConn, SendOwn};
+use crate::tap::Tapped;
+
+/// The actor of the consumer connection.
+pub(crate) struct ConsumerConn {
+    link: Arc<str>,
+    machine: ConsumerMachine,
+    limits: Limits,
+    producer: Addr<ProducerConn>,
+    to_consumer: Injector,
+    owner: Recipient<FromConn>,
+    waiting: HashMap<Ticket, oneshot::Sender<Outcome>>,
+    next_ticket: u64,
+}
+
+/// What the owner of the link is told.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) enum FromConn {
+    /// An open stream has ended by itself.
+    Ended(VbError),
+    /// The machine has come to its end; the link is over.
+    Stopped(StopReason),
+}
+
+impl ConsumerConn {
+    /// The actors of both sides of a link.
+    pub(crate) fn start_pair(
+        link: Arc<str>,
+        limits: Limits,
+        to_consumer: Injector,
+        to_producer: Injector,
+        owner: Recipient<FromConn>,
+    ) -> (Addr<Self>, Addr<ProducerConn>) {
+        let ctx = Context::<Self>::new();
+        let producer = ProducerConn::new(ctx.address(), to_producer).start();
+        let conn = Self {
+            link,
+            machine: ConsumerMachine::default(),
+            limits,
+            producer: producer.clone(),
+            to_consumer,
+            owner,
+            waiting: HashMap::new(),
+            next_ticket: 0,
+        };
+        (ctx.run(conn), producer)
+    }
+
+    fn event(&mut self, event: Event, ctx: &mut Context<Self>) {
+        let effects = self.machine.on(event);
+        self.carry_out(effects, ctx);
+    }
+
+    fn frame(&mut self, frame: ControlFrame, ctx: &mut Context<Self>) -> Verdict {
+        let (verdict, effects) = self.machine.on_frame(frame);
+        self.carry_out(effects, ctx);
+        match verdict {
+            replica::machine::Verdict::Forward => Verdict::Forward,
+            replica::machine::Verdict::Withhold => Verdict::Withhold,
+        }
+    }
+
+    fn carry_out(&mut self, effects: Effects, ctx: &mut Context<Self>) {
+        for effect in effects {
+            match effect {
+                Effect::Send(Side::Consumer, frame) => {
+                    if let Err(error) = self.to_consumer.inject(frame.encode()) {
+                        ctx.notify(Faulted { side: Side::Consumer, why: error.to_string() });
+                    }
+                }
+                Effect::Send(Side::Producer, frame) => self.producer.do_send(SendOwn(frame)),
+                Effect::Arm(deadline) => {
+                    ctx.notify_later(Passed(deadline), self.limits.of(deadline.step));
+                }
+                Effect::Answer(ticket, outcome) => {
+                    if let Some(waiter) = self.waiting.remove(&ticket) {
+                        // The caller may have gone; the answer is given all the same.
+                        _ = waiter.send(outcome);
+                    }
+                }
+                Effect::Ended(error) => self.owner.do_send(FromConn::Ended(error)),
+                Effect::Note(note) => log::info!("{note} link={}", self.link),
+                Effect::Stop(reason) => {
+                    self.owner.do_send(FromConn::Stopped(reason));
+                    self.producer.do_send(LinkOver);
+                    ctx.stop();
+                }
+            }
+        }
+    }
+}
+
+impl Actor for ConsumerConn {
+    type Context = Context<Self>;
+}
+
+impl Handler<Tapped> for ConsumerConn {
+    type Result = actix::MessageResult<Tapped>;
+
+    fn handle(&mut self, Tapped(frame): Tapped, ctx: &mut Self::Context) -> Self::Result {
+        actix::MessageResult(match frames::decode(Side::Consumer, &frame) {
+            Ok(Some(said)) => self.frame(said, ctx),
+            Ok(None) => Verdict::Forward,
+            Err(error) => {
+                ctx.notify(Faulted { side: Side::Consumer, why: error.to_string() });
+                Verdict::Stop
+            }
+        })
+    }
+}
+
+/// The producer says this; it is forwarded after the answer.
+#[derive(Message)]
+#[rtype(result = "Verdict")]
+pub(crate) struct ProducerSays(pub(crate) ControlFrame);
+
+impl Handler<ProducerSays> for ConsumerConn {
+    type Result = actix::MessageResult<ProducerSays>;
+
+    fn handle(&mut self, says: ProducerSays, ctx: &mut Self::Context) -> Self::Result {
+        actix::MessageResult(self.frame(says.0, ctx))
+    }
+}
+
+/// A command, and where its one answer goes. A dropped sender means that the link is over.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Run {
+    pub(crate) command: Command,
+    pub(crate) answer: oneshot::Sender<Outcome>,
+}
+
+impl Handler<Run> for ConsumerConn {
+    type Result = ();
+
+    fn handle(&mut self, Run { command, answer }: Run, ctx: &mut Self::Context) {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.waiting.insert(ticket, answer);
+        self.event(Event::Command { ticket, command }, ctx);
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Passed(Deadline);
+
+impl Handler<Passed> for ConsumerConn {
+    type Result = ();
+
+    fn handle(&mut self, Passed(deadline): Passed, ctx: &mut Self::Context) {
+        self.event(Event::DeadlinePassed(deadline), ctx);
+    }
+}
+
+/// A connection of the link is lost, or its peer is not to be understood.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Faulted {
+    pub(crate) side: Side,
+    pub(crate) why: String,
+}
+
+impl Handler<Faulted> for ConsumerConn {
+    type Result = ();
+
+    fn handle(&mut self, Faulted { side, why }: Faulted, ctx: &mut Self::Context) {
+        self.event(Event::LinkLost { side, why }, ctx);
+    }
+}
+
+impl Handler<LinkOver> for ConsumerConn {
+    type Result = ();
+
+    fn handle(&mut self, _: LinkOver, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+/// Reads what the machine holds. Never queued behind a command: the machine does not block.
+#[derive(Message)]
+#[rtype(result = "Snapshot")]
+pub(crate) struct Read;
+
+impl Handler<Read> for ConsumerConn {
+    type Result = actix::MessageResult<Read>;
+
+    fn handle(&mut self, _: Read, _: &mut Self::Context) -> Self::Result {
+        actix::MessageResult(self.machine.snapshot())
+    }
+}

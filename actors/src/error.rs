@@ -1,0 +1,140 @@
+//! What goes up from a failed command: one entry for each vBucket, with all that is known.
+
+use replica::machine::{Retry, VbError};
+use serde::Serialize;
+
+/// One vBucket that is not where a command wanted it.
+///
+/// The fields are those of the admin API's error answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct VbFailure {
+    /// The bucket.
+    pub bucket: String,
+    /// The producer it was to come from.
+    pub producer: String,
+    /// The vBucket.
+    pub vbucket: u16,
+    /// One word for programs, such as `stream-end` or `connect`.
+    pub reason: String,
+    /// What a data node answered, by name and number; `None` where none did.
+    pub status: Option<String>,
+    /// The whole story in one line, for a person.
+    pub detail: String,
+    /// When to ask again, such as `after-backoff`. The sidecar does so by itself.
+    pub retry: String,
+}
+
+impl std::fmt::Display for VbFailure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { bucket, producer, detail, .. } = self;
+        write!(f, "bucket {bucket}, producer {producer}: {detail}")
+    }
+}
+
+impl VbFailure {
+    /// The failure of one stream.
+    pub(crate) fn of_stream(bucket: &str, producer: &str, error: &VbError) -> Self {
+        Self {
+            bucket: bucket.to_owned(),
+            producer: producer.to_owned(),
+            vbucket: error.vb.0,
+            reason: error.reason_code().to_owned(),
+            status: error.status(),
+            detail: error.to_string(),
+            retry: error.retry().to_string(),
+        }
+    }
+
+    /// A vBucket that could not be tried because its link is down.
+    pub(crate) fn of_link(bucket: &str, producer: &str, vb: mcbp::VbId, why: &LinkDown) -> Self {
+        Self {
+            bucket: bucket.to_owned(),
+            producer: producer.to_owned(),
+            vbucket: vb.0,
+            reason: why.code.to_owned(),
+            status: why.status.clone(),
+            detail: format!("{vb}: {}", why.detail),
+            retry: Retry::AfterBackoff.to_string(),
+        }
+    }
+
+    /// A vBucket that was not settled when the time was up.
+    pub(crate) fn of_deadline(bucket: &str, producer: &str, vb: mcbp::VbId) -> Self {
+        Self {
+            bucket: bucket.to_owned(),
+            producer: producer.to_owned(),
+            vbucket: vb.0,
+            reason: "deadline".to_owned(),
+            status: None,
+            detail: format!("{vb}: not settled within the deadline of the command"),
+            retry: Retry::AfterBackoff.to_string(),
+        }
+    }
+}
+
+/// Why a link is down, in the words of status pages and failures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LinkDown {
+    /// One word for programs.
+    pub(crate) code: &'static str,
+    /// What a data node answered, where one did.
+    pub(crate) status: Option<String>,
+    /// The whole story in one line.
+    pub(crate) detail: String,
+    /// Whether and when a new link may help.
+    pub(crate) retry: relay::Retry,
+}
+
+impl LinkDown {
+    /// A connection could not be opened, or was lost.
+    pub(crate) fn of(error: &relay::LinkError) -> Self {
+        Self {
+            code: if error.status().is_some() { "refused" } else { "link-lost" },
+            status: error.status().map(|status| format!("{status} ({:#04x})", status.0)),
+            detail: error.to_string(),
+            retry: error.retry(),
+        }
+    }
+
+    /// The machine came to its end.
+    pub(crate) fn stopped(reason: &replica::machine::StopReason) -> Self {
+        let retry = match reason {
+            replica::machine::StopReason::Shut => relay::Retry::Never,
+            _ => relay::Retry::AfterBackoff,
+        };
+        Self { code: "link-lost", status: None, detail: reason.to_string(), retry }
+    }
+}
+
+/// Why a command was not carried out at all, or not completely.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such bucket in the configuration.
+    #[error("no bucket {bucket:?} is configured")]
+    NoBucket {
+        /// The name that was given.
+        bucket: String,
+    },
+    /// There is no such producer in the configuration.
+    #[error("no producer {producer:?} is configured")]
+    NoProducer {
+        /// The name that was given.
+        producer: String,
+    },
+    /// Too many commands wait already.
+    #[error("{waiting} commands wait already, try again later")]
+    Busy {
+        /// How many.
+        waiting: usize,
+    },
+    /// Some vBuckets are not settled; the sidecar goes on trying.
+    #[error("{} vBuckets failed, the first: {}", .0.len(), first(.0))]
+    Failed(Vec<VbFailure>),
+    /// Replication is being stopped.
+    #[error("replication is being stopped")]
+    Stopping,
+}
+
+fn first(failures: &[VbFailure]) -> String {
+    failures.first().map(ToString::to_string).unwrap_or_default()
+}

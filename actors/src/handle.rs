@@ -1,0 +1,138 @@
+//! Starts the control plane on threads of its own, and is how the rest of the program speaks to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+use futures::channel::oneshot;
+use futures::future::join_all;
+use mcbp::VbId;
+
+use crate::config::{BucketPlan, ReplicationConfig};
+use crate::error::CommandError;
+use crate::manager::{ReadStatus, ReplicationManager, SetDesired, Stop};
+use crate::status::BucketStatus;
+use crate::threads::Threads;
+
+/// Starts replication.
+#[derive(Debug)]
+pub struct Replication;
+
+/// A running replication; cheap to clone, usable from any thread and runtime.
+#[derive(Clone)]
+pub struct ReplicationHandle(Arc<Inner>);
+
+struct Inner {
+    managers: BTreeMap<String, Addr<ReplicationManager>>,
+    end: Mutex<Option<oneshot::Sender<()>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Replication {
+    /// Starts threads and managers, which begin to replicate at once.
+    ///
+    /// # Errors
+    /// The system's word, where it gives no thread.
+    pub fn start(config: ReplicationConfig) -> std::io::Result<ReplicationHandle> {
+        let (ready, started) = std::sync::mpsc::sync_channel(1);
+        let (end, ended) = oneshot::channel();
+        let thread =
+            std::thread::Builder::new().name("replication".to_owned()).spawn(move || {
+                actix_rt::System::new().block_on(async move {
+                    let threads = Threads::start(config.limits.threads);
+                    // The receiver lives until the managers are there.
+                    _ = ready.send(start_managers(config, &threads));
+                    _ = ended.await;
+                });
+            })?;
+        let managers = started.recv().map_err(|_| std::io::Error::other("a thread has died"))?;
+        let (end, thread) = (Mutex::new(Some(end)), Mutex::new(Some(thread)));
+        Ok(ReplicationHandle(Arc::new(Inner { managers, end, thread })))
+    }
+}
+
+fn start_managers(
+    config: ReplicationConfig,
+    threads: &Threads,
+) -> BTreeMap<String, Addr<ReplicationManager>> {
+    let ReplicationConfig { node, producers, buckets, limits } = config;
+    let producers = producers.into_iter().map(|endpoint| (endpoint.name.clone(), endpoint));
+    let producers = Arc::new(producers.collect::<BTreeMap<_, _>>());
+    let mut managers = BTreeMap::new();
+    for BucketPlan { name, connections, replicate } in buckets {
+        let manager = ReplicationManager::new(
+            name.clone(),
+            connections.max(1),
+            node.clone(),
+            Arc::clone(&producers),
+            limits.clone(),
+            threads.handles(),
+        );
+        let manager = manager.start();
+        // Nobody waits for the first set-up: what fails is tried again, and status shows it.
+        let (answer, _) = oneshot::channel();
+        manager.do_send(SetDesired { desired: replicate, answer });
+        managers.insert(name, manager);
+    }
+    managers
+}
+
+impl ReplicationHandle {
+    /// Sets the whole desired map of a bucket, by producer, and waits until every stream is open
+    /// or has failed, at most for the command deadline. Returns how many are open.
+    ///
+    /// Commands of one bucket are served in turn. What failed is tried again in the background.
+    ///
+    /// # Errors
+    /// [`CommandError::Failed`] lists every vBucket that is not open, and why.
+    pub async fn set_desired(
+        &self,
+        bucket: &str,
+        desired: BTreeMap<String, BTreeSet<VbId>>,
+    ) -> Result<usize, CommandError> {
+        let manager = self.manager(bucket)?;
+        let (answer, answered) = oneshot::channel();
+        manager.do_send(SetDesired { desired, answer });
+        answered.await.unwrap_or(Err(CommandError::Stopping))
+    }
+
+    /// Every bucket as it is now. Never waits for a command.
+    pub async fn status(&self) -> Vec<BucketStatus> {
+        let reads = self.0.managers.values().map(|manager| manager.send(ReadStatus));
+        join_all(reads).await.into_iter().flatten().collect()
+    }
+
+    /// Closes the streams on the consumer, then the connections, and ends the threads. Returns
+    /// whether all that was done in `limit`; after it, connections are dropped as they are.
+    pub async fn shutdown(&self, limit: Duration) -> bool {
+        let stops = self.0.managers.values().map(|manager| {
+            let (answer, answered) = oneshot::channel();
+            manager.do_send(Stop { answer });
+            answered
+        });
+        let all = join_all(stops.collect::<Vec<_>>());
+        let clean = tokio::time::timeout(limit, all).await.is_ok();
+        let end = self.0.end.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let (Some(end), Some(thread)) = (end, thread) {
+            // Nobody listens where the thread has ended already.
+            _ = end.send(());
+            let joined = tokio::task::spawn_blocking(move || thread.join());
+            _ = joined.await;
+        }
+        clean
+    }
+
+    fn manager(&self, bucket: &str) -> Result<&Addr<ReplicationManager>, CommandError> {
+        let missing = || CommandError::NoBucket { bucket: bucket.to_owned() };
+        self.0.managers.get(bucket).ok_or_else(missing)
+    }
+}
+
+impl std::fmt::Debug for ReplicationHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReplicationHandle").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,123 @@
+//! Opens the pair of connections of one link, and starts its two pumps.
+
+use std::sync::Arc;
+
+use actix::Message;
+use futures::future::try_join;
+use relay::{
+    Connection, DcpOpen, Endpoint, Injections, Injector, LinkError, Progress, Pump, PumpLimits,
+    Side, injections, open_dcp, run_pair,
+};
+use tokio::task::JoinHandle;
+
+use crate::config::Limits;
+use crate::tap::Tap;
+
+/// What tells one link from all others, and what it needs to open.
+#[derive(Debug)]
+pub(crate) struct LinkSpec {
+    /// The bucket.
+    pub(crate) bucket: String,
+    /// The data node this sidecar serves.
+    pub(crate) consumer: Endpoint,
+    /// The data node it follows.
+    pub(crate) producer: Endpoint,
+    /// The name of both DCP connections; unique on either node.
+    pub(crate) name: Arc<str>,
+    /// Deadlines and sizes.
+    pub(crate) limits: Limits,
+}
+
+impl LinkSpec {
+    /// Opens both connections at the same time; the first failure gives up the other one.
+    pub(crate) async fn open(&self) -> Result<(Connection, Connection), LinkError> {
+        let consumer = self.open_side(Side::Consumer, &self.consumer);
+        let producer = self.open_side(Side::Producer, &self.producer);
+        try_join(consumer, producer).await
+    }
+
+    async fn open_side(&self, side: Side, endpoint: &Endpoint) -> Result<Connection, LinkError> {
+        let open = DcpOpen {
+            side,
+            bucket: &self.bucket,
+            connection_name: &self.name,
+            consumer_name: Some(&self.consumer.name),
+            agent: &replica::names::agent_name(side, &self.name),
+        };
+        open_dcp(endpoint, open, self.limits.handshake).await
+    }
+}
+
+/// The link is over: whoever gets this stops at once and tells nobody.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct LinkOver;
+
+/// The queues of the link's own frames, one for each side.
+pub(crate) struct Wires {
+    /// Adds frames for the consumer.
+    pub(crate) to_consumer: Injector,
+    /// Adds frames for the producer.
+    pub(crate) to_producer: Injector,
+    /// The consumer-bound queue's other end.
+    pub(crate) for_consumer: Injections,
+    /// The producer-bound queue's other end.
+    pub(crate) for_producer: Injections,
+}
+
+impl Wires {
+    pub(crate) fn new() -> Self {
+        let (to_consumer, for_consumer) = injections();
+        let (to_producer, for_producer) = injections();
+        Self { to_consumer, to_producer, for_consumer, for_producer }
+    }
+}
+
+/// The moving part of an open link: both pumps, in one task. Dropping it closes both connections.
+pub(crate) struct Pumps {
+    task: JoinHandle<()>,
+    /// What the consumer sent so far.
+    pub(crate) upstream: Arc<Progress>,
+    /// What the producer sent so far: the data.
+    pub(crate) downstream: Arc<Progress>,
+}
+
+impl Pumps {
+    /// Starts both pumps on the current arbiter; `ended` is told why they ended.
+    pub(crate) fn start(
+        (consumer, producer): (Connection, Connection),
+        (consumer_tap, producer_tap): (Tap, Tap),
+        (for_consumer, for_producer): (Injections, Injections),
+        limits: PumpLimits,
+        ended: impl FnOnce(LinkError) + 'static,
+    ) -> Self {
+        let (upstream, downstream) = (Arc::new(Progress::new()), Arc::new(Progress::new()));
+        let (consumer_source, consumer_sink) = consumer.split();
+        let (producer_source, producer_sink) = producer.split();
+        let up = Pump {
+            source: consumer_source,
+            sink: producer_sink,
+            judge: consumer_tap,
+            injections: for_producer,
+            progress: Arc::clone(&upstream),
+            limits,
+        };
+        let down = Pump {
+            source: producer_source,
+            sink: consumer_sink,
+            judge: producer_tap,
+            injections: for_consumer,
+            progress: Arc::clone(&downstream),
+            limits,
+        };
+        let both = run_pair(up.run(), down.run());
+        let task = actix_rt::spawn(async move { ended(both.await) });
+        Self { task, upstream, downstream }
+    }
+}
+
+impl Drop for Pumps {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

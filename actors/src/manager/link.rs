@@ -1,0 +1,132 @@
+//! A manager's view of one link: its state, and the streams it should carry.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Addr;
+use mcbp::VbId;
+use replica::machine::VbOutcome;
+use replica::wanted::WantedStreams;
+
+use crate::error::LinkDown;
+use crate::link::LinkSpec;
+use crate::replicator::Replicator;
+use crate::status::LinkPhase;
+
+/// How many failures of one set-up are logged one by one; the rest is a number.
+const LOGGED_FAILURES_MAX: usize = 5;
+
+/// How far a link is.
+pub(super) enum LinkState {
+    /// Nothing is wanted of it, or not yet begun.
+    Idle,
+    /// The pair is being opened.
+    Connecting(Addr<Replicator>),
+    /// Open; `running` while a command is under way.
+    Up { addr: Addr<Replicator>, running: bool },
+    /// Down; to be opened again then.
+    Waiting {
+        /// Time since the manager's start.
+        until: Duration,
+    },
+    /// Told to close its streams and end.
+    Closing(Addr<Replicator>),
+}
+
+impl LinkState {
+    pub(super) const fn open_address(&self) -> Option<&Addr<Replicator>> {
+        match self {
+            Self::Up { addr, .. } | Self::Closing(addr) => Some(addr),
+            Self::Idle | Self::Connecting(_) | Self::Waiting { .. } => None,
+        }
+    }
+
+    pub(super) const fn phase(&self) -> LinkPhase {
+        match self {
+            Self::Idle => LinkPhase::Stopped,
+            Self::Connecting(_) => LinkPhase::Connecting,
+            Self::Up { .. } => LinkPhase::Up,
+            Self::Waiting { .. } => LinkPhase::Waiting,
+            Self::Closing(_) => LinkPhase::Closing,
+        }
+    }
+}
+
+/// One link of a bucket.
+pub(super) struct Link {
+    pub(super) connection: u8,
+    pub(super) spec: Arc<LinkSpec>,
+    pub(super) life: u64,
+    pub(super) state: LinkState,
+    pub(super) wanted: WantedStreams,
+    /// Lives that failed in a row.
+    pub(super) failures: u32,
+    /// Why the last life ended; kept until a stream opens.
+    pub(super) last_error: Option<LinkDown>,
+}
+
+impl Link {
+    pub(super) fn new(connection: u8, spec: LinkSpec) -> Self {
+        Self {
+            connection,
+            spec: Arc::new(spec),
+            life: 0,
+            state: LinkState::Idle,
+            wanted: WantedStreams::default(),
+            failures: 0,
+            last_error: None,
+        }
+    }
+
+    /// Both connections are open.
+    pub(super) fn is_up(&mut self) {
+        let state = std::mem::replace(&mut self.state, LinkState::Idle);
+        self.state = match state {
+            LinkState::Connecting(addr) => {
+                log::info!("link up link={}", self.spec.name);
+                LinkState::Up { addr, running: false }
+            }
+            other => other,
+        };
+    }
+
+    /// Whether a command need not wait for this link any longer.
+    pub(super) fn is_settled(&self) -> bool {
+        match self.state {
+            LinkState::Idle => self.wanted.is_empty(),
+            LinkState::Waiting { .. } => true,
+            LinkState::Up { .. } => self.wanted.is_settled(),
+            LinkState::Connecting(_) | LinkState::Closing(_) => false,
+        }
+    }
+
+    /// When something becomes due by itself.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        match self.state {
+            LinkState::Waiting { until } => Some(until),
+            LinkState::Up { running: false, .. } => self.wanted.next_due(),
+            _ => None,
+        }
+    }
+
+    /// One line for a set-up, one for each of its first failures. A link counts as healthy again
+    /// once a stream opens, not when it connects: a peer that accepts and fails at once must not
+    /// be tried at full speed.
+    pub(super) fn log_outcomes(&mut self, outcomes: &BTreeMap<VbId, VbOutcome>) {
+        let opened = outcomes.values().filter(|o| matches!(o, VbOutcome::Opened)).count();
+        let errors: Vec<_> = outcomes.values().filter_map(VbOutcome::error).collect();
+        if opened > 0 {
+            (self.failures, self.last_error) = (0, None);
+        }
+        let name = &self.spec.name;
+        let open = self.wanted.open_count();
+        log::info!(
+            "streams settled link={name} opened={opened} open={open} failed={}",
+            errors.len()
+        );
+        for error in errors.iter().take(LOGGED_FAILURES_MAX) {
+            log::warn!("stream failed link={name} reason={:?}", error.to_string());
+        }
+    }
+}

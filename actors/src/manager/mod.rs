@@ -1,0 +1,256 @@
+//! One bucket's replications: the desired map, the links that carry it, and their healing.
+//!
+//! Whatever happens, the manager compares what is wanted with what is there and does the next
+//! thing; that one loop sets up, retries, moves and removes. Commands are served one at a time;
+//! reading never waits for them.
+
+mod commands;
+mod link;
+mod read;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
+use actix_rt::ArbiterHandle;
+use futures::channel::oneshot;
+use relay::Endpoint;
+use replica::machine::{Command, Outcome, Retry};
+use tokio::time::Instant;
+
+use self::commands::Pending;
+use self::link::{Link, LinkState};
+use crate::config::Limits;
+use crate::consumer_conn::Run;
+use crate::error::LinkDown;
+use crate::link::{LinkOver, LinkSpec};
+use crate::replicator::{FromLink, LinkId, LinkWord, Replicator};
+
+pub(crate) use self::commands::{SetDesired, Stop};
+pub(crate) use self::read::ReadStatus;
+
+/// The actor of one bucket.
+pub(crate) struct ReplicationManager {
+    bucket: String,
+    connections: u8,
+    node: Endpoint,
+    producers: Arc<BTreeMap<String, Endpoint>>,
+    limits: Limits,
+    arbiters: Vec<ArbiterHandle>,
+    links: Vec<Link>,
+    commands: VecDeque<Pending>,
+    stopping: Option<oneshot::Sender<()>>,
+    started: Instant,
+    wake: Option<SpawnHandle>,
+}
+
+impl ReplicationManager {
+    pub(crate) fn new(
+        bucket: String,
+        connections: u8,
+        node: Endpoint,
+        producers: Arc<BTreeMap<String, Endpoint>>,
+        limits: Limits,
+        arbiters: Vec<ArbiterHandle>,
+    ) -> Self {
+        Self {
+            bucket,
+            connections,
+            node,
+            producers,
+            limits,
+            arbiters,
+            links: Vec::new(),
+            commands: VecDeque::new(),
+            stopping: None,
+            started: Instant::now(),
+            wake: None,
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// How long a stream waits after so many failures in a row.
+    fn stream_delay(limits: &Limits, failures: u32, retry: Retry) -> Duration {
+        match retry {
+            Retry::AtOnce if failures == 0 => Duration::ZERO,
+            Retry::AtOnce | Retry::AfterBackoff => limits.backoff.delay(failures, fastrand::f64()),
+            // Only a change elsewhere helps; it is noticed at the slowest pace.
+            Retry::AfterNewTopology | Retry::Never => limits.backoff.max,
+        }
+    }
+
+    /// How long to wait before a link is opened again after so many failures in a row.
+    fn link_delay(&self, failures: u32, retry: relay::Retry) -> Duration {
+        let backoff = &self.limits.backoff;
+        match retry {
+            relay::Retry::Soon => backoff.min,
+            relay::Retry::AfterBackoff | relay::Retry::Never => {
+                backoff.delay(failures, fastrand::f64())
+            }
+            relay::Retry::Slowly => backoff.max,
+        }
+    }
+
+    /// Does the next thing for every link, answers commands that are settled, and sets the clock.
+    fn reconcile(&mut self, ctx: &mut Context<Self>) {
+        loop {
+            for index in 0..self.links.len() {
+                self.advance(index, ctx);
+            }
+            if !self.answer_settled() {
+                break;
+            }
+        }
+        self.answer_stop();
+        self.set_clock(ctx);
+    }
+
+    fn advance(&mut self, index: usize, ctx: &mut Context<Self>) {
+        let now = self.now();
+        let Some(link) = self.links.get_mut(index) else { return };
+        let idle = link.wanted.streams().is_empty();
+        match &link.state {
+            LinkState::Idle if !idle => self.connect(index, ctx),
+            LinkState::Waiting { .. } if idle => link.state = LinkState::Idle,
+            LinkState::Waiting { until } if *until <= now => self.connect(index, ctx),
+            LinkState::Connecting(addr) if idle => {
+                addr.do_send(LinkOver);
+                link.state = LinkState::Idle;
+            }
+            LinkState::Up { addr, .. } if idle => {
+                let addr = addr.clone();
+                link.state = LinkState::Closing(addr);
+                self.run(index, Command::Shut, ctx);
+            }
+            LinkState::Up { running: false, .. } => {
+                if let Some(wanted) = link.wanted.next_setup(now) {
+                    self.run(index, Command::SetupStreams { wanted }, ctx);
+                }
+            }
+            LinkState::Idle
+            | LinkState::Waiting { .. }
+            | LinkState::Connecting(_)
+            | LinkState::Up { running: true, .. }
+            | LinkState::Closing(_) => {}
+        }
+    }
+
+    fn connect(&mut self, index: usize, ctx: &mut Context<Self>) {
+        let Some(link) = self.links.get_mut(index) else { return };
+        link.life += 1;
+        let id = LinkId { index, life: link.life };
+        let (spec, manager) = (Arc::clone(&link.spec), ctx.address().recipient());
+        let make = move |_: &mut Context<Replicator>| Replicator::new(id, spec, manager);
+        let addr = match self.arbiters.get(index % self.arbiters.len().max(1)) {
+            Some(arbiter) => Replicator::start_in_arbiter(arbiter, make),
+            None => Replicator::create(make),
+        };
+        link.state = LinkState::Connecting(addr);
+    }
+
+    /// Sends a command to an open link; its outcome comes back through [`Self::settled`].
+    fn run(&mut self, index: usize, command: Command, ctx: &mut Context<Self>) {
+        let Some(link) = self.links.get_mut(index) else { return };
+        let Some(addr) = link.state.open_address() else { return };
+        let id = LinkId { index, life: link.life };
+        let (answer, outcome) = oneshot::channel();
+        addr.do_send(Run { command, answer });
+        if let LinkState::Up { running, .. } = &mut link.state {
+            *running = true;
+        }
+        let outcome = outcome.into_actor(self);
+        ctx.spawn(outcome.map(move |outcome, manager, ctx| {
+            // Without an answer the link is over, which it says itself.
+            if let Ok(outcome) = outcome {
+                manager.settled(id, outcome, ctx);
+            }
+        }));
+    }
+
+    fn settled(&mut self, id: LinkId, outcome: Outcome, ctx: &mut Context<Self>) {
+        let (now, limits) = (self.now(), self.limits.clone());
+        let Some(link) = self.live_link(id) else { return };
+        if let LinkState::Up { running, .. } = &mut link.state {
+            *running = false;
+        }
+        match outcome {
+            Outcome::Done(outcomes) => {
+                let delay = |failures, retry| Self::stream_delay(&limits, failures, retry);
+                link.wanted.settle(&outcomes, now, delay);
+                link.log_outcomes(&outcomes);
+            }
+            // Nothing was done; a link that is down says so itself.
+            Outcome::Busy | Outcome::Down(_) => link.wanted.not_done(),
+        }
+        self.reconcile(ctx);
+    }
+
+    fn live_link(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.links.get_mut(id.index).filter(|link| link.life == id.life)
+    }
+
+    fn link_down(&mut self, id: LinkId, down: LinkDown) {
+        let now = self.now();
+        let failures = self.live_link(id).map_or(0, |link| link.failures);
+        let delay = self.link_delay(failures, down.retry);
+        let Some(link) = self.live_link(id) else { return };
+        link.wanted.link_lost();
+        if matches!(link.state, LinkState::Closing(_)) {
+            log::info!("link closed link={}", link.spec.name);
+            link.state = LinkState::Idle;
+            return;
+        }
+        log::warn!(
+            "link down link={} retry_ms={} reason={:?}",
+            link.spec.name,
+            delay.as_millis(),
+            down.detail
+        );
+        link.failures = failures.saturating_add(1);
+        link.last_error = Some(down);
+        link.state = LinkState::Waiting { until: now + delay };
+    }
+
+    /// Wakes up when the next wait is over.
+    fn set_clock(&mut self, ctx: &mut Context<Self>) {
+        if let Some(wake) = self.wake.take() {
+            ctx.cancel_future(wake);
+        }
+        let waits = self.links.iter().filter_map(Link::next_due);
+        let deadline = self.commands.front().map(|command| command.deadline);
+        if let Some(next) = waits.chain(deadline).min() {
+            let wait = next.saturating_sub(self.now());
+            self.wake = Some(ctx.run_later(wait, |manager, ctx| {
+                manager.wake = None;
+                manager.reconcile(ctx);
+            }));
+        }
+    }
+}
+
+impl Actor for ReplicationManager {
+    type Context = Context<Self>;
+}
+
+impl Handler<FromLink> for ReplicationManager {
+    type Result = ();
+
+    fn handle(&mut self, FromLink { id, word }: FromLink, ctx: &mut Self::Context) {
+        let (now, limits) = (self.now(), self.limits.clone());
+        let Some(link) = self.live_link(id) else { return };
+        match word {
+            LinkWord::Up => link.is_up(),
+            LinkWord::Ended(error) => {
+                log::warn!("stream ended link={} reason={:?}", link.spec.name, error.to_string());
+                let delay = |failures, retry| Self::stream_delay(&limits, failures, retry);
+                link.wanted.ended(error, now, delay);
+            }
+            LinkWord::Down(down) => self.link_down(id, down),
+        }
+        self.reconcile(ctx);
+    }
+}

@@ -1,0 +1,211 @@
+//! One link: opens its pair of connections, owns the pumps and the two connection actors, and
+//! tells its manager how it goes. A link lives once; the manager starts a fresh one after it.
+
+use std::sync::Arc;
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Recipient,
+    ResponseFuture, WrapFuture,
+};
+use relay::{Connection, LinkError, Progress, Side};
+use replica::machine::{Snapshot, StopReason, VbError};
+
+use crate::consumer_conn::{ConsumerConn, Faulted, FromConn, Read, Run};
+use crate::error::LinkDown;
+use crate::frames::{consumer_class, producer_class};
+use crate::link::{LinkOver, LinkSpec, Pumps, Wires};
+use crate::producer_conn::ProducerConn;
+use crate::tap::Tap;
+
+/// Which life of which link speaks: a word from an earlier life is not for the present one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct LinkId {
+    /// The link's place in its manager's table.
+    pub(crate) index: usize,
+    /// Counts the links at that place.
+    pub(crate) life: u64,
+}
+
+/// What a manager is told by its links.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct FromLink {
+    pub(crate) id: LinkId,
+    pub(crate) word: LinkWord,
+}
+
+/// See [`FromLink`].
+pub(crate) enum LinkWord {
+    /// Both connections are open; commands may come.
+    Up,
+    /// An open stream has ended by itself.
+    Ended(VbError),
+    /// The link is over; the last word of this life.
+    Down(LinkDown),
+}
+
+/// The actor of one link.
+pub(crate) struct Replicator {
+    id: LinkId,
+    spec: Arc<LinkSpec>,
+    manager: Recipient<FromLink>,
+    open: Option<Open>,
+    /// The first fault of a pump; the machine's own words say less.
+    fault: Option<LinkDown>,
+}
+
+struct Open {
+    consumer: Addr<ConsumerConn>,
+    producer: Addr<ProducerConn>,
+    pumps: Pumps,
+}
+
+impl Replicator {
+    pub(crate) fn new(id: LinkId, spec: Arc<LinkSpec>, manager: Recipient<FromLink>) -> Self {
+        Self { id, spec, manager, open: None, fault: None }
+    }
+
+    fn tell(&self, word: LinkWord) {
+        self.manager.do_send(FromLink { id: self.id, word });
+    }
+
+    fn connected(&mut self, connections: (Connection, Connection), ctx: &mut Context<Self>) {
+        let wires = Wires::new();
+        let limits = &self.spec.limits;
+        let (consumer, producer) = ConsumerConn::start_pair(
+            Arc::clone(&self.spec.name),
+            limits.steps,
+            wires.to_consumer,
+            wires.to_producer,
+            ctx.address().recipient(),
+        );
+        let taps = (
+            Tap::new(consumer_class, consumer.clone().recipient()),
+            Tap::new(producer_class, producer.clone().recipient()),
+        );
+        let queues = (wires.for_consumer, wires.for_producer);
+        let own = ctx.address();
+        let ended = move |error| own.do_send(PumpsEnded(error));
+        let pumps = Pumps::start(connections, taps, queues, limits.pump, ended);
+        self.open = Some(Open { consumer, producer, pumps });
+        self.tell(LinkWord::Up);
+    }
+
+    fn over(&mut self, down: LinkDown, ctx: &mut Context<Self>) {
+        let down = self.fault.take().unwrap_or(down);
+        self.tell(LinkWord::Down(down));
+        self.open = None;
+        ctx.stop();
+    }
+}
+
+impl Actor for Replicator {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let spec = Arc::clone(&self.spec);
+        let opened = async move { spec.open().await }.into_actor(self);
+        ctx.spawn(opened.map(|result, link, ctx| match result {
+            Ok(connections) => link.connected(connections, ctx),
+            Err(error) => link.over(LinkDown::of(&error), ctx),
+        }));
+    }
+}
+
+#[derive(Message)]
+#[rtype(result = "()")]
+struct PumpsEnded(LinkError);
+
+impl Handler<PumpsEnded> for Replicator {
+    type Result = ();
+
+    fn handle(&mut self, PumpsEnded(error): PumpsEnded, _: &mut Self::Context) {
+        let Some(open) = &self.open else { return };
+        // The machine answers what is pending before it stops; that is the link's end.
+        let side = error.side().unwrap_or(Side::Consumer);
+        open.consumer.do_send(Faulted { side, why: error.fault.to_string() });
+        self.fault = Some(LinkDown::of(&error));
+    }
+}
+
+impl Handler<FromConn> for Replicator {
+    type Result = ();
+
+    fn handle(&mut self, word: FromConn, ctx: &mut Self::Context) {
+        match word {
+            FromConn::Ended(error) => self.tell(LinkWord::Ended(error)),
+            FromConn::Stopped(reason) => {
+                if matches!(reason, StopReason::Shut) {
+                    // Closing the connections after this is our own doing, no fault.
+                    self.fault = None;
+                }
+                self.over(LinkDown::stopped(&reason), ctx);
+            }
+        }
+    }
+}
+
+impl Handler<Run> for Replicator {
+    type Result = ();
+
+    fn handle(&mut self, run: Run, _: &mut Self::Context) {
+        // Dropped where nothing is open: a dropped answer means that the link is over.
+        if let Some(open) = &self.open {
+            open.consumer.do_send(run);
+        }
+    }
+}
+
+impl Handler<LinkOver> for Replicator {
+    type Result = ();
+
+    fn handle(&mut self, _: LinkOver, ctx: &mut Self::Context) {
+        if let Some(open) = self.open.take() {
+            open.consumer.do_send(LinkOver);
+            open.producer.do_send(LinkOver);
+        }
+        ctx.stop();
+    }
+}
+
+/// What a link looks like from outside.
+#[derive(Debug)]
+pub(crate) struct LinkView {
+    pub(crate) machine: Snapshot,
+    /// Bytes and frames that the producer sent and the consumer got.
+    pub(crate) bytes: u64,
+    pub(crate) frames: u64,
+    /// Milliseconds since the producer was last heard.
+    pub(crate) producer_silent_ms: u64,
+    /// Milliseconds since the consumer was last heard.
+    pub(crate) consumer_silent_ms: u64,
+}
+
+/// Reads a link, at any time.
+#[derive(Message)]
+#[rtype(result = "Option<LinkView>")]
+pub(crate) struct ReadLink;
+
+impl Handler<ReadLink> for Replicator {
+    type Result = ResponseFuture<Option<LinkView>>;
+
+    fn handle(&mut self, _: ReadLink, _: &mut Self::Context) -> Self::Result {
+        let Some(open) = &self.open else { return Box::pin(async { None }) };
+        let consumer = open.consumer.clone();
+        let (up, down) = (Arc::clone(&open.pumps.upstream), Arc::clone(&open.pumps.downstream));
+        Box::pin(async move {
+            let machine = consumer.send(Read).await.ok()?;
+            Some(LinkView {
+                machine,
+                bytes: down.bytes(),
+                frames: down.frames(),
+                producer_silent_ms: silent_ms(&down),
+                consumer_silent_ms: silent_ms(&up),
+            })
+        })
+    }
+}
+
+fn silent_ms(progress: &Progress) -> u64 {
+    u64::try_from(progress.silent_for().as_millis()).unwrap_or(u64::MAX)
+}
