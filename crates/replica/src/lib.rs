@@ -3,9 +3,12 @@
 //! - `machine`: the consumer side of one link, events in, effects out
 //! - `plan`: which vBuckets come from which producer, and what to change to get there
 //! - `names`: what connections call themselves, byte for byte as Couchbase does
+//! - `wanted`: the streams one link should have, and how far each is
 //! - `backoff`, `breaker`: when to try again, and when to stop trying
 
 pub mod backoff;
+pub mod breaker;
 pub mod machine;
 pub mod names;
+pub mod plan;
 pub mod wanted;

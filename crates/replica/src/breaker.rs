@@ -1,0 +1,114 @@
+//! When to stop trying: the same vBucket rolled back, or refused, again and again (MB-64246).
+//!
+//! Time comes in as the duration since any fixed start; this file reads no clock.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use mcbp::VbId;
+
+/// Failures of one vBucket within the window that are too many. A roll back that works is needed
+/// once or twice; more of them lead nowhere.
+pub const BREAKER_LIMIT: usize = 5;
+
+/// The time within which failures are counted together.
+pub const BREAKER_WINDOW: Duration = Duration::from_secs(60);
+
+/// Counts failures for each vBucket. The owner keeps one breaker for each kind of failure.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Breaker {
+    limit: usize,
+    window: Duration,
+    /// The newest failures of each vBucket, oldest first, never more than `limit`.
+    failures: BTreeMap<VbId, VecDeque<Duration>>,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self::new(BREAKER_LIMIT, BREAKER_WINDOW)
+    }
+}
+
+impl Breaker {
+    /// A breaker that trips at `limit` failures (at least 1) of one vBucket within `window`.
+    #[must_use]
+    pub fn new(limit: usize, window: Duration) -> Self {
+        Self { limit: limit.max(1), window, failures: BTreeMap::new() }
+    }
+
+    /// Counts a failure at `now`, and says whether the vBucket is broken from now on.
+    pub fn failed(&mut self, vb: VbId, now: Duration) -> bool {
+        let failures = self.failures.entry(vb).or_default();
+        if failures.len() == self.limit {
+            failures.pop_front();
+        }
+        failures.push_back(now);
+        self.is_broken(vb, now)
+    }
+
+    /// Whether the vBucket had too many failures in the window that ends at `now`. It mends by
+    /// itself when the failures are old enough.
+    #[must_use]
+    pub fn is_broken(&self, vb: VbId, now: Duration) -> bool {
+        let Some(failures) = self.failures.get(&vb) else { return false };
+        let oldest = failures.front().copied().unwrap_or_default();
+        failures.len() == self.limit && now.saturating_sub(oldest) <= self.window
+    }
+
+    /// Every vBucket that is broken at `now`, in ascending order.
+    pub fn broken(&self, now: Duration) -> impl Iterator<Item = VbId> {
+        self.failures.keys().copied().filter(move |&vb| self.is_broken(vb, now))
+    }
+
+    /// Forgets the failures of a vBucket: a person has changed something, or it works again.
+    pub fn mend(&mut self, vb: VbId) {
+        self.failures.remove(&vb);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VB: VbId = VbId(7);
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn mb_64246_the_same_failure_again_and_again_breaks_the_loop() {
+        let mut breaker = Breaker::new(3, seconds(10));
+        assert!(!breaker.failed(VB, seconds(1)));
+        assert!(!breaker.failed(VB, seconds(2)));
+        assert!(breaker.failed(VB, seconds(3)));
+        assert_eq!(breaker.broken(seconds(3)).collect::<Vec<_>>(), [VB]);
+    }
+
+    #[test]
+    fn failures_far_apart_do_not_break() {
+        let mut breaker = Breaker::new(3, seconds(10));
+        for at in [0, 6, 12, 18, 24] {
+            assert!(!breaker.failed(VB, seconds(at)), "at {at}");
+        }
+    }
+
+    #[test]
+    fn a_broken_vbucket_mends_with_time_or_by_hand() {
+        let mut breaker = Breaker::new(2, seconds(10));
+        breaker.failed(VB, seconds(0));
+        assert!(breaker.failed(VB, seconds(1)));
+        assert!(breaker.is_broken(VB, seconds(10)));
+        assert!(!breaker.is_broken(VB, seconds(11)));
+        breaker.failed(VB, seconds(2));
+        breaker.mend(VB);
+        assert!(!breaker.is_broken(VB, seconds(2)));
+    }
+
+    #[test]
+    fn neighbours_are_not_touched() {
+        let mut breaker = Breaker::new(1, seconds(10));
+        assert!(breaker.failed(VB, seconds(0)));
+        assert!(!breaker.is_broken(VbId(8), seconds(0)));
+    }
+}

@@ -1,0 +1,174 @@
+//! What is to be replicated, and what to change to get there. It changes nothing itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mcbp::VbId;
+use serde::Serialize;
+
+mod vbset;
+
+pub use vbset::{VBUCKETS_MAX, VbSet, VbSetError};
+
+/// How many connections carry the streams of one producer: 1 to 64 (MB-63169).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct Connections(u16);
+
+/// One link: a pair of connections for part of one producer's vBuckets of one bucket.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct LinkKey {
+    /// The producer, by its name in the configuration.
+    pub producer: String,
+    /// The number of the connection; 0 is the first.
+    pub connection: u16,
+}
+
+/// The desired map of one bucket: which vBuckets come from which producer.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Desired(BTreeMap<String, VbSet>);
+
+/// The streams of each link.
+pub type Links = BTreeMap<LinkKey, BTreeSet<VbId>>;
+
+/// What to change. Links are dropped and streams closed before streams are added: a vBucket that
+/// changes its producer must be free at the consumer first (MB-29354).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Changes {
+    /// Links that nothing is wanted from any more (MB-10934).
+    pub drop: BTreeSet<LinkKey>,
+    /// Streams to close, on links that stay.
+    pub close: Links,
+    /// Streams to add, on links that stay or are new.
+    pub add: Links,
+}
+
+/// Why a plan cannot be followed.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum PlanError {
+    /// A vBucket cannot come from two producers.
+    #[error("{vb} is wanted from both {first} and {second}: give it to one of them")]
+    WantedTwice {
+        /// The vBucket.
+        vb: VbId,
+        /// A producer.
+        first: String,
+        /// Another one.
+        second: String,
+    },
+    /// The number of connections is out of bounds.
+    #[error("{0} connections for each producer: give 1 to 64")]
+    Connections(u64),
+}
+
+impl Connections {
+    /// One connection for each producer.
+    pub const ONE: Self = Self(1);
+    /// The largest number.
+    pub const MAX: Self = Self(64);
+
+    /// Checks a number of connections.
+    ///
+    /// # Errors
+    /// [`PlanError::Connections`] unless it is 1 to 64.
+    pub fn new(count: u64) -> Result<Self, PlanError> {
+        match u16::try_from(count) {
+            Ok(n) if (1..=Self::MAX.0).contains(&n) => Ok(Self(n)),
+            Ok(_) | Err(_) => Err(PlanError::Connections(count)),
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub const fn count(self) -> u16 {
+        self.0
+    }
+
+    /// Which connection carries a vBucket.
+    #[must_use]
+    pub const fn of(self, vb: VbId) -> u16 {
+        vb.0 % self.0
+    }
+}
+
+impl Desired {
+    /// Checks a desired map. Producers without vBuckets are left out.
+    ///
+    /// # Errors
+    /// [`PlanError::WantedTwice`] for the first vBucket that two producers are asked for.
+    pub fn new(producers: BTreeMap<String, VbSet>) -> Result<Self, PlanError> {
+        let mut homes: BTreeMap<VbId, &String> = BTreeMap::new();
+        for (producer, vbs) in &producers {
+            for vb in vbs.iter() {
+                if let Some(first) = homes.insert(vb, producer) {
+                    let (first, second) = (first.clone(), producer.clone());
+                    return Err(PlanError::WantedTwice { vb, first, second });
+                }
+            }
+        }
+        Ok(Self(producers.into_iter().filter(|(_, vbs)| !vbs.is_empty()).collect()))
+    }
+
+    /// The vBuckets of each producer.
+    #[must_use]
+    pub const fn producers(&self) -> &BTreeMap<String, VbSet> {
+        &self.0
+    }
+
+    /// Wants a vBucket from `producer`, or from nobody, whoever it came from before.
+    pub fn assign(&mut self, vb: VbId, producer: Option<&str>) {
+        for vbs in self.0.values_mut() {
+            vbs.remove(vb);
+        }
+        if let Some(producer) = producer {
+            self.0.entry(producer.to_owned()).or_default().insert(vb);
+        }
+        self.0.retain(|_, vbs| !vbs.is_empty());
+    }
+
+    /// The streams of each link, with `connections` for each producer.
+    #[must_use]
+    pub fn links(&self, connections: Connections) -> Links {
+        let mut links = Links::new();
+        for (producer, vbs) in &self.0 {
+            for vb in vbs.iter() {
+                let (producer, connection) = (producer.clone(), connections.of(vb));
+                links.entry(LinkKey { producer, connection }).or_default().insert(vb);
+            }
+        }
+        links
+    }
+}
+
+impl Changes {
+    /// What leads from the `actual` streams to the `desired` ones, with nothing done twice and no
+    /// stream touched that may stay.
+    #[must_use]
+    pub fn between(actual: &Links, desired: &Links) -> Self {
+        let none = BTreeSet::new();
+        let mut changes = Self::default();
+        for (link, open) in actual {
+            let Some(wanted) = desired.get(link) else {
+                changes.drop.insert(link.clone());
+                continue;
+            };
+            insert_some(&mut changes.close, link, open.difference(wanted));
+        }
+        for (link, wanted) in desired {
+            let open = actual.get(link).unwrap_or(&none);
+            insert_some(&mut changes.add, link, wanted.difference(open));
+        }
+        changes
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.drop.is_empty() && self.close.is_empty() && self.add.is_empty()
+    }
+}
+
+fn insert_some<'a>(links: &mut Links, link: &LinkKey, vbs: impl Iterator<Item = &'a VbId>) {
+    let vbs: BTreeSet<VbId> = vbs.copied().collect();
+    if !vbs.is_empty() {
+        links.insert(link.clone(), vbs);
+    }
+}
