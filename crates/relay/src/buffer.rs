@@ -7,6 +7,9 @@ use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
 
+#[cfg(test)]
+mod tests;
+
 /// So many reads in a row that would have fitted the start size end a burst.
 const SMALL_READS_TO_SHRINK: u32 = 256;
 

@@ -5,19 +5,17 @@ use std::collections::HashMap;
 
 use bytes::{Bytes, BytesMut};
 use mcbp::dcp::{
-    BufferAck, Control, FailoverEntry, Open, SeqnoAdvanced, SnapshotMarker, StreamEnd, StreamReq,
-    control_key, decode_failover_log, decode_rollback, open_flags,
+    BufferAck, Control, Open, SeqnoAdvanced, SnapshotMarker, StreamEnd, StreamReq, control_key,
+    decode_failover_log, decode_rollback, open_flags,
 };
-use mcbp::{
-    Feature, Frame, FrameBuilder, FrameError, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId,
-    VbUuid, flow,
-};
+use mcbp::{Feature, Frame, FrameBuilder, FrameError, Opaque, Opcode, Status, VbId, flow};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::exchange::{Exchange, parse, refused, step_of};
 use crate::handshake::{accepted, hello, log_in, open_connection, select_bucket};
-use crate::{Deadlines, Endpoint, Fault, LinkError, Peer, Step};
+use crate::stream_event::change_seqno;
+use crate::{Deadlines, Endpoint, Fault, LinkError, Peer, Step, StreamEvent, StreamRange};
 
 /// Without snappy, so that values can be compared byte by byte.
 const FEATURES: [Feature; 3] = [Feature::XATTR, Feature::COLLECTIONS, Feature::JSON];
@@ -25,78 +23,6 @@ const FEATURES: [Feature; 3] = [Feature::XATTR, Feature::COLLECTIONS, Feature::J
 const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 /// Bytes are given back in portions of a fifth of the window, as data nodes do it.
 const ACK_BYTES: u32 = WINDOW_BYTES / 5;
-
-/// What to stream of one vBucket.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct StreamRange {
-    /// The vBucket.
-    pub vb: VbId,
-    /// Changes after this seqno.
-    pub after: Seqno,
-    /// Changes up to this seqno, or to the end of the snapshot that holds it; [`Seqno::MAX`]
-    /// never ends.
-    pub to: Seqno,
-    /// The branch of history that `after` belongs to; 0 with seqno 0.
-    pub uuid: VbUuid,
-    /// See [`mcbp::dcp::stream_flags`].
-    pub flags: u32,
-}
-
-/// What a producer says about a stream.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum StreamEvent {
-    /// The stream is open.
-    Opened {
-        /// The vBucket.
-        vb: VbId,
-        /// Its failover log, newest entry first.
-        failover_log: Vec<FailoverEntry>,
-    },
-    /// The producer does not share that history: ask again from `to` or below. No stream.
-    RolledBack {
-        /// The vBucket.
-        vb: VbId,
-        /// The last seqno in common.
-        to: Seqno,
-    },
-    /// The producer does not want to. No stream.
-    Refused {
-        /// The vBucket.
-        vb: VbId,
-        /// Its reason.
-        status: Status,
-    },
-    /// A snapshot begins.
-    Marker {
-        /// The vBucket.
-        vb: VbId,
-        /// Its range.
-        marker: SnapshotMarker,
-    },
-    /// A document was changed, or a durable write prepared, committed or aborted.
-    Change {
-        /// The vBucket.
-        vb: VbId,
-        /// Where the change stands in its history.
-        seqno: Seqno,
-        /// The whole frame, for [`Frame::parse`] and the decoders of [`mcbp::dcp`].
-        frame: Bytes,
-    },
-    /// The stream moved on without a document to show.
-    Advanced {
-        /// The vBucket.
-        vb: VbId,
-        /// Where it stands now.
-        seqno: Seqno,
-    },
-    /// The stream is over.
-    Ended {
-        /// The vBucket.
-        vb: VbId,
-        /// Why.
-        status: StreamEndStatus,
-    },
-}
 
 /// A DCP connection that reads.
 pub struct DcpReader {
@@ -251,22 +177,6 @@ impl std::fmt::Debug for DcpReader {
             .field("streams", &self.streams.len())
             .finish_non_exhaustive()
     }
-}
-
-/// The seqno of a frame that is a change: first in the extras, but for the completions of a
-/// prepare, which name the prepare first.
-fn change_seqno(frame: &Frame<'_>) -> Option<Seqno> {
-    let at = match frame.opcode() {
-        Opcode::DCP_MUTATION
-        | Opcode::DCP_DELETION
-        | Opcode::DCP_EXPIRATION
-        | Opcode::DCP_SYSTEM_EVENT
-        | Opcode::DCP_PREPARE => 0,
-        Opcode::DCP_COMMIT | Opcode::DCP_ABORT => 8,
-        _ => return None,
-    };
-    let bytes = frame.extras.get(at..)?.first_chunk::<8>()?;
-    Some(Seqno(u64::from_be_bytes(*bytes)))
 }
 
 async fn open(

@@ -3,38 +3,18 @@
 //! The order is fixed: a bucket cannot be selected after DCP_OPEN (MB-35904), nor can one log in
 //! again (MB-35928). Every step has a deadline, and the error says which step it was.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use mcbp::dcp::{Open, open_flags};
 use mcbp::{Feature, Frame, FrameBuilder, Opaque, Opcode, Status};
 
 use crate::exchange::{Exchange, parse, refused, step_of};
-use crate::{BoxRead, BoxWrite, Endpoint, Fault, LinkError, Peer, Side, socket};
+use crate::{Connection, Deadlines, Endpoint, Fault, LinkError, Peer, Side, socket};
 
 /// What replication asks for, in the order in which Couchbase's own proxy asks.
 const LINK_FEATURES: [Feature; 4] =
     [Feature::XATTR, Feature::COLLECTIONS, Feature::SNAPPY, Feature::JSON];
 /// The longest agent name that a data node takes, in bytes.
 const AGENT_BYTES_MAX: usize = 250;
-
-/// How long the steps of a handshake, or single requests, may take.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Deadlines {
-    /// For the TCP connect, name resolution included. 10 s: three lost SYNs. Couchbase waits
-    /// 180 s, but a connect that needs longer does better after a backoff, and blocks a failover
-    /// less (MB-50442).
-    pub connect: Duration,
-    /// For each request and its response. 10 s: a healthy node takes milliseconds, one with a
-    /// busy disk seconds.
-    pub request: Duration,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self { connect: Duration::from_secs(10), request: Duration::from_secs(10) }
-    }
-}
 
 /// What kind of DCP connection to open.
 #[derive(Clone, Copy, Debug)]
@@ -49,59 +29,6 @@ pub struct DcpOpen<'a> {
     pub consumer_name: Option<&'a str>,
     /// Who we say we are; cut to 250 bytes.
     pub agent: &'a str,
-}
-
-/// An open DCP connection, ready for a pump.
-pub struct Connection {
-    /// Whose it is.
-    pub peer: Peer,
-    /// Read half.
-    pub reader: BoxRead,
-    /// Write half.
-    pub writer: BoxWrite,
-    /// What came behind the answer to DCP_OPEN; may begin with whole frames.
-    pub leftover: Bytes,
-    /// What HELLO granted.
-    pub features: Vec<Feature>,
-}
-
-impl Connection {
-    /// The two halves, for the pumps of the two directions.
-    #[must_use]
-    pub fn split(self) -> (Source<BoxRead>, Sink<BoxWrite>) {
-        let sink = Sink { peer: self.peer.clone(), writer: self.writer };
-        (Source { peer: self.peer, reader: self.reader, leftover: self.leftover }, sink)
-    }
-}
-
-impl std::fmt::Debug for Connection {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Connection")
-            .field("peer", &self.peer)
-            .field("leftover_bytes", &self.leftover.len())
-            .field("features", &self.features)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Where a pump reads.
-#[derive(Debug)]
-pub struct Source<R> {
-    /// Whose bytes these are.
-    pub peer: Peer,
-    /// The read half.
-    pub reader: R,
-    /// Bytes that were read before.
-    pub leftover: Bytes,
-}
-
-/// Where a pump writes.
-#[derive(Debug)]
-pub struct Sink<W> {
-    /// Who gets the bytes.
-    pub peer: Peer,
-    /// The write half; nobody else writes to it.
-    pub writer: W,
 }
 
 /// Connects to `endpoint` and opens a DCP connection there.

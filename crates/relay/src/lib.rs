@@ -9,6 +9,7 @@
 
 mod buffer;
 mod client;
+mod connection;
 mod dcp_reader;
 mod endpoint;
 mod error;
@@ -16,22 +17,28 @@ mod exchange;
 mod handshake;
 mod inject;
 mod judge;
+mod limits;
+mod pipeline;
 mod progress;
 mod pump;
 mod response;
 mod socket;
+mod stream_event;
 #[cfg(feature = "testing")]
 pub mod testing;
 
 pub use client::{Client, Login};
-pub use dcp_reader::{DcpReader, StreamEvent, StreamRange};
+pub use connection::{Connection, Sink, Source};
+pub use dcp_reader::DcpReader;
 pub use endpoint::{Endpoint, Peer, Secret};
 pub use error::{Fault, LinkError, Retry, Step};
-pub use handshake::{Connection, DcpOpen, Deadlines, Sink, Source, open_dcp};
+pub use handshake::{DcpOpen, open_dcp};
 pub use inject::{INJECT_FRAMES_MAX, InjectError, Injections, Injector, injections};
 pub use judge::{Judge, Verdict};
+pub use limits::{Deadlines, PumpLimits};
 pub use mcbp::Side;
 pub use progress::Progress;
-pub use pump::{Pump, PumpLimits, run_pair};
+pub use pump::{Pump, run_pair};
 pub use response::Response;
 pub use socket::{BoxRead, BoxWrite};
+pub use stream_event::{StreamEvent, StreamRange};

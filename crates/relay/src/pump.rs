@@ -17,42 +17,13 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 use crate::buffer::ReadBuffer;
-use crate::{Fault, Injections, Judge, LinkError, Progress, Sink, Source, Step, Verdict};
+use crate::{
+    Fault, Injections, Judge, LinkError, Progress, PumpLimits, Sink, Source, Step, Verdict,
+};
 
 /// Own frames that are written in one go, before data has its turn again. 64 frames are some
 /// 2 KiB, far less than a run: neither starves the other.
 const INJECT_BURST_FRAMES: usize = 64;
-
-/// Sizes and deadlines of a pump.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PumpLimits {
-    /// The read buffer of an idle link, 64 KiB: 64 links take 8 MiB.
-    pub buffer_bytes: usize,
-    /// How far it grows while reads fill it, 512 KiB: more saved no time when measured, and
-    /// stays within the processor's cache.
-    pub buffer_bytes_max: usize,
-    /// The largest control frame, 64 KiB: the largest legal ones carry a failover log of 25
-    /// entries or a small filter. The buffer is never smaller.
-    pub control_bytes_max: usize,
-    /// How long the destination may take no byte at all, 360 s: data nodes themselves drop a
-    /// connection after that (`dcp_idle_timeout`).
-    pub write_stall: Duration,
-    /// How long a verdict may take, 30 s: it takes microseconds; only a judge that hangs needs
-    /// longer.
-    pub verdict: Duration,
-}
-
-impl Default for PumpLimits {
-    fn default() -> Self {
-        Self {
-            buffer_bytes: 64 * 1024,
-            buffer_bytes_max: 512 * 1024,
-            control_bytes_max: 64 * 1024,
-            write_stall: Duration::from_secs(360),
-            verdict: Duration::from_secs(30),
-        }
-    }
-}
 
 /// One direction of a link, ready to [`Pump::run`].
 #[derive(Debug)]
