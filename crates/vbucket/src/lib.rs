@@ -8,6 +8,7 @@
 //! - `stream_req`, `producer`, `consumer`: the two sides of DCP; `liveness`, `stats` serve both
 //! - `engine`: the trait that a store implements, and what a scan can come to
 
+pub mod consumer;
 pub mod engine;
 pub mod failover;
 pub mod liveness;

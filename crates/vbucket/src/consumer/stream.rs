@@ -1,0 +1,285 @@
+//! One stream on the consumer's side: what came, what of it is on its way to disk, what comes next.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use mcbp::dcp::{SnapshotMarker, StreamReq, marker_flags};
+use mcbp::{Opaque, Seqno, VbId, VbState, VbUuid};
+
+use crate::Row;
+use crate::stream_req::VbFacts;
+
+/// Rows of one snapshot are handed over in parts of about this size, so that the first are on their
+/// way to disk while the rest is still coming.
+const PART_BYTES: usize = 1024 * 1024;
+
+/// Something that was received, to be dealt with in order.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// Rows under one snapshot.
+    Rows {
+        /// In seqno order.
+        rows: Vec<Arc<Row>>,
+        /// Start and end of the snapshot.
+        snapshot: (Seqno, Seqno),
+    },
+    /// The vBucket moves on without a row.
+    Advance {
+        /// Where it stands then.
+        seqno: Seqno,
+        /// Start and end of the snapshot.
+        snapshot: (Seqno, Seqno),
+    },
+}
+
+/// A part, or something that waits for all parts before it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Item {
+    Part(Part),
+    /// The marker that asked for an answer is complete.
+    AnswerMarker,
+    /// The producer moves the vBucket on.
+    State(VbState),
+}
+
+/// How far a stream is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Phase {
+    /// Waits for the negotiation to end.
+    Queued,
+    /// STREAM_REQ is out.
+    Requested,
+    /// The vBucket is being rolled back.
+    RollingBack,
+    /// The producer's history is being taken over.
+    TakingHistory,
+    /// Data flows.
+    Open,
+    /// Ended or closed; what was being written is being written still.
+    Draining,
+}
+
+/// An item of the queue with what it takes of the window.
+type Queued = (Item, usize);
+
+/// One stream.
+#[derive(Debug)]
+pub(super) struct PassiveStream {
+    pub(super) vb: VbId,
+    pub(super) opaque: Opaque,
+    pub(super) flags: u32,
+    /// The ADD_STREAM that is still to be answered: taken by whoever answers it.
+    pub(super) add: Option<Opaque>,
+    pub(super) phase: Phase,
+    /// Which entry of the failover table names the history in the request.
+    branch: usize,
+    pub(super) rollbacks: u32,
+    pub(super) start: Seqno,
+    pub(super) uuid: VbUuid,
+    /// Start of the snapshot that the stream began in, where that is not whole.
+    resumed_snapshot_start: Option<Seqno>,
+    pub(super) last_seqno: Seqno,
+    pub(super) snapshot: (Seqno, Seqno),
+    pub(super) snapshot_from_disk: bool,
+    /// A marker becomes current with its first change: until then the snapshot before it is what a
+    /// new request would have to name (JDCP-241).
+    pending: Option<SnapshotMarker>,
+    answer_at: Option<Seqno>,
+    queue: VecDeque<Queued>,
+    queued_bytes: usize,
+    /// What is being written takes so much of the window; `None` while nothing is.
+    in_flight: Option<usize>,
+}
+
+impl PassiveStream {
+    pub(super) fn new(vb: VbId, opaque: Opaque, add: Opaque, flags: u32) -> Self {
+        Self {
+            vb,
+            opaque,
+            flags,
+            add: Some(add),
+            phase: Phase::Queued,
+            branch: 0,
+            rollbacks: 0,
+            start: Seqno::ZERO,
+            uuid: VbUuid(0),
+            resumed_snapshot_start: None,
+            last_seqno: Seqno::ZERO,
+            snapshot: (Seqno::ZERO, Seqno::ZERO),
+            snapshot_from_disk: false,
+            pending: None,
+            answer_at: None,
+            queue: VecDeque::new(),
+            queued_bytes: 0,
+            in_flight: None,
+        }
+    }
+
+    /// The request that goes on from where the vBucket stands.
+    pub(super) fn request(&mut self, facts: &VbFacts) -> StreamReq<'static> {
+        let start = facts.high_seqno;
+        let whole = start == facts.snapshot_end || start == Seqno::ZERO;
+        let (snapshot_start, snapshot_end) =
+            if whole { (start, start) } else { (facts.snapshot_start, facts.snapshot_end) };
+        let entries = facts.failover.entries();
+        let named = entries.get(self.branch).map_or(VbUuid(0), |entry| entry.uuid);
+        let uuid = if start == Seqno::ZERO { VbUuid(0) } else { named };
+        self.start = start;
+        self.uuid = uuid;
+        self.last_seqno = start;
+        self.snapshot = (snapshot_start, snapshot_end);
+        self.resumed_snapshot_start = (!whole).then_some(snapshot_start);
+        self.phase = Phase::Requested;
+        let (flags, end) = (self.flags, Seqno::MAX);
+        StreamReq { flags, start, end, uuid, snapshot_start, snapshot_end, value: &[] }
+    }
+
+    /// Whether the request can be made again under the branch before: the newest branch began just
+    /// where this vBucket stands, so nothing of it was ever received (MB-48398).
+    pub(super) fn try_older_branch(&mut self, facts: &VbFacts) -> bool {
+        let entries = facts.failover.entries();
+        let began_here = entries.get(self.branch).is_some_and(|entry| entry.seqno == self.start);
+        let older = began_here && self.branch + 1 < entries.len();
+        self.branch += usize::from(older);
+        older
+    }
+
+    /// After a rollback the newest branch is the one to name.
+    pub(super) const fn rolled_back(&mut self) {
+        self.branch = 0;
+        self.rollbacks += 1;
+    }
+
+    /// Takes a marker; false where it goes back (MB-50543).
+    pub(super) fn on_marker(&mut self, marker: &SnapshotMarker) -> bool {
+        if marker.end < marker.start || marker.end < self.last_seqno {
+            return false;
+        }
+        self.pending = Some(*marker);
+        true
+    }
+
+    /// Takes the seqno of a change or an advance; false where it does not follow.
+    fn follow(&mut self, seqno: Seqno) -> bool {
+        let first = self.pending.map(|marker| {
+            let resumed = self.resumed_snapshot_start.unwrap_or(marker.start);
+            (marker.start.min(resumed), marker.end)
+        });
+        let (start, end) = first.unwrap_or(self.snapshot);
+        if seqno <= self.last_seqno || seqno < start || seqno > end {
+            return false;
+        }
+        if let Some(marker) = self.pending.take() {
+            self.resumed_snapshot_start = None;
+            self.snapshot = (start, end);
+            self.snapshot_from_disk = marker.flags & marker_flags::DISK != 0;
+            self.answer_at = (marker.flags & marker_flags::ACK != 0).then_some(end);
+        }
+        self.last_seqno = seqno;
+        true
+    }
+
+    /// Queues a row that takes `charge` bytes of the window; false where it does not follow.
+    pub(super) fn push_row(&mut self, row: Arc<Row>, charge: usize) -> bool {
+        let seqno = row.seqno;
+        if !self.follow(seqno) {
+            return false;
+        }
+        match self.queue.back_mut() {
+            Some((Item::Part(Part::Rows { rows, snapshot }), bytes))
+                if *snapshot == self.snapshot && *bytes < PART_BYTES =>
+            {
+                rows.push(row);
+                *bytes += charge;
+                self.queued_bytes += charge;
+            }
+            _ => {
+                let part = Part::Rows { rows: vec![row], snapshot: self.snapshot };
+                self.push(Item::Part(part), charge);
+            }
+        }
+        self.answer_marker_at(seqno);
+        true
+    }
+
+    /// Queues an advance; false where it does not follow.
+    pub(super) fn push_advance(&mut self, seqno: Seqno, charge: usize) -> bool {
+        if !self.follow(seqno) {
+            return false;
+        }
+        self.push(Item::Part(Part::Advance { seqno, snapshot: self.snapshot }), charge);
+        self.answer_marker_at(seqno);
+        true
+    }
+
+    pub(super) fn push(&mut self, item: Item, charge: usize) {
+        self.queue.push_back((item, charge));
+        self.queued_bytes += charge;
+    }
+
+    fn answer_marker_at(&mut self, seqno: Seqno) {
+        if self.answer_at.take_if(|end| *end <= seqno).is_some() {
+            self.push(Item::AnswerMarker, 0);
+        }
+    }
+
+    /// The parts at the front of the queue, if the stream may write and nothing is in flight.
+    pub(super) fn take_parts(&mut self) -> Vec<Part> {
+        let mut parts = Vec::new();
+        let mut charge = 0;
+        while self.may_write()
+            && charge < PART_BYTES
+            && let Some((Item::Part(_), _)) = self.queue.front()
+            && let Some((Item::Part(part), bytes)) = self.queue.pop_front()
+        {
+            charge += bytes;
+            parts.push(part);
+        }
+        if !parts.is_empty() {
+            self.in_flight = Some(charge);
+        }
+        parts
+    }
+
+    /// The item at the front of the queue, if the stream may write and it is not a part. A state
+    /// counts as in flight then.
+    pub(super) fn take_item(&mut self) -> Option<Item> {
+        if !self.may_write() || matches!(self.queue.front(), Some((Item::Part(_), _))) {
+            return None;
+        }
+        let (item, charge) = self.queue.pop_front()?;
+        match item {
+            Item::State(_) => self.in_flight = Some(charge),
+            Item::AnswerMarker | Item::Part(_) => self.queued_bytes -= charge,
+        }
+        Some(item)
+    }
+
+    const fn may_write(&self) -> bool {
+        self.in_flight.is_none() && matches!(self.phase, Phase::Open | Phase::Draining)
+    }
+
+    /// What was in flight is done: the bytes that are free now.
+    pub(super) fn landed(&mut self) -> usize {
+        let bytes = self.in_flight.take().unwrap_or(0);
+        self.queued_bytes -= bytes;
+        bytes
+    }
+
+    /// Drops what waits: the bytes that are free now.
+    pub(super) fn drop_queue(&mut self) -> usize {
+        let bytes = self.queue.drain(..).map(|(_, charge)| charge).sum();
+        self.queued_bytes -= bytes;
+        bytes
+    }
+
+    /// Whether nothing waits and nothing is in flight.
+    pub(super) fn is_drained(&self) -> bool {
+        self.queue.is_empty() && self.in_flight.is_none()
+    }
+
+    /// Bytes that were received and are not dealt with.
+    pub(super) const fn queued_bytes(&self) -> usize {
+        self.queued_bytes
+    }
+}
