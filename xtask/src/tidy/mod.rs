@@ -73,6 +73,11 @@ impl Tree {
         self.files.iter().find(|file| file.path == path)
     }
 
+    fn missing(&self, path: &str) -> Complaint {
+        let file = File { path: path.to_owned(), text: String::new() };
+        file.fail(1, "the file is missing")
+    }
+
     fn ending<'a>(&'a self, ending: &'a str) -> impl Iterator<Item = &'a File> {
         self.files.iter().filter(move |file| file.path.ends_with(ending))
     }

@@ -2,6 +2,7 @@
 
 use toml::{Table, Value};
 
+use super::source::has_word;
 use super::{Complaint, File, Tree};
 
 /// What each package may use of ours. Cargo rules out cycles; this rules out short cuts.
@@ -23,6 +24,9 @@ const PURE: &[&str] = &["mcbp", "replica", "vbucket"];
 const PURE_MAY_USE: &[&str] =
     &["base64", "bytes", "serde", "serde_json", "sha1", "snap", "thiserror"];
 
+/// What its clippy.toml must ban.
+const BANS: &[&str] = &["std::time::Instant::now", "std::net::TcpStream", "std::fs::File"];
+
 /// Libraries that only some packages may use.
 const FENCES: &[(&str, &[&str])] = &[
     ("actix", &["dcp-actors"]),
@@ -38,6 +42,7 @@ const FENCES: &[(&str, &[&str])] = &[
 pub(super) fn check(tree: &Tree) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     for file in tree.ending("Cargo.toml") {
+        complaints.extend(bans_of_pure_packages(file, tree));
         match file.text.parse::<Table>() {
             Ok(manifest) => complaints.extend(package(file, &manifest)),
             Err(error) => complaints.push(file.fail(1, error.message())),
@@ -79,6 +84,17 @@ pub(super) fn package(file: &File, manifest: &Table) -> Vec<Complaint> {
         }
     }
     complaints
+}
+
+/// A pure package has a clippy.toml of its own, which bans what makes it impure in the standard
+/// library.
+pub(super) fn bans_of_pure_packages(manifest: &File, tree: &Tree) -> Option<Complaint> {
+    let folder = manifest.path.strip_suffix("/Cargo.toml")?;
+    let name = folder.strip_prefix("crates/").filter(|name| PURE.contains(name))?;
+    let path = format!("{folder}/clippy.toml");
+    let bans = tree.file(&path);
+    let holds = bans.is_some_and(|bans| BANS.iter().all(|ban| has_word(&bans.text, ban)));
+    (!holds).then(|| manifest.fail(1, format!("`{name}` is pure: {path} must ban {BANS:?}")))
 }
 
 /// Section, name and value of every dependency.

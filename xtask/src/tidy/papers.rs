@@ -13,16 +13,18 @@ const MACHINE_FOLDERS: &[&str] = &["home/", "root/", "Users/", "work/"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Complaint> {
     let mut complaints = Vec::new();
-    if let Some(file) = tree.file("ARCHITECTURE.md") {
-        complaints.extend(names_exist(file, tree));
-    }
-    if let Some(file) = tree.file("GLOSSARY.md") {
-        complaints.extend(words_in_order(file));
-    }
-    let pair = (tree.file("Cargo.toml"), tree.file("docs/decisions/dependencies.md"));
-    if let (Some(manifest), Some(reasons)) = pair {
-        complaints.extend(dependencies_have_reasons(manifest, reasons));
-    }
+    let mut paper = |path: &str, rule: &dyn Fn(&File) -> Vec<Complaint>| match tree.file(path) {
+        Some(file) => complaints.extend(rule(file)),
+        None => complaints.push(tree.missing(path)),
+    };
+    paper("README.md", &|_| Vec::new());
+    paper("CHANGELOG.md", &|_| Vec::new());
+    paper("ARCHITECTURE.md", &|file| names_exist(file, tree));
+    paper("GLOSSARY.md", &words_in_order);
+    paper("docs/decisions/dependencies.md", &|reasons| {
+        let manifest = tree.file("Cargo.toml").into_iter();
+        manifest.flat_map(|manifest| dependencies_have_reasons(manifest, reasons)).collect()
+    });
     complaints
 }
 

@@ -142,6 +142,25 @@ fn packages_keep_to_their_layer() {
 }
 
 #[test]
+fn pure_packages_ban_what_is_impure() {
+    let bans = "\"std::time::Instant::now\", \"std::net::TcpStream\", \"std::fs::File\"";
+    let pure = file("crates/mcbp/Cargo.toml", "");
+    let with = |files| packages::bans_of_pure_packages(&pure, &Tree { files });
+    assert_eq!(with(vec![file("crates/mcbp/clippy.toml", bans)]), None);
+    assert!(with(vec![]).is_some());
+    assert!(with(vec![file("crates/mcbp/clippy.toml", "std::fs::File")]).is_some());
+    let other = file("crates/relay/Cargo.toml", "");
+    assert_eq!(packages::bans_of_pure_packages(&other, &Tree::default()), None);
+}
+
+#[test]
+fn a_missing_paper_is_missed() {
+    let missing: Vec<String> =
+        papers::check(&Tree::default()).iter().map(ToString::to_string).collect();
+    assert!(missing.contains(&"ARCHITECTURE.md:1: the file is missing".to_owned()), "{missing:?}");
+}
+
+#[test]
 fn papers_name_no_machine() {
     let home = concat!("/ho", "me/somebody");
     let want = format!("1: `{home}` is a path of one machine");
