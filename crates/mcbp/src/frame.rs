@@ -57,10 +57,6 @@ impl<'a> Frame<'a> {
     /// A [`FrameError::Malformed`] about this frame.
     #[must_use]
     pub const fn malformed(&self, what: &'static str) -> FrameError {
-        let Header { opcode, framing_bytes, extras_bytes, key_bytes, body_bytes, .. } = self.header;
-        // No overflow: `Header::decode` has checked that the parts fit the body.
-        let parts_bytes = framing_bytes as u32 + extras_bytes as u32 + key_bytes as u32;
-        let value_bytes = body_bytes.saturating_sub(parts_bytes);
-        FrameError::Malformed { opcode, what, extras_bytes, key_bytes, value_bytes }
+        self.header.malformed(what)
     }
 }

@@ -135,9 +135,7 @@ impl Header {
         if self.body_bytes > MAX_BODY_BYTES {
             return Err(FrameError::TooLarge { opcode: self.opcode, body_bytes: self.body_bytes });
         }
-        let parts_bytes = u32::from(self.framing_bytes)
-            + u32::from(self.extras_bytes)
-            + u32::from(self.key_bytes);
+        let parts_bytes = self.parts_bytes();
         if parts_bytes > self.body_bytes {
             return Err(FrameError::Lengths {
                 opcode: self.opcode,
@@ -146,6 +144,23 @@ impl Header {
             });
         }
         Ok(())
+    }
+
+    /// Framing extras, extras and key together.
+    const fn parts_bytes(&self) -> u32 {
+        self.framing_bytes as u32 + self.extras_bytes as u32 + self.key_bytes as u32
+    }
+
+    /// A [`FrameError::Malformed`] about the frame of this header: it is not as `what` says.
+    #[must_use]
+    pub const fn malformed(&self, what: &'static str) -> FrameError {
+        FrameError::Malformed {
+            opcode: self.opcode,
+            what,
+            extras_bytes: self.extras_bytes,
+            key_bytes: self.key_bytes,
+            value_bytes: self.body_bytes.saturating_sub(self.parts_bytes()),
+        }
     }
 
     /// The 24 bytes of this header.

@@ -14,7 +14,7 @@ use std::{fmt, fs, io};
 
 /// Folders that hold nothing written by hand.
 const SKIPPED_FOLDERS: &[&str] =
-    &["target", "data", "fuzz/target", "fuzz/corpus", "fuzz/artifacts"];
+    &[".git", "target", "data", "fuzz/target", "fuzz/corpus", "fuzz/artifacts"];
 
 /// Endings of the files that are read.
 const ENDINGS: &[&str] = &[".rs", ".toml", ".md", ".sh", ".yml", ".html", ".js", ".css"];
@@ -43,13 +43,16 @@ impl File {
 /// The files of the project.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
+    /// Those that rules look into.
     files: Vec<File>,
+    /// The paths of all.
+    paths: Vec<String>,
 }
 
 impl Tree {
-    /// Reads every text file below `root`, but for build output and hidden folders.
+    /// Reads every text file below `root`, but for what [`SKIPPED_FOLDERS`] hold.
     pub(crate) fn read(root: &Path) -> io::Result<Self> {
-        let mut files = Vec::new();
+        let mut tree = Self::default();
         let mut folders = vec![(root.to_path_buf(), String::new())];
         while let Some((folder, prefix)) = folders.pop() {
             for entry in fs::read_dir(&folder)? {
@@ -57,16 +60,19 @@ impl Tree {
                 let name = entry.file_name().to_string_lossy().into_owned();
                 let path = format!("{prefix}{name}");
                 if entry.file_type()?.is_dir() {
-                    if !name.starts_with('.') && !SKIPPED_FOLDERS.contains(&path.as_str()) {
+                    if !SKIPPED_FOLDERS.contains(&path.as_str()) {
                         folders.push((entry.path(), format!("{path}/")));
                     }
-                } else if ENDINGS.iter().any(|ending| name.ends_with(ending)) {
-                    files.push(File { text: fs::read_to_string(entry.path())?, path });
+                    continue;
+                }
+                tree.paths.push(path.clone());
+                if ENDINGS.iter().any(|ending| name.ends_with(ending)) {
+                    tree.files.push(File { text: fs::read_to_string(entry.path())?, path });
                 }
             }
         }
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(Self { files })
+        tree.files.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(tree)
     }
 
     fn file(&self, path: &str) -> Option<&File> {

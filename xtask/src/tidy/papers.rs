@@ -58,7 +58,7 @@ pub(super) fn names_exist(file: &File, tree: &Tree) -> Vec<Complaint> {
         }
         for name in line.split('`').skip(1).step_by(2) {
             let missing = if looks_like_path(name) {
-                !tree.files.iter().any(|file| path_matches(&file.path, name))
+                !tree.paths.iter().any(|path| path_matches(path, name))
             } else {
                 let mut parts = name.trim_end_matches("()").split("::");
                 looks_like_type(name) && parts.any(|part| !words.contains(part))

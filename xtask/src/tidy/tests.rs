@@ -145,7 +145,7 @@ fn packages_keep_to_their_layer() {
 fn pure_packages_ban_what_is_impure() {
     let bans = "\"std::time::Instant::now\", \"std::net::TcpStream\", \"std::fs::File\"";
     let pure = file("crates/mcbp/Cargo.toml", "");
-    let with = |files| packages::bans_of_pure_packages(&pure, &Tree { files });
+    let with = |files| packages::bans_of_pure_packages(&pure, &Tree { files, ..Tree::default() });
     assert_eq!(with(vec![file("crates/mcbp/clippy.toml", bans)]), None);
     assert!(with(vec![]).is_some());
     assert!(with(vec![file("crates/mcbp/clippy.toml", "std::fs::File")]).is_some());
@@ -173,15 +173,16 @@ fn papers_name_no_machine() {
 
 #[test]
 fn papers_name_only_what_exists() {
+    let pump = "pub struct BytePump;\nimpl BytePump { fn run() {} }";
+    let main = "// GoneType was here";
     let tree = Tree {
-        files: vec![
-            file("crates/relay/src/pump.rs", "pub struct BytePump;\nimpl BytePump { fn run() {} }"),
-            file("src/main.rs", "// GoneType was here"),
-        ],
+        files: vec![file("crates/relay/src/pump.rs", pump), file("src/main.rs", main)],
+        paths: ["crates/relay/src/pump.rs", "src/main.rs", ".ci/run"].map(String::from).to_vec(),
     };
     let names = |text: &str| papers::names_exist(&file("ARCHITECTURE.md", text), &tree);
-    let good = "`pump.rs`, `crates/relay`, `src/`, `BytePump`, `BytePump::run()`, `STREAM_END`, \
-                `GET /live`, `/live`, `io`, `Result`, `cargo xtask tidy`\n```\n`NoSuchType`\n```\n";
+    let good = "`pump.rs`, `crates/relay`, `.ci/run`, `src/`, `BytePump`, `BytePump::run()`, \
+                `STREAM_END`, `GET /live`, `/live`, `io`, `Result`, `cargo xtask tidy`\n\
+                ```\n`NoSuchType`\n```\n";
     assert_eq!(names(good), []);
     for gone in ["GoneType", "BytePump::stop", "crates/gone", "gone.rs", "relay/src/gone.rs"] {
         assert_eq!(names(&format!("a\nthe `{gone}` here")).len(), 1, "{gone}");
