@@ -1,1 +1,26 @@
-//! vBuckets on an embedded log-structured store.
+//! vBuckets on an embedded log-structured store (fjall), behind the trait of `vbucket::engine`.
+//!
+//! Blocking, no async. What was acknowledged as synced is there at the next open, or opening fails
+//! and says what is missing; bytes that changed on disk are an error, never data. The map:
+//!
+//! - `store`: open, close, read; `scan`: one vBucket in seqno order; `options`
+//! - `commit`, `rollback`: the two ways to change a vBucket; `points`: where a rollback may end
+//! - `writer`: numbers and syncs commits; `janitor`: frees space in the background
+//! - `tables`, `keys`, `format`: the engine's tables, their keys, their values
+//! - `journal`, `sidefile`: guards against a journal that lost its end; lock, version, clean stop
+
+mod commit;
+mod errors;
+mod format;
+mod janitor;
+mod journal;
+mod keys;
+mod points;
+mod rollback;
+mod scan;
+mod sidefile;
+mod store;
+mod tables;
+mod writer;
+
+pub use store::{FjallStore, Options};

@@ -1,0 +1,190 @@
+//! Committing: which rows a batch replaces, and what becomes of them.
+//!
+//! A replaced row moves from `rows` to `undo`, so that scans never meet it and a rollback finds
+//! it. A key that was never written costs one look into `keys` and no read of a row.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use fjall::OwnedWriteBatch;
+use mcbp::{Seqno, VbId};
+use vbucket::engine::{Batch, Durability};
+use vbucket::{Change, StoreError, VbMeta};
+
+use crate::errors::{damaged, reading};
+use crate::format::{Latest, VbRecord, encode_row};
+use crate::keys::{self, Life};
+use crate::store::Core;
+
+/// A change on its way: which one of the same batch replaces it.
+struct Pending<'a> {
+    change: &'a Change,
+    life: Life,
+    newer: Option<Seqno>,
+}
+
+/// What a batch does to the vBuckets, while it is being worked out.
+struct Plan<'a> {
+    core: &'a Core,
+    records: HashMap<VbId, VbRecord>,
+    pending: Vec<Pending<'a>>,
+    /// Where in `pending` the newest change of a key stands.
+    newest: HashMap<(VbId, &'a [u8]), usize>,
+    out: OwnedWriteBatch,
+}
+
+impl Core {
+    /// Commits, and says which vBuckets may now have undo rows to trim.
+    pub(crate) fn commit(
+        &self,
+        batch: &Batch,
+        durability: Durability,
+    ) -> Result<Vec<VbId>, StoreError> {
+        let mut writer = self.writer();
+        writer.check()?;
+        self.tables.wait_for_room()?;
+        let mut plan = Plan {
+            core: self,
+            records: self.touched(batch, writer.next_number())?,
+            pending: Vec::with_capacity(batch.changes.len()),
+            newest: HashMap::with_capacity(batch.changes.len()),
+            out: self.tables.batch(batch.changes.len()),
+        };
+        for change in &batch.changes {
+            plan.add(change)?;
+        }
+        for meta in &batch.metas {
+            plan.set_meta(meta)?;
+        }
+        let (out, records) = plan.finish();
+        writer.commit(out, durability)?;
+        let crossed = records.values().filter(|record| self.crossed_window(record));
+        let crossed = crossed.map(|record| record.meta.vb).collect();
+        self.publish(records.into_values());
+        Ok(crossed)
+    }
+
+    /// The records of all vBuckets of the batch as they are now; new ones begin with `generation`.
+    fn touched(
+        &self,
+        batch: &Batch,
+        generation: u64,
+    ) -> Result<HashMap<VbId, VbRecord>, StoreError> {
+        let mut records = HashMap::new();
+        for meta in &batch.metas {
+            let record = self.record(meta.vb).map_or_else(
+                || VbRecord {
+                    meta: VbMeta { high_seqno: Seqno::ZERO, ..meta.clone() },
+                    generation,
+                    items: 0,
+                    undo_floor: 0,
+                    points: Default::default(),
+                },
+                |record| record.as_ref().clone(),
+            );
+            records.insert(meta.vb, record);
+        }
+        for change in &batch.changes {
+            if let Entry::Vacant(place) = records.entry(change.vb) {
+                let record = self.record(change.vb).ok_or(StoreError::NoVbucket(change.vb))?;
+                place.insert(record.as_ref().clone());
+            }
+        }
+        Ok(records)
+    }
+
+    /// Whether a vBucket's high seqno has passed a multiple of the undo window.
+    fn crossed_window(&self, record: &VbRecord) -> bool {
+        let windows = |seqno: Seqno| seqno.0 / self.options.undo_seqnos.max(1);
+        let before = self.record(record.meta.vb).map_or(Seqno::ZERO, |old| old.meta.high_seqno);
+        windows(before) != windows(record.meta.high_seqno)
+    }
+}
+
+impl<'a> Plan<'a> {
+    fn add(&mut self, change: &'a Change) -> Result<(), StoreError> {
+        let vb = change.vb;
+        let record = self.records.get_mut(&vb).ok_or(StoreError::NoVbucket(vb))?;
+        let seqno = change.row.seqno;
+        if seqno <= record.meta.high_seqno {
+            return Err(StoreError::OutOfOrder { vb, high: record.meta.high_seqno, seqno });
+        }
+        record.meta.high_seqno = seqno;
+        let life = Life { vb, generation: record.generation };
+        let at = self.pending.len();
+        self.pending.push(Pending { change, life, newer: None });
+        let was_alive = match self.newest.insert((vb, &change.row.key), at) {
+            Some(older) => self.pending.get_mut(older).is_some_and(|older| {
+                older.newer = Some(seqno);
+                older.change.row.is_alive()
+            }),
+            None => self.replace_stored(life, change)?,
+        };
+        let items = self.records.get_mut(&vb).map(|record| &mut record.items);
+        if let Some(items) = items {
+            *items = items.saturating_sub(u64::from(was_alive));
+            *items += u64::from(change.row.is_alive());
+        }
+        Ok(())
+    }
+
+    /// Moves the row that is stored for the key of `change` to `undo`, and says whether it was of
+    /// a living document.
+    fn replace_stored(&mut self, life: Life, change: &Change) -> Result<bool, StoreError> {
+        let tables = &self.core.tables;
+        let key = life.document(&change.row.key);
+        let what = || format!("the key entry of a document in {}", life.vb);
+        let Some(entry) = tables.keys.get(&key).map_err(|e| reading(what, &e))? else {
+            return Ok(false);
+        };
+        let older = Latest::decode(&key, &entry).map_err(|flaw| damaged(what(), flaw))?;
+        let what = || format!("{} seqno {}", life.vb, older.seqno);
+        let row_key = life.row(older.seqno);
+        let row = tables.rows.get(row_key).map_err(|e| reading(what, &e))?;
+        let row = row.ok_or_else(|| damaged(what(), "the row is missing"))?;
+        self.out.insert(&tables.undo, life.undo(change.row.seqno, older.seqno), row);
+        self.out.remove(&tables.rows, row_key);
+        Ok(older.alive)
+    }
+
+    /// Takes the record over that the caller gave for after the changes.
+    fn set_meta(&mut self, meta: &VbMeta) -> Result<(), StoreError> {
+        let vb = meta.vb;
+        let record = self.records.get_mut(&vb).ok_or(StoreError::NoVbucket(vb))?;
+        let high = record.meta.high_seqno;
+        if meta.high_seqno < high {
+            return Err(StoreError::OutOfOrder { vb, high, seqno: meta.high_seqno });
+        }
+        record.meta = meta.clone();
+        Ok(())
+    }
+
+    /// The rows, key entries and records of the batch.
+    fn finish(mut self) -> (OwnedWriteBatch, HashMap<VbId, VbRecord>) {
+        let tables = &self.core.tables;
+        for Pending { change, life, newer } in &self.pending {
+            let row = &change.row;
+            let bytes = encode_row(life.vb, row);
+            if let Some(newer) = newer {
+                self.out.insert(&tables.undo, life.undo(*newer, row.seqno), bytes);
+                continue;
+            }
+            self.out.insert(&tables.rows, life.row(row.seqno), bytes);
+            let key = life.document(&row.key);
+            let entry = Latest::of(row).encode(&key);
+            self.out.insert(&tables.keys, key, entry);
+        }
+        for record in self.records.values_mut() {
+            let meta = &mut record.meta;
+            if meta.high_seqno > meta.snapshot_end {
+                // Rows without a record: each is a snapshot of its own.
+                (meta.snapshot_start, meta.snapshot_end) = (meta.high_seqno, meta.high_seqno);
+            }
+            if meta.high_seqno == meta.snapshot_end {
+                record.points.push(meta.high_seqno.0);
+            }
+            self.out.insert(&tables.meta, keys::record(record.meta.vb), record.encode());
+        }
+        (self.out, self.records)
+    }
+}

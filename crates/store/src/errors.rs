@@ -1,0 +1,36 @@
+//! What the engine says, in the words of the store's interface.
+
+use std::io::ErrorKind;
+
+use vbucket::StoreError;
+
+/// What an operator does about damage; part of every message that reports it.
+pub(crate) const REMEDY: &str = "this copy cannot be trusted: move the directory away and let the \
+                                 vBuckets be rebuilt from a replica";
+
+pub(crate) fn damaged(what: impl Into<String>, detail: impl std::fmt::Display) -> StoreError {
+    StoreError::Damaged { what: what.into(), detail: format!("{detail}; {REMEDY}") }
+}
+
+pub(crate) fn io(doing: &'static str, error: impl std::fmt::Display) -> StoreError {
+    StoreError::Io { doing, detail: error.to_string() }
+}
+
+/// An error while `what` was read: either the disk refused, or the bytes are wrong.
+pub(crate) fn reading(what: impl FnOnce() -> String, error: &fjall::Error) -> StoreError {
+    let system = match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => Some(error),
+        _ => None,
+    };
+    match system {
+        // These come up when a file is shorter than its index says, or gone.
+        Some(error) if !is_content(error.kind()) => {
+            StoreError::Io { doing: "reading the store", detail: format!("{}: {error}", what()) }
+        }
+        _ => damaged(what(), format!("{error:?}")),
+    }
+}
+
+fn is_content(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::NotFound)
+}

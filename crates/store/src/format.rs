@@ -1,0 +1,200 @@
+//! The bytes of rows, key entries and vBucket records, each with a checksum of its own.
+//!
+//! fjall checks its blocks when it reads them from disk; these checksums cover what happens to the
+//! bytes afterwards, in caches and memory, and a row that turns up under the wrong key.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use mcbp::{Datatype, Seqno, VbId};
+use serde::{Deserialize, Serialize};
+use vbucket::{Kind, Row, VbMeta};
+
+use crate::points::Points;
+
+/// The version that every row begins with; a row of another one is refused.
+const ROW_VERSION: u8 = 1;
+/// crc 4, version 1, kind 1, datatype 1, key length 1, rev 8, cas 8, flags or time 4, expiry 4.
+const ROW_HEADER_BYTES: usize = 32;
+const CRC_BYTES: usize = 4;
+
+/// What is wrong with bytes that were read.
+pub(crate) type Flaw = &'static str;
+
+/// A row as it is stored under the key of `vb` and its seqno.
+pub(crate) fn encode_row(vb: VbId, row: &Row) -> Bytes {
+    let (kind, time, expiry) = match row.kind {
+        Kind::Document { flags, expiry } => (0, flags, expiry),
+        Kind::Deleted { at } => (1, at, 0),
+        Kind::Expired { at } => (2, at, 0),
+    };
+    let mut bytes = BytesMut::with_capacity(ROW_HEADER_BYTES + row.key.len() + row.value.len());
+    bytes.put_u32(0);
+    bytes.put_u8(ROW_VERSION);
+    bytes.put_u8(kind);
+    bytes.put_u8(row.datatype.0);
+    // The protocol's keys are at most 250 bytes; a longer one would fail its own checksum.
+    bytes.put_u8(u8::try_from(row.key.len()).unwrap_or(u8::MAX));
+    bytes.put_u64(row.rev);
+    bytes.put_u64(row.cas);
+    bytes.put_u32(time);
+    bytes.put_u32(expiry);
+    bytes.put_slice(&row.key);
+    bytes.put_slice(&row.value);
+    let crc = row_crc(vb, row.seqno, bytes.get(CRC_BYTES..).unwrap_or_default());
+    if let Some(place) = bytes.first_chunk_mut() {
+        *place = crc.to_be_bytes();
+    }
+    bytes.freeze()
+}
+
+/// The row again. Key and value share memory with `bytes`, and so with the block it came from.
+pub(crate) fn decode_row(vb: VbId, seqno: Seqno, bytes: &Bytes) -> Result<Row, Flaw> {
+    let (header, rest) =
+        bytes.split_first_chunk::<ROW_HEADER_BYTES>().ok_or("the row is cut off")?;
+    let [c0, c1, c2, c3, version, kind, datatype, key_len, numbers @ ..] = *header;
+    let crc = row_crc(vb, seqno, bytes.get(CRC_BYTES..).unwrap_or_default());
+    if crc != u32::from_be_bytes([c0, c1, c2, c3]) {
+        return Err("the checksum of the row does not match");
+    }
+    if version != ROW_VERSION {
+        return Err("the row is of another version of the store");
+    }
+    let [rev, cas, times] = *numbers.as_chunks::<8>().0 else {
+        return Err("the row is cut off");
+    };
+    let times = u64::from_be_bytes(times);
+    let [time, expiry] = [(times >> 32) as u32, times as u32];
+    let kind = match kind {
+        0 => Kind::Document { flags: time, expiry },
+        1 => Kind::Deleted { at: time },
+        2 => Kind::Expired { at: time },
+        _ => return Err("the row is of an unknown kind"),
+    };
+    let key_end = ROW_HEADER_BYTES + usize::from(key_len);
+    if rest.len() < usize::from(key_len) {
+        return Err("the row is cut off");
+    }
+    Ok(Row {
+        key: bytes.slice(ROW_HEADER_BYTES..key_end),
+        seqno,
+        rev: u64::from_be_bytes(rev),
+        cas: u64::from_be_bytes(cas),
+        datatype: Datatype(datatype),
+        kind,
+        value: bytes.slice(key_end..),
+    })
+}
+
+fn row_crc(vb: VbId, seqno: Seqno, body: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&vb.0.to_be_bytes());
+    hasher.update(&seqno.0.to_be_bytes());
+    hasher.update(body);
+    hasher.finalize()
+}
+
+/// Where the newest row of a key is. Small, so that asking whether a key exists reads no value.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Latest {
+    pub seqno: Seqno,
+    pub alive: bool,
+}
+
+impl Latest {
+    pub(crate) fn of(row: &Row) -> Self {
+        Self { seqno: row.seqno, alive: row.is_alive() }
+    }
+
+    /// The entry under the table key `table_key`, which the checksum covers.
+    pub(crate) fn encode(self, table_key: &[u8]) -> Vec<u8> {
+        let mut bytes = self.seqno.0.to_be_bytes().to_vec();
+        bytes.push(u8::from(self.alive));
+        sealed(bytes, table_key)
+    }
+
+    pub(crate) fn decode(table_key: &[u8], bytes: &[u8]) -> Result<Self, Flaw> {
+        let body = unsealed(bytes, table_key)?;
+        match body.split_first_chunk::<8>() {
+            Some((seqno, [alive])) => {
+                Ok(Self { seqno: Seqno(u64::from_be_bytes(*seqno)), alive: *alive == 1 })
+            }
+            _ => Err("the entry has another length"),
+        }
+    }
+}
+
+/// What is kept of a vBucket beside its rows.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct VbRecord {
+    pub meta: VbMeta,
+    pub generation: u64,
+    /// Documents, deletions not counted.
+    pub items: u64,
+    /// Replaced rows are kept for what is above this seqno; a rollback below goes to 0.
+    pub undo_floor: u64,
+    /// Seqnos at which the vBucket held a whole state.
+    pub points: Points,
+}
+
+impl VbRecord {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        // A struct of numbers and strings cannot fail to become JSON; an empty record would fail
+        // its checksum at the next open.
+        let json = serde_json::to_vec(self).unwrap_or_default();
+        sealed(json, &crate::keys::record(self.meta.vb))
+    }
+
+    pub(crate) fn decode(vb: VbId, bytes: &[u8]) -> Result<Self, Flaw> {
+        let json = unsealed(bytes, &crate::keys::record(vb))?;
+        serde_json::from_slice(json).map_err(|_| "the record is not what this version writes")
+    }
+}
+
+/// The number of a commit, and up to which number commits had been synced when it was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct CommitMark {
+    pub number: u64,
+    pub synced: u64,
+}
+
+impl CommitMark {
+    /// Length of an encoded mark.
+    pub(crate) const BYTES: usize = 16 + CRC_BYTES;
+
+    pub(crate) fn encode(self) -> Vec<u8> {
+        let bytes = [self.number.to_be_bytes(), self.synced.to_be_bytes()].concat();
+        sealed(bytes, crate::keys::COMMITS)
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Flaw> {
+        let body = unsealed(bytes, crate::keys::COMMITS)?;
+        match body.as_chunks::<8>() {
+            ([number, synced], []) => Ok(Self {
+                number: u64::from_be_bytes(*number),
+                synced: u64::from_be_bytes(*synced),
+            }),
+            _ => Err("the commit mark has another length"),
+        }
+    }
+}
+
+/// Appends a checksum of the body and of the key that it is stored under.
+fn sealed(mut body: Vec<u8>, key: &[u8]) -> Vec<u8> {
+    let crc = keyed_crc(&body, key);
+    body.extend_from_slice(&crc.to_be_bytes());
+    body
+}
+
+fn unsealed<'a>(bytes: &'a [u8], key: &[u8]) -> Result<&'a [u8], Flaw> {
+    match bytes.split_last_chunk::<CRC_BYTES>() {
+        Some((body, crc)) if keyed_crc(body, key) == u32::from_be_bytes(*crc) => Ok(body),
+        Some(_) => Err("its checksum does not match"),
+        None => Err("it is cut off"),
+    }
+}
+
+fn keyed_crc(body: &[u8], key: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(key);
+    hasher.update(body);
+    hasher.finalize()
+}

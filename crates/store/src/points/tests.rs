@@ -1,0 +1,31 @@
+//! Points stay few, keep the newest ones exact, and thin out smoothly.
+
+use super::*;
+
+#[test]
+fn few_points_are_exact() {
+    let mut points = Points::default();
+    for seqno in [3, 7, 7, 5, 9] {
+        points.push(seqno);
+    }
+    assert_eq!(points.0, [3, 7, 9]);
+    assert_eq!([2, 3, 8, 99].map(|to| points.at_or_below(to)), [None, Some(3), Some(7), Some(9)]);
+    points.cut_above(8);
+    points.cut_below(4);
+    assert_eq!(points.0, [7]);
+}
+
+#[test]
+fn a_rollback_overshoots_by_a_part_of_its_distance() {
+    let mut points = Points::default();
+    const NEWEST: u64 = 100_000;
+    for seqno in 1..=NEWEST {
+        points.push(seqno);
+        assert!(points.0.len() <= POINTS_MAX);
+    }
+    for distance in [0, 1, 2, 5, 10, 100, 1_000, 10_000, 50_000] {
+        let found = points.at_or_below(NEWEST - distance).unwrap();
+        let overshoot = NEWEST - distance - found;
+        assert!(overshoot <= distance + 1, "{distance} back: {overshoot} too far, {points:?}");
+    }
+}

@@ -1,0 +1,248 @@
+//! The store: opening, closing and reading; writing is in `commit` and `rollback`.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+
+use bytes::Bytes;
+use fjall::Readable;
+use mcbp::{Seqno, VbId};
+use vbucket::engine::{Batch, Durability, Scan, Store};
+use vbucket::{Row, StoreError, VbMeta};
+
+use crate::errors::{damaged, io, reading};
+use crate::format::{Latest, VbRecord, decode_row};
+use crate::janitor::Janitor;
+use crate::keys::{self, Life};
+use crate::scan::RowScan;
+use crate::sidefile::{DirectoryLock, State, StateFile};
+use crate::tables::{self, Tables};
+use crate::writer::{Poison, Writer};
+
+/// Sizes; [`Options::default`] suits a node of a few gigabytes.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Memory for blocks that were read, in bytes.
+    pub cache_bytes: u64,
+    /// The journals' size in bytes at which tables are written out, so that opening stays short;
+    /// at least [`Options::JOURNAL_BYTES_MIN`].
+    pub journal_bytes_max: u64,
+    /// The size in bytes at which a table's memory is written out.
+    pub memtable_bytes: u64,
+    /// Threads that write out and merge tables, at least 1.
+    pub worker_threads: usize,
+    /// For how many seqnos of a vBucket, at least, replaced rows are kept for a rollback.
+    ///
+    /// A replica is ahead of a promoted copy by what was in flight, seconds of writes spread over
+    /// all vBuckets: 1,000 for each of 1,024 is a million writes. Each costs an old row on disk.
+    pub undo_seqnos: u64,
+}
+
+impl Options {
+    /// The smallest size of the journals that the engine takes, in bytes.
+    pub const JOURNAL_BYTES_MIN: u64 = 64 << 20;
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 128 << 20,
+            journal_bytes_max: Self::JOURNAL_BYTES_MIN,
+            memtable_bytes: 32 << 20,
+            worker_threads: 2,
+            undo_seqnos: 1_000,
+        }
+    }
+}
+
+/// vBuckets on fjall, in one directory that one process has open at a time.
+///
+/// Dropped without [`Store::close`] it counts as an unclean stop.
+pub struct FjallStore {
+    // The order is the order of dropping: the janitor first, the lock last.
+    janitor: Janitor,
+    core: Arc<Core>,
+    was_clean: bool,
+    _lock: DirectoryLock,
+}
+
+/// What the store and its janitor share.
+pub(crate) struct Core {
+    pub tables: Tables,
+    pub options: Options,
+    writer: Mutex<Writer>,
+    records: RwLock<HashMap<VbId, Arc<VbRecord>>>,
+}
+
+impl FjallStore {
+    /// Opens the store in `dir`, and creates it where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] where what was synced is not there or not readable;
+    /// [`StoreError::Io`] where another process has the directory, another version wrote it, or
+    /// the disk refuses.
+    pub fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
+        let created = std::fs::create_dir_all(dir);
+        created.map_err(|e| io("creating the store's directory", format!("{dir:?}: {e}")))?;
+        let lock = DirectoryLock::take(dir)?;
+        let data = dir.join("data");
+        let has_store = tables::exist(&data);
+        let (mut state_file, state) = StateFile::open(dir, has_store)?;
+        if state.synced > 0 && !has_store {
+            let what = data.display().to_string();
+            return Err(damaged(what, "the data that the state file speaks of is gone"));
+        }
+        let journals = crate::journal::inspect(&data, state.synced)?;
+        if journals.synced > state.synced {
+            // The engine may cut the journal that says so.
+            state_file.write_synced(State { clean: false, synced: journals.synced })?;
+        }
+        let fresh = state.synced == 0 && journals.last.is_none();
+        let tables = Tables::open(&data, &options, fresh)?;
+        let number = tables.last_commit()?.number;
+        let known = journals.synced.max(journals.last.unwrap_or(0));
+        if number < known {
+            let flaw = format!("the last commit is {number}, but there were {known}");
+            return Err(damaged(data.display().to_string(), flaw));
+        }
+        let records = load_records(&tables)?;
+        let poison: Poison = Arc::new(OnceLock::new());
+        let writer = Writer::new(tables.clone(), state_file, poison, number)?;
+        let core = Arc::new(Core {
+            tables,
+            options,
+            writer: Mutex::new(writer),
+            records: RwLock::new(records),
+        });
+        let janitor = Janitor::start(&core)?;
+        Ok(Self { janitor, core, was_clean: state.clean, _lock: lock })
+    }
+}
+
+fn load_records(tables: &Tables) -> Result<HashMap<VbId, Arc<VbRecord>>, StoreError> {
+    let mut records = HashMap::new();
+    for guard in tables.meta.iter() {
+        let (key, bytes) =
+            guard.into_inner().map_err(|e| reading(|| "the vBuckets' records".to_owned(), &e))?;
+        if let Some(vb) = keys::record_vb(&key) {
+            records.insert(vb, Arc::new(decode_record(vb, &bytes)?));
+        }
+    }
+    Ok(records)
+}
+
+pub(crate) fn decode_record(vb: VbId, bytes: &[u8]) -> Result<VbRecord, StoreError> {
+    VbRecord::decode(vb, bytes).map_err(|flaw| damaged(format!("the record of {vb}"), flaw))
+}
+
+impl Core {
+    /// The writer, for one commit or one step of a longer change.
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Writer> {
+        // A panic while it was held ends the process in release; a test may see the rest of it.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn record(&self, vb: VbId) -> Option<Arc<VbRecord>> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner).get(&vb).cloned()
+    }
+
+    /// Takes over what was committed. Called with the writer held, so that readers and the disk
+    /// agree on the order.
+    pub(crate) fn publish(&self, records: impl IntoIterator<Item = VbRecord>) {
+        let mut shared = self.records.write().unwrap_or_else(PoisonError::into_inner);
+        for record in records {
+            shared.insert(record.meta.vb, Arc::new(record));
+        }
+    }
+
+    pub(crate) fn withdraw(&self, vb: VbId) {
+        self.records.write().unwrap_or_else(PoisonError::into_inner).remove(&vb);
+    }
+
+    fn get(&self, vb: VbId, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        let Some(record) = self.record(vb) else { return Ok(None) };
+        let life = Life { vb, generation: record.generation };
+        // One snapshot for both reads: a commit between them may move the row.
+        let snapshot = self.tables.db.snapshot();
+        let entry_key = life.document(key);
+        let what = || format!("the key entry of a document in {vb}");
+        let entry = snapshot.get(&self.tables.keys, &entry_key).map_err(|e| reading(what, &e))?;
+        let Some(entry) = entry else { return Ok(None) };
+        let latest = Latest::decode(&entry_key, &entry).map_err(|flaw| damaged(what(), flaw))?;
+        let what = || format!("{vb} seqno {}", latest.seqno);
+        let row = snapshot
+            .get(&self.tables.rows, life.row(latest.seqno))
+            .map_err(|e| reading(what, &e))?
+            .ok_or_else(|| damaged(what(), "the row is missing"))?;
+        let row = decode_row(vb, latest.seqno, &Bytes::from(row))
+            .map_err(|flaw| damaged(what(), flaw))?;
+        if row.key == key {
+            Ok(Some(row))
+        } else {
+            Err(damaged(what(), "the row is of another key than its entry"))
+        }
+    }
+
+    fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {
+        let snapshot = self.tables.db.snapshot();
+        let bytes = snapshot
+            .get(&self.tables.meta, keys::record(vb))
+            .map_err(|e| reading(|| format!("the record of {vb}"), &e))?
+            .ok_or(StoreError::NoVbucket(vb))?;
+        let record = decode_record(vb, &bytes)?;
+        let life = Life { vb, generation: record.generation };
+        let rows = (start <= end)
+            .then(|| snapshot.range(&self.tables.rows, life.row(start)..=life.row(end)));
+        Ok(Box::new(RowScan::new(record.meta, rows)))
+    }
+}
+
+impl Store for FjallStore {
+    fn load(&self) -> Result<Vec<VbMeta>, StoreError> {
+        let records = self.core.records.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(records.values().map(|record| record.meta.clone()).collect())
+    }
+
+    fn was_clean(&self) -> bool {
+        self.was_clean
+    }
+
+    fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError> {
+        let crossed = self.core.commit(batch, durability)?;
+        self.janitor.trim(crossed);
+        Ok(())
+    }
+
+    fn get(&self, vb: VbId, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        self.core.get(vb, key)
+    }
+
+    fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {
+        self.core.scan(vb, start, end)
+    }
+
+    fn item_count(&self, vb: VbId) -> Result<u64, StoreError> {
+        self.core.record(vb).map(|record| record.items).ok_or(StoreError::NoVbucket(vb))
+    }
+
+    fn rollback(&self, vb: VbId, to: Seqno) -> Result<VbMeta, StoreError> {
+        let (meta, ended) = self.core.rollback(vb, to)?;
+        self.janitor.remove(ended);
+        Ok(meta)
+    }
+
+    fn remove(&self, vb: VbId) -> Result<(), StoreError> {
+        let ended = self.core.remove(vb)?;
+        self.janitor.remove(ended);
+        Ok(())
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.janitor.stop();
+        self.core.writer().close()
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.core.tables.db.disk_space().unwrap_or(0)
+    }
+}

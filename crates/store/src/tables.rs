@@ -1,0 +1,109 @@
+//! The engine: four tables of one fjall database, and the one way to write to them.
+
+use std::path::Path;
+
+use fjall::config::BlockSizePolicy;
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, OwnedWriteBatch};
+use vbucket::StoreError;
+
+use crate::errors::{damaged, io, reading};
+use crate::format::CommitMark;
+use crate::keys::COMMITS;
+use crate::store::Options;
+
+/// The tables. Few and shared by all vBuckets: each costs files, memory and journal bookkeeping.
+#[derive(Clone)]
+pub(crate) struct Tables {
+    pub db: Database,
+    /// life, seqno -> the row that is the newest of its key.
+    pub rows: Keyspace,
+    /// life, key -> seqno of the newest row.
+    pub keys: Keyspace,
+    /// life, newer seqno, older seqno -> the row that was replaced.
+    pub undo: Keyspace,
+    /// The vBuckets' records, lives to clean up, the commit mark.
+    pub meta: Keyspace,
+}
+
+const NAMES: [&str; 4] = ["rows", "keys", "undo", "meta"];
+/// The engine writes its version file last when it creates a database.
+const MARKER: &str = "version";
+
+/// Whether the engine has been created in `dir`.
+pub(crate) fn exist(dir: &Path) -> bool {
+    dir.join(MARKER).exists()
+}
+
+impl Tables {
+    /// Opens the database in `dir`; `fresh` where no commit was ever made in it.
+    pub(crate) fn open(dir: &Path, options: &Options, fresh: bool) -> Result<Self, StoreError> {
+        let name = || dir.display().to_string();
+        let builder = Database::builder(dir)
+            .cache_size(options.cache_bytes)
+            .max_journaling_size(options.journal_bytes_max.max(Options::JOURNAL_BYTES_MIN))
+            .worker_threads(options.worker_threads.max(1))
+            // Values are often compressed by the client, and the journal is short-lived.
+            .journal_compression(CompressionType::None);
+        let db = builder.open().map_err(|e| reading(name, &e))?;
+        if let Some(gone) = NAMES.into_iter().find(|name| !fresh && !db.keyspace_exists(name)) {
+            return Err(damaged(name(), format!("its table {gone:?} is gone")));
+        }
+        let open = |name: &str, block_bytes: u32| {
+            let create = || {
+                KeyspaceCreateOptions::default()
+                    .max_memtable_size(options.memtable_bytes)
+                    .data_block_size_policy(BlockSizePolicy::all(block_bytes))
+            };
+            db.keyspace(name, create).map_err(|e| reading(|| format!("table {name:?}"), &e))
+        };
+        // Rows are read in long scans, the others one at a time.
+        let [rows, undo] = [open("rows", 16 << 10)?, open("undo", 16 << 10)?];
+        let [keys, meta] = [open("keys", 4 << 10)?, open("meta", 4 << 10)?];
+        Ok(Self { rows, keys, undo, meta, db })
+    }
+
+    /// The mark of the last commit that the tables know of.
+    pub(crate) fn last_commit(&self) -> Result<CommitMark, StoreError> {
+        let what = || "the commit mark".to_owned();
+        match self.meta.get(COMMITS).map_err(|e| reading(what, &e))? {
+            Some(bytes) => CommitMark::decode(&bytes).map_err(|flaw| damaged(what(), flaw)),
+            None => Ok(CommitMark::default()),
+        }
+    }
+
+    pub(crate) fn batch(&self, rows: usize) -> OwnedWriteBatch {
+        // A change is a row and a key, seldom more; records and the mark come on top.
+        OwnedWriteBatch::with_capacity(self.db.clone(), rows * 2 + 8)
+    }
+
+    /// Waits until the background work of flushing and compacting keeps up with the writes.
+    ///
+    /// The engine has its own waits for this, but they do not end when its workers have died.
+    pub(crate) fn wait_for_room(&self) -> Result<(), StoreError> {
+        use std::time::{Duration, Instant};
+        const WAIT_MAX: Duration = Duration::from_secs(60);
+        const POLL: Duration = Duration::from_millis(2);
+        // One below where the engine starts to wait by itself.
+        const UNFLUSHED_MAX: usize = 3;
+        let full = || {
+            let tables = [&self.rows, &self.keys, &self.undo, &self.meta];
+            tables.iter().any(|table| table.sealed_memtable_count() >= UNFLUSHED_MAX)
+        };
+        if !full() {
+            return Ok(());
+        }
+        let deadline = Instant::now() + WAIT_MAX;
+        while full() {
+            // Answers that writing has stopped where a worker has died.
+            if let Err(error) = self.db.persist(fjall::PersistMode::Buffer) {
+                return Err(StoreError::Poisoned(error.to_string()));
+            }
+            if Instant::now() >= deadline {
+                let text = format!("the disk did not take earlier writes for {WAIT_MAX:?}");
+                return Err(io("waiting to commit", text));
+            }
+            std::thread::sleep(POLL);
+        }
+        Ok(())
+    }
+}

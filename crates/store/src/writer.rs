@@ -1,0 +1,111 @@
+//! The one writer: numbers commits, syncs them, tells the state file, and stops for good after a
+//! failed write.
+
+use std::sync::{Arc, OnceLock};
+
+use fjall::{OwnedWriteBatch, PersistMode};
+use vbucket::StoreError;
+use vbucket::engine::Durability;
+
+use crate::errors::io;
+use crate::format::CommitMark;
+use crate::keys::COMMITS;
+use crate::sidefile::{State, StateFile};
+use crate::tables::Tables;
+
+/// Why writing stopped; set once.
+pub(crate) type Poison = Arc<OnceLock<String>>;
+
+pub(crate) struct Writer {
+    tables: Tables,
+    state_file: StateFile,
+    poison: Poison,
+    /// Number of the last commit.
+    number: u64,
+    /// Every commit up to this number is on the disk.
+    synced: u64,
+    closed: bool,
+}
+
+impl Writer {
+    /// Goes on behind commit `number`, which is synced; notes that the store is in use.
+    pub(crate) fn new(
+        tables: Tables,
+        mut state_file: StateFile,
+        poison: Poison,
+        number: u64,
+    ) -> Result<Self, StoreError> {
+        state_file.write_synced(State { clean: false, synced: number })?;
+        Ok(Self { tables, state_file, poison, number, synced: number, closed: false })
+    }
+
+    /// The number that the next commit gets, for those who begin a generation.
+    pub(crate) const fn next_number(&self) -> u64 {
+        self.number + 1
+    }
+
+    /// An error where no commit can be made any more.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        if let Some(cause) = self.poison.get() {
+            return Err(StoreError::Poisoned(cause.clone()));
+        }
+        if self.closed {
+            return Err(io("committing", "the store is closed"));
+        }
+        Ok(())
+    }
+
+    /// Writes a batch, all of it or nothing.
+    pub(crate) fn commit(
+        &mut self,
+        mut batch: OwnedWriteBatch,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        self.check()?;
+        let mark = CommitMark { number: self.next_number(), synced: self.synced };
+        batch.insert(&self.tables.meta, COMMITS, mark.encode());
+        let mode = match durability {
+            // The journal's length matters to no one: it is read up to its last intact batch.
+            Durability::Synced => PersistMode::SyncData,
+            Durability::Buffered => PersistMode::Buffer,
+        };
+        batch.durability(Some(mode)).commit().map_err(|error| self.stop(&error))?;
+        self.number = mark.number;
+        if durability == Durability::Synced {
+            self.note_synced(false);
+        }
+        Ok(())
+    }
+
+    /// Syncs everything and notes that the store was closed.
+    pub(crate) fn close(&mut self) -> Result<(), StoreError> {
+        if self.closed {
+            return Ok(());
+        }
+        self.check()?;
+        self.tables.db.persist(PersistMode::SyncAll).map_err(|error| self.stop(&error))?;
+        self.closed = true;
+        self.synced = self.number;
+        self.state_file.write_synced(State { clean: true, synced: self.synced })
+    }
+
+    fn note_synced(&mut self, clean: bool) {
+        self.synced = self.number;
+        // The commit is safe without this note; only a later loss would go unnoticed.
+        if let Err(error) = self.state_file.write(State { clean, synced: self.synced }) {
+            log::warn!("could not note a synced commit, number={} error={error}", self.synced);
+        }
+    }
+
+    /// The engine takes no write after a failed one, whatever the cause was.
+    fn stop(&self, error: &fjall::Error) -> StoreError {
+        let cause = match error {
+            fjall::Error::Poisoned => "a flush or a compaction failed".to_owned(),
+            error => error.to_string(),
+        };
+        if self.poison.set(cause.clone()).is_ok() {
+            log::error!("writing stopped until a restart, cause={cause:?}");
+        }
+        StoreError::Poisoned(cause)
+    }
+}

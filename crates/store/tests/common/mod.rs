@@ -1,0 +1,89 @@
+//! What the tests of the store share: rows, records, small sizes, and reading everything back.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
+use store::{FjallStore, Options};
+use vbucket::engine::{Batch, ScanEnd, ScanStep, Store};
+use vbucket::{Change, FailoverTable, Kind, Row, StoreError, VbMeta};
+
+/// Sizes at which little data already ends up in tables.
+pub(crate) fn small() -> Options {
+    Options {
+        cache_bytes: 1 << 20,
+        memtable_bytes: 64 << 10,
+        worker_threads: 1,
+        undo_seqnos: 40,
+        ..Options::default()
+    }
+}
+
+pub(crate) fn open(dir: &Path) -> FjallStore {
+    FjallStore::open(dir, small()).unwrap()
+}
+
+pub(crate) fn meta(vb: u16, high: u64) -> VbMeta {
+    VbMeta {
+        vb: VbId(vb),
+        state: VbState::Active,
+        failover: FailoverTable::new(VbUuid(7)),
+        high_seqno: Seqno(high),
+        snapshot_start: Seqno(high),
+        snapshot_end: Seqno(high),
+        purge_seqno: Seqno(0),
+        max_cas: high,
+        max_deleted_rev: 0,
+        topology: String::new(),
+    }
+}
+
+/// A document of `len` bytes that depend on its seqno and the place in the value.
+pub(crate) fn document(key: &str, seqno: u64, len: usize) -> Row {
+    let value: Vec<u8> = (0..len).map(|at| (at as u64 * 31 + seqno * 7) as u8).collect();
+    Row {
+        key: Bytes::copy_from_slice(key.as_bytes()),
+        seqno: Seqno(seqno),
+        rev: seqno + 1,
+        cas: seqno << 16,
+        datatype: Datatype::JSON,
+        kind: Kind::Document { flags: 0xdead_beef, expiry: 9 },
+        value: value.into(),
+    }
+}
+
+pub(crate) fn deletion(key: &str, seqno: u64) -> Row {
+    let kind = Kind::Deleted { at: 5 };
+    Row { kind, value: Bytes::new(), datatype: Datatype::RAW, ..document(key, seqno, 0) }
+}
+
+/// A batch for one vBucket whose record says that it is whole afterwards.
+pub(crate) fn batch(vb: u16, rows: Vec<Row>) -> Batch {
+    let high = rows.last().map_or(0, |row| row.seqno.0);
+    let change = |row| Change { vb: VbId(vb), row: Arc::new(row) };
+    Batch { changes: rows.into_iter().map(change).collect(), metas: vec![meta(vb, high)] }
+}
+
+pub(crate) fn scan(store: &dyn Store, vb: u16) -> Result<Vec<Row>, StoreError> {
+    let mut rows = Vec::new();
+    let mut scan = store.scan(VbId(vb), Seqno(0), Seqno::MAX)?;
+    match scan.run(&mut |row| {
+        rows.push(row);
+        ScanStep::More
+    }) {
+        ScanEnd::Finished => Ok(rows),
+        ScanEnd::Failed(error) => Err(error),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The rows of a history at its end: the newest of each key, in seqno order.
+#[allow(dead_code, reason = "not every test binary needs it")]
+pub(crate) fn newest(history: &[Row]) -> Vec<Row> {
+    let by_key: BTreeMap<_, _> = history.iter().map(|row| (row.key.clone(), row)).collect();
+    let mut rows: Vec<_> = by_key.into_values().cloned().collect();
+    rows.sort_by_key(|row| row.seqno);
+    rows
+}
