@@ -3,7 +3,7 @@
 //! The only package that knows actix, and nothing of it is public: the rest of the program holds a
 //! [`ReplicationHandle`]. The map, from the top:
 //!
-//! - `handle`: starts the threads, takes commands from outside; `config`, `status`, `error`: its words
+//! - `handle`: starts the threads, takes commands; `config`, `status`, `error`: its words
 //! - `manager`: one per bucket; keeps links to what is wanted, heals them with backoff
 //! - `replicator`: one per link; opens the pair of connections, owns pumps and connection actors
 //! - `consumer_conn`: the shell around `replica::ConsumerMachine`; `producer_conn`: tells it what

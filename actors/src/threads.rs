@@ -1,4 +1,4 @@
-//! The threads of the control plane: one for the managers, and arbiters over which links are spread.
+//! The threads over which links are spread; managers have one of their own.
 
 use actix_rt::{Arbiter, ArbiterHandle};
 

@@ -73,13 +73,15 @@ impl ReplicationManager {
         self.started.elapsed()
     }
 
-    /// How long a stream waits after so many failures in a row.
-    fn stream_delay(limits: &Limits, failures: u32, retry: Retry) -> Duration {
-        match retry {
+    /// How long streams wait after so many failures in a row. What fails together is tried again
+    /// together: one random number for all of it.
+    fn stream_delay(&self) -> impl FnMut(u32, Retry) -> Duration + use<> {
+        let (backoff, random) = (self.limits.backoff, fastrand::f64());
+        move |failures, retry| match retry {
             Retry::AtOnce if failures == 0 => Duration::ZERO,
-            Retry::AtOnce | Retry::AfterBackoff => limits.backoff.delay(failures, fastrand::f64()),
+            Retry::AtOnce | Retry::AfterBackoff => backoff.delay(failures, random),
             // Only a change elsewhere helps; it is noticed at the slowest pace.
-            Retry::AfterNewTopology | Retry::Never => limits.backoff.max,
+            Retry::AfterNewTopology | Retry::Never => backoff.max,
         }
     }
 
@@ -172,14 +174,13 @@ impl ReplicationManager {
     }
 
     fn settled(&mut self, id: LinkId, outcome: Outcome, ctx: &mut Context<Self>) {
-        let (now, limits) = (self.now(), self.limits.clone());
+        let (now, delay) = (self.now(), self.stream_delay());
         let Some(link) = self.live_link(id) else { return };
-        if let LinkState::Up { running, .. } = &mut link.state {
-            *running = false;
-        }
+        // A link that is down has made everything due for the next one.
+        let LinkState::Up { running, .. } = &mut link.state else { return };
+        *running = false;
         match outcome {
             Outcome::Done(outcomes) => {
-                let delay = |failures, retry| Self::stream_delay(&limits, failures, retry);
                 link.wanted.settle(&outcomes, now, delay);
                 link.log_outcomes(&outcomes);
             }
@@ -240,13 +241,12 @@ impl Handler<FromLink> for ReplicationManager {
     type Result = ();
 
     fn handle(&mut self, FromLink { id, word }: FromLink, ctx: &mut Self::Context) {
-        let (now, limits) = (self.now(), self.limits.clone());
+        let (now, delay) = (self.now(), self.stream_delay());
         let Some(link) = self.live_link(id) else { return };
         match word {
             LinkWord::Up => link.is_up(),
             LinkWord::Ended(error) => {
                 log::warn!("stream ended link={} reason={:?}", link.spec.name, error.to_string());
-                let delay = |failures, retry| Self::stream_delay(&limits, failures, retry);
                 link.wanted.ended(error, now, delay);
             }
             LinkWord::Down(down) => self.link_down(id, down),

@@ -1,0 +1,209 @@
+//! A running replication between two fake data nodes that the test plays itself.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use dcp_actors::{
+    BucketPlan, BucketStatus, CommandError, Limits, Replication, ReplicationConfig,
+    ReplicationHandle,
+};
+use mcbp::dcp::{StreamEnd, StreamReq};
+use mcbp::{Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbUuid};
+use relay::testing::{BUCKET, FakeConn, FakePeer, Manners, view};
+use replica::backoff::Backoff;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+/// How long a test waits for anything before it fails.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The outcome of a set-up that runs while the test plays the nodes.
+pub type SetUp = JoinHandle<Result<usize, CommandError>>;
+
+/// Limits that make a test fail soon, and retry soon.
+pub fn brisk() -> Limits {
+    let backoff = Backoff { min: Duration::from_millis(20), max: Duration::from_millis(100) };
+    Limits { backoff, command: PATIENCE, ..Limits::default() }
+}
+
+/// Limits under which nothing is tried a second time while a test runs.
+pub fn calm() -> Limits {
+    let backoff = Backoff { min: 4 * PATIENCE, max: 4 * PATIENCE };
+    Limits { backoff, ..brisk() }
+}
+
+/// The set of these vBuckets.
+pub fn vbs(ids: &[u16]) -> BTreeSet<VbId> {
+    ids.iter().copied().map(VbId).collect()
+}
+
+/// A desired map: these from `alpha`.
+pub fn from_alpha(ids: &[u16]) -> BTreeMap<String, BTreeSet<VbId>> {
+    BTreeMap::from([("alpha".to_owned(), vbs(ids))])
+}
+
+/// Replication from the fake `alpha` to the fake `beta`.
+pub struct Nodes {
+    pub alpha: FakePeer,
+    pub beta: FakePeer,
+    pub handle: ReplicationHandle,
+}
+
+impl Nodes {
+    /// Starts with nothing desired: nothing connects yet.
+    pub async fn start(limits: Limits) -> Self {
+        let (alpha, beta) = (FakePeer::bind().await, FakePeer::bind().await);
+        let bucket =
+            BucketPlan { name: BUCKET.to_owned(), connections: 1, replicate: BTreeMap::new() };
+        let handle = Replication::start(ReplicationConfig {
+            node: beta.endpoint("beta"),
+            producers: vec![alpha.endpoint("alpha")],
+            buckets: vec![bucket],
+            limits,
+        });
+        Self { alpha, beta, handle: handle.unwrap() }
+    }
+
+    /// Asks for these vBuckets from `alpha`.
+    pub fn set(&self, ids: &[u16]) -> SetUp {
+        let (handle, desired) = (self.handle.clone(), from_alpha(ids));
+        tokio::spawn(async move { handle.set_desired(BUCKET, desired).await })
+    }
+
+    /// Takes the next pair of connections.
+    pub async fn accept(&self) -> Link {
+        let manners = Manners::default();
+        let (consumer, producer) =
+            tokio::join!(self.beta.accept(&manners), self.alpha.accept(&manners));
+        Link { consumer, producer, opaque: 0 }
+    }
+
+    /// Asks for these vBuckets and takes the connections that this opens.
+    pub async fn begin(&self, ids: &[u16]) -> (SetUp, Link) {
+        let set_up = self.set(ids);
+        (set_up, self.accept().await)
+    }
+
+    /// Reads the status until it is as `right` says.
+    pub async fn status_until(&self, right: impl Fn(&BucketStatus) -> bool) -> BucketStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let status = self.handle.status().await.remove(0);
+            if right(&status) {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "not in time: {status:#?}");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Both ends of one link, in the test's hands.
+pub struct Link {
+    pub consumer: FakeConn,
+    pub producer: FakeConn,
+    opaque: u32,
+}
+
+/// A stream that is being set up.
+pub struct Pending {
+    pub vb: VbId,
+    /// The ADD_STREAM of the proxy.
+    pub add: Bytes,
+    /// The consumer's own opaque, never that of the ADD_STREAM.
+    pub opaque: Opaque,
+    /// The STREAM_REQ as the producer got it.
+    pub request: Bytes,
+}
+
+impl Link {
+    /// Takes the next ADD_STREAM, and plays the consumer that asks the producer for the stream.
+    pub async fn request(&mut self) -> Pending {
+        let add = self.consumer.expect(Opcode::DCP_ADD_STREAM).await;
+        self.pass_request(add).await
+    }
+
+    async fn pass_request(&mut self, add: Bytes) -> Pending {
+        let vb = view(&add).header.vbucket();
+        self.opaque += 1;
+        // A data node counts in its own byte order.
+        let opaque = Opaque(self.opaque.swap_bytes());
+        let request = StreamReq {
+            flags: 0,
+            start: Seqno::ZERO,
+            end: Seqno::MAX,
+            uuid: VbUuid(0),
+            snapshot_start: Seqno::ZERO,
+            snapshot_end: Seqno::ZERO,
+            value: b"",
+        };
+        let mut out = BytesMut::new();
+        request.write(vb, opaque, &mut out);
+        self.consumer.send_raw(&out).await;
+        let request = self.producer.expect(Opcode::DCP_STREAM_REQ).await;
+        assert_eq!(request, out, "passed unchanged");
+        assert_ne!(view(&add).header.opaque, opaque, "realistic opaques");
+        Pending { vb, add, opaque, request }
+    }
+
+    /// The producer accepts the stream; the consumer hears of it.
+    pub async fn accept(&mut self, stream: &Pending) {
+        let log = [0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0];
+        self.producer.answer_with(&stream.request, Status::SUCCESS, &[], &log).await;
+        self.consumer.expect(Opcode::DCP_STREAM_REQ).await;
+    }
+
+    /// The consumer answers the ADD_STREAM.
+    pub async fn added(&mut self, stream: &Pending, status: Status) {
+        let number = stream.opaque.0.swap_bytes().to_be_bytes();
+        self.consumer.answer_with(&stream.add, status, &number, &[]).await;
+    }
+
+    /// As [`Link::request`], for so many streams of one set-up.
+    pub async fn requests<const N: usize>(&mut self) -> [Pending; N] {
+        let mut streams = Vec::new();
+        let mut adds = Vec::new();
+        for _ in 0..N {
+            adds.push(self.consumer.expect(Opcode::DCP_ADD_STREAM).await);
+        }
+        for add in adds {
+            streams.push(self.pass_request(add).await);
+        }
+        streams.try_into().ok().expect("so many")
+    }
+
+    /// The producer accepts the stream and the consumer says so.
+    pub async fn open(&mut self, stream: &Pending) {
+        self.accept(stream).await;
+        self.added(stream, Status::SUCCESS).await;
+    }
+
+    /// The producer ends a stream; the consumer gets the end unchanged.
+    pub async fn end(&mut self, vb: VbId, opaque: Opaque, status: StreamEndStatus) {
+        let mut out = BytesMut::new();
+        StreamEnd { status }.write(vb, opaque, &mut out);
+        self.producer.send_raw(&out).await;
+        assert_eq!(self.consumer.expect(Opcode::DCP_STREAM_END).await, out);
+    }
+
+    /// Something that only passes after everything sent before it was judged.
+    pub async fn settle(&mut self) {
+        let noop = mcbp::FrameBuilder::request(Opcode::DCP_NOOP);
+        self.consumer.send(noop).await;
+        self.producer.expect(Opcode::DCP_NOOP).await;
+    }
+}
+
+/// The outcome of a set-up, which must come within a second.
+pub async fn within_a_second(set_up: SetUp) -> Result<usize, CommandError> {
+    timeout(Duration::from_secs(1), set_up).await.expect("an answer within a second").unwrap()
+}
+
+/// The failures of a set-up: vBucket, reason, status.
+pub fn failures(result: Result<usize, CommandError>) -> Vec<(u16, String, Option<String>)> {
+    let Err(CommandError::Failed(failures)) = result else { panic!("no failure: {result:?}") };
+    let named = |f: &dcp_actors::VbFailure| f.producer == "alpha" && f.bucket == BUCKET;
+    assert!(failures.iter().all(named), "producer and bucket are named: {failures:?}");
+    failures.into_iter().map(|f| (f.vbucket, f.reason, f.status)).collect()
+}
