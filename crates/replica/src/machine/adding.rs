@@ -111,13 +111,16 @@ impl Ledger {
 
     /// The producer has answered a STREAM_REQ.
     pub(super) fn request_answered(&mut self, opaque: Opaque, status: Status, fx: &mut Effects) {
-        let Some(entry) = self.adding.values_mut().find(|entry| entry.stream == Some(opaque))
-        else {
+        let mut waiting = self.adding.iter_mut();
+        let Some((&vb, entry)) = waiting.find(|(_, entry)| entry.stream == Some(opaque)) else {
             return;
         };
         entry.progress = match status {
             Status::SUCCESS => Progress::Accepted,
-            Status::ROLLBACK => Progress::Adding, // The consumer rolls back and asks once more.
+            Status::ROLLBACK => {
+                fx.push(Effect::Note(Note::RollbackAsked { vb, opaque }));
+                Progress::Adding // The consumer rolls back and asks once more.
+            }
             status => {
                 let deadline = Deadline { step: Step::Refusal, opaque: entry.attempt };
                 fx.push(Effect::Arm(deadline));

@@ -98,7 +98,7 @@ pub enum Note {
         /// What it said.
         status: Status,
     },
-    /// A STREAM_END belongs to an older stream of its vBucket, or to none. Forwarded, no effect.
+    /// A STREAM_END belongs to an older stream of its vBucket. Forwarded, no effect.
     #[error("stale stream end {vb} opaque={opaque} status={status}")]
     StaleEnd {
         /// The vBucket.
@@ -121,6 +121,15 @@ pub enum Note {
     LeftOver {
         /// The vBucket.
         vb: VbId,
+    },
+    /// The producer wants the consumer to roll back and to ask again. Once or twice is normal; see
+    /// [`Breaker`](crate::breaker::Breaker) for more.
+    #[error("rollback asked for {vb} opaque={opaque}")]
+    RollbackAsked {
+        /// The vBucket.
+        vb: VbId,
+        /// The stream's opaque.
+        opaque: Opaque,
     },
     /// A STREAM_REQ passed for a vBucket that nobody is adding.
     #[error("stream request that nobody asked for {vb} opaque={opaque}")]

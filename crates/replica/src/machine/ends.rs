@@ -11,7 +11,7 @@ use super::{Effect, Effects, Note, Reason, Side, VbError};
 /// What a STREAM_END meant to the books.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Ending {
-    /// Nothing: it is stale, unknown or expected, or the answer to ADD_STREAM is still awaited.
+    /// Nothing: it is unknown, stale or expected, or the answer to ADD_STREAM is still awaited.
     Nothing,
     /// A stream ended while it was being added.
     Settled(Settled),
@@ -32,6 +32,9 @@ impl Ledger {
         status: StreamEndStatus,
         fx: &mut Effects,
     ) -> Ending {
+        if !self.is_touched(vb) {
+            return Ending::Nothing;
+        }
         if self.is_stale(vb, opaque) {
             fx.push(Effect::Note(Note::StaleEnd { vb, opaque, status }));
             return Ending::Nothing;

@@ -79,7 +79,7 @@ impl Ledger {
         self.open.keys().chain(self.adding.keys()).chain(self.closing.keys()).copied()
     }
 
-    fn is_touched(&self, vb: VbId) -> bool {
+    pub(super) fn is_touched(&self, vb: VbId) -> bool {
         self.open.contains_key(&vb)
             || self.adding.contains_key(&vb)
             || self.closing.contains_key(&vb)

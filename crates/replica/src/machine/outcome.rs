@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use mcbp::{Status, StreamEndStatus, VbId, VbState};
+use mcbp::{Status, StreamEndStatus, VbId};
 use serde::Serialize;
 
 use super::{Side, Step};
@@ -98,9 +98,9 @@ pub enum Reason {
     /// The connection was lost before the vBucket was settled.
     #[error("was lost: {0}")]
     LinkLost(String),
-    /// The producer asked for a state that has no place in a takeover.
-    #[error("asked for state {0} in a takeover")]
-    UnexpectedState(VbState),
+    /// A peer broke the protocol, and the link was given up.
+    #[error("broke the protocol: {0}")]
+    Protocol(&'static str),
     /// The link was told to shut down before the vBucket was settled.
     #[error("was not done when the link was shut down")]
     Shut,
@@ -146,9 +146,7 @@ impl VbError {
         match &self.reason {
             Reason::Refused { status, .. } => retry_after_refusal(*status),
             Reason::StreamEnd(status) => retry_after_end(*status),
-            Reason::Deadline(_) | Reason::LinkLost(_) | Reason::UnexpectedState(_) => {
-                Retry::AfterBackoff
-            }
+            Reason::Deadline(_) | Reason::LinkLost(_) | Reason::Protocol(_) => Retry::AfterBackoff,
             Reason::Shut => Retry::Never,
         }
     }
@@ -161,7 +159,7 @@ impl VbError {
             Reason::StreamEnd(_) => "stream-end",
             Reason::Deadline(_) => "deadline",
             Reason::LinkLost(_) => "link-lost",
-            Reason::UnexpectedState(_) => "unexpected-state",
+            Reason::Protocol(_) => "protocol",
             Reason::Shut => "shut",
         }
     }
@@ -172,10 +170,7 @@ impl VbError {
         match self.reason {
             Reason::Refused { status, .. } => Some(format!("{status} ({:#04x})", status.0)),
             Reason::StreamEnd(status) => Some(format!("{status} ({})", status.0)),
-            Reason::Deadline(_)
-            | Reason::LinkLost(_)
-            | Reason::UnexpectedState(_)
-            | Reason::Shut => None,
+            Reason::Deadline(_) | Reason::LinkLost(_) | Reason::Protocol(_) | Reason::Shut => None,
         }
     }
 }

@@ -137,9 +137,7 @@ impl ConsumerMachine {
         let (side, reason) = match &stop {
             StopReason::Shut => (None, Reason::Shut),
             StopReason::LinkLost { side, why } => (Some(*side), Reason::LinkLost(why.clone())),
-            StopReason::Protocol { side, what } => {
-                (Some(*side), Reason::LinkLost(format!("it broke the protocol: {what}")))
-            }
+            StopReason::Protocol { side, what } => (Some(*side), Reason::Protocol(what)),
         };
         self.answer_pending(&reason, side, fx);
         self.ledger.clear();
@@ -172,7 +170,7 @@ impl ConsumerMachine {
             Phase::Idle | Phase::Shut(_) => return,
             Phase::SettingUp(set_up) => (set_up.ticket, set_up.outcomes),
             Phase::TakingOver(takeover) => {
-                let outcome = failed(takeover.vb, Side::Consumer);
+                let outcome = failed(takeover.vb, takeover.awaited());
                 (takeover.ticket, BTreeMap::from([(takeover.vb, outcome)]))
             }
         };

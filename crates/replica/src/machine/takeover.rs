@@ -33,7 +33,7 @@ impl Takeover {
     }
 
     /// Who is to blame when nothing more happens, once the stream was added.
-    const fn awaited(&self) -> Side {
+    pub(super) const fn awaited(&self) -> Side {
         if self.asked.is_some() { Side::Consumer } else { Side::Producer }
     }
 }
