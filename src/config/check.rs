@@ -143,7 +143,7 @@ impl Checker<'_> {
     }
 
     fn remote_node(&mut self, key: &str, node: &file::Node) -> Option<Node> {
-        let name = self.value(&format!("{key}: name"), &node.name, |name| rules::name(name));
+        let name = self.value(&format!("{key}: name"), &node.name, |name| rules::node_name(name));
         let mut missing = |field: &str, what: &str| {
             let text = format!("is missing: give {what}, or name a node of [embedded]");
             self.report(node.name.span(), &format!("{key}: {field}"), text);
@@ -200,26 +200,29 @@ impl Checker<'_> {
     }
 
     fn limits(&mut self, limits: &file::Limits) -> Limits {
-        let mut ms = |key: &str, written: &Option<Spanned<u64>>, default, allowed| {
+        let mut ms = |key: &str, written: &Option<Spanned<u64>>, default: Duration, allowed| {
+            let default = u64::try_from(default.as_millis()).unwrap_or(u64::MAX);
             let key = format!("limits: {key}");
             Duration::from_millis(self.number(&key, written.as_ref(), default, allowed))
         };
-        let limits_checked = Limits {
-            connect: ms("connect_ms", &limits.connect_ms, 10_000, 100..=180_000),
-            setup: ms("setup_ms", &limits.setup_ms, 30_000, 100..=600_000),
-            close: ms("close_ms", &limits.close_ms, 10_000, 100..=600_000),
-            shutdown: ms("shutdown_ms", &limits.shutdown_ms, 10_000, 100..=600_000),
-            retry_min: ms("retry_ms_min", &limits.retry_ms_min, 200, 10..=60_000),
-            retry_max: ms("retry_ms_max", &limits.retry_ms_max, 30_000, 10..=3_600_000),
+        let default = Limits::default();
+        let checked = Limits {
+            connect: ms("connect_ms", &limits.connect_ms, default.connect, 100..=180_000),
+            setup: ms("setup_ms", &limits.setup_ms, default.setup, 100..=600_000),
+            close: ms("close_ms", &limits.close_ms, default.close, 100..=600_000),
+            stall: ms("stall_ms", &limits.stall_ms, default.stall, 100..=600_000),
+            shutdown: ms("shutdown_ms", &limits.shutdown_ms, default.shutdown, 100..=600_000),
+            retry_min: ms("retry_ms_min", &limits.retry_ms_min, default.retry_min, 10..=60_000),
+            retry_max: ms("retry_ms_max", &limits.retry_ms_max, default.retry_max, 10..=3_600_000),
         };
         if let (true, Some(written)) = (
-            limits_checked.retry_min > limits_checked.retry_max,
+            checked.retry_min > checked.retry_max,
             limits.retry_ms_min.as_ref().or(limits.retry_ms_max.as_ref()),
         ) {
             let text =
                 "the first pause is longer than the longest: give retry_ms_min <= retry_ms_max";
             self.report(written.span(), "limits: retry_ms_min", text);
         }
-        limits_checked
+        checked
     }
 }

@@ -1,13 +1,12 @@
 //! The configuration that has been checked: every value may be used as it is.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use mcbp::VbState;
 use relay::{Endpoint, Secret};
-use replica::plan::VbSet;
+use replica::plan::{Connections, Desired};
 
 /// Everything the program needs to know.
 #[derive(Debug)]
@@ -53,10 +52,10 @@ impl Node {
 pub struct Bucket {
     /// Its name, the same on all nodes.
     pub name: String,
-    /// Connections per producer, 1 to 64; a vBucket goes over the one of its id modulo this.
-    pub connections: u16,
-    /// The vBuckets that come from each producer; no vBucket comes from two.
-    pub replicate: BTreeMap<String, VbSet>,
+    /// Connections for each producer.
+    pub connections: Connections,
+    /// The vBuckets that come from each producer.
+    pub desired: Desired,
 }
 
 /// The admin API.
@@ -77,12 +76,50 @@ pub struct Limits {
     pub setup: Duration,
     /// For a data node to answer CLOSE_STREAM.
     pub close: Duration,
+    /// For anything to move while `--once` waits; what is missing then counts as a difference.
+    pub stall: Duration,
     /// For everything to stop after a signal; what is left then is dropped.
     pub shutdown: Duration,
     /// The first pause before a failed stream or connection is tried again.
     pub retry_min: Duration,
     /// The longest pause, reached by doubling.
     pub retry_max: Duration,
+}
+
+/// For anything to move: longer than the longest pause between attempts takes on average.
+const STALL: Duration = Duration::from_secs(30);
+/// For everything to stop: a supervisor that asks for a stop usually waits longer.
+const SHUTDOWN: Duration = Duration::from_secs(10);
+
+impl Default for Limits {
+    fn default() -> Self {
+        let dcp_actors::Limits { handshake, steps, backoff, .. } = dcp_actors::Limits::default();
+        Self {
+            connect: handshake.connect,
+            setup: steps.add_stream,
+            close: steps.close_stream,
+            stall: STALL,
+            shutdown: SHUTDOWN,
+            retry_min: backoff.min,
+            retry_max: backoff.max,
+        }
+    }
+}
+
+impl Limits {
+    /// The same for the control plane; what the file does not name keeps its default.
+    #[must_use]
+    pub fn replication(&self) -> dcp_actors::Limits {
+        let mut limits = dcp_actors::Limits::default();
+        limits.handshake.connect = self.connect;
+        limits.steps.add_stream = self.setup;
+        limits.steps.close_stream = self.close;
+        limits.backoff.min = self.retry_min;
+        limits.backoff.max = self.retry_max;
+        // A command waits for all of these, one after the other.
+        limits.command = limits.command.max(self.connect + self.setup + self.close);
+        limits
+    }
 }
 
 /// Data nodes to run inside this process.
@@ -99,7 +136,7 @@ pub struct Embedded {
 }
 
 /// One data node inside this process.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct EmbeddedNode {
     /// Its name.
     pub name: String,

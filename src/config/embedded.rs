@@ -4,10 +4,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use mcbp::VbState;
+use replica::plan::VBUCKETS_MAX;
 
 use super::check::Checker;
 use super::checked::{Embedded, EmbeddedNode};
-use super::{VBUCKETS_MAX, file, rules};
+use super::{file, rules};
 
 /// The folder for data where the file names none.
 const DIRECTORY: &str = "data";
@@ -44,13 +45,13 @@ impl Checker<'_> {
 
     fn embedded_node(&mut self, node: &file::EmbeddedNode) -> Option<EmbeddedNode> {
         let key = |field: &str| format!("embedded node {:?}: {field}", node.name.as_ref());
-        let name = self.value(&key("name"), &node.name, |name| rules::name(name));
+        let name = self.value(&key("name"), &node.name, |name| rules::node_name(name));
         let listen = match &node.listen {
             Some(listen) => self.value(&key("listen"), listen, |listen| rules::listen(listen)),
             None => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
         };
         let bucket = match &node.bucket {
-            Some(bucket) => self.value(&key("bucket"), bucket, |bucket| rules::name(bucket)),
+            Some(bucket) => self.value(&key("bucket"), bucket, |bucket| rules::bucket_name(bucket)),
             None => Some("default".to_owned()),
         };
         let vbuckets_max = u64::from(VBUCKETS_MAX);

@@ -62,6 +62,7 @@ pub(super) struct Limits {
     pub(super) connect_ms: Option<Spanned<u64>>,
     pub(super) setup_ms: Option<Spanned<u64>>,
     pub(super) close_ms: Option<Spanned<u64>>,
+    pub(super) stall_ms: Option<Spanned<u64>>,
     pub(super) shutdown_ms: Option<Spanned<u64>>,
     pub(super) retry_ms_min: Option<Spanned<u64>>,
     pub(super) retry_ms_max: Option<Spanned<u64>>,

@@ -2,16 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use mcbp::VbId;
-use replica::plan::VbSet;
+use replica::plan::{Connections, Desired, VBUCKETS_MAX, VbSet};
 use toml::Spanned;
 
 use super::check::Checker;
 use super::checked::Bucket;
-use super::{VBUCKETS_MAX, file, rules};
-
-/// Connections per producer: more only cost sockets.
-const CONNECTIONS_MAX: u64 = 64;
+use super::{file, rules};
 
 impl Checker<'_> {
     pub(super) fn buckets(&mut self, file: &file::File) -> Option<Vec<Bucket>> {
@@ -24,14 +20,17 @@ impl Checker<'_> {
 
     fn bucket(&mut self, bucket: &file::Bucket, file: &file::File) -> Option<Bucket> {
         let key = |field: &str| format!("bucket {:?}: {field}", bucket.name.as_ref());
-        let name = self.value(&key("name"), &bucket.name, |name| rules::name(name));
-        let connections =
-            self.number(&key("connections"), bucket.connections.as_ref(), 1, 1..=CONNECTIONS_MAX);
+        let name = self.value(&key("name"), &bucket.name, |name| rules::bucket_name(name));
+        let connections = match &bucket.connections {
+            Some(written) => self.value(&key("connections"), written, |&count| {
+                Connections::new(count).map_err(|error| error.to_string())
+            }),
+            None => Some(Connections::ONE),
+        };
         if let Some(node) = &file.node {
             self.embedded_takes(&key("name"), bucket, &node.name, file);
         }
         let mut replicate = BTreeMap::new();
-        let mut taken = BTreeMap::new();
         for (producer, written) in &bucket.replicate {
             let key = key(&format!("replicate.{}", producer.as_ref()));
             if !file.producer.iter().any(|known| known.name.as_ref() == producer.as_ref()) {
@@ -39,34 +38,13 @@ impl Checker<'_> {
             }
             let rule = |text: &String| text.parse::<VbSet>().map_err(|error| error.to_string());
             if let Some(set) = self.value(&key, written, rule) {
-                self.taken_once(&key, written, &set, producer.as_ref(), &mut taken);
                 self.embedded_gives(&key, bucket, producer, &set, file);
                 replicate.insert(producer.as_ref().clone(), set);
             }
         }
-        let connections = u16::try_from(connections).unwrap_or(1);
-        Some(Bucket { name: name?, connections, replicate })
-    }
-
-    /// Reports vBuckets that another producer gives already.
-    fn taken_once<'n>(
-        &mut self,
-        key: &str,
-        written: &Spanned<String>,
-        set: &VbSet,
-        producer: &'n str,
-        taken: &mut BTreeMap<VbId, &'n str>,
-    ) {
-        let mut twice = None;
-        for vb in set.iter() {
-            if let Some(first) = taken.insert(vb, producer) {
-                twice.get_or_insert((vb, first));
-            }
-        }
-        if let Some((vb, first)) = twice {
-            let text = format!("vBucket {} comes from {first:?} already: name it once", vb.0);
-            self.report(written.span(), key, text);
-        }
+        let desired = Desired::new(replicate)
+            .map_err(|error| self.report(bucket.name.span(), &key("replicate"), error.to_string()));
+        Some(Bucket { name: name?, connections: connections?, desired: desired.ok()? })
     }
 
     /// Reports a bucket that the embedded node of this name cannot receive.

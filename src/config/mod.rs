@@ -19,9 +19,6 @@ use std::path::Path;
 pub use checked::{Admin, Bucket, Config, Embedded, EmbeddedNode, Limits, Node};
 pub use problem::{Problem, Problems};
 
-/// How many vBuckets a bucket has at most.
-pub const VBUCKETS_MAX: u16 = 1024;
-
 /// Where the values of environment variables come from.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 

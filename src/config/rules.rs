@@ -11,15 +11,23 @@ use super::file::Secret as Written;
 /// The longest name of a node or bucket, in bytes: connection names must fit the protocol.
 const NAME_BYTES_MAX: usize = 100;
 
-/// A name of a node or bucket.
-pub(super) fn name(text: &str) -> Result<String, String> {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.%@:[]".contains(&byte);
-    if (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(good) {
+/// A name of a node.
+pub(super) fn node_name(text: &str) -> Result<String, String> {
+    name(text, "-_.%@:[]")
+}
+
+/// A name of a bucket.
+pub(super) fn bucket_name(text: &str) -> Result<String, String> {
+    name(text, "-_.%")
+}
+
+fn name(text: &str, others: &str) -> Result<String, String> {
+    let good = |char: char| char.is_ascii_alphanumeric() || others.contains(char);
+    if (1..=NAME_BYTES_MAX).contains(&text.len()) && text.chars().all(good) {
         return Ok(text.to_owned());
     }
-    Err(format!(
-        "{text:?} is not a name: give 1 to {NAME_BYTES_MAX} letters, digits or any of -_.%@:[]"
-    ))
+    let allowed = format!("give 1 to {NAME_BYTES_MAX} letters, digits or any of {others}");
+    Err(format!("{text:?} is not a name: {allowed}"))
 }
 
 /// The address of a data node: host (a name too) and port.

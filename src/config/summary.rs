@@ -11,12 +11,9 @@ impl fmt::Display for Config {
             writeln!(f, "producer  {producer}")?;
         }
         for bucket in &self.buckets {
-            write!(
-                f,
-                "bucket    {}, connections per producer: {}",
-                bucket.name, bucket.connections
-            )?;
-            for (producer, set) in &bucket.replicate {
+            let connections = bucket.connections.count();
+            write!(f, "bucket    {}, connections per producer: {connections}", bucket.name)?;
+            for (producer, set) in bucket.desired.producers() {
                 write!(f, ", from {producer}: {set}")?;
             }
             writeln!(f)?;
@@ -25,7 +22,8 @@ impl fmt::Display for Config {
         writeln!(f, "admin     {} {token}", self.admin.listen)?;
         let limits = &self.limits;
         write!(f, "limits    connect {:?}, setup {:?}, ", limits.connect, limits.setup)?;
-        write!(f, "close {:?}, shutdown {:?}, ", limits.close, limits.shutdown)?;
+        write!(f, "close {:?}, stall {:?}, ", limits.close, limits.stall)?;
+        write!(f, "shutdown {:?}, ", limits.shutdown)?;
         writeln!(f, "retry {:?} to {:?}", limits.retry_min, limits.retry_max)?;
         let Some(embedded) = &self.embedded else { return Ok(()) };
         for node in &embedded.nodes {

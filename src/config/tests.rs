@@ -83,8 +83,8 @@ fn a_good_file_gives_its_values() {
     assert_eq!(alpha.password.expose(), "from the environment");
     assert_eq!(gamma.address, "[::1]:11210");
     let bucket = &config.buckets[0];
-    assert_eq!((bucket.name.as_str(), bucket.connections), ("default", 4));
-    assert_eq!(bucket.replicate["alpha"].iter().count(), 513);
+    assert_eq!((bucket.name.as_str(), bucket.connections.count()), ("default", 4));
+    assert_eq!(bucket.desired.producers()["alpha"].iter().count(), 513);
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8091");
     assert_eq!(config.limits.setup.as_millis(), 5000);
     assert!(config.embedded.is_none());
@@ -112,15 +112,15 @@ fn each_wrong_value_is_named_with_line_key_and_remedy() {
             "0-511,600",
             "0-2000",
             19,
-            "bucket \"default\": replicate.alpha: vBucket 2000 is out of range: give 0 to \
+            "bucket \"default\": replicate.alpha: vbucket 2000 is out of range: the last one is \
              1023",
         ),
         (
             "512-599",
             "511-599",
-            19,
-            "bucket \"default\": replicate.gamma: vBucket 511 comes from \"alpha\" already: \
-             name it once",
+            17,
+            "bucket \"default\": replicate: vb:511 is wanted from both alpha and gamma: give it \
+             to one of them",
         ),
         (
             "gamma = \"512-599\"",
@@ -133,7 +133,7 @@ fn each_wrong_value_is_named_with_line_key_and_remedy() {
             "connections = 4",
             "connections = 65",
             18,
-            "bucket \"default\": connections: 65 is out of range: give 1 to 64",
+            "bucket \"default\": connections: 65 connections for each producer: give 1 to 64",
         ),
         (
             "name = \"beta\"",
@@ -320,5 +320,16 @@ fn the_shipped_file_is_good() {
     let config = load(&path).unwrap_or_else(|problems| panic!("{problems}"));
     let embedded = config.embedded.unwrap();
     assert_eq!(embedded.nodes.iter().map(|node| node.documents).sum::<u64>(), 100_000);
-    assert_eq!(config.buckets[0].replicate["alpha"].iter().count(), 1024);
+    assert_eq!(config.buckets[0].desired.producers()["alpha"].iter().count(), 1024);
+}
+
+#[test]
+fn the_limits_that_the_shipped_file_names_are_the_defaults() {
+    let shipped = include_str!("../../proxy.toml");
+    let named = shipped.lines().filter_map(|line| line.strip_prefix("# "));
+    let named: Vec<&str> = named.filter(|line| line.contains("_ms")).collect();
+    assert_eq!(named.len(), 7, "{named:?}");
+    let limits = format!("[limits]\n{}", named.join("\n"));
+    let config = good(&GOOD.replace("[limits]\nsetup_ms = 5000", &limits));
+    assert_eq!(config.limits, Limits::default());
 }

@@ -1,0 +1,246 @@
+//! Writes the sample documents into a node, over the wire and over several connections.
+//!
+//! A manifest is written behind the last document, so that a load that was cut off is seen as one
+//! and done again. Every document is acknowledged before that.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use indicatif::{DecimalBytes, HumanCount};
+use mcbp::kv::StoreExtras;
+use mcbp::{Datatype, Feature, Frame, FrameBuilder, Opaque, Opcode, Status, VbId};
+use relay::{Client, Deadlines, Endpoint, LinkError, Login};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::sample::{self, Fate, Sample};
+use crate::screen::Bar;
+
+/// All sample documents of this project come from this seed.
+const SEED: u64 = 2016;
+/// Connections that write: enough to keep the node's commits full.
+const CONNECTIONS: u64 = 4;
+/// Unanswered requests of each connection; at 2 kB a document this is half a megabyte.
+const WINDOW: usize = 256;
+/// How often the bar moves.
+const TICK: Duration = Duration::from_millis(100);
+/// Written behind the last document.
+const MANIFEST_KEY: &[u8] = b"sample-manifest";
+
+/// Which documents go where.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// The node.
+    pub endpoint: Endpoint,
+    /// The bucket.
+    pub bucket: String,
+    /// How many vBuckets it has.
+    pub vbuckets: u16,
+    /// How many documents to write.
+    pub documents: u64,
+}
+
+/// What came of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loaded {
+    /// The node had them.
+    AlreadyThere,
+    /// They were written.
+    Written(Totals),
+    /// It was told to stop before the end.
+    Stopped,
+}
+
+/// What was written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Totals {
+    /// Documents.
+    pub documents: u64,
+    /// The bytes of their values.
+    pub bytes: u64,
+    /// How many of them were deleted again.
+    pub deleted: u64,
+    /// How many of them expire one day.
+    pub expiring: u64,
+}
+
+/// Why the documents could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The connection failed.
+    #[error("sample documents could not be written: {0}")]
+    Link(#[from] LinkError),
+    /// The node refused a document.
+    #[error(
+        "sample document {number} was refused with {status}: remove the data folder or free space"
+    )]
+    Refused {
+        /// The request that was refused, counted from 0 on its connection.
+        number: u64,
+        /// The node's answer.
+        status: Status,
+    },
+    /// A bug: a task of the load panicked.
+    #[error("a part of the load died: {0}")]
+    Died(#[from] tokio::task::JoinError),
+}
+
+/// Writes the documents, unless they are there already.
+///
+/// # Errors
+/// A [`LoadError`]; some documents may have been written then, and the next run writes all again.
+pub async fn load(
+    load: &Load,
+    bar: &mut Bar,
+    stop: &CancellationToken,
+) -> Result<Loaded, LoadError> {
+    let manifest = format!("{{\"documents\":{},\"seed\":{SEED}}}", load.documents);
+    let mut client = connect(load).await?;
+    let vb = sample::vbucket_of(MANIFEST_KEY, load.vbuckets);
+    let get = FrameBuilder::request(Opcode::GET).vbucket(vb).key(MANIFEST_KEY);
+    let found = client.call(get).await?;
+    if found.value.as_ref() == manifest.as_bytes() {
+        return Ok(Loaded::AlreadyThere);
+    }
+    let totals = write_all(load, bar, stop).await?;
+    if stop.is_cancelled() {
+        return Ok(Loaded::Stopped);
+    }
+    let extras = StoreExtras::default().encode();
+    let set = FrameBuilder::request(Opcode::SET).vbucket(vb).datatype(Datatype::JSON);
+    client.ask(set.extras(&extras).key(MANIFEST_KEY).value(manifest.as_bytes())).await?;
+    Ok(Loaded::Written(totals))
+}
+
+async fn connect(load: &Load) -> Result<Client, LinkError> {
+    let login = Login {
+        bucket: Some(&load.bucket),
+        agent: "dcp-proxy/load",
+        features: &[Feature::JSON],
+        deadlines: Deadlines::default(),
+    };
+    Client::connect(&load.endpoint, login).await
+}
+
+async fn write_all(
+    load: &Load,
+    bar: &mut Bar,
+    stop: &CancellationToken,
+) -> Result<Totals, LoadError> {
+    let (started, counters) = (Instant::now(), Arc::new(Counters::default()));
+    let mut writers = JoinSet::new();
+    for first in 0..CONNECTIONS {
+        writers.spawn(write_share(load.clone(), first, Arc::clone(&counters), stop.clone()));
+    }
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            finished = writers.join_next() => match finished {
+                Some(finished) => finished??,
+                None => return Ok(counters.totals()),
+            },
+            _ = tick.tick() => {
+                let Totals { documents, bytes, .. } = counters.totals();
+                bar.set(documents, rate(bytes, started.elapsed()));
+            }
+        }
+    }
+}
+
+/// Megabytes a second, for people.
+#[must_use]
+pub fn rate(bytes: u64, elapsed: Duration) -> String {
+    let per_second = u128::from(bytes) * 1000 / elapsed.as_millis().max(1);
+    format!("{}/s", DecimalBytes(u64::try_from(per_second).unwrap_or(u64::MAX)))
+}
+
+/// Writes every `CONNECTIONS`th document from `first` on.
+async fn write_share(
+    load: Load,
+    first: u64,
+    counters: Arc<Counters>,
+    stop: CancellationToken,
+) -> Result<(), LoadError> {
+    let mut client = connect(&load).await?;
+    let step = usize::try_from(CONNECTIONS).unwrap_or(usize::MAX);
+    let mut numbers = (first..load.documents).step_by(step);
+    let mut to_delete: Option<(VbId, String)> = None;
+    let mut refused = None;
+    let next = |opaque: Opaque, out: &mut BytesMut| {
+        if let Some((vb, key)) = to_delete.take() {
+            let delete = FrameBuilder::request(Opcode::DELETE).vbucket(vb).opaque(opaque);
+            delete.key(key.as_bytes()).write(out);
+            return true;
+        }
+        let Some(number) = numbers.next().filter(|_| !stop.is_cancelled()) else { return false };
+        let sample = sample::sample(SEED, number);
+        let vb = sample::vbucket_of(sample.key.as_bytes(), load.vbuckets);
+        write_set(&sample, vb, opaque, out);
+        counters.add(&sample);
+        if sample.fate == Fate::Deleted {
+            to_delete = Some((vb, sample.key));
+        }
+        true
+    };
+    let each = |number: u64, response: &Frame<'_>| {
+        let status = response.header.status();
+        if !status.is_success() {
+            refused.get_or_insert(LoadError::Refused { number, status });
+        }
+    };
+    client.pipeline(WINDOW, next, each).await?;
+    refused.map_or(Ok(()), Err)
+}
+
+fn write_set(sample: &Sample, vb: VbId, opaque: Opaque, out: &mut BytesMut) {
+    let extras = StoreExtras { flags: sample.flags, expiry: sample.fate.ttl_seconds() }.encode();
+    FrameBuilder::request(Opcode::SET)
+        .vbucket(vb)
+        .opaque(opaque)
+        .datatype(sample.datatype)
+        .extras(&extras)
+        .key(sample.key.as_bytes())
+        .value(&sample.value)
+        .write(out);
+}
+
+/// [`Totals`] while several connections count.
+#[derive(Debug, Default)]
+struct Counters {
+    documents: AtomicU64,
+    bytes: AtomicU64,
+    deleted: AtomicU64,
+    expiring: AtomicU64,
+}
+
+impl Counters {
+    fn add(&self, sample: &Sample) {
+        self.documents.fetch_add(1, Relaxed);
+        self.bytes.fetch_add(sample.value.len() as u64, Relaxed);
+        match sample.fate {
+            Fate::Stays => 0,
+            Fate::Expires(_) => self.expiring.fetch_add(1, Relaxed),
+            Fate::Deleted => self.deleted.fetch_add(1, Relaxed),
+        };
+    }
+
+    fn totals(&self) -> Totals {
+        Totals {
+            documents: self.documents.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+            deleted: self.deleted.load(Relaxed),
+            expiring: self.expiring.load(Relaxed),
+        }
+    }
+}
+
+impl std::fmt::Display for Totals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { documents, bytes, deleted, expiring } = *self;
+        write!(f, "{} sample documents, {}", HumanCount(documents), DecimalBytes(bytes))?;
+        write!(f, " ({} deleted again, ", HumanCount(deleted))?;
+        write!(f, "{} with an expiry)", HumanCount(expiring))
+    }
+}

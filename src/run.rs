@@ -1,0 +1,221 @@
+//! The main job, from start to stop: embedded nodes, sample documents, replication, comparison.
+//!
+//! The order of the steps and nothing else: each step is a module, the words are in `story`.
+
+use std::time::{Duration, Instant};
+
+use dcp_actors::{BucketPlan, Replication, ReplicationConfig, ReplicationHandle};
+use relay::{Endpoint, LinkError};
+use tokio_util::sync::CancellationToken;
+
+use crate::catch_up::{End, Links, catch_up};
+use crate::config::{Config, EmbeddedNode};
+use crate::embedded::{EmbeddedError, Nodes, Running};
+use crate::load::{Load, LoadError, load};
+use crate::screen::Screen;
+use crate::story;
+use crate::trickle::trickle;
+use crate::verify::{Verify, VerifyError, verify};
+use crate::watch::{Route, Watch};
+
+/// How often the log says how replication goes.
+const REPORT_EVERY: Duration = Duration::from_secs(30);
+
+/// Why the job came to no end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// An embedded node did not start, or did not stop cleanly.
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
+    /// The sample documents were not written.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// A node did not say how far it is.
+    #[error("replication could not be watched: {0}")]
+    Watch(#[from] LinkError),
+    /// The two sides were not compared.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+    /// The system gave no thread.
+    #[error("replication could not be started: {0}")]
+    Start(#[from] std::io::Error),
+}
+
+/// Runs until `stop` is cancelled; with `once`, until both sides were compared. Says whether all
+/// is well: false where something differs.
+///
+/// # Errors
+/// A [`RunError`]; whatever was started has been stopped.
+pub async fn run(
+    config: &Config,
+    once: bool,
+    screen: &Screen,
+    stop: &CancellationToken,
+) -> Result<bool, RunError> {
+    let nodes = Nodes::start(config.embedded.as_ref(), config.limits.shutdown).await?;
+    let job = Job { config, nodes: &nodes, once, screen, stop };
+    let done = job.run().await;
+    let stopped = nodes.stop(config.limits.shutdown).await;
+    let done = done?;
+    stopped?;
+    Ok(done)
+}
+
+struct Job<'a> {
+    config: &'a Config,
+    nodes: &'a Nodes,
+    once: bool,
+    screen: &'a Screen,
+    stop: &'a CancellationToken,
+}
+
+impl Job<'_> {
+    async fn run(&self) -> Result<bool, RunError> {
+        for node in self.nodes.iter() {
+            self.load(node).await?;
+        }
+        if self.stop.is_cancelled() {
+            return Ok(true);
+        }
+        let replication = self.start_replication()?;
+        let done = self.replicate(&replication).await;
+        if !replication.shutdown(self.config.limits.shutdown).await {
+            let limit = self.config.limits.shutdown;
+            log::warn!("connections were dropped, streams did not close in time limit={limit:?}");
+        }
+        done
+    }
+
+    async fn load(&self, node: &Running) -> Result<(), RunError> {
+        let EmbeddedNode { name, bucket, vbuckets, documents, .. } = node.spec.clone();
+        if documents == 0 || self.stop.is_cancelled() {
+            return Ok(());
+        }
+        let what = Load { endpoint: node.endpoint.clone(), bucket, vbuckets, documents };
+        let (started, mut bar) = (Instant::now(), self.screen.bar("writing", documents));
+        let loaded = load(&what, &mut bar, self.stop).await?;
+        drop(bar);
+        self.say(story::loaded(&name, documents, loaded, started.elapsed()));
+        Ok(())
+    }
+
+    fn say(&self, lines: Vec<String>) {
+        for line in lines {
+            self.screen.say(line);
+        }
+    }
+
+    fn start_replication(&self) -> Result<ReplicationHandle, RunError> {
+        let plan = |bucket: &crate::config::Bucket| BucketPlan {
+            name: bucket.name.clone(),
+            connections: u8::try_from(bucket.connections.count()).unwrap_or(1),
+            replicate: bucket
+                .desired
+                .producers()
+                .iter()
+                .map(|(producer, set)| (producer.clone(), set.as_set().clone()))
+                .collect(),
+        };
+        Ok(Replication::start(ReplicationConfig {
+            node: self.nodes.endpoint(&self.config.node)?,
+            producers: self.producers()?,
+            buckets: self.config.buckets.iter().map(plan).collect(),
+            limits: self.config.limits.replication(),
+        })?)
+    }
+
+    fn producers(&self) -> Result<Vec<Endpoint>, EmbeddedError> {
+        self.config.producers.iter().map(|node| self.nodes.endpoint(node)).collect()
+    }
+
+    /// Every pair of bucket and producer.
+    fn routes(&self) -> Result<Vec<Route>, RunError> {
+        let consumer = self.nodes.endpoint(&self.config.node)?;
+        let mut routes = Vec::new();
+        for producer in self.producers()? {
+            for bucket in &self.config.buckets {
+                let Some(set) = bucket.desired.producers().get(&producer.name) else { continue };
+                let (producer, consumer) = (producer.clone(), consumer.clone());
+                let (bucket, vbs) = (bucket.name.clone(), set.iter().collect());
+                routes.push(Route { producer, consumer, bucket, vbs });
+            }
+        }
+        Ok(routes)
+    }
+
+    async fn replicate(&self, replication: &ReplicationHandle) -> Result<bool, RunError> {
+        let routes = self.routes()?;
+        let mut watch = Watch::new(&routes);
+        let is_demonstration = self.config.embedded.is_some();
+        if !self.once && !is_demonstration {
+            self.follow(replication, &mut watch).await;
+            return Ok(true);
+        }
+        let mut bar = self.screen.bar("copying", 0);
+        let stall = self.config.limits.stall;
+        let caught_up = catch_up(&mut watch, replication, stall, &mut bar, self.stop).await?;
+        drop(bar);
+        self.say(story::caught_up(self.config.node.name(), &caught_up));
+        if caught_up.end == End::Stopped {
+            return Ok(true);
+        }
+        let mut is_identical = caught_up.end == End::Complete;
+        for route in &routes {
+            is_identical &= self.verify(route).await?;
+        }
+        if !self.once {
+            self.go_on(replication, &mut watch).await;
+        }
+        Ok(is_identical)
+    }
+
+    async fn verify(&self, route: &Route) -> Result<bool, RunError> {
+        let what = Verify {
+            producer: route.producer.clone(),
+            consumer: route.consumer.clone(),
+            bucket: route.bucket.clone(),
+            vbs: route.vbs.clone(),
+        };
+        let (started, mut bar) =
+            (Instant::now(), self.screen.bar("comparing", what.vbs.len() as u64));
+        let verified = verify(&what, &mut bar, self.stop).await?;
+        drop(bar);
+        let (producer, consumer) = (&what.producer.name, &what.consumer.name);
+        self.say(story::verified(producer, consumer, &verified, started.elapsed()));
+        Ok(verified.is_identical())
+    }
+
+    /// Keeps replicating, with something to replicate, until it is told to stop.
+    async fn go_on(&self, replication: &ReplicationHandle, watch: &mut Watch) {
+        let mut writers = tokio::task::JoinSet::new();
+        for node in self.nodes.iter().filter(|node| node.spec.documents > 0) {
+            let EmbeddedNode { bucket, vbuckets, .. } = node.spec.clone();
+            writers.spawn(trickle(node.endpoint.clone(), bucket, vbuckets, self.stop.clone()));
+        }
+        self.say(story::where_to_look(self.config, self.nodes));
+        self.follow(replication, watch).await;
+        let written: u64 = writers.join_all().await.into_iter().sum();
+        self.say(vec![story::stopping(written)]);
+    }
+
+    /// Says in the log now and then how replication goes, until it is told to stop.
+    async fn follow(&self, replication: &ReplicationHandle, watch: &mut Watch) {
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(REPORT_EVERY) => {}
+            }
+            let Links { wanted, open, .. } = Links::of(&replication.status().await);
+            match watch.position().await {
+                Ok(position) => log::info!(
+                    "replicating streams={open}/{wanted} changes={} behind={}",
+                    position.total,
+                    position.behind
+                ),
+                Err(error) => log::warn!(
+                    "replicating, how far is unknown streams={open}/{wanted} error=\"{error}\""
+                ),
+            }
+        }
+    }
+}

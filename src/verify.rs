@@ -1,0 +1,286 @@
+//! Reads what two nodes hold, over the wire, and compares it vBucket by vBucket.
+//!
+//! Nothing is kept but the two changes under comparison: memory does not follow the data.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use bytes::Bytes;
+use mcbp::{Frame, FrameError, Seqno, StreamEndStatus, VbId, VbUuid};
+use relay::{Client, DcpReader, Deadlines, Endpoint, LinkError, Login, StreamEvent, StreamRange};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::compare::{self, Change, Difference, Names};
+use crate::screen::Bar;
+
+/// Pairs of connections that read side by side.
+const LANES: usize = 4;
+/// How many differences are kept: the first ones tell the story.
+const DIFFERENCES_MAX: usize = 20;
+/// How often the bar moves.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What to compare.
+#[derive(Clone, Debug)]
+pub struct Verify {
+    /// The node that changes come from.
+    pub producer: Endpoint,
+    /// The node that changes go to.
+    pub consumer: Endpoint,
+    /// The bucket.
+    pub bucket: String,
+    /// The vBuckets.
+    pub vbs: Vec<VbId>,
+}
+
+/// What the comparison found.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Verified {
+    /// How many vBuckets were compared.
+    pub vbuckets: usize,
+    /// How many documents and deletions were compared.
+    pub changes: u64,
+    /// The first differences, in no order of importance.
+    pub differences: Vec<Difference>,
+    /// How many there were altogether.
+    pub difference_count: u64,
+}
+
+impl Verified {
+    /// Whether both nodes hold the same.
+    #[must_use]
+    pub const fn is_identical(&self) -> bool {
+        self.difference_count == 0
+    }
+
+    fn note(&mut self, vb: VbId, what: String) {
+        self.difference_count += 1;
+        if self.differences.len() < DIFFERENCES_MAX {
+            self.differences.push(Difference { vb, what });
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.vbuckets += other.vbuckets;
+        self.changes += other.changes;
+        self.difference_count += other.difference_count;
+        let room = DIFFERENCES_MAX.saturating_sub(self.differences.len());
+        self.differences.extend(other.differences.into_iter().take(room));
+    }
+}
+
+/// Why the comparison came to no end.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// A connection failed.
+    #[error("the comparison was cut off: {0}")]
+    Link(#[from] LinkError),
+    /// A node sent a change that cannot be read.
+    #[error("the comparison was cut off: {node} sent a change that cannot be read: {source}")]
+    Garbage {
+        /// The node.
+        node: String,
+        /// What is wrong with it.
+        source: FrameError,
+    },
+    /// A bug: a task of the comparison panicked.
+    #[error("a part of the comparison died: {0}")]
+    Died(#[from] tokio::task::JoinError),
+}
+
+/// Compares both nodes: high seqnos, failover logs, and every change. Stops early, with what was
+/// compared so far, when `stop` is cancelled.
+///
+/// # Errors
+/// A [`VerifyError`] where either node cannot be read at all. A vBucket that one of them refuses
+/// is a difference.
+pub async fn verify(
+    what: &Verify,
+    bar: &mut Bar,
+    stop: &CancellationToken,
+) -> Result<Verified, VerifyError> {
+    let (mut verified, seqnos) = compare_states(what).await?;
+    let done = Arc::new(AtomicU64::new(0));
+    let mut lanes = JoinSet::new();
+    for number in 0..LANES {
+        let vbs = what.vbs.iter().skip(number).step_by(LANES);
+        let ranges = vbs.map(|&vb| (vb, seqnos.get(&vb).copied().unwrap_or_default())).collect();
+        let lane = Lane { what: what.clone(), number, ranges, done: Arc::clone(&done) };
+        lanes.spawn(lane.run(stop.clone()));
+    }
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            finished = lanes.join_next() => match finished {
+                Some(finished) => verified.add(finished??),
+                None => return Ok(verified),
+            },
+            _ = tick.tick() => bar.set(done.load(Relaxed), "vBuckets compared".to_owned()),
+        }
+    }
+}
+
+/// The high seqnos of a vBucket on both nodes; 0 where one does not have it.
+type Highs = (Seqno, Seqno);
+
+async fn compare_states(what: &Verify) -> Result<(Verified, BTreeMap<VbId, Highs>), VerifyError> {
+    let login = Login {
+        bucket: Some(&what.bucket),
+        agent: "dcp-proxy/verify",
+        features: &[],
+        deadlines: Deadlines::default(),
+    };
+    let mut left = Client::connect(&what.producer, login).await?;
+    let mut right = Client::connect(&what.consumer, login).await?;
+    let left_seqnos: BTreeMap<_, _> = left.get_all_vb_seqnos().await?.into_iter().collect();
+    let right_seqnos: BTreeMap<_, _> = right.get_all_vb_seqnos().await?.into_iter().collect();
+    let names = what.names();
+    let (mut verified, mut highs) = (Verified::default(), BTreeMap::new());
+    for &vb in &what.vbs {
+        let (l, r) = (left_seqnos.get(&vb).copied(), right_seqnos.get(&vb).copied());
+        if let Some(difference) = compare::seqnos(names, l, r) {
+            verified.note(vb, difference);
+        }
+        if let (Some(l), Some(r)) = (l, r) {
+            let (l_log, r_log) = (left.failover_log(vb).await?, right.failover_log(vb).await?);
+            if let Some(difference) = compare::failover_logs(names, &l_log, &r_log) {
+                verified.note(vb, difference);
+            }
+            highs.insert(vb, (l, r));
+        }
+    }
+    Ok((verified, highs))
+}
+
+impl Verify {
+    fn names(&self) -> Names<'_> {
+        Names { left: &self.producer.name, right: &self.consumer.name }
+    }
+}
+
+/// A share of the vBuckets, read over a pair of connections of its own.
+struct Lane {
+    what: Verify,
+    number: usize,
+    ranges: Vec<(VbId, Highs)>,
+    done: Arc<AtomicU64>,
+}
+
+impl Lane {
+    async fn run(self, stop: CancellationToken) -> Result<Verified, VerifyError> {
+        let (mut left, mut right) =
+            (self.open(&self.what.producer).await?, self.open(&self.what.consumer).await?);
+        let mut verified = Verified::default();
+        for &(vb, (left_high, right_high)) in &self.ranges {
+            if stop.is_cancelled() {
+                break;
+            }
+            left.start(vb, left_high);
+            right.start(vb, right_high);
+            self.compare(vb, &mut left, &mut right, &mut verified).await?;
+            verified.vbuckets += 1;
+            self.done.fetch_add(1, Relaxed);
+        }
+        Ok(verified)
+    }
+
+    async fn open(&self, endpoint: &Endpoint) -> Result<Side, VerifyError> {
+        let name = format!("dcp-proxy-verify:{}:{}", self.what.bucket, self.number);
+        let bucket = &self.what.bucket;
+        let reader = DcpReader::open(endpoint, bucket, &name, Deadlines::default()).await?;
+        Ok(Side { node: endpoint.name.clone(), reader, refusal: None, front: None })
+    }
+
+    async fn compare(
+        &self,
+        vb: VbId,
+        left: &mut Side,
+        right: &mut Side,
+        verified: &mut Verified,
+    ) -> Result<(), VerifyError> {
+        tokio::try_join!(left.advance(), right.advance())?;
+        loop {
+            let (l, r) = (left.change()?, right.change()?);
+            let Some((advance, difference)) =
+                compare::step(self.what.names(), l.as_ref(), r.as_ref())
+            else {
+                break;
+            };
+            verified.changes += 1;
+            if let Some(difference) = difference {
+                verified.note(vb, difference);
+            }
+            tokio::try_join!(left.advance_if(advance.left), right.advance_if(advance.right))?;
+        }
+        for side in [left, right] {
+            if let Some(refusal) = side.refusal.take() {
+                verified.note(vb, format!("could not be read from {}: {refusal}", side.node));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One node, read one vBucket after the other.
+struct Side {
+    node: String,
+    reader: DcpReader,
+    /// Why the stream of the present vBucket has no more changes, if not because it is complete.
+    refusal: Option<String>,
+    /// The change that is next to be compared, as its whole frame.
+    front: Option<Bytes>,
+}
+
+impl Side {
+    fn start(&mut self, vb: VbId, high: Seqno) {
+        self.refusal = None;
+        // Nothing was ever written: an empty range would be a stream without an end.
+        if high > Seqno::ZERO {
+            let (after, uuid) = (Seqno::ZERO, VbUuid(0));
+            self.reader.stream(StreamRange { vb, after, to: high, uuid, flags: 0 });
+        }
+    }
+
+    async fn advance_if(&mut self, wanted: bool) -> Result<(), VerifyError> {
+        if wanted { self.advance().await } else { Ok(()) }
+    }
+
+    async fn advance(&mut self) -> Result<(), VerifyError> {
+        self.front = loop {
+            match self.reader.next().await? {
+                Some(StreamEvent::Change { frame, .. }) => break Some(frame),
+                Some(StreamEvent::Ended { status: StreamEndStatus::OK, .. }) | None => break None,
+                Some(StreamEvent::Ended { status, .. }) => {
+                    self.refusal = Some(format!("the stream ended with {status}"));
+                    break None;
+                }
+                Some(StreamEvent::Refused { status, .. }) => {
+                    self.refusal = Some(format!("the stream was refused with {status}"));
+                    break None;
+                }
+                Some(StreamEvent::RolledBack { to, .. }) => {
+                    self.refusal = Some(format!("the stream was rolled back to {to}"));
+                    break None;
+                }
+                Some(
+                    StreamEvent::Opened { .. }
+                    | StreamEvent::Marker { .. }
+                    | StreamEvent::Advanced { .. },
+                ) => {}
+            }
+        };
+        Ok(())
+    }
+
+    fn change(&self) -> Result<Option<Change<'_>>, VerifyError> {
+        let garbage = |source| VerifyError::Garbage { node: self.node.clone(), source };
+        let Some(bytes) = &self.front else { return Ok(None) };
+        let frame = Frame::parse(bytes).map_err(garbage)?;
+        let change = Change::decode(&frame).map_err(garbage)?;
+        let unknown = || garbage(frame.malformed("no document: a kind that is not compared"));
+        change.map(Some).ok_or_else(unknown)
+    }
+}
