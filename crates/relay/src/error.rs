@@ -146,6 +146,12 @@ pub enum Fault {
         /// The limit.
         max_bytes: usize,
     },
+    /// Frames could not be written to the peer.
+    #[error("could not be written to: {source}")]
+    WriteFailed {
+        /// The system's word.
+        source: io::Error,
+    },
     /// The peer stopped reading.
     #[error("took no byte for {after:?}")]
     WriteStalled {
@@ -194,6 +200,7 @@ impl Fault {
             | Self::Unexpected { .. }
             | Self::Refused { .. }
             | Self::ControlTooLarge { .. }
+            | Self::WriteFailed { .. }
             | Self::WriteStalled { .. }
             | Self::NoVerdict { .. } => Retry::AfterBackoff,
         }

@@ -7,6 +7,7 @@
 
 use std::future::pending;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ use crate::{
 /// Own frames that are written in one go, before data has its turn again. 64 frames are some
 /// 2 KiB, far less than a run: neither starves the other.
 const INJECT_BURST_FRAMES: usize = 64;
+/// How long the other direction may go on after a failed write: what the lost peer sent is in our
+/// socket already, only the remaining peer has to take it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// One direction of a link, ready to [`Pump::run`].
 #[derive(Debug)]
@@ -75,13 +79,24 @@ where
 
 /// Runs the two directions of a link until either ends; the other is dropped, which closes both
 /// connections.
+///
+/// Where a write failed, its peer may have said why before it left: the direction that reads this
+/// peer delivers that first, and its error is the one that counts.
 pub async fn run_pair(
     one: impl Future<Output = LinkError>,
     other: impl Future<Output = LinkError>,
 ) -> LinkError {
+    let (mut one, mut other) = (pin!(one), pin!(other));
     tokio::select! {
-        error = one => error,
-        error = other => error,
+        error = &mut one => last_words(error, other).await,
+        error = &mut other => last_words(error, one).await,
+    }
+}
+
+async fn last_words(error: LinkError, rest: impl Future<Output = LinkError>) -> LinkError {
+    match error.fault {
+        Fault::WriteFailed { .. } => timeout(LAST_WORDS, rest).await.unwrap_or(error),
+        _ => error,
     }
 }
 
@@ -100,31 +115,23 @@ where
     W: AsyncWrite + Unpin,
     J: Judge,
 {
-    /// Delivers what is in the buffer, adds own frames, waits for more of either.
+    /// Delivers what is in the buffer, then takes more of the source or a burst of own frames,
+    /// whichever is there; where both are, chance decides, so that neither starves the other.
     async fn turn(&mut self) -> Result<(), LinkError> {
         self.deliver().await?;
         let between_frames = self.left_bytes == 0;
-        if between_frames {
-            while self.own.len() < INJECT_BURST_FRAMES
-                && let Ok(frame) = self.pump.injections.0.try_recv()
-            {
-                self.own.push(frame);
-            }
-            self.write_own().await?;
-        }
         // Both futures lose nothing when dropped; no write is ever part of this choice.
         let read = tokio::select! {
             read = self.buffer.read_from(&mut self.pump.source.reader) => read,
-            frame = next_own(&mut self.pump.injections), if between_frames => {
-                self.own.push(frame);
+            () = burst(&mut self.pump.injections, &mut self.own), if between_frames => {
                 return self.write_own().await;
             }
         };
         match read {
-            Ok(0) => Err(self.source_fault(Fault::Closed {
-                step: Step::Relay,
-                cut_off_bytes: self.buffer.filled().len(),
-            })),
+            Ok(0) => {
+                let cut_off_bytes = self.buffer.filled().len();
+                Err(self.source_fault(Fault::Closed { step: Step::Relay, cut_off_bytes }))
+            }
             Ok(_) => {
                 self.pump.progress.heard();
                 Ok(())
@@ -212,11 +219,8 @@ where
         Ok(())
     }
 
-    /// Writes the collected own frames in one call.
+    /// Writes the burst of own frames with one call.
     async fn write_own(&mut self) -> Result<(), LinkError> {
-        if self.own.is_empty() {
-            return Ok(());
-        }
         let bytes = self.own.concat();
         let sink = &mut self.pump.sink;
         write_whole(&mut sink.writer, &bytes, self.pump.limits.write_stall)
@@ -232,11 +236,10 @@ where
     }
 }
 
-/// The next own frame; waits for ever once nobody can add one.
-async fn next_own(injections: &mut Injections) -> Bytes {
-    match injections.0.recv().await {
-        Some(frame) => frame,
-        None => pending().await,
+/// Takes the own frames that wait, at least one; waits for ever once nobody can add any.
+async fn burst(injections: &mut Injections, own: &mut Vec<Bytes>) {
+    if injections.0.recv_many(own, INJECT_BURST_FRAMES).await == 0 {
+        pending().await
     }
 }
 
@@ -246,15 +249,15 @@ async fn write_whole(
     mut bytes: &[u8],
     stall: Duration,
 ) -> Result<(), Fault> {
-    let broken = |source| Fault::Broken { step: Step::Relay, source };
+    let failed = |source| Fault::WriteFailed { source };
     let stalled = |_| Fault::WriteStalled { after: stall };
     while !bytes.is_empty() {
         let written = timeout(stall, writer.write(bytes)).await.map_err(stalled)?;
-        let count = written.map_err(broken)?;
+        let count = written.map_err(failed)?;
         if count == 0 {
-            return Err(broken(io::ErrorKind::WriteZero.into()));
+            return Err(failed(io::ErrorKind::WriteZero.into()));
         }
         bytes = bytes.get(count..).unwrap_or_default();
     }
-    timeout(stall, writer.flush()).await.map_err(stalled)?.map_err(broken)
+    timeout(stall, writer.flush()).await.map_err(stalled)?.map_err(failed)
 }

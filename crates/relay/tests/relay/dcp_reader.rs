@@ -4,19 +4,35 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use mcbp::dcp::{
-    BufferAck, FailoverEntry, MarkerBody, SnapshotMarker, StreamEnd, StreamReq, encode_failover_log,
+    BufferAck, FailoverEntry, MarkerBody, SnapshotMarker, StreamEnd, StreamReq, control_key,
+    encode_failover_log,
 };
 use mcbp::{FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbUuid, flow};
 use relay::testing::{BUCKET, FakeConn, FakePeer, Manners, mutation, view};
 use relay::{DcpReader, Deadlines, Fault, StreamEvent, StreamRange};
+
+/// What the reader asks for with connection_buffer_size.
+const WINDOW_BYTES: usize = 4 * 1024 * 1024;
+
+fn acknowledged(ack: &[u8]) -> usize {
+    BufferAck::decode(&view(ack)).unwrap().bytes as usize
+}
 
 async fn open(deadlines: Deadlines) -> (DcpReader, FakeConn) {
     let peer = FakePeer::bind().await;
     let endpoint = peer.endpoint("alpha");
     let node = async {
         let mut conn = peer.accept(&Manners::default()).await;
-        for _ in 0..3 {
+        let window = WINDOW_BYTES.to_string();
+        let wanted = [
+            (control_key::ENABLE_NOOP, "true"),
+            (control_key::CONNECTION_BUFFER_SIZE, window.as_str()),
+            (control_key::ENABLE_EXPIRY_OPCODE, "true"),
+        ];
+        for (key, value) in wanted {
             let control = conn.expect(Opcode::DCP_CONTROL).await;
+            assert_eq!(view(&control).key, key.as_bytes());
+            assert_eq!(view(&control).value, value.as_bytes());
             conn.answer(&control, Status::SUCCESS).await;
         }
         conn
@@ -106,28 +122,31 @@ async fn bytes_are_given_back_before_the_window_is_full_and_exactly_once() {
     reader.stream(range(0));
     let node = async {
         let opaque = accept_stream(&mut conn, &log).await;
-        let mut unacked = 0;
+        let (mut sent, mut acked) = (0, 0);
         for seqno in 1..200 {
             let frame = mutation(VbId(0), opaque, seqno, 100_000);
-            unacked += flow::charge(&view(&frame).header);
+            sent += flow::charge(&view(&frame).header);
             conn.send_raw(&frame).await;
-            // As a producer with a window of 4 MiB would: it stops when the window is full.
-            while unacked >= 4 * 1024 * 1024 {
-                let ack = conn.expect(Opcode::DCP_BUFFER_ACK).await;
-                unacked -= BufferAck::decode(&view(&ack)).unwrap().bytes as usize;
+            // As a producer would: it stops when the window is full.
+            while sent - acked >= WINDOW_BYTES {
+                acked += acknowledged(&conn.expect(Opcode::DCP_BUFFER_ACK).await);
             }
         }
         end(&mut conn, 0, opaque, StreamEndStatus::OK).await;
-        conn
+        while let Some(ack) = conn.recv().await {
+            acked += acknowledged(&ack);
+        }
+        assert!(acked <= sent && sent - acked <= WINDOW_BYTES / 5, "{acked} of {sent} bytes");
     };
     let read = async {
         let mut changes = 0;
         while let Some(event) = reader.next().await.unwrap() {
             changes += u32::from(matches!(event, StreamEvent::Change { .. }));
         }
+        drop(reader);
         changes
     };
-    let (_conn, changes) = tokio::join!(node, read);
+    let ((), changes) = tokio::join!(node, read);
     assert_eq!(changes, 199);
 }
 

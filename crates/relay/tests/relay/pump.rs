@@ -1,5 +1,6 @@
 //! The pump against every way in which bytes can arrive and leave.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -349,6 +350,28 @@ async fn mb_12158_one_direction_ends_the_pair_and_both_connections_close() {
 }
 
 #[tokio::test]
+async fn gocbc_1242_the_last_words_of_a_peer_that_cannot_be_written_to_are_delivered() {
+    // Chance decides which direction is looked at first.
+    for _ in 0..32 {
+        let end = control(Opcode::DCP_STREAM_END, 1);
+        let (mut producer, from_producer) = duplex(4096);
+        producer.write_all(&end).await.unwrap();
+        drop(producer);
+        let (gone, to_producer) = duplex(4096);
+        drop(gone);
+        let (mut consumer, from_consumer) = duplex(4096);
+        consumer.write_all(&mutation(VbId(1), Opaque(1), 1, 10)).await.unwrap();
+        let (to_consumer, sink) = duplex(4096);
+        let (down, _to_consumer) = pump(from_producer, to_consumer, Rule::default());
+        let (mut up, _to_producer) = pump(from_consumer, to_producer, Rule::default());
+        std::mem::swap(&mut up.source.peer, &mut up.sink.peer);
+        let (error, out) = tokio::join!(run_pair(up.run(), down.run()), drain(sink));
+        assert_eq!(out, end);
+        assert_eq!(error.side(), Some(Side::Producer), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_handshake_read_too_much_comes_first() {
     let frames = random_frames(7, 30);
     let all = concat(&frames);
@@ -360,4 +383,20 @@ async fn what_the_handshake_read_too_much_comes_first() {
         let (_, _, out) = tokio::join!(feed(source, all.slice(cut..)), pump.run(), drain(sink));
         assert_eq!(split(&out), passed(&frames), "cut at {cut}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_is_counted_from_the_last_byte_of_the_source() {
+    let (mut source, reader) = duplex(4096);
+    let (writer, _sink) = duplex(4096);
+    let (pump, injector) = pump(reader, writer, Rule::default());
+    let progress = Arc::clone(&pump.progress);
+    let mut running = pin!(pump.run());
+    let minute = Duration::from_secs(60);
+    timeout(minute, &mut running).await.expect_err("nothing ends it");
+    assert_eq!(progress.silent_for(), minute);
+    source.write_all(&mutation(VbId(1), Opaque(1), 1, 10)).await.unwrap();
+    injector.inject(control(Opcode::DCP_CONTROL, 2)).unwrap();
+    timeout(minute, &mut running).await.expect_err("nothing ends it");
+    assert_eq!(progress.silent_for(), minute, "own frames are not news from the source");
 }
