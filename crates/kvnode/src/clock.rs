@@ -1,6 +1,5 @@
 //! Time and chance: Unix time, the hybrid logical clock of CAS values, uuids of failover entries.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mcbp::VbUuid;
@@ -38,7 +37,5 @@ pub(crate) fn absolute_expiry(expiry: u32, now: u32) -> u32 {
 
 /// A uuid for a new branch of history.
 pub(crate) fn new_uuid() -> VbUuid {
-    // Every `RandomState` has keys from the operating system's random source.
-    let random = RandomState::new().hash_one(since_epoch().as_nanos());
-    uuid_from_random(random)
+    uuid_from_random(fastrand::u64(..))
 }

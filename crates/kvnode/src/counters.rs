@@ -1,4 +1,4 @@
-//! What a bucket counts, for STAT. Relaxed: numbers for people, nothing is decided by them.
+//! What a node and its buckets count, for STAT. Relaxed: numbers for people, nothing is decided by them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,6 +14,18 @@ impl Counter {
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// Since the node was started.
+#[derive(Default, Debug)]
+pub(crate) struct NodeCounters {
+    pub(crate) connections: Counter,
+    pub(crate) rejected_connections: Counter,
+    pub(crate) auth_commands: Counter,
+    pub(crate) auth_errors: Counter,
+    pub(crate) errors: Counter,
+    pub(crate) bytes_read: Counter,
+    pub(crate) bytes_written: Counter,
 }
 
 /// Since the bucket was opened.

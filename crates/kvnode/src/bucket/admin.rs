@@ -149,6 +149,7 @@ impl Vb {
         let (store, id) = (Arc::clone(&self.shared.store), self.id());
         let meta = blocking(move || store.rollback(id, to)).await?;
         lock(&self.inner).reset(meta.clone());
+        self.shared.counters.rollbacks.add(1);
         self.listeners.notify(id, VbEvent::StateChanged);
         Ok(meta)
     }

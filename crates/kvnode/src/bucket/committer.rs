@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 use log::{error, info};
 use mcbp::{Seqno, VbId};
 use vbucket::engine::{Batch, Durability};
-use vbucket::{Change, Row, StoreError, VbMeta};
+use vbucket::{Change, Kind, Row, StoreError, VbMeta};
 
 use super::listener::VbEvent;
 use super::queue::{Drained, Entry, Work};
@@ -122,6 +122,9 @@ impl Committer {
                 let newest = inner.pending.get(&row.key).is_some_and(|(p, _)| p.seqno == row.seqno);
                 if newest {
                     inner.pending.remove(&row.key);
+                }
+                if let Kind::Document { expiry: expiry @ 1.., .. } = row.kind {
+                    part.vb.note_expiry(expiry);
                 }
                 inner.log.push(Arc::clone(row));
                 bytes += row.memory_bytes();

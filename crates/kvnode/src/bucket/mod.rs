@@ -12,6 +12,7 @@ mod committer;
 mod error;
 mod listener;
 mod memory_log;
+mod pager;
 mod queue;
 mod vb;
 mod warmup;
@@ -32,7 +33,7 @@ use crate::counters::Counters;
 use crate::sync::{lock, read, write};
 use queue::CommitQueue;
 use write::KeyLocks;
-pub(crate) use write::{Draft, Refusal};
+pub(crate) use write::{Draft, Refusal, Written};
 
 /// What a bucket is like.
 #[derive(Clone, Debug)]
@@ -51,6 +52,48 @@ pub struct BucketOptions {
     pub log_bytes_max: usize,
     /// How often expired documents are looked for.
     pub expiry_pager_interval: std::time::Duration,
+}
+
+impl BucketOptions {
+    /// The longest name. Source: kv_engine.
+    pub const NAME_BYTES_MAX: usize = 100;
+    /// The most vBuckets. Source: `ep_max_vbuckets` of kv_engine.
+    pub const VBUCKETS_MAX: u16 = 1024;
+
+    /// A bucket of 1024 active vBuckets that acknowledges what is synced.
+    #[must_use]
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            vbuckets: Self::VBUCKETS_MAX,
+            initial_state: Some(mcbp::VbState::Active),
+            durability: Durability::Synced,
+            // Three of the largest documents, and at 256 bytes more than a disk syncs in a second.
+            queue_bytes_max: 64 * 1024 * 1024,
+            log_bytes_max: 128 * 1024 * 1024,
+            // As often as kv_engine (`ep_exp_pager_stime`).
+            expiry_pager_interval: std::time::Duration::from_secs(600),
+        }
+    }
+
+    /// # Errors
+    /// What is wrong, in words.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let Self { name, vbuckets, .. } = self;
+        let good = |c: char| c.is_ascii_alphanumeric() || "_.%-".contains(c);
+        if name.is_empty() || name.len() > Self::NAME_BYTES_MAX || !name.chars().all(good) {
+            return Err(format!(
+                "bucket name {name:?}: give 1 to 100 letters, digits, '_', '.', '%' or '-'"
+            ));
+        }
+        if name.starts_with('.') {
+            return Err(format!("bucket name {name:?} begins with a dot"));
+        }
+        if !(1..=Self::VBUCKETS_MAX).contains(vbuckets) {
+            return Err(format!("bucket {name:?} has {vbuckets} vBuckets: give 1 to 1024"));
+        }
+        Ok(())
+    }
 }
 
 /// What the vBuckets of a bucket share.
@@ -135,6 +178,15 @@ impl Bucket {
     /// What happened in this bucket since it was opened.
     pub(crate) fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+
+    pub(crate) fn options(&self) -> &BucketOptions {
+        &self.shared.options
+    }
+
+    /// Bytes that wait for their commit.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.shared.queue.used_bytes()
     }
 
     /// What the last commit failed with, if it did.

@@ -3,13 +3,13 @@
 //! Everything that others see is durable. What is queued is known only to writers (`pending`).
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbId, VbState, VbUuid};
-use vbucket::{Row, VbMeta};
+use vbucket::{Row, StoreError, VbMeta};
 
 use super::listener::{Listeners, Subscription, VbListener};
 use super::memory_log::{LogRead, MemoryLog};
@@ -126,6 +126,8 @@ pub struct Vb {
     pub(super) admin: tokio::sync::Mutex<()>,
     pub(super) listeners: Arc<Listeners>,
     write_holds: AtomicUsize,
+    /// No document is overdue before this Unix time; 0 until the first scan has looked.
+    next_expiry: AtomicU32,
 }
 
 impl std::fmt::Debug for Vb {
@@ -152,6 +154,7 @@ impl Vb {
             admin: tokio::sync::Mutex::new(()),
             listeners: Arc::default(),
             write_holds: AtomicUsize::new(0),
+            next_expiry: AtomicU32::new(0),
         })
     }
 
@@ -210,6 +213,28 @@ impl Vb {
 
     pub(super) fn is_held(&self) -> bool {
         self.write_holds.load(Ordering::Relaxed) > 0
+    }
+
+    /// A document is due at `expiry`.
+    pub(super) fn note_expiry(&self, expiry: u32) {
+        self.next_expiry.fetch_min(expiry, Ordering::Relaxed);
+    }
+
+    /// A scan is about to note every expiry anew.
+    pub(super) fn forget_expiry(&self) {
+        self.next_expiry.store(u32::MAX, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_expiry_due(&self, now: u32) -> bool {
+        self.next_expiry.load(Ordering::Relaxed) <= now
+    }
+
+    /// How many documents it holds. Blocks on the disk.
+    pub(crate) fn item_count(&self) -> Result<u64, StoreError> {
+        self.shared.store.item_count(self.id).inspect_err(|error| {
+            self.shared.counters.read_failures.add(1);
+            log::error!("counting documents failed {} error={error}", self.id);
+        })
     }
 
     /// How many changes are queued and not yet durable.

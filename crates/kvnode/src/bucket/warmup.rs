@@ -3,7 +3,6 @@
 //! vBucket is visible (MB-41942, MB-41257). A failure keeps traffic off and names its reason.
 
 use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
 
 use log::{error, info, warn};
 use mcbp::{VbId, VbState};
@@ -121,18 +120,24 @@ impl Bucket {
     /// # Errors
     /// What the store said; the next start will take this stop for an unclean one then.
     pub fn close(&self) -> Result<(), StoreError> {
+        if self.stop_committer() {
+            self.shared.store.close()
+        } else {
+            let detail = "the committer had died".to_owned();
+            Err(StoreError::Io { doing: "closing the bucket", detail })
+        }
+    }
+
+    /// Stops without closing the store: the next start takes it for a crash. Does nothing to a
+    /// bucket that was closed.
+    pub(crate) fn abandon(&self) {
+        self.stop_committer();
+    }
+
+    fn stop_committer(&self) -> bool {
         *lock(&self.warmup) = Warmup::Closed;
         self.shared.queue.close();
         let thread = lock(&self.committer).take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
-            let detail = "the committer had died".to_owned();
-            return Err(StoreError::Io { doing: "closing the bucket", detail });
-        }
-        self.shared.store.close()
-    }
-
-    /// How often the expiry pager runs.
-    pub(crate) fn expiry_pager_interval(&self) -> Duration {
-        self.shared.options.expiry_pager_interval
+        thread.is_none_or(|thread| thread.join().is_ok())
     }
 }

@@ -118,6 +118,22 @@ impl Vb {
         }
     }
 
+    /// Makes a document expire unless it was changed since it was found. Says whether it did; the
+    /// change becomes durable with the next commit.
+    pub(crate) async fn expire(self: &Arc<Self>, key: Bytes) -> bool {
+        let now = clock::unix_now();
+        let change = |old: Option<&Row>| {
+            old.filter(|row| row.is_expired_at(now))
+                .map(|_| Draft {
+                    kind: Kind::Expired { at: now },
+                    datatype: Datatype::RAW,
+                    value: Bytes::new(),
+                })
+                .ok_or(Refusal::Status(mcbp::Status::KEY_EEXISTS))
+        };
+        self.write(key, 0, change).await.is_ok()
+    }
+
     fn attempt(
         self: &Arc<Self>,
         key: &Bytes,

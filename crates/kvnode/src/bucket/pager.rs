@@ -1,0 +1,103 @@
+//! The expiry pager: makes documents whose time is over expire although nobody asks for them.
+//! Active vBuckets only; a replica gets the expirations of its producer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use log::{error, info};
+use mcbp::{Seqno, VbState};
+use tokio_util::sync::CancellationToken;
+use vbucket::{Kind, Row, ScanEnd, ScanStep, StoreError};
+
+use super::{Bucket, Vb};
+use crate::clock::unix_now;
+
+/// How many keys one look at a vBucket collects: 64 MiB of the longest keys; the next run goes on.
+const KEYS_MAX: usize = 256 * 1024;
+
+/// What a scan of one vBucket found.
+struct Overdue {
+    keys: Vec<Bytes>,
+    /// When the next of the others is due; `u32::MAX` for never.
+    next: u32,
+}
+
+impl Bucket {
+    /// Runs until `shutdown`.
+    pub(crate) async fn run_expiry_pager(
+        self: Arc<Self>,
+        interval: Duration,
+        shutdown: CancellationToken,
+    ) {
+        let pass = async {
+            loop {
+                tokio::time::sleep(interval).await;
+                self.expire_overdue().await;
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = pass => {}
+        }
+    }
+
+    /// One pass over the active vBuckets in which something may be overdue.
+    async fn expire_overdue(&self) {
+        let mut count = 0;
+        for vb in self.all_vbs() {
+            if vb.state() == VbState::Active && vb.is_expiry_due(unix_now()) {
+                count += expire_in(&vb).await;
+            }
+        }
+        self.counters().pager_runs.add(1);
+        self.counters().expired_by_pager.add(count);
+        if count > 0 {
+            info!("documents expired bucket={} count={count}", self.name());
+        }
+    }
+}
+
+async fn expire_in(vb: &Arc<Vb>) -> u64 {
+    vb.forget_expiry();
+    let found = {
+        let vb = Arc::clone(vb);
+        tokio::task::spawn_blocking(move || overdue(&vb, unix_now())).await
+    };
+    let Ok(Ok(Overdue { keys, next })) =
+        found.inspect_err(|gone| error!("expiry scan died {gone}"))
+    else {
+        vb.note_expiry(0);
+        return 0;
+    };
+    vb.note_expiry(next);
+    let mut count = 0;
+    for key in keys {
+        count += u64::from(vb.expire(key).await);
+    }
+    count
+}
+
+fn overdue(vb: &Vb, now: u32) -> Result<Overdue, StoreError> {
+    let mut overdue = Overdue { keys: Vec::new(), next: u32::MAX };
+    let mut each = |row: Row| {
+        if row.is_expired_at(now) {
+            overdue.keys.push(row.key);
+        } else if let Kind::Document { expiry: expiry @ 1.., .. } = row.kind {
+            overdue.next = overdue.next.min(expiry);
+        }
+        if overdue.keys.len() < KEYS_MAX { ScanStep::More } else { ScanStep::Cancel }
+    };
+    let mut scan = vb.shared.store.scan(vb.id(), Seqno(1), Seqno::MAX)?;
+    match scan.run(&mut each) {
+        ScanEnd::Finished => {}
+        // The rest is for the next run.
+        ScanEnd::Yielded | ScanEnd::Cancelled => overdue.next = 0,
+        ScanEnd::Failed(error) => {
+            vb.shared.counters.read_failures.add(1);
+            error!("expiry scan failed {} error={error}", vb.id());
+            return Err(error);
+        }
+    }
+    Ok(overdue)
+}

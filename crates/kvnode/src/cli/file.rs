@@ -1,0 +1,174 @@
+//! The configuration file: as written, then checked. Errors name file and line.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use relay::Secret;
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{InitialState, Limits, password};
+use crate::{BucketOptions, Durability};
+
+const MIB: usize = 1024 * 1024;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    listen: Option<SocketAddr>,
+    data: Option<PathBuf>,
+    #[serde(default)]
+    bucket: Vec<Bucket>,
+    #[serde(default)]
+    user: Vec<User>,
+    #[serde(default)]
+    limits: LimitsTable,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bucket {
+    name: Spanned<String>,
+    vbuckets: Option<u16>,
+    state: Option<InitialState>,
+    durability: Option<DurabilityName>,
+    queue_mib: Option<Spanned<usize>>,
+    stream_memory_mib: Option<usize>,
+    expiry_interval_s: Option<Spanned<u64>>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum DurabilityName {
+    Synced,
+    Buffered,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct User {
+    name: Spanned<String>,
+    password: Spanned<PasswordSource>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PasswordSource {
+    file: PathBuf,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct LimitsTable {
+    connections_max: Option<Spanned<usize>>,
+    authentication_s: Option<Spanned<u64>>,
+    worker_threads: Option<Spanned<usize>>,
+    shutdown_s: Option<Spanned<u64>>,
+}
+
+/// What a file says, checked; what it does not say is for the command line.
+#[derive(Default)]
+pub(super) struct Partial {
+    pub(super) listen: Option<SocketAddr>,
+    pub(super) data: Option<PathBuf>,
+    pub(super) buckets: Vec<BucketOptions>,
+    pub(super) users: Vec<(String, Secret)>,
+    pub(super) limits: Limits,
+}
+
+/// Reads and checks a file. Relative paths in it start where the file is.
+pub(super) fn read(path: &Path) -> Result<Partial, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{path:?}: {error}"))?;
+    let file: File = toml::from_str(&text).map_err(|error| {
+        let line = error.span().map_or(1, |span| line_of(&text, span.start));
+        format!("{}:{line}: {}", path.display(), error.message())
+    })?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let checker = Checker { path, text: &text, folder };
+    Ok(Partial {
+        listen: file.listen,
+        data: file.data.map(|data| folder.join(data)),
+        buckets: file.bucket.iter().map(|b| checker.bucket(b)).collect::<Result<_, _>>()?,
+        users: file.user.iter().map(|user| checker.user(user)).collect::<Result<_, _>>()?,
+        limits: checker.limits(&file.limits)?,
+    })
+}
+
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|&byte| byte == b'\n').count()
+}
+
+struct Checker<'a> {
+    path: &'a Path,
+    text: &'a str,
+    folder: &'a Path,
+}
+
+impl Checker<'_> {
+    fn problem<T>(&self, at: &Spanned<T>, what: impl std::fmt::Display) -> String {
+        format!("{}:{}: {what}", self.path.display(), line_of(self.text, at.span().start))
+    }
+
+    /// A number within `min..=max`, or the default where there is none.
+    fn number<T: Copy + PartialOrd + std::fmt::Display>(
+        &self,
+        given: Option<&Spanned<T>>,
+        default: T,
+        (min, max): (T, T),
+    ) -> Result<T, String> {
+        let Some(given) = given else { return Ok(default) };
+        let number = *given.as_ref();
+        if number < min || number > max {
+            let what = format!("{number} is out of range: give {min} to {max}");
+            return Err(self.problem(given, what));
+        }
+        Ok(number)
+    }
+
+    fn bucket(&self, bucket: &Bucket) -> Result<BucketOptions, String> {
+        let mut options = BucketOptions::new(bucket.name.as_ref());
+        options.vbuckets = bucket.vbuckets.unwrap_or(options.vbuckets);
+        if let Some(state) = bucket.state {
+            options.initial_state = state.vb_state();
+        }
+        options.durability = match bucket.durability {
+            Some(DurabilityName::Buffered) => Durability::Buffered,
+            Some(DurabilityName::Synced) | None => Durability::Synced,
+        };
+        let queue_mib = options.queue_bytes_max / MIB;
+        // Below one of the largest documents the queue would be emptied for each of them.
+        let queue_mib = self.number(bucket.queue_mib.as_ref(), queue_mib, (32, 4095))?;
+        options.queue_bytes_max = queue_mib * MIB;
+        if let Some(stream_memory_mib) = bucket.stream_memory_mib {
+            options.log_bytes_max = stream_memory_mib.saturating_mul(MIB);
+        }
+        let interval = options.expiry_pager_interval.as_secs();
+        let interval = self.number(bucket.expiry_interval_s.as_ref(), interval, (1, 86_400))?;
+        options.expiry_pager_interval = Duration::from_secs(interval);
+        options.check().map_err(|what| self.problem(&bucket.name, what))?;
+        Ok(options)
+    }
+
+    fn user(&self, user: &User) -> Result<(String, Secret), String> {
+        let path = self.folder.join(&user.password.as_ref().file);
+        let secret = password(&path).map_err(|what| self.problem(&user.password, what))?;
+        Ok((user.name.as_ref().clone(), secret))
+    }
+
+    fn limits(&self, table: &LimitsTable) -> Result<Limits, String> {
+        let Limits { connections_max, authentication, worker_threads, shutdown } =
+            Limits::default();
+        let seconds = |given: &Option<_>, default: Duration| {
+            self.number(given.as_ref(), default.as_secs(), (1, 3600)).map(Duration::from_secs)
+        };
+        let connections = table.connections_max.as_ref();
+        let threads = table.worker_threads.as_ref();
+        Ok(Limits {
+            connections_max: self.number(connections, connections_max, (1, 100_000))?,
+            authentication: seconds(&table.authentication_s, authentication)?,
+            worker_threads: self.number(threads, worker_threads, (1, 64))?,
+            shutdown: seconds(&table.shutdown_s, shutdown)?,
+        })
+    }
+}

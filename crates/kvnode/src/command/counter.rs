@@ -1,0 +1,63 @@
+//! INCREMENT and DECREMENT: decimal numbers as documents.
+
+use bytes::Bytes;
+use mcbp::kv::CounterExtras;
+use mcbp::{Opcode, Status};
+use vbucket::{Kind, Row};
+
+use super::active_vb;
+use super::read::{keeping, living, matching};
+use super::store::written_answer;
+use super::value::Value;
+use crate::bucket::{Bucket, Draft, Refusal};
+use crate::clock::{absolute_expiry, unix_now};
+use crate::session::{Fail, Request, Session};
+
+/// "Do not create a counter that is not there", in the place of an expiry.
+const DO_NOT_CREATE: u32 = 0xffff_ffff;
+
+/// Counts up (around the end of 64 bits) or down (to 0), and answers with the number.
+pub(super) async fn count(
+    session: &mut Session,
+    bucket: &Bucket,
+    request: &Request<'_>,
+) -> Result<(), Fail> {
+    let vb = active_vb(bucket, request.vb())?;
+    let key = request.key(&session.features)?;
+    let extras = CounterExtras::decode(&request.frame)?;
+    let mut number = 0;
+    let change = |old: Option<&Row>| match living(old) {
+        None if extras.expiry == DO_NOT_CREATE => Err(Refusal::Status(Status::KEY_ENOENT)),
+        None => {
+            number = extras.initial;
+            let expiry = absolute_expiry(extras.expiry, unix_now());
+            let kind = Kind::Document { flags: 0, expiry };
+            let value = decimal(&[], number)?;
+            Ok(Draft { kind, datatype: value.datatype, value: value.bytes })
+        }
+        Some(old) => {
+            let old = matching(Some(old), request.frame.header.cas)?;
+            let value = Value { bytes: old.value.clone(), datatype: old.datatype };
+            let (xattrs, body) = value.split().map_err(Refusal::Status)?;
+            let was = parse(&body).ok_or(Refusal::Status(Status::DELTA_BADVAL))?;
+            number = if request.opcode == Opcode::INCREMENT {
+                was.wrapping_add(extras.delta)
+            } else {
+                was.saturating_sub(extras.delta)
+            };
+            Ok(keeping(old, decimal(&xattrs, number)?))
+        }
+    };
+    let written = vb.write(Bytes::copy_from_slice(key), 0, change).await?;
+    bucket.counters().sets.add(1);
+    written_answer(session, request, written, &number.to_be_bytes());
+    Ok(())
+}
+
+fn decimal(xattrs: &[u8], number: u64) -> Result<Value, Refusal> {
+    Value::joined(xattrs, number.to_string().as_bytes()).map_err(Refusal::Status)
+}
+
+fn parse(body: &[u8]) -> Option<u64> {
+    std::str::from_utf8(body).ok()?.trim().parse().ok()
+}

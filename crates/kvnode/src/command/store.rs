@@ -1,0 +1,131 @@
+//! SET, ADD, REPLACE, DELETE, APPEND, PREPEND, quiet or not.
+
+use bytes::Bytes;
+use mcbp::kv::{StoreExtras, mutation_token};
+use mcbp::{Opcode, Status};
+use vbucket::{Kind, Row};
+
+use super::read::{keeping, living, matching};
+use super::value::Value;
+use super::{active_vb, answer, success};
+use crate::bucket::{Bucket, Draft, Refusal, Written};
+use crate::clock::{absolute_expiry, unix_now};
+use crate::session::{Fail, Request, Session};
+
+/// SET, ADD and REPLACE.
+pub(super) async fn store(
+    session: &mut Session,
+    bucket: &Bucket,
+    request: &Request<'_>,
+) -> Result<(), Fail> {
+    let vb = active_vb(bucket, request.vb())?;
+    let key = request.key(&session.features)?;
+    let extras = StoreExtras::decode(&request.frame)?;
+    let cas = request.frame.header.cas;
+    if request.opcode == Opcode::ADD && cas != 0 {
+        return Err(Fail::new(Status::EINVAL, "ADD takes no CAS"));
+    }
+    let value = Value::checked(request.value(), request.datatype(&session.features)?)?;
+    let expiry = absolute_expiry(extras.expiry, unix_now());
+    let change = |old: Option<&Row>| {
+        let old = match request.opcode {
+            Opcode::ADD if living(old).is_some() => {
+                return Err(Refusal::Status(Status::KEY_EEXISTS));
+            }
+            Opcode::ADD => None,
+            Opcode::SET if cas == 0 => living(old),
+            _ => Some(matching(old, cas)?),
+        };
+        let value = with_xattrs_of(old, &value).map_err(Refusal::Status)?;
+        let expiry = kept_expiry(old).filter(|_| request.preserve_ttl).unwrap_or(expiry);
+        let kind = Kind::Document { flags: extras.flags, expiry };
+        Ok(Draft { kind, datatype: value.datatype, value: value.bytes })
+    };
+    let written = vb.write(Bytes::copy_from_slice(key), value.bytes.len(), change).await?;
+    bucket.counters().sets.add(1);
+    written_answer(session, request, written, &[]);
+    Ok(())
+}
+
+/// A body replaces a body: extended attributes stay with their document.
+fn with_xattrs_of(old: Option<&Row>, value: &Value) -> Result<Value, Status> {
+    let xattr = mcbp::Datatype::XATTR;
+    match old {
+        Some(old) if old.datatype.contains(xattr) && !value.datatype.contains(xattr) => {
+            let old = Value { bytes: old.value.clone(), datatype: old.datatype };
+            let (xattrs, _) = old.split()?;
+            let (_, body) = value.split()?;
+            Value::joined(&xattrs, &body)
+        }
+        _ => Ok(value.clone()),
+    }
+}
+
+fn kept_expiry(old: Option<&Row>) -> Option<u32> {
+    match old?.kind {
+        Kind::Document { expiry, .. } => Some(expiry),
+        Kind::Deleted { .. } | Kind::Expired { .. } => None,
+    }
+}
+
+/// APPEND and PREPEND.
+pub(super) async fn extend(
+    session: &mut Session,
+    bucket: &Bucket,
+    request: &Request<'_>,
+) -> Result<(), Fail> {
+    let vb = active_vb(bucket, request.vb())?;
+    let key = request.key(&session.features)?;
+    let datatype = request.datatype(&session.features)?;
+    let (_, more) = Value { bytes: request.value(), datatype }.split()?;
+    let change = |old: Option<&Row>| {
+        let missing = Refusal::Status(Status::NOT_STORED);
+        let old = living(old).ok_or(missing)?;
+        let old = matching(Some(old), request.frame.header.cas)?;
+        let value = Value { bytes: old.value.clone(), datatype: old.datatype };
+        let (xattrs, body) = value.split().map_err(Refusal::Status)?;
+        let body = if request.opcode == Opcode::APPEND {
+            [body, more.clone()].concat()
+        } else {
+            [more.clone(), body].concat()
+        };
+        Ok(keeping(old, Value::joined(&xattrs, &body).map_err(Refusal::Status)?))
+    };
+    let written = vb.write(Bytes::copy_from_slice(key), more.len(), change).await?;
+    bucket.counters().sets.add(1);
+    written_answer(session, request, written, &[]);
+    Ok(())
+}
+
+/// DELETE.
+pub(super) async fn delete(
+    session: &mut Session,
+    bucket: &Bucket,
+    request: &Request<'_>,
+) -> Result<(), Fail> {
+    let vb = active_vb(bucket, request.vb())?;
+    let key = request.key(&session.features)?;
+    let change = |old: Option<&Row>| {
+        matching(old, request.frame.header.cas)?;
+        let kind = Kind::Deleted { at: unix_now() };
+        Ok(Draft { kind, datatype: mcbp::Datatype::RAW, value: Bytes::new() })
+    };
+    let written = vb.write(Bytes::copy_from_slice(key), 0, change).await?;
+    bucket.counters().deletes.add(1);
+    written_answer(session, request, written, &[]);
+    Ok(())
+}
+
+/// Adds the answer to a change: with its CAS and, where negotiated, its mutation token.
+pub(super) fn written_answer(
+    session: &mut Session,
+    request: &Request<'_>,
+    written: Written,
+    value: &[u8],
+) {
+    let Written { row, uuid, ticket } = written;
+    let token = mutation_token(uuid, row.seqno);
+    let extras: &[u8] = if session.features.mutation_seqno { &token } else { &[] };
+    let frame = success(request).cas(row.cas).extras(extras).value(value);
+    answer(session, request, Some(ticket), Some(&frame).filter(|_| !request.quiet));
+}

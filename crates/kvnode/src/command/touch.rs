@@ -1,0 +1,47 @@
+//! TOUCH, GAT and GATQ: a new expiry, with or without the document as the answer.
+
+use bytes::Bytes;
+use mcbp::{Opcode, Status};
+use vbucket::{Kind, Row};
+
+use super::read::{alive, living, show};
+use super::{active_vb, answer, success};
+use crate::bucket::{Bucket, Draft, Refusal};
+use crate::clock::{absolute_expiry, unix_now};
+use crate::session::{Fail, Request, Session};
+
+/// See the module.
+pub(super) async fn touch(
+    session: &mut Session,
+    bucket: &Bucket,
+    request: &Request<'_>,
+) -> Result<(), Fail> {
+    let vb = active_vb(bucket, request.vb())?;
+    let key = request.key(&session.features)?;
+    let extras = request.frame.extras_exact::<4>("extras must be 4 bytes")?;
+    let expiry = absolute_expiry(u32::from_be_bytes(*extras), unix_now());
+    // Looked at first, so that a document whose time is over expires rather than comes back.
+    let Some((row, _)) = alive(bucket, &vb, key).await? else {
+        let silent = request.quiet && request.opcode == Opcode::GAT;
+        return if silent { Ok(()) } else { Err(Status::KEY_ENOENT.into()) };
+    };
+    let change = |old: Option<&Row>| {
+        let missing = Refusal::Status(Status::KEY_ENOENT);
+        let old = living(old).ok_or(missing)?;
+        let flags = match old.kind {
+            Kind::Document { flags, .. } => flags,
+            Kind::Deleted { .. } | Kind::Expired { .. } => 0,
+        };
+        let kind = Kind::Document { flags, expiry };
+        Ok(Draft { kind, datatype: old.datatype, value: old.value.clone() })
+    };
+    let written = vb.write(Bytes::copy_from_slice(key), row.value.len(), change).await?;
+    if request.opcode == Opcode::GAT {
+        bucket.counters().gets.add(1);
+        bucket.counters().get_hits.add(1);
+        return show(session, request, &written.row, Some(written.ticket));
+    }
+    let frame = success(request).cas(written.row.cas);
+    answer(session, request, Some(written.ticket), Some(&frame));
+    Ok(())
+}

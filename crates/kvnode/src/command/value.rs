@@ -1,0 +1,107 @@
+//! What the bytes of a value are: snappy, JSON, extended attributes. Pure.
+//!
+//! Extended attributes stand in front of the body: their length as a u32, then the pairs.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use mcbp::{Datatype, Status};
+use serde::de::IgnoredAny;
+
+use crate::session::Features;
+
+/// The largest value, before and after inflating. Source: kv_engine's `max_item_size`.
+pub(crate) const VALUE_BYTES_MAX: usize = 20 * 1024 * 1024;
+/// Room for extended attributes beside the value. Source: `max_item_privileged_bytes`.
+const XATTR_BYTES_MAX: usize = 1024 * 1024;
+
+/// A value and what it is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Value {
+    pub(super) bytes: Bytes,
+    pub(super) datatype: Datatype,
+}
+
+impl Value {
+    /// A client's value with its JSON bit made right, whatever the client said of it.
+    ///
+    /// # Errors
+    /// [`Status::E2BIG`], or [`Status::EINVAL`] for what cannot be inflated or split.
+    pub(super) fn checked(bytes: Bytes, datatype: Datatype) -> Result<Self, Status> {
+        let xattrs = datatype.contains(Datatype::XATTR);
+        let bytes_max = VALUE_BYTES_MAX + if xattrs { XATTR_BYTES_MAX } else { 0 };
+        if bytes.len() > bytes_max {
+            return Err(Status::E2BIG);
+        }
+        let mut value = Self { bytes, datatype };
+        if value.bytes.is_empty() {
+            // Nothing is compressed and nothing is JSON about it; never inflate it.
+            value.datatype = Datatype::RAW;
+            return Ok(value);
+        }
+        let (_, body) = value.split()?;
+        value.datatype = value.datatype.without(Datatype::JSON);
+        if is_json(&body) {
+            value.datatype = value.datatype.with(Datatype::JSON);
+        }
+        Ok(value)
+    }
+
+    /// The same, not compressed.
+    pub(super) fn inflated(&self) -> Result<Self, Status> {
+        if !self.datatype.contains(Datatype::SNAPPY) || self.bytes.is_empty() {
+            return Ok(self.clone());
+        }
+        let bytes = snap::raw::decompress_len(&self.bytes).map_err(|_| Status::EINVAL)?;
+        if bytes > VALUE_BYTES_MAX + XATTR_BYTES_MAX {
+            return Err(Status::E2BIG);
+        }
+        let inflated = snap::raw::Decoder::new().decompress_vec(&self.bytes);
+        let bytes = Bytes::from(inflated.map_err(|_| Status::EINVAL)?);
+        Ok(Self { bytes, datatype: self.datatype.without(Datatype::SNAPPY) })
+    }
+
+    /// Extended attributes with their length in front (empty where there are none), and the body;
+    /// both inflated.
+    pub(super) fn split(&self) -> Result<(Bytes, Bytes), Status> {
+        let Self { bytes, datatype } = self.inflated()?;
+        if !datatype.contains(Datatype::XATTR) {
+            return Ok((Bytes::new(), bytes));
+        }
+        let length = bytes.first_chunk::<4>().map(|length| u32::from_be_bytes(*length));
+        let xattrs = length.and_then(|length| usize::try_from(length).ok()).map(|n| n + 4);
+        let xattrs = xattrs.filter(|&end| end <= bytes.len()).ok_or(Status::XATTR_EINVAL)?;
+        Ok((bytes.slice(..xattrs), bytes.slice(xattrs..)))
+    }
+
+    /// `xattrs` in front of a new body.
+    pub(super) fn joined(xattrs: &[u8], body: &[u8]) -> Result<Self, Status> {
+        if body.len() > VALUE_BYTES_MAX {
+            return Err(Status::E2BIG);
+        }
+        let mut bytes = BytesMut::with_capacity(xattrs.len() + body.len());
+        bytes.put_slice(xattrs);
+        bytes.put_slice(body);
+        let json = if is_json(body) { Datatype::JSON } else { Datatype::RAW };
+        let xattr = if xattrs.is_empty() { Datatype::RAW } else { Datatype::XATTR };
+        Ok(Self { bytes: bytes.freeze(), datatype: json.with(xattr) })
+    }
+
+    /// The body as a connection with `features` may have it.
+    pub(super) fn shown(&self, features: &Features) -> Result<Self, Status> {
+        let has_xattrs = self.datatype.contains(Datatype::XATTR);
+        let mut shown =
+            if has_xattrs || !features.snappy { self.inflated()? } else { self.clone() };
+        if has_xattrs {
+            (_, shown.bytes) = shown.split()?;
+            shown.datatype = shown.datatype.without(Datatype::XATTR);
+        }
+        if !features.json {
+            shown.datatype = shown.datatype.without(Datatype::JSON);
+        }
+        Ok(shown)
+    }
+}
+
+/// Whether `bytes` are one JSON value.
+fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
+}

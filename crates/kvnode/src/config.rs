@@ -1,0 +1,103 @@
+//! What a node is told to be.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use relay::Secret;
+use subtle::ConstantTimeEq as _;
+
+pub use crate::bucket::BucketOptions;
+
+/// Everything a node needs to start.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    /// Where it listens; port 0 for any free one.
+    pub listen: SocketAddr,
+    /// The folder of its data; a folder for each bucket is made in it.
+    pub data: PathBuf,
+    /// Its buckets, by unique name; at least one.
+    pub buckets: Vec<BucketOptions>,
+    /// Who may connect; at least one. Every user may use every bucket.
+    pub users: Users,
+    /// Numbers that bound it.
+    pub limits: Limits,
+}
+
+impl NodeConfig {
+    /// A node with one user and the default limits.
+    #[must_use]
+    pub fn new(
+        listen: SocketAddr,
+        data: impl Into<PathBuf>,
+        bucket: BucketOptions,
+        username: impl Into<String>,
+        password: Secret,
+    ) -> Self {
+        let users = Users(vec![(username.into(), password)]);
+        let limits = Limits::default();
+        Self { listen, data: data.into(), buckets: vec![bucket], users, limits }
+    }
+
+    /// # Errors
+    /// What is wrong, in words.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.buckets.is_empty() {
+            return Err("a node needs a bucket".to_owned());
+        }
+        if self.users.0.is_empty() {
+            return Err("a node needs a user, or nobody could use it".to_owned());
+        }
+        let mut names: Vec<_> = self.buckets.iter().map(|bucket| &bucket.name).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find_map(|pair| match pair {
+            [a, b] if a == b => Some(a),
+            _ => None,
+        }) {
+            return Err(format!("bucket {twice:?} is there twice"));
+        }
+        self.buckets.iter().try_for_each(BucketOptions::check)
+    }
+}
+
+/// The users of a node and their passwords.
+#[derive(Clone, Debug, Default)]
+pub struct Users(pub Vec<(String, Secret)>);
+
+impl Users {
+    /// Whether `password` is the user's. How long it takes tells nothing about the password, nor
+    /// whether the user exists.
+    pub(crate) fn check(&self, user: &str, password: &[u8]) -> bool {
+        let mut good = subtle::Choice::from(0);
+        for (name, secret) in &self.0 {
+            let right_name = name.as_bytes().ct_eq(user.as_bytes());
+            good |= right_name & secret.expose().as_bytes().ct_eq(password);
+        }
+        good.into()
+    }
+}
+
+/// Numbers that bound a node.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Connections at a time; more are turned away.
+    pub connections_max: usize,
+    /// How long a connection may stay without authenticating.
+    pub authentication: Duration,
+    /// Threads that serve connections.
+    pub worker_threads: usize,
+    /// How long a clean stop may take before what is left is cut off.
+    pub shutdown: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            // A read buffer each: 256 MiB at the most for idle ones.
+            connections_max: 4096,
+            authentication: Duration::from_secs(60),
+            worker_threads: std::thread::available_parallelism().map_or(2, |n| n.get().min(8)),
+            shutdown: Duration::from_secs(20),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What a request comes to when it fails: the status on the wire, and words for people.
+
+use mcbp::{FrameError, Status, VbState};
+use vbucket::StoreError;
+
+use crate::bucket::{CommitError, Refusal, VbError};
+
+/// A failed request.
+#[derive(Debug)]
+pub(crate) struct Fail {
+    /// The answer.
+    pub(crate) status: Status,
+    /// What was wrong, for clients that negotiated XERROR; may be empty.
+    pub(crate) context: String,
+}
+
+impl Fail {
+    pub(crate) fn new(status: Status, context: impl ToString) -> Self {
+        Self { status, context: context.to_string() }
+    }
+}
+
+impl From<Status> for Fail {
+    fn from(status: Status) -> Self {
+        Self { status, context: String::new() }
+    }
+}
+
+impl From<FrameError> for Fail {
+    fn from(error: FrameError) -> Self {
+        Self::new(Status::EINVAL, error)
+    }
+}
+
+impl From<CommitError> for Fail {
+    fn from(error: CommitError) -> Self {
+        Self::new(Status::ETMPFAIL, error)
+    }
+}
+
+impl From<StoreError> for Fail {
+    fn from(error: StoreError) -> Self {
+        Self::new(Status::EINTERNAL, error)
+    }
+}
+
+impl From<Refusal> for Fail {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Status(status) => status.into(),
+            Refusal::Vb(error) => error.into(),
+        }
+    }
+}
+
+impl From<VbError> for Fail {
+    fn from(error: VbError) -> Self {
+        let status = match &error {
+            VbError::NotReady(_) | VbError::Commit(_) => Status::ETMPFAIL,
+            VbError::WrongState { state: VbState::Pending, .. } => Status::ETMPFAIL,
+            VbError::NoVbucket(_) | VbError::WrongState { .. } => Status::NOT_MY_VBUCKET,
+            VbError::OutOfRange { .. } | VbError::NotMonotonic { .. } => Status::ERANGE,
+            VbError::Failover(_) => Status::EINVAL,
+            VbError::Store(_) => Status::EINTERNAL,
+        };
+        // A vBucket that is elsewhere is daily business: no words, clients look at their map.
+        if status == Status::NOT_MY_VBUCKET { status.into() } else { Self::new(status, error) }
+    }
+}

@@ -1,0 +1,114 @@
+//! One request as handlers see it: a whole frame, checked, with the collection prefix taken off.
+
+use bytes::Bytes;
+use mcbp::{Datatype, Frame, Opcode, Status, VbId, framing};
+
+use super::Features;
+
+/// The longest key without its collection prefix. Source: kv_engine's `KEY_MAX_LENGTH`.
+pub(crate) const KEY_BYTES_MAX: usize = 250;
+
+/// Values below this are copied out of the read buffer: a slice would keep all of the buffer alive
+/// for as long as the document is in memory.
+const SLICE_BYTES_MIN: usize = 16 * 1024;
+
+/// See the module.
+pub(crate) struct Request<'a> {
+    /// The frame's bytes.
+    pub(crate) bytes: &'a Bytes,
+    /// The same, parsed.
+    pub(crate) frame: Frame<'a>,
+    /// The opcode without its quiet form.
+    pub(crate) opcode: Opcode,
+    /// Whether good (or, for reads, empty) outcomes are not answered.
+    pub(crate) quiet: bool,
+    /// Keep the expiry of the document.
+    pub(crate) preserve_ttl: bool,
+}
+
+impl<'a> Request<'a> {
+    /// Takes a frame apart.
+    ///
+    /// # Errors
+    /// A frame information that is malformed, unknown, or asks for what this node does not do.
+    pub(crate) fn new(bytes: &'a Bytes, frame: Frame<'a>) -> Result<Self, Status> {
+        let (opcode, quiet) = plain(frame.opcode());
+        let mut preserve_ttl = false;
+        for info in framing::iter(frame.framing) {
+            match info.map_err(|_| Status::EINVAL)?.id {
+                // Requests of a connection are never reordered here.
+                framing::BARRIER => {}
+                framing::PRESERVE_TTL => preserve_ttl = true,
+                framing::DURABILITY => return Err(Status::DURABILITY_IMPOSSIBLE),
+                framing::IMPERSONATE_USER => return Err(Status::EACCESS),
+                _ => return Err(Status::UNKNOWN_FRAME_INFO),
+            }
+        }
+        Ok(Self { bytes, frame, opcode, quiet, preserve_ttl })
+    }
+
+    /// The vBucket it is about.
+    pub(crate) const fn vb(&self) -> VbId {
+        self.frame.header.vbucket()
+    }
+
+    /// The document's key without collection prefix.
+    ///
+    /// # Errors
+    /// [`Status::UNKNOWN_COLLECTION`] for any but the default collection, [`Status::EINVAL`] for a
+    /// key that is empty or too long.
+    pub(crate) fn key(&self, features: &Features) -> Result<&'a [u8], Status> {
+        let mut key = self.frame.key;
+        if features.collections {
+            let (collection, rest) = mcbp::key::split(key).ok_or(Status::EINVAL)?;
+            if collection != mcbp::key::DEFAULT_COLLECTION {
+                return Err(Status::UNKNOWN_COLLECTION);
+            }
+            key = rest;
+        }
+        if (1..=KEY_BYTES_MAX).contains(&key.len()) { Ok(key) } else { Err(Status::EINVAL) }
+    }
+
+    /// The value as bytes that may be kept.
+    pub(crate) fn value(&self) -> Bytes {
+        if self.frame.value.len() < SLICE_BYTES_MIN {
+            Bytes::copy_from_slice(self.frame.value)
+        } else {
+            self.bytes.slice_ref(self.frame.value)
+        }
+    }
+
+    /// The datatype, where the connection may use all of its bits.
+    ///
+    /// # Errors
+    /// [`Status::EINVAL`].
+    pub(crate) fn datatype(&self, features: &Features) -> Result<Datatype, Status> {
+        let datatype = self.frame.header.datatype;
+        let allowed = [
+            (Datatype::JSON, features.json),
+            (Datatype::SNAPPY, features.snappy),
+            (Datatype::XATTR, features.xattr),
+        ];
+        let forbidden = allowed.iter().any(|&(bit, granted)| datatype.contains(bit) && !granted);
+        if forbidden || !datatype.is_known() { Err(Status::EINVAL) } else { Ok(datatype) }
+    }
+}
+
+/// The opcode that a quiet opcode is a form of, and whether it is one.
+const fn plain(opcode: Opcode) -> (Opcode, bool) {
+    match opcode {
+        Opcode::GETQ => (Opcode::GET, true),
+        Opcode::GETKQ => (Opcode::GETK, true),
+        Opcode::SETQ => (Opcode::SET, true),
+        Opcode::ADDQ => (Opcode::ADD, true),
+        Opcode::REPLACEQ => (Opcode::REPLACE, true),
+        Opcode::DELETEQ => (Opcode::DELETE, true),
+        Opcode::INCREMENTQ => (Opcode::INCREMENT, true),
+        Opcode::DECREMENTQ => (Opcode::DECREMENT, true),
+        Opcode::APPENDQ => (Opcode::APPEND, true),
+        Opcode::PREPENDQ => (Opcode::PREPEND, true),
+        Opcode::GATQ => (Opcode::GAT, true),
+        Opcode::QUITQ => (Opcode::QUIT, true),
+        other => (other, false),
+    }
+}

@@ -1,0 +1,92 @@
+//! The group without a name: what the node and the bucket have done and hold.
+//! The names are those of kv_engine; figures that this node does not have are left out.
+
+use mcbp::VbState;
+use vbucket::engine::Durability;
+use vbucket::stats::Stats;
+
+use super::Lines;
+use crate::bucket::Bucket;
+use crate::clock::unix_now;
+use crate::command::VERSION;
+use crate::session::Session;
+
+pub(super) fn lines(session: &Session, bucket: &Bucket, lines: &mut Lines) {
+    let node = &session.node;
+    let mut stats = Stats::new("", lines);
+    stats.put("version", VERSION);
+    stats.put("time", unix_now());
+    stats.put("uptime", node.started.elapsed().as_secs());
+    stats.put("threads", node.limits.worker_threads);
+    stats.put("curr_connections", node.connection_count());
+    stats.put("total_connections", node.counters.connections.get());
+    stats.put("rejected_conns", node.counters.rejected_connections.get());
+    stats.put("max_user_connections", node.limits.connections_max);
+    stats.put("auth_cmds", node.counters.auth_commands.get());
+    stats.put("auth_errors", node.counters.auth_errors.get());
+    stats.put("bytes_read", node.counters.bytes_read.get());
+    stats.put("bytes_written", node.counters.bytes_written.get());
+    stats.put("total_resp_errors", node.counters.errors.get());
+    operations(bucket, &mut stats);
+    vbuckets(bucket, &mut stats);
+    storage(bucket, &mut stats);
+    super::warmup(bucket, lines);
+}
+
+fn operations(bucket: &Bucket, stats: &mut Stats<'_>) {
+    let counters = bucket.counters();
+    let (gets, hits) = (counters.gets.get(), counters.get_hits.get());
+    stats.put("cmd_get", gets);
+    stats.put("get_hits", hits);
+    stats.put("get_misses", gets.saturating_sub(hits));
+    stats.put("cmd_set", counters.sets.get());
+    stats.put("delete_hits", counters.deletes.get());
+    stats.put("ep_num_not_my_vbuckets", counters.not_my_vbucket.get());
+    stats.put("ep_expired_access", counters.expired_on_access.get());
+    stats.put("ep_expired_pager", counters.expired_by_pager.get());
+    stats.put("ep_num_expiry_pager_runs", counters.pager_runs.get());
+    stats.put("ep_rollback_count", counters.rollbacks.get());
+}
+
+fn vbuckets(bucket: &Bucket, stats: &mut Stats<'_>) {
+    let (mut total, mut all_items) = (0, 0);
+    for state in [VbState::Active, VbState::Replica, VbState::Pending, VbState::Dead] {
+        let vbs: Vec<_> = bucket.all_vbs().filter(|vb| vb.state() == state).collect();
+        // A vBucket that cannot be read shows in `ep_data_read_failed`.
+        let items: u64 = vbs.iter().filter_map(|vb| vb.item_count().ok()).sum();
+        stats.put(format_args!("vb_{state}_num"), vbs.len());
+        if state == VbState::Active {
+            stats.put("curr_items", items);
+        }
+        if state != VbState::Dead {
+            stats.put(format_args!("vb_{state}_curr_items"), items);
+            all_items += items;
+        }
+        total += vbs.len();
+    }
+    stats.put("ep_vb_total", total);
+    stats.put("curr_items_tot", all_items);
+    stats.put("ep_max_vbuckets", bucket.options().vbuckets);
+}
+
+fn storage(bucket: &Bucket, stats: &mut Stats<'_>) {
+    let counters = bucket.counters();
+    let options = bucket.options();
+    stats.put("ep_commit_num", counters.commits.get());
+    stats.put("ep_total_persisted", counters.rows_committed.get());
+    stats.put("ep_data_write_failed", counters.commit_failures.get());
+    stats.put("ep_data_read_failed", counters.read_failures.get());
+    stats.put("ep_diskqueue_memory", bucket.queued_bytes());
+    stats.put("ep_checkpoint_memory_quota", options.log_bytes_max);
+    stats.put("ep_db_file_size", bucket.store().disk_bytes());
+    stats.put("ep_bucket_type", "persistent");
+    stats.put("ep_data_traffic_enabled", bucket.is_ready());
+    let durability = match options.durability {
+        Durability::Synced => "synced",
+        Durability::Buffered => "buffered",
+    };
+    stats.put("kvnode_durability", durability);
+    if let Some(error) = bucket.write_failure() {
+        stats.put("kvnode_write_failure", error);
+    }
+}
