@@ -10,8 +10,8 @@ use bytes::Bytes;
 use mcbp::scan::Class;
 use mcbp::{FrameBuilder, FrameError, Header, Opaque, Opcode, Status, VbId};
 use relay::testing::mutation;
-use relay::{Fault, Judge, LinkError, Side, Verdict, run_pair};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use relay::{Fault, Judge, LinkError, Pump, Side, Verdict, run_pair};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -59,6 +59,15 @@ async fn drain(mut from: DuplexStream) -> Vec<u8> {
     all
 }
 
+/// Runs a pump that is to end soon, so that a test fails and does not hang.
+async fn run<R, W>(pump: Pump<R, W, impl Judge>) -> LinkError
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    timeout(Duration::from_secs(30), pump.run()).await.expect("the pump hangs")
+}
+
 #[track_caller]
 fn assert_closed(error: &LinkError, side: Side, cut_off: usize) {
     assert_eq!(error.side(), Some(side), "{error}");
@@ -81,7 +90,7 @@ async fn any_sequence_passes_whole_and_in_order_at_any_read_size() {
         let rule = Rule::default();
         let (pump, _injector) = pump(reader, writer, rule.clone());
         let progress = Arc::clone(&pump.progress);
-        let (_, error, out) = tokio::join!(feed(source, concat(&frames)), pump.run(), drain(sink));
+        let (_, error, out) = tokio::join!(feed(source, concat(&frames)), run(pump), drain(sink));
 
         let want = passed(&frames);
         assert_eq!(split(&out), want, "seed {seed}, reads of {size}");
@@ -119,7 +128,7 @@ async fn own_frames_stand_between_whole_frames_in_their_order() {
             }
             drop(source);
         };
-        let (_, error, out) = tokio::join!(feeding, pump.run(), drain(sink));
+        let (_, error, out) = tokio::join!(feeding, run(pump), drain(sink));
 
         assert_closed(&error, Side::Producer, 0);
         let (ours, theirs): (Vec<_>, Vec<_>) =
@@ -153,7 +162,7 @@ async fn a_flood_of_own_frames_does_not_stop_data_nor_data_them() {
     tokio::select! {
         () = flood => unreachable!("it never ends"),
         () = stream => unreachable!("nobody closes"),
-        error = pump.run() => panic!("{error}"),
+        error = run(pump) => panic!("{error}"),
         done = timeout(Duration::from_secs(20), watch) => done.expect("both make progress"),
     }
 }
@@ -180,7 +189,7 @@ async fn a_frame_larger_than_the_buffer_passes_while_it_arrives() {
         assert_eq!(rest, concat(&[big.slice(half..), own.clone()]), "own frames wait for the end");
     };
     tokio::select! {
-        error = pump.run() => panic!("{error}"),
+        error = run(pump) => panic!("{error}"),
         () = talk => {}
     }
 }
@@ -225,7 +234,7 @@ async fn the_judge_knows_before_the_peer_does_and_holds_what_follows() {
         assert_eq!(out, concat(&[end.clone(), after.clone()]));
     };
     tokio::select! {
-        error = pump.run() => panic!("{error}"),
+        error = run(pump) => panic!("{error}"),
         () = talk => {}
     }
 }
@@ -263,7 +272,7 @@ struct Endless {
     taken: Arc<AtomicUsize>,
 }
 
-impl tokio::io::AsyncRead for Endless {
+impl AsyncRead for Endless {
     fn poll_read(
         self: std::pin::Pin<&mut Self>,
         _: &mut std::task::Context<'_>,
@@ -298,7 +307,7 @@ async fn garbage_ends_the_pump_after_what_was_good_and_names_its_sender() {
     let (writer, sink) = duplex(4096);
     let (pump, _injector) = pump(reader, writer, Rule::default());
     let bytes = concat(&[good.clone(), Bytes::from_static(b"GET / HTTP/1.1\r\n\r\n")]);
-    let (_, error, out) = tokio::join!(feed(source, bytes), pump.run(), drain(sink));
+    let (_, error, out) = tokio::join!(feed(source, bytes), run(pump), drain(sink));
     assert_eq!(out, good);
     assert_eq!(error.side(), Some(Side::Producer));
     let Fault::Garbage { source, .. } = error.fault else { panic!("{error}") };
@@ -314,7 +323,7 @@ async fn gocbc_1242_what_came_before_the_end_is_delivered_before_it_is_reported(
     let rule = Rule::default();
     let (pump, _injector) = pump(reader, writer, rule.clone());
     let bytes = concat(&[end.clone(), cut.clone()]);
-    let (_, error, out) = tokio::join!(feed(source, bytes), pump.run(), drain(sink));
+    let (_, error, out) = tokio::join!(feed(source, bytes), run(pump), drain(sink));
     assert_eq!(out, end);
     assert_eq!(*rule.judged.borrow(), [end]);
     assert_closed(&error, Side::Producer, cut.len());
@@ -327,7 +336,7 @@ async fn a_control_frame_beyond_the_limit_is_refused_before_it_arrives() {
     let (pump, _injector) = pump(reader, writer, Rule::default());
     let large = FrameBuilder::request(Opcode::DCP_STREAM_END).value(&[0; 300]).build();
     let feeding = feed(source, large.slice(..24));
-    let (_, error, out) = tokio::join!(feeding, pump.run(), drain(sink));
+    let (_, error, out) = tokio::join!(feeding, run(pump), drain(sink));
     assert!(out.is_empty());
     assert_eq!(
         error.to_string(),
@@ -344,7 +353,7 @@ async fn mb_12158_one_direction_ends_the_pair_and_both_connections_close() {
     let (down, _to_consumer) = pump(from_producer, to_consumer, Rule::default());
     let (up, _to_producer) = pump(from_consumer, to_producer, Rule::default());
     drop(consumer);
-    let error = run_pair(down.run(), up.run()).await;
+    let error = run_pair(run(down), run(up)).await;
     assert!(matches!(error.fault, Fault::Closed { .. }), "{error}");
     assert_eq!(producer.read(&mut [0; 1]).await.unwrap(), 0);
 }
@@ -365,7 +374,7 @@ async fn gocbc_1242_the_last_words_of_a_peer_that_cannot_be_written_to_are_deliv
         let (down, _to_consumer) = pump(from_producer, to_consumer, Rule::default());
         let (mut up, _to_producer) = pump(from_consumer, to_producer, Rule::default());
         std::mem::swap(&mut up.source.peer, &mut up.sink.peer);
-        let (error, out) = tokio::join!(run_pair(up.run(), down.run()), drain(sink));
+        let (error, out) = tokio::join!(run_pair(run(up), run(down)), drain(sink));
         assert_eq!(out, end);
         assert_eq!(error.side(), Some(Side::Producer), "{error}");
     }
@@ -380,7 +389,7 @@ async fn what_the_handshake_read_too_much_comes_first() {
         let (writer, sink) = duplex(1000);
         let (mut pump, _injector) = pump(reader, writer, Rule::default());
         pump.source.leftover = all.slice(..cut);
-        let (_, _, out) = tokio::join!(feed(source, all.slice(cut..)), pump.run(), drain(sink));
+        let (_, _, out) = tokio::join!(feed(source, all.slice(cut..)), run(pump), drain(sink));
         assert_eq!(split(&out), passed(&frames), "cut at {cut}");
     }
 }
