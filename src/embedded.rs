@@ -2,35 +2,40 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use kvnode::bucket::BucketOptions;
+use kvnode::bucket::{BucketOptions, Warmup};
 use kvnode::{NodeConfig, NodeError, NodeHandle};
 use relay::{Endpoint, Secret};
+use tokio::task::{JoinError, spawn_blocking};
 
 use crate::config::{Embedded, EmbeddedNode, Node};
 
 /// Bytes of a random password, before they are written in hexadecimal.
 const PASSWORD_BYTES: usize = 16;
+/// How long a node may take to load its data: far more than any disk needs for a demonstration.
+const WARMUP_MAX: Duration = Duration::from_secs(600);
+/// How often a loading node is asked whether it is ready.
+const WARMUP_TICK: Duration = Duration::from_millis(10);
 
 /// Why an embedded node did not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedError {
-    /// It did not start.
-    #[error("embedded node {name:?} did not start: {source}")]
-    Start {
+    /// It did not start, or did not stop cleanly.
+    #[error("embedded node {name:?}: {source}")]
+    Node {
         /// The node.
         name: String,
         /// Why.
         source: NodeError,
     },
-    /// It did not stop in order; the next start will find out what is missing.
-    #[error("embedded node {name:?} did not stop cleanly: {source}")]
-    Stop {
+    /// It did not load its data.
+    #[error("embedded node {name:?} could not load its data: {reason}")]
+    Warmup {
         /// The node.
         name: String,
         /// Why.
-        source: NodeError,
+        reason: String,
     },
     /// A bug: the configuration names a node that it does not have.
     #[error("{name:?} is no embedded node")]
@@ -41,16 +46,18 @@ pub enum EmbeddedError {
     /// The system gave no random bytes for a password.
     #[error("no random password could be made: {0}")]
     Random(getrandom::Error),
+    /// A bug: the thread that starts or stops a node panicked.
+    #[error("an embedded node died: {0}")]
+    Died(#[from] JoinError),
 }
 
 /// The running nodes.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Nodes {
     running: Vec<Running>,
 }
 
 /// One running node.
-#[derive(Debug)]
 pub struct Running {
     /// What the configuration says about it.
     pub spec: EmbeddedNode,
@@ -62,7 +69,8 @@ pub struct Running {
 }
 
 impl Nodes {
-    /// Starts every node; returns once all serve. None where there is nothing to embed.
+    /// Starts every node; returns once all have loaded their data. There is none where there is
+    /// nothing to embed. `limit` is for the clean stop of each.
     ///
     /// # Errors
     /// An [`EmbeddedError`]; the nodes that had started are stopped.
@@ -76,14 +84,18 @@ impl Nodes {
             Some(password) => password.clone(),
             None => random_password().map_err(EmbeddedError::Random)?,
         };
-        for node in &embedded.nodes {
-            match start(embedded, node, &password).await {
-                Ok(running) => nodes.running.push(running),
-                Err(source) => {
-                    // The first failure is the one to report.
-                    _ = nodes.stop(limit).await;
-                    return Err(EmbeddedError::Start { name: node.name.clone(), source });
+        for spec in &embedded.nodes {
+            let started = match start(embedded, spec, &password, limit).await {
+                Ok(running) => {
+                    nodes.running.push(running);
+                    nodes.loaded().await
                 }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = started {
+                // The first failure is the one to report.
+                _ = nodes.stop().await;
+                return Err(error);
             }
         }
         Ok(nodes)
@@ -109,37 +121,67 @@ impl Nodes {
         }
     }
 
-    /// Stops every node; each gets `limit` to put its data in order.
+    /// Stops every node and puts its data in order.
     ///
     /// # Errors
     /// The first [`EmbeddedError`]; all nodes have been stopped, or tried.
-    pub async fn stop(self, limit: Duration) -> Result<(), EmbeddedError> {
+    pub async fn stop(self) -> Result<(), EmbeddedError> {
         let mut outcome = Ok(());
         for Running { spec, handle, .. } in self.running {
-            let stopped = handle.shutdown(limit).await;
-            let name = spec.name;
-            outcome = outcome.and(stopped.map_err(|source| EmbeddedError::Stop { name, source }));
+            let stopped = match spawn_blocking(move || handle.shutdown()).await {
+                Ok(stopped) => {
+                    stopped.map_err(|source| EmbeddedError::Node { name: spec.name, source })
+                }
+                Err(died) => Err(died.into()),
+            };
+            outcome = outcome.and(stopped);
         }
         outcome
     }
+
+    /// Waits until every node has loaded its data.
+    async fn loaded(&self) -> Result<(), EmbeddedError> {
+        let started = Instant::now();
+        for Running { spec, handle, .. } in &self.running {
+            let failed = |reason| EmbeddedError::Warmup { name: spec.name.clone(), reason };
+            for bucket in handle.buckets() {
+                loop {
+                    match bucket.warmup() {
+                        Warmup::Done => break,
+                        Warmup::Failed(reason) => return Err(failed(reason)),
+                        Warmup::Closed => return Err(failed("it was closed".to_owned())),
+                        Warmup::Loading if started.elapsed() > WARMUP_MAX => {
+                            return Err(failed(format!("not done after {WARMUP_MAX:?}")));
+                        }
+                        Warmup::Loading => tokio::time::sleep(WARMUP_TICK).await,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
+/// Starts one node on a thread that may block: it brings a runtime of its own, which must not be
+/// made inside another one.
 async fn start(
     embedded: &Embedded,
-    node: &EmbeddedNode,
+    spec: &EmbeddedNode,
     password: &Secret,
-) -> Result<Running, NodeError> {
-    let directory = embedded.directory.join(&node.name);
-    let mut bucket = BucketOptions::new(&node.bucket);
-    bucket.vbuckets = node.vbuckets;
-    bucket.initial_state = Some(node.state);
-    let config = NodeConfig::new(&node.name, node.listen, &directory)
-        .user(&embedded.username, password.clone())
-        .bucket(bucket);
-    let handle = kvnode::Node::start(config).await?;
-    let address = handle.address().to_string();
-    let endpoint = Endpoint::new(&node.name, address, &embedded.username, password.clone());
-    Ok(Running { spec: node.clone(), endpoint, directory, handle })
+    limit: Duration,
+) -> Result<Running, EmbeddedError> {
+    let directory = embedded.directory.join(&spec.name);
+    let mut bucket = BucketOptions::new(&spec.bucket);
+    bucket.vbuckets = spec.vbuckets;
+    bucket.initial_state = Some(spec.state);
+    let (username, password) = (&embedded.username, password.clone());
+    let mut config = NodeConfig::new(spec.listen, &directory, bucket, username, password.clone());
+    config.limits.shutdown = limit;
+    let started = spawn_blocking(move || kvnode::Node::start(config)).await?;
+    let handle =
+        started.map_err(|source| EmbeddedError::Node { name: spec.name.clone(), source })?;
+    let endpoint = Endpoint::new(&spec.name, handle.address().to_string(), username, password);
+    Ok(Running { spec: spec.clone(), endpoint, directory, handle })
 }
 
 fn random_password() -> Result<Secret, getrandom::Error> {

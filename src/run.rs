@@ -55,7 +55,7 @@ pub async fn run(
     let nodes = Nodes::start(config.embedded.as_ref(), config.limits.shutdown).await?;
     let job = Job { config, nodes: &nodes, once, screen, stop };
     let done = job.run().await;
-    let stopped = nodes.stop(config.limits.shutdown).await;
+    let stopped = nodes.stop().await;
     let done = done?;
     stopped?;
     Ok(done)
