@@ -179,6 +179,14 @@ fn detail(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(": {text}") }
 }
 
+/// Statuses that the same request will meet again until somebody changes something.
+const fn needs_a_person(status: Status) -> bool {
+    matches!(
+        status,
+        Status::EACCESS | Status::EINVAL | Status::NOT_SUPPORTED | Status::UNKNOWN_COMMAND
+    )
+}
+
 impl Fault {
     /// Whether and when connecting again may help.
     #[must_use]
@@ -186,11 +194,7 @@ impl Fault {
         match self {
             Self::WarmingUp => Retry::Soon,
             Self::Login { .. } | Self::NoBucket { .. } | Self::Features { .. } => Retry::Slowly,
-            Self::Refused {
-                status:
-                    Status::EACCESS | Status::EINVAL | Status::NOT_SUPPORTED | Status::UNKNOWN_COMMAND,
-                ..
-            } => Retry::Slowly,
+            Self::Refused { status, .. } if needs_a_person(*status) => Retry::Slowly,
             Self::Stopped => Retry::Never,
             Self::Connect { .. }
             | Self::TimedOut { .. }

@@ -118,10 +118,12 @@ async fn a_wrong_password_and_an_unknown_bucket_say_so_and_hide_the_password() {
     assert_eq!(
         error.to_string(),
         format!(
-            "producer alpha at {}: refused user \"@proxy\" (AuthError), check username and password",
+            "producer alpha at {}: refused user \"@proxy\" (AuthError), \
+             check username and password",
             endpoint.address
         )
     );
+    assert_eq!(error.retry(), Retry::Slowly);
     assert_eq!(error.status(), Some(Status::AUTH_ERROR));
     assert!(!format!("{endpoint:?} {error:?}").contains("not the word"));
 }
@@ -132,6 +134,19 @@ async fn mb_32577_a_node_that_warms_up_is_asked_again_soon() {
     let error = fails(Manners::bad_at(Opcode::DCP_OPEN, refuse)).await;
     assert!(matches!(error.fault, Fault::WarmingUp), "{error}");
     assert_eq!(error.retry(), Retry::Soon);
+}
+
+#[tokio::test]
+async fn any_other_refusal_names_request_and_status_and_says_when_to_retry() {
+    for (status, retry) in
+        [(Status::EACCESS, Retry::Slowly), (Status::EINTERNAL, Retry::AfterBackoff)]
+    {
+        let manners = Manners::bad_at(Opcode::DCP_OPEN, Manner::Refuse(status));
+        let error = fails(manners).await;
+        let text = format!("answered DCP_OPEN with {status}");
+        assert!(error.to_string().ends_with(&text), "{error}");
+        assert_eq!((error.status(), error.retry()), (Some(status), retry));
+    }
 }
 
 #[tokio::test]
