@@ -1,0 +1,208 @@
+//! What real data nodes said to each other, fed to the consumer machine frame by frame.
+//!
+//! The captures carry the opaques of the relay that made them; they are translated by vBucket.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::collections::BTreeMap;
+
+use mcbp::dcp::stream_flags;
+use mcbp::{Frame, Opaque, Opcode, Side, Status, StreamEndStatus, VbId};
+use replica::machine::{
+    Command, ConsumerMachine, ControlFrame, Effect, Event, Outcome, OwnFrame, Reason, Ticket,
+    VbError, VbOutcome, Verdict,
+};
+
+/// One captured frame.
+struct Captured {
+    number: u64,
+    seconds: f64,
+    from: String,
+    bytes: Vec<u8>,
+}
+
+/// The frames of a capture, or `None` with a printed line where the captures are not at hand.
+fn capture(name: &str) -> Option<Vec<Captured>> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/wire");
+    let Ok(text) = std::fs::read_to_string(format!("{folder}/{name}.jsonl")) else {
+        println!("skipped: no capture {name}");
+        return None;
+    };
+    let read = |line: &str| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let hex = line["hex"].as_str().unwrap();
+        let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
+        Captured {
+            number: line["n"].as_u64().unwrap(),
+            seconds: line["t"].as_f64().unwrap(),
+            from: line["from"].as_str().unwrap().to_owned(),
+            bytes: (0..hex.len()).step_by(2).map(byte).collect(),
+        }
+    };
+    Some(text.lines().map(read).collect())
+}
+
+/// A machine between captured frames.
+#[derive(Default)]
+struct Replay {
+    machine: ConsumerMachine,
+    /// The opaques of the machine's ADD_STREAMs.
+    ours: BTreeMap<VbId, Opaque>,
+    /// The vBuckets of the relay's ADD_STREAMs.
+    theirs: BTreeMap<Opaque, VbId>,
+    /// Every other effect, with the number of the frame that led to it and its time.
+    effects: Vec<(u64, f64, Effect)>,
+}
+
+impl Replay {
+    fn command(&mut self, command: Command) {
+        let effects = self.machine.on(Event::Command { ticket: Ticket(1), command });
+        self.keep(0, 0.0, effects);
+    }
+
+    fn keep(&mut self, number: u64, seconds: f64, effects: Vec<Effect>) {
+        for effect in effects {
+            match effect {
+                Effect::Send(Side::Consumer, OwnFrame::AddStream { vb, opaque, .. }) => {
+                    self.ours.insert(vb, opaque);
+                }
+                Effect::Arm(_) => {}
+                effect => self.effects.push((number, seconds, effect)),
+            }
+        }
+    }
+
+    /// Feeds the frames up to number `last`.
+    fn feed(&mut self, frames: &[Captured], last: u64) {
+        for captured in frames.iter().filter(|captured| captured.number <= last) {
+            let frame = Frame::parse(&captured.bytes).unwrap();
+            let side = match (captured.from.as_str(), frame.opcode()) {
+                ("proxy", Opcode::DCP_ADD_STREAM) => {
+                    self.theirs.insert(frame.header.opaque, frame.header.vbucket());
+                    continue;
+                }
+                // In capture 08 the relay speaks for the producer.
+                ("producer", _) | ("proxy", Opcode::DCP_STREAM_END) => Side::Producer,
+                ("consumer", _) => Side::Consumer,
+                _ => continue,
+            };
+            let Some(told) = ControlFrame::decode(side, &frame).unwrap() else { continue };
+            let (told, want) = match told {
+                ControlFrame::AddStreamResponse { opaque, status } => {
+                    let opaque = self.ours[&self.theirs[&opaque]];
+                    (ControlFrame::AddStreamResponse { opaque, status }, Verdict::Withhold)
+                }
+                told => (told, Verdict::Forward),
+            };
+            let (verdict, effects) = self.machine.on_frame(told);
+            assert_eq!(verdict, want, "frame {}: {told:?}", captured.number);
+            assert_eq!(self.machine.check_invariants(), Ok(()), "frame {}", captured.number);
+            self.keep(captured.number, captured.seconds, effects);
+        }
+    }
+
+    /// The one answer, with the number and the time of the frame that led to it.
+    fn answer(&self) -> (u64, f64, BTreeMap<VbId, VbOutcome>) {
+        let mut answers =
+            self.effects.iter().filter_map(|(number, seconds, effect)| match effect {
+                Effect::Answer(Ticket(1), Outcome::Done(vbs)) => {
+                    Some((*number, *seconds, vbs.clone()))
+                }
+                _ => None,
+            });
+        let answer = answers.next().expect("no answer");
+        assert!(answers.next().is_none(), "two answers");
+        answer
+    }
+}
+
+fn set_up(vbs: &[u16]) -> Command {
+    Command::SetupStreams { wanted: vbs.iter().copied().map(VbId).collect() }
+}
+
+#[test]
+fn capture_08_the_hang_is_answered_as_soon_as_the_end_passes() {
+    let Some(frames) = capture("08-stream-end-before-add-stream-answer") else { return };
+    let mut replay = Replay::default();
+    replay.command(set_up(&[0, 1]));
+    replay.feed(&frames, u64::MAX);
+
+    let (number, answered, vbs) = replay.answer();
+    let ended = frames.iter().find(|frame| frame.bytes[1] == Opcode::DCP_STREAM_END.0).unwrap();
+    assert_eq!(number, ended.number);
+    assert!(answered - ended.seconds < 1.0);
+    assert_eq!(vbs[&VbId(0)], VbOutcome::Opened);
+    let reason = Reason::StreamEnd(StreamEndStatus::STATE_CHANGED);
+    let error = VbError { vb: VbId(1), side: Side::Producer, reason };
+    assert_eq!(error.to_string(), "vb:1: producer ended the stream with StateChanged (2)");
+    assert_eq!(vbs[&VbId(1)], VbOutcome::Failed(error));
+    assert_eq!(replay.machine.open().collect::<Vec<_>>(), [VbId(0)]);
+}
+
+#[test]
+fn capture_05_a_takeover_is_done_when_active_is_acknowledged() {
+    let Some(frames) = capture("05-takeover") else { return };
+    let mut replay = Replay::default();
+    replay.command(Command::Takeover { vb: VbId(30) });
+    replay.feed(&frames, 69);
+    assert!(replay.effects.is_empty(), "answered too early");
+    assert_eq!(replay.machine.pending(), [VbId(30)].into());
+
+    replay.feed(&frames[69..], u64::MAX);
+    let (number, _, vbs) = replay.answer();
+    assert_eq!((number, &vbs[&VbId(30)]), (70, &VbOutcome::TakenOver));
+    assert_eq!(replay.machine.open().count(), 0);
+    assert_eq!(replay.effects.len(), 1, "the end of the stream is normal: {:?}", replay.effects);
+}
+
+#[test]
+fn capture_01_four_streams_open() {
+    let Some(frames) = capture("01-setup-four-vbuckets") else { return };
+    let mut replay = Replay::default();
+    replay.command(set_up(&[0, 1, 2, 3]));
+    replay.feed(&frames, 150);
+    let (number, _, vbs) = replay.answer();
+    assert_eq!(number, 74);
+    assert!(vbs.values().all(|outcome| *outcome == VbOutcome::Opened));
+    // The wire spells the opaque in the consumer's byte order; STREAM_REQ is where to learn it.
+    assert_eq!(replay.machine.stream_opaque(VbId(0)), Some(Opaque(0x0100_0000)));
+}
+
+#[test]
+fn capture_02_a_refusal_names_the_producer_and_an_end_reaches_the_owner() {
+    let Some(frames) = capture("02-producer-has-no-vbucket") else { return };
+    let mut replay = Replay::default();
+    replay.command(set_up(&[10, 11]));
+    replay.feed(&frames, 50);
+    let (_, _, vbs) = replay.answer();
+    assert_eq!(vbs[&VbId(10)], VbOutcome::Opened);
+    let error = vbs[&VbId(11)].error().unwrap();
+    assert_eq!(error.side, Side::Producer);
+    assert!(matches!(error.reason, Reason::Refused { status: Status::NOT_MY_VBUCKET, .. }));
+
+    replay.feed(&frames[50..], u64::MAX);
+    let reason = Reason::StreamEnd(StreamEndStatus::STATE_CHANGED);
+    let ended = VbError { vb: VbId(10), side: Side::Producer, reason };
+    assert_eq!(replay.effects.last().unwrap().2, Effect::Ended(ended));
+    assert_eq!(replay.machine.open().count(), 0);
+}
+
+#[test]
+fn own_frames_are_those_that_the_captures_show() {
+    let add = OwnFrame::AddStream {
+        vb: VbId(30),
+        opaque: Opaque(0xadd0_001e),
+        flags: stream_flags::TAKEOVER,
+    };
+    let close = OwnFrame::CloseStream { vb: VbId(1), opaque: Opaque(0xc105_0001) };
+    for (name, number, own) in [("05-takeover", 9, add), ("01-setup-four-vbuckets", 177, close)] {
+        let Some(frames) = capture(name) else { return };
+        let shown = frames.iter().find(|frame| frame.number == number).unwrap();
+        assert_eq!(own.encode(), shown.bytes, "{name} frame {number}");
+    }
+}
