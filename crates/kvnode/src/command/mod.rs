@@ -98,6 +98,7 @@ async fn run_in_bucket(session: &mut Session, request: &Request<'_>) -> Result<F
         Opcode::ENABLE_TRAFFIC => connection::enable_traffic(session, &bucket, request)?,
         Opcode::DCP_OPEN => {
             ready(&bucket)?;
+            crate::dcp::Opening::check(&request.frame, session.features)?;
             let user = session.user.clone().unwrap_or_default();
             return Ok(Flow::Dcp { bucket, user });
         }

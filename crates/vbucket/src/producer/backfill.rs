@@ -42,6 +42,8 @@ pub enum ReadEnd {
     More,
     /// The range was read to its end.
     Finished,
+    /// The vBucket is not there any more.
+    Gone,
     /// The disk could not be read: the cause.
     Failed(String),
 }
@@ -73,6 +75,7 @@ pub(super) struct Backfill {
     /// A read is under way, or waits for its turn.
     reading: bool,
     finished: bool,
+    gone: bool,
     failure: Option<String>,
 }
 
@@ -86,6 +89,7 @@ impl Backfill {
         match read.end {
             ReadEnd::More => {}
             ReadEnd::Finished => self.finished = true,
+            ReadEnd::Gone => self.gone = true,
             ReadEnd::Failed(cause) => self.failure = Some(cause),
         }
     }
@@ -95,12 +99,16 @@ impl Backfill {
         if self.chunks.is_empty() && self.opened.is_none() { self.failure.take() } else { None }
     }
 
+    pub(super) const fn is_gone(&self) -> bool {
+        self.gone
+    }
+
     pub(super) const fn take_opened(&mut self) -> Option<Opened> {
         self.opened.take()
     }
 
     pub(super) fn has_chunk(&self) -> bool {
-        !self.chunks.is_empty() || self.failure.is_some()
+        !self.chunks.is_empty() || self.failure.is_some() || self.gone
     }
 
     pub(super) fn is_over(&self) -> bool {

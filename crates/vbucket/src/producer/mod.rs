@@ -64,6 +64,8 @@ pub enum Effect {
         /// The stream that is taken over.
         stream: Opaque,
     },
+    /// Hold up clients' writes to the vBucket until [`Effect::Unwatch`].
+    HoldWrites(VbId),
     /// A stream failed: to be counted and logged.
     Failed {
         /// The vBucket.
@@ -187,6 +189,11 @@ impl Producer {
             && let Some(opaque) = self.liveness.noop_due(now, self.settings.noop_interval)
         {
             FrameBuilder::request(Opcode::DCP_NOOP).opaque(opaque).write(out);
+        }
+        for (vb, stream) in &mut self.streams {
+            if stream.takeover.as_mut().is_some_and(|takeover| takeover.is_too_slow(now)) {
+                self.effects.push(Effect::HoldWrites(*vb));
+            }
         }
     }
 

@@ -26,7 +26,7 @@ impl Producer {
         }
         let (opcode, opaque) = (frame.opcode(), frame.header.opaque);
         let outcome = match opcode {
-            Opcode::DCP_STREAM_REQ => self.on_stream_req(frame, source, out),
+            Opcode::DCP_STREAM_REQ => self.on_stream_req(frame, now, source, out),
             Opcode::DCP_CLOSE_STREAM => Ok(self.on_close(frame.header.vbucket(), opaque, out)),
             Opcode::DCP_CONTROL => Control::decode(frame).map(|c| Some(self.on_control(&c))),
             Opcode::DCP_BUFFER_ACK => BufferAck::decode(frame).map(|ack| {
@@ -66,6 +66,7 @@ impl Producer {
     fn on_stream_req(
         &mut self,
         frame: &Frame<'_>,
+        now: Duration,
         source: &dyn Source,
         out: &mut BytesMut,
     ) -> Result<Option<Status>, FrameError> {
@@ -92,7 +93,7 @@ impl Producer {
         let log = encode_failover_log(facts.failover.entries());
         let frame = FrameBuilder::response(Opcode::DCP_STREAM_REQ, Status::SUCCESS);
         frame.opaque(opaque).value(&log).write(out);
-        self.streams.insert(vb, ActiveStream::new(vb, opaque, granted, &facts));
+        self.streams.insert(vb, ActiveStream::new(vb, opaque, granted, &facts, now));
         self.effects.push(Effect::Watch(vb));
         self.wake(vb);
         Ok(None)

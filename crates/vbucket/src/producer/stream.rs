@@ -4,6 +4,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mcbp::dcp::{SeqnoAdvanced, stream_flags};
@@ -113,7 +114,13 @@ pub struct ActiveStream {
 }
 
 impl ActiveStream {
-    pub(super) fn new(vb: VbId, opaque: Opaque, granted: Granted, facts: &VbFacts) -> Self {
+    pub(super) fn new(
+        vb: VbId,
+        opaque: Opaque,
+        granted: Granted,
+        facts: &VbFacts,
+        now: Duration,
+    ) -> Self {
         let has = |flag| granted.flags & flag != 0;
         let disk_only = has(stream_flags::DISK_ONLY) && granted.start < granted.end;
         let phase = if disk_only {
@@ -130,11 +137,17 @@ impl ActiveStream {
             cursor: granted.start,
             markers: Markers::new(granted.start, granted.snapshot_end),
             phase,
-            takeover: has(stream_flags::TAKEOVER).then(Takeover::default),
+            takeover: has(stream_flags::TAKEOVER).then(|| Takeover::new(now)),
             queued: false,
             items_sent: 0,
             backfill_items_sent: 0,
         }
+    }
+
+    /// The opaque that all its frames carry.
+    #[must_use]
+    pub const fn opaque(&self) -> Opaque {
+        self.opaque
     }
 
     /// Why the stream cannot go on with the vBucket as it is now (`None`: it was removed).
@@ -234,6 +247,9 @@ impl ActiveStream {
         let Phase::Backfill(backfill) = &mut self.phase else { return Step::Idle };
         if let Some(failure) = backfill.take_failure() {
             return Step::Fail(failure);
+        }
+        if backfill.is_gone() {
+            return Step::End(StreamEndStatus::STATE_CHANGED);
         }
         if let Some(opened) = backfill.take_opened() {
             let ignore_purge = self.granted.flags & stream_flags::IGNORE_PURGED_TOMBSTONES != 0;

@@ -3,10 +3,16 @@
 //! At no moment are both copies active: the consumer is told to become active only after this
 //! node's vBucket is dead on disk and everything it ever acknowledged was sent.
 
+use std::time::Duration;
+
 use mcbp::dcp::SetVbucketState;
 use mcbp::{Opaque, Status, StreamEndStatus, VbId, VbState};
 
 use super::stream::{Step, Turn};
+
+/// After so long clients' writes are held up, or a takeover under load would never end (MB-15166;
+/// kv_engine's `dcp_takeover_max_time`).
+const SENDING_MAX: Duration = Duration::from_secs(60);
 
 /// How far a takeover is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -27,14 +33,26 @@ pub(super) enum Stage {
 }
 
 /// A takeover in progress.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Takeover {
     stage: Stage,
     /// Markers that ask for an answer and have none yet.
     markers_out: u32,
+    began_at: Duration,
+    holds_writes: bool,
 }
 
 impl Takeover {
+    pub(super) fn new(now: Duration) -> Self {
+        Self { stage: Stage::default(), markers_out: 0, began_at: now, holds_writes: false }
+    }
+
+    /// Whether clients' writes are to be held up from now on; says so once.
+    pub(super) fn is_too_slow(&mut self, now: Duration) -> bool {
+        let late = self.stage == Stage::Sending && now.saturating_sub(self.began_at) >= SENDING_MAX;
+        late && !std::mem::replace(&mut self.holds_writes, true)
+    }
+
     /// Whether the vBucket is dead here, or about to be, because of this takeover.
     pub(super) const fn expects_dead(&self) -> bool {
         matches!(self.stage, Stage::AwaitDead | Stage::Rest | Stage::AwaitActive | Stage::Done)
@@ -99,7 +117,7 @@ impl Takeover {
         }
     }
 
-    /// Whether the consumer has not been told to become active.
+    /// The stage in the words of kv_engine's statistics.
     pub(super) const fn stage_name(&self) -> &'static str {
         match self.stage {
             Stage::Sending | Stage::Rest => "takeover-send",

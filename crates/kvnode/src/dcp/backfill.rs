@@ -1,0 +1,100 @@
+//! Reads of the disk for streams: one chunk at a time on a blocking thread, encoded there.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use mcbp::{Opaque, Seqno, VbId};
+use tokio::sync::Semaphore;
+use vbucket::engine::{Scan, ScanEnd, ScanStep, SharedStore, StoreError};
+use vbucket::producer::{CHUNK_BYTES, Chunk, DiskRead, Opened, ReadEnd, RowEncoder};
+
+/// What to read.
+pub(super) struct Request {
+    pub(super) vb: VbId,
+    pub(super) stream: Opaque,
+    pub(super) start: Seqno,
+    pub(super) end: Seqno,
+    pub(super) encoder: RowEncoder,
+    /// The scan to go on with; `None` opens one.
+    pub(super) scan: Option<Box<dyn Scan>>,
+}
+
+/// What came of it.
+pub(super) struct Outcome {
+    pub(super) vb: VbId,
+    pub(super) stream: Opaque,
+    /// The scan, where it can go on.
+    pub(super) scan: Option<Box<dyn Scan>>,
+    pub(super) read: DiskRead,
+}
+
+/// Reads one chunk, once one of the bucket's places for that is free.
+pub(super) async fn read(store: SharedStore, places: Arc<Semaphore>, request: Request) -> Outcome {
+    let (vb, stream) = (request.vb, request.stream);
+    let _place = places.acquire().await;
+    match tokio::task::spawn_blocking(move || request.read(&store)).await {
+        Ok(outcome) => outcome,
+        Err(gone) => Outcome { vb, stream, scan: None, read: failed(gone.to_string()) },
+    }
+}
+
+fn failed(cause: String) -> DiskRead {
+    DiskRead { opened: None, chunk: Chunk::default(), end: ReadEnd::Failed(cause) }
+}
+
+impl Request {
+    fn read(self, store: &SharedStore) -> Outcome {
+        let Self { vb, stream, start, end, encoder, scan } = self;
+        let (mut scan, opened) = match scan {
+            Some(scan) => (scan, None),
+            None => match store.scan(vb, start, end) {
+                Ok(scan) => {
+                    let (high_seqno, purge_seqno) =
+                        (scan.meta().high_seqno, scan.meta().purge_seqno);
+                    (scan, Some(Opened { high_seqno, purge_seqno }))
+                }
+                Err(error) => {
+                    let read = DiskRead { end: end_of(error), ..failed(String::new()) };
+                    return Outcome { vb, stream, scan: None, read };
+                }
+            },
+        };
+        let (chunk, end) = fill_chunk(scan.as_mut(), &encoder, vb, stream);
+        let scan = (end == ReadEnd::More).then_some(scan);
+        Outcome { vb, stream, scan, read: DiskRead { opened, chunk, end } }
+    }
+}
+
+fn fill_chunk(
+    scan: &mut dyn Scan,
+    encoder: &RowEncoder,
+    vb: VbId,
+    stream: Opaque,
+) -> (Chunk, ReadEnd) {
+    let mut chunk = Chunk { frames: BytesMut::with_capacity(CHUNK_BYTES), last_seqno: Seqno::ZERO };
+    let mut unreadable = None;
+    let end = scan.run(&mut |row| {
+        if let Err(error) = encoder.write(&row, vb, stream, &mut chunk.frames) {
+            unreadable = Some(error.to_string());
+            return ScanStep::Cancel;
+        }
+        chunk.last_seqno = row.seqno;
+        if chunk.frames.len() < CHUNK_BYTES { ScanStep::More } else { ScanStep::Yield }
+    });
+    let end = match (end, unreadable) {
+        (_, Some(cause)) => ReadEnd::Failed(cause),
+        (ScanEnd::Finished, None) => ReadEnd::Finished,
+        (ScanEnd::Yielded, None) => ReadEnd::More,
+        (ScanEnd::Failed(error), None) => end_of(error),
+        (ScanEnd::Cancelled, None) => ReadEnd::Failed("the scan was cancelled".to_owned()),
+    };
+    (chunk, end)
+}
+
+/// A vBucket that was removed is no failure of the disk (MB-53198).
+fn end_of(error: StoreError) -> ReadEnd {
+    match error {
+        StoreError::NoVbucket(_) => ReadEnd::Gone,
+        error => ReadEnd::Failed(error.to_string()),
+    }
+}

@@ -1,0 +1,227 @@
+//! The session of a consumer connection: a thin shell around [`Consumer`].
+//!
+//! One task. When the connection ends, what is on its way to disk is waited for before its vBuckets
+//! are given back: the next stream has to name what is on disk then.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use log::{info, warn};
+use mcbp::{Opaque, VbId, VbState};
+use tokio::sync::watch;
+use vbucket::consumer::{Consumer, Effect, Failure, Part};
+
+use super::access::Access;
+use super::registry::window_bytes;
+use super::wakeups::Wakeups;
+use super::wire::{Ended, Wire};
+use crate::bucket::{Bucket, Subscription, VbError};
+use crate::clock;
+use crate::sync::lock;
+
+/// The step of the machine's clock.
+const TICK: Duration = Duration::from_millis(100);
+
+/// No more is read while so much is received and not on disk. A producer that heeds the window never
+/// comes near; one without flow control is held by its socket.
+const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What takes time and reports back.
+enum Report {
+    Applied(VbId, Opaque, Result<(), Failure>),
+    RolledBack(VbId, Opaque, Result<(), Failure>),
+    History(VbId, Opaque, Result<(), Failure>),
+    State(VbId, Opaque, Result<(), Failure>),
+}
+
+pub(super) struct Session {
+    wire: Wire,
+    access: Access,
+    machine: Arc<Mutex<Consumer>>,
+    wakeups: Arc<Wakeups>,
+    watched: HashMap<VbId, Subscription>,
+    reports: FuturesUnordered<BoxFuture<'static, Report>>,
+    consumers: watch::Receiver<u32>,
+}
+
+impl Session {
+    pub(super) fn new(wire: Wire, access: Access, machine: Arc<Mutex<Consumer>>) -> Self {
+        let consumers = access.0.dcp().consumers();
+        Self {
+            wire,
+            access,
+            machine,
+            wakeups: Arc::default(),
+            watched: HashMap::new(),
+            reports: FuturesUnordered::new(),
+            consumers,
+        }
+    }
+
+    /// Serves the connection to its end.
+    pub(super) async fn run(mut self) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let ended = loop {
+            if let Err(ended) = self.take_frames() {
+                break ended;
+            }
+            if let Some(ended) = self.advance() {
+                break ended;
+            }
+            self.wire.reading = lock(&self.machine).queued_bytes() < HELD_BYTES_MAX;
+            tokio::select! {
+                moved = self.wire.moved() => if let Err(ended) = moved { break ended },
+                () = self.wakeups.wait() => self.take_wakeups(),
+                Some(report) = self.reports.next() => self.take_report(report),
+                Ok(()) = self.consumers.changed() => self.resize(),
+                _ = tick.tick() => {
+                    let now = self.wire.age();
+                    lock(&self.machine).on_tick(now, clock::unix_now(), &mut self.wire.out);
+                }
+            }
+        };
+        self.wire.close(ended).await;
+        while self.reports.next().await.is_some() {}
+        for vb in lock(&self.machine).vbuckets() {
+            self.access.0.dcp().release(vb);
+        }
+    }
+
+    fn take_frames(&mut self) -> Result<(), Ended> {
+        let now = self.wire.age();
+        let mut machine = lock(&self.machine);
+        let access = &self.access;
+        self.wire.frames(|frame, out| machine.on_frame(frame, now, access, out))
+    }
+
+    fn advance(&mut self) -> Option<Ended> {
+        let now = self.wire.age();
+        loop {
+            let mut machine = lock(&self.machine);
+            machine.settle(now, &self.access, &mut self.wire.out);
+            let effects = machine.take_effects();
+            drop(machine);
+            if effects.is_empty() {
+                return None;
+            }
+            for effect in effects {
+                if let Some(ended) = self.carry_out(effect) {
+                    return Some(ended);
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) -> Option<Ended> {
+        let bucket = Arc::clone(&self.access.0);
+        match effect {
+            Effect::Watch(vb) => self.watch(vb),
+            Effect::Unwatch(vb) => drop(self.watched.remove(&vb)),
+            Effect::Rollback(vb, stream, to) => {
+                info!("rolling back {} vb={} to={to}", self.wire, vb.0);
+                self.report(async move {
+                    let done = match bucket.vb(vb) {
+                        Some(vb) => vb.rollback(to).await.map(drop),
+                        None => Err(VbError::NoVbucket(vb)),
+                    };
+                    Report::RolledBack(vb, stream, done.map_err(failure))
+                });
+            }
+            Effect::TakeHistory(vb, stream, log) => self.report(async move {
+                let done = match bucket.vb(vb) {
+                    Some(vb) => vb.replace_failover(&log).await,
+                    None => Err(VbError::NoVbucket(vb)),
+                };
+                Report::History(vb, stream, done.map_err(failure))
+            }),
+            Effect::Apply(vb, stream, parts) => self.report(async move {
+                Report::Applied(vb, stream, apply(&bucket, vb, parts).await.map_err(failure))
+            }),
+            Effect::SetState(vb, stream, state) => self.report(async move {
+                let done = set_state(&bucket, vb, state).await;
+                Report::State(vb, stream, done.map_err(failure))
+            }),
+            Effect::Note(vb, note) => info!("stream {} vb={} note={note}", self.wire, vb.0),
+            Effect::Close(reason) => return Some(Ended::Closing(reason)),
+        }
+        None
+    }
+
+    fn report(&self, report: impl Future<Output = Report> + Send + 'static) {
+        self.reports.push(Box::pin(report));
+    }
+
+    fn watch(&mut self, vb: VbId) {
+        let listener: Arc<Wakeups> = Arc::clone(&self.wakeups);
+        if let Some(found) = self.access.0.vb(vb) {
+            self.watched.insert(vb, found.subscribe(listener));
+        }
+        lock(&self.machine).on_changed(vb, &self.access, &mut self.wire.out);
+    }
+
+    fn take_wakeups(&mut self) {
+        let mut machine = lock(&self.machine);
+        let (access, out) = (&self.access, &mut self.wire.out);
+        self.wakeups.drain(|vb, changed| {
+            if changed {
+                machine.on_changed(vb, access, out);
+            }
+        });
+    }
+
+    fn take_report(&mut self, report: Report) {
+        let mut machine = lock(&self.machine);
+        let (access, out) = (&self.access, &mut self.wire.out);
+        match report {
+            Report::Applied(vb, stream, done) => machine.on_applied(vb, stream, done, access, out),
+            Report::RolledBack(vb, stream, done) => {
+                machine.on_rolled_back(vb, stream, done, access, out);
+            }
+            Report::History(vb, stream, done) => machine.on_history(vb, stream, done, access, out),
+            Report::State(vb, stream, done) => machine.on_state_set(vb, stream, done, access, out),
+        }
+    }
+
+    fn resize(&mut self) {
+        let consumers = *self.consumers.borrow_and_update();
+        let bytes = window_bytes(super::memory_bytes(&self.access.0), consumers);
+        lock(&self.machine).set_window(bytes, &mut self.wire.out);
+    }
+}
+
+/// Queues all parts, then waits once: commits of a vBucket are in the order of their queueing.
+async fn apply(bucket: &Bucket, vb: VbId, parts: Vec<Part>) -> Result<(), VbError> {
+    let vb = bucket.vb(vb).ok_or(VbError::NoVbucket(vb))?;
+    let mut last = None;
+    for part in parts {
+        last = Some(match part {
+            Part::Rows { rows, snapshot } => vb.apply(rows, snapshot).await?,
+            Part::Advance { seqno, snapshot } => vb.advance(seqno, snapshot).await?,
+        });
+    }
+    match last {
+        Some(ticket) => Ok(ticket.wait().await?),
+        None => Ok(()),
+    }
+}
+
+/// Keeps the topology: the producer knows nothing of it.
+async fn set_state(bucket: &Arc<Bucket>, vb: VbId, state: VbState) -> Result<(), VbError> {
+    let found = bucket.vb(vb).ok_or(VbError::NoVbucket(vb))?;
+    let topology = Some(found.view().topology).filter(|topology| !topology.is_empty());
+    bucket.set_state(vb, state, topology).await
+}
+
+fn failure(error: VbError) -> Failure {
+    match error {
+        VbError::NoVbucket(_) | VbError::WrongState { .. } => Failure::NotReplica,
+        error => {
+            warn!("a stream's change was not taken error={error}");
+            Failure::Other(error.to_string())
+        }
+    }
+}

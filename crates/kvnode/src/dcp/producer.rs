@@ -1,0 +1,194 @@
+//! The session of a producer connection: a thin shell around [`Producer`].
+//!
+//! One task: it reads, writes, and carries out what the machine asks for. The machine's lock is
+//! never held across a wait.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use log::{error, warn};
+use mcbp::{Opaque, VbId, VbState};
+use vbucket::engine::Scan;
+use vbucket::producer::{Effect, Producer};
+
+use super::access::Access;
+use super::backfill;
+use super::wakeups::Wakeups;
+use super::wire::{Ended, Wire};
+use crate::bucket::{Subscription, WriteHold};
+use crate::sync::lock;
+
+/// How much waits to be written before the streams pause: enough for the socket to be busy while
+/// the next rows are encoded, little enough that a slow reader costs no memory.
+const OUT_BYTES_MAX: usize = 256 * 1024;
+
+/// The step of the machine's clock, kv_engine's `connection_manager_interval`.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What takes time and reports back.
+enum Report {
+    Disk(backfill::Outcome),
+    Dead(VbId, Opaque, Result<(), String>),
+}
+
+/// What a stream needs beside the machine; dropped with it.
+#[derive(Default)]
+struct Resources {
+    _subscription: Option<Subscription>,
+    scan: Option<(Opaque, Box<dyn Scan>)>,
+    _hold: Option<WriteHold>,
+}
+
+pub(super) struct Session {
+    wire: Wire,
+    access: Access,
+    machine: Arc<Mutex<Producer>>,
+    wakeups: Arc<Wakeups>,
+    streams: HashMap<VbId, Resources>,
+    reports: FuturesUnordered<BoxFuture<'static, Report>>,
+}
+
+impl Session {
+    pub(super) fn new(wire: Wire, access: Access, machine: Arc<Mutex<Producer>>) -> Self {
+        Self {
+            wire,
+            access,
+            machine,
+            wakeups: Arc::default(),
+            streams: HashMap::new(),
+            reports: FuturesUnordered::new(),
+        }
+    }
+
+    /// Serves the connection to its end.
+    pub(super) async fn run(mut self) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let ended = loop {
+            if let Err(ended) = self.take_frames() {
+                break ended;
+            }
+            if let Some(ended) = self.advance() {
+                break ended;
+            }
+            tokio::select! {
+                moved = self.wire.moved() => if let Err(ended) = moved { break ended },
+                () = self.wakeups.wait() => self.take_wakeups(),
+                Some(report) = self.reports.next() => self.take_report(report),
+                _ = tick.tick() => {
+                    let now = self.wire.age();
+                    lock(&self.machine).on_tick(now, &mut self.wire.out);
+                }
+            }
+        };
+        self.wire.close(ended).await;
+    }
+
+    fn take_frames(&mut self) -> Result<(), Ended> {
+        let now = self.wire.age();
+        let mut machine = lock(&self.machine);
+        let access = &self.access;
+        self.wire.frames(|frame, out| machine.on_frame(frame, now, access, out))
+    }
+
+    /// Carries out what the machine wants, then lets its streams write.
+    fn advance(&mut self) -> Option<Ended> {
+        loop {
+            let effects = lock(&self.machine).take_effects();
+            if effects.is_empty() {
+                let mut machine = lock(&self.machine);
+                machine.fill(&self.access, &mut self.wire.out, OUT_BYTES_MAX);
+                let effects = machine.take_effects();
+                drop(machine);
+                if effects.is_empty() {
+                    return None;
+                }
+                if let Some(ended) = self.carry_out(effects) {
+                    return Some(ended);
+                }
+            } else if let Some(ended) = self.carry_out(effects) {
+                return Some(ended);
+            }
+        }
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) -> Option<Ended> {
+        for effect in effects {
+            match effect {
+                Effect::Watch(vb) => self.watch(vb),
+                Effect::Unwatch(vb) => drop(self.streams.remove(&vb)),
+                Effect::ReadDisk { vb, stream, start, end } => {
+                    let scan = self.streams.entry(vb).or_default().scan.take();
+                    let scan = scan.filter(|(of, _)| *of == stream).map(|(_, scan)| scan);
+                    let encoder = lock(&self.machine).encoder();
+                    let request = backfill::Request { vb, stream, start, end, encoder, scan };
+                    let store = Arc::clone(self.access.0.store());
+                    let places = Arc::clone(&self.access.0.dcp().disk_reads);
+                    let read = backfill::read(store, places, request);
+                    self.reports.push(Box::pin(async { Report::Disk(read.await) }));
+                }
+                Effect::SetDead { vb, stream } => {
+                    let bucket = Arc::clone(&self.access.0);
+                    self.reports.push(Box::pin(async move {
+                        let done = bucket.set_state(vb, VbState::Dead, None).await;
+                        Report::Dead(vb, stream, done.map_err(|error| error.to_string()))
+                    }));
+                }
+                Effect::HoldWrites(vb) => {
+                    warn!("takeover is slow, holding up clients {} vb={}", self.wire, vb.0);
+                    let hold = self.access.0.vb(vb).map(|vb| vb.hold_writes());
+                    self.streams.entry(vb).or_default()._hold = hold;
+                }
+                Effect::Failed { vb, seqno, cause, read_failed } => {
+                    if read_failed {
+                        self.access.0.counters().read_failures.add(1);
+                    }
+                    let (wire, vb) = (&self.wire, vb.0);
+                    error!("stream failed {wire} vb={vb} seqno={seqno} cause={cause}");
+                }
+                Effect::Close(reason) => return Some(Ended::Closing(reason.to_owned())),
+            }
+        }
+        None
+    }
+
+    /// Subscribes first and looks afterwards, so that no change falls between.
+    fn watch(&mut self, vb: VbId) {
+        let listener: Arc<Wakeups> = Arc::clone(&self.wakeups);
+        let _subscription = self.access.0.vb(vb).map(|vb| vb.subscribe(listener));
+        self.streams.insert(vb, Resources { _subscription, ..Resources::default() });
+        lock(&self.machine).on_changed(vb, &self.access, &mut self.wire.out);
+    }
+
+    fn take_wakeups(&mut self) {
+        let mut machine = lock(&self.machine);
+        let (access, out) = (&self.access, &mut self.wire.out);
+        self.wakeups.drain(|vb, changed| {
+            if changed {
+                machine.on_changed(vb, access, out);
+            } else {
+                machine.on_committed(vb);
+            }
+        });
+    }
+
+    fn take_report(&mut self, report: Report) {
+        let mut machine = lock(&self.machine);
+        match report {
+            Report::Disk(backfill::Outcome { vb, stream, scan, read }) => {
+                if let Some(resources) = self.streams.get_mut(&vb)
+                    && machine.stream(vb).is_some_and(|current| current.opaque() == stream)
+                {
+                    resources.scan = scan.map(|scan| (stream, scan));
+                }
+                machine.on_disk_read(vb, stream, read);
+            }
+            Report::Dead(vb, stream, done) => {
+                machine.on_dead(vb, stream, done, &mut self.wire.out);
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! STAT dcp and dcp-vbtakeover, with the names of kv_engine.
+
+use mcbp::VbId;
+use vbucket::stats::Stats;
+
+use super::registry::{Connection, Machine};
+use crate::bucket::Bucket;
+use crate::sync::lock;
+
+/// What all connections add up to.
+#[derive(Default)]
+struct Totals {
+    producers: usize,
+    consumers: usize,
+    bytes: u64,
+    items: u64,
+    backfills: usize,
+}
+
+/// The statistics group `dcp`: one line for each name and value. `filter` is the value of the
+/// request: empty, or JSON that names a user whose connections are wanted.
+pub(crate) fn stats(bucket: &Bucket, filter: &[u8], line: &mut dyn FnMut(&str, &str)) {
+    let user = wanted_user(filter);
+    let mut totals = Totals::default();
+    let mut lines = Vec::new();
+    for (name, connection) in bucket.dcp().all() {
+        totals.add(&connection);
+        if user.as_ref().is_none_or(|user| *user == connection.user) {
+            connection_stats(&name, &connection, &mut lines);
+        }
+    }
+    totals.put(&mut lines);
+    for (name, value) in lines {
+        line(&name, &value);
+    }
+}
+
+fn wanted_user(filter: &[u8]) -> Option<String> {
+    let filter: serde_json::Value = serde_json::from_slice(filter).ok()?;
+    filter.pointer("/filter/user")?.as_str().map(str::to_owned)
+}
+
+fn connection_stats(name: &str, connection: &Connection, lines: &mut Vec<(String, String)>) {
+    let prefix = format!("eq_dcpq:{name}:");
+    let mut stats = Stats::new(&prefix, lines);
+    stats.put("user", &connection.user);
+    let age = connection.opened.elapsed();
+    stats.put("created", age.as_secs());
+    stats.put("pending_disconnect", connection.displaced().is_cancelled());
+    match &connection.machine {
+        Machine::Producer(machine) => lock(machine).stats(age, &mut stats),
+        Machine::Consumer(machine) => lock(machine).stats(&mut stats),
+    }
+}
+
+impl Totals {
+    fn add(&mut self, connection: &Connection) {
+        match &connection.machine {
+            Machine::Producer(machine) => {
+                let (bytes, items, backfills) = lock(machine).totals();
+                self.producers += 1;
+                self.bytes += bytes;
+                self.items += items;
+                self.backfills += backfills;
+            }
+            Machine::Consumer(_) => self.consumers += 1,
+        }
+    }
+
+    fn put(&self, lines: &mut Vec<(String, String)>) {
+        let mut stats = Stats::new("ep_dcp_", lines);
+        stats.put("count", self.producers + self.consumers);
+        stats.put("producer_count", self.producers);
+        stats.put("consumer_count", self.consumers);
+        stats.put("total_bytes", self.bytes);
+        stats.put("items_sent", self.items);
+        stats.put("num_running_backfills", self.backfills);
+        stats.put("dead_conn_count", 0);
+    }
+}
+
+/// The statistics group `dcp-vbtakeover`, for a vBucket and the name of a connection: how far the
+/// stream of the vBucket is from its end.
+pub(crate) fn takeover_stats(
+    bucket: &Bucket,
+    vb: VbId,
+    name: &str,
+    line: &mut dyn FnMut(&str, &str),
+) {
+    let high = bucket.vb(vb).map_or(0, |vb| vb.high_seqno().0);
+    let mut put = |status: &str, behind: u64| {
+        line("status", status);
+        line("estimate", &behind.to_string());
+        line("chk_items", &behind.to_string());
+        line("vb_items", &high.to_string());
+        line("on_disk_deletes", "0");
+    };
+    // A name may come with the prefix that the statistics show it under.
+    let name = name.strip_prefix("eq_dcpq:").unwrap_or(name);
+    let Some(Connection { machine: Machine::Producer(machine), .. }) = bucket.dcp().get(name)
+    else {
+        return put("connection_does_not_exist", 0);
+    };
+    match lock(&machine).stream(vb) {
+        // MB-35061: asked for at any time, whatever became of the stream.
+        None => put("does_not_exist", 0),
+        Some(stream) => {
+            put(stream.phase_name(), high.saturating_sub(stream.last_sent_seqno().0));
+        }
+    }
+}
