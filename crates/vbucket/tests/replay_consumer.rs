@@ -1,0 +1,279 @@
+//! The captures of real nodes, replayed: given what the real producer and the relay sent, our
+//! consumer must send what the real consumer sent, byte for byte and in the same order.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod support;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use mcbp::dcp::FailoverEntry;
+use mcbp::{Frame, Opcode, Seqno, Status, VbId, VbState, VbUuid};
+use support::{Line, capture, text};
+use vbucket::FailoverTable;
+use vbucket::consumer::{Consumer, ConsumerOptions, Effect, Part, Replicas};
+use vbucket::stream_req::VbFacts;
+
+/// vBuckets that do at once what they are told.
+#[derive(Default)]
+struct Node(RefCell<HashMap<VbId, VbFacts>>);
+
+impl Node {
+    fn put(&self, vb: u16, state: VbState, high: u64, uuid: u64) {
+        let entry = FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno::ZERO };
+        let facts = VbFacts {
+            state,
+            failover: FailoverTable::from_log(&[entry]).unwrap(),
+            high_seqno: Seqno(high),
+            snapshot_start: Seqno(high),
+            snapshot_end: Seqno(high),
+            purge_seqno: Seqno::ZERO,
+        };
+        self.0.borrow_mut().insert(VbId(vb), facts);
+    }
+
+    fn with(&self, vb: VbId, change: impl FnOnce(&mut VbFacts)) {
+        change(self.0.borrow_mut().get_mut(&vb).unwrap());
+    }
+}
+
+impl Replicas for Node {
+    fn facts(&self, vb: VbId) -> Option<VbFacts> {
+        self.0.borrow().get(&vb).cloned()
+    }
+    fn claim(&self, _: VbId) -> bool {
+        true
+    }
+    fn release(&self, _: VbId) {}
+}
+
+struct Replay {
+    machine: Consumer,
+    node: Node,
+    out: BytesMut,
+    got: Vec<Vec<u8>>,
+    closed: Option<String>,
+}
+
+impl Replay {
+    fn new(name: &str, window_bytes: u32, node: Node) -> Self {
+        let options = ConsumerOptions {
+            consumer_name: Some(name.to_owned()),
+            collections: true,
+            window_bytes,
+        };
+        let machine = Consumer::new(options, Duration::ZERO);
+        Self { machine, node, out: BytesMut::new(), got: Vec::new(), closed: None }
+    }
+
+    fn frame(&mut self, bytes: &[u8], now: Duration) {
+        let frame = Frame::parse(bytes).unwrap();
+        self.machine.on_frame(&frame, now, &self.node, &mut self.out);
+    }
+
+    /// Carries out every effect until nothing is left to do.
+    fn settle(&mut self, now: Duration) {
+        loop {
+            self.machine.settle(now, &self.node, &mut self.out);
+            let effects = self.machine.take_effects();
+            if effects.is_empty() {
+                break;
+            }
+            for effect in effects {
+                self.carry_out(effect);
+            }
+        }
+        while !self.out.is_empty() {
+            let length = Frame::parse(&self.out).unwrap().header.frame_bytes();
+            self.got.push(self.out.split_to(length).to_vec());
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        let Self { machine, node, out, .. } = self;
+        match effect {
+            Effect::Rollback(vb, stream, _) => {
+                // The real node goes to zero by its own choice (capture 04).
+                node.with(vb, |facts| {
+                    (facts.high_seqno, facts.snapshot_start, facts.snapshot_end) =
+                        Default::default();
+                });
+                machine.on_rolled_back(vb, stream, Ok(()), node, out);
+            }
+            Effect::TakeHistory(vb, stream, log) => {
+                node.with(vb, |facts| facts.failover = FailoverTable::from_log(&log).unwrap());
+                machine.on_history(vb, stream, Ok(()), node, out);
+            }
+            Effect::Apply(vb, stream, parts) => {
+                for part in parts {
+                    let (seqno, snapshot) = match part {
+                        Part::Rows { rows, snapshot } => (rows.last().unwrap().seqno, snapshot),
+                        Part::Advance { seqno, snapshot } => (seqno, snapshot),
+                    };
+                    node.with(vb, |facts| {
+                        assert!(facts.high_seqno < seqno, "{vb} goes on");
+                        facts.high_seqno = seqno;
+                        (facts.snapshot_start, facts.snapshot_end) = snapshot;
+                    });
+                }
+                machine.on_applied(vb, stream, Ok(()), node, out);
+            }
+            Effect::SetState(vb, stream, state) => {
+                node.with(vb, |facts| facts.state = state);
+                machine.on_changed(vb, node, out);
+                machine.on_state_set(vb, stream, Ok(()), node, out);
+            }
+            Effect::Close(reason) => self.closed = Some(reason),
+            Effect::Watch(_) | Effect::Unwatch(_) | Effect::Note(..) => {}
+        }
+    }
+}
+
+fn is_for_consumer(line: &Line) -> bool {
+    line.from == "producer" || line.to == "consumer"
+}
+
+fn is_noop(bytes: &[u8]) -> bool {
+    bytes[1] == Opcode::DCP_NOOP.0
+}
+
+/// The windows that the consumer of the capture asked for, in their order.
+fn windows(lines: &[Line]) -> Vec<u32> {
+    let of_consumer = lines.iter().filter(|line| line.from == "consumer");
+    let values = of_consumer.filter_map(|line| {
+        let frame = Frame::parse(&line.bytes).unwrap();
+        let is_window = frame.key == b"connection_buffer_size";
+        is_window.then(|| std::str::from_utf8(frame.value).unwrap().parse().unwrap())
+    });
+    values.collect()
+}
+
+/// Which frames came to the consumer in one read.
+#[derive(Clone, Copy, PartialEq)]
+enum Reads {
+    /// Each alone.
+    Each,
+    /// Each but the ADD_STREAMs, which came together.
+    AddsTogether,
+    /// All that stand together in the capture.
+    Together,
+}
+
+/// Feeds the capture and gives what our consumer sent, and what the real one sent, without noops.
+fn replay(file: &str, name: &str, node: Node, reads: Reads) -> Option<[Vec<Vec<u8>>; 2]> {
+    let lines = capture(file)?;
+    let windows = windows(&lines);
+    let mut replay = Replay::new(name, windows[0], node);
+    let opened = lines.iter().rposition(|line| line.what == "DCP_OPEN").unwrap();
+    let mut real = Vec::new();
+    let mut last_at = Duration::ZERO;
+    for line in &lines[opened + 1..] {
+        let alone = match reads {
+            Reads::Each => true,
+            Reads::AddsTogether => line.what != "DCP_ADD_STREAM",
+            Reads::Together => false,
+        };
+        let settle_first = line.from == "consumer" || alone;
+        if settle_first {
+            replay.settle(last_at);
+        }
+        last_at = line.at;
+        if is_for_consumer(line) {
+            replay.frame(&line.bytes, line.at);
+        } else if line.from == "consumer" {
+            let frame = Frame::parse(&line.bytes).unwrap();
+            let resized = frame.key == b"connection_buffer_size" && real.len() > 20;
+            if resized {
+                replay.machine.set_window(windows[1], &mut replay.out);
+            }
+            real.push(line.bytes.clone());
+        }
+    }
+    replay.machine.on_tick(last_at, 0, &mut replay.out);
+    replay.settle(last_at);
+    assert_eq!(replay.closed, None);
+    real.retain(|bytes| !is_noop(bytes));
+    replay.got.retain(|bytes| !is_noop(bytes));
+    Some([replay.got, real])
+}
+
+#[track_caller]
+fn check(file: &str, name: &str, node: Node, reads: Reads) {
+    let Some([ours, real]) = replay(file, name, node, reads) else { return };
+    let (ours, real) = (text(&ours), text(&real));
+    for (at, (ours, real)) in ours.iter().zip(&real).enumerate() {
+        assert_eq!(ours, real, "frame {at}");
+    }
+    assert_eq!(ours.len(), real.len(), "more or fewer frames: {:?}", ours.last());
+}
+
+#[test]
+fn setup_of_four_vbuckets_with_refusals_closes_and_an_acknowledgement() {
+    let node = Node::default();
+    (0..4).for_each(|vb| node.put(vb, VbState::Replica, 0, 1));
+    node.put(5, VbState::Active, 0, 1);
+    check("01-setup-four-vbuckets", "beta", node, Reads::Each);
+}
+
+#[test]
+fn a_refused_stream_request_is_the_answer_to_its_add_stream() {
+    let node = Node::default();
+    node.put(10, VbState::Replica, 0, 1);
+    node.put(11, VbState::Replica, 0, 1);
+    check("02-producer-has-no-vbucket", "beta", node, Reads::AddsTogether);
+}
+
+#[test]
+fn a_rollback_to_zero_asks_again_with_the_same_opaque() {
+    let node = Node::default();
+    node.put(20, VbState::Replica, 10, 0x0000_9582_4aeb_c18d);
+    check("03-rollback-to-zero", "beta", node, Reads::Together);
+}
+
+#[test]
+fn a_partial_rollback_asks_again_for_where_the_store_came_to() {
+    let node = Node::default();
+    node.put(21, VbState::Replica, 9, 0x0000_3137_ecd1_bb54);
+    check("04-rollback-partial", "alpha", node, Reads::Together);
+}
+
+#[test]
+fn a_takeover_ends_with_the_vbucket_active() {
+    let node = Node::default();
+    node.put(30, VbState::Replica, 0, 1);
+    check("05-takeover", "beta", node, Reads::Together);
+}
+
+#[test]
+fn a_disk_snapshot_and_what_follows_it() {
+    let node = Node::default();
+    node.put(40, VbState::Replica, 0, 1);
+    check("06-disk-backfill-after-restart", "beta", node, Reads::Together);
+}
+
+#[test]
+fn mb_53445_the_add_stream_that_a_real_node_never_answers_is_answered() {
+    let node = Node::default();
+    node.put(0, VbState::Replica, 0, 1);
+    node.put(1, VbState::Replica, 0, 1);
+    let file = "08-stream-end-before-add-stream-answer";
+    let Some([mut ours, real]) = replay(file, "beta", node, Reads::Together) else { return };
+    let second = |bytes: &Vec<u8>| {
+        let frame = Frame::parse(bytes).unwrap();
+        frame.opcode() == Opcode::DCP_ADD_STREAM && frame.header.opaque.0 == 0xadd0_0001
+    };
+    let at = ours.iter().position(second).expect("an answer to the second ADD_STREAM");
+    let answer = ours.remove(at);
+    assert_eq!(Frame::parse(&answer).unwrap().header.status(), Status::NOT_MY_VBUCKET);
+    assert!(!ours.iter().any(second), "one answer only");
+    assert_eq!(text(&ours), text(&real), "everything else is as the real node does it");
+}

@@ -1,0 +1,314 @@
+//! The captures of real nodes, replayed: given what the real consumer sent, our producer must send
+//! what the real producer sent. Order is compared within each vBucket, for real producers take
+//! turns between streams by chance; use counters (nru) are not kept here and left out.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod support;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use mcbp::dcp::{Deletion, FailoverEntry, Mutation, decode_failover_log, open_flags};
+use mcbp::{Frame, Opaque, Opcode, Seqno, VbId, VbState};
+use support::{Line, capture, text};
+use vbucket::producer::{
+    Chunk, DiskRead, Effect, LogRead, Opened, Producer, ProducerOptions, ReadEnd, Source,
+};
+use vbucket::stream_req::VbFacts;
+use vbucket::{FailoverTable, Kind, Row};
+
+#[derive(Debug)]
+struct Copy {
+    state: VbState,
+    failover: Vec<FailoverEntry>,
+    rows: Vec<Arc<Row>>,
+    /// Rows up to here are on disk only.
+    on_disk: u64,
+}
+
+#[derive(Default)]
+struct Node(RefCell<HashMap<VbId, Copy>>);
+
+impl Source for Node {
+    fn facts(&self, vb: VbId) -> Option<VbFacts> {
+        let copies = self.0.borrow();
+        let copy = copies.get(&vb)?;
+        let high = copy.rows.last().map_or(Seqno::ZERO, |row| row.seqno);
+        Some(VbFacts {
+            state: copy.state,
+            failover: FailoverTable::from_log(&copy.failover).unwrap(),
+            high_seqno: high,
+            snapshot_start: high,
+            snapshot_end: high,
+            purge_seqno: Seqno::ZERO,
+        })
+    }
+
+    fn read_log(&self, vb: VbId, after: Seqno, _: usize) -> LogRead {
+        let copies = self.0.borrow();
+        let copy = &copies[&vb];
+        if after.0 < copy.on_disk {
+            return LogRead::Behind;
+        }
+        let rows: Vec<_> = copy.rows.iter().filter(|row| row.seqno > after).cloned().collect();
+        if rows.is_empty() { LogRead::UpToDate } else { LogRead::Rows(rows) }
+    }
+}
+
+fn row(frame: &Frame<'_>) -> Row {
+    let (seqno, rev, kind) = match frame.opcode() {
+        Opcode::DCP_MUTATION => {
+            let m = Mutation::decode(frame).unwrap();
+            (m.seqno, m.rev, Kind::Document { flags: m.flags, expiry: m.expiry })
+        }
+        _ => {
+            let d = Deletion::decode(frame).unwrap();
+            (d.seqno, d.rev, Kind::Deleted { at: d.delete_time.unwrap() })
+        }
+    };
+    Row {
+        key: Bytes::copy_from_slice(&frame.key[1..]),
+        seqno,
+        rev,
+        cas: frame.header.cas,
+        datatype: frame.header.datatype,
+        kind,
+        value: Bytes::copy_from_slice(frame.value),
+    }
+}
+
+struct Replay {
+    machine: Producer,
+    node: Node,
+    out: BytesMut,
+    got: Vec<Vec<u8>>,
+}
+
+impl Replay {
+    fn settle(&mut self) {
+        loop {
+            for effect in self.machine.take_effects() {
+                self.carry_out(effect);
+            }
+            self.machine.fill(&self.node, &mut self.out, usize::MAX);
+            let effects = self.machine.take_effects();
+            if effects.is_empty() {
+                break;
+            }
+            effects.into_iter().for_each(|effect| self.carry_out(effect));
+        }
+        while !self.out.is_empty() {
+            let length = Frame::parse(&self.out).unwrap().header.frame_bytes();
+            self.got.push(self.out.split_to(length).to_vec());
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        let Self { machine, node, out, .. } = self;
+        match effect {
+            Effect::Watch(vb) => machine.on_changed(vb, node, out),
+            Effect::SetDead { vb, stream } => {
+                node.0.borrow_mut().get_mut(&vb).unwrap().state = VbState::Dead;
+                machine.on_changed(vb, node, out);
+                machine.on_dead(vb, stream, Ok(()), out);
+            }
+            Effect::ReadDisk { vb, stream, start, end } => {
+                let read = self.read_disk(vb, stream, start, end);
+                self.machine.on_disk_read(vb, stream, read);
+            }
+            Effect::Unwatch(_) => {}
+            other => panic!("unexpected {other:?}"),
+        }
+    }
+
+    fn read_disk(&self, vb: VbId, stream: Opaque, start: Seqno, end: Seqno) -> DiskRead {
+        let encoder = self.machine.encoder();
+        let copies = self.node.0.borrow();
+        let copy = &copies[&vb];
+        let mut chunk = Chunk::default();
+        let within = copy
+            .rows
+            .iter()
+            .filter(|row| row.seqno >= start && row.seqno <= end && row.seqno.0 <= copy.on_disk);
+        for row in within {
+            encoder.write(row, vb, stream, &mut chunk.frames).unwrap();
+            chunk.last_seqno = row.seqno;
+        }
+        let opened = Opened { high_seqno: Seqno(copy.on_disk), purge_seqno: Seqno::ZERO };
+        DiskRead { opened: Some(opened), chunk, end: ReadEnd::Finished }
+    }
+
+    /// What the real producer sends next has just happened on it: a write, a state change.
+    fn happen(&mut self, frame: &Frame<'_>) {
+        let vb = frame.header.vbucket();
+        match frame.opcode() {
+            Opcode::DCP_STREAM_END if frame.extras == [0, 0, 0, 2] => {
+                self.node.0.borrow_mut().get_mut(&vb).unwrap().state = VbState::Dead;
+                self.machine.on_changed(vb, &self.node, &mut self.out);
+            }
+            Opcode::DCP_MUTATION => {
+                let row = row(frame);
+                let mut copies = self.node.0.borrow_mut();
+                let copy = copies.get_mut(&vb).unwrap();
+                if copy.rows.last().is_none_or(|last| last.seqno < row.seqno) {
+                    copy.rows.push(Arc::new(row));
+                    drop(copies);
+                    self.machine.on_committed(vb);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The vBuckets as the capture shows them: histories from the answers, rows up to the end of the
+/// first snapshot.
+fn node(lines: &[Line]) -> Node {
+    let node = Node::default();
+    let mut asked: HashMap<Opaque, VbId> = HashMap::new();
+    let mut first_end: HashMap<VbId, u64> = HashMap::new();
+    let mut copies = node.0.borrow_mut();
+    for line in lines {
+        let frame = Frame::parse(&line.bytes).unwrap();
+        let vb = frame.header.vbucket();
+        let from_producer = line.from == "producer";
+        match (from_producer, frame.opcode()) {
+            (false, Opcode::DCP_STREAM_REQ) => {
+                asked.insert(frame.header.opaque, vb);
+            }
+            (true, Opcode::DCP_STREAM_REQ) if frame.header.status().is_success() => {
+                let failover = decode_failover_log(&frame).unwrap();
+                let state = VbState::Active;
+                let copy = Copy { state, failover, rows: Vec::new(), on_disk: 0 };
+                copies.insert(asked[&frame.header.opaque], copy);
+            }
+            (true, Opcode::DCP_SNAPSHOT_MARKER) if frame.header.is_request() => {
+                let from_disk = frame.extras == [2];
+                let end = u64::from_be_bytes(frame.value[8..16].try_into().unwrap());
+                if let std::collections::hash_map::Entry::Vacant(first) = first_end.entry(vb) {
+                    first.insert(end);
+                    copies.get_mut(&vb).unwrap().on_disk = if from_disk { end } else { 0 };
+                }
+            }
+            (true, Opcode::DCP_MUTATION | Opcode::DCP_DELETION) if frame.header.is_request() => {
+                let row = row(&frame);
+                if row.seqno.0 <= first_end[&vb] {
+                    copies.get_mut(&vb).unwrap().rows.push(Arc::new(row));
+                }
+            }
+            _ => {}
+        }
+    }
+    drop(copies);
+    node
+}
+
+/// Frames with what cannot be the same made equal: use counters.
+fn without_chance(frames: &mut [Vec<u8>]) {
+    for bytes in frames {
+        if bytes[..2] == [0x80, Opcode::DCP_MUTATION.0] {
+            bytes[24 + 30] = 0;
+        }
+    }
+}
+
+/// The frames by vBucket; answers by the vBucket of their request, what is about none under 0xffff.
+fn by_vbucket(frames: Vec<Vec<u8>>, asked: &HashMap<u32, u16>) -> HashMap<u16, Vec<String>> {
+    let mut sorted: HashMap<u16, Vec<Vec<u8>>> = HashMap::new();
+    for bytes in frames {
+        let header = Frame::parse(&bytes).unwrap().header;
+        let vb = match header.is_request() {
+            true => header.vbucket().0,
+            false => asked.get(&header.opaque.0).copied().unwrap_or(0xffff),
+        };
+        sorted.entry(vb).or_default().push(bytes);
+    }
+    sorted.into_iter().map(|(vb, frames)| (vb, text(&frames))).collect()
+}
+
+#[track_caller]
+fn check(file: &str, prepare: impl FnOnce(&Node)) {
+    let Some(lines) = capture(file) else { return };
+    let opened = lines.iter().rposition(|line| line.what == "DCP_OPEN").unwrap();
+    let node = node(&lines);
+    prepare(&node);
+    let options = ProducerOptions {
+        open_flags: open_flags::REPLICATION_PRODUCER,
+        collections: true,
+        snappy: true,
+        json: true,
+        xattr: true,
+    };
+    let machine = Producer::new(options, Duration::ZERO);
+    let mut replay = Replay { machine, node, out: BytesMut::new(), got: Vec::new() };
+    let (mut real, mut asked) = (Vec::new(), HashMap::new());
+    for line in &lines[opened + 1..] {
+        let frame = Frame::parse(&line.bytes).unwrap();
+        if frame.opcode() == Opcode::DCP_NOOP {
+            continue;
+        }
+        if line.from == "producer" {
+            replay.happen(&frame);
+            real.push(line.bytes.clone());
+        } else if line.from == "consumer" && frame.opcode() != Opcode::DCP_ADD_STREAM
+            || line.to == "producer"
+        {
+            if frame.header.is_request() {
+                asked.insert(frame.header.opaque.0, frame.header.vbucket().0);
+            }
+            if frame.opcode() == Opcode::DCP_CLOSE_STREAM && !frame.header.is_request() {
+                continue;
+            }
+            replay.machine.on_frame(&frame, line.at, &replay.node, &mut replay.out);
+        }
+        replay.settle();
+    }
+    let mut ours = replay.got;
+    without_chance(&mut ours);
+    without_chance(&mut real);
+    let (ours, real) = (by_vbucket(ours, &asked), by_vbucket(real, &asked));
+    for (vb, real) in &real {
+        assert_eq!(ours.get(vb), Some(real), "vb:{vb}");
+    }
+    assert_eq!(ours.len(), real.len());
+}
+
+#[test]
+fn setup_of_four_vbuckets_live_writes_and_closes() {
+    check("01-setup-four-vbuckets", |_| ());
+}
+
+#[test]
+fn a_missing_vbucket_and_one_that_is_set_dead() {
+    check("02-producer-has-no-vbucket", |_| ());
+}
+
+#[test]
+fn a_rollback_to_zero() {
+    check("03-rollback-to-zero", |_| ());
+}
+
+#[test]
+fn a_partial_rollback_and_a_history_of_two_branches() {
+    check("04-rollback-partial", |_| ());
+}
+
+#[test]
+fn a_takeover() {
+    check("05-takeover", |_| ());
+}
+
+#[test]
+fn a_disk_snapshot_and_then_memory() {
+    check("06-disk-backfill-after-restart", |_| ());
+}
