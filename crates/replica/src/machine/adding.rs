@@ -3,7 +3,7 @@
 use mcbp::dcp::stream_flags;
 use mcbp::{Opaque, Status, VbId};
 
-use super::ledger::{Late, Ledger, Settled, Stream};
+use super::ledger::{LateAdd, Ledger, Settled, Stream};
 use super::{Deadline, Effect, Effects, Note, OwnFrame, Reason, Side, Step, VbError};
 
 /// A stream that is being added.
@@ -173,7 +173,7 @@ impl Ledger {
     pub(super) fn give_up_adding(&mut self, vb: VbId, ended: bool) {
         if let Some(entry) = self.adding.remove(&vb) {
             self.remember_older(vb, entry.stream);
-            self.remember_late(entry.attempt, Late::Add { vb, ended });
+            self.remember_late(entry.attempt, LateAdd { vb, ended });
         }
     }
 

@@ -3,7 +3,7 @@
 use mcbp::{Opaque, Status, VbId};
 
 use super::adding::AddPlan;
-use super::ledger::{Late, Ledger, Settled, Stream, means_closed};
+use super::ledger::{Ledger, Settled, Stream, means_closed};
 use super::{Deadline, Effect, Effects, OwnFrame, Reason, Side, Step, VbError};
 
 /// A stream that is being closed.
@@ -98,37 +98,29 @@ impl Ledger {
         fx: &mut Effects,
     ) -> Option<Settled> {
         let mut waiting = self.closing.iter();
-        let (&vb, entry) = waiting.find(|(_, entry)| entry.deadline() == deadline)?;
-        if let (Answer::Awaited, Some(stream)) = (entry.consumer, entry.stream) {
-            let late = Late::Close { vb, attempt: stream.attempt };
-            self.remember_late(deadline.opaque, late);
-        }
+        let (&vb, _) = waiting.find(|(_, entry)| entry.deadline() == deadline)?;
         self.close_ended(vb, fx)
     }
 
     /// Nothing more is awaited for this CLOSE_STREAM.
     fn close_ended(&mut self, vb: VbId, fx: &mut Effects) -> Option<Settled> {
         let entry = self.closing.remove(&vb)?;
-        let (side, reason) = match (entry.consumer.reason(), entry.producer.reason()) {
-            (Some(reason), _) => {
-                // The consumer may still have the stream: it stays open until a close succeeds.
-                if let Some(stream) = entry.stream {
-                    self.open.insert(vb, stream);
-                }
-                (Side::Consumer, reason)
+        if let (Answer::Refused(_), Some(stream)) = (entry.consumer, entry.stream) {
+            self.open.insert(vb, stream);
+        } else {
+            // A consumer that is silent may have the stream still. It counts as closed, because
+            // a left-over is found and mended by the next ADD_STREAM, and a phantom never.
+            self.remember_older(vb, entry.stream.and_then(|stream| stream.opaque));
+        }
+        let failed = |side, reason| Some(Settled::Failed(VbError { vb, side, reason }));
+        match (entry.consumer.reason(), entry.producer.reason(), entry.then) {
+            (Some(reason), _, _) => failed(Side::Consumer, reason),
+            (None, Some(reason), _) => failed(Side::Producer, reason),
+            (None, None, None) => Some(Settled::Closed(vb)),
+            (None, None, Some(plan)) => {
+                self.add(vb, plan, fx);
+                None
             }
-            (None, producer) => {
-                self.remember_older(vb, entry.stream.and_then(|stream| stream.opaque));
-                match (producer, entry.then) {
-                    (Some(reason), _) => (Side::Producer, reason),
-                    (None, None) => return Some(Settled::Closed(vb)),
-                    (None, Some(plan)) => {
-                        self.add(vb, plan, fx);
-                        return None;
-                    }
-                }
-            }
-        };
-        Some(Settled::Failed(VbError { vb, side, reason }))
+        }
     }
 }

@@ -23,19 +23,18 @@ pub(super) const OLDER_MAX: usize = 4;
 /// A stream that the consumer has acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Stream {
-    /// The opaque of the ADD_STREAM that opened it: tells this stream from every other.
+    /// The opaque of the ADD_STREAM that opened it.
     pub(super) attempt: Opaque,
     /// The opaque of its frames, once a STREAM_REQ was seen.
     pub(super) opaque: Option<Opaque>,
 }
 
-/// A frame of ours that went unanswered for so long that nobody waits for it any more.
+/// An ADD_STREAM that went unanswered for so long that nobody waits for it any more.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Late {
-    /// An ADD_STREAM; whether the producer has ended the stream.
-    Add { vb: VbId, ended: bool },
-    /// A CLOSE_STREAM of the stream that `attempt` opened.
-    Close { vb: VbId, attempt: Opaque },
+pub(super) struct LateAdd {
+    pub(super) vb: VbId,
+    /// Whether the producer has ended the stream, so that only the consumer may still have it.
+    pub(super) ended: bool,
 }
 
 /// A vBucket that nothing is being done about any more, and how that came.
@@ -52,7 +51,7 @@ pub(super) struct Ledger {
     pub(super) open: BTreeMap<VbId, Stream>,
     pub(super) adding: BTreeMap<VbId, Adding>,
     pub(super) closing: BTreeMap<VbId, Closing>,
-    pub(super) late: BTreeMap<Opaque, Late>,
+    pub(super) late: BTreeMap<Opaque, LateAdd>,
     /// Opaques of streams that are gone, oldest first: a late STREAM_END of theirs is stale.
     pub(super) older: BTreeMap<VbId, Vec<Opaque>>,
     issued: u32,
@@ -105,7 +104,7 @@ impl Ledger {
         self.older.get(&vb).is_some_and(|older| older.contains(&opaque))
     }
 
-    pub(super) fn remember_late(&mut self, opaque: Opaque, late: Late) {
+    pub(super) fn remember_late(&mut self, opaque: Opaque, late: LateAdd) {
         if self.late.len() == LATE_MAX {
             self.late.pop_first();
         }
@@ -132,24 +131,14 @@ impl Ledger {
             return;
         }
         fx.push(Effect::Note(Note::LateAnswer { side, opaque, status }));
-        if side == Side::Producer {
-            return; // It closes streams for us and opens none: nothing to put right.
-        }
-        match self.late.remove(&opaque) {
-            // A newer attempt for the vBucket finds the stream by itself, as a left-over.
-            Some(Late::Add { vb, ended }) if status.is_success() && !self.is_touched(vb) => {
-                let both = [Side::Consumer, Side::Producer];
-                self.abandon(vb, if ended { &[Side::Consumer] } else { &both }, fx);
-            }
-            Some(Late::Close { vb, attempt }) if means_closed(status) => {
-                if let Some(stream) = self.open.get(&vb).copied()
-                    && stream.attempt == attempt
-                {
-                    self.open.remove(&vb);
-                    self.remember_older(vb, stream.opaque);
-                }
-            }
-            Some(Late::Add { .. } | Late::Close { .. }) | None => {}
+        let late = if side == Side::Consumer { self.late.remove(&opaque) } else { None };
+        if let Some(LateAdd { vb, ended }) = late
+            && status.is_success()
+            && !self.is_touched(vb)
+        {
+            // A newer attempt would find the stream by itself, as a left-over.
+            let both = [Side::Consumer, Side::Producer];
+            self.abandon(vb, if ended { &[Side::Consumer] } else { &both }, fx);
         }
     }
 }
