@@ -149,29 +149,31 @@ impl VbRecord {
     }
 }
 
-/// The number of a commit, and up to which number commits had been synced when it was written.
+/// What every commit says of itself, to be checked in a journal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct CommitMark {
+    /// Counts commits, without a gap.
     pub number: u64,
+    /// Every commit up to this number had been synced when this one was written.
     pub synced: u64,
+    /// The engine's sequence number just before; its own journal has no checksum over it.
+    pub sequence: u64,
 }
 
 impl CommitMark {
     /// Length of an encoded mark.
-    pub(crate) const BYTES: usize = 16 + CRC_BYTES;
+    pub(crate) const BYTES: usize = 24 + CRC_BYTES;
 
     pub(crate) fn encode(self) -> Vec<u8> {
-        let bytes = [self.number.to_be_bytes(), self.synced.to_be_bytes()].concat();
-        sealed(bytes, crate::keys::COMMITS)
+        let fields = [self.number, self.synced, self.sequence].map(u64::to_be_bytes);
+        sealed(fields.concat(), crate::keys::COMMITS)
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self, Flaw> {
         let body = unsealed(bytes, crate::keys::COMMITS)?;
-        match body.as_chunks::<8>() {
-            ([number, synced], []) => Ok(Self {
-                number: u64::from_be_bytes(*number),
-                synced: u64::from_be_bytes(*synced),
-            }),
+        let fields = body.as_chunks::<8>().0.iter().map(|field| u64::from_be_bytes(*field));
+        match *fields.collect::<Vec<_>>() {
+            [number, synced, sequence] => Ok(Self { number, synced, sequence }),
             _ => Err("the commit mark has another length"),
         }
     }

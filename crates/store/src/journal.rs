@@ -25,9 +25,13 @@ const TRAILER: &[u8] = b"FJL\x03";
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct JournalBatch {
     mark: CommitMark,
-    /// The engine's own sequence number; its checksum does not cover it, so the order must.
+    /// The engine's own sequence number, which its checksum does not cover.
     sequence: u64,
 }
+
+/// How far the engine's sequence may have moved between a mark and its batch: other threads take
+/// numbers too, one for each table that they write.
+const SEQUENCE_GAP_MAX: u64 = 1 << 20;
 
 /// What the journals hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -107,7 +111,7 @@ fn journals(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
 }
 
 fn follows(before: JournalBatch, batch: JournalBatch) -> bool {
-    batch.mark.number == before.mark.number + 1 && batch.sequence == before.sequence + 1
+    batch.mark.number == before.mark.number + 1 && batch.sequence > before.sequence
 }
 
 /// Removes the unfinished batch that a crash left at the end of the newest journal.
@@ -167,8 +171,13 @@ impl<'a> Reader<'a> {
         if reader.end()? != xxhash_rust::xxh3::xxh3_64(body) {
             return None;
         }
+        let mark = mark?;
+        let gap = sequence.checked_sub(mark.sequence)?;
+        if gap > SEQUENCE_GAP_MAX {
+            return None;
+        }
         self.at = reader.at;
-        Some(JournalBatch { mark: mark?, sequence })
+        Some(JournalBatch { mark, sequence })
     }
 
     /// One item: `Some(Some(_))` for a commit mark, `Some(None)` for any other.

@@ -62,7 +62,8 @@ impl Writer {
         durability: Durability,
     ) -> Result<(), StoreError> {
         self.check()?;
-        let mark = CommitMark { number: self.next_number(), synced: self.synced };
+        let sequence = self.tables.db.supervisor.seqno.get();
+        let mark = CommitMark { number: self.next_number(), synced: self.synced, sequence };
         batch.insert(&self.tables.meta, COMMITS, mark.encode());
         let mode = match durability {
             // The journal's length matters to no one: it is read up to its last intact batch.

@@ -54,6 +54,7 @@ pub(crate) fn document(key: &str, seqno: u64, len: usize) -> Row {
     }
 }
 
+#[allow(dead_code, reason = "not every test binary needs it")]
 pub(crate) fn deletion(key: &str, seqno: u64) -> Row {
     let kind = Kind::Deleted { at: 5 };
     Row { kind, value: Bytes::new(), datatype: Datatype::RAW, ..document(key, seqno, 0) }

@@ -1,0 +1,144 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+//! Unclean stops: a store dropped without a close, and a process killed in the middle of commits.
+//!
+//! The killed process is this test binary itself, started again with an environment variable.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+
+use common::*;
+use mcbp::{Seqno, VbId};
+use vbucket::engine::{Durability, Store};
+
+const CHILD_DIR: &str = "STORE_CRASH_TEST_DIR";
+const VB: u16 = 1;
+/// Commits that the parent waits for before it kills.
+const ACKNOWLEDGED: [u64; 3] = [40, 3, 150];
+
+/// What the child commits as number `n`: a few rows, each replacing an older one now and then.
+fn commit_number(n: u64) -> Vec<vbucket::Row> {
+    (1..=5).map(|i| document(&format!("k{}", (n * 5 + i) % 37), n * 5 + i, 400)).collect()
+}
+
+#[test]
+fn child_commits_until_it_is_killed() {
+    let Ok(dir) = std::env::var(CHILD_DIR) else { return };
+    let store = open(dir.as_ref());
+    let from = store.load().unwrap().first().map_or(0, |meta| meta.high_seqno.0 / 5);
+    for n in from.. {
+        store.commit(&batch(VB, commit_number(n)), Durability::Synced).unwrap();
+        // One write, so that the parent never sees a part of a number.
+        std::io::stdout().write_all(format!("acknowledged {n}\n").as_bytes()).unwrap();
+    }
+}
+
+fn start_child(dir: &std::path::Path) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["child_commits_until_it_is_killed", "--exact", "--nocapture"]);
+    command.env(CHILD_DIR, dir).stdout(Stdio::piped()).spawn().unwrap()
+}
+
+#[test]
+fn every_acknowledged_commit_survives_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    for wanted in ACKNOWLEDGED {
+        let mut child = start_child(dir.path());
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut next = || {
+            let line = lines.next()?.unwrap();
+            let number = line.strip_prefix("acknowledged ").map(|n| n.parse::<u64>().unwrap());
+            Some(number)
+        };
+        let mut seen = 0;
+        let mut last = 0;
+        while seen < wanted {
+            if let Some(number) = next().expect("the child ended by itself") {
+                (seen, last) = (seen + 1, number);
+            }
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        while let Some(number) = next() {
+            last = number.unwrap_or(last);
+        }
+
+        let store = open(dir.path());
+        assert!(!store.was_clean());
+        let high = store.load().unwrap()[0].high_seqno.0;
+        assert_eq!(high % 5, 0, "a part of a commit");
+        assert!(high / 5 > last, "commit {last} was acknowledged, but the store is at {high}");
+        let history: Vec<_> = (0..high / 5).flat_map(commit_number).collect();
+        assert_eq!(scan(&store, VB).unwrap(), newest(&history));
+    }
+}
+
+#[test]
+fn an_unfinished_commit_at_the_end_of_the_journal_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.commit(&batch(VB, commit_number(0)), Durability::Synced).unwrap();
+    drop(store);
+    // Reopening leaves the journal without its zeros, so that its end is the last commit's end.
+    drop(open(dir.path()));
+    let journal = dir.path().join("data/0.jnl");
+    let whole = std::fs::read(&journal).unwrap();
+    assert!(whole.ends_with(b"FJL\x03"));
+    for torn in [&whole[..1], &whole[..30], &whole[..whole.len() - 20], &[7; 99]] {
+        std::fs::write(&journal, [&whole, torn].concat()).unwrap();
+        let store = open(dir.path());
+        assert_eq!(scan(&store, VB).unwrap(), commit_number(0));
+        drop(store);
+        assert_eq!(std::fs::read(&journal).unwrap(), whole);
+    }
+}
+
+#[test]
+fn a_lost_end_of_the_journal_is_an_error_that_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for n in 0..4 {
+        store.commit(&batch(VB, commit_number(n)), Durability::Synced).unwrap();
+    }
+    drop(store);
+    drop(open(dir.path()));
+    let journal = dir.path().join("data/0.jnl");
+    let whole = std::fs::read(&journal).unwrap();
+    for keep in [0, 1, whole.len() / 2, whole.len() - 1] {
+        std::fs::write(&journal, &whole[..keep]).unwrap();
+        for _ in 0..2 {
+            let error = store::FjallStore::open(dir.path(), small()).err().expect("a silent loss");
+            let text = error.to_string();
+            assert!(text.contains("data"), "{text}");
+            assert!(text.contains("be rebuilt from a replica"), "{text}");
+        }
+    }
+    std::fs::write(&journal, &whole).unwrap();
+    let store = open(dir.path());
+    assert_eq!(store.load().unwrap()[0].high_seqno, Seqno(20));
+    assert_eq!(store.get(VbId(VB), b"k1").unwrap().unwrap().seqno, Seqno(1));
+}
+
+#[test]
+fn a_missing_state_file_or_missing_data_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    store.commit(&batch(VB, commit_number(0)), Durability::Synced).unwrap();
+    drop(store);
+    let [state, data] = ["STATE", "data"].map(|name| dir.path().join(name));
+    let aside = dir.path().join("aside");
+    for path in [state, data] {
+        std::fs::rename(&path, &aside).unwrap();
+        let error = store::FjallStore::open(dir.path(), small()).err().expect("a silent loss");
+        assert!(error.to_string().contains("damaged"), "{error}");
+        std::fs::rename(&aside, &path).unwrap();
+    }
+    assert_eq!(scan(&open(dir.path()), VB).unwrap(), commit_number(0));
+}

@@ -1,0 +1,213 @@
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+//! The store against a history kept in memory: random commits, overwrites, deletions, rollbacks,
+//! removals, reopenings, and scans whose snapshot must not move.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::*;
+use mcbp::{Seqno, VbId};
+use proptest::prelude::*;
+use store::FjallStore;
+use vbucket::Row;
+use vbucket::engine::{Batch, Durability, Scan, ScanEnd, ScanStep, Store};
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Changes of key and length (0 deletes) in each of some vBuckets.
+    Commit {
+        synced: bool,
+        changes: Vec<(u16, u8, u16)>,
+        gap: u64,
+    },
+    /// Back by this many seqnos.
+    Rollback {
+        vb: u16,
+        distance: u64,
+    },
+    Remove {
+        vb: u16,
+    },
+    Reopen {
+        close: bool,
+    },
+    OpenScan {
+        vb: u16,
+        from: u64,
+    },
+    Get {
+        vb: u16,
+        key: u8,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let length = prop_oneof![Just(0u16), 1..200u16, 1_000..4_000u16];
+    let change = (0..3u16, 0..40u8, length);
+    prop_oneof![
+        10 => (any::<bool>(), prop::collection::vec(change, 0..40), 0..3u64)
+            .prop_map(|(synced, changes, gap)| Step::Commit { synced, changes, gap }),
+        2 => (0..3u16, 0..200u64).prop_map(|(vb, distance)| Step::Rollback { vb, distance }),
+        1 => (0..3u16).prop_map(|vb| Step::Remove { vb }),
+        1 => any::<bool>().prop_map(|close| Step::Reopen { close }),
+        2 => (0..3u16, 0..100u64).prop_map(|(vb, from)| Step::OpenScan { vb, from }),
+        3 => (0..3u16, 0..40u8).prop_map(|(vb, key)| Step::Get { vb, key }),
+    ]
+}
+
+/// One vBucket: all its changes, and after which of them a commit ended.
+#[derive(Clone, Default)]
+struct History {
+    rows: Vec<Row>,
+    ends: BTreeSet<u64>,
+    high: u64,
+}
+
+struct Open {
+    scan: Box<dyn Scan>,
+    want: Vec<Row>,
+}
+
+#[derive(Default)]
+struct Model {
+    vbs: BTreeMap<u16, History>,
+    scans: Vec<Open>,
+}
+
+impl Model {
+    fn commit(&mut self, store: &FjallStore, changes: &[(u16, u8, u16)], gap: u64, synced: bool) {
+        let mut all = Batch::default();
+        for vb in 0..3u16 {
+            let mine: Vec<_> = changes.iter().filter(|change| change.0 == vb).collect();
+            if mine.is_empty() {
+                continue;
+            }
+            let history = self.vbs.entry(vb).or_default();
+            let mut rows = Vec::new();
+            for &&(_, key, len) in &mine {
+                history.high += 1 + gap;
+                let key = format!("key-{key}");
+                rows.push(match len {
+                    0 => deletion(&key, history.high),
+                    len => document(&key, history.high, usize::from(len)),
+                });
+            }
+            history.rows.extend(rows.iter().cloned());
+            history.ends.insert(history.high);
+            let one = batch(vb, rows);
+            all.changes.extend(one.changes);
+            all.metas.extend(one.metas);
+        }
+        let durability = if synced { Durability::Synced } else { Durability::Buffered };
+        store.commit(&all, durability).unwrap();
+    }
+
+    fn roll_back(&mut self, store: &FjallStore, vb: u16, distance: u64) {
+        let Some(history) = self.vbs.get_mut(&vb) else {
+            assert!(store.rollback(VbId(vb), Seqno(0)).is_err());
+            return;
+        };
+        let to = history.high.saturating_sub(distance);
+        let back = store.rollback(VbId(vb), Seqno(to)).unwrap();
+        let high = back.high_seqno.0;
+        assert!(high <= to);
+        assert!(high == 0 || history.ends.contains(&high), "{high} was no end of a commit");
+        let nearest = history.ends.range(..=to).next_back().copied().unwrap_or(0);
+        let within = history.high - nearest <= small().undo_seqnos;
+        assert!(high > 0 || nearest == 0 || !within, "0 although {nearest} is in the window");
+        assert_eq!((back.snapshot_start, back.snapshot_end), (back.high_seqno, back.high_seqno));
+        history.rows.retain(|row| row.seqno.0 <= high);
+        history.ends.retain(|&end| end <= high);
+        history.high = high;
+    }
+
+    fn check(&self, store: &FjallStore) {
+        let mut vbs: Vec<_> = store.load().unwrap().iter().map(|meta| meta.vb.0).collect();
+        vbs.sort_unstable();
+        assert_eq!(vbs, self.vbs.keys().copied().collect::<Vec<_>>());
+        for (&vb, history) in &self.vbs {
+            let want = newest(&history.rows);
+            assert_eq!(scan(store, vb).unwrap(), want, "vb:{vb}");
+            let alive = want.iter().filter(|row| row.is_alive()).count();
+            assert_eq!(store.item_count(VbId(vb)).unwrap(), alive as u64, "vb:{vb}");
+        }
+    }
+}
+
+fn finish(mut open: Open) {
+    let mut seen = Vec::new();
+    loop {
+        // Pausing at every row: a scan goes on behind the last one.
+        match open.scan.run(&mut |row| {
+            seen.push(row);
+            ScanStep::Yield
+        }) {
+            ScanEnd::Yielded => {}
+            ScanEnd::Finished => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(seen, open.want);
+}
+
+fn run(steps: Vec<Step>) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    let mut model = Model::default();
+    for step in steps {
+        match step {
+            Step::Commit { synced, changes, gap } => model.commit(&store, &changes, gap, synced),
+            Step::Rollback { vb, distance } => model.roll_back(&store, vb, distance),
+            Step::Remove { vb } => {
+                store.remove(VbId(vb)).unwrap();
+                model.vbs.remove(&vb);
+            }
+            Step::Reopen { close } => {
+                model.scans.drain(..).for_each(finish);
+                if close {
+                    store.close().unwrap();
+                }
+                drop(store);
+                store = open(dir.path());
+                assert_eq!(store.was_clean(), close);
+                model.check(&store);
+            }
+            Step::OpenScan { vb, from } => {
+                let Some(history) = model.vbs.get(&vb) else { continue };
+                let mut want = newest(&history.rows);
+                want.retain(|row| row.seqno.0 >= from);
+                let scan = store.scan(VbId(vb), Seqno(from), Seqno::MAX).unwrap();
+                assert_eq!(scan.meta().high_seqno.0, history.high);
+                model.scans.push(Open { scan, want });
+            }
+            Step::Get { vb, key } => {
+                let key = format!("key-{key}");
+                let rows = model.vbs.get(&vb).map_or(&[][..], |history| &history.rows);
+                let want = rows.iter().rfind(|row| row.key == key.as_bytes());
+                assert_eq!(store.get(VbId(vb), key.as_bytes()).unwrap().as_ref(), want);
+            }
+        }
+    }
+    model.scans.drain(..).for_each(finish);
+    model.check(&store);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 20,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn the_store_is_its_history(steps in prop::collection::vec(step(), 1..60)) {
+        run(steps);
+    }
+}
