@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use log::{error, info, warn};
 use mcbp::{VbId, VbState};
+use vbucket::StoreError;
 use vbucket::engine::{Batch, Durability, SharedStore};
-use vbucket::{StoreError, VbMeta};
 
 use super::admin::{begin_branch, new_meta};
 use super::committer::Committer;
@@ -101,7 +101,7 @@ impl Bucket {
             );
         }
         let count = options.vbuckets;
-        if let Some(&VbMeta { vb: found, .. }) = metas.iter().find(|meta| meta.vb.0 >= count) {
+        if let Some(found) = metas.iter().map(|meta| meta.vb).max().filter(|vb| vb.0 >= count) {
             return Err(WarmupError::TooMany { found, count });
         }
         if !batch.metas.is_empty() {

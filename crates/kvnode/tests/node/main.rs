@@ -1,0 +1,22 @@
+//! The data node over real sockets.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod connection;
+mod documents;
+mod durability;
+mod expiry;
+mod hostile;
+mod restart;
+mod stats;
+mod vbuckets;

@@ -1,0 +1,192 @@
+//! A store in memory with faults: commits that fail or wait, reads that fail, stops without close.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+
+use bytes::Bytes;
+use mcbp::{Seqno, VbId};
+use vbucket::engine::{Batch, Durability, Scan, ScanEnd, ScanStep, Store};
+use vbucket::{Row, StoreError, VbMeta};
+
+/// What outlives the node.
+#[derive(Default)]
+pub struct Disk {
+    state: Mutex<State>,
+    released: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    metas: BTreeMap<VbId, VbMeta>,
+    rows: HashMap<(VbId, Bytes), Row>,
+    clean: bool,
+    commits: Vec<(usize, Durability)>,
+    commit_error: Option<StoreError>,
+    read_error: Option<StoreError>,
+    held: bool,
+    waiting: usize,
+}
+
+impl Disk {
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Commits fail until this is called with `None`.
+    pub fn fail_commits(&self, error: Option<StoreError>) {
+        self.lock().commit_error = error;
+    }
+
+    pub fn fail_reads(&self, error: Option<StoreError>) {
+        self.lock().read_error = error;
+    }
+
+    /// Commits wait until [`Disk::release`].
+    pub fn hold(&self) {
+        self.lock().held = true;
+    }
+
+    pub fn release(&self) {
+        self.lock().held = false;
+        self.released.notify_all();
+    }
+
+    /// How many commits wait.
+    pub fn waiting(&self) -> usize {
+        self.lock().waiting
+    }
+
+    /// How many rows each commit had.
+    pub fn commits(&self) -> Vec<usize> {
+        self.lock().commits.iter().map(|(rows, _)| *rows).collect()
+    }
+
+    pub fn last_durability(&self) -> Option<Durability> {
+        self.lock().commits.last().map(|(_, durability)| *durability)
+    }
+
+    pub fn meta(&self, vb: u16) -> Option<VbMeta> {
+        self.lock().metas.get(&VbId(vb)).cloned()
+    }
+
+    pub fn put_meta(&self, meta: VbMeta) {
+        self.lock().metas.insert(meta.vb, meta);
+    }
+}
+
+pub struct MemoryStore {
+    disk: Arc<Disk>,
+    was_clean: bool,
+}
+
+impl MemoryStore {
+    pub fn open(disk: &Arc<Disk>) -> Self {
+        let was_clean = std::mem::replace(&mut disk.lock().clean, false);
+        Self { disk: Arc::clone(disk), was_clean }
+    }
+
+    fn read(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+        let state = self.disk.lock();
+        state.read_error.clone().map_or(Ok(state), Err)
+    }
+}
+
+impl Store for MemoryStore {
+    fn load(&self) -> Result<Vec<VbMeta>, StoreError> {
+        Ok(self.read()?.metas.values().cloned().collect())
+    }
+
+    fn was_clean(&self) -> bool {
+        self.was_clean
+    }
+
+    fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError> {
+        let mut state = self.disk.lock();
+        state.waiting += 1;
+        while state.held {
+            state = self.disk.released.wait(state).unwrap();
+        }
+        state.waiting -= 1;
+        if let Some(error) = state.commit_error.clone() {
+            return Err(error);
+        }
+        for change in &batch.changes {
+            state.rows.insert((change.vb, change.row.key.clone()), Row::clone(&change.row));
+        }
+        for meta in &batch.metas {
+            state.metas.insert(meta.vb, meta.clone());
+        }
+        state.commits.push((batch.changes.len(), durability));
+        Ok(())
+    }
+
+    fn get(&self, vb: VbId, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        Ok(self.read()?.rows.get(&(vb, Bytes::copy_from_slice(key))).cloned())
+    }
+
+    fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {
+        let state = self.read()?;
+        let meta = state.metas.get(&vb).cloned().ok_or(StoreError::NoVbucket(vb))?;
+        let of_vb = state.rows.iter().filter(|((of, _), _)| *of == vb).map(|(_, row)| row.clone());
+        let mut rows: Vec<Row> = of_vb.filter(|r| start <= r.seqno && r.seqno <= end).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.seqno));
+        Ok(Box::new(MemoryScan { rows, meta }))
+    }
+
+    fn item_count(&self, vb: VbId) -> Result<u64, StoreError> {
+        let state = self.read()?;
+        let of_vb = state.rows.iter().filter(|((of, _), row)| *of == vb && row.is_alive());
+        Ok(of_vb.count() as u64)
+    }
+
+    fn rollback(&self, vb: VbId, to: Seqno) -> Result<VbMeta, StoreError> {
+        let mut state = self.disk.lock();
+        state.rows.retain(|(of, _), row| *of != vb || row.seqno <= to);
+        let meta = state.metas.get_mut(&vb).ok_or(StoreError::NoVbucket(vb))?;
+        (meta.high_seqno, meta.snapshot_start, meta.snapshot_end) = (to, to, to);
+        Ok(meta.clone())
+    }
+
+    fn remove(&self, vb: VbId) -> Result<(), StoreError> {
+        let mut state = self.disk.lock();
+        state.metas.remove(&vb);
+        state.rows.retain(|(of, _), _| *of != vb);
+        Ok(())
+    }
+
+    fn close(&self) -> Result<(), StoreError> {
+        self.disk.lock().clean = true;
+        Ok(())
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.disk.lock().rows.values().map(|row| row.memory_bytes() as u64).sum()
+    }
+}
+
+struct MemoryScan {
+    /// Highest seqno first.
+    rows: Vec<Row>,
+    meta: VbMeta,
+}
+
+impl Scan for MemoryScan {
+    fn run(&mut self, each: &mut dyn FnMut(Row) -> ScanStep) -> ScanEnd {
+        while let Some(row) = self.rows.pop() {
+            match each(row) {
+                ScanStep::More => {}
+                ScanStep::Yield => return ScanEnd::Yielded,
+                ScanStep::Cancel => return ScanEnd::Cancelled,
+            }
+        }
+        ScanEnd::Finished
+    }
+
+    fn meta(&self) -> &VbMeta {
+        &self.meta
+    }
+}
