@@ -12,7 +12,8 @@ pub(crate) struct Life {
     pub generation: u64,
 }
 
-/// The record that every commit writes last: how many commits there were. Known by its length.
+/// The mark that every commit writes last, in every table. Known by its length: as a prefix it
+/// stands outside of all ranges of whole keys.
 pub(crate) const COMMITS: &[u8] = b"c";
 
 const LIFE_BYTES: usize = 10;

@@ -3,11 +3,12 @@
 //! Blocking, no async. What was acknowledged as synced is there at the next open, or opening fails
 //! and says what is missing; bytes that changed on disk are an error, never data. The map:
 //!
-//! - `store`: open, close, read; `scan`: one vBucket in seqno order; `options`
+//! - `store`: open, close, read; `scan`: one vBucket in seqno order; `options`: sizes
 //! - `commit`, `rollback`: the two ways to change a vBucket; `points`: where a rollback may end
 //! - `writer`: numbers and syncs commits; `janitor`: frees space in the background
 //! - `tables`, `keys`, `format`: the engine's tables, their keys, their values
-//! - `journal`, `sidefile`: guards against a journal that lost its end; lock, version, clean stop
+//! - `journal`, `manifest`: guards against an engine that loses data without a word
+//! - `sidefile`: the lock, the format version, the clean stop, the number of synced commits
 
 mod commit;
 mod errors;
@@ -15,6 +16,8 @@ mod format;
 mod janitor;
 mod journal;
 mod keys;
+mod manifest;
+mod options;
 mod points;
 mod rollback;
 mod scan;
@@ -23,4 +26,5 @@ mod store;
 mod tables;
 mod writer;
 
-pub use store::{FjallStore, Options};
+pub use options::Options;
+pub use store::FjallStore;

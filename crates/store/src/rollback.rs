@@ -43,30 +43,39 @@ impl Core {
         to: Seqno,
     ) -> Result<(VbMeta, Option<Life>), StoreError> {
         loop {
-            // Let go between two steps: other vBuckets go on.
-            let mut writer = self.writer();
-            let record = self.record(vb).ok_or(StoreError::NoVbucket(vb))?;
-            let mut record = record.as_ref().clone();
-            let Some(target) = target(&record, to) else {
-                return self.restart(&mut writer, record);
-            };
-            let step = self.read_step(&record, target)?;
-            let mut out = self.undo(&mut record, &step)?;
-            let done = step.down_to == target;
-            let ended = record.meta.snapshot_end.max(record.meta.high_seqno);
-            record.points.cut_above(target.0);
-            record.meta.failover.prune(step.down_to, fresh_uuid());
-            record.meta.high_seqno = step.down_to;
-            record.meta.snapshot_start = target;
-            record.meta.snapshot_end = if done { target } else { ended };
-            out.insert(&self.tables.meta, keys::record(vb), record.encode());
-            writer.commit(out, if done { Durability::Synced } else { Durability::Buffered })?;
-            let meta = record.meta.clone();
-            self.publish([record]);
-            if done {
-                return Ok((meta, None));
+            // The writer is let go between two steps: other vBuckets go on.
+            if let Some(done) = self.rollback_step(&mut self.writer(), vb, to)? {
+                return Ok(done);
             }
         }
+    }
+
+    /// One batch of a rollback; `None` where more are needed.
+    fn rollback_step(
+        &self,
+        writer: &mut Writer,
+        vb: VbId,
+        to: Seqno,
+    ) -> Result<Option<(VbMeta, Option<Life>)>, StoreError> {
+        let record = self.record(vb).ok_or(StoreError::NoVbucket(vb))?;
+        let mut record = record.as_ref().clone();
+        let Some(target) = target(&record, to) else {
+            return self.restart(writer, record).map(Some);
+        };
+        let step = self.read_step(&record, target)?;
+        let mut out = self.undo(&mut record, &step)?;
+        let done = step.down_to == target;
+        record.points.cut_above(target.0);
+        let meta = &mut record.meta;
+        meta.failover.prune(step.down_to, fresh_uuid());
+        meta.snapshot_end = if done { target } else { meta.snapshot_end.max(meta.high_seqno) };
+        meta.snapshot_start = target;
+        meta.high_seqno = step.down_to;
+        let meta = meta.clone();
+        out.insert(&self.tables.meta, keys::record(vb), record.encode());
+        writer.commit(out, if done { Durability::Synced } else { Durability::Buffered })?;
+        self.publish([record]);
+        Ok(done.then_some((meta, None)))
     }
 
     /// See `Store::remove`; says which life has ended, if one has.
@@ -207,3 +216,6 @@ fn fresh_uuid() -> VbUuid {
     // The standard library seeds each of these from the system's random source.
     uuid_from_random(RandomState::new().hash_one("branch"))
 }
+
+#[cfg(test)]
+mod tests;

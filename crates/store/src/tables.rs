@@ -12,7 +12,7 @@ use vbucket::StoreError;
 use crate::errors::{damaged, io, reading};
 use crate::format::CommitMark;
 use crate::keys::COMMITS;
-use crate::store::Options;
+use crate::options::Options;
 
 /// The tables. Few and shared by all vBuckets: each costs files, memory and journal bookkeeping.
 #[derive(Clone)]
@@ -60,12 +60,35 @@ impl Tables {
         Ok(Self { rows, keys, undo, meta, db })
     }
 
-    /// The mark of the last commit that the tables know of.
-    pub(crate) fn last_commit(&self) -> Result<CommitMark, StoreError> {
-        let what = || "the commit mark".to_owned();
-        match self.meta.get(COMMITS).map_err(|e| reading(what, &e))? {
-            Some(bytes) => CommitMark::decode(&bytes).map_err(|flaw| damaged(what(), flaw)),
-            None => Ok(CommitMark::default()),
+    fn all(&self) -> [&Keyspace; 4] {
+        [&self.rows, &self.keys, &self.undo, &self.meta]
+    }
+
+    /// The number of the last commit, which every table has noted.
+    ///
+    /// Tables are written out one by one, so a journal that lost its end may have been enough for
+    /// one and not for another: each must know of the same commit.
+    pub(crate) fn last_commit(&self) -> Result<u64, StoreError> {
+        let mut numbers = Vec::new();
+        for table in self.all() {
+            let what = || format!("the commit mark of table {:?}", &**table.name());
+            let mark = match table.get(COMMITS).map_err(|e| reading(what, &e))? {
+                Some(bytes) => CommitMark::decode(&bytes).map_err(|flaw| damaged(what(), flaw))?,
+                None => CommitMark::default(),
+            };
+            numbers.push(mark.number);
+        }
+        match *numbers {
+            [number, ref others @ ..] if others.iter().all(|&other| other == number) => Ok(number),
+            _ => Err(damaged("the journal", format!("tables are at commits {numbers:?}"))),
+        }
+    }
+
+    /// Marks a batch as a commit, in every table.
+    pub(crate) fn mark(&self, batch: &mut OwnedWriteBatch, mark: CommitMark) {
+        let bytes = fjall::Slice::from(mark.encode());
+        for table in self.all() {
+            batch.insert(table, COMMITS, bytes.clone());
         }
     }
 
@@ -83,10 +106,7 @@ impl Tables {
         const POLL: Duration = Duration::from_millis(2);
         // One below where the engine starts to wait by itself.
         const UNFLUSHED_MAX: usize = 3;
-        let full = || {
-            let tables = [&self.rows, &self.keys, &self.undo, &self.meta];
-            tables.iter().any(|table| table.sealed_memtable_count() >= UNFLUSHED_MAX)
-        };
+        let full = || self.all().iter().any(|t| t.sealed_memtable_count() >= UNFLUSHED_MAX);
         if !full() {
             return Ok(());
         }

@@ -9,7 +9,6 @@ use vbucket::engine::Durability;
 
 use crate::errors::io;
 use crate::format::CommitMark;
-use crate::keys::COMMITS;
 use crate::sidefile::{State, StateFile};
 use crate::tables::Tables;
 
@@ -64,7 +63,7 @@ impl Writer {
         self.check()?;
         let sequence = self.tables.db.supervisor.seqno.get();
         let mark = CommitMark { number: self.next_number(), synced: self.synced, sequence };
-        batch.insert(&self.tables.meta, COMMITS, mark.encode());
+        self.tables.mark(&mut batch, mark);
         let mode = match durability {
             // The journal's length matters to no one: it is read up to its last intact batch.
             Durability::Synced => PersistMode::SyncData,

@@ -168,7 +168,9 @@ fn damaged_files_never_give_wrong_data() {
         let outcome = catch_unwind(AssertUnwindSafe(|| read_all(dir.path(), &want)));
         let outcome = outcome.unwrap_or(Outcome::Panic);
         *counts.entry(outcome).or_default() += 1;
-        if std::env::var_os("DAMAGE_VERBOSE").is_some() { println!("{outcome:?} {how}"); }
+        if std::env::var_os("DAMAGE_VERBOSE").is_some() {
+            println!("{outcome:?} {how}");
+        }
         if matches!(outcome, Outcome::WrongData | Outcome::Panic) {
             bad.push(format!("trial {trial}: {outcome:?} after {how}"));
         }

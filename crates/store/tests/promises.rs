@@ -258,3 +258,25 @@ fn another_format_version_is_refused() {
     let error = FjallStore::open(dir.path(), small()).err().unwrap().to_string();
     assert!(error.contains("format version 2, this program reads version 1"), "{error}");
 }
+
+#[test]
+fn after_a_failed_flush_every_write_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    put(&store, vec![document("a", 1, 10)]);
+    // Tables can no longer be written; the journal can, and hides it until memory is full.
+    std::fs::remove_dir_all(dir.path().join("data/keyspaces")).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let error = (2..).find_map(|n| {
+        assert!(Instant::now() < deadline, "no write failed");
+        let one = batch(VB.0, vec![document(&format!("k{n}"), n, 5_000)]);
+        store.commit(&one, Durability::Buffered).err()
+    });
+    assert!(matches!(error, Some(StoreError::Poisoned(_))), "{error:?}");
+    let again = store.commit(&Batch::default(), Durability::Synced);
+    assert!(matches!(again, Err(StoreError::Poisoned(_))), "{again:?}");
+    assert!(matches!(store.remove(VB), Err(StoreError::Poisoned(_))));
+    assert!(matches!(store.rollback(VB, Seqno(0)), Err(StoreError::Poisoned(_))));
+    assert!(matches!(store.close(), Err(StoreError::Poisoned(_))));
+    assert_eq!(store.get(VB, b"a").unwrap(), Some(document("a", 1, 10)));
+}

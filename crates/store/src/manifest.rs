@@ -1,0 +1,61 @@
+//! A look at the engine's lists of files before the engine trusts them.
+//!
+//! For every table lsm-tree keeps a file that names the parts it consists of, and a checksum of
+//! that file in `current`; version 3.1 writes the checksum and does not compare it. A changed list
+//! could leave parts out without a word, so it is compared here. The layout is that of
+//! `src/version/persist.rs`.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use vbucket::StoreError;
+
+use crate::errors::{damaged, io};
+
+/// id 8, checksum 16, kind of checksum 1.
+const CURRENT_BYTES: usize = 25;
+
+/// Compares the file lists of all tables in the data directory `dir`.
+///
+/// # Errors
+/// [`StoreError::Damaged`] for a list that is not what was written.
+pub(crate) fn inspect(dir: &Path) -> Result<(), StoreError> {
+    let reading = |e: std::io::Error| io("reading the tables' file lists", e);
+    let tables = match std::fs::read_dir(dir.join("keyspaces")) {
+        Ok(tables) => tables,
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(reading(e)),
+    };
+    for table in tables {
+        let table = table.map_err(reading)?.path();
+        let path = table.join("current");
+        let current = match std::fs::read(&path) {
+            Ok(current) => current,
+            // Left by a crash while the table was created; the engine starts it anew.
+            Err(e) if e.kind() == ErrorKind::NotFound => continue,
+            Err(e) => return Err(reading(e)),
+        };
+        let (id, checksum) = decode(&current)
+            .ok_or_else(|| damaged(path.display().to_string(), "it is malformed"))?;
+        let path = table.join(format!("v{id}"));
+        let list = match std::fs::read(&path) {
+            Ok(list) => list,
+            Err(e) if e.kind() == ErrorKind::NotFound => {
+                return Err(damaged(path.display().to_string(), "it is missing"));
+            }
+            Err(e) => return Err(reading(e)),
+        };
+        if xxhash_rust::xxh3::xxh3_128(&list) != checksum {
+            return Err(damaged(path.display().to_string(), "its checksum does not match"));
+        }
+    }
+    Ok(())
+}
+
+/// The number of a list and its checksum.
+fn decode(current: &[u8]) -> Option<(u64, u128)> {
+    let current: &[u8; CURRENT_BYTES] = current.try_into().ok()?;
+    let (id, rest) = current.split_first_chunk::<8>()?;
+    let (checksum, kind) = rest.split_first_chunk::<16>()?;
+    (kind == [0]).then(|| (u64::from_le_bytes(*id), u128::from_le_bytes(*checksum)))
+}

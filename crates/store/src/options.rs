@@ -1,0 +1,37 @@
+//! How large the store's parts may become.
+
+/// Sizes; [`Options::default`] suits a node of a few gigabytes.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Memory for blocks that were read, in bytes.
+    pub cache_bytes: u64,
+    /// The journals' size in bytes at which tables are written out, so that opening stays short;
+    /// at least [`Options::JOURNAL_BYTES_MIN`].
+    pub journal_bytes_max: u64,
+    /// The size in bytes at which a table's memory is written out.
+    pub memtable_bytes: u64,
+    /// Threads that write out and merge tables, at least 1.
+    pub worker_threads: usize,
+    /// For how many seqnos of a vBucket, at least, replaced rows are kept for a rollback.
+    ///
+    /// A replica is ahead of a promoted copy by what was in flight, seconds of writes spread over
+    /// all vBuckets: 1,000 for each of 1,024 is a million writes. Each costs an old row on disk.
+    pub undo_seqnos: u64,
+}
+
+impl Options {
+    /// The smallest size of the journals that the engine takes, in bytes.
+    pub const JOURNAL_BYTES_MIN: u64 = 64 << 20;
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            cache_bytes: 128 << 20,
+            journal_bytes_max: Self::JOURNAL_BYTES_MIN,
+            memtable_bytes: 32 << 20,
+            worker_threads: 2,
+            undo_seqnos: 1_000,
+        }
+    }
+}
