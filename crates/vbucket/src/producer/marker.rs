@@ -53,6 +53,8 @@ pub(super) struct Markers {
     new_checkpoint: bool,
     /// Where the last backfill ended.
     backfill_end: Option<Seqno>,
+    /// Where a backfill found nothing.
+    fruitless_at: Option<Seqno>,
 }
 
 impl Markers {
@@ -64,6 +66,7 @@ impl Markers {
             end: Seqno::ZERO,
             new_checkpoint: true,
             backfill_end: None,
+            fruitless_at: None,
         }
     }
 
@@ -93,6 +96,7 @@ impl Markers {
     /// nothing.
     pub(super) fn disk(&mut self, cursor: Seqno, end: Seqno) -> Option<Range> {
         self.backfill_end = Some(end.max(cursor));
+        self.fruitless_at = (end <= cursor).then_some(cursor);
         self.new_checkpoint = true;
         let flags = marker_flags::DISK | marker_flags::CHECKPOINT;
         (end > cursor).then(|| self.next(cursor.next(), end, flags))
@@ -103,9 +107,9 @@ impl Markers {
         self.backfill_end.unwrap_or(cursor)
     }
 
-    /// Whether the last backfill ended exactly here, so that another would find nothing.
-    pub(super) fn backfilled_to(&self, cursor: Seqno) -> bool {
-        self.backfill_end == Some(cursor)
+    /// Whether the last backfill found nothing behind this, so that another would not either.
+    pub(super) fn nothing_on_disk_behind(&self, cursor: Seqno) -> bool {
+        self.fruitless_at == Some(cursor)
     }
 
     /// End of the marker that was sent last.

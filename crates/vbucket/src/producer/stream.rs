@@ -195,9 +195,9 @@ impl ActiveStream {
     fn read_memory(&mut self, turn: &mut Turn<'_>) -> Step {
         match turn.source.read_log(self.vb, self.cursor, LOG_READ_BYTES) {
             LogRead::UpToDate => self.drained(turn),
-            LogRead::Behind if self.markers.backfilled_to(self.cursor) => {
+            LogRead::Behind if self.markers.nothing_on_disk_behind(self.cursor) => {
                 let at = self.cursor;
-                Step::Fail(format!("memory begins behind seqno {at}, the disk ends there"))
+                Step::Fail(format!("neither memory nor disk has what follows seqno {at}"))
             }
             LogRead::Behind => {
                 self.phase = Phase::Backfill(Backfill::default());

@@ -1,0 +1,205 @@
+//! Two nodes and a relay between them: what the consumer holds in the end.
+
+use std::time::Duration;
+
+use mcbp::dcp::{SetVbucketState, StreamEnd};
+use mcbp::{Opcode, Status, StreamEndStatus, VbId, VbState};
+
+use crate::client::wait_for;
+use crate::node::TestNode;
+use crate::relay::Relay;
+
+fn pair() -> (TestNode, TestNode) {
+    (TestNode::start(VbState::Active), TestNode::start(VbState::Replica))
+}
+
+/// Waits until both nodes hold the same rows and histories of a vBucket.
+#[track_caller]
+pub(crate) fn wait_until_same(producer: &TestNode, consumer: &TestNode, vb: u16) {
+    wait_for("the consumer catching up", || {
+        consumer.high_seqno(vb) == producer.high_seqno(vb)
+            && consumer.view(vb).failover == producer.view(vb).failover
+    });
+    let (ours, theirs) = (consumer.rows(vb), producer.rows(vb));
+    assert_eq!(ours, theirs, "vb:{vb}");
+}
+
+#[test]
+fn copies_what_is_there_and_what_is_written_later() {
+    let (producer, consumer) = pair();
+    let mut writer = producer.client();
+    for vb in 0..4 {
+        (0..300).for_each(|n| writer.set(vb, &format!("key-{n}"), &[b'x'; 300]));
+        writer.delete(vb, "key-7");
+    }
+    let relay = Relay::between(&producer, &consumer, "copies");
+    (0..4).for_each(|vb| relay.add(vb, 0));
+    (0..4).for_each(|_| assert_eq!(relay.answer().status(), Status::SUCCESS));
+    (0..4).for_each(|vb| wait_until_same(&producer, &consumer, vb));
+    for vb in 0..4 {
+        (0..50).for_each(|n| writer.set(vb, &format!("live-{n}"), b"y"));
+        wait_until_same(&producer, &consumer, vb);
+    }
+}
+
+#[test]
+fn add_stream_is_refused_for_active_missing_and_live_vbuckets() {
+    let (producer, consumer) = pair();
+    consumer.client().set_state(1, VbState::Active);
+    let relay = Relay::between(&producer, &consumer, "refused");
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+    assert_eq!(relay.add_and_wait(0, 0), Status::KEY_EEXISTS);
+    assert_eq!(relay.add_and_wait(1, 0), Status::NOT_MY_VBUCKET);
+    assert_eq!(relay.add_and_wait(99, 0), Status::NOT_MY_VBUCKET);
+    producer.client().set_state(2, VbState::Dead);
+    assert_eq!(relay.add_and_wait(2, 0), Status::NOT_MY_VBUCKET);
+    assert_eq!(relay.close_on_consumer(0), Status::SUCCESS);
+    assert_eq!(relay.close_on_consumer(0), Status::DCP_STREAM_NOT_FOUND);
+    assert_eq!(relay.close_on_producer(0), Status::SUCCESS);
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+}
+
+#[test]
+fn another_connection_does_not_get_a_vbucket_that_is_streamed() {
+    let (producer, consumer) = pair();
+    let first = Relay::between(&producer, &consumer, "first");
+    assert_eq!(first.add_and_wait(0, 0), Status::SUCCESS);
+    let second = Relay::between(&producer, &consumer, "second");
+    assert_eq!(second.add_and_wait(0, 0), Status::KEY_EEXISTS);
+    drop(first);
+    wait_for("the vBucket being free", || second.add_and_wait(0, 0) == Status::SUCCESS);
+}
+
+#[test]
+fn goes_on_where_it_was_after_both_nodes_restart() {
+    let (mut producer, mut consumer) = pair();
+    let mut writer = producer.client();
+    (0..100).for_each(|n| writer.set(0, &format!("key-{n}"), b"x"));
+    drop(writer);
+    let relay = Relay::between(&producer, &consumer, "restart");
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+    wait_until_same(&producer, &consumer, 0);
+    drop(relay);
+    consumer.restart();
+    producer.restart();
+    (0..10).for_each(|n| producer.client().set(0, &format!("more-{n}"), b"x"));
+    let relay = Relay::between(&producer, &consumer, "restart");
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+    wait_until_same(&producer, &consumer, 0);
+    let requests: Vec<_> = relay.from_consumer.try_iter().collect();
+    let request = requests.iter().find(|p| p.opcode() == Opcode::DCP_STREAM_REQ).unwrap();
+    assert_eq!(request.frame().extras[8..16], 100_u64.to_be_bytes());
+}
+
+#[test]
+fn histories_that_part_are_rolled_back_and_become_one() {
+    let (producer, consumer) = pair();
+    let mut writer = producer.client();
+    (0..20).for_each(|n| writer.set(0, &format!("shared-{n}"), b"x"));
+    let relay = Relay::between(&producer, &consumer, "rollback");
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+    wait_until_same(&producer, &consumer, 0);
+    drop(relay);
+    // The consumer is promoted and written to, then made a replica of the other again.
+    let mut promoted = consumer.client();
+    promoted.set_state(0, VbState::Active);
+    (0..5).for_each(|n| promoted.set(0, &format!("lost-{n}"), b"x"));
+    promoted.set(0, "shared-3", b"lost");
+    promoted.set_state(0, VbState::Replica);
+    (0..7).for_each(|n| writer.set(0, &format!("won-{n}"), b"x"));
+    let relay = Relay::between(&producer, &consumer, "rollback");
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+    wait_until_same(&producer, &consumer, 0);
+    let asked = relay.from_consumer.try_iter().filter(|p| p.opcode() == Opcode::DCP_STREAM_REQ);
+    let opaques: Vec<_> = asked.map(|p| p.opaque()).collect();
+    assert_eq!(opaques, [opaques[0]; 2], "asked twice, with the same opaque");
+}
+
+#[test]
+fn mb_53445_an_end_before_the_answer_is_the_answer() {
+    let (producer, consumer) = pair();
+    // The END reaches the consumer in the same write as the answer to its STREAM_REQ.
+    let meddle = move |packet: &crate::client::Packet| {
+        let mut bytes = packet.0.clone();
+        if packet.opcode() == Opcode::DCP_STREAM_REQ && packet.status().is_success() {
+            let mut end = bytes::BytesMut::new();
+            let status = StreamEndStatus::STATE_CHANGED;
+            StreamEnd { status }.write(VbId(0), packet.frame().header.opaque, &mut end);
+            bytes.extend_from_slice(&end);
+        }
+        vec![bytes]
+    };
+    let relay = Relay::meddling(&producer, &consumer, "mb_53445", Box::new(meddle));
+    assert_eq!(relay.add_and_wait(0, 0), Status::NOT_MY_VBUCKET);
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(!relay.has_answer(), "one answer only");
+    // Nothing is left behind: the vBucket can be added again (and fares the same).
+    assert_eq!(relay.close_on_producer(0), Status::SUCCESS);
+    assert_eq!(relay.add_and_wait(0, 0), Status::NOT_MY_VBUCKET);
+}
+
+#[test]
+fn frames_of_unknown_streams_are_refused_and_acknowledged() {
+    let (producer, consumer) = pair();
+    let mut sent = false;
+    let meddle = move |packet: &crate::client::Packet| {
+        let mut bytes = vec![packet.0.clone()];
+        if packet.is_change() && !std::mem::replace(&mut sent, true) {
+            let mut stray = bytes::BytesMut::new();
+            let state = VbState::Pending;
+            SetVbucketState { state }.write(VbId(5), mcbp::Opaque(0x0505), &mut stray);
+            let other = mcbp::Opaque(0x0606);
+            SetVbucketState { state }.write(VbId(0), other, &mut stray);
+            bytes.push(stray.to_vec());
+        }
+        bytes
+    };
+    let relay = Relay::meddling(&producer, &consumer, "stray", Box::new(meddle));
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+    producer.client().set(0, "key", b"x");
+    wait_until_same(&producer, &consumer, 0);
+    let mut refusals = Vec::new();
+    wait_for("both refusals", || {
+        let answers = relay.from_consumer.try_iter();
+        refusals.extend(answers.filter(|p| p.opcode() == Opcode::DCP_SET_VBUCKET_STATE));
+        refusals.len() == 2
+    });
+    assert_eq!(refusals[0].status(), Status::DCP_STREAM_NOT_FOUND);
+    assert_eq!(refusals[1].status(), Status::OPAQUE_NO_MATCH);
+}
+
+#[test]
+fn mb_56275_every_byte_is_acknowledged_exactly_once() {
+    let (producer, consumer) = {
+        // A window of about 6.5 KiB, so that acknowledgements come soon.
+        let consumer = TestNode::start_with(VbState::Replica, |o| {
+            (o.queue_bytes_max, o.log_bytes_max) = (64 * 1024, 64 * 1024);
+        });
+        (TestNode::start(VbState::Active), consumer)
+    };
+    let mut writer = producer.client();
+    (0..200).for_each(|n| writer.set(0, &format!("key-{n}"), &[b'x'; 200]));
+    let relay = Relay::between(&producer, &consumer, "acks");
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+    wait_until_same(&producer, &consumer, 0);
+    assert_eq!(relay.close_on_producer(0), Status::SUCCESS);
+    let mut admin = producer.client();
+    let unacked = "eq_dcpq:acks:unacked_bytes";
+    wait_for("the last acknowledgement", || admin.stat("dcp", unacked) == "0");
+    let sent: usize =
+        relay.from_producer.try_iter().map(|p| mcbp::flow::charge(&p.frame().header)).sum();
+    let acked = admin.stat("dcp", "eq_dcpq:acks:total_acked_bytes");
+    assert_eq!(acked, sent.to_string());
+}
+
+#[test]
+fn a_consumer_under_another_of_its_name_gives_its_streams_up() {
+    let (producer, consumer) = pair();
+    let mut writer = producer.client();
+    let first = Relay::between(&producer, &consumer, "same");
+    assert_eq!(first.add_and_wait(0, 0), Status::SUCCESS);
+    (0..100).for_each(|n| writer.set(0, &format!("key-{n}"), b"x"));
+    let second = Relay::between(&producer, &consumer, "same");
+    assert_eq!(second.add_and_wait(0, 0), Status::SUCCESS);
+    wait_until_same(&producer, &consumer, 0);
+}

@@ -1,0 +1,19 @@
+//! DCP over real sockets: producers, consumers, and both with a relay between them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod client;
+mod failures;
+mod flow;
+mod link;
+mod node;
+mod producer;
+mod relay;
+mod requests;
+mod takeover;

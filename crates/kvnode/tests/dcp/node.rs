@@ -1,0 +1,184 @@
+//! Data nodes for tests, and a store that fails when it is told to.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kvnode::{BucketOptions, Durability, Node, NodeConfig, NodeHandle};
+use mcbp::{Seqno, VbId, VbState};
+use relay::Secret;
+use tempfile::TempDir;
+use vbucket::engine::{Batch, Scan, ScanEnd, ScanStep, SharedStore, Store, StoreError};
+use vbucket::{Row, VbMeta};
+
+use crate::client::Client;
+
+pub(crate) const VBUCKETS: u16 = 8;
+
+/// A node on a folder of its own.
+pub(crate) struct TestNode {
+    handle: Option<NodeHandle>,
+    options: BucketOptions,
+    folder: TempDir,
+    pub(crate) faults: Arc<Faults>,
+}
+
+/// What goes wrong.
+#[derive(Default)]
+pub(crate) struct Faults {
+    /// Scans fail behind this many rows; 0 for never.
+    pub(crate) scan_fails_after: AtomicU64,
+}
+
+impl TestNode {
+    pub(crate) fn start(state: VbState) -> Self {
+        Self::start_with(state, |_| ())
+    }
+
+    pub(crate) fn start_with(state: VbState, change: impl FnOnce(&mut BucketOptions)) -> Self {
+        let mut options = BucketOptions::new("default");
+        options.vbuckets = VBUCKETS;
+        options.initial_state = Some(state);
+        options.durability = Durability::Buffered;
+        change(&mut options);
+        let folder = TempDir::new().unwrap();
+        let mut node = Self { handle: None, options, folder, faults: Arc::default() };
+        node.launch();
+        node
+    }
+
+    fn launch(&mut self) {
+        let faults = Arc::clone(&self.faults);
+        let folder = self.folder.path().to_owned();
+        let password = Secret::new("secret");
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let mut config = NodeConfig::new(listen, &folder, self.options.clone(), "@proxy", password);
+        config.limits.worker_threads = 2;
+        let handle = Node::start_on(config, |_| Ok(FaultyStore::open(&folder, &faults))).unwrap();
+        let bucket = &handle.buckets()[0];
+        crate::client::wait_for("warm-up", || bucket.is_ready());
+        self.handle = Some(handle);
+    }
+
+    /// Stops the node cleanly and starts it again: nothing is in memory then.
+    pub(crate) fn restart(&mut self) {
+        self.handle.take().unwrap().shutdown().unwrap();
+        self.launch();
+    }
+
+    pub(crate) fn handle(&self) -> &NodeHandle {
+        self.handle.as_ref().unwrap()
+    }
+
+    /// A connection with the features that a replication proxy asks for.
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.handle().address(), &[0x06, 0x12, 0x0a, 0x0b])
+    }
+
+    /// A connection without any feature.
+    pub(crate) fn plain_client(&self) -> Client {
+        Client::connect(self.handle().address(), &[])
+    }
+
+    pub(crate) fn state(&self, vb: u16) -> VbState {
+        self.handle().buckets()[0].vb(VbId(vb)).unwrap().state()
+    }
+
+    pub(crate) fn high_seqno(&self, vb: u16) -> u64 {
+        self.handle().buckets()[0].vb(VbId(vb)).unwrap().high_seqno().0
+    }
+
+    /// Every row of a vBucket as it is on disk.
+    pub(crate) fn rows(&self, vb: u16) -> Vec<Row> {
+        let store = self.handle().buckets()[0].store();
+        let mut scan = store.scan(VbId(vb), Seqno(1), Seqno::MAX).unwrap();
+        let mut rows = Vec::new();
+        let end = scan.run(&mut |row| {
+            rows.push(row);
+            ScanStep::More
+        });
+        assert!(matches!(end, ScanEnd::Finished), "{end:?}");
+        rows
+    }
+
+    pub(crate) fn view(&self, vb: u16) -> kvnode::bucket::VbView {
+        self.handle().buckets()[0].vb(VbId(vb)).unwrap().view()
+    }
+}
+
+struct FaultyStore {
+    inner: store::FjallStore,
+    faults: Arc<Faults>,
+}
+
+impl FaultyStore {
+    fn open(folder: &Path, faults: &Arc<Faults>) -> SharedStore {
+        let inner = store::FjallStore::open(folder, store::Options::default()).unwrap();
+        Arc::new(Self { inner, faults: Arc::clone(faults) })
+    }
+}
+
+impl Store for FaultyStore {
+    fn load(&self) -> Result<Vec<VbMeta>, StoreError> {
+        self.inner.load()
+    }
+    fn was_clean(&self) -> bool {
+        self.inner.was_clean()
+    }
+    fn commit(
+        &self,
+        batch: &Batch,
+        durability: vbucket::engine::Durability,
+    ) -> Result<(), StoreError> {
+        self.inner.commit(batch, durability)
+    }
+    fn get(&self, vb: VbId, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        self.inner.get(vb, key)
+    }
+    fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {
+        let inner = self.inner.scan(vb, start, end)?;
+        let left = self.faults.scan_fails_after.load(Ordering::Relaxed);
+        Ok(if left == 0 { inner } else { Box::new(FaultyScan { inner, left }) })
+    }
+    fn item_count(&self, vb: VbId) -> Result<u64, StoreError> {
+        self.inner.item_count(vb)
+    }
+    fn rollback(&self, vb: VbId, to: Seqno) -> Result<VbMeta, StoreError> {
+        self.inner.rollback(vb, to)
+    }
+    fn remove(&self, vb: VbId) -> Result<(), StoreError> {
+        self.inner.remove(vb)
+    }
+    fn close(&self) -> Result<(), StoreError> {
+        self.inner.close()
+    }
+    fn disk_bytes(&self) -> u64 {
+        self.inner.disk_bytes()
+    }
+}
+
+struct FaultyScan {
+    inner: Box<dyn Scan>,
+    left: u64,
+}
+
+impl Scan for FaultyScan {
+    fn run(&mut self, each: &mut dyn FnMut(Row) -> ScanStep) -> ScanEnd {
+        let left = &mut self.left;
+        let end = self.inner.run(&mut |row| {
+            if *left == 0 {
+                return ScanStep::Cancel;
+            }
+            *left -= 1;
+            each(row)
+        });
+        if *left > 0 {
+            return end;
+        }
+        let (what, detail) = ("vb:0 seqno 4".to_owned(), "told to fail".to_owned());
+        ScanEnd::Failed(StoreError::Damaged { what, detail })
+    }
+    fn meta(&self) -> &VbMeta {
+        self.inner.meta()
+    }
+}
