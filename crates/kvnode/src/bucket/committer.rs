@@ -42,11 +42,11 @@ impl Committer {
     pub(super) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         while let Some(drained) = shared.queue.next() {
-            self.commit(drained);
+            self.commit(&drained);
         }
     }
 
-    fn commit(&mut self, drained: Drained) {
+    fn commit(&mut self, drained: &Drained) {
         let (parts, batch, durability) = self.assemble(&drained.entries);
         match self.shared.store.commit(&batch, durability) {
             Ok(()) => {
@@ -65,7 +65,7 @@ impl Committer {
                     }
                 }
             }
-            Err(error) => self.fail(drained, &batch, &error),
+            Err(error) => self.fail(drained, batch.changes.len(), &error),
         }
     }
 
@@ -149,11 +149,11 @@ impl Committer {
         }
     }
 
-    fn fail(&self, drained: Drained, batch: &Batch, error: &StoreError) {
+    fn fail(&self, drained: &Drained, rows: usize, error: &StoreError) {
         self.shared.counters.commit_failures.add(1);
         let (later, first) = self.shared.queue.refuse(error.clone());
         if first {
-            let (bucket, rows) = (&self.shared.options.name, batch.changes.len());
+            let bucket = &self.shared.options.name;
             error!("commit failed, writes are refused bucket={bucket} rows={rows} error={error}");
         }
         for entry in drained.entries.iter().chain(&later.entries) {

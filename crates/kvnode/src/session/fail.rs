@@ -15,6 +15,7 @@ pub(crate) struct Fail {
 }
 
 impl Fail {
+    #[allow(clippy::needless_pass_by_value, reason = "an error or a text, made for this")]
     pub(crate) fn new(status: Status, context: impl ToString) -> Self {
         Self { status, context: context.to_string() }
     }

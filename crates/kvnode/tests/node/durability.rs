@@ -83,12 +83,16 @@ fn a_failed_commit_is_a_temporary_failure_and_leaves_nothing_behind() {
     let mut client = Client::ready(&node);
     client.set(0, "a", "old");
     disk.fail_commits(Some(full()));
+    disk.hold();
     let pipeline = [
         set(Opcode::SET, 0, "a", "new", &[0; 8]).build(),
         FrameBuilder::request(Opcode::GET).key(b"a").build(),
         FrameBuilder::request(Opcode::NOOP).build(),
     ];
     client.send_bytes(&pipeline.concat());
+    let mut observer = Client::ready(&node);
+    while observer.stat("").unwrap()["cmd_get"] != "1" {}
+    disk.release();
     assert_eq!(client.receive().status, Status::ETMPFAIL);
     // It had read what was never written.
     assert_eq!(client.receive().status, Status::ETMPFAIL);
