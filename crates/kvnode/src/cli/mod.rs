@@ -3,6 +3,8 @@
 //! Exit codes: 0 stopped cleanly, 1 failed, 2 wrong usage or configuration.
 
 mod file;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
