@@ -11,26 +11,37 @@ use crate::screen::Screen;
 /// The environment variable with filters such as `info,kvnode=debug`.
 const FILTER_VARIABLE: &str = "RUST_LOG";
 
-/// Our own packages; what libraries log is of interest from `warn` on only.
-const OURS: [&str; 5] = ["dcp_proxy", "dcp_actors", "kvnode", "relay", "store"];
+/// What the sidecar is made of.
+const SIDECAR: [&str; 3] = ["dcp_proxy", "dcp_actors", "relay"];
+/// What the nodes inside the process are made of: a demonstration, to be heard when asked for.
+const EMBEDDED: [&str; 2] = ["kvnode", "store"];
 
 /// Starts logging to standard error through `screen`.
 ///
-/// `level` rules over RUST_LOG, which rules over `info`. Call it once.
+/// `level` rules over RUST_LOG, which rules over the default: `info` for the sidecar, `warn` for
+/// everything else. Call it once.
 pub fn start(level: Option<LevelFilter>, screen: Screen) {
-    let style = if io::stderr().is_terminal() { WriteStyle::Auto } else { WriteStyle::Never };
+    let in_color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let style = if in_color { WriteStyle::Always } else { WriteStyle::Never };
     let mut builder = Builder::new();
     builder.target(Target::Pipe(Box::new(screen))).write_style(style).format(write_line);
     match (level, std::env::var(FILTER_VARIABLE)) {
         (None, Ok(filters)) => builder.parse_filters(&filters),
-        (level, _) => defaults(&mut builder, level.unwrap_or(LevelFilter::Info)),
+        (level, _) => filter(&mut builder, level),
     };
     builder.init();
 }
 
-fn defaults(builder: &mut Builder, level: LevelFilter) -> &mut Builder {
-    builder.filter_level(level.min(LevelFilter::Warn));
-    OURS.iter().fold(builder, |builder, package| builder.filter_module(package, level))
+fn filter(builder: &mut Builder, level: Option<LevelFilter>) -> &mut Builder {
+    let (sidecar, others) = (level.unwrap_or(LevelFilter::Info), LevelFilter::Warn);
+    builder.filter_level(level.map_or(others, |level| level.min(others)));
+    for package in SIDECAR {
+        builder.filter_module(package, sidecar);
+    }
+    for package in EMBEDDED {
+        builder.filter_module(package, level.unwrap_or(others));
+    }
+    builder
 }
 
 /// `2026-11-21T22:00:00.123Z WARN  relay       peer closed the connection ...`

@@ -23,7 +23,10 @@ pub fn loaded(node: &str, documents: u64, loaded: Loaded, elapsed: Duration) -> 
         Loaded::Written(totals) => {
             vec![format!("Wrote {totals} into {node} in {elapsed:.1?}.")]
         }
-        Loaded::Stopped => Vec::new(),
+        Loaded::Stopped => {
+            let cut = "Stopped before all sample documents were written";
+            vec![format!("{cut}; the next start writes them again.")]
+        }
     }
 }
 
