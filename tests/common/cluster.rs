@@ -1,0 +1,92 @@
+//! Two data nodes and the sidecar between them, in a temporary folder.
+
+use dcp_proxy::screen::Screen;
+use dcp_proxy::verify::{Verify, verify};
+use mcbp::VbId;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::{Config, DataNode, Sidecar, until};
+
+const VBUCKETS: u16 = 8;
+
+/// `alpha` holds active vBuckets, the sidecar replicates all of them to `beta`.
+pub struct Cluster {
+    pub alpha: DataNode,
+    pub beta: DataNode,
+    pub sidecar: Sidecar,
+    // Dropped last: the processes work in it.
+    pub folder: TempDir,
+}
+
+impl Cluster {
+    /// Starts all three with nothing in them.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (alpha, beta) = nodes(&folder).await;
+        Self::between(folder, alpha, beta)
+    }
+
+    /// Starts the sidecar between two nodes that run.
+    pub fn between(folder: TempDir, alpha: DataNode, beta: DataNode) -> Self {
+        let vbuckets = format!("0-{}", VBUCKETS - 1);
+        let config = Config::new(&beta.endpoint(), &alpha.endpoint(), &vbuckets);
+        let sidecar = Sidecar::start(folder.path(), &config);
+        Self { alpha, beta, sidecar, folder }
+    }
+
+    /// Waits until both nodes have equal seqnos and failover logs, then compares what they hold.
+    pub async fn converge(&self) {
+        converge(&self.alpha, &self.beta).await;
+    }
+
+    /// Fails where any process logged a warning without any of these words.
+    #[track_caller]
+    pub fn assert_quiet(&self, allowed: &[&str]) {
+        for process in [&self.alpha.process, &self.beta.process, &self.sidecar.process] {
+            process.assert_quiet(allowed);
+        }
+    }
+}
+
+/// Two nodes with nothing in them: `alpha` active, `beta` replica.
+pub async fn nodes(folder: &TempDir) -> (DataNode, DataNode) {
+    let folder = folder.path();
+    tokio::join!(
+        DataNode::start(folder, "alpha", "active", VBUCKETS),
+        DataNode::start(folder, "beta", "replica", VBUCKETS)
+    )
+}
+
+/// See [`Cluster::converge`].
+pub async fn converge(alpha: &DataNode, beta: &DataNode) {
+    let (mut left, mut right) = (alpha.client().await, beta.client().await);
+    until("seqnos and failover logs are equal", async || {
+        let seqnos = left.get_all_vb_seqnos().await.unwrap();
+        if seqnos != right.get_all_vb_seqnos().await.unwrap() {
+            return None;
+        }
+        for vb in seqnos.into_iter().map(|(vb, _)| vb) {
+            if left.failover_log(vb).await.unwrap() != right.failover_log(vb).await.unwrap() {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+    assert_eq!(compare(alpha, beta).await, Vec::<String>::new(), "the nodes hold the same");
+}
+
+/// What differs between two nodes.
+pub async fn compare(alpha: &DataNode, beta: &DataNode) -> Vec<String> {
+    let what = Verify {
+        producer: alpha.endpoint(),
+        consumer: beta.endpoint(),
+        bucket: "default".to_owned(),
+        vbs: (0..VBUCKETS).map(VbId).collect(),
+    };
+    let mut bar = Screen::new().bar("comparing", u64::from(VBUCKETS));
+    let found = verify(&what, &mut bar, &CancellationToken::new()).await.unwrap();
+    assert_eq!(found.vbuckets, usize::from(VBUCKETS));
+    found.differences.iter().map(ToString::to_string).collect()
+}

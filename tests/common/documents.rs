@@ -1,0 +1,59 @@
+//! Documents of one node, written and read the way an application does.
+
+use mcbp::kv::StoreExtras;
+use mcbp::{FrameBuilder, Opcode, Status, VbId};
+use relay::{Client, LinkError};
+
+/// A connection of an application.
+pub struct Documents {
+    client: Client,
+    vbuckets: u16,
+}
+
+impl Documents {
+    pub const fn new(client: Client, vbuckets: u16) -> Self {
+        Self { client, vbuckets }
+    }
+
+    /// Where a key is.
+    pub fn vb(&self, key: &str) -> VbId {
+        dcp_proxy::sample::vbucket_of(key.as_bytes(), self.vbuckets)
+    }
+
+    /// Writes a document; it is on disk when this returns without an error.
+    pub async fn try_set(&mut self, key: &str, value: &str) -> Result<(), LinkError> {
+        self.store(key, value, 0).await
+    }
+
+    pub async fn set(&mut self, key: &str, value: &str) {
+        self.try_set(key, value).await.unwrap();
+    }
+
+    /// Writes a document that lives so many seconds.
+    pub async fn set_for(&mut self, key: &str, value: &str, seconds: u32) {
+        self.store(key, value, seconds).await.unwrap();
+    }
+
+    async fn store(&mut self, key: &str, value: &str, expiry: u32) -> Result<(), LinkError> {
+        let extras = StoreExtras { flags: 7, expiry }.encode();
+        let set = FrameBuilder::request(Opcode::SET).vbucket(self.vb(key)).extras(&extras);
+        self.client.ask(set.key(key.as_bytes()).value(value.as_bytes())).await.map(drop)
+    }
+
+    pub async fn delete(&mut self, key: &str) {
+        let delete = FrameBuilder::request(Opcode::DELETE).vbucket(self.vb(key));
+        self.client.ask(delete.key(key.as_bytes())).await.unwrap();
+    }
+
+    pub async fn get(&mut self, key: &str) -> Option<String> {
+        let get = FrameBuilder::request(Opcode::GET).vbucket(self.vb(key)).key(key.as_bytes());
+        let response = self.client.call(get).await.unwrap();
+        match response.status {
+            Status::KEY_ENOENT => None,
+            status => {
+                assert!(status.is_success(), "GET {key}: {status}");
+                Some(String::from_utf8(response.value.to_vec()).unwrap())
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! A small cluster of real processes for the tests here: data nodes, a sidecar, a client.
+//!
+//! Nothing sleeps: whoever waits names the condition and fails at a deadline. Every process is
+//! killed by its own id when its owner is dropped, and shows its log when the test has failed.
+
+#![allow(dead_code, unused_imports, unreachable_pub, reason = "each file of tests uses a part of this")]
+
+mod cluster;
+mod documents;
+mod node;
+mod process;
+mod sidecar;
+mod writers;
+
+use std::time::{Duration, Instant};
+
+pub use cluster::{Cluster, compare, nodes};
+pub use documents::Documents;
+pub use node::{DataNode, USERNAME};
+pub use process::Process;
+pub use sidecar::{Config, Sidecar};
+pub use writers::Writers;
+
+/// How long anything may take. Far more than it does: a loaded machine must not fail a test.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a condition is looked at that cannot be waited for.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Looks until there is a value; fails naming `what` where none comes in time.
+#[track_caller]
+pub fn until<T>(
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> impl Future<Output = T> {
+    let (caller, deadline) = (std::panic::Location::caller(), Instant::now() + PATIENCE);
+    async move {
+        loop {
+            if let Some(value) = look().await {
+                return value;
+            }
+            assert!(Instant::now() < deadline, "{caller}: not within {PATIENCE:?}: {what}");
+            tokio::time::sleep(TICK).await;
+        }
+    }
+}
