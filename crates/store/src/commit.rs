@@ -104,12 +104,12 @@ impl Core {
 impl<'a> Plan<'a> {
     fn add(&mut self, change: &'a Change) -> Result<(), StoreError> {
         let vb = change.vb;
-        let record = self.records.get_mut(&vb).ok_or(StoreError::NoVbucket(vb))?;
+        let record = self.records.get(&vb).ok_or(StoreError::NoVbucket(vb))?;
+        let high = record.meta.high_seqno;
         let seqno = change.row.seqno;
-        if seqno <= record.meta.high_seqno {
-            return Err(StoreError::OutOfOrder { vb, high: record.meta.high_seqno, seqno });
+        if seqno <= high {
+            return Err(StoreError::OutOfOrder { vb, high, seqno });
         }
-        record.meta.high_seqno = seqno;
         let life = Life { vb, generation: record.generation };
         let at = self.pending.len();
         self.pending.push(Pending { change, life, newer: None });
@@ -120,10 +120,10 @@ impl<'a> Plan<'a> {
             }),
             None => self.replace_stored(life, change)?,
         };
-        let items = self.records.get_mut(&vb).map(|record| &mut record.items);
-        if let Some(items) = items {
-            *items = items.saturating_sub(u64::from(was_alive));
-            *items += u64::from(change.row.is_alive());
+        if let Some(record) = self.records.get_mut(&vb) {
+            record.meta.high_seqno = seqno;
+            record.items = record.items.saturating_sub(u64::from(was_alive));
+            record.items += u64::from(change.row.is_alive());
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use vbucket::StoreError;
 
 /// What an operator does about damage; part of every message that reports it.
-pub(crate) const REMEDY: &str = "this copy cannot be trusted: move the directory away and let the \
+const REMEDY: &str = "this copy cannot be trusted: move the directory away and let the \
                                  vBuckets be rebuilt from a replica";
 
 pub(crate) fn damaged(what: impl Into<String>, detail: impl std::fmt::Display) -> StoreError {

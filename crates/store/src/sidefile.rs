@@ -12,15 +12,13 @@ use std::path::{Path, PathBuf};
 
 use vbucket::StoreError;
 
-use crate::errors::{REMEDY, damaged, io};
+use crate::errors::{damaged, io};
 
 const LOCK_FILE: &str = "LOCK";
 const STATE_FILE: &str = "STATE";
 const MAGIC: &[u8; 8] = b"dcpstore";
-/// The version of everything in the directory; see `format` for what it covers.
+/// The version of everything in the directory. Raise it with any change to keys, values or files.
 const VERSION: u32 = 1;
-/// magic 8, version 4, clean 4, synced 8, crc 4.
-const STATE_BYTES: usize = 28;
 
 /// Holds the directory for one process; let go when dropped.
 #[derive(Debug)]
@@ -100,47 +98,37 @@ fn in_file(path: &Path, error: impl std::fmt::Display) -> String {
     format!("{}: {error}", path.display())
 }
 
-fn encode(state: State) -> [u8; STATE_BYTES] {
-    let mut bytes = [0; STATE_BYTES];
-    let clean = u32::from(state.clean);
-    let fields = MAGIC.iter().copied().chain(VERSION.to_be_bytes()).chain(clean.to_be_bytes());
-    let body: Vec<u8> = fields.chain(state.synced.to_be_bytes()).collect();
-    let crc = crc32fast::hash(&body).to_be_bytes();
-    bytes.iter_mut().zip(body.into_iter().chain(crc)).for_each(|(to, from)| *to = from);
+/// magic 8, version 4, clean 4, synced 8, crc 4.
+fn encode(state: State) -> Vec<u8> {
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(VERSION.to_be_bytes());
+    bytes.extend(u32::from(state.clean).to_be_bytes());
+    bytes.extend(state.synced.to_be_bytes());
+    bytes.extend(crc32fast::hash(&bytes).to_be_bytes());
     bytes
 }
 
 fn decode(path: &Path, bytes: &[u8]) -> Result<State, StoreError> {
     let flawed = |flaw: &str| damaged(path.display().to_string(), flaw);
-    if !bytes.starts_with(MAGIC) {
-        return Err(flawed("it is no state file of this store"));
+    let (body, crc) = bytes.split_last_chunk().ok_or_else(|| flawed("it is cut off"))?;
+    if crc32fast::hash(body) != u32::from_be_bytes(*crc) {
+        return Err(flawed("its checksum does not match"));
     }
-    let version = bytes.get(8..12).and_then(|b| b.first_chunk()).map(|b| u32::from_be_bytes(*b));
-    let checked = bytes.split_last_chunk::<4>();
-    let intact = checked.is_some_and(|(body, crc)| crc32fast::hash(body).to_be_bytes() == *crc);
-    // The version is looked at first: another one may well have another length.
-    match version {
-        Some(VERSION) if !intact || bytes.len() != STATE_BYTES => {
-            Err(flawed("its checksum does not match"))
-        }
-        Some(VERSION) => {
-            let clean = bytes.get(12..16) == Some(&1u32.to_be_bytes());
-            let synced = bytes.get(16..24).and_then(|b| b.first_chunk()).copied();
-            Ok(State { clean, synced: u64::from_be_bytes(synced.unwrap_or_default()) })
-        }
-        Some(version) if intact => Err(io(
-            "opening the store",
-            in_file(
-                path,
-                format!(
-                    "it was written by format version {version}, this program reads version \
-                     {VERSION}: use the program that wrote it, or start with an empty directory"
-                ),
-            ),
-        )),
-        _ => Err(StoreError::Damaged {
-            what: path.display().to_string(),
-            detail: format!("its version cannot be read; {REMEDY}"),
+    let fields = body.strip_prefix(MAGIC).and_then(|rest| rest.split_first_chunk());
+    let (version, rest) = fields.ok_or_else(|| flawed("it is of another program"))?;
+    let version = u32::from_be_bytes(*version);
+    if version != VERSION {
+        let text = format!(
+            "it was written by format version {version}, this program reads version {VERSION}: use \
+             the program that wrote it, or start with an empty directory"
+        );
+        return Err(io("opening the store", in_file(path, text)));
+    }
+    match rest.split_first_chunk::<4>() {
+        Some((clean, synced)) if synced.len() == 8 => Ok(State {
+            clean: *clean == 1u32.to_be_bytes(),
+            synced: synced.iter().fold(0, |number, &byte| number << 8 | u64::from(byte)),
         }),
+        _ => Err(flawed("it has another length")),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
 use fjall::Readable;
@@ -18,11 +18,12 @@ use crate::options::Options;
 use crate::scan::RowScan;
 use crate::sidefile::{DirectoryLock, State, StateFile};
 use crate::tables::{self, Tables};
-use crate::writer::{Poison, Writer};
+use crate::writer::Writer;
 
 /// vBuckets on fjall, in one directory that one process has open at a time.
 ///
-/// Dropped without [`Store::close`] it counts as an unclean stop.
+/// Dropped without [`Store::close`] it counts as an unclean stop. Damage that merging tables in the
+/// background comes upon stops all writing ([`StoreError::Poisoned`]); reading goes on.
 pub struct FjallStore {
     // The order is the order of dropping: the janitor first, the lock last.
     janitor: Janitor,
@@ -51,29 +52,10 @@ impl FjallStore {
         created.map_err(|e| io("creating the store's directory", format!("{dir:?}: {e}")))?;
         let lock = DirectoryLock::take(dir)?;
         let data = dir.join("data");
-        let has_store = tables::exist(&data);
-        let (mut state_file, state) = StateFile::open(dir, has_store)?;
-        if state.synced > 0 && !has_store {
-            let what = data.display().to_string();
-            return Err(damaged(what, "the data that the state file speaks of is gone"));
-        }
-        let journals = crate::journal::inspect(&data, state.synced)?;
-        if journals.synced > state.synced {
-            // The engine may cut the journal that says so.
-            state_file.write_synced(State { clean: false, synced: journals.synced })?;
-        }
-        crate::manifest::inspect(&data)?;
-        let fresh = state.synced == 0 && journals.last.is_none();
-        let tables = Tables::open(&data, &options, fresh)?;
-        let number = tables.last_commit()?;
-        let known = journals.synced.max(journals.last.unwrap_or(0));
-        if number < known {
-            let flaw = format!("the last commit is {number}, but there were {known}");
-            return Err(damaged(data.display().to_string(), flaw));
-        }
+        let (mut state_file, state) = StateFile::open(dir, tables::exist(&data))?;
+        let (tables, number) = open_checked(&data, &options, &mut state_file, state)?;
         let records = load_records(&tables)?;
-        let poison: Poison = Arc::new(OnceLock::new());
-        let writer = Writer::new(tables.clone(), state_file, poison, number)?;
+        let writer = Writer::new(tables.clone(), state_file, number)?;
         let core = Arc::new(Core {
             tables,
             options,
@@ -83,6 +65,37 @@ impl FjallStore {
         let janitor = Janitor::start(&core)?;
         Ok(Self { janitor, core, was_clean: state.clean, _lock: lock })
     }
+}
+
+/// Opens the tables after everything was looked at that the engine does not look at, and gives
+/// the number of the last commit.
+fn open_checked(
+    data: &Path,
+    options: &Options,
+    state_file: &mut StateFile,
+    state: State,
+) -> Result<(Tables, u64), StoreError> {
+    let flawed = |flaw: String| damaged(data.display().to_string(), flaw);
+    if !tables::exist(data) {
+        if state.synced > 0 {
+            return Err(flawed("it is gone or not whole, but commits were synced".to_owned()));
+        }
+        tables::remove_unfinished(data)?;
+    }
+    let journals = crate::journal::inspect(data, state.synced)?;
+    if journals.synced > state.synced {
+        // The engine may cut the journal that says so.
+        state_file.write_synced(State { clean: false, synced: journals.synced })?;
+    }
+    crate::manifest::inspect(data)?;
+    let fresh = state.synced == 0 && journals.last.is_none();
+    let tables = Tables::open(data, options, fresh)?;
+    let number = tables.last_commit()?;
+    let known = journals.synced.max(journals.last.unwrap_or(0));
+    if number < known {
+        return Err(flawed(format!("the last commit is {number}, but there were {known}")));
+    }
+    Ok((tables, number))
 }
 
 fn load_records(tables: &Tables) -> Result<HashMap<VbId, Arc<VbRecord>>, StoreError> {

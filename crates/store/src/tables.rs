@@ -37,6 +37,24 @@ pub(crate) fn exist(dir: &Path) -> bool {
     dir.join(MARKER).exists()
 }
 
+/// Removes what a crash in the middle of creating the engine left: it would not start over there.
+pub(crate) fn remove_unfinished(dir: &Path) -> Result<(), StoreError> {
+    let cannot = |e: std::io::Error| io("clearing an unfinished store", e);
+    let has_tables = match std::fs::read_dir(dir.join("keyspaces")) {
+        Ok(mut entries) => entries.next().is_some(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => false,
+        Err(e) => return Err(cannot(e)),
+    };
+    if has_tables {
+        let flaw = format!("its {MARKER:?} file is missing");
+        return Err(damaged(dir.display().to_string(), flaw));
+    }
+    match std::fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(cannot(e)),
+        _ => Ok(()),
+    }
+}
+
 impl Tables {
     /// Opens the database in `dir`; `fresh` where no commit was ever made in it.
     pub(crate) fn open(dir: &Path, options: &Options, fresh: bool) -> Result<Self, StoreError> {

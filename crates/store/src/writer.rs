@@ -1,8 +1,6 @@
 //! The one writer: numbers commits, syncs them, tells the state file, and stops for good after a
 //! failed write.
 
-use std::sync::{Arc, OnceLock};
-
 use fjall::{OwnedWriteBatch, PersistMode};
 use vbucket::StoreError;
 use vbucket::engine::Durability;
@@ -12,13 +10,11 @@ use crate::format::CommitMark;
 use crate::sidefile::{State, StateFile};
 use crate::tables::Tables;
 
-/// Why writing stopped; set once.
-pub(crate) type Poison = Arc<OnceLock<String>>;
-
 pub(crate) struct Writer {
     tables: Tables,
     state_file: StateFile,
-    poison: Poison,
+    /// Why writing stopped, if it has.
+    poison: Option<String>,
     /// Number of the last commit.
     number: u64,
     /// Every commit up to this number is on the disk.
@@ -31,11 +27,10 @@ impl Writer {
     pub(crate) fn new(
         tables: Tables,
         mut state_file: StateFile,
-        poison: Poison,
         number: u64,
     ) -> Result<Self, StoreError> {
         state_file.write_synced(State { clean: false, synced: number })?;
-        Ok(Self { tables, state_file, poison, number, synced: number, closed: false })
+        Ok(Self { tables, state_file, poison: None, number, synced: number, closed: false })
     }
 
     /// The number that the next commit gets, for those who begin a generation.
@@ -45,7 +40,7 @@ impl Writer {
 
     /// An error where no commit can be made any more.
     pub(crate) fn check(&self) -> Result<(), StoreError> {
-        if let Some(cause) = self.poison.get() {
+        if let Some(cause) = &self.poison {
             return Err(StoreError::Poisoned(cause.clone()));
         }
         if self.closed {
@@ -72,7 +67,12 @@ impl Writer {
         batch.durability(Some(mode)).commit().map_err(|error| self.stop(&error))?;
         self.number = mark.number;
         if durability == Durability::Synced {
-            self.note_synced(false);
+            self.synced = self.number;
+            // The commit is safe without this note; only a later loss would go unnoticed.
+            let noted = self.state_file.write(State { clean: false, synced: self.synced });
+            if let Err(error) = noted {
+                log::warn!("could not note a synced commit, number={} error={error}", self.number);
+            }
         }
         Ok(())
     }
@@ -89,23 +89,14 @@ impl Writer {
         self.state_file.write_synced(State { clean: true, synced: self.synced })
     }
 
-    fn note_synced(&mut self, clean: bool) {
-        self.synced = self.number;
-        // The commit is safe without this note; only a later loss would go unnoticed.
-        if let Err(error) = self.state_file.write(State { clean, synced: self.synced }) {
-            log::warn!("could not note a synced commit, number={} error={error}", self.synced);
-        }
-    }
-
     /// The engine takes no write after a failed one, whatever the cause was.
-    fn stop(&self, error: &fjall::Error) -> StoreError {
+    fn stop(&mut self, error: &fjall::Error) -> StoreError {
         let cause = match error {
             fjall::Error::Poisoned => "a flush or a compaction failed".to_owned(),
             error => error.to_string(),
         };
-        if self.poison.set(cause.clone()).is_ok() {
-            log::error!("writing stopped until a restart, cause={cause:?}");
-        }
+        log::error!("writing stopped until a restart, cause={cause:?}");
+        self.poison = Some(cause.clone());
         StoreError::Poisoned(cause)
     }
 }
