@@ -85,6 +85,8 @@ impl Session {
             }
         };
         self.wire.close(ended).await;
+        // A vBucket that is being set dead is so before anyone is told that the connection is gone.
+        while self.reports.next().await.is_some() {}
     }
 
     fn take_frames(&mut self) -> Result<(), Ended> {

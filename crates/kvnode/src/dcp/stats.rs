@@ -88,15 +88,16 @@ pub(crate) fn takeover_stats(
     line: &mut dyn FnMut(&str, &str),
 ) {
     let high = bucket.vb(vb).map_or(0, |vb| vb.high_seqno().0);
+    // A name may come with the prefix that the statistics show it under.
+    let name = name.strip_prefix("eq_dcpq:").unwrap_or(name);
     let mut put = |status: &str, behind: u64| {
+        line("name", &format!("eq_dcpq:{name}"));
         line("status", status);
         line("estimate", &behind.to_string());
         line("chk_items", &behind.to_string());
         line("vb_items", &high.to_string());
         line("on_disk_deletes", "0");
     };
-    // A name may come with the prefix that the statistics show it under.
-    let name = name.strip_prefix("eq_dcpq:").unwrap_or(name);
     let Some(Connection { machine: Machine::Producer(machine), .. }) = bucket.dcp().get(name)
     else {
         return put("connection_does_not_exist", 0);

@@ -13,7 +13,7 @@ use vbucket::{Row, VbMeta};
 
 use crate::client::Client;
 
-pub(crate) const VBUCKETS: u16 = 8;
+const VBUCKETS: u16 = 8;
 
 /// A node on a folder of its own.
 pub(crate) struct TestNode {

@@ -6,16 +6,19 @@
 //!
 //! - `negotiation`, `counter`: what is settled before the first stream, and the opaques
 //! - `stream`: one stream; `decode`: frames to rows
-//! - `frames`: what comes in; `setup`: from ADD_STREAM to its answer; `acks`: flow control
-//! - `stats`: what STAT tells
+//! - `frames`: what comes in; `setup`: from ADD_STREAM to its answer; `outcomes`: what comes of
+//!   effects, and how streams end
+//! - `acks`: flow control; `effect`: what the shell has to do; `stats`: what STAT tells
 //!
 //! Durable writes are not kept by this node: a PREPARE, COMMIT or ABORT ends the connection.
 
 mod acks;
 mod counter;
 mod decode;
+mod effect;
 mod frames;
 mod negotiation;
+mod outcomes;
 mod setup;
 mod stats;
 mod stream;
@@ -24,9 +27,10 @@ use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use mcbp::dcp::{BufferAck, FailoverEntry};
-use mcbp::{FrameBuilder, Opaque, Opcode, Seqno, Status, VbId, VbState};
+use mcbp::dcp::BufferAck;
+use mcbp::{Opaque, Status, VbId};
 
+pub use effect::{Effect, Failure};
 pub use stream::Part;
 
 use crate::liveness::Liveness;
@@ -34,7 +38,7 @@ use crate::stream_req::VbFacts;
 use acks::Acks;
 use counter::Counter;
 use negotiation::Negotiation;
-use stream::{Item, PassiveStream, Phase};
+use stream::PassiveStream;
 
 /// How many ADD_STREAMs wait for a stream of the same vBucket to drain: one for each vBucket.
 const HELD_MAX: usize = 1024;
@@ -60,37 +64,6 @@ pub struct ConsumerOptions {
     pub collections: bool,
     /// The flow-control window, in bytes.
     pub window_bytes: u32,
-}
-
-/// What the shell has to do. Each carries the opaque of its stream, to be given back with the
-/// outcome, so that an outcome for an older stream is recognised.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Effect {
-    /// Call [`Consumer::on_changed`] whenever the vBucket's state changes.
-    Watch(VbId),
-    /// The stream is gone.
-    Unwatch(VbId),
-    /// Take the vBucket back, then [`Consumer::on_rolled_back`].
-    Rollback(VbId, Opaque, Seqno),
-    /// Take over the producer's history, synced, then [`Consumer::on_history`].
-    TakeHistory(VbId, Opaque, Vec<FailoverEntry>),
-    /// Write these in order, wait until they are durable, then [`Consumer::on_applied`].
-    Apply(VbId, Opaque, Vec<Part>),
-    /// Change the state, synced, then [`Consumer::on_state_set`].
-    SetState(VbId, Opaque, VbState),
-    /// Log why a stream ended or was not opened.
-    Note(VbId, String),
-    /// Close the connection once the output is written; the reason is for people.
-    Close(String),
-}
-
-/// Why the vBucket did not do what an effect asked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Failure {
-    /// It is gone, or neither replica nor pending: the stream ends.
-    NotReplica,
-    /// Anything else: the connection ends, for what was received is lost.
-    Other(String),
 }
 
 /// An ADD_STREAM that waits until the stream before it is drained.
@@ -187,64 +160,6 @@ impl Consumer {
         self.acknowledge(now, out);
     }
 
-    /// An [`Effect::Apply`] ended.
-    pub fn on_applied(
-        &mut self,
-        vb: VbId,
-        stream: Opaque,
-        outcome: Result<(), Failure>,
-        replicas: &dyn Replicas,
-        out: &mut BytesMut,
-    ) {
-        let Some(current) = self.current(vb, stream) else { return };
-        let landed = current.landed();
-        self.acks.release(landed);
-        match outcome {
-            Ok(()) => self.go_on(vb, replicas, out),
-            Err(failure) => self.stream_failed(vb, failure, replicas, out),
-        }
-    }
-
-    /// An [`Effect::SetState`] ended.
-    pub fn on_state_set(
-        &mut self,
-        vb: VbId,
-        stream: Opaque,
-        outcome: Result<(), Failure>,
-        replicas: &dyn Replicas,
-        out: &mut BytesMut,
-    ) {
-        let Some(current) = self.current(vb, stream) else { return };
-        let landed = current.landed();
-        self.acks.release(landed);
-        let status = match &outcome {
-            Ok(()) => Status::SUCCESS,
-            Err(Failure::NotReplica) => Status::NOT_MY_VBUCKET,
-            Err(Failure::Other(_)) => Status::EINTERNAL,
-        };
-        let answer = FrameBuilder::response(Opcode::DCP_SET_VBUCKET_STATE, status);
-        answer.opaque(stream).write(out);
-        match outcome {
-            Ok(()) => self.go_on(vb, replicas, out),
-            Err(failure) => self.stream_failed(vb, failure, replicas, out),
-        }
-    }
-
-    /// State or existence of the vBucket changed. A vBucket that is no replica any more takes no
-    /// stream, unless this stream made it active.
-    pub fn on_changed(&mut self, vb: VbId, replicas: &dyn Replicas, out: &mut BytesMut) {
-        let Some(stream) = self.streams.get(&vb) else { return };
-        let taken_over = stream.flags & mcbp::dcp::stream_flags::TAKEOVER != 0;
-        let fits = match replicas.facts(vb).map(|facts| facts.state) {
-            Some(VbState::Replica | VbState::Pending) => true,
-            Some(VbState::Active) => taken_over,
-            Some(VbState::Dead) | None => false,
-        };
-        if !fits {
-            self.stream_failed(vb, Failure::NotReplica, replicas, out);
-        }
-    }
-
     /// Ends the connection: whoever waits for the answer to an ADD_STREAM gets it now.
     pub fn close(&mut self, reason: String, out: &mut BytesMut) {
         if std::mem::replace(&mut self.closing, true) {
@@ -267,84 +182,6 @@ impl Consumer {
     fn acknowledge(&mut self, now: Duration, out: &mut BytesMut) {
         if let Some(bytes) = self.acks.due(now) {
             BufferAck { bytes }.write(VbId(0), self.counter.next_opaque(), out);
-        }
-    }
-
-    /// Deals with what is at the front of the stream's queue.
-    fn go_on(&mut self, vb: VbId, replicas: &dyn Replicas, out: &mut BytesMut) {
-        let Some(stream) = self.streams.get_mut(&vb) else { return };
-        loop {
-            let parts = stream.take_parts();
-            if !parts.is_empty() {
-                self.effects.push(Effect::Apply(vb, stream.opaque, parts));
-            }
-            match stream.take_item() {
-                Some(Item::AnswerMarker) => {
-                    let answer =
-                        FrameBuilder::response(Opcode::DCP_SNAPSHOT_MARKER, Status::SUCCESS);
-                    answer.opaque(stream.opaque).write(out);
-                }
-                Some(Item::State(state)) => {
-                    self.effects.push(Effect::SetState(vb, stream.opaque, state));
-                }
-                Some(Item::Part(_)) | None => break,
-            }
-        }
-        if stream.phase == Phase::Draining && stream.is_drained() {
-            self.remove(vb, replicas, out);
-        }
-    }
-
-    fn stream_failed(
-        &mut self,
-        vb: VbId,
-        failure: Failure,
-        replicas: &dyn Replicas,
-        out: &mut BytesMut,
-    ) {
-        match failure {
-            Failure::NotReplica => {
-                self.effects.push(Effect::Note(vb, "not a replica any more".to_owned()));
-                self.abandon(vb, Status::NOT_MY_VBUCKET, replicas, out);
-            }
-            Failure::Other(cause) => self.close(format!("{vb}: {cause}"), out),
-        }
-    }
-
-    /// Drops a stream with what waits in it; what is being written is being written still.
-    fn abandon(&mut self, vb: VbId, status: Status, replicas: &dyn Replicas, out: &mut BytesMut) {
-        let Some(stream) = self.streams.get_mut(&vb) else { return };
-        self.acks.release(stream.drop_queue());
-        self.finish(vb, status, replicas, out);
-    }
-
-    /// Ends a stream: no more frames are taken, what was received is still written. The ADD_STREAM,
-    /// if it waits, is answered with `status`.
-    fn finish(&mut self, vb: VbId, status: Status, replicas: &dyn Replicas, out: &mut BytesMut) {
-        let Some(stream) = self.streams.get_mut(&vb) else { return };
-        if let Some(add) = stream.add.take() {
-            setup::answer_add(add, status, Some(stream.opaque), out);
-        }
-        match stream.phase {
-            // Its outcome comes with `on_history` or `on_rolled_back`, which then drain.
-            Phase::TakingHistory | Phase::RollingBack => {}
-            Phase::Queued | Phase::Requested => self.remove(vb, replicas, out),
-            Phase::Open | Phase::Draining => {
-                stream.phase = Phase::Draining;
-                self.go_on(vb, replicas, out);
-            }
-        }
-    }
-
-    fn remove(&mut self, vb: VbId, replicas: &dyn Replicas, out: &mut BytesMut) {
-        self.streams.remove(&vb);
-        self.to_request.retain(|queued| *queued != vb);
-        replicas.release(vb);
-        self.effects.push(Effect::Unwatch(vb));
-        if let Some(at) = self.held.iter().position(|held| held.vb == vb)
-            && let Some(Held { vb, add, flags }) = self.held.remove(at)
-        {
-            self.add_stream(vb, add, flags, replicas, out);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use bytes::{Buf, BytesMut};
 use mcbp::{Header, Opcode, Seqno, flow};
 
-use super::stream::Turn;
+use super::turn::Turn;
 
 /// How many bytes of frames one read of the disk may fill before it pauses. One larger row still
 /// fits: a chunk ends behind the row that exceeds it (MB-24089).

@@ -4,17 +4,21 @@
 //! socket, reads no clock and no disk. The map:
 //!
 //! - `settings`, `window`: what DCP_CONTROL agreed, and flow control
-//! - `stream`: one stream; `marker`, `backfill`, `takeover`: its parts; `encode`: rows to frames
+//! - `stream`: one stream; `marker`, `backfill`, `takeover`: its parts; `turn`: what it works with
+//! - `places`: who may read the disk; `encode`: rows to frames; `effect`: what the shell has to do
 //! - `requests`: frames from the consumer; `stats`: what STAT tells
 
 mod backfill;
+mod effect;
 mod encode;
 mod marker;
+mod places;
 mod requests;
 mod settings;
 mod stats;
 mod stream;
 mod takeover;
+mod turn;
 mod window;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -22,64 +26,21 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mcbp::dcp::StreamEnd;
-use mcbp::{FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId};
+use mcbp::{FrameBuilder, Opaque, Opcode, Status, StreamEndStatus, VbId};
 
 pub use backfill::{CHUNK_BYTES, Chunk, DiskRead, Opened, ReadEnd};
+pub use effect::Effect;
 pub use encode::{EncodeError, RowEncoder};
+pub use places::BACKFILLS_MAX;
 pub use settings::{Applied, MarkerVersion, ProducerOptions, Settings};
-pub use stream::{ActiveStream, LOG_READ_BYTES, LogRead, Source};
+pub use stream::ActiveStream;
+pub use turn::{LOG_READ_BYTES, LogRead, Source};
 pub use window::Window;
 
 use crate::liveness::Liveness;
-use stream::{Phase, Step, Turn};
-
-/// How many streams of one connection read the disk at a time. Each holds up to two chunks of
-/// [`CHUNK_BYTES`], so that 1,024 streams from disk take 2 MiB and not 256.
-pub const BACKFILLS_MAX: usize = 8;
-
-/// What the shell has to do.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Effect {
-    /// A stream began: call [`Producer::on_changed`] now and whenever the vBucket changes, and
-    /// [`Producer::on_committed`] whenever rows became durable.
-    Watch(VbId),
-    /// The stream is gone: its scan and its subscription may be dropped.
-    Unwatch(VbId),
-    /// Read the disk: open a scan of `start..=end`, or go on with the one that is open for this
-    /// stream, and report to [`Producer::on_disk_read`].
-    ReadDisk {
-        /// The vBucket.
-        vb: VbId,
-        /// The stream; to be given back, so that a report for an older one is recognised.
-        stream: Opaque,
-        /// First seqno, where no scan is open yet.
-        start: Seqno,
-        /// Last seqno.
-        end: Seqno,
-    },
-    /// Set the vBucket dead, synced, and report to [`Producer::on_dead`].
-    SetDead {
-        /// The vBucket.
-        vb: VbId,
-        /// The stream that is taken over.
-        stream: Opaque,
-    },
-    /// Hold up clients' writes to the vBucket until [`Effect::Unwatch`].
-    HoldWrites(VbId),
-    /// A stream failed: to be counted and logged.
-    Failed {
-        /// The vBucket.
-        vb: VbId,
-        /// The last seqno that was sent.
-        seqno: Seqno,
-        /// What happened, for people.
-        cause: String,
-        /// Whether the disk is to blame.
-        read_failed: bool,
-    },
-    /// Close the connection; the reason is for people.
-    Close(&'static str),
-}
+use places::Places;
+use stream::Phase;
+use turn::{Step, Turn};
 
 /// See the module.
 #[derive(Debug)]
@@ -91,10 +52,7 @@ pub struct Producer {
     streams: HashMap<VbId, ActiveStream>,
     /// Streams that may have something to send, in turn; each at most once.
     ready: VecDeque<VbId>,
-    /// Streams with an open scan.
-    backfilling: HashSet<VbId>,
-    /// Streams that wait for one of [`BACKFILLS_MAX`] places.
-    backfills_waiting: VecDeque<VbId>,
+    places: Places,
     effects: Vec<Effect>,
     seen: HashSet<Bytes>,
     totals: Totals,
@@ -118,8 +76,7 @@ impl Producer {
             liveness: Liveness::new(now),
             streams: HashMap::new(),
             ready: VecDeque::new(),
-            backfilling: HashSet::new(),
-            backfills_waiting: VecDeque::new(),
+            places: Places::default(),
             effects: Vec::new(),
             seen: HashSet::new(),
             totals: Totals::default(),
@@ -231,7 +188,7 @@ impl Producer {
     }
 
     fn carry_out(&mut self, vb: VbId, step: Step, out: &mut BytesMut) {
-        self.release_backfill(vb);
+        self.release_place(vb);
         match step {
             Step::More => self.wake(vb),
             Step::Idle => {}
@@ -257,26 +214,21 @@ impl Producer {
         }
     }
 
-    /// Has the next chunk read, or lines up for a place.
+    /// Has the next chunk read, once the stream has a place.
     fn read_disk(&mut self, vb: VbId) {
-        let Some(stream) = self.streams.get(&vb) else { return };
-        if !self.backfilling.contains(&vb) && self.backfilling.len() >= BACKFILLS_MAX {
-            self.backfills_waiting.push_back(vb);
-            return;
+        if self.places.take(vb)
+            && let Some(stream) = self.streams.get(&vb)
+        {
+            let (start, end) = (stream.cursor.next(), stream.granted.end);
+            self.effects.push(Effect::ReadDisk { vb, stream: stream.opaque, start, end });
         }
-        self.backfilling.insert(vb);
-        let (start, end) = (stream.cursor.next(), stream.granted.end);
-        self.effects.push(Effect::ReadDisk { vb, stream: stream.opaque, start, end });
     }
 
     /// Gives the place of a stream that does not read the disk any more to the next one.
-    fn release_backfill(&mut self, vb: VbId) {
+    fn release_place(&mut self, vb: VbId) {
         let stream = self.streams.get(&vb);
         let reads = stream.is_some_and(|stream| matches!(stream.phase, Phase::Backfill(_)));
-        if reads || !self.backfilling.remove(&vb) {
-            return;
-        }
-        if let Some(next) = self.backfills_waiting.pop_front() {
+        if !reads && let Some(next) = self.places.leave(vb) {
             self.read_disk(next);
         }
     }
@@ -293,9 +245,8 @@ impl Producer {
     fn remove(&mut self, vb: VbId) {
         self.streams.remove(&vb);
         self.ready.retain(|ready| *ready != vb);
-        self.backfills_waiting.retain(|waiting| *waiting != vb);
         self.effects.push(Effect::Unwatch(vb));
-        self.release_backfill(vb);
+        self.release_place(vb);
     }
 
     fn fail(&mut self, vb: VbId, cause: String, out: &mut BytesMut) {

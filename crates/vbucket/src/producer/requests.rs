@@ -7,7 +7,8 @@ use mcbp::dcp::{BufferAck, Control, StreamReq, encode_failover_log, open_flags};
 use mcbp::{Frame, FrameBuilder, FrameError, Opaque, Opcode, Status, StreamEndStatus, VbId};
 
 use super::settings::Applied;
-use super::stream::{ActiveStream, Source};
+use super::stream::ActiveStream;
+use super::turn::Source;
 use super::{Effect, Producer, answer};
 use crate::stream_req::{self, ConnectionFacts, Refusal};
 

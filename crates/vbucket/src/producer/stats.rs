@@ -34,8 +34,9 @@ impl Producer {
         stats.put("synchronous_replication", settings.sync_writes);
         stats.put("synchronous_writes", settings.sync_writes);
         stats.put("max_marker_version", marker_name(settings.max_marker));
-        stats.put("backfill_num_active", self.backfilling.len());
-        stats.put("backfill_num_pending", self.backfills_waiting.len());
+        let (reading, waiting) = self.places.counts();
+        stats.put("backfill_num_active", reading);
+        stats.put("backfill_num_pending", waiting);
         stats.put("max_buffer_bytes", window.size_bytes());
         stats.put("unacked_bytes", window.unacked_bytes());
         stats.put("total_acked_bytes", window.acked_bytes());
@@ -57,7 +58,7 @@ impl Producer {
     /// Bytes, items and running backfills of the connection, for the node's totals.
     #[must_use]
     pub fn totals(&self) -> (u64, u64, usize) {
-        (self.totals.bytes_sent, self.totals.items_sent, self.backfilling.len())
+        (self.totals.bytes_sent, self.totals.items_sent, self.places.counts().0)
     }
 
     /// The stream of a vBucket, if it is live.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mcbp::dcp::SetVbucketState;
 use mcbp::{Opaque, Status, StreamEndStatus, VbId, VbState};
 
-use super::stream::{Step, Turn};
+use super::turn::{Step, Turn};
 
 /// After so long clients' writes are held up, or a takeover under load would never end (MB-15166;
 /// kv_engine's `dcp_takeover_max_time`).

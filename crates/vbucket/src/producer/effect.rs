@@ -1,0 +1,47 @@
+//! What a producer machine asks of its shell.
+
+use mcbp::{Opaque, Seqno, VbId};
+
+/// What the shell has to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Effect {
+    /// A stream began: call [`super::Producer::on_changed`] now and whenever the vBucket changes, and
+    /// [`super::Producer::on_committed`] whenever rows became durable.
+    Watch(VbId),
+    /// The stream is gone: its scan and its subscription may be dropped.
+    Unwatch(VbId),
+    /// Read the disk: open a scan of `start..=end`, or go on with the one that is open for this
+    /// stream, and report to [`super::Producer::on_disk_read`].
+    ReadDisk {
+        /// The vBucket.
+        vb: VbId,
+        /// The stream; to be given back, so that a report for an older one is recognised.
+        stream: Opaque,
+        /// First seqno, where no scan is open yet.
+        start: Seqno,
+        /// Last seqno.
+        end: Seqno,
+    },
+    /// Set the vBucket dead, synced, and report to [`super::Producer::on_dead`].
+    SetDead {
+        /// The vBucket.
+        vb: VbId,
+        /// The stream that is taken over.
+        stream: Opaque,
+    },
+    /// Hold up clients' writes to the vBucket until [`Effect::Unwatch`].
+    HoldWrites(VbId),
+    /// A stream failed: to be counted and logged.
+    Failed {
+        /// The vBucket.
+        vb: VbId,
+        /// The last seqno that was sent.
+        seqno: Seqno,
+        /// What happened, for people.
+        cause: String,
+        /// Whether the disk is to blame.
+        read_failed: bool,
+    },
+    /// Close the connection; the reason is for people.
+    Close(&'static str),
+}

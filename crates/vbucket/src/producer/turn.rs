@@ -1,0 +1,75 @@
+//! What a stream works with when its turn comes, and what a turn comes to.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use mcbp::{Header, Seqno, StreamEndStatus, VbId, flow};
+
+use super::encode::RowEncoder;
+use super::settings::Settings;
+use super::window::Window;
+use crate::Row;
+use crate::stream_req::VbFacts;
+
+/// How much of a vBucket's log one read takes. A read is one snapshot: smaller ones cost a marker
+/// each, larger ones hold rows in memory that the log might drop.
+pub const LOG_READ_BYTES: usize = 64 * 1024;
+
+/// What the memory log of a vBucket has behind a seqno.
+#[derive(Debug)]
+pub enum LogRead {
+    /// Nothing: the stream has all that is durable.
+    UpToDate,
+    /// The next rows in seqno order, durable all of them; never empty.
+    Rows(Vec<Arc<Row>>),
+    /// Rows behind the seqno have left memory: read the disk.
+    Behind,
+}
+
+/// Where a producer finds vBuckets. Calls take locks but never block on a disk.
+pub trait Source {
+    /// What the vBucket is now, or `None` where there is none.
+    fn facts(&self, vb: VbId) -> Option<VbFacts>;
+
+    /// Durable rows with a seqno above `after`, about `bytes_max` of them but at least one.
+    fn read_log(&self, vb: VbId, after: Seqno, bytes_max: usize) -> LogRead;
+}
+
+/// What a turn works with.
+pub(super) struct Turn<'a> {
+    pub(super) source: &'a dyn Source,
+    pub(super) encoder: RowEncoder,
+    pub(super) settings: &'a Settings,
+    pub(super) collections: bool,
+    pub(super) window: &'a mut Window,
+    pub(super) out: &'a mut BytesMut,
+    /// Keys of the snapshot at hand; kept between turns for its room only.
+    pub(super) seen: &'a mut HashSet<Bytes>,
+}
+
+impl Turn<'_> {
+    /// Charges the one frame that was written behind `from`.
+    pub(super) fn charge_from(&mut self, from: usize) {
+        if let Some(Ok(Some(header))) = self.out.get(from..).map(Header::peek) {
+            self.window.charge(flow::charge(&header));
+        }
+    }
+}
+
+/// What a turn came to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Step {
+    /// There may be more to send.
+    More,
+    /// Nothing until the vBucket, the disk or the consumer says something.
+    Idle,
+    /// The next chunk of the backfill is to be read.
+    ReadDisk,
+    /// The producer's own vBucket is to be set dead.
+    SetDead,
+    /// The stream ends.
+    End(StreamEndStatus),
+    /// The stream ends because of a failure that a person should see.
+    Fail(String),
+}
