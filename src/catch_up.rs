@@ -68,8 +68,8 @@ impl Links {
             links.bytes += link.bytes;
             let of_streams = link.streams.iter().filter_map(|stream| stream.last_error.as_ref());
             for reason in link.last_error.iter().chain(of_streams) {
-                if links.reasons.len() < REASONS_MAX && !links.reasons.contains(reason) {
-                    links.reasons.push(reason.clone());
+                if links.reasons.len() < REASONS_MAX && !links.reasons.contains(&reason.detail) {
+                    links.reasons.push(reason.detail.clone());
                 }
             }
         }

@@ -45,6 +45,9 @@ pub struct Limits {
     /// How long a command may take until whatever is not settled counts as failed. 90 s: a connect
     /// and a set-up with their own deadlines, and some.
     pub command: Duration,
+    /// How long a move may wait until the producer has little more to send. 1 h: a vBucket of a
+    /// large bucket, from disk, over a slow network.
+    pub data_move: Duration,
     /// Threads over which the links are spread, at least 1.
     pub threads: usize,
 }
@@ -57,6 +60,7 @@ impl Default for Limits {
             pump: PumpLimits::default(),
             backoff: Backoff::default(),
             command: Duration::from_secs(90),
+            data_move: Duration::from_secs(3600),
             threads: std::thread::available_parallelism().map_or(1, usize::from).min(4),
         }
     }

@@ -1,7 +1,10 @@
 //! What goes up from a failed command: one entry for each vBucket, with all that is known.
 
+use replica::estimate::EstimateError;
 use replica::machine::{Retry, VbError};
 use serde::Serialize;
+
+use crate::status::LastError;
 
 /// One vBucket that is not where a command wanted it.
 ///
@@ -58,6 +61,28 @@ impl VbFailure {
         }
     }
 
+    /// A vBucket of which the producer's estimate does not allow a takeover.
+    pub(crate) fn of_estimate(
+        bucket: &str,
+        producer: &str,
+        vb: mcbp::VbId,
+        error: &EstimateError,
+    ) -> Self {
+        let status = match error {
+            EstimateError::Status { status, .. } => Some(status.clone()),
+            EstimateError::Missing { .. } => None,
+        };
+        Self {
+            bucket: bucket.to_owned(),
+            producer: producer.to_owned(),
+            vbucket: vb.0,
+            reason: "estimate".to_owned(),
+            status,
+            detail: error.to_string(),
+            retry: Retry::AfterBackoff.to_string(),
+        }
+    }
+
     /// A vBucket that was not settled when the time was up.
     pub(crate) fn of_deadline(bucket: &str, producer: &str, vb: mcbp::VbId) -> Self {
         Self {
@@ -68,6 +93,33 @@ impl VbFailure {
             status: None,
             detail: format!("{vb}: not settled within the deadline of the command"),
             retry: Retry::AfterBackoff.to_string(),
+        }
+    }
+}
+
+impl From<&VbError> for LastError {
+    fn from(error: &VbError) -> Self {
+        Self {
+            reason: error.reason_code().to_owned(),
+            status: error.status(),
+            detail: error.to_string(),
+            retry: error.retry().to_string(),
+        }
+    }
+}
+
+impl From<&LinkDown> for LastError {
+    fn from(down: &LinkDown) -> Self {
+        let retry = match down.retry {
+            relay::Retry::Soon => Retry::AtOnce,
+            relay::Retry::AfterBackoff | relay::Retry::Slowly => Retry::AfterBackoff,
+            relay::Retry::Never => Retry::Never,
+        };
+        Self {
+            reason: down.code.to_owned(),
+            status: down.status.clone(),
+            detail: down.detail.clone(),
+            retry: retry.to_string(),
         }
     }
 }
@@ -121,8 +173,11 @@ pub enum CommandError {
         /// The name that was given.
         producer: String,
     },
-    /// Too many commands wait already.
-    #[error("{waiting} commands wait already, try again later")]
+    /// What is asked for is no plan.
+    #[error(transparent)]
+    Plan(#[from] replica::plan::PlanError),
+    /// Other commands of this bucket come first, too many of them or for too long.
+    #[error("{waiting} commands of this bucket come first, try again later")]
     Busy {
         /// How many.
         waiting: usize,

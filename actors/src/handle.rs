@@ -9,11 +9,14 @@ use actix::{Actor, Addr};
 use futures::channel::oneshot;
 use futures::future::join_all;
 use mcbp::VbId;
+use replica::plan::Connections;
 
 use crate::config::{BucketPlan, ReplicationConfig};
 use crate::error::CommandError;
-use crate::manager::{ReadStatus, ReplicationManager, SetDesired, Stop};
-use crate::status::BucketStatus;
+use crate::manager::{
+    Change, MoveKind, ReadStatus, ReplicationManager, SetWanted, StartMove, Stop,
+};
+use crate::status::{BucketStatus, Moved};
 use crate::threads::Threads;
 
 /// Starts replication.
@@ -64,7 +67,7 @@ fn start_managers(
     for BucketPlan { name, connections, replicate } in buckets {
         let manager = ReplicationManager::new(
             name.clone(),
-            connections.max(1),
+            Connections::new(u64::from(connections)).unwrap_or(Connections::ONE),
             node.clone(),
             Arc::clone(&producers),
             limits.clone(),
@@ -73,7 +76,7 @@ fn start_managers(
         let manager = manager.start();
         // Nobody waits for the first set-up: what fails is tried again, and status shows it.
         let (answer, _) = oneshot::channel();
-        manager.do_send(SetDesired { desired: replicate, answer });
+        manager.do_send(SetWanted { change: Change::All(replicate), answer });
         managers.insert(name, manager);
     }
     managers
@@ -92,10 +95,67 @@ impl ReplicationHandle {
         bucket: &str,
         desired: BTreeMap<String, BTreeSet<VbId>>,
     ) -> Result<usize, CommandError> {
-        let manager = self.manager(bucket)?;
-        let (answer, answered) = oneshot::channel();
-        manager.do_send(SetDesired { desired, answer });
-        answered.await.unwrap_or(Err(CommandError::Stopping))
+        self.change(bucket, Change::All(desired)).await
+    }
+
+    /// Wants one vBucket from a producer, or from nobody, and leaves all others alone. Waits until
+    /// it is open, closed or failed, at most for the command deadline. Returns how many streams of
+    /// the bucket are open.
+    ///
+    /// # Errors
+    /// [`CommandError::Failed`] says why it is not open; it is tried again in the background.
+    pub async fn set_stream(
+        &self,
+        bucket: &str,
+        vb: VbId,
+        from: Option<&str>,
+    ) -> Result<usize, CommandError> {
+        self.change(bucket, Change::One { vb, from: from.map(str::to_owned) }).await
+    }
+
+    /// Spreads the streams of each producer over `connections` connections, 1 to 64. Streams that
+    /// keep their connection (`vb % connections`) are not touched. Waits and returns as
+    /// [`Self::set_desired`] does.
+    ///
+    /// # Errors
+    /// [`CommandError::Plan`] unless it is 1 to 64, and those of [`Self::set_desired`].
+    pub async fn set_connections(
+        &self,
+        bucket: &str,
+        connections: u8,
+    ) -> Result<usize, CommandError> {
+        let connections = Connections::new(u64::from(connections))?;
+        self.change(bucket, Change::Connections(connections)).await
+    }
+
+    /// Makes a vBucket ours: its stream is closed, and then it ends active here and dead at
+    /// `from`. It is not replicated any more after that. Works without a link to `from`.
+    ///
+    /// Takes at most the command deadline and that of a takeover.
+    ///
+    /// # Errors
+    /// [`CommandError::Failed`] says why it did not move; it is replicated again then, as before.
+    pub async fn takeover(
+        &self,
+        bucket: &str,
+        vb: VbId,
+        from: &str,
+    ) -> Result<Moved, CommandError> {
+        self.start_move(bucket, vb, from, MoveKind::Takeover).await
+    }
+
+    /// Replicates a vBucket until `from` has little more to send of it, and then takes it over.
+    /// [`BucketStatus::moves`] says how far it is.
+    ///
+    /// # Errors
+    /// As [`Self::takeover`]; an estimate that cannot be understood is an error too.
+    pub async fn move_vbucket(
+        &self,
+        bucket: &str,
+        vb: VbId,
+        from: &str,
+    ) -> Result<Moved, CommandError> {
+        self.start_move(bucket, vb, from, MoveKind::WithData).await
     }
 
     /// Every bucket as it is now. Never waits for a command.
@@ -123,6 +183,26 @@ impl ReplicationHandle {
             _ = joined.await;
         }
         clean
+    }
+
+    async fn change(&self, bucket: &str, change: Change) -> Result<usize, CommandError> {
+        let manager = self.manager(bucket)?;
+        let (answer, answered) = oneshot::channel();
+        manager.do_send(SetWanted { change, answer });
+        answered.await.unwrap_or(Err(CommandError::Stopping))
+    }
+
+    async fn start_move(
+        &self,
+        bucket: &str,
+        vb: VbId,
+        from: &str,
+        kind: MoveKind,
+    ) -> Result<Moved, CommandError> {
+        let manager = self.manager(bucket)?;
+        let (answer, answered) = oneshot::channel();
+        manager.do_send(StartMove { vb, from: from.to_owned(), kind, answer });
+        answered.await.unwrap_or(Err(CommandError::Stopping))
     }
 
     fn manager(&self, bucket: &str) -> Result<&Addr<ReplicationManager>, CommandError> {

@@ -8,10 +8,12 @@
 //! - `replicator`: one per link; opens the pair of connections, owns pumps and connection actors
 //! - `consumer_conn`: the shell around `replica::ConsumerMachine`; `producer_conn`: tells it what
 //!   the producer says
+//! - `copying`: asks a producer how much of a vBucket it still has to send
 //! - `frames`: which frames are control frames, and what they say; `tap`: hands them to the actors
 
 mod config;
 mod consumer_conn;
+mod copying;
 mod error;
 mod frames;
 mod handle;
@@ -26,4 +28,7 @@ mod threads;
 pub use config::{BucketPlan, Limits, ReplicationConfig};
 pub use error::{CommandError, VbFailure};
 pub use handle::{Replication, ReplicationHandle};
-pub use status::{BucketStatus, LinkPhase, LinkStatus, StreamStatus};
+pub use status::{
+    BrokenStatus, BucketStatus, LastError, LinkPhase, LinkStatus, MovePhase, MoveStatus, Moved,
+    NodeStatus, StreamStatus,
+};

@@ -1,5 +1,7 @@
 //! What replication looks like from outside, ready to be written as JSON.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 /// One bucket.
@@ -7,8 +9,16 @@ use serde::Serialize;
 pub struct BucketStatus {
     /// The bucket.
     pub bucket: String,
+    /// Connections for each producer.
+    pub connections: u8,
     /// Its links, by producer and connection number.
     pub links: Vec<LinkStatus>,
+    /// vBuckets that are being moved here, or wait for their turn.
+    pub moves: Vec<MoveStatus>,
+    /// When the data nodes were last heard.
+    pub nodes: Vec<NodeStatus>,
+    /// vBuckets that fail again and again and are tried at the slowest pace only.
+    pub broken: Vec<BrokenStatus>,
 }
 
 /// How far a link is.
@@ -40,8 +50,10 @@ pub struct LinkStatus {
     pub phase: LinkPhase,
     /// Links that failed in a row before this one.
     pub failures: u32,
-    /// Why the last link ended or could not be opened; `None` once it is up.
-    pub last_error: Option<String>,
+    /// Why the last link ended or could not be opened; `None` once a stream is open.
+    pub last_error: Option<LastError>,
+    /// Why it was last found stalled and restarted; `None` once data moves again.
+    pub stall: Option<String>,
     /// How many streams are wanted.
     pub wanted: usize,
     /// How many of them are open.
@@ -70,5 +82,109 @@ pub struct StreamStatus {
     /// Failures since it was last open.
     pub failures: u32,
     /// Why it is not open.
-    pub last_error: Option<String>,
+    pub last_error: Option<LastError>,
+    /// The high seqno of the consumer, where it is known.
+    pub seqno: Option<u64>,
+    /// The high seqno of the producer, where it is known.
+    pub producer_seqno: Option<u64>,
+    /// By how many seqnos the consumer is behind, where both are known.
+    pub lag_seqnos: Option<u64>,
+    /// For how many milliseconds the consumer has been behind what the producer had then.
+    pub lag_ms: Option<u64>,
+    /// Milliseconds since the consumer's seqno was last seen to change.
+    pub progress_ms: Option<u64>,
+}
+
+/// Why something is not as it should be.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct LastError {
+    /// One word for programs, such as `stream-end`, `link-lost`, `stalled` or `loop`.
+    pub reason: String,
+    /// What a data node answered, by name and number; `None` where none did.
+    pub status: Option<String>,
+    /// The whole story in one line, for a person.
+    pub detail: String,
+    /// When it is tried again, such as `after-backoff`.
+    pub retry: String,
+}
+
+impl std::fmt::Display for LastError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+/// A vBucket on its way from another node to ours.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct MoveStatus {
+    /// The bucket.
+    pub bucket: String,
+    /// The vBucket.
+    pub vbucket: u16,
+    /// The producer that has it.
+    pub from: String,
+    /// How far it is.
+    pub phase: MovePhase,
+    /// Changes that the producer still has to send, by its own estimate.
+    pub estimate: Option<u64>,
+    /// Milliseconds since it was asked for.
+    pub since_ms: u64,
+}
+
+/// How far a move is; the phases come in this order, and a takeover begins with `closing`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MovePhase {
+    /// Other commands of this bucket come first.
+    Queued,
+    /// The vBucket is being replicated here.
+    Opening,
+    /// The producer still has much to send.
+    Copying,
+    /// A stream from a third node is being closed, or the link opened.
+    Closing,
+    /// The vBucket changes its owner.
+    TakingOver,
+}
+
+/// A vBucket that has become ours.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Moved {
+    /// The bucket.
+    pub bucket: String,
+    /// The vBucket.
+    pub vbucket: u16,
+    /// The producer that had it.
+    pub from: String,
+    /// How long it took, from the question to the answer.
+    pub elapsed_ms: u64,
+}
+
+/// A data node as seen from one bucket.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct NodeStatus {
+    /// The node.
+    pub node: String,
+    /// Milliseconds since it last sent anything, on whatever connection; `None` for never.
+    pub silent_ms: Option<u64>,
+    /// Why its seqnos are not known, where it was asked and did not say.
+    pub control_error: Option<String>,
+}
+
+/// A vBucket that fails again and again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct BrokenStatus {
+    /// The vBucket.
+    pub vbucket: u16,
+    /// The kind of loop: `rollback`, `invalid-request` or `flapping`.
+    pub kind: &'static str,
+    /// How often it failed since the loop began.
+    pub failures: u64,
+    /// Milliseconds since it was found to be broken.
+    pub since_ms: u64,
+}
+
+/// Whole milliseconds, as status pages count them.
+pub(crate) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

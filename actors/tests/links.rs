@@ -79,7 +79,7 @@ async fn garbage_from_a_peer_ends_the_link_with_a_reason_that_names_it() {
     let (mut link, _) = opened(&nodes, [3]).await;
     link.producer.send_raw(b"GET / HTTP/1.1\r\n\r\n").await;
     let status = nodes.status_until(|b| b.links[0].phase == LinkPhase::Waiting).await;
-    let reason = status.links[0].last_error.clone().unwrap();
+    let reason = status.links[0].last_error.clone().unwrap().detail;
     assert!(reason.contains("producer alpha") && reason.contains("magic 0x47"), "{reason}");
 }
 

@@ -7,9 +7,10 @@ use std::time::Duration;
 use actix::Addr;
 use mcbp::VbId;
 use replica::machine::VbOutcome;
-use replica::wanted::WantedStreams;
+use replica::plan::LinkKey;
+use replica::wanted::{StreamPhase, WantedStreams};
 
-use crate::error::LinkDown;
+use crate::error::{LinkDown, VbFailure};
 use crate::link::LinkSpec;
 use crate::replicator::Replicator;
 use crate::status::LinkPhase;
@@ -53,9 +54,16 @@ impl LinkState {
     }
 }
 
+/// How a wanted stream is, for whoever waits for it.
+pub(super) enum Fate {
+    Open,
+    Failed(VbFailure),
+    Pending,
+}
+
 /// One link of a bucket.
 pub(super) struct Link {
-    pub(super) connection: u8,
+    pub(super) key: LinkKey,
     pub(super) spec: Arc<LinkSpec>,
     pub(super) life: u64,
     pub(super) state: LinkState,
@@ -67,9 +75,9 @@ pub(super) struct Link {
 }
 
 impl Link {
-    pub(super) fn new(connection: u8, spec: LinkSpec) -> Self {
+    pub(super) fn new(key: LinkKey, spec: LinkSpec) -> Self {
         Self {
-            connection,
+            key,
             spec: Arc::new(spec),
             life: 0,
             state: LinkState::Idle,
@@ -99,6 +107,69 @@ impl Link {
             LinkState::Up { .. } => self.wanted.is_settled(),
             LinkState::Connecting(_) | LinkState::Closing(_) => false,
         }
+    }
+
+    /// As [`Self::is_settled`], for one vBucket.
+    pub(super) fn is_settled_for(&self, vb: VbId) -> bool {
+        matches!(self.state, LinkState::Waiting { .. }) || self.wanted.is_settled_for(vb)
+    }
+
+    /// Whether nothing is left of the link's last life.
+    pub(super) const fn is_stopped(&self) -> bool {
+        matches!(self.state, LinkState::Idle)
+    }
+
+    /// What waits after a failure is tried again now, the link too where it is concerned.
+    pub(super) fn retry_now(&mut self, concerns: impl Fn(VbId) -> bool) {
+        if matches!(self.state, LinkState::Waiting { .. })
+            && self.wanted.streams().keys().any(|&vb| concerns(vb))
+        {
+            self.state = LinkState::Idle;
+        }
+        self.wanted.retry_now(concerns);
+    }
+
+    /// Why this link is down, as the failure of a vBucket, where it is.
+    pub(super) fn down(&self, vb: VbId) -> Option<VbFailure> {
+        let LinkState::Waiting { .. } = self.state else { return None };
+        let down = self.last_error.as_ref()?;
+        Some(VbFailure::of_link(&self.spec.bucket, &self.key.producer, vb, down))
+    }
+
+    /// How a stream that is wanted of this link is.
+    pub(super) fn fate(&self, vb: VbId) -> Fate {
+        if let Some(failure) = self.down(vb) {
+            return Fate::Failed(failure);
+        }
+        let Some(stream) = self.wanted.streams().get(&vb) else { return Fate::Pending };
+        match (stream.phase, &stream.last_error) {
+            (StreamPhase::Open, _) => Fate::Open,
+            (StreamPhase::Waiting { .. }, Some(error)) => {
+                let (bucket, producer) = (&self.spec.bucket, &self.key.producer);
+                Fate::Failed(VbFailure::of_stream(bucket, producer, error))
+            }
+            // One that has finished has everything, and is about to be opened again.
+            (StreamPhase::Waiting { .. } | StreamPhase::Due | StreamPhase::Asked, _) => {
+                Fate::Pending
+            }
+        }
+    }
+
+    /// The vBuckets concerned whose streams are not open, and why.
+    pub(super) fn failures(
+        &self,
+        concerns: impl Fn(VbId) -> bool,
+    ) -> impl Iterator<Item = VbFailure> {
+        let late = |vb| VbFailure::of_deadline(&self.spec.bucket, &self.key.producer, vb);
+        let wanted = self.wanted.streams();
+        wanted.iter().filter(move |(vb, _)| concerns(**vb)).filter_map(move |(&vb, stream)| match (
+            self.fate(vb),
+            stream.phase,
+        ) {
+            (Fate::Failed(failure), _) => Some(failure),
+            (Fate::Open, _) | (Fate::Pending, StreamPhase::Waiting { .. }) => None,
+            (Fate::Pending, _) => Some(late(vb)),
+        })
     }
 
     /// When something becomes due by itself.

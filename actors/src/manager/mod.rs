@@ -6,17 +6,21 @@
 
 mod commands;
 mod link;
+mod moves;
 mod read;
+mod spread;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
 use actix_rt::ArbiterHandle;
 use futures::channel::oneshot;
+use mcbp::VbId;
 use relay::Endpoint;
-use replica::machine::{Command, Outcome, Retry};
+use replica::machine::{Command, Outcome, Retry, VbOutcome};
+use replica::plan::{Connections, Desired};
 use tokio::time::Instant;
 
 use self::commands::Pending;
@@ -24,21 +28,28 @@ use self::link::{Link, LinkState};
 use crate::config::Limits;
 use crate::consumer_conn::Run;
 use crate::error::LinkDown;
-use crate::link::{LinkOver, LinkSpec};
+use crate::link::LinkOver;
 use crate::replicator::{FromLink, LinkId, LinkWord, Replicator};
 
-pub(crate) use self::commands::{SetDesired, Stop};
+pub(crate) use self::commands::{Change, SetWanted, Stop};
+pub(crate) use self::moves::{MoveKind, StartMove};
 pub(crate) use self::read::ReadStatus;
+
+/// What became of the vBuckets of one command to a link.
+type Outcomes = BTreeMap<VbId, VbOutcome>;
 
 /// The actor of one bucket.
 pub(crate) struct ReplicationManager {
     bucket: String,
-    connections: u8,
+    connections: Connections,
     node: Endpoint,
     producers: Arc<BTreeMap<String, Endpoint>>,
     limits: Limits,
     arbiters: Vec<ArbiterHandle>,
+    desired: Desired,
     links: Vec<Link>,
+    /// The link that a takeover needs: it is kept, and set-ups wait.
+    reserved: Option<usize>,
     commands: VecDeque<Pending>,
     stopping: Option<oneshot::Sender<()>>,
     started: Instant,
@@ -48,7 +59,7 @@ pub(crate) struct ReplicationManager {
 impl ReplicationManager {
     pub(crate) fn new(
         bucket: String,
-        connections: u8,
+        connections: Connections,
         node: Endpoint,
         producers: Arc<BTreeMap<String, Endpoint>>,
         limits: Limits,
@@ -61,7 +72,9 @@ impl ReplicationManager {
             producers,
             limits,
             arbiters,
+            desired: Desired::default(),
             links: Vec::new(),
+            reserved: None,
             commands: VecDeque::new(),
             stopping: None,
             started: Instant::now(),
@@ -103,7 +116,7 @@ impl ReplicationManager {
             for index in 0..self.links.len() {
                 self.advance(index, ctx);
             }
-            if !self.answer_settled() {
+            if !self.serve(ctx) {
                 break;
             }
         }
@@ -113,8 +126,9 @@ impl ReplicationManager {
 
     fn advance(&mut self, index: usize, ctx: &mut Context<Self>) {
         let now = self.now();
+        let is_reserved = self.reserved == Some(index);
         let Some(link) = self.links.get_mut(index) else { return };
-        let idle = link.wanted.streams().is_empty();
+        let idle = link.wanted.streams().is_empty() && !is_reserved;
         match &link.state {
             LinkState::Idle if !idle => self.connect(index, ctx),
             LinkState::Waiting { .. } if idle => link.state = LinkState::Idle,
@@ -128,17 +142,24 @@ impl ReplicationManager {
                 link.state = LinkState::Closing(addr);
                 self.run(index, Command::Shut, ctx);
             }
-            LinkState::Up { running: false, .. } => {
-                if let Some(wanted) = link.wanted.next_setup(now) {
+            LinkState::Up { running: false, .. } if !is_reserved => {
+                if let Some(wanted) = self.next_setup(index, now) {
                     self.run(index, Command::SetupStreams { wanted }, ctx);
                 }
             }
             LinkState::Idle
             | LinkState::Waiting { .. }
             | LinkState::Connecting(_)
-            | LinkState::Up { running: true, .. }
+            | LinkState::Up { .. }
             | LinkState::Closing(_) => {}
         }
+    }
+
+    fn next_setup(&mut self, index: usize, now: Duration) -> Option<BTreeSet<VbId>> {
+        let (before, rest) = self.links.split_at_mut_checked(index)?;
+        let (link, after) = rest.split_first_mut()?;
+        let is_held = |vb| before.iter().chain(&*after).any(|other| other.wanted.may_hold(vb));
+        link.wanted.next_setup(now, |vb| !is_held(vb))
     }
 
     fn connect(&mut self, index: usize, ctx: &mut Context<Self>) {
@@ -183,6 +204,7 @@ impl ReplicationManager {
             Outcome::Done(outcomes) => {
                 link.wanted.settle(&outcomes, now, delay);
                 link.log_outcomes(&outcomes);
+                self.note_takeover(&outcomes);
             }
             // Nothing was done; a link that is down says so itself.
             Outcome::Busy | Outcome::Down(_) => link.wanted.not_done(),
@@ -222,8 +244,8 @@ impl ReplicationManager {
             ctx.cancel_future(wake);
         }
         let waits = self.links.iter().filter_map(Link::next_due);
-        let deadline = self.commands.front().map(|command| command.deadline);
-        if let Some(next) = waits.chain(deadline).min() {
+        let deadlines = self.commands.iter().map(|command| command.deadline);
+        if let Some(next) = waits.chain(deadlines).min() {
             let wait = next.saturating_sub(self.now());
             self.wake = Some(ctx.run_later(wait, |manager, ctx| {
                 manager.wake = None;

@@ -9,7 +9,7 @@ use replica::wanted::{StreamPhase, WantedStream};
 use super::ReplicationManager;
 use super::link::Link;
 use crate::replicator::{LinkView, ReadLink};
-use crate::status::{BucketStatus, LinkStatus, StreamStatus};
+use crate::status::{BucketStatus, LastError, LinkStatus, StreamStatus};
 
 /// Reads the bucket.
 #[derive(Message)]
@@ -20,7 +20,14 @@ impl Handler<ReadStatus> for ReplicationManager {
     type Result = ResponseFuture<BucketStatus>;
 
     fn handle(&mut self, _: ReadStatus, _: &mut Context<Self>) -> Self::Result {
-        let bucket = self.bucket.clone();
+        let mut status = BucketStatus {
+            bucket: self.bucket.clone(),
+            connections: u8::try_from(self.connections.count()).unwrap_or(u8::MAX),
+            links: Vec::new(),
+            moves: self.moves(),
+            nodes: Vec::new(),
+            broken: Vec::new(),
+        };
         let links = self.links.iter().map(|link| {
             let known = link_status(link);
             let view = link.state.open_address().map(|addr| addr.send(ReadLink));
@@ -33,7 +40,10 @@ impl Handler<ReadStatus> for ReplicationManager {
             }
         });
         let links = join_all(links.collect::<Vec<_>>());
-        Box::pin(async move { BucketStatus { bucket, links: links.await } })
+        Box::pin(async move {
+            status.links = links.await;
+            status
+        })
     }
 }
 
@@ -48,15 +58,21 @@ fn link_status(link: &Link) -> LinkStatus {
         },
         opaque: None,
         failures: stream.failures,
-        last_error: stream.last_error.as_ref().map(ToString::to_string),
+        last_error: stream.last_error.as_ref().map(LastError::from),
+        seqno: None,
+        producer_seqno: None,
+        lag_seqnos: None,
+        lag_ms: None,
+        progress_ms: None,
     };
     LinkStatus {
         producer: link.spec.producer.name.clone(),
-        connection: link.connection,
+        connection: u8::try_from(link.key.connection).unwrap_or(u8::MAX),
         name: link.spec.name.to_string(),
         phase: link.state.phase(),
         failures: link.failures,
-        last_error: link.last_error.as_ref().map(|down| down.detail.clone()),
+        last_error: link.last_error.as_ref().map(LastError::from),
+        stall: None,
         wanted: link.wanted.streams().len(),
         open: link.wanted.open_count(),
         bytes: 0,

@@ -4,10 +4,12 @@
 //! - `plan`: which vBuckets come from which producer, and what to change to get there
 //! - `names`: what connections call themselves, byte for byte as Couchbase does
 //! - `wanted`: the streams one link should have, and how far each is
+//! - `estimate`: what a producer says before a takeover, and what follows
 //! - `backoff`, `breaker`: when to try again, and when to stop trying
 
 pub mod backoff;
 pub mod breaker;
+pub mod estimate;
 pub mod machine;
 pub mod names;
 pub mod plan;

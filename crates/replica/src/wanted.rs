@@ -53,7 +53,7 @@ pub struct WantedStreams {
 }
 
 impl WantedStreams {
-    /// Sets what is wanted. Streams that wait after a failure become due at once.
+    /// Sets what is wanted. Streams that stay wanted stay as they are.
     pub fn want(&mut self, wanted: &BTreeSet<VbId>) {
         for (&vb, stream) in &self.streams {
             let may_be_open = matches!(stream.phase, StreamPhase::Asked | StreamPhase::Open);
@@ -63,8 +63,14 @@ impl WantedStreams {
         }
         self.streams.retain(|vb, _| wanted.contains(vb));
         for &vb in wanted {
-            let stream = self.streams.entry(vb).or_insert(WantedStream::DUE);
-            if matches!(stream.phase, StreamPhase::Waiting { .. }) {
+            self.streams.entry(vb).or_insert(WantedStream::DUE);
+        }
+    }
+
+    /// Makes streams that wait after a failure due at once: a person asked, or changed something.
+    pub fn retry_now(&mut self, which: impl Fn(VbId) -> bool) {
+        for (&vb, stream) in &mut self.streams {
+            if which(vb) && matches!(stream.phase, StreamPhase::Waiting { .. }) {
                 stream.phase = StreamPhase::Due;
             }
         }
@@ -72,7 +78,14 @@ impl WantedStreams {
 
     /// The set to ask the machine for, or `None` where nothing is to be done at `now`: what is open
     /// and wanted, and what is due. What was due counts as asked for from here on.
-    pub fn next_setup(&mut self, now: Duration) -> Option<BTreeSet<VbId>> {
+    ///
+    /// A vBucket that is not `free` stays due: the consumer may have a stream of it on another
+    /// link, which has to be closed first (MB-29354).
+    pub fn next_setup(
+        &mut self,
+        now: Duration,
+        free: impl Fn(VbId) -> bool,
+    ) -> Option<BTreeSet<VbId>> {
         let mut work = !self.surplus.is_empty();
         let mut wanted = BTreeSet::new();
         for (&vb, stream) in &mut self.streams {
@@ -81,7 +94,7 @@ impl WantedStreams {
                 StreamPhase::Waiting { until } => until <= now,
                 StreamPhase::Asked | StreamPhase::Open => false,
             };
-            if due {
+            if due && free(vb) {
                 stream.phase = StreamPhase::Asked;
                 work = true;
             }
@@ -162,6 +175,21 @@ impl WantedStreams {
             matches!(stream.phase, StreamPhase::Open | StreamPhase::Waiting { .. })
         };
         self.surplus.is_empty() && self.streams.values().all(open)
+    }
+
+    /// As [`Self::is_settled`], for one vBucket.
+    #[must_use]
+    pub fn is_settled_for(&self, vb: VbId) -> bool {
+        let phase = self.streams.get(&vb).map(|stream| stream.phase);
+        !self.surplus.contains(&vb)
+            && matches!(phase, None | Some(StreamPhase::Open | StreamPhase::Waiting { .. }))
+    }
+
+    /// Whether the consumer may have a stream of this vBucket through this link.
+    #[must_use]
+    pub fn may_hold(&self, vb: VbId) -> bool {
+        let phase = self.streams.get(&vb).map(|stream| stream.phase);
+        self.surplus.contains(&vb) || matches!(phase, Some(StreamPhase::Asked | StreamPhase::Open))
     }
 
     /// The wanted streams by vBucket.

@@ -24,6 +24,10 @@ fn outcomes(of: &[(u16, VbOutcome)]) -> BTreeMap<VbId, VbOutcome> {
 const SECOND: Duration = Duration::from_secs(1);
 const NOW: Duration = Duration::from_secs(100);
 
+fn any(_: VbId) -> bool {
+    true
+}
+
 fn linear(failures: u32, _: Retry) -> Duration {
     SECOND * (failures + 1)
 }
@@ -32,14 +36,14 @@ fn linear(failures: u32, _: Retry) -> Duration {
 fn a_failed_stream_is_asked_for_again_while_its_neighbours_stay_open() {
     let mut wanted = WantedStreams::default();
     wanted.want(&set(&[1, 2]));
-    assert_eq!(wanted.next_setup(NOW), Some(set(&[1, 2])));
-    assert_eq!(wanted.next_setup(NOW), None, "asked for once");
+    assert_eq!(wanted.next_setup(NOW, any), Some(set(&[1, 2])));
+    assert_eq!(wanted.next_setup(NOW, any), None, "asked for once");
     let failed = VbOutcome::Failed(refused(2));
     wanted.settle(&outcomes(&[(1, VbOutcome::Opened), (2, failed)]), NOW, linear);
     assert!(wanted.is_settled());
-    assert_eq!(wanted.next_setup(NOW), None);
+    assert_eq!(wanted.next_setup(NOW, any), None);
     assert_eq!(wanted.next_due(), Some(NOW + SECOND));
-    assert_eq!(wanted.next_setup(NOW + SECOND), Some(set(&[1, 2])), "with the open one");
+    assert_eq!(wanted.next_setup(NOW + SECOND, any), Some(set(&[1, 2])), "with the open one");
     wanted.settle(&outcomes(&[(2, VbOutcome::Opened)]), NOW, linear);
     assert_eq!((wanted.open_count(), wanted.next_due()), (2, None));
 }
@@ -49,11 +53,11 @@ fn the_delay_grows_until_the_stream_opens() {
     let mut wanted = WantedStreams::default();
     wanted.want(&set(&[7]));
     for failures in 1..4 {
-        assert!(wanted.next_setup(Duration::MAX).is_some());
+        assert!(wanted.next_setup(Duration::MAX, any).is_some());
         wanted.settle(&outcomes(&[(7, VbOutcome::Failed(refused(7)))]), NOW, linear);
         assert_eq!(wanted.next_due(), Some(NOW + SECOND * failures));
     }
-    assert!(wanted.next_setup(Duration::MAX).is_some());
+    assert!(wanted.next_setup(Duration::MAX, any).is_some());
     wanted.settle(&outcomes(&[(7, VbOutcome::Opened)]), NOW, linear);
     wanted.ended(refused(7), NOW, linear);
     assert_eq!(wanted.next_due(), Some(NOW + SECOND), "counted anew");
@@ -63,35 +67,59 @@ fn the_delay_grows_until_the_stream_opens() {
 fn what_is_not_wanted_any_more_is_closed() {
     let mut wanted = WantedStreams::default();
     wanted.want(&set(&[1, 2]));
-    wanted.next_setup(NOW);
+    wanted.next_setup(NOW, any);
     wanted.settle(&outcomes(&[(1, VbOutcome::Opened), (2, VbOutcome::Opened)]), NOW, linear);
     wanted.want(&set(&[2]));
     assert!(!wanted.is_settled());
-    assert_eq!(wanted.next_setup(NOW), Some(set(&[2])));
+    assert_eq!(wanted.next_setup(NOW, any), Some(set(&[2])));
     let closed = outcomes(&[(1, VbOutcome::Closed), (2, VbOutcome::AlreadyOpen)]);
     wanted.settle(&closed, NOW, linear);
     assert!(wanted.is_settled());
-    assert_eq!(wanted.next_setup(NOW), None);
+    assert_eq!(wanted.next_setup(NOW, any), None);
 }
 
 #[test]
 fn what_opens_after_it_was_given_up_is_closed() {
     let mut wanted = WantedStreams::default();
     wanted.want(&set(&[1]));
-    wanted.next_setup(NOW);
+    wanted.next_setup(NOW, any);
     wanted.want(&set(&[]));
     wanted.settle(&outcomes(&[(1, VbOutcome::Opened)]), NOW, linear);
-    assert_eq!(wanted.next_setup(NOW), Some(set(&[])));
+    assert_eq!(wanted.next_setup(NOW, any), Some(set(&[])));
 }
 
 #[test]
 fn kafka_11_a_lost_link_makes_every_wanted_stream_due() {
     let mut wanted = WantedStreams::default();
     wanted.want(&set(&[1, 2, 3]));
-    wanted.next_setup(NOW);
+    wanted.next_setup(NOW, any);
     wanted.settle(&outcomes(&[(1, VbOutcome::Opened)]), NOW, linear);
     wanted.link_lost();
-    assert_eq!(wanted.next_setup(NOW), Some(set(&[1, 2, 3])));
+    assert_eq!(wanted.next_setup(NOW, any), Some(set(&[1, 2, 3])));
     wanted.not_done();
-    assert_eq!(wanted.next_setup(NOW), Some(set(&[1, 2, 3])), "a busy machine did nothing");
+    assert_eq!(wanted.next_setup(NOW, any), Some(set(&[1, 2, 3])), "a busy machine did nothing");
+}
+
+#[test]
+fn a_neighbour_that_waits_goes_on_waiting_when_another_stream_is_added() {
+    let mut wanted = WantedStreams::default();
+    wanted.want(&set(&[1]));
+    wanted.next_setup(NOW, any);
+    wanted.settle(&outcomes(&[(1, VbOutcome::Failed(refused(1)))]), NOW, linear);
+    wanted.want(&set(&[1, 2]));
+    assert_eq!(wanted.next_setup(NOW, any), Some(set(&[2])));
+    wanted.retry_now(|vb| vb == VbId(1));
+    assert_eq!(wanted.next_setup(NOW, any), Some(set(&[1, 2])));
+}
+
+#[test]
+fn mb_29354_a_stream_waits_until_another_link_has_let_go_of_it() {
+    let mut wanted = WantedStreams::default();
+    wanted.want(&set(&[1, 2]));
+    assert_eq!(wanted.next_setup(NOW, |vb| vb != VbId(1)), Some(set(&[2])));
+    assert!(wanted.may_hold(VbId(2)) && !wanted.may_hold(VbId(1)));
+    assert!(!wanted.is_settled_for(VbId(1)));
+    wanted.settle(&outcomes(&[(2, VbOutcome::Opened)]), NOW, linear);
+    assert!(wanted.is_settled_for(VbId(2)) && wanted.is_settled_for(VbId(3)));
+    assert_eq!(wanted.next_setup(NOW, any), Some(set(&[1, 2])));
 }

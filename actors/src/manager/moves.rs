@@ -1,0 +1,317 @@
+//! Moving one vBucket here: replicated until little is missing, then taken over.
+//!
+//! A move is a command like any other. It has steps, and after every event the manager looks
+//! whether the next one can be taken; whatever goes wrong, what was wanted before is wanted again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
+use futures::channel::oneshot;
+use mcbp::VbId;
+use replica::machine::{Command, VbOutcome};
+use replica::plan::{Desired, LinkKey};
+
+use super::ReplicationManager;
+use super::commands::{Job, Pending};
+use super::link::{Fate, Link, LinkState};
+use crate::copying::{Copying, Estimated};
+use crate::error::{CommandError, VbFailure};
+use crate::status::{MovePhase, MoveStatus, Moved};
+
+/// What kind of move.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum MoveKind {
+    /// At once, whatever is missing.
+    Takeover,
+    /// Once the producer has little more to send.
+    WithData,
+}
+
+/// Where the one answer of a move goes.
+type Answer = oneshot::Sender<Result<Moved, CommandError>>;
+
+/// Make a vBucket ours.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct StartMove {
+    pub(crate) vb: VbId,
+    pub(crate) from: String,
+    pub(crate) kind: MoveKind,
+    pub(crate) answer: Answer,
+}
+
+/// A vBucket on its way here.
+pub(super) struct Move {
+    vb: VbId,
+    pub(super) from: String,
+    kind: MoveKind,
+    answer: Answer,
+    step: Step,
+    /// Changes that the producer still had to send when it was last asked.
+    estimate: Option<u64>,
+    /// What was wanted before it began.
+    before: Desired,
+}
+
+/// What a move waits for.
+enum Step {
+    /// Its turn.
+    Queued,
+    /// The stream of the vBucket to open.
+    Opening,
+    /// The producer to have little more to send.
+    Copying { asking: SpawnHandle, result: Option<Result<(), VbFailure>> },
+    /// The vBucket to be let go of by other links, and its own link to be ready.
+    Closing,
+    /// The data nodes.
+    TakingOver { outcome: Option<VbOutcome> },
+}
+
+/// What became of a look at a move.
+enum Next {
+    Wait,
+    /// The next step, and how long it may take.
+    Step(Step, Duration),
+    Done(Result<(), VbFailure>),
+}
+
+impl Move {
+    pub(super) fn answer(self, result: Result<Moved, CommandError>) {
+        // The caller may have gone; the vBucket has moved, or not, all the same.
+        _ = self.answer.send(result);
+    }
+
+    /// Stops what runs for it, where something does.
+    pub(super) fn abandon(&self, ctx: &mut Context<ReplicationManager>) {
+        if let Step::Copying { asking, .. } = self.step {
+            ctx.cancel_future(asking);
+        }
+    }
+
+    pub(super) fn status(&self, bucket: &str, since: Duration) -> MoveStatus {
+        MoveStatus {
+            bucket: bucket.to_owned(),
+            vbucket: self.vb.0,
+            from: self.from.clone(),
+            phase: match self.step {
+                Step::Queued => MovePhase::Queued,
+                Step::Opening => MovePhase::Opening,
+                Step::Copying { .. } => MovePhase::Copying,
+                Step::Closing => MovePhase::Closing,
+                Step::TakingOver { .. } => MovePhase::TakingOver,
+            },
+            estimate: self.estimate,
+            since_ms: crate::status::millis(since),
+        }
+    }
+}
+
+impl Handler<StartMove> for ReplicationManager {
+    type Result = ();
+
+    fn handle(&mut self, start: StartMove, ctx: &mut Context<Self>) {
+        let StartMove { vb, from, kind, answer } = start;
+        let (step, before) = (Step::Queued, Desired::default());
+        let moving = Move { vb, from, kind, answer, step, estimate: None, before };
+        self.queue(Job::Move(moving), ctx);
+    }
+}
+
+impl ReplicationManager {
+    /// Takes the first step; returns until when it must be done.
+    pub(super) fn begin_move(&mut self, moving: &mut Move) -> Duration {
+        moving.before = self.desired.clone();
+        match moving.kind {
+            MoveKind::WithData => {
+                moving.step = Step::Opening;
+                self.desired.assign(moving.vb, Some(&moving.from));
+                self.spread();
+                for link in &mut self.links {
+                    link.retry_now(|vb| vb == moving.vb);
+                }
+                self.now() + self.limits.command
+            }
+            MoveKind::Takeover => {
+                moving.step = self.give_up_stream(moving);
+                self.now() + self.takeover_limit()
+            }
+        }
+    }
+
+    fn takeover_limit(&self) -> Duration {
+        self.limits.command + self.limits.steps.takeover
+    }
+
+    fn key_of(&self, moving: &Move) -> LinkKey {
+        let connection = self.connections.of(moving.vb);
+        LinkKey { producer: moving.from.clone(), connection }
+    }
+
+    /// From here on the vBucket is not wanted: it is to be ours. Its link is kept for the takeover.
+    fn give_up_stream(&mut self, moving: &Move) -> Step {
+        self.desired.assign(moving.vb, None);
+        self.spread();
+        let index = self.link_for(self.key_of(moving));
+        self.reserved = Some(index);
+        if let Some(link) = self.links.get_mut(index) {
+            link.retry_now(|_| false);
+        }
+        Step::Closing
+    }
+
+    /// Takes the next steps of the move at the front, as far as it gets. Says whether something
+    /// has changed by that.
+    pub(super) fn serve_move(
+        &mut self,
+        mut front: Pending,
+        is_late: bool,
+        ctx: &mut Context<Self>,
+    ) -> bool {
+        let Job::Move(moving) = &mut front.job else { return false };
+        let next = match self.look(moving, ctx) {
+            Next::Wait if is_late => {
+                Next::Done(Err(VbFailure::of_deadline(&self.bucket, &moving.from, moving.vb)))
+            }
+            next => next,
+        };
+        match next {
+            Next::Wait => {
+                self.commands.push_front(front);
+                false
+            }
+            Next::Step(step, limit) => {
+                moving.step = step;
+                front.deadline = self.now() + limit;
+                self.commands.push_front(front);
+                true
+            }
+            Next::Done(result) => {
+                self.end_move(front, result, ctx);
+                true
+            }
+        }
+    }
+
+    fn look(&mut self, moving: &mut Move, ctx: &mut Context<Self>) -> Next {
+        let Some(link) = self.link_of(moving) else { return Next::Wait };
+        let (fate, down) = (link.fate(moving.vb), link.down(moving.vb));
+        match (&mut moving.step, fate, down) {
+            (Step::Opening, Fate::Open, _) => {
+                let asking = self.ask_for_estimates(moving, ctx);
+                Next::Step(Step::Copying { asking, result: None }, self.limits.data_move)
+            }
+            (Step::Opening | Step::Copying { .. }, Fate::Failed(failure), _)
+            | (Step::Closing, _, Some(failure)) => Next::Done(Err(failure)),
+            (Step::Copying { result, .. }, Fate::Open | Fate::Pending, _) => match result.take() {
+                None => Next::Wait,
+                Some(Ok(())) => Next::Step(self.give_up_stream(moving), self.takeover_limit()),
+                Some(Err(failure)) => Next::Done(Err(failure)),
+            },
+            (Step::Closing, _, None) => self.take_over(moving, ctx),
+            (Step::TakingOver { outcome }, _, down) => match (outcome.take(), down) {
+                (Some(VbOutcome::TakenOver), _) => Next::Done(Ok(())),
+                (Some(VbOutcome::Failed(error)), _) => {
+                    Next::Done(Err(VbFailure::of_stream(&self.bucket, &moving.from, &error)))
+                }
+                (_, Some(failure)) => Next::Done(Err(failure)),
+                // A machine gives a takeover no other outcome.
+                (_, None) => Next::Wait,
+            },
+            (Step::Queued, ..) | (Step::Opening, Fate::Pending, _) => Next::Wait,
+        }
+    }
+
+    fn link_of(&self, moving: &Move) -> Option<&Link> {
+        let key = self.key_of(moving);
+        self.links.iter().find(|link| link.key == key)
+    }
+
+    /// Begins the takeover once the consumer has no stream of the vBucket on any other link
+    /// (MB-29354); that of its own link is closed by the machine (MB-9343).
+    fn take_over(&mut self, moving: &Move, ctx: &mut Context<Self>) -> Next {
+        let (vb, key) = (moving.vb, self.key_of(moving));
+        let is_held = self.links.iter().any(|link| link.key != key && link.wanted.may_hold(vb));
+        let ready = |link: &Link| {
+            link.key == key && matches!(link.state, LinkState::Up { running: false, .. })
+        };
+        match self.links.iter().position(ready) {
+            Some(index) if !is_held => {
+                log::info!("takeover begins bucket={} vb={vb} from={}", self.bucket, moving.from);
+                self.run(index, Command::Takeover { vb }, ctx);
+                Next::Step(Step::TakingOver { outcome: None }, self.takeover_limit())
+            }
+            _ => Next::Wait,
+        }
+    }
+
+    /// The outcome of a takeover, where that is what the move at the front waits for.
+    pub(super) fn note_takeover(&mut self, outcomes: &super::Outcomes) {
+        if let Some(Pending { job: Job::Move(moving), .. }) = self.commands.front_mut()
+            && let Step::TakingOver { outcome } = &mut moving.step
+        {
+            *outcome = outcomes.get(&moving.vb).cloned();
+        }
+    }
+
+    fn end_move(&mut self, front: Pending, result: Result<(), VbFailure>, ctx: &mut Context<Self>) {
+        let elapsed = self.now().saturating_sub(front.asked);
+        let Job::Move(mut moving) = front.job else { return };
+        moving.abandon(ctx);
+        self.reserved = None;
+        let (bucket, from, vb) = (self.bucket.clone(), moving.from.clone(), moving.vb);
+        let result = match result {
+            Ok(()) => {
+                let elapsed_ms = crate::status::millis(elapsed);
+                log::info!("vbucket moved bucket={bucket} vb={vb} from={from} ms={elapsed_ms}");
+                Ok(Moved { bucket, vbucket: vb.0, from, elapsed_ms })
+            }
+            Err(failure) => {
+                log::warn!("vbucket not moved bucket={bucket} vb={vb} reason={failure:?}");
+                self.desired = std::mem::take(&mut moving.before);
+                self.spread();
+                Err(CommandError::Failed(vec![failure]))
+            }
+        };
+        moving.answer(result);
+    }
+
+    fn ask_for_estimates(&self, moving: &Move, ctx: &mut Context<Self>) -> SpawnHandle {
+        let (vb, told) = (moving.vb, ctx.address().recipient());
+        let spec = self.link_of(moving).map(|link| Arc::clone(&link.spec));
+        let copied = async move {
+            match spec {
+                Some(spec) => Copying { spec, vb, told }.wait().await,
+                None => std::future::pending().await,
+            }
+        };
+        ctx.spawn(copied.into_actor(self).map(|copied, manager, ctx| {
+            if let Some(Pending { job: Job::Move(moving), .. }) = manager.commands.front_mut()
+                && let Step::Copying { result, .. } = &mut moving.step
+            {
+                *result = Some(copied);
+                manager.reconcile(ctx);
+            }
+        }))
+    }
+
+    /// Every move, in the order of their turns.
+    pub(super) fn moves(&self) -> Vec<MoveStatus> {
+        let since = |command: &Pending| self.now().saturating_sub(command.asked);
+        let moves = self.commands.iter().filter_map(|command| match &command.job {
+            Job::Move(moving) => Some(moving.status(&self.bucket, since(command))),
+            Job::Change { .. } => None,
+        });
+        moves.collect()
+    }
+}
+
+impl Handler<Estimated> for ReplicationManager {
+    type Result = ();
+
+    fn handle(&mut self, Estimated(changes): Estimated, _: &mut Context<Self>) {
+        if let Some(Pending { job: Job::Move(moving), .. }) = self.commands.front_mut() {
+            moving.estimate = Some(changes);
+        }
+    }
+}
