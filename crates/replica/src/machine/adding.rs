@@ -101,11 +101,12 @@ impl Ledger {
             stream.opaque.replace(opaque)
         } else {
             fx.push(Effect::Note(Note::UnexpectedRequest { vb, opaque }));
-            None
+            self.remember_older(vb, Some(opaque));
+            return;
         };
-        self.remember_older(vb, known);
-        if let Some(older) = self.older.get_mut(&vb) {
-            older.retain(|&gone| gone != opaque);
+        if known != Some(opaque) {
+            self.remember_older(vb, known);
+            self.forget_older(vb, opaque);
         }
     }
 
@@ -113,6 +114,9 @@ impl Ledger {
     pub(super) fn request_answered(&mut self, opaque: Opaque, status: Status, fx: &mut Effects) {
         let mut waiting = self.adding.iter_mut();
         let Some((&vb, entry)) = waiting.find(|(_, entry)| entry.stream == Some(opaque)) else {
+            if status.is_success() {
+                self.close_orphan(opaque, fx);
+            }
             return;
         };
         entry.progress = match status {
@@ -127,6 +131,17 @@ impl Ledger {
                 Progress::Refused(status)
             }
         };
+    }
+
+    /// The producer serves a stream that was given up before its STREAM_REQ could pass: our
+    /// CLOSE_STREAM had overtaken it, so it is sent once more.
+    fn close_orphan(&mut self, opaque: Opaque, fx: &mut Effects) {
+        let mut gone = self.older.iter().filter(|(_, older)| older.contains(&opaque));
+        if let Some((&vb, _)) = gone.next()
+            && !self.is_touched(vb)
+        {
+            self.abandon(vb, &[Side::Producer], fx);
+        }
     }
 
     /// The consumer has answered an ADD_STREAM.

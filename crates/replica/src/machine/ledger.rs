@@ -92,12 +92,19 @@ impl Ledger {
     /// Remembers the opaque of a stream that is gone.
     pub(super) fn remember_older(&mut self, vb: VbId, opaque: Option<Opaque>) {
         let Some(opaque) = opaque else { return };
+        self.forget_older(vb, opaque);
         let older = self.older.entry(vb).or_default();
-        older.retain(|&known| known != opaque);
         if older.len() == OLDER_MAX {
             older.remove(0);
         }
         older.push(opaque);
+    }
+
+    /// Takes back that this opaque belongs to a stream that is gone.
+    pub(super) fn forget_older(&mut self, vb: VbId, opaque: Opaque) {
+        if let Some(older) = self.older.get_mut(&vb) {
+            older.retain(|&known| known != opaque);
+        }
     }
 
     pub(super) fn is_older(&self, vb: VbId, opaque: Opaque) -> bool {

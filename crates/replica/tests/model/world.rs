@@ -1,0 +1,334 @@
+//! One machine between two nodes, and everything that may happen next.
+
+use std::collections::BTreeSet;
+
+use mcbp::{Opaque, Status, StreamEndStatus, VbId, VbState};
+use replica::machine::{
+    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, Outcome, Side, Step, Ticket,
+    VbOutcome, Verdict,
+};
+
+use crate::nodes::{Consumer, Producer, VBS};
+
+/// The commands of a run, each given once, at any time and in any order.
+pub fn commands() -> Vec<Command> {
+    let set = |vbs: &[u16]| vbs.iter().copied().map(VbId).collect();
+    vec![
+        Command::SetupStreams { wanted: set(&[0, 1]) },
+        Command::SetupStreams { wanted: set(&[1]) },
+        Command::Takeover { vb: VbId(0) },
+        Command::Shut,
+    ]
+}
+
+/// What may happen next.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Action {
+    Give(usize),
+    /// The pump reads the next frame of this side.
+    Read(Side),
+    ConsumerAnswersAdd(usize),
+    ConsumerAnswersState(usize),
+    ProducerAccepts(usize),
+    ProducerHandsOver(usize),
+    /// Nothing moves any more, but for time.
+    Deadline(Deadline),
+    // From here on: faults. Each costs one of the budget.
+    DeadlineTooEarly(Deadline),
+    ConsumerForgetsAdd(usize),
+    ConsumerRefusesState(usize),
+    /// The next frame of this side, an answer to CLOSE_STREAM, never comes.
+    CloseAnswerLost(Side),
+    ProducerAnswers(usize, Status),
+    ProducerEnds(usize, StreamEndStatus),
+    ProducerEndsAgain(usize),
+    Lost(Side),
+}
+
+impl Action {
+    pub const fn is_fault(self) -> bool {
+        match self {
+            Self::Give(_)
+            | Self::Read(_)
+            | Self::ConsumerAnswersAdd(_)
+            | Self::ConsumerAnswersState(_)
+            | Self::ProducerAccepts(_)
+            | Self::ProducerHandsOver(_)
+            | Self::Deadline(_) => false,
+            Self::DeadlineTooEarly(_)
+            | Self::ConsumerForgetsAdd(_)
+            | Self::ConsumerRefusesState(_)
+            | Self::CloseAnswerLost(_)
+            | Self::ProducerAnswers(..)
+            | Self::ProducerEnds(..)
+            | Self::ProducerEndsAgain(_)
+            | Self::Lost(_) => true,
+        }
+    }
+}
+
+/// A mistake that is made on purpose, to show that the checker finds it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Mistake {
+    None,
+    /// The pending vBucket is not removed when its stream ends (MB-53445).
+    EndForgotten,
+    /// The same, and nothing limits the wait: the hang as it was.
+    EndForgottenAndNoDeadline,
+}
+
+/// One state.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct World {
+    pub machine: ConsumerMachine,
+    pub consumer: Consumer,
+    pub producer: Producer,
+    /// Which commands were given.
+    pub given: [bool; 4],
+    /// How often each was answered.
+    pub answers: [u8; 4],
+    pub faults_left: u8,
+    pub stopped: bool,
+    /// Every deadline that was armed and is awaited.
+    pub armed: BTreeSet<Deadline>,
+    /// Opaques of streams whose failing end was seen: nobody may wait for them any more.
+    pub ended: BTreeSet<Opaque>,
+    /// What was seen that must never be.
+    pub wrong: Option<&'static str>,
+}
+
+impl World {
+    /// A run with some of the commands; the others count as given and answered.
+    pub fn new(used: [bool; 4], faults: u8) -> Self {
+        Self {
+            machine: ConsumerMachine::default(),
+            consumer: Consumer::new(),
+            producer: Producer::new(),
+            given: used.map(|used| !used),
+            answers: used.map(|used| u8::from(!used)),
+            faults_left: faults,
+            stopped: false,
+            armed: BTreeSet::new(),
+            ended: BTreeSet::new(),
+            wrong: None,
+        }
+    }
+
+    pub fn actions(&self, actions: &mut Vec<Action>) {
+        actions.extend((0..4).filter(|&n| !self.given[n]).map(Action::Give));
+        if self.stopped {
+            return;
+        }
+        let late = if self.is_still() { Action::Deadline } else { Action::DeadlineTooEarly };
+        actions.extend(self.armed.iter().copied().map(late));
+        for (side, wire) in
+            [(Side::Consumer, &self.consumer.wire), (Side::Producer, &self.producer.wire)]
+        {
+            if let Some(next) = wire.front() {
+                actions.push(Action::Read(side));
+                if matches!(next, ControlFrame::CloseStreamResponse { .. }) {
+                    actions.push(Action::CloseAnswerLost(side));
+                }
+            }
+            actions.push(Action::Lost(side));
+        }
+        for at in 0..self.consumer.owed.len() {
+            actions.extend([Action::ConsumerAnswersAdd(at), Action::ConsumerForgetsAdd(at)]);
+        }
+        for vb in 0..VBS {
+            if self.consumer.vbs[vb].asked.is_some() {
+                actions.push(Action::ConsumerAnswersState(vb));
+                actions.push(Action::ConsumerRefusesState(vb));
+            }
+            let producer = &self.producer.vbs[vb];
+            if producer.asked.is_some() {
+                actions.push(Action::ProducerAccepts(vb));
+                actions.push(Action::ProducerAnswers(vb, Status::NOT_MY_VBUCKET));
+                actions.push(Action::ProducerAnswers(vb, Status::ROLLBACK));
+            }
+            if let Some(stream) = producer.stream {
+                if stream.takeover && !producer.handing_over {
+                    actions.push(Action::ProducerHandsOver(vb));
+                }
+                actions.push(Action::ProducerEnds(vb, StreamEndStatus::OK));
+                actions.push(Action::ProducerEnds(vb, StreamEndStatus::STATE_CHANGED));
+            }
+            if producer.older.is_some() {
+                actions.push(Action::ProducerEndsAgain(vb));
+            }
+        }
+        if self.faults_left == 0 {
+            actions.retain(|action| !action.is_fault());
+        }
+    }
+
+    pub fn step(&mut self, action: Action, mistake: Mistake) {
+        self.faults_left -= u8::from(action.is_fault());
+        match action {
+            Action::Give(n) => {
+                self.given[n] = true;
+                let ticket = Ticket(n as u64);
+                let command = commands().swap_remove(n);
+                self.tell(Event::Command { ticket, command });
+            }
+            Action::Deadline(deadline) | Action::DeadlineTooEarly(deadline) => {
+                self.armed.remove(&deadline);
+                let forgotten = mistake == Mistake::EndForgottenAndNoDeadline;
+                if !(forgotten && deadline.step == Step::AddStream) {
+                    self.tell(Event::DeadlinePassed(deadline));
+                }
+            }
+            Action::Lost(side) => {
+                self.tell(Event::LinkLost { side, why: String::new() });
+                match side {
+                    Side::Consumer => self.consumer.disconnect(),
+                    Side::Producer => self.producer.disconnect(),
+                }
+            }
+            Action::Read(Side::Consumer) => {
+                let frame = self.consumer.wire.pop_front().unwrap();
+                if self.pump(frame, mistake) == Verdict::Forward {
+                    self.producer.forwarded(frame);
+                }
+            }
+            Action::Read(Side::Producer) => {
+                let frame = self.producer.wire.pop_front().unwrap();
+                if self.pump(frame, mistake) == Verdict::Forward {
+                    self.consumer.forwarded(frame);
+                }
+            }
+            Action::CloseAnswerLost(Side::Consumer) => drop(self.consumer.wire.pop_front()),
+            Action::CloseAnswerLost(Side::Producer) => drop(self.producer.wire.pop_front()),
+            Action::ConsumerAnswersAdd(at) => {
+                let (opaque, status) = self.consumer.owed.remove(at);
+                let answer = ControlFrame::AddStreamResponse { opaque, status };
+                self.consumer.wire.push_back(answer);
+            }
+            Action::ConsumerForgetsAdd(at) => drop(self.consumer.owed.remove(at)),
+            Action::ConsumerAnswersState(vb) => self.consumer.answer_state(vb, Status::SUCCESS),
+            Action::ConsumerRefusesState(vb) => self.consumer.answer_state(vb, Status::ETMPFAIL),
+            Action::ProducerAccepts(vb) => self.producer.answer(vb, Status::SUCCESS),
+            Action::ProducerAnswers(vb, status) => self.producer.answer(vb, status),
+            Action::ProducerHandsOver(vb) => self.producer.hand_over(vb),
+            Action::ProducerEnds(vb, status) => self.producer.end(vb, status),
+            Action::ProducerEndsAgain(vb) => self.producer.end_again(vb),
+        }
+        if self.stopped {
+            self.consumer.disconnect();
+            self.producer.disconnect();
+        }
+        self.ended.retain(|&opaque| is_named(&self.machine, &self.producer, opaque));
+    }
+
+    /// What a pump does with a control frame: ask, carry out, then pass on or not.
+    fn pump(&mut self, frame: ControlFrame, mistake: Mistake) -> Verdict {
+        if let ControlFrame::StreamEnd { vb, opaque, .. } = frame
+            && mistake != Mistake::None
+            && self.machine.pending().contains(&vb)
+            && self.machine.stream_opaque(vb) == Some(opaque)
+        {
+            self.note_end(frame);
+            return Verdict::Forward;
+        }
+        let shut = self.machine.phase() == "shutting" || self.machine.phase() == "stopped";
+        self.note_end(frame);
+        let (verdict, effects) = self.machine.on_frame(frame);
+        let ours = matches!(
+            frame,
+            ControlFrame::AddStreamResponse { .. } | ControlFrame::CloseStreamResponse { .. }
+        );
+        if (verdict == Verdict::Withhold) != (shut || ours || self.machine.stopped().is_some()) {
+            self.wrong = Some("a frame was withheld that should pass, or the reverse");
+        }
+        self.carry_out(effects);
+        verdict
+    }
+
+    fn note_end(&mut self, frame: ControlFrame) {
+        if let ControlFrame::StreamEnd { vb, opaque, status } = frame
+            && status != StreamEndStatus::OK
+            && self.consumer.vbs[usize::from(vb.0)].state != VbState::Active
+        {
+            self.ended.insert(opaque);
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        let effects = self.machine.on(event);
+        self.carry_out(effects);
+    }
+
+    fn carry_out(&mut self, effects: Vec<Effect>) {
+        for effect in effects {
+            if self.stopped && !matches!(effect, Effect::Answer(..)) {
+                self.wrong = Some("something was done after the end");
+            }
+            match effect {
+                Effect::Send(Side::Consumer, frame) => self.consumer.own(frame),
+                Effect::Send(Side::Producer, frame) => self.producer.own(frame),
+                Effect::Arm(deadline) => drop(self.armed.insert(deadline)),
+                Effect::Answer(ticket, outcome) => self.answered(ticket, &outcome),
+                Effect::Stop(_) => self.stopped = true,
+                Effect::Ended(_) | Effect::Note(_) => {}
+            }
+        }
+        let awaited: BTreeSet<Deadline> = self.machine.deadlines().collect();
+        if !awaited.is_subset(&self.armed) {
+            self.wrong = Some("a deadline is awaited that was never armed");
+        }
+        self.armed = awaited;
+    }
+
+    fn answered(&mut self, ticket: Ticket, outcome: &Outcome) {
+        let Ticket(n) = ticket;
+        self.answers[usize::try_from(n).unwrap()] += 1;
+        if let Outcome::Done(vbs) = outcome
+            && vbs.get(&VbId(0)) == Some(&VbOutcome::TakenOver)
+        {
+            let moved = self.consumer.vbs[0].state == VbState::Active
+                && self.producer.vbs[0].state == VbState::Dead;
+            if !moved {
+                self.wrong = Some("a takeover succeeded that did not happen");
+            }
+        }
+    }
+
+    /// Whether every command that was given has its answer.
+    pub fn is_answered(&self) -> bool {
+        (0..4).all(|n| !self.given[n] || self.answers[n] == 1)
+    }
+
+    /// Whether no node has anything to say or to decide.
+    fn is_still(&self) -> bool {
+        let decides = |vb: &crate::nodes::ConsumerVb| vb.asked.is_some();
+        self.consumer.wire.is_empty()
+            && self.consumer.owed.is_empty()
+            && !self.consumer.vbs.iter().any(decides)
+            && self.producer.is_quiet()
+            && !self
+                .producer
+                .vbs
+                .iter()
+                .any(|vb| vb.stream.is_some_and(|stream| stream.takeover) && !vb.handing_over)
+    }
+
+    /// Whether nothing is under way anywhere.
+    pub fn is_quiet(&self) -> bool {
+        self.consumer.is_quiet() && self.producer.is_quiet()
+    }
+
+    /// The streams of each node, by vBucket; those of a takeover belong to the vBucket that moves.
+    pub fn streams(&self) -> (BTreeSet<VbId>, BTreeSet<VbId>) {
+        let ids = || (0..).map(VbId);
+        let consumer = ids().zip(self.consumer.vbs).filter(|(_, vb)| vb.stream.is_some());
+        let producer = ids().zip(self.producer.vbs).filter(|(_, vb)| vb.stream.is_some());
+        (consumer.map(|(vb, _)| vb).collect(), producer.map(|(vb, _)| vb).collect())
+    }
+}
+
+/// Whether anything may still name this stream; the set of ended ones is kept small by it.
+fn is_named(machine: &ConsumerMachine, producer: &Producer, opaque: Opaque) -> bool {
+    let waiting = machine.pending();
+    waiting.iter().any(|&vb| machine.stream_opaque(vb) == Some(opaque))
+        || producer.vbs.iter().any(|vb| vb.older == Some(opaque))
+}
