@@ -11,8 +11,8 @@ use mcbp::{Seqno, VbId};
 use vbucket::engine::{Batch, Durability};
 use vbucket::{Change, StoreError, VbMeta};
 
-use crate::errors::{damaged, reading};
-use crate::format::{Latest, VbRecord, encode_row};
+use crate::errors::{damaged, io, reading};
+use crate::format::{KEY_BYTES_MAX, Latest, VbRecord, encode_row};
 use crate::keys::{self, Life};
 use crate::store::Core;
 
@@ -109,6 +109,10 @@ impl<'a> Plan<'a> {
         let seqno = change.row.seqno;
         if seqno <= high {
             return Err(StoreError::OutOfOrder { vb, high, seqno });
+        }
+        if change.row.key.len() > KEY_BYTES_MAX {
+            let text = format!("{vb} seqno {seqno}: a key is at most {KEY_BYTES_MAX} bytes");
+            return Err(io("committing", text));
         }
         let life = Life { vb, generation: record.generation };
         let at = self.pending.len();

@@ -16,10 +16,13 @@ const ROW_VERSION: u8 = 1;
 const ROW_HEADER_BYTES: usize = 32;
 const CRC_BYTES: usize = 4;
 
+/// The longest key that a row has room for; the protocol's are at most 250 bytes.
+pub(crate) const KEY_BYTES_MAX: usize = u8::MAX as usize;
+
 /// What is wrong with bytes that were read.
 pub(crate) type Flaw = &'static str;
 
-/// A row as it is stored under the key of `vb` and its seqno.
+/// A row as it is stored under the key of `vb` and its seqno. Its key was found to be short enough.
 pub(crate) fn encode_row(vb: VbId, row: &Row) -> Bytes {
     let (kind, time, expiry) = match row.kind {
         Kind::Document { flags, expiry } => (0, flags, expiry),
@@ -31,7 +34,6 @@ pub(crate) fn encode_row(vb: VbId, row: &Row) -> Bytes {
     bytes.put_u8(ROW_VERSION);
     bytes.put_u8(kind);
     bytes.put_u8(row.datatype.0);
-    // The protocol's keys are at most 250 bytes; a longer one would fail its own checksum.
     bytes.put_u8(u8::try_from(row.key.len()).unwrap_or(u8::MAX));
     bytes.put_u64(row.rev);
     bytes.put_u64(row.cas);

@@ -68,6 +68,8 @@ struct History {
     rows: Vec<Row>,
     ends: BTreeSet<u64>,
     high: u64,
+    /// The highest seqno ever: the window for rollbacks hangs from it.
+    peak: u64,
 }
 
 struct Open {
@@ -101,6 +103,7 @@ impl Model {
             }
             history.rows.extend(rows.iter().cloned());
             history.ends.insert(history.high);
+            history.peak = history.peak.max(history.high);
             let one = batch(vb, rows);
             all.changes.extend(one.changes);
             all.metas.extend(one.metas);
@@ -120,12 +123,13 @@ impl Model {
         assert!(high <= to);
         assert!(high == 0 || history.ends.contains(&high), "{high} was no end of a commit");
         let nearest = history.ends.range(..=to).next_back().copied().unwrap_or(0);
-        let within = history.high - nearest <= small().undo_seqnos;
+        let within = nearest + small().undo_seqnos >= history.peak;
         assert!(high > 0 || nearest == 0 || !within, "0 although {nearest} is in the window");
         assert_eq!((back.snapshot_start, back.snapshot_end), (back.high_seqno, back.high_seqno));
         history.rows.retain(|row| row.seqno.0 <= high);
         history.ends.retain(|&end| end <= high);
         history.high = high;
+        history.peak = if high == 0 { 0 } else { history.peak };
     }
 
     fn check(&self, store: &FjallStore) {

@@ -60,7 +60,7 @@ fn several_changes_of_a_key_in_one_batch() {
 }
 
 #[test]
-fn a_commit_never_takes_a_vbucket_back() {
+fn a_commit_that_breaks_the_rules_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     put(&store, vec![document("a", 5, 10)]);
@@ -73,6 +73,9 @@ fn a_commit_never_takes_a_vbucket_back() {
         let error = store.commit(&batch, Durability::Synced).unwrap_err();
         assert!(matches!(error, StoreError::OutOfOrder { vb: VB, .. }), "{error}");
     }
+    let long = batch(VB.0, vec![document(&"k".repeat(256), 6, 1)]);
+    let error = store.commit(&long, Durability::Synced).unwrap_err().to_string();
+    assert_eq!(error, "committing: vb:3 seqno 6: a key is at most 255 bytes");
     let stray = Batch { metas: vec![], ..batch(9, vec![document("a", 1, 1)]) };
     let error = store.commit(&stray, Durability::Synced).unwrap_err();
     assert!(matches!(error, StoreError::NoVbucket(VbId(9))), "{error}");
