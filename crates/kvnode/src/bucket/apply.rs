@@ -72,6 +72,9 @@ impl Vb {
         if !matches!(state, VbState::Replica | VbState::Pending) {
             return Err(VbError::WrongState { vb: self.id(), state });
         }
+        if works.is_empty() {
+            return Ok(Some(Ticket::of_nothing()));
+        }
         self.check_order(&inner, works)?;
         let mut tail = inner.tail;
         let entries = works.drain(..).map(|(work, room)| {

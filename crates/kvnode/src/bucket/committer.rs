@@ -21,8 +21,6 @@ struct Part {
     vb: Arc<Vb>,
     meta: VbMeta,
     rows: Vec<Arc<Row>>,
-    /// A record came from outside: state or history change, the seqnos stay.
-    is_meta: bool,
 }
 
 /// See the module.
@@ -80,7 +78,7 @@ impl Committer {
             let place = *places.entry(id).or_insert_with(|| {
                 let meta = lock(&entry.vb.inner).meta.clone();
                 let vb = Arc::clone(&entry.vb);
-                parts.push(Part { vb, meta, rows: Vec::new(), is_meta: false });
+                parts.push(Part { vb, meta, rows: Vec::new() });
                 parts.len() - 1
             });
             let Some(part) = parts.get_mut(place) else { continue };
@@ -99,7 +97,6 @@ impl Committer {
                 }
                 Work::Meta(meta) => {
                     part.meta = VbMeta::clone(meta);
-                    part.is_meta = true;
                     durability = Durability::Synced;
                 }
             }
@@ -113,11 +110,7 @@ impl Committer {
         let mut bytes = 0;
         {
             let mut inner = lock(&part.vb.inner);
-            if part.is_meta {
-                inner.set_meta(part.meta.clone());
-            } else {
-                inner.meta = part.meta.clone();
-            }
+            inner.meta = part.meta.clone();
             for row in &part.rows {
                 let newest = inner.pending.get(&row.key).is_some_and(|(p, _)| p.seqno == row.seqno);
                 if newest {

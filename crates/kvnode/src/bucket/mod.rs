@@ -3,15 +3,18 @@
 //! - `vb`, `memory_log`, `listener`: one vBucket as others see it; everything they see is durable
 //! - `write`, `apply`: the two ways in, for clients (active) and for producers (replica)
 //! - `queue`, `committer`: group commit
-//! - `admin`: state, history and existence of vBuckets; on disk before they are visible
+//! - `admin`, `history`, `moving`: state, history and existence of vBuckets; on disk before they
+//!   are visible
 //! - `warmup`: from the store to vBuckets, all or nothing; `pager`: expired documents
 
 mod admin;
 mod apply;
 mod committer;
 mod error;
+mod history;
 mod listener;
 mod memory_log;
+mod moving;
 mod pager;
 mod queue;
 mod vb;

@@ -21,6 +21,12 @@ pub(crate) const COMMIT_WAIT_SECONDS: u64 = 30;
 /// noticed soon after it has room, and a broken one is not asked all the time.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// Waits for what a commit is part of, as long as a commit may take.
+pub(super) async fn in_time<T>(what: impl Future<Output = T>) -> Result<T, CommitError> {
+    let limit = Duration::from_secs(COMMIT_WAIT_SECONDS);
+    tokio::time::timeout(limit, what).await.map_err(|_| CommitError::Late)
+}
+
 /// A share in a batch that will be committed.
 #[derive(Clone, Debug)]
 pub struct Ticket(Arc<SetOnce<Result<(), CommitError>>>);
@@ -35,11 +41,14 @@ impl Ticket {
     /// # Errors
     /// What the store said, or [`CommitError::Late`] after 30 s.
     pub async fn wait(&self) -> Result<(), CommitError> {
-        let limit = Duration::from_secs(COMMIT_WAIT_SECONDS);
-        match tokio::time::timeout(limit, self.0.wait()).await {
-            Ok(outcome) => outcome.clone(),
-            Err(_) => Err(CommitError::Late),
-        }
+        in_time(self.0.wait()).await?.clone()
+    }
+
+    /// The ticket of no work at all.
+    pub(super) fn of_nothing() -> Self {
+        let ticket = Self::new();
+        ticket.complete(Ok(()));
+        ticket
     }
 
     /// Whether both stand for the same batch.

@@ -13,7 +13,7 @@ use vbucket::{Row, StoreError, VbMeta};
 
 use super::listener::{Listeners, Subscription, VbListener};
 use super::memory_log::{LogRead, MemoryLog};
-use super::queue::Ticket;
+use super::queue::{Ticket, in_time};
 use super::{Shared, VbError};
 use crate::sync::lock;
 
@@ -98,15 +98,8 @@ impl Inner {
     /// Takes over a record that is on disk, with nothing queued and nothing in memory.
     pub(super) fn reset(&mut self, meta: VbMeta) {
         self.log = MemoryLog::starting_at(meta.high_seqno);
-        self.set_meta(meta);
-    }
-
-    /// Takes over a record that is on disk and has the seqnos of the present one.
-    pub(super) fn set_meta(&mut self, meta: VbMeta) {
-        self.tail = Tail::of(&meta);
-        self.pending.clear();
-        self.last = None;
         self.meta = meta;
+        self.drop_queued();
     }
 
     /// Forgets what was queued: its batch failed.
@@ -123,7 +116,7 @@ pub struct Vb {
     pub(super) shared: Arc<Shared>,
     pub(super) inner: Mutex<Inner>,
     /// Held while state, history or existence change; whoever finds `moving` waits for it.
-    pub(super) admin: tokio::sync::Mutex<()>,
+    pub(super) admin: Arc<tokio::sync::Mutex<()>>,
     pub(super) listeners: Arc<Listeners>,
     write_holds: AtomicUsize,
     /// No document is overdue before this Unix time; 0 until the first scan has looked.
@@ -151,7 +144,7 @@ impl Vb {
             id: inner.meta.vb,
             shared,
             inner: Mutex::new(inner),
-            admin: tokio::sync::Mutex::new(()),
+            admin: Arc::default(),
             listeners: Arc::default(),
             write_holds: AtomicUsize::new(0),
             next_expiry: AtomicU32::new(0),
@@ -245,11 +238,7 @@ impl Vb {
 
     /// Waits until no change of state, history or existence is under way.
     pub(super) async fn settled(&self) -> Result<(), VbError> {
-        let limit = std::time::Duration::from_secs(super::queue::COMMIT_WAIT_SECONDS);
-        match tokio::time::timeout(limit, self.admin.lock()).await {
-            Ok(_guard) => Ok(()),
-            Err(_) => Err(super::CommitError::Late.into()),
-        }
+        in_time(self.admin.lock()).await.map(drop).map_err(VbError::from)
     }
 }
 

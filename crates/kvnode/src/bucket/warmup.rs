@@ -9,8 +9,8 @@ use mcbp::{VbId, VbState};
 use vbucket::StoreError;
 use vbucket::engine::{Batch, Durability, SharedStore};
 
-use super::admin::{begin_branch, new_meta};
 use super::committer::Committer;
+use super::history::{begin_branch, new_meta};
 use super::queue::CommitQueue;
 use super::write::KeyLocks;
 use super::{Bucket, BucketOptions, Shared, Vb, Warmup};
@@ -134,10 +134,17 @@ impl Bucket {
         self.stop_committer();
     }
 
+    /// Commits what is queued and ends the committer; false where that had died.
     fn stop_committer(&self) -> bool {
         *lock(&self.warmup) = Warmup::Closed;
         self.shared.queue.close();
         let thread = lock(&self.committer).take();
         thread.is_none_or(|thread| thread.join().is_ok())
+    }
+}
+
+impl Drop for Bucket {
+    fn drop(&mut self) {
+        self.abandon();
     }
 }

@@ -191,6 +191,33 @@ fn rows_of_a_failed_commit_can_be_sent_again() {
     assert_eq!(replica.seqnos(2, 10_000), Some(vec![3, 4]));
 }
 
+#[test]
+fn a_change_goes_on_when_its_caller_gives_up() {
+    let replica = Replica::new();
+    replica.apply(1..=5, 5).unwrap();
+    replica.disk.hold();
+    let entry = FailoverEntry { uuid: VbUuid(9), seqno: Seqno(0) };
+    let table = [entry];
+    replica.runtime.block_on(async {
+        let change = replica.vb.replace_failover(&table);
+        let patience = std::time::Duration::from_millis(10);
+        assert!(tokio::time::timeout(patience, change).await.is_err());
+    });
+    eventually("the change is being committed", || replica.disk.waiting() == 1);
+    replica.disk.release();
+    eventually("the change is visible", || replica.vb.view().failover == table);
+    replica.apply(6..=6, 6).unwrap();
+    assert_eq!(replica.disk.meta(0).unwrap().failover.entries(), table);
+}
+
+#[test]
+fn no_rows_are_durable_at_once() {
+    let replica = Replica::new();
+    let ticket = replica.runtime.block_on(replica.vb.apply(Vec::new(), (Seqno(1), Seqno(5))));
+    replica.runtime.block_on(ticket.unwrap().wait()).unwrap();
+    assert_eq!(replica.vb.high_seqno(), Seqno::ZERO);
+}
+
 #[derive(Default)]
 struct Heard(Mutex<Vec<(VbId, VbEvent)>>);
 

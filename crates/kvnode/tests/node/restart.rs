@@ -54,6 +54,16 @@ fn an_unclean_stop_begins_a_branch_on_active_vbuckets() {
 }
 
 #[test]
+fn a_node_starts_and_stops_inside_another_runtime() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let node = start_in_memory(&Disk::new(), options());
+        assert!(node.shutdown().is_ok());
+        drop(start_in_memory(&Disk::new(), options()));
+    });
+}
+
+#[test]
 fn two_nodes_do_not_share_a_folder_or_a_port() {
     let folder = tempfile::tempdir().unwrap();
     let node = Node::start(config(options(), folder.path())).unwrap();

@@ -1,72 +1,24 @@
 //! A data node: its runtime, its listener, its buckets; start and stop.
 
-use std::io;
+mod accept;
+mod error;
+
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use log::{error, info, warn};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use vbucket::StoreError;
 use vbucket::engine::SharedStore;
 
 use crate::bucket::{Bucket, BucketOptions};
 use crate::config::{Limits, NodeConfig, Users};
 use crate::counters::NodeCounters;
-use crate::session;
-
-/// How long the accept loop rests after an error such as "too many open files".
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// Why a node did not start, or did not stop cleanly.
-#[derive(Debug, thiserror::Error)]
-pub enum NodeError {
-    /// The configuration contradicts itself.
-    #[error("{0}")]
-    Config(String),
-    /// The address cannot be listened on.
-    #[error("listening on {address}: {source}; give another address, or stop what uses this one")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The system's word.
-        source: io::Error,
-    },
-    /// A bucket's store cannot be opened.
-    #[error("opening bucket {bucket:?} in {folder:?}: {source}")]
-    Open {
-        /// The bucket.
-        bucket: String,
-        /// Where its data is.
-        folder: PathBuf,
-        /// What the store said.
-        source: StoreError,
-    },
-    /// The port cannot be told.
-    #[error("writing the port to {path:?}: {source}")]
-    PortFile {
-        /// The file.
-        path: PathBuf,
-        /// The system's word.
-        source: io::Error,
-    },
-    /// Threads cannot be started.
-    #[error("starting threads: {0}")]
-    Threads(io::Error),
-    /// A bucket was not closed cleanly; its next start will take this for a crash.
-    #[error("closing bucket {bucket:?}: {source}")]
-    Close {
-        /// The bucket.
-        bucket: String,
-        /// What the store said.
-        source: StoreError,
-    },
-}
+pub use error::NodeError;
 
 /// What the connections of a node share.
 pub(crate) struct Shared {
@@ -122,20 +74,21 @@ impl Node {
         mut open: impl FnMut(&BucketOptions) -> Result<SharedStore, NodeError>,
     ) -> Result<NodeHandle, NodeError> {
         config.check().map_err(NodeError::Config)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(config.limits.worker_threads)
-            .thread_name("kvnode")
-            .enable_all()
-            .build()
-            .map_err(NodeError::Threads)?;
         let listen = |source| NodeError::Listen { address: config.listen, source };
-        let listener = runtime.block_on(TcpListener::bind(config.listen)).map_err(listen)?;
+        let listener = std::net::TcpListener::bind(config.listen).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let mut buckets = Vec::new();
         for options in config.buckets {
             let store = open(&options)?;
             buckets.push(Bucket::open(options, store).map_err(NodeError::Threads)?);
         }
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(config.limits.worker_threads)
+            .thread_name("kvnode")
+            .enable_all()
+            .build()
+            .map_err(NodeError::Threads)?;
         let shared = Arc::new(Shared {
             slots: Arc::new(Semaphore::new(config.limits.connections_max)),
             buckets,
@@ -145,18 +98,11 @@ impl Node {
             shutdown: CancellationToken::new(),
             started: Instant::now(),
         });
-        let tasks = TaskTracker::new();
-        for bucket in &shared.buckets {
-            let warming = Arc::clone(bucket);
-            tasks.spawn_blocking_on(move || drop(warming.warm_up()), runtime.handle());
-            let pager = Arc::clone(bucket)
-                .run_expiry_pager(bucket.options().expiry_pager_interval, shared.shutdown.clone());
-            tasks.spawn_on(pager, runtime.handle());
-        }
-        let accepting = accept(listener, Arc::clone(&shared), tasks.clone());
-        tasks.spawn_on(accepting, runtime.handle());
+        let node =
+            NodeHandle { address, shared, tasks: TaskTracker::new(), runtime: Some(runtime) };
+        node.run(listener)?;
         info!("listening on {address}");
-        Ok(NodeHandle { address, shared, tasks, runtime: Some(runtime) })
+        Ok(node)
     }
 }
 
@@ -208,6 +154,23 @@ impl NodeHandle {
         outcome
     }
 
+    /// Starts warm-up, expiry pagers and the listener.
+    fn run(&self, listener: std::net::TcpListener) -> Result<(), NodeError> {
+        let Some(runtime) = &self.runtime else { return Ok(()) };
+        let _inside = runtime.enter();
+        let listen = |source| NodeError::Listen { address: self.address, source };
+        let listener = TcpListener::from_std(listener).map_err(listen)?;
+        for bucket in &self.shared.buckets {
+            let warming = Arc::clone(bucket);
+            self.tasks.spawn_blocking(move || drop(warming.warm_up()));
+            let interval = bucket.options().expiry_pager_interval;
+            let shutdown = self.shared.shutdown.clone();
+            self.tasks.spawn(Arc::clone(bucket).run_expiry_pager(interval, shutdown));
+        }
+        self.tasks.spawn(accept::run(listener, Arc::clone(&self.shared), self.tasks.clone()));
+        Ok(())
+    }
+
     fn stop_tasks(&mut self, patience: Duration) {
         let Some(runtime) = self.runtime.take() else { return };
         self.shared.shutdown.cancel();
@@ -234,51 +197,4 @@ impl Drop for NodeHandle {
             bucket.abandon();
         }
     }
-}
-
-async fn accept(listener: TcpListener, shared: Arc<Shared>, tasks: TaskTracker) {
-    // Said once for every time the limit is reached, not for every connection.
-    let mut full = false;
-    loop {
-        let accepted = tokio::select! {
-            () = shared.shutdown.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                warn!("cannot accept a connection error={error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
-            }
-        };
-        shared.counters.connections.add(1);
-        let Ok(slot) = Arc::clone(&shared.slots).try_acquire_owned() else {
-            shared.counters.rejected_connections.add(1);
-            if !std::mem::replace(&mut full, true) {
-                let limit = shared.limits.connections_max;
-                warn!("connections turned away, the limit is reached peer={peer} limit={limit}");
-            }
-            continue;
-        };
-        full = false;
-        if let Err(error) = prepare(&stream) {
-            warn!("cannot set up a socket peer={peer} error={error}");
-            continue;
-        }
-        let shared = Arc::clone(&shared);
-        tasks.spawn(async move {
-            session::serve(stream, peer, shared).await;
-            drop(slot);
-        });
-    }
-}
-
-/// Answers leave at once, and a peer that vanished is noticed.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let keepalive = socket2::TcpKeepalive::new()
-        .with_time(Duration::from_secs(30))
-        .with_interval(Duration::from_secs(10));
-    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }

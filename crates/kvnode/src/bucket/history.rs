@@ -1,0 +1,109 @@
+//! Histories: where a branch begins, taking over a producer's, rolling back.
+
+use std::sync::Arc;
+
+use mcbp::dcp::FailoverEntry;
+use mcbp::{Seqno, VbId, VbState};
+use vbucket::{FailoverTable, Store, StoreError, VbMeta};
+
+use super::listener::VbEvent;
+use super::moving::{Moving, blocking, to_its_end};
+use super::{Vb, VbError};
+use crate::clock;
+use crate::sync::lock;
+
+impl Vb {
+    /// Takes a replica back to `to`, or to 0 where its store cannot go there; says what it is then.
+    ///
+    /// # Errors
+    /// [`VbError::WrongState`] unless it is replica or pending (MB-25258: it is left alone then),
+    /// [`VbError::NoVbucket`], [`VbError::Commit`] or [`VbError::Store`].
+    pub async fn rollback(self: &Arc<Self>, to: Seqno) -> Result<VbMeta, VbError> {
+        let vb = Arc::clone(self);
+        to_its_end(async move {
+            let moving = Moving::begin(&vb).await?;
+            vb.check_replica(&moving)?;
+            let (store, id) = (Arc::clone(&vb.shared.store), vb.id());
+            let (meta, outcome) = blocking(move || Ok(roll_back(store.as_ref(), id, to))).await?;
+            // Also what a failed rollback left is what is on disk now.
+            if let Some(meta) = meta {
+                lock(&vb.inner).reset(meta);
+                vb.listeners.notify(id, VbEvent::StateChanged);
+            }
+            vb.shared.counters.rollbacks.add(1);
+            Ok(outcome?)
+        })
+        .await
+    }
+
+    /// Takes over a producer's failover table, newest entry first.
+    ///
+    /// # Errors
+    /// [`VbError::Failover`] where it is none; else as [`Vb::rollback`].
+    pub async fn replace_failover(
+        self: &Arc<Self>,
+        entries: &[FailoverEntry],
+    ) -> Result<(), VbError> {
+        let vb = Arc::clone(self);
+        let table = FailoverTable::from_log(entries)?;
+        to_its_end(async move {
+            let moving = Moving::begin(&vb).await?;
+            vb.check_replica(&moving)?;
+            let mut meta = moving.meta();
+            if meta.failover == table {
+                return Ok(());
+            }
+            meta.failover = table;
+            moving.commit(meta).await
+        })
+        .await
+    }
+
+    fn check_replica(&self, moving: &Moving) -> Result<(), VbError> {
+        match moving.meta().state {
+            VbState::Replica | VbState::Pending => Ok(()),
+            state => Err(VbError::WrongState { vb: self.id(), state }),
+        }
+    }
+}
+
+/// Rolls back, and says what is on disk then, where that can be read.
+fn roll_back(
+    store: &dyn Store,
+    vb: VbId,
+    to: Seqno,
+) -> (Option<VbMeta>, Result<VbMeta, StoreError>) {
+    match store.rollback(vb, to) {
+        Ok(meta) => (Some(meta.clone()), Ok(meta)),
+        Err(error) => {
+            let metas = store.load().unwrap_or_default();
+            (metas.into_iter().find(|meta| meta.vb == vb), Err(error))
+        }
+    }
+}
+
+/// The record of a vBucket that has just come into being.
+pub(super) fn new_meta(vb: VbId, state: VbState, topology: Option<String>) -> VbMeta {
+    VbMeta {
+        vb,
+        state,
+        failover: FailoverTable::new(clock::new_uuid()),
+        high_seqno: Seqno::ZERO,
+        snapshot_start: Seqno::ZERO,
+        snapshot_end: Seqno::ZERO,
+        purge_seqno: Seqno::ZERO,
+        max_cas: 0,
+        max_deleted_rev: 0,
+        topology: topology.unwrap_or_default(),
+    }
+}
+
+/// Begins a branch of history at the last seqno that others can have in full: the high seqno where
+/// the snapshot is whole, else the snapshot's start (MB-41942 and what followed it).
+pub(super) fn begin_branch(meta: &mut VbMeta) {
+    let whole = meta.high_seqno == meta.snapshot_end;
+    let from = if whole { meta.high_seqno } else { meta.snapshot_start };
+    meta.failover.create_entry(clock::new_uuid(), from);
+    meta.snapshot_start = meta.high_seqno;
+    meta.snapshot_end = meta.high_seqno;
+}

@@ -1,0 +1,63 @@
+//! The listener: takes connections up to the limit and starts a session for each.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::warn;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
+
+use super::Shared;
+use crate::session;
+
+/// How long the listener rests after an error such as "too many open files".
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Runs until the node stops.
+pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, tasks: TaskTracker) {
+    // Said once for every time the limit is reached, not for every connection.
+    let mut full = false;
+    loop {
+        let accepted = tokio::select! {
+            () = shared.shutdown.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                warn!("cannot accept a connection error={error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        shared.counters.connections.add(1);
+        let Ok(slot) = Arc::clone(&shared.slots).try_acquire_owned() else {
+            shared.counters.rejected_connections.add(1);
+            if !std::mem::replace(&mut full, true) {
+                let limit = shared.limits.connections_max;
+                warn!("connections turned away, the limit is reached peer={peer} limit={limit}");
+            }
+            continue;
+        };
+        full = false;
+        if let Err(error) = prepare(&stream) {
+            warn!("cannot set up a socket peer={peer} error={error}");
+            continue;
+        }
+        let shared = Arc::clone(&shared);
+        tasks.spawn(async move {
+            session::serve(stream, peer, shared).await;
+            drop(slot);
+        });
+    }
+}
+
+/// Answers leave at once, and a peer that vanished is noticed.
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(10));
+    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
+}
