@@ -1,0 +1,694 @@
+//! The rules of the consumer machine: scripts for past bugs, and properties over random histories.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use mcbp::dcp::{
+    AddStream, BufferAck, FailoverEntry, MarkerBody, Mutation, SnapshotMarker, StreamEnd,
+    StreamReq, Target, encode_failover_log, stream_flags,
+};
+use mcbp::{
+    Datatype, Frame, FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState,
+    VbUuid, flow,
+};
+use proptest::prelude::*;
+use vbucket::FailoverTable;
+use vbucket::consumer::{Consumer, ConsumerOptions, Effect, Failure, Part, Replicas};
+use vbucket::stats::Stats;
+use vbucket::stream_req::VbFacts;
+
+#[derive(Default)]
+struct Node {
+    facts: RefCell<HashMap<VbId, VbFacts>>,
+    claimed: RefCell<Vec<VbId>>,
+}
+
+impl Node {
+    fn put(&self, vb: u16, high: u64, history: &[(u64, u64)]) {
+        let entry =
+            |&(uuid, seqno): &(u64, u64)| FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno(seqno) };
+        let entries: Vec<_> = history.iter().map(entry).collect();
+        let facts = VbFacts {
+            state: VbState::Replica,
+            failover: FailoverTable::from_log(&entries).unwrap(),
+            high_seqno: Seqno(high),
+            snapshot_start: Seqno(high),
+            snapshot_end: Seqno(high),
+            purge_seqno: Seqno::ZERO,
+        };
+        self.facts.borrow_mut().insert(VbId(vb), facts);
+    }
+
+    fn with(&self, vb: u16, change: impl FnOnce(&mut VbFacts)) {
+        change(self.facts.borrow_mut().get_mut(&VbId(vb)).unwrap());
+    }
+}
+
+impl Replicas for Node {
+    fn facts(&self, vb: VbId) -> Option<VbFacts> {
+        self.facts.borrow().get(&vb).cloned()
+    }
+    fn claim(&self, vb: VbId) -> bool {
+        let mut claimed = self.claimed.borrow_mut();
+        assert!(!claimed.contains(&vb), "claimed twice");
+        claimed.push(vb);
+        true
+    }
+    fn release(&self, vb: VbId) {
+        self.claimed.borrow_mut().retain(|claimed| *claimed != vb);
+    }
+}
+
+/// A consumer whose effects are carried out when a test says so.
+struct Bench {
+    machine: Consumer,
+    node: Node,
+    out: BytesMut,
+    /// What was sent and not looked at.
+    sent: Vec<Vec<u8>>,
+    effects: Vec<Effect>,
+    now: Duration,
+    charged: usize,
+    closed: bool,
+}
+
+impl Bench {
+    fn new() -> Self {
+        Self::named(Some("me"), 1_000_000)
+    }
+
+    fn named(name: Option<&str>, window_bytes: u32) -> Self {
+        let consumer_name = name.map(str::to_owned);
+        let options = ConsumerOptions { consumer_name, collections: false, window_bytes };
+        Self {
+            machine: Consumer::new(options, Duration::ZERO),
+            node: Node::default(),
+            out: BytesMut::new(),
+            sent: Vec::new(),
+            effects: Vec::new(),
+            now: Duration::ZERO,
+            charged: 0,
+            closed: false,
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        let frame = Frame::parse(bytes).unwrap();
+        if !self.closed {
+            self.charged += flow::charge(&frame.header);
+        }
+        self.machine.on_frame(&frame, self.now, &self.node, &mut self.out);
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.machine.settle(self.now, &self.node, &mut self.out);
+        for effect in self.machine.take_effects() {
+            match effect {
+                Effect::Close(_) => self.closed = true,
+                Effect::Watch(_) | Effect::Unwatch(_) | Effect::Note(..) => {}
+                other => self.effects.push(other),
+            }
+        }
+        while !self.out.is_empty() {
+            let length = Frame::parse(&self.out).unwrap().header.frame_bytes();
+            self.sent.push(self.out.split_to(length).to_vec());
+        }
+    }
+
+    /// Gives an effect its outcome; a good one changes the vBucket.
+    fn outcome(&mut self, effect: Effect, outcome: Result<(), Failure>) {
+        let (machine, node, out) = (&mut self.machine, &self.node, &mut self.out);
+        let good = outcome.is_ok();
+        match effect {
+            Effect::Rollback(vb, stream, to) => {
+                if good {
+                    node.with(vb.0, |facts| {
+                        facts.high_seqno = facts.high_seqno.min(to);
+                        (facts.snapshot_start, facts.snapshot_end) =
+                            (facts.high_seqno, facts.high_seqno);
+                    });
+                }
+                machine.on_rolled_back(vb, stream, outcome, node, out);
+            }
+            Effect::TakeHistory(vb, stream, log) => {
+                if good {
+                    let table = FailoverTable::from_log(&log).unwrap();
+                    node.with(vb.0, |facts| facts.failover = table);
+                }
+                machine.on_history(vb, stream, outcome, node, out);
+            }
+            Effect::Apply(vb, stream, parts) => {
+                for part in parts.iter().filter(|_| good) {
+                    let (seqno, snapshot) = match part {
+                        Part::Rows { rows, snapshot } => (rows.last().unwrap().seqno, snapshot),
+                        Part::Advance { seqno, snapshot } => (*seqno, snapshot),
+                    };
+                    node.with(vb.0, |facts| {
+                        assert!(facts.high_seqno < seqno);
+                        facts.high_seqno = seqno;
+                        (facts.snapshot_start, facts.snapshot_end) = *snapshot;
+                    });
+                }
+                machine.on_applied(vb, stream, outcome, node, out);
+            }
+            Effect::SetState(vb, stream, state) => {
+                if good {
+                    node.with(vb.0, |facts| facts.state = state);
+                }
+                machine.on_state_set(vb, stream, outcome, node, out);
+            }
+            other => panic!("{other:?} has no outcome"),
+        }
+        self.settle();
+    }
+
+    fn run_effects(&mut self) {
+        while !self.effects.is_empty() {
+            let effect = self.effects.remove(0);
+            self.outcome(effect, Ok(()));
+        }
+    }
+
+    /// Takes what was sent with this opcode.
+    fn take(&mut self, opcode: Opcode) -> Vec<Vec<u8>> {
+        let all = std::mem::take(&mut self.sent);
+        let of = |bytes: &Vec<u8>| Frame::parse(bytes).unwrap().opcode() == opcode;
+        let (taken, kept) = all.into_iter().partition(of);
+        self.sent = kept;
+        taken
+    }
+
+    /// Answers GET_ERROR_MAP and every control as a real producer does.
+    fn negotiate(&mut self) {
+        self.answer_questions(|key| match key {
+            b"change_streams" => Status::NOT_SUPPORTED,
+            _ => Status::SUCCESS,
+        });
+    }
+
+    fn answer_questions(&mut self, status: impl Fn(&[u8]) -> Status) -> Vec<String> {
+        let mut keys = Vec::new();
+        loop {
+            let mut questions = self.take(Opcode::GET_ERROR_MAP);
+            questions.extend(self.take(Opcode::DCP_CONTROL));
+            assert!(questions.len() < 2, "one at a time");
+            let Some(question) = questions.pop() else { return keys };
+            let frame = Frame::parse(&question).unwrap();
+            keys.push(format!(
+                "{}={}",
+                String::from_utf8_lossy(frame.key),
+                String::from_utf8_lossy(frame.value)
+            ));
+            let answer = FrameBuilder::response(frame.opcode(), status(frame.key));
+            self.feed(&answer.opaque(frame.header.opaque).build());
+        }
+    }
+
+    fn add(&mut self, vb: u16, opaque: u32, flags: u32) {
+        self.feed(&built(|out| AddStream { flags }.write(VbId(vb), Opaque(opaque), out)));
+    }
+
+    fn close(&mut self, vb: u16, opaque: u32) {
+        let close = FrameBuilder::request(Opcode::DCP_CLOSE_STREAM).vbucket(VbId(vb));
+        self.feed(&close.opaque(Opaque(opaque)).build());
+    }
+
+    /// The only STREAM_REQ that was sent since the last one was taken.
+    fn request(&mut self) -> (Opaque, [u64; 5]) {
+        let requests = self.take(Opcode::DCP_STREAM_REQ);
+        assert_eq!(requests.len(), 1);
+        let frame = Frame::parse(&requests[0]).unwrap();
+        let req = StreamReq::decode(&frame).unwrap();
+        let StreamReq { start, uuid, snapshot_start, snapshot_end, flags, .. } = req;
+        let fields = [start.0, uuid.0, snapshot_start.0, snapshot_end.0, u64::from(flags)];
+        (frame.header.opaque, fields)
+    }
+
+    fn answer_request(&mut self, opaque: Opaque, status: Status, value: &[u8]) {
+        let answer = FrameBuilder::response(Opcode::DCP_STREAM_REQ, status).opaque(opaque);
+        self.feed(&answer.value(value).build());
+    }
+
+    fn accept(&mut self, opaque: Opaque) {
+        let entry = FailoverEntry { uuid: VbUuid(77), seqno: Seqno::ZERO };
+        self.answer_request(opaque, Status::SUCCESS, &encode_failover_log(&[entry]));
+    }
+
+    /// The statuses of the ADD_STREAM answers since the last time, by opaque.
+    fn answers(&mut self) -> Vec<(u32, Status)> {
+        let answers = self.take(Opcode::DCP_ADD_STREAM);
+        let header = |bytes: &Vec<u8>| Frame::parse(bytes).unwrap().header;
+        answers.iter().map(|bytes| (header(bytes).opaque.0, header(bytes).status())).collect()
+    }
+
+    /// Opens a stream from wherever the vBucket stands.
+    fn open(&mut self, vb: u16) -> Opaque {
+        self.add(vb, 0xadd, 0);
+        self.negotiate();
+        let (opaque, _) = self.request();
+        self.accept(opaque);
+        self.run_effects();
+        assert_eq!(self.answers(), [(0xadd, Status::SUCCESS)]);
+        opaque
+    }
+
+    fn marker(&mut self, vb: u16, opaque: Opaque, start: u64, end: u64) {
+        let (start, end) = (Seqno(start), Seqno(end));
+        let marker = SnapshotMarker { start, end, flags: 1, body: MarkerBody::V1 };
+        self.feed(&built(|out| marker.write(VbId(vb), opaque, out)));
+    }
+
+    fn mutation(&mut self, vb: u16, opaque: Opaque, seqno: u64) {
+        self.feed(&mutation(vb, opaque, seqno));
+    }
+
+    fn end(&mut self, vb: u16, opaque: Opaque, status: StreamEndStatus) {
+        self.feed(&built(|out| StreamEnd { status }.write(VbId(vb), opaque, out)));
+    }
+
+    fn stat(&self, name: &str) -> u64 {
+        let mut lines = Vec::new();
+        self.machine.stats(&mut Stats::new("", &mut lines));
+        lines.iter().find(|(line, _)| line == name).unwrap().1.parse().unwrap()
+    }
+}
+
+fn built(write: impl FnOnce(&mut BytesMut)) -> BytesMut {
+    let mut out = BytesMut::new();
+    write(&mut out);
+    out
+}
+
+fn mutation(vb: u16, opaque: Opaque, seqno: u64) -> BytesMut {
+    let to = Target { vb: VbId(vb), opaque, cas: seqno, datatype: Datatype::RAW };
+    let seqno = Seqno(seqno);
+    let body = Mutation { seqno, rev: 1, flags: 0, expiry: 0, lock_time: 0, nru: 4 };
+    built(|out| body.write(to, b"key", b"value", out))
+}
+
+#[test]
+fn a_consumer_without_a_name_sends_thirteen_controls() {
+    let mut bench = Bench::named(None, 1000);
+    bench.node.put(0, 0, &[(1, 0)]);
+    bench.settle();
+    assert!(bench.sent.is_empty(), "silent before the first ADD_STREAM");
+    bench.add(0, 1, 0);
+    let asked = bench.answer_questions(|_| Status::SUCCESS);
+    assert_eq!(asked.len(), 1 + 13);
+    assert_eq!(asked[0], "=\0\0", "GET_ERROR_MAP comes first");
+    assert_eq!(asked[13], "connection_buffer_size=1000");
+}
+
+#[test]
+fn a_refused_noop_interval_is_asked_for_again_last_in_whole_seconds() {
+    let mut bench = Bench::new();
+    bench.node.put(0, 0, &[(1, 0)]);
+    bench.add(0, 1, 0);
+    let refusing = |key: &[u8]| match key {
+        b"set_noop_interval" => Status::EINVAL,
+        _ => Status::SUCCESS,
+    };
+    let asked = bench.answer_questions(refusing);
+    assert_eq!(asked.last().unwrap(), "set_noop_interval=1");
+    assert!(bench.closed, "refused twice");
+    assert_eq!(bench.answers(), [(1, Status::ETMPFAIL)], "the ADD_STREAM is answered all the same");
+}
+
+#[test]
+fn mb_72330_a_refused_window_ends_the_connection() {
+    let mut bench = Bench::new();
+    bench.node.put(0, 0, &[(1, 0)]);
+    bench.add(0, 1, 0);
+    bench.answer_questions(|key| match key {
+        b"connection_buffer_size" => Status::EINVAL,
+        _ => Status::SUCCESS,
+    });
+    assert!(bench.closed);
+}
+
+#[test]
+fn mb_40934_new_statuses_are_used_only_once_agreed() {
+    for (agreed, expected) in
+        [(Status::SUCCESS, Status::DCP_STREAM_NOT_FOUND), (Status::EINVAL, Status::KEY_ENOENT)]
+    {
+        let mut bench = Bench::new();
+        bench.node.put(0, 0, &[(1, 0)]);
+        bench.add(0, 1, 0);
+        bench.answer_questions(|key| match key {
+            b"v7_dcp_status_codes" => agreed,
+            _ => Status::SUCCESS,
+        });
+        bench.mutation(9, Opaque(1), 1);
+        let refusal = bench.take(Opcode::DCP_MUTATION);
+        assert_eq!(Frame::parse(&refusal[0]).unwrap().header.status(), expected);
+    }
+}
+
+#[test]
+fn mb_48398_the_branch_before_is_tried_only_where_the_newest_began_at_the_start() {
+    let zero = 0_u64.to_be_bytes();
+    let mut bench = Bench::new();
+    bench.node.put(0, 10, &[(3, 10), (2, 4), (1, 0)]);
+    bench.add(0, 1, 0);
+    bench.negotiate();
+    let (opaque, fields) = bench.request();
+    assert_eq!(fields, [10, 3, 10, 10, 0]);
+    bench.answer_request(opaque, Status::ROLLBACK, &zero);
+    let (again, fields) = bench.request();
+    assert_eq!((again, fields), (opaque, [10, 2, 10, 10, 0]), "same opaque, older branch");
+    bench.answer_request(opaque, Status::ROLLBACK, &zero);
+    assert!(matches!(bench.effects[..], [Effect::Rollback(_, _, Seqno(0))]), "4 is not 10");
+    bench.run_effects();
+    assert_eq!(bench.request(), (opaque, [0; 5]));
+}
+
+#[test]
+fn a_producer_that_asks_for_rollbacks_for_ever_is_given_up() {
+    let mut bench = Bench::new();
+    bench.node.put(0, 1000, &[(1, 0)]);
+    bench.add(0, 1, 0);
+    bench.negotiate();
+    let mut asked = 0;
+    while bench.answers().is_empty() {
+        let (opaque, fields) = bench.request();
+        let to = fields[0].saturating_sub(1).to_be_bytes();
+        bench.answer_request(opaque, Status::ROLLBACK, &to);
+        bench.run_effects();
+        asked += 1;
+        assert!(asked < 100);
+    }
+}
+
+#[test]
+fn a_failed_rollback_is_the_answer_to_its_add_stream() {
+    let mut bench = Bench::new();
+    bench.node.put(0, 5, &[(1, 0)]);
+    bench.add(0, 1, 0);
+    bench.negotiate();
+    let (opaque, _) = bench.request();
+    bench.answer_request(opaque, Status::ROLLBACK, &0_u64.to_be_bytes());
+    let effect = bench.effects.remove(0);
+    bench.outcome(effect, Err(Failure::Other("disk".to_owned())));
+    assert_eq!(bench.answers(), [(1, Status::EINTERNAL)]);
+    assert!(!bench.closed, "its neighbours are innocent");
+    bench.add(0, 2, 0);
+    bench.request();
+}
+
+#[test]
+fn a_request_inside_a_snapshot_names_that_snapshot() {
+    let mut bench = Bench::new();
+    bench.node.put(0, 5, &[(1, 0)]);
+    bench.node.with(0, |f| (f.snapshot_start, f.snapshot_end) = (Seqno(3), Seqno(9)));
+    bench.add(0, 1, stream_flags::TAKEOVER);
+    bench.negotiate();
+    assert_eq!(bench.request().1, [5, 1, 3, 9, 1]);
+}
+
+#[test]
+fn jdcp_241_a_marker_counts_only_from_its_first_change_on() {
+    let mut bench = Bench::new();
+    bench.node.put(0, 0, &[(1, 0)]);
+    let opaque = bench.open(0);
+    bench.marker(0, opaque, 0, 2);
+    bench.mutation(0, opaque, 1);
+    bench.mutation(0, opaque, 2);
+    bench.marker(0, opaque, 3, 9);
+    bench.run_effects();
+    assert_eq!(bench.node.facts(VbId(0)).unwrap().snapshot_end, Seqno(2));
+    bench.mutation(0, opaque, 4);
+    bench.run_effects();
+    assert_eq!(bench.node.facts(VbId(0)).unwrap().snapshot_end, Seqno(9));
+}
+
+#[test]
+fn mb_50543_what_does_not_follow_is_refused() {
+    let mut bench = Bench::new();
+    bench.node.put(0, 0, &[(1, 0)]);
+    let opaque = bench.open(0);
+    bench.marker(0, opaque, 0, 5);
+    for (seqno, refused) in [(1, 0), (1, 1), (3, 0), (2, 1), (6, 1)] {
+        bench.mutation(0, opaque, seqno);
+        let refusals = bench.take(Opcode::DCP_MUTATION);
+        assert_eq!(refusals.len(), refused, "seqno {seqno}");
+        for bytes in refusals {
+            assert_eq!(Frame::parse(&bytes).unwrap().header.status(), Status::ERANGE);
+        }
+    }
+}
+
+#[test]
+fn mb_34951_the_end_of_an_older_stream_does_no_harm() {
+    let mut bench = Bench::new();
+    bench.node.put(0, 0, &[(1, 0)]);
+    let old = bench.open(0);
+    bench.close(0, 9);
+    bench.take(Opcode::DCP_CLOSE_STREAM);
+    let new = bench.open(0);
+    bench.end(0, old, StreamEndStatus::CLOSED);
+    bench.marker(0, new, 0, 1);
+    bench.mutation(0, new, 1);
+    assert!(bench.take(Opcode::DCP_MUTATION).is_empty(), "the new stream lives");
+}
+
+#[test]
+fn mb_29354_a_stream_added_while_the_one_before_drains_asks_from_what_is_on_disk() {
+    let mut bench = Bench::new();
+    bench.node.put(0, 0, &[(1, 0)]);
+    let old = bench.open(0);
+    bench.marker(0, old, 0, 3);
+    (1..=3).for_each(|seqno| bench.mutation(0, old, seqno));
+    bench.end(0, old, StreamEndStatus::STATE_CHANGED);
+    bench.add(0, 2, 0);
+    assert!(bench.take(Opcode::DCP_STREAM_REQ).is_empty(), "3 is not on disk");
+    bench.run_effects();
+    assert_eq!(bench.request().1[0], 3);
+    assert!(bench.answers().is_empty());
+}
+
+#[test]
+fn a_close_drops_what_waits_and_acknowledges_it() {
+    let mut bench = Bench::new();
+    bench.node.put(0, 0, &[(1, 0)]);
+    let opaque = bench.open(0);
+    bench.marker(0, opaque, 0, 3);
+    bench.mutation(0, opaque, 1); // in flight
+    bench.mutation(0, opaque, 2); // waits
+    bench.close(0, 9);
+    bench.mutation(0, opaque, 3); // late
+    bench.run_effects();
+    assert_eq!(bench.node.facts(VbId(0)).unwrap().high_seqno, Seqno(1));
+    bench.now = Duration::from_secs(6);
+    bench.settle();
+    assert_eq!(bench.stat("total_acked_bytes"), bench.charged as u64);
+}
+
+#[test]
+fn acknowledgements_come_at_a_fifth_of_the_window_or_after_five_seconds() {
+    let mut bench = Bench::named(Some("me"), 1000);
+    bench.node.put(0, 0, &[(1, 0)]);
+    let opaque = bench.open(0);
+    bench.marker(0, opaque, 0, 9);
+    let charge = mutation(0, opaque, 1).len();
+    let acked = |bench: &mut Bench| -> u32 {
+        let acks = bench.take(Opcode::DCP_BUFFER_ACK);
+        let bytes = |ack: &Vec<u8>| BufferAck::decode(&Frame::parse(ack).unwrap()).unwrap().bytes;
+        acks.iter().map(bytes).sum()
+    };
+    bench.mutation(0, opaque, 1);
+    assert_eq!(acked(&mut bench), 0);
+    bench.mutation(0, opaque, 2);
+    bench.mutation(0, opaque, 3);
+    assert_eq!(acked(&mut bench), 0, "received is not dealt with");
+    bench.run_effects();
+    assert_eq!(acked(&mut bench) as usize, 44 + 3 * charge);
+    bench.mutation(0, opaque, 4);
+    bench.run_effects();
+    assert_eq!(acked(&mut bench), 0);
+    bench.now = Duration::from_secs(5);
+    bench.settle();
+    assert_eq!(acked(&mut bench) as usize, charge);
+    bench.now = Duration::from_secs(50);
+    bench.settle();
+    assert_eq!(acked(&mut bench), 0, "MB-59474: never of 0 bytes");
+}
+
+#[test]
+fn a_durable_write_ends_the_connection() {
+    let mut bench = Bench::new();
+    bench.node.put(0, 0, &[(1, 0)]);
+    bench.open(0);
+    bench.feed(&FrameBuilder::request(Opcode::DCP_PREPARE).vbucket(VbId(0)).build());
+    assert!(bench.closed);
+}
+
+#[test]
+fn nothing_heard_for_360_seconds_ends_the_connection() {
+    let mut bench = Bench::new();
+    bench.node.put(0, 0, &[(1, 0)]);
+    bench.add(0, 1, 0);
+    bench.machine.on_tick(Duration::from_secs(359), 0, &mut bench.out);
+    bench.settle();
+    assert!(!bench.closed);
+    bench.machine.on_tick(Duration::from_secs(360), 0, &mut bench.out);
+    bench.settle();
+    assert!(bench.closed);
+    assert_eq!(bench.answers(), [(1, Status::ETMPFAIL)]);
+}
+
+/// Something that may happen to a consumer at any time.
+#[derive(Clone, Debug)]
+enum Happening {
+    Add(u16),
+    Close(u16),
+    Answer(u16, u8),
+    End(u16, bool),
+    Marker(u16),
+    Mutation(u16),
+    Outcome(usize, u8),
+    Negotiate,
+    StateOf(u16, bool),
+    Later,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let vb = 0..3_u16;
+    prop_oneof![
+        3 => vb.clone().prop_map(Happening::Add),
+        1 => vb.clone().prop_map(Happening::Close),
+        3 => (vb.clone(), 0..4_u8).prop_map(|(vb, kind)| Happening::Answer(vb, kind)),
+        1 => (vb.clone(), any::<bool>()).prop_map(|(vb, stale)| Happening::End(vb, stale)),
+        2 => vb.clone().prop_map(Happening::Marker),
+        4 => vb.clone().prop_map(Happening::Mutation),
+        5 => (any::<usize>(), 0..8_u8).prop_map(|(at, kind)| Happening::Outcome(at, kind)),
+        2 => Just(Happening::Negotiate),
+        1 => (vb, any::<bool>()).prop_map(|(vb, replica)| Happening::StateOf(vb, replica)),
+        1 => Just(Happening::Later),
+    ]
+}
+
+/// A history in the making.
+struct History {
+    bench: Bench,
+    /// The newest STREAM_REQ of each vBucket, and the next seqno of its stream.
+    asked: HashMap<u16, (Opaque, u64)>,
+    adds: u32,
+    answered: HashMap<u32, u32>,
+}
+
+impl History {
+    fn new() -> Self {
+        let bench = Bench::new();
+        (0..3).for_each(|vb| bench.node.put(vb, u64::from(vb) * 5, &[(1, 0)]));
+        Self { bench, asked: HashMap::new(), adds: 0, answered: HashMap::new() }
+    }
+
+    fn happen(&mut self, happening: &Happening) {
+        let bench = &mut self.bench;
+        let asked = |vb: &u16| self.asked.get(vb).copied().unwrap_or((Opaque(0xbad), 1));
+        match happening {
+            Happening::Add(vb) => {
+                self.adds += 1;
+                bench.add(*vb, self.adds, 0);
+            }
+            Happening::Close(vb) => bench.close(*vb, 0xc105),
+            Happening::Answer(vb, 0) => {
+                bench.answer_request(asked(vb).0, Status::ROLLBACK, &[0; 8])
+            }
+            Happening::Answer(vb, 1) => bench.answer_request(asked(vb).0, Status::EINTERNAL, &[]),
+            Happening::Answer(vb, _) => bench.accept(asked(vb).0),
+            Happening::End(vb, stale) => {
+                let opaque = if *stale { Opaque(0xdead) } else { asked(vb).0 };
+                bench.end(*vb, opaque, StreamEndStatus::STATE_CHANGED);
+            }
+            Happening::Marker(vb) => {
+                let (opaque, next) = asked(vb);
+                bench.marker(*vb, opaque, next, next + 2);
+            }
+            Happening::Mutation(vb) => {
+                let (opaque, next) = asked(vb);
+                bench.mutation(*vb, opaque, next);
+                self.asked.insert(*vb, (opaque, next + 1));
+            }
+            Happening::Outcome(at, kind) => {
+                if !bench.effects.is_empty() {
+                    let effect = bench.effects.remove(at % bench.effects.len());
+                    let outcome = match kind {
+                        0 => Err(Failure::NotReplica),
+                        _ => Ok(()),
+                    };
+                    bench.outcome(effect, outcome);
+                }
+            }
+            Happening::Negotiate => bench.negotiate(),
+            Happening::StateOf(vb, replica) => {
+                let state = if *replica { VbState::Replica } else { VbState::Dead };
+                bench.node.with(*vb, |facts| facts.state = state);
+                bench.machine.on_changed(VbId(*vb), &bench.node, &mut bench.out);
+                bench.settle();
+            }
+            Happening::Later => {
+                bench.now += Duration::from_secs(1);
+                bench.settle();
+            }
+        }
+        self.look();
+    }
+
+    fn look(&mut self) {
+        for (opaque, _) in self.bench.answers() {
+            *self.answered.entry(opaque).or_default() += 1;
+        }
+        for bytes in self.bench.take(Opcode::DCP_STREAM_REQ) {
+            let frame = Frame::parse(&bytes).unwrap();
+            let start = StreamReq::decode(&frame).unwrap().start.0;
+            self.asked.insert(frame.header.vbucket().0, (frame.header.opaque, start + 1));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// Whatever happens, every ADD_STREAM is answered once, every byte is acknowledged once, and
+    /// no vBucket stays claimed.
+    #[test]
+    fn every_add_stream_is_answered_once_and_every_byte_counts_once(
+        happenings in prop::collection::vec(happening(), 1..80)
+    ) {
+        let mut history = History::new();
+        for happening in &happenings {
+            history.happen(happening);
+            prop_assert!(history.answered.values().all(|count| *count == 1));
+        }
+        // Everything that is under way comes to an end.
+        history.bench.run_effects();
+        history.look();
+        history.bench.machine.close("the end".to_owned(), &mut history.bench.out);
+        history.bench.settle();
+        history.look();
+        for add in 1..=history.adds {
+            prop_assert_eq!(history.answered.get(&add), Some(&1), "ADD_STREAM {}", add);
+        }
+        let bench = &history.bench;
+        prop_assert_eq!(bench.machine.queued_bytes(), 0);
+        let accounted = bench.stat("total_acked_bytes") + bench.stat("unacked_bytes");
+        prop_assert_eq!(accounted, bench.charged as u64);
+        let mut claimed = bench.node.claimed.borrow().clone();
+        let mut streams: Vec<_> = bench.machine.vbuckets().collect();
+        claimed.sort_unstable();
+        streams.sort_unstable();
+        prop_assert_eq!(claimed, streams);
+    }
+}
