@@ -12,16 +12,16 @@ use sha1::{Digest as _, Sha1};
 pub const CONNECTION_NAME_BYTES_MAX: usize = 200;
 /// The longest agent name in HELLO, in bytes.
 pub const AGENT_NAME_BYTES_MAX: usize = 250;
-/// How much of a node's name is kept in a shortened name, in characters.
-const NODE_CHARS: usize = 35;
-/// How much of a bucket's name is kept in a shortened name, in characters.
-const BUCKET_CHARS: usize = 60;
+/// How much of a node's name is kept in a shortened name, in bytes.
+const NODE_BYTES: usize = 35;
+/// How much of a bucket's name is kept in a shortened name, in bytes.
+const BUCKET_BYTES: usize = 60;
 
 /// The name of connection number `connection` from `producer` to `consumer`.
 ///
 /// The first connection, number 0, has the plain name (MB-63169). A name of more than 200 bytes is
-/// shortened: the prefix that both node names share is cut, each is cut to 35 characters, the
-/// bucket to 60, and the SHA-1 of the full name stands at the end.
+/// shortened: the prefix that both node names share is cut, each is cut to 35 bytes, the bucket to
+/// 60, and the SHA-1 of the full name stands at the end. No character is cut in two.
 #[must_use]
 pub fn connection_name(producer: &str, consumer: &str, bucket: &str, connection: u8) -> String {
     let number = if connection == 0 { String::new() } else { format!("/{connection}") };
@@ -29,14 +29,19 @@ pub fn connection_name(producer: &str, consumer: &str, bucket: &str, connection:
     if full.len() <= CONNECTION_NAME_BYTES_MAX {
         return full;
     }
-    let shared = producer.chars().zip(consumer.chars()).take_while(|(a, b)| a == b).count();
-    let node = |name: &str| {
-        let cut = shared.min(name.chars().count().saturating_sub(NODE_CHARS));
-        name.chars().skip(cut).take(NODE_CHARS).collect::<String>()
-    };
-    let bucket: String = bucket.chars().take(BUCKET_CHARS).collect();
+    let same = producer.chars().zip(consumer.chars()).take_while(|(a, b)| a == b);
+    let shared_bytes = same.map(|(a, _)| a.len_utf8()).sum();
+    let (producer, consumer) = (node(producer, shared_bytes), node(consumer, shared_bytes));
+    let (bucket, _) = bucket.split_at(bucket.floor_char_boundary(BUCKET_BYTES));
     let digest = STANDARD.encode(Sha1::digest(full.as_bytes()));
-    format!("replication:{}->{}:{bucket}:{digest}", node(producer), node(consumer))
+    format!("replication:{producer}->{consumer}:{bucket}:{digest}")
+}
+
+/// A node's name without what both names begin with, but never less of it than may stay.
+fn node(name: &str, shared_bytes: usize) -> &str {
+    let start = shared_bytes.min(name.len().saturating_sub(NODE_BYTES));
+    let (_, rest) = name.split_at(name.floor_char_boundary(start));
+    rest.split_at(rest.floor_char_boundary(NODE_BYTES)).0
 }
 
 /// Who the proxy says it is in HELLO on its connection to `side` (MB-56869); at most 250 bytes.
@@ -80,6 +85,36 @@ mod tests {
         for v in vectors.name {
             let got = connection_name(&v.producer, &v.consumer, &v.bucket, v.connection);
             assert_eq!(got, v.expect);
+        }
+    }
+
+    #[test]
+    fn mb_49271_the_first_connection_of_a_long_name_is_hashed_without_a_number() {
+        // As the cluster manager named it before there was more than one connection.
+        let node = |n| {
+            format!(
+                "ns_1@platform-couchbase-cluster-000{n}.platform-couchbase-cluster.couchbase-new-pxxxxxxx.svc"
+            )
+        };
+        let bucket =
+            "com.yyyyyy.digital.ms.shoppingcart.shoppingcart.123456789012345678901234567890";
+        assert_eq!(
+            connection_name(&node(1), &node(0), bucket, 0),
+            "replication:1.platform-couchbase-cluster.couchb->0.platform-couchbase-cluster.couchb:\
+             com.yyyyyy.digital.ms.shoppingcart.shoppingcart.123456789012:TYFMH5ZD2gPLOaLgcuA2VijsZvc="
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn mb_35881_any_name_fits_and_tells_its_link_from_others(
+            producer in ".{0,120}", consumer in ".{0,120}", bucket in ".{0,120}", n in 0_u8..64,
+        ) {
+            let name = connection_name(&producer, &consumer, &bucket, n);
+            assert!(name.starts_with("replication:"));
+            assert!(name.len() <= CONNECTION_NAME_BYTES_MAX, "{} bytes", name.len());
+            assert_ne!(name, connection_name(&producer, &consumer, &bucket, n + 1));
+            assert!(agent_name(Side::Producer, &name).len() <= AGENT_NAME_BYTES_MAX);
         }
     }
 

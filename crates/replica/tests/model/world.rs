@@ -73,8 +73,8 @@ pub enum Mistake {
     None,
     /// The pending vBucket is not removed when its stream ends (MB-53445).
     EndForgotten,
-    /// The same, and nothing limits the wait: the hang as it was.
-    EndForgottenAndNoDeadline,
+    /// Nothing limits the wait for the answer to ADD_STREAM.
+    NoDeadline,
 }
 
 /// One state.
@@ -173,8 +173,7 @@ impl World {
             }
             Action::Deadline(deadline) | Action::DeadlineTooEarly(deadline) => {
                 self.armed.remove(&deadline);
-                let forgotten = mistake == Mistake::EndForgottenAndNoDeadline;
-                if !(forgotten && deadline.step == Step::AddStream) {
+                if mistake != Mistake::NoDeadline || deadline.step != Step::AddStream {
                     self.tell(Event::DeadlinePassed(deadline));
                 }
             }
@@ -223,7 +222,7 @@ impl World {
     /// What a pump does with a control frame: ask, carry out, then pass on or not.
     fn pump(&mut self, frame: ControlFrame, mistake: Mistake) -> Verdict {
         if let ControlFrame::StreamEnd { vb, opaque, .. } = frame
-            && mistake != Mistake::None
+            && mistake == Mistake::EndForgotten
             && self.machine.pending().contains(&vb)
             && self.machine.stream_opaque(vb) == Some(opaque)
         {
