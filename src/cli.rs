@@ -6,6 +6,8 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
 
+use crate::client::Ask;
+
 /// Keeps vBuckets of one data node replicated from others, over DCP.
 ///
 /// Without a command it runs until it is told to stop: Ctrl-C or SIGTERM, twice for at once.
@@ -25,16 +27,23 @@ pub struct Cli {
     #[arg(long)]
     pub once: bool,
 
+    /// File to write the URL of the admin API to, once it listens.
+    #[arg(long, value_name = "FILE")]
+    pub admin_file: Option<PathBuf>,
+
     /// What to do instead of running.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
 /// What to do instead of running.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Subcommand)]
+#[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
 pub enum Command {
     /// Check the configuration and print what it comes to, secrets left out.
     Check,
+    /// Ask a running sidecar.
+    #[command(flatten)]
+    Ask(Ask),
 }
 
 fn level() -> impl TypedValueParser<Value = LevelFilter> {

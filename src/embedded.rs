@@ -9,6 +9,7 @@ use kvnode::{NodeConfig, NodeError, NodeHandle};
 use relay::{Endpoint, Secret};
 use tokio::task::{JoinError, spawn_blocking};
 
+use crate::admin::EmbeddedFacts;
 use crate::config::{Embedded, EmbeddedNode, Node};
 
 /// Bytes of a random password, before they are written in hexadecimal.
@@ -65,7 +66,18 @@ pub struct Running {
     pub endpoint: Endpoint,
     /// Where its data is.
     pub directory: PathBuf,
+    /// What acknowledged means there: `synced` or `buffered`.
+    pub durability: String,
     handle: NodeHandle,
+}
+
+impl Running {
+    /// What the admin API says about it.
+    #[must_use]
+    pub fn facts(&self) -> EmbeddedFacts {
+        let (name, address) = (self.endpoint.name.clone(), self.endpoint.address.clone());
+        EmbeddedFacts { name, address, durability: self.durability.clone() }
+    }
 }
 
 impl Nodes {
@@ -174,6 +186,7 @@ async fn start(
     let mut bucket = BucketOptions::new(&spec.bucket);
     bucket.vbuckets = spec.vbuckets;
     bucket.initial_state = Some(spec.state);
+    let durability = format!("{:?}", bucket.durability).to_lowercase();
     let (username, password) = (&embedded.username, password.clone());
     let mut config = NodeConfig::new(spec.listen, &directory, bucket, username, password.clone());
     config.limits.shutdown = limit;
@@ -181,7 +194,7 @@ async fn start(
     let handle =
         started.map_err(|source| EmbeddedError::Node { name: spec.name.clone(), source })?;
     let endpoint = Endpoint::new(&spec.name, handle.address().to_string(), username, password);
-    Ok(Running { spec: spec.clone(), endpoint, directory, handle })
+    Ok(Running { spec: spec.clone(), endpoint, directory, durability, handle })
 }
 
 fn random_password() -> Result<Secret, getrandom::Error> {

@@ -26,22 +26,31 @@ pub fn start(level: Option<LevelFilter>, screen: Screen) {
     let mut builder = Builder::new();
     builder.target(Target::Pipe(Box::new(screen))).write_style(style).format(write_line);
     match (level, std::env::var(FILTER_VARIABLE)) {
-        (None, Ok(filters)) => builder.parse_filters(&filters),
-        (level, _) => filter(&mut builder, level),
-    };
-    builder.init();
+        (None, Ok(filters)) => builder.parse_filters(&filters).init(),
+        (level, _) => {
+            filter(&mut builder, level).init();
+            // Not by the filter, which cannot be changed any more: see `set_level`.
+            set_level(level.unwrap_or(LevelFilter::Info));
+        }
+    }
 }
 
 fn filter(builder: &mut Builder, level: Option<LevelFilter>) -> &mut Builder {
-    let (sidecar, others) = (level.unwrap_or(LevelFilter::Info), LevelFilter::Warn);
+    let others = LevelFilter::Warn;
     builder.filter_level(level.map_or(others, |level| level.min(others)));
     for package in SIDECAR {
-        builder.filter_module(package, sidecar);
+        builder.filter_module(package, LevelFilter::Trace);
     }
     for package in EMBEDDED {
         builder.filter_module(package, level.unwrap_or(others));
     }
     builder
+}
+
+/// Changes how much the sidecar logs from now on. Where RUST_LOG says what is logged, no more than
+/// that is.
+pub fn set_level(level: LevelFilter) {
+    log::set_max_level(level);
 }
 
 /// `2026-11-21T22:00:00.123Z WARN  relay       peer closed the connection ...`

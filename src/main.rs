@@ -4,8 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use dcp_proxy::cli::{Cli, Command};
+use dcp_proxy::client::{self, Outcome};
 use dcp_proxy::config::{self, Config};
-use dcp_proxy::run::{self, RunError};
+use dcp_proxy::run::{self, Options, RunError};
 use dcp_proxy::screen::Screen;
 use dcp_proxy::{logging, signals};
 
@@ -14,6 +15,29 @@ const WRONG: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    match &cli.command {
+        Some(Command::Ask(ask)) => match client::run(ask, &cli.config) {
+            Outcome::Done => ExitCode::SUCCESS,
+            Outcome::Failed => ExitCode::FAILURE,
+            Outcome::Wrong => ExitCode::from(WRONG),
+        },
+        Some(Command::Check) => with_config(&cli, |config, screen| {
+            screen.say(format!("{} is good:", cli.config.display()));
+            screen.say(config.to_string().trim_end());
+            Ok(true)
+        }),
+        None => with_config(&cli, |config, screen| {
+            let options = Options { once: cli.once, admin_file: cli.admin_file.clone() };
+            replicate(config, &options, screen)
+        }),
+    }
+}
+
+/// Does what needs the whole configuration and a log.
+fn with_config(
+    cli: &Cli,
+    run: impl FnOnce(&Config, &Screen) -> Result<bool, RunError>,
+) -> ExitCode {
     let screen = Screen::new();
     logging::start(cli.log, screen.clone());
     logging::abort_on_panic();
@@ -24,15 +48,7 @@ fn main() -> ExitCode {
             return ExitCode::from(WRONG);
         }
     };
-    let done = match cli.command {
-        Some(Command::Check) => {
-            screen.say(format!("{} is good:", cli.config.display()));
-            screen.say(config.to_string().trim_end());
-            Ok(true)
-        }
-        None => replicate(&config, cli.once, &screen),
-    };
-    match done {
+    match run(&config, &screen) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -42,10 +58,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn replicate(config: &Config, once: bool, screen: &Screen) -> Result<bool, RunError> {
+fn replicate(config: &Config, options: &Options, screen: &Screen) -> Result<bool, RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = signals::stop_token()?;
-        run::run(config, once, screen, &stop).await
+        run::run(config, options, screen, &stop).await
     })
 }

@@ -2,12 +2,14 @@
 //!
 //! The order of the steps and nothing else: each step is a module, the words are in `story`.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use dcp_actors::{BucketPlan, Replication, ReplicationConfig, ReplicationHandle};
 use relay::{Endpoint, LinkError};
 use tokio_util::sync::CancellationToken;
 
+use crate::admin::{self, Admin, AdminError};
 use crate::catch_up::{End, Links, catch_up};
 use crate::config::{Config, EmbeddedNode};
 use crate::embedded::{EmbeddedError, Nodes, Running};
@@ -21,9 +23,29 @@ use crate::watch::{Route, Watch};
 /// How often the log says how replication goes.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 
+/// How to run, beside the configuration.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Options {
+    /// Ends once both sides were compared.
+    pub once: bool,
+    /// A file for the URL of the admin API, written once it listens.
+    pub admin_file: Option<PathBuf>,
+}
+
 /// Why the job came to no end.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
+    /// There is no admin API.
+    #[error(transparent)]
+    Admin(#[from] AdminError),
+    /// Nobody could be told where the admin API is.
+    #[error("the admin API's URL could not be written to {path}: {source}")]
+    AdminFile {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
     /// An embedded node did not start, or did not stop cleanly.
     #[error(transparent)]
     Embedded(#[from] EmbeddedError),
@@ -41,19 +63,46 @@ pub enum RunError {
     Start(#[from] std::io::Error),
 }
 
-/// Runs until `stop` is cancelled; with `once`, until both sides were compared. Says whether all
-/// is well: false where something differs.
+/// Runs until `stop` is cancelled, which the admin API may do too; with `once`, until both sides
+/// were compared. Says whether all is well: false where something differs.
 ///
 /// # Errors
 /// A [`RunError`]; whatever was started has been stopped.
 pub async fn run(
+    config: &Config,
+    options: &Options,
+    screen: &Screen,
+    stop: &CancellationToken,
+) -> Result<bool, RunError> {
+    let admin = Admin::start(config, stop)?;
+    let done = match &options.admin_file {
+        Some(path) => announce(&admin, path),
+        None => Ok(()),
+    };
+    let done = match done {
+        Ok(()) => run_beside(&admin, config, options.once, screen, stop).await,
+        Err(error) => Err(error),
+    };
+    // Last: until everything has stopped it says that it is being stopped.
+    admin.stop().await;
+    done
+}
+
+fn announce(admin: &Admin, path: &Path) -> Result<(), RunError> {
+    let url = format!("http://{}\n", admin.address());
+    let failed = |source| RunError::AdminFile { path: path.to_owned(), source };
+    std::fs::write(path, url).map_err(failed)
+}
+
+async fn run_beside(
+    admin: &Admin,
     config: &Config,
     once: bool,
     screen: &Screen,
     stop: &CancellationToken,
 ) -> Result<bool, RunError> {
     let nodes = Nodes::start(config.embedded.as_ref(), config.limits.shutdown).await?;
-    let job = Job { config, nodes: &nodes, once, screen, stop };
+    let job = Job { config, nodes: &nodes, admin, once, screen, stop };
     let done = job.run().await;
     let stopped = nodes.stop().await;
     let done = done?;
@@ -64,6 +113,7 @@ pub async fn run(
 struct Job<'a> {
     config: &'a Config,
     nodes: &'a Nodes,
+    admin: &'a Admin,
     once: bool,
     screen: &'a Screen,
     stop: &'a CancellationToken,
@@ -78,6 +128,8 @@ impl Job<'_> {
             return Ok(true);
         }
         let replication = self.start_replication()?;
+        let embedded = self.nodes.iter().map(Running::facts).collect();
+        self.admin.attach(admin::Running { replication: replication.clone(), embedded });
         let done = self.replicate(&replication).await;
         if !replication.shutdown(self.config.limits.shutdown).await {
             let limit = self.config.limits.shutdown;
@@ -192,7 +244,7 @@ impl Job<'_> {
             let EmbeddedNode { bucket, vbuckets, .. } = node.spec.clone();
             writers.spawn(trickle(node.endpoint.clone(), bucket, vbuckets, self.stop.clone()));
         }
-        self.say(story::where_to_look(self.config, self.nodes));
+        self.say(story::where_to_look(self.config, self.nodes, self.admin.address()));
         self.follow(replication, watch).await;
         let written: u64 = writers.join_all().await.into_iter().sum();
         self.say(vec![story::stopping(written)]);

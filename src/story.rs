@@ -1,5 +1,6 @@
 //! What the main job tells a person, in plain lines. Pure: numbers in, text out.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use indicatif::{DecimalBytes, HumanCount};
@@ -78,7 +79,7 @@ pub fn verified(
 
 /// Where a person can look while replication goes on.
 #[must_use]
-pub fn where_to_look(config: &Config, nodes: &Nodes) -> Vec<String> {
+pub fn where_to_look(config: &Config, nodes: &Nodes, admin: SocketAddr) -> Vec<String> {
     let mut lines =
         vec!["Replication goes on, with ten writes a second to watch. Where to look:".to_owned()];
     for node in nodes.iter() {
@@ -86,6 +87,8 @@ pub fn where_to_look(config: &Config, nodes: &Nodes) -> Vec<String> {
         let directory = node.directory.display();
         lines.push(format!("  {name}: {address}, user {username}, data in {directory}"));
     }
+    lines
+        .push(format!("  http://{admin}/api/v1/status: the admin API; `dcp-proxy status` asks it"));
     lines.push(format!("  {}: what runs here, and how to change it", config.path.display()));
     lines.push("Ctrl-C stops it; the next start goes on from here.".to_owned());
     lines

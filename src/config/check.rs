@@ -25,13 +25,32 @@ pub(super) fn check(
     file: &file::File,
     environment: Environment<'_>,
 ) -> Result<Config, Problems> {
+    with_checker(path, text, environment, |checker| checker.config(path, file))
+}
+
+/// Checks `[admin]` and nothing else.
+pub(super) fn admin(
+    path: &Path,
+    text: &str,
+    file: &file::File,
+    environment: Environment<'_>,
+) -> Result<Admin, Problems> {
+    with_checker(path, text, environment, |checker| checker.admin(&file.admin))
+}
+
+fn with_checker<T>(
+    path: &Path,
+    text: &str,
+    environment: Environment<'_>,
+    check: impl FnOnce(&mut Checker<'_>) -> Option<T>,
+) -> Result<T, Problems> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut checker = Checker { text, folder, environment, problems: Vec::new() };
-    let config = checker.config(path, file);
+    let checked = check(&mut checker);
     let mut list = checker.problems;
     list.sort_by_key(|problem| problem.line);
-    // Without a problem there is a configuration: what is missing has been reported.
-    config.filter(|_| list.is_empty()).ok_or(Problems { path: path.to_owned(), list })
+    // Without a problem there is a value: what is missing has been reported.
+    checked.filter(|_| list.is_empty()).ok_or(Problems { path: path.to_owned(), list })
 }
 
 /// Collects problems while the sections are checked.

@@ -32,6 +32,19 @@ pub fn load(path: &Path) -> Result<Config, Problems> {
     parse(path, &text, &|name| std::env::var(name).ok())
 }
 
+/// Reads and checks only what concerns the admin API, for a program that asks there: it need not
+/// be able to read the secrets of the data nodes.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_admin(path: &Path) -> Result<Admin, Problems> {
+    let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(path, &error))?;
+    match toml::from_str(&text) {
+        Ok(file) => check::admin(path, &text, &file, &|name| std::env::var(name).ok()),
+        Err(error) => Err(Problems::syntax(path, &text, &error)),
+    }
+}
+
 /// Checks `text` as the content of the file at `path`. Relative paths in it are relative to the
 /// folder of `path`.
 ///

@@ -1,0 +1,98 @@
+//! Bodies of requests: read within bounds, and understood to the letter.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use actix_web::web::{Bytes, Payload};
+use replica::plan::{Desired, VbSet};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
+use tokio::time::timeout;
+
+use super::error::ApiError;
+
+/// The longest body. A desired map that names 1,024 vBuckets one by one takes 5 KiB.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+/// For a body to arrive: it is a few packets.
+const BODY_WAIT: Duration = Duration::from_secs(10);
+
+/// Reads the whole body as JSON.
+pub(super) async fn json<T: DeserializeOwned>(payload: Payload) -> Result<T, ApiError> {
+    let read = timeout(BODY_WAIT, payload.to_bytes_limited(BODY_BYTES_MAX));
+    let bytes: Bytes = match read.await {
+        Err(_) => return Err(ApiError::Slow),
+        Ok(Err(_)) => return Err(ApiError::Long { limit: BODY_BYTES_MAX }),
+        Ok(Ok(Err(error))) => return Err(ApiError::Wrong(format!("the body broke off: {error}"))),
+        Ok(Ok(Ok(bytes))) => bytes,
+    };
+    serde_json::from_slice(&bytes)
+        .map_err(|error| ApiError::Wrong(format!("the body is not what is wanted here: {error}")))
+}
+
+/// Refuses a producer that the configuration does not have.
+pub(super) fn known(producer: &str, producers: &[String]) -> Result<(), ApiError> {
+    if producers.iter().any(|name| name == producer) {
+        return Ok(());
+    }
+    let names = producers.join(", ");
+    Err(ApiError::Wrong(format!("{producer:?} is no producer: give one of {names}")))
+}
+
+/// `{"from": "alpha"}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct From {
+    /// The producer.
+    pub(super) from: String,
+}
+
+/// `{"level": "debug"}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Level {
+    /// The name of a level.
+    pub(super) level: String,
+}
+
+/// `{"alpha": "0-511,600", "gamma": "512-599"}`, where no name may come twice.
+#[derive(Debug)]
+pub(super) struct Replicate(BTreeMap<String, String>);
+
+impl Replicate {
+    /// The desired map, if it is one: known producers, vBuckets that there can be, none twice.
+    pub(super) fn desired(self, producers: &[String]) -> Result<Desired, ApiError> {
+        let mut sets = BTreeMap::new();
+        for (producer, text) in self.0 {
+            known(&producer, producers)?;
+            let wrong = |error| ApiError::Wrong(format!("producer {producer:?}: {error}"));
+            let set: VbSet = text.parse().map_err(wrong)?;
+            sets.insert(producer, set);
+        }
+        Desired::new(sets).map_err(|error| ApiError::Wrong(error.to_string()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Replicate {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Map;
+        impl<'de> Visitor<'de> for Map {
+            type Value = Replicate;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map such as {\"alpha\": \"0-511,600\"}")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Replicate, A::Error> {
+                let mut sets = BTreeMap::new();
+                while let Some((producer, set)) = map.next_entry::<String, String>()? {
+                    let again = A::Error::custom(format_args!("{producer:?} comes twice"));
+                    if sets.insert(producer, set).is_some() {
+                        return Err(again);
+                    }
+                }
+                Ok(Replicate(sets))
+            }
+        }
+        from.deserialize_map(Map)
+    }
+}

@@ -1,0 +1,109 @@
+//! What changes something. A command that has begun runs to its end, also when the caller leaves.
+
+use std::future::Future;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Json, Path, Payload};
+use actix_web::{HttpRequest, Responder};
+use dcp_actors::{CommandError, Moved};
+use mcbp::VbId;
+use replica::plan::VBUCKETS_MAX;
+use serde_json::json;
+
+use super::body::{self, From, Replicate};
+use super::error::ApiError;
+use super::state::State;
+
+/// `POST /shutdown`: the same as SIGTERM.
+pub(super) async fn shutdown(state: Data<State>, request: HttpRequest) -> impl Responder {
+    log::info!("stopping, as the admin API was asked to client={}", client(&request));
+    state.stop.cancel();
+    (Json(json!({ "stopping": true })), StatusCode::ACCEPTED)
+}
+
+/// `PUT /api/v1/buckets/{bucket}/replications`: the whole desired map of a bucket.
+pub(super) async fn replicate(
+    state: Data<State>,
+    bucket: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<impl Responder, ApiError> {
+    let bucket = bucket.into_inner();
+    state.bucket(&bucket)?;
+    let desired = body::json::<Replicate>(payload).await?.desired(&state.producers)?;
+    let replication = state.replication()?;
+    let sets = desired.producers();
+    let words = sets.iter().map(|(producer, set)| format!("{producer}={set}"));
+    let words = words.collect::<Vec<_>>().join(" ");
+    log::info!("replicate bucket={bucket} desired=\"{words}\" client={}", client(&request));
+    let desired = sets.iter().map(|(name, set)| (name.clone(), set.as_set().clone())).collect();
+    let open = to_its_end(async move { replication.set_desired(&bucket, desired).await }).await?;
+    Ok(Json(json!({ "open": open })))
+}
+
+/// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/takeover`: at once.
+pub(super) async fn takeover(
+    state: Data<State>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<Moved>, ApiError> {
+    let Target { bucket, vb, from } = target(&state, path, payload).await?;
+    let replication = state.replication()?;
+    log::info!("takeover bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
+    to_its_end(async move { replication.takeover(&bucket, vb, &from).await }).await.map(Json)
+}
+
+/// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/move`: after the data has been copied.
+pub(super) async fn move_vbucket(
+    state: Data<State>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<Moved>, ApiError> {
+    let Target { bucket, vb, from } = target(&state, path, payload).await?;
+    let replication = state.replication()?;
+    log::info!("move bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
+    to_its_end(async move { replication.move_vbucket(&bucket, vb, &from).await }).await.map(Json)
+}
+
+/// A vBucket and where it is to come from.
+struct Target {
+    bucket: String,
+    vb: VbId,
+    from: String,
+}
+
+async fn target(
+    state: &State,
+    path: Path<(String, String)>,
+    payload: Payload,
+) -> Result<Target, ApiError> {
+    let (bucket, vb) = path.into_inner();
+    state.bucket(&bucket)?;
+    let number = vb.parse::<u16>().ok().filter(|&number| number < VBUCKETS_MAX);
+    let wrong = || ApiError::Wrong(format!("{vb:?} is no vBucket: give 0 to {}", VBUCKETS_MAX - 1));
+    let vb = VbId(number.ok_or_else(wrong)?);
+    let From { from } = body::json(payload).await?;
+    body::known(&from, &state.producers)?;
+    Ok(Target { bucket, vb, from })
+}
+
+/// Runs a command on a task of its own: this request is dropped when its connection is, a command
+/// must not be.
+async fn to_its_end<T: 'static>(
+    command: impl Future<Output = Result<T, CommandError>> + 'static,
+) -> Result<T, ApiError> {
+    let command = actix_web::rt::spawn(async move {
+        let done = command.await;
+        if let Err(error) = &done {
+            log::warn!("command failed error=\"{error}\"");
+        }
+        done
+    });
+    Ok(command.await.map_err(|_| ApiError::Died)??)
+}
+
+fn client(request: &HttpRequest) -> String {
+    request.peer_addr().map_or_else(|| "unknown".to_owned(), |address| address.to_string())
+}

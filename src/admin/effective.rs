@@ -1,0 +1,76 @@
+//! The configuration in force as JSON, with the keys of the file. No secret comes into it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use crate::config::{Config, Embedded, Limits, Node};
+
+/// Stands where a secret is set.
+const REDACTED: &str = "(redacted)";
+
+pub(super) fn json(config: &Config) -> Value {
+    let buckets = config.buckets.iter().map(|bucket| {
+        let sets = bucket.desired.producers().iter();
+        let replicate: BTreeMap<_, _> = sets.map(|(name, set)| (name, set.to_string())).collect();
+        let connections = bucket.connections.count();
+        json!({ "name": bucket.name, "connections": connections, "replicate": replicate })
+    });
+    let token = config.admin.token.as_ref().map(|_| REDACTED);
+    json!({
+        "file": config.path.display().to_string(),
+        "node": node(&config.node),
+        "producer": config.producers.iter().map(node).collect::<Vec<_>>(),
+        "bucket": buckets.collect::<Vec<_>>(),
+        "admin": { "listen": config.admin.listen.to_string(), "token": token },
+        "limits": limits(&config.limits),
+        "embedded": config.embedded.as_ref().map(embedded),
+    })
+}
+
+fn node(node: &Node) -> Value {
+    match node {
+        Node::Remote(node) => json!({
+            "name": node.name,
+            "address": node.address,
+            "username": node.username,
+            "password": REDACTED,
+        }),
+        Node::Embedded(name) => json!({ "name": name }),
+    }
+}
+
+fn limits(limits: &Limits) -> Value {
+    let Limits { connect, setup, close, stall, shutdown, retry_min, retry_max } = limits;
+    let named = [
+        ("connect_ms", connect),
+        ("setup_ms", setup),
+        ("close_ms", close),
+        ("stall_ms", stall),
+        ("shutdown_ms", shutdown),
+        ("retry_ms_min", retry_min),
+        ("retry_ms_max", retry_max),
+    ];
+    let ms = |limit: &Duration| Value::from(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+    named.into_iter().map(|(key, limit)| (key.to_owned(), ms(limit))).collect::<Map<_, _>>().into()
+}
+
+fn embedded(embedded: &Embedded) -> Value {
+    let nodes = embedded.nodes.iter().map(|node| {
+        json!({
+            "name": node.name,
+            "listen": node.listen.to_string(),
+            "bucket": node.bucket,
+            "vbuckets": node.vbuckets,
+            "state": node.state.to_string(),
+            "documents": node.documents,
+        })
+    });
+    json!({
+        "directory": embedded.directory.display().to_string(),
+        "username": embedded.username,
+        "password": embedded.password.as_ref().map(|_| REDACTED),
+        "node": nodes.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,119 @@
+//! What a request is answered with when it fails: a status, and always JSON.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, WWW_AUTHENTICATE};
+use actix_web::{HttpResponse, ResponseError};
+use dcp_actors::{CommandError, VbFailure};
+use serde::Serialize;
+
+/// A failed request.
+#[derive(Debug)]
+pub(super) enum ApiError {
+    /// Something is wrong with the request: 400.
+    Wrong(String),
+    /// No token, or not the right one: 401.
+    NoToken,
+    /// It comes from a page of another site: 403.
+    Foreign(String),
+    /// There is nothing of that name: 404.
+    Missing(String),
+    /// The path is right, the method is not: 405.
+    Method {
+        /// The methods that would do.
+        allow: String,
+    },
+    /// The body did not come: 408.
+    Slow,
+    /// Too many commands wait: 409.
+    Busy(String),
+    /// The body is too long: 413.
+    Long {
+        /// Bytes.
+        limit: usize,
+    },
+    /// A bug: 500.
+    Died,
+    /// Data nodes did not do it: 502.
+    Failed(Vec<VbFailure>),
+    /// Not now: it starts, it stops, or it is not ready: 503.
+    NotNow(String),
+}
+
+/// The body of every failure.
+#[derive(Serialize)]
+struct Body<'a> {
+    error: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a [VbFailure]>,
+}
+
+impl From<CommandError> for ApiError {
+    fn from(error: CommandError) -> Self {
+        let text = error.to_string();
+        match error {
+            CommandError::NoBucket { .. } => Self::Missing(text),
+            CommandError::NoProducer { .. } | CommandError::Plan(_) => Self::Wrong(text),
+            CommandError::Busy { .. } => Self::Busy(text),
+            CommandError::Failed(failures) => Self::Failed(failures),
+            CommandError::Stopping => Self::NotNow(text),
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wrong(text) | Self::Missing(text) | Self::Foreign(text) => f.write_str(text),
+            Self::Busy(text) | Self::NotNow(text) => f.write_str(text),
+            Self::NoToken => f.write_str(
+                "the admin token is missing or wrong: send \
+                 Authorization: Bearer TOKEN, with the token of [admin]",
+            ),
+            Self::Method { allow } => write!(f, "the method is not allowed here: use {allow}"),
+            Self::Slow => f.write_str("the body did not arrive in time"),
+            Self::Long { limit } => write!(f, "the body is too long: give at most {limit} bytes"),
+            Self::Died => f.write_str("the request could not be answered: a part of it died"),
+            Self::Failed(failures) => {
+                let first = failures.first().map(ToString::to_string).unwrap_or_default();
+                write!(f, "{} vBuckets failed, the first: {first}", failures.len())
+            }
+        }
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Wrong(_) => StatusCode::BAD_REQUEST,
+            Self::NoToken => StatusCode::UNAUTHORIZED,
+            Self::Foreign(_) => StatusCode::FORBIDDEN,
+            Self::Missing(_) => StatusCode::NOT_FOUND,
+            Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::Busy(_) => StatusCode::CONFLICT,
+            Self::Long { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Died => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Failed(_) => StatusCode::BAD_GATEWAY,
+            Self::NotNow(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        let errors = match self {
+            Self::NoToken => {
+                response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+                None
+            }
+            Self::Method { allow } => {
+                response.insert_header((ALLOW, allow.as_str()));
+                None
+            }
+            Self::Failed(failures) => Some(failures.as_slice()),
+            _ => None,
+        };
+        response.json(Body { error: self.to_string(), errors })
+    }
+}

@@ -1,0 +1,28 @@
+//! How much is logged, while the process runs.
+
+use actix_web::web::{Json, Payload};
+use log::LevelFilter;
+use serde_json::{Value, json};
+
+use super::body::{self, Level};
+use super::error::ApiError;
+use crate::logging;
+
+/// `GET /log-level`.
+pub(super) async fn read() -> Json<Value> {
+    Json(json!({ "level": log::max_level().as_str().to_lowercase() }))
+}
+
+/// `PUT /log-level`: RUST_LOG, where it is set, says what is logged at most.
+pub(super) async fn set(payload: Payload) -> Result<Json<Value>, ApiError> {
+    let Level { level } = body::json(payload).await?;
+    let wrong = |_| {
+        let levels = "give off, error, warn, info, debug or trace";
+        ApiError::Wrong(format!("{level:?} is no log level: {levels}"))
+    };
+    let new: LevelFilter = level.parse().map_err(wrong)?;
+    let old = log::max_level();
+    logging::set_level(new);
+    log::info!("log level changed from={old} to={new}");
+    Ok(read().await)
+}

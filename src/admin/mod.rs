@@ -1,0 +1,152 @@
+//! The admin API: HTTP and JSON, for people and programs, on a thread of its own.
+//!
+//! It listens before anything else starts, so that a probe finds it and a taken port is known at
+//! once; what needs replication is refused until there is one. It decides nothing about
+//! replication: it asks the handle and passes on the answer. `docs/admin-api.md` has the requests.
+
+mod access;
+mod body;
+mod commands;
+mod effective;
+mod error;
+mod log_level;
+mod reads;
+mod ready;
+mod routes;
+mod state;
+mod views;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::rt::System;
+use actix_web::{App, HttpServer, web};
+use tokio_util::sync::CancellationToken;
+
+use self::access::Access;
+use self::state::State;
+use crate::config::Config;
+
+pub use self::state::{EmbeddedFacts, Running};
+
+/// Connections at once: people and a few programs, each with some.
+const CONNECTIONS_MAX: usize = 256;
+/// Connections that wait to be accepted.
+const BACKLOG: u32 = 64;
+/// For the head of a request to arrive: it is one packet, over the worst of networks a few seconds.
+const HEAD_WAIT: Duration = Duration::from_secs(10);
+/// How long an idle connection is kept: longer than programs that poll usually pause.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// For a connection to close cleanly.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
+/// For answers that are under way when the server is stopped: all commands have been answered.
+const STOP_WAIT_S: u64 = 1;
+
+/// Why there is no admin API.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The address cannot be listened on.
+    #[error("the admin API could not listen on {listen}: {source}: give another [admin] listen")]
+    Listen {
+        /// The address.
+        listen: SocketAddr,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// The system gave no thread, or too few descriptors.
+    #[error("the admin API could not be started: {0}")]
+    Start(io::Error),
+}
+
+/// A running admin API.
+pub struct Admin {
+    address: SocketAddr,
+    state: Arc<State>,
+    server: ServerHandle,
+    thread: JoinHandle<()>,
+}
+
+impl Admin {
+    /// Listens, and answers from now on. A request to shut down cancels `stop`.
+    ///
+    /// # Errors
+    /// An [`AdminError`]; nothing is left running then.
+    pub fn start(config: &Config, stop: &CancellationToken) -> Result<Self, AdminError> {
+        let listen = config.admin.listen;
+        let failed = |source| AdminError::Listen { listen, source };
+        let listener = TcpListener::bind(listen).map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let state = Arc::new(State::new(config, stop.clone()));
+        let access = Access::of(&config.admin);
+        let (ready, started) = sync_channel(1);
+        let served = Arc::clone(&state);
+        let thread = std::thread::Builder::new()
+            .name("admin".to_owned())
+            .spawn(move || serve(listener, served, access, &ready))
+            .map_err(AdminError::Start)?;
+        let died = |_| Err(io::Error::other("its thread has died"));
+        let server = started.recv().unwrap_or_else(died).map_err(AdminError::Start)?;
+        log::info!("admin API listens url=http://{address}");
+        Ok(Self { address, state, server, thread })
+    }
+
+    /// Where it listens: with the real port where the configuration says 0.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Gives it what it is to speak for. Only the first call has an effect.
+    pub fn attach(&self, running: Running) {
+        self.state.attach(running);
+    }
+
+    /// Ends it; answers under way have a second to arrive.
+    pub async fn stop(self) {
+        self.server.stop(true).await;
+        let thread = self.thread;
+        // A panic has ended the process already.
+        _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    }
+}
+
+type Started = io::Result<ServerHandle>;
+
+fn serve(listener: TcpListener, state: Arc<State>, access: Access, ready: &SyncSender<Started>) {
+    System::new().block_on(async move {
+        let (state, access) = (web::Data::from(state), Arc::new(access));
+        let app = move || {
+            App::new()
+                .app_data(state.clone())
+                .app_data(routes::path_config())
+                .configure(routes::routes)
+                .wrap(access::middleware(Arc::clone(&access)))
+        };
+        let server = HttpServer::new(app)
+            .workers(1)
+            .disable_signals()
+            .max_connections(CONNECTIONS_MAX)
+            .backlog(BACKLOG)
+            .client_request_timeout(HEAD_WAIT)
+            .client_disconnect_timeout(CLOSE_WAIT)
+            .keep_alive(KEEP_ALIVE)
+            .shutdown_timeout(STOP_WAIT_S)
+            .listen(listener)
+            .map(HttpServer::run);
+        match server {
+            Ok(server) => {
+                // The receiver waits for exactly this.
+                _ = ready.send(Ok(server.handle()));
+                if let Err(error) = server.await {
+                    log::error!("the admin API has ended, replication goes on error=\"{error}\"");
+                }
+            }
+            Err(error) => _ = ready.send(Err(error)),
+        }
+    });
+}

@@ -1,0 +1,54 @@
+//! Which request goes where. Whatever is not here is answered with JSON all the same.
+
+use actix_web::http::Method;
+use actix_web::web::{self, PathConfig, ServiceConfig};
+use actix_web::{HttpRequest, Resource, Route};
+
+use super::error::ApiError;
+use super::{commands, log_level, reads};
+
+pub(super) fn routes(app: &mut ServiceConfig) {
+    let (get, put, post) = (Method::GET, Method::PUT, Method::POST);
+    let route = |method: &Method| web::method(method.clone());
+    app.service(at("/live", [(&get, route(&get).to(reads::live))]))
+        .service(at("/ready", [(&get, route(&get).to(reads::ready))]))
+        .service(at("/config", [(&get, route(&get).to(reads::config))]))
+        .service(at("/shutdown", [(&post, route(&post).to(commands::shutdown))]))
+        .service(at(
+            "/log-level",
+            [(&get, route(&get).to(log_level::read)), (&put, route(&put).to(log_level::set))],
+        ))
+        .service(at("/api/v1/status", [(&get, route(&get).to(reads::status))]))
+        .service(at("/api/v1/replications", [(&get, route(&get).to(reads::replications))]))
+        .service(at(
+            "/api/v1/buckets/{bucket}/replications",
+            [(&put, route(&put).to(commands::replicate))],
+        ))
+        .service(at(
+            "/api/v1/buckets/{bucket}/vbuckets/{vb}/takeover",
+            [(&post, route(&post).to(commands::takeover))],
+        ))
+        .service(at(
+            "/api/v1/buckets/{bucket}/vbuckets/{vb}/move",
+            [(&post, route(&post).to(commands::move_vbucket))],
+        ))
+        .default_service(web::to(unknown));
+}
+
+/// What a path that cannot be read is answered with.
+pub(super) fn path_config() -> PathConfig {
+    PathConfig::default().error_handler(|error, _| ApiError::Wrong(error.to_string()).into())
+}
+
+fn at<const N: usize>(path: &str, routes: [(&Method, Route); N]) -> Resource {
+    let allow = routes.iter().map(|(method, _)| method.as_str()).collect::<Vec<_>>().join(", ");
+    let resource = routes.into_iter().fold(web::resource(path), |at, (_, route)| at.route(route));
+    resource.default_service(web::to(move || {
+        let allow = allow.clone();
+        async move { Err::<&str, _>(ApiError::Method { allow }) }
+    }))
+}
+
+async fn unknown(request: HttpRequest) -> Result<&'static str, ApiError> {
+    Err(ApiError::Missing(format!("there is nothing at {}", request.path())))
+}

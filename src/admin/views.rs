@@ -1,0 +1,147 @@
+//! The bodies of `GET /api/v1/status` and `GET /api/v1/replications`.
+
+use std::collections::BTreeMap;
+
+use dcp_actors::{BucketStatus, LinkPhase, LinkStatus};
+use mcbp::VbId;
+use replica::plan::VbSet;
+use serde::Serialize;
+
+use super::ready;
+use super::state::{EmbeddedFacts, State};
+
+/// How far the process is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Phase {
+    /// Replication has not started yet.
+    Starting,
+    /// It runs.
+    Running,
+    /// It is being stopped.
+    Stopping,
+}
+
+/// The whole at a glance.
+#[derive(Debug, Serialize)]
+pub(super) struct StatusView {
+    version: &'static str,
+    uptime_ms: u64,
+    phase: Phase,
+    /// As `GET /ready` says it.
+    ready: bool,
+    /// The data node this sidecar serves.
+    node: NodeView,
+    producers: Vec<NodeView>,
+    buckets: Vec<BucketView>,
+    embedded: Vec<EmbeddedFacts>,
+}
+
+/// A data node.
+#[derive(Debug, Serialize)]
+struct NodeView {
+    name: String,
+    /// Milliseconds since it was last heard, about whatever bucket; `None` for never.
+    silent_ms: Option<u64>,
+}
+
+/// A bucket in numbers.
+#[derive(Debug, Serialize)]
+struct BucketView {
+    bucket: String,
+    connections: u8,
+    links: usize,
+    links_up: usize,
+    /// Streams that should be open.
+    wanted: usize,
+    open: usize,
+    /// Streams that are not open, for a reason.
+    failed: usize,
+    /// vBuckets on their way here.
+    moving: usize,
+    /// The largest lag of any stream; `None` where none is known.
+    lag_seqnos_max: Option<u64>,
+}
+
+impl StatusView {
+    pub(super) fn of(state: &State, buckets: &[BucketStatus]) -> Self {
+        let phase = match state.running() {
+            _ if state.stop.is_cancelled() => Phase::Stopping,
+            Some(_) => Phase::Running,
+            None => Phase::Starting,
+        };
+        let node =
+            |name: &String| NodeView { name: name.clone(), silent_ms: silent(buckets, name) };
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_ms: u64::try_from(state.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+            phase,
+            ready: phase == Phase::Running && ready::missing(&state.buckets, buckets).is_empty(),
+            node: node(&state.node),
+            producers: state.producers.iter().map(node).collect(),
+            buckets: buckets.iter().map(BucketView::of).collect(),
+            embedded: state.running().map(|r| r.embedded.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// The shortest silence of a node, whichever bucket heard it.
+fn silent(buckets: &[BucketStatus], node: &str) -> Option<u64> {
+    let nodes = buckets.iter().flat_map(|bucket| &bucket.nodes);
+    nodes.filter(|heard| heard.node == node).filter_map(|heard| heard.silent_ms).min()
+}
+
+impl BucketView {
+    fn of(status: &BucketStatus) -> Self {
+        let links = || status.links.iter();
+        let streams = || links().flat_map(|link| &link.streams);
+        Self {
+            bucket: status.bucket.clone(),
+            connections: status.connections,
+            links: status.links.len(),
+            links_up: links().filter(|link| link.phase == LinkPhase::Up).count(),
+            wanted: links().map(|link| link.wanted).sum(),
+            open: links().map(|link| link.open).sum(),
+            failed: links().map(failed).sum(),
+            moving: status.moves.len(),
+            lag_seqnos_max: streams().filter_map(|stream| stream.lag_seqnos).max(),
+        }
+    }
+}
+
+fn failed(link: &LinkStatus) -> usize {
+    let not_open = link.streams.iter().filter(|stream| stream.phase != "open");
+    not_open.filter(|stream| stream.last_error.is_some() || link.last_error.is_some()).count()
+}
+
+/// Every link and every vBucket.
+#[derive(Debug, Serialize)]
+pub(super) struct ReplicationsView {
+    buckets: Vec<ReplicationView>,
+}
+
+/// One bucket.
+#[derive(Debug, Serialize)]
+struct ReplicationView {
+    /// In the form that `PUT` takes.
+    desired: BTreeMap<String, VbSet>,
+    #[serde(flatten)]
+    status: BucketStatus,
+}
+
+impl ReplicationsView {
+    pub(super) fn of(buckets: Vec<BucketStatus>) -> Self {
+        let view = |status: BucketStatus| ReplicationView { desired: desired(&status), status };
+        Self { buckets: buckets.into_iter().map(view).collect() }
+    }
+}
+
+fn desired(status: &BucketStatus) -> BTreeMap<String, VbSet> {
+    let mut desired: BTreeMap<String, VbSet> = BTreeMap::new();
+    for link in &status.links {
+        for stream in &link.streams {
+            desired.entry(link.producer.clone()).or_default().insert(VbId(stream.vbucket));
+        }
+    }
+    desired
+}

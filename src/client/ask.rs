@@ -1,0 +1,92 @@
+//! Each subcommand: its requests, and what it makes of the answers.
+
+use serde_json::{Value, json};
+
+use super::args::{Ask, Transfer, desired};
+use super::http::{AskError, Http, segment};
+use super::views::{Level, Moved, Opened, Replications, Status};
+use super::{Outcome, Said, show};
+
+pub(super) fn ask(ask: &Ask, http: &Http) -> Result<Said, AskError> {
+    match ask {
+        Ask::Status { .. } => status(http),
+        Ask::Streams { bucket, .. } => streams(http, bucket.as_deref()),
+        Ask::Replicate { bucket, shares, .. } => {
+            let body = json!(desired(shares));
+            let answer = http.put(&replications_of(bucket), &body)?;
+            let Opened { open } = http.read(&answer)?;
+            Ok(Said::done(answer, format!("{bucket}: {open} streams are open")))
+        }
+        Ask::Takeover { what, .. } => transfer(http, what, "takeover"),
+        Ask::Move { what, .. } => transfer(http, what, "move"),
+        Ask::Drain { bucket, .. } => drain(http, bucket.as_deref()),
+        Ask::LogLevel { level, .. } => {
+            let answer = match level {
+                Some(level) => http.put("/log-level", &json!({ "level": level.as_str() }))?,
+                None => http.get("/log-level")?,
+            };
+            let Level { level } = http.read(&answer)?;
+            Ok(Said::done(answer, level))
+        }
+    }
+}
+
+fn status(http: &Http) -> Result<Said, AskError> {
+    let answer = http.get("/api/v1/status")?;
+    let text = show::status(&http.read::<Status>(&answer)?);
+    Ok(Said::done(answer, text))
+}
+
+fn streams(http: &Http, bucket: Option<&str>) -> Result<Said, AskError> {
+    let mut answer = http.get("/api/v1/replications")?;
+    if let (Some(name), Some(Value::Array(buckets))) = (bucket, answer.get_mut("buckets")) {
+        buckets.retain(|bucket| bucket.get("bucket").and_then(Value::as_str) == Some(name));
+        if buckets.is_empty() {
+            return Err(AskError::Usage(format!("the sidecar has no bucket {name:?}")));
+        }
+    }
+    let text = show::streams(&http.read::<Replications>(&answer)?);
+    Ok(Said::done(answer, text))
+}
+
+fn transfer(http: &Http, what: &Transfer, how: &str) -> Result<Said, AskError> {
+    let Transfer { bucket, vb, from } = what;
+    let path = format!("/api/v1/buckets/{}/vbuckets/{vb}/{how}", segment(bucket));
+    let answer = http.post(&path, &json!({ "from": from }))?;
+    let Moved { elapsed_ms } = http.read(&answer)?;
+    let took = show::ms(elapsed_ms);
+    Ok(Said::done(answer, format!("{bucket}: vb:{vb} is active here, dead at {from}, in {took}")))
+}
+
+/// Empties one bucket or all; what cannot be emptied does not keep the others.
+fn drain(http: &Http, bucket: Option<&str>) -> Result<Said, AskError> {
+    let buckets = match bucket {
+        Some(bucket) => vec![bucket.to_owned()],
+        None => {
+            let status: Status = http.read(&http.get("/api/v1/status")?)?;
+            status.buckets.into_iter().map(|bucket| bucket.bucket).collect()
+        }
+    };
+    let (mut all, mut lines, mut outcome) = (Vec::new(), Vec::new(), Outcome::Done);
+    for bucket in buckets {
+        let answer = http.put(&replications_of(&bucket), &json!({}));
+        let (mut one, line) = match answer {
+            Ok(answer) => (answer, "nothing is replicated any more".to_owned()),
+            Err(error) => {
+                outcome = outcome.max(error.outcome());
+                let said = Said::error(error);
+                (said.json, said.text)
+            }
+        };
+        lines.push(format!("{bucket}: {line}"));
+        if let Some(one) = one.as_object_mut() {
+            one.insert("bucket".to_owned(), Value::from(bucket));
+        }
+        all.push(one);
+    }
+    Ok(Said { outcome, json: json!({ "buckets": all }), text: lines.join("\n") })
+}
+
+fn replications_of(bucket: &str) -> String {
+    format!("/api/v1/buckets/{}/replications", segment(bucket))
+}

@@ -1,0 +1,143 @@
+//! What a person reads. Pure: answers in, text out.
+
+use super::http::AskError;
+use super::table::{Cell, Table};
+use super::views::{Failures, Link, Node, Replications, Status, Stream};
+use serde::Deserialize as _;
+
+/// Failures that are listed; the rest is a number. `--json` has all.
+const FAILURES_MAX: usize = 20;
+
+pub(super) fn status(status: &Status) -> String {
+    let Status { version, uptime_ms, phase, ready, node, producers, buckets, embedded } = status;
+    let ready = if *ready { "ready" } else { "not ready" };
+    let mut text = format!("dcp-proxy {version}, {phase} for {}, {ready}\n\n", ms(*uptime_ms));
+    let mut nodes = Table::new(["NODE", "ROLE", "HEARD", "EMBEDDED"]);
+    let with_role =
+        std::iter::once((node, "consumer")).chain(producers.iter().map(|p| (p, "producer")));
+    for (Node { name, silent_ms }, role) in with_role {
+        let heard = silent_ms.map_or("never".to_owned(), |silent| format!("{} ago", ms(silent)));
+        let inside = embedded.iter().find(|inside| inside.name == *name);
+        let inside = inside.map(|inside| format!("{}, {}", inside.address, inside.durability));
+        let inside = inside.unwrap_or_default();
+        nodes.push([
+            Cell::from(name.as_str()),
+            role.into(),
+            heard.as_str().into(),
+            inside.as_str().into(),
+        ]);
+    }
+    text += &format!("{nodes}\n");
+    let mut table = Table::new([
+        "BUCKET",
+        "CONNECTIONS",
+        "LINKS",
+        "UP",
+        "STREAMS",
+        "OPEN",
+        "FAILED",
+        "MOVING",
+        "LAG",
+    ]);
+    for bucket in buckets {
+        table.push([
+            Cell::from(bucket.bucket.as_str()),
+            bucket.connections.into(),
+            bucket.links.into(),
+            bucket.links_up.into(),
+            bucket.wanted.into(),
+            bucket.open.into(),
+            bucket.failed.into(),
+            bucket.moving.into(),
+            bucket.lag_seqnos_max.into(),
+        ]);
+    }
+    if table.is_empty() { text } else { text + &table.to_string() }
+}
+
+pub(super) fn streams(replications: &Replications) -> String {
+    let mut streams = Table::new([
+        "BUCKET", "VB", "PRODUCER", "LINK", "PHASE", "OPAQUE", "SEQNO", "LAG", "PROGRESS", "ERROR",
+    ]);
+    let mut moves = Table::new(["BUCKET", "VB", "MOVES FROM", "PHASE", "LEFT", "SINCE"]);
+    for bucket in &replications.buckets {
+        let name = bucket.bucket.as_str();
+        let rows = bucket.links.iter().flat_map(|link| link.streams.iter().map(move |s| (link, s)));
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_by_key(|(_, stream)| stream.vbucket);
+        for (link, stream) in rows {
+            streams.push(stream_row(name, link, stream));
+        }
+        for moving in &bucket.moves {
+            moves.push([
+                name.into(),
+                moving.vbucket.into(),
+                moving.from.as_str().into(),
+                moving.phase.as_str().into(),
+                moving.estimate.into(),
+                ms(moving.since_ms).as_str().into(),
+            ]);
+        }
+    }
+    match (streams.is_empty(), moves.is_empty()) {
+        (true, true) => "nothing is replicated".to_owned(),
+        (false, true) => streams.to_string(),
+        (true, false) => moves.to_string(),
+        (false, false) => format!("{streams}\n{moves}"),
+    }
+}
+
+fn stream_row(bucket: &str, link: &Link, stream: &Stream) -> [Cell; 10] {
+    // A stream on a link that is down has no error of its own.
+    let link_error = link.last_error.as_ref().filter(|_| stream.phase != "open");
+    let error = stream.last_error.as_ref().or(link_error);
+    let connection = format!("{} {}", link.connection, link.phase);
+    let progress = stream.progress_ms.map_or("-".to_owned(), |age| format!("{} ago", ms(age)));
+    [
+        bucket.into(),
+        stream.vbucket.into(),
+        link.producer.as_str().into(),
+        connection.as_str().into(),
+        stream.phase.as_str().into(),
+        stream.opaque.into(),
+        stream.seqno.into(),
+        stream.lag_seqnos.into(),
+        progress.as_str().into(),
+        error.map_or("", |error| error.detail.as_str()).into(),
+    ]
+}
+
+pub(super) fn error(error: &AskError) -> String {
+    let failures = error.body().and_then(|body| Failures::deserialize(body).ok());
+    let Some(Failures { errors }) = failures.filter(|failures| !failures.errors.is_empty()) else {
+        return error.to_string();
+    };
+    let mut table = Table::new(["VB", "PRODUCER", "REASON", "STATUS", "RETRY", "DETAIL"]);
+    for failure in errors.iter().take(FAILURES_MAX) {
+        table.push([
+            failure.vbucket.into(),
+            failure.producer.as_str().into(),
+            failure.reason.as_str().into(),
+            failure.status.as_deref().unwrap_or("-").into(),
+            failure.retry.as_str().into(),
+            failure.detail.as_str().into(),
+        ]);
+    }
+    let more = errors.len().saturating_sub(FAILURES_MAX);
+    let more =
+        if more > 0 { format!("and {more} more; --json lists all\n") } else { String::new() };
+    format!("{} vBuckets failed:\n{table}{more}", errors.len())
+}
+
+/// A time that a person can take in.
+pub(super) fn ms(ms: u64) -> String {
+    const SECOND: u64 = 1000;
+    const MINUTE: u64 = 60 * SECOND;
+    const HOUR: u64 = 60 * MINUTE;
+    match ms {
+        0..SECOND => format!("{ms} ms"),
+        SECOND..MINUTE => format!("{}.{} s", ms / SECOND, ms % SECOND / 100),
+        MINUTE..HOUR => format!("{} min {} s", ms / MINUTE, ms % MINUTE / SECOND),
+        HOUR.. => format!("{} h {} min", ms / HOUR, ms % HOUR / MINUTE),
+    }
+}

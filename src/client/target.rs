@@ -1,0 +1,62 @@
+//! Which sidecar is meant, and the token for it.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use relay::Secret;
+
+use super::args::To;
+use super::http::AskError;
+use crate::config::{self, Admin};
+
+/// Where a sidecar listens that nobody told otherwise.
+const DEFAULT_URL: &str = "http://127.0.0.1:8091";
+/// The token, for those who do not want to see it in a list of processes.
+const TOKEN_VARIABLE: &str = "DCP_PROXY_TOKEN";
+
+/// A sidecar.
+pub(super) struct Target {
+    /// Without a slash at the end.
+    pub(super) url: String,
+    pub(super) token: Option<Secret>,
+}
+
+/// The sidecar that the options mean, or else the configuration file, or else the default.
+///
+/// The token of the file goes to the address of the file only.
+pub(super) fn find(to: &To, config: &Path) -> Result<Target, AskError> {
+    let given = to.token.clone().or_else(|| std::env::var(TOKEN_VARIABLE).ok());
+    let given = given.map(Secret::new);
+    if let Some(url) = &to.admin {
+        return Ok(Target { url: checked(url)?, token: given });
+    }
+    if !config.exists() {
+        return Ok(Target { url: DEFAULT_URL.to_owned(), token: given });
+    }
+    let admin =
+        config::load_admin(config).map_err(|problems| AskError::Usage(problems.to_string()))?;
+    let Admin { listen, token } = admin;
+    if listen.port() == 0 {
+        let why = "[admin] listen has port 0, which says nothing: give --admin";
+        return Err(AskError::Usage(format!("{}: {why}", config.display())));
+    }
+    Ok(Target { url: format!("http://{}", reachable(listen)), token: given.or(token) })
+}
+
+fn checked(url: &str) -> Result<String, AskError> {
+    let url = url.trim_end_matches('/');
+    if url.strip_prefix("http://").is_some_and(|rest| !rest.is_empty()) {
+        return Ok(url.to_owned());
+    }
+    Err(AskError::Usage(format!("{url:?} is no address of a sidecar: give http://HOST:PORT")))
+}
+
+/// An address that listens everywhere is reached on loopback.
+const fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
+}

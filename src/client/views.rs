@@ -1,0 +1,124 @@
+//! The answers of the admin API, as far as they are printed for people.
+
+use serde::Deserialize;
+
+/// `GET /api/v1/status`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Status {
+    pub(super) version: String,
+    pub(super) uptime_ms: u64,
+    pub(super) phase: String,
+    pub(super) ready: bool,
+    pub(super) node: Node,
+    pub(super) producers: Vec<Node>,
+    pub(super) buckets: Vec<Bucket>,
+    pub(super) embedded: Vec<Embedded>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) silent_ms: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Bucket {
+    pub(super) bucket: String,
+    pub(super) connections: u64,
+    pub(super) links: u64,
+    pub(super) links_up: u64,
+    pub(super) wanted: u64,
+    pub(super) open: u64,
+    pub(super) failed: u64,
+    pub(super) moving: u64,
+    pub(super) lag_seqnos_max: Option<u64>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Embedded {
+    pub(super) name: String,
+    pub(super) address: String,
+    pub(super) durability: String,
+}
+
+/// `GET /api/v1/replications`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Replications {
+    pub(super) buckets: Vec<Replication>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Replication {
+    pub(super) bucket: String,
+    pub(super) links: Vec<Link>,
+    pub(super) moves: Vec<Move>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Link {
+    pub(super) producer: String,
+    pub(super) connection: u64,
+    pub(super) phase: String,
+    pub(super) last_error: Option<LastError>,
+    pub(super) streams: Vec<Stream>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Stream {
+    pub(super) vbucket: u64,
+    pub(super) phase: String,
+    pub(super) opaque: Option<u64>,
+    pub(super) seqno: Option<u64>,
+    pub(super) lag_seqnos: Option<u64>,
+    pub(super) progress_ms: Option<u64>,
+    pub(super) last_error: Option<LastError>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct LastError {
+    pub(super) detail: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Move {
+    pub(super) vbucket: u64,
+    pub(super) from: String,
+    pub(super) phase: String,
+    pub(super) estimate: Option<u64>,
+    pub(super) since_ms: u64,
+}
+
+/// What a `PUT` of replications answers.
+#[derive(Debug, Deserialize)]
+pub(super) struct Opened {
+    pub(super) open: u64,
+}
+
+/// What a takeover or a move answers.
+#[derive(Debug, Deserialize)]
+pub(super) struct Moved {
+    pub(super) elapsed_ms: u64,
+}
+
+/// `GET /log-level`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Level {
+    pub(super) level: String,
+}
+
+/// What a command that failed says of each vBucket.
+#[derive(Debug, Deserialize)]
+pub(super) struct Failures {
+    #[serde(default)]
+    pub(super) errors: Vec<Failure>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Failure {
+    pub(super) producer: String,
+    pub(super) vbucket: u64,
+    pub(super) reason: String,
+    pub(super) status: Option<String>,
+    pub(super) retry: String,
+    pub(super) detail: String,
+}
