@@ -1,0 +1,531 @@
+//! The rules of the producer machine: what a consumer sees of a vBucket that is written to, trimmed
+//! from memory and read from disk at random moments, through a small window.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use mcbp::dcp::{
+    BufferAck, Control, FailoverEntry, Mutation, SnapshotMarker, StreamReq, control_key,
+    marker_flags, open_flags, stream_flags,
+};
+use mcbp::{
+    Datatype, Frame, FrameBuilder, Opaque, Opcode, Seqno, Status, VbId, VbState, VbUuid, flow,
+};
+use proptest::prelude::*;
+use vbucket::producer::{
+    BACKFILLS_MAX, Chunk, DiskRead, Effect, LogRead, Opened, Producer, ProducerOptions, ReadEnd,
+    RowEncoder, Source,
+};
+use vbucket::stream_req::VbFacts;
+use vbucket::{FailoverTable, Kind, Row};
+
+const STREAM: Opaque = Opaque(0x0100_0000);
+
+/// A vBucket with a memory log above `floor`; the disk has the newest row of each key.
+struct Copy {
+    state: VbState,
+    rows: Vec<Arc<Row>>,
+    floor: u64,
+    purge: u64,
+}
+
+#[derive(Default)]
+struct Node(RefCell<HashMap<VbId, Copy>>);
+
+impl Node {
+    fn put(&self, vb: u16) {
+        let copy = Copy { state: VbState::Active, rows: Vec::new(), floor: 0, purge: 0 };
+        self.0.borrow_mut().insert(VbId(vb), copy);
+    }
+
+    fn with<T>(&self, vb: VbId, change: impl FnOnce(&mut Copy) -> T) -> T {
+        change(self.0.borrow_mut().get_mut(&vb).unwrap())
+    }
+
+    fn write(&self, vb: u16, key: u8) {
+        self.with(VbId(vb), |copy| {
+            let seqno = Seqno(copy.rows.len() as u64 + 1);
+            copy.rows.push(Arc::new(row(key, seqno)));
+        });
+    }
+}
+
+fn row(key: u8, seqno: Seqno) -> Row {
+    Row {
+        key: Bytes::from(format!("key-{key}")),
+        seqno,
+        rev: 1,
+        cas: seqno.0,
+        datatype: Datatype::RAW,
+        kind: Kind::Document { flags: 0, expiry: 0 },
+        value: Bytes::from(vec![b'x'; usize::from(key)]),
+    }
+}
+
+impl Source for Node {
+    fn facts(&self, vb: VbId) -> Option<VbFacts> {
+        let copies = self.0.borrow();
+        let copy = copies.get(&vb)?;
+        let high = Seqno(copy.rows.len() as u64);
+        let entry = FailoverEntry { uuid: VbUuid(1), seqno: Seqno::ZERO };
+        Some(VbFacts {
+            state: copy.state,
+            failover: FailoverTable::from_log(&[entry]).unwrap(),
+            high_seqno: high,
+            snapshot_start: high,
+            snapshot_end: high,
+            purge_seqno: Seqno(copy.purge),
+        })
+    }
+
+    fn read_log(&self, vb: VbId, after: Seqno, bytes_max: usize) -> LogRead {
+        self.with(vb, |copy| {
+            if after.0 < copy.floor {
+                return LogRead::Behind;
+            }
+            let rows = &copy.rows[after.0 as usize..];
+            // Small reads, so that there are many snapshots.
+            let rows = &rows[..rows.len().min(bytes_max.min(7))];
+            if rows.is_empty() { LogRead::UpToDate } else { LogRead::Rows(rows.to_vec()) }
+        })
+    }
+}
+
+/// A scan of the disk as it was when it was opened.
+struct Scan {
+    rows: Vec<Arc<Row>>,
+    opened: Option<Opened>,
+}
+
+impl Scan {
+    fn open(copy: &Copy, start: Seqno, end: Seqno) -> Self {
+        let newest: BTreeMap<_, _> = copy.rows.iter().map(|row| (&row.key, row)).collect();
+        let within = |row: &&&Arc<Row>| row.seqno >= start && row.seqno <= end;
+        let mut rows: Vec<_> = newest.values().filter(within).map(|row| Arc::clone(row)).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.seqno));
+        let high_seqno = Seqno(copy.rows.len() as u64);
+        Self { rows, opened: Some(Opened { high_seqno, purge_seqno: Seqno(copy.purge) }) }
+    }
+
+    fn read(&mut self, encoder: RowEncoder, vb: VbId, stream: Opaque, count: usize) -> DiskRead {
+        let mut chunk = Chunk::default();
+        for _ in 0..count {
+            let Some(row) = self.rows.pop() else { break };
+            encoder.write(&row, vb, stream, &mut chunk.frames).unwrap();
+            chunk.last_seqno = row.seqno;
+        }
+        let end = if self.rows.is_empty() { ReadEnd::Finished } else { ReadEnd::More };
+        DiskRead { opened: self.opened.take(), chunk, end }
+    }
+}
+
+struct Bench {
+    machine: Producer,
+    node: Node,
+    out: BytesMut,
+    scans: HashMap<VbId, Scan>,
+    reads: Vec<(VbId, Opaque)>,
+    effects: Vec<Effect>,
+}
+
+impl Bench {
+    fn new(flags: u32) -> Self {
+        let options = ProducerOptions {
+            open_flags: flags | open_flags::PRODUCER,
+            ..ProducerOptions::default()
+        };
+        Self {
+            machine: Producer::new(options, Duration::ZERO),
+            node: Node::default(),
+            out: BytesMut::new(),
+            scans: HashMap::new(),
+            reads: Vec::new(),
+            effects: Vec::new(),
+        }
+    }
+
+    fn feed(&mut self, bytes: &[u8]) {
+        let frame = Frame::parse(bytes).unwrap();
+        self.machine.on_frame(&frame, Duration::ZERO, &self.node, &mut self.out);
+    }
+
+    fn control(&mut self, key: &str, value: &str) {
+        let mut out = BytesMut::new();
+        let control = Control { key: key.as_bytes(), value: value.as_bytes() };
+        control.write(Opaque(0xc0), &mut out);
+        self.feed(&out);
+    }
+
+    fn request(&mut self, vb: u16, flags: u32, start: u64) {
+        let start = Seqno(start);
+        let uuid = VbUuid(u64::from(start > Seqno::ZERO));
+        let (snapshot_start, snapshot_end) = (start, start);
+        let end = Seqno::MAX;
+        let req = StreamReq { flags, start, end, uuid, snapshot_start, snapshot_end, value: &[] };
+        let mut out = BytesMut::new();
+        req.write(VbId(vb), Opaque(STREAM.0 + u32::from(vb)), &mut out);
+        self.feed(&out);
+    }
+
+    /// Carries out effects but for reads of the disk, and lets the streams write.
+    fn fill(&mut self, bytes_max: usize) {
+        loop {
+            let effects = self.machine.take_effects();
+            if effects.is_empty() {
+                self.machine.fill(&self.node, &mut self.out, bytes_max);
+                let effects = self.machine.take_effects();
+                if effects.is_empty() {
+                    return;
+                }
+                effects.into_iter().for_each(|effect| self.carry_out(effect));
+            }
+            effects.into_iter().for_each(|effect| self.carry_out(effect));
+        }
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Watch(vb) => self.machine.on_changed(vb, &self.node, &mut self.out),
+            Effect::Unwatch(vb) => drop(self.scans.remove(&vb)),
+            Effect::ReadDisk { vb, stream, start, end } => {
+                let node = &self.node;
+                let open = || node.with(vb, |copy| Scan::open(copy, start, end));
+                self.scans.entry(vb).or_insert_with(open);
+                assert!(!self.reads.contains(&(vb, stream)), "one read at a time");
+                self.reads.push((vb, stream));
+            }
+            other => self.effects.push(other),
+        }
+    }
+
+    fn read_disk(&mut self, count: usize) {
+        if self.reads.is_empty() {
+            return;
+        }
+        let (vb, stream) = self.reads.remove(0);
+        let encoder = self.machine.encoder();
+        let Some(scan) = self.scans.get_mut(&vb) else { return };
+        let read = scan.read(encoder, vb, stream, count);
+        if read.end != ReadEnd::More {
+            self.scans.remove(&vb);
+        }
+        self.machine.on_disk_read(vb, stream, read);
+    }
+
+    fn take_frames(&mut self) -> Vec<Vec<u8>> {
+        let mut frames = Vec::new();
+        while !self.out.is_empty() {
+            let length = Frame::parse(&self.out).unwrap().header.frame_bytes();
+            frames.push(self.out.split_to(length).to_vec());
+        }
+        frames
+    }
+}
+
+/// What a consumer has of one vBucket.
+#[derive(Default)]
+struct Seen {
+    newest: BTreeMap<Bytes, u64>,
+    last: u64,
+    end: u64,
+    in_snapshot: Vec<Bytes>,
+    out_bytes: usize,
+}
+
+impl Seen {
+    fn take(&mut self, bytes: &[u8]) {
+        let frame = Frame::parse(bytes).unwrap();
+        self.out_bytes += flow::charge(&frame.header);
+        match frame.opcode() {
+            Opcode::DCP_SNAPSHOT_MARKER => {
+                let marker = SnapshotMarker::decode(&frame).unwrap();
+                assert_eq!(self.last, self.end, "the snapshot before is whole");
+                assert!(marker.start.0 <= self.last + 1 && marker.end.0 > self.last, "{marker:?}");
+                self.end = marker.end.0;
+                self.in_snapshot.clear();
+            }
+            Opcode::DCP_MUTATION => {
+                let seqno = Mutation::decode(&frame).unwrap().seqno.0;
+                let key = Bytes::copy_from_slice(frame.key);
+                assert!(seqno > self.last && seqno <= self.end, "{seqno} after {}", self.last);
+                assert!(!self.in_snapshot.contains(&key), "a key once in a snapshot");
+                self.in_snapshot.push(key.clone());
+                self.newest.insert(key, seqno);
+                self.last = seqno;
+            }
+            Opcode::DCP_STREAM_REQ | Opcode::DCP_CONTROL => {
+                assert_eq!(frame.header.status(), Status::SUCCESS);
+            }
+            opcode => panic!("unexpected {opcode}"),
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Write(u8),
+    Trim(u8),
+    ReadDisk(usize),
+    Fill(usize),
+    Acknowledge(u8),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        6 => (0..12_u8).prop_map(Happening::Write),
+        2 => any::<u8>().prop_map(Happening::Trim),
+        3 => (1..4_usize).prop_map(Happening::ReadDisk),
+        4 => (1..400_usize).prop_map(Happening::Fill),
+        3 => any::<u8>().prop_map(Happening::Acknowledge),
+    ]
+}
+
+const LARGEST_FRAME: usize = 24 + 31 + 6 + 12;
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// The consumer ends with the newest row of every key, in order, in whole snapshots, and never
+    /// gets more than its window and one frame.
+    #[test]
+    fn a_consumer_gets_everything_once_in_order_within_its_window(
+        before in prop::collection::vec(0..12_u8, 0..30),
+        happenings in prop::collection::vec(happening(), 1..120),
+        window in 50..600_usize,
+    ) {
+        let mut bench = Bench::new(0);
+        bench.node.put(0);
+        before.iter().for_each(|key| bench.node.write(0, *key));
+        bench.control(control_key::CONNECTION_BUFFER_SIZE, &window.to_string());
+        bench.request(0, 0, 0);
+        let mut seen = Seen::default();
+        let mut acked = 0;
+        for happening in happenings {
+            match happening {
+                Happening::Write(key) => {
+                    bench.node.write(0, key);
+                    bench.machine.on_committed(VbId(0));
+                }
+                Happening::Trim(part) => bench.node.with(VbId(0), |copy| {
+                    let to = copy.rows.len() as u64 * u64::from(part) / 255;
+                    copy.floor = copy.floor.max(to);
+                }),
+                Happening::ReadDisk(count) => bench.read_disk(count),
+                Happening::Fill(bytes) => bench.fill(bytes),
+                Happening::Acknowledge(part) => {
+                    let bytes = (seen.out_bytes - acked) * usize::from(part) / 255;
+                    acked += bytes;
+                    let mut out = BytesMut::new();
+                    BufferAck { bytes: bytes as u32 }.write(VbId(0), Opaque(1), &mut out);
+                    bench.feed(&out);
+                }
+            }
+            bench.take_frames().iter().for_each(|frame| seen.take(frame));
+            prop_assert!(seen.out_bytes - acked < window + LARGEST_FRAME);
+        }
+        // Everything that can go on does.
+        bench.control(control_key::CONNECTION_BUFFER_SIZE, "0");
+        for _ in 0..500 {
+            bench.fill(usize::MAX);
+            bench.read_disk(3);
+        }
+        bench.take_frames().iter().for_each(|frame| seen.take(frame));
+        prop_assert!(bench.effects.is_empty(), "{:?}", bench.effects);
+        let newest: BTreeMap<_, _> = bench.node.with(VbId(0), |copy| {
+            copy.rows.iter().map(|row| (row.key.clone(), row.seqno.0)).collect()
+        });
+        prop_assert_eq!(seen.newest, newest);
+    }
+}
+
+#[test]
+fn a_few_streams_read_the_disk_at_a_time_and_the_others_follow() {
+    const STREAMS: u16 = 100;
+    let mut bench = Bench::new(0);
+    for vb in 0..STREAMS {
+        bench.node.put(vb);
+        bench.node.write(vb, 1);
+        bench.node.with(VbId(vb), |copy| copy.floor = 1);
+        bench.request(vb, 0, 0);
+    }
+    bench.take_frames();
+    let mut changes = 0;
+    while changes < STREAMS {
+        bench.fill(usize::MAX);
+        assert!(bench.scans.len() <= BACKFILLS_MAX, "{}", bench.scans.len());
+        assert!(!bench.reads.is_empty() || changes + 8 >= STREAMS);
+        bench.read_disk(1);
+        bench.fill(usize::MAX);
+        let frames = bench.take_frames();
+        let is_change = |bytes: &&Vec<u8>| bytes[1] == Opcode::DCP_MUTATION.0;
+        changes += frames.iter().filter(is_change).count() as u16;
+    }
+}
+
+#[test]
+fn mb_29512_a_start_behind_the_purge_seqno_ends_with_rollback() {
+    let mut bench = Bench::new(0);
+    bench.node.put(0);
+    (0..10).for_each(|key| bench.node.write(0, key));
+    bench.request(0, 0, 3);
+    // Purged between the check of the request and the opening of the scan.
+    bench.node.with(VbId(0), |copy| (copy.floor, copy.purge) = (10, 6));
+    bench.fill(usize::MAX);
+    bench.read_disk(100);
+    bench.fill(usize::MAX);
+    let last = bench.take_frames().pop().unwrap();
+    let frame = Frame::parse(&last).unwrap();
+    assert_eq!((frame.opcode(), frame.extras), (Opcode::DCP_STREAM_END, &[0, 0, 0, 6][..]));
+}
+
+#[test]
+fn mb_26979_a_read_for_an_older_stream_is_dropped() {
+    let mut bench = Bench::new(0);
+    bench.node.put(0);
+    (0..3).for_each(|key| bench.node.write(0, key));
+    bench.node.with(VbId(0), |copy| copy.floor = 3);
+    bench.request(0, 0, 0);
+    bench.fill(usize::MAX);
+    let (vb, old) = bench.reads.remove(0);
+    let encoder = bench.machine.encoder();
+    let read = bench.scans.get_mut(&vb).unwrap().read(encoder, vb, old, 9);
+    let close = FrameBuilder::request(Opcode::DCP_CLOSE_STREAM).vbucket(vb);
+    bench.feed(&close.build());
+    let mut out = BytesMut::new();
+    let start = Seqno::ZERO;
+    let req = StreamReq {
+        flags: 0,
+        start,
+        end: Seqno::MAX,
+        uuid: VbUuid(0),
+        snapshot_start: start,
+        snapshot_end: start,
+        value: &[],
+    };
+    req.write(vb, Opaque(2), &mut out);
+    bench.feed(&out);
+    bench.fill(usize::MAX);
+    bench.take_frames();
+    bench.machine.on_disk_read(vb, old, read);
+    bench.fill(usize::MAX);
+    let of_old = |bytes: &Vec<u8>| bytes[12..16] == old.0.to_be_bytes();
+    assert!(!bench.take_frames().iter().any(of_old));
+}
+
+#[test]
+fn mb_29541_a_takeover_all_from_disk_goes_on() {
+    let mut bench = Bench::new(0);
+    bench.node.put(0);
+    (0..3).for_each(|key| bench.node.write(0, key));
+    bench.node.with(VbId(0), |copy| copy.floor = 3);
+    bench.request(0, stream_flags::TAKEOVER, 0);
+    bench.fill(usize::MAX);
+    bench.read_disk(9);
+    bench.fill(usize::MAX);
+    let frames = bench.take_frames();
+    let marker = Frame::parse(&frames[1]).unwrap();
+    let flags = SnapshotMarker::decode(&marker).unwrap().flags;
+    assert_eq!(flags, marker_flags::DISK | marker_flags::CHECKPOINT);
+    let last = Frame::parse(frames.last().unwrap()).unwrap();
+    assert_eq!((last.opcode(), last.extras), (Opcode::DCP_SET_VBUCKET_STATE, &[3][..]));
+}
+
+#[test]
+fn mb_15166_a_takeover_that_does_not_get_ahead_holds_up_clients_once() {
+    let mut bench = Bench::new(0);
+    bench.node.put(0);
+    bench.node.write(0, 1);
+    bench.request(0, stream_flags::TAKEOVER, 0);
+    bench.fill(usize::MAX);
+    // The marker is not answered.
+    for seconds in [59, 60, 61] {
+        bench.machine.on_tick(Duration::from_secs(seconds), &mut bench.out);
+        bench.fill(usize::MAX);
+        let held = usize::from(seconds >= 60);
+        assert_eq!(bench.effects.len(), held, "after {seconds} s");
+    }
+    assert_eq!(bench.effects, [Effect::HoldWrites(VbId(0))]);
+}
+
+#[test]
+fn mb_37009_a_complaint_about_one_stream_leaves_the_others_alone() {
+    for (status, closes) in [
+        (Status::NOT_MY_VBUCKET, false),
+        (Status::KEY_ENOENT, false),
+        (Status::ERANGE, true),
+        (Status::EINVAL, true),
+    ] {
+        let mut bench = Bench::new(0);
+        bench.feed(&FrameBuilder::response(Opcode::DCP_MUTATION, status).build());
+        bench.fill(usize::MAX);
+        let closed = bench.effects.iter().any(|effect| matches!(effect, Effect::Close(_)));
+        assert_eq!(closed, closes, "{status}");
+    }
+}
+
+#[test]
+fn a_noop_is_sent_at_each_interval_once_the_last_was_answered() {
+    let mut bench = Bench::new(0);
+    bench.control(control_key::ENABLE_NOOP, "true");
+    bench.control(control_key::SET_NOOP_INTERVAL, "0.100000");
+    bench.take_frames();
+    let tick = |bench: &mut Bench, ms| {
+        bench.machine.on_tick(Duration::from_millis(ms), &mut bench.out);
+        bench.take_frames()
+    };
+    assert!(tick(&mut bench, 99).is_empty());
+    let first = tick(&mut bench, 100);
+    assert_eq!(first[0][12..16], [0x81, 0x96, 0x98, 0x00], "as a real node counts");
+    assert!(tick(&mut bench, 5_000).is_empty(), "the first is not answered");
+    let opaque = Frame::parse(&first[0]).unwrap().header.opaque;
+    bench.feed(&FrameBuilder::response(Opcode::DCP_NOOP, Status::SUCCESS).opaque(opaque).build());
+    assert_eq!(tick(&mut bench, 5_001)[0][12..16], [0x82, 0x96, 0x98, 0x00]);
+}
+
+#[test]
+fn values_are_what_the_connection_can_take() {
+    let xattrs = b"\0\0\0\x03abcbody";
+    let squeezed = snap::raw::Encoder::new().compress_vec(xattrs).unwrap();
+    let datatype = Datatype::JSON.with(Datatype::SNAPPY).with(Datatype::XATTR);
+    let row = Row { value: squeezed.clone().into(), datatype, ..row(1, Seqno(1)) };
+    let all = ProducerOptions {
+        open_flags: open_flags::PRODUCER | open_flags::INCLUDE_XATTRS,
+        collections: true,
+        snappy: true,
+        json: true,
+        xattr: true,
+    };
+    let no_value = open_flags::NO_VALUE;
+    let keeps = open_flags::NO_VALUE_WITH_DATATYPE;
+    let cases: [(ProducerOptions, u8, &[u8]); 6] = [
+        (all, 7, &squeezed),
+        (ProducerOptions { snappy: false, ..all }, 5, xattrs),
+        (ProducerOptions { json: false, ..all }, 6, &squeezed),
+        (ProducerOptions { open_flags: open_flags::PRODUCER, ..all }, 1, b"body"),
+        (ProducerOptions { open_flags: all.open_flags | no_value, ..all }, 0, b""),
+        (ProducerOptions { open_flags: all.open_flags | keeps, ..all }, 7, b""),
+    ];
+    for (options, datatype, value) in cases {
+        let encoder = Producer::new(options, Duration::ZERO).encoder();
+        let mut out = BytesMut::new();
+        encoder.write(&row, VbId(0), Opaque(0), &mut out).unwrap();
+        let frame = Frame::parse(&out).unwrap();
+        assert_eq!((frame.header.datatype.0, frame.value), (datatype, value), "{options:?}");
+        assert_eq!(frame.key, b"\0key-1");
+    }
+    let damaged = Row { value: Bytes::from_static(b"\xff\xff\xff\xff\x0f"), ..row };
+    let plain = ProducerOptions { snappy: false, ..all };
+    let encoder = Producer::new(plain, Duration::ZERO).encoder();
+    assert!(encoder.write(&damaged, VbId(0), Opaque(0), &mut BytesMut::new()).is_err());
+}
