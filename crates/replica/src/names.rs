@@ -93,7 +93,8 @@ mod tests {
         // As the cluster manager named it before there was more than one connection.
         let node = |n| {
             format!(
-                "ns_1@platform-couchbase-cluster-000{n}.platform-couchbase-cluster.couchbase-new-pxxxxxxx.svc"
+                "ns_1@platform-couchbase-cluster-000{n}.platform-couchbase-cluster.\
+                 couchbase-new-pxxxxxxx.svc"
             )
         };
         let bucket =
@@ -101,7 +102,8 @@ mod tests {
         assert_eq!(
             connection_name(&node(1), &node(0), bucket, 0),
             "replication:1.platform-couchbase-cluster.couchb->0.platform-couchbase-cluster.couchb:\
-             com.yyyyyy.digital.ms.shoppingcart.shoppingcart.123456789012:TYFMH5ZD2gPLOaLgcuA2VijsZvc="
+             com.yyyyyy.digital.ms.shoppingcart.shoppingcart.123456789012:\
+             TYFMH5ZD2gPLOaLgcuA2VijsZvc="
         );
     }
 

@@ -56,8 +56,8 @@ fn wrong_sets_say_what_is_wrong() {
         ("-5", r#""-5" is not a vbucket or a range: give vbuckets like 0-511,600"#),
         ("1-2-3", r#""1-2-3" is not a vbucket or a range: give vbuckets like 0-511,600"#),
         ("+1", r#""+1" is not a vbucket or a range: give vbuckets like 0-511,600"#),
-        ("1024", "vbucket 1024 is out of range: the last one is 1023"),
-        ("0-70000", "vbucket 70000 is out of range: the last one is 1023"),
+        ("1024", "vbucket 1024 is out of range: give 0 to 1023"),
+        ("0-70000", "vbucket 70000 is out of range: give 0 to 1023"),
         ("9-3", "range 9-3 is reversed: write 3-9"),
         ("1-5,3", "vbucket 3 is named twice"),
     ] {

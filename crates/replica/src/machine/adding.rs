@@ -1,4 +1,5 @@
-//! Adding one stream: ADD_STREAM out, STREAM_REQ and its answer passing by, the answer or a deadline.
+//! Adding one stream: ADD_STREAM out, STREAM_REQ and its answer pass by, then the answer to
+//! ADD_STREAM, or a deadline.
 
 use mcbp::dcp::stream_flags;
 use mcbp::{Opaque, Status, VbId};

@@ -1,4 +1,4 @@
-//! What a producer's STREAM_END does (MB-53445, MB-51223, MB-34951): the table of the three promises.
+//! What a producer's STREAM_END does in each case (MB-53445, MB-51223, MB-34951).
 //!
 //! The vBucket says which stream has ended. The opaque only tells the end of an older stream of the
 //! same vBucket, which must not harm the newer one. The frame itself is always forwarded.

@@ -28,7 +28,7 @@ impl fmt::Debug for Ticket {
 /// What the owner of a link asks for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Command {
-    /// Make the open set equal to `wanted`: close what is too much and add what is missing, at once.
+    /// Make the open set equal to `wanted`: close what is too much, add what is missing, at once.
     SetupStreams {
         /// Every stream that shall be open afterwards.
         wanted: BTreeSet<VbId>,
@@ -40,7 +40,7 @@ pub enum Command {
     },
     /// Close these streams, on both sides, and leave all others alone.
     CloseStreams {
-        /// The streams to close. One that is not known to be open is closed all the same, to be sure.
+        /// The streams to close. One that is not known to be open is closed all the same.
         vbs: BTreeSet<VbId>,
     },
     /// Move a vBucket: it ends active at the consumer and dead at the producer.

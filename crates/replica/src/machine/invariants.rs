@@ -1,4 +1,4 @@
-//! What holds between any two events. Tests, the model checker and production ask the same function.
+//! What holds between any two events. Tests, model checker and production ask the same function.
 
 use std::collections::BTreeSet;
 

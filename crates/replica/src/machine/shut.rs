@@ -1,5 +1,5 @@
 //! The end of a link: the consumer's streams are closed first, within one deadline, and a producer
-//! that does not answer is not waited for (MB-46253, MB-16064). Loss of a connection ends it at once.
+//! that does not answer is not waited for (MB-46253, MB-16064). A lost connection ends it at once.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
-//! Taking over one vBucket: its own stream is closed first, then a takeover stream is added, and the
-//! vBucket goes through pending to active. Done is when ADD_STREAM was answered with success and
-//! the consumer has acknowledged active, in any order (MB-10779).
+//! Taking over one vBucket: its own stream is closed first, then a takeover stream is added, and
+//! the vBucket goes through pending to active. It is done when ADD_STREAM was answered with
+//! success and the consumer has acknowledged active, in any order (MB-10779).
 
 use std::collections::BTreeMap;
 

@@ -7,8 +7,8 @@ use std::str::FromStr;
 use mcbp::VbId;
 use serde::{Serialize, Serializer};
 
-/// A set of vBuckets below [`VBUCKETS_MAX`]; never empty when it was parsed. Prints as the shortest list of ranges, which
-/// parses to the same set.
+/// A set of vBuckets, each below [`VBUCKETS_MAX`] and at least one of them where it was parsed.
+/// Prints as the shortest list of ranges, which parses to the same set.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct VbSet(BTreeSet<VbId>);
 
@@ -28,7 +28,7 @@ pub enum VbSetError {
         part: String,
     },
     /// A number is beyond the last vBucket.
-    #[error("vbucket {number} is out of range: the last one is {last}")]
+    #[error("vbucket {number} is out of range: give 0 to {last}")]
     OutOfRange {
         /// The number.
         number: u64,

@@ -1,10 +1,12 @@
 //! What can be read of a machine, and the bounds of what it remembers.
 
+use super::super::{Snapshot, VbPhase, VbSnapshot};
 use super::setup::with_open;
 use super::*;
 
 const OK: Status = Status::SUCCESS;
 
+/// As programs read it.
 fn snapshot(machine: &ConsumerMachine) -> String {
     serde_json::to_string(&machine.snapshot()).unwrap()
 }
@@ -16,7 +18,8 @@ fn a_snapshot_shows_every_vbucket_with_its_phase_and_opaque() {
         &[
             (
                 setup(&[2, 3, 4, 5, 6], 1),
-                "close(consumer vb:1 #2) close(producer vb:1 #2) add(vb:3 #3) add(vb:4 #4) add(vb:5 #5) add(vb:6 #6)",
+                "close(consumer vb:1 #2) close(producer vb:1 #2) \
+                 add(vb:3 #3) add(vb:4 #4) add(vb:5 #5) add(vb:6 #6)",
             ),
             (request(4, 3), "forward"),
             (request(5, 4), "forward"),
@@ -25,10 +28,20 @@ fn a_snapshot_shows_every_vbucket_with_its_phase_and_opaque() {
             (request_answer(5, Status::ERANGE), "forward"),
         ],
     );
-    assert_eq!(
-        snapshot(&machine),
-        r#"{"phase":"setting-up","vbuckets":[{"vbucket":1,"phase":"closing","opaque":16777216},{"vbucket":2,"phase":"open","opaque":33554432},{"vbucket":3,"phase":"adding","opaque":null},{"vbucket":4,"phase":"requested","opaque":50331648},{"vbucket":5,"phase":"accepted","opaque":67108864},{"vbucket":6,"phase":"refused","opaque":83886080}]}"#
-    );
+    let row = |vb, phase, n: Option<u32>| VbSnapshot {
+        vbucket: vb,
+        phase,
+        opaque: n.map(|n| stream(n).0),
+    };
+    let vbuckets = vec![
+        row(1, VbPhase::Closing, Some(1)),
+        row(2, VbPhase::Open, Some(2)),
+        row(3, VbPhase::Adding, None),
+        row(4, VbPhase::Requested, Some(3)),
+        row(5, VbPhase::Accepted, Some(4)),
+        row(6, VbPhase::Refused, Some(5)),
+    ];
+    assert_eq!(machine.snapshot(), Snapshot { phase: "setting-up", vbuckets });
     assert_eq!(machine.pending(), vbs(&[1, 3, 4, 5, 6]));
     assert_eq!(machine.deadlines().count(), 6, "five steps and a refusal");
 }

@@ -216,7 +216,8 @@ fn a_left_over_stream_that_cannot_be_closed_is_an_error() {
 fn the_deadline_names_who_did_not_move() {
     let late = |side: &str| {
         format!(
-            "close(consumer vb:1 #1) close(producer vb:1 #1) answer(#1 vb:1 {side} deadline add-stream)"
+            "close(consumer vb:1 #1) close(producer vb:1 #1) \
+             answer(#1 vb:1 {side} deadline add-stream)"
         )
     };
     let silent = [(setup(&[1], 1), "add(vb:1 #0)")];

@@ -175,7 +175,8 @@ fn a_request_without_the_takeover_flag_is_not_its_stream() {
         (end(1, 1, StreamEndStatus::OK), "forward note(stale)"),
         (
             lost(Producer),
-            "answer(#1 vb:1 producer lost) stop(the connection to the producer was lost: end of file)",
+            "answer(#1 vb:1 producer lost) \
+             stop(the connection to the producer was lost: end of file)",
         ),
     ]);
 }
