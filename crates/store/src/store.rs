@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
-use fjall::Readable;
+use fjall::{Readable, Snapshot};
 use mcbp::{Seqno, VbId};
 use vbucket::engine::{Batch, Durability, Scan, Store};
 use vbucket::{Row, StoreError, VbMeta};
@@ -138,11 +138,22 @@ impl Core {
         self.records.write().unwrap_or_else(PoisonError::into_inner).remove(&vb);
     }
 
+    /// A snapshot that holds whole commits.
+    fn snapshot(&self) -> Snapshot {
+        loop {
+            if let Some(snapshot) = self.tables.snapshot() {
+                return snapshot;
+            }
+            // Wait for the commit that is being made.
+            drop(self.writer());
+        }
+    }
+
     fn get(&self, vb: VbId, key: &[u8]) -> Result<Option<Row>, StoreError> {
         let Some(record) = self.record(vb) else { return Ok(None) };
         let life = Life { vb, generation: record.generation };
         // One snapshot for both reads: a commit between them may move the row.
-        let snapshot = self.tables.db.snapshot();
+        let snapshot = self.snapshot();
         let entry_key = life.document(key);
         let what = || format!("the key entry of a document in {vb}");
         let entry = snapshot.get(&self.tables.keys, &entry_key).map_err(|e| reading(what, &e))?;
@@ -163,7 +174,7 @@ impl Core {
     }
 
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {
-        let snapshot = self.tables.db.snapshot();
+        let snapshot = self.snapshot();
         let bytes = snapshot
             .get(&self.tables.meta, keys::record(vb))
             .map_err(|e| reading(|| format!("the record of {vb}"), &e))?

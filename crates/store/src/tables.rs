@@ -1,11 +1,13 @@
 //! The engine: four tables of one fjall database, and the one way to write to them.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use fjall::config::BlockSizePolicy;
 use fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions,
-    OwnedWriteBatch,
+    OwnedWriteBatch, PersistMode, Snapshot,
 };
 use vbucket::StoreError;
 
@@ -26,7 +28,11 @@ pub(crate) struct Tables {
     pub undo: Keyspace,
     /// The vBuckets' records, lives to clean up, the commit mark.
     pub meta: Keyspace,
+    /// The engine's sequence before the commit that is being made, or [`NO_COMMIT`].
+    committing: Arc<AtomicU64>,
 }
+
+const NO_COMMIT: u64 = u64::MAX;
 
 const NAMES: [&str; 4] = ["rows", "keys", "undo", "meta"];
 /// The engine writes its version file last when it creates a database.
@@ -75,7 +81,8 @@ impl Tables {
         };
         let [rows, undo] = [open("rows", of_rows())?, open("undo", of_rows())?];
         let [keys, meta] = [open("keys", of_entries())?, open("meta", of_entries())?];
-        Ok(Self { rows, keys, undo, meta, db })
+        let committing = Arc::new(AtomicU64::new(NO_COMMIT));
+        Ok(Self { rows, keys, undo, meta, db, committing })
     }
 
     fn all(&self) -> [&Keyspace; 4] {
@@ -102,12 +109,33 @@ impl Tables {
         }
     }
 
-    /// Marks a batch as a commit, in every table.
-    pub(crate) fn mark(&self, batch: &mut OwnedWriteBatch, mark: CommitMark) {
-        let bytes = fjall::Slice::from(mark.encode());
+    /// Commits a batch as number `number`, noted in every table. One at a time.
+    pub(crate) fn commit(
+        &self,
+        mut batch: OwnedWriteBatch,
+        number: u64,
+        synced: u64,
+        mode: PersistMode,
+    ) -> fjall::Result<()> {
+        let sequence = self.db.supervisor.seqno.get();
+        let mark = fjall::Slice::from(CommitMark { number, synced, sequence }.encode());
         for table in self.all() {
-            batch.insert(table, COMMITS, bytes.clone());
+            batch.insert(table, COMMITS, mark.clone());
         }
+        self.committing.store(sequence, Ordering::SeqCst);
+        let committed = batch.durability(Some(mode)).commit();
+        self.committing.store(NO_COMMIT, Ordering::SeqCst);
+        committed
+    }
+
+    /// A snapshot, or `None` where it may hold a part of the commit that is being made.
+    ///
+    /// When the engine has written out a table it moves the sequence that snapshots see forward,
+    /// also beyond a batch that another thread is just adding row by row.
+    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
+        let snapshot = self.db.snapshot();
+        // In this order: a commit that begins after the snapshot is not in it.
+        (snapshot.seqno() <= self.committing.load(Ordering::SeqCst)).then_some(snapshot)
     }
 
     pub(crate) fn batch(&self, rows: usize) -> OwnedWriteBatch {
@@ -131,7 +159,7 @@ impl Tables {
         let deadline = Instant::now() + WAIT_MAX;
         while full() {
             // Answers that writing has stopped where a worker has died.
-            if let Err(error) = self.db.persist(fjall::PersistMode::Buffer) {
+            if let Err(error) = self.db.persist(PersistMode::Buffer) {
                 return Err(StoreError::Poisoned(error.to_string()));
             }
             if Instant::now() >= deadline {

@@ -6,7 +6,6 @@ use vbucket::StoreError;
 use vbucket::engine::Durability;
 
 use crate::errors::io;
-use crate::format::CommitMark;
 use crate::sidefile::{State, StateFile};
 use crate::tables::Tables;
 
@@ -52,20 +51,19 @@ impl Writer {
     /// Writes a batch, all of it or nothing.
     pub(crate) fn commit(
         &mut self,
-        mut batch: OwnedWriteBatch,
+        batch: OwnedWriteBatch,
         durability: Durability,
     ) -> Result<(), StoreError> {
         self.check()?;
-        let sequence = self.tables.db.supervisor.seqno.get();
-        let mark = CommitMark { number: self.next_number(), synced: self.synced, sequence };
-        self.tables.mark(&mut batch, mark);
         let mode = match durability {
             // The journal's length matters to no one: it is read up to its last intact batch.
             Durability::Synced => PersistMode::SyncData,
             Durability::Buffered => PersistMode::Buffer,
         };
-        batch.durability(Some(mode)).commit().map_err(|error| self.stop(&error))?;
-        self.number = mark.number;
+        let number = self.next_number();
+        let committed = self.tables.commit(batch, number, self.synced, mode);
+        committed.map_err(|error| self.stop(&error))?;
+        self.number = number;
         if durability == Durability::Synced {
             self.synced = self.number;
             // The commit is safe without this note; only a later loss would go unnoticed.

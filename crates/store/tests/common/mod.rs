@@ -67,6 +67,7 @@ pub(crate) fn batch(vb: u16, rows: Vec<Row>) -> Batch {
     Batch { changes: rows.into_iter().map(change).collect(), metas: vec![meta(vb, high)] }
 }
 
+#[allow(dead_code, reason = "not every test binary needs it")]
 pub(crate) fn scan(store: &dyn Store, vb: u16) -> Result<Vec<Row>, StoreError> {
     let mut rows = Vec::new();
     let mut scan = store.scan(VbId(vb), Seqno(0), Seqno::MAX)?;
