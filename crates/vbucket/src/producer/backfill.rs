@@ -107,7 +107,8 @@ impl Backfill {
         self.opened.take()
     }
 
-    pub(super) fn has_chunk(&self) -> bool {
+    /// Whether something is to be sent or said at once.
+    pub(super) fn has_more(&self) -> bool {
         !self.chunks.is_empty() || self.failure.is_some() || self.gone
     }
 

@@ -1,6 +1,7 @@
 //! One stream on the producer's side: what it sends next, from memory or from disk.
 //!
-//! It reads nothing by itself: rows come from a [`super::Source`], chunks of a backfill from the shell.
+//! It reads nothing by itself: rows come from a [`super::Source`], chunks of a backfill from the
+//! shell.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -117,11 +118,10 @@ impl ActiveStream {
             && turn.out.len() < stop_at
             && let Some(row) = rows.pop_front()
         {
-            let from = turn.out.len();
-            if let Err(error) = turn.encoder.write(&row, self.vb, self.opaque, turn.out) {
+            let encoder = turn.encoder;
+            if let Err(error) = turn.write(|out| encoder.write(&row, self.vb, self.opaque, out)) {
                 return Step::Fail(error.to_string());
             }
-            turn.charge_from(from);
             self.cursor = row.seqno;
             self.items_sent += 1;
         }
@@ -151,10 +151,8 @@ impl ActiveStream {
         };
         let (first, last) = (first.seqno, last.seqno);
         if let Some(marker) = self.markers.memory(first, last, self.takeover.as_mut()) {
-            let from = turn.out.len();
             let marker = marker.with_body(turn.settings.marker_version(false), Seqno::ZERO);
-            marker.write(self.vb, self.opaque, turn.out);
-            turn.charge_from(from);
+            turn.write(|out| marker.write(self.vb, self.opaque, out));
         }
         keep_newest(&mut rows, turn.seen);
         self.phase = Phase::Memory(rows);
@@ -194,11 +192,9 @@ impl ActiveStream {
             }
             let end = opened.high_seqno.min(self.granted.end);
             if let Some(marker) = self.markers.disk(self.cursor, end) {
-                let from = turn.out.len();
                 let version = turn.settings.marker_version(true);
                 let marker = marker.with_body(version, opened.purge_seqno);
-                marker.write(self.vb, self.opaque, turn.out);
-                turn.charge_from(from);
+                turn.write(|out| marker.write(self.vb, self.opaque, out));
             }
         }
         let sent = backfill.write(turn, TURN_BYTES);
@@ -211,7 +207,7 @@ impl ActiveStream {
         if backfill.wants_read() {
             return Step::ReadDisk;
         }
-        if backfill.has_chunk() { Step::More } else { Step::Idle }
+        if backfill.has_more() { Step::More } else { Step::Idle }
     }
 
     /// Goes back to memory; what was committed meanwhile is looked for at once, because its
@@ -221,9 +217,7 @@ impl ActiveStream {
         if end > self.cursor {
             // The promised end has no row of its own (MB-71913).
             if turn.collections {
-                let from = turn.out.len();
-                SeqnoAdvanced { seqno: end }.write(self.vb, self.opaque, turn.out);
-                turn.charge_from(from);
+                turn.write(|out| SeqnoAdvanced { seqno: end }.write(self.vb, self.opaque, out));
             }
             self.cursor = end;
         }

@@ -85,9 +85,7 @@ impl Takeover {
             Stage::AwaitPending | Stage::AwaitDead | Stage::AwaitActive => return Step::Idle,
         };
         self.stage = stage;
-        let from = turn.out.len();
-        SetVbucketState { state }.write(vb, opaque, turn.out);
-        turn.charge_from(from);
+        turn.write(|out| SetVbucketState { state }.write(vb, opaque, out));
         Step::Idle
     }
 

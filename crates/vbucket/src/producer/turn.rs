@@ -49,11 +49,14 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Charges the one frame that was written behind `from`.
-    pub(super) fn charge_from(&mut self, from: usize) {
+    /// Has one frame written, and charges it to the window.
+    pub(super) fn write<T>(&mut self, write: impl FnOnce(&mut BytesMut) -> T) -> T {
+        let from = self.out.len();
+        let outcome = write(self.out);
         if let Some(Ok(Some(header))) = self.out.get(from..).map(Header::peek) {
             self.window.charge(flow::charge(&header));
         }
+        outcome
     }
 }
 
