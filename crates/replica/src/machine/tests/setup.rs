@@ -275,3 +275,19 @@ fn a_passed_deadline_that_nothing_waits_for_does_nothing() {
         ],
     );
 }
+
+#[test]
+fn a_close_that_overtook_the_stream_request_is_sent_once_more() {
+    check(&[
+        (setup(&[1], 1), "add(vb:1 #0)"),
+        (
+            overdue(Step::AddStream, 0),
+            "close(consumer vb:1 #1) close(producer vb:1 #1) \
+             answer(#1 vb:1 consumer deadline add-stream)",
+        ),
+        (closed(Producer, 1, Status::KEY_ENOENT), "withhold note(late)"),
+        (request(1, 1), "forward note(unexpected-request)"),
+        (request_answer(1, OK), "forward close(producer vb:1 #2)"),
+        (end(1, 1, StreamEndStatus::CLOSED), "forward"),
+    ]);
+}

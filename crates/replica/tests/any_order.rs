@@ -1,0 +1,184 @@
+//! Whatever two nodes say, in whatever order: the machine keeps its invariants, withholds what it
+//! must, and answers each command exactly once. The nodes here know no protocol at all.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::collections::BTreeMap;
+
+use mcbp::{Opaque, Side, Status, StreamEndStatus, VbId, VbState};
+use proptest::prelude::*;
+use proptest::sample::select;
+use replica::machine::{
+    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, Step, Ticket, Verdict,
+};
+
+/// What is fed to the machine. A deadline is the one at that place among those awaited, if any.
+#[derive(Clone, Debug)]
+enum Input {
+    Command(Command),
+    Frame(ControlFrame),
+    Due(usize),
+    Lost(Side),
+}
+
+fn vb() -> impl Strategy<Value = VbId> {
+    (0..3_u16).prop_map(VbId)
+}
+
+fn side() -> impl Strategy<Value = Side> {
+    select(vec![Side::Consumer, Side::Producer])
+}
+
+/// Small, so that the opaques of our own frames and of streams are met by chance.
+fn opaque() -> impl Strategy<Value = Opaque> {
+    let own = (0x1000_0000..0x1000_0010_u32).prop_map(Opaque);
+    let stream = (1..4_u32).prop_map(Opaque);
+    prop_oneof![own, stream]
+}
+
+fn status() -> impl Strategy<Value = Status> {
+    prop_oneof![4 => Just(Status::SUCCESS), 3 => select(Status::NAMED.to_vec())]
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let vbs = || proptest::collection::btree_set(vb(), 0..3);
+    prop_oneof![
+        4 => vbs().prop_map(|wanted| Command::SetupStreams { wanted }),
+        2 => vbs().prop_map(|vbs| Command::AddStreams { vbs }),
+        2 => vbs().prop_map(|vbs| Command::CloseStreams { vbs }),
+        4 => vb().prop_map(|vb| Command::Takeover { vb }),
+        1 => Just(Command::Shut),
+    ]
+}
+
+fn frame() -> impl Strategy<Value = ControlFrame> {
+    use ControlFrame as F;
+    let end = select(StreamEndStatus::NAMED.to_vec());
+    let states = vec![VbState::Pending, VbState::Active, VbState::Active, VbState::Replica];
+    prop_oneof![
+        (opaque(), status()).prop_map(|(opaque, status)| F::AddStreamResponse { opaque, status }),
+        (side(), opaque(), status()).prop_map(|(side, opaque, status)| F::CloseStreamResponse {
+            side,
+            opaque,
+            status
+        }),
+        (vb(), opaque(), 0..2_u32).prop_map(|(vb, opaque, flags)| F::StreamReq {
+            vb,
+            opaque,
+            flags
+        }),
+        (opaque(), status()).prop_map(|(opaque, status)| F::StreamReqResponse { opaque, status }),
+        (vb(), opaque(), end).prop_map(|(vb, opaque, status)| F::StreamEnd { vb, opaque, status }),
+        (vb(), opaque(), select(states)).prop_map(|(vb, opaque, state)| F::SetVbucketState {
+            vb,
+            opaque,
+            state
+        }),
+        (opaque(), status())
+            .prop_map(|(opaque, status)| F::SetVbucketStateResponse { opaque, status }),
+    ]
+}
+
+fn input() -> impl Strategy<Value = Input> {
+    prop_oneof![
+        8 => command().prop_map(Input::Command),
+        40 => frame().prop_map(Input::Frame),
+        6 => (0..4_usize).prop_map(Input::Due),
+        1 => side().prop_map(Input::Lost),
+    ]
+}
+
+/// What the shell would know.
+#[derive(Default)]
+struct Shell {
+    machine: ConsumerMachine,
+    armed: Vec<Deadline>,
+    given: u64,
+    answers: BTreeMap<Ticket, u32>,
+    stops: u32,
+}
+
+impl Shell {
+    fn feed(&mut self, input: Input) {
+        let effects = match input {
+            Input::Command(command) => {
+                let ticket = Ticket(self.given);
+                self.given += 1;
+                self.machine.on(Event::Command { ticket, command })
+            }
+            Input::Frame(frame) => {
+                let (verdict, effects) = self.machine.on_frame(frame);
+                let answer = matches!(
+                    frame,
+                    ControlFrame::AddStreamResponse { .. }
+                        | ControlFrame::CloseStreamResponse { .. }
+                );
+                let shut = matches!(self.machine.phase(), "shutting" | "stopped");
+                assert_eq!(verdict == Verdict::Withhold, answer || shut);
+                effects
+            }
+            Input::Due(at) => {
+                let Some(deadline) = self.machine.deadlines().nth(at) else { return };
+                self.machine.on(Event::DeadlinePassed(deadline))
+            }
+            Input::Lost(side) => self.machine.on(Event::LinkLost { side, why: String::new() }),
+        };
+        for effect in effects {
+            match effect {
+                Effect::Answer(ticket, _) => *self.answers.entry(ticket).or_default() += 1,
+                Effect::Arm(deadline) => self.armed.push(deadline),
+                Effect::Stop(_) => self.stops += 1,
+                Effect::Send(..) | Effect::Ended(_) | Effect::Note(_) => {}
+            }
+        }
+        assert_eq!(self.machine.check_invariants(), Ok(()));
+        assert!(self.machine.deadlines().all(|deadline| self.armed.contains(&deadline)));
+        assert!(self.answers.values().all(|&count| count == 1), "{:?}", self.answers);
+        let waiting = self.given - self.answers.len() as u64;
+        assert!(waiting == 0 || self.machine.deadlines().next().is_some(), "nothing leads on");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_input_in_any_order_is_survived(inputs in proptest::collection::vec(input(), 0..60)) {
+        let mut shell = Shell::default();
+        for input in inputs {
+            shell.feed(input);
+        }
+        // Time alone brings every command to its answer.
+        for _ in 0..20 {
+            shell.feed(Input::Due(0));
+        }
+        prop_assert_eq!(shell.answers.len() as u64, shell.given);
+        shell.feed(Input::Lost(Side::Consumer));
+        prop_assert_eq!(shell.stops, 1);
+        prop_assert_eq!(shell.machine.phase(), "stopped");
+    }
+
+    #[test]
+    fn a_deadline_that_is_not_awaited_changes_nothing(
+        inputs in proptest::collection::vec(input(), 0..40), opaque in opaque(),
+    ) {
+        let mut shell = Shell::default();
+        for input in inputs {
+            shell.feed(input);
+        }
+        let steps = [Step::AddStream, Step::Refusal, Step::CloseStream, Step::Takeover, Step::Shut];
+        for step in steps {
+            let deadline = Deadline { step, opaque };
+            if shell.machine.deadlines().all(|awaited| awaited != deadline) {
+                let before = shell.machine.clone();
+                prop_assert!(shell.machine.on(Event::DeadlinePassed(deadline)).is_empty());
+                prop_assert_eq!(&shell.machine, &before);
+            }
+        }
+    }
+}
