@@ -199,7 +199,10 @@ impl Filter {
         if value.is_empty() {
             return Ok(Self::default());
         }
-        let mut filter: Self = serde_json::from_slice(value).map_err(|_| Status::EINVAL)?;
+        // Through a map, for a struct would be read from an array too.
+        let object: serde_json::Map<_, _> =
+            serde_json::from_slice(value).map_err(|_| Status::EINVAL)?;
+        let mut filter: Self = serde_json::from_value(object.into()).map_err(|_| Status::EINVAL)?;
         if filter.collections.is_some() && filter.scope.is_some() {
             return Err(Status::EINVAL);
         }

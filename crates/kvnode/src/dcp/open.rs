@@ -84,7 +84,9 @@ fn consumer_name(value: &[u8]) -> Result<Option<String>, Fail> {
     if value.is_empty() {
         return Ok(None);
     }
-    let value: Result<Value, _> = serde_json::from_slice(value);
-    let what = "the value is a JSON object with consumer_name";
-    value.map(|value| value.consumer_name).map_err(|_| Fail::new(Status::EINVAL, what))
+    let invalid = |_| Fail::new(Status::EINVAL, "the value is a JSON object with consumer_name");
+    // Through a map, for a struct would be read from an array too.
+    let object: serde_json::Map<_, _> = serde_json::from_slice(value).map_err(invalid)?;
+    let value: Value = serde_json::from_value(object.into()).map_err(invalid)?;
+    Ok(value.consumer_name)
 }

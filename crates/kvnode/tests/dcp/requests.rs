@@ -25,6 +25,7 @@ fn dcp_open_refuses_bad_names_flags_and_values() {
         ("x", producer | open_flags::INCLUDE_DELETED_USER_XATTRS, ""),
         ("x", producer, name_in_json),
         ("x", 0, "nonsense"),
+        ("x", 0, r#"["me"]"#),
         ("x", 0, r#"{"else": "me"}"#),
     ] {
         assert_eq!(client.open(name, flags, value), Status::EINVAL, "{name} {flags:#x} {value}");
