@@ -1,129 +1,119 @@
 //! The main job as a person runs it: one process, two data nodes inside, everything over sockets.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    missing_docs,
-    reason = "tests"
-)]
 
-mod support;
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
-use std::fs;
+mod common;
+
 use std::net::TcpListener;
+use std::path::Path;
 
+use common::{Config, Process, run, until};
 use mcbp::kv::StoreExtras;
 use mcbp::{FrameBuilder, Opcode, VbId, VbState};
 use relay::{Client, Deadlines, Endpoint, Login, Secret};
-use support::Process;
-use tempfile::TempDir;
 
 /// Small enough for a debug build, with every kind of document.
-const CONFIG: &str = r#"
-[node]
-name = "beta"
-[[producer]]
-name = "alpha"
-[[bucket]]
-name = "default"
-connections = 2
-replicate = { alpha = "0-63" }
-[limits]
-stall_ms = 2000
-[embedded]
-password = "for tests"
-[[embedded.node]]
-name = "alpha"
-state = "active"
-vbuckets = 64
-documents = 500
-[[embedded.node]]
-name = "beta"
-state = "replica"
-vbuckets = 64
-"#;
-
-fn folder(config: &str) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("proxy.toml"), config).unwrap();
-    folder
+fn demonstration() -> Config {
+    Config::demonstration(64, 500)
 }
 
-#[test]
-fn once_copies_compares_and_exits_and_the_next_start_goes_on_from_there() {
-    let folder = folder(CONFIG);
-    let first = Process::sidecar(folder.path(), &["--once"]).ended();
-    first.expect(0, &["Wrote 500 sample documents", "64 of 64 streams are open", "identical, 501"]);
-    let second = Process::sidecar(folder.path(), &["--once"]).ended();
-    let none_again = "alpha has 500 sample documents of an earlier run; none is written again.";
-    second.expect(0, &[none_again, "Copied 0 changes to beta", "identical, 501"]);
+/// Runs the program to its end, which must be this one, with all these texts said.
+async fn expect(folder: &Path, config: &Config, arguments: &[&str], code: i32, texts: &[&str]) {
+    let mut process = run(folder, config, arguments);
+    let ended = process.exit_code().await;
+    let said = process.out() + &process.log();
+    assert_eq!(ended, code, "{said}");
+    for text in texts {
+        assert!(said.contains(text), "{text:?} is not in:\n{said}");
+    }
+}
+
+async fn says(process: &Process, text: &str) -> String {
+    let line = || process.out().lines().find(|line| line.contains(text)).map(str::to_owned);
+    until(&format!("the sidecar says {text:?}"), async || line()).await
 }
 
 #[tokio::test]
-async fn a_difference_is_printed_and_ends_with_1() {
-    let folder = folder(CONFIG);
-    let mut sidecar = Process::sidecar(folder.path(), &[]);
-    let beta = sidecar.wait_for("  beta: 127.0.0.1:");
-    let address = beta.trim_start_matches("  beta: ").split(',').next().unwrap().to_owned();
+async fn once_copies_compares_and_exits_and_the_next_start_goes_on_from_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let copied =
+        ["Wrote 500 sample documents", "64 of 64 streams are open", "identical, 501 documents"];
+    expect(folder.path(), &demonstration(), &["--once"], 0, &copied).await;
+    let found = [
+        "alpha has 500 sample documents of an earlier run; none is written again.",
+        "copying went on from there.",
+        "Copied 0 changes to beta",
+        "identical, 501 documents",
+    ];
+    expect(folder.path(), &demonstration(), &["--once"], 0, &found).await;
+}
+
+#[tokio::test]
+async fn a_vbucket_that_cannot_be_replicated_is_named_and_its_difference_ends_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = demonstration().limits("stall_ms = 2000");
+    let known = config.as_str().replace("[embedded]", "[embedded]\npassword = \"for tests\"");
+    let config = Config::text(known);
+    let mut sidecar = run(folder.path(), &config, &[]);
+    let beta = says(&sidecar, "  beta: 127.0.0.1:").await;
+    let address = beta.trim_start_matches("  beta: ").split(',').next().unwrap();
+    write_on(address, VbId(5), b"intruder").await;
+    sidecar.signal("TERM");
+    assert_eq!(sidecar.exit_code().await, 0, "{}", sidecar.log());
+
+    let differs = [
+        "Nothing moved for 2s",
+        "vb:5: consumer refused add-stream with NotMyVbucket",
+        "key \"intruder\" is on beta and not on alpha",
+    ];
+    expect(folder.path(), &config, &["--once"], 1, &differs).await;
+}
+
+/// Makes the vBucket active at this address and writes a document that nobody else has.
+async fn write_on(address: &str, vb: VbId, key: &[u8]) {
     let endpoint = Endpoint::new("beta", address, "@proxy", Secret::new("for tests"));
-    let login = Login {
-        bucket: Some("default"),
-        agent: "test",
-        features: &[],
-        deadlines: Deadlines::default(),
-    };
+    let (agent, deadlines) = ("test", Deadlines::default());
+    let login = Login { bucket: Some("default"), agent, features: &[], deadlines };
     let mut client = Client::connect(&endpoint, login).await.unwrap();
-    client.set_vbucket(VbId(5), VbState::Active).await.unwrap();
+    client.set_vbucket(vb, VbState::Active).await.unwrap();
     let extras = StoreExtras::default().encode();
-    let set = FrameBuilder::request(Opcode::SET).vbucket(VbId(5)).extras(&extras);
-    client.ask(set.key(b"intruder").value(b"only here")).await.unwrap();
-    sidecar.terminate();
-    sidecar.ended().expect(0, &["Replication goes on", "Stopping;"]);
-
-    let once = Process::sidecar(folder.path(), &["--once"]).ended();
-    let intruder = "key \"intruder\" is on beta and not on alpha";
-    once.expect(
-        1,
-        &["Nothing moved for 2s", "NotMyVbucket", "differences, the first are", intruder],
-    );
+    let set = FrameBuilder::request(Opcode::SET).vbucket(vb).extras(&extras);
+    client.ask(set.key(key).value(b"only here")).await.unwrap();
 }
 
-#[test]
-fn wrong_configuration_ends_with_2_and_names_every_line() {
-    let config = CONFIG.replace("vbuckets = 64\ndocuments", "vbuckets = 6400\ndocuments");
-    let config = config.replace("connections = 2", "connections = 100");
-    let folder = folder(config.trim_start());
+#[tokio::test]
+async fn every_problem_of_a_configuration_is_printed_and_ends_with_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let text =
+        demonstration().as_str().replace("vbuckets = 64\ndocuments", "vbuckets = 0\ndocuments");
+    let config = Config::text(text.replace("state = \"replica\"", "state = \"dead\""));
+    let problems = [
+        "vbuckets: 0 is out of range: give 1 to 1024",
+        "state: \"dead\" is not a state: give active or replica",
+    ];
     for arguments in [&["--once"][..], &["check"]] {
-        Process::sidecar(folder.path(), arguments).ended().expect(
-            2,
-            &[
-                "proxy.toml:7: bucket \"default\": connections: 100 connections",
-                "proxy.toml:16: embedded node \"alpha\": vbuckets: 6400 is out of range: give 1 to",
-            ],
-        );
+        expect(folder.path(), &config, arguments, 2, &problems).await;
     }
-    fs::write(folder.path().join("proxy.toml"), CONFIG.replace("stall_ms", "stal_ms")).unwrap();
-    Process::sidecar(folder.path(), &[])
-        .ended()
-        .expect(2, &["proxy.toml:11: unknown field `stal_ms`"]);
-    let missing = Process::sidecar(folder.path(), &["--config", "other.toml"]).ended();
-    missing.expect(2, &["other.toml: could not be read"]);
-    Process::sidecar(folder.path(), &["--twice"]).ended().expect(2, &["--twice"]);
+    let missing = ["other.toml: could not be read"];
+    expect(folder.path(), &config, &["--config", "other.toml"], 2, &missing).await;
+    expect(folder.path(), &config, &["--twice"], 2, &["--twice"]).await;
 }
 
-#[test]
-fn check_prints_what_the_configuration_comes_to_without_its_secrets() {
-    let folder = folder(CONFIG);
-    let check = Process::sidecar(folder.path(), &["check"]).ended();
-    check.expect(0, &["proxy.toml is good:", "from alpha: 0-63", "500 sample documents"]);
-    assert!(!check.output.contains("for tests"), "{}", check.output);
+#[tokio::test]
+async fn check_prints_what_the_configuration_comes_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let good = ["proxy.toml is good:", "from alpha: 0-63", "500 sample documents"];
+    expect(folder.path(), &demonstration(), &["check"], 0, &good).await;
 }
 
-#[test]
-fn a_port_in_use_is_named() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let listen = format!("state = \"active\"\nlisten = \"{}\"", taken.local_addr().unwrap());
-    let folder = folder(&CONFIG.replace("state = \"active\"", &listen));
-    let said = format!("embedded node \"alpha\": listening on {}", taken.local_addr().unwrap());
-    Process::sidecar(folder.path(), &["--once"]).ended().expect(1, &[&said]);
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap();
+    let listen = format!("state = \"active\"\nlisten = \"{taken}\"");
+    let config = Config::text(demonstration().as_str().replace("state = \"active\"", &listen));
+    let said = format!("embedded node \"alpha\": listening on {taken}");
+    expect(folder.path(), &config, &["--once"], 1, &[&said]).await;
+    drop(listener);
 }

@@ -112,7 +112,7 @@ fn each_wrong_value_is_named_with_line_key_and_remedy() {
             "0-511,600",
             "0-2000",
             19,
-            "bucket \"default\": replicate.alpha: vbucket 2000 is out of range: the last one is \
+            "bucket \"default\": replicate.alpha: vbucket 2000 is out of range: give 0 to \
              1023",
         ),
         (
