@@ -6,6 +6,7 @@ use std::time::Duration;
 use mcbp::VbId;
 use relay::{Deadlines, Endpoint, PumpLimits};
 use replica::backoff::Backoff;
+use replica::breaker::{BREAKER_LIMIT, BREAKER_WINDOW};
 
 /// Everything that replication needs to know.
 #[derive(Clone, Debug)]
@@ -48,6 +49,16 @@ pub struct Limits {
     /// How long a move may wait until the producer has little more to send. 1 h: a vBucket of a
     /// large bucket, from disk, over a slow network.
     pub data_move: Duration,
+    /// How long a link may stand still that has something to do, until it is restarted. 20 s: long
+    /// for a node that is well, and a person notices nothing yet.
+    pub stall: Duration,
+    /// How often the data nodes are asked for their seqnos; `None` to leave lag unknown, and with
+    /// it most stalls. 1 s: a request of a few bytes on a connection of its own.
+    pub lag_interval: Option<Duration>,
+    /// How many failures of one vBucket in a loop, within [`Self::loop_window`], are too many.
+    pub loop_failures: usize,
+    /// See [`Self::loop_failures`].
+    pub loop_window: Duration,
     /// Threads over which the links are spread, at least 1.
     pub threads: usize,
 }
@@ -61,7 +72,18 @@ impl Default for Limits {
             backoff: Backoff::default(),
             command: Duration::from_secs(90),
             data_move: Duration::from_secs(3600),
+            stall: Duration::from_secs(20),
+            lag_interval: Some(Duration::from_secs(1)),
+            loop_failures: BREAKER_LIMIT,
+            loop_window: BREAKER_WINDOW,
             threads: std::thread::available_parallelism().map_or(1, usize::from).min(4),
         }
+    }
+}
+
+impl Limits {
+    /// Those of the byte path: a peer that takes no byte stalls the link like any other stall.
+    pub(crate) fn of_pump(&self) -> PumpLimits {
+        PumpLimits { write_stall: self.pump.write_stall.min(self.stall), ..self.pump }
     }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, Recipient};
 use futures::channel::oneshot;
+use mcbp::VbId;
 use relay::{Injector, Verdict};
 use replica::machine::{
-    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Effects, Event, Limits, Outcome,
-    Side, Snapshot, StopReason, Ticket, VbError,
+    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Effects, Event, Limits, Note,
+    Outcome, Side, Snapshot, StopReason, Ticket, VbError,
 };
 
 use crate::frames;
@@ -35,6 +36,8 @@ pub(crate) struct ConsumerConn {
 pub(crate) enum FromConn {
     /// An open stream has ended by itself.
     Ended(VbError),
+    /// The producer wants the consumer to roll back and ask again. Once is normal.
+    RollbackAsked(VbId),
     /// The machine has come to its end; the link is over.
     Stopped(StopReason),
 }
@@ -96,6 +99,9 @@ impl ConsumerConn {
                     }
                 }
                 Effect::Ended(error) => self.owner.do_send(FromConn::Ended(error)),
+                Effect::Note(Note::RollbackAsked { vb, .. }) => {
+                    self.owner.do_send(FromConn::RollbackAsked(vb));
+                }
                 Effect::Note(note) => log::info!("{note} link={}", self.link),
                 Effect::Stop(reason) => {
                     self.owner.do_send(FromConn::Stopped(reason));

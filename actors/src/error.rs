@@ -1,7 +1,9 @@
 //! What goes up from a failed command: one entry for each vBucket, with all that is known.
 
 use replica::estimate::EstimateError;
+use replica::loops::Broken;
 use replica::machine::{Retry, VbError};
+use replica::stall::Stall;
 use serde::Serialize;
 
 use crate::status::LastError;
@@ -108,6 +110,14 @@ impl From<&VbError> for LastError {
     }
 }
 
+impl LastError {
+    /// The error of a vBucket that is in a loop.
+    pub(crate) fn looping(error: &VbError, broken: &Broken) -> Self {
+        let detail = format!("{error}, in a {} loop: tried at the slowest pace", broken.kind);
+        Self { reason: "loop".to_owned(), detail, ..Self::from(error) }
+    }
+}
+
 impl From<&LinkDown> for LastError {
     fn from(down: &LinkDown) -> Self {
         let retry = match down.retry {
@@ -137,15 +147,33 @@ pub(crate) struct LinkDown {
     pub(crate) retry: relay::Retry,
 }
 
+/// The code of a link that was restarted because it stood still.
+const STALLED: &str = "stalled";
+
 impl LinkDown {
     /// A connection could not be opened, or was lost.
     pub(crate) fn of(error: &relay::LinkError) -> Self {
         Self {
-            code: if error.status().is_some() { "refused" } else { "link-lost" },
+            code: match &error.fault {
+                relay::Fault::WriteStalled { .. } => STALLED,
+                _ if error.status().is_some() => "refused",
+                _ => "link-lost",
+            },
             status: error.status().map(|status| format!("{status} ({:#04x})", status.0)),
             detail: error.to_string(),
             retry: error.retry(),
         }
+    }
+
+    /// It stands still.
+    pub(crate) fn stalled(stall: &Stall) -> Self {
+        let (detail, retry) = (stall.to_string(), relay::Retry::AfterBackoff);
+        Self { code: STALLED, status: None, detail, retry }
+    }
+
+    /// Whether the link was restarted because it stood still.
+    pub(crate) fn is_stall(&self) -> bool {
+        self.code == STALLED
     }
 
     /// The machine came to its end.

@@ -10,13 +10,18 @@
 //!   the producer says
 //! - `copying`: asks a producer how much of a vBucket it still has to send
 //! - `frames`: which frames are control frames, and what they say; `tap`: hands them to the actors
+//! - `gauges`, `flow`: what can be read of an open link; `lag_monitor`, `traffic`: how far behind
+//!   each vBucket is, and when each node was last heard
 
 mod config;
 mod consumer_conn;
 mod copying;
 mod error;
+mod flow;
 mod frames;
+mod gauges;
 mod handle;
+mod lag_monitor;
 mod link;
 mod manager;
 mod producer_conn;
@@ -24,6 +29,7 @@ mod replicator;
 mod status;
 mod tap;
 mod threads;
+mod traffic;
 
 pub use config::{BucketPlan, Limits, ReplicationConfig};
 pub use error::{CommandError, VbFailure};

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use actix::Message;
 use futures::future::try_join;
 use relay::{
-    Connection, DcpOpen, Endpoint, Injections, Injector, LinkError, Progress, Pump, PumpLimits,
-    Side, injections, open_dcp, run_pair,
+    Connection, DcpOpen, Endpoint, Injections, Injector, LinkError, Pump, PumpLimits, Side,
+    injections, open_dcp, run_pair,
 };
 use tokio::task::JoinHandle;
 
 use crate::config::Limits;
+use crate::gauges::Gauges;
 use crate::tap::Tap;
 
 /// What tells one link from all others, and what it needs to open.
@@ -74,13 +75,7 @@ impl Wires {
 }
 
 /// The moving part of an open link: both pumps, in one task. Dropping it closes both connections.
-pub(crate) struct Pumps {
-    task: JoinHandle<()>,
-    /// What the consumer sent so far.
-    pub(crate) upstream: Arc<Progress>,
-    /// What the producer sent so far: the data.
-    pub(crate) downstream: Arc<Progress>,
-}
+pub(crate) struct Pumps(JoinHandle<()>);
 
 impl Pumps {
     /// Starts both pumps on the current arbiter; `ended` is told why they ended.
@@ -88,10 +83,10 @@ impl Pumps {
         (consumer, producer): (Connection, Connection),
         (consumer_tap, producer_tap): (Tap, Tap),
         (for_consumer, for_producer): (Injections, Injections),
+        gauges: &Gauges,
         limits: PumpLimits,
         ended: impl FnOnce(LinkError) + 'static,
     ) -> Self {
-        let (upstream, downstream) = (Arc::new(Progress::new()), Arc::new(Progress::new()));
         let (consumer_source, consumer_sink) = consumer.split();
         let (producer_source, producer_sink) = producer.split();
         let up = Pump {
@@ -99,7 +94,7 @@ impl Pumps {
             sink: producer_sink,
             judge: consumer_tap,
             injections: for_producer,
-            progress: Arc::clone(&upstream),
+            progress: Arc::clone(&gauges.upstream),
             limits,
         };
         let down = Pump {
@@ -107,17 +102,16 @@ impl Pumps {
             sink: consumer_sink,
             judge: producer_tap,
             injections: for_consumer,
-            progress: Arc::clone(&downstream),
+            progress: Arc::clone(&gauges.downstream),
             limits,
         };
         let both = run_pair(up.run(), down.run());
-        let task = actix_rt::spawn(async move { ended(both.await) });
-        Self { task, upstream, downstream }
+        Self(actix_rt::spawn(async move { ended(both.await) }))
     }
 }
 
 impl Drop for Pumps {
     fn drop(&mut self) {
-        self.task.abort();
+        self.0.abort();
     }
 }

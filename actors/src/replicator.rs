@@ -7,12 +7,14 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Recipient,
     ResponseFuture, WrapFuture,
 };
-use relay::{Connection, LinkError, Progress, Side};
+use mcbp::VbId;
+use relay::{Connection, LinkError, Side};
 use replica::machine::{Snapshot, StopReason, VbError};
 
 use crate::consumer_conn::{ConsumerConn, Faulted, FromConn, Read, Run};
 use crate::error::LinkDown;
 use crate::frames::{consumer_class, producer_class};
+use crate::gauges::Gauges;
 use crate::link::{LinkOver, LinkSpec, Pumps, Wires};
 use crate::producer_conn::ProducerConn;
 use crate::tap::Tap;
@@ -37,9 +39,11 @@ pub(crate) struct FromLink {
 /// See [`FromLink`].
 pub(crate) enum LinkWord {
     /// Both connections are open; commands may come.
-    Up,
+    Up(Gauges),
     /// An open stream has ended by itself.
     Ended(VbError),
+    /// The producer wants the consumer to roll back and ask again.
+    RollbackAsked(VbId),
     /// The link is over; the last word of this life.
     Down(LinkDown),
 }
@@ -57,7 +61,8 @@ pub(crate) struct Replicator {
 struct Open {
     consumer: Addr<ConsumerConn>,
     producer: Addr<ProducerConn>,
-    pumps: Pumps,
+    /// Both connections, for as long as this is kept.
+    _pumps: Pumps,
 }
 
 impl Replicator {
@@ -71,6 +76,7 @@ impl Replicator {
 
     fn connected(&mut self, connections: (Connection, Connection), ctx: &mut Context<Self>) {
         let wires = Wires::new();
+        let gauges = Gauges::default();
         let limits = &self.spec.limits;
         let (consumer, producer) = ConsumerConn::start_pair(
             Arc::clone(&self.spec.name),
@@ -80,15 +86,16 @@ impl Replicator {
             ctx.address().recipient(),
         );
         let taps = (
-            Tap::new(consumer_class, consumer.clone().recipient()),
+            Tap::new(consumer_class, consumer.clone().recipient())
+                .with_flow(Arc::clone(&gauges.flow)),
             Tap::new(producer_class, producer.clone().recipient()),
         );
         let queues = (wires.for_consumer, wires.for_producer);
         let own = ctx.address();
         let ended = move |error| own.do_send(PumpsEnded(error));
-        let pumps = Pumps::start(connections, taps, queues, limits.pump, ended);
-        self.open = Some(Open { consumer, producer, pumps });
-        self.tell(LinkWord::Up);
+        let pumps = Pumps::start(connections, taps, queues, &gauges, limits.of_pump(), ended);
+        self.open = Some(Open { consumer, producer, _pumps: pumps });
+        self.tell(LinkWord::Up(gauges));
     }
 
     fn over(&mut self, down: LinkDown, ctx: &mut Context<Self>) {
@@ -134,6 +141,7 @@ impl Handler<FromConn> for Replicator {
     fn handle(&mut self, word: FromConn, ctx: &mut Self::Context) {
         match word {
             FromConn::Ended(error) => self.tell(LinkWord::Ended(error)),
+            FromConn::RollbackAsked(vb) => self.tell(LinkWord::RollbackAsked(vb)),
             FromConn::Stopped(reason) => {
                 if matches!(reason, StopReason::Shut) {
                     // Closing the connections after this is our own doing, no fault.
@@ -168,44 +176,35 @@ impl Handler<LinkOver> for Replicator {
     }
 }
 
-/// What a link looks like from outside.
-#[derive(Debug)]
-pub(crate) struct LinkView {
-    pub(crate) machine: Snapshot,
-    /// Bytes and frames that the producer sent and the consumer got.
-    pub(crate) bytes: u64,
-    pub(crate) frames: u64,
-    /// Milliseconds since the producer was last heard.
-    pub(crate) producer_silent_ms: u64,
-    /// Milliseconds since the consumer was last heard.
-    pub(crate) consumer_silent_ms: u64,
+/// End this link, for a reason that only its manager can see.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct GiveUp {
+    /// Whose fault it is.
+    pub(crate) side: Side,
+    pub(crate) down: LinkDown,
 }
 
-/// Reads a link, at any time.
-#[derive(Message)]
-#[rtype(result = "Option<LinkView>")]
-pub(crate) struct ReadLink;
+impl Handler<GiveUp> for Replicator {
+    type Result = ();
 
-impl Handler<ReadLink> for Replicator {
-    type Result = ResponseFuture<Option<LinkView>>;
-
-    fn handle(&mut self, _: ReadLink, _: &mut Self::Context) -> Self::Result {
-        let Some(open) = &self.open else { return Box::pin(async { None }) };
-        let consumer = open.consumer.clone();
-        let (up, down) = (Arc::clone(&open.pumps.upstream), Arc::clone(&open.pumps.downstream));
-        Box::pin(async move {
-            let machine = consumer.send(Read).await.ok()?;
-            Some(LinkView {
-                machine,
-                bytes: down.bytes(),
-                frames: down.frames(),
-                producer_silent_ms: silent_ms(&down),
-                consumer_silent_ms: silent_ms(&up),
-            })
-        })
+    fn handle(&mut self, GiveUp { side, down }: GiveUp, _: &mut Self::Context) {
+        let Some(open) = &self.open else { return };
+        open.consumer.do_send(Faulted { side, why: down.detail.clone() });
+        self.fault = Some(down);
     }
 }
 
-fn silent_ms(progress: &Progress) -> u64 {
-    u64::try_from(progress.silent_for().as_millis()).unwrap_or(u64::MAX)
+/// Reads the machine of a link, at any time.
+#[derive(Message)]
+#[rtype(result = "Option<Snapshot>")]
+pub(crate) struct ReadLink;
+
+impl Handler<ReadLink> for Replicator {
+    type Result = ResponseFuture<Option<Snapshot>>;
+
+    fn handle(&mut self, _: ReadLink, _: &mut Self::Context) -> Self::Result {
+        let consumer = self.open.as_ref().map(|open| open.consumer.clone());
+        Box::pin(async move { consumer?.send(Read).await.ok() })
+    }
 }

@@ -163,6 +163,9 @@ impl ReplicationManager {
         };
         for link in &mut self.links {
             link.retry_now(concerns);
+            for &vb in link.wanted.streams().keys().filter(|&&vb| concerns(vb)) {
+                self.loops.mend(vb);
+            }
         }
     }
 

@@ -1,6 +1,5 @@
 //! A manager's view of one link: its state, and the streams it should carry.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,13 +9,13 @@ use replica::machine::VbOutcome;
 use replica::plan::LinkKey;
 use replica::wanted::{StreamPhase, WantedStreams};
 
+use super::Outcomes;
+use super::heal::Watch;
 use crate::error::{LinkDown, VbFailure};
+use crate::gauges::Gauges;
 use crate::link::LinkSpec;
 use crate::replicator::Replicator;
 use crate::status::LinkPhase;
-
-/// How many failures of one set-up are logged one by one; the rest is a number.
-const LOGGED_FAILURES_MAX: usize = 5;
 
 /// How far a link is.
 pub(super) enum LinkState {
@@ -72,6 +71,12 @@ pub(super) struct Link {
     pub(super) failures: u32,
     /// Why the last life ended; kept until a stream opens.
     pub(super) last_error: Option<LinkDown>,
+    /// Stalls in a row that moved no data between them.
+    pub(super) stalls: u32,
+    /// Why it last stood still; until data moves.
+    pub(super) stall: Option<String>,
+    /// Of the present life, once it is up.
+    pub(super) watch: Option<Watch>,
 }
 
 impl Link {
@@ -84,11 +89,15 @@ impl Link {
             wanted: WantedStreams::default(),
             failures: 0,
             last_error: None,
+            stalls: 0,
+            stall: None,
+            watch: None,
         }
     }
 
     /// Both connections are open.
-    pub(super) fn is_up(&mut self) {
+    pub(super) fn is_up(&mut self, gauges: Gauges, now: Duration) {
+        self.watch(gauges, now);
         let state = std::mem::replace(&mut self.state, LinkState::Idle);
         self.state = match state {
             LinkState::Connecting(addr) => {
@@ -181,23 +190,15 @@ impl Link {
         }
     }
 
-    /// One line for a set-up, one for each of its first failures. A link counts as healthy again
-    /// once a stream opens, not when it connects: a peer that accepts and fails at once must not
-    /// be tried at full speed.
-    pub(super) fn log_outcomes(&mut self, outcomes: &BTreeMap<VbId, VbOutcome>) {
+    /// One line for a set-up. A link counts as healthy again once a stream opens, not when it
+    /// connects: a peer that accepts and fails at once must not be tried at full speed.
+    pub(super) fn note_settled(&mut self, outcomes: &Outcomes) {
         let opened = outcomes.values().filter(|o| matches!(o, VbOutcome::Opened)).count();
-        let errors: Vec<_> = outcomes.values().filter_map(VbOutcome::error).collect();
+        let failed = outcomes.values().filter(|o| o.error().is_some()).count();
         if opened > 0 {
             (self.failures, self.last_error) = (0, None);
         }
-        let name = &self.spec.name;
-        let open = self.wanted.open_count();
-        log::info!(
-            "streams settled link={name} opened={opened} open={open} failed={}",
-            errors.len()
-        );
-        for error in errors.iter().take(LOGGED_FAILURES_MAX) {
-            log::warn!("stream failed link={name} reason={:?}", error.to_string());
-        }
+        let (name, open) = (&self.spec.name, self.wanted.open_count());
+        log::info!("streams settled link={name} opened={opened} open={open} failed={failed}");
     }
 }

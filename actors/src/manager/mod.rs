@@ -5,6 +5,7 @@
 //! reading never waits for them.
 
 mod commands;
+mod heal;
 mod link;
 mod moves;
 mod read;
@@ -19,7 +20,8 @@ use actix_rt::ArbiterHandle;
 use futures::channel::oneshot;
 use mcbp::VbId;
 use relay::Endpoint;
-use replica::machine::{Command, Outcome, Retry, VbOutcome};
+use replica::loops::Loops;
+use replica::machine::{Command, Outcome, VbOutcome};
 use replica::plan::{Connections, Desired};
 use tokio::time::Instant;
 
@@ -27,9 +29,10 @@ use self::commands::Pending;
 use self::link::{Link, LinkState};
 use crate::config::Limits;
 use crate::consumer_conn::Run;
-use crate::error::LinkDown;
+use crate::lag_monitor::LagMonitor;
 use crate::link::LinkOver;
 use crate::replicator::{FromLink, LinkId, LinkWord, Replicator};
+use crate::traffic::TrafficMonitor;
 
 pub(crate) use self::commands::{Change, SetWanted, Stop};
 pub(crate) use self::moves::{MoveKind, StartMove};
@@ -51,6 +54,10 @@ pub(crate) struct ReplicationManager {
     /// The link that a takeover needs: it is kept, and set-ups wait.
     reserved: Option<usize>,
     commands: VecDeque<Pending>,
+    loops: Loops,
+    /// There from the start of the actor on.
+    lag: Option<LagMonitor>,
+    traffic: TrafficMonitor,
     stopping: Option<oneshot::Sender<()>>,
     started: Instant,
     wake: Option<SpawnHandle>,
@@ -65,6 +72,7 @@ impl ReplicationManager {
         limits: Limits,
         arbiters: Vec<ArbiterHandle>,
     ) -> Self {
+        let loops = heal::loops(&limits);
         Self {
             bucket,
             connections,
@@ -76,6 +84,9 @@ impl ReplicationManager {
             links: Vec::new(),
             reserved: None,
             commands: VecDeque::new(),
+            loops,
+            lag: None,
+            traffic: TrafficMonitor::default(),
             stopping: None,
             started: Instant::now(),
             wake: None,
@@ -84,30 +95,6 @@ impl ReplicationManager {
 
     fn now(&self) -> Duration {
         self.started.elapsed()
-    }
-
-    /// How long streams wait after so many failures in a row. What fails together is tried again
-    /// together: one random number for all of it.
-    fn stream_delay(&self) -> impl FnMut(u32, Retry) -> Duration + use<> {
-        let (backoff, random) = (self.limits.backoff, fastrand::f64());
-        move |failures, retry| match retry {
-            Retry::AtOnce if failures == 0 => Duration::ZERO,
-            Retry::AtOnce | Retry::AfterBackoff => backoff.delay(failures, random),
-            // Only a change elsewhere helps; it is noticed at the slowest pace.
-            Retry::AfterNewTopology | Retry::Never => backoff.max,
-        }
-    }
-
-    /// How long to wait before a link is opened again after so many failures in a row.
-    fn link_delay(&self, failures: u32, retry: relay::Retry) -> Duration {
-        let backoff = &self.limits.backoff;
-        match retry {
-            relay::Retry::Soon => backoff.min,
-            relay::Retry::AfterBackoff | relay::Retry::Never => {
-                backoff.delay(failures, fastrand::f64())
-            }
-            relay::Retry::Slowly => backoff.max,
-        }
     }
 
     /// Does the next thing for every link, answers commands that are settled, and sets the clock.
@@ -195,16 +182,19 @@ impl ReplicationManager {
     }
 
     fn settled(&mut self, id: LinkId, outcome: Outcome, ctx: &mut Context<Self>) {
-        let (now, delay) = (self.now(), self.stream_delay());
         let Some(link) = self.live_link(id) else { return };
         // A link that is down has made everything due for the next one.
         let LinkState::Up { running, .. } = &mut link.state else { return };
         *running = false;
         match outcome {
             Outcome::Done(outcomes) => {
-                link.wanted.settle(&outcomes, now, delay);
-                link.log_outcomes(&outcomes);
+                self.note_outcomes(id, &outcomes);
                 self.note_takeover(&outcomes);
+                let (now, delay) = (self.now(), self.stream_delay());
+                if let Some(link) = self.live_link(id) {
+                    link.wanted.settle(&outcomes, now, delay);
+                    link.note_settled(&outcomes);
+                }
             }
             // Nothing was done; a link that is down says so itself.
             Outcome::Busy | Outcome::Down(_) => link.wanted.not_done(),
@@ -214,28 +204,6 @@ impl ReplicationManager {
 
     fn live_link(&mut self, id: LinkId) -> Option<&mut Link> {
         self.links.get_mut(id.index).filter(|link| link.life == id.life)
-    }
-
-    fn link_down(&mut self, id: LinkId, down: LinkDown) {
-        let now = self.now();
-        let failures = self.live_link(id).map_or(0, |link| link.failures);
-        let delay = self.link_delay(failures, down.retry);
-        let Some(link) = self.live_link(id) else { return };
-        link.wanted.link_lost();
-        if matches!(link.state, LinkState::Closing(_)) {
-            log::info!("link closed link={}", link.spec.name);
-            link.state = LinkState::Idle;
-            return;
-        }
-        log::warn!(
-            "link down link={} retry_ms={} reason={:?}",
-            link.spec.name,
-            delay.as_millis(),
-            down.detail
-        );
-        link.failures = failures.saturating_add(1);
-        link.last_error = Some(down);
-        link.state = LinkState::Waiting { until: now + delay };
     }
 
     /// Wakes up when the next wait is over.
@@ -257,20 +225,31 @@ impl ReplicationManager {
 
 impl Actor for ReplicationManager {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let told = ctx.address().recipient();
+        let (bucket, node, limits) = (&self.bucket, &self.node, &self.limits);
+        self.lag = Some(LagMonitor::new(bucket.clone(), node.clone(), limits.clone(), told));
+        ctx.run_interval(heal::look_interval(limits), |manager, _| manager.look_for_stalls());
+    }
 }
 
 impl Handler<FromLink> for ReplicationManager {
     type Result = ();
 
     fn handle(&mut self, FromLink { id, word }: FromLink, ctx: &mut Self::Context) {
-        let (now, delay) = (self.now(), self.stream_delay());
+        let now = self.now();
         let Some(link) = self.live_link(id) else { return };
         match word {
-            LinkWord::Up => link.is_up(),
+            LinkWord::Up(gauges) => link.is_up(gauges, now),
             LinkWord::Ended(error) => {
-                log::warn!("stream ended link={} reason={:?}", link.spec.name, error.to_string());
-                link.wanted.ended(error, now, delay);
+                self.note_end(id, &error);
+                let delay = self.stream_delay();
+                if let Some(link) = self.live_link(id) {
+                    link.wanted.ended(error, now, delay);
+                }
             }
+            LinkWord::RollbackAsked(vb) => self.note_rollback(id, vb),
             LinkWord::Down(down) => self.link_down(id, down),
         }
         self.reconcile(ctx);

@@ -1,15 +1,20 @@
 //! Reading a bucket's replications. Never behind a command: nothing here blocks (MB-67329).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use actix::{Context, Handler, Message, ResponseFuture};
 use futures::future::join_all;
+use mcbp::VbId;
+use replica::machine::Snapshot;
 use replica::wanted::{StreamPhase, WantedStream};
 
 use super::ReplicationManager;
 use super::link::Link;
-use crate::replicator::{LinkView, ReadLink};
-use crate::status::{BucketStatus, LastError, LinkStatus, StreamStatus};
+use crate::replicator::ReadLink;
+use crate::status::{
+    BrokenStatus, BucketStatus, LastError, LinkStatus, NodeStatus, StreamStatus, millis,
+};
 
 /// Reads the bucket.
 #[derive(Message)]
@@ -22,21 +27,21 @@ impl Handler<ReadStatus> for ReplicationManager {
     fn handle(&mut self, _: ReadStatus, _: &mut Context<Self>) -> Self::Result {
         let mut status = BucketStatus {
             bucket: self.bucket.clone(),
-            connections: u8::try_from(self.connections.count()).unwrap_or(u8::MAX),
+            connections: number(self.connections.count()),
             links: Vec::new(),
             moves: self.moves(),
-            nodes: Vec::new(),
-            broken: Vec::new(),
+            nodes: self.nodes(),
+            broken: self.all_broken(),
         };
         let links = self.links.iter().map(|link| {
-            let known = link_status(link);
-            let view = link.state.open_address().map(|addr| addr.send(ReadLink));
+            let known = self.link_status(link);
+            let machine = link.state.open_address().map(|addr| addr.send(ReadLink));
             async move {
-                let view = match view {
-                    Some(view) => view.await.ok().flatten(),
+                let machine = match machine {
+                    Some(machine) => machine.await.ok().flatten(),
                     None => None,
                 };
-                with_view(known, view)
+                with_opaques(known, machine)
             }
         });
         let links = join_all(links.collect::<Vec<_>>());
@@ -47,49 +52,101 @@ impl Handler<ReadStatus> for ReplicationManager {
     }
 }
 
-fn link_status(link: &Link) -> LinkStatus {
-    let stream = |(vb, stream): (&mcbp::VbId, &WantedStream)| StreamStatus {
-        vbucket: vb.0,
-        phase: match stream.phase {
-            StreamPhase::Due => "due",
-            StreamPhase::Asked => "asked",
-            StreamPhase::Open => "open",
-            StreamPhase::Waiting { .. } => "waiting",
-        },
-        opaque: None,
-        failures: stream.failures,
-        last_error: stream.last_error.as_ref().map(LastError::from),
-        seqno: None,
-        producer_seqno: None,
-        lag_seqnos: None,
-        lag_ms: None,
-        progress_ms: None,
-    };
-    LinkStatus {
-        producer: link.spec.producer.name.clone(),
-        connection: u8::try_from(link.key.connection).unwrap_or(u8::MAX),
-        name: link.spec.name.to_string(),
-        phase: link.state.phase(),
-        failures: link.failures,
-        last_error: link.last_error.as_ref().map(LastError::from),
-        stall: None,
-        wanted: link.wanted.streams().len(),
-        open: link.wanted.open_count(),
-        bytes: 0,
-        frames: 0,
-        producer_silent_ms: None,
-        consumer_silent_ms: None,
-        streams: link.wanted.streams().iter().map(stream).collect(),
+impl ReplicationManager {
+    fn link_status(&self, link: &Link) -> LinkStatus {
+        let streams = link.wanted.streams();
+        let gauges = link.watch.as_ref().map(|watch| &watch.gauges);
+        LinkStatus {
+            producer: link.key.producer.clone(),
+            connection: number(link.key.connection),
+            name: link.spec.name.to_string(),
+            phase: link.state.phase(),
+            failures: link.failures,
+            last_error: link.last_error.as_ref().map(LastError::from),
+            stall: link.stall.clone(),
+            wanted: streams.len(),
+            open: link.wanted.open_count(),
+            bytes: gauges.map_or(0, |gauges| gauges.downstream.bytes()),
+            frames: gauges.map_or(0, |gauges| gauges.downstream.frames()),
+            producer_silent_ms: gauges.map(|gauges| millis(gauges.producer_silent())),
+            consumer_silent_ms: gauges.map(|gauges| millis(gauges.consumer_silent())),
+            streams: streams.iter().map(|(&vb, stream)| self.stream_status(vb, stream)).collect(),
+        }
+    }
+
+    fn stream_status(&self, vb: VbId, stream: &WantedStream) -> StreamStatus {
+        let lag = self.lag.as_ref().map(|lag| lag.lag(vb, self.now())).unwrap_or_default();
+        let error = stream.last_error.as_ref().map(|error| match self.broken(vb) {
+            Some(broken) => LastError::looping(error, &broken),
+            None => LastError::from(error),
+        });
+        StreamStatus {
+            vbucket: vb.0,
+            phase: match stream.phase {
+                StreamPhase::Due => "due",
+                StreamPhase::Asked => "asked",
+                StreamPhase::Open => "open",
+                StreamPhase::Waiting { .. } => "waiting",
+            },
+            opaque: None,
+            failures: stream.failures,
+            last_error: error,
+            seqno: lag.consumer.map(|seqno| seqno.0),
+            producer_seqno: lag.producer.map(|seqno| seqno.0),
+            lag_seqnos: lag.seqnos(),
+            lag_ms: lag.behind_for.map(millis),
+            progress_ms: lag.still_for.map(millis),
+        }
+    }
+
+    /// Our node, and every producer that there is a link to.
+    fn nodes(&self) -> Vec<NodeStatus> {
+        let now = self.now();
+        let mut heard: BTreeMap<&str, Option<Duration>> = BTreeMap::new();
+        let names: BTreeSet<&str> = self.links.iter().map(|l| l.key.producer.as_str()).collect();
+        for name in names.into_iter().chain([self.node.name.as_str()]) {
+            heard.insert(name, self.traffic.last(name));
+        }
+        for link in &self.links {
+            let Some(watch) = &link.watch else { continue };
+            let silent = [
+                (link.key.producer.as_str(), watch.gauges.producer_silent()),
+                (self.node.name.as_str(), watch.gauges.consumer_silent()),
+            ];
+            for (name, silent) in silent {
+                let at = Some(now.saturating_sub(silent));
+                heard.entry(name).and_modify(|known| *known = at.max(*known));
+            }
+        }
+        let status = |(name, at): (&str, Option<Duration>)| NodeStatus {
+            node: name.to_owned(),
+            silent_ms: at.map(|at| millis(now.saturating_sub(at))),
+            control_error: self.lag.as_ref().and_then(|lag| lag.error(name)).cloned(),
+        };
+        heard.into_iter().map(status).collect()
+    }
+
+    fn all_broken(&self) -> Vec<BrokenStatus> {
+        let now = self.now();
+        let broken = self.loops.all_broken(now).map(|(vb, broken, failures)| BrokenStatus {
+            vbucket: vb.0,
+            kind: broken.kind.name(),
+            failures,
+            since_ms: millis(now.saturating_sub(broken.since)),
+        });
+        broken.collect()
     }
 }
 
-fn with_view(mut status: LinkStatus, view: Option<LinkView>) -> LinkStatus {
-    let Some(view) = view else { return status };
-    (status.bytes, status.frames) = (view.bytes, view.frames);
-    status.producer_silent_ms = Some(view.producer_silent_ms);
-    status.consumer_silent_ms = Some(view.consumer_silent_ms);
+/// A number of connections, at most 64.
+fn number(count: u16) -> u8 {
+    u8::try_from(count).unwrap_or(u8::MAX)
+}
+
+fn with_opaques(mut status: LinkStatus, machine: Option<Snapshot>) -> LinkStatus {
+    let Some(machine) = machine else { return status };
     let opaques: BTreeMap<_, _> =
-        view.machine.vbuckets.iter().map(|vb| (vb.vbucket, vb.opaque)).collect();
+        machine.vbuckets.iter().map(|vb| (vb.vbucket, vb.opaque)).collect();
     for stream in &mut status.streams {
         stream.opaque = opaques.get(&stream.vbucket).copied().flatten();
     }

@@ -20,6 +20,9 @@ impl ReplicationManager {
                 link.wanted.want(&share);
             }
         }
+        if let Some(lag) = &mut self.lag {
+            lag.follow(&self.desired, &self.producers);
+        }
     }
 
     /// The place of a link, which is made where there is none.

@@ -24,7 +24,7 @@ pub type SetUp = JoinHandle<Result<usize, CommandError>>;
 /// Limits that make a test fail soon, and retry soon.
 pub fn brisk() -> Limits {
     let backoff = Backoff { min: Duration::from_millis(20), max: Duration::from_millis(100) };
-    Limits { backoff, command: PATIENCE, ..Limits::default() }
+    Limits { backoff, command: PATIENCE, lag_interval: None, ..Limits::default() }
 }
 
 /// Limits under which nothing is tried a second time while a test runs.

@@ -5,12 +5,16 @@
 //! - `names`: what connections call themselves, byte for byte as Couchbase does
 //! - `wanted`: the streams one link should have, and how far each is
 //! - `estimate`: what a producer says before a takeover, and what follows
-//! - `backoff`, `breaker`: when to try again, and when to stop trying
+//! - `backoff`, `breaker`, `loops`: when to try again, and when to stop trying so fast
+//! - `lag`, `stall`: how far a consumer is behind, and when a link is stuck
 
 pub mod backoff;
 pub mod breaker;
 pub mod estimate;
+pub mod lag;
+pub mod loops;
 pub mod machine;
 pub mod names;
 pub mod plan;
+pub mod stall;
 pub mod wanted;

@@ -105,12 +105,13 @@ impl WantedStreams {
         work.then_some(wanted)
     }
 
-    /// Takes in the outcomes of a set-up. `delay` says how long to wait after so many failures.
+    /// Takes in the outcomes of a set-up. `delay` says how long each is to wait after
+    /// so many failures.
     pub fn settle(
         &mut self,
         outcomes: &BTreeMap<VbId, VbOutcome>,
         now: Duration,
-        mut delay: impl FnMut(u32, Retry) -> Duration,
+        mut delay: impl FnMut(VbId, u32, Retry) -> Duration,
     ) {
         for (&vb, outcome) in outcomes {
             match outcome {
@@ -135,7 +136,7 @@ impl WantedStreams {
         &mut self,
         error: VbError,
         now: Duration,
-        mut delay: impl FnMut(u32, Retry) -> Duration,
+        mut delay: impl FnMut(VbId, u32, Retry) -> Duration,
     ) {
         self.surplus.remove(&error.vb);
         self.wait(error.vb, Some(error), now, &mut delay);
@@ -225,11 +226,11 @@ impl WantedStreams {
         vb: VbId,
         error: Option<VbError>,
         now: Duration,
-        delay: &mut impl FnMut(u32, Retry) -> Duration,
+        delay: &mut impl FnMut(VbId, u32, Retry) -> Duration,
     ) {
         let Some(stream) = self.streams.get_mut(&vb) else { return };
         let retry = error.as_ref().map_or(Retry::AfterBackoff, VbError::retry);
-        let until = now + delay(stream.failures, retry);
+        let until = now + delay(vb, stream.failures, retry);
         stream.failures = stream.failures.saturating_add(1);
         stream.phase = StreamPhase::Waiting { until };
         stream.last_error = error;

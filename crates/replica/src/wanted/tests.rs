@@ -28,7 +28,7 @@ fn any(_: VbId) -> bool {
     true
 }
 
-fn linear(failures: u32, _: Retry) -> Duration {
+fn linear(_: VbId, failures: u32, _: Retry) -> Duration {
     SECOND * (failures + 1)
 }
 

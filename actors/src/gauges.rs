@@ -1,0 +1,44 @@
+//! What can be read of an open link at any time without asking anyone.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mcbp::HEADER_BYTES;
+use relay::Progress;
+use replica::stall::Sample;
+
+use crate::flow::Flow;
+
+/// The counters of one life of a link.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Gauges {
+    /// What the consumer sent.
+    pub(crate) upstream: Arc<Progress>,
+    /// What the producer sent: the data.
+    pub(crate) downstream: Arc<Progress>,
+    pub(crate) flow: Arc<Flow>,
+}
+
+impl Gauges {
+    /// How long the producer has been silent.
+    pub(crate) fn producer_silent(&self) -> Duration {
+        self.downstream.silent_for()
+    }
+
+    /// How long the consumer has been silent.
+    pub(crate) fn consumer_silent(&self) -> Duration {
+        self.upstream.silent_for()
+    }
+
+    /// A sample for the rule about stalls; `behind` is not ours to know.
+    pub(crate) fn sample(&self, behind: Option<u64>) -> Sample {
+        // A noop is a bare header, data is more: headers left out, noops do not count.
+        let headers = self.downstream.frames().saturating_mul(HEADER_BYTES as u64);
+        Sample {
+            behind,
+            data: self.downstream.bytes().saturating_sub(headers),
+            acked_bytes: self.flow.acked_bytes(),
+            window_bytes: self.flow.window_bytes(),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Asks the data nodes of one bucket for their high seqnos, on control connections of its own and
+//! never on those of DCP. A node that does not answer makes lag unknown and harms nothing else.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix::{Message, Recipient};
+use mcbp::{Feature, Seqno, VbId};
+use relay::{Client, Endpoint, LinkError, Login};
+use replica::lag::{Lag, LagBook};
+use replica::plan::Desired;
+use tokio::task::JoinHandle;
+
+use crate::config::Limits;
+
+/// What a node said when it was asked.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Polled {
+    /// The node; told from its name alone, a producer never has the name of the consumer.
+    node: String,
+    seqnos: Result<Vec<(VbId, Seqno)>, LinkError>,
+}
+
+/// The lag of one bucket.
+pub(crate) struct LagMonitor {
+    bucket: String,
+    consumer: Endpoint,
+    limits: Limits,
+    told: Recipient<Polled>,
+    book: LagBook,
+    polls: BTreeMap<String, Poll>,
+    errors: BTreeMap<String, String>,
+}
+
+/// A task that asks one node again and again, for as long as this is kept.
+struct Poll(JoinHandle<()>);
+
+impl Drop for Poll {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl LagMonitor {
+    /// Asks nobody yet. Answers go to `told`, which is to hand them to [`Self::said`].
+    pub(crate) fn new(
+        bucket: String,
+        consumer: Endpoint,
+        limits: Limits,
+        told: Recipient<Polled>,
+    ) -> Self {
+        let (book, polls, errors) = (LagBook::default(), BTreeMap::new(), BTreeMap::new());
+        Self { bucket, consumer, limits, told, book, polls, errors }
+    }
+
+    /// Asks for what is wanted, and for nothing else.
+    pub(crate) fn follow(&mut self, desired: &Desired, producers: &BTreeMap<String, Endpoint>) {
+        let Some(interval) = self.limits.lag_interval else { return };
+        let mut sources = BTreeMap::new();
+        for (producer, vbs) in desired.producers() {
+            sources.extend(vbs.iter().map(|vb| (vb, producer.clone())));
+        }
+        self.book.follow(&sources);
+        let mut nodes: Vec<_> =
+            desired.producers().keys().filter_map(|name| producers.get(name)).cloned().collect();
+        if !nodes.is_empty() {
+            nodes.push(self.consumer.clone());
+        }
+        self.polls.retain(|name, _| nodes.iter().any(|node| node.name == *name));
+        self.errors.retain(|name, _| nodes.iter().any(|node| node.name == *name));
+        for node in nodes {
+            let (bucket, limits, told) =
+                (self.bucket.clone(), self.limits.clone(), self.told.clone());
+            self.polls.entry(node.name.clone()).or_insert_with(|| {
+                Poll(actix_rt::spawn(poll(node, bucket, limits, interval, told)))
+            });
+        }
+    }
+
+    /// Takes in an answer; says which node was heard.
+    pub(crate) fn said(&mut self, polled: Polled, now: Duration) -> Option<String> {
+        let Polled { node, seqnos } = polled;
+        if !self.polls.contains_key(&node) {
+            return None;
+        }
+        let seqnos = match seqnos {
+            Ok(seqnos) => {
+                self.errors.remove(&node);
+                Some(seqnos)
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if self.errors.insert(node.clone(), text).is_none() {
+                    log::warn!("lag is unknown bucket={} reason=\"{error}\"", self.bucket);
+                }
+                None
+            }
+        };
+        if node == self.consumer.name {
+            self.book.consumer_said(seqnos.as_deref(), now);
+        } else {
+            self.book.producer_said(&node, seqnos.as_deref(), now);
+        }
+        seqnos.map(|_| node)
+    }
+
+    /// The lag of a vBucket.
+    pub(crate) fn lag(&self, vb: VbId, now: Duration) -> Lag {
+        self.book.lag(vb, now)
+    }
+
+    /// Why the seqnos of a node are not known, where it did not say them.
+    pub(crate) fn error(&self, node: &str) -> Option<&String> {
+        self.errors.get(node)
+    }
+}
+
+async fn poll(
+    node: Endpoint,
+    bucket: String,
+    limits: Limits,
+    interval: Duration,
+    told: Recipient<Polled>,
+) {
+    let (mut client, mut failures) = (None, 0_u32);
+    loop {
+        let seqnos = ask(&mut client, &node, &bucket, &limits).await;
+        let pause = if seqnos.is_ok() {
+            failures = 0;
+            interval
+        } else {
+            client = None;
+            failures = failures.saturating_add(1);
+            limits.backoff.delay(failures, fastrand::f64()).max(interval)
+        };
+        told.do_send(Polled { node: node.name.clone(), seqnos });
+        tokio::time::sleep(pause).await;
+    }
+}
+
+async fn ask(
+    client: &mut Option<Client>,
+    node: &Endpoint,
+    bucket: &str,
+    limits: &Limits,
+) -> Result<Vec<(VbId, Seqno)>, LinkError> {
+    let connected = match client.take() {
+        Some(connected) => connected,
+        None => {
+            let login = Login {
+                bucket: Some(bucket),
+                agent: "dcp-proxy:lag",
+                // Without it a node tells of the default collection only.
+                features: &[Feature::COLLECTIONS],
+                deadlines: limits.handshake,
+            };
+            Client::connect(node, login).await?
+        }
+    };
+    client.insert(connected).get_all_vb_seqnos().await
+}

@@ -1,0 +1,235 @@
+//! What a manager does about failures: counts and logs them, slows down what is in a loop, and
+//! restarts links that stand still.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use actix::{Context, Handler};
+use mcbp::VbId;
+use relay::Side;
+use replica::loops::{Broken, LoopKind, Loops, Notice, is_milestone};
+use replica::machine::{Retry, VbError, VbOutcome};
+use replica::stall::{Stall, StallRule};
+use replica::wanted::StreamPhase;
+
+use super::link::{Link, LinkState};
+use super::{Outcomes, ReplicationManager};
+use crate::config::Limits;
+use crate::error::LinkDown;
+use crate::gauges::Gauges;
+use crate::lag_monitor::Polled;
+use crate::replicator::{GiveUp, LinkId};
+
+/// How many failures of one set-up are logged one by one; the rest is a number.
+const LOGGED_FAILURES_MAX: usize = 5;
+/// How often links are looked at: four times within the limit, and at least each second.
+const LOOKS_PER_STALL: u32 = 4;
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// How often to look for links that stand still.
+pub(super) fn look_interval(limits: &Limits) -> Duration {
+    (limits.stall / LOOKS_PER_STALL).clamp(Duration::from_millis(1), LOOK_MAX)
+}
+
+/// The book of failures. Quiet is longer than two attempts at the slowest pace are apart.
+pub(super) fn loops(limits: &Limits) -> Loops {
+    let quiet = limits.loop_window.max(limits.backoff.max * 2);
+    Loops::new(limits.loop_failures, limits.loop_window, quiet)
+}
+
+impl ReplicationManager {
+    /// How long streams wait after so many failures in a row. What fails together is tried again
+    /// together: one random number for all of it.
+    pub(super) fn stream_delay(&self) -> impl FnMut(VbId, u32, Retry) -> Duration + use<> {
+        let (backoff, random) = (self.limits.backoff, fastrand::f64());
+        let broken: BTreeSet<_> = self.loops.all_broken(self.now()).map(|(vb, ..)| vb).collect();
+        move |vb, failures, retry| match retry {
+            _ if broken.contains(&vb) => backoff.max,
+            Retry::AtOnce if failures == 0 => Duration::ZERO,
+            Retry::AtOnce | Retry::AfterBackoff => backoff.delay(failures, random),
+            // Only a change elsewhere helps; it is noticed at the slowest pace.
+            Retry::AfterNewTopology | Retry::Never => backoff.max,
+        }
+    }
+
+    /// How long to wait before a link is opened again after so many failures in a row.
+    fn link_delay(&self, failures: u32, retry: relay::Retry) -> Duration {
+        let backoff = &self.limits.backoff;
+        match retry {
+            relay::Retry::Soon => backoff.min,
+            relay::Retry::AfterBackoff | relay::Retry::Never => {
+                backoff.delay(failures, fastrand::f64())
+            }
+            relay::Retry::Slowly => backoff.max,
+        }
+    }
+
+    /// Counts and logs what failed in a set-up.
+    pub(super) fn note_outcomes(&mut self, id: LinkId, outcomes: &Outcomes) {
+        let errors: Vec<_> = outcomes.values().filter_map(VbOutcome::error).collect();
+        for (n, error) in errors.iter().enumerate() {
+            let notice = self.count(error.vb, LoopKind::of_failure(error));
+            if n < LOGGED_FAILURES_MAX || matches!(notice, Notice::Broke(_)) {
+                self.tell(id, "stream failed", error, notice);
+            }
+        }
+    }
+
+    /// Counts and logs the end of an open stream.
+    pub(super) fn note_end(&mut self, id: LinkId, error: &VbError) {
+        let notice = self.count(error.vb, Some(LoopKind::of_end(error)));
+        self.tell(id, "stream ended", error, notice);
+    }
+
+    /// Counts and logs that a consumer has to roll back.
+    pub(super) fn note_rollback(&mut self, id: LinkId, vb: VbId) {
+        let notice = self.count(vb, Some(LoopKind::Rollback));
+        let name = self.name_of(id);
+        match notice {
+            Notice::Tell(times) => log::info!("rollback asked for link={name} {vb} times={times}"),
+            Notice::Broke(kind) => log_broken(name, vb, kind),
+            Notice::Quiet => {}
+        }
+    }
+
+    fn count(&mut self, vb: VbId, kind: Option<LoopKind>) -> Notice {
+        let now = self.now();
+        self.loops.failed(vb, kind, now)
+    }
+
+    fn tell(&self, id: LinkId, what: &str, error: &VbError, notice: Notice) {
+        let name = self.name_of(id);
+        match notice {
+            Notice::Tell(times) => {
+                log::warn!("{what} link={name} times={times} reason=\"{error}\"");
+            }
+            Notice::Broke(kind) => log_broken(name, error.vb, kind),
+            Notice::Quiet => {}
+        }
+    }
+
+    fn name_of(&self, id: LinkId) -> &str {
+        self.links.get(id.index).map_or("", |link| &link.spec.name)
+    }
+
+    /// The loop that a vBucket is in, if any.
+    pub(super) fn broken(&self, vb: VbId) -> Option<Broken> {
+        self.loops.broken(vb, self.now())
+    }
+
+    /// A link is over. Unless that was wanted, it is opened again after a while.
+    pub(super) fn link_down(&mut self, id: LinkId, down: LinkDown) {
+        self.note_heard(id.index);
+        let now = self.now();
+        let failures = self.live_link(id).map_or(0, |link| link.failures);
+        let delay = self.link_delay(failures, down.retry);
+        let Some(link) = self.live_link(id) else { return };
+        link.wanted.link_lost();
+        link.watch = None;
+        if matches!(link.state, LinkState::Closing(_)) {
+            log::info!("link closed link={}", link.spec.name);
+            link.state = LinkState::Idle;
+            return;
+        }
+        link.failures = failures.saturating_add(1);
+        if is_milestone(u64::from(link.failures)) {
+            log::warn!(
+                "link down link={} times={} retry_ms={} reason=\"{}\"",
+                link.spec.name,
+                link.failures,
+                delay.as_millis(),
+                down.detail
+            );
+        }
+        if down.is_stall() {
+            link.stalls = link.stalls.saturating_add(1);
+            link.stall = Some(down.detail.clone());
+        }
+        link.last_error = Some(down);
+        link.state = LinkState::Waiting { until: now + delay };
+    }
+
+    /// Looks at every link, and restarts those that stand still.
+    pub(super) fn look_for_stalls(&mut self) {
+        let now = self.now();
+        for index in 0..self.links.len() {
+            self.note_heard(index);
+            let behind = self.links.get(index).and_then(|link| self.behind(link));
+            let Some(link) = self.links.get_mut(index) else { continue };
+            if let Some(stall) = link.look(behind, now) {
+                // The consumer's fault where it does not acknowledge.
+                let side = match stall {
+                    Stall::Silent { .. } => Side::Producer,
+                    Stall::WindowFull { .. } => Side::Consumer,
+                };
+                link.give_up(side, LinkDown::stalled(&stall));
+            }
+        }
+    }
+
+    /// How far the open streams of a link are behind, as far as that is known.
+    fn behind(&self, link: &Link) -> Option<u64> {
+        let (now, lag) = (self.now(), self.lag.as_ref()?);
+        let open = link.wanted.streams().iter().filter(|(_, s)| s.phase == StreamPhase::Open);
+        let known = open.filter_map(|(&vb, _)| lag.lag(vb, now).seqnos());
+        known.reduce(u64::saturating_add)
+    }
+
+    /// Notes when both nodes of a link were last heard on it.
+    fn note_heard(&mut self, index: usize) {
+        let now = self.now();
+        let Some(link) = self.links.get(index) else { return };
+        let Some(Watch { gauges, .. }) = &link.watch else { return };
+        let heard = |silent: Duration| now.saturating_sub(silent);
+        self.traffic.heard(&link.key.producer, heard(gauges.producer_silent()));
+        self.traffic.heard(&self.node.name, heard(gauges.consumer_silent()));
+    }
+}
+
+fn log_broken(name: &str, vb: VbId, kind: LoopKind) {
+    log::error!("vbucket is in a {kind} loop and is tried at the slowest pace link={name} {vb}");
+}
+
+impl Handler<Polled> for ReplicationManager {
+    type Result = ();
+
+    fn handle(&mut self, polled: Polled, _: &mut Context<Self>) {
+        let now = self.now();
+        let heard = self.lag.as_mut().and_then(|lag| lag.said(polled, now));
+        if let Some(node) = heard {
+            self.traffic.heard(&node, now);
+        }
+    }
+}
+
+/// How an open link is watched.
+pub(super) struct Watch {
+    pub(super) gauges: Gauges,
+    rule: StallRule,
+}
+
+impl Link {
+    /// Watches a life that begins now.
+    pub(super) fn watch(&mut self, gauges: Gauges, now: Duration) {
+        let rule = StallRule::new(self.spec.limits.stall, self.stalls, now);
+        self.watch = Some(Watch { gauges, rule });
+    }
+
+    /// Takes a sample, and says whether the link stands still.
+    fn look(&mut self, behind: Option<u64>, now: Duration) -> Option<Stall> {
+        let Watch { gauges, rule } = self.watch.as_mut()?;
+        let stall = rule.sample(gauges.sample(behind), now);
+        if rule.has_moved_data() && stall.is_none() {
+            (self.stalls, self.stall) = (0, None);
+        }
+        stall
+    }
+
+    fn give_up(&mut self, side: Side, down: LinkDown) {
+        // It says that it is down when it is; until then it is not looked at again.
+        self.watch = None;
+        if let Some(addr) = self.state.open_address() {
+            addr.do_send(GiveUp { side, down });
+        }
+    }
+}

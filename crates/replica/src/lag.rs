@@ -1,0 +1,219 @@
+//! How far a consumer is behind its producers, for each vBucket, in seqnos and in time.
+//!
+//! It is told what the nodes say of themselves and asks nobody. What a node did not say lately is
+//! unknown, never zero.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use mcbp::{Seqno, VbId};
+
+/// Seqnos of a producer that are remembered for each vBucket while the consumer is behind. A full
+/// history is thinned to half, so that it reaches as far back as the consumer needs, ever coarser.
+pub const HISTORY_MAX: usize = 32;
+
+/// What the nodes said; times are since any fixed start.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LagBook {
+    rows: BTreeMap<VbId, Row>,
+}
+
+/// How one vBucket is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Lag {
+    /// The high seqno of the producer.
+    pub producer: Option<Seqno>,
+    /// The high seqno of the consumer.
+    pub consumer: Option<Seqno>,
+    /// For how long the consumer has been behind what the producer had then; zero when it is not.
+    pub behind_for: Option<Duration>,
+    /// How long ago the consumer's seqno was last seen to change.
+    pub still_for: Option<Duration>,
+}
+
+impl Lag {
+    /// By how many seqnos the consumer is behind. A consumer that is ahead is about to be rolled
+    /// back, and not behind.
+    #[must_use]
+    pub const fn seqnos(&self) -> Option<u64> {
+        match (self.producer, self.consumer) {
+            (Some(producer), Some(consumer)) => Some(producer.0.saturating_sub(consumer.0)),
+            _ => None,
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+struct Row {
+    /// The name of the producer.
+    source: String,
+    producer: Option<Seqno>,
+    consumer: Option<Seqno>,
+    /// When the producer was first seen to have a seqno that the consumer does not have yet.
+    ahead: VecDeque<(Duration, Seqno)>,
+    /// When the consumer's seqno was last seen to change.
+    moved: Option<Duration>,
+}
+
+impl LagBook {
+    /// Sets which vBuckets count, and the producer of each. What stays keeps its history.
+    pub fn follow(&mut self, sources: &BTreeMap<VbId, String>) {
+        self.rows.retain(|vb, row| sources.get(vb) == Some(&row.source));
+        for (&vb, source) in sources {
+            self.rows.entry(vb).or_insert_with(|| Row { source: source.clone(), ..Row::default() });
+        }
+    }
+
+    /// A producer said which high seqnos it has; `None` when it did not answer.
+    pub fn producer_said(&mut self, source: &str, seqnos: Option<&[(VbId, Seqno)]>, now: Duration) {
+        let said: BTreeMap<_, _> = seqnos.unwrap_or_default().iter().copied().collect();
+        for (vb, row) in self.rows.iter_mut().filter(|(_, row)| row.source == source) {
+            row.producer_said(said.get(vb).copied(), now);
+        }
+    }
+
+    /// The consumer said which high seqnos it has; `None` when it did not answer.
+    pub fn consumer_said(&mut self, seqnos: Option<&[(VbId, Seqno)]>, now: Duration) {
+        let said: BTreeMap<_, _> = seqnos.unwrap_or_default().iter().copied().collect();
+        for (vb, row) in &mut self.rows {
+            row.consumer_said(said.get(vb).copied(), now);
+        }
+    }
+
+    /// How a vBucket is; all unknown for one that does not count.
+    #[must_use]
+    pub fn lag(&self, vb: VbId, now: Duration) -> Lag {
+        let Some(row) = self.rows.get(&vb) else { return Lag::default() };
+        let since = row.ahead.front().map_or(now, |&(at, _)| at);
+        let known = row.producer.is_some() && row.consumer.is_some();
+        Lag {
+            producer: row.producer,
+            consumer: row.consumer,
+            behind_for: known.then(|| now.saturating_sub(since)),
+            still_for: row.moved.map(|at| now.saturating_sub(at)),
+        }
+    }
+
+    /// Every vBucket that counts.
+    pub fn lags(&self, now: Duration) -> impl Iterator<Item = (VbId, Lag)> {
+        self.rows.keys().map(move |&vb| (vb, self.lag(vb, now)))
+    }
+}
+
+impl Row {
+    fn producer_said(&mut self, seqno: Option<Seqno>, now: Duration) {
+        let went_back = seqno < self.ahead.back().map(|&(_, seqno)| seqno);
+        if seqno.is_some() && went_back {
+            // Another history: a failover or a rollback.
+            self.ahead.clear();
+        }
+        self.producer = seqno;
+        let Some(seqno) = seqno else { return };
+        let known = self.ahead.back().map(|&(_, seqno)| seqno).max(self.consumer);
+        if known.is_none_or(|known| known < seqno) {
+            if self.ahead.len() == HISTORY_MAX {
+                let mut keep = [true, false].into_iter().cycle();
+                self.ahead.retain(|_| keep.next().unwrap_or(true));
+            }
+            self.ahead.push_back((now, seqno));
+        }
+    }
+
+    fn consumer_said(&mut self, seqno: Option<Seqno>, now: Duration) {
+        if seqno.is_some() && self.consumer != seqno {
+            self.moved = Some(now);
+        }
+        self.consumer = seqno;
+        while let (Some(has), Some(&(_, ahead))) = (seqno, self.ahead.front())
+            && ahead <= has
+        {
+            self.ahead.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VB: VbId = VbId(3);
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn book() -> LagBook {
+        let mut book = LagBook::default();
+        book.follow(&BTreeMap::from([(VB, "alpha".to_owned())]));
+        book
+    }
+
+    fn said(book: &mut LagBook, seconds: u64, producer: u64, consumer: u64) -> Lag {
+        book.producer_said("alpha", Some(&[(VB, Seqno(producer))]), at(seconds));
+        book.consumer_said(Some(&[(VB, Seqno(consumer))]), at(seconds));
+        book.lag(VB, at(seconds))
+    }
+
+    fn lag(lag: Lag) -> (Option<u64>, Option<u64>) {
+        (lag.seqnos(), lag.behind_for.map(|time| time.as_secs()))
+    }
+
+    #[test]
+    fn lag_is_the_age_of_the_oldest_change_that_is_missing() {
+        let mut book = book();
+        assert_eq!(lag(said(&mut book, 1, 10, 10)), (Some(0), Some(0)));
+        assert_eq!(lag(said(&mut book, 2, 20, 10)), (Some(10), Some(0)));
+        assert_eq!(lag(said(&mut book, 3, 30, 10)), (Some(20), Some(1)));
+        assert_eq!(lag(said(&mut book, 4, 30, 20)), (Some(10), Some(1)), "what came at 3");
+        assert_eq!(lag(said(&mut book, 5, 30, 29)), (Some(1), Some(2)));
+        assert_eq!(lag(said(&mut book, 6, 30, 30)), (Some(0), Some(0)));
+    }
+
+    #[test]
+    fn a_node_that_does_not_answer_makes_lag_unknown_and_not_zero() {
+        let mut book = book();
+        said(&mut book, 1, 20, 10);
+        book.producer_said("alpha", None, at(2));
+        assert_eq!(lag(book.lag(VB, at(2))), (None, None));
+        assert_eq!(lag(said(&mut book, 4, 20, 10)), (Some(10), Some(3)), "not forgotten");
+        book.consumer_said(None, at(5));
+        assert_eq!(lag(book.lag(VB, at(5))), (None, None));
+        assert_eq!(lag(book.lag(VbId(4), at(5))), (None, None), "not followed");
+    }
+
+    #[test]
+    fn another_producer_of_the_same_vbucket_begins_anew() {
+        let mut book = book();
+        said(&mut book, 1, 20, 10);
+        book.producer_said("gamma", Some(&[(VB, Seqno(99))]), at(1));
+        assert_eq!(book.lag(VB, at(1)).producer, Some(Seqno(20)), "not its producer");
+        book.follow(&BTreeMap::from([(VB, "gamma".to_owned())]));
+        assert_eq!(book.lag(VB, at(2)), Lag::default());
+    }
+
+    #[test]
+    fn a_history_that_went_back_does_not_count_as_lag() {
+        let mut book = book();
+        said(&mut book, 1, 100, 50);
+        assert_eq!(lag(said(&mut book, 9, 40, 50)), (Some(0), Some(0)));
+    }
+
+    #[test]
+    fn the_history_is_bounded_and_keeps_its_oldest_entry() {
+        let mut book = book();
+        said(&mut book, 0, 0, 0);
+        for second in 1..1000 {
+            book.producer_said("alpha", Some(&[(VB, Seqno(second))]), at(second));
+        }
+        assert!(book.rows[&VB].ahead.len() <= HISTORY_MAX);
+        assert_eq!(lag(book.lag(VB, at(1000))), (Some(999), Some(999)));
+    }
+
+    #[test]
+    fn the_age_of_progress_is_that_of_the_last_change() {
+        let mut book = book();
+        said(&mut book, 1, 20, 10);
+        said(&mut book, 5, 20, 10);
+        assert_eq!(book.lag(VB, at(7)).still_for, Some(at(6)));
+    }
+}
