@@ -48,7 +48,8 @@ pub struct Granted {
     pub start: Seqno,
     /// The last seqno that it wants.
     pub end: Seqno,
-    /// End of the snapshot that the consumer is in; the first marker does not end before it.
+    /// End of the snapshot that the consumer is in, or `start`; the first marker does not end
+    /// before it.
     pub snapshot_end: Seqno,
 }
 
@@ -115,7 +116,9 @@ pub fn check(
     if range.start > vb.high_seqno {
         return refuse(Status::ERANGE);
     }
-    let Range { start, end, snapshot_end, .. } = range;
+    let Range { start, end, snapshot_start, snapshot_end, .. } = range;
+    // At the start of a snapshot the consumer has nothing of it: any other may follow.
+    let snapshot_end = if start == snapshot_start { start } else { snapshot_end };
     Ok(Granted { flags: request.flags, start, end, snapshot_end })
 }
 

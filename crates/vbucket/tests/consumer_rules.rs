@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use mcbp::dcp::{
-    AddStream, BufferAck, FailoverEntry, MarkerBody, Mutation, SnapshotMarker, StreamEnd,
-    StreamReq, Target, encode_failover_log, stream_flags,
+    AddStream, BufferAck, FailoverEntry, MarkerBody, Mutation, SetVbucketState, SnapshotMarker,
+    StreamEnd, StreamReq, Target, encode_failover_log, stream_flags,
 };
 use mcbp::{
     Datatype, Frame, FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState,
@@ -522,6 +522,18 @@ fn acknowledgements_come_at_a_fifth_of_the_window_or_after_five_seconds() {
     bench.now = Duration::from_secs(50);
     bench.settle();
     assert_eq!(acked(&mut bench), 0, "MB-59474: never of 0 bytes");
+}
+
+#[test]
+fn a_state_comes_only_in_a_takeover() {
+    let mut bench = Bench::new();
+    bench.node.put(0, 0, &[(1, 0)]);
+    let opaque = bench.open(0);
+    let state = VbState::Active;
+    bench.feed(&built(|out| SetVbucketState { state }.write(VbId(0), opaque, out)));
+    let refusal = bench.take(Opcode::DCP_SET_VBUCKET_STATE);
+    assert_eq!(Frame::parse(&refusal[0]).unwrap().header.status(), Status::EINVAL);
+    assert!(bench.effects.is_empty());
 }
 
 #[test]

@@ -374,6 +374,25 @@ fn a_few_streams_read_the_disk_at_a_time_and_the_others_follow() {
 }
 
 #[test]
+fn a_consumer_inside_a_snapshot_is_first_led_to_its_end() {
+    let mut bench = Bench::new(0);
+    bench.node.put(0);
+    (0..20).for_each(|key| bench.node.write(0, key));
+    let (start, snapshot_start, snapshot_end) = (Seqno(3), Seqno(2), Seqno(15));
+    let (flags, end, uuid) = (0, Seqno::MAX, VbUuid(1));
+    let req = StreamReq { flags, start, end, uuid, snapshot_start, snapshot_end, value: &[] };
+    let mut out = BytesMut::new();
+    req.write(VbId(0), STREAM, &mut out);
+    bench.feed(&out);
+    bench.fill(usize::MAX);
+    let mut seen = Seen { last: 3, end: 3, ..Seen::default() };
+    let frames = bench.take_frames();
+    frames.iter().for_each(|frame| seen.take(frame));
+    let first = SnapshotMarker::decode(&Frame::parse(&frames[1]).unwrap()).unwrap();
+    assert_eq!((first.start, first.end, seen.last), (start, snapshot_end, 20));
+}
+
+#[test]
 fn mb_29512_a_start_behind_the_purge_seqno_ends_with_rollback() {
     let mut bench = Bench::new(0);
     bench.node.put(0);

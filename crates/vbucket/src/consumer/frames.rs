@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use mcbp::dcp::{
-    AddStream, SeqnoAdvanced, SetVbucketState, SnapshotMarker, StreamEnd, SystemEvent,
+    AddStream, SeqnoAdvanced, SetVbucketState, SnapshotMarker, StreamEnd, SystemEvent, stream_flags,
 };
-use mcbp::{Frame, FrameBuilder, FrameError, Opcode, Status, StreamEndStatus, VbId, flow};
+use mcbp::{Frame, FrameBuilder, FrameError, Opcode, Status, StreamEndStatus, VbId, VbState, flow};
 
 use super::decode::{BadRow, shared_row};
 use super::negotiation::Outcome;
@@ -199,6 +199,11 @@ fn take(
         }
         Opcode::DCP_SET_VBUCKET_STATE => {
             let state = SetVbucketState::decode(frame)?.state;
+            // Nobody but who was asked to take over may become active.
+            let takeover = stream.flags & stream_flags::TAKEOVER != 0;
+            if !takeover || !matches!(state, VbState::Pending | VbState::Active) {
+                return Ok(Taken::Refused(Status::EINVAL));
+            }
             stream.push(Item::State(state), charge);
             true
         }

@@ -59,7 +59,6 @@ pub(super) struct Markers {
 
 impl Markers {
     pub(super) const fn new(start: Seqno, snapshot_end: Seqno) -> Self {
-        // A consumer that stands at the start of a snapshot has nothing of it yet.
         Self {
             first_start: Some(start),
             end_min: snapshot_end,
@@ -110,6 +109,12 @@ impl Markers {
     /// Whether the last backfill found nothing behind this, so that another would not either.
     pub(super) fn nothing_on_disk_behind(&self, cursor: Seqno) -> bool {
         self.fruitless_at == Some(cursor)
+    }
+
+    /// How far rows from `first` on may go under the marker that was sent last, where it promised
+    /// more than has come; else `end`.
+    pub(super) fn limit(&self, first: Seqno, end: Seqno) -> Seqno {
+        if first <= self.end { self.end.min(end) } else { end }
     }
 
     /// End of the marker that was sent last.

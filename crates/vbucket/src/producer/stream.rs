@@ -144,8 +144,9 @@ impl ActiveStream {
     }
 
     fn begin_snapshot(&mut self, rows: Vec<Arc<Row>>, turn: &mut Turn<'_>) -> Step {
-        let end = self.granted.end;
-        let mut rows: VecDeque<_> = rows.into_iter().filter(|row| row.seqno <= end).collect();
+        let first = rows.first().map_or(Seqno::MAX, |row| row.seqno);
+        let limit = self.markers.limit(first, self.granted.end);
+        let mut rows: VecDeque<_> = rows.into_iter().filter(|row| row.seqno <= limit).collect();
         let (Some(first), Some(last)) = (rows.front(), rows.back()) else {
             return Step::End(StreamEndStatus::OK); // everything up to the end was sent
         };
