@@ -134,7 +134,8 @@ impl Core {
     /// Removes every row of a life, then the note that it has ended.
     fn remove_rows(&self, life: Life, desk: &Desk) -> Result<(), StoreError> {
         let tables = &self.tables;
-        for table in [&tables.rows, &tables.keys, &tables.undo] {
+        // Keys first: a reader that still goes by this life finds an entry with its row, or none.
+        for table in [&tables.keys, &tables.rows, &tables.undo] {
             let mut from = life.prefix().to_vec();
             loop {
                 if desk.is_stopping() {
