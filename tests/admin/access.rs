@@ -1,0 +1,124 @@
+//! Who may ask, and what a wrong request is answered with.
+
+use dcp_proxy::admin::{Admin, AdminError};
+use tokio_util::sync::CancellationToken;
+
+use crate::http::Http;
+use crate::nodes::calm;
+use crate::{REPLICATIONS, Served, config};
+
+const TOKEN: &str = "Bearer open sesame";
+
+fn guarded() -> (Admin, Http) {
+    let config = config("listen = \"127.0.0.1:0\"\ntoken = \"open sesame\"");
+    let admin = Admin::start(&config, &CancellationToken::new()).unwrap();
+    let http = Http::to(admin.address());
+    (admin, http)
+}
+
+#[tokio::test]
+async fn without_the_token_only_the_probes_are_answered_and_tell_nothing() {
+    let (admin, http) = guarded();
+    assert_eq!(http.get("/live").await.status, 200);
+    let ready = http.get("/ready").await;
+    assert_eq!((ready.status, ready.error()), (503, "not ready: give the token to hear why"));
+    let all = [
+        ("GET", "/config"),
+        ("GET", "/api/v1/status"),
+        ("GET", "/api/v1/replications"),
+        ("PUT", REPLICATIONS),
+        ("POST", "/shutdown"),
+        ("GET", "/nothing"),
+    ];
+    for (method, path) in all {
+        for given in [None, Some("Bearer open sesam"), Some("Bearer "), Some("Basic open sesame")] {
+            let headers: Vec<_> = given.map(|given| ("Authorization", given)).into_iter().collect();
+            let answer = http.ask(method, path, &headers, "").await;
+            assert_eq!(answer.status, 401, "{method} {path} with {given:?}");
+            assert!(answer.error().starts_with("the admin token is missing or wrong"));
+            assert!(answer.head.contains("www-authenticate: bearer"), "{}", answer.head);
+        }
+    }
+    admin.stop().await;
+}
+
+#[tokio::test]
+async fn with_the_token_everything_is_answered() {
+    let (admin, http) = guarded();
+    let trusted = [("Authorization", TOKEN)];
+    let ready = http.ask("GET", "/ready", &trusted, "").await;
+    assert_eq!(ready.error(), "not ready: replication has not started yet");
+    assert_eq!(http.ask("GET", "/config", &trusted, "").await.status, 200);
+    assert_eq!(http.ask("GET", "/nothing", &trusted, "").await.status, 404);
+    let any_case = [("authorization", "bearer open sesame")];
+    assert_eq!(http.ask("GET", "/api/v1/status", &any_case, "").await.status, 200);
+    admin.stop().await;
+}
+
+#[tokio::test]
+async fn on_loopback_another_name_for_this_machine_is_refused() {
+    let served = Served::start(calm()).await;
+    for host in ["localhost", "LOCALHOST:8091", "127.0.0.1:1", "127.1.2.3", "[::1]:8091"] {
+        assert_eq!(served.http.ask("GET", "/live", &[("Host", host)], "").await.status, 200);
+    }
+    for host in ["evil.example", "evil.example:8091", "localhost.evil.example", "10.0.0.1", ""] {
+        let answer = served.http.ask("GET", "/api/v1/status", &[("Host", host)], "").await;
+        assert_eq!(answer.status, 403, "{host:?}");
+        assert!(answer.error().contains("ask for 127.0.0.1 or localhost"), "{}", answer.error());
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_may_not_ask() {
+    let served = Served::start(calm()).await;
+    let own = served.http.url();
+    assert_eq!(served.http.ask("GET", "/live", &[("Origin", &own)], "").await.status, 200);
+    for origin in ["https://evil.example", "http://127.0.0.1:1", "null"] {
+        let answer = served.http.ask("POST", "/shutdown", &[("Origin", origin)], "").await;
+        assert_eq!(answer.status, 403, "{origin}");
+    }
+    assert!(!served.stop.is_cancelled());
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_is_said_in_json() {
+    let served = Served::start(calm()).await;
+    let unknown = served.http.get("/api/v2/status").await;
+    assert_eq!((unknown.status, unknown.error()), (404, "there is nothing at /api/v2/status"));
+    let methods = [
+        ("POST", "/live", "GET"),
+        ("GET", "/shutdown", "POST"),
+        ("DELETE", "/log-level", "GET, PUT"),
+        ("POST", REPLICATIONS, "PUT"),
+        ("GET", "/api/v1/buckets/default/vbuckets/1/takeover", "POST"),
+    ];
+    for (method, path, allow) in methods {
+        let answer = served.http.ask(method, path, &[], "").await;
+        assert_eq!(answer.status, 405, "{method} {path}");
+        assert!(answer.head.contains(&format!("allow: {}", allow.to_lowercase())));
+        assert!(answer.error().ends_with(&format!("use {allow}")), "{}", answer.error());
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_refused() {
+    let served = Served::start(calm()).await;
+    let long = format!(r#"{{"alpha": "{}"}}"#, "0,".repeat(40_000));
+    let answer = served.http.put(REPLICATIONS, &long).await;
+    assert_eq!(
+        (answer.status, answer.error()),
+        (413, "the body is too long: give at most 65536 bytes")
+    );
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named_with_what_to_change() {
+    let served = Served::start(calm()).await;
+    let listen = served.admin.address();
+    let config = config(&format!("listen = \"{listen}\""));
+    let error = Admin::start(&config, &CancellationToken::new()).err().unwrap();
+    assert!(matches!(error, AdminError::Listen { .. }));
+    let said = error.to_string();
+    assert!(said.starts_with(&format!("the admin API could not listen on {listen}: ")), "{said}");
+    assert!(said.ends_with("give another [admin] listen"), "{said}");
+}

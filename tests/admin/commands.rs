@@ -1,0 +1,218 @@
+//! What changes something: every answer, good and bad.
+
+use mcbp::{Opcode, Status, StreamEndStatus};
+use serde_json::json;
+
+use crate::nodes::{brisk, calm};
+use crate::{REPLICATIONS, Served};
+
+#[tokio::test]
+async fn a_desired_map_is_answered_when_every_stream_is_set_up() {
+    let served = Served::start(calm()).await;
+    let put = served.put(r#"{"alpha": "0,2"}"#);
+    let mut link = served.nodes.accept().await;
+    let [first, second] = link.requests().await;
+    link.open(&first).await;
+    assert!(!put.is_finished());
+    link.open(&second).await;
+    let answer = put.await.unwrap();
+    assert_eq!((answer.status, answer.body), (200, json!({ "open": 2 })));
+}
+
+#[tokio::test]
+async fn every_vbucket_that_failed_is_listed_with_its_reason() {
+    let served = Served::start(calm()).await;
+    let put = served.put(r#"{"alpha": "0-2"}"#);
+    let mut link = served.nodes.accept().await;
+    let [refused, ended, good] = link.requests().await;
+    link.added(&refused, Status::NOT_MY_VBUCKET).await;
+    link.accept(&ended).await;
+    link.end(ended.vb, ended.opaque, StreamEndStatus::STATE_CHANGED).await;
+    link.open(&good).await;
+    let answer = put.await.unwrap();
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert!(answer.error().starts_with("2 vBuckets failed, the first: "), "{}", answer.error());
+    let errors = answer.body["errors"].as_array().unwrap();
+    let fields = ["bucket", "producer", "vbucket", "reason", "status", "detail", "retry"];
+    for error in errors {
+        let keys: Vec<_> = error.as_object().unwrap().keys().collect();
+        assert!(fields.iter().all(|field| keys.contains(&&(*field).to_owned())), "{error:#}");
+        assert_eq!((&error["bucket"], &error["producer"]), (&json!("default"), &json!("alpha")));
+    }
+    let short: Vec<_> = errors.iter().map(|e| (&e["vbucket"], &e["reason"])).collect();
+    let (refused, end) = (json!("refused"), json!("stream-end"));
+    assert_eq!(short, [(&json!(0), &refused), (&json!(1), &end)], "{errors:#?}");
+}
+
+#[tokio::test]
+async fn a_wrong_map_is_refused_with_what_would_do_and_changes_nothing() {
+    let served = Served::start(calm()).await;
+    let table = [
+        ("", "the body is not what is wanted here: EOF while parsing a value at line 1 column 0"),
+        (
+            "{",
+            "the body is not what is wanted here: EOF while parsing an object at line 1 column 1",
+        ),
+        (
+            r#"["alpha"]"#,
+            "the body is not what is wanted here: invalid type: sequence, expected a map such as \
+             {\"alpha\": \"0-511,600\"} at line 1 column 0",
+        ),
+        (
+            r#"{"alpha": 5}"#,
+            "the body is not what is wanted here: invalid type: integer `5`, expected a string at \
+             line 1 column 11",
+        ),
+        (
+            r#"{"alpha": "0", "alpha": "1"}"#,
+            "the body is not what is wanted here: \"alpha\" comes twice at line 1 column 28",
+        ),
+        (
+            r#"{"alpha": "0-x"}"#,
+            "producer \"alpha\": \"0-x\" is not a vbucket or a range: give vbuckets like 0-511,600",
+        ),
+        (r#"{"alpha": ""}"#, "producer \"alpha\": an empty part: give vbuckets like 0-511,600"),
+        (
+            r#"{"alpha": "0-1024"}"#,
+            "producer \"alpha\": vbucket 1024 is out of range: give 0 to 1023",
+        ),
+        (r#"{"alpha": "4,2-5"}"#, "producer \"alpha\": vbucket 4 is named twice"),
+        (r#"{"gamma": "0"}"#, "\"gamma\" is no producer: give one of alpha"),
+    ];
+    for (body, want) in table {
+        let answer = served.http.put(REPLICATIONS, body).await;
+        assert_eq!((answer.status, answer.error()), (400, want), "{body}");
+    }
+    let unknown = served.http.put("/api/v1/buckets/a%2Fb/replications", "{}").await;
+    assert_eq!(
+        (unknown.status, unknown.error()),
+        (404, "\"a/b\" is no bucket: give one of default")
+    );
+    let body = served.http.get("/api/v1/replications").await.body;
+    assert_eq!(body["buckets"][0]["desired"], json!({}));
+}
+
+#[tokio::test]
+async fn maps_are_served_in_turn_and_the_last_one_stays() {
+    let served = Served::start(calm()).await;
+    let first = served.put(r#"{"alpha": "0"}"#);
+    let mut link = served.nodes.accept().await;
+    let stream = link.request().await;
+    // The first is under way: the second waits for it.
+    let second = served.put(r#"{"alpha": "0,1"}"#);
+    link.open(&stream).await;
+    assert_eq!(first.await.unwrap().body, json!({ "open": 1 }));
+    let stream = link.request().await;
+    assert_eq!(stream.vb.0, 1, "what is open stays");
+    link.open(&stream).await;
+    assert_eq!(second.await.unwrap().body, json!({ "open": 2 }));
+}
+
+#[tokio::test]
+async fn too_many_commands_are_refused_and_reading_goes_on() {
+    let served = Served::start(calm()).await;
+    let first = served.put(r#"{"alpha": "0"}"#);
+    let mut link = served.nodes.accept().await;
+    let stream = link.request().await;
+    // Sixteen may wait; only one that is refused is answered before the stream is open.
+    let mut others = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let http = served.http.clone();
+        others.spawn(async move { http.put(REPLICATIONS, r#"{"alpha": "0"}"#).await });
+    }
+    let refused = others.join_next().await.unwrap().unwrap();
+    assert_eq!(refused.status, 409, "{refused:?}");
+    assert!(refused.error().ends_with("try again later"), "{}", refused.error());
+    assert_eq!(served.http.get("/api/v1/replications").await.status, 200);
+    link.open(&stream).await;
+    let answers = others.join_all().await;
+    assert_eq!(answers.len(), 15);
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    assert_eq!(first.await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn a_command_goes_on_when_its_caller_leaves() {
+    let served = Served::start(calm()).await;
+    let caller = served.http.send("PUT", REPLICATIONS, &[], r#"{"alpha": "0,1"}"#).await;
+    let mut link = served.nodes.accept().await;
+    let [first, second] = link.requests().await;
+    link.open(&first).await;
+    drop(caller);
+    // A request that came after it shows that the server has seen the caller leave.
+    assert_eq!(served.http.get("/live").await.status, 200);
+    link.open(&second).await;
+    let status = served.nodes.status_until(|status| status.links[0].open == 2).await;
+    assert_eq!(status.links[0].wanted, 2);
+}
+
+#[tokio::test]
+async fn a_takeover_that_fails_says_why() {
+    let served = Served::start(brisk()).await;
+    let path = "/api/v1/buckets/default/vbuckets/5/takeover";
+    let http = served.http.clone();
+    let takeover = tokio::spawn(async move { http.post(path, r#"{"from": "alpha"}"#).await });
+    let mut link = served.nodes.accept().await;
+    let add = link.consumer.expect(Opcode::DCP_ADD_STREAM).await;
+    link.consumer.answer(&add, Status::NOT_MY_VBUCKET).await;
+    let answer = takeover.await.unwrap();
+    assert_eq!(answer.status, 502, "{answer:?}");
+    let error = &answer.body["errors"][0];
+    assert_eq!((&error["vbucket"], &error["reason"]), (&json!(5), &json!("refused")), "{error:#}");
+}
+
+#[tokio::test]
+async fn a_wrong_takeover_or_move_is_refused() {
+    let served = Served::start(calm()).await;
+    let table = [
+        ("default", "1024", r#"{"from": "alpha"}"#, 400, "\"1024\" is no vBucket: give 0 to 1023"),
+        ("default", "x", r#"{"from": "alpha"}"#, 400, "\"x\" is no vBucket: give 0 to 1023"),
+        (
+            "default",
+            "1",
+            r#"{"from": "gamma"}"#,
+            400,
+            "\"gamma\" is no producer: give one of alpha",
+        ),
+        (
+            "default",
+            "1",
+            "{}",
+            400,
+            "the body is not what is wanted here: missing field `from` at line 1 column 2",
+        ),
+        ("other", "1", r#"{"from": "alpha"}"#, 404, "\"other\" is no bucket: give one of default"),
+    ];
+    for (bucket, vb, body, status, want) in table {
+        for how in ["takeover", "move"] {
+            let path = format!("/api/v1/buckets/{bucket}/vbuckets/{vb}/{how}");
+            let answer = served.http.post(&path, body).await;
+            assert_eq!((answer.status, answer.error()), (status, want), "{path} {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_is_answered_and_then_nothing_is_begun_any_more() {
+    let served = Served::start(calm()).await;
+    let answer = served.http.post("/shutdown", "").await;
+    assert_eq!((answer.status, answer.body), (202, json!({ "stopping": true })));
+    assert!(served.stop.is_cancelled());
+    assert!(served.nodes.handle.shutdown(crate::nodes::PATIENCE).await);
+    let late = served.http.put(REPLICATIONS, "{}").await;
+    assert_eq!((late.status, late.error()), (503, "replication is being stopped"));
+    served.admin.stop().await;
+}
+
+#[tokio::test]
+async fn the_log_level_can_be_changed() {
+    let served = Served::start(calm()).await;
+    let before = served.http.get("/log-level").await.body;
+    let put = served.http.put("/log-level", r#"{"level": "debug"}"#).await;
+    assert_eq!((put.status, put.body), (200, json!({ "level": "debug" })));
+    assert_eq!(served.http.get("/log-level").await.body, json!({ "level": "debug" }));
+    let wrong = served.http.put("/log-level", r#"{"level": "loud"}"#).await;
+    let words = "\"loud\" is no log level: give off, error, warn, info, debug or trace";
+    assert_eq!((wrong.status, wrong.error()), (400, words));
+    assert_eq!(served.http.put("/log-level", &before.to_string()).await.body, before);
+}

@@ -1,0 +1,89 @@
+//! The admin API over real HTTP, between two data nodes that the test plays, and the subcommands
+//! that ask it as processes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+mod access;
+mod commands;
+mod http;
+#[path = "../../actors/tests/common/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests of the control plane")]
+mod nodes;
+mod reads;
+mod subcommands;
+
+use dcp_actors::Limits;
+use dcp_proxy::admin::{Admin, EmbeddedFacts, Running};
+use dcp_proxy::config::{self, Config};
+use nodes::Nodes;
+use tokio_util::sync::CancellationToken;
+
+use http::{Answer, Http};
+
+/// A configuration whose nodes are never reached by what it says.
+pub(crate) fn config(admin: &str) -> Config {
+    let text = format!(
+        r#"
+[node]
+name = "beta"
+address = "127.0.0.1:1"
+username = "@proxy"
+password = "secret of beta"
+[[producer]]
+name = "alpha"
+address = "127.0.0.1:1"
+username = "@proxy"
+password = "secret of alpha"
+[[bucket]]
+name = "default"
+replicate = {{ alpha = "0-3" }}
+[admin]
+{admin}
+"#
+    );
+    config::parse("proxy.toml".as_ref(), &text, &|_| None).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// An admin API and what it speaks for.
+pub(crate) struct Served {
+    pub(crate) nodes: Nodes,
+    pub(crate) admin: Admin,
+    pub(crate) http: Http,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Served {
+    pub(crate) async fn start(limits: Limits) -> Self {
+        let (nodes, stop) = (Nodes::start(limits).await, CancellationToken::new());
+        let admin = Admin::start(&config("listen = \"127.0.0.1:0\""), &stop).unwrap();
+        let embedded = vec![EmbeddedFacts {
+            name: "alpha".to_owned(),
+            address: "127.0.0.1:11210".to_owned(),
+            durability: "synced".to_owned(),
+        }];
+        admin.attach(Running { replication: nodes.handle.clone(), embedded });
+        let http = Http::to(admin.address());
+        Self { nodes, admin, http, stop }
+    }
+
+    /// Sends a desired map in the background.
+    pub(crate) fn put(&self, body: &str) -> tokio::task::JoinHandle<Answer> {
+        let (http, body) = (self.http.clone(), body.to_owned());
+        tokio::spawn(async move { http.put(REPLICATIONS, &body).await })
+    }
+
+    /// Has these vBuckets replicated from `alpha`.
+    pub(crate) async fn open<const N: usize>(&self, vbs: [u16; N]) -> nodes::Link {
+        let set = vbs.map(|vb| vb.to_string()).join(",");
+        let answer = self.put(&format!(r#"{{"alpha": "{set}"}}"#));
+        let mut link = self.nodes.accept().await;
+        for stream in link.requests::<N>().await {
+            link.open(&stream).await;
+        }
+        let answer = answer.await.unwrap();
+        assert_eq!((answer.status, &answer.body["open"]), (200, &N.into()), "{answer:?}");
+        link
+    }
+}
+
+/// Where the desired map of the only bucket is set.
+pub(crate) const REPLICATIONS: &str = "/api/v1/buckets/default/replications";
