@@ -8,7 +8,7 @@ use vbucket::failover::uuid_from_random;
 /// The low bits of a CAS count changes within one tick of the wall clock (65.5 us).
 const LOGICAL_BITS: u64 = 0xffff;
 
-/// Expiry times up to this are seconds from now, above it Unix time. Source: the memcached protocol.
+/// Expiry times up to this are seconds from now, above it Unix time. Source: memcached's protocol.
 const RELATIVE_EXPIRY_SECONDS_MAX: u32 = 30 * 24 * 60 * 60;
 
 fn since_epoch() -> Duration {

@@ -1,4 +1,5 @@
-//! What a node and its buckets count, for STAT. Relaxed: numbers for people, nothing is decided by them.
+//! What a node and its buckets count, for STAT. Relaxed: numbers for people, no decision hangs on
+//! them.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

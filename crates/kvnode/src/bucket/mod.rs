@@ -73,7 +73,8 @@ impl BucketOptions {
             durability: Durability::Synced,
             // Three of the largest documents, and at 256 bytes more than a disk syncs in a second.
             queue_bytes_max: 64 * 1024 * 1024,
-            log_bytes_max: 128 * 1024 * 1024,
+            // A stream that lags by more reads the disk, which is what disks are for.
+            log_bytes_max: 64 * 1024 * 1024,
             // As often as kv_engine (`ep_exp_pager_stime`).
             expiry_pager_interval: std::time::Duration::from_secs(600),
         }

@@ -52,8 +52,7 @@ impl Ticket {
     }
 
     /// Whether both stand for the same batch.
-    #[must_use]
-    pub fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 

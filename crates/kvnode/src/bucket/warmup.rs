@@ -24,8 +24,10 @@ enum WarmupError {
     Load(StoreError),
     #[error("writing the failover entries: {0}")]
     Commit(StoreError),
-    #[error("the store holds {found}, but the bucket is configured with {count} vBuckets; configure \
-             at least {}", found.0 + 1)]
+    #[error(
+        "the store holds {found}, but the bucket is configured with {count} vBuckets; \
+         configure at least {}", found.0 + 1
+    )]
     TooMany { found: VbId, count: u16 },
 }
 
@@ -95,7 +97,7 @@ impl Bucket {
                 batch.metas.push(meta.clone());
             }
             warn!(
-                "the last stop was not clean, active vBuckets begin a new branch bucket={} count={}",
+                "the last stop was not clean, active vBuckets begin a branch bucket={} count={}",
                 options.name,
                 batch.metas.len()
             );

@@ -20,6 +20,9 @@ use crate::{BucketOptions, Limits, Node, NodeConfig, NodeError, Users};
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 
+/// What is logged unless RUST_LOG says otherwise: the storage engine is chatty.
+const LOG_FILTER: &str = "info,fjall=warn,lsm_tree=warn";
+
 /// A data node that speaks the memcached binary protocol and DCP.
 #[derive(Parser, Debug)]
 #[command(name = "kvnode", version)]
@@ -74,7 +77,7 @@ impl InitialState {
 #[must_use]
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(LOG_FILTER)).init();
     let port_file = arguments.port_file.clone();
     let config = match configuration(arguments) {
         Ok(config) => config,

@@ -203,3 +203,71 @@ fn mb_24089_a_document_as_large_as_the_queue_is_let_in() {
     let bucket = Arc::clone(&node.buckets()[0]);
     assert_eq!(bucket.vb(VbId(0)).unwrap().high_seqno().0, 8);
 }
+
+/// What one writer was told: the seqno of each key's last acknowledged change.
+fn write_until(
+    node: &kvnode::NodeHandle,
+    writer: usize,
+    stop: &std::sync::atomic::AtomicBool,
+) -> Vec<(String, String, u64)> {
+    let mut client = Client::with_features(node, &[mcbp::Feature::MUTATION_SEQNO]);
+    let mut acknowledged = Vec::new();
+    for round in 0.. {
+        if stop.load(std::sync::atomic::Ordering::Relaxed) {
+            break;
+        }
+        let (key, value) = (format!("{writer}-{round}"), format!("value {round}"));
+        let answer = client.set(0, &key, &value);
+        if answer.status == Status::SUCCESS {
+            let seqno = u64::from_be_bytes(answer.extras[8..].try_into().unwrap());
+            acknowledged.push((key, value, seqno));
+        }
+    }
+    acknowledged
+}
+
+#[test]
+fn what_was_acknowledged_outlives_failures_and_changes_of_state() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, options());
+    let mut admin = Client::ready(&node);
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    let all: Vec<_> = std::thread::scope(|scope| {
+        let writers: Vec<_> = (0..3)
+            .map(|writer| {
+                scope.spawn({
+                    let (node, stop) = (&node, &stop);
+                    move || write_until(node, writer, stop)
+                })
+            })
+            .collect();
+        let high = |admin: &mut Client| {
+            let seqnos = admin.stat("vbucket-seqno 0").unwrap();
+            seqnos["vb_0:high_seqno"].parse::<u64>().unwrap()
+        };
+        for round in 0..6 {
+            let before = high(&mut admin);
+            while high(&mut admin) < before + 20 {}
+            if round % 2 == 0 {
+                while admin.set_vbucket(0, 4).status != Status::SUCCESS {}
+                while admin.set_vbucket(0, 1).status != Status::SUCCESS {}
+            } else {
+                disk.fail_commits(Some(full()));
+                while !admin.stat("").unwrap().contains_key("kvnode_write_failure") {}
+                disk.fail_commits(None);
+            }
+        }
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+        writers.into_iter().flat_map(|writer| writer.join().unwrap()).collect()
+    });
+    let mut seqnos: Vec<u64> = all.iter().map(|(.., seqno)| *seqno).collect();
+    seqnos.sort_unstable();
+    let count = seqnos.len();
+    seqnos.dedup();
+    assert_eq!(seqnos.len(), count, "no seqno was given twice");
+    for (key, value, seqno) in all {
+        let row = node.bucket(BUCKET).unwrap().store().get(VbId(0), key.as_bytes()).unwrap();
+        let row = row.unwrap_or_else(|| panic!("{key} is gone"));
+        assert_eq!((row.value.as_ref(), row.seqno.0), (value.as_bytes(), seqno));
+    }
+}

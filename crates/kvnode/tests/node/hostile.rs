@@ -61,6 +61,29 @@ fn lengths_that_contradict_each_other() {
 }
 
 #[test]
+fn every_opcode_survives_every_shape() {
+    let node = start_in_memory(&Disk::new(), options());
+    let zeros = [0; 64];
+    for extras in [0, 1, 4, 8, 20, 48] {
+        for (key, value) in [(0, 0), (1, 0), (1, 8), (64, 64)] {
+            let mut client = Client::ready(&node);
+            for opcode in (0..=u8::MAX).map(Opcode) {
+                let frame = FrameBuilder::request(opcode).extras(&zeros[..extras]);
+                let frame = frame.key(&zeros[..key]).value(&zeros[..value]);
+                client.send(&frame);
+                client.send(&FrameBuilder::request(Opcode::NOOP).opaque(mcbp::Opaque(99)));
+                // Answers of any number, or the end of the connection, but never silence.
+                let alive = std::iter::from_fn(|| client.try_receive())
+                    .any(|answer| (answer.opcode, answer.opaque.0) == (Opcode::NOOP, 99));
+                if !alive || opcode == Opcode::DCP_OPEN {
+                    client = Client::ready(&node);
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn requests_that_come_byte_by_byte_are_carried_out() {
     let node = start_in_memory(&Disk::new(), options());
     let mut client = Client::ready(&node);
