@@ -14,18 +14,19 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use mcbp::dcp::{
-    AddStream, BufferAck, FailoverEntry, MarkerBody, Mutation, SetVbucketState, SnapshotMarker,
-    StreamEnd, StreamReq, Target, encode_failover_log, stream_flags,
+    AddStream, BufferAck, Deletion, Expiration, FailoverEntry, MarkerBody, Mutation,
+    SetVbucketState, SnapshotMarker, StreamEnd, StreamReq, Target, encode_failover_log,
+    stream_flags,
 };
 use mcbp::{
     Datatype, Frame, FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState,
     VbUuid, flow,
 };
 use proptest::prelude::*;
-use vbucket::FailoverTable;
 use vbucket::consumer::{Consumer, ConsumerOptions, Effect, Failure, Part, Replicas};
 use vbucket::stats::Stats;
 use vbucket::stream_req::VbFacts;
+use vbucket::{FailoverTable, Kind};
 
 #[derive(Default)]
 struct Node {
@@ -534,6 +535,49 @@ fn a_state_comes_only_in_a_takeover() {
     let refusal = bench.take(Opcode::DCP_SET_VBUCKET_STATE);
     assert_eq!(Frame::parse(&refusal[0]).unwrap().header.status(), Status::EINVAL);
     assert!(bench.effects.is_empty());
+}
+
+#[test]
+fn changes_are_kept_as_they_came() {
+    let mut bench = Bench::new();
+    bench.node.put(0, 0, &[(1, 0)]);
+    bench.machine.on_tick(Duration::ZERO, 1234, &mut bench.out);
+    let opaque = bench.open(0);
+    bench.marker(0, opaque, 0, 9);
+    let to = Target { vb: VbId(0), opaque, cas: 7, datatype: Datatype::SNAPPY };
+    let body = Mutation { seqno: Seqno(1), rev: 5, flags: 6, expiry: 8, lock_time: 0, nru: 1 };
+    bench.feed(&built(|out| body.write(to, b"a", b"squeezed", out)));
+    let (seqno, rev, delete_time) = (Seqno(2), 1, None);
+    let old = Deletion { seqno, rev, delete_time };
+    bench.feed(&built(|out| old.write(to, b"b", b"", out)));
+    let timed = Deletion { seqno: Seqno(3), delete_time: Some(99), ..old };
+    bench.feed(&built(|out| timed.write(to, b"c", b"", out)));
+    let expired = Expiration { seqno: Seqno(4), rev, delete_time: 100 };
+    bench.feed(&built(|out| expired.write(to, b"d", b"", out)));
+    let mut rows = Vec::new();
+    while !bench.effects.is_empty() {
+        let effect = bench.effects.remove(0);
+        if let Effect::Apply(_, _, parts) = &effect {
+            for part in parts {
+                let Part::Rows { rows: some, .. } = part else { panic!("{part:?}") };
+                rows.extend(some.iter().cloned());
+            }
+        }
+        bench.outcome(effect, Ok(()));
+    }
+    let kinds: Vec<_> = rows.iter().map(|row| (&row.key[..], row.kind)).collect();
+    assert_eq!(
+        kinds,
+        [
+            (&b"a"[..], Kind::Document { flags: 6, expiry: 8 }),
+            (b"b", Kind::Deleted { at: 1234 }),
+            (b"c", Kind::Deleted { at: 99 }),
+            (b"d", Kind::Expired { at: 100 }),
+        ]
+    );
+    let first = &rows[0];
+    assert_eq!((first.rev, first.cas, first.datatype), (5, 7, Datatype::SNAPPY));
+    assert_eq!(&first.value[..], b"squeezed");
 }
 
 #[test]

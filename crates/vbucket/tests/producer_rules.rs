@@ -548,3 +548,22 @@ fn values_are_what_the_connection_can_take() {
     let encoder = Producer::new(plain, Duration::ZERO).encoder();
     assert!(encoder.write(&damaged, VbId(0), Opaque(0), &mut BytesMut::new()).is_err());
 }
+
+#[test]
+fn expirations_have_their_own_opcode_only_where_it_was_agreed() {
+    let expired = Row { kind: Kind::Expired { at: 9 }, value: Bytes::new(), ..row(1, Seqno(1)) };
+    for (flags, control, opcode, extras_bytes) in [
+        (open_flags::INCLUDE_DELETE_TIMES, true, Opcode::DCP_EXPIRATION, 20),
+        (open_flags::INCLUDE_DELETE_TIMES, false, Opcode::DCP_DELETION, 21),
+        (0, true, Opcode::DCP_DELETION, 18),
+    ] {
+        let mut bench = Bench::new(flags);
+        if control {
+            bench.control(control_key::ENABLE_EXPIRY_OPCODE, "true");
+        }
+        let mut out = BytesMut::new();
+        bench.machine.encoder().write(&expired, VbId(0), STREAM, &mut out).unwrap();
+        let frame = Frame::parse(&out).unwrap();
+        assert_eq!((frame.opcode(), frame.extras.len()), (opcode, extras_bytes));
+    }
+}

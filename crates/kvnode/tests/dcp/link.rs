@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcbp::dcp::{SetVbucketState, StreamEnd};
+use mcbp::dcp::{SetVbucketState, StreamEnd, control_key};
 use mcbp::{Opcode, Status, StreamEndStatus, VbId, VbState};
 
 use crate::client::wait_for;
@@ -202,4 +202,30 @@ fn a_consumer_under_another_of_its_name_gives_its_streams_up() {
     let second = Relay::between(&producer, &consumer, "same");
     assert_eq!(second.add_and_wait(0, 0), Status::SUCCESS);
     wait_until_same(&producer, &consumer, 0);
+}
+
+#[test]
+fn consumers_share_the_window_and_tell_their_producers_when_their_number_changes() {
+    let (producer, consumer) = pair();
+    let windows = |relay: &Relay, wanted: usize| {
+        let mut sizes: Vec<u64> = Vec::new();
+        wait_for("the window", || {
+            for packet in relay.from_consumer.try_iter() {
+                let frame = packet.frame();
+                if frame.key == control_key::CONNECTION_BUFFER_SIZE.as_bytes() {
+                    sizes.push(std::str::from_utf8(frame.value).unwrap().parse().unwrap());
+                }
+            }
+            sizes.len() >= wanted
+        });
+        sizes
+    };
+    let first = Relay::between(&producer, &consumer, "first");
+    assert_eq!(first.add_and_wait(0, 0), Status::SUCCESS);
+    let alone = windows(&first, 1)[0];
+    let second = Relay::between(&producer, &consumer, "second");
+    assert_eq!(second.add_and_wait(1, 0), Status::SUCCESS);
+    assert!(windows(&first, 1)[0].abs_diff(alone / 2) <= 1, "half each");
+    drop(second);
+    assert_eq!(windows(&first, 1), [alone], "all of it again");
 }
