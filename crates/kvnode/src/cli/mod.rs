@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use log::{error, info};
+use log::{error, info, warn};
 use mcbp::VbState;
 use relay::Secret;
 
@@ -110,8 +110,19 @@ fn run(config: NodeConfig, port_file: Option<&Path>) -> Result<(), NodeError> {
         written.map_err(|source| NodeError::PortFile { path: path.to_owned(), source })?;
     }
     let signal = signals.block_on(stop.wait());
-    info!("got {signal}");
-    node.shutdown()
+    info!("got {signal}, stopping; once more to stop at once");
+    let stopped = signals.spawn_blocking(move || node.shutdown());
+    signals.block_on(async {
+        tokio::select! {
+            outcome = stopped => {
+                outcome.unwrap_or_else(|died| Err(NodeError::Threads(std::io::Error::other(died))))
+            }
+            signal = stop.wait() => {
+                warn!("got {signal} again, stopping at once: the next start takes this for a crash");
+                std::process::exit(FAILED.into())
+            }
+        }
+    })
 }
 
 /// The signals that ask for a clean stop.

@@ -7,7 +7,7 @@ use clap::Parser as _;
 use mcbp::VbState;
 
 use super::{Arguments, configuration};
-use crate::{Durability, NodeConfig};
+use crate::{Durability, Limits, NodeConfig};
 
 /// What `arguments` come to in a folder with the file `node.toml` and the password file `p`.
 fn parse(folder: &Path, toml: &str, arguments: &[&str]) -> Result<NodeConfig, String> {
@@ -92,6 +92,18 @@ fn a_file_says_the_rest_and_the_command_line_goes_before_it() {
     assert_eq!(bucket.expiry_pager_interval, Duration::from_secs(3));
     assert!(config.users.check("@proxy", b"secret"));
     assert_eq!((config.limits.connections_max, config.limits.worker_threads), (10, 3));
+}
+
+#[test]
+fn the_example_holds_the_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("password"), "secret").unwrap();
+    let toml = include_str!("../../kvnode.toml");
+    let config = parse(folder.path(), toml, &["--config", "@node.toml"]).unwrap();
+    let limits = Limits { worker_threads: 2, ..Limits::default() };
+    assert_eq!(format!("{:?}", config.limits), format!("{limits:?}"));
+    let expected = crate::BucketOptions::new("default");
+    assert_eq!(format!("{:?}", config.buckets), format!("[{expected:?}]"));
 }
 
 #[test]
