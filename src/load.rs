@@ -73,15 +73,8 @@ pub enum LoadError {
     #[error("sample documents could not be written: {0}")]
     Link(#[from] LinkError),
     /// The node refused a document.
-    #[error(
-        "sample document {number} was refused with {status}: remove the data folder or free space"
-    )]
-    Refused {
-        /// The request that was refused, counted from 0 on its connection.
-        number: u64,
-        /// The node's answer.
-        status: Status,
-    },
+    #[error("a sample document was refused with {0}: free some space or remove the data folder")]
+    Refused(Status),
     /// A bug: a task of the load panicked.
     #[error("a part of the load died: {0}")]
     Died(#[from] tokio::task::JoinError),
@@ -184,10 +177,10 @@ async fn write_share(
         }
         true
     };
-    let each = |number: u64, response: &Frame<'_>| {
+    let each = |_, response: &Frame<'_>| {
         let status = response.header.status();
         if !status.is_success() {
-            refused.get_or_insert(LoadError::Refused { number, status });
+            refused.get_or_insert(LoadError::Refused(status));
         }
     };
     client.pipeline(WINDOW, next, each).await?;
