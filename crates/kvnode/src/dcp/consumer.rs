@@ -25,8 +25,8 @@ use crate::sync::lock;
 /// The step of the machine's clock.
 const TICK: Duration = Duration::from_millis(100);
 
-/// No more is read while so much is received and not on disk. A producer that heeds the window never
-/// comes near; one without flow control is held by its socket.
+/// No more is read while so much is received and not on disk. A producer that heeds the window
+/// never comes near; one without flow control is held by its socket.
 const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What takes time and reports back.

@@ -1,7 +1,5 @@
 //! Two nodes and a relay between them: what the consumer holds in the end.
 
-use std::time::Duration;
-
 use mcbp::dcp::{SetVbucketState, StreamEnd, control_key};
 use mcbp::{Opcode, Status, StreamEndStatus, VbId, VbState};
 
@@ -131,8 +129,8 @@ fn mb_53445_an_end_before_the_answer_is_the_answer() {
     };
     let relay = Relay::meddling(&producer, &consumer, "mb_53445", Box::new(meddle));
     assert_eq!(relay.add_and_wait(0, 0), Status::NOT_MY_VBUCKET);
-    std::thread::sleep(Duration::from_millis(50));
-    assert!(!relay.has_answer(), "one answer only");
+    // A second answer would come before this one.
+    assert_eq!(relay.close_on_consumer(0), Status::DCP_STREAM_NOT_FOUND);
     // Nothing is left behind: the vBucket can be added again (and fares the same).
     assert_eq!(relay.close_on_producer(0), Status::SUCCESS);
     assert_eq!(relay.add_and_wait(0, 0), Status::NOT_MY_VBUCKET);

@@ -86,11 +86,6 @@ impl Relay {
         answer.status()
     }
 
-    /// Whether another answer is there.
-    pub(crate) fn has_answer(&self) -> bool {
-        self.answers.try_recv().is_ok()
-    }
-
     /// Closes a stream on the consumer and gives the status of the answer.
     pub(crate) fn close_on_consumer(&self, vb: u16) -> Status {
         self.close_on(&self.to_consumer, vb)

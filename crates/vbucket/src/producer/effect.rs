@@ -5,8 +5,8 @@ use mcbp::{Opaque, Seqno, VbId};
 /// What the shell has to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
-    /// A stream began: call [`super::Producer::on_changed`] now and whenever the vBucket changes, and
-    /// [`super::Producer::on_committed`] whenever rows became durable.
+    /// A stream began: call [`super::Producer::on_changed`] now and whenever the vBucket changes,
+    /// and [`super::Producer::on_committed`] whenever rows became durable.
     Watch(VbId),
     /// The stream is gone: its scan and its subscription may be dropped.
     Unwatch(VbId),

@@ -46,7 +46,8 @@ pub(crate) fn text(frames: &[Vec<u8>]) -> Vec<String> {
         let frame = Frame::parse(bytes).unwrap();
         let header = frame.header;
         format!(
-            "{:?} {} vb_or_status={:#x} opaque={} cas={:#x} datatype={} extras={:02x?} key={:?} value={:02x?}",
+            "{:?} {} vb_or_status={:#x} opaque={} cas={:#x} datatype={} \
+             extras={:02x?} key={:?} value={:02x?}",
             header.magic,
             header.opcode,
             header.vbucket_or_status,
