@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use bytes::Bytes;
+use mcbp::dcp::stream_flags;
 use mcbp::{Frame, FrameError, Seqno, StreamEndStatus, VbId, VbUuid};
 use relay::{Client, DcpReader, Deadlines, Endpoint, LinkError, Login, StreamEvent, StreamRange};
 use tokio::task::JoinSet;
@@ -240,7 +241,10 @@ impl Side {
         // Nothing was ever written: an empty range would be a stream without an end.
         if high > Seqno::ZERO {
             let (after, uuid) = (Seqno::ZERO, VbUuid(0));
-            self.reader.stream(StreamRange { vb, after, to: high, uuid, flags: 0 });
+            // From memory a node may send changes that later ones have replaced: what is on disk
+            // does not depend on what was read when.
+            let flags = stream_flags::DISK_ONLY;
+            self.reader.stream(StreamRange { vb, after, to: high, uuid, flags });
         }
     }
 
