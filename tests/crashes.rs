@@ -16,7 +16,8 @@ const ROUNDS: usize = 2;
 /// What the sidecar says while one of its nodes is away.
 const NODE_AWAY: &[&str] = &["link down"];
 /// What a node says that was killed.
-const WAS_KILLED: &[&str] = &["the last stop was not clean", "cutting an unfinished commit off a journal"];
+const WAS_KILLED: &[&str] =
+    &["the last stop was not clean", "cutting an unfinished commit off a journal"];
 
 #[tokio::test]
 async fn mb_41942_the_producer_is_killed() {

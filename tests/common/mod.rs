@@ -3,7 +3,12 @@
 //! Nothing sleeps: whoever waits names the condition and fails at a deadline. Every process is
 //! killed by its own id when its owner is dropped, and shows its log when the test has failed.
 
-#![allow(dead_code, unused_imports, unreachable_pub, reason = "each file of tests uses a part of this")]
+#![allow(
+    dead_code,
+    unused_imports,
+    unreachable_pub,
+    reason = "each file of tests uses a part of this"
+)]
 
 mod cluster;
 mod documents;
@@ -16,9 +21,9 @@ use std::time::{Duration, Instant};
 
 pub use cluster::{Cluster, compare, nodes};
 pub use documents::Documents;
-pub use node::{DataNode, USERNAME};
+pub use node::{DataNode, command};
 pub use process::Process;
-pub use sidecar::{Config, Sidecar};
+pub use sidecar::{Config, Sidecar, run};
 pub use writers::Writers;
 
 /// How long anything may take. Far more than it does: a loaded machine must not fail a test.
@@ -28,10 +33,7 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// Looks until there is a value; fails naming `what` where none comes in time.
 #[track_caller]
-pub fn until<T>(
-    what: &str,
-    mut look: impl AsyncFnMut() -> Option<T>,
-) -> impl Future<Output = T> {
+pub fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
     let (caller, deadline) = (std::panic::Location::caller(), Instant::now() + PATIENCE);
     async move {
         loop {

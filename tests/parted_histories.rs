@@ -1,0 +1,78 @@
+//! Two nodes whose histories have parted: what can be put right is, what cannot is found and said.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use std::path::Path;
+
+use common::{Cluster, Config, DataNode, run};
+use mcbp::{VbId, VbState};
+
+async fn set_state(node: &DataNode, state: VbState) {
+    let mut client = node.client().await;
+    for vb in 0..node.vbuckets {
+        client.set_vbucket(VbId(vb), state).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_replica_that_was_written_to_is_rolled_back() {
+    let mut cluster = Cluster::start().await;
+    let mut documents = cluster.alpha.documents().await;
+    for number in 0..50 {
+        documents.set(&format!("key-{number}"), "value").await;
+    }
+    cluster.converge().await;
+    cluster.sidecar.stop().await;
+    set_state(&cluster.beta, VbState::Active).await;
+    let mut replica = cluster.beta.documents().await;
+    for number in 0..50 {
+        replica.set(&format!("key-{number}"), "overwritten").await;
+        replica.set(&format!("intruder-{number}"), "value").await;
+    }
+    set_state(&cluster.beta, VbState::Replica).await;
+    documents.set("key-0", "written meanwhile").await;
+    cluster.sidecar.restart();
+    cluster.converge().await;
+    set_state(&cluster.beta, VbState::Active).await;
+    assert_eq!(replica.get("key-0").await.as_deref(), Some("written meanwhile"));
+    assert_eq!(replica.get("key-1").await.as_deref(), Some("value"));
+    assert_eq!(replica.get("intruder-1").await, None);
+}
+
+/// One history that two nodes went on writing: nothing in seqnos or failover logs shows it.
+#[tokio::test]
+async fn a_difference_that_seqnos_do_not_show_is_printed_and_ends_with_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut alpha = DataNode::start(folder.path(), "alpha", "active", 8).await;
+    alpha.documents().await.set("before", "value").await;
+    alpha.stop().await;
+    copy(&alpha.data(), &folder.path().join("beta"));
+    alpha.restart().await;
+    let beta = DataNode::start(folder.path(), "beta", "active", 8).await;
+    alpha.documents().await.set("parted", "of alpha").await;
+    beta.documents().await.set("parted", "of beta").await;
+    set_state(&beta, VbState::Replica).await;
+
+    let config = Config::new(&beta.endpoint(), &alpha.endpoint(), "0-7");
+    let mut once = run(folder.path(), &config, &["--once"]);
+    assert_eq!(once.exit_code().await, 1);
+    let said = once.out();
+    let difference = said.lines().find(|line| line.contains("key \"parted\""));
+    let difference = difference.expect("the difference is printed");
+    assert!(difference.contains("on alpha and") && difference.contains("on beta"), "{difference}");
+    assert!(said.contains("1 differences"), "{said}");
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
