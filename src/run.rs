@@ -22,6 +22,8 @@ use crate::watch::{Route, Watch};
 
 /// How often the log says how replication goes.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
+/// For the step that is under way to end by itself: all look for a stop between two requests.
+const STEP_STOP: Duration = Duration::from_secs(1);
 
 /// How to run, beside the configuration.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -130,12 +132,22 @@ impl Job<'_> {
         let replication = self.start_replication()?;
         let embedded = self.nodes.iter().map(Running::facts).collect();
         self.admin.attach(admin::Running { replication: replication.clone(), embedded });
-        let done = self.replicate(&replication).await;
+        let done = tokio::select! {
+            done = self.replicate(&replication) => done,
+            () = self.overdue() => Ok(true),
+        };
         if !replication.shutdown(self.config.limits.shutdown).await {
             let limit = self.config.limits.shutdown;
             log::warn!("connections were dropped, streams did not close in time limit={limit:?}");
         }
         done
+    }
+
+    /// Returns some time after it was told to stop: a node that does not answer must not keep the
+    /// streams from being closed.
+    async fn overdue(&self) {
+        self.stop.cancelled().await;
+        tokio::time::sleep(STEP_STOP).await;
     }
 
     async fn load(&self, node: &Running) -> Result<(), RunError> {

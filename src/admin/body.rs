@@ -47,6 +47,14 @@ pub(super) struct From {
     pub(super) from: String,
 }
 
+/// `{"connections": 4}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Connections {
+    /// How many carry the streams of one producer.
+    pub(super) connections: u8,
+}
+
 /// `{"level": "debug"}`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, Responder};
 use dcp_actors::{CommandError, Moved};
 use mcbp::VbId;
 use replica::plan::VBUCKETS_MAX;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::body::{self, From, Replicate};
 use super::error::ApiError;
@@ -27,7 +27,7 @@ pub(super) async fn replicate(
     bucket: Path<String>,
     request: HttpRequest,
     payload: Payload,
-) -> Result<impl Responder, ApiError> {
+) -> Result<Json<Value>, ApiError> {
     let bucket = bucket.into_inner();
     state.bucket(&bucket)?;
     let desired = body::json::<Replicate>(payload).await?.desired(&state.producers)?;
@@ -37,8 +37,47 @@ pub(super) async fn replicate(
     let words = words.collect::<Vec<_>>().join(" ");
     log::info!("replicate bucket={bucket} desired=\"{words}\" client={}", client(&request));
     let desired = sets.iter().map(|(name, set)| (name.clone(), set.as_set().clone())).collect();
-    let open = to_its_end(async move { replication.set_desired(&bucket, desired).await }).await?;
-    Ok(Json(json!({ "open": open })))
+    opened(async move { replication.set_desired(&bucket, desired).await }).await
+}
+
+/// `PUT /api/v1/buckets/{bucket}/vbuckets/{vb}/replication`: one vBucket, the others stay.
+pub(super) async fn replicate_one(
+    state: Data<State>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<Value>, ApiError> {
+    let Target { bucket, vb, from } = target(&state, path, payload).await?;
+    let replication = state.replication()?;
+    log::info!("replicate bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
+    opened(async move { replication.set_stream(&bucket, vb, Some(&from)).await }).await
+}
+
+/// `DELETE /api/v1/buckets/{bucket}/vbuckets/{vb}/replication`: one vBucket, the others stay.
+pub(super) async fn close_one(
+    state: Data<State>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+) -> Result<Json<Value>, ApiError> {
+    let (bucket, vb) = vbucket(&state, path)?;
+    let replication = state.replication()?;
+    log::info!("close bucket={bucket} vb={} client={}", vb.0, client(&request));
+    opened(async move { replication.set_stream(&bucket, vb, None).await }).await
+}
+
+/// `PUT /api/v1/buckets/{bucket}/connections`: how many carry the streams of each producer.
+pub(super) async fn connections(
+    state: Data<State>,
+    bucket: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<Value>, ApiError> {
+    let bucket = bucket.into_inner();
+    state.bucket(&bucket)?;
+    let body::Connections { connections } = body::json(payload).await?;
+    let replication = state.replication()?;
+    log::info!("connections bucket={bucket} count={connections} client={}", client(&request));
+    opened(async move { replication.set_connections(&bucket, connections).await }).await
 }
 
 /// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/takeover`: at once.
@@ -79,14 +118,27 @@ async fn target(
     path: Path<(String, String)>,
     payload: Payload,
 ) -> Result<Target, ApiError> {
+    let (bucket, vb) = vbucket(state, path)?;
+    let From { from } = body::json(payload).await?;
+    body::known(&from, &state.producers)?;
+    Ok(Target { bucket, vb, from })
+}
+
+/// The bucket and vBucket of a path.
+fn vbucket(state: &State, path: Path<(String, String)>) -> Result<(String, VbId), ApiError> {
     let (bucket, vb) = path.into_inner();
     state.bucket(&bucket)?;
     let number = vb.parse::<u16>().ok().filter(|&number| number < VBUCKETS_MAX);
     let wrong = || ApiError::Wrong(format!("{vb:?} is no vBucket: give 0 to {}", VBUCKETS_MAX - 1));
-    let vb = VbId(number.ok_or_else(wrong)?);
-    let From { from } = body::json(payload).await?;
-    body::known(&from, &state.producers)?;
-    Ok(Target { bucket, vb, from })
+    Ok((bucket, VbId(number.ok_or_else(wrong)?)))
+}
+
+/// Changes what is replicated, and says how many streams of the bucket are open then.
+async fn opened(
+    change: impl Future<Output = Result<usize, CommandError>> + 'static,
+) -> Result<Json<Value>, ApiError> {
+    let open = to_its_end(change).await?;
+    Ok(Json(json!({ "open": open })))
 }
 
 /// Runs a command on a task of its own: this request is dropped when its connection is, a command

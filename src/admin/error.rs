@@ -36,7 +36,12 @@ pub(super) enum ApiError {
     /// A bug: 500.
     Died,
     /// Data nodes did not do it: 502.
-    Failed(Vec<VbFailure>),
+    Failed {
+        /// How many, and the first.
+        text: String,
+        /// Each.
+        failures: Vec<VbFailure>,
+    },
     /// Not now: it starts, it stops, or it is not ready: 503.
     NotNow(String),
 }
@@ -56,7 +61,7 @@ impl From<CommandError> for ApiError {
             CommandError::NoBucket { .. } => Self::Missing(text),
             CommandError::NoProducer { .. } | CommandError::Plan(_) => Self::Wrong(text),
             CommandError::Busy { .. } => Self::Busy(text),
-            CommandError::Failed(failures) => Self::Failed(failures),
+            CommandError::Failed(failures) => Self::Failed { text, failures },
             CommandError::Stopping => Self::NotNow(text),
         }
     }
@@ -66,7 +71,7 @@ impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wrong(text) | Self::Missing(text) | Self::Foreign(text) => f.write_str(text),
-            Self::Busy(text) | Self::NotNow(text) => f.write_str(text),
+            Self::Busy(text) | Self::NotNow(text) | Self::Failed { text, .. } => f.write_str(text),
             Self::NoToken => f.write_str(
                 "the admin token is missing or wrong: send \
                  Authorization: Bearer TOKEN, with the token of [admin]",
@@ -75,10 +80,6 @@ impl fmt::Display for ApiError {
             Self::Slow => f.write_str("the body did not arrive in time"),
             Self::Long { limit } => write!(f, "the body is too long: give at most {limit} bytes"),
             Self::Died => f.write_str("the request could not be answered: a part of it died"),
-            Self::Failed(failures) => {
-                let first = failures.first().map(ToString::to_string).unwrap_or_default();
-                write!(f, "{} vBuckets failed, the first: {first}", failures.len())
-            }
         }
     }
 }
@@ -95,7 +96,7 @@ impl ResponseError for ApiError {
             Self::Busy(_) => StatusCode::CONFLICT,
             Self::Long { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Died => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Failed(_) => StatusCode::BAD_GATEWAY,
+            Self::Failed { .. } => StatusCode::BAD_GATEWAY,
             Self::NotNow(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -111,7 +112,7 @@ impl ResponseError for ApiError {
                 response.insert_header((ALLOW, allow.as_str()));
                 None
             }
-            Self::Failed(failures) => Some(failures.as_slice()),
+            Self::Failed { failures, .. } => Some(failures.as_slice()),
             _ => None,
         };
         response.json(Body { error: self.to_string(), errors })

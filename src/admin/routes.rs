@@ -8,7 +8,7 @@ use super::error::ApiError;
 use super::{commands, log_level, reads};
 
 pub(super) fn routes(app: &mut ServiceConfig) {
-    let (get, put, post) = (Method::GET, Method::PUT, Method::POST);
+    let (get, put, post, delete) = (Method::GET, Method::PUT, Method::POST, Method::DELETE);
     let route = |method: &Method| web::method(method.clone());
     app.service(at("/live", [(&get, route(&get).to(reads::live))]))
         .service(at("/ready", [(&get, route(&get).to(reads::ready))]))
@@ -23,6 +23,17 @@ pub(super) fn routes(app: &mut ServiceConfig) {
         .service(at(
             "/api/v1/buckets/{bucket}/replications",
             [(&put, route(&put).to(commands::replicate))],
+        ))
+        .service(at(
+            "/api/v1/buckets/{bucket}/connections",
+            [(&put, route(&put).to(commands::connections))],
+        ))
+        .service(at(
+            "/api/v1/buckets/{bucket}/vbuckets/{vb}/replication",
+            [
+                (&put, route(&put).to(commands::replicate_one)),
+                (&delete, route(&delete).to(commands::close_one)),
+            ],
         ))
         .service(at(
             "/api/v1/buckets/{bucket}/vbuckets/{vb}/takeover",

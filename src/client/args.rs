@@ -65,6 +65,17 @@ pub enum Ask {
         #[command(flatten)]
         to: To,
     },
+    /// Spread the streams of each producer over so many connections, and wait until they are.
+    Connections {
+        /// The bucket.
+        bucket: String,
+        /// How many, 1 to 64.
+        #[arg(value_parser = clap::value_parser!(u8).range(1..=64))]
+        count: u8,
+        /// Which sidecar.
+        #[command(flatten)]
+        to: To,
+    },
     /// Show or change how much a running sidecar logs.
     LogLevel {
         /// The new level: off, error, warn, info, debug or trace.
@@ -124,6 +135,7 @@ impl Ask {
             | Self::Takeover { to, .. }
             | Self::Move { to, .. }
             | Self::Drain { to, .. }
+            | Self::Connections { to, .. }
             | Self::LogLevel { to, .. } => to,
         }
     }

@@ -12,10 +12,10 @@ pub(super) fn ask(ask: &Ask, http: &Http) -> Result<Said, AskError> {
         Ask::Status { .. } => status(http),
         Ask::Streams { bucket, .. } => streams(http, bucket.as_deref()),
         Ask::Replicate { bucket, shares, .. } => {
-            let body = json!(desired(shares));
-            let answer = http.put(&replications_of(bucket), &body)?;
-            let Opened { open } = http.read(&answer)?;
-            Ok(Said::done(answer, format!("{bucket}: {open} streams are open")))
+            change(http, bucket, "replications", &json!(desired(shares)))
+        }
+        Ask::Connections { bucket, count, .. } => {
+            change(http, bucket, "connections", &json!({ "connections": count }))
         }
         Ask::Takeover { what, .. } => transfer(http, what, "takeover"),
         Ask::Move { what, .. } => transfer(http, what, "move"),
@@ -49,6 +49,12 @@ fn streams(http: &Http, bucket: Option<&str>) -> Result<Said, AskError> {
     Ok(Said::done(answer, text))
 }
 
+fn change(http: &Http, bucket: &str, what: &str, body: &Value) -> Result<Said, AskError> {
+    let answer = http.put(&format!("/api/v1/buckets/{}/{what}", segment(bucket)), body)?;
+    let Opened { open } = http.read(&answer)?;
+    Ok(Said::done(answer, format!("{bucket}: {open} streams are open")))
+}
+
 fn transfer(http: &Http, what: &Transfer, how: &str) -> Result<Said, AskError> {
     let Transfer { bucket, vb, from } = what;
     let path = format!("/api/v1/buckets/{}/vbuckets/{vb}/{how}", segment(bucket));
@@ -69,24 +75,14 @@ fn drain(http: &Http, bucket: Option<&str>) -> Result<Said, AskError> {
     };
     let (mut all, mut lines, mut outcome) = (Vec::new(), Vec::new(), Outcome::Done);
     for bucket in buckets {
-        let answer = http.put(&replications_of(&bucket), &json!({}));
-        let (mut one, line) = match answer {
-            Ok(answer) => (answer, "nothing is replicated any more".to_owned()),
-            Err(error) => {
-                outcome = outcome.max(error.outcome());
-                let said = Said::error(error);
-                (said.json, said.text)
-            }
-        };
-        lines.push(format!("{bucket}: {line}"));
+        let said = change(http, &bucket, "replications", &json!({}));
+        let Said { outcome: its, json: mut one, text } = said.unwrap_or_else(Said::error);
+        outcome = outcome.max(its);
+        lines.push(text);
         if let Some(one) = one.as_object_mut() {
             one.insert("bucket".to_owned(), Value::from(bucket));
         }
         all.push(one);
     }
     Ok(Said { outcome, json: json!({ "buckets": all }), text: lines.join("\n") })
-}
-
-fn replications_of(bucket: &str) -> String {
-    format!("/api/v1/buckets/{}/replications", segment(bucket))
 }

@@ -126,7 +126,8 @@ pub(super) fn error(error: &AskError) -> String {
     let more = errors.len().saturating_sub(FAILURES_MAX);
     let more =
         if more > 0 { format!("and {more} more; --json lists all\n") } else { String::new() };
-    format!("{} vBuckets failed:\n{table}{more}", errors.len())
+    let things = if errors.len() == 1 { "vBucket" } else { "vBuckets" };
+    format!("{} {things} failed:\n{table}{more}", errors.len())
 }
 
 /// A time that a person can take in.

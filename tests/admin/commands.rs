@@ -109,6 +109,43 @@ async fn maps_are_served_in_turn_and_the_last_one_stays() {
 }
 
 #[tokio::test]
+async fn one_vbucket_is_changed_and_the_others_stay() {
+    let served = Served::start(calm()).await;
+    let mut link = served.open([0, 1]).await;
+    let (path, http) = ("/api/v1/buckets/default/vbuckets/5/replication", served.http.clone());
+    let put = tokio::spawn(async move { http.put(path, r#"{"from": "alpha"}"#).await });
+    let stream = link.request().await;
+    assert_eq!(stream.vb.0, 5);
+    link.open(&stream).await;
+    assert_eq!(put.await.unwrap().body, json!({ "open": 3 }));
+    let (path, http) = ("/api/v1/buckets/default/vbuckets/0/replication", served.http.clone());
+    let delete = tokio::spawn(async move { http.ask("DELETE", path, &[], "").await });
+    for node in [&mut link.consumer, &mut link.producer] {
+        let close = node.expect(Opcode::DCP_CLOSE_STREAM).await;
+        node.answer(&close, Status::SUCCESS).await;
+    }
+    assert_eq!(delete.await.unwrap().body, json!({ "open": 2 }));
+    let body = served.http.get("/api/v1/replications").await.body;
+    assert_eq!(body["buckets"][0]["desired"], json!({ "alpha": "1,5" }));
+}
+
+#[tokio::test]
+async fn the_number_of_connections_is_checked_and_kept() {
+    let served = Served::start(calm()).await;
+    let path = "/api/v1/buckets/default/connections";
+    for (body, want) in [
+        (r#"{"connections": 0}"#, "0 connections for each producer: give 1 to 64"),
+        (r#"{"connections": 65}"#, "65 connections for each producer: give 1 to 64"),
+    ] {
+        let answer = served.http.put(path, body).await;
+        assert_eq!((answer.status, answer.error()), (400, want));
+    }
+    assert_eq!(served.http.put(path, r#"{"connections": 4}"#).await.body, json!({ "open": 0 }));
+    let body = served.http.get("/api/v1/replications").await.body;
+    assert_eq!(body["buckets"][0]["connections"], 4);
+}
+
+#[tokio::test]
 async fn too_many_commands_are_refused_and_reading_goes_on() {
     let served = Served::start(calm()).await;
     let first = served.put(r#"{"alpha": "0"}"#);

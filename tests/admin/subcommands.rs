@@ -122,7 +122,7 @@ async fn replicate_waits_and_drain_takes_it_back() {
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_eq!(said.json(), json!({ "buckets": [{ "bucket": "default", "open": 0 }] }));
     let said = served.run("drain default").await;
-    assert_eq!(said.out, "default: nothing is replicated any more\n");
+    assert_eq!(said.out, "default: 0 streams are open\n");
 }
 
 /// Plays both nodes while so many streams are closed, on the consumer first.
@@ -145,7 +145,7 @@ async fn what_failed_is_listed_and_the_exit_code_says_so() {
     });
     assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{said:?}");
     let lines: Vec<_> = said.err.lines().collect();
-    assert_eq!(lines[0], "1 vBuckets failed:");
+    assert_eq!(lines[0], "1 vBucket failed:");
     let heading: Vec<_> = lines[1].split_whitespace().collect();
     assert_eq!(heading, ["VB", "PRODUCER", "REASON", "STATUS", "RETRY", "DETAIL"]);
     assert!(lines[2].trim_start().starts_with("7  alpha     refused"), "{}", said.err);
@@ -165,7 +165,8 @@ async fn wrong_usage_is_told_from_failure() {
         ("move default 1 --from gamma", 2, "\"gamma\" is no producer: give one of alpha"),
         ("drain", 2, "required arguments were not provided"),
         ("drain default --all", 2, "cannot be used with"),
-        ("drain other", 2, "other: \"other\" is no bucket: give one of default"),
+        ("drain other", 2, "\"other\" is no bucket: give one of default"),
+        ("connections default 65", 2, "65 is not in 1..=64"),
         ("log-level loud", 2, "invalid value 'loud'"),
     ];
     for (line, code, words) in table {
@@ -283,6 +284,12 @@ async fn a_whole_sidecar_is_watched_changed_and_stopped() {
     assert!(said.out.starts_with("default: vb:3 is active here, dead at alpha, in "), "{said:?}");
     let said = run(&folder, "move default 4 --from alpha --json").await;
     assert_eq!((said.code, &said.json()["vbucket"]), (Some(0), &json!(4)), "{said:?}");
+    let said = run(&folder, "connections default 3").await;
+    assert_eq!(
+        (said.code, said.out.as_str()),
+        (Some(0), "default: 6 streams are open\n"),
+        "{said:?}"
+    );
     let said = run(&folder, "log-level debug").await;
     assert_eq!((said.code, said.out.as_str()), (Some(0), "debug\n"), "{said:?}");
     let said = run(&folder, "drain default").await;
