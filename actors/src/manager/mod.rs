@@ -100,6 +100,8 @@ impl ReplicationManager {
     /// Does the next thing for every link, answers commands that are settled, and sets the clock.
     fn reconcile(&mut self, ctx: &mut Context<Self>) {
         loop {
+            // First: the next command may need a link that nothing else is wanted of.
+            while self.serve(ctx) {}
             for index in 0..self.links.len() {
                 self.advance(index, ctx);
             }

@@ -1,5 +1,7 @@
 //! A running replication between two fake data nodes that the test plays itself.
 
+pub mod cluster;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -8,8 +10,8 @@ use dcp_actors::{
     BucketPlan, BucketStatus, CommandError, Limits, Replication, ReplicationConfig,
     ReplicationHandle,
 };
-use mcbp::dcp::{StreamEnd, StreamReq};
-use mcbp::{Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbUuid};
+use mcbp::dcp::{AddStream, SetVbucketState, StreamEnd, StreamReq};
+use mcbp::{Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState, VbUuid};
 use relay::testing::{BUCKET, FakeConn, FakePeer, Manners, view};
 use replica::backoff::Backoff;
 use tokio::task::JoinHandle;
@@ -87,15 +89,23 @@ impl Nodes {
 
     /// Reads the status until it is as `right` says.
     pub async fn status_until(&self, right: impl Fn(&BucketStatus) -> bool) -> BucketStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let status = self.handle.status().await.remove(0);
-            if right(&status) {
-                return status;
-            }
-            assert!(Instant::now() < deadline, "not in time: {status:#?}");
-            tokio::task::yield_now().await;
+        status_until(&self.handle, right).await
+    }
+}
+
+/// Reads the status of the only bucket until it is as `right` says.
+pub async fn status_until(
+    handle: &ReplicationHandle,
+    right: impl Fn(&BucketStatus) -> bool,
+) -> BucketStatus {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let status = handle.status().await.remove(0);
+        if right(&status) {
+            return status;
         }
+        assert!(Instant::now() < deadline, "not in time: {status:#?}");
+        tokio::task::yield_now().await;
     }
 }
 
@@ -130,7 +140,7 @@ impl Link {
         // A data node counts in its own byte order.
         let opaque = Opaque(self.opaque.swap_bytes());
         let request = StreamReq {
-            flags: 0,
+            flags: AddStream::decode(&view(&add)).unwrap().flags,
             start: Seqno::ZERO,
             end: Seqno::MAX,
             uuid: VbUuid(0),
@@ -185,6 +195,45 @@ impl Link {
         StreamEnd { status }.write(vb, opaque, &mut out);
         self.producer.send_raw(&out).await;
         assert_eq!(self.consumer.expect(Opcode::DCP_STREAM_END).await, out);
+    }
+
+    /// The producer asks for a state; the consumer gets that unchanged.
+    pub async fn state(&mut self, stream: &Pending, state: VbState) -> Bytes {
+        let mut out = BytesMut::new();
+        SetVbucketState { state }.write(stream.vb, stream.opaque, &mut out);
+        self.producer.send_raw(&out).await;
+        let asked = self.consumer.expect(Opcode::DCP_SET_VBUCKET_STATE).await;
+        assert_eq!(asked, out);
+        asked
+    }
+
+    /// The consumer answers that; the producer gets the answer.
+    pub async fn state_answered(&mut self, asked: &Bytes, status: Status) {
+        self.consumer.answer(asked, status).await;
+        let answer = self.producer.expect(Opcode::DCP_SET_VBUCKET_STATE).await;
+        assert_eq!(view(&answer).header.status(), status);
+    }
+
+    /// The vBucket takes a state.
+    pub async fn take_state(&mut self, stream: &Pending, state: VbState) {
+        let asked = self.state(stream, state).await;
+        self.state_answered(&asked, Status::SUCCESS).await;
+    }
+
+    /// Both sides are told to close a stream, and do so.
+    pub async fn closes(&mut self, vb: VbId) {
+        for conn in [&mut self.consumer, &mut self.producer] {
+            let close = conn.expect(Opcode::DCP_CLOSE_STREAM).await;
+            assert_eq!(view(&close).header.vbucket(), vb);
+            conn.answer(&close, Status::SUCCESS).await;
+        }
+    }
+
+    /// The flags of the next ADD_STREAM, which is then asked for as the consumer does.
+    pub async fn request_with_flags(&mut self) -> (Pending, u32) {
+        let stream = self.request().await;
+        let flags = AddStream::decode(&view(&stream.add)).unwrap().flags;
+        (stream, flags)
     }
 
     /// Something that only passes after everything sent before it was judged.

@@ -1,0 +1,273 @@
+//! Fake data nodes that tell the connections of DCP from control connections: the test plays the
+//! former, the latter are answered from what the test has set.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use dcp_actors::{
+    BucketPlan, BucketStatus, CommandError, Limits, Moved, Replication, ReplicationConfig,
+    ReplicationHandle,
+};
+use mcbp::dcp::Open;
+use mcbp::{FrameBuilder, Opcode, Status, VbId};
+use relay::testing::{BUCKET, FakeConn, FakePeer, Opened, view};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::{Link, PATIENCE, status_until, vbs};
+
+/// What a node says on its control connections.
+#[derive(Clone, Default)]
+pub struct Control(Arc<Mutex<Said>>);
+
+#[derive(Default)]
+struct Said {
+    seqnos: BTreeMap<u16, u64>,
+    estimates: VecDeque<(&'static str, u64)>,
+    groups: Vec<String>,
+    hangs_up: bool,
+}
+
+impl Control {
+    /// Sets the high seqno of a vBucket.
+    pub fn seqno(&self, vb: u16, seqno: u64) {
+        self.0.lock().unwrap().seqnos.insert(vb, seqno);
+    }
+
+    /// Sets what it says about a takeover, one answer after the other; the last one stays.
+    pub fn estimates(&self, answers: &[(&'static str, u64)]) {
+        self.0.lock().unwrap().estimates = answers.iter().copied().collect();
+    }
+
+    /// The groups of statistics it was asked for.
+    pub fn groups(&self) -> Vec<String> {
+        self.0.lock().unwrap().groups.clone()
+    }
+
+    /// Whether it hangs up on whatever it is asked.
+    pub fn hang_up(&self, hangs_up: bool) {
+        self.0.lock().unwrap().hangs_up = hangs_up;
+    }
+
+    async fn serve(&self, mut conn: FakeConn) {
+        while let Some(request) = conn.recv().await {
+            if self.0.lock().unwrap().hangs_up {
+                return;
+            }
+            let frame = view(&request);
+            match frame.opcode() {
+                Opcode::GET_ALL_VB_SEQNOS => {
+                    let value: Vec<u8> = {
+                        let said = self.0.lock().unwrap();
+                        let entry = |(vb, seqno): (&u16, &u64)| {
+                            [&vb.to_be_bytes()[..], &seqno.to_be_bytes()[..]].concat()
+                        };
+                        said.seqnos.iter().flat_map(entry).collect()
+                    };
+                    conn.answer_with(&request, Status::SUCCESS, &[], &value).await;
+                }
+                Opcode::STAT => {
+                    for (key, value) in self.estimate(frame.key) {
+                        let answer = FrameBuilder::response(Opcode::STAT, Status::SUCCESS)
+                            .opaque(frame.header.opaque);
+                        conn.send(answer.key(key.as_bytes()).value(value.as_bytes())).await;
+                    }
+                }
+                other => panic!("{other} on a control connection"),
+            }
+        }
+    }
+
+    fn estimate(&self, group: &[u8]) -> [(&'static str, String); 3] {
+        let mut said = self.0.lock().unwrap();
+        said.groups.push(String::from_utf8(group.to_vec()).unwrap());
+        let (status, estimate) = match said.estimates.len() {
+            0 => ("in-memory", 0),
+            1 => said.estimates[0],
+            _ => said.estimates.pop_front().unwrap(),
+        };
+        [("status", status.to_owned()), ("estimate", estimate.to_string()), ("", String::new())]
+    }
+}
+
+/// One fake data node.
+pub struct Node {
+    pub control: Control,
+    dcp: mpsc::UnboundedReceiver<FakeConn>,
+    /// Connections that were not asked for by name yet.
+    early: Vec<FakeConn>,
+}
+
+impl Node {
+    fn start(peer: FakePeer) -> Self {
+        let (control, (found, dcp)) = (Control::default(), mpsc::unbounded_channel());
+        let shared = control.clone();
+        tokio::spawn(async move {
+            while !found.is_closed() {
+                let (conn, control, found) =
+                    (peer.accept_raw().await, shared.clone(), found.clone());
+                tokio::spawn(async move {
+                    match handshake(conn).await {
+                        Some((conn, true)) => _ = found.send(conn),
+                        Some((conn, false)) => control.serve(conn).await,
+                        None => {}
+                    }
+                });
+            }
+        });
+        Self { control, dcp, early: Vec::new() }
+    }
+
+    /// The next DCP connection.
+    pub async fn next(&mut self) -> FakeConn {
+        if !self.early.is_empty() {
+            return self.early.remove(0);
+        }
+        timeout(PATIENCE, self.dcp.recv()).await.expect("a connection in time").unwrap()
+    }
+
+    /// The DCP connection of this name.
+    async fn named(&mut self, name: &str) -> FakeConn {
+        let mut others = Vec::new();
+        let found = loop {
+            let conn = self.next().await;
+            if conn.opened.as_ref().unwrap().name == name {
+                break conn;
+            }
+            others.push(conn);
+        };
+        self.early.append(&mut others);
+        found
+    }
+}
+
+/// Plays the handshake, and says whether it is a DCP connection; `None` where it was given up.
+async fn handshake(mut conn: FakeConn) -> Option<(FakeConn, bool)> {
+    loop {
+        let request = conn.recv().await?;
+        let frame = view(&request);
+        let is_control = conn.opened.is_some();
+        match frame.opcode() {
+            Opcode::HELLO => {
+                conn.answer_with(&request, Status::SUCCESS, &[], frame.value).await;
+                // A control connection says HELLO before it selects a bucket.
+                let none = Opened { flags: 0, name: String::new(), value: String::new() };
+                conn.opened.get_or_insert(none);
+            }
+            Opcode::SELECT_BUCKET => {
+                conn.answer(&request, Status::SUCCESS).await;
+                if is_control {
+                    return Some((conn, false));
+                }
+            }
+            Opcode::DCP_OPEN => {
+                let open = Open::decode(&frame).unwrap();
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                let (flags, name, value) = (open.flags, text(open.name), text(open.value));
+                conn.opened = Some(Opened { flags, name, value });
+                conn.answer(&request, Status::SUCCESS).await;
+                return Some((conn, true));
+            }
+            _ => conn.answer(&request, Status::SUCCESS).await,
+        }
+    }
+}
+
+/// Replication from fake producers to the fake node `beta`.
+pub struct Cluster {
+    pub beta: Node,
+    pub producers: BTreeMap<&'static str, Node>,
+    pub handle: ReplicationHandle,
+}
+
+impl Cluster {
+    /// Starts with nothing desired.
+    pub async fn start(limits: Limits, names: &[&'static str]) -> Self {
+        let beta = FakePeer::bind().await;
+        let node = beta.endpoint("beta");
+        let (mut endpoints, mut producers) = (Vec::new(), BTreeMap::new());
+        for name in names {
+            let peer = FakePeer::bind().await;
+            endpoints.push(peer.endpoint(name));
+            producers.insert(*name, Node::start(peer));
+        }
+        let bucket =
+            BucketPlan { name: BUCKET.to_owned(), connections: 1, replicate: BTreeMap::new() };
+        let config =
+            ReplicationConfig { node, producers: endpoints, buckets: vec![bucket], limits };
+        let handle = Replication::start(config).unwrap();
+        Self { beta: Node::start(beta), producers, handle }
+    }
+
+    /// Asks for these vBuckets, by producer.
+    pub fn set(&self, map: &[(&str, &[u16])]) -> Answer<usize> {
+        let desired = map.iter().map(|(name, ids)| ((*name).to_owned(), vbs(ids))).collect();
+        self.ask(async move |handle| handle.set_desired(BUCKET, desired).await)
+    }
+
+    pub fn takeover(&self, vb: u16, from: &'static str) -> Answer<Moved> {
+        self.ask(async move |handle| handle.takeover(BUCKET, VbId(vb), from).await)
+    }
+
+    pub fn move_vbucket(&self, vb: u16, from: &'static str) -> Answer<Moved> {
+        self.ask(async move |handle| handle.move_vbucket(BUCKET, VbId(vb), from).await)
+    }
+
+    /// Gives a command that is answered while the test plays the nodes.
+    pub fn ask<T, F, Fut>(&self, command: F) -> Answer<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(ReplicationHandle) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, CommandError>> + Send,
+    {
+        let handle = self.handle.clone();
+        tokio::spawn(async move { command(handle).await })
+    }
+
+    /// Takes the next link.
+    pub async fn accept(&mut self) -> Link {
+        let consumer = self.beta.next().await;
+        let name = consumer.opened.as_ref().unwrap().name.clone();
+        let from = name.strip_prefix("replication:").unwrap().split("->").next().unwrap();
+        let producer = self.producers.get_mut(from).unwrap().named(&name).await;
+        Link { consumer, producer, opaque: 0 }
+    }
+
+    /// A link from `alpha` with these streams open.
+    pub async fn opened<const N: usize>(&mut self, ids: [u16; N]) -> (Link, [super::Pending; N]) {
+        let set_up = self.set(&[("alpha", &ids)]);
+        let mut link = self.accept().await;
+        let streams = link.requests().await;
+        for stream in &streams {
+            link.open(stream).await;
+        }
+        assert_eq!(answer(set_up).await, Ok(N));
+        (link, streams)
+    }
+
+    /// Reads the status until it is as `right` says.
+    pub async fn status_until(&self, right: impl Fn(&BucketStatus) -> bool) -> BucketStatus {
+        status_until(&self.handle, right).await
+    }
+}
+
+/// A command that runs.
+pub type Answer<T> = JoinHandle<Result<T, CommandError>>;
+
+/// The answer to a command, which must come within a second.
+pub async fn answer<T>(command: Answer<T>) -> Result<T, CommandError> {
+    let second = std::time::Duration::from_secs(1);
+    timeout(second, command).await.expect("an answer within a second").unwrap()
+}
+
+/// The one failure of a command: reason and status.
+pub async fn failure<T: std::fmt::Debug>(command: Answer<T>) -> (String, Option<String>) {
+    match answer(command).await {
+        Err(CommandError::Failed(mut failures)) if failures.len() == 1 => {
+            let failure = failures.remove(0);
+            (failure.reason, failure.status)
+        }
+        other => panic!("one failure was expected: {other:?}"),
+    }
+}
