@@ -99,3 +99,87 @@ pub fn where_to_look(config: &Config, nodes: &Nodes, admin: SocketAddr) -> Vec<S
 pub fn stopping(written: u64) -> String {
     format!("Stopping; {} more writes were made meanwhile.", HumanCount(written))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catch_up::Links;
+    use crate::compare::Difference;
+    use crate::load::Totals;
+    use crate::watch::Position;
+
+    fn stalled() -> CaughtUp {
+        CaughtUp {
+            end: End::Stalled,
+            before: Position { total: 1000, behind: 400, unequal: 4 },
+            after: Position { total: 1200, behind: 100, unequal: 1 },
+            links: Links {
+                wanted: 1024,
+                open: 1023,
+                bytes: 3_000_000,
+                reasons: vec!["vb:5: consumer refused".to_owned()],
+            },
+            elapsed: Duration::from_secs(2),
+            stall: Duration::from_secs(30),
+        }
+    }
+
+    #[test]
+    fn a_stalled_copy_says_what_it_did_and_what_is_missing() {
+        assert_eq!(
+            caught_up("beta", &stalled()),
+            [
+                "beta had 600 of 1,000 changes; copying went on from there.",
+                "Copied 500 changes to beta in 2.0s (3.00 MB, 1.50 MB/s); \
+                 1,023 of 1,024 streams are open.",
+                "Nothing moved for 30s, and 100 changes are missing:",
+                "  vb:5: consumer refused",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_first_copy_says_nothing_of_an_earlier_one() {
+        let before = Position { total: 1200, behind: 1200, unequal: 9 };
+        let first = CaughtUp { end: End::Complete, before, ..stalled() };
+        assert_eq!(caught_up("beta", &first).len(), 1);
+    }
+
+    #[test]
+    fn a_comparison_gives_a_total_or_the_first_differences() {
+        let second = Duration::from_secs(1);
+        let mut found = Verified { vbuckets: 1024, changes: 5000, ..Verified::default() };
+        assert_eq!(
+            verified("alpha", "beta", &found, second),
+            ["Compared 1,024 vBuckets on alpha and beta in 1.0s: identical, 5,000 documents and \
+              deletions, seqnos and failover logs."]
+        );
+        found
+            .differences
+            .push(Difference { vb: mcbp::VbId(3), what: "high seqno is 1".to_owned() });
+        found.difference_count = 70_000;
+        assert_eq!(
+            verified("alpha", "beta", &found, second),
+            [
+                "Compared 1,024 vBuckets on alpha and beta: 70,000 differences, the first are:",
+                "  vb:3: high seqno is 1",
+            ]
+        );
+    }
+
+    #[test]
+    fn documents_are_written_once() {
+        let totals = Totals { documents: 1000, bytes: 2_500_000, deleted: 30, expiring: 50 };
+        let say = |what| loaded("alpha", 1000, what, Duration::from_secs(1)).join("\n");
+        assert_eq!(
+            say(Loaded::Written(totals)),
+            "Wrote 1,000 sample documents, 2.50 MB (30 deleted again, 50 with an expiry) \
+             into alpha in 1.0s."
+        );
+        assert_eq!(
+            say(Loaded::AlreadyThere),
+            "alpha has 1,000 sample documents of an earlier run; none is written again."
+        );
+        assert!(say(Loaded::Stopped).contains("the next start writes them again"));
+    }
+}
