@@ -82,7 +82,8 @@ pub(crate) fn inspect(dir: &Path, synced: u64) -> Result<Inspected, StoreError> 
             let flaw = format!("no readable commit behind {last}, but {synced} were synced");
             return Err(broken(reader.at, flaw));
         }
-        if torn && is_newest {
+        // With nothing readable before it the tables decide, and what speaks against them stays.
+        if torn && is_newest && (seen.is_some() || synced == 0) {
             cut_off(&path, reader.at, last)?;
         }
     }

@@ -8,7 +8,8 @@ pub struct Options {
     /// The journals' size in bytes at which tables are written out, so that opening stays short;
     /// at least [`Options::JOURNAL_BYTES_MIN`].
     pub journal_bytes_max: u64,
-    /// The size in bytes at which a table's memory is written out.
+    /// The size in bytes at which a table's memory is written out. While the disk is behind, up to
+    /// four times as much is held for each of four tables.
     pub memtable_bytes: u64,
     /// Threads that write out and merge tables, at least 1.
     pub worker_threads: usize,
@@ -29,7 +30,7 @@ impl Default for Options {
         Self {
             cache_bytes: 128 << 20,
             journal_bytes_max: Self::JOURNAL_BYTES_MIN,
-            memtable_bytes: 32 << 20,
+            memtable_bytes: 16 << 20,
             worker_threads: 2,
             undo_seqnos: 1_000,
         }
