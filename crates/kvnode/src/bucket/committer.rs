@@ -46,8 +46,10 @@ impl Committer {
 
     fn commit(&mut self, drained: &Drained) {
         let (parts, batch, durability) = self.assemble(&drained.entries);
+        failpoint::reach("flush-assembled");
         match self.shared.store.commit(&batch, durability) {
             Ok(()) => {
+                failpoint::reach("flush-stored");
                 self.shared.counters.commits.add(1);
                 self.shared.counters.rows_committed.add(batch.changes.len() as u64);
                 if self.shared.queue.succeeded() {
@@ -56,6 +58,7 @@ impl Committer {
                 for part in &parts {
                     self.publish(part);
                 }
+                failpoint::reach("flush-visible");
                 drained.ticket.complete(Ok(()));
                 for Part { vb, rows, .. } in parts {
                     if !rows.is_empty() {

@@ -25,6 +25,7 @@ impl Vb {
             vb.check_replica(&moving)?;
             let (store, id) = (Arc::clone(&vb.shared.store), vb.id());
             let (meta, outcome) = blocking(move || Ok(roll_back(store.as_ref(), id, to))).await?;
+            failpoint::reach("replica-rolled-back");
             // Also what a failed rollback left is what is on disk now.
             if let Some(meta) = meta {
                 lock(&vb.inner).reset(meta);

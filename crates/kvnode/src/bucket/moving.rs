@@ -32,6 +32,7 @@ impl Moving {
         }
         let moving = Self { vb: Arc::clone(vb), _admin: admin };
         vb.drained().await?;
+        failpoint::reach("change-begun");
         Ok(moving)
     }
 
@@ -42,6 +43,7 @@ impl Moving {
     /// Has `meta` synced, then makes it visible.
     pub(super) async fn commit(&self, meta: VbMeta) -> Result<(), VbError> {
         commit_meta(&self.vb, meta).await?;
+        failpoint::reach("change-committed");
         self.vb.listeners.notify(self.vb.id(), VbEvent::StateChanged);
         Ok(())
     }

@@ -84,6 +84,7 @@ impl Bucket {
     fn load(self: &Arc<Self>) -> Result<usize, WarmupError> {
         let options = &self.shared.options;
         let mut metas = self.shared.store.load().map_err(WarmupError::Load)?;
+        failpoint::reach("warmup-loaded");
         let mut batch = Batch::default();
         if metas.is_empty() {
             let state = options.initial_state;
@@ -94,7 +95,9 @@ impl Bucket {
         } else if !self.shared.store.was_clean() {
             for meta in metas.iter_mut().filter(|meta| meta.state == VbState::Active) {
                 begin_branch(meta);
-                batch.metas.push(meta.clone());
+                if !failpoint::is_on("no-early-commit") {
+                    batch.metas.push(meta.clone());
+                }
             }
             warn!(
                 "the last stop was not clean, active vBuckets begin a branch bucket={} count={}",
@@ -109,11 +112,13 @@ impl Bucket {
         if !batch.metas.is_empty() {
             let commit = self.shared.store.commit(&batch, Durability::Synced);
             commit.map_err(WarmupError::Commit)?;
+            failpoint::reach("warmup-committed");
         }
         let loaded = metas.len();
         for meta in metas {
             self.put_slot(meta.vb, Some(Vb::new(meta, Arc::clone(&self.shared))));
         }
+        failpoint::reach("warmup-visible");
         Ok(loaded)
     }
 

@@ -52,6 +52,9 @@ pub(crate) enum Refusal {
     /// The answer to the client.
     #[error("{0}")]
     Status(mcbp::Status),
+    /// The same, but what it is based on is not durable yet: not to be said before.
+    #[error("{0}")]
+    After(mcbp::Status, Ticket),
     #[error(transparent)]
     Vb(#[from] VbError),
 }
@@ -145,8 +148,12 @@ impl Vb {
             return Ok(Attempt::Moving);
         }
         self.check_writable()?;
-        let old = self.find(key).map_err(VbError::from)?.map(|found| found.row);
-        let draft = change(old.as_deref())?;
+        let found = self.find(key).map_err(VbError::from)?;
+        let (old, ticket) = found.map_or((None, None), |found| (Some(found.row), found.ticket));
+        let draft = change(old.as_deref()).map_err(|refusal| match (refusal, ticket) {
+            (Refusal::Status(status), Some(ticket)) => Refusal::After(status, ticket),
+            (refusal, _) => refusal,
+        })?;
         let bytes = Row::OVERHEAD_BYTES + key.len() + draft.value.len();
         if !self.shared.queue.is_enough(room, bytes) {
             return Ok(Attempt::NeedsRoom(bytes));

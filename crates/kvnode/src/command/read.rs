@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcbp::{Opcode, Status};
+use mcbp::{FrameBuilder, Header, Opcode, Status};
 use vbucket::{Kind, Row};
 
 use super::value::Value;
@@ -20,22 +20,22 @@ pub(super) async fn get(
     let vb = active_vb(bucket, request.vb())?;
     let key = request.key(&session.features)?;
     bucket.counters().gets.add(1);
-    let Some((row, ticket)) = alive(bucket, &vb, key).await? else {
-        return if request.quiet { Ok(()) } else { miss(session, request) };
-    };
-    bucket.counters().get_hits.add(1);
-    show(session, request, &row, ticket)
+    match look(bucket, &vb, key).await? {
+        Seen::Alive(row, ticket) => {
+            bucket.counters().get_hits.add(1);
+            show(session, request, &row, ticket)?;
+        }
+        Seen::Missing(ticket) => miss(session, request, ticket),
+    }
+    Ok(())
 }
 
-/// GETK repeats the key even when there is no document.
-fn miss(session: &mut Session, request: &Request<'_>) -> Result<(), Fail> {
-    if request.opcode != Opcode::GETK {
-        return Err(Status::KEY_ENOENT.into());
-    }
-    let header = request.frame.header;
-    let frame = mcbp::FrameBuilder::response(header.opcode, Status::KEY_ENOENT);
-    session.replies.send(&frame.opaque(header.opaque).key(request.frame.key));
-    Ok(())
+/// Says that there is nothing, quiet forms with silence. GETK repeats the key even then.
+pub(super) fn miss(session: &mut Session, request: &Request<'_>, ticket: Option<Ticket>) {
+    let Header { opcode, opaque, .. } = request.frame.header;
+    let key = if request.opcode == Opcode::GETK { request.frame.key } else { &[] };
+    let frame = FrameBuilder::response(opcode, Status::KEY_ENOENT).opaque(opaque).key(key);
+    answer(session, request, ticket, Some(&frame).filter(|_| !request.quiet));
 }
 
 /// Adds an answer with the document's flags and body.
@@ -59,21 +59,23 @@ pub(super) fn show(
     Ok(())
 }
 
-/// The document of a key. One whose time is over is made to expire, and is not there.
-pub(super) async fn alive(
-    bucket: &Bucket,
-    vb: &Arc<Vb>,
-    key: &[u8],
-) -> Result<Option<(Arc<Row>, Option<Ticket>)>, Fail> {
-    let found = crate::disk(|| vb.find(key))?.filter(|found| found.row.is_alive());
-    let Some(found) = found else { return Ok(None) };
+/// What a reader finds; with a ticket where that is not durable yet.
+pub(super) enum Seen {
+    Alive(Arc<Row>, Option<Ticket>),
+    Missing(Option<Ticket>),
+}
+
+/// Looks for a document. One whose time is over is made to expire, and is not there.
+pub(super) async fn look(bucket: &Bucket, vb: &Arc<Vb>, key: &[u8]) -> Result<Seen, Fail> {
+    let Some(found) = crate::disk(|| vb.find(key))? else { return Ok(Seen::Missing(None)) };
     if found.row.is_expired_at(unix_now()) {
         if vb.expire(found.row.key.clone()).await {
             bucket.counters().expired_on_access.add(1);
         }
-        return Ok(None);
+        return Ok(Seen::Missing(None));
     }
-    Ok(Some((found.row, found.ticket)))
+    let alive = found.row.is_alive();
+    Ok(if alive { Seen::Alive(found.row, found.ticket) } else { Seen::Missing(found.ticket) })
 }
 
 /// The document among the rows that a change finds; one whose time is over is not there.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use mcbp::{Opcode, Status};
 use vbucket::{Kind, Row};
 
-use super::read::{alive, living, show};
+use super::read::{Seen, living, look, miss, show};
 use super::{active_vb, answer, success};
 use crate::bucket::{Bucket, Draft, Refusal};
 use crate::clock::{absolute_expiry, unix_now};
@@ -21,9 +21,12 @@ pub(super) async fn touch(
     let extras = request.frame.extras_exact::<4>("extras must be 4 bytes")?;
     let expiry = absolute_expiry(u32::from_be_bytes(*extras), unix_now());
     // Looked at first, so that a document whose time is over expires rather than comes back.
-    let Some((row, _)) = alive(bucket, &vb, key).await? else {
-        let silent = request.quiet && request.opcode == Opcode::GAT;
-        return if silent { Ok(()) } else { Err(Status::KEY_ENOENT.into()) };
+    let value_bytes = match look(bucket, &vb, key).await? {
+        Seen::Alive(row, _) => row.value.len(),
+        Seen::Missing(ticket) => {
+            miss(session, request, ticket);
+            return Ok(());
+        }
     };
     let change = |old: Option<&Row>| {
         let missing = Refusal::Status(Status::KEY_ENOENT);
@@ -35,7 +38,7 @@ pub(super) async fn touch(
         let kind = Kind::Document { flags, expiry };
         Ok(Draft { kind, datatype: old.datatype, value: old.value.clone() })
     };
-    let written = vb.write(Bytes::copy_from_slice(key), row.value.len(), change).await?;
+    let written = vb.write(Bytes::copy_from_slice(key), value_bytes, change).await?;
     if request.opcode == Opcode::GAT {
         bucket.counters().gets.add(1);
         bucket.counters().get_hits.add(1);

@@ -3,7 +3,7 @@
 use mcbp::{FrameError, Status, VbState};
 use vbucket::StoreError;
 
-use crate::bucket::{CommitError, Refusal, VbError};
+use crate::bucket::{CommitError, Refusal, Ticket, VbError};
 
 /// A failed request.
 #[derive(Debug)]
@@ -12,18 +12,20 @@ pub(crate) struct Fail {
     pub(crate) status: Status,
     /// What was wrong, for clients that negotiated XERROR; may be empty.
     pub(crate) context: String,
+    /// What the answer is based on, where that is not durable yet.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 impl Fail {
     #[allow(clippy::needless_pass_by_value, reason = "an error or a text, made for this")]
     pub(crate) fn new(status: Status, context: impl ToString) -> Self {
-        Self { status, context: context.to_string() }
+        Self { status, context: context.to_string(), ticket: None }
     }
 }
 
 impl From<Status> for Fail {
     fn from(status: Status) -> Self {
-        Self { status, context: String::new() }
+        Self { status, context: String::new(), ticket: None }
     }
 }
 
@@ -49,6 +51,7 @@ impl From<Refusal> for Fail {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Status(status) => status.into(),
+            Refusal::After(status, ticket) => Self { ticket: Some(ticket), ..status.into() },
             Refusal::Vb(error) => error.into(),
         }
     }

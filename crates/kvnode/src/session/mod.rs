@@ -196,8 +196,11 @@ impl Session {
 
     /// Adds the answer to a request that failed.
     pub(crate) fn fail(&mut self, request: &Header, fail: &Fail) {
-        let Fail { status, context } = fail;
+        let Fail { status, context, ticket } = fail;
         let answer = FrameBuilder::response(request.opcode, *status).opaque(request.opaque);
+        if let Some(ticket) = ticket {
+            return self.replies.promise(request, ticket.clone(), Some(&answer));
+        }
         if context.is_empty() || !self.features.xerror {
             return self.replies.send(&answer);
         }

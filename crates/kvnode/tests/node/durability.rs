@@ -32,6 +32,39 @@ fn nothing_is_acknowledged_or_shown_before_it_is_durable() {
 }
 
 #[test]
+fn a_deletion_or_a_conflict_is_not_shown_before_it_is_durable() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, options());
+    let mut client = Client::ready(&node);
+    client.set(0, "a", "old");
+    disk.fail_commits(Some(full()));
+    disk.hold();
+    let key = |opcode, key: &'static str| FrameBuilder::request(opcode).key(key.as_bytes()).build();
+    let pipeline = [
+        key(Opcode::DELETE, "a"),
+        key(Opcode::GET, "a"),
+        key(Opcode::GETQ, "a"),
+        set(Opcode::REPLACE, 0, "a", "x", &[0; 8]).build(),
+        set(Opcode::SET, 0, "b", "x", &[0; 8]).build(),
+        set(Opcode::ADD, 0, "b", "y", &[0; 8]).build(),
+    ];
+    client.send_bytes(&pipeline.concat());
+    let mut observer = Client::ready(&node);
+    let queued = |observer: &mut Client| {
+        let details = observer.stat("vbucket-details 0").unwrap();
+        details["vb_0:queue_size"].clone()
+    };
+    while queued(&mut observer) != "2" {}
+    client.send(&FrameBuilder::request(Opcode::NOOP));
+    disk.release();
+    for _ in &pipeline {
+        assert_eq!(client.receive().status, Status::ETMPFAIL);
+    }
+    assert_eq!(client.receive().opcode, Opcode::NOOP);
+    assert_eq!(client.get(0, "a").value, b"old");
+}
+
+#[test]
 fn changes_that_wait_share_one_commit() {
     let disk = Disk::new();
     let node = start_in_memory(&disk, options());
