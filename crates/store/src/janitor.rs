@@ -151,6 +151,7 @@ impl Core {
                 }
                 tables.wait_for_room()?;
                 self.writer().commit(out, Durability::Buffered)?;
+                failpoint::reach("janitor-step");
             }
         }
         let mut out = tables.batch(0);

@@ -73,7 +73,9 @@ impl Core {
         meta.high_seqno = step.down_to;
         let meta = meta.clone();
         out.insert(&self.tables.meta, keys::record(vb), record.encode());
+        failpoint::reach("rollback-read");
         writer.commit(out, if done { Durability::Synced } else { Durability::Buffered })?;
+        failpoint::reach(if done { "rollback-done" } else { "rollback-step" });
         self.publish([record]);
         Ok(done.then_some((meta, None)))
     }
@@ -87,6 +89,7 @@ impl Core {
         out.remove(&self.tables.meta, keys::record(vb));
         out.insert(&self.tables.meta, life.dead(), "");
         writer.commit(out, Durability::Synced)?;
+        failpoint::reach("remove-committed");
         self.withdraw(vb);
         Ok(Some(life))
     }
@@ -112,6 +115,7 @@ impl Core {
         out.insert(&self.tables.meta, keys::record(vb), record.encode());
         out.insert(&self.tables.meta, life.dead(), "");
         writer.commit(out, Durability::Synced)?;
+        failpoint::reach("rollback-to-zero");
         let meta = record.meta.clone();
         self.publish([record]);
         Ok((meta, Some(life)))

@@ -53,9 +53,11 @@ impl FjallStore {
         let lock = DirectoryLock::take(dir)?;
         let data = dir.join("data");
         let (mut state_file, state) = StateFile::open(dir, tables::exist(&data))?;
+        failpoint::reach("open-state-read");
         let (tables, number) = open_checked(&data, &options, &mut state_file, state)?;
         let records = load_records(&tables)?;
         let writer = Writer::new(tables.clone(), state_file, number)?;
+        failpoint::reach("open-state-noted");
         let core = Arc::new(Core {
             tables,
             options,
@@ -89,7 +91,9 @@ fn open_checked(
     }
     crate::manifest::inspect(data)?;
     let fresh = state.synced == 0 && journals.last.is_none();
+    failpoint::reach("open-inspected");
     let tables = Tables::open(data, options, fresh)?;
+    failpoint::reach("open-tables");
     let number = tables.last_commit()?;
     let known = journals.synced.max(journals.last.unwrap_or(0));
     if number < known {

@@ -61,8 +61,10 @@ impl Writer {
             Durability::Buffered => PersistMode::Buffer,
         };
         let number = self.next_number();
+        failpoint::reach("commit-begun");
         let committed = self.tables.commit(batch, number, self.synced, mode);
         committed.map_err(|error| self.stop(&error))?;
+        failpoint::reach("commit-written");
         self.number = number;
         if durability == Durability::Synced {
             self.synced = self.number;
@@ -71,6 +73,7 @@ impl Writer {
             if let Err(error) = noted {
                 log::warn!("could not note a synced commit, number={} error={error}", self.number);
             }
+            failpoint::reach("commit-noted");
         }
         Ok(())
     }
@@ -82,6 +85,7 @@ impl Writer {
         }
         self.check()?;
         self.tables.db.persist(PersistMode::SyncAll).map_err(|error| self.stop(&error))?;
+        failpoint::reach("close-synced");
         self.closed = true;
         self.synced = self.number;
         self.state_file.write_synced(State { clean: true, synced: self.synced })

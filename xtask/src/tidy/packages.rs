@@ -8,13 +8,14 @@ use super::{Complaint, File, Tree};
 /// What each package may use of ours. Cargo rules out cycles; this rules out short cuts.
 const LAYERS: &[(&str, &[&str])] = &[
     ("mcbp", &[]),
+    ("failpoint", &[]),
     ("xtask", &[]),
     ("fuzz", &["mcbp"]),
     ("replica", &["mcbp"]),
     ("vbucket", &["mcbp"]),
     ("relay", &["mcbp"]),
-    ("store", &["mcbp", "vbucket"]),
-    ("kvnode", &["mcbp", "relay", "store", "vbucket"]),
+    ("store", &["failpoint", "mcbp", "vbucket"]),
+    ("kvnode", &["failpoint", "mcbp", "relay", "store", "vbucket"]),
     ("dcp-actors", &["mcbp", "relay", "replica"]),
     ("dcp-proxy", &["dcp-actors", "kvnode", "mcbp", "relay", "replica"]),
 ];
