@@ -35,9 +35,9 @@ pub(super) async fn replicate(
     let sets = desired.producers();
     let words = sets.iter().map(|(producer, set)| format!("{producer}={set}"));
     let words = words.collect::<Vec<_>>().join(" ");
-    log::info!("replicate bucket={bucket} desired=\"{words}\" client={}", client(&request));
+    let what = format!("replicate bucket={bucket} desired=\"{words}\" client={}", client(&request));
     let desired = sets.iter().map(|(name, set)| (name.clone(), set.as_set().clone())).collect();
-    opened(async move { replication.set_desired(&bucket, desired).await }).await
+    opened(what, async move { replication.set_desired(&bucket, desired).await }).await
 }
 
 /// `PUT /api/v1/buckets/{bucket}/vbuckets/{vb}/replication`: one vBucket, the others stay.
@@ -49,8 +49,9 @@ pub(super) async fn replicate_one(
 ) -> Result<Json<Value>, ApiError> {
     let Target { bucket, vb, from } = target(&state, path, payload).await?;
     let replication = state.replication()?;
-    log::info!("replicate bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
-    opened(async move { replication.set_stream(&bucket, vb, Some(&from)).await }).await
+    let what =
+        format!("replicate bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
+    opened(what, async move { replication.set_stream(&bucket, vb, Some(&from)).await }).await
 }
 
 /// `DELETE /api/v1/buckets/{bucket}/vbuckets/{vb}/replication`: one vBucket, the others stay.
@@ -61,8 +62,8 @@ pub(super) async fn close_one(
 ) -> Result<Json<Value>, ApiError> {
     let (bucket, vb) = vbucket(&state, path)?;
     let replication = state.replication()?;
-    log::info!("close bucket={bucket} vb={} client={}", vb.0, client(&request));
-    opened(async move { replication.set_stream(&bucket, vb, None).await }).await
+    let what = format!("close bucket={bucket} vb={} client={}", vb.0, client(&request));
+    opened(what, async move { replication.set_stream(&bucket, vb, None).await }).await
 }
 
 /// `PUT /api/v1/buckets/{bucket}/connections`: how many carry the streams of each producer.
@@ -76,8 +77,9 @@ pub(super) async fn connections(
     state.bucket(&bucket)?;
     let body::Connections { connections } = body::json(payload).await?;
     let replication = state.replication()?;
-    log::info!("connections bucket={bucket} count={connections} client={}", client(&request));
-    opened(async move { replication.set_connections(&bucket, connections).await }).await
+    let what =
+        format!("connections bucket={bucket} count={connections} client={}", client(&request));
+    opened(what, async move { replication.set_connections(&bucket, connections).await }).await
 }
 
 /// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/takeover`: at once.
@@ -89,8 +91,9 @@ pub(super) async fn takeover(
 ) -> Result<Json<Moved>, ApiError> {
     let Target { bucket, vb, from } = target(&state, path, payload).await?;
     let replication = state.replication()?;
-    log::info!("takeover bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
-    to_its_end(async move { replication.takeover(&bucket, vb, &from).await }).await.map(Json)
+    let what =
+        format!("takeover bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
+    to_its_end(what, async move { replication.takeover(&bucket, vb, &from).await }).await.map(Json)
 }
 
 /// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/move`: after the data has been copied.
@@ -102,8 +105,10 @@ pub(super) async fn move_vbucket(
 ) -> Result<Json<Moved>, ApiError> {
     let Target { bucket, vb, from } = target(&state, path, payload).await?;
     let replication = state.replication()?;
-    log::info!("move bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
-    to_its_end(async move { replication.move_vbucket(&bucket, vb, &from).await }).await.map(Json)
+    let what = format!("move bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
+    to_its_end(what, async move { replication.move_vbucket(&bucket, vb, &from).await })
+        .await
+        .map(Json)
 }
 
 /// A vBucket and where it is to come from.
@@ -135,21 +140,26 @@ fn vbucket(state: &State, path: Path<(String, String)>) -> Result<(String, VbId)
 
 /// Changes what is replicated, and says how many streams of the bucket are open then.
 async fn opened(
+    what: String,
     change: impl Future<Output = Result<usize, CommandError>> + 'static,
 ) -> Result<Json<Value>, ApiError> {
-    let open = to_its_end(change).await?;
+    let open = to_its_end(what, change).await?;
     Ok(Json(json!({ "open": open })))
 }
 
 /// Runs a command on a task of its own: this request is dropped when its connection is, a command
 /// must not be.
+///
+/// `what` says in the log what was asked for, when it begins and when it fails.
 async fn to_its_end<T: 'static>(
+    what: String,
     command: impl Future<Output = Result<T, CommandError>> + 'static,
 ) -> Result<T, ApiError> {
+    log::info!("{what}");
     let command = actix_web::rt::spawn(async move {
         let done = command.await;
         if let Err(error) = &done {
-            log::warn!("command failed error=\"{error}\"");
+            log::warn!("failed: {what} error=\"{error}\"");
         }
         done
     });

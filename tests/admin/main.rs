@@ -4,6 +4,8 @@
 
 mod access;
 mod commands;
+#[path = "../common/mod.rs"]
+mod common;
 mod http;
 #[path = "../../actors/tests/common/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of the control plane")]

@@ -1,18 +1,14 @@
 //! The subcommands as processes, against an API between played nodes and against a whole sidecar.
 
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::process::{Command, Output};
 
 use mcbp::{Opcode, Status};
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 use crate::Served;
-use crate::nodes::{Link, PATIENCE, calm};
-
-/// How often a process is looked at, which cannot be waited for.
-const TICK: Duration = Duration::from_millis(20);
+use crate::common::{Process, until};
+use crate::nodes::{Link, calm};
 
 /// What a subcommand said.
 #[derive(Debug)]
@@ -193,12 +189,25 @@ async fn a_sidecar_that_is_not_there_is_a_failure() {
     assert!(said.err.contains("give http://HOST:PORT"), "{}", said.err);
 }
 
-/// A whole sidecar with two nodes inside; killed when it is dropped.
-struct Sidecar {
-    folder: tempfile::TempDir,
-    child: Child,
+#[tokio::test]
+async fn the_file_says_where_to_ask_even_where_the_secrets_of_nodes_are_missing() {
+    let served = Served::start(calm()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let listen = served.admin.address();
+    let text = format!(
+        "[node]\nname = \"beta\"\naddress = \"127.0.0.1:1\"\nusername = \"@proxy\"\n\
+         password = {{ env = \"NOBODY_SETS_THIS\" }}\n[admin]\nlisten = \"{listen}\"\n"
+    );
+    std::fs::write(folder.path().join("proxy.toml"), &text).unwrap();
+    let said = run(folder.path(), "status").await;
+    assert_eq!(said.code, Some(0), "{said:?}");
+    std::fs::write(folder.path().join("proxy.toml"), text.replace("listen", "lisen")).unwrap();
+    let said = run(folder.path(), "status").await;
+    let words = "proxy.toml:7: unknown field `lisen`, expected `listen` or `token`\n";
+    assert_eq!((said.code, said.err.as_str()), (Some(2), words), "{said:?}");
 }
 
+/// A configuration with two nodes inside.
 const EMBEDDED: &str = r#"
 [node]
 name = "beta"
@@ -221,51 +230,27 @@ state = "replica"
 vbuckets = 8
 "#;
 
-impl Sidecar {
-    /// Starts it and gives the URL of its admin API.
-    async fn start() -> (Self, String) {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("proxy.toml"), EMBEDDED).unwrap();
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let mut command = program(folder.path());
-        command.args(["--admin-file", "admin"]).stdout(Stdio::null()).stderr(log);
-        let sidecar = Self { child: command.spawn().unwrap(), folder };
-        let file = sidecar.folder.path().join("admin");
-        let read = || std::fs::read_to_string(&file).ok().filter(|url| url.ends_with('\n'));
-        let url = sidecar.until("the URL is written", async || read()).await;
-        (sidecar, url.trim_end().to_owned())
-    }
-
-    async fn until<T>(&self, what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-        let deadline = Instant::now() + 3 * PATIENCE;
-        loop {
-            if let Some(found) = look().await {
-                return found;
-            }
-            let log = || std::fs::read_to_string(self.folder.path().join("log")).unwrap();
-            assert!(Instant::now() < deadline, "not in time: {what}\n{}", log());
-            sleep(TICK).await;
-        }
-    }
-}
-
-impl Drop for Sidecar {
-    fn drop(&mut self) {
-        // It has ended already where all went well.
-        _ = self.child.kill();
-        _ = self.child.wait();
-    }
+/// Starts a whole sidecar in `folder`, and gives the URL of its admin API.
+async fn sidecar(folder: &Path) -> (Process, String) {
+    std::fs::write(folder.join("proxy.toml"), EMBEDDED).unwrap();
+    let mut command = program(folder);
+    let process = Process::start("sidecar", folder, command.args(["--admin-file", "admin"]));
+    let file = folder.join("admin");
+    let read = async || std::fs::read_to_string(&file).ok().filter(|url| url.ends_with('\n'));
+    let url = until("the URL is written", read).await;
+    (process, url.trim_end().to_owned())
 }
 
 #[tokio::test]
 async fn a_whole_sidecar_is_watched_changed_and_stopped() {
-    let (mut sidecar, url) = Sidecar::start().await;
-    let folder = sidecar.folder.path().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let (mut sidecar, url) = sidecar(folder.path()).await;
+    let folder = folder.path();
     // The file has port 0, which leads nowhere; its token goes nowhere else either.
-    let said = run(&folder, "status").await;
+    let said = run(folder, "status").await;
     assert_eq!(said.code, Some(2), "{said:?}");
     assert!(said.err.contains("port 0, which says nothing: give --admin"), "{}", said.err);
-    let said = run(&folder, &format!("status --admin {url}")).await;
+    let said = run(folder, &format!("status --admin {url}")).await;
     assert_eq!(said.code, Some(2), "{said:?}");
     assert!(said.err.starts_with("the admin token is missing or wrong"), "{}", said.err);
 
@@ -273,43 +258,35 @@ async fn a_whole_sidecar_is_watched_changed_and_stopped() {
     let listen = url.strip_prefix("http://").unwrap();
     std::fs::write(folder.join("proxy.toml"), EMBEDDED.replace("127.0.0.1:0", listen)).unwrap();
     let ready = async || {
-        let said = run(&folder, "status --json").await;
+        let said = run(folder, "status --json").await;
         (said.code == Some(0) && said.json()["ready"] == true).then(|| said.json())
     };
-    let status = sidecar.until("it is ready", ready).await;
+    let status = until("it is ready", ready).await;
     assert_eq!(status["embedded"][0]["durability"], "synced", "{status:#}");
 
-    let said = run(&folder, "takeover default 3 --from alpha").await;
+    let said = run(folder, "takeover default 3 --from alpha").await;
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.out.starts_with("default: vb:3 is active here, dead at alpha, in "), "{said:?}");
-    let said = run(&folder, "move default 4 --from alpha --json").await;
+    let said = run(folder, "move default 4 --from alpha --json").await;
     assert_eq!((said.code, &said.json()["vbucket"]), (Some(0), &json!(4)), "{said:?}");
-    let said = run(&folder, "connections default 3").await;
+    let said = run(folder, "connections default 3").await;
     assert_eq!(
         (said.code, said.out.as_str()),
         (Some(0), "default: 6 streams are open\n"),
         "{said:?}"
     );
-    let said = run(&folder, "log-level debug").await;
+    let said = run(folder, "log-level debug").await;
     assert_eq!((said.code, said.out.as_str()), (Some(0), "debug\n"), "{said:?}");
-    let said = run(&folder, "drain default").await;
+    let said = run(folder, "drain default").await;
     assert_eq!(said.code, Some(0), "{said:?}");
-    assert_eq!(run(&folder, "streams").await.out, "nothing is replicated\n");
+    assert_eq!(run(folder, "streams").await.out, "nothing is replicated\n");
 
-    let second = run(&folder, "--once").await;
+    let second = run(folder, "--once").await;
     assert_eq!(second.code, Some(1), "{second:?}");
     assert!(second.err.contains("give another [admin] listen"), "{}", second.err);
 
     let http = crate::Http::to(listen.parse().unwrap());
     let token = [("Authorization", "Bearer open sesame")];
     assert_eq!(http.ask("POST", "/shutdown", &token, "").await.status, 202);
-    let deadline = Instant::now() + PATIENCE;
-    let ended = loop {
-        if let Some(ended) = sidecar.child.try_wait().unwrap() {
-            break ended;
-        }
-        assert!(Instant::now() < deadline, "it does not end");
-        sleep(TICK).await;
-    };
-    assert_eq!(ended.code(), Some(0));
+    assert_eq!(sidecar.exit_code().await, 0);
 }
