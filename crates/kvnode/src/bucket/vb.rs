@@ -230,7 +230,7 @@ impl Vb {
         })
     }
 
-    /// How many changes are queued and not yet durable.
+    /// How many seqnos are queued and not yet durable.
     pub(crate) fn queued_seqnos(&self) -> u64 {
         let inner = lock(&self.inner);
         inner.tail.seqno.0.saturating_sub(inner.meta.high_seqno.0)

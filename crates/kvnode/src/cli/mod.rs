@@ -118,7 +118,7 @@ fn run(config: NodeConfig, port_file: Option<&Path>) -> Result<(), NodeError> {
                 outcome.unwrap_or_else(|died| Err(NodeError::Threads(std::io::Error::other(died))))
             }
             signal = stop.wait() => {
-                warn!("got {signal} again, stopping at once: the next start takes this for a crash");
+                warn!("got {signal} again, stopping at once; the next start takes it for a crash");
                 std::process::exit(FAILED.into())
             }
         }
