@@ -1,11 +1,9 @@
 //! The consumer side of one link: carries out what [`ConsumerMachine`] decides, and holds no rules
 //! of its own.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, Recipient};
-use futures::channel::oneshot;
 use mcbp::VbId;
 use relay::{Injector, Verdict};
 use replica::machine::{
@@ -26,14 +24,16 @@ pub(crate) struct ConsumerConn {
     producer: Addr<ProducerConn>,
     to_consumer: Injector,
     owner: Recipient<FromConn>,
-    waiting: HashMap<Ticket, oneshot::Sender<Outcome>>,
     next_ticket: u64,
 }
 
-/// What the owner of the link is told.
+/// What the owner of the link is told. All of it on one way, so that nothing overtakes: an end
+/// that came before the answer of the command that opened the stream would be forgotten.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) enum FromConn {
+    /// The answer to a command; the owner gives one at a time.
+    Answered(Outcome),
     /// An open stream has ended by itself.
     Ended(VbError),
     /// The producer wants the consumer to roll back and ask again. Once is normal.
@@ -60,7 +60,6 @@ impl ConsumerConn {
             producer: producer.clone(),
             to_consumer,
             owner,
-            waiting: HashMap::new(),
             next_ticket: 0,
         };
         (ctx.run(conn), producer)
@@ -92,12 +91,7 @@ impl ConsumerConn {
                 Effect::Arm(deadline) => {
                     ctx.notify_later(Passed(deadline), self.limits.of(deadline.step));
                 }
-                Effect::Answer(ticket, outcome) => {
-                    if let Some(waiter) = self.waiting.remove(&ticket) {
-                        // The caller may have gone; the answer is given all the same.
-                        _ = waiter.send(outcome);
-                    }
-                }
+                Effect::Answer(_, outcome) => self.owner.do_send(FromConn::Answered(outcome)),
                 Effect::Ended(error) => self.owner.do_send(FromConn::Ended(error)),
                 Effect::Note(Note::RollbackAsked { vb, .. }) => {
                     self.owner.do_send(FromConn::RollbackAsked(vb));
@@ -145,21 +139,17 @@ impl Handler<ProducerSays> for ConsumerConn {
     }
 }
 
-/// A command, and where its one answer goes. A dropped sender means that the link is over.
+/// A command. It is answered by [`FromConn::Answered`], or the link is over.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Run {
-    pub(crate) command: Command,
-    pub(crate) answer: oneshot::Sender<Outcome>,
-}
+pub(crate) struct Run(pub(crate) Command);
 
 impl Handler<Run> for ConsumerConn {
     type Result = ();
 
-    fn handle(&mut self, Run { command, answer }: Run, ctx: &mut Self::Context) {
+    fn handle(&mut self, Run(command): Run, ctx: &mut Self::Context) {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
-        self.waiting.insert(ticket, answer);
         self.event(Event::Command { ticket, command }, ctx);
     }
 }

@@ -9,7 +9,7 @@ use actix::{
 };
 use mcbp::VbId;
 use relay::{Connection, LinkError, Side};
-use replica::machine::{Snapshot, StopReason, VbError};
+use replica::machine::{Outcome, Snapshot, StopReason, VbError};
 
 use crate::consumer_conn::{ConsumerConn, Faulted, FromConn, Read, Run};
 use crate::error::LinkDown;
@@ -40,6 +40,8 @@ pub(crate) struct FromLink {
 pub(crate) enum LinkWord {
     /// Both connections are open; commands may come.
     Up(Gauges),
+    /// The answer to a command.
+    Answered(Outcome),
     /// An open stream has ended by itself.
     Ended(VbError),
     /// The producer wants the consumer to roll back and ask again.
@@ -140,6 +142,7 @@ impl Handler<FromConn> for Replicator {
 
     fn handle(&mut self, word: FromConn, ctx: &mut Self::Context) {
         match word {
+            FromConn::Answered(outcome) => self.tell(LinkWord::Answered(outcome)),
             FromConn::Ended(error) => self.tell(LinkWord::Ended(error)),
             FromConn::RollbackAsked(vb) => self.tell(LinkWord::RollbackAsked(vb)),
             FromConn::Stopped(reason) => {
@@ -157,7 +160,7 @@ impl Handler<Run> for Replicator {
     type Result = ();
 
     fn handle(&mut self, run: Run, _: &mut Self::Context) {
-        // Dropped where nothing is open: a dropped answer means that the link is over.
+        // Nothing is open where the link is over, which its manager was told.
         if let Some(open) = &self.open {
             open.consumer.do_send(run);
         }

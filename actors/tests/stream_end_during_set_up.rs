@@ -13,10 +13,13 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Nodes, brisk, calm, failures, within_a_second};
-use dcp_actors::LinkPhase;
+use dcp_actors::{Limits, LinkPhase};
 use mcbp::{Opaque, Opcode, Status, StreamEndStatus, VbId};
 use relay::testing::view;
+use replica::backoff::Backoff;
 
 const FAILING: [(StreamEndStatus, &str); 3] = [
     (StreamEndStatus::BACKFILL_FAIL, "BackfillFail (5)"),
@@ -124,5 +127,22 @@ async fn mb_53445_an_end_after_the_answer_is_healed() {
     link.open(&again).await;
     assert_eq!(again.vb, VbId(5));
     assert_ne!(again.add, stream.add, "opaques are unique to the attempt");
+    nodes.status_until(|bucket| bucket.links[0].open == 1).await;
+}
+
+#[tokio::test]
+async fn an_end_right_behind_the_answer_does_not_overtake_it() {
+    let backoff = Backoff { min: Duration::from_millis(1), max: Duration::from_millis(1) };
+    let nodes = Nodes::start(Limits { backoff, ..brisk() }).await;
+    let (set_up, mut link) = nodes.begin(&[5]).await;
+    for _ in 0..50 {
+        let stream = link.request().await;
+        link.open(&stream).await;
+        link.end(stream.vb, stream.opaque, StreamEndStatus::SLOW).await;
+    }
+    // The first answer says whether it was open for a moment.
+    _ = within_a_second(set_up).await;
+    let stream = link.request().await;
+    link.open(&stream).await;
     nodes.status_until(|bucket| bucket.links[0].open == 1).await;
 }

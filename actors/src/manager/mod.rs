@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, SpawnHandle, WrapFuture};
+use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use actix_rt::ArbiterHandle;
 use futures::channel::oneshot;
 use mcbp::VbId;
@@ -129,11 +129,11 @@ impl ReplicationManager {
             LinkState::Up { addr, .. } if idle => {
                 let addr = addr.clone();
                 link.state = LinkState::Closing(addr);
-                self.run(index, Command::Shut, ctx);
+                self.run(index, Command::Shut);
             }
             LinkState::Up { running: false, .. } if !is_reserved => {
                 if let Some(wanted) = self.next_setup(index, now) {
-                    self.run(index, Command::SetupStreams { wanted }, ctx);
+                    self.run(index, Command::SetupStreams { wanted });
                 }
             }
             LinkState::Idle
@@ -164,26 +164,18 @@ impl ReplicationManager {
         link.state = LinkState::Connecting(addr);
     }
 
-    /// Sends a command to an open link; its outcome comes back through [`Self::settled`].
-    fn run(&mut self, index: usize, command: Command, ctx: &mut Context<Self>) {
+    /// Sends a command to an open link; the answer comes as [`LinkWord::Answered`].
+    fn run(&mut self, index: usize, command: Command) {
         let Some(link) = self.links.get_mut(index) else { return };
-        let Some(addr) = link.state.open_address() else { return };
-        let id = LinkId { index, life: link.life };
-        let (answer, outcome) = oneshot::channel();
-        addr.do_send(Run { command, answer });
+        if let Some(addr) = link.state.open_address() {
+            addr.do_send(Run(command));
+        }
         if let LinkState::Up { running, .. } = &mut link.state {
             *running = true;
         }
-        let outcome = outcome.into_actor(self);
-        ctx.spawn(outcome.map(move |outcome, manager, ctx| {
-            // Without an answer the link is over, which it says itself.
-            if let Ok(outcome) = outcome {
-                manager.settled(id, outcome, ctx);
-            }
-        }));
     }
 
-    fn settled(&mut self, id: LinkId, outcome: Outcome, ctx: &mut Context<Self>) {
+    fn settled(&mut self, id: LinkId, outcome: Outcome) {
         let Some(link) = self.live_link(id) else { return };
         // A link that is down has made everything due for the next one.
         let LinkState::Up { running, .. } = &mut link.state else { return };
@@ -201,7 +193,6 @@ impl ReplicationManager {
             // Nothing was done; a link that is down says so itself.
             Outcome::Busy | Outcome::Down(_) => link.wanted.not_done(),
         }
-        self.reconcile(ctx);
     }
 
     fn live_link(&mut self, id: LinkId) -> Option<&mut Link> {
@@ -251,6 +242,7 @@ impl Handler<FromLink> for ReplicationManager {
                     link.wanted.ended(error, now, delay);
                 }
             }
+            LinkWord::Answered(outcome) => self.settled(id, outcome),
             LinkWord::RollbackAsked(vb) => self.note_rollback(id, vb),
             LinkWord::Down(down) => self.link_down(id, down),
         }

@@ -208,7 +208,7 @@ impl ReplicationManager {
                 Some(Ok(())) => Next::Step(self.give_up_stream(moving), self.takeover_limit()),
                 Some(Err(failure)) => Next::Done(Err(failure)),
             },
-            (Step::Closing, _, None) => self.take_over(moving, ctx),
+            (Step::Closing, _, None) => self.take_over(moving),
             (Step::TakingOver { outcome }, _, down) => match (outcome.take(), down) {
                 (Some(VbOutcome::TakenOver), _) => Next::Done(Ok(())),
                 (Some(VbOutcome::Failed(error)), _) => {
@@ -229,7 +229,7 @@ impl ReplicationManager {
 
     /// Begins the takeover once the consumer has no stream of the vBucket on any other link
     /// (MB-29354); that of its own link is closed by the machine (MB-9343).
-    fn take_over(&mut self, moving: &Move, ctx: &mut Context<Self>) -> Next {
+    fn take_over(&mut self, moving: &Move) -> Next {
         let (vb, key) = (moving.vb, self.key_of(moving));
         let is_held = self.links.iter().any(|link| link.key != key && link.wanted.may_hold(vb));
         let ready = |link: &Link| {
@@ -238,7 +238,7 @@ impl ReplicationManager {
         match self.links.iter().position(ready) {
             Some(index) if !is_held => {
                 log::info!("takeover begins bucket={} vb={vb} from={}", self.bucket, moving.from);
-                self.run(index, Command::Takeover { vb }, ctx);
+                self.run(index, Command::Takeover { vb });
                 Next::Step(Step::TakingOver { outcome: None }, self.takeover_limit())
             }
             _ => Next::Wait,
