@@ -264,6 +264,9 @@ async fn a_whole_sidecar_is_watched_changed_and_stopped() {
     let status = until("it is ready", ready).await;
     assert_eq!(status["embedded"][0]["durability"], "synced", "{status:#}");
 
+    // What is moved during the comparison would be a difference.
+    let goes_on = async || sidecar.out().contains("Replication goes on").then_some(());
+    until("both nodes have been compared", goes_on).await;
     let said = run(folder, "takeover default 3 --from alpha").await;
     assert_eq!(said.code, Some(0), "{said:?}");
     assert!(said.out.starts_with("default: vb:3 is active here, dead at alpha, in "), "{said:?}");
