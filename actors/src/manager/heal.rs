@@ -7,7 +7,7 @@ use std::time::Duration;
 use actix::{Context, Handler};
 use mcbp::VbId;
 use relay::Side;
-use replica::loops::{Broken, LoopKind, Loops, Notice, is_milestone};
+use replica::loops::{Broken, LoopKind, Loops, Notice};
 use replica::machine::{Retry, VbError, VbOutcome};
 use replica::stall::{Stall, StallRule};
 use replica::wanted::StreamPhase;
@@ -68,7 +68,7 @@ impl ReplicationManager {
     pub(super) fn note_outcomes(&mut self, id: LinkId, outcomes: &Outcomes) {
         let errors: Vec<_> = outcomes.values().filter_map(VbOutcome::error).collect();
         for (n, error) in errors.iter().enumerate() {
-            let notice = self.count(error.vb, LoopKind::of_failure(error));
+            let notice = self.count(error.vb, LoopKind::of_failure(error), &error.to_string());
             if n < LOGGED_FAILURES_MAX || matches!(notice, Notice::Broke(_)) {
                 self.tell(id, "stream failed", error, notice);
             }
@@ -77,13 +77,13 @@ impl ReplicationManager {
 
     /// Counts and logs the end of an open stream.
     pub(super) fn note_end(&mut self, id: LinkId, error: &VbError) {
-        let notice = self.count(error.vb, Some(LoopKind::of_end(error)));
+        let notice = self.count(error.vb, Some(LoopKind::of_end(error)), &error.to_string());
         self.tell(id, "stream ended", error, notice);
     }
 
     /// Counts and logs that a consumer has to roll back.
     pub(super) fn note_rollback(&mut self, id: LinkId, vb: VbId) {
-        let notice = self.count(vb, Some(LoopKind::Rollback));
+        let notice = self.count(vb, Some(LoopKind::Rollback), LoopKind::Rollback.name());
         let name = self.name_of(id);
         match notice {
             Notice::Tell(times) => log::info!("rollback asked for link={name} {vb} times={times}"),
@@ -92,9 +92,9 @@ impl ReplicationManager {
         }
     }
 
-    fn count(&mut self, vb: VbId, kind: Option<LoopKind>) -> Notice {
+    fn count(&mut self, vb: VbId, kind: Option<LoopKind>, why: &str) -> Notice {
         let now = self.now();
-        self.loops.failed(vb, kind, now)
+        self.loops.failed(vb, kind, why, now)
     }
 
     fn tell(&self, id: LinkId, what: &str, error: &VbError, notice: Notice) {
@@ -132,7 +132,7 @@ impl ReplicationManager {
             return;
         }
         link.failures = failures.saturating_add(1);
-        if is_milestone(u64::from(link.failures)) {
+        if link.told.is_worth_a_line(&down.detail, u64::from(link.failures)) {
             log::warn!(
                 "link down link={} times={} retry_ms={} reason=\"{}\"",
                 link.spec.name,

@@ -69,6 +69,8 @@ pub(super) struct Link {
     pub(super) wanted: WantedStreams,
     /// Lives that failed in a row.
     pub(super) failures: u32,
+    /// The reasons of these failures that were logged.
+    pub(super) told: Told,
     /// Why the last life ended; kept until a stream opens.
     pub(super) last_error: Option<LinkDown>,
     /// Stalls in a row that moved no data between them.
@@ -88,6 +90,7 @@ impl Link {
             state: LinkState::Idle,
             wanted: WantedStreams::default(),
             failures: 0,
+            told: Told::default(),
             last_error: None,
             stalls: 0,
             stall: None,
@@ -196,7 +199,7 @@ impl Link {
         let opened = outcomes.values().filter(|o| matches!(o, VbOutcome::Opened)).count();
         let failed = outcomes.values().filter(|o| o.error().is_some()).count();
         if opened > 0 {
-            (self.failures, self.last_error) = (0, None);
+            (self.failures, self.told, self.last_error) = (0, Told::default(), None);
         }
         let (name, open) = (&self.spec.name, self.wanted.open_count());
         log::info!("streams settled link={name} opened={opened} open={open} failed={failed}");
