@@ -38,6 +38,8 @@ pub fn start(level: Option<LevelFilter>, screen: Screen) {
 fn filter(builder: &mut Builder, level: Option<LevelFilter>) -> &mut Builder {
     let others = LevelFilter::Warn;
     builder.filter_level(level.map_or(others, |level| level.min(others)));
+    // It calls it an error of ours when somebody sends what is no HTTP.
+    builder.filter_module("actix_http", LevelFilter::Off);
     for package in SIDECAR {
         builder.filter_module(package, LevelFilter::Trace);
     }

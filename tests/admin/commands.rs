@@ -242,6 +242,20 @@ async fn a_shutdown_is_answered_and_then_nothing_is_begun_any_more() {
 }
 
 #[tokio::test]
+async fn a_command_that_waits_is_answered_when_replication_stops() {
+    let served = Served::start(calm()).await;
+    let put = served.put(r#"{"alpha": "0"}"#);
+    let mut link = served.nodes.accept().await;
+    let _stuck = link.request().await;
+    let handle = served.nodes.handle.clone();
+    let down = tokio::spawn(async move { handle.shutdown(crate::nodes::PATIENCE).await });
+    let answer = put.await.unwrap();
+    assert_eq!((answer.status, answer.error()), (503, "replication is being stopped"));
+    link.consumer.hang_up();
+    assert!(down.await.unwrap(), "in time");
+}
+
+#[tokio::test]
 async fn the_log_level_can_be_changed() {
     let served = Served::start(calm()).await;
     let before = served.http.get("/log-level").await.body;
