@@ -11,10 +11,9 @@ use replica::machine::{
     Outcome, Side, Snapshot, StopReason, Ticket, VbError,
 };
 
-use crate::frames;
 use crate::link::LinkOver;
 use crate::producer_conn::{ProducerConn, SendOwn};
-use crate::tap::Tapped;
+use crate::tap::{Tapped, decode};
 
 /// The actor of the consumer connection.
 pub(crate) struct ConsumerConn {
@@ -115,7 +114,7 @@ impl Handler<Tapped> for ConsumerConn {
     type Result = actix::MessageResult<Tapped>;
 
     fn handle(&mut self, Tapped(frame): Tapped, ctx: &mut Self::Context) -> Self::Result {
-        actix::MessageResult(match frames::decode(Side::Consumer, &frame) {
+        actix::MessageResult(match decode(Side::Consumer, &frame) {
             Ok(Some(said)) => self.frame(said, ctx),
             Ok(None) => Verdict::Forward,
             Err(error) => {

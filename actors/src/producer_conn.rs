@@ -6,9 +6,8 @@ use relay::{Injector, Verdict};
 use replica::machine::{OwnFrame, Side};
 
 use crate::consumer_conn::{ConsumerConn, Faulted, ProducerSays};
-use crate::frames;
 use crate::link::LinkOver;
-use crate::tap::Tapped;
+use crate::tap::{Tapped, decode};
 
 /// The actor of the producer connection.
 pub(crate) struct ProducerConn {
@@ -32,7 +31,7 @@ impl Handler<Tapped> for ProducerConn {
     fn handle(&mut self, Tapped(frame): Tapped, _: &mut Self::Context) -> Self::Result {
         let consumer = self.consumer.clone();
         Box::pin(async move {
-            match frames::decode(Side::Producer, &frame) {
+            match decode(Side::Producer, &frame) {
                 Ok(Some(said)) => consumer.send(ProducerSays(said)).await.unwrap_or(Verdict::Stop),
                 Ok(None) => Verdict::Forward,
                 Err(error) => {

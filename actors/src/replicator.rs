@@ -13,7 +13,7 @@ use replica::machine::{Outcome, Snapshot, StopReason, VbError};
 
 use crate::consumer_conn::{ConsumerConn, Faulted, FromConn, Read, Run};
 use crate::error::LinkDown;
-use crate::frames::{consumer_class, producer_class};
+use crate::frames;
 use crate::gauges::Gauges;
 use crate::link::{LinkOver, LinkSpec, Pumps, Wires};
 use crate::producer_conn::ProducerConn;
@@ -88,9 +88,9 @@ impl Replicator {
             ctx.address().recipient(),
         );
         let taps = (
-            Tap::new(consumer_class, consumer.clone().recipient())
+            Tap::new(&frames::OF_CONSUMER, consumer.clone().recipient())
                 .with_flow(Arc::clone(&gauges.flow)),
-            Tap::new(producer_class, producer.clone().recipient()),
+            Tap::new(&frames::OF_PRODUCER, producer.clone().recipient()),
         );
         let queues = (wires.for_consumer, wires.for_producer);
         let own = ctx.address();

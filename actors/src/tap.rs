@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use actix::{Message, Recipient};
 use bytes::Bytes;
-use mcbp::Header;
-use mcbp::scan::Class;
+use mcbp::scan::ControlSet;
+use mcbp::{Frame, FrameError, Header, Side};
 use relay::{Judge, Verdict};
+use replica::machine::ControlFrame;
 
 use crate::flow::Flow;
 
@@ -17,15 +18,15 @@ pub(crate) struct Tapped(pub(crate) Bytes);
 
 /// The judge of one direction.
 pub(crate) struct Tap {
-    class: fn(&Header) -> Class,
+    control: &'static ControlSet,
     actor: Recipient<Tapped>,
     flow: Option<Arc<Flow>>,
 }
 
 impl Tap {
-    /// A judge that lets `actor` decide on what `class` calls a control frame.
-    pub(crate) const fn new(class: fn(&Header) -> Class, actor: Recipient<Tapped>) -> Self {
-        Self { class, actor, flow: None }
+    /// A judge that lets `actor` decide on what is in `control`.
+    pub(crate) const fn new(control: &'static ControlSet, actor: Recipient<Tapped>) -> Self {
+        Self { control, actor, flow: None }
     }
 
     /// Frames about flow control are noted in `flow` and not brought to the actor.
@@ -35,11 +36,8 @@ impl Tap {
 }
 
 impl Judge for Tap {
-    fn class(&self, header: &Header) -> Class {
-        if self.flow.is_some() && Flow::concerns(header) {
-            return Class::Control;
-        }
-        (self.class)(header)
+    fn control(&self) -> &ControlSet {
+        self.control
     }
 
     async fn judge(&mut self, frame: Bytes) -> Verdict {
@@ -52,4 +50,9 @@ impl Judge for Tap {
         // An actor that is gone has ended the link: nothing may pass without its verdict.
         self.actor.send(Tapped(frame)).await.unwrap_or(Verdict::Stop)
     }
+}
+
+/// What a control frame from `side` says to the consumer machine.
+pub(crate) fn decode(side: Side, frame: &[u8]) -> Result<Option<ControlFrame>, FrameError> {
+    ControlFrame::decode(side, &Frame::parse(frame)?)
 }

@@ -12,8 +12,8 @@ use crate::dcp::{
     Open, OsoSnapshot, Prepare, SeqnoAck, SeqnoAdvanced, SetVbucketState, SnapshotMarker,
     StreamEnd, StreamReq, SystemEvent, Target,
 };
-use crate::scan::{Class, Next, scan};
-use crate::{Frame, FrameBuilder, FrameError, Header, Magic, Opcode, framing, key};
+use crate::scan::{ControlSet, Next, scan};
+use crate::{Frame, FrameBuilder, FrameError, Magic, Opcode, framing, key};
 
 /// Any bytes are a frame that is written back as it came, or a typed error.
 ///
@@ -58,29 +58,38 @@ pub fn split(stream: &[u8], cut: usize) {
 /// how much of the stream is there at each step. Odd opcodes count as control frames.
 #[must_use]
 pub fn frames(arrivals: &[usize], stream: &[u8]) -> (Vec<Range<usize>>, Next) {
+    let odd: Vec<_> = (0..=u8::MAX).filter(|opcode| opcode % 2 == 1).map(Opcode).collect();
+    let control = ControlSet::new(&odd, &odd);
     let mut found: Vec<Range<usize>> = Vec::new();
     let mut at = 0;
     let mut next = Next::Empty;
     for &arrived in arrivals {
         loop {
-            let buffer = stream.get(at..arrived).unwrap_or_default();
-            let mut start = at;
-            let scan = scan(buffer, |header: &Header, _: &[u8]| {
-                found.push(start..start + header.frame_bytes());
-                start += header.frame_bytes();
-                if header.opcode.0.is_multiple_of(2) { Class::Data } else { Class::Control }
-            });
-            at += scan.run_bytes;
+            let scan = scan(stream.get(at..arrived).unwrap_or_default(), &control);
+            let run_end = at + scan.run_bytes;
+            let run_start = found.len();
+            while at < run_end {
+                at += whole(stream.get(at..run_end).unwrap_or_default(), &mut found, at);
+            }
+            assert_eq!(found.len() - run_start, scan.run_frames);
             next = scan.next;
             match next {
-                Next::Control { header, whole: true } => at += header.frame_bytes(),
+                Next::Control { whole: true, .. } => {
+                    at += whole(stream.get(at..arrived).unwrap_or_default(), &mut found, at);
+                }
                 _ => break,
             }
         }
-        // The last one was classified but is not whole: it is seen again when more has arrived.
-        found.retain(|range| range.end <= at);
     }
     (found, next)
+}
+
+/// Notes the frame at the front of `bytes`, which must be whole, and gives its length.
+fn whole(bytes: &[u8], found: &mut Vec<Range<usize>>, at: usize) -> usize {
+    let frame = Frame::parse(bytes).unwrap_or_else(|error| panic!("no frame at {at}: {error}"));
+    let frame_bytes = frame.header.frame_bytes();
+    found.push(at..at + frame_bytes);
+    frame_bytes
 }
 
 /// Decodes the body of a DCP request by its opcode, and writes it with its own type and the fields

@@ -3,7 +3,7 @@
 //! Source: `docs/BinaryProtocol.md` of couchbase/kv_engine.
 
 use crate::dcp::Reader;
-use crate::{Frame, FrameError, Seqno, VbUuid};
+use crate::{Datatype, Frame, FrameError, Seqno, VbUuid};
 
 /// The extras of SET, ADD and REPLACE, quiet or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -52,6 +52,85 @@ impl CounterExtras {
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
         let mut reader = Reader(frame.extras_exact::<20>("extras must be 20 bytes")?);
         Ok(Self { delta: reader.u64(), initial: reader.u64(), expiry: reader.u32() })
+    }
+}
+
+/// Bits of [`WithMetaExtras::options`]. Source: `protocol_binary.h` of couchbase/kv_engine.
+pub mod with_meta_options {
+    /// Conflicts are not resolved: what comes wins.
+    pub const SKIP_CONFLICT_RESOLUTION: u32 = 0x08;
+    /// An older name of the same (it also reached replicas once, MB-67207).
+    pub const FORCE: u32 = 0x01;
+    /// For buckets in which the last write wins; others refuse it.
+    pub const FORCE_ACCEPT: u32 = 0x02;
+    /// The node gives a CAS of its own; needs conflict resolution to be skipped.
+    pub const REGENERATE_CAS: u32 = 0x04;
+    /// The deletion is an expiration.
+    pub const IS_EXPIRATION: u32 = 0x10;
+}
+
+/// The extras of SET_WITH_META, ADD_WITH_META and DELETE_WITH_META, quiet or not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct WithMetaExtras {
+    /// The user's flags.
+    pub flags: u32,
+    /// Unix time in seconds at which the document expires (0 for never), or was deleted.
+    pub expiry: u32,
+    /// How often the document was changed.
+    pub rev: u64,
+    /// The CAS that it has where it comes from.
+    pub cas: u64,
+    /// See [`with_meta_options`].
+    pub options: u32,
+    /// So many bytes at the end of the value are extended metadata and not the document's.
+    pub extended_bytes: u16,
+}
+
+impl WithMetaExtras {
+    /// Reads the extras.
+    ///
+    /// # Errors
+    /// [`FrameError::Malformed`] unless they are 24, 26 (with the length of extended metadata), 28
+    /// (with options) or 30 bytes (with both).
+    pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
+        let length = frame.extras.len();
+        if !matches!(length, 24 | 26 | 28 | 30) {
+            return Err(frame.header.malformed("extras must be 24, 26, 28 or 30 bytes"));
+        }
+        let mut reader = Reader(frame.extras);
+        let (flags, expiry) = (reader.u32(), reader.u32());
+        let (rev, cas) = (reader.u64(), reader.u64());
+        let options = if length >= 28 { reader.u32() } else { 0 };
+        let extended_bytes = if matches!(length, 26 | 30) { reader.u16() } else { 0 };
+        Ok(Self { flags, expiry, rev, cas, options, extended_bytes })
+    }
+}
+
+/// What GET_META tells of a document, a deleted one too.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DocumentMeta {
+    /// It is deleted.
+    pub deleted: bool,
+    /// The user's flags.
+    pub flags: u32,
+    /// Unix time in seconds at which it expires (0 for never), or was deleted.
+    pub expiry: u32,
+    /// How often it was changed.
+    pub rev: u64,
+    /// What the value is.
+    pub datatype: Datatype,
+}
+
+impl DocumentMeta {
+    /// The extras of the answer: 20 bytes, which version 2 follows with the datatype.
+    #[must_use]
+    pub fn encode(&self) -> [u8; 21] {
+        let mut bytes = [0; 21];
+        let fields = [u32::from(self.deleted), self.flags, self.expiry].map(u32::to_be_bytes);
+        let all = fields.as_flattened().iter().copied();
+        let all = all.chain(self.rev.to_be_bytes()).chain([self.datatype.0]);
+        bytes.iter_mut().zip(all).for_each(|(to, from)| *to = from);
+        bytes
     }
 }
 

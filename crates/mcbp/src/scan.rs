@@ -1,17 +1,58 @@
 //! Finds the run of whole data frames at the front of a buffer.
 //!
 //! A pump reads into one large buffer, calls [`scan`], and writes the run with one call. The scan
-//! touches 24 bytes a frame, copies nothing and allocates nothing.
+//! touches 12 bytes a frame, copies nothing and allocates nothing.
 
-use crate::{FrameError, Header};
+use crate::{FrameError, HEADER_BYTES, Header, MAX_BODY_BYTES, Opcode};
 
-/// What a pump does with a kind of frame.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Class {
-    /// Passed on as part of a run.
-    Data,
-    /// Ends the run: it is looked at on its own before it goes on.
-    Control,
+/// Which frames end a run, so that somebody can look at them: a set of opcodes for requests and
+/// one for responses. All others are data. It fits a cache line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ControlSet {
+    requests: [u64; 4],
+    responses: [u64; 4],
+}
+
+impl ControlSet {
+    /// Everything is data.
+    pub const NONE: Self = Self { requests: [0; 4], responses: [0; 4] };
+
+    /// These requests and these responses.
+    #[must_use]
+    pub const fn new(requests: &[Opcode], responses: &[Opcode]) -> Self {
+        Self { requests: bits(requests), responses: bits(responses) }
+    }
+
+    /// Whether a frame with this header is a control frame.
+    #[must_use]
+    #[inline]
+    pub const fn contains(&self, header: &Header) -> bool {
+        let set = if header.is_request() { &self.requests } else { &self.responses };
+        is_in(set, header.opcode.0)
+    }
+}
+
+const fn bits(mut opcodes: &[Opcode]) -> [u64; 4] {
+    let mut words = [0u128; 2];
+    while let [first, rest @ ..] = opcodes {
+        let [low, high] = &mut words;
+        *(if first.0 < 128 { low } else { high }) |= 1 << (first.0 % 128);
+        opcodes = rest;
+    }
+    let [low, high] = words;
+    [low as u64, (low >> 64) as u64, high as u64, (high >> 64) as u64]
+}
+
+#[inline]
+const fn is_in(set: &[u64; 4], opcode: u8) -> bool {
+    let [a, b, c, d] = set;
+    let word = match opcode >> 6 {
+        0 => *a,
+        1 => *b,
+        2 => *c,
+        _ => *d,
+    };
+    word >> (opcode & 63) & 1 == 1
 }
 
 /// What stands behind the run.
@@ -40,7 +81,7 @@ pub enum Next {
 }
 
 /// The outcome of [`scan`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scan {
     /// How many bytes at the front are whole data frames.
     pub run_bytes: usize,
@@ -50,35 +91,75 @@ pub struct Scan {
     pub next: Next,
 }
 
-/// Scans `buffer` from its front. `classify` is called once for each frame whose header is whole,
-/// with the header and what the buffer holds of the frame from that header on.
+/// Scans `buffer` from its front.
 ///
 /// An error is reported behind the run, never instead of it: what came before it is good.
-#[inline]
-pub fn scan(buffer: &[u8], mut classify: impl FnMut(&Header, &[u8]) -> Class) -> Scan {
-    let mut run_bytes = 0;
-    let mut run_frames = 0;
-    let mut rest = buffer;
-    let next = loop {
-        let header = match Header::peek(rest) {
-            Ok(Some(header)) => header,
-            Ok(None) if rest.is_empty() => break Next::Empty,
-            Ok(None) => break Next::PartialHeader,
-            Err(error) => break Next::Bad(error),
+#[must_use]
+pub fn scan(buffer: &[u8], control: &ControlSet) -> Scan {
+    let (mut run_bytes, mut run_frames) = (0, 0);
+    loop {
+        let rest = buffer.get(run_bytes..).unwrap_or_default();
+        let (bytes, frames) = plain_run(rest, control);
+        run_bytes += bytes;
+        run_frames += frames;
+        let rest = rest.get(bytes..).unwrap_or_default();
+        let next = match Header::peek(rest) {
+            Ok(None) if rest.is_empty() => Next::Empty,
+            Ok(None) => Next::PartialHeader,
+            Err(error) => Next::Bad(error),
+            Ok(Some(header)) => {
+                let frame_bytes = header.frame_bytes();
+                let whole = frame_bytes <= rest.len();
+                if control.contains(&header) {
+                    Next::Control { header, whole }
+                } else if whole {
+                    // A data frame of one of the rarer magics.
+                    run_bytes += frame_bytes;
+                    run_frames += 1;
+                    continue;
+                } else {
+                    Next::PartialData { frame_bytes, have_bytes: rest.len() }
+                }
+            }
         };
-        let frame_bytes = header.frame_bytes();
-        let behind = rest.get(frame_bytes..);
-        match (classify(&header, rest), behind) {
-            (Class::Data, Some(behind)) => {
-                run_bytes += frame_bytes;
-                run_frames += 1;
-                rest = behind;
-            }
-            (Class::Data, None) => {
-                break Next::PartialData { frame_bytes, have_bytes: rest.len() };
-            }
-            (Class::Control, behind) => break Next::Control { header, whole: behind.is_some() },
-        }
+        return Scan { run_bytes, run_frames, next };
+    }
+}
+
+/// The whole data frames of the magics 0x80 and 0x81 at the front: bytes and number.
+///
+/// Frames of one length often follow each other. The inner loop steps by the last length and only
+/// compares, so that the processor need not wait for one header to know where the next one is.
+#[inline]
+fn plain_run(buffer: &[u8], control: &ControlSet) -> (usize, usize) {
+    let (mut at, mut frames) = (0, 0);
+    let frame_at = |at: usize| -> Option<usize> {
+        let head = buffer.get(at..)?.first_chunk::<HEADER_BYTES>()?;
+        plain_data(head, control)
     };
-    Scan { run_bytes, run_frames, next }
+    while let Some(step) = frame_at(at).filter(|&step| buffer.len() - at >= step) {
+        at += step;
+        frames += 1;
+        while buffer.len() - at >= step && frame_at(at) == Some(step) {
+            at += step;
+            frames += 1;
+        }
+    }
+    (at, frames)
+}
+
+/// The length of a data frame of the magics 0x80 and 0x81, or `None` for everything else and for
+/// whatever [`Header::decode`] refuses.
+#[inline]
+fn plain_data(head: &[u8; HEADER_BYTES], control: &ControlSet) -> Option<usize> {
+    let [magic, opcode, k0, k1, extras_bytes, _, _, _, l0, l1, l2, l3, ..] = *head;
+    let set = match magic {
+        0x80 => &control.requests,
+        0x81 => &control.responses,
+        _ => return None,
+    };
+    let body_bytes = u32::from_be_bytes([l0, l1, l2, l3]);
+    let parts_bytes = u32::from(u16::from_be_bytes([k0, k1])) + u32::from(extras_bytes);
+    let is_good = parts_bytes <= body_bytes && body_bytes <= MAX_BODY_BYTES;
+    (is_good && !is_in(set, opcode)).then_some(HEADER_BYTES + body_bytes as usize)
 }

@@ -7,8 +7,8 @@
     reason = "tests"
 )]
 
-use mcbp::scan::{Class, Next, Scan, scan};
-use mcbp::{FrameBuilder, FrameError, Header, Opcode};
+use mcbp::scan::{ControlSet, Next, Scan, scan};
+use mcbp::{FrameBuilder, FrameError, Header, Magic, Opcode, Status};
 
 const VALUE: &[u8] = &[7; 6];
 /// A header and the value.
@@ -22,11 +22,10 @@ fn control() -> Vec<u8> {
     FrameBuilder::request(Opcode::DCP_STREAM_END).extras(&[0; 4]).build().to_vec()
 }
 
+const CONTROL: ControlSet = ControlSet::new(&[Opcode::DCP_STREAM_END], &[]);
+
 fn scan_control(buffer: &[u8]) -> Scan {
-    scan(buffer, |header, _| match header.opcode {
-        Opcode::DCP_STREAM_END => Class::Control,
-        _ => Class::Data,
-    })
+    scan(buffer, &CONTROL)
 }
 
 #[track_caller]
@@ -76,14 +75,43 @@ fn an_error_stands_behind_the_run_and_not_instead_of_it() {
 }
 
 #[test]
-fn each_frame_is_shown_once_with_all_that_is_there_of_it() {
-    let buffer = [data(), control(), data()].concat();
-    let mut shown = Vec::new();
-    scan(&buffer, |header, bytes| {
-        shown.push((header.opcode, bytes.len()));
-        Class::Data
-    });
-    let [first, second, third] = [buffer.len(), buffer.len() - 30, buffer.len() - 58];
-    let (mutation, end) = (Opcode::DCP_MUTATION, Opcode::DCP_STREAM_END);
-    assert_eq!(shown, [(mutation, first), (end, second), (mutation, third)]);
+fn requests_and_responses_of_one_opcode_are_told_apart() {
+    let all = |opcode: u8| {
+        let requests = [Opcode(opcode)];
+        let control = ControlSet::new(&requests, &[]);
+        let request = FrameBuilder::request(Opcode(opcode)).build();
+        let response = FrameBuilder::response(Opcode(opcode), Status::SUCCESS).build();
+        let other = FrameBuilder::request(Opcode(opcode.wrapping_add(64))).build();
+        let frames = |bytes: &[u8]| scan(bytes, &control).run_frames;
+        (frames(&request), frames(&response), frames(&other))
+    };
+    for opcode in 0..=u8::MAX {
+        assert_eq!(all(opcode), (0, 1, 1), "{opcode:#x}");
+    }
+}
+
+#[test]
+fn the_rarer_magics_are_part_of_a_run() {
+    let alt = FrameBuilder::request(Opcode::DCP_MUTATION).framing(&[0x22, 0, 1]).value(VALUE);
+    let duplex = FrameBuilder::new(Magic::ServerRequest, Opcode(1), 0).build();
+    let end = FrameBuilder::request(Opcode::DCP_STREAM_END).framing(&[0x22, 0, 1]).extras(&[0; 4]);
+    let data = data();
+    let bytes = [&data, &alt.build()[..], &data, &duplex, &end.build(), &data].concat();
+    let found = scan_control(&bytes);
+    assert_eq!(found.run_frames, 4);
+    assert!(matches!(found.next, Next::Control { whole: true, .. }), "{found:?}");
+}
+
+/// Frames of one length are stepped over by that length: the first of another must be noticed.
+#[test]
+fn lengths_may_change_at_any_frame() {
+    for long_at in 0..6 {
+        let frame = |at: usize| {
+            let value = if at == long_at { &[7; 12][..] } else { VALUE };
+            FrameBuilder::request(Opcode::DCP_MUTATION).value(value).build()
+        };
+        let bytes: Vec<u8> = (0..6).flat_map(frame).collect();
+        let whole = Scan { run_bytes: bytes.len(), run_frames: 6, next: Next::Empty };
+        assert_eq!(scan_control(&bytes), whole, "the longer one is number {long_at}");
+    }
 }

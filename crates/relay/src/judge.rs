@@ -1,8 +1,7 @@
 //! Who decides what happens to a control frame.
 
 use bytes::Bytes;
-use mcbp::Header;
-use mcbp::scan::Class;
+use mcbp::scan::ControlSet;
 
 /// What is to happen to a control frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -17,11 +16,9 @@ pub enum Verdict {
 
 /// The rules of one direction of a link, asked by its [`crate::Pump`].
 pub trait Judge {
-    /// Whether a frame is passed on unseen or brought to [`Judge::judge`].
-    ///
-    /// Called for every frame on the fast path, and again for a frame that had not arrived
-    /// completely: it must be cheap and have no effect.
-    fn class(&self, header: &Header) -> Class;
+    /// Which frames are brought to [`Judge::judge`]; all others pass unseen. Asked once a read,
+    /// so it must be cheap.
+    fn control(&self) -> &ControlSet;
 
     /// Decides on one whole control frame. Nothing behind it is passed on before the answer.
     fn judge(&mut self, frame: Bytes) -> impl Future<Output = Verdict>;

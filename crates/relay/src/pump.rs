@@ -148,8 +148,7 @@ where
                 self.left_bytes -= here;
                 self.pass(here, usize::from(self.left_bytes == 0)).await?;
             }
-            let judge = &self.pump.judge;
-            let found = scan(self.buffer.filled(), |header, _| judge.class(header));
+            let found = scan(self.buffer.filled(), self.pump.judge.control());
             self.pass(found.run_bytes, found.run_frames).await?;
             match found.next {
                 Next::Empty | Next::PartialHeader => return Ok(()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::support::{Rule, concat, control, pump, split, withheld};
 use bytes::Bytes;
-use mcbp::scan::Class;
+use mcbp::scan::ControlSet;
 use mcbp::{FrameBuilder, FrameError, Header, Opaque, Opcode, Status, VbId};
 use relay::testing::mutation;
 use relay::{Fault, Judge, LinkError, Pump, Side, Verdict, run_pair};
@@ -96,7 +96,7 @@ async fn any_sequence_passes_whole_and_in_order_at_any_read_size() {
         assert_eq!(split(&out), want, "seed {seed}, reads of {size}");
         assert_closed(&error, Side::Producer, 0);
         let is_control =
-            |frame: &&Bytes| rule.class(&Header::peek(frame).unwrap().unwrap()) == Class::Control;
+            |frame: &&Bytes| rule.control().contains(&Header::peek(frame).unwrap().unwrap());
         let control: Vec<_> = frames.iter().filter(is_control).cloned().collect();
         assert_eq!(*rule.judged.borrow(), control, "seed {seed}, reads of {size}");
         assert_eq!(progress.bytes(), out.len() as u64);
@@ -198,8 +198,9 @@ async fn a_frame_larger_than_the_buffer_passes_while_it_arrives() {
 struct Asks(mpsc::UnboundedSender<(Bytes, oneshot::Sender<Verdict>)>);
 
 impl Judge for Asks {
-    fn class(&self, header: &Header) -> Class {
-        if header.opcode == Opcode::DCP_STREAM_END { Class::Control } else { Class::Data }
+    fn control(&self) -> &ControlSet {
+        const ENDS: ControlSet = ControlSet::new(&[Opcode::DCP_STREAM_END], &[]);
+        &ENDS
     }
 
     async fn judge(&mut self, frame: Bytes) -> Verdict {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use mcbp::scan::Class;
+use mcbp::scan::ControlSet;
 use mcbp::{Frame, FrameBuilder, Header, Opaque, Opcode, VbId};
 use relay::{
     Injections, Injector, Judge, Peer, Progress, Pump, PumpLimits, Side, Sink, Source, Verdict,
@@ -21,6 +21,9 @@ pub(crate) const TIGHT: PumpLimits = PumpLimits {
     verdict: std::time::Duration::from_secs(30),
 };
 
+const RULE: ControlSet =
+    ControlSet::new(&[Opcode::DCP_STREAM_END], &[Opcode::DCP_ADD_STREAM, Opcode::DCP_CLOSE_STREAM]);
+
 /// STREAM_END and the responses to ADD_STREAM and CLOSE_STREAM are control; the responses are
 /// withheld.
 #[derive(Clone, Default)]
@@ -29,13 +32,8 @@ pub(crate) struct Rule {
 }
 
 impl Judge for Rule {
-    fn class(&self, header: &Header) -> Class {
-        match header.opcode {
-            Opcode::DCP_ADD_STREAM | Opcode::DCP_CLOSE_STREAM | Opcode::DCP_STREAM_END => {
-                Class::Control
-            }
-            _ => Class::Data,
-        }
+    fn control(&self) -> &ControlSet {
+        &RULE
     }
 
     async fn judge(&mut self, frame: Bytes) -> Verdict {
