@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::Addr;
 use mcbp::VbId;
+use replica::loops::Told;
 use replica::machine::VbOutcome;
 use replica::plan::LinkKey;
 use replica::wanted::{StreamPhase, WantedStreams};
@@ -131,12 +132,17 @@ impl Link {
         matches!(self.state, LinkState::Idle)
     }
 
-    /// What waits after a failure is tried again now, the link too where it is concerned.
-    pub(super) fn retry_now(&mut self, concerns: impl Fn(VbId) -> bool) {
-        if matches!(self.state, LinkState::Waiting { .. })
-            && self.wanted.streams().keys().any(|&vb| concerns(vb))
-        {
+    /// A link that waits after a failure is opened now.
+    pub(super) fn open_now(&mut self) {
+        if matches!(self.state, LinkState::Waiting { .. }) {
             self.state = LinkState::Idle;
+        }
+    }
+
+    /// Streams that wait after a failure are tried again now, and the link where it is concerned.
+    pub(super) fn retry_now(&mut self, concerns: impl Fn(VbId) -> bool) {
+        if self.wanted.streams().keys().any(|&vb| concerns(vb)) {
+            self.open_now();
         }
         self.wanted.retry_now(concerns);
     }

@@ -72,7 +72,7 @@ pub struct Broken {
 /// How a failure is to be logged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Notice {
-    /// With the number of times it has come by now: 1, 10, 100 and so on.
+    /// With the number of failures so far: for a new reason, and at 1, 10, 100 and so on.
     Tell(u64),
     /// As an error: the vBucket is broken from now on.
     Broke(LoopKind),
@@ -88,11 +88,12 @@ pub struct Loops {
     quiet: Duration,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 struct Record {
     failures: u64,
     last: Duration,
     broken: Option<Broken>,
+    told: Told,
 }
 
 impl Loops {
@@ -105,12 +106,12 @@ impl Loops {
         Self { breakers: breakers.into(), records: BTreeMap::new(), quiet }
     }
 
-    /// Counts a failure.
-    pub fn failed(&mut self, vb: VbId, kind: Option<LoopKind>, now: Duration) -> Notice {
-        let fresh = Record { failures: 0, last: now, broken: None };
-        let record = self.records.entry(vb).or_insert(fresh);
+    /// Counts a failure; `why` is what would be logged.
+    pub fn failed(&mut self, vb: VbId, kind: Option<LoopKind>, why: &str, now: Duration) -> Notice {
+        let fresh = || Record { failures: 0, last: now, broken: None, told: Told::default() };
+        let record = self.records.entry(vb).or_insert_with(fresh);
         if now.saturating_sub(record.last) > self.quiet {
-            *record = fresh;
+            *record = fresh();
         }
         record.failures = record.failures.saturating_add(1);
         record.last = now;
@@ -123,7 +124,11 @@ impl Loops {
             return Notice::Broke(kind);
         }
         let failures = record.failures;
-        if is_milestone(failures) { Notice::Tell(failures) } else { Notice::Quiet }
+        if record.told.is_worth_a_line(why, failures) {
+            Notice::Tell(failures)
+        } else {
+            Notice::Quiet
+        }
     }
 
     /// The loop that a vBucket is in, if any.
@@ -150,10 +155,23 @@ impl Loops {
     }
 }
 
-/// Whether the number of times that something came is worth a line in the log: 1, 10, 100, ...
-#[must_use]
-pub fn is_milestone(count: u64) -> bool {
-    count.checked_ilog10().is_some_and(|digits| 10u64.pow(digits) == count)
+/// The reasons that were logged of something that fails again and again.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Told(Vec<String>);
+
+impl Told {
+    /// More reasons than anything fails for in turn; texts that differ each time end here.
+    const REASONS_MAX: usize = 8;
+
+    /// Whether failure number `count`, with this reason, is worth a line in the log: a new reason
+    /// is, and each at 1, 10, 100 and so on.
+    pub fn is_worth_a_line(&mut self, why: &str, count: u64) -> bool {
+        let is_new = self.0.len() < Self::REASONS_MAX && !self.0.iter().any(|told| told == why);
+        if is_new {
+            self.0.push(why.to_owned());
+        }
+        is_new || count.checked_ilog10().is_some_and(|digits| 10u64.pow(digits) == count)
+    }
 }
 
 #[cfg(test)]
@@ -162,6 +180,7 @@ mod tests {
     use crate::machine::{Side, Step};
 
     const VB: VbId = VbId(7);
+    const WHY: &str = "producer refused add-stream";
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -179,33 +198,46 @@ mod tests {
     fn sync_gateway_1198_a_rollback_loop_is_broken_and_told_once() {
         let mut loops = loops();
         let kind = Some(LoopKind::Rollback);
-        assert_eq!(loops.failed(VB, kind, at(1)), Notice::Tell(1));
-        assert_eq!(loops.failed(VB, kind, at(2)), Notice::Quiet);
-        assert_eq!(loops.failed(VB, kind, at(3)), Notice::Broke(LoopKind::Rollback));
+        assert_eq!(loops.failed(VB, kind, WHY, at(1)), Notice::Tell(1));
+        assert_eq!(loops.failed(VB, kind, WHY, at(2)), Notice::Quiet);
+        assert_eq!(loops.failed(VB, kind, WHY, at(3)), Notice::Broke(LoopKind::Rollback));
         for n in 4..10 {
-            assert_eq!(loops.failed(VB, kind, at(n)), Notice::Quiet);
+            assert_eq!(loops.failed(VB, kind, WHY, at(n)), Notice::Quiet);
         }
-        assert_eq!(loops.failed(VB, kind, at(10)), Notice::Tell(10));
+        assert_eq!(loops.failed(VB, kind, WHY, at(10)), Notice::Tell(10));
         let broken = Broken { kind: LoopKind::Rollback, since: at(3) };
         assert_eq!(loops.all_broken(at(10)).collect::<Vec<_>>(), [(VB, broken, 10)]);
+    }
+
+    #[test]
+    fn a_new_reason_is_told_at_once_and_one_that_was_told_is_not() {
+        let mut loops = loops();
+        let mut tell = |why: &str, second| loops.failed(VB, None, why, at(second));
+        assert_eq!(tell("no", 1), Notice::Tell(1));
+        assert_eq!(tell("no", 2), Notice::Quiet);
+        assert_eq!(tell("never", 3), Notice::Tell(3));
+        assert_eq!(tell("no", 4), Notice::Quiet);
+        assert_eq!(tell("never", 5), Notice::Quiet);
+        let told = (6..=1000).filter(|n| tell(&n.to_string(), 6) != Notice::Quiet).count();
+        assert_eq!(told, Told::REASONS_MAX - 2 + 2, "reasons without end are not all told");
     }
 
     #[test]
     fn a_broken_vbucket_stays_broken_at_the_slowest_pace() {
         let mut loops = loops();
         for second in [1, 2, 3, 100, 200, 300] {
-            loops.failed(VB, Some(LoopKind::Flapping), at(second));
+            loops.failed(VB, Some(LoopKind::Flapping), WHY, at(second));
         }
         assert!(loops.broken(VB, at(310)).is_some());
         assert!(loops.broken(VB, at(421)).is_none(), "nothing failed for two minutes");
-        assert_eq!(loops.failed(VB, Some(LoopKind::Flapping), at(500)), Notice::Tell(1));
+        assert_eq!(loops.failed(VB, Some(LoopKind::Flapping), WHY, at(500)), Notice::Tell(1));
     }
 
     #[test]
     fn failures_that_have_backoff_are_counted_and_break_nothing() {
         let mut loops = loops();
         for second in 0..50 {
-            loops.failed(VB, None, at(second));
+            loops.failed(VB, None, WHY, at(second));
         }
         assert!(loops.broken(VB, at(50)).is_none());
     }
@@ -214,11 +246,11 @@ mod tests {
     fn a_person_mends_it() {
         let mut loops = loops();
         for second in 1..4 {
-            loops.failed(VB, Some(LoopKind::InvalidRequest), at(second));
+            loops.failed(VB, Some(LoopKind::InvalidRequest), WHY, at(second));
         }
         loops.mend(VB);
         assert!(loops.broken(VB, at(4)).is_none());
-        assert_eq!(loops.failed(VB, Some(LoopKind::InvalidRequest), at(4)), Notice::Tell(1));
+        assert_eq!(loops.failed(VB, Some(LoopKind::InvalidRequest), WHY, at(4)), Notice::Tell(1));
     }
 
     #[test]
