@@ -12,6 +12,7 @@
 
 mod cluster;
 mod documents;
+mod fake_node;
 mod node;
 mod process;
 mod sidecar;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 pub use cluster::{Cluster, compare, nodes};
 pub use documents::Documents;
+pub use fake_node::{AddStream, FakeConsumer, FakeNode, FakeProducer, StreamRequest};
 pub use node::{DataNode, command};
 pub use process::Process;
 pub use sidecar::{Config, Sidecar, run};
