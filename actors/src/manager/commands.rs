@@ -1,4 +1,4 @@
-//! The commands of a manager, served one at a time, each with a deadline. Reading is not among them.
+//! The commands of a manager, served one at a time, each with a deadline. Reading is none of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

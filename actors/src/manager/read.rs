@@ -33,7 +33,10 @@ impl Handler<ReadStatus> for ReplicationManager {
             nodes: self.nodes(),
             broken: self.all_broken(),
         };
-        let links = self.links.iter().map(|link| {
+        // A link that is left from more connections, and done with, is no news.
+        let is_shown =
+            |link: &&Link| !link.is_stopped() || link.key.connection < self.connections.count();
+        let links = self.links.iter().filter(is_shown).map(|link| {
             let known = self.link_status(link);
             let machine = link.state.open_address().map(|addr| addr.send(ReadLink));
             async move {

@@ -26,7 +26,10 @@ pub struct Sample {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Stall {
     /// The producer has more, and nothing comes.
-    #[error("the producer is {behind} seqnos ahead and has sent no data for {} ms", .for_.as_millis())]
+    #[error(
+        "the producer is {behind} seqnos ahead and has sent no data for {} ms",
+        .for_.as_millis()
+    )]
     Silent {
         /// Seqnos that are missing.
         behind: u64,

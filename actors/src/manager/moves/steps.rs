@@ -1,72 +1,20 @@
-//! Moving one vBucket here: replicated until little is missing, then taken over.
-//!
-//! A move is a command like any other. It has steps, and after every event the manager looks
-//! whether the next one can be taken; whatever goes wrong, what was wanted before is wanted again.
+//! The steps of a move. After every event the manager looks whether the next one can be taken;
+//! whatever goes wrong, what was wanted before is wanted again.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{ActorFutureExt, AsyncContext, Context, Handler, Message, SpawnHandle, WrapFuture};
-use futures::channel::oneshot;
-use mcbp::VbId;
+use actix::{ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
 use replica::machine::{Command, VbOutcome};
-use replica::plan::{Desired, LinkKey};
+use replica::plan::LinkKey;
 
-use super::ReplicationManager;
-use super::commands::{Job, Pending};
-use super::link::{Fate, Link, LinkState};
-use crate::copying::{Copying, Estimated};
+use super::{Move, MoveKind, Step};
+use crate::copying::Copying;
 use crate::error::{CommandError, VbFailure};
-use crate::status::{MovePhase, MoveStatus, Moved};
-
-/// What kind of move.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum MoveKind {
-    /// At once, whatever is missing.
-    Takeover,
-    /// Once the producer has little more to send.
-    WithData,
-}
-
-/// Where the one answer of a move goes.
-type Answer = oneshot::Sender<Result<Moved, CommandError>>;
-
-/// Make a vBucket ours.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct StartMove {
-    pub(crate) vb: VbId,
-    pub(crate) from: String,
-    pub(crate) kind: MoveKind,
-    pub(crate) answer: Answer,
-}
-
-/// A vBucket on its way here.
-pub(super) struct Move {
-    vb: VbId,
-    pub(super) from: String,
-    kind: MoveKind,
-    answer: Answer,
-    step: Step,
-    /// Changes that the producer still had to send when it was last asked.
-    estimate: Option<u64>,
-    /// What was wanted before it began.
-    before: Desired,
-}
-
-/// What a move waits for.
-enum Step {
-    /// Its turn.
-    Queued,
-    /// The stream of the vBucket to open.
-    Opening,
-    /// The producer to have little more to send.
-    Copying { asking: SpawnHandle, result: Option<Result<(), VbFailure>> },
-    /// The vBucket to be let go of by other links, and its own link to be ready.
-    Closing,
-    /// The data nodes.
-    TakingOver { outcome: Option<VbOutcome> },
-}
+use crate::manager::ReplicationManager;
+use crate::manager::commands::{Job, Pending};
+use crate::manager::link::{Fate, Link, LinkState};
+use crate::status::{Moved, millis};
 
 /// What became of a look at a move.
 enum Next {
@@ -76,51 +24,9 @@ enum Next {
     Done(Result<(), VbFailure>),
 }
 
-impl Move {
-    pub(super) fn answer(self, result: Result<Moved, CommandError>) {
-        // The caller may have gone; the vBucket has moved, or not, all the same.
-        _ = self.answer.send(result);
-    }
-
-    /// Stops what runs for it, where something does.
-    pub(super) fn abandon(&self, ctx: &mut Context<ReplicationManager>) {
-        if let Step::Copying { asking, .. } = self.step {
-            ctx.cancel_future(asking);
-        }
-    }
-
-    pub(super) fn status(&self, bucket: &str, since: Duration) -> MoveStatus {
-        MoveStatus {
-            bucket: bucket.to_owned(),
-            vbucket: self.vb.0,
-            from: self.from.clone(),
-            phase: match self.step {
-                Step::Queued => MovePhase::Queued,
-                Step::Opening => MovePhase::Opening,
-                Step::Copying { .. } => MovePhase::Copying,
-                Step::Closing => MovePhase::Closing,
-                Step::TakingOver { .. } => MovePhase::TakingOver,
-            },
-            estimate: self.estimate,
-            since_ms: crate::status::millis(since),
-        }
-    }
-}
-
-impl Handler<StartMove> for ReplicationManager {
-    type Result = ();
-
-    fn handle(&mut self, start: StartMove, ctx: &mut Context<Self>) {
-        let StartMove { vb, from, kind, answer } = start;
-        let (step, before) = (Step::Queued, Desired::default());
-        let moving = Move { vb, from, kind, answer, step, estimate: None, before };
-        self.queue(Job::Move(moving), ctx);
-    }
-}
-
 impl ReplicationManager {
     /// Takes the first step; returns until when it must be done.
-    pub(super) fn begin_move(&mut self, moving: &mut Move) -> Duration {
+    pub(in crate::manager) fn begin_move(&mut self, moving: &mut Move) -> Duration {
         moving.before = self.desired.clone();
         match moving.kind {
             MoveKind::WithData => {
@@ -155,14 +61,14 @@ impl ReplicationManager {
         let index = self.link_for(self.key_of(moving));
         self.reserved = Some(index);
         if let Some(link) = self.links.get_mut(index) {
-            link.retry_now(|_| false);
+            link.open_now();
         }
         Step::Closing
     }
 
     /// Takes the next steps of the move at the front, as far as it gets. Says whether something
     /// has changed by that.
-    pub(super) fn serve_move(
+    pub(in crate::manager) fn serve_move(
         &mut self,
         mut front: Pending,
         is_late: bool,
@@ -245,15 +151,6 @@ impl ReplicationManager {
         }
     }
 
-    /// The outcome of a takeover, where that is what the move at the front waits for.
-    pub(super) fn note_takeover(&mut self, outcomes: &super::Outcomes) {
-        if let Some(Pending { job: Job::Move(moving), .. }) = self.commands.front_mut()
-            && let Step::TakingOver { outcome } = &mut moving.step
-        {
-            *outcome = outcomes.get(&moving.vb).cloned();
-        }
-    }
-
     fn end_move(&mut self, front: Pending, result: Result<(), VbFailure>, ctx: &mut Context<Self>) {
         let elapsed = self.now().saturating_sub(front.asked);
         let Job::Move(mut moving) = front.job else { return };
@@ -262,12 +159,12 @@ impl ReplicationManager {
         let (bucket, from, vb) = (self.bucket.clone(), moving.from.clone(), moving.vb);
         let result = match result {
             Ok(()) => {
-                let elapsed_ms = crate::status::millis(elapsed);
+                let elapsed_ms = millis(elapsed);
                 log::info!("vbucket moved bucket={bucket} vb={vb} from={from} ms={elapsed_ms}");
                 Ok(Moved { bucket, vbucket: vb.0, from, elapsed_ms })
             }
             Err(failure) => {
-                log::warn!("vbucket not moved bucket={bucket} vb={vb} reason={failure:?}");
+                log::warn!("vbucket not moved bucket={bucket} vb={vb} reason=\"{failure}\"");
                 self.desired = std::mem::take(&mut moving.before);
                 self.spread();
                 Err(CommandError::Failed(vec![failure]))
@@ -293,25 +190,5 @@ impl ReplicationManager {
                 manager.reconcile(ctx);
             }
         }))
-    }
-
-    /// Every move, in the order of their turns.
-    pub(super) fn moves(&self) -> Vec<MoveStatus> {
-        let since = |command: &Pending| self.now().saturating_sub(command.asked);
-        let moves = self.commands.iter().filter_map(|command| match &command.job {
-            Job::Move(moving) => Some(moving.status(&self.bucket, since(command))),
-            Job::Change { .. } => None,
-        });
-        moves.collect()
-    }
-}
-
-impl Handler<Estimated> for ReplicationManager {
-    type Result = ();
-
-    fn handle(&mut self, Estimated(changes): Estimated, _: &mut Context<Self>) {
-        if let Some(Pending { job: Job::Move(moving), .. }) = self.commands.front_mut() {
-            moving.estimate = Some(changes);
-        }
     }
 }
