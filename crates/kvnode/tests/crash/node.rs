@@ -57,6 +57,7 @@ fn small() -> store::Options {
         cache_bytes: 1 << 20,
         memtable_bytes: 64 << 10,
         worker_threads: 1,
+        undo_seqnos: 5_000,
         ..store::Options::default()
     }
 }
@@ -177,7 +178,7 @@ impl TestNode {
     #[track_caller]
     pub(crate) fn aborted(mut self) -> PathBuf {
         let mut status = None;
-        wait_for("the failpoint", || {
+        wait_for("the end at a failpoint", || {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });

@@ -22,7 +22,7 @@ const FOREIGN: u16 = 1;
 fn write(node: &TestNode, vb: u16, prefix: &str, count: u64) {
     let mut client = node.plain_client();
     let frame = |n: u64| -> Bytes {
-        let (key, value) = (format!("key-{}", n % 900), format!("{prefix} {n}"));
+        let (key, value) = (format!("key-{}", n % 2_000), format!("{prefix} {n}"));
         let set = FrameBuilder::request(Opcode::SET).vbucket(VbId(vb)).extras(&[0; 8]);
         set.key(key.as_bytes()).value(value.as_bytes()).build()
     };
@@ -58,14 +58,21 @@ fn a_rollback_that_a_crash_interrupts_is_made_again() {
     let folders = [folder(), folder()];
     let producer = TestNode::start(folders[0].path(), ACTIVE);
     let consumer = TestNode::start(folders[1].path(), REPLICA);
-    for vb in [PARTED, FOREIGN] {
-        write(&producer, vb, "shared", 300);
-        let _relay = stream(&producer, &consumer, vb);
-        wait_until_same(&producer, &consumer, vb);
-    }
-    consumer.plain_client().set_state(PARTED, VbState::Active);
-    write(&consumer, PARTED, "lost", LOST);
-    consumer.plain_client().set_state(PARTED, VbState::Replica);
+    let replicate = |producer: &TestNode, vb| {
+        let _relay = stream(producer, &consumer, vb);
+        wait_until_same(producer, &consumer, vb);
+    };
+    write(&producer, PARTED, "shared", 300);
+    replicate(&producer, PARTED);
+    write(&producer, FOREIGN, "foreign", 300);
+    replicate(&producer, FOREIGN);
+    let earlier = folder();
+    copy(folders[0].path(), earlier.path());
+    write(&producer, PARTED, "lost", LOST);
+    replicate(&producer, PARTED);
+    producer.kill();
+    // The producer comes back as it was earlier, behind what looks like a crash.
+    let producer = TestNode::start(earlier.path(), ACTIVE);
     write(&producer, PARTED, "won", 200);
     let remove = FrameBuilder::request(Opcode::DEL_VBUCKET).vbucket(VbId(FOREIGN));
     producer.plain_client().ask(remove);
@@ -84,6 +91,7 @@ fn a_rollback_that_a_crash_interrupts_is_made_again() {
         (FOREIGN, "replica-rolled-back=1"),
         (FOREIGN, "janitor-step=1"),
     ] {
+        println!("{point}");
         let folder = folder();
         copy(&template, folder.path());
         let consumer = TestNode::start(folder.path(), REPLICA.failing_at(point));
