@@ -95,7 +95,7 @@ impl WithMetaExtras {
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
         let length = frame.extras.len();
         if !matches!(length, 24 | 26 | 28 | 30) {
-            return Err(frame.header.malformed("extras must be 24, 26, 28 or 30 bytes"));
+            return Err(frame.malformed("extras must be 24, 26, 28 or 30 bytes"));
         }
         let mut reader = Reader(frame.extras);
         let (flags, expiry) = (reader.u32(), reader.u32());

@@ -4,10 +4,12 @@
 //!
 //! - `row`: one change of one document, as it is kept and streamed
 //! - `meta`: what a vBucket is beside its rows; persisted with them
+//! - `conflict`: which of two changes wins that meet from two clusters
 //! - `failover`, `rollback`: histories, and how far a replica must go back
 //! - `stream_req`, `producer`, `consumer`: the two sides of DCP; `liveness`, `stats` serve both
 //! - `engine`: the trait that a store implements, and what a scan can come to
 
+pub mod conflict;
 pub mod consumer;
 pub mod engine;
 pub mod failover;

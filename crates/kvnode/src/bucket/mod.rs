@@ -36,7 +36,7 @@ use crate::counters::Counters;
 use crate::sync::{lock, read, write};
 use queue::CommitQueue;
 use write::KeyLocks;
-pub(crate) use write::{Draft, Refusal, Written};
+pub(crate) use write::{Draft, Refusal, Version, Written};
 
 /// What a bucket is like.
 #[derive(Clone, Debug)]

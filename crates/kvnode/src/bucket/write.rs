@@ -38,9 +38,20 @@ impl KeyLocks {
     }
 }
 
-/// A change that a client wants; seqno, rev and CAS are still to be given.
+/// Who gives a change its rev and CAS.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) enum Version {
+    /// This node, on top of what it has.
+    #[default]
+    Ours,
+    /// Another cluster, where the change was made; without a CAS this node gives one.
+    Theirs { rev: u64, cas: Option<u64> },
+}
+
+/// A change that a client wants; its seqno is still to be given.
 #[derive(Debug)]
 pub(crate) struct Draft {
+    pub(crate) version: Version,
     pub(crate) kind: Kind,
     pub(crate) datatype: Datatype,
     pub(crate) value: Bytes,
@@ -128,6 +139,7 @@ impl Vb {
         let change = |old: Option<&Row>| {
             old.filter(|row| row.is_expired_at(now))
                 .map(|_| Draft {
+                    version: Version::Ours,
                     kind: Kind::Expired { at: now },
                     datatype: Datatype::RAW,
                     value: Bytes::new(),
@@ -183,11 +195,16 @@ impl Vb {
             return Ok(Attempt::Moving);
         }
         let seqno = inner.tail.seqno.next();
+        let next_rev = || old.map_or(inner.tail.max_deleted_rev, |row| row.rev).saturating_add(1);
+        let (rev, cas) = match draft.version {
+            Version::Ours => (next_rev(), None),
+            Version::Theirs { rev, cas } => (rev, cas),
+        };
         let row = Arc::new(Row {
             key: key.clone(),
             seqno,
-            rev: old.map_or(inner.tail.max_deleted_rev, |row| row.rev).saturating_add(1),
-            cas: clock::next_cas(inner.tail.max_cas),
+            rev,
+            cas: cas.unwrap_or_else(|| clock::next_cas(inner.tail.max_cas)),
             datatype: draft.datatype,
             kind: draft.kind,
             value: draft.value,

@@ -9,7 +9,7 @@ use super::active_vb;
 use super::read::{keeping, living, matching};
 use super::store::written_answer;
 use super::value::Value;
-use crate::bucket::{Bucket, Draft, Refusal};
+use crate::bucket::{Bucket, Draft, Refusal, Version};
 use crate::clock::{absolute_expiry, unix_now};
 use crate::session::{Fail, Request, Session};
 
@@ -33,7 +33,7 @@ pub(super) async fn count(
             let expiry = absolute_expiry(extras.expiry, unix_now());
             let kind = Kind::Document { flags: 0, expiry };
             let value = decimal(&[], number)?;
-            Ok(Draft { kind, datatype: value.datatype, value: value.bytes })
+            Ok(Draft { version: Version::Ours, kind, datatype: value.datatype, value: value.bytes })
         }
         Some(old) => {
             let old = matching(Some(old), request.frame.header.cas)?;

@@ -2,11 +2,13 @@
 //!
 //! - `connection`, `sasl`: the connection itself
 //! - `read`, `store`, `counter`, `touch`: documents; `value`: what their bytes are (pure)
+//! - `meta`: documents with what another cluster knows of them
 //! - `vbucket`, `seqno`: vBuckets; STAT is in `crate::stat`
 
 mod connection;
 mod counter;
 mod error_map;
+mod meta;
 mod read;
 mod sasl;
 mod seqno;
@@ -87,6 +89,11 @@ async fn run_in_bucket(session: &mut Session, request: &Request<'_>) -> Result<F
         Opcode::DELETE => store::delete(session, &bucket, request).await?,
         Opcode::INCREMENT | Opcode::DECREMENT => counter::count(session, &bucket, request).await?,
         Opcode::TOUCH | Opcode::GAT => touch::touch(session, &bucket, request).await?,
+        Opcode::GET_META => meta::get(session, &bucket, request).await?,
+        Opcode::SET_WITH_META | Opcode::ADD_WITH_META => {
+            meta::store(session, &bucket, request).await?;
+        }
+        Opcode::DELETE_WITH_META => meta::delete(session, &bucket, request).await?,
         Opcode::STAT => crate::stat::stat(session, &bucket, request)?,
         Opcode::SET_VBUCKET => vbucket::set(session, &bucket, request).await?,
         Opcode::GET_VBUCKET => vbucket::get(session, &bucket, request)?,

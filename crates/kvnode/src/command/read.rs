@@ -7,7 +7,7 @@ use vbucket::{Kind, Row};
 
 use super::value::Value;
 use super::{active_vb, answer, success};
-use crate::bucket::{Bucket, Draft, Refusal, Ticket, Vb};
+use crate::bucket::{Bucket, Draft, Refusal, Ticket, Vb, Version};
 use crate::clock::unix_now;
 use crate::session::{Fail, Request, Session};
 
@@ -94,5 +94,5 @@ pub(super) fn matching(old: Option<&Row>, cas: u64) -> Result<&Row, Refusal> {
 
 /// A document with a new value that keeps flags and expiry.
 pub(super) fn keeping(old: &Row, value: Value) -> Draft {
-    Draft { kind: old.kind, datatype: value.datatype, value: value.bytes }
+    Draft { version: Version::Ours, kind: old.kind, datatype: value.datatype, value: value.bytes }
 }

@@ -8,7 +8,7 @@ use vbucket::{Kind, Row};
 use super::read::{keeping, living, matching};
 use super::value::Value;
 use super::{active_vb, answer, success};
-use crate::bucket::{Bucket, Draft, Refusal, Written};
+use crate::bucket::{Bucket, Draft, Refusal, Version, Written};
 use crate::clock::{absolute_expiry, unix_now};
 use crate::session::{Fail, Request, Session};
 
@@ -39,7 +39,7 @@ pub(super) async fn store(
         let value = with_xattrs_of(old, &value).map_err(Refusal::Status)?;
         let expiry = kept_expiry(old).filter(|_| request.preserve_ttl).unwrap_or(expiry);
         let kind = Kind::Document { flags: extras.flags, expiry };
-        Ok(Draft { kind, datatype: value.datatype, value: value.bytes })
+        Ok(Draft { version: Version::Ours, kind, datatype: value.datatype, value: value.bytes })
     };
     let written = vb.write(Bytes::copy_from_slice(key), value.bytes.len(), change).await?;
     bucket.counters().sets.add(1);
@@ -108,7 +108,12 @@ pub(super) async fn delete(
     let change = |old: Option<&Row>| {
         matching(old, request.frame.header.cas)?;
         let kind = Kind::Deleted { at: unix_now() };
-        Ok(Draft { kind, datatype: mcbp::Datatype::RAW, value: Bytes::new() })
+        Ok(Draft {
+            version: Version::Ours,
+            kind,
+            datatype: mcbp::Datatype::RAW,
+            value: Bytes::new(),
+        })
     };
     let written = vb.write(Bytes::copy_from_slice(key), 0, change).await?;
     bucket.counters().deletes.add(1);

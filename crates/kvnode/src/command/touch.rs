@@ -6,7 +6,7 @@ use vbucket::{Kind, Row};
 
 use super::read::{Seen, living, look, miss, show};
 use super::{active_vb, answer, success};
-use crate::bucket::{Bucket, Draft, Refusal};
+use crate::bucket::{Bucket, Draft, Refusal, Version};
 use crate::clock::{absolute_expiry, unix_now};
 use crate::session::{Fail, Request, Session};
 
@@ -36,7 +36,7 @@ pub(super) async fn touch(
             Kind::Deleted { .. } | Kind::Expired { .. } => 0,
         };
         let kind = Kind::Document { flags, expiry };
-        Ok(Draft { kind, datatype: old.datatype, value: old.value.clone() })
+        Ok(Draft { version: Version::Ours, kind, datatype: old.datatype, value: old.value.clone() })
     };
     let written = vb.write(Bytes::copy_from_slice(key), value_bytes, change).await?;
     if request.opcode == Opcode::GAT {

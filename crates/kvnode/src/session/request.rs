@@ -109,6 +109,10 @@ const fn plain(opcode: Opcode) -> (Opcode, bool) {
         Opcode::PREPENDQ => (Opcode::PREPEND, true),
         Opcode::GATQ => (Opcode::GAT, true),
         Opcode::QUITQ => (Opcode::QUIT, true),
+        Opcode::GETQ_META => (Opcode::GET_META, true),
+        Opcode::SETQ_WITH_META => (Opcode::SET_WITH_META, true),
+        Opcode::ADDQ_WITH_META => (Opcode::ADD_WITH_META, true),
+        Opcode::DELETEQ_WITH_META => (Opcode::DELETE_WITH_META, true),
         other => (other, false),
     }
 }

@@ -17,6 +17,7 @@ mod documents;
 mod durability;
 mod expiry;
 mod hostile;
+mod meta;
 mod replica;
 mod restart;
 mod stats;

@@ -1,0 +1,169 @@
+//! GET_META and the *_WITH_META commands.
+
+use mcbp::{Datatype, Feature, FrameBuilder, Opcode, Status, VbId};
+
+use crate::support::client::{Answer, Client};
+use crate::support::memory_store::Disk;
+use crate::support::{options, start_in_memory};
+
+const SKIP: u32 = 0x08;
+
+fn extras(rev: u64, cas: u64, options: Option<u32>) -> Vec<u8> {
+    let mut bytes = [7_u32.to_be_bytes(), 0_u32.to_be_bytes()].concat();
+    bytes.extend(rev.to_be_bytes());
+    bytes.extend(cas.to_be_bytes());
+    bytes.extend(options.map(u32::to_be_bytes).into_iter().flatten());
+    bytes
+}
+
+fn with_meta<'a>(opcode: Opcode, extras: &'a [u8], value: &'a str) -> FrameBuilder<'a> {
+    let frame = FrameBuilder::request(opcode).vbucket(VbId(0)).key(b"k");
+    frame.extras(extras).value(value.as_bytes())
+}
+
+fn store(client: &mut Client, rev: u64, cas: u64, value: &str) -> Answer {
+    client.call(&with_meta(Opcode::SET_WITH_META, &extras(rev, cas, None), value))
+}
+
+/// deleted, flags, rev, CAS
+fn meta(client: &mut Client) -> (u32, u32, u64, u64) {
+    let answer = client.call(&FrameBuilder::request(Opcode::GET_META).key(b"k"));
+    assert_eq!((answer.status, answer.extras.len()), (Status::SUCCESS, 20));
+    let u32_at = |at: usize| u32::from_be_bytes(answer.extras[at..at + 4].try_into().unwrap());
+    let rev = u64::from_be_bytes(answer.extras[12..].try_into().unwrap());
+    (u32_at(0), u32_at(4), rev, answer.cas)
+}
+
+#[test]
+fn a_change_of_another_cluster_keeps_its_rev_and_cas() {
+    let node = start_in_memory(&Disk::new(), options());
+    let mut client = Client::ready(&node);
+    let missing = client.call(&FrameBuilder::request(Opcode::GET_META).key(b"k"));
+    assert_eq!(missing.status, Status::KEY_ENOENT);
+    let stored = store(&mut client, 5, 500, "theirs");
+    assert_eq!((stored.status, stored.cas), (Status::SUCCESS, 500));
+    assert_eq!(meta(&mut client), (0, 7, 5, 500));
+    let got = client.get(0, "k");
+    assert_eq!((got.value.as_slice(), got.cas), (b"theirs".as_slice(), 500));
+    // What is changed here afterwards counts on.
+    let ours = client.set(0, "k", "ours");
+    assert_eq!(meta(&mut client), (0, 0, 6, ours.cas));
+    client.delete(0, "k");
+    let (deleted, _, rev, _) = meta(&mut client);
+    assert_eq!((deleted, rev), (1, 7));
+}
+
+#[test]
+fn the_newer_change_wins_and_a_deletion_counts() {
+    let node = start_in_memory(&Disk::new(), options());
+    let mut client = Client::ready(&node);
+    assert_eq!(store(&mut client, 5, 500, "a").status, Status::SUCCESS);
+    for (rev, cas) in [(4, 900), (5, 499), (5, 500)] {
+        assert_eq!(store(&mut client, rev, cas, "b").status, Status::KEY_EEXISTS);
+    }
+    assert_eq!(store(&mut client, 5, 501, "c").status, Status::SUCCESS);
+    let delete = with_meta(Opcode::DELETE_WITH_META, &extras(6, 600, None), "").build();
+    client.send_bytes(&delete);
+    assert_eq!(client.receive().status, Status::SUCCESS);
+    assert_eq!(client.get(0, "k").status, Status::KEY_ENOENT);
+    assert_eq!(store(&mut client, 5, 999, "late").status, Status::KEY_EEXISTS);
+    let (deleted, _, rev, cas) = meta(&mut client);
+    assert_eq!((deleted, rev, cas), (1, 6, 600));
+    // A document that was never here may come as its deletion.
+    let bytes = extras(2, 20, None);
+    let unknown = with_meta(Opcode::DELETE_WITH_META, &bytes, "").key(b"other");
+    assert_eq!(client.call(&unknown.vbucket(VbId(1))).status, Status::SUCCESS);
+}
+
+#[test]
+fn options_skip_the_resolution_and_give_a_cas() {
+    let node = start_in_memory(&Disk::new(), options());
+    let mut client = Client::ready(&node);
+    assert_eq!(store(&mut client, 9, 900, "a").status, Status::SUCCESS);
+    for skip in [SKIP, 0x01] {
+        let bytes = extras(1, 100, Some(skip));
+        let answer = client.call(&with_meta(Opcode::SET_WITH_META, &bytes, "b"));
+        assert_eq!((answer.status, answer.cas), (Status::SUCCESS, 100));
+    }
+    let bytes = extras(3, 300, Some(SKIP | 0x04));
+    let answer = client.call(&with_meta(Opcode::SET_WITH_META, &bytes, "c"));
+    assert!(answer.status == Status::SUCCESS && answer.cas > 900, "{answer:?}");
+    let (_, _, rev, cas) = meta(&mut client);
+    assert_eq!((rev, cas), (3, answer.cas));
+    for refused in [0x04, 0x02, 0x02 | SKIP] {
+        let bytes = extras(99, 99, Some(refused));
+        let answer = client.call(&with_meta(Opcode::SET_WITH_META, &bytes, "d"));
+        assert_eq!(answer.status, Status::EINVAL, "options {refused:#x}");
+    }
+}
+
+#[test]
+fn add_needs_room_and_a_cas_in_the_header_is_checked() {
+    let node = start_in_memory(&Disk::new(), options());
+    let mut client = Client::ready(&node);
+    let bytes = extras(5, 500, None);
+    let add = with_meta(Opcode::ADD_WITH_META, &bytes, "a");
+    assert_eq!(client.call(&add).status, Status::SUCCESS);
+    let bytes = extras(6, 600, None);
+    let again = with_meta(Opcode::ADD_WITH_META, &bytes, "b");
+    assert_eq!(client.call(&again).status, Status::KEY_EEXISTS);
+    let guarded = with_meta(Opcode::SET_WITH_META, &bytes, "b");
+    assert_eq!(client.call(&guarded.cas(499)).status, Status::KEY_EEXISTS);
+    assert_eq!(client.call(&guarded.cas(500)).status, Status::SUCCESS);
+    assert_eq!(client.call(&guarded.key(b"none").cas(1)).status, Status::KEY_ENOENT);
+}
+
+#[test]
+fn malformed_forms_are_refused_and_extended_metadata_is_cut_off() {
+    let node = start_in_memory(&Disk::new(), options());
+    let mut client = Client::ready(&node);
+    for length in [0, 23, 25, 27, 29, 31] {
+        let bytes = vec![1; length];
+        let answer = client.call(&with_meta(Opcode::SET_WITH_META, &bytes, "v"));
+        assert_eq!(answer.status, Status::EINVAL, "{length} bytes of extras");
+    }
+    for cas in [0, u64::MAX] {
+        assert_eq!(store(&mut client, 1, cas, "v").status, Status::KEY_EEXISTS);
+    }
+    let mut bytes = extras(1, 10, Some(0));
+    bytes.extend(3_u16.to_be_bytes());
+    let answer = client.call(&with_meta(Opcode::SET_WITH_META, &bytes, "valueext"));
+    assert_eq!(answer.status, Status::SUCCESS);
+    assert_eq!(client.get(0, "k").value, b"value");
+    bytes.truncate(28);
+    bytes.extend(99_u16.to_be_bytes());
+    let answer = client.call(&with_meta(Opcode::SET_WITH_META, &bytes, "short"));
+    assert_eq!(answer.status, Status::EINVAL);
+}
+
+#[test]
+fn attributes_and_expirations_come_through() {
+    let node = start_in_memory(&Disk::new(), options());
+    let features = [Feature::XATTR, Feature::JSON, Feature::SNAPPY];
+    let mut client = Client::with_features(&node, &features);
+    let attributes = "\0\0\0\u{b}\0\0\0\u{7}_s\u{0}{}\u{0}x";
+    let bytes = extras(2, 20, Some(0x10));
+    let delete = with_meta(Opcode::DELETE_WITH_META, &bytes, attributes);
+    assert_eq!(client.call(&delete.datatype(Datatype::XATTR)).status, Status::SUCCESS);
+    let ask = FrameBuilder::request(Opcode::GET_META).key(b"k").extras(&[2]);
+    let answer = client.call(&ask);
+    assert_eq!((answer.status, answer.extras.len()), (Status::SUCCESS, 21));
+    assert_eq!(answer.extras[20], Datatype::XATTR.0, "{answer:?}");
+    assert_eq!(client.call(&ask.extras(&[3])).status, Status::EINVAL);
+}
+
+#[test]
+fn quiet_forms_answer_only_what_failed() {
+    let node = start_in_memory(&Disk::new(), options());
+    let mut client = Client::ready(&node);
+    let (newer, older) = (extras(5, 50, None), extras(4, 40, None));
+    client.send(&with_meta(Opcode::SETQ_WITH_META, &newer, "a"));
+    client.send(&with_meta(Opcode::SETQ_WITH_META, &older, "b"));
+    assert_eq!(client.receive().status, Status::KEY_EEXISTS);
+    client.send(&FrameBuilder::request(Opcode::GETQ_META).key(b"missing"));
+    client.send(&with_meta(Opcode::ADDQ_WITH_META, &newer, "c").key(b"new"));
+    let newest = extras(6, 60, None);
+    client.send(&with_meta(Opcode::DELETEQ_WITH_META, &newest, ""));
+    let (deleted, _, rev, _) = meta(&mut client);
+    assert_eq!((deleted, rev), (1, 6));
+}

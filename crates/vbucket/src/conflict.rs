@@ -1,0 +1,101 @@
+//! Which of two changes of a document wins when they meet from two clusters.
+//!
+//! The rule of kv_engine's buckets with resolution by sequence number, so that both clusters of a
+//! pair come to the same end whichever change reaches which one first.
+
+use mcbp::Datatype;
+
+use crate::{Kind, Row};
+
+/// A change that was made elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Incoming {
+    /// How often the document was changed there.
+    pub rev: u64,
+    /// Its CAS there.
+    pub cas: u64,
+    /// What became of it there.
+    pub kind: Kind,
+    /// What its value is.
+    pub datatype: Datatype,
+}
+
+/// Whether `new` replaces `old`: the document that was changed more often, then the one with the
+/// higher CAS. Where both are the same, a document (never a deletion) goes by the later expiry,
+/// the higher flags, and attributes that the other lacks.
+#[must_use]
+pub fn replaces(new: &Incoming, old: &Row) -> bool {
+    let by_change = (new.rev, new.cas).cmp(&(old.rev, old.cas));
+    by_change.then_with(|| by_meta(new, old)).is_gt()
+}
+
+/// Equal where nothing tells them apart: the older one stays.
+fn by_meta(new: &Incoming, old: &Row) -> std::cmp::Ordering {
+    match new.kind {
+        Kind::Document { flags, expiry } => {
+            let (old_flags, old_expiry) = match old.kind {
+                Kind::Document { flags, expiry } => (flags, expiry),
+                Kind::Deleted { at } | Kind::Expired { at } => (0, at),
+            };
+            let has_xattrs = |datatype: Datatype| datatype.contains(Datatype::XATTR);
+            let new = (expiry, flags, has_xattrs(new.datatype));
+            new.cmp(&(old_expiry, old_flags, has_xattrs(old.datatype)))
+        }
+        Kind::Deleted { .. } | Kind::Expired { .. } => std::cmp::Ordering::Equal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+    use bytes::Bytes;
+    use mcbp::Seqno;
+
+    use super::*;
+
+    fn old(rev: u64, cas: u64, kind: Kind) -> Row {
+        let (key, value) = (Bytes::from_static(b"k"), Bytes::from_static(b"v"));
+        Row { key, seqno: Seqno(9), rev, cas, datatype: Datatype::RAW, kind, value }
+    }
+
+    const DOCUMENT: Kind = Kind::Document { flags: 5, expiry: 50 };
+    const DELETED: Kind = Kind::Deleted { at: 50 };
+
+    #[track_caller]
+    fn check(new: (u64, u64, Kind), against: Kind, wins: bool) {
+        let (rev, cas, kind) = new;
+        let incoming = Incoming { rev, cas, kind, datatype: Datatype::RAW };
+        assert_eq!(replaces(&incoming, &old(3, 30, against)), wins, "{new:?} over {against:?}");
+    }
+
+    #[test]
+    fn rev_decides_before_cas_and_cas_before_the_rest() {
+        for kind in [DOCUMENT, DELETED] {
+            for against in [DOCUMENT, DELETED] {
+                check((4, 1, kind), against, true);
+                check((2, 99, kind), against, false);
+                check((3, 31, kind), against, true);
+                check((3, 29, kind), against, false);
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_change_again_does_not_win() {
+        check((3, 30, DOCUMENT), DOCUMENT, false);
+        check((3, 30, DELETED), DELETED, false);
+        check((3, 30, DELETED), DOCUMENT, false);
+    }
+
+    #[test]
+    fn expiry_flags_and_attributes_break_a_tie() {
+        let document = |flags, expiry| Kind::Document { flags, expiry };
+        check((3, 30, document(0, 51)), DOCUMENT, true);
+        check((3, 30, document(99, 49)), DOCUMENT, false);
+        check((3, 30, document(6, 50)), DOCUMENT, true);
+        check((3, 30, document(4, 50)), DOCUMENT, false);
+        let incoming = Incoming { rev: 3, cas: 30, kind: DOCUMENT, datatype: Datatype::XATTR };
+        assert!(replaces(&incoming, &old(3, 30, DOCUMENT)));
+    }
+}
