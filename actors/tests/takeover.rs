@@ -14,8 +14,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::brisk;
 use common::cluster::{Cluster, answer, failure};
+use common::{brisk, calm};
 use dcp_actors::{CommandError, LinkPhase, MovePhase};
 use mcbp::dcp::stream_flags::TAKEOVER;
 use mcbp::{Opcode, Status, StreamEndStatus, VbId, VbState};
@@ -152,6 +152,22 @@ async fn mb_29354_a_stream_from_a_third_node_is_closed_before_the_takeover_begin
     from_gamma.take_state(&stream, VbState::Pending).await;
     from_gamma.take_state(&stream, VbState::Active).await;
     assert_eq!(answer(takeover).await.unwrap().from, "gamma");
+}
+
+#[tokio::test]
+async fn a_takeover_does_not_wait_for_the_backoff_of_its_link() {
+    let mut cluster = Cluster::start(calm(), &["alpha"]).await;
+    let (mut link, _) = cluster.opened([1]).await;
+    link.producer.hang_up();
+    cluster.status_until(|bucket| bucket.links[0].phase == LinkPhase::Waiting).await;
+    let takeover = cluster.takeover(1, "alpha");
+    let mut link = cluster.accept().await;
+    let (stream, flags) = link.request_with_flags().await;
+    assert_eq!(flags, TAKEOVER);
+    link.open(&stream).await;
+    link.take_state(&stream, VbState::Pending).await;
+    link.take_state(&stream, VbState::Active).await;
+    answer(takeover).await.unwrap();
 }
 
 #[tokio::test]
