@@ -14,7 +14,7 @@ const WRITES: u64 = 300;
 const ROUNDS: usize = 2;
 
 /// What the sidecar says while one of its nodes is away.
-const NODE_AWAY: &[&str] = &["link down"];
+const NODE_AWAY: &[&str] = &["link down", "lag is unknown"];
 /// What a node says that was killed.
 const WAS_KILLED: &[&str] =
     &["the last stop was not clean", "cutting an unfinished commit off a journal"];

@@ -5,6 +5,7 @@
 mod common;
 
 use common::{Cluster, until};
+use mcbp::Seqno;
 
 #[tokio::test]
 async fn what_was_there_before_the_sidecar_is_copied() {
@@ -69,8 +70,16 @@ async fn a_document_that_expires_is_gone_on_both_nodes() {
     let mut documents = cluster.alpha.documents().await;
     documents.set_for("short-lived", "value", 1).await;
     documents.set_for("long-lived", "value", 3600).await;
+    assert_ne!(documents.vb("short-lived"), documents.vb("long-lived"));
     cluster.converge().await;
-    until("it expires", async || documents.get("short-lived").await.is_none().then_some(())).await;
+    let mut client = cluster.alpha.client().await;
+    let goal = (documents.vb("short-lived"), Seqno(2));
+    until("its expiry is a change of its own", async || {
+        // Whoever reads it finds it expired; a write follows.
+        let is_gone = documents.get("short-lived").await.is_none();
+        (is_gone && client.get_all_vb_seqnos().await.unwrap().contains(&goal)).then_some(())
+    })
+    .await;
     cluster.converge().await;
     assert!(documents.get("long-lived").await.is_some());
     cluster.assert_quiet(&[]);
