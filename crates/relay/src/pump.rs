@@ -65,7 +65,7 @@ where
                 limits.buffer_bytes_max,
                 &self.source.leftover,
             ),
-            left_bytes: 0,
+            cut: Cut::default(),
             own: Vec::with_capacity(INJECT_BURST_FRAMES),
             pump: self,
         };
@@ -100,11 +100,34 @@ async fn last_words(error: LinkError, rest: impl Future<Output = LinkError>) -> 
     }
 }
 
+/// How far a frame is that passes in pieces; all zero between frames.
+#[derive(Clone, Copy, Default)]
+struct Cut {
+    written_bytes: usize,
+    left_bytes: usize,
+}
+
+impl Cut {
+    /// Where it is once `rest_bytes` of the frame and everything up to `next` have passed.
+    const fn after(self, rest_bytes: usize, next: &Next) -> Self {
+        match *next {
+            Next::PartialData { frame_bytes, have_bytes } => {
+                Self { written_bytes: have_bytes, left_bytes: frame_bytes - have_bytes }
+            }
+            _ if rest_bytes == self.left_bytes => Self { written_bytes: 0, left_bytes: 0 },
+            _ => Self {
+                written_bytes: self.written_bytes + rest_bytes,
+                left_bytes: self.left_bytes - rest_bytes,
+            },
+        }
+    }
+}
+
 struct Running<R, W, J> {
     pump: Pump<R, W, J>,
     buffer: ReadBuffer,
-    /// What is still to come of a frame whose front has been written; 0 between frames.
-    left_bytes: usize,
+    /// The frame whose front has been written, and whose rest has not come yet.
+    cut: Cut,
     /// Own frames of the current burst.
     own: Vec<Bytes>,
 }
@@ -119,7 +142,7 @@ where
     /// whichever is there; where both are, chance decides, so that neither starves the other.
     async fn turn(&mut self) -> Result<(), LinkError> {
         self.deliver().await?;
-        let between_frames = self.left_bytes == 0;
+        let between_frames = self.cut.left_bytes == 0;
         // Both futures lose nothing when dropped; no write is ever part of this choice.
         let read = tokio::select! {
             read = self.buffer.read_from(&mut self.pump.source.reader) => read,
@@ -129,7 +152,7 @@ where
         };
         match read {
             Ok(0) => {
-                let cut_off_bytes = self.buffer.filled().len();
+                let cut_off_bytes = self.cut.written_bytes + self.buffer.filled().len();
                 Err(self.source_fault(Fault::Closed { step: Step::Relay, cut_off_bytes }))
             }
             Ok(_) => {
@@ -143,22 +166,8 @@ where
     /// Writes everything in the buffer that can be written.
     async fn deliver(&mut self) -> Result<(), LinkError> {
         loop {
-            if self.left_bytes > 0 {
-                let here = self.left_bytes.min(self.buffer.filled().len());
-                self.left_bytes -= here;
-                self.pass(here, usize::from(self.left_bytes == 0)).await?;
-            }
-            let found = scan(self.buffer.filled(), self.pump.judge.control());
-            self.pass(found.run_bytes, found.run_frames).await?;
-            match found.next {
-                Next::Empty | Next::PartialHeader => return Ok(()),
-                Next::PartialData { frame_bytes, have_bytes } => {
-                    if frame_bytes > self.buffer.capacity() {
-                        self.left_bytes = frame_bytes - have_bytes;
-                        self.pass(have_bytes, 0).await?;
-                    }
-                    return Ok(());
-                }
+            match self.deliver_data().await? {
+                Next::Empty | Next::PartialHeader | Next::PartialData { .. } => return Ok(()),
                 Next::Control { header, whole } => {
                     self.check_control(&header)?;
                     if !whole {
@@ -171,6 +180,41 @@ where
                 }
             }
         }
+    }
+
+    /// Writes the data at the front of the buffer in one call: the rest of a frame whose front has
+    /// been written, whole frames, the front of the next one. Own frames that wait go between the
+    /// last two. Says what stands behind.
+    async fn deliver_data(&mut self) -> Result<Next, LinkError> {
+        let filled = self.buffer.filled();
+        let rest_bytes = self.cut.left_bytes.min(filled.len());
+        let finished = rest_bytes > 0 && rest_bytes == self.cut.left_bytes;
+        let found = scan(filled.get(rest_bytes..).unwrap_or_default(), self.pump.judge.control());
+        let whole_bytes = rest_bytes + found.run_bytes;
+        let frames = found.run_frames + usize::from(finished);
+        let front_bytes = match found.next {
+            Next::PartialData { have_bytes, .. } => have_bytes,
+            _ => 0,
+        };
+        self.cut = self.cut.after(rest_bytes, &found.next);
+        if front_bytes > 0 && self.collect_own() {
+            self.pass(whole_bytes, frames).await?;
+            self.write_own().await?;
+            self.pass(front_bytes, 0).await?;
+        } else {
+            self.pass(whole_bytes + front_bytes, frames).await?;
+        }
+        Ok(found.next)
+    }
+
+    /// Takes the own frames that wait, up to a burst; says whether there are any.
+    fn collect_own(&mut self) -> bool {
+        while self.own.len() < INJECT_BURST_FRAMES
+            && let Ok(frame) = self.pump.injections.0.try_recv()
+        {
+            self.own.push(frame);
+        }
+        !self.own.is_empty()
     }
 
     fn check_control(&self, header: &Header) -> Result<(), LinkError> {
