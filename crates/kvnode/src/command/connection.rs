@@ -1,6 +1,6 @@
 //! HELLO, SELECT_BUCKET, VERSION, ENABLE_TRAFFIC.
 
-use log::info;
+use log::debug;
 use mcbp::{Feature, Status};
 
 use super::{ready, success};
@@ -25,7 +25,7 @@ pub(super) fn hello(session: &mut Session, request: &Request<'_>) -> Result<(), 
     }
     session.features = features;
     let agent = String::from_utf8_lossy(request.frame.key);
-    info!("hello peer={} agent={:?} granted={granted:?}", session.peer, agent);
+    debug!("hello peer={} agent={:?} granted={granted:?}", session.peer, agent);
     let list: Vec<u8> = granted.iter().flat_map(|feature| feature.0.to_be_bytes()).collect();
     session.replies.send(&success(request).value(&list));
     Ok(())

@@ -1,6 +1,6 @@
 //! SASL: PLAIN only, against the users of the configuration.
 
-use log::{info, warn};
+use log::{debug, warn};
 use mcbp::Status;
 
 use super::success;
@@ -31,7 +31,7 @@ pub(super) fn authenticate(session: &mut Session, request: &Request<'_>) -> Resu
         warn!("authentication failed peer={} user={user:?}", session.peer);
         return Err(Status::AUTH_ERROR.into());
     }
-    info!("authenticated peer={} user={user:?}", session.peer);
+    debug!("authenticated peer={} user={user:?}", session.peer);
     session.user = Some(user);
     session.replies.send(&success(request));
     Ok(())
