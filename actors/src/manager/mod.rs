@@ -182,12 +182,16 @@ impl ReplicationManager {
         *running = false;
         match outcome {
             Outcome::Done(outcomes) => {
-                self.note_outcomes(id, &outcomes);
-                self.note_takeover(&outcomes);
+                let is_move = self.note_takeover(&outcomes);
+                if !is_move {
+                    self.note_outcomes(id, &outcomes);
+                }
                 let (now, delay) = (self.now(), self.stream_delay());
                 if let Some(link) = self.live_link(id) {
                     link.wanted.settle(&outcomes, now, delay);
-                    link.note_settled(&outcomes);
+                    if !is_move {
+                        link.note_settled(&outcomes);
+                    }
                 }
             }
             // Nothing was done; a link that is down says so itself.
@@ -204,7 +208,10 @@ impl ReplicationManager {
         if let Some(wake) = self.wake.take() {
             ctx.cancel_future(wake);
         }
-        let waits = self.links.iter().filter_map(Link::next_due);
+        // What waits on a reserved link goes on with the end of the takeover, not with time.
+        let links = self.links.iter().enumerate();
+        let links = links.filter(|(index, _)| self.reserved != Some(*index));
+        let waits = links.filter_map(|(_, link)| link.next_due());
         let deadlines = self.commands.iter().map(|command| command.deadline);
         if let Some(next) = waits.chain(deadlines).min() {
             let wait = next.saturating_sub(self.now());

@@ -94,9 +94,10 @@ impl WantedStreams {
                 StreamPhase::Waiting { until } => until <= now,
                 StreamPhase::Asked | StreamPhase::Open => false,
             };
-            if due && free(vb) {
-                stream.phase = StreamPhase::Asked;
-                work = true;
+            if due {
+                let is_free = free(vb);
+                stream.phase = if is_free { StreamPhase::Asked } else { StreamPhase::Due };
+                work |= is_free;
             }
             if matches!(stream.phase, StreamPhase::Asked | StreamPhase::Open) {
                 wanted.insert(vb);

@@ -111,13 +111,16 @@ impl Handler<StartMove> for ReplicationManager {
 }
 
 impl ReplicationManager {
-    /// The outcome of a takeover, where that is what the move at the front waits for.
-    pub(super) fn note_takeover(&mut self, outcomes: &Outcomes) {
+    /// Takes in the outcome of a takeover, where that is what the move at the front waits for.
+    /// Says whether it was.
+    pub(super) fn note_takeover(&mut self, outcomes: &Outcomes) -> bool {
         if let Some(Pending { job: Job::Move(moving), .. }) = self.commands.front_mut()
             && let Step::TakingOver { outcome } = &mut moving.step
         {
             *outcome = outcomes.get(&moving.vb).cloned();
+            return outcome.is_some();
         }
+        false
     }
 
     /// Every move, in the order of their turns.

@@ -122,4 +122,7 @@ fn mb_29354_a_stream_waits_until_another_link_has_let_go_of_it() {
     wanted.settle(&outcomes(&[(2, VbOutcome::Opened)]), NOW, linear);
     assert!(wanted.is_settled_for(VbId(2)) && wanted.is_settled_for(VbId(3)));
     assert_eq!(wanted.next_setup(NOW, any), Some(set(&[1, 2])));
+    wanted.settle(&outcomes(&[(1, VbOutcome::Failed(refused(1)))]), NOW, linear);
+    assert_eq!(wanted.next_setup(NOW + SECOND, |_| false), None);
+    assert_eq!(wanted.next_due(), None, "no alarm for what waits for something else");
 }
