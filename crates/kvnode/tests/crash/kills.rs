@@ -5,8 +5,10 @@ use std::time::Duration;
 use crate::campaign::{Campaign, Until};
 
 const SEED: u64 = 20_261_121;
-/// Set by the environment variable for a longer campaign.
+/// Set by the environment variable for more.
 const KILL_ROUNDS: u64 = 40;
+/// Rounds on one folder, before its journals make every start a long one.
+const ROUNDS_MAX: u64 = 40;
 /// Acknowledged changes in a round, at most.
 const CHANGES_MAX: u64 = 400;
 const START_MS_MAX: u64 = 60;
@@ -46,9 +48,12 @@ fn rounds(rounds: u64, seed: u64, failpoints: &'static str) -> Result<Report, St
 
 #[test]
 fn what_was_acknowledged_outlives_kills_at_random_moments() {
-    let count = std::env::var("KILL_ROUNDS").map_or(KILL_ROUNDS, |text| text.parse().unwrap());
-    let report = rounds(count, SEED, "").unwrap_or_else(|error| panic!("seed {SEED}, {error}"));
-    println!("seed {SEED}, {count} rounds: {report:?}");
+    let all = std::env::var("KILL_ROUNDS").map_or(KILL_ROUNDS, |text| text.parse().unwrap());
+    for (seed, first) in (SEED..).zip((0..all).step_by(ROUNDS_MAX as usize)) {
+        let count = ROUNDS_MAX.min(all - first);
+        let report = rounds(count, seed, "").unwrap_or_else(|error| panic!("seed {seed}, {error}"));
+        println!("seed {seed}, {count} rounds: {report:?}");
+    }
 }
 
 /// The same rounds find a node that shows a new branch before it is on disk.
