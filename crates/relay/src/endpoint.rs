@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use mcbp::Side;
 
+use crate::Tls;
+
 /// A data node as the configuration names it.
 ///
-/// More may be added (how to encrypt), so it is made with [`Endpoint::new`].
+/// More may be added, so it is made with [`Endpoint::new`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Endpoint {
@@ -19,6 +21,8 @@ pub struct Endpoint {
     pub username: String,
     /// Its password.
     pub password: Secret,
+    /// How to encrypt the connection; `None` for plain TCP.
+    pub tls: Option<Tls>,
 }
 
 impl Endpoint {
@@ -29,7 +33,14 @@ impl Endpoint {
         username: impl Into<String>,
         password: Secret,
     ) -> Self {
-        Self { name: name.into(), address: address.into(), username: username.into(), password }
+        let (name, address, username) = (name.into(), address.into(), username.into());
+        Self { name, address, username, password, tls: None }
+    }
+
+    /// The same, reached over TLS.
+    #[must_use]
+    pub fn with_tls(self, tls: Tls) -> Self {
+        Self { tls: Some(tls), ..self }
     }
 }
 

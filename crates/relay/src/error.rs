@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mcbp::{Feature, FrameError, Opcode, Status};
 
-use crate::{Peer, Side};
+use crate::{Peer, Side, TlsFault};
 
 /// Why a connection, or the link it was part of, ended.
 ///
@@ -61,6 +61,9 @@ pub enum Fault {
         /// The system's word.
         source: io::Error,
     },
+    /// There is a TCP connection, and no TLS over it.
+    #[error(transparent)]
+    Tls(TlsFault),
     /// The peer did not answer in time.
     #[error("{step} had no answer within {after:?}")]
     TimedOut {
@@ -195,8 +198,10 @@ impl Fault {
             Self::WarmingUp => Retry::Soon,
             Self::Login { .. } | Self::NoBucket { .. } | Self::Features { .. } => Retry::Slowly,
             Self::Refused { status, .. } if needs_a_person(*status) => Retry::Slowly,
+            Self::Tls(fault) if fault.needs_a_person() => Retry::Slowly,
             Self::Stopped => Retry::Never,
-            Self::Connect { .. }
+            Self::Tls(_)
+            | Self::Connect { .. }
             | Self::TimedOut { .. }
             | Self::Closed { .. }
             | Self::Broken { .. }
@@ -208,6 +213,11 @@ impl Fault {
             | Self::WriteStalled { .. }
             | Self::NoVerdict { .. } => Retry::AfterBackoff,
         }
+    }
+
+    /// A connection broke; where TLS says why, that.
+    pub(crate) fn broken(step: Step, source: io::Error) -> Self {
+        TlsFault::of(&source).map_or(Self::Broken { step, source }, Self::Tls)
     }
 
     /// The status that the peer answered with, where it answered.
@@ -247,6 +257,8 @@ pub enum Retry {
 pub enum Step {
     /// Opening the TCP connection.
     Connect,
+    /// Encrypting it.
+    Tls,
     /// The request of this opcode, be it part of the handshake or not.
     Request(Opcode),
     /// Passing frames on, or reading a stream.
@@ -257,6 +269,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect => f.write_str("the TCP connect"),
+            Self::Tls => f.write_str("the TLS handshake"),
             Self::Request(opcode) => opcode.fmt(f),
             Self::Relay => f.write_str("replication"),
         }

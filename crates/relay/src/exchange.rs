@@ -8,7 +8,7 @@ use mcbp::{Frame, FrameBuilder, Header, Opaque, Opcode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::{BoxRead, BoxWrite, Fault, Step};
+use crate::{BoxRead, BoxWrite, Fault, Step, TlsFault};
 
 /// Room for one read: a socket's usual fill, small enough for many idle connections.
 const READ_BYTES: usize = 32 * 1024;
@@ -32,7 +32,7 @@ impl FrameReader {
                 self.buffer.reserve(READ_BYTES);
             }
             let read = self.reader.read_buf(&mut self.buffer).await;
-            if read.map_err(|source| Fault::Broken { step, source })? == 0 {
+            if read.map_err(|source| Fault::broken(step, source))? == 0 {
                 return Err(Fault::Closed { step, cut_off_bytes: self.buffer.len() });
             }
         }
@@ -41,7 +41,11 @@ impl FrameReader {
     /// The next frame if all of it has come already.
     pub(crate) fn buffered(&mut self, step: Step) -> Result<Option<Bytes>, Fault> {
         let header = Header::peek(&self.buffer);
-        let Some(header) = header.map_err(|source| Fault::Garbage { step, source })? else {
+        let garbage = |source| {
+            let is_tls = TlsFault::is_alert(&self.buffer);
+            if is_tls { Fault::Tls(TlsFault::Wanted) } else { Fault::Garbage { step, source } }
+        };
+        let Some(header) = header.map_err(garbage)? else {
             return Ok(None);
         };
         let whole = self.buffer.len() >= header.frame_bytes();
@@ -87,15 +91,22 @@ impl Exchange {
         let request = request.opaque(opaque).build();
         let step = step_of(&request);
         self.within(step, async |this| {
-            this.send(&request, step).await?;
-            this.response(step, opaque).await
+            let Err(fault) = this.send(&request, step).await else {
+                return this.response(step, opaque).await;
+            };
+            // TLS 1.3 tells a client only now that its certificate is no good, and may have
+            // closed the connection since: its alert is there to be read all the same.
+            match this.response(step, opaque).await {
+                Err(why @ Fault::Tls(_)) => Err(why),
+                _ => Err(fault),
+            }
         })
         .await
     }
 
     /// Writes whole frames. The caller brings the deadline.
     pub(crate) async fn send(&mut self, frames: &[u8], step: Step) -> Result<(), Fault> {
-        let broken = |source| Fault::Broken { step, source };
+        let broken = |source| Fault::broken(step, source);
         self.writer.write_all(frames).await.map_err(broken)?;
         self.writer.flush().await.map_err(broken)
     }

@@ -1,7 +1,7 @@
 //! Sockets, handshake and byte pump of one replication link, and a small client. No actors here.
 //!
 //! - `endpoint`: where a data node is and how to log in; `error`: what went wrong, on which side
-//! - `handshake`: from a TCP connect to an open DCP connection
+//! - `tls`: how to encrypt; `handshake`: from a TCP connect to an open DCP connection
 //! - `pump`: the byte path of one direction; `judge`, `inject` and `progress` are how its owner
 //!   decides on control frames, adds frames of its own, and watches
 //! - `client`: requests and responses, for tools and monitors; `dcp_reader`: reads streams
@@ -26,6 +26,7 @@ mod socket;
 mod stream_event;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod tls;
 
 pub use client::{Client, Login};
 pub use connection::{Connection, Sink, Source};
@@ -42,3 +43,4 @@ pub use pump::{Pump, run_pair};
 pub use response::Response;
 pub use socket::{BoxRead, BoxWrite};
 pub use stream_event::{StreamEvent, StreamRange};
+pub use tls::{Tls, TlsFault, TlsFiles, TlsPart, TlsProblem};

@@ -1,4 +1,4 @@
-//! Opens TCP connections and sets what every connection to a data node needs.
+//! Opens connections, plain or encrypted, and sets what every connection to a data node needs.
 
 use std::io;
 use std::time::Duration;
@@ -6,8 +6,9 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
-use crate::{Fault, Step};
+use crate::{Endpoint, Fault, Step, tls};
 
 /// The read half of a connection, plain or encrypted.
 pub type BoxRead = Box<dyn AsyncRead + Send + Unpin>;
@@ -20,18 +21,24 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 /// Time between probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Connects to `address` (host and port) within `deadline`.
+/// Connects to `endpoint`, and shakes hands where it has TLS, both within `deadline`.
 ///
 /// Buffer sizes stay the system's: it adapts them to the path, a fixed size would end that.
 pub(crate) async fn connect(
-    address: &str,
+    endpoint: &Endpoint,
     deadline: Duration,
 ) -> Result<(BoxRead, BoxWrite), Fault> {
-    let connecting = tokio::time::timeout(deadline, TcpStream::connect(address)).await;
-    let timed_out = |_| Fault::TimedOut { step: Step::Connect, after: deadline };
-    let stream = connecting.map_err(timed_out)?.and_then(prepare);
-    let (reader, writer) = stream.map_err(|source| Fault::Connect { source })?.into_split();
-    Ok((Box::new(reader), Box::new(writer)))
+    let until = Instant::now() + deadline;
+    let timed_out = |step| Fault::TimedOut { step, after: deadline };
+    let stream = timeout_at(until, TcpStream::connect(&endpoint.address)).await;
+    let stream = stream.map_err(|_| timed_out(Step::Connect))?.and_then(prepare);
+    let stream = stream.map_err(|source| Fault::Connect { source })?;
+    let Some(tls) = &endpoint.tls else {
+        let (reader, writer) = stream.into_split();
+        return Ok((Box::new(reader), Box::new(writer)));
+    };
+    let halves = timeout_at(until, tls::handshake(tls, stream)).await;
+    halves.map_err(|_| timed_out(Step::Tls))?.map_err(Fault::Tls)
 }
 
 fn prepare(stream: TcpStream) -> io::Result<TcpStream> {

@@ -4,15 +4,20 @@
 //! plays the handshake by [`Manners`]; the [`FakeConn`] it gives is then driven by the test, frame
 //! by frame. A peer that is slow, silent or rude is a test that waits, does nothing or sends junk.
 
+mod certificates;
+
 use std::fmt::Debug;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mcbp::dcp::Open;
 use mcbp::{Feature, Frame, FrameBuilder, Header, Opcode, Status, VbId};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+pub use certificates::{Authority, Identity, Validity};
 
 use crate::{Endpoint, Secret};
 
@@ -107,13 +112,40 @@ impl FakePeer {
     /// # Panics
     /// Where none comes.
     pub async fn accept_raw(&self) -> FakeConn {
+        FakeConn::over(self.next().await)
+    }
+
+    /// The next connection, encrypted and before its handshake; `None` where TLS fails, which the
+    /// other side has been told then.
+    ///
+    /// # Panics
+    /// Where none comes.
+    pub async fn accept_tls(&self, acceptor: &TlsAcceptor) -> Option<FakeConn> {
+        let stream = self.next().await;
+        let accepting = timeout(PATIENCE, acceptor.accept(stream).into_fallible()).await;
+        match must("TLS in time", accepting) {
+            Ok(stream) => Some(FakeConn::over(stream)),
+            Err((_, stream)) => {
+                // Closing with something unread would reset the connection under the alert.
+                let mut conn = FakeConn::over(stream);
+                conn.finish().await;
+                None
+            }
+        }
+    }
+
+    async fn next(&self) -> TcpStream {
         let accepted =
             must("a connection in time", timeout(PATIENCE, self.listener.accept()).await);
         let (stream, _) = must("accept", accepted);
         must("nodelay", stream.set_nodelay(true));
-        FakeConn { stream: Some(stream), buffer: BytesMut::new(), opened: None }
+        stream
     }
 }
+
+/// What a fake peer speaks over.
+trait Duplex: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> Duplex for S {}
 
 /// What a DCP_OPEN said.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -129,13 +161,33 @@ pub struct Opened {
 /// The fake peer's end of a connection.
 #[derive(Debug)]
 pub struct FakeConn {
-    stream: Option<TcpStream>,
+    stream: Option<Box<dyn Duplex>>,
     buffer: BytesMut,
     /// The DCP_OPEN of the handshake.
     pub opened: Option<Opened>,
 }
 
 impl FakeConn {
+    fn over(stream: impl Duplex + 'static) -> Self {
+        Self { stream: Some(Box::new(stream)), buffer: BytesMut::new(), opened: None }
+    }
+
+    /// Says nothing more, and waits until the other side has closed.
+    async fn finish(&mut self) {
+        let Some(stream) = self.stream.as_mut() else { return };
+        let _gone = stream.shutdown().await;
+        let mut rest = Vec::new();
+        let _ended = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+    }
+
+    /// Plays the handshake by `manners`, as [`FakePeer::accept`] does.
+    ///
+    /// # Panics
+    /// Where the other side leaves during it.
+    pub async fn greet(&mut self, manners: &Manners) {
+        self.handshake(manners).await;
+    }
+
     /// The next frame, or `None` once the other side has closed.
     ///
     /// # Panics
@@ -194,6 +246,7 @@ impl FakeConn {
         let Some(stream) = self.stream.as_mut() else { panic!("the connection is closed") };
         let sent = timeout(PATIENCE, stream.write_all(bytes)).await;
         must("send", must("room to send in time", sent));
+        must("flush", stream.flush().await);
     }
 
     /// Answers a request with a status and nothing else.

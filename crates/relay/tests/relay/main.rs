@@ -13,3 +13,4 @@ mod dcp_reader;
 mod handshake;
 mod pump;
 mod support;
+mod tls;

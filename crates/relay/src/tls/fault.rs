@@ -1,0 +1,189 @@
+//! What is wrong with a peer's TLS, or with ours in its eyes, in words that say what to change.
+
+use std::io;
+use std::time::Duration;
+
+use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, PeerMisbehaved};
+
+/// Why a peer and we do not come to an encrypted connection.
+///
+/// The text follows the name of the peer.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsFault {
+    /// Nobody whom we trust has signed the certificate.
+    #[error("shows a certificate that no authority of the ca file has signed")]
+    UnknownIssuer,
+    /// The certificate is too old.
+    #[error("shows a certificate that has expired{}", since(*.ago))]
+    Expired {
+        /// For how long, where that is known.
+        ago: Option<Duration>,
+    },
+    /// The certificate is too young, or a clock is wrong.
+    #[error("shows a certificate that is not yet valid{}, compare the clocks", still(*.wait))]
+    NotYetValid {
+        /// How long until it is, where that is known.
+        wait: Option<Duration>,
+    },
+    /// The certificate is somebody else's.
+    #[error("shows a certificate for {presented}, not for {wanted}: see address and server_name")]
+    WrongName {
+        /// The name we asked for.
+        wanted: String,
+        /// The names in the certificate.
+        presented: String,
+    },
+    /// The certificate fails in another way.
+    #[error("shows a certificate that is no good: {why}")]
+    BadCertificate {
+        /// What rustls found.
+        why: CertificateError,
+    },
+    /// The peer asked for our certificate and got none.
+    #[error("wants a client certificate: give certificate and key")]
+    CertificateWanted,
+    /// The peer got our certificate and refuses it.
+    #[error("refuses our client certificate ({alert:?})")]
+    CertificateRefused {
+        /// The peer's word.
+        alert: AlertDescription,
+    },
+    /// The peer gave up for another reason.
+    #[error("ended TLS with the alert {alert:?}{}", hint(*.alert))]
+    Alert {
+        /// The peer's word.
+        alert: AlertDescription,
+    },
+    /// What came in answer to our first message is not TLS.
+    #[error("does not speak TLS on this port: give its TLS port, or leave tls out")]
+    NotSpoken,
+    /// The peer hung up in the midst of the handshake.
+    #[error("closed the connection during the TLS handshake: is this its TLS port?")]
+    HungUp,
+    /// We were plain, the peer answered with TLS.
+    #[error("speaks TLS on this port: give it tls, or its plain port")]
+    Wanted,
+    /// TLS broke in another way.
+    #[error("broke TLS: {source}")]
+    Other {
+        /// What rustls or the system said.
+        source: io::Error,
+    },
+}
+
+impl TlsFault {
+    /// What an error of an encrypted connection means, where TLS is what went wrong.
+    pub(crate) fn of(error: &io::Error) -> Option<Self> {
+        let error = error.get_ref()?.downcast_ref::<Error>()?;
+        Some(match error {
+            Error::InvalidCertificate(error) => certificate(error),
+            Error::AlertReceived(alert) => refusal(*alert),
+            Error::InvalidMessage(_)
+            | Error::PeerMisbehaved(PeerMisbehaved::IllegalMiddleboxChangeCipherSpec) => {
+                Self::NotSpoken
+            }
+            error => Self::Other { source: io::Error::other(error.clone()) },
+        })
+    }
+
+    /// Why a handshake failed.
+    pub(super) fn of_handshake(source: io::Error) -> Self {
+        match Self::of(&source) {
+            Some(fault) => fault,
+            None if hung_up(&source) => Self::HungUp,
+            None => Self::Other { source },
+        }
+    }
+
+    /// Whether only a change of somebody's configuration will help.
+    pub(crate) const fn needs_a_person(&self) -> bool {
+        !matches!(self, Self::HungUp | Self::Other { .. })
+    }
+
+    /// Whether `bytes`, which came instead of a frame, are the beginning of a TLS alert: content
+    /// type 21, and a major version of 3.
+    pub(crate) const fn is_alert(bytes: &[u8]) -> bool {
+        matches!(bytes, [0x15, 0x03, ..])
+    }
+}
+
+fn hung_up(error: &io::Error) -> bool {
+    let kinds = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset];
+    kinds.contains(&error.kind())
+}
+
+fn certificate(error: &CertificateError) -> TlsFault {
+    use CertificateError as E;
+    match error {
+        E::UnknownIssuer => TlsFault::UnknownIssuer,
+        E::Expired => TlsFault::Expired { ago: None },
+        E::ExpiredContext { time, not_after } => {
+            TlsFault::Expired { ago: between(not_after.as_secs(), time.as_secs()) }
+        }
+        E::NotValidYet => TlsFault::NotYetValid { wait: None },
+        E::NotValidYetContext { time, not_before } => {
+            TlsFault::NotYetValid { wait: between(time.as_secs(), not_before.as_secs()) }
+        }
+        E::NotValidForNameContext { expected, presented } => {
+            let wanted = expected.to_str().into_owned();
+            TlsFault::WrongName { wanted, presented: names(presented) }
+        }
+        error => TlsFault::BadCertificate { why: error.clone() },
+    }
+}
+
+/// `DnsName("a")` and `IpAddress(1.2.3.4)` without what is around them.
+fn names(presented: &[String]) -> String {
+    let bare = |name: &String| {
+        let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+        inner.unwrap_or(name).trim_matches('"').to_owned()
+    };
+    let names: Vec<_> = presented.iter().map(bare).collect();
+    if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") }
+}
+
+const fn refusal(alert: AlertDescription) -> TlsFault {
+    use AlertDescription as A;
+    match alert {
+        A::CertificateRequired => TlsFault::CertificateWanted,
+        A::BadCertificate
+        | A::UnsupportedCertificate
+        | A::CertificateRevoked
+        | A::CertificateExpired
+        | A::CertificateUnknown
+        | A::UnknownCA
+        | A::AccessDenied
+        | A::DecryptError => TlsFault::CertificateRefused { alert },
+        alert => TlsFault::Alert { alert },
+    }
+}
+
+/// TLS 1.2 has no alert for a missing client certificate.
+const fn hint(alert: AlertDescription) -> &'static str {
+    match alert {
+        AlertDescription::HandshakeFailure => {
+            ": it may want a client certificate, or know none of our ciphers"
+        }
+        AlertDescription::ProtocolVersion => ": it knows neither TLS 1.2 nor 1.3",
+        _ => "",
+    }
+}
+
+fn between(from_s: u64, to_s: u64) -> Option<Duration> {
+    to_s.checked_sub(from_s).map(Duration::from_secs)
+}
+
+fn since(ago: Option<Duration>) -> String {
+    ago.map(|ago| format!(" {} ago", rounded(ago))).unwrap_or_default()
+}
+
+fn still(wait: Option<Duration>) -> String {
+    wait.map(|wait| format!(" for {}", rounded(wait))).unwrap_or_default()
+}
+
+fn rounded(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let units = [(86_400, "days"), (3_600, "hours"), (60, "minutes")];
+    let unit = units.iter().find(|(length, _)| seconds >= 2 * length);
+    unit.map_or(format!("{seconds} s"), |(length, name)| format!("{} {name}", seconds / length))
+}

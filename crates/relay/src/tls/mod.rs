@@ -1,0 +1,175 @@
+//! How to encrypt the connection to a data node: what it takes is read from PEM files once.
+//!
+//! - `pem`: certificates and keys from files; `fault`: what is wrong with a peer's TLS
+//! - `stream`: the encrypted connection as the pumps take it
+//!
+//! TLS never stands in for SASL: who the peer thinks we are is settled behind it (MB-51962).
+
+mod fault;
+pub mod pem;
+mod stream;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore};
+
+pub use fault::TlsFault;
+pub(crate) use stream::handshake;
+
+/// Where the parts of a [`Tls`] are.
+#[derive(Clone, Copy, Debug)]
+pub struct TlsFiles<'a> {
+    /// The authorities whose signature on the peer's certificate counts.
+    pub ca: &'a Path,
+    /// What to show the peer when it asks: a certificate, with those between it and an authority
+    /// behind it, and its key.
+    pub identity: Option<(&'a Path, &'a Path)>,
+    /// The name or IP address that the peer's certificate must be for.
+    pub server_name: &'a str,
+}
+
+/// How to encrypt a connection, and whom to trust. Cheap to clone; made once for all connections.
+#[derive(Clone)]
+pub struct Tls {
+    config: Arc<ClientConfig>,
+    server_name: ServerName<'static>,
+}
+
+/// A part of a [`Tls`] that is no good.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct TlsProblem {
+    /// Which part.
+    pub part: TlsPart,
+    /// What was found, in words, with the file's name in them.
+    pub text: String,
+}
+
+/// The parts of a [`Tls`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TlsPart {
+    /// The authorities.
+    Ca,
+    /// Our certificate.
+    Certificate,
+    /// Our key.
+    Key,
+    /// The name that the peer must have.
+    ServerName,
+}
+
+impl TlsPart {
+    fn problem(self, text: impl Into<String>) -> TlsProblem {
+        TlsProblem { part: self, text: text.into() }
+    }
+}
+
+impl Tls {
+    /// Reads and checks all parts.
+    ///
+    /// # Errors
+    /// Every part that is no good, not only the first.
+    pub fn load(files: TlsFiles<'_>) -> Result<Self, Vec<TlsProblem>> {
+        let mut problems = Vec::new();
+        let roots = authorities(files.ca).map_err(|text| problems.push(TlsPart::Ca.problem(text)));
+        let identity = files.identity.map(|(certificate, key)| {
+            let chain = pem::certificates(certificate)
+                .map_err(|error| problems.push(TlsPart::Certificate.problem(error.to_string())));
+            let secret = pem::private_key(key)
+                .map_err(|error| problems.push(TlsPart::Key.problem(error.to_string())));
+            Ok::<_, ()>(Identity { chain: chain?, key: secret?, files: (certificate, key) })
+        });
+        let server_name = ServerName::try_from(files.server_name).map_err(|_| {
+            let text = format!("{:?} is no name of a host and no IP address", files.server_name);
+            problems.push(TlsPart::ServerName.problem(text));
+        });
+        let (Ok(roots), Ok(identity), Ok(name)) = (roots, identity.transpose(), server_name) else {
+            return Err(problems);
+        };
+        let config = client_config(roots, identity).map_err(|problem| vec![problem])?;
+        Ok(Self { config: Arc::new(config), server_name: name.to_owned() })
+    }
+
+    fn connector(&self) -> TlsConnector {
+        TlsConnector::from(Arc::clone(&self.config))
+    }
+
+    /// The name or address that the peer's certificate must be for.
+    #[must_use]
+    pub fn server_name(&self) -> String {
+        self.server_name.to_str().into_owned()
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").field("server_name", &self.server_name).finish_non_exhaustive()
+    }
+}
+
+/// The cryptography of all TLS in this project.
+#[must_use]
+pub fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+/// The authorities in a PEM file.
+///
+/// # Errors
+/// What is wrong with the file, in words, with its name in them.
+pub fn authorities(path: &Path) -> Result<RootCertStore, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in pem::certificates(path).map_err(|error| error.to_string())? {
+        let damaged = |error| format!("file {}: no certificate: {error}", path.display());
+        roots.add(certificate).map_err(damaged)?;
+    }
+    Ok(roots)
+}
+
+struct Identity<'a> {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    files: (&'a Path, &'a Path),
+}
+
+fn client_config(
+    roots: RootCertStore,
+    identity: Option<Identity<'_>>,
+) -> Result<ClientConfig, TlsProblem> {
+    let versions = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| TlsPart::Ca.problem(error.to_string()))?;
+    let trusting = versions.with_root_certificates(roots);
+    let Some(Identity { chain, key, files }) = identity else {
+        return Ok(trusting.with_no_client_auth());
+    };
+    trusting.with_client_auth_cert(chain, key).map_err(|error| identity_problem(&error, files))
+}
+
+fn identity_problem(error: &Error, (certificate, key): (&Path, &Path)) -> TlsProblem {
+    let text = mismatch(error, certificate, key);
+    let part = if matches!(error, Error::InvalidCertificate(_)) {
+        TlsPart::Certificate
+    } else {
+        TlsPart::Key
+    };
+    part.problem(text)
+}
+
+/// Why a certificate and a key do not go together, in words.
+#[must_use]
+pub fn mismatch(error: &Error, certificate: &Path, key: &Path) -> String {
+    let (certificate, key) = (certificate.display(), key.display());
+    match error {
+        Error::InconsistentKeys(_) => {
+            format!("file {key} is not the key of the certificate in {certificate}")
+        }
+        Error::InvalidCertificate(error) => format!("file {certificate}: no certificate: {error}"),
+        error => format!("file {key} with {certificate}: {error}"),
+    }
+}

@@ -1,0 +1,61 @@
+//! An encrypted connection as the pumps take it: reads as large as what has come, whole flushes.
+//!
+//! rustls decrypts a record of at most 16 KiB at a time, and asks the socket for little at once.
+//! So the socket is read through a buffer, and one read here goes on over records until the room
+//! is used or nothing more has come: the pump then writes long runs, as it does without TLS.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, BufReader, ReadBuf, ReadHalf, split};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+
+use super::{Tls, TlsFault};
+use crate::{BoxRead, BoxWrite};
+
+/// What one read of the socket may bring, 64 KiB: four full records.
+const SOCKET_READ_BYTES: usize = 64 * 1024;
+/// What rustls may hold encrypted and unsent, 128 KiB: a write of that much becomes eight full
+/// records and one system call.
+const UNSENT_BYTES_MAX: usize = 128 * 1024;
+
+/// Shakes hands over `stream`. The caller brings the deadline.
+pub(crate) async fn handshake(
+    tls: &Tls,
+    stream: TcpStream,
+) -> Result<(BoxRead, BoxWrite), TlsFault> {
+    let buffered = BufReader::with_capacity(SOCKET_READ_BYTES, stream);
+    let connecting = tls.connector().connect(tls.server_name.clone(), buffered);
+    let mut stream = connecting.await.map_err(TlsFault::of_handshake)?;
+    stream.get_mut().1.set_buffer_limit(Some(UNSENT_BYTES_MAX));
+    let (reader, writer) = split(stream);
+    Ok((Box::new(Decrypted { reader }), Box::new(writer)))
+}
+
+struct Decrypted {
+    reader: ReadHalf<TlsStream<BufReader<TcpStream>>>,
+}
+
+impl AsyncRead for Decrypted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = room.filled().len();
+        while room.remaining() > 0 {
+            let had = room.filled().len();
+            match Pin::new(&mut self.reader).poll_read(cx, room) {
+                Poll::Ready(Ok(())) if room.filled().len() > had => {}
+                // What was read before is delivered first: an end or an error comes again.
+                _ if had > before => break,
+                // An end without a farewell of TLS is an end: frames tell what was cut off.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => break,
+                other => return other,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
