@@ -86,12 +86,13 @@ impl LagMonitor {
         }
         let seqnos = match seqnos {
             Ok(seqnos) => {
-                self.errors.remove(&node);
+                if self.errors.remove(&node).is_some() {
+                    log::info!("lag is known again bucket={} node={node}", self.bucket);
+                }
                 Some(seqnos)
             }
             Err(error) => {
-                let text = error.to_string();
-                if self.errors.insert(node.clone(), text).is_none() {
+                if self.errors.insert(node.clone(), error.to_string()).is_none() {
                     log::warn!("lag is unknown bucket={} reason=\"{error}\"", self.bucket);
                 }
                 None

@@ -130,6 +130,25 @@ async fn sync_gateway_1198_a_rollback_loop_is_broken_and_reported() {
 }
 
 #[tokio::test]
+async fn mb_64246_a_rollback_loop_within_one_attempt_is_seen_before_its_deadline() {
+    let limits = Limits { loop_failures: 3, ..brisk() };
+    let mut cluster = Cluster::start(limits, &["alpha"]).await;
+    let set_up = cluster.set(&[("alpha", &[1])]);
+    let mut link = cluster.accept().await;
+    let stream = link.request().await;
+    for _ in 0..3 {
+        link.producer.answer_with(&stream.request, Status::ROLLBACK, &[], &[0; 8]).await;
+        link.consumer.expect(Opcode::DCP_STREAM_REQ).await;
+        // The consumer asks again by itself, with the same opaque.
+        link.consumer.send_raw(&stream.request).await;
+        assert_eq!(link.producer.expect(Opcode::DCP_STREAM_REQ).await, stream.request);
+    }
+    let status = cluster.status_until(|bucket| !bucket.broken.is_empty()).await;
+    assert_eq!((status.broken[0].vbucket, status.broken[0].kind), (1, "rollback"));
+    assert!(!set_up.is_finished());
+}
+
+#[tokio::test]
 async fn a_stream_request_that_is_invalid_again_and_again_is_broken() {
     let limits = Limits { loop_failures: 3, ..brisk() };
     let mut cluster = Cluster::start(limits, &["alpha"]).await;
