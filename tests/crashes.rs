@@ -22,7 +22,7 @@ const WAS_KILLED: &[&str] =
 #[tokio::test]
 async fn mb_41942_the_producer_is_killed() {
     let mut cluster = Cluster::start().await;
-    let writers = Writers::start(&cluster.alpha);
+    let writers = Writers::start(&[&cluster.alpha]);
     for round in 1..=ROUNDS {
         writers.acknowledge(WRITES).await;
         cluster.alpha.process.kill_9();
@@ -32,7 +32,7 @@ async fn mb_41942_the_producer_is_killed() {
         assert_eq!(log.len(), 1 + round, "each crash of an active begins a branch: {log:?}");
     }
     writers.acknowledge(WRITES).await;
-    writers.stop(&cluster.alpha).await;
+    writers.stop(&[&cluster.alpha]).await;
     cluster.converge().await;
     cluster.sidecar.process.assert_quiet(NODE_AWAY);
     cluster.beta.process.assert_quiet(&[]);
@@ -42,7 +42,7 @@ async fn mb_41942_the_producer_is_killed() {
 #[tokio::test]
 async fn the_consumer_is_killed() {
     let mut cluster = Cluster::start().await;
-    let writers = Writers::start(&cluster.alpha);
+    let writers = Writers::start(&[&cluster.alpha]);
     for _ in 0..ROUNDS {
         writers.acknowledge(WRITES).await;
         cluster.beta.process.kill_9();
@@ -50,7 +50,7 @@ async fn the_consumer_is_killed() {
         cluster.beta.restart().await;
     }
     writers.acknowledge(WRITES).await;
-    writers.stop(&cluster.alpha).await;
+    writers.stop(&[&cluster.alpha]).await;
     cluster.converge().await;
     let log = cluster.beta.client().await.failover_log(VbId(0)).await.unwrap();
     assert_eq!(log.len(), 1, "a replica begins no branch of its own: {log:?}");
@@ -62,14 +62,14 @@ async fn the_consumer_is_killed() {
 #[tokio::test]
 async fn the_sidecar_is_killed() {
     let mut cluster = Cluster::start().await;
-    let writers = Writers::start(&cluster.alpha);
+    let writers = Writers::start(&[&cluster.alpha]);
     for _ in 0..ROUNDS {
         writers.acknowledge(WRITES).await;
         cluster.sidecar.process.kill_9();
         cluster.sidecar.restart();
     }
     writers.acknowledge(WRITES).await;
-    writers.stop(&cluster.alpha).await;
+    writers.stop(&[&cluster.alpha]).await;
     cluster.converge().await;
     cluster.assert_quiet(&[]);
 }
@@ -77,7 +77,7 @@ async fn the_sidecar_is_killed() {
 #[tokio::test]
 async fn all_three_are_killed_at_once() {
     let mut cluster = Cluster::start().await;
-    let writers = Writers::start(&cluster.alpha);
+    let writers = Writers::start(&[&cluster.alpha]);
     writers.acknowledge(WRITES).await;
     for process in
         [&mut cluster.alpha.process, &mut cluster.beta.process, &mut cluster.sidecar.process]
@@ -88,6 +88,6 @@ async fn all_three_are_killed_at_once() {
     cluster.beta.restart().await;
     cluster.alpha.restart().await;
     writers.acknowledge(WRITES).await;
-    writers.stop(&cluster.alpha).await;
+    writers.stop(&[&cluster.alpha]).await;
     cluster.converge().await;
 }

@@ -119,7 +119,7 @@ async fn a_port_in_use_is_named() {
 async fn a_second_node_on_the_same_folder_is_refused_and_does_no_harm() {
     let folder = tempfile::tempdir().unwrap();
     let mut node = DataNode::start(folder.path(), "alpha", "active", 8).await;
-    let writers = Writers::start(&node);
+    let writers = Writers::start(&[&node]);
     writers.acknowledge(50).await;
     let second = second_node(folder.path(), "alpha", 0).await;
     second.logs(&["ERROR", "default", "another process"]).await;
@@ -127,7 +127,7 @@ async fn a_second_node_on_the_same_folder_is_refused_and_does_no_harm() {
     node.process.kill_9();
     node.set_password(None);
     node.restart().await;
-    writers.stop(&node).await;
+    writers.stop(&[&node]).await;
 }
 
 /// Sends bytes and gives the statuses of the answers, if any, once the node has closed.

@@ -46,14 +46,17 @@ impl Documents {
     }
 
     pub async fn get(&mut self, key: &str) -> Option<String> {
+        self.try_get(key).await.unwrap()
+    }
+
+    /// The value, if there is one, or why the node does not say.
+    pub async fn try_get(&mut self, key: &str) -> Result<Option<String>, Status> {
         let get = FrameBuilder::request(Opcode::GET).vbucket(self.vb(key)).key(key.as_bytes());
         let response = self.client.call(get).await.unwrap();
         match response.status {
-            Status::KEY_ENOENT => None,
-            status => {
-                assert!(status.is_success(), "GET {key}: {status}");
-                Some(String::from_utf8(response.value.to_vec()).unwrap())
-            }
+            Status::SUCCESS => Ok(Some(String::from_utf8(response.value.to_vec()).unwrap())),
+            Status::KEY_ENOENT => Ok(None),
+            status => Err(status),
         }
     }
 }

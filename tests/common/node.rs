@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use mcbp::{FrameBuilder, Opcode, VbId, VbState};
 use relay::{Client, Deadlines, Endpoint, Login, Secret};
 
 use super::{Documents, Process, until};
@@ -76,6 +77,14 @@ impl DataNode {
 
     pub async fn client(&self) -> Client {
         connect(&self.endpoint()).await.unwrap()
+    }
+
+    /// The state of a vBucket.
+    pub async fn state(&self, vb: VbId) -> VbState {
+        let request = FrameBuilder::request(Opcode::GET_VBUCKET).vbucket(vb);
+        let response = self.client().await.ask(request).await.unwrap();
+        let state = *response.value.last().unwrap();
+        VbState::from_wire(u32::from(state)).unwrap()
     }
 
     pub async fn documents(&self) -> Documents {

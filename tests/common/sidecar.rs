@@ -82,6 +82,15 @@ impl Sidecar {
         self.process = Process::start("sidecar", &self.folder, &mut command(&self.folder));
     }
 
+    /// Starts a subcommand that talks to this sidecar.
+    pub async fn ask(&self, arguments: &[&str]) -> Process {
+        let line = self.process.logs(&["admin API listens url="]).await;
+        let (_, url) = line.split_once("url=").unwrap();
+        let mut command = command(&self.folder);
+        command.args(arguments).args(["--admin", url]);
+        Process::start("subcommand", &self.folder, &mut command)
+    }
+
     /// Stops it cleanly.
     pub async fn stop(&mut self) {
         self.process.signal("TERM");

@@ -1,8 +1,10 @@
-//! Write load that remembers what was acknowledged, and goes on over lost connections.
+//! Write load that remembers what was acknowledged, and goes on over lost connections and from
+//! node to node.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
+use mcbp::Status;
 use relay::Endpoint;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -21,18 +23,14 @@ pub struct Writers {
 }
 
 impl Writers {
-    pub fn start(node: &DataNode) -> Self {
+    /// Writes each key into whichever of these nodes takes it.
+    pub fn start(nodes: &[&DataNode]) -> Self {
         let acknowledged: [Arc<AtomicU64>; WRITERS] = Default::default();
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
         for (writer, count) in acknowledged.iter().enumerate() {
-            let (endpoint, count, stop) = (node.endpoint(), Arc::clone(count), stop.clone());
-            let vbuckets = node.vbuckets;
-            tasks.spawn(async move {
-                while !stop.is_cancelled() {
-                    write(writer, &endpoint, vbuckets, &count, &stop).await;
-                    tokio::time::sleep(TICK).await;
-                }
-            });
+            let (count, stop) = (Arc::clone(count), stop.clone());
+            let nodes = nodes.iter().map(|node| Target::of(node)).collect();
+            tasks.spawn(write(writer, nodes, count, stop));
         }
         Self { acknowledged, tasks, stop }
     }
@@ -47,16 +45,21 @@ impl Writers {
         until("writes are acknowledged", async || (self.count() >= goal).then_some(())).await;
     }
 
-    /// Stops writing; fails where a write that was acknowledged is not there.
-    pub async fn stop(self, node: &DataNode) {
+    /// Stops writing; fails where a write that was acknowledged is on none of these nodes.
+    pub async fn stop(self, nodes: &[&DataNode]) {
         self.stop.cancel();
         self.tasks.join_all().await;
-        let mut documents = node.documents().await;
+        let mut targets: Vec<_> = nodes.iter().map(|node| Target::of(node)).collect();
         for (writer, count) in self.acknowledged.iter().enumerate() {
             for number in 0..count.load(Relaxed) {
                 let key = key(writer, number);
-                let found = documents.get(&key).await;
-                assert_eq!(found, Some(number.to_string()), "{key} was acknowledged");
+                let mut found = Err(Status::NOT_MY_VBUCKET);
+                for target in &mut targets {
+                    if found == Err(Status::NOT_MY_VBUCKET) {
+                        found = target.documents().await.unwrap().try_get(&key).await;
+                    }
+                }
+                assert_eq!(found, Ok(Some(number.to_string())), "{key} was acknowledged");
             }
         }
     }
@@ -66,21 +69,58 @@ fn key(writer: usize, number: u64) -> String {
     format!("writer-{writer}-{number}")
 }
 
-/// Writes until the connection fails.
+/// A node and the connection to it, while there is one.
+struct Target {
+    endpoint: Endpoint,
+    vbuckets: u16,
+    documents: Option<Documents>,
+}
+
+impl Target {
+    fn of(node: &DataNode) -> Self {
+        Self { endpoint: node.endpoint(), vbuckets: node.vbuckets, documents: None }
+    }
+
+    async fn documents(&mut self) -> Option<&mut Documents> {
+        if self.documents.is_none() {
+            let client = connect(&self.endpoint).await.ok()?;
+            self.documents = Some(Documents::new(client, self.vbuckets));
+        }
+        self.documents.as_mut()
+    }
+
+    /// Says whether the write was acknowledged.
+    async fn write(&mut self, key: &str, value: &str) -> bool {
+        let Some(documents) = self.documents().await else { return false };
+        match documents.try_set(key, value).await {
+            Ok(()) => true,
+            Err(error) => {
+                if error.status().is_none() {
+                    self.documents = None;
+                }
+                false
+            }
+        }
+    }
+}
+
 async fn write(
     writer: usize,
-    endpoint: &Endpoint,
-    vbuckets: u16,
-    acknowledged: &AtomicU64,
-    stop: &CancellationToken,
+    mut targets: Vec<Target>,
+    acknowledged: Arc<AtomicU64>,
+    stop: CancellationToken,
 ) {
-    let Ok(client) = connect(endpoint).await else { return };
-    let mut documents = Documents::new(client, vbuckets);
     while !stop.is_cancelled() {
         let number = acknowledged.load(Relaxed);
-        if documents.try_set(&key(writer, number), &number.to_string()).await.is_err() {
-            return;
+        let (key, value) = (key(writer, number), number.to_string());
+        let mut is_written = false;
+        for target in &mut targets {
+            is_written = is_written || target.write(&key, &value).await;
         }
-        acknowledged.store(number + 1, Relaxed);
+        if is_written {
+            acknowledged.store(number + 1, Relaxed);
+        } else {
+            tokio::time::sleep(TICK).await;
+        }
     }
 }
