@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use actix::{Message, Recipient};
-use mcbp::{Feature, Seqno, VbId};
+use mcbp::{Feature, Seqno, Side, VbId};
 use relay::{Client, Endpoint, LinkError, Login};
 use replica::lag::{Lag, LagBook};
 use replica::plan::Desired;
@@ -17,7 +17,7 @@ use crate::config::Limits;
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Polled {
-    /// The node; told from its name alone, a producer never has the name of the consumer.
+    side: Side,
     node: String,
     seqnos: Result<Vec<(VbId, Seqno)>, LinkError>,
 }
@@ -29,7 +29,7 @@ pub(crate) struct LagMonitor {
     limits: Limits,
     told: Recipient<Polled>,
     book: LagBook,
-    polls: BTreeMap<String, Poll>,
+    polls: BTreeMap<(Side, String), Poll>,
     errors: BTreeMap<String, String>,
 }
 
@@ -62,28 +62,33 @@ impl LagMonitor {
             sources.extend(vbs.iter().map(|vb| (vb, producer.clone())));
         }
         self.book.follow(&sources);
-        let mut nodes: Vec<_> =
-            desired.producers().keys().filter_map(|name| producers.get(name)).cloned().collect();
+        let names = desired.producers().keys();
+        let mut nodes: BTreeMap<_, _> = names
+            .filter_map(|name| producers.get(name))
+            .map(|node| ((Side::Producer, node.name.clone()), node))
+            .collect();
         if !nodes.is_empty() {
-            nodes.push(self.consumer.clone());
+            nodes.insert((Side::Consumer, self.consumer.name.clone()), &self.consumer);
         }
-        self.polls.retain(|name, _| nodes.iter().any(|node| node.name == *name));
-        self.errors.retain(|name, _| nodes.iter().any(|node| node.name == *name));
-        for node in nodes {
-            let (bucket, limits, told) =
-                (self.bucket.clone(), self.limits.clone(), self.told.clone());
-            self.polls.entry(node.name.clone()).or_insert_with(|| {
-                Poll(actix_rt::spawn(poll(node, bucket, limits, interval, told)))
+        self.polls.retain(|asked, _| nodes.contains_key(asked));
+        self.errors.retain(|name, _| nodes.keys().any(|(_, node)| node == name));
+        for ((side, name), node) in nodes {
+            self.polls.entry((side, name)).or_insert_with(|| {
+                let ask = Ask { side, node: node.clone(), bucket: self.bucket.clone() };
+                let (limits, told) = (self.limits.clone(), self.told.clone());
+                Poll(actix_rt::spawn(poll(ask, limits, interval, told)))
             });
         }
     }
 
     /// Takes in an answer; says which node was heard.
     pub(crate) fn said(&mut self, polled: Polled, now: Duration) -> Option<String> {
-        let Polled { node, seqnos } = polled;
-        if !self.polls.contains_key(&node) {
+        let Polled { side, node, seqnos } = polled;
+        let asked = (side, node);
+        if !self.polls.contains_key(&asked) {
             return None;
         }
+        let (_, node) = asked;
         let seqnos = match seqnos {
             Ok(seqnos) => {
                 if self.errors.remove(&node).is_some() {
@@ -98,10 +103,9 @@ impl LagMonitor {
                 None
             }
         };
-        if node == self.consumer.name {
-            self.book.consumer_said(seqnos.as_deref(), now);
-        } else {
-            self.book.producer_said(&node, seqnos.as_deref(), now);
+        match side {
+            Side::Consumer => self.book.consumer_said(seqnos.as_deref(), now),
+            Side::Producer => self.book.producer_said(&node, seqnos.as_deref(), now),
         }
         seqnos.map(|_| node)
     }
@@ -117,16 +121,17 @@ impl LagMonitor {
     }
 }
 
-async fn poll(
+/// Whom to ask for what.
+struct Ask {
+    side: Side,
     node: Endpoint,
     bucket: String,
-    limits: Limits,
-    interval: Duration,
-    told: Recipient<Polled>,
-) {
+}
+
+async fn poll(ask: Ask, limits: Limits, interval: Duration, told: Recipient<Polled>) {
     let (mut client, mut failures) = (None, 0_u32);
     loop {
-        let seqnos = ask(&mut client, &node, &bucket, &limits).await;
+        let seqnos = ask.once(&mut client, &limits).await;
         let pause = if seqnos.is_ok() {
             failures = 0;
             interval
@@ -135,29 +140,30 @@ async fn poll(
             failures = failures.saturating_add(1);
             limits.backoff.delay(failures, fastrand::f64()).max(interval)
         };
-        told.do_send(Polled { node: node.name.clone(), seqnos });
+        told.do_send(Polled { side: ask.side, node: ask.node.name.clone(), seqnos });
         tokio::time::sleep(pause).await;
     }
 }
 
-async fn ask(
-    client: &mut Option<Client>,
-    node: &Endpoint,
-    bucket: &str,
-    limits: &Limits,
-) -> Result<Vec<(VbId, Seqno)>, LinkError> {
-    let connected = match client.take() {
-        Some(connected) => connected,
-        None => {
-            let login = Login {
-                bucket: Some(bucket),
-                agent: "dcp-proxy:lag",
-                // Without it a node tells of the default collection only.
-                features: &[Feature::COLLECTIONS],
-                deadlines: limits.handshake,
-            };
-            Client::connect(node, login).await?
-        }
-    };
-    client.insert(connected).get_all_vb_seqnos().await
+impl Ask {
+    async fn once(
+        &self,
+        client: &mut Option<Client>,
+        limits: &Limits,
+    ) -> Result<Vec<(VbId, Seqno)>, LinkError> {
+        let connected = match client.take() {
+            Some(connected) => connected,
+            None => {
+                let login = Login {
+                    bucket: Some(&self.bucket),
+                    agent: "dcp-proxy:lag",
+                    // Without it a node tells of the default collection only.
+                    features: &[Feature::COLLECTIONS],
+                    deadlines: limits.handshake,
+                };
+                Client::connect(&self.node, login).await?
+            }
+        };
+        client.insert(connected).get_all_vb_seqnos().await
+    }
 }
