@@ -36,6 +36,7 @@ fn node(node: &Node) -> Value {
             "address": node.address,
             "username": node.username,
             "password": REDACTED,
+            "tls": node.tls.as_ref().map(|tls| json!({ "server_name": tls.server_name() })),
         }),
         Node::Embedded(name) => json!({ "name": name }),
     }

@@ -1,7 +1,7 @@
 //! From the file as written to the checked configuration: one section at a time.
 //!
-//! Reports every problem and goes on. `embedded` checks that section, `links` what concerns several
-//! sections at once.
+//! Reports every problem and goes on. `embedded` checks that section, `tls` that table, `links`
+//! what concerns several sections at once.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -150,6 +150,7 @@ impl Checker<'_> {
             ("address", node.address.as_ref().map(Spanned::span)),
             ("username", node.username.as_ref().map(Spanned::span)),
             ("password", node.password.as_ref().map(Spanned::span)),
+            ("tls", node.tls.as_ref().map(Spanned::span)),
         ];
         let count = self.problems.len();
         for (field, span) in given {
@@ -184,7 +185,17 @@ impl Checker<'_> {
             .as_ref()
             .and_then(|password| self.secret(&format!("{key}: password"), password));
         let username = node.username.as_ref().map(|username| username.as_ref().clone());
-        Some(Node::Remote(Endpoint::new(name?, address?, username?, password?)))
+        // Without an address there is no name to compare the certificate with either.
+        let tls = match (&node.tls, &address) {
+            (Some(written), Some(address)) => self.tls(key, written, address).map(Some),
+            (Some(_), None) => None,
+            (None, _) => Some(None),
+        };
+        let endpoint = Endpoint::new(name?, address?, username?, password?);
+        Some(Node::Remote(match tls? {
+            Some(tls) => endpoint.with_tls(tls),
+            None => endpoint,
+        }))
     }
 
     /// Reports every name that came before.

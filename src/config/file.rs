@@ -35,6 +35,17 @@ pub(super) struct Node {
     pub(super) address: Option<Spanned<String>>,
     pub(super) username: Option<Spanned<String>>,
     pub(super) password: Option<Spanned<Secret>>,
+    pub(super) tls: Option<Spanned<Tls>>,
+}
+
+/// `tls` of a data node: how to encrypt the connections to it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tls {
+    pub(super) ca: Option<Spanned<PathBuf>>,
+    pub(super) certificate: Option<Spanned<PathBuf>>,
+    pub(super) key: Option<Spanned<PathBuf>>,
+    pub(super) server_name: Option<Spanned<String>>,
 }
 
 /// `[[bucket]]`: what is replicated.

@@ -13,6 +13,7 @@ mod rules;
 mod summary;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::path::Path;
 

@@ -40,7 +40,11 @@ impl fmt::Display for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Remote(node) => {
-                write!(f, "{} at {} as {}", node.name, node.address, node.username)
+                write!(f, "{} at {} as {}", node.name, node.address, node.username)?;
+                match &node.tls {
+                    Some(tls) => write!(f, ", over TLS as {}", tls.server_name()),
+                    None => Ok(()),
+                }
             }
             Self::Embedded(name) => write!(f, "{name} in this process"),
         }

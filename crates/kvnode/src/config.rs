@@ -7,6 +7,7 @@ use std::time::Duration;
 use relay::Secret;
 use subtle::ConstantTimeEq as _;
 
+use crate::Tls;
 pub use crate::bucket::BucketOptions;
 
 /// Everything a node needs to start.
@@ -14,6 +15,8 @@ pub use crate::bucket::BucketOptions;
 pub struct NodeConfig {
     /// Where it listens; port 0 for any free one.
     pub listen: SocketAddr,
+    /// What encrypts every connection; `None` for plain TCP.
+    pub tls: Option<Tls>,
     /// The folder of its data; a folder for each bucket is made in it.
     pub data: PathBuf,
     /// Its buckets, by unique name; at least one.
@@ -36,7 +39,8 @@ impl NodeConfig {
     ) -> Self {
         let users = Users(vec![(username.into(), password)]);
         let limits = Limits::default();
-        Self { listen, data: data.into(), buckets: vec![bucket], users, limits }
+        let (data, buckets) = (data.into(), vec![bucket]);
+        Self { listen, tls: None, data, buckets, users, limits }
     }
 
     /// # Errors

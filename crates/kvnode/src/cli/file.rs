@@ -9,7 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{InitialState, Limits, password};
-use crate::{BucketOptions, Durability};
+use crate::{BucketOptions, Durability, Tls};
 
 const MIB: usize = 1024 * 1024;
 
@@ -17,6 +17,7 @@ const MIB: usize = 1024 * 1024;
 #[serde(deny_unknown_fields)]
 struct File {
     listen: Option<SocketAddr>,
+    tls: Option<Spanned<TlsTable>>,
     data: Option<PathBuf>,
     #[serde(default)]
     bucket: Vec<Bucket>,
@@ -24,6 +25,14 @@ struct File {
     user: Vec<User>,
     #[serde(default)]
     limits: LimitsTable,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TlsTable {
+    certificate: PathBuf,
+    key: PathBuf,
+    client_ca: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -71,6 +80,7 @@ struct LimitsTable {
 #[derive(Default)]
 pub(super) struct Partial {
     pub(super) listen: Option<SocketAddr>,
+    pub(super) tls: Option<Tls>,
     pub(super) data: Option<PathBuf>,
     pub(super) buckets: Vec<BucketOptions>,
     pub(super) users: Vec<(String, Secret)>,
@@ -88,6 +98,7 @@ pub(super) fn read(path: &Path) -> Result<Partial, String> {
     let checker = Checker { path, text: &text, folder };
     Ok(Partial {
         listen: file.listen,
+        tls: file.tls.as_ref().map(|tls| checker.tls(tls)).transpose()?,
         data: file.data.map(|data| folder.join(data)),
         buckets: file.bucket.iter().map(|b| checker.bucket(b)).collect::<Result<_, _>>()?,
         users: file.user.iter().map(|user| checker.user(user)).collect::<Result<_, _>>()?,
@@ -124,6 +135,14 @@ impl Checker<'_> {
             return Err(self.problem(given, what));
         }
         Ok(number)
+    }
+
+    fn tls(&self, written: &Spanned<TlsTable>) -> Result<Tls, String> {
+        let TlsTable { certificate, key, client_ca } = written.as_ref();
+        let client_ca = client_ca.as_ref().map(|path| self.folder.join(path));
+        let (certificate, key) = (self.folder.join(certificate), self.folder.join(key));
+        Tls::load(&certificate, &key, client_ca.as_deref())
+            .map_err(|what| self.problem(written, what))
     }
 
     fn bucket(&self, bucket: &Bucket) -> Result<BucketOptions, String> {

@@ -15,7 +15,7 @@ use log::{error, info, warn};
 use mcbp::VbState;
 use relay::Secret;
 
-use crate::{BucketOptions, Limits, Node, NodeConfig, NodeError, Users};
+use crate::{BucketOptions, Limits, Node, NodeConfig, NodeError, Tls, Users};
 
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
@@ -45,6 +45,15 @@ struct Arguments {
     /// State that the vBuckets of a new data folder get
     #[arg(long, value_name = "STATE")]
     state: Option<InitialState>,
+    /// Certificate to listen with (PEM); every connection is then TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Authorities of clients' certificates (PEM), which are asked for then
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
     /// TOML file with the same and more; what is given here goes before it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
@@ -165,7 +174,11 @@ fn configuration(arguments: Arguments) -> Result<NodeConfig, String> {
     if let (Some(name), Some(path)) = (arguments.username, arguments.password_file) {
         config.users.push((name, password(&path)?));
     }
+    if let (Some(certificate), Some(key)) = (arguments.tls_cert, arguments.tls_key) {
+        config.tls = Some(Tls::load(&certificate, &key, arguments.tls_client_ca.as_deref())?);
+    }
     Ok(NodeConfig {
+        tls: config.tls,
         listen: arguments.listen.or(config.listen).ok_or("no address: give --listen ADDR")?,
         data: arguments.data.or(config.data).ok_or("no folder for data: give --data DIR")?,
         buckets: config.buckets,

@@ -117,6 +117,8 @@ fn errors_name_the_line_and_what_would_do() {
         ("[[bucket]]\nname = \"a\"\nvbuckets = 1025", "has 1025 vBuckets: give 1 to 1024"),
         ("[[bucket]]\nname = \"a\"\nqueue_mib = 1", "node.toml:3: 1 is out of range: give 32"),
         ("[[user]]\nname = \"u\"\npassword = { file = \"none\" }", "node.toml:3:"),
+        ("\ntls = { certificate = \"no.pem\", key = \"no.key\" }", "node.toml:2: file "),
+        ("tls = { certificate = \"no.pem\" }", "missing field `key`"),
         ("[limits]\nworker_threads = 0", "node.toml:2: 0 is out of range: give 1 to 64"),
         ("", "no address: give --listen ADDR"),
         ("listen = \"127.0.0.1:0\"", "no folder for data: give --data DIR"),

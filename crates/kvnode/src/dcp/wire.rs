@@ -1,14 +1,19 @@
 //! The socket of a DCP connection: a buffer in, a buffer out, whole frames between.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use log::{debug, info, warn};
 use mcbp::{Frame, FrameError, Header};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
+use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
+
+use crate::tls::Socket;
 
 /// How much is read at once.
 const READ_BYTES: usize = 128 * 1024;
@@ -40,10 +45,12 @@ pub(super) enum Ended {
 /// See the module.
 pub(super) struct Wire {
     name: String,
-    stream: TcpStream,
+    stream: Socket,
     input: BytesMut,
     /// What is to be written.
     pub(super) out: BytesMut,
+    /// Whether TLS may hold back some of what was written.
+    unflushed: bool,
     /// Whether more is read.
     pub(super) reading: bool,
     opened: Instant,
@@ -60,7 +67,7 @@ impl fmt::Display for Wire {
 impl Wire {
     pub(super) fn new(
         name: String,
-        stream: TcpStream,
+        stream: Socket,
         input: BytesMut,
         shutdown: CancellationToken,
         displaced: CancellationToken,
@@ -70,6 +77,7 @@ impl Wire {
             stream,
             input,
             out: BytesMut::new(),
+            unflushed: false,
             reading: true,
             opened: Instant::now(),
             shutdown,
@@ -108,7 +116,6 @@ impl Wire {
 
     /// Waits until something was read or written, or the connection ends. Safe to drop at any wait.
     pub(super) async fn moved(&mut self) -> Result<(), Ended> {
-        let (mut reader, mut writer) = self.stream.split();
         let may_read = self.reading && self.out.len() < OUT_BYTES_READ_STOP;
         if may_read {
             if self.input.is_empty() && self.input.capacity() > KEPT_BUFFER_BYTES_MAX {
@@ -116,18 +123,17 @@ impl Wire {
             }
             self.input.reserve(READ_BYTES);
         }
+        let Self { stream, input, out, unflushed, .. } = self;
+        let moved = poll_fn(|cx| {
+            // Both have a turn each time, so that neither starves the other.
+            let written = poll_out(stream, out, unflushed, cx)?;
+            let read = if may_read { poll_in(stream, input, cx)? } else { Poll::Pending };
+            if written.is_ready() { written.map(Ok) } else { read.map(Ok) }
+        });
         tokio::select! {
             () = self.shutdown.cancelled() => Err(Ended::Shutdown),
             () = self.displaced.cancelled() => Err(Ended::Displaced),
-            read = reader.read_buf(&mut self.input), if may_read => match read {
-                Ok(0) => Err(Ended::ByPeer),
-                Ok(_) => Ok(()),
-                Err(error) => Err(Ended::Io(error)),
-            },
-            written = writer.write_buf(&mut self.out), if !self.out.is_empty() => match written {
-                Ok(_) => Ok(()),
-                Err(error) => Err(Ended::Io(error)),
-            },
+            moved = moved => moved,
         }
     }
 
@@ -142,9 +148,44 @@ impl Wire {
             Ended::Closing(reason) => warn!("closing a dcp connection {self} reason={reason}"),
         }
         if matches!(ended, Ended::Closing(_)) {
-            let last = self.stream.write_all_buf(&mut self.out);
+            let last = async {
+                self.stream.write_all_buf(&mut self.out).await?;
+                self.stream.flush().await
+            };
             let _lost = tokio::time::timeout(LAST_WRITE_WAIT, last).await;
         }
         let _gone = self.stream.shutdown().await;
+    }
+}
+
+/// Writes some of `out`. Ready when bytes have left it; what TLS holds back after that is driven on.
+fn poll_out(
+    stream: &mut Socket,
+    out: &mut BytesMut,
+    unflushed: &mut bool,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Ended>> {
+    if !out.is_empty() {
+        let count = ready!(Pin::new(stream).poll_write(cx, out)).map_err(Ended::Io)?;
+        out.advance(count);
+        *unflushed = true;
+        return Poll::Ready(Ok(()));
+    }
+    if *unflushed {
+        ready!(Pin::new(stream).poll_flush(cx)).map_err(Ended::Io)?;
+        *unflushed = false;
+    }
+    Poll::Pending
+}
+
+fn poll_in(
+    stream: &mut Socket,
+    input: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Ended>> {
+    match ready!(poll_read_buf(Pin::new(stream), cx, input)) {
+        Ok(0) => Poll::Ready(Err(Ended::ByPeer)),
+        Ok(_) => Poll::Ready(Ok(())),
+        Err(error) => Poll::Ready(Err(Ended::Io(error))),
     }
 }

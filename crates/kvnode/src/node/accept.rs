@@ -1,15 +1,18 @@
 //! The listener: takes connections up to the limit and starts a session for each.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use log::warn;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::Shared;
 use crate::session;
+use crate::tls::Socket;
 
 /// How long the listener rests after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -47,10 +50,28 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, tasks: TaskT
         }
         let shared = Arc::clone(&shared);
         tasks.spawn(async move {
-            session::serve(stream, peer, shared).await;
+            if let Some(socket) = encrypt(stream, peer, &shared).await {
+                session::serve(socket, peer, shared).await;
+            }
             drop(slot);
         });
     }
+}
+
+/// The socket as a session takes it; `None` where TLS fails or the node stops.
+async fn encrypt(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Option<Socket> {
+    let Some(tls) = &shared.tls else { return Some(Socket::Plain(stream)) };
+    let accepted = tokio::select! {
+        () = shared.shutdown.cancelled() => return None,
+        accepted = timeout(shared.limits.authentication, tls.accept(stream)) => accepted,
+    };
+    let why = match accepted {
+        Ok(Ok(socket)) => return Some(socket),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no handshake in time".to_owned(),
+    };
+    warn!("no TLS with a client peer={peer} error={why}");
+    None
 }
 
 /// Answers leave at once, and a peer that vanished is noticed.

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vbucket::engine::SharedStore;
 
+use crate::Tls;
 use crate::bucket::{Bucket, BucketOptions};
 use crate::config::{Limits, NodeConfig, Users};
 use crate::counters::NodeCounters;
@@ -24,6 +25,7 @@ pub use error::NodeError;
 pub(crate) struct Shared {
     pub(crate) buckets: Vec<Arc<Bucket>>,
     pub(crate) users: Users,
+    tls: Option<Tls>,
     pub(crate) limits: Limits,
     pub(crate) counters: NodeCounters,
     pub(crate) shutdown: CancellationToken,
@@ -93,6 +95,7 @@ impl Node {
             slots: Arc::new(Semaphore::new(config.limits.connections_max)),
             buckets,
             users: config.users,
+            tls: config.tls,
             limits: config.limits,
             counters: NodeCounters::default(),
             shutdown: CancellationToken::new(),

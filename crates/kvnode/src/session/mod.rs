@@ -17,7 +17,6 @@ use bytes::{Bytes, BytesMut};
 use log::{debug, warn};
 use mcbp::{Datatype, Frame, FrameBuilder, FrameError, Header, Status};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use fail::Fail;
@@ -29,6 +28,7 @@ pub(crate) use request::Request;
 use crate::bucket::Bucket;
 use crate::command::{self, Flow};
 use crate::node::Shared;
+use crate::tls::Socket;
 
 /// How much is read at once: many small frames, and a large one in a few hundred reads.
 const READ_BYTES: usize = 64 * 1024;
@@ -42,7 +42,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 /// A connection that has sent DCP_OPEN, on its way to [`crate::dcp::serve`].
 pub(crate) struct DcpHandover {
     /// The socket; nothing is owed to the peer on it but the answer to `open`.
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Socket,
     /// What was read behind `open`.
     pub(crate) buffer: BytesMut,
     /// The whole DCP_OPEN frame, not yet answered.
@@ -96,7 +96,7 @@ enum Step {
 }
 
 /// Serves one connection to its end.
-pub(crate) async fn serve(mut stream: TcpStream, peer: SocketAddr, node: Arc<Shared>) {
+pub(crate) async fn serve(mut stream: Socket, peer: SocketAddr, node: Arc<Shared>) {
     let shutdown = node.shutdown.clone();
     let mut buffer = BytesMut::new();
     let mut session = Session {
@@ -125,7 +125,7 @@ pub(crate) async fn serve(mut stream: TcpStream, peer: SocketAddr, node: Arc<Sha
 impl Session {
     async fn run(
         &mut self,
-        stream: &mut TcpStream,
+        stream: &mut Socket,
         buffer: &mut BytesMut,
         shutdown: &CancellationToken,
     ) -> End {
@@ -185,13 +185,17 @@ impl Session {
         Step::RepliesFull
     }
 
-    async fn flush(&mut self, stream: &mut TcpStream) -> std::io::Result<()> {
+    async fn flush(&mut self, stream: &mut Socket) -> std::io::Result<()> {
         let out = self.replies.settle().await;
         if out.is_empty() {
             return Ok(());
         }
         self.node.counters.bytes_written.add(out.len() as u64);
-        tokio::time::timeout(WRITE_TIMEOUT, stream.write_all(&out)).await?
+        let written = async {
+            stream.write_all(&out).await?;
+            stream.flush().await
+        };
+        tokio::time::timeout(WRITE_TIMEOUT, written).await?
     }
 
     /// Adds the answer to a request that failed.

@@ -1,0 +1,124 @@
+//! TLS of the listener, and a socket that may have it. Plain connections pay one comparison a call.
+
+use std::io;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use relay::tls::{authorities, mismatch, pem, provider};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::server::{ServerConfig, WebPkiClientVerifier};
+use tokio_rustls::server::TlsStream;
+
+/// How long a client that failed may take to read why, and to leave.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What the listener shows, and what it asks for.
+#[derive(Clone)]
+pub struct Tls(TlsAcceptor);
+
+impl Tls {
+    /// Reads PEM files: the certificate (with those between it and an authority behind it), its
+    /// key, and the authorities that sign clients' certificates, where clients must show one.
+    ///
+    /// # Errors
+    /// What is wrong, in words, with the name of the file.
+    pub fn load(certificate: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Self, String> {
+        let text = |error: pem::PemError| error.to_string();
+        let chain = pem::certificates(certificate).map_err(text)?;
+        let secret = pem::private_key(key).map_err(text)?;
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| error.to_string())?;
+        let builder = match client_ca {
+            None => builder.with_no_client_auth(),
+            Some(path) => {
+                let roots = Arc::new(authorities(path)?);
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+                let verifier = verifier.build();
+                let wrong = |error| format!("file {}: {error}", path.display());
+                builder.with_client_cert_verifier(verifier.map_err(wrong)?)
+            }
+        };
+        let config = builder
+            .with_single_cert(chain, secret)
+            .map_err(|error| mismatch(&error, certificate, key))?;
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    }
+
+    /// Shakes hands; the caller brings the deadline. A client that fails is told why.
+    pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<Socket> {
+        match self.0.accept(stream).into_fallible().await {
+            Ok(stream) => Ok(Socket::Tls(Box::new(stream))),
+            Err((error, stream)) => {
+                let _late = tokio::time::timeout(LAST_WORDS, hear_out(stream)).await;
+                Err(error)
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls(..)")
+    }
+}
+
+/// Waits until the other side has closed: with bytes unread our close would be a reset, which can
+/// overtake the alert.
+async fn hear_out(mut stream: TcpStream) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut rest = [0; 1024];
+    while stream.read(&mut rest).await? > 0 {}
+    Ok(())
+}
+
+/// A connection, plain or encrypted.
+pub(crate) enum Socket {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, room),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, room),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

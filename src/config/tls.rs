@@ -1,0 +1,71 @@
+//! How a data node is encrypted: files that exist, hold what they should, and go together.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use relay::{Tls, TlsFiles, TlsPart, TlsProblem};
+use toml::Spanned;
+
+use super::check::Checker;
+use super::file;
+
+impl Checker<'_> {
+    /// The `tls` of the node `node`, which is reached at `address`.
+    pub(super) fn tls(
+        &mut self,
+        node: &str,
+        written: &Spanned<file::Tls>,
+        address: &str,
+    ) -> Option<Tls> {
+        let (span, tls) = (written.span(), written.as_ref());
+        let Some(ca) = &tls.ca else {
+            let text = "is missing: give the file of the authorities that sign its certificate";
+            self.report(span, &format!("{node}: tls.ca"), text);
+            return None;
+        };
+        let lonely = match (&tls.certificate, &tls.key) {
+            (Some(_), None) => Some(("key", "certificate")),
+            (None, Some(_)) => Some(("certificate", "key")),
+            _ => None,
+        };
+        if let Some((missing, given)) = lonely {
+            let text = format!("is missing: give it beside the {given}, or neither of them");
+            self.report(span, &format!("{node}: tls.{missing}"), text);
+            return None;
+        }
+        let place = |path: &Spanned<PathBuf>| self.folder.join(path.as_ref());
+        let identity = tls.certificate.as_ref().map(place).zip(tls.key.as_ref().map(place));
+        let loaded = Tls::load(TlsFiles {
+            ca: &place(ca),
+            identity: identity.as_ref().map(borrowed),
+            server_name: tls.server_name.as_ref().map_or(host(address), |name| name.as_ref()),
+        });
+        let report = |TlsProblem { part, text }| {
+            let (name, at) = spot(part, written);
+            self.report(at, &format!("{node}: tls.{name}"), text);
+        };
+        loaded.map_err(|problems| problems.into_iter().for_each(report)).ok()
+    }
+}
+
+fn borrowed((certificate, key): &(PathBuf, PathBuf)) -> (&Path, &Path) {
+    (certificate, key)
+}
+
+/// The host of `host:port`, which is the name that a certificate is compared with.
+fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+/// The key of a part, and where it stands; the whole table for what is not written.
+fn spot(part: TlsPart, written: &Spanned<file::Tls>) -> (&'static str, Range<usize>) {
+    let tls = written.as_ref();
+    let (name, span) = match part {
+        TlsPart::Ca => ("ca", tls.ca.as_ref().map(Spanned::span)),
+        TlsPart::Certificate => ("certificate", tls.certificate.as_ref().map(Spanned::span)),
+        TlsPart::Key => ("key", tls.key.as_ref().map(Spanned::span)),
+        TlsPart::ServerName => ("server_name", tls.server_name.as_ref().map(Spanned::span)),
+    };
+    (name, span.unwrap_or_else(|| written.span()))
+}
