@@ -20,6 +20,8 @@ mod writers;
 
 use std::time::{Duration, Instant};
 
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
 pub use cluster::{Cluster, compare, nodes};
 pub use documents::Documents;
 pub use fake_node::{AddStream, FakeConsumer, FakeNode, FakeProducer, StreamRequest};
@@ -38,12 +40,20 @@ const TICK: Duration = Duration::from_millis(10);
 pub fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
     let (caller, deadline) = (std::panic::Location::caller(), Instant::now() + PATIENCE);
     async move {
+        let mut looks = looks();
         loop {
+            looks.tick().await;
             if let Some(value) = look().await {
                 return value;
             }
             assert!(Instant::now() < deadline, "{caller}: not within {PATIENCE:?}: {what}");
-            tokio::time::sleep(TICK).await;
         }
     }
+}
+
+/// When to look, or to try, again.
+fn looks() -> Interval {
+    let mut looks = interval(TICK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks
 }

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::node::connect;
-use super::{DataNode, Documents, TICK, until};
+use super::{DataNode, Documents, looks, until};
 
 /// Connections that write.
 const WRITERS: usize = 3;
@@ -110,6 +110,7 @@ async fn write(
     acknowledged: Arc<AtomicU64>,
     stop: CancellationToken,
 ) {
+    let mut attempts = looks();
     while !stop.is_cancelled() {
         let number = acknowledged.load(Relaxed);
         let (key, value) = (key(writer, number), number.to_string());
@@ -120,7 +121,7 @@ async fn write(
         if is_written {
             acknowledged.store(number + 1, Relaxed);
         } else {
-            tokio::time::sleep(TICK).await;
+            attempts.tick().await;
         }
     }
 }
