@@ -1,7 +1,8 @@
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "an example, to be run by hand")]
 //! Prints how fast the store loads, overwrites, scans, opens and drops, in a temporary folder.
 //!
 //! `cargo run --release -p store --example rates [DOCUMENTS]`
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "an example, to be run by hand")]
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,3 +1,6 @@
+//! Several threads on one store: each writes, takes back and drops its own vBucket while others
+//! read it, and every scan sees one whole commit, never a part of one.
+
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -5,8 +8,6 @@
     missing_docs,
     reason = "tests"
 )]
-//! Several threads on one store: each writes, takes back and drops its own vBucket while others
-//! read it, and every scan sees one whole commit, never a part of one.
 
 mod common;
 

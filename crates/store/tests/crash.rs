@@ -1,3 +1,7 @@
+//! Unclean stops: a store dropped without a close, and a process killed in the middle of commits.
+//!
+//! The killed process is this test binary itself, started again with an environment variable.
+
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -5,9 +9,6 @@
     missing_docs,
     reason = "tests"
 )]
-//! Unclean stops: a store dropped without a close, and a process killed in the middle of commits.
-//!
-//! The killed process is this test binary itself, started again with an environment variable.
 
 mod common;
 

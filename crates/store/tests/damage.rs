@@ -1,3 +1,9 @@
+//! Damage on disk: whatever bytes of whatever file change, the store gives an error or the right
+//! data, never wrong data and never less of it.
+//!
+//! A panic is counted and no failure: in debug builds the engine asserts on lengths that its
+//! checksums do not cover and that nothing depends on.
+
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -5,11 +11,6 @@
     missing_docs,
     reason = "tests"
 )]
-//! Damage on disk: whatever bytes of whatever file change, the store gives an error or the right
-//! data, never wrong data and never less of it.
-//!
-//! A panic is counted and no failure: in debug builds the engine asserts on lengths that its
-//! checksums do not cover and that nothing depends on.
 
 mod common;
 

@@ -1,3 +1,6 @@
+//! The store against a history kept in memory: random commits, overwrites, deletions, rollbacks,
+//! removals, reopenings, and scans whose snapshot must not move.
+
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -5,8 +8,6 @@
     missing_docs,
     reason = "tests"
 )]
-//! The store against a history kept in memory: random commits, overwrites, deletions, rollbacks,
-//! removals, reopenings, and scans whose snapshot must not move.
 
 mod common;
 

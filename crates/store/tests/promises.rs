@@ -1,3 +1,5 @@
+//! The store's promises one by one: reads, scans, rollback, removal, open and close.
+
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -5,7 +7,6 @@
     missing_docs,
     reason = "tests"
 )]
-//! The store's promises one by one: reads, scans, rollback, removal, open and close.
 
 mod common;
 

@@ -1,3 +1,5 @@
+//! Failover tables: the rules of a table, and what of a received one is refused.
+
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -5,7 +7,6 @@
     missing_docs,
     reason = "tests"
 )]
-//! Failover tables: the rules of a table, and what of a received one is refused.
 
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbUuid};

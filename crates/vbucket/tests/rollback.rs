@@ -1,3 +1,6 @@
+//! The rollback rule: a table of cases, and random histories in which no consumer may ever keep
+//! a change that its producer does not have.
+
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -5,8 +8,6 @@
     missing_docs,
     reason = "tests"
 )]
-//! The rollback rule: a table of cases, and random histories in which no consumer may ever keep
-//! a change that its producer does not have.
 
 use std::collections::BTreeMap;
 
@@ -202,8 +203,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..60)
 }
 
+fn config() -> ProptestConfig {
+    ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     /// Three copies, any of which may be promoted while the others are ahead, behind or in the
     /// middle of a snapshot: after a stream a complete consumer equals its producer, and a cut one
