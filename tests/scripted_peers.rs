@@ -173,7 +173,7 @@ async fn mb_53445_a_consumer_never_answers_for_a_stream_that_has_ended() {
 
 #[tokio::test]
 async fn a_consumer_that_never_answers_add_stream_is_given_up_at_the_deadline() {
-    let mut test = Consuming::start("setup_ms = 300").await;
+    let mut test = Consuming::start("setup_ms = 300\nshutdown_ms = 300").await;
     test.producer.accept(&test.request).await;
     let process = &mut test.sidecar.process;
     process.logs(&["WARN", "vb:1:", "consumer did not finish add-stream in time"]).await;
