@@ -45,4 +45,5 @@ pub(crate) struct Counters {
     pub(crate) expired_by_pager: Counter,
     pub(crate) pager_runs: Counter,
     pub(crate) rollbacks: Counter,
+    pub(crate) purged: Counter,
 }

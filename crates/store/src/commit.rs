@@ -159,7 +159,9 @@ impl<'a> Plan<'a> {
         if meta.high_seqno < high {
             return Err(StoreError::OutOfOrder { vb, high, seqno: meta.high_seqno });
         }
-        record.meta = meta.clone();
+        // A purge may have come between the caller's look at the record and now.
+        let purge_seqno = meta.purge_seqno.max(record.meta.purge_seqno);
+        record.meta = VbMeta { purge_seqno, ..meta.clone() };
         Ok(())
     }
 

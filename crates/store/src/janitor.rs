@@ -1,5 +1,6 @@
 //! The background thread that frees space: rows of lives that have ended, and undo rows that no
-//! rollback needs any more.
+//! rollback needs any more. Where much has gone it has the tables merged, which gives the space
+//! back; the engine's own merging only gets to parts that are written to.
 //!
 //! It works in bounded steps, each a commit of its own, and holds the writer only for the commit.
 //! What it has not finished is found again at the next open; a failure is logged and left for then.
@@ -10,8 +11,8 @@ use std::thread::JoinHandle;
 
 use fjall::Keyspace;
 use mcbp::{Seqno, VbId};
-use vbucket::StoreError;
-use vbucket::engine::Durability;
+use vbucket::engine::{Durability, PurgeStep};
+use vbucket::{StoreError, VbMeta};
 
 use crate::errors::{io, reading};
 use crate::keys::{self, Life, undo_seqnos};
@@ -20,12 +21,31 @@ use crate::store::Core;
 /// Rows that one step removes: a commit that holds the writer for about a millisecond.
 const STEP_ROWS: usize = 1_000;
 
+/// Tables are merged when the rows that were removed are this part of the documents that are there:
+/// fewer are not worth a rewrite.
+const MERGE_PARTS: u64 = 8;
+
+/// Larger tables are left to the engine: while it merges one of them as a whole it does not merge
+/// what is written meanwhile, and after some 300 MiB of that writers would wait.
+const MERGE_BYTES_MAX: u64 = 1 << 30;
+
 /// What is to be done. Bounded by the number of vBuckets and of lives on disk.
 #[derive(Default)]
 struct Work {
     ended: BTreeSet<Life>,
     trim: BTreeSet<VbId>,
+    /// Rows that were removed since the tables were merged last.
+    removed: u64,
+    /// Some of them since that was last thought of.
+    merge: bool,
     stop: bool,
+}
+
+impl Work {
+    const fn removed(&mut self, rows: u64) {
+        self.removed += rows;
+        self.merge |= rows > 0;
+    }
 }
 
 #[derive(Default)]
@@ -83,6 +103,14 @@ impl Janitor {
         }
     }
 
+    /// A step of a purge was made.
+    pub(crate) fn purged(&self, vb: VbId, step: &PurgeStep) {
+        self.desk.lock().removed(step.dropped);
+        if step.next.is_none() {
+            self.trim(vec![vb]);
+        }
+    }
+
     pub(crate) fn stop(&self) {
         self.desk.lock().stop = true;
         self.desk.changed.notify_one();
@@ -102,6 +130,7 @@ impl Drop for Janitor {
 enum Task {
     Remove(Life),
     Trim(VbId),
+    Merge,
 }
 
 fn run(core: &Core, desk: &Desk) {
@@ -109,6 +138,7 @@ fn run(core: &Core, desk: &Desk) {
         let result = match task {
             Task::Remove(life) => core.remove_rows(life, desk),
             Task::Trim(vb) => core.trim_undo(vb, desk),
+            Task::Merge => core.merge(desk),
         };
         match result {
             Ok(()) => {}
@@ -120,14 +150,21 @@ fn run(core: &Core, desk: &Desk) {
 
 /// Waits for work; `None` to stop.
 fn next(desk: &Desk) -> Option<Task> {
-    let idle = |work: &mut Work| !work.stop && work.ended.is_empty() && work.trim.is_empty();
+    let idle = |work: &mut Work| {
+        !work.stop && work.ended.is_empty() && work.trim.is_empty() && !work.merge
+    };
     let waited = desk.changed.wait_while(desk.lock(), idle);
     let mut work = waited.unwrap_or_else(PoisonError::into_inner);
     if work.stop {
         return None;
     }
     let life = work.ended.pop_first().map(Task::Remove);
-    life.or_else(|| work.trim.pop_first().map(Task::Trim))
+    let trim = life.or_else(|| work.trim.pop_first().map(Task::Trim));
+    // Last, so that many vBuckets that go together are merged away once.
+    trim.or_else(|| {
+        work.merge = false;
+        Some(Task::Merge)
+    })
 }
 
 impl Core {
@@ -145,6 +182,7 @@ impl Core {
                 let Some(last) = found.last() else { break };
                 // Behind the last one: what was removed is not to be walked over again.
                 from = [last.as_ref(), &[0]].concat();
+                let removed = found.len() as u64;
                 let mut out = tables.batch(found.len());
                 for key in found {
                     out.remove(table, key);
@@ -152,6 +190,7 @@ impl Core {
                 tables.wait_for_room()?;
                 self.writer().commit(out, Durability::Buffered)?;
                 failpoint::reach("janitor-step");
+                desk.lock().removed(removed);
             }
         }
         let mut out = tables.batch(0);
@@ -166,7 +205,7 @@ impl Core {
             let Some(seen) = self.record(vb) else { return Ok(()) };
             let life = Life { vb, generation: seen.generation };
             let from = life.undo(Seqno(seen.undo_floor).next(), Seqno::ZERO);
-            let to = life.undo(self.horizon(seen.meta.high_seqno).next(), Seqno::ZERO);
+            let to = life.undo(self.horizon(&seen.meta).next(), Seqno::ZERO);
             if from >= to {
                 return Ok(());
             }
@@ -176,7 +215,7 @@ impl Core {
             let Some(record) = self.record(vb) else { return Ok(()) };
             let mut record = record.as_ref().clone();
             // A rollback in the meantime may need some of them.
-            let horizon = self.horizon(record.meta.high_seqno);
+            let horizon = self.horizon(&record.meta);
             let mut out = tables.batch(found.len());
             for key in &found {
                 if let Some((newer, _)) = undo_seqnos(key)
@@ -197,9 +236,21 @@ impl Core {
         Ok(())
     }
 
-    /// Up to which seqno undo rows may go.
-    fn horizon(&self, high: Seqno) -> Seqno {
-        Seqno(high.0.saturating_sub(self.options.undo_seqnos))
+    /// Up to which seqno undo rows may go: no rollback goes below the purge seqno.
+    fn horizon(&self, meta: &VbMeta) -> Seqno {
+        Seqno(meta.high_seqno.0.saturating_sub(self.options.undo_seqnos)).max(meta.purge_seqno)
+    }
+
+    /// Has the tables merged where that gives enough space back.
+    fn merge(&self, desk: &Desk) -> Result<(), StoreError> {
+        let removed = desk.lock().removed;
+        let is_worth_it = removed.saturating_mul(MERGE_PARTS) >= self.item_count();
+        let tables = self.tables.of_documents();
+        if is_worth_it && tables.iter().all(|table| table.disk_space() <= MERGE_BYTES_MAX) {
+            self.tables.merge()?;
+            desk.lock().removed -= removed;
+        }
+        Ok(())
     }
 }
 

@@ -5,6 +5,7 @@
 //!
 //! - `store`: open, close, read; `scan`: one vBucket in seqno order; `options`: sizes
 //! - `commit`, `rollback`: the two ways to change a vBucket; `points`: where a rollback may end
+//! - `purge`: deletions that go for good
 //! - `writer`: numbers and syncs commits; `janitor`: frees space in the background
 //! - `tables`, `keys`, `format`: the engine's tables, their keys, their values
 //! - `journal`, `manifest`: guards against an engine that loses data without a word
@@ -19,6 +20,7 @@ mod keys;
 mod manifest;
 mod options;
 mod points;
+mod purge;
 mod rollback;
 mod scan;
 mod sidefile;

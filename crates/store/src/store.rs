@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use bytes::Bytes;
 use fjall::{Readable, Snapshot};
 use mcbp::{Seqno, VbId};
-use vbucket::engine::{Batch, Durability, Scan, Store};
+use vbucket::engine::{Batch, Durability, PurgeRule, PurgeStep, Scan, Store};
 use vbucket::{Row, StoreError, VbMeta};
 
 use crate::errors::{damaged, io, reading};
@@ -129,6 +129,12 @@ impl Core {
         self.records.read().unwrap_or_else(PoisonError::into_inner).get(&vb).cloned()
     }
 
+    /// How many documents there are in all vBuckets.
+    pub(crate) fn item_count(&self) -> u64 {
+        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
+        records.values().map(|record| record.items).sum()
+    }
+
     /// Takes over what was committed. Called with the writer held, so that readers and the disk
     /// agree on the order.
     pub(crate) fn publish(&self, records: impl IntoIterator<Item = VbRecord>) {
@@ -231,6 +237,12 @@ impl Store for FjallStore {
         Ok(())
     }
 
+    fn purge(&self, vb: VbId, rule: &PurgeRule, from: &[u8]) -> Result<PurgeStep, StoreError> {
+        let step = self.core.purge_step(vb, rule, from)?;
+        self.janitor.purged(vb, &step);
+        Ok(step)
+    }
+
     fn close(&self) -> Result<(), StoreError> {
         self.janitor.stop();
         self.core.writer().close()
@@ -238,5 +250,10 @@ impl Store for FjallStore {
 
     fn disk_bytes(&self) -> u64 {
         self.core.tables.db.disk_space().unwrap_or(0)
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        let db = &self.core.tables.db;
+        db.cache_size() + db.write_buffer_size()
     }
 }

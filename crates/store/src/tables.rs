@@ -85,6 +85,29 @@ impl Tables {
         Ok(Self { rows, keys, undo, meta, db, committing })
     }
 
+    /// Those whose size follows the documents.
+    pub(crate) const fn of_documents(&self) -> [&Keyspace; 3] {
+        [&self.keys, &self.rows, &self.undo]
+    }
+
+    /// Writes the tables out and merges each as a whole: removed rows are gone from the disk
+    /// afterwards, but for those that a scan still sees. Takes as long as rewriting them.
+    pub(crate) fn merge(&self) -> Result<(), StoreError> {
+        let failed = |e: fjall::Error| io("merging tables", format!("{e:?}"));
+        for table in self.all() {
+            table.rotate_memtable().map_err(failed)?;
+        }
+        self.wait_until_below(1)?;
+        for table in self.of_documents() {
+            table.major_compact().map_err(failed)?;
+            // That told which of the values that are kept apart are garbage; this leaves them out.
+            if table.fragmented_blob_bytes() > 0 {
+                table.major_compact().map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
     fn all(&self) -> [&Keyspace; 4] {
         [&self.rows, &self.keys, &self.undo, &self.meta]
     }
@@ -147,12 +170,17 @@ impl Tables {
     ///
     /// The engine has its own waits for this, but they do not end when its workers have died.
     pub(crate) fn wait_for_room(&self) -> Result<(), StoreError> {
+        // One below where the engine starts to wait by itself.
+        const UNFLUSHED_MAX: usize = 3;
+        self.wait_until_below(UNFLUSHED_MAX)
+    }
+
+    /// Waits until each table has fewer than `unflushed` parts that are still to be written out.
+    fn wait_until_below(&self, unflushed: usize) -> Result<(), StoreError> {
         use std::time::{Duration, Instant};
         const WAIT_MAX: Duration = Duration::from_secs(60);
         const POLL: Duration = Duration::from_millis(2);
-        // One below where the engine starts to wait by itself.
-        const UNFLUSHED_MAX: usize = 3;
-        let full = || self.all().iter().any(|t| t.sealed_memtable_count() >= UNFLUSHED_MAX);
+        let full = || self.all().iter().any(|t| t.sealed_memtable_count() >= unflushed);
         if !full() {
             return Ok(());
         }
@@ -177,8 +205,12 @@ fn of_rows() -> KeyspaceCreateOptions {
     // Every commit touches all parts of the key space, so tables are merged again and again; large
     // values stay out of that. Overwriting was four times as fast as with the values in the tables.
     const APART_BYTES: u32 = 1 << 10;
+    // A file of values is written anew when half of it is garbage, and every such file is: the
+    // engine's default leaves three quarters of them, and all where there are fewer than four.
     let apart = KvSeparationOptions::default()
         .separation_threshold(APART_BYTES)
+        .staleness_threshold(0.5)
+        .age_cutoff(1.0)
         .compression(CompressionType::None);
     KeyspaceCreateOptions::default()
         .data_block_size_policy(BlockSizePolicy::all(16 << 10))

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use mcbp::{Seqno, VbId};
 
 use crate::{Change, Row, VbMeta};
@@ -57,7 +58,8 @@ pub enum Durability {
 pub struct Batch {
     /// Rows, in seqno order within each vBucket; a row replaces the older row of its key.
     pub changes: Vec<Change>,
-    /// vBucket records; at most one for a vBucket, as it is after `changes`.
+    /// vBucket records; at most one for a vBucket, as it is after `changes`. A purge seqno below
+    /// the one that the store has is left out.
     pub metas: Vec<VbMeta>,
 }
 
@@ -92,6 +94,38 @@ pub trait Scan: Send {
 
     /// The vBucket's record at the moment the scan was opened.
     fn meta(&self) -> &VbMeta;
+}
+
+/// Which deletions may be dropped for good.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PurgeRule {
+    /// Those that are older: Unix time in seconds, [`PurgeRule::ANY_AGE`] for all.
+    pub made_before: u32,
+    /// Those up to this seqno.
+    pub up_to: Seqno,
+}
+
+impl PurgeRule {
+    /// The `made_before` under which no deletion is too young.
+    pub const ANY_AGE: u32 = u32::MAX;
+
+    /// Whether a deletion at `seqno`, made at `at`, may go.
+    #[must_use]
+    pub const fn covers(&self, seqno: Seqno, at: u32) -> bool {
+        let old = at < self.made_before || self.made_before == Self::ANY_AGE;
+        old && seqno.0 <= self.up_to.0
+    }
+}
+
+/// What one step of a purge did.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PurgeStep {
+    /// How many deletions were dropped.
+    pub dropped: u64,
+    /// The vBucket's purge seqno now.
+    pub purge_seqno: Seqno,
+    /// The key to go on from; `None` at the end.
+    pub next: Option<Bytes>,
 }
 
 /// A store of vBuckets.
@@ -150,6 +184,16 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Io`] or [`StoreError::Poisoned`].
     fn remove(&self, vb: VbId) -> Result<(), StoreError>;
 
+    /// Drops some of the deletions that `rule` lets go, from the key `from` on (empty for the
+    /// first), and moves the purge seqno in the same commit; never the row at the high seqno
+    /// (MB-13386). A bounded step: other commits go on between two. The space is freed in the
+    /// background.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVbucket`], [`StoreError::Damaged`], [`StoreError::Io`] or
+    /// [`StoreError::Poisoned`].
+    fn purge(&self, vb: VbId, rule: &PurgeRule, from: &[u8]) -> Result<PurgeStep, StoreError>;
+
     /// Marks the stop as clean, synced. No commit may follow.
     ///
     /// # Errors
@@ -158,6 +202,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Bytes on disk, roughly.
     fn disk_bytes(&self) -> u64;
+
+    /// Bytes in memory, roughly: caches, and what is written out later.
+    fn memory_bytes(&self) -> u64;
 }
 
 /// A store that is shared between sessions and the committer.

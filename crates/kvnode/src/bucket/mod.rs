@@ -5,7 +5,8 @@
 //! - `queue`, `committer`: group commit
 //! - `admin`, `history`, `moving`: state, history and existence of vBuckets; on disk before they
 //!   are visible
-//! - `warmup`: from the store to vBuckets, all or nothing; `pager`: expired documents
+//! - `warmup`: from the store to vBuckets, all or nothing; `pager`: expired documents;
+//!   `purge`: old deletions
 
 mod admin;
 mod apply;
@@ -16,6 +17,7 @@ mod listener;
 mod memory_log;
 mod moving;
 mod pager;
+mod purge;
 mod queue;
 mod vb;
 mod warmup;
@@ -55,6 +57,8 @@ pub struct BucketOptions {
     pub log_bytes_max: usize,
     /// How often expired documents are looked for.
     pub expiry_pager_interval: std::time::Duration,
+    /// For how long deletions are kept: a copy that was away for longer is built anew.
+    pub deletions_kept: std::time::Duration,
 }
 
 impl BucketOptions {
@@ -77,6 +81,8 @@ impl BucketOptions {
             log_bytes_max: 64 * 1024 * 1024,
             // As often as kv_engine (`ep_exp_pager_stime`).
             expiry_pager_interval: std::time::Duration::from_secs(600),
+            // Couchbase's `metadata purge interval`.
+            deletions_kept: std::time::Duration::from_secs(3 * 24 * 60 * 60),
         }
     }
 

@@ -45,6 +45,7 @@ struct Bucket {
     queue_mib: Option<Spanned<usize>>,
     stream_memory_mib: Option<usize>,
     expiry_interval_s: Option<Spanned<u64>>,
+    deletions_kept_h: Option<Spanned<u64>>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -165,6 +166,9 @@ impl Checker<'_> {
         let interval = options.expiry_pager_interval.as_secs();
         let interval = self.number(bucket.expiry_interval_s.as_ref(), interval, (1, 86_400))?;
         options.expiry_pager_interval = Duration::from_secs(interval);
+        let hours = options.deletions_kept.as_secs() / 3600;
+        let hours = self.number(bucket.deletions_kept_h.as_ref(), hours, (1, 1440))?;
+        options.deletions_kept = Duration::from_secs(hours * 3600);
         options.check().map_err(|what| self.problem(&bucket.name, what))?;
         Ok(options)
     }

@@ -3,8 +3,9 @@
 //! - `connection`, `sasl`: the connection itself
 //! - `read`, `store`, `counter`, `touch`: documents; `value`: what their bytes are (pure)
 //! - `meta`: documents with what another cluster knows of them
-//! - `vbucket`, `seqno`: vBuckets; STAT is in `crate::stat`
+//! - `vbucket`, `seqno`, `compact`: vBuckets; STAT is in `crate::stat`
 
+mod compact;
 mod connection;
 mod counter;
 mod error_map;
@@ -102,6 +103,7 @@ async fn run_in_bucket(session: &mut Session, request: &Request<'_>) -> Result<F
         Opcode::GET_ALL_VB_SEQNOS => seqno::all(session, &bucket, request)?,
         Opcode::OBSERVE_SEQNO => seqno::observe(session, &bucket, request)?,
         Opcode::SEQNO_PERSISTENCE => seqno::persisted(session, &bucket, request).await?,
+        Opcode::COMPACT_DB => compact::compact(session, &bucket, request).await?,
         Opcode::ENABLE_TRAFFIC => connection::enable_traffic(session, &bucket, request)?,
         Opcode::DCP_OPEN => {
             ready(&bucket)?;

@@ -158,7 +158,7 @@ impl NodeHandle {
         outcome
     }
 
-    /// Starts warm-up, expiry pagers and the listener.
+    /// Starts warm-up, expiry pagers, purgers and the listener.
     fn run(&self, listener: std::net::TcpListener) -> Result<(), NodeError> {
         let Some(runtime) = &self.runtime else { return Ok(()) };
         let _inside = runtime.enter();
@@ -169,7 +169,8 @@ impl NodeHandle {
             self.tasks.spawn_blocking(move || drop(warming.warm_up()));
             let interval = bucket.options().expiry_pager_interval;
             let shutdown = self.shared.shutdown.clone();
-            self.tasks.spawn(Arc::clone(bucket).run_expiry_pager(interval, shutdown));
+            self.tasks.spawn(Arc::clone(bucket).run_expiry_pager(interval, shutdown.clone()));
+            self.tasks.spawn(Arc::clone(bucket).run_purger(shutdown));
         }
         self.tasks.spawn(accept::run(listener, Arc::clone(&self.shared), self.tasks.clone()));
         Ok(())

@@ -46,6 +46,7 @@ fn operations(bucket: &Bucket, stats: &mut Stats<'_>) {
     stats.put("ep_expired_pager", counters.expired_by_pager.get());
     stats.put("ep_num_expiry_pager_runs", counters.pager_runs.get());
     stats.put("ep_rollback_count", counters.rollbacks.get());
+    stats.put("kvnode_deletions_purged", counters.purged.get());
 }
 
 fn vbuckets(bucket: &Bucket, stats: &mut Stats<'_>) {

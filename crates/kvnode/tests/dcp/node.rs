@@ -8,7 +8,9 @@ use kvnode::{BucketOptions, Durability, Node, NodeConfig, NodeHandle};
 use mcbp::{Seqno, VbId, VbState};
 use relay::Secret;
 use tempfile::TempDir;
-use vbucket::engine::{Batch, Scan, ScanEnd, ScanStep, SharedStore, Store, StoreError};
+use vbucket::engine::{
+    Batch, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep, SharedStore, Store, StoreError,
+};
 use vbucket::{Row, VbMeta};
 
 use crate::client::Client;
@@ -149,11 +151,17 @@ impl Store for FaultyStore {
     fn remove(&self, vb: VbId) -> Result<(), StoreError> {
         self.inner.remove(vb)
     }
+    fn purge(&self, vb: VbId, rule: &PurgeRule, from: &[u8]) -> Result<PurgeStep, StoreError> {
+        self.inner.purge(vb, rule, from)
+    }
     fn close(&self) -> Result<(), StoreError> {
         self.inner.close()
     }
     fn disk_bytes(&self) -> u64 {
         self.inner.disk_bytes()
+    }
+    fn memory_bytes(&self) -> u64 {
+        self.inner.memory_bytes()
     }
 }
 

@@ -112,7 +112,7 @@ fn version_quit_and_the_unknown() {
     assert!(version.value.starts_with(b"dcp-proxy-"), "{version:?}");
     let unknown = client.call(&FrameBuilder::request(Opcode(0xee)));
     assert_eq!(unknown.status, Status::UNKNOWN_COMMAND);
-    let undone = client.call(&FrameBuilder::request(Opcode::COMPACT_DB));
+    let undone = client.call(&FrameBuilder::request(Opcode::EVICT_KEY));
     assert_eq!(undone.status, Status::NOT_SUPPORTED);
     let stray = client.call(&FrameBuilder::request(Opcode::DCP_NOOP));
     assert_eq!(stray.status, Status::EINVAL);

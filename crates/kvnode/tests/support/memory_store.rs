@@ -5,8 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use mcbp::{Seqno, VbId};
-use vbucket::engine::{Batch, Durability, Scan, ScanEnd, ScanStep, Store};
-use vbucket::{Row, StoreError, VbMeta};
+use vbucket::engine::{Batch, Durability, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep, Store};
+use vbucket::{Kind, Row, StoreError, VbMeta};
 
 /// What outlives the node.
 #[derive(Default)]
@@ -158,6 +158,25 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn purge(&self, vb: VbId, rule: &PurgeRule, _from: &[u8]) -> Result<PurgeStep, StoreError> {
+        let mut state = self.disk.lock();
+        let high = state.metas.get(&vb).ok_or(StoreError::NoVbucket(vb))?.high_seqno;
+        let (mut dropped, mut purge_seqno) = (0, Seqno::ZERO);
+        state.rows.retain(|(of, _), row| {
+            let at = match row.kind {
+                Kind::Deleted { at } | Kind::Expired { at } => at,
+                Kind::Document { .. } => return true,
+            };
+            let goes = *of == vb && row.seqno < high && rule.covers(row.seqno, at);
+            dropped += u64::from(goes);
+            purge_seqno = purge_seqno.max(if goes { row.seqno } else { Seqno::ZERO });
+            !goes
+        });
+        let meta = state.metas.get_mut(&vb).ok_or(StoreError::NoVbucket(vb))?;
+        meta.purge_seqno = meta.purge_seqno.max(purge_seqno);
+        Ok(PurgeStep { dropped, purge_seqno: meta.purge_seqno, next: None })
+    }
+
     fn close(&self) -> Result<(), StoreError> {
         self.disk.lock().clean = true;
         Ok(())
@@ -165,6 +184,10 @@ impl Store for MemoryStore {
 
     fn disk_bytes(&self) -> u64 {
         self.disk.lock().rows.values().map(|row| row.memory_bytes() as u64).sum()
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        0
     }
 }
 

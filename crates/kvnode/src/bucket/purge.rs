@@ -1,0 +1,94 @@
+//! The purge of old deletions: by age from time to time, and when somebody asks for it.
+//!
+//! Every vBucket on this node is purged, replicas too: each copy tells by its purge seqno what it
+//! lacks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use log::{error, info};
+use mcbp::Seqno;
+use tokio_util::sync::CancellationToken;
+use vbucket::engine::{PurgeRule, PurgeStep};
+
+use super::moving::{blocking, to_its_end};
+use super::queue::in_time;
+use super::{Bucket, Vb, VbError};
+use crate::clock::unix_now;
+use crate::sync::lock;
+
+/// How often deletions are looked at whose time may have come. They are kept for days: an hour more
+/// or less is nothing, and a look reads every key.
+const INTERVAL_MAX: Duration = Duration::from_secs(3600);
+
+impl Bucket {
+    /// Runs until `shutdown`.
+    pub(crate) async fn run_purger(self: Arc<Self>, shutdown: CancellationToken) {
+        let age = self.options().deletions_kept;
+        let passes = async {
+            loop {
+                tokio::time::sleep(age.min(INTERVAL_MAX)).await;
+                self.purge_older_than(age).await;
+            }
+        };
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = passes => {}
+        }
+    }
+
+    async fn purge_older_than(&self, age: Duration) {
+        let age = u32::try_from(age.as_secs()).unwrap_or(u32::MAX);
+        let rule = PurgeRule { made_before: unix_now().saturating_sub(age), up_to: Seqno::MAX };
+        for vb in self.all_vbs().filter(|vb| vb.ever_deleted()) {
+            if let Err(error) = vb.purge(rule).await {
+                error!("purge failed bucket={} {} error={error}", self.name(), vb.id());
+            }
+        }
+    }
+}
+
+impl Vb {
+    /// Drops the deletions that `rule` lets go, and says how many that were. Streams that lack one
+    /// of them are sent back from then on.
+    ///
+    /// # Errors
+    /// [`VbError::NoVbucket`], [`VbError::Commit`] where a change of the vBucket does not end, or
+    /// [`VbError::Store`]. Some may have been dropped then.
+    pub async fn purge(self: &Arc<Self>, rule: PurgeRule) -> Result<u64, VbError> {
+        let mut from = bytes::Bytes::new();
+        let mut dropped = 0;
+        loop {
+            let vb = Arc::clone(self);
+            let step = to_its_end(async move { vb.purge_step(rule, from).await }).await?;
+            dropped += step.dropped;
+            match step.next {
+                Some(next) => from = next,
+                None => break,
+            }
+        }
+        if dropped > 0 {
+            self.shared.counters.purged.add(dropped);
+            let (id, seqno) = (self.id(), lock(&self.inner).meta.purge_seqno);
+            info!("deletions purged {id} count={dropped} purge_seqno={seqno}");
+        }
+        Ok(dropped)
+    }
+
+    /// One step, during which the vBucket is neither rolled back nor removed.
+    async fn purge_step(&self, rule: PurgeRule, from: bytes::Bytes) -> Result<PurgeStep, VbError> {
+        let _admin = in_time(self.admin.lock()).await?;
+        if lock(&self.inner).removed {
+            return Err(VbError::NoVbucket(self.id()));
+        }
+        let (store, id) = (Arc::clone(&self.shared.store), self.id());
+        let step = blocking(move || store.purge(id, &rule, &from)).await?;
+        // A stream that begins before this line finds the purge seqno in its scan.
+        lock(&self.inner).meta.purge_seqno = step.purge_seqno;
+        Ok(step)
+    }
+
+    fn ever_deleted(&self) -> bool {
+        lock(&self.inner).meta.max_deleted_rev > 0
+    }
+}
