@@ -78,7 +78,7 @@ pub async fn converge(alpha: &DataNode, beta: &DataNode) {
 }
 
 /// What differs between two nodes.
-pub async fn compare(alpha: &DataNode, beta: &DataNode) -> Vec<String> {
+async fn compare(alpha: &DataNode, beta: &DataNode) -> Vec<String> {
     let what = Verify {
         producer: alpha.endpoint(),
         consumer: beta.endpoint(),

@@ -22,9 +22,9 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-pub use cluster::{Cluster, compare, nodes};
+pub use cluster::{Cluster, nodes};
 pub use documents::Documents;
-pub use fake_node::{AddStream, FakeConsumer, FakeNode, FakeProducer, StreamRequest};
+pub use fake_node::{FakeConsumer, FakeNode, FakeProducer, StreamRequest};
 pub use node::{DataNode, command};
 pub use process::Process;
 pub use sidecar::{Config, Sidecar, run};
