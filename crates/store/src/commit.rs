@@ -42,6 +42,11 @@ impl Core {
     ) -> Result<Vec<VbId>, StoreError> {
         let mut writer = self.writer();
         writer.check()?;
+        if !batch.changes.is_empty() {
+            let bytes = batch.changes.iter().map(|change| change.row.memory_bytes() as u64);
+            // Once in the journal, once in a table.
+            self.space.check(bytes.sum::<u64>() * 2)?;
+        }
         self.tables.wait_for_room()?;
         let mut plan = Plan {
             core: self,

@@ -24,6 +24,7 @@ mod purge;
 mod rollback;
 mod scan;
 mod sidefile;
+mod space;
 mod store;
 mod tables;
 mod writer;

@@ -18,6 +18,9 @@ pub struct Options {
     /// A replica is ahead of a promoted copy by what was in flight, seconds of writes spread over
     /// all vBuckets: 1,000 for each of 1,024 is a million writes. Each costs an old row on disk.
     pub undo_seqnos: u64,
+    /// How many bytes of the disk commits leave free, but no more than a twentieth of it; 0 to
+    /// let the disk run full, which stops all writing until a restart.
+    pub disk_reserve_bytes: u64,
 }
 
 impl Options {
@@ -33,6 +36,8 @@ impl Default for Options {
             memtable_bytes: 16 << 20,
             worker_threads: 2,
             undo_seqnos: 1_000,
+            // The journals, and the tables that are written out to let them go.
+            disk_reserve_bytes: 256 << 20,
         }
     }
 }

@@ -17,6 +17,7 @@ use crate::keys::{self, Life};
 use crate::options::Options;
 use crate::scan::RowScan;
 use crate::sidefile::{DirectoryLock, State, StateFile};
+use crate::space::Space;
 use crate::tables::{self, Tables};
 use crate::writer::Writer;
 
@@ -36,6 +37,7 @@ pub struct FjallStore {
 pub(crate) struct Core {
     pub tables: Tables,
     pub options: Options,
+    pub space: Space,
     writer: Mutex<Writer>,
     records: RwLock<HashMap<VbId, Arc<VbRecord>>>,
 }
@@ -60,6 +62,7 @@ impl FjallStore {
         failpoint::reach("open-state-noted");
         let core = Arc::new(Core {
             tables,
+            space: Space::new(dir, options.disk_reserve_bytes),
             options,
             writer: Mutex::new(writer),
             records: RwLock::new(records),

@@ -27,7 +27,7 @@ pub enum StoreError {
         detail: String,
     },
     /// An earlier failed sync stopped all writing; the node must be restarted.
-    #[error("writing stopped after a failed sync: {0}")]
+    #[error("writing stopped until a restart, because a write failed: {0}")]
     Poisoned(String),
     /// The vBucket is not in the store.
     #[error("{0} is not in the store")]
