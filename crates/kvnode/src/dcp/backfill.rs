@@ -86,7 +86,8 @@ fn fill_chunk(
         (ScanEnd::Finished, None) => ReadEnd::Finished,
         (ScanEnd::Yielded, None) => ReadEnd::More,
         (ScanEnd::Failed(error), None) => end_of(error),
-        (ScanEnd::Cancelled, None) => ReadEnd::Failed("the scan was cancelled".to_owned()),
+        // Whoever cancels a scan takes away what it reads; that is no failure (MB-53198).
+        (ScanEnd::Cancelled, None) => ReadEnd::Gone,
     };
     (chunk, end)
 }

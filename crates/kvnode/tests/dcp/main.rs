@@ -11,6 +11,7 @@
 mod client;
 mod failures;
 mod flow;
+mod lessons;
 mod link;
 mod node;
 mod producer;

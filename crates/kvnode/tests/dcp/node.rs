@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use kvnode::{BucketOptions, Durability, Node, NodeConfig, NodeHandle};
 use mcbp::{Seqno, VbId, VbState};
@@ -30,6 +30,10 @@ pub(crate) struct TestNode {
 pub(crate) struct Faults {
     /// Scans fail behind this many rows; 0 for never.
     pub(crate) scan_fails_after: AtomicU64,
+    /// A scan that stops behind those rows was cancelled, and has not failed.
+    pub(crate) scan_is_cancelled: AtomicBool,
+    /// No scan can be opened.
+    pub(crate) open_fails: AtomicBool,
 }
 
 impl TestNode {
@@ -138,9 +142,13 @@ impl Store for FaultyStore {
         self.inner.get(vb, key)
     }
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {
+        if self.faults.open_fails.load(Ordering::Relaxed) {
+            return Err(damage());
+        }
         let inner = self.inner.scan(vb, start, end)?;
         let left = self.faults.scan_fails_after.load(Ordering::Relaxed);
-        Ok(if left == 0 { inner } else { Box::new(FaultyScan { inner, left }) })
+        let cancelled = self.faults.scan_is_cancelled.load(Ordering::Relaxed);
+        Ok(if left == 0 { inner } else { Box::new(FaultyScan { inner, left, cancelled }) })
     }
     fn item_count(&self, vb: VbId) -> Result<u64, StoreError> {
         self.inner.item_count(vb)
@@ -168,6 +176,7 @@ impl Store for FaultyStore {
 struct FaultyScan {
     inner: Box<dyn Scan>,
     left: u64,
+    cancelled: bool,
 }
 
 impl Scan for FaultyScan {
@@ -183,10 +192,14 @@ impl Scan for FaultyScan {
         if *left > 0 {
             return end;
         }
-        let (what, detail) = ("vb:0 seqno 4".to_owned(), "told to fail".to_owned());
-        ScanEnd::Failed(StoreError::Damaged { what, detail })
+        if self.cancelled { ScanEnd::Cancelled } else { ScanEnd::Failed(damage()) }
     }
     fn meta(&self) -> &VbMeta {
         self.inner.meta()
     }
+}
+
+fn damage() -> StoreError {
+    let (what, detail) = ("vb:0 seqno 4".to_owned(), "told to fail".to_owned());
+    StoreError::Damaged { what, detail }
 }
