@@ -158,7 +158,7 @@ impl Wire {
     }
 }
 
-/// Writes some of `out`. Ready when bytes have left it; what TLS holds back after that is driven on.
+/// Writes some of `out`. Ready when bytes have left it; what TLS holds back is driven on.
 fn poll_out(
     stream: &mut Socket,
     out: &mut BytesMut,
