@@ -9,6 +9,7 @@
 //! - `consumer_conn`: the shell around `replica::ConsumerMachine`; `producer_conn`: tells it what
 //!   the producer says
 //! - `copying`: asks a producer how much of a vBucket it still has to send
+//! - `examine`: what both nodes have of a vBucket whose takeover failed, and its repair
 //! - `frames`: which frames are control frames, and what they say; `tap`: hands them to the actors
 //! - `gauges`, `flow`: what can be read of an open link; `lag_monitor`, `traffic`: how far behind
 //!   each vBucket is, and when each node was last heard
@@ -17,6 +18,7 @@ mod config;
 mod consumer_conn;
 mod copying;
 mod error;
+mod examine;
 mod flow;
 mod frames;
 mod gauges;

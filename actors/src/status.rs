@@ -145,6 +145,8 @@ pub enum MovePhase {
     Closing,
     /// The vBucket changes its owner.
     TakingOver,
+    /// That failed, and both nodes are asked what they have.
+    Examining,
 }
 
 /// A vBucket that has become ours.

@@ -52,7 +52,7 @@ pub(super) struct Pending {
 /// See [`Pending`].
 pub(super) enum Job {
     Change { change: Change, answer: Changed },
-    Move(Move),
+    Move(Box<Move>),
 }
 
 impl Job {

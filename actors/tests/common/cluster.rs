@@ -9,7 +9,7 @@ use dcp_actors::{
     ReplicationHandle,
 };
 use mcbp::dcp::Open;
-use mcbp::{FrameBuilder, Opcode, Status, VbId};
+use mcbp::{FrameBuilder, Opcode, Status, VbId, VbState};
 use relay::testing::{BUCKET, FakeConn, FakePeer, Opened, view};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -26,6 +26,8 @@ struct Said {
     seqnos: BTreeMap<u16, u64>,
     estimates: VecDeque<(&'static str, u64)>,
     groups: Vec<String>,
+    copies: BTreeMap<u16, (VbState, u64)>,
+    set_active: Vec<u16>,
     hangs_up: bool,
 }
 
@@ -38,6 +40,16 @@ impl Control {
     /// Sets what it says about a takeover, one answer after the other; the last one stays.
     pub fn estimates(&self, answers: &[(&'static str, u64)]) {
         self.0.lock().unwrap().estimates = answers.iter().copied().collect();
+    }
+
+    /// Sets what it has of a vBucket: a state and a high seqno; nothing without this.
+    pub fn copy(&self, vb: u16, state: VbState, high: u64) {
+        self.0.lock().unwrap().copies.insert(vb, (state, high));
+    }
+
+    /// The vBuckets that it was told to make active, in this order.
+    pub fn set_active(&self) -> Vec<u16> {
+        self.0.lock().unwrap().set_active.clone()
     }
 
     /// The groups of statistics it was asked for.
@@ -67,8 +79,27 @@ impl Control {
                     };
                     conn.answer_with(&request, Status::SUCCESS, &[], &value).await;
                 }
+                Opcode::SET_VBUCKET => {
+                    assert_eq!(frame.extras, [VbState::Active as u8]);
+                    let vb = frame.header.vbucket().0;
+                    {
+                        let mut said = self.0.lock().unwrap();
+                        said.set_active.push(vb);
+                        said.copies.get_mut(&vb).unwrap().0 = VbState::Active;
+                    }
+                    conn.answer(&request, Status::SUCCESS).await;
+                }
                 Opcode::STAT => {
-                    for (key, value) in self.estimate(frame.key) {
+                    let group = str::from_utf8(frame.key).unwrap();
+                    let lines = match group.strip_prefix("vbucket-details ") {
+                        Some(vb) => self.details(vb.parse().unwrap()),
+                        None => Some(self.estimate(group).into()),
+                    };
+                    let Some(lines) = lines else {
+                        conn.answer(&request, Status::NOT_MY_VBUCKET).await;
+                        continue;
+                    };
+                    for (key, value) in lines {
                         let answer = FrameBuilder::response(Opcode::STAT, Status::SUCCESS)
                             .opaque(frame.header.opaque);
                         conn.send(answer.key(key.as_bytes()).value(value.as_bytes())).await;
@@ -79,15 +110,25 @@ impl Control {
         }
     }
 
-    fn estimate(&self, group: &[u8]) -> [(&'static str, String); 3] {
+    /// All copies are on one branch of history.
+    fn details(&self, vb: u16) -> Option<Vec<(String, String)>> {
+        let (state, high) = *self.0.lock().unwrap().copies.get(&vb)?;
+        let stats = [("", state.name().to_owned()), (":uuid", 9.to_string())];
+        let stats = stats.into_iter().chain([(":high_seqno", high.to_string())]);
+        let lines = stats.map(|(key, value)| (format!("vb_{vb}{key}"), value));
+        Some(lines.chain([Default::default()]).collect())
+    }
+
+    fn estimate(&self, group: &str) -> [(String, String); 3] {
         let mut said = self.0.lock().unwrap();
-        said.groups.push(String::from_utf8(group.to_vec()).unwrap());
+        said.groups.push(group.to_owned());
         let (status, estimate) = match said.estimates.len() {
             0 => ("in-memory", 0),
             1 => said.estimates[0],
             _ => said.estimates.pop_front().unwrap(),
         };
-        [("status", status.to_owned()), ("estimate", estimate.to_string()), ("", String::new())]
+        let status = ("status".to_owned(), status.to_owned());
+        [status, ("estimate".to_owned(), estimate.to_string()), Default::default()]
     }
 }
 

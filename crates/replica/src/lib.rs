@@ -5,6 +5,7 @@
 //! - `names`: what connections call themselves, byte for byte as Couchbase does
 //! - `wanted`: the streams one link should have, and how far each is
 //! - `estimate`: what a producer says before a takeover, and what follows
+//! - `remedy`: what to do about a takeover that was cut off
 //! - `backoff`, `breaker`, `loops`: when to try again, and when to stop trying so fast
 //! - `lag`, `stall`: how far a consumer is behind, and when a link is stuck
 
@@ -16,5 +17,6 @@ pub mod loops;
 pub mod machine;
 pub mod names;
 pub mod plan;
+pub mod remedy;
 pub mod stall;
 pub mod wanted;

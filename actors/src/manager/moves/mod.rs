@@ -1,8 +1,10 @@
 //! Moving one vBucket here: replicated until little is missing, then taken over. A takeover by
 //! itself is a move without the first part.
 //!
-//! A move is a command like any other: it waits for its turn, and is answered once.
+//! A move is a command like any other: it waits for its turn, and is answered once. A failure is
+//! answered after both nodes were asked what they have: the link knows only what it saw.
 
+mod failing;
 mod steps;
 
 use std::time::Duration;
@@ -17,6 +19,7 @@ use super::commands::{Job, Pending};
 use super::{Outcomes, ReplicationManager};
 use crate::copying::Estimated;
 use crate::error::{CommandError, VbFailure};
+use crate::examine::Verdict;
 use crate::status::{MovePhase, MoveStatus, Moved, millis};
 
 /// What kind of move.
@@ -52,6 +55,8 @@ pub(super) struct Move {
     estimate: Option<u64>,
     /// What was wanted before it began.
     before: Desired,
+    /// Whether the vBucket was given back to its producer already; once is enough.
+    was_given_back: bool,
 }
 
 /// What a move waits for.
@@ -66,6 +71,8 @@ enum Step {
     Closing,
     /// The data nodes.
     TakingOver { outcome: Option<VbOutcome> },
+    /// Both nodes to say what they have, after this failure.
+    Examining { asking: SpawnHandle, failure: VbFailure, verdict: Option<Verdict> },
 }
 
 impl Move {
@@ -76,7 +83,7 @@ impl Move {
 
     /// Stops what runs for it, where something does.
     pub(super) fn abandon(&self, ctx: &mut Context<ReplicationManager>) {
-        if let Step::Copying { asking, .. } = self.step {
+        if let Step::Copying { asking, .. } | Step::Examining { asking, .. } = self.step {
             ctx.cancel_future(asking);
         }
     }
@@ -92,6 +99,7 @@ impl Move {
                 Step::Copying { .. } => MovePhase::Copying,
                 Step::Closing => MovePhase::Closing,
                 Step::TakingOver { .. } => MovePhase::TakingOver,
+                Step::Examining { .. } => MovePhase::Examining,
             },
             estimate: self.estimate,
             since_ms: millis(since),
@@ -104,9 +112,17 @@ impl Handler<StartMove> for ReplicationManager {
 
     fn handle(&mut self, start: StartMove, ctx: &mut Context<Self>) {
         let StartMove { vb, from, kind, answer } = start;
-        let (step, before) = (Step::Queued, Desired::default());
-        let moving = Move { vb, from, kind, answer, step, estimate: None, before };
-        self.queue(Job::Move(moving), ctx);
+        let moving = Move {
+            vb,
+            from,
+            kind,
+            answer,
+            step: Step::Queued,
+            estimate: None,
+            before: Desired::default(),
+            was_given_back: false,
+        };
+        self.queue(Job::Move(Box::new(moving)), ctx);
     }
 }
 

@@ -1,5 +1,5 @@
 //! The steps of a move. After every event the manager looks whether the next one can be taken;
-//! whatever goes wrong, what was wanted before is wanted again.
+//! where it did not move, what was wanted before is wanted again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,13 +11,14 @@ use replica::plan::LinkKey;
 use super::{Move, MoveKind, Step};
 use crate::copying::Copying;
 use crate::error::{CommandError, VbFailure};
+use crate::examine::Verdict;
 use crate::manager::ReplicationManager;
 use crate::manager::commands::{Job, Pending};
 use crate::manager::link::{Fate, Link, LinkState};
 use crate::status::{Moved, millis};
 
 /// What became of a look at a move.
-enum Next {
+pub(super) enum Next {
     Wait,
     /// The next step, and how long it may take.
     Step(Step, Duration),
@@ -76,9 +77,7 @@ impl ReplicationManager {
     ) -> bool {
         let Job::Move(moving) = &mut front.job else { return false };
         let next = match self.look(moving, ctx) {
-            Next::Wait if is_late => {
-                Next::Done(Err(VbFailure::of_deadline(&self.bucket, &moving.from, moving.vb)))
-            }
+            Next::Wait if is_late => self.late(moving, ctx),
             next => next,
         };
         match next {
@@ -107,8 +106,11 @@ impl ReplicationManager {
                 let asking = self.ask_for_estimates(moving, ctx);
                 Next::Step(Step::Copying { asking, result: None }, self.limits.data_move)
             }
-            (Step::Opening | Step::Copying { .. }, Fate::Failed(failure), _)
-            | (Step::Closing, _, Some(failure)) => Next::Done(Err(failure)),
+            (Step::Opening, Fate::Failed(failure), _) | (Step::Closing, _, Some(failure)) => {
+                self.examine(moving, failure, false, ctx)
+            }
+            // Nothing but copying has begun.
+            (Step::Copying { .. }, Fate::Failed(failure), _) => Next::Done(Err(failure)),
             (Step::Copying { result, .. }, Fate::Open | Fate::Pending, _) => match result.take() {
                 None => Next::Wait,
                 Some(Ok(())) => Next::Step(self.give_up_stream(moving), self.takeover_limit()),
@@ -117,18 +119,25 @@ impl ReplicationManager {
             (Step::Closing, _, None) => self.take_over(moving),
             (Step::TakingOver { outcome }, _, down) => match (outcome.take(), down) {
                 (Some(VbOutcome::TakenOver), _) => Next::Done(Ok(())),
-                (Some(VbOutcome::Failed(error)), _) => {
-                    Next::Done(Err(VbFailure::of_stream(&self.bucket, &moving.from, &error)))
-                }
-                (_, Some(failure)) => Next::Done(Err(failure)),
+                (Some(VbOutcome::Failed(error)), _) => self.takeover_failed(moving, &error, ctx),
+                (_, Some(failure)) => self.examine(moving, failure, false, ctx),
                 // A machine gives a takeover no other outcome.
                 (_, None) => Next::Wait,
+            },
+            (Step::Examining { verdict, .. }, ..) => match verdict.take() {
+                None => Next::Wait,
+                Some(Verdict::Moved) => Next::Done(Ok(())),
+                Some(Verdict::Failed(failure)) => Next::Done(Err(failure)),
+                Some(Verdict::GivenBack) => {
+                    moving.was_given_back = true;
+                    Next::Step(self.give_up_stream(moving), self.takeover_limit())
+                }
             },
             (Step::Queued, ..) | (Step::Opening, Fate::Pending, _) => Next::Wait,
         }
     }
 
-    fn link_of(&self, moving: &Move) -> Option<&Link> {
+    pub(super) fn link_of(&self, moving: &Move) -> Option<&Link> {
         let key = self.key_of(moving);
         self.links.iter().find(|link| link.key == key)
     }
