@@ -3,6 +3,7 @@
 //! behind it too, since it was made on top of it.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
 use log::{error, info};
@@ -28,12 +29,11 @@ pub(super) struct Committer {
     shared: Arc<Shared>,
     /// What the memory logs hold, oldest first: whose rows, up to which seqno, how many bytes.
     logged: VecDeque<(Weak<Vb>, Seqno, usize)>,
-    logged_bytes: usize,
 }
 
 impl Committer {
     pub(super) const fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, logged: VecDeque::new(), logged_bytes: 0 }
+        Self { shared, logged: VecDeque::new() }
     }
 
     /// Runs until the queue is closed and empty.
@@ -128,17 +128,18 @@ impl Committer {
         }
         if let Some(last) = part.rows.last() {
             self.logged.push_back((Arc::downgrade(&part.vb), last.seqno, bytes));
-            self.logged_bytes += bytes;
-            self.trim();
+            let logged_bytes = self.shared.logged_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+            self.trim(logged_bytes);
         }
     }
 
     /// Forgets the oldest rows of the bucket until the rest is within the quota. A row of a
     /// vBucket that was rolled back or removed since counts until its turn comes.
-    fn trim(&mut self) {
-        while self.logged_bytes > self.shared.options.log_bytes_max {
+    fn trim(&mut self, mut logged_bytes: usize) {
+        while logged_bytes > self.shared.options.log_bytes_max {
             let Some((vb, seqno, bytes)) = self.logged.pop_front() else { return };
-            self.logged_bytes -= bytes;
+            logged_bytes -= bytes;
+            self.shared.logged_bytes.fetch_sub(bytes, Ordering::Relaxed);
             if let Some(vb) = vb.upgrade() {
                 lock(&vb.inner).log.trim(seqno);
             }

@@ -2,7 +2,7 @@
 //!
 //! - `vb`, `memory_log`, `listener`: one vBucket as others see it; everything they see is durable
 //! - `write`, `apply`: the two ways in, for clients (active) and for producers (replica)
-//! - `queue`, `committer`: group commit
+//! - `queue`, `committer`: group commit; `quota`: how its memory is shared out
 //! - `admin`, `history`, `moving`: state, history and existence of vBuckets; on disk before they
 //!   are visible
 //! - `warmup`: from the store to vBuckets, all or nothing; `pager`: expired documents;
@@ -19,10 +19,12 @@ mod moving;
 mod pager;
 mod purge;
 mod queue;
+mod quota;
 mod vb;
 mod warmup;
 mod write;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use mcbp::VbId;
@@ -51,9 +53,11 @@ pub struct BucketOptions {
     pub initial_state: Option<mcbp::VbState>,
     /// What "acknowledged" means.
     pub durability: Durability,
-    /// How many bytes may wait for their commit; writers wait beyond that.
+    /// How many bytes of memory it may take; see [`BucketOptions::set_quota`].
+    pub quota_bytes: u64,
+    /// How many bytes may wait for their commit; writers wait beyond that. A part of the quota.
     pub queue_bytes_max: usize,
-    /// How many bytes of committed rows are kept in memory for streams.
+    /// How many bytes of committed rows are kept in memory for streams. A part of the quota.
     pub log_bytes_max: usize,
     /// How often expired documents are looked for.
     pub expiry_pager_interval: std::time::Duration,
@@ -70,20 +74,21 @@ impl BucketOptions {
     /// A bucket of 1024 active vBuckets that acknowledges what is synced.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
+        let mut options = Self {
             name: name.into(),
             vbuckets: Self::VBUCKETS_MAX,
             initial_state: Some(mcbp::VbState::Active),
             durability: Durability::Synced,
-            // Three of the largest documents, and at 256 bytes more than a disk syncs in a second.
-            queue_bytes_max: 64 * 1024 * 1024,
-            // A stream that lags by more reads the disk, which is what disks are for.
-            log_bytes_max: 64 * 1024 * 1024,
+            quota_bytes: 0,
+            queue_bytes_max: 0,
+            log_bytes_max: 0,
             // As often as kv_engine (`ep_exp_pager_stime`).
             expiry_pager_interval: std::time::Duration::from_secs(600),
             // Couchbase's `metadata purge interval`.
             deletions_kept: std::time::Duration::from_secs(3 * 24 * 60 * 60),
-        }
+        };
+        options.set_quota(Self::QUOTA_BYTES_DEFAULT);
+        options
     }
 
     /// # Errors
@@ -113,6 +118,8 @@ pub(crate) struct Shared {
     pub(crate) queue: CommitQueue,
     pub(crate) keys: KeyLocks,
     pub(crate) counters: Counters,
+    /// What the memory logs hold.
+    pub(crate) logged_bytes: AtomicUsize,
 }
 
 /// How far warm-up is.
@@ -197,6 +204,16 @@ impl Bucket {
     /// Bytes that wait for their commit.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.shared.queue.used_bytes()
+    }
+
+    /// Bytes of committed rows that are kept for streams.
+    pub(crate) fn logged_bytes(&self) -> usize {
+        self.shared.logged_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of its quota that are in use, but for what connections hold.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        (self.queued_bytes() + self.logged_bytes()) as u64 + self.store().memory_bytes()
     }
 
     /// What the last commit failed with, if it did.

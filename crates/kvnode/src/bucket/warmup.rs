@@ -2,6 +2,7 @@
 //! unclean stop each active vBucket begins a new branch of history, which is synced before any
 //! vBucket is visible (MB-41942, MB-41257). A failure keeps traffic off and names its reason.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, RwLock};
 
 use log::{error, info, warn};
@@ -44,6 +45,7 @@ impl Bucket {
             queue: CommitQueue::new(options.queue_bytes_max),
             keys: KeyLocks::new(),
             counters: Counters::default(),
+            logged_bytes: AtomicUsize::new(0),
             store,
             options,
         });

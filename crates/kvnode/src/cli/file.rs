@@ -11,7 +11,10 @@ use toml::Spanned;
 use super::{InitialState, Limits, password};
 use crate::{BucketOptions, Durability, Tls};
 
-const MIB: usize = 1024 * 1024;
+const MIB: u64 = 1024 * 1024;
+
+/// No quota is larger: 4 TiB, more than a machine has.
+const QUOTA_MIB_MAX: u64 = 4 << 20;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -42,8 +45,7 @@ struct Bucket {
     vbuckets: Option<u16>,
     state: Option<InitialState>,
     durability: Option<DurabilityName>,
-    queue_mib: Option<Spanned<usize>>,
-    stream_memory_mib: Option<usize>,
+    quota_mib: Option<Spanned<u64>>,
     expiry_interval_s: Option<Spanned<u64>>,
     deletions_kept_h: Option<Spanned<u64>>,
 }
@@ -156,13 +158,9 @@ impl Checker<'_> {
             Some(DurabilityName::Buffered) => Durability::Buffered,
             Some(DurabilityName::Synced) | None => Durability::Synced,
         };
-        let queue_mib = options.queue_bytes_max / MIB;
-        // Below one of the largest documents the queue would be emptied for each of them.
-        let queue_mib = self.number(bucket.queue_mib.as_ref(), queue_mib, (32, 4095))?;
-        options.queue_bytes_max = queue_mib * MIB;
-        if let Some(stream_memory_mib) = bucket.stream_memory_mib {
-            options.log_bytes_max = stream_memory_mib.saturating_mul(MIB);
-        }
+        let quota = (BucketOptions::QUOTA_BYTES_MIN / MIB, QUOTA_MIB_MAX);
+        let default = options.quota_bytes / MIB;
+        options.set_quota(self.number(bucket.quota_mib.as_ref(), default, quota)? * MIB);
         let interval = options.expiry_pager_interval.as_secs();
         let interval = self.number(bucket.expiry_interval_s.as_ref(), interval, (1, 86_400))?;
         options.expiry_pager_interval = Duration::from_secs(interval);

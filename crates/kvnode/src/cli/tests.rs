@@ -69,8 +69,7 @@ fn a_file_says_the_rest_and_the_command_line_goes_before_it() {
         vbuckets = 16
         state = "replica"
         durability = "buffered"
-        queue_mib = 40
-        stream_memory_mib = 7
+        quota_mib = 160
         expiry_interval_s = 3
         [[user]]
         name = "@proxy"
@@ -88,7 +87,7 @@ fn a_file_says_the_rest_and_the_command_line_goes_before_it() {
     let bucket = &config.buckets[0];
     assert_eq!((bucket.vbuckets, bucket.initial_state), (16, Some(VbState::Replica)));
     assert_eq!(bucket.durability, Durability::Buffered);
-    assert_eq!((bucket.queue_bytes_max >> 20, bucket.log_bytes_max >> 20), (40, 7));
+    assert_eq!((bucket.quota_bytes >> 20, bucket.log_bytes_max >> 20), (160, 20));
     assert_eq!(bucket.expiry_pager_interval, Duration::from_secs(3));
     assert!(config.users.check("@proxy", b"secret"));
     assert_eq!((config.limits.connections_max, config.limits.worker_threads), (10, 3));
@@ -115,7 +114,7 @@ fn errors_name_the_line_and_what_would_do() {
         ("a = 1", "node.toml:1: unknown field `a`"),
         ("[[bucket]]\nname = \"a/b\"", "node.toml:2: bucket name \"a/b\": give 1 to 100 letters"),
         ("[[bucket]]\nname = \"a\"\nvbuckets = 1025", "has 1025 vBuckets: give 1 to 1024"),
-        ("[[bucket]]\nname = \"a\"\nqueue_mib = 1", "node.toml:3: 1 is out of range: give 32"),
+        ("[[bucket]]\nname = \"a\"\nquota_mib = 1", "node.toml:3: 1 is out of range: give 100"),
         ("[[user]]\nname = \"u\"\npassword = { file = \"none\" }", "node.toml:3:"),
         ("\ntls = { certificate = \"no.pem\", key = \"no.key\" }", "node.toml:2: file "),
         ("tls = { certificate = \"no.pem\" }", "missing field `key`"),

@@ -12,13 +12,13 @@ pub(crate) const VERSION: &str = concat!("dcp-proxy-", env!("CARGO_PKG_VERSION")
 
 /// Grants what was asked for and is done here; earlier grants end.
 pub(super) fn hello(session: &mut Session, request: &Request<'_>) -> Result<(), Fail> {
-    let (pairs, rest) = request.frame.value.as_chunks::<2>();
-    if !rest.is_empty() || !request.frame.extras.is_empty() {
-        return Err(Fail::new(Status::EINVAL, "the value of HELLO is a list of 2-byte features"));
+    if !request.frame.extras.is_empty() {
+        return Err(Fail::new(Status::EINVAL, "HELLO has no extras"));
     }
+    let asked = Feature::decode_list(&request.frame)?;
     let mut features = Features::default();
     let mut granted: Vec<Feature> = Vec::new();
-    for feature in pairs.iter().map(|pair| Feature(u16::from_be_bytes(*pair))) {
+    for feature in asked {
         if !granted.contains(&feature) && features.grant(feature) {
             granted.push(feature);
         }
@@ -26,8 +26,7 @@ pub(super) fn hello(session: &mut Session, request: &Request<'_>) -> Result<(), 
     session.features = features;
     let agent = String::from_utf8_lossy(request.frame.key);
     debug!("hello peer={} agent={:?} granted={granted:?}", session.peer, agent);
-    let list: Vec<u8> = granted.iter().flat_map(|feature| feature.0.to_be_bytes()).collect();
-    session.replies.send(&success(request).value(&list));
+    session.replies.send(&success(request).value(&Feature::encode_list(&granted)));
     Ok(())
 }
 

@@ -20,7 +20,6 @@ mod vbucket;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use mcbp::{Frame, FrameBuilder, Header, Opcode, Status, VbId};
 
 pub(crate) use connection::VERSION;
@@ -39,9 +38,9 @@ pub(crate) enum Flow {
 }
 
 /// Carries out one request and adds its answer.
-pub(crate) async fn handle(session: &mut Session, bytes: &Bytes, frame: Frame<'_>) -> Flow {
+pub(crate) async fn handle(session: &mut Session, frame: Frame<'_>) -> Flow {
     let header = frame.header;
-    let outcome = match Request::new(bytes, frame) {
+    let outcome = match Request::new(frame) {
         Ok(request) => run(session, &request).await,
         Err(status) => Err(status.into()),
     };

@@ -25,9 +25,9 @@ use crate::sync::lock;
 /// The step of the machine's clock.
 const TICK: Duration = Duration::from_millis(100);
 
-/// No more is read while so much is received and not on disk. A producer that heeds the window
-/// never comes near; one without flow control is held by its socket.
-const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// No more is read while so many windows are received and not on disk. A producer that heeds the
+/// window never comes near; one without flow control is held by its socket.
+const HELD_WINDOWS: usize = 2;
 
 /// What takes time and reports back.
 enum Report {
@@ -72,7 +72,8 @@ impl Session {
             if let Some(ended) = self.advance() {
                 break ended;
             }
-            self.wire.reading = lock(&self.machine).queued_bytes() < HELD_BYTES_MAX;
+            let held_bytes_max = HELD_WINDOWS * self.window_bytes() as usize;
+            self.wire.reading = lock(&self.machine).queued_bytes() < held_bytes_max;
             tokio::select! {
                 moved = self.wire.moved() => if let Err(ended) = moved { break ended },
                 () = self.wakeups.wait() => self.take_wakeups(),
@@ -187,9 +188,13 @@ impl Session {
     }
 
     fn resize(&mut self) {
-        let consumers = *self.consumers.borrow_and_update();
-        let bytes = window_bytes(super::memory_bytes(&self.access.0), consumers);
+        self.consumers.mark_unchanged();
+        let bytes = self.window_bytes();
         lock(&self.machine).set_window(bytes, &mut self.wire.out);
+    }
+
+    fn window_bytes(&self) -> u32 {
+        window_bytes(self.access.0.options().quota_bytes, *self.consumers.borrow())
     }
 }
 

@@ -25,7 +25,6 @@ use mcbp::{Frame, FrameBuilder, Status};
 use vbucket::consumer::Consumer;
 use vbucket::producer::Producer;
 
-use crate::bucket::Bucket;
 use crate::session::DcpHandover;
 use access::Access;
 pub(crate) use open::Opening;
@@ -34,12 +33,6 @@ pub(crate) use registry::Registry;
 use registry::{Machine, window_bytes};
 pub(crate) use stats::{stats, takeover_stats};
 use wire::Wire;
-
-/// The memory that the flow-control windows of a bucket are a part of.
-fn memory_bytes(bucket: &Bucket) -> u64 {
-    let options = bucket.options();
-    (options.queue_bytes_max + options.log_bytes_max) as u64
-}
 
 /// Serves a connection from its DCP_OPEN, which [`Opening::check`] has let pass, to its end.
 pub(crate) async fn serve(handover: DcpHandover) {
@@ -55,7 +48,7 @@ pub(crate) async fn serve(handover: DcpHandover) {
         }
         Role::Consumer(options) => {
             let consumers = *bucket.dcp().consumers().borrow() + 1;
-            let window_bytes = window_bytes(memory_bytes(&bucket), consumers);
+            let window_bytes = window_bytes(bucket.options().quota_bytes, consumers);
             let options = vbucket::consumer::ConsumerOptions { window_bytes, ..options.clone() };
             (Machine::Consumer(Arc::new(Mutex::new(Consumer::new(options, opened)))), "consumer")
         }

@@ -57,7 +57,7 @@ impl Node {
         let data = config.data.clone();
         Self::start_on(config, |options| {
             let folder = data.join(&options.name);
-            let opened = store::FjallStore::open(&folder, store::Options::default());
+            let opened = store::FjallStore::open(&folder, options.store_options());
             let store = opened.map_err(|source| NodeError::Open {
                 bucket: options.name.clone(),
                 folder: folder.clone(),

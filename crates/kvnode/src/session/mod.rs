@@ -174,7 +174,7 @@ impl Session {
             };
             // The framer has parsed the header: the rest cannot fail.
             let Ok(frame) = Frame::parse(&bytes) else { continue };
-            match command::handle(self, &bytes, frame).await {
+            match command::handle(self, frame).await {
                 Flow::Next => {}
                 Flow::Close => return Step::End(End::Normal),
                 Flow::Dcp { bucket, user } => {

@@ -8,15 +8,9 @@ use super::Features;
 /// The longest key without its collection prefix. Source: kv_engine's `KEY_MAX_LENGTH`.
 pub(crate) const KEY_BYTES_MAX: usize = 250;
 
-/// Values below this are copied out of the read buffer: a slice would keep all of the buffer alive
-/// for as long as the document is in memory.
-const SLICE_BYTES_MIN: usize = 16 * 1024;
-
 /// See the module.
 pub(crate) struct Request<'a> {
-    /// The frame's bytes.
-    pub(crate) bytes: &'a Bytes,
-    /// The same, parsed.
+    /// The whole frame.
     pub(crate) frame: Frame<'a>,
     /// The opcode without its quiet form.
     pub(crate) opcode: Opcode,
@@ -31,7 +25,7 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// A frame information that is malformed, unknown, or asks for what this node does not do.
-    pub(crate) fn new(bytes: &'a Bytes, frame: Frame<'a>) -> Result<Self, Status> {
+    pub(crate) fn new(frame: Frame<'a>) -> Result<Self, Status> {
         let (opcode, quiet) = plain(frame.opcode());
         let mut preserve_ttl = false;
         for info in framing::iter(frame.framing) {
@@ -44,7 +38,7 @@ impl<'a> Request<'a> {
                 _ => return Err(Status::UNKNOWN_FRAME_INFO),
             }
         }
-        Ok(Self { bytes, frame, opcode, quiet, preserve_ttl })
+        Ok(Self { frame, opcode, quiet, preserve_ttl })
     }
 
     /// The vBucket it is about.
@@ -69,13 +63,10 @@ impl<'a> Request<'a> {
         if (1..=KEY_BYTES_MAX).contains(&key.len()) { Ok(key) } else { Err(Status::EINVAL) }
     }
 
-    /// The value as bytes that may be kept.
+    /// The value as bytes that may be kept. Copied: a slice would keep all of the read buffer alive,
+    /// up to twice the value, for as long as the document is in memory.
     pub(crate) fn value(&self) -> Bytes {
-        if self.frame.value.len() < SLICE_BYTES_MIN {
-            Bytes::copy_from_slice(self.frame.value)
-        } else {
-            self.bytes.slice_ref(self.frame.value)
-        }
+        Bytes::copy_from_slice(self.frame.value)
     }
 
     /// The datatype, where the connection may use all of its bits.

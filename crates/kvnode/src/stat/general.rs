@@ -77,8 +77,12 @@ fn storage(bucket: &Bucket, stats: &mut Stats<'_>) {
     stats.put("ep_total_persisted", counters.rows_committed.get());
     stats.put("ep_data_write_failed", counters.commit_failures.get());
     stats.put("ep_data_read_failed", counters.read_failures.get());
+    stats.put("ep_max_size", options.quota_bytes);
+    stats.put("mem_used", bucket.used_bytes());
     stats.put("ep_diskqueue_memory", bucket.queued_bytes());
+    stats.put("ep_checkpoint_memory", bucket.logged_bytes());
     stats.put("ep_checkpoint_memory_quota", options.log_bytes_max);
+    stats.put("kvnode_store_memory", bucket.store().memory_bytes());
     stats.put("ep_db_file_size", bucket.store().disk_bytes());
     stats.put("ep_bucket_type", "persistent");
     stats.put("ep_data_traffic_enabled", bucket.is_ready());

@@ -171,7 +171,7 @@ fn mb_56275_every_byte_is_acknowledged_exactly_once() {
     let (producer, consumer) = {
         // A window of about 6.5 KiB, so that acknowledgements come soon.
         let consumer = TestNode::start_with(VbState::Replica, |o| {
-            (o.queue_bytes_max, o.log_bytes_max) = (64 * 1024, 64 * 1024);
+            o.quota_bytes = 128 * 1024;
         });
         (TestNode::start(VbState::Active), consumer)
     };

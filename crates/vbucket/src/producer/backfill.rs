@@ -14,8 +14,9 @@ use super::turn::Turn;
 /// fits: a chunk ends behind the row that exceeds it (MB-24089).
 pub const CHUNK_BYTES: usize = 128 * 1024;
 
-/// How many chunks of one stream are read ahead: one being sent, one ready.
-const CHUNKS_AHEAD: usize = 2;
+/// How many bytes of one stream are read ahead: a chunk being sent, one ready. Behind a chunk that is
+/// larger, for a large row, the next one waits.
+const AHEAD_BYTES: usize = 2 * CHUNK_BYTES;
 
 /// Whole frames, encoded.
 #[derive(Default, Debug)]
@@ -118,10 +119,9 @@ impl Backfill {
 
     /// Whether the next chunk should be read; the caller then does so.
     pub(super) fn wants_read(&mut self) -> bool {
-        let wants = !self.reading
-            && !self.finished
-            && self.failure.is_none()
-            && self.chunks.len() < CHUNKS_AHEAD;
+        let ahead_bytes: usize = self.chunks.iter().map(|chunk| chunk.frames.len()).sum();
+        let wants =
+            !self.reading && !self.finished && self.failure.is_none() && ahead_bytes < AHEAD_BYTES;
         self.reading |= wants;
         wants
     }

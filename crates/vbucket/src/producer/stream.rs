@@ -18,8 +18,8 @@ use super::turn::{LOG_READ_BYTES, LogRead, Step, Turn};
 use crate::Row;
 use crate::stream_req::{Granted, VbFacts};
 
-/// How much one stream writes before the next one has its turn.
-const TURN_BYTES: usize = 16 * 1024;
+/// How much one stream writes before the next one has its turn: as much as it reads from memory.
+const TURN_BYTES: usize = LOG_READ_BYTES;
 
 /// Where the rows come from.
 #[derive(Debug)]
@@ -139,7 +139,12 @@ impl ActiveStream {
                 self.phase = Phase::Backfill(Backfill::default());
                 Step::More
             }
-            LogRead::Rows(rows) => self.begin_snapshot(rows, turn),
+            // Written at once: a stream that waits for its next turn would hold them, and there may
+            // be a thousand streams.
+            LogRead::Rows(rows) => match self.begin_snapshot(rows, turn) {
+                Step::More => self.write_rows(turn),
+                end => end,
+            },
         }
     }
 

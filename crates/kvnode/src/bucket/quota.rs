@@ -1,0 +1,41 @@
+//! How the memory of a bucket is shared out.
+//!
+//! The parts add up to less than the quota; the rest is for what connections hold: about 1 MiB for
+//! each that streams, and twice the largest document where documents are large.
+
+use super::BucketOptions;
+
+/// Blocks of the disk that were read: a half of what the others leave, and what helps most.
+const CACHE_PARTS: u64 = 4;
+/// What one of four tables holds before it is written out. Two of them follow what is written, and
+/// up to four pieces of each wait while the disk is behind: a quarter in all.
+const TABLE_PARTS: u64 = 32;
+/// Committed rows in memory. A stream that lags by more reads the disk, which is what disks are for.
+const LOG_PARTS: u64 = 8;
+/// Rows that wait for their commit, thrice: queued, encoded, on their way into the journal. At 256
+/// bytes a sixteenth of 256 MiB is still more than most disks sync in a tenth of a second.
+const QUEUE_PARTS: u64 = 16;
+
+impl BucketOptions {
+    /// The smallest quota in bytes. Source: Couchbase.
+    pub const QUOTA_BYTES_MIN: u64 = 100 << 20;
+    /// The quota in bytes where none is given.
+    pub const QUOTA_BYTES_DEFAULT: u64 = 256 << 20;
+
+    /// Sets the quota and shares it out.
+    pub fn set_quota(&mut self, bytes: u64) {
+        let part = |parts| usize::try_from(bytes / parts).unwrap_or(usize::MAX);
+        self.quota_bytes = bytes;
+        self.log_bytes_max = part(LOG_PARTS);
+        self.queue_bytes_max = part(QUEUE_PARTS);
+    }
+
+    /// The store's share. What its tables hold stays as it was when the store was made.
+    pub(crate) fn store_options(&self) -> store::Options {
+        store::Options {
+            cache_bytes: self.quota_bytes / CACHE_PARTS,
+            memtable_bytes: self.quota_bytes / TABLE_PARTS,
+            ..store::Options::default()
+        }
+    }
+}
