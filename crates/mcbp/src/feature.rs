@@ -2,6 +2,8 @@
 //!
 //! Source: `include/mcbp/protocol/feature.h` of couchbase/kv_engine.
 
+use crate::{Frame, FrameError};
+
 codes! {
     /// A feature code in the body of HELLO and of its response.
     Feature(u16) {
@@ -39,5 +41,25 @@ codes! {
         GET_RANDOM_KEY_INCLUDE_XATTR = 0x24, "GetRandomKeyIncludeXattr";
         MUTATE_WITH_META = 0x25, "MutateWithMeta";
         DCP_SKIP_DELETES_IN_INITIAL_BACKFILL = 0x26, "DcpSkipDeletesInInitialBackfill";
+    }
+}
+
+impl Feature {
+    /// The features in the value of HELLO or of its response, 2 bytes each.
+    ///
+    /// # Errors
+    /// [`FrameError::Malformed`] where a byte is left over.
+    pub fn decode_list(frame: &Frame<'_>) -> Result<Vec<Self>, FrameError> {
+        let (codes, rest) = frame.value.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err(frame.header.malformed("the value of HELLO is a list of 2-byte features"));
+        }
+        Ok(codes.iter().map(|code| Self(u16::from_be_bytes(*code))).collect())
+    }
+
+    /// The value of a HELLO for these features.
+    #[must_use]
+    pub fn encode_list(features: &[Self]) -> Vec<u8> {
+        features.iter().flat_map(|feature| feature.0.to_be_bytes()).collect()
     }
 }

@@ -104,11 +104,12 @@ pub(crate) async fn hello(
     features: &[Feature],
 ) -> Result<Vec<Feature>, Fault> {
     let agent = agent.get(..agent.floor_char_boundary(AGENT_BYTES_MAX)).unwrap_or(agent);
-    let asked: Vec<u8> = features.iter().flat_map(|f| f.0.to_be_bytes()).collect();
+    let asked = Feature::encode_list(features);
     let request = FrameBuilder::request(Opcode::HELLO).key(agent.as_bytes()).value(&asked);
     let response = accepted(exchange, request, refused).await?;
-    let (granted, _) = parse(&response, step_of(&response))?.value.as_chunks::<2>();
-    Ok(granted.iter().map(|code| Feature(u16::from_be_bytes(*code))).collect())
+    let step = step_of(&response);
+    let granted = Feature::decode_list(&parse(&response, step)?);
+    granted.map_err(|source| Fault::Garbage { step, source })
 }
 
 async fn dcp_open(exchange: &mut Exchange, open: DcpOpen<'_>) -> Result<(), Fault> {

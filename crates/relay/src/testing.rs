@@ -314,11 +314,9 @@ impl FakeConn {
             }
             Opcode::SELECT_BUCKET => (Status::KEY_ENOENT, Vec::new()),
             Opcode::HELLO => {
-                let (asked, _) = request.value.as_chunks::<2>();
-                let granted =
-                    |&code: &[u8; 2]| manners.features.contains(&Feature(u16::from_be_bytes(code)));
-                let granted = asked.iter().copied().filter(granted).flatten().collect();
-                (Status::SUCCESS, granted)
+                let mut granted = must("a HELLO", Feature::decode_list(request));
+                granted.retain(|feature| manners.features.contains(feature));
+                (Status::SUCCESS, Feature::encode_list(&granted))
             }
             Opcode::DCP_OPEN => {
                 let open = must("a DCP_OPEN", Open::decode(request));
