@@ -10,6 +10,7 @@
 
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbUuid};
+use proptest::prelude::*;
 use vbucket::failover::{ENTRIES_MAX, uuid_from_random};
 use vbucket::{FailoverError, FailoverTable};
 
@@ -119,4 +120,58 @@ fn json_round_trip_keeps_the_table_and_refuses_a_bad_one() {
     assert_eq!(serde_json::from_str::<FailoverTable>(&text).unwrap(), before);
     assert!(serde_json::from_str::<FailoverTable>("[]").is_err());
     assert!(serde_json::from_str::<FailoverTable>("[[0,0]]").is_err());
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Create { uuid: u64, seqno: u64 },
+    Prune { seqno: u64, fresh: u64 },
+    DropNewest,
+    Received(Vec<(u64, u64)>),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let pairs = prop::collection::vec((0..9u64, 0..60u64), 0..40);
+    let step = prop_oneof![
+        6 => (0..u64::MAX, 0..60u64).prop_map(|(uuid, seqno)| Step::Create { uuid, seqno }),
+        2 => (0..60u64, 0..3u64).prop_map(|(seqno, fresh)| Step::Prune { seqno, fresh }),
+        1 => Just(Step::DropNewest),
+        1 => pairs.prop_map(Step::Received),
+    ];
+    prop::collection::vec(step, 1..80)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever happens to a table, and whatever a peer sends: it has 1 to 25 entries, no uuid is
+    /// 0, no older branch began later, and nothing is left above where it was cut.
+    #[test]
+    fn mb_27818_no_history_breaks_a_table(steps in steps()) {
+        let mut table = FailoverTable::new(VbUuid(0));
+        for step in steps {
+            let mut top = u64::MAX;
+            match step {
+                Step::Create { uuid, seqno } => {
+                    table.create_entry(VbUuid(uuid), Seqno(seqno));
+                    prop_assert_eq!(table.newest(), log(&[(uuid.max(1), seqno)])[0]);
+                    top = seqno;
+                }
+                Step::Prune { seqno, fresh } => {
+                    table.prune(Seqno(seqno), VbUuid(fresh));
+                    top = seqno;
+                }
+                Step::DropNewest => _ = table.drop_newest(),
+                Step::Received(pairs) => {
+                    if let Ok(received) = FailoverTable::from_log(&log(&pairs)) {
+                        table = received;
+                    }
+                }
+            }
+            let entries = table.entries();
+            prop_assert!((1..=ENTRIES_MAX).contains(&entries.len()));
+            prop_assert!(entries.iter().all(|entry| entry.uuid.0 != 0 && entry.seqno.0 <= top));
+            prop_assert!(entries.is_sorted_by(|newer, older| newer.seqno >= older.seqno));
+        }
+    }
 }

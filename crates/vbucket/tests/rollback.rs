@@ -111,6 +111,8 @@ struct Copy {
     table: FailoverTable,
     high: u64,
     snapshot: (u64, u64),
+    /// What a power cut cannot take: everything before the last change of the table.
+    synced: u64,
 }
 
 impl Copy {
@@ -134,6 +136,17 @@ impl Copy {
         self.table.create_entry(VbUuid(uuid), Seqno(seqno));
         self.snapshot = (self.high, self.high);
         self.complete.push(self.high);
+        self.synced = self.high;
+    }
+
+    /// An active loses its newest changes with the power, which others may have by now, and begins
+    /// a branch where it finds itself (MB-41942).
+    fn lose_power(&mut self, lost: u64, uuid: u64) {
+        let to = self.high.saturating_sub(lost).max(self.synced);
+        self.complete.retain(|&seqno| seqno <= to);
+        self.applied.retain(|&(seqno, ..)| seqno <= to);
+        (self.high, self.snapshot) = (to, (to, to));
+        self.promote(uuid);
     }
 
     fn write(&mut self, key: u8, value: u32) {
@@ -191,6 +204,7 @@ enum Step {
     Write { key: u8, count: u8 },
     Stream { to: usize, cut: usize },
     Promote { node: usize },
+    PowerCut { lost: u64 },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -199,6 +213,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (0..3usize, prop_oneof![0..4usize, Just(usize::MAX)])
             .prop_map(|(to, cut)| Step::Stream { to, cut }),
         1 => (0..3usize).prop_map(|node| Step::Promote { node }),
+        1 => (0..8u64).prop_map(|lost| Step::PowerCut { lost }),
     ];
     prop::collection::vec(step, 1..60)
 }
@@ -210,8 +225,8 @@ fn config() -> ProptestConfig {
 proptest! {
     #![proptest_config(config())]
 
-    /// Three copies, any of which may be promoted while the others are ahead, behind or in the
-    /// middle of a snapshot: after a stream a complete consumer equals its producer, and a cut one
+    /// Three copies, any of which may be promoted, or lose power while it is active, while the
+    /// others are ahead, behind or in the middle of a snapshot: after a stream a complete consumer equals its producer, and a cut one
     /// completes with the next stream.
     #[test]
     fn random_histories_converge(steps in steps()) {
@@ -221,6 +236,7 @@ proptest! {
             table: FailoverTable::new(VbUuid(1)),
             high: 0,
             snapshot: (0, 0),
+            synced: 0,
         };
         let mut nodes = [new.clone(), new.clone(), new];
         let mut active = 0;
@@ -242,6 +258,7 @@ proptest! {
                     nodes[node].promote(u64::from(unique));
                     active = node;
                 }
+                Step::PowerCut { lost } => nodes[active].lose_power(lost, u64::from(unique)),
                 Step::Stream { .. } | Step::Promote { .. } => {}
             }
         }
