@@ -76,6 +76,7 @@ fn storage(bucket: &Bucket, stats: &mut Stats<'_>) {
     stats.put("ep_commit_num", counters.commits.get());
     stats.put("ep_total_persisted", counters.rows_committed.get());
     stats.put("ep_data_write_failed", counters.commit_failures.get());
+    stats.put("ep_item_commit_failed", counters.commit_failures.get());
     stats.put("ep_data_read_failed", counters.read_failures.get());
     stats.put("ep_max_size", options.quota_bytes);
     stats.put("mem_used", bucket.used_bytes());

@@ -50,6 +50,7 @@ fn a_disk_that_runs_full_refuses_writes_until_there_is_room() {
     let stats = client.stat("").unwrap();
     assert!(stats["kvnode_write_failure"].contains("no space left"), "{stats:?}");
     assert_ne!(stats["ep_data_write_failed"], "0");
+    assert_eq!(stats["ep_item_commit_failed"], stats["ep_data_write_failed"]);
     assert_all_there(&node, count, &value);
     // A change of state is still taken: a control plane must be able to move things away.
     eventually("a state is taken", || {
