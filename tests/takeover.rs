@@ -1,19 +1,41 @@
-//! Takeovers under write load, undisturbed and with kill -9 of each process at many moments: never
-//! two active copies, no acknowledged write lost, no command without an end.
+//! Takeovers under write load, undisturbed and with kill -9 of each process at each step: never two
+//! active copies, no acknowledged write lost, no command without an end. Whatever a kill leaves
+//! behind, asking again finishes it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
 
-use common::{Cluster, Writers, until};
+use common::{Cluster, Process, States, Writers, until};
 use mcbp::{VbId, VbState};
 
-/// vBuckets that are taken over, each with a kill at a later moment than the one before.
-const TAKEOVERS: u16 = 5;
-/// How many looks at the states that moment is later.
-const LOOKS: u16 = 2;
-/// How often one that was cut off is tried again.
+/// How often one that was cut off is asked for again: a link may have to wait for a node first.
 const ATTEMPTS: usize = 20;
+
+/// How far a takeover is when a process is killed.
+#[derive(Clone, Copy)]
+enum Moment {
+    Asked,
+    Pending,
+    Dead,
+    Active,
+}
+
+/// One for each vBucket that is taken over. The two in the middle, when nobody serves it, twice.
+const MOMENTS: [Moment; 6] =
+    [Moment::Asked, Moment::Pending, Moment::Dead, Moment::Active, Moment::Pending, Moment::Dead];
+
+impl Moment {
+    /// Whether it has come, by the states on producer and consumer.
+    fn is_now(self, producer: Option<VbState>, consumer: Option<VbState>) -> bool {
+        match self {
+            Self::Asked => true,
+            Self::Pending => matches!(consumer, Some(VbState::Pending | VbState::Active)),
+            Self::Dead => producer == Some(VbState::Dead),
+            Self::Active => consumer == Some(VbState::Active),
+        }
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Victim {
@@ -40,61 +62,47 @@ impl Victim {
     }
 }
 
-/// The states on both nodes, which must never both be active. The consumer is asked first: once it
-/// is active, the producer is not any more.
-async fn states(cluster: &Cluster, vb: VbId) -> (VbState, VbState) {
-    let consumer = cluster.beta.state(vb).await;
-    let producer = cluster.alpha.state(vb).await;
-    assert_ne!((producer, consumer), (VbState::Active, VbState::Active), "{vb}");
-    (producer, consumer)
+/// Asks the sidecar to take a vBucket over.
+async fn ask(cluster: &Cluster, vb: VbId) -> Process {
+    cluster.sidecar.ask(&["takeover", "default", &vb.0.to_string(), "--from", "alpha"]).await
 }
 
-/// Asks the sidecar to take a vBucket over, and says whether it did.
-async fn takeover(cluster: &mut Cluster, vb: VbId, victim: Option<Victim>) -> bool {
-    let number = vb.0.to_string();
-    let mut command =
-        cluster.sidecar.ask(&["takeover", "default", &number, "--from", "alpha"]).await;
-    if let Some(victim) = victim {
-        for _ in 0..vb.0 * LOOKS {
-            states(cluster, vb).await;
-        }
-        victim.kill(cluster);
-        victim.restart(cluster).await;
-    }
-    command.exit_code().await == 0
+/// The same, and says whether it did.
+async fn takeover(cluster: &Cluster, vb: VbId) -> bool {
+    ask(cluster, vb).await.exit_code().await == 0
 }
 
-/// Does what a control plane does after a takeover that was cut off, until the consumer has it.
-async fn finish(cluster: &mut Cluster, vb: VbId) {
-    for _ in 0..ATTEMPTS {
-        if states(cluster, vb).await.1 == VbState::Active {
-            return;
-        }
-        // A new attempt comes after whatever was still on its way in the one before.
-        let is_done = takeover(cluster, vb, None).await;
-        if !is_done
-            && let (VbState::Dead, VbState::Pending | VbState::Replica) = states(cluster, vb).await
-        {
-            // What was acknowledged just before it died was not sent yet: nobody else has it.
-            cluster.alpha.client().await.set_vbucket(vb, VbState::Active).await.unwrap();
-        }
-    }
-    panic!("{vb} was not taken over");
+/// The same, with a kill at that moment. Whether it did is not asked: nobody may be there to say.
+async fn disturbed(cluster: &mut Cluster, states: &mut States, vb: VbId, at: Moment, who: Victim) {
+    let mut command = ask(cluster, vb).await;
+    states.until(vb, |producer, consumer| at.is_now(producer, consumer)).await;
+    who.kill(cluster);
+    who.restart(cluster).await;
+    command.exit_code().await;
 }
 
 async fn takeovers(victim: Option<Victim>) {
     let mut cluster = Cluster::start().await;
+    let mut states = States::start(&cluster.alpha, &cluster.beta);
     let writers = Writers::start(&[&cluster.alpha, &cluster.beta]);
-    for vb in (0..TAKEOVERS).map(VbId) {
+    for (vb, moment) in (0..).map(VbId).zip(MOMENTS) {
         writers.acknowledge(50).await;
-        let is_done = takeover(&mut cluster, vb, victim).await;
-        assert!(is_done || victim.is_some(), "{vb}");
-        if is_done {
-            let are = states(&cluster, vb).await;
-            assert_eq!(are, (VbState::Dead, VbState::Active), "{vb}");
+        let attempts = if let Some(victim) = victim {
+            disturbed(&mut cluster, &mut states, vb, moment, victim).await;
+            ATTEMPTS
+        } else {
+            1
+        };
+        let mut is_done = false;
+        for _ in 0..attempts {
+            is_done = is_done || takeover(&cluster, vb).await;
         }
-        finish(&mut cluster, vb).await;
+        assert!(is_done, "{vb} was not taken over");
+        assert!(takeover(&cluster, vb).await, "{vb} is ours already");
+        let are = (cluster.alpha.state(vb).await, cluster.beta.state(vb).await);
+        assert_eq!(are, (VbState::Dead, VbState::Active), "{vb}");
     }
+    states.stop().await;
     writers.acknowledge(50).await;
     writers.stop(&[&cluster.beta, &cluster.alpha]).await;
     assert!(cluster.sidecar.process.is_running());
@@ -104,9 +112,9 @@ async fn takeovers(victim: Option<Victim>) {
         let mut left = alpha.get_all_vb_seqnos().await.unwrap();
         let mut right = beta.get_all_vb_seqnos().await.unwrap();
         for seqnos in [&mut left, &mut right] {
-            seqnos.retain(|(vb, _)| vb.0 >= TAKEOVERS);
+            seqnos.retain(|(vb, _)| usize::from(vb.0) >= MOMENTS.len());
         }
-        assert_eq!(left.len(), usize::from(cluster.alpha.vbuckets - TAKEOVERS));
+        assert_eq!(left.len(), usize::from(cluster.alpha.vbuckets) - MOMENTS.len());
         (left == right).then_some(())
     })
     .await;

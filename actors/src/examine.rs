@@ -47,7 +47,7 @@ impl Examine {
         let remedy = Remedy::of(&producer, &consumer);
         let (spec, vb) = (&self.spec, self.vb);
         let names = (&spec.producer.name, &spec.consumer.name);
-        let found = format!("{} has it {producer}, {} has it {consumer}", names.0, names.1);
+        let found = format!("at {} it is {producer}, at {} {consumer}", names.0, names.1);
         log::info!("takeover looked into bucket={} vb={vb} found=\"{found}\"", spec.bucket);
         let repair = match remedy {
             Remedy::Done => return Verdict::Moved,

@@ -88,7 +88,7 @@ async fn a_link_that_dies_repairs_nothing_itself_and_says_what_both_nodes_have()
     link.producer.hang_up();
     let failure = failure(takeover).await;
     assert_eq!(failure.reason, "link-lost");
-    let found = "; alpha has it dead up to 10, beta has it replica up to 10: ";
+    let found = "; at alpha it is dead up to 10, at beta replica up to 10: ";
     assert!(failure.detail.contains(found), "{failure:?}");
     assert_eq!(set_active(&cluster), (vec![], vec![]));
 }

@@ -16,6 +16,7 @@ mod fake_node;
 mod node;
 mod process;
 mod sidecar;
+mod states;
 mod writers;
 
 use std::time::{Duration, Instant};
@@ -28,6 +29,7 @@ pub use fake_node::{FakeConsumer, FakeNode, FakeProducer, StreamRequest};
 pub use node::{DataNode, command};
 pub use process::Process;
 pub use sidecar::{Config, Sidecar, run};
+pub use states::States;
 pub use writers::Writers;
 
 /// How long anything may take. Far more than it does: a loaded machine must not fail a test.

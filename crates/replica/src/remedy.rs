@@ -97,8 +97,8 @@ impl fmt::Display for Said {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Has(held) => write!(f, "{} up to {}", held.state, held.high),
-            Self::HasNone => f.write_str("not at all"),
-            Self::Nothing => f.write_str("in a state that it does not say"),
+            Self::HasNone => f.write_str("missing"),
+            Self::Nothing => f.write_str("unknown"),
         }
     }
 }
