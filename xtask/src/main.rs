@@ -1,4 +1,4 @@
-//! Developer tasks: `cargo xtask tidy`, `verify` and `fix`. No part of the product uses it.
+//! Developer tasks: `tidy`, `verify`, `fix` and `bench`. No part of the product uses it.
 
 mod tidy;
 
@@ -10,7 +10,8 @@ const USAGE: &str = "\
 usage: cargo xtask TASK
   tidy     check the rules that the compiler does not know; `cargo test` checks them too
   verify   do what CI does, without changing anything
-  fix      let clippy and rustfmt repair what they can";
+  fix      let clippy and rustfmt repair what they can
+  bench    measure a replication link; options go to the program, --help shows them";
 
 fn main() -> ExitCode {
     let tasks: Vec<String> = std::env::args().skip(1).collect();
@@ -19,6 +20,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy(),
         ["verify"] => run("bash .ci/run"),
         ["fix"] => fix(),
+        ["bench", options @ ..] => bench(options),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -52,6 +54,17 @@ fn tidy() -> io::Result<bool> {
 fn fix() -> io::Result<bool> {
     let mended = run("cargo clippy --fix --allow-dirty --allow-staged --workspace --all-targets")?;
     Ok(run("cargo fmt --all")? && mended)
+}
+
+/// Builds the programs with all optimizations, then measures them.
+fn bench(options: &[&str]) -> io::Result<bool> {
+    // Both at once, so that both are built with the same features of the libraries.
+    if !run("cargo build --release --package dcp-proxy --package bench")? {
+        return Ok(false);
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
+    let program = target.join("release/link-bench");
+    Ok(Command::new(program).args(options).current_dir(root()).status()?.success())
 }
 
 /// Runs a command line in the top folder; true where it succeeds.

@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["failpoint", "mcbp", "vbucket"]),
     ("kvnode", &["failpoint", "mcbp", "relay", "store", "vbucket"]),
     ("dcp-actors", &["mcbp", "relay", "replica"]),
+    ("bench", &["kvnode", "mcbp", "relay"]),
     ("dcp-proxy", &["dcp-actors", "kvnode", "mcbp", "relay", "replica"]),
 ];
 
@@ -33,7 +34,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("actix", &["dcp-actors"]),
     ("actix-rt", &["dcp-actors"]),
     ("actix-web", &["dcp-proxy"]),
-    ("clap", &["dcp-proxy", "kvnode"]),
+    ("clap", &["bench", "dcp-proxy", "kvnode"]),
     ("env_logger", &["dcp-proxy", "kvnode"]),
     ("fjall", &["store"]),
     ("indicatif", &["dcp-proxy"]),

@@ -1,0 +1,122 @@
+//! Measures one link: a load that plays producer and consumer, over each way between the two.
+//!
+//! - `ways`: direct, haproxy, dcp-proxy, each started as a process of its own; `process`: what it
+//!   costs
+//! - `socket`, `frames`: what the load speaks; `peers`: two data nodes up to open streams
+//! - `load`: throughput, NOOP round trips, the set-up of streams; `results`: medians and ratios
+//! - `report`, `plot`: the tables and the picture of docs/performance.md
+
+mod frames;
+mod load;
+mod peers;
+mod plot;
+mod process;
+mod report;
+mod results;
+mod socket;
+mod ways;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use results::{Cell, Results};
+use ways::{Way, Workshop};
+
+/// What goes wrong here ends the run; the text says it all.
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Streams that are set up to be timed.
+const SET_UP_STREAMS: u16 = 1024;
+/// Streams of the other measurements, over all links together.
+const STREAMS: u16 = 64;
+
+/// Measures throughput, processor time, memory, latency and set-up of a replication link.
+#[derive(Parser, Debug)]
+#[command(name = "link-bench")]
+struct Arguments {
+    /// Times that everything is measured, all ways in turn; medians are reported
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Seconds that each throughput is measured
+    #[arg(long, default_value_t = 1.0)]
+    seconds: f64,
+    /// Sizes of frames in bytes, 64 to 20 MiB
+    #[arg(long, value_delimiter = ',', default_values_t = [64, 256, 1024, 16_384, 1_048_576])]
+    frames: Vec<usize>,
+    /// Numbers of links
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16])]
+    links: Vec<u16>,
+    /// Ways to measure; all that are there, unless named
+    #[arg(long, value_delimiter = ',', value_enum)]
+    ways: Vec<Way>,
+    /// NOOP round trips to time in each round
+    #[arg(long, default_value_t = 5_000)]
+    noops: usize,
+    /// The sidecar to measure; the one beside this program unless named
+    #[arg(long)]
+    proxy: Option<PathBuf>,
+    /// Folder of the documents to write the results into
+    #[arg(long, value_name = "DIR")]
+    write_docs: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("link-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Outcome<()> {
+    let workshop = Workshop::new(arguments.proxy.as_deref())?;
+    let wanted = if arguments.ways.is_empty() { Way::ALL } else { &arguments.ways };
+    let ways: Vec<Way> = wanted.iter().copied().filter(|way| workshop.has(*way)).collect();
+    let mut results = Results::default();
+    for round in 1..=arguments.rounds {
+        eprintln!("round {round} of {}", arguments.rounds);
+        measure(arguments, &workshop, &ways, &mut results)?;
+    }
+    let report = report::markdown(&results, &ways, arguments);
+    println!("{report}");
+    if let Some(folder) = &arguments.write_docs {
+        report::write(folder, &report)?;
+        plot::write(&folder.join("link.svg"), &results, &ways, arguments)?;
+    }
+    Ok(())
+}
+
+/// One round: every way has its turn at a cell before the next cell is measured.
+fn measure(
+    arguments: &Arguments,
+    workshop: &Workshop,
+    ways: &[Way],
+    results: &mut Results,
+) -> Outcome<()> {
+    let time = Duration::from_secs_f64(arguments.seconds.clamp(0.1, 600.0));
+    for &links in &arguments.links {
+        for &frame_bytes in &arguments.frames {
+            for &way in ways {
+                let cell = Cell { way, links, frame_bytes };
+                let sample = load::throughput(workshop, cell, time)?;
+                eprintln!("  {cell}: {sample}");
+                results.throughput(cell, sample);
+            }
+        }
+    }
+    for &way in ways {
+        let mut trips = load::round_trips(workshop, way, arguments.noops)?;
+        let latency = results::percentiles(&mut trips);
+        eprintln!("  {way}: NOOP {latency}");
+        results.latency(way, latency);
+        if let Some(set_up) = load::set_up(workshop, way)? {
+            eprintln!("  {way}: {SET_UP_STREAMS} streams {set_up}");
+            results.set_up(way, set_up);
+        }
+    }
+    Ok(())
+}

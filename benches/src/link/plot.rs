@@ -1,0 +1,126 @@
+//! A picture of one link: throughput and cost by frame size, a bar for each way.
+
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::path::Path;
+
+use crate::results::{Cell, Results, size};
+use crate::ways::Way;
+use crate::{Arguments, Outcome};
+
+/// The whole picture, in pixels.
+const WIDTH: f64 = 860.0;
+const PANEL_HEIGHT: f64 = 190.0;
+const PANEL_GAP: f64 = 60.0;
+const LEFT: f64 = 50.0;
+const TOP: f64 = 70.0;
+
+/// One colour a way, told apart also by those who see no red or green.
+const fn colour(way: Way) -> &'static str {
+    match way {
+        Way::Direct => "#bbbbbb",
+        Way::Haproxy => "#f0e442",
+        Way::HaproxyLarge => "#e69f00",
+        Way::HaproxySplice => "#d55e00",
+        Way::DcpProxy => "#0072b2",
+        Way::DcpProxyTls => "#56b4e9",
+    }
+}
+
+/// A function of the results, with its name and where it stands.
+struct Panel<'a> {
+    name: &'static str,
+    top: f64,
+    value: &'a dyn Fn(Cell) -> Option<f64>,
+}
+
+/// Draws the fewest links that were measured into the file `path`.
+pub(crate) fn write(
+    path: &Path,
+    results: &Results,
+    ways: &[Way],
+    arguments: &Arguments,
+) -> Outcome<()> {
+    let links = arguments.links.iter().copied().min().ok_or("no number of links")?;
+    let (speed, cost) = (|cell| results.speed(cell), |cell| results.cost(cell));
+    let panels = [
+        Panel { name: "GB/s, more is better", top: TOP, value: &speed },
+        Panel {
+            name: "processor seconds of the proxy for a GB, less is better",
+            top: TOP + PANEL_HEIGHT + PANEL_GAP,
+            value: &cost,
+        },
+    ];
+    let height = TOP + 2.0 * (PANEL_HEIGHT + PANEL_GAP);
+    let mut out = String::new();
+    writeln!(
+        out,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
+         font-family=\"sans-serif\" font-size=\"12\">\n\
+         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"white\"/>"
+    )?;
+    legend(&mut out, ways, links)?;
+    for panel in &panels {
+        bars(&mut out, panel, ways, &arguments.frames, links)?;
+    }
+    writeln!(out, "</svg>")?;
+    Ok(fs::write(path, out)?)
+}
+
+fn legend(out: &mut String, ways: &[Way], links: u16) -> fmt::Result {
+    text(out, LEFT, 20.0, &format!("One replication stream load by frame size, links: {links}"))?;
+    let step = (WIDTH - LEFT) / ways.len().max(1) as f64;
+    for (at, &way) in ways.iter().enumerate() {
+        let x = LEFT + at as f64 * step;
+        rect(out, [x, 32.0, 10.0, 10.0], colour(way))?;
+        text(out, x + 14.0, 41.0, way.name())?;
+    }
+    Ok(())
+}
+
+fn bars(
+    out: &mut String,
+    panel: &Panel<'_>,
+    ways: &[Way],
+    frames: &[usize],
+    links: u16,
+) -> fmt::Result {
+    let value = |way, frame_bytes| (panel.value)(Cell { way, links, frame_bytes });
+    let all = ways.iter().flat_map(|&way| frames.iter().filter_map(move |&size| value(way, size)));
+    let highest = all.fold(f64::MIN_POSITIVE, f64::max);
+    let bottom = panel.top + PANEL_HEIGHT;
+    text(out, LEFT, panel.top - 6.0, panel.name)?;
+    rect(out, [LEFT, bottom, WIDTH - LEFT, 1.0], "black")?;
+    let group = (WIDTH - LEFT) / frames.len().max(1) as f64;
+    let bar = group * 0.9 / ways.len().max(1) as f64;
+    for (at, &frame_bytes) in frames.iter().enumerate() {
+        let left = LEFT + at as f64 * group;
+        text(out, left + group * 0.4, bottom + 16.0, &size(frame_bytes))?;
+        for (number, &way) in ways.iter().enumerate() {
+            let Some(value) = value(way, frame_bytes) else { continue };
+            let height = value / highest * (PANEL_HEIGHT - 20.0);
+            let x = left + number as f64 * bar;
+            rect(out, [x, bottom - height, bar - 2.0, height], colour(way))?;
+            let middle = x + bar / 2.0 - 1.0;
+            let y = bottom - height - 3.0;
+            writeln!(
+                out,
+                "<text x=\"{middle:.1}\" y=\"{y:.1}\" font-size=\"8\" \
+                 text-anchor=\"middle\">{value:.2}</text>"
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn rect(out: &mut String, [x, y, width, height]: [f64; 4], fill: &str) -> fmt::Result {
+    writeln!(
+        out,
+        "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" \
+         fill=\"{fill}\"/>"
+    )
+}
+
+fn text(out: &mut String, x: f64, y: f64, text: &str) -> fmt::Result {
+    writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>")
+}

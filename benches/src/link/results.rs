@@ -1,0 +1,164 @@
+//! What was measured, and the medians and ratios that are made of it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::ways::Way;
+
+/// What one throughput is about.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Cell {
+    pub(crate) way: Way,
+    pub(crate) links: u16,
+    pub(crate) frame_bytes: usize,
+}
+
+impl fmt::Display for Cell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let frame = size(self.frame_bytes);
+        write!(f, "{:<24} {:>2} links, frames of {frame:>8}", self.way, self.links)
+    }
+}
+
+/// One throughput and what it cost; gigabytes are 10^9 bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sample {
+    pub(crate) gigabytes_per_s: f64,
+    pub(crate) processor_s_per_gigabyte: Option<f64>,
+    pub(crate) memory_bytes: Option<u64>,
+}
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.2} GB/s", self.gigabytes_per_s)?;
+        let Some(cost) = self.processor_s_per_gigabyte else { return Ok(()) };
+        let memory = mebibytes(self.memory_bytes.unwrap_or_default());
+        write!(f, ", {cost:.2} s/GB, {memory:.1} MiB")
+    }
+}
+
+/// Round trips of one round.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Latency {
+    pub(crate) p50: Duration,
+    pub(crate) p99: Duration,
+}
+
+impl fmt::Display for Latency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "p50 {:.1?}, p99 {:.1?}", self.p50, self.p99)
+    }
+}
+
+/// What setting up streams took.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SetUp {
+    /// From the answer to DCP_OPEN to the last answer to an ADD_STREAM.
+    pub(crate) wall: Duration,
+    /// The time of the sidecar's threads.
+    pub(crate) processor: Duration,
+}
+
+impl fmt::Display for SetUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "in {:.1?}, {:.1?} of the sidecar's own", self.wall, self.processor)
+    }
+}
+
+/// The percentiles of unordered times.
+pub(crate) fn percentiles(times: &mut [Duration]) -> Latency {
+    times.sort_unstable();
+    let at = |percent: usize| times.get(times.len() * percent / 100).copied().unwrap_or_default();
+    Latency { p50: at(50), p99: at(99) }
+}
+
+/// All rounds.
+#[derive(Default)]
+pub(crate) struct Results {
+    throughput: BTreeMap<Cell, Vec<Sample>>,
+    latency: BTreeMap<Way, Vec<Latency>>,
+    set_up: BTreeMap<Way, Vec<SetUp>>,
+}
+
+impl Results {
+    pub(crate) fn throughput(&mut self, cell: Cell, sample: Sample) {
+        self.throughput.entry(cell).or_default().push(sample);
+    }
+
+    pub(crate) fn latency(&mut self, way: Way, latency: Latency) {
+        self.latency.entry(way).or_default().push(latency);
+    }
+
+    pub(crate) fn set_up(&mut self, way: Way, set_up: SetUp) {
+        self.set_up.entry(way).or_default().push(set_up);
+    }
+
+    fn samples(&self, cell: Cell) -> &[Sample] {
+        self.throughput.get(&cell).map_or(&[], Vec::as_slice)
+    }
+
+    /// Gigabytes a second.
+    pub(crate) fn speed(&self, cell: Cell) -> Option<f64> {
+        median(self.samples(cell).iter().map(|sample| sample.gigabytes_per_s))
+    }
+
+    /// Processor seconds for a gigabyte.
+    pub(crate) fn cost(&self, cell: Cell) -> Option<f64> {
+        median(self.samples(cell).iter().filter_map(|sample| sample.processor_s_per_gigabyte))
+    }
+
+    /// Speed and cost over those of another way, round by round, so that what slows down the
+    /// machine for a while slows down both.
+    pub(crate) fn ratios(&self, cell: Cell, other: Way) -> (Option<f64>, Option<f64>) {
+        let others = self.samples(Cell { way: other, ..cell });
+        let pairs = || self.samples(cell).iter().zip(others);
+        let speed = pairs().map(|(one, other)| one.gigabytes_per_s / other.gigabytes_per_s);
+        let cost = pairs().filter_map(|(one, other)| {
+            Some(one.processor_s_per_gigabyte? / other.processor_s_per_gigabyte?)
+        });
+        (median(speed), median(cost))
+    }
+
+    /// The most memory that a process of `way` had with so many links, in MiB.
+    pub(crate) fn memory(&self, way: Way, links: u16) -> Option<f64> {
+        let cells =
+            self.throughput.iter().filter(|(cell, _)| (cell.way, cell.links) == (way, links));
+        cells.flat_map(|(_, samples)| samples).filter_map(|s| s.memory_bytes).max().map(mebibytes)
+    }
+
+    /// The medians of p50 and p99, in microseconds.
+    pub(crate) fn round_trip(&self, way: Way) -> Option<(f64, f64)> {
+        let rounds = self.latency.get(&way)?;
+        let us = |time: Duration| time.as_secs_f64() * 1e6;
+        let p50 = median(rounds.iter().map(|round| us(round.p50)))?;
+        Some((p50, median(rounds.iter().map(|round| us(round.p99)))?))
+    }
+
+    /// The medians of wall and processor time, in milliseconds.
+    pub(crate) fn streams(&self, way: Way) -> Option<(f64, f64)> {
+        let rounds = self.set_up.get(&way)?;
+        let ms = |time: Duration| time.as_secs_f64() * 1e3;
+        let wall = median(rounds.iter().map(|round| ms(round.wall)))?;
+        Some((wall, median(rounds.iter().map(|round| ms(round.processor)))?))
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+fn mebibytes(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// A number of bytes as people say it.
+pub(crate) fn size(bytes: usize) -> String {
+    match bytes {
+        mib if mib >= 1 << 20 && mib % (1 << 20) == 0 => format!("{} MiB", mib >> 20),
+        kib if kib >= 1 << 10 && kib % (1 << 10) == 0 => format!("{} KiB", kib >> 10),
+        bytes => format!("{bytes} B"),
+    }
+}

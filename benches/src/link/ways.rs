@@ -1,0 +1,156 @@
+//! The ways between producer and consumer: nothing, haproxy, dcp-proxy. Each is started afresh for
+//! each measurement, so that its memory is that of one.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use tempfile::TempDir;
+use tokio_rustls::rustls::ServerConfig;
+
+use crate::Outcome;
+use crate::process::Process;
+use crate::socket::{certificate, listen};
+
+/// A way.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, ValueEnum)]
+pub(crate) enum Way {
+    /// The consumer is connected to the producer.
+    Direct,
+    /// haproxy in TCP mode, as it comes.
+    Haproxy,
+    /// The same with buffers of 256 KiB.
+    HaproxyLarge,
+    /// The same with splice forced, buffers as they come.
+    HaproxySplice,
+    /// dcp-proxy.
+    DcpProxy,
+    /// dcp-proxy, with TLS to the producer.
+    DcpProxyTls,
+}
+
+impl Way {
+    pub(crate) const ALL: &[Self] = &[
+        Self::Direct,
+        Self::Haproxy,
+        Self::HaproxyLarge,
+        Self::HaproxySplice,
+        Self::DcpProxy,
+        Self::DcpProxyTls,
+    ];
+
+    /// The name in tables.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "no proxy",
+            Self::Haproxy => "haproxy, defaults",
+            Self::HaproxyLarge => "haproxy, 256 KiB buffers",
+            Self::HaproxySplice => "haproxy, splice forced",
+            Self::DcpProxy => "dcp-proxy",
+            Self::DcpProxyTls => "dcp-proxy, TLS",
+        }
+    }
+
+    /// Whether it speaks the protocol, so that it has streams to set up.
+    pub(crate) const fn is_sidecar(self) -> bool {
+        matches!(self, Self::DcpProxy | Self::DcpProxyTls)
+    }
+
+    const fn is_haproxy(self) -> bool {
+        matches!(self, Self::Haproxy | Self::HaproxyLarge | Self::HaproxySplice)
+    }
+}
+
+impl std::fmt::Display for Way {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What all measurements share: a folder for configurations, a certificate, the programs.
+pub(crate) struct Workshop {
+    folder: TempDir,
+    proxy: PathBuf,
+    has_haproxy: bool,
+    /// What the producer shows where it speaks TLS.
+    pub(crate) tls: Arc<ServerConfig>,
+}
+
+impl Workshop {
+    pub(crate) fn new(proxy: Option<&Path>) -> Outcome<Self> {
+        let folder = tempfile::tempdir()?;
+        let (pem, tls) = certificate()?;
+        fs::write(folder.path().join("ca.pem"), pem)?;
+        let beside =
+            || Ok::<_, std::io::Error>(std::env::current_exe()?.with_file_name("dcp-proxy"));
+        let proxy = proxy.map_or_else(beside, |path| Ok(path.to_owned()))?;
+        let has_haproxy = haproxy_version().is_some();
+        if !has_haproxy {
+            eprintln!("haproxy is not installed: left out");
+        }
+        if !proxy.exists() {
+            return Err(format!("{} is missing: cargo build --release", proxy.display()).into());
+        }
+        Ok(Self { folder, proxy, has_haproxy, tls })
+    }
+
+    /// Whether this way can be measured here.
+    pub(crate) const fn has(&self, way: Way) -> bool {
+        self.has_haproxy || !way.is_haproxy()
+    }
+
+    /// Starts haproxy between a free port, which is given back, and `producer`.
+    pub(crate) fn haproxy(&self, way: Way, producer: SocketAddr) -> Outcome<(Process, SocketAddr)> {
+        let (listener, address) = listen()?;
+        drop(listener);
+        let buffers = if way == Way::HaproxyLarge { "tune.bufsize 262144" } else { "" };
+        let splice = match way {
+            Way::HaproxySplice => "option splice-request\n  option splice-response",
+            _ => "",
+        };
+        let text = format!(
+            "global\n  maxconn 1000\n  {buffers}\n\
+             defaults\n  mode tcp\n  {splice}\n\
+             \x20 timeout connect 10s\n  timeout client 1h\n  timeout server 1h\n\
+             listen link\n  bind {address}\n  server producer {producer}\n"
+        );
+        let path = self.folder.path().join("haproxy.cfg");
+        fs::write(&path, text)?;
+        // Its notes about starting would stand between the figures.
+        let mut command = Command::new("haproxy");
+        let process = Process::start(command.arg("-db").arg("-f").arg(path).stderr(Stdio::null()))?;
+        Ok((process, address))
+    }
+
+    /// Starts dcp-proxy between two nodes, with `streams` over `links`.
+    pub(crate) fn sidecar(
+        &self,
+        way: Way,
+        (consumer, producer): (SocketAddr, SocketAddr),
+        links: u16,
+        streams: u16,
+    ) -> Outcome<Process> {
+        let login = "username = \"bench\"\npassword = \"bench\"\n";
+        let tls = if way == Way::DcpProxyTls { "tls = { ca = \"ca.pem\" }\n" } else { "" };
+        let mut text = format!("[node]\nname = \"beta\"\naddress = \"{consumer}\"\n{login}");
+        write!(text, "[[producer]]\nname = \"alpha\"\naddress = \"{producer}\"\n{login}{tls}")?;
+        write!(text, "[[bucket]]\nname = \"default\"\nconnections = {links}\n")?;
+        writeln!(text, "replicate = {{ alpha = \"0-{}\" }}", streams.saturating_sub(1))?;
+        text += "[admin]\nlisten = \"127.0.0.1:0\"\n";
+        fs::write(self.folder.path().join("proxy.toml"), text)?;
+        Process::start(
+            Command::new(&self.proxy).current_dir(self.folder.path()).env("RUST_LOG", "error"),
+        )
+    }
+}
+
+/// What haproxy says it is.
+pub(crate) fn haproxy_version() -> Option<String> {
+    let output = Command::new("haproxy").arg("-v").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.split_whitespace().nth(2).map(str::to_owned)
+}
