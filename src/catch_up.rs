@@ -30,7 +30,7 @@ pub struct CaughtUp {
     /// How long it took.
     pub elapsed: Duration,
     /// How long nothing may move until the wait is given up.
-    pub stall: Duration,
+    pub idle: Duration,
 }
 
 /// Why the wait is over.
@@ -78,21 +78,21 @@ impl Links {
 }
 
 /// Waits until every stream is open and both ends have the same seqnos, until nothing has moved
-/// for `stall`, or until it is told to stop.
+/// for `idle`, or until it is told to stop.
 ///
 /// # Errors
-/// A [`LinkError`] where a node does not answer for `stall`.
+/// A [`LinkError`] where a node does not answer for `idle`.
 pub async fn catch_up(
     watch: &mut Watch,
     replication: &ReplicationHandle,
-    stall: Duration,
+    idle: Duration,
     bar: &mut Bar,
     stop: &CancellationToken,
 ) -> Result<CaughtUp, LinkError> {
     let (started, mut before, mut moved, mut last) = (Instant::now(), None, Instant::now(), None);
     loop {
         let links = Links::of(&replication.status().await);
-        let may_wait = !stop.is_cancelled() && moved.elapsed() <= stall;
+        let may_wait = !stop.is_cancelled() && moved.elapsed() <= idle;
         let after = match watch.position().await {
             Ok(position) => position,
             // A node that restarts is not there for a moment.
@@ -119,7 +119,7 @@ pub async fn catch_up(
             false => Some(End::Stalled),
         };
         if let Some(end) = end {
-            return Ok(CaughtUp { end, before, after, links, elapsed, stall });
+            return Ok(CaughtUp { end, before, after, links, elapsed, idle });
         }
         tokio::time::sleep(TICK).await;
     }

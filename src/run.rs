@@ -216,8 +216,8 @@ impl Job<'_> {
             return Ok(true);
         }
         let mut bar = self.screen.bar("copying", 0);
-        let stall = self.config.limits.stall;
-        let caught_up = catch_up(&mut watch, replication, stall, &mut bar, self.stop).await?;
+        let idle = self.config.limits.once_idle;
+        let caught_up = catch_up(&mut watch, replication, idle, &mut bar, self.stop).await?;
         drop(bar);
         self.say(story::caught_up(self.config.node.name(), &caught_up));
         if caught_up.end == End::Stopped {

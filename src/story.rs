@@ -34,7 +34,7 @@ pub fn loaded(node: &str, documents: u64, loaded: Loaded, elapsed: Duration) -> 
 /// What was copied, and what was not.
 #[must_use]
 pub fn caught_up(consumer: &str, caught_up: &CaughtUp) -> Vec<String> {
-    let CaughtUp { end, before, after, links, elapsed, stall } = caught_up;
+    let CaughtUp { end, before, after, links, elapsed, idle } = caught_up;
     let mut lines = Vec::new();
     if before.done() > 0 {
         let (done, total) = (HumanCount(before.done()), HumanCount(before.total));
@@ -50,7 +50,7 @@ pub fn caught_up(consumer: &str, caught_up: &CaughtUp) -> Vec<String> {
     ));
     if *end == End::Stalled {
         let missing = HumanCount(after.behind);
-        lines.push(format!("Nothing moved for {stall:?}, and {missing} changes are missing:"));
+        lines.push(format!("Nothing moved for {idle:?}, and {missing} changes are missing:"));
         lines.extend(links.reasons.iter().map(|reason| format!("  {reason}")));
     }
     lines
@@ -120,7 +120,7 @@ mod tests {
                 reasons: vec!["vb:5: consumer refused".to_owned()],
             },
             elapsed: Duration::from_secs(2),
-            stall: Duration::from_secs(30),
+            idle: Duration::from_secs(30),
         }
     }
 

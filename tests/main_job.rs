@@ -51,7 +51,7 @@ async fn once_copies_compares_and_exits_and_the_next_start_goes_on_from_there() 
 #[tokio::test]
 async fn a_vbucket_that_cannot_be_replicated_is_named_and_its_difference_ends_with_1() {
     let folder = tempfile::tempdir().unwrap();
-    let config = demonstration().limits("stall_ms = 2000");
+    let config = demonstration().limits("once_idle_ms = 2000");
     let known = config.as_str().replace("[embedded]", "[embedded]\npassword = \"for tests\"");
     let config = Config::text(known);
     let mut sidecar = run(folder.path(), &config, &[]);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::config::{Config, Embedded, Limits, Node};
 
@@ -43,18 +43,21 @@ fn node(node: &Node) -> Value {
 }
 
 fn limits(limits: &Limits) -> Value {
-    let Limits { connect, setup, close, stall, shutdown, retry_min, retry_max } = limits;
-    let named = [
-        ("connect_ms", connect),
-        ("setup_ms", setup),
-        ("close_ms", close),
-        ("stall_ms", stall),
-        ("shutdown_ms", shutdown),
-        ("retry_ms_min", retry_min),
-        ("retry_ms_max", retry_max),
-    ];
-    let ms = |limit: &Duration| Value::from(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
-    named.into_iter().map(|(key, limit)| (key.to_owned(), ms(limit))).collect::<Map<_, _>>().into()
+    let ms = |limit: &Duration| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    json!({
+        "connect_ms": ms(&limits.connect),
+        "setup_ms": ms(&limits.setup),
+        "close_ms": ms(&limits.close),
+        "data_move_ms": ms(&limits.data_move),
+        "stall_ms": ms(&limits.stall),
+        "lag_interval_ms": ms(&limits.lag_interval),
+        "once_idle_ms": ms(&limits.once_idle),
+        "shutdown_ms": ms(&limits.shutdown),
+        "retry_ms_min": ms(&limits.retry_min),
+        "retry_ms_max": ms(&limits.retry_max),
+        "loop_failures": limits.loop_failures,
+        "loop_window_ms": ms(&limits.loop_window),
+    })
 }
 
 fn embedded(embedded: &Embedded) -> Value {

@@ -1,18 +1,17 @@
 //! From the file as written to the checked configuration: one section at a time.
 //!
-//! Reports every problem and goes on. `embedded` checks that section, `tls` that table, `links`
-//! what concerns several sections at once.
+//! Reports every problem and goes on. `embedded` and `limits` check these sections, `tls` that
+//! table, `links` what concerns several sections at once.
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
-use std::time::Duration;
 
 use relay::{Endpoint, Secret};
 use toml::Spanned;
 
-use super::checked::{Admin, Config, Limits, Node};
+use super::checked::{Admin, Config, Node};
 use super::problem::{Problem, Problems, line_of};
 use super::{Environment, file, rules};
 
@@ -227,32 +226,5 @@ impl Checker<'_> {
             self.report(written.span(), "admin: listen", text);
         }
         Some(Admin { listen: listen?, token: token.flatten() })
-    }
-
-    fn limits(&mut self, limits: &file::Limits) -> Limits {
-        let mut ms = |key: &str, written: &Option<Spanned<u64>>, default: Duration, allowed| {
-            let default = u64::try_from(default.as_millis()).unwrap_or(u64::MAX);
-            let key = format!("limits: {key}");
-            Duration::from_millis(self.number(&key, written.as_ref(), default, allowed))
-        };
-        let default = Limits::default();
-        let checked = Limits {
-            connect: ms("connect_ms", &limits.connect_ms, default.connect, 100..=180_000),
-            setup: ms("setup_ms", &limits.setup_ms, default.setup, 100..=600_000),
-            close: ms("close_ms", &limits.close_ms, default.close, 100..=600_000),
-            stall: ms("stall_ms", &limits.stall_ms, default.stall, 100..=600_000),
-            shutdown: ms("shutdown_ms", &limits.shutdown_ms, default.shutdown, 100..=600_000),
-            retry_min: ms("retry_ms_min", &limits.retry_ms_min, default.retry_min, 10..=60_000),
-            retry_max: ms("retry_ms_max", &limits.retry_ms_max, default.retry_max, 10..=3_600_000),
-        };
-        if let (true, Some(written)) = (
-            checked.retry_min > checked.retry_max,
-            limits.retry_ms_min.as_ref().or(limits.retry_ms_max.as_ref()),
-        ) {
-            let text =
-                "the first pause is longer than the longest: give retry_ms_min <= retry_ms_max";
-            self.report(written.span(), "limits: retry_ms_min", text);
-        }
-        checked
     }
 }

@@ -67,7 +67,7 @@ pub struct Admin {
     pub token: Option<Secret>,
 }
 
-/// Deadlines and pauses.
+/// Deadlines, pauses, and what counts as a loop.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
     /// For one connection to be made and logged in to.
@@ -76,32 +76,50 @@ pub struct Limits {
     pub setup: Duration,
     /// For a data node to answer CLOSE_STREAM.
     pub close: Duration,
-    /// For anything to move while `--once` waits; what is missing then counts as a difference.
+    /// For a producer to have little more to send, while a vBucket is moved.
+    pub data_move: Duration,
+    /// For a link to stand still that has something to do; it is restarted then.
     pub stall: Duration,
+    /// Between two questions to a data node for its seqnos.
+    pub lag_interval: Duration,
+    /// For anything to move while `--once` waits; what is missing then counts as a difference.
+    pub once_idle: Duration,
     /// For everything to stop after a signal; what is left then is dropped.
     pub shutdown: Duration,
     /// The first pause before a failed stream or connection is tried again.
     pub retry_min: Duration,
     /// The longest pause, reached by doubling.
     pub retry_max: Duration,
+    /// Failures of one vBucket in a loop, within `loop_window`, after which it is tried at the
+    /// slowest pace only.
+    pub loop_failures: usize,
+    /// The time within which these failures count together.
+    pub loop_window: Duration,
 }
 
 /// For anything to move: longer than the longest pause between attempts takes on average.
-const STALL: Duration = Duration::from_secs(30);
+const ONCE_IDLE: Duration = Duration::from_secs(30);
+/// Between two questions, where the control plane has no default of its own.
+const LAG_INTERVAL: Duration = Duration::from_secs(1);
 /// For everything to stop: a supervisor that asks for a stop usually waits longer.
 const SHUTDOWN: Duration = Duration::from_secs(10);
 
 impl Default for Limits {
     fn default() -> Self {
-        let dcp_actors::Limits { handshake, steps, backoff, .. } = dcp_actors::Limits::default();
+        let limits = dcp_actors::Limits::default();
         Self {
-            connect: handshake.connect,
-            setup: steps.add_stream,
-            close: steps.close_stream,
-            stall: STALL,
+            connect: limits.handshake.connect,
+            setup: limits.steps.add_stream,
+            close: limits.steps.close_stream,
+            data_move: limits.data_move,
+            stall: limits.stall,
+            lag_interval: limits.lag_interval.unwrap_or(LAG_INTERVAL),
+            once_idle: ONCE_IDLE,
             shutdown: SHUTDOWN,
-            retry_min: backoff.min,
-            retry_max: backoff.max,
+            retry_min: limits.backoff.min,
+            retry_max: limits.backoff.max,
+            loop_failures: limits.loop_failures,
+            loop_window: limits.loop_window,
         }
     }
 }
@@ -114,8 +132,13 @@ impl Limits {
         limits.handshake.connect = self.connect;
         limits.steps.add_stream = self.setup;
         limits.steps.close_stream = self.close;
+        limits.data_move = self.data_move;
+        limits.stall = self.stall;
+        limits.lag_interval = Some(self.lag_interval);
         limits.backoff.min = self.retry_min;
         limits.backoff.max = self.retry_max;
+        limits.loop_failures = self.loop_failures;
+        limits.loop_window = self.loop_window;
         // A command waits for all of these, one after the other.
         limits.command = limits.command.max(self.connect + self.setup + self.close);
         limits

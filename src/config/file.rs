@@ -73,10 +73,15 @@ pub(super) struct Limits {
     pub(super) connect_ms: Option<Spanned<u64>>,
     pub(super) setup_ms: Option<Spanned<u64>>,
     pub(super) close_ms: Option<Spanned<u64>>,
+    pub(super) data_move_ms: Option<Spanned<u64>>,
     pub(super) stall_ms: Option<Spanned<u64>>,
+    pub(super) lag_interval_ms: Option<Spanned<u64>>,
+    pub(super) once_idle_ms: Option<Spanned<u64>>,
     pub(super) shutdown_ms: Option<Spanned<u64>>,
     pub(super) retry_ms_min: Option<Spanned<u64>>,
     pub(super) retry_ms_max: Option<Spanned<u64>>,
+    pub(super) loop_failures: Option<Spanned<u64>>,
+    pub(super) loop_window_ms: Option<Spanned<u64>>,
 }
 
 /// `[embedded]`: data nodes to run inside this process.

@@ -7,6 +7,7 @@ mod check;
 mod checked;
 mod embedded;
 mod file;
+mod limits;
 mod links;
 mod problem;
 mod rules;

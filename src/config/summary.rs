@@ -22,9 +22,11 @@ impl fmt::Display for Config {
         writeln!(f, "admin     {} {token}", self.admin.listen)?;
         let limits = &self.limits;
         write!(f, "limits    connect {:?}, setup {:?}, ", limits.connect, limits.setup)?;
-        write!(f, "close {:?}, stall {:?}, ", limits.close, limits.stall)?;
-        write!(f, "shutdown {:?}, ", limits.shutdown)?;
-        writeln!(f, "retry {:?} to {:?}", limits.retry_min, limits.retry_max)?;
+        write!(f, "close {:?}, data move {:?}, ", limits.close, limits.data_move)?;
+        write!(f, "stall {:?}, lag every {:?}, ", limits.stall, limits.lag_interval)?;
+        write!(f, "once idle {:?}, shutdown {:?}, ", limits.once_idle, limits.shutdown)?;
+        write!(f, "retry {:?} to {:?}, ", limits.retry_min, limits.retry_max)?;
+        writeln!(f, "loop {} in {:?}", limits.loop_failures, limits.loop_window)?;
         let Some(embedded) = &self.embedded else { return Ok(()) };
         for node in &embedded.nodes {
             write!(f, "embedded  {} on {}, bucket {}, ", node.name, node.listen, node.bucket)?;

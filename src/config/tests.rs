@@ -207,6 +207,19 @@ fn each_wrong_value_is_named_with_line_key_and_remedy() {
             "limits: retry_ms_min: the first pause is longer than the longest: give \
              retry_ms_min <= retry_ms_max",
         ),
+        (
+            "setup_ms = 5000",
+            "stall_ms = 1500",
+            23,
+            "limits: stall_ms: lag is known too late to tell a stall: give lag_interval_ms <= \
+             stall_ms / 2",
+        ),
+        (
+            "setup_ms = 5000",
+            "loop_failures = 1",
+            23,
+            "limits: loop_failures: 1 is out of range: give 2 to 1000",
+        ),
         ("listen = ", "lisen = ", 21, "unknown field `lisen`, expected `listen` or `token`"),
         (
             "{ env = \"ALPHA_PASSWORD\" }",
@@ -327,8 +340,9 @@ fn the_shipped_file_is_good() {
 fn the_limits_that_the_shipped_file_names_are_the_defaults() {
     let shipped = include_str!("../../proxy.toml");
     let named = shipped.lines().filter_map(|line| line.strip_prefix("# "));
-    let named: Vec<&str> = named.filter(|line| line.contains("_ms")).collect();
-    assert_eq!(named.len(), 7, "{named:?}");
+    let named = named.filter(|line| line.contains("_ms") || line.starts_with("loop_"));
+    let named: Vec<&str> = named.collect();
+    assert_eq!(named.len(), 12, "{named:?}");
     let limits = format!("[limits]\n{}", named.join("\n"));
     let config = good(&GOOD.replace("[limits]\nsetup_ms = 5000", &limits));
     assert_eq!(config.limits, Limits::default());

@@ -33,8 +33,8 @@ pub struct Held {
 /// What follows.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Remedy {
-    /// Nothing is to be done: it is active at the consumer, and the producer does not say that it is
-    /// there as well.
+    /// Nothing is to be done: it is active at the consumer, and for all that is known not at the
+    /// producer.
     Done,
     /// The takeover was cut off when everything had been sent: make it active at the consumer.
     Activate,
