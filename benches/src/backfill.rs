@@ -1,0 +1,58 @@
+//! Reads all of a data node over one DCP connection, a stream for each vBucket, up to what it has.
+
+use std::io;
+
+use mcbp::dcp::{StreamReq, open_flags, stream_flags};
+use mcbp::{Frame, FrameBuilder, Opaque, Opcode, Seqno, VbId, VbUuid};
+
+use crate::connection::Connection;
+use crate::server::Server;
+
+/// What came.
+#[derive(Default, Debug)]
+pub(crate) struct Read {
+    pub(crate) documents: u64,
+    /// Of whole frames.
+    pub(crate) bytes: u64,
+}
+
+/// Reads until every stream has ended.
+pub(crate) fn read_all(node: &Server, vbuckets: u16) -> io::Result<Read> {
+    let mut connection = Connection::open(node)?;
+    let mut extras = [0; 8];
+    extras[4..].copy_from_slice(&open_flags::PRODUCER.to_be_bytes());
+    connection.ask(&FrameBuilder::request(Opcode::DCP_OPEN).extras(&extras).key(b"bench"))?;
+    let mut requests = bytes::BytesMut::new();
+    for vb in (0..vbuckets).map(VbId) {
+        let request = StreamReq {
+            flags: stream_flags::TO_LATEST,
+            start: Seqno::ZERO,
+            end: Seqno::MAX,
+            uuid: VbUuid(0),
+            snapshot_start: Seqno::ZERO,
+            snapshot_end: Seqno::ZERO,
+            value: &[],
+        };
+        request.write(vb, Opaque(1), &mut requests);
+    }
+    connection.send(&requests)?;
+    let mut read = Read::default();
+    let mut open = vbuckets;
+    while open > 0 {
+        connection.answers(1, |frame| read.take(frame, &mut open))?;
+    }
+    Ok(read)
+}
+
+impl Read {
+    fn take(&mut self, frame: &Frame<'_>, open: &mut u16) {
+        match frame.opcode() {
+            Opcode::DCP_MUTATION => {
+                self.documents += 1;
+                self.bytes += frame.header.frame_bytes() as u64;
+            }
+            Opcode::DCP_STREAM_END => *open -= 1,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A client connection that blocks: requests out in one write, answers counted as they come.
+
+use std::io::{self, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use mcbp::{Frame, FrameBuilder, Header, Opcode, Status};
+
+use crate::server::{BUCKET, PASSWORD, Server, USER};
+
+const READ_BYTES: usize = 256 * 1024;
+/// Longer than any answer takes.
+const ANSWER_WAIT: Duration = Duration::from_secs(60);
+
+/// See the module.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    input: Vec<u8>,
+    /// What of `input` is filled, and how much of that was dealt with.
+    filled: usize,
+    taken: usize,
+}
+
+impl Connection {
+    /// A connection that may ask for documents.
+    pub(crate) fn open(server: &Server) -> io::Result<Self> {
+        let stream = TcpStream::connect(server.address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER_WAIT))?;
+        let mut connection = Self { stream, input: vec![0; READ_BYTES], filled: 0, taken: 0 };
+        if server.is_node {
+            let login = format!("\0{USER}\0{PASSWORD}");
+            let auth = FrameBuilder::request(Opcode::SASL_AUTH).key(b"PLAIN");
+            connection.ask(&auth.value(login.as_bytes()))?;
+            connection.ask(&FrameBuilder::request(Opcode::SELECT_BUCKET).key(BUCKET.as_bytes()))?;
+        }
+        Ok(connection)
+    }
+
+    /// Whether documents are served: a read of any key gets an answer that is not temporary.
+    pub(crate) fn is_ready(&mut self) -> io::Result<bool> {
+        self.send(&FrameBuilder::request(Opcode::GET).key(b"any").build())?;
+        let mut ready = false;
+        self.answers(1, |frame| {
+            ready = matches!(frame.header.status(), Status::SUCCESS | Status::KEY_ENOENT);
+        })?;
+        Ok(ready)
+    }
+
+    /// Sends a request whose answer must be a success.
+    pub(crate) fn ask(&mut self, request: &FrameBuilder<'_>) -> io::Result<()> {
+        self.send(&request.build())?;
+        self.successes(1)
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// Reads `count` answers, which must all be successes.
+    pub(crate) fn successes(&mut self, count: usize) -> io::Result<()> {
+        let mut refused = None;
+        self.answers(count, |frame| {
+            if frame.header.status() != Status::SUCCESS {
+                refused = Some((frame.opcode(), frame.header.status()));
+            }
+        })?;
+        match refused {
+            Some((opcode, status)) => {
+                Err(io::Error::other(format!("{opcode} was answered with {status}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Reads `count` frames.
+    pub(crate) fn answers(
+        &mut self,
+        count: usize,
+        mut each: impl FnMut(&Frame<'_>),
+    ) -> io::Result<()> {
+        let mut left = count;
+        while left > 0 {
+            let rest = self.input.get(self.taken..self.filled).unwrap_or_default();
+            let header = Header::peek(rest).map_err(io::Error::other)?;
+            match header.map(|header| header.frame_bytes()) {
+                Some(length) if rest.len() >= length => {
+                    each(&Frame::parse(rest).map_err(io::Error::other)?);
+                    self.taken += length;
+                    left -= 1;
+                }
+                length => self.read_more(length.unwrap_or(0))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads once, with room for a frame of `length`.
+    fn read_more(&mut self, length: usize) -> io::Result<()> {
+        self.input.copy_within(self.taken..self.filled, 0);
+        self.filled -= self.taken;
+        self.taken = 0;
+        if self.input.len() < length {
+            self.input.resize(length, 0);
+        }
+        let room = self.input.get_mut(self.filled..).unwrap_or_default();
+        match self.stream.read(room)? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            count => {
+                self.filled += count;
+                Ok(())
+            }
+        }
+    }
+}

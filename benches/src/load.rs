@@ -1,0 +1,120 @@
+//! Sets and gets of random documents, over some connections with some requests unanswered on each.
+
+use std::fmt;
+use std::io;
+use std::time::{Duration, Instant};
+
+use mcbp::kv::StoreExtras;
+use mcbp::{FrameBuilder, Opcode, VbId};
+
+use crate::connection::Connection;
+use crate::server::{Server, VBUCKETS};
+
+/// How many requests of the first load are unanswered: enough that nobody waits for the other.
+const FILL_DEPTH: u64 = 512;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Set,
+    Get,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Set => "set",
+            Self::Get => "get",
+        })
+    }
+}
+
+/// One measurement.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Load {
+    pub(crate) kind: Kind,
+    pub(crate) connections: usize,
+    pub(crate) depth: usize,
+    pub(crate) documents: u64,
+    pub(crate) value: usize,
+    pub(crate) time: Duration,
+}
+
+impl Load {
+    /// Operations in a second.
+    pub(crate) fn run(&self, server: &Server) -> io::Result<f64> {
+        let connections: Vec<_> =
+            (0..self.connections).map(|_| Connection::open(server)).collect::<Result<_, _>>()?;
+        let began = Instant::now();
+        let counts: Vec<io::Result<u64>> = std::thread::scope(|scope| {
+            let work = |connection| scope.spawn(move || self.work(server, connection));
+            let workers: Vec<_> = connections.into_iter().map(work).collect();
+            let died = || Err(io::Error::other("a worker died"));
+            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| died())).collect()
+        });
+        let total: u64 = counts.into_iter().sum::<io::Result<u64>>()?;
+        Ok(total as f64 / began.elapsed().as_secs_f64())
+    }
+
+    fn work(&self, server: &Server, mut connection: Connection) -> io::Result<u64> {
+        let value = noise(self.value);
+        let mut out = Vec::new();
+        let (mut count, began) = (0, Instant::now());
+        while began.elapsed() < self.time {
+            out.clear();
+            for _ in 0..self.depth {
+                let n = fastrand::u64(..self.documents);
+                match self.kind {
+                    Kind::Set => push_set(&mut out, server, n, &value),
+                    Kind::Get => push_get(&mut out, server, n),
+                }
+            }
+            connection.send(&out)?;
+            connection.successes(self.depth)?;
+            count += self.depth as u64;
+        }
+        Ok(count)
+    }
+}
+
+/// Stores every document once.
+pub(crate) fn fill(server: &Server, documents: u64, value: usize) -> io::Result<()> {
+    let value = noise(value);
+    let mut connection = Connection::open(server)?;
+    let mut out = Vec::new();
+    for from in (0..documents).step_by(FILL_DEPTH as usize) {
+        let batch = from..documents.min(from + FILL_DEPTH);
+        out.clear();
+        batch.clone().for_each(|n| push_set(&mut out, server, n, &value));
+        connection.send(&out)?;
+        connection.successes((batch.end - batch.start) as usize)?;
+    }
+    Ok(())
+}
+
+fn push_set(out: &mut Vec<u8>, server: &Server, n: u64, value: &[u8]) {
+    let extras = StoreExtras::default().encode();
+    let key = key(n);
+    let frame = FrameBuilder::request(Opcode::SET).vbucket(vb(server, n)).extras(&extras);
+    out.extend_from_slice(&frame.key(key.as_bytes()).value(value).build());
+}
+
+fn push_get(out: &mut Vec<u8>, server: &Server, n: u64) {
+    let key = key(n);
+    let frame = FrameBuilder::request(Opcode::GET).vbucket(vb(server, n));
+    out.extend_from_slice(&frame.key(key.as_bytes()).build());
+}
+
+fn key(n: u64) -> String {
+    format!("document-{n:010}")
+}
+
+/// memcached has no vBuckets, and wants to see none.
+fn vb(server: &Server, n: u64) -> VbId {
+    let vb = if server.is_node { n % u64::from(VBUCKETS) } else { 0 };
+    VbId(u16::try_from(vb).unwrap_or(0))
+}
+
+/// Bytes that do not compress and are not JSON.
+fn noise(bytes: usize) -> Vec<u8> {
+    std::iter::repeat_with(|| fastrand::u8(128..)).take(bytes).collect()
+}

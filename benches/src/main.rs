@@ -1,0 +1,158 @@
+//! Measures the data node: sets and gets next to memcached, backfill, warm-up, memory.
+//!
+//! Servers take turns in every round, so that whatever else the machine does strikes all of them,
+//! and medians are told. It measures and judges nothing.
+//!
+//! - `server`: a server as a process of its own; `connection`: a client that blocks
+//! - `load`: sets and gets; `backfill`: one DCP stream for each vBucket; `report`: the figures
+
+mod backfill;
+mod connection;
+mod load;
+mod report;
+mod server;
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+
+use kvnode::Durability;
+use load::{Kind, Load};
+use report::Report;
+use server::{Server, VBUCKETS};
+
+/// Measures the data node, next to memcached where that is installed
+#[derive(Parser, Debug)]
+#[command(name = "node-bench", version)]
+struct Arguments {
+    /// Documents to load
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    documents: u64,
+    /// Bytes of each value
+    #[arg(long, value_name = "N", default_value_t = 256)]
+    value: usize,
+    /// Rounds; the median of them is told
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    rounds: usize,
+    /// Seconds of each measurement of sets and gets
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    seconds: f64,
+    /// Memory of the data node in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    quota_mib: u64,
+    /// Folder in which a temporary one is made for the data
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// Serves the data in a folder; how the program starts itself as a data node
+    #[arg(long, hide = true)]
+    serve: Option<PathBuf>,
+    /// Sync every commit; for --serve
+    #[arg(long, hide = true)]
+    synced: bool,
+}
+
+/// Connections, and how many requests each has unanswered.
+const SHAPES: [(usize, usize); 4] = [(1, 1), (1, 64), (16, 1), (16, 64)];
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match &arguments.serve {
+        Some(folder) => server::serve(folder, arguments.synced, arguments.quota_mib),
+        None => measure(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("node-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn measure(arguments: &Arguments) -> io::Result<()> {
+    let folder = match &arguments.folder {
+        Some(parent) => tempfile::tempdir_in(parent)?,
+        None => tempfile::tempdir()?,
+    };
+    let node = |name: &str, durability| {
+        Server::node(&folder.path().join(name), durability, arguments.quota_mib)
+    };
+    let relaxed = node("relaxed", Durability::Buffered)?;
+    let synced = node("synced", Durability::Synced)?;
+    let mut servers = vec![relaxed, synced];
+    match Server::memcached(arguments.documents, arguments.value) {
+        Ok(memcached) => servers.push(memcached),
+        Err(error) => println!("memcached is left out: {error}"),
+    }
+    for server in &servers {
+        let began = Instant::now();
+        load::fill(server, arguments.documents, arguments.value)?;
+        let rate = arguments.documents as f64 / began.elapsed().as_secs_f64();
+        println!("{}: {} documents at {rate:.0}/s", server.name, arguments.documents);
+    }
+    let mut report = Report::default();
+    for round in 1..=arguments.rounds {
+        println!("round {round} of {}", arguments.rounds);
+        sets_and_gets(arguments, &servers, &mut report)?;
+    }
+    for server in &servers {
+        report.add("peak RSS, MiB", &server.name, server.peak_mib()?);
+    }
+    drop(servers.split_off(1));
+    if let Some(relaxed) = servers.pop() {
+        from_disk(arguments, relaxed, &mut report)?;
+    }
+    print!("{report}");
+    Ok(())
+}
+
+fn sets_and_gets(arguments: &Arguments, servers: &[Server], report: &mut Report) -> io::Result<()> {
+    for kind in [Kind::Set, Kind::Get] {
+        for (connections, depth) in SHAPES {
+            for server in servers {
+                // Reading does not depend on how writes are made durable.
+                if kind == Kind::Get && server.synced {
+                    continue;
+                }
+                let load = Load {
+                    kind,
+                    connections,
+                    depth,
+                    documents: arguments.documents,
+                    value: arguments.value,
+                    time: Duration::from_secs_f64(arguments.seconds),
+                };
+                let name = format!("{kind}s/s, {connections} x {depth}");
+                report.add(&name, &server.name, load.run(server)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Starts the node on what it has, cleanly stopped and killed, and reads everything over DCP.
+fn from_disk(arguments: &Arguments, mut node: Server, report: &mut Report) -> io::Result<()> {
+    for _ in 0..arguments.rounds {
+        for (name, clean) in
+            [("start after a clean stop, s", true), ("start after a kill, s", false)]
+        {
+            let began;
+            (node, began) = node.restart(clean)?;
+            report.add(name, &node.name, began.as_secs_f64());
+        }
+        let began = Instant::now();
+        let read = backfill::read_all(&node, VBUCKETS)?;
+        let seconds = began.elapsed().as_secs_f64();
+        if read.documents < arguments.documents {
+            let text = format!("{} documents came of {}", read.documents, arguments.documents);
+            return Err(io::Error::other(text));
+        }
+        report.add("backfill, MB/s", &node.name, read.bytes as f64 / 1e6 / seconds);
+        report.add("backfill, documents/s", &node.name, read.documents as f64 / seconds);
+    }
+    report.add("peak RSS of the last start, MiB", &node.name, node.peak_mib()?);
+    Ok(())
+}

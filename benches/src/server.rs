@@ -1,0 +1,137 @@
+//! A server as a process of its own: this program as a data node, or memcached. Killed when dropped.
+
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kvnode::{BucketOptions, Durability, Node, NodeConfig};
+use relay::Secret;
+
+use crate::connection::Connection;
+
+/// As many as a bucket has by default.
+pub(crate) const VBUCKETS: u16 = 1024;
+pub(crate) const BUCKET: &str = "default";
+pub(crate) const USER: &str = "bench";
+pub(crate) const PASSWORD: &str = "bench";
+/// What a node says before its address, on a line of its own.
+const LISTENING: &str = "listening on ";
+/// How long a server may take to come up.
+const START_WAIT: Duration = Duration::from_secs(120);
+/// What memcached takes for an item beside its value, generously.
+const MEMCACHED_ITEM_BYTES: u64 = 160;
+
+/// See the module.
+pub(crate) struct Server {
+    pub(crate) name: String,
+    pub(crate) address: SocketAddr,
+    /// Whether it acknowledges what is synced only.
+    pub(crate) synced: bool,
+    /// A data node: it asks for a password and knows vBuckets.
+    pub(crate) is_node: bool,
+    folder: PathBuf,
+    quota_mib: u64,
+    child: Child,
+}
+
+/// Is a data node until the standard input ends.
+pub(crate) fn serve(folder: &Path, synced: bool, quota_mib: u64) -> io::Result<()> {
+    let mut bucket = BucketOptions::new(BUCKET);
+    bucket.set_quota(quota_mib << 20);
+    bucket.durability = if synced { Durability::Synced } else { Durability::Buffered };
+    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+    let config = NodeConfig::new(listen, folder, bucket, USER, Secret::new(PASSWORD));
+    let node = Node::start(config).map_err(io::Error::other)?;
+    println!("{LISTENING}{}", node.address());
+    io::stdin().read_to_end(&mut Vec::new())?;
+    node.shutdown().map_err(io::Error::other)
+}
+
+impl Server {
+    /// A data node on `folder`, which may hold data; ready when this returns.
+    pub(crate) fn node(folder: &Path, durability: Durability, quota_mib: u64) -> io::Result<Self> {
+        let synced = durability == Durability::Synced;
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg("--serve").arg(folder).arg("--quota-mib").arg(quota_mib.to_string());
+        if synced {
+            command.arg("--synced");
+        }
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        if let Some(out) = child.stdout.take() {
+            BufReader::new(out).read_line(&mut line)?;
+        }
+        let address = line.trim_end().strip_prefix(LISTENING).and_then(|text| text.parse().ok());
+        let address = address.ok_or_else(|| io::Error::other("the node did not start"))?;
+        let name = if synced { "synced" } else { "relaxed" }.to_owned();
+        let folder = folder.to_owned();
+        let node = Self { name, address, synced, is_node: true, folder, quota_mib, child };
+        node.until_it_answers()?;
+        Ok(node)
+    }
+
+    /// memcached with room for the documents.
+    pub(crate) fn memcached(documents: u64, value: usize) -> io::Result<Self> {
+        let bytes = documents * (value as u64 + MEMCACHED_ITEM_BYTES);
+        let room_mib = (bytes >> 20) + 256;
+        // Free a moment ago, and hardly taken since.
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut command = Command::new("memcached");
+        command.args(["-l", "127.0.0.1", "-U", "0", "-B", "binary", "-u", "nobody", "-t", "2"]);
+        command.args(["-p", &address.port().to_string(), "-m", &room_mib.to_string()]);
+        let child = command.stdin(Stdio::null()).spawn()?;
+        let name = "memcached".to_owned();
+        let folder = PathBuf::new();
+        let server =
+            Self { name, address, synced: false, is_node: false, folder, quota_mib: 0, child };
+        server.until_it_answers()?;
+        Ok(server)
+    }
+
+    /// Stops the node, or kills it, and starts it again; says how long it took from its start to
+    /// its first answer.
+    pub(crate) fn restart(mut self, clean: bool) -> io::Result<(Self, Duration)> {
+        if clean {
+            drop(self.child.stdin.take());
+        } else {
+            self.child.kill()?;
+        }
+        self.child.wait()?;
+        let durability = if self.synced { Durability::Synced } else { Durability::Buffered };
+        let began = Instant::now();
+        let node = Self::node(&self.folder, durability, self.quota_mib)?;
+        Ok((node, began.elapsed()))
+    }
+
+    /// The most memory it ever had, in MiB.
+    pub(crate) fn peak_mib(&self) -> io::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|line| line.trim_end_matches("kB").trim().parse::<f64>().ok());
+        kib.map(|kib| kib / 1024.0).ok_or_else(|| io::Error::other("no VmHWM of the process"))
+    }
+
+    fn until_it_answers(&self) -> io::Result<()> {
+        let deadline = Instant::now() + START_WAIT;
+        loop {
+            let answered = TcpStream::connect(self.address)
+                .and_then(|_| Connection::open(self))
+                .and_then(|mut connection| connection.is_ready());
+            match answered {
+                Ok(true) => return Ok(()),
+                Err(error) if Instant::now() > deadline => return Err(error),
+                _ => std::thread::sleep(Duration::from_millis(5)),
+            }
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
