@@ -26,6 +26,7 @@ mod scan;
 mod sidefile;
 mod space;
 mod store;
+mod suspects;
 mod tables;
 mod writer;
 

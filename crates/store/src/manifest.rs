@@ -37,16 +37,19 @@ pub(crate) fn inspect(dir: &Path) -> Result<(), StoreError> {
         };
         let (id, checksum) = decode(&current)
             .ok_or_else(|| damaged(path.display().to_string(), "it is malformed"))?;
+        let pointer = path.display().to_string();
         let path = table.join(format!("v{id}"));
         let list = match std::fs::read(&path) {
             Ok(list) => list,
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                return Err(damaged(path.display().to_string(), "it is missing"));
+                let flaw = format!("it is missing, or {pointer} names another file than it did");
+                return Err(damaged(path.display().to_string(), flaw));
             }
             Err(e) => return Err(reading(e)),
         };
         if xxhash_rust::xxh3::xxh3_128(&list) != checksum {
-            return Err(damaged(path.display().to_string(), "its checksum does not match"));
+            let flaw = format!("its checksum is not the one in {pointer}");
+            return Err(damaged(path.display().to_string(), flaw));
         }
     }
     Ok(())

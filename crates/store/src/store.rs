@@ -18,6 +18,7 @@ use crate::options::Options;
 use crate::scan::RowScan;
 use crate::sidefile::{DirectoryLock, State, StateFile};
 use crate::space::Space;
+use crate::suspects;
 use crate::tables::{self, Tables};
 use crate::writer::Writer;
 
@@ -50,6 +51,11 @@ impl FjallStore {
     /// [`StoreError::Io`] where another process has the directory, another version wrote it, or
     /// the disk refuses.
     pub fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
+        let opened = Self::open_files(dir, options);
+        opened.map_err(|error| suspects::named(error, &dir.join("data")))
+    }
+
+    fn open_files(dir: &Path, options: Options) -> Result<Self, StoreError> {
         let created = std::fs::create_dir_all(dir);
         created.map_err(|e| io("creating the store's directory", format!("{dir:?}: {e}")))?;
         let lock = DirectoryLock::take(dir)?;

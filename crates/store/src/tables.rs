@@ -71,7 +71,12 @@ impl Tables {
             .worker_threads(options.worker_threads.max(1))
             // Values are often compressed by the client, and the journal is short-lived.
             .journal_compression(CompressionType::None);
-        let db = builder.open().map_err(|e| reading(name, &e))?;
+        let db = builder.open().map_err(|e| match e {
+            fjall::Error::InvalidVersion(_) => {
+                damaged(dir.join(MARKER).display().to_string(), "it names no version of the engine")
+            }
+            e => reading(name, &e),
+        })?;
         if let Some(gone) = NAMES.into_iter().find(|name| !fresh && !db.keyspace_exists(name)) {
             return Err(damaged(name(), format!("its table {gone:?} is gone")));
         }

@@ -182,3 +182,24 @@ fn damaged_files_never_give_wrong_data() {
     println!("seed {seed}, {trials} trials: {counts:?}");
     assert!(bad.is_empty(), "{}", bad.join("\n"));
 }
+
+#[test]
+fn a_store_that_cannot_be_opened_names_the_damaged_files() {
+    let dir = tempfile::tempdir().unwrap();
+    build(dir.path());
+    let inside = |file: &PathBuf, folder| file.components().any(|c| c.as_os_str() == folder);
+    let all = files(dir.path());
+    let damaged: Vec<_> =
+        all.iter().filter(|file| inside(file, "tables") && inside(file, "4")).collect();
+    assert!(!damaged.is_empty());
+    for file in &damaged {
+        let mut bytes = std::fs::read(file).unwrap();
+        bytes.iter_mut().step_by(50).for_each(|byte| *byte ^= 1);
+        std::fs::write(file, bytes).unwrap();
+    }
+    let error = FjallStore::open(dir.path(), small()).err().expect("a refused start");
+    let text = error.to_string();
+    let named = all.iter().filter(|file| text.contains(file.to_str().unwrap()));
+    let named: Vec<_> = named.filter(|file| !file.ends_with("LOCK")).collect();
+    assert!(!named.is_empty() && named.iter().all(|file| damaged.contains(file)), "{text}");
+}
