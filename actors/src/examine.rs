@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::future::join;
 use mcbp::{Status, VbId, VbState};
-use relay::{Client, Endpoint, LinkError, Login};
+use relay::{Client, Deadlines, Endpoint, LinkError, Login};
 use replica::machine::Retry;
 use replica::remedy::{Remedy, Said};
 
@@ -17,6 +17,9 @@ use crate::link::LinkSpec;
 
 /// What a lost link had delivered takes effect within this time: a change of state is one sync.
 const SETTLE: Duration = Duration::from_secs(1);
+/// How long a node may take for a connection or an answer, where the limits allow more: a caller
+/// waits, and a node that is well takes milliseconds.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// How long to wait before the nodes are asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -90,11 +93,15 @@ impl Examine {
     }
 
     async fn connect(&self, node: &Endpoint) -> Result<Client, LinkError> {
+        let Deadlines { connect, request } = self.spec.limits.handshake;
         let login = Login {
             bucket: Some(&self.spec.bucket),
             agent: "dcp-proxy:takeover",
             features: &[],
-            deadlines: self.spec.limits.handshake,
+            deadlines: Deadlines {
+                connect: connect.min(ANSWER_MAX),
+                request: request.min(ANSWER_MAX),
+            },
         };
         Client::connect(node, login).await
     }

@@ -192,6 +192,8 @@ async fn a_takeover_that_fails_says_why() {
     let mut link = served.nodes.accept().await;
     let add = link.consumer.expect(Opcode::DCP_ADD_STREAM).await;
     link.consumer.answer(&add, Status::NOT_MY_VBUCKET).await;
+    // Both are asked what they have, and hang up.
+    drop(tokio::join!(served.nodes.alpha.accept_raw(), served.nodes.beta.accept_raw()));
     let answer = takeover.await.unwrap();
     assert_eq!(answer.status, 502, "{answer:?}");
     let error = &answer.body["errors"][0];
