@@ -10,8 +10,9 @@ use tempfile::TempDir;
 
 use crate::client::DEADLINE;
 use crate::contents::{self, Table};
+use crate::folder::folder;
 use crate::load::{Flipper, Ledger};
-use crate::node::{ACTIVE, Starting, TestNode, VBUCKETS, folder};
+use crate::node::{ACTIVE, Starting, TestNode, VBUCKETS};
 
 const FLIPPED: u16 = 6;
 /// How many branches a table keeps.

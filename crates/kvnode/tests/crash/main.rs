@@ -19,6 +19,9 @@ mod client;
 #[allow(dead_code, reason = "shared with the tests of DCP")]
 mod relay;
 
+#[path = "../support/folder.rs"]
+mod folder;
+
 mod campaign;
 mod contents;
 mod kills;

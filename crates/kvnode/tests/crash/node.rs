@@ -12,7 +12,6 @@ use std::time::Duration;
 use kvnode::{BucketOptions, Durability, Node, NodeConfig};
 use mcbp::VbState;
 use relay::Secret;
-use tempfile::TempDir;
 
 use crate::client::{Client, DEADLINE, wait_for};
 
@@ -60,11 +59,6 @@ fn small() -> store::Options {
         undo_seqnos: 5_000,
         ..store::Options::default()
     }
-}
-
-/// A folder in memory, where there is such a thing.
-pub(crate) fn folder() -> TempDir {
-    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
 }
 
 /// How a node is started.

@@ -9,7 +9,8 @@ use mcbp::{Status, VbState};
 
 use crate::client::wait_for;
 use crate::contents::{self, Contents};
-use crate::node::{ACTIVE, REPLICA, Settings, TestNode, copy, folder};
+use crate::folder::folder;
+use crate::node::{ACTIVE, REPLICA, Settings, TestNode, copy};
 use crate::relay::Relay;
 
 const RELAXED: Settings = Settings { durability: Durability::Buffered, ..ACTIVE };

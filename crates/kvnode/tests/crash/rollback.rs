@@ -8,7 +8,8 @@ use mcbp::{FrameBuilder, Opcode, Status, VbId, VbState};
 
 use crate::client::wait_for;
 use crate::contents;
-use crate::node::{ACTIVE, REPLICA, TestNode, copy, folder};
+use crate::folder::folder;
+use crate::node::{ACTIVE, REPLICA, TestNode, copy};
 use crate::relay::Relay;
 
 /// More than one step of the store's rollback undoes.

@@ -96,7 +96,7 @@ fn a_crash_while_a_vbucket_is_removed_leaves_all_of_it_or_nothing() {
         ("remove-committed=1", true),
         ("janitor-step=1", true),
     ] {
-        let folder = crate::node::folder();
+        let folder = crate::folder::folder();
         let node = TestNode::start(folder.path(), ACTIVE);
         let mut client = node.plain_client();
         (0..50).for_each(|n| client.set(3, &format!("key-{n}"), b"x"));
@@ -117,5 +117,38 @@ fn a_crash_while_a_vbucket_is_removed_leaves_all_of_it_or_nothing() {
         }
         let changes = contents::changes(&node, 3);
         assert_eq!(changes.len(), if removed { 0 } else { 50 }, "{point}");
+    }
+}
+
+#[test]
+fn mb_13386_a_crash_in_a_purge_leaves_documents_and_the_last_deletion() {
+    for point in ["commit-begun=2", "commit-written=2", "purge-step=1"] {
+        let folder = crate::folder::folder();
+        let node = TestNode::start(folder.path(), ACTIVE);
+        let mut client = node.plain_client();
+        for n in 0..30 {
+            client.set(3, &format!("key-{n}"), b"x");
+        }
+        (10..30).for_each(|n| client.delete(3, &format!("key-{n}")));
+        drop(client);
+        node.kill();
+
+        let node = TestNode::start(folder.path(), ACTIVE.failing_at(point));
+        // Up to any seqno, made at any time.
+        let extras = [[0; 8], [0; 8], [1, 0, 0, 0, 0, 0, 0, 0]].concat();
+        let compact = FrameBuilder::request(Opcode::COMPACT_DB).vbucket(VbId(3));
+        node.plain_client().send(&compact.extras(&extras).build());
+        node.aborted();
+
+        let node = TestNode::start(folder.path(), ACTIVE);
+        let mut client = node.plain_client();
+        for n in 0..30 {
+            let found = contents::get(&mut client, 3, &format!("key-{n}"));
+            assert_eq!(found.is_some(), n < 10, "{point}: key-{n}");
+        }
+        let changes = contents::changes(&node, 3);
+        assert_eq!(changes.last().unwrap().3[..8], 50_u64.to_be_bytes(), "{point}");
+        let left = if point == "commit-begun=2" { 30 } else { 11 };
+        assert_eq!(changes.len(), left, "{point}");
     }
 }

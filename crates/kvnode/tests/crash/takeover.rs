@@ -5,7 +5,8 @@ use mcbp::dcp::stream_flags;
 use mcbp::{FrameBuilder, Opcode, Status, VbId, VbState};
 
 use crate::contents;
-use crate::node::{ACTIVE, REPLICA, TestNode, copy, folder};
+use crate::folder::folder;
+use crate::node::{ACTIVE, REPLICA, TestNode, copy};
 use crate::relay::Relay;
 
 const DOCUMENTS: u32 = 40;

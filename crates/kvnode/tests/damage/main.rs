@@ -13,6 +13,9 @@
 #[allow(dead_code, reason = "shared with the tests of DCP")]
 mod client;
 
+#[path = "../support/folder.rs"]
+mod folder;
+
 mod flip;
 mod reading;
 mod template;
@@ -24,9 +27,9 @@ use std::sync::Mutex;
 
 use fastrand::Rng;
 use kvnode::Node;
-use tempfile::TempDir;
 
 use crate::flip::{copy, flip};
+use crate::folder::folder;
 use crate::reading::Reading;
 use crate::template::{Template, config};
 
@@ -75,11 +78,6 @@ fn trial(folder: &Path, damaged: &str, template: &Template) -> Outcome {
 
 fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
-}
-
-/// A folder in memory, where there is such a thing.
-fn folder() -> TempDir {
-    TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
 }
 
 #[test]
