@@ -125,6 +125,25 @@ async fn a_producer_that_hangs_up_during_set_up_is_connected_to_again() {
     test.sidecar.stop().await;
 }
 
+#[tokio::test]
+async fn streams_that_end_at_once_are_a_few_lines_and_a_number() {
+    let mut test = Producing::start("0-7").await;
+    let mut streams = Vec::new();
+    for _ in 0..8 {
+        let stream = test.producer.request().await;
+        test.producer.accept(&stream).await;
+        streams.push(stream);
+    }
+    test.sidecar.process.logs(&["streams settled", "open=8"]).await;
+    for stream in &streams {
+        test.producer.end(stream, StreamEndStatus::DISCONNECTED).await;
+    }
+    test.sidecar.process.logs(&["WARN", "stream ended", "more=3"]).await;
+    let log = test.sidecar.process.log();
+    let told = log.lines().filter(|line| line.contains("stream ended") && line.contains("vb:"));
+    assert_eq!(told.count(), 5);
+}
+
 /// A sidecar between two nodes that the test plays, asked for three streams: the first and the
 /// last are open, the one between was asked for.
 struct Consuming {

@@ -3,14 +3,18 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, Recipient};
+use actix::{
+    Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle,
+};
 use mcbp::VbId;
 use relay::{Injector, Verdict};
 use replica::machine::{
-    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Effects, Event, Limits, Note,
-    Outcome, Side, Snapshot, StopReason, Ticket, VbError,
+    Command, ConsumerMachine, ControlFrame, Effect, Effects, Event, Limits, Note, Outcome, Side,
+    Snapshot, StopReason, Ticket, VbError,
 };
+use tokio::time::Instant;
 
+use crate::deadlines::Deadlines;
 use crate::link::LinkOver;
 use crate::producer_conn::{ProducerConn, SendOwn};
 use crate::tap::{Tapped, decode};
@@ -20,6 +24,8 @@ pub(crate) struct ConsumerConn {
     link: Arc<str>,
     machine: ConsumerMachine,
     limits: Limits,
+    deadlines: Deadlines,
+    timer: Option<SpawnHandle>,
     producer: Addr<ProducerConn>,
     to_consumer: Injector,
     owner: Recipient<FromConn>,
@@ -56,6 +62,8 @@ impl ConsumerConn {
             link,
             machine: ConsumerMachine::default(),
             limits,
+            deadlines: Deadlines::default(),
+            timer: None,
             producer: producer.clone(),
             to_consumer,
             owner,
@@ -78,6 +86,15 @@ impl ConsumerConn {
         }
     }
 
+    /// Sets the only timer to the first deadline.
+    fn set_timer(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let wait = self.deadlines.first().map(|at| at.duration_since(Instant::now()));
+        self.timer = wait.map(|wait| ctx.notify_later(Passed, wait));
+    }
+
     fn carry_out(&mut self, effects: Effects, ctx: &mut Context<Self>) {
         for effect in effects {
             match effect {
@@ -88,7 +105,10 @@ impl ConsumerConn {
                 }
                 Effect::Send(Side::Producer, frame) => self.producer.do_send(SendOwn(frame)),
                 Effect::Arm(deadline) => {
-                    ctx.notify_later(Passed(deadline), self.limits.of(deadline.step));
+                    let at = Instant::now() + self.limits.of(deadline.step);
+                    if self.deadlines.arm(at, deadline) {
+                        self.set_timer(ctx);
+                    }
                 }
                 Effect::Answer(_, outcome) => self.owner.do_send(FromConn::Answered(outcome)),
                 Effect::Ended(error) => self.owner.do_send(FromConn::Ended(error)),
@@ -153,15 +173,20 @@ impl Handler<Run> for ConsumerConn {
     }
 }
 
+/// The timer: a deadline has passed.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Passed(Deadline);
+struct Passed;
 
 impl Handler<Passed> for ConsumerConn {
     type Result = ();
 
-    fn handle(&mut self, Passed(deadline): Passed, ctx: &mut Self::Context) {
-        self.event(Event::DeadlinePassed(deadline), ctx);
+    fn handle(&mut self, Passed: Passed, ctx: &mut Self::Context) {
+        let now = Instant::now();
+        while let Some(deadline) = self.deadlines.take_passed(now) {
+            self.event(Event::DeadlinePassed(deadline), ctx);
+        }
+        self.set_timer(ctx);
     }
 }
 

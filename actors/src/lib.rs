@@ -7,7 +7,7 @@
 //! - `manager`: one per bucket; keeps links to what is wanted, heals them with backoff
 //! - `replicator`: one per link; opens the pair of connections, owns pumps and connection actors
 //! - `consumer_conn`: the shell around `replica::ConsumerMachine`; `producer_conn`: tells it what
-//!   the producer says
+//!   the producer says; `deadlines`: its waits behind one timer
 //! - `copying`: asks a producer how much of a vBucket it still has to send
 //! - `examine`: what both nodes have of a vBucket whose takeover failed, and its repair
 //! - `frames`: which frames are control frames, and what they say; `tap`: hands them to the actors
@@ -17,6 +17,7 @@
 mod config;
 mod consumer_conn;
 mod copying;
+mod deadlines;
 mod error;
 mod examine;
 mod flow;

@@ -13,6 +13,7 @@ use replica::stall::{Stall, StallRule};
 use replica::wanted::StreamPhase;
 
 use super::link::{Link, LinkState};
+use super::tell::Line;
 use super::{Outcomes, ReplicationManager};
 use crate::config::Limits;
 use crate::error::LinkDown;
@@ -20,8 +21,6 @@ use crate::gauges::Gauges;
 use crate::lag_monitor::Polled;
 use crate::replicator::{GiveUp, LinkId};
 
-/// How many failures of one set-up are logged one by one; the rest is a number.
-const LOGGED_FAILURES_MAX: usize = 5;
 /// How often links are looked at: four times within the limit, and at least each second.
 const LOOKS_PER_STALL: u32 = 4;
 const LOOK_MAX: Duration = Duration::from_secs(1);
@@ -66,50 +65,33 @@ impl ReplicationManager {
 
     /// Counts and logs what failed in a set-up.
     pub(super) fn note_outcomes(&mut self, id: LinkId, outcomes: &Outcomes) {
-        let errors: Vec<_> = outcomes.values().filter_map(VbOutcome::error).collect();
-        for (n, error) in errors.iter().enumerate() {
+        for error in outcomes.values().filter_map(VbOutcome::error) {
             let notice = self.count(error.vb, LoopKind::of_failure(error), &error.to_string());
-            if n < LOGGED_FAILURES_MAX || matches!(notice, Notice::Broke(_)) {
-                self.tell(id, "stream failed", error, notice);
-            }
+            self.tell(id, Line::Failed, error.vb, error, notice);
         }
     }
 
     /// Counts and logs the end of an open stream.
     pub(super) fn note_end(&mut self, id: LinkId, error: &VbError) {
         let notice = self.count(error.vb, Some(LoopKind::of_end(error)), &error.to_string());
-        self.tell(id, "stream ended", error, notice);
+        self.tell(id, Line::Ended, error.vb, error, notice);
     }
 
     /// Counts and logs that a consumer has to roll back.
     pub(super) fn note_rollback(&mut self, id: LinkId, vb: VbId) {
         let notice = self.count(vb, Some(LoopKind::Rollback), LoopKind::Rollback.name());
-        let name = self.name_of(id);
-        match notice {
-            Notice::Tell(times) => log::info!("rollback asked for link={name} {vb} times={times}"),
-            Notice::Broke(kind) => log_broken(name, vb, kind),
-            Notice::Quiet => {}
-        }
+        self.tell(
+            id,
+            Line::Rollback,
+            vb,
+            &format_args!("{vb}: the consumer has to roll back"),
+            notice,
+        );
     }
 
     fn count(&mut self, vb: VbId, kind: Option<LoopKind>, why: &str) -> Notice {
         let now = self.now();
         self.loops.failed(vb, kind, why, now)
-    }
-
-    fn tell(&self, id: LinkId, what: &str, error: &VbError, notice: Notice) {
-        let name = self.name_of(id);
-        match notice {
-            Notice::Tell(times) => {
-                log::warn!("{what} link={name} times={times} reason=\"{error}\"");
-            }
-            Notice::Broke(kind) => log_broken(name, error.vb, kind),
-            Notice::Quiet => {}
-        }
-    }
-
-    fn name_of(&self, id: LinkId) -> &str {
-        self.links.get(id.index).map_or("", |link| &link.spec.name)
     }
 
     /// The loop that a vBucket is in, if any.
@@ -184,10 +166,6 @@ impl ReplicationManager {
         self.traffic.heard(&link.key.producer, heard(gauges.producer_silent()));
         self.traffic.heard(&self.node.name, heard(gauges.consumer_silent()));
     }
-}
-
-fn log_broken(name: &str, vb: VbId, kind: LoopKind) {
-    log::error!("vbucket is in a {kind} loop and is tried at the slowest pace link={name} {vb}");
 }
 
 impl Handler<Polled> for ReplicationManager {

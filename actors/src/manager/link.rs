@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::Addr;
 use mcbp::VbId;
+use replica::bursts::Bursts;
 use replica::loops::Told;
 use replica::machine::VbOutcome;
 use replica::plan::LinkKey;
@@ -12,6 +13,7 @@ use replica::wanted::{StreamPhase, WantedStreams};
 
 use super::Outcomes;
 use super::heal::Watch;
+use super::tell::Line;
 use crate::error::{LinkDown, VbFailure};
 use crate::gauges::Gauges;
 use crate::link::LinkSpec;
@@ -72,6 +74,8 @@ pub(super) struct Link {
     pub(super) failures: u32,
     /// The reasons of these failures that were logged.
     pub(super) told: Told,
+    /// What is logged of its vBuckets.
+    pub(super) lines: Bursts<Line>,
     /// Why the last life ended; kept until a stream opens.
     pub(super) last_error: Option<LinkDown>,
     /// Stalls in a row that moved no data between them.
@@ -92,6 +96,7 @@ impl Link {
             wanted: WantedStreams::default(),
             failures: 0,
             told: Told::default(),
+            lines: Bursts::default(),
             last_error: None,
             stalls: 0,
             stall: None,

@@ -10,6 +10,7 @@ mod link;
 mod moves;
 mod read;
 mod spread;
+mod tell;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -230,7 +231,10 @@ impl Actor for ReplicationManager {
         let told = ctx.address().recipient();
         let (bucket, node, limits) = (&self.bucket, &self.node, &self.limits);
         self.lag = Some(LagMonitor::new(bucket.clone(), node.clone(), limits.clone(), told));
-        ctx.run_interval(heal::look_interval(limits), |manager, _| manager.look_for_stalls());
+        ctx.run_interval(heal::look_interval(limits), |manager, _| {
+            manager.look_for_stalls();
+            manager.tell_the_rest();
+        });
     }
 }
 

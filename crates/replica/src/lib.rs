@@ -7,10 +7,12 @@
 //! - `estimate`: what a producer says before a takeover, and what follows
 //! - `remedy`: what to do about a takeover that was cut off
 //! - `backoff`, `breaker`, `loops`: when to try again, and when to stop trying so fast
+//! - `bursts`: what to log of a thousand vBuckets at once
 //! - `lag`, `stall`: how far a consumer is behind, and when a link is stuck
 
 pub mod backoff;
 pub mod breaker;
+pub mod bursts;
 pub mod estimate;
 pub mod lag;
 pub mod loops;
