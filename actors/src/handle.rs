@@ -129,12 +129,14 @@ impl ReplicationHandle {
     }
 
     /// Makes a vBucket ours: its stream is closed, and then it ends active here and dead at
-    /// `from`. It is not replicated any more after that. Works without a link to `from`.
+    /// `from`. It is not replicated any more after that. Works without a link to `from`. One that is
+    /// active here already has moved, and one that was cut off on its way is finished.
     ///
-    /// Takes at most the command deadline and that of a takeover.
+    /// Each of its few steps takes at most the command deadline and that of a takeover.
     ///
     /// # Errors
-    /// [`CommandError::Failed`] says why it did not move; it is replicated again then, as before.
+    /// [`CommandError::Failed`] says why it did not move, and what both nodes have then; it is
+    /// replicated again, as before.
     pub async fn takeover(
         &self,
         bucket: &str,
