@@ -129,8 +129,8 @@ impl ReplicationHandle {
     }
 
     /// Makes a vBucket ours: its stream is closed, and then it ends active here and dead at
-    /// `from`. It is not replicated any more after that. Works without a link to `from`. One that is
-    /// active here already has moved, and one that was cut off on its way is finished.
+    /// `from`. It is not replicated any more after that. Works without a link to `from`. One that
+    /// is active here already has moved, and one that was cut off on its way is finished.
     ///
     /// Each of its few steps takes at most the command deadline and that of a takeover.
     ///
