@@ -38,7 +38,7 @@ impl Space {
             return Ok(());
         }
         let detail = format!(
-            "no space left: {free} bytes are free for {}, {reserve} of them are kept; make room there",
+            "no space left: {free} bytes are free for {}, {reserve} of them are kept; make room",
             self.dir.display()
         );
         Err(io("committing", detail))

@@ -226,8 +226,8 @@ proptest! {
     #![proptest_config(config())]
 
     /// Three copies, any of which may be promoted, or lose power while it is active, while the
-    /// others are ahead, behind or in the middle of a snapshot: after a stream a complete consumer equals its producer, and a cut one
-    /// completes with the next stream.
+    /// others are ahead, behind or in the middle of a snapshot: after a stream a complete consumer
+    /// equals its producer, and a cut one completes with the next stream.
     #[test]
     fn random_histories_converge(steps in steps()) {
         let new = Copy {
