@@ -72,13 +72,15 @@ async fn takeover(cluster: &Cluster, vb: VbId) -> bool {
     ask(cluster, vb).await.exit_code().await == 0
 }
 
-/// The same, with a kill at that moment. Whether it did is not asked: nobody may be there to say.
+/// The same, with a kill at that moment. Whether it did is not asked, but that it is answered: with
+/// yes or with the reason.
 async fn disturbed(cluster: &mut Cluster, states: &mut States, vb: VbId, at: Moment, who: Victim) {
     let mut command = ask(cluster, vb).await;
     states.until(vb, |producer, consumer| at.is_now(producer, consumer)).await;
     who.kill(cluster);
     who.restart(cluster).await;
-    command.exit_code().await;
+    let code = command.exit_code().await;
+    assert!(code == 0 || code == 1 && !command.log().is_empty(), "exit code {code}");
 }
 
 async fn takeovers(victim: Option<Victim>) {

@@ -112,6 +112,7 @@ async fn a_vbucket_that_is_active_here_already_has_moved() {
     let moving = cluster.move_vbucket(1, "alpha");
     let _link = refused(&mut cluster).await;
     assert_eq!(answer(moving).await.unwrap().vbucket, 1);
+    cluster.status_until(|bucket| bucket.links[0].wanted == 0).await;
 }
 
 #[tokio::test]

@@ -170,6 +170,9 @@ impl ReplicationManager {
             Ok(()) => {
                 let elapsed_ms = millis(elapsed);
                 log::info!("vbucket moved bucket={bucket} vb={vb} from={from} ms={elapsed_ms}");
+                // It may be ours without a takeover of this command.
+                self.desired.assign(vb, None);
+                self.spread();
                 Ok(Moved { bucket, vbucket: vb.0, from, elapsed_ms })
             }
             Err(failure) => {
