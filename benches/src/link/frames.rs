@@ -113,3 +113,19 @@ pub(crate) fn acknowledge(to: &mut dyn Write, bytes: u32) -> io::Result<()> {
     to.write_all(&ack)?;
     to.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_is_whole_frames_of_the_size_that_is_asked_for() {
+        for frame_bytes in [64, 256, 1024, 16_384, 1 << 20] {
+            let chunk = mutations(frame_bytes).unwrap();
+            let header = Header::peek(&chunk).unwrap().unwrap();
+            assert_eq!((header.opcode, header.frame_bytes()), (Opcode::DCP_MUTATION, frame_bytes));
+            assert_eq!(chunk.len(), frame_bytes * (CHUNK_BYTES / frame_bytes).max(1));
+        }
+        assert!(mutations(FRAME_BYTES_MIN - 1).is_err());
+    }
+}

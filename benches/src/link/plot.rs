@@ -13,7 +13,9 @@ const WIDTH: f64 = 860.0;
 const PANEL_HEIGHT: f64 = 190.0;
 const PANEL_GAP: f64 = 60.0;
 const LEFT: f64 = 50.0;
-const TOP: f64 = 70.0;
+const TOP: f64 = 90.0;
+/// Names beside one another in the legend.
+const LEGEND_COLUMNS: usize = 3;
 
 /// One colour a way, told apart also by those who see no red or green.
 const fn colour(way: Way) -> &'static str {
@@ -68,12 +70,13 @@ pub(crate) fn write(
 }
 
 fn legend(out: &mut String, ways: &[Way], links: u16) -> fmt::Result {
-    text(out, LEFT, 20.0, &format!("One replication stream load by frame size, links: {links}"))?;
-    let step = (WIDTH - LEFT) / ways.len().max(1) as f64;
+    text(out, LEFT, 20.0, &format!("A replication link by frame size (links: {links})"))?;
+    let step = (WIDTH - LEFT) / LEGEND_COLUMNS as f64;
     for (at, &way) in ways.iter().enumerate() {
-        let x = LEFT + at as f64 * step;
-        rect(out, [x, 32.0, 10.0, 10.0], colour(way))?;
-        text(out, x + 14.0, 41.0, way.name())?;
+        let x = LEFT + (at % LEGEND_COLUMNS) as f64 * step;
+        let y = 32.0 + (at / LEGEND_COLUMNS) as f64 * 18.0;
+        rect(out, [x, y, 10.0, 10.0], colour(way))?;
+        text(out, x + 14.0, y + 9.0, way.name())?;
     }
     Ok(())
 }

@@ -162,3 +162,48 @@ pub(crate) fn size(bytes: usize) -> String {
         bytes => format!("{bytes} B"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(speed: f64, cost: f64) -> Sample {
+        Sample {
+            gigabytes_per_s: speed,
+            processor_s_per_gigabyte: Some(cost),
+            memory_bytes: Some(3 << 20),
+        }
+    }
+
+    #[test]
+    fn ratios_compare_round_with_round_and_not_median_with_median() {
+        let mut results = Results::default();
+        let cell = Cell { way: Way::DcpProxy, links: 1, frame_bytes: 64 };
+        let other = Cell { way: Way::HaproxyLarge, ..cell };
+        // The machine is slow in the second round, for both.
+        for (speed, slow) in [(2.0, 1.0), (0.2, 0.1), (4.0, 2.0)] {
+            results.throughput(cell, sample(speed, 0.3));
+            results.throughput(other, sample(slow, 0.2));
+        }
+        assert_eq!(results.speed(cell), Some(2.0));
+        let (speed, cost) = results.ratios(cell, other.way);
+        assert_eq!(speed, Some(2.0));
+        assert!((cost.unwrap() - 1.5).abs() < 1e-9);
+        assert_eq!(results.memory(cell.way, 1), Some(3.0));
+        assert_eq!(results.memory(cell.way, 4), None);
+    }
+
+    #[test]
+    fn percentiles_are_times_that_were_measured() {
+        let mut times: Vec<_> = (1..=100).rev().map(Duration::from_micros).collect();
+        let Latency { p50, p99 } = percentiles(&mut times);
+        assert_eq!((p50.as_micros(), p99.as_micros()), (51, 100));
+        assert_eq!(percentiles(&mut []).p99, Duration::ZERO);
+    }
+
+    #[test]
+    fn sizes_are_said_as_people_say_them() {
+        let said = [64, 1024, 1500, 16_384, 1 << 20].map(size);
+        assert_eq!(said, ["64 B", "1 KiB", "1500 B", "16 KiB", "1 MiB"]);
+    }
+}

@@ -92,9 +92,9 @@ impl Workshop {
         if !has_haproxy {
             eprintln!("haproxy is not installed: left out");
         }
-        if !proxy.exists() {
-            return Err(format!("{} is missing: cargo build --release", proxy.display()).into());
-        }
+        let missing = |_| format!("{} is missing: cargo build --release", proxy.display());
+        // It is started in another folder.
+        let proxy = proxy.canonicalize().map_err(missing)?;
         Ok(Self { folder, proxy, has_haproxy, tls })
     }
 

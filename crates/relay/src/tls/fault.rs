@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use tokio_rustls::rustls::{AlertDescription, CertificateError, Error, PeerMisbehaved};
+use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 
 /// Why a peer and we do not come to an encrypted connection.
 ///
@@ -78,10 +78,7 @@ impl TlsFault {
         Some(match error {
             Error::InvalidCertificate(error) => certificate(error),
             Error::AlertReceived(alert) => refusal(*alert),
-            Error::InvalidMessage(_)
-            | Error::PeerMisbehaved(PeerMisbehaved::IllegalMiddleboxChangeCipherSpec) => {
-                Self::NotSpoken
-            }
+            Error::InvalidMessage(_) => Self::NotSpoken,
             error => Self::Other { source: io::Error::other(error.clone()) },
         })
     }
@@ -115,7 +112,8 @@ fn hung_up(error: &io::Error) -> bool {
 fn certificate(error: &CertificateError) -> TlsFault {
     use CertificateError as E;
     match error {
-        E::UnknownIssuer => TlsFault::UnknownIssuer,
+        // The latter is an authority of the same name with another key.
+        E::UnknownIssuer | E::BadSignature => TlsFault::UnknownIssuer,
         E::Expired => TlsFault::Expired { ago: None },
         E::ExpiredContext { time, not_after } => {
             TlsFault::Expired { ago: between(not_after.as_secs(), time.as_secs()) }

@@ -108,12 +108,19 @@ async fn mb_51962_a_link_logs_in_over_tls_also_with_a_client_certificate() {
 async fn each_bad_certificate_of_a_peer_is_called_what_it_is() {
     let pki = Pki::new();
     let stranger = pki.other_authority();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let namesake = Authority::new(elsewhere.path(), "authority");
     let good = pki.sign(HOST);
     let ours = |name| load(&pki.authority.file, None, name);
     let table = [
         (
             ours(HOST),
             stranger.sign("a.example", Validity::Now),
+            "shows a certificate that no authority of the ca file has signed",
+        ),
+        (
+            ours(HOST),
+            namesake.sign("b.example", Validity::Now),
             "shows a certificate that no authority of the ca file has signed",
         ),
         (
