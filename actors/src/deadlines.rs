@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use replica::machine::Deadline;
 use tokio::time::Instant;
 
-/// Deadlines that are armed, by time. One that is not needed any more stays until it passes; whoever
-/// is told of it knows.
+/// Deadlines that are armed, by time. One that is not needed any more stays until it passes;
+/// whoever is told of it knows.
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines(BTreeSet<(Instant, Deadline)>);
 

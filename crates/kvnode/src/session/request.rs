@@ -63,8 +63,8 @@ impl<'a> Request<'a> {
         if (1..=KEY_BYTES_MAX).contains(&key.len()) { Ok(key) } else { Err(Status::EINVAL) }
     }
 
-    /// The value as bytes that may be kept. Copied: a slice would keep all of the read buffer alive,
-    /// up to twice the value, for as long as the document is in memory.
+    /// The value as bytes that may be kept. Copied: a slice would keep all of the read buffer
+    /// alive, up to twice the value, for as long as the document is in memory.
     pub(crate) fn value(&self) -> Bytes {
         Bytes::copy_from_slice(self.frame.value)
     }

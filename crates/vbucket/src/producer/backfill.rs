@@ -14,8 +14,8 @@ use super::turn::Turn;
 /// fits: a chunk ends behind the row that exceeds it (MB-24089).
 pub const CHUNK_BYTES: usize = 128 * 1024;
 
-/// How many bytes of one stream are read ahead: a chunk being sent, one ready. Behind a chunk that is
-/// larger, for a large row, the next one waits.
+/// How many bytes of one stream are read ahead: a chunk being sent, one ready. Behind a chunk that
+/// is larger, for a large row, the next one waits.
 const AHEAD_BYTES: usize = 2 * CHUNK_BYTES;
 
 /// Whole frames, encoded.
