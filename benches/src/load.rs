@@ -39,12 +39,21 @@ pub(crate) struct Load {
     pub(crate) time: Duration,
 }
 
-impl Load {
+/// What a measurement came to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome {
     /// Operations in a second.
-    pub(crate) fn run(&self, server: &Server) -> io::Result<f64> {
+    pub(crate) rate: f64,
+    /// Microseconds of the server's processor time for each, with what it does in the background.
+    pub(crate) cpu_us: f64,
+}
+
+impl Load {
+    /// Runs it.
+    pub(crate) fn run(&self, server: &Server) -> io::Result<Outcome> {
         let connections: Vec<_> =
             (0..self.connections).map(|_| Connection::open(server)).collect::<Result<_, _>>()?;
-        let began = Instant::now();
+        let (began, cpu_before) = (Instant::now(), server.cpu_seconds()?);
         let counts: Vec<io::Result<u64>> = std::thread::scope(|scope| {
             let work = |connection| scope.spawn(move || self.work(server, connection));
             let workers: Vec<_> = connections.into_iter().map(work).collect();
@@ -52,7 +61,9 @@ impl Load {
             workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| died())).collect()
         });
         let total: u64 = counts.into_iter().sum::<io::Result<u64>>()?;
-        Ok(total as f64 / began.elapsed().as_secs_f64())
+        let seconds = began.elapsed().as_secs_f64();
+        let cpu_seconds = server.cpu_seconds()? - cpu_before;
+        Ok(Outcome { rate: total as f64 / seconds, cpu_us: cpu_seconds * 1e6 / total as f64 })
     }
 
     fn work(&self, server: &Server, mut connection: Connection) -> io::Result<u64> {

@@ -126,7 +126,10 @@ fn sets_and_gets(arguments: &Arguments, servers: &[Server], report: &mut Report)
                     time: Duration::from_secs_f64(arguments.seconds),
                 };
                 let name = format!("{kind}s/s, {connections} x {depth}");
-                report.add(&name, &server.name, load.run(server)?);
+                let outcome = load.run(server)?;
+                report.add(&name, &server.name, outcome.rate);
+                let name = format!("CPU us a {kind}, {connections} x {depth}");
+                report.add(&name, &server.name, outcome.cpu_us);
             }
         }
     }

@@ -18,6 +18,8 @@ pub(crate) const USER: &str = "bench";
 pub(crate) const PASSWORD: &str = "bench";
 /// What a node says before its address, on a line of its own.
 const LISTENING: &str = "listening on ";
+/// Of Linux, in what it tells of a process.
+const TICKS_PER_SECOND: f64 = 100.0;
 /// How long a server may take to come up.
 const START_WAIT: Duration = Duration::from_secs(120);
 /// What memcached takes for an item beside its value, generously.
@@ -111,6 +113,15 @@ impl Server {
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|line| line.trim_end_matches("kB").trim().parse::<f64>().ok());
         kib.map(|kib| kib / 1024.0).ok_or_else(|| io::Error::other("no VmHWM of the process"))
+    }
+
+    /// The processor time that it has taken so far, to a hundredth of a second.
+    pub(crate) fn cpu_seconds(&self) -> io::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // Behind the name, which may hold spaces: user and system time are the 12th and 13th.
+        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
+        let ticks: f64 = fields.filter_map(|field| field.parse::<f64>().ok()).sum();
+        Ok(ticks / TICKS_PER_SECOND)
     }
 
     fn until_it_answers(&self) -> io::Result<()> {

@@ -23,6 +23,13 @@ pub use node::{Node, NodeError, NodeHandle};
 pub use tls::Tls;
 pub use vbucket::engine::Durability;
 
+/// Runs a task that blocks on the disk now and then. All that it does between two waits counts as
+/// one block: to leave a worker and come back costs as much as a read that needs no disk.
+pub(crate) async fn on_disk<T>(task: impl Future<Output = T>) -> T {
+    let mut task = std::pin::pin!(task);
+    std::future::poll_fn(|context| disk(|| task.as_mut().poll(context))).await
+}
+
 /// Runs what blocks on the disk without holding up the tasks that wait behind it on this worker.
 /// Needs the multi-threaded runtime that every node brings.
 pub(crate) fn disk<T>(call: impl FnOnce() -> T) -> T {

@@ -9,9 +9,10 @@ pub struct Options {
     /// at least [`Options::JOURNAL_BYTES_MIN`].
     pub journal_bytes_max: u64,
     /// The size in bytes at which a table's memory is written out. While the disk is behind, up to
-    /// four times as much is held for each of four tables.
+    /// three times as much is held for each of four tables.
     pub memtable_bytes: u64,
-    /// Threads that write out and merge tables, at least 1.
+    /// Threads that write out and merge tables, at least 1. With more of them the engine keeps one
+    /// for writing out, which asks in a busy loop while there is nothing for it but to merge.
     pub worker_threads: usize,
     /// For how many seqnos of a vBucket, at least, replaced rows are kept for a rollback.
     ///
@@ -34,7 +35,7 @@ impl Default for Options {
             cache_bytes: 128 << 20,
             journal_bytes_max: Self::JOURNAL_BYTES_MIN,
             memtable_bytes: 16 << 20,
-            worker_threads: 2,
+            worker_threads: 1,
             undo_seqnos: 1_000,
             // The journals, and the tables that are written out to let them go.
             disk_reserve_bytes: 256 << 20,

@@ -7,9 +7,9 @@ use super::BucketOptions;
 
 /// Blocks of the disk that were read: a half of what the others leave, and what helps most.
 const CACHE_PARTS: u64 = 4;
-/// What one of four tables holds before it is written out. Two of them follow what is written, and
-/// up to four pieces of each wait while the disk is behind: a quarter in all.
-const TABLE_PARTS: u64 = 32;
+/// What one of four tables holds before it is written out. Up to three pieces of each are there while
+/// the disk is behind, and small entries take twice what they count: three eighths in all.
+const TABLE_PARTS: u64 = 64;
 /// Committed rows in memory. A stream that lags by more reads the disk, which is what disks are for.
 const LOG_PARTS: u64 = 8;
 /// Rows that wait for their commit, thrice: queued, encoded, on their way into the journal. At 256

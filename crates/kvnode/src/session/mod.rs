@@ -131,7 +131,7 @@ impl Session {
     ) -> End {
         let deadline = tokio::time::Instant::now() + self.node.limits.authentication;
         loop {
-            let step = self.carry_out(buffer).await;
+            let step = crate::on_disk(self.carry_out(buffer)).await;
             if let Err(error) = self.flush(stream).await {
                 return End::Io(error);
             }

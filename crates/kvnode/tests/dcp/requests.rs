@@ -115,6 +115,28 @@ fn stream_requests_are_checked_in_order() {
 }
 
 #[test]
+fn a_stream_behind_the_purge_seqno_is_sent_back_to_zero() {
+    let node = TestNode::start(VbState::Active);
+    let mut client = node.client();
+    client.set(0, "a", b"x");
+    client.delete(0, "a");
+    client.set(0, "b", b"x");
+    let mut extras = [0; 24];
+    extras[16] = 1;
+    client.ask(FrameBuilder::request(Opcode::COMPACT_DB).extras(&extras));
+    let uuid = node.view(0).uuid();
+    let mut dcp = node.client().produce("behind");
+    let from = |start| {
+        let start = Seqno(start);
+        StreamReq { start, uuid, snapshot_start: start, snapshot_end: start, ..from_zero() }
+    };
+    let behind = dcp.request(0, 1, from(1));
+    assert_eq!((behind.status(), behind.frame().value), (Status::ROLLBACK, [0; 8].as_slice()));
+    assert_eq!(dcp.request(0, 2, from(2)).status(), Status::SUCCESS, "it has what was purged");
+    assert_eq!(dcp.changes(1), [3]);
+}
+
+#[test]
 fn closing_answers_and_then_ends_the_stream() {
     let node = TestNode::start(VbState::Active);
     let mut dcp = node.client().produce("closing");
