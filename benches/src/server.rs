@@ -1,4 +1,5 @@
-//! A server as a process of its own: this program as a data node, or memcached. Killed when dropped.
+//! A server as a process of its own: this program as a data node, or memcached. Dropped, it is
+//! killed.
 
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,19 +1,18 @@
 //! How the memory of a bucket is shared out.
 //!
-//! The parts add up to less than the quota; the rest is for what connections hold: about 1 MiB for
-//! each that streams, and twice the largest document where documents are large.
+//! The parts and the consumers' windows (a twentieth) add up to the quota. What connections that
+//! stream hold comes on top; `docs/performance.md` says how much that is.
 
 use super::BucketOptions;
 
-/// Blocks of the disk that were read: a half of what the others leave, and what helps most.
+/// Blocks of the disk that were read.
 const CACHE_PARTS: u64 = 4;
-/// What one of four tables holds before it is written out. Up to three pieces of each are there while
-/// the disk is behind, and small entries take twice what they count: three eighths in all.
+/// What one of four tables holds before it is written out. Up to three pieces of each are there
+/// while the disk is behind, and small entries take twice what they count: three eighths in all.
 const TABLE_PARTS: u64 = 64;
-/// Committed rows in memory. A stream that lags by more reads the disk, which is what disks are for.
+/// Committed rows for streams. One that lags by more reads the disk, which is what disks are for.
 const LOG_PARTS: u64 = 8;
-/// Rows that wait for their commit, thrice: queued, encoded, on their way into the journal. At 256
-/// bytes a sixteenth of 256 MiB is still more than most disks sync in a tenth of a second.
+/// Rows that wait for their commit, thrice: queued, encoded, on their way into the journal.
 const QUEUE_PARTS: u64 = 16;
 
 impl BucketOptions {
