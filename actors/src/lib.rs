@@ -38,6 +38,6 @@ pub use config::{BucketPlan, Limits, ReplicationConfig};
 pub use error::{CommandError, VbFailure};
 pub use handle::{Replication, ReplicationHandle};
 pub use status::{
-    BrokenStatus, BucketStatus, LastError, LinkPhase, LinkStatus, MovePhase, MoveStatus, Moved,
-    NodeStatus, StreamStatus,
+    BrokenStatus, BucketStatus, FailureCount, LastError, LinkPhase, LinkStatus, MovePhase,
+    MoveStatus, Moved, NodeStatus, StreamStatus,
 };

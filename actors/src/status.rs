@@ -19,6 +19,10 @@ pub struct BucketStatus {
     pub nodes: Vec<NodeStatus>,
     /// vBuckets that fail again and again and are tried at the slowest pace only.
     pub broken: Vec<BrokenStatus>,
+    /// Streams that failed or ended since the start, by what was the matter.
+    pub stream_failures: Vec<FailureCount>,
+    /// Links that were lost, or could not be opened, since the start.
+    pub link_failures: Vec<FailureCount>,
 }
 
 /// How far a link is.
@@ -184,6 +188,19 @@ pub struct BrokenStatus {
     pub failures: u64,
     /// Milliseconds since it was found to be broken.
     pub since_ms: u64,
+}
+
+/// How often one and the same failed, ever.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct FailureCount {
+    /// The producer.
+    pub producer: String,
+    /// As [`LastError::reason`].
+    pub reason: String,
+    /// As [`LastError::status`]; `other` for those beyond the first kinds, of which there are few.
+    pub status: Option<String>,
+    /// How often.
+    pub count: u64,
 }
 
 /// Whole milliseconds, as status pages count them.

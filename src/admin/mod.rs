@@ -10,6 +10,7 @@ mod commands;
 mod effective;
 mod error;
 mod log_level;
+mod metrics;
 mod reads;
 mod ready;
 mod routes;

@@ -5,7 +5,7 @@ use actix_web::web::{self, PathConfig, ServiceConfig};
 use actix_web::{HttpRequest, Resource, Route};
 
 use super::error::ApiError;
-use super::{commands, log_level, reads};
+use super::{commands, log_level, metrics, reads};
 
 pub(super) fn routes(app: &mut ServiceConfig) {
     let (get, put, post, delete) = (Method::GET, Method::PUT, Method::POST, Method::DELETE);
@@ -13,6 +13,7 @@ pub(super) fn routes(app: &mut ServiceConfig) {
     app.service(at("/live", [(&get, route(&get).to(reads::live))]))
         .service(at("/ready", [(&get, route(&get).to(reads::ready))]))
         .service(at("/config", [(&get, route(&get).to(reads::config))]))
+        .service(at("/metrics", [(&get, route(&get).to(metrics::metrics))]))
         .service(at("/shutdown", [(&post, route(&post).to(commands::shutdown))]))
         .service(at(
             "/log-level",

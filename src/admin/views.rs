@@ -109,7 +109,8 @@ impl BucketView {
     }
 }
 
-fn failed(link: &LinkStatus) -> usize {
+/// Streams of a link that are not open, for a reason.
+pub(super) fn failed(link: &LinkStatus) -> usize {
     let not_open = link.streams.iter().filter(|stream| stream.phase != "open");
     not_open.filter(|stream| stream.last_error.is_some() || link.last_error.is_some()).count()
 }

@@ -24,6 +24,7 @@ async fn without_the_token_only_the_probes_are_answered_and_tell_nothing() {
     assert_eq!((ready.status, ready.error()), (503, "not ready: give the token to hear why"));
     let all = [
         ("GET", "/config"),
+        ("GET", "/metrics"),
         ("GET", "/api/v1/status"),
         ("GET", "/api/v1/replications"),
         ("PUT", REPLICATIONS),

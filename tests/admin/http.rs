@@ -61,14 +61,15 @@ impl Http {
         headers: &[(&str, &str)],
         body: &str,
     ) -> Answer {
-        let mut stream = self.send(method, path, headers, body).await;
-        let mut bytes = Vec::new();
-        timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("an answer").unwrap();
-        let text = String::from_utf8(bytes).unwrap();
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let (head, body) = whole(self.send(method, path, headers, body).await).await;
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-        let body = serde_json::from_str(body).unwrap_or_else(|e| panic!("no JSON, {e}: {text}"));
+        let body = serde_json::from_str(&body).unwrap_or_else(|e| panic!("no JSON, {e}: {body}"));
         Answer { status, head: head.to_lowercase(), body }
+    }
+
+    /// The head, and a body that is no JSON.
+    pub(crate) async fn text(&self, path: &str) -> (String, String) {
+        whole(self.send("GET", path, &[], "").await).await
     }
 
     /// Sends a request and leaves the answer to the caller, who may also go away.
@@ -91,4 +92,13 @@ impl Http {
         stream.write_all(text.as_bytes()).await.unwrap();
         stream
     }
+}
+
+/// Head and body of an answer, up to its end.
+async fn whole(mut stream: TcpStream) -> (String, String) {
+    let mut bytes = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("an answer").unwrap();
+    let text = String::from_utf8(bytes).unwrap();
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+    (head.to_owned(), body.to_owned())
 }

@@ -7,6 +7,7 @@ mod commands;
 #[path = "../common/mod.rs"]
 mod common;
 mod http;
+mod metrics;
 #[path = "../../actors/tests/common/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of the control plane")]
 mod nodes;

@@ -66,6 +66,7 @@ impl ReplicationManager {
     /// Counts and logs what failed in a set-up.
     pub(super) fn note_outcomes(&mut self, id: LinkId, outcomes: &Outcomes) {
         for error in outcomes.values().filter_map(VbOutcome::error) {
+            self.tally(id, error);
             let notice = self.count(error.vb, LoopKind::of_failure(error), &error.to_string());
             self.tell(id, Line::Failed, error.vb, error, notice);
         }
@@ -73,6 +74,7 @@ impl ReplicationManager {
 
     /// Counts and logs the end of an open stream.
     pub(super) fn note_end(&mut self, id: LinkId, error: &VbError) {
+        self.tally(id, error);
         let notice = self.count(error.vb, Some(LoopKind::of_end(error)), &error.to_string());
         self.tell(id, Line::Ended, error.vb, error, notice);
     }
@@ -87,6 +89,11 @@ impl ReplicationManager {
             &format_args!("{vb}: the consumer has to roll back"),
             notice,
         );
+    }
+
+    fn tally(&mut self, id: LinkId, error: &VbError) {
+        let Some(link) = self.links.get(id.index) else { return };
+        self.stream_failures.count(&link.key.producer, error.reason_code(), error.status());
     }
 
     fn count(&mut self, vb: VbId, kind: Option<LoopKind>, why: &str) -> Notice {
@@ -127,8 +134,11 @@ impl ReplicationManager {
             link.stalls = link.stalls.saturating_add(1);
             link.stall = Some(down.detail.clone());
         }
+        let (producer, status) = (link.key.producer.clone(), down.status.clone());
+        let code = down.code;
         link.last_error = Some(down);
         link.state = LinkState::Waiting { until: now + delay };
+        self.link_failures.count(&producer, code, status);
     }
 
     /// Looks at every link, and restarts those that stand still.

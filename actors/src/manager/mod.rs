@@ -10,6 +10,7 @@ mod link;
 mod moves;
 mod read;
 mod spread;
+mod tally;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -28,6 +29,7 @@ use tokio::time::Instant;
 
 use self::commands::Pending;
 use self::link::{Link, LinkState};
+use self::tally::Tally;
 use crate::config::Limits;
 use crate::consumer_conn::Run;
 use crate::lag_monitor::LagMonitor;
@@ -56,6 +58,10 @@ pub(crate) struct ReplicationManager {
     reserved: Option<usize>,
     commands: VecDeque<Pending>,
     loops: Loops,
+    /// Streams that failed or ended.
+    stream_failures: Tally,
+    /// Links that were lost, or could not be opened.
+    link_failures: Tally,
     /// There from the start of the actor on.
     lag: Option<LagMonitor>,
     traffic: TrafficMonitor,
@@ -86,6 +92,8 @@ impl ReplicationManager {
             reserved: None,
             commands: VecDeque::new(),
             loops,
+            stream_failures: Tally::default(),
+            link_failures: Tally::default(),
             lag: None,
             traffic: TrafficMonitor::default(),
             stopping: None,

@@ -32,6 +32,8 @@ impl Handler<ReadStatus> for ReplicationManager {
             moves: self.moves(),
             nodes: self.nodes(),
             broken: self.all_broken(),
+            stream_failures: self.stream_failures.status(),
+            link_failures: self.link_failures.status(),
         };
         // A link that is left from more connections, and done with, is no news.
         let is_shown =
