@@ -32,10 +32,15 @@ const PHASES: [(LinkPhase, &str); 5] = [
 
 /// `GET /metrics`. Before replication has started there are names and no samples.
 pub(super) async fn metrics(state: Data<State>) -> Result<HttpResponse, ApiError> {
-    let (mut registry, mut text) = (Registry::default(), String::new());
-    registry.register_collector(Box::new(Page(state.status().await?)));
-    encode(&mut text, &registry).map_err(|_| ApiError::Died)?;
+    let text = text(state.status().await?).map_err(|_| ApiError::Died)?;
     Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(text))
+}
+
+fn text(buckets: Vec<BucketStatus>) -> Result<String, fmt::Error> {
+    let (mut registry, mut text) = (Registry::default(), String::new());
+    registry.register_collector(Box::new(Page(buckets)));
+    encode(&mut text, &registry)?;
+    Ok(text)
 }
 
 /// All of one answer.
@@ -202,3 +207,6 @@ impl Out<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

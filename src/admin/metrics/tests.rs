@@ -1,0 +1,85 @@
+//! How the links of one producer are put together. The rest is tested over HTTP.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use dcp_actors::{BucketStatus, LinkPhase, LinkStatus, StreamStatus};
+
+use super::text;
+
+fn stream(vbucket: u16, lag_seqnos: Option<u64>, lag_ms: Option<u64>) -> StreamStatus {
+    StreamStatus {
+        vbucket,
+        phase: "open",
+        opaque: None,
+        failures: 0,
+        last_error: None,
+        seqno: None,
+        producer_seqno: None,
+        lag_seqnos,
+        lag_ms,
+        progress_ms: None,
+    }
+}
+
+fn link(producer: &str, connection: u8, streams: Vec<StreamStatus>) -> LinkStatus {
+    LinkStatus {
+        producer: producer.to_owned(),
+        connection,
+        name: format!("{producer} {connection}"),
+        phase: LinkPhase::Up,
+        failures: 0,
+        last_error: None,
+        stall: (connection == 1).then(|| "silent".to_owned()),
+        wanted: streams.len(),
+        open: streams.len(),
+        bytes: 7,
+        frames: 3,
+        producer_silent_ms: None,
+        consumer_silent_ms: None,
+        streams,
+    }
+}
+
+fn samples(links: Vec<LinkStatus>, metric: &str) -> Vec<String> {
+    let bucket = BucketStatus {
+        bucket: "default".to_owned(),
+        connections: 2,
+        links,
+        moves: Vec::new(),
+        nodes: Vec::new(),
+        broken: Vec::new(),
+        stream_failures: Vec::new(),
+        link_failures: Vec::new(),
+    };
+    let (text, start) = (text(vec![bucket]).unwrap(), format!("dcp_proxy_{metric}{{"));
+    text.lines().filter_map(|line| line.strip_prefix(&start)).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_lag_of_a_producer_is_that_of_all_its_links() {
+    let links = || {
+        let first = vec![stream(0, Some(5), Some(1500)), stream(1, None, None)];
+        vec![link("alpha", 0, first), link("alpha", 1, vec![stream(2, Some(40), Some(20))])]
+    };
+    let alpha = |value: &str| vec![format!(r#"bucket="default",producer="alpha"}} {value}"#)];
+    assert_eq!(samples(links(), "lag_seqnos"), alpha("45"));
+    assert_eq!(samples(links(), "lag_seqnos_max"), alpha("40"));
+    assert_eq!(samples(links(), "lag_seconds_max"), alpha("1.5"));
+    assert_eq!(samples(links(), "streams_open"), alpha("3"));
+    assert_eq!(samples(links(), "links_stalled"), alpha("1"));
+}
+
+#[test]
+fn a_lag_that_is_not_known_has_no_sample() {
+    for metric in ["lag_seqnos", "lag_seqnos_max", "lag_seconds_max"] {
+        let links = vec![link("alpha", 0, vec![stream(0, None, None)])];
+        assert_eq!(samples(links, metric), Vec::<String>::new(), "{metric}");
+    }
+}
+
+#[test]
+fn each_link_has_its_own_traffic() {
+    let links = vec![link("alpha", 0, Vec::new()), link("gamma", 0, Vec::new())];
+    let of =
+        |producer| format!(r#"bucket="default",producer="{producer}",link="{producer} 0"}} 7"#);
+    assert_eq!(samples(links, "link_bytes_total"), [of("alpha"), of("gamma")]);
+}
