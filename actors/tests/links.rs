@@ -45,7 +45,7 @@ async fn both_connections_carry_the_name_and_flags_that_couchbase_gives() {
 }
 
 #[tokio::test]
-async fn mb_21511_a_lost_producer_fails_the_call_at_once_and_the_link_is_built_anew() {
+async fn mb_14305_mb_21511_a_lost_producer_fails_the_call_at_once() {
     let nodes = Nodes::start(brisk()).await;
     let (set_up, mut link) = nodes.begin(&[3, 4]).await;
     let [_, _] = link.requests().await;
@@ -135,7 +135,7 @@ async fn a_producer_that_is_not_wanted_any_more_loses_its_link() {
 }
 
 #[tokio::test]
-async fn mb_67329_reading_does_not_wait_for_a_command() {
+async fn mb_17341_mb_67329_reading_does_not_wait_for_a_command() {
     let nodes = Nodes::start(brisk()).await;
     let (set_up, mut link) = nodes.begin(&[1]).await;
     let stream = link.request().await;
@@ -175,7 +175,7 @@ async fn a_consumer_that_never_answers_is_bounded_by_the_deadline_of_the_step() 
 }
 
 #[tokio::test]
-async fn shutdown_closes_the_streams_of_the_consumer_first() {
+async fn mb_17279_shutdown_closes_the_streams_of_the_consumer_first() {
     let nodes = Nodes::start(brisk()).await;
     let (mut link, _) = opened(&nodes, [1]).await;
     let handle = nodes.handle.clone();
@@ -209,4 +209,16 @@ async fn unknown_names_are_refused() {
     let gamma = BTreeMap::from([("gamma".to_owned(), common::vbs(&[1]))]);
     let no_producer = nodes.handle.set_desired(BUCKET, gamma).await;
     assert_eq!(no_producer, Err(CommandError::NoProducer { producer: "gamma".to_owned() }));
+}
+
+#[tokio::test]
+async fn mb_50442_a_node_that_never_answers_holds_up_neither_reading_nor_stopping() {
+    let nodes = Nodes::start(brisk()).await;
+    let set_up = nodes.set(&[1]);
+    let silent = Manners::bad_at(Opcode::SASL_AUTH, Manner::Silence);
+    let _conn = nodes.alpha.accept(&silent).await;
+    let status = nodes.status_until(|b| b.links[0].phase == LinkPhase::Connecting).await;
+    assert_eq!(status.links[0].wanted, 1);
+    assert!(nodes.handle.shutdown(Duration::from_secs(1)).await, "the connect is given up");
+    assert_eq!(set_up.await.unwrap(), Err(CommandError::Stopping));
 }

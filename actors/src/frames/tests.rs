@@ -69,7 +69,7 @@ fn what_the_producer_says() {
 }
 
 #[test]
-fn unknown_opcodes_pass_unseen() {
+fn mb_70640_mb_71212_unknown_opcodes_pass_unseen() {
     for side in [Side::Consumer, Side::Producer] {
         check(side, &FrameBuilder::request(Opcode(0x7e)).build(), None);
         check(side, &FrameBuilder::response(Opcode(0x7e), Status(0)).build(), None);

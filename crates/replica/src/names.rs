@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn mb_35881_names_are_those_of_the_public_vectors() {
+    fn mb_15891_mb_35881_mb_51458_names_are_those_of_the_public_vectors() {
         let path =
             concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors/connection-names.toml");
         let Ok(text) = std::fs::read_to_string(path) else {
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn agent_names_are_cut_at_a_character() {
+    fn mb_56869_agent_names_are_cut_at_a_character() {
         assert_eq!(agent_name(Side::Consumer, "x"), "ns_server:proxy-consumer/x");
         let long = "\u{e4}".repeat(200);
         let agent = agent_name(Side::Producer, &long);

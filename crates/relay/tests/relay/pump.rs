@@ -168,7 +168,7 @@ async fn a_flood_of_own_frames_does_not_stop_data_nor_data_them() {
 }
 
 #[tokio::test]
-async fn a_frame_larger_than_the_buffer_passes_while_it_arrives() {
+async fn mb_16159_a_frame_larger_than_the_buffer_passes_while_it_arrives() {
     let big = mutation(VbId(1), Opaque(1), 1, 3 * 1024 * 1024);
     let own = control(Opcode::DCP_CONTROL, 2);
     let (mut source, reader) = duplex(64 * 1024);
@@ -291,7 +291,7 @@ impl AsyncRead for Endless {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_read_while_the_destination_is_slow_and_a_dead_one_is_named() {
+async fn mb_38984_nothing_is_read_while_the_destination_is_slow() {
     let taken = Arc::new(AtomicUsize::new(0));
     let source = Endless { frame: mutation(VbId(1), Opaque(1), 1, 76), taken: Arc::clone(&taken) };
     let (writer, _sink) = duplex(512);
@@ -396,7 +396,7 @@ async fn what_the_handshake_read_too_much_comes_first() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_is_counted_from_the_last_byte_of_the_source() {
+async fn mb_20579_silence_is_counted_from_the_last_byte_of_the_source() {
     let (mut source, reader) = duplex(4096);
     let (writer, _sink) = duplex(4096);
     let (pump, injector) = pump(reader, writer, Rule::default());

@@ -77,7 +77,7 @@ fn refused(
 }
 
 #[tokio::test]
-async fn mb_51962_a_link_logs_in_over_tls_also_with_a_client_certificate() {
+async fn mb_47905_mb_51962_a_link_logs_in_over_tls_also_with_a_client_certificate() {
     let pki = Pki::new();
     let (server, client) = (pki.sign("alpha.example"), pki.sign("beta.example"));
     for old in [false, true] {
