@@ -1,12 +1,14 @@
 //! A scan over the rows of one vBucket, in seqno order, over one snapshot of the store.
 
 use bytes::Bytes;
+use fjall::{Keyspace, Readable as _, Snapshot};
+use mcbp::Seqno;
 use vbucket::engine::{Scan, ScanEnd, ScanStep};
 use vbucket::{Row, StoreError, VbMeta};
 
 use crate::errors::{damaged, reading};
 use crate::format::decode_row;
-use crate::keys::row_seqno;
+use crate::keys::{Life, row_seqno};
 
 /// Rows that are still to be given, or how it ended.
 enum Rest {
@@ -16,18 +18,38 @@ enum Rest {
     Failed(StoreError),
 }
 
+/// Where the rows are.
+pub(crate) struct Rows {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) table: Keyspace,
+    pub(crate) life: Life,
+    pub(crate) end: Seqno,
+}
+
+impl Rows {
+    /// Those from `start` on; none where that is behind the end.
+    fn from(&self, start: Seqno) -> Rest {
+        if start > self.end {
+            return Rest::Finished;
+        }
+        let range = self.life.row(start)..=self.life.row(self.end);
+        Rest::Rows(self.snapshot.range(&self.table, range))
+    }
+}
+
 /// See the module.
 pub(crate) struct RowScan {
     meta: VbMeta,
+    rows: Rows,
     rest: Rest,
     /// The last seqno that was given, to say where a failure struck.
-    last: u64,
+    last: Seqno,
 }
 
 impl RowScan {
-    /// A scan of `rows`, which hold their snapshot; `None` for an empty range.
-    pub(crate) fn new(meta: VbMeta, rows: Option<fjall::Iter>) -> Self {
-        Self { meta, rest: rows.map_or(Rest::Finished, Rest::Rows), last: 0 }
+    /// A scan of `rows` from `start` on.
+    pub(crate) fn new(meta: VbMeta, rows: Rows, start: Seqno) -> Self {
+        Self { meta, rest: rows.from(start), rows, last: Seqno::ZERO }
     }
 
     fn decode(&mut self, guard: fjall::Guard) -> Result<Row, StoreError> {
@@ -37,7 +59,6 @@ impl RowScan {
         let seqno = row_seqno(&key).ok_or_else(|| damaged(behind(), "a key is malformed"))?;
         let row = decode_row(vb, seqno, &Bytes::from(bytes))
             .map_err(|flaw| damaged(format!("{vb} seqno {seqno}"), flaw))?;
-        self.last = seqno.0;
         Ok(row)
     }
 }
@@ -55,11 +76,26 @@ impl Scan for RowScan {
                 self.rest = Rest::Finished;
                 continue;
             };
-            match self.decode(guard).map(&mut *each) {
-                Ok(ScanStep::More) => {}
-                Ok(ScanStep::Yield) => return ScanEnd::Yielded,
-                Ok(ScanStep::Cancel) => self.rest = Rest::Cancelled,
-                Err(error) => self.rest = Rest::Failed(error),
+            let row = match self.decode(guard) {
+                Ok(row) => row,
+                Err(error) => {
+                    self.rest = Rest::Failed(error);
+                    continue;
+                }
+            };
+            let seqno = row.seqno;
+            match each(row) {
+                ScanStep::More => self.last = seqno,
+                ScanStep::Yield => {
+                    self.last = seqno;
+                    return ScanEnd::Yielded;
+                }
+                ScanStep::Later => {
+                    // The engine's iterator cannot go back, but the snapshot is still the same.
+                    self.rest = self.rows.from(seqno);
+                    return ScanEnd::Yielded;
+                }
+                ScanStep::Cancel => self.rest = Rest::Cancelled,
             }
         }
     }

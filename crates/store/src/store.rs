@@ -15,7 +15,7 @@ use crate::format::{Latest, VbRecord, decode_row};
 use crate::janitor::Janitor;
 use crate::keys::{self, Life};
 use crate::options::Options;
-use crate::scan::RowScan;
+use crate::scan::{RowScan, Rows};
 use crate::sidefile::{DirectoryLock, State, StateFile};
 use crate::space::Space;
 use crate::suspects;
@@ -200,9 +200,8 @@ impl Core {
             .ok_or(StoreError::NoVbucket(vb))?;
         let record = decode_record(vb, &bytes)?;
         let life = Life { vb, generation: record.generation };
-        let rows = (start <= end)
-            .then(|| snapshot.range(&self.tables.rows, life.row(start)..=life.row(end)));
-        Ok(Box::new(RowScan::new(record.meta, rows)))
+        let rows = Rows { snapshot, table: self.tables.rows.clone(), life, end };
+        Ok(Box::new(RowScan::new(record.meta, rows, start)))
     }
 }
 

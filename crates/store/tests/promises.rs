@@ -108,6 +108,15 @@ fn a_scan_pauses_cancels_and_sees_one_moment() {
     assert!(matches!(scan.run(&mut |_| panic!("finished")), ScanEnd::Finished));
 
     put(&store, vec![document("a", 1, 1), document("b", 2, 1)]);
+    let mut scan = store.scan(VB, Seqno(2), Seqno::MAX).unwrap();
+    put(&store, vec![document("b", 3, 1)]);
+    for _ in 0..2 {
+        let end = scan.run(&mut |row| {
+            assert_eq!(row.seqno, Seqno(2), "not taken, so it comes again, from the same moment");
+            ScanStep::Later
+        });
+        assert!(matches!(end, ScanEnd::Yielded));
+    }
     let mut scan = store.scan(VB, Seqno(0), Seqno::MAX).unwrap();
     assert!(matches!(scan.run(&mut |_| ScanStep::Cancel), ScanEnd::Cancelled));
     assert!(matches!(scan.run(&mut |_| panic!("cancelled")), ScanEnd::Cancelled));

@@ -68,7 +68,7 @@ pub struct Batch {
 pub enum ScanEnd {
     /// Everything in the range was given.
     Finished,
-    /// The receiver asked for a pause; calling again goes on behind the last row.
+    /// The receiver asked for a pause; calling again goes on behind the last row that it took.
     Yielded,
     /// The receiver does not want any more.
     Cancelled,
@@ -83,6 +83,9 @@ pub enum ScanStep {
     More,
     /// A pause; the row was taken.
     Yield,
+    /// A pause; the row was not taken and comes first when the scan goes on. Until then it is read
+    /// no more: memory holds nothing of it.
+    Later,
     /// No more rows at all.
     Cancel,
 }

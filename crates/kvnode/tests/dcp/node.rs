@@ -186,8 +186,9 @@ impl Scan for FaultyScan {
             if *left == 0 {
                 return ScanStep::Cancel;
             }
-            *left -= 1;
-            each(row)
+            let step = each(row);
+            *left -= u64::from(step != ScanStep::Later);
+            step
         });
         if *left > 0 {
             return end;

@@ -200,9 +200,14 @@ struct MemoryScan {
 impl Scan for MemoryScan {
     fn run(&mut self, each: &mut dyn FnMut(Row) -> ScanStep) -> ScanEnd {
         while let Some(row) = self.rows.pop() {
+            let again = row.clone();
             match each(row) {
                 ScanStep::More => {}
                 ScanStep::Yield => return ScanEnd::Yielded,
+                ScanStep::Later => {
+                    self.rows.push(again);
+                    return ScanEnd::Yielded;
+                }
                 ScanStep::Cancel => return ScanEnd::Cancelled,
             }
         }
