@@ -18,6 +18,17 @@ pub(crate) struct Read {
 
 /// Reads until every stream has ended.
 pub(crate) fn read_all(node: &Server, vbuckets: u16) -> io::Result<Read> {
+    let mut read = Read::default();
+    each(node, vbuckets, |frame| read.take(frame))?;
+    Ok(read)
+}
+
+/// Passes on every frame of the streams until all have ended.
+pub(crate) fn each(
+    node: &Server,
+    vbuckets: u16,
+    mut take: impl FnMut(&Frame<'_>),
+) -> io::Result<()> {
     let mut connection = Connection::open(node)?;
     let mut extras = [0; 8];
     extras[4..].copy_from_slice(&open_flags::PRODUCER.to_be_bytes());
@@ -36,23 +47,21 @@ pub(crate) fn read_all(node: &Server, vbuckets: u16) -> io::Result<Read> {
         request.write(vb, Opaque(1), &mut requests);
     }
     connection.send(&requests)?;
-    let mut read = Read::default();
     let mut open = vbuckets;
     while open > 0 {
-        connection.answers(1, |frame| read.take(frame, &mut open))?;
+        connection.answers(1, |frame| {
+            open -= u16::from(frame.opcode() == Opcode::DCP_STREAM_END);
+            take(frame);
+        })?;
     }
-    Ok(read)
+    Ok(())
 }
 
 impl Read {
-    fn take(&mut self, frame: &Frame<'_>, open: &mut u16) {
-        match frame.opcode() {
-            Opcode::DCP_MUTATION => {
-                self.documents += 1;
-                self.bytes += frame.header.frame_bytes() as u64;
-            }
-            Opcode::DCP_STREAM_END => *open -= 1,
-            _ => {}
+    fn take(&mut self, frame: &Frame<'_>) {
+        if frame.opcode() == Opcode::DCP_MUTATION {
+            self.documents += 1;
+            self.bytes += frame.header.frame_bytes() as u64;
         }
     }
 }

@@ -53,6 +53,11 @@ impl Connection {
         self.successes(1)
     }
 
+    /// The way out, for another thread.
+    pub(crate) fn writer(&self) -> io::Result<TcpStream> {
+        self.stream.try_clone()
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }

@@ -5,13 +5,15 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use mcbp::kv::StoreExtras;
-use mcbp::{FrameBuilder, Opcode, VbId};
+use mcbp::{FrameBuilder, Opaque, Opcode, VbId};
 
 use crate::connection::Connection;
 use crate::server::{Server, VBUCKETS};
 
 /// How many requests of the first load are unanswered: enough that nobody waits for the other.
 const FILL_DEPTH: u64 = 512;
+/// Values of the first load begin anywhere in so much noise: two in one block are seldom alike.
+const NOISE_BYTES: usize = 1 << 20;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Kind {
@@ -87,25 +89,30 @@ impl Load {
     }
 }
 
-/// Stores every document once.
+/// Stores every document once, each with a value of its own.
 pub(crate) fn fill(server: &Server, documents: u64, value: usize) -> io::Result<()> {
-    let value = noise(value);
+    let noise = noise(value + NOISE_BYTES);
     let mut connection = Connection::open(server)?;
     let mut out = Vec::new();
     for from in (0..documents).step_by(FILL_DEPTH as usize) {
         let batch = from..documents.min(from + FILL_DEPTH);
         out.clear();
-        batch.clone().for_each(|n| push_set(&mut out, server, n, &value));
+        for n in batch.clone() {
+            let at = fastrand::usize(..NOISE_BYTES);
+            push_set(&mut out, server, n, noise.get(at..at + value).unwrap_or_default());
+        }
         connection.send(&out)?;
         connection.successes((batch.end - batch.start) as usize)?;
     }
     Ok(())
 }
 
-fn push_set(out: &mut Vec<u8>, server: &Server, n: u64, value: &[u8]) {
+/// Appends a SET of document `n`; the opaque of its answer names the vBucket.
+pub(crate) fn push_set(out: &mut Vec<u8>, server: &Server, n: u64, value: &[u8]) {
     let extras = StoreExtras::default().encode();
-    let key = key(n);
-    let frame = FrameBuilder::request(Opcode::SET).vbucket(vb(server, n)).extras(&extras);
+    let (key, vb) = (key(n), vb(server, n));
+    let frame = FrameBuilder::request(Opcode::SET).vbucket(vb).opaque(Opaque(u32::from(vb.0)));
+    let frame = frame.extras(&extras);
     out.extend_from_slice(&frame.key(key.as_bytes()).value(value).build());
 }
 
@@ -126,6 +133,6 @@ fn vb(server: &Server, n: u64) -> VbId {
 }
 
 /// Bytes that do not compress and are not JSON.
-fn noise(bytes: usize) -> Vec<u8> {
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
     std::iter::repeat_with(|| fastrand::u8(128..)).take(bytes).collect()
 }

@@ -5,10 +5,12 @@
 //!
 //! - `server`: a server as a process of its own; `connection`: a client that blocks
 //! - `load`: sets and gets; `backfill`: one DCP stream for each vBucket; `report`: the figures
+//! - `path`: a data node, the sidecar and another data node; its own figures and report
 
 mod backfill;
 mod connection;
 mod load;
+mod path;
 mod report;
 mod server;
 
@@ -19,10 +21,9 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-use kvnode::Durability;
 use load::{Kind, Load};
 use report::Report;
-use server::{Server, VBUCKETS};
+use server::{Server, Setting, VBUCKETS};
 
 /// Measures the data node, next to memcached where that is installed
 #[derive(Parser, Debug)]
@@ -40,18 +41,22 @@ struct Arguments {
     /// Seconds of each measurement of sets and gets
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
-    /// Memory of the data node in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 256)]
-    quota_mib: u64,
     /// Folder in which a temporary one is made for the data
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
     /// Serves the data in a folder; how the program starts itself as a data node
     #[arg(long, hide = true)]
     serve: Option<PathBuf>,
-    /// Sync every commit; for --serve
-    #[arg(long, hide = true)]
-    synced: bool,
+    #[command(flatten)]
+    setting: Setting,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// Measures the whole path: a data node, the sidecar, another data node
+    Path(path::Arguments),
 }
 
 /// Connections, and how many requests each has unanswered.
@@ -59,9 +64,10 @@ const SHAPES: [(usize, usize); 4] = [(1, 1), (1, 64), (16, 1), (16, 64)];
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = match &arguments.serve {
-        Some(folder) => server::serve(folder, arguments.synced, arguments.quota_mib),
-        None => measure(&arguments),
+    let done = match (&arguments.serve, &arguments.command) {
+        (Some(folder), _) => server::serve(folder, arguments.setting),
+        (_, Some(Command::Path(path))) => path::measure(path),
+        _ => measure(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -77,11 +83,11 @@ fn measure(arguments: &Arguments) -> io::Result<()> {
         Some(parent) => tempfile::tempdir_in(parent)?,
         None => tempfile::tempdir()?,
     };
-    let node = |name: &str, durability| {
-        Server::node(&folder.path().join(name), durability, arguments.quota_mib)
+    let node = |name: &str, synced| {
+        let setting = Setting { synced, ..arguments.setting };
+        Server::node(&folder.path().join(name), setting)
     };
-    let relaxed = node("relaxed", Durability::Buffered)?;
-    let synced = node("synced", Durability::Synced)?;
+    let (relaxed, synced) = (node("relaxed", false)?, node("synced", true)?);
     let mut servers = vec![relaxed, synced];
     match Server::memcached(arguments.documents, arguments.value) {
         Ok(memcached) => servers.push(memcached),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use bench::median;
+
 /// The server that others are put in relation to.
 const BASE: &str = "memcached";
 
@@ -24,7 +26,7 @@ impl Report {
 
     fn median(&self, what: &str, server: &str) -> Option<f64> {
         let of = self.figures.iter().find(|(w, s, _)| w == what && s == server);
-        of.and_then(|(_, _, all)| median(all))
+        of.and_then(|(_, _, all)| median(all.iter().copied()))
     }
 }
 
@@ -33,7 +35,7 @@ impl fmt::Display for Report {
         writeln!(f, "| what | server | median | least to most | to memcached |")?;
         writeln!(f, "|---|---|---|---|---|")?;
         for (what, server, all) in &self.figures {
-            let median = median(all).unwrap_or_default();
+            let median = median(all.iter().copied()).unwrap_or_default();
             let least = all.iter().copied().fold(f64::INFINITY, f64::min);
             let most = all.iter().copied().fold(0.0, f64::max);
             let base = self.median(what, BASE).filter(|_| server != BASE);
@@ -43,12 +45,6 @@ impl fmt::Display for Report {
         }
         Ok(())
     }
-}
-
-fn median(figures: &[f64]) -> Option<f64> {
-    let mut sorted = figures.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied()
 }
 
 fn figure(number: f64) -> String {

@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kvnode::{BucketOptions, Durability, Node, NodeConfig};
+use mcbp::VbState;
 use relay::Secret;
 
 use crate::connection::Connection;
@@ -26,6 +27,20 @@ const START_WAIT: Duration = Duration::from_secs(120);
 /// What memcached takes for an item beside its value, generously.
 const MEMCACHED_ITEM_BYTES: u64 = 160;
 
+/// How a data node is started.
+#[derive(Clone, Copy, Default, Debug, clap::Args)]
+pub(crate) struct Setting {
+    /// Sync every commit; for --serve
+    #[arg(long, hide = true)]
+    pub(crate) synced: bool,
+    /// Begin with replicas; for --serve
+    #[arg(long, hide = true)]
+    pub(crate) replica: bool,
+    /// Memory of a data node in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub(crate) quota_mib: u64,
+}
+
 /// See the module.
 pub(crate) struct Server {
     pub(crate) name: String,
@@ -35,15 +50,16 @@ pub(crate) struct Server {
     /// A data node: it asks for a password and knows vBuckets.
     pub(crate) is_node: bool,
     folder: PathBuf,
-    quota_mib: u64,
+    setting: Setting,
     child: Child,
 }
 
 /// Is a data node until the standard input ends.
-pub(crate) fn serve(folder: &Path, synced: bool, quota_mib: u64) -> io::Result<()> {
+pub(crate) fn serve(folder: &Path, setting: Setting) -> io::Result<()> {
     let mut bucket = BucketOptions::new(BUCKET);
-    bucket.set_quota(quota_mib << 20);
-    bucket.durability = if synced { Durability::Synced } else { Durability::Buffered };
+    bucket.set_quota(setting.quota_mib << 20);
+    bucket.durability = if setting.synced { Durability::Synced } else { Durability::Buffered };
+    bucket.initial_state = Some(if setting.replica { VbState::Replica } else { VbState::Active });
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = NodeConfig::new(listen, folder, bucket, USER, Secret::new(PASSWORD));
     let node = Node::start(config).map_err(io::Error::other)?;
@@ -54,13 +70,11 @@ pub(crate) fn serve(folder: &Path, synced: bool, quota_mib: u64) -> io::Result<(
 
 impl Server {
     /// A data node on `folder`, which may hold data; ready when this returns.
-    pub(crate) fn node(folder: &Path, durability: Durability, quota_mib: u64) -> io::Result<Self> {
-        let synced = durability == Durability::Synced;
+    pub(crate) fn node(folder: &Path, setting: Setting) -> io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("--serve").arg(folder).arg("--quota-mib").arg(quota_mib.to_string());
-        if synced {
-            command.arg("--synced");
-        }
+        command.arg("--serve").arg(folder).arg("--quota-mib").arg(setting.quota_mib.to_string());
+        command.args(setting.synced.then_some("--synced"));
+        command.args(setting.replica.then_some("--replica"));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
         if let Some(out) = child.stdout.take() {
@@ -68,9 +82,9 @@ impl Server {
         }
         let address = line.trim_end().strip_prefix(LISTENING).and_then(|text| text.parse().ok());
         let address = address.ok_or_else(|| io::Error::other("the node did not start"))?;
-        let name = if synced { "synced" } else { "relaxed" }.to_owned();
-        let folder = folder.to_owned();
-        let node = Self { name, address, synced, is_node: true, folder, quota_mib, child };
+        let name = if setting.synced { "synced" } else { "relaxed" }.to_owned();
+        let (synced, folder) = (setting.synced, folder.to_owned());
+        let node = Self { name, address, synced, is_node: true, folder, setting, child };
         node.until_it_answers()?;
         Ok(node)
     }
@@ -86,25 +100,33 @@ impl Server {
         command.args(["-p", &address.port().to_string(), "-m", &room_mib.to_string()]);
         let child = command.stdin(Stdio::null()).spawn()?;
         let name = "memcached".to_owned();
-        let folder = PathBuf::new();
-        let server =
-            Self { name, address, synced: false, is_node: false, folder, quota_mib: 0, child };
+        let (folder, setting) = (PathBuf::new(), Setting::default());
+        let server = Self { name, address, synced: false, is_node: false, folder, setting, child };
         server.until_it_answers()?;
         Ok(server)
     }
 
     /// Stops the node, or kills it, and starts it again; says how long it took from its start to
     /// its first answer.
-    pub(crate) fn restart(mut self, clean: bool) -> io::Result<(Self, Duration)> {
+    pub(crate) fn restart(self, clean: bool) -> io::Result<(Self, Duration)> {
+        let setting = self.setting;
+        self.restart_as(setting, clean)
+    }
+
+    /// As [`Server::restart`], with another setting.
+    pub(crate) fn restart_as(
+        mut self,
+        setting: Setting,
+        clean: bool,
+    ) -> io::Result<(Self, Duration)> {
         if clean {
             drop(self.child.stdin.take());
         } else {
             self.child.kill()?;
         }
         self.child.wait()?;
-        let durability = if self.synced { Durability::Synced } else { Durability::Buffered };
         let began = Instant::now();
-        let node = Self::node(&self.folder, durability, self.quota_mib)?;
+        let node = Self::node(&self.folder, setting)?;
         Ok((node, began.elapsed()))
     }
 
@@ -118,11 +140,7 @@ impl Server {
 
     /// The processor time that it has taken so far, to a hundredth of a second.
     pub(crate) fn cpu_seconds(&self) -> io::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // Behind the name, which may hold spaces: user and system time are the 12th and 13th.
-        let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
-        let ticks: f64 = fields.filter_map(|field| field.parse::<f64>().ok()).sum();
-        Ok(ticks / TICKS_PER_SECOND)
+        cpu_seconds(&self.child)
     }
 
     fn until_it_answers(&self) -> io::Result<()> {
@@ -138,6 +156,15 @@ impl Server {
             }
         }
     }
+}
+
+/// The processor time that a process has taken so far, to a hundredth of a second.
+pub(crate) fn cpu_seconds(child: &Child) -> io::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
+    // Behind the name, which may hold spaces: user and system time are the 12th and 13th.
+    let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
+    let ticks: f64 = fields.filter_map(|field| field.parse::<f64>().ok()).sum();
+    Ok(ticks / TICKS_PER_SECOND)
 }
 
 impl Drop for Server {

@@ -11,7 +11,8 @@ usage: cargo xtask TASK
   tidy     check the rules that the compiler does not know; `cargo test` checks them too
   verify   do what CI does, without changing anything
   fix      let clippy and rustfmt repair what they can
-  bench    measure a replication link; options go to the program, --help shows them";
+  bench    measure a replication link; `bench path` the whole path from data node to data node,
+           `bench node` a data node; options go to the program, --help shows them";
 
 fn main() -> ExitCode {
     let tasks: Vec<String> = std::env::args().skip(1).collect();
@@ -20,7 +21,10 @@ fn main() -> ExitCode {
         ["tidy"] => tidy(),
         ["verify"] => run("bash .ci/run"),
         ["fix"] => fix(),
-        ["bench", options @ ..] => bench(options),
+        ["bench", "node", options @ ..] => bench("node-bench", options),
+        // A part of the same program, which starts itself as data nodes.
+        ["bench", "path", ..] => bench("node-bench", tasks.get(1..).unwrap_or_default()),
+        ["bench", options @ ..] => bench("link-bench", options),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -56,14 +60,14 @@ fn fix() -> io::Result<bool> {
     Ok(run("cargo fmt --all")? && mended)
 }
 
-/// Builds the programs with all optimizations, then measures them.
-fn bench(options: &[&str]) -> io::Result<bool> {
+/// Builds the programs with all optimizations, then measures them with one of them.
+fn bench(program: &str, options: &[&str]) -> io::Result<bool> {
     // Both at once, so that both are built with the same features of the libraries.
     if !run("cargo build --release --package dcp-proxy --package bench")? {
         return Ok(false);
     }
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
-    let program = target.join("release/link-bench");
+    let program = target.join("release").join(program);
     Ok(Command::new(program).args(options).current_dir(root()).status()?.success())
 }
 

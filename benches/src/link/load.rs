@@ -94,7 +94,7 @@ fn hang_up(ends: &[TcpStream]) {
 }
 
 /// Reads as fast as it can, and gives the window back.
-fn consume(mut peer: Peer, received: &AtomicU64) -> Outcome<()> {
+pub(crate) fn consume(mut peer: Peer, received: &AtomicU64) -> Outcome<()> {
     let mut room = vec![0; CHUNK_BYTES];
     let mut owed = peer.reader.rest_bytes();
     loop {
@@ -112,21 +112,40 @@ fn consume(mut peer: Peer, received: &AtomicU64) -> Outcome<()> {
 }
 
 /// Writes as fast as the window lets it.
-fn produce(mut peer: Peer, chunk: &[u8]) -> Outcome<()> {
-    let mut window = WINDOW_BYTES;
+fn produce(peer: Peer, chunk: &[u8]) -> Outcome<()> {
+    let mut outlet = Outlet::new(peer);
     loop {
-        while window < chunk.len() {
+        outlet.send(chunk)?;
+    }
+}
+
+/// A producer's end, and what is left of its flow-control window.
+pub(crate) struct Outlet {
+    peer: Peer,
+    window: usize,
+}
+
+impl Outlet {
+    pub(crate) const fn new(peer: Peer) -> Self {
+        Self { peer, window: WINDOW_BYTES }
+    }
+
+    /// Writes whole frames, together no more than the window, once there is room for them.
+    pub(crate) fn send(&mut self, frames: &[u8]) -> Outcome<()> {
+        let Self { peer, window } = self;
+        while *window < frames.len() {
             let bytes = peer.reader.next(&mut peer.socket.stream)?;
             let frame = Frame::parse(&bytes)?;
             if let (Opcode::DCP_BUFFER_ACK, Some(count)) =
                 (frame.opcode(), frame.extras.first_chunk::<4>())
             {
-                window += usize::try_from(u32::from_be_bytes(*count))?;
+                *window += usize::try_from(u32::from_be_bytes(*count))?;
             }
         }
-        peer.socket.stream.write_all(chunk)?;
+        peer.socket.stream.write_all(frames)?;
         peer.socket.stream.flush()?;
-        window -= chunk.len();
+        *window -= frames.len();
+        Ok(())
     }
 }
 

@@ -4,6 +4,7 @@
 //!   costs
 //! - `socket`, `frames`: what the load speaks; `peers`: two data nodes up to open streams
 //! - `load`: throughput, NOOP round trips, the set-up of streams; `results`: medians and ratios
+//! - `soak`: whether the sidecar stays as small as it is, over an hour and many restarts of links
 //! - `report`, `plot`: the tables and the picture of docs/performance.md
 
 mod frames;
@@ -13,6 +14,7 @@ mod plot;
 mod process;
 mod report;
 mod results;
+mod soak;
 mod socket;
 mod ways;
 
@@ -34,8 +36,10 @@ const STREAMS: u16 = 64;
 
 /// Measures throughput, processor time, memory, latency and set-up of a replication link.
 #[derive(Parser, Debug)]
-#[command(name = "link-bench")]
+#[command(name = "link-bench", args_conflicts_with_subcommands = true)]
 struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Times that everything is measured, all ways in turn; medians are reported
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
@@ -62,6 +66,12 @@ struct Arguments {
     write_docs: Option<PathBuf>,
 }
 
+#[derive(clap::Subcommand, Debug)]
+enum Command {
+    /// Watches memory, threads and descriptors of the sidecar for a long time, at a low rate
+    Soak(soak::Arguments),
+}
+
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,6 +83,9 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Outcome<()> {
+    if let Some(Command::Soak(soak)) = &arguments.command {
+        return soak::run(soak);
+    }
     let workshop = Workshop::new(arguments.proxy.as_deref())?;
     let wanted = if arguments.ways.is_empty() { Way::ALL } else { &arguments.ways };
     let ways: Vec<Way> = wanted.iter().copied().filter(|way| workshop.has(*way)).collect();
@@ -84,7 +97,7 @@ fn run(arguments: &Arguments) -> Outcome<()> {
     let report = report::markdown(&results, &ways, arguments);
     println!("{report}");
     if let Some(folder) = &arguments.write_docs {
-        report::write(folder, &report)?;
+        bench::docs::put(folder, "link-bench", &report)?;
         plot::write(&folder.join("link.svg"), &results, &ways, arguments)?;
     }
     Ok(())

@@ -162,14 +162,15 @@ fn step(bytes: &Bytes, opaques: &mut [Opaque], out: &mut BytesMut) -> Outcome<bo
 }
 
 /// A DCP connection whose DCP_OPEN has come and is not answered.
-struct Opened {
-    side: Side,
+pub(crate) struct Opened {
+    pub(crate) side: Side,
     peer: Peer,
     open: Bytes,
 }
 
 impl Opened {
-    fn set_up(mut self, streams: u16) -> Outcome<Peer> {
+    /// Answers until `streams` streams are open.
+    pub(crate) fn set_up(mut self, streams: u16) -> Outcome<Peer> {
         let accepted = answer(&self.open, Status::SUCCESS, &[], &[])?;
         self.peer.send(&accepted)?;
         self.peer.open_streams(streams)?;
@@ -178,14 +179,16 @@ impl Opened {
 }
 
 /// Two data nodes, as far as a sidecar sees them before there is data.
-struct Nodes {
+pub(crate) struct Nodes {
     /// Consumer and producer.
-    addresses: (SocketAddr, SocketAddr),
-    opened: Receiver<Opened>,
+    pub(crate) addresses: (SocketAddr, SocketAddr),
+    /// What the sidecar opens, as it comes.
+    pub(crate) opened: Receiver<Opened>,
 }
 
 impl Nodes {
-    fn start(tls: Option<Arc<ServerConfig>>) -> Outcome<Self> {
+    /// The producer with TLS where that is given.
+    pub(crate) fn start(tls: Option<Arc<ServerConfig>>) -> Outcome<Self> {
         let (found, opened) = channel();
         let consumer = Self::node(Side::Consumer, None, found.clone())?;
         let producer = Self::node(Side::Producer, tls, found)?;

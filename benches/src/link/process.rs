@@ -29,10 +29,32 @@ impl Process {
 
     /// The most memory that it ever had, in bytes.
     pub(crate) fn memory_bytes_max(&self) -> Outcome<u64> {
+        Ok(self.status("VmHWM:")? * 1024)
+    }
+
+    /// The memory that it has (RSS), in bytes.
+    pub(crate) fn memory_bytes(&self) -> Outcome<u64> {
+        Ok(self.status("VmRSS:")? * 1024)
+    }
+
+    /// How many threads it has.
+    pub(crate) fn threads(&self) -> Outcome<u64> {
+        self.status("Threads:")
+    }
+
+    /// How many file descriptors it has open.
+    pub(crate) fn descriptors(&self) -> Outcome<u64> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.0.id()))?.count() as u64)
+    }
+
+    /// A number that the kernel tells of it. A process that has ended has no memory.
+    fn status(&self, name: &str) -> Outcome<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        Ok(kib.ok_or("the kernel does not tell VmHWM")?.parse::<u64>()? * 1024)
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        Ok(number
+            .ok_or_else(|| format!("the kernel does not tell {name} of a process that has ended"))?
+            .parse()?)
     }
 }
 

@@ -1,15 +1,10 @@
 //! The results as tables, and their place in the documents.
 
 use std::fmt::{self, Write as _};
-use std::fs;
-use std::path::Path;
 
 use crate::results::{Cell, Results, size};
 use crate::ways::{Way, haproxy_version};
-use crate::{Arguments, Outcome, SET_UP_STREAMS};
-
-/// Between these lines of the document everything is replaced.
-const MARKS: (&str, &str) = ("<!-- link-bench begins -->", "<!-- link-bench ends -->");
+use crate::{Arguments, SET_UP_STREAMS};
 
 /// The results as Markdown.
 pub(crate) fn markdown(results: &Results, ways: &[Way], arguments: &Arguments) -> String {
@@ -19,22 +14,10 @@ pub(crate) fn markdown(results: &Results, ways: &[Way], arguments: &Arguments) -
     out
 }
 
-/// Puts the report into its place in `folder`.
-pub(crate) fn write(folder: &Path, report: &str) -> Outcome<()> {
-    let path = folder.join("performance.md");
-    let text = fs::read_to_string(&path)?;
-    let (begin, end) = MARKS;
-    let place = text.split_once(begin).zip(text.split_once(end));
-    let ((before, _), (_, after)) = place.ok_or(format!("{}: no {begin}", path.display()))?;
-    Ok(fs::write(path, format!("{before}{begin}\n{report}{end}{after}"))?)
-}
-
 fn tables(out: &mut String, results: &Results, ways: &[Way], arguments: &Arguments) -> fmt::Result {
     let Arguments { rounds, seconds, .. } = arguments;
     writeln!(out, "`cargo xtask bench --rounds {rounds} --seconds {seconds}`")?;
-    let processors = std::thread::available_parallelism().map_or(0, usize::from);
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    write!(out, "on {processors} processors that proxy and load share, Linux {}", kernel.trim())?;
+    write!(out, "on {}", bench::machine())?;
     let haproxy = haproxy_version().map(|version| format!(", haproxy {version}"));
     writeln!(out, "{}.\n", haproxy.unwrap_or_default())?;
     for &links in &arguments.links {

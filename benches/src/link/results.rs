@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
+use bench::median;
+
 use crate::ways::Way;
 
 /// What one throughput is about.
@@ -142,12 +144,6 @@ impl Results {
         let wall = median(rounds.iter().map(|round| ms(round.wall)))?;
         Some((wall, median(rounds.iter().map(|round| ms(round.processor)))?))
     }
-}
-
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
 }
 
 fn mebibytes(bytes: u64) -> f64 {

@@ -1,0 +1,19 @@
+//! What the measuring programs share: medians, the machine in words, their place in the documents.
+
+pub mod docs;
+
+/// The value in the middle; of an even number the upper one. `None` of nothing.
+#[must_use]
+pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied()
+}
+
+/// The machine, as far as a figure depends on it: processors and kernel.
+#[must_use]
+pub fn machine() -> String {
+    let processors = std::thread::available_parallelism().map_or(0, usize::from);
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{processors} processors that all share, Linux {}", kernel.trim())
+}

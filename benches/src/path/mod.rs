@@ -1,0 +1,174 @@
+//! The whole path: documents from a data node through the sidecar into another data node, until
+//! they are durable there; beside it each part alone and the disk; then the lag of steady writes.
+//!
+//! - `sidecar`: dcp-proxy as a process; `replay`: a recorded stream straight into a node
+//! - `disk`: what the disk does; `lag`: writes at a constant rate, and when the target has them
+//! - `seqnos`: how far a node is; `report`: the figures and their table
+
+mod disk;
+mod lag;
+mod replay;
+mod report;
+mod seqnos;
+mod sidecar;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::backfill;
+use crate::load;
+use crate::server::{Server, Setting, VBUCKETS};
+use replay::Recording;
+use report::Figures;
+use report::Unit::{MegabytesPerSecond, Milliseconds, ProcessorSecondsPerGigabyte};
+use seqnos::Seqnos;
+use sidecar::Sidecar;
+
+/// How often a node is asked whether it has everything.
+const POLL: Duration = Duration::from_millis(2);
+/// How long a copy may take.
+const COPY_WAIT: Duration = Duration::from_secs(300);
+
+#[derive(clap::Args, Debug)]
+pub(crate) struct Arguments {
+    /// Documents to copy
+    #[arg(long, value_name = "N", default_value_t = 500_000)]
+    documents: u64,
+    /// Bytes of each value, which do not compress
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    value: usize,
+    /// Rounds; the median of them is told
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    rounds: usize,
+    /// Memory of each data node in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    quota_mib: u64,
+    /// Writes in a second while the lag is measured
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    writes: u32,
+    /// Seconds for which the lag is measured
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    seconds: f64,
+    /// Folder in which a temporary one is made for the data
+    #[arg(long, value_name = "DIR")]
+    folder: Option<PathBuf>,
+    /// The sidecar to measure; the one beside this program unless named
+    #[arg(long)]
+    proxy: Option<PathBuf>,
+    /// Folder of the documents to write the results into
+    #[arg(long, value_name = "DIR")]
+    write_docs: Option<PathBuf>,
+}
+
+/// Fills a node, copies it in every way in every round, and tells medians.
+pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
+    let folder = match &arguments.folder {
+        Some(parent) => tempfile::tempdir_in(parent)?,
+        None => tempfile::tempdir()?,
+    };
+    let path = folder.path();
+    let setting = Setting { synced: true, replica: false, quota_mib: arguments.quota_mib };
+    // The fastest way to fill it; synced from its second start on, which has nothing in memory.
+    let source = Server::node(&path.join("source"), Setting { synced: false, ..setting })?;
+    load::fill(&source, arguments.documents, arguments.value)?;
+    let (source, _) = source.restart_as(setting, true)?;
+    let bench = Bench { arguments, path, setting, source };
+    let mut figures = Figures::default();
+    for round in 1..=arguments.rounds {
+        eprintln!("round {round} of {}", arguments.rounds);
+        bench.parts(&mut figures)?;
+        bench.whole(&mut figures)?;
+    }
+    let report = figures.markdown(arguments);
+    println!("{report}");
+    match &arguments.write_docs {
+        Some(folder) => bench::docs::put(folder, "path-bench", &report),
+        None => Ok(()),
+    }
+}
+
+/// What all rounds share.
+struct Bench<'a> {
+    arguments: &'a Arguments,
+    path: &'a Path,
+    setting: Setting,
+    source: Server,
+}
+
+impl Bench<'_> {
+    /// Each part alone: the source, the disk, the target.
+    fn parts(&self, figures: &mut Figures) -> io::Result<()> {
+        let began = Instant::now();
+        let bytes = backfill::read_all(&self.source, VBUCKETS)?.bytes;
+        let mut speed = |name, took: Duration| {
+            figures.add(name, MegabytesPerSecond, bytes as f64 / 1e6 / took.as_secs_f64());
+        };
+        speed("the source alone, to a consumer that drops all", began.elapsed());
+        speed("the disk: one file, written and synced", disk::write(self.path, bytes)?);
+        let recording = Recording::of(&self.source)?;
+        let target = self.target()?;
+        let (began, _connection) = recording.play(&target)?;
+        self.wait_for_all(&target)?;
+        speed("the target alone, out of memory", began.elapsed());
+        Ok(())
+    }
+
+    /// The copy through the sidecar, and the lag of what is written after it.
+    fn whole(&self, figures: &mut Figures) -> io::Result<()> {
+        let bytes = backfill::read_all(&self.source, VBUCKETS)?.bytes;
+        let target = self.target()?;
+        let (of_source, of_target) = (self.source.cpu_seconds()?, target.cpu_seconds()?);
+        let began = Instant::now();
+        let proxy = self.arguments.proxy.as_deref();
+        let sidecar = Sidecar::start(proxy, self.path, &self.source, &target)?;
+        self.wait_for_all(&target)?;
+        let speed = bytes as f64 / 1e6 / began.elapsed().as_secs_f64();
+        figures.add("the whole path", MegabytesPerSecond, speed);
+        let spent = [
+            ("processor of the source", self.source.cpu_seconds()? - of_source),
+            ("processor of the sidecar", sidecar.cpu_seconds()?),
+            ("processor of the target", target.cpu_seconds()? - of_target),
+        ];
+        for (name, seconds) in spent {
+            figures.add(name, ProcessorSecondsPerGigabyte, seconds * 1e9 / bytes as f64);
+        }
+        let load = lag::Load {
+            writes_per_s: self.arguments.writes,
+            time: Duration::from_secs_f64(self.arguments.seconds),
+            documents: self.arguments.documents,
+            value: self.arguments.value,
+        };
+        let lag = load.run(&self.source, &target)?;
+        for (name, ms) in
+            [("lag, p50", lag.p50_ms), ("lag, p99", lag.p99_ms), ("lag, most", lag.most_ms)]
+        {
+            figures.add(name, Milliseconds, ms);
+        }
+        Ok(())
+    }
+
+    /// A new data node with replicas that hold nothing, in place of the last one.
+    fn target(&self) -> io::Result<Server> {
+        let folder = self.path.join("target");
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => Server::node(&folder, Setting { replica: true, ..self.setting }),
+        }
+    }
+
+    /// Waits until `target` has everything that the source has.
+    fn wait_for_all(&self, target: &Server) -> io::Result<()> {
+        let wanted = Seqnos::of(&self.source)?.ask()?;
+        let mut target = Seqnos::of(target)?;
+        let deadline = Instant::now() + COPY_WAIT;
+        while target.ask()? != wanted {
+            if Instant::now() > deadline {
+                return Err(io::Error::other(format!("no whole copy within {COPY_WAIT:?}")));
+            }
+            thread::sleep(POLL);
+        }
+        Ok(())
+    }
+}

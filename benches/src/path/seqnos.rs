@@ -1,0 +1,31 @@
+//! How far a data node is: the high seqno of every vBucket. What kvnode shows is durable there.
+
+use std::io;
+
+use mcbp::{FrameBuilder, Opcode};
+
+use crate::connection::Connection;
+use crate::server::{Server, VBUCKETS};
+
+/// Asks one node, over one connection.
+pub(super) struct Seqnos(Connection);
+
+impl Seqnos {
+    pub(super) fn of(node: &Server) -> io::Result<Self> {
+        Ok(Self(Connection::open(node)?))
+    }
+
+    /// The high seqno of each vBucket by its id; 0 where there is none.
+    pub(super) fn ask(&mut self) -> io::Result<Vec<u64>> {
+        self.0.send(&FrameBuilder::request(Opcode::GET_ALL_VB_SEQNOS).build())?;
+        let mut seqnos = vec![0; usize::from(VBUCKETS)];
+        self.0.answers(1, |frame| {
+            for &[v0, v1, ref seqno @ ..] in frame.value.as_chunks::<10>().0 {
+                if let Some(place) = seqnos.get_mut(usize::from(u16::from_be_bytes([v0, v1]))) {
+                    *place = u64::from_be_bytes(*seqno);
+                }
+            }
+        })?;
+        Ok(seqnos)
+    }
+}

@@ -1,0 +1,55 @@
+//! dcp-proxy as a process of its own, from one data node to another. Dropped, it is killed.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::server::{BUCKET, PASSWORD, Server, USER, VBUCKETS, cpu_seconds};
+
+/// See the module.
+pub(super) struct Sidecar(Child);
+
+impl Sidecar {
+    /// Starts `program`, or the one beside this program, with one link for all vBuckets. Its
+    /// configuration goes into `folder`.
+    pub(super) fn start(
+        program: Option<&Path>,
+        folder: &Path,
+        source: &Server,
+        target: &Server,
+    ) -> io::Result<Self> {
+        let beside = std::env::current_exe()?.with_file_name("dcp-proxy");
+        let program = program.unwrap_or(&beside).canonicalize();
+        let program = program.map_err(|error| {
+            io::Error::other(format!("{}: cargo build --release: {error}", beside.display()))
+        })?;
+        let login = format!("username = \"{USER}\"\npassword = \"{PASSWORD}\"\n");
+        let text = format!(
+            "[node]\nname = \"target\"\naddress = \"{}\"\n{login}\
+             [[producer]]\nname = \"source\"\naddress = \"{}\"\n{login}\
+             [[bucket]]\nname = \"{BUCKET}\"\nreplicate = {{ source = \"0-{}\" }}\n\
+             [admin]\nlisten = \"127.0.0.1:0\"\n",
+            target.address,
+            source.address,
+            VBUCKETS - 1,
+        );
+        fs::write(folder.join("proxy.toml"), text)?;
+        let mut command = Command::new(program);
+        command.current_dir(folder).env("RUST_LOG", "error");
+        Ok(Self(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?))
+    }
+
+    /// The processor time that it has taken so far, to a hundredth of a second.
+    pub(super) fn cpu_seconds(&self) -> io::Result<f64> {
+        cpu_seconds(&self.0)
+    }
+}
+
+impl Drop for Sidecar {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
