@@ -18,6 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("kvnode", &["failpoint", "mcbp", "relay", "store", "vbucket"]),
     ("dcp-actors", &["mcbp", "relay", "replica"]),
     ("bench", &["kvnode", "mcbp", "relay"]),
+    ("counts", &["mcbp", "relay", "replica", "store", "vbucket"]),
     ("dcp-proxy", &["dcp-actors", "kvnode", "mcbp", "relay", "replica"]),
 ];
 
@@ -38,7 +39,7 @@ const FENCES: &[(&str, &[&str])] = &[
     ("env_logger", &["dcp-proxy", "kvnode"]),
     ("fjall", &["store"]),
     ("indicatif", &["dcp-proxy"]),
-    ("tokio", &["dcp-actors", "dcp-proxy", "kvnode", "relay"]),
+    ("tokio", &["counts", "dcp-actors", "dcp-proxy", "kvnode", "relay"]),
 ];
 
 pub(super) fn check(tree: &Tree) -> Vec<Complaint> {

@@ -1,0 +1,117 @@
+//! One direction of a link between halves in memory. What these halves do is not counted.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use gungraun::{Callgrind, LibraryBenchmarkConfig, library_benchmark};
+use mcbp::scan::ControlSet;
+use relay::{
+    Injector, Judge, LinkError, Peer, Progress, Pump, PumpLimits, Side, Sink, Source, Verdict,
+    injections,
+};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::frames::{CONTROL, mixed, same, with_control};
+
+/// What a read of a busy socket gives: ends within a frame as a rule, and fits the pump's buffer.
+const READ_BYTES: usize = 60_000;
+
+// A pump from its first read to the end of its source.
+//
+// Collection stops at the entry of the function that is named here and goes on when it is left.
+#[library_benchmark(config = LibraryBenchmarkConfig::default()
+    .tool(Callgrind::with_args(["toggle-collect=*Supply*poll_read*"])))]
+#[bench::of_64_bytes(Link::new(same(64), READ_BYTES))]
+#[bench::of_256_bytes(Link::new(same(256), READ_BYTES))]
+#[bench::of_1_kib(Link::new(same(1024), READ_BYTES))]
+#[bench::of_16_kib(Link::new(same(16_384), READ_BYTES))]
+#[bench::mixed(Link::new(mixed(), READ_BYTES))]
+#[bench::with_control(Link::new(with_control(256), READ_BYTES))]
+#[bench::one_a_read(Link::new(same(256), 256))]
+fn pump_frames(link: Link) -> (LinkError, Runtime, Injector) {
+    let error = link.runtime.block_on(link.pump.run());
+    (error, link.runtime, link.injector)
+}
+
+struct Link {
+    pump: Pump<Supply, Drain, ForwardAll>,
+    runtime: Runtime,
+    injector: Injector,
+}
+
+impl Link {
+    fn new(bytes: Bytes, read_bytes: usize) -> Self {
+        let peer = |side| Peer { side: Some(side), name: "node".into(), address: "memory".into() };
+        let (injector, injections) = injections();
+        let reader = Supply { bytes, at: 0, read_bytes };
+        let pump = Pump {
+            source: Source { peer: peer(Side::Producer), reader, leftover: Bytes::new() },
+            sink: Sink { peer: peer(Side::Consumer), writer: Drain },
+            judge: ForwardAll,
+            injections,
+            progress: Arc::new(Progress::new()),
+            limits: PumpLimits::default(),
+        };
+        let runtime = Builder::new_current_thread().enable_time().build();
+        Self { pump, runtime: runtime.expect("a runtime without sockets"), injector }
+    }
+}
+
+struct ForwardAll;
+
+impl Judge for ForwardAll {
+    fn control(&self) -> &ControlSet {
+        &CONTROL
+    }
+
+    async fn judge(&mut self, _: Bytes) -> Verdict {
+        Verdict::Forward
+    }
+}
+
+/// Gives `read_bytes` a read until its bytes end.
+struct Supply {
+    bytes: Bytes,
+    at: usize,
+    read_bytes: usize,
+}
+
+impl AsyncRead for Supply {
+    // A function of its own, so that valgrind can leave it out.
+    #[inline(never)]
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let end = self.bytes.len().min(self.at + self.read_bytes.min(room.remaining()));
+        room.put_slice(self.bytes.get(self.at..end).unwrap_or_default());
+        self.at = end;
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Takes everything.
+struct Drain;
+
+impl AsyncWrite for Drain {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
