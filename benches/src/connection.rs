@@ -37,12 +37,14 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Whether documents are served: a read of any key gets an answer that is not temporary.
+    /// Whether documents are served: a read of any key gets an answer that is not temporary. That of
+    /// a replica is that others serve it.
     pub(crate) fn is_ready(&mut self) -> io::Result<bool> {
         self.send(&FrameBuilder::request(Opcode::GET).key(b"any").build())?;
         let mut ready = false;
         self.answers(1, |frame| {
-            ready = matches!(frame.header.status(), Status::SUCCESS | Status::KEY_ENOENT);
+            let warm = [Status::SUCCESS, Status::KEY_ENOENT, Status::NOT_MY_VBUCKET];
+            ready = warm.contains(&frame.header.status());
         })?;
         Ok(ready)
     }
