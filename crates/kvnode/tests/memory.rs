@@ -37,6 +37,11 @@ const LARGE_COPIES: u64 = 9;
 /// And for each connection on which one stream sends such documents: read, encoded, going out, and
 /// what the allocator keeps of earlier ones.
 const LARGE_COPIES_SENT: u64 = 8;
+/// The same where the allocator keeps nothing: one that waits to be sent, one that goes out.
+const LARGE_COPIES_HELD: u64 = 2;
+/// Has glibc give every large block back at once. By itself it learns from the first one that is
+/// freed to keep such blocks, in as many places as there are threads.
+const LARGE_BLOCKS_GO_BACK: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "1048576");
 const VBUCKETS: u16 = 8;
 const KEYS: u64 = 8_000;
 const ROUNDS: u64 = 10;
@@ -70,7 +75,12 @@ struct Process {
 
 impl Process {
     fn start(folder: &std::path::Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    fn start_with(folder: &std::path::Path, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
+        command.envs(environment.iter().copied());
         command.args(["serves_until_its_input_ends", "--exact", "--nocapture"]);
         command.env(FOLDER, folder).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -86,6 +96,20 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
         let kib: u64 = line.trim_matches([':', '\t', ' ', 'k', 'B']).parse().unwrap();
         kib << 10
+    }
+
+    /// Consumers with a stream of every vBucket: two that stop by their window, and two that do
+    /// not read their sockets.
+    fn stalled_consumers(&self) -> Vec<Client> {
+        let stalled = |n| {
+            let mut consumer = Client::connect(self.address, &[]).produce(&format!("stalled-{n}"));
+            let window = if n < 2 { "65536" } else { "0" };
+            let set = consumer.control(control_key::CONNECTION_BUFFER_SIZE, window);
+            assert_eq!(set, Status::SUCCESS);
+            (0..VBUCKETS).for_each(|vb| consumer.stream(vb, u32::from(vb) + 1));
+            consumer
+        };
+        (0..4).map(stalled).collect()
     }
 
     #[track_caller]
@@ -118,6 +142,11 @@ fn value(round: u64, noise: &[u8]) -> Vec<u8> {
     [&round.to_be_bytes(), noise].concat()
 }
 
+fn high_seqnos(client: &mut Client) -> Vec<u64> {
+    let high = |vb| client.stat("vbucket-seqno", &format!("vb_{vb}:high_seqno")).parse().unwrap();
+    (0..VBUCKETS).map(high).collect()
+}
+
 /// Reads until all vBuckets are at `highs`; gives what each document ended with.
 fn catch_up(consumer: &mut Client, highs: &[u64]) -> HashMap<Vec<u8>, u64> {
     let mut at = vec![0; highs.len()];
@@ -141,17 +170,7 @@ fn catch_up(consumer: &mut Client, highs: &[u64]) -> HashMap<Vec<u8>, u64> {
 fn memory_stays_within_the_quota_while_consumers_do_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let node = Process::start(folder.path());
-    let mut stalled: Vec<_> = (0..4)
-        .map(|n| {
-            let mut consumer = Client::connect(node.address, &[]).produce(&format!("stalled-{n}"));
-            // Two stop by their window, two by not reading their sockets.
-            let window = if n < 2 { "65536" } else { "0" };
-            let set = consumer.control(control_key::CONNECTION_BUFFER_SIZE, window);
-            assert_eq!(set, Status::SUCCESS);
-            (0..VBUCKETS).for_each(|vb| consumer.stream(vb, u32::from(vb) + 1));
-            consumer
-        })
-        .collect();
+    let mut stalled = node.stalled_consumers();
     let mut writer = Client::connect(node.address, &[]);
     let noise: Vec<u8> =
         (0..VALUE_BYTES as u64).map(|n| ((n * n * 2_654_435_761) >> 7) as u8).collect();
@@ -165,9 +184,7 @@ fn memory_stays_within_the_quota_while_consumers_do_not_read() {
     }
     let with_large = OVERHEAD_BYTES + LARGE_COPIES * LARGE_BYTES as u64;
     node.check("after the large documents", with_large, &mut writer);
-    let highs: Vec<u64> = (0..VBUCKETS)
-        .map(|vb| writer.stat("vbucket-seqno", &format!("vb_{vb}:high_seqno")).parse().unwrap())
-        .collect();
+    let highs = high_seqnos(&mut writer);
     let written = highs.iter().sum::<u64>();
     assert_eq!(written, KEYS * ROUNDS + 6);
     for consumer in &mut stalled {
@@ -179,4 +196,34 @@ fn memory_stays_within_the_quota_while_consumers_do_not_read() {
     }
     let sending = stalled.len() as u64 * LARGE_COPIES_SENT * LARGE_BYTES as u64;
     node.check("after all have caught up", with_large + sending, &mut writer);
+}
+
+#[test]
+fn streams_of_large_documents_hold_a_few_of_them_whatever_their_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Process::start_with(folder.path(), &[LARGE_BLOCKS_GO_BACK]);
+    let mut writer = Client::connect(node.address, &[]);
+    let noise: Vec<u8> = (0..LARGE_BYTES as u64 - 8).map(|n| ((n * n) >> 7) as u8).collect();
+    let large = value(1, &noise);
+    (0..u64::from(VBUCKETS)).for_each(|vb| store(&mut writer, vb, &large, Opcode::SETQ));
+    let written = OVERHEAD_BYTES + LARGE_COPIES * LARGE_BYTES as u64;
+    node.check("after writing", written, &mut writer);
+    let mut stalled = node.stalled_consumers();
+    let held = |client: &mut Client| -> u64 {
+        let stats = client.stats("dcp");
+        let of = stats.iter().filter(|(name, _)| name.ends_with(":backfill_buffer_bytes_read"));
+        of.map(|(_, bytes)| bytes.parse::<u64>().unwrap()).sum()
+    };
+    let one_each = stalled.len() as u64 * LARGE_BYTES as u64;
+    wait_for("reading ahead", || held(&mut writer) >= one_each);
+    let sending = written + LARGE_COPIES_HELD * one_each;
+    node.check("while nobody reads", sending, &mut writer);
+    let highs = high_seqnos(&mut writer);
+    for consumer in &mut stalled {
+        let set = consumer.control(control_key::CONNECTION_BUFFER_SIZE, "0");
+        assert_eq!(set, Status::SUCCESS);
+        let documents = catch_up(consumer, &highs);
+        assert_eq!(documents.len(), usize::from(VBUCKETS));
+    }
+    node.check("after all have caught up", sending, &mut writer);
 }

@@ -24,8 +24,8 @@ use mcbp::{
 };
 use proptest::prelude::*;
 use vbucket::producer::{
-    BACKFILLS_MAX, Chunk, DiskRead, Effect, LogRead, Opened, Producer, ProducerOptions, ReadEnd,
-    RowEncoder, Source,
+    BACKFILLS_MAX, CHUNK_BYTES, Chunk, DiskRead, Effect, LARGE_BYTES_MAX, LogRead, Opened,
+    Producer, ProducerOptions, ReadEnd, RowEncoder, Source,
 };
 use vbucket::stream_req::VbFacts;
 use vbucket::{FailoverTable, Kind, Row};
@@ -118,16 +118,34 @@ impl Scan {
         Self { rows, opened: Some(Opened { high_seqno, purge_seqno: Seqno(copy.purge) }) }
     }
 
-    fn read(&mut self, encoder: RowEncoder, vb: VbId, stream: Opaque, count: usize) -> DiskRead {
+    fn read(&mut self, encoder: RowEncoder, read: Read, count: usize) -> DiskRead {
+        let Read { vb, stream, row_bytes_max } = read;
         let mut chunk = Chunk::default();
         for _ in 0..count {
             let Some(row) = self.rows.pop() else { break };
+            let bytes = encoder.frame_bytes_max(&row);
+            if bytes > row_bytes_max {
+                self.rows.push(row);
+                let end = ReadEnd::Large(bytes);
+                return DiskRead { opened: self.opened.take(), chunk, end };
+            }
             encoder.write(&row, vb, stream, &mut chunk.frames).unwrap();
             chunk.last_seqno = row.seqno;
+            if chunk.frames.len() >= CHUNK_BYTES {
+                break;
+            }
         }
         let end = if self.rows.is_empty() { ReadEnd::Finished } else { ReadEnd::More };
         DiskRead { opened: self.opened.take(), chunk, end }
     }
+}
+
+/// A read that the machine asked for.
+#[derive(Clone, Copy)]
+struct Read {
+    vb: VbId,
+    stream: Opaque,
+    row_bytes_max: usize,
 }
 
 struct Bench {
@@ -135,7 +153,7 @@ struct Bench {
     node: Node,
     out: BytesMut,
     scans: HashMap<VbId, Scan>,
-    reads: Vec<(VbId, Opaque)>,
+    reads: Vec<Read>,
     effects: Vec<Effect>,
 }
 
@@ -198,29 +216,34 @@ impl Bench {
         match effect {
             Effect::Watch(vb) => self.machine.on_changed(vb, &self.node, &mut self.out),
             Effect::Unwatch(vb) => drop(self.scans.remove(&vb)),
-            Effect::ReadDisk { vb, stream, start, end } => {
+            Effect::ReadDisk { vb, stream, start, end, row_bytes_max } => {
                 let node = &self.node;
                 let open = || node.with(vb, |copy| Scan::open(copy, start, end));
                 self.scans.entry(vb).or_insert_with(open);
-                assert!(!self.reads.contains(&(vb, stream)), "one read at a time");
-                self.reads.push((vb, stream));
+                let twice = |read: &Read| (read.vb, read.stream) == (vb, stream);
+                assert!(!self.reads.iter().any(twice), "one read at a time");
+                self.reads.push(Read { vb, stream, row_bytes_max });
             }
             other => self.effects.push(other),
         }
     }
 
-    fn read_disk(&mut self, count: usize) {
+    /// Does the oldest read; gives the bytes that it brought.
+    fn read_disk(&mut self, count: usize) -> usize {
         if self.reads.is_empty() {
-            return;
+            return 0;
         }
-        let (vb, stream) = self.reads.remove(0);
+        let read = self.reads.remove(0);
+        let Read { vb, stream, .. } = read;
         let encoder = self.machine.encoder();
-        let Some(scan) = self.scans.get_mut(&vb) else { return };
-        let read = scan.read(encoder, vb, stream, count);
-        if read.end != ReadEnd::More {
+        let Some(scan) = self.scans.get_mut(&vb) else { return 0 };
+        let read = scan.read(encoder, read, count);
+        let bytes = read.chunk.frames.len();
+        if !matches!(read.end, ReadEnd::More | ReadEnd::Large(_)) {
             self.scans.remove(&vb);
         }
         self.machine.on_disk_read(vb, stream, read);
+        bytes
     }
 
     fn take_frames(&mut self) -> Vec<Vec<u8>> {
@@ -321,7 +344,7 @@ proptest! {
                     let to = copy.rows.len() as u64 * u64::from(part) / 255;
                     copy.floor = copy.floor.max(to);
                 }),
-                Happening::ReadDisk(count) => bench.read_disk(count),
+                Happening::ReadDisk(count) => drop(bench.read_disk(count)),
                 Happening::Fill(bytes) => bench.fill(bytes),
                 Happening::Acknowledge(part) => {
                     let bytes = (seen.out_bytes - acked) * usize::from(part) / 255;
@@ -374,6 +397,51 @@ fn a_few_streams_read_the_disk_at_a_time_and_the_others_follow() {
 }
 
 #[test]
+fn streams_of_large_documents_share_one_budget_and_all_get_through() {
+    const STREAMS: u16 = 12;
+    const MIB: usize = 1 << 20;
+    const ROUNDS: u64 = 3;
+    let mut bench = Bench::new(0);
+    let value = Bytes::from(vec![b'x'; 21 * MIB]);
+    for vb in 0..STREAMS {
+        bench.node.put(vb);
+        for key in 0..ROUNDS as u8 {
+            bench.node.write(vb, key);
+            let mebibytes = [3, 21, 9, 0][usize::from(vb + u16::from(key)) % 4];
+            bench.node.with(VbId(vb), |copy| {
+                let row = Arc::make_mut(copy.rows.last_mut().unwrap());
+                row.value = value.slice(..mebibytes * MIB);
+            });
+        }
+        bench.node.with(VbId(vb), |copy| copy.floor = ROUNDS);
+        bench.request(vb, 0, 0);
+    }
+    // A consumer that takes a frame and then nothing for as long as there is something to read.
+    let (mut last, mut read, mut sent, mut turns) = (HashMap::new(), 0, 0, 0);
+    while last.values().filter(|seqno| **seqno == ROUNDS).count() < usize::from(STREAMS) {
+        bench.fill(1);
+        turns += 1;
+        assert!(turns < 1000, "stuck at {last:?}");
+        for frame in bench.take_frames() {
+            let frame = Frame::parse(&frame).unwrap();
+            if frame.opcode() == Opcode::DCP_MUTATION {
+                sent += frame.header.frame_bytes();
+                let seqno = Mutation::decode(&frame).unwrap().seqno.0;
+                let before = last.insert(frame.header.vbucket(), seqno).unwrap_or(0);
+                assert_eq!(seqno, before + 1);
+            }
+        }
+        while let Some(asked) = bench.reads.first().copied() {
+            let (allowed, held) = (asked.row_bytes_max.min(LARGE_BYTES_MAX), read - sent);
+            let alone = held < BACKFILLS_MAX * 2 * CHUNK_BYTES;
+            assert!(allowed <= CHUNK_BYTES || alone || held + allowed <= LARGE_BYTES_MAX + 2 * MIB);
+            read += bench.read_disk(9);
+        }
+    }
+    assert_eq!(read, sent);
+}
+
+#[test]
 fn a_consumer_inside_a_snapshot_is_first_led_to_its_end() {
     let mut bench = Bench::new(0);
     bench.node.put(0);
@@ -416,9 +484,10 @@ fn mb_26979_a_read_for_an_older_stream_is_dropped() {
     bench.node.with(VbId(0), |copy| copy.floor = 3);
     bench.request(0, 0, 0);
     bench.fill(usize::MAX);
-    let (vb, old) = bench.reads.remove(0);
+    let asked = bench.reads.remove(0);
+    let (vb, old) = (asked.vb, asked.stream);
     let encoder = bench.machine.encoder();
-    let read = bench.scans.get_mut(&vb).unwrap().read(encoder, vb, old, 9);
+    let read = bench.scans.get_mut(&vb).unwrap().read(encoder, asked, 9);
     let close = FrameBuilder::request(Opcode::DCP_CLOSE_STREAM).vbucket(vb);
     bench.feed(&close.build());
     let mut out = BytesMut::new();

@@ -122,7 +122,7 @@ impl Replay {
                 machine.on_changed(vb, node, out);
                 machine.on_dead(vb, stream, Ok(()), out);
             }
-            Effect::ReadDisk { vb, stream, start, end } => {
+            Effect::ReadDisk { vb, stream, start, end, .. } => {
                 let read = self.read_disk(vb, stream, start, end);
                 self.machine.on_disk_read(vb, stream, read);
             }

@@ -15,6 +15,8 @@ pub(super) struct Request {
     pub(super) start: Seqno,
     pub(super) end: Seqno,
     pub(super) encoder: RowEncoder,
+    /// A row whose frame is larger is left for later.
+    pub(super) row_bytes_max: usize,
     /// The scan to go on with; `None` opens one.
     pub(super) scan: Option<Box<dyn Scan>>,
 }
@@ -44,7 +46,7 @@ fn failed(cause: String) -> DiskRead {
 
 impl Request {
     fn read(self, store: &SharedStore) -> Outcome {
-        let Self { vb, stream, start, end, encoder, scan } = self;
+        let Self { vb, stream, start, end, encoder, row_bytes_max, scan } = self;
         let (mut scan, opened) = match scan {
             Some(scan) => (scan, None),
             None => match store.scan(vb, start, end) {
@@ -59,8 +61,8 @@ impl Request {
                 }
             },
         };
-        let (chunk, end) = fill_chunk(scan.as_mut(), &encoder, vb, stream);
-        let scan = (end == ReadEnd::More).then_some(scan);
+        let (chunk, end) = fill_chunk(scan.as_mut(), &encoder, row_bytes_max, vb, stream);
+        let scan = matches!(end, ReadEnd::More | ReadEnd::Large(_)).then_some(scan);
         Outcome { vb, stream, scan, read: DiskRead { opened, chunk, end } }
     }
 }
@@ -68,12 +70,18 @@ impl Request {
 fn fill_chunk(
     scan: &mut dyn Scan,
     encoder: &RowEncoder,
+    row_bytes_max: usize,
     vb: VbId,
     stream: Opaque,
 ) -> (Chunk, ReadEnd) {
     let mut chunk = Chunk { frames: BytesMut::with_capacity(CHUNK_BYTES), last_seqno: Seqno::ZERO };
-    let mut unreadable = None;
+    let (mut unreadable, mut large) = (None, None);
     let end = scan.run(&mut |row| {
+        let bytes = encoder.frame_bytes_max(&row);
+        if bytes > row_bytes_max {
+            large = Some(bytes);
+            return ScanStep::Later;
+        }
         if let Err(error) = encoder.write(&row, vb, stream, &mut chunk.frames) {
             unreadable = Some(error.to_string());
             return ScanStep::Cancel;
@@ -84,7 +92,7 @@ fn fill_chunk(
     let end = match (end, unreadable) {
         (_, Some(cause)) => ReadEnd::Failed(cause),
         (ScanEnd::Finished, None) => ReadEnd::Finished,
-        (ScanEnd::Yielded, None) => ReadEnd::More,
+        (ScanEnd::Yielded, None) => large.map_or(ReadEnd::More, ReadEnd::Large),
         (ScanEnd::Failed(error), None) => end_of(error),
         // Whoever cancels a scan takes away what it reads; that is no failure (MB-53198).
         (ScanEnd::Cancelled, None) => ReadEnd::Gone,

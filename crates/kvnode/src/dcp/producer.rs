@@ -122,11 +122,12 @@ impl Session {
             match effect {
                 Effect::Watch(vb) => self.watch(vb),
                 Effect::Unwatch(vb) => drop(self.streams.remove(&vb)),
-                Effect::ReadDisk { vb, stream, start, end } => {
+                Effect::ReadDisk { vb, stream, start, end, row_bytes_max } => {
                     let scan = self.streams.entry(vb).or_default().scan.take();
                     let scan = scan.filter(|(of, _)| *of == stream).map(|(_, scan)| scan);
                     let encoder = lock(&self.machine).encoder();
-                    let request = backfill::Request { vb, stream, start, end, encoder, scan };
+                    let request =
+                        backfill::Request { vb, stream, start, end, encoder, row_bytes_max, scan };
                     let store = Arc::clone(self.access.0.store());
                     let places = Arc::clone(&self.access.0.dcp().disk_reads);
                     let read = backfill::read(store, places, request);

@@ -42,6 +42,13 @@ pub(super) enum Ended {
     Closing(String),
 }
 
+/// Which buffers hold more memory than is kept.
+#[derive(Default)]
+struct Grown {
+    input: bool,
+    out: bool,
+}
+
 /// See the module.
 pub(super) struct Wire {
     name: String,
@@ -49,6 +56,8 @@ pub(super) struct Wire {
     input: BytesMut,
     /// What is to be written.
     pub(super) out: BytesMut,
+    /// Whether the buffers grew for a large frame.
+    grown: Grown,
     /// Whether TLS may hold back some of what was written.
     unflushed: bool,
     /// Whether more is read.
@@ -77,6 +86,7 @@ impl Wire {
             stream,
             input,
             out: BytesMut::new(),
+            grown: Grown::default(),
             unflushed: false,
             reading: true,
             opened: Instant::now(),
@@ -110,6 +120,7 @@ impl Wire {
                 Err(error) => break Err(Ended::Malformed(error)),
             }
         };
+        self.grown.input |= self.input.len() > KEPT_BUFFER_BYTES_MAX;
         let _dealt_with = self.input.split_to(taken);
         outcome
     }
@@ -118,11 +129,10 @@ impl Wire {
     pub(super) async fn moved(&mut self) -> Result<(), Ended> {
         let may_read = self.reading && self.out.len() < OUT_BYTES_READ_STOP;
         if may_read {
-            if self.input.is_empty() && self.input.capacity() > KEPT_BUFFER_BYTES_MAX {
-                self.input = BytesMut::new();
-            }
+            shrink(&mut self.input, &mut self.grown.input);
             self.input.reserve(READ_BYTES);
         }
+        shrink(&mut self.out, &mut self.grown.out);
         let Self { stream, input, out, unflushed, .. } = self;
         let moved = poll_fn(|cx| {
             // Both have a turn each time, so that neither starves the other.
@@ -155,6 +165,14 @@ impl Wire {
             let _lost = tokio::time::timeout(LAST_WRITE_WAIT, last).await;
         }
         let _gone = self.stream.shutdown().await;
+    }
+}
+
+/// Gives back the memory of a buffer once a large frame has left it.
+fn shrink(buffer: &mut BytesMut, grown: &mut bool) {
+    *grown |= buffer.len() > KEPT_BUFFER_BYTES_MAX;
+    if *grown && buffer.is_empty() {
+        (*buffer, *grown) = (BytesMut::new(), false);
     }
 }
 

@@ -10,8 +10,8 @@ use mcbp::{Header, Opcode, Seqno, flow};
 
 use super::turn::Turn;
 
-/// How many bytes of frames one read of the disk may fill before it pauses. One larger row still
-/// fits: a chunk ends behind the row that exceeds it (MB-24089).
+/// How many bytes of frames one read of the disk may fill before it pauses: a chunk ends behind the
+/// row that exceeds it. A larger row is let in where the connection has room for it (MB-24089).
 pub const CHUNK_BYTES: usize = 128 * 1024;
 
 /// How many bytes of one stream are read ahead: a chunk being sent, one ready. Behind a chunk that
@@ -41,6 +41,8 @@ pub struct Opened {
 pub enum ReadEnd {
     /// A chunk is full.
     More,
+    /// The next row takes so many bytes, more than [`super::Effect::ReadDisk`] allowed.
+    Large(usize),
     /// The range was read to its end.
     Finished,
     /// The vBucket is not there any more.
@@ -75,6 +77,8 @@ pub(super) struct Backfill {
     chunks: VecDeque<Chunk>,
     /// A read is under way, or waits for its turn.
     reading: bool,
+    /// What the next row takes, where that is known to be more than a chunk.
+    large: Option<usize>,
     finished: bool,
     gone: bool,
     failure: Option<String>,
@@ -83,12 +87,14 @@ pub(super) struct Backfill {
 impl Backfill {
     pub(super) fn on_read(&mut self, read: DiskRead) {
         self.reading = false;
+        self.large = None;
         self.opened = self.opened.or(read.opened);
         if !read.chunk.frames.is_empty() {
             self.chunks.push_back(read.chunk);
         }
         match read.end {
             ReadEnd::More => {}
+            ReadEnd::Large(bytes) => self.large = Some(bytes),
             ReadEnd::Finished => self.finished = true,
             ReadEnd::Gone => self.gone = true,
             ReadEnd::Failed(cause) => self.failure = Some(cause),
@@ -119,11 +125,29 @@ impl Backfill {
 
     /// Whether the next chunk should be read; the caller then does so.
     pub(super) fn wants_read(&mut self) -> bool {
-        let ahead_bytes: usize = self.chunks.iter().map(|chunk| chunk.frames.len()).sum();
+        let ahead_bytes: usize = self.chunk_bytes().sum();
         let wants =
             !self.reading && !self.finished && self.failure.is_none() && ahead_bytes < AHEAD_BYTES;
         self.reading |= wants;
         wants
+    }
+
+    pub(super) const fn is_reading(&self) -> bool {
+        self.reading
+    }
+
+    /// What the next row takes, where that is known to be more than a chunk.
+    pub(super) const fn large_row(&self) -> Option<usize> {
+        self.large
+    }
+
+    /// The bytes of the chunks that have a large row in them. Such a row is the last of its chunk.
+    pub(super) fn large_bytes(&self) -> usize {
+        self.chunk_bytes().filter(|&bytes| bytes > AHEAD_BYTES).sum()
+    }
+
+    fn chunk_bytes(&self) -> impl Iterator<Item = usize> {
+        self.chunks.iter().map(|chunk| chunk.frames.len())
     }
 
     /// Writes whole frames while the window is open, about `bytes_max` of them but at least one.

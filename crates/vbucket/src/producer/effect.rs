@@ -21,6 +21,9 @@ pub enum Effect {
         start: Seqno,
         /// Last seqno.
         end: Seqno,
+        /// A row whose frame is larger is not to be taken, but reported by
+        /// [`super::ReadEnd::Large`].
+        row_bytes_max: usize,
     },
     /// Set the vBucket dead, synced, and report to [`super::Producer::on_dead`].
     SetDead {

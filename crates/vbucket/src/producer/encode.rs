@@ -18,6 +18,9 @@ const NRU_INITIAL: u8 = 4;
 /// The longest key, as clients may write it.
 const KEY_BYTES_MAX: usize = 250;
 
+/// Header, extras and collection id of the longest frame of a row.
+const FRAME_OVERHEAD_BYTES_MAX: usize = mcbp::HEADER_BYTES + 31 + 1;
+
 /// The largest value that a compressed one may claim to become: 20 MiB and 1 MiB of attributes.
 const INFLATED_BYTES_MAX: usize = 21 * 1024 * 1024;
 
@@ -41,6 +44,18 @@ impl RowEncoder {
     #[must_use]
     pub const fn new(options: ProducerOptions, settings: &Settings) -> Self {
         Self { options, expiry_opcode: settings.expiry_opcode }
+    }
+
+    /// What the frame of `row` takes at most, in bytes.
+    #[must_use]
+    pub fn frame_bytes_max(&self, row: &Row) -> usize {
+        let inflated = if row.datatype.contains(Datatype::SNAPPY) && self.inflates(row) {
+            // What claims more cannot be sent at all.
+            snap::raw::decompress_len(&row.value).unwrap_or(0).min(INFLATED_BYTES_MAX)
+        } else {
+            0
+        };
+        FRAME_OVERHEAD_BYTES_MAX + row.key.len() + row.value.len().max(inflated)
     }
 
     /// Appends the frame of `row` to `out`.
@@ -89,6 +104,16 @@ impl RowEncoder {
         prefixed.get(..=row.key.len()).unwrap_or(&row.key)
     }
 
+    /// Whether the extended attributes of a row are left out.
+    const fn strips(&self, row: &Row) -> bool {
+        row.datatype.contains(Datatype::XATTR) && !self.options.has(open_flags::INCLUDE_XATTRS)
+    }
+
+    /// Whether a compressed value is sent inflated.
+    const fn inflates(&self, row: &Row) -> bool {
+        self.strips(row) || !self.options.snappy
+    }
+
     fn value<'a>(&self, row: &'a Row) -> Result<(Datatype, Cow<'a, [u8]>), EncodeError> {
         let options = &self.options;
         if options.has(open_flags::NO_VALUE) {
@@ -99,8 +124,8 @@ impl RowEncoder {
         }
         let mut datatype = row.datatype;
         let mut value = Cow::Borrowed(row.value.as_ref());
-        let strip = datatype.contains(Datatype::XATTR) && !options.has(open_flags::INCLUDE_XATTRS);
-        if datatype.contains(Datatype::SNAPPY) && (strip || !options.snappy) {
+        let strip = self.strips(row);
+        if datatype.contains(Datatype::SNAPPY) && self.inflates(row) {
             if !value.is_empty() {
                 value = Cow::Owned(inflate(&value).ok_or(EncodeError { seqno: row.seqno })?);
             }

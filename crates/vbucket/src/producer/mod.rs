@@ -5,7 +5,7 @@
 //!
 //! - `settings`, `window`: what DCP_CONTROL agreed, and flow control
 //! - `stream`: one stream; `marker`, `backfill`, `takeover`: its parts; `turn`: what it works with
-//! - `places`: who may read the disk; `encode`: rows to frames; `effect`: what the shell has to do
+//! - `places`: who may read the disk, and how much of it is held; `encode`: rows to frames; `effect`: what the shell has to do
 //! - `requests`: frames from the consumer; `stats`: what STAT tells
 
 mod backfill;
@@ -31,7 +31,7 @@ use mcbp::{FrameBuilder, Opaque, Opcode, Status, StreamEndStatus, VbId};
 pub use backfill::{CHUNK_BYTES, Chunk, DiskRead, Opened, ReadEnd};
 pub use effect::Effect;
 pub use encode::{EncodeError, RowEncoder};
-pub use places::BACKFILLS_MAX;
+pub use places::{BACKFILLS_MAX, LARGE_BYTES_MAX};
 pub use settings::{Applied, MarkerVersion, ProducerOptions, Settings};
 pub use stream::ActiveStream;
 pub use turn::{LOG_READ_BYTES, LogRead, Source};
@@ -113,7 +113,9 @@ impl Producer {
         let current = self.streams.get_mut(&vb).filter(|current| current.opaque == stream);
         if let Some(ActiveStream { phase: Phase::Backfill(backfill), .. }) = current {
             backfill.on_read(read);
+            self.places.holds(vb, backfill.large_bytes());
             self.wake(vb);
+            self.read_large();
         }
     }
 
@@ -216,21 +218,45 @@ impl Producer {
 
     /// Has the next chunk read, once the stream has a place.
     fn read_disk(&mut self, vb: VbId) {
+        let Some(ActiveStream { phase: Phase::Backfill(backfill), .. }) = self.streams.get(&vb)
+        else {
+            return;
+        };
+        let large = backfill.large_row();
         if self.places.take(vb)
-            && let Some(stream) = self.streams.get(&vb)
+            && let Some(row_bytes_max) = self.places.row_bytes_max(vb, large)
         {
-            let (start, end) = (stream.cursor.next(), stream.granted.end);
-            self.effects.push(Effect::ReadDisk { vb, stream: stream.opaque, start, end });
+            self.ask_disk(vb, row_bytes_max);
+        }
+        self.read_large();
+    }
+
+    /// Has those rows larger than a chunk read that there is room for by now.
+    fn read_large(&mut self) {
+        while let Some((vb, bytes)) = self.places.next_large() {
+            self.ask_disk(vb, bytes);
         }
     }
 
-    /// Gives the place of a stream that does not read the disk any more to the next one.
-    fn release_place(&mut self, vb: VbId) {
-        let stream = self.streams.get(&vb);
-        let reads = stream.is_some_and(|stream| matches!(stream.phase, Phase::Backfill(_)));
-        if !reads && let Some(next) = self.places.leave(vb) {
-            self.read_disk(next);
+    fn ask_disk(&mut self, vb: VbId, row_bytes_max: usize) {
+        if let Some(stream) = self.streams.get(&vb) {
+            let (stream, start, end) = (stream.opaque, stream.cursor.next(), stream.granted.end);
+            self.effects.push(Effect::ReadDisk { vb, stream, start, end, row_bytes_max });
         }
+    }
+
+    /// Gives what a stream does not need any more for reading the disk to the next one.
+    fn release_place(&mut self, vb: VbId) {
+        match self.streams.get(&vb).map(|stream| &stream.phase) {
+            Some(Phase::Backfill(backfill)) if backfill.is_reading() => {}
+            Some(Phase::Backfill(backfill)) => self.places.holds(vb, backfill.large_bytes()),
+            Some(Phase::Memory(_)) | None => {
+                if let Some(next) = self.places.leave(vb) {
+                    self.read_disk(next);
+                }
+            }
+        }
+        self.read_large();
     }
 
     /// Ends a stream with a frame that says why. It is sent even where the window is closed: an end

@@ -37,6 +37,7 @@ impl Producer {
         let (reading, waiting) = self.places.counts();
         stats.put("backfill_num_active", reading);
         stats.put("backfill_num_pending", waiting);
+        stats.put("backfill_buffer_bytes_read", self.places.large_bytes());
         stats.put("max_buffer_bytes", window.size_bytes());
         stats.put("unacked_bytes", window.unacked_bytes());
         stats.put("total_acked_bytes", window.acked_bytes());
