@@ -1,10 +1,13 @@
-//! Developer tasks: `tidy`, `verify`, `fix` and `bench`. No part of the product uses it.
+//! Developer tasks: `tidy`, `verify`, `fix`, `bench` and `count`. No part of the product uses it.
 
+mod count;
 mod tidy;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+
+use count::Purpose;
 
 const USAGE: &str = "\
 usage: cargo xtask TASK
@@ -12,7 +15,8 @@ usage: cargo xtask TASK
   verify   do what CI does, without changing anything
   fix      let clippy and rustfmt repair what they can
   bench    measure a replication link; `bench path` the whole path from data node to data node,
-           `bench node` a data node; options go to the program, --help shows them";
+           `bench node` a data node; options go to the program, --help shows them
+  count    hold the hot paths to the instructions they may take; --accept takes new figures";
 
 fn main() -> ExitCode {
     let tasks: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +29,8 @@ fn main() -> ExitCode {
         // A part of the same program, which starts itself as data nodes.
         ["bench", "path", ..] => bench("node-bench", tasks.get(1..).unwrap_or_default()),
         ["bench", options @ ..] => bench("link-bench", options),
+        ["count"] => count(Purpose::Check),
+        ["count", "--accept"] => count(Purpose::Accept),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
@@ -41,12 +47,21 @@ fn main() -> ExitCode {
 }
 
 /// The top folder of the project.
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+fn root() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here)
+}
+
+/// Where cargo puts what it builds.
+fn target() -> io::Result<PathBuf> {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(folder) => std::path::absolute(folder),
+        None => Ok(root().join("target")),
+    }
 }
 
 fn tidy() -> io::Result<bool> {
-    let complaints = tidy::check(&tidy::Tree::read(&root())?);
+    let complaints = tidy::check(&tidy::Tree::read(root())?);
     for complaint in &complaints {
         println!("{complaint}");
     }
@@ -66,9 +81,12 @@ fn bench(program: &str, options: &[&str]) -> io::Result<bool> {
     if !run("cargo build --release --package dcp-proxy --package bench")? {
         return Ok(false);
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
-    let program = target.join("release").join(program);
+    let program = target()?.join("release").join(program);
     Ok(Command::new(program).args(options).current_dir(root()).status()?.success())
+}
+
+fn count(purpose: Purpose) -> io::Result<bool> {
+    count::run(root(), &target()?, purpose)
 }
 
 /// Runs a command line in the top folder; true where it succeeds.

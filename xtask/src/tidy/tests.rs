@@ -17,7 +17,7 @@ fn expect(rule: fn(&File) -> Vec<Complaint>, path: &str, text: &str, want: &[&st
 
 #[test]
 fn the_tree_is_tidy() {
-    let complaints = check(&Tree::read(&root()).unwrap());
+    let complaints = check(&Tree::read(root()).unwrap());
     let failures: Vec<String> =
         complaints.iter().filter(|c| c.is_failure()).map(ToString::to_string).collect();
     assert!(failures.is_empty(), "\n{}\n", failures.join("\n"));
