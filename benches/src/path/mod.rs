@@ -74,6 +74,7 @@ pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
     let source = Server::node(&path.join("source"), Setting { synced: false, ..setting })?;
     load::fill(&source, arguments.documents, arguments.value)?;
     let (source, _) = source.restart_as(setting, true)?;
+    Seqnos::of(&source)?;
     let bench = Bench { arguments, path, setting, source };
     let mut figures = Figures::default();
     for round in 1..=arguments.rounds {
@@ -154,8 +155,11 @@ impl Bench<'_> {
         let folder = self.path.join("target");
         match std::fs::remove_dir_all(&folder) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => Server::node(&folder, Setting { replica: true, ..self.setting }),
+            _ => {}
         }
+        let node = Server::node(&folder, Setting { replica: true, ..self.setting })?;
+        Seqnos::of(&node)?;
+        Ok(node)
     }
 
     /// Waits until `target` has everything that the source has.

@@ -1,18 +1,34 @@
 //! How far a data node is: the high seqno of every vBucket. What kvnode shows is durable there.
 
 use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use mcbp::{FrameBuilder, Opcode};
 
 use crate::connection::Connection;
 use crate::server::{Server, VBUCKETS};
 
+/// The pause between two questions whether a node is warm.
+const POLL: Duration = Duration::from_millis(2);
+/// How long a node may take to read what it has.
+const WARM_UP_WAIT: Duration = Duration::from_secs(120);
+
 /// Asks one node, over one connection.
 pub(super) struct Seqnos(Connection);
 
 impl Seqnos {
+    /// Waits until the node has read what it has: before, it takes no streams.
     pub(super) fn of(node: &Server) -> io::Result<Self> {
-        Ok(Self(Connection::open(node)?))
+        let mut connection = Connection::open(node)?;
+        let deadline = Instant::now() + WARM_UP_WAIT;
+        while let Err(error) = connection.ask(&FrameBuilder::request(Opcode::GET_ALL_VB_SEQNOS)) {
+            if Instant::now() > deadline {
+                return Err(error);
+            }
+            thread::sleep(POLL);
+        }
+        Ok(Self(connection))
     }
 
     /// The high seqno of each vBucket by its id; 0 where there is none.
