@@ -15,6 +15,9 @@ pub use crate::bucket::BucketOptions;
 pub struct NodeConfig {
     /// Where it listens; port 0 for any free one.
     pub listen: SocketAddr,
+    /// Where `GET /metrics` is answered, without a password; `None` for nowhere, port 0 for any free
+    /// one.
+    pub metrics: Option<SocketAddr>,
     /// What encrypts every connection; `None` for plain TCP.
     pub tls: Option<Tls>,
     /// The folder of its data; a folder for each bucket is made in it.
@@ -40,7 +43,7 @@ impl NodeConfig {
         let users = Users(vec![(username.into(), password)]);
         let limits = Limits::default();
         let (data, buckets) = (data.into(), vec![bucket]);
-        Self { listen, tls: None, data, buckets, users, limits }
+        Self { listen, metrics: None, tls: None, data, buckets, users, limits }
     }
 
     /// # Errors

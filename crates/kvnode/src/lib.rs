@@ -4,6 +4,7 @@
 //! - `bucket`: vBuckets over a store, group commit; what streams and commands build on
 //! - `session`: one connection; `tls`: its socket; `command`, `stat`: what it asks for; `dcp`: what
 //!   becomes of it after DCP_OPEN
+//! - `metrics`: what it counts, for Prometheus
 
 pub mod bucket;
 pub mod cli;
@@ -12,6 +13,7 @@ mod command;
 mod config;
 mod counters;
 mod dcp;
+mod metrics;
 mod node;
 mod session;
 mod stat;

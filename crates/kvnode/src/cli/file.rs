@@ -20,6 +20,7 @@ const QUOTA_MIB_MAX: u64 = 4 << 20;
 #[serde(deny_unknown_fields)]
 struct File {
     listen: Option<SocketAddr>,
+    metrics: Option<SocketAddr>,
     tls: Option<Spanned<TlsTable>>,
     data: Option<PathBuf>,
     #[serde(default)]
@@ -83,6 +84,7 @@ struct LimitsTable {
 #[derive(Default)]
 pub(super) struct Partial {
     pub(super) listen: Option<SocketAddr>,
+    pub(super) metrics: Option<SocketAddr>,
     pub(super) tls: Option<Tls>,
     pub(super) data: Option<PathBuf>,
     pub(super) buckets: Vec<BucketOptions>,
@@ -101,6 +103,7 @@ pub(super) fn read(path: &Path) -> Result<Partial, String> {
     let checker = Checker { path, text: &text, folder };
     Ok(Partial {
         listen: file.listen,
+        metrics: file.metrics,
         tls: file.tls.as_ref().map(|tls| checker.tls(tls)).transpose()?,
         data: file.data.map(|data| folder.join(data)),
         buckets: file.bucket.iter().map(|b| checker.bucket(b)).collect::<Result<_, _>>()?,

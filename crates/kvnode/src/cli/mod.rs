@@ -45,6 +45,9 @@ struct Arguments {
     /// State that the vBuckets of a new data folder get
     #[arg(long, value_name = "STATE")]
     state: Option<InitialState>,
+    /// Address at which Prometheus finds /metrics, such as 127.0.0.1:9210; nowhere without it
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics: Option<SocketAddr>,
     /// Certificate to listen with (PEM); every connection is then TLS
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -180,6 +183,7 @@ fn configuration(arguments: Arguments) -> Result<NodeConfig, String> {
     Ok(NodeConfig {
         tls: config.tls,
         listen: arguments.listen.or(config.listen).ok_or("no address: give --listen ADDR")?,
+        metrics: arguments.metrics.or(config.metrics),
         data: arguments.data.or(config.data).ok_or("no folder for data: give --data DIR")?,
         buckets: config.buckets,
         users: Users(config.users),

@@ -43,6 +43,7 @@ fn the_command_line_alone_is_enough() {
     for (user, password) in [("u", "secret\n"), ("u", ""), ("", "secret"), ("v", "secret")] {
         assert!(!config.users.check(user, password.as_bytes()), "{user} {password:?}");
     }
+    assert_eq!(config.metrics, None);
     config.check().unwrap();
 }
 
@@ -63,6 +64,7 @@ fn a_file_says_the_rest_and_the_command_line_goes_before_it() {
     let folder = tempfile::tempdir().unwrap();
     let toml = r#"
         listen = "127.0.0.1:1"
+        metrics = "127.0.0.1:3"
         data = "data"
         [[bucket]]
         name = "default"
@@ -83,6 +85,7 @@ fn a_file_says_the_rest_and_the_command_line_goes_before_it() {
     let config =
         parse(folder.path(), toml, &["--config", "@node.toml", "--listen", "[::1]:2"]).unwrap();
     assert_eq!(config.listen.to_string(), "[::1]:2");
+    assert_eq!(config.metrics.unwrap().port(), 3);
     assert_eq!(config.data, folder.path().join("data"));
     let bucket = &config.buckets[0];
     assert_eq!((bucket.vbuckets, bucket.initial_state), (16, Some(VbState::Replica)));

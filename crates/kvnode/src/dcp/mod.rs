@@ -31,7 +31,7 @@ pub(crate) use open::Opening;
 use open::Role;
 pub(crate) use registry::Registry;
 use registry::{Machine, window_bytes};
-pub(crate) use stats::{stats, takeover_stats};
+pub(crate) use stats::{Totals, stats, takeover_stats};
 use wire::Wire;
 
 /// Serves a connection from its DCP_OPEN, which [`Opening::check`] has let pass, to its end.

@@ -9,12 +9,16 @@ use crate::sync::lock;
 
 /// What all connections add up to.
 #[derive(Default)]
-struct Totals {
-    producers: usize,
-    consumers: usize,
+pub(crate) struct Totals {
+    pub(crate) producers: usize,
+    pub(crate) consumers: usize,
+    pub(crate) streams: usize,
+    pub(crate) backfills: usize,
+    pub(crate) backfills_waiting: usize,
+    pub(crate) large_bytes: usize,
+    pub(crate) unacked_bytes: u64,
     bytes: u64,
     items: u64,
-    backfills: usize,
 }
 
 /// The statistics group `dcp`: one line for each name and value. `filter` is the value of the
@@ -54,14 +58,25 @@ fn connection_stats(name: &str, connection: &Connection, lines: &mut Vec<(String
 }
 
 impl Totals {
+    /// Those of the connections that are open now.
+    pub(crate) fn of(bucket: &Bucket) -> Self {
+        let mut totals = Self::default();
+        bucket.dcp().all().iter().for_each(|(_, connection)| totals.add(connection));
+        totals
+    }
+
     fn add(&mut self, connection: &Connection) {
         match &connection.machine {
             Machine::Producer(machine) => {
-                let (bytes, items, backfills) = lock(machine).totals();
+                let sent = lock(machine).totals();
                 self.producers += 1;
-                self.bytes += bytes;
-                self.items += items;
-                self.backfills += backfills;
+                self.streams += sent.streams;
+                self.bytes += sent.bytes;
+                self.items += sent.items;
+                self.backfills += sent.backfills;
+                self.backfills_waiting += sent.backfills_waiting;
+                self.large_bytes += sent.large_bytes;
+                self.unacked_bytes += sent.unacked_bytes;
             }
             Machine::Consumer(_) => self.consumers += 1,
         }

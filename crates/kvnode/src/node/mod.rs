@@ -76,10 +76,8 @@ impl Node {
         mut open: impl FnMut(&BucketOptions) -> Result<SharedStore, NodeError>,
     ) -> Result<NodeHandle, NodeError> {
         config.check().map_err(NodeError::Config)?;
-        let listen = |source| NodeError::Listen { address: config.listen, source };
-        let listener = std::net::TcpListener::bind(config.listen).map_err(listen)?;
-        listener.set_nonblocking(true).map_err(listen)?;
-        let address = listener.local_addr().map_err(listen)?;
+        let (listener, address) = listen(config.listen)?;
+        let metrics = config.metrics.map(listen).transpose()?;
         let mut buckets = Vec::new();
         for options in config.buckets {
             let store = open(&options)?;
@@ -101,18 +99,32 @@ impl Node {
             shutdown: CancellationToken::new(),
             started: Instant::now(),
         });
-        let node =
-            NodeHandle { address, shared, tasks: TaskTracker::new(), runtime: Some(runtime) };
-        node.run(listener)?;
+        let metrics_address = metrics.as_ref().map(|(_, address)| *address);
+        let (tasks, runtime) = (TaskTracker::new(), Some(runtime));
+        let node = NodeHandle { address, metrics_address, shared, tasks, runtime };
+        node.run(listener, metrics.map(|(listener, _)| listener))?;
         info!("listening on {address}");
+        if let Some(address) = metrics_address {
+            info!("metrics on http://{address}/metrics");
+        }
         Ok(node)
     }
+}
+
+/// A listener that is not served yet, and where it listens.
+fn listen(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), NodeError> {
+    let refused = |source| NodeError::Listen { address, source };
+    let listener = std::net::TcpListener::bind(address).map_err(refused)?;
+    listener.set_nonblocking(true).map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    Ok((listener, address))
 }
 
 /// A running node. Dropped without [`NodeHandle::shutdown`] it stops at once, and its next start
 /// takes that for a crash.
 pub struct NodeHandle {
     address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
     shared: Arc<Shared>,
     tasks: TaskTracker,
     runtime: Option<Runtime>,
@@ -123,6 +135,12 @@ impl NodeHandle {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it answers `GET /metrics`, if it does.
+    #[must_use]
+    pub const fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Its buckets.
@@ -158,12 +176,20 @@ impl NodeHandle {
         outcome
     }
 
-    /// Starts warm-up, expiry pagers, purgers and the listener.
-    fn run(&self, listener: std::net::TcpListener) -> Result<(), NodeError> {
+    /// Starts warm-up, expiry pagers, purgers and the listeners.
+    fn run(
+        &self,
+        listener: std::net::TcpListener,
+        metrics: Option<std::net::TcpListener>,
+    ) -> Result<(), NodeError> {
         let Some(runtime) = &self.runtime else { return Ok(()) };
         let _inside = runtime.enter();
         let listen = |source| NodeError::Listen { address: self.address, source };
         let listener = TcpListener::from_std(listener).map_err(listen)?;
+        if let Some(metrics) = metrics {
+            let metrics = TcpListener::from_std(metrics).map_err(listen)?;
+            self.tasks.spawn(crate::metrics::serve(metrics, Arc::clone(&self.shared)));
+        }
         for bucket in &self.shared.buckets {
             let warming = Arc::clone(bucket);
             self.tasks.spawn_blocking(move || drop(warming.warm_up()));

@@ -16,7 +16,12 @@ mod client;
 #[path = "../support/folder.rs"]
 mod folder;
 
+#[path = "../support/scrape.rs"]
+#[allow(dead_code, reason = "shared with the tests of a node")]
+mod scrape;
+
 mod flip;
+mod metrics;
 mod reading;
 mod template;
 

@@ -35,7 +35,7 @@ pub(crate) fn config(folder: &Path) -> NodeConfig {
 }
 
 /// Starts with sizes at which little data already ends up in tables.
-fn start(folder: &Path) -> NodeHandle {
+pub(crate) fn start(folder: &Path) -> NodeHandle {
     let options =
         store::Options { memtable_bytes: 64 << 10, worker_threads: 1, ..store::Options::default() };
     let config = config(folder);

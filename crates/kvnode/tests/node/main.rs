@@ -18,6 +18,7 @@ mod durability;
 mod expiry;
 mod hostile;
 mod meta;
+mod metrics;
 mod purge;
 mod replica;
 mod restart;

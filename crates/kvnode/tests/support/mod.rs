@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod memory_store;
+pub mod scrape;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

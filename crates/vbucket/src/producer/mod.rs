@@ -33,6 +33,7 @@ pub use effect::Effect;
 pub use encode::{EncodeError, RowEncoder};
 pub use places::{BACKFILLS_MAX, LARGE_BYTES_MAX};
 pub use settings::{Applied, MarkerVersion, ProducerOptions, Settings};
+pub use stats::ProducerTotals;
 pub use stream::ActiveStream;
 pub use turn::{LOG_READ_BYTES, LogRead, Source};
 pub use window::Window;

@@ -7,6 +7,25 @@ use mcbp::VbId;
 use super::{ActiveStream, MarkerVersion, Phase, Producer};
 use crate::stats::Stats;
 
+/// The figures of one producer connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ProducerTotals {
+    /// Bytes that were sent.
+    pub bytes: u64,
+    /// Changes that were sent.
+    pub items: u64,
+    /// Streams that are open.
+    pub streams: usize,
+    /// Streams that read the disk.
+    pub backfills: usize,
+    /// Streams that wait to read the disk.
+    pub backfills_waiting: usize,
+    /// Bytes of documents larger than a chunk that were read and not sent yet, or are about to be.
+    pub large_bytes: usize,
+    /// Bytes that were sent and not acknowledged.
+    pub unacked_bytes: u64,
+}
+
 impl Producer {
     /// The statistics of the connection and its streams, with the names of kv_engine.
     pub fn stats(&self, now: Duration, stats: &mut Stats<'_>) {
@@ -56,10 +75,19 @@ impl Producer {
         self.streams.len()
     }
 
-    /// Bytes, items and running backfills of the connection, for the node's totals.
+    /// What the connection adds to the node's totals.
     #[must_use]
-    pub fn totals(&self) -> (u64, u64, usize) {
-        (self.totals.bytes_sent, self.totals.items_sent, self.places.counts().0)
+    pub fn totals(&self) -> ProducerTotals {
+        let (backfills, backfills_waiting) = self.places.counts();
+        ProducerTotals {
+            bytes: self.totals.bytes_sent,
+            items: self.totals.items_sent,
+            streams: self.streams.len(),
+            backfills,
+            backfills_waiting,
+            large_bytes: self.places.large_bytes(),
+            unacked_bytes: self.window.unacked_bytes(),
+        }
     }
 
     /// The stream of a vBucket, if it is live.

@@ -1,0 +1,184 @@
+//! The names, and what each says. Every bucket has a sample of each from its start on.
+
+use std::fmt;
+
+use mcbp::VbState;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Registry;
+
+use crate::bucket::Bucket;
+use crate::dcp::Totals;
+use crate::node::Shared;
+
+type Labels = Vec<(&'static str, String)>;
+
+/// Name without `_total`, help, value.
+type Metric<T> = (&'static str, &'static str, fn(&T) -> u64);
+
+const NODE_COUNTERS: &[Metric<Shared>] = &[
+    ("kvnode_connections_accepted", "Connections", |n| n.counters.connections.get()),
+    ("kvnode_connections_rejected", "Connections turned away, the limit was reached", |n| {
+        n.counters.rejected_connections.get()
+    }),
+    ("kvnode_authentication_failures", "Wrong passwords", |n| n.counters.auth_errors.get()),
+    ("kvnode_error_answers", "Requests answered with an error", |n| n.counters.errors.get()),
+];
+const NODE_GAUGES: &[Metric<Shared>] = &[
+    ("kvnode_uptime_seconds", "Since the start", |n| n.started.elapsed().as_secs()),
+    ("kvnode_connections", "Open connections", Shared::connection_count),
+];
+
+const COUNTERS: &[Metric<Bucket>] = &[
+    ("kvnode_data_read_failures", "Reads of the disk that failed: damage, or a broken disk", |b| {
+        b.counters().read_failures.get()
+    }),
+    ("kvnode_commit_failures", "Batches that could not be written", |b| {
+        b.counters().commit_failures.get()
+    }),
+    ("kvnode_commits", "Batches that were written", |b| b.counters().commits.get()),
+    ("kvnode_changes_committed", "Changes that were written", |b| {
+        b.counters().rows_committed.get()
+    }),
+    ("kvnode_gets", "Documents asked for", |b| b.counters().gets.get()),
+    ("kvnode_get_hits", "Documents asked for that were there", |b| b.counters().get_hits.get()),
+    ("kvnode_sets", "Documents written by clients", |b| b.counters().sets.get()),
+    ("kvnode_deletes", "Documents deleted by clients", |b| b.counters().deletes.get()),
+    ("kvnode_not_my_vbucket", "Requests for a vBucket that is not active here", |b| {
+        b.counters().not_my_vbucket.get()
+    }),
+    ("kvnode_expirations", "Documents that expired", |b| {
+        b.counters().expired_on_access.get() + b.counters().expired_by_pager.get()
+    }),
+    ("kvnode_deletions_purged", "Old deletions dropped for good", |b| b.counters().purged.get()),
+    ("kvnode_rollbacks", "vBuckets taken back to a common history", |b| {
+        b.counters().rollbacks.get()
+    }),
+];
+
+const GAUGES: &[Metric<Bucket>] = &[
+    ("kvnode_ready", "1 once warm-up has ended well", |b| b.is_ready().into()),
+    ("kvnode_writes_refused", "1 while the disk takes no writes", |b| {
+        b.write_failure().is_some().into()
+    }),
+    ("kvnode_quota_bytes", "Memory that the bucket may take", |b| b.options().quota_bytes),
+    ("kvnode_memory_used_bytes", "Memory of the quota in use", Bucket::used_bytes),
+    ("kvnode_commit_queue_bytes", "Changes that wait to be written", |b| b.queued_bytes() as u64),
+    ("kvnode_memory_log_bytes", "Changes kept in memory for streams", |b| b.logged_bytes() as u64),
+    ("kvnode_store_memory_bytes", "Caches and tables of the store", |b| b.store().memory_bytes()),
+    ("kvnode_disk_bytes", "Files of the store", |b| b.store().disk_bytes()),
+];
+
+const DCP_GAUGES: &[Metric<Totals>] = &[
+    ("kvnode_dcp_streams", "Streams that this node sends", |t| t.streams as u64),
+    ("kvnode_dcp_backfills", "Streams that are being read from disk", |t| t.backfills as u64),
+    ("kvnode_dcp_backfills_waiting", "Streams that wait to be read from disk", |t| {
+        t.backfills_waiting as u64
+    }),
+    ("kvnode_dcp_read_ahead_bytes", "Large documents read and not sent yet", |t| {
+        t.large_bytes as u64
+    }),
+    ("kvnode_dcp_unacked_bytes", "Sent and not acknowledged", |t| t.unacked_bytes),
+];
+
+const STATES: [VbState; 4] = [VbState::Active, VbState::Replica, VbState::Pending, VbState::Dead];
+
+/// The page.
+pub(super) fn text(node: &Shared) -> Result<String, fmt::Error> {
+    let facts = Facts::of(node);
+    let (mut registry, mut text) = (Registry::default(), String::new());
+    registry.register_collector(Box::new(facts));
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+/// One metric as it is written.
+#[derive(Debug)]
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    samples: Vec<(Labels, u64)>,
+}
+
+/// All of one answer.
+#[derive(Default, Debug)]
+struct Facts(Vec<Family>);
+
+impl Facts {
+    fn of(node: &Shared) -> Self {
+        let mut facts = Self::default();
+        let alone = [(Vec::new(), node)];
+        facts.add(MetricType::Counter, NODE_COUNTERS, &alone);
+        facts.add(MetricType::Gauge, NODE_GAUGES, &alone);
+        let label = |bucket: &Bucket| vec![("bucket", bucket.name().to_owned())];
+        let buckets: Vec<_> = node.buckets.iter().map(|b| (label(b), b.as_ref())).collect();
+        facts.add(MetricType::Counter, COUNTERS, &buckets);
+        facts.add(MetricType::Gauge, GAUGES, &buckets);
+        facts.vbuckets(&buckets);
+        let totals: Vec<_> =
+            buckets.iter().map(|(labels, b)| (labels.clone(), Totals::of(b))).collect();
+        let totals: Vec<_> = totals.iter().map(|(labels, t)| (labels.clone(), t)).collect();
+        facts.add(MetricType::Gauge, DCP_GAUGES, &totals);
+        let sides = totals.iter().flat_map(|(labels, totals)| {
+            let of = |side: &str, count: usize| (with(labels, "side", side), count as u64);
+            [of("producer", totals.producers), of("consumer", totals.consumers)]
+        });
+        let help = "DCP connections, by what this node is on them";
+        facts.gauge("kvnode_dcp_connections", help, sides.collect());
+        facts
+    }
+
+    fn add<T>(&mut self, kind: MetricType, metrics: &[Metric<T>], of: &[(Labels, &T)]) {
+        for (name, help, value) in metrics {
+            let samples = of.iter().map(|(labels, of)| (labels.clone(), value(of))).collect();
+            self.0.push(Family { name, help, kind, samples });
+        }
+    }
+
+    fn gauge(&mut self, name: &'static str, help: &'static str, samples: Vec<(Labels, u64)>) {
+        self.0.push(Family { name, help, kind: MetricType::Gauge, samples });
+    }
+
+    fn vbuckets(&mut self, buckets: &[(Labels, &Bucket)]) {
+        let (mut counts, mut documents) = (Vec::new(), Vec::new());
+        for ((labels, bucket), state) in buckets.iter().flat_map(|b| STATES.map(|s| (b, s))) {
+            let vbs: Vec<_> = bucket.all_vbs().filter(|vb| vb.state() == state).collect();
+            let items = vbs.iter().filter_map(|vb| vb.item_count().ok()).sum();
+            let labels = with(labels, "state", &state.to_string());
+            counts.push((labels.clone(), vbs.len() as u64));
+            documents.push((labels, items));
+        }
+        self.gauge("kvnode_vbuckets", "vBuckets, by state", counts);
+        self.gauge("kvnode_documents", "Documents, by the state of their vBucket", documents);
+    }
+}
+
+fn with(labels: &Labels, name: &'static str, value: &str) -> Labels {
+    labels.iter().cloned().chain([(name, value.to_owned())]).collect()
+}
+
+impl Collector for Facts {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        for Family { name, help, kind, samples } in &self.0 {
+            let mut metric = encoder.encode_descriptor(name, help, None, *kind)?;
+            for (labels, value) in samples {
+                if labels.is_empty() {
+                    put(&mut metric, *kind, *value)?;
+                } else {
+                    put(&mut metric.encode_family(labels)?, *kind, *value)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn put(sample: &mut MetricEncoder<'_>, kind: MetricType, value: u64) -> fmt::Result {
+    match kind {
+        MetricType::Counter => sample.encode_counter::<NoLabelSet, _, u64>(&value, None),
+        _ => sample.encode_gauge(&value),
+    }
+}

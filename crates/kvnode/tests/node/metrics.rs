@@ -1,0 +1,85 @@
+//! The metrics of a node, over HTTP.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use kvnode::{Node, NodeHandle};
+use mcbp::VbState;
+
+use crate::support::client::Client;
+use crate::support::memory_store::{Disk, MemoryStore};
+use crate::support::scrape::{ask, page, sample};
+use crate::support::{config, options};
+
+fn start(disk: &Arc<Disk>) -> NodeHandle {
+    let mut config = config(options(), Path::new("unused"));
+    config.metrics = Some("127.0.0.1:0".parse().unwrap());
+    Node::start_on(config, |_| Ok(Arc::new(MemoryStore::open(disk)))).unwrap()
+}
+
+#[test]
+fn metrics_tell_what_a_bucket_has_done_and_holds() {
+    let node = start(&Disk::new());
+    let address = node.metrics_address().expect("it was asked for");
+    let mut client = Client::ready(&node);
+    client.set(0, "a", "x");
+    client.set(1, "a", "x");
+    client.delete(1, "a");
+    client.get(0, "a");
+    client.get(0, "b");
+    client.set_vbucket(7, VbState::Replica as u8);
+    let page = page(address);
+    for (name, value) in [
+        ("kvnode_connections", 1),
+        ("kvnode_connections_accepted_total", 1),
+        ("kvnode_ready{bucket=\"default\"}", 1),
+        ("kvnode_writes_refused{bucket=\"default\"}", 0),
+        ("kvnode_sets_total{bucket=\"default\"}", 2),
+        ("kvnode_gets_total{bucket=\"default\"}", 2),
+        ("kvnode_get_hits_total{bucket=\"default\"}", 1),
+        ("kvnode_deletes_total{bucket=\"default\"}", 1),
+        ("kvnode_data_read_failures_total{bucket=\"default\"}", 0),
+        ("kvnode_commit_failures_total{bucket=\"default\"}", 0),
+        ("kvnode_changes_committed_total{bucket=\"default\"}", 3),
+        ("kvnode_vbuckets{bucket=\"default\",state=\"active\"}", 7),
+        ("kvnode_vbuckets{bucket=\"default\",state=\"replica\"}", 1),
+        ("kvnode_documents{bucket=\"default\",state=\"active\"}", 1),
+        ("kvnode_quota_bytes{bucket=\"default\"}", 256 << 20),
+        ("kvnode_dcp_connections{bucket=\"default\",side=\"producer\"}", 0),
+        ("kvnode_dcp_streams{bucket=\"default\"}", 0),
+    ] {
+        assert_eq!(sample(&page, name), value, "{name}");
+    }
+    assert!(page.contains("# TYPE kvnode_sets counter\n"), "{page}");
+    assert!(page.ends_with("# EOF\n"));
+}
+
+#[test]
+fn a_disk_that_refuses_shows_in_the_metrics() {
+    let disk = Disk::new();
+    let node = start(&disk);
+    let address = node.metrics_address().unwrap();
+    let mut client = Client::ready(&node);
+    let detail = "no space left".to_owned();
+    disk.fail_commits(Some(vbucket::StoreError::Io { doing: "committing", detail }));
+    client.set(0, "a", "x");
+    let page = page(address);
+    assert_eq!(sample(&page, "kvnode_writes_refused{bucket=\"default\"}"), 1);
+    assert_eq!(sample(&page, "kvnode_commit_failures_total{bucket=\"default\"}"), 1);
+}
+
+#[test]
+fn only_get_of_the_page_is_served_and_only_where_it_is_asked_for() {
+    let node = start(&Disk::new());
+    let address = node.metrics_address().unwrap();
+    for (request, status) in [
+        ("GET / HTTP/1.1\r\n\r\n", "404"),
+        ("POST /metrics HTTP/1.1\r\n\r\n", "405"),
+        ("\u{80}\r\n\r\n", "400"),
+    ] {
+        let (head, _) = ask(address, request);
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {head}");
+    }
+    let silent = crate::support::start_in_memory(&Disk::new(), options());
+    assert_eq!(silent.metrics_address(), None);
+}
