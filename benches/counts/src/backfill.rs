@@ -95,7 +95,7 @@ impl Disk {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let store = FjallStore::open(folder.path(), Options::default()).expect("a new store");
         let rows = rows(value_bytes);
-        let change = |row| Change { vb: VB, row: Arc::new(row) };
+        let change = |row| Change { vb: VB, row: Arc::new(row), replaces: None };
         let batch = Batch { changes: rows.into_iter().map(change).collect(), metas: vec![meta()] };
         store.commit(&batch, Durability::Buffered).expect("a commit");
         Self { store, _folder: folder }

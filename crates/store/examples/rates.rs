@@ -109,7 +109,7 @@ fn batch(rows: std::ops::Range<u64>, count: u64, pass: u64) -> Batch {
             kind: Kind::Document { flags: 0, expiry: 0 },
             value: Bytes::from(value),
         };
-        batch.changes.push(Change { vb, row: Arc::new(row) });
+        batch.changes.push(Change { vb, row: Arc::new(row), replaces: None });
     }
     batch.metas = highs.into_iter().map(|(vb, high)| meta(vb, high)).collect();
     batch

@@ -1,19 +1,21 @@
 //! Committing: which rows a batch replaces, and what becomes of them.
 //!
 //! A replaced row moves from `rows` to `undo`, so that scans never meet it and a rollback finds
-//! it. A key that was never written costs one look into `keys` and no read of a row.
+//! it. A key that was never written costs one look into `keys` and no read of a row; a row whose
+//! caller knows what it replaces costs none at all.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use fjall::OwnedWriteBatch;
+use fjall::{OwnedWriteBatch, UserValue};
 use mcbp::{Seqno, VbId};
 use vbucket::engine::{Batch, Durability};
 use vbucket::{Change, StoreError, VbMeta};
 
 use crate::errors::{damaged, io, reading};
-use crate::format::{KEY_BYTES_MAX, Latest, VbRecord, encode_row};
+use crate::format::{KEY_BYTES_MAX, Latest, encode_row};
 use crate::keys::{self, Life};
+use crate::record::VbRecord;
 use crate::store::Core;
 
 /// A change on its way: which one of the same batch replaces it.
@@ -127,7 +129,13 @@ impl<'a> Plan<'a> {
                 older.newer = Some(seqno);
                 older.change.row.is_alive()
             }),
-            None => self.replace_stored(life, change)?,
+            None => match &change.replaces {
+                Some(older) => {
+                    self.replace(life, change, older.seqno, encode_row(vb, older));
+                    older.is_alive()
+                }
+                None => self.replace_stored(life, change)?,
+            },
         };
         if let Some(record) = self.records.get_mut(&vb) {
             record.meta.high_seqno = seqno;
@@ -148,12 +156,16 @@ impl<'a> Plan<'a> {
         };
         let older = Latest::decode(&key, &entry).map_err(|flaw| damaged(what(), flaw))?;
         let what = || format!("{} seqno {}", life.vb, older.seqno);
-        let row_key = life.row(older.seqno);
-        let row = tables.rows.get(row_key).map_err(|e| reading(what, &e))?;
+        let row = tables.rows.get(life.row(older.seqno)).map_err(|e| reading(what, &e))?;
         let row = row.ok_or_else(|| damaged(what(), "the row is missing"))?;
-        self.out.insert(&tables.undo, life.undo(change.row.seqno, older.seqno), row);
-        self.out.remove(&tables.rows, row_key);
+        self.replace(life, change, older.seqno, row);
         Ok(older.alive)
+    }
+
+    fn replace(&mut self, life: Life, change: &Change, older: Seqno, row: impl Into<UserValue>) {
+        let tables = &self.core.tables;
+        self.out.insert(&tables.undo, life.undo(change.row.seqno, older), row);
+        self.out.remove(&tables.rows, life.row(older));
     }
 
     /// Takes the record over that the caller gave for after the changes.

@@ -1,14 +1,11 @@
-//! The bytes of rows, key entries and vBucket records, each with a checksum of its own.
+//! The bytes of rows, key entries and commit marks, each with a checksum of its own.
 //!
 //! fjall checks its blocks when it reads them from disk; these checksums cover what happens to the
 //! bytes afterwards, in caches and memory, and a row that turns up under the wrong key.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use mcbp::{Datatype, Seqno, VbId};
-use serde::{Deserialize, Serialize};
-use vbucket::{Kind, Row, VbMeta};
-
-use crate::points::Points;
+use vbucket::{Kind, Row};
 
 /// The version that every row begins with; a row of another one is refused.
 const ROW_VERSION: u8 = 1;
@@ -124,33 +121,6 @@ impl Latest {
     }
 }
 
-/// What is kept of a vBucket beside its rows.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct VbRecord {
-    pub meta: VbMeta,
-    pub generation: u64,
-    /// Documents, deletions not counted.
-    pub items: u64,
-    /// Replaced rows are kept for what is above this seqno; a rollback below goes to 0.
-    pub undo_floor: u64,
-    /// Seqnos at which the vBucket held a whole state.
-    pub points: Points,
-}
-
-impl VbRecord {
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        // A struct of numbers and strings cannot fail to become JSON; an empty record would fail
-        // its checksum at the next open.
-        let json = serde_json::to_vec(self).unwrap_or_default();
-        sealed(json, &crate::keys::record(self.meta.vb))
-    }
-
-    pub(crate) fn decode(vb: VbId, bytes: &[u8]) -> Result<Self, Flaw> {
-        let json = unsealed(bytes, &crate::keys::record(vb))?;
-        serde_json::from_slice(json).map_err(|_| "the record is not what this version writes")
-    }
-}
-
 /// What every commit says of itself, to be checked in a journal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct CommitMark {
@@ -182,13 +152,13 @@ impl CommitMark {
 }
 
 /// Appends a checksum of the body and of the key that it is stored under.
-fn sealed(mut body: Vec<u8>, key: &[u8]) -> Vec<u8> {
+pub(crate) fn sealed(mut body: Vec<u8>, key: &[u8]) -> Vec<u8> {
     let crc = keyed_crc(&body, key);
     body.extend_from_slice(&crc.to_be_bytes());
     body
 }
 
-fn unsealed<'a>(bytes: &'a [u8], key: &[u8]) -> Result<&'a [u8], Flaw> {
+pub(crate) fn unsealed<'a>(bytes: &'a [u8], key: &[u8]) -> Result<&'a [u8], Flaw> {
     match bytes.split_last_chunk::<CRC_BYTES>() {
         Some((body, crc)) if keyed_crc(body, key) == u32::from_be_bytes(*crc) => Ok(body),
         Some(_) => Err("its checksum does not match"),

@@ -7,7 +7,7 @@
 //! - `commit`, `rollback`: the two ways to change a vBucket; `points`: where a rollback may end
 //! - `purge`: deletions that go for good
 //! - `writer`: numbers and syncs commits; `janitor`: frees space in the background
-//! - `tables`, `keys`, `format`: the engine's tables, their keys, their values
+//! - `tables`, `keys`, `format`, `record`: the engine's tables, their keys, their values
 //! - `journal`, `manifest`: guards against an engine that loses data without a word
 //! - `sidefile`: the lock, the format version, the clean stop, the number of synced commits
 
@@ -21,6 +21,7 @@ mod manifest;
 mod options;
 mod points;
 mod purge;
+mod record;
 mod rollback;
 mod scan;
 mod sidefile;

@@ -5,14 +5,12 @@
 //! goes to a seqno at which a commit had left the vBucket whole. Keeping all of them would bloat
 //! the record; these are thinned the further they lie back.
 
-use serde::{Deserialize, Serialize};
-
 /// How many points are kept. 32 of them, each gap a constant factor of its distance from the
 /// newest, reach millions of seqnos back and overshoot a target by about a third of the distance.
 const POINTS_MAX: usize = 32;
 
 /// Rising seqnos.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Points(Vec<u64>);
 
 impl Points {
@@ -27,6 +25,11 @@ impl Points {
         {
             self.0.remove(at);
         }
+    }
+
+    /// All of them, rising.
+    pub(crate) fn as_slice(&self) -> &[u64] {
+        &self.0
     }
 
     /// The newest point at or below `seqno`.

@@ -15,9 +15,10 @@ use vbucket::failover::uuid_from_random;
 use vbucket::{Row, StoreError, VbMeta};
 
 use crate::errors::{damaged, reading};
-use crate::format::{Latest, VbRecord, decode_row};
+use crate::format::{Latest, decode_row};
 use crate::keys::{self, Life, row_seqno, undo_seqnos};
 use crate::points::Points;
+use crate::record::VbRecord;
 use crate::store::Core;
 use crate::writer::Writer;
 

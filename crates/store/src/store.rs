@@ -11,10 +11,11 @@ use vbucket::engine::{Batch, Durability, PurgeRule, PurgeStep, Scan, Store};
 use vbucket::{Row, StoreError, VbMeta};
 
 use crate::errors::{damaged, io, reading};
-use crate::format::{Latest, VbRecord, decode_row};
+use crate::format::{Latest, decode_row};
 use crate::janitor::Janitor;
 use crate::keys::{self, Life};
 use crate::options::Options;
+use crate::record::VbRecord;
 use crate::scan::{RowScan, Rows};
 use crate::sidefile::{DirectoryLock, State, StateFile};
 use crate::space::Space;

@@ -12,6 +12,7 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use common::*;
 use mcbp::{Seqno, VbId};
@@ -93,6 +94,7 @@ impl Model {
                 continue;
             }
             let history = self.vbs.entry(vb).or_default();
+            let before = newest(&history.rows);
             let mut rows = Vec::new();
             for &&(_, key, len) in &mine {
                 history.high += 1 + gap;
@@ -105,7 +107,12 @@ impl Model {
             history.rows.extend(rows.iter().cloned());
             history.ends.insert(history.high);
             history.peak = history.peak.max(history.high);
-            let one = batch(vb, rows);
+            let mut one = batch(vb, rows);
+            // Some callers know what they replace.
+            for change in one.changes.iter_mut().filter(|change| change.row.seqno.0 % 2 == 0) {
+                let old = before.iter().find(|old| old.key == change.row.key);
+                change.replaces = old.filter(|old| old.is_alive()).cloned().map(Arc::new);
+            }
             all.changes.extend(one.changes);
             all.metas.extend(one.metas);
         }

@@ -6,7 +6,6 @@
 
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbUuid};
-use serde::{Deserialize, Serialize};
 
 /// How many branches are remembered; older ones are forgotten. The number of kv_engine, so that a
 /// table fits both ways.
@@ -14,8 +13,7 @@ pub const ENTRIES_MAX: usize = 25;
 
 /// Branches of history, newest first; never empty, no uuid is 0, seqnos never rise towards older
 /// entries.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(try_from = "Vec<(u64, u64)>", into = "Vec<(u64, u64)>")]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FailoverTable {
     entries: Vec<FailoverEntry>,
 }
@@ -141,19 +139,4 @@ impl FailoverTable {
 
 fn entry(uuid: VbUuid, seqno: Seqno) -> FailoverEntry {
     FailoverEntry { uuid: VbUuid(uuid.0.max(1)), seqno }
-}
-
-impl From<FailoverTable> for Vec<(u64, u64)> {
-    fn from(table: FailoverTable) -> Self {
-        table.entries.iter().map(|e| (e.uuid.0, e.seqno.0)).collect()
-    }
-}
-
-impl TryFrom<Vec<(u64, u64)>> for FailoverTable {
-    type Error = FailoverError;
-
-    fn try_from(pairs: Vec<(u64, u64)>) -> Result<Self, Self::Error> {
-        let log = pairs.iter().map(|&(u, s)| FailoverEntry { uuid: VbUuid(u), seqno: Seqno(s) });
-        Self::from_log(&log.collect::<Vec<_>>())
-    }
 }

@@ -78,4 +78,7 @@ pub struct Change {
     pub vb: VbId,
     /// The row; shared with the memory log.
     pub row: std::sync::Arc<Row>,
+    /// The document that it replaces, where the caller has just read it: the newest committed row
+    /// of the key, until this one. The store takes its word; with `None` it looks for itself.
+    pub replaces: Option<std::sync::Arc<Row>>,
 }

@@ -23,7 +23,7 @@ fn table(pairs: &[(u64, u64)]) -> FailoverTable {
 }
 
 fn pairs(table: &FailoverTable) -> Vec<(u64, u64)> {
-    table.clone().into()
+    table.entries().iter().map(|e| (e.uuid.0, e.seqno.0)).collect()
 }
 
 #[test]
@@ -110,16 +110,6 @@ fn a_received_log_is_checked() {
     let long: Vec<_> = (0..30).map(|n| (n + 1, 30 - n)).collect();
     let taken = table(&long);
     assert_eq!(pairs(&taken), long[..ENTRIES_MAX]);
-}
-
-#[test]
-fn json_round_trip_keeps_the_table_and_refuses_a_bad_one() {
-    let before = table(&[(3, 9), (1, 0)]);
-    let text = serde_json::to_string(&before).unwrap();
-    assert_eq!(text, "[[3,9],[1,0]]");
-    assert_eq!(serde_json::from_str::<FailoverTable>(&text).unwrap(), before);
-    assert!(serde_json::from_str::<FailoverTable>("[]").is_err());
-    assert!(serde_json::from_str::<FailoverTable>("[[0,0]]").is_err());
 }
 
 #[derive(Clone, Debug)]

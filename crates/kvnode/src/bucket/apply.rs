@@ -30,7 +30,7 @@ impl Vb {
         let mut works = Vec::with_capacity(rows.len());
         for row in rows {
             let share = room.split(row.memory_bytes());
-            works.push((Work::Row(row, snapshot), share));
+            works.push((Work::Row(row, snapshot, None), share));
         }
         self.enqueue(works).await
     }
@@ -79,7 +79,7 @@ impl Vb {
         let mut tail = inner.tail;
         let entries = works.drain(..).map(|(work, room)| {
             match &work {
-                Work::Row(row, _) => tail.follow(row),
+                Work::Row(row, ..) => tail.follow(row),
                 Work::Advance(seqno, _) => tail.seqno = *seqno,
                 Work::Meta(_) => {}
             }
@@ -95,7 +95,7 @@ impl Vb {
         let mut high = inner.tail.seqno;
         for (work, _) in works {
             let (seqno, (start, end)) = match work {
-                Work::Row(row, snapshot) => (row.seqno, *snapshot),
+                Work::Row(row, snapshot, _) => (row.seqno, *snapshot),
                 Work::Advance(seqno, snapshot) => (*seqno, *snapshot),
                 Work::Meta(_) => continue,
             };

@@ -86,13 +86,14 @@ impl Committer {
             });
             let Some(part) = parts.get_mut(place) else { continue };
             match &entry.work {
-                Work::Row(row, snapshot) => {
+                Work::Row(row, snapshot, replaces) => {
                     let mut tail = Tail::of(&part.meta);
                     tail.follow(row);
                     tail.write_to(&mut part.meta);
                     (part.meta.snapshot_start, part.meta.snapshot_end) = *snapshot;
                     part.rows.push(Arc::clone(row));
-                    batch.changes.push(Change { vb: id, row: Arc::clone(row) });
+                    let (row, replaces) = (Arc::clone(row), replaces.clone());
+                    batch.changes.push(Change { vb: id, row, replaces });
                 }
                 Work::Advance(seqno, snapshot) => {
                     part.meta.high_seqno = *seqno;

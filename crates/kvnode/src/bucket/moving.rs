@@ -29,6 +29,7 @@ impl Moving {
                 return Err(VbError::NoVbucket(vb.id()));
             }
             inner.moving = true;
+            inner.era += 1;
         }
         let moving = Self { vb: Arc::clone(vb), _admin: admin };
         vb.drained().await?;

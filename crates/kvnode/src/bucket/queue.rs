@@ -84,8 +84,8 @@ impl Room {
 /// What is to be committed for one vBucket.
 #[derive(Debug)]
 pub(super) enum Work {
-    /// A change, within a snapshot.
-    Row(Arc<Row>, (Seqno, Seqno)),
+    /// A change, within a snapshot, and the document that it replaces where that is known.
+    Row(Arc<Row>, (Seqno, Seqno), Option<Arc<Row>>),
     /// The seqno moves on without a row.
     Advance(Seqno, (Seqno, Seqno)),
     /// A new record; no row of the vBucket is queued before or behind it.

@@ -91,6 +91,8 @@ pub(super) struct Inner {
     pub(super) last: Option<Ticket>,
     /// State, history or existence are being changed: nothing may be queued.
     pub(super) moving: bool,
+    /// Counts what makes void what was read before: such changes, and batches that failed.
+    pub(super) era: u64,
     pub(super) removed: bool,
 }
 
@@ -107,6 +109,7 @@ impl Inner {
         self.tail = Tail::of(&self.meta);
         self.pending.clear();
         self.last = None;
+        self.era += 1;
     }
 }
 
@@ -137,6 +140,7 @@ impl Vb {
             log: MemoryLog::starting_at(meta.high_seqno),
             last: None,
             moving: false,
+            era: 0,
             removed: false,
             meta,
         };

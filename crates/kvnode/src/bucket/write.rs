@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use mcbp::{Datatype, VbState, VbUuid};
+use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Row, StoreError};
 
 use super::VbError;
@@ -19,6 +20,9 @@ use crate::sync::lock;
 
 /// Enough that two writers seldom meet by chance.
 const STRIPES: usize = 1024;
+/// A document that takes more memory is not handed to the store with the row that replaces it: the
+/// store reads it again, which takes longer but no room in the queue.
+const REPLACED_BYTES_MAX: usize = 2048;
 
 /// One writer at a time for each key.
 pub(crate) struct KeyLocks {
@@ -95,6 +99,14 @@ enum Attempt {
     NeedsRoom(usize),
 }
 
+/// How a change goes into the queue.
+struct Way {
+    /// The era in which the row before was read; in another one it may be another row.
+    era: u64,
+    replaces: Option<Arc<Row>>,
+    room: Room,
+}
+
 impl Vb {
     /// The newest row of a key, deletions too. Blocks on the disk.
     pub(crate) fn find(&self, key: &[u8]) -> Result<Option<Found>, StoreError> {
@@ -117,7 +129,7 @@ impl Vb {
         value_bytes: usize,
         mut change: impl FnMut(Option<&Row>) -> Result<Draft, Refusal>,
     ) -> Result<Written, Refusal> {
-        let mut need = Row::OVERHEAD_BYTES + key.len() + value_bytes;
+        let mut need = Row::OVERHEAD_BYTES + key.len() + value_bytes + REPLACED_BYTES_MAX;
         loop {
             let mut room = self.shared.queue.room(need).await.map_err(VbError::from)?;
             let attempt = crate::disk(|| self.attempt(&key, &mut room, &mut change));
@@ -138,11 +150,10 @@ impl Vb {
         let now = clock::unix_now();
         let change = |old: Option<&Row>| {
             old.filter(|row| row.is_expired_at(now))
-                .map(|_| Draft {
-                    version: Version::Ours,
-                    kind: Kind::Expired { at: now },
-                    datatype: Datatype::RAW,
-                    value: Bytes::new(),
+                .map(|row| {
+                    let (datatype, value) = kept_by_deletion(row.datatype, &row.value);
+                    let kind = Kind::Expired { at: now };
+                    Draft { version: Version::Ours, kind, datatype, value }
                 })
                 .ok_or(Refusal::Status(mcbp::Status::KEY_EEXISTS))
         };
@@ -156,12 +167,10 @@ impl Vb {
         change: &mut impl FnMut(Option<&Row>) -> Result<Draft, Refusal>,
     ) -> Result<Attempt, Refusal> {
         let _writer = self.shared.keys.lock(self.id(), key);
-        if lock(&self.inner).moving {
-            return Ok(Attempt::Moving);
-        }
-        self.check_writable()?;
+        let Some(era) = self.writable()? else { return Ok(Attempt::Moving) };
         let found = self.find(key).map_err(VbError::from)?;
         let (old, ticket) = found.map_or((None, None), |found| (Some(found.row), found.ticket));
+        let is_committed = ticket.is_none();
         let draft = change(old.as_deref()).map_err(|refusal| match (refusal, ticket) {
             (Refusal::Status(status), Some(ticket)) => Refusal::After(status, ticket),
             (refusal, _) => refusal,
@@ -170,15 +179,23 @@ impl Vb {
         if !self.shared.queue.is_enough(room, bytes) {
             return Ok(Attempt::NeedsRoom(bytes));
         }
-        self.queue_row(key, old.as_deref(), draft, room)
+        let known = old.as_deref().filter(|old| is_committed && old.is_alive());
+        let left = room.bytes().saturating_sub(bytes).min(REPLACED_BYTES_MAX);
+        let fits = |old: &&Row| old.memory_bytes() <= left;
+        let replaces = known.filter(fits).map(|old| Arc::new(detached(old)));
+        let bytes = bytes + replaces.as_ref().map_or(0, |old| old.memory_bytes());
+        let room = room.split(bytes);
+        self.queue_row(key, old.as_deref(), draft, Way { era, replaces, room })
     }
 
-    fn check_writable(&self) -> Result<(), Refusal> {
+    /// In which era a client may write now; `None` while that is being changed.
+    fn writable(&self) -> Result<Option<u64>, Refusal> {
         let inner = lock(&self.inner);
         match inner.meta.state {
+            _ if inner.moving => Ok(None),
             _ if inner.removed => Err(VbError::NoVbucket(self.id()).into()),
             VbState::Active if self.is_held() => Err(Refusal::Status(mcbp::Status::ETMPFAIL)),
-            VbState::Active => Ok(()),
+            VbState::Active => Ok(Some(inner.era)),
             state => Err(VbError::WrongState { vb: self.id(), state }.into()),
         }
     }
@@ -188,10 +205,11 @@ impl Vb {
         key: &Bytes,
         old: Option<&Row>,
         draft: Draft,
-        room: &mut Room,
+        way: Way,
     ) -> Result<Attempt, Refusal> {
+        let Way { era, replaces, room } = way;
         let mut inner = lock(&self.inner);
-        if inner.moving || inner.removed || inner.meta.state != VbState::Active {
+        if inner.era != era {
             return Ok(Attempt::Moving);
         }
         let seqno = inner.tail.seqno.next();
@@ -209,13 +227,18 @@ impl Vb {
             kind: draft.kind,
             value: draft.value,
         });
-        let work = Work::Row(Arc::clone(&row), (seqno, seqno));
-        let share = room.split(room.bytes());
-        let entry = Entry { vb: Arc::clone(self), work, _room: share };
+        let work = Work::Row(Arc::clone(&row), (seqno, seqno), replaces);
+        let entry = Entry { vb: Arc::clone(self), work, _room: room };
         let ticket = self.shared.queue.push([entry]).map_err(VbError::from)?;
         inner.tail.follow(&row);
         inner.pending.insert(key.clone(), (Arc::clone(&row), ticket.clone()));
         inner.last = Some(ticket.clone());
         Ok(Attempt::Done(Written { row, uuid: inner.meta.failover.newest().uuid, ticket }))
     }
+}
+
+/// A copy that does not keep the block of the store in memory that the row was read from.
+fn detached(row: &Row) -> Row {
+    let [key, value] = [&row.key, &row.value].map(|bytes| Bytes::copy_from_slice(bytes));
+    Row { key, value, ..row.clone() }
 }

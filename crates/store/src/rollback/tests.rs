@@ -44,7 +44,7 @@ fn commit(store: &FjallStore, seqnos: std::ops::RangeInclusive<u64>) {
         max_deleted_rev: 0,
         topology: String::new(),
     };
-    let changes = seqnos.map(|seqno| Change { vb: VB, row: Arc::new(row(seqno)) });
+    let changes = seqnos.map(|seqno| Change { vb: VB, row: Arc::new(row(seqno)), replaces: None });
     let batch = Batch { changes: changes.collect(), metas: vec![meta] };
     store.commit(&batch, Durability::Buffered).unwrap();
 }
