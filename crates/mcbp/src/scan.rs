@@ -128,24 +128,31 @@ pub fn scan(buffer: &[u8], control: &ControlSet) -> Scan {
 
 /// The whole data frames of the magics 0x80 and 0x81 at the front: bytes and number.
 ///
-/// Frames of one length often follow each other. The inner loop steps by the last length and only
+/// Frames of one shape often follow each other. The inner loop steps by the last length and only
 /// compares, so that the processor need not wait for one header to know where the next one is.
 #[inline]
 fn plain_run(buffer: &[u8], control: &ControlSet) -> (usize, usize) {
-    let (mut at, mut frames) = (0, 0);
-    let frame_at = |at: usize| -> Option<usize> {
-        let head = buffer.get(at..)?.first_chunk::<HEADER_BYTES>()?;
-        plain_data(head, control)
-    };
-    while let Some(step) = frame_at(at).filter(|&step| buffer.len() - at >= step) {
-        at += step;
-        frames += 1;
-        while buffer.len() - at >= step && frame_at(at) == Some(step) {
-            at += step;
-            frames += 1;
+    let (mut rest, mut frames) = (buffer, 0);
+    while let Some(head) = rest.first_chunk()
+        && let Some(step) = plain_data(head, control)
+        && let Some(behind) = rest.get(step..)
+    {
+        (rest, frames) = (behind, frames + 1);
+        while let Some(next) = rest.first_chunk()
+            && shape(next) == shape(head)
+            && let Some(behind) = rest.get(step..)
+        {
+            (rest, frames) = (behind, frames + 1);
         }
     }
-    (at, frames)
+    (buffer.len() - rest.len(), frames)
+}
+
+/// All of a header that [`plain_data`] looks at.
+#[inline]
+fn shape(head: &[u8; HEADER_BYTES]) -> ([u8; 4], u8, [u8; 4]) {
+    let [magic, opcode, k0, k1, extras_bytes, _, _, _, l0, l1, l2, l3, ..] = *head;
+    ([magic, opcode, k0, k1], extras_bytes, [l0, l1, l2, l3])
 }
 
 /// The length of a data frame of the magics 0x80 and 0x81, or `None` for everything else and for
