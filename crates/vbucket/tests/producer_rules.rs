@@ -619,6 +619,26 @@ fn values_are_what_the_connection_can_take() {
 }
 
 #[test]
+fn the_users_attributes_of_a_deletion_are_sent_where_that_was_agreed() {
+    let (system, user) = (b"\0\0\0\x05_s\x001\0", b"\0\0\0\x04u\x001\0");
+    let both = [b"\0\0\0\x11".as_slice(), user, system].concat();
+    let datatype = Datatype::XATTR;
+    let deleted = Kind::Deleted { at: 9 };
+    let row = Row { kind: deleted, value: both.clone().into(), datatype, ..row(1, Seqno(1)) };
+    let (xattrs, users) = (open_flags::INCLUDE_XATTRS, open_flags::INCLUDE_DELETED_USER_XATTRS);
+    let systems = [b"\0\0\0\x09".as_slice(), system].concat();
+    let cases = [(xattrs | users, 4, both), (xattrs, 4, systems), (0, 0, Vec::new())];
+    for (open_flags, datatype, value) in cases {
+        let options = ProducerOptions { open_flags, snappy: true, ..ProducerOptions::default() };
+        let mut out = BytesMut::new();
+        let encoder = Producer::new(options, Duration::ZERO).encoder();
+        encoder.write(&row, VbId(0), Opaque(0), &mut out).unwrap();
+        let frame = Frame::parse(&out).unwrap();
+        assert_eq!((frame.header.datatype.0, frame.value), (datatype, value.as_slice()));
+    }
+}
+
+#[test]
 fn expirations_have_their_own_opcode_only_where_it_was_agreed() {
     let expired = Row { kind: Kind::Expired { at: 9 }, value: Bytes::new(), ..row(1, Seqno(1)) };
     for (flags, control, opcode, extras_bytes) in [

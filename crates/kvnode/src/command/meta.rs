@@ -79,6 +79,10 @@ pub(super) async fn delete(
     let mut value = Value { bytes: Bytes::new(), datatype: Datatype::RAW };
     if datatype.contains(Datatype::XATTR) {
         value = Value::checked(theirs.value(request)?, datatype)?;
+        let (attributes, body) = value.split()?;
+        if !body.is_empty() {
+            value = Value::joined(&attributes, &[])?;
+        }
     }
     let at = if theirs.extras.expiry == 0 { unix_now() } else { theirs.extras.expiry };
     let expired = theirs.extras.options & option::IS_EXPIRATION != 0;

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use mcbp::kv::{StoreExtras, mutation_token};
 use mcbp::{Opcode, Status};
+use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Row};
 
 use super::read::{keeping, living, matching};
@@ -97,7 +98,7 @@ pub(super) async fn extend(
     Ok(())
 }
 
-/// DELETE.
+/// DELETE. The attributes of the system stay with what is left.
 pub(super) async fn delete(
     session: &mut Session,
     bucket: &Bucket,
@@ -106,14 +107,10 @@ pub(super) async fn delete(
     let vb = active_vb(bucket, request.vb())?;
     let key = request.key(&session.features)?;
     let change = |old: Option<&Row>| {
-        matching(old, request.frame.header.cas)?;
+        let old = matching(old, request.frame.header.cas)?;
         let kind = Kind::Deleted { at: unix_now() };
-        Ok(Draft {
-            version: Version::Ours,
-            kind,
-            datatype: mcbp::Datatype::RAW,
-            value: Bytes::new(),
-        })
+        let (datatype, value) = kept_by_deletion(old.datatype, &old.value);
+        Ok(Draft { version: Version::Ours, kind, datatype, value })
     };
     let written = vb.write(Bytes::copy_from_slice(key), 0, change).await?;
     bucket.counters().deletes.add(1);

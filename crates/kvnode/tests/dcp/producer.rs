@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mcbp::dcp::{StreamReq, control_key, marker_flags, open_flags, stream_flags};
-use mcbp::{Opcode, Seqno, Status, VbState};
+use mcbp::kv::StoreExtras;
+use mcbp::{Datatype, FrameBuilder, Opcode, Seqno, Status, VbId, VbState};
 
 use crate::client::from_zero;
 use crate::node::TestNode;
@@ -172,5 +173,35 @@ fn many_streams_share_one_connection() {
             *last += 1;
             left -= 1;
         }
+    }
+}
+
+#[test]
+fn a_deletion_carries_the_attributes_of_the_system() {
+    let mut node = TestNode::start(VbState::Active);
+    let (system, user) = (b"\0\0\0\x06_s\x0012\0", b"\0\0\0\x04u\x001\0");
+    let attributes = |pairs: &[&[u8]]| {
+        let pairs = pairs.concat();
+        [&(pairs.len() as u32).to_be_bytes(), pairs.as_slice()].concat()
+    };
+    let value = [attributes(&[user, system]), b"body".to_vec()].concat();
+    let mut writer = node.client();
+    let extras = StoreExtras::default().encode();
+    let set = FrameBuilder::request(Opcode::SET).vbucket(VbId(0)).key(b"\0key").extras(&extras);
+    writer.ask(set.value(&value).datatype(Datatype::XATTR));
+    writer.delete(0, "key");
+    drop(writer);
+    for restarted in [false, true] {
+        if restarted {
+            node.restart();
+        }
+        let mut dcp = node.client().produce("reader");
+        dcp.stream(0, 1);
+        let frames = std::iter::from_fn(|| dcp.try_next());
+        let deletion = frames.into_iter().find(|packet| packet.opcode() == Opcode::DCP_DELETION);
+        let deletion = deletion.expect("it is streamed");
+        let frame = deletion.frame();
+        assert_eq!(frame.header.datatype, Datatype::XATTR);
+        assert_eq!(frame.value, attributes(&[system]));
     }
 }

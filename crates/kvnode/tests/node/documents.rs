@@ -266,3 +266,29 @@ fn revisions_go_on_after_a_deletion() {
     let rev = |key: &[u8]| bucket.store().get(VbId(0), key).unwrap().unwrap().rev;
     assert_eq!((rev(b"a"), rev(b"b")), (5, 5));
 }
+
+#[test]
+fn a_deletion_keeps_the_attributes_of_the_system() {
+    let node = start_in_memory(&Disk::new(), options());
+    let mut client = Client::with_features(&node, &[Feature::XATTR]);
+    let (system, user) = (b"\0\0\0\x06_s\x0012\0", b"\0\0\0\x04u\x001\0");
+    let attributes = |pairs: &[&[u8]]| {
+        let pairs = pairs.concat();
+        [&(pairs.len() as u32).to_be_bytes(), pairs.as_slice()].concat()
+    };
+    let value = [attributes(&[user, system]), b"body".to_vec()].concat();
+    let past = StoreExtras { flags: 0, expiry: 1_000_000_000 }.encode();
+    let frame = FrameBuilder::request(Opcode::SET).vbucket(VbId(0)).value(&value);
+    let frame = frame.datatype(Datatype::XATTR);
+    assert_eq!(client.call(&frame.key(b"gone").extras(&NO_EXTRAS)).status, Status::SUCCESS);
+    assert_eq!(client.call(&frame.key(b"over").extras(&past)).status, Status::SUCCESS);
+    assert_eq!(client.delete(0, "gone").status, Status::SUCCESS);
+    assert_eq!(client.get(0, "over").status, Status::KEY_ENOENT);
+    assert_eq!(client.delete(0, "over").status, Status::KEY_ENOENT, "and it is on disk");
+    let store = node.bucket("default").unwrap().store().clone();
+    for key in [b"gone", b"over"] {
+        let row = store.get(VbId(0), key).unwrap().unwrap();
+        assert!(!row.is_alive());
+        assert_eq!((row.datatype, row.value), (Datatype::XATTR, attributes(&[system]).into()));
+    }
+}

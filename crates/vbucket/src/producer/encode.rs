@@ -10,6 +10,7 @@ use mcbp::dcp::{Deletion, Expiration, Mutation, Target, open_flags};
 use mcbp::{Datatype, Opaque, VbId};
 
 use super::settings::{ProducerOptions, Settings};
+use crate::value::{INFLATED_BYTES_MAX, body, inflate, kept_by_deletion};
 use crate::{Kind, Row};
 
 /// What kv_engine gives a document whose use was not counted.
@@ -20,9 +21,6 @@ const KEY_BYTES_MAX: usize = 250;
 
 /// Header, extras and collection id of the longest frame of a row.
 const FRAME_OVERHEAD_BYTES_MAX: usize = mcbp::HEADER_BYTES + 31 + 1;
-
-/// The largest value that a compressed one may claim to become: 20 MiB and 1 MiB of attributes.
-const INFLATED_BYTES_MAX: usize = 21 * 1024 * 1024;
 
 /// How rows are written on one connection. Cheap to copy, so that backfills can take it along.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -111,7 +109,13 @@ impl RowEncoder {
 
     /// Whether a compressed value is sent inflated.
     const fn inflates(&self, row: &Row) -> bool {
-        self.strips(row) || !self.options.snappy
+        self.strips(row) || self.prunes(row) || !self.options.snappy
+    }
+
+    /// Whether the user's attributes of a deletion are left out.
+    const fn prunes(&self, row: &Row) -> bool {
+        let takes_them = self.options.has(open_flags::INCLUDE_DELETED_USER_XATTRS);
+        !row.is_alive() && row.datatype.contains(Datatype::XATTR) && !takes_them
     }
 
     fn value<'a>(&self, row: &'a Row) -> Result<(Datatype, Cow<'a, [u8]>), EncodeError> {
@@ -122,9 +126,13 @@ impl RowEncoder {
         if options.has(open_flags::NO_VALUE_WITH_DATATYPE) {
             return Ok((row.datatype, Cow::Borrowed(&[])));
         }
+        let strip = self.strips(row);
+        if self.prunes(row) && !strip {
+            let (datatype, kept) = kept_by_deletion(row.datatype, &row.value);
+            return Ok((datatype, Cow::Owned(kept.to_vec())));
+        }
         let mut datatype = row.datatype;
         let mut value = Cow::Borrowed(row.value.as_ref());
-        let strip = self.strips(row);
         if datatype.contains(Datatype::SNAPPY) && self.inflates(row) {
             if !value.is_empty() {
                 value = Cow::Owned(inflate(&value).ok_or(EncodeError { seqno: row.seqno })?);
@@ -132,7 +140,7 @@ impl RowEncoder {
             datatype = datatype.without(Datatype::SNAPPY);
         }
         if strip {
-            value = Cow::Owned(without_attributes(&value).to_vec());
+            value = Cow::Owned(body(&value).to_vec());
             datatype = datatype.without(Datatype::XATTR);
         }
         if !options.json {
@@ -140,18 +148,4 @@ impl RowEncoder {
         }
         Ok((datatype, value))
     }
-}
-
-/// Inflates a raw snappy block, unless it claims more than a document may hold.
-fn inflate(value: &[u8]) -> Option<Vec<u8>> {
-    let claimed = snap::raw::decompress_len(value).ok()?;
-    (claimed <= INFLATED_BYTES_MAX).then(|| snap::raw::Decoder::new().decompress_vec(value).ok())?
-}
-
-/// The document behind the attributes: their length is in the first four bytes.
-fn without_attributes(value: &[u8]) -> &[u8] {
-    let body = value
-        .split_first_chunk::<4>()
-        .and_then(|(length, rest)| rest.get(usize::try_from(u32::from_be_bytes(*length)).ok()?..));
-    body.unwrap_or_default()
 }

@@ -1,0 +1,70 @@
+//! What the bytes of a value are: compressed or not, extended attributes, the body behind them.
+//!
+//! Attributes stand in front of the body: their length as a u32, then for each its length as a u32,
+//! its name and its value, each ended by a zero.
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use mcbp::Datatype;
+
+/// The largest value that a compressed one may claim to become: 20 MiB and 1 MiB of attributes.
+pub(crate) const INFLATED_BYTES_MAX: usize = 21 * 1024 * 1024;
+
+/// Names of attributes that belong to the system and not to the user begin with this.
+const SYSTEM: u8 = b'_';
+
+/// Inflates a raw snappy block, unless it claims more than a document may hold.
+pub(crate) fn inflate(value: &[u8]) -> Option<Vec<u8>> {
+    let claimed = snap::raw::decompress_len(value).ok()?;
+    (claimed <= INFLATED_BYTES_MAX).then(|| snap::raw::Decoder::new().decompress_vec(value).ok())?
+}
+
+/// The attributes of an inflated value that has some, without their length, and the body.
+fn split(value: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = value.split_first_chunk::<4>()?;
+    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
+}
+
+/// The document behind the attributes.
+pub(crate) fn body(value: &[u8]) -> &[u8] {
+    split(value).map_or(&[], |(_, body)| body)
+}
+
+/// What a deletion keeps of a document's value, and what that is: the attributes of the system. The
+/// user's go, and the body; so does what cannot be read.
+#[must_use]
+pub fn kept_by_deletion(datatype: Datatype, value: &Bytes) -> (Datatype, Bytes) {
+    let kept =
+        if datatype.contains(Datatype::XATTR) { system_attributes(datatype, value) } else { None };
+    match kept {
+        Some(kept) => (Datatype::XATTR, kept),
+        None => (Datatype::RAW, Bytes::new()),
+    }
+}
+
+/// The attributes of the system, with their length in front; `None` where there are none.
+fn system_attributes(datatype: Datatype, value: &Bytes) -> Option<Bytes> {
+    let inflated;
+    let value = if datatype.contains(Datatype::SNAPPY) {
+        inflated = inflate(value)?;
+        &inflated
+    } else {
+        value.as_ref()
+    };
+    let (mut attributes, _) = split(value)?;
+    let mut kept = BytesMut::new();
+    while let Some((length, rest)) = attributes.split_first_chunk::<4>() {
+        let length_bytes = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (attribute, others) = rest.split_at_checked(length_bytes)?;
+        if attribute.first() == Some(&SYSTEM) {
+            kept.put_slice(length);
+            kept.put_slice(attribute);
+        }
+        attributes = others;
+    }
+    let length = u32::try_from(kept.len()).ok().filter(|&length| length > 0)?;
+    Some([&length.to_be_bytes(), kept.as_ref()].concat().into())
+}
+
+#[cfg(test)]
+#[path = "value/tests.rs"]
+mod tests;
