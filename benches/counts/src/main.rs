@@ -3,7 +3,7 @@
 //!
 //! - `frames`: what is scanned and forwarded
 //! - `scan`, `pump`, `machine`: the sidecar's way of a frame
-//! - `backfill`: a data node's way of a row from its tables to the wire
+//! - `backfill`: a data node's way of a row from its store to the wire
 #![allow(missing_docs, unreachable_pub, reason = "what the macros of gungraun write")]
 #![allow(clippy::expect_used, reason = "nothing is measured where a set-up fails")]
 
