@@ -152,7 +152,7 @@ impl Bench {
             Effect::Apply(vb, stream, parts) => {
                 for part in parts.iter().filter(|_| good) {
                     let (seqno, snapshot) = match part {
-                        Part::Rows { rows, snapshot } => (rows.last().unwrap().seqno, snapshot),
+                        Part::Rows { rows, snapshot, .. } => (rows.last().unwrap().seqno, snapshot),
                         Part::Advance { seqno, snapshot } => (*seqno, snapshot),
                     };
                     node.with(vb.0, |facts| {

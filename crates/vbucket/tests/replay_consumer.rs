@@ -116,7 +116,7 @@ impl Replay {
             Effect::Apply(vb, stream, parts) => {
                 for part in parts {
                     let (seqno, snapshot) = match part {
-                        Part::Rows { rows, snapshot } => (rows.last().unwrap().seqno, snapshot),
+                        Part::Rows { rows, snapshot, .. } => (rows.last().unwrap().seqno, snapshot),
                         Part::Advance { seqno, snapshot } => (seqno, snapshot),
                     };
                     node.with(vb, |facts| {

@@ -9,9 +9,10 @@ use std::sync::{Arc, Weak};
 use log::{error, info};
 use mcbp::{Seqno, VbId};
 use vbucket::engine::{Batch, Durability};
-use vbucket::{Change, Kind, Row, StoreError, VbMeta};
+use vbucket::{Change, Kind, Row, StoreError, VbMeta, consumer};
 
 use super::listener::VbEvent;
+use super::memory_log::MemoryLog;
 use super::queue::{Drained, Entry, Work};
 use super::vb::{Tail, Vb};
 use super::{CommitError, Shared};
@@ -22,6 +23,30 @@ struct Part {
     vb: Arc<Vb>,
     meta: VbMeta,
     rows: Vec<Arc<Row>>,
+    /// Rows are a copy of a producer's disk. Nobody waits for them, so that they are not kept in
+    /// memory for streams: a copy would push out all that others do wait for.
+    from_disk: bool,
+}
+
+impl Part {
+    /// Takes what a producer sent.
+    fn receive(&mut self, received: &consumer::Part) {
+        let snapshot = match received {
+            consumer::Part::Rows { rows, snapshot, from_disk } => {
+                let mut tail = Tail::of(&self.meta);
+                rows.iter().for_each(|row| tail.follow(row));
+                tail.write_to(&mut self.meta);
+                self.rows.extend(rows.iter().cloned());
+                self.from_disk |= from_disk;
+                snapshot
+            }
+            consumer::Part::Advance { seqno, snapshot } => {
+                self.meta.high_seqno = *seqno;
+                snapshot
+            }
+        };
+        (self.meta.snapshot_start, self.meta.snapshot_end) = *snapshot;
+    }
 }
 
 /// See the module.
@@ -81,7 +106,7 @@ impl Committer {
             let place = *places.entry(id).or_insert_with(|| {
                 let meta = lock(&entry.vb.inner).meta.clone();
                 let vb = Arc::clone(&entry.vb);
-                parts.push(Part { vb, meta, rows: Vec::new() });
+                parts.push(Part { vb, meta, rows: Vec::new(), from_disk: false });
                 parts.len() - 1
             });
             let Some(part) = parts.get_mut(place) else { continue };
@@ -95,9 +120,12 @@ impl Committer {
                     let (row, replaces) = (Arc::clone(row), replaces.clone());
                     batch.changes.push(Change { vb: id, row, replaces });
                 }
-                Work::Advance(seqno, snapshot) => {
-                    part.meta.high_seqno = *seqno;
-                    (part.meta.snapshot_start, part.meta.snapshot_end) = *snapshot;
+                Work::Received(received) => {
+                    part.receive(received);
+                    if let consumer::Part::Rows { rows, .. } = received {
+                        let row = |row| Change { vb: id, row: Arc::clone(row), replaces: None };
+                        batch.changes.extend(rows.iter().map(row));
+                    }
                 }
                 Work::Meta(meta) => {
                     part.meta = VbMeta::clone(meta);
@@ -123,11 +151,16 @@ impl Committer {
                 if let Kind::Document { expiry: expiry @ 1.., .. } = row.kind {
                     part.vb.note_expiry(expiry);
                 }
-                inner.log.push(Arc::clone(row));
-                bytes += row.memory_bytes();
+                if !part.from_disk {
+                    inner.log.push(Arc::clone(row));
+                    bytes += row.memory_bytes();
+                }
+            }
+            if part.from_disk {
+                inner.log = MemoryLog::starting_at(part.meta.high_seqno);
             }
         }
-        if let Some(last) = part.rows.last() {
+        if let Some(last) = part.rows.last().filter(|_| !part.from_disk) {
             self.logged.push_back((Arc::downgrade(&part.vb), last.seqno, bytes));
             let logged_bytes = self.shared.logged_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
             self.trim(logged_bytes);

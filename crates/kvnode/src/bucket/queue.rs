@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use mcbp::Seqno;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce};
+use vbucket::consumer::Part;
 use vbucket::{Row, StoreError, VbMeta};
 
 use super::{CommitError, Vb};
@@ -86,8 +87,8 @@ impl Room {
 pub(super) enum Work {
     /// A change, within a snapshot, and the document that it replaces where that is known.
     Row(Arc<Row>, (Seqno, Seqno), Option<Arc<Row>>),
-    /// The seqno moves on without a row.
-    Advance(Seqno, (Seqno, Seqno)),
+    /// What a producer sent to a replica, whole: its rows are in one batch anyway.
+    Received(Part),
     /// A new record; no row of the vBucket is queued before or behind it.
     Meta(Box<VbMeta>),
 }

@@ -203,10 +203,7 @@ async fn apply(bucket: &Bucket, vb: VbId, parts: Vec<Part>) -> Result<(), VbErro
     let vb = bucket.vb(vb).ok_or(VbError::NoVbucket(vb))?;
     let mut last = None;
     for part in parts {
-        last = Some(match part {
-            Part::Rows { rows, snapshot } => vb.apply(rows, snapshot).await?,
-            Part::Advance { seqno, snapshot } => vb.advance(seqno, snapshot).await?,
-        });
+        last = Some(vb.apply(part).await?);
     }
     match last {
         Some(ticket) => Ok(ticket.wait().await?),

@@ -8,6 +8,7 @@ use kvnode::bucket::{LogRead, Ticket, Vb, VbError, VbEvent, VbListener};
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
 use tokio::runtime::Runtime;
+use vbucket::consumer::Part;
 use vbucket::{Kind, Row, StoreError};
 
 use crate::support::client::Client;
@@ -42,7 +43,12 @@ impl Replica {
     fn apply(&self, seqnos: std::ops::RangeInclusive<u64>, end: u64) -> Result<(), VbError> {
         let snapshot = (Seqno(*seqnos.start()), Seqno(end));
         let rows = seqnos.map(row).collect();
-        let ticket: Ticket = self.runtime.block_on(self.vb.apply(rows, snapshot))?;
+        self.receive(Part::Rows { rows, snapshot, from_disk: false })
+    }
+
+    /// Applies what a producer sent and waits until it is durable.
+    fn receive(&self, part: Part) -> Result<(), VbError> {
+        let ticket: Ticket = self.runtime.block_on(self.vb.apply(part))?;
         Ok(self.runtime.block_on(ticket.wait())?)
     }
 
@@ -89,8 +95,8 @@ fn mb_50543_seqnos_only_rise() {
         let refused = replica.apply(seqnos.clone(), end);
         assert!(matches!(refused, Err(VbError::NotMonotonic { .. })), "{seqnos:?} {refused:?}");
     }
-    let backwards = vec![row(5), row(4)];
-    let refused = replica.runtime.block_on(replica.vb.apply(backwards, (Seqno(4), Seqno(5))));
+    let (rows, snapshot) = (vec![row(5), row(4)], (Seqno(4), Seqno(5)));
+    let refused = replica.receive(Part::Rows { rows, snapshot, from_disk: false });
     assert!(matches!(refused, Err(VbError::NotMonotonic { .. })));
     assert_eq!(replica.vb.high_seqno(), Seqno(3));
     replica.apply(4..=5, 5).unwrap();
@@ -100,9 +106,8 @@ fn mb_50543_seqnos_only_rise() {
 fn a_seqno_may_advance_without_a_row() {
     let replica = Replica::new();
     replica.apply(1..=3, 9).unwrap();
-    let advanced = replica.vb.advance(Seqno(9), (Seqno(1), Seqno(9)));
-    let ticket = replica.runtime.block_on(advanced).unwrap();
-    replica.runtime.block_on(ticket.wait()).unwrap();
+    let snapshot = (Seqno(1), Seqno(9));
+    replica.receive(Part::Advance { seqno: Seqno(9), snapshot }).unwrap();
     assert_eq!(replica.vb.high_seqno(), Seqno(9));
     assert_eq!(replica.seqnos(3, 10_000), Some(vec![]));
     replica.apply(10..=10, 10).unwrap();
@@ -211,10 +216,22 @@ fn a_change_goes_on_when_its_caller_gives_up() {
 }
 
 #[test]
+fn a_copy_of_a_disk_is_not_kept_for_streams_and_pushes_nothing_else_out() {
+    let replica = Replica::new();
+    replica.apply(1..=3, 3).unwrap();
+    let (rows, snapshot) = ((4..=6).map(row).collect(), (Seqno(4), Seqno(6)));
+    replica.receive(Part::Rows { rows, snapshot, from_disk: true }).unwrap();
+    assert_eq!(replica.seqnos(3, usize::MAX), None);
+    assert_eq!(replica.seqnos(6, usize::MAX), Some(Vec::new()));
+    replica.apply(7..=8, 8).unwrap();
+    assert_eq!(replica.seqnos(6, usize::MAX), Some(vec![7, 8]));
+}
+
+#[test]
 fn no_rows_are_durable_at_once() {
     let replica = Replica::new();
-    let ticket = replica.runtime.block_on(replica.vb.apply(Vec::new(), (Seqno(1), Seqno(5))));
-    replica.runtime.block_on(ticket.unwrap().wait()).unwrap();
+    let (rows, snapshot) = (Vec::new(), (Seqno(1), Seqno(5)));
+    replica.receive(Part::Rows { rows, snapshot, from_disk: false }).unwrap();
     assert_eq!(replica.vb.high_seqno(), Seqno::ZERO);
 }
 

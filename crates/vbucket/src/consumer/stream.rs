@@ -22,6 +22,8 @@ pub enum Part {
         rows: Vec<Arc<Row>>,
         /// Start and end of the snapshot.
         snapshot: (Seqno, Seqno),
+        /// Whether the producer read the snapshot from its disk: a copy of what is old already.
+        from_disk: bool,
     },
     /// The vBucket moves on without a row.
     Advance {
@@ -186,7 +188,7 @@ impl PassiveStream {
             return false;
         }
         match self.queue.back_mut() {
-            Some((Item::Part(Part::Rows { rows, snapshot }), bytes))
+            Some((Item::Part(Part::Rows { rows, snapshot, .. }), bytes))
                 if *snapshot == self.snapshot && *bytes < PART_BYTES =>
             {
                 rows.push(row);
@@ -194,7 +196,8 @@ impl PassiveStream {
                 self.queued_bytes += charge;
             }
             _ => {
-                let part = Part::Rows { rows: vec![row], snapshot: self.snapshot };
+                let (rows, from_disk) = (vec![row], self.snapshot_from_disk);
+                let part = Part::Rows { rows, snapshot: self.snapshot, from_disk };
                 self.push(Item::Part(part), charge);
             }
         }
