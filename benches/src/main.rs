@@ -25,6 +25,10 @@ use load::{Kind, Load};
 use report::Report;
 use server::{Server, Setting, VBUCKETS};
 
+/// That of `kvnode`, which this program is when it serves.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Measures the data node, next to memcached where that is installed
 #[derive(Parser, Debug)]
 #[command(name = "node-bench", version)]
@@ -44,6 +48,9 @@ struct Arguments {
     /// Folder in which a temporary one is made for the data
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
+    /// Folder of the documents to write the results into
+    #[arg(long, value_name = "DIR")]
+    write_docs: Option<PathBuf>,
     /// Serves the data in a folder; how the program starts itself as a data node
     #[arg(long, hide = true)]
     serve: Option<PathBuf>,
@@ -112,7 +119,12 @@ fn measure(arguments: &Arguments) -> io::Result<()> {
         from_disk(arguments, relaxed, &mut report)?;
     }
     print!("{report}");
-    Ok(())
+    let Some(folder) = &arguments.write_docs else { return Ok(()) };
+    let Arguments { documents, rounds, seconds, .. } = arguments;
+    let options = format!("--documents {documents} --rounds {rounds} --seconds {seconds}");
+    let heading =
+        format!("`cargo run --release -p bench -- {options}`\non {}.\n", bench::machine());
+    bench::docs::put(folder, "node-bench", &format!("{heading}\n{}", report.table()))
 }
 
 fn sets_and_gets(arguments: &Arguments, servers: &[Server], report: &mut Report) -> io::Result<()> {

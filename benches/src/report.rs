@@ -6,6 +6,8 @@ use bench::median;
 
 /// The server that others are put in relation to.
 const BASE: &str = "memcached";
+/// The data node, relaxed and synced, as it is named in the figures.
+const NODES: [&str; 2] = ["relaxed", "synced"];
 
 /// See the module.
 #[derive(Default)]
@@ -27,6 +29,27 @@ impl Report {
     fn median(&self, what: &str, server: &str) -> Option<f64> {
         let of = self.figures.iter().find(|(w, s, _)| w == what && s == server);
         of.and_then(|(_, _, all)| median(all.iter().copied()))
+    }
+
+    /// The medians of the data node and their ratios to the other server, a line for each figure.
+    pub(crate) fn table(&self) -> String {
+        let mut out =
+            format!("| | {} |\n", NODES.map(|node| format!("{node} | to {BASE}")).join(" | "));
+        out.push_str("|---|---:|---:|---:|---:|\n");
+        let mut told: Vec<&str> = Vec::new();
+        for (what, _, _) in &self.figures {
+            if told.contains(&what.as_str()) {
+                continue;
+            }
+            told.push(what);
+            let cells = NODES.map(|node| {
+                let Some(median) = self.median(what, node) else { return " | ".to_owned() };
+                let ratio = self.median(what, BASE).map(|base| format!("{:.2}", median / base));
+                format!("{} | {}", figure(median), ratio.unwrap_or_default())
+            });
+            out.push_str(&format!("| {what} | {} |\n", cells.join(" | ")));
+        }
+        out
     }
 }
 

@@ -1,5 +1,11 @@
 //! The program `kvnode`: a data node alone. Everything is in the library of that name.
 
+/// Rows are made by one thread and freed by another. That of glibc keeps what was freed in one arena
+/// for each busy thread, and takes longer.
+#[cfg(feature = "jemalloc")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> std::process::ExitCode {
     kvnode::cli::main()
 }

@@ -3,7 +3,7 @@
 //! fjall checks its blocks when it reads them from disk; these checksums cover what happens to the
 //! bytes afterwards, in caches and memory, and a row that turns up under the wrong key.
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes};
 use mcbp::{Datatype, Seqno, VbId};
 use vbucket::{Kind, Row};
 
@@ -20,13 +20,13 @@ pub(crate) const KEY_BYTES_MAX: usize = u8::MAX as usize;
 pub(crate) type Flaw = &'static str;
 
 /// A row as it is stored under the key of `vb` and its seqno. Its key was found to be short enough.
-pub(crate) fn encode_row(vb: VbId, row: &Row) -> Bytes {
+pub(crate) fn encode_row(vb: VbId, row: &Row) -> Vec<u8> {
     let (kind, time, expiry) = match row.kind {
         Kind::Document { flags, expiry } => (0, flags, expiry),
         Kind::Deleted { at } => (1, at, 0),
         Kind::Expired { at } => (2, at, 0),
     };
-    let mut bytes = BytesMut::with_capacity(ROW_HEADER_BYTES + row.key.len() + row.value.len());
+    let mut bytes = Vec::with_capacity(ROW_HEADER_BYTES + row.key.len() + row.value.len());
     bytes.put_u32(0);
     bytes.put_u8(ROW_VERSION);
     bytes.put_u8(kind);
@@ -42,7 +42,7 @@ pub(crate) fn encode_row(vb: VbId, row: &Row) -> Bytes {
     if let Some(place) = bytes.first_chunk_mut() {
         *place = crc.to_be_bytes();
     }
-    bytes.freeze()
+    bytes
 }
 
 /// The row again. Key and value share memory with `bytes`, and so with the block it came from.

@@ -88,7 +88,7 @@ impl Core {
                 found.push(Found { key, entry, seqno: latest.seqno });
             }
         }
-        let next = last.map(|key| Bytes::from(key).slice(life.prefix().len()..));
+        let next = last.map(|key| Bytes::from_owner(key).slice(life.prefix().len()..));
         Ok((found, next))
     }
 
@@ -97,7 +97,7 @@ impl Core {
         let what = || format!("{} seqno {seqno}", life.vb);
         let row = self.tables.rows.get(life.row(seqno)).map_err(|e| reading(what, &e))?;
         let Some(row) = row else { return Ok(false) };
-        let row = decode_row(life.vb, seqno, &Bytes::from(row));
+        let row = decode_row(life.vb, seqno, &Bytes::from_owner(row));
         Ok(match row.map_err(|flaw| damaged(what(), flaw))?.kind {
             Kind::Deleted { at } | Kind::Expired { at } => rule.covers(seqno, at),
             Kind::Document { .. } => false,

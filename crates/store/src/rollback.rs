@@ -141,7 +141,7 @@ impl Core {
                 break;
             }
             undo_bytes += bytes.len();
-            undo.insert(newer, (older, Bytes::from(bytes)));
+            undo.insert(newer, (older, Bytes::from_owner(bytes)));
         }
         let mut rows = Vec::new();
         let range = life.row(down_to.next())..=life.row(Seqno::MAX);
@@ -152,7 +152,7 @@ impl Core {
                 down_to = seqno;
                 break;
             }
-            let row = checked_row(vb, seqno, &Bytes::from(bytes))?;
+            let row = checked_row(vb, seqno, &Bytes::from_owner(bytes))?;
             rows.push((seqno, Bytes::copy_from_slice(&row.key), row.is_alive()));
         }
         undo.retain(|&newer, _| newer > down_to);
@@ -179,7 +179,7 @@ impl Core {
                 return Err(damaged(format!("{vb} seqno {older}"), flaw));
             }
             record.items += u64::from(row.is_alive());
-            out.insert(&tables.rows, life.row(older), bytes.clone());
+            out.insert(&tables.rows, life.row(older), bytes.as_ref());
             let entry = Latest::of(&row).encode(&key);
             out.insert(&tables.keys, key, entry);
         }

@@ -57,7 +57,7 @@ impl RowScan {
         let behind = || format!("{vb} behind seqno {}", self.last);
         let (key, bytes) = guard.into_inner().map_err(|e| reading(behind, &e))?;
         let seqno = row_seqno(&key).ok_or_else(|| damaged(behind(), "a key is malformed"))?;
-        let row = decode_row(vb, seqno, &Bytes::from(bytes))
+        let row = decode_row(vb, seqno, &Bytes::from_owner(bytes))
             .map_err(|flaw| damaged(format!("{vb} seqno {seqno}"), flaw))?;
         Ok(row)
     }

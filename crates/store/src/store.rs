@@ -184,7 +184,7 @@ impl Core {
             .get(&self.tables.rows, life.row(latest.seqno))
             .map_err(|e| reading(what, &e))?
             .ok_or_else(|| damaged(what(), "the row is missing"))?;
-        let row = decode_row(vb, latest.seqno, &Bytes::from(row))
+        let row = decode_row(vb, latest.seqno, &Bytes::from_owner(row))
             .map_err(|flaw| damaged(what(), flaw))?;
         if row.key == key {
             Ok(Some(row))
