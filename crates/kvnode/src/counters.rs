@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::bucket::ReadFailures;
+
 /// A number that only grows.
 #[derive(Default, Debug)]
 pub(crate) struct Counter(AtomicU64);
@@ -35,7 +37,7 @@ pub(crate) struct Counters {
     pub(crate) commits: Counter,
     pub(crate) commit_failures: Counter,
     pub(crate) rows_committed: Counter,
-    pub(crate) read_failures: Counter,
+    pub(crate) read_failures: ReadFailures,
     pub(crate) gets: Counter,
     pub(crate) get_hits: Counter,
     pub(crate) sets: Counter,

@@ -639,6 +639,34 @@ fn the_users_attributes_of_a_deletion_are_sent_where_that_was_agreed() {
 }
 
 #[test]
+fn mb_65403_a_consumer_that_acknowledges_nothing_is_told_of_once() {
+    let mut bench = Bench::new(0);
+    bench.node.put(0);
+    (0..12).for_each(|key| bench.node.write(0, key));
+    bench.control(control_key::CONNECTION_BUFFER_SIZE, "200");
+    bench.request(0, 0, 0);
+    bench.fill(usize::MAX);
+    assert!(!bench.machine.has_work(), "the window is full");
+    let silences = |bench: &mut Bench, seconds: std::ops::Range<u64>| {
+        for second in seconds {
+            bench.machine.on_tick(Duration::from_secs(second), &mut bench.out);
+        }
+        let effects = bench.machine.take_effects();
+        effects.iter().filter(|effect| matches!(effect, Effect::Silent(_))).count()
+    };
+    assert_eq!(silences(&mut bench, 0..60), 0);
+    assert_eq!(silences(&mut bench, 60..200), 1, "said once");
+    assert!(bench.machine.totals().silent);
+    let mut out = BytesMut::new();
+    BufferAck { bytes: 1 }.write(VbId(0), Opaque(1), &mut out);
+    bench.feed(&out);
+    assert_eq!(silences(&mut bench, 200..259), 0, "something was acknowledged");
+    assert!(!bench.machine.totals().silent);
+    bench.control(control_key::CONNECTION_BUFFER_SIZE, "0");
+    assert_eq!(silences(&mut bench, 259..350), 0, "no window, nothing to acknowledge");
+}
+
+#[test]
 fn expirations_have_their_own_opcode_only_where_it_was_agreed() {
     let expired = Row { kind: Kind::Expired { at: 9 }, value: Bytes::new(), ..row(1, Seqno(1)) };
     for (flags, control, opcode, extras_bytes) in [

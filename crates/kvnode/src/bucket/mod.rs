@@ -6,7 +6,7 @@
 //! - `admin`, `history`, `moving`: state, history and existence of vBuckets; on disk before they
 //!   are visible
 //! - `warmup`: from the store to vBuckets, all or nothing; `pager`: expired documents;
-//!   `purge`: old deletions
+//!   `purge`: old deletions; `read_failures`: what is told of a broken disk
 
 mod admin;
 mod apply;
@@ -20,6 +20,7 @@ mod pager;
 mod purge;
 mod queue;
 mod quota;
+mod read_failures;
 mod vb;
 mod warmup;
 mod write;
@@ -39,6 +40,7 @@ pub use vb::{Vb, VbView, WriteHold};
 use crate::counters::Counters;
 use crate::sync::{lock, read, write};
 use queue::CommitQueue;
+pub(crate) use read_failures::ReadFailures;
 use write::KeyLocks;
 pub(crate) use write::{Draft, Refusal, Version, Written};
 

@@ -94,8 +94,9 @@ fn overdue(vb: &Vb, now: u32) -> Result<Overdue, StoreError> {
         // The rest is for the next run.
         ScanEnd::Yielded | ScanEnd::Cancelled => overdue.next = 0,
         ScanEnd::Failed(error) => {
-            vb.shared.counters.read_failures.add(1);
-            error!("expiry scan failed {} error={error}", vb.id());
+            if vb.shared.counters.read_failures.add() {
+                error!("expiry scan failed {} error={error}", vb.id());
+            }
             return Err(error);
         }
     }

@@ -229,8 +229,9 @@ impl Vb {
     /// How many documents it holds. Blocks on the disk.
     pub(crate) fn item_count(&self) -> Result<u64, StoreError> {
         self.shared.store.item_count(self.id).inspect_err(|error| {
-            self.shared.counters.read_failures.add(1);
-            log::error!("counting documents failed {} error={error}", self.id);
+            if self.shared.counters.read_failures.add() {
+                log::error!("counting documents failed {} error={error}", self.id);
+            }
         })
     }
 

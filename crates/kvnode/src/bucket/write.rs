@@ -115,8 +115,9 @@ impl Vb {
         }
         // A row leaves `pending` after it is in the store, so it is found in one of the two.
         let row = self.shared.store.get(self.id(), key).inspect_err(|error| {
-            self.shared.counters.read_failures.add(1);
-            log::error!("read failed {} error={error}", self.id());
+            if self.shared.counters.read_failures.add() {
+                log::error!("read failed {} error={error}", self.id());
+            }
         })?;
         Ok(row.map(|row| Found { row: Arc::new(row), ticket: None }))
     }

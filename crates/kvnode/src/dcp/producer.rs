@@ -146,11 +146,14 @@ impl Session {
                     self.streams.entry(vb).or_default()._hold = hold;
                 }
                 Effect::Failed { vb, seqno, cause, read_failed } => {
-                    if read_failed {
-                        self.access.0.counters().read_failures.add(1);
+                    if !read_failed || self.access.0.counters().read_failures.add() {
+                        let (wire, vb) = (&self.wire, vb.0);
+                        error!("stream failed {wire} vb={vb} seqno={seqno} cause={cause}");
                     }
-                    let (wire, vb) = (&self.wire, vb.0);
-                    error!("stream failed {wire} vb={vb} seqno={seqno} cause={cause}");
+                }
+                Effect::Silent(lasts) => {
+                    let (wire, s) = (&self.wire, lasts.as_secs());
+                    warn!("a consumer acknowledges nothing, its streams stand still {wire} s={s}");
                 }
                 Effect::Close(reason) => return Some(Ended::Closing(reason.to_owned())),
             }

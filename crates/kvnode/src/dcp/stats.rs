@@ -17,6 +17,7 @@ pub(crate) struct Totals {
     pub(crate) backfills_waiting: usize,
     pub(crate) large_bytes: usize,
     pub(crate) unacked_bytes: u64,
+    pub(crate) silent: usize,
     bytes: u64,
     items: u64,
 }
@@ -77,6 +78,7 @@ impl Totals {
                 self.backfills_waiting += sent.backfills_waiting;
                 self.large_bytes += sent.large_bytes;
                 self.unacked_bytes += sent.unacked_bytes;
+                self.silent += usize::from(sent.silent);
             }
             Machine::Consumer(_) => self.consumers += 1,
         }

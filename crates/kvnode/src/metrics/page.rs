@@ -80,6 +80,9 @@ const DCP_GAUGES: &[Metric<Totals>] = &[
     ("kvnode_dcp_read_ahead_bytes", "Large documents read and not sent yet", |t| {
         t.large_bytes as u64
     }),
+    ("kvnode_dcp_silent_consumers", "Consumers with a full window and no acknowledgement", |t| {
+        t.silent as u64
+    }),
     ("kvnode_dcp_unacked_bytes", "Sent and not acknowledged", |t| t.unacked_bytes),
 ];
 

@@ -176,7 +176,7 @@ impl NodeHandle {
         outcome
     }
 
-    /// Starts warm-up, expiry pagers, purgers and the listeners.
+    /// Starts warm-up, what every bucket does by itself, and the listeners.
     fn run(
         &self,
         listener: std::net::TcpListener,
@@ -196,6 +196,7 @@ impl NodeHandle {
             let interval = bucket.options().expiry_pager_interval;
             let shutdown = self.shared.shutdown.clone();
             self.tasks.spawn(Arc::clone(bucket).run_expiry_pager(interval, shutdown.clone()));
+            self.tasks.spawn(Arc::clone(bucket).run_failure_reports(shutdown.clone()));
             self.tasks.spawn(Arc::clone(bucket).run_purger(shutdown));
         }
         self.tasks.spawn(accept::run(listener, Arc::clone(&self.shared), self.tasks.clone()));

@@ -1,5 +1,7 @@
 //! What a producer machine asks of its shell.
 
+use std::time::Duration;
+
 use mcbp::{Opaque, Seqno, VbId};
 
 /// What the shell has to do.
@@ -45,6 +47,9 @@ pub enum Effect {
         /// Whether the disk is to blame.
         read_failed: bool,
     },
+    /// The window has been full for so long without an acknowledgement: to be logged. Said once,
+    /// until there is one.
+    Silent(Duration),
     /// Close the connection; the reason is for people.
     Close(&'static str),
 }

@@ -3,7 +3,7 @@
 //! Frames and events go in, frames go to an output buffer and [`Effect`]s to the shell. It opens no
 //! socket, reads no clock and no disk. The map:
 //!
-//! - `settings`, `window`: what DCP_CONTROL agreed, and flow control
+//! - `settings`, `window`: what DCP_CONTROL agreed, and flow control; `silence`: nobody acknowledges
 //! - `stream`: one stream; `marker`, `backfill`, `takeover`: its parts; `turn`: what it works with
 //! - `places`: who may read the disk, and how much of it is held; `encode`: rows to frames; `effect`: what the shell has to do
 //! - `requests`: frames from the consumer; `stats`: what STAT tells
@@ -15,6 +15,7 @@ mod marker;
 mod places;
 mod requests;
 mod settings;
+mod silence;
 mod stats;
 mod stream;
 mod takeover;
@@ -40,6 +41,7 @@ pub use window::Window;
 
 use crate::liveness::Liveness;
 use places::Places;
+use silence::Silence;
 use stream::Phase;
 use turn::{Step, Turn};
 
@@ -50,6 +52,7 @@ pub struct Producer {
     settings: Settings,
     window: Window,
     liveness: Liveness,
+    silence: Silence,
     streams: HashMap<VbId, ActiveStream>,
     /// Streams that may have something to send, in turn; each at most once.
     ready: VecDeque<VbId>,
@@ -75,6 +78,7 @@ impl Producer {
             settings: Settings::default(),
             window: Window::default(),
             liveness: Liveness::new(now),
+            silence: Silence::default(),
             streams: HashMap::new(),
             ready: VecDeque::new(),
             places: Places::default(),
@@ -149,6 +153,9 @@ impl Producer {
             && let Some(opaque) = self.liveness.noop_due(now, self.settings.noop_interval)
         {
             FrameBuilder::request(Opcode::DCP_NOOP).opaque(opaque).write(out);
+        }
+        if self.silence.look(&self.window, now) {
+            self.effects.push(Effect::Silent(self.silence.lasts()));
         }
         for (vb, stream) in &mut self.streams {
             if stream.takeover.as_mut().is_some_and(|takeover| takeover.is_too_slow(now)) {

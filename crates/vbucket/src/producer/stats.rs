@@ -24,6 +24,8 @@ pub struct ProducerTotals {
     pub large_bytes: usize,
     /// Bytes that were sent and not acknowledged.
     pub unacked_bytes: u64,
+    /// Whether the consumer has acknowledged nothing for a minute while its window is full.
+    pub silent: bool,
 }
 
 impl Producer {
@@ -58,6 +60,7 @@ impl Producer {
         stats.put("backfill_num_pending", waiting);
         stats.put("backfill_buffer_bytes_read", self.places.large_bytes());
         stats.put("max_buffer_bytes", window.size_bytes());
+        stats.put("kvnode_silent_s", self.silence.lasts().as_secs());
         stats.put("unacked_bytes", window.unacked_bytes());
         stats.put("total_acked_bytes", window.acked_bytes());
         let enabled = window.size_bytes() > 0;
@@ -87,6 +90,7 @@ impl Producer {
             backfills_waiting,
             large_bytes: self.places.large_bytes(),
             unacked_bytes: self.window.unacked_bytes(),
+            silent: self.silence.is_too_long(),
         }
     }
 

@@ -21,7 +21,7 @@ fn a_deletion_keeps_the_attributes_of_the_system_and_nothing_else() {
         |attributes: &[Vec<u8>]| (Datatype::XATTR, Bytes::from(with_attributes(attributes, "")));
     let json = Datatype::XATTR.with(Datatype::JSON);
     let all = with_attributes(&[sync.clone(), user.clone(), txn.clone()], "{\"a\":1}");
-    let kept = some(&[sync.clone(), txn]);
+    let kept = some(&[sync, txn]);
     assert_eq!(kept_by_deletion(json, &all.clone().into()), kept);
     let squeezed = snap::raw::Encoder::new().compress_vec(&all).unwrap();
     assert_eq!(kept_by_deletion(json.with(Datatype::SNAPPY), &squeezed.into()), kept);

@@ -1,0 +1,66 @@
+//! What is logged of reads that fail: a few, and the number of the others.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+#[path = "support/mod.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with other tests")]
+mod support;
+
+use std::sync::Mutex;
+
+use log::{Level, Log, Metadata, Record};
+use mcbp::Status;
+use support::client::Client;
+use support::memory_store::Disk;
+use support::{options, start_in_memory};
+
+const FAILURES: usize = 500;
+const TOLD: usize = 5;
+
+/// Keeps every line of level ERROR.
+struct Errors(Mutex<Vec<String>>);
+
+static ERRORS: Errors = Errors(Mutex::new(Vec::new()));
+
+impl Log for Errors {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.level() == Level::Error
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        if self.enabled(record.metadata()) {
+            self.0.lock().unwrap().push(record.args().to_string());
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn many_failed_reads_are_a_few_lines_and_a_number() {
+    log::set_logger(&ERRORS).unwrap();
+    log::set_max_level(log::LevelFilter::Error);
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, options());
+    let mut client = Client::ready(&node);
+    client.set(0, "a", "x");
+    let (what, detail) = ("vb:0 seqno 1".to_owned(), "told to fail".to_owned());
+    disk.fail_reads(Some(vbucket::StoreError::Damaged { what, detail }));
+    for _ in 0..FAILURES {
+        assert_eq!(client.get(0, "a").status, Status::EINTERNAL);
+    }
+    disk.fail_reads(None);
+    assert_eq!(client.stat("").unwrap()["ep_data_read_failed"], FAILURES.to_string());
+    node.shutdown().unwrap();
+    let lines = ERRORS.0.lock().unwrap();
+    assert_eq!(lines.len(), TOLD + 1, "{lines:?}");
+    assert!(lines[0].contains("vb:0 seqno 1"), "{lines:?}");
+    let rest = format!("left_out={} all={FAILURES}", FAILURES - TOLD);
+    assert!(lines[TOLD].contains(&rest), "{lines:?}");
+}
