@@ -58,7 +58,8 @@ impl Load {
         let (told, acknowledged) = channel();
         thread::scope(|scope| {
             let writing = scope.spawn(|| self.write(writer, source, count));
-            let taking = scope.spawn(|| take_answers(connection, count, told));
+            // It owns the way to the watch, which ends with it.
+            let taking = scope.spawn(move || take_answers(connection, count, &told));
             let lags = watch(seqnos, &acknowledged);
             for thread in [writing, taking] {
                 thread.join().map_err(|_| io::Error::other("a thread died"))??;
@@ -90,7 +91,7 @@ impl Load {
 fn take_answers(
     mut connection: Connection,
     count: u64,
-    told: Sender<Acknowledged>,
+    told: &Sender<Acknowledged>,
 ) -> io::Result<()> {
     for _ in 0..count {
         let mut refused = None;
@@ -131,7 +132,9 @@ fn watch(mut target: Seqnos, acknowledged: &Receiver<Acknowledged>) -> io::Resul
         let seqnos = target.ask()?;
         let now = Instant::now();
         for (queue, high) in waiting.iter_mut().zip(seqnos) {
-            while let Some(write) = queue.pop_front_if(|write| write.seqno <= high) {
+            while queue.front().is_some_and(|write| write.seqno <= high)
+                && let Some(write) = queue.pop_front()
+            {
                 lags.push(now.saturating_duration_since(write.at));
                 missing -= 1;
             }
