@@ -15,8 +15,8 @@ pub use crate::bucket::BucketOptions;
 pub struct NodeConfig {
     /// Where it listens; port 0 for any free one.
     pub listen: SocketAddr,
-    /// Where `GET /metrics` is answered, without a password; `None` for nowhere, port 0 for any free
-    /// one.
+    /// Where `GET /metrics` is answered, without a password; `None` for nowhere, port 0 for any
+    /// free one.
     pub metrics: Option<SocketAddr>,
     /// What encrypts every connection; `None` for plain TCP.
     pub tls: Option<Tls>,

@@ -3,9 +3,11 @@
 //! Frames and events go in, frames go to an output buffer and [`Effect`]s to the shell. It opens no
 //! socket, reads no clock and no disk. The map:
 //!
-//! - `settings`, `window`: what DCP_CONTROL agreed, and flow control; `silence`: nobody acknowledges
+//! - `settings`, `window`: what DCP_CONTROL agreed, and flow control; `silence`: when nobody
+//!   acknowledges
 //! - `stream`: one stream; `marker`, `backfill`, `takeover`: its parts; `turn`: what it works with
-//! - `places`: who may read the disk, and how much of it is held; `encode`: rows to frames; `effect`: what the shell has to do
+//! - `places`: who may read the disk, and how much of it is held; `encode`: rows to frames;
+//!   `effect`: what the shell has to do
 //! - `requests`: frames from the consumer; `stats`: what STAT tells
 
 mod backfill;
