@@ -27,6 +27,10 @@ use mcbp::kv::StoreExtras;
 use mcbp::{FrameBuilder, Opcode, Status, VbId};
 use relay::Secret;
 
+/// That of the program `kvnode`.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 const MIB: u64 = 1 << 20;
 const QUOTA_BYTES: u64 = 128 * MIB;
 /// What a process takes beside its quota: code, threads, what the allocator keeps.
@@ -34,14 +38,9 @@ const OVERHEAD_BYTES: u64 = 64 * MIB;
 /// How often a document larger than the tables in memory is there while it is written: in the read
 /// buffer (up to twice), as a value, as a row, in the journal's buffer, in up to four tables.
 const LARGE_COPIES: u64 = 9;
-/// And for each connection on which one stream sends such documents: read, encoded, going out, and
-/// what the allocator keeps of earlier ones.
-const LARGE_COPIES_SENT: u64 = 8;
-/// The same where the allocator keeps nothing: one that waits to be sent, one that goes out.
+/// And for each connection that streams such documents: one that waits to be sent, one that goes
+/// out.
 const LARGE_COPIES_HELD: u64 = 2;
-/// Has glibc give every large block back at once. By itself it learns from the first one that is
-/// freed to keep such blocks, in as many places as there are threads.
-const LARGE_BLOCKS_GO_BACK: (&str, &str) = ("MALLOC_MMAP_THRESHOLD_", "1048576");
 const VBUCKETS: u16 = 8;
 const KEYS: u64 = 8_000;
 const ROUNDS: u64 = 10;
@@ -75,12 +74,7 @@ struct Process {
 
 impl Process {
     fn start(folder: &std::path::Path) -> Self {
-        Self::start_with(folder, &[])
-    }
-
-    fn start_with(folder: &std::path::Path, environment: &[(&str, &str)]) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.envs(environment.iter().copied());
         command.args(["serves_until_its_input_ends", "--exact", "--nocapture"]);
         command.env(FOLDER, folder).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
@@ -194,14 +188,14 @@ fn memory_stays_within_the_quota_while_consumers_do_not_read() {
         assert_eq!(documents.len() as u64, KEYS + 6);
         assert!(documents.values().all(|&round| round == ROUNDS), "a document is not the newest");
     }
-    let sending = stalled.len() as u64 * LARGE_COPIES_SENT * LARGE_BYTES as u64;
+    let sending = stalled.len() as u64 * LARGE_COPIES_HELD * LARGE_BYTES as u64;
     node.check("after all have caught up", with_large + sending, &mut writer);
 }
 
 #[test]
 fn streams_of_large_documents_hold_a_few_of_them_whatever_their_number() {
     let folder = tempfile::tempdir().unwrap();
-    let node = Process::start_with(folder.path(), &[LARGE_BLOCKS_GO_BACK]);
+    let node = Process::start(folder.path());
     let mut writer = Client::connect(node.address, &[]);
     let noise: Vec<u8> = (0..LARGE_BYTES as u64 - 8).map(|n| ((n * n) >> 7) as u8).collect();
     let large = value(1, &noise);
