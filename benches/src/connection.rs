@@ -37,8 +37,8 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Whether documents are served: a read of any key gets an answer that is not temporary. That of
-    /// a replica is that others serve it.
+    /// Whether documents are served: a read of any key gets an answer that is not temporary. A
+    /// replica answers that others serve it.
     pub(crate) fn is_ready(&mut self) -> io::Result<bool> {
         self.send(&FrameBuilder::request(Opcode::GET).key(b"any").build())?;
         let mut ready = false;

@@ -1,5 +1,5 @@
-//! A sidecar under a low, steady load for a long time: frames of all sizes over some links, of which
-//! one is cut now and then and must come back. Fails where the sidecar grows.
+//! A sidecar under a low, steady load for a long time: frames of all sizes over some links, one of
+//! which is cut now and then and must come back. Fails where the sidecar grows.
 
 mod watch;
 
