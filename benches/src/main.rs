@@ -66,6 +66,14 @@ enum Command {
     Path(path::Arguments),
 }
 
+impl Arguments {
+    fn load(&self, kind: Kind, (connections, depth): (usize, usize)) -> Load {
+        let time = Duration::from_secs_f64(self.seconds);
+        let &Self { documents, value, .. } = self;
+        Load { kind, connections, depth, documents, value, time }
+    }
+}
+
 /// Connections, and how many requests each has unanswered.
 const SHAPES: [(usize, usize); 4] = [(1, 1), (1, 64), (16, 1), (16, 64)];
 
@@ -135,14 +143,7 @@ fn sets_and_gets(arguments: &Arguments, servers: &[Server], report: &mut Report)
                 if kind == Kind::Get && server.synced {
                     continue;
                 }
-                let load = Load {
-                    kind,
-                    connections,
-                    depth,
-                    documents: arguments.documents,
-                    value: arguments.value,
-                    time: Duration::from_secs_f64(arguments.seconds),
-                };
+                let load = arguments.load(kind, (connections, depth));
                 let name = format!("{kind}s/s, {connections} x {depth}");
                 let outcome = load.run(server)?;
                 report.add(&name, &server.name, outcome.rate);
@@ -154,12 +155,15 @@ fn sets_and_gets(arguments: &Arguments, servers: &[Server], report: &mut Report)
     Ok(())
 }
 
-/// Starts the node on what it has, cleanly stopped and killed, and reads everything over DCP.
+/// Starts the node after some writes, cleanly stopped and killed, and reads everything over
+/// DCP.
 fn from_disk(arguments: &Arguments, mut node: Server, report: &mut Report) -> io::Result<()> {
     for _ in 0..arguments.rounds {
         for (name, clean) in
             [("start after a clean stop, s", true), ("start after a kill, s", false)]
         {
+            // What the journal holds is read again.
+            arguments.load(Kind::Set, (16, 64)).run(&node)?;
             let began;
             (node, began) = node.restart(clean)?;
             report.add(name, &node.name, began.as_secs_f64());
