@@ -13,12 +13,14 @@
 mod support;
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use log::{Level, Log, Metadata, Record};
 use mcbp::Status;
+use mcbp::kv::StoreExtras;
 use support::client::Client;
 use support::memory_store::Disk;
-use support::{options, start_in_memory};
+use support::{eventually, options, start_in_memory};
 
 const FAILURES: usize = 500;
 const TOLD: usize = 5;
@@ -42,16 +44,27 @@ impl Log for Errors {
     fn flush(&self) {}
 }
 
+fn damage() -> vbucket::StoreError {
+    let (what, detail) = ("vb:0 seqno 1".to_owned(), "told to fail".to_owned());
+    vbucket::StoreError::Damaged { what, detail }
+}
+
+/// One test, for a process has one log.
 #[test]
-fn many_failed_reads_are_a_few_lines_and_a_number() {
+fn failed_reads_are_told_but_not_without_end() {
     log::set_logger(&ERRORS).unwrap();
     log::set_max_level(log::LevelFilter::Error);
+    many_are_a_few_lines_and_a_number();
+    ERRORS.0.lock().unwrap().clear();
+    a_look_for_expired_documents_that_fails_is_told();
+}
+
+fn many_are_a_few_lines_and_a_number() {
     let disk = Disk::new();
     let node = start_in_memory(&disk, options());
     let mut client = Client::ready(&node);
     client.set(0, "a", "x");
-    let (what, detail) = ("vb:0 seqno 1".to_owned(), "told to fail".to_owned());
-    disk.fail_reads(Some(vbucket::StoreError::Damaged { what, detail }));
+    disk.fail_reads(Some(damage()));
     for _ in 0..FAILURES {
         assert_eq!(client.get(0, "a").status, Status::EINTERNAL);
     }
@@ -63,4 +76,22 @@ fn many_failed_reads_are_a_few_lines_and_a_number() {
     assert!(lines[0].contains("vb:0 seqno 1"), "{lines:?}");
     let rest = format!("left_out={} all={FAILURES}", FAILURES - TOLD);
     assert!(lines[TOLD].contains(&rest), "{lines:?}");
+}
+
+fn a_look_for_expired_documents_that_fails_is_told() {
+    let disk = Disk::new();
+    let mut options = options();
+    options.expiry_pager_interval = Duration::from_millis(5);
+    let node = start_in_memory(&disk, options);
+    let mut client = Client::ready(&node);
+    let past = StoreExtras { flags: 0, expiry: 1_000_000_000 };
+    disk.fail_reads(Some(damage()));
+    eventually("the failure is told", || {
+        ERRORS.0.lock().unwrap().iter().any(|line| line.starts_with("expiry scan failed"))
+    });
+    disk.fail_reads(None);
+    client.set_with(0, "a", "x", past, 0);
+    eventually("the document expires", || disk.meta(0).unwrap().high_seqno.0 == 2);
+    assert_ne!(client.stat("").unwrap()["ep_data_read_failed"], "0");
+    node.shutdown().unwrap();
 }

@@ -62,7 +62,10 @@ async fn expire_in(vb: &Arc<Vb>) -> u64 {
     vb.forget_expiry();
     let found = {
         let vb = Arc::clone(vb);
-        tokio::task::spawn_blocking(move || overdue(&vb, unix_now())).await
+        tokio::task::spawn_blocking(move || {
+            overdue(&vb, unix_now()).inspect_err(|error| report(&vb, error))
+        })
+        .await
     };
     let Ok(Ok(Overdue { keys, next })) =
         found.inspect_err(|gone| error!("expiry scan died {gone}"))
@@ -76,6 +79,14 @@ async fn expire_in(vb: &Arc<Vb>) -> u64 {
         count += u64::from(vb.expire(key).await);
     }
     count
+}
+
+/// A vBucket that was removed meanwhile is no failure of the disk.
+fn report(vb: &Vb, error: &StoreError) {
+    let gone = matches!(error, StoreError::NoVbucket(_));
+    if !gone && vb.shared.counters.read_failures.add() {
+        error!("expiry scan failed {} error={error}", vb.id());
+    }
 }
 
 fn overdue(vb: &Vb, now: u32) -> Result<Overdue, StoreError> {
@@ -93,12 +104,7 @@ fn overdue(vb: &Vb, now: u32) -> Result<Overdue, StoreError> {
         ScanEnd::Finished => {}
         // The rest is for the next run.
         ScanEnd::Yielded | ScanEnd::Cancelled => overdue.next = 0,
-        ScanEnd::Failed(error) => {
-            if vb.shared.counters.read_failures.add() {
-                error!("expiry scan failed {} error={error}", vb.id());
-            }
-            return Err(error);
-        }
+        ScanEnd::Failed(error) => return Err(error),
     }
     Ok(overdue)
 }

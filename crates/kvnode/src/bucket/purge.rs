@@ -9,6 +9,7 @@ use std::time::Duration;
 use log::{error, info};
 use mcbp::Seqno;
 use tokio_util::sync::CancellationToken;
+use vbucket::StoreError;
 use vbucket::engine::{PurgeRule, PurgeStep};
 
 use super::moving::{blocking, to_its_end};
@@ -42,7 +43,10 @@ impl Bucket {
         let rule = PurgeRule { made_before: unix_now().saturating_sub(age), up_to: Seqno::MAX };
         for vb in self.all_vbs().filter(|vb| vb.ever_deleted()) {
             if let Err(error) = vb.purge(rule).await {
-                error!("purge failed bucket={} {} error={error}", self.name(), vb.id());
+                let unread = matches!(error, VbError::Store(StoreError::Damaged { .. }));
+                if !unread || self.counters().read_failures.add() {
+                    error!("purge failed bucket={} {} error={error}", self.name(), vb.id());
+                }
             }
         }
     }
