@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use mcbp::kv::StoreExtras;
 use mcbp::{FrameBuilder, HEADER_BYTES, Header, Opcode, Status, VbId};
 
-const QUOTA_MIB: u64 = 256;
+const QUOTA_MIB: u64 = 100;
 /// What a process takes beside its quota: code, threads, what the allocator keeps.
 const BESIDE_MIB: u64 = 64;
 const CONNECTIONS: u64 = 16;
