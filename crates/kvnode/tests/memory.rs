@@ -20,11 +20,12 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use client::{Client, wait_for};
+use bytes::BytesMut;
+use client::{Client, from_zero, wait_for};
 use kvnode::{BucketOptions, Durability, Node, NodeConfig};
 use mcbp::dcp::control_key;
 use mcbp::kv::StoreExtras;
-use mcbp::{FrameBuilder, Opcode, Status, VbId};
+use mcbp::{FrameBuilder, Opaque, Opcode, Status, VbId};
 use relay::Secret;
 
 /// That of the program `kvnode`.
@@ -100,7 +101,10 @@ impl Process {
             let window = if n < 2 { "65536" } else { "0" };
             let set = consumer.control(control_key::CONNECTION_BUFFER_SIZE, window);
             assert_eq!(set, Status::SUCCESS);
-            (0..VBUCKETS).for_each(|vb| consumer.stream(vb, u32::from(vb) + 1));
+            // All at once, before anything of the first one has come.
+            let mut requests = BytesMut::new();
+            (0..VBUCKETS).map(VbId).for_each(|vb| from_zero().write(vb, Opaque(1), &mut requests));
+            consumer.send(&requests);
             consumer
         };
         (0..4).map(stalled).collect()
@@ -203,13 +207,13 @@ fn streams_of_large_documents_hold_a_few_of_them_whatever_their_number() {
     let written = OVERHEAD_BYTES + LARGE_COPIES * LARGE_BYTES as u64;
     node.check("after writing", written, &mut writer);
     let mut stalled = node.stalled_consumers();
-    let held = |client: &mut Client| -> u64 {
+    let are_stuck = |client: &mut Client| {
         let stats = client.stats("dcp");
-        let of = stats.iter().filter(|(name, _)| name.ends_with(":backfill_buffer_bytes_read"));
-        of.map(|(_, bytes)| bytes.parse::<u64>().unwrap()).sum()
+        let sent = stats.iter().filter(|(name, _)| name.ends_with(":total_bytes_sent"));
+        sent.filter(|(_, bytes)| bytes.parse::<usize>().unwrap() >= LARGE_BYTES).count() == 4
     };
     let one_each = stalled.len() as u64 * LARGE_BYTES as u64;
-    wait_for("reading ahead", || held(&mut writer) >= one_each);
+    wait_for("a document for each", || are_stuck(&mut writer));
     let sending = written + LARGE_COPIES_HELD * one_each;
     node.check("while nobody reads", sending, &mut writer);
     let highs = high_seqnos(&mut writer);

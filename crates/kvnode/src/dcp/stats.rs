@@ -15,7 +15,7 @@ pub(crate) struct Totals {
     pub(crate) streams: usize,
     pub(crate) backfills: usize,
     pub(crate) backfills_waiting: usize,
-    pub(crate) large_bytes: usize,
+    pub(crate) read_ahead_bytes: usize,
     pub(crate) unacked_bytes: u64,
     pub(crate) silent: usize,
     bytes: u64,
@@ -76,7 +76,7 @@ impl Totals {
                 self.items += sent.items;
                 self.backfills += sent.backfills;
                 self.backfills_waiting += sent.backfills_waiting;
-                self.large_bytes += sent.large_bytes;
+                self.read_ahead_bytes += sent.read_ahead_bytes;
                 self.unacked_bytes += sent.unacked_bytes;
                 self.silent += usize::from(sent.silent);
             }

@@ -77,8 +77,8 @@ const DCP_GAUGES: &[Metric<Totals>] = &[
     ("kvnode_dcp_backfills_waiting", "Streams that wait to be read from disk", |t| {
         t.backfills_waiting as u64
     }),
-    ("kvnode_dcp_read_ahead_bytes", "Large documents read and not sent yet", |t| {
-        t.large_bytes as u64
+    ("kvnode_dcp_read_ahead_bytes", "Read from disk and not sent yet", |t| {
+        t.read_ahead_bytes as u64
     }),
     ("kvnode_dcp_silent_consumers", "Consumers with a full window and no acknowledgement", |t| {
         t.silent as u64

@@ -125,9 +125,10 @@ impl Backfill {
 
     /// Whether the next chunk should be read; the caller then does so.
     pub(super) fn wants_read(&mut self) -> bool {
-        let ahead_bytes: usize = self.chunk_bytes().sum();
-        let wants =
-            !self.reading && !self.finished && self.failure.is_none() && ahead_bytes < AHEAD_BYTES;
+        let wants = !self.reading
+            && !self.finished
+            && self.failure.is_none()
+            && self.held_bytes() < AHEAD_BYTES;
         self.reading |= wants;
         wants
     }
@@ -144,6 +145,11 @@ impl Backfill {
     /// The bytes of the chunks that have a large row in them. Such a row is the last of its chunk.
     pub(super) fn large_bytes(&self) -> usize {
         self.chunk_bytes().filter(|&bytes| bytes > AHEAD_BYTES).sum()
+    }
+
+    /// The bytes of all chunks.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.chunk_bytes().sum()
     }
 
     fn chunk_bytes(&self) -> impl Iterator<Item = usize> {

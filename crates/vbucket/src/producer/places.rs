@@ -97,16 +97,12 @@ impl Places {
     }
 
     fn has_room(&self, bytes: usize) -> bool {
-        self.large.is_empty() || self.large_bytes().saturating_add(bytes) <= LARGE_BYTES_MAX
+        let held: usize = self.large.values().sum();
+        self.large.is_empty() || held.saturating_add(bytes) <= LARGE_BYTES_MAX
     }
 
     /// How many read, and how many wait.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.reading.len(), self.waiting.len())
-    }
-
-    /// Bytes of large rows that are held, or about to be.
-    pub(super) fn large_bytes(&self) -> usize {
-        self.large.values().sum()
     }
 }

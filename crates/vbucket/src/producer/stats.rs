@@ -20,8 +20,8 @@ pub struct ProducerTotals {
     pub backfills: usize,
     /// Streams that wait to read the disk.
     pub backfills_waiting: usize,
-    /// Bytes of documents larger than a chunk that were read and not sent yet, or are about to be.
-    pub large_bytes: usize,
+    /// Bytes that were read from disk and not sent yet.
+    pub read_ahead_bytes: usize,
     /// Bytes that were sent and not acknowledged.
     pub unacked_bytes: u64,
     /// Whether the consumer has acknowledged nothing for a minute while its window is full.
@@ -58,7 +58,7 @@ impl Producer {
         let (reading, waiting) = self.places.counts();
         stats.put("backfill_num_active", reading);
         stats.put("backfill_num_pending", waiting);
-        stats.put("backfill_buffer_bytes_read", self.places.large_bytes());
+        stats.put("backfill_buffer_bytes_read", self.read_ahead_bytes());
         stats.put("max_buffer_bytes", window.size_bytes());
         stats.put("kvnode_silent_s", self.silence.lasts().as_secs());
         stats.put("unacked_bytes", window.unacked_bytes());
@@ -88,10 +88,15 @@ impl Producer {
             streams: self.streams.len(),
             backfills,
             backfills_waiting,
-            large_bytes: self.places.large_bytes(),
+            read_ahead_bytes: self.read_ahead_bytes(),
             unacked_bytes: self.window.unacked_bytes(),
             silent: self.silence.is_too_long(),
         }
+    }
+
+    fn read_ahead_bytes(&self) -> usize {
+        let phases = self.streams.values().map(|stream| &stream.phase);
+        phases.map(|phase| if let Phase::Backfill(b) = phase { b.held_bytes() } else { 0 }).sum()
     }
 
     /// The stream of a vBucket, if it is live.
