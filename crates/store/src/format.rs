@@ -7,6 +7,8 @@ use bytes::{BufMut as _, Bytes};
 use mcbp::{Datatype, Seqno, VbId};
 use vbucket::{Kind, Row};
 
+use crate::keys::concat;
+
 /// The version that every row begins with; a row of another one is refused.
 const ROW_VERSION: u8 = 1;
 /// crc 4, version 1, kind 1, datatype 1, key length 1, rev 8, cas 8, flags or time 4, expiry 4.
@@ -99,15 +101,19 @@ pub(crate) struct Latest {
 }
 
 impl Latest {
+    /// Length of an encoded entry, which the engine keeps in place.
+    const BYTES: usize = 9 + CRC_BYTES;
+
     pub(crate) fn of(row: &Row) -> Self {
         Self { seqno: row.seqno, alive: row.is_alive() }
     }
 
     /// The entry under the table key `table_key`, which the checksum covers.
-    pub(crate) fn encode(self, table_key: &[u8]) -> Vec<u8> {
-        let mut bytes = self.seqno.0.to_be_bytes().to_vec();
-        bytes.push(u8::from(self.alive));
-        sealed(bytes, table_key)
+    pub(crate) fn encode(self, table_key: &[u8]) -> [u8; Self::BYTES] {
+        let seqno = self.seqno.0.to_be_bytes();
+        let alive = [u8::from(self.alive)];
+        let crc = keyed_crc(&[&seqno, &alive], table_key).to_be_bytes();
+        concat(&[&seqno, &alive, &crc])
     }
 
     pub(crate) fn decode(table_key: &[u8], bytes: &[u8]) -> Result<Self, Flaw> {
@@ -153,22 +159,22 @@ impl CommitMark {
 
 /// Appends a checksum of the body and of the key that it is stored under.
 pub(crate) fn sealed(mut body: Vec<u8>, key: &[u8]) -> Vec<u8> {
-    let crc = keyed_crc(&body, key);
+    let crc = keyed_crc(&[&body], key);
     body.extend_from_slice(&crc.to_be_bytes());
     body
 }
 
 pub(crate) fn unsealed<'a>(bytes: &'a [u8], key: &[u8]) -> Result<&'a [u8], Flaw> {
     match bytes.split_last_chunk::<CRC_BYTES>() {
-        Some((body, crc)) if keyed_crc(body, key) == u32::from_be_bytes(*crc) => Ok(body),
+        Some((body, crc)) if keyed_crc(&[body], key) == u32::from_be_bytes(*crc) => Ok(body),
         Some(_) => Err("its checksum does not match"),
         None => Err("it is cut off"),
     }
 }
 
-fn keyed_crc(body: &[u8], key: &[u8]) -> u32 {
+fn keyed_crc(body: &[&[u8]], key: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(key);
-    hasher.update(body);
+    body.iter().for_each(|part| hasher.update(part));
     hasher.finalize()
 }

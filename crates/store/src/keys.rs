@@ -3,6 +3,7 @@
 //! Every key of a vBucket begins with its id and generation. A generation is the number of the
 //! commit that began it, so it is never used again, and dropping a vBucket is forgetting a number.
 
+use bytes::BufMut as _;
 use mcbp::{Seqno, VbId};
 
 /// Which life of a vBucket a row belongs to.
@@ -85,9 +86,11 @@ pub(crate) fn undo_seqnos(key: &[u8]) -> Option<(Seqno, Seqno)> {
 }
 
 /// Joins parts whose lengths add up to `N`.
-fn concat<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
+pub(crate) fn concat<const N: usize>(parts: &[&[u8]]) -> [u8; N] {
     let mut bytes = [0; N];
-    let all = parts.iter().copied().flatten();
-    bytes.iter_mut().zip(all).for_each(|(to, from)| *to = *from);
+    let mut rest = bytes.as_mut_slice();
+    for part in parts {
+        rest.put_slice(part);
+    }
     bytes
 }
