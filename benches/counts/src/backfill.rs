@@ -6,13 +6,12 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use gungraun::library_benchmark;
 use mcbp::{Datatype, Opaque, Seqno, VbId, VbState, VbUuid};
 use store::{FjallStore, Options};
 use tempfile::TempDir;
 use vbucket::engine::{Batch, Durability, ScanStep, Store};
-use vbucket::producer::{CHUNK_BYTES, ProducerOptions, RowEncoder, Settings};
+use vbucket::producer::{Chunk, ProducerOptions, RowEncoder, Settings};
 use vbucket::{Change, FailoverTable, Kind, Row, VbMeta};
 
 use crate::frames::FRAMES;
@@ -50,7 +49,7 @@ fn store_to_frames(disk: Disk) -> (Disk, Chunks) {
 /// The chunks of a backfill, each written out when it is full.
 struct Chunks {
     encoder: RowEncoder,
-    frames: BytesMut,
+    chunk: Chunk,
     rows: usize,
 }
 
@@ -59,14 +58,14 @@ impl Chunks {
         let options =
             ProducerOptions { collections: true, snappy: true, json: true, ..Default::default() };
         let encoder = RowEncoder::new(options, &Settings::default());
-        Self { encoder, frames: BytesMut::with_capacity(CHUNK_BYTES), rows: 0 }
+        Self { encoder, chunk: Chunk::with_room(), rows: 0 }
     }
 
     fn take(&mut self, row: &Row) {
-        let written = self.encoder.write(row, VB, OPAQUE, &mut self.frames);
+        let written = self.encoder.write(row, VB, OPAQUE, &mut self.chunk.frames);
         self.rows += usize::from(written.is_ok());
-        if self.frames.len() >= CHUNK_BYTES {
-            self.frames = BytesMut::with_capacity(CHUNK_BYTES);
+        if self.chunk.is_full() {
+            self.chunk = Chunk::with_room();
         }
     }
 }

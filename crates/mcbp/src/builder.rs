@@ -2,7 +2,11 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Datatype, Header, Magic, Opaque, Opcode, Status, VbId};
+use crate::{Datatype, HEADER_BYTES, Header, Magic, Opaque, Opcode, Status, VbId};
+
+/// Header and extras of almost every frame: those of a document have 31 bytes of extras. They are
+/// appended as one piece.
+const FRONT_BYTES: usize = HEADER_BYTES + 32;
 
 /// A frame in the making. The parts are borrowed; nothing is copied before the frame is written.
 ///
@@ -143,9 +147,19 @@ impl<'a> FrameBuilder<'a> {
     pub fn write(&self, out: &mut BytesMut) {
         let (header, framing, extras, key) = self.parts();
         out.reserve(header.frame_bytes());
-        out.put_slice(&header.encode());
-        out.put_slice(framing);
-        out.put_slice(extras);
+        let mut front = [0; FRONT_BYTES];
+        if framing.is_empty()
+            && let Some(front) = front.get_mut(..HEADER_BYTES + extras.len())
+            && let Some((to, rest)) = front.split_first_chunk_mut()
+        {
+            *to = header.encode();
+            rest.copy_from_slice(extras);
+            out.put_slice(front);
+        } else {
+            out.put_slice(&header.encode());
+            out.put_slice(framing);
+            out.put_slice(extras);
+        }
         out.put_slice(key);
         out.put_slice(self.value);
     }

@@ -24,8 +24,8 @@ use mcbp::{
 };
 use proptest::prelude::*;
 use vbucket::producer::{
-    BACKFILLS_MAX, CHUNK_BYTES, Chunk, DiskRead, Effect, LARGE_BYTES_MAX, LogRead, Opened,
-    Producer, ProducerOptions, ReadEnd, RowEncoder, Source,
+    BACKFILLS_MAX, Chunk, DiskRead, Effect, LARGE_BYTES_MAX, LogRead, Opened, Producer,
+    ProducerOptions, ReadEnd, RowEncoder, SMALL_ROW_BYTES, Source,
 };
 use vbucket::stream_req::VbFacts;
 use vbucket::{FailoverTable, Kind, Row};
@@ -131,7 +131,7 @@ impl Scan {
             }
             encoder.write(&row, vb, stream, &mut chunk.frames).unwrap();
             chunk.last_seqno = row.seqno;
-            if chunk.frames.len() >= CHUNK_BYTES {
+            if chunk.is_full() {
                 break;
             }
         }
@@ -433,8 +433,9 @@ fn streams_of_large_documents_share_one_budget_and_all_get_through() {
         }
         while let Some(asked) = bench.reads.first().copied() {
             let (allowed, held) = (asked.row_bytes_max.min(LARGE_BYTES_MAX), read - sent);
-            let alone = held < BACKFILLS_MAX * 2 * CHUNK_BYTES;
-            assert!(allowed <= CHUNK_BYTES || alone || held + allowed <= LARGE_BYTES_MAX + 2 * MIB);
+            let alone = held < BACKFILLS_MAX * 3 * SMALL_ROW_BYTES;
+            let has_room = alone || held + allowed <= LARGE_BYTES_MAX + 2 * MIB;
+            assert!(allowed <= SMALL_ROW_BYTES || has_room);
             read += bench.read_disk(9);
         }
     }

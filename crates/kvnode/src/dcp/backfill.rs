@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
 use mcbp::{Opaque, Seqno, VbId};
 use tokio::sync::Semaphore;
 use vbucket::engine::{Scan, ScanEnd, ScanStep, SharedStore, StoreError};
-use vbucket::producer::{CHUNK_BYTES, Chunk, DiskRead, Opened, ReadEnd, RowEncoder};
+use vbucket::producer::{Chunk, DiskRead, Opened, ReadEnd, RowEncoder};
 
 /// What to read.
 pub(super) struct Request {
@@ -74,7 +73,7 @@ fn fill_chunk(
     vb: VbId,
     stream: Opaque,
 ) -> (Chunk, ReadEnd) {
-    let mut chunk = Chunk { frames: BytesMut::with_capacity(CHUNK_BYTES), last_seqno: Seqno::ZERO };
+    let mut chunk = Chunk::with_room();
     let (mut unreadable, mut large) = (None, None);
     let end = scan.run(&mut |row| {
         let bytes = encoder.frame_bytes_max(&row);
@@ -87,7 +86,7 @@ fn fill_chunk(
             return ScanStep::Cancel;
         }
         chunk.last_seqno = row.seqno;
-        if chunk.frames.len() < CHUNK_BYTES { ScanStep::More } else { ScanStep::Yield }
+        if chunk.is_full() { ScanStep::Yield } else { ScanStep::More }
     });
     let end = match (end, unreadable) {
         (_, Some(cause)) => ReadEnd::Failed(cause),

@@ -10,13 +10,23 @@ use mcbp::{Header, Opcode, Seqno, flow};
 
 use super::turn::Turn;
 
-/// How many bytes of frames one read of the disk may fill before it pauses: a chunk ends behind the
-/// row that exceeds it. A larger row is let in where the connection has room for it (MB-24089).
-pub const CHUNK_BYTES: usize = 128 * 1024;
+/// The largest frame of a row that always fits in a chunk. A larger row is let in where the
+/// connection has room for it (MB-24089).
+pub const SMALL_ROW_BYTES: usize = 128 * 1024;
 
-/// How many bytes of one stream are read ahead: a chunk being sent, one ready. Behind a chunk that
-/// is larger, for a large row, the next one waits.
-const AHEAD_BYTES: usize = 2 * CHUNK_BYTES;
+/// How many bytes of frames one read of the disk fills before it pauses: a chunk ends behind the row
+/// that reaches it. Threads that hand over small chunks do little else than wake each other.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// The largest chunk that has no large row in it.
+const SMALL_ROWS_BYTES_MAX: usize = CHUNK_BYTES + SMALL_ROW_BYTES;
+
+/// A stream reads on once it holds less than this: what is sent while the next chunk is read. Behind
+/// a chunk that is larger, for a large row, the next one waits.
+const AHEAD_BYTES: usize = 128 * 1024;
+
+/// The room of a chunk for its last row; only a larger row makes it grow.
+const LAST_ROW_BYTES: usize = 64 * 1024;
 
 /// Whole frames, encoded.
 #[derive(Default, Debug)]
@@ -25,6 +35,21 @@ pub struct Chunk {
     pub frames: BytesMut,
     /// The seqno of the last of them.
     pub last_seqno: Seqno,
+}
+
+impl Chunk {
+    /// An empty one, with room for what a read fills.
+    #[must_use]
+    pub fn with_room() -> Self {
+        let frames = BytesMut::with_capacity(CHUNK_BYTES + LAST_ROW_BYTES);
+        Self { frames, last_seqno: Seqno::ZERO }
+    }
+
+    /// Whether a read of the disk is to pause.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.frames.len() >= CHUNK_BYTES
+    }
 }
 
 /// What the vBucket was when the scan was opened.
@@ -144,7 +169,7 @@ impl Backfill {
 
     /// The bytes of the chunks that have a large row in them. Such a row is the last of its chunk.
     pub(super) fn large_bytes(&self) -> usize {
-        self.chunk_bytes().filter(|&bytes| bytes > AHEAD_BYTES).sum()
+        self.chunk_bytes().filter(|&bytes| bytes > SMALL_ROWS_BYTES_MAX).sum()
     }
 
     /// The bytes of all chunks.

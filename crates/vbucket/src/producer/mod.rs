@@ -31,7 +31,7 @@ use bytes::{Bytes, BytesMut};
 use mcbp::dcp::StreamEnd;
 use mcbp::{FrameBuilder, Opaque, Opcode, Status, StreamEndStatus, VbId};
 
-pub use backfill::{CHUNK_BYTES, Chunk, DiskRead, Opened, ReadEnd};
+pub use backfill::{Chunk, DiskRead, Opened, ReadEnd, SMALL_ROW_BYTES};
 pub use effect::Effect;
 pub use encode::{EncodeError, RowEncoder};
 pub use places::{BACKFILLS_MAX, LARGE_BYTES_MAX};

@@ -5,10 +5,10 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use mcbp::VbId;
 
-use super::backfill::CHUNK_BYTES;
+use super::backfill::SMALL_ROW_BYTES;
 
 /// How many streams of one connection read the disk at a time. Each holds up to three times
-/// [`CHUNK_BYTES`], so that 1,024 streams from disk take 3 MiB and not 384.
+/// [`SMALL_ROW_BYTES`], so that 1,024 streams from disk take 3 MiB and not 384.
 pub const BACKFILLS_MAX: usize = 8;
 
 /// How many bytes of rows larger than a chunk the streams of one connection hold together. When
@@ -64,7 +64,7 @@ impl Places {
                 self.large.insert(vb, LARGE_BYTES_MAX);
                 Some(usize::MAX)
             }
-            None => Some(CHUNK_BYTES),
+            None => Some(SMALL_ROW_BYTES),
             Some(bytes) if nobody_waits && self.has_room(bytes) => {
                 self.large.insert(vb, bytes);
                 Some(bytes)
