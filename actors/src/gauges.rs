@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcbp::HEADER_BYTES;
-use relay::Progress;
+use mcbp::{HEADER_BYTES, VbId};
+use relay::{Progress, VbSample};
+use replica::plan::VBUCKETS_MAX;
 use replica::stall::Sample;
 
 use crate::flow::Flow;
 
 /// The counters of one life of a link.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Gauges {
     /// What the consumer sent.
     pub(crate) upstream: Arc<Progress>,
@@ -20,6 +21,20 @@ pub(crate) struct Gauges {
 }
 
 impl Gauges {
+    /// All at zero.
+    pub(crate) fn new() -> Self {
+        Self {
+            upstream: Arc::default(),
+            downstream: Arc::new(Progress::of_data(VBUCKETS_MAX)),
+            flow: Arc::default(),
+        }
+    }
+
+    /// What passed of `vb` by samples.
+    pub(crate) fn vbucket(&self, vb: VbId) -> Option<VbSample> {
+        self.downstream.vbucket(vb)
+    }
+
     /// How long the producer has been silent.
     pub(crate) fn producer_silent(&self) -> Duration {
         self.downstream.silent_for()

@@ -78,7 +78,7 @@ impl Replicator {
 
     fn connected(&mut self, connections: (Connection, Connection), ctx: &mut Context<Self>) {
         let wires = Wires::new();
-        let gauges = Gauges::default();
+        let gauges = Gauges::new();
         let limits = &self.spec.limits;
         let (consumer, producer) = ConsumerConn::start_pair(
             Arc::clone(&self.spec.name),

@@ -97,6 +97,13 @@ pub struct StreamStatus {
     pub lag_ms: Option<u64>,
     /// Milliseconds since the consumer's seqno was last seen to change.
     pub progress_ms: Option<u64>,
+    /// The last seqno seen on its way, over this link's present life. A sample, as are the next two
+    /// ([`relay::VbSample`]).
+    pub passed_seqno: Option<u64>,
+    /// About how many bytes passed, over this link's present life.
+    pub passed_bytes: u64,
+    /// About how many frames passed, over this link's present life.
+    pub passed_frames: u64,
 }
 
 /// Why something is not as it should be.

@@ -96,7 +96,7 @@ async fn replications_show_every_stream_and_the_reason_of_its_last_error() {
     let error = &streams[1]["last_error"];
     assert_eq!(error["reason"], "stream-end", "{body:#}");
     assert!(error["status"].as_str().unwrap().contains("StateChanged"), "{body:#}");
-    for field in ["seqno", "lag_seqnos", "lag_ms", "progress_ms"] {
+    for field in ["seqno", "lag_seqnos", "lag_ms", "progress_ms", "passed_seqno"] {
         assert!(streams[0].get(field).is_some(), "{field} in {body:#}");
     }
 }

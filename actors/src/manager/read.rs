@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix::{Context, Handler, Message, ResponseFuture};
 use futures::future::join_all;
 use mcbp::VbId;
+use relay::VbSample;
 use replica::machine::Snapshot;
 use replica::wanted::{StreamPhase, WantedStream};
 
@@ -75,11 +76,22 @@ impl ReplicationManager {
             frames: gauges.map_or(0, |gauges| gauges.downstream.frames()),
             producer_silent_ms: gauges.map(|gauges| millis(gauges.producer_silent())),
             consumer_silent_ms: gauges.map(|gauges| millis(gauges.consumer_silent())),
-            streams: streams.iter().map(|(&vb, stream)| self.stream_status(vb, stream)).collect(),
+            streams: streams
+                .iter()
+                .map(|(&vb, stream)| {
+                    let passed = gauges.and_then(|gauges| gauges.vbucket(vb));
+                    self.stream_status(vb, stream, passed)
+                })
+                .collect(),
         }
     }
 
-    fn stream_status(&self, vb: VbId, stream: &WantedStream) -> StreamStatus {
+    fn stream_status(
+        &self,
+        vb: VbId,
+        stream: &WantedStream,
+        passed: Option<VbSample>,
+    ) -> StreamStatus {
         let lag = self.lag.as_ref().map(|lag| lag.lag(vb, self.now())).unwrap_or_default();
         let error = stream.last_error.as_ref().map(|error| match self.broken(vb) {
             Some(broken) => LastError::looping(error, &broken),
@@ -101,6 +113,9 @@ impl ReplicationManager {
             lag_seqnos: lag.seqnos(),
             lag_ms: lag.behind_for.map(millis),
             progress_ms: lag.still_for.map(millis),
+            passed_seqno: passed.map(|passed| passed.seqno.0),
+            passed_bytes: passed.map_or(0, |passed| passed.bytes),
+            passed_frames: passed.map_or(0, |passed| passed.frames),
         }
     }
 

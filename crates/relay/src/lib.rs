@@ -22,6 +22,7 @@ mod pipeline;
 mod progress;
 mod pump;
 mod response;
+mod samples;
 mod socket;
 mod stream_event;
 #[cfg(feature = "testing")]
@@ -41,6 +42,7 @@ pub use mcbp::Side;
 pub use progress::Progress;
 pub use pump::{Pump, run_pair};
 pub use response::Response;
+pub use samples::VbSample;
 pub use socket::{BoxRead, BoxWrite};
 pub use stream_event::{StreamEvent, StreamRange};
 pub use tls::{Tls, TlsFault, TlsFiles, TlsPart, TlsProblem};

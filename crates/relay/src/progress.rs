@@ -6,7 +6,10 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use mcbp::VbId;
 use tokio::time::Instant;
+
+use crate::samples::{Samples, VbSample};
 
 /// Counters of one direction of a link.
 #[derive(Debug)]
@@ -17,6 +20,7 @@ pub struct Progress {
     withheld: AtomicU64,
     injected: AtomicU64,
     heard_ms: AtomicU64,
+    samples: Samples,
 }
 
 impl Progress {
@@ -30,7 +34,14 @@ impl Progress {
             withheld: AtomicU64::new(0),
             injected: AtomicU64::new(0),
             heard_ms: AtomicU64::new(0),
+            samples: Samples::default(),
         }
+    }
+
+    /// The same for a direction that carries data: the vBuckets below `vbuckets` are sampled.
+    #[must_use]
+    pub fn of_data(vbuckets: u16) -> Self {
+        Self { samples: Samples::new(vbuckets), ..Self::new() }
     }
 
     /// Bytes of the source that were passed on.
@@ -53,6 +64,11 @@ impl Progress {
         self.injected.load(Relaxed)
     }
 
+    /// What passed of `vb` by samples; `None` where none was of it.
+    pub fn vbucket(&self, vb: VbId) -> Option<VbSample> {
+        self.samples.of(vb)
+    }
+
     /// How long ago the source last sent anything, to the millisecond.
     pub fn silent_for(&self) -> Duration {
         let heard = Duration::from_millis(self.heard_ms.load(Relaxed));
@@ -67,6 +83,10 @@ impl Progress {
     pub(crate) fn passed(&self, bytes: usize, frames: usize) {
         self.bytes.fetch_add(bytes as u64, Relaxed);
         self.frames.fetch_add(frames as u64, Relaxed);
+    }
+
+    pub(crate) fn sample(&self, run: &[u8], bytes: usize, frames: usize) {
+        self.samples.take(run, bytes, frames);
     }
 
     pub(crate) fn withheld_one(&self) {

@@ -191,13 +191,18 @@ where
         let filled = self.buffer.filled();
         let rest_bytes = self.cut.left_bytes.min(filled.len());
         let finished = rest_bytes > 0 && rest_bytes == self.cut.left_bytes;
-        let found = scan(filled.get(rest_bytes..).unwrap_or_default(), self.pump.judge.control());
+        let behind = filled.get(rest_bytes..).unwrap_or_default();
+        let found = scan(behind, self.pump.judge.control());
         let whole_bytes = rest_bytes + found.run_bytes;
         let frames = found.run_frames + usize::from(finished);
-        let front_bytes = match found.next {
-            Next::PartialData { have_bytes, .. } => have_bytes,
-            _ => 0,
+        let (front_bytes, cut_bytes) = match found.next {
+            Next::PartialData { have_bytes, frame_bytes } => (have_bytes, frame_bytes),
+            _ => (0, 0),
         };
+        let begun = found.run_frames + usize::from(cut_bytes > 0);
+        if begun > 0 {
+            self.pump.progress.sample(behind, found.run_bytes + cut_bytes, begun);
+        }
         self.cut = self.cut.after(rest_bytes, &found.next);
         if front_bytes > 0 && self.collect_own() {
             self.pass(whole_bytes, frames).await?;

@@ -17,6 +17,9 @@ fn stream(vbucket: u16, lag_seqnos: Option<u64>, lag_ms: Option<u64>) -> StreamS
         lag_seqnos,
         lag_ms,
         progress_ms: None,
+        passed_seqno: None,
+        passed_bytes: 0,
+        passed_frames: 0,
     }
 }
 

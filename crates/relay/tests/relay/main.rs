@@ -12,5 +12,6 @@ mod client;
 mod dcp_reader;
 mod handshake;
 mod pump;
+mod samples;
 mod support;
 mod tls;
