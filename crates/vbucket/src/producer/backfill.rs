@@ -14,15 +14,15 @@ use super::turn::Turn;
 /// connection has room for it (MB-24089).
 pub const SMALL_ROW_BYTES: usize = 128 * 1024;
 
-/// How many bytes of frames one read of the disk fills before it pauses: a chunk ends behind the row
-/// that reaches it. Threads that hand over small chunks do little else than wake each other.
+/// How many bytes of frames one read of the disk fills before it pauses: a chunk ends behind the
+/// row that reaches it. Threads that hand over small chunks do little else than wake each other.
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// The largest chunk that has no large row in it.
 const SMALL_ROWS_BYTES_MAX: usize = CHUNK_BYTES + SMALL_ROW_BYTES;
 
-/// A stream reads on once it holds less than this: what is sent while the next chunk is read. Behind
-/// a chunk that is larger, for a large row, the next one waits.
+/// A stream reads on once it holds less than this: what is sent while the next chunk is read.
+/// Behind a chunk that is larger, for a large row, the next one waits.
 const AHEAD_BYTES: usize = 128 * 1024;
 
 /// The room of a chunk for its last row; only a larger row makes it grow.
