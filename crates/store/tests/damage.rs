@@ -51,7 +51,7 @@ fn build(dir: &Path) -> Want {
                 let first = (round * 12 + part) * 25 + 1;
                 let row = |n: u64| match n % 11 {
                     0 => deletion(&format!("key-{}", n % 700), n),
-                    _ => document(&format!("key-{}", n % 700), n, (n * 37 % 2_500) as usize),
+                    _ => document(&format!("key-{}", n % 700), n, (n * 37 % 4_000) as usize),
                 };
                 let rows: Vec<_> = (first..first + 25).map(row).collect();
                 history[usize::from(vb)].extend(rows.iter().cloned());

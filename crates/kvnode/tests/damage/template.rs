@@ -72,7 +72,7 @@ impl Template {
 fn write(client: &mut Client, vb: u16, run: u32) {
     for n in 0..KEYS {
         let number = u64::from(run * KEYS + n) * 4 + u64::from(vb);
-        let value: Vec<u8> = (0..number * 37 % 2_500).map(|at| (at * 31 + number) as u8).collect();
+        let value: Vec<u8> = (0..number * 37 % 4_000).map(|at| (at * 31 + number) as u8).collect();
         client.set(vb, &format!("key-{}", number % 97), &value);
         if number.is_multiple_of(11) {
             client.delete(vb, &format!("key-{}", number % 97));
