@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fjall::config::BlockSizePolicy;
 use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions,
-    OwnedWriteBatch, PersistMode, Snapshot,
+    AbstractTree as _, CompressionType, Database, Keyspace, KeyspaceCreateOptions,
+    KvSeparationOptions, OwnedWriteBatch, PersistMode, Snapshot,
 };
 use vbucket::StoreError;
 
@@ -30,6 +30,8 @@ pub(crate) struct Tables {
     pub meta: Keyspace,
     /// The engine's sequence before the commit that is being made, or [`NO_COMMIT`].
     committing: Arc<AtomicU64>,
+    /// The size at which what a table holds in memory is to be written out.
+    memtable_bytes: u64,
 }
 
 const NO_COMMIT: u64 = u64::MAX;
@@ -81,13 +83,17 @@ impl Tables {
             return Err(damaged(name(), format!("its table {gone:?} is gone")));
         }
         let open = |name: &str, create: KeyspaceCreateOptions| {
-            let table = db.keyspace(name, || create.max_memtable_size(options.memtable_bytes));
+            // Left to itself the engine asks its worker to close a full table once a commit, through
+            // the queue that the worker fills too: a thousand small commits beside one merge, and it
+            // waits for itself for ever. `close_full` is what closes them.
+            let table = db.keyspace(name, || create.max_memtable_size(u64::MAX));
             table.map_err(|e| reading(|| format!("table {name:?}"), &e))
         };
         let [rows, undo] = [open("rows", of_rows())?, open("undo", of_rows())?];
         let [keys, meta] = [open("keys", of_entries())?, open("meta", of_entries())?];
         let committing = Arc::new(AtomicU64::new(NO_COMMIT));
-        Ok(Self { rows, keys, undo, meta, db, committing })
+        let memtable_bytes = options.memtable_bytes;
+        Ok(Self { rows, keys, undo, meta, db, committing, memtable_bytes })
     }
 
     /// Those whose size follows the documents.
@@ -153,7 +159,17 @@ impl Tables {
         self.committing.store(sequence, Ordering::SeqCst);
         let committed = batch.durability(Some(mode)).commit();
         self.committing.store(NO_COMMIT, Ordering::SeqCst);
-        committed
+        committed.and_then(|()| self.close_full())
+    }
+
+    /// Closes what tables hold in memory where that is enough, for the engine's worker to write out.
+    fn close_full(&self) -> fjall::Result<()> {
+        for table in self.all() {
+            if table.tree.active_memtable().size() >= self.memtable_bytes {
+                table.rotate_memtable()?;
+            }
+        }
+        Ok(())
     }
 
     /// A snapshot, or `None` where it may hold a part of the commit that is being made.
