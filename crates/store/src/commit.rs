@@ -17,6 +17,7 @@ use crate::format::{KEY_BYTES_MAX, Latest, encode_row};
 use crate::keys::{self, Life};
 use crate::record::VbRecord;
 use crate::store::Core;
+use crate::values::{APART_BYTES, Appender};
 
 /// A change on its way: which one of the same batch replaces it.
 struct Pending<'a> {
@@ -49,7 +50,7 @@ impl Core {
         writer.check()?;
         if !batch.changes.is_empty() {
             let bytes = batch.changes.iter().map(|change| change.row.memory_bytes() as u64);
-            // Once in the journal, once in a table.
+            // Once in the journal, once in a table; a large value only once.
             self.space.check(bytes.sum::<u64>() * 2)?;
         }
         self.tables.wait_for_room()?;
@@ -66,7 +67,7 @@ impl Core {
         for meta in &batch.metas {
             plan.set_meta(meta)?;
         }
-        let (out, records) = plan.finish();
+        let (out, records) = plan.finish(&mut writer.values)?;
         writer.commit(out, durability)?;
         let crossed = records.values().filter(|record| self.crossed_window(record));
         let crossed = crossed.map(|record| record.meta.vb).collect();
@@ -134,11 +135,12 @@ impl<'a> Plan<'a> {
                 older.change.row.is_alive()
             }),
             None => match &change.replaces {
-                Some(older) => {
-                    self.replace(life, change, older.seqno, encode_row(vb, older));
+                Some(older) if older.value.len() < APART_BYTES => {
+                    self.replace(life, change, older.seqno, encode_row(vb, older, None));
                     older.is_alive()
                 }
-                None => self.replace_stored(life, change, &key)?,
+                // Its value stays where it is: only the row with the place of it moves.
+                _ => self.replace_stored(life, change, &key)?,
             },
         };
         if let Some(record) = self.records.get_mut(&vb) {
@@ -190,12 +192,17 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// The rows, key entries and records of the batch.
-    fn finish(mut self) -> (OwnedWriteBatch, BTreeMap<VbId, VbRecord>) {
+    /// The rows, key entries and records of the batch; large values go to `values`.
+    fn finish(
+        mut self,
+        values: &mut Appender,
+    ) -> Result<(OwnedWriteBatch, BTreeMap<VbId, VbRecord>), StoreError> {
         let tables = &self.core.tables;
         for Pending { change, life, key, newer } in self.pending {
             let row = &change.row;
-            let bytes = encode_row(life.vb, row);
+            let is_apart = row.value.len() >= APART_BYTES;
+            let apart = is_apart.then(|| values.append(&row.value)).transpose()?;
+            let bytes = encode_row(life.vb, row, apart);
             if let Some(newer) = newer {
                 self.out.insert(&tables.undo, life.undo(newer, row.seqno), bytes);
                 continue;
@@ -215,6 +222,6 @@ impl<'a> Plan<'a> {
             }
             self.out.insert(&tables.meta, keys::record(record.meta.vb), record.encode());
         }
-        (self.out, self.records)
+        Ok((self.out, self.records))
     }
 }

@@ -8,6 +8,7 @@ use mcbp::{Datatype, Seqno, VbId};
 use vbucket::{Kind, Row};
 
 use crate::keys::concat;
+use crate::values::{End, Place};
 
 /// The version that every row begins with; a row of another one is refused.
 const ROW_VERSION: u8 = 1;
@@ -18,20 +19,26 @@ const CRC_BYTES: usize = 4;
 /// The longest key that a row has room for; the protocol's are at most 250 bytes.
 pub(crate) const KEY_BYTES_MAX: usize = u8::MAX as usize;
 
+/// Set in the kind of a row whose value lies apart: its place stands where the value would.
+const APART: u8 = 0x80;
+
 /// What is wrong with bytes that were read.
 pub(crate) type Flaw = &'static str;
 
-/// A row as it is stored under the key of `vb` and its seqno. Its key was found to be short enough.
-pub(crate) fn encode_row(vb: VbId, row: &Row) -> Vec<u8> {
+/// A row as it is stored under the key of `vb` and its seqno, with its value or the place of that.
+/// Its key was found to be short enough.
+pub(crate) fn encode_row(vb: VbId, row: &Row, apart: Option<Place>) -> Vec<u8> {
     let (kind, time, expiry) = match row.kind {
         Kind::Document { flags, expiry } => (0, flags, expiry),
         Kind::Deleted { at } => (1, at, 0),
         Kind::Expired { at } => (2, at, 0),
     };
-    let mut bytes = Vec::with_capacity(ROW_HEADER_BYTES + row.key.len() + row.value.len());
+    let place = apart.map(Place::encode);
+    let value = place.as_ref().map_or(row.value.as_ref(), <[u8; Place::BYTES]>::as_slice);
+    let mut bytes = Vec::with_capacity(ROW_HEADER_BYTES + row.key.len() + value.len());
     bytes.put_u32(0);
     bytes.put_u8(ROW_VERSION);
-    bytes.put_u8(kind);
+    bytes.put_u8(if apart.is_some() { kind | APART } else { kind });
     bytes.put_u8(row.datatype.0);
     bytes.put_u8(u8::try_from(row.key.len()).unwrap_or(u8::MAX));
     bytes.put_u64(row.rev);
@@ -39,7 +46,7 @@ pub(crate) fn encode_row(vb: VbId, row: &Row) -> Vec<u8> {
     bytes.put_u32(time);
     bytes.put_u32(expiry);
     bytes.put_slice(&row.key);
-    bytes.put_slice(&row.value);
+    bytes.put_slice(value);
     let crc = row_crc(vb, row.seqno, bytes.get(CRC_BYTES..).unwrap_or_default());
     if let Some(place) = bytes.first_chunk_mut() {
         *place = crc.to_be_bytes();
@@ -47,8 +54,13 @@ pub(crate) fn encode_row(vb: VbId, row: &Row) -> Vec<u8> {
     bytes
 }
 
-/// The row again. Key and value share memory with `bytes`, and so with the block it came from.
-pub(crate) fn decode_row(vb: VbId, seqno: Seqno, bytes: &Bytes) -> Result<Row, Flaw> {
+/// The row again, and where its value is if that lies apart. Key and value share memory with
+/// `bytes`, and so with the block it came from.
+pub(crate) fn decode_row(
+    vb: VbId,
+    seqno: Seqno,
+    bytes: &Bytes,
+) -> Result<(Row, Option<Place>), Flaw> {
     let (header, rest) =
         bytes.split_first_chunk::<ROW_HEADER_BYTES>().ok_or("the row is cut off")?;
     let [c0, c1, c2, c3, version, kind, datatype, key_len, numbers @ ..] = *header;
@@ -64,7 +76,8 @@ pub(crate) fn decode_row(vb: VbId, seqno: Seqno, bytes: &Bytes) -> Result<Row, F
     };
     let times = u64::from_be_bytes(times);
     let [time, expiry] = [(times >> 32) as u32, times as u32];
-    let kind = match kind {
+    let is_apart = kind & APART != 0;
+    let kind = match kind & !APART {
         0 => Kind::Document { flags: time, expiry },
         1 => Kind::Deleted { at: time },
         2 => Kind::Expired { at: time },
@@ -74,15 +87,22 @@ pub(crate) fn decode_row(vb: VbId, seqno: Seqno, bytes: &Bytes) -> Result<Row, F
     if rest.len() < usize::from(key_len) {
         return Err("the row is cut off");
     }
-    Ok(Row {
+    let mut value = bytes.slice(key_end..);
+    let mut apart = None;
+    if is_apart {
+        apart = Some(Place::decode(&value).ok_or("the place of the value is malformed")?);
+        value = Bytes::new();
+    }
+    let row = Row {
         key: bytes.slice(ROW_HEADER_BYTES..key_end),
         seqno,
         rev: u64::from_be_bytes(rev),
         cas: u64::from_be_bytes(cas),
         datatype: Datatype(datatype),
         kind,
-        value: bytes.slice(key_end..),
-    })
+        value,
+    };
+    Ok((row, apart))
 }
 
 fn row_crc(vb: VbId, seqno: Seqno, body: &[u8]) -> u32 {
@@ -136,14 +156,17 @@ pub(crate) struct CommitMark {
     pub synced: u64,
     /// The engine's sequence number just before; its own journal has no checksum over it.
     pub sequence: u64,
+    /// How far the values reach that lie apart, with those of this commit.
+    pub values: End,
 }
 
 impl CommitMark {
     /// Length of an encoded mark.
-    pub(crate) const BYTES: usize = 24 + CRC_BYTES;
+    pub(crate) const BYTES: usize = 40 + CRC_BYTES;
 
     pub(crate) fn encode(self) -> Vec<u8> {
-        let fields = [self.number, self.synced, self.sequence].map(u64::to_be_bytes);
+        let End { file, bytes } = self.values;
+        let fields = [self.number, self.synced, self.sequence, file, bytes].map(u64::to_be_bytes);
         sealed(fields.concat(), crate::keys::COMMITS)
     }
 
@@ -151,9 +174,27 @@ impl CommitMark {
         let body = unsealed(bytes, crate::keys::COMMITS)?;
         let fields = body.as_chunks::<8>().0.iter().map(|field| u64::from_be_bytes(*field));
         match *fields.collect::<Vec<_>>() {
-            [number, synced, sequence] => Ok(Self { number, synced, sequence }),
+            [number, synced, sequence, file, bytes] => {
+                Ok(Self { number, synced, sequence, values: End { file, bytes } })
+            }
             _ => Err("the commit mark has another length"),
         }
+    }
+}
+
+/// How many bytes of a file of values are garbage, as it is kept under the key of the file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Garbage(pub u64);
+
+impl Garbage {
+    pub(crate) fn encode(self, key: &[u8]) -> Vec<u8> {
+        sealed(self.0.to_be_bytes().to_vec(), key)
+    }
+
+    pub(crate) fn decode(key: &[u8], bytes: &[u8]) -> Result<Self, Flaw> {
+        let body = unsealed(bytes, key)?;
+        let body = body.try_into().map_err(|_| "the number of bytes has another length")?;
+        Ok(Self(u64::from_be_bytes(body)))
     }
 }
 

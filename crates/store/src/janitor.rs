@@ -9,14 +9,16 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use fjall::Keyspace;
+use fjall::{Keyspace, UserKey, UserValue};
 use mcbp::{Seqno, VbId};
 use vbucket::engine::{Durability, PurgeStep};
 use vbucket::{StoreError, VbMeta};
 
+use crate::backlog::Due;
 use crate::errors::{io, reading};
 use crate::keys::{self, Life, undo_seqnos};
 use crate::store::Core;
+use crate::values::Tally;
 
 /// Rows that one step removes: a commit that holds the writer for about a millisecond.
 const STEP_ROWS: usize = 1_000;
@@ -38,6 +40,8 @@ struct Work {
     removed: u64,
     /// Some of them since that was last thought of.
     merge: bool,
+    /// Values may have become garbage.
+    collect: bool,
     stop: bool,
 }
 
@@ -131,6 +135,7 @@ enum Task {
     Remove(Life),
     Trim(VbId),
     Merge,
+    Collect,
 }
 
 fn run(core: &Core, desk: &Desk) {
@@ -139,6 +144,7 @@ fn run(core: &Core, desk: &Desk) {
             Task::Remove(life) => core.remove_rows(life, desk),
             Task::Trim(vb) => core.trim_undo(vb, desk),
             Task::Merge => core.merge(desk),
+            Task::Collect => core.collect(&|| desk.is_stopping()),
         };
         match result {
             Ok(()) => {}
@@ -151,7 +157,8 @@ fn run(core: &Core, desk: &Desk) {
 /// Waits for work; `None` to stop.
 fn next(desk: &Desk) -> Option<Task> {
     let idle = |work: &mut Work| {
-        !work.stop && work.ended.is_empty() && work.trim.is_empty() && !work.merge
+        let Work { ended, trim, merge, collect, stop, .. } = &*work;
+        !stop && ended.is_empty() && trim.is_empty() && !merge && !collect
     };
     let waited = desk.changed.wait_while(desk.lock(), idle);
     let mut work = waited.unwrap_or_else(PoisonError::into_inner);
@@ -159,12 +166,17 @@ fn next(desk: &Desk) -> Option<Task> {
         return None;
     }
     let life = work.ended.pop_first().map(Task::Remove);
-    let trim = life.or_else(|| work.trim.pop_first().map(Task::Trim));
+    let task = life.or_else(|| work.trim.pop_first().map(Task::Trim));
+    if task.is_some() {
+        work.collect = true;
+        return task;
+    }
     // Last, so that many vBuckets that go together are merged away once.
-    trim.or_else(|| {
-        work.merge = false;
-        Some(Task::Merge)
-    })
+    if std::mem::take(&mut work.merge) {
+        return Some(Task::Merge);
+    }
+    work.collect = false;
+    Some(Task::Collect)
 }
 
 impl Core {
@@ -178,17 +190,22 @@ impl Core {
                 if desk.is_stopping() {
                     return Ok(());
                 }
-                let found = some_keys(table, &from, &life.next_prefix())?;
-                let Some(last) = found.last() else { break };
+                let found = some_entries(table, &from, &life.next_prefix())?;
+                let Some((last, _)) = found.last() else { break };
                 // Behind the last one: what was removed is not to be walked over again.
                 from = [last.as_ref(), &[0]].concat();
                 let removed = found.len() as u64;
                 let mut out = tables.batch(found.len());
-                for key in found {
+                let mut garbage = Tally::default();
+                for (key, bytes) in found {
+                    garbage.add_row(&key, bytes);
                     out.remove(table, key);
                 }
                 tables.wait_for_room()?;
-                self.writer().commit(out, Durability::Buffered)?;
+                let mut writer = self.writer();
+                self.note_garbage(&mut out, &garbage);
+                writer.commit(out, Durability::Buffered)?;
+                drop(writer);
                 failpoint::reach("janitor-step");
                 desk.lock().removed(removed);
             }
@@ -209,7 +226,7 @@ impl Core {
             if from >= to {
                 return Ok(());
             }
-            let found = some_keys(&tables.undo, &from, &to)?;
+            let found = some_entries(&tables.undo, &from, &to)?;
 
             let mut writer = self.writer();
             let Some(record) = self.record(vb) else { return Ok(()) };
@@ -217,18 +234,21 @@ impl Core {
             // A rollback in the meantime may need some of them.
             let horizon = self.horizon(&record.meta);
             let mut out = tables.batch(found.len());
-            for key in &found {
-                if let Some((newer, _)) = undo_seqnos(key)
+            let mut garbage = Tally::default();
+            for (key, bytes) in found {
+                if let Some((newer, _)) = undo_seqnos(&key)
                     && newer <= horizon
                 {
-                    out.remove(&tables.undo, key.clone());
+                    garbage.add_row(&key, bytes);
                     record.undo_floor = record.undo_floor.max(newer.0);
+                    out.remove(&tables.undo, key);
                 }
             }
             if record.generation != seen.generation || record.undo_floor == seen.undo_floor {
                 return Ok(());
             }
             record.points.cut_below(record.undo_floor);
+            self.note_garbage(&mut out, &garbage);
             out.insert(&tables.meta, keys::record(vb), record.encode());
             writer.commit(out, Durability::Buffered)?;
             self.publish([record]);
@@ -247,6 +267,7 @@ impl Core {
         let is_worth_it = removed.saturating_mul(MERGE_PARTS) >= self.item_count();
         let tables = self.tables.of_documents();
         if is_worth_it && tables.iter().all(|table| table.disk_space() <= MERGE_BYTES_MAX) {
+            self.writer().close_tables(Due::All)?;
             self.tables.merge()?;
             desk.lock().removed -= removed;
         }
@@ -254,9 +275,13 @@ impl Core {
     }
 }
 
-/// Some of the keys with `from <= key < to`, in order.
-fn some_keys(table: &Keyspace, from: &[u8], to: &[u8]) -> Result<Vec<fjall::UserKey>, StoreError> {
+/// Some of the entries with `from <= key < to`, in order.
+fn some_entries(
+    table: &Keyspace,
+    from: &[u8],
+    to: &[u8],
+) -> Result<Vec<(UserKey, UserValue)>, StoreError> {
     let guards = table.range(from..to).take(STEP_ROWS);
-    let keys = guards.map(|guard| guard.key().map_err(|e| reading(|| "old rows".to_owned(), &e)));
-    keys.collect()
+    let what = || "old rows".to_owned();
+    guards.map(|guard| guard.into_inner().map_err(|e| reading(what, &e))).collect()
 }

@@ -14,6 +14,7 @@ use vbucket::StoreError;
 use crate::errors::{damaged, io};
 use crate::format::CommitMark;
 use crate::keys::COMMITS;
+use crate::values::End;
 
 const START: u8 = 1;
 const ITEM: u8 = 2;
@@ -42,11 +43,17 @@ pub(crate) struct Inspected {
     pub synced: u64,
 }
 
-/// Reads every journal in `dir`; `synced` is what the state file says.
+/// Reads every journal in `dir`; `synced` is what the state file says, `whole` whether the values
+/// are there that lie apart between the ends of two commits. A commit without its values counts as
+/// one that was not finished.
 ///
 /// # Errors
 /// [`StoreError::Damaged`] where a synced commit is not readable.
-pub(crate) fn inspect(dir: &Path, synced: u64) -> Result<Inspected, StoreError> {
+pub(crate) fn inspect(
+    dir: &Path,
+    synced: u64,
+    whole: &dyn Fn(End, End) -> bool,
+) -> Result<Inspected, StoreError> {
     let mut seen: Option<JournalBatch> = None;
     let mut synced = synced;
     let paths = journals(dir)?;
@@ -58,7 +65,12 @@ pub(crate) fn inspect(dir: &Path, synced: u64) -> Result<Inspected, StoreError> 
             damaged(path.display().to_string(), format!("at byte {at}: {flaw}"))
         };
         let mut reader = Reader { bytes: &bytes, at: 0 };
-        while let Some(batch) = reader.batch() {
+        while let Some((batch, next)) = reader.batch() {
+            let before = seen.map_or_else(End::default, |batch| batch.mark.values);
+            if batch.mark.number > synced && !whole(before, batch.mark.values) {
+                break;
+            }
+            reader.at = next;
             if let Some(before) = seen
                 && !follows(before, batch)
             {
@@ -155,8 +167,8 @@ impl<'a> Reader<'a> {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
-    /// The next batch, or `None` with the cursor unmoved where there is no intact one.
-    fn batch(&mut self) -> Option<JournalBatch> {
+    /// The next batch and where it ends, or `None` where there is no intact one. The cursor stays.
+    fn batch(&self) -> Option<(JournalBatch, usize)> {
         let mut reader = Reader { bytes: self.bytes, at: self.at };
         if reader.byte()? != START {
             return None;
@@ -177,8 +189,7 @@ impl<'a> Reader<'a> {
         if gap > SEQUENCE_GAP_MAX {
             return None;
         }
-        self.at = reader.at;
-        Some(JournalBatch { mark, sequence })
+        Some((JournalBatch { mark, sequence }, reader.at))
     }
 
     /// One item: `Some(Some(_))` for a commit mark, `Some(None)` for any other.

@@ -20,6 +20,7 @@ pub(crate) const COMMITS: &[u8] = b"c";
 const LIFE_BYTES: usize = 10;
 const RECORD: u8 = b'v';
 const DEAD: u8 = b'd';
+const FILE: u8 = b'f';
 
 /// `rows`: life, seqno.
 pub(crate) type RowKey = [u8; LIFE_BYTES + 8];
@@ -66,6 +67,16 @@ pub(crate) fn record(vb: VbId) -> [u8; 3] {
     concat(&[&[RECORD], &vb.0.to_be_bytes()])
 }
 
+/// `meta`: how much of a file of values is garbage.
+pub(crate) fn file(number: u64) -> [u8; 9] {
+    concat(&[&[FILE], &number.to_be_bytes()])
+}
+
+pub(crate) fn file_number(key: &[u8]) -> Option<u64> {
+    let bytes = key.strip_prefix(&[FILE])?.try_into().ok()?;
+    Some(u64::from_be_bytes(bytes))
+}
+
 pub(crate) fn record_vb(key: &[u8]) -> Option<VbId> {
     let bytes = key.strip_prefix(&[RECORD])?.try_into().ok()?;
     Some(VbId(u16::from_be_bytes(bytes)))
@@ -83,6 +94,14 @@ pub(crate) fn undo_seqnos(key: &[u8]) -> Option<(Seqno, Seqno)> {
     let (_, newer) = rest.split_last_chunk::<8>()?;
     let seqno = |bytes: &[u8; 8]| Seqno(u64::from_be_bytes(*bytes));
     (key.len() == size_of::<UndoKey>()).then(|| (seqno(newer), seqno(older)))
+}
+
+/// The vBucket and the seqno of the row that stands under a key of `rows` or `undo`, which are told
+/// apart by their lengths.
+pub(crate) fn row_place(key: &[u8]) -> Option<(VbId, Seqno)> {
+    let vb = VbId(u16::from_be_bytes(*key.first_chunk()?));
+    let seqno = row_seqno(key).or_else(|| undo_seqnos(key).map(|(_, older)| older))?;
+    Some((vb, seqno))
 }
 
 /// Joins parts whose lengths add up to `N`.

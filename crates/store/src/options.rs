@@ -5,12 +5,11 @@
 pub struct Options {
     /// Memory for blocks that were read, in bytes.
     pub cache_bytes: u64,
-    /// The journals' size in bytes at which tables are written out, so that opening stays short;
-    /// at least [`Options::JOURNAL_BYTES_MIN`].
-    pub journal_bytes_max: u64,
     /// The size in bytes at which a table's memory is written out. While the disk is behind, up to
     /// three times as much is held for each of four tables.
     pub memtable_bytes: u64,
+    /// The size in bytes at which the next file of large values is begun, at least.
+    pub value_file_bytes: u64,
     /// Threads that write out and merge tables, at least 1. With more of them the engine keeps one
     /// for writing out, which asks in a busy loop while there is nothing for it but to merge.
     pub worker_threads: usize,
@@ -24,17 +23,12 @@ pub struct Options {
     pub disk_reserve_bytes: u64,
 }
 
-impl Options {
-    /// The smallest size of the journals that the engine takes, in bytes.
-    pub const JOURNAL_BYTES_MIN: u64 = 64 << 20;
-}
-
 impl Default for Options {
     fn default() -> Self {
         Self {
             cache_bytes: 128 << 20,
-            journal_bytes_max: Self::JOURNAL_BYTES_MIN,
             memtable_bytes: 16 << 20,
+            value_file_bytes: 64 << 20,
             worker_threads: 1,
             undo_seqnos: 1_000,
             // The journals, and the tables that are written out to let them go.

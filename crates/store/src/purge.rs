@@ -13,6 +13,7 @@ use crate::errors::{damaged, reading};
 use crate::format::{Latest, decode_row};
 use crate::keys::{self, Life};
 use crate::store::Core;
+use crate::values::{Place, Tally};
 
 /// How many keys one step looks at: some milliseconds, of which the writer waits for few.
 const STEP_KEYS: usize = 8_000;
@@ -24,6 +25,7 @@ struct Found {
     key: fjall::UserKey,
     entry: fjall::UserValue,
     seqno: Seqno,
+    apart: Option<Place>,
 }
 
 impl Core {
@@ -47,7 +49,8 @@ impl Core {
         let mut record = record.ok_or(StoreError::NoVbucket(vb))?.as_ref().clone();
         let mut out = tables.batch(found.len());
         let mut dropped = 0;
-        for Found { key, entry, seqno } in found {
+        let mut garbage = Tally::default();
+        for Found { key, entry, seqno, apart } in found {
             let what = || format!("the key entry of a deletion in {vb}");
             let now = tables.keys.get(&key).map_err(|e| reading(what, &e))?;
             // A document may have been made of it, or a rollback have made it the last row.
@@ -55,9 +58,11 @@ impl Core {
                 out.remove(&tables.keys, key);
                 out.remove(&tables.rows, life.row(seqno));
                 record.meta.purge_seqno = record.meta.purge_seqno.max(seqno);
+                garbage.add(apart);
                 dropped += 1;
             }
         }
+        self.note_garbage(&mut out, &garbage);
         let purge_seqno = record.meta.purge_seqno;
         out.insert(&tables.meta, keys::record(vb), record.encode());
         writer.commit(out, Durability::Buffered)?;
@@ -84,23 +89,31 @@ impl Core {
                 break;
             }
             let latest = Latest::decode(&key, &entry).map_err(|flaw| damaged(what(), flaw))?;
-            if !latest.alive && self.lets_go(life, rule, latest.seqno)? {
-                found.push(Found { key, entry, seqno: latest.seqno });
+            let seqno = latest.seqno;
+            if !latest.alive
+                && let Some((kind, apart)) = self.kind_of(life, seqno)?
+                && let Kind::Deleted { at } | Kind::Expired { at } = kind
+                && rule.covers(seqno, at)
+            {
+                found.push(Found { key, entry, seqno, apart });
             }
         }
         let next = last.map(|key| Bytes::from_owner(key).slice(life.prefix().len()..));
         Ok((found, next))
     }
 
-    /// Whether the deletion at `seqno` may go. One that was replaced meanwhile stays.
-    fn lets_go(&self, life: Life, rule: &PurgeRule, seqno: Seqno) -> Result<bool, StoreError> {
+    /// What the row at `seqno` is, and where its value is if that lies apart; `None` where it was
+    /// replaced meanwhile.
+    fn kind_of(
+        &self,
+        life: Life,
+        seqno: Seqno,
+    ) -> Result<Option<(Kind, Option<Place>)>, StoreError> {
         let what = || format!("{} seqno {seqno}", life.vb);
         let row = self.tables.rows.get(life.row(seqno)).map_err(|e| reading(what, &e))?;
-        let Some(row) = row else { return Ok(false) };
+        let Some(row) = row else { return Ok(None) };
         let row = decode_row(life.vb, seqno, &Bytes::from_owner(row));
-        Ok(match row.map_err(|flaw| damaged(what(), flaw))?.kind {
-            Kind::Deleted { at } | Kind::Expired { at } => rule.covers(seqno, at),
-            Kind::Document { .. } => false,
-        })
+        let (row, apart) = row.map_err(|flaw| damaged(what(), flaw))?;
+        Ok(Some((row.kind, apart)))
     }
 }

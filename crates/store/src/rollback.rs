@@ -4,8 +4,9 @@
 //! vBucket is a valid one: inside a snapshot that began at the target, so that a stream would go
 //! on within it, and the rollback can be asked for again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use fjall::OwnedWriteBatch;
@@ -20,6 +21,7 @@ use crate::keys::{self, Life, row_seqno, undo_seqnos};
 use crate::points::Points;
 use crate::record::VbRecord;
 use crate::store::Core;
+use crate::values::{Place, Tally};
 use crate::writer::Writer;
 
 /// How many rows one step undoes: a batch of some hundred kilobytes beside the values.
@@ -30,10 +32,17 @@ const STEP_BYTES: usize = 16 << 20;
 /// The part of a vBucket's history above `down_to`.
 struct Step {
     down_to: Seqno,
-    /// The newest rows of their keys, without their values.
-    rows: Vec<(Seqno, Bytes, bool)>,
+    rows: Vec<Undone>,
     /// By newer seqno: the row that was replaced, its seqno and bytes.
     undo: BTreeMap<Seqno, (Seqno, Bytes)>,
+}
+
+/// The newest row of its key, without its value.
+struct Undone {
+    seqno: Seqno,
+    document: Bytes,
+    alive: bool,
+    apart: Option<Place>,
 }
 
 impl Core {
@@ -65,6 +74,7 @@ impl Core {
         };
         let step = self.read_step(&record, target)?;
         let mut out = self.undo(&mut record, &step)?;
+        self.restores.fetch_add(1, Ordering::SeqCst);
         let done = step.down_to == target;
         record.points.cut_above(target.0);
         let meta = &mut record.meta;
@@ -152,8 +162,9 @@ impl Core {
                 down_to = seqno;
                 break;
             }
-            let row = checked_row(vb, seqno, &Bytes::from_owner(bytes))?;
-            rows.push((seqno, Bytes::copy_from_slice(&row.key), row.is_alive()));
+            let (row, apart) = checked_row(vb, seqno, &Bytes::from_owner(bytes))?;
+            let (document, alive) = (Bytes::copy_from_slice(&row.key), row.is_alive());
+            rows.push(Undone { seqno, document, alive, apart });
         }
         undo.retain(|&newer, _| newer > down_to);
         Ok(Step { down_to, rows, undo })
@@ -165,15 +176,19 @@ impl Core {
         let vb = record.meta.vb;
         let life = Life { vb, generation: record.generation };
         let mut out = tables.batch(step.rows.len() + step.undo.len());
-        for (seqno, document, alive) in &step.rows {
+        let mut garbage = Tally::default();
+        let mut restored = BTreeSet::new();
+        for Undone { seqno, document, alive, apart } in &step.rows {
             out.remove(&tables.rows, life.row(*seqno));
+            garbage.add(*apart);
             let key = life.document(document);
             record.items = record.items.saturating_sub(u64::from(*alive));
             let Some((older, bytes)) = step.restored(*seqno) else {
                 out.remove(&tables.keys, key);
                 continue;
             };
-            let row = checked_row(vb, older, bytes)?;
+            let (row, _) = checked_row(vb, older, bytes)?;
+            restored.insert(older);
             if row.key != document {
                 let flaw = format!("it is not of the key that seqno {seqno} replaced");
                 return Err(damaged(format!("{vb} seqno {older}"), flaw));
@@ -183,9 +198,13 @@ impl Core {
             let entry = Latest::of(&row).encode(&key);
             out.insert(&tables.keys, key, entry);
         }
-        for (newer, (older, _)) in &step.undo {
+        for (newer, (older, bytes)) in &step.undo {
             out.remove(&tables.undo, life.undo(*newer, *older));
+            if !restored.contains(older) {
+                garbage.add(checked_row(vb, *older, bytes)?.1);
+            }
         }
+        self.note_garbage(&mut out, &garbage);
         Ok(out)
     }
 }
@@ -212,7 +231,7 @@ fn target(record: &VbRecord, to: Seqno) -> Option<Seqno> {
     (point >= floor).then_some(Seqno(point))
 }
 
-fn checked_row(vb: VbId, seqno: Seqno, bytes: &Bytes) -> Result<Row, StoreError> {
+fn checked_row(vb: VbId, seqno: Seqno, bytes: &Bytes) -> Result<(Row, Option<Place>), StoreError> {
     decode_row(vb, seqno, bytes).map_err(|flaw| damaged(format!("{vb} seqno {seqno}"), flaw))
 }
 

@@ -9,6 +9,7 @@ use vbucket::{Row, StoreError, VbMeta};
 use crate::errors::{damaged, reading};
 use crate::format::decode_row;
 use crate::keys::{Life, row_seqno};
+use crate::values::Reader;
 
 /// Rows that are still to be given, or how it ended.
 enum Rest {
@@ -41,6 +42,7 @@ impl Rows {
 pub(crate) struct RowScan {
     meta: VbMeta,
     rows: Rows,
+    values: Reader,
     rest: Rest,
     /// The last seqno that was given, to say where a failure struck.
     last: Seqno,
@@ -48,8 +50,8 @@ pub(crate) struct RowScan {
 
 impl RowScan {
     /// A scan of `rows` from `start` on.
-    pub(crate) fn new(meta: VbMeta, rows: Rows, start: Seqno) -> Self {
-        Self { meta, rest: rows.from(start), rows, last: Seqno::ZERO }
+    pub(crate) fn new(meta: VbMeta, rows: Rows, values: Reader, start: Seqno) -> Self {
+        Self { meta, rest: rows.from(start), rows, values, last: Seqno::ZERO }
     }
 
     fn decode(&mut self, guard: fjall::Guard) -> Result<Row, StoreError> {
@@ -57,9 +59,12 @@ impl RowScan {
         let behind = || format!("{vb} behind seqno {}", self.last);
         let (key, bytes) = guard.into_inner().map_err(|e| reading(behind, &e))?;
         let seqno = row_seqno(&key).ok_or_else(|| damaged(behind(), "a key is malformed"))?;
-        let row = decode_row(vb, seqno, &Bytes::from_owner(bytes))
+        let (row, apart) = decode_row(vb, seqno, &Bytes::from_owner(bytes))
             .map_err(|flaw| damaged(format!("{vb} seqno {seqno}"), flaw))?;
-        Ok(row)
+        match apart {
+            Some(place) => Ok(Row { value: self.values.read(place)?, ..row }),
+            None => Ok(row),
+        }
     }
 }
 

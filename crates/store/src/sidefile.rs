@@ -18,7 +18,7 @@ const LOCK_FILE: &str = "LOCK";
 const STATE_FILE: &str = "STATE";
 const MAGIC: &[u8; 8] = b"dcpstore";
 /// The version of everything in the directory. Raise it with any change to keys, values or files.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Holds the directory for one process; let go when dropped.
 #[derive(Debug)]

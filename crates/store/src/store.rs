@@ -1,7 +1,8 @@
-//! The store: opening, closing and reading; writing is in `commit` and `rollback`.
+//! The store: its interface, and reading; `open` opens it, `commit` and `rollback` write.
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use bytes::Bytes;
@@ -10,17 +11,19 @@ use mcbp::{Seqno, VbId};
 use vbucket::engine::{Batch, Durability, PurgeRule, PurgeStep, Scan, Store};
 use vbucket::{Row, StoreError, VbMeta};
 
-use crate::errors::{damaged, io, reading};
+use crate::errors::{damaged, reading};
 use crate::format::{Latest, decode_row};
 use crate::janitor::Janitor;
 use crate::keys::{self, Life};
+use crate::open::{self, DATA, Opened};
 use crate::options::Options;
 use crate::record::VbRecord;
 use crate::scan::{RowScan, Rows};
-use crate::sidefile::{DirectoryLock, State, StateFile};
+use crate::sidefile::DirectoryLock;
 use crate::space::Space;
 use crate::suspects;
-use crate::tables::{self, Tables};
+use crate::tables::Tables;
+use crate::values::{Files, Reader, Values};
 use crate::writer::Writer;
 
 /// vBuckets on fjall, in one directory that one process has open at a time.
@@ -40,8 +43,17 @@ pub(crate) struct Core {
     pub tables: Tables,
     pub options: Options,
     pub space: Space,
-    writer: Mutex<Writer>,
-    records: RwLock<HashMap<VbId, Arc<VbRecord>>>,
+    pub values: Arc<Values>,
+    pub(crate) writer: Mutex<Writer>,
+    pub(crate) records: RwLock<HashMap<VbId, Arc<VbRecord>>>,
+    /// How many steps of rollbacks there were: each may give a row back that was replaced.
+    pub(crate) restores: AtomicU64,
+}
+
+/// Everything of one moment.
+struct View {
+    snapshot: Snapshot,
+    files: Files,
 }
 
 impl FjallStore {
@@ -52,76 +64,13 @@ impl FjallStore {
     /// [`StoreError::Io`] where another process has the directory, another version wrote it, or
     /// the disk refuses.
     pub fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
-        let opened = Self::open_files(dir, options);
-        opened.map_err(|error| suspects::named(error, &dir.join("data")))
-    }
-
-    fn open_files(dir: &Path, options: Options) -> Result<Self, StoreError> {
-        let created = std::fs::create_dir_all(dir);
-        created.map_err(|e| io("creating the store's directory", format!("{dir:?}: {e}")))?;
-        let lock = DirectoryLock::take(dir)?;
-        let data = dir.join("data");
-        let (mut state_file, state) = StateFile::open(dir, tables::exist(&data))?;
-        failpoint::reach("open-state-read");
-        let (tables, number) = open_checked(&data, &options, &mut state_file, state)?;
-        let records = load_records(&tables)?;
-        let writer = Writer::new(tables.clone(), state_file, number)?;
-        failpoint::reach("open-state-noted");
-        let core = Arc::new(Core {
-            tables,
-            space: Space::new(dir, options.disk_reserve_bytes),
-            options,
-            writer: Mutex::new(writer),
-            records: RwLock::new(records),
-        });
+        let opened = open::files(dir, options);
+        let Opened { core, was_clean, lock } =
+            opened.map_err(|error| suspects::named(error, &dir.join(DATA)))?;
+        let core = Arc::new(core);
         let janitor = Janitor::start(&core)?;
-        Ok(Self { janitor, core, was_clean: state.clean, _lock: lock })
+        Ok(Self { janitor, core, was_clean, _lock: lock })
     }
-}
-
-/// Opens the tables after everything was looked at that the engine does not look at, and gives
-/// the number of the last commit.
-fn open_checked(
-    data: &Path,
-    options: &Options,
-    state_file: &mut StateFile,
-    state: State,
-) -> Result<(Tables, u64), StoreError> {
-    let flawed = |flaw: String| damaged(data.display().to_string(), flaw);
-    if !tables::exist(data) {
-        if state.synced > 0 {
-            return Err(flawed("it is gone or not whole, but commits were synced".to_owned()));
-        }
-        tables::remove_unfinished(data)?;
-    }
-    let journals = crate::journal::inspect(data, state.synced)?;
-    if journals.synced > state.synced {
-        // The engine may cut the journal that says so.
-        state_file.write_synced(State { clean: false, synced: journals.synced })?;
-    }
-    crate::manifest::inspect(data)?;
-    let fresh = state.synced == 0 && journals.last.is_none();
-    failpoint::reach("open-inspected");
-    let tables = Tables::open(data, options, fresh)?;
-    failpoint::reach("open-tables");
-    let number = tables.last_commit()?;
-    let known = journals.synced.max(journals.last.unwrap_or(0));
-    if number < known {
-        return Err(flawed(format!("the last commit is {number}, but there were {known}")));
-    }
-    Ok((tables, number))
-}
-
-fn load_records(tables: &Tables) -> Result<HashMap<VbId, Arc<VbRecord>>, StoreError> {
-    let mut records = HashMap::new();
-    for guard in tables.meta.iter() {
-        let (key, bytes) =
-            guard.into_inner().map_err(|e| reading(|| "the vBuckets' records".to_owned(), &e))?;
-        if let Some(vb) = keys::record_vb(&key) {
-            records.insert(vb, Arc::new(decode_record(vb, &bytes)?));
-        }
-    }
-    Ok(records)
 }
 
 pub(crate) fn decode_record(vb: VbId, bytes: &[u8]) -> Result<VbRecord, StoreError> {
@@ -158,11 +107,15 @@ impl Core {
         self.records.write().unwrap_or_else(PoisonError::into_inner).remove(&vb);
     }
 
-    /// A snapshot that holds whole commits.
-    fn snapshot(&self) -> Snapshot {
+    /// Whole commits, and the files of all values that their rows name.
+    fn view(&self) -> View {
         loop {
-            if let Some(snapshot) = self.tables.snapshot() {
-                return snapshot;
+            let view = self.values.with(|files| {
+                let snapshot = self.tables.snapshot()?;
+                Some(View { snapshot, files: Arc::clone(files) })
+            });
+            if let Some(view) = view {
+                return view;
             }
             // Wait for the commit that is being made.
             drop(self.writer());
@@ -173,7 +126,7 @@ impl Core {
         let Some(record) = self.record(vb) else { return Ok(None) };
         let life = Life { vb, generation: record.generation };
         // One snapshot for both reads: a commit between them may move the row.
-        let snapshot = self.snapshot();
+        let View { snapshot, files } = self.view();
         let entry_key = life.document(key);
         let what = || format!("the key entry of a document in {vb}");
         let entry = snapshot.get(&self.tables.keys, &entry_key).map_err(|e| reading(what, &e))?;
@@ -184,17 +137,19 @@ impl Core {
             .get(&self.tables.rows, life.row(latest.seqno))
             .map_err(|e| reading(what, &e))?
             .ok_or_else(|| damaged(what(), "the row is missing"))?;
-        let row = decode_row(vb, latest.seqno, &Bytes::from_owner(row))
+        let (mut row, apart) = decode_row(vb, latest.seqno, &Bytes::from_owner(row))
             .map_err(|flaw| damaged(what(), flaw))?;
-        if row.key == key {
-            Ok(Some(row))
-        } else {
-            Err(damaged(what(), "the row is of another key than its entry"))
+        if row.key != key {
+            return Err(damaged(what(), "the row is of another key than its entry"));
         }
+        if let Some(place) = apart {
+            row.value = Reader::new(files).read(place)?;
+        }
+        Ok(Some(row))
     }
 
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {
-        let snapshot = self.snapshot();
+        let View { snapshot, files } = self.view();
         let bytes = snapshot
             .get(&self.tables.meta, keys::record(vb))
             .map_err(|e| reading(|| format!("the record of {vb}"), &e))?
@@ -202,7 +157,7 @@ impl Core {
         let record = decode_record(vb, &bytes)?;
         let life = Life { vb, generation: record.generation };
         let rows = Rows { snapshot, table: self.tables.rows.clone(), life, end };
-        Ok(Box::new(RowScan::new(record.meta, rows, start)))
+        Ok(Box::new(RowScan::new(record.meta, rows, Reader::new(files), start)))
     }
 }
 
@@ -258,7 +213,7 @@ impl Store for FjallStore {
     }
 
     fn disk_bytes(&self) -> u64 {
-        self.core.tables.db.disk_space().unwrap_or(0)
+        self.core.tables.db.disk_space().unwrap_or(0) + self.core.values.disk_bytes()
     }
 
     fn memory_bytes(&self) -> u64 {

@@ -30,7 +30,7 @@ fn damaged_files(data: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for table in entries(&data.join("keyspaces")) {
         let Some(list) = current_list(&table) else { continue };
-        for file in ["tables", "blobs"].iter().flat_map(|kind| entries(&table.join(kind))) {
+        for file in entries(&table.join("tables")) {
             if differs(&file, &list) == Some(true) {
                 found.push(file);
             }

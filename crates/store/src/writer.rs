@@ -1,17 +1,26 @@
-//! The one writer: numbers commits, syncs them, tells the state file, and stops for good after a
-//! failed write.
+//! The one writer: numbers commits, puts values before the rows that name them, syncs, tells the
+//! state file, and stops for good after a failed write.
 
 use fjall::{OwnedWriteBatch, PersistMode};
 use vbucket::StoreError;
 use vbucket::engine::Durability;
 
+use crate::backlog::{Backlog, Due};
 use crate::errors::io;
+use crate::format::{CommitMark, Garbage};
+use crate::keys;
 use crate::sidefile::{State, StateFile};
 use crate::tables::Tables;
+use crate::values::Appender;
 
 pub(crate) struct Writer {
     tables: Tables,
+    backlog: Backlog,
     state_file: StateFile,
+    /// Where a batch puts its large values before it is committed.
+    pub(crate) values: Appender,
+    /// The last file of values that commits have told of.
+    noted_file: u64,
     /// Why writing stopped, if it has.
     poison: Option<String>,
     /// Number of the last commit.
@@ -22,14 +31,18 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Goes on behind commit `number`, which is synced; notes that the store is in use.
+    /// Goes on behind `last`, which is synced; notes that the store is in use.
     pub(crate) fn new(
         tables: Tables,
+        backlog: Backlog,
         mut state_file: StateFile,
-        number: u64,
+        values: Appender,
+        last: CommitMark,
     ) -> Result<Self, StoreError> {
+        let (number, noted_file) = (last.number, last.values.file);
         state_file.write_synced(State { clean: false, synced: number })?;
-        Ok(Self { tables, state_file, poison: None, number, synced: number, closed: false })
+        let (poison, synced, closed) = (None, number, false);
+        Ok(Self { tables, backlog, state_file, values, noted_file, poison, number, synced, closed })
     }
 
     /// The number that the next commit gets, for those who begin a generation.
@@ -51,7 +64,7 @@ impl Writer {
     /// Writes a batch, all of it or nothing.
     pub(crate) fn commit(
         &mut self,
-        batch: OwnedWriteBatch,
+        mut batch: OwnedWriteBatch,
         durability: Durability,
     ) -> Result<(), StoreError> {
         self.check()?;
@@ -62,7 +75,19 @@ impl Writer {
         };
         let number = self.next_number();
         failpoint::reach("commit-begun");
-        let committed = self.tables.commit(batch, number, self.synced, mode);
+        let values = self.values.flush()?;
+        failpoint::reach("commit-values-written");
+        if values.file != self.noted_file {
+            // From this commit on the file must be there.
+            let key = keys::file(values.file);
+            batch.insert(&self.tables.meta, key, Garbage(0).encode(&key));
+            self.noted_file = values.file;
+        }
+        if durability == Durability::Synced {
+            self.sync_values()?;
+        }
+        let mark = CommitMark { number, synced: self.synced, sequence: 0, values };
+        let committed = self.tables.commit(batch, mark, mode);
         committed.map_err(|error| self.stop(&error))?;
         failpoint::reach("commit-written");
         self.number = number;
@@ -75,7 +100,32 @@ impl Writer {
             }
             failpoint::reach("commit-noted");
         }
-        Ok(())
+        match self.backlog.due(&self.tables) {
+            Due::Nothing => {}
+            due => self.close_tables(due)?,
+        }
+        self.values.close_full().map_err(|error| self.stop_syncing(&error))
+    }
+
+    /// Hands what tables hold in memory to the engine's worker.
+    pub(crate) fn close_tables(&mut self, due: Due) -> Result<(), StoreError> {
+        self.sync_values()?;
+        let closed = self.backlog.close(&self.tables, due);
+        closed.map_err(|error| self.stop(&error))
+    }
+
+    /// Has the state file say on the disk what is synced: what follows is not to be undone.
+    pub(crate) fn note_synced(&mut self) -> Result<(), StoreError> {
+        self.state_file.write_synced(State { clean: false, synced: self.synced })
+    }
+
+    fn sync_values(&mut self) -> Result<(), StoreError> {
+        self.values.sync().map_err(|error| self.stop_syncing(&error))
+    }
+
+    /// What a failed sync has lost is not known, and a second one would not tell.
+    fn stop_syncing(&mut self, error: &std::io::Error) -> StoreError {
+        self.stop_for(format!("large values could not be synced: {error}"))
     }
 
     /// Syncs everything and notes that the store was closed.
@@ -84,6 +134,7 @@ impl Writer {
             return Ok(());
         }
         self.check()?;
+        self.sync_values()?;
         self.tables.db.persist(PersistMode::SyncAll).map_err(|error| self.stop(&error))?;
         failpoint::reach("close-synced");
         self.closed = true;
@@ -97,6 +148,10 @@ impl Writer {
             fjall::Error::Poisoned => "a flush or a compaction failed".to_owned(),
             error => error.to_string(),
         };
+        self.stop_for(cause)
+    }
+
+    fn stop_for(&mut self, cause: String) -> StoreError {
         log::error!("writing stopped until a restart, cause={cause:?}");
         self.poison = Some(cause.clone());
         StoreError::Poisoned(cause)

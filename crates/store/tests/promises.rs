@@ -263,13 +263,13 @@ fn another_format_version_is_refused() {
     open(dir.path()).close().unwrap();
     let path = dir.path().join("STATE");
     let mut bytes = std::fs::read(&path).unwrap();
-    bytes[11] = 3;
+    bytes[11] = 4;
     let body = bytes.len() - 4;
     let crc = crc32fast::hash(&bytes[..body]).to_be_bytes();
     bytes[body..].copy_from_slice(&crc);
     std::fs::write(&path, bytes).unwrap();
     let error = FjallStore::open(dir.path(), small()).err().unwrap().to_string();
-    assert!(error.contains("format version 3, this program reads version 2"), "{error}");
+    assert!(error.contains("format version 4, this program reads version 3"), "{error}");
 }
 
 #[test]

@@ -58,6 +58,7 @@ fn a_crash_at_each_step_of_a_commit_and_of_a_change_of_state() {
     for point in [
         "flush-assembled=20",
         "commit-begun=25",
+        "commit-values-written=25",
         "commit-written=25",
         "commit-noted=25",
         "flush-stored=20",
@@ -70,6 +71,18 @@ fn a_crash_at_each_step_of_a_commit_and_of_a_change_of_state() {
         let node = campaign.start_failing_at(point).listening().expect("the node comes up");
         let checked = campaign.check(&node);
         checked.unwrap_or_else(|error| panic!("before {point}: {error}"));
+        campaign.load(node, &Until::Aborted);
+        let node = campaign.start_and_check().unwrap_or_else(|error| panic!("{point}: {error}"));
+        campaign.check_streams(&node).unwrap_or_else(|error| panic!("{point}: {error}"));
+        node.kill();
+    }
+}
+
+#[test]
+fn a_crash_while_values_that_lie_apart_are_collected() {
+    let mut campaign = Campaign::new(SEED, "");
+    for point in ["collect-step=1", "collect-moved=1", "collect-committed=1"] {
+        let node = campaign.start_failing_at(point).listening().expect("the node comes up");
         campaign.load(node, &Until::Aborted);
         let node = campaign.start_and_check().unwrap_or_else(|error| panic!("{point}: {error}"));
         campaign.check_streams(&node).unwrap_or_else(|error| panic!("{point}: {error}"));

@@ -12,13 +12,13 @@ use crate::scrape::{page, sample};
 use crate::template::{config, start};
 
 const FAILURES: &str = "kvnode_data_read_failures_total{bucket=\"default\"}";
-/// So large that the engine keeps it in a file of values, and soon.
+/// So large that it lies apart from the engine's tables.
 const VALUE_BYTES: usize = 1 << 20;
 
 /// The file that holds the document.
 fn file_of_values(folder: &Path) -> Option<PathBuf> {
     let is_large = |path: &PathBuf| path.metadata().unwrap().len() as usize >= VALUE_BYTES;
-    let of_values = |path: &PathBuf| path.components().any(|part| part.as_os_str() == "blobs");
+    let of_values = |path: &PathBuf| path.components().any(|part| part.as_os_str() == "values");
     files(folder).into_iter().find(|path| of_values(path) && is_large(path))
 }
 

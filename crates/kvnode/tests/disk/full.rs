@@ -73,7 +73,7 @@ fn a_write_that_was_cut_short_stops_writing_until_a_restart() {
     let Some(disk) = Disk::new(40) else { return };
     let node = start_on(disk.path(), small(0), |store| Arc::new(store));
     let mut client = Client::ready(&node);
-    let value = "x".repeat(20_000);
+    let value = "x".repeat(900);
     for n in 0..20 {
         assert_eq!(client.set(0, &crate::key(n), &value).status, Status::SUCCESS);
     }
@@ -90,4 +90,29 @@ fn a_write_that_was_cut_short_stops_writing_until_a_restart() {
     let node = start_on(disk.path(), small(0), |store| Arc::new(store));
     assert_all_there(&node, count, &value);
     assert_eq!(Client::ready(&node).set(0, "later", "x").status, Status::SUCCESS);
+}
+
+/// A value that lies apart is cut off again: nothing was committed, and nothing has to stop.
+#[test]
+fn a_large_value_that_was_cut_short_is_refused_and_writing_goes_on_when_there_is_room() {
+    let Some(disk) = Disk::new(40) else { return };
+    let node = start_on(disk.path(), small(0), |store| Arc::new(store));
+    let mut client = Client::ready(&node);
+    let value = "x".repeat(20_000);
+    for n in 0..20 {
+        assert_eq!(client.set(0, &crate::key(n), &value).status, Status::SUCCESS);
+    }
+    let file = somebody_else(&disk, usize::MAX);
+    let (count, refusal) = write_until_refused(&mut client, 20, &value);
+    assert_eq!(refusal, Status::ETMPFAIL);
+    assert!(client.stat("").unwrap()["kvnode_write_failure"].contains("No space left"));
+
+    std::fs::remove_file(file).unwrap();
+    eventually("writes are accepted again", || {
+        Client::ready(&node).set(0, &crate::key(count), &value).status == Status::SUCCESS
+    });
+    assert_all_there(&node, count + 1, &value);
+    drop(node);
+    let node = start_on(disk.path(), small(0), |store| Arc::new(store));
+    assert_all_there(&node, count + 1, &value);
 }

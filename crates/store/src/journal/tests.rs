@@ -26,7 +26,12 @@ fn batch(mark: CommitMark, sequence: u64) -> Vec<u8> {
 
 /// Commits `numbers`, each written when all before it were synced.
 fn journal(numbers: std::ops::RangeInclusive<u64>) -> Vec<u8> {
-    let one = |number| batch(CommitMark { number, synced: number - 1, sequence: number }, number);
+    let one = |number| {
+        batch(
+            CommitMark { number, synced: number - 1, sequence: number, values: End::default() },
+            number,
+        )
+    };
     numbers.flat_map(one).collect()
 }
 
@@ -35,7 +40,7 @@ fn check(journals: &[(&str, &[u8])], synced: u64) -> Result<Inspected, String> {
     for (name, bytes) in journals {
         std::fs::write(dir.path().join(name), bytes).unwrap();
     }
-    inspect(dir.path(), synced).map_err(|error| error.to_string())
+    inspect(dir.path(), synced, &|_, _| true).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -91,13 +96,18 @@ fn later_commits_tell_that_a_broken_one_was_synced() {
 
 #[test]
 fn what_was_not_synced_may_be_torn() {
-    let unsynced = |number| batch(CommitMark { number, synced: 1, sequence: number }, number);
+    let unsynced = |number| {
+        batch(CommitMark { number, synced: 1, sequence: number, values: End::default() }, number)
+    };
     let mut bytes = [journal(1..=1), unsynced(2), unsynced(3)].concat();
     let at = journal(1..=1).len();
     bytes[at + 3] ^= 0xff;
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("0.jnl");
     std::fs::write(&path, bytes).unwrap();
-    assert_eq!(inspect(dir.path(), 1).unwrap(), Inspected { last: Some(1), synced: 1 });
+    assert_eq!(
+        inspect(dir.path(), 1, &|_, _| true).unwrap(),
+        Inspected { last: Some(1), synced: 1 }
+    );
     assert_eq!(std::fs::read(&path).unwrap(), journal(1..=1));
 }

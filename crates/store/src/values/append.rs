@@ -1,0 +1,166 @@
+//! Appending values: one file at a time, by the one writer of the store.
+
+use std::collections::BTreeSet;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use vbucket::StoreError;
+
+use super::{End, HEAD_BYTES, MAGIC, Place, ValueFile, Values, value_crc};
+use crate::errors;
+
+/// What is handed to the system at once. Larger values go there by themselves, without a copy.
+const BUFFER_BYTES: usize = 256 << 10;
+/// A file grows to this part of all values where that is more than the least: so many files, or
+/// twice as many while some are mostly garbage, are open at once.
+const FILES: u64 = 128;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Appender {
+    values: Arc<Values>,
+    /// The size at which a file is full.
+    file_bytes: u64,
+    /// Of the last file that was begun.
+    number: u64,
+    open: Option<Open>,
+    end: End,
+    unsynced: bool,
+}
+
+/// The file that is being written.
+#[derive(Debug)]
+struct Open {
+    file: Arc<ValueFile>,
+    out: BufWriter<Arc<File>>,
+    /// Its length with all that is in the buffer.
+    bytes: u64,
+}
+
+impl Appender {
+    /// Goes on behind `end`, in a file of its own.
+    pub(crate) fn new(values: Arc<Values>, file_bytes: u64, end: End) -> Self {
+        let last = values.with(|files| files.keys().next_back().copied());
+        let number = last.unwrap_or(0).max(end.file);
+        Self { values, file_bytes, number, open: None, end, unsynced: false }
+    }
+
+    /// Adds a value, and says where it will be once [`Appender::flush`] has returned.
+    pub(crate) fn append(&mut self, value: &[u8]) -> Result<Place, StoreError> {
+        match self.try_append(value) {
+            Ok(place) => Ok(place),
+            Err(error) => Err(self.give_up(&error)),
+        }
+    }
+
+    fn try_append(&mut self, value: &[u8]) -> io::Result<Place> {
+        let open = match &mut self.open {
+            Some(open) => open,
+            None => {
+                let begun = self.begin()?;
+                self.open.insert(begun)
+            }
+        };
+        let len = u32::try_from(value.len()).map_err(io::Error::other)?;
+        let crc = value_crc(len, value);
+        open.out.write_all(&len.to_be_bytes())?;
+        open.out.write_all(&crc.to_be_bytes())?;
+        open.out.write_all(value)?;
+        let at = open.bytes + HEAD_BYTES as u64;
+        open.bytes = at + u64::from(len);
+        Ok(Place { file: open.file.number, at, len, crc })
+    }
+
+    /// Begins the next file; its name is on the disk when this returns.
+    fn begin(&mut self) -> io::Result<Open> {
+        self.number += 1;
+        let path = self.values.path(self.number);
+        let file = OpenOptions::new().read(true).append(true).create_new(true).open(&path)?;
+        (&file).write_all(MAGIC)?;
+        File::open(&self.values.dir)?.sync_all()?;
+        let bytes = MAGIC.len() as u64;
+        let file = Arc::new(ValueFile::new(path, self.number, file, bytes));
+        self.values.change(|files| {
+            files.insert(file.number, Arc::clone(&file));
+        });
+        let out = BufWriter::with_capacity(BUFFER_BYTES, Arc::clone(&file.file));
+        Ok(Open { file, out, bytes })
+    }
+
+    /// Hands everything that was appended to the system; says how far it reaches.
+    pub(crate) fn flush(&mut self) -> Result<End, StoreError> {
+        let Some(open) = &mut self.open else { return Ok(self.end) };
+        if let Err(error) = open.out.flush() {
+            return Err(self.give_up(&error));
+        }
+        let end = End { file: open.file.number, bytes: open.bytes };
+        self.unsynced |= end != self.end;
+        open.file.bytes.store(end.bytes, Ordering::Relaxed);
+        self.end = end;
+        Ok(end)
+    }
+
+    /// Waits until everything that was flushed is on the disk.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        if self.unsynced
+            && let Some(open) = &self.open
+        {
+            open.file.file.sync_data()?;
+        }
+        self.unsynced = false;
+        Ok(())
+    }
+
+    /// Closes a file that is full. Between two commits: the values of one are in one file.
+    pub(crate) fn close_full(&mut self) -> io::Result<()> {
+        let full = self.file_bytes.max(self.values.disk_bytes() / FILES);
+        match &self.open {
+            Some(open) if open.bytes >= full => self.close(),
+            _ => Ok(()),
+        }
+    }
+
+    /// Closes the file where it is one of `numbers`, whose space is to be given back.
+    pub(crate) fn close_one_of(&mut self, numbers: &BTreeSet<u64>) -> io::Result<()> {
+        match &self.open {
+            Some(open) if numbers.contains(&open.file.number) => self.close(),
+            _ => Ok(()),
+        }
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        self.sync()?;
+        self.open = None;
+        Ok(())
+    }
+
+    /// Forgets what was appended since the last flush; what is left of it in the file is garbage.
+    pub(crate) fn discard(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        let (file, _unwritten) = open.out.into_parts();
+        if self.end.file != open.file.number {
+            self.end = End { file: open.file.number, bytes: MAGIC.len() as u64 };
+        }
+        let cut = self.end.bytes;
+        // What cannot be cut off stays as garbage, behind what any commit reaches.
+        match file.set_len(cut) {
+            Ok(()) => {
+                let out = BufWriter::with_capacity(BUFFER_BYTES, file);
+                self.open = Some(Open { file: open.file, out, bytes: cut });
+            }
+            Err(error) => {
+                log::warn!("could not cut off {}, error={error}", open.file.path.display());
+            }
+        }
+    }
+
+    fn give_up(&mut self, error: &io::Error) -> StoreError {
+        self.discard();
+        errors::io(
+            "writing values",
+            format!("{}: {error}", self.values.path(self.number).display()),
+        )
+    }
+}

@@ -1,0 +1,142 @@
+//! Reading values: every byte is compared with the checksum that its row has.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt as _;
+
+use bytes::Bytes;
+use vbucket::StoreError;
+
+use super::{End, Files, HEAD_BYTES, MAGIC, Place, ValueFile, Values, value_crc};
+use crate::errors::{damaged, io};
+
+/// How much a scan reads ahead where values lie in its order, as they do in a copy of a node.
+const WINDOW_BYTES: usize = 256 << 10;
+/// Values this close behind each other count as lying in order.
+const GAP_BYTES: u64 = 4 << 10;
+
+/// Reads values of the files that it holds, one or many.
+pub(crate) struct Reader {
+    files: Files,
+    window: Option<Window>,
+    /// Where the last value ended.
+    last: End,
+}
+
+/// A piece of a file in memory.
+struct Window {
+    file: u64,
+    from: u64,
+    bytes: Bytes,
+}
+
+impl Window {
+    fn get(&self, place: Place) -> Option<Bytes> {
+        let from = usize::try_from(place.at.checked_sub(self.from)?).ok()?;
+        let to = from.checked_add(place.len as usize)?;
+        let is_here = self.file == place.file && to <= self.bytes.len();
+        is_here.then(|| self.bytes.slice(from..to))
+    }
+}
+
+impl Reader {
+    pub(crate) const fn new(files: Files) -> Self {
+        Self { files, window: None, last: End { file: 0, bytes: 0 } }
+    }
+
+    /// The value at `place`; it shares memory with its neighbours where values lie in order.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] where the file has other bytes or none, [`StoreError::Io`] where the
+    /// disk refuses.
+    pub(crate) fn read(&mut self, place: Place) -> Result<Bytes, StoreError> {
+        let found = self.window.as_ref().and_then(|window| window.get(place));
+        let value = match found {
+            Some(value) => value,
+            None => self.fetch(place)?,
+        };
+        self.last = End { file: place.file, bytes: place.at + u64::from(place.len) };
+        if value_crc(place.len, &value) == place.crc {
+            return Ok(value);
+        }
+        let what = self.files.get(&place.file).map(|file| file.path.display().to_string());
+        let flaw = format!("at byte {}: the checksum of a value does not match", place.at);
+        Err(damaged(what.unwrap_or_default(), flaw))
+    }
+
+    fn fetch(&mut self, place: Place) -> Result<Bytes, StoreError> {
+        let Place { file: number, at, len, .. } = place;
+        let Some(file) = self.files.get(&number) else {
+            return Err(damaged(format!("the file of values {number}"), "it is missing"));
+        };
+        let len = len as usize;
+        let gap = at.checked_sub(self.last.bytes);
+        let in_order = self.last.file == number && gap.is_some_and(|gap| gap <= GAP_BYTES);
+        if !in_order || len >= WINDOW_BYTES {
+            return file.read(at, len);
+        }
+        let there = usize::try_from(file.bytes().saturating_sub(at)).unwrap_or(usize::MAX);
+        let bytes = file.read(at, there.min(WINDOW_BYTES).max(len))?;
+        let value = bytes.slice(..len);
+        self.window = Some(Window { file: number, from: at, bytes });
+        Ok(value)
+    }
+}
+
+impl ValueFile {
+    fn read(&self, at: u64, len: usize) -> Result<Bytes, StoreError> {
+        // A place that was read from a table has a checksum of its own: its length can be trusted.
+        let mut bytes = vec![0; len];
+        let read = self.file.read_exact_at(&mut bytes, at);
+        read.map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => {
+                let flaw = format!("it ends before byte {}", at + len as u64);
+                damaged(self.path.display().to_string(), flaw)
+            }
+            _ => io("reading a value", format!("{}: {error}", self.path.display())),
+        })?;
+        Ok(bytes.into())
+    }
+
+    /// Whether the values from `from` to `to` are all there.
+    fn is_whole(&self, from: u64, to: u64) -> bool {
+        let mut at = from;
+        while at < to {
+            let Ok(head) = self.read(at, HEAD_BYTES) else { return false };
+            let [len, crc] = *head.as_chunks::<4>().0 else { return false };
+            let [len, crc] = [len, crc].map(u32::from_be_bytes);
+            at += HEAD_BYTES as u64;
+            if u64::from(len) > to.saturating_sub(at) {
+                return false;
+            }
+            let Ok(value) = self.read(at, len as usize) else { return false };
+            if value_crc(len, &value) != crc {
+                return false;
+            }
+            at += u64::from(len);
+        }
+        at == to
+    }
+}
+
+impl Values {
+    /// Whether the values of a commit are there, which begin at `from` or in a file of their own.
+    pub(crate) fn are_whole(&self, from: End, to: End) -> bool {
+        let start = if from.file == to.file { from.bytes } else { 0 };
+        let start = start.max(MAGIC.len() as u64);
+        if to.bytes <= start {
+            return true;
+        }
+        self.with(|files| files.get(&to.file).is_some_and(|file| file.is_whole(start, to.bytes)))
+    }
+
+    /// Waits until all files are on the disk: a killed process leaves what the system has not
+    /// written yet, and from now on it counts as there.
+    pub(crate) fn sync_newest(&self) -> Result<(), StoreError> {
+        self.with(|files| match files.values().next_back() {
+            Some(newest) => newest.file.sync_data().map_err(|error| {
+                io("syncing values", format!("{}: {error}", newest.path.display()))
+            }),
+            None => Ok(()),
+        })
+    }
+}

@@ -1,0 +1,200 @@
+//! Large values lie in files of their own: they come and go with their rows, give their space back,
+//! and are never less durable than the rows.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use common::*;
+use mcbp::{Seqno, VbId};
+use store::{FjallStore, Options};
+use vbucket::Row;
+use vbucket::engine::{Durability, ScanEnd, ScanStep, Store};
+
+const VB: u16 = 2;
+const LARGE: usize = 3_000;
+const KEYS: u64 = 50;
+
+/// Files of values that are soon full.
+fn open_small(dir: &Path) -> FjallStore {
+    FjallStore::open(dir, Options { value_file_bytes: 200_000, ..small() }).unwrap()
+}
+
+fn large(seqno: u64) -> Row {
+    document(&format!("k{}", seqno % KEYS), seqno, LARGE)
+}
+
+/// Commits the rows from `first` to `last`, ten at a time.
+fn put(store: &FjallStore, first: u64, last: u64, durability: Durability) {
+    for from in (first..=last).step_by(10) {
+        let rows = (from..=last.min(from + 9)).map(large).collect();
+        store.commit(&batch(VB, rows), durability).unwrap();
+    }
+}
+
+fn value_files(dir: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(dir.join("values")).unwrap();
+    let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    files
+}
+
+fn value_bytes(dir: &Path) -> u64 {
+    value_files(dir).iter().map(|file| file.metadata().map_or(0, |data| data.len())).sum()
+}
+
+fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        std::thread::yield_now();
+    }
+}
+
+fn assert_holds(store: &FjallStore, last: u64) {
+    let history: Vec<_> = (1..=last).map(large).collect();
+    let want = newest(&history);
+    assert_eq!(scan(store, VB).unwrap(), want);
+    for row in want {
+        assert_eq!(store.get(VbId(VB), &row.key).unwrap(), Some(row));
+    }
+}
+
+#[test]
+fn values_that_were_replaced_give_their_space_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_small(dir.path());
+    // 9 MB, of which 50 documents and the undo window of 40 rows are needed.
+    put(&store, 1, 3_000, Durability::Buffered);
+    wait_for("a collection", || value_bytes(dir.path()) < 2_000_000);
+    assert_holds(&store, 3_000);
+    assert!(value_files(dir.path()).len() < 12);
+    store.close().unwrap();
+    drop(store);
+    assert_holds(&open_small(dir.path()), 3_000);
+}
+
+#[test]
+fn a_scan_reads_values_whose_files_have_gone_meanwhile() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_small(dir.path());
+    put(&store, 1, 200, Durability::Buffered);
+    let before = value_files(dir.path());
+    let mut scan = store.scan(VbId(VB), Seqno(1), Seqno::MAX).unwrap();
+    put(&store, 201, 3_000, Durability::Buffered);
+    wait_for("a collection", || before.iter().all(|file| !file.exists()));
+    let mut rows = Vec::new();
+    let end = scan.run(&mut |row| {
+        rows.push(row);
+        ScanStep::More
+    });
+    assert!(matches!(end, ScanEnd::Finished), "{end:?}");
+    assert_eq!(rows, newest(&(1..=200).map(large).collect::<Vec<_>>()));
+}
+
+#[test]
+fn a_rollback_brings_large_values_back_also_after_a_collection() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_small(dir.path());
+    put(&store, 1, 3_000, Durability::Buffered);
+    wait_for("a collection", || value_bytes(dir.path()) < 2_000_000);
+    assert_eq!(store.rollback(VbId(VB), Seqno(2_970)).unwrap().high_seqno, Seqno(2_970));
+    assert_holds(&store, 2_970);
+    // What was taken back is garbage, and so is all of a vBucket that goes.
+    store.remove(VbId(VB)).unwrap();
+    put(&store, 1, 500, Durability::Buffered);
+    store.remove(VbId(VB)).unwrap();
+    wait_for("the space", || value_bytes(dir.path()) < 1_000_000);
+}
+
+#[test]
+fn a_file_of_values_that_is_gone_is_an_error_that_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_small(dir.path());
+    put(&store, 1, 300, Durability::Synced);
+    store.close().unwrap();
+    drop(store);
+    let file = value_files(dir.path()).remove(0);
+    std::fs::remove_file(&file).unwrap();
+    let text = FjallStore::open(dir.path(), small()).err().expect("a silent loss").to_string();
+    assert!(text.contains(file.to_str().unwrap()) && text.contains("is missing"), "{text}");
+}
+
+#[test]
+fn a_changed_value_is_an_error_that_names_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_small(dir.path());
+    put(&store, 1, 20, Durability::Synced);
+    let file = value_files(dir.path()).remove(0);
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[1_000] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    let [got, scanned] = [store.get(VbId(VB), b"k1").map(|_| ()), scan(&store, VB).map(|_| ())];
+    for error in [got.unwrap_err(), scanned.unwrap_err()] {
+        assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
+    }
+    assert_eq!(store.get(VbId(VB), b"k2").unwrap(), Some(large(2)));
+}
+
+/// What a power cut leaves of a file whose end was never synced.
+fn cut_power(base: &Path, values_left: u64) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    copy(base, dir.path());
+    let newest = value_files(dir.path()).pop().unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(newest).unwrap();
+    file.set_len(values_left).unwrap();
+    dir
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            std::fs::create_dir(&target).unwrap();
+            copy(&path, &target);
+        } else {
+            std::fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn commits_whose_values_a_power_cut_took_are_undone_unless_they_were_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    put(&store, 1, 20, Durability::Synced);
+    let synced_bytes = value_bytes(dir.path());
+    put(&store, 21, 40, Durability::Buffered);
+    let all_bytes = value_bytes(dir.path());
+    let per_commit = (all_bytes - synced_bytes) / 2;
+
+    let whole = cut_power(dir.path(), all_bytes);
+    assert_holds(&open(whole.path()), 40);
+    for (left, high) in [
+        (all_bytes - 1, 30),
+        (synced_bytes + per_commit, 30),
+        (synced_bytes + per_commit - 1, 20),
+        (synced_bytes, 20),
+    ] {
+        let cut = cut_power(dir.path(), left);
+        let store = open(cut.path());
+        assert_holds(&store, high);
+        // It goes on from there, and the next open finds nothing amiss.
+        put(&store, high + 1, high + 10, Durability::Synced);
+        drop(store);
+        assert_holds(&open(cut.path()), high + 10);
+    }
+    let cut = cut_power(dir.path(), synced_bytes - 1);
+    let store = open(cut.path());
+    assert!(scan(&store, VB).is_err(), "a synced value is missing without a word");
+}
