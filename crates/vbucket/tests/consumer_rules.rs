@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use mcbp::dcp::{
     AddStream, BufferAck, Deletion, Expiration, FailoverEntry, MarkerBody, Mutation,
     SetVbucketState, SnapshotMarker, StreamEnd, StreamReq, Target, encode_failover_log,
@@ -104,11 +104,12 @@ impl Bench {
     }
 
     fn feed(&mut self, bytes: &[u8]) {
-        let frame = Frame::parse(bytes).unwrap();
+        let memory = Bytes::copy_from_slice(bytes);
+        let frame = Frame::parse(&memory).unwrap();
         if !self.closed {
             self.charged += flow::charge(&frame.header);
         }
-        self.machine.on_frame(&frame, self.now, &self.node, &mut self.out);
+        self.machine.on_frame(&frame, Some(&memory), self.now, &self.node, &mut self.out);
         self.settle();
     }
 

@@ -77,7 +77,7 @@ impl Replay {
 
     fn frame(&mut self, bytes: &[u8], now: Duration) {
         let frame = Frame::parse(bytes).unwrap();
-        self.machine.on_frame(&frame, now, &self.node, &mut self.out);
+        self.machine.on_frame(&frame, None, now, &self.node, &mut self.out);
     }
 
     /// Carries out every effect until nothing is left to do.

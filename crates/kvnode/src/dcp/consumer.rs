@@ -96,7 +96,7 @@ impl Session {
         let now = self.wire.age();
         let mut machine = lock(&self.machine);
         let access = &self.access;
-        self.wire.frames(|frame, out| machine.on_frame(frame, now, access, out))
+        self.wire.frames(|frame, memory, out| machine.on_frame(frame, memory, now, access, out))
     }
 
     fn advance(&mut self) -> Option<Ended> {

@@ -93,7 +93,7 @@ impl Session {
         let now = self.wire.age();
         let mut machine = lock(&self.machine);
         let access = &self.access;
-        self.wire.frames(|frame, out| machine.on_frame(frame, now, access, out))
+        self.wire.frames(|frame, _, out| machine.on_frame(frame, now, access, out))
     }
 
     /// Carries out what the machine wants, then lets its streams write.

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use log::{debug, info, warn};
 use mcbp::{Frame, FrameError, Header};
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
@@ -17,6 +17,10 @@ use crate::tls::Socket;
 
 /// How much is read at once.
 const READ_BYTES: usize = 128 * 1024;
+
+/// Frames may share the memory of a read that brought so much: what is kept for a few of them is no
+/// more than twice their bytes.
+const SHARED_BYTES_MIN: usize = READ_BYTES / 2;
 
 /// No more is read while so much waits to be written: a peer that asks and never reads.
 const OUT_BYTES_READ_STOP: usize = 1024 * 1024;
@@ -100,29 +104,23 @@ impl Wire {
         self.opened.elapsed()
     }
 
-    /// Gives every whole frame that was read to `each`, and the buffer for its answers.
+    /// Gives every whole frame that was read to `each`, with the memory that it lies in where that
+    /// may be kept, and the buffer for its answers.
     pub(super) fn frames(
         &mut self,
-        mut each: impl FnMut(&Frame<'_>, &mut BytesMut),
+        mut each: impl FnMut(&Frame<'_>, Option<&Bytes>, &mut BytesMut),
     ) -> Result<(), Ended> {
-        let mut taken = 0;
-        let outcome = loop {
-            let rest = self.input.get(taken..).unwrap_or_default();
-            match Header::peek(rest) {
-                Ok(Some(header)) if rest.len() >= header.frame_bytes() => {
-                    match Frame::parse(rest) {
-                        Ok(frame) => each(&frame, &mut self.out),
-                        Err(error) => break Err(Ended::Malformed(error)),
-                    }
-                    taken += header.frame_bytes();
-                }
-                Ok(_) => break Ok(()),
-                Err(error) => break Err(Ended::Malformed(error)),
-            }
-        };
         self.grown.input |= self.input.len() > KEPT_BUFFER_BYTES_MAX;
-        let _dealt_with = self.input.split_to(taken);
-        outcome
+        let (whole_bytes, lost) = whole_frames(&self.input);
+        let read = self.input.split_to(whole_bytes).freeze();
+        let memory = (whole_bytes >= SHARED_BYTES_MIN).then_some(&read);
+        let mut rest = read.as_ref();
+        while !rest.is_empty() {
+            let frame = Frame::parse(rest).map_err(Ended::Malformed)?;
+            each(&frame, memory, &mut self.out);
+            rest = rest.get(frame.header.frame_bytes()..).unwrap_or_default();
+        }
+        lost.map_or(Ok(()), |error| Err(Ended::Malformed(error)))
     }
 
     /// Waits until something was read or written, or the connection ends. Safe to drop at any wait.
@@ -165,6 +163,19 @@ impl Wire {
             let _lost = tokio::time::timeout(LAST_WRITE_WAIT, last).await;
         }
         let _gone = self.stream.shutdown().await;
+    }
+}
+
+/// How many bytes at the front are whole frames, and what is wrong with the header behind them.
+fn whole_frames(input: &[u8]) -> (usize, Option<FrameError>) {
+    let mut bytes = 0;
+    loop {
+        let rest = input.get(bytes..).unwrap_or_default();
+        match Header::peek(rest) {
+            Ok(Some(header)) if rest.len() >= header.frame_bytes() => bytes += header.frame_bytes(),
+            Ok(_) => return (bytes, None),
+            Err(error) => return (bytes, Some(error)),
+        }
     }
 }
 

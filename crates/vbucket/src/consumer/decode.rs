@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use mcbp::dcp::{Deletion, Expiration, Mutation};
 use mcbp::{Frame, FrameError, Opcode, Seqno, Status};
 
@@ -18,9 +18,20 @@ impl From<FrameError> for BadRow {
     }
 }
 
-/// The row of a MUTATION, DELETION or EXPIRATION. `unix_s` is the time of a deletion that does not
-/// say its own.
-pub(super) fn row(frame: &Frame<'_>, collections: bool, unix_s: u32) -> Result<Row, BadRow> {
+/// How the rows of a stream are made.
+#[derive(Clone, Copy)]
+pub(super) struct Making<'a> {
+    /// Keys have a collection id.
+    pub(super) collections: bool,
+    /// The time of a deletion that does not say its own.
+    pub(super) unix_s: u32,
+    /// What the frame was read into, for the row to share.
+    pub(super) memory: Option<&'a Bytes>,
+}
+
+/// The row of a MUTATION, DELETION or EXPIRATION, to be shared with the store and the memory log.
+pub(super) fn row(frame: &Frame<'_>, making: Making<'_>) -> Result<Arc<Row>, BadRow> {
+    let Making { collections, unix_s, memory } = making;
     let key = if collections { default_collection_key(frame.key)? } else { frame.key };
     if key.is_empty() {
         return Err(BadRow(Status::EINVAL));
@@ -29,14 +40,21 @@ pub(super) fn row(frame: &Frame<'_>, collections: bool, unix_s: u32) -> Result<R
     if seqno == Seqno::ZERO {
         return Err(BadRow(Status::EINVAL));
     }
-    // One allocation for both: they live and die together.
-    let mut bytes = BytesMut::with_capacity(key.len() + frame.value.len());
-    bytes.put_slice(key);
-    bytes.put_slice(frame.value);
-    let mut value = bytes.freeze();
-    let key = value.split_to(key.len());
+    let (key, value) = match memory {
+        Some(memory) => (memory.slice_ref(key), memory.slice_ref(frame.value)),
+        None => copied(key, frame.value),
+    };
     let (cas, datatype) = (frame.header.cas, frame.header.datatype);
-    Ok(Row { key, seqno, rev, cas, datatype, kind, value })
+    Ok(Arc::new(Row { key, seqno, rev, cas, datatype, kind, value }))
+}
+
+/// One allocation for both: they live and die together.
+fn copied(key: &[u8], value: &[u8]) -> (Bytes, Bytes) {
+    let mut bytes = BytesMut::with_capacity(key.len() + value.len());
+    bytes.put_slice(key);
+    bytes.put_slice(value);
+    let mut value = bytes.freeze();
+    (value.split_to(key.len()), value)
 }
 
 fn body(frame: &Frame<'_>, unix_s: u32) -> Result<(Seqno, u64, Kind), BadRow> {
@@ -62,13 +80,4 @@ fn default_collection_key(key: &[u8]) -> Result<&[u8], BadRow> {
         Some(_) => Err(BadRow(Status::UNKNOWN_COLLECTION)),
         None => Err(BadRow(Status::EINVAL)),
     }
-}
-
-/// A row that can be shared with the store and the memory log.
-pub(super) fn shared_row(
-    frame: &Frame<'_>,
-    collections: bool,
-    unix_s: u32,
-) -> Result<Arc<Row>, BadRow> {
-    row(frame, collections, unix_s).map(Arc::new)
 }

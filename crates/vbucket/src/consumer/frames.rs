@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use mcbp::dcp::{
     AddStream, SeqnoAdvanced, SetVbucketState, SnapshotMarker, StreamEnd, SystemEvent, stream_flags,
 };
 use mcbp::{Frame, FrameBuilder, FrameError, Opcode, Status, StreamEndStatus, VbId, VbState, flow};
 
-use super::decode::{BadRow, shared_row};
+use super::decode::{self, BadRow, Making};
 use super::negotiation::Outcome;
 use super::setup::{answer_add, status_of_end};
 use super::stream::{Item, PassiveStream, Phase};
@@ -32,9 +32,13 @@ impl From<BadRow> for Taken {
 
 impl Consumer {
     /// Takes one frame. [`Consumer::settle`] is to follow the last one of a read.
+    ///
+    /// `memory` is what the frame was read into, where rows may keep that instead of a copy: those of
+    /// a disk snapshot do, which nobody holds once they are on disk.
     pub fn on_frame(
         &mut self,
         frame: &Frame<'_>,
+        memory: Option<&Bytes>,
         now: Duration,
         replicas: &dyn Replicas,
         out: &mut BytesMut,
@@ -54,7 +58,7 @@ impl Consumer {
             | Opcode::DCP_SNAPSHOT_MARKER
             | Opcode::DCP_SEQNO_ADVANCED
             | Opcode::DCP_SYSTEM_EVENT
-            | Opcode::DCP_SET_VBUCKET_STATE => self.on_stream_frame(frame, out),
+            | Opcode::DCP_SET_VBUCKET_STATE => self.on_stream_frame(frame, memory, out),
             Opcode::DCP_STREAM_END => self.on_end(frame, replicas, out),
             Opcode::DCP_NOOP => answer(frame, Status::SUCCESS, out),
             Opcode::DCP_ADD_STREAM => match AddStream::decode(frame) {
@@ -96,7 +100,7 @@ impl Consumer {
     }
 
     /// A frame of a stream: its bytes are counted exactly once, wherever it ends (MB-60468).
-    fn on_stream_frame(&mut self, frame: &Frame<'_>, out: &mut BytesMut) {
+    fn on_stream_frame(&mut self, frame: &Frame<'_>, memory: Option<&Bytes>, out: &mut BytesMut) {
         let charge = flow::charge(&frame.header);
         let v7 = self.negotiation.has_v7_status_codes();
         let vb = frame.header.vbucket();
@@ -108,9 +112,10 @@ impl Consumer {
                 Taken::Refused(mismatch)
             }
             Some(stream) => {
-                let (collections, unix_s) = (self.options.collections, self.unix_s);
-                take(stream, frame, charge, collections, unix_s)
-                    .unwrap_or(Taken::Refused(Status::EINVAL))
+                let memory = memory.filter(|_| stream.next_is_from_disk());
+                let collections = self.options.collections;
+                let making = Making { collections, unix_s: self.unix_s, memory };
+                take(stream, frame, charge, making).unwrap_or(Taken::Refused(Status::EINVAL))
             }
         };
         match taken {
@@ -189,8 +194,7 @@ fn take(
     stream: &mut PassiveStream,
     frame: &Frame<'_>,
     charge: usize,
-    collections: bool,
-    unix_s: u32,
+    making: Making<'_>,
 ) -> Result<Taken, FrameError> {
     let queued = match frame.opcode() {
         Opcode::DCP_SNAPSHOT_MARKER => {
@@ -212,7 +216,7 @@ fn take(
         }
         // Collections are not kept here; the event moves the vBucket on all the same.
         Opcode::DCP_SYSTEM_EVENT => stream.push_advance(SystemEvent::decode(frame)?.seqno, charge),
-        _ => match shared_row(frame, collections, unix_s) {
+        _ => match decode::row(frame, making) {
             Ok(row) => stream.push_row(row, charge),
             Err(bad) => return Ok(bad.into()),
         },

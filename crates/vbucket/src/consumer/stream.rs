@@ -117,6 +117,12 @@ impl PassiveStream {
         }
     }
 
+    /// Whether the next change belongs to a snapshot of the producer's disk.
+    pub(super) fn next_is_from_disk(&self) -> bool {
+        let pending = self.pending.as_ref();
+        pending.map_or(self.snapshot_from_disk, |marker| marker.flags & marker_flags::DISK != 0)
+    }
+
     /// The request that goes on from where the vBucket stands.
     pub(super) fn request(&mut self, facts: &VbFacts) -> StreamReq<'static> {
         let start = facts.high_seqno;
