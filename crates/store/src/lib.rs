@@ -7,7 +7,8 @@
 //! - `scan`: one vBucket in seqno order
 //! - `commit`, `rollback`: the two ways to change a vBucket; `points`: where a rollback may end
 //! - `purge`: deletions that go for good
-//! - `writer`: numbers and syncs commits; `janitor`: frees space in the background
+//! - `writer`: numbers and syncs commits
+//! - `janitor`: the thread that frees space; `trim`: rows that nobody needs
 //! - `tables`, `keys`, `format`, `record`: the engine's tables, their keys, their values;
 //!   `backlog`: what the engine still has to write out
 //! - `values`: large values, in files of their own
@@ -34,6 +35,7 @@ mod space;
 mod store;
 mod suspects;
 mod tables;
+mod trim;
 mod values;
 mod writer;
 

@@ -33,8 +33,8 @@ impl From<BadRow> for Taken {
 impl Consumer {
     /// Takes one frame. [`Consumer::settle`] is to follow the last one of a read.
     ///
-    /// `memory` is what the frame was read into, where rows may keep that instead of a copy: those of
-    /// a disk snapshot do, which nobody holds once they are on disk.
+    /// `memory` is what the frame was read into, where rows may keep that instead of a copy: those
+    /// of a disk snapshot do, which nobody holds once they are on disk.
     pub fn on_frame(
         &mut self,
         frame: &Frame<'_>,
