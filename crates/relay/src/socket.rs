@@ -23,11 +23,12 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A connect within this time, 500 us, was to a peer nearby: it takes one round trip.
 const NEARBY: Duration = Duration::from_micros(500);
-/// What a socket may receive ahead of its reader where the peer is nearby, 256 KiB; Linux makes it
-/// twice that. Left to itself the system takes the large reads of a pump for a long way and holds
-/// some 4 MiB for each link, which then are in no cache when they are read. At [`NEARBY`] a window
-/// of this size still lets pass 500 MB/s.
-const NEARBY_RECEIVE_BYTES: usize = 256 * 1024;
+/// What a socket may receive ahead of its reader where the peer is nearby, 512 KiB; Linux makes it
+/// twice that, and holds it to `net.core.rmem_max`. Left to itself the system takes the large reads
+/// of a pump for a long way and holds many MiB for each link, up to the whole flow-control window.
+/// With half of this nearly every read comes back short, and pumps sleep and wake more often. At
+/// [`NEARBY`] a window of this size still lets pass 1 GB/s.
+const NEARBY_RECEIVE_BYTES: usize = 512 * 1024;
 
 /// The congestion control towards a peer of the same machine: the one that every Linux has and lets
 /// everybody choose. There is nothing to share there, and what the system has chosen for long ways
