@@ -43,6 +43,6 @@ pub use progress::Progress;
 pub use pump::{Pump, run_pair};
 pub use response::Response;
 pub use samples::VbSample;
-pub use socket::{BoxRead, BoxWrite};
+pub use socket::{BoxRead, BoxWrite, prepare_socket};
 pub use stream_event::{StreamEvent, StreamRange};
 pub use tls::{Tls, TlsFault, TlsFiles, TlsPart, TlsProblem};

@@ -58,19 +58,29 @@ pub(crate) async fn connect(
 
 /// Buffer sizes stay the system's where the peer is far: it adapts them to the way.
 fn prepare(stream: TcpStream, connected_in: Duration) -> io::Result<TcpStream> {
+    if prepare_socket(&stream)? || connected_in < NEARBY {
+        SockRef::from(&stream).set_recv_buffer_size(NEARBY_RECEIVE_BYTES)?;
+    }
+    Ok(stream)
+}
+
+/// Sets what every connection needs, on either side: what is written leaves at once, a peer that
+/// has vanished is noticed, and nothing is paced within a machine. Says whether the peer is on the
+/// same machine.
+///
+/// # Errors
+/// Those of the system, for a socket that is no longer connected, say.
+pub fn prepare_socket(stream: &TcpStream) -> io::Result<bool> {
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
-    let socket = SockRef::from(&stream);
+    let socket = SockRef::from(stream);
     socket.set_tcp_keepalive(&keepalive)?;
-    let peer = stream.peer_addr()?.ip();
-    let same_machine = peer.is_loopback() || peer == stream.local_addr()?.ip();
+    let [peer, own] = [stream.peer_addr()?, stream.local_addr()?].map(|at| at.ip().to_canonical());
+    let same_machine = peer.is_loopback() || peer == own;
     if same_machine {
         do_not_pace(&socket);
     }
-    if same_machine || connected_in < NEARBY {
-        socket.set_recv_buffer_size(NEARBY_RECEIVE_BYTES)?;
-    }
-    Ok(stream)
+    Ok(same_machine)
 }
 
 /// Where the system refuses, its own stays: that costs more, and works.

@@ -1,6 +1,5 @@
 //! The listener: takes connections up to the limit and starts a session for each.
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +43,7 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, tasks: TaskT
             continue;
         };
         full = false;
-        if let Err(error) = prepare(&stream) {
+        if let Err(error) = relay::prepare_socket(&stream) {
             warn!("cannot set up a socket peer={peer} error={error}");
             continue;
         }
@@ -72,13 +71,4 @@ async fn encrypt(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Option
     };
     warn!("no TLS with a client peer={peer} error={why}");
     None
-}
-
-/// Answers leave at once, and a peer that vanished is noticed.
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let keepalive = socket2::TcpKeepalive::new()
-        .with_time(Duration::from_secs(30))
-        .with_interval(Duration::from_secs(10));
-    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
