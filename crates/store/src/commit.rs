@@ -12,12 +12,16 @@ use mcbp::{Seqno, VbId};
 use vbucket::engine::{Batch, Durability};
 use vbucket::{Change, StoreError, VbMeta};
 
+use crate::beside;
 use crate::errors::{damaged, io, reading};
 use crate::format::{KEY_BYTES_MAX, Latest, encode_row};
 use crate::keys::{self, Life};
 use crate::record::VbRecord;
 use crate::store::Core;
-use crate::values::{APART_BYTES, Appender};
+use crate::values::{APART_BYTES, Place};
+
+/// From so many bytes of large values on they are worth a thread.
+const BESIDE_BYTES_MIN: usize = 256 << 10;
 
 /// A change on its way: which one of the same batch replaces it.
 struct Pending<'a> {
@@ -61,13 +65,22 @@ impl Core {
             newest: HashMap::with_capacity(batch.changes.len()),
             out: self.tables.batch(batch.changes.len()),
         };
-        for change in &batch.changes {
-            plan.add(change)?;
-        }
-        for meta in &batch.metas {
-            plan.set_meta(meta)?;
-        }
-        let (out, records) = plan.finish(&mut writer.values)?;
+        // Large values go to their file while the engine is asked what the changes replace.
+        let values = &mut writer.values;
+        let (placed, planned) = beside::both(
+            apart_bytes(batch) >= BESIDE_BYTES_MIN,
+            || values.append_all(&batch.changes),
+            || plan.add_all(batch),
+        );
+        let places = match (placed, planned) {
+            (Ok(places), Ok(())) => places,
+            (Err(error), _) => return Err(writer.values.give_up(&error)),
+            (_, Err(error)) => {
+                writer.values.discard();
+                return Err(error);
+            }
+        };
+        let (out, records) = plan.finish(&places);
         writer.commit(out, durability)?;
         let crossed = records.values().filter(|record| self.crossed_window(record));
         let crossed = crossed.map(|record| record.meta.vb).collect();
@@ -112,7 +125,18 @@ impl Core {
     }
 }
 
+/// The bytes of the values that will lie apart.
+fn apart_bytes(batch: &Batch) -> usize {
+    let lengths = batch.changes.iter().map(|change| change.row.value.len());
+    lengths.filter(|&len| len >= APART_BYTES).sum()
+}
+
 impl<'a> Plan<'a> {
+    fn add_all(&mut self, batch: &'a Batch) -> Result<(), StoreError> {
+        batch.changes.iter().try_for_each(|change| self.add(change))?;
+        batch.metas.iter().try_for_each(|meta| self.set_meta(meta))
+    }
+
     fn add(&mut self, change: &'a Change) -> Result<(), StoreError> {
         let vb = change.vb;
         let record = self.records.get(&vb).ok_or(StoreError::NoVbucket(vb))?;
@@ -192,16 +216,12 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// The rows, key entries and records of the batch; large values go to `values`.
-    fn finish(
-        mut self,
-        values: &mut Appender,
-    ) -> Result<(OwnedWriteBatch, BTreeMap<VbId, VbRecord>), StoreError> {
+    /// The rows, key entries and records of the batch. `places` tells of each change where its
+    /// value is, if that lies apart.
+    fn finish(mut self, places: &[Option<Place>]) -> (OwnedWriteBatch, BTreeMap<VbId, VbRecord>) {
         let tables = &self.core.tables;
-        for Pending { change, life, key, newer } in self.pending {
+        for (Pending { change, life, key, newer }, &apart) in self.pending.into_iter().zip(places) {
             let row = &change.row;
-            let is_apart = row.value.len() >= APART_BYTES;
-            let apart = is_apart.then(|| values.append(&row.value)).transpose()?;
             let bytes = encode_row(life.vb, row, apart);
             if let Some(newer) = newer {
                 self.out.insert(&tables.undo, life.undo(newer, row.seqno), bytes);
@@ -222,6 +242,6 @@ impl<'a> Plan<'a> {
             }
             self.out.insert(&tables.meta, keys::record(record.meta.vb), record.encode());
         }
-        Ok((self.out, self.records))
+        (self.out, self.records)
     }
 }

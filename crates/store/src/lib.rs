@@ -10,12 +10,13 @@
 //! - `writer`: numbers and syncs commits
 //! - `janitor`: the thread that frees space; `trim`: rows that nobody needs
 //! - `tables`, `keys`, `format`, `record`: the engine's tables, their keys, their values;
-//!   `backlog`: what the engine still has to write out
+//!   `backlog`: what the engine still has to write out; `beside`: two things at once
 //! - `values`: large values, in files of their own
 //! - `journal`, `manifest`: guards against an engine that loses data without a word
 //! - `sidefile`: the lock, the format version, the clean stop, the number of synced commits
 
 mod backlog;
+mod beside;
 mod commit;
 mod errors;
 mod format;

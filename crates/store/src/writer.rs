@@ -6,6 +6,7 @@ use vbucket::StoreError;
 use vbucket::engine::Durability;
 
 use crate::backlog::{Backlog, Due};
+use crate::beside;
 use crate::errors::io;
 use crate::format::{CommitMark, Garbage};
 use crate::keys;
@@ -83,12 +84,18 @@ impl Writer {
             batch.insert(&self.tables.meta, key, Garbage(0).encode(&key));
             self.noted_file = values.file;
         }
-        if durability == Durability::Synced {
-            self.sync_values()?;
-        }
         let mark = CommitMark { number, synced: self.synced, sequence: 0, values };
-        let committed = self.tables.commit(batch, mark, mode);
+        // Two files, synced at the same time. A crash that leaves the commit without its values
+        // leaves one that was not acknowledged, and the next open cuts it off.
+        let is_synced = durability == Durability::Synced;
+        let (values, tables) = (&mut self.values, &self.tables);
+        let (synced, committed) = beside::both(
+            is_synced && values.is_unsynced(),
+            || if is_synced { values.sync() } else { Ok(()) },
+            || tables.commit(batch, mark, mode),
+        );
         committed.map_err(|error| self.stop(&error))?;
+        synced.map_err(|error| self.stop_syncing(&error))?;
         failpoint::reach("commit-written");
         self.number = number;
         if durability == Durability::Synced {

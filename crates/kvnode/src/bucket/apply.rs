@@ -65,7 +65,7 @@ impl Vb {
                 tail.seqno = *seqno;
             }
         }
-        let entry = Entry { vb: Arc::clone(self), work: Work::Received(part), _room: room };
+        let entry = Entry { vb: Arc::clone(self), work: Work::Received(part), room };
         let ticket = self.shared.queue.push([entry])?;
         inner.tail = tail;
         inner.last = Some(ticket.clone());

@@ -187,11 +187,14 @@ impl Committer {
             let bucket = &self.shared.options.name;
             error!("commit failed, writes are refused bucket={bucket} rows={rows} error={error}");
         }
-        for entry in drained.entries.iter().chain(&later.entries) {
+        let later_entries = later.iter().flat_map(|batch| &batch.entries);
+        for entry in drained.entries.iter().chain(later_entries) {
             lock(&entry.vb.inner).drop_queued();
         }
         self.shared.queue.settle();
         drained.ticket.complete(Err(CommitError::Store(error.clone())));
-        later.ticket.complete(Err(CommitError::Refusing(error.clone())));
+        for batch in later {
+            batch.ticket.complete(Err(CommitError::Refusing(error.clone())));
+        }
     }
 }

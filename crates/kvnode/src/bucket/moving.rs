@@ -60,7 +60,7 @@ impl Drop for Moving {
 pub(super) async fn commit_meta(vb: &Arc<Vb>, meta: VbMeta) -> Result<(), VbError> {
     let work = Work::Meta(Box::new(meta));
     // A handful at a time: one for each vBucket that is moving.
-    let entry = Entry { vb: Arc::clone(vb), work, _room: Room::NONE };
+    let entry = Entry { vb: Arc::clone(vb), work, room: Room::NONE };
     let ticket = {
         let mut inner = lock(&vb.inner);
         let ticket = vb.shared.queue.push([entry])?;

@@ -1,8 +1,10 @@
 //! The commit queue of a bucket: what sessions and consumers hand to the committer.
 //!
 //! Bounded in bytes; room is taken before a vBucket is locked, so that nobody waits with a lock
-//! held. Everything that is queued when the committer looks becomes one batch with one [`Ticket`].
+//! held. What is queued is in batches, each with one [`Ticket`]: the committer takes the first, and
+//! what comes goes to the last until that is large enough.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,6 +23,10 @@ pub(crate) const COMMIT_WAIT_SECONDS: u64 = 30;
 /// How long writes are refused after a failed commit before one is tried again: a full disk is
 /// noticed soon after it has room, and a broken one is not asked all the time.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A batch of so many bytes takes no more. It costs two syncs, which are little beside it; a larger
+/// one would be in no cache when it is written, and keep its senders waiting for longer.
+const BATCH_BYTES: usize = 4 << 20;
 
 /// Waits for what a commit is part of, as long as a commit may take.
 pub(super) async fn in_time<T>(what: impl Future<Output = T>) -> Result<T, CommitError> {
@@ -99,13 +105,20 @@ pub(super) struct Entry {
     pub(super) vb: Arc<Vb>,
     pub(super) work: Work,
     /// Held until the entry is committed and dropped.
-    pub(super) _room: Room,
+    pub(super) room: Room,
 }
 
-/// Everything that was queued, and the ticket its owners hold.
+/// What is committed as one, and the ticket its owners hold.
 pub(super) struct Drained {
     pub(super) entries: Vec<Entry>,
     pub(super) ticket: Ticket,
+    bytes: usize,
+}
+
+impl Drained {
+    fn new() -> Self {
+        Self { entries: Vec::new(), ticket: Ticket::new(), bytes: 0 }
+    }
 }
 
 /// A commit that failed, and since then none that succeeded.
@@ -117,8 +130,7 @@ struct Failure {
 }
 
 struct State {
-    entries: Vec<Entry>,
-    ticket: Ticket,
+    batches: VecDeque<Drained>,
     failure: Option<Failure>,
     closed: bool,
 }
@@ -134,8 +146,7 @@ pub(crate) struct CommitQueue {
 impl CommitQueue {
     pub(super) fn new(bytes_max: usize) -> Self {
         let bytes_max = bytes_max.min(u32::MAX as usize);
-        let state =
-            State { entries: Vec::new(), ticket: Ticket::new(), failure: None, closed: false };
+        let state = State { batches: VecDeque::new(), failure: None, closed: false };
         Self {
             state: Mutex::new(state),
             filled: Condvar::new(),
@@ -180,30 +191,39 @@ impl CommitQueue {
         {
             return Err(CommitError::Refusing(failure.error.clone()));
         }
-        state.entries.extend(entries);
+        if state.batches.back().is_none_or(|last| last.bytes >= BATCH_BYTES) {
+            state.batches.push_back(Drained::new());
+        }
+        let Some(last) = state.batches.back_mut() else { return Err(CommitError::Closed) };
+        for entry in entries {
+            last.bytes += entry.room.bytes();
+            last.entries.push(entry);
+        }
         self.filled.notify_one();
-        Ok(state.ticket.clone())
+        Ok(last.ticket.clone())
     }
 
     /// Blocks until something is queued; `None` once the queue is closed and empty.
     pub(super) fn next(&self) -> Option<Drained> {
         let mut state = lock(&self.state);
-        while state.entries.is_empty() {
+        loop {
+            if let Some(first) = state.batches.pop_front() {
+                return Some(first);
+            }
             if state.closed {
                 return None;
             }
             state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-        Some(Self::drain(&mut state))
     }
 
     /// Refuses what comes until [`CommitQueue::settle`]. Gives back what came since the batch that
     /// failed, and whether the batch before it had succeeded.
-    pub(super) fn refuse(&self, error: StoreError) -> (Drained, bool) {
+    pub(super) fn refuse(&self, error: StoreError) -> (VecDeque<Drained>, bool) {
         let mut state = lock(&self.state);
         let first = state.failure.is_none();
         state.failure = Some(Failure { error, retry_at: None });
-        (Self::drain(&mut state), first)
+        (std::mem::take(&mut state.batches), first)
     }
 
     /// What was queued on top of a failed batch is dropped: after a pause the next may be tried.
@@ -230,11 +250,5 @@ impl CommitQueue {
         lock(&self.state).closed = true;
         self.room.close();
         self.filled.notify_all();
-    }
-
-    fn drain(state: &mut State) -> Drained {
-        let entries = std::mem::take(&mut state.entries);
-        let ticket = std::mem::replace(&mut state.ticket, Ticket::new());
-        Drained { entries, ticket }
     }
 }

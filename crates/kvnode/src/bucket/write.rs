@@ -229,7 +229,7 @@ impl Vb {
             value: draft.value,
         });
         let work = Work::Row(Arc::clone(&row), (seqno, seqno), replaces);
-        let entry = Entry { vb: Arc::clone(self), work, _room: room };
+        let entry = Entry { vb: Arc::clone(self), work, room };
         let ticket = self.shared.queue.push([entry]).map_err(VbError::from)?;
         inner.tail.follow(&row);
         inner.pending.insert(key.clone(), (Arc::clone(&row), ticket.clone()));

@@ -6,9 +6,9 @@ use std::io::{self, BufWriter, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use vbucket::StoreError;
+use vbucket::{Change, StoreError};
 
-use super::{End, HEAD_BYTES, MAGIC, Place, ValueFile, Values, value_crc};
+use super::{APART_BYTES, End, HEAD_BYTES, MAGIC, Place, ValueFile, Values, value_crc};
 use crate::errors;
 
 /// What is handed to the system at once. Larger values go there by themselves, without a copy.
@@ -47,15 +47,17 @@ impl Appender {
         Self { values, file_bytes, number, open: None, end, unsynced: false }
     }
 
-    /// Adds a value, and says where it will be once [`Appender::flush`] has returned.
-    pub(crate) fn append(&mut self, value: &[u8]) -> Result<Place, StoreError> {
-        match self.try_append(value) {
-            Ok(place) => Ok(place),
-            Err(error) => Err(self.give_up(&error)),
-        }
+    /// Adds the values that are large enough, and says of each change where its value will be.
+    pub(crate) fn append_all(&mut self, changes: &[Change]) -> io::Result<Vec<Option<Place>>> {
+        let values = changes.iter().map(|change| &change.row.value);
+        values
+            .map(|value| (value.len() >= APART_BYTES).then(|| self.append(value)).transpose())
+            .collect()
     }
 
-    fn try_append(&mut self, value: &[u8]) -> io::Result<Place> {
+    /// Adds a value, and says where it will be once [`Appender::flush`] has returned. After an
+    /// error nothing of the commit may stay: [`Appender::give_up`].
+    pub(crate) fn append(&mut self, value: &[u8]) -> io::Result<Place> {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
@@ -100,6 +102,11 @@ impl Appender {
         open.file.bytes.store(end.bytes, Ordering::Relaxed);
         self.end = end;
         Ok(end)
+    }
+
+    /// Whether something that was flushed may not be on the disk yet.
+    pub(crate) const fn is_unsynced(&self) -> bool {
+        self.unsynced
     }
 
     /// Waits until everything that was flushed is on the disk.
@@ -156,7 +163,8 @@ impl Appender {
         }
     }
 
-    fn give_up(&mut self, error: &io::Error) -> StoreError {
+    /// Forgets a commit whose values could not be written, and says why.
+    pub(crate) fn give_up(&mut self, error: &io::Error) -> StoreError {
         self.discard();
         errors::io(
             "writing values",

@@ -132,7 +132,9 @@ impl Core {
         for Found { key, bytes, place, row, vb } in found {
             let now = table.get(&key).map_err(|e| reading(|| "a row".to_owned(), &e))?;
             if now.as_ref() == Some(&bytes) {
-                let place = writer.values.append(&reader.read(place)?)?;
+                let value = reader.read(place)?;
+                let appended = writer.values.append(&value);
+                let place = appended.map_err(|error| writer.values.give_up(&error))?;
                 out.insert(table, key, encode_row(vb, &row, Some(place)));
             }
         }

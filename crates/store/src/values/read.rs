@@ -9,15 +9,17 @@ use vbucket::StoreError;
 use super::{End, Files, HEAD_BYTES, MAGIC, Place, ValueFile, Values, value_crc};
 use crate::errors::{damaged, io};
 
-/// How much a scan reads ahead where values lie in its order, as they do in a copy of a node.
-const WINDOW_BYTES: usize = 256 << 10;
-/// Values this close behind each other count as lying in order.
-const GAP_BYTES: u64 = 4 << 10;
+/// How much a scan reads at once, at first and at most, where its values lie behind each other, as
+/// they do in a copy of a node. It reads more while it needs most of what it reads, and else less.
+const WINDOW_BYTES_MIN: usize = 8 << 10;
+const WINDOW_BYTES_MAX: usize = 256 << 10;
 
 /// Reads values of the files that it holds, one or many.
 pub(crate) struct Reader {
     files: Files,
     window: Option<Window>,
+    /// The size of the next window.
+    window_bytes: usize,
     /// Where the last value ended.
     last: End,
 }
@@ -27,20 +29,35 @@ struct Window {
     file: u64,
     from: u64,
     bytes: Bytes,
+    /// What was needed of it.
+    used_bytes: usize,
 }
 
 impl Window {
-    fn get(&self, place: Place) -> Option<Bytes> {
+    fn get(&mut self, place: Place) -> Option<Bytes> {
         let from = usize::try_from(place.at.checked_sub(self.from)?).ok()?;
         let to = from.checked_add(place.len as usize)?;
-        let is_here = self.file == place.file && to <= self.bytes.len();
-        is_here.then(|| self.bytes.slice(from..to))
+        if self.file != place.file || to > self.bytes.len() {
+            return None;
+        }
+        self.used_bytes += to - from;
+        Some(self.bytes.slice(from..to))
+    }
+
+    /// Whether it was worth its size.
+    const fn was_needed(&self) -> bool {
+        self.used_bytes * 2 >= self.bytes.len()
     }
 }
 
 impl Reader {
     pub(crate) const fn new(files: Files) -> Self {
-        Self { files, window: None, last: End { file: 0, bytes: 0 } }
+        Self {
+            files,
+            window: None,
+            window_bytes: WINDOW_BYTES_MIN,
+            last: End { file: 0, bytes: 0 },
+        }
     }
 
     /// The value at `place`; it shares memory with its neighbours where values lie in order.
@@ -49,7 +66,7 @@ impl Reader {
     /// [`StoreError::Damaged`] where the file has other bytes or none, [`StoreError::Io`] where the
     /// disk refuses.
     pub(crate) fn read(&mut self, place: Place) -> Result<Bytes, StoreError> {
-        let found = self.window.as_ref().and_then(|window| window.get(place));
+        let found = self.window.as_mut().and_then(|window| window.get(place));
         let value = match found {
             Some(value) => value,
             None => self.fetch(place)?,
@@ -70,14 +87,19 @@ impl Reader {
         };
         let len = len as usize;
         let gap = at.checked_sub(self.last.bytes);
-        let in_order = self.last.file == number && gap.is_some_and(|gap| gap <= GAP_BYTES);
-        if !in_order || len >= WINDOW_BYTES {
+        let is_near = gap.is_some_and(|gap| gap < self.window_bytes as u64);
+        if self.last.file != number || !is_near || len >= WINDOW_BYTES_MAX {
             return file.read(at, len);
         }
+        self.window_bytes = match &self.window {
+            Some(window) if window.was_needed() => WINDOW_BYTES_MAX.min(self.window_bytes * 2),
+            Some(_) => WINDOW_BYTES_MIN.max(self.window_bytes / 2),
+            None => WINDOW_BYTES_MIN,
+        };
         let there = usize::try_from(file.bytes().saturating_sub(at)).unwrap_or(usize::MAX);
-        let bytes = file.read(at, there.min(WINDOW_BYTES).max(len))?;
+        let bytes = file.read(at, there.min(self.window_bytes).max(len))?;
         let value = bytes.slice(..len);
-        self.window = Some(Window { file: number, from: at, bytes });
+        self.window = Some(Window { file: number, from: at, bytes, used_bytes: len });
         Ok(value)
     }
 }
