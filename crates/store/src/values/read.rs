@@ -1,9 +1,8 @@
 //! Reading values: every byte is compared with the checksum that its row has.
 
-use std::io::ErrorKind;
-use std::os::unix::fs::FileExt as _;
-
 use bytes::Bytes;
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread};
 use vbucket::StoreError;
 
 use super::{End, Files, HEAD_BYTES, MAGIC, Place, ValueFile, Values, value_crc};
@@ -107,15 +106,23 @@ impl Reader {
 impl ValueFile {
     fn read(&self, at: u64, len: usize) -> Result<Bytes, StoreError> {
         // A place that was read from a table has a checksum of its own: its length can be trusted.
-        let mut bytes = vec![0; len];
-        let read = self.file.read_exact_at(&mut bytes, at);
-        read.map_err(|error| match error.kind() {
-            ErrorKind::UnexpectedEof => {
-                let flaw = format!("it ends before byte {}", at + len as u64);
-                damaged(self.path.display().to_string(), flaw)
+        let mut bytes = Vec::with_capacity(len);
+        while bytes.len() < len {
+            let next = at + bytes.len() as u64;
+            match pread(&*self.file, spare_capacity(&mut bytes), next) {
+                Ok(0) => {
+                    let flaw = format!("it ends before byte {}", at + len as u64);
+                    return Err(damaged(self.path.display().to_string(), flaw));
+                }
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(error) => {
+                    let text = format!("{}: {error}", self.path.display());
+                    return Err(io("reading a value", text));
+                }
             }
-            _ => io("reading a value", format!("{}: {error}", self.path.display())),
-        })?;
+        }
+        // The allocator may have given room for more, which was read too.
+        bytes.truncate(len);
         Ok(bytes.into())
     }
 
