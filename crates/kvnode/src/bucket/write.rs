@@ -21,8 +21,9 @@ use crate::sync::lock;
 /// Enough that two writers seldom meet by chance.
 const STRIPES: usize = 1024;
 /// A document that takes more memory is not handed to the store with the row that replaces it: the
-/// store reads it again, which takes longer but no room in the queue.
-const REPLACED_BYTES_MAX: usize = 2048;
+/// store looks it up again, which takes no room in the queue, and does so in any case where its
+/// value is large (1 KiB).
+const REPLACED_BYTES_MAX: usize = 1280;
 
 /// One writer at a time for each key.
 pub(crate) struct KeyLocks {

@@ -12,7 +12,7 @@ use crate::client::DEADLINE;
 use crate::contents::{self, Table};
 use crate::folder::folder;
 use crate::load::{Flipper, Ledger};
-use crate::node::{ACTIVE, Starting, TestNode, VBUCKETS};
+use crate::node::{ACTIVE, Settings, Starting, TestNode, VBUCKETS};
 
 const FLIPPED: u16 = 6;
 /// How many branches a table keeps.
@@ -27,7 +27,8 @@ pub(crate) struct Campaign {
     tables: Option<Vec<Table>>,
     /// Starts since then; each may have begun a branch that nobody saw.
     starts: usize,
-    failpoints: &'static str,
+    /// How it is started where nothing else is said.
+    pub(crate) settings: Settings,
 }
 
 /// How a time under load ends.
@@ -50,7 +51,7 @@ impl Campaign {
             flipper: Flipper::new(FLIPPED),
             tables: None,
             starts: 0,
-            failpoints,
+            settings: ACTIVE.failing_at(failpoints),
         }
     }
 
@@ -59,12 +60,12 @@ impl Campaign {
     }
 
     pub(crate) fn start(&mut self) -> Starting {
-        self.start_failing_at(self.failpoints)
+        self.start_failing_at(self.settings.failpoints)
     }
 
     pub(crate) fn start_failing_at(&mut self, failpoints: &'static str) -> Starting {
         self.starts += 1;
-        Starting::new(self.folder.path(), ACTIVE.failing_at(failpoints))
+        Starting::new(self.folder.path(), self.settings.failing_at(failpoints))
     }
 
     /// Starts the node and checks all that it promised.

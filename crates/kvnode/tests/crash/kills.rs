@@ -25,6 +25,8 @@ struct Report {
 
 fn rounds(rounds: u64, seed: u64, failpoints: &'static str) -> Result<Report, String> {
     let mut campaign = Campaign::new(seed, failpoints);
+    // So that values become garbage, and are collected now and then.
+    campaign.settings.undo_seqnos = 100;
     let mut report = Report::default();
     for round in 1..=rounds {
         let failed = |error| format!("round {round}: {error}");

@@ -19,6 +19,7 @@ pub(crate) const VBUCKETS: u16 = 8;
 const FOLDER: &str = "CRASH_TEST_FOLDER";
 const STATE: &str = "CRASH_TEST_STATE";
 const DURABILITY: &str = "CRASH_TEST_DURABILITY";
+const UNDO: &str = "CRASH_TEST_UNDO_SEQNOS";
 /// What the child says before its port, on a line of its own.
 const LISTENING: &str = "listening on port ";
 /// The signal of `abort`.
@@ -40,7 +41,9 @@ fn serves_until_it_is_killed() {
     let mut config = NodeConfig::new(listen, &folder, bucket, "@proxy", Secret::new("secret"));
     config.limits.worker_threads = 2;
     let node = Node::start_on(config, |_| {
-        Ok(Arc::new(store::FjallStore::open(Path::new(&folder), small()).unwrap()))
+        let undo_seqnos = std::env::var(UNDO).unwrap().parse().unwrap();
+        let options = store::Options { undo_seqnos, ..small() };
+        Ok(Arc::new(store::FjallStore::open(Path::new(&folder), options).unwrap()))
     });
     let node = node.unwrap();
     wait_for("warm-up", || node.buckets()[0].is_ready());
@@ -56,7 +59,6 @@ fn small() -> store::Options {
         cache_bytes: 1 << 20,
         memtable_bytes: 64 << 10,
         worker_threads: 1,
-        undo_seqnos: 5_000,
         ..store::Options::default()
     }
 }
@@ -66,12 +68,18 @@ fn small() -> store::Options {
 pub(crate) struct Settings {
     pub(crate) state: VbState,
     pub(crate) durability: Durability,
+    /// For how many seqnos of a vBucket replaced documents are kept.
+    pub(crate) undo_seqnos: u64,
     /// What [`failpoint`] is told.
     pub(crate) failpoints: &'static str,
 }
 
-pub(crate) const ACTIVE: Settings =
-    Settings { state: VbState::Active, durability: Durability::Synced, failpoints: "" };
+pub(crate) const ACTIVE: Settings = Settings {
+    state: VbState::Active,
+    durability: Durability::Synced,
+    undo_seqnos: 5_000,
+    failpoints: "",
+};
 pub(crate) const REPLICA: Settings = Settings { state: VbState::Replica, ..ACTIVE };
 
 impl Settings {
@@ -95,6 +103,7 @@ impl Starting {
         let durability =
             if settings.durability == Durability::Buffered { "buffered" } else { "synced" };
         command.env(FOLDER, folder).env(STATE, state).env(DURABILITY, durability);
+        command.env(UNDO, settings.undo_seqnos.to_string());
         command.env(failpoint::VARIABLE, settings.failpoints);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());

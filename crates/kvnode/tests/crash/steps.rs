@@ -81,7 +81,9 @@ fn a_crash_at_each_step_of_a_commit_and_of_a_change_of_state() {
 #[test]
 fn a_crash_while_values_that_lie_apart_are_collected() {
     let mut campaign = Campaign::new(SEED, "");
-    for point in ["collect-step=1", "collect-moved=1", "collect-committed=1"] {
+    // So that values become garbage soon.
+    campaign.settings.undo_seqnos = 200;
+    for point in ["collect-step=1", "collect-moved=1", "collect-committed=1", "collect-step=3"] {
         let node = campaign.start_failing_at(point).listening().expect("the node comes up");
         campaign.load(node, &Until::Aborted);
         let node = campaign.start_and_check().unwrap_or_else(|error| panic!("{point}: {error}"));

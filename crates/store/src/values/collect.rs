@@ -24,6 +24,9 @@ use crate::store::Core;
 /// Worth a walk: so much of all values, and at least so many bytes.
 const WORTH_PARTS: u64 = 4;
 const WORTH_BYTES: u64 = 1 << 20;
+/// What one walk writes anew may take from the room that commits leave on the disk: it is little
+/// beside that, and gives back more. A file that holds more needs room of its own.
+const WALK_BYTES: u64 = 64 << 20;
 /// Rows that one step looks at, between two looks at whether to stop.
 const STEP_ROWS: usize = 10_000;
 /// Values that one step writes anew, in bytes; one more may come on top. The writer waits for them.
@@ -73,15 +76,46 @@ impl Core {
         }
     }
 
-    /// Removes files that are mostly garbage, where they are enough to be worth a walk.
+    /// Removes files that are mostly garbage, as long as they are enough to be worth a walk.
     pub(crate) fn collect(&self, is_stopping: &dyn Fn() -> bool) -> Result<(), StoreError> {
+        while let Some(victims) = self.victims() {
+            let needed_bytes = victims.iter().map(|file| file.needed_bytes()).sum();
+            if needed_bytes > WALK_BYTES {
+                self.space.check(needed_bytes)?;
+            }
+            if !self.collect_files(&victims, is_stopping)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// The files that the next walk empties, those with the most garbage first.
+    fn victims(&self) -> Option<Vec<Arc<ValueFile>>> {
         let files = self.values.files();
-        let victims: Vec<_> = files.values().filter(|file| file.is_mostly_garbage()).collect();
+        let mostly_garbage = files.values().filter(|file| file.is_mostly_garbage());
+        let mut victims: Vec<_> = mostly_garbage.cloned().collect();
         let garbage: u64 = victims.iter().map(|file| file.garbage()).sum();
         let all: u64 = files.values().map(|file| file.bytes()).sum();
         if garbage < WORTH_BYTES || garbage * WORTH_PARTS < all {
-            return Ok(());
+            return None;
         }
+        victims.sort_by_key(|file| file.needed_bytes());
+        let mut needed_bytes = 0;
+        let fits = |file: &Arc<ValueFile>| {
+            let first = needed_bytes == 0;
+            needed_bytes += file.needed_bytes();
+            first || needed_bytes <= WALK_BYTES
+        };
+        Some(victims.into_iter().take_while(fits).collect())
+    }
+
+    /// Empties and removes `victims`; `false` where it stopped, or has to begin again.
+    fn collect_files(
+        &self,
+        victims: &[Arc<ValueFile>],
+        is_stopping: &dyn Fn() -> bool,
+    ) -> Result<bool, StoreError> {
         let restores = self.restores.load(Ordering::SeqCst);
         let numbers = victims.iter().map(|file| file.number).collect();
         let closed = self.writer().values.close_one_of(&numbers);
@@ -89,11 +123,11 @@ impl Core {
         // What is replaced meanwhile moves from the first to the second.
         for table in [&self.tables.rows, &self.tables.undo] {
             if !self.empty(table, &numbers, is_stopping)? {
-                return Ok(());
+                return Ok(false);
             }
         }
         failpoint::reach("collect-moved");
-        self.remove_files(&victims, restores)
+        self.remove_files(victims, restores)
     }
 
     /// Moves all values that rows of `table` name in the files `numbers`; `false` where it stopped.
@@ -123,8 +157,6 @@ impl Core {
             return Ok(());
         }
         let mut reader = Reader::new(self.values.files());
-        let bytes = found.iter().map(|found| found.place.disk_bytes());
-        self.space.check(bytes.sum())?;
         self.tables.wait_for_room()?;
         let mut writer = self.writer();
         writer.check()?;
@@ -144,11 +176,11 @@ impl Core {
     }
 
     /// Removes files whose rows have been moved, unless a rollback may have given some back that
-    /// the walk had passed.
-    fn remove_files(&self, victims: &[&Arc<ValueFile>], restores: u64) -> Result<(), StoreError> {
+    /// the walk had passed: then it is `false`.
+    fn remove_files(&self, victims: &[Arc<ValueFile>], restores: u64) -> Result<bool, StoreError> {
         let mut writer = self.writer();
         if self.restores.load(Ordering::SeqCst) != restores {
-            return Ok(());
+            return Ok(false);
         }
         let mut out = self.tables.batch(victims.len());
         for file in victims {
@@ -158,7 +190,8 @@ impl Core {
         writer.commit(out, Durability::Synced)?;
         writer.note_synced()?;
         failpoint::reach("collect-committed");
-        victims.iter().try_for_each(|file| self.values.remove(file))
+        victims.iter().try_for_each(|file| self.values.remove(file))?;
+        Ok(true)
     }
 }
 

@@ -114,6 +114,11 @@ impl ValueFile {
         self.garbage.fetch_add(bytes, Ordering::Relaxed) + bytes
     }
 
+    /// What rows still name, as far as it is counted.
+    fn needed_bytes(&self) -> u64 {
+        self.bytes().saturating_sub(self.garbage())
+    }
+
     /// At least half of it is garbage.
     fn is_mostly_garbage(&self) -> bool {
         self.garbage() * 2 >= self.bytes()
