@@ -57,10 +57,8 @@ pub(crate) fn inspect(
     let mut seen: Option<JournalBatch> = None;
     let mut synced = synced;
     let paths = journals(dir)?;
-    let newest = paths.last().cloned();
-    for path in paths {
-        let bytes = std::fs::read(&path);
-        let bytes = bytes.map_err(|e| io("reading a journal", format!("{path:?}: {e}")))?;
+    for (index, path) in paths.iter().enumerate() {
+        let bytes = read(path)?;
         let broken = |at: usize, flaw: String| {
             damaged(path.display().to_string(), format!("at byte {at}: {flaw}"))
         };
@@ -68,7 +66,9 @@ pub(crate) fn inspect(
         while let Some((batch, next)) = reader.batch() {
             let before = seen.map_or_else(End::default, |batch| batch.mark.values);
             if batch.mark.number > synced && !whole(before, batch.mark.values) {
-                break;
+                let from_here = paths.get(index..).unwrap_or_default();
+                undo_from(from_here, reader.at, batch.mark.number, synced)?;
+                return Ok(Inspected { last: seen.map(|batch| batch.mark.number), synced });
             }
             reader.at = next;
             if let Some(before) = seen
@@ -80,7 +80,7 @@ pub(crate) fn inspect(
             synced = synced.max(batch.mark.synced);
             seen = Some(batch);
         }
-        let is_newest = Some(&path) == newest.as_ref();
+        let is_newest = index + 1 == paths.len();
         if reader.at == 0 && !is_newest {
             return Err(broken(0, "no readable commit in a journal that was full".to_owned()));
         }
@@ -96,10 +96,36 @@ pub(crate) fn inspect(
         }
         // With nothing readable before it the tables decide, and what speaks against them stays.
         if torn && is_newest && (seen.is_some() || synced == 0) {
-            cut_off(&path, reader.at, last)?;
+            cut_off(path, reader.at, last)?;
         }
     }
     Ok(Inspected { last: seen.map(|batch| batch.mark.number), synced })
+}
+
+/// Undoes commit `number`, whose values a power cut took, and all that follow: it begins at byte
+/// `at` of the first of `paths`.
+///
+/// No table has anything of them. Before a table is written out, the values that its rows name are
+/// synced, and so are all values before those.
+fn undo_from(paths: &[PathBuf], at: usize, number: u64, synced: u64) -> Result<(), StoreError> {
+    let mut synced = synced;
+    for path in paths {
+        synced = marks(&read(path)?).map(|mark| mark.synced).max().unwrap_or(0).max(synced);
+    }
+    let Some((first, later)) = paths.split_first() else { return Ok(()) };
+    if number <= synced {
+        let flaw = format!("commit {number} lacks its values, but {synced} were synced");
+        return Err(damaged(first.display().to_string(), format!("at byte {at}: {flaw}")));
+    }
+    for path in later.iter().rev() {
+        let removed = std::fs::remove_file(path);
+        removed.map_err(|e| io("removing a journal", format!("{}: {e}", path.display())))?;
+    }
+    cut_off(first, at, number - 1)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, StoreError> {
+    std::fs::read(path).map_err(|e| io("reading a journal", format!("{path:?}: {e}")))
 }
 
 /// The journals, oldest first.

@@ -94,11 +94,46 @@ fn later_commits_tell_that_a_broken_one_was_synced() {
     assert!(error.contains("no readable commit behind 1, but 3 were synced"), "{error}");
 }
 
+/// A commit that was made when only the first was synced.
+fn unsynced(number: u64) -> Vec<u8> {
+    batch(CommitMark { number, synced: 1, sequence: number, values: End::default() }, number)
+}
+
+#[test]
+fn a_commit_that_lacks_its_values_is_undone_with_all_that_follow() {
+    let full = [journal(1..=1), unsynced(2), unsynced(3)].concat();
+    for (behind, lacking, left) in [(1, 2, 1), (1, 3, 2), (1, 5, 4), (0, 2, 1)] {
+        let dir = tempfile::tempdir().unwrap();
+        let [old, new] = ["0.jnl", "1.jnl"].map(|name| dir.path().join(name));
+        std::fs::write(&old, &full[journal(1..=1 - behind).len()..]).unwrap();
+        std::fs::write(&new, [unsynced(4), unsynced(5)].concat()).unwrap();
+        let asked = std::cell::Cell::new(1);
+        let whole = |_, _| {
+            asked.set(asked.get() + 1);
+            asked.get() < lacking
+        };
+        let found = inspect(dir.path(), 1, &whole).unwrap();
+        let readable = (left > 1 || behind > 0).then_some(left);
+        assert_eq!(found, Inspected { last: readable, synced: 1 }, "{lacking} lacks its values");
+        assert_eq!(new.exists(), lacking > 3);
+        // Nothing is left to be undone.
+        assert_eq!(inspect(dir.path(), 1, &|_, _| true).unwrap(), found);
+    }
+}
+
+#[test]
+fn a_synced_commit_that_lacks_its_values_is_damage() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = dir.path().join("0.jnl");
+    std::fs::write(&old, journal(1..=3)).unwrap();
+    std::fs::write(dir.path().join("1.jnl"), journal(4..=5)).unwrap();
+    let text = inspect(dir.path(), 1, &|_, _| false).unwrap_err().to_string();
+    assert!(text.contains("0.jnl is damaged") && text.contains("lacks its values"), "{text}");
+    assert_eq!(std::fs::read(&old).unwrap(), journal(1..=3));
+}
+
 #[test]
 fn what_was_not_synced_may_be_torn() {
-    let unsynced = |number| {
-        batch(CommitMark { number, synced: 1, sequence: number, values: End::default() }, number)
-    };
     let mut bytes = [journal(1..=1), unsynced(2), unsynced(3)].concat();
     let at = journal(1..=1).len();
     bytes[at + 3] ^= 0xff;
