@@ -12,16 +12,12 @@ use mcbp::{Seqno, VbId};
 use vbucket::engine::{Batch, Durability};
 use vbucket::{Change, StoreError, VbMeta};
 
-use crate::beside;
 use crate::errors::{damaged, io, reading};
 use crate::format::{KEY_BYTES_MAX, Latest, encode_row};
 use crate::keys::{self, Life};
 use crate::record::VbRecord;
 use crate::store::Core;
 use crate::values::{APART_BYTES, Place};
-
-/// From so many bytes of large values on they are worth a thread.
-const BESIDE_BYTES_MIN: usize = 256 << 10;
 
 /// A change on its way: which one of the same batch replaces it.
 struct Pending<'a> {
@@ -65,23 +61,13 @@ impl Core {
             newest: HashMap::with_capacity(batch.changes.len()),
             out: self.tables.batch(batch.changes.len()),
         };
-        // Large values go to their file while the engine is asked what the changes replace.
-        let values = &mut writer.values;
-        let (placed, planned) = beside::both(
-            apart_bytes(batch) >= BESIDE_BYTES_MIN,
-            || values.append_all(&batch.changes),
-            || plan.add_all(batch),
-        );
-        let places = match (placed, planned) {
-            (Ok(places), Ok(())) => places,
-            (Err(error), _) => return Err(writer.values.give_up(&error)),
-            (_, Err(error)) => {
-                writer.values.discard();
-                return Err(error);
-            }
-        };
-        let (out, records) = plan.finish(&places);
-        writer.commit(out, durability)?;
+        let mut records = BTreeMap::new();
+        writer.commit_with(&batch.changes, durability, |places| {
+            plan.add_all(batch)?;
+            let (out, of_batch) = plan.finish(places);
+            records = of_batch;
+            Ok(out)
+        })?;
         let crossed = records.values().filter(|record| self.crossed_window(record));
         let crossed = crossed.map(|record| record.meta.vb).collect();
         self.publish(records.into_values());
@@ -123,12 +109,6 @@ impl Core {
         let before = self.record(record.meta.vb).map_or(Seqno::ZERO, |old| old.meta.high_seqno);
         windows(before) != windows(record.meta.high_seqno)
     }
-}
-
-/// The bytes of the values that will lie apart.
-fn apart_bytes(batch: &Batch) -> usize {
-    let lengths = batch.changes.iter().map(|change| change.row.value.len());
-    lengths.filter(|&len| len >= APART_BYTES).sum()
 }
 
 impl<'a> Plan<'a> {

@@ -124,23 +124,32 @@ impl Tables {
         }
     }
 
-    /// Commits a batch with `mark`, but for the engine's sequence, noted in every table. One at a
-    /// time.
+    /// Hides from snapshots what is committed from now on, until [`Tables::show`]; gives the
+    /// engine's sequence before it.
+    pub(crate) fn hide(&self) -> u64 {
+        let sequence = self.db.supervisor.seqno.get();
+        self.committing.store(sequence, Ordering::SeqCst);
+        sequence
+    }
+
+    /// See [`Tables::hide`].
+    pub(crate) fn show(&self) {
+        self.committing.store(NO_COMMIT, Ordering::SeqCst);
+    }
+
+    /// Commits a batch with `mark`, noted in every table, between [`Tables::hide`] and
+    /// [`Tables::show`]. One at a time.
     pub(crate) fn commit(
         &self,
         mut batch: OwnedWriteBatch,
         mark: CommitMark,
         mode: PersistMode,
     ) -> fjall::Result<()> {
-        let sequence = self.db.supervisor.seqno.get();
-        let mark = fjall::Slice::from(CommitMark { sequence, ..mark }.encode());
+        let mark = fjall::Slice::from(mark.encode());
         for table in self.all() {
             batch.insert(table, COMMITS, mark.clone());
         }
-        self.committing.store(sequence, Ordering::SeqCst);
-        let committed = batch.durability(Some(mode)).commit();
-        self.committing.store(NO_COMMIT, Ordering::SeqCst);
-        committed
+        batch.durability(Some(mode)).commit()
     }
 
     /// A snapshot, or `None` where it may hold a part of the commit that is being made.

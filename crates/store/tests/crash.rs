@@ -25,8 +25,10 @@ const VB: u16 = 1;
 const ACKNOWLEDGED: [u64; 3] = [40, 3, 150];
 
 /// What the child commits as number `n`: a few rows, each replacing an older one now and then.
+/// Every third commit has values that are written beside it.
 fn commit_number(n: u64) -> Vec<vbucket::Row> {
-    (1..=5).map(|i| document(&format!("k{}", (n * 5 + i) % 37), n * 5 + i, 400)).collect()
+    let len = if n % 3 == 2 { 60_000 } else { 400 };
+    (1..=5).map(|i| document(&format!("k{}", (n * 5 + i) % 37), n * 5 + i, len)).collect()
 }
 
 #[test]

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use common::*;
 use mcbp::{Seqno, VbId};
 use store::{FjallStore, Options};
-use vbucket::Row;
 use vbucket::engine::{Durability, ScanEnd, ScanStep, Store};
+use vbucket::{Row, StoreError};
 
 const VB: u16 = 2;
 const LARGE: usize = 3_000;
@@ -197,4 +197,53 @@ fn commits_whose_values_a_power_cut_took_are_undone_unless_they_were_synced() {
     let cut = cut_power(dir.path(), synced_bytes - 1);
     let store = open(cut.path());
     assert!(scan(&store, VB).is_err(), "a synced value is missing without a word");
+}
+
+#[test]
+fn a_refused_commit_with_large_values_leaves_its_file_to_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for count in [1, 100] {
+        // No vBucket has such rows yet, and none of them has a record.
+        let mut refused = batch(VB, (1..=count).map(large).collect());
+        refused.metas.clear();
+        assert!(store.commit(&refused, Durability::Synced).is_err());
+    }
+    put(&store, 1, 200, Durability::Synced);
+    let mut again = batch(VB, (1..=150).map(large).collect());
+    again.metas.clear();
+    assert!(store.commit(&again, Durability::Synced).is_err(), "seqnos that are there");
+    store.close().unwrap();
+    drop(store);
+    assert_holds(&open(dir.path()), 200);
+}
+
+#[test]
+fn readers_never_meet_a_commit_before_its_values() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let done = std::sync::atomic::AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let reading = scope.spawn(|| {
+            let mut reads = 0;
+            while !done.load(std::sync::atomic::Ordering::SeqCst) || reads == 0 {
+                let rows = match scan(&store, VB) {
+                    Err(StoreError::NoVbucket(_)) => continue,
+                    rows => rows.unwrap(),
+                };
+                assert!(rows.len().is_multiple_of(200), "a part of a commit");
+                reads += u64::from(!rows.is_empty());
+                if let Some(row) = rows.last() {
+                    assert!(store.get(VbId(VB), &row.key).unwrap().is_some());
+                }
+            }
+        });
+        for n in 0..40_u64 {
+            let row = |i: u64| document(&format!("k{n}-{i}"), n * 200 + i + 1, LARGE);
+            let rows = (0..200).map(row).collect();
+            store.commit(&batch(VB, rows), Durability::Buffered).unwrap();
+        }
+        done.store(true, std::sync::atomic::Ordering::SeqCst);
+        reading.join().unwrap();
+    });
 }

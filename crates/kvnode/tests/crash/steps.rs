@@ -58,7 +58,7 @@ fn a_crash_at_each_step_of_a_commit_and_of_a_change_of_state() {
     for point in [
         "flush-assembled=20",
         "commit-begun=25",
-        "commit-values-written=25",
+        "commit-values-put=25",
         "commit-written=25",
         "commit-noted=25",
         "flush-stored=20",

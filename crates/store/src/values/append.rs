@@ -6,6 +6,8 @@ use std::io::{self, BufWriter, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
 use vbucket::{Change, StoreError};
 
 use super::{APART_BYTES, End, HEAD_BYTES, MAGIC, Place, ValueFile, Values, value_crc};
@@ -47,17 +49,37 @@ impl Appender {
         Self { values, file_bytes, number, open: None, end, unsynced: false }
     }
 
-    /// Adds the values that are large enough, and says of each change where its value will be.
-    pub(crate) fn append_all(&mut self, changes: &[Change]) -> io::Result<Vec<Option<Place>>> {
+    /// Says of each change where its value will be, if that is large enough to lie apart: once it
+    /// is written ([`Appender::write_all`]) and flushed.
+    pub(crate) fn place_all(&mut self, changes: &[Change]) -> io::Result<Vec<Option<Place>>> {
         let values = changes.iter().map(|change| &change.row.value);
         values
-            .map(|value| (value.len() >= APART_BYTES).then(|| self.append(value)).transpose())
+            .map(|value| (value.len() >= APART_BYTES).then(|| self.place(value)).transpose())
             .collect()
     }
 
-    /// Adds a value, and says where it will be once [`Appender::flush`] has returned. After an
-    /// error nothing of the commit may stay: [`Appender::give_up`].
+    /// Writes the values that have places. After an error nothing of the commit may stay:
+    /// [`Appender::give_up`].
+    pub(crate) fn write_all(
+        &mut self,
+        changes: &[Change],
+        places: &[Option<Place>],
+    ) -> io::Result<()> {
+        for (change, place) in changes.iter().zip(places) {
+            if let Some(place) = place {
+                self.write(&change.row.value, *place)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds a single value.
     pub(crate) fn append(&mut self, value: &[u8]) -> io::Result<Place> {
+        let place = self.place(value)?;
+        self.write(value, place).map(|()| place)
+    }
+
+    fn place(&mut self, value: &[u8]) -> io::Result<Place> {
         let open = match &mut self.open {
             Some(open) => open,
             None => {
@@ -66,13 +88,41 @@ impl Appender {
             }
         };
         let len = u32::try_from(value.len()).map_err(io::Error::other)?;
-        let crc = value_crc(len, value);
-        open.out.write_all(&len.to_be_bytes())?;
-        open.out.write_all(&crc.to_be_bytes())?;
-        open.out.write_all(value)?;
         let at = open.bytes + HEAD_BYTES as u64;
         open.bytes = at + u64::from(len);
-        Ok(Place { file: open.file.number, at, len, crc })
+        Ok(Place { file: open.file.number, at, len, crc: value_crc(len, value) })
+    }
+
+    fn write(&mut self, value: &[u8], place: Place) -> io::Result<()> {
+        let closed = || io::Error::other("the file of values is closed");
+        let open = self.open.as_mut().ok_or_else(closed)?;
+        open.out.write_all(&place.len.to_be_bytes())?;
+        open.out.write_all(&place.crc.to_be_bytes())?;
+        open.out.write_all(value)
+    }
+
+    /// How far the values reach that have places.
+    pub(crate) fn placed(&self) -> End {
+        let open = self.open.as_ref();
+        open.map_or(self.end, |open| End { file: open.file.number, bytes: open.bytes })
+    }
+
+    /// Takes the room on the disk for what has places and is not written yet: to learn that there
+    /// is none while nothing depends on it.
+    pub(crate) fn reserve(&self) -> io::Result<()> {
+        let Some(open) = &self.open else { return Ok(()) };
+        let from = if self.end.file == open.file.number { self.end.bytes } else { 0 };
+        let reserved = rustix::fs::fallocate(
+            &*open.file.file,
+            FallocateFlags::KEEP_SIZE,
+            from,
+            open.bytes.saturating_sub(from).max(1),
+        );
+        match reserved {
+            // Not every file system can.
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            reserved => reserved.map_err(io::Error::from),
+        }
     }
 
     /// Begins the next file; its name is on the disk when this returns.
@@ -91,16 +141,15 @@ impl Appender {
         Ok(Open { file, out, bytes })
     }
 
-    /// Hands everything that was appended to the system; says how far it reaches.
-    pub(crate) fn flush(&mut self) -> Result<End, StoreError> {
-        let Some(open) = &mut self.open else { return Ok(self.end) };
-        if let Err(error) = open.out.flush() {
-            return Err(self.give_up(&error));
+    /// Hands everything that was written to the system; says how far it reaches.
+    pub(crate) fn flush(&mut self) -> io::Result<End> {
+        let end = self.placed();
+        if let Some(open) = &mut self.open {
+            open.out.flush()?;
+            self.unsynced |= end != self.end;
+            open.file.bytes.store(end.bytes, Ordering::Relaxed);
+            self.end = end;
         }
-        let end = End { file: open.file.number, bytes: open.bytes };
-        self.unsynced |= end != self.end;
-        open.file.bytes.store(end.bytes, Ordering::Relaxed);
-        self.end = end;
         Ok(end)
     }
 
