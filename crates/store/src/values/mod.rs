@@ -1,9 +1,10 @@
 //! Values that lie apart from the engine's tables, in files that are only ever appended to.
 //!
 //! The engine writes what it gets into its journal, into a table and again with merges. A large
-//! value is written once, here, and its row in the tables names the [`Place`]. The order of writes
-//! makes that safe: a value is in its file before the commit that names it is in the journal, and
-//! on the disk before that commit counts as synced or gets from the engine's memory into a table.
+//! value is written once, here, and its row in the tables names the [`Place`]. What makes that
+//! safe: a value is in its file before anybody sees the commit that names it or is told of it, and
+//! on the disk before that commit counts as synced or gets from the engine's memory into a table. A
+//! commit that a crash leaves without its values is undone at the next open.
 //!
 //! - `append`: the one file that is being written
 //! - `read`: single values and long scans
