@@ -58,15 +58,15 @@ pub(crate) async fn connect(
 
 /// Buffer sizes stay the system's where the peer is far: it adapts them to the way.
 fn prepare(stream: TcpStream, connected_in: Duration) -> io::Result<TcpStream> {
-    if prepare_socket(&stream)? || connected_in < NEARBY {
+    if !prepare_socket(&stream)? && connected_in < NEARBY {
         SockRef::from(&stream).set_recv_buffer_size(NEARBY_RECEIVE_BYTES)?;
     }
     Ok(stream)
 }
 
 /// Sets what every connection needs, on either side: what is written leaves at once, a peer that
-/// has vanished is noticed, and nothing is paced within a machine. Says whether the peer is on the
-/// same machine.
+/// has vanished is noticed, and within a machine nothing is paced and little is received ahead.
+/// Says whether the peer is on the same machine.
 ///
 /// # Errors
 /// Those of the system, for a socket that is no longer connected, say.
@@ -79,6 +79,7 @@ pub fn prepare_socket(stream: &TcpStream) -> io::Result<bool> {
     let same_machine = peer.is_loopback() || peer == own;
     if same_machine {
         do_not_pace(&socket);
+        socket.set_recv_buffer_size(NEARBY_RECEIVE_BYTES)?;
     }
     Ok(same_machine)
 }
