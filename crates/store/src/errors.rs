@@ -23,7 +23,6 @@ pub(crate) fn reading(what: impl FnOnce() -> String, error: &fjall::Error) -> St
         _ => None,
     };
     match system {
-        // These come up when a file is shorter than its index says, or gone.
         Some(error) if !is_content(error.kind()) => {
             StoreError::Io { doing: "reading the store", detail: format!("{}: {error}", what()) }
         }
@@ -31,6 +30,24 @@ pub(crate) fn reading(what: impl FnOnce() -> String, error: &fjall::Error) -> St
     }
 }
 
+/// What a damaged file makes of a read: it ends too early, is nonsense, or sends the engine to a
+/// place that no file has.
 fn is_content(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::UnexpectedEof | ErrorKind::InvalidData | ErrorKind::NotFound)
+    use ErrorKind::{InvalidData, InvalidInput, NotFound, UnexpectedEof};
+    matches!(kind, UnexpectedEof | InvalidData | InvalidInput | NotFound)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_damaged_file_makes_of_a_read_is_damage_and_what_the_disk_says_is_not() {
+        let read =
+            |kind: ErrorKind| reading(|| "a table".to_owned(), &fjall::Error::Io(kind.into()));
+        for kind in [ErrorKind::UnexpectedEof, ErrorKind::InvalidInput, ErrorKind::NotFound] {
+            assert!(matches!(read(kind), StoreError::Damaged { .. }), "{kind}");
+        }
+        assert!(matches!(read(ErrorKind::PermissionDenied), StoreError::Io { .. }));
+    }
 }
