@@ -43,8 +43,7 @@ pub(crate) fn files(dir: &Path, options: Options) -> Result<Opened, StoreError> 
     failpoint::reach("open-state-read");
     let values = Arc::new(Values::open(&dir.join(VALUES))?);
     let (tables, last) = checked(&data, &options, &mut state_file, state, &values)?;
-    let records = load_records(&tables)?;
-    load_garbage(&tables, &values)?;
+    let records = load_meta(&tables, &values)?;
     let backlog = Backlog::new(&tables, options.memtable_bytes);
     let appender = Appender::new(Arc::clone(&values), options.value_file_bytes, last.values);
     let writer = Writer::new(tables.clone(), backlog, state_file, appender, last)?;
@@ -99,30 +98,22 @@ fn checked(
     Ok((tables, last))
 }
 
-fn load_records(tables: &Tables) -> Result<HashMap<VbId, Arc<VbRecord>>, StoreError> {
-    let mut records = HashMap::new();
+/// The vBuckets' records. Compares the files of values with those that commits have used, on the
+/// way: one that no commit has used is what a crash left.
+fn load_meta(tables: &Tables, values: &Values) -> Result<HashMap<VbId, Arc<VbRecord>>, StoreError> {
+    let (mut records, mut used) = (HashMap::new(), HashMap::new());
     for guard in tables.meta.iter() {
         let (key, bytes) =
             guard.into_inner().map_err(|e| reading(|| "the vBuckets' records".to_owned(), &e))?;
         if let Some(vb) = keys::record_vb(&key) {
             records.insert(vb, Arc::new(decode_record(vb, &bytes)?));
-        }
-    }
-    Ok(records)
-}
-
-/// Compares the files of values with those that commits have used. One that no commit has used is
-/// what a crash left.
-fn load_garbage(tables: &Tables, values: &Values) -> Result<(), StoreError> {
-    let mut used = HashMap::new();
-    let what = || "the list of files of values".to_owned();
-    for guard in tables.meta.iter() {
-        let (key, bytes) = guard.into_inner().map_err(|e| reading(what, &e))?;
-        if let Some(number) = keys::file_number(&key) {
+        } else if let Some(number) = keys::file_number(&key) {
+            let garbage = Garbage::decode(&key, &bytes);
             let Garbage(bytes) =
-                Garbage::decode(&key, &bytes).map_err(|flaw| damaged(what(), flaw))?;
+                garbage.map_err(|flaw| damaged("the list of files of values", flaw))?;
             used.insert(number, bytes);
         }
     }
-    values.take_over(&used)
+    values.take_over(&used)?;
+    Ok(records)
 }
