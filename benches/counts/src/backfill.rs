@@ -12,7 +12,7 @@ use store::{FjallStore, Options};
 use tempfile::TempDir;
 use vbucket::engine::{Batch, Durability, ScanStep, Store};
 use vbucket::producer::{Chunk, ProducerOptions, RowEncoder, Settings};
-use vbucket::{Change, FailoverTable, Kind, Row, VbMeta};
+use vbucket::{Change, FailoverTable, Kind, Replaces, Row, VbMeta};
 
 use crate::frames::FRAMES;
 
@@ -94,7 +94,7 @@ impl Disk {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let store = FjallStore::open(folder.path(), Options::default()).expect("a new store");
         let rows = rows(value_bytes);
-        let change = |row| Change { vb: VB, row: Arc::new(row), replaces: None };
+        let change = |row| Change { vb: VB, row: Arc::new(row), replaces: Replaces::Unknown };
         let batch = Batch { changes: rows.into_iter().map(change).collect(), metas: vec![meta()] };
         store.commit(&batch, Durability::Buffered).expect("a commit");
         Self { store, _folder: folder }

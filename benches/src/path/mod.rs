@@ -27,7 +27,7 @@ use seqnos::Seqnos;
 use sidecar::Sidecar;
 
 /// How often a node is asked whether it has everything.
-const POLL: Duration = Duration::from_millis(2);
+const POLL: Duration = Duration::from_millis(10);
 /// How long a copy may take.
 const COPY_WAIT: Duration = Duration::from_secs(300);
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
 use store::{FjallStore, Options};
 use vbucket::engine::{Batch, Durability, ScanStep, Store};
-use vbucket::{Change, FailoverTable, Kind, Row, VbMeta};
+use vbucket::{Change, FailoverTable, Kind, Replaces, Row, VbMeta};
 
 const VBUCKETS: u64 = 1_024;
 const BATCH_ROWS: u64 = 1_000;
@@ -109,7 +109,7 @@ fn batch(rows: std::ops::Range<u64>, count: u64, pass: u64) -> Batch {
             kind: Kind::Document { flags: 0, expiry: 0 },
             value: Bytes::from(value),
         };
-        batch.changes.push(Change { vb, row: Arc::new(row), replaces: None });
+        batch.changes.push(Change { vb, row: Arc::new(row), replaces: Replaces::Unknown });
     }
     batch.metas = highs.into_iter().map(|(vb, high)| meta(vb, high)).collect();
     batch

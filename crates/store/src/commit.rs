@@ -2,7 +2,7 @@
 //!
 //! A replaced row moves from `rows` to `undo`, so that scans never meet it and a rollback finds
 //! it. A key that was never written costs one look into `keys` and no read of a row; a row whose
-//! caller knows what it replaces costs none at all.
+//! caller knows what it replaces, or that it replaces nothing, costs none at all.
 
 use std::collections::HashMap;
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -10,7 +10,7 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use fjall::{OwnedWriteBatch, UserKey, UserValue};
 use mcbp::{Seqno, VbId};
 use vbucket::engine::{Batch, Durability};
-use vbucket::{Change, StoreError, VbMeta};
+use vbucket::{Change, Replaces, StoreError, VbMeta};
 
 use crate::errors::{damaged, io, reading};
 use crate::format::{KEY_BYTES_MAX, Latest, encode_row};
@@ -139,12 +139,13 @@ impl<'a> Plan<'a> {
                 older.change.row.is_alive()
             }),
             None => match &change.replaces {
-                Some(older) if older.value.len() < APART_BYTES => {
+                Replaces::Nothing => false,
+                Replaces::Row(older) if older.value.len() < APART_BYTES => {
                     self.replace(life, change, older.seqno, encode_row(vb, older, None));
                     older.is_alive()
                 }
-                // Its value stays where it is: only the row with the place of it moves.
-                _ => self.replace_stored(life, change, &key)?,
+                // A large value stays where it is: only the row with the place of it moves.
+                Replaces::Row(_) | Replaces::Unknown => self.replace_stored(life, change, &key)?,
             },
         };
         if let Some(record) = self.records.get_mut(&vb) {

@@ -18,8 +18,8 @@ use common::*;
 use mcbp::{Seqno, VbId};
 use proptest::prelude::*;
 use store::FjallStore;
-use vbucket::Row;
 use vbucket::engine::{Batch, Durability, Scan, ScanEnd, ScanStep, Store};
+use vbucket::{Replaces, Row};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -111,7 +111,11 @@ impl Model {
             // Some callers know what they replace.
             for change in one.changes.iter_mut().filter(|change| change.row.seqno.0 % 2 == 0) {
                 let old = before.iter().find(|old| old.key == change.row.key);
-                change.replaces = old.filter(|old| old.is_alive()).cloned().map(Arc::new);
+                change.replaces = match old {
+                    Some(old) if old.is_alive() => Replaces::Row(Arc::new(old.clone())),
+                    Some(_) => Replaces::Unknown,
+                    None => Replaces::Nothing,
+                };
             }
             all.changes.extend(one.changes);
             all.metas.extend(one.metas);

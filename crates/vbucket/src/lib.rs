@@ -26,4 +26,4 @@ pub mod value;
 pub use engine::{Scan, ScanEnd, ScanStep, Store, StoreError};
 pub use failover::{FailoverError, FailoverTable};
 pub use meta::VbMeta;
-pub use row::{Change, Kind, Row};
+pub use row::{Change, Kind, Replaces, Row};

@@ -78,7 +78,19 @@ pub struct Change {
     pub vb: VbId,
     /// The row; shared with the memory log.
     pub row: std::sync::Arc<Row>,
-    /// The document that it replaces, where the caller has just read it: the newest committed row
-    /// of the key, until this one. The store takes its word; with `None` it looks for itself.
-    pub replaces: Option<std::sync::Arc<Row>>,
+    /// What the caller knows of the row that it replaces.
+    pub replaces: Replaces,
+}
+
+/// The newest committed row of a change's key. Rows before it in the same batch do not count: the
+/// store sees those.
+#[derive(Clone, Default, Debug)]
+pub enum Replaces {
+    /// The store looks for itself.
+    #[default]
+    Unknown,
+    /// There is none, for sure: the store takes the caller's word and does not look.
+    Nothing,
+    /// This one, which the caller has just read: the store takes its word.
+    Row(std::sync::Arc<Row>),
 }

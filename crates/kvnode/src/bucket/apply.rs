@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use mcbp::{Seqno, VbState};
-use vbucket::consumer::Part;
+use vbucket::Replaces;
+use vbucket::consumer::{Origin, Part};
 
 use super::queue::{Entry, Room, Ticket, Work};
 use super::vb::{Inner, Vb};
@@ -54,20 +55,25 @@ impl Vb {
         }
         let Some((part, room)) = received.take() else { return Ok(Some(Ticket::of_nothing())) };
         let mut tail = inner.tail;
+        let mut filled = None;
         match &part {
             Part::Rows { rows, .. } if rows.is_empty() => return Ok(Some(Ticket::of_nothing())),
-            Part::Rows { rows, snapshot, .. } => {
+            Part::Rows { rows, snapshot, origin } => {
                 self.check_order(&inner, rows.iter().map(|row| row.seqno), *snapshot)?;
                 rows.iter().for_each(|row| tail.follow(row));
+                let fills = inner.is_filled_by(*origin, *snapshot);
+                filled = fills.then_some((*snapshot, tail.seqno));
             }
             Part::Advance { seqno, snapshot } => {
                 self.check_order(&inner, [*seqno], *snapshot)?;
                 tail.seqno = *seqno;
             }
         }
-        let entry = Entry { vb: Arc::clone(self), work: Work::Received(part), room };
+        let replaces = if filled.is_some() { Replaces::Nothing } else { Replaces::Unknown };
+        let work = Work::Received(part, replaces);
+        let entry = Entry { vb: Arc::clone(self), work, room };
         let ticket = self.shared.queue.push([entry])?;
-        inner.tail = tail;
+        (inner.tail, inner.filled) = (tail, filled);
         inner.last = Some(ticket.clone());
         Ok(Some(ticket))
     }
@@ -99,5 +105,15 @@ impl Vb {
             },
             None => Ok(()),
         }
+    }
+}
+
+impl Inner {
+    /// Whether the next rows of `snapshot` can replace nothing: no key comes twice in it, and it
+    /// alone brought what is here.
+    fn is_filled_by(&self, origin: Origin, snapshot: (Seqno, Seqno)) -> bool {
+        let alone =
+            self.tail.seqno == Seqno::ZERO || self.filled == Some((snapshot, self.tail.seqno));
+        alone && origin == (Origin::Disk { unique_keys: true })
     }
 }

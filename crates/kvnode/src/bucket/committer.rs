@@ -32,12 +32,12 @@ impl Part {
     /// Takes what a producer sent.
     fn receive(&mut self, received: &consumer::Part) {
         let snapshot = match received {
-            consumer::Part::Rows { rows, snapshot, from_disk } => {
+            consumer::Part::Rows { rows, snapshot, origin } => {
                 let mut tail = Tail::of(&self.meta);
                 rows.iter().for_each(|row| tail.follow(row));
                 tail.write_to(&mut self.meta);
                 self.rows.extend(rows.iter().cloned());
-                self.from_disk |= from_disk;
+                self.from_disk |= origin.is_disk();
                 snapshot
             }
             consumer::Part::Advance { seqno, snapshot } => {
@@ -120,11 +120,14 @@ impl Committer {
                     let (row, replaces) = (Arc::clone(row), replaces.clone());
                     batch.changes.push(Change { vb: id, row, replaces });
                 }
-                Work::Received(received) => {
+                Work::Received(received, replaces) => {
                     part.receive(received);
                     if let consumer::Part::Rows { rows, .. } = received {
-                        let row = |row| Change { vb: id, row: Arc::clone(row), replaces: None };
-                        batch.changes.extend(rows.iter().map(row));
+                        let change = |row: &Arc<Row>| {
+                            let (row, replaces) = (Arc::clone(row), replaces.clone());
+                            Change { vb: id, row, replaces }
+                        };
+                        batch.changes.extend(rows.iter().map(change));
                     }
                 }
                 Work::Meta(meta) => {

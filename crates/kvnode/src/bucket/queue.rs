@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use mcbp::Seqno;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce};
 use vbucket::consumer::Part;
-use vbucket::{Row, StoreError, VbMeta};
+use vbucket::{Replaces, Row, StoreError, VbMeta};
 
 use super::{CommitError, Vb};
 use crate::sync::lock;
@@ -91,10 +91,11 @@ impl Room {
 /// What is to be committed for one vBucket.
 #[derive(Debug)]
 pub(super) enum Work {
-    /// A change, within a snapshot, and the document that it replaces where that is known.
-    Row(Arc<Row>, (Seqno, Seqno), Option<Arc<Row>>),
-    /// What a producer sent to a replica, whole: its rows are in one batch anyway.
-    Received(Part),
+    /// A change, within a snapshot.
+    Row(Arc<Row>, (Seqno, Seqno), Replaces),
+    /// What a producer sent to a replica, whole: its rows are in one batch anyway. And what is
+    /// known of the rows that these replace.
+    Received(Part, Replaces),
     /// A new record; no row of the vBucket is queued before or behind it.
     Meta(Box<VbMeta>),
 }

@@ -87,6 +87,9 @@ pub(super) struct Inner {
     /// The newest queued row of each key.
     pub(super) pending: HashMap<Bytes, (Arc<Row>, Ticket)>,
     pub(super) log: MemoryLog,
+    /// Where all that is here or queued came with one snapshot in which no key comes twice: that
+    /// snapshot, and the last seqno of it. Whoever writes beside it moves the tail away from there.
+    pub(super) filled: Option<((Seqno, Seqno), Seqno)>,
     /// The batch that was queued last.
     pub(super) last: Option<Ticket>,
     /// State, history or existence are being changed: nothing may be queued.
@@ -100,6 +103,7 @@ impl Inner {
     /// Takes over a record that is on disk, with nothing queued and nothing in memory.
     pub(super) fn reset(&mut self, meta: VbMeta) {
         self.log = MemoryLog::starting_at(meta.high_seqno);
+        self.filled = None;
         self.meta = meta;
         self.drop_queued();
     }
@@ -138,6 +142,7 @@ impl Vb {
             tail: Tail::of(&meta),
             pending: HashMap::new(),
             log: MemoryLog::starting_at(meta.high_seqno),
+            filled: None,
             last: None,
             moving: false,
             era: 0,
@@ -171,6 +176,13 @@ impl Vb {
     #[must_use]
     pub fn high_seqno(&self) -> Seqno {
         lock(&self.inner).meta.high_seqno
+    }
+
+    /// Its state and the highest durable seqno at one moment: tools ask for those of all vBuckets
+    /// again and again.
+    pub(crate) fn state_and_high_seqno(&self) -> (VbState, Seqno) {
+        let inner = lock(&self.inner);
+        (inner.meta.state, inner.meta.high_seqno)
     }
 
     /// All of it at one moment.

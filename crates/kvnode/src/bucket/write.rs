@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use bytes::Bytes;
 use mcbp::{Datatype, VbState, VbUuid};
 use vbucket::value::kept_by_deletion;
-use vbucket::{Kind, Row, StoreError};
+use vbucket::{Kind, Replaces, Row, StoreError};
 
 use super::VbError;
 use super::queue::{Entry, Room, Ticket, Work};
@@ -104,7 +104,7 @@ enum Attempt {
 struct Way {
     /// The era in which the row before was read; in another one it may be another row.
     era: u64,
-    replaces: Option<Arc<Row>>,
+    replaces: Replaces,
     room: Room,
 }
 
@@ -184,9 +184,12 @@ impl Vb {
         let known = old.as_deref().filter(|old| is_committed && old.is_alive());
         let left = room.bytes().saturating_sub(bytes).min(REPLACED_BYTES_MAX);
         let fits = |old: &&Row| old.memory_bytes() <= left;
-        let replaces = known.filter(fits).map(|old| Arc::new(detached(old)));
-        let bytes = bytes + replaces.as_ref().map_or(0, |old| old.memory_bytes());
-        let room = room.split(bytes);
+        let (replaces, replaced_bytes) = match known.filter(fits) {
+            Some(old) => (Replaces::Row(Arc::new(detached(old))), old.memory_bytes()),
+            None if old.is_none() => (Replaces::Nothing, 0),
+            None => (Replaces::Unknown, 0),
+        };
+        let room = room.split(bytes + replaced_bytes);
         self.queue_row(key, old.as_deref(), draft, Way { era, replaces, room })
     }
 

@@ -25,10 +25,10 @@ pub(super) fn all(
     let wanted = wanted_state(request.frame.extras, session.features.collections)?;
     let mut list = Vec::new();
     for vb in bucket.all_vbs() {
-        let view = vb.view();
-        if wanted.map_or(view.state != VbState::Dead, |state| state == view.state) {
+        let (state, high_seqno) = vb.state_and_high_seqno();
+        if wanted.map_or(state != VbState::Dead, |wanted| wanted == state) {
             list.extend_from_slice(&vb.id().0.to_be_bytes());
-            list.extend_from_slice(&view.high_seqno.0.to_be_bytes());
+            list.extend_from_slice(&high_seqno.0.to_be_bytes());
         }
     }
     session.replies.send(&success(request).value(&list));

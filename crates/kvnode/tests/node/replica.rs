@@ -8,7 +8,7 @@ use kvnode::bucket::{LogRead, Ticket, Vb, VbError, VbEvent, VbListener};
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
 use tokio::runtime::Runtime;
-use vbucket::consumer::Part;
+use vbucket::consumer::{Origin, Part};
 use vbucket::{Kind, Row, StoreError};
 
 use crate::support::client::Client;
@@ -28,7 +28,10 @@ impl Replica {
     }
 
     fn with_log(log_bytes_max: usize) -> Self {
-        let disk = Disk::new();
+        Self::on(Disk::new(), log_bytes_max)
+    }
+
+    fn on(disk: Arc<Disk>, log_bytes_max: usize) -> Self {
         let mut options = options();
         options.initial_state = Some(VbState::Replica);
         options.log_bytes_max = log_bytes_max;
@@ -43,7 +46,7 @@ impl Replica {
     fn apply(&self, seqnos: std::ops::RangeInclusive<u64>, end: u64) -> Result<(), VbError> {
         let snapshot = (Seqno(*seqnos.start()), Seqno(end));
         let rows = seqnos.map(row).collect();
-        self.receive(Part::Rows { rows, snapshot, from_disk: false })
+        self.receive(Part::Rows { rows, snapshot, origin: Origin::Memory })
     }
 
     /// Applies what a producer sent and waits until it is durable.
@@ -96,7 +99,7 @@ fn mb_50543_seqnos_only_rise() {
         assert!(matches!(refused, Err(VbError::NotMonotonic { .. })), "{seqnos:?} {refused:?}");
     }
     let (rows, snapshot) = (vec![row(5), row(4)], (Seqno(4), Seqno(5)));
-    let refused = replica.receive(Part::Rows { rows, snapshot, from_disk: false });
+    let refused = replica.receive(Part::Rows { rows, snapshot, origin: Origin::Memory });
     assert!(matches!(refused, Err(VbError::NotMonotonic { .. })));
     assert_eq!(replica.vb.high_seqno(), Seqno(3));
     replica.apply(4..=5, 5).unwrap();
@@ -220,18 +223,77 @@ fn a_copy_of_a_disk_is_not_kept_for_streams_and_pushes_nothing_else_out() {
     let replica = Replica::new();
     replica.apply(1..=3, 3).unwrap();
     let (rows, snapshot) = ((4..=6).map(row).collect(), (Seqno(4), Seqno(6)));
-    replica.receive(Part::Rows { rows, snapshot, from_disk: true }).unwrap();
+    replica
+        .receive(Part::Rows { rows, snapshot, origin: Origin::Disk { unique_keys: true } })
+        .unwrap();
     assert_eq!(replica.seqnos(3, usize::MAX), None);
     assert_eq!(replica.seqnos(6, usize::MAX), Some(Vec::new()));
     replica.apply(7..=8, 8).unwrap();
     assert_eq!(replica.seqnos(6, usize::MAX), Some(vec![7, 8]));
 }
 
+/// A snapshot of a disk in which no key comes twice.
+const UNIQUE: Origin = Origin::Disk { unique_keys: true };
+
+#[test]
+fn what_the_first_snapshot_of_a_disk_brings_is_not_looked_up() {
+    let replica = Replica::new();
+    let receive = |rows: Vec<_>, end, origin| {
+        let before = replica.disk.lookups();
+        replica.receive(Part::Rows { rows, snapshot: (Seqno(0), Seqno(end)), origin }).unwrap();
+        replica.disk.lookups() - before
+    };
+    let mut client = Client::ready(&replica.node);
+    assert_eq!(receive((1..=3).map(row).collect(), 9, UNIQUE), 0);
+    assert_eq!(receive((4..=5).map(row).collect(), 9, UNIQUE), 0);
+    // A client that was let in meanwhile has brought rows of its own.
+    client.set_vbucket(0, 1);
+    client.set(0, "key 7", "another");
+    client.set_vbucket(0, 2);
+    assert_eq!(receive((7..=9).map(row).collect(), 9, UNIQUE), 3);
+    // What comes later may replace what is there.
+    let changed = (10..=12).map(|seqno| Arc::new(Row { seqno: Seqno(seqno), ..(*row(1)).clone() }));
+    assert_eq!(receive(changed.collect(), 12, UNIQUE), 3);
+    assert_eq!(replica.node.bucket(BUCKET).unwrap().store().item_count(VbId(0)).unwrap(), 8);
+}
+
+#[test]
+fn rows_that_may_replace_one_another_are_looked_up() {
+    let twice = Origin::Disk { unique_keys: false };
+    for origin in [Origin::Memory, twice] {
+        let replica = Replica::new();
+        for seqno in 1..=3 {
+            let rows = vec![Arc::new(Row { seqno: Seqno(seqno), ..(*row(1)).clone() })];
+            let snapshot = (Seqno(0), Seqno(3));
+            replica.receive(Part::Rows { rows, snapshot, origin }).unwrap();
+        }
+        assert_eq!(replica.disk.lookups(), 3, "{origin:?}");
+    }
+}
+
+#[test]
+fn a_snapshot_that_goes_on_after_a_restart_is_looked_up() {
+    let replica = Replica::new();
+    let part = |from, to| Part::Rows {
+        rows: (from..=to).map(row).collect(),
+        snapshot: (Seqno(0), Seqno(9)),
+        origin: UNIQUE,
+    };
+    replica.receive(part(1, 3)).unwrap();
+    let meta = replica.disk.meta(0).unwrap();
+    assert_eq!((meta.high_seqno, replica.disk.lookups()), (Seqno(3), 0));
+    let Replica { disk, node, .. } = replica;
+    node.shutdown();
+    let replica = Replica::on(disk, 1024 * 1024);
+    replica.receive(part(4, 9)).unwrap();
+    assert_eq!(replica.disk.lookups(), 6);
+}
+
 #[test]
 fn no_rows_are_durable_at_once() {
     let replica = Replica::new();
     let (rows, snapshot) = (Vec::new(), (Seqno(1), Seqno(5)));
-    replica.receive(Part::Rows { rows, snapshot, from_disk: false }).unwrap();
+    replica.receive(Part::Rows { rows, snapshot, origin: Origin::Memory }).unwrap();
     assert_eq!(replica.vb.high_seqno(), Seqno::ZERO);
 }
 

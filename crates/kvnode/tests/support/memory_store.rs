@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use bytes::Bytes;
 use mcbp::{Seqno, VbId};
 use vbucket::engine::{Batch, Durability, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep, Store};
-use vbucket::{Kind, Row, StoreError, VbMeta};
+use vbucket::{Kind, Replaces, Row, StoreError, VbMeta};
 
 /// What outlives the node.
 #[derive(Default)]
@@ -25,6 +25,7 @@ struct State {
     read_error: Option<StoreError>,
     held: bool,
     waiting: usize,
+    lookups: usize,
 }
 
 impl Disk {
@@ -63,6 +64,11 @@ impl Disk {
     /// How many rows each commit had.
     pub fn commits(&self) -> Vec<usize> {
         self.lock().commits.iter().map(|(rows, _)| *rows).collect()
+    }
+
+    /// For how many rows nobody knew what they replace.
+    pub fn lookups(&self) -> usize {
+        self.lock().lookups
     }
 
     pub fn last_durability(&self) -> Option<Durability> {
@@ -113,6 +119,14 @@ impl Store for MemoryStore {
         state.waiting -= 1;
         if let Some(error) = state.commit_error.clone() {
             return Err(error);
+        }
+        for change in &batch.changes {
+            let is_stored = state.rows.contains_key(&(change.vb, change.row.key.clone()));
+            match change.replaces {
+                Replaces::Nothing => assert!(!is_stored, "it replaces something: {change:?}"),
+                Replaces::Row(_) => assert!(is_stored, "it replaces nothing: {change:?}"),
+                Replaces::Unknown => state.lookups += 1,
+            }
         }
         for change in &batch.changes {
             state.rows.insert((change.vb, change.row.key.clone()), Row::clone(&change.row));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcbp::{Datatype, VbState};
 use vbucket::engine::{Batch, ScanStep, Store};
-use vbucket::{Change, FailoverTable, Kind};
+use vbucket::{Change, FailoverTable, Kind, Replaces};
 
 use super::*;
 use crate::{FjallStore, Options};
@@ -44,7 +44,11 @@ fn commit(store: &FjallStore, seqnos: std::ops::RangeInclusive<u64>) {
         max_deleted_rev: 0,
         topology: String::new(),
     };
-    let changes = seqnos.map(|seqno| Change { vb: VB, row: Arc::new(row(seqno)), replaces: None });
+    let changes = seqnos.map(|seqno| Change {
+        vb: VB,
+        row: Arc::new(row(seqno)),
+        replaces: Replaces::Unknown,
+    });
     let batch = Batch { changes: changes.collect(), metas: vec![meta] };
     store.commit(&batch, Durability::Buffered).unwrap();
 }

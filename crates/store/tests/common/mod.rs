@@ -8,7 +8,7 @@ use bytes::Bytes;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
 use store::{FjallStore, Options};
 use vbucket::engine::{Batch, ScanEnd, ScanStep, Store};
-use vbucket::{Change, FailoverTable, Kind, Row, StoreError, VbMeta};
+use vbucket::{Change, FailoverTable, Kind, Replaces, Row, StoreError, VbMeta};
 
 /// Sizes at which little data already ends up in tables.
 pub(crate) fn small() -> Options {
@@ -63,7 +63,7 @@ pub(crate) fn deletion(key: &str, seqno: u64) -> Row {
 /// A batch for one vBucket whose record says that it is whole afterwards.
 pub(crate) fn batch(vb: u16, rows: Vec<Row>) -> Batch {
     let high = rows.last().map_or(0, |row| row.seqno.0);
-    let change = |row| Change { vb: VbId(vb), row: Arc::new(row), replaces: None };
+    let change = |row| Change { vb: VbId(vb), row: Arc::new(row), replaces: Replaces::Unknown };
     Batch { changes: rows.into_iter().map(change).collect(), metas: vec![meta(vb, high)] }
 }
 
