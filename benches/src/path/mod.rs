@@ -90,6 +90,15 @@ pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
     }
 }
 
+/// When a copy was made. Every seqno is a document of the same size here.
+struct Copied {
+    /// The first documents were there.
+    flowing: Instant,
+    /// The part of all that came after that.
+    rest: f64,
+    done: Instant,
+}
+
 /// What all rounds share.
 struct Bench<'a> {
     arguments: &'a Arguments,
@@ -124,9 +133,16 @@ impl Bench<'_> {
         let began = Instant::now();
         let proxy = self.arguments.proxy.as_deref();
         let sidecar = Sidecar::start(proxy, self.path, &self.source, &target)?;
-        self.wait_for_all(&target)?;
-        let speed = bytes as f64 / 1e6 / began.elapsed().as_secs_f64();
-        figures.add("the whole path", MegabytesPerSecond, speed);
+        let copied = self.wait_for_all(&target)?;
+        let speed = |bytes: f64, since: Instant| {
+            bytes / 1e6 / copied.done.duration_since(since).as_secs_f64()
+        };
+        let [all, rest] = [1.0, copied.rest].map(|part| part * bytes as f64);
+        figures.add("the whole path, from its start", MegabytesPerSecond, speed(all, began));
+        let set_up = copied.flowing.duration_since(began).as_secs_f64() * 1e3;
+        figures.add("set-up, until the first documents are there", Milliseconds, set_up);
+        let rate = speed(rest, copied.flowing);
+        figures.add("the whole path, from then on", MegabytesPerSecond, rate);
         let spent = [
             ("processor of the source", self.source.cpu_seconds()? - of_source),
             ("processor of the sidecar", sidecar.cpu_seconds()?),
@@ -163,16 +179,27 @@ impl Bench<'_> {
     }
 
     /// Waits until `target` has everything that the source has.
-    fn wait_for_all(&self, target: &Server) -> io::Result<()> {
+    fn wait_for_all(&self, target: &Server) -> io::Result<Copied> {
         let wanted = Seqnos::of(&self.source)?.ask()?;
         let mut target = Seqnos::of(target)?;
         let deadline = Instant::now() + COPY_WAIT;
-        while target.ask()? != wanted {
-            if Instant::now() > deadline {
+        let mut first = None;
+        loop {
+            let there = target.ask()?;
+            let now = Instant::now();
+            let there_sum: u64 = there.iter().sum();
+            if there_sum > 0 && first.is_none() {
+                let rest = 1.0 - there_sum as f64 / wanted.iter().sum::<u64>() as f64;
+                first = Some((now, rest));
+            }
+            if there == wanted {
+                let (flowing, rest) = first.unwrap_or((now, 0.0));
+                return Ok(Copied { flowing, rest, done: now });
+            }
+            if now > deadline {
                 return Err(io::Error::other(format!("no whole copy within {COPY_WAIT:?}")));
             }
             thread::sleep(POLL);
         }
-        Ok(())
     }
 }

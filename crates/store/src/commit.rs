@@ -141,7 +141,9 @@ impl<'a> Plan<'a> {
             None => match &change.replaces {
                 Replaces::Nothing => false,
                 Replaces::Row(older) if older.value.len() < APART_BYTES => {
-                    self.replace(life, change, older.seqno, encode_row(vb, older, None));
+                    let mut bytes = Vec::new();
+                    encode_row(vb, older, None, &mut bytes);
+                    self.replace(life, change, older.seqno, bytes);
                     older.is_alive()
                 }
                 // A large value stays where it is: only the row with the place of it moves.
@@ -201,15 +203,21 @@ impl<'a> Plan<'a> {
     /// value is, if that lies apart.
     fn finish(mut self, places: &[Option<Place>]) -> (OwnedWriteBatch, BTreeMap<VbId, VbRecord>) {
         let tables = &self.core.tables;
-        for (Pending { change, life, key, newer }, &apart) in self.pending.into_iter().zip(places) {
+        let mut bytes = Vec::new();
+        for (Pending { change, life, newer, .. }, &apart) in self.pending.iter().zip(places) {
             let row = &change.row;
-            let bytes = encode_row(life.vb, row, apart);
-            if let Some(newer) = newer {
-                self.out.insert(&tables.undo, life.undo(newer, row.seqno), bytes);
-                continue;
+            encode_row(life.vb, row, apart, &mut bytes);
+            match newer {
+                Some(newer) => {
+                    self.out.insert(&tables.undo, life.undo(*newer, row.seqno), bytes.as_slice());
+                }
+                None => self.out.insert(&tables.rows, life.row(row.seqno), bytes.as_slice()),
             }
-            self.out.insert(&tables.rows, life.row(row.seqno), bytes);
-            let entry = Latest::of(row).encode(&key);
+        }
+        // Table by table: where one entry goes, the next one often goes beside it, and the engine
+        // finds the place sooner while the way there is in the processor's cache.
+        for Pending { change, key, .. } in self.pending.into_iter().filter(|p| p.newer.is_none()) {
+            let entry = Latest::of(&change.row).encode(&key);
             self.out.insert(&tables.keys, key, entry);
         }
         for record in self.records.values_mut() {

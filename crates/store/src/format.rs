@@ -25,9 +25,9 @@ const APART: u8 = 0x80;
 /// What is wrong with bytes that were read.
 pub(crate) type Flaw = &'static str;
 
-/// A row as it is stored under the key of `vb` and its seqno, with its value or the place of that.
-/// Its key was found to be short enough.
-pub(crate) fn encode_row(vb: VbId, row: &Row, apart: Option<Place>) -> Vec<u8> {
+/// Puts into `bytes` a row as it is stored under the key of `vb` and its seqno, with its value or
+/// the place of that. Its key was found to be short enough.
+pub(crate) fn encode_row(vb: VbId, row: &Row, apart: Option<Place>, bytes: &mut Vec<u8>) {
     let (kind, time, expiry) = match row.kind {
         Kind::Document { flags, expiry } => (0, flags, expiry),
         Kind::Deleted { at } => (1, at, 0),
@@ -35,7 +35,8 @@ pub(crate) fn encode_row(vb: VbId, row: &Row, apart: Option<Place>) -> Vec<u8> {
     };
     let place = apart.map(Place::encode);
     let value = place.as_ref().map_or(row.value.as_ref(), <[u8; Place::BYTES]>::as_slice);
-    let mut bytes = Vec::with_capacity(ROW_HEADER_BYTES + row.key.len() + value.len());
+    bytes.clear();
+    bytes.reserve(ROW_HEADER_BYTES + row.key.len() + value.len());
     bytes.put_u32(0);
     bytes.put_u8(ROW_VERSION);
     bytes.put_u8(if apart.is_some() { kind | APART } else { kind });
@@ -51,7 +52,6 @@ pub(crate) fn encode_row(vb: VbId, row: &Row, apart: Option<Place>) -> Vec<u8> {
     if let Some(place) = bytes.first_chunk_mut() {
         *place = crc.to_be_bytes();
     }
-    bytes
 }
 
 /// The row again, and where its value is if that lies apart. Key and value share memory with

@@ -16,14 +16,14 @@ use bytes::{Bytes, BytesMut};
 use mcbp::dcp::{
     AddStream, BufferAck, Deletion, Expiration, FailoverEntry, MarkerBody, Mutation,
     SetVbucketState, SnapshotMarker, StreamEnd, StreamReq, Target, encode_failover_log,
-    marker_flags, stream_flags,
+    stream_flags,
 };
 use mcbp::{
     Datatype, Frame, FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState,
     VbUuid, flow,
 };
 use proptest::prelude::*;
-use vbucket::consumer::{Consumer, ConsumerOptions, Effect, Failure, Origin, Part, Replicas};
+use vbucket::consumer::{Consumer, ConsumerOptions, Effect, Failure, Part, Replicas};
 use vbucket::stats::Stats;
 use vbucket::stream_req::VbFacts;
 use vbucket::{FailoverTable, Kind};
@@ -266,12 +266,8 @@ impl Bench {
     }
 
     fn marker(&mut self, vb: u16, opaque: Opaque, start: u64, end: u64) {
-        self.marker_with(vb, opaque, (start, end), marker_flags::MEMORY);
-    }
-
-    fn marker_with(&mut self, vb: u16, opaque: Opaque, (start, end): (u64, u64), flags: u32) {
         let (start, end) = (Seqno(start), Seqno(end));
-        let marker = SnapshotMarker { start, end, flags, body: MarkerBody::V1 };
+        let marker = SnapshotMarker { start, end, flags: 1, body: MarkerBody::V1 };
         self.feed(&built(|out| marker.write(VbId(vb), opaque, out)));
     }
 
@@ -583,33 +579,6 @@ fn changes_are_kept_as_they_came() {
     let first = &rows[0];
     assert_eq!((first.rev, first.cas, first.datatype), (5, 7, Datatype::SNAPPY));
     assert_eq!(&first.value[..], b"squeezed");
-}
-
-#[test]
-fn the_marker_says_where_rows_are_from_and_whether_a_key_may_come_twice() {
-    use marker_flags::{CHECKPOINT, DISK, HISTORY, MAY_CONTAIN_DUPLICATES, MEMORY};
-    let disk = |unique_keys| Origin::Disk { unique_keys };
-    let cases = [
-        (MEMORY, Origin::Memory),
-        (MEMORY | CHECKPOINT, Origin::Memory),
-        (DISK, disk(true)),
-        (DISK | CHECKPOINT, disk(true)),
-        (DISK | HISTORY, disk(false)),
-        (DISK | MAY_CONTAIN_DUPLICATES, disk(false)),
-    ];
-    for (flags, expected) in cases {
-        let mut bench = Bench::new();
-        bench.node.put(0, 0, &[(1, 0)]);
-        let opaque = bench.open(0);
-        bench.marker_with(0, opaque, (0, 9), flags);
-        bench.mutation(0, opaque, 1);
-        let applied = bench.effects.iter().find_map(|effect| match effect {
-            Effect::Apply(_, _, parts) => parts.first().cloned(),
-            _ => None,
-        });
-        let Some(Part::Rows { origin, .. }) = applied else { panic!("{applied:?}") };
-        assert_eq!(origin, expected, "flags {flags:#x}");
-    }
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use mcbp::{Seqno, VbState};
 use vbucket::Replaces;
-use vbucket::consumer::{Origin, Part};
+use vbucket::consumer::Part;
 
+use super::filling::Filling;
 use super::queue::{Entry, Room, Ticket, Work};
 use super::vb::{Inner, Vb};
 use super::{CommitError, VbError};
@@ -55,25 +56,25 @@ impl Vb {
         }
         let Some((part, room)) = received.take() else { return Ok(Some(Ticket::of_nothing())) };
         let mut tail = inner.tail;
-        let mut filled = None;
+        let (mut replaces, mut filling) = (Replaces::Unknown, None);
         match &part {
             Part::Rows { rows, .. } if rows.is_empty() => return Ok(Some(Ticket::of_nothing())),
-            Part::Rows { rows, snapshot, origin } => {
+            Part::Rows { rows, snapshot, .. } => {
                 self.check_order(&inner, rows.iter().map(|row| row.seqno), *snapshot)?;
+                let (known, room) = (inner.filling.take(), &self.shared.hash_room);
+                (replaces, filling) = Filling::go_on(known, room, tail.seqno, rows);
                 rows.iter().for_each(|row| tail.follow(row));
-                let fills = inner.is_filled_by(*origin, *snapshot);
-                filled = fills.then_some((*snapshot, tail.seqno));
+                filling = filling.filter(|_| tail.seqno < snapshot.1);
             }
             Part::Advance { seqno, snapshot } => {
                 self.check_order(&inner, [*seqno], *snapshot)?;
                 tail.seqno = *seqno;
             }
         }
-        let replaces = if filled.is_some() { Replaces::Nothing } else { Replaces::Unknown };
         let work = Work::Received(part, replaces);
         let entry = Entry { vb: Arc::clone(self), work, room };
         let ticket = self.shared.queue.push([entry])?;
-        (inner.tail, inner.filled) = (tail, filled);
+        (inner.tail, inner.filling) = (tail, filling);
         inner.last = Some(ticket.clone());
         Ok(Some(ticket))
     }
@@ -105,15 +106,5 @@ impl Vb {
             },
             None => Ok(()),
         }
-    }
-}
-
-impl Inner {
-    /// Whether the next rows of `snapshot` can replace nothing: no key comes twice in it, and it
-    /// alone brought what is here.
-    fn is_filled_by(&self, origin: Origin, snapshot: (Seqno, Seqno)) -> bool {
-        let alone =
-            self.tail.seqno == Seqno::ZERO || self.filled == Some((snapshot, self.tail.seqno));
-        alone && origin == (Origin::Disk { unique_keys: true })
     }
 }

@@ -32,12 +32,12 @@ impl Part {
     /// Takes what a producer sent.
     fn receive(&mut self, received: &consumer::Part) {
         let snapshot = match received {
-            consumer::Part::Rows { rows, snapshot, origin } => {
+            consumer::Part::Rows { rows, snapshot, from_disk } => {
                 let mut tail = Tail::of(&self.meta);
                 rows.iter().for_each(|row| tail.follow(row));
                 tail.write_to(&mut self.meta);
                 self.rows.extend(rows.iter().cloned());
-                self.from_disk |= origin.is_disk();
+                self.from_disk |= from_disk;
                 snapshot
             }
             consumer::Part::Advance { seqno, snapshot } => {

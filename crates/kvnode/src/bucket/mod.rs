@@ -2,6 +2,7 @@
 //!
 //! - `vb`, `memory_log`, `listener`: one vBucket as others see it; everything they see is durable
 //! - `write`, `apply`: the two ways in, for clients (active) and for producers (replica)
+//! - `filling`: what a replica that is filled from nothing need not look for
 //! - `queue`, `committer`: group commit; `quota`: how its memory is shared out
 //! - `admin`, `history`, `moving`: state, history and existence of vBuckets; on disk before they
 //!   are visible
@@ -12,6 +13,7 @@ mod admin;
 mod apply;
 mod committer;
 mod error;
+mod filling;
 mod history;
 mod listener;
 mod memory_log;
@@ -39,6 +41,7 @@ pub use vb::{Vb, VbView, WriteHold};
 
 use crate::counters::Counters;
 use crate::sync::{lock, read, write};
+use filling::HashRoom;
 use queue::CommitQueue;
 pub(crate) use read_failures::ReadFailures;
 use write::KeyLocks;
@@ -122,6 +125,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// What the memory logs hold.
     pub(crate) logged_bytes: AtomicUsize,
+    /// For the keys of vBuckets that are being filled.
+    pub(crate) hash_room: Arc<HashRoom>,
 }
 
 /// How far warm-up is.

@@ -93,8 +93,8 @@ impl Room {
 pub(super) enum Work {
     /// A change, within a snapshot.
     Row(Arc<Row>, (Seqno, Seqno), Replaces),
-    /// What a producer sent to a replica, whole: its rows are in one batch anyway. And what is
-    /// known of the rows that these replace.
+    /// What a producer sent to a replica, whole: its rows are in one batch anyway. What is known of
+    /// the rows that they replace holds for all of them.
     Received(Part, Replaces),
     /// A new record; no row of the vBucket is queued before or behind it.
     Meta(Box<VbMeta>),

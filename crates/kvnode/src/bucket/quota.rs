@@ -14,6 +14,8 @@ const TABLE_PARTS: u64 = 64;
 const LOG_PARTS: u64 = 8;
 /// Rows that wait for their commit, thrice: queued, encoded, on their way into the journal.
 const QUEUE_PARTS: u64 = 16;
+/// Hashes of the keys of vBuckets that are being filled.
+const HASH_PARTS: u64 = 80;
 
 impl BucketOptions {
     /// The smallest quota in bytes. Source: Couchbase.
@@ -27,6 +29,11 @@ impl BucketOptions {
         self.quota_bytes = bytes;
         self.log_bytes_max = part(LOG_PARTS);
         self.queue_bytes_max = part(QUEUE_PARTS);
+    }
+
+    /// The share of the hashes of keys.
+    pub(super) fn hash_bytes(&self) -> usize {
+        usize::try_from(self.quota_bytes / HASH_PARTS).unwrap_or(usize::MAX)
     }
 
     /// The store's share. What its tables hold stays as it was when the store was made.

@@ -11,6 +11,7 @@ use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbId, VbState, VbUuid};
 use vbucket::{Row, StoreError, VbMeta};
 
+use super::filling::Filling;
 use super::listener::{Listeners, Subscription, VbListener};
 use super::memory_log::{LogRead, MemoryLog};
 use super::queue::{Ticket, in_time};
@@ -87,9 +88,8 @@ pub(super) struct Inner {
     /// The newest queued row of each key.
     pub(super) pending: HashMap<Bytes, (Arc<Row>, Ticket)>,
     pub(super) log: MemoryLog,
-    /// Where all that is here or queued came with one snapshot in which no key comes twice: that
-    /// snapshot, and the last seqno of it. Whoever writes beside it moves the tail away from there.
-    pub(super) filled: Option<((Seqno, Seqno), Seqno)>,
+    /// Of a vBucket that is being filled from nothing: the keys that are here or queued.
+    pub(super) filling: Option<Filling>,
     /// The batch that was queued last.
     pub(super) last: Option<Ticket>,
     /// State, history or existence are being changed: nothing may be queued.
@@ -103,7 +103,6 @@ impl Inner {
     /// Takes over a record that is on disk, with nothing queued and nothing in memory.
     pub(super) fn reset(&mut self, meta: VbMeta) {
         self.log = MemoryLog::starting_at(meta.high_seqno);
-        self.filled = None;
         self.meta = meta;
         self.drop_queued();
     }
@@ -111,6 +110,7 @@ impl Inner {
     /// Forgets what was queued: its batch failed.
     pub(super) fn drop_queued(&mut self) {
         self.tail = Tail::of(&self.meta);
+        self.filling = None;
         self.pending.clear();
         self.last = None;
         self.era += 1;
@@ -142,7 +142,7 @@ impl Vb {
             tail: Tail::of(&meta),
             pending: HashMap::new(),
             log: MemoryLog::starting_at(meta.high_seqno),
-            filled: None,
+            filling: None,
             last: None,
             moving: false,
             era: 0,

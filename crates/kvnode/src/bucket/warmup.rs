@@ -11,6 +11,7 @@ use vbucket::StoreError;
 use vbucket::engine::{Batch, Durability, SharedStore};
 
 use super::committer::Committer;
+use super::filling::HashRoom;
 use super::history::{begin_branch, new_meta};
 use super::queue::CommitQueue;
 use super::write::KeyLocks;
@@ -46,6 +47,7 @@ impl Bucket {
             keys: KeyLocks::new(),
             counters: Counters::default(),
             logged_bytes: AtomicUsize::new(0),
+            hash_room: Arc::new(HashRoom::new(options.hash_bytes())),
             store,
             options,
         });

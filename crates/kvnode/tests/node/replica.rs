@@ -8,7 +8,7 @@ use kvnode::bucket::{LogRead, Ticket, Vb, VbError, VbEvent, VbListener};
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
 use tokio::runtime::Runtime;
-use vbucket::consumer::{Origin, Part};
+use vbucket::consumer::Part;
 use vbucket::{Kind, Row, StoreError};
 
 use crate::support::client::Client;
@@ -46,7 +46,7 @@ impl Replica {
     fn apply(&self, seqnos: std::ops::RangeInclusive<u64>, end: u64) -> Result<(), VbError> {
         let snapshot = (Seqno(*seqnos.start()), Seqno(end));
         let rows = seqnos.map(row).collect();
-        self.receive(Part::Rows { rows, snapshot, origin: Origin::Memory })
+        self.receive(Part::Rows { rows, snapshot, from_disk: false })
     }
 
     /// Applies what a producer sent and waits until it is durable.
@@ -99,7 +99,7 @@ fn mb_50543_seqnos_only_rise() {
         assert!(matches!(refused, Err(VbError::NotMonotonic { .. })), "{seqnos:?} {refused:?}");
     }
     let (rows, snapshot) = (vec![row(5), row(4)], (Seqno(4), Seqno(5)));
-    let refused = replica.receive(Part::Rows { rows, snapshot, origin: Origin::Memory });
+    let refused = replica.receive(Part::Rows { rows, snapshot, from_disk: false });
     assert!(matches!(refused, Err(VbError::NotMonotonic { .. })));
     assert_eq!(replica.vb.high_seqno(), Seqno(3));
     replica.apply(4..=5, 5).unwrap();
@@ -223,69 +223,54 @@ fn a_copy_of_a_disk_is_not_kept_for_streams_and_pushes_nothing_else_out() {
     let replica = Replica::new();
     replica.apply(1..=3, 3).unwrap();
     let (rows, snapshot) = ((4..=6).map(row).collect(), (Seqno(4), Seqno(6)));
-    replica
-        .receive(Part::Rows { rows, snapshot, origin: Origin::Disk { unique_keys: true } })
-        .unwrap();
+    replica.receive(Part::Rows { rows, snapshot, from_disk: true }).unwrap();
     assert_eq!(replica.seqnos(3, usize::MAX), None);
     assert_eq!(replica.seqnos(6, usize::MAX), Some(Vec::new()));
     replica.apply(7..=8, 8).unwrap();
     assert_eq!(replica.seqnos(6, usize::MAX), Some(vec![7, 8]));
 }
 
-/// A snapshot of a disk in which no key comes twice.
-const UNIQUE: Origin = Origin::Disk { unique_keys: true };
-
 #[test]
-fn what_the_first_snapshot_of_a_disk_brings_is_not_looked_up() {
+fn what_fills_a_vbucket_from_nothing_is_not_looked_for() {
     let replica = Replica::new();
-    let receive = |rows: Vec<_>, end, origin| {
+    let receive = |rows: Vec<_>, end| {
         let before = replica.disk.lookups();
-        replica.receive(Part::Rows { rows, snapshot: (Seqno(0), Seqno(end)), origin }).unwrap();
+        let snapshot = (Seqno(0), Seqno(end));
+        replica.receive(Part::Rows { rows, snapshot, from_disk: true }).unwrap();
         replica.disk.lookups() - before
     };
+    let again = |seqno| Arc::new(Row { seqno: Seqno(seqno), ..(*row(1)).clone() });
     let mut client = Client::ready(&replica.node);
-    assert_eq!(receive((1..=3).map(row).collect(), 9, UNIQUE), 0);
-    assert_eq!(receive((4..=5).map(row).collect(), 9, UNIQUE), 0);
-    // A client that was let in meanwhile has brought rows of its own.
+    assert_eq!(receive((1..=3).map(row).collect(), 20), 0);
+    // Twice within one part: the store sees that by itself.
+    assert_eq!(receive(vec![row(4), row(5), again(6)], 20), 3);
+    assert_eq!(receive((7..=8).map(row).collect(), 20), 0);
+    // A client that was let in meanwhile has brought a row of its own.
     client.set_vbucket(0, 1);
-    client.set(0, "key 7", "another");
+    client.set(0, "key 12", "another");
     client.set_vbucket(0, 2);
-    assert_eq!(receive((7..=9).map(row).collect(), 9, UNIQUE), 3);
-    // What comes later may replace what is there.
-    let changed = (10..=12).map(|seqno| Arc::new(Row { seqno: Seqno(seqno), ..(*row(1)).clone() }));
-    assert_eq!(receive(changed.collect(), 12, UNIQUE), 3);
-    assert_eq!(replica.node.bucket(BUCKET).unwrap().store().item_count(VbId(0)).unwrap(), 8);
+    assert_eq!(receive((10..=12).map(row).collect(), 20), 3);
+    assert_eq!(replica.node.bucket(BUCKET).unwrap().store().item_count(VbId(0)).unwrap(), 10);
 }
 
 #[test]
-fn rows_that_may_replace_one_another_are_looked_up() {
-    let twice = Origin::Disk { unique_keys: false };
-    for origin in [Origin::Memory, twice] {
-        let replica = Replica::new();
-        for seqno in 1..=3 {
-            let rows = vec![Arc::new(Row { seqno: Seqno(seqno), ..(*row(1)).clone() })];
-            let snapshot = (Seqno(0), Seqno(3));
-            replica.receive(Part::Rows { rows, snapshot, origin }).unwrap();
-        }
-        assert_eq!(replica.disk.lookups(), 3, "{origin:?}");
-    }
-}
-
-#[test]
-fn a_snapshot_that_goes_on_after_a_restart_is_looked_up() {
+fn what_comes_after_the_first_snapshot_is_looked_for() {
     let replica = Replica::new();
-    let part = |from, to| Part::Rows {
-        rows: (from..=to).map(row).collect(),
-        snapshot: (Seqno(0), Seqno(9)),
-        origin: UNIQUE,
-    };
-    replica.receive(part(1, 3)).unwrap();
-    let meta = replica.disk.meta(0).unwrap();
-    assert_eq!((meta.high_seqno, replica.disk.lookups()), (Seqno(3), 0));
+    replica.apply(1..=5, 5).unwrap();
+    assert_eq!(replica.disk.lookups(), 0);
+    replica.apply(6..=9, 9).unwrap();
+    assert_eq!(replica.disk.lookups(), 4);
+}
+
+#[test]
+fn a_snapshot_that_goes_on_after_a_restart_is_looked_for() {
+    let replica = Replica::new();
+    replica.apply(1..=3, 9).unwrap();
+    assert_eq!(replica.disk.lookups(), 0);
     let Replica { disk, node, .. } = replica;
-    node.shutdown();
+    node.shutdown().unwrap();
     let replica = Replica::on(disk, 1024 * 1024);
-    replica.receive(part(4, 9)).unwrap();
+    replica.apply(4..=9, 9).unwrap();
     assert_eq!(replica.disk.lookups(), 6);
 }
 
@@ -293,7 +278,7 @@ fn a_snapshot_that_goes_on_after_a_restart_is_looked_up() {
 fn no_rows_are_durable_at_once() {
     let replica = Replica::new();
     let (rows, snapshot) = (Vec::new(), (Seqno(1), Seqno(5)));
-    replica.receive(Part::Rows { rows, snapshot, origin: Origin::Memory }).unwrap();
+    replica.receive(Part::Rows { rows, snapshot, from_disk: false }).unwrap();
     assert_eq!(replica.vb.high_seqno(), Seqno::ZERO);
 }
 

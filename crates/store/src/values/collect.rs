@@ -161,13 +161,15 @@ impl Core {
         let mut writer = self.writer();
         writer.check()?;
         let mut out = self.tables.batch(found.len());
+        let mut encoded = Vec::new();
         for Found { key, bytes, place, row, vb } in found {
             let now = table.get(&key).map_err(|e| reading(|| "a row".to_owned(), &e))?;
             if now.as_ref() == Some(&bytes) {
                 let value = reader.read(place)?;
                 let appended = writer.values.append(&value);
                 let place = appended.map_err(|error| writer.values.give_up(&error))?;
-                out.insert(table, key, encode_row(vb, &row, Some(place)));
+                encode_row(vb, &row, Some(place), &mut encoded);
+                out.insert(table, key, encoded.as_slice());
             }
         }
         writer.commit(out, Durability::Buffered)?;

@@ -31,7 +31,7 @@ use mcbp::dcp::BufferAck;
 use mcbp::{Opaque, Status, VbId};
 
 pub use effect::{Effect, Failure};
-pub use stream::{Origin, Part};
+pub use stream::Part;
 
 use crate::liveness::Liveness;
 use crate::stream_req::VbFacts;

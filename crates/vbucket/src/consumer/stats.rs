@@ -53,7 +53,7 @@ impl PassiveStream {
         put("state", &state);
         put("unacked_bytes", &self.queued_bytes());
         put("last_received_seqno", &self.last_seqno);
-        put("cur_snapshot_type", if self.snapshot_origin.is_disk() { &"disk" } else { &"memory" });
+        put("cur_snapshot_type", if self.snapshot_from_disk { &"disk" } else { &"memory" });
         put("cur_snapshot_start", &self.snapshot.0);
         put("cur_snapshot_end", &self.snapshot.1);
     }

@@ -22,8 +22,8 @@ pub enum Part {
         rows: Vec<Arc<Row>>,
         /// Start and end of the snapshot.
         snapshot: (Seqno, Seqno),
-        /// Where the producer had them from.
-        origin: Origin,
+        /// Whether the producer read the snapshot from its disk: a copy of what is old already.
+        from_disk: bool,
     },
     /// The vBucket moves on without a row.
     Advance {
@@ -32,35 +32,6 @@ pub enum Part {
         /// Start and end of the snapshot.
         snapshot: (Seqno, Seqno),
     },
-}
-
-/// Where a producer has the rows of a snapshot from.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Origin {
-    /// Its memory: they are new.
-    Memory,
-    /// Its disk: a copy of what is old already.
-    Disk {
-        /// No key comes twice: the marker says neither that one may, nor that it brings history.
-        unique_keys: bool,
-    },
-}
-
-impl Origin {
-    /// What the flags of a marker say.
-    const fn of(flags: u32) -> Self {
-        if flags & marker_flags::DISK == 0 {
-            return Self::Memory;
-        }
-        let twice = marker_flags::MAY_CONTAIN_DUPLICATES | marker_flags::HISTORY;
-        Self::Disk { unique_keys: flags & twice == 0 }
-    }
-
-    /// Whether it is a disk.
-    #[must_use]
-    pub const fn is_disk(self) -> bool {
-        matches!(self, Self::Disk { .. })
-    }
 }
 
 /// A part, or something that waits for all parts before it.
@@ -111,7 +82,7 @@ pub(super) struct PassiveStream {
     resumed_snapshot_start: Option<Seqno>,
     pub(super) last_seqno: Seqno,
     pub(super) snapshot: (Seqno, Seqno),
-    pub(super) snapshot_origin: Origin,
+    pub(super) snapshot_from_disk: bool,
     /// A marker becomes current with its first change: until then the snapshot before it is what a
     /// new request would have to name (JDCP-241).
     pending: Option<SnapshotMarker>,
@@ -137,7 +108,7 @@ impl PassiveStream {
             resumed_snapshot_start: None,
             last_seqno: Seqno::ZERO,
             snapshot: (Seqno::ZERO, Seqno::ZERO),
-            snapshot_origin: Origin::Memory,
+            snapshot_from_disk: false,
             pending: None,
             answer_at: None,
             queue: VecDeque::new(),
@@ -149,7 +120,7 @@ impl PassiveStream {
     /// Whether the next change belongs to a snapshot of the producer's disk.
     pub(super) fn next_is_from_disk(&self) -> bool {
         let pending = self.pending.as_ref();
-        pending.map_or(self.snapshot_origin, |marker| Origin::of(marker.flags)).is_disk()
+        pending.map_or(self.snapshot_from_disk, |marker| marker.flags & marker_flags::DISK != 0)
     }
 
     /// The request that goes on from where the vBucket stands.
@@ -209,7 +180,7 @@ impl PassiveStream {
         if let Some(marker) = self.pending.take() {
             self.resumed_snapshot_start = None;
             self.snapshot = (start, end);
-            self.snapshot_origin = Origin::of(marker.flags);
+            self.snapshot_from_disk = marker.flags & marker_flags::DISK != 0;
             self.answer_at = (marker.flags & marker_flags::ACK != 0).then_some(end);
         }
         self.last_seqno = seqno;
@@ -231,8 +202,8 @@ impl PassiveStream {
                 self.queued_bytes += charge;
             }
             _ => {
-                let (rows, origin) = (vec![row], self.snapshot_origin);
-                let part = Part::Rows { rows, snapshot: self.snapshot, origin };
+                let (rows, from_disk) = (vec![row], self.snapshot_from_disk);
+                let part = Part::Rows { rows, snapshot: self.snapshot, from_disk };
                 self.push(Item::Part(part), charge);
             }
         }

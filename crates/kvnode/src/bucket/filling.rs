@@ -1,0 +1,141 @@
+//! Which keys a vBucket holds that is being filled from nothing, by hashes: a key that has none
+//! among them replaces nothing, and the store need not look for it.
+//!
+//! A look costs more than writing the row, and while a replica is filled it is all in vain. Nobody
+//! is trusted with that: two keys of one hash only cost a look. The hashes go once the snapshot is
+//! complete; all vBuckets together hold no more of them than they have room for.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use mcbp::Seqno;
+use vbucket::{Replaces, Row};
+
+/// What one hash takes in a table that has just grown.
+pub(super) const HASH_BYTES: usize = 20;
+
+/// Room for hashes, shared by all vBuckets of a bucket.
+#[derive(Debug)]
+pub(crate) struct HashRoom(AtomicUsize);
+
+impl HashRoom {
+    /// Room in `bytes` of memory.
+    pub(super) const fn new(bytes: usize) -> Self {
+        Self(AtomicUsize::new(bytes / HASH_BYTES))
+    }
+
+    fn take(&self, hashes: usize) -> bool {
+        let left = |left: usize| left.checked_sub(hashes);
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok()
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Filling {
+    hashes: HashSet<u64>,
+    hasher: RandomState,
+    /// All that the vBucket has up to here is known; who writes beside this moves it away.
+    up_to: Seqno,
+    room: Arc<HashRoom>,
+    taken: usize,
+}
+
+impl Filling {
+    /// Of a vBucket that has nothing.
+    fn new(room: Arc<HashRoom>) -> Self {
+        let (hashes, hasher) = (HashSet::new(), RandomState::new());
+        Self { hashes, hasher, up_to: Seqno::ZERO, room, taken: 0 }
+    }
+
+    /// What `rows` replace that follow `tail`, and what is known of the vBucket with them: nothing
+    /// where it is not known what came before, or there is no room.
+    pub(super) fn go_on(
+        known: Option<Self>,
+        room: &Arc<HashRoom>,
+        tail: Seqno,
+        rows: &[Arc<Row>],
+    ) -> (Replaces, Option<Self>) {
+        let filling = match known {
+            _ if tail == Seqno::ZERO => Self::new(Arc::clone(room)),
+            Some(known) if known.up_to == tail => known,
+            _ => return (Replaces::Unknown, None),
+        };
+        filling.add(rows).unwrap_or((Replaces::Unknown, None))
+    }
+
+    fn add(mut self, rows: &[Arc<Row>]) -> Option<(Replaces, Option<Self>)> {
+        self.up_to = rows.last()?.seqno;
+        if !self.room.take(rows.len()) {
+            return None;
+        }
+        self.taken += rows.len();
+        let mut all_new = true;
+        for row in rows {
+            let hash = self.hasher.hash_one(&row.key);
+            all_new &= self.hashes.insert(hash);
+        }
+        let replaces = if all_new { Replaces::Nothing } else { Replaces::Unknown };
+        Some((replaces, Some(self)))
+    }
+}
+
+impl Drop for Filling {
+    fn drop(&mut self) {
+        self.room.0.fetch_add(self.taken, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use mcbp::Datatype;
+    use vbucket::Kind;
+
+    fn rows(seqnos: std::ops::RangeInclusive<u64>) -> Vec<Arc<Row>> {
+        let row = |seqno| Row {
+            key: Bytes::from(format!("key {seqno}")),
+            seqno: Seqno(seqno),
+            rev: 1,
+            cas: 1,
+            datatype: Datatype::RAW,
+            kind: Kind::Document { flags: 0, expiry: 0 },
+            value: Bytes::new(),
+        };
+        seqnos.map(|seqno| Arc::new(row(seqno))).collect()
+    }
+
+    #[test]
+    fn hashes_have_a_bound_and_are_given_back() {
+        let room = Arc::new(HashRoom::new(4 * HASH_BYTES));
+        let go_on = |known, tail, rows: &[_]| Filling::go_on(known, &room, Seqno(tail), rows);
+        let (replaces, known) = go_on(None, 0, &rows(1..=3));
+        assert!(matches!(replaces, Replaces::Nothing));
+        let (replaces, known) = go_on(known, 3, &rows(4..=5));
+        assert!(matches!(replaces, Replaces::Unknown) && known.is_none());
+        let (replaces, known) = go_on(None, 0, &rows(1..=4));
+        assert!(matches!(replaces, Replaces::Nothing) && known.is_some());
+    }
+
+    #[test]
+    fn a_key_that_comes_again_is_looked_for() {
+        let room = Arc::new(HashRoom::new(100 * HASH_BYTES));
+        let (_, known) = Filling::go_on(None, &room, Seqno(0), &rows(1..=3));
+        let again = vec![Arc::new(Row { seqno: Seqno(4), ..Row::clone(&rows(2..=2)[0]) })];
+        let (replaces, known) = Filling::go_on(known, &room, Seqno(3), &again);
+        assert!(matches!(replaces, Replaces::Unknown));
+        let (replaces, _) = Filling::go_on(known, &room, Seqno(4), &rows(5..=6));
+        assert!(matches!(replaces, Replaces::Nothing));
+    }
+
+    #[test]
+    fn a_vbucket_that_somebody_else_wrote_to_is_not_known() {
+        let room = Arc::new(HashRoom::new(100 * HASH_BYTES));
+        let (_, known) = Filling::go_on(None, &room, Seqno(0), &rows(1..=3));
+        let (replaces, known) = Filling::go_on(known, &room, Seqno(4), &rows(5..=6));
+        assert!(matches!(replaces, Replaces::Unknown) && known.is_none());
+    }
+}
