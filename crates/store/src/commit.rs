@@ -34,8 +34,9 @@ struct Plan<'a> {
     /// Every row looks twice, and a tree finds a vBucket sooner than a hash does.
     records: BTreeMap<VbId, VbRecord>,
     pending: Vec<Pending<'a>>,
-    /// Where in `pending` the newest change of a key stands.
-    newest: HashMap<(VbId, &'a [u8]), usize>,
+    /// Where in `pending` the newest change of each key stands; made for the first change that may
+    /// replace one of them.
+    newest: Option<HashMap<(VbId, &'a [u8]), usize>>,
     out: OwnedWriteBatch,
 }
 
@@ -58,7 +59,7 @@ impl Core {
             core: self,
             records: self.touched(batch, writer.next_number())?,
             pending: Vec::with_capacity(batch.changes.len()),
-            newest: HashMap::with_capacity(batch.changes.len()),
+            newest: None,
             out: self.tables.batch(batch.changes.len()),
         };
         let mut records = BTreeMap::new();
@@ -94,7 +95,7 @@ impl Core {
             );
             records.insert(meta.vb, record);
         }
-        for change in &batch.changes {
+        for change in batch.changes.chunk_by(|a, b| a.vb == b.vb).filter_map(<[_]>::first) {
             if let Entry::Vacant(place) = records.entry(change.vb) {
                 let record = self.record(change.vb).ok_or(StoreError::NoVbucket(change.vb))?;
                 place.insert(record.as_ref().clone());
@@ -131,9 +132,9 @@ impl<'a> Plan<'a> {
         }
         let life = Life { vb, generation: record.generation };
         let key = UserKey::from(life.document(&change.row.key));
-        let at = self.pending.len();
+        let older = self.note_newest(change);
         self.pending.push(Pending { change, life, key: key.clone(), newer: None });
-        let was_alive = match self.newest.insert((vb, &change.row.key), at) {
+        let was_alive = match older {
             Some(older) => self.pending.get_mut(older).is_some_and(|older| {
                 older.newer = Some(seqno);
                 older.change.row.is_alive()
@@ -156,6 +157,21 @@ impl<'a> Plan<'a> {
             record.items += u64::from(change.row.is_alive());
         }
         Ok(())
+    }
+
+    /// Notes that `change`, the next of `pending`, is the newest one of its key, and says which one
+    /// was before. Keys that nobody looks for are not noted: a batch that fills a vBucket has no
+    /// others.
+    fn note_newest(&mut self, change: &'a Change) -> Option<usize> {
+        if self.newest.is_none() && matches!(change.replaces, Replaces::Nothing) {
+            return None;
+        }
+        let key = |change: &'a Change| (change.vb, change.row.key.as_ref());
+        let pending = &self.pending;
+        let newest = self.newest.get_or_insert_with(|| {
+            pending.iter().enumerate().map(|(at, pending)| (key(pending.change), at)).collect()
+        });
+        newest.insert(key(change), pending.len())
     }
 
     /// Moves the row that is stored for the key of `change` to `undo`, and says whether it was of

@@ -11,7 +11,7 @@
 
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use common::*;
@@ -109,12 +109,17 @@ impl Model {
             history.peak = history.peak.max(history.high);
             let mut one = batch(vb, rows);
             // Some callers know what they replace.
-            for change in one.changes.iter_mut().filter(|change| change.row.seqno.0 % 2 == 0) {
+            let mut met = HashSet::new();
+            for change in &mut one.changes {
+                let first = met.insert(change.row.key.clone());
+                if change.row.seqno.0 % 2 != 0 {
+                    continue;
+                }
                 let old = before.iter().find(|old| old.key == change.row.key);
                 change.replaces = match old {
                     Some(old) if old.is_alive() => Replaces::Row(Arc::new(old.clone())),
-                    Some(_) => Replaces::Unknown,
-                    None => Replaces::Nothing,
+                    None if first => Replaces::Nothing,
+                    _ => Replaces::Unknown,
                 };
             }
             all.changes.extend(one.changes);

@@ -82,15 +82,16 @@ pub struct Change {
     pub replaces: Replaces,
 }
 
-/// The newest committed row of a change's key. Rows before it in the same batch do not count: the
-/// store sees those.
+/// The newest committed row of a change's key.
 #[derive(Clone, Default, Debug)]
 pub enum Replaces {
-    /// The store looks for itself.
+    /// The store looks for itself, and sees rows before it in the same batch.
     #[default]
     Unknown,
-    /// There is none, for sure: the store takes the caller's word and does not look.
+    /// There is none, for sure, and none before it in the same batch: the store takes the caller's
+    /// word and does not look.
     Nothing,
-    /// This one, which the caller has just read: the store takes its word.
+    /// This one, which the caller has just read: the store takes its word. Rows before it in the
+    /// same batch come between; the store sees those.
     Row(std::sync::Arc<Row>),
 }

@@ -5,11 +5,12 @@
 //! is trusted with that: two keys of one hash only cost a look. The hashes go once the snapshot is
 //! complete; all vBuckets together hold no more of them than they have room for.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher as _, RandomState};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use hashbrown::hash_table::Entry;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use mcbp::Seqno;
 use vbucket::{Replaces, Row};
 
@@ -35,8 +36,8 @@ impl HashRoom {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Filling {
-    hashes: HashSet<u64>,
-    hasher: RandomState,
+    hashes: HashTable<u64>,
+    hasher: DefaultHashBuilder,
     /// All that the vBucket has up to here is known; who writes beside this moves it away.
     up_to: Seqno,
     room: Arc<HashRoom>,
@@ -46,7 +47,7 @@ pub(super) struct Filling {
 impl Filling {
     /// Of a vBucket that has nothing.
     fn new(room: Arc<HashRoom>) -> Self {
-        let (hashes, hasher) = (HashSet::new(), RandomState::new());
+        let (hashes, hasher) = (HashTable::new(), DefaultHashBuilder::default());
         Self { hashes, hasher, up_to: Seqno::ZERO, room, taken: 0 }
     }
 
@@ -75,7 +76,10 @@ impl Filling {
         let mut all_new = true;
         for row in rows {
             let hash = self.hasher.hash_one(&row.key);
-            all_new &= self.hashes.insert(hash);
+            match self.hashes.entry(hash, |known| *known == hash, |known| *known) {
+                Entry::Occupied(_) => all_new = false,
+                Entry::Vacant(place) => drop(place.insert(hash)),
+            }
         }
         let replaces = if all_new { Replaces::Nothing } else { Replaces::Unknown };
         Some((replaces, Some(self)))

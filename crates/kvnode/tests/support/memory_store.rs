@@ -1,6 +1,6 @@
 //! A store in memory with faults: commits that fail or wait, reads that fail, stops without close.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -120,8 +120,10 @@ impl Store for MemoryStore {
         if let Some(error) = state.commit_error.clone() {
             return Err(error);
         }
+        let mut met = HashSet::new();
         for change in &batch.changes {
-            let is_stored = state.rows.contains_key(&(change.vb, change.row.key.clone()));
+            let key = (change.vb, change.row.key.clone());
+            let is_stored = state.rows.contains_key(&key) || !met.insert(key);
             match change.replaces {
                 Replaces::Nothing => assert!(!is_stored, "it replaces something: {change:?}"),
                 Replaces::Row(_) => assert!(is_stored, "it replaces nothing: {change:?}"),
