@@ -143,6 +143,14 @@ impl Server {
         cpu_seconds(&self.child)
     }
 
+    /// How many bytes it has handed to the system for the disk so far.
+    pub(crate) fn written_bytes(&self) -> io::Result<u64> {
+        let counts = std::fs::read_to_string(format!("/proc/{}/io", self.child.id()))?;
+        let written = counts.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+        let written = written.and_then(|number| number.parse().ok());
+        written.ok_or_else(|| io::Error::other("the system does not count what is written"))
+    }
+
     fn until_it_answers(&self) -> io::Result<()> {
         let deadline = Instant::now() + START_WAIT;
         loop {

@@ -130,6 +130,7 @@ impl Bench<'_> {
         let bytes = backfill::read_all(&self.source, VBUCKETS)?.bytes;
         let target = self.target()?;
         let (of_source, of_target) = (self.source.cpu_seconds()?, target.cpu_seconds()?);
+        let written_before = target.written_bytes()?;
         let began = Instant::now();
         let proxy = self.arguments.proxy.as_deref();
         let sidecar = Sidecar::start(proxy, self.path, &self.source, &target)?;
@@ -139,6 +140,9 @@ impl Bench<'_> {
         };
         let [all, rest] = [1.0, copied.rest].map(|part| part * bytes as f64);
         figures.add("the whole path, from its start", MegabytesPerSecond, speed(all, began));
+        let written = (target.written_bytes()? - written_before) as f64;
+        let name = "the disk meanwhile: all that the target writes";
+        figures.add(name, MegabytesPerSecond, speed(written, began));
         let set_up = copied.flowing.duration_since(began).as_secs_f64() * 1e3;
         figures.add("set-up, until the first documents are there", Milliseconds, set_up);
         let rate = speed(rest, copied.flowing);

@@ -4,6 +4,7 @@
 //! bytes afterwards, in caches and memory, and a row that turns up under the wrong key.
 
 use bytes::{BufMut as _, Bytes};
+use fjall::UserValue;
 use mcbp::{Datatype, Seqno, VbId};
 use vbucket::{Kind, Row};
 
@@ -55,11 +56,12 @@ pub(crate) fn encode_row(vb: VbId, row: &Row, apart: Option<Place>, bytes: &mut 
 }
 
 /// The row again, and where its value is if that lies apart. Key and value share memory with
-/// `bytes`, and so with the block it came from.
+/// `bytes`, and so with the block it came from; beside a value that lies apart the key is a copy,
+/// which costs less than sharing.
 pub(crate) fn decode_row(
     vb: VbId,
     seqno: Seqno,
-    bytes: &Bytes,
+    bytes: UserValue,
 ) -> Result<(Row, Option<Place>), Flaw> {
     let (header, rest) =
         bytes.split_first_chunk::<ROW_HEADER_BYTES>().ok_or("the row is cut off")?;
@@ -83,18 +85,18 @@ pub(crate) fn decode_row(
         2 => Kind::Expired { at: time },
         _ => return Err("the row is of an unknown kind"),
     };
-    let key_end = ROW_HEADER_BYTES + usize::from(key_len);
-    if rest.len() < usize::from(key_len) {
-        return Err("the row is cut off");
-    }
-    let mut value = bytes.slice(key_end..);
-    let mut apart = None;
-    if is_apart {
-        apart = Some(Place::decode(&value).ok_or("the place of the value is malformed")?);
-        value = Bytes::new();
-    }
+    let (key, value) = rest.split_at_checked(usize::from(key_len)).ok_or("the row is cut off")?;
+    let apart = is_apart.then(|| Place::decode(value).ok_or("the place of the value is malformed"));
+    let apart = apart.transpose()?;
+    let (key, value) = if is_apart {
+        (Bytes::copy_from_slice(key), Bytes::new())
+    } else {
+        let key_end = ROW_HEADER_BYTES + key.len();
+        let shared = Bytes::from_owner(bytes);
+        (shared.slice(ROW_HEADER_BYTES..key_end), shared.slice(key_end..))
+    };
     let row = Row {
-        key: bytes.slice(ROW_HEADER_BYTES..key_end),
+        key,
         seqno,
         rev: u64::from_be_bytes(rev),
         cas: u64::from_be_bytes(cas),

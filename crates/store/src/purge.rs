@@ -112,7 +112,7 @@ impl Core {
         let what = || format!("{} seqno {seqno}", life.vb);
         let row = self.tables.rows.get(life.row(seqno)).map_err(|e| reading(what, &e))?;
         let Some(row) = row else { return Ok(None) };
-        let row = decode_row(life.vb, seqno, &Bytes::from_owner(row));
+        let row = decode_row(life.vb, seqno, row);
         let (row, apart) = row.map_err(|flaw| damaged(what(), flaw))?;
         Ok(Some((row.kind, apart)))
     }

@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use fjall::OwnedWriteBatch;
+use fjall::{OwnedWriteBatch, UserValue};
 use mcbp::{Seqno, VbId, VbUuid};
 use vbucket::engine::Durability;
 use vbucket::failover::uuid_from_random;
@@ -34,7 +34,7 @@ struct Step {
     down_to: Seqno,
     rows: Vec<Undone>,
     /// By newer seqno: the row that was replaced, its seqno and bytes.
-    undo: BTreeMap<Seqno, (Seqno, Bytes)>,
+    undo: BTreeMap<Seqno, (Seqno, UserValue)>,
 }
 
 /// The newest row of its key, without its value.
@@ -151,7 +151,7 @@ impl Core {
                 break;
             }
             undo_bytes += bytes.len();
-            undo.insert(newer, (older, Bytes::from_owner(bytes)));
+            undo.insert(newer, (older, bytes));
         }
         let mut rows = Vec::new();
         let range = life.row(down_to.next())..=life.row(Seqno::MAX);
@@ -162,7 +162,7 @@ impl Core {
                 down_to = seqno;
                 break;
             }
-            let (row, apart) = checked_row(vb, seqno, &Bytes::from_owner(bytes))?;
+            let (row, apart) = checked_row(vb, seqno, bytes)?;
             let (document, alive) = (Bytes::copy_from_slice(&row.key), row.is_alive());
             rows.push(Undone { seqno, document, alive, apart });
         }
@@ -187,21 +187,21 @@ impl Core {
                 out.remove(&tables.keys, key);
                 continue;
             };
-            let (row, _) = checked_row(vb, older, bytes)?;
+            let (row, _) = checked_row(vb, older, bytes.clone())?;
             restored.insert(older);
             if row.key != document {
                 let flaw = format!("it is not of the key that seqno {seqno} replaced");
                 return Err(damaged(format!("{vb} seqno {older}"), flaw));
             }
             record.items += u64::from(row.is_alive());
-            out.insert(&tables.rows, life.row(older), bytes.as_ref());
+            out.insert(&tables.rows, life.row(older), bytes.clone());
             let entry = Latest::of(&row).encode(&key);
             out.insert(&tables.keys, key, entry);
         }
         for (newer, (older, bytes)) in &step.undo {
             out.remove(&tables.undo, life.undo(*newer, *older));
             if !restored.contains(older) {
-                garbage.add(checked_row(vb, *older, bytes)?.1);
+                garbage.add(checked_row(vb, *older, bytes.clone())?.1);
             }
         }
         self.note_garbage(&mut out, &garbage);
@@ -211,7 +211,7 @@ impl Core {
 
 impl Step {
     /// What the key of the row at `seqno` had at the end of the step; `None` for nothing.
-    fn restored(&self, seqno: Seqno) -> Option<(Seqno, &Bytes)> {
+    fn restored(&self, seqno: Seqno) -> Option<(Seqno, &UserValue)> {
         let mut newer = seqno;
         loop {
             let (older, bytes) = self.undo.get(&newer)?;
@@ -231,7 +231,11 @@ fn target(record: &VbRecord, to: Seqno) -> Option<Seqno> {
     (point >= floor).then_some(Seqno(point))
 }
 
-fn checked_row(vb: VbId, seqno: Seqno, bytes: &Bytes) -> Result<(Row, Option<Place>), StoreError> {
+fn checked_row(
+    vb: VbId,
+    seqno: Seqno,
+    bytes: UserValue,
+) -> Result<(Row, Option<Place>), StoreError> {
     decode_row(vb, seqno, bytes).map_err(|flaw| damaged(format!("{vb} seqno {seqno}"), flaw))
 }
 

@@ -1,6 +1,5 @@
 //! A scan over the rows of one vBucket, in seqno order, over one snapshot of the store.
 
-use bytes::Bytes;
 use fjall::{Keyspace, Readable as _, Snapshot};
 use mcbp::Seqno;
 use vbucket::engine::{Scan, ScanEnd, ScanStep};
@@ -59,7 +58,7 @@ impl RowScan {
         let behind = || format!("{vb} behind seqno {}", self.last);
         let (key, bytes) = guard.into_inner().map_err(|e| reading(behind, &e))?;
         let seqno = row_seqno(&key).ok_or_else(|| damaged(behind(), "a key is malformed"))?;
-        let (row, apart) = decode_row(vb, seqno, &Bytes::from_owner(bytes))
+        let (row, apart) = decode_row(vb, seqno, bytes)
             .map_err(|flaw| damaged(format!("{vb} seqno {seqno}"), flaw))?;
         match apart {
             Some(place) => Ok(Row { value: self.values.read(place)?, ..row }),

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use bytes::Bytes;
 use fjall::{Readable, Snapshot};
 use mcbp::{Seqno, VbId};
 use vbucket::engine::{Batch, Durability, PurgeRule, PurgeStep, Scan, Store};
@@ -137,8 +136,8 @@ impl Core {
             .get(&self.tables.rows, life.row(latest.seqno))
             .map_err(|e| reading(what, &e))?
             .ok_or_else(|| damaged(what(), "the row is missing"))?;
-        let (mut row, apart) = decode_row(vb, latest.seqno, &Bytes::from_owner(row))
-            .map_err(|flaw| damaged(what(), flaw))?;
+        let (mut row, apart) =
+            decode_row(vb, latest.seqno, row).map_err(|flaw| damaged(what(), flaw))?;
         if row.key != key {
             return Err(damaged(what(), "the row is of another key than its entry"));
         }

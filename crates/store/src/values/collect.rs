@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use fjall::{Keyspace, OwnedWriteBatch, UserKey, UserValue};
 use mcbp::VbId;
 use vbucket::StoreError;
@@ -47,7 +46,7 @@ impl Tally {
     /// Adds that of an entry of any table. One that cannot be read is not counted.
     pub(crate) fn add_row(&mut self, key: &[u8], bytes: UserValue) {
         if let Some((vb, seqno)) = row_place(key)
-            && let Ok((_, apart)) = decode_row(vb, seqno, &Bytes::from_owner(bytes))
+            && let Ok((_, apart)) = decode_row(vb, seqno, bytes)
         {
             self.add(apart);
         }
@@ -212,7 +211,7 @@ fn find(
             return Ok((found, Some(key.to_vec())));
         }
         let Some((vb, seqno)) = row_place(&key) else { continue };
-        let (row, apart) = decode_row(vb, seqno, &Bytes::from_owner(bytes.clone()))
+        let (row, apart) = decode_row(vb, seqno, bytes.clone())
             .map_err(|flaw| damaged(format!("{vb} seqno {seqno}"), flaw))?;
         if let Some(place) = apart.filter(|place| numbers.contains(&place.file)) {
             bytes_found += place.disk_bytes();
