@@ -47,12 +47,17 @@ impl Figures {
     }
 
     fn tell(&self, out: &mut String, arguments: &Arguments) -> fmt::Result {
-        let Arguments { documents, value, rounds, quota_mib, writes, seconds, .. } = arguments;
-        writeln!(
+        let Arguments { documents, value, rounds, quota_mib, writes, seconds, folder, .. } =
+            arguments;
+        write!(
             out,
             "`cargo xtask bench path --documents {documents} --value {value} --rounds {rounds} \
-             --quota-mib {quota_mib} --writes {writes} --seconds {seconds}`"
+             --quota-mib {quota_mib} --writes {writes} --seconds {seconds}"
         )?;
+        if let Some(folder) = folder {
+            write!(out, " --folder {}", folder.display())?;
+        }
+        writeln!(out, "`")?;
         writeln!(out, "on {}.\n", bench::machine())?;
         writeln!(out, "| | | median | least to most |")?;
         writeln!(out, "|---|---|---:|---:|")?;

@@ -160,10 +160,10 @@ impl<'a> Plan<'a> {
     }
 
     /// Notes that `change`, the next of `pending`, is the newest one of its key, and says which one
-    /// was before. Keys that nobody looks for are not noted: a batch that fills a vBucket has no
-    /// others.
+    /// was before. That is left out while every caller knows what its change replaces.
     fn note_newest(&mut self, change: &'a Change) -> Option<usize> {
-        if self.newest.is_none() && matches!(change.replaces, Replaces::Nothing) {
+        let is_known = !matches!(change.replaces, Replaces::Unknown);
+        if self.newest.is_none() && is_known {
             return None;
         }
         let key = |change: &'a Change| (change.vb, change.row.key.as_ref());

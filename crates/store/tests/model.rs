@@ -117,7 +117,7 @@ impl Model {
                 }
                 let old = before.iter().find(|old| old.key == change.row.key);
                 change.replaces = match old {
-                    Some(old) if old.is_alive() => Replaces::Row(Arc::new(old.clone())),
+                    Some(old) if first && old.is_alive() => Replaces::Row(Arc::new(old.clone())),
                     None if first => Replaces::Nothing,
                     _ => Replaces::Unknown,
                 };

@@ -91,7 +91,7 @@ pub enum Replaces {
     /// There is none, for sure, and none before it in the same batch: the store takes the caller's
     /// word and does not look.
     Nothing,
-    /// This one, which the caller has just read: the store takes its word. Rows before it in the
-    /// same batch come between; the store sees those.
+    /// This one, which the caller has just read, and none before it in the same batch: the store
+    /// takes the caller's word.
     Row(std::sync::Arc<Row>),
 }

@@ -15,21 +15,30 @@ use mcbp::Seqno;
 use vbucket::{Replaces, Row};
 
 /// What one hash takes in a table that has just grown.
-pub(super) const HASH_BYTES: usize = 20;
+const HASH_BYTES: usize = 20;
 
 /// Room for hashes, shared by all vBuckets of a bucket.
 #[derive(Debug)]
-pub(crate) struct HashRoom(AtomicUsize);
+pub(crate) struct HashRoom {
+    all: usize,
+    left: AtomicUsize,
+}
 
 impl HashRoom {
     /// Room in `bytes` of memory.
     pub(super) const fn new(bytes: usize) -> Self {
-        Self(AtomicUsize::new(bytes / HASH_BYTES))
+        let all = bytes / HASH_BYTES;
+        Self { all, left: AtomicUsize::new(all) }
+    }
+
+    /// Bytes that hashes take.
+    pub(super) fn used_bytes(&self) -> usize {
+        self.all.saturating_sub(self.left.load(Ordering::Relaxed)) * HASH_BYTES
     }
 
     fn take(&self, hashes: usize) -> bool {
         let left = |left: usize| left.checked_sub(hashes);
-        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok()
+        self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, left).is_ok()
     }
 }
 
@@ -88,7 +97,7 @@ impl Filling {
 
 impl Drop for Filling {
     fn drop(&mut self) {
-        self.room.0.fetch_add(self.taken, Ordering::Relaxed);
+        self.room.left.fetch_add(self.taken, Ordering::Relaxed);
     }
 }
 

@@ -220,7 +220,8 @@ impl Bucket {
 
     /// Bytes of its quota that are in use, but for what connections hold.
     pub(crate) fn used_bytes(&self) -> u64 {
-        (self.queued_bytes() + self.logged_bytes()) as u64 + self.store().memory_bytes()
+        let hashes = self.shared.hash_room.used_bytes();
+        (self.queued_bytes() + self.logged_bytes() + hashes) as u64 + self.store().memory_bytes()
     }
 
     /// What the last commit failed with, if it did.

@@ -123,12 +123,18 @@ impl Store for MemoryStore {
         let mut met = HashSet::new();
         for change in &batch.changes {
             let key = (change.vb, change.row.key.clone());
-            let is_stored = state.rows.contains_key(&key) || !met.insert(key);
-            match change.replaces {
-                Replaces::Nothing => assert!(!is_stored, "it replaces something: {change:?}"),
-                Replaces::Row(_) => assert!(is_stored, "it replaces nothing: {change:?}"),
-                Replaces::Unknown => state.lookups += 1,
-            }
+            let stored = state.rows.get(&key).map(|row| row.seqno);
+            let known = match &change.replaces {
+                Replaces::Nothing => None,
+                Replaces::Row(row) => Some(row.seqno),
+                Replaces::Unknown => {
+                    state.lookups += 1;
+                    met.insert(key);
+                    continue;
+                }
+            };
+            assert_eq!(known, stored, "it replaces another row: {change:?}");
+            assert!(met.insert(key), "it replaces a row of its batch: {change:?}");
         }
         for change in &batch.changes {
             state.rows.insert((change.vb, change.row.key.clone()), Row::clone(&change.row));
