@@ -83,10 +83,9 @@ pub struct Change {
 }
 
 /// The newest committed row of a change's key.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Debug)]
 pub enum Replaces {
     /// The store looks for itself, and sees rows before it in the same batch.
-    #[default]
     Unknown,
     /// There is none, for sure, and none before it in the same batch: the store takes the caller's
     /// word and does not look.

@@ -18,7 +18,6 @@ use vbucket::{Replaces, Row};
 const HASH_BYTES: usize = 20;
 
 /// Room for hashes, shared by all vBuckets of a bucket.
-#[derive(Debug)]
 pub(crate) struct HashRoom {
     all: usize,
     left: AtomicUsize,
@@ -43,7 +42,6 @@ impl HashRoom {
 }
 
 /// See the module.
-#[derive(Debug)]
 pub(super) struct Filling {
     hashes: HashTable<u64>,
     hasher: DefaultHashBuilder,
