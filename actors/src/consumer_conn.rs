@@ -6,7 +6,7 @@ use std::sync::Arc;
 use actix::{
     Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle,
 };
-use mcbp::VbId;
+use mcbp::{Seqno, VbId};
 use relay::{Injector, Verdict};
 use replica::machine::{
     Command, ConsumerMachine, ControlFrame, Effect, Effects, Event, Limits, Note, Outcome, Side,
@@ -43,6 +43,10 @@ pub(crate) enum FromConn {
     Ended(VbError),
     /// The producer wants the consumer to roll back and ask again. Once is normal.
     RollbackAsked(VbId),
+    /// Up to where the consumer's copy is complete, or `None` for one without a hole.
+    Copy(VbId, Option<Seqno>),
+    /// What takes long goes on.
+    Progress,
     /// The machine has come to its end; the link is over.
     Stopped(StopReason),
 }
@@ -115,6 +119,11 @@ impl ConsumerConn {
                 Effect::Note(Note::RollbackAsked { vb, .. }) => {
                     self.owner.do_send(FromConn::RollbackAsked(vb));
                 }
+                Effect::Incomplete(vb, complete_to) => {
+                    self.owner.do_send(FromConn::Copy(vb, Some(complete_to)));
+                }
+                Effect::Complete(vb) => self.owner.do_send(FromConn::Copy(vb, None)),
+                Effect::Progress => self.owner.do_send(FromConn::Progress),
                 Effect::Note(note) => log::info!("{note} link={}", self.link),
                 Effect::Stop(reason) => {
                     self.owner.do_send(FromConn::Stopped(reason));

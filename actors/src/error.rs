@@ -85,6 +85,28 @@ impl VbFailure {
         }
     }
 
+    /// A vBucket whose copy here misses rows.
+    pub(crate) fn of_incomplete(
+        bucket: &str,
+        producer: &str,
+        vb: mcbp::VbId,
+        complete_to: mcbp::Seqno,
+    ) -> Self {
+        Self {
+            bucket: bucket.to_owned(),
+            producer: producer.to_owned(),
+            vbucket: vb.0,
+            reason: "incomplete".to_owned(),
+            status: None,
+            detail: format!(
+                "{vb}: the consumer refused a row and may have taken later ones, so its copy is \
+                 complete only up to seqno {complete_to}; replicate the vBucket until its stream \
+                 is open, which rolls the copy back first, and ask again"
+            ),
+            retry: Retry::AfterBackoff.to_string(),
+        }
+    }
+
     /// A vBucket that was not settled when the time was up.
     pub(crate) fn of_deadline(bucket: &str, producer: &str, vb: mcbp::VbId) -> Self {
         Self {

@@ -7,7 +7,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Recipient,
     ResponseFuture, WrapFuture,
 };
-use mcbp::VbId;
+use mcbp::{Seqno, VbId};
 use relay::{Connection, LinkError, Side};
 use replica::machine::{Outcome, Snapshot, StopReason, VbError};
 
@@ -46,6 +46,10 @@ pub(crate) enum LinkWord {
     Ended(VbError),
     /// The producer wants the consumer to roll back and ask again.
     RollbackAsked(VbId),
+    /// Up to where the consumer's copy is complete, or `None` for one without a hole.
+    Copy(VbId, Option<Seqno>),
+    /// What takes long goes on.
+    Progress,
     /// The link is over; the last word of this life.
     Down(LinkDown),
 }
@@ -88,8 +92,11 @@ impl Replicator {
             ctx.address().recipient(),
         );
         let taps = (
-            Tap::new(&frames::OF_CONSUMER, consumer.clone().recipient())
-                .with_flow(Arc::clone(&gauges.flow)),
+            Tap::of_consumer(
+                &frames::OF_CONSUMER,
+                consumer.clone().recipient(),
+                Arc::clone(&gauges.flow),
+            ),
             Tap::new(&frames::OF_PRODUCER, producer.clone().recipient()),
         );
         let queues = (wires.for_consumer, wires.for_producer);
@@ -145,6 +152,8 @@ impl Handler<FromConn> for Replicator {
             FromConn::Answered(outcome) => self.tell(LinkWord::Answered(outcome)),
             FromConn::Ended(error) => self.tell(LinkWord::Ended(error)),
             FromConn::RollbackAsked(vb) => self.tell(LinkWord::RollbackAsked(vb)),
+            FromConn::Copy(vb, complete_to) => self.tell(LinkWord::Copy(vb, complete_to)),
+            FromConn::Progress => self.tell(LinkWord::Progress),
             FromConn::Stopped(reason) => {
                 if matches!(reason, StopReason::Shut) {
                     // Closing the connections after this is our own doing, no fault.

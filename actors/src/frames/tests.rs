@@ -49,8 +49,41 @@ fn what_the_consumer_says() {
         value: b"",
     };
     let frame = written(|out| request.write(VB, OPAQUE, out));
-    check(Side::Consumer, &frame, Some(ControlFrame::StreamReq { vb, opaque, flags: 1 }));
-    check(Side::Consumer, &FrameBuilder::response(Opcode::DCP_NOOP, status).build(), None);
+    let start = Seqno::ZERO;
+    check(Side::Consumer, &frame, Some(ControlFrame::StreamReq { vb, opaque, flags: 1, start }));
+    let noop = FrameBuilder::response(Opcode::DCP_NOOP, Status::SUCCESS).opaque(OPAQUE).build();
+    check(Side::Consumer, &noop, Some(ControlFrame::NoopResponse { opaque }));
+    let control = FrameBuilder::response(Opcode::DCP_CONTROL, status).build();
+    check(Side::Consumer, &control, None);
+}
+
+#[test]
+fn every_error_that_a_consumer_answers_to_data_is_seen_and_nothing_that_it_accepts() {
+    let data = [
+        Opcode::DCP_SNAPSHOT_MARKER,
+        Opcode::DCP_MUTATION,
+        Opcode::DCP_DELETION,
+        Opcode::DCP_EXPIRATION,
+        Opcode::DCP_FLUSH,
+        Opcode::DCP_SYSTEM_EVENT,
+        Opcode::DCP_PREPARE,
+        Opcode::DCP_COMMIT,
+        Opcode::DCP_ABORT,
+        Opcode::DCP_SEQNO_ADVANCED,
+        Opcode::DCP_OSO_SNAPSHOT,
+        Opcode::DCP_CACHE_TRANSFER,
+        Opcode::DCP_CACHE_TRANSFER_END,
+        Opcode::DCP_STREAM_END,
+    ];
+    let (opaque, status) = (OPAQUE, Status::EINVAL);
+    for opcode in data {
+        let refused = FrameBuilder::response(opcode, status).opaque(opaque).build();
+        let said = ControlFrame::DataRefused { opaque, opcode, status };
+        check(Side::Consumer, &refused, Some(said));
+        let accepted = FrameBuilder::response(opcode, Status::SUCCESS).opaque(opaque).build();
+        let accepted = Frame::parse(&accepted).unwrap();
+        assert_eq!(ControlFrame::decode(Side::Consumer, &accepted).unwrap(), None);
+    }
 }
 
 #[test]

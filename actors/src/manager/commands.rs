@@ -191,6 +191,16 @@ impl ReplicationManager {
         _ = answer.send(result);
     }
 
+    /// What takes long goes on: so may the command that waits for it.
+    pub(super) fn goes_on(&mut self) {
+        let deadline = self.now() + self.limits.command;
+        if let Some(Pending { job: Job::Change { .. }, has_begun: true, deadline: known, .. }) =
+            self.commands.front_mut()
+        {
+            *known = deadline.max(*known);
+        }
+    }
+
     /// Commands whose turn did not come in time are not begun any more.
     fn refuse_late(&mut self) {
         let (now, waiting) = (self.now(), self.commands.len());

@@ -5,6 +5,7 @@
 //! reading never waits for them.
 
 mod commands;
+mod copies;
 mod heal;
 mod link;
 mod moves;
@@ -13,18 +14,19 @@ mod spread;
 mod tally;
 mod tell;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use actix_rt::ArbiterHandle;
 use futures::channel::oneshot;
-use mcbp::VbId;
+use mcbp::{Seqno, VbId};
 use relay::Endpoint;
 use replica::loops::Loops;
 use replica::machine::{Command, Outcome, VbOutcome};
 use replica::plan::{Connections, Desired};
+use replica::wanted::Setup;
 use tokio::time::Instant;
 
 use self::commands::Pending;
@@ -54,6 +56,9 @@ pub(crate) struct ReplicationManager {
     arbiters: Vec<ArbiterHandle>,
     desired: Desired,
     links: Vec<Link>,
+    /// Copies of our node that may have a hole, with the seqno up to which each is complete. They
+    /// outlive the link that found them: see `copies`.
+    incomplete: BTreeMap<VbId, Seqno>,
     /// The link that a takeover needs: it is kept, and set-ups wait.
     reserved: Option<usize>,
     commands: VecDeque<Pending>,
@@ -89,6 +94,7 @@ impl ReplicationManager {
             arbiters,
             desired: Desired::default(),
             links: Vec::new(),
+            incomplete: BTreeMap::new(),
             reserved: None,
             commands: VecDeque::new(),
             loops,
@@ -141,8 +147,9 @@ impl ReplicationManager {
                 self.run(index, Command::Shut);
             }
             LinkState::Up { running: false, .. } if !is_reserved => {
-                if let Some(wanted) = self.next_setup(index, now) {
-                    self.run(index, Command::SetupStreams { wanted });
+                if let Some(Setup { wanted, reopen }) = self.next_setup(index, now) {
+                    let incomplete = self.incomplete_of(&wanted);
+                    self.run(index, Command::SetupStreams { wanted, reopen, incomplete });
                 }
             }
             LinkState::Idle
@@ -153,7 +160,7 @@ impl ReplicationManager {
         }
     }
 
-    fn next_setup(&mut self, index: usize, now: Duration) -> Option<BTreeSet<VbId>> {
+    fn next_setup(&mut self, index: usize, now: Duration) -> Option<Setup> {
         let (before, rest) = self.links.split_at_mut_checked(index)?;
         let (link, after) = rest.split_first_mut()?;
         let is_held = |vb| before.iter().chain(&*after).any(|other| other.wanted.may_hold(vb));
@@ -263,6 +270,8 @@ impl Handler<FromLink> for ReplicationManager {
             }
             LinkWord::Answered(outcome) => self.settled(id, outcome),
             LinkWord::RollbackAsked(vb) => self.note_rollback(id, vb),
+            LinkWord::Copy(vb, complete_to) => self.note_copy(id, vb, complete_to),
+            LinkWord::Progress => self.goes_on(),
             LinkWord::Down(down) => self.link_down(id, down),
         }
         self.reconcile(ctx);

@@ -197,11 +197,16 @@ impl Link {
         assert_eq!(self.consumer.expect(Opcode::DCP_STREAM_END).await, out);
     }
 
-    /// The producer asks for a state; the consumer gets that unchanged.
+    /// The producer asks for a state; the consumer gets that unchanged. Before it becomes active it
+    /// has to answer a NOOP, which the producer does not see.
     pub async fn state(&mut self, stream: &Pending, state: VbState) -> Bytes {
         let mut out = BytesMut::new();
         SetVbucketState { state }.write(stream.vb, stream.opaque, &mut out);
         self.producer.send_raw(&out).await;
+        if state == VbState::Active {
+            let noop = self.consumer.expect(Opcode::DCP_NOOP).await;
+            self.consumer.answer(&noop, Status::SUCCESS).await;
+        }
         let asked = self.consumer.expect(Opcode::DCP_SET_VBUCKET_STATE).await;
         assert_eq!(asked, out);
         asked

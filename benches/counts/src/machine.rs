@@ -37,7 +37,7 @@ fn show(machine: &mut ConsumerMachine, side: Side, bytes: &[u8]) -> Option<Verdi
 fn set_up() -> (ConsumerMachine, Frames) {
     let mut machine = ConsumerMachine::default();
     let wanted = (0..1024).map(VbId).take(STREAMS).collect();
-    let command = Command::SetupStreams { wanted };
+    let command = Command::set_up(wanted);
     let effects = machine.on(Event::Command { ticket: Ticket(1), command });
     let asked = effects.into_iter().filter_map(|effect| match effect {
         Effect::Send(Side::Consumer, OwnFrame::AddStream { vb, opaque, .. }) => Some((vb, opaque)),

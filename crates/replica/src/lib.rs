@@ -8,7 +8,8 @@
 //! - `remedy`: what to do about a takeover that was cut off
 //! - `backoff`, `breaker`, `loops`: when to try again, and when to stop trying so fast
 //! - `bursts`: what to log of a thousand vBuckets at once
-//! - `lag`, `stall`: how far a consumer is behind, and when a link is stuck
+//! - `lag`, `stall`, `standstill`: how far a consumer is behind, and when a link or one vBucket of it
+//!   is stuck
 
 pub mod backoff;
 pub mod breaker;
@@ -21,4 +22,5 @@ pub mod names;
 pub mod plan;
 pub mod remedy;
 pub mod stall;
+pub mod standstill;
 pub mod wanted;

@@ -44,19 +44,31 @@ impl WantedStream {
     const DUE: Self = Self { phase: StreamPhase::Due, failures: 0, last_error: None };
 }
 
+/// What to ask the consumer machine for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Setup {
+    /// Every stream that shall be open afterwards.
+    pub wanted: BTreeSet<VbId>,
+    /// Those of them that are open and shall be closed first.
+    pub reopen: BTreeSet<VbId>,
+}
+
 /// The streams of one link.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct WantedStreams {
     streams: BTreeMap<VbId, WantedStream>,
     /// Streams that may be open and are not wanted any more.
     surplus: BTreeSet<VbId>,
+    /// Streams that are open and are to be closed and added again.
+    reopen: BTreeSet<VbId>,
 }
 
 impl WantedStreams {
     /// Sets what is wanted. Streams that stay wanted stay as they are.
     pub fn want(&mut self, wanted: &BTreeSet<VbId>) {
         for (&vb, stream) in &self.streams {
-            let may_be_open = matches!(stream.phase, StreamPhase::Asked | StreamPhase::Open);
+            let may_be_open = matches!(stream.phase, StreamPhase::Asked | StreamPhase::Open)
+                || self.reopen.remove(&vb);
             if !wanted.contains(&vb) && may_be_open {
                 self.surplus.insert(vb);
             }
@@ -76,16 +88,22 @@ impl WantedStreams {
         }
     }
 
+    /// Has an open stream closed and added again.
+    pub fn reopen(&mut self, vb: VbId) {
+        if let Some(stream) = self.streams.get_mut(&vb)
+            && stream.phase == StreamPhase::Open
+        {
+            stream.phase = StreamPhase::Due;
+            self.reopen.insert(vb);
+        }
+    }
+
     /// The set to ask the machine for, or `None` where nothing is to be done at `now`: what is open
     /// and wanted, and what is due. What was due counts as asked for from here on.
     ///
     /// A vBucket that is not `free` stays due: the consumer may have a stream of it on another
     /// link, which has to be closed first (MB-29354).
-    pub fn next_setup(
-        &mut self,
-        now: Duration,
-        free: impl Fn(VbId) -> bool,
-    ) -> Option<BTreeSet<VbId>> {
+    pub fn next_setup(&mut self, now: Duration, free: impl Fn(VbId) -> bool) -> Option<Setup> {
         let mut work = !self.surplus.is_empty();
         let mut wanted = BTreeSet::new();
         for (&vb, stream) in &mut self.streams {
@@ -103,7 +121,8 @@ impl WantedStreams {
                 wanted.insert(vb);
             }
         }
-        work.then_some(wanted)
+        let reopen = self.reopen.intersection(&wanted).copied().collect();
+        work.then_some(Setup { wanted, reopen })
     }
 
     /// Takes in the outcomes of a set-up. `delay` says how long each is to wait after
@@ -115,10 +134,15 @@ impl WantedStreams {
         mut delay: impl FnMut(VbId, u32, Retry) -> Duration,
     ) {
         for (&vb, outcome) in outcomes {
+            self.reopen.remove(&vb);
             match outcome {
                 VbOutcome::Opened | VbOutcome::AlreadyOpen => self.opened(vb),
                 VbOutcome::Closed | VbOutcome::TakenOver => {
                     self.surplus.remove(&vb);
+                }
+                VbOutcome::RolledBack => {
+                    self.surplus.remove(&vb);
+                    self.rolled_back(vb, now, &mut delay);
                 }
                 VbOutcome::Finished => {
                     self.surplus.remove(&vb);
@@ -140,6 +164,7 @@ impl WantedStreams {
         mut delay: impl FnMut(VbId, u32, Retry) -> Duration,
     ) {
         self.surplus.remove(&error.vb);
+        self.reopen.remove(&error.vb);
         self.wait(error.vb, Some(error), now, &mut delay);
     }
 
@@ -155,6 +180,7 @@ impl WantedStreams {
     /// The link is gone and every stream with it: all are due for the next link.
     pub fn link_lost(&mut self) {
         self.surplus.clear();
+        self.reopen.clear();
         for stream in self.streams.values_mut() {
             stream.phase = StreamPhase::Due;
         }
@@ -191,7 +217,9 @@ impl WantedStreams {
     #[must_use]
     pub fn may_hold(&self, vb: VbId) -> bool {
         let phase = self.streams.get(&vb).map(|stream| stream.phase);
-        self.surplus.contains(&vb) || matches!(phase, Some(StreamPhase::Asked | StreamPhase::Open))
+        self.surplus.contains(&vb)
+            || self.reopen.contains(&vb)
+            || matches!(phase, Some(StreamPhase::Asked | StreamPhase::Open))
     }
 
     /// The wanted streams by vBucket.
@@ -220,6 +248,20 @@ impl WantedStreams {
             // Given up while it was being opened.
             None => _ = self.surplus.insert(vb),
         }
+    }
+
+    /// The copy is whole again; what made it incomplete may come again, so the stream waits for
+    /// what it would have waited for without the rollback.
+    fn rolled_back(
+        &mut self,
+        vb: VbId,
+        now: Duration,
+        delay: &mut impl FnMut(VbId, u32, Retry) -> Duration,
+    ) {
+        let Some(stream) = self.streams.get_mut(&vb) else { return };
+        let retry = stream.last_error.as_ref().map_or(Retry::AfterBackoff, VbError::retry);
+        let until = now + delay(vb, stream.failures.saturating_sub(1), retry);
+        stream.phase = StreamPhase::Waiting { until };
     }
 
     fn wait(

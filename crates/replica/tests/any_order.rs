@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use mcbp::{Opaque, Side, Status, StreamEndStatus, VbId, VbState};
+use mcbp::{Opaque, Opcode, Seqno, Side, Status, StreamEndStatus, VbId, VbState};
 use proptest::prelude::*;
 use proptest::sample::select;
 use replica::machine::{
@@ -45,10 +45,17 @@ fn status() -> impl Strategy<Value = Status> {
     prop_oneof![4 => Just(Status::SUCCESS), 3 => select(Status::NAMED.to_vec())]
 }
 
+fn seqno() -> impl Strategy<Value = Seqno> {
+    (0..3_u64).prop_map(Seqno)
+}
+
 fn command() -> impl Strategy<Value = Command> {
     let vbs = || proptest::collection::btree_set(vb(), 0..3);
     prop_oneof![
-        4 => vbs().prop_map(|wanted| Command::SetupStreams { wanted }),
+        3 => vbs().prop_map(Command::set_up),
+        3 => (vbs(), vbs(), vb(), seqno()).prop_map(|(wanted, reopen, vb, seqno)| {
+            Command::SetupStreams { wanted, reopen, incomplete: BTreeMap::from([(vb, seqno)]) }
+        }),
         2 => vbs().prop_map(|vbs| Command::AddStreams { vbs }),
         2 => vbs().prop_map(|vbs| Command::CloseStreams { vbs }),
         4 => vb().prop_map(|vb| Command::Takeover { vb }),
@@ -67,11 +74,15 @@ fn frame() -> impl Strategy<Value = ControlFrame> {
             opaque,
             status
         }),
-        (vb(), opaque(), 0..2_u32).prop_map(|(vb, opaque, flags)| F::StreamReq {
+        (vb(), opaque(), 0..2_u32, seqno()).prop_map(|(vb, opaque, flags, start)| F::StreamReq {
             vb,
             opaque,
-            flags
+            flags,
+            start
         }),
+        (opaque(), select(Opcode::NAMED.to_vec()), status())
+            .prop_map(|(opaque, opcode, status)| F::DataRefused { opaque, opcode, status }),
+        opaque().prop_map(|opaque| F::NoopResponse { opaque }),
         (opaque(), status()).prop_map(|(opaque, status)| F::StreamReqResponse { opaque, status }),
         (vb(), opaque(), end).prop_map(|(vb, opaque, status)| F::StreamEnd { vb, opaque, status }),
         (vb(), opaque(), select(states)).prop_map(|(vb, opaque, state)| F::SetVbucketState {
@@ -113,13 +124,17 @@ impl Shell {
             }
             Input::Frame(frame) => {
                 let (verdict, effects) = self.machine.on_frame(frame);
-                let answer = matches!(
-                    frame,
-                    ControlFrame::AddStreamResponse { .. }
-                        | ControlFrame::CloseStreamResponse { .. }
-                );
                 let shut = matches!(self.machine.phase(), "shutting" | "stopped");
-                assert_eq!(verdict == Verdict::Withhold, answer || shut);
+                match frame {
+                    ControlFrame::AddStreamResponse { .. }
+                    | ControlFrame::CloseStreamResponse { .. } => {
+                        assert_eq!(verdict, Verdict::Withhold);
+                    }
+                    ControlFrame::StreamEnd { .. } => {
+                        assert_eq!(verdict == Verdict::Withhold, shut);
+                    }
+                    _ => assert!(!shut || verdict == Verdict::Withhold),
+                }
                 effects
             }
             Input::Due(at) => {
@@ -133,7 +148,12 @@ impl Shell {
                 Effect::Answer(ticket, _) => *self.answers.entry(ticket).or_default() += 1,
                 Effect::Arm(deadline) => self.armed.push(deadline),
                 Effect::Stop(_) => self.stops += 1,
-                Effect::Send(..) | Effect::Ended(_) | Effect::Note(_) => {}
+                Effect::Send(..)
+                | Effect::Ended(_)
+                | Effect::Incomplete(..)
+                | Effect::Complete(_)
+                | Effect::Progress
+                | Effect::Note(_) => {}
             }
         }
         assert_eq!(self.machine.check_invariants(), Ok(()));

@@ -18,18 +18,22 @@ mod world;
 use mcbp::VbState;
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
-use world::{Action, Mistake, World};
+use world::{Action, COMMANDS, Mistake, World};
 
 /// What is checked, and how much may go wrong in one run.
 struct Run {
-    used: [bool; 4],
+    used: [bool; COMMANDS],
     faults: u8,
+    rows: u8,
     mistake: Mistake,
 }
 
 const ANSWERED_ONCE: &str = "no command is answered twice";
 const ALL_ANSWERED: &str = "every command is answered in the end";
 const WAY_ON: &str = "whatever is pending has a deadline that leads on";
+const KNOWN_HOLES: &str = "every hole in a copy is known";
+const NO_OPEN_HOLE: &str = "no open stream has a hole behind it";
+const NOT_UPSET: &str = "the consumer gets no answer for a stream that it does not have";
 const ENDED_NOT_AWAITED: &str = "a stream that has ended is not waited for";
 
 impl Model for Run {
@@ -37,7 +41,7 @@ impl Model for Run {
     type Action = Action;
 
     fn init_states(&self) -> Vec<World> {
-        vec![World::new(self.used, self.faults)]
+        vec![World::new(self.used, self.faults, self.rows)]
     }
 
     fn actions(&self, state: &World, actions: &mut Vec<Action>) {
@@ -75,6 +79,16 @@ impl Model for Run {
                 w.machine.check_invariants().is_ok()
             }),
             Property::always("nothing that must never be", |_, w: &World| w.wrong.is_none()),
+            Property::always(KNOWN_HOLES, |_, w: &World| w.holes_are_known()),
+            Property::always(NO_OPEN_HOLE, |_, w: &World| {
+                let open = || w.machine.open().map(|vb| w.consumer.vbs[usize::from(vb.0)]);
+                w.machine.phase() != "idle" || !w.is_quiet() || open().all(|vb| vb.hole.is_none())
+            }),
+            Property::always("no active copy has a hole", |_, w: &World| {
+                let active = |vb: &&nodes::ConsumerVb| vb.state == VbState::Active;
+                w.consumer.vbs.iter().filter(active).all(|vb| vb.hole.is_none())
+            }),
+            Property::always(NOT_UPSET, |_, w: &World| !w.consumer.upset),
             Property::always("never two active copies", |_, w: &World| {
                 let pairs = w.consumer.vbs.iter().zip(&w.producer.vbs);
                 pairs.clone().all(|(consumer, producer)| {
@@ -90,23 +104,33 @@ impl Model for Run {
 }
 
 /// Both set-ups, the takeover and the shutdown.
-const ALL: [bool; 4] = [true; 4];
+const ALL: [bool; COMMANDS] = [true, true, true, true, false, false];
 
 /// Walks through every state, prints how many there are, and returns the checker.
-fn check(used: [bool; 4], faults: u8, mistake: Mistake) -> impl Checker<Run> {
+fn check(used: [bool; COMMANDS], faults: u8, mistake: Mistake) -> impl Checker<Run> {
     check_until(used, faults, mistake, HasDiscoveries::AnyFailures)
 }
 
 fn check_until(
-    used: [bool; 4],
+    used: [bool; COMMANDS],
     faults: u8,
     mistake: Mistake,
     until: HasDiscoveries,
 ) -> impl Checker<Run> {
-    let builder = Run { used, faults, mistake }.checker().threads(2);
+    check_rows(used, faults, 0, mistake, until)
+}
+
+fn check_rows(
+    used: [bool; COMMANDS],
+    faults: u8,
+    rows: u8,
+    mistake: Mistake,
+    until: HasDiscoveries,
+) -> impl Checker<Run> {
+    let builder = Run { used, faults, rows, mistake }.checker().threads(2);
     let checker = builder.finish_when(until).spawn_bfs().join();
     let (unique, depth) = (checker.unique_state_count(), checker.max_depth());
-    println!("{used:?} with {faults} faults: {unique} unique states, depth {depth}");
+    println!("{used:?} with {faults} faults, {rows} rows: {unique} unique states, depth {depth}");
     checker
 }
 
@@ -125,11 +149,11 @@ fn no_interleaving_with_a_fault_hangs_or_answers_twice() {
 #[test]
 fn no_interleaving_with_several_faults_hangs_or_answers_twice() {
     for (used, faults) in [
-        ([true, false, false, false], 3),
-        ([true, true, false, false], 2),
-        ([false, true, true, false], 2),
-        ([true, false, false, true], 2),
-        ([false, false, true, true], 2),
+        ([true, false, false, false, false, false], 3),
+        ([true, true, false, false, false, false], 2),
+        ([false, true, true, false, false, false], 2),
+        ([true, false, false, true, false, false], 2),
+        ([false, false, true, true, false, false], 2),
     ] {
         assert_nothing_fails(&check(used, faults, Mistake::None));
     }
@@ -138,7 +162,7 @@ fn no_interleaving_with_several_faults_hangs_or_answers_twice() {
 #[test]
 #[ignore = "a million states more: a minute without optimisation"]
 fn no_interleaving_of_set_up_and_takeover_with_two_faults_hangs_or_answers_twice() {
-    check([true, false, true, false], 2, Mistake::None).assert_properties();
+    check([true, false, true, false, false, false], 2, Mistake::None).assert_properties();
 }
 
 /// Every "always" holds. What is reachable depends on the commands.
@@ -158,10 +182,50 @@ fn mb_53445_a_forgotten_pending_vbucket_is_found() {
 
 #[test]
 fn a_lost_answer_without_a_deadline_is_found() {
-    let set_up = [true, false, false, false];
+    let set_up = [true, false, false, false, false, false];
     let until = HasDiscoveries::AllOf([ALL_ANSWERED, WAY_ON].into());
     let checker = check_until(set_up, 1, Mistake::NoDeadline, until);
     let found = checker.assert_any_discovery(ALL_ANSWERED);
     println!("nothing can happen any more, and the caller waits: {:?}", found.into_actions());
     checker.assert_any_discovery(WAY_ON);
+}
+
+/// Rows that are refused while later ones are taken, with set-ups, a takeover and a shutdown.
+#[test]
+fn no_interleaving_with_refused_rows_leaves_a_hole_behind_an_open_stream() {
+    for (used, faults, rows) in [
+        (TWICE, 3, 2),
+        ([true, false, true, false, false, false], 1, 2),
+        ([false, false, true, true, true, false], 1, 2),
+        ([false, true, false, true, true, false], 1, 2),
+    ] {
+        let until = HasDiscoveries::AnyFailures;
+        assert_nothing_fails(&check_rows(used, faults, rows, Mistake::None, until));
+    }
+}
+
+/// vBucket 0 alone, twice.
+const TWICE: [bool; COMMANDS] = [false, false, false, false, true, true];
+
+#[test]
+fn wire_19_a_refusal_that_passes_unseen_is_found() {
+    let until = HasDiscoveries::AllOf([KNOWN_HOLES, NO_OPEN_HOLE].into());
+    let checker = check_rows(TWICE, 1, 2, Mistake::RefusalUnseen, until);
+    checker.assert_any_discovery(KNOWN_HOLES);
+    println!("found: {:?}", checker.assert_any_discovery(NO_OPEN_HOLE).into_actions());
+}
+
+#[test]
+fn wire_20b_an_attempt_that_is_closed_while_it_rolls_back_is_found() {
+    let until = HasDiscoveries::AnyOf([NOT_UPSET, NO_OPEN_HOLE, KNOWN_HOLES].into());
+    let checker = check_rows(TWICE, 3, 1, Mistake::RollbackUnseen, until);
+    println!("found: {:?}", checker.discoveries().into_keys().collect::<Vec<_>>());
+    assert!(!checker.discoveries().is_empty());
+}
+
+#[test]
+fn wire_20c_a_stream_request_that_is_dropped_is_found() {
+    let until = HasDiscoveries::AnyOf([NO_OPEN_HOLE].into());
+    let checker = check_rows(TWICE, 3, 1, Mistake::RequestSwallowed, until);
+    println!("found: {:?}", checker.assert_any_discovery(NO_OPEN_HOLE).into_actions());
 }

@@ -1,19 +1,22 @@
 //! Adding one stream: ADD_STREAM out, STREAM_REQ and its answer pass by, then the answer to
 //! ADD_STREAM, or a deadline.
+//!
+//! An attempt that was answered ROLLBACK is never closed: the consumer would roll back all the
+//! same, some time later, and empty a vBucket that a newer attempt may have filled by then.
 
 use mcbp::dcp::stream_flags;
-use mcbp::{Opaque, Status, VbId};
+use mcbp::{Opaque, Seqno, Status, VbId};
 
-use super::ledger::{LateAdd, Ledger, Settled, Stream};
-use super::{Deadline, Effect, Effects, Note, OwnFrame, Reason, Side, Step, VbError};
+use super::ledger::{LateAdd, Ledger, Request, Settled, Stream, Unanswered};
+use super::{Deadline, Effect, Effects, Note, OwnFrame, Reason, Side, Step, VbError, Verdict};
 
 /// A stream that is being added.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Adding {
     /// The opaque of our ADD_STREAM.
     pub(super) attempt: Opaque,
-    /// The opaque of the stream, once its STREAM_REQ was seen.
-    pub(super) stream: Option<Opaque>,
+    /// The stream's STREAM_REQ, once one was seen.
+    pub(super) request: Option<Request>,
     pub(super) progress: Progress,
     /// The producer has ended the stream with Ok: it has sent everything, and the answer to
     /// ADD_STREAM is merely late.
@@ -36,34 +39,56 @@ pub(super) enum Progress {
     Adding,
     /// The producer: it has to answer STREAM_REQ.
     Requested,
+    /// The consumer: it has to roll back and ask again. Nodes roll back one vBucket after the
+    /// other; the number is the place in that line, counted over the life of the link.
+    RollingBack(u32),
     /// The consumer: it has to answer ADD_STREAM.
     Accepted,
     /// The consumer as well, but it may never do so: the producer has refused.
     Refused(Status),
+    /// The same, and it was refused in the producer's place: the incomplete copy is rolled back.
+    RolledBack,
 }
+
+/// A STREAM_REQ that must not be: the stream was closed while the consumer had to roll back, and
+/// now the vBucket has been emptied under a newer attempt.
+pub(super) const ASKED_AGAIN: &str =
+    "a stream that was closed was rolled back and asked for again, which empties its vBucket";
 
 impl AddPlan {
     pub(super) const REPLICATE: Self = Self { flags: 0, retried: false };
     pub(super) const TAKEOVER: Self = Self { flags: stream_flags::TAKEOVER, retried: false };
 
-    const fn step(self) -> Step {
-        if self.flags & stream_flags::TAKEOVER == 0 { Step::AddStream } else { Step::Takeover }
+    const fn is_takeover(self) -> bool {
+        self.flags & stream_flags::TAKEOVER != 0
+    }
+}
+
+impl Progress {
+    /// Whether the answer to ADD_STREAM is due at once, and may never come.
+    pub(super) const fn is_refusal(self) -> bool {
+        matches!(self, Self::Refused(_) | Self::RolledBack)
     }
 }
 
 impl Adding {
-    /// The deadlines that this entry waits for.
-    pub(super) fn deadlines(&self) -> impl Iterator<Item = Deadline> {
-        let opaque = self.attempt;
-        let refused = matches!(self.progress, Progress::Refused(_));
-        let refusal = refused.then_some(Deadline { step: Step::Refusal, opaque });
-        [Deadline { step: self.plan.step(), opaque }].into_iter().chain(refusal)
+    /// The deadline of a takeover's attempt, which is its own.
+    pub(super) fn takeover_deadline(&self) -> Option<Deadline> {
+        let deadline = Deadline { step: Step::Takeover, opaque: self.attempt };
+        self.plan.is_takeover().then_some(deadline)
+    }
+
+    pub(super) fn opaque(&self) -> Option<Opaque> {
+        self.request.map(|request| request.opaque)
     }
 
     /// Who is to blame when nothing more happens.
     pub(super) const fn awaited(&self) -> Side {
         match self.progress {
-            Progress::Adding | Progress::Accepted => Side::Consumer,
+            Progress::Adding
+            | Progress::Accepted
+            | Progress::RollingBack(_)
+            | Progress::RolledBack => Side::Consumer,
             Progress::Requested | Progress::Refused(_) => Side::Producer,
         }
     }
@@ -71,7 +96,7 @@ impl Adding {
     const fn refused(&self, vb: VbId, status: Status) -> VbError {
         let side = match self.progress {
             Progress::Refused(_) => Side::Producer,
-            Progress::Adding | Progress::Requested | Progress::Accepted => Side::Consumer,
+            _ => Side::Consumer,
         };
         VbError { vb, side, reason: Reason::Refused { step: Step::AddStream, status } }
     }
@@ -81,63 +106,134 @@ impl Ledger {
     /// Asks the consumer to add a stream. The entry is there before the frame can go out.
     pub(super) fn add(&mut self, vb: VbId, plan: AddPlan, fx: &mut Effects) {
         let attempt = self.issue();
+        let first = self.adding.is_empty();
         let progress = Progress::Adding;
-        self.adding.insert(vb, Adding { attempt, stream: None, progress, finished: false, plan });
+        let entry = Adding { attempt, request: None, progress, finished: false, plan };
+        self.adding.insert(vb, entry);
         let frame = OwnFrame::AddStream { vb, opaque: attempt, flags: plan.flags };
         fx.push(Effect::Send(Side::Consumer, frame));
-        fx.push(Effect::Arm(Deadline { step: plan.step(), opaque: attempt }));
+        match entry.takeover_deadline() {
+            Some(deadline) => fx.push(Effect::Arm(deadline)),
+            None => {
+                let deadline = Deadline { step: Step::AddStream, opaque: attempt };
+                self.adds.begin(deadline, first, fx);
+            }
+        }
     }
 
     /// A STREAM_REQ passes: the one way to learn the opaque of a stream.
     ///
-    /// One whose takeover flag is not what was asked for belongs to an older attempt.
-    pub(super) fn requested(&mut self, vb: VbId, opaque: Opaque, flags: u32, fx: &mut Effects) {
-        let wanted = self.adding.get_mut(&vb);
-        let wanted = wanted.filter(|e| (e.plan.flags ^ flags) & stream_flags::TAKEOVER == 0);
+    /// One whose takeover flag is not what was asked for belongs to an older attempt, as does one
+    /// that comes before the answer to the CLOSE_STREAM of that attempt.
+    ///
+    /// # Errors
+    /// [`ASKED_AGAIN`]: the link is to be ended.
+    pub(super) fn requested(
+        &mut self,
+        vb: VbId,
+        request: Request,
+        flags: u32,
+        fx: &mut Effects,
+    ) -> Result<Verdict, &'static str> {
+        if self.is_touched(vb) && self.older(vb, request.opaque).is_some() {
+            return Err(ASKED_AGAIN);
+        }
+        let is_closed = self.closed_asks(vb);
+        let wanted = self
+            .adding
+            .get_mut(&vb)
+            .filter(|entry| !is_closed && (entry.plan.flags ^ flags) & stream_flags::TAKEOVER == 0);
         let known = if let Some(entry) = wanted {
             entry.progress = Progress::Requested;
             entry.finished = false;
-            entry.stream.replace(opaque)
-        } else if let Some(stream) = self.open.get_mut(&vb) {
-            stream.opaque.replace(opaque)
+            self.adds.moved(true);
+            entry.request.replace(request)
+        } else if let Some(stream) = self.open.get_mut(&vb).filter(|_| !is_closed) {
+            stream.request.replace(request)
         } else {
+            let opaque = request.opaque;
             fx.push(Effect::Note(Note::UnexpectedRequest { vb, opaque }));
-            self.remember_older(vb, Some(opaque));
-            return;
+            self.remember_older(vb, Some(request));
+            return Ok(Verdict::Forward);
         };
-        if known != Some(opaque) {
+        if known.is_some_and(|known| known.opaque != request.opaque) {
             self.remember_older(vb, known);
-            self.forget_older(vb, opaque);
+        }
+        Ok(match self.incomplete.get(&vb) {
+            Some(&complete_to) if self.adding.contains_key(&vb) => {
+                self.roll_back_first(vb, request, complete_to, fx);
+                Verdict::Withhold
+            }
+            _ => Verdict::Forward,
+        })
+    }
+
+    /// Whether a STREAM_REQ is that of an attempt that was closed before it could ask. Each asks
+    /// once, and before its CLOSE_STREAM is answered.
+    fn closed_asks(&mut self, vb: VbId) -> bool {
+        let mut closed = self.unanswered.values_mut();
+        let closed = closed.find(|close| close.vb == vb && close.may_ask);
+        closed.map(|close| close.may_ask = false).is_some()
+    }
+
+    /// Answers the STREAM_REQ of an incomplete copy in the producer's place: rolled back to where
+    /// it is complete, and then not opened, so that the hole is gone whenever the stream may open.
+    fn roll_back_first(&mut self, vb: VbId, request: Request, to: Seqno, fx: &mut Effects) {
+        let opaque = request.opaque;
+        if request.start > to {
+            fx.push(Effect::Send(Side::Consumer, OwnFrame::Rollback { opaque, to }));
+            return self.rolls_back(vb, opaque, fx);
+        }
+        fx.push(Effect::Send(Side::Consumer, OwnFrame::RefuseRequest { opaque }));
+        self.refuse(vb, Progress::RolledBack, fx);
+    }
+
+    fn rolls_back(&mut self, vb: VbId, opaque: Opaque, fx: &mut Effects) {
+        if let Some(entry) = self.adding.get_mut(&vb) {
+            entry.progress = Progress::RollingBack(self.rollbacks);
+            self.rollbacks = self.rollbacks.wrapping_add(1);
+            fx.push(Effect::Note(Note::RollbackAsked { vb, opaque }));
         }
     }
 
-    /// The producer has answered a STREAM_REQ.
-    pub(super) fn request_answered(&mut self, opaque: Opaque, status: Status, fx: &mut Effects) {
+    fn refuse(&mut self, vb: VbId, progress: Progress, fx: &mut Effects) {
+        let first = !self.adding.values().any(|entry| entry.progress.is_refusal());
+        if let Some(entry) = self.adding.get_mut(&vb) {
+            entry.progress = progress;
+            let deadline = Deadline { step: Step::Refusal, opaque: entry.attempt };
+            self.refusals.begin(deadline, first, fx);
+        }
+    }
+
+    /// The producer has answered a STREAM_REQ. The answer to one that the consumer was told to
+    /// close meanwhile is withheld: it would not know the stream, and close the connection.
+    pub(super) fn request_answered(
+        &mut self,
+        opaque: Opaque,
+        status: Status,
+        fx: &mut Effects,
+    ) -> Verdict {
         let mut waiting = self.adding.iter_mut();
-        let Some((&vb, entry)) = waiting.find(|(_, entry)| entry.stream == Some(opaque)) else {
+        let Some((&vb, entry)) = waiting.find(|(_, entry)| entry.opaque() == Some(opaque)) else {
             if status.is_success() {
                 self.close_orphan(opaque, fx);
             }
-            return;
+            return if self.is_gone(opaque) { Verdict::Withhold } else { Verdict::Forward };
         };
-        entry.progress = match status {
-            Status::SUCCESS => Progress::Accepted,
-            Status::ROLLBACK => {
-                fx.push(Effect::Note(Note::RollbackAsked { vb, opaque }));
-                Progress::Adding // The consumer rolls back and asks once more.
-            }
-            status => {
-                let deadline = Deadline { step: Step::Refusal, opaque: entry.attempt };
-                fx.push(Effect::Arm(deadline));
-                Progress::Refused(status)
-            }
-        };
+        self.adds.moved(true);
+        match status {
+            Status::SUCCESS => entry.progress = Progress::Accepted,
+            Status::ROLLBACK => self.rolls_back(vb, opaque, fx),
+            status => self.refuse(vb, Progress::Refused(status), fx),
+        }
+        Verdict::Forward
     }
 
     /// The producer serves a stream that was given up before its STREAM_REQ could pass: our
     /// CLOSE_STREAM had overtaken it, so it is sent once more.
     fn close_orphan(&mut self, opaque: Opaque, fx: &mut Effects) {
-        let mut gone = self.older.iter().filter(|(_, older)| older.contains(&opaque));
+        let is_it = |known: &Request| known.opaque == opaque;
+        let mut gone = self.older.iter().filter(|(_, older)| older.iter().any(is_it));
         if let Some((&vb, _)) = gone.next()
             && !self.is_touched(vb)
         {
@@ -158,28 +254,38 @@ impl Ledger {
             return None;
         };
         self.adding.remove(&vb);
+        self.adding_moved();
         match (status, entry.progress) {
-            (Status::SUCCESS, Progress::Refused(refusal)) => {
+            (Status::SUCCESS, Progress::Refused(_) | Progress::RolledBack) => {
                 // The consumer has a stream that the producer does not send.
-                self.remember_older(vb, entry.stream);
+                self.remember_older(vb, entry.request);
                 self.abandon(vb, &[Side::Consumer], fx);
+                let refusal = match entry.progress {
+                    Progress::Refused(refusal) => refusal,
+                    _ => Status::ETMPFAIL,
+                };
                 Some(Settled::Failed(entry.refused(vb, refusal)))
             }
+            (_, Progress::RolledBack) => {
+                self.remember_older(vb, entry.request);
+                self.is_complete(vb, fx);
+                Some(Settled::RolledBack(vb))
+            }
             (Status::SUCCESS, _) if entry.finished => {
-                self.remember_older(vb, entry.stream);
+                self.remember_older(vb, entry.request);
                 Some(Settled::Finished(vb))
             }
             (Status::SUCCESS, _) => {
-                Some(Settled::Added(vb, Stream { attempt: opaque, opaque: entry.stream }))
+                Some(Settled::Added(vb, Stream { attempt: opaque, request: entry.request }))
             }
             (Status::KEY_EEXISTS, _) if !entry.plan.retried => {
-                self.remember_older(vb, entry.stream);
+                self.remember_older(vb, entry.request);
                 fx.push(Effect::Note(Note::LeftOver { vb }));
                 self.close(vb, Some(AddPlan { retried: true, ..entry.plan }), fx);
                 None
             }
             (status, _) => {
-                self.remember_older(vb, entry.stream);
+                self.remember_older(vb, entry.request);
                 Some(Settled::Failed(entry.refused(vb, status)))
             }
         }
@@ -188,21 +294,26 @@ impl Ledger {
     /// Stops waiting for an ADD_STREAM, and remembers it for the answer that may still come.
     pub(super) fn give_up_adding(&mut self, vb: VbId, ended: bool) {
         if let Some(entry) = self.adding.remove(&vb) {
-            self.remember_older(vb, entry.stream);
+            self.remember_older(vb, entry.request);
             self.remember_late(entry.attempt, LateAdd { vb, ended });
+            self.adding_moved();
         }
     }
 
-    /// A deadline of an entry has passed.
-    pub(super) fn add_overdue(&mut self, deadline: Deadline, fx: &mut Effects) -> Option<Settled> {
-        let mut waiting = self.adding.iter().map(|(&vb, &entry)| (vb, entry));
-        let (vb, entry) = waiting.find(|(_, e)| e.deadlines().any(|armed| armed == deadline))?;
-        let error = match (deadline.step, entry.progress) {
-            (Step::Refusal, Progress::Refused(status)) => entry.refused(vb, status),
-            (step, _) => VbError { vb, side: entry.awaited(), reason: Reason::Deadline(step) },
-        };
+    /// Gives up an attempt and closes whatever comes of it, on both sides.
+    pub(super) fn close_adding(&mut self, vb: VbId, fx: &mut Effects) -> Opaque {
+        let may_ask = self.adding.get(&vb).is_some_and(|entry| entry.request.is_none());
         self.give_up_adding(vb, false);
-        self.abandon(vb, &[Side::Consumer, Side::Producer], fx);
-        Some(Settled::Failed(error))
+        let close = self.abandon(vb, &[Side::Consumer, Side::Producer], fx);
+        if may_ask {
+            self.remember_unanswered(close, Unanswered { vb, may_ask, tells: false });
+        }
+        close
+    }
+
+    /// One stream less is being added.
+    fn adding_moved(&mut self) {
+        self.adds.moved(!self.adding.is_empty());
+        self.refusals.moved(self.adding.values().any(|entry| entry.progress.is_refusal()));
     }
 }

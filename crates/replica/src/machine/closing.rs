@@ -4,6 +4,7 @@ use mcbp::{Opaque, Status, VbId};
 
 use super::adding::AddPlan;
 use super::ledger::{Ledger, Settled, Stream, means_closed};
+use super::pace::Passed;
 use super::{Deadline, Effect, Effects, OwnFrame, Reason, Side, Step, VbError};
 
 /// A stream that is being closed.
@@ -17,6 +18,8 @@ pub(super) struct Closing {
     producer: Answer,
     /// What to add once it is closed.
     then: Option<AddPlan>,
+    /// What the consumer refused meanwhile: nothing is added on top of that.
+    pub(super) refused: Option<VbError>,
 }
 
 /// What one side has said to CLOSE_STREAM.
@@ -43,10 +46,6 @@ impl Answer {
 }
 
 impl Closing {
-    pub(super) const fn deadline(&self) -> Deadline {
-        Deadline { step: Step::CloseStream, opaque: self.attempt }
-    }
-
     /// Who is to blame when nothing more happens.
     pub(super) fn awaited(&self) -> Side {
         if self.consumer == Answer::Awaited { Side::Consumer } else { Side::Producer }
@@ -59,11 +58,13 @@ impl Ledger {
         let attempt = self.issue();
         let stream = self.open.remove(&vb);
         let (consumer, producer) = (Answer::Awaited, Answer::Awaited);
-        let entry = Closing { attempt, stream, consumer, producer, then };
+        let first = self.closing.is_empty();
+        let entry = Closing { attempt, stream, consumer, producer, then, refused: None };
         for side in [Side::Consumer, Side::Producer] {
             fx.push(Effect::Send(side, OwnFrame::CloseStream { vb, opaque: attempt }));
         }
-        fx.push(Effect::Arm(entry.deadline()));
+        let deadline = Deadline { step: Step::CloseStream, opaque: attempt };
+        self.closes.begin(deadline, first, fx);
         self.closing.insert(vb, entry);
     }
 
@@ -85,38 +86,45 @@ impl Ledger {
             Side::Producer => &mut entry.producer,
         };
         *answer = Answer::from_status(status);
-        if entry.consumer == Answer::Awaited || entry.producer == Answer::Awaited {
+        self.closes.moved(true);
+        let is_open = entry.consumer == Answer::Awaited || entry.producer == Answer::Awaited;
+        if side == Side::Consumer {
+            self.close_tells(opaque, status, fx);
+        }
+        if is_open {
             return None;
         }
         self.close_ended(vb, fx)
     }
 
-    /// The deadline of a CLOSE_STREAM has passed.
-    pub(super) fn close_overdue(
-        &mut self,
-        deadline: Deadline,
-        fx: &mut Effects,
-    ) -> Option<Settled> {
-        let mut waiting = self.closing.iter();
-        let (&vb, _) = waiting.find(|(_, entry)| entry.deadline() == deadline)?;
-        self.close_ended(vb, fx)
+    /// The deadline of CLOSE_STREAMs has passed.
+    pub(super) fn close_overdue(&mut self, deadline: Deadline, fx: &mut Effects) -> Vec<Settled> {
+        match self.closes.passed(deadline, !self.closing.is_empty(), fx) {
+            Passed::GoOn => Vec::new(),
+            Passed::Overdue => {
+                let late: Vec<VbId> = self.closing.keys().copied().collect();
+                late.into_iter().filter_map(|vb| self.close_ended(vb, fx)).collect()
+            }
+        }
     }
 
     /// Nothing more is awaited for this CLOSE_STREAM.
     fn close_ended(&mut self, vb: VbId, fx: &mut Effects) -> Option<Settled> {
         let entry = self.closing.remove(&vb)?;
+        self.closes.moved(!self.closing.is_empty());
         if let (Answer::Refused(_), Some(stream)) = (entry.consumer, entry.stream) {
             self.open.insert(vb, stream);
         } else {
             // A consumer that is silent may have the stream still. It counts as closed, because
             // a left-over is found and mended by the next ADD_STREAM, and a phantom never.
-            self.remember_older(vb, entry.stream.and_then(|stream| stream.opaque));
+            self.remember_older(vb, entry.stream.and_then(|stream| stream.request));
         }
         let failed = |side, reason| Some(Settled::Failed(VbError { vb, side, reason }));
         match (entry.consumer.reason(), entry.producer.reason(), entry.then) {
             (Some(reason), _, _) => failed(Side::Consumer, reason),
             (None, Some(reason), _) => failed(Side::Producer, reason),
             (None, None, None) => Some(Settled::Closed(vb)),
+            (None, None, Some(_)) if entry.refused.is_some() => entry.refused.map(Settled::Failed),
             (None, None, Some(plan)) => {
                 self.add(vb, plan, fx);
                 None

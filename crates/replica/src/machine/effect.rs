@@ -1,8 +1,8 @@
 //! What the machine wants done. The shell carries it out, in order, and adds no rule of its own.
 
 use bytes::Bytes;
-use mcbp::dcp::AddStream;
-use mcbp::{FrameBuilder, Opaque, Opcode, Status, StreamEndStatus, VbId, VbState};
+use mcbp::dcp::{AddStream, SetVbucketState};
+use mcbp::{FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState};
 
 use super::{Deadline, Outcome, Side, StopReason, Ticket, VbError};
 
@@ -31,6 +31,13 @@ pub enum Effect {
     Answer(Ticket, Outcome),
     /// An open stream is gone without any command that asked for it: tell the owner, who heals it.
     Ended(VbError),
+    /// The consumer's copy is complete only up to this seqno: it refused a row and may have taken
+    /// later ones. Remember it beyond this link, and give it back with the next set-up.
+    Incomplete(VbId, Seqno),
+    /// The consumer's copy has no hole any more.
+    Complete(VbId),
+    /// A deadline passed, and is extended because the link made progress since it was armed.
+    Progress,
     /// Log this.
     Note(Note),
     /// The machine has come to its end: drop both connections. Comes exactly once.
@@ -56,6 +63,32 @@ pub enum OwnFrame {
         /// Unique to this attempt; the same on both sides.
         opaque: Opaque,
     },
+    /// To the consumer, in the producer's place: its STREAM_REQ is answered with ROLLBACK.
+    Rollback {
+        /// The stream's opaque.
+        opaque: Opaque,
+        /// Up to where its copy is complete.
+        to: Seqno,
+    },
+    /// To the consumer, in the producer's place: its STREAM_REQ is answered with ETMPFAIL.
+    RefuseRequest {
+        /// The stream's opaque.
+        opaque: Opaque,
+    },
+    /// To the consumer: it answers this after everything that was sent to it before.
+    Noop {
+        /// Unique to this attempt.
+        opaque: Opaque,
+    },
+    /// To the consumer: the producer's order, which was withheld until now.
+    SetVbucketState {
+        /// The vBucket.
+        vb: VbId,
+        /// The stream's opaque.
+        opaque: Opaque,
+        /// The state to take.
+        state: VbState,
+    },
 }
 
 impl OwnFrame {
@@ -70,6 +103,20 @@ impl OwnFrame {
             }
             Self::CloseStream { vb, opaque } => {
                 FrameBuilder::request(Opcode::DCP_CLOSE_STREAM).vbucket(vb).opaque(opaque).build()
+            }
+            Self::Rollback { opaque, to } => {
+                let answer = FrameBuilder::response(Opcode::DCP_STREAM_REQ, Status::ROLLBACK);
+                answer.opaque(opaque).value(&to.0.to_be_bytes()).build()
+            }
+            Self::RefuseRequest { opaque } => {
+                let answer = FrameBuilder::response(Opcode::DCP_STREAM_REQ, Status::ETMPFAIL);
+                answer.opaque(opaque).build()
+            }
+            Self::Noop { opaque } => FrameBuilder::request(Opcode::DCP_NOOP).opaque(opaque).build(),
+            Self::SetVbucketState { vb, opaque, state } => {
+                let mut out = bytes::BytesMut::new();
+                SetVbucketState { state }.write(vb, opaque, &mut out);
+                out.freeze()
             }
         }
     }
@@ -138,6 +185,16 @@ pub enum Note {
         vb: VbId,
         /// The stream's opaque.
         opaque: Opaque,
+    },
+    /// A consumer refused a frame of a stream that is not known here. Forwarded.
+    #[error("consumer refused {opcode} of an unknown stream opaque={opaque} status={status}")]
+    UnknownRefusal {
+        /// The opaque of the stream.
+        opaque: Opaque,
+        /// What was refused.
+        opcode: Opcode,
+        /// Why.
+        status: Status,
     },
     /// A SET_VBUCKET_STATE passed outside of a takeover of its vBucket: the vBucket may have moved
     /// although its takeover was given up.

@@ -32,6 +32,10 @@ impl Ledger {
         status: StreamEndStatus,
         fx: &mut Effects,
     ) -> Ending {
+        // From here on the consumer may have no stream for this reason.
+        for close in self.unanswered.values_mut().filter(|close| close.vb == vb) {
+            close.tells = false;
+        }
         if !self.is_touched(vb) {
             return Ending::Nothing;
         }
@@ -49,20 +53,20 @@ impl Ledger {
             return Ending::Settled(Settled::Failed(ended(vb, status)));
         }
         if let Some(stream) = self.open.remove(&vb) {
-            self.remember_older(vb, stream.opaque);
+            self.remember_older(vb, stream.request);
             return Ending::Open(ended(vb, status));
         }
         if let Some(entry) = self.closing.get_mut(&vb) {
             // Ended on both sides, whatever CLOSE_STREAM is answered with.
             let stream = entry.stream.take();
-            self.remember_older(vb, stream.and_then(|stream| stream.opaque));
+            self.remember_older(vb, stream.and_then(|stream| stream.request));
         }
         Ending::Nothing
     }
 
     /// Whether this opaque belongs to an older stream of the vBucket.
     pub(super) fn is_stale(&self, vb: VbId, opaque: Opaque) -> bool {
-        let other = |entry: &super::adding::Adding| entry.stream.is_some_and(|own| own != opaque);
-        self.is_older(vb, opaque) || self.adding.get(&vb).is_some_and(other)
+        let other = |entry: &super::adding::Adding| entry.opaque().is_some_and(|own| own != opaque);
+        self.older(vb, opaque).is_some() || self.adding.get(&vb).is_some_and(other)
     }
 }

@@ -1,9 +1,9 @@
 //! What the machine is told: commands of its owner, control frames, the passing of time, losses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use mcbp::{Opaque, Side, Status, StreamEndStatus, VbId, VbState};
+use mcbp::{Opaque, Opcode, Seqno, Side, Status, StreamEndStatus, VbId, VbState};
 use serde::Serialize;
 
 use super::Deadline;
@@ -32,6 +32,11 @@ pub enum Command {
     SetupStreams {
         /// Every stream that shall be open afterwards.
         wanted: BTreeSet<VbId>,
+        /// Those of them that are closed first where they are open: they stand still.
+        reopen: BTreeSet<VbId>,
+        /// Copies that are known to be incomplete, with the seqno up to which each is complete.
+        /// Each is rolled back to there before its stream may open.
+        incomplete: BTreeMap<VbId, Seqno>,
     },
     /// Add these streams and leave all others alone.
     AddStreams {
@@ -50,6 +55,14 @@ pub enum Command {
     },
     /// Close the consumer's streams and come to an end. Accepted in every phase.
     Shut,
+}
+
+impl Command {
+    /// A set-up of streams of which nothing bad is known.
+    #[must_use]
+    pub const fn set_up(wanted: BTreeSet<VbId>) -> Self {
+        Self::SetupStreams { wanted, reopen: BTreeSet::new(), incomplete: BTreeMap::new() }
+    }
 }
 
 /// What happened, other than a frame. For frames see [`ControlFrame`].
@@ -100,6 +113,8 @@ pub enum ControlFrame {
         opaque: Opaque,
         /// See [`mcbp::dcp::stream_flags`].
         flags: u32,
+        /// The last seqno that the consumer has.
+        start: Seqno,
     },
     /// Producer to consumer: the answer to STREAM_REQ.
     StreamReqResponse {
@@ -107,6 +122,20 @@ pub enum ControlFrame {
         opaque: Opaque,
         /// The outcome; [`Status::ROLLBACK`] is followed by a second STREAM_REQ.
         status: Status,
+    },
+    /// Consumer to producer: a frame of a stream was refused.
+    DataRefused {
+        /// The stream's opaque.
+        opaque: Opaque,
+        /// What was refused.
+        opcode: Opcode,
+        /// Why.
+        status: Status,
+    },
+    /// Consumer to proxy or producer: the answer to a NOOP.
+    NoopResponse {
+        /// The opaque of the NOOP.
+        opaque: Opaque,
     },
     /// Producer to consumer: a stream has ended.
     StreamEnd {

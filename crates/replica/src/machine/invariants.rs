@@ -62,6 +62,7 @@ impl ConsumerMachine {
         let late = waiting.iter().any(|opaque| ledger.late.contains_key(opaque));
         hold(!late, "an attempt is both awaited and given up")?;
         hold(ledger.late.len() <= LATE_MAX, "too many late attempts are remembered")?;
+        hold(ledger.unanswered.len() <= LATE_MAX, "too many closes are remembered")?;
         let bounded = ledger.older.values().all(|older| older.len() <= OLDER_MAX);
         hold(bounded, "too many older streams are remembered")
     }

@@ -3,30 +3,44 @@
 
 use std::collections::BTreeMap;
 
-use mcbp::{Opaque, Status, VbId};
+use mcbp::{Opaque, Seqno, Status, VbId};
 
 use super::adding::Adding;
 use super::closing::Closing;
+use super::pace::Pace;
 use super::{Effect, Effects, Note, OwnFrame, Side, VbError};
 
 /// Where our own opaques begin: far above every vBucket id (MB-53445 came from mixing the two).
 const OWN_OPAQUE_BASE: u32 = 0x1000_0000;
 
+/// The bits of a NOOP of our own. A node numbers its NOOPs from one, in either byte order, so that
+/// its numbers reach none of these for years.
+const BARRIER_BITS: u32 = 0xff00_00ff;
+
 /// Unanswered attempts that are remembered. Two for each vBucket of a usual bucket; an answer that
 /// is later than that is withheld like any other and closes nothing.
 pub(super) const LATE_MAX: usize = 2048;
 
-/// Opaques of older streams that are remembered for each vBucket. A producer ends a stream before
-/// it serves the next one of the same vBucket, so one would do for an orderly producer.
+/// Older streams that are remembered for each vBucket. A producer ends a stream before it serves
+/// the next one of the same vBucket, so one would do for an orderly producer.
 pub(super) const OLDER_MAX: usize = 4;
+
+/// A STREAM_REQ that passed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Request {
+    /// The opaque of the stream's frames.
+    pub(super) opaque: Opaque,
+    /// The last seqno that the consumer had.
+    pub(super) start: Seqno,
+}
 
 /// A stream that the consumer has acknowledged.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Stream {
     /// The opaque of the ADD_STREAM that opened it.
     pub(super) attempt: Opaque,
-    /// The opaque of its frames, once a STREAM_REQ was seen.
-    pub(super) opaque: Option<Opaque>,
+    /// Its STREAM_REQ, once one was seen.
+    pub(super) request: Option<Request>,
 }
 
 /// An ADD_STREAM that went unanswered for so long that nobody waits for it any more.
@@ -37,12 +51,24 @@ pub(super) struct LateAdd {
     pub(super) ended: bool,
 }
 
+/// A CLOSE_STREAM to the consumer that nobody waits for, and what its answer will mean.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Unanswered {
+    pub(super) vb: VbId,
+    /// Whether the stream that was closed may still ask for itself: its STREAM_REQ, sent before the
+    /// consumer was told, is on its way. None comes after the answer.
+    pub(super) may_ask: bool,
+    /// Whether the answer tells if a refused row has left a hole.
+    pub(super) tells: bool,
+}
+
 /// A vBucket that nothing is being done about any more, and how that came.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Settled {
     Added(VbId, Stream),
     Finished(VbId),
     Closed(VbId),
+    RolledBack(VbId),
     Failed(VbError),
 }
 
@@ -52,8 +78,17 @@ pub(super) struct Ledger {
     pub(super) adding: BTreeMap<VbId, Adding>,
     pub(super) closing: BTreeMap<VbId, Closing>,
     pub(super) late: BTreeMap<Opaque, LateAdd>,
-    /// Opaques of streams that are gone, oldest first: a late STREAM_END of theirs is stale.
-    pub(super) older: BTreeMap<VbId, Vec<Opaque>>,
+    /// Streams that are gone, oldest first: a late STREAM_END of theirs is stale.
+    pub(super) older: BTreeMap<VbId, Vec<Request>>,
+    /// Copies that may have a hole, with the seqno up to which each is complete.
+    pub(super) incomplete: BTreeMap<VbId, Seqno>,
+    /// CLOSE_STREAMs to the consumer that nobody waits for, by their opaques.
+    pub(super) unanswered: BTreeMap<Opaque, Unanswered>,
+    pub(super) adds: Pace,
+    pub(super) refusals: Pace,
+    pub(super) closes: Pace,
+    /// Rollbacks that were asked for so far: their order is the order of the line.
+    pub(super) rollbacks: u32,
     issued: u32,
 }
 
@@ -63,6 +98,12 @@ impl Ledger {
         let opaque = Opaque(OWN_OPAQUE_BASE.wrapping_add(self.issued));
         self.issued = self.issued.wrapping_add(1);
         opaque
+    }
+
+    /// The same for a NOOP of our own.
+    pub(super) fn issue_barrier(&mut self) -> Opaque {
+        let number = self.issue().0.wrapping_sub(OWN_OPAQUE_BASE);
+        Opaque(BARRIER_BITS | (number << 8))
     }
 
     pub(super) fn has_issued(&self, opaque: Opaque) -> bool {
@@ -84,31 +125,42 @@ impl Ledger {
             || self.closing.contains_key(&vb)
     }
 
-    /// Forgets everything but the opaques: the streams are gone, or no longer our concern.
+    /// Forgets every stream: it is gone, or no longer our concern. What was refused on it may still
+    /// be on its way.
     pub(super) fn clear(&mut self) {
-        *self = Self { issued: self.issued, ..Self::default() };
+        let streams = self.open.iter().map(|(&vb, stream)| (vb, stream.request));
+        let adding = self.adding.iter().map(|(&vb, entry)| (vb, entry.request));
+        let closing = self.closing.iter().map(|(&vb, e)| (vb, e.stream.and_then(|s| s.request)));
+        for (vb, request) in streams.chain(adding).chain(closing).collect::<Vec<_>>() {
+            self.remember_older(vb, request);
+        }
+        *self = Self {
+            issued: self.issued,
+            older: std::mem::take(&mut self.older),
+            incomplete: std::mem::take(&mut self.incomplete),
+            ..Self::default()
+        };
     }
 
-    /// Remembers the opaque of a stream that is gone.
-    pub(super) fn remember_older(&mut self, vb: VbId, opaque: Option<Opaque>) {
-        let Some(opaque) = opaque else { return };
-        self.forget_older(vb, opaque);
+    /// Remembers a stream that is gone.
+    pub(super) fn remember_older(&mut self, vb: VbId, request: Option<Request>) {
+        let Some(request) = request else { return };
         let older = self.older.entry(vb).or_default();
+        older.retain(|known| known.opaque != request.opaque);
         if older.len() == OLDER_MAX {
             older.remove(0);
         }
-        older.push(opaque);
+        older.push(request);
     }
 
-    /// Takes back that this opaque belongs to a stream that is gone.
-    pub(super) fn forget_older(&mut self, vb: VbId, opaque: Opaque) {
-        if let Some(older) = self.older.get_mut(&vb) {
-            older.retain(|&known| known != opaque);
-        }
+    /// The stream with this opaque among those of `vb` that are gone.
+    pub(super) fn older(&self, vb: VbId, opaque: Opaque) -> Option<Request> {
+        self.older.get(&vb)?.iter().copied().find(|known| known.opaque == opaque)
     }
 
-    pub(super) fn is_older(&self, vb: VbId, opaque: Opaque) -> bool {
-        self.older.get(&vb).is_some_and(|older| older.contains(&opaque))
+    /// Whether a stream with this opaque was given up, or has ended.
+    pub(super) fn is_gone(&self, opaque: Opaque) -> bool {
+        self.older.values().flatten().any(|known| known.opaque == opaque)
     }
 
     pub(super) fn remember_late(&mut self, opaque: Opaque, late: LateAdd) {
@@ -119,10 +171,18 @@ impl Ledger {
     }
 
     /// Closes whatever stream of `vb` a side may have, without waiting for the answer.
-    pub(super) fn abandon(&mut self, vb: VbId, sides: &[Side], fx: &mut Effects) {
+    pub(super) fn abandon(&mut self, vb: VbId, sides: &[Side], fx: &mut Effects) -> Opaque {
         let opaque = self.issue();
         let close = |&side| Effect::Send(side, OwnFrame::CloseStream { vb, opaque });
         fx.extend(sides.iter().map(close));
+        opaque
+    }
+
+    pub(super) fn remember_unanswered(&mut self, close: Opaque, unanswered: Unanswered) {
+        if self.unanswered.len() == LATE_MAX {
+            self.unanswered.pop_first();
+        }
+        self.unanswered.insert(close, unanswered);
     }
 
     /// An answer from `side` that nothing waits for.
@@ -137,6 +197,9 @@ impl Ledger {
             fx.push(Effect::Note(Note::StrayAnswer { side, opaque, status }));
             return;
         }
+        if side == Side::Consumer {
+            self.close_tells(opaque, status, fx);
+        }
         fx.push(Effect::Note(Note::LateAnswer { side, opaque, status }));
         let late = if side == Side::Consumer { self.late.remove(&opaque) } else { None };
         if let Some(LateAdd { vb, ended }) = late
@@ -150,8 +213,19 @@ impl Ledger {
     }
 }
 
+/// Whether an answer to a NOOP is for a NOOP of our own.
+#[must_use]
+pub const fn is_barrier(opaque: Opaque) -> bool {
+    opaque.0 & BARRIER_BITS == BARRIER_BITS
+}
+
 /// Whether an answer to CLOSE_STREAM means that there is no stream now (MB-15926): a producer says
 /// KEY_ENOENT where there was none, a consumer that speaks v7 codes DCP_STREAM_NOT_FOUND.
 pub(super) const fn means_closed(status: Status) -> bool {
-    matches!(status, Status::SUCCESS | Status::KEY_ENOENT | Status::DCP_STREAM_NOT_FOUND)
+    matches!(status, Status::SUCCESS) || was_none(status)
+}
+
+/// Whether an answer to CLOSE_STREAM means that there was no stream before it either.
+pub(super) const fn was_none(status: Status) -> bool {
+    matches!(status, Status::KEY_ENOENT | Status::DCP_STREAM_NOT_FOUND)
 }

@@ -13,6 +13,9 @@ mod event;
 mod invariants;
 mod ledger;
 mod outcome;
+mod overdue;
+mod pace;
+mod refusals;
 mod setup;
 mod shut;
 mod snapshot;
@@ -23,13 +26,17 @@ mod wire;
 
 use std::collections::BTreeSet;
 
+use mcbp::{Opaque, StreamEndStatus, VbId};
+
 pub use deadline::{Deadline, Limits, Step};
 pub use effect::{Effect, Effects, Note, OwnFrame, Verdict};
 use ends::Ending;
 pub use event::{Command, ControlFrame, Event, Ticket};
-use ledger::{Ledger, Settled};
+pub use ledger::is_barrier;
+use ledger::{Ledger, Request, Settled};
 pub use mcbp::Side;
 pub use outcome::{Outcome, Reason, Retry, StopReason, VbError, VbOutcome};
+use overdue::Late;
 use setup::SetUp;
 use shut::Shut;
 pub use snapshot::{Snapshot, VbPhase, VbSnapshot};
@@ -80,12 +87,15 @@ impl ConsumerMachine {
     /// The effects are to be carried out before the frame is forwarded.
     pub fn on_frame(&mut self, frame: ControlFrame) -> (Verdict, Effects) {
         let mut fx = Effects::new();
-        match self.phase {
+        let verdict = match self.phase {
             Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_) => self.frame(frame, &mut fx),
-            Phase::Shut(_) => self.frame_in_shut(frame, &mut fx),
-        }
+            Phase::Shut(_) => {
+                self.frame_in_shut(frame, &mut fx);
+                Verdict::Withhold
+            }
+        };
         debug_assert_eq!(self.check_invariants(), Ok(()), "{self:?}");
-        (self.verdict(frame), fx)
+        (verdict, fx)
     }
 
     fn command(&mut self, ticket: Ticket, command: Command, fx: &mut Effects) {
@@ -94,7 +104,10 @@ impl ConsumerMachine {
                 Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_) | Phase::Shut(_),
                 Command::Shut,
             ) => self.shut(ticket, fx),
-            (Phase::Idle, Command::SetupStreams { wanted }) => self.set_up(ticket, &wanted, fx),
+            (Phase::Idle, Command::SetupStreams { wanted, reopen, incomplete }) => {
+                self.ledger.incomplete.extend(incomplete);
+                self.set_up(ticket, &wanted, &reopen, fx);
+            }
             (Phase::Idle, Command::AddStreams { vbs }) => {
                 self.change(ticket, &vbs, &BTreeSet::new(), fx);
             }
@@ -129,11 +142,16 @@ impl ConsumerMachine {
             (
                 Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_),
                 Step::AddStream | Step::Refusal | Step::Takeover,
-            ) => {
-                let settled = self.ledger.add_overdue(deadline, fx);
-                self.settle(settled, fx);
-                self.takeover_overdue(deadline, fx);
-            }
+            ) => match self.ledger.add_overdue(deadline, fx) {
+                Late::Failed(late) => {
+                    self.settle(late, fx);
+                    self.takeover_overdue(deadline, fx);
+                }
+                Late::RollbackStuck(vb) => {
+                    let why = format!("{vb} is rolling back, and nothing moved in time");
+                    self.stop(StopReason::LinkLost { side: Side::Consumer, why }, fx);
+                }
+            },
             // Armed before the shutdown, which has a deadline of its own.
             (
                 Phase::Shut(_),
@@ -143,36 +161,62 @@ impl ConsumerMachine {
         }
     }
 
-    fn frame(&mut self, frame: ControlFrame, fx: &mut Effects) {
+    /// Takes in a frame while the link lives. Answers to frames of our own end here.
+    fn frame(&mut self, frame: ControlFrame, fx: &mut Effects) -> Verdict {
         use ControlFrame as F;
         match frame {
             F::AddStreamResponse { opaque, status } => {
                 let settled = self.ledger.add_answered(opaque, status, fx);
                 self.settle(settled, fx);
+                Verdict::Withhold
             }
             F::CloseStreamResponse { side, opaque, status } => {
                 let settled = self.ledger.close_answered(side, opaque, status, fx);
                 self.settle(settled, fx);
+                Verdict::Withhold
             }
-            F::StreamReq { vb, opaque, flags } => self.ledger.requested(vb, opaque, flags, fx),
+            F::StreamReq { vb, opaque, flags, start } => {
+                let request = Request { opaque, start };
+                self.ledger.requested(vb, request, flags, fx).unwrap_or_else(|what| {
+                    self.stop(StopReason::Protocol { side: Side::Consumer, what }, fx);
+                    Verdict::Withhold
+                })
+            }
             F::StreamReqResponse { opaque, status } => {
-                self.ledger.request_answered(opaque, status, fx);
+                self.ledger.request_answered(opaque, status, fx)
             }
-            F::StreamEnd { vb, opaque, status } => match &self.phase {
-                Phase::TakingOver(takeover) if takeover.vb == vb => {
-                    self.end_in_takeover(opaque, status, fx);
-                }
-                Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_) | Phase::Shut(_) => {
-                    match self.ledger.end(vb, opaque, status, fx) {
-                        Ending::Nothing => {}
-                        Ending::Settled(settled) => self.settle(Some(settled), fx),
-                        Ending::Open(error) => self.open_stream_ended(error, fx),
-                    }
-                }
-            },
+            F::DataRefused { opaque, opcode, status } => {
+                self.data_refused(opaque, opcode, status, fx)
+            }
+            F::NoopResponse { opaque } => self.noop_answered(opaque, fx),
+            F::StreamEnd { vb, opaque, status } => {
+                self.stream_ended(vb, opaque, status, fx);
+                Verdict::Forward
+            }
             F::SetVbucketState { vb, opaque, state } => self.state_asked(vb, opaque, state, fx),
             F::SetVbucketStateResponse { opaque, status } => {
-                self.state_answered(opaque, status, fx);
+                self.state_answered(opaque, status, fx)
+            }
+        }
+    }
+
+    fn stream_ended(
+        &mut self,
+        vb: VbId,
+        opaque: Opaque,
+        status: StreamEndStatus,
+        fx: &mut Effects,
+    ) {
+        match &self.phase {
+            Phase::TakingOver(takeover) if takeover.vb == vb => {
+                self.end_in_takeover(opaque, status, fx);
+            }
+            Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_) | Phase::Shut(_) => {
+                match self.ledger.end(vb, opaque, status, fx) {
+                    Ending::Nothing => {}
+                    Ending::Settled(settled) => self.settle(Some(settled), fx),
+                    Ending::Open(error) => self.open_stream_ended(error, fx),
+                }
             }
         }
     }
@@ -187,36 +231,30 @@ impl ConsumerMachine {
             F::CloseStreamResponse { side, opaque, status } => {
                 self.closed_in_shut(side, opaque, status, fx);
             }
+            // Whoever replaces this link has to know.
+            F::DataRefused { opaque, opcode, status } => {
+                _ = self.data_refused(opaque, opcode, status, fx);
+            }
             F::StreamReq { .. }
             | F::StreamReqResponse { .. }
+            | F::NoopResponse { .. }
             | F::StreamEnd { .. }
             | F::SetVbucketState { .. }
             | F::SetVbucketStateResponse { .. } => {}
         }
     }
 
-    fn settle(&mut self, settled: Option<Settled>, fx: &mut Effects) {
-        let Some(settled) = settled else { return };
+    fn settle(&mut self, settled: impl IntoIterator<Item = Settled>, fx: &mut Effects) {
+        let settled: Vec<Settled> = settled.into_iter().collect();
         match self.phase {
-            Phase::SettingUp(_) => self.settle_in_set_up(settled, fx),
-            Phase::TakingOver(_) => self.settle_in_takeover(settled, fx),
-            Phase::Idle | Phase::Shut(_) => {} // Nothing is pending: see `check_invariants`.
-        }
-    }
-
-    /// Answers to frames of ours end here, and everything does once the link shuts.
-    const fn verdict(&self, frame: ControlFrame) -> Verdict {
-        use ControlFrame as F;
-        match self.phase {
-            Phase::Shut(_) => Verdict::Withhold,
-            Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_) => match frame {
-                F::AddStreamResponse { .. } | F::CloseStreamResponse { .. } => Verdict::Withhold,
-                F::StreamReq { .. }
-                | F::StreamReqResponse { .. }
-                | F::StreamEnd { .. }
-                | F::SetVbucketState { .. }
-                | F::SetVbucketStateResponse { .. } => Verdict::Forward,
-            },
+            Phase::SettingUp(_) if !settled.is_empty() => self.settle_in_set_up(settled, fx),
+            Phase::TakingOver(_) => {
+                for settled in settled {
+                    self.settle_in_takeover(settled, fx);
+                }
+            }
+            // Nothing is pending: see `check_invariants`.
+            Phase::SettingUp(_) | Phase::Idle | Phase::Shut(_) => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use mcbp::{Status, StreamEndStatus, VbId};
+use mcbp::{Opcode, Status, StreamEndStatus, VbId};
 use serde::Serialize;
 
 use super::{Side, Step};
@@ -49,6 +49,9 @@ pub enum VbOutcome {
     Closed,
     /// The vBucket is active at the consumer.
     TakenOver,
+    /// The consumer's incomplete copy was rolled back to where it is complete. The stream is not
+    /// open: ask again.
+    RolledBack,
     /// None of these.
     Failed(VbError),
 }
@@ -59,9 +62,12 @@ impl VbOutcome {
     pub const fn error(&self) -> Option<&VbError> {
         match self {
             Self::Failed(error) => Some(error),
-            Self::Opened | Self::AlreadyOpen | Self::Finished | Self::Closed | Self::TakenOver => {
-                None
-            }
+            Self::Opened
+            | Self::AlreadyOpen
+            | Self::Finished
+            | Self::Closed
+            | Self::TakenOver
+            | Self::RolledBack => None,
         }
     }
 }
@@ -87,6 +93,22 @@ pub enum Reason {
         /// The request.
         step: Step,
         /// The answer.
+        status: Status,
+    },
+    /// The consumer could not store a row, or not follow the stream.
+    #[error("refused {opcode} with {status} ({:#04x})", .status.0)]
+    RowRefused {
+        /// What it refused.
+        opcode: Opcode,
+        /// Its answer.
+        status: Status,
+    },
+    /// The consumer has dropped the stream: its vBucket was changed or is gone.
+    #[error("has dropped the stream, and answers {opcode} with {status} ({:#04x})", .status.0)]
+    StreamGone {
+        /// What it answered.
+        opcode: Opcode,
+        /// Its answer.
         status: Status,
     },
     /// The producer ended the stream.
@@ -144,7 +166,10 @@ impl VbError {
     #[must_use]
     pub const fn retry(&self) -> Retry {
         match &self.reason {
-            Reason::Refused { status, .. } => retry_after_refusal(*status),
+            Reason::Refused { status, .. } | Reason::RowRefused { status, .. } => {
+                retry_after_refusal(*status)
+            }
+            Reason::StreamGone { .. } => Retry::AfterBackoff,
             Reason::StreamEnd(status) => retry_after_end(*status),
             Reason::Deadline(_) | Reason::LinkLost(_) | Reason::Protocol(_) => Retry::AfterBackoff,
             Reason::Shut => Retry::Never,
@@ -156,6 +181,8 @@ impl VbError {
     pub const fn reason_code(&self) -> &'static str {
         match self.reason {
             Reason::Refused { .. } => "refused",
+            Reason::RowRefused { .. } => "row-refused",
+            Reason::StreamGone { .. } => "stream-gone",
             Reason::StreamEnd(_) => "stream-end",
             Reason::Deadline(_) => "deadline",
             Reason::LinkLost(_) => "link-lost",
@@ -168,7 +195,9 @@ impl VbError {
     #[must_use]
     pub fn status(&self) -> Option<String> {
         match self.reason {
-            Reason::Refused { status, .. } => Some(format!("{status} ({:#04x})", status.0)),
+            Reason::Refused { status, .. }
+            | Reason::RowRefused { status, .. }
+            | Reason::StreamGone { status, .. } => Some(format!("{status} ({:#04x})", status.0)),
             Reason::StreamEnd(status) => Some(format!("{status} ({})", status.0)),
             Reason::Deadline(_) | Reason::LinkLost(_) | Reason::Protocol(_) | Reason::Shut => None,
         }

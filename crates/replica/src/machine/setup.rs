@@ -18,10 +18,22 @@ pub(super) struct SetUp {
 }
 
 impl ConsumerMachine {
-    /// Makes the open set equal to `wanted`.
-    pub(super) fn set_up(&mut self, ticket: Ticket, wanted: &BTreeSet<VbId>, fx: &mut Effects) {
+    /// Makes the open set equal to `wanted`; what is open and in `reopen` is closed first.
+    pub(super) fn set_up(
+        &mut self,
+        ticket: Ticket,
+        wanted: &BTreeSet<VbId>,
+        reopen: &BTreeSet<VbId>,
+        fx: &mut Effects,
+    ) {
         let open = self.ledger.open.keys().copied();
         let undesired = open.filter(|vb| !wanted.contains(vb)).collect();
+        for &vb in wanted {
+            let must_go = reopen.contains(&vb) || self.ledger.incomplete.contains_key(&vb);
+            if must_go && self.ledger.open.contains_key(&vb) {
+                self.ledger.close(vb, Some(AddPlan::REPLICATE), fx);
+            }
+        }
         self.change(ticket, wanted, &undesired, fx);
     }
 
@@ -40,7 +52,7 @@ impl ConsumerMachine {
         for &vb in add {
             if self.ledger.open.contains_key(&vb) {
                 outcomes.insert(vb, VbOutcome::AlreadyOpen);
-            } else {
+            } else if !self.ledger.closing.contains_key(&vb) {
                 self.ledger.add(vb, AddPlan::REPLICATE, fx);
             }
         }
@@ -48,19 +60,22 @@ impl ConsumerMachine {
         self.answer_if_set_up(fx);
     }
 
-    /// One vBucket of a set-up is settled.
-    pub(super) fn settle_in_set_up(&mut self, settled: Settled, fx: &mut Effects) {
+    /// vBuckets of a set-up are settled, all at the same moment.
+    pub(super) fn settle_in_set_up(&mut self, settled: Vec<Settled>, fx: &mut Effects) {
         let Phase::SettingUp(set_up) = &mut self.phase else { return };
-        let (vb, outcome) = match settled {
-            Settled::Added(vb, stream) => {
-                self.ledger.open.insert(vb, stream);
-                (vb, VbOutcome::Opened)
-            }
-            Settled::Finished(vb) => (vb, VbOutcome::Finished),
-            Settled::Closed(vb) => (vb, VbOutcome::Closed),
-            Settled::Failed(error) => (error.vb, VbOutcome::Failed(error)),
-        };
-        set_up.outcomes.insert(vb, outcome);
+        for settled in settled {
+            let (vb, outcome) = match settled {
+                Settled::Added(vb, stream) => {
+                    self.ledger.open.insert(vb, stream);
+                    (vb, VbOutcome::Opened)
+                }
+                Settled::Finished(vb) => (vb, VbOutcome::Finished),
+                Settled::Closed(vb) => (vb, VbOutcome::Closed),
+                Settled::RolledBack(vb) => (vb, VbOutcome::RolledBack),
+                Settled::Failed(error) => (error.vb, VbOutcome::Failed(error)),
+            };
+            set_up.outcomes.insert(vb, outcome);
+        }
         self.answer_if_set_up(fx);
     }
 

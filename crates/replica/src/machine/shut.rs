@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use mcbp::{Opaque, Status, VbId};
 
 use super::ledger::means_closed;
+use super::pace::{Pace, Passed};
 use super::{
     ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, OwnFrame, Phase, Reason, Side, Step,
     StopReason, Ticket, VbError, VbOutcome,
@@ -25,7 +26,7 @@ pub(super) enum Shut {
 pub(super) struct Closure {
     /// Who asked for it; whoever asks later is answered at the same time.
     pub(super) tickets: Vec<Ticket>,
-    pub(super) deadline: Deadline,
+    pub(super) pace: Pace,
     /// The streams that the consumer has not confirmed, by the opaque of our CLOSE_STREAM.
     pub(super) waiting: BTreeMap<Opaque, VbId>,
     outcomes: BTreeMap<VbId, VbOutcome>,
@@ -51,7 +52,8 @@ impl Closure {
 }
 
 impl ConsumerMachine {
-    /// Begins to shut, from any phase.
+    /// Begins to shut, from any phase. A stream that rolls back cannot be closed: then all of the
+    /// link goes at once.
     pub(super) fn shut(&mut self, ticket: Ticket, fx: &mut Effects) {
         match &mut self.phase {
             Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_) => {}
@@ -63,6 +65,11 @@ impl ConsumerMachine {
                 fx.push(Effect::Answer(ticket, Outcome::Done(BTreeMap::new())));
                 return;
             }
+        }
+        if self.ledger.rolling_back().next().is_some() {
+            self.stop(StopReason::Shut, fx);
+            fx.push(Effect::Answer(ticket, Outcome::Done(BTreeMap::new())));
+            return;
         }
         let mut streams: Vec<VbId> = self.ledger.touched().collect();
         streams.extend(self.taken_over());
@@ -76,8 +83,9 @@ impl ConsumerMachine {
         }
         let deadline = Deadline { step: Step::Shut, opaque: self.ledger.issue() };
         let (tickets, outcomes) = (vec![ticket], BTreeMap::new());
-        self.phase = Phase::Shut(Shut::Closing(Closure { tickets, deadline, waiting, outcomes }));
-        fx.push(Effect::Arm(deadline));
+        let mut pace = Pace::default();
+        pace.begin(deadline, true, fx);
+        self.phase = Phase::Shut(Shut::Closing(Closure { tickets, pace, waiting, outcomes }));
         self.stop_if_shut(fx);
     }
 
@@ -99,6 +107,7 @@ impl ConsumerMachine {
                 VbOutcome::Failed(VbError { vb, side, reason })
             };
             closure.outcomes.insert(vb, outcome);
+            closure.pace.moved(true);
             self.stop_if_shut(fx);
         } else {
             self.ledger.late_answer(side, opaque, status, fx);
@@ -107,7 +116,7 @@ impl ConsumerMachine {
 
     pub(super) fn shut_overdue(&mut self, deadline: Deadline, fx: &mut Effects) {
         if let Phase::Shut(Shut::Closing(closure)) = &mut self.phase
-            && closure.deadline == deadline
+            && closure.pace.passed(deadline, true, fx) == Passed::Overdue
         {
             closure.give_up(&Reason::Deadline(Step::Shut));
             self.stop_if_shut(fx);
@@ -170,6 +179,8 @@ impl ConsumerMachine {
             Phase::Idle | Phase::Shut(_) => return,
             Phase::SettingUp(set_up) => (set_up.ticket, set_up.outcomes),
             Phase::TakingOver(takeover) => {
+                let request = takeover.added.and_then(|stream| stream.request);
+                self.ledger.remember_older(takeover.vb, request);
                 let outcome = failed(takeover.vb, takeover.awaited());
                 (takeover.ticket, BTreeMap::from([(takeover.vb, outcome)]))
             }

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use mcbp::{Opaque, VbId};
 use serde::Serialize;
 
-use super::adding::Progress;
+use super::adding::{Adding, Progress};
+use super::ledger::Request;
 use super::shut::Shut;
 use super::takeover::Takeover;
 use super::{ConsumerMachine, Deadline, Phase, StopReason};
@@ -28,6 +29,9 @@ pub struct VbSnapshot {
     pub phase: VbPhase,
     /// The stream's opaque, once its STREAM_REQ was seen.
     pub opaque: Option<u32>,
+    /// While it rolls back: how many of this link are before it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
 }
 
 /// What is being done about one vBucket.
@@ -38,6 +42,8 @@ pub enum VbPhase {
     Adding,
     /// STREAM_REQ passed, and the producer has not answered yet.
     Requested,
+    /// The consumer has to roll back first, one vBucket after the other.
+    RollingBack,
     /// The producer accepted, and the consumer has not answered ADD_STREAM yet.
     Accepted,
     /// The producer refused, and the consumer has not answered ADD_STREAM yet.
@@ -55,8 +61,9 @@ impl From<Progress> for VbPhase {
         match progress {
             Progress::Adding => Self::Adding,
             Progress::Requested => Self::Requested,
+            Progress::RollingBack(_) => Self::RollingBack,
             Progress::Accepted => Self::Accepted,
-            Progress::Refused(_) => Self::Refused,
+            Progress::Refused(_) | Progress::RolledBack => Self::Refused,
         }
     }
 }
@@ -101,38 +108,49 @@ impl ConsumerMachine {
     /// The opaque that the frames of a vBucket's stream carry, once its STREAM_REQ was seen.
     #[must_use]
     pub fn stream_opaque(&self, vb: VbId) -> Option<Opaque> {
-        let open = self.ledger.open.get(&vb).map(|stream| stream.opaque);
-        open.or_else(|| self.ledger.adding.get(&vb).map(|entry| entry.stream))?
+        let open = self.ledger.open.get(&vb).map(|stream| stream.request);
+        let request = open.or_else(|| self.ledger.adding.get(&vb).map(|entry| entry.request))?;
+        request.map(|request| request.opaque)
     }
 
     /// The deadlines that are awaited now. Never empty while a command is running.
     pub fn deadlines(&self) -> impl Iterator<Item = Deadline> {
-        let adding = self.ledger.adding.values().flat_map(|entry| entry.deadlines());
-        let closing = self.ledger.closing.values().map(|entry| entry.deadline());
+        let ledger = &self.ledger;
+        let takeover = ledger.adding.values().find_map(Adding::takeover_deadline);
+        let plain = ledger.adding.values().any(|entry| entry.takeover_deadline().is_none());
+        let adds = ledger.adds.armed().filter(|_| plain);
+        let refused = ledger.adding.values().any(|entry| entry.progress.is_refusal());
+        let refusals = ledger.refusals.armed().filter(|_| refused);
+        let closes = ledger.closes.armed().filter(|_| !ledger.closing.is_empty());
         let moving = self.moving().and_then(|takeover| takeover.added).map(Takeover::deadline);
         let shut = match &self.phase {
-            Phase::Shut(Shut::Closing(closure)) => Some(closure.deadline),
+            Phase::Shut(Shut::Closing(closure)) => closure.pace.armed(),
             Phase::Idle
             | Phase::SettingUp(_)
             | Phase::TakingOver(_)
             | Phase::Shut(Shut::Stopped(_)) => None,
         };
-        adding.chain(closing).chain(moving).chain(shut)
+        [takeover, adds, refusals, closes, moving, shut].into_iter().flatten()
     }
 
     /// The machine at this moment.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        let number = |opaque: Option<Opaque>| opaque.map(|opaque| opaque.0);
-        let row =
-            |vb: VbId, phase, opaque| VbSnapshot { vbucket: vb.0, phase, opaque: number(opaque) };
-        let open = self.ledger.open.iter().map(|(&vb, s)| row(vb, VbPhase::Open, s.opaque));
-        let adding = self.ledger.adding.iter().map(|(&vb, e)| row(vb, e.progress.into(), e.stream));
+        let number = |request: Option<Request>| request.map(|request| request.opaque.0);
+        let row = |vb: VbId, phase, request| VbSnapshot {
+            vbucket: vb.0,
+            phase,
+            opaque: number(request),
+            line: self.ledger.place_in_line(vb),
+        };
+        let open = self.ledger.open.iter().map(|(&vb, s)| row(vb, VbPhase::Open, s.request));
+        let adding = self.ledger.adding.iter();
+        let adding = adding.map(|(&vb, e)| row(vb, e.progress.into(), e.request));
         let closing = self.ledger.closing.iter().map(|(&vb, entry)| {
-            row(vb, VbPhase::Closing, entry.stream.and_then(|stream| stream.opaque))
+            row(vb, VbPhase::Closing, entry.stream.and_then(|stream| stream.request))
         });
         let moving = self.moving().and_then(|takeover| Some((takeover.vb, takeover.added?)));
-        let moving = moving.map(|(vb, stream)| row(vb, VbPhase::Moving, stream.opaque));
+        let moving = moving.map(|(vb, stream)| row(vb, VbPhase::Moving, stream.request));
         let shutting = self.shutting().map(|(_, vb)| row(vb, VbPhase::Closing, None));
         let mut vbuckets: Vec<_> =
             open.chain(adding).chain(closing).chain(moving).chain(shutting).collect();

@@ -8,10 +8,10 @@ use mcbp::{Opaque, Status, StreamEndStatus, VbId, VbState};
 
 use super::adding::AddPlan;
 use super::ends::ended;
-use super::ledger::{Settled, Stream};
+use super::ledger::{Settled, Stream, is_barrier};
 use super::{
-    ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, Phase, Reason, Side, Step,
-    StopReason, Ticket, VbError, VbOutcome,
+    ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, OwnFrame, Phase, Reason, Side, Step,
+    StopReason, Ticket, VbError, VbOutcome, Verdict,
 };
 
 /// A takeover that is running.
@@ -23,6 +23,9 @@ pub(super) struct Takeover {
     pub(super) added: Option<Stream>,
     /// The SET_VBUCKET_STATE that the consumer has not answered yet.
     pub(super) asked: Option<(Opaque, VbState)>,
+    /// The NOOP behind which the consumer may become active: when it is answered, every row before
+    /// it has been taken or refused.
+    pub(super) barrier: Option<Opaque>,
     /// Whether the consumer has acknowledged the active state.
     pub(super) active: bool,
 }
@@ -40,7 +43,8 @@ impl Takeover {
 
 impl ConsumerMachine {
     pub(super) fn take_over(&mut self, ticket: Ticket, vb: VbId, fx: &mut Effects) {
-        let takeover = Takeover { ticket, vb, added: None, asked: None, active: false };
+        let takeover =
+            Takeover { ticket, vb, added: None, asked: None, barrier: None, active: false };
         self.phase = Phase::TakingOver(takeover);
         if self.ledger.open.contains_key(&vb) {
             self.ledger.close(vb, Some(AddPlan::TAKEOVER), fx);
@@ -50,20 +54,30 @@ impl ConsumerMachine {
     }
 
     /// The producer wants the vBucket to take a state.
+    ///
+    /// Active is held back until the consumer has answered for every row before it: the producer
+    /// has given the vBucket up by then, and a row that is missing would be lost.
     pub(super) fn state_asked(
         &mut self,
         vb: VbId,
         opaque: Opaque,
         state: VbState,
         fx: &mut Effects,
-    ) {
+    ) -> Verdict {
         let stale = self.ledger.is_stale(vb, opaque) || self.ledger.closing.contains_key(&vb);
         let breach = match &mut self.phase {
             Phase::TakingOver(takeover) if takeover.vb == vb && !stale => {
                 match (state, takeover.asked) {
-                    (VbState::Pending | VbState::Active, None) => {
+                    (VbState::Pending, None) => {
                         takeover.asked = Some((opaque, state));
-                        return;
+                        return Verdict::Forward;
+                    }
+                    (VbState::Active, None) => {
+                        takeover.asked = Some((opaque, state));
+                        let opaque = self.ledger.issue_barrier();
+                        takeover.barrier = Some(opaque);
+                        fx.push(Effect::Send(Side::Consumer, OwnFrame::Noop { opaque }));
+                        return Verdict::Withhold;
                     }
                     (VbState::Pending | VbState::Active, Some(_)) => {
                         "a state was asked for before the one before it was acknowledged"
@@ -75,20 +89,44 @@ impl ConsumerMachine {
             }
             Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_) => {
                 fx.push(Effect::Note(Note::UnexpectedState { vb, state }));
-                return;
+                return Verdict::Forward;
             }
-            Phase::Shut(_) => return,
+            Phase::Shut(_) => return Verdict::Withhold,
         };
         self.stop(StopReason::Protocol { side: Side::Producer, what: breach }, fx);
+        Verdict::Withhold
     }
 
-    /// The consumer has answered a SET_VBUCKET_STATE.
-    pub(super) fn state_answered(&mut self, opaque: Opaque, status: Status, fx: &mut Effects) {
-        let Phase::TakingOver(takeover) = &mut self.phase else { return };
-        let Some((asked, state)) = takeover.asked else { return };
-        if asked != opaque {
-            return;
+    /// The consumer has answered a NOOP: ours, or one of the producer's.
+    pub(super) fn noop_answered(&mut self, opaque: Opaque, fx: &mut Effects) -> Verdict {
+        if let Phase::TakingOver(takeover) = &mut self.phase
+            && takeover.barrier.take_if(|barrier| *barrier == opaque).is_some()
+        {
+            if let Some((opaque, state)) = takeover.asked {
+                let frame = OwnFrame::SetVbucketState { vb: takeover.vb, opaque, state };
+                fx.push(Effect::Send(Side::Consumer, frame));
+            }
+            return Verdict::Withhold;
         }
+        if is_barrier(opaque) { Verdict::Withhold } else { Verdict::Forward }
+    }
+
+    /// The consumer has answered a SET_VBUCKET_STATE. Where its takeover was given up meanwhile,
+    /// the producer must not hear of it: it would give the vBucket up.
+    pub(super) fn state_answered(
+        &mut self,
+        opaque: Opaque,
+        status: Status,
+        fx: &mut Effects,
+    ) -> Verdict {
+        let asked = match &mut self.phase {
+            Phase::TakingOver(takeover) => takeover.asked.map(|asked| (takeover, asked)),
+            Phase::Idle | Phase::SettingUp(_) | Phase::Shut(_) => None,
+        };
+        let Some((takeover, (_, state))) = asked.filter(|(_, (asked, _))| *asked == opaque) else {
+            let is_over = self.ledger.is_gone(opaque);
+            return if is_over { Verdict::Withhold } else { Verdict::Forward };
+        };
         takeover.asked = None;
         if status.is_success() {
             takeover.active |= state == VbState::Active;
@@ -98,6 +136,7 @@ impl ConsumerMachine {
             let error = VbError { vb: takeover.vb, side: Side::Consumer, reason };
             self.give_up_takeover(error, fx);
         }
+        Verdict::Forward
     }
 
     /// The producer has ended the stream of the vBucket that is being taken over.
@@ -135,6 +174,7 @@ impl ConsumerMachine {
                 self.answer_takeover(VbOutcome::Failed(error), fx);
             }
             Settled::Closed(_) => self.answer_takeover(VbOutcome::Closed, fx),
+            Settled::RolledBack(_) => self.answer_takeover(VbOutcome::RolledBack, fx),
         }
     }
 
@@ -157,16 +197,17 @@ impl ConsumerMachine {
 
     /// Fails a takeover whose stream may be alive: it is closed, so that the vBucket does not move
     /// after the caller was told that it did not.
-    fn give_up_takeover(&mut self, error: VbError, fx: &mut Effects) {
-        self.ledger.give_up_adding(error.vb, false);
-        self.ledger.abandon(error.vb, &[Side::Consumer, Side::Producer], fx);
+    pub(super) fn give_up_takeover(&mut self, error: VbError, fx: &mut Effects) -> Opaque {
+        let vb = error.vb;
+        let close = self.ledger.close_adding(vb, fx);
         self.answer_takeover(VbOutcome::Failed(error), fx);
+        close
     }
 
     fn answer_takeover(&mut self, outcome: VbOutcome, fx: &mut Effects) {
         if let Phase::TakingOver(takeover) = self.phase.take() {
-            let opaque = takeover.added.and_then(|stream| stream.opaque);
-            self.ledger.remember_older(takeover.vb, opaque);
+            let request = takeover.added.and_then(|stream| stream.request);
+            self.ledger.remember_older(takeover.vb, request);
             let outcomes = BTreeMap::from([(takeover.vb, outcome)]);
             fx.push(Effect::Answer(takeover.ticket, Outcome::Done(outcomes)));
         }

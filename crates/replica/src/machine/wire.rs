@@ -22,7 +22,12 @@ impl ControlFrame {
                 Self::CloseStreamResponse { side, opaque, status }
             }
             (Side::Consumer, true, Opcode::DCP_STREAM_REQ) => {
-                Self::StreamReq { vb, opaque, flags: StreamReq::decode(frame)?.flags }
+                let StreamReq { flags, start, .. } = StreamReq::decode(frame)?;
+                Self::StreamReq { vb, opaque, flags, start }
+            }
+            (Side::Consumer, false, Opcode::DCP_NOOP) => Self::NoopResponse { opaque },
+            (Side::Consumer, false, opcode) if is_data(opcode) && !status.is_success() => {
+                Self::DataRefused { opaque, opcode, status }
             }
             (Side::Producer, false, Opcode::DCP_STREAM_REQ) => {
                 Self::StreamReqResponse { opaque, status }
@@ -40,4 +45,25 @@ impl ControlFrame {
         };
         Ok(Some(decoded))
     }
+}
+
+/// Whether a producer sends this on a stream, as a part of what a consumer has to keep or follow.
+const fn is_data(opcode: Opcode) -> bool {
+    matches!(
+        opcode,
+        Opcode::DCP_SNAPSHOT_MARKER
+            | Opcode::DCP_MUTATION
+            | Opcode::DCP_DELETION
+            | Opcode::DCP_EXPIRATION
+            | Opcode::DCP_FLUSH
+            | Opcode::DCP_SYSTEM_EVENT
+            | Opcode::DCP_PREPARE
+            | Opcode::DCP_COMMIT
+            | Opcode::DCP_ABORT
+            | Opcode::DCP_SEQNO_ADVANCED
+            | Opcode::DCP_OSO_SNAPSHOT
+            | Opcode::DCP_CACHE_TRANSFER
+            | Opcode::DCP_CACHE_TRANSFER_END
+            | Opcode::DCP_STREAM_END
+    )
 }

@@ -4,14 +4,26 @@
 use std::collections::VecDeque;
 
 use mcbp::dcp::stream_flags;
-use mcbp::{Opaque, Status, StreamEndStatus, VbId, VbState};
+use mcbp::{Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState};
 use replica::machine::{ControlFrame, OwnFrame, Side};
 
 /// The vBuckets of the model.
 pub const VBS: usize = 2;
 
 /// What a node says, in order.
-pub type Wire = VecDeque<ControlFrame>;
+pub type Wire = VecDeque<Said>;
+
+/// One frame of a node.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Said {
+    Control(ControlFrame),
+    /// A row of a stream, which passes unseen.
+    Row {
+        vb: VbId,
+        opaque: Opaque,
+        seqno: u8,
+    },
+}
 
 /// A stream at one node.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -20,6 +32,8 @@ pub struct NodeStream {
     pub takeover: bool,
     /// At the consumer: the ADD_STREAM that is not answered yet, and not decided either.
     pub add: Option<Opaque>,
+    /// At the producer: the last seqno that the consumer has or was sent.
+    pub sent: u8,
 }
 
 /// One vBucket at the consumer.
@@ -29,6 +43,18 @@ pub struct ConsumerVb {
     pub state: VbState,
     /// A SET_VBUCKET_STATE that is not answered yet.
     pub asked: Option<(Opaque, VbState)>,
+    /// The last seqno it has.
+    pub high: u8,
+    /// The first seqno that it misses below that.
+    pub hole: Option<u8>,
+}
+
+/// A rollback that will run, whatever becomes of its stream (wire/20).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct RollingBack {
+    pub vb: VbId,
+    pub stream: NodeStream,
+    pub to: u8,
 }
 
 /// The node that receives.
@@ -37,14 +63,29 @@ pub struct Consumer {
     pub vbs: [ConsumerVb; VBS],
     /// Answers to ADD_STREAM that are decided and not given yet. Each may come at any time.
     pub owed: Vec<(Opaque, Status)>,
+    pub rolling: Vec<RollingBack>,
     pub wire: Wire,
+    /// It got an answer for a stream that it does not have, upon which a real node hangs up.
+    pub upset: bool,
     counter: u32,
 }
 
 impl Consumer {
     pub fn new() -> Self {
-        let vb = ConsumerVb { stream: None, state: VbState::Replica, asked: None };
-        Self { vbs: [vb; VBS], owed: Vec::new(), wire: Wire::new(), counter: 0 }
+        let state = VbState::Replica;
+        let vb = ConsumerVb { stream: None, state, asked: None, high: 0, hole: None };
+        Self {
+            vbs: [vb; VBS],
+            owed: Vec::new(),
+            rolling: Vec::new(),
+            wire: Wire::new(),
+            upset: false,
+            counter: 0,
+        }
+    }
+
+    fn say(&mut self, frame: ControlFrame) {
+        self.wire.push_back(Said::Control(frame));
     }
 
     /// A frame of the proxy's own.
@@ -57,9 +98,57 @@ impl Consumer {
                     None => Status::DCP_STREAM_NOT_FOUND,
                 };
                 let side = Side::Consumer;
-                self.wire.push_back(ControlFrame::CloseStreamResponse { side, opaque, status });
+                self.say(ControlFrame::CloseStreamResponse { side, opaque, status });
+            }
+            OwnFrame::Rollback { opaque, to } => {
+                self.roll_back(opaque, u8::try_from(to.0).unwrap());
+            }
+            OwnFrame::RefuseRequest { opaque } => self.answered(opaque, Status::ETMPFAIL),
+            OwnFrame::Noop { opaque } => self.say(ControlFrame::NoopResponse { opaque }),
+            OwnFrame::SetVbucketState { vb, opaque, state } => {
+                self.forwarded(ControlFrame::SetVbucketState { vb, opaque, state });
             }
         }
+    }
+
+    fn roll_back(&mut self, opaque: Opaque, to: u8) {
+        let Some(at) = self.find(opaque) else { return };
+        let Some(stream) = self.vbs[at].stream else { return };
+        self.rolling.push(RollingBack { vb: VbId(u16::try_from(at).unwrap()), stream, to });
+    }
+
+    /// A rollback runs: for a stream that is there, or for one that was closed meanwhile, which
+    /// takes rows from under the stream that is there now.
+    pub fn rolls_back(&mut self, at: usize) {
+        let RollingBack { vb, stream, to } = self.rolling.remove(at);
+        let here = &mut self.vbs[usize::from(vb.0)];
+        let is_own = here.stream.is_none_or(|present| present.opaque == stream.opaque);
+        if is_own {
+            here.high = here.high.min(to);
+            here.hole = here.hole.filter(|&missing| missing <= here.high);
+        } else if here.high > to {
+            here.hole = Some(to + 1);
+        }
+        let flags = if stream.takeover { stream_flags::TAKEOVER } else { 0 };
+        let start = Seqno(u64::from(here.high));
+        self.say(ControlFrame::StreamReq { vb, opaque: stream.opaque, flags, start });
+    }
+
+    /// A row comes. One that is refused is followed by rows that are not (wire/19).
+    pub fn row(&mut self, vb: VbId, opaque: Opaque, seqno: u8, is_refused: bool) {
+        let here = &mut self.vbs[usize::from(vb.0)];
+        let status = match here.stream {
+            Some(stream) if stream.opaque == opaque && is_refused => Status::EINVAL,
+            Some(stream) if stream.opaque == opaque => {
+                if seqno > here.high + 1 {
+                    here.hole = here.hole.or(Some(here.high + 1));
+                }
+                here.high = seqno;
+                return;
+            }
+            _ => Status::DCP_STREAM_NOT_FOUND,
+        };
+        self.say(ControlFrame::DataRefused { opaque, opcode: Opcode::DCP_MUTATION, status });
     }
 
     fn add(&mut self, vb: VbId, add: Opaque, flags: u32) {
@@ -72,8 +161,9 @@ impl Consumer {
             self.counter += 1;
             let opaque = Opaque(self.counter.swap_bytes());
             let takeover = flags & stream_flags::TAKEOVER != 0;
-            here.stream = Some(NodeStream { opaque, takeover, add: Some(add) });
-            self.wire.push_back(ControlFrame::StreamReq { vb, opaque, flags });
+            here.stream = Some(NodeStream { opaque, takeover, add: Some(add), sent: 0 });
+            let start = Seqno(u64::from(here.high));
+            self.say(ControlFrame::StreamReq { vb, opaque, flags, start });
         }
     }
 
@@ -92,7 +182,7 @@ impl Consumer {
                     self.vbs[usize::from(vb.0)].asked = Some((opaque, state));
                 } else {
                     let status = Status::DCP_STREAM_NOT_FOUND;
-                    self.wire.push_back(ControlFrame::SetVbucketStateResponse { opaque, status });
+                    self.say(ControlFrame::SetVbucketStateResponse { opaque, status });
                 }
             }
             other => panic!("forwarded to the consumer: {other:?}"),
@@ -100,14 +190,14 @@ impl Consumer {
     }
 
     fn answered(&mut self, opaque: Opaque, status: Status) {
-        let Some(at) = self.find(opaque) else { return };
-        let vb = VbId(u16::try_from(at).unwrap());
-        let Some(stream) = self.vbs[at].stream.as_mut() else { return };
-        if status == Status::ROLLBACK {
-            let flags = if stream.takeover { stream_flags::TAKEOVER } else { 0 };
-            self.wire.push_back(ControlFrame::StreamReq { vb, opaque, flags });
+        let Some(at) = self.find(opaque) else {
+            self.upset = true;
             return;
+        };
+        if status == Status::ROLLBACK {
+            return self.roll_back(opaque, 0);
         }
+        let Some(stream) = self.vbs[at].stream.as_mut() else { return };
         if let Some(add) = stream.add.take() {
             self.owed.push((add, status));
         }
@@ -138,13 +228,16 @@ impl Consumer {
         if status.is_success() {
             self.vbs[vb].state = state;
         }
-        self.wire.push_back(ControlFrame::SetVbucketStateResponse { opaque, status });
+        self.say(ControlFrame::SetVbucketStateResponse { opaque, status });
     }
 
     pub fn is_quiet(&self) -> bool {
         let busy =
             |vb: &ConsumerVb| vb.asked.is_some() || vb.stream.is_some_and(|s| s.add.is_some());
-        self.wire.is_empty() && self.owed.is_empty() && !self.vbs.iter().any(busy)
+        self.wire.is_empty()
+            && self.owed.is_empty()
+            && self.rolling.is_empty()
+            && !self.vbs.iter().any(busy)
     }
 
     pub fn disconnect(&mut self) {
@@ -153,6 +246,7 @@ impl Consumer {
             vb.asked = None;
         }
         self.owed.clear();
+        self.rolling.clear();
         self.wire.clear();
     }
 }
@@ -189,22 +283,35 @@ impl Producer {
         Self { vbs: [vb; VBS], wire: Wire::new() }
     }
 
+    fn say(&mut self, frame: ControlFrame) {
+        self.wire.push_back(Said::Control(frame));
+    }
+
+    /// Sends the next row of a stream.
+    pub fn send_row(&mut self, at: usize) {
+        let Some(stream) = self.vbs[at].stream.as_mut() else { return };
+        stream.sent += 1;
+        let (vb, opaque) = (VbId(u16::try_from(at).unwrap()), stream.opaque);
+        self.wire.push_back(Said::Row { vb, opaque, seqno: stream.sent });
+    }
+
     /// A frame of the proxy's own.
     pub fn own(&mut self, frame: OwnFrame) {
         let OwnFrame::CloseStream { vb, opaque } = frame else { panic!("{frame:?}") };
         let side = Side::Producer;
         let had = self.vbs[usize::from(vb.0)].stream.is_some();
         let status = if had { Status::SUCCESS } else { Status::KEY_ENOENT };
-        self.wire.push_back(ControlFrame::CloseStreamResponse { side, opaque, status });
+        self.say(ControlFrame::CloseStreamResponse { side, opaque, status });
         self.end(usize::from(vb.0), StreamEndStatus::CLOSED);
     }
 
     /// A frame of the consumer's that was forwarded.
     pub fn forwarded(&mut self, frame: ControlFrame) {
         match frame {
-            ControlFrame::StreamReq { vb, opaque, flags } => {
+            ControlFrame::StreamReq { vb, opaque, flags, start } => {
                 let takeover = flags & stream_flags::TAKEOVER != 0;
-                let asked = NodeStream { opaque, takeover, add: None };
+                let sent = u8::try_from(start.0).unwrap();
+                let asked = NodeStream { opaque, takeover, add: None, sent };
                 self.vbs[usize::from(vb.0)].asked = Some(asked);
             }
             ControlFrame::SetVbucketStateResponse { opaque, status } => {
@@ -213,6 +320,8 @@ impl Producer {
                     self.state_answered(at, opaque, status);
                 }
             }
+            // Here a real node hangs up; for what is checked it is worse that it goes on.
+            ControlFrame::DataRefused { .. } => {}
             other => panic!("forwarded to the producer: {other:?}"),
         }
     }
@@ -225,7 +334,7 @@ impl Producer {
             // Dead here before active there: at no time two of them.
             self.vbs[at].state = VbState::Dead;
             let state = VbState::Active;
-            self.wire.push_back(ControlFrame::SetVbucketState { vb, opaque, state });
+            self.say(ControlFrame::SetVbucketState { vb, opaque, state });
         } else {
             self.end(at, StreamEndStatus::OK);
         }
@@ -244,7 +353,7 @@ impl Producer {
             here.stream = Some(asked);
             here.handing_over = false;
         }
-        self.wire.push_back(ControlFrame::StreamReqResponse { opaque: asked.opaque, status });
+        self.say(ControlFrame::StreamReqResponse { opaque: asked.opaque, status });
     }
 
     /// Begins to hand over: all data of a takeover stream was sent.
@@ -252,7 +361,7 @@ impl Producer {
         let Some(stream) = self.vbs[at].stream else { return };
         self.vbs[at].handing_over = true;
         let (vb, state) = (VbId(u16::try_from(at).unwrap()), VbState::Pending);
-        self.wire.push_back(ControlFrame::SetVbucketState { vb, opaque: stream.opaque, state });
+        self.say(ControlFrame::SetVbucketState { vb, opaque: stream.opaque, state });
     }
 
     /// Ends the stream of a vBucket, if there is one.
@@ -260,14 +369,14 @@ impl Producer {
         let Some(stream) = self.vbs[at].stream.take() else { return };
         self.vbs[at].older = Some(stream.opaque);
         let (vb, opaque) = (VbId(u16::try_from(at).unwrap()), stream.opaque);
-        self.wire.push_back(ControlFrame::StreamEnd { vb, opaque, status });
+        self.say(ControlFrame::StreamEnd { vb, opaque, status });
     }
 
     /// Ends a stream that ended long ago once more (MB-34951).
     pub fn end_again(&mut self, at: usize) {
         let Some(opaque) = self.vbs[at].older.take() else { return };
         let (vb, status) = (VbId(u16::try_from(at).unwrap()), StreamEndStatus::STATE_CHANGED);
-        self.wire.push_back(ControlFrame::StreamEnd { vb, opaque, status });
+        self.say(ControlFrame::StreamEnd { vb, opaque, status });
     }
 
     pub fn is_quiet(&self) -> bool {

@@ -1,23 +1,32 @@
 //! One machine between two nodes, and everything that may happen next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use mcbp::{Opaque, Status, StreamEndStatus, VbId, VbState};
+use mcbp::{Opaque, Seqno, Status, StreamEndStatus, VbId, VbState};
 use replica::machine::{
-    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, Outcome, Side, Step, Ticket,
-    VbOutcome, Verdict,
+    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, Outcome, OwnFrame, Side, Step,
+    Ticket, VbOutcome, Verdict,
 };
 
-use crate::nodes::{Consumer, Producer, VBS};
+use crate::nodes::{Consumer, Producer, Said, VBS};
+
+/// How many commands there are.
+pub const COMMANDS: usize = 6;
 
 /// The commands of a run, each given once, at any time and in any order.
-pub fn commands() -> Vec<Command> {
-    let set = |vbs: &[u16]| vbs.iter().copied().map(VbId).collect();
-    vec![
-        Command::SetupStreams { wanted: set(&[0, 1]) },
-        Command::SetupStreams { wanted: set(&[1]) },
+fn commands(incomplete: &BTreeMap<VbId, Seqno>) -> [Command; COMMANDS] {
+    let set_up = |vbs: &[u16]| Command::SetupStreams {
+        wanted: vbs.iter().copied().map(VbId).collect(),
+        reopen: BTreeSet::new(),
+        incomplete: incomplete.clone(),
+    };
+    [
+        set_up(&[0, 1]),
+        set_up(&[1]),
         Command::Takeover { vb: VbId(0) },
         Command::Shut,
+        set_up(&[0]),
+        set_up(&[0]),
     ]
 }
 
@@ -31,12 +40,16 @@ pub enum Action {
     ConsumerAnswersState(usize),
     ProducerAccepts(usize),
     ProducerHandsOver(usize),
+    ProducerSends(usize),
+    ConsumerRollsBack(usize),
     /// Nothing moves any more, but for time.
     Deadline(Deadline),
     // From here on: faults. Each costs one of the budget.
     DeadlineTooEarly(Deadline),
     ConsumerForgetsAdd(usize),
     ConsumerRefusesState(usize),
+    /// The next frame of the producer is a row, which the consumer refuses.
+    ConsumerRefusesRow,
     /// The next frame of this side, an answer to CLOSE_STREAM, never comes.
     CloseAnswerLost(Side),
     ProducerAnswers(usize, Status),
@@ -54,10 +67,13 @@ impl Action {
             | Self::ConsumerAnswersState(_)
             | Self::ProducerAccepts(_)
             | Self::ProducerHandsOver(_)
+            | Self::ProducerSends(_)
+            | Self::ConsumerRollsBack(_)
             | Self::Deadline(_) => false,
             Self::DeadlineTooEarly(_)
             | Self::ConsumerForgetsAdd(_)
             | Self::ConsumerRefusesState(_)
+            | Self::ConsumerRefusesRow
             | Self::CloseAnswerLost(_)
             | Self::ProducerAnswers(..)
             | Self::ProducerEnds(..)
@@ -75,6 +91,12 @@ pub enum Mistake {
     EndForgotten,
     /// Nothing limits the wait for the answer to ADD_STREAM.
     NoDeadline,
+    /// A refusal of the consumer passes unseen (wire/19).
+    RefusalUnseen,
+    /// An attempt that has to roll back is closed like any other (wire/20b).
+    RollbackUnseen,
+    /// The same, and its STREAM_REQ is dropped when it comes in the end (wire/20c).
+    RequestSwallowed,
 }
 
 /// One state.
@@ -84,11 +106,18 @@ pub struct World {
     pub consumer: Consumer,
     pub producer: Producer,
     /// Which commands were given.
-    pub given: [bool; 4],
+    pub given: [bool; COMMANDS],
     /// How often each was answered.
-    pub answers: [u8; 4],
+    pub answers: [u8; COMMANDS],
+    /// Rows of vBucket 0 at the producer.
+    pub rows: u8,
+    /// What the owner of the link was told of the consumer's copies.
+    pub incomplete: BTreeMap<VbId, Seqno>,
     pub faults_left: u8,
     pub stopped: bool,
+    /// Whether an answer to CLOSE_STREAM was lost: from then on the order of what a node says
+    /// proves nothing, and what it asks may be taken for what a closed stream asks.
+    pub lost_close: bool,
     /// Every deadline that was armed and is awaited.
     pub armed: BTreeSet<Deadline>,
     /// Opaques of streams whose failing end was seen: nobody may wait for them any more.
@@ -99,15 +128,18 @@ pub struct World {
 
 impl World {
     /// A run with some of the commands; the others count as given and answered.
-    pub fn new(used: [bool; 4], faults: u8) -> Self {
+    pub fn new(used: [bool; COMMANDS], faults: u8, rows: u8) -> Self {
         Self {
             machine: ConsumerMachine::default(),
             consumer: Consumer::new(),
             producer: Producer::new(),
             given: used.map(|used| !used),
             answers: used.map(|used| u8::from(!used)),
+            rows,
+            incomplete: BTreeMap::new(),
             faults_left: faults,
             stopped: false,
+            lost_close: false,
             armed: BTreeSet::new(),
             ended: BTreeSet::new(),
             wrong: None,
@@ -115,7 +147,7 @@ impl World {
     }
 
     pub fn actions(&self, actions: &mut Vec<Action>) {
-        actions.extend((0..4).filter(|&n| !self.given[n]).map(Action::Give));
+        actions.extend((0..COMMANDS).filter(|&n| !self.given[n]).map(Action::Give));
         if self.stopped {
             return;
         }
@@ -126,8 +158,12 @@ impl World {
         {
             if let Some(next) = wire.front() {
                 actions.push(Action::Read(side));
-                if matches!(next, ControlFrame::CloseStreamResponse { .. }) {
-                    actions.push(Action::CloseAnswerLost(side));
+                match next {
+                    Said::Control(ControlFrame::CloseStreamResponse { .. }) => {
+                        actions.push(Action::CloseAnswerLost(side));
+                    }
+                    Said::Row { .. } => actions.push(Action::ConsumerRefusesRow),
+                    Said::Control(_) => {}
                 }
             }
             actions.push(Action::Lost(side));
@@ -135,6 +171,7 @@ impl World {
         for at in 0..self.consumer.owed.len() {
             actions.extend([Action::ConsumerAnswersAdd(at), Action::ConsumerForgetsAdd(at)]);
         }
+        actions.extend((0..self.consumer.rolling.len()).map(Action::ConsumerRollsBack));
         for vb in 0..VBS {
             if self.consumer.vbs[vb].asked.is_some() {
                 actions.push(Action::ConsumerAnswersState(vb));
@@ -147,7 +184,11 @@ impl World {
                 actions.push(Action::ProducerAnswers(vb, Status::ROLLBACK));
             }
             if let Some(stream) = producer.stream {
-                if stream.takeover && !producer.handing_over {
+                let has_sent_all = vb > 0 || stream.sent == self.rows;
+                if !has_sent_all {
+                    actions.push(Action::ProducerSends(vb));
+                }
+                if stream.takeover && !producer.handing_over && has_sent_all {
                     actions.push(Action::ProducerHandsOver(vb));
                 }
                 actions.push(Action::ProducerEnds(vb, StreamEndStatus::OK));
@@ -168,7 +209,7 @@ impl World {
             Action::Give(n) => {
                 self.given[n] = true;
                 let ticket = Ticket(n as u64);
-                let command = commands().swap_remove(n);
+                let command = commands(&self.incomplete)[n].clone();
                 self.tell(Event::Command { ticket, command });
             }
             Action::Deadline(deadline) | Action::DeadlineTooEarly(deadline) => {
@@ -185,23 +226,37 @@ impl World {
                 }
             }
             Action::Read(Side::Consumer) => {
-                let frame = self.consumer.wire.pop_front().unwrap();
+                let said = self.consumer.wire.pop_front().unwrap();
+                let Said::Control(frame) = said else { panic!("the consumer says {said:?}") };
                 if self.pump(frame, mistake) == Verdict::Forward {
                     self.producer.forwarded(frame);
                 }
             }
-            Action::Read(Side::Producer) => {
-                let frame = self.producer.wire.pop_front().unwrap();
-                if self.pump(frame, mistake) == Verdict::Forward {
-                    self.consumer.forwarded(frame);
+            Action::Read(Side::Producer) => match self.producer.wire.pop_front().unwrap() {
+                Said::Row { vb, opaque, seqno } => self.consumer.row(vb, opaque, seqno, false),
+                Said::Control(frame) => {
+                    if self.pump(frame, mistake) == Verdict::Forward {
+                        self.consumer.forwarded(frame);
+                    }
+                }
+            },
+            Action::ConsumerRefusesRow => {
+                let said = self.producer.wire.pop_front().unwrap();
+                let Said::Row { vb, opaque, seqno } = said else { panic!("no row: {said:?}") };
+                self.consumer.row(vb, opaque, seqno, true);
+            }
+            Action::ConsumerRollsBack(at) => self.consumer.rolls_back(at),
+            Action::CloseAnswerLost(side) => {
+                self.lost_close = true;
+                match side {
+                    Side::Consumer => drop(self.consumer.wire.pop_front()),
+                    Side::Producer => drop(self.producer.wire.pop_front()),
                 }
             }
-            Action::CloseAnswerLost(Side::Consumer) => drop(self.consumer.wire.pop_front()),
-            Action::CloseAnswerLost(Side::Producer) => drop(self.producer.wire.pop_front()),
             Action::ConsumerAnswersAdd(at) => {
                 let (opaque, status) = self.consumer.owed.remove(at);
                 let answer = ControlFrame::AddStreamResponse { opaque, status };
-                self.consumer.wire.push_back(answer);
+                self.consumer.wire.push_back(Said::Control(answer));
             }
             Action::ConsumerForgetsAdd(at) => drop(self.consumer.owed.remove(at)),
             Action::ConsumerAnswersState(vb) => self.consumer.answer_state(vb, Status::SUCCESS),
@@ -209,6 +264,7 @@ impl World {
             Action::ProducerAccepts(vb) => self.producer.answer(vb, Status::SUCCESS),
             Action::ProducerAnswers(vb, status) => self.producer.answer(vb, status),
             Action::ProducerHandsOver(vb) => self.producer.hand_over(vb),
+            Action::ProducerSends(vb) => self.producer.send_row(vb),
             Action::ProducerEnds(vb, status) => self.producer.end(vb, status),
             Action::ProducerEndsAgain(vb) => self.producer.end_again(vb),
         }
@@ -229,18 +285,67 @@ impl World {
             self.note_end(frame);
             return Verdict::Forward;
         }
-        let shut = self.machine.phase() == "shutting" || self.machine.phase() == "stopped";
+        if self.is_overlooked(frame, mistake) {
+            return match frame {
+                ControlFrame::StreamReq { .. } => Verdict::Withhold,
+                _ => Verdict::Forward,
+            };
+        }
+        let phase = self.machine.phase();
+        let shut = phase == "shutting" || phase == "stopped";
         self.note_end(frame);
         let (verdict, effects) = self.machine.on_frame(frame);
-        let ours = matches!(
-            frame,
-            ControlFrame::AddStreamResponse { .. } | ControlFrame::CloseStreamResponse { .. }
-        );
-        if (verdict == Verdict::Withhold) != (shut || ours || self.machine.stopped().is_some()) {
+        let is_over = shut || self.machine.stopped().is_some();
+        let must_stop = is_over || self.must_stop(frame, phase, &effects);
+        if (verdict == Verdict::Withhold) != must_stop && !self.lost_close {
             self.wrong = Some("a frame was withheld that should pass, or the reverse");
         }
         self.carry_out(effects);
         verdict
+    }
+
+    /// Whether a mistake keeps a frame from the machine.
+    fn is_overlooked(&self, frame: ControlFrame, mistake: Mistake) -> bool {
+        match (mistake, frame) {
+            (Mistake::RefusalUnseen, ControlFrame::DataRefused { .. }) => true,
+            (
+                Mistake::RollbackUnseen | Mistake::RequestSwallowed,
+                ControlFrame::StreamReqResponse { status, .. },
+            ) => status == Status::ROLLBACK,
+            (Mistake::RequestSwallowed, ControlFrame::StreamReq { vb, opaque, .. }) => {
+                let known = self.machine.stream_opaque(vb);
+                known.is_some() && known != Some(opaque)
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a frame of a link that lives ends at the proxy: an answer to a frame of our own, or
+    /// one that the other side must not see.
+    fn must_stop(&self, frame: ControlFrame, phase: &str, effects: &[Effect]) -> bool {
+        let has_own = |opaque: Opaque| {
+            let mut streams = self.consumer.vbs.iter().filter_map(|vb| vb.stream);
+            streams.any(|stream| stream.opaque == opaque)
+        };
+        match frame {
+            ControlFrame::AddStreamResponse { .. }
+            | ControlFrame::CloseStreamResponse { .. }
+            | ControlFrame::DataRefused { .. }
+            | ControlFrame::NoopResponse { .. } => true,
+            ControlFrame::StreamReq { .. } => effects.iter().any(|effect| {
+                matches!(
+                    effect,
+                    Effect::Send(_, OwnFrame::Rollback { .. } | OwnFrame::RefuseRequest { .. })
+                )
+            }),
+            ControlFrame::StreamReqResponse { opaque, .. } => !has_own(opaque),
+            ControlFrame::SetVbucketState { .. } => {
+                let barrier = |e: &Effect| matches!(e, Effect::Send(_, OwnFrame::Noop { .. }));
+                effects.iter().any(barrier)
+            }
+            ControlFrame::SetVbucketStateResponse { .. } => phase != "taking-over",
+            ControlFrame::StreamEnd { .. } => false,
+        }
     }
 
     fn note_end(&mut self, frame: ControlFrame) {
@@ -268,7 +373,9 @@ impl World {
                 Effect::Arm(deadline) => drop(self.armed.insert(deadline)),
                 Effect::Answer(ticket, outcome) => self.answered(ticket, &outcome),
                 Effect::Stop(_) => self.stopped = true,
-                Effect::Ended(_) | Effect::Note(_) => {}
+                Effect::Incomplete(vb, to) => drop(self.incomplete.insert(vb, to)),
+                Effect::Complete(vb) => drop(self.incomplete.remove(&vb)),
+                Effect::Ended(_) | Effect::Note(_) | Effect::Progress => {}
             }
         }
         let awaited: BTreeSet<Deadline> = self.machine.deadlines().collect();
@@ -285,7 +392,9 @@ impl World {
             && vbs.get(&VbId(0)) == Some(&VbOutcome::TakenOver)
         {
             let moved = self.consumer.vbs[0].state == VbState::Active
-                && self.producer.vbs[0].state == VbState::Dead;
+                && self.producer.vbs[0].state == VbState::Dead
+                && self.consumer.vbs[0].high == self.rows
+                && self.consumer.vbs[0].hole.is_none();
             if !moved {
                 self.wrong = Some("a takeover succeeded that did not happen");
             }
@@ -294,7 +403,29 @@ impl World {
 
     /// Whether every command that was given has its answer.
     pub fn is_answered(&self) -> bool {
-        (0..4).all(|n| !self.given[n] || self.answers[n] == 1)
+        (0..COMMANDS).all(|n| !self.given[n] || self.answers[n] == 1)
+    }
+
+    /// Whether the owner was told of every hole, or is about to be: what the consumer said is on
+    /// its way. What a lost connection took with it nobody can know.
+    pub fn holes_are_known(&self) -> bool {
+        let is_on_its_way = |vb: VbId| {
+            self.consumer.wire.iter().any(|said| match said {
+                Said::Control(ControlFrame::DataRefused { status, .. }) => {
+                    *status == Status::EINVAL && vb == VbId(0)
+                }
+                Said::Control(ControlFrame::StreamReq { vb: asked, opaque, .. }) => {
+                    *asked == vb && self.machine.stream_opaque(vb) != Some(*opaque)
+                }
+                _ => false,
+            })
+        };
+        (0..).map(VbId).zip(&self.consumer.vbs).all(|(vb, here)| {
+            here.hole.is_none()
+                || self.stopped
+                || self.incomplete.contains_key(&vb)
+                || is_on_its_way(vb)
+        })
     }
 
     /// Whether no node has anything to say or to decide.
@@ -302,6 +433,7 @@ impl World {
         let decides = |vb: &crate::nodes::ConsumerVb| vb.asked.is_some();
         self.consumer.wire.is_empty()
             && self.consumer.owed.is_empty()
+            && self.consumer.rolling.is_empty()
             && !self.consumer.vbs.iter().any(decides)
             && self.producer.is_quiet()
             && !self

@@ -132,11 +132,14 @@ fn mb_51223_pending_with_status_ok_waits_and_is_finished() {
     assert_eq!(open(&answered), [0_u16; 0]);
     check_from(
         machine,
-        &[(
-            overdue(Step::AddStream, 0),
-            "close(consumer vb:1 #1) close(producer vb:1 #1) \
-             answer(#1 vb:1 consumer deadline add-stream)",
-        )],
+        &[
+            (overdue(Step::AddStream, 0), "progress"),
+            (
+                overdue(Step::AddStream, 0),
+                "close(consumer vb:1 #1) close(producer vb:1 #1) \
+                 answer(#1 vb:1 consumer deadline add-stream)",
+            ),
+        ],
     );
 }
 
@@ -214,7 +217,8 @@ fn mb_53445_takeover_that_is_active_ends_with_ok() {
     check(&[
         (takeover(1, 1), "add(vb:1 #0 takeover)"),
         (request_takeover(1, 1), "forward"),
-        (state(1, 1, VbState::Active), "forward"),
+        (state(1, 1, VbState::Active), "withhold noop(#1)"),
+        (noop_answer(1), "withhold set(vb:1 active)"),
         (state_answer(1, OK), "forward"),
         (end(1, 1, StreamEndStatus::OK), "forward"),
         (added(0, OK), "withhold answer(#1 vb:1 TakenOver)"),

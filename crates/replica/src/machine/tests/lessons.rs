@@ -32,7 +32,8 @@ fn mb_10465_the_state_change_is_known_before_the_consumer_can_answer_it() {
         (takeover(1, 1), "add(vb:1 #0 takeover)"),
         (request_takeover(1, 1), "forward"),
         (state_answer(1, OK), "forward"), // Nothing was asked for: not taken for an answer.
-        (state(1, 1, Active), "forward"),
+        (state(1, 1, Active), "withhold noop(#1)"),
+        (noop_answer(1), "withhold set(vb:1 active)"),
         (added(0, OK), "withhold"),
         (state_answer(1, OK), "forward answer(#1 vb:1 TakenOver)"),
     ]);
@@ -45,7 +46,8 @@ fn mb_10779_the_add_stream_answer_may_come_after_both_state_changes() {
         (request_takeover(1, 1), "forward"),
         (state(1, 1, Pending), "forward"),
         (state_answer(1, OK), "forward"),
-        (state(1, 1, Active), "forward"),
+        (state(1, 1, Active), "withhold noop(#1)"),
+        (noop_answer(1), "withhold set(vb:1 active)"),
         (state_answer(1, OK), "forward"),
         (added(0, OK), "withhold answer(#1 vb:1 TakenOver)"),
     ]);
@@ -135,10 +137,11 @@ fn mb_59522_an_unknown_status_is_not_progress() {
         (added(0, unknown), "withhold answer(#1 vb:1 consumer refused add-stream 0x7777)"),
         (takeover(2, 2), "add(vb:2 #1 takeover)"),
         (request_takeover(2, 1), "forward"),
-        (state(2, 1, Active), "forward"),
+        (state(2, 1, Active), "withhold noop(#2)"),
+        (noop_answer(2), "withhold set(vb:2 active)"),
         (
             state_answer(1, unknown),
-            "forward close(consumer vb:2 #2) close(producer vb:2 #2) \
+            "forward close(consumer vb:2 #3) close(producer vb:2 #3) \
              answer(#2 vb:2 consumer refused takeover 0x7777)",
         ),
     ]);

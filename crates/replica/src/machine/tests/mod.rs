@@ -6,17 +6,19 @@ mod close;
 mod ends;
 mod lessons;
 mod reads;
+mod refusals;
+mod rollbacks;
 mod setup;
 mod shut;
 mod takeover;
 mod texts;
 mod verdicts;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mcbp::dcp::stream_flags;
 
-pub(super) use mcbp::{Opaque, Side, Status, StreamEndStatus, VbId, VbState};
+pub(super) use mcbp::{Opaque, Opcode, Seqno, Side, Status, StreamEndStatus, VbId, VbState};
 
 pub(super) use super::{
     Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, Note, Outcome, OwnFrame,
@@ -50,7 +52,20 @@ fn command(ticket: u64, command: Command) -> Input {
 }
 
 pub(super) fn setup(wanted: &[u16], ticket: u64) -> Input {
-    command(ticket, Command::SetupStreams { wanted: vbs(wanted) })
+    command(ticket, Command::set_up(vbs(wanted)))
+}
+
+/// A set-up in which open streams are closed first.
+pub(super) fn reopen(wanted: &[u16], again: &[u16], ticket: u64) -> Input {
+    let (wanted, reopen) = (vbs(wanted), vbs(again));
+    command(ticket, Command::SetupStreams { wanted, reopen, incomplete: BTreeMap::new() })
+}
+
+/// A set-up of one vBucket whose copy is complete up to a seqno only.
+pub(super) fn setup_incomplete(vb: u16, complete_to: u64, ticket: u64) -> Input {
+    let incomplete = BTreeMap::from([(VbId(vb), Seqno(complete_to))]);
+    let (wanted, reopen) = (vbs(&[vb]), BTreeSet::new());
+    command(ticket, Command::SetupStreams { wanted, reopen, incomplete })
 }
 
 pub(super) fn add(list: &[u16], ticket: u64) -> Input {
@@ -80,12 +95,29 @@ pub(super) fn closed(side: Side, n: u32, status: Status) -> Input {
 }
 
 pub(super) fn request(vb: u16, n: u32) -> Input {
-    Input::Frame(ControlFrame::StreamReq { vb: VbId(vb), opaque: stream(n), flags: 0 })
+    request_from(vb, n, 0)
+}
+
+/// A STREAM_REQ of a consumer that has everything up to `start`.
+pub(super) fn request_from(vb: u16, n: u32, start: u64) -> Input {
+    let (vb, opaque, start) = (VbId(vb), stream(n), Seqno(start));
+    Input::Frame(ControlFrame::StreamReq { vb, opaque, flags: 0, start })
 }
 
 pub(super) fn request_takeover(vb: u16, n: u32) -> Input {
     let flags = stream_flags::TAKEOVER;
-    Input::Frame(ControlFrame::StreamReq { vb: VbId(vb), opaque: stream(n), flags })
+    let (vb, opaque, start) = (VbId(vb), stream(n), Seqno(0));
+    Input::Frame(ControlFrame::StreamReq { vb, opaque, flags, start })
+}
+
+/// The consumer refuses a frame of stream `n`.
+pub(super) fn refused(n: u32, opcode: Opcode, status: Status) -> Input {
+    Input::Frame(ControlFrame::DataRefused { opaque: stream(n), opcode, status })
+}
+
+/// The consumer's answer to the NOOP that was our frame number `n`.
+pub(super) fn noop_answer(n: u32) -> Input {
+    Input::Frame(ControlFrame::NoopResponse { opaque: Opaque(0xff00_00ff | n << 8) })
 }
 
 pub(super) fn request_answer(n: u32, status: Status) -> Input {
@@ -166,9 +198,22 @@ fn show(effect: &Effect) -> Option<String> {
         Effect::Send(side, OwnFrame::CloseStream { vb, opaque }) => {
             format!("close({side} {vb} #{})", opaque.0 - OWN)
         }
+        Effect::Send(side, frame) => {
+            assert_eq!(*side, Side::Consumer);
+            match frame {
+                OwnFrame::Rollback { opaque, to } => format!("rollback({opaque} to {to})"),
+                OwnFrame::RefuseRequest { opaque } => format!("refuse({opaque})"),
+                OwnFrame::Noop { opaque } => format!("noop(#{})", (opaque.0 >> 8) & 0xffff),
+                OwnFrame::SetVbucketState { vb, state, .. } => format!("set({vb} {state})"),
+                OwnFrame::AddStream { .. } | OwnFrame::CloseStream { .. } => unreachable!(),
+            }
+        }
         Effect::Arm(_) => return None,
         Effect::Answer(ticket, outcome) => format!("answer({ticket} {})", show_outcome(outcome)),
         Effect::Ended(error) => format!("ended({})", show_error(error)),
+        Effect::Incomplete(vb, complete_to) => format!("incomplete({vb} {complete_to})"),
+        Effect::Complete(vb) => format!("complete({vb})"),
+        Effect::Progress => "progress".to_owned(),
         Effect::Note(note) => format!("note({})", show_note(note)),
         Effect::Stop(reason) => format!("stop({reason})"),
     })
@@ -195,6 +240,8 @@ fn show_outcome(outcome: &Outcome) -> String {
 fn show_error(VbError { vb, side, reason }: &VbError) -> String {
     let reason = match reason {
         Reason::Refused { step, status } => format!("refused {step} {status}"),
+        Reason::RowRefused { opcode, status } => format!("row-refused {opcode} {status}"),
+        Reason::StreamGone { opcode, status } => format!("stream-gone {opcode} {status}"),
         Reason::StreamEnd(status) => format!("end {status}"),
         Reason::Deadline(step) => format!("deadline {step}"),
         Reason::LinkLost(_) => "lost".to_owned(),
@@ -213,6 +260,7 @@ fn show_note(note: &Note) -> &'static str {
         Note::LeftOver { .. } => "left-over",
         Note::RollbackAsked { .. } => "rollback",
         Note::UnexpectedRequest { .. } => "unexpected-request",
+        Note::UnknownRefusal { .. } => "unknown-refusal",
         Note::UnexpectedState { .. } => "unexpected-state",
         Note::LostInShut { .. } => "lost-in-shut",
     }

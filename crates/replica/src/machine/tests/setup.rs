@@ -226,9 +226,10 @@ fn the_deadline_names_who_did_not_move() {
     };
     let machine = check(&silent);
     due(machine.clone(), "consumer");
-    let machine = check_from(machine, &[(request(1, 1), "forward")]);
+    let moved = (overdue(Step::AddStream, 0), "progress");
+    let machine = check_from(machine, &[(request(1, 1), "forward"), moved.clone()]);
     due(machine.clone(), "producer");
-    due(check_from(machine, &[(request_answer(1, OK), "forward")]), "consumer");
+    due(check_from(machine, &[(request_answer(1, OK), "forward"), moved]), "consumer");
 }
 
 #[test]
@@ -256,6 +257,7 @@ fn a_late_answer_is_never_taken_for_the_answer_to_a_newer_attempt() {
         ),
         (add(&[1], 2), "add(vb:1 #2)"),
         (added(0, OK), "withhold note(late)"),
+        (closed(Consumer, 1, OK), "withhold note(late)"),
         (request(1, 7), "forward"),
         (added(2, OK), "withhold answer(#2 vb:1 Opened)"),
     ]);
@@ -287,7 +289,7 @@ fn a_close_that_overtook_the_stream_request_is_sent_once_more() {
         ),
         (closed(Producer, 1, Status::KEY_ENOENT), "withhold note(late)"),
         (request(1, 1), "forward note(unexpected-request)"),
-        (request_answer(1, OK), "forward close(producer vb:1 #2)"),
+        (request_answer(1, OK), "withhold close(producer vb:1 #2)"),
         (end(1, 1, StreamEndStatus::CLOSED), "forward"),
     ]);
 }

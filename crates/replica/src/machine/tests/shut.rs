@@ -69,6 +69,7 @@ fn the_deadline_ends_it() {
         &[
             (shut(1), "close(consumer vb:1 #2) close(consumer vb:2 #3)"),
             (closed(Consumer, 2, Status::EINTERNAL), "withhold"),
+            (overdue(Step::Shut, 4), "progress"),
             (
                 overdue(Step::Shut, 4),
                 &format!(

@@ -18,7 +18,8 @@ fn pending_then_active_then_done() {
         (added(0, OK), "withhold"),
         (state(1, 1, Pending), "forward"),
         (state_answer(1, OK), "forward"),
-        (state(1, 1, Active), "forward"),
+        (state(1, 1, Active), "withhold noop(#1)"),
+        (noop_answer(1), "withhold set(vb:1 active)"),
         (state_answer(1, OK), "forward answer(#1 vb:1 TakenOver)"),
         (end(1, 1, StreamEndStatus::OK), "forward"),
     ]);
@@ -39,7 +40,8 @@ fn its_own_stream_is_closed_first() {
             (added(2, OK), "withhold"),
             (state(1, 2, Pending), "forward"),
             (state_answer(2, OK), "forward"),
-            (state(1, 2, Active), "forward"),
+            (state(1, 2, Active), "withhold noop(#3)"),
+            (noop_answer(3), "withhold set(vb:1 active)"),
             (state_answer(2, OK), "forward answer(#1 vb:1 TakenOver)"),
         ],
     );
@@ -59,20 +61,28 @@ fn its_own_stream_that_cannot_be_closed_is_an_error() {
 
 #[test]
 fn a_refused_state_change_fails_it() {
-    for state_now in [Pending, Active] {
-        check(&[
-            (takeover(1, 1), ADD),
-            (request_takeover(1, 1), "forward"),
-            (added(0, OK), "withhold"),
-            (state(1, 1, state_now), "forward"),
-            (
-                state_answer(1, Status::NOT_MY_VBUCKET),
-                &format!(
-                    "forward {GIVEN_UP} answer(#1 vb:1 consumer refused takeover NotMyVbucket)"
-                ),
-            ),
-        ]);
-    }
+    let begun = [
+        (takeover(1, 1), ADD),
+        (request_takeover(1, 1), "forward"),
+        (added(0, OK), "withhold"),
+        (state(1, 1, Pending), "forward"),
+    ];
+    let refused = |n: u32| {
+        format!(
+            "forward close(consumer vb:1 #{n}) close(producer vb:1 #{n}) \
+             answer(#1 vb:1 consumer refused takeover NotMyVbucket)"
+        )
+    };
+    let machine = check(&begun);
+    let refusal = state_answer(1, Status::NOT_MY_VBUCKET);
+    check_from(machine.clone(), &[(refusal.clone(), &refused(1))]);
+    let activating = [
+        (state_answer(1, OK), "forward"),
+        (state(1, 1, Active), "withhold noop(#1)"),
+        (noop_answer(1), "withhold set(vb:1 active)"),
+        (refusal, &refused(2)),
+    ];
+    check_from(machine, &activating);
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn frames() -> Vec<(ControlFrame, Verdict)> {
         (ControlFrame::AddStreamResponse { opaque, status }, Verdict::Withhold),
         (side(Side::Consumer), Verdict::Withhold),
         (side(Side::Producer), Verdict::Withhold),
-        (ControlFrame::StreamReq { vb, opaque, flags: 0 }, Verdict::Forward),
+        (ControlFrame::StreamReq { vb, opaque, flags: 0, start: Seqno(0) }, Verdict::Forward),
         (ControlFrame::StreamReqResponse { opaque, status }, Verdict::Forward),
         (ControlFrame::StreamEnd { vb, opaque, status: end }, Verdict::Forward),
         (ControlFrame::SetVbucketState { vb, opaque, state: VbState::Active }, Verdict::Forward),

@@ -1,0 +1,156 @@
+//! What a consumer's error answer to a frame of data means. It is news about one vBucket: its
+//! stream is over, and its copy may have a hole.
+//!
+//! A real node that refuses a row keeps the stream and takes the rows after it. Seqnos are equal
+//! in the end, documents are not. The answer to our CLOSE_STREAM tells: a consumer that had no
+//! stream any more, though its producer did not end it, has taken nothing after the row that it
+//! refused.
+
+use mcbp::{Opaque, Opcode, Status, VbId};
+
+use super::ledger::{Ledger, Request, Unanswered, was_none};
+use super::{
+    ConsumerMachine, Effect, Effects, Note, Phase, Reason, Settled, Side, VbError, Verdict,
+};
+
+/// What has the stream that a refusal is about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Holder {
+    Open,
+    Adding,
+    Closing,
+    /// The takeover that is running.
+    Takeover,
+    /// Nothing: the stream is gone.
+    Gone,
+}
+
+/// Why the stream is over.
+const fn reason(opcode: Opcode, status: Status) -> Reason {
+    let is_gone = match status {
+        Status::DCP_STREAM_NOT_FOUND | Status::OPAQUE_NO_MATCH | Status::NOT_MY_VBUCKET => true,
+        // What a consumer without the codes above says; of a prepared write it says it of the key.
+        Status::KEY_ENOENT | Status::KEY_EEXISTS => {
+            !matches!(opcode, Opcode::DCP_PREPARE | Opcode::DCP_COMMIT | Opcode::DCP_ABORT)
+        }
+        _ => false,
+    };
+    if is_gone {
+        Reason::StreamGone { opcode, status }
+    } else {
+        Reason::RowRefused { opcode, status }
+    }
+}
+
+impl ConsumerMachine {
+    /// The consumer has refused a frame of data. The producer is not told: it would close the
+    /// connection with every stream, where one is concerned.
+    pub(super) fn data_refused(
+        &mut self,
+        opaque: Opaque,
+        opcode: Opcode,
+        status: Status,
+        fx: &mut Effects,
+    ) -> Verdict {
+        let Some((vb, holder, request)) = self.holder(opaque) else {
+            fx.push(Effect::Note(Note::UnknownRefusal { opaque, opcode, status }));
+            return Verdict::Forward;
+        };
+        let reason = reason(opcode, status);
+        let is_hole = matches!(reason, Reason::RowRefused { .. });
+        let is_news = is_hole && self.ledger.is_incomplete(vb, request, fx);
+        let error = VbError { vb, side: Side::Consumer, reason };
+        match holder {
+            Holder::Open => {
+                self.ledger.open.remove(&vb);
+                self.ledger.remember_older(vb, Some(request));
+                let both = [Side::Consumer, Side::Producer];
+                let close = self.ledger.abandon(vb, &both, fx);
+                self.ledger.close_will_tell(close, vb, is_news);
+                self.open_stream_ended(error, fx);
+            }
+            Holder::Adding => {
+                let has_ended = self.ledger.adding.get(&vb).is_some_and(|entry| entry.finished);
+                let close = self.ledger.close_adding(vb, fx);
+                self.ledger.close_will_tell(close, vb, is_news && !has_ended);
+                self.settle(Some(Settled::Failed(error)), fx);
+            }
+            Holder::Takeover => {
+                let close = self.give_up_takeover(error, fx);
+                self.ledger.close_will_tell(close, vb, is_news);
+            }
+            Holder::Closing => {
+                if let Some(entry) = self.ledger.closing.get_mut(&vb) {
+                    entry.refused = is_hole.then_some(error);
+                    let attempt = entry.attempt;
+                    self.ledger.close_will_tell(attempt, vb, is_news);
+                }
+            }
+            Holder::Gone => {}
+        }
+        Verdict::Withhold
+    }
+
+    fn holder(&self, opaque: Opaque) -> Option<(VbId, Holder, Request)> {
+        let is_it = |request: &Request| request.opaque == opaque;
+        let ledger = &self.ledger;
+        let open = ledger.open.iter().map(|(&vb, s)| (vb, Holder::Open, s.request));
+        let adding = ledger.adding.iter().map(|(&vb, e)| (vb, Holder::Adding, e.request));
+        let closing = ledger.closing.iter().map(|(&vb, entry)| {
+            (vb, Holder::Closing, entry.stream.and_then(|stream| stream.request))
+        });
+        let takeover = match &self.phase {
+            Phase::TakingOver(takeover) => takeover.added.map(|stream| (takeover.vb, stream)),
+            Phase::Idle | Phase::SettingUp(_) | Phase::Shut(_) => None,
+        };
+        let takeover = takeover.map(|(vb, stream)| (vb, Holder::Takeover, stream.request));
+        let mut live = open
+            .chain(adding)
+            .chain(closing)
+            .chain(takeover)
+            .filter_map(|(vb, holder, request)| Some((vb, holder, request.filter(is_it)?)));
+        let gone = || {
+            let mut older =
+                ledger.older.iter().flat_map(|(&vb, r)| r.iter().map(move |&r| (vb, r)));
+            older.find(|(_, request)| is_it(request)).map(|(vb, r)| (vb, Holder::Gone, r))
+        };
+        live.next().or_else(gone)
+    }
+}
+
+impl Ledger {
+    /// Notes that a copy may have a hole behind where this stream began; false where that was known
+    /// already.
+    fn is_incomplete(&mut self, vb: VbId, request: Request, fx: &mut Effects) -> bool {
+        let known = self.incomplete.get(&vb).copied();
+        if known.is_some_and(|known| known <= request.start) {
+            return false;
+        }
+        self.incomplete.insert(vb, request.start);
+        fx.push(Effect::Incomplete(vb, request.start));
+        known.is_none()
+    }
+
+    /// Notes that a copy has no hole.
+    pub(super) fn is_complete(&mut self, vb: VbId, fx: &mut Effects) {
+        if self.incomplete.remove(&vb).is_some() {
+            fx.push(Effect::Complete(vb));
+        }
+    }
+
+    fn close_will_tell(&mut self, close: Opaque, vb: VbId, is_news: bool) {
+        if is_news {
+            self.remember_unanswered(close, Unanswered { vb, may_ask: false, tells: true });
+        }
+    }
+
+    /// The consumer has answered a CLOSE_STREAM, perhaps one that was sent because of a refusal.
+    pub(super) fn close_tells(&mut self, close: Opaque, status: Status, fx: &mut Effects) {
+        let answered = self.unanswered.remove(&close);
+        if let Some(Unanswered { vb, tells: true, .. }) = answered
+            && was_none(status)
+        {
+            self.is_complete(vb, fx);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Attempts that roll back: never closed before they are resolved, timed by the link's progress.
+
+use super::setup::with_open;
+use super::*;
+use crate::machine::VbPhase;
+use Side::Consumer;
+
+const OK: Status = Status::SUCCESS;
+const BACK: Status = Status::ROLLBACK;
+
+/// vBuckets 1 and 2 have to roll back, in this order.
+fn rolling() -> ConsumerMachine {
+    check(&[
+        (setup(&[1, 2], 1), "add(vb:1 #0) add(vb:2 #1)"),
+        (request_from(1, 1, 200), "forward"),
+        (request_from(2, 2, 200), "forward"),
+        (request_answer(1, BACK), "forward note(rollback)"),
+        (request_answer(2, BACK), "forward note(rollback)"),
+        (overdue(Step::AddStream, 0), "progress"),
+    ])
+}
+
+#[test]
+fn wire_20_attempts_that_roll_back_wait_as_long_as_the_link_makes_progress() {
+    let machine = check_from(
+        rolling(),
+        &[
+            (request_from(1, 1, 0), "forward"),
+            (overdue(Step::AddStream, 0), "progress"),
+            (request_answer(1, OK), "forward"),
+            (overdue(Step::AddStream, 0), "progress"),
+            (added(0, OK), "withhold"),
+            (overdue(Step::AddStream, 0), "progress"),
+            (request_from(2, 2, 0), "forward"),
+            (request_answer(2, OK), "forward"),
+            (added(1, OK), "withhold answer(#1 vb:1 Opened, vb:2 Opened)"),
+            (overdue(Step::AddStream, 0), ""),
+        ],
+    );
+    assert_eq!(open(&machine), [1, 2]);
+}
+
+#[test]
+fn a_rollback_that_does_not_come_on_ends_the_link_and_is_not_closed() {
+    let why = "the connection to the consumer was lost: vb:1 is rolling back, and nothing moved \
+               in time";
+    check_from(
+        rolling(),
+        &[(
+            overdue(Step::AddStream, 0),
+            &format!("answer(#1 vb:1 consumer lost, vb:2 consumer lost) stop({why})"),
+        )],
+    );
+}
+
+#[test]
+fn a_shutdown_does_not_close_what_rolls_back_but_ends_the_link_at_once() {
+    check_from(
+        rolling(),
+        &[(
+            shut(2),
+            "answer(#1 vb:1 consumer shut, vb:2 consumer shut) \
+             stop(the link was shut down) answer(#2 done)",
+        )],
+    );
+}
+
+#[test]
+fn wire_20b_a_closed_attempt_that_asks_again_ends_the_link() {
+    let given_up = "close(consumer vb:1 #1) close(producer vb:1 #1)";
+    let closed_attempt = check(&[
+        (setup(&[1], 1), "add(vb:1 #0)"),
+        (request_from(1, 1, 200), "forward"),
+        (overdue(Step::AddStream, 0), "progress"),
+        (
+            overdue(Step::AddStream, 0),
+            &format!("{given_up} answer(#1 vb:1 producer deadline add-stream)"),
+        ),
+        (request_answer(1, BACK), "withhold"), // The consumer does not know it any more.
+    ]);
+    check_from(
+        closed_attempt.clone(),
+        &[(request_from(1, 1, 0), "forward note(unexpected-request)")],
+    );
+    let what = "the consumer broke the protocol: a stream that was closed was rolled back and \
+                asked for again, which empties its vBucket";
+    check_from(
+        closed_attempt,
+        &[
+            (add(&[1], 2), "add(vb:1 #2)"),
+            (
+                request_from(1, 1, 0),
+                &format!("withhold answer(#2 vb:1 consumer protocol) stop({what})"),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_slow_set_up_is_not_overdue_while_its_streams_come_one_by_one() {
+    let machine = check(&[
+        (setup(&[1, 2], 1), "add(vb:1 #0) add(vb:2 #1)"),
+        (request(1, 1), "forward"),
+        (overdue(Step::AddStream, 0), "progress"),
+        (added(0, OK), "withhold"),
+        (overdue(Step::AddStream, 0), "progress"),
+        (
+            overdue(Step::AddStream, 0),
+            "close(consumer vb:2 #2) close(producer vb:2 #2) \
+             answer(#1 vb:1 Opened, vb:2 consumer deadline add-stream)",
+        ),
+    ]);
+    assert_eq!(open(&machine), [1]);
+}
+
+#[test]
+fn many_closes_and_refusals_are_timed_by_progress_too() {
+    check_from(
+        with_open(&[1, 2]),
+        &[
+            (
+                close(&[1, 2], 1),
+                "close(consumer vb:1 #2) close(producer vb:1 #2) \
+                 close(consumer vb:2 #3) close(producer vb:2 #3)",
+            ),
+            (closed(Consumer, 2, OK), "withhold"),
+            (overdue(Step::CloseStream, 2), "progress"),
+            (
+                overdue(Step::CloseStream, 2),
+                "answer(#1 vb:1 producer deadline close-stream, \
+                 vb:2 consumer deadline close-stream)",
+            ),
+        ],
+    );
+    check(&[
+        (setup(&[1, 2], 1), "add(vb:1 #0) add(vb:2 #1)"),
+        (request(1, 1), "forward"),
+        (request(2, 2), "forward"),
+        (request_answer(1, Status::ERANGE), "forward"),
+        (request_answer(2, Status::ERANGE), "forward"),
+        (overdue(Step::Refusal, 0), "progress"),
+        (added(0, Status::ERANGE), "withhold"),
+        (overdue(Step::Refusal, 0), "progress"),
+        (
+            overdue(Step::Refusal, 0),
+            "close(consumer vb:2 #2) close(producer vb:2 #2) \
+             answer(#1 vb:1 producer refused add-stream Range, \
+             vb:2 producer refused add-stream Range)",
+        ),
+    ]);
+}
+
+#[test]
+fn what_rolls_back_shows_its_place_in_line() {
+    let machine = check_from(rolling(), &[]);
+    let rows = |machine: &ConsumerMachine| -> Vec<_> {
+        machine.snapshot().vbuckets.iter().map(|row| (row.vbucket, row.phase, row.line)).collect()
+    };
+    let phase = VbPhase::RollingBack;
+    assert_eq!(rows(&machine), [(1, phase, Some(0)), (2, phase, Some(1))]);
+    let machine = check_from(machine, &[(request_from(1, 1, 0), "forward")]);
+    assert_eq!(rows(&machine), [(1, VbPhase::Requested, None), (2, phase, Some(0))]);
+}

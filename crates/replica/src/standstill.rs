@@ -1,0 +1,172 @@
+//! When one vBucket stands still while its link goes on: its stream is then closed and added again.
+//!
+//! It is fed with what the nodes say and reads nothing itself. A producer reads few vBuckets from
+//! its disk at a time, so one that has not moved since its stream opened may merely wait for its
+//! turn: it is given much longer.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mcbp::{Seqno, VbId};
+
+/// Twice as long for each restart that moved nothing, up to so many doublings; from the start for
+/// a vBucket that has not moved yet, or whose lag does not grow.
+const DOUBLINGS_MAX: u32 = 4;
+
+/// One open stream at one moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Position {
+    /// The high seqno of the producer, where known.
+    pub producer: Option<Seqno>,
+    /// The high seqno of the consumer, where known.
+    pub consumer: Option<Seqno>,
+    /// A number that grows with what passed on the link, over all of its streams.
+    pub link_data: u64,
+}
+
+/// A vBucket that stands still.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stuck {
+    /// By how many seqnos the consumer is behind.
+    pub behind: u64,
+    /// For how long it has not moved.
+    pub for_: Duration,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Row {
+    at: Position,
+    behind: u64,
+    since: Duration,
+    has_moved: bool,
+    restarts: u32,
+}
+
+/// The open streams of one link.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Standstill {
+    rows: BTreeMap<VbId, Row>,
+}
+
+impl Standstill {
+    /// Takes in where a vBucket is, and says whether it is stuck: behind for `limit` without any
+    /// movement, while its lag grew and its link moved data. Then the count begins anew.
+    pub fn look(
+        &mut self,
+        vb: VbId,
+        at: Position,
+        limit: Duration,
+        now: Duration,
+    ) -> Option<Stuck> {
+        let (Some(producer), Some(consumer)) = (at.producer, at.consumer) else {
+            self.rows.remove(&vb);
+            return None;
+        };
+        let behind = producer.0.saturating_sub(consumer.0);
+        let fresh = Row { at, behind, since: now, has_moved: false, restarts: 0 };
+        let row = self.rows.entry(vb).or_insert(fresh);
+        if behind == 0 || row.at.consumer != at.consumer {
+            *row = Row { has_moved: true, ..fresh };
+            return None;
+        }
+        let grows = behind > row.behind;
+        let doublings = if row.has_moved && grows { row.restarts } else { DOUBLINGS_MAX };
+        let limit = limit.saturating_mul(1 << doublings.min(DOUBLINGS_MAX));
+        let for_ = now.saturating_sub(row.since);
+        let link_moves = at.link_data > row.at.link_data;
+        if for_ < limit || !link_moves {
+            return None;
+        }
+        let restarts = row.restarts.saturating_add(1);
+        *row = Row { has_moved: row.has_moved, restarts, ..fresh };
+        Some(Stuck { behind, for_ })
+    }
+
+    /// Forgets all: the link is gone, and its streams with it.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+    }
+
+    /// Forgets the vBuckets that are not `open`.
+    pub fn retain(&mut self, open: impl Fn(VbId) -> bool) {
+        self.rows.retain(|&vb, _| open(vb));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VB: VbId = VbId(7);
+    const LIMIT: Duration = Duration::from_secs(20);
+
+    fn look(
+        rule: &mut Standstill,
+        second: u64,
+        producer: u64,
+        consumer: u64,
+        data: u64,
+    ) -> Option<u64> {
+        let at = Position {
+            producer: Some(Seqno(producer)),
+            consumer: Some(Seqno(consumer)),
+            link_data: data,
+        };
+        rule.look(VB, at, LIMIT, Duration::from_secs(second)).map(|stuck| stuck.behind)
+    }
+
+    #[test]
+    fn lag_that_grows_while_the_link_moves_is_found() {
+        let mut rule = Standstill::default();
+        assert_eq!(look(&mut rule, 0, 10, 10, 0), None);
+        assert_eq!(look(&mut rule, 1, 11, 10, 1), None);
+        assert_eq!(look(&mut rule, 19, 20, 10, 50), None);
+        assert_eq!(look(&mut rule, 20, 21, 10, 60), Some(11));
+        assert_eq!(look(&mut rule, 21, 22, 10, 70), None, "counted anew, twice as long");
+        assert_eq!(look(&mut rule, 59, 60, 10, 80), None);
+        assert_eq!(look(&mut rule, 60, 61, 10, 90), Some(51));
+    }
+
+    #[test]
+    fn a_link_that_stands_still_is_not_the_vbuckets_fault() {
+        let mut rule = Standstill::default();
+        look(&mut rule, 0, 10, 10, 5);
+        assert_eq!(look(&mut rule, 1, 11, 10, 5), None);
+        assert_eq!(look(&mut rule, 99, 99, 10, 5), None);
+    }
+
+    #[test]
+    fn what_moves_is_not_stuck_however_far_behind() {
+        let mut rule = Standstill::default();
+        for second in 0..100 {
+            assert_eq!(look(&mut rule, second, 1_000_000 + 9 * second, second, second), None);
+        }
+    }
+
+    #[test]
+    fn what_has_not_begun_to_move_waits_for_its_turn_much_longer() {
+        let mut rule = Standstill::default();
+        assert_eq!(look(&mut rule, 0, 1000, 0, 0), None);
+        assert_eq!(look(&mut rule, 319, 2000, 0, 100), None);
+        assert_eq!(look(&mut rule, 320, 2000, 0, 101), Some(2000));
+    }
+
+    #[test]
+    fn a_lag_that_stays_the_same_is_given_much_longer_too() {
+        let mut rule = Standstill::default();
+        look(&mut rule, 0, 10, 10, 0);
+        assert_eq!(look(&mut rule, 1, 12, 11, 1), None, "one seqno that is never sent");
+        assert_eq!(look(&mut rule, 300, 12, 11, 2), None);
+        assert_eq!(look(&mut rule, 321, 12, 11, 3), Some(1));
+    }
+
+    #[test]
+    fn an_unknown_lag_proves_nothing() {
+        let mut rule = Standstill::default();
+        look(&mut rule, 0, 10, 10, 0);
+        look(&mut rule, 1, 11, 10, 1);
+        let unknown = Position { producer: None, consumer: Some(Seqno(10)), link_data: 2 };
+        assert_eq!(rule.look(VB, unknown, LIMIT, Duration::from_secs(50)), None);
+        assert_eq!(look(&mut rule, 51, 99, 10, 3), None, "counted anew");
+    }
+}
