@@ -60,7 +60,7 @@ impl From<CommandError> for ApiError {
         match error {
             CommandError::NoBucket { .. } => Self::Missing(text),
             CommandError::NoProducer { .. } | CommandError::Plan(_) => Self::Wrong(text),
-            CommandError::Busy { .. } => Self::Busy(text),
+            CommandError::Busy { .. } | CommandError::AlreadyMoving { .. } => Self::Busy(text),
             CommandError::Failed(failures) => Self::Failed { text, failures },
             CommandError::Stopping => Self::NotNow(text),
         }

@@ -11,7 +11,7 @@ use super::{Move, Step};
 use crate::error::VbFailure;
 use crate::examine::Examine;
 use crate::manager::ReplicationManager;
-use crate::manager::commands::{Job, Pending};
+use crate::manager::queue::{Job, Pending};
 
 impl ReplicationManager {
     /// The machine has given up.
