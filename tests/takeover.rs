@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::{Cluster, Process, States, Writers, until};
+use common::{Cluster, Process, States, Writers, all_taken_over, same_documents};
 use mcbp::{VbId, VbState};
 
 /// How often one that was cut off is asked for again: a link may have to wait for a node first.
@@ -108,18 +108,12 @@ async fn takeovers(victim: Option<Victim>) {
     writers.acknowledge(50).await;
     writers.stop(&[&cluster.beta, &cluster.alpha]).await;
     assert!(cluster.sidecar.process.is_running());
-    // What was not taken over is still replicated.
-    let (mut alpha, mut beta) = (cluster.alpha.client().await, cluster.beta.client().await);
-    until("the rest is replicated", async || {
-        let mut left = alpha.get_all_vb_seqnos().await.unwrap();
-        let mut right = beta.get_all_vb_seqnos().await.unwrap();
-        for seqnos in [&mut left, &mut right] {
-            seqnos.retain(|(vb, _)| usize::from(vb.0) >= MOMENTS.len());
-        }
-        assert_eq!(left.len(), usize::from(cluster.alpha.vbuckets) - MOMENTS.len());
-        (left == right).then_some(())
-    })
-    .await;
+    // What was taken over is complete, deletions too; what was not is still replicated.
+    let (alpha, beta) = (cluster.alpha.endpoint(), cluster.beta.endpoint());
+    let vbs = (0..cluster.alpha.vbuckets).map(VbId);
+    let (taken, rest): (Vec<_>, Vec<_>) = vbs.partition(|vb| usize::from(vb.0) < MOMENTS.len());
+    all_taken_over(&alpha, &beta, taken).await;
+    same_documents(&alpha, &beta, rest).await;
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ async fn wrong_usage_is_told_from_failure() {
         ("replicate default gamma=1", 2, "\"gamma\" is no producer: give one of alpha"),
         ("replicate other alpha=1", 2, "\"other\" is no bucket: give one of default"),
         ("takeover default 1", 2, "--from <PRODUCER>"),
-        ("takeover default 1024 --from alpha", 2, "1024 is not in 0..1024"),
+        ("takeover default 1024 --from alpha", 2, "vbucket 1024 is out of range: give 0 to 1023"),
         ("move default 1 --from gamma", 2, "\"gamma\" is no producer: give one of alpha"),
         ("drain", 2, "required arguments were not provided"),
         ("drain default --all", 2, "cannot be used with"),

@@ -6,7 +6,7 @@ use mcbp::VbId;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::{Config, DataNode, Sidecar, until};
+use super::{Config, DataNode, Sidecar, same_documents, until};
 
 const VBUCKETS: u16 = 8;
 
@@ -74,6 +74,8 @@ pub async fn converge(alpha: &DataNode, beta: &DataNode) {
         Some(())
     })
     .await;
+    same_documents(&alpha.endpoint(), &beta.endpoint(), (0..VBUCKETS).map(VbId)).await;
+    // The comparison of the program must come to the same.
     assert_eq!(compare(alpha, beta).await, Vec::<String>::new(), "the nodes hold the same");
 }
 
