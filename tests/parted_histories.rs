@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Cluster, Config, DataNode, run};
+use common::{Cluster, Config, DataNode, differences, run};
 use mcbp::{VbId, VbState};
 
 async fn set_state(node: &DataNode, state: VbState) {
@@ -63,6 +63,10 @@ async fn a_difference_that_seqnos_do_not_show_is_printed_and_ends_with_1() {
     let difference = difference.expect("the difference is printed");
     assert!(difference.contains("on alpha and") && difference.contains("on beta"), "{difference}");
     assert!(said.contains("1 differences"), "{said}");
+    let all = (0..8).map(VbId);
+    let found = differences(&alpha.endpoint(), &beta.endpoint(), all).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("key \"parted\" is on alpha seqno 1 rev 1"), "{found:?}");
 }
 
 fn copy(from: &Path, to: &Path) {

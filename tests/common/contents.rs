@@ -11,9 +11,6 @@ use relay::{Client, DcpReader, Deadlines, Endpoint, StreamEvent, StreamRange};
 use super::node::connect;
 use super::until;
 
-/// Differences that are shown; the first ones tell the story.
-const SHOWN_MAX: usize = 10;
-
 /// A document or a deletion. Whether its value was compressed on some way does not count.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Document {
@@ -28,12 +25,23 @@ pub struct Document {
 /// What a vBucket holds, by key.
 pub type Contents = BTreeMap<Vec<u8>, Document>;
 
-/// Waits until both nodes are at the same seqnos, then compares every document and deletion.
+/// Fails where a document or a deletion differs between two nodes, once both are at the same seqnos.
 pub async fn same_documents(
     left: &Endpoint,
     right: &Endpoint,
     vbs: impl IntoIterator<Item = VbId>,
 ) {
+    let found = differences(left, right, vbs).await;
+    assert!(found.is_empty(), "{} differences: {found:#?}", found.len());
+}
+
+/// Waits until both nodes are at the same seqnos, then compares every document and deletion.
+pub async fn differences(
+    left: &Endpoint,
+    right: &Endpoint,
+    vbs: impl IntoIterator<Item = VbId>,
+) -> Vec<String> {
+    let mut found = Vec::new();
     let (mut ours, mut theirs) = (connect(left).await.unwrap(), connect(right).await.unwrap());
     for vb in vbs {
         until(&format!("{vb} is at the same seqno on both nodes"), async || {
@@ -41,37 +49,38 @@ pub async fn same_documents(
         })
         .await;
         let (here, there) = (contents(left, vb).await, contents(right, vb).await);
-        assert_same(vb, (&left.name, &here), (&right.name, &there));
+        found.extend(compare(vb, (&left.name, &here), (&right.name, &there)));
     }
+    found
 }
 
 /// Compares what a node had when it gave vBuckets up with what the node has that took them over and
 /// may have been written to since: nothing may be missing, older or made up.
 pub async fn all_taken_over(from: &Endpoint, to: &Endpoint, vbs: impl IntoIterator<Item = VbId>) {
     let mut client = connect(from).await.unwrap();
+    let mut found = Vec::new();
     for vb in vbs {
         let high = high_seqno(&mut client, vb).await;
         let (mut before, mut now) = (contents(from, vb).await, contents(to, vb).await);
         before.retain(|key, _| now.get(key).is_none_or(|document| document.seqno <= high));
         now.retain(|_, document| document.seqno <= high);
-        assert_same(vb, (&from.name, &before), (&to.name, &now));
+        found.extend(compare(vb, (&from.name, &before), (&to.name, &now)));
     }
+    assert!(found.is_empty(), "{} differences: {found:#?}", found.len());
 }
 
-/// Fails where two vBuckets differ, with the first differences.
-#[track_caller]
-pub fn assert_same(vb: VbId, left: (&str, &Contents), right: (&str, &Contents)) {
+/// The keys in which two vBuckets differ, and what each node has.
+pub fn compare(vb: VbId, left: (&str, &Contents), right: (&str, &Contents)) -> Vec<String> {
     let keys = left.1.keys().chain(right.1.keys().filter(|key| !left.1.contains_key(*key)));
     let differs = keys.filter(|key| left.1.get(*key) != right.1.get(*key));
     let show = |key: &Vec<u8>, (node, documents): (&str, &Contents)| match documents.get(key) {
         Some(document) => format!("on {node} {}", title(document)),
         None => format!("not on {node}"),
     };
-    let line = |key: &Vec<u8>| format!("{}: {}, {}", text(key), show(key, left), show(key, right));
-    let mut differences: Vec<_> = differs.map(line).collect();
-    let count = differences.len();
-    differences.truncate(SHOWN_MAX);
-    assert!(count == 0, "{vb}: {count} differences, the first: {differences:#?}");
+    let line = |key: &Vec<u8>| {
+        format!("{vb}: key {:?} is {}, {}", text(key), show(key, left), show(key, right))
+    };
+    differs.map(line).collect()
 }
 
 fn text(key: &[u8]) -> String {

@@ -25,7 +25,9 @@ use std::time::{Duration, Instant};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 pub use cluster::{Cluster, nodes};
-pub use contents::{Contents, all_taken_over, assert_same, contents, document, same_documents};
+pub use contents::{
+    Contents, all_taken_over, compare, contents, differences, document, same_documents,
+};
 pub use documents::Documents;
 pub use fake_node::{FakeConsumer, FakeNode, FakeProducer, StreamRequest};
 pub use node::{DataNode, command};
