@@ -233,7 +233,7 @@ pub enum CommandError {
     /// What is asked for is no plan.
     #[error(transparent)]
     Plan(#[from] replica::plan::PlanError),
-    /// Other commands of this bucket come first: too many of them, or none was answered for too long.
+    /// Other commands of this bucket come first: too many, or without progress for too long.
     #[error("{waiting} commands of this bucket come first, try again later")]
     Busy {
         /// How many.

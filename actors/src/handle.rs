@@ -204,7 +204,8 @@ impl ReplicationHandle {
         self.ask_for_move(bucket, vb, from, kind)?.await.unwrap_or(Err(CommandError::Stopping))
     }
 
-    /// Queues a move; the answer comes through the receiver, which is empty where replication ended.
+    /// Queues a move. The answer comes through the receiver, which is cancelled where replication
+    /// has ended.
     pub(crate) fn ask_for_move(
         &self,
         bucket: &str,

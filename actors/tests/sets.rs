@@ -1,4 +1,5 @@
-//! Many moves at once: all are queued, each is answered, and none waits longer than there is progress.
+//! Many moves at once: all are queued, each is answered, and none is refused while there is
+//! progress.
 
 #![allow(
     clippy::unwrap_used,

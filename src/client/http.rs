@@ -41,8 +41,8 @@ pub(super) enum AskError {
     Strange { url: String, reason: String },
     /// A command whose answer does not come.
     #[error(
-        "the sidecar at {url} has not answered, and does not answer or moves nothing any more: \
-         see what became of it with status and streams, or ask again"
+        "no answer from the sidecar at {url}, whose status cannot be read or shows nothing that \
+         moves: check with status and streams, then ask again"
     )]
     Lost { url: String },
     /// The sidecar says no.
@@ -112,8 +112,8 @@ impl Http {
         self.command("POST", path, body, bucket, MOVE_LOOKS_MAX)
     }
 
-    /// Sends a command without a deadline for its whole: the sidecar has deadlines for each step, and
-    /// is watched for as long as the answer is awaited.
+    /// Sends a command without a deadline for the whole: the sidecar has one for each step, and its
+    /// status is read while the answer is awaited.
     fn command(
         &self,
         method: &'static str,

@@ -7,8 +7,8 @@ use mcbp::VbId;
 use replica::plan::VbSet;
 use serde::Deserialize as _;
 
-/// Failures that are listed; the rest is a number. `--json` has all. Of a set that was to be moved all
-/// are listed: each has to be asked for again.
+/// Failures that are listed; the rest is a number. `--json` has all. Of a set that was to be moved
+/// all are listed: each has to be asked for again.
 const FAILURES_MAX: usize = 20;
 
 pub(super) fn status(status: &Status) -> String {

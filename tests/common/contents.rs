@@ -1,4 +1,5 @@
-//! What nodes hold, compared document by document and read over the wire. Equal seqnos prove nothing.
+//! What nodes hold, read over the wire and compared document by document: equal seqnos prove
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -25,7 +26,7 @@ pub struct Document {
 /// What a vBucket holds, by key.
 pub type Contents = BTreeMap<Vec<u8>, Document>;
 
-/// Fails where a document or a deletion differs between two nodes, once both are at the same seqnos.
+/// Fails where a document or a deletion differs between two nodes that are at the same seqnos.
 pub async fn same_documents(
     left: &Endpoint,
     right: &Endpoint,

@@ -58,7 +58,7 @@ pub(crate) struct ReplicationManager {
     /// The link that a takeover needs: it is kept, and set-ups wait.
     reserved: Option<usize>,
     commands: VecDeque<Pending>,
-    /// When a command was last answered, or the one that is served got further.
+    /// When a command was last answered, or the one that is served took a step.
     progress: Duration,
     loops: Loops,
     /// Streams that failed or ended.

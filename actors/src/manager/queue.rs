@@ -1,7 +1,7 @@
 //! The queue of commands: served one at a time, each answered once. Reading is none of them.
 //!
-//! A command that waits has a deadline for progress, not for the whole: the time of those in front of
-//! it does not count against it while they are answered one after the other.
+//! A command that waits has a deadline for progress, not for the whole wait: it starts anew with
+//! each answer and each step of the command that is served.
 
 use std::time::Duration;
 
@@ -146,16 +146,16 @@ impl ReplicationManager {
         }
     }
 
-    /// A command was answered, or the one that is served got further: those that wait have time
-    /// again.
+    /// Restarts the deadlines of the commands that wait: one was answered, or the one that is
+    /// served took a step.
     pub(super) fn note_progress(&mut self) {
         self.progress = self.now();
     }
 
     /// Until when a command that waits must have its turn, unless there is progress before.
     ///
-    /// A takeover may take one long step without progress. The next move waits for its end, so that
-    /// one that hangs does not fail the rest of its set.
+    /// A move waits longer than a change: as long as the longest step of a takeover. So a takeover
+    /// that hangs does not fail the rest of its set.
     fn turn_deadline(&self, command: &Pending) -> Duration {
         let limit = match command.job {
             Job::Change { .. } => self.limits.command,
@@ -164,7 +164,7 @@ impl ReplicationManager {
         self.progress.max(command.asked) + limit
     }
 
-    /// When the first command is late, as things are.
+    /// Returns the first deadline of any command, unless there is progress before.
     pub(super) fn next_command_deadline(&self) -> Option<Duration> {
         let deadlines = self.commands.iter();
         deadlines.map(|c| c.deadline.unwrap_or_else(|| self.turn_deadline(c))).min()
