@@ -142,6 +142,21 @@ async fn takeovers_that_hang_one_after_the_other_do_not_fail_those_that_wait() {
     assert_eq!(answer(change).await, Ok(0));
 }
 
+#[tokio::test]
+async fn a_move_waits_for_as_long_as_a_takeover_before_it_may_hang() {
+    let mut limits = Limits { command: Duration::from_millis(100), ..brisk() };
+    limits.steps.takeover = Duration::from_millis(400);
+    let mut cluster = Cluster::start(limits, &["alpha"]).await;
+    let first = cluster.takeover(1, "alpha");
+    let mut link = cluster.accept().await;
+    let stream = until_pending(&mut link).await;
+    let second = cluster.takeover(2, "alpha");
+    link.closes(stream.vb).await;
+    assert_eq!(hung(first).await, ("deadline".to_owned(), None));
+    assert_eq!(take_over(&mut link).await, 2);
+    answer(second).await.unwrap();
+}
+
 /// The failure of a command that others came before.
 async fn hung(command: Answer<Moved>) -> (String, Option<String>) {
     let result = answer(command).await;
