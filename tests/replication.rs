@@ -110,6 +110,7 @@ async fn everything_stops_cleanly_and_goes_on_from_there() {
 #[tokio::test]
 async fn changes_of_connections_under_load_lose_no_document() {
     let cluster = Cluster::start().await;
+    cluster.fill().await;
     let writers = Writers::start(&[&cluster.alpha]);
     for count in ["4", "2", "3", "1"] {
         writers.acknowledge(100).await;

@@ -90,6 +90,7 @@ async fn disturbed(cluster: &mut Cluster, states: &mut States, vb: VbId, at: Mom
 
 async fn takeovers(victim: Option<Victim>) {
     let mut cluster = Cluster::start().await;
+    cluster.fill().await;
     let mut states = States::start(&cluster.alpha, &cluster.beta);
     let writers = Writers::start(&[&cluster.alpha, &cluster.beta]);
     for (vb, moment) in (0..).map(VbId).zip(MOMENTS) {
@@ -145,6 +146,7 @@ async fn a_takeover_survives_the_death_of_the_sidecar() {
 #[tokio::test]
 async fn a_set_of_sixty_four_is_taken_over_under_load() {
     let cluster = Cluster::with(72).await;
+    cluster.fill().await;
     let states = States::start(&cluster.alpha, &cluster.beta);
     let writers = Writers::start(&[&cluster.alpha, &cluster.beta]);
     writers.acknowledge(300).await;
@@ -161,6 +163,7 @@ async fn a_set_of_sixty_four_is_taken_over_under_load() {
 /// Kills a process in the middle of a set, and asks for the set again until it is ours.
 async fn a_set_survives(victim: Victim) {
     let mut cluster = Cluster::start().await;
+    cluster.fill().await;
     let mut states = States::start(&cluster.alpha, &cluster.beta);
     let writers = Writers::start(&[&cluster.alpha, &cluster.beta]);
     writers.acknowledge(100).await;

@@ -1,5 +1,6 @@
 //! Two data nodes and the sidecar between them, in a temporary folder.
 
+use dcp_proxy::load::{Load, load};
 use dcp_proxy::screen::Screen;
 use dcp_proxy::verify::{Verify, verify};
 use mcbp::VbId;
@@ -9,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 use super::{Config, DataNode, Sidecar, same_documents, until};
 
 const VBUCKETS: u16 = 8;
+/// Enough for some deletions and some values that are stored out of line in each vBucket.
+const SAMPLES: u64 = 400;
 
 /// `alpha` holds active vBuckets, the sidecar replicates all of them to `beta`.
 pub struct Cluster {
@@ -38,6 +41,14 @@ impl Cluster {
         let config = Config::new(&beta.endpoint(), &alpha.endpoint(), &vbuckets);
         let sidecar = Sidecar::start(folder.path(), &config);
         Self { alpha, beta, sidecar, folder }
+    }
+
+    /// Writes sample documents of every kind and size into `alpha`.
+    pub async fn fill(&self) {
+        let (endpoint, vbuckets) = (self.alpha.endpoint(), self.alpha.vbuckets);
+        let what = Load { endpoint, bucket: "default".to_owned(), vbuckets, documents: SAMPLES };
+        let mut bar = Screen::new().bar("writing", SAMPLES);
+        load(&what, &mut bar, &CancellationToken::new()).await.unwrap();
     }
 
     /// Waits until both nodes have equal seqnos and failover logs, then compares what they hold.

@@ -55,9 +55,19 @@ pub async fn differences(
     found
 }
 
-/// Compares what a node had when it gave vBuckets up with what the node has that took them over and
-/// may have been written to since: nothing may be missing, older or made up.
+/// Fails where something is missing, older or made up on a node that took vBuckets over.
 pub async fn all_taken_over(from: &Endpoint, to: &Endpoint, vbs: impl IntoIterator<Item = VbId>) {
+    let found = left_behind(from, to, vbs).await;
+    assert!(found.is_empty(), "{} differences: {found:#?}", found.len());
+}
+
+/// Compares what a node had when it gave vBuckets up with what the node has that took them over and
+/// may have been written to since.
+pub async fn left_behind(
+    from: &Endpoint,
+    to: &Endpoint,
+    vbs: impl IntoIterator<Item = VbId>,
+) -> Vec<String> {
     let mut client = connect(from).await.unwrap();
     let mut found = Vec::new();
     for vb in vbs {
@@ -67,7 +77,7 @@ pub async fn all_taken_over(from: &Endpoint, to: &Endpoint, vbs: impl IntoIterat
         now.retain(|_, document| document.seqno <= high);
         found.extend(compare(vb, (&from.name, &before), (&to.name, &now)));
     }
-    assert!(found.is_empty(), "{} differences: {found:#?}", found.len());
+    found
 }
 
 /// The keys in which two vBuckets differ, and what each node has.

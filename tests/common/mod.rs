@@ -26,7 +26,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 pub use cluster::{Cluster, nodes};
 pub use contents::{
-    Contents, all_taken_over, compare, contents, differences, document, same_documents,
+    Contents, all_taken_over, compare, contents, differences, document, left_behind, same_documents,
 };
 pub use documents::Documents;
 pub use fake_node::{FakeConsumer, FakeNode, FakeProducer, StreamRequest};
