@@ -22,6 +22,7 @@ const WAS_KILLED: &[&str] =
 #[tokio::test]
 async fn mb_41942_the_producer_is_killed() {
     let mut cluster = Cluster::start().await;
+    cluster.fill().await;
     let writers = Writers::start(&[&cluster.alpha]);
     for round in 1..=ROUNDS {
         writers.acknowledge(WRITES).await;
@@ -42,6 +43,7 @@ async fn mb_41942_the_producer_is_killed() {
 #[tokio::test]
 async fn the_consumer_is_killed() {
     let mut cluster = Cluster::start().await;
+    cluster.fill().await;
     let writers = Writers::start(&[&cluster.alpha]);
     for _ in 0..ROUNDS {
         writers.acknowledge(WRITES).await;
@@ -62,6 +64,7 @@ async fn the_consumer_is_killed() {
 #[tokio::test]
 async fn the_sidecar_is_killed() {
     let mut cluster = Cluster::start().await;
+    cluster.fill().await;
     let writers = Writers::start(&[&cluster.alpha]);
     for _ in 0..ROUNDS {
         writers.acknowledge(WRITES).await;
@@ -77,6 +80,7 @@ async fn the_sidecar_is_killed() {
 #[tokio::test]
 async fn all_three_are_killed_at_once() {
     let mut cluster = Cluster::start().await;
+    cluster.fill().await;
     let writers = Writers::start(&[&cluster.alpha]);
     writers.acknowledge(WRITES).await;
     for process in

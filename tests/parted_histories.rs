@@ -6,7 +6,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Cluster, Config, DataNode, run};
+use common::{Cluster, Config, DataNode, all_taken_over, differences, left_behind, run};
 use mcbp::{VbId, VbState};
 
 async fn set_state(node: &DataNode, state: VbState) {
@@ -63,6 +63,31 @@ async fn a_difference_that_seqnos_do_not_show_is_printed_and_ends_with_1() {
     let difference = difference.expect("the difference is printed");
     assert!(difference.contains("on alpha and") && difference.contains("on beta"), "{difference}");
     assert!(said.contains("1 differences"), "{said}");
+    let all = (0..8).map(VbId);
+    let found = differences(&alpha.endpoint(), &beta.endpoint(), all).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("key \"parted\" is on alpha seqno 1 rev 1"), "{found:?}");
+}
+
+/// The comparison after a takeover finds one document that stayed, and is not misled by newer ones.
+#[tokio::test]
+async fn a_document_that_a_takeover_left_behind_is_found() {
+    let cluster = Cluster::start().await;
+    cluster.fill().await;
+    cluster.converge().await;
+    let (alpha, beta) = (cluster.alpha.endpoint(), cluster.beta.endpoint());
+    let mut documents = cluster.alpha.documents().await;
+    let vb = documents.vb("left behind");
+    let takeover = ["takeover", "default", &vb.0.to_string(), "--from", "alpha"];
+    assert_eq!(cluster.sidecar.ask(&takeover).await.exit_code().await, 0);
+    all_taken_over(&alpha, &beta, [vb]).await;
+    cluster.alpha.client().await.set_vbucket(vb, VbState::Active).await.unwrap();
+    documents.set("left behind", "value").await;
+    cluster.alpha.client().await.set_vbucket(vb, VbState::Dead).await.unwrap();
+    let found = left_behind(&alpha, &beta, [vb]).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("left behind") && found[0].contains("not on beta"), "{found:?}");
+    assert_eq!(cluster.alpha.state(vb).await, VbState::Dead, "as it was");
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{Cluster, until};
+use common::{Cluster, Writers, until};
 use mcbp::Seqno;
 
 #[tokio::test]
@@ -105,4 +105,20 @@ async fn everything_stops_cleanly_and_goes_on_from_there() {
     let log = cluster.alpha.client().await.failover_log(documents.vb("before")).await.unwrap();
     assert_eq!(log.len(), 1, "a clean stop begins no branch");
     cluster.assert_quiet(&[]);
+}
+
+#[tokio::test]
+async fn changes_of_connections_under_load_lose_no_document() {
+    let cluster = Cluster::start().await;
+    cluster.fill().await;
+    let writers = Writers::start(&[&cluster.alpha]);
+    for count in ["4", "2", "3", "1"] {
+        writers.acknowledge(100).await;
+        let mut command = cluster.sidecar.ask(&["connections", "default", count]).await;
+        // A stream that is refused at first is added again: here the documents count.
+        assert!([0, 1].contains(&command.exit_code().await), "{}", command.log());
+    }
+    writers.acknowledge(100).await;
+    writers.stop(&[&cluster.alpha]).await;
+    cluster.converge().await;
 }

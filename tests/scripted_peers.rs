@@ -8,9 +8,11 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{
-    Config, DataNode, FakeConsumer, FakeNode, FakeProducer, Sidecar, StreamRequest, until,
+    Config, DataNode, FakeConsumer, FakeNode, FakeProducer, Sidecar, StreamRequest, compare,
+    contents, document, until,
 };
-use mcbp::{Seqno, Status, StreamEndStatus, VbId};
+use mcbp::{Opaque, Seqno, Status, StreamEndStatus, VbId};
+use relay::testing::mutation;
 use tempfile::TempDir;
 
 /// A sidecar between a producer that the test plays and a real consumer.
@@ -50,6 +52,14 @@ impl Producing {
             seqnos.contains(&goal).then_some(())
         })
         .await;
+    }
+
+    /// Fails where the consumer does not hold what was sent up to this seqno, and nothing else.
+    async fn holds(&self, vb: VbId, seqno: u64) {
+        let sent = (1..=seqno).map(|seqno| document(&mutation(vb, Opaque(0), seqno, 10)));
+        let (sent, held) = (sent.collect(), contents(&self.beta.endpoint(), vb).await);
+        let found = compare(vb, ("alpha", &sent), ("beta", &held));
+        assert!(found.is_empty(), "{found:#?}");
     }
 }
 
@@ -93,6 +103,7 @@ async fn mb_53445_a_producer_ends_a_stream_at_every_step_of_its_set_up() {
     test.producer.accept(&stream).await;
     for (stream, seqno) in [(&first, 1), (&last, 1), (&stream, 2)] {
         test.passes(stream, seqno).await;
+        test.holds(stream.vb, seqno + 1).await;
     }
     test.beta.process.assert_quiet(&[]);
     test.sidecar.stop().await;
@@ -121,6 +132,7 @@ async fn a_producer_that_hangs_up_during_set_up_is_connected_to_again() {
         let stream = test.producer.request().await;
         test.producer.accept(&stream).await;
         test.passes(&stream, 1).await;
+        test.holds(stream.vb, 2).await;
     }
     test.sidecar.stop().await;
 }

@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::{Cluster, Process, States, Writers, until};
+use common::{Cluster, Process, States, Writers, all_taken_over, same_documents};
 use mcbp::{VbId, VbState};
 
 /// How often one that was cut off is asked for again: a link may have to wait for a node first.
@@ -67,6 +67,11 @@ async fn ask(cluster: &Cluster, vb: VbId) -> Process {
     cluster.sidecar.ask(&["takeover", "default", &vb.0.to_string(), "--from", "alpha"]).await
 }
 
+/// Asks for all of a set at once.
+async fn ask_for_set(cluster: &Cluster, set: &str) -> Process {
+    cluster.sidecar.ask(&["takeover", "default", set, "--from", "alpha"]).await
+}
+
 /// The same, and says whether it did.
 async fn takeover(cluster: &Cluster, vb: VbId) -> bool {
     ask(cluster, vb).await.exit_code().await == 0
@@ -85,6 +90,7 @@ async fn disturbed(cluster: &mut Cluster, states: &mut States, vb: VbId, at: Mom
 
 async fn takeovers(victim: Option<Victim>) {
     let mut cluster = Cluster::start().await;
+    cluster.fill().await;
     let mut states = States::start(&cluster.alpha, &cluster.beta);
     let writers = Writers::start(&[&cluster.alpha, &cluster.beta]);
     for (vb, moment) in (0..).map(VbId).zip(MOMENTS) {
@@ -108,18 +114,12 @@ async fn takeovers(victim: Option<Victim>) {
     writers.acknowledge(50).await;
     writers.stop(&[&cluster.beta, &cluster.alpha]).await;
     assert!(cluster.sidecar.process.is_running());
-    // What was not taken over is still replicated.
-    let (mut alpha, mut beta) = (cluster.alpha.client().await, cluster.beta.client().await);
-    until("the rest is replicated", async || {
-        let mut left = alpha.get_all_vb_seqnos().await.unwrap();
-        let mut right = beta.get_all_vb_seqnos().await.unwrap();
-        for seqnos in [&mut left, &mut right] {
-            seqnos.retain(|(vb, _)| usize::from(vb.0) >= MOMENTS.len());
-        }
-        assert_eq!(left.len(), usize::from(cluster.alpha.vbuckets) - MOMENTS.len());
-        (left == right).then_some(())
-    })
-    .await;
+    // What was taken over is complete, deletions too; what was not is still replicated.
+    let (alpha, beta) = (cluster.alpha.endpoint(), cluster.beta.endpoint());
+    let vbs = (0..cluster.alpha.vbuckets).map(VbId);
+    let (taken, rest): (Vec<_>, Vec<_>) = vbs.partition(|vb| usize::from(vb.0) < MOMENTS.len());
+    all_taken_over(&alpha, &beta, taken).await;
+    same_documents(&alpha, &beta, rest).await;
 }
 
 #[tokio::test]
@@ -140,4 +140,64 @@ async fn a_takeover_survives_the_death_of_the_consumer() {
 #[tokio::test]
 async fn a_takeover_survives_the_death_of_the_sidecar() {
     takeovers(Some(Victim::Sidecar)).await;
+}
+
+/// Takes a set over that is larger than what may wait of other commands, under load.
+#[tokio::test]
+async fn a_set_of_sixty_four_is_taken_over_under_load() {
+    let cluster = Cluster::with(72).await;
+    cluster.fill().await;
+    let states = States::start(&cluster.alpha, &cluster.beta);
+    let writers = Writers::start(&[&cluster.alpha, &cluster.beta]);
+    writers.acknowledge(300).await;
+    let mut command = ask_for_set(&cluster, "0-63").await;
+    assert_eq!(command.exit_code().await, 0, "{}", command.log());
+    states.stop().await;
+    writers.acknowledge(100).await;
+    writers.stop(&[&cluster.beta, &cluster.alpha]).await;
+    let (alpha, beta) = (cluster.alpha.endpoint(), cluster.beta.endpoint());
+    all_taken_over(&alpha, &beta, (0..64).map(VbId)).await;
+    same_documents(&alpha, &beta, (64..72).map(VbId)).await;
+}
+
+/// Kills a process in the middle of a set, and asks for the set again until it is ours.
+async fn a_set_survives(victim: Victim) {
+    let mut cluster = Cluster::start().await;
+    cluster.fill().await;
+    let mut states = States::start(&cluster.alpha, &cluster.beta);
+    let writers = Writers::start(&[&cluster.alpha, &cluster.beta]);
+    writers.acknowledge(100).await;
+    let mut command = ask_for_set(&cluster, "0-5").await;
+    let at = Moment::Pending;
+    states.until(VbId(2), |producer, consumer| at.is_now(producer, consumer)).await;
+    victim.kill(&mut cluster);
+    victim.restart(&mut cluster).await;
+    let code = command.exit_code().await;
+    assert!(code == 0 || code == 1 && !command.log().is_empty(), "exit code {code}");
+    let mut is_done = false;
+    for _ in 0..ATTEMPTS {
+        is_done = is_done || ask_for_set(&cluster, "0-5").await.exit_code().await == 0;
+    }
+    assert!(is_done, "the set was not taken over");
+    states.stop().await;
+    writers.acknowledge(50).await;
+    writers.stop(&[&cluster.beta, &cluster.alpha]).await;
+    let (alpha, beta) = (cluster.alpha.endpoint(), cluster.beta.endpoint());
+    all_taken_over(&alpha, &beta, (0..6).map(VbId)).await;
+    same_documents(&alpha, &beta, [6, 7].map(VbId)).await;
+}
+
+#[tokio::test]
+async fn a_set_survives_the_death_of_the_producer() {
+    a_set_survives(Victim::Producer).await;
+}
+
+#[tokio::test]
+async fn a_set_survives_the_death_of_the_consumer() {
+    a_set_survives(Victim::Consumer).await;
+}
+
+#[tokio::test]
+async fn a_set_survives_the_death_of_the_sidecar() {
+    a_set_survives(Victim::Sidecar).await;
 }

@@ -6,7 +6,8 @@ mod common;
 
 use std::path::Path;
 
-use common::{Config, DataNode, Documents, Process, Sidecar, until};
+use common::{Config, DataNode, Documents, Process, Sidecar, same_documents, until};
+use mcbp::VbId;
 use relay::testing::{Authority, Identity, Validity};
 use relay::{Client, Deadlines, Endpoint, Login, Secret, Tls, TlsFiles};
 
@@ -78,12 +79,7 @@ async fn documents_pass_an_encrypted_link_large_ones_too() {
         alpha.authority.file
     );
     let mut sidecar = Sidecar::start(folder.path(), &alpha.config(&beta, &tls));
-    let (mut from, mut to) = (alpha.client().await, beta.client().await);
-    until("both have the same", async || {
-        let (from, to) = (from.get_all_vb_seqnos().await, to.get_all_vb_seqnos().await);
-        (from.unwrap() == to.unwrap()).then_some(())
-    })
-    .await;
+    same_documents(&alpha.endpoint, &beta.endpoint(), (0..VBUCKETS).map(VbId)).await;
     sidecar.process.assert_quiet(&[]);
     sidecar.stop().await;
 }

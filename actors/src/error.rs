@@ -121,6 +121,35 @@ impl VbFailure {
     }
 }
 
+impl VbFailure {
+    /// A vBucket of a set whose command was not carried out.
+    pub(crate) fn of_command(
+        bucket: &str,
+        producer: &str,
+        vb: mcbp::VbId,
+        error: &CommandError,
+    ) -> Self {
+        let (reason, retry) = match error {
+            CommandError::AlreadyMoving { .. } => ("already-moving", Retry::AfterBackoff),
+            CommandError::Busy { .. } => ("busy", Retry::AfterBackoff),
+            CommandError::Stopping => ("stopping", Retry::AfterBackoff),
+            CommandError::NoBucket { .. }
+            | CommandError::NoProducer { .. }
+            | CommandError::Plan(_)
+            | CommandError::Failed(_) => ("refused", Retry::Never),
+        };
+        Self {
+            bucket: bucket.to_owned(),
+            producer: producer.to_owned(),
+            vbucket: vb.0,
+            reason: reason.to_owned(),
+            status: None,
+            detail: format!("{vb}: {error}"),
+            retry: retry.to_string(),
+        }
+    }
+}
+
 impl From<&VbError> for LastError {
     fn from(error: &VbError) -> Self {
         Self {
@@ -226,11 +255,22 @@ pub enum CommandError {
     /// What is asked for is no plan.
     #[error(transparent)]
     Plan(#[from] replica::plan::PlanError),
-    /// Other commands of this bucket come first, too many of them or for too long.
+    /// Other commands of this bucket come first: too many, or without progress for too long.
     #[error("{waiting} commands of this bucket come first, try again later")]
     Busy {
         /// How many.
         waiting: usize,
+    },
+    /// A vBucket is moved once at a time.
+    #[error(
+        "{vb} is already being moved from {from}, or waits for its turn: see \"moves\" of the \
+         replications, and ask again when it is not there any more"
+    )]
+    AlreadyMoving {
+        /// The vBucket.
+        vb: mcbp::VbId,
+        /// The producer that the earlier command named.
+        from: String,
     },
     /// Some vBuckets are not settled; the sidecar goes on trying.
     #[error("{} vBuckets failed, the first: {}", .0.len(), first(.0))]

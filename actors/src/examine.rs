@@ -31,6 +31,8 @@ pub(crate) struct Examine {
     pub(crate) failure: VbFailure,
     /// Whether the copies may be repaired: nothing of a takeover is on its way to either node.
     pub(crate) may_repair: bool,
+    /// Whether the consumer's copy is known to miss no row.
+    pub(crate) is_complete: bool,
 }
 
 /// What became of the vBucket.
@@ -47,7 +49,7 @@ impl Examine {
     /// Asks, and repairs where that is allowed. Bounded by the deadlines of its few requests.
     pub(crate) async fn run(self) -> Verdict {
         let (producer, consumer) = self.ask().await;
-        let remedy = Remedy::of(&producer, &consumer);
+        let remedy = Remedy::of(&producer, &consumer, self.is_complete);
         let (spec, vb) = (&self.spec, self.vb);
         let names = (&spec.producer.name, &spec.consumer.name);
         let found = format!("at {} it is {producer}, at {} {consumer}", names.0, names.1);

@@ -201,10 +201,22 @@ impl ReplicationHandle {
         from: &str,
         kind: MoveKind,
     ) -> Result<Moved, CommandError> {
+        self.ask_for_move(bucket, vb, from, kind)?.await.unwrap_or(Err(CommandError::Stopping))
+    }
+
+    /// Queues a move. The answer comes through the receiver, which is cancelled where replication
+    /// has ended.
+    pub(crate) fn ask_for_move(
+        &self,
+        bucket: &str,
+        vb: VbId,
+        from: &str,
+        kind: MoveKind,
+    ) -> Result<oneshot::Receiver<Result<Moved, CommandError>>, CommandError> {
         let manager = self.manager(bucket)?;
         let (answer, answered) = oneshot::channel();
         manager.do_send(StartMove { vb, from: from.to_owned(), kind, answer });
-        answered.await.unwrap_or(Err(CommandError::Stopping))
+        Ok(answered)
     }
 
     fn manager(&self, bucket: &str) -> Result<&Addr<ReplicationManager>, CommandError> {

@@ -29,6 +29,7 @@ mod link;
 mod manager;
 mod producer_conn;
 mod replicator;
+mod sets;
 mod status;
 mod tap;
 mod threads;
@@ -37,6 +38,7 @@ mod traffic;
 pub use config::{BucketPlan, Limits, ReplicationConfig};
 pub use error::{CommandError, VbFailure};
 pub use handle::{Replication, ReplicationHandle};
+pub use sets::MovedSet;
 pub use status::{
     BrokenStatus, BucketStatus, FailureCount, LastError, LinkPhase, LinkStatus, MovePhase,
     MoveStatus, Moved, NodeStatus, StreamStatus,

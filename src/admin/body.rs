@@ -47,6 +47,23 @@ pub(super) struct From {
     pub(super) from: String,
 }
 
+/// `{"from": "alpha", "vbuckets": "0-511,600"}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct FromSet {
+    /// The producer.
+    pub(super) from: String,
+    /// The vBuckets, as a set in text.
+    vbuckets: String,
+}
+
+impl FromSet {
+    /// The vBuckets: at least one, each once.
+    pub(super) fn set(&self) -> Result<VbSet, ApiError> {
+        self.vbuckets.parse().map_err(|error| ApiError::Wrong(format!("vbuckets: {error}")))
+    }
+}
+
 /// `{"connections": 4}`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

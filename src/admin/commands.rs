@@ -5,7 +5,7 @@ use std::future::Future;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Payload};
 use actix_web::{HttpRequest, Responder};
-use dcp_actors::{CommandError, Moved};
+use dcp_actors::CommandError;
 use mcbp::VbId;
 use replica::plan::VBUCKETS_MAX;
 use serde_json::{Value, json};
@@ -82,43 +82,14 @@ pub(super) async fn connections(
     opened(what, async move { replication.set_connections(&bucket, connections).await }).await
 }
 
-/// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/takeover`: at once.
-pub(super) async fn takeover(
-    state: Data<State>,
-    path: Path<(String, String)>,
-    request: HttpRequest,
-    payload: Payload,
-) -> Result<Json<Moved>, ApiError> {
-    let Target { bucket, vb, from } = target(&state, path, payload).await?;
-    let replication = state.replication()?;
-    let what =
-        format!("takeover bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
-    to_its_end(what, async move { replication.takeover(&bucket, vb, &from).await }).await.map(Json)
-}
-
-/// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/move`: after the data has been copied.
-pub(super) async fn move_vbucket(
-    state: Data<State>,
-    path: Path<(String, String)>,
-    request: HttpRequest,
-    payload: Payload,
-) -> Result<Json<Moved>, ApiError> {
-    let Target { bucket, vb, from } = target(&state, path, payload).await?;
-    let replication = state.replication()?;
-    let what = format!("move bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
-    to_its_end(what, async move { replication.move_vbucket(&bucket, vb, &from).await })
-        .await
-        .map(Json)
-}
-
 /// A vBucket and where it is to come from.
-struct Target {
-    bucket: String,
-    vb: VbId,
-    from: String,
+pub(super) struct Target {
+    pub(super) bucket: String,
+    pub(super) vb: VbId,
+    pub(super) from: String,
 }
 
-async fn target(
+pub(super) async fn target(
     state: &State,
     path: Path<(String, String)>,
     payload: Payload,
@@ -151,7 +122,7 @@ async fn opened(
 /// must not be.
 ///
 /// `what` says in the log what was asked for, when it begins and when it fails.
-async fn to_its_end<T: 'static>(
+pub(super) async fn to_its_end<T: 'static>(
     what: String,
     command: impl Future<Output = Result<T, CommandError>> + 'static,
 ) -> Result<T, ApiError> {
@@ -166,6 +137,6 @@ async fn to_its_end<T: 'static>(
     Ok(command.await.map_err(|_| ApiError::Died)??)
 }
 
-fn client(request: &HttpRequest) -> String {
+pub(super) fn client(request: &HttpRequest) -> String {
     request.peer_addr().map_or_else(|| "unknown".to_owned(), |address| address.to_string())
 }

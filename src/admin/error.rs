@@ -5,7 +5,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
-use dcp_actors::{CommandError, VbFailure};
+use dcp_actors::{CommandError, Moved, VbFailure};
 use serde::Serialize;
 
 /// A failed request.
@@ -41,6 +41,8 @@ pub(super) enum ApiError {
         text: String,
         /// Each.
         failures: Vec<VbFailure>,
+        /// Of a set that was to be moved: the others.
+        moved: Option<Vec<Moved>>,
     },
     /// Not now: it starts, it stops, or it is not ready: 503.
     NotNow(String),
@@ -52,6 +54,8 @@ struct Body<'a> {
     error: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<&'a [VbFailure]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved: Option<&'a [Moved]>,
 }
 
 impl From<CommandError> for ApiError {
@@ -60,8 +64,8 @@ impl From<CommandError> for ApiError {
         match error {
             CommandError::NoBucket { .. } => Self::Missing(text),
             CommandError::NoProducer { .. } | CommandError::Plan(_) => Self::Wrong(text),
-            CommandError::Busy { .. } => Self::Busy(text),
-            CommandError::Failed(failures) => Self::Failed { text, failures },
+            CommandError::Busy { .. } | CommandError::AlreadyMoving { .. } => Self::Busy(text),
+            CommandError::Failed(failures) => Self::Failed { text, failures, moved: None },
             CommandError::Stopping => Self::NotNow(text),
         }
     }
@@ -103,18 +107,18 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
-        let errors = match self {
+        let (errors, moved) = match self {
             Self::NoToken => {
                 response.insert_header((WWW_AUTHENTICATE, "Bearer"));
-                None
+                (None, None)
             }
             Self::Method { allow } => {
                 response.insert_header((ALLOW, allow.as_str()));
-                None
+                (None, None)
             }
-            Self::Failed { failures, .. } => Some(failures.as_slice()),
-            _ => None,
+            Self::Failed { failures, moved, .. } => (Some(failures.as_slice()), moved.as_deref()),
+            _ => (None, None),
         };
-        response.json(Body { error: self.to_string(), errors })
+        response.json(Body { error: self.to_string(), errors, moved })
     }
 }

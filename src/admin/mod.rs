@@ -11,6 +11,7 @@ mod effective;
 mod error;
 mod log_level;
 mod metrics;
+mod moves;
 mod reads;
 mod ready;
 mod routes;

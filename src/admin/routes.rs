@@ -5,7 +5,7 @@ use actix_web::web::{self, PathConfig, ServiceConfig};
 use actix_web::{HttpRequest, Resource, Route};
 
 use super::error::ApiError;
-use super::{commands, log_level, metrics, reads};
+use super::{commands, log_level, metrics, moves, reads};
 
 pub(super) fn routes(app: &mut ServiceConfig) {
     let (get, put, post, delete) = (Method::GET, Method::PUT, Method::POST, Method::DELETE);
@@ -30,6 +30,11 @@ pub(super) fn routes(app: &mut ServiceConfig) {
             [(&put, route(&put).to(commands::connections))],
         ))
         .service(at(
+            "/api/v1/buckets/{bucket}/takeover",
+            [(&post, route(&post).to(moves::takeover_set))],
+        ))
+        .service(at("/api/v1/buckets/{bucket}/move", [(&post, route(&post).to(moves::move_set))]))
+        .service(at(
             "/api/v1/buckets/{bucket}/vbuckets/{vb}/replication",
             [
                 (&put, route(&put).to(commands::replicate_one)),
@@ -38,11 +43,11 @@ pub(super) fn routes(app: &mut ServiceConfig) {
         ))
         .service(at(
             "/api/v1/buckets/{bucket}/vbuckets/{vb}/takeover",
-            [(&post, route(&post).to(commands::takeover))],
+            [(&post, route(&post).to(moves::takeover))],
         ))
         .service(at(
             "/api/v1/buckets/{bucket}/vbuckets/{vb}/move",
-            [(&post, route(&post).to(commands::move_vbucket))],
+            [(&post, route(&post).to(moves::move_vbucket))],
         ))
         .default_service(web::to(unknown));
 }

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use clap::builder::RangedU64ValueParser;
 use clap::{Args, Subcommand};
 use log::LevelFilter;
-use replica::plan::{VBUCKETS_MAX, VbSet};
+use replica::plan::VbSet;
 
 /// What to ask a running sidecar.
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
@@ -35,7 +34,7 @@ pub enum Ask {
         #[command(flatten)]
         to: To,
     },
-    /// Make a vBucket active here and dead at its producer, now.
+    /// Make vBuckets active here and dead at their producer, now.
     Takeover {
         /// What is to come from where.
         #[command(flatten)]
@@ -44,7 +43,7 @@ pub enum Ask {
         #[command(flatten)]
         to: To,
     },
-    /// Copy a vBucket, then take it over.
+    /// Copy vBuckets, and take each over once it is copied.
     Move {
         /// What is to come from where.
         #[command(flatten)]
@@ -86,15 +85,15 @@ pub enum Ask {
     },
 }
 
-/// A vBucket and its present home.
+/// vBuckets and their present home.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
 pub struct Transfer {
     /// The bucket.
     pub bucket: String,
-    /// The vBucket.
-    #[arg(value_name = "VB", value_parser = vbucket())]
-    pub vb: u16,
-    /// The producer that has it now.
+    /// One vBucket, or a set such as 0-511,600: each is moved by itself, in turn.
+    #[arg(value_name = "SET", value_parser = |text: &str| text.parse::<VbSet>())]
+    pub vbs: VbSet,
+    /// The producer that has them now.
     #[arg(long, value_name = "PRODUCER")]
     pub from: String,
 }
@@ -139,10 +138,6 @@ impl Ask {
             | Self::LogLevel { to, .. } => to,
         }
     }
-}
-
-fn vbucket() -> RangedU64ValueParser<u16> {
-    RangedU64ValueParser::new().range(..u64::from(VBUCKETS_MAX))
 }
 
 fn share(text: &str) -> Result<Share, String> {

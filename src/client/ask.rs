@@ -1,10 +1,11 @@
 //! Each subcommand: its requests, and what it makes of the answers.
 
+use mcbp::VbId;
 use serde_json::{Value, json};
 
 use super::args::{Ask, Transfer, desired};
 use super::http::{AskError, Http, segment};
-use super::views::{Level, Moved, Opened, Replications, Status};
+use super::views::{Level, Moved, MovedSet, Opened, Replications, Status};
 use super::{Outcome, Said, show};
 
 pub(super) fn ask(ask: &Ask, http: &Http) -> Result<Said, AskError> {
@@ -50,16 +51,25 @@ fn streams(http: &Http, bucket: Option<&str>) -> Result<Said, AskError> {
 }
 
 fn change(http: &Http, bucket: &str, what: &str, body: &Value) -> Result<Said, AskError> {
-    let answer = http.put(&format!("/api/v1/buckets/{}/{what}", segment(bucket)), body)?;
+    let answer =
+        http.change(&format!("/api/v1/buckets/{}/{what}", segment(bucket)), body, bucket)?;
     let Opened { open } = http.read(&answer)?;
     Ok(Said::done(answer, format!("{bucket}: {open} streams are open")))
 }
 
 fn transfer(http: &Http, what: &Transfer, how: &str) -> Result<Said, AskError> {
-    let Transfer { bucket, vb, from } = what;
-    let path = format!("/api/v1/buckets/{}/vbuckets/{vb}/{how}", segment(bucket));
-    let answer = http.post(&path, &json!({ "from": from }))?;
-    let Moved { elapsed_ms } = http.read(&answer)?;
+    let Transfer { bucket, vbs, from } = what;
+    let of_bucket = format!("/api/v1/buckets/{}", segment(bucket));
+    let first = vbs.iter().next().filter(|_| vbs.len() == 1);
+    let Some(VbId(vb)) = first else {
+        let body = json!({ "from": from, "vbuckets": vbs });
+        let answer = http.moves(&format!("{of_bucket}/{how}"), &body, bucket)?;
+        let text = show::moved(bucket, from, &http.read::<MovedSet>(&answer)?.moved);
+        return Ok(Said::done(answer, text));
+    };
+    let path = format!("{of_bucket}/vbuckets/{vb}/{how}");
+    let answer = http.moves(&path, &json!({ "from": from }), bucket)?;
+    let Moved { elapsed_ms, .. } = http.read(&answer)?;
     let took = show::ms(elapsed_ms);
     Ok(Said::done(answer, format!("{bucket}: vb:{vb} is active here, dead at {from}, in {took}")))
 }

@@ -1,6 +1,7 @@
 //! One request to the admin API and its answer, with a deadline. No proxy, no redirect: the token
 //! goes to the address that was named and nowhere else.
 
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use relay::Secret;
@@ -11,14 +12,18 @@ use ureq::{Agent, Body, http::Response};
 
 use super::Outcome;
 use super::target::Target;
+use super::views::Status;
 
 /// To reach the sidecar.
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
 /// For an answer that only reads: it waits for nothing.
 const READ_WAIT: Duration = Duration::from_secs(20);
-/// For a command. Each has a deadline of its own in the sidecar; this is longer than the longest
-/// that can be configured.
-const COMMAND_WAIT: Duration = Duration::from_secs(3600);
+/// How often to look whether moves go on while an answer is awaited.
+const LOOK: Duration = Duration::from_secs(10);
+/// Looks in a row that find no moves, or no sidecar, until the answer to moves is given up.
+const MOVE_LOOKS_MAX: u32 = 3;
+/// The same for a change, which may take as long itself as its deadlines in the sidecar: an hour.
+const CHANGE_LOOKS_MAX: u32 = 360;
 /// The longest answer: 300 bytes for each of 1,024 streams, for 200 buckets.
 const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -34,6 +39,12 @@ pub(super) enum AskError {
     /// What answers is no sidecar, or one of another age.
     #[error("what answers at {url} is no sidecar that this program knows: {reason}")]
     Strange { url: String, reason: String },
+    /// A command whose answer does not come.
+    #[error(
+        "no answer from the sidecar at {url}, whose status cannot be read or shows nothing that \
+         moves: check with status and streams, then ask again"
+    )]
+    Lost { url: String },
     /// The sidecar says no.
     #[error("{text}")]
     Refused { status: StatusCode, text: String, body: Value },
@@ -43,14 +54,14 @@ impl AskError {
     pub(super) const fn body(&self) -> Option<&Value> {
         match self {
             Self::Refused { body, .. } => Some(body),
-            Self::Usage(_) | Self::Silent { .. } | Self::Strange { .. } => None,
+            Self::Usage(_) | Self::Silent { .. } | Self::Strange { .. } | Self::Lost { .. } => None,
         }
     }
 
     pub(super) fn outcome(&self) -> Outcome {
         match self {
             Self::Usage(_) => Outcome::Wrong,
-            Self::Silent { .. } | Self::Strange { .. } => Outcome::Failed,
+            Self::Silent { .. } | Self::Strange { .. } | Self::Lost { .. } => Outcome::Failed,
             Self::Refused { status, .. } => match *status {
                 StatusCode::BAD_REQUEST
                 | StatusCode::UNAUTHORIZED
@@ -63,6 +74,7 @@ impl AskError {
 }
 
 /// The way to one sidecar.
+#[derive(Clone)]
 pub(super) struct Http {
     agent: Agent,
     url: String,
@@ -82,15 +94,46 @@ impl Http {
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Value, AskError> {
-        self.send("GET", path, None, READ_WAIT)
+        self.send("GET", path, None, Some(READ_WAIT))
     }
 
+    /// Sets something that is set at once.
     pub(super) fn put(&self, path: &str, body: &Value) -> Result<Value, AskError> {
-        self.send("PUT", path, Some(body), COMMAND_WAIT)
+        self.send("PUT", path, Some(body), Some(READ_WAIT))
     }
 
-    pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value, AskError> {
-        self.send("POST", path, Some(body), COMMAND_WAIT)
+    /// Sends a change of a bucket, which is served after the moves that were asked for before it.
+    pub(super) fn change(&self, path: &str, body: &Value, bucket: &str) -> Result<Value, AskError> {
+        self.command("PUT", path, body, bucket, CHANGE_LOOKS_MAX)
+    }
+
+    /// Sends moves of a bucket.
+    pub(super) fn moves(&self, path: &str, body: &Value, bucket: &str) -> Result<Value, AskError> {
+        self.command("POST", path, body, bucket, MOVE_LOOKS_MAX)
+    }
+
+    /// Sends a command without a deadline for the whole: the sidecar has one for each step, and its
+    /// status is read while the answer is awaited.
+    fn command(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: &Value,
+        bucket: &str,
+        looks_max: u32,
+    ) -> Result<Value, AskError> {
+        let (answered, answer) = sync_channel(1);
+        let (http, path, body) = (self.clone(), path.to_owned(), body.clone());
+        // Where the answer is given up, the process ends and this thread with it.
+        std::thread::spawn(move || answered.send(http.send(method, &path, Some(&body), None)));
+        let lost = || Err(AskError::Lost { url: self.url.clone() });
+        wait(&answer, LOOK, looks_max, || self.is_moving(bucket)).unwrap_or_else(lost)
+    }
+
+    fn is_moving(&self, bucket: &str) -> bool {
+        let status = self.get("/api/v1/status").and_then(|answer| self.read::<Status>(&answer));
+        let buckets = status.map(|status| status.buckets).unwrap_or_default();
+        buckets.iter().any(|found| found.bucket == bucket && found.moving > 0)
     }
 
     /// The answer as a type of ours.
@@ -103,7 +146,7 @@ impl Http {
         method: &str,
         path: &str,
         body: Option<&Value>,
-        wait: Duration,
+        wait: Option<Duration>,
     ) -> Result<Value, AskError> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         if let Some(token) = &self.token {
@@ -113,7 +156,7 @@ impl Http {
         let wrong = |error| AskError::Usage(format!("{} cannot be asked: {error}", self.url));
         let request = request.header("Content-Type", "application/json").body(text);
         let request = request.map_err(|error| wrong(error.to_string()))?;
-        let request = self.agent.configure_request(request).timeout_global(Some(wait)).build();
+        let request = self.agent.configure_request(request).timeout_global(wait).build();
         let silent = |error| AskError::Silent { url: self.url.clone(), source: Box::new(error) };
         self.answer(self.agent.run(request).map_err(silent)?)
     }
@@ -139,6 +182,26 @@ impl Http {
     }
 }
 
+/// Waits for an answer as long as looks find that there is something to wait for; `None` once they
+/// have not, several times in a row.
+fn wait<T>(
+    answer: &Receiver<T>,
+    every: Duration,
+    looks_max: u32,
+    is_moving: impl Fn() -> bool,
+) -> Option<T> {
+    let mut idle_looks = 0;
+    while idle_looks < looks_max {
+        match answer.recv_timeout(every) {
+            Ok(answer) => return Some(answer),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) if is_moving() => idle_looks = 0,
+            Err(RecvTimeoutError::Timeout) => idle_looks += 1,
+        }
+    }
+    None
+}
+
 /// `text` as one segment of a path.
 pub(super) fn segment(text: &str) -> String {
     let mut out = String::new();
@@ -150,4 +213,36 @@ pub(super) fn segment(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    const TICK: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn an_answer_is_awaited_while_something_moves_and_given_up_when_nothing_does() {
+        let (answered, answer) = sync_channel(1);
+        let looks = Cell::new(0_u32);
+        let moves = || {
+            looks.set(looks.get() + 1);
+            if looks.get() == 9 {
+                answered.send("done").unwrap();
+            }
+            // One look of three finds that something moves.
+            looks.get().is_multiple_of(3)
+        };
+        assert_eq!((wait(&answer, TICK, 3, moves), looks.get()), (Some("done"), 9));
+        looks.set(0);
+        let idle = || {
+            looks.set(looks.get() + 1);
+            false
+        };
+        assert_eq!((wait(&answer, TICK, 3, idle), looks.get()), (None, 3));
+        drop(answered);
+        assert_eq!(wait(&answer, TICK, 3, || true), None, "nobody is left who could answer");
+    }
 }

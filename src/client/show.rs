@@ -2,10 +2,13 @@
 
 use super::http::AskError;
 use super::table::{Cell, Table};
-use super::views::{Failures, Link, Node, Replications, Status, Stream};
+use super::views::{Failures, Link, Moved, Node, Replications, Status, Stream};
+use mcbp::VbId;
+use replica::plan::VbSet;
 use serde::Deserialize as _;
 
-/// Failures that are listed; the rest is a number. `--json` has all.
+/// Failures that are listed; the rest is a number. `--json` has all. Of a set that was to be moved
+/// all are listed: each has to be asked for again.
 const FAILURES_MAX: usize = 20;
 
 pub(super) fn status(status: &Status) -> String {
@@ -109,11 +112,12 @@ fn stream_row(bucket: &str, link: &Link, stream: &Stream) -> [Cell; 10] {
 
 pub(super) fn error(error: &AskError) -> String {
     let failures = error.body().and_then(|body| Failures::deserialize(body).ok());
-    let Some(Failures { errors }) = failures.filter(|failures| !failures.errors.is_empty()) else {
+    let Some(Failures { errors, moved: others }) = failures.filter(|f| !f.errors.is_empty()) else {
         return error.to_string();
     };
+    let shown = if others.is_some() { errors.len() } else { FAILURES_MAX };
     let mut table = Table::new(["VB", "PRODUCER", "REASON", "STATUS", "RETRY", "DETAIL"]);
-    for failure in errors.iter().take(FAILURES_MAX) {
+    for failure in errors.iter().take(shown) {
         table.push([
             failure.vbucket.into(),
             failure.producer.as_str().into(),
@@ -123,11 +127,21 @@ pub(super) fn error(error: &AskError) -> String {
             failure.detail.as_str().into(),
         ]);
     }
-    let more = errors.len().saturating_sub(FAILURES_MAX);
+    let more = errors.len().saturating_sub(shown);
     let more =
         if more > 0 { format!("and {more} more; --json lists all\n") } else { String::new() };
     let things = if errors.len() == 1 { "vBucket" } else { "vBuckets" };
-    format!("{} {things} failed:\n{table}{more}", errors.len())
+    let others = others.unwrap_or_default();
+    let others = others.first().map(|first| moved(&first.bucket, &first.from, &others) + "\n");
+    format!("{}{} {things} failed:\n{table}{more}", others.unwrap_or_default(), errors.len())
+}
+
+/// vBuckets that were moved, in one line.
+pub(super) fn moved(bucket: &str, from: &str, moved: &[Moved]) -> String {
+    let (count, set) = (moved.len(), moved.iter().map(|m| VbId(m.vbucket)).collect::<VbSet>());
+    let things = if count == 1 { "vBucket is" } else { "vBuckets are" };
+    let took = ms(moved.iter().map(|moved| moved.elapsed_ms).max().unwrap_or_default());
+    format!("{bucket}: {count} {things} active here, dead at {from}, in {took}: {set}")
 }
 
 /// A time that a person can take in.

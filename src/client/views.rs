@@ -97,7 +97,16 @@ pub(super) struct Opened {
 /// What a takeover or a move answers.
 #[derive(Debug, Deserialize)]
 pub(super) struct Moved {
+    pub(super) bucket: String,
+    pub(super) vbucket: u16,
+    pub(super) from: String,
     pub(super) elapsed_ms: u64,
+}
+
+/// What a takeover or a move of a set answers.
+#[derive(Debug, Deserialize)]
+pub(super) struct MovedSet {
+    pub(super) moved: Vec<Moved>,
 }
 
 /// `GET /log-level`.
@@ -111,6 +120,8 @@ pub(super) struct Level {
 pub(super) struct Failures {
     #[serde(default)]
     pub(super) errors: Vec<Failure>,
+    /// Of a set that was to be moved: the others.
+    pub(super) moved: Option<Vec<Moved>>,
 }
 
 #[derive(Debug, Deserialize)]

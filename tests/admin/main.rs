@@ -12,6 +12,7 @@ mod metrics;
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of the control plane")]
 mod nodes;
 mod reads;
+mod sets;
 mod subcommands;
 
 use dcp_actors::Limits;

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use mcbp::{Opcode, Status};
+use mcbp::{Opcode, Status, VbId};
+use relay::{Endpoint, Secret};
 use serde_json::{Value, json};
 
 use crate::Served;
-use crate::common::{Process, until};
+use crate::common::{Process, same_documents, until};
 use crate::nodes::{Link, calm};
 
 /// What a subcommand said.
@@ -157,7 +158,10 @@ async fn wrong_usage_is_told_from_failure() {
         ("replicate default gamma=1", 2, "\"gamma\" is no producer: give one of alpha"),
         ("replicate other alpha=1", 2, "\"other\" is no bucket: give one of default"),
         ("takeover default 1", 2, "--from <PRODUCER>"),
-        ("takeover default 1024 --from alpha", 2, "1024 is not in 0..1024"),
+        ("takeover default 1024 --from alpha", 2, "vbucket 1024 is out of range: give 0 to 1023"),
+        ("takeover default 0-3,2 --from alpha", 2, "vbucket 2 is named twice"),
+        ("move default 3- --from alpha", 2, "\"3-\" is not a vbucket or a range"),
+        ("move default 1-5 --from gamma", 2, "\"gamma\" is no producer: give one of alpha"),
         ("move default 1 --from gamma", 2, "\"gamma\" is no producer: give one of alpha"),
         ("drain", 2, "required arguments were not provided"),
         ("drain default --all", 2, "cannot be used with"),
@@ -220,10 +224,12 @@ replicate = { alpha = "0-7" }
 listen = "127.0.0.1:0"
 token = "open sesame"
 [embedded]
+password = "for tests"
 [[embedded.node]]
 name = "alpha"
 state = "active"
 vbuckets = 8
+documents = 300
 [[embedded.node]]
 name = "beta"
 state = "replica"
@@ -272,6 +278,12 @@ async fn a_whole_sidecar_is_watched_changed_and_stopped() {
     assert!(said.out.starts_with("default: vb:3 is active here, dead at alpha, in "), "{said:?}");
     let said = run(folder, "move default 4 --from alpha --json").await;
     assert_eq!((said.code, &said.json()["vbucket"]), (Some(0), &json!(4)), "{said:?}");
+    let nodes = [0, 1].map(|at| {
+        let node = &status["embedded"][at];
+        let (name, address) = (node["name"].as_str().unwrap(), node["address"].as_str().unwrap());
+        Endpoint::new(name, address, "@proxy", Secret::new("for tests"))
+    });
+    same_documents(&nodes[0], &nodes[1], [3, 4].map(VbId)).await;
     let said = run(folder, "connections default 3").await;
     assert_eq!(
         (said.code, said.out.as_str()),

@@ -1,14 +1,17 @@
 //! Two data nodes and the sidecar between them, in a temporary folder.
 
+use dcp_proxy::load::{Load, load};
 use dcp_proxy::screen::Screen;
 use dcp_proxy::verify::{Verify, verify};
 use mcbp::VbId;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::{Config, DataNode, Sidecar, until};
+use super::{Config, DataNode, Sidecar, same_documents, until};
 
 const VBUCKETS: u16 = 8;
+/// Enough for some deletions and some values that are stored out of line in each vBucket.
+const SAMPLES: u64 = 400;
 
 /// `alpha` holds active vBuckets, the sidecar replicates all of them to `beta`.
 pub struct Cluster {
@@ -22,17 +25,30 @@ pub struct Cluster {
 impl Cluster {
     /// Starts all three with nothing in them.
     pub async fn start() -> Self {
+        Self::with(VBUCKETS).await
+    }
+
+    /// The same with so many vBuckets.
+    pub async fn with(vbuckets: u16) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (alpha, beta) = nodes(&folder).await;
+        let (alpha, beta) = nodes_with(&folder, vbuckets).await;
         Self::between(folder, alpha, beta)
     }
 
     /// Starts the sidecar between two nodes that run.
     pub fn between(folder: TempDir, alpha: DataNode, beta: DataNode) -> Self {
-        let vbuckets = format!("0-{}", VBUCKETS - 1);
+        let vbuckets = format!("0-{}", alpha.vbuckets - 1);
         let config = Config::new(&beta.endpoint(), &alpha.endpoint(), &vbuckets);
         let sidecar = Sidecar::start(folder.path(), &config);
         Self { alpha, beta, sidecar, folder }
+    }
+
+    /// Writes sample documents of every kind and size into `alpha`.
+    pub async fn fill(&self) {
+        let (endpoint, vbuckets) = (self.alpha.endpoint(), self.alpha.vbuckets);
+        let what = Load { endpoint, bucket: "default".to_owned(), vbuckets, documents: SAMPLES };
+        let mut bar = Screen::new().bar("writing", SAMPLES);
+        load(&what, &mut bar, &CancellationToken::new()).await.unwrap();
     }
 
     /// Waits until both nodes have equal seqnos and failover logs, then compares what they hold.
@@ -51,10 +67,14 @@ impl Cluster {
 
 /// Two nodes with nothing in them: `alpha` active, `beta` replica.
 pub async fn nodes(folder: &TempDir) -> (DataNode, DataNode) {
+    nodes_with(folder, VBUCKETS).await
+}
+
+async fn nodes_with(folder: &TempDir, vbuckets: u16) -> (DataNode, DataNode) {
     let folder = folder.path();
     tokio::join!(
-        DataNode::start(folder, "alpha", "active", VBUCKETS),
-        DataNode::start(folder, "beta", "replica", VBUCKETS)
+        DataNode::start(folder, "alpha", "active", vbuckets),
+        DataNode::start(folder, "beta", "replica", vbuckets)
     )
 }
 
@@ -74,6 +94,8 @@ pub async fn converge(alpha: &DataNode, beta: &DataNode) {
         Some(())
     })
     .await;
+    same_documents(&alpha.endpoint(), &beta.endpoint(), (0..alpha.vbuckets).map(VbId)).await;
+    // The comparison of the program must come to the same.
     assert_eq!(compare(alpha, beta).await, Vec::<String>::new(), "the nodes hold the same");
 }
 
@@ -83,10 +105,10 @@ async fn compare(alpha: &DataNode, beta: &DataNode) -> Vec<String> {
         producer: alpha.endpoint(),
         consumer: beta.endpoint(),
         bucket: "default".to_owned(),
-        vbs: (0..VBUCKETS).map(VbId).collect(),
+        vbs: (0..alpha.vbuckets).map(VbId).collect(),
     };
-    let mut bar = Screen::new().bar("comparing", u64::from(VBUCKETS));
+    let mut bar = Screen::new().bar("comparing", u64::from(alpha.vbuckets));
     let found = verify(&what, &mut bar, &CancellationToken::new()).await.unwrap();
-    assert_eq!(found.vbuckets, usize::from(VBUCKETS));
+    assert_eq!(found.vbuckets, usize::from(alpha.vbuckets));
     found.differences.iter().map(ToString::to_string).collect()
 }

@@ -40,9 +40,24 @@ impl Documents {
         self.client.ask(set.key(key.as_bytes()).value(value.as_bytes())).await.map(drop)
     }
 
+    /// As [`Self::try_set`], for a document that lives so many seconds.
+    pub async fn try_set_for(
+        &mut self,
+        key: &str,
+        value: &str,
+        seconds: u32,
+    ) -> Result<(), LinkError> {
+        self.store(key, value, seconds).await
+    }
+
     pub async fn delete(&mut self, key: &str) {
+        self.try_delete(key).await.unwrap();
+    }
+
+    /// Deletes a document; fails where there is none.
+    pub async fn try_delete(&mut self, key: &str) -> Result<(), LinkError> {
         let delete = FrameBuilder::request(Opcode::DELETE).vbucket(self.vb(key));
-        self.client.ask(delete.key(key.as_bytes())).await.unwrap();
+        self.client.ask(delete.key(key.as_bytes())).await.map(drop)
     }
 
     pub async fn get(&mut self, key: &str) -> Option<String> {

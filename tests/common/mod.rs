@@ -11,6 +11,7 @@
 )]
 
 mod cluster;
+mod contents;
 mod documents;
 mod fake_node;
 mod node;
@@ -24,6 +25,9 @@ use std::time::{Duration, Instant};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 pub use cluster::{Cluster, nodes};
+pub use contents::{
+    Contents, all_taken_over, compare, contents, differences, document, left_behind, same_documents,
+};
 pub use documents::Documents;
 pub use fake_node::{FakeConsumer, FakeNode, FakeProducer, StreamRequest};
 pub use node::{DataNode, command};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use mcbp::Status;
-use relay::Endpoint;
+use relay::{Endpoint, LinkError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -15,7 +15,8 @@ use super::{DataNode, Documents, looks, until};
 /// Connections that write.
 const WRITERS: usize = 3;
 
-/// Running writers; every key is written once, again only where no acknowledgement came.
+/// Running writers; every key is written once, again only where no acknowledgement came. Some are
+/// then overwritten or deleted, and some have an expiry.
 pub struct Writers {
     acknowledged: [Arc<AtomicU64>; WRITERS],
     tasks: JoinSet<()>,
@@ -59,8 +60,37 @@ impl Writers {
                         found = target.documents().await.unwrap().try_get(&key).await;
                     }
                 }
-                assert_eq!(found, Ok(Some(number.to_string())), "{key} was acknowledged");
+                assert_eq!(found, Ok(Fate::of(number).leaves(number)), "{key} was acknowledged");
             }
+        }
+    }
+}
+
+/// What becomes of a document.
+#[derive(Clone, Copy)]
+enum Fate {
+    Stays,
+    LivesForAWhile,
+    IsOverwritten,
+    IsDeleted,
+}
+
+impl Fate {
+    const fn of(number: u64) -> Self {
+        match number % 8 {
+            3 => Self::LivesForAWhile,
+            5 => Self::IsOverwritten,
+            7 => Self::IsDeleted,
+            _ => Self::Stays,
+        }
+    }
+
+    /// The value in the end.
+    fn leaves(self, number: u64) -> Option<String> {
+        match self {
+            Self::Stays | Self::LivesForAWhile => Some(number.to_string()),
+            Self::IsOverwritten => Some(format!("{number} again")),
+            Self::IsDeleted => None,
         }
     }
 }
@@ -89,10 +119,10 @@ impl Target {
         self.documents.as_mut()
     }
 
-    /// Says whether the write was acknowledged.
-    async fn write(&mut self, key: &str, value: &str) -> bool {
+    /// Says whether the write was acknowledged, and what belongs to it.
+    async fn write(&mut self, key: &str, number: u64) -> bool {
         let Some(documents) = self.documents().await else { return false };
-        match documents.try_set(key, value).await {
+        match write_one(documents, key, number).await {
             Ok(()) => true,
             Err(error) => {
                 if error.status().is_none() {
@@ -101,6 +131,17 @@ impl Target {
                 false
             }
         }
+    }
+}
+
+async fn write_one(documents: &mut Documents, key: &str, number: u64) -> Result<(), LinkError> {
+    let (value, fate) = (number.to_string(), Fate::of(number));
+    let seconds = if let Fate::LivesForAWhile = fate { 36_000 } else { 0 };
+    documents.try_set_for(key, &value, seconds).await?;
+    match fate {
+        Fate::Stays | Fate::LivesForAWhile => Ok(()),
+        Fate::IsOverwritten => documents.try_set(key, &format!("{number} again")).await,
+        Fate::IsDeleted => documents.try_delete(key).await,
     }
 }
 
@@ -113,10 +154,10 @@ async fn write(
     let mut attempts = looks();
     while !stop.is_cancelled() {
         let number = acknowledged.load(Relaxed);
-        let (key, value) = (key(writer, number), number.to_string());
+        let key = key(writer, number);
         let mut is_written = false;
         for target in &mut targets {
-            is_written = is_written || target.write(&key, &value).await;
+            is_written = is_written || target.write(&key, number).await;
         }
         if is_written {
             acknowledged.store(number + 1, Relaxed);

@@ -1,7 +1,7 @@
-//! The commands of a manager, served one at a time, each with a deadline. Reading is none of them.
+//! The commands that change what is wanted, and the one that stops. Moves are in `moves`, the queue
+//! that all wait in is in `queue`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use actix::{Context, Handler, Message};
 use futures::channel::oneshot;
@@ -10,12 +10,8 @@ use replica::plan::{Connections, Desired, PlanError, VbSet};
 
 use super::ReplicationManager;
 use super::link::Link;
-use super::moves::Move;
+use super::queue::Job;
 use crate::error::CommandError;
-
-/// Commands that may wait. A person or a program sends one and waits for its answer; sixteen are
-/// several programs at once.
-const COMMANDS_MAX: usize = 16;
 
 /// What to change about what is wanted.
 #[derive(Debug)]
@@ -29,7 +25,7 @@ pub(crate) enum Change {
 }
 
 /// Where the one answer of a [`SetWanted`] goes: how many streams are open, or what failed.
-type Changed = oneshot::Sender<Result<usize, CommandError>>;
+pub(super) type Changed = oneshot::Sender<Result<usize, CommandError>>;
 
 /// Change what is wanted; answered when every stream concerned is open, closed or has failed.
 #[derive(Message)]
@@ -37,32 +33,6 @@ type Changed = oneshot::Sender<Result<usize, CommandError>>;
 pub(crate) struct SetWanted {
     pub(crate) change: Change,
     pub(crate) answer: Changed,
-}
-
-/// A command that waits for its turn or, at the front, for what it has begun.
-pub(super) struct Pending {
-    pub(super) job: Job,
-    pub(super) has_begun: bool,
-    /// When it came; times are since the manager's start.
-    pub(super) asked: Duration,
-    /// Until when it must have begun, or, once it has, until when it must be settled.
-    pub(super) deadline: Duration,
-}
-
-/// See [`Pending`].
-pub(super) enum Job {
-    Change { change: Change, answer: Changed },
-    Move(Box<Move>),
-}
-
-impl Job {
-    fn refuse(self, error: CommandError) {
-        // The caller may have gone.
-        match self {
-            Self::Change { answer, .. } => _ = answer.send(Err(error)),
-            Self::Move(moving) => moving.answer(Err(error)),
-        }
-    }
 }
 
 impl Handler<SetWanted> for ReplicationManager {
@@ -74,78 +44,7 @@ impl Handler<SetWanted> for ReplicationManager {
 }
 
 impl ReplicationManager {
-    /// Queues a command, or refuses it.
-    pub(super) fn queue(&mut self, job: Job, ctx: &mut Context<Self>) {
-        if let Err(error) = self.check(&job) {
-            return job.refuse(error);
-        }
-        let asked = self.now();
-        let deadline = asked + self.limits.command;
-        self.commands.push_back(Pending { job, has_begun: false, asked, deadline });
-        self.reconcile(ctx);
-    }
-
-    fn check(&self, job: &Job) -> Result<(), CommandError> {
-        if self.stopping.is_some() {
-            return Err(CommandError::Stopping);
-        }
-        if self.commands.len() >= COMMANDS_MAX {
-            return Err(CommandError::Busy { waiting: self.commands.len() });
-        }
-        let unknown = match job {
-            Job::Change { change: Change::All(map), .. } => {
-                checked(map)?;
-                map.keys().find(|name| !self.producers.contains_key(*name))
-            }
-            Job::Change { change: Change::One { from, .. }, .. } => {
-                from.as_ref().filter(|name| !self.producers.contains_key(*name))
-            }
-            Job::Change { change: Change::Connections(_), .. } => None,
-            Job::Move(moving) => {
-                Some(&moving.from).filter(|name| !self.producers.contains_key(*name))
-            }
-        };
-        unknown.map_or(Ok(()), |name| Err(CommandError::NoProducer { producer: name.clone() }))
-    }
-
-    /// Begins the command at the front, or answers it where it is settled or its time is up. Says
-    /// whether something has changed by that.
-    pub(super) fn serve(&mut self, ctx: &mut Context<Self>) -> bool {
-        self.refuse_late();
-        let Some(mut front) = self.commands.pop_front() else { return false };
-        if !front.has_begun {
-            front.has_begun = true;
-            front.deadline = self.now() + self.limits.command;
-            self.begin(&mut front);
-            self.commands.push_front(front);
-            return true;
-        }
-        let is_late = front.deadline <= self.now();
-        match &mut front.job {
-            Job::Change { change, .. } if is_late || self.is_settled(change) => {
-                self.answer_change(front.job);
-                true
-            }
-            Job::Change { .. } => {
-                self.commands.push_front(front);
-                false
-            }
-            Job::Move(_) => self.serve_move(front, is_late, ctx),
-        }
-    }
-
-    fn begin(&mut self, front: &mut Pending) {
-        match &mut front.job {
-            Job::Change { change, .. } => {
-                self.change(change);
-                self.spread();
-                self.retry_now(change);
-            }
-            Job::Move(moving) => front.deadline = self.begin_move(moving),
-        }
-    }
-
-    fn change(&mut self, change: &Change) {
+    pub(super) fn change(&mut self, change: &Change) {
         match change {
             // Checked before it was queued.
             Change::All(map) => self.desired = checked(map).unwrap_or_default(),
@@ -155,7 +54,7 @@ impl ReplicationManager {
     }
 
     /// A person who asks again does not wait for the backoff.
-    fn retry_now(&mut self, change: &Change) {
+    pub(super) fn retry_now(&mut self, change: &Change) {
         let concerns = |vb| match change {
             Change::All(_) => true,
             Change::One { vb: one, .. } => vb == *one,
@@ -169,7 +68,7 @@ impl ReplicationManager {
         }
     }
 
-    fn is_settled(&self, change: &Change) -> bool {
+    pub(super) fn is_settled(&self, change: &Change) -> bool {
         self.links.iter().all(|link| match change {
             Change::All(_) | Change::Connections(_) => link.is_settled(),
             Change::One { vb, .. } => link.is_settled_for(*vb),
@@ -177,11 +76,10 @@ impl ReplicationManager {
     }
 
     /// Answers a change that is settled, or whose time is up.
-    fn answer_change(&self, job: Job) {
-        let Job::Change { change, answer } = job else { return };
+    pub(super) fn answer_change(&self, change: &Change, answer: Changed) {
         let concerns = |vb| match change {
             Change::All(_) | Change::Connections(_) => true,
-            Change::One { vb: one, .. } => vb == one,
+            Change::One { vb: one, .. } => vb == *one,
         };
         let failures: Vec<_> = self.links.iter().flat_map(|link| link.failures(concerns)).collect();
         let open = self.links.iter().map(|link| link.wanted.open_count()).sum();
@@ -190,34 +88,10 @@ impl ReplicationManager {
         // The caller may have gone; the streams are kept all the same.
         _ = answer.send(result);
     }
-
-    /// What takes long goes on: so may the command that waits for it.
-    pub(super) fn goes_on(&mut self) {
-        let deadline = self.now() + self.limits.command;
-        if let Some(Pending { job: Job::Change { .. }, has_begun: true, deadline: known, .. }) =
-            self.commands.front_mut()
-        {
-            *known = deadline.max(*known);
-        }
-    }
-
-    /// Commands whose turn did not come in time are not begun any more.
-    fn refuse_late(&mut self) {
-        let (now, waiting) = (self.now(), self.commands.len());
-        let late = |command: &Pending| !command.has_begun && command.deadline <= now;
-        let commands = std::mem::take(&mut self.commands);
-        for command in commands {
-            if late(&command) {
-                command.job.refuse(CommandError::Busy { waiting });
-            } else {
-                self.commands.push_back(command);
-            }
-        }
-    }
 }
 
 /// The desired map, where no vBucket is wanted twice.
-fn checked(map: &BTreeMap<String, BTreeSet<VbId>>) -> Result<Desired, PlanError> {
+pub(super) fn checked(map: &BTreeMap<String, BTreeSet<VbId>>) -> Result<Desired, PlanError> {
     let set = |vbs: &BTreeSet<VbId>| {
         let mut set = VbSet::default();
         for &vb in vbs {

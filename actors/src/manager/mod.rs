@@ -9,6 +9,7 @@ mod copies;
 mod heal;
 mod link;
 mod moves;
+mod queue;
 mod read;
 mod spread;
 mod tally;
@@ -29,8 +30,8 @@ use replica::plan::{Connections, Desired};
 use replica::wanted::Setup;
 use tokio::time::Instant;
 
-use self::commands::Pending;
 use self::link::{Link, LinkState};
+use self::queue::Pending;
 use self::tally::Tally;
 use crate::config::Limits;
 use crate::consumer_conn::Run;
@@ -62,6 +63,8 @@ pub(crate) struct ReplicationManager {
     /// The link that a takeover needs: it is kept, and set-ups wait.
     reserved: Option<usize>,
     commands: VecDeque<Pending>,
+    /// When a command was last answered, or the one that is served took a step.
+    progress: Duration,
     loops: Loops,
     /// Streams that failed or ended.
     stream_failures: Tally,
@@ -97,6 +100,7 @@ impl ReplicationManager {
             incomplete: BTreeMap::new(),
             reserved: None,
             commands: VecDeque::new(),
+            progress: Duration::ZERO,
             loops,
             stream_failures: Tally::default(),
             link_failures: Tally::default(),
@@ -228,8 +232,7 @@ impl ReplicationManager {
         let links = self.links.iter().enumerate();
         let links = links.filter(|(index, _)| self.reserved != Some(*index));
         let waits = links.filter_map(|(_, link)| link.next_due());
-        let deadlines = self.commands.iter().map(|command| command.deadline);
-        if let Some(next) = waits.chain(deadlines).min() {
+        if let Some(next) = waits.chain(self.next_command_deadline()).min() {
             let wait = next.saturating_sub(self.now());
             self.wake = Some(ctx.run_later(wait, |manager, ctx| {
                 manager.wake = None;

@@ -104,12 +104,13 @@ impl fmt::Display for Said {
 }
 
 impl Remedy {
-    /// What follows from what both nodes say.
+    /// What follows from what both nodes say, and from whether the consumer's copy `is_complete`:
+    /// one that refused a row may have the same seqnos and other documents.
     ///
     /// Dead at the producer and pending at the consumer is what a takeover leaves that was cut off:
     /// pending comes before dead, and active after both.
     #[must_use]
-    pub fn of(producer: &Said, consumer: &Said) -> Self {
+    pub fn of(producer: &Said, consumer: &Said, is_complete: bool) -> Self {
         use VbState::{Active, Dead, Pending};
         match (producer, consumer) {
             (_, there) if there.is(Active) => {
@@ -122,7 +123,7 @@ impl Remedy {
             (here, _) if here.is(Active) => Self::AsBefore,
             (Said::Nothing, _) | (_, Said::Nothing) => Self::Ask(Advice::Unknown),
             (Said::Has(from), Said::Has(to)) if from.state == Dead && to.state == Pending => {
-                let has_all = from.branch == to.branch && from.high <= to.high;
+                let has_all = is_complete && from.branch == to.branch && from.high <= to.high;
                 if has_all { Self::Activate } else { Self::GiveBack }
             }
             _ => Self::Ask(Advice::NoneActive),
@@ -144,31 +145,33 @@ mod tests {
         let both = [Active, Replica, Pending, Dead].map(|state| has(state, 7, 10));
         let [active, replica, pending, dead] = both;
         for producer in [replica, pending, dead, Said::HasNone, Said::Nothing] {
-            assert_eq!(Remedy::of(&producer, &active), Remedy::Done, "{producer}");
+            assert_eq!(Remedy::of(&producer, &active, true), Remedy::Done, "{producer}");
         }
-        assert_eq!(Remedy::of(&active, &active), Remedy::Ask(Advice::BothActive));
+        assert_eq!(Remedy::of(&active, &active, true), Remedy::Ask(Advice::BothActive));
         for consumer in [replica, pending, dead, Said::HasNone, Said::Nothing] {
-            assert_eq!(Remedy::of(&active, &consumer), Remedy::AsBefore, "{consumer}");
+            assert_eq!(Remedy::of(&active, &consumer, true), Remedy::AsBefore, "{consumer}");
         }
         for (producer, consumer) in
             [(dead, replica), (dead, dead), (dead, Said::HasNone), (replica, pending)]
         {
             let advice = Remedy::Ask(Advice::NoneActive);
-            assert_eq!(Remedy::of(&producer, &consumer), advice, "{producer}, {consumer}");
+            assert_eq!(Remedy::of(&producer, &consumer, true), advice, "{producer}, {consumer}");
         }
         for (producer, consumer) in [(dead, Said::Nothing), (Said::Nothing, pending)] {
-            assert_eq!(Remedy::of(&producer, &consumer), Remedy::Ask(Advice::Unknown));
+            assert_eq!(Remedy::of(&producer, &consumer, true), Remedy::Ask(Advice::Unknown));
         }
     }
 
     #[test]
     fn what_was_cut_off_is_finished_only_where_the_consumer_has_all_of_the_same_history() {
         let dead = has(VbState::Dead, 7, 10);
-        let pending = |branch, high| Remedy::of(&dead, &has(VbState::Pending, branch, high));
+        let pending = |branch, high| Remedy::of(&dead, &has(VbState::Pending, branch, high), true);
         assert_eq!(pending(7, 10), Remedy::Activate);
         assert_eq!(pending(7, 9), Remedy::GiveBack);
         assert_eq!(pending(8, 10), Remedy::GiveBack, "another history");
         assert_eq!(pending(8, 99), Remedy::GiveBack, "another history");
+        let same = has(VbState::Pending, 7, 10);
+        assert_eq!(Remedy::of(&dead, &same, false), Remedy::GiveBack, "equal seqnos, a hole below");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::{Move, Step};
 use crate::error::VbFailure;
 use crate::examine::Examine;
 use crate::manager::ReplicationManager;
-use crate::manager::commands::{Job, Pending};
+use crate::manager::queue::{Job, Pending};
 
 impl ReplicationManager {
     /// The machine has given up.
@@ -55,7 +55,9 @@ impl ReplicationManager {
     ) -> Next {
         let Some(link) = self.link_of(moving) else { return Next::Done(Err(failure)) };
         let spec = Arc::clone(&link.spec);
-        let examine = Examine { spec, vb: moving.vb, failure: failure.clone(), may_repair };
+        let (vb, failure_now) = (moving.vb, failure.clone());
+        let is_complete = !self.incomplete.contains_key(&vb);
+        let examine = Examine { spec, vb, failure: failure_now, may_repair, is_complete };
         let asking = ctx.spawn(examine.run().into_actor(self).map(|found, manager, ctx| {
             if let Some(Pending { job: Job::Move(moving), .. }) = manager.commands.front_mut()
                 && let Step::Examining { verdict, .. } = &mut moving.step

@@ -15,7 +15,7 @@ use mcbp::VbId;
 use replica::machine::VbOutcome;
 use replica::plan::Desired;
 
-use super::commands::{Job, Pending};
+use super::queue::{Job, Pending};
 use super::{Outcomes, ReplicationManager};
 use crate::copying::Estimated;
 use crate::error::{CommandError, VbFailure};
@@ -46,13 +46,15 @@ pub(crate) struct StartMove {
 
 /// A vBucket on its way here.
 pub(super) struct Move {
-    vb: VbId,
+    pub(super) vb: VbId,
     pub(super) from: String,
     kind: MoveKind,
     answer: Answer,
     step: Step,
     /// Changes that the producer still had to send when it was last asked.
     estimate: Option<u64>,
+    /// The smallest of these estimates.
+    estimate_min: u64,
     /// What was wanted before it began.
     before: Desired,
     /// Whether the vBucket was given back to its producer already; once is enough.
@@ -119,6 +121,7 @@ impl Handler<StartMove> for ReplicationManager {
             answer,
             step: Step::Queued,
             estimate: None,
+            estimate_min: u64::MAX,
             before: Desired::default(),
             was_given_back: false,
         };
@@ -156,6 +159,10 @@ impl Handler<Estimated> for ReplicationManager {
     fn handle(&mut self, Estimated(changes): Estimated, _: &mut Context<Self>) {
         if let Some(Pending { job: Job::Move(moving), .. }) = self.commands.front_mut() {
             moving.estimate = Some(changes);
+            if changes < moving.estimate_min {
+                moving.estimate_min = changes;
+                self.note_progress();
+            }
         }
     }
 }

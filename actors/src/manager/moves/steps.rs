@@ -13,8 +13,8 @@ use crate::copying::Copying;
 use crate::error::{CommandError, VbFailure};
 use crate::examine::Verdict;
 use crate::manager::ReplicationManager;
-use crate::manager::commands::{Job, Pending};
 use crate::manager::link::{Fate, Link, LinkState};
+use crate::manager::queue::{Job, Pending};
 use crate::status::{Moved, millis};
 
 /// What became of a look at a move.
@@ -46,7 +46,7 @@ impl ReplicationManager {
         }
     }
 
-    fn takeover_limit(&self) -> Duration {
+    pub(in crate::manager) fn takeover_limit(&self) -> Duration {
         self.limits.command + self.limits.steps.takeover
     }
 
@@ -87,7 +87,8 @@ impl ReplicationManager {
             }
             Next::Step(step, limit) => {
                 moving.step = step;
-                front.deadline = self.now() + limit;
+                front.deadline = Some(self.now() + limit);
+                self.note_progress();
                 self.commands.push_front(front);
                 true
             }
@@ -116,7 +117,10 @@ impl ReplicationManager {
                 Some(Ok(())) => Next::Step(self.give_up_stream(moving), self.takeover_limit()),
                 Some(Err(failure)) => Next::Done(Err(failure)),
             },
-            (Step::Closing, _, None) => self.take_over(moving),
+            (Step::Closing, _, None) => match self.misses_rows(moving.vb, &moving.from) {
+                Some(failure) => Next::Done(Err(failure)),
+                None => self.take_over(moving),
+            },
             (Step::TakingOver { outcome }, _, down) => match (outcome.take(), down) {
                 (Some(VbOutcome::TakenOver), _) => Next::Done(Ok(())),
                 (Some(VbOutcome::Failed(error)), _) => self.takeover_failed(moving, &error, ctx),
@@ -164,6 +168,7 @@ impl ReplicationManager {
         let elapsed = self.now().saturating_sub(front.asked);
         let Job::Move(mut moving) = front.job else { return };
         moving.abandon(ctx);
+        self.note_progress();
         self.reserved = None;
         let (bucket, from, vb) = (self.bucket.clone(), moving.from.clone(), moving.vb);
         let result = match result {

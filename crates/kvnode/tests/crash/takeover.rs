@@ -4,7 +4,7 @@
 use mcbp::dcp::stream_flags;
 use mcbp::{FrameBuilder, Opcode, Status, VbId, VbState};
 
-use crate::contents;
+use crate::contents::{self, Change};
 use crate::folder::folder;
 use crate::node::{ACTIVE, REPLICA, TestNode, copy};
 use crate::relay::Relay;
@@ -23,7 +23,11 @@ fn a_takeover_that_a_crash_interrupts_loses_nothing_and_makes_no_second_active()
     let producer = TestNode::start(templates[0].path(), ACTIVE);
     let mut client = producer.client();
     (0..DOCUMENTS).for_each(|n| client.set(0, &format!("key-{n}"), b"x"));
+    (0..DOCUMENTS).step_by(10).for_each(|n| client.delete(0, &format!("key-{n}")));
     drop(client);
+    let producer = TestNode::start(&producer.stop(), ACTIVE);
+    let written = contents::changes(&producer, 0);
+    assert_eq!(written.len(), DOCUMENTS as usize, "from disk, each key once");
     producer.stop();
     TestNode::start(templates[1].path(), REPLICA).stop();
 
@@ -55,12 +59,13 @@ fn a_takeover_that_a_crash_interrupts_loses_nothing_and_makes_no_second_active()
             Side::Consumer => (producer, TestNode::start(&consumer.aborted(), REPLICA)),
         };
         drop(relay);
-        settle(&producer, &consumer).unwrap_or_else(|flaw| panic!("{side:?} {point}: {flaw}"));
+        settle(&producer, &consumer, &written)
+            .unwrap_or_else(|flaw| panic!("{side:?} {point}: {flaw}"));
     }
 }
 
-/// Brings the vBucket back as a control plane does, and looks for every document.
-fn settle(producer: &TestNode, consumer: &TestNode) -> Result<(), String> {
+/// Brings the vBucket back as a control plane does, and compares every document and deletion.
+fn settle(producer: &TestNode, consumer: &TestNode, written: &[Change]) -> Result<(), String> {
     let state = |node: &TestNode| contents::state(&mut node.plain_client(), 0);
     let states = (state(producer), state(consumer));
     let active = match states {
@@ -73,12 +78,11 @@ fn settle(producer: &TestNode, consumer: &TestNode) -> Result<(), String> {
             consumer
         }
     };
-    let mut client = active.plain_client();
-    for n in 0..DOCUMENTS {
-        if contents::get(&mut client, 0, &format!("key-{n}")).is_none() {
-            return Err(format!("key-{n} is lost, states were {states:?}"));
-        }
+    let held = contents::changes(active, 0);
+    if held != written {
+        return Err(format!("{held:?} is held of {written:?}, states were {states:?}"));
     }
+    let mut client = active.plain_client();
     let set = FrameBuilder::request(Opcode::SET).vbucket(VbId(0)).extras(&[0; 8]).key(b"after");
     match client.try_ask(set).status() {
         Status::SUCCESS => Ok(()),

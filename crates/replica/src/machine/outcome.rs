@@ -111,6 +111,9 @@ pub enum Reason {
         /// Its answer.
         status: Status,
     },
+    /// The copy misses rows below its high seqno.
+    #[error("has an incomplete copy, which has to be rolled back and opened first")]
+    Incomplete,
     /// The producer ended the stream.
     #[error("ended the stream with {0} ({n})", n = .0.0)]
     StreamEnd(StreamEndStatus),
@@ -169,7 +172,7 @@ impl VbError {
             Reason::Refused { status, .. } | Reason::RowRefused { status, .. } => {
                 retry_after_refusal(*status)
             }
-            Reason::StreamGone { .. } => Retry::AfterBackoff,
+            Reason::StreamGone { .. } | Reason::Incomplete => Retry::AfterBackoff,
             Reason::StreamEnd(status) => retry_after_end(*status),
             Reason::Deadline(_) | Reason::LinkLost(_) | Reason::Protocol(_) => Retry::AfterBackoff,
             Reason::Shut => Retry::Never,
@@ -183,6 +186,7 @@ impl VbError {
             Reason::Refused { .. } => "refused",
             Reason::RowRefused { .. } => "row-refused",
             Reason::StreamGone { .. } => "stream-gone",
+            Reason::Incomplete => "incomplete",
             Reason::StreamEnd(_) => "stream-end",
             Reason::Deadline(_) => "deadline",
             Reason::LinkLost(_) => "link-lost",
@@ -199,7 +203,11 @@ impl VbError {
             | Reason::RowRefused { status, .. }
             | Reason::StreamGone { status, .. } => Some(format!("{status} ({:#04x})", status.0)),
             Reason::StreamEnd(status) => Some(format!("{status} ({})", status.0)),
-            Reason::Deadline(_) | Reason::LinkLost(_) | Reason::Protocol(_) | Reason::Shut => None,
+            Reason::Incomplete
+            | Reason::Deadline(_)
+            | Reason::LinkLost(_)
+            | Reason::Protocol(_)
+            | Reason::Shut => None,
         }
     }
 }

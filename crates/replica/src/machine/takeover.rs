@@ -41,10 +41,19 @@ impl Takeover {
     }
 }
 
+const fn incomplete(vb: VbId) -> VbError {
+    VbError { vb, side: Side::Consumer, reason: Reason::Incomplete }
+}
+
 impl ConsumerMachine {
     pub(super) fn take_over(&mut self, ticket: Ticket, vb: VbId, fx: &mut Effects) {
         let takeover =
             Takeover { ticket, vb, added: None, asked: None, barrier: None, active: false };
+        if self.ledger.incomplete.contains_key(&vb) {
+            let outcome = VbOutcome::Failed(incomplete(vb));
+            fx.push(Effect::Answer(ticket, Outcome::Done(BTreeMap::from([(vb, outcome)]))));
+            return;
+        }
         self.phase = Phase::TakingOver(takeover);
         if self.ledger.open.contains_key(&vb) {
             self.ledger.close(vb, Some(AddPlan::TAKEOVER), fx);
@@ -174,7 +183,9 @@ impl ConsumerMachine {
                 self.answer_takeover(VbOutcome::Failed(error), fx);
             }
             Settled::Closed(_) => self.answer_takeover(VbOutcome::Closed, fx),
-            Settled::RolledBack(_) => self.answer_takeover(VbOutcome::RolledBack, fx),
+            Settled::RolledBack(vb) => {
+                self.answer_takeover(VbOutcome::Failed(incomplete(vb)), fx);
+            }
         }
     }
 

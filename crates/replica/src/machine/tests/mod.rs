@@ -242,6 +242,7 @@ fn show_error(VbError { vb, side, reason }: &VbError) -> String {
         Reason::Refused { step, status } => format!("refused {step} {status}"),
         Reason::RowRefused { opcode, status } => format!("row-refused {opcode} {status}"),
         Reason::StreamGone { opcode, status } => format!("stream-gone {opcode} {status}"),
+        Reason::Incomplete => "incomplete".to_owned(),
         Reason::StreamEnd(status) => format!("end {status}"),
         Reason::Deadline(step) => format!("deadline {step}"),
         Reason::LinkLost(_) => "lost".to_owned(),

@@ -256,3 +256,21 @@ fn a_stream_that_stands_still_is_closed_on_both_sides_and_added_again() {
     );
     assert_eq!(open(&machine), [1, 2]);
 }
+
+#[test]
+fn an_incomplete_copy_is_not_taken_over() {
+    let machine = check_from(
+        opened(),
+        &[
+            (
+                refused(1, MUTATION, Status::EINVAL),
+                &format!(
+                    "withhold incomplete(vb:1 40) {CLOSE} \
+                     ended(vb:1 consumer row-refused DCP_MUTATION Invalid)"
+                ),
+            ),
+            (takeover(1, 2), "answer(#2 vb:1 consumer incomplete)"),
+        ],
+    );
+    assert_eq!(open(&machine), [2]);
+}

@@ -1,0 +1,72 @@
+//! Takeovers and moves of sets of vBuckets: a command for each, all queued at once, all answered.
+
+use std::collections::BTreeSet;
+
+use mcbp::VbId;
+
+use crate::error::{CommandError, VbFailure};
+use crate::handle::ReplicationHandle;
+use crate::manager::MoveKind;
+use crate::status::Moved;
+
+/// What became of a set of vBuckets that was to be moved: each is in one of the two lists.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct MovedSet {
+    /// Those that are ours now, in ascending order.
+    pub moved: Vec<Moved>,
+    /// Why the others are not.
+    pub failures: Vec<VbFailure>,
+}
+
+impl ReplicationHandle {
+    /// As [`Self::takeover`], for each of these vBuckets in turn. One that fails does not stop the
+    /// others. A vBucket that is already being moved is a failure.
+    ///
+    /// # Errors
+    /// [`CommandError::NoBucket`] or [`CommandError::NoProducer`]; nothing is moved then.
+    pub async fn takeover_set(
+        &self,
+        bucket: &str,
+        vbs: &BTreeSet<VbId>,
+        from: &str,
+    ) -> Result<MovedSet, CommandError> {
+        self.start_moves(bucket, vbs, from, MoveKind::Takeover).await
+    }
+
+    /// As [`Self::move_vbucket`], for each of these vBuckets in turn; see [`Self::takeover_set`].
+    ///
+    /// # Errors
+    /// As [`Self::takeover_set`].
+    pub async fn move_set(
+        &self,
+        bucket: &str,
+        vbs: &BTreeSet<VbId>,
+        from: &str,
+    ) -> Result<MovedSet, CommandError> {
+        self.start_moves(bucket, vbs, from, MoveKind::WithData).await
+    }
+
+    async fn start_moves(
+        &self,
+        bucket: &str,
+        vbs: &BTreeSet<VbId>,
+        from: &str,
+        kind: MoveKind,
+    ) -> Result<MovedSet, CommandError> {
+        let mut answers = Vec::new();
+        for &vb in vbs {
+            answers.push((vb, self.ask_for_move(bucket, vb, from, kind)?));
+        }
+        let mut set = MovedSet::default();
+        for (vb, answer) in answers {
+            match answer.await.unwrap_or(Err(CommandError::Stopping)) {
+                Ok(moved) => set.moved.push(moved),
+                Err(CommandError::Failed(failures)) => set.failures.extend(failures),
+                // The same for all of them.
+                Err(error @ CommandError::NoProducer { .. }) => return Err(error),
+                Err(error) => set.failures.push(VbFailure::of_command(bucket, from, vb, &error)),
+            }
+        }
+        Ok(set)
+    }
+}

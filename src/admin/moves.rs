@@ -1,0 +1,115 @@
+//! Takeovers and moves, of one vBucket and of sets. Nothing is lost when the caller leaves.
+
+use std::future::Future;
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json, Path, Payload};
+use dcp_actors::{CommandError, Moved, MovedSet};
+use replica::plan::VbSet;
+use serde::Serialize;
+
+use super::body::{self, FromSet};
+use super::commands::{Target, client, target, to_its_end};
+use super::error::ApiError;
+use super::state::State;
+
+/// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/takeover`: at once.
+pub(super) async fn takeover(
+    state: Data<State>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<Moved>, ApiError> {
+    let Target { bucket, vb, from } = target(&state, path, payload).await?;
+    let replication = state.replication()?;
+    let what =
+        format!("takeover bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
+    to_its_end(what, async move { replication.takeover(&bucket, vb, &from).await }).await.map(Json)
+}
+
+/// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/move`: after the data has been copied.
+pub(super) async fn move_vbucket(
+    state: Data<State>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<Moved>, ApiError> {
+    let Target { bucket, vb, from } = target(&state, path, payload).await?;
+    let replication = state.replication()?;
+    let what = format!("move bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
+    to_its_end(what, async move { replication.move_vbucket(&bucket, vb, &from).await })
+        .await
+        .map(Json)
+}
+
+/// `POST /api/v1/buckets/{bucket}/takeover`: each vBucket of a set in turn, at once.
+pub(super) async fn takeover_set(
+    state: Data<State>,
+    bucket: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<MovedView>, ApiError> {
+    let Targets { bucket, vbs, from } = targets(&state, bucket, payload).await?;
+    let replication = state.replication()?;
+    let what =
+        format!("takeover bucket={bucket} vbs={vbs} from={from} client={}", client(&request));
+    each(what, async move { replication.takeover_set(&bucket, vbs.as_set(), &from).await }).await
+}
+
+/// `POST /api/v1/buckets/{bucket}/move`: each vBucket of a set in turn, after its data was copied.
+pub(super) async fn move_set(
+    state: Data<State>,
+    bucket: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<MovedView>, ApiError> {
+    let Targets { bucket, vbs, from } = targets(&state, bucket, payload).await?;
+    let replication = state.replication()?;
+    let what = format!("move bucket={bucket} vbs={vbs} from={from} client={}", client(&request));
+    each(what, async move { replication.move_set(&bucket, vbs.as_set(), &from).await }).await
+}
+
+/// vBuckets and where they are to come from.
+struct Targets {
+    bucket: String,
+    vbs: VbSet,
+    from: String,
+}
+
+async fn targets(
+    state: &State,
+    bucket: Path<String>,
+    payload: Payload,
+) -> Result<Targets, ApiError> {
+    let bucket = bucket.into_inner();
+    state.bucket(&bucket)?;
+    let body: FromSet = body::json(payload).await?;
+    body::known(&body.from, &state.producers)?;
+    Ok(Targets { bucket, vbs: body.set()?, from: body.from })
+}
+
+/// The body of a set of which every vBucket was moved.
+#[derive(Debug, Serialize)]
+pub(super) struct MovedView {
+    moved: Vec<Moved>,
+}
+
+/// Runs the moves of a set; where one failed, the answer is a failure that lists the others too.
+async fn each(
+    what: String,
+    moves: impl Future<Output = Result<MovedSet, CommandError>> + 'static,
+) -> Result<Json<MovedView>, ApiError> {
+    let asked = what.clone();
+    let moves = async move {
+        let set = moves.await?;
+        let (moved, failed) = (set.moved.len(), set.failures.len());
+        let level = if failed == 0 { log::Level::Info } else { log::Level::Warn };
+        log::log!(level, "answered: {asked} moved={moved} failed={failed}");
+        Ok(set)
+    };
+    let MovedSet { moved, failures } = to_its_end(what, moves).await?;
+    let Some(first) = failures.first() else { return Ok(Json(MovedView { moved })) };
+    let (failed, all) = (failures.len(), failures.len() + moved.len());
+    let text = format!("{failed} of {all} vBuckets were not moved, the first: {first}");
+    Err(ApiError::Failed { text, failures, moved: Some(moved) })
+}
