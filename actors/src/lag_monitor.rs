@@ -13,6 +13,10 @@ use tokio::task::JoinHandle;
 
 use crate::config::Limits;
 
+/// Without it a node tells the seqnos of its default collection only, and those of two nodes cannot
+/// be compared.
+const SEQNO_FEATURES: [Feature; 1] = [Feature::COLLECTIONS];
+
 /// What a node said when it was asked.
 #[derive(Message)]
 #[rtype(result = "()")]
@@ -157,11 +161,12 @@ impl Ask {
                 let login = Login {
                     bucket: Some(&self.bucket),
                     agent: "dcp-proxy:lag",
-                    // Without it a node tells of the default collection only.
-                    features: &[Feature::COLLECTIONS],
+                    features: &SEQNO_FEATURES,
                     deadlines: limits.handshake,
                 };
-                Client::connect(&self.node, login).await?
+                let connected = Client::connect(&self.node, login).await?;
+                connected.require(&SEQNO_FEATURES)?;
+                connected
             }
         };
         client.insert(connected).get_all_vb_seqnos().await

@@ -272,7 +272,7 @@ impl Cluster {
         let name = consumer.opened.as_ref().unwrap().name.clone();
         let from = name.strip_prefix("replication:").unwrap().split("->").next().unwrap();
         let producer = self.producers.get_mut(from).unwrap().named(&name).await;
-        Link { consumer, producer, opaque: 0 }
+        Link::of(consumer, producer)
     }
 
     /// A link from `alpha` with these streams open.

@@ -121,10 +121,22 @@ pub enum Fault {
         status: Status,
     },
     /// The peer lacks features without which documents would be damaged on their way.
-    #[error("does not support {missing:?}, which replication needs")]
+    #[error(
+        "does not support {missing:?}, which replication needs at both nodes; enable them at this \
+         node or use a version that has them"
+    )]
     Features {
         /// What it did not grant.
         missing: Vec<Feature>,
+    },
+    /// The peer granted features that it was not asked for.
+    #[error(
+        "granted {unasked:?} in its answer to HELLO, which it was not asked for; it is no data node \
+         of a known version, check the address"
+    )]
+    NotAskedFor {
+        /// What it granted too much.
+        unasked: Vec<Feature>,
     },
     /// The peer is loading its data and accepts no consumer connection yet (MB-32577).
     #[error("is still warming up and accepts no DCP connection yet")]
@@ -196,7 +208,10 @@ impl Fault {
     pub const fn retry(&self) -> Retry {
         match self {
             Self::WarmingUp => Retry::Soon,
-            Self::Login { .. } | Self::NoBucket { .. } | Self::Features { .. } => Retry::Slowly,
+            Self::Login { .. }
+            | Self::NoBucket { .. }
+            | Self::Features { .. }
+            | Self::NotAskedFor { .. } => Retry::Slowly,
             Self::Refused { status, .. } if needs_a_person(*status) => Retry::Slowly,
             Self::Tls(fault) if fault.needs_a_person() => Retry::Slowly,
             Self::Stopped => Retry::Never,

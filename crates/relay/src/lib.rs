@@ -34,7 +34,7 @@ pub use connection::{Connection, Sink, Source};
 pub use dcp_reader::DcpReader;
 pub use endpoint::{Endpoint, Peer, Secret};
 pub use error::{Fault, LinkError, Retry, Step};
-pub use handshake::{DcpOpen, open_dcp};
+pub use handshake::{DcpOpen, LINK_FEATURES, Prepared};
 pub use inject::{INJECT_FRAMES_MAX, InjectError, Injections, Injector, injections};
 pub use judge::{Judge, Verdict};
 pub use limits::{Deadlines, PumpLimits};

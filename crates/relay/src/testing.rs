@@ -163,13 +163,16 @@ pub struct Opened {
 pub struct FakeConn {
     stream: Option<Box<dyn Duplex>>,
     buffer: BytesMut,
+    /// The features that HELLO asked for.
+    pub asked: Vec<Feature>,
     /// The DCP_OPEN of the handshake.
     pub opened: Option<Opened>,
 }
 
 impl FakeConn {
     fn over(stream: impl Duplex + 'static) -> Self {
-        Self { stream: Some(Box::new(stream)), buffer: BytesMut::new(), opened: None }
+        let (stream, buffer) = (Some(Box::new(stream) as Box<dyn Duplex>), BytesMut::new());
+        Self { stream, buffer, asked: Vec::new(), opened: None }
     }
 
     /// Says nothing more, and waits until the other side has closed.
@@ -315,6 +318,7 @@ impl FakeConn {
             Opcode::SELECT_BUCKET => (Status::KEY_ENOENT, Vec::new()),
             Opcode::HELLO => {
                 let mut granted = must("a HELLO", Feature::decode_list(request));
+                self.asked.clone_from(&granted);
                 granted.retain(|feature| manners.features.contains(feature));
                 (Status::SUCCESS, Feature::encode_list(&granted))
             }
