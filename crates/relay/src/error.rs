@@ -112,6 +112,18 @@ pub enum Fault {
         /// The peer's answer.
         status: Status,
     },
+    /// The peer does not have the only way to log in that there is here.
+    #[error(
+        "does not offer SASL mechanism PLAIN ({status}), it offers {}; enable PLAIN at this node \
+         (sasl_mechanisms, with TLS ssl_sasl_mechanisms)",
+        if .offered.is_empty() { "none" } else { .offered }
+    )]
+    Mechanism {
+        /// What it offers, as it said it.
+        offered: String,
+        /// The peer's answer to PLAIN.
+        status: Status,
+    },
     /// The peer has no such bucket, or not for this user.
     #[error("has no bucket {bucket:?} that this user may open ({status})")]
     NoBucket {
@@ -209,6 +221,7 @@ impl Fault {
         match self {
             Self::WarmingUp => Retry::Soon,
             Self::Login { .. }
+            | Self::Mechanism { .. }
             | Self::NoBucket { .. }
             | Self::Features { .. }
             | Self::NotAskedFor { .. } => Retry::Slowly,
@@ -240,6 +253,7 @@ impl Fault {
     pub const fn status(&self) -> Option<Status> {
         match self {
             Self::Login { status, .. }
+            | Self::Mechanism { status, .. }
             | Self::NoBucket { status, .. }
             | Self::Refused { status, .. } => Some(*status),
             Self::WarmingUp => Some(Status::ETMPFAIL),

@@ -7,9 +7,11 @@ use bytes::Bytes;
 use mcbp::dcp::{Open, open_flags};
 use mcbp::{Feature, Frame, FrameBuilder, Opaque, Opcode, Status};
 
-use crate::exchange::{Exchange, parse, refused, step_of};
+use crate::exchange::{Exchange, parse, refused, shown, step_of};
 use crate::{Connection, Deadlines, Endpoint, Fault, LinkError, Peer, Side, socket};
 
+/// The SASL mechanism: the only one that every node takes over TLS and without.
+const MECHANISM: &[u8] = b"PLAIN";
 /// What replication asks a consumer for, in the order in which Couchbase's own proxy asks. A
 /// producer is asked for those of them that its consumer granted.
 pub const LINK_FEATURES: [Feature; 4] =
@@ -105,15 +107,33 @@ pub(crate) async fn log_in(endpoint: &Endpoint, deadlines: Deadlines) -> Result<
     let halves = socket::connect(endpoint, deadlines.connect).await?;
     let mut exchange = Exchange::new(halves, deadlines.request);
     let proof = ["", endpoint.username.as_str(), endpoint.password.expose()].join("\0");
-    let request = FrameBuilder::request(Opcode::SASL_AUTH).key(b"PLAIN").value(proof.as_bytes());
-    accepted(&mut exchange, request, |frame| match frame.header.status() {
-        status @ (Status::AUTH_ERROR | Status::KEY_ENOENT | Status::EACCESS) => {
+    let request = FrameBuilder::request(Opcode::SASL_AUTH).key(MECHANISM).value(proof.as_bytes());
+    let response = exchange.call(request).await?;
+    let frame = parse(&response, step_of(&response))?;
+    let status = frame.header.status();
+    if status.is_success() {
+        return Ok(exchange);
+    }
+    // A node answers the same to a wrong password and to a mechanism that it does not have.
+    if let Some(offered) = other_mechanisms(&mut exchange).await {
+        return Err(Fault::Mechanism { offered, status });
+    }
+    Err(match status {
+        Status::AUTH_ERROR | Status::KEY_ENOENT | Status::EACCESS => {
             Fault::Login { username: endpoint.username.clone(), status }
         }
-        _ => refused(frame),
+        _ => refused(&frame),
     })
-    .await?;
-    Ok(exchange)
+}
+
+/// What a node offers instead of [`MECHANISM`], as it spells it; `None` where it offers that too,
+/// or cannot be asked.
+async fn other_mechanisms(exchange: &mut Exchange) -> Option<String> {
+    let request = FrameBuilder::request(Opcode::SASL_LIST_MECHS);
+    let response = accepted(exchange, request, refused).await.ok()?;
+    let frame = parse(&response, step_of(&response)).ok()?;
+    let mut names = frame.value.split(u8::is_ascii_whitespace);
+    (!names.any(|name| name == MECHANISM)).then(|| shown(frame.value))
 }
 
 /// Selects the bucket that later requests are about.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use mcbp::{Feature, FrameBuilder, FrameError, Opcode, Status};
 use relay::testing::{BUCKET, FakePeer, Manner, Manners};
 use relay::{
-    Connection, DcpOpen, Deadlines, Endpoint, Fault, LINK_FEATURES, LinkError, Prepared, Retry,
-    Secret, Side, Step,
+    Client, Connection, DcpOpen, Deadlines, Endpoint, Fault, LINK_FEATURES, LinkError, Login,
+    Prepared, Retry, Secret, Side, Step,
 };
 use tokio::io::AsyncReadExt;
 
@@ -180,6 +180,53 @@ async fn a_wrong_password_and_an_unknown_bucket_say_so_and_hide_the_password() {
     assert_eq!(error.retry(), Retry::Slowly);
     assert_eq!(error.status(), Some(Status::AUTH_ERROR));
     assert!(!format!("{endpoint:?} {error:?}").contains("not the word"));
+}
+
+/// A node that refuses PLAIN, and then says this of its mechanisms.
+fn refusing_plain(status: Status, mechanisms: Option<&'static str>) -> Manners {
+    Manners { mechanisms, ..Manners::bad_at(Opcode::SASL_AUTH, Manner::Refuse(status)) }
+}
+
+#[tokio::test]
+async fn a_node_without_plain_is_told_with_what_it_offers_and_not_as_a_wrong_password() {
+    for (mechanisms, offers) in [
+        ("SCRAM-SHA512 SCRAM-SHA256 SCRAM-SHA1", "SCRAM-SHA512 SCRAM-SHA256 SCRAM-SHA1"),
+        ("", "none"),
+    ] {
+        let error = fails(refusing_plain(Status::AUTH_ERROR, Some(mechanisms))).await;
+        let text = format!(
+            "{}: does not offer SASL mechanism PLAIN (AuthError), it offers {offers}; enable PLAIN \
+             at this node (sasl_mechanisms, with TLS ssl_sasl_mechanisms)",
+            error.peer
+        );
+        assert_eq!(error.to_string(), text);
+        assert_eq!((error.status(), error.retry()), (Some(Status::AUTH_ERROR), Retry::Slowly));
+    }
+    // Not only by the status of a real node, and not by part of a name.
+    let error = fails(refusing_plain(Status::NOT_SUPPORTED, Some("OAUTHBEARER PLAINER"))).await;
+    assert!(matches!(error.fault, Fault::Mechanism { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_refusal_stays_what_it_was_where_mechanisms_do_not_explain_it() {
+    for mechanisms in [Some("SCRAM-SHA512 PLAIN"), None] {
+        let error = fails(refusing_plain(Status::AUTH_ERROR, mechanisms)).await;
+        assert!(matches!(error.fault, Fault::Login { .. }), "{mechanisms:?}: {error}");
+        let error = fails(refusing_plain(Status::EINTERNAL, mechanisms)).await;
+        assert!(matches!(error.fault, Fault::Refused { .. }), "{mechanisms:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_control_connection_tells_a_node_without_plain_as_well() {
+    let peer = FakePeer::bind().await;
+    let endpoint = peer.endpoint("alpha");
+    let deadlines = Deadlines::default();
+    let login = Login { bucket: None, agent: "test", features: &[], deadlines };
+    let manners = refusing_plain(Status::AUTH_ERROR, Some("SCRAM-SHA512"));
+    let (client, _conn) = tokio::join!(Client::connect(&endpoint, login), peer.accept(&manners));
+    let error = client.unwrap_err();
+    assert!(error.to_string().contains("it offers SCRAM-SHA512; "), "{error}");
 }
 
 #[tokio::test]
