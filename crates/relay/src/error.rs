@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mcbp::{Feature, FrameError, Opcode, Status};
 
-use crate::{Peer, Side, TlsFault};
+use crate::{Peer, Side, Step, TlsFault};
 
 /// Why a connection, or the link it was part of, ended.
 ///
@@ -143,8 +143,8 @@ pub enum Fault {
     },
     /// The peer granted features that it was not asked for.
     #[error(
-        "granted {unasked:?} in its answer to HELLO, which it was not asked for; it is no data node \
-         of a known version, check the address"
+        "granted {unasked:?} in its answer to HELLO, which it was not asked for; check that the \
+         address is that of a data node"
     )]
     NotAskedFor {
         /// What it granted too much.
@@ -279,28 +279,4 @@ pub enum Retry {
     Slowly,
     /// It ended because we wanted it to.
     Never,
-}
-
-/// What a connection was busy with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Step {
-    /// Opening the TCP connection.
-    Connect,
-    /// Encrypting it.
-    Tls,
-    /// The request of this opcode, be it part of the handshake or not.
-    Request(Opcode),
-    /// Passing frames on, or reading a stream.
-    Relay,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect => f.write_str("the TCP connect"),
-            Self::Tls => f.write_str("the TLS handshake"),
-            Self::Request(opcode) => opcode.fmt(f),
-            Self::Relay => f.write_str("replication"),
-        }
-    }
 }
