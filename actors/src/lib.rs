@@ -32,6 +32,7 @@ mod replicator;
 mod status;
 mod tap;
 mod threads;
+mod topology_check;
 mod traffic;
 
 pub use config::{BucketPlan, Limits, ReplicationConfig};

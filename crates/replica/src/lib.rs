@@ -9,6 +9,7 @@
 //! - `backoff`, `breaker`, `loops`: when to try again, and when to stop trying so fast
 //! - `bursts`: what to log of a thousand vBuckets at once
 //! - `lag`, `stall`: how far a consumer is behind, and when a link is stuck
+//! - `topology`: whether a producer counts our node for durable writes
 
 pub mod backoff;
 pub mod breaker;
@@ -21,4 +22,5 @@ pub mod names;
 pub mod plan;
 pub mod remedy;
 pub mod stall;
+pub mod topology;
 pub mod wanted;
