@@ -7,7 +7,7 @@ use relay::{Client, Deadlines, Endpoint, LinkError, Login};
 
 /// Without it a node tells the seqnos of its default collection only, and those of two nodes cannot
 /// be compared.
-const SEQNO_FEATURES: [Feature; 1] = [Feature::COLLECTIONS];
+pub(crate) const SEQNO_FEATURES: [Feature; 1] = [Feature::COLLECTIONS];
 
 /// What comes from one producer for one bucket.
 #[derive(Clone, Debug)]
