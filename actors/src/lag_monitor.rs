@@ -1,55 +1,28 @@
-//! Asks the data nodes of one bucket for their high seqnos, on control connections of its own and
-//! never on those of DCP. A node that does not answer makes lag unknown and harms nothing else.
+//! Has the data nodes of one bucket asked for their high seqnos, on control connections and never
+//! on those of DCP. A node that does not answer makes lag unknown and harms nothing else.
 //!
-//! Now and then it asks producers on the same connections whether they count our node for durable
-//! writes.
+//! Producers are asked on the same connections whether they count our node for durable writes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actix::{Message, Recipient};
-use mcbp::{Feature, Seqno, Side, VbId};
-use relay::{Client, Endpoint, LinkError, Login};
+use actix::Recipient;
+use mcbp::{Side, VbId};
+use relay::Endpoint;
 use replica::lag::{Lag, LagBook};
 use replica::plan::{Desired, VbSet};
-use replica::topology::{SAMPLE_MAX, Stranger};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use replica::topology::SAMPLE_MAX;
 
 use crate::config::Limits;
-use crate::topology_check;
+use crate::node_poll::{Poll, Said, Whom};
 
-/// Without it a node tells the seqnos of its default collection only, and those of two nodes cannot
-/// be compared.
-const SEQNO_FEATURES: [Feature; 1] = [Feature::COLLECTIONS];
+pub(crate) use crate::node_poll::Polled;
 
 /// A seqno that was not refreshed for so many intervals is shown as unknown: the node hangs, long
 /// before a request runs into its deadline.
 const INTERVALS_MAX: u32 = 3;
 /// What a node that is busy may take beyond that.
 const ANSWER_SLACK: Duration = Duration::from_secs(1);
-
-/// After how many intervals topologies are read again, a minute by default: they are set once the
-/// replicas are there, and somebody may correct a name.
-const TOPOLOGY_INTERVALS: u32 = 60;
-
-/// What a node said when it was asked.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Polled {
-    side: Side,
-    node: String,
-    said: Said,
-}
-
-/// The answer to one question.
-enum Said {
-    /// The high seqno of every vBucket.
-    Seqnos(Result<Vec<(VbId, Seqno)>, LinkError>),
-    /// Our node, where topologies do not know it.
-    Stranger(Option<Stranger>),
-}
 
 /// The lag of one bucket.
 pub(crate) struct LagMonitor {
@@ -61,19 +34,6 @@ pub(crate) struct LagMonitor {
     polls: BTreeMap<(Side, String), Poll>,
     errors: BTreeMap<String, String>,
     warnings: BTreeMap<String, String>,
-}
-
-/// A task that asks one node again and again, for as long as this is kept.
-struct Poll {
-    task: JoinHandle<()>,
-    /// The vBuckets whose topology it reads.
-    sample: watch::Sender<Vec<VbId>>,
-}
-
-impl Drop for Poll {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
 }
 
 impl LagMonitor {
@@ -118,15 +78,12 @@ impl LagMonitor {
         for ((side, name), node) in nodes {
             let vbs = desired.producers().get(&name).filter(|_| side == Side::Producer);
             let sample: Vec<_> = vbs.into_iter().flat_map(VbSet::iter).take(SAMPLE_MAX).collect();
-            let poll = self.polls.entry((side, name)).or_insert_with(|| {
-                let (sender, sample) = watch::channel(Vec::new());
-                let (bucket, our_name) = (self.bucket.clone(), self.consumer.name.clone());
-                let ask = Ask { side, node: node.clone(), bucket, our_name, sample };
-                let (limits, told) = (self.limits.clone(), self.told.clone());
-                let task = actix_rt::spawn(poll(ask, limits, interval, told));
-                Poll { task, sample: sender }
-            });
-            poll.sample.send_replace(sample);
+            let whom = Whom { side, node, bucket: &self.bucket, our_name: &self.consumer.name };
+            let poll = self
+                .polls
+                .entry((side, name))
+                .or_insert_with(|| Poll::start(whom, &self.limits, interval, &self.told));
+            poll.read_topology_of(sample);
         }
     }
 
@@ -205,78 +162,5 @@ impl LagMonitor {
     /// What somebody has to look into at a node that answers.
     pub(crate) fn warning(&self, node: &str) -> Option<&String> {
         self.warnings.get(node)
-    }
-}
-
-/// Whom to ask for what.
-struct Ask {
-    side: Side,
-    node: Endpoint,
-    bucket: String,
-    /// As topologies should spell it.
-    our_name: String,
-    /// Of which vBuckets to read the topology.
-    sample: watch::Receiver<Vec<VbId>>,
-}
-
-async fn poll(ask: Ask, limits: Limits, interval: Duration, told: Recipient<Polled>) {
-    let (mut client, mut failures) = (None, 0_u32);
-    let mut topology_due = Instant::now();
-    loop {
-        let seqnos = ask.once(&mut client, &limits).await;
-        let pause = if seqnos.is_ok() {
-            failures = 0;
-            interval
-        } else {
-            client = None;
-            failures = failures.saturating_add(1);
-            limits.backoff.delay(failures, fastrand::f64()).max(interval)
-        };
-        ask.tell(&told, Said::Seqnos(seqnos));
-        if topology_due <= Instant::now()
-            && let Some(connected) = &mut client
-        {
-            topology_due = Instant::now() + interval * TOPOLOGY_INTERVALS;
-            match ask.stranger(connected).await {
-                Ok(stranger) => ask.tell(&told, Said::Stranger(stranger)),
-                // Seqnos are asked for on a new connection, which says what is wrong.
-                Err(_) => client = None,
-            }
-        }
-        tokio::time::sleep(pause).await;
-    }
-}
-
-impl Ask {
-    fn tell(&self, told: &Recipient<Polled>, said: Said) {
-        told.do_send(Polled { side: self.side, node: self.node.name.clone(), said });
-    }
-
-    /// Reads topologies, of a producer only: the sample of a consumer is empty.
-    async fn stranger(&self, client: &mut Client) -> Result<Option<Stranger>, LinkError> {
-        let vbs = self.sample.borrow().clone();
-        topology_check::stranger(client, &self.our_name, &vbs).await
-    }
-
-    async fn once(
-        &self,
-        client: &mut Option<Client>,
-        limits: &Limits,
-    ) -> Result<Vec<(VbId, Seqno)>, LinkError> {
-        let connected = match client.take() {
-            Some(connected) => connected,
-            None => {
-                let login = Login {
-                    bucket: Some(&self.bucket),
-                    agent: "dcp-proxy:lag",
-                    features: &SEQNO_FEATURES,
-                    deadlines: limits.handshake,
-                };
-                let connected = Client::connect(&self.node, login).await?;
-                connected.require(&SEQNO_FEATURES)?;
-                connected
-            }
-        };
-        client.insert(connected).get_all_vb_seqnos().await
     }
 }
