@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::compare::{self, Change, Difference, Names};
 use crate::screen::Bar;
+use crate::watch::SEQNO_FEATURES;
 
 /// Pairs of connections that read side by side.
 const LANES: usize = 4;
@@ -131,11 +132,13 @@ async fn compare_states(what: &Verify) -> Result<(Verified, BTreeMap<VbId, Highs
     let login = Login {
         bucket: Some(&what.bucket),
         agent: "dcp-proxy/verify",
-        features: &[],
+        features: &SEQNO_FEATURES,
         deadlines: Deadlines::default(),
     };
     let mut left = Client::connect(&what.producer, login).await?;
     let mut right = Client::connect(&what.consumer, login).await?;
+    left.require(&SEQNO_FEATURES)?;
+    right.require(&SEQNO_FEATURES)?;
     let left_seqnos: BTreeMap<_, _> = left.get_all_vb_seqnos().await?.into_iter().collect();
     let right_seqnos: BTreeMap<_, _> = right.get_all_vb_seqnos().await?.into_iter().collect();
     let names = what.names();

@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use mcbp::{Seqno, VbId};
+use mcbp::{Feature, Seqno, VbId};
 use relay::{Client, Deadlines, Endpoint, LinkError, Login};
+
+/// Without it a node tells the seqnos of its default collection only, and those of two nodes cannot
+/// be compared.
+pub(crate) const SEQNO_FEATURES: [Feature; 1] = [Feature::COLLECTIONS];
 
 /// What comes from one producer for one bucket.
 #[derive(Clone, Debug)]
@@ -93,10 +97,12 @@ async fn connect(endpoint: &Endpoint, bucket: &str) -> Result<Client, LinkError>
     let login = Login {
         bucket: Some(bucket),
         agent: "dcp-proxy/watch",
-        features: &[],
+        features: &SEQNO_FEATURES,
         deadlines: Deadlines::default(),
     };
-    Client::connect(endpoint, login).await
+    let client = Client::connect(endpoint, login).await?;
+    client.require(&SEQNO_FEATURES)?;
+    Ok(client)
 }
 
 #[cfg(test)]

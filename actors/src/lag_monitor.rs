@@ -1,26 +1,28 @@
-//! Asks the data nodes of one bucket for their high seqnos, on control connections of its own and
-//! never on those of DCP. A node that does not answer makes lag unknown and harms nothing else.
+//! Has the data nodes of one bucket asked for their high seqnos, on control connections and never
+//! on those of DCP. A node that does not answer makes lag unknown and harms nothing else.
+//!
+//! Producers are asked on the same connections whether they count our node for durable writes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use actix::{Message, Recipient};
-use mcbp::{Feature, Seqno, Side, VbId};
-use relay::{Client, Endpoint, LinkError, Login};
+use actix::Recipient;
+use mcbp::{Side, VbId};
+use relay::Endpoint;
 use replica::lag::{Lag, LagBook};
-use replica::plan::Desired;
-use tokio::task::JoinHandle;
+use replica::plan::{Desired, VbSet};
+use replica::topology::SAMPLE_MAX;
 
 use crate::config::Limits;
+use crate::node_poll::{Poll, Said, Whom};
 
-/// What a node said when it was asked.
-#[derive(Message)]
-#[rtype(result = "()")]
-pub(crate) struct Polled {
-    side: Side,
-    node: String,
-    seqnos: Result<Vec<(VbId, Seqno)>, LinkError>,
-}
+pub(crate) use crate::node_poll::Polled;
+
+/// A seqno that was not refreshed for so many intervals is shown as unknown: the node hangs, long
+/// before a request runs into its deadline.
+const INTERVALS_MAX: u32 = 3;
+/// What a node that is busy may take beyond that.
+const ANSWER_SLACK: Duration = Duration::from_secs(1);
 
 /// The lag of one bucket.
 pub(crate) struct LagMonitor {
@@ -31,15 +33,7 @@ pub(crate) struct LagMonitor {
     book: LagBook,
     polls: BTreeMap<(Side, String), Poll>,
     errors: BTreeMap<String, String>,
-}
-
-/// A task that asks one node again and again, for as long as this is kept.
-struct Poll(JoinHandle<()>);
-
-impl Drop for Poll {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
+    warnings: BTreeMap<String, String>,
 }
 
 impl LagMonitor {
@@ -50,8 +44,16 @@ impl LagMonitor {
         limits: Limits,
         told: Recipient<Polled>,
     ) -> Self {
-        let (book, polls, errors) = (LagBook::default(), BTreeMap::new(), BTreeMap::new());
-        Self { bucket, consumer, limits, told, book, polls, errors }
+        Self {
+            bucket,
+            consumer,
+            limits,
+            told,
+            book: LagBook::default(),
+            polls: BTreeMap::new(),
+            errors: BTreeMap::new(),
+            warnings: BTreeMap::new(),
+        }
     }
 
     /// Asks for what is wanted, and for nothing else.
@@ -72,23 +74,34 @@ impl LagMonitor {
         }
         self.polls.retain(|asked, _| nodes.contains_key(asked));
         self.errors.retain(|name, _| nodes.keys().any(|(_, node)| node == name));
+        self.warnings.retain(|name, _| nodes.keys().any(|(_, node)| node == name));
         for ((side, name), node) in nodes {
-            self.polls.entry((side, name)).or_insert_with(|| {
-                let ask = Ask { side, node: node.clone(), bucket: self.bucket.clone() };
-                let (limits, told) = (self.limits.clone(), self.told.clone());
-                Poll(actix_rt::spawn(poll(ask, limits, interval, told)))
-            });
+            let vbs = desired.producers().get(&name).filter(|_| side == Side::Producer);
+            let sample: Vec<_> = vbs.into_iter().flat_map(VbSet::iter).take(SAMPLE_MAX).collect();
+            let whom = Whom { side, node, bucket: &self.bucket, our_name: &self.consumer.name };
+            let poll = self
+                .polls
+                .entry((side, name))
+                .or_insert_with(|| Poll::start(whom, &self.limits, interval, &self.told));
+            poll.read_topology_of(sample);
         }
     }
 
     /// Takes in an answer; says which node was heard.
     pub(crate) fn said(&mut self, polled: Polled, now: Duration) -> Option<String> {
-        let Polled { side, node, seqnos } = polled;
+        let Polled { side, node, said } = polled;
         let asked = (side, node);
         if !self.polls.contains_key(&asked) {
             return None;
         }
         let (_, node) = asked;
+        let seqnos = match said {
+            Said::Seqnos(seqnos) => seqnos,
+            Said::Stranger(stranger) => {
+                self.note_stranger(&node, stranger.map(|stranger| stranger.to_string()));
+                return Some(node);
+            }
+        };
         let seqnos = match seqnos {
             Ok(seqnos) => {
                 if self.errors.remove(&node).is_some() {
@@ -110,7 +123,33 @@ impl LagMonitor {
         seqnos.map(|_| node)
     }
 
-    /// The lag of a vBucket.
+    /// Logs what is new.
+    fn note_stranger(&mut self, node: &str, warning: Option<String>) {
+        let bucket = &self.bucket;
+        match warning {
+            Some(text) if self.warnings.get(node) != Some(&text) => {
+                let quoted = text.replace('"', "'");
+                log::warn!(
+                    "node is in no topology bucket={bucket} producer={node} reason=\"{quoted}\""
+                );
+                self.warnings.insert(node.to_owned(), text);
+            }
+            Some(_) => {}
+            None => {
+                if self.warnings.remove(node).is_some() {
+                    log::info!("warning about topology is over bucket={bucket} producer={node}");
+                }
+            }
+        }
+    }
+
+    /// The lag of a vBucket as it may be shown: unknown where a node has not said it lately.
+    pub(crate) fn recent_lag(&self, vb: VbId, now: Duration) -> Lag {
+        let interval = self.limits.lag_interval.unwrap_or_default();
+        self.book.recent_lag(vb, now, interval * INTERVALS_MAX + ANSWER_SLACK)
+    }
+
+    /// The lag of a vBucket by what the nodes said last, however long ago.
     pub(crate) fn lag(&self, vb: VbId, now: Duration) -> Lag {
         self.book.lag(vb, now)
     }
@@ -119,51 +158,9 @@ impl LagMonitor {
     pub(crate) fn error(&self, node: &str) -> Option<&String> {
         self.errors.get(node)
     }
-}
 
-/// Whom to ask for what.
-struct Ask {
-    side: Side,
-    node: Endpoint,
-    bucket: String,
-}
-
-async fn poll(ask: Ask, limits: Limits, interval: Duration, told: Recipient<Polled>) {
-    let (mut client, mut failures) = (None, 0_u32);
-    loop {
-        let seqnos = ask.once(&mut client, &limits).await;
-        let pause = if seqnos.is_ok() {
-            failures = 0;
-            interval
-        } else {
-            client = None;
-            failures = failures.saturating_add(1);
-            limits.backoff.delay(failures, fastrand::f64()).max(interval)
-        };
-        told.do_send(Polled { side: ask.side, node: ask.node.name.clone(), seqnos });
-        tokio::time::sleep(pause).await;
-    }
-}
-
-impl Ask {
-    async fn once(
-        &self,
-        client: &mut Option<Client>,
-        limits: &Limits,
-    ) -> Result<Vec<(VbId, Seqno)>, LinkError> {
-        let connected = match client.take() {
-            Some(connected) => connected,
-            None => {
-                let login = Login {
-                    bucket: Some(&self.bucket),
-                    agent: "dcp-proxy:lag",
-                    // Without it a node tells of the default collection only.
-                    features: &[Feature::COLLECTIONS],
-                    deadlines: limits.handshake,
-                };
-                Client::connect(&self.node, login).await?
-            }
-        };
-        client.insert(connected).get_all_vb_seqnos().await
+    /// What somebody has to look into at a node that answers.
+    pub(crate) fn warning(&self, node: &str) -> Option<&String> {
+        self.warnings.get(node)
     }
 }

@@ -12,7 +12,7 @@
 //! - `examine`: what both nodes have of a vBucket whose takeover failed, and its repair
 //! - `frames`: which frames are control frames, and what they say; `tap`: hands them to the actors
 //! - `gauges`, `flow`: what can be read of an open link; `lag_monitor`, `traffic`: how far behind
-//!   each vBucket is, and when each node was last heard
+//!   each vBucket is, and when each node was last heard; `node_poll`: asks the nodes for that
 
 mod config;
 mod consumer_conn;
@@ -27,6 +27,7 @@ mod handle;
 mod lag_monitor;
 mod link;
 mod manager;
+mod node_poll;
 mod producer_conn;
 mod replicator;
 mod sets;

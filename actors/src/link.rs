@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use actix::Message;
 use futures::future::try_join;
+use mcbp::Feature;
 use relay::{
-    Connection, DcpOpen, Endpoint, Injections, Injector, LinkError, Pump, PumpLimits, Side,
-    injections, open_dcp, run_pair,
+    Connection, DcpOpen, Endpoint, Injections, Injector, LINK_FEATURES, LinkError, Prepared, Pump,
+    PumpLimits, Side, injections, run_pair,
 };
 use tokio::task::JoinHandle;
 
@@ -30,22 +31,39 @@ pub(crate) struct LinkSpec {
 }
 
 impl LinkSpec {
-    /// Opens both connections at the same time; the first failure gives up the other one.
+    /// Opens both connections; the first failure gives up the other one.
+    ///
+    /// Both nodes are connected to at the same time. The producer's connection becomes a DCP
+    /// connection only once the consumer's is open: it is asked for no feature that the consumer
+    /// did not grant, and a consumer that refuses leaves the producer's older connection alone.
     pub(crate) async fn open(&self) -> Result<(Connection, Connection), LinkError> {
-        let consumer = self.open_side(Side::Consumer, &self.consumer);
-        let producer = self.open_side(Side::Producer, &self.producer);
-        try_join(consumer, producer).await
+        let consumer = async {
+            let prepared = self.prepare(Side::Consumer, &self.consumer).await?;
+            self.open_side(Side::Consumer, prepared, &LINK_FEATURES).await
+        };
+        let producer = self.prepare(Side::Producer, &self.producer);
+        let (consumer, producer) = try_join(consumer, producer).await?;
+        let producer = self.open_side(Side::Producer, producer, &consumer.features).await?;
+        Ok((consumer, producer))
     }
 
-    async fn open_side(&self, side: Side, endpoint: &Endpoint) -> Result<Connection, LinkError> {
+    async fn prepare(&self, side: Side, endpoint: &Endpoint) -> Result<Prepared, LinkError> {
+        Prepared::connect(endpoint, side, &self.bucket, self.limits.handshake).await
+    }
+
+    async fn open_side(
+        &self,
+        side: Side,
+        prepared: Prepared,
+        features: &[Feature],
+    ) -> Result<Connection, LinkError> {
         let open = DcpOpen {
-            side,
-            bucket: &self.bucket,
             connection_name: &self.name,
             consumer_name: Some(&self.consumer.name),
             agent: &replica::names::agent_name(side, &self.name),
+            features,
         };
-        open_dcp(endpoint, open, self.limits.handshake).await
+        prepared.open(open).await
     }
 }
 

@@ -182,6 +182,8 @@ pub struct NodeStatus {
     pub silent_ms: Option<u64>,
     /// Why its seqnos are not known, where it was asked and did not say.
     pub control_error: Option<String>,
+    /// What somebody has to look into though it answers.
+    pub warning: Option<String>,
 }
 
 /// A vBucket that fails again and again.

@@ -213,6 +213,27 @@ async fn gocbcore_1451_a_control_connection_that_fails_harms_no_stream() {
 }
 
 #[tokio::test]
+async fn the_lag_of_a_node_that_hangs_is_unknown_long_before_the_deadline() {
+    for silent in ["alpha", "beta"] {
+        let limits = Limits { lag_interval: Some(Duration::from_millis(10)), ..brisk() };
+        let deadline = limits.handshake.request;
+        let mut cluster = Cluster::start(limits, &["alpha"]).await;
+        let (_link, _) = cluster.opened([1]).await;
+        cluster.producers["alpha"].control.seqno(1, 4);
+        cluster.beta.control.seqno(1, 4);
+        cluster.status_until(|b| b.links[0].streams[0].lag_seqnos == Some(0)).await;
+        let node = if silent == "alpha" { &cluster.producers["alpha"] } else { &cluster.beta };
+        node.control.silence(true);
+        let hung = tokio::time::Instant::now();
+        let status = cluster.status_until(|b| b.links[0].streams[0].lag_seqnos.is_none()).await;
+        assert!(hung.elapsed() < deadline / 2, "{:?}", hung.elapsed());
+        let stream = &status.links[0].streams[0];
+        let known = if silent == "alpha" { stream.seqno } else { stream.producer_seqno };
+        assert_eq!((known, stream.lag_ms), (Some(4), None), "{silent}");
+    }
+}
+
+#[tokio::test]
 async fn mb_67329_status_never_waits_for_a_takeover() {
     let mut cluster = Cluster::start(brisk(), &["alpha"]).await;
     let takeover = cluster.takeover(1, "alpha");

@@ -119,7 +119,8 @@ impl Page {
         out.gauge("dcp_proxy_streams_failed", "Streams not open, for a reason", failed)
     }
 
-    /// What is not known has no sample.
+    /// What is not known has no sample. Sums and maxima are of what is known; how many vBuckets
+    /// they leave out stands beside them.
     fn lag(&self, out: &mut Out<'_>) -> fmt::Result {
         let all = self.by_producer(|links| seqnos(links).reduce(u64::saturating_add));
         let max = self.by_producer(|links| seqnos(links).max());
@@ -127,9 +128,13 @@ impl Page {
             let streams = links.iter().flat_map(|link| &link.streams);
             streams.filter_map(|stream| stream.lag_ms).max().map(seconds)
         });
-        out.gauge("dcp_proxy_lag_seqnos", "Seqnos behind, all vBuckets together", all)?;
-        out.gauge("dcp_proxy_lag_seqnos_max", "Seqnos behind, the worst vBucket", max)?;
-        out.gauge("dcp_proxy_lag_seconds_max", "Seconds behind, the worst vBucket", time)
+        let unknown = self.by_producer(|links| {
+            Some(links.iter().map(|link| views::lag_unknown(link)).sum::<usize>())
+        });
+        out.gauge("dcp_proxy_lag_seqnos", "Seqnos behind, all vBuckets whose lag is known", all)?;
+        out.gauge("dcp_proxy_lag_seqnos_max", "Seqnos behind, the worst known vBucket", max)?;
+        out.gauge("dcp_proxy_lag_seconds_max", "Seconds behind, the worst known vBucket", time)?;
+        out.gauge("dcp_proxy_lag_unknown", "vBuckets whose lag is not known", unknown)
     }
 
     fn nodes(&self, out: &mut Out<'_>) -> fmt::Result {

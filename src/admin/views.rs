@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dcp_actors::{BucketStatus, LinkPhase, LinkStatus};
+use dcp_actors::{BucketStatus, LinkPhase, LinkStatus, NodeStatus};
 use mcbp::VbId;
 use replica::plan::VbSet;
 use serde::Serialize;
@@ -41,8 +41,10 @@ pub(super) struct StatusView {
 #[derive(Debug, Serialize)]
 struct NodeView {
     name: String,
-    /// Milliseconds since it was last heard, about whatever bucket; `None` for never.
+    /// Milliseconds since it was last heard, about whatever bucket that was; `None` for never.
     silent_ms: Option<u64>,
+    /// What somebody has to look into though it answers; the first, where buckets differ.
+    warning: Option<String>,
 }
 
 /// A bucket in numbers.
@@ -59,8 +61,10 @@ struct BucketView {
     failed: usize,
     /// vBuckets on their way here.
     moving: usize,
-    /// The largest lag of any stream; `None` where none is known.
+    /// The largest lag of any stream whose lag is known; `None` where none is.
     lag_seqnos_max: Option<u64>,
+    /// Streams whose lag is not known, and which the largest leaves out.
+    lag_unknown: usize,
 }
 
 impl StatusView {
@@ -70,8 +74,11 @@ impl StatusView {
             Some(_) => Phase::Running,
             None => Phase::Starting,
         };
-        let node =
-            |name: &String| NodeView { name: name.clone(), silent_ms: silent(buckets, name) };
+        let node = |name: &String| NodeView {
+            name: name.clone(),
+            silent_ms: heard(buckets, name).filter_map(|node| node.silent_ms).min(),
+            warning: heard(buckets, name).find_map(|node| node.warning.clone()),
+        };
         Self {
             version: env!("CARGO_PKG_VERSION"),
             uptime_ms: u64::try_from(state.started.elapsed().as_millis()).unwrap_or(u64::MAX),
@@ -85,10 +92,12 @@ impl StatusView {
     }
 }
 
-/// The shortest silence of a node, whichever bucket heard it.
-fn silent(buckets: &[BucketStatus], node: &str) -> Option<u64> {
-    let nodes = buckets.iter().flat_map(|bucket| &bucket.nodes);
-    nodes.filter(|heard| heard.node == node).filter_map(|heard| heard.silent_ms).min()
+/// What each bucket knows of a node.
+fn heard<'a>(
+    buckets: &'a [BucketStatus],
+    name: &'a str,
+) -> impl Iterator<Item = &'a NodeStatus> + 'a {
+    buckets.iter().flat_map(|bucket| &bucket.nodes).filter(move |node| node.node == name)
 }
 
 impl BucketView {
@@ -105,6 +114,7 @@ impl BucketView {
             failed: links().map(failed).sum(),
             moving: status.moves.len(),
             lag_seqnos_max: streams().filter_map(|stream| stream.lag_seqnos).max(),
+            lag_unknown: links().map(lag_unknown).sum(),
         }
     }
 }
@@ -113,6 +123,11 @@ impl BucketView {
 pub(super) fn failed(link: &LinkStatus) -> usize {
     let not_open = link.streams.iter().filter(|stream| stream.phase != "open");
     not_open.filter(|stream| stream.last_error.is_some() || link.last_error.is_some()).count()
+}
+
+/// Streams of a link whose lag is not known.
+pub(super) fn lag_unknown(link: &LinkStatus) -> usize {
+    link.streams.iter().filter(|stream| stream.lag_seqnos.is_none()).count()
 }
 
 /// Every link and every vBucket.

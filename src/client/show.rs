@@ -2,7 +2,7 @@
 
 use super::http::AskError;
 use super::table::{Cell, Table};
-use super::views::{Failures, Link, Moved, Node, Replications, Status, Stream};
+use super::views::{Bucket, Failures, Link, Moved, Node, Replications, Status, Stream};
 use mcbp::VbId;
 use replica::plan::VbSet;
 use serde::Deserialize as _;
@@ -18,7 +18,7 @@ pub(super) fn status(status: &Status) -> String {
     let mut nodes = Table::new(["NODE", "ROLE", "HEARD", "EMBEDDED"]);
     let with_role =
         std::iter::once((node, "consumer")).chain(producers.iter().map(|p| (p, "producer")));
-    for (Node { name, silent_ms }, role) in with_role {
+    for (Node { name, silent_ms, .. }, role) in with_role {
         let heard = silent_ms.map_or("never".to_owned(), |silent| format!("{} ago", ms(silent)));
         let inside = embedded.iter().find(|inside| inside.name == *name);
         let inside = inside.map(|inside| format!("{}, {}", inside.address, inside.durability));
@@ -52,10 +52,32 @@ pub(super) fn status(status: &Status) -> String {
             bucket.open.into(),
             bucket.failed.into(),
             bucket.moving.into(),
-            bucket.lag_seqnos_max.into(),
+            lag(bucket),
         ]);
     }
-    if table.is_empty() { text } else { text + &table.to_string() }
+    if !table.is_empty() {
+        text += &table.to_string();
+    }
+    text + &warnings(std::iter::once(node).chain(producers))
+}
+
+/// A line for each node that somebody has to look into.
+fn warnings<'a>(nodes: impl Iterator<Item = &'a Node>) -> String {
+    let line = |node: &Node| {
+        // Whatever a data node said, a terminal gets no control characters.
+        let text = node.warning.as_deref()?.replace(char::is_control, " ");
+        Some(format!("\nwarning: {}: {text}\n", node.name))
+    };
+    nodes.filter_map(line).collect()
+}
+
+/// The lag of the worst vBucket. It is at least that where the lag of others is not known.
+fn lag(bucket: &Bucket) -> Cell {
+    match (bucket.lag_seqnos_max, bucket.lag_unknown) {
+        (max, 0) => max.into(),
+        (None, _) => Cell::known(None),
+        (Some(max), unknown) => Cell::Number(format!(">={max} ({unknown} unknown)")),
+    }
 }
 
 pub(super) fn streams(replications: &Replications) -> String {
@@ -77,7 +99,7 @@ pub(super) fn streams(replications: &Replications) -> String {
                 moving.vbucket.into(),
                 moving.from.as_str().into(),
                 moving.phase.as_str().into(),
-                moving.estimate.into(),
+                Cell::known(moving.estimate),
                 ms(moving.since_ms).as_str().into(),
             ]);
         }
@@ -95,7 +117,7 @@ fn stream_row(bucket: &str, link: &Link, stream: &Stream) -> [Cell; 10] {
     let link_error = link.last_error.as_ref().filter(|_| stream.phase != "open");
     let error = stream.last_error.as_ref().or(link_error);
     let connection = format!("{} {}", link.connection, link.phase);
-    let progress = stream.progress_ms.map_or("-".to_owned(), |age| format!("{} ago", ms(age)));
+    let progress = stream.progress_ms.map_or("?".to_owned(), |age| format!("{} ago", ms(age)));
     [
         bucket.into(),
         stream.vbucket.into(),
@@ -103,8 +125,8 @@ fn stream_row(bucket: &str, link: &Link, stream: &Stream) -> [Cell; 10] {
         connection.as_str().into(),
         stream.phase.as_str().into(),
         stream.opaque.into(),
-        stream.seqno.into(),
-        stream.lag_seqnos.into(),
+        Cell::known(stream.seqno),
+        Cell::known(stream.lag_seqnos),
         progress.as_str().into(),
         error.map_or("", |error| error.detail.as_str()).into(),
     ]
@@ -154,5 +176,43 @@ pub(super) fn ms(ms: u64) -> String {
         SECOND..MINUTE => format!("{}.{} s", ms / SECOND, ms % SECOND / 100),
         MINUTE..HOUR => format!("{} min {} s", ms / MINUTE, ms % MINUTE / SECOND),
         HOUR.. => format!("{} h {} min", ms / HOUR, ms % HOUR / MINUTE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(lag_seqnos_max: Option<u64>, lag_unknown: u64, warning: Option<&str>) -> String {
+        let body = serde_json::json!({
+            "version": "1", "uptime_ms": 0, "phase": "running", "ready": true, "embedded": [],
+            "node": { "name": "beta", "silent_ms": 3, "warning": null },
+            "producers": [{ "name": "alpha", "silent_ms": null, "warning": warning }],
+            "buckets": [{
+                "bucket": "default", "connections": 1, "links": 1, "links_up": 1, "wanted": 9,
+                "open": 9, "failed": 0, "moving": 0,
+                "lag_seqnos_max": lag_seqnos_max, "lag_unknown": lag_unknown,
+            }],
+        });
+        status(&Status::deserialize(body).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    #[test]
+    fn a_lag_that_is_not_known_is_never_shown_as_a_small_one() {
+        for (max, unknown, end) in [
+            (Some(0), 0, "  0\n"),
+            (Some(0), 5, "  >=0 (5 unknown)\n"),
+            (None, 9, "  ?\n"),
+            (None, 0, "  -\n"),
+        ] {
+            let text = shown(max, unknown, None);
+            assert!(text.ends_with(end), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_warning_stands_below_with_its_node() {
+        let text = shown(Some(0), 0, Some("[node] name is \"b\u{1b}\""));
+        assert!(text.ends_with("\n\nwarning: alpha: [node] name is \"b \"\n"), "{text}");
     }
 }

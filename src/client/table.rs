@@ -43,6 +43,11 @@ impl<const N: usize> Table<N> {
 }
 
 impl Cell {
+    /// A number that there is, known or not.
+    pub(super) fn known(number: Option<u64>) -> Self {
+        Self::Number(number.map_or_else(|| "?".to_owned(), |number| number.to_string()))
+    }
+
     fn text(&self) -> &str {
         match self {
             Self::Text(text) | Self::Number(text) => text,
@@ -64,6 +69,7 @@ impl From<u64> for Cell {
 }
 
 impl From<Option<u64>> for Cell {
+    /// A number that there may not be; one that is merely not known is [`Cell::known`].
     fn from(number: Option<u64>) -> Self {
         Self::Number(number.map_or_else(|| "-".to_owned(), |number| number.to_string()))
     }
@@ -97,8 +103,9 @@ mod tests {
         let mut table = Table::new(["VB", "PHASE", "LAG", "ERROR"]);
         table.push([Cell::from(7), "open".into(), Some(12_345).into(), "".into()]);
         table.push([Cell::from(1023), "waiting".into(), None.into(), "bad\u{1b}[31m".into()]);
-        let want =
-            "  VB  PHASE      LAG  ERROR\n   7  open     12345\n1023  waiting      -  bad [31m\n";
+        table.push([Cell::from(8), "open".into(), Cell::known(None), "".into()]);
+        let want = "  VB  PHASE      LAG  ERROR\n   7  open     12345\n\
+                    1023  waiting      -  bad [31m\n   8  open         ?\n";
         assert_eq!(table.to_string(), want);
         assert!(!table.is_empty() && Table::new(["VB"]).is_empty());
     }

@@ -19,6 +19,7 @@ pub(super) struct Status {
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) silent_ms: Option<u64>,
+    pub(super) warning: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -32,6 +33,7 @@ pub(super) struct Bucket {
     pub(super) failed: u64,
     pub(super) moving: u64,
     pub(super) lag_seqnos_max: Option<u64>,
+    pub(super) lag_unknown: u64,
 }
 
 #[derive(Debug, Deserialize)]

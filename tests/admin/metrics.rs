@@ -77,6 +77,9 @@ async fn every_line_is_a_comment_or_a_sample() {
     assert_line(&text, r#"dcp_proxy_streams_wanted{bucket="default",producer="alpha"} 2"#);
     assert_line(&text, r#"dcp_proxy_streams_open{bucket="default",producer="alpha"} 2"#);
     assert_line(&text, r#"dcp_proxy_moves{bucket="default"} 0"#);
+    // Nobody was asked for seqnos.
+    assert_line(&text, r#"dcp_proxy_lag_unknown{bucket="default",producer="alpha"} 2"#);
+    assert!(!text.contains("dcp_proxy_lag_seqnos_max{"), "{text}");
     for name in ["link_bytes_total", "link_frames_total", "node_silent_seconds"] {
         assert!(text.contains(&format!("\ndcp_proxy_{name}{{")), "no {name} in:\n{text}");
     }

@@ -73,6 +73,8 @@ async fn status_shows_the_whole_at_a_glance() {
     assert_eq!((&bucket["bucket"], &bucket["connections"]), (&json!("default"), &json!(1)));
     assert_eq!((&bucket["wanted"], &bucket["open"]), (&json!(2), &json!(2)));
     assert_eq!((&bucket["links"], &bucket["links_up"]), (&json!(1), &json!(1)));
+    let lag = (&bucket["lag_seqnos_max"], &bucket["lag_unknown"]);
+    assert_eq!(lag, (&json!(null), &json!(2)), "nobody was asked for seqnos: {status:#}");
     let alpha = json!({ "name": "alpha", "address": "127.0.0.1:11210", "durability": "synced" });
     assert_eq!(status["embedded"], json!([alpha]));
 }

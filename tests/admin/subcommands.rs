@@ -68,6 +68,7 @@ async fn status_is_a_table_for_people_and_json_for_programs() {
     assert!(
         lines[7].starts_with("default            1      1   1        2     2       0       0  ")
     );
+    assert!(lines[7].ends_with("  ?"), "nobody was asked for seqnos: {}", said.out);
     let json = served.run("status --json").await.json();
     assert_eq!((&json["phase"], &json["buckets"][0]["open"]), (&json!("running"), &json!(2)));
 }
@@ -89,6 +90,7 @@ async fn streams_lists_every_vbucket() {
     let heading = ["BUCKET", "VB", "PRODUCER", "LINK", "PHASE", "OPAQUE", "SEQNO", "LAG"];
     assert_eq!(rows[0][..8], heading, "{}", said.out);
     assert_eq!(rows[1][..6], ["default", "0", "alpha", "0", "up", "open"], "{}", said.out);
+    assert_eq!(rows[1][7..], ["?"; 3], "seqno, lag and progress are not known: {}", said.out);
     assert_eq!((rows[2][1], rows.len()), ("2", 3), "{}", said.out);
     let json = served.run("streams --json").await.json();
     assert_eq!(json["buckets"][0]["links"][0]["streams"][1]["vbucket"], 2);

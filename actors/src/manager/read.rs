@@ -92,7 +92,7 @@ impl ReplicationManager {
         stream: &WantedStream,
         passed: Option<VbSample>,
     ) -> StreamStatus {
-        let lag = self.lag.as_ref().map(|lag| lag.lag(vb, self.now())).unwrap_or_default();
+        let lag = self.lag.as_ref().map(|lag| lag.recent_lag(vb, self.now())).unwrap_or_default();
         let error = stream.last_error.as_ref().map(|error| match self.broken(vb) {
             Some(broken) => LastError::looping(error, &broken),
             None => LastError::from(error),
@@ -142,6 +142,7 @@ impl ReplicationManager {
             node: name.to_owned(),
             silent_ms: at.map(|at| millis(now.saturating_sub(at))),
             control_error: self.lag.as_ref().and_then(|lag| lag.error(name)).cloned(),
+            warning: self.lag.as_ref().and_then(|lag| lag.warning(name)).cloned(),
         };
         heard.into_iter().map(status).collect()
     }

@@ -27,8 +27,11 @@ struct Said {
     estimates: VecDeque<(&'static str, u64)>,
     groups: Vec<String>,
     copies: BTreeMap<u16, (VbState, u64)>,
+    topology: Option<String>,
+    asked_details: Vec<u16>,
     set_active: Vec<u16>,
     hangs_up: bool,
+    is_silent: bool,
 }
 
 impl Control {
@@ -47,6 +50,16 @@ impl Control {
         self.0.lock().unwrap().copies.insert(vb, (state, high));
     }
 
+    /// Sets the topology that it shows for every vBucket.
+    pub fn topology(&self, text: &str) {
+        self.0.lock().unwrap().topology = Some(text.to_owned());
+    }
+
+    /// The vBuckets of which it was asked for details, in this order.
+    pub fn asked_details(&self) -> Vec<u16> {
+        self.0.lock().unwrap().asked_details.clone()
+    }
+
     /// The vBuckets that it was told to make active, in this order.
     pub fn set_active(&self) -> Vec<u16> {
         self.0.lock().unwrap().set_active.clone()
@@ -62,10 +75,18 @@ impl Control {
         self.0.lock().unwrap().hangs_up = hangs_up;
     }
 
+    /// Whether it reads what it is asked, and answers nothing.
+    pub fn silence(&self, is_silent: bool) {
+        self.0.lock().unwrap().is_silent = is_silent;
+    }
+
     async fn serve(&self, mut conn: FakeConn) {
         while let Some(request) = conn.recv().await {
             if self.0.lock().unwrap().hangs_up {
                 return;
+            }
+            if self.0.lock().unwrap().is_silent {
+                continue;
             }
             let frame = view(&request);
             match frame.opcode() {
@@ -112,7 +133,12 @@ impl Control {
 
     /// All copies are on one branch of history.
     fn details(&self, vb: u16) -> Option<Vec<(String, String)>> {
-        let (state, high) = *self.0.lock().unwrap().copies.get(&vb)?;
+        let mut said = self.0.lock().unwrap();
+        said.asked_details.push(vb);
+        if let Some(topology) = &said.topology {
+            return Some(vec![(format!("vb_{vb}:topology"), topology.clone()), Default::default()]);
+        }
+        let (state, high) = *said.copies.get(&vb)?;
         let stats = [("", state.name().to_owned()), (":uuid", 9.to_string())];
         let stats = stats.into_iter().chain([(":high_seqno", high.to_string())]);
         let lines = stats.map(|(key, value)| (format!("vb_{vb}{key}"), value));
@@ -272,7 +298,7 @@ impl Cluster {
         let name = consumer.opened.as_ref().unwrap().name.clone();
         let from = name.strip_prefix("replication:").unwrap().split("->").next().unwrap();
         let producer = self.producers.get_mut(from).unwrap().named(&name).await;
-        Link { consumer, producer, opaque: 0 }
+        Link::of(consumer, producer)
     }
 
     /// A link from `alpha` with these streams open.

@@ -78,7 +78,7 @@ impl Nodes {
         let manners = Manners::default();
         let (consumer, producer) =
             tokio::join!(self.beta.accept(&manners), self.alpha.accept(&manners));
-        Link { consumer, producer, opaque: 0 }
+        Link::of(consumer, producer)
     }
 
     /// Asks for these vBuckets and takes the connections that this opens.
@@ -128,6 +128,11 @@ pub struct Pending {
 }
 
 impl Link {
+    /// The link of these connections, on which no stream was asked for yet.
+    pub fn of(consumer: FakeConn, producer: FakeConn) -> Self {
+        Self { consumer, producer, opaque: 0 }
+    }
+
     /// Takes the next ADD_STREAM, and plays the consumer that asks the producer for the stream.
     pub async fn request(&mut self) -> Pending {
         let add = self.consumer.expect(Opcode::DCP_ADD_STREAM).await;

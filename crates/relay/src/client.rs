@@ -50,6 +50,20 @@ impl Client {
         &self.features
     }
 
+    /// Checks that HELLO granted all of `features`: the answers of a node without them mean
+    /// something else than those of the other node.
+    ///
+    /// # Errors
+    /// A [`LinkError`] that names those which are missing.
+    pub fn require(&self, features: &[Feature]) -> Result<(), LinkError> {
+        let missing: Vec<_> =
+            features.iter().copied().filter(|feature| !self.features.contains(feature)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        Err(Fault::Features { missing }.at(self.peer.clone()))
+    }
+
     /// Sends a request, with an opaque of its own, and waits for its response. A response with an
     /// error status is a response.
     ///

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mcbp::{Feature, FrameError, Opcode, Status};
 
-use crate::{Peer, Side, TlsFault};
+use crate::{Peer, Side, Step, TlsFault};
 
 /// Why a connection, or the link it was part of, ended.
 ///
@@ -112,6 +112,18 @@ pub enum Fault {
         /// The peer's answer.
         status: Status,
     },
+    /// The peer does not have the only way to log in that there is here.
+    #[error(
+        "does not offer SASL mechanism PLAIN ({status}), it offers {}; enable PLAIN at this node \
+         (sasl_mechanisms, with TLS ssl_sasl_mechanisms)",
+        if .offered.is_empty() { "none" } else { .offered }
+    )]
+    Mechanism {
+        /// What it offers, as it said it.
+        offered: String,
+        /// The peer's answer to PLAIN.
+        status: Status,
+    },
     /// The peer has no such bucket, or not for this user.
     #[error("has no bucket {bucket:?} that this user may open ({status})")]
     NoBucket {
@@ -121,10 +133,22 @@ pub enum Fault {
         status: Status,
     },
     /// The peer lacks features without which documents would be damaged on their way.
-    #[error("does not support {missing:?}, which replication needs")]
+    #[error(
+        "does not support {missing:?}, which replication needs at both nodes; enable them at this \
+         node or use a version that has them"
+    )]
     Features {
         /// What it did not grant.
         missing: Vec<Feature>,
+    },
+    /// The peer granted features that it was not asked for.
+    #[error(
+        "granted {unasked:?} in its answer to HELLO, which it was not asked for; check that the \
+         address is that of a data node"
+    )]
+    NotAskedFor {
+        /// What it granted too much.
+        unasked: Vec<Feature>,
     },
     /// The peer is loading its data and accepts no consumer connection yet (MB-32577).
     #[error("is still warming up and accepts no DCP connection yet")]
@@ -196,7 +220,11 @@ impl Fault {
     pub const fn retry(&self) -> Retry {
         match self {
             Self::WarmingUp => Retry::Soon,
-            Self::Login { .. } | Self::NoBucket { .. } | Self::Features { .. } => Retry::Slowly,
+            Self::Login { .. }
+            | Self::Mechanism { .. }
+            | Self::NoBucket { .. }
+            | Self::Features { .. }
+            | Self::NotAskedFor { .. } => Retry::Slowly,
             Self::Refused { status, .. } if needs_a_person(*status) => Retry::Slowly,
             Self::Tls(fault) if fault.needs_a_person() => Retry::Slowly,
             Self::Stopped => Retry::Never,
@@ -225,6 +253,7 @@ impl Fault {
     pub const fn status(&self) -> Option<Status> {
         match self {
             Self::Login { status, .. }
+            | Self::Mechanism { status, .. }
             | Self::NoBucket { status, .. }
             | Self::Refused { status, .. } => Some(*status),
             Self::WarmingUp => Some(Status::ETMPFAIL),
@@ -250,28 +279,4 @@ pub enum Retry {
     Slowly,
     /// It ended because we wanted it to.
     Never,
-}
-
-/// What a connection was busy with.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Step {
-    /// Opening the TCP connection.
-    Connect,
-    /// Encrypting it.
-    Tls,
-    /// The request of this opcode, be it part of the handshake or not.
-    Request(Opcode),
-    /// Passing frames on, or reading a stream.
-    Relay,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect => f.write_str("the TCP connect"),
-            Self::Tls => f.write_str("the TLS handshake"),
-            Self::Request(opcode) => opcode.fmt(f),
-            Self::Relay => f.write_str("replication"),
-        }
-    }
 }

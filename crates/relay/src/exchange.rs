@@ -156,8 +156,13 @@ pub(crate) fn parse(frame: &[u8], step: Step) -> Result<Frame<'_>, Fault> {
 
 /// A response that says no.
 pub(crate) fn refused(response: &Frame<'_>) -> Fault {
-    let text = String::from_utf8_lossy(response.value);
-    let text = text.chars().filter(|c| !c.is_control()).take(ERROR_TEXT_CHARS).collect();
+    let text = shown(response.value);
     let step = Step::Request(response.opcode());
     Fault::Refused { step, status: response.header.status(), text }
+}
+
+/// A peer's text as a message may hold it: one line, and not too long.
+pub(crate) fn shown(text: &[u8]) -> String {
+    let text = String::from_utf8_lossy(text);
+    text.chars().filter(|c| !c.is_control()).take(ERROR_TEXT_CHARS).collect()
 }

@@ -7,64 +7,98 @@ use bytes::Bytes;
 use mcbp::dcp::{Open, open_flags};
 use mcbp::{Feature, Frame, FrameBuilder, Opaque, Opcode, Status};
 
-use crate::exchange::{Exchange, parse, refused, step_of};
+use crate::exchange::{Exchange, parse, refused, shown, step_of};
 use crate::{Connection, Deadlines, Endpoint, Fault, LinkError, Peer, Side, socket};
 
-/// What replication asks for, in the order in which Couchbase's own proxy asks.
-const LINK_FEATURES: [Feature; 4] =
+/// The SASL mechanism: the only one that every node takes over TLS and without.
+const MECHANISM: &[u8] = b"PLAIN";
+/// What replication asks a consumer for, in the order in which Couchbase's own proxy asks. A
+/// producer is asked for those of them that its consumer granted.
+pub const LINK_FEATURES: [Feature; 4] =
     [Feature::XATTR, Feature::COLLECTIONS, Feature::SNAPPY, Feature::JSON];
+/// The only one that a node may lack. A producer without it sends every value uncompressed, which
+/// each consumer takes. The others change what a key or a value means, so both sides need them.
+const OPTIONAL: Feature = Feature::SNAPPY;
 /// The longest agent name that a data node takes, in bytes.
 const AGENT_BYTES_MAX: usize = 250;
 
 /// What kind of DCP connection to open.
 #[derive(Clone, Copy, Debug)]
 pub struct DcpOpen<'a> {
-    /// Which end of the link it will be: decides the flags.
-    pub side: Side,
-    /// The bucket.
-    pub bucket: &'a str,
     /// The name of the connection, at most 200 bytes; the node closes an older one of this name.
     pub connection_name: &'a str,
     /// For a consumer: its node's name as topologies spell it. Ignored for a producer.
     pub consumer_name: Option<&'a str>,
     /// Who we say we are; cut to 250 bytes.
     pub agent: &'a str,
+    /// What the other side of the link can take. Only those of [`LINK_FEATURES`] that are in here
+    /// are asked for.
+    pub features: &'a [Feature],
 }
 
-/// Connects to `endpoint` and opens a DCP connection there.
-///
-/// # Errors
-/// A [`LinkError`] that names the side and the step.
-pub async fn open_dcp(
-    endpoint: &Endpoint,
-    open: DcpOpen<'_>,
-    deadlines: Deadlines,
-) -> Result<Connection, LinkError> {
-    let peer = Peer::of(Some(open.side), endpoint);
-    match try_open(endpoint, open, deadlines).await {
-        Ok((exchange, features)) => {
-            let (reader, writer, leftover) = exchange.into_parts();
-            Ok(Connection { peer, reader, writer, leftover, features })
+/// A connection that is logged in and has its bucket selected, and is no DCP connection yet: no
+/// other connection has been displaced by it.
+pub struct Prepared {
+    side: Side,
+    peer: Peer,
+    exchange: Exchange,
+}
+
+impl Prepared {
+    /// Connects to `endpoint`, one end of a link, logs in and selects `bucket`.
+    ///
+    /// # Errors
+    /// A [`LinkError`] that names the side and the step.
+    pub async fn connect(
+        endpoint: &Endpoint,
+        side: Side,
+        bucket: &str,
+        deadlines: Deadlines,
+    ) -> Result<Self, LinkError> {
+        let peer = Peer::of(Some(side), endpoint);
+        let selected = async {
+            let mut exchange = log_in(endpoint, deadlines).await?;
+            select_bucket(&mut exchange, bucket).await?;
+            Ok(exchange)
+        };
+        match selected.await {
+            Ok(exchange) => Ok(Self { side, peer, exchange }),
+            Err(fault) => Err(Fault::at(fault, peer)),
         }
-        Err(fault) => Err(fault.at(peer)),
+    }
+
+    /// Agrees on features and turns it into a DCP connection.
+    ///
+    /// # Errors
+    /// A [`LinkError`] that names the side and the step, or the features that are missing.
+    pub async fn open(mut self, open: DcpOpen<'_>) -> Result<Connection, LinkError> {
+        match self.agree_and_open(open).await {
+            Ok(features) => {
+                let (reader, writer, leftover) = self.exchange.into_parts();
+                Ok(Connection { peer: self.peer, reader, writer, leftover, features })
+            }
+            Err(fault) => Err(fault.at(self.peer)),
+        }
+    }
+
+    async fn agree_and_open(&mut self, open: DcpOpen<'_>) -> Result<Vec<Feature>, Fault> {
+        let asked: Vec<_> =
+            LINK_FEATURES.into_iter().filter(|feature| open.features.contains(feature)).collect();
+        let features = hello(&mut self.exchange, open.agent, &asked).await?;
+        let is_there = |feature: &Feature| features.contains(feature) || *feature == OPTIONAL;
+        let missing: Vec<_> = LINK_FEATURES.into_iter().filter(|f| !is_there(f)).collect();
+        if !missing.is_empty() {
+            return Err(Fault::Features { missing });
+        }
+        dcp_open(&mut self.exchange, self.side, open).await?;
+        Ok(features)
     }
 }
 
-async fn try_open(
-    endpoint: &Endpoint,
-    open: DcpOpen<'_>,
-    deadlines: Deadlines,
-) -> Result<(Exchange, Vec<Feature>), Fault> {
-    let mut exchange = log_in(endpoint, deadlines).await?;
-    select_bucket(&mut exchange, open.bucket).await?;
-    let features = hello(&mut exchange, open.agent, &LINK_FEATURES).await?;
-    let granted = |feature: &Feature| features.contains(feature) || *feature == Feature::SNAPPY;
-    let missing: Vec<_> = LINK_FEATURES.into_iter().filter(|f| !granted(f)).collect();
-    if !missing.is_empty() {
-        return Err(Fault::Features { missing });
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Prepared").field("peer", &self.peer).finish_non_exhaustive()
     }
-    dcp_open(&mut exchange, open).await?;
-    Ok((exchange, features))
 }
 
 /// Connects and logs in. A client certificate does not spare SASL: it may stand for nobody on the
@@ -73,15 +107,33 @@ pub(crate) async fn log_in(endpoint: &Endpoint, deadlines: Deadlines) -> Result<
     let halves = socket::connect(endpoint, deadlines.connect).await?;
     let mut exchange = Exchange::new(halves, deadlines.request);
     let proof = ["", endpoint.username.as_str(), endpoint.password.expose()].join("\0");
-    let request = FrameBuilder::request(Opcode::SASL_AUTH).key(b"PLAIN").value(proof.as_bytes());
-    accepted(&mut exchange, request, |frame| match frame.header.status() {
-        status @ (Status::AUTH_ERROR | Status::KEY_ENOENT | Status::EACCESS) => {
+    let request = FrameBuilder::request(Opcode::SASL_AUTH).key(MECHANISM).value(proof.as_bytes());
+    let response = exchange.call(request).await?;
+    let frame = parse(&response, step_of(&response))?;
+    let status = frame.header.status();
+    if status.is_success() {
+        return Ok(exchange);
+    }
+    // A node answers the same to a wrong password and to a mechanism that it does not have.
+    if let Some(offered) = other_mechanisms(&mut exchange).await {
+        return Err(Fault::Mechanism { offered, status });
+    }
+    Err(match status {
+        Status::AUTH_ERROR | Status::KEY_ENOENT | Status::EACCESS => {
             Fault::Login { username: endpoint.username.clone(), status }
         }
-        _ => refused(frame),
+        _ => refused(&frame),
     })
-    .await?;
-    Ok(exchange)
+}
+
+/// What a node offers instead of [`MECHANISM`], as it spells it; `None` where it offers that too,
+/// or cannot be asked.
+async fn other_mechanisms(exchange: &mut Exchange) -> Option<String> {
+    let request = FrameBuilder::request(Opcode::SASL_LIST_MECHS);
+    let response = accepted(exchange, request, refused).await.ok()?;
+    let frame = parse(&response, step_of(&response)).ok()?;
+    let mut names = frame.value.split(u8::is_ascii_whitespace);
+    (!names.any(|name| name == MECHANISM)).then(|| shown(frame.value))
 }
 
 /// Selects the bucket that later requests are about.
@@ -98,6 +150,9 @@ pub(crate) async fn select_bucket(exchange: &mut Exchange, bucket: &str) -> Resu
 }
 
 /// Says who we are and asks for `features`; returns those that were granted.
+///
+/// A node that grants what it was not asked for is refused: it may go on to send what nobody here
+/// or at the other end of the link has agreed to, such as compressed values.
 pub(crate) async fn hello(
     exchange: &mut Exchange,
     agent: &str,
@@ -108,12 +163,14 @@ pub(crate) async fn hello(
     let request = FrameBuilder::request(Opcode::HELLO).key(agent.as_bytes()).value(&asked);
     let response = accepted(exchange, request, refused).await?;
     let step = step_of(&response);
-    let granted = Feature::decode_list(&parse(&response, step)?);
-    granted.map_err(|source| Fault::Garbage { step, source })
+    let granted = Feature::decode_list(&parse(&response, step)?)
+        .map_err(|source| Fault::Garbage { step, source })?;
+    let unasked: Vec<_> = granted.iter().copied().filter(|f| !features.contains(f)).collect();
+    if unasked.is_empty() { Ok(granted) } else { Err(Fault::NotAskedFor { unasked }) }
 }
 
-async fn dcp_open(exchange: &mut Exchange, open: DcpOpen<'_>) -> Result<(), Fault> {
-    let (flags, value) = match (open.side, open.consumer_name) {
+async fn dcp_open(exchange: &mut Exchange, side: Side, open: DcpOpen<'_>) -> Result<(), Fault> {
+    let (flags, value) = match (side, open.consumer_name) {
         (Side::Producer, _) => (open_flags::REPLICATION_PRODUCER, String::new()),
         (Side::Consumer, None) => (open_flags::REPLICATION_CONSUMER, String::new()),
         (Side::Consumer, Some(name)) => {

@@ -25,6 +25,8 @@ use crate::{Endpoint, Secret};
 pub const CREDENTIALS: (&str, &str) = ("@proxy", "correct horse");
 /// The only bucket that it has.
 pub const BUCKET: &str = "default";
+/// The SASL mechanisms of a real node.
+const MECHANISMS: &str = "PLAIN SCRAM-SHA512 SCRAM-SHA256 SCRAM-SHA1";
 /// How long a test waits for anything before it fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -46,6 +48,9 @@ pub enum Manner {
 pub struct Manners {
     /// The request at which it misbehaves, and how; the handshake is over then.
     pub bad_at: Option<(Opcode, Manner)>,
+    /// Its SASL mechanisms, which it tells after it has refused SASL_AUTH; `None` where it closes
+    /// instead.
+    pub mechanisms: Option<&'static str>,
     /// The features that it grants when asked.
     pub features: Vec<Feature>,
     /// The request with whose answer the handshake is over: DCP_OPEN, or for a plain client
@@ -56,7 +61,7 @@ pub struct Manners {
 impl Default for Manners {
     fn default() -> Self {
         let features = vec![Feature::XATTR, Feature::COLLECTIONS, Feature::SNAPPY, Feature::JSON];
-        Self { bad_at: None, features, last: Opcode::DCP_OPEN }
+        Self { bad_at: None, mechanisms: Some(MECHANISMS), features, last: Opcode::DCP_OPEN }
     }
 }
 
@@ -163,13 +168,16 @@ pub struct Opened {
 pub struct FakeConn {
     stream: Option<Box<dyn Duplex>>,
     buffer: BytesMut,
+    /// The features that HELLO asked for.
+    pub asked: Vec<Feature>,
     /// The DCP_OPEN of the handshake.
     pub opened: Option<Opened>,
 }
 
 impl FakeConn {
     fn over(stream: impl Duplex + 'static) -> Self {
-        Self { stream: Some(Box::new(stream)), buffer: BytesMut::new(), opened: None }
+        let (stream, buffer) = (Some(Box::new(stream) as Box<dyn Duplex>), BytesMut::new());
+        Self { stream, buffer, asked: Vec::new(), opened: None }
     }
 
     /// Says nothing more, and waits until the other side has closed.
@@ -289,15 +297,36 @@ impl FakeConn {
                     Manner::Silence => {}
                     Manner::HangUp => self.hang_up(),
                     Manner::Raw(junk) => self.send_raw(junk).await,
-                    Manner::Refuse(status) => self.answer(&bytes, *status).await,
+                    Manner::Refuse(status) => {
+                        self.answer(&bytes, *status).await;
+                        self.tell_mechanisms(*opcode, manners).await;
+                    }
                 }
                 return;
             }
             let (status, value) = self.well_mannered(&request, manners);
             self.answer_with(&bytes, status, &[], &value).await;
-            if request.opcode() == manners.last || !status.is_success() {
+            if !status.is_success() {
+                self.tell_mechanisms(request.opcode(), manners).await;
                 return;
             }
+            if request.opcode() == manners.last {
+                return;
+            }
+        }
+    }
+
+    /// Answers what is asked after a refusal, where SASL_AUTH was refused.
+    async fn tell_mechanisms(&mut self, refused: Opcode, manners: &Manners) {
+        if refused != Opcode::SASL_AUTH {
+            return;
+        }
+        let asked = self.expect(Opcode::SASL_LIST_MECHS).await;
+        match manners.mechanisms {
+            Some(names) => {
+                self.answer_with(&asked, Status::SUCCESS, &[], names.as_bytes()).await;
+            }
+            None => self.hang_up(),
         }
     }
 
@@ -315,6 +344,7 @@ impl FakeConn {
             Opcode::SELECT_BUCKET => (Status::KEY_ENOENT, Vec::new()),
             Opcode::HELLO => {
                 let mut granted = must("a HELLO", Feature::decode_list(request));
+                self.asked.clone_from(&granted);
                 granted.retain(|feature| manners.features.contains(feature));
                 (Status::SUCCESS, Feature::encode_list(&granted))
             }

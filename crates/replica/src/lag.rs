@@ -16,6 +16,10 @@ pub const HISTORY_MAX: usize = 32;
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LagBook {
     rows: BTreeMap<VbId, Row>,
+    /// When each producer last said its seqnos.
+    heard: BTreeMap<String, Duration>,
+    /// When the consumer last did.
+    consumer_heard: Option<Duration>,
 }
 
 /// How one vBucket is.
@@ -62,11 +66,16 @@ impl LagBook {
         for (&vb, source) in sources {
             self.rows.entry(vb).or_insert_with(|| Row { source: source.clone(), ..Row::default() });
         }
+        let rows = &self.rows;
+        self.heard.retain(|source, _| rows.values().any(|row| row.source == *source));
     }
 
     /// A producer said which high seqnos it has; `None` when it did not answer.
     pub fn producer_said(&mut self, source: &str, seqnos: Option<&[(VbId, Seqno)]>, now: Duration) {
         let said: BTreeMap<_, _> = seqnos.unwrap_or_default().iter().copied().collect();
+        if seqnos.is_some() {
+            self.heard.insert(source.to_owned(), now);
+        }
         for (vb, row) in self.rows.iter_mut().filter(|(_, row)| row.source == source) {
             row.producer_said(said.get(vb).copied(), now);
         }
@@ -75,12 +84,28 @@ impl LagBook {
     /// The consumer said which high seqnos it has; `None` when it did not answer.
     pub fn consumer_said(&mut self, seqnos: Option<&[(VbId, Seqno)]>, now: Duration) {
         let said: BTreeMap<_, _> = seqnos.unwrap_or_default().iter().copied().collect();
+        if seqnos.is_some() {
+            self.consumer_heard = Some(now);
+        }
         for (vb, row) in &mut self.rows {
             row.consumer_said(said.get(vb).copied(), now);
         }
     }
 
-    /// How a vBucket is; all unknown for one that does not count.
+    /// As [`Self::lag`], but what a node said longer than `max_age` ago is unknown: a node that
+    /// hangs says neither that it is well nor that it is not.
+    #[must_use]
+    pub fn recent_lag(&self, vb: VbId, now: Duration, max_age: Duration) -> Lag {
+        let Some(row) = self.rows.get(&vb) else { return Lag::default() };
+        let is_recent = |at: &Duration| now.saturating_sub(*at) <= max_age;
+        let lag = self.lag(vb, now);
+        let producer = lag.producer.filter(|_| self.heard.get(&row.source).is_some_and(is_recent));
+        let consumer = lag.consumer.filter(|_| self.consumer_heard.as_ref().is_some_and(is_recent));
+        let behind_for = lag.behind_for.filter(|_| producer.is_some() && consumer.is_some());
+        Lag { producer, consumer, behind_for, still_for: lag.still_for }
+    }
+
+    /// How a vBucket is by what the nodes said last; all unknown for one that does not count.
     #[must_use]
     pub fn lag(&self, vb: VbId, now: Duration) -> Lag {
         let Some(row) = self.rows.get(&vb) else { return Lag::default() };
@@ -179,6 +204,22 @@ mod tests {
         book.consumer_said(None, at(5));
         assert_eq!(lag(book.lag(VB, at(5))), (None, None));
         assert_eq!(lag(book.lag(VbId(4), at(5))), (None, None), "not followed");
+    }
+
+    #[test]
+    fn what_a_node_said_long_ago_is_unknown() {
+        let (mut book, max_age) = (book(), Duration::from_secs(4));
+        said(&mut book, 1, 20, 10);
+        let recent = |book: &LagBook, seconds| lag(book.recent_lag(VB, at(seconds), max_age));
+        assert_eq!(recent(&book, 5), (Some(10), Some(4)));
+        assert_eq!(recent(&book, 6), (None, None));
+        assert_eq!(lag(book.lag(VB, at(6))), (Some(10), Some(5)), "the last word is kept");
+        book.consumer_said(Some(&[(VB, Seqno(10))]), at(6));
+        let half = book.recent_lag(VB, at(6), max_age);
+        assert_eq!((half.producer, half.consumer), (None, Some(Seqno(10))));
+        assert_eq!(lag(half), (None, None));
+        book.producer_said("alpha", Some(&[(VB, Seqno(30))]), at(7));
+        assert_eq!(recent(&book, 7), (Some(20), Some(6)));
     }
 
     #[test]

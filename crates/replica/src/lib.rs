@@ -10,6 +10,7 @@
 //! - `bursts`: what to log of a thousand vBuckets at once
 //! - `lag`, `stall`, `standstill`: how far a consumer is behind, and when a link or one vBucket of it
 //!   is stuck
+//! - `topology`: whether a producer counts our node for durable writes
 
 pub mod backoff;
 pub mod breaker;
@@ -23,4 +24,5 @@ pub mod plan;
 pub mod remedy;
 pub mod stall;
 pub mod standstill;
+pub mod topology;
 pub mod wanted;

@@ -67,6 +67,7 @@ fn the_lag_of_a_producer_is_that_of_all_its_links() {
     assert_eq!(samples(links(), "lag_seqnos"), alpha("45"));
     assert_eq!(samples(links(), "lag_seqnos_max"), alpha("40"));
     assert_eq!(samples(links(), "lag_seconds_max"), alpha("1.5"));
+    assert_eq!(samples(links(), "lag_unknown"), alpha("1"));
     assert_eq!(samples(links(), "streams_open"), alpha("3"));
     assert_eq!(samples(links(), "links_stalled"), alpha("1"));
 }
@@ -77,6 +78,8 @@ fn a_lag_that_is_not_known_has_no_sample() {
         let links = vec![link("alpha", 0, vec![stream(0, None, None)])];
         assert_eq!(samples(links, metric), Vec::<String>::new(), "{metric}");
     }
+    let links = vec![link("alpha", 0, vec![stream(0, None, None), stream(1, None, None)])];
+    assert_eq!(samples(links, "lag_unknown"), [r#"bucket="default",producer="alpha"} 2"#]);
 }
 
 #[test]

@@ -9,7 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 fn frames(path: &Path, from: &str) -> Vec<Bytes> {
     let text = std::fs::read_to_string(path).unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
-    let hex = lines.filter(|line| line["from"] == from).map(|line| line["hex"].to_string());
+    // A line without a frame tells that the connection was closed.
+    let sent = lines.filter(|line| line["from"] == from && line["hex"].is_string());
+    let hex = sent.map(|line| line["hex"].to_string());
     let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
     hex.map(|hex| hex.trim_matches('"').as_bytes().chunks(2).map(byte).collect()).collect()
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mcbp::dcp::{FailoverEntry, encode_failover_log};
-use mcbp::{FrameBuilder, Opcode, Seqno, Status, VbId, VbState, VbUuid};
+use mcbp::{Feature, FrameBuilder, Opcode, Seqno, Status, VbId, VbState, VbUuid};
 use relay::testing::{BUCKET, FakeConn, FakePeer, Manners, view};
 use relay::{Client, Deadlines, Fault, Login};
 
@@ -165,4 +165,20 @@ async fn the_helpers_read_what_real_nodes_answer() {
         client.set_vbucket(VbId(9), VbState::Replica).await.unwrap();
     };
     tokio::join!(node, talk);
+}
+
+#[tokio::test]
+async fn a_node_without_a_required_feature_is_named_with_what_it_lacks() {
+    let peer = FakePeer::bind().await;
+    let endpoint = peer.endpoint("alpha");
+    let features = [Feature::COLLECTIONS, Feature::JSON];
+    let deadlines = Deadlines::default();
+    let login = Login { bucket: Some(BUCKET), agent: "test", features: &features, deadlines };
+    let manners = Manners { features: vec![Feature::JSON], ..Manners::for_client() };
+    let (client, _conn) = tokio::join!(Client::connect(&endpoint, login), peer.accept(&manners));
+    let client = client.unwrap();
+    client.require(&[Feature::JSON]).unwrap();
+    let error = client.require(&features).unwrap_err();
+    let text = format!("alpha at {}: does not support [Collections]", endpoint.address);
+    assert!(error.to_string().starts_with(&text), "{error}");
 }

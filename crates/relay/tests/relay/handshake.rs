@@ -6,19 +6,31 @@ use bytes::Bytes;
 use mcbp::{Feature, FrameBuilder, FrameError, Opcode, Status};
 use relay::testing::{BUCKET, FakePeer, Manner, Manners};
 use relay::{
-    Connection, DcpOpen, Deadlines, Endpoint, Fault, LinkError, Retry, Secret, Side, Step, open_dcp,
+    Client, Connection, DcpOpen, Deadlines, Endpoint, Fault, LINK_FEATURES, LinkError, Login,
+    Prepared, Retry, Secret, Side, Step,
 };
 use tokio::io::AsyncReadExt;
 
 const NAME: &str = "replication:alpha->beta:default";
 
-fn request(side: Side, bucket: &str) -> DcpOpen<'_> {
-    let agent = "dcp-proxy:consumer/replication:alpha->beta:default";
-    DcpOpen { side, bucket, connection_name: NAME, consumer_name: Some("beta"), agent }
+const OPEN: DcpOpen<'_> = DcpOpen {
+    connection_name: NAME,
+    consumer_name: Some("beta"),
+    agent: "dcp-proxy:consumer/replication:alpha->beta:default",
+    features: &LINK_FEATURES,
+};
+
+async fn open_bucket(
+    endpoint: &Endpoint,
+    side: Side,
+    bucket: &str,
+    deadlines: Deadlines,
+) -> Result<Connection, LinkError> {
+    Prepared::connect(endpoint, side, bucket, deadlines).await?.open(OPEN).await
 }
 
 async fn open(endpoint: &Endpoint, side: Side) -> Result<Connection, LinkError> {
-    open_dcp(endpoint, request(side, BUCKET), Deadlines::default()).await
+    open_bucket(endpoint, side, BUCKET, Deadlines::default()).await
 }
 
 /// Opens a connection to a peer of these manners, which must fail.
@@ -58,15 +70,56 @@ async fn mb_27855_only_snappy_may_be_missing_in_the_answer_to_hello() {
     let (connection, _conn) = tokio::join!(open(&endpoint, Side::Producer), peer.accept(&manners));
     assert!(!connection.unwrap().features.contains(&Feature::SNAPPY));
 
-    let features = vec![Feature::JSON, Feature::SNAPPY];
-    let manners = Manners { features, last: Opcode::HELLO, ..Manners::default() };
-    let error = fails(manners).await;
-    assert!(
-        error
-            .to_string()
-            .ends_with("does not support [Xattr, Collections], which replication needs"),
-        "{error}"
-    );
+    for side in [Side::Consumer, Side::Producer] {
+        let features = vec![Feature::JSON, Feature::SNAPPY];
+        let manners = Manners { features, last: Opcode::HELLO, ..Manners::default() };
+        let (error, _conn) = tokio::join!(open(&endpoint, side), peer.accept(&manners));
+        let error = error.unwrap_err();
+        let text = format!(
+            "{side} alpha at {}: does not support [Xattr, Collections], which replication needs at \
+             both nodes; enable them at this node or use a version that has them",
+            endpoint.address
+        );
+        assert_eq!((error.to_string(), error.retry()), (text, Retry::Slowly));
+    }
+}
+
+#[tokio::test]
+async fn only_what_the_other_side_can_take_is_asked_for() {
+    let peer = FakePeer::bind().await;
+    let endpoint = peer.endpoint("alpha");
+    let deadlines = Deadlines::default();
+    // As a consumer grants it: in ascending order, and with something that no link needs.
+    let features = [Feature::XATTR, Feature::JSON, Feature::XERROR, Feature::COLLECTIONS];
+    let opening = async {
+        let prepared = Prepared::connect(&endpoint, Side::Producer, BUCKET, deadlines).await?;
+        prepared.open(DcpOpen { features: &features, ..OPEN }).await
+    };
+    let manners = Manners::default();
+    let (connection, conn) = tokio::join!(opening, peer.accept(&manners));
+    let asked = [Feature::XATTR, Feature::COLLECTIONS, Feature::JSON];
+    assert_eq!((conn.asked, connection.unwrap().features), (asked.to_vec(), asked.to_vec()));
+}
+
+#[tokio::test]
+async fn a_feature_that_was_not_asked_for_is_not_accepted() {
+    let peer = FakePeer::bind().await;
+    let endpoint = peer.endpoint("alpha");
+    let features = [Feature::XATTR, Feature::COLLECTIONS, Feature::JSON];
+    let opening = async {
+        let deadlines = Deadlines::default();
+        let prepared = Prepared::connect(&endpoint, Side::Producer, BUCKET, deadlines).await?;
+        prepared.open(DcpOpen { features: &features, ..OPEN }).await
+    };
+    let granting = async {
+        let mut conn = peer.accept(&Manners::for_client()).await;
+        let hello = conn.expect(Opcode::HELLO).await;
+        conn.answer_with(&hello, Status::SUCCESS, &[], &Feature::encode_list(&LINK_FEATURES)).await;
+        conn.expect_close().await;
+    };
+    let (error, ()) = tokio::join!(opening, granting);
+    let error = error.unwrap_err();
+    assert!(error.to_string().contains("granted [Snappy] in its answer to HELLO"), "{error}");
     assert_eq!(error.retry(), Retry::Slowly);
 }
 
@@ -99,9 +152,10 @@ async fn a_wrong_password_and_an_unknown_bucket_say_so_and_hide_the_password() {
     let peer = FakePeer::bind().await;
     let mut endpoint = peer.endpoint("alpha");
     let manners = Manners::default();
-    let wanted = request(Side::Producer, "absent");
-    let (error, _conn) =
-        tokio::join!(open_dcp(&endpoint, wanted, Deadlines::default()), peer.accept(&manners));
+    let (error, _conn) = tokio::join!(
+        open_bucket(&endpoint, Side::Producer, "absent", Deadlines::default()),
+        peer.accept(&manners)
+    );
     let error = error.unwrap_err();
     assert_eq!(
         error.to_string(),
@@ -126,6 +180,53 @@ async fn a_wrong_password_and_an_unknown_bucket_say_so_and_hide_the_password() {
     assert_eq!(error.retry(), Retry::Slowly);
     assert_eq!(error.status(), Some(Status::AUTH_ERROR));
     assert!(!format!("{endpoint:?} {error:?}").contains("not the word"));
+}
+
+/// A node that refuses PLAIN, and then says this of its mechanisms.
+fn refusing_plain(status: Status, mechanisms: Option<&'static str>) -> Manners {
+    Manners { mechanisms, ..Manners::bad_at(Opcode::SASL_AUTH, Manner::Refuse(status)) }
+}
+
+#[tokio::test]
+async fn a_node_without_plain_is_told_with_what_it_offers_and_not_as_a_wrong_password() {
+    for (mechanisms, offers) in [
+        ("SCRAM-SHA512 SCRAM-SHA256 SCRAM-SHA1", "SCRAM-SHA512 SCRAM-SHA256 SCRAM-SHA1"),
+        ("", "none"),
+    ] {
+        let error = fails(refusing_plain(Status::AUTH_ERROR, Some(mechanisms))).await;
+        let text = format!(
+            "{}: does not offer SASL mechanism PLAIN (AuthError), it offers {offers}; enable PLAIN \
+             at this node (sasl_mechanisms, with TLS ssl_sasl_mechanisms)",
+            error.peer
+        );
+        assert_eq!(error.to_string(), text);
+        assert_eq!((error.status(), error.retry()), (Some(Status::AUTH_ERROR), Retry::Slowly));
+    }
+    // Not only by the status of a real node, and not by part of a name.
+    let error = fails(refusing_plain(Status::NOT_SUPPORTED, Some("OAUTHBEARER PLAINER"))).await;
+    assert!(matches!(error.fault, Fault::Mechanism { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_refusal_stays_what_it_was_where_mechanisms_do_not_explain_it() {
+    for mechanisms in [Some("SCRAM-SHA512 PLAIN"), None] {
+        let error = fails(refusing_plain(Status::AUTH_ERROR, mechanisms)).await;
+        assert!(matches!(error.fault, Fault::Login { .. }), "{mechanisms:?}: {error}");
+        let error = fails(refusing_plain(Status::EINTERNAL, mechanisms)).await;
+        assert!(matches!(error.fault, Fault::Refused { .. }), "{mechanisms:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_control_connection_tells_a_node_without_plain_as_well() {
+    let peer = FakePeer::bind().await;
+    let endpoint = peer.endpoint("alpha");
+    let deadlines = Deadlines::default();
+    let login = Login { bucket: None, agent: "test", features: &[], deadlines };
+    let manners = refusing_plain(Status::AUTH_ERROR, Some("SCRAM-SHA512"));
+    let (client, _conn) = tokio::join!(Client::connect(&endpoint, login), peer.accept(&manners));
+    let error = client.unwrap_err();
+    assert!(error.to_string().contains("it offers SCRAM-SHA512; "), "{error}");
 }
 
 #[tokio::test]
@@ -190,17 +291,17 @@ async fn every_step_may_meet_an_end_or_garbage() {
 
 #[tokio::test]
 async fn every_step_has_a_deadline() {
-    let deadlines = Deadlines { request: Duration::from_millis(50), ..Deadlines::default() };
+    let deadlines = Deadlines { request: Duration::from_millis(300), ..Deadlines::default() };
     for step in [Opcode::SASL_AUTH, Opcode::SELECT_BUCKET, Opcode::HELLO, Opcode::DCP_OPEN] {
         let peer = FakePeer::bind().await;
         let endpoint = peer.endpoint("alpha");
         let manners = Manners::bad_at(step, Manner::Silence);
         let (error, _conn) = tokio::join!(
-            open_dcp(&endpoint, request(Side::Producer, BUCKET), deadlines),
+            open_bucket(&endpoint, Side::Producer, BUCKET, deadlines),
             peer.accept(&manners)
         );
         let error = error.unwrap_err();
-        let text = format!("{step} had no answer within 50ms");
+        let text = format!("{step} had no answer within 300ms");
         assert!(error.to_string().ends_with(&text), "{error}");
         assert_eq!(error.retry(), Retry::AfterBackoff);
     }

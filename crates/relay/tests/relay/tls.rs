@@ -7,8 +7,8 @@ use mcbp::{Opaque, Opcode, Status, VbId};
 use relay::testing::{Authority, BUCKET, FakePeer, Identity, Manner, Manners, Validity, mutation};
 use relay::tls::TlsPart;
 use relay::{
-    Connection, DcpOpen, Deadlines, Endpoint, LinkError, Retry, Side, Tls, TlsFiles, TlsProblem,
-    open_dcp,
+    Connection, DcpOpen, Deadlines, Endpoint, LINK_FEATURES, LinkError, Prepared, Retry, Side, Tls,
+    TlsFiles, TlsProblem,
 };
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -43,14 +43,15 @@ fn load(ca: &Path, identity: Option<&Identity>, server_name: &str) -> Tls {
 }
 
 async fn open(endpoint: &Endpoint) -> Result<Connection, LinkError> {
+    let deadlines = Deadlines::default();
+    let prepared = Prepared::connect(endpoint, Side::Producer, BUCKET, deadlines).await?;
     let open = DcpOpen {
-        side: Side::Producer,
-        bucket: BUCKET,
         connection_name: "replication:alpha->beta:default",
         consumer_name: None,
         agent: "test",
+        features: &LINK_FEATURES,
     };
-    open_dcp(endpoint, open, Deadlines::default()).await
+    prepared.open(open).await
 }
 
 /// Connects by `tls` to a peer of this identity, which must fail; gives what is said about it.
@@ -210,16 +211,12 @@ async fn a_peer_that_is_silent_during_the_tls_handshake_has_a_deadline() {
     let peer = FakePeer::bind().await;
     let tls = load(&pki.authority.file, None, HOST);
     let endpoint = peer.endpoint("alpha").with_tls(tls);
-    let open = DcpOpen {
-        side: Side::Producer,
-        bucket: BUCKET,
-        connection_name: "n",
-        consumer_name: None,
-        agent: "test",
-    };
     let connect = Duration::from_millis(200);
     let deadlines = Deadlines { connect, ..Deadlines::default() };
-    let (opened, _conn) = tokio::join!(open_dcp(&endpoint, open, deadlines), peer.accept_raw());
+    let (opened, _conn) = tokio::join!(
+        Prepared::connect(&endpoint, Side::Producer, BUCKET, deadlines),
+        peer.accept_raw()
+    );
     let error = opened.expect_err("silence");
     assert_eq!(error.fault.to_string(), "the TLS handshake had no answer within 200ms");
 }

@@ -1,0 +1,161 @@
+//! Asks one data node again and again, on a control connection of its own: for its high seqnos,
+//! and now and then a producer for a few topologies.
+
+use std::time::Duration;
+
+use actix::{Message, Recipient};
+use mcbp::{Feature, Seqno, Side, VbId};
+use relay::{Client, Endpoint, Fault, LinkError, Login};
+use replica::topology::{self, Stranger};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use crate::config::Limits;
+
+/// Without it a node tells the seqnos of its default collection only, and those of two nodes cannot
+/// be compared.
+const SEQNO_FEATURES: [Feature; 1] = [Feature::COLLECTIONS];
+
+/// After how many intervals topologies are read again, a minute by default: they are set once the
+/// replicas are there, and somebody may correct a name.
+const TOPOLOGY_INTERVALS: u32 = 60;
+
+/// What a node said when it was asked.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Polled {
+    pub(crate) side: Side,
+    pub(crate) node: String,
+    pub(crate) said: Said,
+}
+
+/// The answer to one question.
+pub(crate) enum Said {
+    /// The high seqno of every vBucket.
+    Seqnos(Result<Vec<(VbId, Seqno)>, LinkError>),
+    /// Our node, where topologies do not know it.
+    Stranger(Option<Stranger>),
+}
+
+/// Whom to ask.
+#[derive(Clone, Copy)]
+pub(crate) struct Whom<'a> {
+    pub(crate) side: Side,
+    pub(crate) node: &'a Endpoint,
+    pub(crate) bucket: &'a str,
+    /// The name of our node, as topologies should spell it.
+    pub(crate) our_name: &'a str,
+}
+
+/// A task that asks one node again and again, for as long as this is kept.
+pub(crate) struct Poll {
+    task: JoinHandle<()>,
+    sample: watch::Sender<Vec<VbId>>,
+}
+
+impl Poll {
+    /// Asks `node` at once and then every `interval`; answers go to `told`.
+    pub(crate) fn start(
+        whom: Whom<'_>,
+        limits: &Limits,
+        interval: Duration,
+        told: &Recipient<Polled>,
+    ) -> Self {
+        let (sample, vbs) = watch::channel(Vec::new());
+        let Whom { side, node, bucket, our_name } = whom;
+        let (bucket, our_name) = (bucket.to_owned(), our_name.to_owned());
+        let ask = Ask { side, node: node.clone(), bucket, our_name, vbs };
+        let task = actix_rt::spawn(poll(ask, limits.clone(), interval, told.clone()));
+        Self { task, sample }
+    }
+
+    /// Sets the vBuckets whose topology is read; none for a consumer.
+    pub(crate) fn read_topology_of(&self, vbs: Vec<VbId>) {
+        self.sample.send_replace(vbs);
+    }
+}
+
+impl Drop for Poll {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+struct Ask {
+    side: Side,
+    node: Endpoint,
+    bucket: String,
+    our_name: String,
+    vbs: watch::Receiver<Vec<VbId>>,
+}
+
+async fn poll(ask: Ask, limits: Limits, interval: Duration, told: Recipient<Polled>) {
+    let (mut client, mut failures) = (None, 0_u32);
+    let mut topology_due = Instant::now();
+    loop {
+        let seqnos = ask.once(&mut client, &limits).await;
+        let pause = if seqnos.is_ok() {
+            failures = 0;
+            interval
+        } else {
+            client = None;
+            failures = failures.saturating_add(1);
+            limits.backoff.delay(failures, fastrand::f64()).max(interval)
+        };
+        ask.tell(&told, Said::Seqnos(seqnos));
+        if topology_due <= Instant::now()
+            && let Some(connected) = &mut client
+        {
+            topology_due = Instant::now() + interval * TOPOLOGY_INTERVALS;
+            match ask.stranger(connected).await {
+                Ok(stranger) => ask.tell(&told, Said::Stranger(stranger)),
+                // Seqnos are asked for on a new connection, which says what is wrong.
+                Err(_) => client = None,
+            }
+        }
+        tokio::time::sleep(pause).await;
+    }
+}
+
+impl Ask {
+    fn tell(&self, told: &Recipient<Polled>, said: Said) {
+        told.do_send(Polled { side: self.side, node: self.node.name.clone(), said });
+    }
+
+    /// Our node, where topologies name replicas and none is called as it is.
+    async fn stranger(&self, client: &mut Client) -> Result<Option<Stranger>, LinkError> {
+        let (vbs, mut topologies) = (self.vbs.borrow().clone(), Vec::new());
+        for vb in vbs {
+            match client.stats(&topology::group(vb)).await {
+                Ok(stats) => topologies.push(topology::replicas(vb, &stats)),
+                // It has no such vBucket, or does not know the group.
+                Err(LinkError { fault: Fault::Refused { .. }, .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Stranger::of(&self.our_name, &topologies))
+    }
+
+    async fn once(
+        &self,
+        client: &mut Option<Client>,
+        limits: &Limits,
+    ) -> Result<Vec<(VbId, Seqno)>, LinkError> {
+        let connected = match client.take() {
+            Some(connected) => connected,
+            None => {
+                let login = Login {
+                    bucket: Some(&self.bucket),
+                    agent: "dcp-proxy:lag",
+                    features: &SEQNO_FEATURES,
+                    deadlines: limits.handshake,
+                };
+                let connected = Client::connect(&self.node, login).await?;
+                connected.require(&SEQNO_FEATURES)?;
+                connected
+            }
+        };
+        client.insert(connected).get_all_vb_seqnos().await
+    }
+}
