@@ -4,7 +4,7 @@
 //! its name and its value, each ended by a zero.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use mcbp::Datatype;
+use mcbp::{Datatype, Status};
 
 /// The largest value that a compressed one may claim to become: 20 MiB and 1 MiB of attributes.
 pub(crate) const INFLATED_BYTES_MAX: usize = 21 * 1024 * 1024;
@@ -16,6 +16,34 @@ const SYSTEM: u8 = b'_';
 pub(crate) fn inflate(value: &[u8]) -> Option<Vec<u8>> {
     let claimed = snap::raw::decompress_len(value).ok()?;
     (claimed <= INFLATED_BYTES_MAX).then(|| snap::raw::Decoder::new().decompress_vec(value).ok())?
+}
+
+/// Checks that a producer's value can be read again: what a client of this node may store, and
+/// nothing else.
+///
+/// # Errors
+/// The status and the reason with which a real consumer refuses it.
+pub(crate) fn check(datatype: Datatype, value: &[u8]) -> Result<(), (Status, &'static str)> {
+    if !datatype.is_known() {
+        return Err((Status::EINVAL, "the datatype has unknown bits"));
+    }
+    if value.len() > INFLATED_BYTES_MAX {
+        return Err((Status::E2BIG, "the value is too large"));
+    }
+    if value.is_empty() {
+        return Ok(());
+    }
+    let inflated;
+    let value = if datatype.contains(Datatype::SNAPPY) {
+        inflated = inflate(value).ok_or((Status::EINVAL, "the value cannot be inflated"))?;
+        &inflated
+    } else {
+        value
+    };
+    if datatype.contains(Datatype::XATTR) && split(value).is_none() {
+        return Err((Status::XATTR_EINVAL, "the extended attributes are longer than the value"));
+    }
+    Ok(())
 }
 
 /// The attributes of an inflated value that has some, without their length, and the body.

@@ -2,13 +2,15 @@
 //!
 //! The rules are in `vbucket::producer` and `vbucket::consumer`; here are their shells.
 //!
-//! - `open`: what DCP_OPEN may ask for; `registry`: one connection of each name
+//! - `open`: what DCP_OPEN may ask for; `registry`: one connection of each name; `claims`: one
+//!   stream towards each vBucket
 //! - `producer`, `consumer`: a task for each connection; `wire`: its socket
 //! - `access`, `wakeups`: vBuckets as the machines see them; `backfill`: reads of the disk
 //! - `stats`: STAT dcp and dcp-vbtakeover
 
 mod access;
 mod backfill;
+mod claims;
 mod consumer;
 mod open;
 mod producer;

@@ -73,8 +73,8 @@ impl Opening {
             Role::Producer(options)
         } else {
             let consumer_name = consumer_name(open.value)?;
-            let collections = features.collections;
-            Role::Consumer(ConsumerOptions { consumer_name, collections, window_bytes: 0 })
+            let Features { collections, json, .. } = features;
+            Role::Consumer(ConsumerOptions { consumer_name, collections, json, window_bytes: 0 })
         };
         Ok(Self { name: name.to_owned(), role })
     }

@@ -1,7 +1,7 @@
 //! What a consumer machine asks of its shell, and why it may not have been done.
 
 use mcbp::dcp::FailoverEntry;
-use mcbp::{Opaque, Seqno, VbId, VbState};
+use mcbp::{Opaque, Opcode, Seqno, Status, VbId, VbState};
 
 use super::Part;
 
@@ -18,20 +18,40 @@ pub enum Effect {
     /// Take over the producer's history, synced, then [`super::Consumer::on_history`].
     TakeHistory(VbId, Opaque, Vec<FailoverEntry>),
     /// Write these in order, wait until they are durable, then [`super::Consumer::on_applied`].
-    Apply(VbId, Opaque, Vec<Part>),
+    ///
+    /// The first part must follow directly on the given seqno, and each part on the one before it.
+    /// Where it does not, nothing more may be written: there would be a hole.
+    Apply(VbId, Opaque, Seqno, Vec<Part>),
     /// Change the state, synced, then [`super::Consumer::on_state_set`].
     SetState(VbId, Opaque, VbState),
     /// Log why a stream ended or was not opened.
     Note(VbId, String),
+    /// Log that a frame was refused and its stream ended: once for each stream.
+    Refused(VbId, Refused),
     /// Close the connection once the output is written; the reason is for people.
     Close(String),
 }
 
-/// Why the vBucket did not do what an effect asked for.
+/// The frame that ended its stream because it could not be stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// What it was.
+    pub opcode: Opcode,
+    /// The seqno that the frame carries, where it carries one.
+    pub seqno: Option<Seqno>,
+    /// The newest seqno before it: nothing after that one is written.
+    pub last_seqno: Seqno,
+    /// What the producer was answered.
+    pub status: Status,
+    /// The reason, for people.
+    pub reason: String,
+}
+
+/// Why the vBucket did not do what an effect asked for. The stream ends, the others go on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Failure {
-    /// It is gone, or neither replica nor pending: the stream ends.
+    /// It is gone, or neither replica nor pending.
     NotReplica,
-    /// Anything else: the connection ends, for what was received is lost.
+    /// Anything else.
     Other(String),
 }
