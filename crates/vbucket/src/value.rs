@@ -18,6 +18,12 @@ pub(crate) fn inflate(value: &[u8]) -> Option<Vec<u8>> {
     (claimed <= INFLATED_BYTES_MAX).then(|| snap::raw::Decoder::new().decompress_vec(value).ok())?
 }
 
+/// A value as a raw snappy block, where that is shorter.
+pub(crate) fn deflate(value: &[u8]) -> Option<Vec<u8>> {
+    let compressed = snap::raw::Encoder::new().compress_vec(value).ok()?;
+    (compressed.len() < value.len()).then_some(compressed)
+}
+
 /// Checks that a producer's value can be read again: what a client of this node may store, and
 /// nothing else.
 ///
@@ -58,26 +64,32 @@ pub(crate) fn body(value: &[u8]) -> &[u8] {
 }
 
 /// What a deletion keeps of a document's value, and what that is: the attributes of the system. The
-/// user's go, and the body; so does what cannot be read.
+/// user's go, and the body; so does what cannot be read. A value of which nothing goes is kept as it
+/// came, compressed or not.
 #[must_use]
 pub fn kept_by_deletion(datatype: Datatype, value: &Bytes) -> (Datatype, Bytes) {
-    let kept =
-        if datatype.contains(Datatype::XATTR) { system_attributes(datatype, value) } else { None };
-    match kept {
-        Some(kept) => (Datatype::XATTR, kept),
-        None => (Datatype::RAW, Bytes::new()),
+    const NONE: (Datatype, Bytes) = (Datatype::RAW, Bytes::new());
+    if !datatype.contains(Datatype::XATTR) {
+        return NONE;
     }
-}
-
-/// The attributes of the system, with their length in front; `None` where there are none.
-fn system_attributes(datatype: Datatype, value: &Bytes) -> Option<Bytes> {
     let inflated;
-    let value = if datatype.contains(Datatype::SNAPPY) {
-        inflated = inflate(value)?;
-        &inflated
+    let readable = if datatype.contains(Datatype::SNAPPY) {
+        let Some(bytes) = inflate(value) else { return NONE };
+        inflated = bytes;
+        inflated.as_slice()
     } else {
         value.as_ref()
     };
+    match system_attributes(readable) {
+        Some(kept) if kept == readable => (datatype.without(Datatype::JSON), value.clone()),
+        Some(kept) => (Datatype::XATTR, kept),
+        None => NONE,
+    }
+}
+
+/// The attributes of the system of an inflated value, with their length in front; `None` where
+/// there are none.
+fn system_attributes(value: &[u8]) -> Option<Bytes> {
     let (mut attributes, _) = split(value)?;
     let mut kept = BytesMut::new();
     while let Some((length, rest)) = attributes.split_first_chunk::<4>() {

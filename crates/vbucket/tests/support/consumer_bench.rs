@@ -99,8 +99,15 @@ impl Bench {
 
     pub(crate) fn named(name: Option<&str>, window_bytes: u32) -> Self {
         let consumer_name = name.map(str::to_owned);
-        let options =
-            ConsumerOptions { consumer_name, collections: false, json: true, window_bytes };
+        Self::of(ConsumerOptions { consumer_name, collections: false, json: true, window_bytes })
+    }
+
+    pub(crate) fn with_collections() -> Self {
+        let (consumer_name, window_bytes) = (None, 1_000_000);
+        Self::of(ConsumerOptions { consumer_name, collections: true, json: true, window_bytes })
+    }
+
+    fn of(options: ConsumerOptions) -> Self {
         Self {
             machine: Consumer::new(options, Duration::ZERO),
             node: Node::default(),
