@@ -64,8 +64,8 @@ pub(crate) fn body(value: &[u8]) -> &[u8] {
 }
 
 /// What a deletion keeps of a document's value, and what that is: the attributes of the system. The
-/// user's go, and the body; so does what cannot be read. A value of which nothing goes is kept as it
-/// came, compressed or not.
+/// user's go, and the body; so does what cannot be read. A value of which nothing goes is kept as
+/// it came, compressed or not.
 #[must_use]
 pub fn kept_by_deletion(datatype: Datatype, value: &Bytes) -> (Datatype, Bytes) {
     const NONE: (Datatype, Bytes) = (Datatype::RAW, Bytes::new());

@@ -210,7 +210,7 @@ fn a_stream_added_after_a_refusal_asks_from_what_was_written() {
 }
 
 #[test]
-fn what_could_not_be_written_ends_its_stream_and_nothing_behind_it_is_written() {
+fn what_could_not_be_written_ends_its_stream_and_nothing_after_it_is_written() {
     let (mut bench, opaques) = opened(2);
     bench.marker(0, opaques[0], 0, 9);
     bench.mutation(0, opaques[0], 1); // in flight
@@ -225,7 +225,7 @@ fn what_could_not_be_written_ends_its_stream_and_nothing_behind_it_is_written() 
     bench.mutation(0, opaques[0], 3);
     assert_eq!(bench.refusals(Opcode::DCP_MUTATION), [Status::DCP_STREAM_NOT_FOUND]);
     assert!(bench.effects.is_empty(), "nothing is written");
-    assert!(!bench.closed, "its neighbours are innocent");
+    assert!(!bench.closed, "the other stream goes on");
     bench.marker(1, opaques[1], 0, 9);
     bench.mutation(1, opaques[1], 1);
     bench.run_effects();

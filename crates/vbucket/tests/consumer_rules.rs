@@ -467,7 +467,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     /// Whatever happens, every ADD_STREAM is answered once, every byte is acknowledged once, no
-    /// vBucket stays claimed, and nothing is written behind a hole.
+    /// vBucket stays claimed, and no gap is written.
     #[test]
     fn every_add_stream_is_answered_once_and_every_byte_counts_once(
         happenings in prop::collection::vec(happening(), 1..80)

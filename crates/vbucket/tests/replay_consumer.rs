@@ -1,6 +1,6 @@
 //! The captures of real nodes, replayed: given what the real producer and the relay sent, our
-//! consumer must send what the real consumer sent, byte for byte and in the same order. The controls
-//! in `NOT_ASKED_FOR` are the only difference: ours does not ask for what it does not store.
+//! consumer must send what the real consumer sent, byte for byte and in the same order. The only
+//! difference are the controls in `NOT_ASKED_FOR`: ours does not ask for what it does not store.
 
 #![allow(
     clippy::unwrap_used,
@@ -151,7 +151,7 @@ const NOT_ASKED_FOR: [(&str, &str); 4] = [
 ];
 
 /// The opaques of the controls that ours does not send. Opaques are a counter, so that all that
-/// come behind these are smaller with us.
+/// follow these are smaller with us.
 struct Omitted(Vec<u32>);
 
 impl Omitted {

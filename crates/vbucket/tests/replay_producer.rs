@@ -285,15 +285,15 @@ fn check(file: &str, prepare: impl FnOnce(&Node)) {
     check_lines(&lines[opened + 1..], prepare, &Differences::default());
 }
 
-/// The parts of a capture behind each set-up of both connections, up to the next one.
+/// The parts of a capture after each set-up of both connections, up to the next one.
 fn sessions(lines: &[Line]) -> Vec<&[Line]> {
     let sessions = lines.split(|line| line.what == "SASL_AUTH" && line.to == "consumer");
-    let behind_open = |session| {
+    let after_open = |session| {
         let session: &[Line] = session;
         let opened = session.iter().rposition(|line| line.what.starts_with("DCP_OPEN"))?;
         session.get(opened + 1..)
     };
-    sessions.filter_map(behind_open).collect()
+    sessions.filter_map(after_open).collect()
 }
 
 #[track_caller]
@@ -347,7 +347,8 @@ fn check_lines(lines: &[Line], prepare: impl FnOnce(&Node), differences: &Differ
     without_chance(&mut real);
     let (mut ours, mut real) = (by_vbucket(ours, &asked), by_vbucket(real, &asked));
     for vb in differences.durable {
-        (ours.remove(vb), real.remove(vb));
+        ours.remove(vb);
+        real.remove(vb);
     }
     for (vb, real) in &real {
         assert_eq!(ours.get(vb), Some(real), "vb:{vb}");

@@ -18,7 +18,7 @@ impl Vb {
     ///
     /// One call at a time for a vBucket: callers keep the order. `after` is the seqno that the part
     /// follows; where the vBucket stands elsewhere, because the part before was not committed or
-    /// because the vBucket was changed meanwhile, there would be a hole.
+    /// because the vBucket was changed meanwhile, the part would leave a gap.
     ///
     /// # Errors
     /// [`VbError::WrongState`], [`VbError::NoVbucket`], [`VbError::Gap`],

@@ -12,7 +12,7 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use log::{info, warn};
 use mcbp::{Opaque, Seqno, VbId, VbState};
 use tokio::sync::watch;
-use vbucket::consumer::{Consumer, Effect, Failure, Part, Refused, Replicas as _};
+use vbucket::consumer::{Consumer, Effect, Failure, Part, Replicas as _};
 
 use super::access::{Access, ReplicaAccess};
 use super::registry::window_bytes;
@@ -146,7 +146,10 @@ impl Session {
                 Report::State(vb, stream, done.map_err(failure))
             }),
             Effect::Note(vb, note) => info!("stream {} vb={} note={note}", self.wire, vb.0),
-            Effect::Refused(vb, refused) => log_refused(&self.wire, vb, &refused),
+            // The connection's name says who the producer is.
+            Effect::Refused(vb, refused) => {
+                warn!("stream ended by a refused frame {} vb={} {refused}", self.wire, vb.0);
+            }
             Effect::Close(reason) => return Some(Ended::Closing(reason)),
         }
         None
@@ -202,7 +205,7 @@ impl Session {
 }
 
 /// Queues all parts, then waits once: commits of a vBucket are in the order of their queueing, and
-/// one that failed leaves a gap that no part behind it gets over.
+/// a part that follows a failed one is refused.
 async fn apply(
     bucket: &Bucket,
     vb: VbId,
@@ -227,17 +230,6 @@ async fn set_state(bucket: &Arc<Bucket>, vb: VbId, state: VbState) -> Result<(),
     let found = bucket.vb(vb).ok_or(VbError::NoVbucket(vb))?;
     let topology = Some(found.view().topology).filter(|topology| !topology.is_empty());
     bucket.set_state(vb, state, topology).await
-}
-
-/// A connection's name says who the producer is.
-fn log_refused(wire: &Wire, vb: VbId, refused: &Refused) {
-    let Refused { opcode, seqno, last_seqno, status, reason } = refused;
-    let seqno = seqno.map_or_else(|| "none".to_owned(), |seqno| seqno.to_string());
-    warn!(
-        "stream ended by a refused frame {wire} vb={} opcode={opcode} seqno={seqno} \
-         last_seqno={last_seqno} status={status} reason={reason:?}",
-        vb.0
-    );
 }
 
 fn failure(error: VbError) -> Failure {

@@ -80,7 +80,7 @@ fn a_close_answers_an_add_stream_that_is_held() {
     let added = second.refusal();
     assert_eq!((added.opcode(), added.status()), (Opcode::DCP_ADD_STREAM, Status::KEY_ENOENT));
     assert_eq!(second.refusal().status(), Status::SUCCESS);
-    // A connection that ends while it waits leaves nothing behind either.
+    // A connection that ends while it waits leaves no waiter either.
     let mut third = Scripted::open(&node, "third");
     third.add(0);
     third.nothing_is_answered();

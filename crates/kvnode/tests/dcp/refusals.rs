@@ -1,4 +1,4 @@
-//! What a consumer cannot store ends one stream, and leaves no hole behind.
+//! What a consumer cannot store ends one stream and leaves no gap.
 
 use std::sync::atomic::Ordering;
 
@@ -13,7 +13,7 @@ fn seqnos(node: &TestNode, vb: u16) -> Vec<u64> {
 }
 
 #[test]
-fn a_row_of_an_unknown_collection_ends_its_stream_and_nothing_behind_it_is_written() {
+fn a_row_of_an_unknown_collection_ends_its_stream_and_nothing_after_it_is_written() {
     let node = TestNode::start(VbState::Replica);
     let mut producer = Scripted::open(&node, "collection");
     let [(bad, _), (good, _)] = [0, 1].map(|vb| producer.stream(vb));

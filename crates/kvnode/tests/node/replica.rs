@@ -144,7 +144,7 @@ fn the_oldest_rows_leave_memory_first() {
 }
 
 #[test]
-fn after_a_restart_everything_is_behind() {
+fn after_a_restart_everything_is_following() {
     let replica = Replica::new();
     replica.apply(1..=3, 3).unwrap();
     let Replica { disk, node, .. } = replica;
@@ -200,25 +200,24 @@ fn rows_of_a_failed_commit_can_be_sent_again() {
 }
 
 #[test]
-fn a_part_behind_one_that_was_not_committed_is_not_taken() {
+fn a_part_after_one_that_was_not_committed_is_not_taken() {
     let replica = Replica::new();
     replica.apply(1..=2, 2).unwrap();
     let detail = "no space left on device".to_owned();
     replica.disk.fail_commits(Some(StoreError::Io { doing: "committing", detail }));
     assert!(matches!(replica.apply(3..=4, 9), Err(VbError::Commit(_))));
     replica.disk.fail_commits(None);
-    let behind = || {
-        let part =
-            Part::Rows { rows: vec![row(5)], snapshot: (Seqno(3), Seqno(9)), from_disk: false };
+    let following = || {
+        let (rows, snapshot) = (vec![row(5)], (Seqno(3), Seqno(9)));
+        let part = Part::Rows { rows, snapshot, from_disk: false };
         replica.runtime.block_on(replica.vb.apply(Seqno(4), part)).map(drop)
     };
     // Writes are refused for a second first.
-    eventually("writes are taken again", || !matches!(behind(), Err(VbError::Commit(_))));
-    let (after, high) = (Seqno(4), Seqno(2));
-    assert!(
-        matches!(behind(), Err(VbError::Gap { after: a, high: h, .. }) if (a, h) == (after, high))
-    );
-    assert_eq!(replica.vb.high_seqno(), high);
+    eventually("writes are taken", || !matches!(following(), Err(VbError::Commit(_))));
+    let refused = following();
+    let at = |after, high| (Seqno(4), Seqno(2)) == (after, high);
+    assert!(matches!(refused, Err(VbError::Gap { after, high, .. }) if at(after, high)));
+    assert_eq!(replica.vb.high_seqno(), Seqno(2));
 }
 
 #[test]

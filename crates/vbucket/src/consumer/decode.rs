@@ -12,7 +12,7 @@ use crate::{Kind, Row};
 /// The longest key. Source: kv_engine's `KEY_MAX_LENGTH`.
 const KEY_BYTES_MAX: usize = 250;
 
-/// Why a frame is refused: the answer, and the reason for people.
+/// Why a frame is refused: the status of the answer, and the reason as text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Refusal {
     pub(super) status: Status,

@@ -1,5 +1,7 @@
 //! What a consumer machine asks of its shell, and why it may not have been done.
 
+use std::fmt;
+
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Opaque, Opcode, Seqno, Status, VbId, VbState};
 
@@ -20,7 +22,7 @@ pub enum Effect {
     /// Write these in order, wait until they are durable, then [`super::Consumer::on_applied`].
     ///
     /// The first part must follow directly on the given seqno, and each part on the one before it.
-    /// Where it does not, nothing more may be written: there would be a hole.
+    /// Where it does not, nothing more may be written, because that would leave a gap.
     Apply(VbId, Opaque, Seqno, Vec<Part>),
     /// Change the state, synced, then [`super::Consumer::on_state_set`].
     SetState(VbId, Opaque, VbState),
@@ -43,8 +45,20 @@ pub struct Refused {
     pub last_seqno: Seqno,
     /// What the producer was answered.
     pub status: Status,
-    /// The reason, for people.
+    /// The reason, as text.
     pub reason: String,
+}
+
+impl fmt::Display for Refused {
+    /// As the fields of a log line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { opcode, seqno, last_seqno, status, reason } = self;
+        write!(f, "opcode={opcode} ")?;
+        if let Some(seqno) = seqno {
+            write!(f, "seqno={seqno} ")?;
+        }
+        write!(f, "last_seqno={last_seqno} status={status} reason={reason:?}")
+    }
 }
 
 /// Why the vBucket did not do what an effect asked for. The stream ends, the others go on.

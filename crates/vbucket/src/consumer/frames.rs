@@ -11,7 +11,7 @@ use mcbp::{Frame, Opcode, Status, StreamEndStatus, VbId, VbState, flow};
 use super::decode::{self, Making, Refusal};
 use super::negotiation::Outcome;
 use super::part::Item;
-use super::refusal::answer;
+use super::refusal::{answer, is_of_stream, not_stored};
 use super::setup::{answer_add, status_of_end};
 use super::stream::{PassiveStream, Phase};
 use super::{Consumer, Effect, Replicas};
@@ -82,7 +82,7 @@ impl Consumer {
     /// A frame of a stream: its bytes are counted exactly once, wherever it ends (MB-60468).
     ///
     /// The first frame of a live stream that is refused ends that stream: a later frame that was
-    /// accepted would hide the hole behind an equal seqno.
+    /// accepted would hide the gap: high seqnos would be equal, documents would not.
     fn on_stream_frame(
         &mut self,
         frame: &Frame<'_>,
@@ -181,26 +181,6 @@ impl PassiveStream {
     }
 }
 
-/// Whether a frame with this opcode is about a stream, also one that is not known here.
-const fn is_of_stream(opcode: Opcode) -> bool {
-    matches!(
-        opcode,
-        Opcode::DCP_MUTATION
-            | Opcode::DCP_DELETION
-            | Opcode::DCP_EXPIRATION
-            | Opcode::DCP_SNAPSHOT_MARKER
-            | Opcode::DCP_SEQNO_ADVANCED
-            | Opcode::DCP_SYSTEM_EVENT
-            | Opcode::DCP_SET_VBUCKET_STATE
-            | Opcode::DCP_PREPARE
-            | Opcode::DCP_COMMIT
-            | Opcode::DCP_ABORT
-            | Opcode::DCP_OSO_SNAPSHOT
-            | Opcode::DCP_CACHE_TRANSFER
-            | Opcode::DCP_CACHE_TRANSFER_END
-    )
-}
-
 /// Queues a frame of a live stream.
 fn take(
     stream: &mut PassiveStream,
@@ -232,21 +212,4 @@ fn take(
         opcode => return Err(not_stored(opcode)),
     }
     Ok(Taken::Queued)
-}
-
-/// Why a frame that is neither a document nor moves the stream on is refused. None of these are
-/// asked for in the negotiation; a producer may send them all the same.
-fn not_stored(opcode: Opcode) -> Refusal {
-    let reason = match opcode {
-        Opcode::DCP_PREPARE | Opcode::DCP_COMMIT | Opcode::DCP_ABORT => {
-            "durable writes are not stored"
-        }
-        Opcode::DCP_SYSTEM_EVENT => "collections are not stored",
-        Opcode::DCP_OSO_SNAPSHOT => "snapshots out of seqno order are not stored",
-        Opcode::DCP_CACHE_TRANSFER | Opcode::DCP_CACHE_TRANSFER_END => {
-            "cache transfers are not stored"
-        }
-        _ => return Refusal::new(Status::UNKNOWN_COMMAND, "the opcode is unknown"),
-    };
-    Refusal::new(Status::NOT_SUPPORTED, reason)
 }

@@ -109,7 +109,7 @@ impl Consumer {
     }
 
     /// Ends a stream whose vBucket did not do what it was told. What waits is dropped: written
-    /// without what failed it would leave a hole.
+    /// without what failed it would leave a gap.
     fn stream_failed(
         &mut self,
         vb: VbId,

@@ -66,3 +66,40 @@ fn seqno(frame: &Frame<'_>) -> Option<Seqno> {
         _ => None,
     }
 }
+
+/// Whether a frame with this opcode is about a stream, also one that is not known here.
+pub(super) const fn is_of_stream(opcode: Opcode) -> bool {
+    matches!(
+        opcode,
+        Opcode::DCP_MUTATION
+            | Opcode::DCP_DELETION
+            | Opcode::DCP_EXPIRATION
+            | Opcode::DCP_SNAPSHOT_MARKER
+            | Opcode::DCP_SEQNO_ADVANCED
+            | Opcode::DCP_SYSTEM_EVENT
+            | Opcode::DCP_SET_VBUCKET_STATE
+            | Opcode::DCP_PREPARE
+            | Opcode::DCP_COMMIT
+            | Opcode::DCP_ABORT
+            | Opcode::DCP_OSO_SNAPSHOT
+            | Opcode::DCP_CACHE_TRANSFER
+            | Opcode::DCP_CACHE_TRANSFER_END
+    )
+}
+
+/// Why a frame that is neither a document nor moves the stream on is refused. None of these are
+/// asked for in the negotiation; a producer may send them all the same.
+pub(super) fn not_stored(opcode: Opcode) -> Refusal {
+    let reason = match opcode {
+        Opcode::DCP_PREPARE | Opcode::DCP_COMMIT | Opcode::DCP_ABORT => {
+            "durable writes are not stored"
+        }
+        Opcode::DCP_SYSTEM_EVENT => "collections are not stored",
+        Opcode::DCP_OSO_SNAPSHOT => "snapshots out of seqno order are not stored",
+        Opcode::DCP_CACHE_TRANSFER | Opcode::DCP_CACHE_TRANSFER_END => {
+            "cache transfers are not stored"
+        }
+        _ => return Refusal::new(Status::UNKNOWN_COMMAND, "the opcode is unknown"),
+    };
+    Refusal::new(Status::NOT_SUPPORTED, reason)
+}

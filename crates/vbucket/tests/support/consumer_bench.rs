@@ -171,7 +171,7 @@ impl Bench {
             }
             Effect::Apply(vb, stream, after, parts) => {
                 if good {
-                    assert_eq!(node.facts(vb).unwrap().high_seqno, after, "no hole");
+                    assert_eq!(node.facts(vb).unwrap().high_seqno, after, "no gap");
                 }
                 for part in parts.iter().filter(|_| good) {
                     let (seqno, snapshot) = match part {
