@@ -27,32 +27,30 @@ use vbucket::consumer::{Effect, Failure, Part, Replicas as _};
 
 #[test]
 fn a_consumer_asks_for_what_it_stores_and_for_nothing_else() {
-    for name in [None, Some("me")] {
-        let mut bench = Bench::named(name, 1000);
-        bench.node.put(0, 0, &[(1, 0)]);
-        bench.settle();
-        assert!(bench.sent.is_empty(), "silent before the first ADD_STREAM");
-        bench.add(0, 1, 0);
-        let asked = bench.answer_questions(|_| Status::SUCCESS);
-        assert_eq!(
-            asked,
-            [
-                "=\0\0",
-                "enable_noop=true",
-                "set_noop_interval=0.100000",
-                "set_priority=high",
-                "supports_cursor_dropping_vulcan=true",
-                "supports_hifi_MFU=true",
-                "send_stream_end_on_client_close_stream=true",
-                "enable_expiry_opcode=true",
-                "include_deleted_user_xattrs=true",
-                "v7_dcp_status_codes=true",
-                "max_marker_version=2.2",
-                "connection_buffer_size=1000",
-            ],
-            "GET_ERROR_MAP and eleven controls"
-        );
-    }
+    let mut bench = Bench::with_window(1000);
+    bench.node.put(0, 0, &[(1, 0)]);
+    bench.settle();
+    assert!(bench.sent.is_empty(), "silent before the first ADD_STREAM");
+    bench.add(0, 1, 0);
+    let asked = bench.answer_questions(|_| Status::SUCCESS);
+    assert_eq!(
+        asked,
+        [
+            "=\0\0",
+            "enable_noop=true",
+            "set_noop_interval=0.100000",
+            "set_priority=high",
+            "supports_cursor_dropping_vulcan=true",
+            "supports_hifi_MFU=true",
+            "send_stream_end_on_client_close_stream=true",
+            "enable_expiry_opcode=true",
+            "include_deleted_user_xattrs=true",
+            "v7_dcp_status_codes=true",
+            "max_marker_version=2.2",
+            "connection_buffer_size=1000",
+        ],
+        "GET_ERROR_MAP and eleven controls"
+    );
 }
 
 #[test]
@@ -242,7 +240,7 @@ fn a_close_drops_what_waits_and_acknowledges_it() {
 
 #[test]
 fn acknowledgements_come_at_a_fifth_of_the_window_or_after_five_seconds() {
-    let mut bench = Bench::named(Some("me"), 1000);
+    let mut bench = Bench::with_window(1000);
     bench.node.put(0, 0, &[(1, 0)]);
     let opaque = bench.open(0);
     bench.marker(0, opaque, 0, 9);

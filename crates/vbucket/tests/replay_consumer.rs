@@ -67,13 +67,8 @@ struct Replay {
 }
 
 impl Replay {
-    fn new(name: &str, window_bytes: u32, node: Node) -> Self {
-        let options = ConsumerOptions {
-            consumer_name: Some(name.to_owned()),
-            collections: true,
-            json: true,
-            window_bytes,
-        };
+    fn new(window_bytes: u32, node: Node) -> Self {
+        let options = ConsumerOptions { collections: true, json: true, window_bytes };
         let machine = Consumer::new(options, Duration::ZERO);
         Self { machine, node, out: BytesMut::new(), got: Vec::new(), closed: None }
     }
@@ -228,10 +223,10 @@ enum Reads {
 }
 
 /// Feeds the capture and gives what our consumer sent, and what the real one sent, without noops.
-fn replay(file: &str, name: &str, node: Node, reads: Reads) -> Option<[Vec<Vec<u8>>; 2]> {
+fn replay(file: &str, node: Node, reads: Reads) -> Option<[Vec<Vec<u8>>; 2]> {
     let lines = capture(file)?;
     let windows = windows(&lines);
-    let mut replay = Replay::new(name, windows[0], node);
+    let mut replay = Replay::new(windows[0], node);
     let opened = lines.iter().rposition(|line| line.what == "DCP_OPEN").unwrap();
     let omitted = Omitted::of(&lines[opened + 1..]);
     let mut real = Vec::new();
@@ -271,8 +266,8 @@ fn replay(file: &str, name: &str, node: Node, reads: Reads) -> Option<[Vec<Vec<u
 }
 
 #[track_caller]
-fn check(file: &str, name: &str, node: Node, reads: Reads) {
-    let Some([ours, real]) = replay(file, name, node, reads) else { return };
+fn check(file: &str, node: Node, reads: Reads) {
+    let Some([ours, real]) = replay(file, node, reads) else { return };
     let (ours, real) = (text(&ours), text(&real));
     for (at, (ours, real)) in ours.iter().zip(&real).enumerate() {
         assert_eq!(ours, real, "frame {at}");
@@ -285,7 +280,7 @@ fn setup_of_four_vbuckets_with_refusals_closes_and_an_acknowledgement() {
     let node = Node::default();
     (0..4).for_each(|vb| node.put(vb, VbState::Replica, 0, 1));
     node.put(5, VbState::Active, 0, 1);
-    check("01-setup-four-vbuckets", "beta", node, Reads::Each);
+    check("01-setup-four-vbuckets", node, Reads::Each);
 }
 
 #[test]
@@ -293,35 +288,35 @@ fn a_refused_stream_request_is_the_answer_to_its_add_stream() {
     let node = Node::default();
     node.put(10, VbState::Replica, 0, 1);
     node.put(11, VbState::Replica, 0, 1);
-    check("02-producer-has-no-vbucket", "beta", node, Reads::AddsTogether);
+    check("02-producer-has-no-vbucket", node, Reads::AddsTogether);
 }
 
 #[test]
 fn a_rollback_to_zero_asks_again_with_the_same_opaque() {
     let node = Node::default();
     node.put(20, VbState::Replica, 10, 0x0000_9582_4aeb_c18d);
-    check("03-rollback-to-zero", "beta", node, Reads::Together);
+    check("03-rollback-to-zero", node, Reads::Together);
 }
 
 #[test]
 fn a_partial_rollback_asks_again_for_where_the_store_came_to() {
     let node = Node::default();
     node.put(21, VbState::Replica, 9, 0x0000_3137_ecd1_bb54);
-    check("04-rollback-partial", "alpha", node, Reads::Together);
+    check("04-rollback-partial", node, Reads::Together);
 }
 
 #[test]
 fn a_takeover_ends_with_the_vbucket_active() {
     let node = Node::default();
     node.put(30, VbState::Replica, 0, 1);
-    check("05-takeover", "beta", node, Reads::Together);
+    check("05-takeover", node, Reads::Together);
 }
 
 #[test]
 fn a_disk_snapshot_and_what_follows_it() {
     let node = Node::default();
     node.put(40, VbState::Replica, 0, 1);
-    check("06-disk-backfill-after-restart", "beta", node, Reads::Together);
+    check("06-disk-backfill-after-restart", node, Reads::Together);
 }
 
 #[test]
@@ -330,7 +325,7 @@ fn mb_53445_the_add_stream_that_a_real_node_never_answers_is_answered() {
     node.put(0, VbState::Replica, 0, 1);
     node.put(1, VbState::Replica, 0, 1);
     let file = "08-stream-end-before-add-stream-answer";
-    let Some([mut ours, real]) = replay(file, "beta", node, Reads::Together) else { return };
+    let Some([mut ours, real]) = replay(file, node, Reads::Together) else { return };
     let second = |bytes: &Vec<u8>| {
         let frame = Frame::parse(bytes).unwrap();
         frame.opcode() == Opcode::DCP_ADD_STREAM && frame.header.opaque.0 == 0xadd0_0001

@@ -51,7 +51,7 @@ pub(crate) async fn serve(handover: DcpHandover) {
         Role::Consumer(options) => {
             let consumers = *bucket.dcp().consumers().borrow() + 1;
             let window_bytes = window_bytes(bucket.options().quota_bytes, consumers);
-            let options = vbucket::consumer::ConsumerOptions { window_bytes, ..options.clone() };
+            let options = vbucket::consumer::ConsumerOptions { window_bytes, ..*options };
             (Machine::Consumer(Arc::new(Mutex::new(Consumer::new(options, opened)))), "consumer")
         }
     };

@@ -74,10 +74,8 @@ pub enum Claim {
 }
 
 /// What the connection was opened with.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ConsumerOptions {
-    /// `consumer_name` of DCP_OPEN.
-    pub consumer_name: Option<String>,
     /// HELLO granted collections: keys carry the collection prefix.
     pub collections: bool,
     /// HELLO granted JSON: reasons are marked as JSON.

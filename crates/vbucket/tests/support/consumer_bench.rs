@@ -94,17 +94,15 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        Self::named(Some("me"), 1_000_000)
+        Self::with_window(1_000_000)
     }
 
-    pub(crate) fn named(name: Option<&str>, window_bytes: u32) -> Self {
-        let consumer_name = name.map(str::to_owned);
-        Self::of(ConsumerOptions { consumer_name, collections: false, json: true, window_bytes })
+    pub(crate) fn with_window(window_bytes: u32) -> Self {
+        Self::of(ConsumerOptions { collections: false, json: true, window_bytes })
     }
 
     pub(crate) fn with_collections() -> Self {
-        let (consumer_name, window_bytes) = (None, 1_000_000);
-        Self::of(ConsumerOptions { consumer_name, collections: true, json: true, window_bytes })
+        Self::of(ConsumerOptions { collections: true, json: true, window_bytes: 1_000_000 })
     }
 
     fn of(options: ConsumerOptions) -> Self {
