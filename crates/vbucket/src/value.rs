@@ -4,7 +4,7 @@
 //! its name and its value, each ended by a zero.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use mcbp::Datatype;
+use mcbp::{Datatype, Status};
 
 /// The largest value that a compressed one may claim to become: 20 MiB and 1 MiB of attributes.
 pub(crate) const INFLATED_BYTES_MAX: usize = 21 * 1024 * 1024;
@@ -16,6 +16,40 @@ const SYSTEM: u8 = b'_';
 pub(crate) fn inflate(value: &[u8]) -> Option<Vec<u8>> {
     let claimed = snap::raw::decompress_len(value).ok()?;
     (claimed <= INFLATED_BYTES_MAX).then(|| snap::raw::Decoder::new().decompress_vec(value).ok())?
+}
+
+/// A value as a raw snappy block, where that is shorter.
+pub(crate) fn deflate(value: &[u8]) -> Option<Vec<u8>> {
+    let compressed = snap::raw::Encoder::new().compress_vec(value).ok()?;
+    (compressed.len() < value.len()).then_some(compressed)
+}
+
+/// Checks that a producer's value can be read again: what a client of this node may store, and
+/// nothing else.
+///
+/// # Errors
+/// The status and the reason with which a real consumer refuses it.
+pub(crate) fn check(datatype: Datatype, value: &[u8]) -> Result<(), (Status, &'static str)> {
+    if !datatype.is_known() {
+        return Err((Status::EINVAL, "the datatype has unknown bits"));
+    }
+    if value.len() > INFLATED_BYTES_MAX {
+        return Err((Status::E2BIG, "the value is too large"));
+    }
+    if value.is_empty() {
+        return Ok(());
+    }
+    let inflated;
+    let value = if datatype.contains(Datatype::SNAPPY) {
+        inflated = inflate(value).ok_or((Status::EINVAL, "the value cannot be inflated"))?;
+        &inflated
+    } else {
+        value
+    };
+    if datatype.contains(Datatype::XATTR) && split(value).is_none() {
+        return Err((Status::XATTR_EINVAL, "the extended attributes are longer than the value"));
+    }
+    Ok(())
 }
 
 /// The attributes of an inflated value that has some, without their length, and the body.
@@ -30,26 +64,32 @@ pub(crate) fn body(value: &[u8]) -> &[u8] {
 }
 
 /// What a deletion keeps of a document's value, and what that is: the attributes of the system. The
-/// user's go, and the body; so does what cannot be read.
+/// user's go, and the body; so does what cannot be read. A value of which nothing goes is kept as
+/// it came, compressed or not.
 #[must_use]
 pub fn kept_by_deletion(datatype: Datatype, value: &Bytes) -> (Datatype, Bytes) {
-    let kept =
-        if datatype.contains(Datatype::XATTR) { system_attributes(datatype, value) } else { None };
-    match kept {
-        Some(kept) => (Datatype::XATTR, kept),
-        None => (Datatype::RAW, Bytes::new()),
+    const NONE: (Datatype, Bytes) = (Datatype::RAW, Bytes::new());
+    if !datatype.contains(Datatype::XATTR) {
+        return NONE;
     }
-}
-
-/// The attributes of the system, with their length in front; `None` where there are none.
-fn system_attributes(datatype: Datatype, value: &Bytes) -> Option<Bytes> {
     let inflated;
-    let value = if datatype.contains(Datatype::SNAPPY) {
-        inflated = inflate(value)?;
-        &inflated
+    let readable = if datatype.contains(Datatype::SNAPPY) {
+        let Some(bytes) = inflate(value) else { return NONE };
+        inflated = bytes;
+        inflated.as_slice()
     } else {
         value.as_ref()
     };
+    match system_attributes(readable) {
+        Some(kept) if kept == readable => (datatype.without(Datatype::JSON), value.clone()),
+        Some(kept) => (Datatype::XATTR, kept),
+        None => NONE,
+    }
+}
+
+/// The attributes of the system of an inflated value, with their length in front; `None` where
+/// there are none.
+fn system_attributes(value: &[u8]) -> Option<Bytes> {
     let (mut attributes, _) = split(value)?;
     let mut kept = BytesMut::new();
     while let Some((length, rest)) = attributes.split_first_chunk::<4>() {

@@ -8,308 +8,49 @@
     reason = "tests"
 )]
 
-use std::cell::RefCell;
+#[path = "support/consumer_bench.rs"]
+mod consumer_bench;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use consumer_bench::{Bench, built, mutation};
 use mcbp::dcp::{
-    AddStream, BufferAck, Deletion, Expiration, FailoverEntry, MarkerBody, Mutation,
-    SetVbucketState, SnapshotMarker, StreamEnd, StreamReq, Target, encode_failover_log,
-    stream_flags,
+    BufferAck, Deletion, Expiration, Mutation, SetVbucketState, StreamReq, Target, stream_flags,
 };
 use mcbp::{
     Datatype, Frame, FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState,
-    VbUuid, flow,
 };
 use proptest::prelude::*;
-use vbucket::consumer::{Consumer, ConsumerOptions, Effect, Failure, Part, Replicas};
-use vbucket::stats::Stats;
-use vbucket::stream_req::VbFacts;
-use vbucket::{FailoverTable, Kind};
-
-#[derive(Default)]
-struct Node {
-    facts: RefCell<HashMap<VbId, VbFacts>>,
-    claimed: RefCell<Vec<VbId>>,
-}
-
-impl Node {
-    fn put(&self, vb: u16, high: u64, history: &[(u64, u64)]) {
-        let entry =
-            |&(uuid, seqno): &(u64, u64)| FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno(seqno) };
-        let entries: Vec<_> = history.iter().map(entry).collect();
-        let facts = VbFacts {
-            state: VbState::Replica,
-            failover: FailoverTable::from_log(&entries).unwrap(),
-            high_seqno: Seqno(high),
-            snapshot_start: Seqno(high),
-            snapshot_end: Seqno(high),
-            purge_seqno: Seqno::ZERO,
-        };
-        self.facts.borrow_mut().insert(VbId(vb), facts);
-    }
-
-    fn with(&self, vb: u16, change: impl FnOnce(&mut VbFacts)) {
-        change(self.facts.borrow_mut().get_mut(&VbId(vb)).unwrap());
-    }
-}
-
-impl Replicas for Node {
-    fn facts(&self, vb: VbId) -> Option<VbFacts> {
-        self.facts.borrow().get(&vb).cloned()
-    }
-    fn claim(&self, vb: VbId) -> bool {
-        let mut claimed = self.claimed.borrow_mut();
-        assert!(!claimed.contains(&vb), "claimed twice");
-        claimed.push(vb);
-        true
-    }
-    fn release(&self, vb: VbId) {
-        self.claimed.borrow_mut().retain(|claimed| *claimed != vb);
-    }
-}
-
-/// A consumer whose effects are carried out when a test says so.
-struct Bench {
-    machine: Consumer,
-    node: Node,
-    out: BytesMut,
-    /// What was sent and not looked at.
-    sent: Vec<Vec<u8>>,
-    effects: Vec<Effect>,
-    now: Duration,
-    charged: usize,
-    closed: bool,
-}
-
-impl Bench {
-    fn new() -> Self {
-        Self::named(Some("me"), 1_000_000)
-    }
-
-    fn named(name: Option<&str>, window_bytes: u32) -> Self {
-        let consumer_name = name.map(str::to_owned);
-        let options = ConsumerOptions { consumer_name, collections: false, window_bytes };
-        Self {
-            machine: Consumer::new(options, Duration::ZERO),
-            node: Node::default(),
-            out: BytesMut::new(),
-            sent: Vec::new(),
-            effects: Vec::new(),
-            now: Duration::ZERO,
-            charged: 0,
-            closed: false,
-        }
-    }
-
-    fn feed(&mut self, bytes: &[u8]) {
-        let memory = Bytes::copy_from_slice(bytes);
-        let frame = Frame::parse(&memory).unwrap();
-        if !self.closed {
-            self.charged += flow::charge(&frame.header);
-        }
-        self.machine.on_frame(&frame, Some(&memory), self.now, &self.node, &mut self.out);
-        self.settle();
-    }
-
-    fn settle(&mut self) {
-        self.machine.settle(self.now, &self.node, &mut self.out);
-        for effect in self.machine.take_effects() {
-            match effect {
-                Effect::Close(_) => self.closed = true,
-                Effect::Watch(_) | Effect::Unwatch(_) | Effect::Note(..) => {}
-                other => self.effects.push(other),
-            }
-        }
-        while !self.out.is_empty() {
-            let length = Frame::parse(&self.out).unwrap().header.frame_bytes();
-            self.sent.push(self.out.split_to(length).to_vec());
-        }
-    }
-
-    /// Gives an effect its outcome; a good one changes the vBucket.
-    fn outcome(&mut self, effect: Effect, outcome: Result<(), Failure>) {
-        let (machine, node, out) = (&mut self.machine, &self.node, &mut self.out);
-        let good = outcome.is_ok();
-        match effect {
-            Effect::Rollback(vb, stream, to) => {
-                if good {
-                    node.with(vb.0, |facts| {
-                        facts.high_seqno = facts.high_seqno.min(to);
-                        (facts.snapshot_start, facts.snapshot_end) =
-                            (facts.high_seqno, facts.high_seqno);
-                    });
-                }
-                machine.on_rolled_back(vb, stream, outcome, node, out);
-            }
-            Effect::TakeHistory(vb, stream, log) => {
-                if good {
-                    let table = FailoverTable::from_log(&log).unwrap();
-                    node.with(vb.0, |facts| facts.failover = table);
-                }
-                machine.on_history(vb, stream, outcome, node, out);
-            }
-            Effect::Apply(vb, stream, parts) => {
-                for part in parts.iter().filter(|_| good) {
-                    let (seqno, snapshot) = match part {
-                        Part::Rows { rows, snapshot, .. } => (rows.last().unwrap().seqno, snapshot),
-                        Part::Advance { seqno, snapshot } => (*seqno, snapshot),
-                    };
-                    node.with(vb.0, |facts| {
-                        assert!(facts.high_seqno < seqno);
-                        facts.high_seqno = seqno;
-                        (facts.snapshot_start, facts.snapshot_end) = *snapshot;
-                    });
-                }
-                machine.on_applied(vb, stream, outcome, node, out);
-            }
-            Effect::SetState(vb, stream, state) => {
-                if good {
-                    node.with(vb.0, |facts| facts.state = state);
-                }
-                machine.on_state_set(vb, stream, outcome, node, out);
-            }
-            other => panic!("{other:?} has no outcome"),
-        }
-        self.settle();
-    }
-
-    fn run_effects(&mut self) {
-        while !self.effects.is_empty() {
-            let effect = self.effects.remove(0);
-            self.outcome(effect, Ok(()));
-        }
-    }
-
-    /// Takes what was sent with this opcode.
-    fn take(&mut self, opcode: Opcode) -> Vec<Vec<u8>> {
-        let all = std::mem::take(&mut self.sent);
-        let of = |bytes: &Vec<u8>| Frame::parse(bytes).unwrap().opcode() == opcode;
-        let (taken, kept) = all.into_iter().partition(of);
-        self.sent = kept;
-        taken
-    }
-
-    /// Answers GET_ERROR_MAP and every control as a real producer does.
-    fn negotiate(&mut self) {
-        self.answer_questions(|key| match key {
-            b"change_streams" => Status::NOT_SUPPORTED,
-            _ => Status::SUCCESS,
-        });
-    }
-
-    fn answer_questions(&mut self, status: impl Fn(&[u8]) -> Status) -> Vec<String> {
-        let mut keys = Vec::new();
-        loop {
-            let mut questions = self.take(Opcode::GET_ERROR_MAP);
-            questions.extend(self.take(Opcode::DCP_CONTROL));
-            assert!(questions.len() < 2, "one at a time");
-            let Some(question) = questions.pop() else { return keys };
-            let frame = Frame::parse(&question).unwrap();
-            keys.push(format!(
-                "{}={}",
-                String::from_utf8_lossy(frame.key),
-                String::from_utf8_lossy(frame.value)
-            ));
-            let answer = FrameBuilder::response(frame.opcode(), status(frame.key));
-            self.feed(&answer.opaque(frame.header.opaque).build());
-        }
-    }
-
-    fn add(&mut self, vb: u16, opaque: u32, flags: u32) {
-        self.feed(&built(|out| AddStream { flags }.write(VbId(vb), Opaque(opaque), out)));
-    }
-
-    fn close(&mut self, vb: u16, opaque: u32) {
-        let close = FrameBuilder::request(Opcode::DCP_CLOSE_STREAM).vbucket(VbId(vb));
-        self.feed(&close.opaque(Opaque(opaque)).build());
-    }
-
-    /// The only STREAM_REQ that was sent since the last one was taken.
-    fn request(&mut self) -> (Opaque, [u64; 5]) {
-        let requests = self.take(Opcode::DCP_STREAM_REQ);
-        assert_eq!(requests.len(), 1);
-        let frame = Frame::parse(&requests[0]).unwrap();
-        let req = StreamReq::decode(&frame).unwrap();
-        let StreamReq { start, uuid, snapshot_start, snapshot_end, flags, .. } = req;
-        let fields = [start.0, uuid.0, snapshot_start.0, snapshot_end.0, u64::from(flags)];
-        (frame.header.opaque, fields)
-    }
-
-    fn answer_request(&mut self, opaque: Opaque, status: Status, value: &[u8]) {
-        let answer = FrameBuilder::response(Opcode::DCP_STREAM_REQ, status).opaque(opaque);
-        self.feed(&answer.value(value).build());
-    }
-
-    fn accept(&mut self, opaque: Opaque) {
-        let entry = FailoverEntry { uuid: VbUuid(77), seqno: Seqno::ZERO };
-        self.answer_request(opaque, Status::SUCCESS, &encode_failover_log(&[entry]));
-    }
-
-    /// The statuses of the ADD_STREAM answers since the last time, by opaque.
-    fn answers(&mut self) -> Vec<(u32, Status)> {
-        let answers = self.take(Opcode::DCP_ADD_STREAM);
-        let header = |bytes: &Vec<u8>| Frame::parse(bytes).unwrap().header;
-        answers.iter().map(|bytes| (header(bytes).opaque.0, header(bytes).status())).collect()
-    }
-
-    /// Opens a stream from wherever the vBucket stands.
-    fn open(&mut self, vb: u16) -> Opaque {
-        self.add(vb, 0xadd, 0);
-        self.negotiate();
-        let (opaque, _) = self.request();
-        self.accept(opaque);
-        self.run_effects();
-        assert_eq!(self.answers(), [(0xadd, Status::SUCCESS)]);
-        opaque
-    }
-
-    fn marker(&mut self, vb: u16, opaque: Opaque, start: u64, end: u64) {
-        let (start, end) = (Seqno(start), Seqno(end));
-        let marker = SnapshotMarker { start, end, flags: 1, body: MarkerBody::V1 };
-        self.feed(&built(|out| marker.write(VbId(vb), opaque, out)));
-    }
-
-    fn mutation(&mut self, vb: u16, opaque: Opaque, seqno: u64) {
-        self.feed(&mutation(vb, opaque, seqno));
-    }
-
-    fn end(&mut self, vb: u16, opaque: Opaque, status: StreamEndStatus) {
-        self.feed(&built(|out| StreamEnd { status }.write(VbId(vb), opaque, out)));
-    }
-
-    fn stat(&self, name: &str) -> u64 {
-        let mut lines = Vec::new();
-        self.machine.stats(&mut Stats::new("", &mut lines));
-        lines.iter().find(|(line, _)| line == name).unwrap().1.parse().unwrap()
-    }
-}
-
-fn built(write: impl FnOnce(&mut BytesMut)) -> BytesMut {
-    let mut out = BytesMut::new();
-    write(&mut out);
-    out
-}
-
-fn mutation(vb: u16, opaque: Opaque, seqno: u64) -> BytesMut {
-    let to = Target { vb: VbId(vb), opaque, cas: seqno, datatype: Datatype::RAW };
-    let seqno = Seqno(seqno);
-    let body = Mutation { seqno, rev: 1, flags: 0, expiry: 0, lock_time: 0, nru: 4 };
-    built(|out| body.write(to, b"key", b"value", out))
-}
+use vbucket::Kind;
+use vbucket::consumer::{Effect, Failure, Part, Replicas as _};
 
 #[test]
-fn a_consumer_without_a_name_sends_thirteen_controls() {
-    let mut bench = Bench::named(None, 1000);
+fn a_consumer_asks_for_what_it_stores_and_for_nothing_else() {
+    let mut bench = Bench::with_window(1000);
     bench.node.put(0, 0, &[(1, 0)]);
     bench.settle();
     assert!(bench.sent.is_empty(), "silent before the first ADD_STREAM");
     bench.add(0, 1, 0);
     let asked = bench.answer_questions(|_| Status::SUCCESS);
-    assert_eq!(asked.len(), 1 + 13);
-    assert_eq!(asked[0], "=\0\0", "GET_ERROR_MAP comes first");
-    assert_eq!(asked[13], "connection_buffer_size=1000");
+    assert_eq!(
+        asked,
+        [
+            "=\0\0",
+            "enable_noop=true",
+            "set_noop_interval=0.100000",
+            "set_priority=high",
+            "supports_cursor_dropping_vulcan=true",
+            "supports_hifi_MFU=true",
+            "send_stream_end_on_client_close_stream=true",
+            "enable_expiry_opcode=true",
+            "include_deleted_user_xattrs=true",
+            "v7_dcp_status_codes=true",
+            "max_marker_version=2.2",
+            "connection_buffer_size=1000",
+        ],
+        "GET_ERROR_MAP and eleven controls"
+    );
 }
 
 #[test]
@@ -436,17 +177,18 @@ fn jdcp_241_a_marker_counts_only_from_its_first_change_on() {
 
 #[test]
 fn mb_50543_what_does_not_follow_is_refused() {
-    let mut bench = Bench::new();
-    bench.node.put(0, 0, &[(1, 0)]);
-    let opaque = bench.open(0);
-    bench.marker(0, opaque, 0, 5);
-    for (seqno, refused) in [(1, 0), (1, 1), (3, 0), (2, 1), (6, 1)] {
-        bench.mutation(0, opaque, seqno);
-        let refusals = bench.take(Opcode::DCP_MUTATION);
-        assert_eq!(refusals.len(), refused, "seqno {seqno}");
-        for bytes in refusals {
-            assert_eq!(Frame::parse(&bytes).unwrap().header.status(), Status::ERANGE);
-        }
+    for (taken, refused) in [(&[1][..], 1), (&[1, 3], 2), (&[1, 3], 6), (&[], 6)] {
+        let mut bench = Bench::new();
+        bench.node.put(0, 0, &[(1, 0)]);
+        let opaque = bench.open(0);
+        bench.marker(0, opaque, 0, 5);
+        taken.iter().for_each(|seqno| bench.mutation(0, opaque, *seqno));
+        assert!(bench.take(Opcode::DCP_MUTATION).is_empty());
+        bench.mutation(0, opaque, refused);
+        assert_eq!(bench.refusals(Opcode::DCP_MUTATION), [Status::ERANGE], "seqno {refused}");
+        bench.run_effects();
+        let written = bench.node.facts(VbId(0)).unwrap().high_seqno.0;
+        assert_eq!(written, taken.last().copied().unwrap_or(0), "what came before is written");
     }
 }
 
@@ -498,7 +240,7 @@ fn a_close_drops_what_waits_and_acknowledges_it() {
 
 #[test]
 fn acknowledgements_come_at_a_fifth_of_the_window_or_after_five_seconds() {
-    let mut bench = Bench::named(Some("me"), 1000);
+    let mut bench = Bench::with_window(1000);
     bench.node.put(0, 0, &[(1, 0)]);
     let opaque = bench.open(0);
     bench.marker(0, opaque, 0, 9);
@@ -547,7 +289,8 @@ fn changes_are_kept_as_they_came() {
     bench.marker(0, opaque, 0, 9);
     let to = Target { vb: VbId(0), opaque, cas: 7, datatype: Datatype::SNAPPY };
     let body = Mutation { seqno: Seqno(1), rev: 5, flags: 6, expiry: 8, lock_time: 0, nru: 1 };
-    bench.feed(&built(|out| body.write(to, b"a", b"squeezed", out)));
+    let squeezed = snap::raw::Encoder::new().compress_vec(b"value").unwrap();
+    bench.feed(&built(|out| body.write(to, b"a", &squeezed, out)));
     let (seqno, rev, delete_time) = (Seqno(2), 1, None);
     let old = Deletion { seqno, rev, delete_time };
     bench.feed(&built(|out| old.write(to, b"b", b"", out)));
@@ -558,7 +301,7 @@ fn changes_are_kept_as_they_came() {
     let mut rows = Vec::new();
     while !bench.effects.is_empty() {
         let effect = bench.effects.remove(0);
-        if let Effect::Apply(_, _, parts) = &effect {
+        if let Effect::Apply(_, _, _, parts) = &effect {
             for part in parts {
                 let Part::Rows { rows: some, .. } = part else { panic!("{part:?}") };
                 rows.extend(some.iter().cloned());
@@ -578,16 +321,7 @@ fn changes_are_kept_as_they_came() {
     );
     let first = &rows[0];
     assert_eq!((first.rev, first.cas, first.datatype), (5, 7, Datatype::SNAPPY));
-    assert_eq!(&first.value[..], b"squeezed");
-}
-
-#[test]
-fn a_durable_write_ends_the_connection() {
-    let mut bench = Bench::new();
-    bench.node.put(0, 0, &[(1, 0)]);
-    bench.open(0);
-    bench.feed(&FrameBuilder::request(Opcode::DCP_PREPARE).vbucket(VbId(0)).build());
-    assert!(bench.closed);
+    assert_eq!(&first.value[..], squeezed);
 }
 
 #[test]
@@ -617,6 +351,10 @@ enum Happening {
     Negotiate,
     StateOf(u16, bool),
     Later,
+    /// A frame that cannot be stored.
+    Bad(u16),
+    /// Another connection takes the vBucket, or its stream there ends, or it is free.
+    Elsewhere(u16, u8),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -630,7 +368,9 @@ fn happening() -> impl Strategy<Value = Happening> {
         4 => vb.clone().prop_map(Happening::Mutation),
         5 => (any::<usize>(), 0..8_u8).prop_map(|(at, kind)| Happening::Outcome(at, kind)),
         2 => Just(Happening::Negotiate),
-        1 => (vb, any::<bool>()).prop_map(|(vb, replica)| Happening::StateOf(vb, replica)),
+        1 => (vb.clone(), any::<bool>()).prop_map(|(vb, is)| Happening::StateOf(vb, is)),
+        1 => vb.clone().prop_map(Happening::Bad),
+        2 => (vb, 0..3_u8).prop_map(|(vb, how)| Happening::Elsewhere(vb, how)),
         1 => Just(Happening::Later),
     ]
 }
@@ -683,6 +423,7 @@ impl History {
                     let effect = bench.effects.remove(at % bench.effects.len());
                     let outcome = match kind {
                         0 => Err(Failure::NotReplica),
+                        1 => Err(Failure::Other("the disk".to_owned())),
                         _ => Ok(()),
                     };
                     bench.outcome(effect, outcome);
@@ -695,6 +436,11 @@ impl History {
                 bench.machine.on_changed(VbId(*vb), &bench.node, &mut bench.out);
                 bench.settle();
             }
+            Happening::Bad(vb) => {
+                let frame = FrameBuilder::request(Opcode::DCP_PREPARE).vbucket(VbId(*vb));
+                bench.feed(&frame.opaque(asked(vb).0).build());
+            }
+            Happening::Elsewhere(vb, how) => bench.elsewhere(*vb, *how),
             Happening::Later => {
                 bench.now += Duration::from_secs(1);
                 bench.settle();
@@ -718,8 +464,8 @@ impl History {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    /// Whatever happens, every ADD_STREAM is answered once, every byte is acknowledged once, and
-    /// no vBucket stays claimed.
+    /// Whatever happens, every ADD_STREAM is answered once, every byte is acknowledged once, no
+    /// vBucket stays claimed, and no gap is written.
     #[test]
     fn every_add_stream_is_answered_once_and_every_byte_counts_once(
         happenings in prop::collection::vec(happening(), 1..80)
@@ -730,6 +476,7 @@ proptest! {
             prop_assert!(history.answered.values().all(|count| *count == 1));
         }
         // Everything that is under way comes to an end.
+        (0..3).for_each(|vb| history.bench.elsewhere(vb, 2));
         history.bench.run_effects();
         history.look();
         history.bench.machine.close("the end".to_owned(), &mut history.bench.out);

@@ -24,8 +24,8 @@ use mcbp::{
 };
 use proptest::prelude::*;
 use vbucket::producer::{
-    BACKFILLS_MAX, Chunk, DiskRead, Effect, LARGE_BYTES_MAX, LogRead, Opened, Producer,
-    ProducerOptions, ReadEnd, RowEncoder, SMALL_ROW_BYTES, Source,
+    Applied, BACKFILLS_MAX, Chunk, DiskRead, Effect, LARGE_BYTES_MAX, LogRead, Opened, Producer,
+    ProducerOptions, ReadEnd, RowEncoder, SMALL_ROW_BYTES, Settings, Source,
 };
 use vbucket::stream_req::VbFacts;
 use vbucket::{FailoverTable, Kind, Row};
@@ -637,6 +637,60 @@ fn the_users_attributes_of_a_deletion_are_sent_where_that_was_agreed() {
         let frame = Frame::parse(&out).unwrap();
         assert_eq!((frame.header.datatype.0, frame.value), (datatype, value.as_slice()));
     }
+}
+
+#[test]
+fn a_compressed_tombstone_is_sent_as_it_came_to_whoever_can_read_it() {
+    let system = b"\0\0\0\x09\0\0\0\x05_s\x001\0";
+    let squeezed = snap::raw::Encoder::new().compress_vec(system).unwrap();
+    let datatype = Datatype::XATTR.with(Datatype::SNAPPY);
+    let kind = Kind::Deleted { at: 9 };
+    let row = Row { kind, value: squeezed.clone().into(), datatype, ..row(1, Seqno(1)) };
+    let (xattrs, users) = (open_flags::INCLUDE_XATTRS, open_flags::INCLUDE_DELETED_USER_XATTRS);
+    let keys = open_flags::NO_VALUE_WITH_DATATYPE;
+    let cases: [(u32, bool, u8, &[u8]); 6] = [
+        (xattrs | users, true, 6, &squeezed),
+        (xattrs | users, false, 4, system),
+        (xattrs, true, 6, &squeezed),
+        (xattrs, false, 4, system),
+        (xattrs | users | keys, true, 6, b""),
+        (xattrs | users | keys, false, 4, b""),
+    ];
+    for (open_flags, snappy, datatype, value) in cases {
+        let options = ProducerOptions { open_flags, snappy, ..ProducerOptions::default() };
+        let encoder = Producer::new(options, Duration::ZERO).encoder();
+        let mut out = BytesMut::new();
+        encoder.write(&row, VbId(0), Opaque(0), &mut out).unwrap();
+        let frame = Frame::parse(&out).unwrap();
+        assert_eq!((frame.header.datatype.0, frame.value), (datatype, value), "{options:?}");
+        assert!(out.len() <= encoder.frame_bytes_max(&row), "{options:?}");
+    }
+}
+
+#[test]
+fn forced_compression_compresses_what_gets_shorter() {
+    let (long, short) = ([b'x'; 500].as_slice(), b"x".as_slice());
+    let options = ProducerOptions { snappy: true, ..ProducerOptions::default() };
+    for (value, forced, datatype) in [(long, true, 2), (short, true, 0), (long, false, 0)] {
+        let mut settings = Settings::default();
+        let text = if forced { "true" } else { "false" };
+        let control = Control { key: b"force_value_compression", value: text.as_bytes() };
+        assert_eq!(settings.apply(&control, &options), Applied::Answer(Status::SUCCESS));
+        let row = Row { value: Bytes::copy_from_slice(value), ..row(1, Seqno(1)) };
+        let mut out = BytesMut::new();
+        let encoder = RowEncoder::new(options, &settings);
+        encoder.write(&row, VbId(0), Opaque(0), &mut out).unwrap();
+        let frame = Frame::parse(&out).unwrap();
+        assert_eq!(frame.header.datatype.0, datatype);
+        let compressed = datatype == 2;
+        let inflated = |value| snap::raw::Decoder::new().decompress_vec(value).unwrap();
+        let sent = if compressed { inflated(frame.value) } else { frame.value.to_vec() };
+        assert_eq!(sent, value);
+    }
+    let plain = ProducerOptions { snappy: false, ..options };
+    let control = Control { key: b"force_value_compression", value: b"true" };
+    let refused = Settings::default().apply(&control, &plain);
+    assert_eq!(refused, Applied::Answer(Status::EINVAL));
 }
 
 #[test]

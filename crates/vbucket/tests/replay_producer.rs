@@ -18,7 +18,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use mcbp::dcp::{Deletion, FailoverEntry, Mutation, decode_failover_log, open_flags};
+use mcbp::dcp::{
+    Deletion, Expiration, FailoverEntry, Mutation, SnapshotMarker, decode_failover_log,
+    marker_flags, open_flags,
+};
 use mcbp::{Frame, Opaque, Opcode, Seqno, VbId, VbState};
 use support::{Line, capture, text};
 use vbucket::producer::{
@@ -70,6 +73,10 @@ fn row(frame: &Frame<'_>) -> Row {
         Opcode::DCP_MUTATION => {
             let m = Mutation::decode(frame).unwrap();
             (m.seqno, m.rev, Kind::Document { flags: m.flags, expiry: m.expiry })
+        }
+        Opcode::DCP_EXPIRATION => {
+            let e = Expiration::decode(frame).unwrap();
+            (e.seqno, e.rev, Kind::Expired { at: e.delete_time })
         }
         _ => {
             let d = Deletion::decode(frame).unwrap();
@@ -148,27 +155,53 @@ impl Replay {
         DiskRead { opened: Some(opened), chunk, end: ReadEnd::Finished }
     }
 
-    /// What the real producer sends next has just happened on it: a write, a state change.
-    fn happen(&mut self, frame: &Frame<'_>) {
+    /// What the real producer sends next has just happened on it: writes, a state change. `later`
+    /// is the rest of the capture: all of a snapshot was there when its marker was sent.
+    fn happen(&mut self, frame: &Frame<'_>, later: &[Line]) {
         let vb = frame.header.vbucket();
         match frame.opcode() {
+            Opcode::DCP_SNAPSHOT_MARKER if frame.header.is_request() => {
+                let end = marker_end(frame);
+                for line in later.iter().filter(|line| line.from == "producer") {
+                    let frame = Frame::parse(&line.bytes).unwrap();
+                    let of_stream = frame.header.is_request() && frame.header.vbucket() == vb;
+                    if of_stream && is_change(&frame) && row(&frame).seqno.0 <= end {
+                        self.write(vb, row(&frame));
+                    }
+                }
+            }
             Opcode::DCP_STREAM_END if frame.extras == [0, 0, 0, 2] => {
                 self.node.0.borrow_mut().get_mut(&vb).unwrap().state = VbState::Dead;
                 self.machine.on_changed(vb, &self.node, &mut self.out);
             }
-            Opcode::DCP_MUTATION => {
-                let row = row(frame);
-                let mut copies = self.node.0.borrow_mut();
-                let copy = copies.get_mut(&vb).unwrap();
-                if copy.rows.last().is_none_or(|last| last.seqno < row.seqno) {
-                    copy.rows.push(Arc::new(row));
-                    drop(copies);
-                    self.machine.on_committed(vb);
-                }
-            }
             _ => {}
         }
     }
+
+    fn write(&mut self, vb: VbId, row: Row) {
+        let mut copies = self.node.0.borrow_mut();
+        let copy = copies.get_mut(&vb).unwrap();
+        if copy.rows.last().is_none_or(|last| last.seqno < row.seqno) {
+            copy.rows.push(Arc::new(row));
+            drop(copies);
+            self.machine.on_committed(vb);
+        }
+    }
+}
+
+fn is_change(frame: &Frame<'_>) -> bool {
+    let changes = [Opcode::DCP_MUTATION, Opcode::DCP_DELETION, Opcode::DCP_EXPIRATION];
+    frame.header.is_request() && changes.contains(&frame.opcode())
+}
+
+/// The end of a snapshot, whichever version its marker has.
+fn marker_end(frame: &Frame<'_>) -> u64 {
+    SnapshotMarker::decode(frame).unwrap().end.0
+}
+
+/// Whether a snapshot is read from the producer's disk.
+fn is_from_disk(frame: &Frame<'_>) -> bool {
+    SnapshotMarker::decode(frame).unwrap().flags & marker_flags::DISK != 0
 }
 
 /// The vBuckets as the capture shows them: histories from the answers, rows up to the end of the
@@ -190,17 +223,16 @@ fn node(lines: &[Line]) -> Node {
                 let failover = decode_failover_log(&frame).unwrap();
                 let state = VbState::Active;
                 let copy = Copy { state, failover, rows: Vec::new(), on_disk: 0 };
-                copies.insert(asked[&frame.header.opaque], copy);
+                copies.entry(asked[&frame.header.opaque]).or_insert(copy);
             }
             (true, Opcode::DCP_SNAPSHOT_MARKER) if frame.header.is_request() => {
-                let from_disk = frame.extras == [2];
-                let end = u64::from_be_bytes(frame.value[8..16].try_into().unwrap());
+                let (from_disk, end) = (is_from_disk(&frame), marker_end(&frame));
                 if let std::collections::hash_map::Entry::Vacant(first) = first_end.entry(vb) {
                     first.insert(end);
                     copies.get_mut(&vb).unwrap().on_disk = if from_disk { end } else { 0 };
                 }
             }
-            (true, Opcode::DCP_MUTATION | Opcode::DCP_DELETION) if frame.header.is_request() => {
+            (true, _) if is_change(&frame) => {
                 let row = row(&frame);
                 if row.seqno.0 <= first_end[&vb] {
                     copies.get_mut(&vb).unwrap().rows.push(Arc::new(row));
@@ -236,11 +268,37 @@ fn by_vbucket(frames: Vec<Vec<u8>>, asked: &HashMap<u32, u16>) -> HashMap<u16, V
     sorted.into_iter().map(|(vb, frames)| (vb, text(&frames))).collect()
 }
 
+/// What a replay leaves out or changes, because the real producer can what ours cannot or the other
+/// way round.
+#[derive(Default)]
+struct Differences {
+    /// vBuckets with durable writes, which are not kept here.
+    durable: &'static [u16],
+    /// Controls that the real producer of an older version refuses.
+    unknown_to_real: &'static [&'static str],
+}
+
 #[track_caller]
 fn check(file: &str, prepare: impl FnOnce(&Node)) {
     let Some(lines) = capture(file) else { return };
     let opened = lines.iter().rposition(|line| line.what == "DCP_OPEN").unwrap();
-    let node = node(&lines);
+    check_lines(&lines[opened + 1..], prepare, &Differences::default());
+}
+
+/// The parts of a capture after each set-up of both connections, up to the next one.
+fn sessions(lines: &[Line]) -> Vec<&[Line]> {
+    let sessions = lines.split(|line| line.what == "SASL_AUTH" && line.to == "consumer");
+    let after_open = |session| {
+        let session: &[Line] = session;
+        let opened = session.iter().rposition(|line| line.what.starts_with("DCP_OPEN"))?;
+        session.get(opened + 1..)
+    };
+    sessions.filter_map(after_open).collect()
+}
+
+#[track_caller]
+fn check_lines(lines: &[Line], prepare: impl FnOnce(&Node), differences: &Differences) {
+    let node = node(lines);
     prepare(&node);
     let options = ProducerOptions {
         open_flags: open_flags::REPLICATION_PRODUCER,
@@ -252,35 +310,51 @@ fn check(file: &str, prepare: impl FnOnce(&Node)) {
     let machine = Producer::new(options, Duration::ZERO);
     let mut replay = Replay { machine, node, out: BytesMut::new(), got: Vec::new() };
     let (mut real, mut asked) = (Vec::new(), HashMap::new());
-    for line in &lines[opened + 1..] {
+    let mut unknown_to_real = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
         let frame = Frame::parse(&line.bytes).unwrap();
         if frame.opcode() == Opcode::DCP_NOOP {
             continue;
         }
         if line.from == "producer" {
-            replay.happen(&frame);
-            real.push(line.bytes.clone());
+            // What came together was read together: nothing is sent before the last of it.
+            replay.settle();
+            replay.happen(&frame, &lines[at..]);
+            let mut bytes = line.bytes.clone();
+            if !frame.header.is_request() && unknown_to_real.contains(&frame.header.opaque) {
+                bytes[6..8].fill(0);
+            }
+            real.push(bytes);
         } else if line.from == "consumer" && frame.opcode() != Opcode::DCP_ADD_STREAM
             || line.to == "producer"
         {
             if frame.header.is_request() {
                 asked.insert(frame.header.opaque.0, frame.header.vbucket().0);
+                let key = std::str::from_utf8(frame.key).unwrap_or_default();
+                if differences.unknown_to_real.contains(&key) {
+                    unknown_to_real.push(frame.header.opaque);
+                }
             }
             if frame.opcode() == Opcode::DCP_CLOSE_STREAM && !frame.header.is_request() {
                 continue;
             }
             replay.machine.on_frame(&frame, line.at, &replay.node, &mut replay.out);
         }
-        replay.settle();
     }
+    replay.settle();
     let mut ours = replay.got;
     without_chance(&mut ours);
     without_chance(&mut real);
-    let (ours, real) = (by_vbucket(ours, &asked), by_vbucket(real, &asked));
+    let (mut ours, mut real) = (by_vbucket(ours, &asked), by_vbucket(real, &asked));
+    for vb in differences.durable {
+        ours.remove(vb);
+        real.remove(vb);
+    }
     for (vb, real) in &real {
         assert_eq!(ours.get(vb), Some(real), "vb:{vb}");
     }
     assert_eq!(ours.len(), real.len());
+    assert_eq!(unknown_to_real.len(), differences.unknown_to_real.len());
 }
 
 #[test]
@@ -311,4 +385,24 @@ fn a_takeover() {
 #[test]
 fn a_disk_snapshot_and_then_memory() {
     check("06-disk-backfill-after-restart", |_| ());
+}
+
+#[test]
+fn the_controls_of_an_older_consumer_come_in_groups() {
+    let Some(lines) = capture("22-setup-7.6") else { return };
+    let sessions = sessions(&lines);
+    assert_eq!(sessions.len(), 2, "from memory, and from disk after a restart");
+    let differences = Differences { durable: &[2], ..Differences::default() };
+    for session in sessions {
+        check_lines(session, |_| (), &differences);
+    }
+}
+
+#[test]
+fn an_older_producers_set_up_with_a_newer_consumer() {
+    let Some(lines) = capture("22b-setup-7.6-producer-8.0-consumer") else { return };
+    let unknown_to_real = &["max_marker_version"];
+    let differences = Differences { durable: &[2], unknown_to_real };
+    // The second session is read from disk, with the older marker.
+    check_lines(sessions(&lines)[0], |_| (), &differences);
 }

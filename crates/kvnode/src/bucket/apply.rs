@@ -16,12 +16,14 @@ impl Vb {
     /// Queues what a producer sent for a replica or pending vBucket. Waits for room in the commit
     /// queue, which is the back-pressure of a stream; the ticket stands for durability.
     ///
-    /// One call at a time for a vBucket: callers keep the order.
+    /// One call at a time for a vBucket: callers keep the order. `after` is the seqno that the part
+    /// follows; where the vBucket stands elsewhere, because the part before was not committed or
+    /// because the vBucket was changed meanwhile, the part would leave a gap.
     ///
     /// # Errors
-    /// [`VbError::WrongState`], [`VbError::NoVbucket`], [`VbError::NotMonotonic`] (nothing was
-    /// queued) or [`VbError::Commit`].
-    pub async fn apply(self: &Arc<Self>, part: Part) -> Result<Ticket, VbError> {
+    /// [`VbError::WrongState`], [`VbError::NoVbucket`], [`VbError::Gap`],
+    /// [`VbError::NotMonotonic`] (nothing was queued) or [`VbError::Commit`].
+    pub async fn apply(self: &Arc<Self>, after: Seqno, part: Part) -> Result<Ticket, VbError> {
         let room = match &part {
             Part::Rows { rows, .. } => {
                 let bytes = rows.iter().map(|row| row.memory_bytes()).sum();
@@ -31,7 +33,7 @@ impl Vb {
         };
         let mut received = Some((part, room));
         loop {
-            if let Some(ticket) = self.try_enqueue(&mut received)? {
+            if let Some(ticket) = self.try_enqueue(after, &mut received)? {
                 return Ok(ticket);
             }
             self.settled().await?;
@@ -41,6 +43,7 @@ impl Vb {
     /// Queues what was received, or leaves it where it is and gives `None`: the vBucket is moving.
     fn try_enqueue(
         self: &Arc<Self>,
+        after: Seqno,
         received: &mut Option<(Part, Room)>,
     ) -> Result<Option<Ticket>, VbError> {
         let mut inner = lock(&self.inner);
@@ -53,6 +56,9 @@ impl Vb {
         }
         if !matches!(state, VbState::Replica | VbState::Pending) {
             return Err(VbError::WrongState { vb: self.id(), state });
+        }
+        if inner.tail.seqno != after {
+            return Err(VbError::Gap { vb: self.id(), after, high: inner.tail.seqno });
         }
         let Some((part, room)) = received.take() else { return Ok(Some(Ticket::of_nothing())) };
         let mut tail = inner.tail;

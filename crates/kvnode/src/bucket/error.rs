@@ -50,6 +50,16 @@ pub enum VbError {
         /// The state it is in.
         state: VbState,
     },
+    /// Rows came that do not follow what is here.
+    #[error("{vb} got rows that follow seqno {after}, but it is at seqno {high}")]
+    Gap {
+        /// The vBucket.
+        vb: VbId,
+        /// What the rows follow.
+        after: Seqno,
+        /// The seqno that was queued last.
+        high: Seqno,
+    },
     /// Rows came out of order (MB-50543).
     #[error("{vb} got seqno {seqno} of snapshot {start}-{end} after seqno {high}")]
     NotMonotonic {

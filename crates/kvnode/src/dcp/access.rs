@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use mcbp::{Seqno, VbId};
 use vbucket::FailoverTable;
-use vbucket::consumer::Replicas;
+use vbucket::consumer::{Claim, Replicas};
 use vbucket::producer::{LogRead, Source};
 use vbucket::stream_req::VbFacts;
 
+use super::claims::Claims;
+use super::wakeups::Wakeups;
 use crate::bucket::{self, Bucket};
 
 /// A bucket, for the machines of one connection.
@@ -44,16 +46,48 @@ impl Source for Access {
     }
 }
 
-impl Replicas for Access {
-    fn facts(&self, vb: VbId) -> Option<VbFacts> {
-        self.look(vb)
+/// A bucket, for the consumer of one connection.
+#[derive(Clone)]
+pub(super) struct ReplicaAccess {
+    pub(super) access: Access,
+    /// Hears of vBuckets that are free.
+    pub(super) wakeups: Arc<Wakeups>,
+}
+
+impl ReplicaAccess {
+    pub(super) fn new(access: Access) -> Self {
+        Self { access, wakeups: Arc::default() }
     }
 
-    fn claim(&self, vb: VbId) -> bool {
-        self.0.dcp().claim(vb)
+    pub(super) fn bucket(&self) -> &Arc<Bucket> {
+        &self.access.0
+    }
+
+    fn claims(&self) -> &Claims {
+        &self.access.0.dcp().claims
+    }
+
+    /// The connection has ended: nobody streams to these vBuckets any more, and it wants none.
+    pub(super) fn ended(&self, vbuckets: &[VbId]) {
+        self.claims().forget(&self.wakeups);
+        vbuckets.iter().for_each(|vb| self.claims().drains(*vb));
+    }
+}
+
+impl Replicas for ReplicaAccess {
+    fn facts(&self, vb: VbId) -> Option<VbFacts> {
+        self.access.look(vb)
+    }
+
+    fn claim(&self, vb: VbId) -> Claim {
+        self.claims().claim(vb, &self.wakeups)
+    }
+
+    fn drains(&self, vb: VbId) {
+        self.claims().drains(vb);
     }
 
     fn release(&self, vb: VbId) {
-        self.0.dcp().release(vb);
+        self.claims().release(vb);
     }
 }

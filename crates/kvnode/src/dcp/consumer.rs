@@ -10,11 +10,11 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use log::{info, warn};
-use mcbp::{Opaque, VbId, VbState};
+use mcbp::{Opaque, Seqno, VbId, VbState};
 use tokio::sync::watch;
-use vbucket::consumer::{Consumer, Effect, Failure, Part};
+use vbucket::consumer::{Consumer, Effect, Failure, Part, Replicas as _};
 
-use super::access::Access;
+use super::access::{Access, ReplicaAccess};
 use super::registry::window_bytes;
 use super::wakeups::Wakeups;
 use super::wire::{Ended, Wire};
@@ -39,9 +39,8 @@ enum Report {
 
 pub(super) struct Session {
     wire: Wire,
-    access: Access,
+    access: ReplicaAccess,
     machine: Arc<Mutex<Consumer>>,
-    wakeups: Arc<Wakeups>,
     watched: HashMap<VbId, Subscription>,
     reports: FuturesUnordered<BoxFuture<'static, Report>>,
     consumers: watch::Receiver<u32>,
@@ -52,9 +51,8 @@ impl Session {
         let consumers = access.0.dcp().consumers();
         Self {
             wire,
-            access,
+            access: ReplicaAccess::new(access),
             machine,
-            wakeups: Arc::default(),
             watched: HashMap::new(),
             reports: FuturesUnordered::new(),
             consumers,
@@ -76,7 +74,7 @@ impl Session {
             self.wire.reading = lock(&self.machine).queued_bytes() < held_bytes_max;
             tokio::select! {
                 moved = self.wire.moved() => if let Err(ended) = moved { break ended },
-                () = self.wakeups.wait() => self.take_wakeups(),
+                () = self.access.wakeups.wait() => self.take_wakeups(),
                 Some(report) = self.reports.next() => self.take_report(report),
                 Ok(()) = self.consumers.changed() => self.resize(),
                 _ = tick.tick() => {
@@ -85,11 +83,11 @@ impl Session {
                 }
             }
         };
+        let vbuckets: Vec<_> = lock(&self.machine).vbuckets().collect();
+        self.access.ended(&vbuckets);
         self.wire.close(ended).await;
         while self.reports.next().await.is_some() {}
-        for vb in lock(&self.machine).vbuckets() {
-            self.access.0.dcp().release(vb);
-        }
+        vbuckets.iter().for_each(|vb| self.access.release(*vb));
     }
 
     fn take_frames(&mut self) -> Result<(), Ended> {
@@ -118,7 +116,7 @@ impl Session {
     }
 
     fn carry_out(&mut self, effect: Effect) -> Option<Ended> {
-        let bucket = Arc::clone(&self.access.0);
+        let bucket = Arc::clone(self.access.bucket());
         match effect {
             Effect::Watch(vb) => self.watch(vb),
             Effect::Unwatch(vb) => drop(self.watched.remove(&vb)),
@@ -139,14 +137,19 @@ impl Session {
                 };
                 Report::History(vb, stream, done.map_err(failure))
             }),
-            Effect::Apply(vb, stream, parts) => self.report(async move {
-                Report::Applied(vb, stream, apply(&bucket, vb, parts).await.map_err(failure))
+            Effect::Apply(vb, stream, after, parts) => self.report(async move {
+                let done = apply(&bucket, vb, after, parts).await;
+                Report::Applied(vb, stream, done.map_err(failure))
             }),
             Effect::SetState(vb, stream, state) => self.report(async move {
                 let done = set_state(&bucket, vb, state).await;
                 Report::State(vb, stream, done.map_err(failure))
             }),
             Effect::Note(vb, note) => info!("stream {} vb={} note={note}", self.wire, vb.0),
+            // The connection's name says who the producer is.
+            Effect::Refused(vb, refused) => {
+                warn!("stream ended by a refused frame {} vb={} {refused}", self.wire, vb.0);
+            }
             Effect::Close(reason) => return Some(Ended::Closing(reason)),
         }
         None
@@ -157,8 +160,8 @@ impl Session {
     }
 
     fn watch(&mut self, vb: VbId) {
-        let listener: Arc<Wakeups> = Arc::clone(&self.wakeups);
-        if let Some(found) = self.access.0.vb(vb) {
+        let listener: Arc<Wakeups> = Arc::clone(&self.access.wakeups);
+        if let Some(found) = self.access.bucket().vb(vb) {
             self.watched.insert(vb, found.subscribe(listener));
         }
         lock(&self.machine).on_changed(vb, &self.access, &mut self.wire.out);
@@ -167,9 +170,12 @@ impl Session {
     fn take_wakeups(&mut self) {
         let mut machine = lock(&self.machine);
         let (access, out) = (&self.access, &mut self.wire.out);
-        self.wakeups.drain(|vb, changed| {
-            if changed {
+        access.wakeups.drain(|vb, news| {
+            if news.changed {
                 machine.on_changed(vb, access, out);
+            }
+            if news.freed {
+                machine.on_freed(vb, access, out);
             }
         });
     }
@@ -194,16 +200,24 @@ impl Session {
     }
 
     fn window_bytes(&self) -> u32 {
-        window_bytes(self.access.0.options().quota_bytes, *self.consumers.borrow())
+        window_bytes(self.access.bucket().options().quota_bytes, *self.consumers.borrow())
     }
 }
 
-/// Queues all parts, then waits once: commits of a vBucket are in the order of their queueing.
-async fn apply(bucket: &Bucket, vb: VbId, parts: Vec<Part>) -> Result<(), VbError> {
+/// Queues all parts, then waits once: commits of a vBucket are in the order of their queueing, and
+/// a part that follows a failed one is refused.
+async fn apply(
+    bucket: &Bucket,
+    vb: VbId,
+    mut after: Seqno,
+    parts: Vec<Part>,
+) -> Result<(), VbError> {
     let vb = bucket.vb(vb).ok_or(VbError::NoVbucket(vb))?;
     let mut last = None;
     for part in parts {
-        last = Some(vb.apply(part).await?);
+        let end = part.last_seqno().unwrap_or(after);
+        last = Some(vb.apply(after, part).await?);
+        after = end;
     }
     match last {
         Some(ticket) => Ok(ticket.wait().await?),

@@ -2,13 +2,15 @@
 //!
 //! The rules are in `vbucket::producer` and `vbucket::consumer`; here are their shells.
 //!
-//! - `open`: what DCP_OPEN may ask for; `registry`: one connection of each name
+//! - `open`: what DCP_OPEN may ask for; `registry`: one connection of each name; `claims`: one
+//!   stream towards each vBucket
 //! - `producer`, `consumer`: a task for each connection; `wire`: its socket
 //! - `access`, `wakeups`: vBuckets as the machines see them; `backfill`: reads of the disk
 //! - `stats`: STAT dcp and dcp-vbtakeover
 
 mod access;
 mod backfill;
+mod claims;
 mod consumer;
 mod open;
 mod producer;
@@ -49,7 +51,7 @@ pub(crate) async fn serve(handover: DcpHandover) {
         Role::Consumer(options) => {
             let consumers = *bucket.dcp().consumers().borrow() + 1;
             let window_bytes = window_bytes(bucket.options().quota_bytes, consumers);
-            let options = vbucket::consumer::ConsumerOptions { window_bytes, ..options.clone() };
+            let options = vbucket::consumer::ConsumerOptions { window_bytes, ..*options };
             (Machine::Consumer(Arc::new(Mutex::new(Consumer::new(options, opened)))), "consumer")
         }
     };

@@ -38,7 +38,8 @@ pub(crate) struct Opening {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Value {
-    consumer_name: Option<String>,
+    #[serde(rename = "consumer_name")]
+    _consumer_name: Option<String>,
 }
 
 impl Opening {
@@ -72,21 +73,22 @@ impl Opening {
                 ProducerOptions { open_flags: open.flags, collections, snappy, json, xattr };
             Role::Producer(options)
         } else {
-            let consumer_name = consumer_name(open.value)?;
-            let collections = features.collections;
-            Role::Consumer(ConsumerOptions { consumer_name, collections, window_bytes: 0 })
+            check_value(open.value)?;
+            let Features { collections, json, .. } = features;
+            Role::Consumer(ConsumerOptions { collections, json, window_bytes: 0 })
         };
         Ok(Self { name: name.to_owned(), role })
     }
 }
 
-fn consumer_name(value: &[u8]) -> Result<Option<String>, Fail> {
+/// Checks the value of a consumer's DCP_OPEN. The name in it belongs to durable writes, which are
+/// not stored here: it may be given and is not used.
+fn check_value(value: &[u8]) -> Result<(), Fail> {
     if value.is_empty() {
-        return Ok(None);
+        return Ok(());
     }
     let invalid = |_| Fail::new(Status::EINVAL, "the value is a JSON object with consumer_name");
     // Through a map, for a struct would be read from an array too.
     let object: serde_json::Map<_, _> = serde_json::from_slice(value).map_err(invalid)?;
-    let value: Value = serde_json::from_value(object.into()).map_err(invalid)?;
-    Ok(value.consumer_name)
+    serde_json::from_value::<Value>(object.into()).map(drop).map_err(invalid)
 }

@@ -172,8 +172,8 @@ impl Session {
     fn take_wakeups(&mut self) {
         let mut machine = lock(&self.machine);
         let (access, out) = (&self.access, &mut self.wire.out);
-        self.wakeups.drain(|vb, changed| {
-            if changed {
+        self.wakeups.drain(|vb, news| {
+            if news.changed {
                 machine.on_changed(vb, access, out);
             } else {
                 machine.on_committed(vb);

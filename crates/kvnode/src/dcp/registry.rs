@@ -1,15 +1,15 @@
 //! The DCP connections of one bucket: one of each name, and what they share.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use mcbp::VbId;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use vbucket::consumer::Consumer;
 use vbucket::producer::Producer;
 
+use super::claims::Claims;
 use crate::sync::lock;
 
 /// How many threads read the disk for backfills of one bucket at a time. More do not make a disk
@@ -43,7 +43,7 @@ pub(super) struct Connection {
 pub(crate) struct Registry {
     connections: Mutex<HashMap<String, Connection>>,
     /// vBuckets with a stream towards this node: one connection for each.
-    claimed: Mutex<HashSet<VbId>>,
+    pub(super) claims: Claims,
     consumers: watch::Sender<u32>,
     pub(super) disk_reads: Arc<Semaphore>,
 }
@@ -52,7 +52,7 @@ impl Default for Registry {
     fn default() -> Self {
         Self {
             connections: Mutex::default(),
-            claimed: Mutex::default(),
+            claims: Claims::default(),
             consumers: watch::Sender::new(0),
             disk_reads: Arc::new(Semaphore::new(DISK_READS_MAX)),
         }
@@ -109,16 +109,6 @@ impl Registry {
     /// The number of consumers, now and whenever it changes.
     pub(super) fn consumers(&self) -> watch::Receiver<u32> {
         self.consumers.subscribe()
-    }
-
-    /// Takes a vBucket for a stream towards this node; false where another one has it.
-    pub(super) fn claim(&self, vb: VbId) -> bool {
-        lock(&self.claimed).insert(vb)
-    }
-
-    /// Gives a vBucket back.
-    pub(super) fn release(&self, vb: VbId) {
-        lock(&self.claimed).remove(&vb);
     }
 
     /// The connections by name, in the order of their names.

@@ -63,7 +63,9 @@ impl From<VbError> for Fail {
             VbError::NotReady(_) | VbError::Commit(_) => Status::ETMPFAIL,
             VbError::WrongState { state: VbState::Pending, .. } => Status::ETMPFAIL,
             VbError::NoVbucket(_) | VbError::WrongState { .. } => Status::NOT_MY_VBUCKET,
-            VbError::OutOfRange { .. } | VbError::NotMonotonic { .. } => Status::ERANGE,
+            VbError::OutOfRange { .. } | VbError::Gap { .. } | VbError::NotMonotonic { .. } => {
+                Status::ERANGE
+            }
             VbError::Failover(_) => Status::EINVAL,
             VbError::Store(_) => Status::EINTERNAL,
         };

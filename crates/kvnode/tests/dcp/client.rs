@@ -183,6 +183,20 @@ impl Client {
         (self.input.len() >= bytes).then(|| Packet(self.input.drain(..bytes).collect()))
     }
 
+    /// Whether a frame can be read at once.
+    pub(crate) fn has_answer(&mut self) -> bool {
+        if self.earlier.is_empty() {
+            self.stream.set_nonblocking(true).unwrap();
+            let mut buffer = [0; 64 * 1024];
+            if let Ok(count) = self.stream.read(&mut buffer) {
+                self.input.extend_from_slice(&buffer[..count]);
+            }
+            self.stream.set_nonblocking(false).unwrap();
+            self.whole_data_frame();
+        }
+        !self.earlier.is_empty()
+    }
+
     /// Whether nothing but noops comes for a while.
     pub(crate) fn is_silent(&mut self, wait: Duration) -> bool {
         if !self.earlier.is_empty() {

@@ -1,11 +1,12 @@
 //! Two nodes and a relay between them: what the consumer holds in the end.
 
-use mcbp::dcp::{SetVbucketState, StreamEnd, control_key};
-use mcbp::{Opcode, Status, StreamEndStatus, VbId, VbState};
+use mcbp::dcp::{Deletion, SetVbucketState, StreamEnd, Target, control_key};
+use mcbp::{Datatype, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState};
 
-use crate::client::wait_for;
+use crate::client::{Client, Packet, wait_for};
 use crate::node::TestNode;
 use crate::relay::Relay;
+use crate::scripted::Scripted;
 
 fn pair() -> (TestNode, TestNode) {
     (TestNode::start(VbState::Active), TestNode::start(VbState::Replica))
@@ -226,4 +227,37 @@ fn consumers_share_the_window_and_tell_their_producers_when_their_number_changes
     assert!(windows(&first, 1)[0].abs_diff(alone / 2) <= 1, "half each");
     drop(second);
     assert_eq!(windows(&first, 1), [alone], "all of it again");
+}
+
+#[test]
+fn a_compressed_tombstone_passes_through_a_replica_as_it_came() {
+    let system = b"\0\0\0\x09\0\0\0\x05_s\x001\0";
+    let squeezed = snap::raw::Encoder::new().compress_vec(system).unwrap();
+    let mut node = TestNode::start(VbState::Replica);
+    let mut producer = Scripted::open(&node, "tombstone");
+    let (stream, _) = producer.stream(0);
+    producer.marker(0, stream, 0, 1);
+    let datatype = Datatype::XATTR.with(Datatype::SNAPPY);
+    let to = Target { vb: VbId(0), opaque: stream, cas: 5, datatype };
+    let body = Deletion { seqno: Seqno(1), rev: 1, delete_time: Some(9) };
+    let mut out = bytes::BytesMut::new();
+    body.write(to, b"\0key", &squeezed, &mut out);
+    producer.0.send(&out);
+    wait_for("the tombstone", || node.high_seqno(0) == 1);
+    for from_disk in [false, true] {
+        if from_disk {
+            node.restart();
+        }
+        for (features, datatype, value) in
+            [(&[0x06, 0x12, 0x0a, 0x0b][..], 6, squeezed.as_slice()), (&[0x06, 0x12], 4, system)]
+        {
+            let client = Client::connect(node.handle().address(), features);
+            let mut dcp = client.produce(&format!("{datatype} {from_disk}"));
+            dcp.stream(0, 1);
+            let tombstone = std::iter::from_fn(|| dcp.try_next()).find(Packet::is_change).unwrap();
+            let frame = tombstone.frame();
+            assert_eq!((frame.opcode(), frame.key), (Opcode::DCP_DELETION, &b"\0key"[..]));
+            assert_eq!((frame.header.datatype.0, frame.value), (datatype, value), "{from_disk}");
+        }
+    }
 }

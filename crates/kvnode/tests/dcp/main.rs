@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod claims;
 mod client;
 mod failures;
 mod flow;
@@ -15,6 +16,8 @@ mod lessons;
 mod link;
 mod node;
 mod producer;
+mod refusals;
 mod relay;
 mod requests;
+mod scripted;
 mod takeover;

@@ -34,6 +34,12 @@ pub(crate) struct Faults {
     pub(crate) scan_is_cancelled: AtomicBool,
     /// No scan can be opened.
     pub(crate) open_fails: AtomicBool,
+    /// Commits wait until this is false again.
+    pub(crate) commits_wait: AtomicBool,
+    /// Commits fail.
+    pub(crate) commits_fail: AtomicBool,
+    /// How many commits were begun.
+    pub(crate) commits: AtomicU64,
 }
 
 impl TestNode {
@@ -136,6 +142,13 @@ impl Store for FaultyStore {
         batch: &Batch,
         durability: vbucket::engine::Durability,
     ) -> Result<(), StoreError> {
+        self.faults.commits.fetch_add(1, Ordering::Relaxed);
+        while self.faults.commits_wait.load(Ordering::Relaxed) {
+            std::thread::park_timeout(std::time::Duration::from_millis(1));
+        }
+        if self.faults.commits_fail.load(Ordering::Relaxed) {
+            return Err(damage());
+        }
         self.inner.commit(batch, durability)
     }
     fn get(&self, vb: VbId, key: &[u8]) -> Result<Option<Row>, StoreError> {

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use mcbp::dcp::{StreamReq, control_key, open_flags, stream_flags};
-use mcbp::{FrameBuilder, Opcode, Seqno, Status, VbId, VbState, VbUuid};
+use bytes::BytesMut;
+use mcbp::dcp::{Control, StreamReq, control_key, open_flags, stream_flags};
+use mcbp::{FrameBuilder, Opaque, Opcode, Seqno, Status, VbId, VbState, VbUuid};
 
 use crate::client::{from_zero, wait_for};
 use crate::node::TestNode;
@@ -64,6 +65,39 @@ fn controls_are_answered_as_a_real_node_does() {
     assert_eq!(plain.open("plain", open_flags::PRODUCER, ""), Status::SUCCESS);
     assert_eq!(plain.control(control_key::MAX_MARKER_VERSION, "2.2"), Status::NOT_SUPPORTED);
     assert_eq!(plain.control(control_key::INCLUDE_DELETED_USER_XATTRS, "true"), Status::EINVAL);
+}
+
+#[test]
+fn questions_that_come_in_groups_are_answered_in_their_order() {
+    let node = TestNode::start(VbState::Active);
+    (0..2).for_each(|vb| node.client().set(vb, "key", b"x"));
+    let mut dcp = node.client();
+    assert_eq!(dcp.open("groups", open_flags::REPLICATION_PRODUCER, ""), Status::SUCCESS);
+    // As version 7.6 groups them; here all groups and two requests are one write.
+    let mut out = BytesMut::new();
+    let mut control = |key: &str, value: &str, opaque| {
+        let control = Control { key: key.as_bytes(), value: value.as_bytes() };
+        control.write(Opaque(opaque), &mut out);
+    };
+    control(control_key::CONNECTION_BUFFER_SIZE, "107374184", 3);
+    control(control_key::ENABLE_NOOP, "true", 5);
+    control(control_key::SET_NOOP_INTERVAL, "0.100000", 6);
+    control(control_key::SET_PRIORITY, "high", 7);
+    control(control_key::SEND_STREAM_END_ON_CLIENT_CLOSE, "true", 8);
+    control(control_key::ENABLE_SYNC_WRITES, "true", 9);
+    control(control_key::CONSUMER_NAME, "beta", 10);
+    control(control_key::CHANGE_STREAMS, "true", 11);
+    let map = FrameBuilder::request(Opcode::GET_ERROR_MAP).value(&[0, 0]);
+    out.extend_from_slice(&map.opaque(Opaque(4)).build());
+    (0..2).for_each(|vb| from_zero().write(VbId(vb), Opaque(1 + u32::from(vb)), &mut out));
+    dcp.send(&out);
+    let answers = std::iter::repeat_with(|| dcp.next()).filter(|packet| !packet.is_request());
+    let answers: Vec<_> = answers.take(11).map(|p| (p.opaque(), p.status())).collect();
+    let good = |opaque| (opaque, Status::SUCCESS);
+    let mut expected: Vec<_> = [3, 5, 6, 7, 8, 9, 10].map(good).to_vec();
+    expected.extend([(11, Status::NOT_SUPPORTED), (4, Status::KEY_ENOENT), good(1), good(2)]);
+    assert_eq!(answers, expected);
+    wait_for("the data", || dcp.next().is_change());
 }
 
 #[test]

@@ -51,7 +51,7 @@ impl Replica {
 
     /// Applies what a producer sent and waits until it is durable.
     fn receive(&self, part: Part) -> Result<(), VbError> {
-        let ticket: Ticket = self.runtime.block_on(self.vb.apply(part))?;
+        let ticket: Ticket = self.runtime.block_on(self.vb.apply(self.vb.high_seqno(), part))?;
         Ok(self.runtime.block_on(ticket.wait())?)
     }
 
@@ -144,7 +144,7 @@ fn the_oldest_rows_leave_memory_first() {
 }
 
 #[test]
-fn after_a_restart_everything_is_behind() {
+fn after_a_restart_everything_is_following() {
     let replica = Replica::new();
     replica.apply(1..=3, 3).unwrap();
     let Replica { disk, node, .. } = replica;
@@ -197,6 +197,27 @@ fn rows_of_a_failed_commit_can_be_sent_again() {
     replica.disk.fail_commits(None);
     eventually("the rows are taken", || replica.apply(3..=4, 4).is_ok());
     assert_eq!(replica.seqnos(2, 10_000), Some(vec![3, 4]));
+}
+
+#[test]
+fn a_part_after_one_that_was_not_committed_is_not_taken() {
+    let replica = Replica::new();
+    replica.apply(1..=2, 2).unwrap();
+    let detail = "no space left on device".to_owned();
+    replica.disk.fail_commits(Some(StoreError::Io { doing: "committing", detail }));
+    assert!(matches!(replica.apply(3..=4, 9), Err(VbError::Commit(_))));
+    replica.disk.fail_commits(None);
+    let following = || {
+        let (rows, snapshot) = (vec![row(5)], (Seqno(3), Seqno(9)));
+        let part = Part::Rows { rows, snapshot, from_disk: false };
+        replica.runtime.block_on(replica.vb.apply(Seqno(4), part)).map(drop)
+    };
+    // Writes are refused for a second first.
+    eventually("writes are taken", || !matches!(following(), Err(VbError::Commit(_))));
+    let refused = following();
+    let at = |after, high| (Seqno(4), Seqno(2)) == (after, high);
+    assert!(matches!(refused, Err(VbError::Gap { after, high, .. }) if at(after, high)));
+    assert_eq!(replica.vb.high_seqno(), Seqno(2));
 }
 
 #[test]

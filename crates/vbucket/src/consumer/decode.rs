@@ -6,15 +6,28 @@ use bytes::{BufMut, Bytes, BytesMut};
 use mcbp::dcp::{Deletion, Expiration, Mutation};
 use mcbp::{Frame, FrameError, Opcode, Seqno, Status};
 
+use crate::value::check;
 use crate::{Kind, Row};
 
-/// Why a frame is no row.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct BadRow(pub(super) Status);
+/// The longest key. Source: kv_engine's `KEY_MAX_LENGTH`.
+const KEY_BYTES_MAX: usize = 250;
 
-impl From<FrameError> for BadRow {
-    fn from(_: FrameError) -> Self {
-        Self(Status::EINVAL)
+/// Why a frame is refused: the status of the answer, and the reason as text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Refusal {
+    pub(super) status: Status,
+    pub(super) reason: String,
+}
+
+impl Refusal {
+    pub(super) fn new(status: Status, reason: impl Into<String>) -> Self {
+        Self { status, reason: reason.into() }
+    }
+}
+
+impl From<FrameError> for Refusal {
+    fn from(error: FrameError) -> Self {
+        Self::new(Status::EINVAL, error.to_string())
     }
 }
 
@@ -30,16 +43,19 @@ pub(super) struct Making<'a> {
 }
 
 /// The row of a MUTATION, DELETION or EXPIRATION, to be shared with the store and the memory log.
-pub(super) fn row(frame: &Frame<'_>, making: Making<'_>) -> Result<Arc<Row>, BadRow> {
+pub(super) fn row(frame: &Frame<'_>, making: Making<'_>) -> Result<Arc<Row>, Refusal> {
     let Making { collections, unix_s, memory } = making;
     let key = if collections { default_collection_key(frame.key)? } else { frame.key };
-    if key.is_empty() {
-        return Err(BadRow(Status::EINVAL));
+    if !(1..=KEY_BYTES_MAX).contains(&key.len()) {
+        let reason = format!("the key has {} bytes, not 1 to {KEY_BYTES_MAX}", key.len());
+        return Err(Refusal::new(Status::EINVAL, reason));
     }
     let (seqno, rev, kind) = body(frame, unix_s)?;
     if seqno == Seqno::ZERO {
-        return Err(BadRow(Status::EINVAL));
+        return Err(Refusal::new(Status::EINVAL, "the seqno is 0"));
     }
+    check(frame.header.datatype, frame.value)
+        .map_err(|(status, reason)| Refusal::new(status, reason))?;
     let (key, value) = match memory {
         Some(memory) => (memory.slice_ref(key), memory.slice_ref(frame.value)),
         None => copied(key, frame.value),
@@ -57,7 +73,7 @@ fn copied(key: &[u8], value: &[u8]) -> (Bytes, Bytes) {
     (value.split_to(key.len()), value)
 }
 
-fn body(frame: &Frame<'_>, unix_s: u32) -> Result<(Seqno, u64, Kind), BadRow> {
+fn body(frame: &Frame<'_>, unix_s: u32) -> Result<(Seqno, u64, Kind), Refusal> {
     match frame.opcode() {
         Opcode::DCP_MUTATION => {
             let Mutation { seqno, rev, flags, expiry, .. } = Mutation::decode(frame)?;
@@ -74,10 +90,13 @@ fn body(frame: &Frame<'_>, unix_s: u32) -> Result<(Seqno, u64, Kind), BadRow> {
     }
 }
 
-fn default_collection_key(key: &[u8]) -> Result<&[u8], BadRow> {
+fn default_collection_key(key: &[u8]) -> Result<&[u8], Refusal> {
     match mcbp::key::split(key) {
         Some((mcbp::key::DEFAULT_COLLECTION, key)) => Ok(key),
-        Some(_) => Err(BadRow(Status::UNKNOWN_COLLECTION)),
-        None => Err(BadRow(Status::EINVAL)),
+        Some((collection, _)) => {
+            let reason = format!("collection {collection:#x} is unknown, only 0x0 is stored");
+            Err(Refusal::new(Status::UNKNOWN_COLLECTION, reason))
+        }
+        None => Err(Refusal::new(Status::EINVAL, "the key has no collection id")),
     }
 }

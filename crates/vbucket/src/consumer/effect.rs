@@ -1,7 +1,9 @@
 //! What a consumer machine asks of its shell, and why it may not have been done.
 
+use std::fmt;
+
 use mcbp::dcp::FailoverEntry;
-use mcbp::{Opaque, Seqno, VbId, VbState};
+use mcbp::{Opaque, Opcode, Seqno, Status, VbId, VbState};
 
 use super::Part;
 
@@ -18,20 +20,52 @@ pub enum Effect {
     /// Take over the producer's history, synced, then [`super::Consumer::on_history`].
     TakeHistory(VbId, Opaque, Vec<FailoverEntry>),
     /// Write these in order, wait until they are durable, then [`super::Consumer::on_applied`].
-    Apply(VbId, Opaque, Vec<Part>),
+    ///
+    /// The first part must follow directly on the given seqno, and each part on the one before it.
+    /// Where it does not, nothing more may be written, because that would leave a gap.
+    Apply(VbId, Opaque, Seqno, Vec<Part>),
     /// Change the state, synced, then [`super::Consumer::on_state_set`].
     SetState(VbId, Opaque, VbState),
     /// Log why a stream ended or was not opened.
     Note(VbId, String),
+    /// Log that a frame was refused and its stream ended: once for each stream.
+    Refused(VbId, Refused),
     /// Close the connection once the output is written; the reason is for people.
     Close(String),
 }
 
-/// Why the vBucket did not do what an effect asked for.
+/// The frame that ended its stream because it could not be stored.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refused {
+    /// What it was.
+    pub opcode: Opcode,
+    /// The seqno that the frame carries, where it carries one.
+    pub seqno: Option<Seqno>,
+    /// The newest seqno before it: nothing after that one is written.
+    pub last_seqno: Seqno,
+    /// What the producer was answered.
+    pub status: Status,
+    /// The reason, as text.
+    pub reason: String,
+}
+
+impl fmt::Display for Refused {
+    /// As the fields of a log line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { opcode, seqno, last_seqno, status, reason } = self;
+        write!(f, "opcode={opcode} ")?;
+        if let Some(seqno) = seqno {
+            write!(f, "seqno={seqno} ")?;
+        }
+        write!(f, "last_seqno={last_seqno} status={status} reason={reason:?}")
+    }
+}
+
+/// Why the vBucket did not do what an effect asked for. The stream ends, the others go on.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Failure {
-    /// It is gone, or neither replica nor pending: the stream ends.
+    /// It is gone, or neither replica nor pending.
     NotReplica,
-    /// Anything else: the connection ends, for what was received is lost.
+    /// Anything else.
     Other(String),
 }

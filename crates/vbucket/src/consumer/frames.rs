@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mcbp::dcp::{
-    AddStream, SeqnoAdvanced, SetVbucketState, SnapshotMarker, StreamEnd, SystemEvent, stream_flags,
+    AddStream, SeqnoAdvanced, SetVbucketState, SnapshotMarker, StreamEnd, stream_flags,
 };
-use mcbp::{Frame, FrameBuilder, FrameError, Opcode, Status, StreamEndStatus, VbId, VbState, flow};
+use mcbp::{Frame, Opcode, Status, StreamEndStatus, VbId, VbState, flow};
 
-use super::decode::{self, BadRow, Making};
+use super::decode::{self, Making, Refusal};
 use super::negotiation::Outcome;
+use super::part::Item;
+use super::refusal::{answer, is_of_stream, not_stored};
 use super::setup::{answer_add, status_of_end};
-use super::stream::{Item, PassiveStream, Phase};
+use super::stream::{PassiveStream, Phase};
 use super::{Consumer, Effect, Replicas};
 
 /// What became of a frame of a stream.
@@ -20,14 +22,6 @@ enum Taken {
     Queued,
     /// It was dealt with at once: its bytes are free.
     Done,
-    /// It was refused.
-    Refused(Status),
-}
-
-impl From<BadRow> for Taken {
-    fn from(BadRow(status): BadRow) -> Self {
-        Self::Refused(status)
-    }
 }
 
 impl Consumer {
@@ -52,13 +46,6 @@ impl Consumer {
         }
         let (opcode, vb) = (frame.opcode(), frame.header.vbucket());
         match opcode {
-            Opcode::DCP_MUTATION
-            | Opcode::DCP_DELETION
-            | Opcode::DCP_EXPIRATION
-            | Opcode::DCP_SNAPSHOT_MARKER
-            | Opcode::DCP_SEQNO_ADVANCED
-            | Opcode::DCP_SYSTEM_EVENT
-            | Opcode::DCP_SET_VBUCKET_STATE => self.on_stream_frame(frame, memory, out),
             Opcode::DCP_STREAM_END => self.on_end(frame, replicas, out),
             Opcode::DCP_NOOP => answer(frame, Status::SUCCESS, out),
             Opcode::DCP_ADD_STREAM => match AddStream::decode(frame) {
@@ -66,18 +53,11 @@ impl Consumer {
                 Err(_) => answer_add(frame.header.opaque, Status::EINVAL, None, out),
             },
             Opcode::DCP_CLOSE_STREAM => self.on_close(frame, replicas, out),
-            Opcode::DCP_PREPARE | Opcode::DCP_COMMIT | Opcode::DCP_ABORT => {
-                answer(frame, Status::NOT_SUPPORTED, out);
-                self.close(format!("{vb}: {opcode} came, this node keeps no durable writes"), out);
-            }
-            Opcode::DCP_OSO_SNAPSHOT
-            | Opcode::DCP_CACHE_TRANSFER
-            | Opcode::DCP_CACHE_TRANSFER_END => {
-                self.acks.free(flow::charge(&frame.header));
-                answer(frame, Status::NOT_SUPPORTED, out);
-            }
             Opcode::DCP_OPEN | Opcode::DCP_STREAM_REQ | Opcode::DCP_CONTROL => {
                 answer(frame, Status::EINVAL, out);
+            }
+            _ if is_of_stream(opcode) || self.current(vb, frame.header.opaque).is_some() => {
+                self.on_stream_frame(frame, memory, replicas, out);
             }
             _ => answer(frame, Status::UNKNOWN_COMMAND, out),
         }
@@ -100,34 +80,47 @@ impl Consumer {
     }
 
     /// A frame of a stream: its bytes are counted exactly once, wherever it ends (MB-60468).
-    fn on_stream_frame(&mut self, frame: &Frame<'_>, memory: Option<&Bytes>, out: &mut BytesMut) {
+    ///
+    /// The first frame of a live stream that is refused ends that stream: a later frame that was
+    /// accepted would hide the gap: high seqnos would be equal, documents would not.
+    fn on_stream_frame(
+        &mut self,
+        frame: &Frame<'_>,
+        memory: Option<&Bytes>,
+        replicas: &dyn Replicas,
+        out: &mut BytesMut,
+    ) {
         let charge = flow::charge(&frame.header);
-        let v7 = self.negotiation.has_v7_status_codes();
         let vb = frame.header.vbucket();
         let taken = match self.streams.get_mut(&vb).filter(|stream| stream.takes_frames()) {
-            None if v7 => Taken::Refused(Status::DCP_STREAM_NOT_FOUND),
-            None => Taken::Refused(Status::KEY_ENOENT),
-            Some(stream) if stream.opaque != frame.header.opaque => {
-                let mismatch = if v7 { Status::OPAQUE_NO_MATCH } else { Status::KEY_EEXISTS };
-                Taken::Refused(mismatch)
-            }
-            Some(stream) => {
+            Some(stream) if stream.opaque == frame.header.opaque => {
                 let memory = memory.filter(|_| stream.next_is_from_disk());
                 let collections = self.options.collections;
                 let making = Making { collections, unix_s: self.unix_s, memory };
-                take(stream, frame, charge, making).unwrap_or(Taken::Refused(Status::EINVAL))
+                take(stream, frame, charge, making)
+            }
+            stream => {
+                let v7 = self.negotiation.has_v7_status_codes();
+                let status = match (stream.is_some(), v7) {
+                    (false, true) => Status::DCP_STREAM_NOT_FOUND,
+                    (false, false) => Status::KEY_ENOENT,
+                    (true, true) => Status::OPAQUE_NO_MATCH,
+                    (true, false) => Status::KEY_EEXISTS,
+                };
+                self.acks.free(charge);
+                return answer(frame, status, out);
             }
         };
         match taken {
             // Written once the whole read is dealt with, so that rows go in few large parts.
-            Taken::Queued => {
+            Ok(Taken::Queued) => {
                 self.acks.hold(charge);
                 self.touch(vb);
             }
-            Taken::Done => self.acks.free(charge),
-            Taken::Refused(status) => {
+            Ok(Taken::Done) => self.acks.free(charge),
+            Err(refusal) => {
                 self.acks.free(charge);
-                answer(frame, status, out);
+                self.refuse(frame, refusal, replicas, out);
             }
         }
     }
@@ -156,8 +149,7 @@ impl Consumer {
     fn on_close(&mut self, frame: &Frame<'_>, replicas: &dyn Replicas, out: &mut BytesMut) {
         let vb = frame.header.vbucket();
         let live = self.streams.get(&vb).is_some_and(PassiveStream::is_live);
-        let held = self.held.iter().position(|held| held.vb == vb);
-        if let Some(held) = held.and_then(|at| self.held.remove(at)) {
+        if let Some(held) = self.take_held(vb) {
             answer_add(held.add, Status::KEY_ENOENT, None, out);
         } else if live {
             // Nothing that was received and is not being written counts any more, so that nobody's
@@ -195,35 +187,29 @@ fn take(
     frame: &Frame<'_>,
     charge: usize,
     making: Making<'_>,
-) -> Result<Taken, FrameError> {
-    let queued = match frame.opcode() {
+) -> Result<Taken, Refusal> {
+    match frame.opcode() {
+        Opcode::DCP_MUTATION | Opcode::DCP_DELETION | Opcode::DCP_EXPIRATION => {
+            stream.push_row(decode::row(frame, making)?, charge)?;
+        }
         Opcode::DCP_SNAPSHOT_MARKER => {
-            let good = stream.on_marker(&SnapshotMarker::decode(frame)?);
-            return Ok(if good { Taken::Done } else { Taken::Refused(Status::ERANGE) });
+            stream.on_marker(&SnapshotMarker::decode(frame)?)?;
+            return Ok(Taken::Done);
+        }
+        Opcode::DCP_SEQNO_ADVANCED => {
+            stream.push_advance(SeqnoAdvanced::decode(frame)?.seqno, charge)?;
         }
         Opcode::DCP_SET_VBUCKET_STATE => {
             let state = SetVbucketState::decode(frame)?.state;
             // Nobody but who was asked to take over may become active.
             let takeover = stream.flags & stream_flags::TAKEOVER != 0;
             if !takeover || !matches!(state, VbState::Pending | VbState::Active) {
-                return Ok(Taken::Refused(Status::EINVAL));
+                let reason = format!("state {state} outside of a takeover");
+                return Err(Refusal::new(Status::EINVAL, reason));
             }
             stream.push(Item::State(state), charge);
-            true
         }
-        Opcode::DCP_SEQNO_ADVANCED => {
-            stream.push_advance(SeqnoAdvanced::decode(frame)?.seqno, charge)
-        }
-        // Collections are not kept here; the event moves the vBucket on all the same.
-        Opcode::DCP_SYSTEM_EVENT => stream.push_advance(SystemEvent::decode(frame)?.seqno, charge),
-        _ => match decode::row(frame, making) {
-            Ok(row) => stream.push_row(row, charge),
-            Err(bad) => return Ok(bad.into()),
-        },
-    };
-    Ok(if queued { Taken::Queued } else { Taken::Refused(Status::ERANGE) })
-}
-
-fn answer(frame: &Frame<'_>, status: Status, out: &mut BytesMut) {
-    FrameBuilder::response(frame.opcode(), status).opaque(frame.header.opaque).write(out);
+        opcode => return Err(not_stored(opcode)),
+    }
+    Ok(Taken::Queued)
 }

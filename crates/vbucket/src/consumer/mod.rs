@@ -5,20 +5,24 @@
 //! and taking it out is the only way to answer. The map:
 //!
 //! - `negotiation`, `counter`: what is settled before the first stream, and the opaques
-//! - `stream`: one stream; `decode`: frames to rows
-//! - `frames`: what comes in; `setup`: from ADD_STREAM to its answer; `outcomes`: what comes of
-//!   effects, and how streams end
+//! - `stream`: one stream; `part`: what it received; `decode`: frames to rows
+//! - `frames`: what comes in; `refusal`: what cannot be stored; `setup`: from ADD_STREAM to its
+//!   answer; `held`: ADD_STREAMs that wait; `outcomes`: what comes of effects, and how streams end
 //! - `acks`: flow control; `effect`: what the shell has to do; `stats`: what STAT tells
 //!
-//! Durable writes are not kept by this node: a PREPARE, COMMIT or ABORT ends the connection.
+//! The first frame of a stream that cannot be stored ends that stream, and nothing after it is
+//! written: equal seqnos mean equal documents. The other streams go on.
 
 mod acks;
 mod counter;
 mod decode;
 mod effect;
 mod frames;
+mod held;
 mod negotiation;
 mod outcomes;
+mod part;
+mod refusal;
 mod setup;
 mod stats;
 mod stream;
@@ -30,48 +34,54 @@ use bytes::BytesMut;
 use mcbp::dcp::BufferAck;
 use mcbp::{Opaque, Status, VbId};
 
-pub use effect::{Effect, Failure};
-pub use stream::Part;
+pub use effect::{Effect, Failure, Refused};
+pub use part::Part;
 
 use crate::liveness::Liveness;
 use crate::stream_req::VbFacts;
 use acks::Acks;
 use counter::Counter;
+use held::Held;
 use negotiation::Negotiation;
 use stream::PassiveStream;
-
-/// How many ADD_STREAMs wait for a stream of the same vBucket to drain: one for each vBucket.
-const HELD_MAX: usize = 1024;
 
 /// Where a consumer finds vBuckets. Calls take locks but never block on a disk.
 pub trait Replicas {
     /// What the vBucket is now, or `None` where there is none.
     fn facts(&self, vb: VbId) -> Option<VbFacts>;
 
-    /// Takes the vBucket for this connection; false where a stream of another one has it.
-    fn claim(&self, vb: VbId) -> bool;
+    /// Takes the vBucket for this connection, unless a stream of another one has it.
+    fn claim(&self, vb: VbId) -> Claim;
+
+    /// The stream of the vBucket has ended, but what it received is still being written: other
+    /// connections may wait for the vBucket.
+    fn drains(&self, vb: VbId);
 
     /// Gives the vBucket back.
     fn release(&self, vb: VbId);
 }
 
-/// What the connection was opened with.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ConsumerOptions {
-    /// `consumer_name` of DCP_OPEN.
-    pub consumer_name: Option<String>,
-    /// HELLO granted collections: keys carry the collection prefix.
-    pub collections: bool,
-    /// The flow-control window, in bytes.
-    pub window_bytes: u32,
+/// What became of [`Replicas::claim`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Claim {
+    /// This connection has the vBucket.
+    Taken,
+    /// A stream of another connection has it.
+    Streamed,
+    /// A stream of another connection has ended and is still being written. Once that is done,
+    /// [`Consumer::on_freed`] is called.
+    Draining,
 }
 
-/// An ADD_STREAM that waits until the stream before it is drained.
-#[derive(Debug)]
-struct Held {
-    vb: VbId,
-    add: Opaque,
-    flags: u32,
+/// What the connection was opened with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ConsumerOptions {
+    /// HELLO granted collections: keys carry the collection prefix.
+    pub collections: bool,
+    /// HELLO granted JSON: reasons are marked as JSON.
+    pub json: bool,
+    /// The flow-control window, in bytes.
+    pub window_bytes: u32,
 }
 
 /// See the module.
@@ -97,9 +107,8 @@ impl Consumer {
     /// A connection that was opened at `now` (the age of whatever clock the caller uses).
     #[must_use]
     pub fn new(options: ConsumerOptions, now: Duration) -> Self {
-        let name = options.consumer_name.as_deref();
         Self {
-            negotiation: Negotiation::new(name, options.window_bytes),
+            negotiation: Negotiation::new(options.window_bytes),
             counter: Counter::default(),
             acks: Acks::new(options.window_bytes, now),
             liveness: Liveness::new(now),

@@ -1,6 +1,10 @@
 //! What a consumer settles with its producer before the first STREAM_REQ, in kv_engine's order.
 //!
 //! Silent until the first ADD_STREAM; then GET_ERROR_MAP, then one control at a time.
+//!
+//! What this node does not store is not asked for: `enable_sync_writes` and `consumer_name` (no
+//! durable writes), `flatbuffers_system_events` (no collections), `change_streams` (no history of a
+//! document). A producer that sends such a thing all the same is refused by `frames`.
 
 use std::collections::VecDeque;
 
@@ -49,8 +53,8 @@ pub(super) struct Negotiation {
 }
 
 impl Negotiation {
-    /// `consumer_name` as DCP_OPEN gave it; `window_bytes` for `connection_buffer_size`.
-    pub(super) fn new(consumer_name: Option<&str>, window_bytes: u32) -> Self {
+    /// `window_bytes` for `connection_buffer_size`.
+    pub(super) fn new(window_bytes: u32) -> Self {
         let mut queue = VecDeque::new();
         let mut add = |key, value: &str| queue.push_back(Wish { key, value: value.to_owned() });
         add(key::ENABLE_NOOP, "true");
@@ -60,14 +64,8 @@ impl Negotiation {
         add(key::SUPPORTS_HIFI_MFU, "true");
         add(key::SEND_STREAM_END_ON_CLIENT_CLOSE, "true");
         add(key::ENABLE_EXPIRY_OPCODE, "true");
-        if let Some(name) = consumer_name {
-            add(key::ENABLE_SYNC_WRITES, "true");
-            add(key::CONSUMER_NAME, name);
-        }
         add(key::INCLUDE_DELETED_USER_XATTRS, "true");
         add(key::V7_STATUS_CODES, "true");
-        add(key::FLATBUFFERS_SYSTEM_EVENTS, "true");
-        add(key::CHANGE_STREAMS, "true");
         add(key::MAX_MARKER_VERSION, "2.2");
         add(key::CONNECTION_BUFFER_SIZE, &window_bytes.to_string());
         Self {

@@ -3,8 +3,12 @@
 use bytes::BytesMut;
 use mcbp::{FrameBuilder, Opaque, Opcode, Status, VbId, VbState};
 
-use super::stream::{Item, Phase};
-use super::{Consumer, Effect, Failure, Held, Replicas, setup};
+use super::decode::Refusal;
+use super::held::Held;
+use super::part::Item;
+use super::stream::Phase;
+use super::{Consumer, Effect, Failure, Replicas, setup};
+use crate::stream_req::VbFacts;
 
 impl Consumer {
     /// An [`Effect::Apply`] ended.
@@ -17,12 +21,20 @@ impl Consumer {
         out: &mut BytesMut,
     ) {
         let Some(current) = self.current(vb, stream) else { return };
-        let landed = current.landed();
+        let (landed, is_open) = (current.landed(), current.phase == Phase::Open);
         self.acks.release(landed);
-        match outcome {
-            Ok(()) => self.go_on(vb, replicas, out),
-            Err(failure) => self.stream_failed(vb, failure, replicas, out),
+        let failure = match outcome {
+            Ok(()) => return self.go_on(vb, replicas, out),
+            Err(failure) => failure,
+        };
+        // A producer that has nothing more to send would never learn of it from refused frames.
+        if let Failure::Other(cause) = &failure
+            && is_open
+        {
+            let refusal = Refusal::new(Status::EINTERNAL, cause.as_str());
+            self.write_refusal(Opcode::DCP_MUTATION, stream, &refusal, out);
         }
+        self.stream_failed(vb, failure, replicas, out);
     }
 
     /// An [`Effect::SetState`] ended.
@@ -50,13 +62,19 @@ impl Consumer {
         }
     }
 
-    /// State or existence of the vBucket changed. A vBucket that is no replica any more takes no
-    /// stream, unless this stream made it active.
+    /// State, history or existence of the vBucket changed. A vBucket that is no replica any more
+    /// takes no stream, unless this stream made it active; neither does one that was made active
+    /// and replica again, or made anew: it may have changes that the producer does not know.
     pub fn on_changed(&mut self, vb: VbId, replicas: &dyn Replicas, out: &mut BytesMut) {
         let Some(stream) = self.streams.get(&vb) else { return };
         let taken_over = stream.flags & mcbp::dcp::stream_flags::TAKEOVER != 0;
-        let fits = match replicas.facts(vb).map(|facts| facts.state) {
-            Some(VbState::Replica | VbState::Pending) => true,
+        let facts = replicas.facts(vb);
+        let branch = facts.as_ref().and_then(VbFacts::newest_branch);
+        let fits = match facts.map(|facts| facts.state) {
+            Some(VbState::Replica | VbState::Pending) => {
+                let has_history = matches!(stream.phase, Phase::Open | Phase::Draining);
+                !has_history || stream.history == branch
+            }
             Some(VbState::Active) => taken_over,
             Some(VbState::Dead) | None => false,
         };
@@ -69,9 +87,9 @@ impl Consumer {
     pub(super) fn go_on(&mut self, vb: VbId, replicas: &dyn Replicas, out: &mut BytesMut) {
         let Some(stream) = self.streams.get_mut(&vb) else { return };
         loop {
-            let parts = stream.take_parts();
+            let (after, parts) = stream.take_parts();
             if !parts.is_empty() {
-                self.effects.push(Effect::Apply(vb, stream.opaque, parts));
+                self.effects.push(Effect::Apply(vb, stream.opaque, after, parts));
             }
             match stream.take_item() {
                 Some(Item::AnswerMarker) => {
@@ -90,6 +108,8 @@ impl Consumer {
         }
     }
 
+    /// Ends a stream whose vBucket did not do what it was told. What waits is dropped: written
+    /// without what failed it would leave a gap.
     fn stream_failed(
         &mut self,
         vb: VbId,
@@ -97,13 +117,12 @@ impl Consumer {
         replicas: &dyn Replicas,
         out: &mut BytesMut,
     ) {
-        match failure {
-            Failure::NotReplica => {
-                self.effects.push(Effect::Note(vb, "not a replica any more".to_owned()));
-                self.abandon(vb, Status::NOT_MY_VBUCKET, replicas, out);
-            }
-            Failure::Other(cause) => self.close(format!("{vb}: {cause}"), out),
-        }
+        let (status, note) = match failure {
+            Failure::NotReplica => (Status::NOT_MY_VBUCKET, "not a replica any more".to_owned()),
+            Failure::Other(cause) => (Status::EINTERNAL, format!("not written: {cause}")),
+        };
+        self.effects.push(Effect::Note(vb, note));
+        self.abandon(vb, status, replicas, out);
     }
 
     /// Drops a stream with what waits in it; what is being written is being written still.
@@ -134,10 +153,11 @@ impl Consumer {
         }
         match stream.phase {
             // Its outcome comes with `on_history` or `on_rolled_back`, which then drain.
-            Phase::TakingHistory | Phase::RollingBack => {}
+            Phase::TakingHistory | Phase::RollingBack => replicas.drains(vb),
             Phase::Queued | Phase::Requested => self.remove(vb, replicas, out),
             Phase::Open | Phase::Draining => {
                 stream.phase = Phase::Draining;
+                replicas.drains(vb);
                 self.go_on(vb, replicas, out);
             }
         }
@@ -148,9 +168,7 @@ impl Consumer {
         self.to_request.retain(|queued| *queued != vb);
         replicas.release(vb);
         self.effects.push(Effect::Unwatch(vb));
-        if let Some(at) = self.held.iter().position(|held| held.vb == vb)
-            && let Some(Held { vb, add, flags }) = self.held.remove(at)
-        {
+        if let Some(Held { vb, add, flags }) = self.take_held(vb) {
             self.add_stream(vb, add, flags, replicas, out);
         }
     }

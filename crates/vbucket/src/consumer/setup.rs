@@ -5,8 +5,9 @@ use mcbp::dcp::{decode_failover_log, decode_rollback};
 use mcbp::{Frame, FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState};
 
 use super::counter::number;
+use super::held::Held;
 use super::stream::{PassiveStream, Phase};
-use super::{Consumer, Effect, Failure, HELD_MAX, Held, Replicas};
+use super::{Claim, Consumer, Effect, Failure, Replicas};
 use crate::failover::ENTRIES_MAX;
 
 /// How often one ADD_STREAM may be sent back: once for each branch of history there can be, and
@@ -48,16 +49,16 @@ impl Consumer {
             return answer_add(add, Status::NOT_MY_VBUCKET, None, out);
         }
         match self.streams.get(&vb) {
-            // The stream before has ended but is not on disk yet: the request has to name what is
-            // then (MB-29354, where the answer was EEXISTS).
-            Some(stream) if !stream.is_live() && self.held.len() < HELD_MAX => {
-                return self.held.push_back(Held { vb, add, flags });
-            }
+            Some(stream) if !stream.is_live() => return self.hold(Held { vb, add, flags }, out),
             Some(_) => return answer_add(add, Status::KEY_EEXISTS, None, out),
-            None if !replicas.claim(vb) => {
+            None if self.held.iter().any(|held| held.vb == vb) => {
                 return answer_add(add, Status::KEY_EEXISTS, None, out);
             }
-            None => {}
+            None => match replicas.claim(vb) {
+                Claim::Taken => {}
+                Claim::Streamed => return answer_add(add, Status::KEY_EEXISTS, None, out),
+                Claim::Draining => return self.hold(Held { vb, add, flags }, out),
+            },
         }
         let opaque = self.counter.next_opaque();
         self.streams.insert(vb, PassiveStream::new(vb, opaque, add, flags));
@@ -92,6 +93,7 @@ impl Consumer {
             Status::SUCCESS => match decode_failover_log(frame) {
                 Ok(log) => {
                     stream.phase = Phase::TakingHistory;
+                    stream.history = log.first().map(|newest| newest.uuid);
                     self.effects.push(Effect::TakeHistory(vb, opaque, log));
                 }
                 Err(_) => self.abandon(vb, Status::EINVAL, replicas, out),
@@ -158,6 +160,8 @@ impl Consumer {
             (Ok(()), Some(add)) => {
                 current.phase = Phase::Open;
                 answer_add(add, Status::SUCCESS, Some(stream), out);
+                // It may have changed right after it took the history over.
+                self.on_changed(vb, replicas, out);
                 self.go_on(vb, replicas, out);
             }
             // Answered already: the stream ended meanwhile, what it brought is still good.

@@ -14,7 +14,7 @@ impl Consumer {
         stats.put("total_acked_bytes", self.acks.acked_bytes());
         stats.put("max_buffer_bytes", self.acks.window_bytes());
         stats.put("unacked_bytes", self.acks.freed_bytes() + self.queued_bytes() as u64);
-        stats.put("synchronous_replication", self.options.consumer_name.is_some());
+        stats.put("synchronous_replication", false);
         stats.put("pending_add_stream", !self.to_request.is_empty() || !self.held.is_empty());
         stats.put("num_streams", self.streams.len());
         for stream in self.streams.values() {

@@ -4,45 +4,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mcbp::dcp::{SnapshotMarker, StreamReq, marker_flags};
-use mcbp::{Opaque, Seqno, VbId, VbState, VbUuid};
+use mcbp::{Opaque, Seqno, Status, VbId, VbUuid};
 
+use super::decode::Refusal;
+use super::part::{Item, Part};
 use crate::Row;
 use crate::stream_req::VbFacts;
 
 /// Rows of one snapshot are handed over in parts of about this size, so that the first are on their
 /// way to disk while the rest is still coming.
 const PART_BYTES: usize = 1024 * 1024;
-
-/// Something that was received, to be dealt with in order.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Part {
-    /// Rows under one snapshot.
-    Rows {
-        /// In seqno order.
-        rows: Vec<Arc<Row>>,
-        /// Start and end of the snapshot.
-        snapshot: (Seqno, Seqno),
-        /// Whether the producer read the snapshot from its disk: a copy of what is old already.
-        from_disk: bool,
-    },
-    /// The vBucket moves on without a row.
-    Advance {
-        /// Where it stands then.
-        seqno: Seqno,
-        /// Start and end of the snapshot.
-        snapshot: (Seqno, Seqno),
-    },
-}
-
-/// A part, or something that waits for all parts before it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Item {
-    Part(Part),
-    /// The marker that asked for an answer is complete.
-    AnswerMarker,
-    /// The producer moves the vBucket on.
-    State(VbState),
-}
 
 /// How far a stream is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -81,6 +52,10 @@ pub(super) struct PassiveStream {
     /// Start of the snapshot that the stream began in, where that is not whole.
     resumed_snapshot_start: Option<Seqno>,
     pub(super) last_seqno: Seqno,
+    /// What was given to be written ends here.
+    handed_seqno: Seqno,
+    /// The branch of history that the producer writes, as it answered the request.
+    pub(super) history: Option<VbUuid>,
     pub(super) snapshot: (Seqno, Seqno),
     pub(super) snapshot_from_disk: bool,
     /// A marker becomes current with its first change: until then the snapshot before it is what a
@@ -107,6 +82,8 @@ impl PassiveStream {
             uuid: VbUuid(0),
             resumed_snapshot_start: None,
             last_seqno: Seqno::ZERO,
+            handed_seqno: Seqno::ZERO,
+            history: None,
             snapshot: (Seqno::ZERO, Seqno::ZERO),
             snapshot_from_disk: false,
             pending: None,
@@ -135,6 +112,7 @@ impl PassiveStream {
         self.start = start;
         self.uuid = uuid;
         self.last_seqno = start;
+        self.handed_seqno = start;
         self.snapshot = (snapshot_start, snapshot_end);
         self.resumed_snapshot_start = (!whole).then_some(snapshot_start);
         self.phase = Phase::Requested;
@@ -158,24 +136,32 @@ impl PassiveStream {
         self.rollbacks += 1;
     }
 
-    /// Takes a marker; false where it goes back (MB-50543).
-    pub(super) fn on_marker(&mut self, marker: &SnapshotMarker) -> bool {
-        if marker.end < marker.start || marker.end < self.last_seqno {
-            return false;
+    /// Takes a marker, unless it goes back (MB-50543).
+    pub(super) fn on_marker(&mut self, marker: &SnapshotMarker) -> Result<(), Refusal> {
+        let &SnapshotMarker { start, end, .. } = marker;
+        if end < start {
+            let reason = format!("snapshot {start}-{end} ends before its start");
+            return Err(Refusal::new(Status::EINVAL, reason));
+        }
+        if end < self.last_seqno {
+            let reason = format!("snapshot {start}-{end} ends before seqno {}", self.last_seqno);
+            return Err(Refusal::new(Status::ERANGE, reason));
         }
         self.pending = Some(*marker);
-        true
+        Ok(())
     }
 
-    /// Takes the seqno of a change or an advance; false where it does not follow.
-    fn follow(&mut self, seqno: Seqno) -> bool {
+    /// Takes the seqno of a change or an advance, unless it does not follow.
+    fn follow(&mut self, seqno: Seqno) -> Result<(), Refusal> {
         let first = self.pending.map(|marker| {
             let resumed = self.resumed_snapshot_start.unwrap_or(marker.start);
             (marker.start.min(resumed), marker.end)
         });
         let (start, end) = first.unwrap_or(self.snapshot);
-        if seqno <= self.last_seqno || seqno < start || seqno > end {
-            return false;
+        let last = self.last_seqno;
+        if seqno <= last || seqno < start || seqno > end {
+            let reason = format!("seqno {seqno} of snapshot {start}-{end} after seqno {last}");
+            return Err(Refusal::new(Status::ERANGE, reason));
         }
         if let Some(marker) = self.pending.take() {
             self.resumed_snapshot_start = None;
@@ -184,15 +170,13 @@ impl PassiveStream {
             self.answer_at = (marker.flags & marker_flags::ACK != 0).then_some(end);
         }
         self.last_seqno = seqno;
-        true
+        Ok(())
     }
 
-    /// Queues a row that takes `charge` bytes of the window; false where it does not follow.
-    pub(super) fn push_row(&mut self, row: Arc<Row>, charge: usize) -> bool {
+    /// Queues a row that takes `charge` bytes of the window, unless it does not follow.
+    pub(super) fn push_row(&mut self, row: Arc<Row>, charge: usize) -> Result<(), Refusal> {
         let seqno = row.seqno;
-        if !self.follow(seqno) {
-            return false;
-        }
+        self.follow(seqno)?;
         match self.queue.back_mut() {
             Some((Item::Part(Part::Rows { rows, snapshot, .. }), bytes))
                 if *snapshot == self.snapshot && *bytes < PART_BYTES =>
@@ -208,17 +192,15 @@ impl PassiveStream {
             }
         }
         self.answer_marker_at(seqno);
-        true
+        Ok(())
     }
 
-    /// Queues an advance; false where it does not follow.
-    pub(super) fn push_advance(&mut self, seqno: Seqno, charge: usize) -> bool {
-        if !self.follow(seqno) {
-            return false;
-        }
+    /// Queues an advance, unless it does not follow.
+    pub(super) fn push_advance(&mut self, seqno: Seqno, charge: usize) -> Result<(), Refusal> {
+        self.follow(seqno)?;
         self.push(Item::Part(Part::Advance { seqno, snapshot: self.snapshot }), charge);
         self.answer_marker_at(seqno);
-        true
+        Ok(())
     }
 
     pub(super) fn push(&mut self, item: Item, charge: usize) {
@@ -232,8 +214,10 @@ impl PassiveStream {
         }
     }
 
-    /// The parts at the front of the queue, if the stream may write and nothing is in flight.
-    pub(super) fn take_parts(&mut self) -> Vec<Part> {
+    /// The parts at the front of the queue, if the stream may write and nothing is in flight, and
+    /// the seqno that they follow.
+    pub(super) fn take_parts(&mut self) -> (Seqno, Vec<Part>) {
+        let after = self.handed_seqno;
         let mut parts = Vec::new();
         let mut charge = 0;
         while self.may_write()
@@ -242,12 +226,13 @@ impl PassiveStream {
             && let Some((Item::Part(part), bytes)) = self.queue.pop_front()
         {
             charge += bytes;
+            self.handed_seqno = part.last_seqno().unwrap_or(self.handed_seqno);
             parts.push(part);
         }
         if !parts.is_empty() {
             self.in_flight = Some(charge);
         }
-        parts
+        (after, parts)
     }
 
     /// The item at the front of the queue, if the stream may write and it is not a part. A state

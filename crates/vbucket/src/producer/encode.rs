@@ -10,7 +10,7 @@ use mcbp::dcp::{Deletion, Expiration, Mutation, Target, open_flags};
 use mcbp::{Datatype, Opaque, VbId};
 
 use super::settings::{ProducerOptions, Settings};
-use crate::value::{INFLATED_BYTES_MAX, body, inflate, kept_by_deletion};
+use crate::value::{INFLATED_BYTES_MAX, body, deflate, inflate, kept_by_deletion};
 use crate::{Kind, Row};
 
 /// What kv_engine gives a document whose use was not counted.
@@ -27,6 +27,7 @@ const FRAME_OVERHEAD_BYTES_MAX: usize = mcbp::HEADER_BYTES + 31 + 1;
 pub struct RowEncoder {
     options: ProducerOptions,
     expiry_opcode: bool,
+    compresses: bool,
 }
 
 /// A row that cannot be sent: its compressed value is damaged.
@@ -41,7 +42,8 @@ impl RowEncoder {
     /// The encoder for a connection with these options and settings.
     #[must_use]
     pub const fn new(options: ProducerOptions, settings: &Settings) -> Self {
-        Self { options, expiry_opcode: settings.expiry_opcode }
+        let compresses = settings.compress_values && options.snappy;
+        Self { options, expiry_opcode: settings.expiry_opcode, compresses }
     }
 
     /// What the frame of `row` takes at most, in bytes.
@@ -118,22 +120,32 @@ impl RowEncoder {
         !row.is_alive() && row.datatype.contains(Datatype::XATTR) && !takes_them
     }
 
+    /// The datatype without the bits that were not agreed.
+    const fn agreed(&self, datatype: Datatype) -> Datatype {
+        let snappy = if self.options.snappy { Datatype::RAW } else { Datatype::SNAPPY };
+        let json = if self.options.json { Datatype::RAW } else { Datatype::JSON };
+        datatype.without(snappy).without(json)
+    }
+
     fn value<'a>(&self, row: &'a Row) -> Result<(Datatype, Cow<'a, [u8]>), EncodeError> {
         let options = &self.options;
         if options.has(open_flags::NO_VALUE) {
             return Ok((Datatype::RAW, Cow::Borrowed(&[])));
         }
         if options.has(open_flags::NO_VALUE_WITH_DATATYPE) {
-            return Ok((row.datatype, Cow::Borrowed(&[])));
+            return Ok((self.agreed(row.datatype), Cow::Borrowed(&[])));
         }
         let strip = self.strips(row);
-        if self.prunes(row) && !strip {
-            let (datatype, kept) = kept_by_deletion(row.datatype, &row.value);
-            return Ok((datatype, Cow::Owned(kept.to_vec())));
-        }
         let mut datatype = row.datatype;
         let mut value = Cow::Borrowed(row.value.as_ref());
-        if datatype.contains(Datatype::SNAPPY) && self.inflates(row) {
+        if self.prunes(row) && !strip {
+            let (kept_datatype, kept) = kept_by_deletion(row.datatype, &row.value);
+            datatype = kept_datatype;
+            if kept != row.value {
+                value = Cow::Owned(kept.to_vec());
+            }
+        }
+        if datatype.contains(Datatype::SNAPPY) && (strip || !options.snappy) {
             if !value.is_empty() {
                 value = Cow::Owned(inflate(&value).ok_or(EncodeError { seqno: row.seqno })?);
             }
@@ -143,9 +155,13 @@ impl RowEncoder {
             value = Cow::Owned(body(&value).to_vec());
             datatype = datatype.without(Datatype::XATTR);
         }
-        if !options.json {
-            datatype = datatype.without(Datatype::JSON);
+        if self.compresses
+            && !datatype.contains(Datatype::SNAPPY)
+            && let Some(compressed) = deflate(&value)
+        {
+            value = Cow::Owned(compressed);
+            datatype = datatype.with(Datatype::SNAPPY);
         }
-        Ok((datatype, value))
+        Ok((self.agreed(datatype), value))
     }
 }

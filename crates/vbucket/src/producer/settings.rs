@@ -56,14 +56,17 @@ pub struct Settings {
     pub end_on_close: bool,
     /// Send EXPIRATION for expired documents; needs delete times.
     pub expiry_opcode: bool,
-    /// The consumer reads PREPARE, COMMIT and markers of version 2.0.
+    /// The consumer reads PREPARE, COMMIT and markers of version 2.0. There are no durable writes
+    /// to send here: the markers are all that comes of it, and a real consumer needs them.
     pub sync_writes: bool,
     /// Both sides may use the statuses 0x0a and 0x0b.
     pub v7_status_codes: bool,
-    /// The consumer reads system events in FlatBuffers.
+    /// The consumer reads system events in FlatBuffers; there are none to send here.
     pub flatbuffers_events: bool,
     /// The producer may drop cursors of slow streams (ours fall back to disk by themselves).
     pub cursor_dropping: bool,
+    /// Values are compressed before they are sent, where that makes them shorter.
+    pub compress_values: bool,
     /// The newest marker that the consumer asked for.
     pub max_marker: MarkerVersion,
     /// `high`, `medium` or `low`; kept for the statistics.
@@ -81,6 +84,7 @@ impl Default for Settings {
             v7_status_codes: false,
             flatbuffers_events: false,
             cursor_dropping: false,
+            compress_values: false,
             max_marker: MarkerVersion::V1,
             priority: "medium",
         }
@@ -137,11 +141,13 @@ impl Settings {
             }
             "force_value_compression" => {
                 check(options.snappy, Status::EINVAL)?;
-                boolean(text)?;
+                self.compress_values = boolean(text)?;
             }
+            // Permits such snapshots and demands none; there are none here.
             "enable_out_of_order_snapshots" => {
                 check(matches!(text, "true" | "true_with_seqno_advanced"), Status::EINVAL)?;
             }
+            // Advice, which is not followed: backfills take turns.
             "backfill_order" => {
                 check(matches!(text, "round-robin" | "sequential"), Status::EINVAL)?
             }

@@ -34,6 +34,16 @@ fn a_deletion_keeps_the_attributes_of_the_system_and_nothing_else() {
 }
 
 #[test]
+fn a_value_of_which_nothing_goes_is_kept_as_it_came() {
+    let json = Datatype::XATTR.with(Datatype::JSON);
+    let plain = Bytes::from(with_attributes(&[attribute("_sync", "{}")], ""));
+    assert_eq!(kept_by_deletion(json, &plain), (Datatype::XATTR, plain.clone()));
+    let squeezed = Bytes::from(snap::raw::Encoder::new().compress_vec(&plain).unwrap());
+    let snappy = Datatype::XATTR.with(Datatype::SNAPPY);
+    assert_eq!(kept_by_deletion(snappy, &squeezed), (snappy, squeezed.clone()));
+}
+
+#[test]
 fn what_cannot_be_read_goes_with_the_body() {
     let none = (Datatype::RAW, Bytes::new());
     let whole = with_attributes(&[attribute("_sync", "{}")], "");

@@ -14,6 +14,8 @@ pub(crate) struct Line {
     pub(crate) to: String,
     pub(crate) what: String,
     pub(crate) bytes: Vec<u8>,
+    /// What is special about it, or empty.
+    pub(crate) note: String,
 }
 
 /// The frames of a capture, or `None` with a printed line where the folder is not there.
@@ -26,18 +28,21 @@ pub(crate) fn capture(name: &str) -> Option<Vec<Line>> {
     };
     let line = |line: &str| {
         let json: serde_json::Value = serde_json::from_str(line).unwrap();
+        // The end of a connection is a line without a frame.
+        json.get("hex")?;
         let string = |key: &str| json[key].as_str().unwrap().to_owned();
         let hex = string("hex");
         let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-        Line {
+        Some(Line {
             at: Duration::from_secs_f64(json["t"].as_f64().unwrap()),
             from: string("from"),
             to: string("to"),
             what: string("what"),
             bytes: (0..hex.len()).step_by(2).map(byte).collect(),
-        }
+            note: json["note"].as_str().unwrap_or_default().to_owned(),
+        })
     };
-    Some(text.lines().map(line).collect())
+    Some(text.lines().filter_map(line).collect())
 }
 
 /// Frames as text, all fields of them, for assertions that can be read.
