@@ -1,5 +1,8 @@
 //! Frames that real data nodes sent (kv_engine 8.0.2): each parses, and is written back to the same
 //! bytes both from its parts and from its decoded DCP body. Skipped where the captures are absent.
+//!
+//! Captures 09 to 18 are those of clients: they hold opcodes that DCP has no use for, and requests
+//! that are malformed on purpose.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -14,9 +17,14 @@ use std::path::Path;
 use mcbp::dcp::{decode_failover_log, decode_rollback};
 use mcbp::{Frame, FrameBuilder, Opcode, Status, check};
 
+/// The ends of a link and what is between them.
+const NODES: [&str; 3] = ["consumer", "producer", "proxy"];
+
 /// One line of a capture: where it stands, and the bytes of the frame.
 struct Line {
     at: String,
+    /// Whether two data nodes say this to each other.
+    is_of_nodes: bool,
     to: String,
     bytes: Vec<u8>,
 }
@@ -36,15 +44,18 @@ fn lines(path: &Path) -> Vec<Line> {
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
     let parse = |line: &str| {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        let hex = line["hex"].as_str().unwrap();
+        // The end of a connection has no bytes.
+        let hex = line["hex"].as_str()?;
         let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-        Line {
+        Some(Line {
+            is_of_nodes: !("09".."19").contains(&name.as_str())
+                && ["from", "to"].iter().all(|end| NODES.contains(&line[end].as_str().unwrap())),
             at: format!("{name} frame {} {}", line["n"], line["what"]),
             to: line["to"].as_str().unwrap().to_owned(),
             bytes: (0..hex.len()).step_by(2).map(byte).collect(),
-        }
+        })
     };
-    fs::read_to_string(path).unwrap().lines().map(parse).collect()
+    fs::read_to_string(path).unwrap().lines().filter_map(parse).collect()
 }
 
 #[test]
@@ -53,8 +64,11 @@ fn every_frame_is_written_back_from_its_parts() {
         check::frame(&line.bytes);
         let frame = Frame::parse(&line.bytes).unwrap();
         assert_eq!(FrameBuilder::from_frame(&frame).build(), line.bytes, "{}", line.at);
-        assert!(frame.header.opcode.name().is_some(), "{}", line.at);
-        assert!(frame.header.is_request() || frame.header.status().name().is_some(), "{}", line.at);
+        if line.is_of_nodes {
+            let has_status = || frame.header.status().name().is_some();
+            assert!(frame.header.opcode.name().is_some(), "{}", line.at);
+            assert!(frame.header.is_request() || has_status(), "{}", line.at);
+        }
     }
 }
 
@@ -63,8 +77,11 @@ fn every_dcp_body_is_written_back_from_its_fields() {
     let mut rewritten = 0;
     for line in captures().iter().flatten() {
         let frame = Frame::parse(&line.bytes).unwrap();
-        let again = check::rewrite(&frame).unwrap_or_else(|error| panic!("{}: {error}", line.at));
-        if let Some(again) = again {
+        let again = check::rewrite(&frame);
+        assert!(again.is_ok() || !line.is_of_nodes, "{}: {again:?}", line.at);
+        if let Ok(Some(again)) = again
+            && line.is_of_nodes
+        {
             assert_eq!(again, line.bytes, "{}", line.at);
             rewritten += 1;
         }
@@ -89,7 +106,8 @@ fn answers_to_stream_req_hold_a_failover_log_or_a_seqno() {
                 );
             }
             Status::ROLLBACK => assert!(decode_rollback(&frame).is_ok(), "{}", line.at),
-            _ => assert!(decode_failover_log(&frame).is_err(), "{}", line.at),
+            // A refusal holds neither; with an error text it may by chance be as long as a log.
+            _ => assert!(!line.is_of_nodes || decode_failover_log(&frame).is_err(), "{}", line.at),
         }
     }
 }
@@ -102,7 +120,12 @@ fn every_capture_scans_alike_at_every_split_point() {
             let received: Vec<&Line> = capture.iter().filter(|line| line.to == side).collect();
             let stream: Vec<u8> = received.iter().flat_map(|line| line.bytes.clone()).collect();
             let (found, _) = check::frames(&[stream.len()], &stream);
-            assert_eq!(found.len(), received.len(), "{side} in {}", received[0].at);
+            assert_eq!(
+                found.len(),
+                received.len(),
+                "{side} in {:?}",
+                received.first().map(|l| &l.at)
+            );
             // Every seventh byte: all phases of the headers, in a second and not in a minute.
             for cut in (0..=stream.len()).step_by(7) {
                 check::split(&stream, cut);

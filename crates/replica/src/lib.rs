@@ -8,8 +8,8 @@
 //! - `remedy`: what to do about a takeover that was cut off
 //! - `backoff`, `breaker`, `loops`: when to try again, and when to stop trying so fast
 //! - `bursts`: what to log of a thousand vBuckets at once
-//! - `lag`, `stall`, `standstill`: how far a consumer is behind, and when a link or one vBucket of it
-//!   is stuck
+//! - `lag`, `stall`, `standstill`: how far a consumer is behind, and when a link or one vBucket of
+//!   it is stuck
 //! - `topology`: whether a producer counts our node for durable writes
 
 pub mod backoff;
