@@ -79,8 +79,12 @@ pub struct LinkStatus {
 pub struct StreamStatus {
     /// The vBucket.
     pub vbucket: u16,
-    /// `due`, `asked`, `open` or `waiting`.
+    /// `due`, `asked`, `rolling-back`, `open` or `waiting`.
     pub phase: &'static str,
+    /// While it rolls back: how many vBuckets of its link the consumer rolls back first.
+    pub rollbacks_before: Option<usize>,
+    /// Where the consumer's copy may miss rows: the seqno up to which it is complete.
+    pub complete_to: Option<u64>,
     /// The opaque of the stream, where one was seen.
     pub opaque: Option<u32>,
     /// Failures since it was last open.

@@ -32,7 +32,7 @@ impl ReplicationManager {
         for (_, link) in self.links.iter_mut().enumerate().filter(|(index, _)| *index != id.index) {
             let stream = link.wanted.streams().get(&vb);
             if stream.is_some_and(|stream| stream.phase == StreamPhase::Open) {
-                link.wanted.reopen(vb);
+                link.wanted.reopen(vb, None);
             }
         }
     }

@@ -200,6 +200,7 @@ impl ReplicationManager {
         // A link that is down has made everything due for the next one.
         let LinkState::Up { running, .. } = &mut link.state else { return };
         *running = false;
+        link.rolling.clear();
         match outcome {
             Outcome::Done(outcomes) => {
                 let is_move = self.note_takeover(&outcomes);
@@ -249,9 +250,11 @@ impl Actor for ReplicationManager {
         let told = ctx.address().recipient();
         let (bucket, node, limits) = (&self.bucket, &self.node, &self.limits);
         self.lag = Some(LagMonitor::new(bucket.clone(), node.clone(), limits.clone(), told));
-        ctx.run_interval(heal::look_interval(limits), |manager, _| {
+        ctx.run_interval(heal::look_interval(limits), |manager, ctx| {
             manager.look_for_stalls();
+            manager.look_for_standstill();
             manager.tell_the_rest();
+            manager.reconcile(ctx);
         });
     }
 }

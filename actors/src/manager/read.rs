@@ -7,7 +7,7 @@ use actix::{Context, Handler, Message, ResponseFuture};
 use futures::future::join_all;
 use mcbp::VbId;
 use relay::VbSample;
-use replica::machine::Snapshot;
+use replica::machine::{Snapshot, VbPhase};
 use replica::wanted::{StreamPhase, WantedStream};
 
 use super::ReplicationManager;
@@ -47,7 +47,7 @@ impl Handler<ReadStatus> for ReplicationManager {
                     Some(machine) => machine.await.ok().flatten(),
                     None => None,
                 };
-                with_opaques(known, machine)
+                with_machine(known, machine)
             }
         });
         let links = join_all(links.collect::<Vec<_>>());
@@ -105,6 +105,8 @@ impl ReplicationManager {
                 StreamPhase::Open => "open",
                 StreamPhase::Waiting { .. } => "waiting",
             },
+            rollbacks_before: None,
+            complete_to: self.incomplete.get(&vb).map(|seqno| seqno.0),
             opaque: None,
             failures: stream.failures,
             last_error: error,
@@ -164,12 +166,16 @@ fn number(count: u16) -> u8 {
     u8::try_from(count).unwrap_or(u8::MAX)
 }
 
-fn with_opaques(mut status: LinkStatus, machine: Option<Snapshot>) -> LinkStatus {
+fn with_machine(mut status: LinkStatus, machine: Option<Snapshot>) -> LinkStatus {
     let Some(machine) = machine else { return status };
-    let opaques: BTreeMap<_, _> =
-        machine.vbuckets.iter().map(|vb| (vb.vbucket, vb.opaque)).collect();
+    let rows: BTreeMap<_, _> = machine.vbuckets.iter().map(|row| (row.vbucket, row)).collect();
     for stream in &mut status.streams {
-        stream.opaque = opaques.get(&stream.vbucket).copied().flatten();
+        let Some(row) = rows.get(&stream.vbucket) else { continue };
+        stream.opaque = row.opaque;
+        stream.rollbacks_before = row.line;
+        if row.phase == VbPhase::RollingBack && stream.phase == "asked" {
+            stream.phase = "rolling-back";
+        }
     }
     status
 }

@@ -137,11 +137,12 @@ impl ConsumerMachine {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let number = |request: Option<Request>| request.map(|request| request.opaque.0);
+        let line = self.ledger.line();
         let row = |vb: VbId, phase, request| VbSnapshot {
             vbucket: vb.0,
             phase,
             opaque: number(request),
-            line: self.ledger.place_in_line(vb),
+            line: line.get(&vb).copied(),
         };
         let open = self.ledger.open.iter().map(|(&vb, s)| row(vb, VbPhase::Open, s.request));
         let adding = self.ledger.adding.iter();
