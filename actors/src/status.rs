@@ -110,6 +110,17 @@ pub struct StreamStatus {
     pub passed_frames: u64,
 }
 
+impl StreamStatus {
+    /// Whether the consumer rolls its copy back before the stream can open.
+    #[must_use]
+    pub fn is_rolling_back(&self) -> bool {
+        self.phase == ROLLING_BACK
+    }
+}
+
+/// The phase of a stream whose consumer rolls its copy back.
+pub(crate) const ROLLING_BACK: &str = "rolling-back";
+
 /// Why something is not as it should be.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct LastError {

@@ -14,7 +14,8 @@ use super::ReplicationManager;
 use super::link::Link;
 use crate::replicator::ReadLink;
 use crate::status::{
-    BrokenStatus, BucketStatus, LastError, LinkStatus, NodeStatus, StreamStatus, millis,
+    BrokenStatus, BucketStatus, LastError, LinkStatus, NodeStatus, ROLLING_BACK, StreamStatus,
+    millis,
 };
 
 /// Reads the bucket.
@@ -93,6 +94,9 @@ impl ReplicationManager {
         passed: Option<VbSample>,
     ) -> StreamStatus {
         let lag = self.lag.as_ref().map(|lag| lag.recent_lag(vb, self.now())).unwrap_or_default();
+        let complete_to = self.incomplete.get(&vb).map(|copy| copy.complete_to.0);
+        // Equal seqnos prove nothing of a copy that misses rows.
+        let is_known = complete_to.is_none();
         let error = stream.last_error.as_ref().map(|error| match self.broken(vb) {
             Some(broken) => LastError::looping(error, &broken),
             None => LastError::from(error),
@@ -106,14 +110,14 @@ impl ReplicationManager {
                 StreamPhase::Waiting { .. } => "waiting",
             },
             rollbacks_before: None,
-            complete_to: self.incomplete.get(&vb).map(|seqno| seqno.0),
+            complete_to,
             opaque: None,
             failures: stream.failures,
             last_error: error,
             seqno: lag.consumer.map(|seqno| seqno.0),
             producer_seqno: lag.producer.map(|seqno| seqno.0),
-            lag_seqnos: lag.seqnos(),
-            lag_ms: lag.behind_for.map(millis),
+            lag_seqnos: lag.seqnos().filter(|_| is_known),
+            lag_ms: lag.behind_for.filter(|_| is_known).map(millis),
             progress_ms: lag.still_for.map(millis),
             passed_seqno: passed.map(|passed| passed.seqno.0),
             passed_bytes: passed.map_or(0, |passed| passed.bytes),
@@ -174,7 +178,7 @@ fn with_machine(mut status: LinkStatus, machine: Option<Snapshot>) -> LinkStatus
         stream.opaque = row.opaque;
         stream.rollbacks_before = row.line;
         if row.phase == VbPhase::RollingBack && stream.phase == "asked" {
-            stream.phase = "rolling-back";
+            stream.phase = ROLLING_BACK;
         }
     }
     status

@@ -71,6 +71,8 @@ enum Step {
     Copying { asking: SpawnHandle, result: Option<Result<(), VbFailure>> },
     /// The vBucket to be let go of by other links, and its own link to be ready.
     Closing,
+    /// Nothing: it must not become active here.
+    Refused(VbFailure),
     /// The data nodes.
     TakingOver { outcome: Option<VbOutcome> },
     /// Both nodes to say what they have, after this failure.
@@ -99,7 +101,7 @@ impl Move {
                 Step::Queued => MovePhase::Queued,
                 Step::Opening => MovePhase::Opening,
                 Step::Copying { .. } => MovePhase::Copying,
-                Step::Closing => MovePhase::Closing,
+                Step::Closing | Step::Refused(_) => MovePhase::Closing,
                 Step::TakingOver { .. } => MovePhase::TakingOver,
                 Step::Examining { .. } => MovePhase::Examining,
             },
