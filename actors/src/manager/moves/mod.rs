@@ -85,6 +85,11 @@ impl Move {
         _ = self.answer.send(result);
     }
 
+    /// Whether the data nodes are at it.
+    pub(super) const fn is_taking_over(&self) -> bool {
+        matches!(self.step, Step::TakingOver { .. })
+    }
+
     /// Stops what runs for it, where something does.
     pub(super) fn abandon(&self, ctx: &mut Context<ReplicationManager>) {
         if let Step::Copying { asking, .. } | Step::Examining { asking, .. } = self.step {
@@ -159,10 +164,13 @@ impl Handler<Estimated> for ReplicationManager {
     type Result = ();
 
     fn handle(&mut self, Estimated(changes): Estimated, _: &mut Context<Self>) {
-        if let Some(Pending { job: Job::Move(moving), .. }) = self.commands.front_mut() {
+        let extended = self.now() + self.limits.data_move;
+        if let Some(Pending { job: Job::Move(moving), deadline, .. }) = self.commands.front_mut() {
             moving.estimate = Some(changes);
             if changes < moving.estimate_min {
                 moving.estimate_min = changes;
+                // The deadline of copying is for progress: less is left than ever before.
+                *deadline = Some(extended);
                 self.note_progress();
             }
         }

@@ -81,6 +81,12 @@ impl ConsumerMachine {
         running.chain(self.taken_over()).chain(self.shutting().map(|(_, vb)| vb)).collect()
     }
 
+    /// The vBucket that is being taken over, if any.
+    #[must_use]
+    pub fn taking_over(&self) -> Option<VbId> {
+        self.moving().map(|takeover| takeover.vb)
+    }
+
     /// The name of the phase, as in [`Snapshot::phase`].
     #[must_use]
     pub const fn phase(&self) -> &'static str {
