@@ -135,7 +135,7 @@ impl Ledger {
         flags: u32,
         fx: &mut Effects,
     ) -> Result<Verdict, &'static str> {
-        if self.is_touched(vb) && self.older(vb, request.opaque).is_some() {
+        if self.older(vb, request.opaque).is_some() && self.is_touched(vb) {
             return Err(ASKED_AGAIN);
         }
         let is_closed = self.closed_asks(vb);
