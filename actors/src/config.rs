@@ -46,8 +46,8 @@ pub struct Limits {
     /// How long a command may take until whatever is not settled counts as failed. 90 s: a connect
     /// and a set-up with their own deadlines, and some.
     pub command: Duration,
-    /// How long a move may wait until the producer has little more to send. 1 h: a vBucket of a
-    /// large bucket, from disk, over a slow network.
+    /// How long a move may wait for the producer to have less to send than ever before. 1 h: a
+    /// producer that reads a large vBucket from its disk counts slowly.
     pub data_move: Duration,
     /// How long a link may stand still that has something to do, until it is restarted. 20 s: long
     /// for a node that is well, and a person notices nothing yet.

@@ -7,10 +7,10 @@ use actix::{
     Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle,
 };
 use mcbp::{Seqno, VbId};
-use relay::{Injector, Verdict};
+use relay::{Injector, Progress, Verdict};
 use replica::machine::{
     Command, ConsumerMachine, ControlFrame, Effect, Effects, Event, Limits, Note, Outcome, Side,
-    Snapshot, StopReason, Ticket, VbError,
+    Snapshot, Step, StopReason, Ticket, VbError,
 };
 use tokio::time::Instant;
 
@@ -30,6 +30,9 @@ pub(crate) struct ConsumerConn {
     to_consumer: Injector,
     owner: Recipient<FromConn>,
     next_ticket: u64,
+    downstream: Arc<Progress>,
+    /// Samples of the vBucket that is taken over, when its deadline was last armed.
+    passed_frames: u64,
 }
 
 /// What the owner of the link is told. All of it on one way, so that nothing overtakes: an end
@@ -58,6 +61,7 @@ impl ConsumerConn {
         limits: Limits,
         to_consumer: Injector,
         to_producer: Injector,
+        downstream: Arc<Progress>,
         owner: Recipient<FromConn>,
     ) -> (Addr<Self>, Addr<ProducerConn>) {
         let ctx = Context::<Self>::new();
@@ -72,6 +76,8 @@ impl ConsumerConn {
             to_consumer,
             owner,
             next_ticket: 0,
+            downstream,
+            passed_frames: 0,
         };
         (ctx.run(conn), producer)
     }
@@ -88,6 +94,14 @@ impl ConsumerConn {
             replica::machine::Verdict::Forward => Verdict::Forward,
             replica::machine::Verdict::Withhold => Verdict::Withhold,
         }
+    }
+
+    /// Whether samples of the vBucket that is taken over have come since this was asked last, or
+    /// since its takeover began.
+    fn has_data_passed(&mut self) -> bool {
+        let sample = self.machine.taking_over().and_then(|vb| self.downstream.vbucket(vb));
+        let frames = sample.map_or(0, |sample| sample.frames);
+        std::mem::replace(&mut self.passed_frames, frames) < frames
     }
 
     /// Sets the only timer to the first deadline.
@@ -179,6 +193,8 @@ impl Handler<Run> for ConsumerConn {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.event(Event::Command { ticket, command }, ctx);
+        // What passed before is not this takeover's.
+        self.has_data_passed();
     }
 }
 
@@ -193,6 +209,9 @@ impl Handler<Passed> for ConsumerConn {
     fn handle(&mut self, Passed: Passed, ctx: &mut Self::Context) {
         let now = Instant::now();
         while let Some(deadline) = self.deadlines.take_passed(now) {
+            if deadline.step == Step::Takeover && self.has_data_passed() {
+                self.event(Event::DataPassed, ctx);
+            }
             self.event(Event::DeadlinePassed(deadline), ctx);
         }
         self.set_timer(ctx);

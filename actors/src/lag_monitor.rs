@@ -24,6 +24,16 @@ const INTERVALS_MAX: u32 = 3;
 /// What a node that is busy may take beyond that.
 const ANSWER_SLACK: Duration = Duration::from_secs(1);
 
+/// A node that has answered.
+pub(crate) struct Heard {
+    /// As what it was asked.
+    pub(crate) side: Side,
+    /// Its name.
+    pub(crate) node: String,
+    /// vBuckets that it serves and did not when it was last asked.
+    pub(crate) appeared: Vec<VbId>,
+}
+
 /// The lag of one bucket.
 pub(crate) struct LagMonitor {
     bucket: String,
@@ -87,8 +97,8 @@ impl LagMonitor {
         }
     }
 
-    /// Takes in an answer; says which node was heard.
-    pub(crate) fn said(&mut self, polled: Polled, now: Duration) -> Option<String> {
+    /// Takes in an answer; says which node was heard, and what it serves again.
+    pub(crate) fn said(&mut self, polled: Polled, now: Duration) -> Option<Heard> {
         let Polled { side, node, said } = polled;
         let asked = (side, node);
         if !self.polls.contains_key(&asked) {
@@ -99,7 +109,7 @@ impl LagMonitor {
             Said::Seqnos(seqnos) => seqnos,
             Said::Stranger(stranger) => {
                 self.note_stranger(&node, stranger.map(|stranger| stranger.to_string()));
-                return Some(node);
+                return Some(Heard { side, node, appeared: Vec::new() });
             }
         };
         let seqnos = match seqnos {
@@ -116,11 +126,11 @@ impl LagMonitor {
                 None
             }
         };
-        match side {
+        let appeared = match side {
             Side::Consumer => self.book.consumer_said(seqnos.as_deref(), now),
             Side::Producer => self.book.producer_said(&node, seqnos.as_deref(), now),
-        }
-        seqnos.map(|_| node)
+        };
+        seqnos.map(|_| Heard { side, node, appeared })
     }
 
     /// Logs what is new.

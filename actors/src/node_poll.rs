@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix::{Message, Recipient};
 use mcbp::{Feature, Seqno, Side, VbId};
-use relay::{Client, Endpoint, Fault, LinkError, Login};
+use relay::{Client, Endpoint, Fault, LinkError, Login, Retry};
 use replica::topology::{self, Stranger};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -20,6 +20,11 @@ const SEQNO_FEATURES: [Feature; 1] = [Feature::COLLECTIONS];
 /// After how many intervals topologies are read again, a minute by default: they are set once the
 /// replicas are there, and somebody may correct a name.
 const TOPOLOGY_INTERVALS: u32 = 60;
+
+/// How long to wait before a node is asked again that is gone, or warms up. Links and streams that
+/// wait for it are tried as soon as it answers, so this is a part of the time that an outage lasts
+/// longer than the node's own.
+const GONE_ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What a node said when it was asked.
 #[derive(Message)]
@@ -91,17 +96,20 @@ struct Ask {
 }
 
 async fn poll(ask: Ask, limits: Limits, interval: Duration, told: Recipient<Polled>) {
-    let (mut client, mut failures) = (None, 0_u32);
+    let mut client = None;
+    let mut failures = Failures::default();
     let mut topology_due = Instant::now();
     loop {
         let seqnos = ask.once(&mut client, &limits).await;
-        let pause = if seqnos.is_ok() {
-            failures = 0;
-            interval
-        } else {
-            client = None;
-            failures = failures.saturating_add(1);
-            limits.backoff.delay(failures, fastrand::f64()).max(interval)
+        let pause = match &seqnos {
+            Ok(_) => {
+                failures = Failures::default();
+                interval
+            }
+            Err(error) => {
+                client = None;
+                failures.pause(error.retry(), interval, &limits)
+            }
         };
         ask.tell(&told, Said::Seqnos(seqnos));
         if topology_due <= Instant::now()
@@ -115,6 +123,32 @@ async fn poll(ask: Ask, limits: Limits, interval: Duration, told: Recipient<Poll
             }
         }
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Failures in a row, of one kind.
+#[derive(Default)]
+struct Failures {
+    /// Those that only a change of somebody's configuration ends.
+    refusals: u32,
+}
+
+impl Failures {
+    /// How long to wait after another failure.
+    fn pause(&mut self, retry: Retry, interval: Duration, limits: &Limits) -> Duration {
+        let gone = interval.min(GONE_ASK_AGAIN);
+        match retry {
+            Retry::Soon | Retry::AfterBackoff | Retry::Never => {
+                self.refusals = 0;
+                gone
+            }
+            // A bucket may be there in a moment; a wrong password must not be tried all the time.
+            Retry::Slowly => {
+                let pause = limits.backoff.delay(self.refusals, fastrand::f64()).max(gone);
+                self.refusals = self.refusals.saturating_add(1);
+                pause
+            }
+        }
     }
 }
 

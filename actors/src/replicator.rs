@@ -89,6 +89,7 @@ impl Replicator {
             limits.steps,
             wires.to_consumer,
             wires.to_producer,
+            Arc::clone(&gauges.downstream),
             ctx.address().recipient(),
         );
         let taps = (

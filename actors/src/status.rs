@@ -79,8 +79,12 @@ pub struct LinkStatus {
 pub struct StreamStatus {
     /// The vBucket.
     pub vbucket: u16,
-    /// `due`, `asked`, `open` or `waiting`.
+    /// `due`, `asked`, `rolling-back`, `open` or `waiting`.
     pub phase: &'static str,
+    /// While it rolls back: how many vBuckets of its link the consumer rolls back first.
+    pub rollbacks_before: Option<usize>,
+    /// Where the consumer's copy may miss rows: the seqno up to which it is complete.
+    pub complete_to: Option<u64>,
     /// The opaque of the stream, where one was seen.
     pub opaque: Option<u32>,
     /// Failures since it was last open.
@@ -105,6 +109,17 @@ pub struct StreamStatus {
     /// About how many frames passed, over this link's present life.
     pub passed_frames: u64,
 }
+
+impl StreamStatus {
+    /// Whether the consumer rolls its copy back before the stream can open.
+    #[must_use]
+    pub fn is_rolling_back(&self) -> bool {
+        self.phase == ROLLING_BACK
+    }
+}
+
+/// The phase of a stream whose consumer rolls its copy back.
+pub(crate) const ROLLING_BACK: &str = "rolling-back";
 
 /// Why something is not as it should be.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

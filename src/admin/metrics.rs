@@ -116,7 +116,11 @@ impl Page {
         let failed = sum(views::failed);
         out.gauge("dcp_proxy_streams_wanted", "Streams that should be open", sum(|l| l.wanted))?;
         out.gauge("dcp_proxy_streams_open", "Streams that are open", sum(|l| l.open))?;
-        out.gauge("dcp_proxy_streams_failed", "Streams not open, for a reason", failed)
+        out.gauge("dcp_proxy_streams_failed", "Streams not open, for a reason", failed)?;
+        let rolling = sum(|link| link.streams.iter().filter(|s| s.is_rolling_back()).count());
+        out.gauge("dcp_proxy_streams_rolling_back", "Streams whose copy is rolled back", rolling)?;
+        let holes = sum(|link| link.streams.iter().filter(|s| s.complete_to.is_some()).count());
+        out.gauge("dcp_proxy_copies_incomplete", "Copies that may miss rows", holes)
     }
 
     /// What is not known has no sample. Sums and maxima are of what is known; how many vBuckets

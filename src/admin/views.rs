@@ -59,6 +59,8 @@ struct BucketView {
     open: usize,
     /// Streams that are not open, for a reason.
     failed: usize,
+    /// Copies here that may miss rows below their high seqno, and are rolled back before they open.
+    incomplete: usize,
     /// vBuckets on their way here.
     moving: usize,
     /// The largest lag of any stream whose lag is known; `None` where none is.
@@ -112,6 +114,7 @@ impl BucketView {
             wanted: links().map(|link| link.wanted).sum(),
             open: links().map(|link| link.open).sum(),
             failed: links().map(failed).sum(),
+            incomplete: streams().filter(|stream| stream.complete_to.is_some()).count(),
             moving: status.moves.len(),
             lag_seqnos_max: streams().filter_map(|stream| stream.lag_seqnos).max(),
             lag_unknown: links().map(lag_unknown).sum(),

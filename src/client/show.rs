@@ -117,6 +117,7 @@ fn stream_row(bucket: &str, link: &Link, stream: &Stream) -> [Cell; 10] {
     let link_error = link.last_error.as_ref().filter(|_| stream.phase != "open");
     let error = stream.last_error.as_ref().or(link_error);
     let connection = format!("{} {}", link.connection, link.phase);
+    let detail = detail(stream, error.map(|error| error.detail.as_str()));
     let progress = stream.progress_ms.map_or("?".to_owned(), |age| format!("{} ago", ms(age)));
     [
         bucket.into(),
@@ -128,8 +129,16 @@ fn stream_row(bucket: &str, link: &Link, stream: &Stream) -> [Cell; 10] {
         Cell::known(stream.seqno),
         Cell::known(stream.lag_seqnos),
         progress.as_str().into(),
-        error.map_or("", |error| error.detail.as_str()).into(),
+        detail.as_str().into(),
     ]
+}
+
+/// What there is to say of a stream: where it is in line, what its copy misses, why it failed.
+fn detail(stream: &Stream, error: Option<&str>) -> String {
+    let line = stream.rollbacks_before.map(|before| format!("{before} rollbacks come first"));
+    let copy = stream.complete_to.map(|seqno| format!("the copy is complete to {seqno} only"));
+    let parts = [line, copy, error.map(str::to_owned)];
+    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 pub(super) fn error(error: &AskError) -> String {

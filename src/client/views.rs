@@ -74,6 +74,8 @@ pub(super) struct Stream {
     pub(super) lag_seqnos: Option<u64>,
     pub(super) progress_ms: Option<u64>,
     pub(super) last_error: Option<LastError>,
+    pub(super) rollbacks_before: Option<u64>,
+    pub(super) complete_to: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -13,39 +13,53 @@ use super::ReplicationManager;
 use crate::error::VbFailure;
 use crate::replicator::LinkId;
 
+/// A copy that may miss rows.
+pub(super) struct Incomplete {
+    /// The seqno up to which it is complete.
+    pub(super) complete_to: Seqno,
+    /// The life of the link that found it.
+    by: LinkId,
+}
+
 impl ReplicationManager {
     /// A link tells up to where a copy is complete, or that it has no hole any more.
     pub(super) fn note_copy(&mut self, id: LinkId, vb: VbId, complete_to: Option<Seqno>) {
-        let bucket = &self.bucket;
         let Some(seqno) = complete_to else {
             if self.incomplete.remove(&vb).is_some() {
-                log::info!("copy is complete again bucket={bucket} vb={vb}");
+                log::info!("copy is complete bucket={} vb={vb}", self.bucket);
             }
             return;
         };
-        let known = self.incomplete.entry(vb).or_insert(seqno);
-        *known = seqno.min(*known);
-        log::warn!(
-            "copy may miss rows, rolling it back bucket={bucket} vb={vb} complete_to={known}"
-        );
+        let known = self.incomplete.get(&vb).map_or(seqno, |known| known.complete_to.min(seqno));
+        let bucket = &self.bucket;
+        log::warn!("copy may miss rows bucket={bucket} vb={vb} complete_to={known}");
+        self.incomplete.insert(vb, Incomplete { complete_to: known, by: id });
         // Another link may have opened the vBucket before this one was heard.
         for (_, link) in self.links.iter_mut().enumerate().filter(|(index, _)| *index != id.index) {
             let stream = link.wanted.streams().get(&vb);
             if stream.is_some_and(|stream| stream.phase == StreamPhase::Open) {
-                link.wanted.reopen(vb);
+                link.wanted.reopen(vb, None);
             }
         }
     }
 
-    /// What is known to be incomplete among these vBuckets.
-    pub(super) fn incomplete_of(&self, wanted: &BTreeSet<VbId>) -> BTreeMap<VbId, Seqno> {
-        let incomplete = self.incomplete.iter().filter(|(vb, _)| wanted.contains(vb));
-        incomplete.map(|(&vb, &seqno)| (vb, seqno)).collect()
+    /// What is known to be incomplete among these vBuckets and was not found by this life of a
+    /// link, which knows better than we do what became of it since.
+    pub(super) fn incomplete_for(
+        &self,
+        index: usize,
+        wanted: &BTreeSet<VbId>,
+    ) -> BTreeMap<VbId, Seqno> {
+        let life = self.links.get(index).map_or(0, |link| link.life);
+        let link = LinkId { index, life };
+        let is_news = |vb: &VbId, copy: &Incomplete| wanted.contains(vb) && copy.by != link;
+        let incomplete = self.incomplete.iter().filter(|(vb, copy)| is_news(vb, copy));
+        incomplete.map(|(&vb, copy)| (vb, copy.complete_to)).collect()
     }
 
     /// Why a vBucket must not become active here, where its copy misses rows.
     pub(super) fn misses_rows(&self, vb: VbId, producer: &str) -> Option<VbFailure> {
-        let complete_to = *self.incomplete.get(&vb)?;
+        let complete_to = self.incomplete.get(&vb)?.complete_to;
         Some(VbFailure::of_incomplete(&self.bucket, producer, vb, complete_to))
     }
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 use actix::{Context, Handler};
 use mcbp::VbId;
 use relay::Side;
+use replica::lag::Lag;
 use replica::loops::{Broken, LoopKind, Loops, Notice};
-use replica::machine::{Retry, VbError, VbOutcome};
+use replica::machine::{Reason, Retry, VbError, VbOutcome};
 use replica::stall::{Stall, StallRule};
+use replica::standstill::{Position, Stuck};
 use replica::wanted::StreamPhase;
 
 use super::link::{Link, LinkState};
@@ -18,8 +20,9 @@ use super::{Outcomes, ReplicationManager};
 use crate::config::Limits;
 use crate::error::LinkDown;
 use crate::gauges::Gauges;
-use crate::lag_monitor::Polled;
+use crate::lag_monitor::{Heard, Polled};
 use crate::replicator::{GiveUp, LinkId};
+use crate::status::millis;
 
 /// How often links are looked at: four times within the limit, and at least each second.
 const LOOKS_PER_STALL: u32 = 4;
@@ -39,27 +42,31 @@ pub(super) fn loops(limits: &Limits) -> Loops {
 impl ReplicationManager {
     /// How long streams wait after so many failures in a row. What fails together is tried again
     /// together: one random number for all of it.
+    ///
+    /// Nothing is taken as final at once: a node that warms up says that it has no vBucket. A copy
+    /// that misses rows is rolled back at once, so that it misses them for as short as can be.
     pub(super) fn stream_delay(&self) -> impl FnMut(VbId, u32, Retry) -> Duration + use<> {
         let (backoff, random) = (self.limits.backoff, fastrand::f64());
         let broken: BTreeSet<_> = self.loops.all_broken(self.now()).map(|(vb, ..)| vb).collect();
+        let incomplete: BTreeSet<_> = self.incomplete.keys().copied().collect();
         move |vb, failures, retry| match retry {
             _ if broken.contains(&vb) => backoff.max,
+            _ if failures == 0 && incomplete.contains(&vb) => Duration::ZERO,
             Retry::AtOnce if failures == 0 => Duration::ZERO,
-            Retry::AtOnce | Retry::AfterBackoff => backoff.delay(failures, random),
-            // Only a change elsewhere helps; it is noticed at the slowest pace.
-            Retry::AfterNewTopology | Retry::Never => backoff.max,
+            Retry::AtOnce | Retry::AfterBackoff | Retry::AfterNewTopology | Retry::Never => {
+                backoff.delay(failures, random)
+            }
         }
     }
 
-    /// How long to wait before a link is opened again after so many failures in a row.
+    /// How long to wait before a link is opened again after so many failures of one kind in a row.
     fn link_delay(&self, failures: u32, retry: relay::Retry) -> Duration {
         let backoff = &self.limits.backoff;
         match retry {
             relay::Retry::Soon => backoff.min,
-            relay::Retry::AfterBackoff | relay::Retry::Never => {
+            relay::Retry::AfterBackoff | relay::Retry::Never | relay::Retry::Slowly => {
                 backoff.delay(failures, fastrand::f64())
             }
-            relay::Retry::Slowly => backoff.max,
         }
     }
 
@@ -81,6 +88,10 @@ impl ReplicationManager {
 
     /// Counts and logs that a consumer has to roll back.
     pub(super) fn note_rollback(&mut self, id: LinkId, vb: VbId) {
+        if let Some(link) = self.live_link(id) {
+            link.rolling.insert(vb);
+        }
+        self.goes_on();
         let notice = self.count(vb, Some(LoopKind::Rollback), LoopKind::Rollback.name());
         self.tell(
             id,
@@ -111,10 +122,15 @@ impl ReplicationManager {
         self.note_heard(id.index);
         let now = self.now();
         let failures = self.live_link(id).map_or(0, |link| link.failures);
-        let delay = self.link_delay(failures, down.retry);
+        // A node that comes back fails in other ways, one after the other, each for a moment.
+        let before = self.live_link(id).and_then(|link| link.last_error.as_ref());
+        let is_same_kind = before.is_none_or(|before| before.retry == down.retry);
+        let delay = self.link_delay(if is_same_kind { failures } else { 0 }, down.retry);
         let Some(link) = self.live_link(id) else { return };
         link.wanted.link_lost();
         link.watch = None;
+        link.rolling.clear();
+        link.standstill.clear();
         if matches!(link.state, LinkState::Closing(_)) {
             log::info!("link closed link={}", link.spec.name);
             link.state = LinkState::Idle;
@@ -159,6 +175,48 @@ impl ReplicationManager {
         }
     }
 
+    /// Looks at every open stream, and has those closed and added again that stand still while
+    /// their link goes on.
+    pub(super) fn look_for_standstill(&mut self) {
+        let (now, limit) = (self.now(), self.limits.stall);
+        for index in 0..self.links.len() {
+            for (vb, stuck) in self.stuck_streams(index, limit, now) {
+                let Some(link) = self.links.get_mut(index) else { continue };
+                let for_ms = millis(stuck.for_);
+                let reason = Reason::Stalled { behind: stuck.behind, for_ms };
+                let error = VbError { vb, side: Side::Producer, reason };
+                log::warn!("stream stalled, adding it again link={} {error}", link.spec.name);
+                let producer = link.key.producer.clone();
+                self.stream_failures.count(&producer, error.reason_code(), error.status());
+                link.wanted.reopen(vb, Some(error));
+            }
+        }
+    }
+
+    fn stuck_streams(
+        &mut self,
+        index: usize,
+        limit: Duration,
+        now: Duration,
+    ) -> Vec<(VbId, Stuck)> {
+        let (Some(lag), Some(link)) = (&self.lag, self.links.get_mut(index)) else {
+            return Vec::new();
+        };
+        let Some(watch) = &link.watch else { return Vec::new() };
+        let link_data = watch.gauges.sample(None).data;
+        let streams = link.wanted.streams();
+        let is_open = |vb| streams.get(&vb).is_some_and(|s| s.phase == StreamPhase::Open);
+        link.standstill.retain(is_open);
+        let open = streams.keys().copied().filter(|&vb| is_open(vb));
+        let standstill = &mut link.standstill;
+        open.filter_map(|vb| {
+            let Lag { producer, consumer, .. } = lag.lag(vb, now);
+            let at = Position { producer, consumer, link_data };
+            standstill.look(vb, at, limit, now).map(|stuck| (vb, stuck))
+        })
+        .collect()
+    }
+
     /// How far the open streams of a link are behind, as far as that is known.
     fn behind(&self, link: &Link) -> Option<u64> {
         let (now, lag) = (self.now(), self.lag.as_ref()?);
@@ -181,11 +239,26 @@ impl ReplicationManager {
 impl Handler<Polled> for ReplicationManager {
     type Result = ();
 
-    fn handle(&mut self, polled: Polled, _: &mut Context<Self>) {
+    fn handle(&mut self, polled: Polled, ctx: &mut Context<Self>) {
         let now = self.now();
-        let heard = self.lag.as_mut().and_then(|lag| lag.said(polled, now));
-        if let Some(node) = heard {
-            self.traffic.heard(&node, now);
+        let Some(heard) = self.lag.as_mut().and_then(|lag| lag.said(polled, now)) else { return };
+        self.traffic.heard(&heard.node, now);
+        if !heard.appeared.is_empty() {
+            self.serves_again(&heard);
+            self.reconcile(ctx);
+        }
+    }
+}
+
+impl ReplicationManager {
+    /// A node serves vBuckets that it did not serve before: whatever waits for them after a failure
+    /// is tried now.
+    fn serves_again(&mut self, heard: &Heard) {
+        let appeared: BTreeSet<_> = heard.appeared.iter().copied().collect();
+        for link in &mut self.links {
+            if heard.side == Side::Consumer || link.key.producer == heard.node {
+                link.retry_now(|vb| appeared.contains(&vb));
+            }
         }
     }
 }

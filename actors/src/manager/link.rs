@@ -1,5 +1,6 @@
 //! A manager's view of one link: its state, and the streams it should carry.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use replica::bursts::Bursts;
 use replica::loops::Told;
 use replica::machine::VbOutcome;
 use replica::plan::LinkKey;
+use replica::standstill::Standstill;
 use replica::wanted::{StreamPhase, WantedStreams};
 
 use super::Outcomes;
@@ -84,6 +86,10 @@ pub(super) struct Link {
     pub(super) stall: Option<String>,
     /// Of the present life, once it is up.
     pub(super) watch: Option<Watch>,
+    /// vBuckets that the consumer had to roll back since the last set-up began.
+    pub(super) rolling: BTreeSet<VbId>,
+    /// Open streams that stand still.
+    pub(super) standstill: Standstill,
 }
 
 impl Link {
@@ -101,6 +107,8 @@ impl Link {
             stalls: 0,
             stall: None,
             watch: None,
+            rolling: BTreeSet::new(),
+            standstill: Standstill::default(),
         }
     }
 

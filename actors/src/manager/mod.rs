@@ -22,7 +22,7 @@ use std::time::Duration;
 use actix::{Actor, AsyncContext, Context, Handler, SpawnHandle};
 use actix_rt::ArbiterHandle;
 use futures::channel::oneshot;
-use mcbp::{Seqno, VbId};
+use mcbp::VbId;
 use relay::Endpoint;
 use replica::loops::Loops;
 use replica::machine::{Command, Outcome, VbOutcome};
@@ -30,6 +30,7 @@ use replica::plan::{Connections, Desired};
 use replica::wanted::Setup;
 use tokio::time::Instant;
 
+use self::copies::Incomplete;
 use self::link::{Link, LinkState};
 use self::queue::Pending;
 use self::tally::Tally;
@@ -57,9 +58,8 @@ pub(crate) struct ReplicationManager {
     arbiters: Vec<ArbiterHandle>,
     desired: Desired,
     links: Vec<Link>,
-    /// Copies of our node that may have a hole, with the seqno up to which each is complete. They
-    /// outlive the link that found them: see `copies`.
-    incomplete: BTreeMap<VbId, Seqno>,
+    /// Copies of our node that may miss rows. They outlive the link that found them.
+    incomplete: BTreeMap<VbId, Incomplete>,
     /// The link that a takeover needs: it is kept, and set-ups wait.
     reserved: Option<usize>,
     commands: VecDeque<Pending>,
@@ -152,7 +152,7 @@ impl ReplicationManager {
             }
             LinkState::Up { running: false, .. } if !is_reserved => {
                 if let Some(Setup { wanted, reopen }) = self.next_setup(index, now) {
-                    let incomplete = self.incomplete_of(&wanted);
+                    let incomplete = self.incomplete_for(index, &wanted);
                     self.run(index, Command::SetupStreams { wanted, reopen, incomplete });
                 }
             }
@@ -200,6 +200,7 @@ impl ReplicationManager {
         // A link that is down has made everything due for the next one.
         let LinkState::Up { running, .. } = &mut link.state else { return };
         *running = false;
+        link.rolling.clear();
         match outcome {
             Outcome::Done(outcomes) => {
                 let is_move = self.note_takeover(&outcomes);
@@ -249,9 +250,11 @@ impl Actor for ReplicationManager {
         let told = ctx.address().recipient();
         let (bucket, node, limits) = (&self.bucket, &self.node, &self.limits);
         self.lag = Some(LagMonitor::new(bucket.clone(), node.clone(), limits.clone(), told));
-        ctx.run_interval(heal::look_interval(limits), |manager, _| {
+        ctx.run_interval(heal::look_interval(limits), |manager, ctx| {
             manager.look_for_stalls();
+            manager.look_for_standstill();
             manager.tell_the_rest();
+            manager.reconcile(ctx);
         });
     }
 }

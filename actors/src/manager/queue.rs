@@ -152,15 +152,20 @@ impl ReplicationManager {
         self.progress = self.now();
     }
 
-    /// What takes long goes on at the nodes: so may the change that is served, and those after it.
+    /// What takes long goes on at the nodes: so may the command that is served, and those after it.
     pub(super) fn goes_on(&mut self) {
         self.note_progress();
-        let extended = self.now() + self.limits.command;
-        if let Some(Pending { job: Job::Change { .. }, deadline: Some(deadline), .. }) =
-            self.commands.front_mut()
-        {
-            *deadline = extended.max(*deadline);
-        }
+        let now = self.now();
+        let (command, takeover) = (self.limits.command, self.takeover_limit());
+        let Some(Pending { job, deadline: Some(deadline), .. }) = self.commands.front_mut() else {
+            return;
+        };
+        let limit = match job {
+            Job::Change { .. } => command,
+            Job::Move(moving) if moving.is_taking_over() => takeover,
+            Job::Move(_) => return,
+        };
+        *deadline = (now + limit).max(*deadline);
     }
 
     /// Until when a command that waits must have its turn, unless there is progress before.

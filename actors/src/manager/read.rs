@@ -7,14 +7,15 @@ use actix::{Context, Handler, Message, ResponseFuture};
 use futures::future::join_all;
 use mcbp::VbId;
 use relay::VbSample;
-use replica::machine::Snapshot;
+use replica::machine::{Snapshot, VbPhase};
 use replica::wanted::{StreamPhase, WantedStream};
 
 use super::ReplicationManager;
 use super::link::Link;
 use crate::replicator::ReadLink;
 use crate::status::{
-    BrokenStatus, BucketStatus, LastError, LinkStatus, NodeStatus, StreamStatus, millis,
+    BrokenStatus, BucketStatus, LastError, LinkStatus, NodeStatus, ROLLING_BACK, StreamStatus,
+    millis,
 };
 
 /// Reads the bucket.
@@ -47,7 +48,7 @@ impl Handler<ReadStatus> for ReplicationManager {
                     Some(machine) => machine.await.ok().flatten(),
                     None => None,
                 };
-                with_opaques(known, machine)
+                with_machine(known, machine)
             }
         });
         let links = join_all(links.collect::<Vec<_>>());
@@ -93,6 +94,9 @@ impl ReplicationManager {
         passed: Option<VbSample>,
     ) -> StreamStatus {
         let lag = self.lag.as_ref().map(|lag| lag.recent_lag(vb, self.now())).unwrap_or_default();
+        let complete_to = self.incomplete.get(&vb).map(|copy| copy.complete_to.0);
+        // Equal seqnos prove nothing of a copy that misses rows.
+        let is_known = complete_to.is_none();
         let error = stream.last_error.as_ref().map(|error| match self.broken(vb) {
             Some(broken) => LastError::looping(error, &broken),
             None => LastError::from(error),
@@ -105,13 +109,15 @@ impl ReplicationManager {
                 StreamPhase::Open => "open",
                 StreamPhase::Waiting { .. } => "waiting",
             },
+            rollbacks_before: None,
+            complete_to,
             opaque: None,
             failures: stream.failures,
             last_error: error,
             seqno: lag.consumer.map(|seqno| seqno.0),
             producer_seqno: lag.producer.map(|seqno| seqno.0),
-            lag_seqnos: lag.seqnos(),
-            lag_ms: lag.behind_for.map(millis),
+            lag_seqnos: lag.seqnos().filter(|_| is_known),
+            lag_ms: lag.behind_for.filter(|_| is_known).map(millis),
             progress_ms: lag.still_for.map(millis),
             passed_seqno: passed.map(|passed| passed.seqno.0),
             passed_bytes: passed.map_or(0, |passed| passed.bytes),
@@ -164,12 +170,16 @@ fn number(count: u16) -> u8 {
     u8::try_from(count).unwrap_or(u8::MAX)
 }
 
-fn with_opaques(mut status: LinkStatus, machine: Option<Snapshot>) -> LinkStatus {
+fn with_machine(mut status: LinkStatus, machine: Option<Snapshot>) -> LinkStatus {
     let Some(machine) = machine else { return status };
-    let opaques: BTreeMap<_, _> =
-        machine.vbuckets.iter().map(|vb| (vb.vbucket, vb.opaque)).collect();
+    let rows: BTreeMap<_, _> = machine.vbuckets.iter().map(|row| (row.vbucket, row)).collect();
     for stream in &mut status.streams {
-        stream.opaque = opaques.get(&stream.vbucket).copied().flatten();
+        let Some(row) = rows.get(&stream.vbucket) else { continue };
+        stream.opaque = row.opaque;
+        stream.rollbacks_before = row.line;
+        if row.phase == VbPhase::RollingBack && stream.phase == "asked" {
+            stream.phase = ROLLING_BACK;
+        }
     }
     status
 }

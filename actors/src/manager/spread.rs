@@ -1,10 +1,11 @@
 //! Spreads what is wanted over links. Links that are missing are made; none is touched whose
 //! streams stay (MB-28525).
 
+use replica::machine::Command;
 use replica::plan::LinkKey;
 
 use super::ReplicationManager;
-use super::link::Link;
+use super::link::{Link, LinkState};
 use crate::link::LinkSpec;
 
 impl ReplicationManager {
@@ -20,8 +21,28 @@ impl ReplicationManager {
                 link.wanted.want(&share);
             }
         }
+        self.end_unwanted_rollbacks();
         if let Some(lag) = &mut self.lag {
             lag.follow(&self.desired, &self.producers);
+        }
+    }
+
+    /// A stream that rolls back cannot be closed, for its rollback would run all the same, under the
+    /// next stream of its vBucket. Where it must go, all of its link goes, and the next one compares
+    /// both nodes anew.
+    fn end_unwanted_rollbacks(&mut self) {
+        let must_end = |link: &Link| {
+            let wanted = link.wanted.streams();
+            link.rolling.iter().any(|vb| !wanted.contains_key(vb))
+        };
+        for index in 0..self.links.len() {
+            let Some(link) = self.links.get_mut(index).filter(|link| must_end(link)) else {
+                continue;
+            };
+            if let LinkState::Up { addr, .. } = &link.state {
+                link.state = LinkState::Closing(addr.clone());
+                self.run(index, Command::Shut);
+            }
         }
     }
 

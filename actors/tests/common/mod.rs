@@ -140,26 +140,51 @@ impl Link {
     }
 
     async fn pass_request(&mut self, add: Bytes) -> Pending {
-        let vb = view(&add).header.vbucket();
         self.opaque += 1;
         // A data node counts in its own byte order.
         let opaque = Opaque(self.opaque.swap_bytes());
+        assert_ne!(view(&add).header.opaque, opaque, "realistic opaques");
+        let mut stream =
+            Pending { vb: view(&add).header.vbucket(), add, opaque, request: Bytes::new() };
+        self.ask_from(&mut stream, 0).await;
+        let request = self.producer.expect(Opcode::DCP_STREAM_REQ).await;
+        assert_eq!(request, stream.request, "passed unchanged");
+        stream
+    }
+
+    /// The consumer asks for a stream from this seqno on; nobody looks whether that passes.
+    pub async fn ask_from(&mut self, stream: &mut Pending, start: u64) {
+        let start = Seqno(start);
         let request = StreamReq {
-            flags: AddStream::decode(&view(&add)).unwrap().flags,
-            start: Seqno::ZERO,
+            flags: AddStream::decode(&view(&stream.add)).unwrap().flags,
+            start,
             end: Seqno::MAX,
             uuid: VbUuid(0),
-            snapshot_start: Seqno::ZERO,
-            snapshot_end: Seqno::ZERO,
+            snapshot_start: start,
+            snapshot_end: start,
             value: b"",
         };
         let mut out = BytesMut::new();
-        request.write(vb, opaque, &mut out);
+        request.write(stream.vb, stream.opaque, &mut out);
         self.consumer.send_raw(&out).await;
-        let request = self.producer.expect(Opcode::DCP_STREAM_REQ).await;
-        assert_eq!(request, out, "passed unchanged");
-        assert_ne!(view(&add).header.opaque, opaque, "realistic opaques");
-        Pending { vb, add, opaque, request }
+        stream.request = out.freeze();
+    }
+
+    /// Takes the next ADD_STREAM and asks for the stream from a seqno on, of an incomplete copy.
+    pub async fn request_incomplete(&mut self, start: u64) -> Pending {
+        let add = self.consumer.expect(Opcode::DCP_ADD_STREAM).await;
+        self.opaque += 1;
+        let opaque = Opaque(self.opaque.swap_bytes());
+        let vb = view(&add).header.vbucket();
+        let mut stream = Pending { vb, add, opaque, request: Bytes::new() };
+        self.ask_from(&mut stream, start).await;
+        stream
+    }
+
+    /// The consumer refuses a frame of a stream.
+    pub async fn refuse(&mut self, stream: &Pending, opcode: Opcode, status: Status) {
+        let refusal = mcbp::FrameBuilder::response(opcode, status).opaque(stream.opaque);
+        self.consumer.send(refusal).await;
     }
 
     /// The producer accepts the stream; the consumer hears of it.
@@ -200,6 +225,13 @@ impl Link {
         StreamEnd { status }.write(vb, opaque, &mut out);
         self.producer.send_raw(&out).await;
         assert_eq!(self.consumer.expect(Opcode::DCP_STREAM_END).await, out);
+    }
+
+    /// The producer asks for a state; nobody looks what comes of it.
+    pub async fn ask_state(&mut self, stream: &Pending, state: VbState) {
+        let mut out = BytesMut::new();
+        SetVbucketState { state }.write(stream.vb, stream.opaque, &mut out);
+        self.producer.send_raw(&out).await;
     }
 
     /// The producer asks for a state; the consumer gets that unchanged. Before it becomes active it

@@ -70,26 +70,45 @@ impl LagBook {
         self.heard.retain(|source, _| rows.values().any(|row| row.source == *source));
     }
 
-    /// A producer said which high seqnos it has; `None` when it did not answer.
-    pub fn producer_said(&mut self, source: &str, seqnos: Option<&[(VbId, Seqno)]>, now: Duration) {
+    /// A producer said which high seqnos it has; `None` when it did not answer. Returns the vBuckets
+    /// that it did not tell of the last time.
+    pub fn producer_said(
+        &mut self,
+        source: &str,
+        seqnos: Option<&[(VbId, Seqno)]>,
+        now: Duration,
+    ) -> Vec<VbId> {
         let said: BTreeMap<_, _> = seqnos.unwrap_or_default().iter().copied().collect();
         if seqnos.is_some() {
             self.heard.insert(source.to_owned(), now);
         }
-        for (vb, row) in self.rows.iter_mut().filter(|(_, row)| row.source == source) {
-            row.producer_said(said.get(vb).copied(), now);
+        let mut appeared = Vec::new();
+        for (&vb, row) in self.rows.iter_mut().filter(|(_, row)| row.source == source) {
+            let seqno = said.get(&vb).copied();
+            if row.producer.is_none() && seqno.is_some() {
+                appeared.push(vb);
+            }
+            row.producer_said(seqno, now);
         }
+        appeared
     }
 
-    /// The consumer said which high seqnos it has; `None` when it did not answer.
-    pub fn consumer_said(&mut self, seqnos: Option<&[(VbId, Seqno)]>, now: Duration) {
+    /// The consumer said which high seqnos it has; `None` when it did not answer. Returns the
+    /// vBuckets that it did not tell of the last time.
+    pub fn consumer_said(&mut self, seqnos: Option<&[(VbId, Seqno)]>, now: Duration) -> Vec<VbId> {
         let said: BTreeMap<_, _> = seqnos.unwrap_or_default().iter().copied().collect();
         if seqnos.is_some() {
             self.consumer_heard = Some(now);
         }
-        for (vb, row) in &mut self.rows {
-            row.consumer_said(said.get(vb).copied(), now);
+        let mut appeared = Vec::new();
+        for (&vb, row) in &mut self.rows {
+            let seqno = said.get(&vb).copied();
+            if row.consumer.is_none() && seqno.is_some() {
+                appeared.push(vb);
+            }
+            row.consumer_said(seqno, now);
         }
+        appeared
     }
 
     /// As [`Self::lag`], but what a node said longer than `max_age` ago is unknown: a node that
@@ -220,6 +239,19 @@ mod tests {
         assert_eq!(lag(half), (None, None));
         book.producer_said("alpha", Some(&[(VB, Seqno(30))]), at(7));
         assert_eq!(recent(&book, 7), (Some(20), Some(6)));
+    }
+
+    #[test]
+    fn a_vbucket_that_is_told_of_again_has_appeared_once() {
+        let mut book = book();
+        let has = [(VB, Seqno(1))];
+        assert_eq!(book.producer_said("alpha", Some(&has), at(1)), [VB]);
+        assert_eq!(book.producer_said("alpha", Some(&has), at(2)), []);
+        assert_eq!(book.producer_said("alpha", Some(&[]), at(3)), [], "a node that warms up");
+        assert_eq!(book.producer_said("alpha", Some(&has), at(4)), [VB]);
+        assert_eq!(book.consumer_said(Some(&has), at(5)), [VB]);
+        assert_eq!(book.consumer_said(None, at(6)), [], "a node that is gone");
+        assert_eq!(book.consumer_said(Some(&has), at(7)), [VB]);
     }
 
     #[test]

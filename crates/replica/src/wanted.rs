@@ -88,12 +88,13 @@ impl WantedStreams {
         }
     }
 
-    /// Has an open stream closed and added again.
-    pub fn reopen(&mut self, vb: VbId) {
+    /// Has an open stream closed and added again, for this reason where there is one.
+    pub fn reopen(&mut self, vb: VbId, why: Option<VbError>) {
         if let Some(stream) = self.streams.get_mut(&vb)
             && stream.phase == StreamPhase::Open
         {
             stream.phase = StreamPhase::Due;
+            stream.last_error = why;
             self.reopen.insert(vb);
         }
     }

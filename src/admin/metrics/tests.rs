@@ -7,6 +7,8 @@ use super::text;
 
 fn stream(vbucket: u16, lag_seqnos: Option<u64>, lag_ms: Option<u64>) -> StreamStatus {
     StreamStatus {
+        rollbacks_before: None,
+        complete_to: None,
         vbucket,
         phase: "open",
         opaque: None,

@@ -39,6 +39,7 @@ impl ReplicationManager {
                 let failure = VbFailure::of_deadline(&self.bucket, &moving.from, moving.vb);
                 self.examine(moving, failure, false, ctx)
             }
+            Step::Refused(failure) => Next::Done(Err(failure.clone())),
             Step::Queued | Step::Copying { .. } => {
                 Next::Done(Err(VbFailure::of_deadline(&self.bucket, &moving.from, moving.vb)))
             }

@@ -71,6 +71,8 @@ enum Step {
     Copying { asking: SpawnHandle, result: Option<Result<(), VbFailure>> },
     /// The vBucket to be let go of by other links, and its own link to be ready.
     Closing,
+    /// Nothing: it must not become active here.
+    Refused(VbFailure),
     /// The data nodes.
     TakingOver { outcome: Option<VbOutcome> },
     /// Both nodes to say what they have, after this failure.
@@ -81,6 +83,11 @@ impl Move {
     pub(super) fn answer(self, result: Result<Moved, CommandError>) {
         // The caller may have gone; the vBucket has moved, or not, all the same.
         _ = self.answer.send(result);
+    }
+
+    /// Whether the data nodes are at it.
+    pub(super) const fn is_taking_over(&self) -> bool {
+        matches!(self.step, Step::TakingOver { .. })
     }
 
     /// Stops what runs for it, where something does.
@@ -99,7 +106,7 @@ impl Move {
                 Step::Queued => MovePhase::Queued,
                 Step::Opening => MovePhase::Opening,
                 Step::Copying { .. } => MovePhase::Copying,
-                Step::Closing => MovePhase::Closing,
+                Step::Closing | Step::Refused(_) => MovePhase::Closing,
                 Step::TakingOver { .. } => MovePhase::TakingOver,
                 Step::Examining { .. } => MovePhase::Examining,
             },
@@ -157,10 +164,13 @@ impl Handler<Estimated> for ReplicationManager {
     type Result = ();
 
     fn handle(&mut self, Estimated(changes): Estimated, _: &mut Context<Self>) {
-        if let Some(Pending { job: Job::Move(moving), .. }) = self.commands.front_mut() {
+        let extended = self.now() + self.limits.data_move;
+        if let Some(Pending { job: Job::Move(moving), deadline, .. }) = self.commands.front_mut() {
             moving.estimate = Some(changes);
             if changes < moving.estimate_min {
                 moving.estimate_min = changes;
+                // The deadline of copying is for progress: less is left than ever before.
+                *deadline = Some(extended);
                 self.note_progress();
             }
         }

@@ -40,7 +40,7 @@ impl ReplicationManager {
                 self.now() + self.limits.command
             }
             MoveKind::Takeover => {
-                moving.step = self.give_up_stream(moving);
+                moving.step = self.give_up_or_refuse(moving);
                 self.now() + self.takeover_limit()
             }
         }
@@ -53,6 +53,14 @@ impl ReplicationManager {
     fn key_of(&self, moving: &Move) -> LinkKey {
         let connection = self.connections.of(moving.vb);
         LinkKey { producer: moving.from.clone(), connection }
+    }
+
+    /// Goes on to the takeover, unless the copy here misses rows.
+    fn give_up_or_refuse(&mut self, moving: &Move) -> Step {
+        match self.misses_rows(moving.vb, &moving.from) {
+            Some(failure) => Step::Refused(failure),
+            None => self.give_up_stream(moving),
+        }
     }
 
     /// From here on the vBucket is not wanted: it is to be ours. Its link is kept for the takeover.
@@ -114,13 +122,11 @@ impl ReplicationManager {
             (Step::Copying { .. }, Fate::Failed(failure), _) => Next::Done(Err(failure)),
             (Step::Copying { result, .. }, Fate::Open | Fate::Pending, _) => match result.take() {
                 None => Next::Wait,
-                Some(Ok(())) => Next::Step(self.give_up_stream(moving), self.takeover_limit()),
+                Some(Ok(())) => Next::Step(self.give_up_or_refuse(moving), self.takeover_limit()),
                 Some(Err(failure)) => Next::Done(Err(failure)),
             },
-            (Step::Closing, _, None) => match self.misses_rows(moving.vb, &moving.from) {
-                Some(failure) => Next::Done(Err(failure)),
-                None => self.take_over(moving),
-            },
+            (Step::Refused(failure), ..) => Next::Done(Err(failure.clone())),
+            (Step::Closing, _, None) => self.take_over(moving),
             (Step::TakingOver { outcome }, _, down) => match (outcome.take(), down) {
                 (Some(VbOutcome::TakenOver), _) => Next::Done(Ok(())),
                 (Some(VbOutcome::Failed(error)), _) => self.takeover_failed(moving, &error, ctx),

@@ -6,7 +6,8 @@ use std::time::Duration;
 use mcbp::Opaque;
 use serde::Serialize;
 
-/// A step that something waits for.
+/// A step that something waits for. Its deadline is for progress: it starts anew as long as
+/// anything of its kind moves on the link.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
@@ -52,7 +53,7 @@ pub struct Limits {
     pub refusal: Duration,
     /// See [`Step::CloseStream`].
     pub close_stream: Duration,
-    /// See [`Step::Takeover`]. All data that is still missing moves within it.
+    /// See [`Step::Takeover`]. It starts anew as long as data of the vBucket passes.
     pub takeover: Duration,
     /// See [`Step::Shut`].
     pub shut: Duration,

@@ -75,6 +75,9 @@ pub enum Event {
         /// What is asked for.
         command: Command,
     },
+    /// Data of the vBucket that is taken over has passed since its deadline was armed. Told right
+    /// before that deadline passes; the frames themselves pass unseen.
+    DataPassed,
     /// A deadline that was armed has passed. One that nothing waits for any more does nothing.
     DeadlinePassed(Deadline),
     /// A connection is gone: end of file, an error, or a peer that broke the framing.

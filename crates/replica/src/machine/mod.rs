@@ -75,6 +75,7 @@ impl ConsumerMachine {
         let mut fx = Effects::new();
         match event {
             Event::Command { ticket, command } => self.command(ticket, command, &mut fx),
+            Event::DataPassed => self.data_passed(),
             Event::DeadlinePassed(deadline) => self.overdue(deadline, &mut fx),
             Event::LinkLost { side, why } => self.link_lost(side, why, &mut fx),
         }
@@ -133,6 +134,9 @@ impl ConsumerMachine {
     }
 
     fn overdue(&mut self, deadline: Deadline, fx: &mut Effects) {
+        if self.may_go_on(deadline, fx) {
+            return;
+        }
         match (&self.phase, deadline.step) {
             (Phase::Shut(_), Step::Shut) => self.shut_overdue(deadline, fx),
             (Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_), Step::CloseStream) => {

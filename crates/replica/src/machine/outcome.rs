@@ -114,6 +114,14 @@ pub enum Reason {
     /// The copy misses rows below its high seqno.
     #[error("has an incomplete copy, which has to be rolled back and opened first")]
     Incomplete,
+    /// The stream stood still while its link went on.
+    #[error("is {behind} seqnos ahead, and the consumer has not moved for {for_ms} ms")]
+    Stalled {
+        /// By how many seqnos the consumer is behind.
+        behind: u64,
+        /// For how many milliseconds.
+        for_ms: u64,
+    },
     /// The producer ended the stream.
     #[error("ended the stream with {0} ({n})", n = .0.0)]
     StreamEnd(StreamEndStatus),
@@ -173,6 +181,7 @@ impl VbError {
                 retry_after_refusal(*status)
             }
             Reason::StreamGone { .. } | Reason::Incomplete => Retry::AfterBackoff,
+            Reason::Stalled { .. } => Retry::AtOnce,
             Reason::StreamEnd(status) => retry_after_end(*status),
             Reason::Deadline(_) | Reason::LinkLost(_) | Reason::Protocol(_) => Retry::AfterBackoff,
             Reason::Shut => Retry::Never,
@@ -187,6 +196,7 @@ impl VbError {
             Reason::RowRefused { .. } => "row-refused",
             Reason::StreamGone { .. } => "stream-gone",
             Reason::Incomplete => "incomplete",
+            Reason::Stalled { .. } => "stalled",
             Reason::StreamEnd(_) => "stream-end",
             Reason::Deadline(_) => "deadline",
             Reason::LinkLost(_) => "link-lost",
@@ -204,6 +214,7 @@ impl VbError {
             | Reason::StreamGone { status, .. } => Some(format!("{status} ({:#04x})", status.0)),
             Reason::StreamEnd(status) => Some(format!("{status} ({})", status.0)),
             Reason::Incomplete
+            | Reason::Stalled { .. }
             | Reason::Deadline(_)
             | Reason::LinkLost(_)
             | Reason::Protocol(_)

@@ -1,5 +1,7 @@
 //! What becomes of streams that are being added when a deadline passes.
 
+use std::collections::BTreeMap;
+
 use mcbp::{Status, VbId};
 
 use super::adding::{Adding, Progress};
@@ -26,10 +28,11 @@ impl Ledger {
         })
     }
 
-    /// How many rollbacks are before that of `vb`.
-    pub(super) fn place_in_line(&self, vb: VbId) -> Option<usize> {
-        let (_, own) = self.rolling_back().find(|(rolling, _)| *rolling == vb)?;
-        Some(self.rolling_back().filter(|(_, number)| *number < own).count())
+    /// How many rollbacks are before each.
+    pub(super) fn line(&self) -> BTreeMap<VbId, usize> {
+        let mut line: Vec<_> = self.rolling_back().collect();
+        line.sort_by_key(|(_, number)| *number);
+        line.into_iter().enumerate().map(|(before, (vb, _))| (vb, before)).collect()
     }
 
     /// A deadline of streams that are being added has passed.

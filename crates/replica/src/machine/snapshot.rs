@@ -81,6 +81,12 @@ impl ConsumerMachine {
         running.chain(self.taken_over()).chain(self.shutting().map(|(_, vb)| vb)).collect()
     }
 
+    /// The vBucket that is being taken over, if any.
+    #[must_use]
+    pub fn taking_over(&self) -> Option<VbId> {
+        self.moving().map(|takeover| takeover.vb)
+    }
+
     /// The name of the phase, as in [`Snapshot::phase`].
     #[must_use]
     pub const fn phase(&self) -> &'static str {
@@ -137,11 +143,12 @@ impl ConsumerMachine {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let number = |request: Option<Request>| request.map(|request| request.opaque.0);
+        let line = self.ledger.line();
         let row = |vb: VbId, phase, request| VbSnapshot {
             vbucket: vb.0,
             phase,
             opaque: number(request),
-            line: self.ledger.place_in_line(vb),
+            line: line.get(&vb).copied(),
         };
         let open = self.ledger.open.iter().map(|(&vb, s)| row(vb, VbPhase::Open, s.request));
         let adding = self.ledger.adding.iter();

@@ -28,6 +28,8 @@ pub(super) struct Takeover {
     pub(super) barrier: Option<Opaque>,
     /// Whether the consumer has acknowledged the active state.
     pub(super) active: bool,
+    /// Whether data has passed since the deadline was armed.
+    pub(super) moved: bool,
 }
 
 impl Takeover {
@@ -47,8 +49,8 @@ const fn incomplete(vb: VbId) -> VbError {
 
 impl ConsumerMachine {
     pub(super) fn take_over(&mut self, ticket: Ticket, vb: VbId, fx: &mut Effects) {
-        let takeover =
-            Takeover { ticket, vb, added: None, asked: None, barrier: None, active: false };
+        let (added, asked, barrier) = (None, None, None);
+        let takeover = Takeover { ticket, vb, added, asked, barrier, active: false, moved: false };
         if self.ledger.incomplete.contains_key(&vb) {
             let outcome = VbOutcome::Failed(incomplete(vb));
             fx.push(Effect::Answer(ticket, Outcome::Done(BTreeMap::from([(vb, outcome)]))));
@@ -187,6 +189,26 @@ impl ConsumerMachine {
                 self.answer_takeover(VbOutcome::Failed(incomplete(vb)), fx);
             }
         }
+    }
+
+    /// Data of the vBucket that is taken over has passed.
+    pub(super) const fn data_passed(&mut self) {
+        if let Phase::TakingOver(takeover) = &mut self.phase {
+            takeover.moved = true;
+        }
+    }
+
+    /// Whether a takeover whose deadline has passed may go on, because data has passed since it was
+    /// armed: all that is missing moves within a takeover, and that may be much.
+    pub(super) fn may_go_on(&mut self, deadline: Deadline, fx: &mut Effects) -> bool {
+        let is_awaited =
+            deadline.step == Step::Takeover && self.deadlines().any(|awaited| awaited == deadline);
+        let Phase::TakingOver(takeover) = &mut self.phase else { return false };
+        let may_go_on = is_awaited && std::mem::take(&mut takeover.moved);
+        if may_go_on {
+            fx.extend([Effect::Arm(deadline), Effect::Progress]);
+        }
+        may_go_on
     }
 
     /// The deadline of a takeover whose stream was added has passed.

@@ -190,3 +190,22 @@ fn a_request_without_the_takeover_flag_is_not_its_stream() {
         ),
     ]);
 }
+
+#[test]
+fn its_deadline_starts_anew_as_long_as_data_passes() {
+    let passed = || Input::Event(Event::DataPassed);
+    check(&[
+        (passed(), ""),
+        (takeover(1, 1), ADD),
+        (passed(), ""),
+        (overdue(Step::Takeover, 0), "progress"),
+        (request_takeover(1, 1), "forward"),
+        (added(0, OK), "withhold"),
+        (passed(), ""),
+        (overdue(Step::Takeover, 0), "progress"),
+        (
+            overdue(Step::Takeover, 0),
+            &format!("{GIVEN_UP} answer(#1 vb:1 producer deadline takeover)"),
+        ),
+    ]);
+}
