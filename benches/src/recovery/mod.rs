@@ -1,8 +1,8 @@
 //! How long replication takes until every stream is open again: after kill -9 of either node, when
 //! histories share nothing, and when the number of connections changes.
 //!
-//! The nodes are `kvnode` and the sidecar is `dcp-proxy`, each a process, but for one measurement: a
-//! played consumer that rolls back one vBucket at a time. Documents are compared after each.
+//! The nodes are `kvnode` and the sidecar is `dcp-proxy`, each a process. In one measurement the
+//! consumer is played; in the others the documents of both nodes are compared at the end.
 //!
 //! - `kills`, `rollbacks`, `connections`: the measurements
 //! - `alone`: a data node that rolls back without a sidecar; `slow`: the played consumer

@@ -1,6 +1,6 @@
-//! A played consumer whose vBuckets are of another history, and which rolls back as kv_engine 8.0.2
-//! does: one vBucket at a time, in any order, while the others wait; whatever is closed meanwhile is
-//! rolled back all the same, and the answer to its request then ends the connection.
+//! A played consumer whose vBuckets are of another history. It rolls back as kv_engine 8.0.2 does:
+//! one vBucket at a time, in any order, while the others wait. What is closed meanwhile is rolled
+//! back all the same, and the answer to its request then ends the connection.
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
