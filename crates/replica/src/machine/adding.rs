@@ -314,6 +314,9 @@ impl Ledger {
     /// One stream less is being added.
     fn adding_moved(&mut self) {
         self.adds.moved(!self.adding.is_empty());
-        self.refusals.moved(self.adding.values().any(|entry| entry.progress.is_refusal()));
+        // Without a refusal nobody looks through a thousand streams for each that opens.
+        if self.refusals.armed().is_some() {
+            self.refusals.moved(self.adding.values().any(|entry| entry.progress.is_refusal()));
+        }
     }
 }
