@@ -8,7 +8,7 @@ use actix::Addr;
 use mcbp::VbId;
 use replica::bursts::Bursts;
 use replica::loops::Told;
-use replica::machine::VbOutcome;
+use replica::machine::{Outcome, Reason, VbOutcome};
 use replica::plan::LinkKey;
 use replica::standstill::Standstill;
 use replica::wanted::{StreamPhase, WantedStreams};
@@ -138,6 +138,20 @@ impl Link {
     /// As [`Self::is_settled`], for one vBucket.
     pub(super) fn is_settled_for(&self, vb: VbId) -> bool {
         matches!(self.state, LinkState::Waiting { .. }) || self.wanted.is_settled_for(vb)
+    }
+
+    /// Whether the consumer may have a stream of this vBucket through this link, or make one.
+    pub(super) fn may_hold(&self, vb: VbId) -> bool {
+        self.wanted.may_hold(vb) || self.rolling.contains(&vb)
+    }
+
+    /// A command is over: of what it settled, that alone rolls back still which it could not wait
+    /// for.
+    pub(super) fn note_rollbacks(&mut self, outcome: &Outcome) {
+        let Outcome::Done(settled) = outcome else { return };
+        self.rolling.retain(|vb| !settled.contains_key(vb));
+        let still = outcome.errors().filter(|error| error.reason == Reason::RollingBack);
+        self.rolling.extend(still.map(|error| error.vb));
     }
 
     /// Whether nothing is left of the link's last life.

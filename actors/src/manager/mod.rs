@@ -167,7 +167,7 @@ impl ReplicationManager {
     fn next_setup(&mut self, index: usize, now: Duration) -> Option<Setup> {
         let (before, rest) = self.links.split_at_mut_checked(index)?;
         let (link, after) = rest.split_first_mut()?;
-        let is_held = |vb| before.iter().chain(&*after).any(|other| other.wanted.may_hold(vb));
+        let is_held = |vb| before.iter().chain(&*after).any(|other| other.may_hold(vb));
         link.wanted.next_setup(now, |vb| !is_held(vb))
     }
 
@@ -200,7 +200,7 @@ impl ReplicationManager {
         // A link that is down has made everything due for the next one.
         let LinkState::Up { running, .. } = &mut link.state else { return };
         *running = false;
-        link.rolling.clear();
+        link.note_rollbacks(&outcome);
         match outcome {
             Outcome::Done(outcomes) => {
                 let is_move = self.note_takeover(&outcomes);

@@ -177,7 +177,7 @@ fn with_machine(mut status: LinkStatus, machine: Option<Snapshot>) -> LinkStatus
         let Some(row) = rows.get(&stream.vbucket) else { continue };
         stream.opaque = row.opaque;
         stream.rollbacks_before = row.line;
-        if row.phase == VbPhase::RollingBack && stream.phase == "asked" {
+        if row.phase == VbPhase::RollingBack && stream.phase != "open" {
             stream.phase = ROLLING_BACK;
         }
     }

@@ -156,7 +156,7 @@ impl ReplicationManager {
     /// (MB-29354); that of its own link is closed by the machine (MB-9343).
     fn take_over(&mut self, moving: &Move) -> Next {
         let (vb, key) = (moving.vb, self.key_of(moving));
-        let is_held = self.links.iter().any(|link| link.key != key && link.wanted.may_hold(vb));
+        let is_held = self.links.iter().any(|link| link.key != key && link.may_hold(vb));
         let ready = |link: &Link| {
             link.key == key && matches!(link.state, LinkState::Up { running: false, .. })
         };

@@ -135,6 +135,9 @@ impl Ledger {
         flags: u32,
         fx: &mut Effects,
     ) -> Result<Verdict, &'static str> {
+        if !self.stuck.is_empty() && self.resolve_stuck(vb, request, fx) {
+            return Ok(Verdict::Forward);
+        }
         if self.older(vb, request.opaque).is_some() && self.is_touched(vb) {
             return Err(ASKED_AGAIN);
         }
@@ -312,7 +315,7 @@ impl Ledger {
     }
 
     /// One stream less is being added.
-    fn adding_moved(&mut self) {
+    pub(super) fn adding_moved(&mut self) {
         self.adds.moved(!self.adding.is_empty());
         // Without a refusal nobody looks through a thousand streams for each that opens.
         if self.refusals.armed().is_some() {

@@ -77,6 +77,8 @@ pub(super) struct Ledger {
     pub(super) open: BTreeMap<VbId, Stream>,
     pub(super) adding: BTreeMap<VbId, Adding>,
     pub(super) closing: BTreeMap<VbId, Closing>,
+    /// Attempts that roll back for so long that nobody waits for them, and that can't be closed.
+    pub(super) stuck: BTreeMap<VbId, Adding>,
     pub(super) late: BTreeMap<Opaque, LateAdd>,
     /// Streams that are gone, oldest first: a late STREAM_END of theirs is stale.
     pub(super) older: BTreeMap<VbId, Vec<Request>>,
@@ -116,13 +118,15 @@ impl Ledger {
 
     /// Every vBucket that the consumer may hold a stream of.
     pub(super) fn touched(&self) -> impl Iterator<Item = VbId> {
-        self.open.keys().chain(self.adding.keys()).chain(self.closing.keys()).copied()
+        let live = self.open.keys().chain(self.adding.keys()).chain(self.closing.keys());
+        live.chain(self.stuck.keys()).copied()
     }
 
     pub(super) fn is_touched(&self, vb: VbId) -> bool {
         self.open.contains_key(&vb)
             || self.adding.contains_key(&vb)
             || self.closing.contains_key(&vb)
+            || self.stuck.contains_key(&vb)
     }
 
     /// Forgets every stream: it is gone, or no longer our concern. What was refused on it may still

@@ -114,6 +114,9 @@ pub enum Reason {
     /// The copy misses rows below its high seqno.
     #[error("has an incomplete copy, which has to be rolled back and opened first")]
     Incomplete,
+    /// The consumer has not finished its rollback, and until it does nothing else can be asked.
+    #[error("is rolling back still, and does not come on")]
+    RollingBack,
     /// The stream stood still while its link went on.
     #[error("is {behind} seqnos ahead, and the consumer has not moved for {for_ms} ms")]
     Stalled {
@@ -180,7 +183,9 @@ impl VbError {
             Reason::Refused { status, .. } | Reason::RowRefused { status, .. } => {
                 retry_after_refusal(*status)
             }
-            Reason::StreamGone { .. } | Reason::Incomplete => Retry::AfterBackoff,
+            Reason::StreamGone { .. } | Reason::Incomplete | Reason::RollingBack => {
+                Retry::AfterBackoff
+            }
             Reason::Stalled { .. } => Retry::AtOnce,
             Reason::StreamEnd(status) => retry_after_end(*status),
             Reason::Deadline(_) | Reason::LinkLost(_) | Reason::Protocol(_) => Retry::AfterBackoff,
@@ -196,6 +201,7 @@ impl VbError {
             Reason::RowRefused { .. } => "row-refused",
             Reason::StreamGone { .. } => "stream-gone",
             Reason::Incomplete => "incomplete",
+            Reason::RollingBack => "rolling-back",
             Reason::Stalled { .. } => "stalled",
             Reason::StreamEnd(_) => "stream-end",
             Reason::Deadline(_) => "deadline",
@@ -214,6 +220,7 @@ impl VbError {
             | Reason::StreamGone { status, .. } => Some(format!("{status} ({:#04x})", status.0)),
             Reason::StreamEnd(status) => Some(format!("{status} ({})", status.0)),
             Reason::Incomplete
+            | Reason::RollingBack
             | Reason::Stalled { .. }
             | Reason::Deadline(_)
             | Reason::LinkLost(_)

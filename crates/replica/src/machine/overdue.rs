@@ -5,24 +5,25 @@ use std::collections::BTreeMap;
 use mcbp::{Status, VbId};
 
 use super::adding::{Adding, Progress};
-use super::ledger::{Ledger, Settled};
+use super::ledger::{LateAdd, Ledger, Request, Settled};
 use super::pace::Passed;
-use super::{Deadline, Effects, Reason, Step, VbError};
+use super::{Deadline, Effects, Reason, Side, Step, VbError};
 
 /// What follows from a deadline that has passed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Late {
     /// These vBuckets have failed; there may be none.
     Failed(Vec<Settled>),
-    /// The consumer does not come on with its rollbacks. They can't be closed: the link is to be
-    /// ended, so that the next one compares both nodes anew.
+    /// The consumer does not come on with its rollbacks, and nothing else is open. They can't be
+    /// closed: the link is to be ended, so that the next one compares both nodes anew.
     RollbackStuck(VbId),
 }
 
 impl Ledger {
     /// What the consumer has to roll back, with each one's number in the line.
     pub(super) fn rolling_back(&self) -> impl Iterator<Item = (VbId, u32)> {
-        self.adding.iter().filter_map(|(&vb, entry)| match entry.progress {
+        let attempts = self.adding.iter().chain(&self.stuck);
+        attempts.filter_map(|(&vb, entry)| match entry.progress {
             Progress::RollingBack(number) => Some((vb, number)),
             _ => None,
         })
@@ -55,19 +56,60 @@ impl Ledger {
         if passed == Passed::GoOn {
             return Late::Failed(Vec::new());
         }
-        if let Some((vb, _)) = self.rolling_back().next() {
-            return Late::RollbackStuck(vb);
+        let mut rolling = late.iter().filter(|(_, entry)| entry.is_rolling_back());
+        match rolling.next() {
+            Some(&(vb, _)) if self.open.is_empty() => return Late::RollbackStuck(vb),
+            _ => {}
         }
         let fail = |(vb, entry): (VbId, Adding)| {
-            self.close_adding(vb, fx);
+            if entry.is_rolling_back() {
+                self.set_aside(vb);
+            } else {
+                self.close_adding(vb, fx);
+            }
             Settled::Failed(entry.overdue(vb, deadline.step))
         };
         Late::Failed(late.into_iter().map(fail).collect())
     }
+
+    /// Stops waiting for a rollback that does not come on, so that one vBucket does not end the
+    /// streams of all others. It is not closed: nothing is asked for this vBucket until it is over.
+    fn set_aside(&mut self, vb: VbId) {
+        if let Some(entry) = self.adding.remove(&vb) {
+            self.stuck.insert(vb, entry);
+            self.adding_moved();
+        }
+    }
+
+    /// A consumer has rolled back after all what was set aside: only now the attempt can be closed,
+    /// and its STREAM_REQ is that of any other attempt that was given up.
+    pub(super) fn resolve_stuck(&mut self, vb: VbId, request: Request, fx: &mut Effects) -> bool {
+        if self.stuck.get(&vb).is_none_or(|entry| entry.opaque() != Some(request.opaque)) {
+            return false;
+        }
+        if let Some(entry) = self.stuck.remove(&vb) {
+            self.remember_older(vb, entry.request);
+            self.remember_late(entry.attempt, LateAdd { vb, ended: false });
+            self.abandon(vb, &[Side::Consumer, Side::Producer], fx);
+        }
+        true
+    }
+}
+
+/// Why nothing can be asked for a vBucket whose rollback was set aside.
+pub(super) const fn rolls_back_still(vb: VbId) -> VbError {
+    VbError { vb, side: Side::Consumer, reason: Reason::RollingBack }
 }
 
 impl Adding {
+    const fn is_rolling_back(&self) -> bool {
+        matches!(self.progress, Progress::RollingBack(_))
+    }
+
     fn overdue(&self, vb: VbId, step: Step) -> VbError {
+        if self.is_rolling_back() {
+            return rolls_back_still(vb);
+        }
         let refused = match (step, self.progress) {
             (Step::Refusal, Progress::Refused(status)) => Some(status),
             (Step::Refusal, Progress::RolledBack) => Some(Status::ETMPFAIL),

@@ -7,6 +7,7 @@ use mcbp::{StreamEndStatus, VbId};
 
 use super::adding::AddPlan;
 use super::ledger::Settled;
+use super::overdue::rolls_back_still;
 use super::{ConsumerMachine, Effect, Effects, Outcome, Phase, Reason, Ticket, VbError, VbOutcome};
 
 /// A set-up that is running.
@@ -52,6 +53,8 @@ impl ConsumerMachine {
         for &vb in add {
             if self.ledger.open.contains_key(&vb) {
                 outcomes.insert(vb, VbOutcome::AlreadyOpen);
+            } else if self.ledger.stuck.contains_key(&vb) {
+                outcomes.insert(vb, VbOutcome::Failed(rolls_back_still(vb)));
             } else if !self.ledger.closing.contains_key(&vb) {
                 self.ledger.add(vb, AddPlan::REPLICATE, fx);
             }

@@ -151,7 +151,7 @@ impl ConsumerMachine {
             line: line.get(&vb).copied(),
         };
         let open = self.ledger.open.iter().map(|(&vb, s)| row(vb, VbPhase::Open, s.request));
-        let adding = self.ledger.adding.iter();
+        let adding = self.ledger.adding.iter().chain(&self.ledger.stuck);
         let adding = adding.map(|(&vb, e)| row(vb, e.progress.into(), e.request));
         let closing = self.ledger.closing.iter().map(|(&vb, entry)| {
             row(vb, VbPhase::Closing, entry.stream.and_then(|stream| stream.request))

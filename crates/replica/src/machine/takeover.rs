@@ -9,6 +9,7 @@ use mcbp::{Opaque, Status, StreamEndStatus, VbId, VbState};
 use super::adding::AddPlan;
 use super::ends::ended;
 use super::ledger::{Settled, Stream, is_barrier};
+use super::overdue::rolls_back_still;
 use super::{
     ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, OwnFrame, Phase, Reason, Side, Step,
     StopReason, Ticket, VbError, VbOutcome, Verdict,
@@ -51,8 +52,10 @@ impl ConsumerMachine {
     pub(super) fn take_over(&mut self, ticket: Ticket, vb: VbId, fx: &mut Effects) {
         let (added, asked, barrier) = (None, None, None);
         let takeover = Takeover { ticket, vb, added, asked, barrier, active: false, moved: false };
-        if self.ledger.incomplete.contains_key(&vb) {
-            let outcome = VbOutcome::Failed(incomplete(vb));
+        let is_stuck = self.ledger.stuck.contains_key(&vb);
+        if is_stuck || self.ledger.incomplete.contains_key(&vb) {
+            let why = if is_stuck { rolls_back_still(vb) } else { incomplete(vb) };
+            let outcome = VbOutcome::Failed(why);
             fx.push(Effect::Answer(ticket, Outcome::Done(BTreeMap::from([(vb, outcome)]))));
             return;
         }

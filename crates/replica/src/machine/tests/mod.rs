@@ -243,6 +243,7 @@ fn show_error(VbError { vb, side, reason }: &VbError) -> String {
         Reason::RowRefused { opcode, status } => format!("row-refused {opcode} {status}"),
         Reason::StreamGone { opcode, status } => format!("stream-gone {opcode} {status}"),
         Reason::Incomplete => "incomplete".to_owned(),
+        Reason::RollingBack => "rolling-back".to_owned(),
         Reason::Stalled { .. } => "stalled".to_owned(),
         Reason::StreamEnd(status) => format!("end {status}"),
         Reason::Deadline(step) => format!("deadline {step}"),

@@ -161,3 +161,55 @@ fn what_rolls_back_shows_its_place_in_line() {
     let machine = check_from(machine, &[(request_from(1, 1, 0), "forward")]);
     assert_eq!(rows(&machine), [(1, VbPhase::Requested, None), (2, phase, Some(0))]);
 }
+
+#[test]
+fn a_rollback_that_does_not_come_on_harms_no_open_stream_and_its_vbucket_waits_for_it() {
+    let machine = check_from(
+        with_open(&[3]),
+        &[
+            (setup(&[1, 3], 1), "add(vb:1 #1)"),
+            (request_from(1, 2, 200), "forward"),
+            (request_answer(2, BACK), "forward note(rollback)"),
+            (overdue(Step::AddStream, 1), "progress"),
+            (
+                overdue(Step::AddStream, 1),
+                "answer(#1 vb:1 consumer rolling-back, vb:3 AlreadyOpen)",
+            ),
+            // Nothing is sent for it meanwhile.
+            (setup(&[1, 3], 2), "answer(#2 vb:1 consumer rolling-back, vb:3 AlreadyOpen)"),
+            (takeover(1, 3), "answer(#3 vb:1 consumer rolling-back)"),
+        ],
+    );
+    assert_eq!(open(&machine), [3]);
+    check_from(machine.clone(), &[(shut(4), "stop(the link was shut down) answer(#4 done)")]);
+    let machine = check_from(
+        machine,
+        &[
+            // It comes after all: as an attempt that was given up, and can be closed now.
+            (request_from(1, 2, 0), "forward close(consumer vb:1 #2) close(producer vb:1 #2)"),
+            (request_answer(2, OK), "withhold close(producer vb:1 #3)"),
+            (closed(Consumer, 2, OK), "withhold note(late)"),
+            (setup(&[1, 3], 5), "add(vb:1 #4)"),
+            (request_from(1, 3, 0), "forward"),
+            (request_answer(3, OK), "forward"),
+            (added(4, OK), "withhold answer(#5 vb:1 Opened, vb:3 AlreadyOpen)"),
+        ],
+    );
+    assert_eq!(open(&machine), [1, 3]);
+}
+
+#[test]
+fn a_refusal_that_is_overdue_has_nothing_to_do_with_another_rollback() {
+    check_from(
+        with_open(&[3]),
+        &[
+            (setup(&[1, 2, 3], 1), "add(vb:1 #1) add(vb:2 #2)"),
+            (request_from(1, 2, 200), "forward"),
+            (request_answer(2, BACK), "forward note(rollback)"),
+            (request_from(2, 4, 0), "forward"),
+            (request_answer(4, Status::ERANGE), "forward"),
+            (overdue(Step::Refusal, 2), "close(consumer vb:2 #3) close(producer vb:2 #3)"),
+            (request_from(1, 2, 0), "forward"),
+        ],
+    );
+}
