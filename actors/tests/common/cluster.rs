@@ -40,6 +40,11 @@ impl Control {
         self.0.lock().unwrap().seqnos.insert(vb, seqno);
     }
 
+    /// Has it not serve a vBucket any more, as one that is dead.
+    pub fn no_seqno(&self, vb: u16) {
+        self.0.lock().unwrap().seqnos.remove(&vb);
+    }
+
     /// Sets what it says about a takeover, one answer after the other; the last one stays.
     pub fn estimates(&self, answers: &[(&'static str, u64)]) {
         self.0.lock().unwrap().estimates = answers.iter().copied().collect();
