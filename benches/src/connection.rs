@@ -24,10 +24,7 @@ pub(crate) struct Connection {
 impl Connection {
     /// A connection that may ask for documents.
     pub(crate) fn open(server: &Server) -> io::Result<Self> {
-        let stream = TcpStream::connect(server.address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_WAIT))?;
-        let mut connection = Self { stream, input: vec![0; READ_BYTES], filled: 0, taken: 0 };
+        let mut connection = Self::over(TcpStream::connect(server.address)?)?;
         if server.is_node {
             let login = format!("\0{USER}\0{PASSWORD}");
             let auth = FrameBuilder::request(Opcode::SASL_AUTH).key(b"PLAIN");
@@ -35,6 +32,13 @@ impl Connection {
             connection.ask(&FrameBuilder::request(Opcode::SELECT_BUCKET).key(BUCKET.as_bytes()))?;
         }
         Ok(connection)
+    }
+
+    /// Over a stream that is connected.
+    pub(crate) fn over(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(ANSWER_WAIT))?;
+        Ok(Self { stream, input: vec![0; READ_BYTES], filled: 0, taken: 0 })
     }
 
     /// Whether documents are served: a read of any key gets an answer that is not temporary. A

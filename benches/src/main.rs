@@ -5,12 +5,15 @@
 //!
 //! - `server`: a server as a process of its own; `connection`: a client that blocks
 //! - `load`: sets and gets; `backfill`: one DCP stream for each vBucket; `report`: the figures
-//! - `path`: a data node, the sidecar and another data node; its own figures and report
+//! - `path`: a data node, the sidecar and another data node
+//! - `recovery`: how long replication takes to recover; `figures`: the figures of these two
 
 mod backfill;
 mod connection;
+mod figures;
 mod load;
 mod path;
+mod recovery;
 mod report;
 mod server;
 
@@ -64,6 +67,8 @@ struct Arguments {
 enum Command {
     /// Measures the whole path: a data node, the sidecar, another data node
     Path(path::Arguments),
+    /// Measures recovery: a killed node, a mass rollback, another number of connections
+    Recovery(recovery::Arguments),
 }
 
 impl Arguments {
@@ -82,6 +87,7 @@ fn main() -> ExitCode {
     let done = match (&arguments.serve, &arguments.command) {
         (Some(folder), _) => server::serve(folder, arguments.setting),
         (_, Some(Command::Path(path))) => path::measure(path),
+        (_, Some(Command::Recovery(recovery))) => recovery::measure(recovery),
         _ => measure(&arguments),
     };
     match done {

@@ -1,6 +1,7 @@
 //! A server as a process of its own: this program as a data node, or memcached. Dropped, it is
 //! killed.
 
+use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ const LISTENING: &str = "listening on ";
 const TICKS_PER_SECOND: f64 = 100.0;
 /// How long a server may take to come up.
 const START_WAIT: Duration = Duration::from_secs(120);
+/// The pause between two looks.
+const LOOK_PAUSE: Duration = Duration::from_millis(2);
 /// What memcached takes for an item beside its value, generously.
 const MEMCACHED_ITEM_BYTES: u64 = 160;
 
@@ -87,6 +90,38 @@ impl Server {
         let node = Self { name, address, synced, is_node: true, folder, setting, child };
         node.until_it_answers()?;
         Ok(node)
+    }
+
+    /// The program `kvnode` beside this one, on `folder` and `port`, 0 for any free one; `state` is
+    /// that of its vBuckets when they are new. Ready when this returns.
+    pub(crate) fn kvnode(folder: &Path, state: &str, port: u16) -> io::Result<Self> {
+        let beside = |extension: &str| folder.with_extension(extension);
+        std::fs::write(beside("password"), PASSWORD)?;
+        // Written by an earlier start.
+        let _absent = std::fs::remove_file(beside("port"));
+        let mut command = Command::new(program("kvnode")?);
+        command.arg("--listen").arg(format!("127.0.0.1:{port}")).arg("--data").arg(folder);
+        command.arg("--bucket").arg(format!("{BUCKET}:{VBUCKETS}")).args(["--state", state]);
+        command.args(["--username", USER]).arg("--password-file").arg(beside("password"));
+        command.arg("--port-file").arg(beside("port")).stderr(File::create(beside("log"))?);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        let name = format!("kvnode {}", folder.display());
+        let (address, setting) = (SocketAddr::from(([127, 0, 0, 1], port)), Setting::default());
+        let folder = folder.to_owned();
+        let mut node = Self { name, address, synced: true, is_node: true, folder, setting, child };
+        let port = wait_for(START_WAIT, "the port of kvnode", || {
+            let text = std::fs::read_to_string(beside("port")).ok()?;
+            text.strip_suffix('\n')?.parse().ok()
+        })?;
+        node.address.set_port(port);
+        node.until_it_answers()?;
+        Ok(node)
+    }
+
+    /// Ends it as `kill -9` does.
+    pub(crate) fn kill_9(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
     }
 
     /// memcached with room for the documents.
@@ -160,9 +195,35 @@ impl Server {
             match answered {
                 Ok(true) => return Ok(()),
                 Err(error) if Instant::now() > deadline => return Err(error),
-                _ => std::thread::sleep(Duration::from_millis(5)),
+                _ => std::thread::sleep(LOOK_PAUSE),
             }
         }
+    }
+}
+
+/// A program that was built together with this one.
+pub(crate) fn program(name: &str) -> io::Result<PathBuf> {
+    let beside = std::env::current_exe()?.with_file_name(name);
+    beside.canonicalize().map_err(|error| {
+        io::Error::other(format!("{}: cargo build --release: {error}", beside.display()))
+    })
+}
+
+/// Looks until there is a value; fails naming `what` where none comes in `patience`.
+pub(crate) fn wait_for<T>(
+    patience: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+) -> io::Result<T> {
+    let deadline = Instant::now() + patience;
+    loop {
+        if let Some(value) = look() {
+            return Ok(value);
+        }
+        if Instant::now() > deadline {
+            return Err(io::Error::other(format!("not within {patience:?}: {what}")));
+        }
+        std::thread::sleep(LOOK_PAUSE);
     }
 }
 

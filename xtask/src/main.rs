@@ -15,7 +15,8 @@ usage: cargo xtask TASK
   verify   do what CI does, without changing anything
   fix      let clippy and rustfmt repair what they can
   bench    measure a replication link; `bench path` the whole path from data node to data node,
-           `bench node` a data node; options go to the program, --help shows them
+           `bench node` a data node, `bench recovery` how long replication takes to recover;
+           options go to the program, --help shows them
   count    hold the hot paths to the instructions they may take; --accept takes new figures";
 
 fn main() -> ExitCode {
@@ -26,8 +27,10 @@ fn main() -> ExitCode {
         ["verify"] => run("bash .ci/run"),
         ["fix"] => fix(),
         ["bench", "node", options @ ..] => bench("node-bench", options),
-        // A part of the same program, which starts itself as data nodes.
-        ["bench", "path", ..] => bench("node-bench", tasks.get(1..).unwrap_or_default()),
+        // Parts of the same program.
+        ["bench", "path" | "recovery", ..] => {
+            bench("node-bench", tasks.get(1..).unwrap_or_default())
+        }
         ["bench", options @ ..] => bench("link-bench", options),
         ["count"] => count(Purpose::Check),
         ["count", "--accept"] => count(Purpose::Accept),

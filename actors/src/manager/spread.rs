@@ -27,9 +27,9 @@ impl ReplicationManager {
         }
     }
 
-    /// A stream that rolls back cannot be closed, for its rollback would run all the same, under the
-    /// next stream of its vBucket. Where it must go, all of its link goes, and the next one compares
-    /// both nodes anew.
+    /// A stream that rolls back cannot be closed, for its rollback would run all the same, under
+    /// the next stream of its vBucket. Where it must go, all of its link goes, and the next one
+    /// compares both nodes anew.
     fn end_unwanted_rollbacks(&mut self) {
         let must_end = |link: &Link| {
             let wanted = link.wanted.streams();

@@ -3,13 +3,13 @@
 //!
 //! - `sidecar`: dcp-proxy as a process; `replay`: a recorded stream straight into a node
 //! - `disk`: what the disk does; `lag`: writes at a constant rate, and when the target has them
-//! - `seqnos`: how far a node is; `report`: the figures and their table
+//! - `seqnos`: how far a node is; `report`: the command that measured, and its table
 
 mod disk;
 mod lag;
 mod replay;
 mod report;
-mod seqnos;
+pub(crate) mod seqnos;
 mod sidecar;
 
 use std::io;
@@ -18,11 +18,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::backfill;
+use crate::figures::Figures;
+use crate::figures::Unit::{MegabytesPerSecond, Milliseconds, ProcessorSecondsPerGigabyte};
 use crate::load;
 use crate::server::{Server, Setting, VBUCKETS};
 use replay::Recording;
-use report::Figures;
-use report::Unit::{MegabytesPerSecond, Milliseconds, ProcessorSecondsPerGigabyte};
 use seqnos::Seqnos;
 use sidecar::Sidecar;
 
@@ -82,7 +82,7 @@ pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
         bench.parts(&mut figures)?;
         bench.whole(&mut figures)?;
     }
-    let report = figures.markdown(arguments);
+    let report = report::markdown(&figures, arguments);
     println!("{report}");
     match &arguments.write_docs {
         Some(folder) => bench::docs::put(folder, "path-bench", &report),

@@ -15,11 +15,11 @@ const POLL: Duration = Duration::from_millis(2);
 const WARM_UP_WAIT: Duration = Duration::from_secs(120);
 
 /// Asks one node, over one connection.
-pub(super) struct Seqnos(Connection);
+pub(crate) struct Seqnos(Connection);
 
 impl Seqnos {
     /// Waits until the node has read what it has: before, it takes no streams.
-    pub(super) fn of(node: &Server) -> io::Result<Self> {
+    pub(crate) fn of(node: &Server) -> io::Result<Self> {
         let mut connection = Connection::open(node)?;
         let deadline = Instant::now() + WARM_UP_WAIT;
         while let Err(error) = connection.ask(&FrameBuilder::request(Opcode::GET_ALL_VB_SEQNOS)) {
@@ -32,7 +32,7 @@ impl Seqnos {
     }
 
     /// The high seqno of each vBucket by its id; 0 where there is none.
-    pub(super) fn ask(&mut self) -> io::Result<Vec<u64>> {
+    pub(crate) fn ask(&mut self) -> io::Result<Vec<u64>> {
         self.0.send(&FrameBuilder::request(Opcode::GET_ALL_VB_SEQNOS).build())?;
         let mut seqnos = vec![0; usize::from(VBUCKETS)];
         self.0.answers(1, |frame| {

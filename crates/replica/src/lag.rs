@@ -70,8 +70,8 @@ impl LagBook {
         self.heard.retain(|source, _| rows.values().any(|row| row.source == *source));
     }
 
-    /// A producer said which high seqnos it has; `None` when it did not answer. Returns the vBuckets
-    /// that it did not tell of the last time.
+    /// A producer said which high seqnos it has; `None` when it did not answer. Returns the
+    /// vBuckets that it did not tell of the last time.
     pub fn producer_said(
         &mut self,
         source: &str,

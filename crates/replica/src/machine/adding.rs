@@ -135,7 +135,7 @@ impl Ledger {
         flags: u32,
         fx: &mut Effects,
     ) -> Result<Verdict, &'static str> {
-        if self.is_touched(vb) && self.older(vb, request.opaque).is_some() {
+        if self.older(vb, request.opaque).is_some() && self.is_touched(vb) {
             return Err(ASKED_AGAIN);
         }
         let is_closed = self.closed_asks(vb);
@@ -314,6 +314,9 @@ impl Ledger {
     /// One stream less is being added.
     fn adding_moved(&mut self) {
         self.adds.moved(!self.adding.is_empty());
-        self.refusals.moved(self.adding.values().any(|entry| entry.progress.is_refusal()));
+        // Without a refusal nobody looks through a thousand streams for each that opens.
+        if self.refusals.armed().is_some() {
+            self.refusals.moved(self.adding.values().any(|entry| entry.progress.is_refusal()));
+        }
     }
 }

@@ -249,16 +249,15 @@ impl ConsumerMachine {
     }
 
     fn settle(&mut self, settled: impl IntoIterator<Item = Settled>, fx: &mut Effects) {
-        let settled: Vec<Settled> = settled.into_iter().collect();
         match self.phase {
-            Phase::SettingUp(_) if !settled.is_empty() => self.settle_in_set_up(settled, fx),
+            Phase::SettingUp(_) => self.settle_in_set_up(settled, fx),
             Phase::TakingOver(_) => {
                 for settled in settled {
                     self.settle_in_takeover(settled, fx);
                 }
             }
             // Nothing is pending: see `check_invariants`.
-            Phase::SettingUp(_) | Phase::Idle | Phase::Shut(_) => {}
+            Phase::Idle | Phase::Shut(_) => {}
         }
     }
 }

@@ -61,7 +61,11 @@ impl ConsumerMachine {
     }
 
     /// vBuckets of a set-up are settled, all at the same moment.
-    pub(super) fn settle_in_set_up(&mut self, settled: Vec<Settled>, fx: &mut Effects) {
+    pub(super) fn settle_in_set_up(
+        &mut self,
+        settled: impl IntoIterator<Item = Settled>,
+        fx: &mut Effects,
+    ) {
         let Phase::SettingUp(set_up) = &mut self.phase else { return };
         for settled in settled {
             let (vb, outcome) = match settled {
