@@ -48,6 +48,8 @@ pub(crate) enum FromConn {
     RollbackAsked(VbId),
     /// Up to where the consumer's copy is complete, or `None` for one without a hole.
     Copy(VbId, Option<Seqno>),
+    /// A stream of a set-up that still runs is open.
+    Opened(VbId),
     /// What takes long goes on.
     Progress,
     /// The machine has come to its end; the link is over.
@@ -137,6 +139,7 @@ impl ConsumerConn {
                     self.owner.do_send(FromConn::Copy(vb, Some(complete_to)));
                 }
                 Effect::Complete(vb) => self.owner.do_send(FromConn::Copy(vb, None)),
+                Effect::Opened(vb) => self.owner.do_send(FromConn::Opened(vb)),
                 Effect::Progress => self.owner.do_send(FromConn::Progress),
                 Effect::Note(note) => log::info!("{note} link={}", self.link),
                 Effect::Stop(reason) => {

@@ -222,6 +222,12 @@ impl LinkDown {
         Self { code: STALLED, status: None, detail, retry }
     }
 
+    /// The consumer will not roll back what it was told to.
+    pub(crate) fn rollback_given_up(vb: mcbp::VbId) -> Self {
+        let detail = format!("{vb} has to roll back, and the consumer does not serve it");
+        Self { code: "link-lost", status: None, detail, retry: relay::Retry::AfterBackoff }
+    }
+
     /// Whether the link was restarted because it stood still.
     pub(crate) fn is_stall(&self) -> bool {
         self.code == STALLED

@@ -164,6 +164,11 @@ impl LagMonitor {
         self.book.lag(vb, now)
     }
 
+    /// Whether the consumer answered when it was asked last, and did not tell of this vBucket.
+    pub(crate) fn consumer_lacks(&self, vb: VbId) -> bool {
+        !self.errors.contains_key(&self.consumer.name) && self.book.consumer_lacks(vb)
+    }
+
     /// Why the seqnos of a node are not known, where it did not say them.
     pub(crate) fn error(&self, node: &str) -> Option<&String> {
         self.errors.get(node)

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use actix::{Message, Recipient};
-use mcbp::{Feature, Seqno, Side, VbId};
+use mcbp::{Feature, Seqno, Side, VbId, VbState};
 use relay::{Client, Endpoint, Fault, LinkError, Login, Retry};
 use replica::topology::{self, Stranger};
 use tokio::sync::watch;
@@ -190,6 +190,15 @@ impl Ask {
                 connected
             }
         };
-        client.insert(connected).get_all_vb_seqnos().await
+        let connected = client.insert(connected);
+        match self.side {
+            Side::Producer => connected.get_all_vb_seqnos().await,
+            // An active copy follows nobody: that it is a replica again must be noticed.
+            Side::Consumer => {
+                let mut seqnos = connected.get_vb_seqnos_in(VbState::Replica).await?;
+                seqnos.extend(connected.get_vb_seqnos_in(VbState::Pending).await?);
+                Ok(seqnos)
+            }
+        }
     }
 }

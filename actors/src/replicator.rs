@@ -48,6 +48,8 @@ pub(crate) enum LinkWord {
     RollbackAsked(VbId),
     /// Up to where the consumer's copy is complete, or `None` for one without a hole.
     Copy(VbId, Option<Seqno>),
+    /// A stream of a set-up that still runs is open.
+    Opened(VbId),
     /// What takes long goes on.
     Progress,
     /// The link is over; the last word of this life.
@@ -154,6 +156,7 @@ impl Handler<FromConn> for Replicator {
             FromConn::Ended(error) => self.tell(LinkWord::Ended(error)),
             FromConn::RollbackAsked(vb) => self.tell(LinkWord::RollbackAsked(vb)),
             FromConn::Copy(vb, complete_to) => self.tell(LinkWord::Copy(vb, complete_to)),
+            FromConn::Opened(vb) => self.tell(LinkWord::Opened(vb)),
             FromConn::Progress => self.tell(LinkWord::Progress),
             FromConn::Stopped(reason) => {
                 if matches!(reason, StopReason::Shut) {

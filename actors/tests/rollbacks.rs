@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use common::cluster::{Answer, Cluster, answer};
 use common::{Link, Pending, calm};
-use dcp_actors::Limits;
+use dcp_actors::{CommandError, Limits};
 use mcbp::{Opcode, Status};
 use tokio::time::timeout;
 
@@ -76,9 +76,8 @@ async fn rollbacks_in_turn_outlast_the_deadline_of_a_set_up_and_none_is_closed()
 async fn rollbacks_that_stand_still_end_the_link_and_the_next_one_asks_for_all_again() {
     let limits = Limits { backoff: common::brisk().backoff, ..limits() };
     let mut cluster = Cluster::start(limits, &["alpha"]).await;
-    let (_set_up, mut link, streams) = all_roll_back(&mut cluster).await;
-    roll_back(&mut link, &streams[3]).await;
-    // Nothing moves any more. A CLOSE_STREAM would leave a rollback behind that still runs.
+    let (_set_up, mut link, _streams) = all_roll_back(&mut cluster).await;
+    // Nothing moves. A CLOSE_STREAM would leave a rollback behind that still runs.
     let said = link.consumer.recv().await;
     assert_eq!(said, None, "the link is closed, not its streams");
     let mut link = cluster.accept().await;
@@ -88,4 +87,33 @@ async fn rollbacks_that_stand_still_end_the_link_and_the_next_one_asks_for_all_a
     }
     let status = cluster.status_until(|bucket| bucket.links[0].open == again.len()).await;
     assert_eq!(status.link_failures.iter().map(|one| one.count).sum::<u64>(), 1);
+}
+
+#[tokio::test]
+async fn a_rollback_that_stands_still_alone_harms_no_other_stream() {
+    let limits = Limits { backoff: common::brisk().backoff, ..limits() };
+    let mut cluster = Cluster::start(limits, &["alpha"]).await;
+    let (set_up, mut link, streams) = all_roll_back(&mut cluster).await;
+    for stream in streams.iter().skip(1) {
+        roll_back(&mut link, stream).await;
+    }
+    let failures = match set_up.await.unwrap() {
+        Err(CommandError::Failed(failures)) => failures,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(failures.len(), 1);
+    assert_eq!(
+        (failures[0].vbucket, failures[0].reason.as_str()),
+        (streams[0].vb.0, "rolling-back")
+    );
+    link.settle().await; // Nothing is asked for it while it rolls back.
+    let status = cluster.status_until(|bucket| bucket.links[0].open == 7).await;
+    assert_eq!(status.link_failures, []);
+    // Once it has come on after all, its attempt is closed, and a new one opens.
+    link.consumer.send_raw(&streams[0].request).await;
+    link.producer.expect(Opcode::DCP_STREAM_REQ).await;
+    link.closes(streams[0].vb).await;
+    let again = link.request().await;
+    link.open(&again).await;
+    cluster.status_until(|bucket| bucket.links[0].open == 8).await;
 }

@@ -7,9 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mcbp::{Seqno, VbId};
+use replica::loops::Notice;
 use replica::wanted::StreamPhase;
 
 use super::ReplicationManager;
+use super::tell::Line;
 use crate::error::VbFailure;
 use crate::replicator::LinkId;
 
@@ -26,14 +28,14 @@ impl ReplicationManager {
     pub(super) fn note_copy(&mut self, id: LinkId, vb: VbId, complete_to: Option<Seqno>) {
         let Some(seqno) = complete_to else {
             if self.incomplete.remove(&vb).is_some() {
-                log::info!("copy is complete bucket={} vb={vb}", self.bucket);
+                self.tell(id, Line::Complete, vb, &format_args!("{vb}"), Notice::Tell(1));
             }
             return;
         };
         let known = self.incomplete.get(&vb).map_or(seqno, |known| known.complete_to.min(seqno));
-        let bucket = &self.bucket;
-        log::warn!("copy may miss rows bucket={bucket} vb={vb} complete_to={known}");
         self.incomplete.insert(vb, Incomplete { complete_to: known, by: id });
+        let why = format_args!("{vb}: complete only up to seqno {known}, rolling it back");
+        self.tell(id, Line::Incomplete, vb, &why, Notice::Tell(1));
         // Another link may have opened the vBucket before this one was heard.
         for (_, link) in self.links.iter_mut().enumerate().filter(|(index, _)| *index != id.index) {
             let stream = link.wanted.streams().get(&vb);

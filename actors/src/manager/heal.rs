@@ -74,6 +74,7 @@ impl ReplicationManager {
     pub(super) fn note_outcomes(&mut self, id: LinkId, outcomes: &Outcomes) {
         for error in outcomes.values().filter_map(VbOutcome::error) {
             self.tally(id, error);
+            self.note_doubt(error);
             let notice = self.count(error.vb, LoopKind::of_failure(error), &error.to_string());
             self.tell(id, Line::Failed, error.vb, error, notice);
         }
@@ -82,6 +83,7 @@ impl ReplicationManager {
     /// Counts and logs the end of an open stream.
     pub(super) fn note_end(&mut self, id: LinkId, error: &VbError) {
         self.tally(id, error);
+        self.note_doubt(error);
         let notice = self.count(error.vb, Some(LoopKind::of_end(error)), &error.to_string());
         self.tell(id, Line::Ended, error.vb, error, notice);
     }
@@ -130,6 +132,7 @@ impl ReplicationManager {
         link.wanted.link_lost();
         link.watch = None;
         link.rolling.clear();
+        link.lacking.clear();
         link.standstill.clear();
         if matches!(link.state, LinkState::Closing(_)) {
             log::info!("link closed link={}", link.spec.name);
@@ -241,7 +244,12 @@ impl Handler<Polled> for ReplicationManager {
 
     fn handle(&mut self, polled: Polled, ctx: &mut Context<Self>) {
         let now = self.now();
-        let Some(heard) = self.lag.as_mut().and_then(|lag| lag.said(polled, now)) else { return };
+        let is_consumers = polled.side == Side::Consumer;
+        let heard = self.lag.as_mut().and_then(|lag| lag.said(polled, now));
+        if is_consumers {
+            self.consumer_polled();
+        }
+        let Some(heard) = heard else { return };
         self.traffic.heard(&heard.node, now);
         if !heard.appeared.is_empty() {
             self.serves_again(&heard);
@@ -286,7 +294,7 @@ impl Link {
         stall
     }
 
-    fn give_up(&mut self, side: Side, down: LinkDown) {
+    pub(super) fn give_up(&mut self, side: Side, down: LinkDown) {
         // It says that it is down when it is; until then it is not looked at again.
         self.watch = None;
         if let Some(addr) = self.state.open_address() {

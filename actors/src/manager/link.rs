@@ -88,6 +88,8 @@ pub(super) struct Link {
     pub(super) watch: Option<Watch>,
     /// vBuckets that the consumer had to roll back since the last set-up began.
     pub(super) rolling: BTreeSet<VbId>,
+    /// Those of them that the consumer did not serve when it was polled last.
+    pub(super) lacking: BTreeSet<VbId>,
     /// Open streams that stand still.
     pub(super) standstill: Standstill,
 }
@@ -108,6 +110,7 @@ impl Link {
             stall: None,
             watch: None,
             rolling: BTreeSet::new(),
+            lacking: BTreeSet::new(),
             standstill: Standstill::default(),
         }
     }

@@ -4,6 +4,7 @@
 //! thing; that one loop sets up, retries, moves and removes. Commands are served one at a time;
 //! reading never waits for them.
 
+mod absent;
 mod commands;
 mod copies;
 mod heal;
@@ -15,7 +16,7 @@ mod spread;
 mod tally;
 mod tell;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,6 +61,10 @@ pub(crate) struct ReplicationManager {
     links: Vec<Link>,
     /// Copies of our node that may miss rows. They outlive the link that found them.
     incomplete: BTreeMap<VbId, Incomplete>,
+    /// Refused by a consumer that may not serve them any more, since it was polled last.
+    doubtful: BTreeSet<VbId>,
+    /// Rollbacks that the consumer has given up, until it serves the vBucket again.
+    given_up: BTreeSet<VbId>,
     /// The link that a takeover needs: it is kept, and set-ups wait.
     reserved: Option<usize>,
     commands: VecDeque<Pending>,
@@ -98,6 +103,8 @@ impl ReplicationManager {
             desired: Desired::default(),
             links: Vec::new(),
             incomplete: BTreeMap::new(),
+            doubtful: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             reserved: None,
             commands: VecDeque::new(),
             progress: Duration::ZERO,
@@ -165,10 +172,11 @@ impl ReplicationManager {
     }
 
     fn next_setup(&mut self, index: usize, now: Duration) -> Option<Setup> {
+        let held_back = self.held_back();
         let (before, rest) = self.links.split_at_mut_checked(index)?;
         let (link, after) = rest.split_first_mut()?;
         let is_held = |vb| before.iter().chain(&*after).any(|other| other.may_hold(vb));
-        link.wanted.next_setup(now, |vb| !is_held(vb))
+        link.wanted.next_setup(now, |vb| !is_held(vb) && !held_back.contains(&vb))
     }
 
     fn connect(&mut self, index: usize, ctx: &mut Context<Self>) {
@@ -277,6 +285,10 @@ impl Handler<FromLink> for ReplicationManager {
             LinkWord::Answered(outcome) => self.settled(id, outcome),
             LinkWord::RollbackAsked(vb) => self.note_rollback(id, vb),
             LinkWord::Copy(vb, complete_to) => self.note_copy(id, vb, complete_to),
+            LinkWord::Opened(vb) => {
+                link.wanted.opened_early(vb);
+                self.goes_on();
+            }
             LinkWord::Progress => self.goes_on(),
             LinkWord::Down(down) => self.link_down(id, down),
         }

@@ -179,6 +179,8 @@ fn with_machine(mut status: LinkStatus, machine: Option<Snapshot>) -> LinkStatus
         stream.rollbacks_before = row.line;
         if row.phase == VbPhase::RollingBack && stream.phase != "open" {
             stream.phase = ROLLING_BACK;
+            // Seqnos of two histories that have parted say nothing of each other.
+            (stream.lag_seqnos, stream.lag_ms) = (None, None);
         }
     }
     status

@@ -14,14 +14,16 @@ pub(super) enum Line {
     Failed,
     Ended,
     Rollback,
+    Incomplete,
+    Complete,
     Broken,
 }
 
 impl Line {
     const fn level(self) -> log::Level {
         match self {
-            Self::Rollback => log::Level::Info,
-            Self::Failed | Self::Ended => log::Level::Warn,
+            Self::Rollback | Self::Complete => log::Level::Info,
+            Self::Failed | Self::Ended | Self::Incomplete => log::Level::Warn,
             Self::Broken => log::Level::Error,
         }
     }
@@ -33,6 +35,8 @@ impl Display for Line {
             Self::Failed => "stream failed",
             Self::Ended => "stream ended",
             Self::Rollback => "rollback asked for",
+            Self::Incomplete => "copy may miss rows",
+            Self::Complete => "copy is complete",
             Self::Broken => "vbucket is in a loop and is tried at the slowest pace",
         })
     }

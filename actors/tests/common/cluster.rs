@@ -40,6 +40,11 @@ impl Control {
         self.0.lock().unwrap().seqnos.insert(vb, seqno);
     }
 
+    /// Has it not serve a vBucket any more, as one that is dead.
+    pub fn no_seqno(&self, vb: u16) {
+        self.0.lock().unwrap().seqnos.remove(&vb);
+    }
+
     /// Sets what it says about a takeover, one answer after the other; the last one stays.
     pub fn estimates(&self, answers: &[(&'static str, u64)]) {
         self.0.lock().unwrap().estimates = answers.iter().copied().collect();
@@ -91,12 +96,24 @@ impl Control {
             let frame = view(&request);
             match frame.opcode() {
                 Opcode::GET_ALL_VB_SEQNOS => {
+                    // Its copies are replicas, as long as nothing else is said.
+                    let is_asked = |vb: &u16, said: &Said| match *frame.extras {
+                        [] => true,
+                        [.., state] => {
+                            let copy = said.copies.get(vb).map_or(VbState::Replica, |copy| copy.0);
+                            copy as u8 == state
+                        }
+                    };
                     let value: Vec<u8> = {
                         let said = self.0.lock().unwrap();
                         let entry = |(vb, seqno): (&u16, &u64)| {
                             [&vb.to_be_bytes()[..], &seqno.to_be_bytes()[..]].concat()
                         };
-                        said.seqnos.iter().flat_map(entry).collect()
+                        said.seqnos
+                            .iter()
+                            .filter(|(vb, _)| is_asked(vb, &said))
+                            .flat_map(entry)
+                            .collect()
                     };
                     conn.answer_with(&request, Status::SUCCESS, &[], &value).await;
                 }

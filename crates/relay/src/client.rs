@@ -107,7 +107,23 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`].
     pub async fn get_all_vb_seqnos(&mut self) -> Result<Vec<(VbId, Seqno)>, LinkError> {
-        let response = self.ask(FrameBuilder::request(Opcode::GET_ALL_VB_SEQNOS)).await?;
+        self.vb_seqnos(&[]).await
+    }
+
+    /// The high seqno of every vBucket that is in this state.
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub async fn get_vb_seqnos_in(
+        &mut self,
+        state: VbState,
+    ) -> Result<Vec<(VbId, Seqno)>, LinkError> {
+        self.vb_seqnos(&u32::from(state as u8).to_be_bytes()).await
+    }
+
+    async fn vb_seqnos(&mut self, extras: &[u8]) -> Result<Vec<(VbId, Seqno)>, LinkError> {
+        let request = FrameBuilder::request(Opcode::GET_ALL_VB_SEQNOS).extras(extras);
+        let response = self.ask(request).await?;
         let (entries, _) = response.value.as_chunks::<10>();
         let entry = |&[v0, v1, ref seqno @ ..]: &[u8; 10]| {
             (VbId(u16::from_be_bytes([v0, v1])), Seqno(u64::from_be_bytes(*seqno)))

@@ -111,6 +111,13 @@ impl LagBook {
         appeared
     }
 
+    /// Whether the consumer has said its seqnos at least once, and did not tell of this vBucket when
+    /// it was last asked.
+    #[must_use]
+    pub fn consumer_lacks(&self, vb: VbId) -> bool {
+        self.consumer_heard.is_some() && self.rows.get(&vb).is_some_and(|r| r.consumer.is_none())
+    }
+
     /// As [`Self::lag`], but what a node said longer than `max_age` ago is unknown: a node that
     /// hangs says neither that it is well nor that it is not.
     #[must_use]

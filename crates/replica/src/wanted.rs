@@ -157,6 +157,15 @@ impl WantedStreams {
         }
     }
 
+    /// A stream is open of a set-up that still runs.
+    pub fn opened_early(&mut self, vb: VbId) {
+        if let Some(stream) = self.streams.get_mut(&vb)
+            && stream.phase == StreamPhase::Asked
+        {
+            stream.phase = StreamPhase::Open;
+        }
+    }
+
     /// An open stream has ended by itself.
     pub fn ended(
         &mut self,

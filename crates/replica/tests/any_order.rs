@@ -152,6 +152,7 @@ impl Shell {
                 | Effect::Ended(_)
                 | Effect::Incomplete(..)
                 | Effect::Complete(_)
+                | Effect::Opened(_)
                 | Effect::Progress
                 | Effect::Note(_) => {}
             }

@@ -36,6 +36,9 @@ pub enum Effect {
     Incomplete(VbId, Seqno),
     /// The consumer's copy has no hole any more.
     Complete(VbId),
+    /// A stream is open of a set-up that still runs, and that may take long: others roll back. The
+    /// answer says so too.
+    Opened(VbId),
     /// A deadline passed, and is extended because the link made progress since it was armed.
     Progress,
     /// Log this.

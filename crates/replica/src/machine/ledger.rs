@@ -13,8 +13,8 @@ use super::{Effect, Effects, Note, OwnFrame, Side, VbError};
 /// Where our own opaques begin: far above every vBucket id (MB-53445 came from mixing the two).
 const OWN_OPAQUE_BASE: u32 = 0x1000_0000;
 
-/// The bits of a NOOP of our own. A node numbers its NOOPs from one, in either byte order, so that
-/// its numbers reach none of these for years.
+/// The bits of a NOOP of our own. A node counts its NOOPs up, in either byte order, so that its
+/// numbers reach none of these for years.
 const BARRIER_BITS: u32 = 0xff00_00ff;
 
 /// Unanswered attempts that are remembered. Two for each vBucket of a usual bucket; an answer that

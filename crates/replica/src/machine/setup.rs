@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mcbp::{StreamEndStatus, VbId};
+use mcbp::VbId;
 
 use super::adding::AddPlan;
 use super::ledger::Settled;
 use super::overdue::rolls_back_still;
-use super::{ConsumerMachine, Effect, Effects, Outcome, Phase, Reason, Ticket, VbError, VbOutcome};
+use super::{ConsumerMachine, Effect, Effects, Outcome, Phase, Ticket, VbError, VbOutcome};
 
 /// A set-up that is running.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -69,11 +69,15 @@ impl ConsumerMachine {
         settled: impl IntoIterator<Item = Settled>,
         fx: &mut Effects,
     ) {
+        let goes_on = self.ledger.rollbacks > 0 && !self.ledger.is_settled();
         let Phase::SettingUp(set_up) = &mut self.phase else { return };
         for settled in settled {
             let (vb, outcome) = match settled {
                 Settled::Added(vb, stream) => {
                     self.ledger.open.insert(vb, stream);
+                    if goes_on {
+                        fx.push(Effect::Opened(vb));
+                    }
                     (vb, VbOutcome::Opened)
                 }
                 Settled::Finished(vb) => (vb, VbOutcome::Finished),
@@ -86,19 +90,13 @@ impl ConsumerMachine {
         self.answer_if_set_up(fx);
     }
 
-    /// An open stream has ended. While a set-up runs that counts it as open, its answer must not
-    /// say so any more; otherwise the owner is told.
+    /// An open stream has ended: the owner is told now. A set-up that runs may take long, for it may
+    /// wait for rollbacks, and its answer says nothing of this vBucket any more.
     pub(super) fn open_stream_ended(&mut self, error: VbError, fx: &mut Effects) {
-        if let Phase::SettingUp(set_up) = &mut self.phase
-            && let Some(outcome) = set_up.outcomes.get_mut(&error.vb)
-        {
-            *outcome = match error.reason {
-                Reason::StreamEnd(StreamEndStatus::OK) => VbOutcome::Finished,
-                _ => VbOutcome::Failed(error),
-            };
-        } else {
-            fx.push(Effect::Ended(error));
+        if let Phase::SettingUp(set_up) = &mut self.phase {
+            set_up.outcomes.remove(&error.vb);
         }
+        fx.push(Effect::Ended(error));
     }
 
     fn answer_if_set_up(&mut self, fx: &mut Effects) {

@@ -375,7 +375,7 @@ impl World {
                 Effect::Stop(_) => self.stopped = true,
                 Effect::Incomplete(vb, to) => drop(self.incomplete.insert(vb, to)),
                 Effect::Complete(vb) => drop(self.incomplete.remove(&vb)),
-                Effect::Ended(_) | Effect::Note(_) | Effect::Progress => {}
+                Effect::Ended(_) | Effect::Note(_) | Effect::Opened(_) | Effect::Progress => {}
             }
         }
         let awaited: BTreeSet<Deadline> = self.machine.deadlines().collect();

@@ -213,6 +213,7 @@ fn show(effect: &Effect) -> Option<String> {
         Effect::Ended(error) => format!("ended({})", show_error(error)),
         Effect::Incomplete(vb, complete_to) => format!("incomplete({vb} {complete_to})"),
         Effect::Complete(vb) => format!("complete({vb})"),
+        Effect::Opened(vb) => format!("opened({vb})"),
         Effect::Progress => "progress".to_owned(),
         Effect::Note(note) => format!("note({})", show_note(note)),
         Effect::Stop(reason) => format!("stop({reason})"),

@@ -29,7 +29,7 @@ fn wire_20_attempts_that_roll_back_wait_as_long_as_the_link_makes_progress() {
             (overdue(Step::AddStream, 0), "progress"),
             (request_answer(1, OK), "forward"),
             (overdue(Step::AddStream, 0), "progress"),
-            (added(0, OK), "withhold"),
+            (added(0, OK), "withhold opened(vb:1)"),
             (overdue(Step::AddStream, 0), "progress"),
             (request_from(2, 2, 0), "forward"),
             (request_answer(2, OK), "forward"),
