@@ -1,5 +1,5 @@
-//! vBuckets that the consumer has and does not serve: a real node accepts ADD_STREAM for one that is
-//! dead, and gives its rollback up without a word.
+//! vBuckets that the consumer has and does not serve: a real node accepts ADD_STREAM for one that
+//! is dead, and gives its rollback up without a word.
 
 #![allow(
     clippy::unwrap_used,

@@ -111,8 +111,8 @@ impl LagBook {
         appeared
     }
 
-    /// Whether the consumer has said its seqnos at least once, and did not tell of this vBucket when
-    /// it was last asked.
+    /// Whether the consumer has said its seqnos at least once, and did not tell of this vBucket
+    /// when it was last asked.
     #[must_use]
     pub fn consumer_lacks(&self, vb: VbId) -> bool {
         self.consumer_heard.is_some() && self.rows.get(&vb).is_some_and(|r| r.consumer.is_none())

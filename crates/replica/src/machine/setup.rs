@@ -90,8 +90,8 @@ impl ConsumerMachine {
         self.answer_if_set_up(fx);
     }
 
-    /// An open stream has ended: the owner is told now. A set-up that runs may take long, for it may
-    /// wait for rollbacks, and its answer says nothing of this vBucket any more.
+    /// An open stream has ended: the owner is told now. A set-up that runs may take long, for it
+    /// may wait for rollbacks, and its answer says nothing of this vBucket any more.
     pub(super) fn open_stream_ended(&mut self, error: VbError, fx: &mut Effects) {
         if let Phase::SettingUp(set_up) = &mut self.phase {
             set_up.outcomes.remove(&error.vb);
