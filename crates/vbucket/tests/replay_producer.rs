@@ -23,7 +23,8 @@ use mcbp::dcp::{
     marker_flags, open_flags,
 };
 use mcbp::{Frame, Opaque, Opcode, Seqno, VbId, VbState};
-use support::{Line, capture, text};
+use recordings::{Line, capture};
+use support::text;
 use vbucket::producer::{
     Chunk, DiskRead, Effect, LogRead, Opened, Producer, ProducerOptions, ReadEnd, Source,
 };
@@ -280,7 +281,7 @@ struct Differences {
 
 #[track_caller]
 fn check(file: &str, prepare: impl FnOnce(&Node)) {
-    let Some(lines) = capture(file) else { return };
+    let lines = capture(file);
     let opened = lines.iter().rposition(|line| line.what == "DCP_OPEN").unwrap();
     check_lines(&lines[opened + 1..], prepare, &Differences::default());
 }
@@ -389,7 +390,7 @@ fn a_disk_snapshot_and_then_memory() {
 
 #[test]
 fn the_controls_of_an_older_consumer_come_in_groups() {
-    let Some(lines) = capture("22-setup-7.6") else { return };
+    let lines = capture("22-setup-7.6");
     let sessions = sessions(&lines);
     assert_eq!(sessions.len(), 2, "from memory, and from disk after a restart");
     let differences = Differences { durable: &[2], ..Differences::default() };
@@ -400,7 +401,7 @@ fn the_controls_of_an_older_consumer_come_in_groups() {
 
 #[test]
 fn an_older_producers_set_up_with_a_newer_consumer() {
-    let Some(lines) = capture("22b-setup-7.6-producer-8.0-consumer") else { return };
+    let lines = capture("22b-setup-7.6-producer-8.0-consumer");
     let unknown_to_real = &["max_marker_version"];
     let differences = Differences { durable: &[2], unknown_to_real };
     // The second session is read from disk, with the older marker.

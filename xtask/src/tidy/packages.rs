@@ -8,6 +8,7 @@ use super::{Complaint, File, Tree};
 /// What each package may use of ours. Cargo rules out cycles; this rules out short cuts.
 const LAYERS: &[(&str, &[&str])] = &[
     ("mcbp", &[]),
+    ("recordings", &[]),
     ("failpoint", &[]),
     ("xtask", &[]),
     ("fuzz", &["mcbp"]),
@@ -21,6 +22,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("counts", &["mcbp", "relay", "replica", "store", "vbucket"]),
     ("dcp-proxy", &["dcp-actors", "kvnode", "mcbp", "relay", "replica"]),
 ];
+
+/// Packages that any package may use, but only in its tests.
+const FOR_TESTS: &[&str] = &["recordings"];
 
 /// Packages without socket, clock, file or random source, and all that they may use of others.
 const PURE: &[&str] = &["mcbp", "replica", "vbucket"];
@@ -68,7 +72,8 @@ pub(super) fn package(file: &File, manifest: &Table) -> Vec<Complaint> {
             complaints.push(file.fail(line_of(file, section, dependency), text));
         };
         let is_ours = LAYERS.iter().any(|(layer, _)| *layer == dependency);
-        if is_ours && !ours.contains(&dependency) {
+        let is_for_tests = section == "dev-dependencies" && FOR_TESTS.contains(&dependency);
+        if is_ours && !is_for_tests && !ours.contains(&dependency) {
             fail(format!("`{name}` must not use `{dependency}`"));
         }
         let is_built_in = section == "dependencies" && !is_ours;

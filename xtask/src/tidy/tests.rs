@@ -137,8 +137,12 @@ fn packages_keep_to_their_layer() {
     ] {
         expect(manifest, "Cargo.toml", &text(name, rest), &[want]);
     }
-    let development = "[package]\nname = \"mcbp\"\n[dev-dependencies]\nproptest.workspace = true\n";
+    let development = "[package]\nname = \"mcbp\"\n[dev-dependencies]\nproptest.workspace = true\n\
+         recordings.workspace = true\n";
     expect(manifest, "Cargo.toml", development, &[]);
+    let built_in = text("relay", "recordings.workspace = true");
+    let want = "4: `relay` must not use `recordings`";
+    expect(manifest, "Cargo.toml", &built_in, &[want]);
 }
 
 #[test]
