@@ -13,7 +13,7 @@
 mod support;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -27,7 +27,7 @@ use vbucket::stream_req::VbFacts;
 
 /// vBuckets that do at once what they are told.
 #[derive(Default)]
-struct Node(RefCell<HashMap<VbId, VbFacts>>);
+struct Node(RefCell<BTreeMap<VbId, VbFacts>>);
 
 impl Node {
     fn put(&self, vb: u16, state: VbState, high: u64, uuid: u64) {

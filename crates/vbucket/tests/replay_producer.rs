@@ -13,7 +13,7 @@
 mod support;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ struct Copy {
 }
 
 #[derive(Default)]
-struct Node(RefCell<HashMap<VbId, Copy>>);
+struct Node(RefCell<BTreeMap<VbId, Copy>>);
 
 impl Source for Node {
     fn facts(&self, vb: VbId) -> Option<VbFacts> {
@@ -209,8 +209,8 @@ fn is_from_disk(frame: &Frame<'_>) -> bool {
 /// first snapshot.
 fn node(lines: &[Line]) -> Node {
     let node = Node::default();
-    let mut asked: HashMap<Opaque, VbId> = HashMap::new();
-    let mut first_end: HashMap<VbId, u64> = HashMap::new();
+    let mut asked: BTreeMap<Opaque, VbId> = BTreeMap::new();
+    let mut first_end: BTreeMap<VbId, u64> = BTreeMap::new();
     let mut copies = node.0.borrow_mut();
     for line in lines {
         let frame = Frame::parse(&line.bytes).unwrap();
@@ -228,7 +228,7 @@ fn node(lines: &[Line]) -> Node {
             }
             (true, Opcode::DCP_SNAPSHOT_MARKER) if frame.header.is_request() => {
                 let (from_disk, end) = (is_from_disk(&frame), marker_end(&frame));
-                if let std::collections::hash_map::Entry::Vacant(first) = first_end.entry(vb) {
+                if let std::collections::btree_map::Entry::Vacant(first) = first_end.entry(vb) {
                     first.insert(end);
                     copies.get_mut(&vb).unwrap().on_disk = if from_disk { end } else { 0 };
                 }
@@ -256,8 +256,8 @@ fn without_chance(frames: &mut [Vec<u8>]) {
 }
 
 /// The frames by vBucket; answers by the vBucket of their request, what is about none under 0xffff.
-fn by_vbucket(frames: Vec<Vec<u8>>, asked: &HashMap<u32, u16>) -> HashMap<u16, Vec<String>> {
-    let mut sorted: HashMap<u16, Vec<Vec<u8>>> = HashMap::new();
+fn by_vbucket(frames: Vec<Vec<u8>>, asked: &BTreeMap<u32, u16>) -> BTreeMap<u16, Vec<String>> {
+    let mut sorted: BTreeMap<u16, Vec<Vec<u8>>> = BTreeMap::new();
     for bytes in frames {
         let header = Frame::parse(&bytes).unwrap().header;
         let vb = match header.is_request() {
@@ -310,7 +310,7 @@ fn check_lines(lines: &[Line], prepare: impl FnOnce(&Node), differences: &Differ
     };
     let machine = Producer::new(options, Duration::ZERO);
     let mut replay = Replay { machine, node, out: BytesMut::new(), got: Vec::new() };
-    let (mut real, mut asked) = (Vec::new(), HashMap::new());
+    let (mut real, mut asked) = (Vec::new(), BTreeMap::new());
     let mut unknown_to_real = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let frame = Frame::parse(&line.bytes).unwrap();

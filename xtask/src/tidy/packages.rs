@@ -32,7 +32,14 @@ const PURE_MAY_USE: &[&str] =
     &["base64", "bytes", "serde", "serde_json", "sha1", "snap", "thiserror"];
 
 /// What its clippy.toml must ban.
-const BANS: &[&str] = &["std::time::Instant::now", "std::net::TcpStream", "std::fs::File"];
+const BANS: &[&str] = &[
+    "std::time::Instant::now",
+    "std::net::TcpStream",
+    "std::fs::File",
+    "std::collections::HashMap",
+    "std::collections::HashSet",
+    "std::hash::RandomState",
+];
 
 /// Libraries that only some packages may use.
 const FENCES: &[(&str, &[&str])] = &[
