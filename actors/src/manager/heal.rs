@@ -50,8 +50,8 @@ impl ReplicationManager {
         let broken: BTreeSet<_> = self.loops.all_broken(self.now()).map(|(vb, ..)| vb).collect();
         let incomplete: BTreeSet<_> = self.incomplete.keys().copied().collect();
         move |vb, failures, retry| match retry {
-            _ if broken.contains(&vb) => backoff.max,
             _ if failures == 0 && incomplete.contains(&vb) => Duration::ZERO,
+            _ if broken.contains(&vb) => backoff.max,
             Retry::AtOnce if failures == 0 => Duration::ZERO,
             Retry::AtOnce | Retry::AfterBackoff | Retry::AfterNewTopology | Retry::Never => {
                 backoff.delay(failures, random)
