@@ -7,7 +7,9 @@ use mcbp::{StreamEndStatus, VbId};
 
 use super::adding::AddPlan;
 use super::ledger::Settled;
-use super::{ConsumerMachine, Effect, Effects, Outcome, Phase, Reason, Ticket, VbError, VbOutcome};
+use super::{
+    Activity, ConsumerMachine, Effect, Effects, Outcome, Phase, Reason, Ticket, VbError, VbOutcome,
+};
 
 /// A set-up that is running.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -56,7 +58,7 @@ impl ConsumerMachine {
                 self.ledger.add(vb, AddPlan::REPLICATE, fx);
             }
         }
-        self.phase = Phase::SettingUp(SetUp { ticket, outcomes });
+        self.phase = Phase::Live(Activity::SettingUp(SetUp { ticket, outcomes }));
         self.answer_if_set_up(fx);
     }
 
@@ -66,7 +68,7 @@ impl ConsumerMachine {
         settled: impl IntoIterator<Item = Settled>,
         fx: &mut Effects,
     ) {
-        let Phase::SettingUp(set_up) = &mut self.phase else { return };
+        let Some(set_up) = self.phase.set_up_mut() else { return };
         for settled in settled {
             let (vb, outcome) = match settled {
                 Settled::Added(vb, stream) => {
@@ -86,7 +88,7 @@ impl ConsumerMachine {
     /// An open stream has ended. While a set-up runs that counts it as open, its answer must not
     /// say so any more; otherwise the owner is told.
     pub(super) fn open_stream_ended(&mut self, error: VbError, fx: &mut Effects) {
-        if let Phase::SettingUp(set_up) = &mut self.phase
+        if let Some(set_up) = self.phase.set_up_mut()
             && let Some(outcome) = set_up.outcomes.get_mut(&error.vb)
         {
             *outcome = match error.reason {
@@ -102,7 +104,7 @@ impl ConsumerMachine {
         if !self.ledger.is_settled() {
             return;
         }
-        if let Phase::SettingUp(SetUp { ticket, outcomes }) = self.phase.take() {
+        if let Activity::SettingUp(SetUp { ticket, outcomes }) = self.phase.take_activity() {
             fx.push(Effect::Answer(ticket, Outcome::Done(outcomes)));
         }
     }
