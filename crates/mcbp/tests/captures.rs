@@ -1,5 +1,5 @@
-//! Frames that real data nodes sent (kv_engine 8.0.2): each parses, and is written back to the same
-//! bytes both from its parts and from its decoded DCP body. Skipped where the captures are absent.
+//! Frames that real data nodes sent: each parses, and is written back to the same bytes, both from
+//! its parts and from its decoded DCP body.
 //!
 //! Captures 09 to 18 are those of clients: they hold opcodes that DCP has no use for, and requests
 //! that are malformed on purpose.
@@ -10,9 +10,6 @@
     missing_docs,
     reason = "tests"
 )]
-
-use std::fs;
-use std::path::Path;
 
 use mcbp::dcp::{decode_failover_log, decode_rollback};
 use mcbp::{Frame, FrameBuilder, Opcode, Status, check};
@@ -30,32 +27,19 @@ struct Line {
 }
 
 fn captures() -> Vec<Vec<Line>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/wire");
-    let Ok(entries) = fs::read_dir(&folder) else {
-        println!("skipped: no captures at {}", folder.display());
-        return Vec::new();
+    let captures = recordings::captures().into_iter();
+    let lines = |recordings::Capture { name, lines }| {
+        let is_of_clients = ("09".."19").contains(&name.as_str());
+        let line = |line: recordings::Line| Line {
+            is_of_nodes: !is_of_clients
+                && [&line.from, &line.to].iter().all(|end| NODES.contains(&end.as_str())),
+            at: format!("{name} frame {} {}", line.number, line.what),
+            to: line.to,
+            bytes: line.bytes,
+        };
+        lines.into_iter().map(line).collect()
     };
-    let paths = entries.map(|entry| entry.unwrap().path());
-    let is_capture = |path: &std::path::PathBuf| path.extension().is_some_and(|e| e == "jsonl");
-    paths.filter(is_capture).map(|path| lines(&path)).collect()
-}
-
-fn lines(path: &Path) -> Vec<Line> {
-    let name = path.file_name().unwrap().to_string_lossy().into_owned();
-    let parse = |line: &str| {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        // The end of a connection has no bytes.
-        let hex = line["hex"].as_str()?;
-        let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-        Some(Line {
-            is_of_nodes: !("09".."19").contains(&name.as_str())
-                && ["from", "to"].iter().all(|end| NODES.contains(&line[end].as_str().unwrap())),
-            at: format!("{name} frame {} {}", line["n"], line["what"]),
-            to: line["to"].as_str().unwrap().to_owned(),
-            bytes: (0..hex.len()).step_by(2).map(byte).collect(),
-        })
-    };
-    fs::read_to_string(path).unwrap().lines().filter_map(parse).collect()
+    captures.map(lines).collect()
 }
 
 #[test]

@@ -74,12 +74,7 @@ mod tests {
 
     #[test]
     fn mb_15891_mb_35881_mb_51458_names_are_those_of_the_public_vectors() {
-        let path =
-            concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/vectors/connection-names.toml");
-        let Ok(text) = std::fs::read_to_string(path) else {
-            println!("skipped: no {path}");
-            return;
-        };
+        let text = recordings::vectors("connection-names.toml");
         let vectors: Vectors = toml::from_str(&text).unwrap();
         assert!(!vectors.name.is_empty());
         for v in vectors.name {

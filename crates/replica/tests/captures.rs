@@ -10,43 +10,15 @@
 )]
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use mcbp::dcp::stream_flags;
 use mcbp::{Frame, Opaque, Opcode, Seqno, Side, Status, StreamEndStatus, VbId, VbState};
+use recordings::{Line, capture};
 use replica::machine::{
     Command, ConsumerMachine, ControlFrame, Effect, Event, Outcome, OwnFrame, Reason, Ticket,
     VbError, VbOutcome, Verdict,
 };
-
-/// One captured frame.
-struct Captured {
-    number: u64,
-    seconds: f64,
-    from: String,
-    bytes: Vec<u8>,
-}
-
-/// The frames of a capture, or `None` with a printed line where the captures are not at hand.
-fn capture(name: &str) -> Option<Vec<Captured>> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/wire");
-    let Ok(text) = std::fs::read_to_string(format!("{folder}/{name}.jsonl")) else {
-        println!("skipped: no capture {name}");
-        return None;
-    };
-    let read = |line: &str| {
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
-        // The end of a connection has no bytes.
-        let hex = line["hex"].as_str()?;
-        let byte = |at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-        Some(Captured {
-            number: line["n"].as_u64().unwrap(),
-            seconds: line["t"].as_f64().unwrap(),
-            from: line["from"].as_str().unwrap().to_owned(),
-            bytes: (0..hex.len()).step_by(2).map(byte).collect(),
-        })
-    };
-    Some(text.lines().filter_map(read).collect())
-}
 
 /// A machine between captured frames.
 #[derive(Default)]
@@ -59,16 +31,16 @@ struct Replay {
     /// A NOOP of the machine's that is to be answered.
     barrier: Option<Opaque>,
     /// Every other effect, with the number of the frame that led to it and its time.
-    effects: Vec<(u64, f64, Effect)>,
+    effects: Vec<(u64, Duration, Effect)>,
 }
 
 impl Replay {
     fn command(&mut self, command: Command) {
         let effects = self.machine.on(Event::Command { ticket: Ticket(1), command });
-        self.keep(0, 0.0, effects);
+        self.keep(0, Duration::ZERO, effects);
     }
 
-    fn keep(&mut self, number: u64, seconds: f64, effects: Vec<Effect>) {
+    fn keep(&mut self, number: u64, at: Duration, effects: Vec<Effect>) {
         for effect in effects {
             match effect {
                 Effect::Send(Side::Consumer, OwnFrame::AddStream { vb, opaque, .. }) => {
@@ -78,13 +50,13 @@ impl Replay {
                     self.barrier = Some(opaque);
                 }
                 Effect::Arm(_) => {}
-                effect => self.effects.push((number, seconds, effect)),
+                effect => self.effects.push((number, at, effect)),
             }
         }
     }
 
     /// Feeds the frames up to number `last`.
-    fn feed(&mut self, frames: &[Captured], last: u64) {
+    fn feed(&mut self, frames: &[Line], last: u64) {
         for captured in frames.iter().filter(|captured| captured.number <= last) {
             let frame = Frame::parse(&captured.bytes).unwrap();
             let side = match (captured.from.as_str(), frame.opcode()) {
@@ -115,13 +87,13 @@ impl Replay {
             let is_over = self.machine.stopped().is_some();
             assert!(verdict == want || is_over, "frame {}: {told:?}", captured.number);
             assert_eq!(self.machine.check_invariants(), Ok(()), "frame {}", captured.number);
-            self.keep(captured.number, captured.seconds, effects);
+            self.keep(captured.number, captured.at, effects);
             self.pass_barrier(captured);
         }
     }
 
     /// The consumer answers a NOOP; what follows is the frame that was held back.
-    fn pass_barrier(&mut self, held: &Captured) {
+    fn pass_barrier(&mut self, held: &Line) {
         let Some(opaque) = self.barrier.take() else { return };
         let (verdict, effects) = self.machine.on_frame(ControlFrame::NoopResponse { opaque });
         assert_eq!(verdict, Verdict::Withhold);
@@ -132,14 +104,11 @@ impl Replay {
     }
 
     /// The one answer, with the number and the time of the frame that led to it.
-    fn answer(&self) -> (u64, f64, BTreeMap<VbId, VbOutcome>) {
-        let mut answers =
-            self.effects.iter().filter_map(|(number, seconds, effect)| match effect {
-                Effect::Answer(Ticket(1), Outcome::Done(vbs)) => {
-                    Some((*number, *seconds, vbs.clone()))
-                }
-                _ => None,
-            });
+    fn answer(&self) -> (u64, Duration, BTreeMap<VbId, VbOutcome>) {
+        let mut answers = self.effects.iter().filter_map(|(number, at, effect)| match effect {
+            Effect::Answer(Ticket(1), Outcome::Done(vbs)) => Some((*number, *at, vbs.clone())),
+            _ => None,
+        });
         let answer = answers.next().expect("no answer");
         assert!(answers.next().is_none(), "two answers");
         answer
@@ -152,7 +121,7 @@ fn set_up(vbs: &[u16]) -> Command {
 
 #[test]
 fn capture_08_the_hang_is_answered_as_soon_as_the_end_passes() {
-    let Some(frames) = capture("08-stream-end-before-add-stream-answer") else { return };
+    let frames = capture("08-stream-end-before-add-stream-answer");
     let mut replay = Replay::default();
     replay.command(set_up(&[0, 1]));
     replay.feed(&frames, u64::MAX);
@@ -160,7 +129,7 @@ fn capture_08_the_hang_is_answered_as_soon_as_the_end_passes() {
     let (number, answered, vbs) = replay.answer();
     let ended = frames.iter().find(|frame| frame.bytes[1] == Opcode::DCP_STREAM_END.0).unwrap();
     assert_eq!(number, ended.number);
-    assert!(answered - ended.seconds < 1.0);
+    assert!(answered - ended.at < Duration::from_secs(1));
     assert_eq!(vbs[&VbId(0)], VbOutcome::Opened);
     let reason = Reason::StreamEnd(StreamEndStatus::STATE_CHANGED);
     let error = VbError { vb: VbId(1), side: Side::Producer, reason };
@@ -171,7 +140,7 @@ fn capture_08_the_hang_is_answered_as_soon_as_the_end_passes() {
 
 #[test]
 fn capture_05_a_takeover_is_done_when_active_is_acknowledged() {
-    let Some(frames) = capture("05-takeover") else { return };
+    let frames = capture("05-takeover");
     let mut replay = Replay::default();
     replay.command(Command::Takeover { vb: VbId(30) });
     replay.feed(&frames, 69);
@@ -187,7 +156,7 @@ fn capture_05_a_takeover_is_done_when_active_is_acknowledged() {
 
 #[test]
 fn capture_01_four_streams_open() {
-    let Some(frames) = capture("01-setup-four-vbuckets") else { return };
+    let frames = capture("01-setup-four-vbuckets");
     let mut replay = Replay::default();
     replay.command(set_up(&[0, 1, 2, 3]));
     replay.feed(&frames, 150);
@@ -200,7 +169,7 @@ fn capture_01_four_streams_open() {
 
 #[test]
 fn capture_02_a_refusal_names_the_producer_and_an_end_reaches_the_owner() {
-    let Some(frames) = capture("02-producer-has-no-vbucket") else { return };
+    let frames = capture("02-producer-has-no-vbucket");
     let mut replay = Replay::default();
     replay.command(set_up(&[10, 11]));
     replay.feed(&frames, 50);
@@ -219,7 +188,7 @@ fn capture_02_a_refusal_names_the_producer_and_an_end_reaches_the_owner() {
 
 #[test]
 fn capture_19_rows_that_are_refused_leave_an_incomplete_copy() {
-    let Some(frames) = capture("19-snappy-only-at-producer") else { return };
+    let frames = capture("19-snappy-only-at-producer");
     let mut replay = Replay::default();
     replay.command(set_up(&[0]));
     replay.feed(&frames, 73);
@@ -236,10 +205,10 @@ fn capture_19_rows_that_are_refused_leave_an_incomplete_copy() {
 
 #[test]
 fn capture_20a_rollbacks_show_their_place_in_line_until_they_are_done() {
-    let Some(frames) = capture("20a-rollbacks-unrelated") else { return };
+    let frames = capture("20a-rollbacks-unrelated");
     let mut replay = Replay::default();
     replay.command(set_up(&[0, 1, 2, 3, 4, 5, 6, 7]));
-    let is_answer = |frame: &Captured| frame.bytes[..2] == [0x81, Opcode::DCP_STREAM_REQ.0];
+    let is_answer = |frame: &Line| frame.bytes[..2] == [0x81, Opcode::DCP_STREAM_REQ.0];
     let asked = frames.iter().filter(|frame| is_answer(frame)).nth(7).unwrap().number;
     replay.feed(&frames, asked);
     let rolling = replay.machine.snapshot().vbuckets.iter().filter_map(|row| row.line).count();
@@ -252,7 +221,7 @@ fn capture_20a_rollbacks_show_their_place_in_line_until_they_are_done() {
 
 #[test]
 fn capture_20b_a_closed_attempt_that_asks_again_ends_the_link_before_the_consumer_does() {
-    let Some(frames) = capture("20b-rollback-closed-and-added") else { return };
+    let frames = capture("20b-rollback-closed-and-added");
     let mut replay = Replay::default();
     let vbs: Vec<u16> = (0x10..0x18).collect();
     replay.command(set_up(&vbs));
@@ -265,7 +234,7 @@ fn capture_20b_a_closed_attempt_that_asks_again_ends_the_link_before_the_consume
 
 #[test]
 fn capture_21a_a_consumer_that_dropped_a_stream_says_so_with_every_row() {
-    let Some(frames) = capture("21a-consumer-active-then-replica") else { return };
+    let frames = capture("21a-consumer-active-then-replica");
     let mut replay = Replay::default();
     replay.command(set_up(&[0, 1, 2, 3]));
     replay.feed(&frames, 120);
@@ -286,7 +255,7 @@ fn own_frames_are_those_that_the_captures_show() {
     };
     let close = OwnFrame::CloseStream { vb: VbId(1), opaque: Opaque(0xc105_0001) };
     for (name, number, own) in [("05-takeover", 9, add), ("01-setup-four-vbuckets", 177, close)] {
-        let Some(frames) = capture(name) else { return };
+        let frames = capture(name);
         let shown = frames.iter().find(|frame| frame.number == number).unwrap();
         assert_eq!(own.encode(), shown.bytes, "{name} frame {number}");
     }

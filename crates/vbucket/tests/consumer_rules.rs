@@ -11,7 +11,7 @@
 #[path = "support/consumer_bench.rs"]
 mod consumer_bench;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use consumer_bench::{Bench, built, mutation};
@@ -379,16 +379,16 @@ fn happening() -> impl Strategy<Value = Happening> {
 struct History {
     bench: Bench,
     /// The newest STREAM_REQ of each vBucket, and the next seqno of its stream.
-    asked: HashMap<u16, (Opaque, u64)>,
+    asked: BTreeMap<u16, (Opaque, u64)>,
     adds: u32,
-    answered: HashMap<u32, u32>,
+    answered: BTreeMap<u32, u32>,
 }
 
 impl History {
     fn new() -> Self {
         let bench = Bench::new();
         (0..3).for_each(|vb| bench.node.put(vb, u64::from(vb) * 5, &[(1, 0)]));
-        Self { bench, asked: HashMap::new(), adds: 0, answered: HashMap::new() }
+        Self { bench, asked: BTreeMap::new(), adds: 0, answered: BTreeMap::new() }
     }
 
     fn happen(&mut self, happening: &Happening) {

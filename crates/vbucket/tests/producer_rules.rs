@@ -10,7 +10,7 @@
 )]
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ struct Copy {
 }
 
 #[derive(Default)]
-struct Node(RefCell<HashMap<VbId, Copy>>);
+struct Node(RefCell<BTreeMap<VbId, Copy>>);
 
 impl Node {
     fn put(&self, vb: u16) {
@@ -152,7 +152,7 @@ struct Bench {
     machine: Producer,
     node: Node,
     out: BytesMut,
-    scans: HashMap<VbId, Scan>,
+    scans: BTreeMap<VbId, Scan>,
     reads: Vec<Read>,
     effects: Vec<Effect>,
 }
@@ -167,7 +167,7 @@ impl Bench {
             machine: Producer::new(options, Duration::ZERO),
             node: Node::default(),
             out: BytesMut::new(),
-            scans: HashMap::new(),
+            scans: BTreeMap::new(),
             reads: Vec::new(),
             effects: Vec::new(),
         }
@@ -417,7 +417,7 @@ fn streams_of_large_documents_share_one_budget_and_all_get_through() {
         bench.request(vb, 0, 0);
     }
     // A consumer that takes a frame and then nothing for as long as there is something to read.
-    let (mut last, mut read, mut sent, mut turns) = (HashMap::new(), 0, 0, 0);
+    let (mut last, mut read, mut sent, mut turns) = (BTreeMap::new(), 0, 0, 0);
     while last.values().filter(|seqno| **seqno == ROUNDS).count() < usize::from(STREAMS) {
         bench.fill(1);
         turns += 1;

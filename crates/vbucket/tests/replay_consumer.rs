@@ -13,20 +13,21 @@
 mod support;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Frame, Opcode, Seqno, Status, VbId, VbState, VbUuid};
-use support::{Line, capture, text};
+use recordings::{Line, capture};
+use support::text;
 use vbucket::FailoverTable;
 use vbucket::consumer::{Claim, Consumer, ConsumerOptions, Effect, Part, Replicas};
 use vbucket::stream_req::VbFacts;
 
 /// vBuckets that do at once what they are told.
 #[derive(Default)]
-struct Node(RefCell<HashMap<VbId, VbFacts>>);
+struct Node(RefCell<BTreeMap<VbId, VbFacts>>);
 
 impl Node {
     fn put(&self, vb: u16, state: VbState, high: u64, uuid: u64) {
@@ -223,8 +224,8 @@ enum Reads {
 }
 
 /// Feeds the capture and gives what our consumer sent, and what the real one sent, without noops.
-fn replay(file: &str, node: Node, reads: Reads) -> Option<[Vec<Vec<u8>>; 2]> {
-    let lines = capture(file)?;
+fn replay(file: &str, node: Node, reads: Reads) -> [Vec<Vec<u8>>; 2] {
+    let lines = capture(file);
     let windows = windows(&lines);
     let mut replay = Replay::new(windows[0], node);
     let opened = lines.iter().rposition(|line| line.what == "DCP_OPEN").unwrap();
@@ -262,12 +263,12 @@ fn replay(file: &str, node: Node, reads: Reads) -> Option<[Vec<Vec<u8>>; 2]> {
     assert_eq!(replay.closed, None);
     real.retain(|bytes| !is_noop(bytes));
     replay.got.retain(|bytes| !is_noop(bytes));
-    Some([replay.got, real])
+    [replay.got, real]
 }
 
 #[track_caller]
 fn check(file: &str, node: Node, reads: Reads) {
-    let Some([ours, real]) = replay(file, node, reads) else { return };
+    let [ours, real] = replay(file, node, reads);
     let (ours, real) = (text(&ours), text(&real));
     for (at, (ours, real)) in ours.iter().zip(&real).enumerate() {
         assert_eq!(ours, real, "frame {at}");
@@ -325,7 +326,7 @@ fn mb_53445_the_add_stream_that_a_real_node_never_answers_is_answered() {
     node.put(0, VbState::Replica, 0, 1);
     node.put(1, VbState::Replica, 0, 1);
     let file = "08-stream-end-before-add-stream-answer";
-    let Some([mut ours, real]) = replay(file, node, Reads::Together) else { return };
+    let [mut ours, real] = replay(file, node, Reads::Together);
     let second = |bytes: &Vec<u8>| {
         let frame = Frame::parse(bytes).unwrap();
         frame.opcode() == Opcode::DCP_ADD_STREAM && frame.header.opaque.0 == 0xadd0_0001

@@ -13,7 +13,7 @@
 mod support;
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ use mcbp::dcp::{
     marker_flags, open_flags,
 };
 use mcbp::{Frame, Opaque, Opcode, Seqno, VbId, VbState};
-use support::{Line, capture, text};
+use recordings::{Line, capture};
+use support::text;
 use vbucket::producer::{
     Chunk, DiskRead, Effect, LogRead, Opened, Producer, ProducerOptions, ReadEnd, Source,
 };
@@ -40,7 +41,7 @@ struct Copy {
 }
 
 #[derive(Default)]
-struct Node(RefCell<HashMap<VbId, Copy>>);
+struct Node(RefCell<BTreeMap<VbId, Copy>>);
 
 impl Source for Node {
     fn facts(&self, vb: VbId) -> Option<VbFacts> {
@@ -208,8 +209,8 @@ fn is_from_disk(frame: &Frame<'_>) -> bool {
 /// first snapshot.
 fn node(lines: &[Line]) -> Node {
     let node = Node::default();
-    let mut asked: HashMap<Opaque, VbId> = HashMap::new();
-    let mut first_end: HashMap<VbId, u64> = HashMap::new();
+    let mut asked: BTreeMap<Opaque, VbId> = BTreeMap::new();
+    let mut first_end: BTreeMap<VbId, u64> = BTreeMap::new();
     let mut copies = node.0.borrow_mut();
     for line in lines {
         let frame = Frame::parse(&line.bytes).unwrap();
@@ -227,7 +228,7 @@ fn node(lines: &[Line]) -> Node {
             }
             (true, Opcode::DCP_SNAPSHOT_MARKER) if frame.header.is_request() => {
                 let (from_disk, end) = (is_from_disk(&frame), marker_end(&frame));
-                if let std::collections::hash_map::Entry::Vacant(first) = first_end.entry(vb) {
+                if let std::collections::btree_map::Entry::Vacant(first) = first_end.entry(vb) {
                     first.insert(end);
                     copies.get_mut(&vb).unwrap().on_disk = if from_disk { end } else { 0 };
                 }
@@ -255,8 +256,8 @@ fn without_chance(frames: &mut [Vec<u8>]) {
 }
 
 /// The frames by vBucket; answers by the vBucket of their request, what is about none under 0xffff.
-fn by_vbucket(frames: Vec<Vec<u8>>, asked: &HashMap<u32, u16>) -> HashMap<u16, Vec<String>> {
-    let mut sorted: HashMap<u16, Vec<Vec<u8>>> = HashMap::new();
+fn by_vbucket(frames: Vec<Vec<u8>>, asked: &BTreeMap<u32, u16>) -> BTreeMap<u16, Vec<String>> {
+    let mut sorted: BTreeMap<u16, Vec<Vec<u8>>> = BTreeMap::new();
     for bytes in frames {
         let header = Frame::parse(&bytes).unwrap().header;
         let vb = match header.is_request() {
@@ -280,7 +281,7 @@ struct Differences {
 
 #[track_caller]
 fn check(file: &str, prepare: impl FnOnce(&Node)) {
-    let Some(lines) = capture(file) else { return };
+    let lines = capture(file);
     let opened = lines.iter().rposition(|line| line.what == "DCP_OPEN").unwrap();
     check_lines(&lines[opened + 1..], prepare, &Differences::default());
 }
@@ -309,7 +310,7 @@ fn check_lines(lines: &[Line], prepare: impl FnOnce(&Node), differences: &Differ
     };
     let machine = Producer::new(options, Duration::ZERO);
     let mut replay = Replay { machine, node, out: BytesMut::new(), got: Vec::new() };
-    let (mut real, mut asked) = (Vec::new(), HashMap::new());
+    let (mut real, mut asked) = (Vec::new(), BTreeMap::new());
     let mut unknown_to_real = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let frame = Frame::parse(&line.bytes).unwrap();
@@ -389,7 +390,7 @@ fn a_disk_snapshot_and_then_memory() {
 
 #[test]
 fn the_controls_of_an_older_consumer_come_in_groups() {
-    let Some(lines) = capture("22-setup-7.6") else { return };
+    let lines = capture("22-setup-7.6");
     let sessions = sessions(&lines);
     assert_eq!(sessions.len(), 2, "from memory, and from disk after a restart");
     let differences = Differences { durable: &[2], ..Differences::default() };
@@ -400,7 +401,7 @@ fn the_controls_of_an_older_consumer_come_in_groups() {
 
 #[test]
 fn an_older_producers_set_up_with_a_newer_consumer() {
-    let Some(lines) = capture("22b-setup-7.6-producer-8.0-consumer") else { return };
+    let lines = capture("22b-setup-7.6-producer-8.0-consumer");
     let unknown_to_real = &["max_marker_version"];
     let differences = Differences { durable: &[2], unknown_to_real };
     // The second session is read from disk, with the older marker.

@@ -8,6 +8,7 @@ use super::{Complaint, File, Tree};
 /// What each package may use of ours. Cargo rules out cycles; this rules out short cuts.
 const LAYERS: &[(&str, &[&str])] = &[
     ("mcbp", &[]),
+    ("recordings", &[]),
     ("failpoint", &[]),
     ("xtask", &[]),
     ("fuzz", &["mcbp"]),
@@ -22,13 +23,23 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("dcp-proxy", &["dcp-actors", "kvnode", "mcbp", "relay", "replica"]),
 ];
 
+/// Packages that any package may use, but only in its tests.
+const FOR_TESTS: &[&str] = &["recordings"];
+
 /// Packages without socket, clock, file or random source, and all that they may use of others.
 const PURE: &[&str] = &["mcbp", "replica", "vbucket"];
 const PURE_MAY_USE: &[&str] =
     &["base64", "bytes", "serde", "serde_json", "sha1", "snap", "thiserror"];
 
 /// What its clippy.toml must ban.
-const BANS: &[&str] = &["std::time::Instant::now", "std::net::TcpStream", "std::fs::File"];
+const BANS: &[&str] = &[
+    "std::time::Instant::now",
+    "std::net::TcpStream",
+    "std::fs::File",
+    "std::collections::HashMap",
+    "std::collections::HashSet",
+    "std::hash::RandomState",
+];
 
 /// Libraries that only some packages may use.
 const FENCES: &[(&str, &[&str])] = &[
@@ -68,7 +79,8 @@ pub(super) fn package(file: &File, manifest: &Table) -> Vec<Complaint> {
             complaints.push(file.fail(line_of(file, section, dependency), text));
         };
         let is_ours = LAYERS.iter().any(|(layer, _)| *layer == dependency);
-        if is_ours && !ours.contains(&dependency) {
+        let is_for_tests = section == "dev-dependencies" && FOR_TESTS.contains(&dependency);
+        if is_ours && !is_for_tests && !ours.contains(&dependency) {
             fail(format!("`{name}` must not use `{dependency}`"));
         }
         let is_built_in = section == "dependencies" && !is_ours;

@@ -137,13 +137,18 @@ fn packages_keep_to_their_layer() {
     ] {
         expect(manifest, "Cargo.toml", &text(name, rest), &[want]);
     }
-    let development = "[package]\nname = \"mcbp\"\n[dev-dependencies]\nproptest.workspace = true\n";
+    let development = "[package]\nname = \"mcbp\"\n[dev-dependencies]\nproptest.workspace = true\n\
+         recordings.workspace = true\n";
     expect(manifest, "Cargo.toml", development, &[]);
+    let built_in = text("relay", "recordings.workspace = true");
+    let want = "4: `relay` must not use `recordings`";
+    expect(manifest, "Cargo.toml", &built_in, &[want]);
 }
 
 #[test]
 fn pure_packages_ban_what_is_impure() {
-    let bans = "\"std::time::Instant::now\", \"std::net::TcpStream\", \"std::fs::File\"";
+    let bans = "\"std::time::Instant::now\", \"std::net::TcpStream\", \"std::fs::File\", \
+         \"std::collections::HashMap\", \"std::collections::HashSet\", \"std::hash::RandomState\"";
     let pure = file("crates/mcbp/Cargo.toml", "");
     let with = |files| packages::bans_of_pure_packages(&pure, &Tree { files, ..Tree::default() });
     assert_eq!(with(vec![file("crates/mcbp/clippy.toml", bans)]), None);

@@ -1,7 +1,6 @@
 //! STAT: the groups, and their names as a real data node has them.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
 use mcbp::{FrameBuilder, Opcode, Status};
 
@@ -9,14 +8,10 @@ use crate::support::client::Client;
 use crate::support::memory_store::Disk;
 use crate::support::{options, start_in_memory};
 
-/// The names in a recorded group, or `None` where the recordings are not there.
-fn recorded(file: &str) -> Option<BTreeSet<String>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/wire/stats");
-    let Ok(text) = std::fs::read_to_string(folder.join(file)) else {
-        println!("skipped: no recording {file}");
-        return None;
-    };
-    Some(text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect())
+/// Returns the names in a recorded group.
+fn recorded(file: &str) -> BTreeSet<String> {
+    let text = recordings::stats(file);
+    text.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
 }
 
 #[test]
@@ -30,10 +25,9 @@ fn no_name_of_a_vbucket_group_is_our_own() {
     ] {
         let ours: BTreeSet<String> = client.stat(group).unwrap().into_keys().collect();
         assert!(!ours.is_empty());
-        if let Some(theirs) = recorded(file) {
-            let own: Vec<_> = ours.difference(&theirs).collect();
-            assert!(own.is_empty(), "{group}: {own:?}");
-        }
+        let theirs = recorded(file);
+        let own: Vec<_> = ours.difference(&theirs).collect();
+        assert!(own.is_empty(), "{group}: {own:?}");
     }
 }
 
@@ -65,15 +59,14 @@ fn the_general_group_uses_the_names_of_a_real_node() {
     ] {
         assert_eq!(stats[name], value, "{name}");
     }
-    if let Some(theirs) = recorded("general.txt") {
-        // Two groups in one, and a state that the recorded node had no vBucket in.
-        let also = ["ep_warmup", "ep_warmup_state"];
-        let known = |name: &String| {
-            theirs.contains(name) || also.contains(&name.as_str()) || name.starts_with("kvnode_")
-        };
-        let own: Vec<_> = stats.keys().filter(|name| !known(name)).collect();
-        assert!(own.is_empty(), "{own:?}");
-    }
+    let theirs = recorded("general.txt");
+    // Two groups in one, and a state that the recorded node had no vBucket in.
+    let also = ["ep_warmup", "ep_warmup_state"];
+    let known = |name: &String| {
+        theirs.contains(name) || also.contains(&name.as_str()) || name.starts_with("kvnode_")
+    };
+    let own: Vec<_> = stats.keys().filter(|name| !known(name)).collect();
+    assert!(own.is_empty(), "{own:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::ledger::{LATE_MAX, OLDER_MAX};
 use super::shut::Shut;
-use super::{ConsumerMachine, Phase};
+use super::{Activity, ConsumerMachine, Phase};
 
 impl ConsumerMachine {
     /// Whether the machine makes sense. O(streams); cheap enough for every event.
@@ -14,8 +14,10 @@ impl ConsumerMachine {
     pub fn check_invariants(&self) -> Result<(), &'static str> {
         self.check_books()?;
         match &self.phase {
-            Phase::Idle => hold(self.ledger.is_settled(), "something is pending while idle"),
-            Phase::SettingUp(set_up) => {
+            Phase::Live(Activity::Idle) => {
+                hold(self.ledger.is_settled(), "something is pending while idle")
+            }
+            Phase::Live(Activity::SettingUp(set_up)) => {
                 let mut settled = set_up.outcomes.keys();
                 let pending = |vb| {
                     self.ledger.adding.contains_key(vb) || self.ledger.closing.contains_key(vb)
@@ -23,7 +25,7 @@ impl ConsumerMachine {
                 hold(!self.ledger.is_settled(), "a set-up has nothing left to wait for")?;
                 hold(!settled.any(pending), "a vbucket is both settled and pending")
             }
-            Phase::TakingOver(takeover) => {
+            Phase::Live(Activity::TakingOver(takeover)) => {
                 let (ledger, vb) = (&self.ledger, &takeover.vb);
                 let adding = usize::from(ledger.adding.contains_key(vb));
                 let closing = usize::from(ledger.closing.contains_key(vb));

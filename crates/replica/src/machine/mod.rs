@@ -15,6 +15,7 @@ mod ledger;
 mod outcome;
 mod overdue;
 mod pace;
+mod phase;
 mod refusals;
 mod setup;
 mod shut;
@@ -37,10 +38,8 @@ use ledger::{Ledger, Request, Settled};
 pub use mcbp::Side;
 pub use outcome::{Outcome, Reason, Retry, StopReason, VbError, VbOutcome};
 use overdue::Late;
-use setup::SetUp;
-use shut::Shut;
+use phase::{Activity, Phase};
 pub use snapshot::{Snapshot, VbPhase, VbSnapshot};
-use takeover::Takeover;
 
 /// The consumer side of one link: which streams are open, and what is being done about the others.
 ///
@@ -50,23 +49,6 @@ use takeover::Takeover;
 pub struct ConsumerMachine {
     phase: Phase,
     ledger: Ledger,
-}
-
-/// What the machine is busy with. Frames may concern any stream in any phase.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-enum Phase {
-    #[default]
-    Idle,
-    SettingUp(SetUp),
-    TakingOver(Takeover),
-    Shut(Shut),
-}
-
-impl Phase {
-    /// This phase, leaving the machine idle.
-    fn take(&mut self) -> Self {
-        std::mem::take(self)
-    }
 }
 
 impl ConsumerMachine {
@@ -89,7 +71,7 @@ impl ConsumerMachine {
     pub fn on_frame(&mut self, frame: ControlFrame) -> (Verdict, Effects) {
         let mut fx = Effects::new();
         let verdict = match self.phase {
-            Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_) => self.frame(frame, &mut fx),
+            Phase::Live(_) => self.frame(frame, &mut fx),
             Phase::Shut(_) => {
                 self.frame_in_shut(frame, &mut fx);
                 Verdict::Withhold
@@ -101,23 +83,22 @@ impl ConsumerMachine {
 
     fn command(&mut self, ticket: Ticket, command: Command, fx: &mut Effects) {
         match (&self.phase, command) {
-            (
-                Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_) | Phase::Shut(_),
-                Command::Shut,
-            ) => self.shut(ticket, fx),
-            (Phase::Idle, Command::SetupStreams { wanted, reopen, incomplete }) => {
+            (Phase::Live(_) | Phase::Shut(_), Command::Shut) => self.shut(ticket, fx),
+            (Phase::Live(Activity::Idle), Command::SetupStreams { wanted, reopen, incomplete }) => {
                 self.ledger.incomplete.extend(incomplete);
                 self.set_up(ticket, &wanted, &reopen, fx);
             }
-            (Phase::Idle, Command::AddStreams { vbs }) => {
+            (Phase::Live(Activity::Idle), Command::AddStreams { vbs }) => {
                 self.change(ticket, &vbs, &BTreeSet::new(), fx);
             }
-            (Phase::Idle, Command::CloseStreams { vbs }) => {
+            (Phase::Live(Activity::Idle), Command::CloseStreams { vbs }) => {
                 self.change(ticket, &BTreeSet::new(), &vbs, fx);
             }
-            (Phase::Idle, Command::Takeover { vb }) => self.take_over(ticket, vb, fx),
+            (Phase::Live(Activity::Idle), Command::Takeover { vb }) => {
+                self.take_over(ticket, vb, fx)
+            }
             (
-                Phase::SettingUp(_) | Phase::TakingOver(_),
+                Phase::Live(Activity::SettingUp(_) | Activity::TakingOver(_)),
                 Command::SetupStreams { .. }
                 | Command::AddStreams { .. }
                 | Command::CloseStreams { .. }
@@ -139,29 +120,28 @@ impl ConsumerMachine {
         }
         match (&self.phase, deadline.step) {
             (Phase::Shut(_), Step::Shut) => self.shut_overdue(deadline, fx),
-            (Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_), Step::CloseStream) => {
+            (Phase::Live(_), Step::CloseStream) => {
                 let settled = self.ledger.close_overdue(deadline, fx);
                 self.settle(settled, fx);
             }
-            (
-                Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_),
-                Step::AddStream | Step::Refusal | Step::Takeover,
-            ) => match self.ledger.add_overdue(deadline, fx) {
-                Late::Failed(late) => {
-                    self.settle(late, fx);
-                    self.takeover_overdue(deadline, fx);
+            (Phase::Live(_), Step::AddStream | Step::Refusal | Step::Takeover) => {
+                match self.ledger.add_overdue(deadline, fx) {
+                    Late::Failed(late) => {
+                        self.settle(late, fx);
+                        self.takeover_overdue(deadline, fx);
+                    }
+                    Late::RollbackStuck(vb) => {
+                        let why = format!("{vb} is rolling back, and nothing moved in time");
+                        self.stop(StopReason::LinkLost { side: Side::Consumer, why }, fx);
+                    }
                 }
-                Late::RollbackStuck(vb) => {
-                    let why = format!("{vb} is rolling back, and nothing moved in time");
-                    self.stop(StopReason::LinkLost { side: Side::Consumer, why }, fx);
-                }
-            },
+            }
             // Armed before the shutdown, which has a deadline of its own.
             (
                 Phase::Shut(_),
                 Step::AddStream | Step::Refusal | Step::CloseStream | Step::Takeover,
             )
-            | (Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_), Step::Shut) => {}
+            | (Phase::Live(_), Step::Shut) => {}
         }
     }
 
@@ -211,17 +191,14 @@ impl ConsumerMachine {
         status: StreamEndStatus,
         fx: &mut Effects,
     ) {
-        match &self.phase {
-            Phase::TakingOver(takeover) if takeover.vb == vb => {
-                self.end_in_takeover(opaque, status, fx);
-            }
-            Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_) | Phase::Shut(_) => {
-                match self.ledger.end(vb, opaque, status, fx) {
-                    Ending::Nothing => {}
-                    Ending::Settled(settled) => self.settle(Some(settled), fx),
-                    Ending::Open(error) => self.open_stream_ended(error, fx),
-                }
-            }
+        if self.taking_over() == Some(vb) {
+            self.end_in_takeover(opaque, status, fx);
+            return;
+        }
+        match self.ledger.end(vb, opaque, status, fx) {
+            Ending::Nothing => {}
+            Ending::Settled(settled) => self.settle(Some(settled), fx),
+            Ending::Open(error) => self.open_stream_ended(error, fx),
         }
     }
 
@@ -250,14 +227,14 @@ impl ConsumerMachine {
 
     fn settle(&mut self, settled: impl IntoIterator<Item = Settled>, fx: &mut Effects) {
         match self.phase {
-            Phase::SettingUp(_) => self.settle_in_set_up(settled, fx),
-            Phase::TakingOver(_) => {
+            Phase::Live(Activity::SettingUp(_)) => self.settle_in_set_up(settled, fx),
+            Phase::Live(Activity::TakingOver(_)) => {
                 for settled in settled {
                     self.settle_in_takeover(settled, fx);
                 }
             }
             // Nothing is pending: see `check_invariants`.
-            Phase::Idle | Phase::Shut(_) => {}
+            Phase::Live(Activity::Idle) | Phase::Shut(_) => {}
         }
     }
 }

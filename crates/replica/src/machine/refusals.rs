@@ -9,9 +9,7 @@
 use mcbp::{Opaque, Opcode, Status, VbId};
 
 use super::ledger::{Ledger, Request, Unanswered, was_none};
-use super::{
-    ConsumerMachine, Effect, Effects, Note, Phase, Reason, Settled, Side, VbError, Verdict,
-};
+use super::{ConsumerMachine, Effect, Effects, Note, Reason, Settled, Side, VbError, Verdict};
 
 /// What has the stream that a refusal is about.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,10 +97,8 @@ impl ConsumerMachine {
         let closing = ledger.closing.iter().map(|(&vb, entry)| {
             (vb, Holder::Closing, entry.stream.and_then(|stream| stream.request))
         });
-        let takeover = match &self.phase {
-            Phase::TakingOver(takeover) => takeover.added.map(|stream| (takeover.vb, stream)),
-            Phase::Idle | Phase::SettingUp(_) | Phase::Shut(_) => None,
-        };
+        let takeover = self.phase.takeover();
+        let takeover = takeover.and_then(|takeover| Some((takeover.vb, takeover.added?)));
         let takeover = takeover.map(|(vb, stream)| (vb, Holder::Takeover, stream.request));
         let mut live = open
             .chain(adding)

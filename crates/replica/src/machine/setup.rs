@@ -8,7 +8,9 @@ use mcbp::VbId;
 use super::adding::AddPlan;
 use super::ledger::Settled;
 use super::overdue::rolls_back_still;
-use super::{ConsumerMachine, Effect, Effects, Outcome, Phase, Ticket, VbError, VbOutcome};
+use super::{
+    Activity, ConsumerMachine, Effect, Effects, Outcome, Phase, Ticket, VbError, VbOutcome,
+};
 
 /// A set-up that is running.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -59,7 +61,7 @@ impl ConsumerMachine {
                 self.ledger.add(vb, AddPlan::REPLICATE, fx);
             }
         }
-        self.phase = Phase::SettingUp(SetUp { ticket, outcomes });
+        self.phase = Phase::Live(Activity::SettingUp(SetUp { ticket, outcomes }));
         self.answer_if_set_up(fx);
     }
 
@@ -70,7 +72,7 @@ impl ConsumerMachine {
         fx: &mut Effects,
     ) {
         let goes_on = self.ledger.rollbacks > 0 && !self.ledger.is_settled();
-        let Phase::SettingUp(set_up) = &mut self.phase else { return };
+        let Some(set_up) = self.phase.set_up_mut() else { return };
         for settled in settled {
             let (vb, outcome) = match settled {
                 Settled::Added(vb, stream) => {
@@ -93,7 +95,7 @@ impl ConsumerMachine {
     /// An open stream has ended: the owner is told now. A set-up that runs may take long, for it
     /// may wait for rollbacks, and its answer says nothing of this vBucket any more.
     pub(super) fn open_stream_ended(&mut self, error: VbError, fx: &mut Effects) {
-        if let Phase::SettingUp(set_up) = &mut self.phase {
+        if let Some(set_up) = self.phase.set_up_mut() {
             set_up.outcomes.remove(&error.vb);
         }
         fx.push(Effect::Ended(error));
@@ -103,7 +105,7 @@ impl ConsumerMachine {
         if !self.ledger.is_settled() {
             return;
         }
-        if let Phase::SettingUp(SetUp { ticket, outcomes }) = self.phase.take() {
+        if let Activity::SettingUp(SetUp { ticket, outcomes }) = self.phase.take_activity() {
             fx.push(Effect::Answer(ticket, Outcome::Done(outcomes)));
         }
     }

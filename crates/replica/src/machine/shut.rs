@@ -8,8 +8,8 @@ use mcbp::{Opaque, Status, VbId};
 use super::ledger::means_closed;
 use super::pace::{Pace, Passed};
 use super::{
-    ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, OwnFrame, Phase, Reason, Side, Step,
-    StopReason, Ticket, VbError, VbOutcome,
+    Activity, ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, OwnFrame, Phase, Reason,
+    Side, Step, StopReason, Ticket, VbError, VbOutcome,
 };
 
 /// A link that is coming to its end, or has.
@@ -56,7 +56,7 @@ impl ConsumerMachine {
     /// link goes at once.
     pub(super) fn shut(&mut self, ticket: Ticket, fx: &mut Effects) {
         match &mut self.phase {
-            Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_) => {}
+            Phase::Live(_) => {}
             Phase::Shut(Shut::Closing(closure)) => {
                 closure.tickets.push(ticket);
                 return;
@@ -126,7 +126,7 @@ impl ConsumerMachine {
     /// A connection is gone.
     pub(super) fn link_lost(&mut self, side: Side, why: String, fx: &mut Effects) {
         match (&mut self.phase, side) {
-            (Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_), _) => {
+            (Phase::Live(_), _) => {
                 self.stop(StopReason::LinkLost { side, why }, fx);
             }
             (Phase::Shut(Shut::Closing(closure)), Side::Consumer) => {
@@ -175,10 +175,10 @@ impl ConsumerMachine {
             let side = side.unwrap_or(awaited);
             VbOutcome::Failed(VbError { vb, side, reason: reason.clone() })
         };
-        let (ticket, mut outcomes) = match self.phase.take() {
-            Phase::Idle | Phase::Shut(_) => return,
-            Phase::SettingUp(set_up) => (set_up.ticket, set_up.outcomes),
-            Phase::TakingOver(takeover) => {
+        let (ticket, mut outcomes) = match self.phase.take_activity() {
+            Activity::Idle => return,
+            Activity::SettingUp(set_up) => (set_up.ticket, set_up.outcomes),
+            Activity::TakingOver(takeover) => {
                 let request = takeover.added.and_then(|stream| stream.request);
                 self.ledger.remember_older(takeover.vb, request);
                 let outcome = failed(takeover.vb, takeover.awaited());

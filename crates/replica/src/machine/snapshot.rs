@@ -9,7 +9,7 @@ use super::adding::{Adding, Progress};
 use super::ledger::Request;
 use super::shut::Shut;
 use super::takeover::Takeover;
-use super::{ConsumerMachine, Deadline, Phase, StopReason};
+use super::{Activity, ConsumerMachine, Deadline, Phase, StopReason};
 
 /// A machine at one moment, for status pages, logs and tests.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -91,9 +91,9 @@ impl ConsumerMachine {
     #[must_use]
     pub const fn phase(&self) -> &'static str {
         match self.phase {
-            Phase::Idle => "idle",
-            Phase::SettingUp(_) => "setting-up",
-            Phase::TakingOver(_) => "taking-over",
+            Phase::Live(Activity::Idle) => "idle",
+            Phase::Live(Activity::SettingUp(_)) => "setting-up",
+            Phase::Live(Activity::TakingOver(_)) => "taking-over",
             Phase::Shut(Shut::Closing(_)) => "shutting",
             Phase::Shut(Shut::Stopped(_)) => "stopped",
         }
@@ -104,10 +104,7 @@ impl ConsumerMachine {
     pub const fn stopped(&self) -> Option<&StopReason> {
         match &self.phase {
             Phase::Shut(Shut::Stopped(reason)) => Some(reason),
-            Phase::Idle
-            | Phase::SettingUp(_)
-            | Phase::TakingOver(_)
-            | Phase::Shut(Shut::Closing(_)) => None,
+            Phase::Live(_) | Phase::Shut(Shut::Closing(_)) => None,
         }
     }
 
@@ -131,10 +128,7 @@ impl ConsumerMachine {
         let moving = self.moving().and_then(|takeover| takeover.added).map(Takeover::deadline);
         let shut = match &self.phase {
             Phase::Shut(Shut::Closing(closure)) => closure.pace.armed(),
-            Phase::Idle
-            | Phase::SettingUp(_)
-            | Phase::TakingOver(_)
-            | Phase::Shut(Shut::Stopped(_)) => None,
+            Phase::Live(_) | Phase::Shut(Shut::Stopped(_)) => None,
         };
         [takeover, adds, refusals, closes, moving, shut].into_iter().flatten()
     }
@@ -166,10 +160,7 @@ impl ConsumerMachine {
     }
 
     const fn moving(&self) -> Option<&Takeover> {
-        match &self.phase {
-            Phase::TakingOver(takeover) => Some(takeover),
-            Phase::Idle | Phase::SettingUp(_) | Phase::Shut(_) => None,
-        }
+        self.phase.takeover()
     }
 
     /// The vBucket whose takeover stream is open.
@@ -180,10 +171,7 @@ impl ConsumerMachine {
     fn shutting(&self) -> impl Iterator<Item = (Opaque, VbId)> {
         let waiting = match &self.phase {
             Phase::Shut(Shut::Closing(closure)) => Some(&closure.waiting),
-            Phase::Idle
-            | Phase::SettingUp(_)
-            | Phase::TakingOver(_)
-            | Phase::Shut(Shut::Stopped(_)) => None,
+            Phase::Live(_) | Phase::Shut(Shut::Stopped(_)) => None,
         };
         waiting.into_iter().flatten().map(|(&opaque, &vb)| (opaque, vb))
     }

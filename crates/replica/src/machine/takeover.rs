@@ -11,8 +11,8 @@ use super::ends::ended;
 use super::ledger::{Settled, Stream, is_barrier};
 use super::overdue::rolls_back_still;
 use super::{
-    ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, OwnFrame, Phase, Reason, Side, Step,
-    StopReason, Ticket, VbError, VbOutcome, Verdict,
+    Activity, ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, OwnFrame, Phase, Reason,
+    Side, Step, StopReason, Ticket, VbError, VbOutcome, Verdict,
 };
 
 /// A takeover that is running.
@@ -59,7 +59,7 @@ impl ConsumerMachine {
             fx.push(Effect::Answer(ticket, Outcome::Done(BTreeMap::from([(vb, outcome)]))));
             return;
         }
-        self.phase = Phase::TakingOver(takeover);
+        self.phase = Phase::Live(Activity::TakingOver(takeover));
         if self.ledger.open.contains_key(&vb) {
             self.ledger.close(vb, Some(AddPlan::TAKEOVER), fx);
         } else {
@@ -79,33 +79,29 @@ impl ConsumerMachine {
         fx: &mut Effects,
     ) -> Verdict {
         let stale = self.ledger.is_stale(vb, opaque) || self.ledger.closing.contains_key(&vb);
-        let breach = match &mut self.phase {
-            Phase::TakingOver(takeover) if takeover.vb == vb && !stale => {
-                match (state, takeover.asked) {
-                    (VbState::Pending, None) => {
-                        takeover.asked = Some((opaque, state));
-                        return Verdict::Forward;
-                    }
-                    (VbState::Active, None) => {
-                        takeover.asked = Some((opaque, state));
-                        let opaque = self.ledger.issue_barrier();
-                        takeover.barrier = Some(opaque);
-                        fx.push(Effect::Send(Side::Consumer, OwnFrame::Noop { opaque }));
-                        return Verdict::Withhold;
-                    }
-                    (VbState::Pending | VbState::Active, Some(_)) => {
-                        "a state was asked for before the one before it was acknowledged"
-                    }
-                    (VbState::Replica | VbState::Dead, _) => {
-                        "a takeover goes through pending to active only"
-                    }
-                }
-            }
-            Phase::Idle | Phase::SettingUp(_) | Phase::TakingOver(_) => {
-                fx.push(Effect::Note(Note::UnexpectedState { vb, state }));
+        let takeover = self.phase.takeover_mut().filter(|it| it.vb == vb && !stale);
+        let Some(takeover) = takeover else {
+            fx.push(Effect::Note(Note::UnexpectedState { vb, state }));
+            return Verdict::Forward;
+        };
+        let breach = match (state, takeover.asked) {
+            (VbState::Pending, None) => {
+                takeover.asked = Some((opaque, state));
                 return Verdict::Forward;
             }
-            Phase::Shut(_) => return Verdict::Withhold,
+            (VbState::Active, None) => {
+                takeover.asked = Some((opaque, state));
+                let opaque = self.ledger.issue_barrier();
+                takeover.barrier = Some(opaque);
+                fx.push(Effect::Send(Side::Consumer, OwnFrame::Noop { opaque }));
+                return Verdict::Withhold;
+            }
+            (VbState::Pending | VbState::Active, Some(_)) => {
+                "a state was asked for before the one before it was acknowledged"
+            }
+            (VbState::Replica | VbState::Dead, _) => {
+                "a takeover goes through pending to active only"
+            }
         };
         self.stop(StopReason::Protocol { side: Side::Producer, what: breach }, fx);
         Verdict::Withhold
@@ -113,7 +109,7 @@ impl ConsumerMachine {
 
     /// The consumer has answered a NOOP: ours, or one of the producer's.
     pub(super) fn noop_answered(&mut self, opaque: Opaque, fx: &mut Effects) -> Verdict {
-        if let Phase::TakingOver(takeover) = &mut self.phase
+        if let Some(takeover) = self.phase.takeover_mut()
             && takeover.barrier.take_if(|barrier| *barrier == opaque).is_some()
         {
             if let Some((opaque, state)) = takeover.asked {
@@ -133,10 +129,8 @@ impl ConsumerMachine {
         status: Status,
         fx: &mut Effects,
     ) -> Verdict {
-        let asked = match &mut self.phase {
-            Phase::TakingOver(takeover) => takeover.asked.map(|asked| (takeover, asked)),
-            Phase::Idle | Phase::SettingUp(_) | Phase::Shut(_) => None,
-        };
+        let takeover = self.phase.takeover_mut();
+        let asked = takeover.and_then(|takeover| takeover.asked.map(|asked| (takeover, asked)));
         let Some((takeover, (_, state))) = asked.filter(|(_, (asked, _))| *asked == opaque) else {
             let is_over = self.ledger.is_gone(opaque);
             return if is_over { Verdict::Withhold } else { Verdict::Forward };
@@ -160,7 +154,7 @@ impl ConsumerMachine {
         status: StreamEndStatus,
         fx: &mut Effects,
     ) {
-        let Phase::TakingOver(takeover) = self.phase else { return };
+        let Some(takeover) = self.phase.takeover() else { return };
         let vb = takeover.vb;
         if self.ledger.closing.contains_key(&vb) {
             self.ledger.end(vb, opaque, status, fx); // Its own stream, as asked for.
@@ -174,7 +168,7 @@ impl ConsumerMachine {
 
     /// The one vBucket of a takeover is closed for good, added, or failed.
     pub(super) fn settle_in_takeover(&mut self, settled: Settled, fx: &mut Effects) {
-        let Phase::TakingOver(takeover) = &mut self.phase else { return };
+        let Some(takeover) = self.phase.takeover_mut() else { return };
         match settled {
             Settled::Added(_, stream) => {
                 takeover.added = Some(stream);
@@ -196,7 +190,7 @@ impl ConsumerMachine {
 
     /// Data of the vBucket that is taken over has passed.
     pub(super) const fn data_passed(&mut self) {
-        if let Phase::TakingOver(takeover) = &mut self.phase {
+        if let Some(takeover) = self.phase.takeover_mut() {
             takeover.moved = true;
         }
     }
@@ -206,7 +200,7 @@ impl ConsumerMachine {
     pub(super) fn may_go_on(&mut self, deadline: Deadline, fx: &mut Effects) -> bool {
         let is_awaited =
             deadline.step == Step::Takeover && self.deadlines().any(|awaited| awaited == deadline);
-        let Phase::TakingOver(takeover) = &mut self.phase else { return false };
+        let Some(takeover) = self.phase.takeover_mut() else { return false };
         let may_go_on = is_awaited && std::mem::take(&mut takeover.moved);
         if may_go_on {
             fx.extend([Effect::Arm(deadline), Effect::Progress]);
@@ -216,7 +210,7 @@ impl ConsumerMachine {
 
     /// The deadline of a takeover whose stream was added has passed.
     pub(super) fn takeover_overdue(&mut self, deadline: Deadline, fx: &mut Effects) {
-        let Phase::TakingOver(takeover) = &self.phase else { return };
+        let Some(takeover) = self.phase.takeover() else { return };
         let Some(stream) = takeover.added else { return };
         if Takeover::deadline(stream) == deadline {
             let reason = Reason::Deadline(Step::Takeover);
@@ -226,7 +220,7 @@ impl ConsumerMachine {
     }
 
     fn answer_if_taken_over(&mut self, fx: &mut Effects) {
-        if let Phase::TakingOver(Takeover { added: Some(_), active: true, .. }) = self.phase {
+        if let Some(Takeover { added: Some(_), active: true, .. }) = self.phase.takeover() {
             self.answer_takeover(VbOutcome::TakenOver, fx);
         }
     }
@@ -241,7 +235,7 @@ impl ConsumerMachine {
     }
 
     fn answer_takeover(&mut self, outcome: VbOutcome, fx: &mut Effects) {
-        if let Phase::TakingOver(takeover) = self.phase.take() {
+        if let Activity::TakingOver(takeover) = self.phase.take_activity() {
             let request = takeover.added.and_then(|stream| stream.request);
             self.ledger.remember_older(takeover.vb, request);
             let outcomes = BTreeMap::from([(takeover.vb, outcome)]);

@@ -27,7 +27,7 @@ mod setup;
 mod stats;
 mod stream;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -92,7 +92,7 @@ pub struct Consumer {
     negotiation: Negotiation,
     acks: Acks,
     liveness: Liveness,
-    streams: HashMap<VbId, PassiveStream>,
+    streams: BTreeMap<VbId, PassiveStream>,
     /// Streams to be asked for once the negotiation is done, in the order they were added.
     to_request: VecDeque<VbId>,
     held: VecDeque<Held>,
@@ -112,7 +112,7 @@ impl Consumer {
             counter: Counter::default(),
             acks: Acks::new(options.window_bytes, now),
             liveness: Liveness::new(now),
-            streams: HashMap::new(),
+            streams: BTreeMap::new(),
             to_request: VecDeque::new(),
             held: VecDeque::new(),
             touched: Vec::new(),

@@ -24,10 +24,10 @@ mod takeover;
 mod turn;
 mod window;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use mcbp::dcp::StreamEnd;
 use mcbp::{FrameBuilder, Opaque, Opcode, Status, StreamEndStatus, VbId};
 
@@ -45,7 +45,7 @@ use crate::liveness::Liveness;
 use places::Places;
 use silence::Silence;
 use stream::Phase;
-use turn::{Step, Turn};
+use turn::{Keys, Step, Turn};
 
 /// See the module.
 #[derive(Debug)]
@@ -55,12 +55,12 @@ pub struct Producer {
     window: Window,
     liveness: Liveness,
     silence: Silence,
-    streams: HashMap<VbId, ActiveStream>,
+    streams: BTreeMap<VbId, ActiveStream>,
     /// Streams that may have something to send, in turn; each at most once.
     ready: VecDeque<VbId>,
     places: Places,
     effects: Vec<Effect>,
-    seen: HashSet<Bytes>,
+    seen: Keys,
     totals: Totals,
 }
 
@@ -81,11 +81,11 @@ impl Producer {
             window: Window::default(),
             liveness: Liveness::new(now),
             silence: Silence::default(),
-            streams: HashMap::new(),
+            streams: BTreeMap::new(),
             ready: VecDeque::new(),
             places: Places::default(),
             effects: Vec::new(),
-            seen: HashSet::new(),
+            seen: Keys::default(),
             totals: Totals::default(),
         }
     }

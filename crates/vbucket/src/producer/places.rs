@@ -1,7 +1,7 @@
 //! Which streams of a connection may read the disk: a few at a time, the others in line. And what
 //! they may hold of rows that are larger than a chunk, so that memory does not follow their number.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use mcbp::VbId;
 
@@ -19,10 +19,10 @@ pub const LARGE_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// See the module.
 #[derive(Default, Debug)]
 pub(super) struct Places {
-    reading: HashSet<VbId>,
+    reading: BTreeSet<VbId>,
     waiting: VecDeque<VbId>,
     /// What streams hold of large rows, or are about to.
-    large: HashMap<VbId, usize>,
+    large: BTreeMap<VbId, usize>,
     /// Streams whose next row is large, and its bytes.
     waiting_large: VecDeque<(VbId, usize)>,
 }

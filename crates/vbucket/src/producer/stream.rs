@@ -3,18 +3,17 @@
 //! It reads nothing by itself: rows come from a [`super::Source`], chunks of a backfill from the
 //! shell.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use mcbp::dcp::{SeqnoAdvanced, stream_flags};
 use mcbp::{Opaque, Seqno, StreamEndStatus, VbId, VbState, VbUuid};
 
 use super::backfill::Backfill;
 use super::marker::Markers;
 use super::takeover::Takeover;
-use super::turn::{LOG_READ_BYTES, LogRead, Step, Turn};
+use super::turn::{Keys, LOG_READ_BYTES, LogRead, Step, Turn};
 use crate::Row;
 use crate::stream_req::{Granted, VbFacts};
 
@@ -236,7 +235,7 @@ impl ActiveStream {
 }
 
 /// Keeps the newest row of each key: a snapshot holds a key once.
-fn keep_newest(rows: &mut VecDeque<Arc<Row>>, seen: &mut HashSet<Bytes>) {
+fn keep_newest(rows: &mut VecDeque<Arc<Row>>, seen: &mut Keys) {
     if rows.len() < 2 {
         return;
     }

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test binary uses a part")]
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -24,12 +24,12 @@ use vbucket::stream_req::VbFacts;
 
 #[derive(Default)]
 pub(crate) struct Node {
-    pub(crate) facts: RefCell<HashMap<VbId, VbFacts>>,
+    pub(crate) facts: RefCell<BTreeMap<VbId, VbFacts>>,
     pub(crate) claimed: RefCell<Vec<VbId>>,
     /// vBuckets that another connection has, and whether it only drains.
-    pub(crate) elsewhere: RefCell<HashMap<VbId, bool>>,
+    pub(crate) elsewhere: RefCell<BTreeMap<VbId, bool>>,
     /// vBuckets of which other connections know that they drain.
-    pub(crate) draining: RefCell<HashSet<VbId>>,
+    pub(crate) draining: RefCell<BTreeSet<VbId>>,
 }
 
 impl Node {
