@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mcbp::{Status, VbId};
 
-use super::adding::{Adding, Progress};
+use super::attempt::{Adding, Progress};
 use super::ledger::{Ledger, Settled};
 use super::pace::Passed;
 use super::{Deadline, Effects, Reason, Step, VbError};
@@ -55,7 +55,9 @@ impl Ledger {
         if passed == Passed::GoOn {
             return Late::Failed(Vec::new());
         }
-        if let Some((vb, _)) = self.rolling_back().next() {
+        let is_stuck =
+            |(_, entry): &&(VbId, Adding)| matches!(entry.progress, Progress::RollingBack(_));
+        if let Some(&(vb, _)) = late.iter().find(is_stuck) {
             return Late::RollbackStuck(vb);
         }
         let fail = |(vb, entry): (VbId, Adding)| {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mcbp::{StreamEndStatus, VbId};
 
-use super::adding::AddPlan;
+use super::attempt::AddPlan;
 use super::ledger::Settled;
 use super::{ConsumerMachine, Effect, Effects, Outcome, Phase, Reason, Ticket, VbError, VbOutcome};
 

@@ -161,3 +161,73 @@ fn what_rolls_back_shows_its_place_in_line() {
     let machine = check_from(machine, &[(request_from(1, 1, 0), "forward")]);
     assert_eq!(rows(&machine), [(1, VbPhase::Requested, None), (2, phase, Some(0))]);
 }
+
+#[test]
+fn a_refusal_that_the_consumer_does_not_answer_ends_no_link_because_another_rolls_back() {
+    let machine = check(&[
+        (setup(&[1, 2], 1), "add(vb:1 #0) add(vb:2 #1)"),
+        (request_from(1, 1, 200), "forward"),
+        (request_from(2, 2, 200), "forward"),
+        (request_answer(1, BACK), "forward note(rollback)"),
+        (request_answer(2, Status::NOT_MY_VBUCKET), "forward"),
+        (overdue(Step::Refusal, 1), "close(consumer vb:2 #2) close(producer vb:2 #2)"),
+        (request_from(1, 1, 0), "forward"),
+        (request_answer(1, OK), "forward"),
+        (
+            added(0, OK),
+            "withhold answer(#1 vb:1 Opened, vb:2 producer refused add-stream NotMyVbucket)",
+        ),
+    ]);
+    assert_eq!(open(&machine), [1]);
+}
+
+/// An attempt that was told to roll back as often as can make sense.
+fn told_64_times() -> ConsumerMachine {
+    let begin = [(setup(&[1], 1), "add(vb:1 #0)"), (request_from(1, 1, 9), "forward")];
+    let again = [(request_from(1, 1, 9), "forward")];
+    let told = [(request_answer(1, BACK), "forward note(rollback)")];
+    let machine =
+        (1..64).fold(check(&begin), |machine, _| check_from(check_from(machine, &told), &again));
+    check_from(machine, &told)
+}
+
+#[test]
+fn rollbacks_without_end_fail_their_vbucket_and_hold_up_no_set_up() {
+    let refused = "withhold answer(#1 vb:1 producer refused add-stream Rollback)";
+    check_from(
+        told_64_times(),
+        &[
+            (request_from(1, 1, 9), "withhold refuse(0x01000000)"),
+            (added(0, Status::ETMPFAIL), refused),
+        ],
+    );
+    check_from(
+        told_64_times(),
+        &[
+            (request_from(1, 1, 9), "withhold refuse(0x01000000)"),
+            (
+                overdue(Step::Refusal, 0),
+                "close(consumer vb:1 #1) close(producer vb:1 #1) \
+                 answer(#1 vb:1 producer refused add-stream Rollback)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_consumer_that_never_reaches_where_its_copy_is_complete_is_not_told_without_end() {
+    let told = [(request_from(1, 1, 99), "withhold rollback(0x01000000 to 40) note(rollback)")];
+    let begin = [(setup_incomplete(1, 40, 1), "add(vb:1 #0)")];
+    let machine = (0..64).fold(check(&begin), |machine, _| check_from(machine, &told));
+    let machine = check_from(
+        machine,
+        &[
+            (request_from(1, 1, 99), "withhold refuse(0x01000000)"),
+            (
+                added(0, Status::ETMPFAIL),
+                "withhold answer(#1 vb:1 producer refused add-stream Rollback)",
+            ),
+        ],
+    );
+    check_from(machine, &[(takeover(1, 2), "answer(#2 vb:1 consumer incomplete)")]);
+}
