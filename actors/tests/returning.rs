@@ -169,3 +169,33 @@ async fn one_vbucket_that_stands_still_while_its_neighbours_move_is_added_again(
     assert_eq!(status.stream_failures[0].reason, "stalled");
     assert_eq!((phase(&status, 1), status.links[0].failures), ("open", 0));
 }
+
+#[tokio::test]
+async fn a_node_whose_seqnos_are_not_known_lately_has_no_stream_that_stands_still() {
+    let (stall, lag) = (Duration::from_millis(200), Duration::from_millis(10));
+    let limits = Limits { stall, lag_interval: Some(lag), ..brisk() };
+    let mut cluster = Cluster::start(limits, &["alpha"]).await;
+    let (mut link, [one]) = cluster.opened([1]).await;
+    let alpha = cluster.producers["alpha"].control.clone();
+    let beta = cluster.beta.control.clone();
+    beta.seqno(1, 3);
+    alpha.seqno(1, 3);
+    let level = |lag| move |b: &BucketStatus| b.links[0].streams[0].lag_seqnos == Some(lag);
+    cluster.status_until(level(0)).await;
+    tokio::time::sleep(stall).await; // It is looked at four times in this time.
+    beta.seqno(1, 5);
+    alpha.seqno(1, 6);
+    cluster.status_until(level(1)).await;
+    // From here on its control connection hangs; its stream does not.
+    beta.silence(true);
+    let until = tokio::time::Instant::now() + 4 * stall;
+    let mut seqno = 6;
+    while tokio::time::Instant::now() < until {
+        seqno += 1;
+        alpha.seqno(1, seqno);
+        link.producer.send_raw(&mutation(one.vb, one.opaque, seqno, 100)).await;
+        let frame = link.consumer.recv().await.unwrap();
+        assert_eq!(view(&frame).opcode(), Opcode::DCP_MUTATION, "all goes on");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
