@@ -134,6 +134,31 @@ async fn wire_20_a_stream_that_rolls_back_and_is_not_wanted_any_more_ends_its_li
 }
 
 #[tokio::test]
+async fn a_stream_whose_rollback_is_over_is_given_up_without_its_link() {
+    let limits = Limits { command: Duration::from_millis(200), ..brisk() };
+    let mut cluster = Cluster::start(limits, &["alpha"]).await;
+    let set_up = cluster.set(&[("alpha", &[1, 2])]);
+    let mut link = cluster.accept().await;
+    let [one, two] = link.requests().await;
+    for stream in [&one, &two] {
+        link.producer.answer_with(&stream.request, Status::ROLLBACK, &[], &[0; 8]).await;
+        link.consumer.expect(Opcode::DCP_STREAM_REQ).await;
+    }
+    let ask_again = async |link: &mut Link, stream: &Pending| {
+        link.consumer.send_raw(&stream.request).await;
+        link.producer.expect(Opcode::DCP_STREAM_REQ).await;
+        link.open(stream).await;
+    };
+    ask_again(&mut link, &one).await;
+    assert!(set_up.await.unwrap().is_err(), "the second one rolls back");
+    let other = cluster.set(&[("alpha", &[2])]);
+    cluster.status_until(|bucket| bucket.links[0].streams.len() == 1).await;
+    ask_again(&mut link, &two).await;
+    link.closes(one.vb).await;
+    assert_eq!(other.await.unwrap(), Ok(1));
+}
+
+#[tokio::test]
 async fn one_vbucket_that_stands_still_while_its_neighbours_move_is_added_again() {
     let (stall, lag) = (Duration::from_millis(200), Duration::from_millis(10));
     let limits = Limits { stall, lag_interval: Some(lag), ..brisk() };

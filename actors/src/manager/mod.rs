@@ -276,6 +276,7 @@ impl Handler<FromLink> for ReplicationManager {
             }
             LinkWord::Answered(outcome) => self.settled(id, outcome),
             LinkWord::RollbackAsked(vb) => self.note_rollback(id, vb),
+            LinkWord::RollbackOver(vb) => _ = link.rolling.remove(&vb),
             LinkWord::Copy(vb, complete_to) => self.note_copy(id, vb, complete_to),
             LinkWord::Progress => self.goes_on(),
             LinkWord::Down(down) => self.link_down(id, down),

@@ -63,6 +63,10 @@ impl Ledger {
             .get_mut(&vb)
             .filter(|entry| !is_closed && (entry.plan.flags ^ flags) & stream_flags::TAKEOVER == 0);
         let known = if let Some(entry) = wanted {
+            if let Progress::RollingBack(_) = entry.progress {
+                let opaque = request.opaque;
+                fx.push(Effect::Note(Note::RollbackOver { vb, opaque }));
+            }
             entry.progress = Progress::Requested;
             entry.finished = false;
             self.adds.moved(true);
@@ -110,6 +114,7 @@ impl Ledger {
             fx.push(Effect::Send(Side::Consumer, OwnFrame::Rollback { opaque, to }));
             return self.rolls_back(vb, opaque, fx);
         }
+        self.is_complete(vb, fx);
         fx.push(Effect::Send(Side::Consumer, OwnFrame::RefuseRequest { opaque }));
         self.refuse(vb, Progress::RolledBack, fx);
     }
@@ -195,7 +200,6 @@ impl Ledger {
             }
             (_, Progress::RolledBack) => {
                 self.remember_older(vb, entry.request);
-                self.is_complete(vb, fx);
                 Some(Settled::RolledBack(vb))
             }
             // Its rollbacks had no end; what the consumer makes of that says less.

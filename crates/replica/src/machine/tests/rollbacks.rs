@@ -25,13 +25,13 @@ fn wire_20_attempts_that_roll_back_wait_as_long_as_the_link_makes_progress() {
     let machine = check_from(
         rolling(),
         &[
-            (request_from(1, 1, 0), "forward"),
+            (request_from(1, 1, 0), "forward note(rolled-back)"),
             (overdue(Step::AddStream, 0), "progress"),
             (request_answer(1, OK), "forward"),
             (overdue(Step::AddStream, 0), "progress"),
             (added(0, OK), "withhold"),
             (overdue(Step::AddStream, 0), "progress"),
-            (request_from(2, 2, 0), "forward"),
+            (request_from(2, 2, 0), "forward note(rolled-back)"),
             (request_answer(2, OK), "forward"),
             (added(1, OK), "withhold answer(#1 vb:1 Opened, vb:2 Opened)"),
             (overdue(Step::AddStream, 0), ""),
@@ -158,7 +158,7 @@ fn what_rolls_back_shows_its_place_in_line() {
     };
     let phase = VbPhase::RollingBack;
     assert_eq!(rows(&machine), [(1, phase, Some(0)), (2, phase, Some(1))]);
-    let machine = check_from(machine, &[(request_from(1, 1, 0), "forward")]);
+    let machine = check_from(machine, &[(request_from(1, 1, 0), "forward note(rolled-back)")]);
     assert_eq!(rows(&machine), [(1, VbPhase::Requested, None), (2, phase, Some(0))]);
 }
 
@@ -171,7 +171,7 @@ fn a_refusal_that_the_consumer_does_not_answer_ends_no_link_because_another_roll
         (request_answer(1, BACK), "forward note(rollback)"),
         (request_answer(2, Status::NOT_MY_VBUCKET), "forward"),
         (overdue(Step::Refusal, 1), "close(consumer vb:2 #2) close(producer vb:2 #2)"),
-        (request_from(1, 1, 0), "forward"),
+        (request_from(1, 1, 0), "forward note(rolled-back)"),
         (request_answer(1, OK), "forward"),
         (
             added(0, OK),
@@ -184,7 +184,7 @@ fn a_refusal_that_the_consumer_does_not_answer_ends_no_link_because_another_roll
 /// An attempt that was told to roll back as often as can make sense.
 fn told_64_times() -> ConsumerMachine {
     let begin = [(setup(&[1], 1), "add(vb:1 #0)"), (request_from(1, 1, 9), "forward")];
-    let again = [(request_from(1, 1, 9), "forward")];
+    let again = [(request_from(1, 1, 9), "forward note(rolled-back)")];
     let told = [(request_answer(1, BACK), "forward note(rollback)")];
     let machine =
         (1..64).fold(check(&begin), |machine, _| check_from(check_from(machine, &told), &again));
@@ -197,14 +197,14 @@ fn rollbacks_without_end_fail_their_vbucket_and_hold_up_no_set_up() {
     check_from(
         told_64_times(),
         &[
-            (request_from(1, 1, 9), "withhold refuse(0x01000000)"),
+            (request_from(1, 1, 9), "withhold note(rolled-back) refuse(0x01000000)"),
             (added(0, Status::ETMPFAIL), refused),
         ],
     );
     check_from(
         told_64_times(),
         &[
-            (request_from(1, 1, 9), "withhold refuse(0x01000000)"),
+            (request_from(1, 1, 9), "withhold note(rolled-back) refuse(0x01000000)"),
             (
                 overdue(Step::Refusal, 0),
                 "close(consumer vb:1 #1) close(producer vb:1 #1) \
@@ -216,13 +216,17 @@ fn rollbacks_without_end_fail_their_vbucket_and_hold_up_no_set_up() {
 
 #[test]
 fn a_consumer_that_never_reaches_where_its_copy_is_complete_is_not_told_without_end() {
-    let told = [(request_from(1, 1, 99), "withhold rollback(0x01000000 to 40) note(rollback)")];
-    let begin = [(setup_incomplete(1, 40, 1), "add(vb:1 #0)")];
-    let machine = (0..64).fold(check(&begin), |machine, _| check_from(machine, &told));
+    let again = "withhold note(rolled-back) rollback(0x01000000 to 40) note(rollback)";
+    let begin = [
+        (setup_incomplete(1, 40, 1), "add(vb:1 #0)"),
+        (request_from(1, 1, 99), "withhold rollback(0x01000000 to 40) note(rollback)"),
+    ];
+    let machine = (1..64)
+        .fold(check(&begin), |machine, _| check_from(machine, &[(request_from(1, 1, 99), again)]));
     let machine = check_from(
         machine,
         &[
-            (request_from(1, 1, 99), "withhold refuse(0x01000000)"),
+            (request_from(1, 1, 99), "withhold note(rolled-back) refuse(0x01000000)"),
             (
                 added(0, Status::ETMPFAIL),
                 "withhold answer(#1 vb:1 producer refused add-stream Rollback)",
