@@ -245,6 +245,8 @@ impl WantedStreams {
         match self.streams.get_mut(&vb) {
             Some(stream) => {
                 *stream = WantedStream { phase: StreamPhase::Open, failures: 0, last_error: None };
+                // Given up meanwhile and wanted again.
+                self.surplus.remove(&vb);
             }
             // Given up while it was being opened.
             None => _ = self.surplus.insert(vb),

@@ -160,3 +160,19 @@ fn a_stream_that_is_to_be_reopened_and_is_given_up_is_closed() {
     streams.settle(&outcomes(&[(1, VbOutcome::Closed)]), NOW, linear);
     assert!(!streams.may_hold(VbId(1)) && streams.is_settled());
 }
+
+#[test]
+fn a_stream_that_is_given_up_and_wanted_again_before_it_was_closed_is_settled_once() {
+    let mut streams = WantedStreams::default();
+    streams.want(&set(&[1, 2]));
+    assert_eq!(streams.next_setup(NOW, any), setup(&[1, 2]));
+    streams.settle(&outcomes(&[(1, VbOutcome::Opened), (2, VbOutcome::Opened)]), NOW, linear);
+    streams.want(&set(&[2]));
+    streams.want(&set(&[1, 2]));
+    assert!(streams.may_hold(VbId(1)));
+    assert_eq!(streams.next_setup(NOW, any), setup(&[1, 2]));
+    let kept = [(1, VbOutcome::AlreadyOpen), (2, VbOutcome::AlreadyOpen)];
+    streams.settle(&outcomes(&kept), NOW, linear);
+    assert!(streams.is_settled());
+    assert_eq!(streams.next_setup(NOW, any), None, "nothing is left to do");
+}
