@@ -46,6 +46,8 @@ pub(crate) enum FromConn {
     Ended(VbError),
     /// The producer wants the consumer to roll back and ask again. Once is normal.
     RollbackAsked(VbId),
+    /// The consumer has rolled back and asks again.
+    RollbackOver(VbId),
     /// Up to where the consumer's copy is complete, or `None` for one without a hole.
     Copy(VbId, Option<Seqno>),
     /// A stream of a set-up that still runs is open.
@@ -134,6 +136,9 @@ impl ConsumerConn {
                 Effect::Ended(error) => self.owner.do_send(FromConn::Ended(error)),
                 Effect::Note(Note::RollbackAsked { vb, .. }) => {
                     self.owner.do_send(FromConn::RollbackAsked(vb));
+                }
+                Effect::Note(Note::RollbackOver { vb, .. }) => {
+                    self.owner.do_send(FromConn::RollbackOver(vb));
                 }
                 Effect::Incomplete(vb, complete_to) => {
                     self.owner.do_send(FromConn::Copy(vb, Some(complete_to)));

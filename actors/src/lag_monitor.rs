@@ -169,6 +169,11 @@ impl LagMonitor {
         !self.errors.contains_key(&self.consumer.name) && self.book.consumer_lacks(vb)
     }
 
+    /// When our node last said its seqnos.
+    pub(crate) const fn consumer_heard(&self) -> Option<Duration> {
+        self.book.consumer_heard()
+    }
+
     /// Why the seqnos of a node are not known, where it did not say them.
     pub(crate) fn error(&self, node: &str) -> Option<&String> {
         self.errors.get(node)

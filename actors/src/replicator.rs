@@ -46,6 +46,8 @@ pub(crate) enum LinkWord {
     Ended(VbError),
     /// The producer wants the consumer to roll back and ask again.
     RollbackAsked(VbId),
+    /// The consumer has rolled back and asks again.
+    RollbackOver(VbId),
     /// Up to where the consumer's copy is complete, or `None` for one without a hole.
     Copy(VbId, Option<Seqno>),
     /// A stream of a set-up that still runs is open.
@@ -155,6 +157,7 @@ impl Handler<FromConn> for Replicator {
             FromConn::Answered(outcome) => self.tell(LinkWord::Answered(outcome)),
             FromConn::Ended(error) => self.tell(LinkWord::Ended(error)),
             FromConn::RollbackAsked(vb) => self.tell(LinkWord::RollbackAsked(vb)),
+            FromConn::RollbackOver(vb) => self.tell(LinkWord::RollbackOver(vb)),
             FromConn::Copy(vb, complete_to) => self.tell(LinkWord::Copy(vb, complete_to)),
             FromConn::Opened(vb) => self.tell(LinkWord::Opened(vb)),
             FromConn::Progress => self.tell(LinkWord::Progress),

@@ -134,6 +134,31 @@ async fn wire_20_a_stream_that_rolls_back_and_is_not_wanted_any_more_ends_its_li
 }
 
 #[tokio::test]
+async fn a_stream_whose_rollback_is_over_is_given_up_without_its_link() {
+    let limits = Limits { command: Duration::from_millis(200), ..brisk() };
+    let mut cluster = Cluster::start(limits, &["alpha"]).await;
+    let set_up = cluster.set(&[("alpha", &[1, 2])]);
+    let mut link = cluster.accept().await;
+    let [one, two] = link.requests().await;
+    for stream in [&one, &two] {
+        link.producer.answer_with(&stream.request, Status::ROLLBACK, &[], &[0; 8]).await;
+        link.consumer.expect(Opcode::DCP_STREAM_REQ).await;
+    }
+    let ask_again = async |link: &mut Link, stream: &Pending| {
+        link.consumer.send_raw(&stream.request).await;
+        link.producer.expect(Opcode::DCP_STREAM_REQ).await;
+        link.open(stream).await;
+    };
+    ask_again(&mut link, &one).await;
+    assert!(set_up.await.unwrap().is_err(), "the second one rolls back");
+    let other = cluster.set(&[("alpha", &[2])]);
+    cluster.status_until(|bucket| bucket.links[0].streams.len() == 1).await;
+    ask_again(&mut link, &two).await;
+    link.closes(one.vb).await;
+    assert_eq!(other.await.unwrap(), Ok(1));
+}
+
+#[tokio::test]
 async fn one_vbucket_that_stands_still_while_its_neighbours_move_is_added_again() {
     let (stall, lag) = (Duration::from_millis(200), Duration::from_millis(10));
     let limits = Limits { stall, lag_interval: Some(lag), ..brisk() };
@@ -168,4 +193,34 @@ async fn one_vbucket_that_stands_still_while_its_neighbours_move_is_added_again(
     let status = cluster.status_until(|bucket| !bucket.stream_failures.is_empty()).await;
     assert_eq!(status.stream_failures[0].reason, "stalled");
     assert_eq!((phase(&status, 1), status.links[0].failures), ("open", 0));
+}
+
+#[tokio::test]
+async fn a_node_whose_seqnos_are_not_known_lately_has_no_stream_that_stands_still() {
+    let (stall, lag) = (Duration::from_millis(200), Duration::from_millis(10));
+    let limits = Limits { stall, lag_interval: Some(lag), ..brisk() };
+    let mut cluster = Cluster::start(limits, &["alpha"]).await;
+    let (mut link, [one]) = cluster.opened([1]).await;
+    let alpha = cluster.producers["alpha"].control.clone();
+    let beta = cluster.beta.control.clone();
+    beta.seqno(1, 3);
+    alpha.seqno(1, 3);
+    let level = |lag| move |b: &BucketStatus| b.links[0].streams[0].lag_seqnos == Some(lag);
+    cluster.status_until(level(0)).await;
+    tokio::time::sleep(stall).await; // It is looked at four times in this time.
+    beta.seqno(1, 5);
+    alpha.seqno(1, 6);
+    cluster.status_until(level(1)).await;
+    // From here on its control connection hangs; its stream does not.
+    beta.silence(true);
+    let until = tokio::time::Instant::now() + 4 * stall;
+    let mut seqno = 6;
+    while tokio::time::Instant::now() < until {
+        seqno += 1;
+        alpha.seqno(1, seqno);
+        link.producer.send_raw(&mutation(one.vb, one.opaque, seqno, 100)).await;
+        let frame = link.consumer.recv().await.unwrap();
+        assert_eq!(view(&frame).opcode(), Opcode::DCP_MUTATION, "all goes on");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }

@@ -196,6 +196,8 @@ impl ReplicationManager {
         }
     }
 
+    /// The open streams of a link that stand still, by the time of what the consumer last said: one
+    /// that hangs on its control connection says nothing about its streams.
     fn stuck_streams(
         &mut self,
         index: usize,
@@ -205,6 +207,7 @@ impl ReplicationManager {
         let (Some(lag), Some(link)) = (&self.lag, self.links.get_mut(index)) else {
             return Vec::new();
         };
+        let Some(heard) = lag.consumer_heard() else { return Vec::new() };
         let Some(watch) = &link.watch else { return Vec::new() };
         let link_data = watch.gauges.sample(None).data;
         let streams = link.wanted.streams();
@@ -215,7 +218,7 @@ impl ReplicationManager {
         open.filter_map(|vb| {
             let Lag { producer, consumer, .. } = lag.lag(vb, now);
             let at = Position { producer, consumer, link_data };
-            standstill.look(vb, at, limit, now).map(|stuck| (vb, stuck))
+            standstill.look(vb, at, limit, heard).map(|stuck| (vb, stuck))
         })
         .collect()
     }

@@ -86,7 +86,7 @@ pub(super) struct Link {
     pub(super) stall: Option<String>,
     /// Of the present life, once it is up.
     pub(super) watch: Option<Watch>,
-    /// vBuckets that the consumer had to roll back since the last set-up began.
+    /// vBuckets that the consumer has to roll back before it asks again.
     pub(super) rolling: BTreeSet<VbId>,
     /// Those of them that the consumer did not serve when it was polled last.
     pub(super) lacking: BTreeSet<VbId>,

@@ -284,6 +284,7 @@ impl Handler<FromLink> for ReplicationManager {
             }
             LinkWord::Answered(outcome) => self.settled(id, outcome),
             LinkWord::RollbackAsked(vb) => self.note_rollback(id, vb),
+            LinkWord::RollbackOver(vb) => _ = link.rolling.remove(&vb),
             LinkWord::Copy(vb, complete_to) => self.note_copy(id, vb, complete_to),
             LinkWord::Opened(vb) => {
                 link.wanted.opened_early(vb);

@@ -118,6 +118,12 @@ impl LagBook {
         self.consumer_heard.is_some() && self.rows.get(&vb).is_some_and(|r| r.consumer.is_none())
     }
 
+    /// When the consumer last said its seqnos, on the clock of the caller.
+    #[must_use]
+    pub const fn consumer_heard(&self) -> Option<Duration> {
+        self.consumer_heard
+    }
+
     /// As [`Self::lag`], but what a node said longer than `max_age` ago is unknown: a node that
     /// hangs says neither that it is well nor that it is not.
     #[must_use]
@@ -238,6 +244,7 @@ mod tests {
         said(&mut book, 1, 20, 10);
         let recent = |book: &LagBook, seconds| lag(book.recent_lag(VB, at(seconds), max_age));
         assert_eq!(recent(&book, 5), (Some(10), Some(4)));
+        assert_eq!(book.consumer_heard(), Some(at(1)));
         assert_eq!(recent(&book, 6), (None, None));
         assert_eq!(lag(book.lag(VB, at(6))), (Some(10), Some(5)), "the last word is kept");
         book.consumer_said(Some(&[(VB, Seqno(10))]), at(6));

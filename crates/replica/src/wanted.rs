@@ -66,10 +66,10 @@ pub struct WantedStreams {
 impl WantedStreams {
     /// Sets what is wanted. Streams that stay wanted stay as they are.
     pub fn want(&mut self, wanted: &BTreeSet<VbId>) {
-        for (&vb, stream) in &self.streams {
-            let may_be_open = matches!(stream.phase, StreamPhase::Asked | StreamPhase::Open)
-                || self.reopen.remove(&vb);
-            if !wanted.contains(&vb) && may_be_open {
+        for (&vb, stream) in self.streams.iter().filter(|(vb, _)| !wanted.contains(vb)) {
+            let to_be_reopened = self.reopen.remove(&vb);
+            let may_be_open = matches!(stream.phase, StreamPhase::Asked | StreamPhase::Open);
+            if may_be_open || to_be_reopened {
                 self.surplus.insert(vb);
             }
         }
@@ -254,6 +254,8 @@ impl WantedStreams {
         match self.streams.get_mut(&vb) {
             Some(stream) => {
                 *stream = WantedStream { phase: StreamPhase::Open, failures: 0, last_error: None };
+                // Given up meanwhile and wanted again.
+                self.surplus.remove(&vb);
             }
             // Given up while it was being opened.
             None => _ = self.surplus.insert(vb),

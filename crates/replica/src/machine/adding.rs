@@ -7,100 +7,18 @@
 use mcbp::dcp::stream_flags;
 use mcbp::{Opaque, Seqno, Status, VbId};
 
+use super::attempt::{AddPlan, Adding, Progress};
 use super::ledger::{LateAdd, Ledger, Request, Settled, Stream, Unanswered};
-use super::{Deadline, Effect, Effects, Note, OwnFrame, Reason, Side, Step, VbError, Verdict};
+use super::{Deadline, Effect, Effects, Note, OwnFrame, Side, Step, Verdict};
 
-/// A stream that is being added.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Adding {
-    /// The opaque of our ADD_STREAM.
-    pub(super) attempt: Opaque,
-    /// The stream's STREAM_REQ, once one was seen.
-    pub(super) request: Option<Request>,
-    pub(super) progress: Progress,
-    /// The producer has ended the stream with Ok: it has sent everything, and the answer to
-    /// ADD_STREAM is merely late.
-    pub(super) finished: bool,
-    pub(super) plan: AddPlan,
-}
-
-/// How a stream is to be added.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct AddPlan {
-    pub(super) flags: u32,
-    /// Whether a left-over stream was closed for it already: once is enough (MB-9343).
-    pub(super) retried: bool,
-}
-
-/// Who moves next while a stream is being added.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Progress {
-    /// The consumer: it has to ask for the stream.
-    Adding,
-    /// The producer: it has to answer STREAM_REQ.
-    Requested,
-    /// The consumer: it has to roll back and ask again. Nodes roll back one vBucket after the
-    /// other; the number is the place in that line, counted over the life of the link.
-    RollingBack(u32),
-    /// The consumer: it has to answer ADD_STREAM.
-    Accepted,
-    /// The consumer as well, but it may never do so: the producer has refused.
-    Refused(Status),
-    /// The same, and it was refused in the producer's place: the incomplete copy is rolled back.
-    RolledBack,
-}
+/// How often one attempt may be told to roll back: each branch of both histories may take one, and
+/// nodes keep 25 of them. Whoever asks for more asks for ever, at the speed of the wire.
+const ROLLBACKS_MAX: u8 = 64;
 
 /// A STREAM_REQ that must not be: the stream was closed while the consumer had to roll back, and
 /// now the vBucket has been emptied under a newer attempt.
 pub(super) const ASKED_AGAIN: &str =
     "a stream that was closed was rolled back and asked for again, which empties its vBucket";
-
-impl AddPlan {
-    pub(super) const REPLICATE: Self = Self { flags: 0, retried: false };
-    pub(super) const TAKEOVER: Self = Self { flags: stream_flags::TAKEOVER, retried: false };
-
-    const fn is_takeover(self) -> bool {
-        self.flags & stream_flags::TAKEOVER != 0
-    }
-}
-
-impl Progress {
-    /// Whether the answer to ADD_STREAM is due at once, and may never come.
-    pub(super) const fn is_refusal(self) -> bool {
-        matches!(self, Self::Refused(_) | Self::RolledBack)
-    }
-}
-
-impl Adding {
-    /// The deadline of a takeover's attempt, which is its own.
-    pub(super) fn takeover_deadline(&self) -> Option<Deadline> {
-        let deadline = Deadline { step: Step::Takeover, opaque: self.attempt };
-        self.plan.is_takeover().then_some(deadline)
-    }
-
-    pub(super) fn opaque(&self) -> Option<Opaque> {
-        self.request.map(|request| request.opaque)
-    }
-
-    /// Who is to blame when nothing more happens.
-    pub(super) const fn awaited(&self) -> Side {
-        match self.progress {
-            Progress::Adding
-            | Progress::Accepted
-            | Progress::RollingBack(_)
-            | Progress::RolledBack => Side::Consumer,
-            Progress::Requested | Progress::Refused(_) => Side::Producer,
-        }
-    }
-
-    const fn refused(&self, vb: VbId, status: Status) -> VbError {
-        let side = match self.progress {
-            Progress::Refused(_) => Side::Producer,
-            _ => Side::Consumer,
-        };
-        VbError { vb, side, reason: Reason::Refused { step: Step::AddStream, status } }
-    }
-}
 
 impl Ledger {
     /// Asks the consumer to add a stream. The entry is there before the frame can go out.
@@ -108,7 +26,8 @@ impl Ledger {
         let attempt = self.issue();
         let first = self.adding.is_empty();
         let progress = Progress::Adding;
-        let entry = Adding { attempt, request: None, progress, finished: false, plan };
+        let (request, rollbacks, finished) = (None, 0, false);
+        let entry = Adding { attempt, request, progress, rollbacks, finished, plan };
         self.adding.insert(vb, entry);
         let frame = OwnFrame::AddStream { vb, opaque: attempt, flags: plan.flags };
         fx.push(Effect::Send(Side::Consumer, frame));
@@ -147,6 +66,10 @@ impl Ledger {
             .get_mut(&vb)
             .filter(|entry| !is_closed && (entry.plan.flags ^ flags) & stream_flags::TAKEOVER == 0);
         let known = if let Some(entry) = wanted {
+            if let Progress::RollingBack(_) = entry.progress {
+                let opaque = request.opaque;
+                fx.push(Effect::Note(Note::RollbackOver { vb, opaque }));
+            }
             entry.progress = Progress::Requested;
             entry.finished = false;
             self.adds.moved(true);
@@ -162,7 +85,14 @@ impl Ledger {
         if known.is_some_and(|known| known.opaque != request.opaque) {
             self.remember_older(vb, known);
         }
+        let is_endless = |entry: &Adding| entry.rollbacks >= ROLLBACKS_MAX;
         Ok(match self.incomplete.get(&vb) {
+            _ if self.adding.get(&vb).is_some_and(is_endless) => {
+                let opaque = request.opaque;
+                fx.push(Effect::Send(Side::Consumer, OwnFrame::RefuseRequest { opaque }));
+                self.refuse(vb, Progress::Refused(Status::ROLLBACK), fx);
+                Verdict::Withhold
+            }
             Some(&complete_to) if self.adding.contains_key(&vb) => {
                 self.roll_back_first(vb, request, complete_to, fx);
                 Verdict::Withhold
@@ -187,6 +117,7 @@ impl Ledger {
             fx.push(Effect::Send(Side::Consumer, OwnFrame::Rollback { opaque, to }));
             return self.rolls_back(vb, opaque, fx);
         }
+        self.is_complete(vb, fx);
         fx.push(Effect::Send(Side::Consumer, OwnFrame::RefuseRequest { opaque }));
         self.refuse(vb, Progress::RolledBack, fx);
     }
@@ -194,6 +125,7 @@ impl Ledger {
     fn rolls_back(&mut self, vb: VbId, opaque: Opaque, fx: &mut Effects) {
         if let Some(entry) = self.adding.get_mut(&vb) {
             entry.progress = Progress::RollingBack(self.rollbacks);
+            entry.rollbacks = entry.rollbacks.saturating_add(1);
             self.rollbacks = self.rollbacks.wrapping_add(1);
             fx.push(Effect::Note(Note::RollbackAsked { vb, opaque }));
         }
@@ -271,8 +203,12 @@ impl Ledger {
             }
             (_, Progress::RolledBack) => {
                 self.remember_older(vb, entry.request);
-                self.is_complete(vb, fx);
                 Some(Settled::RolledBack(vb))
+            }
+            // Its rollbacks had no end; what the consumer makes of that says less.
+            (_, Progress::Refused(Status::ROLLBACK)) => {
+                self.remember_older(vb, entry.request);
+                Some(Settled::Failed(entry.refused(vb, Status::ROLLBACK)))
             }
             (Status::SUCCESS, _) if entry.finished => {
                 self.remember_older(vb, entry.request);

@@ -2,7 +2,7 @@
 
 use mcbp::{Opaque, Status, VbId};
 
-use super::adding::AddPlan;
+use super::attempt::AddPlan;
 use super::ledger::{Ledger, Settled, Stream, means_closed};
 use super::pace::Passed;
 use super::{Deadline, Effect, Effects, OwnFrame, Reason, Side, Step, VbError};

@@ -181,6 +181,14 @@ pub enum Note {
         /// The stream's opaque.
         opaque: Opaque,
     },
+    /// The consumer has rolled back, and asks again: its stream may be closed like any other.
+    #[error("rollback over for {vb} opaque={opaque}")]
+    RollbackOver {
+        /// The vBucket.
+        vb: VbId,
+        /// The stream's opaque.
+        opaque: Opaque,
+    },
     /// A STREAM_REQ passed for a vBucket that nobody is adding.
     #[error("stream request that nobody asked for {vb} opaque={opaque}")]
     UnexpectedRequest {

@@ -66,7 +66,8 @@ impl Ledger {
 
     /// Whether this opaque belongs to an older stream of the vBucket.
     pub(super) fn is_stale(&self, vb: VbId, opaque: Opaque) -> bool {
-        let other = |entry: &super::adding::Adding| entry.opaque().is_some_and(|own| own != opaque);
+        let other =
+            |entry: &super::attempt::Adding| entry.opaque().is_some_and(|own| own != opaque);
         self.older(vb, opaque).is_some() || self.adding.get(&vb).is_some_and(other)
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use mcbp::{Opaque, Seqno, Status, VbId};
 
-use super::adding::Adding;
+use super::attempt::Adding;
 use super::closing::Closing;
 use super::pace::Pace;
 use super::{Effect, Effects, Note, OwnFrame, Side, VbError};

@@ -5,6 +5,7 @@
 //! actor, in the simulator and in the model checker.
 
 mod adding;
+mod attempt;
 mod closing;
 mod deadline;
 mod effect;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use mcbp::{Status, VbId};
 
-use super::adding::{Adding, Progress};
+use super::attempt::{Adding, Progress};
 use super::ledger::{LateAdd, Ledger, Request, Settled};
 use super::pace::Passed;
-use super::{Deadline, Effects, Reason, Side, Step, VbError};
+use super::{Deadline, Effect, Effects, Note, Reason, Side, Step, VbError};
 
 /// What follows from a deadline that has passed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -90,6 +90,8 @@ impl Ledger {
         if let Some(entry) = self.stuck.remove(&vb) {
             self.remember_older(vb, entry.request);
             self.remember_late(entry.attempt, LateAdd { vb, ended: false });
+            let opaque = request.opaque;
+            fx.push(Effect::Note(Note::RollbackOver { vb, opaque }));
             self.abandon(vb, &[Side::Consumer, Side::Producer], fx);
         }
         true

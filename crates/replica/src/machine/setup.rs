@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mcbp::VbId;
 
-use super::adding::AddPlan;
+use super::attempt::AddPlan;
 use super::ledger::Settled;
 use super::overdue::rolls_back_still;
 use super::{

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use mcbp::{Opaque, VbId};
 use serde::Serialize;
 
-use super::adding::{Adding, Progress};
+use super::attempt::{Adding, Progress};
 use super::ledger::Request;
 use super::shut::Shut;
 use super::takeover::Takeover;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use mcbp::{Opaque, Status, StreamEndStatus, VbId, VbState};
 
-use super::adding::AddPlan;
+use super::attempt::AddPlan;
 use super::ends::ended;
 use super::ledger::{Settled, Stream, is_barrier};
 use super::overdue::rolls_back_still;

@@ -131,3 +131,48 @@ fn mb_29354_a_stream_waits_until_another_link_has_let_go_of_it() {
     assert_eq!(wanted.next_setup(NOW + SECOND, |_| false), None);
     assert_eq!(wanted.next_due(), None, "no alarm for what waits for something else");
 }
+
+#[test]
+fn a_stream_that_is_to_be_reopened_stays_so_whatever_else_is_wanted_meanwhile() {
+    let mut streams = WantedStreams::default();
+    streams.want(&set(&[1, 2]));
+    assert_eq!(streams.next_setup(NOW, any), setup(&[1, 2]));
+    streams.settle(&outcomes(&[(1, VbOutcome::Opened), (2, VbOutcome::Opened)]), NOW, linear);
+    streams.reopen(VbId(1), Some(refused(1)));
+    // The link is busy with something else, and one more vBucket comes.
+    streams.want(&set(&[1, 2, 3]));
+    assert!(streams.may_hold(VbId(1)), "it is open until it is closed");
+    let reopened = Setup { wanted: set(&[1, 2, 3]), reopen: set(&[1]) };
+    assert_eq!(streams.next_setup(NOW, any), Some(reopened));
+}
+
+#[test]
+fn a_stream_that_is_to_be_reopened_and_is_given_up_is_closed() {
+    let mut streams = WantedStreams::default();
+    streams.want(&set(&[1, 2]));
+    assert_eq!(streams.next_setup(NOW, any), setup(&[1, 2]));
+    streams.settle(&outcomes(&[(1, VbOutcome::Opened), (2, VbOutcome::Opened)]), NOW, linear);
+    streams.reopen(VbId(1), None);
+    streams.want(&set(&[2, 3]));
+    streams.want(&set(&[2]));
+    assert!(streams.may_hold(VbId(1)) && !streams.is_settled());
+    assert_eq!(streams.next_setup(NOW, any), setup(&[2]));
+    streams.settle(&outcomes(&[(1, VbOutcome::Closed)]), NOW, linear);
+    assert!(!streams.may_hold(VbId(1)) && streams.is_settled());
+}
+
+#[test]
+fn a_stream_that_is_given_up_and_wanted_again_before_it_was_closed_is_settled_once() {
+    let mut streams = WantedStreams::default();
+    streams.want(&set(&[1, 2]));
+    assert_eq!(streams.next_setup(NOW, any), setup(&[1, 2]));
+    streams.settle(&outcomes(&[(1, VbOutcome::Opened), (2, VbOutcome::Opened)]), NOW, linear);
+    streams.want(&set(&[2]));
+    streams.want(&set(&[1, 2]));
+    assert!(streams.may_hold(VbId(1)));
+    assert_eq!(streams.next_setup(NOW, any), setup(&[1, 2]));
+    let kept = [(1, VbOutcome::AlreadyOpen), (2, VbOutcome::AlreadyOpen)];
+    streams.settle(&outcomes(&kept), NOW, linear);
+    assert!(streams.is_settled());
+    assert_eq!(streams.next_setup(NOW, any), None, "nothing is left to do");
+}

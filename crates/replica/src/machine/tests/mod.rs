@@ -263,6 +263,7 @@ fn show_note(note: &Note) -> &'static str {
         Note::FinishedEarly { .. } => "finished",
         Note::LeftOver { .. } => "left-over",
         Note::RollbackAsked { .. } => "rollback",
+        Note::RollbackOver { .. } => "rolled-back",
         Note::UnexpectedRequest { .. } => "unexpected-request",
         Note::UnknownRefusal { .. } => "unknown-refusal",
         Note::UnexpectedState { .. } => "unexpected-state",

@@ -64,12 +64,15 @@ fn an_incomplete_copy_is_rolled_back_to_where_it_is_complete_and_opens_with_the_
             (closed(Consumer, 2, OK), "withhold note(late)"),
             (setup(&[1, 2], 2), "add(vb:1 #3)"),
             (request_from(1, 3, 44), "withhold rollback(0x03000000 to 40) note(rollback)"),
-            (request_from(1, 3, 41), "withhold rollback(0x03000000 to 40) note(rollback)"),
-            (request_from(1, 3, 12), "withhold refuse(0x03000000)"),
             (
-                added(3, Status::ETMPFAIL),
-                "withhold complete(vb:1) answer(#2 vb:1 RolledBack, vb:2 AlreadyOpen)",
+                request_from(1, 3, 41),
+                "withhold note(rolled-back) rollback(0x03000000 to 40) note(rollback)",
             ),
+            (
+                request_from(1, 3, 12),
+                "withhold note(rolled-back) complete(vb:1) refuse(0x03000000)",
+            ),
+            (added(3, Status::ETMPFAIL), "withhold answer(#2 vb:1 RolledBack, vb:2 AlreadyOpen)"),
             (setup(&[1, 2], 3), "add(vb:1 #4)"),
             (request_from(1, 4, 12), "forward"),
             (request_answer(4, OK), "forward"),
@@ -122,8 +125,24 @@ fn what_an_earlier_link_knew_of_is_rolled_back_by_the_next_one() {
     check(&[
         (setup_incomplete(1, 40, 1), "add(vb:1 #0)"),
         (request_from(1, 1, 99), "withhold rollback(0x01000000 to 40) note(rollback)"),
-        (request_from(1, 1, 0), "withhold refuse(0x01000000)"),
-        (added(0, Status::ETMPFAIL), "withhold complete(vb:1) answer(#1 vb:1 RolledBack)"),
+        (request_from(1, 1, 0), "withhold note(rolled-back) complete(vb:1) refuse(0x01000000)"),
+        (added(0, Status::ETMPFAIL), "withhold answer(#1 vb:1 RolledBack)"),
+    ]);
+}
+
+#[test]
+fn a_consumer_that_does_not_answer_after_its_rollback_has_a_complete_copy_all_the_same() {
+    check(&[
+        (setup_incomplete(1, 40, 1), "add(vb:1 #0)"),
+        (request_from(1, 1, 40), "withhold complete(vb:1) refuse(0x01000000)"),
+        (
+            overdue(Step::Refusal, 0),
+            "close(consumer vb:1 #1) close(producer vb:1 #1) \
+             answer(#1 vb:1 consumer refused add-stream TemporaryFailure)",
+        ),
+        (closed(Consumer, 1, OK), "withhold note(late)"),
+        (setup(&[1], 2), "add(vb:1 #2)"),
+        (request_from(1, 2, 40), "forward"),
     ]);
 }
 

@@ -25,13 +25,13 @@ fn wire_20_attempts_that_roll_back_wait_as_long_as_the_link_makes_progress() {
     let machine = check_from(
         rolling(),
         &[
-            (request_from(1, 1, 0), "forward"),
+            (request_from(1, 1, 0), "forward note(rolled-back)"),
             (overdue(Step::AddStream, 0), "progress"),
             (request_answer(1, OK), "forward"),
             (overdue(Step::AddStream, 0), "progress"),
             (added(0, OK), "withhold opened(vb:1)"),
             (overdue(Step::AddStream, 0), "progress"),
-            (request_from(2, 2, 0), "forward"),
+            (request_from(2, 2, 0), "forward note(rolled-back)"),
             (request_answer(2, OK), "forward"),
             (added(1, OK), "withhold answer(#1 vb:1 Opened, vb:2 Opened)"),
             (overdue(Step::AddStream, 0), ""),
@@ -158,7 +158,7 @@ fn what_rolls_back_shows_its_place_in_line() {
     };
     let phase = VbPhase::RollingBack;
     assert_eq!(rows(&machine), [(1, phase, Some(0)), (2, phase, Some(1))]);
-    let machine = check_from(machine, &[(request_from(1, 1, 0), "forward")]);
+    let machine = check_from(machine, &[(request_from(1, 1, 0), "forward note(rolled-back)")]);
     assert_eq!(rows(&machine), [(1, VbPhase::Requested, None), (2, phase, Some(0))]);
 }
 
@@ -186,7 +186,10 @@ fn a_rollback_that_does_not_come_on_harms_no_open_stream_and_its_vbucket_waits_f
         machine,
         &[
             // It comes after all: as an attempt that was given up, and can be closed now.
-            (request_from(1, 2, 0), "forward close(consumer vb:1 #2) close(producer vb:1 #2)"),
+            (
+                request_from(1, 2, 0),
+                "forward note(rolled-back) close(consumer vb:1 #2) close(producer vb:1 #2)",
+            ),
             (request_answer(2, OK), "withhold close(producer vb:1 #3)"),
             (closed(Consumer, 2, OK), "withhold note(late)"),
             (setup(&[1, 3], 5), "add(vb:1 #4)"),
@@ -199,17 +202,75 @@ fn a_rollback_that_does_not_come_on_harms_no_open_stream_and_its_vbucket_waits_f
 }
 
 #[test]
-fn a_refusal_that_is_overdue_has_nothing_to_do_with_another_rollback() {
+fn a_refusal_that_the_consumer_does_not_answer_ends_no_link_because_another_rolls_back() {
+    let machine = check(&[
+        (setup(&[1, 2], 1), "add(vb:1 #0) add(vb:2 #1)"),
+        (request_from(1, 1, 200), "forward"),
+        (request_from(2, 2, 200), "forward"),
+        (request_answer(1, BACK), "forward note(rollback)"),
+        (request_answer(2, Status::NOT_MY_VBUCKET), "forward"),
+        (overdue(Step::Refusal, 1), "close(consumer vb:2 #2) close(producer vb:2 #2)"),
+        (request_from(1, 1, 0), "forward note(rolled-back)"),
+        (request_answer(1, OK), "forward"),
+        (
+            added(0, OK),
+            "withhold answer(#1 vb:1 Opened, vb:2 producer refused add-stream NotMyVbucket)",
+        ),
+    ]);
+    assert_eq!(open(&machine), [1]);
+}
+
+/// An attempt that was told to roll back as often as can make sense.
+fn told_64_times() -> ConsumerMachine {
+    let begin = [(setup(&[1], 1), "add(vb:1 #0)"), (request_from(1, 1, 9), "forward")];
+    let again = [(request_from(1, 1, 9), "forward note(rolled-back)")];
+    let told = [(request_answer(1, BACK), "forward note(rollback)")];
+    let machine =
+        (1..64).fold(check(&begin), |machine, _| check_from(check_from(machine, &told), &again));
+    check_from(machine, &told)
+}
+
+#[test]
+fn rollbacks_without_end_fail_their_vbucket_and_hold_up_no_set_up() {
+    let refused = "withhold answer(#1 vb:1 producer refused add-stream Rollback)";
     check_from(
-        with_open(&[3]),
+        told_64_times(),
         &[
-            (setup(&[1, 2, 3], 1), "add(vb:1 #1) add(vb:2 #2)"),
-            (request_from(1, 2, 200), "forward"),
-            (request_answer(2, BACK), "forward note(rollback)"),
-            (request_from(2, 4, 0), "forward"),
-            (request_answer(4, Status::ERANGE), "forward"),
-            (overdue(Step::Refusal, 2), "close(consumer vb:2 #3) close(producer vb:2 #3)"),
-            (request_from(1, 2, 0), "forward"),
+            (request_from(1, 1, 9), "withhold note(rolled-back) refuse(0x01000000)"),
+            (added(0, Status::ETMPFAIL), refused),
         ],
     );
+    check_from(
+        told_64_times(),
+        &[
+            (request_from(1, 1, 9), "withhold note(rolled-back) refuse(0x01000000)"),
+            (
+                overdue(Step::Refusal, 0),
+                "close(consumer vb:1 #1) close(producer vb:1 #1) \
+                 answer(#1 vb:1 producer refused add-stream Rollback)",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_consumer_that_never_reaches_where_its_copy_is_complete_is_not_told_without_end() {
+    let again = "withhold note(rolled-back) rollback(0x01000000 to 40) note(rollback)";
+    let begin = [
+        (setup_incomplete(1, 40, 1), "add(vb:1 #0)"),
+        (request_from(1, 1, 99), "withhold rollback(0x01000000 to 40) note(rollback)"),
+    ];
+    let machine = (1..64)
+        .fold(check(&begin), |machine, _| check_from(machine, &[(request_from(1, 1, 99), again)]));
+    let machine = check_from(
+        machine,
+        &[
+            (request_from(1, 1, 99), "withhold note(rolled-back) refuse(0x01000000)"),
+            (
+                added(0, Status::ETMPFAIL),
+                "withhold answer(#1 vb:1 producer refused add-stream Rollback)",
+            ),
+        ],
+    );
+    check_from(machine, &[(takeover(1, 2), "answer(#2 vb:1 consumer incomplete)")]);
 }

@@ -153,7 +153,7 @@ fn a_rollback_is_not_a_refusal_and_keeps_its_opaque() {
         (request(1, 1), "forward"),
         (request_answer(1, Status::ROLLBACK), "forward note(rollback)"),
         (overdue(Step::Refusal, 0), ""),
-        (request(1, 1), "forward"),
+        (request(1, 1), "forward note(rolled-back)"),
         (request_answer(1, OK), "forward"),
         (added(0, OK), "withhold answer(#1 vb:1 Opened)"),
     ]);
