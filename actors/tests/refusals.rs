@@ -18,8 +18,8 @@ use std::time::Duration;
 use common::cluster::{Answer, Cluster, answer};
 use common::{Link, PATIENCE, Pending, brisk, calm};
 use dcp_actors::{BucketStatus, CommandError, StreamStatus, VbFailure};
-use mcbp::dcp::decode_rollback;
-use mcbp::{Opcode, Seqno, Status, VbId, VbState};
+use mcbp::dcp::{BufferAck, decode_rollback};
+use mcbp::{Opaque, Opcode, Seqno, Status, VbId, VbState};
 use relay::testing::{mutation, view};
 
 const MUTATION: Opcode = Opcode::DCP_MUTATION;
@@ -195,4 +195,30 @@ async fn a_refusal_while_a_stream_is_set_up_fails_it_and_the_other_opens() {
     let failure = failure(set_up).await;
     assert_eq!((failure.vbucket, failure.reason.as_str()), (1, "row-refused"));
     assert_eq!(failure.status.as_deref(), Some("NoMemory (0x82)"));
+}
+
+#[tokio::test]
+async fn a_row_refused_just_as_the_producer_is_lost_is_known_to_the_next_link() {
+    let mut cluster = Cluster::start(brisk(), &["alpha"]).await;
+    let (link, [one]) = cluster.opened([1]).await;
+    let Link { mut consumer, mut producer, .. } = link;
+    for seqno in 1..4 {
+        producer.send_raw(&mutation(one.vb, one.opaque, seqno, 10)).await;
+        consumer.expect(MUTATION).await;
+    }
+    // The consumer takes 1 and 3 and refuses 2. It answers when the producer is gone, after
+    // acknowledgements that nobody can take any more, and closes as it sees the end.
+    drop(producer);
+    consumer.expect_close().await;
+    for _ in 0..3 {
+        let mut ack = bytes::BytesMut::new();
+        BufferAck { bytes: 100 }.write(VbId(0), Opaque(77), &mut ack);
+        consumer.send_raw(&ack).await;
+    }
+    let refusal = mcbp::FrameBuilder::response(MUTATION, Status::EINVAL).opaque(one.opaque);
+    consumer.send(refusal).await;
+    drop(consumer);
+    let mut link = cluster.accept().await;
+    let again = link.request_incomplete(3).await;
+    assert_eq!(rolled_back_to(&mut link, &again).await, Seqno(0));
 }

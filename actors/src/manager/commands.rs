@@ -119,6 +119,7 @@ impl Handler<Stop> for ReplicationManager {
             }
             command.job.refuse(CommandError::Stopping);
         }
+        self.tell_of_incomplete();
         self.desired = Desired::default();
         self.spread();
         self.reserved = None;

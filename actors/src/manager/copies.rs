@@ -59,6 +59,19 @@ impl ReplicationManager {
         incomplete.map(|(&vb, copy)| (vb, copy.complete_to)).collect()
     }
 
+    /// What is known of copies goes with this process: says so, for somebody may start another one.
+    pub(super) fn tell_of_incomplete(&self) {
+        for (vb, copy) in &self.incomplete {
+            log::error!(
+                "stopping with a copy that may miss rows bucket={} vb={vb} complete_to={} \
+                 remedy=\"delete the vBucket at {} and make it again before it is used\"",
+                self.bucket,
+                copy.complete_to,
+                self.node.name
+            );
+        }
+    }
+
     /// Why a vBucket must not become active here, where its copy misses rows.
     pub(super) fn misses_rows(&self, vb: VbId, producer: &str) -> Option<VbFailure> {
         let complete_to = self.incomplete.get(&vb)?.complete_to;

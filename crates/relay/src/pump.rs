@@ -27,6 +27,9 @@ use crate::{
 /// Own frames that are written in one go, before data has its turn again. 64 frames are some
 /// 2 KiB, far less than a run: neither starves the other.
 const INJECT_BURST_FRAMES: usize = 64;
+/// How long a consumer is heard out whose producer is lost. It is a node nearby, which has its rows
+/// already and closes as it sees their end; one that hangs must not hold up the next link.
+const HEAR_OUT: Duration = Duration::from_millis(250);
 /// How long the other direction may go on after a failed write: what the lost peer sent is in our
 /// socket already, only the remaining peer has to take it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -69,10 +72,12 @@ where
             ),
             cut: Cut::default(),
             own: Vec::with_capacity(INJECT_BURST_FRAMES),
+            sink_is_lost: false,
             pump: self,
         };
         loop {
             if let Err(error) = running.turn().await {
+                running.hear_out(&error).await;
                 return error;
             }
         }
@@ -80,18 +85,26 @@ where
 }
 
 /// Runs the two directions of a link until either ends; the other is dropped, which closes both
-/// connections.
+/// connections. `up` is that from the consumer to the producer.
 ///
 /// Where a write failed, its peer may have said why before it left: the direction that reads this
-/// peer delivers that first, and its error is the one that counts.
+/// peer delivers that first, and its error is the one that counts. Where the producer is lost, the
+/// consumer is heard out: it sees that nothing more comes, answers for what it got, and closes.
 pub async fn run_pair(
-    one: impl Future<Output = LinkError>,
-    other: impl Future<Output = LinkError>,
+    up: impl Future<Output = LinkError>,
+    down: impl Future<Output = LinkError>,
 ) -> LinkError {
-    let (mut one, mut other) = (pin!(one), pin!(other));
+    let (mut up, mut down) = (pin!(up), pin!(down));
     tokio::select! {
-        error = &mut one => last_words(error, other).await,
-        error = &mut other => last_words(error, one).await,
+        error = &mut up => last_words(error, down).await,
+        error = &mut down => match error.fault {
+            Fault::WriteFailed { .. } => last_words(error, up).await,
+            _ => {
+                // What it says is judged meanwhile; how it ends is no news.
+                _ = timeout(HEAR_OUT, up).await;
+                error
+            }
+        },
     }
 }
 
@@ -132,6 +145,8 @@ struct Running<R, W, J> {
     cut: Cut,
     /// Own frames of the current burst.
     own: Vec<Bytes>,
+    /// What is read is judged, and not written any more.
+    sink_is_lost: bool,
 }
 
 impl<R, W, J> Running<R, W, J>
@@ -140,6 +155,14 @@ where
     W: AsyncWrite + Unpin,
     J: Judge,
 {
+    /// Lets the judge have what the source has said, after the sink was lost.
+    async fn hear_out(&mut self, error: &LinkError) {
+        if matches!(error.fault, Fault::WriteFailed { .. }) && self.pump.judge.hears_out() {
+            self.sink_is_lost = true;
+            _ = timeout(HEAR_OUT, async { while self.turn().await.is_ok() {} }).await;
+        }
+    }
+
     /// Delivers what is in the buffer, then takes more of the source or a burst of own frames,
     /// whichever is there; where both are, chance decides, so that neither starves the other.
     async fn turn(&mut self) -> Result<(), LinkError> {
@@ -259,6 +282,10 @@ where
         if count == 0 {
             return Ok(());
         }
+        if self.sink_is_lost {
+            self.buffer.consume(count);
+            return Ok(());
+        }
         let bytes = self.buffer.filled().get(..count).unwrap_or_default();
         let sink = &mut self.pump.sink;
         write_whole(&mut sink.writer, bytes, self.pump.limits.write_stall)
@@ -271,6 +298,10 @@ where
 
     /// Writes the burst of own frames with one call.
     async fn write_own(&mut self) -> Result<(), LinkError> {
+        if self.sink_is_lost {
+            self.own.clear();
+            return Ok(());
+        }
         let bytes = self.own.concat();
         let sink = &mut self.pump.sink;
         write_whole(&mut sink.writer, &bytes, self.pump.limits.write_stall)

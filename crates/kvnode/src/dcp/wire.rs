@@ -155,14 +155,16 @@ impl Wire {
             Ended::Malformed(error) => warn!("malformed frame, closing {self} error={error}"),
             Ended::Closing(reason) => warn!("closing a dcp connection {self} reason={reason}"),
         }
-        if matches!(ended, Ended::Closing(_)) {
+        // A peer that has ended its side alone still reads what was refused.
+        if matches!(ended, Ended::Closing(_) | Ended::ByPeer) {
             let last = async {
                 self.stream.write_all_buf(&mut self.out).await?;
                 self.stream.flush().await
             };
             let _lost = tokio::time::timeout(LAST_WRITE_WAIT, last).await;
         }
-        let _gone = self.stream.shutdown().await;
+        // A TLS peer that reads nothing would hold up the end.
+        let _gone = tokio::time::timeout(LAST_WRITE_WAIT, self.stream.shutdown()).await;
     }
 }
 

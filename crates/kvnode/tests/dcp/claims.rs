@@ -19,6 +19,7 @@ fn committing(node: &TestNode) -> (Scripted, Opaque) {
     first.marker(0, stream, 0, 3);
     (1..=3).for_each(|seqno| first.row(0, stream, seqno, 0));
     wait_for("the commit", || node.faults.commits.load(Ordering::Relaxed) > commits);
+    first.nothing_is_answered(); // All three rows have been read.
     (first, stream)
 }
 

@@ -354,7 +354,7 @@ async fn mb_12158_one_direction_ends_the_pair_and_both_connections_close() {
     let (down, _to_consumer) = pump(from_producer, to_consumer, Rule::default());
     let (up, _to_producer) = pump(from_consumer, to_producer, Rule::default());
     drop(consumer);
-    let error = run_pair(run(down), run(up)).await;
+    let error = run_pair(run(up), run(down)).await;
     assert!(matches!(error.fault, Fault::Closed { .. }), "{error}");
     assert_eq!(producer.read(&mut [0; 1]).await.unwrap(), 0);
 }
