@@ -6,8 +6,8 @@ use actix::Message;
 use futures::future::try_join;
 use mcbp::Feature;
 use relay::{
-    Connection, DcpOpen, Endpoint, Injections, Injector, LINK_FEATURES, LinkError, Prepared, Pump,
-    PumpLimits, Side, injections, run_pair,
+    Connection, DcpOpen, Endpoint, HearOut, Injections, Injector, LINK_FEATURES, LinkError,
+    Prepared, Pump, PumpLimits, Side, injections, run_pair,
 };
 use tokio::task::JoinHandle;
 
@@ -106,7 +106,8 @@ impl Pumps {
         ended: impl FnOnce(LinkError) + 'static,
     ) -> Self {
         let (consumer_source, consumer_sink) = consumer.split();
-        let (producer_source, producer_sink) = producer.split();
+        let (producer_source, mut producer_sink) = producer.split();
+        producer_sink.writer = Box::new(HearOut::new(producer_sink.writer));
         let up = Pump {
             source: consumer_source,
             sink: producer_sink,

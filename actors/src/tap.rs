@@ -94,10 +94,6 @@ impl Judge for Tap {
         self.control
     }
 
-    fn hears_out(&self) -> bool {
-        self.consumer.is_some()
-    }
-
     async fn judge(&mut self, frame: Bytes) -> Verdict {
         if let Some(verdict) = self.consumer.as_mut().and_then(|tap| tap.decides(&frame)) {
             return verdict;

@@ -20,12 +20,6 @@ pub trait Judge {
     /// so it must be cheap.
     fn control(&self) -> &ControlSet;
 
-    /// Whether what the source has said still matters once the sink is lost. A consumer's refusal of
-    /// a row does: it is the only word of a hole in its copy.
-    fn hears_out(&self) -> bool {
-        false
-    }
-
     /// Decides on one whole control frame. Nothing behind it is passed on before the answer.
     fn judge(&mut self, frame: Bytes) -> impl Future<Output = Verdict>;
 }

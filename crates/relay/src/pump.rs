@@ -20,6 +20,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::buffer::ReadBuffer;
+use crate::hear_out::HEAR_OUT;
 use crate::{
     Fault, Injections, Judge, LinkError, Progress, PumpLimits, Sink, Source, Step, Verdict,
 };
@@ -27,9 +28,6 @@ use crate::{
 /// Own frames that are written in one go, before data has its turn again. 64 frames are some
 /// 2 KiB, far less than a run: neither starves the other.
 const INJECT_BURST_FRAMES: usize = 64;
-/// How long a consumer is heard out whose producer is lost. It is a node nearby, which has its rows
-/// already and closes as it sees their end; one that hangs must not hold up the next link.
-const HEAR_OUT: Duration = Duration::from_millis(250);
 /// How long the other direction may go on after a failed write: what the lost peer sent is in our
 /// socket already, only the remaining peer has to take it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -72,12 +70,10 @@ where
             ),
             cut: Cut::default(),
             own: Vec::with_capacity(INJECT_BURST_FRAMES),
-            sink_is_lost: false,
             pump: self,
         };
         loop {
             if let Err(error) = running.turn().await {
-                running.hear_out(&error).await;
                 return error;
             }
         }
@@ -85,7 +81,9 @@ where
 }
 
 /// Runs the two directions of a link until either ends; the other is dropped, which closes both
-/// connections. `up` is that from the consumer to the producer.
+/// connections.
+///
+/// `up` is that from the consumer to the producer.
 ///
 /// Where a write failed, its peer may have said why before it left: the direction that reads this
 /// peer delivers that first, and its error is the one that counts. Where the producer is lost, the
@@ -145,8 +143,6 @@ struct Running<R, W, J> {
     cut: Cut,
     /// Own frames of the current burst.
     own: Vec<Bytes>,
-    /// What is read is judged, and not written any more.
-    sink_is_lost: bool,
 }
 
 impl<R, W, J> Running<R, W, J>
@@ -155,14 +151,6 @@ where
     W: AsyncWrite + Unpin,
     J: Judge,
 {
-    /// Lets the judge have what the source has said, after the sink was lost.
-    async fn hear_out(&mut self, error: &LinkError) {
-        if matches!(error.fault, Fault::WriteFailed { .. }) && self.pump.judge.hears_out() {
-            self.sink_is_lost = true;
-            _ = timeout(HEAR_OUT, async { while self.turn().await.is_ok() {} }).await;
-        }
-    }
-
     /// Delivers what is in the buffer, then takes more of the source or a burst of own frames,
     /// whichever is there; where both are, chance decides, so that neither starves the other.
     async fn turn(&mut self) -> Result<(), LinkError> {
@@ -282,10 +270,6 @@ where
         if count == 0 {
             return Ok(());
         }
-        if self.sink_is_lost {
-            self.buffer.consume(count);
-            return Ok(());
-        }
         let bytes = self.buffer.filled().get(..count).unwrap_or_default();
         let sink = &mut self.pump.sink;
         write_whole(&mut sink.writer, bytes, self.pump.limits.write_stall)
@@ -298,10 +282,6 @@ where
 
     /// Writes the burst of own frames with one call.
     async fn write_own(&mut self) -> Result<(), LinkError> {
-        if self.sink_is_lost {
-            self.own.clear();
-            return Ok(());
-        }
         let bytes = self.own.concat();
         let sink = &mut self.pump.sink;
         write_whole(&mut sink.writer, &bytes, self.pump.limits.write_stall)
