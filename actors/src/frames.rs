@@ -2,9 +2,9 @@
 
 use mcbp::Opcode;
 use mcbp::scan::ControlSet;
+use replica::machine::DATA_OPCODES;
 
-/// What the consumer says that the consumer machine or the flow gauge must know. Of frames of data
-/// it answers those alone that it refuses, and some markers.
+/// What the consumer says that the consumer machine or the flow gauge must know.
 pub(crate) static OF_CONSUMER: ControlSet = ControlSet::new(
     &[Opcode::DCP_STREAM_REQ, Opcode::DCP_BUFFER_ACK, Opcode::DCP_CONTROL],
     &[
@@ -12,22 +12,9 @@ pub(crate) static OF_CONSUMER: ControlSet = ControlSet::new(
         Opcode::DCP_CLOSE_STREAM,
         Opcode::DCP_SET_VBUCKET_STATE,
         Opcode::DCP_NOOP,
-        Opcode::DCP_SNAPSHOT_MARKER,
-        Opcode::DCP_MUTATION,
-        Opcode::DCP_DELETION,
-        Opcode::DCP_EXPIRATION,
-        Opcode::DCP_FLUSH,
-        Opcode::DCP_SYSTEM_EVENT,
-        Opcode::DCP_PREPARE,
-        Opcode::DCP_COMMIT,
-        Opcode::DCP_ABORT,
-        Opcode::DCP_SEQNO_ADVANCED,
-        Opcode::DCP_OSO_SNAPSHOT,
-        Opcode::DCP_CACHE_TRANSFER,
-        Opcode::DCP_CACHE_TRANSFER_END,
-        Opcode::DCP_STREAM_END,
     ],
-);
+)
+.and_responses(&DATA_OPCODES);
 
 /// What the producer says that the consumer machine must know.
 pub(crate) static OF_PRODUCER: ControlSet = ControlSet::new(

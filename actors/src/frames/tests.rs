@@ -59,24 +59,8 @@ fn what_the_consumer_says() {
 
 #[test]
 fn every_error_that_a_consumer_answers_to_data_is_seen_and_nothing_that_it_accepts() {
-    let data = [
-        Opcode::DCP_SNAPSHOT_MARKER,
-        Opcode::DCP_MUTATION,
-        Opcode::DCP_DELETION,
-        Opcode::DCP_EXPIRATION,
-        Opcode::DCP_FLUSH,
-        Opcode::DCP_SYSTEM_EVENT,
-        Opcode::DCP_PREPARE,
-        Opcode::DCP_COMMIT,
-        Opcode::DCP_ABORT,
-        Opcode::DCP_SEQNO_ADVANCED,
-        Opcode::DCP_OSO_SNAPSHOT,
-        Opcode::DCP_CACHE_TRANSFER,
-        Opcode::DCP_CACHE_TRANSFER_END,
-        Opcode::DCP_STREAM_END,
-    ];
     let (opaque, status) = (OPAQUE, Status::EINVAL);
-    for opcode in data {
+    for opcode in DATA_OPCODES {
         let refused = FrameBuilder::response(opcode, status).opaque(opaque).build();
         let said = ControlFrame::DataRefused { opaque, opcode, status };
         check(Side::Consumer, &refused, Some(said));

@@ -23,6 +23,13 @@ impl ControlSet {
         Self { requests: bits(requests), responses: bits(responses) }
     }
 
+    /// The same with these responses too.
+    #[must_use]
+    pub const fn and_responses(self, opcodes: &[Opcode]) -> Self {
+        let ([a, b, c, d], [e, f, g, h]) = (self.responses, bits(opcodes));
+        Self { requests: self.requests, responses: [a | e, b | f, c | g, d | h] }
+    }
+
     /// Whether a frame with this header is a control frame.
     #[must_use]
     #[inline]

@@ -41,6 +41,7 @@ pub use outcome::{Outcome, Reason, Retry, StopReason, VbError, VbOutcome};
 use overdue::Late;
 use phase::{Activity, Phase};
 pub use snapshot::{Snapshot, VbPhase, VbSnapshot};
+pub use wire::DATA_OPCODES;
 
 /// The consumer side of one link: which streams are open, and what is being done about the others.
 ///

@@ -26,7 +26,9 @@ impl ControlFrame {
                 Self::StreamReq { vb, opaque, flags, start }
             }
             (Side::Consumer, false, Opcode::DCP_NOOP) => Self::NoopResponse { opaque },
-            (Side::Consumer, false, opcode) if is_data(opcode) && !status.is_success() => {
+            (Side::Consumer, false, opcode)
+                if DATA_OPCODES.contains(&opcode) && !status.is_success() =>
+            {
                 Self::DataRefused { opaque, opcode, status }
             }
             (Side::Producer, false, Opcode::DCP_STREAM_REQ) => {
@@ -47,23 +49,21 @@ impl ControlFrame {
     }
 }
 
-/// Whether a producer sends this on a stream, as a part of what a consumer has to keep or follow.
-const fn is_data(opcode: Opcode) -> bool {
-    matches!(
-        opcode,
-        Opcode::DCP_SNAPSHOT_MARKER
-            | Opcode::DCP_MUTATION
-            | Opcode::DCP_DELETION
-            | Opcode::DCP_EXPIRATION
-            | Opcode::DCP_FLUSH
-            | Opcode::DCP_SYSTEM_EVENT
-            | Opcode::DCP_PREPARE
-            | Opcode::DCP_COMMIT
-            | Opcode::DCP_ABORT
-            | Opcode::DCP_SEQNO_ADVANCED
-            | Opcode::DCP_OSO_SNAPSHOT
-            | Opcode::DCP_CACHE_TRANSFER
-            | Opcode::DCP_CACHE_TRANSFER_END
-            | Opcode::DCP_STREAM_END
-    )
-}
+/// What a producer sends on a stream, as a part of what a consumer has to keep or follow. A consumer
+/// answers those alone that it refuses, and some markers.
+pub const DATA_OPCODES: [Opcode; 14] = [
+    Opcode::DCP_SNAPSHOT_MARKER,
+    Opcode::DCP_MUTATION,
+    Opcode::DCP_DELETION,
+    Opcode::DCP_EXPIRATION,
+    Opcode::DCP_FLUSH,
+    Opcode::DCP_SYSTEM_EVENT,
+    Opcode::DCP_PREPARE,
+    Opcode::DCP_COMMIT,
+    Opcode::DCP_ABORT,
+    Opcode::DCP_SEQNO_ADVANCED,
+    Opcode::DCP_OSO_SNAPSHOT,
+    Opcode::DCP_CACHE_TRANSFER,
+    Opcode::DCP_CACHE_TRANSFER_END,
+    Opcode::DCP_STREAM_END,
+];
