@@ -49,8 +49,8 @@ impl ControlFrame {
     }
 }
 
-/// What a producer sends on a stream, as a part of what a consumer has to keep or follow. A consumer
-/// answers those alone that it refuses, and some markers.
+/// What a producer sends on a stream, as a part of what a consumer has to keep or follow. A
+/// consumer answers those alone that it refuses, and some markers.
 pub const DATA_OPCODES: [Opcode; 14] = [
     Opcode::DCP_SNAPSHOT_MARKER,
     Opcode::DCP_MUTATION,
