@@ -48,7 +48,7 @@ pub(crate) enum FromConn {
     RollbackAsked(VbId),
     /// The consumer has rolled back and asks again.
     RollbackOver(VbId),
-    /// Up to where the consumer's copy is complete, or `None` for one without a hole.
+    /// Up to where the consumer's copy is complete, or `None` for one without a gap.
     Copy(VbId, Option<Seqno>),
     /// A stream of a set-up that still runs is open.
     Opened(VbId),

@@ -119,8 +119,8 @@ impl Page {
         out.gauge("dcp_proxy_streams_failed", "Streams not open, for a reason", failed)?;
         let rolling = sum(|link| link.streams.iter().filter(|s| s.is_rolling_back()).count());
         out.gauge("dcp_proxy_streams_rolling_back", "Streams whose copy is rolled back", rolling)?;
-        let holes = sum(|link| link.streams.iter().filter(|s| s.complete_to.is_some()).count());
-        out.gauge("dcp_proxy_copies_incomplete", "Copies that may miss rows", holes)
+        let gaps = sum(|link| link.streams.iter().filter(|s| s.complete_to.is_some()).count());
+        out.gauge("dcp_proxy_copies_incomplete", "Copies that may miss rows", gaps)
     }
 
     /// What is not known has no sample. Sums and maxima are of what is known; how many vBuckets

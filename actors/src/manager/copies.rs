@@ -1,5 +1,5 @@
 //! Copies of our node that miss rows: one that refused a row may have taken later ones, so that
-//! equal seqnos would hide the hole. Such a copy is rolled back before its stream opens again, and
+//! equal seqnos would hide the gap. Such a copy is rolled back before its stream opens again, and
 //! no takeover begins with it.
 //!
 //! What is known is kept here and not by a link: the link may be gone when the copy is mended.
@@ -24,7 +24,7 @@ pub(super) struct Incomplete {
 }
 
 impl ReplicationManager {
-    /// A link tells up to where a copy is complete, or that it has no hole any more.
+    /// A link tells up to where a copy is complete, or that it has no gap any more.
     pub(super) fn note_copy(&mut self, id: LinkId, vb: VbId, complete_to: Option<Seqno>) {
         let Some(seqno) = complete_to else {
             if self.incomplete.remove(&vb).is_some() {

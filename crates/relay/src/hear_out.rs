@@ -1,5 +1,5 @@
 //! A consumer whose producer is lost is heard out: what it refused may be on its way still, and is
-//! the only word of a hole in its copy. So its pump must not end with the first failed write.
+//! the only word of a gap in its copy. So its pump must not end with the first failed write.
 
 use std::io;
 use std::pin::Pin;

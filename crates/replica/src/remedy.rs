@@ -171,7 +171,7 @@ mod tests {
         assert_eq!(pending(8, 10), Remedy::GiveBack, "another history");
         assert_eq!(pending(8, 99), Remedy::GiveBack, "another history");
         let same = has(VbState::Pending, 7, 10);
-        assert_eq!(Remedy::of(&dead, &same, false), Remedy::GiveBack, "equal seqnos, a hole below");
+        assert_eq!(Remedy::of(&dead, &same, false), Remedy::GiveBack, "equal seqnos, a gap below");
     }
 
     #[test]

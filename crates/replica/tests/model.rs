@@ -31,8 +31,8 @@ struct Run {
 const ANSWERED_ONCE: &str = "no command is answered twice";
 const ALL_ANSWERED: &str = "every command is answered in the end";
 const WAY_ON: &str = "whatever is pending has a deadline that leads on";
-const KNOWN_HOLES: &str = "every hole in a copy is known";
-const NO_OPEN_HOLE: &str = "no open stream has a hole behind it";
+const KNOWN_GAPS: &str = "every gap in a copy is known";
+const NO_OPEN_GAP: &str = "no open stream has a gap below it";
 const NOT_UPSET: &str = "the consumer gets no answer for a stream that it does not have";
 const ENDED_NOT_AWAITED: &str = "a stream that has ended is not waited for";
 
@@ -79,14 +79,14 @@ impl Model for Run {
                 w.machine.check_invariants().is_ok()
             }),
             Property::always("nothing that must never be", |_, w: &World| w.wrong.is_none()),
-            Property::always(KNOWN_HOLES, |_, w: &World| w.holes_are_known()),
-            Property::always(NO_OPEN_HOLE, |_, w: &World| {
+            Property::always(KNOWN_GAPS, |_, w: &World| w.gaps_are_known()),
+            Property::always(NO_OPEN_GAP, |_, w: &World| {
                 let open = || w.machine.open().map(|vb| w.consumer.vbs[usize::from(vb.0)]);
-                w.machine.phase() != "idle" || !w.is_quiet() || open().all(|vb| vb.hole.is_none())
+                w.machine.phase() != "idle" || !w.is_quiet() || open().all(|vb| vb.gap.is_none())
             }),
-            Property::always("no active copy has a hole", |_, w: &World| {
+            Property::always("no active copy has a gap", |_, w: &World| {
                 let active = |vb: &&nodes::ConsumerVb| vb.state == VbState::Active;
-                w.consumer.vbs.iter().filter(active).all(|vb| vb.hole.is_none())
+                w.consumer.vbs.iter().filter(active).all(|vb| vb.gap.is_none())
             }),
             Property::always(NOT_UPSET, |_, w: &World| !w.consumer.upset),
             Property::always("never two active copies", |_, w: &World| {
@@ -192,7 +192,7 @@ fn a_lost_answer_without_a_deadline_is_found() {
 
 /// Rows that are refused while later ones are taken, with set-ups, a takeover and a shutdown.
 #[test]
-fn no_interleaving_with_refused_rows_leaves_a_hole_behind_an_open_stream() {
+fn no_interleaving_with_refused_rows_leaves_a_gap_below_an_open_stream() {
     for (used, faults, rows) in [
         (TWICE, 3, 2),
         ([true, false, true, false, false, false], 1, 2),
@@ -209,15 +209,15 @@ const TWICE: [bool; COMMANDS] = [false, false, false, false, true, true];
 
 #[test]
 fn wire_19_a_refusal_that_passes_unseen_is_found() {
-    let until = HasDiscoveries::AllOf([KNOWN_HOLES, NO_OPEN_HOLE].into());
+    let until = HasDiscoveries::AllOf([KNOWN_GAPS, NO_OPEN_GAP].into());
     let checker = check_rows(TWICE, 1, 2, Mistake::RefusalUnseen, until);
-    checker.assert_any_discovery(KNOWN_HOLES);
-    println!("found: {:?}", checker.assert_any_discovery(NO_OPEN_HOLE).into_actions());
+    checker.assert_any_discovery(KNOWN_GAPS);
+    println!("found: {:?}", checker.assert_any_discovery(NO_OPEN_GAP).into_actions());
 }
 
 #[test]
 fn wire_20b_an_attempt_that_is_closed_while_it_rolls_back_is_found() {
-    let until = HasDiscoveries::AnyOf([NOT_UPSET, NO_OPEN_HOLE, KNOWN_HOLES].into());
+    let until = HasDiscoveries::AnyOf([NOT_UPSET, NO_OPEN_GAP, KNOWN_GAPS].into());
     let checker = check_rows(TWICE, 3, 1, Mistake::RollbackUnseen, until);
     println!("found: {:?}", checker.discoveries().into_keys().collect::<Vec<_>>());
     assert!(!checker.discoveries().is_empty());
@@ -225,7 +225,7 @@ fn wire_20b_an_attempt_that_is_closed_while_it_rolls_back_is_found() {
 
 #[test]
 fn wire_20c_a_stream_request_that_is_dropped_is_found() {
-    let until = HasDiscoveries::AnyOf([NO_OPEN_HOLE].into());
+    let until = HasDiscoveries::AnyOf([NO_OPEN_GAP].into());
     let checker = check_rows(TWICE, 3, 1, Mistake::RequestSwallowed, until);
-    println!("found: {:?}", checker.assert_any_discovery(NO_OPEN_HOLE).into_actions());
+    println!("found: {:?}", checker.assert_any_discovery(NO_OPEN_GAP).into_actions());
 }

@@ -110,7 +110,7 @@ impl Ledger {
     }
 
     /// Answers the STREAM_REQ of an incomplete copy in the producer's place: rolled back to where
-    /// it is complete, and then not opened, so that the hole is gone whenever the stream may open.
+    /// it is complete, and then not opened, so that the gap is gone whenever the stream may open.
     fn roll_back_first(&mut self, vb: VbId, request: Request, to: Seqno, fx: &mut Effects) {
         let opaque = request.opaque;
         if request.start > to {

@@ -34,7 +34,7 @@ pub enum Effect {
     /// The consumer's copy is complete only up to this seqno: it refused a row and may have taken
     /// later ones. Remember it beyond this link, and give it back with the next set-up.
     Incomplete(VbId, Seqno),
-    /// The consumer's copy has no hole any more.
+    /// The consumer's copy has no gap any more.
     Complete(VbId),
     /// A stream is open of a set-up that still runs, and that may take long: others roll back. The
     /// answer says so too.

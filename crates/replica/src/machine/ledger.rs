@@ -58,7 +58,7 @@ pub(super) struct Unanswered {
     /// Whether the stream that was closed may still ask for itself: its STREAM_REQ, sent before the
     /// consumer was told, is on its way. None comes after the answer.
     pub(super) may_ask: bool,
-    /// Whether the answer tells if a refused row has left a hole.
+    /// Whether the answer tells if a refused row has left a gap.
     pub(super) tells: bool,
 }
 
@@ -82,7 +82,7 @@ pub(super) struct Ledger {
     pub(super) late: BTreeMap<Opaque, LateAdd>,
     /// Streams that are gone, oldest first: a late STREAM_END of theirs is stale.
     pub(super) older: BTreeMap<VbId, Vec<Request>>,
-    /// Copies that may have a hole, with the seqno up to which each is complete.
+    /// Copies that may have a gap, with the seqno up to which each is complete.
     pub(super) incomplete: BTreeMap<VbId, Seqno>,
     /// CLOSE_STREAMs to the consumer that nobody waits for, by their opaques.
     pub(super) unanswered: BTreeMap<Opaque, Unanswered>,

@@ -1,5 +1,5 @@
 //! What a consumer's error answer to a frame of data means. It is news about one vBucket: its
-//! stream is over, and its copy may have a hole.
+//! stream is over, and its copy may have a gap.
 //!
 //! A real node that refuses a row keeps the stream and takes the rows after it. Seqnos are equal
 //! in the end, documents are not. The answer to our CLOSE_STREAM tells: a consumer that had no
@@ -55,8 +55,8 @@ impl ConsumerMachine {
             return Verdict::Forward;
         };
         let reason = reason(opcode, status);
-        let is_hole = matches!(reason, Reason::RowRefused { .. });
-        let is_news = is_hole && self.ledger.is_incomplete(vb, request, fx);
+        let is_gap = matches!(reason, Reason::RowRefused { .. });
+        let is_news = is_gap && self.ledger.is_incomplete(vb, request, fx);
         let error = VbError { vb, side: Side::Consumer, reason };
         match holder {
             Holder::Open => {
@@ -79,7 +79,7 @@ impl ConsumerMachine {
             }
             Holder::Closing => {
                 if let Some(entry) = self.ledger.closing.get_mut(&vb) {
-                    entry.refused = is_hole.then_some(error);
+                    entry.refused = is_gap.then_some(error);
                     let attempt = entry.attempt;
                     self.ledger.close_will_tell(attempt, vb, is_news);
                 }
@@ -115,7 +115,7 @@ impl ConsumerMachine {
 }
 
 impl Ledger {
-    /// Notes that a copy may have a hole behind where this stream began; false where that was known
+    /// Notes that a copy may have a gap after where this stream began; false where that was known
     /// already.
     fn is_incomplete(&mut self, vb: VbId, request: Request, fx: &mut Effects) -> bool {
         let known = self.incomplete.get(&vb).copied();
@@ -127,7 +127,7 @@ impl Ledger {
         known.is_none()
     }
 
-    /// Notes that a copy has no hole.
+    /// Notes that a copy has no gap.
     pub(super) fn is_complete(&mut self, vb: VbId, fx: &mut Effects) {
         if self.incomplete.remove(&vb).is_some() {
             fx.push(Effect::Complete(vb));

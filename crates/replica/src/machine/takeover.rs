@@ -24,7 +24,7 @@ pub(super) struct Takeover {
     pub(super) added: Option<Stream>,
     /// The SET_VBUCKET_STATE that the consumer has not answered yet.
     pub(super) asked: Option<(Opaque, VbState)>,
-    /// The NOOP behind which the consumer may become active: when it is answered, every row before
+    /// The NOOP after which the consumer may become active: once it is answered, every row before
     /// it has been taken or refused.
     pub(super) barrier: Option<Opaque>,
     /// Whether the consumer has acknowledged the active state.

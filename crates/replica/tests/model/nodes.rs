@@ -46,7 +46,7 @@ pub struct ConsumerVb {
     /// The last seqno it has.
     pub high: u8,
     /// The first seqno that it misses below that.
-    pub hole: Option<u8>,
+    pub gap: Option<u8>,
 }
 
 /// A rollback that will run, whatever becomes of its stream (wire/20).
@@ -73,7 +73,7 @@ pub struct Consumer {
 impl Consumer {
     pub fn new() -> Self {
         let state = VbState::Replica;
-        let vb = ConsumerVb { stream: None, state, asked: None, high: 0, hole: None };
+        let vb = ConsumerVb { stream: None, state, asked: None, high: 0, gap: None };
         Self {
             vbs: [vb; VBS],
             owed: Vec::new(),
@@ -125,9 +125,9 @@ impl Consumer {
         let is_own = here.stream.is_none_or(|present| present.opaque == stream.opaque);
         if is_own {
             here.high = here.high.min(to);
-            here.hole = here.hole.filter(|&missing| missing <= here.high);
+            here.gap = here.gap.filter(|&missing| missing <= here.high);
         } else if here.high > to {
-            here.hole = Some(to + 1);
+            here.gap = Some(to + 1);
         }
         let flags = if stream.takeover { stream_flags::TAKEOVER } else { 0 };
         let start = Seqno(u64::from(here.high));
@@ -141,7 +141,7 @@ impl Consumer {
             Some(stream) if stream.opaque == opaque && is_refused => Status::EINVAL,
             Some(stream) if stream.opaque == opaque => {
                 if seqno > here.high + 1 {
-                    here.hole = here.hole.or(Some(here.high + 1));
+                    here.gap = here.gap.or(Some(here.high + 1));
                 }
                 here.high = seqno;
                 return;

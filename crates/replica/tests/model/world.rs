@@ -394,7 +394,7 @@ impl World {
             let moved = self.consumer.vbs[0].state == VbState::Active
                 && self.producer.vbs[0].state == VbState::Dead
                 && self.consumer.vbs[0].high == self.rows
-                && self.consumer.vbs[0].hole.is_none();
+                && self.consumer.vbs[0].gap.is_none();
             if !moved {
                 self.wrong = Some("a takeover succeeded that did not happen");
             }
@@ -406,9 +406,9 @@ impl World {
         (0..COMMANDS).all(|n| !self.given[n] || self.answers[n] == 1)
     }
 
-    /// Whether the owner was told of every hole, or is about to be: what the consumer said is on
+    /// Whether the owner was told of every gap, or is about to be: what the consumer said is on
     /// its way. What a lost connection took with it nobody can know.
-    pub fn holes_are_known(&self) -> bool {
+    pub fn gaps_are_known(&self) -> bool {
         let is_on_its_way = |vb: VbId| {
             self.consumer.wire.iter().any(|said| match said {
                 Said::Control(ControlFrame::DataRefused { status, .. }) => {
@@ -421,7 +421,7 @@ impl World {
             })
         };
         (0..).map(VbId).zip(&self.consumer.vbs).all(|(vb, here)| {
-            here.hole.is_none()
+            here.gap.is_none()
                 || self.stopped
                 || self.incomplete.contains_key(&vb)
                 || is_on_its_way(vb)
