@@ -102,9 +102,10 @@ async fn poll(ask: Ask, limits: Limits, interval: Duration, told: Recipient<Poll
     loop {
         let seqnos = ask.once(&mut client, &limits).await;
         let pause = match &seqnos {
-            Ok(_) => {
+            Ok(told) => {
                 failures = Failures::default();
-                interval
+                // One that warms up has no vBucket yet, for a moment.
+                if told.is_empty() { interval.min(GONE_ASK_AGAIN) } else { interval }
             }
             Err(error) => {
                 client = None;

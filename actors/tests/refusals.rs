@@ -17,10 +17,11 @@ use std::time::Duration;
 
 use common::cluster::{Answer, Cluster, answer};
 use common::{Link, PATIENCE, Pending, brisk, calm};
-use dcp_actors::{BucketStatus, CommandError, StreamStatus, VbFailure};
+use dcp_actors::{BucketStatus, CommandError, Limits, StreamStatus, VbFailure};
 use mcbp::dcp::{BufferAck, decode_rollback};
 use mcbp::{Opaque, Opcode, Seqno, Status, VbId, VbState};
 use relay::testing::{mutation, view};
+use replica::backoff::Backoff;
 
 const MUTATION: Opcode = Opcode::DCP_MUTATION;
 
@@ -84,18 +85,30 @@ async fn wire_19_a_refused_row_fails_its_vbucket_and_its_copy_is_rolled_back_bef
 }
 
 #[tokio::test]
-async fn a_consumer_that_dropped_the_stream_at_the_refused_row_is_not_rolled_back() {
-    let mut cluster = Cluster::start(brisk(), &["alpha"]).await;
-    let (mut link, [one]) = cluster.opened([1]).await;
-    refuse_row(&mut link, &one, 1, Status::UNKNOWN_COLLECTION).await;
-    let close = link.consumer.expect(Opcode::DCP_CLOSE_STREAM).await;
-    link.consumer.answer(&close, Status::DCP_STREAM_NOT_FOUND).await;
-    let close = link.producer.expect(Opcode::DCP_CLOSE_STREAM).await;
-    link.producer.answer(&close, Status::SUCCESS).await;
-    let again = link.request().await;
-    link.open(&again).await;
-    let status = cluster.status_until(|bucket| stream(bucket, 1).phase == "open").await;
-    assert_eq!(stream(&status, 1).complete_to, None);
+async fn a_consumer_that_dropped_the_stream_at_the_refused_row_is_not_rolled_back_nor_asked_hotly()
+{
+    let backoff = Backoff { min: Duration::from_millis(1), max: 4 * PATIENCE };
+    let mut cluster = Cluster::start(Limits { backoff, ..brisk() }, &["alpha"]).await;
+    let (mut link, [mut one]) = cluster.opened([1]).await;
+    for _ in 0..5 {
+        refuse_row(&mut link, &one, 1, Status::UNKNOWN_COLLECTION).await;
+        let close = link.consumer.expect(Opcode::DCP_CLOSE_STREAM).await;
+        link.consumer.answer(&close, Status::DCP_STREAM_NOT_FOUND).await;
+        let close = link.producer.expect(Opcode::DCP_CLOSE_STREAM).await;
+        link.producer.answer(&close, Status::SUCCESS).await;
+        let is_broken = |bucket: &BucketStatus| !bucket.broken.is_empty();
+        if is_broken(&cluster.status_until(|b| stream(b, 1).phase != "open").await) {
+            break;
+        }
+        one = link.request().await;
+        link.open(&one).await;
+        let status = cluster.status_until(|bucket| stream(bucket, 1).phase == "open").await;
+        assert_eq!(stream(&status, 1).complete_to, None);
+    }
+    // The fifth time in a row it is in a loop, and waits for longer than the test does.
+    let status = cluster.status_until(|bucket| stream(bucket, 1).phase == "waiting").await;
+    assert_eq!(status.broken.len(), 1);
+    link.settle().await;
 }
 
 #[tokio::test]

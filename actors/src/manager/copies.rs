@@ -28,6 +28,10 @@ impl ReplicationManager {
     pub(super) fn note_copy(&mut self, id: LinkId, vb: VbId, complete_to: Option<Seqno>) {
         let Some(seqno) = complete_to else {
             if self.incomplete.remove(&vb).is_some() {
+                let (now, delay) = (self.now(), self.stream_delay());
+                if let Some(link) = self.links.get_mut(id.index) {
+                    link.wanted.postpone(vb, now, delay);
+                }
                 self.tell(id, Line::Complete, vb, &format_args!("{vb}"), Notice::Tell(1));
             }
             return;

@@ -28,6 +28,10 @@ use crate::status::millis;
 const LOOKS_PER_STALL: u32 = 4;
 const LOOK_MAX: Duration = Duration::from_secs(1);
 
+/// When a copy that misses rows is rolled back: long enough for the consumer's answer to
+/// CLOSE_STREAM, which may show that it misses none, and short beside any backoff.
+const MEND_AFTER: Duration = Duration::from_millis(50);
+
 /// How often to look for links that stand still.
 pub(super) fn look_interval(limits: &Limits) -> Duration {
     (limits.stall / LOOKS_PER_STALL).clamp(Duration::from_millis(1), LOOK_MAX)
@@ -44,13 +48,13 @@ impl ReplicationManager {
     /// together: one random number for all of it.
     ///
     /// Nothing is taken as final at once: a node that warms up says that it has no vBucket. A copy
-    /// that misses rows is rolled back at once, so that it misses them for as short as can be.
+    /// that misses rows is rolled back soon, so that it misses them for as short as can be.
     pub(super) fn stream_delay(&self) -> impl FnMut(VbId, u32, Retry) -> Duration + use<> {
         let (backoff, random) = (self.limits.backoff, fastrand::f64());
         let broken: BTreeSet<_> = self.loops.all_broken(self.now()).map(|(vb, ..)| vb).collect();
         let incomplete: BTreeSet<_> = self.incomplete.keys().copied().collect();
         move |vb, failures, retry| match retry {
-            _ if failures == 0 && incomplete.contains(&vb) => Duration::ZERO,
+            _ if failures == 0 && incomplete.contains(&vb) => MEND_AFTER,
             _ if broken.contains(&vb) => backoff.max,
             Retry::AtOnce if failures == 0 => Duration::ZERO,
             Retry::AtOnce | Retry::AfterBackoff | Retry::AfterNewTopology | Retry::Never => {

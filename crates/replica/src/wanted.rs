@@ -262,6 +262,20 @@ impl WantedStreams {
         }
     }
 
+    /// A stream that waits for its copy to be rolled back need not be: it waits for what any stream
+    /// waits for that failed like it.
+    pub fn postpone(
+        &mut self,
+        vb: VbId,
+        now: Duration,
+        mut delay: impl FnMut(VbId, u32, Retry) -> Duration,
+    ) {
+        let phase = self.streams.get(&vb).map(|stream| stream.phase);
+        if matches!(phase, Some(StreamPhase::Waiting { .. })) {
+            self.rolled_back(vb, now, &mut delay);
+        }
+    }
+
     /// The copy is whole again; what made it incomplete may come again, so the stream waits for
     /// what it would have waited for without the rollback.
     fn rolled_back(
