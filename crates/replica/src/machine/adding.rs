@@ -117,7 +117,7 @@ impl Ledger {
             fx.push(Effect::Send(Side::Consumer, OwnFrame::Rollback { opaque, to }));
             return self.rolls_back(vb, opaque, fx);
         }
-        self.is_complete(vb, fx);
+        self.mark_complete(vb, fx);
         fx.push(Effect::Send(Side::Consumer, OwnFrame::RefuseRequest { opaque }));
         self.refuse(vb, Progress::RolledBack, fx);
     }
@@ -153,7 +153,8 @@ impl Ledger {
             if status.is_success() {
                 self.close_orphan(opaque, fx);
             }
-            return if self.is_gone(opaque) { Verdict::Withhold } else { Verdict::Forward };
+            let is_gone = self.gone(opaque).is_some();
+            return if is_gone { Verdict::Withhold } else { Verdict::Forward };
         };
         self.adds.moved(true);
         match status {
@@ -167,9 +168,7 @@ impl Ledger {
     /// The producer serves a stream that was given up before its STREAM_REQ could pass: our
     /// CLOSE_STREAM had overtaken it, so it is sent once more.
     fn close_orphan(&mut self, opaque: Opaque, fx: &mut Effects) {
-        let is_it = |known: &Request| known.opaque == opaque;
-        let mut gone = self.older.iter().filter(|(_, older)| older.iter().any(is_it));
-        if let Some((&vb, _)) = gone.next()
+        if let Some((vb, _)) = self.gone(opaque)
             && !self.is_touched(vb)
         {
             self.abandon(vb, &[Side::Producer], fx);
@@ -190,17 +189,15 @@ impl Ledger {
         };
         self.adding.remove(&vb);
         self.adding_moved();
+        if status.is_success()
+            && let Some(refusal) = entry.progress.refusal()
+        {
+            // The consumer has a stream that the producer does not send.
+            self.remember_older(vb, entry.request);
+            self.abandon(vb, &[Side::Consumer], fx);
+            return Some(Settled::Failed(entry.refused(vb, refusal)));
+        }
         match (status, entry.progress) {
-            (Status::SUCCESS, Progress::Refused(_) | Progress::RolledBack) => {
-                // The consumer has a stream that the producer does not send.
-                self.remember_older(vb, entry.request);
-                self.abandon(vb, &[Side::Consumer], fx);
-                let refusal = match entry.progress {
-                    Progress::Refused(refusal) => refusal,
-                    _ => Status::ETMPFAIL,
-                };
-                Some(Settled::Failed(entry.refused(vb, refusal)))
-            }
             (_, Progress::RolledBack) => {
                 self.remember_older(vb, entry.request);
                 Some(Settled::RolledBack(vb))
@@ -233,10 +230,14 @@ impl Ledger {
     /// Stops waiting for an ADD_STREAM, and remembers it for the answer that may still come.
     pub(super) fn give_up_adding(&mut self, vb: VbId, ended: bool) {
         if let Some(entry) = self.adding.remove(&vb) {
-            self.remember_older(vb, entry.request);
-            self.remember_late(entry.attempt, LateAdd { vb, ended });
+            self.remember_attempt(vb, &entry, ended);
             self.adding_moved();
         }
+    }
+
+    pub(super) fn remember_attempt(&mut self, vb: VbId, entry: &Adding, ended: bool) {
+        self.remember_older(vb, entry.request);
+        self.remember_late(entry.attempt, LateAdd { vb, ended });
     }
 
     /// Gives up an attempt and closes whatever comes of it, on both sides.

@@ -59,9 +59,18 @@ impl AddPlan {
 }
 
 impl Progress {
-    /// Whether the answer to ADD_STREAM is due at once, and may never come.
+    /// With what the stream was refused: the answer to ADD_STREAM is due at once, and may never
+    /// come.
+    pub(super) const fn refusal(self) -> Option<Status> {
+        match self {
+            Self::Refused(status) => Some(status),
+            Self::RolledBack => Some(Status::ETMPFAIL),
+            _ => None,
+        }
+    }
+
     pub(super) const fn is_refusal(self) -> bool {
-        matches!(self, Self::Refused(_) | Self::RolledBack)
+        self.refusal().is_some()
     }
 }
 

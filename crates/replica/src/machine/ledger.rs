@@ -162,9 +162,9 @@ impl Ledger {
         self.older.get(&vb)?.iter().copied().find(|known| known.opaque == opaque)
     }
 
-    /// Whether a stream with this opaque was given up, or has ended.
-    pub(super) fn is_gone(&self, opaque: Opaque) -> bool {
-        self.older.values().flatten().any(|known| known.opaque == opaque)
+    /// The stream with this opaque, if it was given up or has ended.
+    pub(super) fn gone(&self, opaque: Opaque) -> Option<(VbId, Request)> {
+        self.older.keys().find_map(|&vb| Some((vb, self.older(vb, opaque)?)))
     }
 
     pub(super) fn remember_late(&mut self, opaque: Opaque, late: LateAdd) {

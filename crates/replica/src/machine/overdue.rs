@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use mcbp::{Status, VbId};
+use mcbp::VbId;
 
 use super::attempt::{Adding, Progress};
-use super::ledger::{LateAdd, Ledger, Request, Settled};
+use super::ledger::{Ledger, Request, Settled};
 use super::pace::Passed;
 use super::{Deadline, Effect, Effects, Note, Reason, Side, Step, VbError};
 
@@ -57,9 +57,10 @@ impl Ledger {
             return Late::Failed(Vec::new());
         }
         let mut rolling = late.iter().filter(|(_, entry)| entry.is_rolling_back());
-        match rolling.next() {
-            Some(&(vb, _)) if self.open.is_empty() => return Late::RollbackStuck(vb),
-            _ => {}
+        if let Some(&(vb, _)) = rolling.next()
+            && self.open.is_empty()
+        {
+            return Late::RollbackStuck(vb);
         }
         let fail = |(vb, entry): (VbId, Adding)| {
             if entry.is_rolling_back() {
@@ -88,8 +89,7 @@ impl Ledger {
             return false;
         }
         if let Some(entry) = self.stuck.remove(&vb) {
-            self.remember_older(vb, entry.request);
-            self.remember_late(entry.attempt, LateAdd { vb, ended: false });
+            self.remember_attempt(vb, &entry, false);
             let opaque = request.opaque;
             fx.push(Effect::Note(Note::RollbackOver { vb, opaque }));
             self.abandon(vb, &[Side::Consumer, Side::Producer], fx);
@@ -112,12 +112,8 @@ impl Adding {
         if self.is_rolling_back() {
             return rolls_back_still(vb);
         }
-        let refused = match (step, self.progress) {
-            (Step::Refusal, Progress::Refused(status)) => Some(status),
-            (Step::Refusal, Progress::RolledBack) => Some(Status::ETMPFAIL),
-            _ => None,
-        };
-        let reason = match refused {
+        let refusal = self.progress.refusal().filter(|_| step == Step::Refusal);
+        let reason = match refusal {
             Some(status) => Reason::Refused { step: Step::AddStream, status },
             None => Reason::Deadline(step),
         };

@@ -56,7 +56,7 @@ impl ConsumerMachine {
         };
         let reason = reason(opcode, status);
         let is_gap = matches!(reason, Reason::RowRefused { .. });
-        let is_news = is_gap && self.ledger.is_incomplete(vb, request, fx);
+        let is_news = is_gap && self.ledger.mark_incomplete(vb, request, fx);
         let error = VbError { vb, side: Side::Consumer, reason };
         match holder {
             Holder::Open => {
@@ -90,7 +90,6 @@ impl ConsumerMachine {
     }
 
     fn holder(&self, opaque: Opaque) -> Option<(VbId, Holder, Request)> {
-        let is_it = |request: &Request| request.opaque == opaque;
         let ledger = &self.ledger;
         let open = ledger.open.iter().map(|(&vb, s)| (vb, Holder::Open, s.request));
         let adding = ledger.adding.iter().map(|(&vb, e)| (vb, Holder::Adding, e.request));
@@ -104,12 +103,9 @@ impl ConsumerMachine {
             .chain(adding)
             .chain(closing)
             .chain(takeover)
-            .filter_map(|(vb, holder, request)| Some((vb, holder, request.filter(is_it)?)));
-        let gone = || {
-            let mut older =
-                ledger.older.iter().flat_map(|(&vb, r)| r.iter().map(move |&r| (vb, r)));
-            older.find(|(_, request)| is_it(request)).map(|(vb, r)| (vb, Holder::Gone, r))
-        };
+            .filter_map(|(vb, holder, request)| Some((vb, holder, request?)))
+            .filter(|(_, _, request)| request.opaque == opaque);
+        let gone = || ledger.gone(opaque).map(|(vb, request)| (vb, Holder::Gone, request));
         live.next().or_else(gone)
     }
 }
@@ -117,7 +113,7 @@ impl ConsumerMachine {
 impl Ledger {
     /// Notes that a copy may have a gap after where this stream began; false where that was known
     /// already.
-    fn is_incomplete(&mut self, vb: VbId, request: Request, fx: &mut Effects) -> bool {
+    fn mark_incomplete(&mut self, vb: VbId, request: Request, fx: &mut Effects) -> bool {
         let known = self.incomplete.get(&vb).copied();
         if known.is_some_and(|known| known <= request.start) {
             return false;
@@ -128,7 +124,7 @@ impl Ledger {
     }
 
     /// Notes that a copy has no gap.
-    pub(super) fn is_complete(&mut self, vb: VbId, fx: &mut Effects) {
+    pub(super) fn mark_complete(&mut self, vb: VbId, fx: &mut Effects) {
         if self.incomplete.remove(&vb).is_some() {
             fx.push(Effect::Complete(vb));
         }
@@ -146,7 +142,7 @@ impl Ledger {
         if let Some(Unanswered { vb, tells: true, .. }) = answered
             && was_none(status)
         {
-            self.is_complete(vb, fx);
+            self.mark_complete(vb, fx);
         }
     }
 }

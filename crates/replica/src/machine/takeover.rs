@@ -132,7 +132,7 @@ impl ConsumerMachine {
         let takeover = self.phase.takeover_mut();
         let asked = takeover.and_then(|takeover| takeover.asked.map(|asked| (takeover, asked)));
         let Some((takeover, (_, state))) = asked.filter(|(_, (asked, _))| *asked == opaque) else {
-            let is_over = self.ledger.is_gone(opaque);
+            let is_over = self.ledger.gone(opaque).is_some();
             return if is_over { Verdict::Withhold } else { Verdict::Forward };
         };
         takeover.asked = None;
