@@ -38,7 +38,7 @@ pub struct Limits {
     /// Of connecting and of single requests.
     pub handshake: Deadlines,
     /// Of the steps of a stream's life.
-    pub steps: replica::machine::Limits,
+    pub steps: replica::link::Limits,
     /// Of the byte path.
     pub pump: PumpLimits,
     /// Between attempts.
@@ -67,7 +67,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             handshake: Deadlines::default(),
-            steps: replica::machine::Limits::default(),
+            steps: replica::link::Limits::default(),
             pump: PumpLimits::default(),
             backoff: Backoff::default(),
             command: Duration::from_secs(90),

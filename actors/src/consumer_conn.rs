@@ -8,7 +8,7 @@ use actix::{
 };
 use mcbp::{Seqno, VbId};
 use relay::{Injector, Progress, Verdict};
-use replica::machine::{
+use replica::link::{
     Command, ConsumerMachine, ControlFrame, Effect, Effects, Event, Limits, Note, Outcome, Side,
     Snapshot, Step, StopReason, Ticket, VbError,
 };
@@ -95,8 +95,8 @@ impl ConsumerConn {
         let (verdict, effects) = self.machine.on_frame(frame);
         self.carry_out(effects, ctx);
         match verdict {
-            replica::machine::Verdict::Forward => Verdict::Forward,
-            replica::machine::Verdict::Withhold => Verdict::Withhold,
+            replica::link::Verdict::Forward => Verdict::Forward,
+            replica::link::Verdict::Withhold => Verdict::Withhold,
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use replica::machine::Deadline;
+use replica::link::Deadline;
 use tokio::time::Instant;
 
 /// Deadlines that are armed, by time. One that is not needed any more stays until it passes;
@@ -38,7 +38,7 @@ mod tests {
     use std::time::Duration;
 
     use mcbp::Opaque;
-    use replica::machine::Step;
+    use replica::link::Step;
 
     use super::*;
 

@@ -1,8 +1,8 @@
 //! What goes up from a failed command: one entry for each vBucket, with all that is known.
 
 use replica::estimate::EstimateError;
+use replica::link::{Retry, VbError};
 use replica::loops::Broken;
-use replica::machine::{Retry, VbError};
 use replica::stall::Stall;
 use serde::Serialize;
 
@@ -234,9 +234,9 @@ impl LinkDown {
     }
 
     /// The machine came to its end.
-    pub(crate) fn stopped(reason: &replica::machine::StopReason) -> Self {
+    pub(crate) fn stopped(reason: &replica::link::StopReason) -> Self {
         let retry = match reason {
-            replica::machine::StopReason::Shut => relay::Retry::Never,
+            replica::link::StopReason::Shut => relay::Retry::Never,
             _ => relay::Retry::AfterBackoff,
         };
         Self { code: "link-lost", status: None, detail: reason.to_string(), retry }

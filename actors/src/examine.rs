@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures::future::join;
 use mcbp::{Status, VbId, VbState};
 use relay::{Client, Deadlines, Endpoint, LinkError, Login};
-use replica::machine::Retry;
+use replica::link::Retry;
 use replica::remedy::{Remedy, Said};
 
 use crate::error::VbFailure;

@@ -2,7 +2,7 @@
 
 use mcbp::Opcode;
 use mcbp::scan::ControlSet;
-use replica::machine::DATA_OPCODES;
+use replica::link::DATA_OPCODES;
 
 /// What the consumer says that the consumer machine or the flow gauge must know.
 pub(crate) static OF_CONSUMER: ControlSet = ControlSet::new(

@@ -3,7 +3,7 @@
 
 use actix::{Actor, ActorContext, Addr, Context, Handler, Message, ResponseFuture};
 use relay::{Injector, Verdict};
-use replica::machine::{OwnFrame, Side};
+use replica::link::{OwnFrame, Side};
 
 use crate::consumer_conn::{ConsumerConn, Faulted, ProducerSays};
 use crate::link::LinkOver;

@@ -9,7 +9,7 @@ use actix::{
 };
 use mcbp::{Seqno, VbId};
 use relay::{Connection, LinkError, Side};
-use replica::machine::{Outcome, Snapshot, StopReason, VbError};
+use replica::link::{Outcome, Snapshot, StopReason, VbError};
 
 use crate::consumer_conn::{ConsumerConn, Faulted, FromConn, Read, Run};
 use crate::error::LinkDown;

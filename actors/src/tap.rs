@@ -10,7 +10,7 @@ use bytes::Bytes;
 use mcbp::scan::ControlSet;
 use mcbp::{Frame, FrameError, Header, Opaque, Side};
 use relay::{Judge, Verdict};
-use replica::machine::{ControlFrame, is_barrier};
+use replica::link::{ControlFrame, is_barrier};
 
 use crate::flow::Flow;
 

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use mcbp::dcp::{AddStream, StreamEnd, StreamReq};
 use mcbp::{Frame, FrameBuilder, Opaque, Seqno, Side, Status, StreamEndStatus, VbId, VbUuid};
-use replica::machine::ControlFrame;
+use replica::link::ControlFrame;
 
 use super::*;
 

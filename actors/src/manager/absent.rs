@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use mcbp::{Side, Status, VbId};
-use replica::machine::{Reason, VbError};
+use replica::link::{Reason, VbError};
 use replica::wanted::StreamPhase;
 
 use super::ReplicationManager;

@@ -7,7 +7,7 @@ use actix::{Context, Handler, Message, ResponseFuture};
 use futures::future::join_all;
 use mcbp::VbId;
 use relay::VbSample;
-use replica::machine::{Snapshot, VbPhase};
+use replica::link::{Snapshot, VbPhase};
 use replica::wanted::{StreamPhase, WantedStream};
 
 use super::ReplicationManager;

@@ -1,7 +1,7 @@
 //! Spreads what is wanted over links. Links that are missing are made; none is touched whose
 //! streams stay (MB-28525).
 
-use replica::machine::Command;
+use replica::link::Command;
 use replica::plan::LinkKey;
 
 use super::ReplicationManager;

@@ -7,7 +7,7 @@ use mcbp::dcp::{StreamEnd, StreamReq};
 use mcbp::{
     Frame, FrameBuilder, Opaque, Opcode, Seqno, Side, Status, StreamEndStatus, VbId, VbUuid,
 };
-use replica::machine::{
+use replica::link::{
     Command, ConsumerMachine, ControlFrame, Effect, Event, OwnFrame, Ticket, Verdict,
 };
 

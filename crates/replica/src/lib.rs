@@ -1,6 +1,6 @@
 //! The rules of replication, as pure code: no socket, no clock, no random source, no thread.
 //!
-//! - `machine`: the consumer side of one link, events in, effects out
+//! - `link`: the consumer side of one link, events in, effects out
 //! - `plan`: which vBuckets come from which producer, and what to change to get there
 //! - `names`: what connections call themselves, byte for byte as Couchbase does
 //! - `wanted`: the streams one link should have, and how far each is
@@ -17,8 +17,9 @@ pub mod breaker;
 pub mod bursts;
 pub mod estimate;
 pub mod lag;
+pub mod link;
 pub mod loops;
-pub mod machine;
+
 pub mod names;
 pub mod plan;
 pub mod remedy;

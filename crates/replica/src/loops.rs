@@ -10,7 +10,7 @@ use std::time::Duration;
 use mcbp::{Status, StreamEndStatus, VbId};
 
 use crate::breaker::Breaker;
-use crate::machine::{Reason, VbError};
+use crate::link::{Reason, VbError};
 
 /// The loop that a failure may be a part of.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -177,7 +177,7 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::{Side, Step};
+    use crate::link::{Side, Step};
 
     const VB: VbId = VbId(7);
     const WHY: &str = "producer refused add-stream";

@@ -10,7 +10,7 @@ use std::time::Duration;
 use mcbp::VbId;
 use serde::Serialize;
 
-use crate::machine::{Retry, VbError, VbOutcome};
+use crate::link::{Retry, VbError, VbOutcome};
 
 /// How far one wanted stream is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use mcbp::{Opaque, Opcode, Seqno, Side, Status, StreamEndStatus, VbId, VbState};
 use proptest::prelude::*;
 use proptest::sample::select;
-use replica::machine::{
+use replica::link::{
     Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, Step, Ticket, Verdict,
 };
 

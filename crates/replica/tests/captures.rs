@@ -15,7 +15,7 @@ use std::time::Duration;
 use mcbp::dcp::stream_flags;
 use mcbp::{Frame, Opaque, Opcode, Seqno, Side, Status, StreamEndStatus, VbId, VbState};
 use recordings::{Line, capture};
-use replica::machine::{
+use replica::link::{
     Command, ConsumerMachine, ControlFrame, Effect, Event, Outcome, OwnFrame, Reason, Ticket,
     VbError, VbOutcome, Verdict,
 };

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use actix::{ActorFutureExt, AsyncContext, Context, WrapFuture};
-use replica::machine::{Reason, Step as MachineStep, VbError};
+use replica::link::{Reason, Step as MachineStep, VbError};
 
 use super::steps::Next;
 use super::{Move, Step};

@@ -12,7 +12,7 @@ use std::time::Duration;
 use actix::{AsyncContext, Context, Handler, Message, SpawnHandle};
 use futures::channel::oneshot;
 use mcbp::VbId;
-use replica::machine::VbOutcome;
+use replica::link::VbOutcome;
 use replica::plan::Desired;
 
 use super::queue::{Job, Pending};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{ActorFutureExt, AsyncContext, Context, SpawnHandle, WrapFuture};
-use replica::machine::{Command, VbOutcome};
+use replica::link::{Command, VbOutcome};
 use replica::plan::LinkKey;
 
 use super::{Move, MoveKind, Step};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use mcbp::{Status, VbId};
 
 use super::*;
-use crate::machine::{Reason, Side, Step};
+use crate::link::{Reason, Side, Step};
 
 /// A set-up that closes nothing first.
 fn setup(wanted: &[u16]) -> Option<Setup> {

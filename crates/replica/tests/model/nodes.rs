@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use mcbp::dcp::stream_flags;
 use mcbp::{Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState};
-use replica::machine::{ControlFrame, OwnFrame, Side};
+use replica::link::{ControlFrame, OwnFrame, Side};
 
 /// The vBuckets of the model.
 pub const VBS: usize = 2;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mcbp::{Opaque, Seqno, Status, StreamEndStatus, VbId, VbState};
-use replica::machine::{
+use replica::link::{
     Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, Outcome, OwnFrame, Side, Step,
     Ticket, VbOutcome, Verdict,
 };

@@ -2,7 +2,7 @@
 
 use super::setup::with_open;
 use super::*;
-use crate::machine::VbPhase;
+use crate::link::VbPhase;
 use Side::Consumer;
 
 const OK: Status = Status::SUCCESS;
