@@ -68,8 +68,9 @@ impl Links {
             links.bytes += link.bytes;
             let of_streams = link.streams.iter().filter_map(|stream| stream.last_error.as_ref());
             for reason in link.last_error.iter().chain(of_streams) {
-                if links.reasons.len() < REASONS_MAX && !links.reasons.contains(&reason.detail) {
-                    links.reasons.push(reason.detail.clone());
+                let reason = reason.to_string();
+                if links.reasons.len() < REASONS_MAX && !links.reasons.contains(&reason) {
+                    links.reasons.push(reason);
                 }
             }
         }

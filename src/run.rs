@@ -172,13 +172,8 @@ impl Job<'_> {
     fn start_replication(&self) -> Result<ReplicationHandle, RunError> {
         let plan = |bucket: &crate::config::Bucket| BucketPlan {
             name: bucket.name.clone(),
-            connections: u8::try_from(bucket.connections.count()).unwrap_or(1),
-            replicate: bucket
-                .desired
-                .producers()
-                .iter()
-                .map(|(producer, set)| (producer.clone(), set.as_set().clone()))
-                .collect(),
+            connections: bucket.connections,
+            desired: bucket.desired.clone(),
         };
         Ok(Replication::start(ReplicationConfig {
             node: self.nodes.endpoint(&self.config.node)?,

@@ -17,6 +17,7 @@ use dcp_actors::{BucketPlan, Limits, Replication, ReplicationConfig};
 use mcbp::dcp::StreamReq;
 use mcbp::{Opaque, Opcode, Seqno, Status, VbId, VbUuid};
 use relay::testing::{BUCKET, FakeConn, FakePeer, Manners, view};
+use replica::plan::{Connections, Desired};
 
 const VBUCKETS: u16 = 1024;
 const PRODUCERS: [&str; 3] = ["alpha", "gamma", "delta"];
@@ -35,8 +36,8 @@ async fn main() {
     }
     let bucket = BucketPlan {
         name: BUCKET.to_owned(),
-        connections: CONNECTIONS,
-        replicate: BTreeMap::new(),
+        connections: Connections::new(CONNECTIONS.into()).expect("1 to 64"),
+        desired: Desired::default(),
     };
     // The fakes know nothing of seqnos.
     let limits = Limits { lag_interval: None, ..Limits::default() };

@@ -1,12 +1,13 @@
 //! What the control plane is started with.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use mcbp::VbId;
 use relay::{Deadlines, Endpoint, PumpLimits};
 use replica::backoff::Backoff;
 use replica::breaker::{BREAKER_LIMIT, BREAKER_WINDOW};
+use replica::bucket::Settings;
+use replica::plan::{Connections, Desired};
 
 /// Everything that replication needs to know.
 #[derive(Clone, Debug)]
@@ -26,10 +27,10 @@ pub struct ReplicationConfig {
 pub struct BucketPlan {
     /// The bucket.
     pub name: String,
-    /// Connections for each producer, 1 to 64; a vBucket uses number `vb % connections`.
-    pub connections: u8,
-    /// From which producer which vBuckets come; no vBucket twice.
-    pub replicate: BTreeMap<String, BTreeSet<VbId>>,
+    /// Connections for each producer.
+    pub connections: Connections,
+    /// From which producer which vBuckets come.
+    pub desired: Desired,
 }
 
 /// Deadlines and sizes of the control plane.
@@ -81,7 +82,35 @@ impl Default for Limits {
     }
 }
 
+/// A seqno that was not refreshed for so many intervals is shown as unknown: the node hangs, long
+/// before a request runs into its deadline.
+const INTERVALS_MAX: u32 = 3;
+/// What a node that is busy may take beyond that.
+const ANSWER_SLACK: Duration = Duration::from_secs(1);
+
 impl Limits {
+    /// What the machine of a bucket is made with.
+    pub(crate) fn settings(
+        &self,
+        bucket: String,
+        node: String,
+        producers: BTreeSet<String>,
+    ) -> Settings {
+        Settings {
+            bucket,
+            node,
+            producers,
+            backoff: self.backoff,
+            command: self.command,
+            takeover: self.steps.takeover,
+            data_move: self.data_move,
+            stall: self.stall,
+            poll_max_age: self.lag_interval.map(|every| every * INTERVALS_MAX + ANSWER_SLACK),
+            loop_failures: self.loop_failures,
+            loop_window: self.loop_window,
+        }
+    }
+
     /// Those of the byte path: a peer that takes no byte stalls the link like any other stall.
     pub(crate) fn of_pump(&self) -> PumpLimits {
         PumpLimits { write_stall: self.pump.write_stall.min(self.stall), ..self.pump }

@@ -9,13 +9,11 @@ use actix::{Actor, Addr};
 use futures::channel::oneshot;
 use futures::future::join_all;
 use mcbp::VbId;
-use replica::plan::Connections;
+use replica::bucket::{BucketCommand, Change, CommandError, Done, MoveKind, MoveRequest};
+use replica::plan::{Connections, Desired, VbSet};
 
+use crate::bucket_actor::{Ask, BucketActor, ReadStatus};
 use crate::config::{BucketPlan, ReplicationConfig};
-use crate::error::CommandError;
-use crate::manager::{
-    Change, MoveKind, ReadStatus, ReplicationManager, SetWanted, StartMove, Stop,
-};
 use crate::status::{BucketStatus, Moved};
 use crate::threads::Threads;
 
@@ -28,13 +26,13 @@ pub struct Replication;
 pub struct ReplicationHandle(Arc<Inner>);
 
 struct Inner {
-    managers: BTreeMap<String, Addr<ReplicationManager>>,
+    buckets: BTreeMap<String, Addr<BucketActor>>,
     end: Mutex<Option<oneshot::Sender<()>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Replication {
-    /// Starts threads and managers, which begin to replicate at once.
+    /// Starts threads and the actors of the buckets, which begin to replicate at once.
     ///
     /// # Errors
     /// The system's word, where it gives no thread.
@@ -45,41 +43,42 @@ impl Replication {
             std::thread::Builder::new().name("replication".to_owned()).spawn(move || {
                 actix_rt::System::new().block_on(async move {
                     let threads = Threads::start(config.limits.threads);
-                    // The receiver lives until the managers are there.
-                    _ = ready.send(start_managers(config, &threads));
+                    // The receiver lives until the actors are there.
+                    _ = ready.send(start_buckets(config, &threads));
                     _ = ended.await;
                 });
             })?;
-        let managers = started.recv().map_err(|_| std::io::Error::other("a thread has died"))?;
+        let buckets = started.recv().map_err(|_| std::io::Error::other("a thread has died"))?;
         let (end, thread) = (Mutex::new(Some(end)), Mutex::new(Some(thread)));
-        Ok(ReplicationHandle(Arc::new(Inner { managers, end, thread })))
+        Ok(ReplicationHandle(Arc::new(Inner { buckets, end, thread })))
     }
 }
 
-fn start_managers(
+fn start_buckets(
     config: ReplicationConfig,
     threads: &Threads,
-) -> BTreeMap<String, Addr<ReplicationManager>> {
+) -> BTreeMap<String, Addr<BucketActor>> {
     let ReplicationConfig { node, producers, buckets, limits } = config;
     let producers = producers.into_iter().map(|endpoint| (endpoint.name.clone(), endpoint));
     let producers = Arc::new(producers.collect::<BTreeMap<_, _>>());
-    let mut managers = BTreeMap::new();
-    for BucketPlan { name, connections, replicate } in buckets {
-        let manager = ReplicationManager::new(
+    let mut actors = BTreeMap::new();
+    for BucketPlan { name, connections, desired } in buckets {
+        let actor = BucketActor::new(
             name.clone(),
-            Connections::new(u64::from(connections)).unwrap_or(Connections::ONE),
+            connections,
             node.clone(),
             Arc::clone(&producers),
             limits.clone(),
             threads.handles(),
         );
-        let manager = manager.start();
+        let actor = actor.start();
         // Nobody waits for the first set-up: what fails is tried again, and status shows it.
         let (answer, _) = oneshot::channel();
-        manager.do_send(SetWanted { change: Change::All(replicate), answer });
-        managers.insert(name, manager);
+        let command = BucketCommand::Change(Change::All(desired));
+        actor.do_send(Ask { command, answer });
+        actors.insert(name, actor);
     }
-    managers
+    actors
 }
 
 impl ReplicationHandle {
@@ -89,12 +88,16 @@ impl ReplicationHandle {
     /// Commands of one bucket are served in turn. What failed is tried again in the background.
     ///
     /// # Errors
-    /// [`CommandError::Failed`] lists every vBucket that is not open, and why.
+    /// [`CommandError::Failed`] lists every vBucket that is not open, and why;
+    /// [`CommandError::Plan`] names a vBucket that is wanted from two producers.
     pub async fn set_desired(
         &self,
         bucket: &str,
         desired: BTreeMap<String, BTreeSet<VbId>>,
     ) -> Result<usize, CommandError> {
+        let set = |vbs: BTreeSet<VbId>| vbs.into_iter().collect::<VbSet>();
+        let desired = desired.into_iter().map(|(producer, vbs)| (producer, set(vbs)));
+        let desired = Desired::new(desired.collect())?;
         self.change(bucket, Change::All(desired)).await
     }
 
@@ -162,16 +165,16 @@ impl ReplicationHandle {
 
     /// Every bucket as it is now. Never waits for a command.
     pub async fn status(&self) -> Vec<BucketStatus> {
-        let reads = self.0.managers.values().map(|manager| manager.send(ReadStatus));
+        let reads = self.0.buckets.values().map(|bucket| bucket.send(ReadStatus));
         join_all(reads).await.into_iter().flatten().collect()
     }
 
     /// Closes the streams on the consumer, then the connections, and ends the threads. Returns
     /// whether all that was done in `limit`; after it, connections are dropped as they are.
     pub async fn shutdown(&self, limit: Duration) -> bool {
-        let stops = self.0.managers.values().map(|manager| {
+        let stops = self.0.buckets.values().map(|bucket| {
             let (answer, answered) = oneshot::channel();
-            manager.do_send(Stop { answer });
+            bucket.do_send(Ask { command: BucketCommand::Stop, answer });
             answered
         });
         let all = join_all(stops.collect::<Vec<_>>());
@@ -188,10 +191,10 @@ impl ReplicationHandle {
     }
 
     async fn change(&self, bucket: &str, change: Change) -> Result<usize, CommandError> {
-        let manager = self.manager(bucket)?;
-        let (answer, answered) = oneshot::channel();
-        manager.do_send(SetWanted { change, answer });
-        answered.await.unwrap_or(Err(CommandError::Stopping))
+        match answer_of(self.ask(bucket, BucketCommand::Change(change))?).await? {
+            Done::Changed { open } => Ok(open),
+            done => Err(invariant::broken!("a change came to {done:?}").into()),
+        }
     }
 
     async fn start_move(
@@ -201,28 +204,42 @@ impl ReplicationHandle {
         from: &str,
         kind: MoveKind,
     ) -> Result<Moved, CommandError> {
-        self.ask_for_move(bucket, vb, from, kind)?.await.unwrap_or(Err(CommandError::Stopping))
+        self.ask_for_move(bucket, vb, from, kind)?.await
     }
 
-    /// Queues a move. The answer comes through the receiver, which is cancelled where replication
-    /// has ended.
+    /// Queues a move at once; the future is its answer.
     pub(crate) fn ask_for_move(
         &self,
         bucket: &str,
         vb: VbId,
         from: &str,
         kind: MoveKind,
-    ) -> Result<oneshot::Receiver<Result<Moved, CommandError>>, CommandError> {
-        let manager = self.manager(bucket)?;
-        let (answer, answered) = oneshot::channel();
-        manager.do_send(StartMove { vb, from: from.to_owned(), kind, answer });
-        Ok(answered)
+    ) -> Result<impl Future<Output = Result<Moved, CommandError>> + use<>, CommandError> {
+        let request = MoveRequest { vb, from: from.to_owned(), kind };
+        let answer = self.ask(bucket, BucketCommand::Move(request))?;
+        let (bucket, from) = (bucket.to_owned(), from.to_owned());
+        Ok(async move {
+            match answer_of(answer).await? {
+                Done::Moved { elapsed_ms } => Ok(Moved { bucket, vbucket: vb.0, from, elapsed_ms }),
+                done => Err(invariant::broken!("a move came to {done:?}").into()),
+            }
+        })
     }
 
-    fn manager(&self, bucket: &str) -> Result<&Addr<ReplicationManager>, CommandError> {
+    fn ask(&self, bucket: &str, command: BucketCommand) -> Result<Answered, CommandError> {
         let missing = || CommandError::NoBucket { bucket: bucket.to_owned() };
-        self.0.managers.get(bucket).ok_or_else(missing)
+        let actor = self.0.buckets.get(bucket).ok_or_else(missing)?;
+        let (answer, answered) = oneshot::channel();
+        actor.do_send(Ask { command, answer });
+        Ok(answered)
     }
+}
+
+/// Where the one answer of a command comes from; cancelled where replication has ended.
+type Answered = oneshot::Receiver<Result<Done, CommandError>>;
+
+async fn answer_of(answered: Answered) -> Result<Done, CommandError> {
+    answered.await.unwrap_or(Err(CommandError::Stopping))
 }
 
 impl std::fmt::Debug for ReplicationHandle {

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use mcbp::VbId;
+use replica::bucket::{Cause, CommandError, MoveKind, VbFailure};
 
-use crate::error::{CommandError, VbFailure};
 use crate::handle::ReplicationHandle;
-use crate::manager::MoveKind;
 use crate::status::Moved;
 
 /// What became of a set of vBuckets that was to be moved: each is in one of the two lists.
@@ -59,12 +58,16 @@ impl ReplicationHandle {
         }
         let mut set = MovedSet::default();
         for (vb, answer) in answers {
-            match answer.await.unwrap_or(Err(CommandError::Stopping)) {
+            match answer.await {
                 Ok(moved) => set.moved.push(moved),
                 Err(CommandError::Failed(failures)) => set.failures.extend(failures),
                 // The same for all of them.
                 Err(error @ CommandError::NoProducer { .. }) => return Err(error),
-                Err(error) => set.failures.push(VbFailure::of_command(bucket, from, vb, &error)),
+                Err(error) => {
+                    let (bucket, producer) = (bucket.to_owned(), from.to_owned());
+                    let cause = Cause::Command(Box::new(error));
+                    set.failures.push(VbFailure { bucket, producer, vb, cause });
+                }
             }
         }
         Ok(set)

@@ -1,7 +1,7 @@
 //! What replication looks like from outside, ready to be written as JSON.
 
-use std::time::Duration;
-
+use replica::bucket::{Cause, FailureKind, LinkPhase, MovePhase, StreamPhase, Tally};
+use replica::link::{NodeAnswer, ReasonCode};
 use serde::Serialize;
 
 /// One bucket.
@@ -25,22 +25,6 @@ pub struct BucketStatus {
     pub link_failures: Vec<FailureCount>,
 }
 
-/// How far a link is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LinkPhase {
-    /// Connections are being opened.
-    Connecting,
-    /// Both connections are open.
-    Up,
-    /// Down after a failure; will be opened again.
-    Waiting,
-    /// Streams are being closed; it ends after that.
-    Closing,
-    /// Ended on purpose.
-    Stopped,
-}
-
 /// One link.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct LinkStatus {
@@ -55,7 +39,7 @@ pub struct LinkStatus {
     /// Links that failed in a row before this one.
     pub failures: u32,
     /// Why the last link ended or could not be opened; `None` once a stream is open.
-    pub last_error: Option<LastError>,
+    pub last_error: Option<Cause>,
     /// Why it was last found stalled and restarted; `None` once data moves again.
     pub stall: Option<String>,
     /// How many streams are wanted.
@@ -79,8 +63,8 @@ pub struct LinkStatus {
 pub struct StreamStatus {
     /// The vBucket.
     pub vbucket: u16,
-    /// `due`, `asked`, `rolling-back`, `open` or `waiting`.
-    pub phase: &'static str,
+    /// How far it is.
+    pub phase: StreamPhase,
     /// While it rolls back: how many vBuckets of its link the consumer rolls back first.
     pub rollbacks_before: Option<usize>,
     /// Where the consumer's copy may miss rows: the seqno up to which it is complete.
@@ -90,7 +74,7 @@ pub struct StreamStatus {
     /// Failures since it was last open.
     pub failures: u32,
     /// Why it is not open.
-    pub last_error: Option<LastError>,
+    pub last_error: Option<Cause>,
     /// The high seqno of the consumer, where it is known.
     pub seqno: Option<u64>,
     /// The high seqno of the producer, where it is known.
@@ -110,36 +94,6 @@ pub struct StreamStatus {
     pub passed_frames: u64,
 }
 
-impl StreamStatus {
-    /// Whether the consumer rolls its copy back before the stream can open.
-    #[must_use]
-    pub fn is_rolling_back(&self) -> bool {
-        self.phase == ROLLING_BACK
-    }
-}
-
-/// The phase of a stream whose consumer rolls its copy back.
-pub(crate) const ROLLING_BACK: &str = "rolling-back";
-
-/// Why something is not as it should be.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct LastError {
-    /// One word for programs, such as `stream-end`, `link-lost`, `stalled` or `loop`.
-    pub reason: String,
-    /// What a data node answered, by name and number; `None` where none did.
-    pub status: Option<String>,
-    /// The whole story in one line, for a person.
-    pub detail: String,
-    /// When it is tried again, such as `after-backoff`.
-    pub retry: String,
-}
-
-impl std::fmt::Display for LastError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.detail)
-    }
-}
-
 /// A vBucket on its way from another node to ours.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct MoveStatus {
@@ -155,24 +109,6 @@ pub struct MoveStatus {
     pub estimate: Option<u64>,
     /// Milliseconds since it was asked for.
     pub since_ms: u64,
-}
-
-/// How far a move is; the phases come in this order, and a takeover begins with `closing`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MovePhase {
-    /// Other commands of this bucket come first.
-    Queued,
-    /// The vBucket is being replicated here.
-    Opening,
-    /// The producer still has much to send.
-    Copying,
-    /// A stream from a third node is being closed, or the link opened.
-    Closing,
-    /// The vBucket changes its owner.
-    TakingOver,
-    /// That failed, and both nodes are asked what they have.
-    Examining,
 }
 
 /// A vBucket that has become ours.
@@ -219,15 +155,23 @@ pub struct BrokenStatus {
 pub struct FailureCount {
     /// The producer.
     pub producer: String,
-    /// As [`LastError::reason`].
-    pub reason: String,
-    /// As [`LastError::status`]; `other` for those beyond the first kinds, of which there are few.
-    pub status: Option<String>,
+    /// What happened.
+    pub reason: ReasonCode,
+    /// What a data node answered; `other` for those beyond the first kinds, of which there are few.
+    pub status: Option<NodeAnswer>,
     /// How often.
     pub count: u64,
 }
 
-/// Whole milliseconds, as status pages count them.
-pub(crate) fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+impl FailureCount {
+    /// Every kind of a tally.
+    pub(crate) fn all(tally: &Tally) -> Vec<Self> {
+        let count = |(kind, count): (&FailureKind, u64)| Self {
+            producer: kind.producer.clone(),
+            reason: kind.reason,
+            status: kind.answer.clone(),
+            count,
+        };
+        tally.iter().map(count).collect()
+    }
 }

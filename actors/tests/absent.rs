@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use common::brisk;
 use common::cluster::Cluster;
-use dcp_actors::{BucketStatus, Limits};
+use dcp_actors::{BucketStatus, Limits, StreamPhase};
 use mcbp::{Opcode, Seqno, Status, VbId};
 use relay::testing::{mutation, view};
 
@@ -27,7 +27,7 @@ fn polling() -> Limits {
     Limits { lag_interval: Some(LAG_INTERVAL), ..brisk() }
 }
 
-fn phase(bucket: &BucketStatus, at: usize) -> &'static str {
+fn phase(bucket: &BucketStatus, at: usize) -> StreamPhase {
     bucket.links[0].streams[at].phase
 }
 
@@ -46,8 +46,8 @@ async fn wire_21a_a_copy_that_is_dead_is_not_rolled_back_before_it_is_served_aga
     link.refuse(&one, Opcode::DCP_MUTATION, Status::ERANGE).await;
     link.closes(one.vb).await;
     let is_missed = |bucket: &BucketStatus| bucket.links[0].streams[0].seqno.is_none();
-    let status = cluster.status_until(|b| is_missed(b) && phase(b, 0) == "due").await;
-    assert_eq!((phase(&status, 0), phase(&status, 1)), ("due", "open"));
+    let status = cluster.status_until(|b| is_missed(b) && phase(b, 0) == StreamPhase::Due).await;
+    assert_eq!((phase(&status, 0), phase(&status, 1)), (StreamPhase::Due, StreamPhase::Open));
     assert_eq!(status.links[0].streams[0].complete_to, Some(0));
 
     beta.seqno(1, 3);
@@ -86,9 +86,9 @@ async fn wire_21a_a_rollback_that_the_consumer_has_given_up_ends_its_link_once()
     assert_eq!(two.vb, VbId(2), "the other one would only be given up again");
     link.open(&two).await;
     let status = cluster.status_until(|bucket| bucket.links[0].open == 1).await;
-    assert_eq!(phase(&status, 0), "due");
+    assert_eq!(phase(&status, 0), StreamPhase::Due);
     let detail = &status.link_failures[0];
-    assert_eq!((detail.reason.as_str(), detail.count), ("link-lost", 1));
+    assert_eq!((detail.reason.name(), detail.count), ("link-lost", 1));
 
     beta.seqno(1, 3);
     let one = link.request().await;

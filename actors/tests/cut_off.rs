@@ -14,7 +14,7 @@
 mod common;
 
 use common::cluster::{Answer, Cluster, answer};
-use common::{Link, brisk};
+use common::{Link, brisk, words};
 use dcp_actors::{CommandError, Moved, VbFailure};
 use mcbp::VbState::{self, Active, Dead, Pending, Replica};
 use mcbp::{Opcode, Status, VbId};
@@ -87,9 +87,9 @@ async fn a_link_that_dies_repairs_nothing_itself_and_says_what_both_nodes_have()
     say(&cluster, (Dead, 10), (Replica, 10));
     link.producer.hang_up();
     let failure = failure(takeover).await;
-    assert_eq!(failure.reason, "link-lost");
+    assert_eq!(failure.cause.reason().name(), "link-lost");
     let found = "; at alpha it is dead up to 10, at beta replica up to 10: ";
-    assert!(failure.detail.contains(found), "{failure:?}");
+    assert!(failure.detail().contains(found), "{failure:?}");
     assert_eq!(set_active(&cluster), (vec![], vec![]));
 }
 
@@ -148,7 +148,7 @@ async fn it_is_given_back_once_and_not_again() {
     let again = link.consumer.expect(Opcode::DCP_ADD_STREAM).await;
     say(&cluster, (Dead, 10), (Replica, 9));
     link.consumer.answer(&again, Status::NOT_MY_VBUCKET).await;
-    assert_eq!(failure(takeover).await.reason, "refused");
+    assert_eq!(failure(takeover).await.cause.reason().name(), "refused");
     assert_eq!(set_active(&cluster), (vec![1], vec![]));
 }
 
@@ -166,8 +166,8 @@ async fn what_no_takeover_can_have_left_is_not_touched() {
         let _link = refused(&mut cluster).await;
         let failure = failure(takeover).await;
         let status = Some("NotMyVbucket (0x07)".to_owned());
-        assert_eq!((failure.reason.as_str(), failure.status), ("refused", status));
-        assert!(failure.detail.contains(advice), "{}", failure.detail);
+        assert_eq!((failure.cause.reason().name(), words(&failure)), ("refused", status));
+        assert!(failure.detail().contains(advice), "{}", failure.detail());
         assert_eq!(set_active(&cluster), (vec![], vec![]), "{alpha}, {beta}");
     }
 }
@@ -180,6 +180,6 @@ async fn a_node_that_says_nothing_is_no_reason_to_touch_the_other() {
     let takeover = cluster.takeover(1, "alpha");
     let _link = refused(&mut cluster).await;
     let failure = failure(takeover).await;
-    assert!(failure.detail.contains("ask again when both nodes answer"), "{failure:?}");
+    assert!(failure.detail().contains("ask again when both nodes answer"), "{failure:?}");
     assert_eq!(set_active(&cluster), (vec![], vec![]));
 }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::{Link, Nodes, PATIENCE, Pending, brisk, calm, failures, from_alpha, within_a_second};
-use dcp_actors::{CommandError, LinkPhase};
+use dcp_actors::{CommandError, LinkPhase, StreamPhase};
 use mcbp::dcp::open_flags;
 use mcbp::{Opcode, Status, VbId};
 use relay::testing::{BUCKET, Manner, Manners, view};
@@ -79,7 +79,7 @@ async fn garbage_from_a_peer_ends_the_link_with_a_reason_that_names_it() {
     let (mut link, _) = opened(&nodes, [3]).await;
     link.producer.send_raw(b"GET / HTTP/1.1\r\n\r\n").await;
     let status = nodes.status_until(|b| b.links[0].phase == LinkPhase::Waiting).await;
-    let reason = status.links[0].last_error.clone().unwrap().detail;
+    let reason = status.links[0].last_error.clone().unwrap().to_string();
     assert!(reason.contains("producer alpha") && reason.contains("magic 0x47"), "{reason}");
 }
 
@@ -140,7 +140,7 @@ async fn mb_17341_mb_67329_reading_does_not_wait_for_a_command() {
     let (set_up, mut link) = nodes.begin(&[1]).await;
     let stream = link.request().await;
     let status = nodes.status_until(|b| b.links[0].streams[0].opaque.is_some()).await;
-    assert_eq!(status.links[0].streams[0].phase, "asked");
+    assert_eq!(status.links[0].streams[0].phase, StreamPhase::Asked);
     assert_eq!(status.links[0].streams[0].opaque, Some(stream.opaque.0));
     assert!(!set_up.is_finished());
 }

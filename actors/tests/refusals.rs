@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use common::cluster::{Answer, Cluster, answer};
 use common::{Link, PATIENCE, Pending, brisk, calm};
-use dcp_actors::{BucketStatus, CommandError, Limits, StreamStatus, VbFailure};
+use dcp_actors::{BucketStatus, CommandError, Limits, StreamPhase, StreamStatus, VbFailure};
 use mcbp::dcp::{BufferAck, decode_rollback};
 use mcbp::{Opaque, Opcode, Seqno, Status, VbId, VbState};
 use relay::testing::{mutation, view};
@@ -59,14 +59,17 @@ async fn wire_19_a_refused_row_fails_its_vbucket_and_its_copy_is_rolled_back_bef
     let (mut link, [one, two]) = cluster.opened([1, 2]).await;
     refuse_row(&mut link, &one, 1, Status::EINVAL).await;
     link.closes(one.vb).await;
-    let status = cluster.status_until(|bucket| stream(bucket, 1).phase != "open").await;
+    let status = cluster.status_until(|bucket| stream(bucket, 1).phase != StreamPhase::Open).await;
     let error = stream(&status, 1).last_error.clone().unwrap();
-    assert_eq!(error.reason, "row-refused");
-    assert_eq!(error.status.as_deref(), Some("Invalid (0x04)"));
+    assert_eq!(error.reason().name(), "row-refused");
+    assert_eq!(error.answer().unwrap().to_string(), "Invalid (0x04)");
     assert_eq!(stream(&status, 1).complete_to, Some(0));
-    assert_eq!(stream(&status, 2).phase, "open", "its neighbour");
+    assert_eq!(stream(&status, 2).phase, StreamPhase::Open, "its neighbour");
     let failures = &status.stream_failures;
-    assert!(failures.iter().any(|f| f.reason == "row-refused" && f.count == 1), "{failures:?}");
+    assert!(
+        failures.iter().any(|f| f.reason.name() == "row-refused" && f.count == 1),
+        "{failures:?}"
+    );
 
     // The copy has 3, of which it refused 1: back to where the refused stream began.
     let mut again = link.request_incomplete(3).await;
@@ -78,7 +81,7 @@ async fn wire_19_a_refused_row_fails_its_vbucket_and_its_copy_is_rolled_back_bef
     // Only now the producer is asked, and the neighbour was open all the time.
     let again = link.request().await;
     link.open(&again).await;
-    let status = cluster.status_until(|bucket| stream(bucket, 1).phase == "open").await;
+    let status = cluster.status_until(|bucket| stream(bucket, 1).phase == StreamPhase::Open).await;
     assert_eq!((stream(&status, 1).complete_to, status.links[0].failures), (None, 0));
     link.producer.send_raw(&mutation(two.vb, two.opaque, 1, 10)).await;
     link.consumer.expect(MUTATION).await;
@@ -97,16 +100,18 @@ async fn a_consumer_that_dropped_the_stream_at_the_refused_row_is_not_rolled_bac
         let close = link.producer.expect(Opcode::DCP_CLOSE_STREAM).await;
         link.producer.answer(&close, Status::SUCCESS).await;
         let is_broken = |bucket: &BucketStatus| !bucket.broken.is_empty();
-        if is_broken(&cluster.status_until(|b| stream(b, 1).phase != "open").await) {
+        if is_broken(&cluster.status_until(|b| stream(b, 1).phase != StreamPhase::Open).await) {
             break;
         }
         one = link.request().await;
         link.open(&one).await;
-        let status = cluster.status_until(|bucket| stream(bucket, 1).phase == "open").await;
+        let status =
+            cluster.status_until(|bucket| stream(bucket, 1).phase == StreamPhase::Open).await;
         assert_eq!(stream(&status, 1).complete_to, None);
     }
     // The fifth time in a row it is in a loop, and waits for longer than the test does.
-    let status = cluster.status_until(|bucket| stream(bucket, 1).phase == "waiting").await;
+    let status =
+        cluster.status_until(|bucket| stream(bucket, 1).phase == StreamPhase::Waiting).await;
     assert_eq!(status.broken.len(), 1);
     link.settle().await;
 }
@@ -126,9 +131,9 @@ async fn wire_21_a_consumer_without_the_stream_is_asked_anew_on_both_sides() {
     link.closes(one.vb).await;
     let again = link.request().await;
     link.open(&again).await;
-    let status = cluster.status_until(|bucket| stream(bucket, 1).phase == "open").await;
+    let status = cluster.status_until(|bucket| stream(bucket, 1).phase == StreamPhase::Open).await;
     assert_eq!(stream(&status, 1).complete_to, None, "no row was refused");
-    let gone = status.stream_failures.iter().find(|failure| failure.reason == "stream-gone");
+    let gone = status.stream_failures.iter().find(|failure| failure.reason.name() == "stream-gone");
     assert_eq!(gone.unwrap().count, 1);
 }
 
@@ -142,10 +147,10 @@ async fn a_takeover_or_move_of_a_copy_that_misses_rows_is_refused_and_says_why()
     let stuck = link.request_incomplete(3).await;
     assert_eq!(rolled_back_to(&mut link, &stuck).await, Seqno(0));
     let refused = failure(cluster.takeover(1, "alpha")).await;
-    assert_eq!((refused.reason.as_str(), refused.vbucket), ("incomplete", 1));
-    assert!(refused.detail.contains("complete only up to seqno 0"), "{refused}");
+    assert_eq!((refused.cause.reason().name(), refused.vb.0), ("incomplete", 1));
+    assert!(refused.detail().contains("complete only up to seqno 0"), "{refused}");
     let status = cluster.status_until(|bucket| bucket.moves.is_empty()).await;
-    assert_eq!(stream(&status, 2).phase, "open");
+    assert_eq!(stream(&status, 2).phase, StreamPhase::Open);
 }
 
 #[tokio::test]
@@ -160,8 +165,8 @@ async fn a_row_refused_in_a_takeover_leaves_the_vbucket_with_its_producer() {
     cluster.producers["alpha"].control.copy(1, VbState::Active, 9);
     cluster.beta.control.copy(1, VbState::Replica, 9);
     let failure = failure(takeover).await;
-    assert_eq!((failure.reason.as_str(), failure.vbucket), ("row-refused", 1));
-    assert!(failure.detail.contains("refused DCP_MUTATION"), "{failure}");
+    assert_eq!((failure.cause.reason().name(), failure.vb.0), ("row-refused", 1));
+    assert!(failure.detail().contains("refused DCP_MUTATION"), "{failure}");
 }
 
 #[tokio::test]
@@ -183,8 +188,8 @@ async fn a_row_refused_after_the_producer_gave_up_does_not_become_an_active_copy
     cluster.producers["alpha"].control.copy(1, VbState::Dead, 2);
     cluster.beta.control.copy(1, VbState::Pending, 2);
     let failure = failure(takeover).await;
-    assert_eq!(failure.reason, "row-refused");
-    assert!(failure.detail.contains("goes on from there"), "{failure}");
+    assert_eq!(failure.cause.reason().name(), "row-refused");
+    assert!(failure.detail().contains("goes on from there"), "{failure}");
     assert_eq!(cluster.beta.control.set_active(), [0_u16; 0], "equal seqnos, other documents");
 
     // What is missing here is there: the vBucket is given back, and moves once it is complete.
@@ -206,8 +211,8 @@ async fn a_refusal_while_a_stream_is_set_up_fails_it_and_the_other_opens() {
     link.closes(one.vb).await;
     link.open(&two).await;
     let failure = failure(set_up).await;
-    assert_eq!((failure.vbucket, failure.reason.as_str()), (1, "row-refused"));
-    assert_eq!(failure.status.as_deref(), Some("NoMemory (0x82)"));
+    assert_eq!((failure.vb.0, failure.cause.reason().name()), (1, "row-refused"));
+    assert_eq!(failure.cause.answer().unwrap().to_string(), "NoMemory (0x82)");
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use common::cluster::{Cluster, failure};
 use common::{Link, PATIENCE, Pending, brisk, calm};
-use dcp_actors::{BucketStatus, Limits};
+use dcp_actors::{BucketStatus, Limits, StreamPhase};
 use mcbp::{Opcode, Status, VbId};
 use relay::testing::{mutation, view};
 use replica::backoff::Backoff;
@@ -38,7 +38,7 @@ async fn refuse(link: &mut Link, stream: &Pending, status: Status) {
     link.added(stream, status).await;
 }
 
-fn phase(bucket: &BucketStatus, at: usize) -> &'static str {
+fn phase(bucket: &BucketStatus, at: usize) -> StreamPhase {
     bucket.links[0].streams[at].phase
 }
 
@@ -55,7 +55,7 @@ async fn wire_21b_what_a_warming_node_says_is_not_final() {
         assert!(set_up.await.unwrap().is_err());
         let stream = link.request().await;
         link.open(&stream).await;
-        cluster.status_until(|bucket| phase(bucket, 0) == "open").await;
+        cluster.status_until(|bucket| phase(bucket, 0) == StreamPhase::Open).await;
     }
 }
 
@@ -116,7 +116,7 @@ async fn wire_20_a_stream_that_rolls_back_and_is_not_wanted_any_more_ends_its_li
         link.producer.answer_with(&stream.request, Status::ROLLBACK, &[], &back).await;
         link.consumer.expect(Opcode::DCP_STREAM_REQ).await;
     }
-    let status = cluster.status_until(|bucket| phase(bucket, 1) == "rolling-back").await;
+    let status = cluster.status_until(|bucket| phase(bucket, 1) == StreamPhase::RollingBack).await;
     let line: Vec<_> = status.links[0].streams.iter().map(|s| s.rollbacks_before).collect();
     assert_eq!(line, [Some(0), Some(1)]);
 
@@ -191,8 +191,8 @@ async fn one_vbucket_that_stands_still_while_its_neighbours_move_is_added_again(
     link.producer.answer(&close, Status::SUCCESS).await;
     while view(&link.consumer.recv().await.unwrap()).opcode() != Opcode::DCP_ADD_STREAM {}
     let status = cluster.status_until(|bucket| !bucket.stream_failures.is_empty()).await;
-    assert_eq!(status.stream_failures[0].reason, "stalled");
-    assert_eq!((phase(&status, 1), status.links[0].failures), ("open", 0));
+    assert_eq!(status.stream_failures[0].reason.name(), "stalled");
+    assert_eq!((phase(&status, 1), status.links[0].failures), (StreamPhase::Open, 0));
 }
 
 #[tokio::test]

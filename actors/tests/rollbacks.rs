@@ -103,7 +103,7 @@ async fn a_rollback_that_stands_still_alone_harms_no_other_stream() {
     };
     assert_eq!(failures.len(), 1);
     assert_eq!(
-        (failures[0].vbucket, failures[0].reason.as_str()),
+        (failures[0].vb.0, failures[0].cause.reason().name()),
         (streams[0].vb.0, "rolling-back")
     );
     link.settle().await; // Nothing is asked for it while it rolls back.

@@ -16,7 +16,7 @@ mod common;
 use std::time::Duration;
 
 use common::cluster::{Answer, Cluster, failure};
-use common::{Link, PATIENCE, Pending, brisk, vbs};
+use common::{Link, PATIENCE, Pending, brisk, vbs, words};
 use dcp_actors::{CommandError, Limits, Moved, MovedSet};
 use mcbp::{Opcode, Status, VbId, VbState};
 use relay::testing::{BUCKET, view};
@@ -57,7 +57,7 @@ fn short() -> Limits {
 
 fn numbers(set: &MovedSet) -> (Vec<u16>, Vec<u16>) {
     let moved = set.moved.iter().map(|moved| moved.vbucket);
-    (moved.collect(), set.failures.iter().map(|failure| failure.vbucket).collect())
+    (moved.collect(), set.failures.iter().map(|failure| failure.vb.0).collect())
 }
 
 #[tokio::test]
@@ -94,7 +94,7 @@ async fn one_failure_in_a_set_does_not_stop_the_others() {
     assert_eq!(numbers(&set), (vec![1, 3], vec![2]));
     let failure = &set.failures[0];
     let status = Some("NotMyVbucket (0x07)");
-    assert_eq!((failure.reason.as_str(), failure.status.as_deref()), ("refused", status));
+    assert_eq!((failure.cause.reason().name(), words(failure).as_deref()), ("refused", status));
 }
 
 #[tokio::test]
@@ -113,8 +113,8 @@ async fn a_vbucket_that_is_being_moved_is_refused_until_that_is_answered() {
     assert_eq!(numbers(&answer(set).await.unwrap()), (vec![1, 2], vec![]));
     let overlapping = answer(overlapping).await.unwrap();
     assert_eq!(numbers(&overlapping), (vec![3], vec![2]));
-    assert_eq!(overlapping.failures[0].reason, "already-moving");
-    assert!(overlapping.failures[0].detail.contains("vb:2 is already being moved from alpha"));
+    assert_eq!(overlapping.failures[0].cause.reason().name(), "already-moving");
+    assert!(overlapping.failures[0].detail().contains("vb:2 is already being moved from alpha"));
     let again = cluster.takeover(1, "alpha");
     link.consumer.expect_close().await;
     let mut link = cluster.accept().await;
@@ -188,7 +188,7 @@ async fn a_move_whose_turn_does_not_come_for_want_of_progress_is_refused() {
     cluster.status_until(|bucket| bucket.moves.iter().any(|m| m.estimate == Some(5000))).await;
     let set = answer(takeover_set(&cluster, &[2, 3])).await.unwrap();
     assert_eq!(numbers(&set), (vec![], vec![2, 3]));
-    assert!(set.failures.iter().all(|failure| failure.reason == "busy"), "{set:?}");
+    assert!(set.failures.iter().all(|failure| failure.cause.reason().name() == "busy"), "{set:?}");
     assert!(!stuck.is_finished(), "it has more time");
 }
 
@@ -227,7 +227,10 @@ async fn a_stop_answers_every_move_that_waits() {
     assert_eq!(answer(single).await, Err(CommandError::Stopping));
     let set = answer(set).await.unwrap();
     assert_eq!(numbers(&set), (vec![], ids));
-    assert!(set.failures.iter().all(|failure| failure.reason == "stopping"), "{set:?}");
+    assert!(
+        set.failures.iter().all(|failure| failure.cause.reason().name() == "stopping"),
+        "{set:?}"
+    );
 }
 
 #[tokio::test]

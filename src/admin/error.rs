@@ -35,6 +35,8 @@ pub(super) enum ApiError {
     },
     /// A bug: 500.
     Died,
+    /// An invariant is broken, which is a bug too: 500.
+    Internal(String),
     /// Data nodes did not do it: 502.
     Failed {
         /// How many, and the first.
@@ -67,6 +69,7 @@ impl From<CommandError> for ApiError {
             CommandError::Busy { .. } | CommandError::AlreadyMoving { .. } => Self::Busy(text),
             CommandError::Failed(failures) => Self::Failed { text, failures, moved: None },
             CommandError::Stopping => Self::NotNow(text),
+            CommandError::Broken(_) => Self::Internal(text),
         }
     }
 }
@@ -75,7 +78,10 @@ impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wrong(text) | Self::Missing(text) | Self::Foreign(text) => f.write_str(text),
-            Self::Busy(text) | Self::NotNow(text) | Self::Failed { text, .. } => f.write_str(text),
+            Self::Busy(text)
+            | Self::NotNow(text)
+            | Self::Internal(text)
+            | Self::Failed { text, .. } => f.write_str(text),
             Self::NoToken => f.write_str(
                 "the admin token is missing or wrong: send \
                  Authorization: Bearer TOKEN, with the token of [admin]",
@@ -99,7 +105,7 @@ impl ResponseError for ApiError {
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy(_) => StatusCode::CONFLICT,
             Self::Long { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Died => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Died | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Failed { .. } => StatusCode::BAD_GATEWAY,
             Self::NotNow(_) => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -3,16 +3,19 @@
 //! It is made anew from one status for each request and keeps nothing: counting is done where
 //! failures are handled. Labels are names of the configuration and words of the protocol.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use dcp_actors::{BucketStatus, FailureCount, LinkPhase, LinkStatus};
+use dcp_actors::{BucketStatus, FailureCount, LinkPhase, LinkStatus, StreamPhase};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
-use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, NoLabelSet};
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, NoLabelSet,
+};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
@@ -117,7 +120,8 @@ impl Page {
         out.gauge("dcp_proxy_streams_wanted", "Streams that should be open", sum(|l| l.wanted))?;
         out.gauge("dcp_proxy_streams_open", "Streams that are open", sum(|l| l.open))?;
         out.gauge("dcp_proxy_streams_failed", "Streams not open, for a reason", failed)?;
-        let rolling = sum(|link| link.streams.iter().filter(|s| s.is_rolling_back()).count());
+        let rolling =
+            sum(|link| link.streams.iter().filter(|s| s.phase == StreamPhase::RollingBack).count());
         out.gauge("dcp_proxy_streams_rolling_back", "Streams whose copy is rolled back", rolling)?;
         let gaps = sum(|link| link.streams.iter().filter(|s| s.complete_to.is_some()).count());
         out.gauge("dcp_proxy_copies_incomplete", "Copies that may miss rows", gaps)
@@ -159,10 +163,14 @@ impl Page {
             self.0.iter().flat_map(move |status| {
                 kinds(status).iter().map(|kind| {
                     let labels = [
-                        ("bucket", status.bucket.as_str()),
-                        ("producer", kind.producer.as_str()),
-                        ("reason", kind.reason.as_str()),
-                        ("status", kind.status.as_deref().unwrap_or_default()),
+                        ("bucket", Cow::from(&status.bucket)),
+                        ("producer", Cow::from(&kind.producer)),
+                        ("reason", kind.reason.name().into()),
+                        // No label is an empty one.
+                        (
+                            "status",
+                            kind.status.as_ref().map_or("".into(), |s| s.to_string().into()),
+                        ),
                     ];
                     (labels, kind.count)
                 })
@@ -203,11 +211,11 @@ impl Out<'_> {
     }
 
     /// The name is written with `_total` behind it.
-    fn counter<'a, const N: usize>(
+    fn counter(
         &mut self,
         name: &str,
         help: &str,
-        samples: impl IntoIterator<Item = Sample<'a, N, u64>>,
+        samples: impl IntoIterator<Item = (impl EncodeLabelSet, u64)>,
     ) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
         for (labels, count) in samples {

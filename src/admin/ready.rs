@@ -1,6 +1,6 @@
 //! Whether replication is as it should be. Pure: what is there in, what is missing out.
 
-use dcp_actors::{BucketStatus, LinkStatus};
+use dcp_actors::{BucketStatus, LinkStatus, StreamPhase};
 
 /// How many reasons are given: the first ones tell the story.
 const REASONS_MAX: usize = 5;
@@ -20,7 +20,8 @@ fn unsettled_link(bucket: &str, link: &LinkStatus) -> Option<String> {
     if link.last_error.is_some() {
         return None;
     }
-    let unsettled = link.streams.iter().filter(|s| s.phase != "open" && s.last_error.is_none());
+    let unsettled =
+        link.streams.iter().filter(|s| s.phase != StreamPhase::Open && s.last_error.is_none());
     let mut vbs = unsettled.map(|stream| stream.vbucket);
     let first = vbs.next()?;
     let (count, LinkStatus { producer, connection, .. }) = (1 + vbs.count(), link);

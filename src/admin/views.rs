@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use dcp_actors::{BucketStatus, LinkPhase, LinkStatus, NodeStatus};
+use dcp_actors::{BucketStatus, LinkPhase, LinkStatus, NodeStatus, StreamPhase};
 use mcbp::VbId;
 use replica::plan::VbSet;
 use serde::Serialize;
@@ -124,7 +124,7 @@ impl BucketView {
 
 /// Streams of a link that are not open, for a reason.
 pub(super) fn failed(link: &LinkStatus) -> usize {
-    let not_open = link.streams.iter().filter(|stream| stream.phase != "open");
+    let not_open = link.streams.iter().filter(|stream| stream.phase != StreamPhase::Open);
     not_open.filter(|stream| stream.last_error.is_some() || link.last_error.is_some()).count()
 }
 

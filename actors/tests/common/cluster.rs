@@ -11,11 +11,12 @@ use dcp_actors::{
 use mcbp::dcp::Open;
 use mcbp::{FrameBuilder, Opcode, Status, VbId, VbState};
 use relay::testing::{BUCKET, FakeConn, FakePeer, Opened, view};
+use replica::plan::{Connections, Desired};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use super::{Link, PATIENCE, status_until, vbs};
+use super::{Link, PATIENCE, status_until, vbs, words};
 
 /// What a node says on its control connections.
 #[derive(Clone, Default)]
@@ -276,8 +277,11 @@ impl Cluster {
             endpoints.push(peer.endpoint(name));
             producers.insert(*name, Node::start(peer));
         }
-        let bucket =
-            BucketPlan { name: BUCKET.to_owned(), connections: 1, replicate: BTreeMap::new() };
+        let bucket = BucketPlan {
+            name: BUCKET.to_owned(),
+            connections: Connections::ONE,
+            desired: Desired::default(),
+        };
         let config =
             ReplicationConfig { node, producers: endpoints, buckets: vec![bucket], limits };
         let handle = Replication::start(config).unwrap();
@@ -350,7 +354,7 @@ pub async fn failure<T: std::fmt::Debug>(command: Answer<T>) -> (String, Option<
     match answer(command).await {
         Err(CommandError::Failed(mut failures)) if failures.len() == 1 => {
             let failure = failures.remove(0);
-            (failure.reason, failure.status)
+            (failure.cause.reason().name().to_owned(), words(&failure))
         }
         other => panic!("one failure was expected: {other:?}"),
     }

@@ -14,6 +14,7 @@ use mcbp::dcp::{AddStream, SetVbucketState, StreamEnd, StreamReq};
 use mcbp::{Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState, VbUuid};
 use relay::testing::{BUCKET, FakeConn, FakePeer, Manners, view};
 use replica::backoff::Backoff;
+use replica::plan::{Connections, Desired};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
@@ -56,8 +57,11 @@ impl Nodes {
     /// Starts with nothing desired: nothing connects yet.
     pub async fn start(limits: Limits) -> Self {
         let (alpha, beta) = (FakePeer::bind().await, FakePeer::bind().await);
-        let bucket =
-            BucketPlan { name: BUCKET.to_owned(), connections: 1, replicate: BTreeMap::new() };
+        let bucket = BucketPlan {
+            name: BUCKET.to_owned(),
+            connections: Connections::ONE,
+            desired: Desired::default(),
+        };
         let handle = Replication::start(ReplicationConfig {
             node: beta.endpoint("beta"),
             producers: vec![alpha.endpoint("alpha")],
@@ -291,10 +295,15 @@ pub async fn within_a_second(set_up: SetUp) -> Result<usize, CommandError> {
     timeout(Duration::from_secs(1), set_up).await.expect("an answer within a second").unwrap()
 }
 
+/// What a data node answered, as status pages spell it.
+pub fn words(failure: &dcp_actors::VbFailure) -> Option<String> {
+    failure.cause.answer().map(|answer| answer.to_string())
+}
+
 /// The failures of a set-up: vBucket, reason, status.
 pub fn failures(result: Result<usize, CommandError>) -> Vec<(u16, String, Option<String>)> {
     let Err(CommandError::Failed(failures)) = result else { panic!("no failure: {result:?}") };
     let named = |f: &dcp_actors::VbFailure| f.producer == "alpha" && f.bucket == BUCKET;
     assert!(failures.iter().all(named), "producer and bucket are named: {failures:?}");
-    failures.into_iter().map(|f| (f.vbucket, f.reason, f.status)).collect()
+    failures.into_iter().map(|f| (f.vb.0, f.cause.reason().name().to_owned(), words(&f))).collect()
 }

@@ -23,7 +23,7 @@ use std::sync::{Mutex, PoisonError};
 static COUNTS: Mutex<BTreeMap<Place, u64>> = Mutex::new(BTreeMap::new());
 
 /// Where in the source an invariant is checked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     /// The file, by its path from the top folder of the project.
     pub file: &'static str,
@@ -38,7 +38,7 @@ impl fmt::Display for Place {
 }
 
 /// An invariant did not hold: a defect of this program, whatever its peers did.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 #[error("internal error at {place}: {what}; this is a bug, please report it")]
 pub struct Broken {
     /// Where it was found.

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 /// Delays that double from `min` to `max`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Backoff {
     /// The first delay, before jitter. 100 ms: a restarting process is back in about that time.
     pub min: Duration,

@@ -15,7 +15,7 @@ pub const BREAKER_LIMIT: usize = 5;
 pub const BREAKER_WINDOW: Duration = Duration::from_secs(60);
 
 /// Counts failures for each vBucket. The owner keeps one breaker for each kind of failure.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Breaker {
     limit: usize,
     window: Duration,

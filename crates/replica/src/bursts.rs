@@ -11,10 +11,10 @@ pub const LINES_MAX: u64 = 5;
 pub const WINDOW: Duration = Duration::from_secs(1);
 
 /// Counts lines of the kinds `K`; times are since any fixed start.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Bursts<K>(BTreeMap<K, Burst>);
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Burst {
     since: Duration,
     lines: u64,

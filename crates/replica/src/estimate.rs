@@ -10,7 +10,7 @@ use mcbp::VbId;
 pub const REMAINING_MAX: u64 = 1000;
 
 /// What to do about a move.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Estimate {
     /// Little is missing: take the vBucket over.
     Near {
@@ -27,7 +27,7 @@ pub enum Estimate {
 }
 
 /// An answer from which nothing can be concluded.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum EstimateError {
     /// The status is not one that is known to be good.
     #[error("the producer's takeover status of {vb} is {status:?}, which allows no takeover")]

@@ -13,7 +13,7 @@ use mcbp::{Seqno, VbId};
 pub const HISTORY_MAX: usize = 32;
 
 /// What the nodes said; times are since any fixed start.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct LagBook {
     rows: BTreeMap<VbId, Row>,
     /// When each producer last said its seqnos.
@@ -23,7 +23,7 @@ pub struct LagBook {
 }
 
 /// How one vBucket is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Lag {
     /// The high seqno of the producer.
     pub producer: Option<Seqno>,
@@ -47,7 +47,7 @@ impl Lag {
     }
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 struct Row {
     /// The name of the producer.
     source: String,

@@ -1,7 +1,8 @@
 //! The rules of replication, as pure code: no socket, no clock, no random source, no thread.
 //!
 //! - `link`: the consumer side of one link, events in, effects out
-//! - `plan`: which vBuckets come from which producer, and what to change to get there
+//! - `bucket`: all links of a bucket, what is wanted of them, moves and healing, as a machine too
+//! - `plan`: which vBuckets come from which producer, over which links
 //! - `names`: what connections call themselves, byte for byte as Couchbase does
 //! - `wanted`: the streams one link should have, and how far each is
 //! - `estimate`: what a producer says before a takeover, and what follows
@@ -14,6 +15,7 @@
 
 pub mod backoff;
 pub mod breaker;
+pub mod bucket;
 pub mod bursts;
 pub mod estimate;
 pub mod lag;

@@ -13,7 +13,7 @@ use crate::breaker::Breaker;
 use crate::link::{Reason, VbError};
 
 /// The loop that a failure may be a part of.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum LoopKind {
     /// The producer wants the consumer to roll back.
     Rollback,
@@ -61,7 +61,7 @@ impl fmt::Display for LoopKind {
 }
 
 /// A vBucket that is in a loop.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Broken {
     /// Which loop.
     pub kind: LoopKind,
@@ -70,7 +70,7 @@ pub struct Broken {
 }
 
 /// How a failure is to be logged.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Notice {
     /// With the number of failures so far: for a new reason, and at 1, 10, 100 and so on.
     Tell(u64),
@@ -81,14 +81,14 @@ pub enum Notice {
 }
 
 /// The failures of all vBuckets of a bucket.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Loops {
     breakers: BTreeMap<LoopKind, Breaker>,
     records: BTreeMap<VbId, Record>,
     quiet: Duration,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Record {
     failures: u64,
     last: Duration,
@@ -156,7 +156,7 @@ impl Loops {
 }
 
 /// The reasons that were logged of something that fails again and again.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Told(Vec<String>);
 
 impl Told {

@@ -9,7 +9,7 @@ use std::fmt;
 use mcbp::{Seqno, VbId, VbState, VbUuid};
 
 /// What a node says of its copy of a vBucket.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Said {
     /// It has one.
     Has(Held),
@@ -20,7 +20,7 @@ pub enum Said {
 }
 
 /// A copy of a vBucket.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Held {
     /// Its state.
     pub state: VbState,
@@ -31,7 +31,7 @@ pub struct Held {
 }
 
 /// What follows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Remedy {
     /// Nothing is to be done: it is active at the consumer, and for all that is known not at the
     /// producer.
@@ -48,7 +48,7 @@ pub enum Remedy {
 }
 
 /// What a person is told. Reads on from what both nodes have.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum Advice {
     /// Both copies accept writes.
     #[error("both accept writes, set one of them dead by SET_VBUCKET")]

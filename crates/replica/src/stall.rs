@@ -10,7 +10,7 @@ use std::time::Duration;
 const DOUBLINGS_MAX: u32 = 4;
 
 /// A link at one moment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Sample {
     /// By how many seqnos the consumer is behind, over all open streams; `None` where unknown.
     pub behind: Option<u64>,
@@ -23,7 +23,7 @@ pub struct Sample {
 }
 
 /// Why a link is stuck.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum Stall {
     /// The producer has more, and nothing comes.
     #[error(
@@ -53,7 +53,7 @@ pub enum Stall {
 }
 
 /// Watches one life of a link.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct StallRule {
     limit: Duration,
     last: Sample,

@@ -14,7 +14,7 @@ use mcbp::{Seqno, VbId};
 const DOUBLINGS_MAX: u32 = 4;
 
 /// One open stream at one moment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Position {
     /// The high seqno of the producer, where known.
     pub producer: Option<Seqno>,
@@ -25,7 +25,7 @@ pub struct Position {
 }
 
 /// A vBucket that stands still.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Stuck {
     /// By how many seqnos the consumer is behind.
     pub behind: u64,
@@ -33,7 +33,7 @@ pub struct Stuck {
     pub for_: Duration,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Row {
     at: Position,
     behind: u64,
@@ -43,7 +43,7 @@ struct Row {
 }
 
 /// The open streams of one link.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Standstill {
     rows: BTreeMap<VbId, Row>,
 }

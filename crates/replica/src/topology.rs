@@ -36,7 +36,7 @@ pub fn replicas(vb: VbId, stats: &[(String, String)]) -> BTreeSet<String> {
 }
 
 /// Our node, as topologies that name replicas do not know it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Stranger {
     /// Our node's name.
     pub name: String,

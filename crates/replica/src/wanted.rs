@@ -8,13 +8,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mcbp::VbId;
-use serde::Serialize;
 
 use crate::link::{Retry, VbError, VbOutcome};
 
 /// How far one wanted stream is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum StreamPhase {
     /// To be asked for as soon as the link can.
     Due,
@@ -30,7 +28,7 @@ pub enum StreamPhase {
 }
 
 /// One wanted stream.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct WantedStream {
     /// How far it is.
     pub phase: StreamPhase,
@@ -54,7 +52,7 @@ pub struct Setup {
 }
 
 /// The streams of one link.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct WantedStreams {
     streams: BTreeMap<VbId, WantedStream>,
     /// Streams that may be open and are not wanted any more.
@@ -236,6 +234,18 @@ impl WantedStreams {
     #[must_use]
     pub const fn streams(&self) -> &BTreeMap<VbId, WantedStream> {
         &self.streams
+    }
+
+    /// Whether a wanted stream is open.
+    #[must_use]
+    pub fn is_open(&self, vb: VbId) -> bool {
+        self.streams.get(&vb).is_some_and(|stream| stream.phase == StreamPhase::Open)
+    }
+
+    /// Whether a wanted stream was asked for, and the outcome is awaited.
+    #[must_use]
+    pub fn is_asked(&self, vb: VbId) -> bool {
+        self.streams.get(&vb).is_some_and(|stream| stream.phase == StreamPhase::Asked)
     }
 
     /// How many wanted streams are open.

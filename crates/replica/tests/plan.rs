@@ -1,4 +1,4 @@
-//! Sets of vBuckets as people write them, desired maps, and the way from one to another.
+//! Sets of vBuckets as people write them, and desired maps.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,9 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mcbp::VbId;
 use proptest::prelude::*;
-use replica::plan::{
-    Changes, Connections, Desired, LinkKey, Links, PlanError, VBUCKETS_MAX, VbSet,
-};
+use replica::plan::{Connections, Desired, LinkKey, PlanError, VBUCKETS_MAX, VbSet};
 
 fn set(text: &str) -> VbSet {
     text.parse().unwrap()
@@ -24,7 +22,7 @@ fn desired(map: &[(&str, &str)]) -> Desired {
     Desired::new(producers.collect()).unwrap()
 }
 
-fn link(producer: &str, connection: u16) -> LinkKey {
+fn link(producer: &str, connection: u8) -> LinkKey {
     LinkKey { producer: producer.to_owned(), connection }
 }
 
@@ -79,36 +77,6 @@ proptest! {
     fn no_text_panics(text in "[0-9,\\- x]{0,20}") {
         drop(text.parse::<VbSet>());
     }
-
-    #[test]
-    fn changes_lead_from_any_state_to_any_other(
-        from in any_links(), to in any_links(),
-    ) {
-        let changes = Changes::between(&from, &to);
-        let mut reached = from.clone();
-        for link in &changes.drop {
-            prop_assert!(reached.remove(link).is_some());
-        }
-        for (link, vbs) in &changes.close {
-            for vb in vbs {
-                prop_assert!(reached.get_mut(link).unwrap().remove(vb), "closed what is not open");
-            }
-        }
-        for (link, vbs) in &changes.add {
-            for vb in vbs {
-                prop_assert!(reached.entry(link.clone()).or_default().insert(*vb), "added twice");
-            }
-        }
-        prop_assert_eq!(&reached, &to);
-        prop_assert_eq!(changes.is_empty(), from == to);
-        prop_assert!(Changes::between(&to, &to).is_empty());
-    }
-}
-
-fn any_links() -> impl Strategy<Value = Links> {
-    let key = (0..3_u8, 0..3_u16).prop_map(|(producer, n)| link(&format!("p{producer}"), n));
-    let vbs = proptest::collection::btree_set((0..8_u16).prop_map(VbId), 1..6);
-    proptest::collection::btree_map(key, vbs, 0..6)
 }
 
 #[test]
@@ -144,24 +112,4 @@ fn mb_63169_streams_are_split_over_connections_by_remainder() {
         assert_eq!(Connections::new(wrong), Err(PlanError::Connections(wrong)));
     }
     assert_eq!(Connections::new(64), Ok(Connections::MAX));
-}
-
-#[test]
-fn mb_10934_links_that_nothing_is_wanted_from_are_dropped() {
-    let actual = desired(&[("alpha", "0-1"), ("gamma", "2")]).links(Connections::ONE);
-    let wanted = desired(&[("alpha", "0,2")]).links(Connections::ONE);
-    let changes = Changes::between(&actual, &wanted);
-    assert_eq!(changes.drop, [link("gamma", 0)].into());
-    assert_eq!(changes.close, [(link("alpha", 0), vbs(&[1]))].into());
-    assert_eq!(changes.add, [(link("alpha", 0), vbs(&[2]))].into());
-}
-
-#[test]
-fn more_connections_move_only_the_streams_that_have_to() {
-    let map = desired(&[("alpha", "0-3")]);
-    let two = Connections::new(2).unwrap();
-    let changes = Changes::between(&map.links(Connections::ONE), &map.links(two));
-    assert!(changes.drop.is_empty());
-    assert_eq!(changes.close, [(link("alpha", 0), vbs(&[1, 3]))].into());
-    assert_eq!(changes.add, [(link("alpha", 1), vbs(&[1, 3]))].into());
 }

@@ -1,7 +1,7 @@
 //! How the links of one producer are put together. The rest is tested over HTTP.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use dcp_actors::{BucketStatus, LinkPhase, LinkStatus, StreamStatus};
+use dcp_actors::{BucketStatus, LinkPhase, LinkStatus, StreamPhase, StreamStatus};
 
 use super::text;
 
@@ -10,7 +10,7 @@ fn stream(vbucket: u16, lag_seqnos: Option<u64>, lag_ms: Option<u64>) -> StreamS
         rollbacks_before: None,
         complete_to: None,
         vbucket,
-        phase: "open",
+        phase: StreamPhase::Open,
         opaque: None,
         failures: 0,
         last_error: None,

@@ -17,6 +17,7 @@ mod outcome;
 mod overdue;
 mod pace;
 mod phase;
+mod reason_code;
 mod refusals;
 mod setup;
 mod shut;
@@ -40,6 +41,7 @@ pub use mcbp::Side;
 pub use outcome::{Outcome, Reason, Retry, StopReason, VbError, VbOutcome};
 use overdue::Late;
 use phase::{Activity, Phase};
+pub use reason_code::{NodeAnswer, ReasonCode};
 pub use snapshot::{Snapshot, VbPhase, VbSnapshot};
 pub use wire::DATA_OPCODES;
 

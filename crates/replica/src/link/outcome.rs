@@ -6,7 +6,7 @@ use std::fmt;
 use mcbp::{Opcode, Status, StreamEndStatus, VbId};
 use serde::Serialize;
 
-use super::{Side, Step};
+use super::{NodeAnswer, ReasonCode, Side, Step};
 
 /// The answer to a command.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -193,32 +193,32 @@ impl VbError {
         }
     }
 
-    /// The reason as one word for programs.
+    /// What went wrong, without the particulars.
     #[must_use]
-    pub const fn reason_code(&self) -> &'static str {
+    pub const fn reason_code(&self) -> ReasonCode {
         match self.reason {
-            Reason::Refused { .. } => "refused",
-            Reason::RowRefused { .. } => "row-refused",
-            Reason::StreamGone { .. } => "stream-gone",
-            Reason::Incomplete => "incomplete",
-            Reason::RollingBack => "rolling-back",
-            Reason::Stalled { .. } => "stalled",
-            Reason::StreamEnd(_) => "stream-end",
-            Reason::Deadline(_) => "deadline",
-            Reason::LinkLost(_) => "link-lost",
-            Reason::Protocol(_) => "protocol",
-            Reason::Shut => "shut",
+            Reason::Refused { .. } => ReasonCode::Refused,
+            Reason::RowRefused { .. } => ReasonCode::RowRefused,
+            Reason::StreamGone { .. } => ReasonCode::StreamGone,
+            Reason::Incomplete => ReasonCode::Incomplete,
+            Reason::RollingBack => ReasonCode::RollingBack,
+            Reason::Stalled { .. } => ReasonCode::Stalled,
+            Reason::StreamEnd(_) => ReasonCode::StreamEnd,
+            Reason::Deadline(_) => ReasonCode::Deadline,
+            Reason::LinkLost(_) => ReasonCode::LinkLost,
+            Reason::Protocol(_) => ReasonCode::Protocol,
+            Reason::Shut => ReasonCode::Shut,
         }
     }
 
-    /// The status that the data node gave, by name and number, where it gave one.
+    /// What a data node answered, where one did.
     #[must_use]
-    pub fn status(&self) -> Option<String> {
+    pub const fn answer(&self) -> Option<NodeAnswer> {
         match self.reason {
             Reason::Refused { status, .. }
             | Reason::RowRefused { status, .. }
-            | Reason::StreamGone { status, .. } => Some(format!("{status} ({:#04x})", status.0)),
-            Reason::StreamEnd(status) => Some(format!("{status} ({})", status.0)),
+            | Reason::StreamGone { status, .. } => Some(NodeAnswer::Status(status)),
+            Reason::StreamEnd(status) => Some(NodeAnswer::StreamEnd(status)),
             Reason::Incomplete
             | Reason::RollingBack
             | Reason::Stalled { .. }

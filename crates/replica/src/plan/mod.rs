@@ -1,4 +1,4 @@
-//! What is to be replicated, and what to change to get there. It changes nothing itself.
+//! What is to be replicated: desired maps, and how they are spread over links.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ pub use vbset::{VBUCKETS_MAX, VbSet, VbSetError};
 
 /// How many connections carry the streams of one producer: 1 to 64 (MB-63169).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
-pub struct Connections(u16);
+pub struct Connections(u8);
 
 /// One link: a pair of connections for part of one producer's vBuckets of one bucket.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -19,30 +19,18 @@ pub struct LinkKey {
     /// The producer, by its name in the configuration.
     pub producer: String,
     /// The number of the connection; 0 is the first.
-    pub connection: u16,
+    pub connection: u8,
 }
 
 /// The desired map of one bucket: which vBuckets come from which producer.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]
 pub struct Desired(BTreeMap<String, VbSet>);
 
 /// The streams of each link.
 pub type Links = BTreeMap<LinkKey, BTreeSet<VbId>>;
 
-/// What to change. Links are dropped and streams closed before streams are added: a vBucket that
-/// changes its producer must be free at the consumer first (MB-29354).
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Changes {
-    /// Links that nothing is wanted from any more (MB-10934).
-    pub drop: BTreeSet<LinkKey>,
-    /// Streams to close, on links that stay.
-    pub close: Links,
-    /// Streams to add, on links that stay or are new.
-    pub add: Links,
-}
-
 /// Why a plan cannot be followed.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum PlanError {
     /// A vBucket cannot come from two producers.
     #[error("{vb} is wanted from both {first} and {second}: give it to one of them")]
@@ -70,7 +58,7 @@ impl Connections {
     /// # Errors
     /// [`PlanError::Connections`] unless it is 1 to 64.
     pub fn new(count: u64) -> Result<Self, PlanError> {
-        match u16::try_from(count) {
+        match u8::try_from(count) {
             Ok(n) if (1..=Self::MAX.0).contains(&n) => Ok(Self(n)),
             Ok(_) | Err(_) => Err(PlanError::Connections(count)),
         }
@@ -78,14 +66,16 @@ impl Connections {
 
     /// The number.
     #[must_use]
-    pub const fn count(self) -> u16 {
+    pub const fn count(self) -> u8 {
         self.0
     }
 
     /// Which connection carries a vBucket.
     #[must_use]
-    pub const fn of(self, vb: VbId) -> u16 {
-        vb.0 % self.0
+    pub const fn of(self, vb: VbId) -> u8 {
+        // The remainder is below 64: its low byte is all of it.
+        let [_, number] = (vb.0 % self.0 as u16).to_be_bytes();
+        number
     }
 }
 
@@ -135,40 +125,5 @@ impl Desired {
             }
         }
         links
-    }
-}
-
-impl Changes {
-    /// What leads from the `actual` streams to the `desired` ones, with nothing done twice and no
-    /// stream touched that may stay.
-    #[must_use]
-    pub fn between(actual: &Links, desired: &Links) -> Self {
-        let none = BTreeSet::new();
-        let mut changes = Self::default();
-        for (link, open) in actual {
-            let Some(wanted) = desired.get(link) else {
-                changes.drop.insert(link.clone());
-                continue;
-            };
-            insert_some(&mut changes.close, link, open.difference(wanted));
-        }
-        for (link, wanted) in desired {
-            let open = actual.get(link).unwrap_or(&none);
-            insert_some(&mut changes.add, link, wanted.difference(open));
-        }
-        changes
-    }
-
-    /// Whether there is nothing to do.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.drop.is_empty() && self.close.is_empty() && self.add.is_empty()
-    }
-}
-
-fn insert_some<'a>(links: &mut Links, link: &LinkKey, vbs: impl Iterator<Item = &'a VbId>) {
-    let vbs: BTreeSet<VbId> = vbs.copied().collect();
-    if !vbs.is_empty() {
-        links.insert(link.clone(), vbs);
     }
 }

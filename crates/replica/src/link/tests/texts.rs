@@ -64,8 +64,8 @@ fn errors_name_vbucket_side_and_status_by_name_and_number() {
     ];
     for (error, text, (code, status, retry)) in cases {
         assert_eq!(error.to_string(), text);
-        assert_eq!(error.reason_code(), code);
-        assert_eq!(error.status().as_deref(), status);
+        assert_eq!(error.reason_code().name(), code);
+        assert_eq!(error.answer().map(|answer| answer.to_string()).as_deref(), status);
         assert_eq!(error.retry(), retry);
     }
 }

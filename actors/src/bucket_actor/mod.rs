@@ -1,0 +1,308 @@
+//! The actor of one bucket: tells its machine what happens, and carries out what it decides. It
+//! holds addresses, tasks and callers, and no rules.
+
+mod read;
+mod traffic;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix_rt::ArbiterHandle;
+use futures::channel::oneshot;
+use relay::Endpoint;
+use replica::bucket::{
+    BucketCommand, BucketEffect, BucketEvent, BucketMachine, CommandError, Done, LinkDown, LinkId,
+    LinkReport, LogLevel, LogLine, Moment, PollAnswer, TaskId,
+};
+use replica::link::Ticket;
+use replica::plan::{Connections, LinkKey};
+use tokio::time::Instant;
+
+use self::traffic::Traffic;
+use crate::config::Limits;
+use crate::link_actor::{FromLink, Gauges, GiveUp, LinkOver, LinkSpec, Replicator, Run};
+use crate::tasks::{self, LagPolls, NodePolled, TaskReport};
+
+pub(crate) use self::read::ReadStatus;
+
+/// How often links are sampled: four times within the stall limit, and at least each second.
+const SAMPLES_PER_STALL: u32 = 4;
+const SAMPLE_INTERVAL_MAX: Duration = Duration::from_secs(1);
+
+/// Where the one answer of a command goes.
+pub(crate) type Answer = oneshot::Sender<Result<Done, CommandError>>;
+
+/// A command for a bucket.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Ask {
+    pub(crate) command: BucketCommand,
+    pub(crate) answer: Answer,
+}
+
+/// The actor of one bucket.
+pub(crate) struct BucketActor {
+    machine: BucketMachine,
+    bucket: String,
+    node: Endpoint,
+    producers: Arc<BTreeMap<String, Endpoint>>,
+    limits: Limits,
+    arbiters: Vec<ArbiterHandle>,
+    /// The present incarnation of each link that is not down.
+    links: BTreeMap<usize, OpenLink>,
+    tasks: BTreeMap<TaskId, SpawnHandle>,
+    callers: BTreeMap<Ticket, Answer>,
+    next_ticket: u64,
+    polls: LagPolls,
+    traffic: Traffic,
+    started: Instant,
+    wake: Option<(Duration, SpawnHandle)>,
+}
+
+/// A link whose connections are open, or being opened.
+struct OpenLink {
+    id: LinkId,
+    spec: Arc<LinkSpec>,
+    addr: Addr<Replicator>,
+    /// Once both connections are open.
+    gauges: Option<Gauges>,
+}
+
+impl BucketActor {
+    /// An actor that does nothing before it is asked to.
+    pub(crate) fn new(
+        bucket: String,
+        connections: Connections,
+        node: Endpoint,
+        producers: Arc<BTreeMap<String, Endpoint>>,
+        limits: Limits,
+        arbiters: Vec<ArbiterHandle>,
+    ) -> Self {
+        let names = producers.keys().cloned().collect();
+        let settings = limits.settings(bucket.clone(), node.name.clone(), names);
+        Self {
+            machine: BucketMachine::new(settings, connections),
+            bucket,
+            node,
+            producers,
+            limits,
+            arbiters,
+            links: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            callers: BTreeMap::new(),
+            next_ticket: 0,
+            polls: LagPolls::default(),
+            traffic: Traffic::default(),
+            started: Instant::now(),
+            wake: None,
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn event(&mut self, event: BucketEvent, ctx: &mut Context<Self>) {
+        let at = Moment { now: self.now(), chance: fastrand::f64() };
+        for effect in self.machine.on(at, event) {
+            self.carry_out(effect, ctx);
+        }
+        self.set_clock(ctx);
+    }
+
+    fn carry_out(&mut self, effect: BucketEffect, ctx: &mut Context<Self>) {
+        match effect {
+            BucketEffect::Connect(id, key) => self.connect(id, &key, ctx),
+            BucketEffect::Run(id, ticket, command) => {
+                if let Some(link) = self.link(id) {
+                    link.addr.do_send(Run { ticket, command });
+                }
+            }
+            BucketEffect::Abandon(id) => {
+                if let Some(link) = self.links.remove(&id.index) {
+                    link.addr.do_send(LinkOver);
+                }
+            }
+            BucketEffect::GiveUp(id, side, down) => {
+                if let Some(link) = self.link(id) {
+                    link.addr.do_send(GiveUp { side, down });
+                }
+            }
+            BucketEffect::Poll(desired) => {
+                let told = ctx.address().recipient();
+                let whom = (self.bucket.as_str(), &self.node, &*self.producers);
+                self.polls.follow(&desired, whom, &self.limits, &told);
+            }
+            BucketEffect::Estimate(task, key, vb) => {
+                if let Some(spec) = self.spec(&key) {
+                    let report = ctx.address().recipient();
+                    self.spawn(task, tasks::estimate(task, spec, vb, report), ctx);
+                }
+            }
+            BucketEffect::Examine(task, examine) => {
+                if let Some(spec) = self.spec(&examine.key) {
+                    let report = ctx.address().recipient();
+                    self.spawn(task, tasks::examine(task, spec, examine, report), ctx);
+                }
+            }
+            BucketEffect::Cancel(task) => {
+                if let Some(handle) = self.tasks.remove(&task) {
+                    ctx.cancel_future(handle);
+                }
+            }
+            BucketEffect::Answer(ticket, result) => {
+                if let Some(caller) = self.callers.remove(&ticket) {
+                    // The caller may have gone; what was done stays done.
+                    _ = caller.send(result);
+                }
+            }
+            BucketEffect::Log(LogLine { level, text }) => log::log!(log_level(level), "{text}"),
+        }
+    }
+
+    fn link(&self, id: LinkId) -> Option<&OpenLink> {
+        self.links.get(&id.index).filter(|link| link.id == id)
+    }
+
+    fn connect(&mut self, id: LinkId, key: &LinkKey, ctx: &mut Context<Self>) {
+        let Some(spec) = self.spec(key) else {
+            let what = invariant::broken!("a link to {key:?}, which is no producer").to_string();
+            let report = LinkReport::Down(LinkDown::internal(what));
+            ctx.notify(FromLink { id, report, gauges: None });
+            return;
+        };
+        let spec = Arc::new(spec);
+        let (own, bucket) = (Arc::clone(&spec), ctx.address().recipient());
+        let make = move |_: &mut Context<Replicator>| Replicator::new(id, own, bucket);
+        let addr = match self.arbiters.get(id.index % self.arbiters.len().max(1)) {
+            Some(arbiter) => Replicator::start_in_arbiter(arbiter, make),
+            None => Replicator::create(make),
+        };
+        self.links.insert(id.index, OpenLink { id, spec, addr, gauges: None });
+    }
+
+    fn spec(&self, key: &LinkKey) -> Option<LinkSpec> {
+        let producer = self.producers.get(&key.producer)?;
+        Some(LinkSpec::new(&self.bucket, &self.node, producer, key.connection, &self.limits))
+    }
+
+    fn spawn(
+        &mut self,
+        id: TaskId,
+        task: impl Future<Output = ()> + 'static,
+        ctx: &mut Context<Self>,
+    ) {
+        let handle = ctx.spawn(actix::fut::wrap_future(task));
+        self.tasks.insert(id, handle);
+    }
+
+    /// Wakes the machine when it wants to be woken.
+    fn set_clock(&mut self, ctx: &mut Context<Self>) {
+        let wanted = self.machine.wake_at();
+        if self.wake.as_ref().map(|(at, _)| *at) == wanted {
+            return;
+        }
+        if let Some((_, wake)) = self.wake.take() {
+            ctx.cancel_future(wake);
+        }
+        self.wake = wanted.map(|at| {
+            let wait = at.saturating_sub(self.now());
+            let wake = ctx.run_later(wait, |actor, ctx| {
+                actor.wake = None;
+                actor.event(BucketEvent::Woken, ctx);
+            });
+            (at, wake)
+        });
+    }
+
+    fn sample(&mut self, ctx: &mut Context<Self>) {
+        self.note_heard();
+        let samples = self.links.values().filter_map(|link| {
+            let gauges = link.gauges.as_ref()?;
+            Some((link.id, gauges.sample()))
+        });
+        let samples = samples.collect();
+        self.event(BucketEvent::Sampled(samples), ctx);
+    }
+
+    /// Notes when both nodes of each link were last heard on it.
+    fn note_heard(&mut self) {
+        let now = self.now();
+        for link in self.links.values() {
+            let Some(gauges) = &link.gauges else { continue };
+            let at = |silent: Duration| now.saturating_sub(silent);
+            self.traffic.heard(&link.spec.producer.name, at(gauges.producer_silent()));
+            self.traffic.heard(&self.node.name, at(gauges.consumer_silent()));
+        }
+    }
+}
+
+const fn log_level(level: LogLevel) -> log::Level {
+    match level {
+        LogLevel::Error => log::Level::Error,
+        LogLevel::Warn => log::Level::Warn,
+        LogLevel::Info => log::Level::Info,
+    }
+}
+
+impl Actor for BucketActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        let interval = self.limits.stall / SAMPLES_PER_STALL;
+        let interval = interval.clamp(Duration::from_millis(1), SAMPLE_INTERVAL_MAX);
+        ctx.run_interval(interval, Self::sample);
+    }
+}
+
+impl Handler<Ask> for BucketActor {
+    type Result = ();
+
+    fn handle(&mut self, Ask { command, answer }: Ask, ctx: &mut Self::Context) {
+        let ticket = Ticket(self.next_ticket);
+        self.next_ticket += 1;
+        self.callers.insert(ticket, answer);
+        self.event(BucketEvent::Command { ticket, command }, ctx);
+    }
+}
+
+impl Handler<FromLink> for BucketActor {
+    type Result = ();
+
+    fn handle(&mut self, FromLink { id, report, gauges }: FromLink, ctx: &mut Self::Context) {
+        if let Some(link) = self.links.get_mut(&id.index).filter(|link| link.id == id)
+            && gauges.is_some()
+        {
+            link.gauges = gauges;
+        }
+        if matches!(report, LinkReport::Down(_)) && self.link(id).is_some() {
+            self.note_heard();
+            self.links.remove(&id.index);
+        }
+        self.event(BucketEvent::Link(id, report), ctx);
+    }
+}
+
+impl Handler<NodePolled> for BucketActor {
+    type Result = ();
+
+    fn handle(&mut self, NodePolled(polled): NodePolled, ctx: &mut Self::Context) {
+        if !matches!(polled.answer, PollAnswer::Seqnos(Err(_))) {
+            self.traffic.heard(&polled.node, self.now());
+        }
+        self.event(BucketEvent::Polled(polled), ctx);
+    }
+}
+
+impl Handler<TaskReport> for BucketActor {
+    type Result = ();
+
+    fn handle(&mut self, TaskReport(event): TaskReport, ctx: &mut Self::Context) {
+        if let BucketEvent::Copied(task, _) | BucketEvent::Examined(task, _) = &event {
+            self.tasks.remove(task);
+        }
+        self.event(event, ctx);
+    }
+}

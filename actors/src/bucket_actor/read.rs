@@ -1,0 +1,170 @@
+//! Reading a bucket's replications. Never after a command: nothing here blocks (MB-67329).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix::{Context, Handler, Message, ResponseFuture};
+use futures::future::join_all;
+use replica::bucket::{BrokenView, Cause, LinkView, MoveView, StreamPhase, StreamView, millis};
+use replica::link::{Snapshot, VbPhase};
+
+use super::BucketActor;
+use crate::link_actor::{Gauges, ReadLink};
+use crate::status::{
+    BrokenStatus, BucketStatus, FailureCount, LinkStatus, MoveStatus, NodeStatus, StreamStatus,
+};
+
+/// Reads the bucket.
+#[derive(Message)]
+#[rtype(result = "BucketStatus")]
+pub(crate) struct ReadStatus;
+
+impl Handler<ReadStatus> for BucketActor {
+    type Result = ResponseFuture<BucketStatus>;
+
+    fn handle(&mut self, _: ReadStatus, _: &mut Context<Self>) -> Self::Result {
+        let now = self.now();
+        let mut status = BucketStatus {
+            bucket: self.bucket.clone(),
+            connections: self.machine.connections().count(),
+            links: Vec::new(),
+            moves: self.machine.moves(now).map(|moving| self.move_status(&moving)).collect(),
+            nodes: self.nodes(now),
+            broken: self.machine.broken(now).map(broken_status).collect(),
+            stream_failures: FailureCount::all(self.machine.stream_failures()),
+            link_failures: FailureCount::all(self.machine.link_failures()),
+        };
+        let links = self.machine.links().map(|link| {
+            let open = self.link(link.id);
+            let status = self.link_status(&link, open.and_then(|link| link.gauges.as_ref()), now);
+            let machine = open.map(|link| link.addr.send(ReadLink));
+            async move {
+                let machine = match machine {
+                    Some(machine) => machine.await.ok().flatten(),
+                    None => None,
+                };
+                with_machine(status, machine)
+            }
+        });
+        let links = join_all(links.collect::<Vec<_>>());
+        Box::pin(async move {
+            status.links = links.await;
+            status
+        })
+    }
+}
+
+impl BucketActor {
+    fn link_status(
+        &self,
+        link: &LinkView<'_>,
+        gauges: Option<&Gauges>,
+        now: Duration,
+    ) -> LinkStatus {
+        LinkStatus {
+            producer: link.key.producer.clone(),
+            connection: link.key.connection,
+            name: link.name.to_owned(),
+            phase: link.phase,
+            failures: link.failures,
+            last_error: link.last_error.cloned().map(Cause::Link),
+            stall: link.stall.map(str::to_owned),
+            wanted: link.wanted,
+            open: link.open,
+            bytes: gauges.map_or(0, |gauges| gauges.downstream.bytes()),
+            frames: gauges.map_or(0, |gauges| gauges.downstream.frames()),
+            producer_silent_ms: gauges.map(|gauges| millis(gauges.producer_silent())),
+            consumer_silent_ms: gauges.map(|gauges| millis(gauges.consumer_silent())),
+            streams: self
+                .machine
+                .streams(link.id, now)
+                .map(|stream| stream_status(stream, gauges))
+                .collect(),
+        }
+    }
+
+    fn move_status(&self, moving: &MoveView<'_>) -> MoveStatus {
+        MoveStatus {
+            bucket: self.bucket.clone(),
+            vbucket: moving.vb.0,
+            from: moving.from.to_owned(),
+            phase: moving.phase,
+            estimate: moving.estimate,
+            since_ms: millis(moving.since),
+        }
+    }
+
+    /// Our node, and every producer that there was ever a link to.
+    fn nodes(&self, now: Duration) -> Vec<NodeStatus> {
+        let mut heard: BTreeMap<&str, Option<Duration>> = BTreeMap::new();
+        for name in self.machine.producers().chain([self.node.name.as_str()]) {
+            heard.insert(name, self.traffic.last(name));
+        }
+        for link in self.links.values() {
+            let Some(gauges) = &link.gauges else { continue };
+            let silent = [
+                (link.spec.producer.name.as_str(), gauges.producer_silent()),
+                (self.node.name.as_str(), gauges.consumer_silent()),
+            ];
+            for (name, silent) in silent {
+                let at = Some(now.saturating_sub(silent));
+                heard.entry(name).and_modify(|known| *known = at.max(*known));
+            }
+        }
+        let status = |(name, at): (&str, Option<Duration>)| NodeStatus {
+            node: name.to_owned(),
+            silent_ms: at.map(|at| millis(now.saturating_sub(at))),
+            control_error: self.machine.node_error(name).map(str::to_owned),
+            warning: self.machine.node_warning(name).map(str::to_owned),
+        };
+        heard.into_iter().map(status).collect()
+    }
+}
+
+fn stream_status(stream: StreamView, gauges: Option<&Gauges>) -> StreamStatus {
+    let passed = gauges.and_then(|gauges| gauges.vbucket(stream.vb));
+    let (lag, lag_seqnos, behind_for) = (stream.lag, stream.lag_seqnos(), stream.behind_for());
+    StreamStatus {
+        vbucket: stream.vb.0,
+        phase: stream.phase,
+        rollbacks_before: None,
+        complete_to: stream.complete_to.map(|seqno| seqno.0),
+        opaque: None,
+        failures: stream.failures,
+        last_error: stream.last_error,
+        seqno: lag.consumer.map(|seqno| seqno.0),
+        producer_seqno: lag.producer.map(|seqno| seqno.0),
+        lag_seqnos,
+        lag_ms: behind_for.map(millis),
+        progress_ms: lag.still_for.map(millis),
+        passed_seqno: passed.map(|passed| passed.seqno.0),
+        passed_bytes: passed.map_or(0, |passed| passed.bytes),
+        passed_frames: passed.map_or(0, |passed| passed.frames),
+    }
+}
+
+fn broken_status(broken: BrokenView) -> BrokenStatus {
+    BrokenStatus {
+        vbucket: broken.vb.0,
+        kind: broken.kind.name(),
+        failures: broken.failures,
+        since_ms: millis(broken.since),
+    }
+}
+
+/// Adds what the machine of the link alone knows.
+fn with_machine(mut status: LinkStatus, machine: Option<Snapshot>) -> LinkStatus {
+    let Some(machine) = machine else { return status };
+    let rows: BTreeMap<_, _> = machine.vbuckets.iter().map(|row| (row.vbucket, row)).collect();
+    for stream in &mut status.streams {
+        let Some(row) = rows.get(&stream.vbucket) else { continue };
+        stream.opaque = row.opaque;
+        stream.rollbacks_before = row.line;
+        if row.phase == VbPhase::RollingBack && stream.phase != StreamPhase::Open {
+            stream.phase = StreamPhase::RollingBack;
+            // Seqnos of two histories that have parted say nothing of each other.
+            (stream.lag_seqnos, stream.lag_ms) = (None, None);
+        }
+    }
+    status
+}

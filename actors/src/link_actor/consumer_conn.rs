@@ -1,0 +1,220 @@
+//! The consumer side of one link: carries out what [`ConsumerMachine`] decides, and holds no rules
+//! of its own.
+
+use std::sync::Arc;
+
+use actix::{
+    Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult, Recipient,
+    SpawnHandle,
+};
+use relay::{Injector, Progress, Verdict};
+use replica::bucket::{LinkDown, LinkReport};
+use replica::link::{
+    self, ConsumerMachine, ControlFrame, Effect, Effects, Event, Limits, Note, Side, Step,
+};
+use tokio::time::Instant;
+
+use super::deadlines::Deadlines;
+use super::messages::{Faulted, FromConn, LinkOver, ProducerSays, ReadLink, Run, SendOwn};
+use super::producer_conn::ProducerConn;
+use super::tap::{Tapped, decode};
+
+/// The actor of the consumer connection.
+pub(crate) struct ConsumerConn {
+    link: Arc<str>,
+    machine: ConsumerMachine,
+    limits: Limits,
+    deadlines: Deadlines,
+    timer: Option<SpawnHandle>,
+    producer: Addr<ProducerConn>,
+    to_consumer: Injector,
+    owner: Recipient<FromConn>,
+    downstream: Arc<Progress>,
+    /// Samples of the vBucket that is taken over, when its deadline was last armed.
+    passed_frames: u64,
+}
+
+impl ConsumerConn {
+    /// The actors of both sides of a link.
+    pub(crate) fn start_pair(
+        link: Arc<str>,
+        limits: Limits,
+        to_consumer: Injector,
+        to_producer: Injector,
+        downstream: Arc<Progress>,
+        owner: Recipient<FromConn>,
+    ) -> (Addr<Self>, Addr<ProducerConn>) {
+        let ctx = Context::<Self>::new();
+        let producer = ProducerConn::new(ctx.address(), to_producer).start();
+        let conn = Self {
+            link,
+            machine: ConsumerMachine::default(),
+            limits,
+            deadlines: Deadlines::default(),
+            timer: None,
+            producer: producer.clone(),
+            to_consumer,
+            owner,
+            downstream,
+            passed_frames: 0,
+        };
+        (ctx.run(conn), producer)
+    }
+
+    fn event(&mut self, event: Event, ctx: &mut Context<Self>) {
+        let effects = self.machine.on(event);
+        self.carry_out(effects, ctx);
+    }
+
+    fn frame(&mut self, frame: ControlFrame, ctx: &mut Context<Self>) -> Verdict {
+        let (verdict, effects) = self.machine.on_frame(frame);
+        self.carry_out(effects, ctx);
+        match verdict {
+            link::Verdict::Forward => Verdict::Forward,
+            link::Verdict::Withhold => Verdict::Withhold,
+        }
+    }
+
+    /// Whether samples of the vBucket that is taken over have come since this was asked last, or
+    /// since its takeover began.
+    fn has_data_passed(&mut self) -> bool {
+        let sample = self.machine.taking_over().and_then(|vb| self.downstream.vbucket(vb));
+        let frames = sample.map_or(0, |sample| sample.frames);
+        std::mem::replace(&mut self.passed_frames, frames) < frames
+    }
+
+    /// Sets the only timer to the first deadline.
+    fn set_timer(&mut self, ctx: &mut Context<Self>) {
+        if let Some(timer) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let wait = self.deadlines.first().map(|at| at.duration_since(Instant::now()));
+        self.timer = wait.map(|wait| ctx.notify_later(Passed, wait));
+    }
+
+    fn carry_out(&mut self, effects: Effects, ctx: &mut Context<Self>) {
+        for effect in effects {
+            match effect {
+                Effect::Send(Side::Consumer, frame) => {
+                    if let Err(error) = self.to_consumer.inject(frame.encode()) {
+                        ctx.notify(Faulted { side: Side::Consumer, why: error.to_string() });
+                    }
+                }
+                Effect::Send(Side::Producer, frame) => self.producer.do_send(SendOwn(frame)),
+                Effect::Arm(deadline) => {
+                    let at = Instant::now() + self.limits.of(deadline.step);
+                    if self.deadlines.arm(at, deadline) {
+                        self.set_timer(ctx);
+                    }
+                }
+                Effect::Answer(ticket, outcome) => {
+                    self.report(LinkReport::Answered(ticket, outcome));
+                }
+                Effect::Ended(error) => self.report(LinkReport::Ended(error)),
+                Effect::Note(Note::RollbackAsked { vb, .. }) => {
+                    self.report(LinkReport::RollbackAsked(vb));
+                }
+                Effect::Note(Note::RollbackOver { vb, .. }) => {
+                    self.report(LinkReport::RollbackOver(vb));
+                }
+                Effect::Incomplete(vb, complete_to) => {
+                    self.report(LinkReport::Copy(vb, Some(complete_to)));
+                }
+                Effect::Complete(vb) => self.report(LinkReport::Copy(vb, None)),
+                Effect::Opened(vb) => self.report(LinkReport::Opened(vb)),
+                Effect::Progress => self.report(LinkReport::Progress),
+                Effect::Note(note) => log::info!("{note} link={}", self.link),
+                Effect::Stop(reason) => {
+                    self.report(LinkReport::Down(LinkDown::stopped(&reason)));
+                    self.producer.do_send(LinkOver);
+                    ctx.stop();
+                }
+            }
+        }
+    }
+
+    fn report(&self, report: LinkReport) {
+        self.owner.do_send(FromConn(report));
+    }
+}
+
+impl Actor for ConsumerConn {
+    type Context = Context<Self>;
+}
+
+impl Handler<Tapped> for ConsumerConn {
+    type Result = MessageResult<Tapped>;
+
+    fn handle(&mut self, Tapped(frame): Tapped, ctx: &mut Self::Context) -> Self::Result {
+        MessageResult(match decode(Side::Consumer, &frame) {
+            Ok(Some(said)) => self.frame(said, ctx),
+            Ok(None) => Verdict::Forward,
+            Err(error) => {
+                ctx.notify(Faulted { side: Side::Consumer, why: error.to_string() });
+                Verdict::Stop
+            }
+        })
+    }
+}
+
+impl Handler<ProducerSays> for ConsumerConn {
+    type Result = MessageResult<ProducerSays>;
+
+    fn handle(&mut self, says: ProducerSays, ctx: &mut Self::Context) -> Self::Result {
+        MessageResult(self.frame(says.0, ctx))
+    }
+}
+
+impl Handler<Run> for ConsumerConn {
+    type Result = ();
+
+    fn handle(&mut self, Run { ticket, command }: Run, ctx: &mut Self::Context) {
+        self.event(Event::Command { ticket, command }, ctx);
+        // What passed before is not this takeover's.
+        self.has_data_passed();
+    }
+}
+
+/// The timer: a deadline has passed.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Passed;
+
+impl Handler<Passed> for ConsumerConn {
+    type Result = ();
+
+    fn handle(&mut self, Passed: Passed, ctx: &mut Self::Context) {
+        let now = Instant::now();
+        while let Some(deadline) = self.deadlines.take_passed(now) {
+            if deadline.step == Step::Takeover && self.has_data_passed() {
+                self.event(Event::DataPassed, ctx);
+            }
+            self.event(Event::DeadlinePassed(deadline), ctx);
+        }
+        self.set_timer(ctx);
+    }
+}
+
+impl Handler<Faulted> for ConsumerConn {
+    type Result = ();
+
+    fn handle(&mut self, Faulted { side, why }: Faulted, ctx: &mut Self::Context) {
+        self.event(Event::LinkLost { side, why }, ctx);
+    }
+}
+
+impl Handler<LinkOver> for ConsumerConn {
+    type Result = ();
+
+    fn handle(&mut self, _: LinkOver, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+impl Handler<ReadLink> for ConsumerConn {
+    type Result = MessageResult<ReadLink>;
+
+    fn handle(&mut self, _: ReadLink, _: &mut Self::Context) -> Self::Result {
+        MessageResult(Some(self.machine.snapshot()))
+    }
+}

@@ -1,0 +1,25 @@
+//! Why a link is down, in the words of its bucket.
+
+use relay::{Fault, LinkError};
+use replica::bucket::{LinkDown, Reopen};
+use replica::link::{NodeAnswer, ReasonCode};
+
+/// A connection could not be opened, or was lost.
+pub(crate) fn link_down(error: &LinkError) -> LinkDown {
+    LinkDown {
+        side: error.side(),
+        code: match &error.fault {
+            Fault::WriteStalled { .. } => ReasonCode::Stalled,
+            _ if error.status().is_some() => ReasonCode::Refused,
+            _ => ReasonCode::LinkLost,
+        },
+        answer: error.status().map(NodeAnswer::Status),
+        detail: error.to_string(),
+        reopen: match error.retry() {
+            relay::Retry::Soon => Reopen::Soon,
+            relay::Retry::AfterBackoff => Reopen::AfterBackoff,
+            relay::Retry::Slowly => Reopen::Slowly,
+            relay::Retry::Never => Reopen::Never,
+        },
+    }
+}

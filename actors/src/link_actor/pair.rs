@@ -1,0 +1,149 @@
+//! Opens the pair of connections of one link, and starts its two pumps.
+
+use std::sync::Arc;
+
+use futures::future::try_join;
+use mcbp::Feature;
+use relay::{
+    Connection, DcpOpen, Endpoint, HearOut, Injections, Injector, LINK_FEATURES, LinkError,
+    Prepared, Pump, PumpLimits, Side, injections, run_pair,
+};
+use replica::names::{agent_name, connection_name};
+use tokio::task::JoinHandle;
+
+use super::gauges::Gauges;
+use super::tap::Tap;
+use crate::config::Limits;
+
+/// What tells one link from all others, and what it needs to open.
+#[derive(Debug)]
+pub(crate) struct LinkSpec {
+    /// The bucket.
+    pub(crate) bucket: String,
+    /// The data node this sidecar serves.
+    pub(crate) consumer: Endpoint,
+    /// The data node it follows.
+    pub(crate) producer: Endpoint,
+    /// The name of both DCP connections; unique on either node.
+    pub(crate) name: Arc<str>,
+    /// Deadlines and sizes.
+    pub(crate) limits: Limits,
+}
+
+impl LinkSpec {
+    /// Connection number `connection` from `producer` to `consumer`.
+    pub(crate) fn new(
+        bucket: &str,
+        consumer: &Endpoint,
+        producer: &Endpoint,
+        connection: u8,
+        limits: &Limits,
+    ) -> Self {
+        let name = connection_name(&producer.name, &consumer.name, bucket, connection);
+        Self {
+            bucket: bucket.to_owned(),
+            consumer: consumer.clone(),
+            producer: producer.clone(),
+            name: name.into(),
+            limits: limits.clone(),
+        }
+    }
+
+    /// Opens both connections; the first failure gives up the other one.
+    ///
+    /// Both nodes are connected to at the same time. The producer's connection becomes a DCP
+    /// connection only once the consumer's is open: it is asked for no feature that the consumer
+    /// did not grant, and a consumer that refuses leaves the producer's older connection alone.
+    pub(crate) async fn open(&self) -> Result<(Connection, Connection), LinkError> {
+        let consumer = async {
+            let prepared = self.prepare(Side::Consumer, &self.consumer).await?;
+            self.open_side(Side::Consumer, prepared, &LINK_FEATURES).await
+        };
+        let producer = self.prepare(Side::Producer, &self.producer);
+        let (consumer, producer) = try_join(consumer, producer).await?;
+        let producer = self.open_side(Side::Producer, producer, &consumer.features).await?;
+        Ok((consumer, producer))
+    }
+
+    async fn prepare(&self, side: Side, endpoint: &Endpoint) -> Result<Prepared, LinkError> {
+        Prepared::connect(endpoint, side, &self.bucket, self.limits.handshake).await
+    }
+
+    async fn open_side(
+        &self,
+        side: Side,
+        prepared: Prepared,
+        features: &[Feature],
+    ) -> Result<Connection, LinkError> {
+        let open = DcpOpen {
+            connection_name: &self.name,
+            consumer_name: Some(&self.consumer.name),
+            agent: &agent_name(side, &self.name),
+            features,
+        };
+        prepared.open(open).await
+    }
+}
+
+/// The queues of the link's own frames, one for each side.
+pub(crate) struct Wires {
+    /// Adds frames for the consumer.
+    pub(crate) to_consumer: Injector,
+    /// Adds frames for the producer.
+    pub(crate) to_producer: Injector,
+    /// The consumer-bound queue's other end.
+    pub(crate) for_consumer: Injections,
+    /// The producer-bound queue's other end.
+    pub(crate) for_producer: Injections,
+}
+
+impl Wires {
+    pub(crate) fn new() -> Self {
+        let (to_consumer, for_consumer) = injections();
+        let (to_producer, for_producer) = injections();
+        Self { to_consumer, to_producer, for_consumer, for_producer }
+    }
+}
+
+/// The moving part of an open link: both pumps, in one task. Dropping it closes both connections.
+pub(crate) struct Pumps(JoinHandle<()>);
+
+impl Pumps {
+    /// Starts both pumps on the current arbiter; `ended` is told why they ended.
+    pub(crate) fn start(
+        (consumer, producer): (Connection, Connection),
+        (consumer_tap, producer_tap): (Tap, Tap),
+        (for_consumer, for_producer): (Injections, Injections),
+        gauges: &Gauges,
+        limits: PumpLimits,
+        ended: impl FnOnce(LinkError) + 'static,
+    ) -> Self {
+        let (consumer_source, consumer_sink) = consumer.split();
+        let (producer_source, mut producer_sink) = producer.split();
+        producer_sink.writer = Box::new(HearOut::new(producer_sink.writer));
+        let up = Pump {
+            source: consumer_source,
+            sink: producer_sink,
+            judge: consumer_tap,
+            injections: for_producer,
+            progress: Arc::clone(&gauges.upstream),
+            limits,
+        };
+        let down = Pump {
+            source: producer_source,
+            sink: consumer_sink,
+            judge: producer_tap,
+            injections: for_consumer,
+            progress: Arc::clone(&gauges.downstream),
+            limits,
+        };
+        let both = run_pair(up.run(), down.run());
+        Self(actix_rt::spawn(async move { ended(both.await) }))
+    }
+}
+
+impl Drop for Pumps {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}

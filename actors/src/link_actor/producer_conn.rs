@@ -1,0 +1,62 @@
+//! The producer side of one link: tells the consumer side what the producer says, before it is
+//! forwarded, and sends the link's own frames to the producer. It holds no rules.
+
+use actix::{Actor, ActorContext, Addr, Context, Handler, ResponseFuture};
+use relay::{Injector, Verdict};
+use replica::link::Side;
+
+use super::consumer_conn::ConsumerConn;
+use super::messages::{Faulted, LinkOver, ProducerSays, SendOwn};
+use super::tap::{Tapped, decode};
+
+/// The actor of the producer connection.
+pub(crate) struct ProducerConn {
+    consumer: Addr<ConsumerConn>,
+    to_producer: Injector,
+}
+
+impl ProducerConn {
+    pub(crate) const fn new(consumer: Addr<ConsumerConn>, to_producer: Injector) -> Self {
+        Self { consumer, to_producer }
+    }
+}
+
+impl Actor for ProducerConn {
+    type Context = Context<Self>;
+}
+
+impl Handler<Tapped> for ProducerConn {
+    type Result = ResponseFuture<Verdict>;
+
+    fn handle(&mut self, Tapped(frame): Tapped, _: &mut Self::Context) -> Self::Result {
+        let consumer = self.consumer.clone();
+        Box::pin(async move {
+            match decode(Side::Producer, &frame) {
+                Ok(Some(said)) => consumer.send(ProducerSays(said)).await.unwrap_or(Verdict::Stop),
+                Ok(None) => Verdict::Forward,
+                Err(error) => {
+                    consumer.do_send(Faulted { side: Side::Producer, why: error.to_string() });
+                    Verdict::Stop
+                }
+            }
+        })
+    }
+}
+
+impl Handler<SendOwn> for ProducerConn {
+    type Result = ();
+
+    fn handle(&mut self, SendOwn(frame): SendOwn, _: &mut Self::Context) {
+        if let Err(error) = self.to_producer.inject(frame.encode()) {
+            self.consumer.do_send(Faulted { side: Side::Producer, why: error.to_string() });
+        }
+    }
+}
+
+impl Handler<LinkOver> for ProducerConn {
+    type Result = ();
+
+    fn handle(&mut self, _: LinkOver, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}

@@ -1,0 +1,103 @@
+//! Asks both nodes what has become of a vBucket whose takeover failed, and sets active the copy
+//! that an interrupted takeover left without an active one.
+//!
+//! The link may be gone, and its nodes need not know of it.
+
+use std::time::Duration;
+
+use actix::Recipient;
+use futures::future::join;
+use mcbp::{Status, VbId, VbState};
+use relay::{Client, Deadlines, Endpoint, LinkError, Login, Side};
+use replica::bucket::{BothSaid, BucketEvent, Examine, Finding, TaskId, Verdict};
+use replica::remedy::Said;
+
+use super::TaskReport;
+use crate::link_actor::LinkSpec;
+
+/// What a lost link had delivered takes effect within this time: a change of state is one sync.
+const SETTLE: Duration = Duration::from_secs(1);
+/// How long a node may take for a connection or an answer, where the limits allow more: a caller
+/// waits, and a node that is well takes milliseconds.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+/// How long to wait before the nodes are asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+
+/// Reports what became of the vBucket. Bounded by the deadlines of its few requests.
+pub(crate) async fn examine(
+    task: TaskId,
+    spec: LinkSpec,
+    examine: Examine,
+    bucket: Recipient<TaskReport>,
+) {
+    let finding = find(&spec, &examine).await;
+    bucket.do_send(TaskReport(BucketEvent::Examined(task, finding)));
+}
+
+async fn find(spec: &LinkSpec, examine: &Examine) -> Finding {
+    let said = ask(spec, examine).await;
+    let (found, vb, bucket) = (examine.describe(&said), examine.vb, &spec.bucket);
+    log::info!("failed takeover examined bucket={bucket} vb={vb} found=\"{found}\"");
+    let (side, finding) = match examine.judge(&said) {
+        Verdict::Found(finding) => return finding,
+        Verdict::Activate(side, finding) => (side, finding),
+    };
+    let node = match side {
+        Side::Consumer => &spec.consumer,
+        Side::Producer => &spec.producer,
+    };
+    match activate(spec, node, vb).await {
+        Ok(()) => {
+            log::warn!(
+                "activated vBucket orphaned by an interrupted takeover bucket={bucket} vb={vb} \
+                 node={} found=\"{found}\"",
+                node.name
+            );
+            finding
+        }
+        Err(error) => examine.not_moved(&said, Some(error.to_string())),
+    }
+}
+
+/// Asks both nodes; again for a while where what they say may change by itself.
+async fn ask(spec: &LinkSpec, examine: &Examine) -> BothSaid {
+    let (vb, begun) = (examine.vb, tokio::time::Instant::now());
+    let (mut from, mut to) =
+        join(connect(spec, &spec.producer), connect(spec, &spec.consumer)).await;
+    loop {
+        let (producer, consumer) = join(said(&mut from, vb), said(&mut to, vb)).await;
+        let said = BothSaid { producer, consumer };
+        if !examine.may_change(&said) || begun.elapsed() >= SETTLE {
+            return said;
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+}
+
+async fn activate(spec: &LinkSpec, node: &Endpoint, vb: VbId) -> Result<(), LinkError> {
+    connect(spec, node).await?.set_vbucket(vb, VbState::Active).await
+}
+
+async fn connect(spec: &LinkSpec, node: &Endpoint) -> Result<Client, LinkError> {
+    let Deadlines { connect, request } = spec.limits.handshake;
+    let login = Login {
+        bucket: Some(&spec.bucket),
+        agent: "dcp-proxy:takeover",
+        features: &[],
+        deadlines: Deadlines { connect: connect.min(ANSWER_MAX), request: request.min(ANSWER_MAX) },
+    };
+    Client::connect(node, login).await
+}
+
+/// What a node says of its copy. Why one says nothing is no news: its link has said so, or will.
+async fn said(client: &mut Result<Client, LinkError>, vb: VbId) -> Said {
+    let Ok(connected) = client else { return Said::Nothing };
+    match connected.stats(&Said::group(vb)).await {
+        Ok(stats) => Said::of(vb, &stats),
+        Err(error) if error.status() == Some(Status::NOT_MY_VBUCKET) => Said::HasNone,
+        Err(error) => {
+            *client = Err(error);
+            Said::Nothing
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Which data nodes of a bucket are polled: those of what is wanted, on control connections and
+//! never on those of DCP.
+
+use std::collections::BTreeMap;
+
+use actix::Recipient;
+use mcbp::Side;
+use relay::Endpoint;
+use replica::plan::{Desired, VbSet};
+use replica::topology::SAMPLE_MAX;
+
+use super::poll::{NodePolled, Poll, Whom};
+use crate::config::Limits;
+
+/// The tasks that poll the nodes of one bucket.
+#[derive(Default)]
+pub(crate) struct LagPolls(BTreeMap<(Side, String), Poll>);
+
+impl LagPolls {
+    /// Polls the nodes of `desired`, and no others. `whom` is the bucket, its consumer, and the
+    /// producers that there are. Answers go to `told`.
+    pub(crate) fn follow(
+        &mut self,
+        desired: &Desired,
+        (bucket, consumer, producers): (&str, &Endpoint, &BTreeMap<String, Endpoint>),
+        limits: &Limits,
+        told: &Recipient<NodePolled>,
+    ) {
+        let Some(interval) = limits.lag_interval else { return };
+        let names = desired.producers().keys();
+        let mut nodes: BTreeMap<_, _> = names
+            .filter_map(|name| producers.get(name))
+            .map(|node| ((Side::Producer, node.name.clone()), node))
+            .collect();
+        if !nodes.is_empty() {
+            nodes.insert((Side::Consumer, consumer.name.clone()), consumer);
+        }
+        self.0.retain(|asked, _| nodes.contains_key(asked));
+        for ((side, name), node) in nodes {
+            let vbs = desired.producers().get(&name).filter(|_| side == Side::Producer);
+            let sample: Vec<_> = vbs.into_iter().flat_map(VbSet::iter).take(SAMPLE_MAX).collect();
+            let whom = Whom { side, node, bucket, our_name: &consumer.name };
+            let start = || Poll::start(whom, limits, interval, told);
+            self.0.entry((side, name)).or_insert_with(start).read_topology_of(sample);
+        }
+    }
+}

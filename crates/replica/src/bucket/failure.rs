@@ -1,0 +1,300 @@
+//! Why a vBucket, a link or a command failed: typed as far as the views, which alone make words.
+
+use std::fmt;
+
+use mcbp::{Seqno, Side, VbId};
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
+
+use super::command::CommandError;
+use crate::estimate::EstimateError;
+use crate::link::{NodeAnswer, ReasonCode, Retry, StopReason, VbError};
+use crate::loops::LoopKind;
+use crate::remedy::Remedy;
+use crate::stall::Stall;
+
+/// When a link that is down is opened again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Reopen {
+    /// The peer will be ready in a moment: after the shortest delay.
+    Soon,
+    /// After a delay that grows with each failure.
+    AfterBackoff,
+    /// The same, and only a change of somebody's configuration will help.
+    Slowly,
+    /// It ended because that was wanted.
+    Never,
+}
+
+/// Why a link is down.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct LinkDown {
+    /// The side at fault, where one is.
+    pub side: Option<Side>,
+    /// What happened: `refused`, `stalled` or `link-lost`.
+    pub code: ReasonCode,
+    /// What a data node answered, where one did.
+    pub answer: Option<NodeAnswer>,
+    /// The whole story in one line, for a person.
+    pub detail: String,
+    /// Whether and when a new link may help.
+    pub reopen: Reopen,
+}
+
+impl LinkDown {
+    /// The link stands still: the consumer's fault where it does not acknowledge.
+    #[must_use]
+    pub fn stalled(stall: &Stall) -> Self {
+        let side = match stall {
+            Stall::Silent { .. } => Side::Producer,
+            Stall::WindowFull { .. } => Side::Consumer,
+        };
+        Self::without_answer(Some(side), ReasonCode::Stalled, stall.to_string())
+    }
+
+    /// The consumer will not roll back what it was told to.
+    #[must_use]
+    pub fn rollback_given_up(vb: VbId) -> Self {
+        let detail = format!("{vb} has to roll back, and the consumer does not serve it");
+        Self::without_answer(Some(Side::Consumer), ReasonCode::LinkLost, detail)
+    }
+
+    /// The link's machine stopped.
+    #[must_use]
+    pub fn stopped(reason: &StopReason) -> Self {
+        let (side, reopen) = match reason {
+            StopReason::Shut => (None, Reopen::Never),
+            StopReason::LinkLost { side, .. } | StopReason::Protocol { side, .. } => {
+                (Some(*side), Reopen::AfterBackoff)
+            }
+        };
+        Self { reopen, ..Self::without_answer(side, ReasonCode::LinkLost, reason.to_string()) }
+    }
+
+    /// It could not be opened, by a defect of this program.
+    #[must_use]
+    pub fn internal(defect: String) -> Self {
+        Self { reopen: Reopen::Slowly, ..Self::without_answer(None, ReasonCode::Internal, defect) }
+    }
+
+    const fn without_answer(side: Option<Side>, code: ReasonCode, detail: String) -> Self {
+        Self { side, code, answer: None, detail, reopen: Reopen::AfterBackoff }
+    }
+
+    /// When a caller may ask again.
+    #[must_use]
+    pub const fn retry(&self) -> Retry {
+        match self.reopen {
+            Reopen::Soon => Retry::AtOnce,
+            Reopen::AfterBackoff | Reopen::Slowly => Retry::AfterBackoff,
+            Reopen::Never => Retry::Never,
+        }
+    }
+}
+
+/// Why a vBucket or a link is not as it should be.
+///
+/// Serializes as the admin API shows it: `reason`, `status`, `detail` and `retry`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Cause {
+    /// Its stream failed or ended.
+    Stream(VbError),
+    /// Its stream fails again and again, and is tried at the slowest pace.
+    Loop(VbError, LoopKind),
+    /// Its link is down.
+    Link(LinkDown),
+    /// The producer's estimate does not allow a takeover.
+    Estimate(EstimateError),
+    /// The copy here misses rows after this seqno.
+    Incomplete(Seqno),
+    /// It was not settled when the time of its command was up.
+    Deadline,
+    /// The command for it was not carried out.
+    Command(Box<CommandError>),
+    /// Its takeover failed for this cause, and both nodes were asked what they have.
+    Examined(Box<Examined>),
+}
+
+/// What was found after a takeover failed.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Examined {
+    /// How the takeover failed, as far as its link knows.
+    pub cause: Cause,
+    /// What both nodes have.
+    pub found: String,
+    /// Why the repair failed, where one was tried.
+    pub repair: Option<String>,
+    /// What follows from what they say.
+    pub remedy: Remedy,
+}
+
+impl fmt::Display for Examined {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.found)?;
+        if let Some(error) = &self.repair {
+            write!(f, ", {error}")?;
+        }
+        match self.remedy {
+            Remedy::Activate | Remedy::GiveBack => {
+                f.write_str(": ask for the takeover again, it goes on from there")
+            }
+            Remedy::Ask(advice) => write!(f, ": {advice}"),
+            Remedy::AsBefore | Remedy::Done => Ok(()),
+        }
+    }
+}
+
+impl Cause {
+    /// One word for programs.
+    #[must_use]
+    pub fn reason(&self) -> ReasonCode {
+        match self {
+            Self::Stream(error) => error.reason_code(),
+            Self::Loop(..) => ReasonCode::Loop,
+            Self::Link(down) => down.code,
+            Self::Estimate(_) => ReasonCode::Estimate,
+            Self::Incomplete(_) => ReasonCode::Incomplete,
+            Self::Deadline => ReasonCode::Deadline,
+            Self::Command(error) => error.reason(),
+            Self::Examined(examined) => examined.cause.reason(),
+        }
+    }
+
+    /// The side at fault, where one is.
+    #[must_use]
+    pub fn side(&self) -> Option<Side> {
+        match self {
+            Self::Stream(error) | Self::Loop(error, _) => Some(error.side),
+            Self::Link(down) => down.side,
+            Self::Estimate(_) => Some(Side::Producer),
+            Self::Incomplete(_) => Some(Side::Consumer),
+            Self::Deadline | Self::Command(_) => None,
+            Self::Examined(examined) => examined.cause.side(),
+        }
+    }
+
+    /// What a data node answered, where one did.
+    #[must_use]
+    pub fn answer(&self) -> Option<NodeAnswer> {
+        match self {
+            Self::Stream(error) | Self::Loop(error, _) => error.answer(),
+            Self::Link(down) => down.answer.clone(),
+            Self::Estimate(EstimateError::Status { status, .. }) => {
+                Some(NodeAnswer::Word(status.clone()))
+            }
+            Self::Estimate(EstimateError::Missing { .. })
+            | Self::Incomplete(_)
+            | Self::Deadline
+            | Self::Command(_) => None,
+            Self::Examined(examined) => examined.cause.answer(),
+        }
+    }
+
+    /// When to ask again. The sidecar does so by itself.
+    #[must_use]
+    pub fn retry(&self) -> Retry {
+        match self {
+            Self::Stream(error) | Self::Loop(error, _) => error.retry(),
+            Self::Link(down) => down.retry(),
+            Self::Estimate(_) | Self::Incomplete(_) | Self::Deadline => Retry::AfterBackoff,
+            Self::Command(error) => error.retry(),
+            Self::Examined(examined) => match examined.remedy {
+                Remedy::Activate | Remedy::GiveBack => Retry::AtOnce,
+                Remedy::Ask(_) | Remedy::AsBefore | Remedy::Done => examined.cause.retry(),
+            },
+        }
+    }
+
+    /// The whole story in one line, for a person; `vb` where it is of one vBucket.
+    #[must_use]
+    pub fn detail(&self, vb: Option<VbId>) -> String {
+        let named = |text: &dyn fmt::Display| match vb {
+            Some(vb) => format!("{vb}: {text}"),
+            None => text.to_string(),
+        };
+        match self {
+            Self::Stream(error) => error.to_string(),
+            Self::Loop(error, kind) => {
+                format!("{error}, in a {kind} loop: tried at the slowest pace")
+            }
+            Self::Link(down) => named(&down.detail),
+            Self::Estimate(error) => error.to_string(),
+            Self::Incomplete(complete_to) => named(&format_args!(
+                "the consumer refused a row and may have taken later ones, so its copy is complete \
+                 only up to seqno {complete_to}; replicate the vBucket until its stream is open, \
+                 which rolls the copy back first, and ask again"
+            )),
+            Self::Deadline => named(&"not settled within the deadline of the command"),
+            Self::Command(error) => named(error),
+            Self::Examined(examined) => format!("{}; {examined}", examined.cause.detail(vb)),
+        }
+    }
+
+    /// The fields that all views of a cause share.
+    fn serialize_into<S: Serializer>(
+        &self,
+        vb: Option<VbId>,
+        fields: &mut S::SerializeStruct,
+    ) -> Result<(), S::Error> {
+        fields.serialize_field("side", &self.side().map(|side| side.to_string()))?;
+        fields.serialize_field("reason", self.reason().name())?;
+        fields.serialize_field("status", &self.answer().map(|answer| answer.to_string()))?;
+        fields.serialize_field("detail", &self.detail(vb))?;
+        fields.serialize_field("retry", self.retry().name())
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail(None))
+    }
+}
+
+impl Serialize for Cause {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Cause", 5)?;
+        self.serialize_into::<S>(None, &mut fields)?;
+        fields.end()
+    }
+}
+
+/// One vBucket that is not where a command wanted it.
+///
+/// Serializes as an entry of the admin API's error answers: `bucket`, `producer`, `vbucket` and the
+/// fields of its [`Cause`].
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct VbFailure {
+    /// The bucket.
+    pub bucket: String,
+    /// The producer it was to come from.
+    pub producer: String,
+    /// The vBucket.
+    pub vb: VbId,
+    /// Why.
+    pub cause: Cause,
+}
+
+impl VbFailure {
+    /// The whole story in one line, for a person.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        self.cause.detail(Some(self.vb))
+    }
+}
+
+impl fmt::Display for VbFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "bucket {}, producer {}: {}", self.bucket, self.producer, self.detail())
+    }
+}
+
+impl Serialize for VbFailure {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("VbFailure", 8)?;
+        fields.serialize_field("bucket", &self.bucket)?;
+        fields.serialize_field("producer", &self.producer)?;
+        fields.serialize_field("vbucket", &self.vb.0)?;
+        self.cause.serialize_into::<S>(Some(self.vb), &mut fields)?;
+        fields.end()
+    }
+}

@@ -1,0 +1,287 @@
+//! What follows from failures: they are counted and logged, what is in a loop is slowed down, and
+//! what stands still is restarted.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use mcbp::{Side, VbId};
+
+use super::copies::Copies;
+use super::effect::{BucketEffect, BucketEffects};
+use super::event::{LinkId, Moment};
+use super::failure::{LinkDown, Reopen};
+use super::lines::LineKind;
+use super::link::{Link, LinkState};
+use super::machine::BucketMachine;
+use super::nodes::{Appeared, Nodes};
+use super::settings::Settings;
+use super::status::millis;
+use super::tally::Tally;
+use crate::lag::Lag;
+use crate::link::{Reason, Retry, VbError};
+use crate::loops::{LoopKind, Loops, Notice};
+use crate::stall::{Sample, Stall};
+use crate::standstill::{Position, Stuck};
+use crate::wanted::StreamPhase;
+
+/// When a copy that misses rows is rolled back: long enough for the consumer's answer to
+/// CLOSE_STREAM, which may show that it misses none, and short beside any backoff.
+const MEND_AFTER: Duration = Duration::from_millis(50);
+
+/// The failures of a bucket.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Failures {
+    pub(super) loops: Loops,
+    /// Streams that failed or ended.
+    pub(super) streams: Tally,
+    /// Links that were lost, or could not be opened.
+    pub(super) links: Tally,
+}
+
+impl Failures {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { loops: settings.loops(), streams: Tally::default(), links: Tally::default() }
+    }
+
+    /// How long streams wait after so many failures in a row. What fails together is tried again
+    /// together: one chance for all of it.
+    ///
+    /// Nothing is taken as final at once: a node that warms up says that it has no vBucket. A copy
+    /// that misses rows is rolled back soon, so that it misses them for as short as can be.
+    pub(super) fn stream_delay(
+        &self,
+        copies: &Copies,
+        settings: &Settings,
+        at: Moment,
+    ) -> impl FnMut(VbId, u32, Retry) -> Duration + use<> {
+        let (backoff, chance) = (settings.backoff, at.chance);
+        let broken: BTreeSet<_> = self.loops.all_broken(at.now).map(|(vb, ..)| vb).collect();
+        let incomplete: BTreeSet<_> = copies.all_incomplete().map(|(vb, _)| vb).collect();
+        move |vb, failures, retry| match retry {
+            _ if failures == 0 && incomplete.contains(&vb) => MEND_AFTER,
+            _ if broken.contains(&vb) => backoff.max,
+            Retry::AtOnce if failures == 0 => Duration::ZERO,
+            Retry::AtOnce | Retry::AfterBackoff | Retry::AfterNewTopology | Retry::Never => {
+                backoff.delay(failures, chance)
+            }
+        }
+    }
+}
+
+/// How long to wait before a link is opened again after so many failures of one kind in a row.
+fn link_delay(settings: &Settings, failures: u32, reopen: Reopen, chance: f64) -> Duration {
+    match reopen {
+        Reopen::Soon => settings.backoff.min,
+        Reopen::AfterBackoff | Reopen::Never | Reopen::Slowly => {
+            settings.backoff.delay(failures, chance)
+        }
+    }
+}
+
+impl BucketMachine {
+    /// Counts and logs a stream that failed, or ended by itself.
+    pub(super) fn note_failure(
+        &mut self,
+        id: LinkId,
+        error: &VbError,
+        has_ended: bool,
+        at: Moment,
+        fx: &mut BucketEffects,
+    ) {
+        if self.settings.poll_max_age.is_some() {
+            self.copies.note_doubt(error);
+        }
+        let (line, in_loop) = if has_ended {
+            (LineKind::Ended, Some(LoopKind::of_end(error)))
+        } else {
+            (LineKind::Failed, LoopKind::of_failure(error))
+        };
+        let why = error.to_string();
+        let notice = self.failures.loops.failed(error.vb, in_loop, &why, at.now);
+        let Some(link) = self.links.live(id) else { return };
+        self.failures.streams.count(&link.key.producer, error.reason_code(), error.answer());
+        fx.extend(link.log(line, error.vb, &why, notice, at.now));
+    }
+
+    /// Counts and logs that a consumer has to roll back.
+    pub(super) fn note_rollback(
+        &mut self,
+        id: LinkId,
+        vb: VbId,
+        at: Moment,
+        fx: &mut BucketEffects,
+    ) {
+        self.queue.goes_on(&self.settings, at.now);
+        let kind = LoopKind::Rollback;
+        let notice = self.failures.loops.failed(vb, Some(kind), kind.name(), at.now);
+        let Some(link) = self.links.live(id) else { return };
+        link.rolling.insert(vb);
+        let why = format_args!("{vb}: the consumer has to roll back");
+        fx.extend(link.log(LineKind::Rollback, vb, &why, notice, at.now));
+    }
+
+    /// A link tells up to where a copy is complete, or that it has no gap any more.
+    pub(super) fn note_copy(
+        &mut self,
+        id: LinkId,
+        vb: VbId,
+        complete_to: Option<mcbp::Seqno>,
+        at: Moment,
+        fx: &mut BucketEffects,
+    ) {
+        let Some(seqno) = complete_to else {
+            if self.copies.is_complete(vb) {
+                let delay = self.failures.stream_delay(&self.copies, &self.settings, at);
+                let Some(link) = self.links.live(id) else { return };
+                link.wanted.postpone(vb, at.now, delay);
+                fx.extend(link.log(LineKind::Complete, vb, &vb, Notice::Tell(1), at.now));
+            }
+            return;
+        };
+        let known = self.copies.is_incomplete(vb, seqno, id);
+        let why = format_args!("{vb}: complete only up to seqno {known}, rolling it back");
+        for link in self.links.iter_mut() {
+            if link.id == id {
+                fx.extend(link.log(LineKind::Incomplete, vb, &why, Notice::Tell(1), at.now));
+            } else if link.wanted.is_open(vb) {
+                // Another link may have opened the vBucket before this one was heard.
+                link.wanted.reopen(vb, None);
+            }
+        }
+    }
+
+    /// A link is over. Unless that was wanted, it is opened again after a while.
+    pub(super) fn link_down(
+        &mut self,
+        id: LinkId,
+        down: LinkDown,
+        at: Moment,
+        fx: &mut BucketEffects,
+    ) {
+        let Some(link) = self.links.live(id) else { return };
+        if link.state == LinkState::Closing {
+            fx.push(BucketEffect::info(format!("link closed link={}", link.name)));
+            link.forget_streams();
+            link.state = LinkState::Idle;
+            return;
+        }
+        // A node that comes back fails in other ways, one after the other, each for a moment.
+        let is_same_kind = link.last_error.as_ref().is_none_or(|last| last.reopen == down.reopen);
+        let in_a_row = if is_same_kind { link.failures } else { 0 };
+        let delay = link_delay(&self.settings, in_a_row, down.reopen, at.chance);
+        let failures = link.failures.saturating_add(1);
+        if link.told.is_worth_a_line(&down.detail, u64::from(failures)) {
+            fx.push(BucketEffect::warn(format!(
+                "link down link={} times={failures} retry_ms={} reason=\"{}\"",
+                link.name,
+                delay.as_millis(),
+                down.detail
+            )));
+        }
+        self.failures.links.count(&link.key.producer, down.code, down.answer.clone());
+        link.is_down(down, failures, at.now + delay);
+    }
+
+    /// Looks at links that are up, and restarts what stands still: a link, or one stream of it.
+    pub(super) fn sampled(
+        &mut self,
+        samples: Vec<(LinkId, Sample)>,
+        at: Moment,
+        fx: &mut BucketEffects,
+    ) {
+        for (id, sample) in samples {
+            let Some(link) = self.links.live(id) else { continue };
+            let behind = behind(&self.nodes, link, at.now);
+            if let Some(stall) = link.sampled(Sample { behind, ..sample }, at.now) {
+                let down = LinkDown::stalled(&stall);
+                let side = match stall {
+                    Stall::Silent { .. } => Side::Producer,
+                    Stall::WindowFull { .. } => Side::Consumer,
+                };
+                give_up(link, side, down, fx);
+            }
+            for (vb, stuck) in stuck_streams(&self.nodes, link, sample.data, &self.settings, at) {
+                let for_ms = millis(stuck.for_);
+                let reason = Reason::Stalled { behind: stuck.behind, for_ms };
+                let error = VbError { vb, side: Side::Producer, reason };
+                let text = format!("stream stalled, adding it again link={} {error}", link.name);
+                fx.push(BucketEffect::warn(text));
+                let producer = &link.key.producer;
+                self.failures.streams.count(producer, error.reason_code(), error.answer());
+                link.wanted.reopen(vb, Some(error));
+            }
+        }
+        self.links.log_suppressed(at.now, fx);
+    }
+
+    /// The consumer was polled. A link is ended whose consumer has to roll back what it did not
+    /// serve at two polls in a row.
+    pub(super) fn consumer_polled(&mut self, fx: &mut BucketEffects) {
+        let (nodes, node) = (&self.nodes, &self.settings.node);
+        let lacks = |vb| nodes.consumer_lacks(vb, node);
+        self.copies.consumer_polled(lacks);
+        for link in self.links.iter_mut() {
+            let is_asked = |vb: &VbId| link.wanted.is_asked(*vb);
+            let lacking = link.rolling.iter().filter(|vb| is_asked(vb) && lacks(**vb));
+            let lacking: BTreeSet<_> = lacking.copied().collect();
+            let given_up: BTreeSet<_> = lacking.intersection(&link.lacking).copied().collect();
+            link.lacking = lacking;
+            if let Some(&vb) = given_up.first() {
+                link.lacking.clear();
+                give_up(link, Side::Consumer, LinkDown::rollback_given_up(vb), fx);
+                self.copies.are_given_up(given_up);
+            }
+        }
+    }
+
+    /// A node serves vBuckets that it did not serve before: whatever waits for them after a failure
+    /// is tried now.
+    pub(super) fn serves_again(&mut self, appeared: &Appeared) {
+        for link in self.links.iter_mut() {
+            if appeared.side == Side::Consumer || link.key.producer == appeared.node {
+                link.retry_now(|vb| appeared.vbs.contains(&vb));
+            }
+        }
+    }
+}
+
+/// Ends a link by a fault that only its bucket can see. It reports that it is down; until then it
+/// is not looked at again.
+fn give_up(link: &mut Link, side: Side, down: LinkDown, fx: &mut BucketEffects) {
+    link.watch = None;
+    if matches!(link.state, LinkState::Up { .. } | LinkState::Closing) {
+        fx.push(BucketEffect::GiveUp(link.id, side, down));
+    }
+}
+
+/// How far the open streams of a link are behind, as far as that is known.
+fn behind(nodes: &Nodes, link: &Link, now: Duration) -> Option<u64> {
+    let open = link.wanted.streams().iter().filter(|(_, s)| s.phase == StreamPhase::Open);
+    let known = open.filter_map(|(&vb, _)| nodes.lag(vb, now).seqnos());
+    known.reduce(u64::saturating_add)
+}
+
+/// The open streams of a link that stand still, by the time of what the consumer last said: one
+/// that hangs on its control connection says nothing about its streams.
+fn stuck_streams(
+    nodes: &Nodes,
+    link: &mut Link,
+    link_data: u64,
+    settings: &Settings,
+    at: Moment,
+) -> Vec<(VbId, Stuck)> {
+    let Some(heard) = nodes.consumer_heard() else { return Vec::new() };
+    if link.watch.is_none() {
+        return Vec::new();
+    }
+    let (wanted, standstill) = (&link.wanted, &mut link.standstill);
+    standstill.retain(|vb| wanted.is_open(vb));
+    let open = wanted.streams().keys().copied().filter(|&vb| wanted.is_open(vb));
+    open.filter_map(|vb| {
+        let Lag { producer, consumer, .. } = nodes.lag(vb, at.now);
+        let position = Position { producer, consumer, link_data };
+        let stuck = standstill.look(vb, position, settings.stall, heard);
+        stuck.map(|stuck| (vb, stuck))
+    })
+    .collect()
+}

@@ -1,0 +1,287 @@
+//! One link of a bucket: its phase, the streams it should carry, and how it fails.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use mcbp::VbId;
+
+use super::event::LinkId;
+use super::failure::{Cause, LinkDown};
+use super::lines::LineKind;
+use crate::bursts::Bursts;
+use crate::link::{Outcome, Reason, ReasonCode, Ticket, VbOutcome};
+use crate::loops::Told;
+use crate::plan::LinkKey;
+use crate::stall::{Sample, Stall, StallRule};
+use crate::standstill::Standstill;
+use crate::wanted::{StreamPhase, WantedStreams};
+
+/// How far a link is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum LinkState {
+    /// Nothing is wanted of it, or not yet begun.
+    Idle,
+    /// The pair is being opened.
+    Connecting,
+    /// Open; with the command that it is running.
+    Up { running: Option<Ticket> },
+    /// Down; to be opened again then.
+    Waiting { until: Duration },
+    /// Told to close its streams and end.
+    Closing,
+}
+
+/// What to do with a link next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Decision {
+    Nothing,
+    /// Open its connections.
+    Connect,
+    /// Leave it closed: nothing is wanted of it.
+    Rest,
+    /// Give up opening it.
+    Abandon,
+    /// Close its streams, then its connections.
+    Close,
+    /// Ask for what is wanted and not open.
+    SetUp,
+}
+
+/// How a wanted stream is, for whoever waits for it.
+pub(super) enum Fate {
+    Open,
+    Failed(Cause),
+    Pending,
+}
+
+/// One link of a bucket.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Link {
+    pub(super) id: LinkId,
+    pub(super) key: LinkKey,
+    /// The name of its DCP connections.
+    pub(super) name: String,
+    pub(super) state: LinkState,
+    pub(super) wanted: WantedStreams,
+    /// Incarnations that failed in a row.
+    pub(super) failures: u32,
+    /// The reasons of these failures that were logged.
+    pub(super) told: Told,
+    /// What is logged of its vBuckets.
+    pub(super) lines: Bursts<LineKind>,
+    /// Why the last incarnation ended; kept until a stream opens.
+    pub(super) last_error: Option<LinkDown>,
+    /// Stalls in a row that moved no data between them.
+    pub(super) stalls: u32,
+    /// Why it last stood still; until data moves.
+    pub(super) stall: Option<String>,
+    /// Watches the present incarnation, once it is up and until it is given up.
+    pub(super) watch: Option<StallRule>,
+    /// vBuckets that the consumer has to roll back before it asks again.
+    pub(super) rolling: BTreeSet<VbId>,
+    /// Those of them that the consumer did not serve when it was polled last.
+    pub(super) lacking: BTreeSet<VbId>,
+    /// Open streams that stand still.
+    pub(super) standstill: Standstill,
+}
+
+impl Link {
+    pub(super) fn new(index: usize, key: LinkKey, name: String) -> Self {
+        Self {
+            id: LinkId { index, incarnation: 0 },
+            key,
+            name,
+            state: LinkState::Idle,
+            wanted: WantedStreams::default(),
+            failures: 0,
+            told: Told::default(),
+            lines: Bursts::default(),
+            last_error: None,
+            stalls: 0,
+            stall: None,
+            watch: None,
+            rolling: BTreeSet::new(),
+            lacking: BTreeSet::new(),
+            standstill: Standstill::default(),
+        }
+    }
+
+    /// What to do next. A link that is reserved for a takeover is kept open, and gets no set-up.
+    pub(super) fn decide(&self, is_reserved: bool, now: Duration) -> Decision {
+        let is_needed = is_reserved || !self.wanted.streams().is_empty();
+        match self.state {
+            LinkState::Idle if is_needed => Decision::Connect,
+            LinkState::Waiting { .. } if !is_needed => Decision::Rest,
+            LinkState::Waiting { until } if until <= now => Decision::Connect,
+            LinkState::Connecting if !is_needed => Decision::Abandon,
+            LinkState::Up { .. } if !is_needed => Decision::Close,
+            LinkState::Up { running: None } if !is_reserved => Decision::SetUp,
+            LinkState::Idle
+            | LinkState::Waiting { .. }
+            | LinkState::Connecting
+            | LinkState::Up { .. }
+            | LinkState::Closing => Decision::Nothing,
+        }
+    }
+
+    /// Both connections are open. Returns false where it is not wanted to be any more.
+    pub(super) fn is_up(&mut self, stall_limit: Duration, now: Duration) -> bool {
+        let is_wanted = self.state == LinkState::Connecting;
+        if is_wanted {
+            self.state = LinkState::Up { running: None };
+            self.watch = Some(StallRule::new(stall_limit, self.stalls, now));
+        }
+        is_wanted
+    }
+
+    /// Whether a command can be given to it.
+    pub(super) const fn is_ready(&self) -> bool {
+        matches!(self.state, LinkState::Up { running: None })
+    }
+
+    /// Whether a command need not wait for this link any longer.
+    pub(super) fn is_settled(&self) -> bool {
+        match self.state {
+            LinkState::Idle => self.wanted.is_empty(),
+            LinkState::Waiting { .. } => true,
+            LinkState::Up { .. } => self.wanted.is_settled(),
+            LinkState::Connecting | LinkState::Closing => false,
+        }
+    }
+
+    /// As [`Self::is_settled`], for one vBucket.
+    pub(super) fn is_settled_for(&self, vb: VbId) -> bool {
+        matches!(self.state, LinkState::Waiting { .. }) || self.wanted.is_settled_for(vb)
+    }
+
+    /// Whether the consumer may have a stream of this vBucket through this link, or make one.
+    pub(super) fn may_hold(&self, vb: VbId) -> bool {
+        self.wanted.may_hold(vb) || self.rolling.contains(&vb)
+    }
+
+    /// A command is over: of what it settled, that alone rolls back still which it could not wait
+    /// for.
+    pub(super) fn note_rollbacks(&mut self, outcome: &Outcome) {
+        let Outcome::Done(settled) = outcome else { return };
+        self.rolling.retain(|vb| !settled.contains_key(vb));
+        let still = outcome.errors().filter(|error| error.reason == Reason::RollingBack);
+        self.rolling.extend(still.map(|error| error.vb));
+    }
+
+    /// Whether nothing is left of the link's last incarnation.
+    pub(super) const fn is_stopped(&self) -> bool {
+        matches!(self.state, LinkState::Idle)
+    }
+
+    /// A link that waits after a failure is opened now.
+    pub(super) fn open_now(&mut self) {
+        if matches!(self.state, LinkState::Waiting { .. }) {
+            self.state = LinkState::Idle;
+        }
+    }
+
+    /// Streams that wait after a failure are tried again now, and the link where it is concerned.
+    pub(super) fn retry_now(&mut self, concerns: impl Fn(VbId) -> bool) {
+        if self.wanted.streams().keys().any(|&vb| concerns(vb)) {
+            self.open_now();
+        }
+        self.wanted.retry_now(concerns);
+    }
+
+    /// The link is gone, and every stream with it. A link that was not closed on purpose is opened
+    /// again at `until`.
+    pub(super) fn is_down(&mut self, down: LinkDown, failures: u32, until: Duration) {
+        self.forget_streams();
+        self.failures = failures;
+        if down.code == ReasonCode::Stalled {
+            self.stalls = self.stalls.saturating_add(1);
+            self.stall = Some(down.detail.clone());
+        }
+        self.last_error = Some(down);
+        self.state = LinkState::Waiting { until };
+    }
+
+    /// Every stream of this incarnation is gone.
+    pub(super) fn forget_streams(&mut self) {
+        self.wanted.link_lost();
+        self.watch = None;
+        self.rolling.clear();
+        self.lacking.clear();
+        self.standstill.clear();
+    }
+
+    /// Takes a sample, and says whether the link stands still.
+    pub(super) fn sampled(&mut self, sample: Sample, now: Duration) -> Option<Stall> {
+        let rule = self.watch.as_mut()?;
+        let stall = rule.sample(sample, now);
+        if rule.has_moved_data() && stall.is_none() {
+            (self.stalls, self.stall) = (0, None);
+        }
+        stall
+    }
+
+    /// Why this link is down, where it is.
+    pub(super) fn down(&self) -> Option<Cause> {
+        let LinkState::Waiting { .. } = self.state else { return None };
+        self.last_error.clone().map(Cause::Link)
+    }
+
+    /// How a stream that is wanted of this link is.
+    pub(super) fn fate(&self, vb: VbId) -> Fate {
+        if let Some(down) = self.down() {
+            return Fate::Failed(down);
+        }
+        let Some(stream) = self.wanted.streams().get(&vb) else { return Fate::Pending };
+        match (stream.phase, &stream.last_error) {
+            (StreamPhase::Open, _) => Fate::Open,
+            (StreamPhase::Waiting { .. }, Some(error)) => {
+                Fate::Failed(Cause::Stream(error.clone()))
+            }
+            // One that has finished has everything, and is about to be opened again.
+            (StreamPhase::Waiting { .. } | StreamPhase::Due | StreamPhase::Asked, _) => {
+                Fate::Pending
+            }
+        }
+    }
+
+    /// The vBuckets concerned whose streams are not open, and why.
+    pub(super) fn failures(
+        &self,
+        concerns: impl Fn(VbId) -> bool,
+    ) -> impl Iterator<Item = (VbId, Cause)> {
+        let wanted = self.wanted.streams().iter().filter(move |(vb, _)| concerns(**vb));
+        wanted.filter_map(|(&vb, stream)| match (self.fate(vb), stream.phase) {
+            (Fate::Failed(cause), _) => Some((vb, cause)),
+            (Fate::Open, _) | (Fate::Pending, StreamPhase::Waiting { .. }) => None,
+            (Fate::Pending, _) => Some((vb, Cause::Deadline)),
+        })
+    }
+
+    /// When something becomes due by itself.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        match self.state {
+            LinkState::Waiting { until } => Some(until),
+            LinkState::Up { running: None } => self.wanted.next_due(),
+            LinkState::Idle
+            | LinkState::Connecting
+            | LinkState::Up { running: Some(_) }
+            | LinkState::Closing => None,
+        }
+    }
+
+    /// Returns the line for a set-up that is over. A link counts as healthy again once a stream
+    /// opens, not when it connects: a peer that accepts and fails at once must not be tried at full
+    /// speed.
+    pub(super) fn note_settled<'a>(
+        &mut self,
+        outcomes: impl Iterator<Item = &'a VbOutcome> + Clone,
+    ) -> String {
+        let opened = outcomes.clone().filter(|o| matches!(o, VbOutcome::Opened)).count();
+        let failed = outcomes.filter(|o| o.error().is_some()).count();
+        if opened > 0 {
+            (self.failures, self.told, self.last_error) = (0, Told::default(), None);
+        }
+        let (name, open) = (&self.name, self.wanted.open_count());
+        format!("streams settled link={name} opened={opened} open={open} failed={failed}")
+    }
+}

@@ -1,0 +1,176 @@
+//! The links of a bucket: what is wanted is spread over them, and each is told what to do next.
+//! Links that are missing are made; none is touched whose streams stay (MB-28525).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use mcbp::VbId;
+
+use super::effect::{BucketEffect, BucketEffects};
+use super::event::LinkId;
+use super::link::{Link, LinkState};
+use super::settings::Settings;
+use crate::link::{Command, Ticket};
+use crate::names::connection_name;
+use crate::plan::{LinkKey, Links as Shares};
+use crate::wanted::Setup;
+
+/// The table of links. A link keeps its place for ever.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Links {
+    table: Vec<Link>,
+    /// The link that a takeover needs: it is kept, and gets no set-up.
+    reserved: Option<usize>,
+    commands: u64,
+}
+
+impl Links {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Link> {
+        self.table.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Link> {
+        self.table.iter_mut()
+    }
+
+    pub(super) const fn count(&self) -> usize {
+        self.table.len()
+    }
+
+    pub(super) fn at_mut(&mut self, index: usize) -> Option<&mut Link> {
+        self.table.get_mut(index)
+    }
+
+    /// The link, unless a newer incarnation has taken its place.
+    pub(super) fn live(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.table.get_mut(id.index).filter(|link| link.id == id)
+    }
+
+    pub(super) fn of_key(&self, key: &LinkKey) -> Option<&Link> {
+        self.table.iter().find(|link| link.key == *key)
+    }
+
+    pub(super) const fn is_reserved(&self, index: usize) -> bool {
+        matches!(self.reserved, Some(reserved) if reserved == index)
+    }
+
+    /// Keeps the link of this key for a takeover, and opens it now.
+    pub(super) fn reserve(&mut self, key: &LinkKey, settings: &Settings) {
+        let index = self.place_of(key, settings);
+        self.reserved = Some(index);
+        if let Some(link) = self.table.get_mut(index) {
+            link.open_now();
+        }
+    }
+
+    /// No link is kept for a takeover any more.
+    pub(super) const fn release(&mut self) {
+        self.reserved = None;
+    }
+
+    /// Tells every link what is wanted of it.
+    pub(super) fn spread(
+        &mut self,
+        mut shares: Shares,
+        settings: &Settings,
+        fx: &mut BucketEffects,
+    ) {
+        let nothing = BTreeSet::new();
+        for link in &mut self.table {
+            let share = shares.remove(&link.key);
+            link.wanted.want(share.as_ref().unwrap_or(&nothing));
+        }
+        for (key, share) in shares {
+            let index = self.place_of(&key, settings);
+            if let Some(link) = self.table.get_mut(index) {
+                link.wanted.want(&share);
+            }
+        }
+        self.end_unwanted_rollbacks(fx);
+    }
+
+    /// A stream that rolls back cannot be closed, for its rollback would run all the same, under
+    /// the next stream of its vBucket. Where it must go, all of its link goes, and the next one
+    /// compares both nodes anew.
+    fn end_unwanted_rollbacks(&mut self, fx: &mut BucketEffects) {
+        let must_end = |link: &Link| {
+            let wanted = link.wanted.streams();
+            link.rolling.iter().any(|vb| !wanted.contains_key(vb))
+        };
+        for index in 0..self.table.len() {
+            let is_up = |link: &&Link| matches!(link.state, LinkState::Up { .. });
+            if self.table.get(index).filter(is_up).is_some_and(must_end) {
+                self.close(index, fx);
+            }
+        }
+    }
+
+    /// The place of the link of this key, which is made where there is none.
+    fn place_of(&mut self, key: &LinkKey, settings: &Settings) -> usize {
+        if let Some(place) = self.table.iter().position(|link| link.key == *key) {
+            return place;
+        }
+        let Settings { bucket, node, .. } = settings;
+        let name = connection_name(&key.producer, node, bucket, key.connection);
+        let place = self.table.len();
+        self.table.push(Link::new(place, key.clone(), name));
+        place
+    }
+
+    /// Opens a new incarnation of a link.
+    pub(super) fn connect(&mut self, index: usize, fx: &mut BucketEffects) {
+        let Some(link) = self.table.get_mut(index) else { return };
+        link.id.incarnation += 1;
+        link.state = LinkState::Connecting;
+        fx.push(BucketEffect::Connect(link.id, link.key.clone()));
+    }
+
+    /// Has a link close its streams and end.
+    pub(super) fn close(&mut self, index: usize, fx: &mut BucketEffects) {
+        self.run(index, Command::Shut, fx);
+        if let Some(link) = self.table.get_mut(index) {
+            link.state = LinkState::Closing;
+        }
+    }
+
+    /// Gives a command to an open link; returns the ticket of its answer.
+    pub(super) fn run(
+        &mut self,
+        index: usize,
+        command: Command,
+        fx: &mut BucketEffects,
+    ) -> Option<Ticket> {
+        let link = self.table.get_mut(index)?;
+        let ticket = Ticket(self.commands);
+        self.commands += 1;
+        link.state = LinkState::Up { running: Some(ticket) };
+        fx.push(BucketEffect::Run(link.id, ticket, command));
+        Some(ticket)
+    }
+
+    /// What to ask a link for at `now`, without the vBuckets of which the consumer may have a
+    /// stream through another link (MB-29354), and without those that are held back.
+    pub(super) fn next_setup(
+        &mut self,
+        index: usize,
+        held_back: &BTreeSet<VbId>,
+        now: Duration,
+    ) -> Option<Setup> {
+        let (before, rest) = self.table.split_at_mut_checked(index)?;
+        let (link, after) = rest.split_first_mut()?;
+        let is_held = |vb| before.iter().chain(&*after).any(|other| other.may_hold(vb));
+        link.wanted.next_setup(now, |vb| !is_held(vb) && !held_back.contains(&vb))
+    }
+
+    /// Whether the consumer may have a stream of this vBucket through any other link than this.
+    pub(super) fn is_held_elsewhere(&self, vb: VbId, key: &LinkKey) -> bool {
+        self.table.iter().any(|link| link.key != *key && link.may_hold(vb))
+    }
+
+    /// When something becomes due by itself. What waits on a reserved link goes on with the end of
+    /// the takeover, not with time.
+    pub(super) fn next_due(&self) -> Option<Duration> {
+        let free = self.table.iter().filter(|link| !self.is_reserved(link.id.index));
+        free.filter_map(Link::next_due).min()
+    }
+}

@@ -1,0 +1,234 @@
+//! One bucket's replications: the desired map, the links that carry it, and their healing.
+//!
+//! Whatever happens, the machine compares what is wanted with what is there and does the next
+//! thing; that one step sets up, retries, moves and removes. Commands are served one at a time;
+//! reading never waits for them.
+
+use std::time::Duration;
+
+use super::copies::Copies;
+use super::effect::{BucketEffect, BucketEffects};
+use super::event::{BucketEvent, LinkId, LinkReport, Moment, PollAnswer, Polled, TaskId};
+use super::heal::Failures;
+use super::link::{Decision, LinkState};
+use super::links::Links;
+use super::nodes::Nodes;
+use super::queue::Queue;
+use super::settings::Settings;
+use crate::link::{Command, Outcome, Ticket, VbOutcome};
+use crate::plan::{Connections, Desired};
+use crate::wanted::Setup;
+
+/// One bucket. It decides what its links, tasks and callers are told; the effects say it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct BucketMachine {
+    pub(super) settings: Settings,
+    pub(super) connections: Connections,
+    pub(super) desired: Desired,
+    pub(super) queue: Queue,
+    pub(super) links: Links,
+    pub(super) copies: Copies,
+    pub(super) failures: Failures,
+    pub(super) nodes: Nodes,
+    pub(super) life: Life,
+    tasks: u64,
+}
+
+/// Whether the bucket takes commands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Life {
+    Running,
+    /// The command to stop is answered when no link is left.
+    Stopping(Ticket),
+    Stopped,
+}
+
+impl BucketMachine {
+    /// A bucket of which nothing is wanted yet.
+    #[must_use]
+    pub fn new(settings: Settings, connections: Connections) -> Self {
+        Self {
+            failures: Failures::new(&settings),
+            settings,
+            connections,
+            desired: Desired::default(),
+            queue: Queue::default(),
+            links: Links::default(),
+            copies: Copies::default(),
+            nodes: Nodes::default(),
+            life: Life::Running,
+            tasks: 0,
+        }
+    }
+
+    /// Takes in an event.
+    pub fn on(&mut self, at: Moment, event: BucketEvent) -> BucketEffects {
+        let mut fx = BucketEffects::new();
+        match event {
+            BucketEvent::Command { ticket, command } => self.command(ticket, command, at, &mut fx),
+            BucketEvent::Link(id, report) => self.link(id, report, at, &mut fx),
+            BucketEvent::Estimated(task, changes) => {
+                let until = at.now + self.settings.data_move;
+                if self.queue.front_move().is_some_and(|moving| moving.estimated(task, changes)) {
+                    // The deadline of copying is for progress: less is left than ever before.
+                    self.queue.extend_front(until, at.now);
+                }
+            }
+            BucketEvent::Copied(task, result) => {
+                if let Some(moving) = self.queue.front_move() {
+                    moving.copied(task, result);
+                }
+            }
+            BucketEvent::Examined(task, finding) => {
+                if let Some(moving) = self.queue.front_move() {
+                    moving.examined(task, finding);
+                }
+            }
+            BucketEvent::Polled(polled) => self.polled(polled, at, &mut fx),
+            BucketEvent::Sampled(samples) => self.sampled(samples, at, &mut fx),
+            BucketEvent::Woken => {}
+        }
+        self.reconcile(at, &mut fx);
+        fx
+    }
+
+    /// When the machine wants to be woken, whatever else happens before.
+    #[must_use]
+    pub fn wake_at(&self) -> Option<Duration> {
+        let command = self.queue.next_deadline(&self.settings);
+        self.links.next_due().into_iter().chain(command).min()
+    }
+
+    /// Does the next thing for every link, and answers commands that are settled.
+    fn reconcile(&mut self, at: Moment, fx: &mut BucketEffects) {
+        loop {
+            // First: the next command may need a link that nothing else is wanted of.
+            while self.serve(at, fx) {}
+            for index in 0..self.links.count() {
+                self.advance(index, at, fx);
+            }
+            if !self.serve(at, fx) {
+                break;
+            }
+        }
+        self.answer_stop(fx);
+    }
+
+    fn advance(&mut self, index: usize, at: Moment, fx: &mut BucketEffects) {
+        let is_reserved = self.links.is_reserved(index);
+        let Some(link) = self.links.at_mut(index) else { return };
+        match link.decide(is_reserved, at.now) {
+            Decision::Nothing => {}
+            Decision::Connect => self.links.connect(index, fx),
+            Decision::Rest => link.state = LinkState::Idle,
+            Decision::Abandon => {
+                link.state = LinkState::Idle;
+                fx.push(BucketEffect::Abandon(link.id));
+            }
+            Decision::Close => self.links.close(index, fx),
+            Decision::SetUp => self.set_up(index, at, fx),
+        }
+    }
+
+    fn set_up(&mut self, index: usize, at: Moment, fx: &mut BucketEffects) {
+        let (nodes, node) = (&self.nodes, &self.settings.node);
+        let held_back = self.copies.held_back(|vb| nodes.consumer_lacks(vb, node));
+        let setup = self.links.next_setup(index, &held_back, at.now);
+        let Some((link, Setup { wanted, reopen })) = self.links.at_mut(index).zip(setup) else {
+            return;
+        };
+        let incomplete = self.copies.news_for(link.id, &wanted);
+        self.links.run(index, Command::SetupStreams { wanted, reopen, incomplete }, fx);
+    }
+
+    fn link(&mut self, id: LinkId, report: LinkReport, at: Moment, fx: &mut BucketEffects) {
+        let Some(link) = self.links.live(id) else { return };
+        match report {
+            LinkReport::Up => {
+                if link.is_up(self.settings.stall, at.now) {
+                    fx.push(BucketEffect::info(format!("link up link={}", link.name)));
+                }
+            }
+            LinkReport::Answered(ticket, outcome) => self.answered(id, ticket, outcome, at, fx),
+            LinkReport::Ended(error) => {
+                self.note_failure(id, &error, true, at, fx);
+                let delay = self.failures.stream_delay(&self.copies, &self.settings, at);
+                if let Some(link) = self.links.live(id) {
+                    link.wanted.ended(error, at.now, delay);
+                }
+            }
+            LinkReport::RollbackAsked(vb) => self.note_rollback(id, vb, at, fx),
+            LinkReport::RollbackOver(vb) => _ = link.rolling.remove(&vb),
+            LinkReport::Copy(vb, complete_to) => self.note_copy(id, vb, complete_to, at, fx),
+            LinkReport::Opened(vb) => {
+                link.wanted.opened_early(vb);
+                self.queue.goes_on(&self.settings, at.now);
+            }
+            LinkReport::Progress => self.queue.goes_on(&self.settings, at.now),
+            LinkReport::Down(down) => self.link_down(id, down, at, fx),
+        }
+    }
+
+    /// A link has answered a command.
+    fn answered(
+        &mut self,
+        id: LinkId,
+        ticket: Ticket,
+        outcome: Outcome,
+        at: Moment,
+        fx: &mut BucketEffects,
+    ) {
+        let Some(link) = self.links.live(id) else { return };
+        // A link that is down has made everything due for the next one.
+        if link.state != (LinkState::Up { running: Some(ticket) }) {
+            return;
+        }
+        link.state = LinkState::Up { running: None };
+        link.note_rollbacks(&outcome);
+        let Outcome::Done(outcomes) = outcome else {
+            // Nothing was done; a link that is down says so itself.
+            link.wanted.not_done();
+            return;
+        };
+        let taken_over = self.queue.front_move().filter(|moving| moving.awaits(ticket));
+        let is_takeover = taken_over.is_some();
+        if let Some(moving) = taken_over {
+            let outcome = outcomes.get(&moving.vb()).cloned();
+            moving.taken_over(outcome);
+        } else {
+            for error in outcomes.values().filter_map(VbOutcome::error) {
+                self.note_failure(id, error, false, at, fx);
+            }
+        }
+        let delay = self.failures.stream_delay(&self.copies, &self.settings, at);
+        let Some(link) = self.links.live(id) else { return };
+        link.wanted.settle(&outcomes, at.now, delay);
+        if !is_takeover {
+            fx.push(BucketEffect::info(link.note_settled(outcomes.values())));
+        }
+    }
+
+    fn polled(&mut self, polled: Polled, at: Moment, fx: &mut BucketEffects) {
+        let is_consumers =
+            polled.side == mcbp::Side::Consumer && matches!(polled.answer, PollAnswer::Seqnos(_));
+        let appeared = self.nodes.said(polled, &self.settings.bucket, at.now, fx);
+        if is_consumers {
+            self.consumer_polled(fx);
+        }
+        if let Some(appeared) = appeared {
+            self.serves_again(&appeared);
+        }
+    }
+
+    /// Tells links and polls what is wanted of them.
+    pub(super) fn spread(&mut self, fx: &mut BucketEffects) {
+        self.links.spread(self.desired.links(self.connections), &self.settings, fx);
+        self.nodes.follow(&self.desired, &self.settings);
+        fx.push(BucketEffect::Poll(self.desired.clone()));
+    }
+
+    pub(super) const fn next_task(&mut self) -> TaskId {
+        self.tasks += 1;
+        TaskId(self.tasks)
+    }
+}

@@ -1,0 +1,254 @@
+//! The steps of a move. After every event the machine looks whether the next one can be taken;
+//! where the vBucket did not move, what was wanted before is wanted again.
+
+use std::time::Duration;
+
+use super::{Move, MoveStep};
+use crate::bucket::command::{CommandError, Done, MoveKind};
+use crate::bucket::effect::{BucketEffect, BucketEffects};
+use crate::bucket::event::{Finding, Moment};
+use crate::bucket::examine::Examine;
+use crate::bucket::failure::Cause;
+use crate::bucket::link::Fate;
+use crate::bucket::machine::BucketMachine;
+use crate::bucket::queue::{Job, Pending};
+use crate::bucket::status::millis;
+use crate::link::{Command, Reason, Step, VbError, VbOutcome};
+
+/// What became of a look at a move.
+enum Next {
+    Wait,
+    /// The next step, and how long it may take.
+    Step(MoveStep, Duration),
+    Done(Result<(), Cause>),
+}
+
+impl BucketMachine {
+    /// Takes the first step; returns until when it must be done.
+    pub(in crate::bucket) fn begin_move(
+        &mut self,
+        moving: &mut Move,
+        at: Moment,
+        fx: &mut BucketEffects,
+    ) -> Duration {
+        moving.before = self.desired.clone();
+        let vb = moving.vb();
+        match moving.request.kind {
+            MoveKind::WithData => {
+                moving.step = MoveStep::Opening;
+                self.desired.assign(vb, Some(moving.from()));
+                self.spread(fx);
+                for link in self.links.iter_mut() {
+                    link.retry_now(|other| other == vb);
+                }
+                at.now + self.settings.command
+            }
+            MoveKind::Takeover => {
+                moving.step = self.close_or_refuse(moving, fx);
+                at.now + self.settings.takeover_step()
+            }
+        }
+    }
+
+    /// Goes on to the takeover, unless the copy here misses rows.
+    fn close_or_refuse(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveStep {
+        match self.copies.complete_to(moving.vb()) {
+            Some(seqno) => MoveStep::Refused(Cause::Incomplete(seqno)),
+            None => self.close_stream(moving, fx),
+        }
+    }
+
+    /// From here on the vBucket is not wanted: it is to be ours. Its link is kept for the takeover.
+    fn close_stream(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveStep {
+        self.desired.assign(moving.vb(), None);
+        self.spread(fx);
+        self.links.reserve(&moving.link_key(self.connections), &self.settings);
+        MoveStep::Closing
+    }
+
+    /// Takes the next step of the move at the front, where it can be taken. Returns whether
+    /// something has changed by that.
+    pub(in crate::bucket) fn serve_move(
+        &mut self,
+        mut front: Pending,
+        is_late: bool,
+        at: Moment,
+        fx: &mut BucketEffects,
+    ) -> bool {
+        let Job::Move(moving) = &mut front.job else { return false };
+        let next = match self.look(moving, fx) {
+            Next::Wait if is_late => self.late(moving, fx),
+            next => next,
+        };
+        match next {
+            Next::Wait => {
+                self.queue.put_back(front);
+                false
+            }
+            Next::Step(step, limit) => {
+                moving.step = step;
+                front.deadline = Some(at.now + limit);
+                self.queue.note_progress(at.now);
+                self.queue.put_back(front);
+                true
+            }
+            Next::Done(result) => {
+                self.end_move(front, result, at, fx);
+                true
+            }
+        }
+    }
+
+    fn look(&mut self, moving: &mut Move, fx: &mut BucketEffects) -> Next {
+        let vb = moving.vb();
+        let Some(link) = self.links.of_key(&moving.link_key(self.connections)) else {
+            return Next::Wait;
+        };
+        let (fate, down) = (link.fate(vb), link.down());
+        match (&mut moving.step, fate, down) {
+            (MoveStep::Opening, Fate::Open, _) => self.estimate(moving, fx),
+            (MoveStep::Opening, Fate::Failed(cause), _) | (MoveStep::Closing, _, Some(cause)) => {
+                self.examine(moving, cause, false, fx)
+            }
+            // Nothing but copying has begun.
+            (MoveStep::Copying { .. }, Fate::Failed(cause), _) => Next::Done(Err(cause)),
+            (MoveStep::Copying { result, .. }, Fate::Open | Fate::Pending, _) => {
+                match result.take() {
+                    None => Next::Wait,
+                    Some(Err(cause)) => Next::Done(Err(cause)),
+                    Some(Ok(())) => {
+                        let step = self.close_or_refuse(moving, fx);
+                        Next::Step(step, self.settings.takeover_step())
+                    }
+                }
+            }
+            (MoveStep::Refused(cause), ..) => Next::Done(Err(cause.clone())),
+            (MoveStep::Closing, _, None) => self.take_over(moving, fx),
+            (MoveStep::TakingOver { outcome, .. }, _, down) => match (outcome.take(), down) {
+                (Some(VbOutcome::TakenOver), _) => Next::Done(Ok(())),
+                (Some(VbOutcome::Failed(error)), _) => self.takeover_failed(moving, error, fx),
+                (_, Some(cause)) => self.examine(moving, cause, false, fx),
+                // A link gives a takeover no other outcome.
+                (_, None) => Next::Wait,
+            },
+            (MoveStep::Examining { finding, .. }, ..) => match finding.take() {
+                None => Next::Wait,
+                Some(Finding::Moved) => Next::Done(Ok(())),
+                Some(Finding::NotMoved(cause)) => Next::Done(Err(cause)),
+                Some(Finding::GivenBack) => {
+                    moving.was_given_back = true;
+                    let step = self.close_stream(moving, fx);
+                    Next::Step(step, self.settings.takeover_step())
+                }
+            },
+            (MoveStep::Queued, ..) | (MoveStep::Opening, Fate::Pending, _) => Next::Wait,
+        }
+    }
+
+    fn estimate(&mut self, moving: &Move, fx: &mut BucketEffects) -> Next {
+        let (task, key) = (self.next_task(), moving.link_key(self.connections));
+        fx.push(BucketEffect::Estimate(task, key, moving.vb()));
+        Next::Step(MoveStep::Copying { task, result: None }, self.settings.data_move)
+    }
+
+    /// Begins the takeover once the consumer has no stream of the vBucket on any other link
+    /// (MB-29354); that of its own link is closed by the link's machine (MB-9343).
+    fn take_over(&mut self, moving: &Move, fx: &mut BucketEffects) -> Next {
+        let (vb, key) = (moving.vb(), moving.link_key(self.connections));
+        let Some(link) = self.links.of_key(&key).filter(|link| link.is_ready()) else {
+            return Next::Wait;
+        };
+        let index = link.id.index;
+        if self.links.is_held_elsewhere(vb, &key) {
+            return Next::Wait;
+        }
+        let (bucket, from) = (&self.settings.bucket, moving.from());
+        fx.push(BucketEffect::info(format!("takeover begins bucket={bucket} vb={vb} from={from}")));
+        match self.links.run(index, Command::Takeover { vb }, fx) {
+            Some(ticket) => {
+                let step = MoveStep::TakingOver { ticket, outcome: None };
+                Next::Step(step, self.settings.takeover_step())
+            }
+            None => Next::Wait,
+        }
+    }
+
+    /// The link has given up.
+    ///
+    /// Where a node refused the stream, no takeover has begun on this link, and what an earlier
+    /// link was told has taken effect: it was displaced when this one opened, by its name. So what
+    /// an earlier takeover left may be repaired.
+    fn takeover_failed(&mut self, moving: &Move, error: VbError, fx: &mut BucketEffects) -> Next {
+        let is_refused = matches!(error.reason, Reason::Refused { step: Step::AddStream, .. });
+        self.examine(moving, Cause::Stream(error), is_refused && !moving.was_given_back, fx)
+    }
+
+    /// The time of the present step is up.
+    fn late(&mut self, moving: &Move, fx: &mut BucketEffects) -> Next {
+        match &moving.step {
+            MoveStep::Examining { cause, .. } | MoveStep::Refused(cause) => {
+                Next::Done(Err(cause.clone()))
+            }
+            MoveStep::Opening | MoveStep::Closing | MoveStep::TakingOver { .. } => {
+                self.examine(moving, Cause::Deadline, false, fx)
+            }
+            MoveStep::Queued | MoveStep::Copying { .. } => Next::Done(Err(Cause::Deadline)),
+        }
+    }
+
+    /// Asks both nodes what they have, before anybody is told: a link that is lost after `active`
+    /// was passed on cannot know whether the vBucket moved. The copies may be repaired only where
+    /// nothing of a takeover can be on its way.
+    fn examine(
+        &mut self,
+        moving: &Move,
+        cause: Cause,
+        may_repair: bool,
+        fx: &mut BucketEffects,
+    ) -> Next {
+        let (task, vb) = (self.next_task(), moving.vb());
+        let is_complete = self.copies.complete_to(vb).is_none();
+        let key = moving.link_key(self.connections);
+        let consumer = self.settings.node.clone();
+        let examine = Examine { key, consumer, vb, cause: cause.clone(), may_repair, is_complete };
+        fx.push(BucketEffect::Examine(task, examine));
+        let step = MoveStep::Examining { task, cause, finding: None };
+        Next::Step(step, self.settings.command)
+    }
+
+    fn end_move(
+        &mut self,
+        front: Pending,
+        result: Result<(), Cause>,
+        at: Moment,
+        fx: &mut BucketEffects,
+    ) {
+        let elapsed_ms = millis(at.now.saturating_sub(front.asked));
+        let Job::Move(mut moving) = front.job else { return };
+        fx.extend(moving.task().map(BucketEffect::Cancel));
+        self.queue.note_progress(at.now);
+        self.links.release();
+        let (bucket, vb) = (&self.settings.bucket, moving.vb());
+        let result = match result {
+            Ok(()) => {
+                let from = moving.from();
+                let text =
+                    format!("vbucket moved bucket={bucket} vb={vb} from={from} ms={elapsed_ms}");
+                fx.push(BucketEffect::info(text));
+                // It may be ours without a takeover of this command.
+                self.desired.assign(vb, None);
+                Ok(Done::Moved { elapsed_ms })
+            }
+            Err(cause) => {
+                let failure = self.failure(vb, moving.from(), cause);
+                let text =
+                    format!("vbucket not moved bucket={bucket} vb={vb} reason=\"{failure}\"");
+                fx.push(BucketEffect::warn(text));
+                self.desired = std::mem::take(&mut moving.before);
+                Err(CommandError::Failed(vec![failure]))
+            }
+        };
+        self.spread(fx);
+        fx.push(BucketEffect::Answer(front.ticket, result));
+    }
+}

@@ -1,0 +1,159 @@
+//! What the data nodes say on their control connections: how far each is, and whether a producer
+//! knows our node. A node that does not answer makes lag unknown and harms nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use mcbp::{Seqno, Side, VbId};
+
+use super::effect::{BucketEffect, BucketEffects};
+use super::event::{PollAnswer, Polled};
+use super::settings::Settings;
+use crate::lag::{Lag, LagBook};
+use crate::plan::Desired;
+use crate::topology::Stranger;
+
+/// What the nodes said.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Nodes {
+    book: LagBook,
+    /// Whom to listen to.
+    polled: BTreeSet<(Side, String)>,
+    errors: BTreeMap<String, String>,
+    warnings: BTreeMap<String, String>,
+}
+
+/// A node serves vBuckets that it did not serve when it was last asked.
+pub(super) struct Appeared {
+    pub(super) side: Side,
+    pub(super) node: String,
+    pub(super) vbs: BTreeSet<VbId>,
+}
+
+impl Nodes {
+    /// Listens to the nodes of what is wanted, and to no others.
+    pub(super) fn follow(&mut self, desired: &Desired, settings: &Settings) {
+        if settings.poll_max_age.is_none() {
+            return;
+        }
+        let mut sources = BTreeMap::new();
+        for (producer, vbs) in desired.producers() {
+            sources.extend(vbs.iter().map(|vb| (vb, producer.clone())));
+        }
+        self.book.follow(&sources);
+        let producers = desired.producers().keys();
+        self.polled = producers.map(|name| (Side::Producer, name.clone())).collect();
+        if !self.polled.is_empty() {
+            self.polled.insert((Side::Consumer, settings.node.clone()));
+        }
+        let polled = &self.polled;
+        let is_polled = |name: &String| polled.iter().any(|(_, node)| node == name);
+        self.errors.retain(|name, _| is_polled(name));
+        self.warnings.retain(|name, _| is_polled(name));
+    }
+
+    /// Takes in an answer. Returns the vBuckets that the node serves again.
+    pub(super) fn said(
+        &mut self,
+        polled: Polled,
+        bucket: &str,
+        now: Duration,
+        fx: &mut BucketEffects,
+    ) -> Option<Appeared> {
+        let Polled { side, node, answer } = polled;
+        let asked = (side, node);
+        if !self.polled.contains(&asked) {
+            return None;
+        }
+        let (_, node) = asked;
+        let vbs = match answer {
+            PollAnswer::Topology(stranger) => {
+                fx.extend(self.topology(bucket, &node, stranger.as_ref()));
+                return None;
+            }
+            PollAnswer::Seqnos(Ok(seqnos)) => {
+                if self.errors.remove(&node).is_some() {
+                    let text = format!("lag is known again bucket={bucket} node={node}");
+                    fx.push(BucketEffect::info(text));
+                }
+                self.seqnos(side, &node, Some(&seqnos), now)
+            }
+            PollAnswer::Seqnos(Err(error)) => {
+                if self.errors.insert(node.clone(), error.clone()).is_none() {
+                    let text = format!("lag is unknown bucket={bucket} reason=\"{error}\"");
+                    fx.push(BucketEffect::warn(text));
+                }
+                self.seqnos(side, &node, None, now)
+            }
+        };
+        (!vbs.is_empty()).then(|| Appeared { side, node, vbs: vbs.into_iter().collect() })
+    }
+
+    fn seqnos(
+        &mut self,
+        side: Side,
+        node: &str,
+        seqnos: Option<&[(VbId, Seqno)]>,
+        now: Duration,
+    ) -> Vec<VbId> {
+        match side {
+            Side::Consumer => self.book.consumer_said(seqnos, now),
+            Side::Producer => self.book.producer_said(node, seqnos, now),
+        }
+    }
+
+    /// Notes whether a producer's topologies know our node; logs what is new.
+    fn topology(
+        &mut self,
+        bucket: &str,
+        node: &str,
+        stranger: Option<&Stranger>,
+    ) -> Option<BucketEffect> {
+        let Some(stranger) = stranger else {
+            self.warnings.remove(node)?;
+            let text = format!("warning about topology is over bucket={bucket} producer={node}");
+            return Some(BucketEffect::info(text));
+        };
+        let text = stranger.to_string();
+        if self.warnings.get(node) == Some(&text) {
+            return None;
+        }
+        let quoted = text.replace('"', "'");
+        self.warnings.insert(node.to_owned(), text);
+        Some(BucketEffect::warn(format!(
+            "node is in no topology bucket={bucket} producer={node} reason=\"{quoted}\""
+        )))
+    }
+
+    /// The lag of a vBucket as it may be shown: unknown where a node has not said it lately.
+    pub(super) fn recent_lag(&self, vb: VbId, settings: &Settings, now: Duration) -> Lag {
+        let Some(max_age) = settings.poll_max_age else { return Lag::default() };
+        self.book.recent_lag(vb, now, max_age)
+    }
+
+    /// The lag of a vBucket by what the nodes said last, however long ago.
+    pub(super) fn lag(&self, vb: VbId, now: Duration) -> Lag {
+        self.book.lag(vb, now)
+    }
+
+    /// Whether the consumer, named so, answered when it was asked last and did not tell of this
+    /// vBucket.
+    pub(super) fn consumer_lacks(&self, vb: VbId, consumer: &str) -> bool {
+        !self.errors.contains_key(consumer) && self.book.consumer_lacks(vb)
+    }
+
+    /// When the consumer last said its seqnos.
+    pub(super) const fn consumer_heard(&self) -> Option<Duration> {
+        self.book.consumer_heard()
+    }
+
+    /// Why the seqnos of a node are not known, where it was asked and did not say them.
+    pub(super) fn error(&self, node: &str) -> Option<&str> {
+        self.errors.get(node).map(String::as_str)
+    }
+
+    /// What somebody has to look into at a node that answers.
+    pub(super) fn warning(&self, node: &str) -> Option<&str> {
+        self.warnings.get(node).map(String::as_str)
+    }
+}

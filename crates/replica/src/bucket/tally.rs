@@ -1,0 +1,62 @@
+//! How often what failed, for metrics. It never forgets, and never grows beyond a bound.
+
+use std::collections::BTreeMap;
+
+use crate::link::{NodeAnswer, ReasonCode};
+
+/// Kinds that are counted one by one. A few statuses are usual; a peer that invents a new one each
+/// time must not fill the memory.
+const KINDS_MAX: usize = 64;
+
+/// What failures have in common.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct FailureKind {
+    /// The producer.
+    pub producer: String,
+    /// What happened.
+    pub reason: ReasonCode,
+    /// What a data node answered; [`NodeAnswer::Other`] for those beyond the first kinds.
+    pub answer: Option<NodeAnswer>,
+}
+
+/// Failures since the start, by kind.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Tally(BTreeMap<FailureKind, u64>);
+
+impl Tally {
+    pub(super) fn count(&mut self, producer: &str, reason: ReasonCode, answer: Option<NodeAnswer>) {
+        let mut kind = FailureKind { producer: producer.to_owned(), reason, answer };
+        if self.0.len() >= KINDS_MAX && !self.0.contains_key(&kind) {
+            // Still bounded: producers are configured, and reasons are words of our own.
+            kind.answer = Some(NodeAnswer::Other);
+        }
+        let count = self.0.entry(kind).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    /// Every kind that there was, and how often.
+    pub fn iter(&self) -> impl Iterator<Item = (&FailureKind, u64)> {
+        self.0.iter().map(|(kind, &count)| (kind, count))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mcbp::Status;
+
+    use super::*;
+
+    #[test]
+    fn kinds_are_counted_one_by_one_up_to_a_bound() {
+        let mut tally = Tally::default();
+        for status in 0..500 {
+            tally.count("alpha", ReasonCode::Refused, Some(NodeAnswer::Status(Status(status))));
+        }
+        tally.count("alpha", ReasonCode::LinkLost, None);
+        let kinds: Vec<_> = tally.iter().collect();
+        assert_eq!(kinds.len(), KINDS_MAX + 2);
+        assert_eq!(kinds.iter().map(|(_, count)| count).sum::<u64>(), 501);
+        let other = kinds.iter().find(|(kind, _)| kind.answer == Some(NodeAnswer::Other));
+        assert_eq!(other.map(|&(_, count)| count), Some(500 - KINDS_MAX as u64));
+    }
+}
