@@ -173,6 +173,13 @@ impl WantedStreams {
     ) {
         self.surplus.remove(&error.vb);
         self.reopen.remove(&error.vb);
+        if let Some(stream) = self.streams.get_mut(&error.vb)
+            && stream.phase == StreamPhase::Asked
+        {
+            // This was the stream before the one that is asked for: of that the command will tell.
+            stream.last_error = Some(error);
+            return;
+        }
         self.wait(error.vb, Some(error), now, &mut delay);
     }
 

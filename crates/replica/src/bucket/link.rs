@@ -77,6 +77,9 @@ pub(super) struct Link {
     pub(super) stall: Option<String>,
     /// Watches the present incarnation, once it is up and until it is given up.
     pub(super) watch: Option<StallRule>,
+    /// The vBuckets that the running command asks for, wanted or not any more: it may make streams
+    /// of them until it is answered.
+    pub(super) asked: BTreeSet<VbId>,
     /// vBuckets that the consumer has to roll back before it asks again.
     pub(super) rolling: BTreeSet<VbId>,
     /// Those of them that the consumer did not serve when it was polled last.
@@ -100,6 +103,7 @@ impl Link {
             stalls: 0,
             stall: None,
             watch: None,
+            asked: BTreeSet::new(),
             rolling: BTreeSet::new(),
             lacking: BTreeSet::new(),
             standstill: Standstill::default(),
@@ -156,7 +160,7 @@ impl Link {
 
     /// Whether the consumer may have a stream of this vBucket through this link, or make one.
     pub(super) fn may_hold(&self, vb: VbId) -> bool {
-        self.wanted.may_hold(vb) || self.rolling.contains(&vb)
+        self.wanted.may_hold(vb) || self.rolling.contains(&vb) || self.asked.contains(&vb)
     }
 
     /// A command is over: of what it settled, that alone rolls back still which it could not wait
@@ -205,6 +209,7 @@ impl Link {
     pub(super) fn forget_streams(&mut self) {
         self.wanted.link_lost();
         self.watch = None;
+        self.asked.clear();
         self.rolling.clear();
         self.lacking.clear();
         self.standstill.clear();

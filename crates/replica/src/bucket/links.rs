@@ -141,6 +141,7 @@ impl Links {
         fx: &mut BucketEffects,
     ) -> Option<Ticket> {
         let link = self.table.get_mut(index)?;
+        link.asked.extend(command.asks_for());
         let ticket = Ticket(self.commands);
         self.commands += 1;
         link.state = LinkState::Up { running: Some(ticket) };

@@ -184,6 +184,7 @@ impl BucketMachine {
             return;
         }
         link.state = LinkState::Up { running: None };
+        link.asked.clear();
         link.note_rollbacks(&outcome);
         let Outcome::Done(outcomes) = outcome else {
             // Nothing was done; a link that is down says so itself.

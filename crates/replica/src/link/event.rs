@@ -58,6 +58,16 @@ pub enum Command {
 }
 
 impl Command {
+    /// The vBuckets of which it asks the consumer to have a stream.
+    pub fn asks_for(&self) -> impl Iterator<Item = VbId> {
+        let (set, one) = match self {
+            Self::SetupStreams { wanted: vbs, .. } | Self::AddStreams { vbs } => (Some(vbs), None),
+            Self::Takeover { vb } => (None, Some(*vb)),
+            Self::CloseStreams { .. } | Self::Shut => (None, None),
+        };
+        set.into_iter().flatten().copied().chain(one)
+    }
+
     /// A set-up of streams of which nothing bad is known.
     #[must_use]
     pub const fn set_up(wanted: BTreeSet<VbId>) -> Self {

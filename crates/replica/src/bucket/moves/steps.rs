@@ -107,9 +107,8 @@ impl BucketMachine {
         let (fate, down) = (link.fate(vb), link.down());
         match (&mut moving.step, fate, down) {
             (MoveStep::Opening, Fate::Open, _) => self.estimate(moving, fx),
-            (MoveStep::Opening, Fate::Failed(cause), _) | (MoveStep::Closing, _, Some(cause)) => {
-                self.examine(moving, cause, false, fx)
-            }
+            (MoveStep::Opening, Fate::Failed(cause), _) => self.stream_failed(moving, cause, fx),
+            (MoveStep::Closing, _, Some(cause)) => self.examine(moving, cause, false, fx),
             // Nothing but copying has begun.
             (MoveStep::Copying { .. }, Fate::Failed(cause), _) => Next::Done(Err(cause)),
             (MoveStep::Copying { result, .. }, Fate::Open | Fate::Pending, _) => {
@@ -126,7 +125,9 @@ impl BucketMachine {
             (MoveStep::Closing, _, None) => self.take_over(moving, fx),
             (MoveStep::TakingOver { outcome, .. }, _, down) => match (outcome.take(), down) {
                 (Some(VbOutcome::TakenOver), _) => Next::Done(Ok(())),
-                (Some(VbOutcome::Failed(error)), _) => self.takeover_failed(moving, error, fx),
+                (Some(VbOutcome::Failed(error)), _) => {
+                    self.stream_failed(moving, Cause::Stream(error), fx)
+                }
                 (_, Some(cause)) => self.examine(moving, cause, false, fx),
                 // A link gives a takeover no other outcome.
                 (_, None) => Next::Wait,
@@ -173,14 +174,17 @@ impl BucketMachine {
         }
     }
 
-    /// The link has given up.
+    /// The stream did not open, or not come to its end.
     ///
-    /// Where a node refused the stream, no takeover has begun on this link, and what an earlier
-    /// link was told has taken effect: it was displaced when this one opened, by its name. So what
-    /// an earlier takeover left may be repaired.
-    fn takeover_failed(&mut self, moving: &Move, error: VbError, fx: &mut BucketEffects) -> Next {
-        let is_refused = matches!(error.reason, Reason::Refused { step: Step::AddStream, .. });
-        self.examine(moving, Cause::Stream(error), is_refused && !moving.was_given_back, fx)
+    /// Where a node refused it, no takeover has begun on this link, and what an earlier link was
+    /// told has taken effect: it was displaced when this one opened, by its name. So what an
+    /// earlier takeover left may be repaired.
+    fn stream_failed(&mut self, moving: &Move, cause: Cause, fx: &mut BucketEffects) -> Next {
+        let is_refused = matches!(
+            cause,
+            Cause::Stream(VbError { reason: Reason::Refused { step: Step::AddStream, .. }, .. })
+        );
+        self.examine(moving, cause, is_refused && !moving.was_given_back, fx)
     }
 
     /// The time of the present step is up.

@@ -1,0 +1,376 @@
+//! Scripts for the machine of a bucket: what happens, and what it decides.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use mcbp::{Seqno, Side, Status, StreamEndStatus, VbId};
+use replica::backoff::Backoff;
+use replica::bucket::{
+    BucketCommand, BucketEffect, BucketEvent, BucketMachine, Cause, Change, CommandError, Done,
+    Examine, Finding, LinkDown, LinkId, LinkPhase, LinkReport, Moment, MoveKind, MoveRequest,
+    Reopen, Settings, StreamPhase, TaskId,
+};
+use replica::link::{
+    Command, Outcome, Reason, ReasonCode, Retry, Step, StopReason, Ticket, VbError, VbOutcome,
+};
+use replica::plan::{Connections, Desired, VbSet};
+
+/// A bucket at beta, and all that it wants done and was not looked at yet.
+struct Bucket {
+    machine: BucketMachine,
+    now: Duration,
+    tickets: u64,
+    effects: Vec<BucketEffect>,
+}
+
+impl Bucket {
+    fn new() -> Self {
+        let settings = Settings {
+            bucket: "default".to_owned(),
+            node: "beta".to_owned(),
+            producers: ["alpha", "gamma"].map(str::to_owned).into(),
+            backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(8) },
+            command: Duration::from_secs(90),
+            takeover: Duration::from_secs(60),
+            data_move: Duration::from_secs(3600),
+            stall: Duration::from_secs(20),
+            poll_max_age: None,
+            loop_failures: 5,
+            loop_window: Duration::from_secs(60),
+        };
+        let machine = BucketMachine::new(settings, Connections::ONE);
+        Self { machine, now: Duration::ZERO, tickets: 0, effects: Vec::new() }
+    }
+
+    fn on(&mut self, event: BucketEvent) {
+        let at = Moment { now: self.now, chance: 1.0 };
+        self.effects.extend(self.machine.on(at, event));
+    }
+
+    fn ask(&mut self, command: BucketCommand) -> Ticket {
+        let ticket = Ticket(self.tickets);
+        self.tickets += 1;
+        self.on(BucketEvent::Command { ticket, command });
+        ticket
+    }
+
+    fn want(&mut self, map: &[(&str, &str)]) -> Ticket {
+        let producers = map.iter().map(|(name, vbs)| ((*name).to_owned(), vbs.parse().unwrap()));
+        let desired = Desired::new(producers.collect::<BTreeMap<_, VbSet>>()).unwrap();
+        self.ask(BucketCommand::Change(Change::All(desired)))
+    }
+
+    fn move_here(&mut self, vb: u16, kind: MoveKind) -> Ticket {
+        let from = "alpha".to_owned();
+        self.ask(BucketCommand::Move(MoveRequest { vb: VbId(vb), from, kind }))
+    }
+
+    fn report(&mut self, id: LinkId, report: LinkReport) {
+        self.on(BucketEvent::Link(id, report));
+    }
+
+    fn settle(&mut self, id: LinkId, ticket: Ticket, outcomes: &[(u16, VbOutcome)]) {
+        let outcomes = outcomes.iter().map(|(vb, outcome)| (VbId(*vb), outcome.clone()));
+        self.report(id, LinkReport::Answered(ticket, Outcome::Done(outcomes.collect())));
+    }
+
+    fn take<T>(&mut self, which: impl Fn(&BucketEffect) -> Option<T>) -> Option<T> {
+        let at = self.effects.iter().position(|effect| which(effect).is_some())?;
+        which(&self.effects.remove(at))
+    }
+
+    /// The next link that is to be opened, by the name of its producer and its number.
+    fn connect(&mut self) -> Option<(LinkId, String, u8)> {
+        self.take(|effect| match effect {
+            BucketEffect::Connect(id, key) => Some((*id, key.producer.clone(), key.connection)),
+            _ => None,
+        })
+    }
+
+    /// The next command for a link.
+    fn run(&mut self) -> Option<(LinkId, Ticket, Command)> {
+        self.take(|effect| match effect {
+            BucketEffect::Run(id, ticket, command) => Some((*id, *ticket, command.clone())),
+            _ => None,
+        })
+    }
+
+    /// Opens the next link, and returns its first set-up.
+    fn set_up(&mut self) -> (LinkId, Ticket, BTreeSet<VbId>) {
+        let (id, ..) = self.connect().expect("a link to open");
+        self.report(id, LinkReport::Up);
+        let (of, ticket, command) = self.run().expect("a set-up");
+        let Command::SetupStreams { wanted, .. } = command else { panic!("{command:?}") };
+        assert_eq!(of, id);
+        (id, ticket, wanted)
+    }
+
+    /// A link to alpha with the stream of vBucket 1.
+    fn open() -> (Self, LinkId) {
+        let mut bucket = Self::new();
+        bucket.want(&[("alpha", "1")]);
+        let (id, ticket, wanted) = bucket.set_up();
+        assert_eq!(wanted, vbs(&[1]));
+        bucket.settle(id, ticket, &[(1, VbOutcome::Opened)]);
+        (bucket, id)
+    }
+
+    fn examine(&mut self) -> Option<(TaskId, Examine)> {
+        self.take(|effect| match effect {
+            BucketEffect::Examine(task, examine) => Some((*task, examine.clone())),
+            _ => None,
+        })
+    }
+
+    fn answer(&mut self, of: Ticket) -> Option<Result<Done, CommandError>> {
+        self.take(|effect| match effect {
+            BucketEffect::Answer(ticket, result) if *ticket == of => Some(result.clone()),
+            _ => None,
+        })
+    }
+
+    fn failure(&mut self, of: Ticket) -> Cause {
+        match self.answer(of) {
+            Some(Err(CommandError::Failed(failures))) => failures[0].cause.clone(),
+            other => panic!("no failure: {other:?}"),
+        }
+    }
+
+    fn phase(&self, vb: u16) -> StreamPhase {
+        let mut links = self.machine.links();
+        let stream = links.find_map(|link| {
+            self.machine.streams(link.id, self.now).find(|stream| stream.vb == VbId(vb))
+        });
+        stream.expect("it is wanted").phase
+    }
+
+    fn wake_after(&mut self, wait: Duration) {
+        self.now += wait;
+        self.on(BucketEvent::Woken);
+    }
+}
+
+fn vbs(list: &[u16]) -> BTreeSet<VbId> {
+    list.iter().copied().map(VbId).collect()
+}
+
+fn refused() -> VbError {
+    let reason = Reason::Refused { step: Step::AddStream, status: Status::NOT_MY_VBUCKET };
+    VbError { vb: VbId(1), side: Side::Producer, reason }
+}
+
+fn lost() -> LinkDown {
+    LinkDown::stopped(&StopReason::LinkLost { side: Side::Producer, why: "reset".to_owned() })
+}
+
+#[test]
+fn mb_10934_a_link_of_which_nothing_is_wanted_is_closed_and_no_other_is_touched() {
+    let mut bucket = Bucket::new();
+    bucket.want(&[("alpha", "0-1"), ("gamma", "2")]);
+    let (alpha, ticket, _) = bucket.set_up();
+    bucket.settle(alpha, ticket, &[(0, VbOutcome::Opened), (1, VbOutcome::Opened)]);
+    let (gamma, ticket, _) = bucket.set_up();
+    bucket.settle(gamma, ticket, &[(2, VbOutcome::Opened)]);
+
+    bucket.want(&[("alpha", "0,2")]);
+    let (id, _, command) = bucket.run().unwrap();
+    assert_eq!((id, command), (alpha, Command::set_up(vbs(&[0]))), "2 is gamma's still");
+    let (id, shut, command) = bucket.run().unwrap();
+    assert_eq!((id, command), (gamma, Command::Shut));
+    bucket.settle(gamma, shut, &[]);
+    bucket.report(gamma, LinkReport::Down(LinkDown::stopped(&StopReason::Shut)));
+    assert_eq!(bucket.connect(), None);
+}
+
+#[test]
+fn mb_63169_more_connections_move_only_the_streams_that_have_to() {
+    let mut bucket = Bucket::new();
+    bucket.want(&[("alpha", "0-3")]);
+    let (first, ticket, wanted) = bucket.set_up();
+    bucket.settle(
+        first,
+        ticket,
+        &wanted.iter().map(|vb| (vb.0, VbOutcome::Opened)).collect::<Vec<_>>(),
+    );
+    let two = Connections::new(2).unwrap();
+    bucket.ask(BucketCommand::Change(Change::Connections(two)));
+    let (id, ticket, command) = bucket.run().unwrap();
+    assert_eq!((id, command), (first, Command::set_up(vbs(&[0, 2]))));
+    let (second, producer, number) = bucket.connect().unwrap();
+    assert_eq!((producer.as_str(), number), ("alpha", 1));
+    bucket.report(second, LinkReport::Up);
+    assert_eq!(bucket.run(), None, "1 and 3 are open on the first link still (MB-29354)");
+    bucket.settle(first, ticket, &[(1, VbOutcome::Closed), (3, VbOutcome::Closed)]);
+    let (id, _, command) = bucket.run().unwrap();
+    assert_eq!((id, command), (second, Command::set_up(vbs(&[1, 3]))));
+}
+
+#[test]
+fn a_link_that_fails_is_opened_again_after_a_delay_that_grows() {
+    let mut bucket = Bucket::new();
+    let ticket = bucket.want(&[("alpha", "1")]);
+    for delay in [1, 2, 4, 8, 8] {
+        let (id, ..) = bucket.connect().unwrap();
+        bucket.report(id, LinkReport::Down(lost()));
+        assert_eq!(bucket.machine.wake_at(), Some(bucket.now + Duration::from_secs(delay)));
+        bucket.wake_after(Duration::from_secs(delay));
+    }
+    let cause = bucket.failure(ticket);
+    assert_eq!((cause.reason(), cause.side()), (ReasonCode::LinkLost, Some(Side::Producer)));
+}
+
+#[test]
+fn a_failure_of_a_link_keeps_its_side_and_its_own_advice() {
+    for (reopen, retry) in [(Reopen::Soon, Retry::AtOnce), (Reopen::Slowly, Retry::AfterBackoff)] {
+        let mut bucket = Bucket::new();
+        let ticket = bucket.want(&[("alpha", "1")]);
+        let (id, ..) = bucket.connect().unwrap();
+        let down = LinkDown { side: Some(Side::Consumer), reopen, ..lost() };
+        bucket.report(id, LinkReport::Down(down));
+        let cause = bucket.failure(ticket);
+        assert_eq!((cause.side(), cause.retry()), (Some(Side::Consumer), retry));
+    }
+}
+
+#[test]
+fn a_stream_that_fails_is_asked_for_again_and_the_command_says_why() {
+    let mut bucket = Bucket::new();
+    let change = bucket.want(&[("alpha", "1-2")]);
+    let (id, ticket, _) = bucket.set_up();
+    bucket.settle(id, ticket, &[(1, VbOutcome::Failed(refused())), (2, VbOutcome::Opened)]);
+    assert_eq!(bucket.failure(change), Cause::Stream(refused()));
+    assert_eq!((bucket.phase(1), bucket.phase(2)), (StreamPhase::Waiting, StreamPhase::Open));
+    bucket.wake_after(Duration::from_secs(1));
+    let (_, _, command) = bucket.run().unwrap();
+    assert_eq!(command, Command::set_up(vbs(&[1, 2])));
+}
+
+#[test]
+fn reports_of_older_incarnations_and_answers_to_other_commands_are_ignored() {
+    let (mut bucket, old) = Bucket::open();
+    bucket.report(old, LinkReport::Down(lost()));
+    bucket.wake_after(Duration::from_secs(1));
+    let (new, ticket, _) = bucket.set_up();
+    assert_eq!((new.index, new.incarnation), (old.index, old.incarnation + 1));
+    bucket.report(old, LinkReport::Down(lost()));
+    bucket.settle(new, Ticket(ticket.0 + 7), &[(1, VbOutcome::Opened)]);
+    assert_eq!(bucket.machine.links().next().unwrap().phase, LinkPhase::Up);
+    assert_eq!(bucket.phase(1), StreamPhase::Asked);
+}
+
+/// Found by the model check: the move was over, its takeover was not.
+#[test]
+fn a_vbucket_is_not_asked_for_elsewhere_while_its_takeover_goes_on_after_its_move_is_over() {
+    let mut bucket = Bucket::new();
+    bucket.move_here(1, MoveKind::Takeover);
+    let (alpha, ..) = bucket.connect().unwrap();
+    bucket.report(alpha, LinkReport::Up);
+    let (_, takeover, command) = bucket.run().unwrap();
+    assert_eq!(command, Command::Takeover { vb: VbId(1) });
+    bucket.wake_after(Duration::from_secs(150));
+    let (task, examine) = bucket.examine().unwrap();
+    bucket.on(BucketEvent::Examined(task, Finding::NotMoved(examine.cause)));
+
+    bucket.want(&[("gamma", "1")]);
+    let (gamma, producer, _) = bucket.connect().unwrap();
+    assert_eq!(producer, "gamma");
+    bucket.report(gamma, LinkReport::Up);
+    let (of, shut, command) = bucket.run().unwrap();
+    assert_eq!((of, command), (alpha, Command::Shut));
+    assert_eq!(bucket.run(), None, "the takeover may still have its stream");
+    bucket.settle(alpha, takeover, &[]);
+    bucket.settle(alpha, shut, &[]);
+    bucket.report(alpha, LinkReport::Down(LinkDown::stopped(&StopReason::Shut)));
+    assert_eq!(bucket.run().unwrap().0, gamma);
+}
+
+/// Found by the model check: the end was that of the stream before.
+#[test]
+fn an_end_that_crosses_a_set_up_does_not_free_the_vbucket_for_another_link() {
+    let (mut bucket, alpha) = Bucket::open();
+    bucket.want(&[("alpha", "1-2")]);
+    let (_, set_up, command) = bucket.run().unwrap();
+    assert_eq!(command, Command::set_up(vbs(&[1, 2])));
+    let reason = Reason::StreamEnd(StreamEndStatus::STATE_CHANGED);
+    let ended = VbError { vb: VbId(1), side: Side::Producer, reason };
+    bucket.report(alpha, LinkReport::Ended(ended));
+
+    bucket.wake_after(Duration::from_secs(90));
+    bucket.want(&[("alpha", "2"), ("gamma", "1")]);
+    let (gamma, ..) = bucket.connect().unwrap();
+    bucket.report(gamma, LinkReport::Up);
+    assert_eq!(bucket.run(), None, "alpha's link is about to add it");
+    bucket.settle(alpha, set_up, &[(1, VbOutcome::Opened), (2, VbOutcome::Opened)]);
+    let (of, close, command) = bucket.run().unwrap();
+    assert_eq!((of, command), (alpha, Command::set_up(vbs(&[2]))));
+    bucket.settle(alpha, close, &[(1, VbOutcome::Closed)]);
+    assert_eq!(bucket.run().unwrap().0, gamma);
+}
+
+/// Found by the model check: only a takeover repaired what a takeover had left.
+#[test]
+fn a_move_with_data_repairs_what_an_interrupted_takeover_left() {
+    let mut bucket = Bucket::new();
+    let moving = bucket.move_here(1, MoveKind::WithData);
+    let (id, ticket, _) = bucket.set_up();
+    bucket.settle(id, ticket, &[(1, VbOutcome::Failed(refused()))]);
+    let (task, examine) = bucket.examine().unwrap();
+    assert!(examine.may_repair && examine.is_complete, "{examine:?}");
+    bucket.on(BucketEvent::Examined(task, Finding::Moved));
+    assert_eq!(bucket.answer(moving), Some(Ok(Done::Moved { elapsed_ms: 0 })));
+}
+
+#[test]
+fn a_move_waits_for_little_to_be_missing_and_is_answered_when_the_nodes_have_done_it() {
+    let (mut bucket, id) = Bucket::open();
+    let moving = bucket.move_here(1, MoveKind::WithData);
+    let estimate = bucket.take(|effect| match effect {
+        BucketEffect::Estimate(task, _, vb) => Some((*task, *vb)),
+        _ => None,
+    });
+    let (task, vb) = estimate.unwrap();
+    bucket.on(BucketEvent::Estimated(task, 5000));
+    assert_eq!(bucket.machine.moves(bucket.now).next().unwrap().estimate, Some(5000));
+    bucket.on(BucketEvent::Copied(TaskId(task.0 + 1), Ok(())));
+    assert_eq!(bucket.run(), None, "another task's word");
+    bucket.on(BucketEvent::Copied(task, Ok(())));
+    let (_, takeover, command) = bucket.run().unwrap();
+    assert_eq!(command, Command::Takeover { vb });
+    bucket.now += Duration::from_millis(40);
+    bucket.settle(id, takeover, &[(1, VbOutcome::TakenOver)]);
+    assert_eq!(bucket.answer(moving), Some(Ok(Done::Moved { elapsed_ms: 40 })));
+}
+
+#[test]
+fn a_copy_that_misses_rows_is_not_taken_over() {
+    let (mut bucket, id) = Bucket::open();
+    bucket.report(id, LinkReport::Copy(VbId(1), Some(Seqno(4))));
+    let moving = bucket.move_here(1, MoveKind::Takeover);
+    assert_eq!(bucket.failure(moving), Cause::Incomplete(Seqno(4)));
+    assert_eq!(bucket.phase(1), StreamPhase::Open, "wanted as before");
+}
+
+#[test]
+fn a_stop_answers_every_command_and_waits_for_the_links() {
+    let (mut bucket, id) = Bucket::open();
+    let moving = bucket.move_here(1, MoveKind::WithData);
+    let stop = bucket.ask(BucketCommand::Stop);
+    assert_eq!(bucket.answer(moving), Some(Err(CommandError::Stopping)));
+    let cancelled = |effect: &BucketEffect| matches!(effect, BucketEffect::Cancel(_)).then_some(());
+    assert_eq!(bucket.take(cancelled), Some(()));
+    let (_, shut, command) = bucket.run().unwrap();
+    assert_eq!((command, bucket.answer(stop)), (Command::Shut, None));
+    bucket.settle(id, shut, &[]);
+    bucket.report(id, LinkReport::Down(LinkDown::stopped(&StopReason::Shut)));
+    assert_eq!(bucket.answer(stop), Some(Ok(Done::Stopped)));
+    let late = bucket.want(&[]);
+    assert_eq!(bucket.answer(late), Some(Err(CommandError::Stopping)));
+    assert_eq!(bucket.machine.wake_at(), None);
+}

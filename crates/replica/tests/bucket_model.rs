@@ -1,0 +1,187 @@
+//! Every interleaving of commands, links that open, fail, are lost or displaced, stream ends, moves
+//! that are cut off at each step, tasks and passing time, for one vBucket and two producers: the
+//! production machine of a bucket itself, driven by a model checker.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    unreachable_pub,
+    reason = "tests"
+)]
+
+#[path = "bucket_model/nodes.rs"]
+mod nodes;
+#[path = "bucket_model/world.rs"]
+mod world;
+
+use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
+
+use world::{Action, Given, Mistake, World};
+
+/// What is checked, and how much may go wrong in one run.
+struct Run {
+    commands: &'static [Given],
+    faults: u8,
+    wakes: u8,
+    mistake: Mistake,
+}
+
+const ANSWERED_ONCE: &str = "no command is answered twice";
+const ALL_ANSWERED: &str = "every command is answered in the end";
+const ASKED_AGAIN: &str = "what is wanted is asked for again within the backoff";
+const ALL_OPEN: &str = "what is wanted is open in the end";
+const ONE_LINK: &str = "no vBucket is asked for on two links";
+const UP_ONLY: &str = "no command for a link that is not open";
+const ONE_ACTIVE: &str = "never two active copies";
+const MOVED: &str = "a move that succeeded has moved the vBucket";
+const ACTIVE_AGAIN: &str = "exactly one active copy after a move was asked for again";
+
+impl Model for Run {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World::new(self.commands.len(), self.faults)]
+    }
+
+    fn actions(&self, state: &World, actions: &mut Vec<Action>) {
+        state.actions(actions);
+    }
+
+    fn next_state(&self, last: &World, action: Action) -> Option<World> {
+        let mut next = last.clone();
+        next.step(action, self.commands, self.mistake);
+        Some(next)
+    }
+
+    fn within_boundary(&self, state: &World) -> bool {
+        state.wakes <= self.wakes
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always(ANSWERED_ONCE, |_, w: &World| w.answers.iter().all(|&n| n <= 1)),
+            Property::always(ALL_ANSWERED, |_, w: &World| !w.is_over() || w.is_answered()),
+            Property::always(ASKED_AGAIN, |_, w: &World| w.is_asked_again()),
+            Property::always(ALL_OPEN, |_, w: &World| !w.is_over() || w.is_all_open()),
+            Property::always(ONE_LINK, |_, w: &World| !w.asked_twice),
+            Property::always(UP_ONLY, |_, w: &World| !w.given_too_early),
+            Property::always(ONE_ACTIVE, |_, w: &World| w.nodes.active_copies() <= 1),
+            Property::always(MOVED, |_, w: &World| !w.moved_in_vain),
+            Property::always(ACTIVE_AGAIN, |_, w: &World| {
+                !w.is_over() || !w.move_was_undisturbed || w.nodes.active_copies() == 1
+            }),
+            Property::sometimes("a stream opens", |_, w: &World| w.open_streams() > 0),
+            Property::sometimes("all is answered", |_, w: &World| w.is_over() && w.is_answered()),
+        ]
+    }
+}
+
+fn check(commands: &'static [Given], faults: u8, wakes: u8) -> impl Checker<Run> {
+    let run = Run { commands, faults, wakes, mistake: Mistake::None };
+    check_until(run, HasDiscoveries::AnyFailures)
+}
+
+/// Walks through every state, prints how many there are, and returns the checker.
+fn check_until(run: Run, until: HasDiscoveries) -> impl Checker<Run> {
+    let Run { commands, faults, wakes, mistake } = run;
+    let started = std::time::Instant::now();
+    let checker = run.checker().threads(2).finish_when(until).spawn_bfs().join();
+    let (unique, depth) = (checker.unique_state_count(), checker.max_depth());
+    let ms = started.elapsed().as_millis();
+    println!(
+        "{commands:?} with {faults} faults, {wakes} wakes, {mistake:?}: {unique} unique states, \
+         depth {depth}, {ms} ms"
+    );
+    checker
+}
+
+/// Every "always" holds. What is reachable depends on the commands.
+fn assert_nothing_fails(checker: &impl Checker<Run>) {
+    for property in checker.model().properties() {
+        if property.expectation == Expectation::Always {
+            checker.assert_no_discovery(property.name);
+        }
+    }
+}
+
+#[test]
+fn two_links_that_want_one_vbucket() {
+    check(&[Given::FromAlpha, Given::FromGamma], 3, 2).assert_properties();
+}
+
+#[test]
+fn a_link_lost_while_a_change_of_map_runs() {
+    assert_nothing_fails(&check(&[Given::FromAlpha, Given::FromGamma, Given::FromAlpha], 2, 3));
+}
+
+#[test]
+fn the_number_of_connections_changes_while_streams_open() {
+    assert_nothing_fails(&check(&[Given::FromAlpha, Given::TwoConnections], 3, 5));
+}
+
+#[test]
+fn a_move_that_is_cut_off_at_every_step_and_asked_for_again() {
+    let commands = &[Given::Takeover, Given::Takeover];
+    assert_nothing_fails(&check(commands, 3, 6));
+}
+
+#[test]
+fn a_move_with_data_that_is_cut_off_and_asked_for_again() {
+    assert_nothing_fails(&check(&[Given::MoveWithData, Given::Takeover], 3, 5));
+}
+
+#[test]
+fn map_changes_while_moves_run() {
+    assert_nothing_fails(&check(&[Given::FromAlpha, Given::Takeover, Given::FromGamma], 3, 2));
+}
+
+#[test]
+fn everything_is_answered_when_replication_stops() {
+    assert_nothing_fails(&check(&[Given::FromAlpha, Given::MoveWithData, Given::Stop], 2, 3));
+}
+
+fn with(mistake: Mistake, commands: &'static [Given], faults: u8, what: &'static str) {
+    let run = Run { commands, faults, wakes: 4, mistake };
+    let checker = check_until(run, HasDiscoveries::AnyOf([what].into()));
+    println!("found: {:?}", checker.assert_any_discovery(what).into_actions());
+}
+
+#[test]
+fn mb_29354_a_stream_said_to_be_closed_that_is_not_is_found() {
+    with(Mistake::ClosedTooEarly, &[Given::FromAlpha, Given::FromGamma], 0, ONE_LINK);
+}
+
+#[test]
+fn a_loss_that_nobody_hears_of_is_found() {
+    with(Mistake::LossUnheard, &[Given::FromAlpha], 1, ALL_OPEN);
+}
+
+#[test]
+fn a_failed_takeover_that_counts_as_moved_unseen_is_found() {
+    with(Mistake::NotExamined, &[Given::Takeover], 1, MOVED);
+}
+
+#[test]
+fn a_repair_while_a_takeover_may_still_take_effect_is_found() {
+    with(Mistake::RepairedTooEarly, &[Given::Takeover], 1, ONE_ACTIVE);
+}
+
+#[test]
+fn a_report_of_an_older_incarnation_that_counts_is_found() {
+    let commands = &[Given::FromAlpha, Given::FromGamma, Given::FromAlpha];
+    with(Mistake::IncarnationsMixed, commands, 1, UP_ONLY);
+}
+
+#[test]
+fn an_answer_that_is_lost_is_found() {
+    with(Mistake::AnswerLost, &[Given::FromAlpha, Given::Stop], 0, ALL_ANSWERED);
+}
+
+#[test]
+#[ignore = "two million states more: two minutes"]
+fn map_changes_while_moves_run_and_much_fails() {
+    assert_nothing_fails(&check(&[Given::FromAlpha, Given::Takeover, Given::FromGamma], 3, 5));
+    assert_nothing_fails(&check(&[Given::FromAlpha, Given::FromGamma, Given::FromAlpha], 3, 5));
+}

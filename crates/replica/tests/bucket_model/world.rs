@@ -1,0 +1,549 @@
+//! One bucket's machine, its links and tasks, and everything that may happen next.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use mcbp::{Side, Status, VbId, VbState};
+use replica::backoff::Backoff;
+use replica::bucket::{
+    BothSaid, BucketCommand, BucketEffect, BucketEvent, BucketMachine, Cause, Change, CommandError,
+    Done, Examine, Finding, LinkDown, LinkId, LinkReport, Moment, MoveKind, MoveRequest, Settings,
+    StreamPhase, TaskId, Verdict,
+};
+use replica::link::{Command, Outcome, Reason, Step, StopReason, Ticket, VbError, VbOutcome};
+use replica::plan::{Connections, Desired, LinkKey};
+
+use crate::nodes::{Nodes, Stage};
+
+const VB: VbId = VbId(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// A command that is given once, at any time.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Given {
+    FromAlpha,
+    FromGamma,
+    TwoConnections,
+    Takeover,
+    MoveWithData,
+    Stop,
+}
+
+impl Given {
+    fn command(self) -> BucketCommand {
+        let from = |name: &str| {
+            let vbs = std::iter::once(VB).collect();
+            Change::All(Desired::new([(name.to_owned(), vbs)].into()).unwrap())
+        };
+        let moved = |kind| MoveRequest { vb: VB, from: "alpha".to_owned(), kind };
+        match self {
+            Self::FromAlpha => BucketCommand::Change(from("alpha")),
+            Self::FromGamma => BucketCommand::Change(from("gamma")),
+            Self::TwoConnections => {
+                BucketCommand::Change(Change::Connections(Connections::new(2).unwrap()))
+            }
+            Self::Takeover => BucketCommand::Move(moved(MoveKind::Takeover)),
+            Self::MoveWithData => BucketCommand::Move(moved(MoveKind::WithData)),
+            Self::Stop => BucketCommand::Stop,
+        }
+    }
+
+    const fn is_move(self) -> bool {
+        matches!(self, Self::Takeover | Self::MoveWithData)
+    }
+}
+
+/// A mistake that is made on purpose, to show that the checker finds it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Mistake {
+    None,
+    /// A link says that it is closed, and the consumer still has its stream.
+    ClosedTooEarly,
+    /// The bucket is not told that a link is lost.
+    LossUnheard,
+    /// A takeover that failed counts as moved without asking the nodes.
+    NotExamined,
+    /// The producer's copy is set active while an order of the takeover is on its way.
+    RepairedTooEarly,
+    /// Reports of older incarnations count for the present one.
+    IncarnationsMixed,
+    /// The answer to a change is not given.
+    AnswerLost,
+}
+
+/// What may happen next.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Action {
+    Give(usize),
+    /// The bucket hears the next report of this link.
+    Hear(usize),
+    Opens(usize),
+    /// The link has done its next command.
+    Does(usize),
+    TakeoverGoesOn(usize),
+    Estimated(TaskId),
+    Examined(TaskId),
+    OrderTakesEffect,
+    OrderIsLost,
+    /// Nothing else can happen, but for time.
+    Wake,
+    // From here on: faults. Each costs one of the budget.
+    WakeEarly,
+    CannotOpen(usize),
+    /// Lost, by an error or a rival of the same name.
+    Lost(usize),
+    Refuses(usize),
+    Ends(usize),
+    TakeoverFails(usize),
+    EstimateFails(TaskId),
+}
+
+impl Action {
+    const fn is_fault(self) -> bool {
+        match self {
+            Self::Give(_)
+            | Self::Hear(_)
+            | Self::Opens(_)
+            | Self::Does(_)
+            | Self::TakeoverGoesOn(_)
+            | Self::Estimated(_)
+            | Self::Examined(_)
+            | Self::OrderTakesEffect
+            | Self::OrderIsLost
+            | Self::Wake => false,
+            Self::WakeEarly
+            | Self::CannotOpen(_)
+            | Self::Lost(_)
+            | Self::Refuses(_)
+            | Self::Ends(_)
+            | Self::TakeoverFails(_)
+            | Self::EstimateFails(_) => true,
+        }
+    }
+}
+
+/// The present pair of connections of one link.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct Pair {
+    id: LinkId,
+    key: LinkKey,
+    is_up: bool,
+    commands: VecDeque<(Ticket, Command)>,
+    stage: Stage,
+    /// Whether it has the stream of the vBucket.
+    has_stream: bool,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Task {
+    Estimate,
+    Examine(Examine),
+}
+
+/// One state.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct World {
+    machine: BucketMachine,
+    pub nodes: Nodes,
+    now: Duration,
+    pairs: BTreeMap<usize, Pair>,
+    reports: BTreeMap<usize, VecDeque<(LinkId, LinkReport)>>,
+    tasks: BTreeMap<TaskId, Task>,
+    given: Vec<bool>,
+    pub answers: Vec<u8>,
+    faults_left: u8,
+    pub wakes: u8,
+    /// Whether the consumer still has a stream of a link that said to have closed it.
+    lingers: bool,
+    /// Whether a command was given to a link that is not open.
+    pub given_too_early: bool,
+    /// Whether a vBucket was asked for while another link had it.
+    pub asked_twice: bool,
+    /// Whether a move was answered with success, and the vBucket was not active here.
+    pub moved_in_vain: bool,
+    /// Whether a move was given, and no fault has happened since.
+    pub move_was_undisturbed: bool,
+}
+
+impl World {
+    pub fn new(commands: usize, faults: u8) -> Self {
+        let settings = Settings {
+            bucket: "default".to_owned(),
+            node: "beta".to_owned(),
+            producers: ["alpha", "gamma"].map(str::to_owned).into(),
+            backoff: Backoff { min: Duration::from_secs(1), max: BACKOFF_MAX },
+            command: Duration::from_secs(100),
+            takeover: Duration::from_secs(100),
+            data_move: Duration::from_secs(100),
+            stall: Duration::from_secs(1000),
+            poll_max_age: None,
+            loop_failures: 100,
+            loop_window: Duration::from_secs(1000),
+        };
+        Self {
+            machine: BucketMachine::new(settings, Connections::ONE),
+            nodes: Nodes::new(),
+            now: Duration::ZERO,
+            pairs: BTreeMap::new(),
+            reports: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            given: vec![false; commands],
+            answers: vec![0; commands],
+            faults_left: faults,
+            wakes: 0,
+            lingers: false,
+            given_too_early: false,
+            asked_twice: false,
+            moved_in_vain: false,
+            move_was_undisturbed: false,
+        }
+    }
+
+    pub fn actions(&self, actions: &mut Vec<Action>) {
+        self.environment(actions);
+        let is_still = actions.is_empty();
+        actions.extend((0..self.given.len()).filter(|&n| !self.given[n]).map(Action::Give));
+        if self.machine.wake_at().is_some() {
+            actions.push(if is_still { Action::Wake } else { Action::WakeEarly });
+        }
+        for (&at, pair) in &self.pairs {
+            if pair.is_up {
+                actions.push(Action::Lost(at));
+                let command = pair.commands.front().map(|(_, command)| command);
+                match command {
+                    Some(Command::SetupStreams { wanted, .. })
+                        if wanted.contains(&VB) && !pair.has_stream =>
+                    {
+                        actions.push(Action::Refuses(at));
+                    }
+                    Some(Command::Takeover { .. }) => actions.push(Action::TakeoverFails(at)),
+                    _ => {}
+                }
+                if pair.has_stream {
+                    actions.push(Action::Ends(at));
+                }
+            } else {
+                actions.push(Action::CannotOpen(at));
+            }
+        }
+        for (&task, what) in &self.tasks {
+            if *what == Task::Estimate {
+                actions.push(Action::EstimateFails(task));
+            }
+        }
+        if self.faults_left == 0 {
+            actions.retain(|action| !action.is_fault());
+        }
+    }
+
+    /// What links, tasks and nodes may do by themselves, all being well.
+    fn environment(&self, actions: &mut Vec<Action>) {
+        let waiting = self.reports.iter().filter(|(_, reports)| !reports.is_empty());
+        actions.extend(waiting.map(|(&at, _)| Action::Hear(at)));
+        for (&at, pair) in &self.pairs {
+            match pair.commands.front() {
+                // A link of the same name displaces the older one: what that was told has taken
+                // effect, or is lost.
+                None if !pair.is_up && self.nodes.on_its_way.is_none() => {
+                    actions.push(Action::Opens(at));
+                }
+                None => {}
+                Some((_, Command::Takeover { .. }))
+                    if pair.stage != Stage::Begun || self.nodes.can_stream() =>
+                {
+                    actions.push(Action::TakeoverGoesOn(at));
+                }
+                Some(_) => actions.push(Action::Does(at)),
+            }
+        }
+        if self.nodes.on_its_way.is_some() {
+            actions.extend([Action::OrderTakesEffect, Action::OrderIsLost]);
+        }
+        for (&task, what) in &self.tasks {
+            match what {
+                Task::Estimate => actions.push(Action::Estimated(task)),
+                Task::Examine(examine) => {
+                    // It asks again while what it hears may change.
+                    let may_change = examine.may_change(&self.said());
+                    if !may_change || self.nodes.on_its_way.is_none() {
+                        actions.push(Action::Examined(task));
+                    }
+                }
+            }
+        }
+    }
+
+    pub fn step(&mut self, action: Action, commands: &[Given], mistake: Mistake) {
+        if action.is_fault() {
+            self.faults_left -= 1;
+            self.move_was_undisturbed = false;
+        }
+        match action {
+            Action::Give(n) => {
+                self.given[n] = true;
+                let (ticket, command) = (Ticket(n as u64), commands[n].command());
+                self.tell(BucketEvent::Command { ticket, command }, mistake);
+                // One that is refused, because the vBucket is being moved, begins nothing.
+                self.move_was_undisturbed |= commands[n].is_move() && self.answers[n] == 0;
+            }
+            Action::Hear(at) => {
+                let (id, report) = self.reports.get_mut(&at).unwrap().pop_front().unwrap();
+                let id = match (mistake, self.pairs.get(&at)) {
+                    (Mistake::IncarnationsMixed, Some(pair)) => pair.id,
+                    _ => id,
+                };
+                self.tell(BucketEvent::Link(id, report), mistake);
+            }
+            Action::Opens(at) => {
+                self.pairs.get_mut(&at).unwrap().is_up = true;
+                self.report(at, LinkReport::Up);
+            }
+            Action::CannotOpen(at) | Action::Lost(at) => self.lose(at, mistake),
+            Action::Does(at) => self.does(at, false, mistake),
+            Action::Refuses(at) => self.does(at, true, mistake),
+            Action::Ends(at) => {
+                self.pairs.get_mut(&at).unwrap().has_stream = false;
+                self.report(at, LinkReport::Ended(refused()));
+            }
+            Action::TakeoverGoesOn(at) => self.takeover_goes_on(at),
+            Action::TakeoverFails(at) => {
+                let pair = self.pairs.get_mut(&at).unwrap();
+                let (ticket, _) = pair.commands.pop_front().unwrap();
+                // A takeover closes the stream of its own link first (MB-9343).
+                (pair.stage, pair.has_stream) = (Stage::Begun, false);
+                let reason = Reason::Deadline(Step::Takeover);
+                let error = VbError { vb: VB, side: Side::Producer, reason };
+                self.answer(at, ticket, VbOutcome::Failed(error));
+            }
+            Action::Estimated(task) | Action::EstimateFails(task) => {
+                self.tasks.remove(&task);
+                let failed = action == Action::EstimateFails(task);
+                let result = if failed { Err(Cause::Deadline) } else { Ok(()) };
+                self.tell(BucketEvent::Copied(task, result), mistake);
+            }
+            Action::Examined(task) => self.examined(task, mistake),
+            Action::OrderTakesEffect => {
+                let order = self.nodes.on_its_way.take().unwrap();
+                self.nodes.take_effect(order);
+            }
+            Action::OrderIsLost => self.nodes.on_its_way = None,
+            Action::Wake | Action::WakeEarly => {
+                self.wakes += 1;
+                self.now = self.now.max(self.machine.wake_at().unwrap());
+                self.tell(BucketEvent::Woken, mistake);
+            }
+        }
+    }
+
+    fn lose(&mut self, at: usize, mistake: Mistake) {
+        let pair = self.pairs.remove(&at).unwrap();
+        if let Some((_, Command::Takeover { .. })) = pair.commands.front()
+            && pair.stage != Stage::Begun
+        {
+            self.nodes.on_its_way = pair.stage.next();
+        }
+        if mistake != Mistake::LossUnheard || !pair.is_up {
+            let side = Side::Producer;
+            let down = LinkDown::stopped(&StopReason::LinkLost { side, why: String::new() });
+            self.reports.entry(at).or_default().push_back((pair.id, LinkReport::Down(down)));
+        }
+    }
+
+    /// A link does the command at its front. The vBucket's stream fails where it is refused, or
+    /// where the nodes cannot have it.
+    fn does(&mut self, at: usize, is_refused: bool, mistake: Mistake) {
+        let can_stream = self.nodes.can_stream();
+        let pair = self.pairs.get_mut(&at).unwrap();
+        let (ticket, command) = pair.commands.pop_front().unwrap();
+        let mut outcomes = BTreeMap::new();
+        match command {
+            Command::SetupStreams { wanted, reopen, .. } => {
+                let can_stream = can_stream || pair.key.producer == "gamma";
+                let (is_wanted, had) = (wanted.contains(&VB), pair.has_stream);
+                let keeps = had && !reopen.contains(&VB);
+                pair.has_stream = is_wanted && (keeps || (can_stream && !is_refused));
+                if is_wanted && !pair.has_stream {
+                    outcomes.insert(VB, VbOutcome::Failed(refused()));
+                } else if is_wanted {
+                    let opened = if keeps { VbOutcome::AlreadyOpen } else { VbOutcome::Opened };
+                    outcomes.insert(VB, opened);
+                } else if had {
+                    outcomes.insert(VB, VbOutcome::Closed);
+                }
+                let outcome = Outcome::Done(outcomes);
+                self.report(at, LinkReport::Answered(ticket, outcome));
+            }
+            // Only where the nodes cannot have the stream: they refuse it.
+            Command::Takeover { .. } => self.answer(at, ticket, VbOutcome::Failed(refused())),
+            Command::Shut => {
+                let Pair { id, has_stream, .. } = self.pairs.remove(&at).unwrap();
+                self.lingers |= has_stream && mistake == Mistake::ClosedTooEarly;
+                let outcome = Outcome::Done(outcomes);
+                let down = LinkDown::stopped(&StopReason::Shut);
+                let reports = self.reports.entry(at).or_default();
+                reports.push_back((id, LinkReport::Answered(ticket, outcome)));
+                reports.push_back((id, LinkReport::Down(down)));
+            }
+            other => panic!("a bucket does not ask for {other:?}"),
+        }
+    }
+
+    fn takeover_goes_on(&mut self, at: usize) {
+        let pair = self.pairs.get_mut(&at).unwrap();
+        pair.has_stream = false;
+        let stage = pair.stage.next().unwrap();
+        pair.stage = stage;
+        self.nodes.take_effect(stage);
+        if stage == Stage::ConsumerActive {
+            pair.stage = Stage::Begun;
+            let (ticket, _) = pair.commands.pop_front().unwrap();
+            self.answer(at, ticket, VbOutcome::TakenOver);
+        }
+    }
+
+    fn said(&self) -> BothSaid {
+        let (producer, consumer) =
+            (Nodes::said(self.nodes.alpha), Nodes::said(self.nodes.consumer));
+        BothSaid { producer, consumer }
+    }
+
+    fn examined(&mut self, task: TaskId, mistake: Mistake) {
+        let Some(Task::Examine(examine)) = self.tasks.remove(&task) else { panic!("{task:?}") };
+        let finding = match examine.judge(&self.said()) {
+            _ if mistake == Mistake::NotExamined => Finding::Moved,
+            Verdict::Found(_)
+                if mistake == Mistake::RepairedTooEarly && self.nodes.alpha == VbState::Dead =>
+            {
+                self.nodes.alpha = VbState::Active;
+                Finding::GivenBack
+            }
+            Verdict::Found(finding) => finding,
+            Verdict::Activate(side, finding) => {
+                match side {
+                    Side::Consumer => self.nodes.consumer = VbState::Active,
+                    Side::Producer => self.nodes.alpha = VbState::Active,
+                }
+                finding
+            }
+        };
+        self.tell(BucketEvent::Examined(task, finding), mistake);
+    }
+
+    fn answer(&mut self, at: usize, ticket: Ticket, outcome: VbOutcome) {
+        let outcome = Outcome::Done([(VB, outcome)].into());
+        self.report(at, LinkReport::Answered(ticket, outcome));
+    }
+
+    fn report(&mut self, at: usize, report: LinkReport) {
+        let id = self.pairs[&at].id;
+        self.reports.entry(at).or_default().push_back((id, report));
+    }
+
+    fn tell(&mut self, event: BucketEvent, mistake: Mistake) {
+        let at = Moment { now: self.now, chance: 1.0 };
+        for effect in self.machine.on(at, event) {
+            self.carry_out(effect, mistake);
+        }
+    }
+
+    fn carry_out(&mut self, effect: BucketEffect, mistake: Mistake) {
+        match effect {
+            BucketEffect::Connect(id, key) => {
+                let pair = Pair {
+                    id,
+                    key,
+                    is_up: false,
+                    commands: VecDeque::new(),
+                    stage: Stage::Begun,
+                    has_stream: false,
+                };
+                let older = self.pairs.insert(id.index, pair);
+                assert_eq!(older, None, "two pairs of one name");
+            }
+            BucketEffect::Run(id, ticket, command) => {
+                self.note_asked(id, &command);
+                if let Some(pair) = self.pairs.get_mut(&id.index).filter(|pair| pair.id == id) {
+                    self.given_too_early |= !pair.is_up;
+                    pair.commands.push_back((ticket, command));
+                }
+            }
+            BucketEffect::Abandon(id) => {
+                self.pairs.remove(&id.index);
+            }
+            BucketEffect::Estimate(task, ..) => drop(self.tasks.insert(task, Task::Estimate)),
+            BucketEffect::Examine(task, examine) => {
+                self.tasks.insert(task, Task::Examine(examine));
+            }
+            BucketEffect::Cancel(task) => drop(self.tasks.remove(&task)),
+            BucketEffect::Answer(ticket, result) => self.answered(ticket, &result, mistake),
+            BucketEffect::GiveUp(..) => panic!("nothing stands still here"),
+            BucketEffect::Poll(_) | BucketEffect::Log(_) => {}
+        }
+    }
+
+    /// Notes whether the vBucket is asked for while another link has it, or is asked for it.
+    fn note_asked(&mut self, id: LinkId, command: &Command) {
+        let asks = |command: &Command| match command {
+            Command::SetupStreams { wanted, .. } => wanted.contains(&VB),
+            Command::Takeover { .. } => true,
+            _ => false,
+        };
+        let has =
+            |pair: &Pair| pair.has_stream || pair.commands.iter().any(|(_, command)| asks(command));
+        let mut others = self.pairs.values().filter(|pair| pair.id.index != id.index);
+        self.asked_twice |= asks(command) && (self.lingers || others.any(has));
+    }
+
+    fn answered(&mut self, ticket: Ticket, result: &Result<Done, CommandError>, mistake: Mistake) {
+        let n = usize::try_from(ticket.0).unwrap();
+        if mistake == Mistake::AnswerLost && matches!(result, Ok(Done::Changed { .. })) {
+            return;
+        }
+        self.answers[n] += 1;
+        if matches!(result, Ok(Done::Moved { .. })) && self.nodes.consumer != VbState::Active {
+            self.moved_in_vain = true;
+        }
+    }
+
+    /// Whether nothing can happen any more, and every command was given.
+    pub fn is_over(&self) -> bool {
+        let mut actions = Vec::new();
+        self.environment(&mut actions);
+        actions.is_empty()
+            && self.given.iter().all(|given| *given)
+            && self.machine.wake_at().is_none()
+    }
+
+    /// Whether every command that was given has its answer.
+    pub fn is_answered(&self) -> bool {
+        self.given.iter().zip(&self.answers).all(|(given, answers)| !given || *answers == 1)
+    }
+
+    pub fn open_streams(&self) -> usize {
+        self.pairs.values().filter(|pair| pair.has_stream).count()
+    }
+
+    /// Whether the stream that is wanted, if any, is open at machine and link.
+    pub fn is_all_open(&self) -> bool {
+        let streams = self.machine.links().flat_map(|link| self.machine.streams(link.id, self.now));
+        let phases: Vec<_> = streams.map(|stream| stream.phase).collect();
+        let is_open = phases.iter().all(|phase| *phase == StreamPhase::Open);
+        is_open && self.open_streams() == phases.len()
+    }
+
+    /// Where nothing happens by itself and nobody waits, what is wanted is asked for again soon.
+    pub fn is_asked_again(&self) -> bool {
+        let mut actions = Vec::new();
+        self.environment(&mut actions);
+        let is_waiting = self.machine.moves(self.now).next().is_some();
+        let is_quiet = actions.is_empty() && !is_waiting;
+        let soon = |at: Duration| at <= self.now + BACKOFF_MAX;
+        !is_quiet || self.is_all_open() || self.machine.wake_at().is_some_and(soon)
+    }
+}
+
+/// Why a node refuses a stream.
+fn refused() -> VbError {
+    let reason = Reason::Refused { step: Step::AddStream, status: Status::NOT_MY_VBUCKET };
+    VbError { vb: VB, side: Side::Producer, reason }
+}
