@@ -5,6 +5,7 @@
 //! nodes are the check (`tests/captures.rs`).
 
 mod cache;
+mod change;
 mod control;
 mod document;
 mod durability;
@@ -16,6 +17,7 @@ mod stream;
 use crate::{Frame, FrameError, Header, Seqno};
 
 pub use cache::CacheRecord;
+pub use change::{ChangeKind, DocumentChange, change_seqno};
 pub use control::{BufferAck, Control, control_key};
 pub use document::{Deletion, Expiration, Mutation, Target};
 pub use durability::{Abort, Commit, Prepare, SeqnoAck};

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use mcbp::dcp::{Deletion, Expiration, Mutation};
-use mcbp::{Frame, FrameError, Opcode, Seqno, Status};
+use mcbp::dcp::{ChangeKind, DocumentChange};
+use mcbp::{Frame, FrameError, Seqno, Status};
 
 use crate::value::check;
 use crate::{Kind, Row};
@@ -73,21 +73,17 @@ fn copied(key: &[u8], value: &[u8]) -> (Bytes, Bytes) {
     (value.split_to(key.len()), value)
 }
 
+/// `unix_s` is the time of a deletion that does not say its own.
 fn body(frame: &Frame<'_>, unix_s: u32) -> Result<(Seqno, u64, Kind), Refusal> {
-    match frame.opcode() {
-        Opcode::DCP_MUTATION => {
-            let Mutation { seqno, rev, flags, expiry, .. } = Mutation::decode(frame)?;
-            Ok((seqno, rev, Kind::Document { flags, expiry }))
-        }
-        Opcode::DCP_DELETION => {
-            let Deletion { seqno, rev, delete_time } = Deletion::decode(frame)?;
-            Ok((seqno, rev, Kind::Deleted { at: delete_time.unwrap_or(unix_s) }))
-        }
-        _ => {
-            let Expiration { seqno, rev, delete_time } = Expiration::decode(frame)?;
-            Ok((seqno, rev, Kind::Expired { at: delete_time }))
-        }
-    }
+    let change = DocumentChange::decode(frame)?;
+    let change = change.ok_or_else(|| frame.malformed("the frame is not the change of a document"));
+    let DocumentChange { seqno, rev, kind } = change?;
+    let kind = match kind {
+        ChangeKind::Document { flags, expiry } => Kind::Document { flags, expiry },
+        ChangeKind::Deleted { at } => Kind::Deleted { at: at.unwrap_or(unix_s) },
+        ChangeKind::Expired { at } => Kind::Expired { at },
+    };
+    Ok((seqno, rev, kind))
 }
 
 fn default_collection_key(key: &[u8]) -> Result<&[u8], Refusal> {

@@ -1,7 +1,7 @@
 //! How a frame that cannot be stored ends its stream.
 
 use bytes::BytesMut;
-use mcbp::dcp::{Abort, Commit, SnapshotMarker};
+use mcbp::dcp::{SeqnoAdvanced, SnapshotMarker, change_seqno};
 use mcbp::{Datatype, Frame, FrameBuilder, Opaque, Opcode, Seqno, Status};
 
 use super::context::Context;
@@ -42,18 +42,9 @@ impl Consumer {
 /// The seqno that a frame carries, where it is whole enough to tell; of a marker the end.
 fn seqno(frame: &Frame<'_>) -> Option<Seqno> {
     match frame.opcode() {
-        Opcode::DCP_MUTATION
-        | Opcode::DCP_DELETION
-        | Opcode::DCP_EXPIRATION
-        | Opcode::DCP_SYSTEM_EVENT
-        | Opcode::DCP_PREPARE
-        | Opcode::DCP_SEQNO_ADVANCED => {
-            frame.extras.first_chunk().map(|seqno| Seqno(u64::from_be_bytes(*seqno)))
-        }
-        Opcode::DCP_COMMIT => Commit::decode(frame).ok().map(|commit| commit.committed),
-        Opcode::DCP_ABORT => Abort::decode(frame).ok().map(|abort| abort.aborted),
+        Opcode::DCP_SEQNO_ADVANCED => SeqnoAdvanced::decode(frame).ok().map(|body| body.seqno),
         Opcode::DCP_SNAPSHOT_MARKER => SnapshotMarker::decode(frame).ok().map(|marker| marker.end),
-        _ => None,
+        _ => change_seqno(frame),
     }
 }
 
