@@ -6,7 +6,7 @@ use crate::{Frame, FrameError, Opcode, Seqno};
 /// The change of a document: a MUTATION, DELETION or EXPIRATION, without key and value.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DocumentChange {
-    /// Where the change stands in the vBucket's history.
+    /// The sequence number of the change.
     pub seqno: Seqno,
     /// How often the document was changed.
     pub rev: u64,
