@@ -1,7 +1,7 @@
 //! The changes of documents: MUTATION, DELETION, EXPIRATION.
 //!
-//! `write` takes the header's own fields (CAS, datatype) and the key and value as they go on the
-//! wire, so that a producer encodes a row without an intermediate copy.
+//! `write` takes the fields of the header (CAS, datatype), and key and value as they are sent, so
+//! that a producer encodes a row without an intermediate copy.
 
 use bytes::BytesMut;
 
@@ -11,7 +11,7 @@ use crate::{Datatype, Frame, FrameBuilder, FrameError, Opaque, Opcode, Seqno, Vb
 /// The extras of MUTATION.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mutation {
-    /// Where the change stands in the vBucket's history.
+    /// The sequence number of the change.
     pub seqno: Seqno,
     /// How often the document was changed.
     pub rev: u64,
@@ -21,7 +21,7 @@ pub struct Mutation {
     pub expiry: u32,
     /// How long the document stays locked, in seconds; 0 in practice.
     pub lock_time: u32,
-    /// How recently and often the document was used.
+    /// How recently and how often the document was used.
     pub nru: u8,
 }
 
@@ -29,13 +29,13 @@ impl Mutation {
     /// Reads the extras.
     ///
     /// # Errors
-    /// [`FrameError::Malformed`] unless they are 31 bytes that announce no extended metadata.
+    /// [`FrameError::Malformed`] unless they are 31 bytes without extended metadata.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
-        let mut reader = Reader(frame.extras_exact::<31>("extras must be 31 bytes")?);
-        let (seqno, rev) = (reader.seqno(), reader.u64());
-        let (flags, expiry, lock_time) = (reader.u32(), reader.u32(), reader.u32());
-        check_no_metadata(frame, reader.u16())?;
-        Ok(Self { seqno, rev, flags, expiry, lock_time, nru: reader.u8() })
+        let mut reader = Reader::of(frame, frame.extras_exact::<31>("extras must be 31 bytes")?);
+        let (seqno, rev) = (reader.seqno()?, reader.u64()?);
+        let (flags, expiry, lock_time) = (reader.u32()?, reader.u32()?, reader.u32()?);
+        check_no_metadata(frame, reader.u16()?)?;
+        Ok(Self { seqno, rev, flags, expiry, lock_time, nru: reader.u8()? })
     }
 
     /// Appends the frame to `out`.
@@ -56,7 +56,7 @@ impl Mutation {
 /// The extras of DELETION, version 1 (18 bytes) or 2 (21 bytes, with the time of the deletion).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Deletion {
-    /// Where the change stands in the vBucket's history.
+    /// The sequence number of the change.
     pub seqno: Seqno,
     /// How often the document was changed.
     pub rev: u64,
@@ -68,30 +68,29 @@ impl Deletion {
     /// Reads the extras.
     ///
     /// # Errors
-    /// [`FrameError::Malformed`] unless they are 18 bytes that announce no extended metadata, or
-    /// 21 bytes.
+    /// [`FrameError::Malformed`] unless they are 18 bytes without extended metadata, or 21 bytes.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
-        let mut reader = Reader(frame.extras);
-        let (seqno, rev) = (reader.seqno(), reader.u64());
-        let delete_time = match frame.extras.len() {
-            18 => {
-                check_no_metadata(frame, reader.u16())?;
-                None
-            }
-            21 => Some(reader.u32()),
-            _ => return Err(frame.malformed("extras must be 18 or 21 bytes")),
-        };
+        let length = frame.extras.len();
+        if !matches!(length, 18 | 21) {
+            return Err(frame.malformed("extras must be 18 or 21 bytes"));
+        }
+        let mut reader = Reader::of(frame, frame.extras);
+        let (seqno, rev) = (reader.seqno()?, reader.u64()?);
+        let delete_time = if length == 21 { Some(reader.u32()?) } else { None };
+        if length == 18 {
+            check_no_metadata(frame, reader.u16()?)?;
+        }
         Ok(Self { seqno, rev, delete_time })
     }
 
     /// Appends the frame to `out`.
     pub fn write(&self, to: Target, key: &[u8], value: &[u8], out: &mut BytesMut) {
-        let v1 = Extras::<18>::new().seqno(self.seqno).u64(self.rev);
+        let v1 = Extras::<18>::new().seqno(self.seqno).u64(self.rev).u16(0);
         let v2 = Extras::<21>::new().seqno(self.seqno).u64(self.rev);
         let frame = to.frame(Opcode::DCP_DELETION).key(key).value(value);
         match self.delete_time {
             None => frame.extras(v1.bytes()).write(out),
-            Some(time) => frame.extras(v2.u32(time).bytes()).write(out),
+            Some(time) => frame.extras(v2.u32(time).u8(0).bytes()).write(out),
         }
     }
 }
@@ -99,7 +98,7 @@ impl Deletion {
 /// The extras of EXPIRATION.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Expiration {
-    /// Where the change stands in the vBucket's history.
+    /// The sequence number of the change.
     pub seqno: Seqno,
     /// How often the document was changed.
     pub rev: u64,
@@ -113,8 +112,8 @@ impl Expiration {
     /// # Errors
     /// [`FrameError::Malformed`] unless they are 20 bytes.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
-        let mut reader = Reader(frame.extras_exact::<20>("extras must be 20 bytes")?);
-        Ok(Self { seqno: reader.seqno(), rev: reader.u64(), delete_time: reader.u32() })
+        let mut reader = Reader::of(frame, frame.extras_exact::<20>("extras must be 20 bytes")?);
+        Ok(Self { seqno: reader.seqno()?, rev: reader.u64()?, delete_time: reader.u32()? })
     }
 
     /// Appends the frame to `out`.
@@ -125,8 +124,8 @@ impl Expiration {
     }
 }
 
-/// Up to 5.x a value could end in `nmeta` bytes of extended metadata. Nobody sends it any more; to
-/// take it for a part of the value would damage the document without a sound.
+/// Up to 5.x a value could end with `nmeta` bytes of extended metadata. No current node sends it.
+/// It is refused, because as a part of the value it would silently damage the document.
 fn check_no_metadata(frame: &Frame<'_>, nmeta_bytes: u16) -> Result<(), FrameError> {
     match nmeta_bytes {
         0 => Ok(()),
@@ -143,7 +142,7 @@ pub struct Target {
     pub opaque: Opaque,
     /// The CAS of the document.
     pub cas: u64,
-    /// What the value is.
+    /// The datatype of the value.
     pub datatype: Datatype,
 }
 

@@ -8,7 +8,7 @@ use crate::{Frame, FrameBuilder, FrameError, Opaque, Opcode, Seqno, VbId};
 /// The extras of PREPARE.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Prepare {
-    /// Where the prepare stands in the vBucket's history.
+    /// The sequence number of the prepare.
     pub seqno: Seqno,
     /// How often the document was changed.
     pub rev: u64,
@@ -18,7 +18,7 @@ pub struct Prepare {
     pub expiry: u32,
     /// How long the document stays locked, in seconds.
     pub lock_time: u32,
-    /// How recently and often the document was used.
+    /// How recently and how often the document was used.
     pub nru: u8,
     /// Whether the write is a deletion.
     pub deleted: bool,
@@ -32,16 +32,16 @@ impl Prepare {
     /// # Errors
     /// [`FrameError::Malformed`] unless they are 31 bytes.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
-        let mut reader = Reader(frame.extras_exact::<31>("extras must be 31 bytes")?);
+        let mut reader = Reader::of(frame, frame.extras_exact::<31>("extras must be 31 bytes")?);
         Ok(Self {
-            seqno: reader.seqno(),
-            rev: reader.u64(),
-            flags: reader.u32(),
-            expiry: reader.u32(),
-            lock_time: reader.u32(),
-            nru: reader.u8(),
-            deleted: reader.u8() != 0,
-            level: reader.u8(),
+            seqno: reader.seqno()?,
+            rev: reader.u64()?,
+            flags: reader.u32()?,
+            expiry: reader.u32()?,
+            lock_time: reader.u32()?,
+            nru: reader.u8()?,
+            deleted: reader.u8()? != 0,
+            level: reader.u8()?,
         })
     }
 
@@ -78,8 +78,9 @@ macro_rules! completion {
             /// # Errors
             /// [`FrameError::Malformed`] unless they are 16 bytes.
             pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
-                let mut reader = Reader(frame.extras_exact::<16>("extras must be 16 bytes")?);
-                Ok(Self { prepared: reader.seqno(), $done: reader.seqno() })
+                let extras = frame.extras_exact::<16>("extras must be 16 bytes")?;
+                let mut reader = Reader::of(frame, extras);
+                Ok(Self { prepared: reader.seqno()?, $done: reader.seqno()? })
             }
 
             /// Appends the frame to `out`.
@@ -104,7 +105,7 @@ completion! {
 /// The body of SEQNO_ACK, consumer to producer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SeqnoAck {
-    /// Every prepare up to here is held by the consumer.
+    /// The consumer has every prepare up to this seqno.
     pub prepared: Seqno,
 }
 
