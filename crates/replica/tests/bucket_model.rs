@@ -84,6 +84,7 @@ fn check(commands: &'static [Given], faults: u8, wakes: u8) -> impl Checker<Run>
 }
 
 /// Walks through every state, prints how many there are, and returns the checker.
+#[allow(clippy::disallowed_methods, reason = "the output says how long it took")]
 fn check_until(run: Run, until: HasDiscoveries) -> impl Checker<Run> {
     let Run { commands, faults, wakes, mistake } = run;
     let started = std::time::Instant::now();
