@@ -1,43 +1,43 @@
-//! vBuckets on an embedded log-structured store (fjall), behind the trait of `vbucket::engine`.
+//! vBuckets on an embedded log-structured store, fjall. Implements the traits of `vbucket::engine`.
 //!
 //! Blocking, no async. What was acknowledged as synced is there at the next open, or opening fails
 //! and says what is missing; bytes that changed on disk are an error, never data. The map:
 //!
-//! - `store`: the interface, reading; `open`: opening, with all checks; `options`: sizes
-//! - `scan`: one vBucket in seqno order
-//! - `commit`, `rollback`: the two ways to change a vBucket; `points`: where a rollback may end
-//! - `purge`: deletions that go for good
-//! - `writer`: numbers and syncs commits
-//! - `janitor`: the thread that frees space; `trim`: rows that nobody needs
-//! - `tables`, `keys`, `format`, `record`: the engine's tables, their keys, their values;
-//!   `backlog`: what the engine still has to write out; `beside`: two things at once
-//! - `values`: large values, in files of their own
-//! - `journal`, `manifest`: guards against an engine that loses data without a word
-//! - `sidefile`: the lock, the format version, the clean stop, the number of synced commits
+//! - `store`: the interface; `open`: opening, with all checks; `options`: sizes
+//! - `core`: what all operations share; `writer`: numbers, writes and syncs commits
+//! - `commit` with `plan`, `rollback` with `history`, `purge`: the ways to change a vBucket;
+//!   `points`: where a rollback may end
+//! - `read`, `scan`: one document; one vBucket in seqno order
+//! - `janitor`, `work`: the thread that frees space and its work queue; `trim`: rows that nobody
+//!   needs; `collect`, `tally`: value files that are mostly garbage; `space`: what stays free
+//! - `format`: every byte that is written; `values`: large values, in files of their own;
+//!   `sidefile`: the lock and the state file
+//! - `engine`: the fence around fjall, with the guards against what it does not check
 
-mod backlog;
-mod beside;
+mod collect;
 mod commit;
+mod concurrent;
+mod core;
+mod engine;
 mod errors;
 mod format;
+mod history;
 mod janitor;
-mod journal;
-mod keys;
-mod manifest;
 mod open;
 mod options;
+mod plan;
 mod points;
 mod purge;
-mod record;
+mod read;
 mod rollback;
 mod scan;
 mod sidefile;
 mod space;
 mod store;
-mod suspects;
-mod tables;
+mod tally;
 mod trim;
 mod values;
+mod work;
 mod writer;
 
 pub use options::Options;

@@ -1,5 +1,5 @@
-//! Opening a store: everything is looked at that the engine does not look at, before it cuts
-//! anything off, and the number of the last commit is compared with what was synced.
+//! Opens a store. What the engine does not check is checked here, before the engine truncates
+//! anything, and the number of the last commit is compared with what was synced.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,45 +8,52 @@ use std::sync::{Arc, Mutex, RwLock};
 use mcbp::VbId;
 use vbucket::StoreError;
 
-use crate::backlog::Backlog;
-use crate::errors::{damaged, io, reading};
-use crate::format::{CommitMark, Garbage};
-use crate::keys;
+use crate::core::Core;
+use crate::engine::{self, FlushPolicy, Tables};
+use crate::errors::{damaged, io};
+use crate::format::{CommitMark, Garbage, Generation, MetaKey, State, VbRecord};
 use crate::options::Options;
-use crate::record::VbRecord;
-use crate::sidefile::{DirectoryLock, State, StateFile};
+use crate::read::decode_record;
+use crate::sidefile::{DirectoryLock, StateFile};
 use crate::space::Space;
-use crate::store::{Core, decode_record};
-use crate::tables::{self, Tables};
 use crate::values::{Appender, Values};
 use crate::writer::Writer;
 
 /// The folder of the engine.
-pub(crate) const DATA: &str = "data";
-/// The folder of the values that lie apart.
+const DATA: &str = "data";
+/// The folder of the value files.
 const VALUES: &str = "values";
 
-/// An open store.
-pub(crate) struct Opened {
+/// The files of a store, open and checked.
+pub(crate) struct OpenFiles {
     pub core: Core,
+    /// Generations whose rows are still to be removed.
+    pub ended: Vec<Generation>,
     pub was_clean: bool,
     pub lock: DirectoryLock,
 }
 
-/// Opens all files of the store in `dir`.
-pub(crate) fn files(dir: &Path, options: Options) -> Result<Opened, StoreError> {
+/// Opens all files of the store in `dir`. An error about damage names the files, where they are
+/// found.
+pub(crate) fn open(dir: &Path, options: Options) -> Result<OpenFiles, StoreError> {
+    let opened = files(dir, options);
+    opened.map_err(|error| engine::name_damaged_files(error, &dir.join(DATA)))
+}
+
+fn files(dir: &Path, options: Options) -> Result<OpenFiles, StoreError> {
     let created = std::fs::create_dir_all(dir);
     created.map_err(|e| io("creating the store's directory", format!("{dir:?}: {e}")))?;
     let lock = DirectoryLock::take(dir)?;
     let data = dir.join(DATA);
-    let (mut state_file, state) = StateFile::open(dir, tables::exist(&data))?;
+    let (mut state_file, state) = StateFile::open(dir, engine::exists(&data))?;
     failpoint::reach("open-state-read");
     let values = Arc::new(Values::open(&dir.join(VALUES))?);
     let (tables, last) = checked(&data, &options, &mut state_file, state, &values)?;
-    let records = load_meta(&tables, &values)?;
-    let backlog = Backlog::new(&tables, options.memtable_bytes);
+    let Meta { records, ended, value_files } = Meta::load(&tables)?;
+    values.keep_only(&value_files)?;
+    let flush_policy = FlushPolicy::new(&tables, options.memtable_bytes);
     let appender = Appender::new(Arc::clone(&values), options.value_file_bytes, last.values);
-    let writer = Writer::new(tables.clone(), backlog, state_file, appender, last)?;
+    let writer = Writer::new(tables.clone(), flush_policy, state_file, appender, last)?;
     failpoint::reach("open-state-noted");
     let core = Core {
         tables,
@@ -57,10 +64,10 @@ pub(crate) fn files(dir: &Path, options: Options) -> Result<Opened, StoreError> 
         records: RwLock::new(records),
         restores: 0.into(),
     };
-    Ok(Opened { core, was_clean: state.clean, lock })
+    Ok(OpenFiles { core, ended, was_clean: state.clean, lock })
 }
 
-/// Opens the tables, and gives the mark of the last commit.
+/// Opens the tables, and returns the mark of the last commit.
 fn checked(
     data: &Path,
     options: &Options,
@@ -69,19 +76,19 @@ fn checked(
     values: &Values,
 ) -> Result<(Tables, CommitMark), StoreError> {
     let flawed = |flaw: String| damaged(data.display().to_string(), flaw);
-    if !tables::exist(data) {
+    if !engine::exists(data) {
         if state.synced > 0 {
-            return Err(flawed("it is gone or not whole, but commits were synced".to_owned()));
+            return Err(flawed("it is missing or incomplete, but commits were synced".to_owned()));
         }
-        tables::remove_unfinished(data)?;
+        engine::remove_unfinished(data)?;
     }
-    let whole = |from, to| values.are_whole(from, to);
-    let journals = crate::journal::inspect(data, state.synced, &whole)?;
+    let has_values = |from, to| values.has_values(from, to);
+    let journals = engine::inspect_journals(data, state.synced, &has_values)?;
     if journals.synced > state.synced {
-        // The engine may cut the journal that says so.
+        // The engine may delete the journal that says so.
         state_file.write_synced(State { clean: false, synced: journals.synced })?;
     }
-    crate::manifest::inspect(data)?;
+    engine::inspect_manifests(data)?;
     if !state.clean {
         values.sync_newest()?;
     }
@@ -90,7 +97,7 @@ fn checked(
     let tables = Tables::open(data, options, fresh)?;
     failpoint::reach("open-tables");
     let last = tables.last_commit()?;
-    let known = journals.synced.max(journals.last.unwrap_or(0));
+    let known = journals.last.map_or(journals.synced, |last| last.max(journals.synced));
     if last.number < known {
         let number = last.number;
         return Err(flawed(format!("the last commit is {number}, but there were {known}")));
@@ -98,22 +105,37 @@ fn checked(
     Ok((tables, last))
 }
 
-/// The vBuckets' records. Compares the files of values with those that commits have used, on the
-/// way: one that no commit has used is what a crash left.
-fn load_meta(tables: &Tables, values: &Values) -> Result<HashMap<VbId, Arc<VbRecord>>, StoreError> {
-    let (mut records, mut used) = (HashMap::new(), HashMap::new());
-    for guard in tables.meta.iter() {
-        let (key, bytes) =
-            guard.into_inner().map_err(|e| reading(|| "the vBuckets' records".to_owned(), &e))?;
-        if let Some(vb) = keys::record_vb(&key) {
-            records.insert(vb, Arc::new(decode_record(vb, &bytes)?));
-        } else if let Some(number) = keys::file_number(&key) {
-            let garbage = Garbage::decode(&key, &bytes);
-            let Garbage(bytes) =
-                garbage.map_err(|flaw| damaged("the list of files of values", flaw))?;
-            used.insert(number, bytes);
+/// What the table `meta` holds.
+#[derive(Default)]
+struct Meta {
+    records: HashMap<VbId, Arc<VbRecord>>,
+    ended: Vec<Generation>,
+    /// The value files that commits have used, and the garbage in each. Any other file was left by
+    /// a crash.
+    value_files: HashMap<u64, u64>,
+}
+
+impl Meta {
+    fn load(tables: &Tables) -> Result<Self, StoreError> {
+        let what = || "the table \"meta\"".to_owned();
+        let mut meta = Self::default();
+        for entry in tables.meta.iter() {
+            let (key, bytes) = entry.map_err(|e| e.of(what))?;
+            let unknown = || damaged(what(), format!("it has the unknown key {key:?}"));
+            match MetaKey::decode(&key).ok_or_else(unknown)? {
+                MetaKey::CommitMark => {}
+                MetaKey::Record(vb) => {
+                    meta.records.insert(vb, Arc::new(decode_record(vb, &bytes)?));
+                }
+                MetaKey::Ended(generation) => meta.ended.push(generation),
+                MetaKey::ValueFile(number) => {
+                    let garbage = Garbage::decode(&key, &bytes);
+                    let Garbage(bytes) =
+                        garbage.map_err(|flaw| damaged("the list of value files", flaw))?;
+                    meta.value_files.insert(number, bytes);
+                }
+            }
         }
+        Ok(meta)
     }
-    values.take_over(&used)?;
-    Ok(records)
 }

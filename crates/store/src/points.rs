@@ -1,15 +1,16 @@
 //! The seqnos that a vBucket can be rolled back to.
 //!
-//! A replica gets snapshots in which newer changes have replaced older ones: its state in the
-//! middle of one never existed, and the replaced changes are nowhere on its disk. So a rollback
-//! goes to a seqno at which a commit had left the vBucket whole. Keeping all of them would bloat
-//! the record; these are thinned the further they lie back.
+//! A replica receives snapshots in which newer changes have replaced older ones. A state within a
+//! snapshot never existed at the producer, and the replaced changes are nowhere on the replica's
+//! disk. So a rollback goes to a seqno at which a commit left the vBucket in a consistent state.
+//! Keeping all of these would bloat the record; the older they are, the fewer are kept.
 
-/// How many points are kept. 32 of them, each gap a constant factor of its distance from the
-/// newest, reach millions of seqnos back and overshoot a target by about a third of the distance.
+/// How many points are kept. The gaps grow by a constant factor with the distance from the newest
+/// point, so 32 points reach millions of seqnos back, and a rollback goes further back than asked
+/// by about a third of its distance.
 const POINTS_MAX: usize = 32;
 
-/// Rising seqnos.
+/// Seqnos in ascending order.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Points(Vec<u64>);
 
@@ -27,7 +28,7 @@ impl Points {
         }
     }
 
-    /// All of them, rising.
+    /// All points, ascending.
     pub(crate) fn as_slice(&self) -> &[u64] {
         &self.0
     }
@@ -37,18 +38,18 @@ impl Points {
         self.0.iter().rev().copied().find(|&point| point <= seqno)
     }
 
-    /// Forgets the points above `seqno`.
+    /// Removes the points above `seqno`.
     pub(crate) fn cut_above(&mut self, seqno: u64) {
         self.0.retain(|&point| point <= seqno);
     }
 
-    /// Forgets the points below `seqno`.
+    /// Removes the points below `seqno`.
     pub(crate) fn cut_below(&mut self, seqno: u64) {
         self.0.retain(|&point| point >= seqno);
     }
 
-    /// The inner point whose removal leaves the smallest gap, measured against its distance from
-    /// the newest point.
+    /// The index of the inner point whose removal leaves the smallest gap, relative to its distance
+    /// from the newest point.
     fn most_crowded(&self, newest: u64) -> Option<usize> {
         let gap = |w: &[u64]| match *w {
             [older, _, newer] => (newer - older) as f64 / (newest - older) as f64,

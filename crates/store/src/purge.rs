@@ -1,7 +1,7 @@
 //! Dropping deletions for good, some at a time.
 //!
-//! The purge seqno moves in the commit that drops them: a stream that lacks one of them is sent
-//! back by it, whenever the process dies. A vBucket's last row stays whatever it is, because
+//! The purge seqno moves in the commit that drops them, so whenever the process dies, a stream that
+//! lacks one of them is told to roll back. A vBucket's last row stays whatever it is, because
 //! streams and replicas wait for its seqno (MB-13386).
 
 use bytes::Bytes;
@@ -9,23 +9,23 @@ use mcbp::{Seqno, VbId};
 use vbucket::engine::{Durability, PurgeRule, PurgeStep};
 use vbucket::{Kind, StoreError};
 
-use crate::errors::{damaged, reading};
-use crate::format::{Latest, decode_row};
-use crate::keys::{self, Life};
-use crate::store::Core;
-use crate::values::{Place, Tally};
+use crate::core::Core;
+use crate::engine::Slice;
+use crate::errors::damaged;
+use crate::format::{Generation, KeyEntry, ValuePointer, decode_row, record_key};
+use crate::tally::Tally;
 
-/// How many keys one step looks at: some milliseconds, of which the writer waits for few.
+/// How many keys one step looks at: some milliseconds, of which commits wait for few.
 const STEP_KEYS: usize = 8_000;
 /// How many deletions one step drops, for the same reason.
 const STEP_ROWS: usize = 1_000;
 
-/// A deletion that may go, as it was found.
-struct Found {
-    key: fjall::UserKey,
-    entry: fjall::UserValue,
+/// A deletion that may be dropped, as it was found.
+struct Tombstone {
+    key: Slice,
+    entry: Slice,
     seqno: Seqno,
-    apart: Option<Place>,
+    pointer: Option<ValuePointer>,
 }
 
 impl Core {
@@ -37,83 +37,83 @@ impl Core {
         from: &[u8],
     ) -> Result<PurgeStep, StoreError> {
         let record = self.record(vb).ok_or(StoreError::NoVbucket(vb))?;
-        let life = Life { vb, generation: record.generation };
-        let (found, next) = self.purgeable(life, rule, from)?;
+        let generation = record.generation();
+        let (found, next) = self.purgeable(generation, rule, from)?;
         if found.is_empty() {
             return Ok(PurgeStep { dropped: 0, purge_seqno: record.meta.purge_seqno, next });
         }
         let tables = &self.tables;
-        tables.wait_for_room()?;
+        tables.wait_for_flushes()?;
         let mut writer = self.writer();
-        let record = self.record(vb).filter(|record| record.generation == life.generation);
+        let record = self.record(vb).filter(|record| record.generation == generation.number);
         let mut record = record.ok_or(StoreError::NoVbucket(vb))?.as_ref().clone();
         let mut out = tables.batch(found.len());
         let mut dropped = 0;
         let mut garbage = Tally::default();
-        for Found { key, entry, seqno, apart } in found {
+        for Tombstone { key, entry, seqno, pointer } in found {
             let what = || format!("the key entry of a deletion in {vb}");
-            let now = tables.keys.get(&key).map_err(|e| reading(what, &e))?;
-            // A document may have been made of it, or a rollback have made it the last row.
+            let now = tables.keys.get(&key).map_err(|e| e.of(what))?;
+            // The key may have been written since, or a rollback may have made this the last row.
             if now.as_ref() == Some(&entry) && seqno < record.meta.high_seqno {
                 out.remove(&tables.keys, key);
-                out.remove(&tables.rows, life.row(seqno));
+                out.remove(&tables.rows, generation.row(seqno));
                 record.meta.purge_seqno = record.meta.purge_seqno.max(seqno);
-                garbage.add(apart);
+                garbage.add(pointer);
                 dropped += 1;
             }
         }
         self.note_garbage(&mut out, &garbage);
         let purge_seqno = record.meta.purge_seqno;
-        out.insert(&tables.meta, keys::record(vb), record.encode());
+        out.insert(&tables.meta, record_key(vb), record.encode());
         writer.commit(out, Durability::Buffered)?;
         failpoint::reach("purge-step");
         self.publish([record]);
         Ok(PurgeStep { dropped, purge_seqno, next })
     }
 
-    /// Deletions that `rule` lets go among the keys from `from` on, and where to go on.
+    /// Deletions that `rule` allows to drop among the keys from `from` on, and where to continue.
     fn purgeable(
         &self,
-        life: Life,
+        generation: Generation,
         rule: &PurgeRule,
         from: &[u8],
-    ) -> Result<(Vec<Found>, Option<Bytes>), StoreError> {
+    ) -> Result<(Vec<Tombstone>, Option<Bytes>), StoreError> {
         let mut found = Vec::new();
-        let range = self.tables.keys.range(life.document(from)..life.next_prefix().to_vec());
+        let range = generation.document(from)..generation.next_prefix().to_vec();
         let mut last = None;
-        for (at, guard) in range.enumerate() {
-            let what = || format!("the key entries of {}", life.vb);
-            let (key, entry) = guard.into_inner().map_err(|e| reading(what, &e))?;
+        for (at, entry) in self.tables.keys.range(range).enumerate() {
+            let what = || format!("the key entries of {}", generation.vb);
+            let (key, entry) = entry.map_err(|e| e.of(what))?;
             if at >= STEP_KEYS || found.len() >= STEP_ROWS {
                 last = Some(key);
                 break;
             }
-            let latest = Latest::decode(&key, &entry).map_err(|flaw| damaged(what(), flaw))?;
-            let seqno = latest.seqno;
-            if !latest.alive
-                && let Some((kind, apart)) = self.kind_of(life, seqno)?
+            let KeyEntry { seqno, alive } =
+                KeyEntry::decode(&key, &entry).map_err(|flaw| damaged(what(), flaw))?;
+            if !alive
+                && let Some((kind, pointer)) = self.kind_of(generation, seqno)?
                 && let Kind::Deleted { at } | Kind::Expired { at } = kind
                 && rule.covers(seqno, at)
             {
-                found.push(Found { key, entry, seqno, apart });
+                found.push(Tombstone { key, entry, seqno, pointer });
             }
         }
-        let next = last.map(|key| Bytes::from_owner(key).slice(life.prefix().len()..));
+        let next = last.map(|key| Bytes::from_owner(key).slice(generation.prefix().len()..));
         Ok((found, next))
     }
 
-    /// What the row at `seqno` is, and where its value is if that lies apart; `None` where it was
-    /// replaced meanwhile.
+    /// The kind of the row at `seqno`, and the pointer to its value if that is out of line; `None`
+    /// where the row was replaced meanwhile.
     fn kind_of(
         &self,
-        life: Life,
+        generation: Generation,
         seqno: Seqno,
-    ) -> Result<Option<(Kind, Option<Place>)>, StoreError> {
-        let what = || format!("{} seqno {seqno}", life.vb);
-        let row = self.tables.rows.get(life.row(seqno)).map_err(|e| reading(what, &e))?;
+    ) -> Result<Option<(Kind, Option<ValuePointer>)>, StoreError> {
+        let what = || format!("{} seqno {seqno}", generation.vb);
+        let row = self.tables.rows.get(generation.row(seqno)).map_err(|e| e.of(what))?;
         let Some(row) = row else { return Ok(None) };
-        let row = decode_row(life.vb, seqno, row);
-        let (row, apart) = row.map_err(|flaw| damaged(what(), flaw))?;
-        Ok(Some((row.kind, apart)))
+        let row = decode_row(generation.vb, seqno, row);
+        let (row, pointer) = row.map_err(|flaw| damaged(what(), flaw))?;
+        Ok(Some((row.kind, pointer)))
     }
 }

@@ -1,18 +1,17 @@
 //! A scan over the rows of one vBucket, in seqno order, over one snapshot of the store.
 
-use fjall::{Keyspace, Readable as _, Snapshot};
 use mcbp::Seqno;
 use vbucket::engine::{Scan, ScanEnd, ScanStep};
 use vbucket::{Row, StoreError, VbMeta};
 
-use crate::errors::{damaged, reading};
-use crate::format::decode_row;
-use crate::keys::{Life, row_seqno};
+use crate::engine::{Entries, ReadResult, Snapshot, Table};
+use crate::errors::damaged;
+use crate::format::{Generation, decode_row, row_seqno};
 use crate::values::Reader;
 
-/// Rows that are still to be given, or how it ended.
+/// Rows that are still to be given, or how the scan ended.
 enum Rest {
-    Rows(fjall::Iter),
+    Rows(Entries),
     Finished,
     Cancelled,
     Failed(StoreError),
@@ -21,18 +20,18 @@ enum Rest {
 /// Where the rows are.
 pub(crate) struct Rows {
     pub(crate) snapshot: Snapshot,
-    pub(crate) table: Keyspace,
-    pub(crate) life: Life,
+    pub(crate) table: Table,
+    pub(crate) generation: Generation,
     pub(crate) end: Seqno,
 }
 
 impl Rows {
-    /// Those from `start` on; none where that is behind the end.
+    /// The rows from `start` to the end, none where `start` is larger.
     fn from(&self, start: Seqno) -> Rest {
         if start > self.end {
             return Rest::Finished;
         }
-        let range = self.life.row(start)..=self.life.row(self.end);
+        let range = self.generation.row(start)..=self.generation.row(self.end);
         Rest::Rows(self.snapshot.range(&self.table, range))
     }
 }
@@ -43,7 +42,7 @@ pub(crate) struct RowScan {
     rows: Rows,
     values: Reader,
     rest: Rest,
-    /// The last seqno that was given, to say where a failure struck.
+    /// The last seqno that was given; it says where a failure is.
     last: Seqno,
 }
 
@@ -53,15 +52,15 @@ impl RowScan {
         Self { meta, rest: rows.from(start), rows, values, last: Seqno::ZERO }
     }
 
-    fn decode(&mut self, guard: fjall::Guard) -> Result<Row, StoreError> {
+    fn decode(&mut self, entry: ReadResult) -> Result<Row, StoreError> {
         let vb = self.meta.vb;
-        let behind = || format!("{vb} behind seqno {}", self.last);
-        let (key, bytes) = guard.into_inner().map_err(|e| reading(behind, &e))?;
-        let seqno = row_seqno(&key).ok_or_else(|| damaged(behind(), "a key is malformed"))?;
-        let (row, apart) = decode_row(vb, seqno, bytes)
+        let after = || format!("{vb} after seqno {}", self.last);
+        let (key, bytes) = entry.map_err(|e| e.of(after))?;
+        let seqno = row_seqno(&key).ok_or_else(|| damaged(after(), "a key is malformed"))?;
+        let (row, pointer) = decode_row(vb, seqno, bytes)
             .map_err(|flaw| damaged(format!("{vb} seqno {seqno}"), flaw))?;
-        match apart {
-            Some(place) => Ok(Row { value: self.values.read(place)?, ..row }),
+        match pointer {
+            Some(pointer) => Ok(Row { value: self.values.read(pointer)?, ..row }),
             None => Ok(row),
         }
     }
@@ -70,17 +69,17 @@ impl RowScan {
 impl Scan for RowScan {
     fn run(&mut self, each: &mut dyn FnMut(Row) -> ScanStep) -> ScanEnd {
         loop {
-            let guard = match &mut self.rest {
+            let entry = match &mut self.rest {
                 Rest::Rows(rows) => rows.next(),
                 Rest::Finished => return ScanEnd::Finished,
                 Rest::Cancelled => return ScanEnd::Cancelled,
                 Rest::Failed(error) => return ScanEnd::Failed(error.clone()),
             };
-            let Some(guard) = guard else {
+            let Some(entry) = entry else {
                 self.rest = Rest::Finished;
                 continue;
             };
-            let row = match self.decode(guard) {
+            let row = match self.decode(entry) {
                 Ok(row) => row,
                 Err(error) => {
                     self.rest = Rest::Failed(error);
@@ -95,7 +94,7 @@ impl Scan for RowScan {
                     return ScanEnd::Yielded;
                 }
                 ScanStep::Later => {
-                    // The engine's iterator cannot go back, but the snapshot is still the same.
+                    // The engine's iterator cannot step back, but the snapshot is still the same.
                     self.rest = self.rows.from(seqno);
                     return ScanEnd::Yielded;
                 }

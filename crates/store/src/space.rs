@@ -1,8 +1,8 @@
-//! Room on the disk that commits leave alone.
+//! Disk space that commits must leave free.
 //!
-//! The engine takes no write after a failed one, so a disk that runs full would cost a restart.
-//! Documents are refused a little earlier, and taken again as soon as there is room. What frees
-//! space (rollbacks, removals) is not held up.
+//! The engine accepts no write after a failed one, so a full disk would cost a restart. Documents
+//! are refused a little earlier, and accepted again as soon as there is space. What frees space
+//! (rollbacks, removals) is never refused.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use vbucket::StoreError;
 
 use crate::errors::io;
 
-/// The room on one disk.
+/// The free space of one file system.
 #[derive(Debug)]
 pub(crate) struct Space {
     dir: PathBuf,
@@ -18,13 +18,15 @@ pub(crate) struct Space {
 }
 
 impl Space {
-    /// Keeps `reserve` bytes free on the disk of `dir`, but no more than a twentieth of it.
+    /// Keeps `reserve` bytes free on the file system of `dir`, but at most a twentieth of it.
     pub(crate) fn new(dir: &Path, reserve: u64) -> Self {
         Self { dir: dir.to_owned(), reserve }
     }
 
+    /// Checks that a commit of `bytes` leaves the reserve free.
+    ///
     /// # Errors
-    /// [`StoreError::Io`] where a commit of `bytes` would use the reserve.
+    /// [`StoreError::Io`] where it does not.
     pub(crate) fn check(&self, bytes: u64) -> Result<(), StoreError> {
         if self.reserve == 0 {
             return Ok(());

@@ -1,74 +1,81 @@
-//! Removing rows that nobody needs: those of lives that have ended, and undo rows behind the
-//! window. Where much has gone the tables are merged; the engine's own merging only gets to parts
-//! that are written to.
+//! Removes rows that nobody needs: those of generations that have ended, and undo rows older than
+//! the undo window. Where many were removed the tables are compacted: the engine's own compactions
+//! only reach parts that are written to.
 
-use fjall::{Keyspace, UserKey, UserValue};
 use mcbp::{Seqno, VbId};
 use vbucket::engine::Durability;
 use vbucket::{StoreError, VbMeta};
 
-use crate::backlog::Due;
-use crate::errors::reading;
-use crate::janitor::Desk;
-use crate::keys::{self, Life, undo_seqnos};
-use crate::store::Core;
-use crate::values::Tally;
+use crate::core::Core;
+use crate::engine::{Due, Slice, Table};
+use crate::errors::damaged;
+use crate::format::{Generation, record_key, undo_seqnos};
+use crate::tally::Tally;
+use crate::work::WorkQueue;
 
 /// Rows that one step removes: a commit that holds the writer for about a millisecond.
 const STEP_ROWS: usize = 1_000;
 
-/// Tables are merged when the rows that were removed are this part of the documents that are there:
-/// fewer are not worth a rewrite.
-const MERGE_PARTS: u64 = 8;
+/// Tables are compacted when the removed rows are at least this fraction of the documents: for
+/// fewer a rewrite does not pay.
+const COMPACT_PARTS: u64 = 8;
 
-/// Larger tables are left to the engine: while it merges one of them as a whole it does not merge
+/// Larger tables are left to the engine: during a compaction of a whole table it does not compact
 /// what is written meanwhile, and after some 300 MiB of that writers would wait.
-const MERGE_BYTES_MAX: u64 = 1 << 30;
+const COMPACT_BYTES_MAX: u64 = 1 << 30;
 
 impl Core {
-    /// Removes every row of a life, then the note that it has ended.
-    pub(crate) fn remove_rows(&self, life: Life, desk: &Desk) -> Result<(), StoreError> {
+    /// Removes every row of a generation, then the note that it has ended.
+    pub(crate) fn remove_rows(
+        &self,
+        generation: Generation,
+        work: &WorkQueue,
+    ) -> Result<(), StoreError> {
         let tables = &self.tables;
-        // Keys first: a reader that still goes by this life finds an entry with its row, or none.
-        for table in [&tables.keys, &tables.rows, &tables.undo] {
-            let mut from = life.prefix().to_vec();
+        // Keys first: a reader still using this generation finds an entry with its row, or none.
+        for (table, has_values) in
+            [(&tables.keys, false), (&tables.rows, true), (&tables.undo, true)]
+        {
+            let mut from = generation.prefix().to_vec();
             loop {
-                if desk.is_stopping() {
+                if work.is_stopping() {
                     return Ok(());
                 }
-                let found = some_entries(table, &from, &life.next_prefix())?;
+                let found = some_entries(table, &from, &generation.next_prefix())?;
                 let Some((last, _)) = found.last() else { break };
-                // Behind the last one: what was removed is not to be walked over again.
+                // After the last one, so that the engine does not walk over removed rows again.
                 from = [last.as_ref(), &[0]].concat();
                 let removed = found.len() as u64;
                 let mut out = tables.batch(found.len());
                 let mut garbage = Tally::default();
                 for (key, bytes) in found {
-                    garbage.add_row(&key, bytes);
+                    if has_values {
+                        garbage.add_row(&key, bytes);
+                    }
                     out.remove(table, key);
                 }
-                tables.wait_for_room()?;
+                tables.wait_for_flushes()?;
                 let mut writer = self.writer();
                 self.note_garbage(&mut out, &garbage);
                 writer.commit(out, Durability::Buffered)?;
                 drop(writer);
                 failpoint::reach("janitor-step");
-                desk.removed(removed);
+                work.removed(removed);
             }
         }
         let mut out = tables.batch(0);
-        out.remove(&tables.meta, life.dead());
+        out.remove(&tables.meta, generation.ended());
         self.writer().commit(out, Durability::Buffered)
     }
 
-    /// Removes the undo rows that lie behind the window, and raises the vBucket's floor to them.
-    pub(crate) fn trim_undo(&self, vb: VbId, desk: &Desk) -> Result<(), StoreError> {
+    /// Removes the undo rows that are older than the undo window, and raises the vBucket's floor.
+    pub(crate) fn trim_undo(&self, vb: VbId, work: &WorkQueue) -> Result<(), StoreError> {
         let tables = &self.tables;
-        while !desk.is_stopping() {
+        while !work.is_stopping() {
             let Some(seen) = self.record(vb) else { return Ok(()) };
-            let life = Life { vb, generation: seen.generation };
-            let from = life.undo(Seqno(seen.undo_floor).next(), Seqno::ZERO);
-            let to = life.undo(self.horizon(&seen.meta).next(), Seqno::ZERO);
+            let generation = seen.generation();
+            let from = generation.undo(Seqno(seen.undo_floor).next(), Seqno::ZERO);
+            let to = generation.undo(self.horizon(&seen.meta).next(), Seqno::ZERO);
             if from >= to {
                 return Ok(());
             }
@@ -82,9 +89,9 @@ impl Core {
             let mut out = tables.batch(found.len());
             let mut garbage = Tally::default();
             for (key, bytes) in found {
-                if let Some((newer, _)) = undo_seqnos(&key)
-                    && newer <= horizon
-                {
+                let malformed = || damaged(format!("an undo row of {vb}"), "its key is malformed");
+                let (newer, _) = undo_seqnos(&key).ok_or_else(malformed)?;
+                if newer <= horizon {
                     garbage.add_row(&key, bytes);
                     record.undo_floor = record.undo_floor.max(newer.0);
                     out.remove(&tables.undo, key);
@@ -95,39 +102,34 @@ impl Core {
             }
             record.points.cut_below(record.undo_floor);
             self.note_garbage(&mut out, &garbage);
-            out.insert(&tables.meta, keys::record(vb), record.encode());
+            out.insert(&tables.meta, record_key(vb), record.encode());
             writer.commit(out, Durability::Buffered)?;
             self.publish([record]);
         }
         Ok(())
     }
 
-    /// Up to which seqno undo rows may go: no rollback goes below the purge seqno.
+    /// Up to which seqno undo rows may be removed: no rollback goes below the purge seqno.
     fn horizon(&self, meta: &VbMeta) -> Seqno {
         Seqno(meta.high_seqno.0.saturating_sub(self.options.undo_seqnos)).max(meta.purge_seqno)
     }
 
-    /// Has the tables merged where that gives enough space back.
-    pub(crate) fn merge(&self, desk: &Desk) -> Result<(), StoreError> {
-        let removed = desk.unmerged();
-        let is_worth_it = removed.saturating_mul(MERGE_PARTS) >= self.item_count();
+    /// Compacts the tables where that frees enough space.
+    pub(crate) fn compact(&self, work: &WorkQueue) -> Result<(), StoreError> {
+        let removed = work.not_compacted();
+        let is_worth_it = removed.saturating_mul(COMPACT_PARTS) >= self.item_count();
         let tables = self.tables.of_documents();
-        if is_worth_it && tables.iter().all(|table| table.disk_space() <= MERGE_BYTES_MAX) {
-            self.writer().close_tables(Due::All)?;
-            self.tables.merge()?;
-            desk.merged(removed);
+        if is_worth_it && tables.iter().all(|table| table.disk_bytes() <= COMPACT_BYTES_MAX) {
+            self.writer().seal_memtables(Due::All)?;
+            self.tables.compact()?;
+            work.compacted(removed);
         }
         Ok(())
     }
 }
 
 /// Some of the entries with `from <= key < to`, in order.
-fn some_entries(
-    table: &Keyspace,
-    from: &[u8],
-    to: &[u8],
-) -> Result<Vec<(UserKey, UserValue)>, StoreError> {
-    let guards = table.range(from..to).take(STEP_ROWS);
-    let what = || "old rows".to_owned();
-    guards.map(|guard| guard.into_inner().map_err(|e| reading(what, &e))).collect()
+fn some_entries(table: &Table, from: &[u8], to: &[u8]) -> Result<Vec<(Slice, Slice)>, StoreError> {
+    let entries = table.range(from..to).take(STEP_ROWS);
+    entries.map(|entry| entry.map_err(|e| e.of(|| "old rows".to_owned()))).collect()
 }

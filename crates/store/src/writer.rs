@@ -1,35 +1,34 @@
-//! The one writer: numbers commits, puts values before the rows that name them, syncs, tells the
-//! state file, and stops for good after a failed write.
+//! The one writer. It numbers commits, writes out-of-line values before the rows that name them
+//! count, syncs, updates the state file, and stops for good after a failed write.
 
-use fjall::{OwnedWriteBatch, PersistMode};
 use vbucket::engine::Durability;
 use vbucket::{Change, StoreError};
 
-use crate::backlog::{Backlog, Due};
-use crate::beside;
+use crate::concurrent;
+use crate::engine::{Due, FlushPolicy, Tables, WriteBatch, WriteError};
 use crate::errors::io;
-use crate::format::{CommitMark, Garbage};
-use crate::keys;
-use crate::sidefile::{State, StateFile};
-use crate::tables::Tables;
-use crate::values::{Appender, Place};
+use crate::format::{CommitMark, Garbage, State, ValuePointer, value_file_key};
+use crate::sidefile::StateFile;
+use crate::values::Appender;
 
-/// From so many bytes of large values on they are worth a thread.
-const BESIDE_BYTES_MIN: u64 = 256 << 10;
+/// From so many bytes on, values are written by a thread of their own, during the commit.
+const CONCURRENT_BYTES_MIN: u64 = 256 << 10;
 
-/// The large values of a commit: where they are, and whether they are still to be written.
-struct Values {
-    places: Vec<Option<Place>>,
-    beside: bool,
+/// The out-of-line values of a commit: where they are, and whether they are still to be written.
+pub(crate) struct CommitValues<'a> {
+    changes: &'a [Change],
+    /// One for each change; `None` where its value is in the row.
+    pub(crate) pointers: Vec<Option<ValuePointer>>,
+    is_written: bool,
 }
 
 pub(crate) struct Writer {
     tables: Tables,
-    backlog: Backlog,
+    flush_policy: FlushPolicy,
     state_file: StateFile,
-    /// Where a batch puts its large values before it is committed.
+    /// Where out-of-line values go.
     pub(crate) values: Appender,
-    /// The last file of values that commits have told of.
+    /// The newest value file that a commit has noted in `meta`.
     noted_file: u64,
     /// Why writing stopped, if it has.
     poison: Option<String>,
@@ -41,21 +40,30 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Goes on behind `last`, which is synced; notes that the store is in use.
+    /// A writer that continues after `last`, which is synced; notes that the store is in use.
     pub(crate) fn new(
         tables: Tables,
-        backlog: Backlog,
+        flush_policy: FlushPolicy,
         mut state_file: StateFile,
         values: Appender,
         last: CommitMark,
     ) -> Result<Self, StoreError> {
-        let (number, noted_file) = (last.number, last.values.file);
+        let number = last.number;
         state_file.write_synced(State { clean: false, synced: number })?;
-        let (poison, synced, closed) = (None, number, false);
-        Ok(Self { tables, backlog, state_file, values, noted_file, poison, number, synced, closed })
+        Ok(Self {
+            tables,
+            flush_policy,
+            state_file,
+            values,
+            noted_file: last.values.file,
+            poison: None,
+            number,
+            synced: number,
+            closed: false,
+        })
     }
 
-    /// The number that the next commit gets, for those who begin a generation.
+    /// The number that the next commit gets; a generation is named by the commit that begins it.
     pub(crate) const fn next_number(&self) -> u64 {
         self.number + 1
     }
@@ -71,75 +79,87 @@ impl Writer {
         Ok(())
     }
 
-    /// Writes a batch, all of it or nothing.
+    /// Commits rows that need no new out-of-line values, beyond those appended before.
     pub(crate) fn commit(
         &mut self,
-        batch: OwnedWriteBatch,
+        rows: WriteBatch,
         durability: Durability,
     ) -> Result<(), StoreError> {
-        self.commit_with(&[], durability, |_| Ok(batch))
+        let values = self.write_values(&[])?;
+        self.commit_with(rows, &values, durability)
     }
 
-    /// Writes `changes` as the batch that `make` makes of the places of their large values, all of
-    /// it or nothing.
+    /// Allocates space for the out-of-line values of `changes` and writes them. Where they are
+    /// many, only reserves the disk space, and [`Writer::commit_with`] writes them. A full disk
+    /// shows here, while nothing depends on the values.
+    pub(crate) fn write_values<'a>(
+        &mut self,
+        changes: &'a [Change],
+    ) -> Result<CommitValues<'a>, StoreError> {
+        self.check()?;
+        failpoint::reach("commit-begun");
+        let values = &mut self.values;
+        let written = values.allocate_all(changes).and_then(|pointers| {
+            let bytes: u64 =
+                pointers.iter().flatten().map(|pointer| u64::from(pointer.len())).sum();
+            let is_written = bytes < CONCURRENT_BYTES_MIN;
+            if is_written {
+                values.write_all(changes, &pointers)?;
+                values.flush()?;
+            } else {
+                values.reserve()?;
+            }
+            Ok(CommitValues { changes, pointers, is_written })
+        });
+        let written = written.map_err(|error| self.values.give_up(&error))?;
+        failpoint::reach("commit-values-put");
+        Ok(written)
+    }
+
+    /// Commits rows and the `values` that they name, all or nothing.
     ///
-    /// Many large values are written while the batch is made and committed, and both files are
-    /// synced at the same time. Nobody sees the commit before both are done, and a crash that
-    /// leaves it without its values leaves one that was not acknowledged: the next open undoes it.
+    /// Values and journal are written and synced at the same time. No snapshot has the commit
+    /// before both are done. A crash in between leaves a commit without its values, which was not
+    /// acknowledged: the next open undoes it.
     pub(crate) fn commit_with(
         &mut self,
-        changes: &[Change],
+        mut rows: WriteBatch,
+        values: &CommitValues<'_>,
         durability: Durability,
-        make: impl FnOnce(&[Option<Place>]) -> Result<OwnedWriteBatch, StoreError>,
     ) -> Result<(), StoreError> {
-        self.check()?;
-        let is_synced = durability == Durability::Synced;
-        // The journal's length matters to no one: it is read up to its last intact batch.
-        let mode = if is_synced { PersistMode::SyncData } else { PersistMode::Buffer };
-        let number = self.next_number();
-        failpoint::reach("commit-begun");
-        let Values { places, beside } = self.put_values(changes)?;
-        failpoint::reach("commit-values-put");
-        let (synced, file, note) = (self.synced, self.values.placed().file, self.note_of_file());
-        let (values, tables) = (&mut self.values, &self.tables);
-        let mark = CommitMark { number, synced, sequence: tables.hide(), values: values.placed() };
-        let (kept, committed) = beside::both(
-            beside || is_synced && values.is_unsynced(),
-            || {
-                if beside {
-                    values.write_all(changes, &places)?;
-                    values.flush()?;
-                    failpoint::reach("commit-values-beside");
-                }
-                if is_synced { values.sync() } else { Ok(()) }
-            },
-            || {
-                let mut batch = make(&places)?;
-                note.into_iter().for_each(|(key, note)| batch.insert(&tables.meta, key, note));
-                Ok(tables.commit(batch, mark, mode))
-            },
-        );
-        tables.show();
-        match committed {
-            // Of what was placed nothing was named.
-            Err(error) => {
-                self.values.discard();
-                return Err(error);
-            }
-            Ok(committed) => committed.map_err(|error| self.stop(&error))?,
+        let (number, synced) = (self.next_number(), self.synced);
+        let end = self.values.allocated_end();
+        if end.file != self.noted_file {
+            // The first commit that uses a value file notes it: from then on the file must exist.
+            let key = value_file_key(end.file);
+            rows.insert(&self.tables.meta, key, Garbage(0).encode(&key));
         }
-        kept.map_err(|error| self.stop_keeping(&error))?;
-        self.noted_file = file;
+        let is_synced = durability == Durability::Synced;
+        let sequence = self.tables.begin_commit();
+        let mark = CommitMark { number, synced, sequence, values: end };
+        let (appender, tables) = (&mut self.values, &self.tables);
+        let (written, committed) = if values.is_written && !(is_synced && appender.is_unsynced()) {
+            (Ok(()), tables.commit(rows, mark, durability))
+        } else {
+            concurrent::join(
+                || finish_values(appender, values, is_synced),
+                || tables.commit(rows, mark, durability),
+            )
+        };
+        self.tables.end_commit();
+        committed.map_err(|error| self.stop(&error))?;
+        written.map_err(|error| self.stop_values(&error))?;
+        self.noted_file = end.file;
         failpoint::reach("commit-written");
         self.note_commit(number, is_synced);
-        match self.backlog.due(&self.tables) {
+        match self.flush_policy.due(&self.tables) {
             Due::Nothing => {}
-            due => self.close_tables(due)?,
+            due => self.seal_memtables(due)?,
         }
-        self.values.close_full().map_err(|error| self.stop_keeping(&error))
+        self.values.close_full().map_err(|error| self.stop_values(&error))
     }
 
-    /// Counts a commit, and tells the state file of a synced one.
+    /// Counts a commit, and writes the number of a synced one to the state file.
     fn note_commit(&mut self, number: u64, is_synced: bool) {
         self.number = number;
         if !is_synced {
@@ -154,50 +174,20 @@ impl Writer {
         failpoint::reach("commit-noted");
     }
 
-    /// Gives the large values of `changes` their places, and writes them unless they are many. What
-    /// does not fit on the disk is refused here, while nothing depends on it.
-    fn put_values(&mut self, changes: &[Change]) -> Result<Values, StoreError> {
-        let values = &mut self.values;
-        let put = values.place_all(changes).and_then(|places| {
-            let bytes: u64 = places.iter().flatten().map(|place| u64::from(place.len)).sum();
-            let beside = bytes >= BESIDE_BYTES_MIN;
-            if beside {
-                values.reserve()?;
-            } else {
-                values.write_all(changes, &places)?;
-                values.flush()?;
-            }
-            Ok(Values { places, beside })
-        });
-        put.map_err(|error| self.values.give_up(&error))
-    }
-
-    /// What the first commit that uses a file of values says of it: from then on it must be there.
-    fn note_of_file(&self) -> Option<([u8; 9], Vec<u8>)> {
-        let file = self.values.placed().file;
-        let key = keys::file(file);
-        (file != self.noted_file).then(|| (key, Garbage(0).encode(&key)))
-    }
-
-    /// Hands what tables hold in memory to the engine's worker.
-    pub(crate) fn close_tables(&mut self, due: Due) -> Result<(), StoreError> {
+    /// Seals memtables for the engine to flush, after syncing the values that their rows name.
+    pub(crate) fn seal_memtables(&mut self, due: Due) -> Result<(), StoreError> {
         self.sync_values()?;
-        let closed = self.backlog.close(&self.tables, due);
-        closed.map_err(|error| self.stop(&error))
+        let sealed = self.flush_policy.seal(&self.tables, due);
+        sealed.map_err(|error| self.stop(&error))
     }
 
-    /// Has the state file say on the disk what is synced: what follows is not to be undone.
+    /// Syncs the number of synced commits to the state file: none of them is undone after this.
     pub(crate) fn note_synced(&mut self) -> Result<(), StoreError> {
         self.state_file.write_synced(State { clean: false, synced: self.synced })
     }
 
     fn sync_values(&mut self) -> Result<(), StoreError> {
-        self.values.sync().map_err(|error| self.stop_keeping(&error))
-    }
-
-    /// What a failed sync has lost is not known, and a second one would not tell.
-    fn stop_keeping(&mut self, error: &std::io::Error) -> StoreError {
-        self.stop_for(format!("large values could not be written or synced: {error}"))
+        self.values.sync().map_err(|error| self.stop_values(&error))
     }
 
     /// Syncs everything and notes that the store was closed.
@@ -207,20 +197,20 @@ impl Writer {
         }
         self.check()?;
         self.sync_values()?;
-        self.tables.db.persist(PersistMode::SyncAll).map_err(|error| self.stop(&error))?;
+        self.tables.sync().map_err(|error| self.stop(&error))?;
         failpoint::reach("close-synced");
         self.closed = true;
         self.synced = self.number;
         self.state_file.write_synced(State { clean: true, synced: self.synced })
     }
 
-    /// The engine takes no write after a failed one, whatever the cause was.
-    fn stop(&mut self, error: &fjall::Error) -> StoreError {
-        let cause = match error {
-            fjall::Error::Poisoned => "a flush or a compaction failed".to_owned(),
-            error => error.to_string(),
-        };
-        self.stop_for(cause)
+    fn stop(&mut self, error: &WriteError) -> StoreError {
+        self.stop_for(error.to_string())
+    }
+
+    /// After a failed sync nobody knows what was lost, and a second sync would not tell.
+    fn stop_values(&mut self, error: &std::io::Error) -> StoreError {
+        self.stop_for(format!("large values could not be written or synced: {error}"))
     }
 
     fn stop_for(&mut self, cause: String) -> StoreError {
@@ -228,4 +218,18 @@ impl Writer {
         self.poison = Some(cause.clone());
         StoreError::Poisoned(cause)
     }
+}
+
+/// Writes the values of a commit that are not written yet, and syncs them where asked.
+fn finish_values(
+    appender: &mut Appender,
+    values: &CommitValues<'_>,
+    is_synced: bool,
+) -> std::io::Result<()> {
+    if !values.is_written {
+        appender.write_all(values.changes, &values.pointers)?;
+        appender.flush()?;
+        failpoint::reach("commit-values-beside");
+    }
+    if is_synced { appender.sync() } else { Ok(()) }
 }

@@ -29,6 +29,9 @@ pub enum StoreError {
     /// An earlier sync failed and stopped all writing; the node must be restarted.
     #[error("writing stopped until a restart, because a write failed: {0}")]
     Poisoned(String),
+    /// A defect of this program.
+    #[error(transparent)]
+    Broken(#[from] invariant::Broken),
     /// The vBucket is not in the store.
     #[error("{0} is not in the store")]
     NoVbucket(VbId),

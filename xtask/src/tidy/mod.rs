@@ -3,6 +3,7 @@
 //! Each rule is a function from text to complaints; only [`Tree::read`] touches the disk. The test
 //! `the_tree_is_tidy` makes `cargo test` hold the rules.
 
+mod fences;
 mod packages;
 mod papers;
 mod source;
@@ -126,6 +127,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Complaint> {
     }
     for file in tree.ending(".rs") {
         complaints.extend(source::check(file));
+        complaints.extend(fences::check(file));
     }
     complaints.extend(packages::check(tree));
     complaints.extend(papers::check(tree));

@@ -23,7 +23,7 @@ const fn deletes(version: u64) -> bool {
     version.is_multiple_of(7)
 }
 
-/// Some values are as large as those that the engine stores apart.
+/// Some values are so large that the store puts them out of line.
 fn value(version: u64) -> String {
     let width = if version.is_multiple_of(5) { 1_500 } else { 200 };
     format!("{version:>width$}")

@@ -12,7 +12,7 @@ use crate::scrape::{page, sample};
 use crate::template::{config, start};
 
 const FAILURES: &str = "kvnode_data_read_failures_total{bucket=\"default\"}";
-/// So large that it lies apart from the engine's tables.
+/// So large that it is stored out of line.
 const VALUE_BYTES: usize = 1 << 20;
 
 /// The file that holds the document.

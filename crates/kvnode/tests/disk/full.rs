@@ -92,7 +92,7 @@ fn a_write_that_was_cut_short_stops_writing_until_a_restart() {
     assert_eq!(Client::ready(&node).set(0, "later", "x").status, Status::SUCCESS);
 }
 
-/// A value that lies apart is cut off again: nothing was committed, and nothing has to stop.
+/// An out-of-line value is cut off again: nothing was committed, and writing goes on.
 #[test]
 fn a_large_value_that_was_cut_short_is_refused_and_writing_goes_on_when_there_is_room() {
     let Some(disk) = Disk::new(40) else { return };

@@ -1,4 +1,4 @@
-//! Points stay few, keep the newest ones exact, and thin out smoothly.
+//! Points stay few, are exact near the newest one, and grow sparser with distance.
 
 use super::*;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcbp::{Datatype, VbState};
 use vbucket::engine::{Batch, ScanStep, Store};
-use vbucket::{Change, FailoverTable, Kind, Replaces};
+use vbucket::{Change, FailoverTable, Kind, Replaces, Row};
 
 use super::*;
 use crate::{FjallStore, Options};
@@ -76,7 +76,7 @@ fn an_interrupted_rollback_leaves_a_valid_vbucket_and_goes_on() {
     drop(store);
     let mut highs = Vec::new();
     let done = loop {
-        // A crash behind every step.
+        // A crash after every step.
         let store = open();
         let step = store.core.rollback_step(&mut store.core.writer(), VB, Seqno(900)).unwrap();
         let meta = store.load().unwrap().remove(0);

@@ -1,4 +1,4 @@
-//! Appending values: one file at a time, by the one writer of the store.
+//! Appends values, to one file at a time. The store has one writer, and it owns the appender.
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
@@ -10,209 +10,222 @@ use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 use vbucket::{Change, StoreError};
 
-use super::{APART_BYTES, End, HEAD_BYTES, MAGIC, Place, ValueFile, Values, value_crc};
+use super::{ValueFile, Values};
 use crate::errors;
+use crate::format::{
+    OUT_OF_LINE_BYTES, VALUE_FILE_MAGIC, VALUE_HEADER_BYTES, ValueHeader, ValuePointer, ValuesEnd,
+};
 
-/// What is handed to the system at once. Larger values go there by themselves, without a copy.
+/// What one system call writes. A larger value is written by a call of its own, without a copy.
 const BUFFER_BYTES: usize = 256 << 10;
-/// A file grows to this part of all values where that is more than the least: so many files, or
-/// twice as many while some are mostly garbage, are open at once.
+/// A file is full at this fraction of all values, where that is more than the configured size: so
+/// many files, or twice as many while some are mostly garbage, are open at once.
 const FILES: u64 = 128;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Appender {
     values: Arc<Values>,
-    /// The size at which a file is full.
+    /// The least size at which a file is full.
     file_bytes: u64,
-    /// Of the last file that was begun.
+    /// Number of the newest file.
     number: u64,
-    open: Option<Open>,
-    end: End,
-    unsynced: bool,
+    current: Option<CurrentFile>,
+    /// Where the flushed values end.
+    end: ValuesEnd,
+    is_unsynced: bool,
 }
 
-/// The file that is being written.
+/// The file that is appended to.
 #[derive(Debug)]
-struct Open {
+struct CurrentFile {
     file: Arc<ValueFile>,
     out: BufWriter<Arc<File>>,
-    /// Its length with all that is in the buffer.
+    /// Its length once every allocated value is written.
     bytes: u64,
 }
 
 impl Appender {
-    /// Goes on behind `end`, in a file of its own.
-    pub(crate) fn new(values: Arc<Values>, file_bytes: u64, end: End) -> Self {
-        let last = values.with(|files| files.keys().next_back().copied());
-        let number = last.unwrap_or(0).max(end.file);
-        Self { values, file_bytes, number, open: None, end, unsynced: false }
+    /// An appender that continues after `end`, in a new file.
+    pub(crate) fn new(values: Arc<Values>, file_bytes: u64, end: ValuesEnd) -> Self {
+        let newest = values.with(|files| files.keys().next_back().copied());
+        let number = newest.map_or(end.file, |newest| newest.max(end.file));
+        Self { values, file_bytes, number, current: None, end, is_unsynced: false }
     }
 
-    /// Says of each change where its value will be, if that is large enough to lie apart: once it
-    /// is written ([`Appender::write_all`]) and flushed.
-    pub(crate) fn place_all(&mut self, changes: &[Change]) -> io::Result<Vec<Option<Place>>> {
+    /// Allocates space in the file for the value of each change that is large enough to be stored
+    /// out of line. The pointers are good once the values are written ([`Appender::write_all`]) and
+    /// flushed.
+    pub(crate) fn allocate_all(
+        &mut self,
+        changes: &[Change],
+    ) -> io::Result<Vec<Option<ValuePointer>>> {
         let values = changes.iter().map(|change| &change.row.value);
         values
-            .map(|value| (value.len() >= APART_BYTES).then(|| self.place(value)).transpose())
+            .map(|value| (value.len() >= OUT_OF_LINE_BYTES).then(|| self.allocate(value)))
+            .map(Option::transpose)
             .collect()
     }
 
-    /// Writes the values that have places. After an error nothing of the commit may stay:
+    /// Writes the values that have pointers. After an error the whole commit is to be discarded:
     /// [`Appender::give_up`].
     pub(crate) fn write_all(
         &mut self,
         changes: &[Change],
-        places: &[Option<Place>],
+        pointers: &[Option<ValuePointer>],
     ) -> io::Result<()> {
-        for (change, place) in changes.iter().zip(places) {
-            if let Some(place) = place {
-                self.write(&change.row.value, *place)?;
+        for (change, pointer) in changes.iter().zip(pointers) {
+            if let Some(pointer) = pointer {
+                self.write(&change.row.value, pointer.header)?;
             }
         }
         Ok(())
     }
 
-    /// Adds a single value.
-    pub(crate) fn append(&mut self, value: &[u8]) -> io::Result<Place> {
-        let place = self.place(value)?;
-        self.write(value, place).map(|()| place)
+    /// Allocates space for one value and writes it.
+    pub(crate) fn append(&mut self, value: &[u8]) -> io::Result<ValuePointer> {
+        let pointer = self.allocate(value)?;
+        self.write(value, pointer.header).map(|()| pointer)
     }
 
-    fn place(&mut self, value: &[u8]) -> io::Result<Place> {
-        let open = match &mut self.open {
-            Some(open) => open,
+    fn allocate(&mut self, value: &[u8]) -> io::Result<ValuePointer> {
+        let current = match &mut self.current {
+            Some(current) => current,
             None => {
                 let begun = self.begin()?;
-                self.open.insert(begun)
+                self.current.insert(begun)
             }
         };
         let len = u32::try_from(value.len()).map_err(io::Error::other)?;
-        let at = open.bytes + HEAD_BYTES as u64;
-        open.bytes = at + u64::from(len);
-        Ok(Place { file: open.file.number, at, len, crc: value_crc(len, value) })
+        let at = current.bytes + VALUE_HEADER_BYTES as u64;
+        current.bytes = at + u64::from(len);
+        Ok(ValuePointer { file: current.file.number, at, header: ValueHeader::new(len, value) })
     }
 
-    fn write(&mut self, value: &[u8], place: Place) -> io::Result<()> {
-        let closed = || io::Error::other("the file of values is closed");
-        let open = self.open.as_mut().ok_or_else(closed)?;
-        open.out.write_all(&place.len.to_be_bytes())?;
-        open.out.write_all(&place.crc.to_be_bytes())?;
-        open.out.write_all(value)
+    fn write(&mut self, value: &[u8], header: ValueHeader) -> io::Result<()> {
+        let closed = || io::Error::other("the value file is closed");
+        let current = self.current.as_mut().ok_or_else(closed)?;
+        current.out.write_all(&header.encode())?;
+        current.out.write_all(value)
     }
 
-    /// How far the values reach that have places.
-    pub(crate) fn placed(&self) -> End {
-        let open = self.open.as_ref();
-        open.map_or(self.end, |open| End { file: open.file.number, bytes: open.bytes })
+    /// Where the allocated values end.
+    pub(crate) fn allocated_end(&self) -> ValuesEnd {
+        let end =
+            |current: &CurrentFile| ValuesEnd { file: current.file.number, bytes: current.bytes };
+        self.current.as_ref().map_or(self.end, end)
     }
 
-    /// Takes the room on the disk for what has places and is not written yet: to learn that there
-    /// is none while nothing depends on it.
+    /// Reserves disk space for what is allocated and not written yet, so that a full disk shows
+    /// while nothing depends on the values.
     pub(crate) fn reserve(&self) -> io::Result<()> {
-        let Some(open) = &self.open else { return Ok(()) };
-        let from = if self.end.file == open.file.number { self.end.bytes } else { 0 };
+        let Some(current) = &self.current else { return Ok(()) };
+        let from = if self.end.file == current.file.number { self.end.bytes } else { 0 };
         let reserved = rustix::fs::fallocate(
-            &*open.file.file,
+            &*current.file.file,
             FallocateFlags::KEEP_SIZE,
             from,
-            open.bytes.saturating_sub(from).max(1),
+            current.bytes.saturating_sub(from).max(1),
         );
         match reserved {
-            // Not every file system can.
+            // Some file systems cannot reserve space.
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
             reserved => reserved.map_err(io::Error::from),
         }
     }
 
     /// Begins the next file; its name is on the disk when this returns.
-    fn begin(&mut self) -> io::Result<Open> {
+    fn begin(&mut self) -> io::Result<CurrentFile> {
         self.number += 1;
         let path = self.values.path(self.number);
         let file = OpenOptions::new().read(true).append(true).create_new(true).open(&path)?;
-        (&file).write_all(MAGIC)?;
+        (&file).write_all(VALUE_FILE_MAGIC)?;
         File::open(&self.values.dir)?.sync_all()?;
-        let bytes = MAGIC.len() as u64;
+        let bytes = VALUE_FILE_MAGIC.len() as u64;
         let file = Arc::new(ValueFile::new(path, self.number, file, bytes));
         self.values.change(|files| {
             files.insert(file.number, Arc::clone(&file));
         });
         let out = BufWriter::with_capacity(BUFFER_BYTES, Arc::clone(&file.file));
-        Ok(Open { file, out, bytes })
+        Ok(CurrentFile { file, out, bytes })
     }
 
-    /// Hands everything that was written to the system; says how far it reaches.
-    pub(crate) fn flush(&mut self) -> io::Result<End> {
-        let end = self.placed();
-        if let Some(open) = &mut self.open {
-            open.out.flush()?;
-            self.unsynced |= end != self.end;
-            open.file.bytes.store(end.bytes, Ordering::Relaxed);
+    /// Passes everything that was written to the operating system.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        let end = self.allocated_end();
+        if let Some(current) = &mut self.current {
+            current.out.flush()?;
+            self.is_unsynced |= end != self.end;
+            current.file.bytes.store(end.bytes, Ordering::Relaxed);
             self.end = end;
         }
-        Ok(end)
+        Ok(())
     }
 
     /// Whether something that was flushed may not be on the disk yet.
     pub(crate) const fn is_unsynced(&self) -> bool {
-        self.unsynced
+        self.is_unsynced
     }
 
     /// Waits until everything that was flushed is on the disk.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        if self.unsynced
-            && let Some(open) = &self.open
+        if self.is_unsynced
+            && let Some(current) = &self.current
         {
-            open.file.file.sync_data()?;
+            current.file.file.sync_data()?;
         }
-        self.unsynced = false;
+        self.is_unsynced = false;
         Ok(())
     }
 
-    /// Closes a file that is full. Between two commits: the values of one are in one file.
+    /// Closes the current file where it is full. Called between two commits: the values of one
+    /// commit are in one file.
     pub(crate) fn close_full(&mut self) -> io::Result<()> {
         let full = self.file_bytes.max(self.values.disk_bytes() / FILES);
-        match &self.open {
-            Some(open) if open.bytes >= full => self.close(),
+        match &self.current {
+            Some(current) if current.bytes >= full => self.close(),
             _ => Ok(()),
         }
     }
 
-    /// Closes the file where it is one of `numbers`, whose space is to be given back.
+    /// Closes the current file where it is one of `numbers`, which are to be deleted.
     pub(crate) fn close_one_of(&mut self, numbers: &BTreeSet<u64>) -> io::Result<()> {
-        match &self.open {
-            Some(open) if numbers.contains(&open.file.number) => self.close(),
+        match &self.current {
+            Some(current) if numbers.contains(&current.file.number) => self.close(),
             _ => Ok(()),
         }
     }
 
     fn close(&mut self) -> io::Result<()> {
         self.sync()?;
-        self.open = None;
+        self.current = None;
         Ok(())
     }
 
-    /// Forgets what was appended since the last flush; what is left of it in the file is garbage.
+    /// Discards what was allocated since the last flush.
     pub(crate) fn discard(&mut self) {
-        let Some(open) = self.open.take() else { return };
-        let (file, _unwritten) = open.out.into_parts();
-        if self.end.file != open.file.number {
-            self.end = End { file: open.file.number, bytes: MAGIC.len() as u64 };
+        let Some(current) = self.current.take() else { return };
+        let (file, _unwritten) = current.out.into_parts();
+        if self.end.file != current.file.number {
+            let bytes = VALUE_FILE_MAGIC.len() as u64;
+            self.end = ValuesEnd { file: current.file.number, bytes };
         }
-        let cut = self.end.bytes;
-        // What cannot be cut off stays as garbage, behind what any commit reaches.
-        match file.set_len(cut) {
+        let bytes = self.end.bytes;
+        // What cannot be cut off stays as garbage: the end of no commit reaches it, and the next
+        // commit begins a new file.
+        match file.set_len(bytes) {
             Ok(()) => {
                 let out = BufWriter::with_capacity(BUFFER_BYTES, file);
-                self.open = Some(Open { file: open.file, out, bytes: cut });
+                self.current = Some(CurrentFile { file: current.file, out, bytes });
             }
             Err(error) => {
-                log::warn!("could not cut off {}, error={error}", open.file.path.display());
+                let path = current.file.path.display();
+                log::warn!("could not truncate a value file, path={path} error={error}");
             }
         }
     }
 
-    /// Forgets a commit whose values could not be written, and says why.
+    /// Discards a commit whose values could not be written; returns the error to answer.
     pub(crate) fn give_up(&mut self, error: &io::Error) -> StoreError {
         self.discard();
         errors::io(

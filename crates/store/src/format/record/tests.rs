@@ -1,9 +1,8 @@
-//! Records there and back, and records that are refused.
+//! Records are decoded as they were encoded; malformed ones are refused.
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::format::sealed;
 
 const VB: VbId = VbId(7);
 
@@ -51,8 +50,8 @@ fn a_record_of_another_version_is_refused_by_name() {
     let body = &current[1..current.len() - 4];
     // What begins with a brace is the JSON of the first version.
     for version in [0, VERSION + 1, b'{'] {
-        let sealed = sealed([&[version], body].concat(), &keys::record(VB));
-        let flaw = VbRecord::decode(VB, &sealed).unwrap_err();
+        let bytes = with_checksum([&[version], body].concat(), &record_key(VB));
+        let flaw = VbRecord::decode(VB, &bytes).unwrap_err();
         assert_eq!(flaw, "the record is of a version that this program does not know");
     }
 }
@@ -63,8 +62,8 @@ fn bytes_that_are_no_record_are_refused_whatever_their_checksum() {
     let body = &whole[..whole.len() - 4];
     // Up to the topology, which may have any length.
     for cut in 1..body.len() - a_record().meta.topology.len() {
-        let sealed = sealed(body[..cut].to_vec(), &keys::record(VB));
-        let flaw = VbRecord::decode(VB, &sealed).unwrap_err();
+        let bytes = with_checksum(body[..cut].to_vec(), &record_key(VB));
+        let flaw = VbRecord::decode(VB, &bytes).unwrap_err();
         assert_eq!(flaw, "the record is not what its version says", "cut at {cut}");
     }
     let mut numbers = Numbers(&[0xff; 11]);

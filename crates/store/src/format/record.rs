@@ -1,38 +1,45 @@
-//! The record of a vBucket, and its bytes: version, numbers in a fixed order, topology, checksum.
+//! A value of the table `meta`: the record of a vBucket. Version, numbers in a fixed order,
+//! topology, checksum.
 //!
 //! Every commit writes one for each vBucket that it touches, so it is short: numbers take as many
-//! bytes as they need, and rising seqnos are written as distances.
+//! bytes as they need, and rising seqnos are written as differences.
 
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbId, VbState, VbUuid};
 use vbucket::{FailoverTable, VbMeta};
 
-use crate::format::{Flaw, sealed, unsealed};
-use crate::keys;
+use super::Flaw;
+use super::checksum::{verified, with_checksum};
+use super::keys::{Generation, record_key};
 use crate::points::Points;
 
 /// What every record begins with; a record of another version is refused.
 const VERSION: u8 = 1;
-/// More than a record takes that has been through few branches: one allocation for most.
+/// More than the record of a vBucket with few branches takes: one allocation for most.
 const USUAL_BYTES: usize = 256;
 /// The value bits of one byte of a number; the one above them says that more bytes follow.
 const BITS: u32 = 7;
 const MORE: u8 = 1 << BITS;
 
-/// What is kept of a vBucket beside its rows.
+/// What the store keeps of a vBucket, beyond its rows.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct VbRecord {
     pub meta: VbMeta,
+    /// Which generation its rows belong to.
     pub generation: u64,
-    /// Documents, deletions not counted.
+    /// Number of documents, without deletions.
     pub items: u64,
-    /// Replaced rows are kept for what is above this seqno; a rollback below goes to 0.
+    /// Replaced rows are kept for the changes above this seqno; a rollback to below it goes to 0.
     pub undo_floor: u64,
-    /// Seqnos at which the vBucket held a whole state.
+    /// Seqnos at which a commit left the vBucket in a consistent state.
     pub points: Points,
 }
 
 impl VbRecord {
+    pub(crate) fn generation(&self) -> Generation {
+        Generation { vb: self.meta.vb, number: self.generation }
+    }
+
     pub(crate) fn encode(&self) -> Vec<u8> {
         let meta = &self.meta;
         let mut out = Vec::with_capacity(USUAL_BYTES);
@@ -56,11 +63,11 @@ impl VbRecord {
             before = point;
         }
         out.extend_from_slice(meta.topology.as_bytes());
-        sealed(out, &keys::record(meta.vb))
+        with_checksum(out, &record_key(meta.vb))
     }
 
     pub(crate) fn decode(vb: VbId, bytes: &[u8]) -> Result<Self, Flaw> {
-        match unsealed(bytes, &keys::record(vb))?.split_first() {
+        match verified(bytes, &record_key(vb))?.split_first() {
             Some((&VERSION, body)) => {
                 Self::from_body(vb, body).ok_or("the record is not what its version says")
             }

@@ -1,6 +1,8 @@
-//! Every byte of a journal matters: changed, it is noticed.
+//! Every changed byte of a journal is noticed.
 
+use super::batches::{END, ITEM, START, TRAILER};
 use super::*;
+use crate::format::{COMMIT_MARK, CommitMark};
 
 /// A batch as the engine writes it, with a few documents and the mark.
 fn batch(mark: CommitMark, sequence: u64) -> Vec<u8> {
@@ -12,7 +14,7 @@ fn batch(mark: CommitMark, sequence: u64) -> Vec<u8> {
         bytes.extend((value.len() as u32).to_le_bytes());
         [&bytes, key, value].concat()
     };
-    let items = [item(b"a key", b"a value"), item(b"b", b""), item(COMMITS, &mark.encode())];
+    let items = [item(b"a key", b"a value"), item(b"b", b""), item(COMMIT_MARK, &mark.encode())];
     let body = items.concat();
     let mut bytes = vec![START];
     bytes.extend((items.len() as u32).to_le_bytes());
@@ -28,7 +30,12 @@ fn batch(mark: CommitMark, sequence: u64) -> Vec<u8> {
 fn journal(numbers: std::ops::RangeInclusive<u64>) -> Vec<u8> {
     let one = |number| {
         batch(
-            CommitMark { number, synced: number - 1, sequence: number, values: End::default() },
+            CommitMark {
+                number,
+                synced: number - 1,
+                sequence: number,
+                values: ValuesEnd::default(),
+            },
             number,
         )
     };
@@ -40,7 +47,7 @@ fn check(journals: &[(&str, &[u8])], synced: u64) -> Result<Inspected, String> {
     for (name, bytes) in journals {
         std::fs::write(dir.path().join(name), bytes).unwrap();
     }
-    inspect(dir.path(), synced, &|_, _| true).map_err(|error| error.to_string())
+    inspect(dir.path(), synced, &|_, _| Ok(true)).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -61,7 +68,7 @@ fn a_gap_between_journals_is_damage() {
     let empty = check(&[("0.jnl", &[]), ("1.jnl", &journal(4..=5))], 5);
     assert!(empty.unwrap_err().contains("0.jnl is damaged"));
     let lost = check(&[("0.jnl", &journal(1..=3))], 5);
-    assert!(lost.unwrap_err().contains("no readable commit behind 3, but 5 were synced"));
+    assert!(lost.unwrap_err().contains("no readable commit after 3, but 5 were synced"));
 }
 
 #[test]
@@ -91,33 +98,33 @@ fn later_commits_tell_that_a_broken_one_was_synced() {
     let at = journal(1..=1).len() + 3;
     bytes[at] ^= 0xff;
     let error = check(&[("0.jnl", &bytes)], 0).unwrap_err();
-    assert!(error.contains("no readable commit behind 1, but 3 were synced"), "{error}");
+    assert!(error.contains("no readable commit after 1, but 3 were synced"), "{error}");
 }
 
 /// A commit that was made when only the first was synced.
 fn unsynced(number: u64) -> Vec<u8> {
-    batch(CommitMark { number, synced: 1, sequence: number, values: End::default() }, number)
+    batch(CommitMark { number, synced: 1, sequence: number, values: ValuesEnd::default() }, number)
 }
 
 #[test]
 fn a_commit_that_lacks_its_values_is_undone_with_all_that_follow() {
     let full = [journal(1..=1), unsynced(2), unsynced(3)].concat();
-    for (behind, lacking, left) in [(1, 2, 1), (1, 3, 2), (1, 5, 4), (0, 2, 1)] {
+    for (before, lacking, left) in [(1, 2, 1), (1, 3, 2), (1, 5, 4), (0, 2, 1)] {
         let dir = tempfile::tempdir().unwrap();
         let [old, new] = ["0.jnl", "1.jnl"].map(|name| dir.path().join(name));
-        std::fs::write(&old, &full[journal(1..=1 - behind).len()..]).unwrap();
+        std::fs::write(&old, &full[journal(1..=1 - before).len()..]).unwrap();
         std::fs::write(&new, [unsynced(4), unsynced(5)].concat()).unwrap();
         let asked = std::cell::Cell::new(1);
         let whole = |_, _| {
             asked.set(asked.get() + 1);
-            asked.get() < lacking
+            Ok(asked.get() < lacking)
         };
         let found = inspect(dir.path(), 1, &whole).unwrap();
-        let readable = (left > 1 || behind > 0).then_some(left);
+        let readable = (left > 1 || before > 0).then_some(left);
         assert_eq!(found, Inspected { last: readable, synced: 1 }, "{lacking} lacks its values");
         assert_eq!(new.exists(), lacking > 3);
         // Nothing is left to be undone.
-        assert_eq!(inspect(dir.path(), 1, &|_, _| true).unwrap(), found);
+        assert_eq!(inspect(dir.path(), 1, &|_, _| Ok(true)).unwrap(), found);
     }
 }
 
@@ -127,9 +134,21 @@ fn a_synced_commit_that_lacks_its_values_is_damage() {
     let old = dir.path().join("0.jnl");
     std::fs::write(&old, journal(1..=3)).unwrap();
     std::fs::write(dir.path().join("1.jnl"), journal(4..=5)).unwrap();
-    let text = inspect(dir.path(), 1, &|_, _| false).unwrap_err().to_string();
+    let text = inspect(dir.path(), 1, &|_, _| Ok(false)).unwrap_err().to_string();
     assert!(text.contains("0.jnl is damaged") && text.contains("lacks its values"), "{text}");
     assert_eq!(std::fs::read(&old).unwrap(), journal(1..=3));
+}
+
+#[test]
+fn values_that_the_disk_does_not_give_undo_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("0.jnl");
+    let bytes = [journal(1..=1), unsynced(2)].concat();
+    std::fs::write(&path, &bytes).unwrap();
+    let refused = |_, _| Err(io("reading a value", "input/output error"));
+    let error = inspect(dir.path(), 1, &refused).unwrap_err();
+    assert!(matches!(error, StoreError::Io { .. }), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }
 
 #[test]
@@ -141,7 +160,7 @@ fn what_was_not_synced_may_be_torn() {
     let path = dir.path().join("0.jnl");
     std::fs::write(&path, bytes).unwrap();
     assert_eq!(
-        inspect(dir.path(), 1, &|_, _| true).unwrap(),
+        inspect(dir.path(), 1, &|_, _| Ok(true)).unwrap(),
         Inspected { last: Some(1), synced: 1 }
     );
     assert_eq!(std::fs::read(&path).unwrap(), journal(1..=1));

@@ -1,19 +1,19 @@
-//! Which of the engine's files are damaged: looked for once the store could not be opened.
+//! Finds the engine's damaged files after the store could not be opened.
 //!
-//! The engine's errors name no file. Its lists hold a checksum of every whole file; comparing them
-//! all takes too long for each start, but not when there is nothing to start. The layout is that
-//! of lsm-tree 3.1 (`src/version/mod.rs`).
+//! The engine's errors name no file. Its lists of files hold a checksum of each whole file.
+//! Comparing all of them takes too long for each start, but not once the start has failed. The
+//! layout is that of lsm-tree 3.1 (`src/version/mod.rs`).
 
 use std::path::{Path, PathBuf};
 
 use vbucket::StoreError;
 use xxhash_rust::xxh3::xxh3_128;
 
-/// How many files a message names.
+/// How many files a message names at most.
 const NAMED_MAX: usize = 4;
 
-/// Adds to an error about damage which files below `data` it comes from, where that can be found.
-pub(crate) fn named(error: StoreError, data: &Path) -> StoreError {
+/// Adds the names of the damaged files below `data` to an error about damage, where any are found.
+pub(crate) fn name_damaged_files(error: StoreError, data: &Path) -> StoreError {
     let StoreError::Damaged { what, detail } = error else { return error };
     let found = damaged_files(data);
     let names: Vec<_> =
@@ -25,7 +25,8 @@ pub(crate) fn named(error: StoreError, data: &Path) -> StoreError {
     StoreError::Damaged { what, detail }
 }
 
-/// The files whose bytes are not those that a list tells of. What cannot be read is left out.
+/// The files whose checksum is not the listed one. Files that cannot be read are left out: the
+/// error that is being reported stands without them.
 fn damaged_files(data: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for table in entries(&data.join("keyspaces")) {
@@ -53,16 +54,16 @@ fn current_list(table: &Path) -> Option<Vec<u8>> {
     std::fs::read(table.join(format!("v{id}"))).ok()
 }
 
-/// Whether `list` tells of the file `path`, and only with other checksums.
+/// Whether `list` has the file `path`, and only with other checksums.
 fn differs(path: &Path, list: &[u8]) -> Option<bool> {
     let id: u64 = path.file_name()?.to_str()?.parse().ok()?;
     let checksum = xxh3_128(&std::fs::read(path).ok()?).to_le_bytes();
     // id 8, kind of checksum 1 (always 0), checksum 16.
-    let told = list.windows(25).filter_map(|entry| {
+    let listed = list.windows(25).filter_map(|entry| {
         let (head, rest) = entry.split_first_chunk::<8>()?;
-        let (kind, told) = rest.split_first()?;
-        (*head == id.to_le_bytes() && *kind == 0).then_some(told)
+        let (kind, listed) = rest.split_first()?;
+        (*head == id.to_le_bytes() && *kind == 0).then_some(listed)
     });
-    let told: Vec<_> = told.collect();
-    Some(!told.is_empty() && !told.contains(&checksum.as_slice()))
+    let listed: Vec<_> = listed.collect();
+    Some(!listed.is_empty() && !listed.contains(&checksum.as_slice()))
 }

@@ -1,9 +1,8 @@
-//! A look at the engine's lists of files before the engine trusts them.
+//! Compares the checksums of the engine's lists of files before the engine reads them.
 //!
-//! For every table lsm-tree keeps a file that names the parts it consists of, and a checksum of
-//! that file in `current`; version 3.1 writes the checksum and does not compare it. A changed list
-//! could leave parts out without a word, so it is compared here. The layout is that of
-//! `src/version/persist.rs`.
+//! For every table lsm-tree keeps a file `v<id>` that lists the table's files, and its checksum in
+//! the file `current`. Version 3.1 writes that checksum and does not compare it, so a damaged list
+//! could leave out files without an error. The layout is that of its `src/version/persist.rs`.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -15,10 +14,10 @@ use crate::errors::{damaged, io};
 /// id 8, checksum 16, kind of checksum 1.
 const CURRENT_BYTES: usize = 25;
 
-/// Compares the file lists of all tables in the data directory `dir`.
+/// Checks the file lists of all tables in the data directory `dir`.
 ///
 /// # Errors
-/// [`StoreError::Damaged`] for a list that is not what was written.
+/// [`StoreError::Damaged`] for a list that is missing or has other bytes than were written.
 pub(crate) fn inspect(dir: &Path) -> Result<(), StoreError> {
     let reading = |e: std::io::Error| io("reading the tables' file lists", e);
     let tables = match std::fs::read_dir(dir.join("keyspaces")) {
@@ -31,7 +30,7 @@ pub(crate) fn inspect(dir: &Path) -> Result<(), StoreError> {
         let path = table.join("current");
         let current = match std::fs::read(&path) {
             Ok(current) => current,
-            // Left by a crash while the table was created; the engine starts it anew.
+            // Left by a crash while the table was created; the engine creates it again.
             Err(e) if e.kind() == ErrorKind::NotFound => continue,
             Err(e) => return Err(reading(e)),
         };
@@ -42,7 +41,7 @@ pub(crate) fn inspect(dir: &Path) -> Result<(), StoreError> {
         let list = match std::fs::read(&path) {
             Ok(list) => list,
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                let flaw = format!("it is missing, or {pointer} names another file than it did");
+                let flaw = format!("it is missing, or {pointer} names the wrong file");
                 return Err(damaged(path.display().to_string(), flaw));
             }
             Err(e) => return Err(reading(e)),

@@ -1,0 +1,119 @@
+//! The keys of the four tables, all big-endian so that byte order is the order of the numbers.
+//!
+//! Every key of a vBucket's rows begins with its id and generation. A generation is the number of
+//! the commit that began it, so none is used twice, and a vBucket is dropped by ending one.
+
+use mcbp::{Seqno, VbId};
+
+use super::checksum::concat;
+
+/// One generation of a vBucket: the prefix of the keys of its rows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct Generation {
+    pub vb: VbId,
+    pub number: u64,
+}
+
+/// The key of the commit mark, which every commit writes last, in every table. It is shorter than
+/// any prefix, and so outside of all ranges of rows.
+pub(crate) const COMMIT_MARK: &[u8] = b"c";
+
+const PREFIX_BYTES: usize = 10;
+const RECORD: u8 = b'v';
+const ENDED: u8 = b'd';
+const VALUE_FILE: u8 = b'f';
+
+/// `rows`: generation, seqno.
+pub(crate) type RowKey = [u8; PREFIX_BYTES + 8];
+/// `undo`: generation, seqno of the newer row, seqno of the older row that it replaced.
+pub(crate) type UndoKey = [u8; PREFIX_BYTES + 16];
+
+impl Generation {
+    pub(crate) fn prefix(self) -> [u8; PREFIX_BYTES] {
+        concat(&[&self.vb.0.to_be_bytes(), &self.number.to_be_bytes()])
+    }
+
+    /// The prefix that follows all keys of this generation.
+    pub(crate) fn next_prefix(self) -> [u8; PREFIX_BYTES] {
+        Self { number: self.number + 1, ..self }.prefix()
+    }
+
+    pub(crate) fn row(self, seqno: Seqno) -> RowKey {
+        concat(&[&self.prefix(), &seqno.0.to_be_bytes()])
+    }
+
+    pub(crate) fn undo(self, newer: Seqno, older: Seqno) -> UndoKey {
+        concat(&[&self.prefix(), &newer.0.to_be_bytes(), &older.0.to_be_bytes()])
+    }
+
+    /// `keys`: generation, key of the document.
+    pub(crate) fn document(self, key: &[u8]) -> Vec<u8> {
+        [&self.prefix(), key].concat()
+    }
+
+    /// `meta`: this generation has ended, its rows are to be removed.
+    pub(crate) fn ended(self) -> Vec<u8> {
+        [&[ENDED], self.prefix().as_slice()].concat()
+    }
+}
+
+/// `meta`: the record of a vBucket.
+pub(crate) fn record_key(vb: VbId) -> [u8; 3] {
+    concat(&[&[RECORD], &vb.0.to_be_bytes()])
+}
+
+/// `meta`: how many bytes of a value file are garbage.
+pub(crate) fn value_file_key(number: u64) -> [u8; 9] {
+    concat(&[&[VALUE_FILE], &number.to_be_bytes()])
+}
+
+/// A key of the table `meta`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum MetaKey {
+    CommitMark,
+    Record(VbId),
+    Ended(Generation),
+    ValueFile(u64),
+}
+
+impl MetaKey {
+    /// `None` for a key that no version of this program writes.
+    pub(crate) fn decode(key: &[u8]) -> Option<Self> {
+        if key == COMMIT_MARK {
+            return Some(Self::CommitMark);
+        }
+        let (kind, rest) = key.split_first()?;
+        match *kind {
+            RECORD => Some(Self::Record(VbId(u16::from_be_bytes(rest.try_into().ok()?)))),
+            VALUE_FILE => Some(Self::ValueFile(u64::from_be_bytes(rest.try_into().ok()?))),
+            ENDED => {
+                let (vb, number) = rest.split_first_chunk::<2>()?;
+                let number = u64::from_be_bytes(number.try_into().ok()?);
+                Some(Self::Ended(Generation { vb: VbId(u16::from_be_bytes(*vb)), number }))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The seqno in the key of a row.
+pub(crate) fn row_seqno(key: &[u8]) -> Option<Seqno> {
+    let (_, seqno) = key.split_last_chunk::<8>()?;
+    (key.len() == size_of::<RowKey>()).then(|| Seqno(u64::from_be_bytes(*seqno)))
+}
+
+/// The seqnos of the newer and the older row in the key of an undo row.
+pub(crate) fn undo_seqnos(key: &[u8]) -> Option<(Seqno, Seqno)> {
+    let (rest, older) = key.split_last_chunk::<8>()?;
+    let (_, newer) = rest.split_last_chunk::<8>()?;
+    let seqno = |bytes: &[u8; 8]| Seqno(u64::from_be_bytes(*bytes));
+    (key.len() == size_of::<UndoKey>()).then(|| (seqno(newer), seqno(older)))
+}
+
+/// The vBucket and the seqno of the row that is stored under a key of `rows` or `undo`, whose keys
+/// differ in length. `None` for any other key, such as that of the commit mark.
+pub(crate) fn row_id(key: &[u8]) -> Option<(VbId, Seqno)> {
+    let vb = VbId(u16::from_be_bytes(*key.first_chunk()?));
+    let seqno = row_seqno(key).or_else(|| undo_seqnos(key).map(|(_, older)| older))?;
+    Some((vb, seqno))
+}

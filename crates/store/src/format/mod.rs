@@ -1,0 +1,39 @@
+//! Every byte that the store itself writes to disk: keys, rows, records, marks, value files, the
+//! state file. `docs/format.md` describes them; `tests.rs` holds that document to this code.
+//!
+//! The engine checks its blocks when it reads them from disk. The checksums here cover what happens
+//! to the bytes after that, in caches and memory, and an entry that turns up under a wrong key.
+//!
+//! - `keys`: the keys of the four tables
+//! - `row`, `entry`, `record`, `mark`, `garbage`: their values
+//! - `pointer`: the layout of value files, and where a value is in them
+//! - `state`: the state file
+//! - `checksum`: what they share
+
+mod checksum;
+mod entry;
+mod garbage;
+mod keys;
+mod mark;
+mod pointer;
+mod record;
+mod row;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use entry::KeyEntry;
+pub(crate) use garbage::Garbage;
+pub(crate) use keys::{
+    COMMIT_MARK, Generation, MetaKey, record_key, row_id, row_seqno, undo_seqnos, value_file_key,
+};
+pub(crate) use mark::CommitMark;
+pub(crate) use pointer::{
+    OUT_OF_LINE_BYTES, VALUE_FILE_MAGIC, VALUE_HEADER_BYTES, ValueHeader, ValuePointer, ValuesEnd,
+};
+pub(crate) use record::VbRecord;
+pub(crate) use row::{KEY_BYTES_MAX, decode_row, encode_row};
+pub(crate) use state::{State, StateFlaw};
+
+/// What is wrong with bytes that were read.
+pub(crate) type Flaw = &'static str;

@@ -1,0 +1,150 @@
+//! Reads the newest part of a vBucket's history, and undoes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use invariant::broken;
+use mcbp::{Seqno, VbId};
+use vbucket::{Row, StoreError};
+
+use crate::core::Core;
+use crate::engine::{Slice, WriteBatch};
+use crate::errors::damaged;
+use crate::format::{KeyEntry, ValuePointer, VbRecord, decode_row, row_seqno, undo_seqnos};
+use crate::tally::Tally;
+
+/// How many rows one step undoes: a batch of some hundred kilobytes, without the values.
+const STEP_ROWS: usize = 1_000;
+/// How many bytes of replaced rows one step holds in memory; one row more may come on top.
+const STEP_BYTES: usize = 16 << 20;
+
+/// The part of a vBucket's history above the seqno `down_to`.
+pub(crate) struct History {
+    down_to: Seqno,
+    rows: Vec<NewestRow>,
+    /// By newer seqno: the row that was replaced, its seqno and bytes.
+    undo: BTreeMap<Seqno, (Seqno, Slice)>,
+}
+
+/// The newest row of its key, without its value.
+struct NewestRow {
+    seqno: Seqno,
+    document: Bytes,
+    alive: bool,
+    pointer: Option<ValuePointer>,
+}
+
+impl Core {
+    /// Reads what is to be undone next, newest first, until `target` or the bounds of a step.
+    pub(crate) fn read_history(
+        &self,
+        record: &VbRecord,
+        target: Seqno,
+    ) -> Result<History, StoreError> {
+        let vb = record.meta.vb;
+        let generation = record.generation();
+        let what = || format!("the newest rows of {vb}");
+        let malformed = || damaged(what(), "a key is malformed");
+        let from = target.next();
+        let mut down_to = target;
+        let mut undo = BTreeMap::new();
+        let mut undo_bytes = 0;
+        let range = generation.undo(from, Seqno::ZERO)..=generation.undo(Seqno::MAX, Seqno::MAX);
+        for entry in self.tables.undo.range(range).rev() {
+            let (key, bytes) = entry.map_err(|e| e.of(what))?;
+            let (newer, older) = undo_seqnos(&key).ok_or_else(malformed)?;
+            if undo.len() >= STEP_ROWS || undo_bytes >= STEP_BYTES {
+                down_to = newer;
+                break;
+            }
+            undo_bytes += bytes.len();
+            undo.insert(newer, (older, bytes));
+        }
+        let mut rows = Vec::new();
+        let range = generation.row(down_to.next())..=generation.row(Seqno::MAX);
+        for entry in self.tables.rows.range(range).rev() {
+            let (key, bytes) = entry.map_err(|e| e.of(what))?;
+            let seqno = row_seqno(&key).ok_or_else(malformed)?;
+            if rows.len() >= STEP_ROWS {
+                down_to = seqno;
+                break;
+            }
+            let (row, pointer) = checked_row(vb, seqno, bytes)?;
+            let (document, alive) = (Bytes::copy_from_slice(&row.key), row.is_alive());
+            rows.push(NewestRow { seqno, document, alive, pointer });
+        }
+        undo.retain(|&newer, _| newer > down_to);
+        Ok(History { down_to, rows, undo })
+    }
+
+    /// The batch that undoes a part of the history: each key gets back its newest row at or below
+    /// its end.
+    pub(crate) fn undo(
+        &self,
+        record: &mut VbRecord,
+        history: &History,
+    ) -> Result<WriteBatch, StoreError> {
+        let tables = &self.tables;
+        let vb = record.meta.vb;
+        let generation = record.generation();
+        let mut out = tables.batch(history.rows.len() + history.undo.len());
+        let mut garbage = Tally::default();
+        let mut restored = BTreeSet::new();
+        for NewestRow { seqno, document, alive, pointer } in &history.rows {
+            out.remove(&tables.rows, generation.row(*seqno));
+            garbage.add(*pointer);
+            let key = generation.document(document);
+            let items = record.items.checked_sub(u64::from(*alive));
+            record.items = items.ok_or_else(|| broken!("{vb} has a document and counts none"))?;
+            let Some((older, bytes)) = history.restored(*seqno) else {
+                out.remove(&tables.keys, key);
+                continue;
+            };
+            let (row, _) = checked_row(vb, older, bytes.clone())?;
+            restored.insert(older);
+            if row.key != document {
+                let flaw = format!("it is not of the key that seqno {seqno} replaced");
+                return Err(damaged(format!("{vb} seqno {older}"), flaw));
+            }
+            record.items += u64::from(row.is_alive());
+            out.insert(&tables.rows, generation.row(older), bytes.clone());
+            let entry = KeyEntry::of(&row).encode(&key);
+            out.insert(&tables.keys, key, entry);
+        }
+        for (newer, (older, bytes)) in &history.undo {
+            out.remove(&tables.undo, generation.undo(*newer, *older));
+            if !restored.contains(older) {
+                garbage.add(checked_row(vb, *older, bytes.clone())?.1);
+            }
+        }
+        self.note_garbage(&mut out, &garbage);
+        Ok(out)
+    }
+}
+
+impl History {
+    /// Where the vBucket is once this is undone.
+    pub(crate) const fn down_to(&self) -> Seqno {
+        self.down_to
+    }
+
+    /// The row that the key of the row at `seqno` gets back; `None` for none.
+    fn restored(&self, seqno: Seqno) -> Option<(Seqno, &Slice)> {
+        let mut newer = seqno;
+        loop {
+            let (older, bytes) = self.undo.get(&newer)?;
+            if *older <= self.down_to {
+                return Some((*older, bytes));
+            }
+            newer = *older;
+        }
+    }
+}
+
+fn checked_row(
+    vb: VbId,
+    seqno: Seqno,
+    bytes: Slice,
+) -> Result<(Row, Option<ValuePointer>), StoreError> {
+    decode_row(vb, seqno, bytes).map_err(|flaw| damaged(format!("{vb} seqno {seqno}"), flaw))
+}

@@ -1,0 +1,216 @@
+//! Prepares a batch: which rows it replaces, and what becomes of them.
+//!
+//! A replaced row moves from `rows` to `undo`, so that scans never meet it and a rollback finds
+//! it. A key that was never written costs one lookup in `keys` and no read of a row. Where the
+//! caller knows what a row replaces, or that it replaces nothing, no lookup is made.
+
+use std::collections::{BTreeMap, HashMap};
+
+use invariant::broken;
+use mcbp::{Seqno, VbId};
+use vbucket::engine::Batch;
+use vbucket::{Change, Replaces, StoreError, VbMeta};
+
+use crate::core::Core;
+use crate::engine::{Slice, WriteBatch};
+use crate::errors::{damaged, io};
+use crate::format::{
+    Generation, KEY_BYTES_MAX, KeyEntry, OUT_OF_LINE_BYTES, ValuePointer, VbRecord, encode_row,
+    record_key,
+};
+
+/// A change to commit.
+struct Pending<'a> {
+    change: &'a Change,
+    generation: Generation,
+    /// The key of the document's entry in `keys`.
+    key: Slice,
+    /// The seqno of the change of the same batch that replaces this one.
+    newer: Option<Seqno>,
+}
+
+/// What a batch does to the tables and the records.
+pub(crate) struct Plan<'a> {
+    core: &'a Core,
+    /// Each row needs one, and a tree finds it faster than a hash map.
+    records: BTreeMap<VbId, VbRecord>,
+    pending: Vec<Pending<'a>>,
+    /// The index in `pending` of the newest change of each key. Built for the first change that may
+    /// replace another one of the batch.
+    newest: Option<HashMap<(VbId, &'a [u8]), usize>>,
+    out: WriteBatch,
+}
+
+impl<'a> Plan<'a> {
+    /// Checks a batch and looks up what it replaces. Nothing is written. `records` are those of all
+    /// vBuckets of the batch, as they are now.
+    pub(crate) fn prepare(
+        core: &'a Core,
+        batch: &'a Batch,
+        records: BTreeMap<VbId, VbRecord>,
+    ) -> Result<Self, StoreError> {
+        let mut plan = Self {
+            core,
+            records,
+            pending: Vec::with_capacity(batch.changes.len()),
+            newest: None,
+            out: core.tables.batch(batch.changes.len()),
+        };
+        batch.changes.iter().try_for_each(|change| plan.add(change))?;
+        batch.metas.iter().try_for_each(|meta| plan.set_meta(meta))?;
+        Ok(plan)
+    }
+
+    fn add(&mut self, change: &'a Change) -> Result<(), StoreError> {
+        let vb = change.vb;
+        let record = self.records.get(&vb).ok_or(StoreError::NoVbucket(vb))?;
+        let high = record.meta.high_seqno;
+        let seqno = change.row.seqno;
+        if seqno <= high {
+            return Err(StoreError::OutOfOrder { vb, high, seqno });
+        }
+        if change.row.key.len() > KEY_BYTES_MAX {
+            let text = format!("{vb} seqno {seqno}: a key is at most {KEY_BYTES_MAX} bytes");
+            return Err(io("committing", text));
+        }
+        let generation = record.generation();
+        let key = Slice::from(generation.document(&change.row.key));
+        let older = self.note_newest(change);
+        self.pending.push(Pending { change, generation, key: key.clone(), newer: None });
+        let was_alive = match older {
+            Some(older) => self.replace_pending(older, seqno)?,
+            None => match &change.replaces {
+                Replaces::Nothing => false,
+                Replaces::Row(older) if older.value.len() < OUT_OF_LINE_BYTES => {
+                    let mut bytes = Vec::new();
+                    encode_row(vb, older, None, &mut bytes)?;
+                    self.replace(generation, change, older.seqno, bytes);
+                    older.is_alive()
+                }
+                // A large value stays where it is: only the row with its pointer moves.
+                Replaces::Row(_) | Replaces::Unknown => {
+                    self.replace_stored(generation, change, &key)?
+                }
+            },
+        };
+        let record = self.records.get_mut(&vb).ok_or(StoreError::NoVbucket(vb))?;
+        record.meta.high_seqno = seqno;
+        let items = record.items.checked_sub(u64::from(was_alive));
+        let items = items.ok_or_else(|| broken!("{vb} replaces a document and has none"))?;
+        record.items = items + u64::from(change.row.is_alive());
+        Ok(())
+    }
+
+    /// Notes that `change`, the next of `pending`, is the newest one of its key. Returns the index
+    /// of the one before. Skipped while every caller knows what its change replaces.
+    fn note_newest(&mut self, change: &'a Change) -> Option<usize> {
+        let is_known = !matches!(change.replaces, Replaces::Unknown);
+        if self.newest.is_none() && is_known {
+            return None;
+        }
+        let key = |change: &'a Change| (change.vb, change.row.key.as_ref());
+        let pending = &self.pending;
+        let newest = self.newest.get_or_insert_with(|| {
+            pending.iter().enumerate().map(|(at, pending)| (key(pending.change), at)).collect()
+        });
+        newest.insert(key(change), pending.len())
+    }
+
+    /// Notes that the change `older` of `pending` is replaced at `seqno`. Returns whether it is a
+    /// document.
+    fn replace_pending(&mut self, older: usize, seqno: Seqno) -> Result<bool, StoreError> {
+        let all = self.pending.len();
+        let older = self.pending.get_mut(older);
+        let older = older.ok_or_else(|| broken!("change {seqno} replaces none of {all}"))?;
+        older.newer = Some(seqno);
+        Ok(older.change.row.is_alive())
+    }
+
+    /// Moves the row that is stored for the key of `change` to `undo`. Returns whether it is a
+    /// document.
+    fn replace_stored(
+        &mut self,
+        generation: Generation,
+        change: &Change,
+        key: &[u8],
+    ) -> Result<bool, StoreError> {
+        let tables = &self.core.tables;
+        let what = || format!("the key entry of a document in {}", generation.vb);
+        let Some(entry) = tables.keys.get(key).map_err(|e| e.of(what))? else {
+            return Ok(false);
+        };
+        let older = KeyEntry::decode(key, &entry).map_err(|flaw| damaged(what(), flaw))?;
+        let what = || format!("{} seqno {}", generation.vb, older.seqno);
+        let row = tables.rows.get(generation.row(older.seqno)).map_err(|e| e.of(what))?;
+        let row = row.ok_or_else(|| damaged(what(), "the row is missing"))?;
+        self.replace(generation, change, older.seqno, row);
+        Ok(older.alive)
+    }
+
+    fn replace(
+        &mut self,
+        generation: Generation,
+        change: &Change,
+        older: Seqno,
+        row: impl Into<Slice>,
+    ) {
+        let tables = &self.core.tables;
+        self.out.insert(&tables.undo, generation.undo(change.row.seqno, older), row);
+        self.out.remove(&tables.rows, generation.row(older));
+    }
+
+    /// Takes over the record that the caller gave for the state after the changes.
+    fn set_meta(&mut self, meta: &VbMeta) -> Result<(), StoreError> {
+        let vb = meta.vb;
+        let record = self.records.get_mut(&vb).ok_or(StoreError::NoVbucket(vb))?;
+        let high = record.meta.high_seqno;
+        if meta.high_seqno < high {
+            return Err(StoreError::OutOfOrder { vb, high, seqno: meta.high_seqno });
+        }
+        // A purge may have run since the caller read the record.
+        let purge_seqno = meta.purge_seqno.max(record.meta.purge_seqno);
+        record.meta = VbMeta { purge_seqno, ..meta.clone() };
+        Ok(())
+    }
+
+    /// The batch with all rows, key entries and records; and the records, to be published.
+    /// `pointers` has one item for each change.
+    pub(crate) fn encode(
+        mut self,
+        pointers: &[Option<ValuePointer>],
+    ) -> Result<(WriteBatch, BTreeMap<VbId, VbRecord>), StoreError> {
+        let tables = &self.core.tables;
+        let mut bytes = Vec::new();
+        for (Pending { change, generation, newer, .. }, &pointer) in
+            self.pending.iter().zip(pointers)
+        {
+            let row = &change.row;
+            encode_row(generation.vb, row, pointer, &mut bytes)?;
+            match newer {
+                Some(newer) => {
+                    let key = generation.undo(*newer, row.seqno);
+                    self.out.insert(&tables.undo, key, bytes.as_slice());
+                }
+                None => self.out.insert(&tables.rows, generation.row(row.seqno), bytes.as_slice()),
+            }
+        }
+        // Table by table: neighbouring entries often go to neighbouring places, which the engine
+        // finds faster while the path there is in the processor's cache.
+        for Pending { change, key, .. } in self.pending.into_iter().filter(|p| p.newer.is_none()) {
+            let entry = KeyEntry::of(&change.row).encode(&key);
+            self.out.insert(&tables.keys, key, entry);
+        }
+        for record in self.records.values_mut() {
+            let meta = &mut record.meta;
+            if meta.high_seqno > meta.snapshot_end {
+                // Rows came without a record: each is a snapshot of its own.
+                (meta.snapshot_start, meta.snapshot_end) = (meta.high_seqno, meta.high_seqno);
+            }
+            if meta.high_seqno == meta.snapshot_end {
+                record.points.push(meta.high_seqno.0);
+            }
+            self.out.insert(&tables.meta, record_key(record.meta.vb), record.encode());
+        }
+        Ok((self.out, self.records))
+    }
+}

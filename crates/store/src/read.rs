@@ -1,0 +1,64 @@
+//! Reading: one document, or a scan of a vBucket.
+
+use mcbp::{Seqno, VbId};
+use vbucket::engine::Scan;
+use vbucket::{Row, StoreError};
+
+use crate::core::{Core, View};
+use crate::errors::damaged;
+use crate::format::{Generation, KeyEntry, VbRecord, decode_row, record_key};
+use crate::scan::{RowScan, Rows};
+use crate::values::Reader;
+
+/// The record of a vBucket from its bytes.
+pub(crate) fn decode_record(vb: VbId, bytes: &[u8]) -> Result<VbRecord, StoreError> {
+    VbRecord::decode(vb, bytes).map_err(|flaw| damaged(format!("the record of {vb}"), flaw))
+}
+
+impl Core {
+    /// See `Store::get`.
+    pub(crate) fn get(&self, vb: VbId, key: &[u8]) -> Result<Option<Row>, StoreError> {
+        let Some(record) = self.record(vb) else { return Ok(None) };
+        let generation = Generation { vb, number: record.generation };
+        // One snapshot for both reads: a commit between them may move the row.
+        let View { snapshot, files } = self.view();
+        let entry_key = generation.document(key);
+        let what = || format!("the key entry of a document in {vb}");
+        let entry = snapshot.get(&self.tables.keys, &entry_key).map_err(|e| e.of(what))?;
+        let Some(entry) = entry else { return Ok(None) };
+        let entry = KeyEntry::decode(&entry_key, &entry).map_err(|flaw| damaged(what(), flaw))?;
+        let seqno = entry.seqno;
+        let what = || format!("{vb} seqno {seqno}");
+        let row = snapshot
+            .get(&self.tables.rows, generation.row(seqno))
+            .map_err(|e| e.of(what))?
+            .ok_or_else(|| damaged(what(), "the row is missing"))?;
+        let (mut row, pointer) =
+            decode_row(vb, seqno, row).map_err(|flaw| damaged(what(), flaw))?;
+        if row.key != key {
+            return Err(damaged(what(), "the row is of another key than its entry"));
+        }
+        if let Some(pointer) = pointer {
+            row.value = Reader::new(files).read(pointer)?;
+        }
+        Ok(Some(row))
+    }
+
+    /// See `Store::scan`.
+    pub(crate) fn scan(
+        &self,
+        vb: VbId,
+        start: Seqno,
+        end: Seqno,
+    ) -> Result<Box<dyn Scan>, StoreError> {
+        let View { snapshot, files } = self.view();
+        let bytes = snapshot
+            .get(&self.tables.meta, record_key(vb))
+            .map_err(|e| e.of(|| format!("the record of {vb}")))?
+            .ok_or(StoreError::NoVbucket(vb))?;
+        let record = decode_record(vb, &bytes)?;
+        let generation = record.generation();
+        let rows = Rows { snapshot, table: self.tables.rows.clone(), generation, end };
+        Ok(Box::new(RowScan::new(record.meta, rows, Reader::new(files), start)))
+    }
+}

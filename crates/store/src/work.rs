@@ -1,0 +1,114 @@
+//! The work queue of the background thread.
+
+use std::collections::BTreeSet;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use mcbp::VbId;
+
+use crate::format::Generation;
+
+/// One piece of work.
+pub(crate) enum Task {
+    /// Remove the rows of a generation that has ended.
+    Remove(Generation),
+    /// Remove the undo rows of a vBucket that are older than the undo window.
+    Trim(VbId),
+    /// Compact the tables.
+    Compact,
+    /// Delete value files that are mostly garbage.
+    Collect,
+}
+
+/// What is to be done. Bounded by the number of vBuckets and of generations on disk.
+#[derive(Default)]
+struct Work {
+    ended: BTreeSet<Generation>,
+    trim: BTreeSet<VbId>,
+    /// Rows that were removed since the last compaction.
+    removed: u64,
+    /// Whether some of them were removed since a compaction was last considered.
+    compact: bool,
+    /// Whether values may have become garbage.
+    collect: bool,
+    stop: bool,
+}
+
+impl Work {
+    fn is_empty(&self) -> bool {
+        self.ended.is_empty() && self.trim.is_empty() && !self.compact && !self.collect
+    }
+}
+
+/// Work for the thread, and the way to wait for it.
+#[derive(Default)]
+pub(crate) struct WorkQueue {
+    work: Mutex<Work>,
+    changed: Condvar,
+}
+
+impl WorkQueue {
+    fn lock(&self) -> MutexGuard<'_, Work> {
+        self.work.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds generations whose rows are to be removed.
+    pub(crate) fn remove(&self, ended: impl IntoIterator<Item = Generation>) {
+        self.lock().ended.extend(ended);
+        self.changed.notify_one();
+    }
+
+    /// Adds vBuckets whose undo rows are to be trimmed.
+    pub(crate) fn trim(&self, vbs: impl IntoIterator<Item = VbId>) {
+        self.lock().trim.extend(vbs);
+        self.changed.notify_one();
+    }
+
+    /// Counts removed rows. The queue wakes nobody for them: more work follows, or is in progress.
+    pub(crate) fn removed(&self, rows: u64) {
+        let mut work = self.lock();
+        work.removed += rows;
+        work.compact |= rows > 0;
+    }
+
+    /// How many rows were removed since the last compaction.
+    pub(crate) fn not_compacted(&self) -> u64 {
+        self.lock().removed
+    }
+
+    /// Notes a compaction that began when `rows` had been removed.
+    pub(crate) fn compacted(&self, rows: u64) {
+        self.lock().removed -= rows;
+    }
+
+    /// Tells the thread to stop after the step in progress.
+    pub(crate) fn stop(&self) {
+        self.lock().stop = true;
+        self.changed.notify_one();
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.lock().stop
+    }
+
+    /// Waits for the next task; `None` to stop.
+    pub(crate) fn next(&self) -> Option<Task> {
+        let is_idle = |work: &mut Work| !work.stop && work.is_empty();
+        let waited = self.changed.wait_while(self.lock(), is_idle);
+        let mut work = waited.unwrap_or_else(PoisonError::into_inner);
+        if work.stop {
+            return None;
+        }
+        let removal = work.ended.pop_first().map(Task::Remove);
+        let task = removal.or_else(|| work.trim.pop_first().map(Task::Trim));
+        if task.is_some() {
+            work.collect = true;
+            return task;
+        }
+        // Last, so that vBuckets that are removed together need one compaction.
+        if std::mem::take(&mut work.compact) {
+            return Some(Task::Compact);
+        }
+        work.collect = false;
+        Some(Task::Collect)
+    }
+}
