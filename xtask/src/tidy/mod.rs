@@ -3,6 +3,7 @@
 //! Each rule is a function from text to complaints; only [`Tree::read`] touches the disk. The test
 //! `the_tree_is_tidy` makes `cargo test` hold the rules.
 
+mod circles;
 mod packages;
 mod papers;
 mod source;
@@ -127,6 +128,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Complaint> {
     for file in tree.ending(".rs") {
         complaints.extend(source::check(file));
     }
+    complaints.extend(circles::check(tree));
     complaints.extend(packages::check(tree));
     complaints.extend(papers::check(tree));
     complaints.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
