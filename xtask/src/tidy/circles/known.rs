@@ -39,7 +39,6 @@ pub(super) const KNOWN: &[Known] = &[
         modules: &["commands", "moves", "queue"],
     },
     Known { root: "actors/src/lib.rs", within: "manager", modules: &["heal", "link"] },
-    Known { root: "benches/src/main.rs", within: "", modules: &["connection", "server"] },
     Known {
         root: "crates/kvnode/src/lib.rs",
         within: "",
