@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use dcp_proxy::cli::{Cli, Command};
-use dcp_proxy::client::{self, Outcome};
+use dcp_proxy::client::{self, Exit};
 use dcp_proxy::config::{self, Config};
 use dcp_proxy::run::{self, Options, RunError};
 use dcp_proxy::screen::Screen;
@@ -17,9 +17,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match &cli.command {
         Some(Command::Ask(ask)) => match client::run(ask, &cli.config) {
-            Outcome::Done => ExitCode::SUCCESS,
-            Outcome::Failed => ExitCode::FAILURE,
-            Outcome::Wrong => ExitCode::from(WRONG),
+            Exit::Done => ExitCode::SUCCESS,
+            Exit::Failed => ExitCode::FAILURE,
+            Exit::Wrong => ExitCode::from(WRONG),
         },
         Some(Command::Check) => with_config(&cli, |config, screen| {
             screen.say(format!("{} is good:", cli.config.display()));

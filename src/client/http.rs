@@ -4,13 +4,14 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use relay::Secret;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use ureq::http::{Request, StatusCode};
-use ureq::{Agent, Body, http::Response};
+use ureq::http::{Request, Response};
+use ureq::{Agent, Body};
 
-use super::Outcome;
+use super::error::AskError;
 use super::target::Target;
 use super::views::Status;
 
@@ -26,52 +27,9 @@ const MOVE_LOOKS_MAX: u32 = 3;
 const CHANGE_LOOKS_MAX: u32 = 360;
 /// The longest answer: 300 bytes for each of 1,024 streams, for 200 buckets.
 const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
-
-/// Why there is no good answer.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum AskError {
-    /// Nothing can be sent.
-    #[error("{0}")]
-    Usage(String),
-    /// Nothing listens there, or it does not answer.
-    #[error("the sidecar at {url} does not answer: {source}: is it running, is --admin right?")]
-    Silent { url: String, source: Box<ureq::Error> },
-    /// What answers is no sidecar, or one of another age.
-    #[error("what answers at {url} is no sidecar that this program knows: {reason}")]
-    Strange { url: String, reason: String },
-    /// A command whose answer does not come.
-    #[error(
-        "no answer from the sidecar at {url}, whose status cannot be read or shows nothing that \
-         moves: check with status and streams, then ask again"
-    )]
-    Lost { url: String },
-    /// The sidecar says no.
-    #[error("{text}")]
-    Refused { status: StatusCode, text: String, body: Value },
-}
-
-impl AskError {
-    pub(super) const fn body(&self) -> Option<&Value> {
-        match self {
-            Self::Refused { body, .. } => Some(body),
-            Self::Usage(_) | Self::Silent { .. } | Self::Strange { .. } | Self::Lost { .. } => None,
-        }
-    }
-
-    pub(super) fn outcome(&self) -> Outcome {
-        match self {
-            Self::Usage(_) => Outcome::Wrong,
-            Self::Silent { .. } | Self::Strange { .. } | Self::Lost { .. } => Outcome::Failed,
-            Self::Refused { status, .. } => match *status {
-                StatusCode::BAD_REQUEST
-                | StatusCode::UNAUTHORIZED
-                | StatusCode::FORBIDDEN
-                | StatusCode::NOT_FOUND => Outcome::Wrong,
-                _ => Outcome::Failed,
-            },
-        }
-    }
-}
+/// What is escaped in a segment of a path: all but the unreserved characters of RFC 3986.
+const SEGMENT_ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// The way to one sidecar.
 #[derive(Clone)]
@@ -138,7 +96,7 @@ impl Http {
 
     /// The answer as a type of ours.
     pub(super) fn read<T: DeserializeOwned>(&self, answer: &Value) -> Result<T, AskError> {
-        T::deserialize(answer).map_err(|error| self.strange(error.to_string()))
+        T::deserialize(answer).map_err(|error| self.unexpected(error.to_string()))
     }
 
     fn send(
@@ -166,19 +124,20 @@ impl Http {
         let text = response.body_mut().with_config().limit(BODY_BYTES_MAX).read_to_string();
         let text = text
             .map_err(|error| AskError::Silent { url: self.url.clone(), source: Box::new(error) })?;
-        let body: Value = serde_json::from_str(&text)
-            .map_err(|error| self.strange(format!("{status}, and the body is no JSON: {error}")))?;
+        let body: Value = serde_json::from_str(&text).map_err(|error| {
+            self.unexpected(format!("{status}, and the body is not JSON: {error}"))
+        })?;
         if status.is_success() {
             return Ok(body);
         }
         match body.get("error").and_then(Value::as_str).map(str::to_owned) {
             Some(text) => Err(AskError::Refused { status, text, body }),
-            None => Err(self.strange(format!("{status}, and the body names no error"))),
+            None => Err(self.unexpected(format!("{status}, and the body has no error text"))),
         }
     }
 
-    fn strange(&self, reason: String) -> AskError {
-        AskError::Strange { url: self.url.clone(), reason }
+    fn unexpected(&self, reason: String) -> AskError {
+        AskError::Unexpected { url: self.url.clone(), reason }
     }
 }
 
@@ -203,16 +162,8 @@ fn wait<T>(
 }
 
 /// `text` as one segment of a path.
-pub(super) fn segment(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+pub(super) fn segment(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, SEGMENT_ESCAPED)
 }
 
 #[cfg(test)]

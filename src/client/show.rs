@@ -1,6 +1,6 @@
 //! What a person reads. Pure: answers in, text out.
 
-use super::http::AskError;
+use super::error::AskError;
 use super::table::{Cell, Table};
 use super::views::{Bucket, Failures, Link, Moved, Node, Replications, Status, Stream};
 use mcbp::VbId;

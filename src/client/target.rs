@@ -1,4 +1,4 @@
-//! Which sidecar is meant, and the token for it.
+//! Which sidecar to ask, and the token for it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::path::Path;
 use relay::Secret;
 
 use super::args::To;
-use super::http::AskError;
+use super::error::AskError;
 use crate::config::{self, Admin};
 
-/// Where a sidecar listens that nobody told otherwise.
+/// Where a sidecar listens by default.
 const DEFAULT_URL: &str = "http://127.0.0.1:8091";
-/// The token, for those who do not want to see it in a list of processes.
+/// The environment variable with the token, which keeps it out of the list of processes.
 const TOKEN_VARIABLE: &str = "DCP_PROXY_TOKEN";
 
 /// A sidecar.
@@ -21,9 +21,9 @@ pub(super) struct Target {
     pub(super) token: Option<Secret>,
 }
 
-/// The sidecar that the options mean, or else the configuration file, or else the default.
+/// The sidecar that the options name, else the configuration file, else the default.
 ///
-/// The token of the file goes to the address of the file only.
+/// The token of the file is sent only to the address of the file.
 pub(super) fn find(to: &To, config: &Path) -> Result<Target, AskError> {
     let given = to.token.clone().or_else(|| std::env::var(TOKEN_VARIABLE).ok());
     let given = given.map(Secret::new);

@@ -76,5 +76,4 @@ pub(super) const KNOWN: &[Known] = &[
         ],
     },
     Known { root: "crates/vbucket/src/lib.rs", within: "consumer", modules: &["held", "setup"] },
-    Known { root: "src/lib.rs", within: "client", modules: &["http", "target"] },
 ];
