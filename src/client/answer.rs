@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::error::{AskError, Exit};
+use super::page::Page;
 use super::show;
 
 /// The result of a subcommand in both forms.
@@ -11,19 +12,19 @@ pub(super) struct Answer {
     /// For programs.
     pub(super) json: Value,
     /// For people.
-    pub(super) text: String,
+    pub(super) page: Page,
 }
 
 impl Answer {
-    pub(super) fn done(json: Value, text: String) -> Self {
-        Self { exit: Exit::Done, json, text }
+    pub(super) fn done(json: Value, page: impl Into<Page>) -> Self {
+        Self { exit: Exit::Done, json, page: page.into() }
     }
 }
 
 impl From<AskError> for Answer {
     fn from(error: AskError) -> Self {
         let json = error.body().cloned().unwrap_or_else(|| json!({ "error": error.to_string() }));
-        let text = show::error(&error);
-        Self { exit: error.exit(), json, text }
+        let page = show::error(&error);
+        Self { exit: error.exit(), json, page }
     }
 }

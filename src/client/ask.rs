@@ -7,6 +7,7 @@ use super::answer::Answer;
 use super::args::{Ask, Transfer, desired};
 use super::error::{AskError, Exit};
 use super::http::{Http, segment};
+use super::page::Page;
 use super::show;
 use super::views::{Level, Moved, MovedSet, Opened, Replications, Status};
 
@@ -36,8 +37,8 @@ pub(super) fn ask(ask: &Ask, http: &Http) -> Result<Answer, AskError> {
 
 fn status(http: &Http) -> Result<Answer, AskError> {
     let answer = http.get("/api/v1/status")?;
-    let text = show::status(&http.read::<Status>(&answer)?);
-    Ok(Answer::done(answer, text))
+    let page = show::status(&http.read::<Status>(&answer)?);
+    Ok(Answer::done(answer, page))
 }
 
 fn streams(http: &Http, bucket: Option<&str>) -> Result<Answer, AskError> {
@@ -48,8 +49,8 @@ fn streams(http: &Http, bucket: Option<&str>) -> Result<Answer, AskError> {
             return Err(AskError::Usage(format!("the sidecar has no bucket {name:?}")));
         }
     }
-    let text = show::streams(&http.read::<Replications>(&answer)?);
-    Ok(Answer::done(answer, text))
+    let page = show::streams(&http.read::<Replications>(&answer)?);
+    Ok(Answer::done(answer, page))
 }
 
 fn change(http: &Http, bucket: &str, what: &str, body: &Value) -> Result<Answer, AskError> {
@@ -85,16 +86,16 @@ fn drain(http: &Http, bucket: Option<&str>) -> Result<Answer, AskError> {
             status.buckets.into_iter().map(|bucket| bucket.bucket).collect()
         }
     };
-    let (mut all, mut lines, mut exit) = (Vec::new(), Vec::new(), Exit::Done);
+    let (mut all, mut whole, mut exit) = (Vec::new(), Page::default(), Exit::Done);
     for bucket in buckets {
         let changed = change(http, &bucket, "replications", &json!({}));
-        let Answer { exit: of_one, json: mut one, text } = changed.unwrap_or_else(Answer::from);
+        let Answer { exit: of_one, json: mut one, page } = changed.unwrap_or_else(Answer::from);
         exit = exit.max(of_one);
-        lines.push(text);
+        whole = whole.page(page).text("\n");
         if let Some(one) = one.as_object_mut() {
             one.insert("bucket".to_owned(), Value::from(bucket));
         }
         all.push(one);
     }
-    Ok(Answer { exit, json: json!({ "buckets": all }), text: lines.join("\n") })
+    Ok(Answer { exit, json: json!({ "buckets": all }), page: whole })
 }

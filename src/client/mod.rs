@@ -8,12 +8,15 @@ mod args;
 mod ask;
 mod error;
 mod http;
+mod page;
 mod show;
 mod table;
 mod target;
 mod views;
 
 use std::path::Path;
+
+use console::Term;
 
 use self::answer::Answer;
 use self::http::Http;
@@ -27,13 +30,21 @@ pub use self::error::Exit;
 pub fn run(ask: &Ask, config: &Path) -> Exit {
     let to = ask.to();
     let answer = target::find(to, config).and_then(|target| ask::ask(ask, &Http::new(target)));
-    let Answer { exit, json, text } = answer.unwrap_or_else(Answer::from);
+    let Answer { exit, json, page } = answer.unwrap_or_else(Answer::from);
     match exit {
         _ if to.json => print(&format!("{json:#}")),
-        Exit::Done => print(text.trim_end()),
-        Exit::Failed | Exit::Wrong => eprintln!("{}", text.trim_end()),
+        Exit::Done => print(page.render(width(&Term::stdout())).trim_end()),
+        Exit::Failed | Exit::Wrong => {
+            eprintln!("{}", page.render(width(&Term::stderr())).trim_end());
+        }
     }
     exit
+}
+
+/// The columns of a terminal; `None` where the output is none.
+fn width(out: &Term) -> Option<u16> {
+    let (_rows, columns) = out.size_checked()?;
+    out.is_term().then_some(columns)
 }
 
 /// Prints a line. A reader that has closed the pipe, as `head` does, is no failure.
