@@ -1,4 +1,5 @@
-//! Rules about the packages: who may use whom, and which libraries stay behind which fence.
+//! Rules about the packages: who may use whom, and what the pure ones may use. Which libraries
+//! stay behind which fence is in `deny.toml`.
 
 use toml::{Table, Value};
 
@@ -42,18 +43,6 @@ const BANS: &[&str] = &[
     "std::hash::RandomState",
 ];
 
-/// Libraries that only some packages may use.
-const FENCES: &[(&str, &[&str])] = &[
-    ("actix", &["dcp-actors"]),
-    ("actix-rt", &["dcp-actors"]),
-    ("actix-web", &["dcp-proxy"]),
-    ("clap", &["bench", "dcp-proxy", "kvnode"]),
-    ("env_logger", &["dcp-proxy", "kvnode"]),
-    ("fjall", &["store"]),
-    ("indicatif", &["dcp-proxy"]),
-    ("tokio", &["counts", "dcp-actors", "dcp-proxy", "kvnode", "relay"]),
-];
-
 pub(super) fn check(tree: &Tree) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     for file in tree.ending("Cargo.toml") {
@@ -87,12 +76,6 @@ pub(super) fn package(file: &File, manifest: &Table) -> Vec<Complaint> {
         let is_built_in = section == "dependencies" && !is_ours;
         if is_built_in && PURE.contains(&name) && !PURE_MAY_USE.contains(&dependency) {
             fail(format!("`{name}` is pure and must not use `{dependency}`"));
-        }
-        let fence = FENCES.iter().find(|(library, _)| *library == dependency);
-        if let Some((_, inside)) = fence
-            && !inside.contains(&name)
-        {
-            fail(format!("`{dependency}` is for {} only", inside.join(", ")));
         }
         // The fuzz workspace stands apart and has no shared versions.
         if name != "fuzz" && value.get("workspace").is_none() {

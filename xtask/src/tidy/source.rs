@@ -11,14 +11,9 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// The opening comment says what a file is; whoever needs more writes it at the items.
 const OPENING_LINES_MAX: usize = 20;
 
-/// Debts. Put together from halves, so that this file does not complain about itself.
-const DEBTS: &[&str] = &[
-    concat!("TO", "DO"),
-    concat!("FIX", "ME"),
-    concat!("XX", "X"),
-    concat!("to", "do!"),
-    concat!("unimpl", "emented!"),
-];
+/// Debts in comments; clippy finds those in code. Put together from halves, so that this file does
+/// not complain about itself.
+const DEBTS: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
 
 pub(super) fn check(file: &File) -> Vec<Complaint> {
     let rules = [opening, length, functions, lines, debts, sleeps, actor_addresses];
