@@ -37,7 +37,7 @@ pub(super) fn find(to: &To, config: &Path) -> Result<Target, AskError> {
         config::load_admin(config).map_err(|problems| AskError::Usage(problems.to_string()))?;
     let Admin { listen, token } = admin;
     if listen.port() == 0 {
-        let why = "[admin] listen has port 0, which says nothing: give --admin";
+        let why = "[admin] listen has port 0, so the port is unknown: give --admin";
         return Err(AskError::Usage(format!("{}: {why}", config.display())));
     }
     Ok(Target { url: format!("http://{}", reachable(listen)), token: given.or(token) })
@@ -48,10 +48,10 @@ fn checked(url: &str) -> Result<String, AskError> {
     if url.strip_prefix("http://").is_some_and(|rest| !rest.is_empty()) {
         return Ok(url.to_owned());
     }
-    Err(AskError::Usage(format!("{url:?} is no address of a sidecar: give http://HOST:PORT")))
+    Err(AskError::Usage(format!("invalid URL of a sidecar {url:?}: give http://HOST:PORT")))
 }
 
-/// An address that listens everywhere is reached on loopback.
+/// Replaces an unspecified address, which listens on all interfaces, by loopback.
 const fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),

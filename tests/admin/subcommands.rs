@@ -257,7 +257,7 @@ async fn a_whole_sidecar_is_watched_changed_and_stopped() {
     // The file has port 0, which leads nowhere; its token goes nowhere else either.
     let said = run(folder, "status").await;
     assert_eq!(said.code, Some(2), "{said:?}");
-    assert!(said.err.contains("port 0, which says nothing: give --admin"), "{}", said.err);
+    assert!(said.err.contains("port 0, so the port is unknown: give --admin"), "{}", said.err);
     let said = run(folder, &format!("status --admin {url}")).await;
     assert_eq!(said.code, Some(2), "{said:?}");
     assert!(said.err.starts_with("the admin token is missing or wrong"), "{}", said.err);
