@@ -6,7 +6,8 @@ use toml::{Table, Value};
 use super::source::has_word;
 use super::{Complaint, File, Tree};
 
-/// What each package may use of ours. Cargo rules out cycles; this rules out short cuts.
+/// Which packages of this workspace each package may use. Cargo prevents cycles; this table
+/// prevents dependencies that skip a layer.
 const LAYERS: &[(&str, &[&str])] = &[
     ("mcbp", &[]),
     ("recordings", &[]),
@@ -28,7 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Packages that any package may use, but only in its tests.
 const FOR_TESTS: &[&str] = &["recordings"];
 
-/// Packages without socket, clock, file or random source, and all that they may use of others.
+/// Packages without socket, clock, file or random source, and the libraries that they may use.
 const PURE: &[&str] = &["mcbp", "replica", "vbucket"];
 const PURE_MAY_USE: &[&str] =
     &["base64", "bytes", "serde", "serde_json", "sha1", "snap", "thiserror"];
