@@ -19,6 +19,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Complaint> {
     paper("README.md", &|_| Vec::new());
     paper("CHANGELOG.md", &|_| Vec::new());
     paper("ARCHITECTURE.md", &|file| names_exist(file, tree));
+    paper("CONTRIBUTING.md", &|file| names_exist(file, tree));
     paper("GLOSSARY.md", &words_in_order);
     paper("docs/decisions/dependencies.md", &|reasons| {
         let manifest = tree.file("Cargo.toml").into_iter();
