@@ -55,7 +55,7 @@ impl Table {
         if let Some(width) = width {
             table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
             // Numbers and names stay whole: only the last column may hold sentences.
-            if let Some(column) = table.column_mut(last) {
+            if let Some(column) = table.column_mut(last).filter(|_| !self.is_number(last)) {
                 column
                     .set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(LAST_COLUMN_MIN)));
             }
@@ -117,6 +117,9 @@ mod tests {
                     1023  waiting      -  bad [31m\n   8  open         ?\n";
         assert_eq!(table.text(None), want);
         assert_eq!(table.text(Some(80)), want);
+        let mut table = Table::new(["BUCKET", "LAG"]);
+        table.push([Cell::from("default"), Some(7).into()]);
+        assert_eq!(table.text(Some(80)), "BUCKET   LAG\ndefault    7\n");
         assert!(!table.is_empty() && Table::new(["VB"]).is_empty());
     }
 
