@@ -1,4 +1,4 @@
-//! Waits until the consumer has everything that its producers have, and shows how far it is.
+//! Waits until the consumer has all changes of its producers, and shows the progress.
 
 use std::time::{Duration, Instant};
 
@@ -11,40 +11,40 @@ use crate::load::rate;
 use crate::screen::Bar;
 use crate::watch::{Position, Watch};
 
-/// How often both ends are asked.
+/// How often both nodes are asked for their seqnos.
 const TICK: Duration = Duration::from_millis(200);
-/// How many reasons are given for streams that are not open.
+/// How many different errors of streams are listed.
 const REASONS_MAX: usize = 5;
 
-/// What came of it.
+/// The result of the wait.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CaughtUp {
-    /// Why it is over.
+    /// Why the wait ended.
     pub end: End,
-    /// Where replication stood when it began.
+    /// The progress of replication at the start of the wait.
     pub before: Position,
-    /// Where it stands now.
+    /// The progress at its end.
     pub after: Position,
-    /// Links and streams now.
+    /// Links and streams at its end.
     pub links: Links,
     /// How long it took.
     pub elapsed: Duration,
-    /// How long nothing may move until the wait is given up.
+    /// After how long without progress the wait is given up.
     pub idle: Duration,
 }
 
-/// Why the wait is over.
+/// Why the wait ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
-    /// The consumer has everything.
+    /// The consumer has all changes.
     Complete,
-    /// Nothing moved for too long.
+    /// There was no progress for too long.
     Stalled,
-    /// It was told to stop.
+    /// A stop was requested.
     Stopped,
 }
 
-/// All links together.
+/// A summary of all links.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Links {
     /// Streams that should be open.
@@ -53,12 +53,12 @@ pub struct Links {
     pub open: usize,
     /// Bytes from producers to the consumer.
     pub bytes: u64,
-    /// Why streams are not open, each reason once, the first few.
+    /// The first few different errors of streams that are not open.
     pub reasons: Vec<String>,
 }
 
 impl Links {
-    /// Sums up what replication says of itself.
+    /// Sums up the status of all buckets.
     #[must_use]
     pub fn of(buckets: &[BucketStatus]) -> Self {
         let mut links = Self::default();
@@ -78,8 +78,8 @@ impl Links {
     }
 }
 
-/// Waits until every stream is open and both ends have the same seqnos, until nothing has moved
-/// for `idle`, or until it is told to stop.
+/// Waits until every stream is open and both nodes have the same seqnos, until there was no
+/// progress for `idle`, or until `stop` is cancelled.
 ///
 /// # Errors
 /// A [`LinkError`] where a node does not answer for `idle`.
@@ -96,7 +96,7 @@ pub async fn catch_up(
         let may_wait = !stop.is_cancelled() && moved.elapsed() <= idle;
         let after = match watch.position().await {
             Ok(position) => position,
-            // A node that restarts is not there for a moment.
+            // A node that restarts does not answer for a while.
             Err(_) if may_wait => {
                 tokio::time::sleep(TICK).await;
                 continue;
@@ -107,7 +107,7 @@ pub async fn catch_up(
         let elapsed = started.elapsed();
         bar.set_total(after.total);
         bar.set(after.done(), words(&links, elapsed));
-        // Not the bytes: idle links exchange NOOP.
+        // Bytes are no progress: idle links exchange NOOP frames.
         let now = (after, links.open);
         if last != Some(now) {
             (moved, last) = (Instant::now(), Some(now));

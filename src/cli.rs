@@ -1,4 +1,4 @@
-//! The command line: what can be asked for, and nothing of how it is done.
+//! The definition of the command line.
 
 use std::path::PathBuf;
 
@@ -10,20 +10,20 @@ use crate::client::Ask;
 
 /// Keeps vBuckets of one data node replicated from others, over DCP.
 ///
-/// Without a command it runs until it is told to stop: Ctrl-C or SIGTERM, twice for at once.
+/// Without a command it runs until Ctrl-C or SIGTERM; a second signal terminates it immediately.
 /// Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 #[derive(Debug, Parser)]
 #[command(name = "dcp-proxy", version)]
 pub struct Cli {
-    /// The configuration.
+    /// The configuration file.
     #[arg(long, value_name = "FILE", default_value = "proxy.toml", global = true)]
     pub config: PathBuf,
 
-    /// How much to log; RUST_LOG says it in more detail.
+    /// The log level; RUST_LOG has finer filters.
     #[arg(long, value_name = "LEVEL", value_parser = level(), global = true)]
     pub log: Option<LevelFilter>,
 
-    /// Replicate what is there, compare both sides, and exit: 0 when they are identical.
+    /// Replicate the present data, compare both nodes, and exit: 0 when they are identical.
     #[arg(long)]
     pub once: bool,
 
@@ -31,15 +31,15 @@ pub struct Cli {
     #[arg(long, value_name = "FILE")]
     pub admin_file: Option<PathBuf>,
 
-    /// What to do instead of running.
+    /// A command to run instead.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What to do instead of running.
+/// A command to run instead.
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
 pub enum Command {
-    /// Check the configuration and print what it comes to, secrets left out.
+    /// Check the configuration and print the effective values without secrets.
     Check,
     /// Ask a running sidecar.
     #[command(flatten)]

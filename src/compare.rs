@@ -1,5 +1,5 @@
-//! What two nodes hold of one vBucket, compared change by change. Pure: whoever reads the streams
-//! brings the frames, in the order of their seqnos.
+//! Compares what two nodes have of one vBucket, change by change. Pure: the caller reads the
+//! streams and passes the frames in, in the order of their seqnos.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -8,18 +8,18 @@ pub use mcbp::dcp::ChangeKind as Kind;
 use mcbp::dcp::{DocumentChange, FailoverEntry};
 use mcbp::{Datatype, Frame, FrameError, Seqno, VbId};
 
-/// One change as a stream carries it, without what belongs to the connection.
+/// One change of a stream, without the fields of its connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Change<'a> {
-    /// Where it stands in the vBucket's history.
+    /// Its place in the vBucket's history.
     pub seqno: Seqno,
     /// The key without collection prefix.
     pub key: &'a [u8],
-    /// How often the document was changed.
+    /// Its revision.
     pub rev: u64,
     /// The compare-and-swap token.
     pub cas: u64,
-    /// What the value is.
+    /// The datatype of the value.
     pub datatype: Datatype,
     /// Document, deletion or expiration.
     pub kind: Kind,
@@ -32,7 +32,7 @@ impl<'a> Change<'a> {
     /// other frame.
     ///
     /// # Errors
-    /// A [`FrameError`] where the frame does not have the form its opcode asks for.
+    /// A [`FrameError`] where the frame is malformed for its opcode.
     pub fn decode(frame: &Frame<'a>) -> Result<Option<Self>, FrameError> {
         let Some(change) = DocumentChange::decode(frame)? else { return Ok(None) };
         let DocumentChange { seqno, rev, kind } = change;
@@ -52,13 +52,19 @@ pub struct Names<'a> {
     pub right: &'a str,
 }
 
-/// Which of the two fronts was compared, and is to be replaced by its successor.
+/// Which of the two changes was compared, and is to be replaced by the next one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Advance {
     /// The left one.
     pub left: bool,
     /// The right one.
     pub right: bool,
+}
+
+impl Advance {
+    const LEFT: Self = Self { left: true, right: false };
+    const RIGHT: Self = Self { left: false, right: true };
+    const BOTH: Self = Self { left: true, right: true };
 }
 
 /// Compares the next change of each side; `None` for a side that has no more. Returns what to read
@@ -72,19 +78,18 @@ pub fn step(
     let only = |change: &Change<'_>, here, there| {
         format!("{} is on {here} and not on {there}", Title(change))
     };
-    let order = match (left, right) {
+    let left_only = |left| (Advance::LEFT, Some(only(left, names.left, names.right)));
+    let right_only = |right| (Advance::RIGHT, Some(only(right, names.right, names.left)));
+    Some(match (left, right) {
         (None, None) => return None,
-        (Some(_), None) => Ordering::Less,
-        (None, Some(_)) => Ordering::Greater,
-        (Some(left), Some(right)) => left.seqno.cmp(&right.seqno),
-    };
-    let difference = match (order, left, right) {
-        (Ordering::Less, Some(left), _) => Some(only(left, names.left, names.right)),
-        (Ordering::Greater, _, Some(right)) => Some(only(right, names.right, names.left)),
-        (_, Some(left), Some(right)) => differs(names, left, right),
-        (_, _, None) | (_, None, _) => None,
-    };
-    Some((Advance { left: order.is_le(), right: order.is_ge() }, difference))
+        (Some(left), None) => left_only(left),
+        (None, Some(right)) => right_only(right),
+        (Some(left), Some(right)) => match left.seqno.cmp(&right.seqno) {
+            Ordering::Less => left_only(left),
+            Ordering::Greater => right_only(right),
+            Ordering::Equal => (Advance::BOTH, differs(names, left, right)),
+        },
+    })
 }
 
 /// The first field in which two changes of one seqno differ.
@@ -97,7 +102,7 @@ fn differs(names: Names<'_>, left: &Change<'_>, right: &Change<'_>) -> Option<St
         return say("key", &Text(left.key), &Text(right.key));
     }
     if left.kind != right.kind {
-        return say("kind", &left.kind, &right.kind);
+        return say("kind", &format_args!("{}", left.kind), &format_args!("{}", right.kind));
     }
     if left.rev != right.rev {
         return say("rev", &left.rev, &right.rev);
@@ -106,7 +111,7 @@ fn differs(names: Names<'_>, left: &Change<'_>, right: &Change<'_>) -> Option<St
         return say("cas", &left.cas, &right.cas);
     }
     if left.datatype != right.datatype {
-        return say("datatype", &left.datatype, &right.datatype);
+        return say("datatype", &left.datatype.0, &right.datatype.0);
     }
     if left.value != right.value {
         return say("value", &Bytes(left.value), &Bytes(right.value));
@@ -114,11 +119,12 @@ fn differs(names: Names<'_>, left: &Change<'_>, right: &Change<'_>) -> Option<St
     None
 }
 
-/// Compares the high seqnos of a vBucket; `None` for a node that does not have it.
+/// Compares the high seqnos of a vBucket; `None` for a node that does not have it. What neither
+/// node has was not replicated, and counts as a difference.
 #[must_use]
 pub fn seqnos(names: Names<'_>, left: Option<Seqno>, right: Option<Seqno>) -> Option<String> {
     let say = |seqno: Option<Seqno>| seqno.map_or("absent".to_owned(), |seqno| seqno.to_string());
-    (left != right).then(|| {
+    (left.is_none() || left != right).then(|| {
         let Names { left: here, right: there } = names;
         format!("high seqno is {} on {here} and {} on {there}", say(left), say(right))
     })
@@ -172,7 +178,7 @@ impl fmt::Debug for Text<'_> {
     }
 }
 
-/// Length and checksum: enough to see that two values differ, no matter how long they are.
+/// Length and checksum: they show that two values differ, however long the values are.
 struct Bytes<'a>(&'a [u8]);
 
 impl fmt::Debug for Bytes<'_> {

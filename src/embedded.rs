@@ -1,11 +1,12 @@
-//! Data nodes inside this process: a demonstration, and a whole set-up without any other program.
+//! Data nodes inside this process, so that everything runs without any other program.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use invariant::{Broken, broken};
 use kvnode::bucket::{BucketOptions, Warmup};
-use kvnode::{NodeConfig, NodeError, NodeHandle};
+use kvnode::{Durability, NodeConfig, NodeError, NodeHandle};
 use relay::{Endpoint, Secret};
 use tokio::task::{JoinError, spawn_blocking};
 
@@ -14,9 +15,9 @@ use crate::config::{Embedded, EmbeddedNode, Node};
 
 /// Bytes of a random password, before they are written in hexadecimal.
 const PASSWORD_BYTES: usize = 16;
-/// How long a node may take to load its data: far more than any disk needs for a demonstration.
+/// How long a node may take to load its data: far more than any disk needs for sample documents.
 const WARMUP_MAX: Duration = Duration::from_secs(600);
-/// How often a loading node is asked whether it is ready.
+/// How often the warm-up of a node is checked.
 const WARMUP_TICK: Duration = Duration::from_millis(10);
 
 /// Why an embedded node did not start, or did not stop cleanly.
@@ -30,7 +31,7 @@ pub enum EmbeddedError {
         /// Why.
         source: NodeError,
     },
-    /// It did not load its data.
+    /// Its warm-up failed or took too long.
     #[error("embedded node {name:?} could not load its data: {reason}")]
     Warmup {
         /// The node.
@@ -38,18 +39,15 @@ pub enum EmbeddedError {
         /// Why.
         reason: String,
     },
-    /// A bug: the configuration names a node that it does not have.
-    #[error("{name:?} is no embedded node")]
-    Unknown {
-        /// The node.
-        name: String,
-    },
-    /// The system gave no random bytes for a password.
+    /// A broken invariant.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    /// The operating system has no random bytes for a password.
     #[error("no random password could be made: {0}")]
     Random(getrandom::Error),
-    /// A bug: the thread that starts or stops a node panicked.
-    #[error("an embedded node died: {0}")]
-    Died(#[from] JoinError),
+    /// The thread that starts or stops a node panicked: a bug.
+    #[error("the thread of an embedded node panicked: {0}")]
+    Panicked(#[from] JoinError),
 }
 
 /// The running nodes.
@@ -60,29 +58,29 @@ pub struct Nodes {
 
 /// One running node.
 pub struct Running {
-    /// What the configuration says about it.
+    /// Its configuration.
     pub spec: EmbeddedNode,
     /// How to reach it.
     pub endpoint: Endpoint,
     /// Where its data is.
     pub directory: PathBuf,
-    /// What acknowledged means there: `synced` or `buffered`.
-    pub durability: String,
+    /// Whether it syncs writes to disk before it acknowledges them.
+    pub durability: Durability,
     handle: NodeHandle,
 }
 
 impl Running {
-    /// What the admin API says about it.
+    /// What the admin API shows of it.
     #[must_use]
     pub fn facts(&self) -> EmbeddedFacts {
         let (name, address) = (self.endpoint.name.clone(), self.endpoint.address.clone());
-        EmbeddedFacts { name, address, durability: self.durability.clone() }
+        EmbeddedFacts { name, address, durability: self.durability.into() }
     }
 }
 
 impl Nodes {
-    /// Starts every node; returns once all have loaded their data. There is none where there is
-    /// nothing to embed. `limit` is for the clean stop of each.
+    /// Starts every node of `embedded`, if any; returns once all have loaded their data. `limit`
+    /// is the deadline for the clean stop of each.
     ///
     /// # Errors
     /// An [`EmbeddedError`]; the nodes that had started are stopped.
@@ -118,25 +116,25 @@ impl Nodes {
         self.running.iter()
     }
 
-    /// How to reach a node, be it here or elsewhere.
+    /// The endpoint of a node, whether it runs in this process or elsewhere.
     ///
     /// # Errors
-    /// [`EmbeddedError::Unknown`] where it should be here and is not.
+    /// A broken invariant: the node is embedded and does not run here.
     pub fn endpoint(&self, node: &Node) -> Result<Endpoint, EmbeddedError> {
         match node {
             Node::Remote(endpoint) => Ok(endpoint.clone()),
             Node::Embedded(name) => {
                 let found = self.running.iter().find(|running| running.spec.name == *name);
-                let unknown = || EmbeddedError::Unknown { name: name.clone() };
-                found.map(|running| running.endpoint.clone()).ok_or_else(unknown)
+                let missing = || broken!("embedded node {name:?} does not run").into();
+                found.map(|running| running.endpoint.clone()).ok_or_else(missing)
             }
         }
     }
 
-    /// Stops every node and puts its data in order.
+    /// Stops every node cleanly.
     ///
     /// # Errors
-    /// The first [`EmbeddedError`]; all nodes have been stopped, or tried.
+    /// The first [`EmbeddedError`]; every node was told to stop.
     pub async fn stop(self) -> Result<(), EmbeddedError> {
         let mut outcome = Ok(());
         for Running { spec, handle, .. } in self.running {
@@ -144,7 +142,7 @@ impl Nodes {
                 Ok(stopped) => {
                     stopped.map_err(|source| EmbeddedError::Node { name: spec.name, source })
                 }
-                Err(died) => Err(died.into()),
+                Err(panicked) => Err(panicked.into()),
             };
             outcome = outcome.and(stopped);
         }
@@ -174,8 +172,8 @@ impl Nodes {
     }
 }
 
-/// Starts one node on a thread that may block: it brings a runtime of its own, which must not be
-/// made inside another one.
+/// Starts one node on a thread that may block, because the node creates its own runtime, which is
+/// not allowed inside another one.
 async fn start(
     embedded: &Embedded,
     spec: &EmbeddedNode,
@@ -186,7 +184,7 @@ async fn start(
     let mut bucket = BucketOptions::new(&spec.bucket);
     bucket.vbuckets = spec.vbuckets;
     bucket.initial_state = Some(spec.state);
-    let durability = format!("{:?}", bucket.durability).to_lowercase();
+    let durability = bucket.durability;
     let (username, password) = (&embedded.username, password.clone());
     let mut config = NodeConfig::new(spec.listen, &directory, bucket, username, password.clone());
     config.limits.shutdown = limit;

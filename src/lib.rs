@@ -1,12 +1,12 @@
 //! The replication sidecar as a library, so that every part can be tested; `main.rs` is thin.
 //!
-//! - `cli`, `config`: what is asked for, on the command line and in `proxy.toml`
-//! - `logging`, `screen`, `signals`: what a person sees, and how a person stops it
-//! - `run`: the main job, step by step; `story`: what it says
-//! - `admin`: the same over HTTP; `client`: the subcommands that ask there
-//! - `embedded`: data nodes inside this process; `sample`, `load`, `trickle`: what is written there
-//! - `watch`, `catch_up`: how far replication is, and waiting for it
-//! - `verify`, `compare`: whether two nodes hold the same, read over the wire
+//! - `cli`, `config`: the command line and `proxy.toml`
+//! - `logging`, `screen`, `signals`: output and stop signals
+//! - `run`: the main job, step by step; `story`: its output
+//! - `admin`: the HTTP API; `client`: the subcommands that use it
+//! - `embedded`: data nodes inside this process; `sample`, `load`, `trickle`: their documents
+//! - `watch`, `catch_up`: the progress of replication, and the wait for its end
+//! - `verify`, `compare`: the comparison of two nodes over the wire
 
 pub mod admin;
 pub mod catch_up;

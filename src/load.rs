@@ -1,7 +1,7 @@
-//! Writes the sample documents into a node, over the wire and over several connections.
+//! Writes the sample documents to a node over several connections.
 //!
-//! A manifest is written behind the last document, so that a load that was cut off is seen as one
-//! and done again. Every document is acknowledged before that.
+//! A manifest is written after all documents were acknowledged, so that the next run detects an
+//! incomplete load and repeats it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -21,15 +21,15 @@ use crate::screen::Bar;
 /// All sample documents of this project come from this seed.
 const SEED: u64 = 2016;
 /// Connections that write: enough to keep the node's commits full.
-const CONNECTIONS: u64 = 4;
-/// Unanswered requests of each connection; at 2 kB a document this is half a megabyte.
+const CONNECTIONS: usize = 4;
+/// Unanswered requests of each connection: half a megabyte, at 2 kB for a document.
 const WINDOW: usize = 256;
 /// How often the bar moves.
 const TICK: Duration = Duration::from_millis(100);
-/// Written behind the last document.
+/// Written after the last document.
 const MANIFEST_KEY: &[u8] = b"sample-manifest";
 
-/// Which documents go where.
+/// Which documents to write to which node.
 #[derive(Clone, Debug)]
 pub struct Load {
     /// The node.
@@ -42,14 +42,14 @@ pub struct Load {
     pub documents: u64,
 }
 
-/// What came of it.
+/// The result of a load.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Loaded {
-    /// The node had them.
+    /// The node has the documents already.
     AlreadyThere,
     /// They were written.
     Written(Totals),
-    /// It was told to stop before the end.
+    /// A stop was requested before the end.
     Stopped,
 }
 
@@ -60,9 +60,9 @@ pub struct Totals {
     pub documents: u64,
     /// The bytes of their values.
     pub bytes: u64,
-    /// How many of them were deleted again.
+    /// How many of them were deleted.
     pub deleted: u64,
-    /// How many of them expire one day.
+    /// How many of them have an expiry.
     pub expiring: u64,
 }
 
@@ -75,15 +75,15 @@ pub enum LoadError {
     /// The node refused a document.
     #[error("a sample document was refused with {0}: free some space or remove the data folder")]
     Refused(Status),
-    /// A bug: a task of the load panicked.
-    #[error("a part of the load died: {0}")]
-    Died(#[from] tokio::task::JoinError),
+    /// A task of the load panicked: a bug.
+    #[error("a task that writes sample documents panicked: {0}")]
+    Panicked(#[from] tokio::task::JoinError),
 }
 
-/// Writes the documents, unless they are there already.
+/// Writes the documents, unless the node has them already.
 ///
 /// # Errors
-/// A [`LoadError`]; some documents may have been written then, and the next run writes all again.
+/// A [`LoadError`]; some documents may have been written, and the next run writes all of them.
 pub async fn load(
     load: &Load,
     bar: &mut Bar,
@@ -142,7 +142,7 @@ async fn write_all(
     }
 }
 
-/// Megabytes a second, for people.
+/// The throughput in megabytes per second, for people.
 #[must_use]
 pub fn rate(bytes: u64, elapsed: Duration) -> String {
     let per_second = u128::from(bytes) * 1000 / elapsed.as_millis().max(1);
@@ -152,13 +152,12 @@ pub fn rate(bytes: u64, elapsed: Duration) -> String {
 /// Writes every `CONNECTIONS`th document from `first` on.
 async fn write_share(
     load: Load,
-    first: u64,
+    first: usize,
     counters: Arc<Counters>,
     stop: CancellationToken,
 ) -> Result<(), LoadError> {
     let mut client = connect(&load).await?;
-    let step = usize::try_from(CONNECTIONS).unwrap_or(usize::MAX);
-    let mut numbers = (first..load.documents).step_by(step);
+    let mut numbers = (0..load.documents).skip(first).step_by(CONNECTIONS);
     let mut to_delete: Option<(VbId, String)> = None;
     let mut refused = None;
     let next = |opaque: Opaque, out: &mut BytesMut| {
@@ -199,7 +198,7 @@ fn write_set(sample: &Sample, vb: VbId, opaque: Opaque, out: &mut BytesMut) {
         .write(out);
 }
 
-/// [`Totals`] while several connections count.
+/// The [`Totals`] of several connections, while they write.
 #[derive(Debug, Default)]
 struct Counters {
     documents: AtomicU64,

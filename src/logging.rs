@@ -1,4 +1,4 @@
-//! Log lines that an operator can read, and a last word before a panic ends the process.
+//! Log lines for operators, and the log of a panic before it ends the process.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -8,18 +8,18 @@ use log::{LevelFilter, Record};
 
 use crate::screen::Screen;
 
-/// The environment variable with filters such as `info,kvnode=debug`.
+/// The environment variable of log filters, such as `info,kvnode=debug`.
 const FILTER_VARIABLE: &str = "RUST_LOG";
 
-/// What the sidecar is made of.
+/// The packages of the sidecar.
 const SIDECAR: [&str; 3] = ["dcp_proxy", "dcp_actors", "relay"];
-/// What the nodes inside the process are made of: a demonstration, to be heard when asked for.
+/// The packages of the embedded nodes, which log warnings only by default.
 const EMBEDDED: [&str; 2] = ["kvnode", "store"];
 
 /// Starts logging to standard error through `screen`.
 ///
-/// `level` rules over RUST_LOG, which rules over the default: `info` for the sidecar, `warn` for
-/// everything else. Call it once.
+/// `level` takes precedence over RUST_LOG, and RUST_LOG over the default: `info` for the sidecar,
+/// `warn` for everything else. Must be called once.
 pub fn start(level: Option<LevelFilter>, screen: Screen) {
     let in_color = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let style = if in_color { WriteStyle::Always } else { WriteStyle::Never };
@@ -29,7 +29,7 @@ pub fn start(level: Option<LevelFilter>, screen: Screen) {
         (None, Ok(filters)) => builder.parse_filters(&filters).init(),
         (level, _) => {
             filter(&mut builder, level).init();
-            // Not by the filter, which cannot be changed any more: see `set_level`.
+            // The filter cannot be changed later, the maximum level can: see `set_level`.
             set_level(level.unwrap_or(LevelFilter::Info));
         }
     }
@@ -38,7 +38,7 @@ pub fn start(level: Option<LevelFilter>, screen: Screen) {
 fn filter(builder: &mut Builder, level: Option<LevelFilter>) -> &mut Builder {
     let others = LevelFilter::Warn;
     builder.filter_level(level.map_or(others, |level| level.min(others)));
-    // It calls it an error of ours when somebody sends what is no HTTP.
+    // It logs an error when a client sends something that is not HTTP.
     builder.filter_module("actix_http", LevelFilter::Off);
     for package in SIDECAR {
         builder.filter_module(package, LevelFilter::Trace);
@@ -49,8 +49,7 @@ fn filter(builder: &mut Builder, level: Option<LevelFilter>) -> &mut Builder {
     builder
 }
 
-/// Changes how much the sidecar logs from now on. Where RUST_LOG says what is logged, no more than
-/// that is.
+/// Changes the log level of the sidecar. The filters of RUST_LOG, where set, remain an upper bound.
 pub fn set_level(level: LevelFilter) {
     log::set_max_level(level);
 }
@@ -63,11 +62,11 @@ fn write_line(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     writeln!(out, "{time} {style}{level:5}{style:#} {package:10} {words}")
 }
 
-/// Makes a panic a log line and the end of the process, whichever thread it was in: a program that
-/// lost a part of itself does not replicate any more, and its supervisor must know.
+/// Makes every panic, on any thread, log and abort the process. After a panic replication may stand
+/// still; the supervisor sees the exit and restarts the process.
 pub fn abort_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
-        log::error!("panicked, the process ends here: {panic}");
+        log::error!("panic, aborting: {panic}");
         log::error!("backtrace:\n{}", std::backtrace::Backtrace::capture());
         log::logger().flush();
         std::process::abort();

@@ -1,28 +1,28 @@
-//! The sidecar's command line: parses it, hands over, and turns the outcome into an exit code.
+//! The program `dcp-proxy`: parses the command line, runs it, and returns the exit code.
 
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use dcp_proxy::cli::{Cli, Command};
-use dcp_proxy::client::{self, Outcome};
+use dcp_proxy::client::{self, Exit};
 use dcp_proxy::config::{self, Config};
 use dcp_proxy::run::{self, Options, RunError};
 use dcp_proxy::screen::Screen;
 use dcp_proxy::{logging, signals};
 
-/// Wrong usage or configuration; clap uses the same number.
+/// The exit code for wrong usage or configuration; clap uses the same.
 const WRONG: u8 = 2;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match &cli.command {
         Some(Command::Ask(ask)) => match client::run(ask, &cli.config) {
-            Outcome::Done => ExitCode::SUCCESS,
-            Outcome::Failed => ExitCode::FAILURE,
-            Outcome::Wrong => ExitCode::from(WRONG),
+            Exit::Done => ExitCode::SUCCESS,
+            Exit::Failed => ExitCode::FAILURE,
+            Exit::Wrong => ExitCode::from(WRONG),
         },
         Some(Command::Check) => with_config(&cli, |config, screen| {
-            screen.say(format!("{} is good:", cli.config.display()));
+            screen.say(format!("{} is valid:", cli.config.display()));
             screen.say(config.to_string().trim_end());
             Ok(true)
         }),
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Does what needs the whole configuration and a log.
+/// Starts logging, loads the configuration, and runs what needs both.
 fn with_config(
     cli: &Cli,
     run: impl FnOnce(&Config, &Screen) -> Result<bool, RunError>,
@@ -52,7 +52,7 @@ fn with_config(
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            log::error!("stopped: {error}");
+            log::error!("failed: {error}");
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,6 @@
 //! The main job, from start to stop: embedded nodes, sample documents, replication, comparison.
 //!
-//! The order of the steps and nothing else: each step is a module, the words are in `story`.
+//! Only the order of the steps is here. Each step is a module, and `story` has the output.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -20,32 +20,33 @@ use crate::trickle::trickle;
 use crate::verify::{Verify, VerifyError, verify};
 use crate::watch::{Route, Watch};
 
-/// How often the log says how replication goes.
+/// How often the progress of replication is logged.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
-/// For the step that is under way to end by itself: all look for a stop between two requests.
+/// How long the current step may take to end by itself after a stop: each step checks for a stop
+/// between two requests.
 const STEP_STOP: Duration = Duration::from_secs(1);
 
-/// How to run, beside the configuration.
+/// The options of the command line.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Options {
-    /// Ends once both sides were compared.
+    /// Exit after both nodes were compared.
     pub once: bool,
-    /// A file for the URL of the admin API, written once it listens.
+    /// The file to write the URL of the admin API to, once it listens.
     pub admin_file: Option<PathBuf>,
 }
 
-/// Why the job came to no end.
+/// Why the job failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// There is no admin API.
+    /// The admin API did not start.
     #[error(transparent)]
     Admin(#[from] AdminError),
-    /// Nobody could be told where the admin API is.
+    /// The file for the URL of the admin API could not be written.
     #[error("the admin API's URL could not be written to {path}: {source}")]
     AdminFile {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The OS error.
         source: std::io::Error,
     },
     /// An embedded node did not start, or did not stop cleanly.
@@ -54,22 +55,22 @@ pub enum RunError {
     /// The sample documents were not written.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// A node did not say how far it is.
+    /// A node did not return its seqnos.
     #[error("replication could not be watched: {0}")]
     Watch(#[from] LinkError),
-    /// The two sides were not compared.
+    /// The comparison failed.
     #[error(transparent)]
     Verify(#[from] VerifyError),
-    /// The system gave no thread.
+    /// The operating system has no thread left.
     #[error("replication could not be started: {0}")]
     Start(#[from] std::io::Error),
 }
 
-/// Runs until `stop` is cancelled, which the admin API may do too; with `once`, until both sides
-/// were compared. Says whether all is well: false where something differs.
+/// Runs until `stop` is cancelled, which the admin API may do too; with `once`, until both nodes
+/// were compared. Returns false where the nodes differ.
 ///
 /// # Errors
-/// A [`RunError`]; whatever was started has been stopped.
+/// A [`RunError`]; everything that was started has been stopped.
 pub async fn run(
     config: &Config,
     options: &Options,
@@ -85,7 +86,7 @@ pub async fn run(
         Ok(()) => run_beside(&admin, config, options.once, screen, stop).await,
         Err(error) => Err(error),
     };
-    // Last: until everything has stopped it says that it is being stopped.
+    // Last, so that it answers "stopping" until everything has stopped.
     admin.stop().await;
     done
 }
@@ -138,13 +139,13 @@ impl Job<'_> {
         };
         if !replication.shutdown(self.config.limits.shutdown).await {
             let limit = self.config.limits.shutdown;
-            log::warn!("connections were dropped, streams did not close in time limit={limit:?}");
+            log::warn!("streams did not close in time, connections dropped limit={limit:?}");
         }
         done
     }
 
-    /// Returns some time after it was told to stop: a node that does not answer must not keep the
-    /// streams from being closed.
+    /// Returns some time after a stop was requested, so that a node that does not answer cannot
+    /// prevent the streams from being closed.
     async fn overdue(&self) {
         self.stop.cancelled().await;
         tokio::time::sleep(STEP_STOP).await;
@@ -187,7 +188,7 @@ impl Job<'_> {
         self.config.producers.iter().map(|node| self.nodes.endpoint(node)).collect()
     }
 
-    /// Every pair of bucket and producer.
+    /// One route for each bucket and producer.
     fn routes(&self) -> Result<Vec<Route>, RunError> {
         let consumer = self.nodes.endpoint(&self.config.node)?;
         let mut routes = Vec::new();
@@ -244,7 +245,7 @@ impl Job<'_> {
         Ok(verified.is_identical())
     }
 
-    /// Keeps replicating, with something to replicate, until it is told to stop.
+    /// Keeps replicating, with sample writes to replicate, until a stop is requested.
     async fn go_on(&self, replication: &ReplicationHandle, watch: &mut Watch) {
         let mut writers = tokio::task::JoinSet::new();
         for node in self.nodes.iter().filter(|node| node.spec.documents > 0) {
@@ -257,7 +258,7 @@ impl Job<'_> {
         self.say(vec![story::stopping(written)]);
     }
 
-    /// Says in the log now and then how replication goes, until it is told to stop.
+    /// Logs the progress of replication at intervals until a stop is requested.
     async fn follow(&self, replication: &ReplicationHandle, watch: &mut Watch) {
         loop {
             tokio::select! {
@@ -272,7 +273,7 @@ impl Job<'_> {
                     position.behind
                 ),
                 Err(error) => log::warn!(
-                    "replicating, how far is unknown streams={open}/{wanted} error=\"{error}\""
+                    "replicating, progress unknown streams={open}/{wanted} error=\"{error}\""
                 ),
             }
         }

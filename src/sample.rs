@@ -1,5 +1,5 @@
-//! The sample documents: which there are, and what becomes of each. Pure and repeatable: a seed and
-//! a number always give the same document.
+//! Generates the sample documents. Pure and repeatable: the same seed and number give the same
+//! document.
 
 use fastrand::Rng;
 use mcbp::{Datatype, VbId};
@@ -9,9 +9,9 @@ pub const VALUE_BYTES_MIN: usize = 64;
 /// The largest value, in bytes.
 pub const VALUE_BYTES_MAX: usize = 64 * 1024;
 
-/// How strongly sizes lean to the small ones: 5 makes 100,000 documents about 200 MB.
+/// The exponent that favours small sizes: with 5, 100,000 documents take about 200 MB.
 const SKEW: i32 = 5;
-/// Documents that expire live 6 to 48 hours, so that none goes away while it is being compared.
+/// Documents that expire live 6 to 48 hours, so that none expires during the comparison.
 const TTL_SECONDS: std::ops::Range<u32> = 6 * 3600..48 * 3600;
 
 const WORDS: [&str; 16] = [
@@ -22,7 +22,7 @@ const WORDS: [&str; 16] = [
 /// One sample document.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Sample {
-    /// Its key, the number included.
+    /// Its key, which contains the number.
     pub key: String,
     /// Its value.
     pub value: Vec<u8>,
@@ -30,23 +30,23 @@ pub struct Sample {
     pub datatype: Datatype,
     /// The user's flags.
     pub flags: u32,
-    /// What becomes of it after it was written.
+    /// What happens to it after it was written.
     pub fate: Fate,
 }
 
-/// What becomes of a document after it was written.
+/// What happens to a document after it was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fate {
     /// It stays.
     Stays,
-    /// It expires so many seconds after it was written.
+    /// It expires this many seconds after it was written.
     Expires(u32),
-    /// It is deleted at once.
+    /// It is deleted immediately.
     Deleted,
 }
 
 impl Fate {
-    /// Seconds to live; 0 for ever.
+    /// Seconds to live; 0 for no expiry.
     #[must_use]
     pub const fn ttl_seconds(self) -> u32 {
         match self {
@@ -59,7 +59,7 @@ impl Fate {
 /// The document of this number.
 #[must_use]
 pub fn sample(seed: u64, number: u64) -> Sample {
-    // Neighbouring seeds must not give similar documents.
+    // Spreads neighbouring seeds, which would give similar documents.
     let mut rng = Rng::with_seed((seed ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let key = format!("sample-{number:08}");
     let bytes = value_bytes(&mut rng);
@@ -78,13 +78,14 @@ pub fn sample(seed: u64, number: u64) -> Sample {
     Sample { key, value, datatype, flags, fate }
 }
 
-/// The vBucket of a key in a bucket of so many vBuckets (at least 1), as Couchbase clients choose
-/// it.
+/// The vBucket of a key in a bucket with this number of vBuckets, as Couchbase clients choose it.
 #[must_use]
 pub fn vbucket_of(key: &[u8], vbuckets: u16) -> VbId {
-    let hash = (crc32fast::hash(key) >> 16) & 0x7fff;
-    // The remainder is below `vbuckets`.
-    VbId(u16::try_from(hash % u32::from(vbuckets.max(1))).unwrap_or(0))
+    // The upper half of the checksum, of which clients use 15 bits.
+    let [high, low, ..] = crc32fast::hash(key).to_be_bytes();
+    let hash = u16::from_be_bytes([high, low]) & 0x7fff;
+    // A bucket with no vBucket has no keys either.
+    VbId(hash.checked_rem(vbuckets).unwrap_or(0))
 }
 
 #[allow(
@@ -102,7 +103,7 @@ fn json(rng: &mut Rng, key: &str, bytes: usize) -> Vec<u8> {
     let mut text = format!("{{\"id\":\"{key}\",\"rank\":{},\"text\":\"", rng.u16(..));
     let end = "\"}";
     while text.len() + end.len() < bytes {
-        text.push_str(WORDS.get(rng.usize(..WORDS.len())).unwrap_or(&"word"));
+        text.push_str(rng.choice(WORDS).unwrap_or_default());
         text.push(' ');
     }
     text.truncate(bytes - end.len());

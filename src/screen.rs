@@ -1,16 +1,16 @@
-//! What a person sees: plain lines, and a bar below them where there is a terminal.
+//! Output for people: plain lines and, on a terminal, a progress bar below them.
 //!
-//! Log lines and plain lines go through here too, so that neither is written into a bar.
+//! Log lines are written through here too, so that they do not overwrite a bar.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-/// How often a plain line says how far it is, where there is no terminal.
+/// How often the progress is printed as a plain line, where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Redraws a second: enough to look alive, too few to cost anything.
+/// Redraws per second: smooth enough, and cheap.
 const DRAWS_PER_SECOND: u8 = 10;
 
 /// Standard output with bars; cheap to clone.
@@ -36,18 +36,18 @@ impl Screen {
     /// Writes one plain line to standard output.
     pub fn say(&self, line: impl AsRef<str>) {
         self.bars.suspend(|| {
-            // A reader that went away is no reason to stop replicating.
-            let _ = writeln!(io::stdout().lock(), "{}", line.as_ref());
+            // A reader that has closed the pipe is no reason to stop replicating.
+            _ = writeln!(io::stdout().lock(), "{}", line.as_ref());
         });
     }
 
-    /// A bar for work of `total` steps, below what was said so far.
+    /// A bar for work of `total` steps, below the lines printed so far.
     #[must_use]
     pub fn bar(&self, what: &'static str, total: u64) -> Bar {
         let bar = self.bars.add(ProgressBar::new(total));
         let style = "{prefix:10} [{bar:30}] {human_pos}/{human_len} {msg}, {eta} left";
         bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| {
-            // The template is a literal; a plain bar is better than none if it should be wrong.
+            // The template is a literal. If it is invalid, a plain bar is better than none.
             ProgressStyle::default_bar()
         }));
         bar.set_prefix(what);
@@ -73,7 +73,7 @@ impl Write for Screen {
     }
 }
 
-/// How far one piece of work is; vanishes when it is dropped.
+/// The progress of one step; removed from the screen when dropped.
 #[derive(Debug)]
 pub struct Bar {
     screen: Screen,
@@ -83,7 +83,7 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// Shows how far the work is, with a few words beside it.
+    /// Shows the position, with a few words next to it.
     pub fn set(&mut self, position: u64, words: String) {
         self.bar.set_position(position);
         if !self.screen.is_terminal && self.last_line.elapsed() >= LINE_EVERY {

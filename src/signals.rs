@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM: the first asks for a clean stop, the second ends the process at once.
+//! Ctrl-C and SIGTERM: the first requests a clean stop, the second terminates the process.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -8,14 +8,14 @@ use tokio_util::sync::CancellationToken;
 
 /// The exit code after a second signal.
 const AT_ONCE: i32 = 1;
-/// One request often comes as two signals, to the process and to its group: what follows the first
-/// one so soon is the same request.
+/// One request often arrives as two signals, one to the process and one to its group. A signal
+/// that follows the first within this time belongs to the same request.
 const SAME_REQUEST: Duration = Duration::from_millis(500);
 
-/// A token that is cancelled by the first signal. Needs a tokio runtime.
+/// Returns a token that the first signal cancels. Needs a tokio runtime.
 ///
 /// # Errors
-/// The system's word, where no signal can be listened for.
+/// The OS error where no signal handler can be installed.
 pub fn stop_token() -> io::Result<CancellationToken> {
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut terminations = signal(SignalKind::terminate())?;
@@ -30,13 +30,13 @@ pub fn stop_token() -> io::Result<CancellationToken> {
             };
             match first {
                 None => {
-                    log::info!("stopping, a second signal ends it at once signal={name}");
+                    log::info!("stopping; a second signal terminates immediately signal={name}");
                     first = Some(Instant::now());
                     token.cancel();
                 }
                 Some(first) if Instant::now().duration_since(first) < SAME_REQUEST => {}
                 Some(_) => {
-                    log::warn!("ends at once, nothing is put in order signal={name}");
+                    log::warn!("terminating immediately, no clean shutdown signal={name}");
                     std::process::exit(AT_ONCE);
                 }
             }

@@ -1,4 +1,4 @@
-//! What the main job tells a person, in plain lines. Pure: numbers in, text out.
+//! The output of the main job, as plain lines for people. Pure: numbers in, text out.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -12,26 +12,26 @@ use crate::embedded::Nodes;
 use crate::load::{Loaded, rate};
 use crate::verify::Verified;
 
-/// What became of the sample documents.
+/// The result of writing the sample documents.
 #[must_use]
 pub fn loaded(node: &str, documents: u64, loaded: Loaded, elapsed: Duration) -> Vec<String> {
     match loaded {
         Loaded::AlreadyThere => {
             let documents = HumanCount(documents);
-            let found = "sample documents of an earlier run; none is written again";
+            let found = "sample documents of an earlier run; they are not written again";
             vec![format!("{node} has {documents} {found}.")]
         }
         Loaded::Written(totals) => {
             vec![format!("Wrote {totals} into {node} in {elapsed:.1?}.")]
         }
         Loaded::Stopped => {
-            let cut = "Stopped before all sample documents were written";
-            vec![format!("{cut}; the next start writes them again.")]
+            let stopped = "Stopped before all sample documents were written";
+            vec![format!("{stopped}; the next start writes them again.")]
         }
     }
 }
 
-/// What was copied, and what was not.
+/// The result of copying: what was copied, and what is missing.
 #[must_use]
 pub fn caught_up(consumer: &str, caught_up: &CaughtUp) -> Vec<String> {
     let CaughtUp { end, before, after, links, elapsed, idle } = caught_up;
@@ -39,7 +39,7 @@ pub fn caught_up(consumer: &str, caught_up: &CaughtUp) -> Vec<String> {
     if before.done() > 0 {
         let (done, total) = (HumanCount(before.done()), HumanCount(before.total));
         lines
-            .push(format!("{consumer} had {done} of {total} changes; copying went on from there."));
+            .push(format!("{consumer} had {done} of {total} changes; copying resumed from there."));
     }
     let copied = HumanCount(after.done().saturating_sub(before.done()));
     let (open, wanted) = (HumanCount(links.open as u64), HumanCount(links.wanted as u64));
@@ -50,13 +50,13 @@ pub fn caught_up(consumer: &str, caught_up: &CaughtUp) -> Vec<String> {
     ));
     if *end == End::Stalled {
         let missing = HumanCount(after.behind);
-        lines.push(format!("Nothing moved for {idle:?}, and {missing} changes are missing:"));
+        lines.push(format!("No progress for {idle:?}, and {missing} changes are missing:"));
         lines.extend(links.reasons.iter().map(|reason| format!("  {reason}")));
     }
     lines
 }
 
-/// What the comparison found.
+/// The result of the comparison.
 #[must_use]
 pub fn verified(
     producer: &str,
@@ -77,11 +77,11 @@ pub fn verified(
     lines
 }
 
-/// Where a person can look while replication goes on.
+/// Where to watch replication while it continues.
 #[must_use]
 pub fn where_to_look(config: &Config, nodes: &Nodes, admin: SocketAddr) -> Vec<String> {
     let mut lines =
-        vec!["Replication goes on, with ten writes a second to watch. Where to look:".to_owned()];
+        vec!["Replication continues, with ten writes a second. Where to look:".to_owned()];
     for node in nodes.iter() {
         let Endpoint { name, address, username, .. } = &node.endpoint;
         let directory = node.directory.display();
@@ -89,15 +89,15 @@ pub fn where_to_look(config: &Config, nodes: &Nodes, admin: SocketAddr) -> Vec<S
     }
     lines
         .push(format!("  http://{admin}/api/v1/status: the admin API; `dcp-proxy status` asks it"));
-    lines.push(format!("  {}: what runs here, and how to change it", config.path.display()));
-    lines.push("Ctrl-C stops it; the next start goes on from here.".to_owned());
+    lines.push(format!("  {}: the configuration, with comments", config.path.display()));
+    lines.push("Ctrl-C stops it; the next start resumes from here.".to_owned());
     lines
 }
 
-/// The last words of a run that went on after the comparison.
+/// The last line of a run that continued after the comparison.
 #[must_use]
 pub fn stopping(written: u64) -> String {
-    format!("Stopping; {} more writes were made meanwhile.", HumanCount(written))
+    format!("Stopping; {} more writes were acknowledged.", HumanCount(written))
 }
 
 #[cfg(test)]
@@ -129,10 +129,10 @@ mod tests {
         assert_eq!(
             caught_up("beta", &stalled()),
             [
-                "beta had 600 of 1,000 changes; copying went on from there.",
+                "beta had 600 of 1,000 changes; copying resumed from there.",
                 "Copied 500 changes to beta in 2.0s (3.00 MB, 1.50 MB/s); \
                  1,023 of 1,024 streams are open.",
-                "Nothing moved for 30s, and 100 changes are missing:",
+                "No progress for 30s, and 100 changes are missing:",
                 "  vb:5: consumer refused",
             ]
         );
@@ -178,7 +178,7 @@ mod tests {
         );
         assert_eq!(
             say(Loaded::AlreadyThere),
-            "alpha has 1,000 sample documents of an earlier run; none is written again."
+            "alpha has 1,000 sample documents of an earlier run; they are not written again."
         );
         assert!(say(Loaded::Stopped).contains("the next start writes them again"));
     }

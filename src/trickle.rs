@@ -1,4 +1,5 @@
-//! A few writes a second into a node, for ever: something to watch once everything is copied.
+//! Writes to a node at a low rate until stopped, so that there is something to replicate after the
+//! first copy.
 
 use std::time::Duration;
 
@@ -13,12 +14,12 @@ use crate::sample;
 const PAUSE: Duration = Duration::from_millis(100);
 /// The pause after a lost connection.
 const RECONNECT: Duration = Duration::from_secs(1);
-/// Keys that are written over and over.
+/// The number of keys, which are written in turn.
 const KEYS: u64 = 100;
-/// One write of so many is a deletion.
+/// Every so many writes, one is a deletion.
 const DELETE_EVERY: u64 = 10;
 
-/// Writes until it is told to stop, and says how many writes were acknowledged.
+/// Writes until `stop` is cancelled. Returns how many writes were acknowledged.
 pub async fn trickle(
     endpoint: Endpoint,
     bucket: String,
@@ -29,7 +30,7 @@ pub async fn trickle(
     while !stop.is_cancelled() {
         if let Err(error) = write(&endpoint, &bucket, vbuckets, &mut acknowledged, &stop).await {
             log::warn!(
-                "sample writes are held up error=\"{error}\" retry_ms={}",
+                "sample writes failed, reconnecting error=\"{error}\" retry_ms={}",
                 RECONNECT.as_millis()
             );
             pause(RECONNECT, &stop).await;
@@ -66,7 +67,7 @@ async fn write(
         };
         match answer {
             Ok(_) => *acknowledged += 1,
-            // Deleted by a run before this one.
+            // An earlier run deleted it.
             Err(error) if error.status() == Some(Status::KEY_ENOENT) => *acknowledged += 1,
             Err(error) => return Err(error),
         }

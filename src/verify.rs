@@ -1,6 +1,6 @@
-//! Reads what two nodes hold, over the wire, and compares it vBucket by vBucket.
+//! Reads the vBuckets of two nodes over the wire and compares them.
 //!
-//! Nothing is kept but the two changes under comparison: memory does not follow the data.
+//! Only the two changes under comparison are kept, so memory does not grow with the data.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::watch::SEQNO_FEATURES;
 
 /// Pairs of connections that read side by side.
 const LANES: usize = 4;
-/// How many differences are kept: the first ones tell the story.
+/// How many differences are kept; the first ones are enough to see what is wrong.
 const DIFFERENCES_MAX: usize = 20;
 /// How often the bar moves.
 const TICK: Duration = Duration::from_millis(100);
@@ -38,21 +38,21 @@ pub struct Verify {
     pub vbs: Vec<VbId>,
 }
 
-/// What the comparison found.
+/// The result of the comparison.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Verified {
     /// How many vBuckets were compared.
     pub vbuckets: usize,
     /// How many documents and deletions were compared.
     pub changes: u64,
-    /// The first differences, in no order of importance.
+    /// The first differences that were found.
     pub differences: Vec<Difference>,
-    /// How many there were altogether.
+    /// How many there were in all.
     pub difference_count: u64,
 }
 
 impl Verified {
-    /// Whether both nodes hold the same.
+    /// Whether both nodes have the same data.
     #[must_use]
     pub const fn is_identical(&self) -> bool {
         self.difference_count == 0
@@ -74,42 +74,41 @@ impl Verified {
     }
 }
 
-/// Why the comparison came to no end.
+/// Why the comparison failed.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// A connection failed.
     #[error("the comparison was cut off: {0}")]
     Link(#[from] LinkError),
-    /// A node sent a change that cannot be read.
-    #[error("the comparison was cut off: {node} sent a change that cannot be read: {source}")]
-    Garbage {
+    /// A node sent a malformed change.
+    #[error("the comparison was cut off: {node} sent a malformed change: {source}")]
+    Malformed {
         /// The node.
         node: String,
         /// What is wrong with it.
         source: FrameError,
     },
-    /// A bug: a task of the comparison panicked.
-    #[error("a part of the comparison died: {0}")]
-    Died(#[from] tokio::task::JoinError),
+    /// A task of the comparison panicked: a bug.
+    #[error("a task of the comparison panicked: {0}")]
+    Panicked(#[from] tokio::task::JoinError),
 }
 
-/// Compares both nodes: high seqnos, failover logs, and every change. Stops early, with what was
-/// compared so far, when `stop` is cancelled.
+/// Compares both nodes: high seqnos, failover logs, and every change. Stops early and returns what
+/// was compared so far when `stop` is cancelled.
 ///
 /// # Errors
-/// A [`VerifyError`] where either node cannot be read at all. A vBucket that one of them refuses
-/// is a difference.
+/// A [`VerifyError`] where a node cannot be read at all. A vBucket that one of them refuses is a
+/// difference.
 pub async fn verify(
     what: &Verify,
     bar: &mut Bar,
     stop: &CancellationToken,
 ) -> Result<Verified, VerifyError> {
-    let (mut verified, seqnos) = compare_states(what).await?;
-    let done = Arc::new(AtomicU64::new(0));
+    let (mut verified, ranges) = compare_states(what).await?;
+    let done = Arc::new(AtomicU64::new(verified.vbuckets as u64));
     let mut lanes = JoinSet::new();
     for number in 0..LANES {
-        let vbs = what.vbs.iter().skip(number).step_by(LANES);
-        let ranges = vbs.map(|&vb| (vb, seqnos.get(&vb).copied().unwrap_or_default())).collect();
+        let ranges = ranges.iter().skip(number).step_by(LANES).copied().collect();
         let lane = Lane { what: what.clone(), number, ranges, done: Arc::clone(&done) };
         lanes.spawn(lane.run(stop.clone()));
     }
@@ -125,10 +124,12 @@ pub async fn verify(
     }
 }
 
-/// The high seqnos of a vBucket on both nodes; 0 where one does not have it.
+/// The high seqnos of a vBucket on both nodes.
 type Highs = (Seqno, Seqno);
 
-async fn compare_states(what: &Verify) -> Result<(Verified, BTreeMap<VbId, Highs>), VerifyError> {
+/// Compares seqnos and failover logs. Returns the vBuckets that both nodes have, which are to be
+/// read; for the others the comparison ends here.
+async fn compare_states(what: &Verify) -> Result<(Verified, Vec<(VbId, Highs)>), VerifyError> {
     let login = Login {
         bucket: Some(&what.bucket),
         agent: "dcp-proxy/verify",
@@ -142,21 +143,23 @@ async fn compare_states(what: &Verify) -> Result<(Verified, BTreeMap<VbId, Highs
     let left_seqnos: BTreeMap<_, _> = left.get_all_vb_seqnos().await?.into_iter().collect();
     let right_seqnos: BTreeMap<_, _> = right.get_all_vb_seqnos().await?.into_iter().collect();
     let names = what.names();
-    let (mut verified, mut highs) = (Verified::default(), BTreeMap::new());
+    let (mut verified, mut on_both) = (Verified::default(), Vec::new());
     for &vb in &what.vbs {
         let (l, r) = (left_seqnos.get(&vb).copied(), right_seqnos.get(&vb).copied());
         if let Some(difference) = compare::seqnos(names, l, r) {
             verified.note(vb, difference);
         }
-        if let (Some(l), Some(r)) = (l, r) {
-            let (l_log, r_log) = (left.failover_log(vb).await?, right.failover_log(vb).await?);
-            if let Some(difference) = compare::failover_logs(names, &l_log, &r_log) {
-                verified.note(vb, difference);
-            }
-            highs.insert(vb, (l, r));
+        let (Some(l), Some(r)) = (l, r) else {
+            verified.vbuckets += 1;
+            continue;
+        };
+        let (l_log, r_log) = (left.failover_log(vb).await?, right.failover_log(vb).await?);
+        if let Some(difference) = compare::failover_logs(names, &l_log, &r_log) {
+            verified.note(vb, difference);
         }
+        on_both.push((vb, (l, r)));
     }
-    Ok((verified, highs))
+    Ok((verified, on_both))
 }
 
 impl Verify {
@@ -165,7 +168,7 @@ impl Verify {
     }
 }
 
-/// A share of the vBuckets, read over a pair of connections of its own.
+/// A share of the vBuckets, read over its own pair of connections.
 struct Lane {
     what: Verify,
     number: usize,
@@ -228,24 +231,24 @@ impl Lane {
     }
 }
 
-/// One node, read one vBucket after the other.
+/// The connection to one node, which streams one vBucket at a time.
 struct Side {
     node: String,
     reader: DcpReader,
-    /// Why the stream of the present vBucket has no more changes, if not because it is complete.
+    /// Why the stream of the current vBucket ended early; `None` if it did not.
     refusal: Option<String>,
-    /// The change that is next to be compared, as its whole frame.
+    /// The frame of the change that is compared next.
     front: Option<Bytes>,
 }
 
 impl Side {
     fn start(&mut self, vb: VbId, high: Seqno) {
         self.refusal = None;
-        // Nothing was ever written: an empty range would be a stream without an end.
+        // An empty vBucket is not streamed: a stream with an empty range would never end.
         if high > Seqno::ZERO {
             let (after, uuid) = (Seqno::ZERO, VbUuid(0));
-            // From memory a node may send changes that later ones have replaced: what is on disk
-            // does not depend on what was read when.
+            // A stream from memory may contain changes that later ones have replaced. The rows on
+            // disk are the same whenever they are read.
             let flags = stream_flags::DISK_ONLY;
             self.reader.stream(StreamRange { vb, after, to: high, uuid, flags });
         }
@@ -283,11 +286,11 @@ impl Side {
     }
 
     fn change(&self) -> Result<Option<Change<'_>>, VerifyError> {
-        let garbage = |source| VerifyError::Garbage { node: self.node.clone(), source };
+        let malformed = |source| VerifyError::Malformed { node: self.node.clone(), source };
         let Some(bytes) = &self.front else { return Ok(None) };
-        let frame = Frame::parse(bytes).map_err(garbage)?;
-        let change = Change::decode(&frame).map_err(garbage)?;
-        let unknown = || garbage(frame.malformed("no document: a kind that is not compared"));
+        let frame = Frame::parse(bytes).map_err(malformed)?;
+        let change = Change::decode(&frame).map_err(malformed)?;
+        let unknown = || malformed(frame.malformed("neither a document nor a deletion"));
         change.map(Some).ok_or_else(unknown)
     }
 }

@@ -1,20 +1,20 @@
-//! How far a consumer is behind its producers, seen from outside: by the seqnos of both.
+//! Measures how far a consumer is behind its producers, by asking both for their seqnos.
 
 use std::collections::BTreeMap;
 
 use mcbp::{Feature, Seqno, VbId};
 use relay::{Client, Deadlines, Endpoint, LinkError, Login};
 
-/// Without it a node tells the seqnos of its default collection only, and those of two nodes cannot
-/// be compared.
+/// Without it a node returns the seqnos of its default collection only, which cannot be compared
+/// between nodes.
 pub(crate) const SEQNO_FEATURES: [Feature; 1] = [Feature::COLLECTIONS];
 
-/// What comes from one producer for one bucket.
+/// The vBuckets of one bucket that come from one producer.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// Where the changes come from.
+    /// The node that changes come from.
     pub producer: Endpoint,
-    /// Where they go.
+    /// The node that they go to.
     pub consumer: Endpoint,
     /// The bucket.
     pub bucket: String,
@@ -22,14 +22,14 @@ pub struct Route {
     pub vbs: Vec<VbId>,
 }
 
-/// How far replication is, counted in changes: a seqno is one.
+/// The progress of replication, in changes; each seqno counts as one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Position {
     /// Changes on the producers.
     pub total: u64,
-    /// Those of them that the consumer does not have yet.
+    /// How many of them the consumer does not have yet.
     pub behind: u64,
-    /// vBuckets whose histories are not of equal length: behind, or ahead before a rollback.
+    /// vBuckets whose high seqnos differ: behind, or ahead and not rolled back yet.
     pub unequal: usize,
 }
 
@@ -47,23 +47,23 @@ impl Position {
     }
 }
 
-/// Asks both ends of every route. Connects when asked, and again after a failure.
+/// Asks both nodes of every route. Connects when first asked, and again after a failure.
 #[derive(Debug)]
 pub struct Watch {
     routes: Vec<(Route, Option<(Client, Client)>)>,
 }
 
 impl Watch {
-    /// A watch over these routes; nothing is connected yet.
+    /// A watch over these routes. It is not connected yet.
     #[must_use]
     pub fn new(routes: &[Route]) -> Self {
         Self { routes: routes.iter().map(|route| (route.clone(), None)).collect() }
     }
 
-    /// Where replication stands now.
+    /// The progress of replication now.
     ///
     /// # Errors
-    /// A [`LinkError`] where a node does not answer; asking again may help.
+    /// A [`LinkError`] where a node does not answer. The next call connects again.
     pub async fn position(&mut self) -> Result<Position, LinkError> {
         let mut position = Position::default();
         for (route, clients) in &mut self.routes {
@@ -87,7 +87,7 @@ fn add_all(position: &mut Position, vbs: &[VbId], there: &[(VbId, Seqno)], here:
     let (there, here): (BTreeMap<_, _>, BTreeMap<_, _>) =
         (there.iter().copied().collect(), here.iter().copied().collect());
     for vb in vbs {
-        // A node that does not have the vBucket has no change of it.
+        // A node that does not have the vBucket has no changes of it.
         let seqno = |of: &BTreeMap<VbId, Seqno>| of.get(vb).copied().unwrap_or_default();
         position.add(seqno(&there), seqno(&here));
     }

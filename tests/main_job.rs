@@ -40,8 +40,8 @@ async fn once_copies_compares_and_exits_and_the_next_start_goes_on_from_there() 
         ["Wrote 500 sample documents", "64 of 64 streams are open", "identical, 501 documents"];
     expect(folder.path(), &demonstration(), &["--once"], 0, &copied).await;
     let found = [
-        "alpha has 500 sample documents of an earlier run; none is written again.",
-        "copying went on from there.",
+        "alpha has 500 sample documents of an earlier run; they are not written again.",
+        "copying resumed from there.",
         "Copied 0 changes to beta",
         "identical, 501 documents",
     ];
@@ -62,7 +62,7 @@ async fn a_vbucket_that_cannot_be_replicated_is_named_and_its_difference_ends_wi
     assert_eq!(sidecar.exit_code().await, 0, "{}", sidecar.log());
 
     let differs = [
-        "Nothing moved for 2s",
+        "No progress for 2s",
         "vb:5: consumer refused add-stream with NotMyVbucket",
         "key \"intruder\" is on beta and not on alpha",
     ];
@@ -102,7 +102,7 @@ async fn every_problem_of_a_configuration_is_printed_and_ends_with_2() {
 #[tokio::test]
 async fn check_prints_what_the_configuration_comes_to() {
     let folder = tempfile::tempdir().unwrap();
-    let good = ["proxy.toml is good:", "from alpha: 0-63", "500 sample documents"];
+    let good = ["proxy.toml is valid:", "from alpha: 0-63", "500 sample documents"];
     expect(folder.path(), &demonstration(), &["check"], 0, &good).await;
 }
 

@@ -81,7 +81,7 @@ async fn a_second_signal_ends_it_at_once() {
     })
     .await;
     assert_eq!(sidecar.process.exit_code().await, 1);
-    sidecar.process.logs(&["WARN", "ends at once"]).await;
+    sidecar.process.logs(&["WARN", "terminating immediately"]).await;
 }
 
 #[tokio::test]

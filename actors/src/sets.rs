@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mcbp::VbId;
-use replica::bucket::{Cause, CommandError, MoveKind, VbFailure};
+use replica::bucket::{CommandError, MoveKind, VbFailure};
 
 use crate::handle::ReplicationHandle;
 use crate::status::Moved;
@@ -65,8 +65,7 @@ impl ReplicationHandle {
                 Err(error @ CommandError::NoProducer { .. }) => return Err(error),
                 Err(error) => {
                     let (bucket, producer) = (bucket.to_owned(), from.to_owned());
-                    let cause = Cause::Command(Box::new(error));
-                    set.failures.push(VbFailure { bucket, producer, vb, cause });
+                    set.failures.push(VbFailure { bucket, producer, vb, cause: error.cause() });
                 }
             }
         }

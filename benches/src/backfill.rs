@@ -5,7 +5,6 @@ use std::io;
 use mcbp::dcp::{StreamReq, open_flags, stream_flags};
 use mcbp::{Frame, FrameBuilder, Opaque, Opcode, Seqno, VbId, VbUuid};
 
-use crate::connection::Connection;
 use crate::server::Server;
 
 /// What came.
@@ -29,7 +28,7 @@ pub(crate) fn each(
     vbuckets: u16,
     mut take: impl FnMut(&Frame<'_>),
 ) -> io::Result<()> {
-    let mut connection = Connection::open(node)?;
+    let mut connection = node.connect()?;
     let mut extras = [0; 8];
     extras[4..].copy_from_slice(&open_flags::PRODUCER.to_be_bytes());
     connection.ask(&FrameBuilder::request(Opcode::DCP_OPEN).extras(&extras).key(b"bench"))?;

@@ -1,16 +1,21 @@
 //! A client connection that blocks: requests out in one write, answers counted as they come.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use mcbp::{Frame, FrameBuilder, Header, Opcode, Status};
 
-use crate::server::{BUCKET, PASSWORD, Server, USER};
-
 const READ_BYTES: usize = 256 * 1024;
 /// Longer than any answer takes.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
+
+/// Who reads and writes the documents, and of which bucket.
+pub(crate) struct Login<'a> {
+    pub(crate) user: &'a str,
+    pub(crate) password: &'a str,
+    pub(crate) bucket: &'a str,
+}
 
 /// See the module.
 pub(crate) struct Connection {
@@ -22,14 +27,14 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// A connection that may ask for documents.
-    pub(crate) fn open(server: &Server) -> io::Result<Self> {
-        let mut connection = Self::over(TcpStream::connect(server.address)?)?;
-        if server.is_node {
-            let login = format!("\0{USER}\0{PASSWORD}");
+    /// Connects, and logs in where the server asks for it.
+    pub(crate) fn open(address: SocketAddr, login: Option<&Login<'_>>) -> io::Result<Self> {
+        let mut connection = Self::over(TcpStream::connect(address)?)?;
+        if let Some(Login { user, password, bucket }) = login {
+            let credentials = format!("\0{user}\0{password}");
             let auth = FrameBuilder::request(Opcode::SASL_AUTH).key(b"PLAIN");
-            connection.ask(&auth.value(login.as_bytes()))?;
-            connection.ask(&FrameBuilder::request(Opcode::SELECT_BUCKET).key(BUCKET.as_bytes()))?;
+            connection.ask(&auth.value(credentials.as_bytes()))?;
+            connection.ask(&FrameBuilder::request(Opcode::SELECT_BUCKET).key(bucket.as_bytes()))?;
         }
         Ok(connection)
     }

@@ -54,7 +54,7 @@ impl Load {
     /// Runs it.
     pub(crate) fn run(&self, server: &Server) -> io::Result<Outcome> {
         let connections: Vec<_> =
-            (0..self.connections).map(|_| Connection::open(server)).collect::<Result<_, _>>()?;
+            (0..self.connections).map(|_| server.connect()).collect::<Result<_, _>>()?;
         let (began, cpu_before) = (Instant::now(), server.cpu_seconds()?);
         let counts: Vec<io::Result<u64>> = std::thread::scope(|scope| {
             let work = |connection| scope.spawn(move || self.work(server, connection));
@@ -92,7 +92,7 @@ impl Load {
 /// Stores every document once, each with a value of its own.
 pub(crate) fn fill(server: &Server, documents: u64, value: usize) -> io::Result<()> {
     let noise = noise(value + NOISE_BYTES);
-    let mut connection = Connection::open(server)?;
+    let mut connection = server.connect()?;
     let mut out = Vec::new();
     for from in (0..documents).step_by(FILL_DEPTH as usize) {
         let batch = from..documents.min(from + FILL_DEPTH);

@@ -12,7 +12,7 @@ use kvnode::{BucketOptions, Durability, Node, NodeConfig};
 use mcbp::VbState;
 use relay::Secret;
 
-use crate::connection::Connection;
+use crate::connection::{Connection, Login};
 
 /// As many as a bucket has by default.
 pub(crate) const VBUCKETS: u16 = 1024;
@@ -118,6 +118,12 @@ impl Server {
         Ok(node)
     }
 
+    /// A connection that may ask for documents.
+    pub(crate) fn connect(&self) -> io::Result<Connection> {
+        let login = Login { user: USER, password: PASSWORD, bucket: BUCKET };
+        Connection::open(self.address, self.is_node.then_some(&login))
+    }
+
     /// Ends it as `kill -9` does.
     pub(crate) fn kill_9(&mut self) -> io::Result<()> {
         self.child.kill()?;
@@ -190,7 +196,7 @@ impl Server {
         let deadline = Instant::now() + START_WAIT;
         loop {
             let answered = TcpStream::connect(self.address)
-                .and_then(|_| Connection::open(self))
+                .and_then(|_| self.connect())
                 .and_then(|mut connection| connection.is_ready());
             match answered {
                 Ok(true) => return Ok(()),

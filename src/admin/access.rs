@@ -1,7 +1,8 @@
-//! Who may ask: whoever has the token, and no page of another site in an operator's browser.
+//! Access control: a request needs the token, and must not come from a page of another site in an
+//! operator's browser.
 //!
-//! On loopback, the name in `Host` must be a loopback one, or a site could point its own name here
-//! (DNS rebinding). A request that a browser sends for a page of another site says so in `Origin`.
+//! On loopback, `Host` must name loopback; otherwise a site could let its own name resolve to this
+//! machine (DNS rebinding). A browser names the site of the page in `Origin`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -17,17 +18,17 @@ use subtle::ConstantTimeEq as _;
 use super::error::ApiError;
 use crate::config::Admin;
 
-/// What a supervisor asks without a token; the answers then tell nothing but yes or no.
+/// The probes of supervisors, answered without a token; the answers are yes or no, without details.
 const OPEN_PATHS: [&str; 2] = ["/live", "/ready"];
 
-/// The rule for all requests.
+/// The access rules, which are the same for all requests.
 #[derive(Debug)]
 pub(super) struct Access {
     is_loopback: bool,
     token: Option<Secret>,
 }
 
-/// That a request came with the token, or that there is none.
+/// Whether a request has the token; true where no token is configured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct IsTrusted(pub(super) bool);
 
@@ -36,20 +37,22 @@ impl Access {
         Self { is_loopback: admin.listen.ip().is_loopback(), token: admin.token.clone() }
     }
 
-    /// Whether a request may pass, and what it may be told.
+    /// Admits or refuses a request, and returns whether it may see details.
     pub(super) fn admit(&self, path: &str, headers: &HeaderMap) -> Result<IsTrusted, ApiError> {
-        let host = text(headers, &HOST);
+        let (host, origin) = (text(headers, &HOST)?, text(headers, &ORIGIN)?);
         if let Some(host) = host
             && self.is_loopback
             && !names_loopback(host)
         {
-            let why = "this API listens on loopback only: ask for 127.0.0.1 or localhost";
-            return Err(ApiError::Foreign(format!("host {host:?} is not here: {why}")));
+            let why = "the API listens on loopback only: ask for 127.0.0.1 or localhost";
+            return Err(ApiError::Foreign(format!("unexpected host {host:?}: {why}")));
         }
-        if let Some(origin) = text(headers, &ORIGIN)
-            && origin.split_once("://").map(|(_, authority)| authority) != host
+        if let Some(origin) = origin
+            && !host.is_some_and(|host| is_of(origin, host))
         {
-            return Err(ApiError::Foreign(format!("pages of {origin:?} may not ask here")));
+            return Err(ApiError::Foreign(format!(
+                "requests from pages of {origin:?} are refused"
+            )));
         }
         let is_trusted = self.token.as_ref().is_none_or(|token| carries(headers, token));
         if is_trusted || OPEN_PATHS.contains(&path) {
@@ -59,16 +62,22 @@ impl Access {
     }
 }
 
-/// The text of a header; one that is no text is as good as an empty one, which nothing admits.
-fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
-    headers.get(name).map(|value| value.to_str().unwrap_or_default())
+/// The text of a header, if the request has it.
+fn text<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, ApiError> {
+    let text = headers.get(name).map(|value| value.to_str()).transpose();
+    text.map_err(|_| ApiError::Foreign(format!("the header {name} is not ASCII text")))
 }
 
-/// Whether the host in `authority`, with or without a port, can only be this machine.
+/// Whether the origin of a page is `host`, the server that the request was sent to.
+fn is_of(origin: &str, host: &str) -> bool {
+    origin.split_once("://").is_some_and(|(_, authority)| authority == host)
+}
+
+/// Whether the host in `authority`, with or without a port, is this machine by definition.
 fn names_loopback(authority: &str) -> bool {
     let host = match authority.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((v6, _)) => v6,
-        None => authority.split(':').next().unwrap_or_default(),
+        None => authority.split_once(':').map_or(authority, |(host, _)| host),
     };
     let is_loopback = |address: IpAddr| address.is_loopback();
     host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback)
@@ -83,7 +92,7 @@ fn carries(headers: &HeaderMap, token: &Secret) -> bool {
     scheme.eq_ignore_ascii_case(b"Bearer ") && bool::from(given.ct_eq(token.expose().as_bytes()))
 }
 
-/// Asks [`Access::admit`] before anything else.
+/// Calls [`Access::admit`] before any handler.
 pub(super) fn middleware<S, B>(
     access: Arc<Access>,
 ) -> impl actix_web::dev::Transform<

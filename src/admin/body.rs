@@ -1,4 +1,4 @@
-//! Bodies of requests: read within bounds, and understood to the letter.
+//! Reads and parses the bodies of requests, within bounds; unknown fields are refused.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,7 +14,7 @@ use super::error::ApiError;
 
 /// The longest body. A desired map that names 1,024 vBuckets one by one takes 5 KiB.
 const BODY_BYTES_MAX: usize = 64 * 1024;
-/// For a body to arrive: it is a few packets.
+/// How long a body may take to arrive: it is a few packets.
 const BODY_WAIT: Duration = Duration::from_secs(10);
 
 /// Reads the whole body as JSON.
@@ -23,20 +23,22 @@ pub(super) async fn json<T: DeserializeOwned>(payload: Payload) -> Result<T, Api
     let bytes: Bytes = match read.await {
         Err(_) => return Err(ApiError::Slow),
         Ok(Err(_)) => return Err(ApiError::Long { limit: BODY_BYTES_MAX }),
-        Ok(Ok(Err(error))) => return Err(ApiError::Wrong(format!("the body broke off: {error}"))),
+        Ok(Ok(Err(error))) => {
+            return Err(ApiError::Wrong(format!("the body was cut off: {error}")));
+        }
         Ok(Ok(Ok(bytes))) => bytes,
     };
     serde_json::from_slice(&bytes)
-        .map_err(|error| ApiError::Wrong(format!("the body is not what is wanted here: {error}")))
+        .map_err(|error| ApiError::Wrong(format!("invalid body: {error}")))
 }
 
-/// Refuses a producer that the configuration does not have.
+/// Refuses a producer that is not in the configuration.
 pub(super) fn known(producer: &str, producers: &[String]) -> Result<(), ApiError> {
     if producers.iter().any(|name| name == producer) {
         return Ok(());
     }
     let names = producers.join(", ");
-    Err(ApiError::Wrong(format!("{producer:?} is no producer: give one of {names}")))
+    Err(ApiError::Wrong(format!("unknown producer {producer:?}: give one of {names}")))
 }
 
 /// `{"from": "alpha"}`.
@@ -58,7 +60,7 @@ pub(super) struct FromSet {
 }
 
 impl FromSet {
-    /// The vBuckets: at least one, each once.
+    /// Parses the vBuckets: at least one, each once.
     pub(super) fn set(&self) -> Result<VbSet, ApiError> {
         self.vbuckets.parse().map_err(|error| ApiError::Wrong(format!("vbuckets: {error}")))
     }
@@ -68,7 +70,7 @@ impl FromSet {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Connections {
-    /// How many carry the streams of one producer.
+    /// The number of connections to each producer.
     pub(super) connections: u8,
 }
 
@@ -80,12 +82,12 @@ pub(super) struct Level {
     pub(super) level: String,
 }
 
-/// `{"alpha": "0-511,600", "gamma": "512-599"}`, where no name may come twice.
+/// `{"alpha": "0-511,600", "gamma": "512-599"}`, each name at most once.
 #[derive(Debug)]
 pub(super) struct Replicate(BTreeMap<String, String>);
 
 impl Replicate {
-    /// The desired map, if it is one: known producers, vBuckets that there can be, none twice.
+    /// Parses the desired map: known producers, vBuckets in range, each at most once.
     pub(super) fn desired(self, producers: &[String]) -> Result<Desired, ApiError> {
         let mut sets = BTreeMap::new();
         for (producer, text) in self.0 {
@@ -110,7 +112,7 @@ impl<'de> Deserialize<'de> for Replicate {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Replicate, A::Error> {
                 let mut sets = BTreeMap::new();
                 while let Some((producer, set)) = map.next_entry::<String, String>()? {
-                    let again = A::Error::custom(format_args!("{producer:?} comes twice"));
+                    let again = A::Error::custom(format_args!("duplicate key {producer:?}"));
                     if sets.insert(producer, set).is_some() {
                         return Err(again);
                     }

@@ -1,4 +1,4 @@
-//! What changes something. A command that has begun runs to its end, also when the caller leaves.
+//! The commands. A command that has started runs to completion, even if the client disconnects.
 
 use std::future::Future;
 
@@ -16,7 +16,7 @@ use super::state::State;
 
 /// `POST /shutdown`: the same as SIGTERM.
 pub(super) async fn shutdown(state: Data<State>, request: HttpRequest) -> impl Responder {
-    log::info!("stopping, as the admin API was asked to client={}", client(&request));
+    log::info!("stopping, requested over the admin API client={}", client(&request));
     state.stop.cancel();
     (Json(json!({ "stopping": true })), StatusCode::ACCEPTED)
 }
@@ -40,7 +40,7 @@ pub(super) async fn replicate(
     opened(what, async move { replication.set_desired(&bucket, desired).await }).await
 }
 
-/// `PUT /api/v1/buckets/{bucket}/vbuckets/{vb}/replication`: one vBucket, the others stay.
+/// `PUT /api/v1/buckets/{bucket}/vbuckets/{vb}/replication`: sets one vBucket, keeps the others.
 pub(super) async fn replicate_one(
     state: Data<State>,
     path: Path<(String, String)>,
@@ -54,7 +54,8 @@ pub(super) async fn replicate_one(
     opened(what, async move { replication.set_stream(&bucket, vb, Some(&from)).await }).await
 }
 
-/// `DELETE /api/v1/buckets/{bucket}/vbuckets/{vb}/replication`: one vBucket, the others stay.
+/// `DELETE /api/v1/buckets/{bucket}/vbuckets/{vb}/replication`: removes one vBucket, keeps the
+/// others.
 pub(super) async fn close_one(
     state: Data<State>,
     path: Path<(String, String)>,
@@ -66,7 +67,7 @@ pub(super) async fn close_one(
     opened(what, async move { replication.set_stream(&bucket, vb, None).await }).await
 }
 
-/// `PUT /api/v1/buckets/{bucket}/connections`: how many carry the streams of each producer.
+/// `PUT /api/v1/buckets/{bucket}/connections`: sets the number of connections to each producer.
 pub(super) async fn connections(
     state: Data<State>,
     bucket: Path<String>,
@@ -82,7 +83,7 @@ pub(super) async fn connections(
     opened(what, async move { replication.set_connections(&bucket, connections).await }).await
 }
 
-/// A vBucket and where it is to come from.
+/// A vBucket and the producer that it is to come from.
 pub(super) struct Target {
     pub(super) bucket: String,
     pub(super) vb: VbId,
@@ -105,11 +106,12 @@ fn vbucket(state: &State, path: Path<(String, String)>) -> Result<(String, VbId)
     let (bucket, vb) = path.into_inner();
     state.bucket(&bucket)?;
     let number = vb.parse::<u16>().ok().filter(|&number| number < VBUCKETS_MAX);
-    let wrong = || ApiError::Wrong(format!("{vb:?} is no vBucket: give 0 to {}", VBUCKETS_MAX - 1));
+    let wrong =
+        || ApiError::Wrong(format!("invalid vBucket {vb:?}: give 0 to {}", VBUCKETS_MAX - 1));
     Ok((bucket, VbId(number.ok_or_else(wrong)?)))
 }
 
-/// Changes what is replicated, and says how many streams of the bucket are open then.
+/// Runs a change of what is replicated; answers with the number of open streams of the bucket.
 async fn opened(
     what: String,
     change: impl Future<Output = Result<usize, CommandError>> + 'static,
@@ -118,10 +120,10 @@ async fn opened(
     Ok(Json(json!({ "open": open })))
 }
 
-/// Runs a command on a task of its own: this request is dropped when its connection is, a command
-/// must not be.
+/// Runs a command on its own task, because a handler is cancelled when the client disconnects, and
+/// a command must not be.
 ///
-/// `what` says in the log what was asked for, when it begins and when it fails.
+/// `what` is the log text of the command, logged at its start and on failure.
 pub(super) async fn to_its_end<T: 'static>(
     what: String,
     command: impl Future<Output = Result<T, CommandError>> + 'static,
@@ -130,11 +132,11 @@ pub(super) async fn to_its_end<T: 'static>(
     let command = actix_web::rt::spawn(async move {
         let done = command.await;
         if let Err(error) = &done {
-            log::warn!("failed: {what} error=\"{error}\"");
+            log::warn!("command failed: {what} error=\"{error}\"");
         }
         done
     });
-    Ok(command.await.map_err(|_| ApiError::Died)??)
+    Ok(command.await.map_err(ApiError::Panicked)??)
 }
 
 pub(super) fn client(request: &HttpRequest) -> String {

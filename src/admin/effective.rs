@@ -1,4 +1,4 @@
-//! The configuration in force as JSON, with the keys of the file. No secret comes into it.
+//! The effective configuration as JSON, with the keys of the file and without secrets.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::config::{Config, Embedded, Limits, Node};
 
-/// Stands where a secret is set.
+/// Replaces a secret that is set.
 const REDACTED: &str = "(redacted)";
 
 pub(super) fn json(config: &Config) -> Value {

@@ -1,30 +1,32 @@
-//! What a request is answered with when it fails: a status, and always JSON.
+//! The errors of the API, each with its HTTP status and a JSON body.
 
 use std::fmt;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, WWW_AUTHENTICATE};
+use actix_web::rt::task::JoinError;
 use actix_web::{HttpResponse, ResponseError};
 use dcp_actors::{CommandError, Moved, VbFailure};
+use invariant::Broken;
 use serde::Serialize;
 
 /// A failed request.
 #[derive(Debug)]
 pub(super) enum ApiError {
-    /// Something is wrong with the request: 400.
+    /// The request is invalid: 400.
     Wrong(String),
-    /// No token, or not the right one: 401.
+    /// The token is missing or wrong: 401.
     NoToken,
-    /// It comes from a page of another site: 403.
+    /// The request comes from a page of another site: 403.
     Foreign(String),
-    /// There is nothing of that name: 404.
+    /// There is no such path or bucket: 404.
     Missing(String),
-    /// The path is right, the method is not: 405.
+    /// The path exists, but not with this method: 405.
     Method {
-        /// The methods that would do.
+        /// The allowed methods.
         allow: String,
     },
-    /// The body did not come: 408.
+    /// The body did not arrive in time: 408.
     Slow,
     /// Too many commands wait: 409.
     Busy(String),
@@ -33,24 +35,24 @@ pub(super) enum ApiError {
         /// Bytes.
         limit: usize,
     },
-    /// A bug: 500.
-    Died,
-    /// An invariant is broken, which is a bug too: 500.
-    Internal(String),
-    /// Data nodes did not do it: 502.
+    /// The task of the request panicked: 500.
+    Panicked(JoinError),
+    /// A broken invariant: 500.
+    Broken(Broken),
+    /// One or more vBuckets failed: 502.
     Failed {
-        /// How many, and the first.
+        /// The number of failures, and the first one.
         text: String,
-        /// Each.
+        /// All failures.
         failures: Vec<VbFailure>,
-        /// Of a set that was to be moved: the others.
+        /// Of a set that was to be moved: the vBuckets that were.
         moved: Option<Vec<Moved>>,
     },
-    /// Not now: it starts, it stops, or it is not ready: 503.
+    /// The sidecar is starting, stopping or not ready: 503.
     NotNow(String),
 }
 
-/// The body of every failure.
+/// The body of every error response.
 #[derive(Serialize)]
 struct Body<'a> {
     error: String,
@@ -69,8 +71,14 @@ impl From<CommandError> for ApiError {
             CommandError::Busy { .. } | CommandError::AlreadyMoving { .. } => Self::Busy(text),
             CommandError::Failed(failures) => Self::Failed { text, failures, moved: None },
             CommandError::Stopping => Self::NotNow(text),
-            CommandError::Broken(_) => Self::Internal(text),
+            CommandError::Broken(broken) => Self::Broken(broken),
         }
+    }
+}
+
+impl From<Broken> for ApiError {
+    fn from(broken: Broken) -> Self {
+        Self::Broken(broken)
     }
 }
 
@@ -78,10 +86,7 @@ impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wrong(text) | Self::Missing(text) | Self::Foreign(text) => f.write_str(text),
-            Self::Busy(text)
-            | Self::NotNow(text)
-            | Self::Internal(text)
-            | Self::Failed { text, .. } => f.write_str(text),
+            Self::Busy(text) | Self::NotNow(text) | Self::Failed { text, .. } => f.write_str(text),
             Self::NoToken => f.write_str(
                 "the admin token is missing or wrong: send \
                  Authorization: Bearer TOKEN, with the token of [admin]",
@@ -89,7 +94,8 @@ impl fmt::Display for ApiError {
             Self::Method { allow } => write!(f, "the method is not allowed here: use {allow}"),
             Self::Slow => f.write_str("the body did not arrive in time"),
             Self::Long { limit } => write!(f, "the body is too long: give at most {limit} bytes"),
-            Self::Died => f.write_str("the request could not be answered: a part of it died"),
+            Self::Panicked(error) => write!(f, "the task of the request panicked: {error}"),
+            Self::Broken(broken) => broken.fmt(f),
         }
     }
 }
@@ -105,7 +111,7 @@ impl ResponseError for ApiError {
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy(_) => StatusCode::CONFLICT,
             Self::Long { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Died | Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Panicked(_) | Self::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Failed { .. } => StatusCode::BAD_GATEWAY,
             Self::NotNow(_) => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -1,4 +1,4 @@
-//! How much is logged, while the process runs.
+//! Reads and changes the log level of the running process.
 
 use actix_web::web::{Json, Payload};
 use log::LevelFilter;
@@ -13,12 +13,12 @@ pub(super) async fn read() -> Json<Value> {
     Json(json!({ "level": log::max_level().as_str().to_lowercase() }))
 }
 
-/// `PUT /log-level`: RUST_LOG, where it is set, says what is logged at most.
+/// `PUT /log-level`. Where RUST_LOG is set, it remains an upper bound.
 pub(super) async fn set(payload: Payload) -> Result<Json<Value>, ApiError> {
     let Level { level } = body::json(payload).await?;
     let wrong = |_| {
         let levels = "give off, error, warn, info, debug or trace";
-        ApiError::Wrong(format!("{level:?} is no log level: {levels}"))
+        ApiError::Wrong(format!("unknown log level {level:?}: {levels}"))
     };
     let new: LevelFilter = level.parse().map_err(wrong)?;
     let old = log::max_level();

@@ -1,7 +1,8 @@
-//! `GET /metrics`: the state of replication as OpenMetrics text, which Prometheus reads.
+//! `GET /metrics`: the state of replication as OpenMetrics text, for Prometheus.
 //!
-//! It is made anew from one status for each request and keeps nothing: counting is done where
-//! failures are handled. Labels are names of the configuration and words of the protocol.
+//! Each response is built from one status, and nothing is kept between requests: failures are
+//! counted where they are handled. Labels are names of the configuration, words of the protocol,
+//! and lines of the source.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use dcp_actors::{BucketStatus, FailureCount, LinkPhase, LinkStatus, StreamPhase};
+use invariant::{Broken, Place, broken};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{
@@ -24,7 +26,8 @@ use super::state::State;
 use super::views;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Every phase has a sample, also with no link in it: a gauge that vanishes looks like its last.
+/// Every phase has a sample, even with no link in it: of a gauge that vanishes, a graph shows the
+/// last value.
 const PHASES: [(LinkPhase, &str); 5] = [
     (LinkPhase::Connecting, "connecting"),
     (LinkPhase::Up, "up"),
@@ -33,22 +36,26 @@ const PHASES: [(LinkPhase, &str); 5] = [
     (LinkPhase::Stopped, "stopped"),
 ];
 
-/// `GET /metrics`. Before replication has started there are names and no samples.
+/// `GET /metrics`. Before replication has started, its metrics have no samples.
 pub(super) async fn metrics(state: Data<State>) -> Result<HttpResponse, ApiError> {
-    let text = text(state.status().await?).map_err(|_| ApiError::Died)?;
-    Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(text))
+    let page = Page { buckets: state.status().await?, broken: invariant::counts() };
+    Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(text(page)?))
 }
 
-fn text(buckets: Vec<BucketStatus>) -> Result<String, fmt::Error> {
+fn text(page: Page) -> Result<String, Broken> {
     let (mut registry, mut text) = (Registry::default(), String::new());
-    registry.register_collector(Box::new(Page(buckets)));
-    encode(&mut text, &registry)?;
+    registry.register_collector(Box::new(page));
+    encode(&mut text, &registry).map_err(|_| broken!("metrics could not be encoded"))?;
     Ok(text)
 }
 
-/// All of one answer.
-#[derive(Debug)]
-struct Page(Vec<BucketStatus>);
+/// The content of one response.
+#[derive(Debug, Default)]
+struct Page {
+    buckets: Vec<BucketStatus>,
+    /// Broken invariants of the whole process, by place.
+    broken: Vec<(Place, u64)>,
+}
 
 impl Collector for Page {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
@@ -57,12 +64,13 @@ impl Collector for Page {
         self.streams(&mut out)?;
         self.lag(&mut out)?;
         self.nodes(&mut out)?;
-        self.failures(&mut out)
+        self.failures(&mut out)?;
+        self.broken_invariants(&mut out)
     }
 }
 
 impl Page {
-    /// One sample for each bucket and producer that `value` knows something of.
+    /// One sample for each bucket and producer for which `value` returns one.
     fn by_producer<V>(
         &self,
         value: impl Fn(&[&LinkStatus]) -> Option<V>,
@@ -86,7 +94,7 @@ impl Page {
     }
 
     fn all_links(&self) -> impl Iterator<Item = (&str, &LinkStatus)> {
-        self.0
+        self.buckets
             .iter()
             .flat_map(|status| status.links.iter().map(|link| (status.bucket.as_str(), link)))
     }
@@ -102,12 +110,20 @@ impl Page {
         let stalled = self
             .by_producer(|links| Some(links.iter().filter(|link| link.stall.is_some()).count()));
         out.gauge("dcp_proxy_links", "Links by phase", phases)?;
-        out.gauge("dcp_proxy_links_stalled", "Links whose data stood still last", stalled)?;
+        out.gauge(
+            "dcp_proxy_links_stalled",
+            "Links that were restarted because data stalled, and without data since",
+            stalled,
+        )?;
         let (bytes, frames) = (self.by_link(|link| link.bytes), self.by_link(|link| link.frames));
-        out.counter("dcp_proxy_link_bytes", "Bytes from the producer since the link is up", bytes)?;
+        out.counter(
+            "dcp_proxy_link_bytes",
+            "Bytes from the producer since the link was opened",
+            bytes,
+        )?;
         out.counter(
             "dcp_proxy_link_frames",
-            "Frames from the producer since the link is up",
+            "Frames from the producer since the link was opened",
             frames,
         )
     }
@@ -119,16 +135,24 @@ impl Page {
         let failed = sum(views::failed);
         out.gauge("dcp_proxy_streams_wanted", "Streams that should be open", sum(|l| l.wanted))?;
         out.gauge("dcp_proxy_streams_open", "Streams that are open", sum(|l| l.open))?;
-        out.gauge("dcp_proxy_streams_failed", "Streams not open, for a reason", failed)?;
+        out.gauge(
+            "dcp_proxy_streams_failed",
+            "Streams that are not open because of an error",
+            failed,
+        )?;
         let rolling =
             sum(|link| link.streams.iter().filter(|s| s.phase == StreamPhase::RollingBack).count());
-        out.gauge("dcp_proxy_streams_rolling_back", "Streams whose copy is rolled back", rolling)?;
+        out.gauge(
+            "dcp_proxy_streams_rolling_back",
+            "Streams that wait for a rollback of their copy",
+            rolling,
+        )?;
         let gaps = sum(|link| link.streams.iter().filter(|s| s.complete_to.is_some()).count());
         out.gauge("dcp_proxy_copies_incomplete", "Copies that may miss rows", gaps)
     }
 
-    /// What is not known has no sample. Sums and maxima are of what is known; how many vBuckets
-    /// they leave out stands beside them.
+    /// An unknown lag has no sample. Sums and maxima are of the known ones; `lag_unknown` counts
+    /// the vBuckets that they do not cover.
     fn lag(&self, out: &mut Out<'_>) -> fmt::Result {
         let all = self.by_producer(|links| seqnos(links).reduce(u64::saturating_add));
         let max = self.by_producer(|links| seqnos(links).max());
@@ -139,28 +163,32 @@ impl Page {
         let unknown = self.by_producer(|links| {
             Some(links.iter().map(|link| views::lag_unknown(link)).sum::<usize>())
         });
-        out.gauge("dcp_proxy_lag_seqnos", "Seqnos behind, all vBuckets whose lag is known", all)?;
-        out.gauge("dcp_proxy_lag_seqnos_max", "Seqnos behind, the worst known vBucket", max)?;
-        out.gauge("dcp_proxy_lag_seconds_max", "Seconds behind, the worst known vBucket", time)?;
-        out.gauge("dcp_proxy_lag_unknown", "vBuckets whose lag is not known", unknown)
+        out.gauge("dcp_proxy_lag_seqnos", "Lag in seqnos, sum of the known ones", all)?;
+        out.gauge("dcp_proxy_lag_seqnos_max", "Lag in seqnos, largest known", max)?;
+        out.gauge("dcp_proxy_lag_seconds_max", "Lag in seconds, largest known", time)?;
+        out.gauge("dcp_proxy_lag_unknown", "vBuckets whose lag is unknown", unknown)
     }
 
     fn nodes(&self, out: &mut Out<'_>) -> fmt::Result {
-        let silent = self.0.iter().flat_map(|status| {
+        let silent = self.buckets.iter().flat_map(|status| {
             status.nodes.iter().filter_map(|node| {
                 let labels = [("bucket", status.bucket.as_str()), ("node", node.node.as_str())];
                 Some((labels, seconds(node.silent_ms?)))
             })
         });
-        let moves = self.0.iter();
+        let moves = self.buckets.iter();
         let moves = moves.map(|status| ([("bucket", status.bucket.as_str())], status.moves.len()));
-        out.gauge("dcp_proxy_node_silent_seconds", "Since the node was last heard", silent)?;
+        out.gauge(
+            "dcp_proxy_node_silent_seconds",
+            "Time since the node last sent anything",
+            silent,
+        )?;
         out.gauge("dcp_proxy_moves", "vBuckets that are being moved here", moves)
     }
 
     fn failures(&self, out: &mut Out<'_>) -> fmt::Result {
         let of = |kinds: fn(&BucketStatus) -> &[FailureCount]| {
-            self.0.iter().flat_map(move |status| {
+            self.buckets.iter().flat_map(move |status| {
                 kinds(status).iter().map(|kind| {
                     let labels = [
                         ("bucket", Cow::from(&status.bucket)),
@@ -178,7 +206,15 @@ impl Page {
         };
         let (streams, links) = (of(|s| &s.stream_failures), of(|s| &s.link_failures));
         out.counter("dcp_proxy_stream_failures", "Streams that failed or ended", streams)?;
-        out.counter("dcp_proxy_link_failures", "Links that were lost or not opened", links)
+        out.counter("dcp_proxy_link_failures", "Links that were lost or could not be opened", links)
+    }
+
+    fn broken_invariants(&self, out: &mut Out<'_>) -> fmt::Result {
+        let places: Vec<_> =
+            self.broken.iter().map(|(place, count)| (place.to_string(), *count)).collect();
+        let samples = places.iter().map(|(place, count)| ([("place", place.as_str())], *count));
+        let help = "Broken invariants, defects of this program, by place in the source";
+        out.counter("dcp_proxy_invariants_broken", help, samples)
     }
 }
 
@@ -193,7 +229,7 @@ fn seconds(millis: u64) -> f64 {
 /// Labels, and the value.
 type Sample<'a, const N: usize, V> = ([(&'static str, &'a str); N], V);
 
-/// Where metrics are written to.
+/// The encoder of metrics.
 struct Out<'a>(DescriptorEncoder<'a>);
 
 impl Out<'_> {
@@ -210,7 +246,7 @@ impl Out<'_> {
         Ok(())
     }
 
-    /// The name is written with `_total` behind it.
+    /// The encoder appends `_total` to the name.
     fn counter(
         &mut self,
         name: &str,

@@ -1,8 +1,9 @@
 //! The admin API: HTTP and JSON, for people and programs, on a thread of its own.
 //!
-//! It listens before anything else starts, so that a probe finds it and a taken port is known at
-//! once; what needs replication is refused until there is one. It decides nothing about
-//! replication: it asks the handle and passes on the answer. `docs/admin-api.md` has the requests.
+//! It listens before anything else starts, so that probes get an answer and a port in use is
+//! reported immediately. Requests that need replication are refused until it has started. The API
+//! decides nothing about replication: it forwards requests to the handle. `docs/admin-api.md` has
+//! the requests.
 
 mod access;
 mod body;
@@ -34,33 +35,34 @@ use self::access::Access;
 use self::state::State;
 use crate::config::Config;
 
-pub use self::state::{EmbeddedFacts, Running};
+pub use self::state::{Durability, EmbeddedFacts, Running};
 
-/// Connections at once: people and a few programs, each with some.
+/// Connections at the same time: enough for people and a few programs with several each.
 const CONNECTIONS_MAX: usize = 256;
 /// Connections that wait to be accepted.
 const BACKLOG: u32 = 64;
-/// For the head of a request to arrive: it is one packet, over the worst of networks a few seconds.
+/// How long the head of a request may take: it is one packet, a few seconds on a bad network.
 const HEAD_WAIT: Duration = Duration::from_secs(10);
-/// How long an idle connection is kept: longer than programs that poll usually pause.
+/// How long an idle connection is kept open: longer than the usual interval of polling programs.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// For a connection to close cleanly.
+/// How long the clean close of a connection may take.
 const CLOSE_WAIT: Duration = Duration::from_secs(1);
-/// For answers that are under way when the server is stopped: all commands have been answered.
+/// How long responses in progress may take when the server is stopped; all commands have been
+/// answered by then.
 const STOP_WAIT_S: u64 = 1;
 
-/// Why there is no admin API.
+/// Why the admin API did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
-    /// The address cannot be listened on.
+    /// The address cannot be bound.
     #[error("the admin API could not listen on {listen}: {source}: give another [admin] listen")]
     Listen {
         /// The address.
         listen: SocketAddr,
-        /// The system's word.
+        /// The OS error.
         source: io::Error,
     },
-    /// The system gave no thread, or too few descriptors.
+    /// The operating system has no thread or file descriptor left.
     #[error("the admin API could not be started: {0}")]
     Start(io::Error),
 }
@@ -74,10 +76,10 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Listens, and answers from now on. A request to shut down cancels `stop`.
+    /// Starts to listen and answer. A request to shut down cancels `stop`.
     ///
     /// # Errors
-    /// An [`AdminError`]; nothing is left running then.
+    /// An [`AdminError`]; nothing is left running.
     pub fn start(config: &Config, stop: &CancellationToken) -> Result<Self, AdminError> {
         let listen = config.admin.listen;
         let failed = |source| AdminError::Listen { listen, source };
@@ -91,28 +93,28 @@ impl Admin {
             .name("admin".to_owned())
             .spawn(move || serve(listener, served, access, &ready))
             .map_err(AdminError::Start)?;
-        let died = |_| Err(io::Error::other("its thread has died"));
-        let server = started.recv().unwrap_or_else(died).map_err(AdminError::Start)?;
+        let ended = |_| Err(io::Error::other("its thread ended before it listened"));
+        let server = started.recv().unwrap_or_else(ended).map_err(AdminError::Start)?;
         log::info!("admin API listens url=http://{address}");
         Ok(Self { address, state, server, thread })
     }
 
-    /// Where it listens: with the real port where the configuration says 0.
+    /// The address it listens on, with the actual port where the configuration has port 0.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Gives it what it is to speak for. Only the first call has an effect.
+    /// Hands over the running replication. Only the first call has an effect.
     pub fn attach(&self, running: Running) {
         self.state.attach(running);
     }
 
-    /// Ends it; answers under way have a second to arrive.
+    /// Stops the API. Responses in progress have a second to finish.
     pub async fn stop(self) {
         self.server.stop(true).await;
         let thread = self.thread;
-        // A panic has ended the process already.
+        // An error would be a panic of the thread, and a panic ends the process.
         _ = tokio::task::spawn_blocking(move || thread.join()).await;
     }
 }
@@ -142,10 +144,10 @@ fn serve(listener: TcpListener, state: Arc<State>, access: Access, ready: &SyncS
             .map(HttpServer::run);
         match server {
             Ok(server) => {
-                // The receiver waits for exactly this.
+                // The receiver waits for this one message, so sending does not fail.
                 _ = ready.send(Ok(server.handle()));
                 if let Err(error) = server.await {
-                    log::error!("the admin API has ended, replication goes on error=\"{error}\"");
+                    log::error!("admin API ended, replication continues error=\"{error}\"");
                 }
             }
             Err(error) => _ = ready.send(Err(error)),

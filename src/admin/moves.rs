@@ -1,4 +1,4 @@
-//! Takeovers and moves, of one vBucket and of sets. Nothing is lost when the caller leaves.
+//! Takeovers and moves, of one vBucket and of sets. They complete even if the client disconnects.
 
 use std::future::Future;
 
@@ -13,7 +13,8 @@ use super::commands::{Target, client, target, to_its_end};
 use super::error::ApiError;
 use super::state::State;
 
-/// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/takeover`: at once.
+/// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/takeover`: without copying
+/// the data first.
 pub(super) async fn takeover(
     state: Data<State>,
     path: Path<(String, String)>,
@@ -27,7 +28,7 @@ pub(super) async fn takeover(
     to_its_end(what, async move { replication.takeover(&bucket, vb, &from).await }).await.map(Json)
 }
 
-/// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/move`: after the data has been copied.
+/// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/move`: after copying the data.
 pub(super) async fn move_vbucket(
     state: Data<State>,
     path: Path<(String, String)>,
@@ -42,7 +43,7 @@ pub(super) async fn move_vbucket(
         .map(Json)
 }
 
-/// `POST /api/v1/buckets/{bucket}/takeover`: each vBucket of a set in turn, at once.
+/// `POST /api/v1/buckets/{bucket}/takeover`: each vBucket of a set in turn.
 pub(super) async fn takeover_set(
     state: Data<State>,
     bucket: Path<String>,
@@ -56,7 +57,7 @@ pub(super) async fn takeover_set(
     each(what, async move { replication.takeover_set(&bucket, vbs.as_set(), &from).await }).await
 }
 
-/// `POST /api/v1/buckets/{bucket}/move`: each vBucket of a set in turn, after its data was copied.
+/// `POST /api/v1/buckets/{bucket}/move`: each vBucket of a set in turn, after copying its data.
 pub(super) async fn move_set(
     state: Data<State>,
     bucket: Path<String>,
@@ -69,7 +70,7 @@ pub(super) async fn move_set(
     each(what, async move { replication.move_set(&bucket, vbs.as_set(), &from).await }).await
 }
 
-/// vBuckets and where they are to come from.
+/// vBuckets and the producer that they are to come from.
 struct Targets {
     bucket: String,
     vbs: VbSet,
@@ -88,13 +89,14 @@ async fn targets(
     Ok(Targets { bucket, vbs: body.set()?, from: body.from })
 }
 
-/// The body of a set of which every vBucket was moved.
+/// The response where every vBucket of a set was moved.
 #[derive(Debug, Serialize)]
 pub(super) struct MovedView {
     moved: Vec<Moved>,
 }
 
-/// Runs the moves of a set; where one failed, the answer is a failure that lists the others too.
+/// Runs the moves of a set. Where one failed, the error lists the failures and the vBuckets that
+/// were moved.
 async fn each(
     what: String,
     moves: impl Future<Output = Result<MovedSet, CommandError>> + 'static,
@@ -104,7 +106,7 @@ async fn each(
         let set = moves.await?;
         let (moved, failed) = (set.moved.len(), set.failures.len());
         let level = if failed == 0 { log::Level::Info } else { log::Level::Warn };
-        log::log!(level, "answered: {asked} moved={moved} failed={failed}");
+        log::log!(level, "command ended: {asked} moved={moved} failed={failed}");
         Ok(set)
     };
     let MovedSet { moved, failures } = to_its_end(what, moves).await?;

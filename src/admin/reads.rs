@@ -1,4 +1,4 @@
-//! What only reads. Nothing here waits for a command (MB-67329).
+//! The requests that only read. None of them waits for a command (MB-67329).
 
 use actix_web::Responder;
 use actix_web::web::{Data, Json, ReqData};
@@ -10,12 +10,12 @@ use super::ready;
 use super::state::State;
 use super::views::{ReplicationsView, StatusView};
 
-/// `GET /live`: the process is up.
+/// `GET /live`: 200 while the process runs.
 pub(super) async fn live() -> impl Responder {
     Json(json!({ "live": true }))
 }
 
-/// `GET /ready`: replication is as it should be. Why it is not is told to whoever has the token.
+/// `GET /ready`: 200 when replication is set up. The reasons why it is not need the token.
 pub(super) async fn ready(
     state: Data<State>,
     trusted: ReqData<IsTrusted>,
@@ -25,14 +25,14 @@ pub(super) async fn ready(
         return Ok(Json(json!({ "ready": true })));
     }
     let IsTrusted(is_trusted) = trusted.into_inner();
-    let why = if is_trusted { missing.join("; ") } else { "give the token to hear why".to_owned() };
+    let why = if is_trusted { missing.join("; ") } else { "send the token to see why".to_owned() };
     Err(ApiError::NotNow(format!("not ready: {why}")))
 }
 
-/// What keeps the sidecar from being ready.
+/// Why the sidecar is not ready; empty when it is.
 async fn missing(state: &State) -> Result<Vec<String>, ApiError> {
     if state.stop.is_cancelled() {
-        return Ok(vec!["it is being stopped".to_owned()]);
+        return Ok(vec!["the sidecar is stopping".to_owned()]);
     }
     if state.running().is_none() {
         return Ok(vec!["replication has not started yet".to_owned()]);
@@ -40,7 +40,7 @@ async fn missing(state: &State) -> Result<Vec<String>, ApiError> {
     Ok(ready::missing(&state.buckets, &state.status().await?))
 }
 
-/// `GET /api/v1/status`: the whole at a glance.
+/// `GET /api/v1/status`: a summary.
 pub(super) async fn status(state: Data<State>) -> Result<Json<StatusView>, ApiError> {
     Ok(Json(StatusView::of(&state, &state.status().await?)))
 }
@@ -50,7 +50,7 @@ pub(super) async fn replications(state: Data<State>) -> Result<Json<Replications
     Ok(Json(ReplicationsView::of(state.status().await?)))
 }
 
-/// `GET /config`: the configuration in force, secrets left out.
+/// `GET /config`: the effective configuration without secrets.
 pub(super) async fn config(state: Data<State>) -> Json<Value> {
     Json(state.config.clone())
 }

@@ -1,12 +1,12 @@
-//! Whether replication is as it should be. Pure: what is there in, what is missing out.
+//! Decides whether replication is set up. Pure: statuses in, reasons out.
 
 use dcp_actors::{BucketStatus, LinkStatus, StreamPhase};
 
-/// How many reasons are given: the first ones tell the story.
+/// How many reasons are given; the first ones are enough to see what is wrong.
 const REASONS_MAX: usize = 5;
 
-/// What keeps the sidecar from being ready, or nothing: every bucket of `expected` must have its
-/// manager, and every wanted stream must be open or have failed for a reason.
+/// Why the sidecar is not ready; empty when it is. Every bucket of `expected` must have its
+/// manager, and every wanted stream must be open or have failed with an error.
 pub(super) fn missing(expected: &[String], buckets: &[BucketStatus]) -> Vec<String> {
     let absent = expected.iter().filter(|name| !buckets.iter().any(|b| b.bucket == **name));
     let absent = absent.map(|name| format!("bucket {name} has no manager"));

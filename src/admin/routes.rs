@@ -52,7 +52,7 @@ pub(super) fn routes(app: &mut ServiceConfig) {
         .default_service(web::to(unknown));
 }
 
-/// What a path that cannot be read is answered with.
+/// Answers a path that cannot be parsed with 400.
 pub(super) fn path_config() -> PathConfig {
     PathConfig::default().error_handler(|error, _| ApiError::Wrong(error.to_string()).into())
 }
@@ -67,5 +67,5 @@ fn at<const N: usize>(path: &str, routes: [(&Method, Route); N]) -> Resource {
 }
 
 async fn unknown(request: HttpRequest) -> Result<&'static str, ApiError> {
-    Err(ApiError::Missing(format!("there is nothing at {}", request.path())))
+    Err(ApiError::Missing(format!("no such path: {}", request.path())))
 }

@@ -1,4 +1,4 @@
-//! What the handlers share: the facts of this process, and the replication once it runs.
+//! The shared state of the handlers: facts of this process, and the replication once it runs.
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -13,10 +13,11 @@ use super::effective;
 use super::error::ApiError;
 use crate::config::Config;
 
-/// For the control plane to say how it is. It never waits for a command, so this is a broken one.
+/// How long the control plane may take to return its status. It does not wait for commands, so only
+/// a defect or an overloaded machine exceeds this.
 const READ_WAIT: Duration = Duration::from_secs(10);
 
-/// What the API speaks for.
+/// What runs once the process has started.
 #[derive(Debug)]
 pub struct Running {
     /// The replication.
@@ -32,16 +33,35 @@ pub struct EmbeddedFacts {
     pub name: String,
     /// Where it listens.
     pub address: String,
-    /// What acknowledged means there: `synced` or `buffered`.
-    pub durability: String,
+    /// Whether it syncs writes to disk before it acknowledges them.
+    pub durability: Durability,
 }
 
-/// What the handlers share.
+/// The durability of an embedded node, as a word of the API.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// Writes are synced to disk before they are acknowledged.
+    Synced,
+    /// Writes are handed to the operating system before they are acknowledged.
+    Buffered,
+}
+
+impl From<kvnode::Durability> for Durability {
+    fn from(durability: kvnode::Durability) -> Self {
+        match durability {
+            kvnode::Durability::Synced => Self::Synced,
+            kvnode::Durability::Buffered => Self::Buffered,
+        }
+    }
+}
+
+/// The shared state of the handlers.
 pub(super) struct State {
     pub(super) node: String,
     pub(super) producers: Vec<String>,
     pub(super) buckets: Vec<String>,
-    /// The configuration as it is in force, secrets left out.
+    /// The effective configuration without secrets.
     pub(super) config: Value,
     pub(super) started: Instant,
     pub(super) stop: CancellationToken,
@@ -62,7 +82,7 @@ impl State {
     }
 
     pub(super) fn attach(&self, running: Running) {
-        // A second one has no meaning.
+        // Only the first call has an effect.
         _ = self.running.set(running);
     }
 
@@ -76,19 +96,20 @@ impl State {
             return Ok(());
         }
         let names = self.buckets.join(", ");
-        Err(ApiError::Missing(format!("{name:?} is no bucket: give one of {names}")))
+        Err(ApiError::Missing(format!("unknown bucket {name:?}: give one of {names}")))
     }
 
-    /// The replication, for a command.
+    /// The replication, or an error before it has started.
     pub(super) fn replication(&self) -> Result<ReplicationHandle, ApiError> {
         let starting = || ApiError::NotNow("replication has not started yet".to_owned());
         self.running().map(|running| running.replication.clone()).ok_or_else(starting)
     }
 
-    /// Every bucket as it is now; none before replication has started.
+    /// The status of every bucket; empty before replication has started.
     pub(super) async fn status(&self) -> Result<Vec<BucketStatus>, ApiError> {
         let Some(running) = self.running() else { return Ok(Vec::new()) };
-        let silent = |_| ApiError::NotNow(format!("replication is silent for {READ_WAIT:?}"));
+        let silent =
+            |_| ApiError::NotNow(format!("replication did not answer within {READ_WAIT:?}"));
         timeout(READ_WAIT, running.replication.status()).await.map_err(silent)
     }
 }

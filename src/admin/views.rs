@@ -10,25 +10,25 @@ use serde::Serialize;
 use super::ready;
 use super::state::{EmbeddedFacts, State};
 
-/// How far the process is.
+/// The phase of the process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Phase {
     /// Replication has not started yet.
     Starting,
-    /// It runs.
+    /// Replication runs.
     Running,
-    /// It is being stopped.
+    /// The process is being stopped.
     Stopping,
 }
 
-/// The whole at a glance.
+/// A summary of the process.
 #[derive(Debug, Serialize)]
 pub(super) struct StatusView {
     version: &'static str,
     uptime_ms: u64,
     phase: Phase,
-    /// As `GET /ready` says it.
+    /// As in `GET /ready`.
     ready: bool,
     /// The data node this sidecar serves.
     node: NodeView,
@@ -41,9 +41,10 @@ pub(super) struct StatusView {
 #[derive(Debug, Serialize)]
 struct NodeView {
     name: String,
-    /// Milliseconds since it was last heard, about whatever bucket that was; `None` for never.
+    /// Milliseconds since it last sent anything, on any connection; `None` for never.
     silent_ms: Option<u64>,
-    /// What somebody has to look into though it answers; the first, where buckets differ.
+    /// A problem of a node that answers, which needs an operator; the first of those of all
+    /// buckets.
     warning: Option<String>,
 }
 
@@ -57,15 +58,15 @@ struct BucketView {
     /// Streams that should be open.
     wanted: usize,
     open: usize,
-    /// Streams that are not open, for a reason.
+    /// Streams that are not open because of an error.
     failed: usize,
     /// Copies here that may miss rows below their high seqno, and are rolled back before they open.
     incomplete: usize,
-    /// vBuckets on their way here.
+    /// vBuckets that are being moved here or wait for that.
     moving: usize,
-    /// The largest lag of any stream whose lag is known; `None` where none is.
+    /// The largest known lag of a stream; `None` where none is known.
     lag_seqnos_max: Option<u64>,
-    /// Streams whose lag is not known, and which the largest leaves out.
+    /// Streams whose lag is unknown; `lag_seqnos_max` does not cover them.
     lag_unknown: usize,
 }
 
@@ -94,7 +95,7 @@ impl StatusView {
     }
 }
 
-/// What each bucket knows of a node.
+/// The status of a node in each bucket.
 fn heard<'a>(
     buckets: &'a [BucketStatus],
     name: &'a str,
@@ -122,13 +123,13 @@ impl BucketView {
     }
 }
 
-/// Streams of a link that are not open, for a reason.
+/// Streams of a link that are not open because of an error.
 pub(super) fn failed(link: &LinkStatus) -> usize {
     let not_open = link.streams.iter().filter(|stream| stream.phase != StreamPhase::Open);
     not_open.filter(|stream| stream.last_error.is_some() || link.last_error.is_some()).count()
 }
 
-/// Streams of a link whose lag is not known.
+/// Streams of a link whose lag is unknown.
 pub(super) fn lag_unknown(link: &LinkStatus) -> usize {
     link.streams.iter().filter(|stream| stream.lag_seqnos.is_none()).count()
 }

@@ -1,7 +1,7 @@
-//! The program `kvnode`: a data node alone. Everything is in the library of that name.
+//! The program `kvnode`: a standalone data node. The code is in the library of the same name.
 
-/// Rows are made by one thread and freed by another. The allocator of glibc keeps what was freed in
-/// an arena for each busy thread, and takes longer.
+/// Rows are allocated by one thread and freed by another. The allocator of glibc keeps freed memory
+/// in an arena for each busy thread, and is slower.
 #[cfg(feature = "jemalloc")]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

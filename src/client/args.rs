@@ -1,4 +1,4 @@
-//! What can be asked on the command line.
+//! The subcommands that ask a running sidecar, and their arguments.
 
 use std::collections::BTreeMap;
 
@@ -6,49 +6,50 @@ use clap::{Args, Subcommand};
 use log::LevelFilter;
 use replica::plan::VbSet;
 
-/// What to ask a running sidecar.
+/// A request to a running sidecar.
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
 pub enum Ask {
-    /// Show how a running sidecar is.
+    /// Show the status of a running sidecar.
     Status {
-        /// Which sidecar.
+        /// The sidecar.
         #[command(flatten)]
         to: To,
     },
     /// Show every vBucket that a running sidecar replicates.
     Streams {
-        /// Only of this bucket.
+        /// Show only this bucket.
         bucket: Option<String>,
-        /// Which sidecar.
+        /// The sidecar.
         #[command(flatten)]
         to: To,
     },
-    /// Set what is replicated of a bucket, all of it, and wait until it is.
+    /// Set which vBuckets of a bucket are replicated, and wait until their streams are open.
     Replicate {
         /// The bucket.
         bucket: String,
-        /// From which producer which vBuckets come, such as alpha=0-511,600.
+        /// A producer and the vBuckets to replicate from it, such as alpha=0-511,600. All others
+        /// are removed.
         #[arg(required = true, value_name = "PRODUCER=SET", value_parser = share)]
         shares: Vec<Share>,
-        /// Which sidecar.
+        /// The sidecar.
         #[command(flatten)]
         to: To,
     },
-    /// Make vBuckets active here and dead at their producer, now.
+    /// Make vBuckets active here and dead at their producer, without copying their data first.
     Takeover {
-        /// What is to come from where.
+        /// The vBuckets and their producer.
         #[command(flatten)]
         what: Transfer,
-        /// Which sidecar.
+        /// The sidecar.
         #[command(flatten)]
         to: To,
     },
     /// Copy vBuckets, and take each over once it is copied.
     Move {
-        /// What is to come from where.
+        /// The vBuckets and their producer.
         #[command(flatten)]
         what: Transfer,
-        /// Which sidecar.
+        /// The sidecar.
         #[command(flatten)]
         to: To,
     },
@@ -60,53 +61,53 @@ pub enum Ask {
         /// Every bucket.
         #[arg(long)]
         all: bool,
-        /// Which sidecar.
+        /// The sidecar.
         #[command(flatten)]
         to: To,
     },
-    /// Spread the streams of each producer over so many connections, and wait until they are.
+    /// Set the number of connections to each producer, and wait until the streams are open on them.
     Connections {
         /// The bucket.
         bucket: String,
-        /// How many, 1 to 64.
+        /// The number of connections, 1 to 64.
         #[arg(value_parser = clap::value_parser!(u8).range(1..=64))]
         count: u8,
-        /// Which sidecar.
+        /// The sidecar.
         #[command(flatten)]
         to: To,
     },
-    /// Show or change how much a running sidecar logs.
+    /// Show or change the log level of a running sidecar.
     LogLevel {
         /// The new level: off, error, warn, info, debug or trace.
         level: Option<LevelFilter>,
-        /// Which sidecar.
+        /// The sidecar.
         #[command(flatten)]
         to: To,
     },
 }
 
-/// vBuckets and their present home.
+/// vBuckets and the producer that has them.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
 pub struct Transfer {
     /// The bucket.
     pub bucket: String,
-    /// One vBucket, or a set such as 0-511,600: each is moved by itself, in turn.
+    /// One vBucket, or a set such as 0-511,600, of which each is moved in turn.
     #[arg(value_name = "SET", value_parser = |text: &str| text.parse::<VbSet>())]
     pub vbs: VbSet,
-    /// The producer that has them now.
+    /// The producer that has the vBuckets now.
     #[arg(long, value_name = "PRODUCER")]
     pub from: String,
 }
 
-/// Which sidecar to ask, and how to print the answer.
+/// The sidecar to ask, and the format of the output.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
 pub struct To {
-    /// The admin API; without it, the one that the configuration file names, or
-    /// http://127.0.0.1:8091 where there is no file.
+    /// The URL of the admin API [default: from the configuration file, or
+    /// http://127.0.0.1:8091 without a file].
     #[arg(long, value_name = "URL")]
     pub admin: Option<String>,
-    /// The admin token; without it, DCP_PROXY_TOKEN, or the one of the configuration file unless
-    /// --admin leads elsewhere.
+    /// The admin token [default: DCP_PROXY_TOKEN, or without --admin the one of the configuration
+    /// file].
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
     /// Print JSON, for programs; errors too.
@@ -114,7 +115,7 @@ pub struct To {
     pub json: bool,
 }
 
-/// What comes from one producer.
+/// The vBuckets to replicate from one producer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Share {
     /// The producer.
@@ -124,7 +125,7 @@ pub struct Share {
 }
 
 impl Ask {
-    /// Which sidecar.
+    /// The sidecar to ask, and the format of the output.
     #[must_use]
     pub const fn to(&self) -> &To {
         match self {
@@ -146,7 +147,7 @@ fn share(text: &str) -> Result<Share, String> {
     Ok(Share { producer: producer.to_owned(), set })
 }
 
-/// The map that the API takes; the shares of a producer that is named twice become one.
+/// The desired map as the API takes it. Shares of the same producer are merged.
 pub(super) fn desired(shares: &[Share]) -> BTreeMap<&str, VbSet> {
     let mut map: BTreeMap<&str, VbSet> = BTreeMap::new();
     for Share { producer, set } in shares {

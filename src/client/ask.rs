@@ -1,14 +1,17 @@
-//! Each subcommand: its requests, and what it makes of the answers.
+//! Each subcommand: its requests, and its output from the answers.
 
 use mcbp::VbId;
 use serde_json::{Value, json};
 
+use super::answer::Answer;
 use super::args::{Ask, Transfer, desired};
-use super::http::{AskError, Http, segment};
+use super::error::{AskError, Exit};
+use super::http::{Http, segment};
+use super::page::Page;
+use super::show;
 use super::views::{Level, Moved, MovedSet, Opened, Replications, Status};
-use super::{Outcome, Said, show};
 
-pub(super) fn ask(ask: &Ask, http: &Http) -> Result<Said, AskError> {
+pub(super) fn ask(ask: &Ask, http: &Http) -> Result<Answer, AskError> {
     match ask {
         Ask::Status { .. } => status(http),
         Ask::Streams { bucket, .. } => streams(http, bucket.as_deref()),
@@ -27,18 +30,18 @@ pub(super) fn ask(ask: &Ask, http: &Http) -> Result<Said, AskError> {
                 None => http.get("/log-level")?,
             };
             let Level { level } = http.read(&answer)?;
-            Ok(Said::done(answer, level))
+            Ok(Answer::done(answer, level))
         }
     }
 }
 
-fn status(http: &Http) -> Result<Said, AskError> {
+fn status(http: &Http) -> Result<Answer, AskError> {
     let answer = http.get("/api/v1/status")?;
-    let text = show::status(&http.read::<Status>(&answer)?);
-    Ok(Said::done(answer, text))
+    let page = show::status(&http.read::<Status>(&answer)?);
+    Ok(Answer::done(answer, page))
 }
 
-fn streams(http: &Http, bucket: Option<&str>) -> Result<Said, AskError> {
+fn streams(http: &Http, bucket: Option<&str>) -> Result<Answer, AskError> {
     let mut answer = http.get("/api/v1/replications")?;
     if let (Some(name), Some(Value::Array(buckets))) = (bucket, answer.get_mut("buckets")) {
         buckets.retain(|bucket| bucket.get("bucket").and_then(Value::as_str) == Some(name));
@@ -46,18 +49,18 @@ fn streams(http: &Http, bucket: Option<&str>) -> Result<Said, AskError> {
             return Err(AskError::Usage(format!("the sidecar has no bucket {name:?}")));
         }
     }
-    let text = show::streams(&http.read::<Replications>(&answer)?);
-    Ok(Said::done(answer, text))
+    let page = show::streams(&http.read::<Replications>(&answer)?);
+    Ok(Answer::done(answer, page))
 }
 
-fn change(http: &Http, bucket: &str, what: &str, body: &Value) -> Result<Said, AskError> {
+fn change(http: &Http, bucket: &str, what: &str, body: &Value) -> Result<Answer, AskError> {
     let answer =
         http.change(&format!("/api/v1/buckets/{}/{what}", segment(bucket)), body, bucket)?;
     let Opened { open } = http.read(&answer)?;
-    Ok(Said::done(answer, format!("{bucket}: {open} streams are open")))
+    Ok(Answer::done(answer, format!("{bucket}: {open} streams are open")))
 }
 
-fn transfer(http: &Http, what: &Transfer, how: &str) -> Result<Said, AskError> {
+fn transfer(http: &Http, what: &Transfer, how: &str) -> Result<Answer, AskError> {
     let Transfer { bucket, vbs, from } = what;
     let of_bucket = format!("/api/v1/buckets/{}", segment(bucket));
     let first = vbs.iter().next().filter(|_| vbs.len() == 1);
@@ -65,17 +68,17 @@ fn transfer(http: &Http, what: &Transfer, how: &str) -> Result<Said, AskError> {
         let body = json!({ "from": from, "vbuckets": vbs });
         let answer = http.moves(&format!("{of_bucket}/{how}"), &body, bucket)?;
         let text = show::moved(bucket, from, &http.read::<MovedSet>(&answer)?.moved);
-        return Ok(Said::done(answer, text));
+        return Ok(Answer::done(answer, text));
     };
     let path = format!("{of_bucket}/vbuckets/{vb}/{how}");
     let answer = http.moves(&path, &json!({ "from": from }), bucket)?;
     let Moved { elapsed_ms, .. } = http.read(&answer)?;
     let took = show::ms(elapsed_ms);
-    Ok(Said::done(answer, format!("{bucket}: vb:{vb} is active here, dead at {from}, in {took}")))
+    Ok(Answer::done(answer, format!("{bucket}: vb:{vb} is active here, dead at {from}, in {took}")))
 }
 
-/// Empties one bucket or all; what cannot be emptied does not keep the others.
-fn drain(http: &Http, bucket: Option<&str>) -> Result<Said, AskError> {
+/// Stops replicating one bucket or all. A bucket that fails does not stop the others.
+fn drain(http: &Http, bucket: Option<&str>) -> Result<Answer, AskError> {
     let buckets = match bucket {
         Some(bucket) => vec![bucket.to_owned()],
         None => {
@@ -83,16 +86,16 @@ fn drain(http: &Http, bucket: Option<&str>) -> Result<Said, AskError> {
             status.buckets.into_iter().map(|bucket| bucket.bucket).collect()
         }
     };
-    let (mut all, mut lines, mut outcome) = (Vec::new(), Vec::new(), Outcome::Done);
+    let (mut all, mut whole, mut exit) = (Vec::new(), Page::default(), Exit::Done);
     for bucket in buckets {
-        let said = change(http, &bucket, "replications", &json!({}));
-        let Said { outcome: its, json: mut one, text } = said.unwrap_or_else(Said::error);
-        outcome = outcome.max(its);
-        lines.push(text);
+        let changed = change(http, &bucket, "replications", &json!({}));
+        let Answer { exit: of_one, json: mut one, page } = changed.unwrap_or_else(Answer::from);
+        exit = exit.max(of_one);
+        whole = whole.page(page).text("\n");
         if let Some(one) = one.as_object_mut() {
             one.insert("bucket".to_owned(), Value::from(bucket));
         }
         all.push(one);
     }
-    Ok(Said { outcome, json: json!({ "buckets": all }), text: lines.join("\n") })
+    Ok(Answer { exit, json: json!({ "buckets": all }), page: whole })
 }

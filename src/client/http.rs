@@ -1,79 +1,38 @@
-//! One request to the admin API and its answer, with a deadline. No proxy, no redirect: the token
-//! goes to the address that was named and nowhere else.
+//! Sends requests to the admin API and waits for the answers, with deadlines. Without proxies and
+//! redirects, so that the token is sent only to the address that was given.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use relay::Secret;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use ureq::http::{Request, StatusCode};
-use ureq::{Agent, Body, http::Response};
+use ureq::http::{Request, Response};
+use ureq::{Agent, Body};
 
-use super::Outcome;
+use super::error::AskError;
 use super::target::Target;
 use super::views::Status;
 
-/// To reach the sidecar.
+/// The deadline to connect.
 const CONNECT_WAIT: Duration = Duration::from_secs(5);
-/// For an answer that only reads: it waits for nothing.
+/// The deadline of a request that only reads, which the sidecar answers without waiting.
 const READ_WAIT: Duration = Duration::from_secs(20);
-/// How often to look whether moves go on while an answer is awaited.
+/// How often the status is read while the answer to a command is awaited.
 const LOOK: Duration = Duration::from_secs(10);
-/// Looks in a row that find no moves, or no sidecar, until the answer to moves is given up.
+/// How many readings in a row may show no move in progress, or fail, before the answer to a move is
+/// given up.
 const MOVE_LOOKS_MAX: u32 = 3;
-/// The same for a change, which may take as long itself as its deadlines in the sidecar: an hour.
+/// The same for a change, whose deadlines in the sidecar may add up to an hour.
 const CHANGE_LOOKS_MAX: u32 = 360;
-/// The longest answer: 300 bytes for each of 1,024 streams, for 200 buckets.
+/// The longest answer that is read: 300 bytes for each of 1,024 streams, for 200 buckets.
 const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// What is escaped in a segment of a path: all but the unreserved characters of RFC 3986.
+const SEGMENT_ESCAPED: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
-/// Why there is no good answer.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum AskError {
-    /// Nothing can be sent.
-    #[error("{0}")]
-    Usage(String),
-    /// Nothing listens there, or it does not answer.
-    #[error("the sidecar at {url} does not answer: {source}: is it running, is --admin right?")]
-    Silent { url: String, source: Box<ureq::Error> },
-    /// What answers is no sidecar, or one of another age.
-    #[error("what answers at {url} is no sidecar that this program knows: {reason}")]
-    Strange { url: String, reason: String },
-    /// A command whose answer does not come.
-    #[error(
-        "no answer from the sidecar at {url}, whose status cannot be read or shows nothing that \
-         moves: check with status and streams, then ask again"
-    )]
-    Lost { url: String },
-    /// The sidecar says no.
-    #[error("{text}")]
-    Refused { status: StatusCode, text: String, body: Value },
-}
-
-impl AskError {
-    pub(super) const fn body(&self) -> Option<&Value> {
-        match self {
-            Self::Refused { body, .. } => Some(body),
-            Self::Usage(_) | Self::Silent { .. } | Self::Strange { .. } | Self::Lost { .. } => None,
-        }
-    }
-
-    pub(super) fn outcome(&self) -> Outcome {
-        match self {
-            Self::Usage(_) => Outcome::Wrong,
-            Self::Silent { .. } | Self::Strange { .. } | Self::Lost { .. } => Outcome::Failed,
-            Self::Refused { status, .. } => match *status {
-                StatusCode::BAD_REQUEST
-                | StatusCode::UNAUTHORIZED
-                | StatusCode::FORBIDDEN
-                | StatusCode::NOT_FOUND => Outcome::Wrong,
-                _ => Outcome::Failed,
-            },
-        }
-    }
-}
-
-/// The way to one sidecar.
+/// The client of one sidecar.
 #[derive(Clone)]
 pub(super) struct Http {
     agent: Agent,
@@ -97,12 +56,12 @@ impl Http {
         self.send("GET", path, None, Some(READ_WAIT))
     }
 
-    /// Sets something that is set at once.
+    /// Sends a change that takes effect immediately.
     pub(super) fn put(&self, path: &str, body: &Value) -> Result<Value, AskError> {
         self.send("PUT", path, Some(body), Some(READ_WAIT))
     }
 
-    /// Sends a change of a bucket, which is served after the moves that were asked for before it.
+    /// Sends a change of a bucket, which waits for the moves that were requested before it.
     pub(super) fn change(&self, path: &str, body: &Value, bucket: &str) -> Result<Value, AskError> {
         self.command("PUT", path, body, bucket, CHANGE_LOOKS_MAX)
     }
@@ -112,8 +71,8 @@ impl Http {
         self.command("POST", path, body, bucket, MOVE_LOOKS_MAX)
     }
 
-    /// Sends a command without a deadline for the whole: the sidecar has one for each step, and its
-    /// status is read while the answer is awaited.
+    /// Sends a command without a total deadline: the sidecar has one for each step, and its status
+    /// is read while the answer is awaited.
     fn command(
         &self,
         method: &'static str,
@@ -124,7 +83,7 @@ impl Http {
     ) -> Result<Value, AskError> {
         let (answered, answer) = sync_channel(1);
         let (http, path, body) = (self.clone(), path.to_owned(), body.clone());
-        // Where the answer is given up, the process ends and this thread with it.
+        // If the answer is given up, the process exits, and the thread with it.
         std::thread::spawn(move || answered.send(http.send(method, &path, Some(&body), None)));
         let lost = || Err(AskError::Lost { url: self.url.clone() });
         wait(&answer, LOOK, looks_max, || self.is_moving(bucket)).unwrap_or_else(lost)
@@ -136,9 +95,9 @@ impl Http {
         buckets.iter().any(|found| found.bucket == bucket && found.moving > 0)
     }
 
-    /// The answer as a type of ours.
+    /// Parses an answer.
     pub(super) fn read<T: DeserializeOwned>(&self, answer: &Value) -> Result<T, AskError> {
-        T::deserialize(answer).map_err(|error| self.strange(error.to_string()))
+        T::deserialize(answer).map_err(|error| self.unexpected(error.to_string()))
     }
 
     fn send(
@@ -153,7 +112,7 @@ impl Http {
             request = request.header("Authorization", format!("Bearer {}", token.expose()));
         }
         let text = body.map(Value::to_string).unwrap_or_default();
-        let wrong = |error| AskError::Usage(format!("{} cannot be asked: {error}", self.url));
+        let wrong = |error| AskError::Usage(format!("invalid request to {}: {error}", self.url));
         let request = request.header("Content-Type", "application/json").body(text);
         let request = request.map_err(|error| wrong(error.to_string()))?;
         let request = self.agent.configure_request(request).timeout_global(wait).build();
@@ -166,24 +125,25 @@ impl Http {
         let text = response.body_mut().with_config().limit(BODY_BYTES_MAX).read_to_string();
         let text = text
             .map_err(|error| AskError::Silent { url: self.url.clone(), source: Box::new(error) })?;
-        let body: Value = serde_json::from_str(&text)
-            .map_err(|error| self.strange(format!("{status}, and the body is no JSON: {error}")))?;
+        let body: Value = serde_json::from_str(&text).map_err(|error| {
+            self.unexpected(format!("{status}, and the body is not JSON: {error}"))
+        })?;
         if status.is_success() {
             return Ok(body);
         }
         match body.get("error").and_then(Value::as_str).map(str::to_owned) {
             Some(text) => Err(AskError::Refused { status, text, body }),
-            None => Err(self.strange(format!("{status}, and the body names no error"))),
+            None => Err(self.unexpected(format!("{status}, and the body has no error text"))),
         }
     }
 
-    fn strange(&self, reason: String) -> AskError {
-        AskError::Strange { url: self.url.clone(), reason }
+    fn unexpected(&self, reason: String) -> AskError {
+        AskError::Unexpected { url: self.url.clone(), reason }
     }
 }
 
-/// Waits for an answer as long as looks find that there is something to wait for; `None` once they
-/// have not, several times in a row.
+/// Waits for an answer while `is_moving` returns true. Returns `None` once it has returned false
+/// `looks_max` times in a row.
 fn wait<T>(
     answer: &Receiver<T>,
     every: Duration,
@@ -203,16 +163,8 @@ fn wait<T>(
 }
 
 /// `text` as one segment of a path.
-pub(super) fn segment(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
+pub(super) fn segment(text: &str) -> PercentEncode<'_> {
+    utf8_percent_encode(text, SEGMENT_ESCAPED)
 }
 
 #[cfg(test)]

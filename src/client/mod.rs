@@ -1,11 +1,14 @@
-//! The subcommands that ask a running sidecar: what they are, what they send, what they print.
+//! The subcommands that ask a running sidecar: their arguments, requests and output.
 //!
-//! They know the sidecar by its admin API only, and fields that they do not know do not disturb
-//! them: an older client can read a newer sidecar.
+//! They use nothing but the admin API of the sidecar. Fields that they do not know are ignored, so
+//! that an older client can read a newer sidecar.
 
+mod answer;
 mod args;
 mod ask;
+mod error;
 mod http;
+mod page;
 mod show;
 mod table;
 mod target;
@@ -13,62 +16,39 @@ mod views;
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use console::Term;
+
+use self::answer::Answer;
+use self::http::Http;
 
 pub use self::args::{Ask, To};
+pub use self::error::Exit;
 
-use self::http::{AskError, Http};
-
-/// What became of it, as an exit code says it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Outcome {
-    /// It is done.
-    Done,
-    /// The sidecar did not do it, or is not there.
-    Failed,
-    /// It was asked wrongly: the request itself, the token, or the configuration.
-    Wrong,
-}
-
-/// What a subcommand has to say.
-struct Said {
-    outcome: Outcome,
-    /// For programs.
-    json: Value,
-    /// For people.
-    text: String,
-}
-
-/// Asks the sidecar that `config` describes, or the one of `--admin`, and prints the answer: to
-/// standard output, but an error that is not for programs to standard error.
+/// Asks the sidecar that `config` names, or the one of `--admin`, and prints the answer. Standard
+/// output gets the answer and, with `--json`, any error; other errors go to standard error.
 #[must_use]
-pub fn run(ask: &Ask, config: &Path) -> Outcome {
+pub fn run(ask: &Ask, config: &Path) -> Exit {
     let to = ask.to();
-    let said = target::find(to, config).and_then(|target| ask::ask(ask, &Http::new(target)));
-    let Said { outcome, json, text } = said.unwrap_or_else(Said::error);
-    match outcome {
+    let answer = target::find(to, config).and_then(|target| ask::ask(ask, &Http::new(target)));
+    let Answer { exit, json, page } = answer.unwrap_or_else(Answer::from);
+    match exit {
         _ if to.json => print(&format!("{json:#}")),
-        Outcome::Done => print(text.trim_end()),
-        Outcome::Failed | Outcome::Wrong => eprintln!("{}", text.trim_end()),
+        Exit::Done => print(page.render(width(&Term::stdout())).trim_end()),
+        Exit::Failed | Exit::Wrong => {
+            eprintln!("{}", page.render(width(&Term::stderr())).trim_end());
+        }
     }
-    outcome
+    exit
 }
 
-/// Prints to a reader that may have gone, as `head` does: that is no failure.
+/// The columns of a terminal; `None` where the output is none.
+fn width(out: &Term) -> Option<u16> {
+    let (_rows, columns) = out.size_checked()?;
+    out.is_term().then_some(columns)
+}
+
+/// Prints a line. A reader that has closed the pipe, as `head` does, is no failure.
 fn print(text: &str) {
     use std::io::Write as _;
     _ = writeln!(std::io::stdout().lock(), "{text}");
-}
-
-impl Said {
-    fn done(json: Value, text: String) -> Self {
-        Self { outcome: Outcome::Done, json, text }
-    }
-
-    #[allow(clippy::needless_pass_by_value, reason = "the end of the error's way")]
-    fn error(error: AskError) -> Self {
-        let json = error.body().cloned().unwrap_or_else(|| json!({ "error": error.to_string() }));
-        let text = show::error(&error);
-        Self { outcome: error.outcome(), json, text }
-    }
 }

@@ -1,36 +1,44 @@
-//! What a person reads. Pure: answers in, text out.
+//! The output for people. Pure: answers in, pages out.
 
-use super::http::AskError;
-use super::table::{Cell, Table};
-use super::views::{Bucket, Failures, Link, Moved, Node, Replications, Status, Stream};
 use mcbp::VbId;
 use replica::plan::VbSet;
 use serde::Deserialize as _;
 
-/// Failures that are listed; the rest is a number. `--json` has all. Of a set that was to be moved
-/// all are listed: each has to be asked for again.
+use super::error::AskError;
+use super::page::Page;
+use super::table::{Cell, Table};
+use super::views::{
+    Bucket, Failures, Link, Moved, Node, Replications, Status, Stream, StreamPhase,
+};
+
+/// How many failures are listed; `--json` has all. Of a set that was to be moved all are listed,
+/// because each move has to be repeated.
 const FAILURES_MAX: usize = 20;
 
-pub(super) fn status(status: &Status) -> String {
-    let Status { version, uptime_ms, phase, ready, node, producers, buckets, embedded } = status;
+pub(super) fn status(status: &Status) -> Page {
+    let Status { version, uptime_ms, phase, ready, node, producers, buckets, .. } = status;
     let ready = if *ready { "ready" } else { "not ready" };
-    let mut text = format!("dcp-proxy {version}, {phase} for {}, {ready}\n\n", ms(*uptime_ms));
-    let mut nodes = Table::new(["NODE", "ROLE", "HEARD", "EMBEDDED"]);
-    let with_role =
-        std::iter::once((node, "consumer")).chain(producers.iter().map(|p| (p, "producer")));
-    for (Node { name, silent_ms, .. }, role) in with_role {
+    let first = format!("dcp-proxy {version}, {phase} for {}, {ready}\n\n", ms(*uptime_ms));
+    let page = Page::default().text(first).table(nodes(status)).text("\n");
+    let page = if buckets.is_empty() { page } else { page.table(bucket_table(buckets)) };
+    page.text(warnings(std::iter::once(node).chain(producers)))
+}
+
+fn nodes(Status { node, producers, embedded, .. }: &Status) -> Table {
+    let mut table = Table::new(["NODE", "ROLE", "HEARD", "EMBEDDED"]);
+    let producers = producers.iter().map(|producer| (producer, "producer"));
+    for (Node { name, silent_ms, .. }, role) in std::iter::once((node, "consumer")).chain(producers)
+    {
         let heard = silent_ms.map_or("never".to_owned(), |silent| format!("{} ago", ms(silent)));
         let inside = embedded.iter().find(|inside| inside.name == *name);
         let inside = inside.map(|inside| format!("{}, {}", inside.address, inside.durability));
-        let inside = inside.unwrap_or_default();
-        nodes.push([
-            Cell::from(name.as_str()),
-            role.into(),
-            heard.as_str().into(),
-            inside.as_str().into(),
-        ]);
+        let inside = inside.as_deref().unwrap_or("");
+        table.push([name.as_str().into(), role.into(), heard.as_str().into(), inside.into()]);
     }
-    text += &format!("{nodes}\n");
+    table
+}
+
+fn bucket_table(buckets: &[Bucket]) -> Table {
     let mut table = Table::new([
         "BUCKET",
         "CONNECTIONS",
@@ -55,23 +63,20 @@ pub(super) fn status(status: &Status) -> String {
             lag(bucket),
         ]);
     }
-    if !table.is_empty() {
-        text += &table.to_string();
-    }
-    text + &warnings(std::iter::once(node).chain(producers))
+    table
 }
 
-/// A line for each node that somebody has to look into.
+/// A line for each node with a warning.
 fn warnings<'a>(nodes: impl Iterator<Item = &'a Node>) -> String {
     let line = |node: &Node| {
-        // Whatever a data node said, a terminal gets no control characters.
+        // The text of a data node may hold control characters; none reaches the terminal.
         let text = node.warning.as_deref()?.replace(char::is_control, " ");
         Some(format!("\nwarning: {}: {text}\n", node.name))
     };
     nodes.filter_map(line).collect()
 }
 
-/// The lag of the worst vBucket. It is at least that where the lag of others is not known.
+/// The largest lag of a vBucket; `>=` where the lag of others is unknown.
 fn lag(bucket: &Bucket) -> Cell {
     match (bucket.lag_seqnos_max, bucket.lag_unknown) {
         (max, 0) => max.into(),
@@ -80,7 +85,7 @@ fn lag(bucket: &Bucket) -> Cell {
     }
 }
 
-pub(super) fn streams(replications: &Replications) -> String {
+pub(super) fn streams(replications: &Replications) -> Page {
     let mut streams = Table::new([
         "BUCKET", "VB", "PRODUCER", "LINK", "PHASE", "OPAQUE", "SEQNO", "LAG", "PROGRESS", "ERROR",
     ]);
@@ -105,16 +110,16 @@ pub(super) fn streams(replications: &Replications) -> String {
         }
     }
     match (streams.is_empty(), moves.is_empty()) {
-        (true, true) => "nothing is replicated".to_owned(),
-        (false, true) => streams.to_string(),
-        (true, false) => moves.to_string(),
-        (false, false) => format!("{streams}\n{moves}"),
+        (true, true) => Page::default().text("nothing is replicated"),
+        (false, true) => Page::default().table(streams),
+        (true, false) => Page::default().table(moves),
+        (false, false) => Page::default().table(streams).text("\n").table(moves),
     }
 }
 
 fn stream_row(bucket: &str, link: &Link, stream: &Stream) -> [Cell; 10] {
     // A stream on a link that is down has no error of its own.
-    let link_error = link.last_error.as_ref().filter(|_| stream.phase != "open");
+    let link_error = link.last_error.as_ref().filter(|_| stream.phase != StreamPhase::Open);
     let error = stream.last_error.as_ref().or(link_error);
     let connection = format!("{} {}", link.connection, link.phase);
     let detail = detail(stream, error.map(|error| error.detail.as_str()));
@@ -124,7 +129,7 @@ fn stream_row(bucket: &str, link: &Link, stream: &Stream) -> [Cell; 10] {
         stream.vbucket.into(),
         link.producer.as_str().into(),
         connection.as_str().into(),
-        stream.phase.as_str().into(),
+        stream.phase.to_string().as_str().into(),
         stream.opaque.into(),
         Cell::known(stream.seqno),
         Cell::known(stream.lag_seqnos),
@@ -133,7 +138,8 @@ fn stream_row(bucket: &str, link: &Link, stream: &Stream) -> [Cell; 10] {
     ]
 }
 
-/// What there is to say of a stream: where it is in line, what its copy misses, why it failed.
+/// The details of a stream: its place in the queue of rollbacks, how far its copy is complete, why
+/// it failed.
 fn detail(stream: &Stream, error: Option<&str>) -> String {
     let line = stream.rollbacks_before.map(|before| format!("{before} rollbacks come first"));
     let copy = stream.complete_to.map(|seqno| format!("the copy is complete to {seqno} only"));
@@ -141,10 +147,10 @@ fn detail(stream: &Stream, error: Option<&str>) -> String {
     parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
-pub(super) fn error(error: &AskError) -> String {
+pub(super) fn error(error: &AskError) -> Page {
     let failures = error.body().and_then(|body| Failures::deserialize(body).ok());
     let Some(Failures { errors, moved: others }) = failures.filter(|f| !f.errors.is_empty()) else {
-        return error.to_string();
+        return error.to_string().into();
     };
     let shown = if others.is_some() { errors.len() } else { FAILURES_MAX };
     let mut table = Table::new(["VB", "PRODUCER", "REASON", "STATUS", "RETRY", "DETAIL"]);
@@ -159,23 +165,27 @@ pub(super) fn error(error: &AskError) -> String {
         ]);
     }
     let more = errors.len().saturating_sub(shown);
-    let more =
-        if more > 0 { format!("and {more} more; --json lists all\n") } else { String::new() };
+    let more = match more {
+        0 => String::new(),
+        more => format!("and {more} more; --json lists all\n"),
+    };
     let things = if errors.len() == 1 { "vBucket" } else { "vBuckets" };
-    let others = others.unwrap_or_default();
-    let others = others.first().map(|first| moved(&first.bucket, &first.from, &others) + "\n");
-    format!("{}{} {things} failed:\n{table}{more}", others.unwrap_or_default(), errors.len())
+    let page = match others.as_deref() {
+        Some(others @ [first, ..]) => moved(&first.bucket, &first.from, others).text("\n"),
+        Some([]) | None => Page::default(),
+    };
+    page.text(format!("{} {things} failed:\n", errors.len())).table(table).text(more)
 }
 
-/// vBuckets that were moved, in one line.
-pub(super) fn moved(bucket: &str, from: &str, moved: &[Moved]) -> String {
+/// vBuckets that were moved, in one line without a line end.
+pub(super) fn moved(bucket: &str, from: &str, moved: &[Moved]) -> Page {
     let (count, set) = (moved.len(), moved.iter().map(|m| VbId(m.vbucket)).collect::<VbSet>());
     let things = if count == 1 { "vBucket is" } else { "vBuckets are" };
-    let took = ms(moved.iter().map(|moved| moved.elapsed_ms).max().unwrap_or_default());
-    format!("{bucket}: {count} {things} active here, dead at {from}, in {took}: {set}")
+    let took = ms(moved.iter().map(|moved| moved.elapsed_ms).max().unwrap_or(0));
+    format!("{bucket}: {count} {things} active here, dead at {from}, in {took}: {set}").into()
 }
 
-/// A time that a person can take in.
+/// A duration with the units that fit its size.
 pub(super) fn ms(ms: u64) -> String {
     const SECOND: u64 = 1000;
     const MINUTE: u64 = 60 * SECOND;
@@ -203,7 +213,8 @@ mod tests {
                 "lag_seqnos_max": lag_seqnos_max, "lag_unknown": lag_unknown,
             }],
         });
-        status(&Status::deserialize(body).unwrap_or_else(|error| panic!("{error}")))
+        let body = Status::deserialize(body).unwrap_or_else(|error| panic!("{error}"));
+        status(&body).render(None)
     }
 
     #[test]

@@ -1,13 +1,18 @@
-//! Aligned columns of text.
+//! Aligned columns of text. On a terminal the last column is wrapped to the width of the terminal;
+//! elsewhere every row is one line, for scripts.
 
-use std::fmt;
+use comfy_table::presets::NOTHING;
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width};
 
-/// Between two columns.
-const GAP: &str = "  ";
+/// Spaces between two columns.
+const GAP: u16 = 2;
+/// The last column is not wrapped to less than this, however narrow the terminal is.
+const LAST_COLUMN_MIN: u16 = 20;
 
-/// Rows under a heading. Numbers stand to the right, the last column is never padded.
-pub(super) struct Table<const N: usize> {
-    rows: Vec<[Cell; N]>,
+/// Rows with a heading. Columns of numbers are aligned to the right.
+pub(super) struct Table {
+    heading: Vec<&'static str>,
+    rows: Vec<Vec<Cell>>,
 }
 
 /// One entry of a table.
@@ -16,34 +21,56 @@ pub(super) enum Cell {
     Number(String),
 }
 
-impl<const N: usize> Table<N> {
-    pub(super) fn new(heading: [&str; N]) -> Self {
-        Self { rows: vec![heading.map(Cell::from)] }
+impl Table {
+    pub(super) fn new<const N: usize>(heading: [&'static str; N]) -> Self {
+        Self { heading: heading.to_vec(), rows: Vec::new() }
     }
 
-    pub(super) fn push(&mut self, row: [Cell; N]) {
-        self.rows.push(row);
+    pub(super) fn push<const N: usize>(&mut self, row: [Cell; N]) {
+        self.rows.push(row.into());
     }
 
-    /// Whether there is nothing under the heading.
+    /// Whether there is no row.
     pub(super) fn is_empty(&self) -> bool {
-        self.rows.len() < 2
+        self.rows.is_empty()
     }
 
-    fn width(&self, column: usize) -> usize {
-        let cells = self.rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.text().chars().count()).max().unwrap_or(0)
+    /// The table as text, each line with its line end. `width` is that of the terminal; `None`
+    /// where there is no terminal.
+    pub(super) fn text(&self, width: Option<u16>) -> String {
+        let mut table = comfy_table::Table::new();
+        table.load_style(NOTHING).set_header(self.heading.iter().copied());
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        for row in &self.rows {
+            table.add_row(row.iter().map(Cell::text));
+        }
+        let last = self.heading.len().saturating_sub(1);
+        for (at, column) in table.column_iter_mut().enumerate() {
+            column.set_padding(if at == last { (0, 0) } else { (0, GAP) });
+            column.set_constraint(ColumnConstraint::ContentWidth);
+            if self.is_number(at) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        if let Some(width) = width {
+            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+            // Numbers and names stay whole: only the last column may hold sentences.
+            if let Some(column) = table.column_mut(last).filter(|_| !self.is_number(last)) {
+                column
+                    .set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(LAST_COLUMN_MIN)));
+            }
+        }
+        table.trim_fmt() + "\n"
     }
 
-    /// Whether a column holds numbers; its heading then stands to the right too.
     fn is_number(&self, column: usize) -> bool {
-        let below = self.rows.iter().skip(1).filter_map(|row| row.get(column));
-        below.into_iter().any(|cell| matches!(cell, Cell::Number(_)))
+        let mut cells = self.rows.iter().filter_map(|row| row.get(column));
+        cells.any(|cell| matches!(cell, Cell::Number(_)))
     }
 }
 
 impl Cell {
-    /// A number that there is, known or not.
+    /// A number that exists, whether or not it is known.
     pub(super) fn known(number: Option<u64>) -> Self {
         Self::Number(number.map_or_else(|| "?".to_owned(), |number| number.to_string()))
     }
@@ -56,9 +83,10 @@ impl Cell {
 }
 
 impl From<&str> for Cell {
-    /// What a data node said may hold anything; a terminal gets no control characters from us.
+    /// Control characters in the text of a data node become spaces, so that none reaches the
+    /// terminal.
     fn from(text: &str) -> Self {
-        Self::Text(text.chars().map(|char| if char.is_control() { ' ' } else { char }).collect())
+        Self::Text(text.replace(char::is_control, " "))
     }
 }
 
@@ -69,28 +97,9 @@ impl From<u64> for Cell {
 }
 
 impl From<Option<u64>> for Cell {
-    /// A number that there may not be; one that is merely not known is [`Cell::known`].
+    /// A number that may not exist. Use [`Cell::known`] for one that exists but may be unknown.
     fn from(number: Option<u64>) -> Self {
         Self::Number(number.map_or_else(|| "-".to_owned(), |number| number.to_string()))
-    }
-}
-
-impl<const N: usize> fmt::Display for Table<N> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let columns: Vec<_> = (0..N).map(|at| (self.width(at), self.is_number(at))).collect();
-        for row in &self.rows {
-            let mut line = String::new();
-            for (cell, &(width, is_number)) in row.iter().zip(&columns) {
-                let text = cell.text();
-                if is_number {
-                    line += &format!("{text:>width$}{GAP}");
-                } else {
-                    line += &format!("{text:width$}{GAP}");
-                }
-            }
-            writeln!(f, "{}", line.trim_end())?;
-        }
-        Ok(())
     }
 }
 
@@ -106,7 +115,28 @@ mod tests {
         table.push([Cell::from(8), "open".into(), Cell::known(None), "".into()]);
         let want = "  VB  PHASE      LAG  ERROR\n   7  open     12345\n\
                     1023  waiting      -  bad [31m\n   8  open         ?\n";
-        assert_eq!(table.to_string(), want);
+        assert_eq!(table.text(None), want);
+        assert_eq!(table.text(Some(80)), want);
+        let mut table = Table::new(["BUCKET", "LAG"]);
+        table.push([Cell::from("default"), Some(7).into()]);
+        assert_eq!(table.text(Some(80)), "BUCKET   LAG\ndefault    7\n");
         assert!(!table.is_empty() && Table::new(["VB"]).is_empty());
+    }
+
+    #[test]
+    fn a_terminal_gets_its_width_and_a_script_whole_rows() {
+        let mut table = Table::new(["VB", "DETAIL"]);
+        let detail = "the consumer refused the stream, and it is tried again after a backoff";
+        table.push([Cell::from(1023), detail.into()]);
+        assert_eq!(table.text(None), format!("  VB  DETAIL\n1023  {detail}\n"));
+        let want = [
+            "  VB  DETAIL",
+            "1023  the consumer refused the",
+            "      stream, and it is tried",
+            "      again after a backoff",
+        ];
+        assert_eq!(table.text(Some(31)).lines().collect::<Vec<_>>(), want);
+        // Too narrow for anything: the terminal breaks the lines.
+        assert_eq!(table.text(Some(5)).lines().nth(1), Some("1023  the consumer refused"));
     }
 }

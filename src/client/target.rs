@@ -1,4 +1,4 @@
-//! Which sidecar is meant, and the token for it.
+//! Which sidecar to ask, and the token for it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -6,12 +6,12 @@ use std::path::Path;
 use relay::Secret;
 
 use super::args::To;
-use super::http::AskError;
+use super::error::AskError;
 use crate::config::{self, Admin};
 
-/// Where a sidecar listens that nobody told otherwise.
+/// Where a sidecar listens by default.
 const DEFAULT_URL: &str = "http://127.0.0.1:8091";
-/// The token, for those who do not want to see it in a list of processes.
+/// The environment variable with the token, which keeps it out of the list of processes.
 const TOKEN_VARIABLE: &str = "DCP_PROXY_TOKEN";
 
 /// A sidecar.
@@ -21,9 +21,9 @@ pub(super) struct Target {
     pub(super) token: Option<Secret>,
 }
 
-/// The sidecar that the options mean, or else the configuration file, or else the default.
+/// The sidecar that the options name, else the configuration file, else the default.
 ///
-/// The token of the file goes to the address of the file only.
+/// The token of the file is sent only to the address of the file.
 pub(super) fn find(to: &To, config: &Path) -> Result<Target, AskError> {
     let given = to.token.clone().or_else(|| std::env::var(TOKEN_VARIABLE).ok());
     let given = given.map(Secret::new);
@@ -37,7 +37,7 @@ pub(super) fn find(to: &To, config: &Path) -> Result<Target, AskError> {
         config::load_admin(config).map_err(|problems| AskError::Usage(problems.to_string()))?;
     let Admin { listen, token } = admin;
     if listen.port() == 0 {
-        let why = "[admin] listen has port 0, which says nothing: give --admin";
+        let why = "[admin] listen has port 0, so the port is unknown: give --admin";
         return Err(AskError::Usage(format!("{}: {why}", config.display())));
     }
     Ok(Target { url: format!("http://{}", reachable(listen)), token: given.or(token) })
@@ -48,10 +48,10 @@ fn checked(url: &str) -> Result<String, AskError> {
     if url.strip_prefix("http://").is_some_and(|rest| !rest.is_empty()) {
         return Ok(url.to_owned());
     }
-    Err(AskError::Usage(format!("{url:?} is no address of a sidecar: give http://HOST:PORT")))
+    Err(AskError::Usage(format!("invalid URL of a sidecar {url:?}: give http://HOST:PORT")))
 }
 
-/// An address that listens everywhere is reached on loopback.
+/// Replaces an unspecified address, which listens on all interfaces, by loopback.
 const fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -1,4 +1,8 @@
 //! The answers of the admin API, as far as they are printed for people.
+//!
+//! A word that is only printed stays a text, so that a newer sidecar may have new ones.
+
+use std::fmt;
 
 use serde::Deserialize;
 
@@ -68,7 +72,7 @@ pub(super) struct Link {
 #[derive(Debug, Deserialize)]
 pub(super) struct Stream {
     pub(super) vbucket: u64,
-    pub(super) phase: String,
+    pub(super) phase: StreamPhase,
     pub(super) opaque: Option<u64>,
     pub(super) seqno: Option<u64>,
     pub(super) lag_seqnos: Option<u64>,
@@ -76,6 +80,30 @@ pub(super) struct Stream {
     pub(super) last_error: Option<LastError>,
     pub(super) rollbacks_before: Option<u64>,
     pub(super) complete_to: Option<u64>,
+}
+
+/// The phase of a stream.
+#[derive(Debug, PartialEq, Eq, Deserialize)]
+#[serde(from = "String")]
+pub(super) enum StreamPhase {
+    Open,
+    /// Any other, by its word.
+    NotOpen(String),
+}
+
+impl From<String> for StreamPhase {
+    fn from(word: String) -> Self {
+        if word == "open" { Self::Open } else { Self::NotOpen(word) }
+    }
+}
+
+impl fmt::Display for StreamPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::NotOpen(word) => word,
+        })
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -92,13 +120,13 @@ pub(super) struct Move {
     pub(super) since_ms: u64,
 }
 
-/// What a `PUT` of replications answers.
+/// The answer to a `PUT` of replications.
 #[derive(Debug, Deserialize)]
 pub(super) struct Opened {
     pub(super) open: u64,
 }
 
-/// What a takeover or a move answers.
+/// The answer to a takeover or a move.
 #[derive(Debug, Deserialize)]
 pub(super) struct Moved {
     pub(super) bucket: String,
@@ -107,7 +135,7 @@ pub(super) struct Moved {
     pub(super) elapsed_ms: u64,
 }
 
-/// What a takeover or a move of a set answers.
+/// The answer to a takeover or a move of a set.
 #[derive(Debug, Deserialize)]
 pub(super) struct MovedSet {
     pub(super) moved: Vec<Moved>,
@@ -119,12 +147,12 @@ pub(super) struct Level {
     pub(super) level: String,
 }
 
-/// What a command that failed says of each vBucket.
+/// The answer to a command that failed: one entry for each vBucket.
 #[derive(Debug, Deserialize)]
 pub(super) struct Failures {
     #[serde(default)]
     pub(super) errors: Vec<Failure>,
-    /// Of a set that was to be moved: the others.
+    /// Of a set that was to be moved: the vBuckets that were.
     pub(super) moved: Option<Vec<Moved>>,
 }
 

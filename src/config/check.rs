@@ -1,13 +1,15 @@
-//! From the file as written to the checked configuration: one section at a time.
+//! Turns the file as written into the checked configuration, one section at a time.
 //!
-//! Reports every problem and goes on. `embedded` and `limits` check these sections, `tls` that
-//! table, `links` what concerns several sections at once.
+//! Every problem is reported, and the check goes on after it. `embedded` and `limits` check these
+//! sections, `tls` that table, `links` the rules across sections.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 
+use invariant::broken;
 use relay::{Endpoint, Secret};
 use toml::Spanned;
 
@@ -15,7 +17,7 @@ use super::checked::{Admin, Config, Node};
 use super::problem::{Problem, Problems, line_of};
 use super::{Environment, file, rules};
 
-/// The port of the admin API where the file names none.
+/// The default port of the admin API.
 const ADMIN_PORT: u16 = 8091;
 
 pub(super) fn check(
@@ -48,8 +50,15 @@ fn with_checker<T>(
     let checked = check(&mut checker);
     let mut list = checker.problems;
     list.sort_by_key(|problem| problem.line);
-    // Without a problem there is a value: what is missing has been reported.
-    checked.filter(|_| list.is_empty()).ok_or(Problems { path: path.to_owned(), list })
+    match checked {
+        Some(checked) if list.is_empty() => return Ok(checked),
+        None if list.is_empty() => {
+            let broken = broken!("a configuration is refused without a problem");
+            list.push(Problem { line: 0, key: String::new(), text: broken.to_string() });
+        }
+        _ => {}
+    }
+    Err(Problems { path: path.to_owned(), list })
 }
 
 /// Collects problems while the sections are checked.
@@ -61,7 +70,7 @@ pub(super) struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    /// Notes a problem of what stands at `at`; an empty range for the file as a whole.
+    /// Records a problem of the text at `at`; an empty range stands for the file as a whole.
     pub(super) fn report(&mut self, at: Range<usize>, key: &str, text: impl Into<String>) {
         let line = if at.is_empty() { 0 } else { self.line(&at) };
         self.problems.push(Problem { line, key: key.to_owned(), text: text.into() });
@@ -71,7 +80,7 @@ impl Checker<'_> {
         line_of(self.text, at)
     }
 
-    /// The value that `rule` makes of what is written, or `None` and a problem.
+    /// Parses what is written with `rule`; reports a problem and returns `None` where it fails.
     pub(super) fn value<W, T>(
         &mut self,
         key: &str,
@@ -81,18 +90,23 @@ impl Checker<'_> {
         rule(written.as_ref()).map_err(|text| self.report(written.span(), key, text)).ok()
     }
 
-    pub(super) fn number(
+    /// Parses a number; `default` where it is not written. A number out of range is reported, which
+    /// refuses the file, and is replaced by `default` for the checks that follow.
+    pub(super) fn number<N>(
         &mut self,
         key: &str,
         written: Option<&Spanned<u64>>,
-        default: u64,
-        allowed: RangeInclusive<u64>,
-    ) -> u64 {
+        default: N,
+        allowed: RangeInclusive<N>,
+    ) -> N
+    where
+        N: TryFrom<u64> + PartialOrd + fmt::Display,
+    {
         let rule = |&number: &u64| {
             let outside = || {
                 format!("{number} is out of range: give {} to {}", allowed.start(), allowed.end())
             };
-            allowed.contains(&number).then_some(number).ok_or_else(outside)
+            N::try_from(number).ok().filter(|it| allowed.contains(it)).ok_or_else(outside)
         };
         written.and_then(|written| self.value(key, written, rule)).unwrap_or(default)
     }
@@ -153,7 +167,7 @@ impl Checker<'_> {
         ];
         let count = self.problems.len();
         for (field, span) in given {
-            let why = "an embedded node has this name and brings its own: leave it out";
+            let why = "must not be set: this node is embedded, and its own value is used";
             if let Some(span) = span {
                 self.report(span, &format!("{key}: {field}"), why);
             }
@@ -184,7 +198,7 @@ impl Checker<'_> {
             .as_ref()
             .and_then(|password| self.secret(&format!("{key}: password"), password));
         let username = node.username.as_ref().map(|username| username.as_ref().clone());
-        // Without an address there is no name to compare the certificate with either.
+        // Without an address there is no name to verify the certificate against.
         let tls = match (&node.tls, &address) {
             (Some(written), Some(address)) => self.tls(key, written, address).map(Some),
             (Some(_), None) => None,
@@ -197,7 +211,7 @@ impl Checker<'_> {
         }))
     }
 
-    /// Reports every name that came before.
+    /// Reports every name that is used twice.
     pub(super) fn unique<'n>(
         &mut self,
         key: &str,
@@ -207,7 +221,7 @@ impl Checker<'_> {
         for name in names {
             let line = self.line(&name.span());
             if let Some(first) = lines.insert(name.as_ref(), line) {
-                let text = format!("the name is taken by line {first}: give each its own");
+                let text = format!("duplicate name, first used in line {first}");
                 self.report(name.span(), &format!("{key} {:?}: name", name.as_ref()), text);
             }
         }

@@ -1,4 +1,4 @@
-//! The configuration that has been checked: every value may be used as it is.
+//! The checked configuration: values are parsed and need no further check.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use mcbp::VbState;
 use relay::{Endpoint, Secret};
 use replica::plan::{Connections, Desired};
 
-/// Everything the program needs to know.
+/// The whole configuration.
 #[derive(Debug)]
 pub struct Config {
     /// The file it was read from.
@@ -27,12 +27,12 @@ pub struct Config {
     pub embedded: Option<Embedded>,
 }
 
-/// A data node and the way to it.
+/// A data node and how to reach it.
 #[derive(Debug)]
 pub enum Node {
-    /// Somewhere on the network.
+    /// A node on the network.
     Remote(Endpoint),
-    /// The one of this name in [`Embedded::nodes`].
+    /// The node of this name in [`Embedded::nodes`].
     Embedded(String),
 }
 
@@ -47,7 +47,7 @@ impl Node {
     }
 }
 
-/// A bucket and what of it is replicated.
+/// A bucket and which of its vBuckets are replicated.
 #[derive(Debug)]
 pub struct Bucket {
     /// Its name, the same on all nodes.
@@ -63,45 +63,46 @@ pub struct Bucket {
 pub struct Admin {
     /// Where it listens.
     pub listen: SocketAddr,
-    /// What a request must carry; always there unless `listen` is a loopback address.
+    /// The token that a request must have; always set unless `listen` is a loopback address.
     pub token: Option<Secret>,
 }
 
-/// Deadlines, pauses, and what counts as a loop.
+/// Deadlines, pauses, and the limits that define a loop.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// For one connection to be made and logged in to.
+    /// The deadline to connect and log in.
     pub connect: Duration,
-    /// For a data node to answer ADD_STREAM.
+    /// The deadline of a data node to answer ADD_STREAM.
     pub setup: Duration,
-    /// For a data node to answer CLOSE_STREAM.
+    /// The deadline of a data node to answer CLOSE_STREAM.
     pub close: Duration,
-    /// For a producer to have little more to send, while a vBucket is moved.
+    /// How long a move waits for the producer to have little more to send.
     pub data_move: Duration,
-    /// For a link to stand still that has something to do; it is restarted then.
+    /// After how long without progress a link with work to do is restarted.
     pub stall: Duration,
-    /// Between two questions to a data node for its seqnos.
+    /// How often a data node is asked for its seqnos.
     pub lag_interval: Duration,
-    /// For anything to move while `--once` waits; what is missing then counts as a difference.
+    /// How long `--once` waits without progress; missing changes count as differences then.
     pub once_idle: Duration,
-    /// For everything to stop after a signal; what is left then is dropped.
+    /// The deadline for a clean stop after a signal; remaining connections are dropped then.
     pub shutdown: Duration,
-    /// The first pause before a failed stream or connection is tried again.
+    /// The first pause before a failed stream or connection is retried.
     pub retry_min: Duration,
     /// The longest pause, reached by doubling.
     pub retry_max: Duration,
-    /// Failures of one vBucket in a loop, within `loop_window`, after which it is tried at the
-    /// slowest pace only.
+    /// How many failures of one vBucket within `loop_window` are a loop, after which it is retried
+    /// with the longest pause only.
     pub loop_failures: usize,
-    /// The time within which these failures count together.
+    /// The time within which these failures are counted.
     pub loop_window: Duration,
 }
 
-/// For anything to move: longer than the longest pause between attempts takes on average.
+/// How long `--once` waits without progress: longer than the average of the longest pause between
+/// attempts.
 const ONCE_IDLE: Duration = Duration::from_secs(30);
-/// Between two questions, where the control plane has no default of its own.
+/// How often data nodes are asked for seqnos, where the control plane has no default.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
-/// For everything to stop: a supervisor that asks for a stop usually waits longer.
+/// The deadline for a clean stop: supervisors usually wait longer than this.
 const SHUTDOWN: Duration = Duration::from_secs(10);
 
 impl Default for Limits {
@@ -125,7 +126,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The same for the control plane; what the file does not name keeps its default.
+    /// The limits of the control plane; those that are not configurable keep their defaults.
     #[must_use]
     pub fn replication(&self) -> dcp_actors::Limits {
         let mut limits = dcp_actors::Limits::default();
@@ -139,7 +140,7 @@ impl Limits {
         limits.backoff.max = self.retry_max;
         limits.loop_failures = self.loop_failures;
         limits.loop_window = self.loop_window;
-        // A command waits for all of these, one after the other.
+        // A command may need all of these in sequence.
         limits.command = limits.command.max(self.connect + self.setup + self.close);
         limits
     }
@@ -148,11 +149,11 @@ impl Limits {
 /// Data nodes to run inside this process.
 #[derive(Debug)]
 pub struct Embedded {
-    /// Where their data is kept, a folder for each by its name.
+    /// The folder of their data; each node has a subfolder of its name.
     pub directory: PathBuf,
     /// The user that they accept.
     pub username: String,
-    /// The user's password; `None` for a random one that only this process knows.
+    /// The user's password; `None` for a random one that never leaves this process.
     pub password: Option<Secret>,
     /// The nodes, by unique name; at least one.
     pub nodes: Vec<EmbeddedNode>,
@@ -171,7 +172,7 @@ pub struct EmbeddedNode {
     pub vbuckets: u16,
     /// The state in which it creates vBuckets: active or replica.
     pub state: VbState,
-    /// How many sample documents to write into it before anything is replicated; 0 unless the
-    /// state is active.
+    /// How many sample documents are written to it before replication starts; 0 unless the state
+    /// is active.
     pub documents: u64,
 }

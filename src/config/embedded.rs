@@ -10,11 +10,11 @@ use super::check::Checker;
 use super::checked::{Embedded, EmbeddedNode};
 use super::{file, rules};
 
-/// The folder for data where the file names none.
+/// The default folder for data.
 const DIRECTORY: &str = "data";
-/// The user that the nodes accept where the file names none.
+/// The default user that the nodes accept.
 const USERNAME: &str = "@proxy";
-/// More than this would not fit the disks that sample documents are meant for.
+/// Far more sample documents than needed: 20 GB of them.
 const DOCUMENTS_MAX: u64 = 10_000_000;
 
 impl Checker<'_> {
@@ -54,21 +54,20 @@ impl Checker<'_> {
             Some(bucket) => self.value(&key("bucket"), bucket, |bucket| rules::bucket_name(bucket)),
             None => Some("default".to_owned()),
         };
-        let vbuckets_max = u64::from(VBUCKETS_MAX);
         let vbuckets =
-            self.number(&key("vbuckets"), node.vbuckets.as_ref(), vbuckets_max, 1..=vbuckets_max);
+            self.number(&key("vbuckets"), node.vbuckets.as_ref(), VBUCKETS_MAX, 1..=VBUCKETS_MAX);
         let state = self.value(&key("state"), &node.state, |state| rules::state(state));
         let documents =
             self.number(&key("documents"), node.documents.as_ref(), 0, 0..=DOCUMENTS_MAX);
         if let (Some(written), Some(VbState::Replica), 1..) = (&node.documents, state, documents) {
-            let text = "a replica takes no documents of its own: leave it out";
+            let text = "must not be set: a replica accepts no documents from clients";
             self.report(written.span(), &key("documents"), text);
         }
         Some(EmbeddedNode {
             name: name?,
             listen: listen?,
             bucket: bucket?,
-            vbuckets: u16::try_from(vbuckets).unwrap_or(VBUCKETS_MAX),
+            vbuckets,
             state: state?,
             documents,
         })

@@ -1,6 +1,6 @@
-//! The configuration file as it is written: structure and spans, nothing checked.
+//! The configuration file as written: structure and spans, without checks.
 //!
-//! No `flatten` and no `untagged`: both lose the check for unknown keys and the spans.
+//! `flatten` and `untagged` are not used: both lose the spans and the check for unknown keys.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -38,7 +38,7 @@ pub(super) struct Node {
     pub(super) tls: Option<Spanned<Tls>>,
 }
 
-/// `tls` of a data node: how to encrypt the connections to it.
+/// `tls` of a data node.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Tls {
@@ -107,7 +107,7 @@ pub(super) struct EmbeddedNode {
     pub(super) documents: Option<Spanned<u64>>,
 }
 
-/// A secret as it is written: a literal, or where to find it.
+/// A secret as written: a literal, or the place where it is kept.
 pub(super) enum Secret {
     /// The secret itself.
     Literal(String),

@@ -1,4 +1,4 @@
-//! `[limits]`: each within its bounds, and in proportion to each other.
+//! `[limits]`: checks the range of each limit, and the relations between them.
 
 use std::time::Duration;
 
@@ -11,9 +11,12 @@ use super::file;
 impl Checker<'_> {
     pub(super) fn limits(&mut self, limits: &file::Limits) -> Limits {
         let default = Limits::default();
-        let failures = default.loop_failures as u64;
-        let failures =
-            self.number("limits: loop_failures", limits.loop_failures.as_ref(), failures, 2..=1000);
+        let loop_failures = self.number(
+            "limits: loop_failures",
+            limits.loop_failures.as_ref(),
+            default.loop_failures,
+            2..=1000,
+        );
         let mut ms = |key: &str, written: &Option<Spanned<u64>>, default: Duration, allowed| {
             let default = u64::try_from(default.as_millis()).unwrap_or(u64::MAX);
             let key = format!("limits: {key}");
@@ -40,7 +43,7 @@ impl Checker<'_> {
             shutdown: ms("shutdown_ms", &limits.shutdown_ms, default.shutdown, 100..=600_000),
             retry_min: ms("retry_ms_min", &limits.retry_ms_min, default.retry_min, 10..=60_000),
             retry_max: ms("retry_ms_max", &limits.retry_ms_max, default.retry_max, 10..=3_600_000),
-            loop_failures: usize::try_from(failures).unwrap_or(usize::MAX),
+            loop_failures,
             loop_window: ms(
                 "loop_window_ms",
                 &limits.loop_window_ms,
@@ -56,12 +59,12 @@ impl Checker<'_> {
         self.in_proportion(
             checked.lag_interval * 2 <= checked.stall,
             [("lag_interval_ms", &limits.lag_interval_ms), ("stall_ms", &limits.stall_ms)],
-            "lag is known too late to tell a stall: give lag_interval_ms <= stall_ms / 2",
+            "lag is measured too rarely to detect a stall: give lag_interval_ms <= stall_ms / 2",
         );
         checked
     }
 
-    /// Reports limits that are not in proportion, at the first of them that is written.
+    /// Reports two limits that do not fit together, at the first of them that is written.
     fn in_proportion(&mut self, are: bool, limits: [(&str, &Option<Spanned<u64>>); 2], text: &str) {
         let mut written = limits.iter().filter_map(|(key, limit)| Some((key, limit.as_ref()?)));
         if let (false, Some((key, limit))) = (are, written.next()) {

@@ -1,4 +1,4 @@
-//! What concerns several sections at once: buckets against producers and embedded nodes.
+//! The rules across sections: buckets against producers and embedded nodes.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ impl Checker<'_> {
         if node.state.as_ref() == "active" {
             let name = node.name.as_ref();
             let text =
-                format!("embedded node {name:?} is to receive it: give it state = \"replica\"");
+                format!("embedded node {name:?} is the consumer: give it state = \"replica\"");
             self.report(node.state.span(), key, text);
         }
     }
@@ -105,7 +105,9 @@ fn find<'f>(file: &'f file::File, name: &str) -> Option<&'f file::EmbeddedNode> 
 fn unknown_producer(file: &file::File) -> String {
     let names: Vec<&str> = file.producer.iter().map(|known| known.name.as_ref().as_str()).collect();
     match names.as_slice() {
-        [] => "is no producer: add a [[producer]] of this name".to_owned(),
-        names => format!("is no producer: give one of {}, or add a [[producer]]", names.join(", ")),
+        [] => "unknown producer: add a [[producer]] of this name".to_owned(),
+        names => {
+            format!("unknown producer: give one of {}, or add a [[producer]]", names.join(", "))
+        }
     }
 }

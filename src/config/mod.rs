@@ -1,7 +1,7 @@
 //! Configuration: as written ([`file`]), checked ([`check`]), ready to use ([`Config`]).
 //!
-//! A value in [`Config`] may be used as it is. Every problem of a file is reported, not only the
-//! first, each with file, line, key, what was found and what is allowed.
+//! A value in [`Config`] is parsed and needs no further check. All problems of a file are reported,
+//! each with file, line, key, what was found and what is allowed.
 
 mod check;
 mod checked;
@@ -21,21 +21,21 @@ use std::path::Path;
 pub use checked::{Admin, Bucket, Config, Embedded, EmbeddedNode, Limits, Node};
 pub use problem::{Problem, Problems};
 
-/// Where the values of environment variables come from.
+/// Looks up an environment variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Reads and checks the file at `path`; secrets are read from their files and from the process's
 /// environment.
 ///
 /// # Errors
-/// Everything that is wrong with the file, in the order of its lines.
+/// All problems of the file, in the order of its lines.
 pub fn load(path: &Path) -> Result<Config, Problems> {
     let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(path, &error))?;
     parse(path, &text, &|name| std::env::var(name).ok())
 }
 
-/// Reads and checks only what concerns the admin API, for a program that asks there: it need not
-/// be able to read the secrets of the data nodes.
+/// Reads and checks `[admin]` only, for a client of the admin API, which may not be able to read
+/// the secrets of the data nodes.
 ///
 /// # Errors
 /// As [`load`].

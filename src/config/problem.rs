@@ -1,27 +1,27 @@
-//! What is wrong with a configuration file, in lines that a person can act on.
+//! The problems of a configuration file, as lines that tell how to fix them.
 
 use std::fmt;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
-    /// The line it stands on, from 1; 0 where it concerns the file as a whole.
+    /// The line, from 1; 0 for the file as a whole.
     pub line: usize,
-    /// The key, such as `bucket "default": replicate.alpha`; empty where there is none.
+    /// The key, such as `bucket "default": replicate.alpha`; empty if there is none.
     pub key: String,
     /// What was found and what is allowed.
     pub text: String,
 }
 
-/// Everything that is wrong with one file, in the order of its lines; never empty.
+/// All problems of one file, in the order of its lines; never empty.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub struct Problems {
     /// The file.
     pub path: PathBuf,
-    /// What is wrong with it.
+    /// The problems.
     pub list: Vec<Problem>,
 }
 

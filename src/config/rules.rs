@@ -1,4 +1,4 @@
-//! What single values must look like. Each rule gives the value, or what is allowed instead.
+//! The parsers of single values. Each returns the value, or a text that says what is allowed.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn name(text: &str, others: &str) -> Result<String, String> {
     Err(format!("{text:?} is not a name: {allowed}"))
 }
 
-/// The address of a data node: host (a name too) and port.
+/// The address of a data node: host name or IP address, and port.
 pub(super) fn address(text: &str) -> Result<String, String> {
     let good = text.rsplit_once(':').is_some_and(|(host, port)| {
         let host_is_good = match host.strip_prefix('[') {
@@ -43,7 +43,7 @@ pub(super) fn address(text: &str) -> Result<String, String> {
     good.then(|| text.to_owned()).ok_or_else(wrong)
 }
 
-/// An address to listen on: numbers only.
+/// An address to listen on: IP address and port.
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     let wrong = |_| format!("{text:?} is not an address: give ip:port, such as 127.0.0.1:8091");
     text.parse().map_err(wrong)
@@ -58,7 +58,7 @@ pub(super) fn state(text: &str) -> Result<VbState, String> {
     }
 }
 
-/// The secret itself, from where it is kept. The text never holds a secret.
+/// Reads a secret from where it is kept. The error text never contains a secret.
 pub(super) fn secret(
     written: &Written,
     folder: &Path,
@@ -70,7 +70,7 @@ pub(super) fn secret(
             let path = folder.join(path);
             let text = std::fs::read_to_string(&path)
                 .map_err(|error| format!("file {} could not be read: {error}", path.display()))?;
-            // Editors end a file with a newline that nobody means as part of the secret.
+            // Editors append a newline, which is not part of the secret.
             (text.trim_end_matches(['\r', '\n']).to_owned(), format!("file {}", path.display()))
         }
         Written::Env(name) => {

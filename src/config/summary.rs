@@ -1,4 +1,4 @@
-//! The effective configuration in a few plain lines; secrets are left out.
+//! The effective configuration as a few lines of text, without secrets.
 
 use std::fmt;
 

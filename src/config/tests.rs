@@ -126,7 +126,7 @@ fn each_wrong_value_is_named_with_line_key_and_remedy() {
             "gamma = \"512-599\"",
             "delta = \"512-599\"",
             19,
-            "bucket \"default\": replicate.delta: is no producer: give one of alpha, gamma, \
+            "bucket \"default\": replicate.delta: unknown producer: give one of alpha, gamma, \
              or add a [[producer]]",
         ),
         (
@@ -139,7 +139,7 @@ fn each_wrong_value_is_named_with_line_key_and_remedy() {
             "name = \"beta\"",
             "name = \"alpha\"",
             7,
-            "producer \"alpha\": name: the name is taken by line 2: give each its own",
+            "producer \"alpha\": name: duplicate name, first used in line 2",
         ),
         (
             "address = \"127.0.0.1:11310\"\n",
@@ -211,8 +211,8 @@ fn each_wrong_value_is_named_with_line_key_and_remedy() {
             "setup_ms = 5000",
             "stall_ms = 1500",
             23,
-            "limits: stall_ms: lag is known too late to tell a stall: give lag_interval_ms <= \
-             stall_ms / 2",
+            "limits: stall_ms: lag is measured too rarely to detect a stall: give \
+             lag_interval_ms <= stall_ms / 2",
         ),
         (
             "setup_ms = 5000",
@@ -241,8 +241,8 @@ fn embedded_nodes_must_fit_what_is_replicated() {
             "[[producer]]\nname = \"alpha\"",
             "[[producer]]\nname = \"alpha\"\naddress = \"127.0.0.1:11210\"",
             5,
-            "producer \"alpha\": address: an embedded node has this name and brings its own: \
-             leave it out",
+            "producer \"alpha\": address: must not be set: this node is embedded, and its own \
+             value is used",
         ),
         (
             "0-63",
@@ -255,7 +255,7 @@ fn embedded_nodes_must_fit_what_is_replicated() {
             "state = \"replica\"",
             "state = \"active\"",
             17,
-            "bucket \"default\": name: embedded node \"beta\" is to receive it: give it \
+            "bucket \"default\": name: embedded node \"beta\" is the consumer: give it \
              state = \"replica\"",
         ),
         (
@@ -268,8 +268,8 @@ fn embedded_nodes_must_fit_what_is_replicated() {
             "state = \"replica\"",
             "state = \"replica\"\ndocuments = 5",
             18,
-            "embedded node \"beta\": documents: a replica takes no documents of its own: \
-             leave it out",
+            "embedded node \"beta\": documents: must not be set: a replica accepts no documents \
+             from clients",
         ),
         (
             "vbuckets = 64\ndocuments",
@@ -392,14 +392,14 @@ fn each_wrong_part_of_tls_is_named() {
     let path = folder.path().join("proxy.toml");
     let place = format!("{}/", folder.path().display());
     for (tls, want) in [
-        ("{}", "tls.ca: is missing: give the file of the authorities that sign its certificate"),
+        ("{}", "tls.ca: is missing: give the file of the certificate authorities to trust"),
         (
             r#"{ ca = "ca.pem", key = "me.key" }"#,
-            "tls.certificate: is missing: give it beside the key, or neither of them",
+            "tls.certificate: is missing: give both it and the key, or neither",
         ),
         (
             r#"{ ca = "ca.pem", certificate = "me.pem" }"#,
-            "tls.key: is missing: give it beside the certificate, or neither of them",
+            "tls.key: is missing: give both it and the certificate, or neither",
         ),
         (
             r#"{ ca = "no.pem" }"#,

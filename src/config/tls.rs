@@ -1,4 +1,4 @@
-//! How a data node is encrypted: files that exist, hold what they should, and go together.
+//! `tls` of a data node: checks that the files exist, are valid and belong together.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ impl Checker<'_> {
     ) -> Option<Tls> {
         let (span, tls) = (written.span(), written.as_ref());
         let Some(ca) = &tls.ca else {
-            let text = "is missing: give the file of the authorities that sign its certificate";
+            let text = "is missing: give the file of the certificate authorities to trust";
             self.report(span, &format!("{node}: tls.ca"), text);
             return None;
         };
@@ -29,7 +29,7 @@ impl Checker<'_> {
             _ => None,
         };
         if let Some((missing, given)) = lonely {
-            let text = format!("is missing: give it beside the {given}, or neither of them");
+            let text = format!("is missing: give both it and the {given}, or neither");
             self.report(span, &format!("{node}: tls.{missing}"), text);
             return None;
         }
@@ -52,13 +52,13 @@ fn borrowed((certificate, key): &(PathBuf, PathBuf)) -> (&Path, &Path) {
     (certificate, key)
 }
 
-/// The host of `host:port`, which is the name that a certificate is compared with.
+/// The host of `host:port`, the name that a certificate is verified against.
 fn host(address: &str) -> &str {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-/// The key of a part, and where it stands; the whole table for what is not written.
+/// The key of a part and its span; the span of the whole table if the part is not written.
 fn spot(part: TlsPart, written: &Spanned<file::Tls>) -> (&'static str, Range<usize>) {
     let tls = written.as_ref();
     let (name, span) = match part {

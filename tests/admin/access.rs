@@ -21,7 +21,7 @@ async fn without_the_token_only_the_probes_are_answered_and_tell_nothing() {
     let (admin, http) = guarded();
     assert_eq!(http.get("/live").await.status, 200);
     let ready = http.get("/ready").await;
-    assert_eq!((ready.status, ready.error()), (503, "not ready: give the token to hear why"));
+    assert_eq!((ready.status, ready.error()), (503, "not ready: send the token to see why"));
     let all = [
         ("GET", "/config"),
         ("GET", "/metrics"),
@@ -85,7 +85,7 @@ async fn a_page_of_another_site_may_not_ask() {
 async fn whatever_is_wrong_is_said_in_json() {
     let served = Served::start(calm()).await;
     let unknown = served.http.get("/api/v2/status").await;
-    assert_eq!((unknown.status, unknown.error()), (404, "there is nothing at /api/v2/status"));
+    assert_eq!((unknown.status, unknown.error()), (404, "no such path: /api/v2/status"));
     let methods = [
         ("POST", "/live", "GET"),
         ("GET", "/shutdown", "POST"),

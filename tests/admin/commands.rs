@@ -48,24 +48,21 @@ async fn every_vbucket_that_failed_is_listed_with_its_reason() {
 async fn a_wrong_map_is_refused_with_what_would_do_and_changes_nothing() {
     let served = Served::start(calm()).await;
     let table = [
-        ("", "the body is not what is wanted here: EOF while parsing a value at line 1 column 0"),
-        (
-            "{",
-            "the body is not what is wanted here: EOF while parsing an object at line 1 column 1",
-        ),
+        ("", "invalid body: EOF while parsing a value at line 1 column 0"),
+        ("{", "invalid body: EOF while parsing an object at line 1 column 1"),
         (
             r#"["alpha"]"#,
-            "the body is not what is wanted here: invalid type: sequence, expected a map such as \
+            "invalid body: invalid type: sequence, expected a map such as \
              {\"alpha\": \"0-511,600\"} at line 1 column 0",
         ),
         (
             r#"{"alpha": 5}"#,
-            "the body is not what is wanted here: invalid type: integer `5`, expected a string at \
+            "invalid body: invalid type: integer `5`, expected a string at \
              line 1 column 11",
         ),
         (
             r#"{"alpha": "0", "alpha": "1"}"#,
-            "the body is not what is wanted here: \"alpha\" comes twice at line 1 column 28",
+            "invalid body: duplicate key \"alpha\" at line 1 column 28",
         ),
         (
             r#"{"alpha": "0-x"}"#,
@@ -77,7 +74,7 @@ async fn a_wrong_map_is_refused_with_what_would_do_and_changes_nothing() {
             "producer \"alpha\": vbucket 1024 is out of range: give 0 to 1023",
         ),
         (r#"{"alpha": "4,2-5"}"#, "producer \"alpha\": vbucket 4 is named twice"),
-        (r#"{"gamma": "0"}"#, "\"gamma\" is no producer: give one of alpha"),
+        (r#"{"gamma": "0"}"#, "unknown producer \"gamma\": give one of alpha"),
     ];
     for (body, want) in table {
         let answer = served.http.put(REPLICATIONS, body).await;
@@ -86,7 +83,7 @@ async fn a_wrong_map_is_refused_with_what_would_do_and_changes_nothing() {
     let unknown = served.http.put("/api/v1/buckets/a%2Fb/replications", "{}").await;
     assert_eq!(
         (unknown.status, unknown.error()),
-        (404, "\"a/b\" is no bucket: give one of default")
+        (404, "unknown bucket \"a/b\": give one of default")
     );
     let body = served.http.get("/api/v1/replications").await.body;
     assert_eq!(body["buckets"][0]["desired"], json!({}));
@@ -204,23 +201,29 @@ async fn a_takeover_that_fails_says_why() {
 async fn a_wrong_takeover_or_move_is_refused() {
     let served = Served::start(calm()).await;
     let table = [
-        ("default", "1024", r#"{"from": "alpha"}"#, 400, "\"1024\" is no vBucket: give 0 to 1023"),
-        ("default", "x", r#"{"from": "alpha"}"#, 400, "\"x\" is no vBucket: give 0 to 1023"),
+        (
+            "default",
+            "1024",
+            r#"{"from": "alpha"}"#,
+            400,
+            "invalid vBucket \"1024\": give 0 to 1023",
+        ),
+        ("default", "x", r#"{"from": "alpha"}"#, 400, "invalid vBucket \"x\": give 0 to 1023"),
         (
             "default",
             "1",
             r#"{"from": "gamma"}"#,
             400,
-            "\"gamma\" is no producer: give one of alpha",
+            "unknown producer \"gamma\": give one of alpha",
         ),
+        ("default", "1", "{}", 400, "invalid body: missing field `from` at line 1 column 2"),
         (
-            "default",
+            "other",
             "1",
-            "{}",
-            400,
-            "the body is not what is wanted here: missing field `from` at line 1 column 2",
+            r#"{"from": "alpha"}"#,
+            404,
+            "unknown bucket \"other\": give one of default",
         ),
-        ("other", "1", r#"{"from": "alpha"}"#, 404, "\"other\" is no bucket: give one of default"),
     ];
     for (bucket, vb, body, status, want) in table {
         for how in ["takeover", "move"] {
@@ -265,7 +268,7 @@ async fn the_log_level_can_be_changed() {
     assert_eq!((put.status, put.body), (200, json!({ "level": "debug" })));
     assert_eq!(served.http.get("/log-level").await.body, json!({ "level": "debug" }));
     let wrong = served.http.put("/log-level", r#"{"level": "loud"}"#).await;
-    let words = "\"loud\" is no log level: give off, error, warn, info, debug or trace";
+    let words = "unknown log level \"loud\": give off, error, warn, info, debug or trace";
     assert_eq!((wrong.status, wrong.error()), (400, words));
     assert_eq!(served.http.put("/log-level", &before.to_string()).await.body, before);
 }

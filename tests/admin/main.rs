@@ -16,7 +16,7 @@ mod sets;
 mod subcommands;
 
 use dcp_actors::Limits;
-use dcp_proxy::admin::{Admin, EmbeddedFacts, Running};
+use dcp_proxy::admin::{Admin, Durability, EmbeddedFacts, Running};
 use dcp_proxy::config::{self, Config};
 use nodes::Nodes;
 use tokio_util::sync::CancellationToken;
@@ -62,7 +62,7 @@ impl Served {
         let embedded = vec![EmbeddedFacts {
             name: "alpha".to_owned(),
             address: "127.0.0.1:11210".to_owned(),
-            durability: "synced".to_owned(),
+            durability: Durability::Synced,
         }];
         admin.attach(Running { replication: nodes.handle.clone(), embedded });
         let http = Http::to(admin.address());

@@ -41,7 +41,7 @@ async fn it_is_ready_once_every_wanted_stream_is_open() {
     let ready = served.http.get("/ready").await;
     assert_eq!((ready.status, ready.body), (200, json!({ "ready": true })));
     served.stop.cancel();
-    assert_eq!(served.http.get("/ready").await.error(), "not ready: it is being stopped");
+    assert_eq!(served.http.get("/ready").await.error(), "not ready: the sidecar is stopping");
     assert_eq!(served.http.get("/api/v1/status").await.body["phase"], "stopping");
 }
 

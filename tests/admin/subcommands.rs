@@ -157,17 +157,17 @@ async fn wrong_usage_is_told_from_failure() {
         ("replicate default", 2, "required arguments were not provided"),
         ("replicate default alpha", 2, "give PRODUCER=SET, such as alpha=0-511"),
         ("replicate default alpha=0-2000", 2, "vbucket 2000 is out of range: give 0 to 1023"),
-        ("replicate default gamma=1", 2, "\"gamma\" is no producer: give one of alpha"),
-        ("replicate other alpha=1", 2, "\"other\" is no bucket: give one of default"),
+        ("replicate default gamma=1", 2, "unknown producer \"gamma\": give one of alpha"),
+        ("replicate other alpha=1", 2, "unknown bucket \"other\": give one of default"),
         ("takeover default 1", 2, "--from <PRODUCER>"),
         ("takeover default 1024 --from alpha", 2, "vbucket 1024 is out of range: give 0 to 1023"),
         ("takeover default 0-3,2 --from alpha", 2, "vbucket 2 is named twice"),
         ("move default 3- --from alpha", 2, "\"3-\" is not a vbucket or a range"),
-        ("move default 1-5 --from gamma", 2, "\"gamma\" is no producer: give one of alpha"),
-        ("move default 1 --from gamma", 2, "\"gamma\" is no producer: give one of alpha"),
+        ("move default 1-5 --from gamma", 2, "unknown producer \"gamma\": give one of alpha"),
+        ("move default 1 --from gamma", 2, "unknown producer \"gamma\": give one of alpha"),
         ("drain", 2, "required arguments were not provided"),
         ("drain default --all", 2, "cannot be used with"),
-        ("drain other", 2, "\"other\" is no bucket: give one of default"),
+        ("drain other", 2, "unknown bucket \"other\": give one of default"),
         ("connections default 65", 2, "65 is not in 1..=64"),
         ("log-level loud", 2, "invalid value 'loud'"),
     ];
@@ -177,7 +177,7 @@ async fn wrong_usage_is_told_from_failure() {
         assert!(said.err.contains(words), "{line}: {}", said.err);
     }
     let said = served.run("takeover default 1 --from gamma --json").await;
-    let error = json!({ "error": "\"gamma\" is no producer: give one of alpha" });
+    let error = json!({ "error": "unknown producer \"gamma\": give one of alpha" });
     assert_eq!((said.code, said.json(), said.err.as_str()), (Some(2), error, ""));
 }
 
@@ -257,7 +257,7 @@ async fn a_whole_sidecar_is_watched_changed_and_stopped() {
     // The file has port 0, which leads nowhere; its token goes nowhere else either.
     let said = run(folder, "status").await;
     assert_eq!(said.code, Some(2), "{said:?}");
-    assert!(said.err.contains("port 0, which says nothing: give --admin"), "{}", said.err);
+    assert!(said.err.contains("port 0, so the port is unknown: give --admin"), "{}", said.err);
     let said = run(folder, &format!("status --admin {url}")).await;
     assert_eq!(said.code, Some(2), "{said:?}");
     assert!(said.err.starts_with("the admin token is missing or wrong"), "{}", said.err);
@@ -273,7 +273,7 @@ async fn a_whole_sidecar_is_watched_changed_and_stopped() {
     assert_eq!(status["embedded"][0]["durability"], "synced", "{status:#}");
 
     // What is moved during the comparison would be a difference.
-    let goes_on = async || sidecar.out().contains("Replication goes on").then_some(());
+    let goes_on = async || sidecar.out().contains("Replication continues").then_some(());
     until("both nodes have been compared", goes_on).await;
     let said = run(folder, "takeover default 3 --from alpha").await;
     assert_eq!(said.code, Some(0), "{said:?}");

@@ -1,4 +1,4 @@
-//! Developer tasks: `tidy`, `verify`, `fix`, `bench` and `count`. No part of the product uses it.
+//! Developer tasks: `tidy`, `verify`, `fix`, `bench` and `count`. Not part of the product.
 
 mod count;
 mod tidy;
@@ -11,13 +11,13 @@ use count::Purpose;
 
 const USAGE: &str = "\
 usage: cargo xtask TASK
-  tidy     check the rules that the compiler does not know; `cargo test` checks them too
-  verify   do what CI does, without changing anything
-  fix      let clippy and rustfmt repair what they can
-  bench    measure a replication link; `bench path` the whole path from data node to data node,
+  tidy     check the rules that the compiler does not check; `cargo test` checks them too
+  verify   run all checks of CI, without changing anything
+  fix      fix what clippy and rustfmt can fix
+  bench    measure a replication link; `bench path` measures the path from data node to data node,
            `bench node` a data node, `bench recovery` how long replication takes to recover;
-           options go to the program, --help shows them
-  count    hold the hot paths to the instructions they may take; --accept takes new figures";
+           options are passed to the program, --help lists them
+  count    compare the instructions of the hot paths with their limits; --accept sets new limits";
 
 fn main() -> ExitCode {
     let tasks: Vec<String> = std::env::args().skip(1).collect();
@@ -55,7 +55,7 @@ fn root() -> &'static Path {
     here.parent().unwrap_or(here)
 }
 
-/// Where cargo puts what it builds.
+/// The folder of cargo's build output.
 fn target() -> io::Result<PathBuf> {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(folder) => std::path::absolute(folder),
@@ -69,7 +69,7 @@ fn tidy() -> io::Result<bool> {
         println!("{complaint}");
     }
     let failures = complaints.iter().filter(|complaint| complaint.is_failure()).count();
-    println!("tidy: {failures} to mend, {} to think about", complaints.len() - failures);
+    println!("tidy: {failures} errors, {} warnings", complaints.len() - failures);
     Ok(failures == 0)
 }
 
@@ -78,9 +78,9 @@ fn fix() -> io::Result<bool> {
     Ok(run("cargo fmt --all")? && mended)
 }
 
-/// Builds the programs with all optimizations, then measures them with one of them.
+/// Builds the programs in release mode, then runs one that measures the others.
 fn bench(program: &str, options: &[&str]) -> io::Result<bool> {
-    // Both at once, so that both are built with the same features of the libraries.
+    // In one call, so that both packages are built with the same features of the libraries.
     if !run("cargo build --release --package dcp-proxy --package bench")? {
         return Ok(false);
     }
@@ -92,9 +92,9 @@ fn count(purpose: Purpose) -> io::Result<bool> {
     count::run(root(), &target()?, purpose)
 }
 
-/// Runs a command line in the top folder; true where it succeeds.
+/// Runs a command line in the top folder; returns whether it succeeded.
 fn run(line: &str) -> io::Result<bool> {
     let mut words = line.split_whitespace();
-    let program = words.next().unwrap_or_default();
+    let program = words.next().ok_or_else(|| io::Error::other("an empty command line"))?;
     Ok(Command::new(program).args(words).current_dir(root()).status()?.success())
 }

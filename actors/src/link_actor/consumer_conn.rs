@@ -45,7 +45,8 @@ impl ConsumerConn {
         owner: Recipient<FromConn>,
     ) -> (Addr<Self>, Addr<ProducerConn>) {
         let ctx = Context::<Self>::new();
-        let producer = ProducerConn::new(ctx.address(), to_producer).start();
+        let (says, faults) = (ctx.address().recipient(), ctx.address().recipient());
+        let producer = ProducerConn::new(says, faults, to_producer).start();
         let conn = Self {
             link,
             machine: ConsumerMachine::default(),

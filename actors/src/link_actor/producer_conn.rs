@@ -1,23 +1,28 @@
 //! The producer side of one link: tells the consumer side what the producer says, before it is
 //! forwarded, and sends the link's own frames to the producer. It holds no rules.
 
-use actix::{Actor, ActorContext, Addr, Context, Handler, ResponseFuture};
+use actix::{Actor, ActorContext, Context, Handler, Recipient, ResponseFuture};
 use relay::{Injector, Verdict};
 use replica::link::Side;
 
-use super::consumer_conn::ConsumerConn;
 use super::messages::{Faulted, LinkOver, ProducerSays, SendOwn};
 use super::tap::{Tapped, decode};
 
 /// The actor of the producer connection.
 pub(crate) struct ProducerConn {
-    consumer: Addr<ConsumerConn>,
+    consumer: Recipient<ProducerSays>,
+    faults: Recipient<Faulted>,
     to_producer: Injector,
 }
 
 impl ProducerConn {
-    pub(crate) const fn new(consumer: Addr<ConsumerConn>, to_producer: Injector) -> Self {
-        Self { consumer, to_producer }
+    /// Tells `consumer` what the producer says, and `faults` what is wrong with it.
+    pub(crate) const fn new(
+        consumer: Recipient<ProducerSays>,
+        faults: Recipient<Faulted>,
+        to_producer: Injector,
+    ) -> Self {
+        Self { consumer, faults, to_producer }
     }
 }
 
@@ -29,13 +34,13 @@ impl Handler<Tapped> for ProducerConn {
     type Result = ResponseFuture<Verdict>;
 
     fn handle(&mut self, Tapped(frame): Tapped, _: &mut Self::Context) -> Self::Result {
-        let consumer = self.consumer.clone();
+        let (consumer, faults) = (self.consumer.clone(), self.faults.clone());
         Box::pin(async move {
             match decode(Side::Producer, &frame) {
                 Ok(Some(said)) => consumer.send(ProducerSays(said)).await.unwrap_or(Verdict::Stop),
                 Ok(None) => Verdict::Forward,
                 Err(error) => {
-                    consumer.do_send(Faulted { side: Side::Producer, why: error.to_string() });
+                    faults.do_send(Faulted { side: Side::Producer, why: error.to_string() });
                     Verdict::Stop
                 }
             }
@@ -48,7 +53,7 @@ impl Handler<SendOwn> for ProducerConn {
 
     fn handle(&mut self, SendOwn(frame): SendOwn, _: &mut Self::Context) {
         if let Err(error) = self.to_producer.inject(frame.encode()) {
-            self.consumer.do_send(Faulted { side: Side::Producer, why: error.to_string() });
+            self.faults.do_send(Faulted { side: Side::Producer, why: error.to_string() });
         }
     }
 }

@@ -49,7 +49,7 @@ struct Acknowledged {
 impl Load {
     /// Overwrites random documents at the source.
     pub(super) fn run(&self, source: &Server, target: &Server) -> io::Result<Lag> {
-        let mut connection = Connection::open(source)?;
+        let mut connection = source.connect()?;
         let features = Feature::MUTATION_SEQNO.0.to_be_bytes();
         connection.ask(&FrameBuilder::request(Opcode::HELLO).key(b"bench").value(&features))?;
         let writer = connection.writer()?;

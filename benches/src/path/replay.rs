@@ -35,7 +35,7 @@ impl Recording {
     /// Opens a stream for each vBucket of `node`, then sends everything. Gives back when that
     /// began, and the connection, which is to be kept until the node has all.
     pub(super) fn play(mut self, node: &Server) -> io::Result<(Instant, Connection)> {
-        let mut connection = Connection::open(node)?;
+        let mut connection = node.connect()?;
         // Without flags: the node is the consumer.
         connection.ask(&FrameBuilder::request(Opcode::DCP_OPEN).extras(&[0; 8]).key(b"bench"))?;
         let opaques = open_streams(&mut connection)?;

@@ -20,7 +20,7 @@ pub(crate) struct Seqnos(Connection);
 impl Seqnos {
     /// Waits until the node has read what it has: before, it takes no streams.
     pub(crate) fn of(node: &Server) -> io::Result<Self> {
-        let mut connection = Connection::open(node)?;
+        let mut connection = node.connect()?;
         let deadline = Instant::now() + WARM_UP_WAIT;
         while let Err(error) = connection.ask(&FrameBuilder::request(Opcode::GET_ALL_VB_SEQNOS)) {
             if Instant::now() > deadline {

@@ -9,7 +9,6 @@ use mcbp::dcp::AddStream;
 use mcbp::{Frame, FrameBuilder, Header, Opaque, Opcode, Status, VbId};
 
 use crate::backfill;
-use crate::connection::Connection;
 use crate::server::{Server, VBUCKETS};
 
 /// Where a header has its opaque.
@@ -51,7 +50,7 @@ impl Recording {
 /// Adds all streams and answers each first request with ROLLBACK to 0; the time until every
 /// ADD_STREAM was answered.
 pub(super) fn roll_back(node: &Server, recording: &Recording) -> io::Result<Duration> {
-    let mut connection = Connection::open(node)?;
+    let mut connection = node.connect()?;
     // Without flags: the node is the consumer.
     connection.ask(&FrameBuilder::request(Opcode::DCP_OPEN).extras(&[0; 8]).key(b"bench"))?;
     let mut out = BytesMut::new();

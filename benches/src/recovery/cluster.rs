@@ -9,7 +9,6 @@ use mcbp::{FrameBuilder, Opcode, VbId, VbState};
 
 use super::contents::Contents;
 use super::sidecar::Sidecar;
-use crate::connection::Connection;
 use crate::load;
 use crate::path::seqnos::Seqnos;
 use crate::server::{Server, VBUCKETS, wait_for};
@@ -99,7 +98,7 @@ impl Node {
 }
 
 fn set_replica(node: &Server) -> io::Result<()> {
-    let mut connection = Connection::open(node)?;
+    let mut connection = node.connect()?;
     for vb in (0..VBUCKETS).map(VbId) {
         let request = FrameBuilder::request(Opcode::SET_VBUCKET).vbucket(vb);
         connection.ask(&request.extras(&[VbState::Replica as u8]))?;

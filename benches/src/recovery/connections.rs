@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 
 use super::cluster::{Node, Template};
 use super::sidecar::Sidecar;
-use crate::connection::Connection;
 use crate::figures::Figures;
 use crate::figures::Unit::{Count, Milliseconds};
 use crate::load;
@@ -65,7 +64,7 @@ fn change(sidecar: &Sidecar, written: &AtomicU64, figures: &mut Figures) -> io::
 /// Overwrites documents until it is stopped.
 fn write(node: &Node, documents: u64, stop: &AtomicBool, written: &AtomicU64) -> io::Result<()> {
     let value = load::noise(VALUE_BYTES);
-    let mut connection = Connection::open(&node.server)?;
+    let mut connection = node.server.connect()?;
     let mut out = Vec::new();
     while !stop.load(Relaxed) {
         out.clear();

@@ -1,9 +1,11 @@
-//! How the links of one producer are put together. The rest is tested over HTTP.
+//! How the links of one producer are combined. The rest is tested over HTTP.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use dcp_actors::{BucketStatus, LinkPhase, LinkStatus, StreamPhase, StreamStatus};
 
-use super::text;
+use invariant::Place;
+
+use super::{Page, text};
 
 fn stream(vbucket: u16, lag_seqnos: Option<u64>, lag_ms: Option<u64>) -> StreamStatus {
     StreamStatus {
@@ -55,7 +57,11 @@ fn samples(links: Vec<LinkStatus>, metric: &str) -> Vec<String> {
         stream_failures: Vec::new(),
         link_failures: Vec::new(),
     };
-    let (text, start) = (text(vec![bucket]).unwrap(), format!("dcp_proxy_{metric}{{"));
+    samples_of(Page { buckets: vec![bucket], ..Page::default() }, metric)
+}
+
+fn samples_of(page: Page, metric: &str) -> Vec<String> {
+    let (text, start) = (text(page).unwrap(), format!("dcp_proxy_{metric}{{"));
     text.lines().filter_map(|line| line.strip_prefix(&start)).map(str::to_owned).collect()
 }
 
@@ -90,4 +96,11 @@ fn each_link_has_its_own_traffic() {
     let of =
         |producer| format!(r#"bucket="default",producer="{producer}",link="{producer} 0"}} 7"#);
     assert_eq!(samples(links, "link_bytes_total"), [of("alpha"), of("gamma")]);
+}
+
+#[test]
+fn a_broken_invariant_is_counted_by_its_place() {
+    let place = Place { file: "src/a.rs", line: 7 };
+    let page = Page { broken: vec![(place, 3)], ..Page::default() };
+    assert_eq!(samples_of(page, "invariants_broken_total"), [r#"place="src/a.rs:7"} 3"#]);
 }

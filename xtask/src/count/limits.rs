@@ -1,14 +1,14 @@
-//! What each path may cost: the file of limits, and the judgement. Pure.
+//! The limits of the hot paths: reads and writes their file, and compares figures with them. Pure.
 
 use std::fmt::Write as _;
 
 use toml::{Table, Value};
 
-/// How far a figure may be from its limit. Two counts of one program are within 0.4 % of each
-/// other: the pump's runtime draws random numbers, and reads the clock.
+/// How far a figure may differ from its limit. Two counts of the same program differ by up to
+/// 0.4 %, because the pump's runtime draws random numbers and reads the clock.
 const TOLERANCE_PERCENT: f64 = 3.0;
 
-/// How the file begins.
+/// The first lines of the file.
 const HEADING: &str = "\
 # What the hot paths cost in instructions, written by `cargo xtask count --accept`.
 #
@@ -16,7 +16,7 @@ const HEADING: &str = "\
 # of 1,000 streams. They are those of one compiler and one architecture.
 ";
 
-/// What one case of one path took.
+/// The instructions of one case of one path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Figure {
     pub(super) path: String,
@@ -24,23 +24,23 @@ pub(super) struct Figure {
     pub(super) instructions: u64,
 }
 
-/// The limits, as the file has them.
+/// The limits of the file.
 #[derive(Debug)]
 pub(super) struct Limits {
     measured_with: String,
     figures: Vec<Figure>,
 }
 
-/// What is to be printed, and whether the figures are good.
+/// The text to print, and whether the figures are within the limits.
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) text: String,
     pub(super) holds: bool,
-    /// Whether any limit should change, or the code.
-    calls: bool,
+    /// Whether the limits, or the code, should change.
+    needs_action: bool,
 }
 
-/// The file of limits for `figures`.
+/// Returns the file of limits that has `figures` as limits.
 pub(super) fn written(figures: &[Figure], compiler: &str) -> String {
     let mut text = format!("{HEADING}measured_with = \"{}\"\n", measured_with(compiler));
     let mut path = "";
@@ -54,14 +54,17 @@ pub(super) fn written(figures: &[Figure], compiler: &str) -> String {
     text
 }
 
-/// Compiler and architecture: on others the same program has other instructions.
+/// Compiler and architecture; with others the same program has other instructions.
 fn measured_with(compiler: &str) -> String {
     let version: Vec<&str> = compiler.split(' ').take(2).collect();
     format!("{} on {}", version.join(" "), std::env::consts::ARCH)
 }
 
 impl Limits {
-    /// Reads the file, and says what is wrong with it.
+    /// Parses the file.
+    ///
+    /// # Errors
+    /// A text that says what is wrong with it.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let table: Table = text.parse().map_err(|error: toml::de::Error| error.to_string())?;
         let mut limits = Self { measured_with: String::new(), figures: Vec::new() };
@@ -75,7 +78,7 @@ impl Limits {
                         limits.figures.push(limit(name, case, count)?);
                     }
                 }
-                _ => return Err(format!("limits: `{name}` means nothing here")),
+                _ => return Err(format!("limits: unknown key `{name}`")),
             }
         }
         Ok(limits)
@@ -83,10 +86,11 @@ impl Limits {
 
     /// Compares `figures` with the limits.
     ///
-    /// A path fails that costs more, or has no limit, or is not there any more. One that costs less
-    /// is told, so that the limit can follow. With another compiler all is told and nothing fails.
+    /// A path fails if it costs more than its limit, has no limit, or was not counted. One that
+    /// costs less is reported, so that its limit can be lowered. With another compiler everything
+    /// is reported and nothing fails.
     pub(super) fn judge(&self, figures: &[Figure], compiler: &str) -> Report {
-        let mut report = Report { text: String::new(), holds: true, calls: false };
+        let mut report = Report { text: String::new(), holds: true, needs_action: false };
         for figure in figures {
             self.judge_one(figure, &mut report);
         }
@@ -95,13 +99,13 @@ impl Limits {
                 report.fail(&format!("{}: was not counted", limit.name()));
             }
         }
-        if report.calls {
+        if report.needs_action {
             report.line("`cargo xtask count --accept` makes these figures the limits");
         }
         let here = measured_with(compiler);
         if here != self.measured_with {
             let there = &self.measured_with;
-            report.line(&format!("the limits are of {there}, not {here}: they are not held"));
+            report.line(&format!("limits not applied: they are for {there}, this is {here}"));
             report.holds = true;
         }
         report
@@ -117,10 +121,10 @@ impl Limits {
         let line = format!("{:32} {count:>12} {percent:+6.1} %", figure.name());
         let limit = grouped(limit, ',');
         if percent > TOLERANCE_PERCENT {
-            report.fail(&format!("{line}  dearer than {limit}"));
+            report.fail(&format!("{line}  above the limit {limit}"));
         } else if percent < -TOLERANCE_PERCENT {
-            report.line(&format!("{line}  cheaper than {limit}: let the limit follow"));
-            report.calls = true;
+            report.line(&format!("{line}  below the limit {limit}: lower the limit"));
+            report.needs_action = true;
         } else {
             report.line(&line);
         }
@@ -153,11 +157,11 @@ impl Report {
 
     fn fail(&mut self, line: &str) {
         self.line(line);
-        (self.holds, self.calls) = (false, true);
+        (self.holds, self.needs_action) = (false, true);
     }
 }
 
-/// The number with a mark between each three digits.
+/// The number with `mark` between groups of three digits.
 fn grouped(number: u64, mark: char) -> String {
     let digits = number.to_string();
     let mut out = String::new();

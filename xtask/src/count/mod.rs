@@ -1,7 +1,7 @@
-//! The instructions of the hot paths against `benches/counts/limits.toml`.
+//! Compares the instructions of the hot paths with `benches/counts/limits.toml`.
 //!
-//! The program `counts` does the counting, gungraun and valgrind behind it; here its figures are
-//! read, and judged by [`Limits`].
+//! The program `counts` counts, with gungraun and valgrind. Its output is read here and compared by
+//! [`Limits`].
 
 mod limits;
 #[cfg(test)]
@@ -15,20 +15,20 @@ use std::{env, fs};
 use limits::{Figure, Limits};
 use serde_json::Value;
 
-/// Where the limits are.
+/// The file of the limits.
 const LIMITS: &str = "benches/counts/limits.toml";
 
-/// What becomes of the figures.
+/// What the figures are counted for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Purpose {
-    /// They are held to the limits.
+    /// To be compared with the limits.
     Check,
-    /// They become the limits.
+    /// To become the limits.
     Accept,
 }
 
-/// Counts, and says whether all is within the limits. Where a tool is missing it says so and finds
-/// no fault.
+/// Counts, and returns whether all figures are within the limits. Where a tool is missing, prints
+/// which and returns true.
 pub(crate) fn run(root: &Path, target: &Path, purpose: Purpose) -> io::Result<bool> {
     let runner = target.join("tools/bin/gungraun-runner");
     if let Some(missing) = missing_tool(root, &runner)? {
@@ -37,7 +37,7 @@ pub(crate) fn run(root: &Path, target: &Path, purpose: Purpose) -> io::Result<bo
     }
     let figures = figures(&counted(root, &runner)?)?;
     let path = root.join(LIMITS);
-    let compiler = said_by("rustc", "--version")?;
+    let compiler = output_of("rustc", "--version")?;
     if purpose == Purpose::Accept {
         fs::write(&path, limits::written(&figures, &compiler))?;
         println!("count: {} figures are the limits now", figures.len());
@@ -49,9 +49,9 @@ pub(crate) fn run(root: &Path, target: &Path, purpose: Purpose) -> io::Result<bo
     Ok(report.holds)
 }
 
-/// What is not installed, and how to get it.
+/// A tool that is not installed, and how to install it.
 fn missing_tool(root: &Path, runner: &Path) -> io::Result<Option<String>> {
-    if said_by("valgrind", "--version").is_err() {
+    if output_of("valgrind", "--version").is_err() {
         return Ok(Some("no valgrind: `apt-get install valgrind`".to_owned()));
     }
     if runner.is_file() {
@@ -62,7 +62,7 @@ fn missing_tool(root: &Path, runner: &Path) -> io::Result<Option<String>> {
     let version = manifest
         .get("workspace")
         .and_then(|workspace| workspace.get("dependencies")?.get("gungraun")?.as_str())
-        .unwrap_or_default();
+        .ok_or_else(|| Error::other("Cargo.toml has no version of gungraun"))?;
     let tools = runner.ancestors().nth(2).unwrap_or(runner).display();
     Ok(Some(format!(
         "no {}: `cargo install gungraun-runner --version {version} --locked --root {tools}`",
@@ -70,7 +70,7 @@ fn missing_tool(root: &Path, runner: &Path) -> io::Result<Option<String>> {
     )))
 }
 
-/// Runs the program; its output has a line of JSON for each figure.
+/// Runs the program and returns its output, which has a line of JSON for each figure.
 fn counted(root: &Path, runner: &Path) -> io::Result<String> {
     let line = "bench --locked --package counts --bench counts -- --output-format=json";
     let cargo = env::var_os("CARGO").map_or("cargo".into(), PathBuf::from);
@@ -86,7 +86,7 @@ fn counted(root: &Path, runner: &Path) -> io::Result<String> {
     String::from_utf8(output.stdout).map_err(Error::other)
 }
 
-/// The figures in what gungraun printed.
+/// Parses the figures in gungraun's output.
 fn figures(output: &str) -> io::Result<Vec<Figure>> {
     output.lines().filter(|line| line.starts_with('{')).map(figure).collect()
 }
@@ -99,10 +99,11 @@ fn figure(line: &str) -> io::Result<Figure> {
         .zip(text("id"))
         .zip(count.and_then(Value::as_u64))
         .map(|((path, case), instructions)| Figure { path, case, instructions })
-        .ok_or_else(|| Error::other(format!("no instructions in gungraun's line: {line}")))
+        .ok_or_else(|| Error::other(format!("no instruction count in gungraun's output: {line}")))
 }
 
-fn said_by(program: &str, argument: &str) -> io::Result<String> {
+/// The standard output of a program.
+fn output_of(program: &str, argument: &str) -> io::Result<String> {
     let output = Command::new(program).arg(argument).output()?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

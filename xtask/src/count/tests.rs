@@ -1,4 +1,4 @@
-//! What a figure may be beside its limit, and that what is written can be read.
+//! Figures at, above and below their limits; the file is read as it was written.
 
 use super::limits::{Figure, Limits, written};
 use super::{figure, figures};
@@ -23,21 +23,21 @@ fn a_figure_within_the_tolerance_holds() {
 }
 
 #[test]
-fn a_path_that_became_dearer_fails_and_says_by_how_much() {
+fn a_path_above_its_limit_fails_and_says_by_how_much() {
     let (holds, text) = judge(&[of("small", 1_082_000), of("large", 1_000_000)], COMPILER);
     assert!(!holds);
     assert!(
-        text.contains("scan.small") && text.contains("+8.2 %  dearer than 1,000,000"),
+        text.contains("scan.small") && text.contains("+8.2 %  above the limit 1,000,000"),
         "{text}"
     );
     assert!(text.contains("cargo xtask count --accept"), "{text}");
 }
 
 #[test]
-fn a_path_that_became_cheaper_holds_and_is_told() {
+fn a_path_below_its_limit_holds_and_is_reported() {
     let (holds, text) = judge(&[of("small", 500_000), of("large", 1_000_000)], COMPILER);
     assert!(holds);
-    assert!(text.contains("-50.0 %  cheaper than 1,000,000"), "{text}");
+    assert!(text.contains("-50.0 %  below the limit 1,000,000"), "{text}");
     assert!(text.contains("cargo xtask count --accept"), "{text}");
 }
 
@@ -51,10 +51,10 @@ fn a_path_without_limit_and_a_limit_without_path_fail() {
 }
 
 #[test]
-fn figures_of_another_compiler_are_told_and_not_held() {
+fn figures_of_another_compiler_are_reported_and_do_not_fail() {
     let (holds, text) = judge(&[of("small", 2_000_000), of("large", 1)], "rustc 1.96.0 (ab)");
     assert!(holds);
-    assert!(text.contains("+100.0 %") && text.contains("of rustc 1.95.0 on"), "{text}");
+    assert!(text.contains("+100.0 %") && text.contains("for rustc 1.95.0 on"), "{text}");
 }
 
 #[test]

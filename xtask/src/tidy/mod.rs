@@ -1,8 +1,9 @@
-//! Rules that the compiler does not know, checked over the whole tree.
+//! Rules that the compiler does not check, over the whole tree.
 //!
 //! Each rule is a function from text to complaints; only [`Tree::read`] touches the disk. The test
 //! `the_tree_is_tidy` makes `cargo test` hold the rules.
 
+mod circles;
 mod fences;
 mod packages;
 mod papers;
@@ -13,7 +14,7 @@ mod tests;
 use std::path::Path;
 use std::{fmt, fs, io};
 
-/// Folders that hold nothing written by hand.
+/// Folders without hand-written files.
 const SKIPPED_FOLDERS: &[&str] =
     &[".git", "target", "data", "fuzz/target", "fuzz/corpus", "fuzz/artifacts"];
 
@@ -44,14 +45,14 @@ impl File {
 /// The files of the project.
 #[derive(Debug, Default)]
 pub(crate) struct Tree {
-    /// Those that rules look into.
+    /// The text files, which rules read.
     files: Vec<File>,
     /// The paths of all.
     paths: Vec<String>,
 }
 
 impl Tree {
-    /// Reads every text file below `root`, but for what [`SKIPPED_FOLDERS`] hold.
+    /// Reads every text file below `root`, except in [`SKIPPED_FOLDERS`].
     pub(crate) fn read(root: &Path) -> io::Result<Self> {
         let mut tree = Self::default();
         let mut folders = vec![(root.to_path_buf(), String::new())];
@@ -96,7 +97,7 @@ enum Level {
     Fail,
 }
 
-/// A place that breaks a rule.
+/// A violation of a rule, with its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Complaint {
     path: String,
@@ -106,7 +107,7 @@ pub(crate) struct Complaint {
 }
 
 impl Complaint {
-    /// Whether it must be mended; a warning asks for a second thought.
+    /// Whether it must be fixed; a warning should be considered.
     pub(crate) fn is_failure(&self) -> bool {
         self.level == Level::Fail
     }
@@ -129,6 +130,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Complaint> {
         complaints.extend(source::check(file));
         complaints.extend(fences::check(file));
     }
+    complaints.extend(circles::check(tree));
     complaints.extend(packages::check(tree));
     complaints.extend(papers::check(tree));
     complaints.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));

@@ -1,11 +1,13 @@
-//! Rules about the packages: who may use whom, and which libraries stay behind which fence.
+//! Rules about the packages: who may use whom, and what the pure ones may use. Which libraries
+//! stay behind which fence is in `deny.toml`.
 
 use toml::{Table, Value};
 
 use super::source::has_word;
 use super::{Complaint, File, Tree};
 
-/// What each package may use of ours. Cargo rules out cycles; this rules out short cuts.
+/// Which packages of this workspace each package may use. Cargo prevents cycles; this table
+/// prevents dependencies that skip a layer.
 const LAYERS: &[(&str, &[&str])] = &[
     ("mcbp", &[]),
     ("recordings", &[]),
@@ -27,7 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// Packages that any package may use, but only in its tests.
 const FOR_TESTS: &[&str] = &["recordings"];
 
-/// Packages without socket, clock, file or random source, and all that they may use of others.
+/// Packages without socket, clock, file or random source, and the libraries that they may use.
 const PURE: &[&str] = &["mcbp", "replica", "vbucket"];
 const PURE_MAY_USE: &[&str] =
     &["base64", "bytes", "serde", "serde_json", "sha1", "snap", "thiserror"];
@@ -40,18 +42,6 @@ const BANS: &[&str] = &[
     "std::collections::HashMap",
     "std::collections::HashSet",
     "std::hash::RandomState",
-];
-
-/// Libraries that only some packages may use.
-const FENCES: &[(&str, &[&str])] = &[
-    ("actix", &["dcp-actors"]),
-    ("actix-rt", &["dcp-actors"]),
-    ("actix-web", &["dcp-proxy"]),
-    ("clap", &["bench", "dcp-proxy", "kvnode"]),
-    ("env_logger", &["dcp-proxy", "kvnode"]),
-    ("fjall", &["store"]),
-    ("indicatif", &["dcp-proxy"]),
-    ("tokio", &["counts", "dcp-actors", "dcp-proxy", "kvnode", "relay"]),
 ];
 
 pub(super) fn check(tree: &Tree) -> Vec<Complaint> {
@@ -87,12 +77,6 @@ pub(super) fn package(file: &File, manifest: &Table) -> Vec<Complaint> {
         let is_built_in = section == "dependencies" && !is_ours;
         if is_built_in && PURE.contains(&name) && !PURE_MAY_USE.contains(&dependency) {
             fail(format!("`{name}` is pure and must not use `{dependency}`"));
-        }
-        let fence = FENCES.iter().find(|(library, _)| *library == dependency);
-        if let Some((_, inside)) = fence
-            && !inside.contains(&name)
-        {
-            fail(format!("`{dependency}` is for {} only", inside.join(", ")));
         }
         // The fuzz workspace stands apart and has no shared versions.
         if name != "fuzz" && value.get("workspace").is_none() {

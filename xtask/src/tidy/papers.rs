@@ -1,4 +1,4 @@
-//! Rules about the papers: they name only what exists, and nothing of one machine.
+//! Rules about the documents: names in them exist, and no path of one machine is in them.
 
 use std::collections::HashSet;
 
@@ -7,8 +7,7 @@ use toml::{Table, Value};
 use super::source::has_word;
 use super::{Complaint, File, Tree};
 
-/// Folders of one machine or one person. The slash in front is added in the search, so that this
-/// file does not complain about itself.
+/// Folders of one machine or person, without the leading slash, so that this file passes the rule.
 const MACHINE_FOLDERS: &[&str] = &["home/", "root/", "Users/", "work/"];
 
 pub(super) fn check(tree: &Tree) -> Vec<Complaint> {
@@ -20,6 +19,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Complaint> {
     paper("README.md", &|_| Vec::new());
     paper("CHANGELOG.md", &|_| Vec::new());
     paper("ARCHITECTURE.md", &|file| names_exist(file, tree));
+    paper("CONTRIBUTING.md", &|file| names_exist(file, tree));
     paper("GLOSSARY.md", &words_in_order);
     paper("docs/decisions/dependencies.md", &|reasons| {
         let manifest = tree.file("Cargo.toml").into_iter();
@@ -28,7 +28,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Complaint> {
     complaints
 }
 
-/// Nobody else has the folders of the machine that a file was written on.
+/// Refuses absolute paths into the folders of one machine.
 pub(super) fn machine_paths(file: &File) -> Vec<Complaint> {
     let is_paper = file.path.ends_with(".md");
     let mut complaints = Vec::new();
@@ -44,7 +44,7 @@ pub(super) fn machine_paths(file: &File) -> Vec<Complaint> {
     complaints
 }
 
-/// A name in back-ticks that looks like a path or a type exists in the tree.
+/// Refuses a name in back-ticks that looks like a path or a type and is not in the tree.
 pub(super) fn names_exist(file: &File, tree: &Tree) -> Vec<Complaint> {
     let words = words_of_sources(tree);
     let mut complaints = Vec::new();
@@ -102,7 +102,7 @@ fn looks_like_type(name: &str) -> bool {
     plain && starts && (humps > 1 || name.contains("::")) && name.chars().any(|c| c.is_lowercase())
 }
 
-/// Each word of the glossary stands once, where a reader looks for it.
+/// The words of the glossary are sorted, and each is there once.
 pub(super) fn words_in_order(file: &File) -> Vec<Complaint> {
     let words = file.lines().filter_map(|(number, line)| {
         let (word, _) = line.strip_prefix("- **")?.split_once("**")?;
@@ -111,8 +111,7 @@ pub(super) fn words_in_order(file: &File) -> Vec<Complaint> {
     let words: Vec<(usize, String)> = words.collect();
     let neighbours = words.iter().zip(words.iter().skip(1));
     let wrong = neighbours.filter(|((_, before), (_, word))| before >= word);
-    let text =
-        |before, word| format!("`{word}` stands behind `{before}`: put it in its place, once");
+    let text = |before, word| format!("`{word}` follows `{before}`: sort the words, each once");
     wrong.map(|((_, before), (number, word))| file.fail(*number, text(before, word))).collect()
 }
 
@@ -133,7 +132,7 @@ pub(super) fn dependencies_have_reasons(manifest: &File, reasons: &File) -> Vec<
     for name in &used {
         if !entries.iter().any(|(entry, _)| entry == name) {
             let line = manifest.lines().find(|(_, line)| has_word(line, name));
-            let text = format!("`{name}` has no line in {}: what does it save?", reasons.path);
+            let text = format!("`{name}` has no line in {}: say why it is used", reasons.path);
             complaints.push(manifest.fail(line.map_or(1, |(number, _)| number), text));
         }
     }

@@ -1,5 +1,7 @@
 //! What the frames that carry a change have in common, whichever opcode they have.
 
+use std::fmt;
+
 use super::{Abort, Commit, Deletion, Expiration, Mutation};
 use crate::{Frame, FrameError, Opcode, Seqno};
 
@@ -34,6 +36,19 @@ pub enum ChangeKind {
         /// Unix time in seconds.
         at: u32,
     },
+}
+
+impl fmt::Display for ChangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Document { flags, expiry } => {
+                write!(f, "a document with flags {flags} and expiry {expiry}")
+            }
+            Self::Deleted { at: Some(at) } => write!(f, "a deletion at {at}"),
+            Self::Deleted { at: None } => f.write_str("a deletion without a time"),
+            Self::Expired { at } => write!(f, "an expiration at {at}"),
+        }
+    }
 }
 
 impl DocumentChange {

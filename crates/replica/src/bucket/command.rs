@@ -1,8 +1,10 @@
 //! What the owner of a bucket may ask for, and what it is answered.
 
+use std::fmt;
+
 use mcbp::VbId;
 
-use super::failure::VbFailure;
+use super::failure::{Cause, VbFailure};
 use crate::link::{ReasonCode, Retry};
 use crate::plan::{Connections, Desired, PlanError};
 
@@ -144,8 +146,14 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// One word for programs.
-    pub(super) const fn reason(&self) -> ReasonCode {
+    /// The cause of the failure of a vBucket of a set, whose command was not carried out.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        let (code, retry) = (self.reason(), self.retry());
+        Cause::NotBegun { code, detail: self.to_string(), retry }
+    }
+
+    const fn reason(&self) -> ReasonCode {
         match self {
             Self::AlreadyMoving { .. } => ReasonCode::AlreadyMoving,
             Self::Busy { .. } => ReasonCode::Busy,
@@ -157,7 +165,7 @@ impl CommandError {
         }
     }
 
-    pub(super) const fn retry(&self) -> Retry {
+    const fn retry(&self) -> Retry {
         match self {
             Self::AlreadyMoving { .. } | Self::Busy { .. } | Self::Stopping => Retry::AfterBackoff,
             Self::NoBucket { .. }
@@ -172,8 +180,8 @@ impl CommandError {
 /// The first of some failures.
 struct First<'a>(&'a [VbFailure]);
 
-impl std::fmt::Display for First<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for First<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.first().map_or(Ok(()), |failure| failure.fmt(f))
     }
 }

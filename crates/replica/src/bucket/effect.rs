@@ -5,7 +5,7 @@ use mcbp::{Side, VbId};
 use super::command::{CommandError, Done};
 use super::event::{LinkId, TaskId};
 use super::examine::Examine;
-use super::failure::LinkDown;
+use super::link_down::LinkDown;
 use crate::link::{Command, Ticket};
 use crate::plan::{Desired, LinkKey};
 

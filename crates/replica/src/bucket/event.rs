@@ -5,7 +5,8 @@ use std::time::Duration;
 use mcbp::{Seqno, Side, VbId};
 
 use super::command::BucketCommand;
-use super::failure::{Cause, LinkDown};
+use super::failure::Cause;
+use super::link_down::LinkDown;
 use crate::link::{Outcome, Ticket, VbError};
 use crate::stall::Sample;
 use crate::topology::Stranger;
@@ -112,4 +113,10 @@ pub enum PollAnswer {
     Seqnos(Result<Vec<(VbId, Seqno)>, String>),
     /// Our node, where the topologies of a producer do not know it.
     Topology(Option<Stranger>),
+}
+
+/// Whole milliseconds, as status pages count them.
+#[must_use]
+pub fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -6,91 +6,11 @@ use mcbp::{Seqno, Side, VbId};
 use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 
-use super::command::CommandError;
+use super::link_down::LinkDown;
 use crate::estimate::EstimateError;
-use crate::link::{NodeAnswer, ReasonCode, Retry, StopReason, VbError};
+use crate::link::{NodeAnswer, ReasonCode, Retry, VbError};
 use crate::loops::LoopKind;
 use crate::remedy::Remedy;
-use crate::stall::Stall;
-
-/// When a link that is down is opened again.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Reopen {
-    /// The peer will be ready in a moment: after the shortest delay.
-    Soon,
-    /// After a delay that grows with each failure.
-    AfterBackoff,
-    /// The same, and only a change of somebody's configuration will help.
-    Slowly,
-    /// It ended because that was wanted.
-    Never,
-}
-
-/// Why a link is down.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct LinkDown {
-    /// The side at fault, where one is.
-    pub side: Option<Side>,
-    /// What happened: `refused`, `stalled` or `link-lost`.
-    pub code: ReasonCode,
-    /// What a data node answered, where one did.
-    pub answer: Option<NodeAnswer>,
-    /// The whole story in one line, for a person.
-    pub detail: String,
-    /// Whether and when a new link may help.
-    pub reopen: Reopen,
-}
-
-impl LinkDown {
-    /// The link stands still: the consumer's fault where it does not acknowledge.
-    #[must_use]
-    pub fn stalled(stall: &Stall) -> Self {
-        let side = match stall {
-            Stall::Silent { .. } => Side::Producer,
-            Stall::WindowFull { .. } => Side::Consumer,
-        };
-        Self::without_answer(Some(side), ReasonCode::Stalled, stall.to_string())
-    }
-
-    /// The consumer will not roll back what it was told to.
-    #[must_use]
-    pub fn rollback_given_up(vb: VbId) -> Self {
-        let detail = format!("{vb} has to roll back, and the consumer does not serve it");
-        Self::without_answer(Some(Side::Consumer), ReasonCode::LinkLost, detail)
-    }
-
-    /// The link's machine stopped.
-    #[must_use]
-    pub fn stopped(reason: &StopReason) -> Self {
-        let (side, reopen) = match reason {
-            StopReason::Shut => (None, Reopen::Never),
-            StopReason::LinkLost { side, .. } | StopReason::Protocol { side, .. } => {
-                (Some(*side), Reopen::AfterBackoff)
-            }
-        };
-        Self { reopen, ..Self::without_answer(side, ReasonCode::LinkLost, reason.to_string()) }
-    }
-
-    /// It could not be opened, by a defect of this program.
-    #[must_use]
-    pub fn internal(defect: String) -> Self {
-        Self { reopen: Reopen::Slowly, ..Self::without_answer(None, ReasonCode::Internal, defect) }
-    }
-
-    const fn without_answer(side: Option<Side>, code: ReasonCode, detail: String) -> Self {
-        Self { side, code, answer: None, detail, reopen: Reopen::AfterBackoff }
-    }
-
-    /// When a caller may ask again.
-    #[must_use]
-    pub const fn retry(&self) -> Retry {
-        match self.reopen {
-            Reopen::Soon => Retry::AtOnce,
-            Reopen::AfterBackoff | Reopen::Slowly => Retry::AfterBackoff,
-            Reopen::Never => Retry::Never,
-        }
-    }
-}
 
 /// Why a vBucket or a link is not as it should be.
 ///
@@ -110,7 +30,14 @@ pub enum Cause {
     /// It was not settled when the time of its command was up.
     Deadline,
     /// The command for it was not carried out.
-    Command(Box<CommandError>),
+    NotBegun {
+        /// Why, in one word.
+        code: ReasonCode,
+        /// Why, for a person.
+        detail: String,
+        /// When to ask again.
+        retry: Retry,
+    },
     /// Its takeover failed for this cause, and both nodes were asked what they have.
     Examined(Box<Examined>),
 }
@@ -155,7 +82,7 @@ impl Cause {
             Self::Estimate(_) => ReasonCode::Estimate,
             Self::Incomplete(_) => ReasonCode::Incomplete,
             Self::Deadline => ReasonCode::Deadline,
-            Self::Command(error) => error.reason(),
+            Self::NotBegun { code, .. } => *code,
             Self::Examined(examined) => examined.cause.reason(),
         }
     }
@@ -168,7 +95,7 @@ impl Cause {
             Self::Link(down) => down.side,
             Self::Estimate(_) => Some(Side::Producer),
             Self::Incomplete(_) => Some(Side::Consumer),
-            Self::Deadline | Self::Command(_) => None,
+            Self::Deadline | Self::NotBegun { .. } => None,
             Self::Examined(examined) => examined.cause.side(),
         }
     }
@@ -185,7 +112,7 @@ impl Cause {
             Self::Estimate(EstimateError::Missing { .. })
             | Self::Incomplete(_)
             | Self::Deadline
-            | Self::Command(_) => None,
+            | Self::NotBegun { .. } => None,
             Self::Examined(examined) => examined.cause.answer(),
         }
     }
@@ -197,7 +124,7 @@ impl Cause {
             Self::Stream(error) | Self::Loop(error, _) => error.retry(),
             Self::Link(down) => down.retry(),
             Self::Estimate(_) | Self::Incomplete(_) | Self::Deadline => Retry::AfterBackoff,
-            Self::Command(error) => error.retry(),
+            Self::NotBegun { retry, .. } => *retry,
             Self::Examined(examined) => match examined.remedy {
                 Remedy::Activate | Remedy::GiveBack => Retry::AtOnce,
                 Remedy::Ask(_) | Remedy::AsBefore | Remedy::Done => examined.cause.retry(),
@@ -225,7 +152,7 @@ impl Cause {
                  which rolls the copy back first, and ask again"
             )),
             Self::Deadline => named(&"not settled within the deadline of the command"),
-            Self::Command(error) => named(error),
+            Self::NotBegun { detail, .. } => named(detail),
             Self::Examined(examined) => format!("{}; {examined}", examined.cause.detail(vb)),
         }
     }

@@ -6,67 +6,22 @@ use std::time::Duration;
 
 use mcbp::{Side, VbId};
 
-use super::copies::Copies;
 use super::effect::{BucketEffect, BucketEffects};
+use super::event::millis;
 use super::event::{LinkId, Moment};
-use super::failure::{LinkDown, Reopen};
 use super::lines::LineKind;
-use super::link::{Link, LinkState};
+use super::link::Link;
+use super::link_down::{LinkDown, Reopen};
+use super::link_state::LinkState;
 use super::machine::BucketMachine;
 use super::nodes::{Appeared, Nodes};
 use super::settings::Settings;
-use super::status::millis;
-use super::tally::Tally;
 use crate::lag::Lag;
-use crate::link::{Reason, Retry, VbError};
-use crate::loops::{LoopKind, Loops, Notice};
+use crate::link::{Reason, VbError};
+use crate::loops::{LoopKind, Notice};
 use crate::stall::{Sample, Stall};
 use crate::standstill::{Position, Stuck};
 use crate::wanted::StreamPhase;
-
-/// When a copy that misses rows is rolled back: long enough for the consumer's answer to
-/// CLOSE_STREAM, which may show that it misses none, and short beside any backoff.
-const MEND_AFTER: Duration = Duration::from_millis(50);
-
-/// The failures of a bucket.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Failures {
-    pub(super) loops: Loops,
-    /// Streams that failed or ended.
-    pub(super) streams: Tally,
-    /// Links that were lost, or could not be opened.
-    pub(super) links: Tally,
-}
-
-impl Failures {
-    pub(super) fn new(settings: &Settings) -> Self {
-        Self { loops: settings.loops(), streams: Tally::default(), links: Tally::default() }
-    }
-
-    /// How long streams wait after so many failures in a row. What fails together is tried again
-    /// together: one chance for all of it.
-    ///
-    /// Nothing is taken as final at once: a node that warms up says that it has no vBucket. A copy
-    /// that misses rows is rolled back soon, so that it misses them for as short as can be.
-    pub(super) fn stream_delay(
-        &self,
-        copies: &Copies,
-        settings: &Settings,
-        at: Moment,
-    ) -> impl FnMut(VbId, u32, Retry) -> Duration + use<> {
-        let (backoff, chance) = (settings.backoff, at.chance);
-        let broken: BTreeSet<_> = self.loops.all_broken(at.now).map(|(vb, ..)| vb).collect();
-        let incomplete: BTreeSet<_> = copies.all_incomplete().map(|(vb, _)| vb).collect();
-        move |vb, failures, retry| match retry {
-            _ if failures == 0 && incomplete.contains(&vb) => MEND_AFTER,
-            _ if broken.contains(&vb) => backoff.max,
-            Retry::AtOnce if failures == 0 => Duration::ZERO,
-            Retry::AtOnce | Retry::AfterBackoff | Retry::AfterNewTopology | Retry::Never => {
-                backoff.delay(failures, chance)
-            }
-        }
-    }
-}
 
 /// How long to wait before a link is opened again after so many failures of one kind in a row.
 fn link_delay(settings: &Settings, failures: u32, reopen: Reopen, chance: f64) -> Duration {

@@ -2,14 +2,8 @@
 //! many more.
 
 use std::fmt::{self, Display};
-use std::time::Duration;
 
-use mcbp::VbId;
-
-use super::effect::{BucketEffect, BucketEffects, LogLevel, LogLine};
-use super::link::Link;
-use super::links::Links;
-use crate::loops::Notice;
+use super::effect::{BucketEffect, LogLevel, LogLine};
 
 /// What is logged of a vBucket.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -31,8 +25,9 @@ impl LineKind {
         }
     }
 
-    fn line(self, link: &Link, fields: &str) -> BucketEffect {
-        let text = format!("{self} link={} {fields}", link.name);
+    /// The line of one link.
+    pub(super) fn line(self, link: &str, fields: &str) -> BucketEffect {
+        let text = format!("{self} link={link} {fields}");
         BucketEffect::Log(LogLine { level: self.level(), text })
     }
 }
@@ -47,35 +42,5 @@ impl Display for LineKind {
             Self::Complete => "copy is complete",
             Self::Broken => "vbucket is in a loop and is tried at the slowest pace",
         })
-    }
-}
-
-impl Link {
-    /// Logs what happened to a vBucket, unless many others of this link have just said the same.
-    pub(super) fn log(
-        &mut self,
-        kind: LineKind,
-        vb: VbId,
-        why: &dyn Display,
-        notice: Notice,
-        now: Duration,
-    ) -> Option<BucketEffect> {
-        let (kind, fields) = match notice {
-            Notice::Tell(times) => (kind, format!("times={times} reason=\"{why}\"")),
-            Notice::Broke(in_loop) => (LineKind::Broken, format!("{vb} kind={in_loop}")),
-            Notice::Quiet => return None,
-        };
-        self.lines.may_tell(kind, now).then(|| kind.line(self, &fields))
-    }
-}
-
-impl Links {
-    /// Logs how many lines were suppressed, once their time is over.
-    pub(super) fn log_suppressed(&mut self, now: Duration, fx: &mut BucketEffects) {
-        for link in self.iter_mut() {
-            for (kind, more) in link.lines.over(now) {
-                fx.push(kind.line(link, &format!("more={more}")));
-            }
-        }
     }
 }

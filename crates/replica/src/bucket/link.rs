@@ -1,51 +1,24 @@
 //! One link of a bucket: its phase, the streams it should carry, and how it fails.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::time::Duration;
 
 use mcbp::VbId;
 
+use super::effect::BucketEffect;
 use super::event::LinkId;
-use super::failure::{Cause, LinkDown};
+use super::failure::Cause;
 use super::lines::LineKind;
+use super::link_down::LinkDown;
+use super::link_state::{Decision, LinkState};
 use crate::bursts::Bursts;
-use crate::link::{Outcome, Reason, ReasonCode, Ticket, VbOutcome};
-use crate::loops::Told;
+use crate::link::{Outcome, Reason, ReasonCode, VbOutcome};
+use crate::loops::{Notice, Told};
 use crate::plan::LinkKey;
 use crate::stall::{Sample, Stall, StallRule};
 use crate::standstill::Standstill;
 use crate::wanted::{StreamPhase, WantedStreams};
-
-/// How far a link is.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum LinkState {
-    /// Nothing is wanted of it, or not yet begun.
-    Idle,
-    /// The pair is being opened.
-    Connecting,
-    /// Open; with the command that it is running.
-    Up { running: Option<Ticket> },
-    /// Down; to be opened again then.
-    Waiting { until: Duration },
-    /// Told to close its streams and end.
-    Closing,
-}
-
-/// What to do with a link next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Decision {
-    Nothing,
-    /// Open its connections.
-    Connect,
-    /// Leave it closed: nothing is wanted of it.
-    Rest,
-    /// Give up opening it.
-    Abandon,
-    /// Close its streams, then its connections.
-    Close,
-    /// Ask for what is wanted and not open.
-    SetUp,
-}
 
 /// How a wanted stream is, for whoever waits for it.
 pub(super) enum Fate {
@@ -113,19 +86,7 @@ impl Link {
     /// What to do next. A link that is reserved for a takeover is kept open, and gets no set-up.
     pub(super) fn decide(&self, is_reserved: bool, now: Duration) -> Decision {
         let is_needed = is_reserved || !self.wanted.streams().is_empty();
-        match self.state {
-            LinkState::Idle if is_needed => Decision::Connect,
-            LinkState::Waiting { .. } if !is_needed => Decision::Rest,
-            LinkState::Waiting { until } if until <= now => Decision::Connect,
-            LinkState::Connecting if !is_needed => Decision::Abandon,
-            LinkState::Up { .. } if !is_needed => Decision::Close,
-            LinkState::Up { running: None } if !is_reserved => Decision::SetUp,
-            LinkState::Idle
-            | LinkState::Waiting { .. }
-            | LinkState::Connecting
-            | LinkState::Up { .. }
-            | LinkState::Closing => Decision::Nothing,
-        }
+        self.state.decide(is_needed, is_reserved, now)
     }
 
     /// Both connections are open. Returns false where it is not wanted to be any more.
@@ -288,5 +249,22 @@ impl Link {
         }
         let (name, open) = (&self.name, self.wanted.open_count());
         format!("streams settled link={name} opened={opened} open={open} failed={failed}")
+    }
+
+    /// Logs what happened to a vBucket, unless many others of this link have just said the same.
+    pub(super) fn log(
+        &mut self,
+        kind: LineKind,
+        vb: VbId,
+        why: &dyn fmt::Display,
+        notice: Notice,
+        now: Duration,
+    ) -> Option<BucketEffect> {
+        let (kind, fields) = match notice {
+            Notice::Tell(times) => (kind, format!("times={times} reason=\"{why}\"")),
+            Notice::Broke(in_loop) => (LineKind::Broken, format!("{vb} kind={in_loop}")),
+            Notice::Quiet => return None,
+        };
+        self.lines.may_tell(kind, now).then(|| kind.line(&self.name, &fields))
     }
 }

@@ -8,7 +8,8 @@ use mcbp::VbId;
 
 use super::effect::{BucketEffect, BucketEffects};
 use super::event::LinkId;
-use super::link::{Link, LinkState};
+use super::link::Link;
+use super::link_state::LinkState;
 use super::settings::Settings;
 use crate::link::{Command, Ticket};
 use crate::names::connection_name;
@@ -173,5 +174,14 @@ impl Links {
     pub(super) fn next_due(&self) -> Option<Duration> {
         let free = self.table.iter().filter(|link| !self.is_reserved(link.id.index));
         free.filter_map(Link::next_due).min()
+    }
+
+    /// Logs how many lines were suppressed, once their time is over.
+    pub(super) fn log_suppressed(&mut self, now: Duration, fx: &mut BucketEffects) {
+        for link in &mut self.table {
+            for (kind, more) in link.lines.over(now) {
+                fx.push(kind.line(&link.name, &format!("more={more}")));
+            }
+        }
     }
 }

@@ -1,5 +1,5 @@
 //! Serving the command at the front of the queue: begins it, and answers it where it is settled or
-//! its time is up. The steps of a move are in `moves/steps.rs`.
+//! its time is up. The steps of a move are in `steps.rs`.
 
 use std::time::Duration;
 

@@ -6,31 +6,17 @@ use mcbp::{Seqno, VbId};
 use serde::Serialize;
 
 use super::event::LinkId;
-use super::failure::{Cause, LinkDown};
-use super::link::{Link, LinkState};
+use super::failure::Cause;
+use super::link::Link;
+use super::link_down::LinkDown;
+use super::link_state::LinkPhase;
 use super::machine::BucketMachine;
-use super::moves::{Move, MoveStep};
+use super::moves::MovePhase;
 use super::tally::Tally;
 use crate::lag::Lag;
 use crate::loops::LoopKind;
 use crate::plan::{Connections, LinkKey};
 use crate::wanted::{self, WantedStream};
-
-/// How far a link is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum LinkPhase {
-    /// Connections are being opened.
-    Connecting,
-    /// Both connections are open.
-    Up,
-    /// Down after a failure; will be opened again.
-    Waiting,
-    /// Streams are being closed; it ends after that.
-    Closing,
-    /// Ended on purpose.
-    Stopped,
-}
 
 /// How far a stream is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -46,24 +32,6 @@ pub enum StreamPhase {
     Open,
     /// Failed or ended; will be asked for again.
     Waiting,
-}
-
-/// How far a move is; the phases come in this order, and a takeover begins with `Closing`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MovePhase {
-    /// Other commands of this bucket come first.
-    Queued,
-    /// The vBucket is being replicated here.
-    Opening,
-    /// The producer still has much to send.
-    Copying,
-    /// A stream from a third node is being closed, or the link opened.
-    Closing,
-    /// The vBucket changes its owner.
-    TakingOver,
-    /// That failed, and both nodes are asked what they have.
-    Examining,
 }
 
 /// One link.
@@ -245,31 +213,12 @@ impl Link {
             id: self.id,
             key: &self.key,
             name: &self.name,
-            phase: match self.state {
-                LinkState::Idle => LinkPhase::Stopped,
-                LinkState::Connecting => LinkPhase::Connecting,
-                LinkState::Up { .. } => LinkPhase::Up,
-                LinkState::Waiting { .. } => LinkPhase::Waiting,
-                LinkState::Closing => LinkPhase::Closing,
-            },
+            phase: self.state.phase(),
             failures: self.failures,
             last_error: self.last_error.as_ref(),
             stall: self.stall.as_deref(),
             wanted: self.wanted.streams().len(),
             open: self.wanted.open_count(),
-        }
-    }
-}
-
-impl Move {
-    const fn phase(&self) -> MovePhase {
-        match self.step {
-            MoveStep::Queued => MovePhase::Queued,
-            MoveStep::Opening => MovePhase::Opening,
-            MoveStep::Copying { .. } => MovePhase::Copying,
-            MoveStep::Closing | MoveStep::Refused(_) => MovePhase::Closing,
-            MoveStep::TakingOver { .. } => MovePhase::TakingOver,
-            MoveStep::Examining { .. } => MovePhase::Examining,
         }
     }
 }
@@ -283,10 +232,4 @@ impl From<wanted::StreamPhase> for StreamPhase {
             wanted::StreamPhase::Waiting { .. } => Self::Waiting,
         }
     }
-}
-
-/// Whole milliseconds, as status pages count them.
-#[must_use]
-pub fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

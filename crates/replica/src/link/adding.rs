@@ -8,7 +8,8 @@ use mcbp::dcp::stream_flags;
 use mcbp::{Opaque, Seqno, Status, VbId};
 
 use super::attempt::{AddPlan, Adding, Progress};
-use super::ledger::{LateAdd, Ledger, Request, Settled, Stream, Unanswered};
+use super::ledger::Ledger;
+use super::stream::{LateAdd, Request, Settled, Stream, Unanswered};
 use super::{Deadline, Effect, Effects, Note, OwnFrame, Side, Step, Verdict};
 
 /// How often one attempt may be told to roll back: each branch of both histories may take one, and

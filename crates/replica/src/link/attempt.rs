@@ -3,7 +3,7 @@
 use mcbp::dcp::stream_flags;
 use mcbp::{Opaque, Status, VbId};
 
-use super::ledger::Request;
+use super::stream::Request;
 use super::{Deadline, Reason, Side, Step, VbError};
 
 /// A stream that is being added.

@@ -1,11 +1,10 @@
-//! Closing one stream: CLOSE_STREAM to both sides, both answers or a deadline.
+//! A stream that is being closed, and what an answer to CLOSE_STREAM means.
 
-use mcbp::{Opaque, Status, VbId};
+use mcbp::{Opaque, Status};
 
 use super::attempt::AddPlan;
-use super::ledger::{Ledger, Settled, Stream, means_closed};
-use super::pace::Passed;
-use super::{Deadline, Effect, Effects, OwnFrame, Reason, Side, Step, VbError};
+use super::stream::Stream;
+use super::{Reason, Side, Step, VbError};
 
 /// A stream that is being closed.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -14,29 +13,29 @@ pub(super) struct Closing {
     pub(super) attempt: Opaque,
     /// The stream, while it is neither closed nor ended.
     pub(super) stream: Option<Stream>,
-    consumer: Answer,
-    producer: Answer,
+    pub(super) consumer: Answer,
+    pub(super) producer: Answer,
     /// What to add once it is closed.
-    then: Option<AddPlan>,
+    pub(super) then: Option<AddPlan>,
     /// What the consumer refused meanwhile: nothing is added on top of that.
     pub(super) refused: Option<VbError>,
 }
 
 /// What one side has said to CLOSE_STREAM.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Answer {
+pub(super) enum Answer {
     Awaited,
     Closed,
     Refused(Status),
 }
 
 impl Answer {
-    const fn from_status(status: Status) -> Self {
+    pub(super) const fn from_status(status: Status) -> Self {
         if means_closed(status) { Self::Closed } else { Self::Refused(status) }
     }
 
     /// Why the stream may still be there on this side.
-    const fn reason(self) -> Option<Reason> {
+    pub(super) const fn reason(self) -> Option<Reason> {
         match self {
             Self::Awaited => Some(Reason::Deadline(Step::CloseStream)),
             Self::Closed => None,
@@ -52,83 +51,13 @@ impl Closing {
     }
 }
 
-impl Ledger {
-    /// Asks both sides to close the stream of `vb`; with `then`, adds it again afterwards.
-    pub(super) fn close(&mut self, vb: VbId, then: Option<AddPlan>, fx: &mut Effects) {
-        let attempt = self.issue();
-        let stream = self.open.remove(&vb);
-        let (consumer, producer) = (Answer::Awaited, Answer::Awaited);
-        let first = self.closing.is_empty();
-        let entry = Closing { attempt, stream, consumer, producer, then, refused: None };
-        for side in [Side::Consumer, Side::Producer] {
-            fx.push(Effect::Send(side, OwnFrame::CloseStream { vb, opaque: attempt }));
-        }
-        let deadline = Deadline { step: Step::CloseStream, opaque: attempt };
-        self.closes.begin(deadline, first, fx);
-        self.closing.insert(vb, entry);
-    }
+/// Whether an answer to CLOSE_STREAM means that there is no stream now (MB-15926): a producer says
+/// KEY_ENOENT where there was none, a consumer that speaks v7 codes DCP_STREAM_NOT_FOUND.
+pub(super) const fn means_closed(status: Status) -> bool {
+    matches!(status, Status::SUCCESS) || was_none(status)
+}
 
-    /// One side has answered a CLOSE_STREAM.
-    pub(super) fn close_answered(
-        &mut self,
-        side: Side,
-        opaque: Opaque,
-        status: Status,
-        fx: &mut Effects,
-    ) -> Option<Settled> {
-        let mut waiting = self.closing.iter_mut();
-        let Some((&vb, entry)) = waiting.find(|(_, entry)| entry.attempt == opaque) else {
-            self.late_answer(side, opaque, status, fx);
-            return None;
-        };
-        let answer = match side {
-            Side::Consumer => &mut entry.consumer,
-            Side::Producer => &mut entry.producer,
-        };
-        *answer = Answer::from_status(status);
-        self.closes.moved(true);
-        let is_open = entry.consumer == Answer::Awaited || entry.producer == Answer::Awaited;
-        if side == Side::Consumer {
-            self.close_tells(opaque, status, fx);
-        }
-        if is_open {
-            return None;
-        }
-        self.close_ended(vb, fx)
-    }
-
-    /// The deadline of CLOSE_STREAMs has passed.
-    pub(super) fn close_overdue(&mut self, deadline: Deadline, fx: &mut Effects) -> Vec<Settled> {
-        match self.closes.passed(deadline, !self.closing.is_empty(), fx) {
-            Passed::GoOn => Vec::new(),
-            Passed::Overdue => {
-                let late: Vec<VbId> = self.closing.keys().copied().collect();
-                late.into_iter().filter_map(|vb| self.close_ended(vb, fx)).collect()
-            }
-        }
-    }
-
-    /// Nothing more is awaited for this CLOSE_STREAM.
-    fn close_ended(&mut self, vb: VbId, fx: &mut Effects) -> Option<Settled> {
-        let entry = self.closing.remove(&vb)?;
-        self.closes.moved(!self.closing.is_empty());
-        if let (Answer::Refused(_), Some(stream)) = (entry.consumer, entry.stream) {
-            self.open.insert(vb, stream);
-        } else {
-            // A consumer that is silent may have the stream still. It counts as closed, because
-            // a left-over is found and mended by the next ADD_STREAM, and a phantom never.
-            self.remember_older(vb, entry.stream.and_then(|stream| stream.request));
-        }
-        let failed = |side, reason| Some(Settled::Failed(VbError { vb, side, reason }));
-        match (entry.consumer.reason(), entry.producer.reason(), entry.then) {
-            (Some(reason), _, _) => failed(Side::Consumer, reason),
-            (None, Some(reason), _) => failed(Side::Producer, reason),
-            (None, None, None) => Some(Settled::Closed(vb)),
-            (None, None, Some(_)) if entry.refused.is_some() => entry.refused.map(Settled::Failed),
-            (None, None, Some(plan)) => {
-                self.add(vb, plan, fx);
-                None
-            }
-        }
-    }
+/// Whether an answer to CLOSE_STREAM means that there was no stream before it either.
+pub(super) const fn was_none(status: Status) -> bool {
+    matches!(status, Status::KEY_ENOENT | Status::DCP_STREAM_NOT_FOUND)
 }

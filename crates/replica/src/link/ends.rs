@@ -5,7 +5,8 @@
 
 use mcbp::{Opaque, StreamEndStatus, VbId};
 
-use super::ledger::{Ledger, Settled};
+use super::ledger::Ledger;
+use super::stream::Settled;
 use super::{Effect, Effects, Note, Reason, Side, VbError};
 
 /// What a STREAM_END meant to the books.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::ledger::{LATE_MAX, OLDER_MAX};
-use super::shut::Shut;
+use super::phase::Shut;
 use super::{Activity, ConsumerMachine, Phase};
 
 impl ConsumerMachine {

@@ -8,7 +8,8 @@ use mcbp::{Opaque, Seqno, Status, VbId};
 use super::attempt::Adding;
 use super::closing::Closing;
 use super::pace::Pace;
-use super::{Effect, Effects, Note, OwnFrame, Side, VbError};
+use super::stream::{LateAdd, Request, Stream, Unanswered};
+use super::{Effect, Effects, Note, OwnFrame, Side};
 
 /// Where our own opaques begin: far above every vBucket id (MB-53445 came from mixing the two).
 const OWN_OPAQUE_BASE: u32 = 0x1000_0000;
@@ -24,53 +25,6 @@ pub(super) const LATE_MAX: usize = 2048;
 /// Older streams that are remembered for each vBucket. A producer ends a stream before it serves
 /// the next one of the same vBucket, so one would do for an orderly producer.
 pub(super) const OLDER_MAX: usize = 4;
-
-/// A STREAM_REQ that passed.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Request {
-    /// The opaque of the stream's frames.
-    pub(super) opaque: Opaque,
-    /// The last seqno that the consumer had.
-    pub(super) start: Seqno,
-}
-
-/// A stream that the consumer has acknowledged.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Stream {
-    /// The opaque of the ADD_STREAM that opened it.
-    pub(super) attempt: Opaque,
-    /// Its STREAM_REQ, once one was seen.
-    pub(super) request: Option<Request>,
-}
-
-/// An ADD_STREAM that went unanswered for so long that nobody waits for it any more.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct LateAdd {
-    pub(super) vb: VbId,
-    /// Whether the producer has ended the stream, so that only the consumer may still have it.
-    pub(super) ended: bool,
-}
-
-/// A CLOSE_STREAM to the consumer that nobody waits for, and what its answer will mean.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Unanswered {
-    pub(super) vb: VbId,
-    /// Whether the stream that was closed may still ask for itself: its STREAM_REQ, sent before the
-    /// consumer was told, is on its way. None comes after the answer.
-    pub(super) may_ask: bool,
-    /// Whether the answer tells if a refused row has left a gap.
-    pub(super) tells: bool,
-}
-
-/// A vBucket that nothing is being done about any more, and how that came.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Settled {
-    Added(VbId, Stream),
-    Finished(VbId),
-    Closed(VbId),
-    RolledBack(VbId),
-    Failed(VbError),
-}
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Ledger {
@@ -221,15 +175,4 @@ impl Ledger {
 #[must_use]
 pub const fn is_barrier(opaque: Opaque) -> bool {
     opaque.0 & BARRIER_BITS == BARRIER_BITS
-}
-
-/// Whether an answer to CLOSE_STREAM means that there is no stream now (MB-15926): a producer says
-/// KEY_ENOENT where there was none, a consumer that speaks v7 codes DCP_STREAM_NOT_FOUND.
-pub(super) const fn means_closed(status: Status) -> bool {
-    matches!(status, Status::SUCCESS) || was_none(status)
-}
-
-/// Whether an answer to CLOSE_STREAM means that there was no stream before it either.
-pub(super) const fn was_none(status: Status) -> bool {
-    matches!(status, Status::KEY_ENOENT | Status::DCP_STREAM_NOT_FOUND)
 }

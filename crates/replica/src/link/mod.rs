@@ -6,6 +6,7 @@
 
 mod adding;
 mod attempt;
+mod close;
 mod closing;
 mod deadline;
 mod effect;
@@ -22,6 +23,7 @@ mod refusals;
 mod setup;
 mod shut;
 mod snapshot;
+mod stream;
 mod takeover;
 #[cfg(test)]
 mod tests;
@@ -35,14 +37,15 @@ pub use deadline::{Deadline, Limits, Step};
 pub use effect::{Effect, Effects, Note, OwnFrame, Verdict};
 use ends::Ending;
 pub use event::{Command, ControlFrame, Event, Ticket};
+use ledger::Ledger;
 pub use ledger::is_barrier;
-use ledger::{Ledger, Request, Settled};
 pub use mcbp::Side;
 pub use outcome::{Outcome, Reason, Retry, StopReason, VbError, VbOutcome};
 use overdue::Late;
 use phase::{Activity, Phase};
 pub use reason_code::{NodeAnswer, ReasonCode};
 pub use snapshot::{Snapshot, VbPhase, VbSnapshot};
+use stream::{Request, Settled};
 pub use wire::DATA_OPCODES;
 
 /// The consumer side of one link: which streams are open, and what is being done about the others.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use mcbp::VbId;
 
 use super::attempt::{Adding, Progress};
-use super::ledger::{Ledger, Request, Settled};
+use super::ledger::Ledger;
 use super::pace::Passed;
+use super::stream::{Request, Settled};
 use super::{Deadline, Effect, Effects, Note, Reason, Side, Step, VbError};
 
 /// What follows from a deadline that has passed.

@@ -1,8 +1,12 @@
 //! Whether the link lives, and which command it is running.
 
-use super::setup::SetUp;
-use super::shut::Shut;
-use super::takeover::Takeover;
+use std::collections::BTreeMap;
+
+use mcbp::{Opaque, VbId, VbState};
+
+use super::pace::Pace;
+use super::stream::Stream;
+use super::{Deadline, Reason, Side, Step, StopReason, Ticket, VbError, VbOutcome};
 
 /// Whether the link lives. Frames may concern any stream in either phase.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -53,6 +57,82 @@ impl Phase {
         match self {
             Self::Live(Activity::TakingOver(takeover)) => Some(takeover),
             Self::Live(Activity::Idle | Activity::SettingUp(_)) | Self::Shut(_) => None,
+        }
+    }
+}
+
+/// A set-up that is running.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct SetUp {
+    pub(super) ticket: Ticket,
+    /// What is settled so far.
+    pub(super) outcomes: BTreeMap<VbId, VbOutcome>,
+}
+
+/// A takeover that is running.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Takeover {
+    pub(super) ticket: Ticket,
+    pub(super) vb: VbId,
+    /// The takeover stream, once ADD_STREAM was answered with success.
+    pub(super) added: Option<Stream>,
+    /// The SET_VBUCKET_STATE that the consumer has not answered yet.
+    pub(super) asked: Option<(Opaque, VbState)>,
+    /// The NOOP after which the consumer may become active: once it is answered, every row before
+    /// it has been taken or refused.
+    pub(super) barrier: Option<Opaque>,
+    /// Whether the consumer has acknowledged the active state.
+    pub(super) active: bool,
+    /// Whether data has passed since the deadline was armed.
+    pub(super) moved: bool,
+}
+
+impl Takeover {
+    pub(super) const fn deadline(stream: Stream) -> Deadline {
+        Deadline { step: Step::Takeover, opaque: stream.attempt }
+    }
+
+    /// Who is to blame when nothing more happens, once the stream was added.
+    pub(super) const fn awaited(&self) -> Side {
+        if self.asked.is_some() { Side::Consumer } else { Side::Producer }
+    }
+}
+
+/// A link that is coming to its end, or has.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) enum Shut {
+    /// The consumer is closing its streams.
+    Closing(Closure),
+    /// Nothing will ever happen again.
+    Stopped(StopReason),
+}
+
+/// The consumer is closing its streams.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Closure {
+    /// Who asked for it; whoever asks later is answered at the same time.
+    pub(super) tickets: Vec<Ticket>,
+    pub(super) pace: Pace,
+    /// The streams that the consumer has not confirmed, by the opaque of our CLOSE_STREAM.
+    pub(super) waiting: BTreeMap<Opaque, VbId>,
+    pub(super) outcomes: BTreeMap<VbId, VbOutcome>,
+}
+
+impl Shut {
+    pub(super) fn reason(&self) -> StopReason {
+        match self {
+            Self::Closing(_) => StopReason::Shut,
+            Self::Stopped(reason) => reason.clone(),
+        }
+    }
+}
+
+impl Closure {
+    /// Gives up on every stream that is not confirmed.
+    pub(super) fn give_up(&mut self, reason: &Reason) {
+        for (_, vb) in std::mem::take(&mut self.waiting) {
+            let error = VbError { vb, side: Side::Consumer, reason: reason.clone() };
+            self.outcomes.insert(vb, VbOutcome::Failed(error));
         }
     }
 }

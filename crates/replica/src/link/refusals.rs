@@ -8,7 +8,9 @@
 
 use mcbp::{Opaque, Opcode, Status, VbId};
 
-use super::ledger::{Ledger, Request, Unanswered, was_none};
+use super::closing::was_none;
+use super::ledger::Ledger;
+use super::stream::{Request, Unanswered};
 use super::{ConsumerMachine, Effect, Effects, Note, Reason, Settled, Side, VbError, Verdict};
 
 /// What has the stream that a refusal is about.

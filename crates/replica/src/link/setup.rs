@@ -6,19 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use mcbp::VbId;
 
 use super::attempt::AddPlan;
-use super::ledger::Settled;
 use super::overdue::rolls_back_still;
+use super::phase::SetUp;
+use super::stream::Settled;
 use super::{
     Activity, ConsumerMachine, Effect, Effects, Outcome, Phase, Ticket, VbError, VbOutcome,
 };
-
-/// A set-up that is running.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct SetUp {
-    pub(super) ticket: Ticket,
-    /// What is settled so far.
-    pub(super) outcomes: BTreeMap<VbId, VbOutcome>,
-}
 
 impl ConsumerMachine {
     /// Makes the open set equal to `wanted`; what is open and in `reopen` is closed first.

@@ -5,51 +5,13 @@ use std::collections::BTreeMap;
 
 use mcbp::{Opaque, Status, VbId};
 
-use super::ledger::means_closed;
+use super::closing::means_closed;
 use super::pace::{Pace, Passed};
+use super::phase::{Closure, Shut};
 use super::{
     Activity, ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, OwnFrame, Phase, Reason,
     Side, Step, StopReason, Ticket, VbError, VbOutcome,
 };
-
-/// A link that is coming to its end, or has.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Shut {
-    /// The consumer is closing its streams.
-    Closing(Closure),
-    /// Nothing will ever happen again.
-    Stopped(StopReason),
-}
-
-/// The consumer is closing its streams.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Closure {
-    /// Who asked for it; whoever asks later is answered at the same time.
-    pub(super) tickets: Vec<Ticket>,
-    pub(super) pace: Pace,
-    /// The streams that the consumer has not confirmed, by the opaque of our CLOSE_STREAM.
-    pub(super) waiting: BTreeMap<Opaque, VbId>,
-    outcomes: BTreeMap<VbId, VbOutcome>,
-}
-
-impl Shut {
-    pub(super) fn reason(&self) -> StopReason {
-        match self {
-            Self::Closing(_) => StopReason::Shut,
-            Self::Stopped(reason) => reason.clone(),
-        }
-    }
-}
-
-impl Closure {
-    /// Gives up on every stream that is not confirmed.
-    fn give_up(&mut self, reason: &Reason) {
-        for (_, vb) in std::mem::take(&mut self.waiting) {
-            let error = VbError { vb, side: Side::Consumer, reason: reason.clone() };
-            self.outcomes.insert(vb, VbOutcome::Failed(error));
-        }
-    }
-}
 
 impl ConsumerMachine {
     /// Begins to shut, from any phase. A stream that rolls back cannot be closed: then all of the

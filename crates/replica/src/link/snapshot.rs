@@ -6,9 +6,9 @@ use mcbp::{Opaque, VbId};
 use serde::Serialize;
 
 use super::attempt::{Adding, Progress};
-use super::ledger::Request;
-use super::shut::Shut;
-use super::takeover::Takeover;
+use super::phase::Shut;
+use super::phase::Takeover;
+use super::stream::Request;
 use super::{Activity, ConsumerMachine, Deadline, Phase, StopReason};
 
 /// A machine at one moment, for status pages, logs and tests.

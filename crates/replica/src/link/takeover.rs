@@ -8,41 +8,14 @@ use mcbp::{Opaque, Status, StreamEndStatus, VbId, VbState};
 
 use super::attempt::AddPlan;
 use super::ends::ended;
-use super::ledger::{Settled, Stream, is_barrier};
+use super::ledger::is_barrier;
 use super::overdue::rolls_back_still;
+use super::phase::Takeover;
+use super::stream::Settled;
 use super::{
     Activity, ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, OwnFrame, Phase, Reason,
     Side, Step, StopReason, Ticket, VbError, VbOutcome, Verdict,
 };
-
-/// A takeover that is running.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Takeover {
-    pub(super) ticket: Ticket,
-    pub(super) vb: VbId,
-    /// The takeover stream, once ADD_STREAM was answered with success.
-    pub(super) added: Option<Stream>,
-    /// The SET_VBUCKET_STATE that the consumer has not answered yet.
-    pub(super) asked: Option<(Opaque, VbState)>,
-    /// The NOOP after which the consumer may become active: once it is answered, every row before
-    /// it has been taken or refused.
-    pub(super) barrier: Option<Opaque>,
-    /// Whether the consumer has acknowledged the active state.
-    pub(super) active: bool,
-    /// Whether data has passed since the deadline was armed.
-    pub(super) moved: bool,
-}
-
-impl Takeover {
-    pub(super) const fn deadline(stream: Stream) -> Deadline {
-        Deadline { step: Step::Takeover, opaque: stream.attempt }
-    }
-
-    /// Who is to blame when nothing more happens, once the stream was added.
-    pub(super) const fn awaited(&self) -> Side {
-        if self.asked.is_some() { Side::Consumer } else { Side::Producer }
-    }
-}
 
 const fn incomplete(vb: VbId) -> VbError {
     VbError { vb, side: Side::Consumer, reason: Reason::Incomplete }

@@ -3,16 +3,16 @@
 
 use std::time::Duration;
 
-use super::{Move, MoveStep};
-use crate::bucket::command::{CommandError, Done, MoveKind};
-use crate::bucket::effect::{BucketEffect, BucketEffects};
-use crate::bucket::event::{Finding, Moment};
-use crate::bucket::examine::Examine;
-use crate::bucket::failure::Cause;
-use crate::bucket::link::Fate;
-use crate::bucket::machine::BucketMachine;
-use crate::bucket::queue::{Job, Pending};
-use crate::bucket::status::millis;
+use super::command::{CommandError, Done, MoveKind};
+use super::effect::{BucketEffect, BucketEffects};
+use super::event::millis;
+use super::event::{Finding, Moment};
+use super::examine::Examine;
+use super::failure::Cause;
+use super::link::Fate;
+use super::machine::BucketMachine;
+use super::moves::{Move, MoveStep};
+use super::queue::{Job, Pending};
 use crate::link::{Command, Reason, Step, VbError, VbOutcome};
 
 /// What became of a look at a move.
@@ -25,7 +25,7 @@ enum Next {
 
 impl BucketMachine {
     /// Takes the first step; returns until when it must be done.
-    pub(in crate::bucket) fn begin_move(
+    pub(super) fn begin_move(
         &mut self,
         moving: &mut Move,
         at: Moment,
@@ -68,7 +68,7 @@ impl BucketMachine {
 
     /// Takes the next step of the move at the front, where it can be taken. Returns whether
     /// something has changed by that.
-    pub(in crate::bucket) fn serve_move(
+    pub(super) fn serve_move(
         &mut self,
         mut front: Pending,
         is_late: bool,

@@ -4,9 +4,8 @@
 //! A move is a command like any other: it waits for its turn, and is answered once. A failure is
 //! answered after both nodes were asked what they have: the link knows only what it saw.
 
-mod steps;
-
 use mcbp::VbId;
+use serde::Serialize;
 
 use super::command::MoveRequest;
 use super::event::{Finding, TaskId};
@@ -48,6 +47,24 @@ pub(super) enum MoveStep {
     Examining { task: TaskId, cause: Cause, finding: Option<Finding> },
 }
 
+/// How far a move is; the phases come in this order, and a takeover begins with `Closing`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MovePhase {
+    /// Other commands of this bucket come first.
+    Queued,
+    /// The vBucket is being replicated here.
+    Opening,
+    /// The producer still has much to send.
+    Copying,
+    /// A stream from a third node is being closed, or the link opened.
+    Closing,
+    /// The vBucket changes its owner.
+    TakingOver,
+    /// That failed, and both nodes are asked what they have.
+    Examining,
+}
+
 impl Move {
     pub(super) fn new(request: MoveRequest) -> Self {
         Self {
@@ -71,6 +88,17 @@ impl Move {
     /// The link that takes it over.
     pub(super) fn link_key(&self, connections: Connections) -> LinkKey {
         LinkKey { producer: self.request.from.clone(), connection: connections.of(self.vb()) }
+    }
+
+    pub(super) const fn phase(&self) -> MovePhase {
+        match self.step {
+            MoveStep::Queued => MovePhase::Queued,
+            MoveStep::Opening => MovePhase::Opening,
+            MoveStep::Copying { .. } => MovePhase::Copying,
+            MoveStep::Closing | MoveStep::Refused(_) => MovePhase::Closing,
+            MoveStep::TakingOver { .. } => MovePhase::TakingOver,
+            MoveStep::Examining { .. } => MovePhase::Examining,
+        }
     }
 
     /// Whether the data nodes are at it.
