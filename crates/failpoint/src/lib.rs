@@ -1,14 +1,14 @@
-//! Named places at which a test ends the process the way a crash would.
+//! Named places at which a test ends the process as a crash would.
 //!
-//! Without the feature `enabled`, which only dev-dependencies switch on, both functions are empty
-//! and the environment is never read. With it the variable `FAILPOINTS` is read once:
-//! `flush-stored=3,no-early-commit` ends the process when it comes to `flush-stored` for the third
+//! Without the feature `enabled`, which only dev-dependencies turn on, both functions are empty and
+//! the environment is never read. With it the variable `FAILPOINTS` is read once:
+//! `flush-stored=3,no-early-commit` ends the process when it reaches `flush-stored` for the third
 //! time, and turns the switch `no-early-commit` on.
 
-/// The variable that says what is to fail: `NAME=COUNT` or `NAME`, separated by commas.
+/// The variable that says what fails: `NAME=COUNT` or `NAME`, separated by commas.
 pub const VARIABLE: &str = "FAILPOINTS";
 
-/// Ends the process here, without any clean-up, when the test asked for that.
+/// Ends the process here, without any clean-up, if the test asked for it.
 #[inline]
 pub fn reach(name: &str) {
     #[cfg(feature = "enabled")]
@@ -17,8 +17,8 @@ pub fn reach(name: &str) {
     let _ = name;
 }
 
-/// Whether the test turned this switch on: a rule is broken on purpose, to see that a test finds
-/// out.
+/// Whether the test turned this switch on. A switch breaks a rule on purpose, to show that a test
+/// notices.
 #[inline]
 #[must_use]
 pub fn is_on(name: &str) -> bool {
@@ -33,25 +33,27 @@ pub fn is_on(name: &str) -> bool {
 
 #[cfg(feature = "enabled")]
 mod enabled {
-    //! What the variable says, and how often each place was come to.
+    //! What the variable says, and how often each place was reached.
 
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};
 
     struct Point {
         name: String,
-        /// How often the process still comes past alive; `None` for a switch.
+        /// At which of the next visits the process ends; `None` for a switch.
         left: Option<AtomicU64>,
     }
 
-    static POINTS: LazyLock<Vec<Point>> =
-        LazyLock::new(|| parse(&std::env::var(super::VARIABLE).unwrap_or_default()));
+    static POINTS: LazyLock<Vec<Point>> = LazyLock::new(|| {
+        let text = std::env::var_os(super::VARIABLE);
+        text.map_or_else(Vec::new, |text| parse(&text.to_string_lossy()))
+    });
 
     fn parse(text: &str) -> Vec<Point> {
         let words = text.split(',').filter(|word| !word.is_empty());
         let point = |word: &str| {
             let (name, count) = word.split_once('=').map_or((word, None), |(n, c)| (n, Some(c)));
-            // A count that is none must not turn a test into one that tests nothing.
+            // A malformed count is 1: the test then fails early, and does not test nothing.
             let left = count.map(|count| count.parse().unwrap_or(1).max(1)).map(AtomicU64::new);
             Point { name: name.to_owned(), left }
         };

@@ -1,8 +1,8 @@
-//! What the engine has not written out yet stays small, however small and fast commits are.
+//! What the engine has not flushed yet stays bounded, however small and fast commits are.
 //!
-//! The engine of fjall 3.1 asks its worker to close a full table in memory once a commit, through
-//! a queue that the worker fills itself: beside a merge that lasts a thousand commits the queue is
-//! full, the worker waits for itself, and tables in memory grow until the process ends.
+//! fjall 3.1 asks its worker to seal a full memtable once a commit, through a queue that the
+//! worker fills too: during a compaction that lasts a thousand commits the queue fills up, the
+//! worker waits for itself, and memtables grow until the process ends.
 
 #![allow(
     clippy::unwrap_used,
@@ -23,12 +23,12 @@ const VBUCKETS: u64 = 64;
 const KEYS: u64 = 20_000;
 
 #[test]
-fn tables_in_memory_stay_bounded_under_many_small_commits() {
+fn memtables_stay_bounded_under_many_small_commits() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let Options { cache_bytes, memtable_bytes, .. } = small();
-    // Four tables, each with what is being filled and up to three parts that wait; the last commit
-    // of each may be anything.
+    // Four tables, each with its memtable and up to three sealed ones; the last commit of each
+    // comes on top.
     let bound = cache_bytes + 4 * 4 * memtable_bytes + (64 << 10);
     let mut most = 0;
     for n in 0..COMMITS {

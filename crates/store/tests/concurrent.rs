@@ -1,5 +1,5 @@
-//! Several threads on one store: each writes, takes back and drops its own vBucket while others
-//! read it, and every scan sees one whole commit, never a part of one.
+//! Several threads on one store: each writes, rolls back and removes its own vBucket while others
+//! read it. Every scan sees whole commits, never a part of one.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +20,8 @@ use vbucket::engine::{Durability, ScanEnd, ScanStep, Store};
 
 const WRITERS: u16 = 3;
 const ROUNDS: u64 = 60;
-/// Each commit replaces all of these keys, so a whole state has them all with seqnos in a row.
+/// Each commit replaces all of these keys, so a consistent state has all of them, with consecutive
+/// seqnos.
 const KEYS: u64 = 20;
 
 fn commit_number(vb: u16, n: u64) -> vbucket::engine::Batch {
@@ -49,7 +50,7 @@ fn write(store: &FjallStore, vb: u16) {
     }
 }
 
-/// Scans once, and says whether there was something to see.
+/// Scans once; returns whether there were rows.
 fn read(store: &FjallStore, vb: u16) -> bool {
     let Ok(mut scan) = store.scan(VbId(vb), Seqno(0), Seqno::MAX) else { return false };
     let mut seqnos = Vec::new();

@@ -1,4 +1,4 @@
-//! Unclean stops: a store dropped without a close, and a process killed in the middle of commits.
+//! Unclean stops: a store dropped without a close, and a process killed during commits.
 //!
 //! The killed process is this test binary itself, started again with an environment variable.
 
@@ -25,7 +25,7 @@ const VB: u16 = 1;
 const ACKNOWLEDGED: [u64; 3] = [40, 3, 150];
 
 /// What the child commits as number `n`: a few rows, each replacing an older one now and then.
-/// Every third commit has values that are written beside it.
+/// Every third commit has values that are written at the same time as the commit.
 fn commit_number(n: u64) -> Vec<vbucket::Row> {
     let len = if n % 3 == 2 { 60_000 } else { 400 };
     (1..=5).map(|i| document(&format!("k{}", (n * 5 + i) % 37), n * 5 + i, len)).collect()
@@ -37,7 +37,7 @@ fn child_commits_until_it_is_killed() {
     let store = open(dir.as_ref());
     let from = store.load().unwrap().first().map_or(0, |meta| meta.high_seqno.0 / 5);
     for n in from.. {
-        // A killed process loses neither kind; only a power cut tells them apart.
+        // A killed process loses neither kind; only a power cut would lose buffered commits.
         let durability = if n % 3 == 0 { Durability::Buffered } else { Durability::Synced };
         store.commit(&batch(VB, commit_number(n)), durability).unwrap();
         // One write, so that the parent never sees a part of a number.

@@ -1,7 +1,7 @@
-//! Damage on disk: whatever bytes of whatever file change, the store gives an error or the right
-//! data, never wrong data and never less of it.
+//! Damage on disk: whatever bytes of any file change, the store returns an error or the right data,
+//! never wrong or missing data.
 //!
-//! A panic is counted and no failure: in debug builds the engine asserts on lengths that its
+//! A panic is counted and is no failure: in debug builds the engine asserts on lengths that its
 //! checksums do not cover and that nothing depends on.
 
 #![allow(
@@ -29,7 +29,7 @@ const DAMAGE_SEED: u64 = 20_261_121;
 const DAMAGE_TRIALS: u64 = 60;
 const VBS: u16 = 3;
 
-/// What the store must give back: the newest rows of each vBucket.
+/// What the store must return: the newest rows of each vBucket.
 type Want = Vec<Vec<Row>>;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -41,7 +41,7 @@ enum Outcome {
     Panic,
 }
 
-/// A store with tables, separated values and a journal, and unused space in none of them.
+/// A store with sorted files, value files and a journal, without unused space in any of them.
 fn build(dir: &Path) -> Want {
     let mut history = vec![Vec::new(); usize::from(VBS)];
     for round in 0..4u64 {

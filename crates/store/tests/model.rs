@@ -1,5 +1,5 @@
-//! The store against a history kept in memory: random commits, overwrites, deletions, rollbacks,
-//! removals, reopenings, and scans whose snapshot must not move.
+//! The store compared with a history in memory: random commits, overwrites, deletions, rollbacks,
+//! removals, reopenings, and scans whose snapshot must not change.
 
 #![allow(
     clippy::unwrap_used,
@@ -29,7 +29,7 @@ enum Step {
         changes: Vec<(u16, u8, u16)>,
         gap: u64,
     },
-    /// Back by this many seqnos.
+    /// Roll back by this many seqnos.
     Rollback {
         vb: u16,
         distance: u64,
@@ -70,7 +70,7 @@ struct History {
     rows: Vec<Row>,
     ends: BTreeSet<u64>,
     high: u64,
-    /// The highest seqno ever: the window for rollbacks hangs from it.
+    /// The highest seqno ever: the undo window ends there.
     peak: u64,
 }
 
@@ -165,7 +165,7 @@ impl Model {
 fn finish(mut open: Open) {
     let mut seen = Vec::new();
     loop {
-        // Pausing at every row: a scan goes on behind the last one.
+        // Pausing at every row: a scan continues after the last one.
         match open.scan.run(&mut |row| {
             seen.push(row);
             ScanStep::Yield

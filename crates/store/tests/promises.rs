@@ -25,7 +25,7 @@ fn put(store: &dyn Store, rows: Vec<vbucket::Row>) {
 }
 
 #[test]
-fn what_was_committed_is_read_back() {
+fn what_was_committed_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let rows = vec![document("a", 1, 100), deletion("b", 2), document("c", 5, 70_000)];
@@ -125,7 +125,7 @@ fn a_scan_pauses_cancels_and_sees_one_moment() {
 }
 
 #[test]
-fn a_rollback_ends_where_the_vbucket_was_whole() {
+fn a_rollback_ends_at_a_consistent_state() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     put(&store, vec![document("a", 1, 1), document("b", 2, 1)]);
@@ -178,7 +178,7 @@ fn a_long_rollback_takes_several_steps() {
 }
 
 #[test]
-fn behind_the_undo_window_a_rollback_goes_to_zero() {
+fn a_rollback_beyond_the_undo_window_goes_to_zero() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     for n in 1..=500 {
@@ -188,7 +188,7 @@ fn behind_the_undo_window_a_rollback_goes_to_zero() {
     assert_eq!(near.high_seqno, Seqno(498));
     assert_eq!(scan(&store, VB.0).unwrap(), [document("k", 498, 10)]);
 
-    // Trimming is background work: until it is done, far rollbacks still succeed.
+    // Trimming runs in the background: until it is done, far rollbacks still succeed.
     let deadline = Instant::now() + Duration::from_secs(20);
     let mut high = near.high_seqno.0;
     let far = loop {
@@ -277,7 +277,7 @@ fn after_a_failed_flush_every_write_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     put(&store, vec![document("a", 1, 10)]);
-    // Tables can no longer be written; the journal can, and hides it until memory is full.
+    // No sorted file can be written. Writes to the journal go on, until a memtable is full.
     std::fs::remove_dir_all(dir.path().join("data/keyspaces")).unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     let error = (2..).find_map(|n| {

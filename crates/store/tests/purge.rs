@@ -1,4 +1,4 @@
-//! Deletions that go for good, and the space that removed rows give back.
+//! Deletions that are dropped for good, and the space that removed rows free.
 
 #![allow(
     clippy::unwrap_used,
@@ -42,7 +42,7 @@ fn deletion_at(key: &str, seqno: u64, at: u32) -> Row {
 }
 
 #[test]
-fn old_deletions_go_and_the_purge_seqno_tells() {
+fn old_deletions_are_dropped_and_the_purge_seqno_moves() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let rows = vec![
@@ -63,7 +63,7 @@ fn old_deletions_go_and_the_purge_seqno_tells() {
     assert_eq!(store.item_count(VbId(3)).unwrap(), 2);
     assert_eq!(purge(&store, 3, &ALL), (1, 3));
     assert_eq!(purge(&store, 3, &ALL), (0, 3));
-    // A caller that has not heard of it does not undo it.
+    // A record from before the purge does not move the purge seqno back.
     put(&store, 3, vec![document("e", 5, 1)]);
     assert_eq!(store.load().unwrap()[0].purge_seqno, Seqno(3));
     drop(store);
@@ -130,7 +130,7 @@ fn shrinks_below(store: &dyn Store, bytes: u64) {
 }
 
 #[test]
-fn removed_vbuckets_give_their_space_back() {
+fn removed_vbuckets_free_their_space() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     // The journal's length is fixed from the start.

@@ -1,5 +1,5 @@
-//! Large values lie in files of their own: they come and go with their rows, give their space back,
-//! and are never less durable than the rows.
+//! Out-of-line values: they are added and removed with their rows, their space is freed, and they
+//! are never less durable than the rows.
 
 #![allow(
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ const VB: u16 = 2;
 const LARGE: usize = 3_000;
 const KEYS: u64 = 50;
 
-/// Files of values that are soon full.
+/// A store whose value files are soon full.
 fn open_small(dir: &Path) -> FjallStore {
     FjallStore::open(dir, Options { value_file_bytes: 200_000, ..small() }).unwrap()
 }
@@ -70,7 +70,7 @@ fn assert_holds(store: &FjallStore, last: u64) {
 }
 
 #[test]
-fn values_that_were_replaced_give_their_space_back() {
+fn the_space_of_replaced_values_is_freed() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_small(dir.path());
     // 9 MB, of which 50 documents and the undo window of 40 rows are needed.
@@ -84,7 +84,7 @@ fn values_that_were_replaced_give_their_space_back() {
 }
 
 #[test]
-fn a_scan_reads_values_whose_files_have_gone_meanwhile() {
+fn a_scan_reads_values_whose_files_were_deleted_meanwhile() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_small(dir.path());
     put(&store, 1, 200, Durability::Buffered);
@@ -102,14 +102,14 @@ fn a_scan_reads_values_whose_files_have_gone_meanwhile() {
 }
 
 #[test]
-fn a_rollback_brings_large_values_back_also_after_a_collection() {
+fn a_rollback_restores_large_values_also_after_a_collection() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_small(dir.path());
     put(&store, 1, 3_000, Durability::Buffered);
     wait_for("a collection", || value_bytes(dir.path()) < 2_000_000);
     assert_eq!(store.rollback(VbId(VB), Seqno(2_970)).unwrap().high_seqno, Seqno(2_970));
     assert_holds(&store, 2_970);
-    // What was taken back is garbage, and so is all of a vBucket that goes.
+    // Undone rows leave garbage, and so does a vBucket that is removed.
     store.remove(VbId(VB)).unwrap();
     put(&store, 1, 500, Durability::Buffered);
     store.remove(VbId(VB)).unwrap();
@@ -117,7 +117,7 @@ fn a_rollback_brings_large_values_back_also_after_a_collection() {
 }
 
 #[test]
-fn a_file_of_values_that_is_gone_is_an_error_that_names_it() {
+fn a_missing_value_file_is_an_error_that_names_it() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_small(dir.path());
     put(&store, 1, 300, Durability::Synced);
@@ -145,7 +145,7 @@ fn a_changed_value_is_an_error_that_names_its_file() {
     assert_eq!(store.get(VbId(VB), b"k2").unwrap(), Some(large(2)));
 }
 
-/// What a power cut leaves of a file whose end was never synced.
+/// A copy of the store after a power cut that lost the end of a file, which was never synced.
 fn cut_power(base: &Path, values_left: u64) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     copy(base, dir.path());
@@ -169,7 +169,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn commits_whose_values_a_power_cut_took_are_undone_unless_they_were_synced() {
+fn commits_whose_values_a_power_cut_lost_are_undone_unless_they_were_synced() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     put(&store, 1, 20, Durability::Synced);
@@ -189,14 +189,14 @@ fn commits_whose_values_a_power_cut_took_are_undone_unless_they_were_synced() {
         let cut = cut_power(dir.path(), left);
         let store = open(cut.path());
         assert_holds(&store, high);
-        // It goes on from there, and the next open finds nothing amiss.
+        // The store continues from there, and the next open finds no damage.
         put(&store, high + 1, high + 10, Durability::Synced);
         drop(store);
         assert_holds(&open(cut.path()), high + 10);
     }
     let cut = cut_power(dir.path(), synced_bytes - 1);
     let store = open(cut.path());
-    assert!(scan(&store, VB).is_err(), "a synced value is missing without a word");
+    assert!(scan(&store, VB).is_err(), "a synced value is missing without an error");
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn a_refused_commit_with_large_values_leaves_its_file_to_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     for count in [1, 100] {
-        // No vBucket has such rows yet, and none of them has a record.
+        // The store has no such vBucket yet, and the batch brings no record of it.
         let mut refused = batch(VB, (1..=count).map(large).collect());
         refused.metas.clear();
         assert!(store.commit(&refused, Durability::Synced).is_err());
@@ -212,14 +212,14 @@ fn a_refused_commit_with_large_values_leaves_its_file_to_the_next() {
     put(&store, 1, 200, Durability::Synced);
     let mut again = batch(VB, (1..=150).map(large).collect());
     again.metas.clear();
-    assert!(store.commit(&again, Durability::Synced).is_err(), "seqnos that are there");
+    assert!(store.commit(&again, Durability::Synced).is_err(), "seqnos that are in the store");
     store.close().unwrap();
     drop(store);
     assert_holds(&open(dir.path()), 200);
 }
 
 #[test]
-fn readers_never_meet_a_commit_before_its_values() {
+fn no_reader_sees_a_commit_before_its_values() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let done = std::sync::atomic::AtomicBool::new(false);

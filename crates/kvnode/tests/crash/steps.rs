@@ -79,7 +79,7 @@ fn a_crash_at_each_step_of_a_commit_and_of_a_change_of_state() {
 }
 
 #[test]
-fn a_crash_while_values_that_lie_apart_are_collected() {
+fn a_crash_while_out_of_line_values_are_collected() {
     let mut campaign = Campaign::new(SEED, "");
     // So that values become garbage soon.
     campaign.settings.undo_seqnos = 200;

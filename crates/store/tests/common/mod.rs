@@ -1,4 +1,4 @@
-//! What the tests of the store share: rows, records, small sizes, and reading everything back.
+//! Shared by the tests of the store: rows, records, small sizes, and a scan of everything.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use store::{FjallStore, Options};
 use vbucket::engine::{Batch, ScanEnd, ScanStep, Store};
 use vbucket::{Change, FailoverTable, Kind, Replaces, Row, StoreError, VbMeta};
 
-/// Sizes at which little data already ends up in tables.
+/// Sizes so small that little data is flushed already.
 pub(crate) fn small() -> Options {
     Options {
         cache_bytes: 1 << 20,
@@ -40,7 +40,7 @@ pub(crate) fn meta(vb: u16, high: u64) -> VbMeta {
     }
 }
 
-/// A document of `len` bytes that depend on its seqno and the place in the value.
+/// A document of `len` bytes, which depend on its seqno and their offset.
 pub(crate) fn document(key: &str, seqno: u64, len: usize) -> Row {
     let value: Vec<u8> = (0..len).map(|at| (at as u64 * 31 + seqno * 7) as u8).collect();
     Row {
@@ -60,7 +60,7 @@ pub(crate) fn deletion(key: &str, seqno: u64) -> Row {
     Row { kind, value: Bytes::new(), datatype: Datatype::RAW, ..document(key, seqno, 0) }
 }
 
-/// A batch for one vBucket whose record says that it is whole afterwards.
+/// A batch for one vBucket, with a record that ends a snapshot.
 pub(crate) fn batch(vb: u16, rows: Vec<Row>) -> Batch {
     let high = rows.last().map_or(0, |row| row.seqno.0);
     let change = |row| Change { vb: VbId(vb), row: Arc::new(row), replaces: Replaces::Unknown };
@@ -81,7 +81,7 @@ pub(crate) fn scan(store: &dyn Store, vb: u16) -> Result<Vec<Row>, StoreError> {
     }
 }
 
-/// The rows of a history at its end: the newest of each key, in seqno order.
+/// What a store holds at the end of a history: the newest row of each key, in seqno order.
 #[allow(dead_code, reason = "not every test binary needs it")]
 pub(crate) fn newest(history: &[Row]) -> Vec<Row> {
     let by_key: BTreeMap<_, _> = history.iter().map(|row| (row.key.clone(), row)).collect();
