@@ -8,6 +8,7 @@ use vbucket::{StoreError, VbMeta};
 
 use crate::core::Core;
 use crate::engine::{Due, Slice, Table};
+use crate::errors::damaged;
 use crate::format::{Generation, record_key, undo_seqnos};
 use crate::tally::Tally;
 use crate::work::WorkQueue;
@@ -88,9 +89,9 @@ impl Core {
             let mut out = tables.batch(found.len());
             let mut garbage = Tally::default();
             for (key, bytes) in found {
-                if let Some((newer, _)) = undo_seqnos(&key)
-                    && newer <= horizon
-                {
+                let malformed = || damaged(format!("an undo row of {vb}"), "its key is malformed");
+                let (newer, _) = undo_seqnos(&key).ok_or_else(malformed)?;
+                if newer <= horizon {
                     garbage.add_row(&key, bytes);
                     record.undo_floor = record.undo_floor.max(newer.0);
                     out.remove(&tables.undo, key);
