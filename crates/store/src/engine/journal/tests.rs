@@ -140,6 +140,18 @@ fn a_synced_commit_that_lacks_its_values_is_damage() {
 }
 
 #[test]
+fn values_that_the_disk_does_not_give_undo_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("0.jnl");
+    let bytes = [journal(1..=1), unsynced(2)].concat();
+    std::fs::write(&path, &bytes).unwrap();
+    let refused = |_, _| Err(io("reading a value", "input/output error"));
+    let error = inspect(dir.path(), 1, &refused).unwrap_err();
+    assert!(matches!(error, StoreError::Io { .. }), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
 fn what_was_not_synced_may_be_torn() {
     let mut bytes = [journal(1..=1), unsynced(2), unsynced(3)].concat();
     let at = journal(1..=1).len();
