@@ -29,7 +29,7 @@ pub enum EmbeddedError {
         /// The node.
         name: String,
         /// Why.
-        source: NodeError,
+        source: Box<NodeError>,
     },
     /// Its warm-up failed or took too long.
     #[error("embedded node {name:?} could not load its data: {reason}")]
@@ -48,6 +48,12 @@ pub enum EmbeddedError {
     /// The thread that starts or stops a node panicked: a bug.
     #[error("the thread of an embedded node panicked: {0}")]
     Panicked(#[from] JoinError),
+}
+
+impl EmbeddedError {
+    fn node(name: String, error: NodeError) -> Self {
+        Self::Node { name, source: Box::new(error) }
+    }
 }
 
 /// The running nodes.
@@ -139,9 +145,7 @@ impl Nodes {
         let mut outcome = Ok(());
         for Running { spec, handle, .. } in self.running {
             let stopped = match spawn_blocking(move || handle.shutdown()).await {
-                Ok(stopped) => {
-                    stopped.map_err(|source| EmbeddedError::Node { name: spec.name, source })
-                }
+                Ok(stopped) => stopped.map_err(|error| EmbeddedError::node(spec.name, error)),
                 Err(panicked) => Err(panicked.into()),
             };
             outcome = outcome.and(stopped);
@@ -189,8 +193,7 @@ async fn start(
     let mut config = NodeConfig::new(spec.listen, &directory, bucket, username, password.clone());
     config.limits.shutdown = limit;
     let started = spawn_blocking(move || kvnode::Node::start(config)).await?;
-    let handle =
-        started.map_err(|source| EmbeddedError::Node { name: spec.name.clone(), source })?;
+    let handle = started.map_err(|error| EmbeddedError::node(spec.name.clone(), error))?;
     let endpoint = Endpoint::new(&spec.name, handle.address().to_string(), username, password);
     Ok(Running { spec: spec.clone(), endpoint, directory, durability, handle })
 }

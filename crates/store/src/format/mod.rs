@@ -5,16 +5,14 @@
 //! to the bytes after that, in caches and memory, and an entry that turns up under a wrong key.
 //!
 //! - `keys`: the keys of the four tables
-//! - `row`, `entry`, `record`, `mark`, `garbage`: their values
+//! - `row`, `record`, `entry`: their values
 //! - `pointer`: the layout of value files, and where a value is in them
 //! - `state`: the state file
 //! - `checksum`: what they share
 
 mod checksum;
 mod entry;
-mod garbage;
 mod keys;
-mod mark;
 mod pointer;
 mod record;
 mod row;
@@ -22,12 +20,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use entry::KeyEntry;
-pub(crate) use garbage::Garbage;
+pub(crate) use entry::{CommitMark, Garbage, KeyEntry};
 pub(crate) use keys::{
     COMMIT_MARK, Generation, MetaKey, record_key, row_id, row_seqno, undo_seqnos, value_file_key,
 };
-pub(crate) use mark::CommitMark;
 pub(crate) use pointer::{
     OUT_OF_LINE_BYTES, VALUE_FILE_MAGIC, VALUE_HEADER_BYTES, ValueHeader, ValuePointer, ValuesEnd,
 };
