@@ -10,14 +10,14 @@ use actix::{
 use relay::{Injector, Progress, Verdict};
 use replica::bucket::{LinkDown, LinkReport};
 use replica::link::{
-    self, ConsumerMachine, ControlFrame, Effect, Effects, Event, Limits, Note, Side, Step,
+    ConsumerMachine, ControlFrame, Effect, Effects, Event, Limits, Note, Side, Step,
 };
 use tokio::time::Instant;
 
 use super::deadlines::Deadlines;
 use super::messages::{Faulted, FromConn, LinkOver, ProducerSays, ReadLink, Run, SendOwn};
 use super::producer_conn::ProducerConn;
-use super::tap::{Tapped, decode};
+use super::tap::{Tapped, decode, to_pump};
 
 /// The actor of the consumer connection.
 pub(crate) struct ConsumerConn {
@@ -70,10 +70,7 @@ impl ConsumerConn {
     fn frame(&mut self, frame: ControlFrame, ctx: &mut Context<Self>) -> Verdict {
         let (verdict, effects) = self.machine.on_frame(frame);
         self.carry_out(effects, ctx);
-        match verdict {
-            link::Verdict::Forward => Verdict::Forward,
-            link::Verdict::Withhold => Verdict::Withhold,
-        }
+        to_pump(verdict)
     }
 
     /// Whether samples of the vBucket that is taken over have come since this was asked last, or

@@ -7,7 +7,7 @@ use actix::{
     Actor, ActorContext, ActorFutureExt, Addr, AsyncContext, Context, Handler, Message, Recipient,
     ResponseFuture, WrapFuture,
 };
-use relay::{Connection, LinkError, Side};
+use relay::{Connection, LinkError};
 use replica::bucket::{LinkDown, LinkId, LinkReport, Reopen};
 use replica::link::Snapshot;
 
@@ -103,10 +103,13 @@ struct PumpsEnded(LinkError);
 impl Handler<PumpsEnded> for Replicator {
     type Result = ();
 
-    fn handle(&mut self, PumpsEnded(error): PumpsEnded, _: &mut Self::Context) {
+    fn handle(&mut self, PumpsEnded(error): PumpsEnded, ctx: &mut Self::Context) {
         let Some(open) = &self.open else { return };
+        let Some(side) = error.side() else {
+            let broken = invariant::broken!("a pump ended without a side: {error}");
+            return self.over(LinkDown::internal(broken.to_string()), ctx);
+        };
         // The machine answers what is pending before it stops; that is the link's end.
-        let side = error.side().unwrap_or(Side::Consumer);
         open.consumer.do_send(Faulted { side, why: error.fault.to_string() });
         self.fault = Some(link_down(&error));
     }

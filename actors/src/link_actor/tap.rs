@@ -1,22 +1,16 @@
 //! Hands the control frames of one direction to the actor of its side, and waits for the verdict.
-//! What needs no verdict of the rules is decided here: flow control, the producer's NOOPs, and what
-//! a consumer says once more of a stream that it has refused.
+//! Frames about flow control are noted as they pass.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use actix::{Message, Recipient};
 use bytes::Bytes;
 use mcbp::scan::ControlSet;
-use mcbp::{Frame, FrameError, Header, Opaque, Side};
+use mcbp::{Frame, FrameError, Header, Side};
 use relay::{Judge, Verdict};
-use replica::link::{ControlFrame, is_barrier};
+use replica::link::{self, ControlFrame, Repeats};
 
 use super::flow::Flow;
-
-/// Streams whose refusal is remembered. A consumer refuses each row that is still on its way, and
-/// one actor message for each would hold up the link. Several attempts of every vBucket fit.
-const REFUSED_MAX: usize = 4096;
 
 /// A control frame that waits for its verdict.
 #[derive(Message)]
@@ -33,8 +27,7 @@ pub(crate) struct Tap {
 /// What the judge of the consumer's direction knows.
 struct OfConsumer {
     flow: Arc<Flow>,
-    /// Streams of which a refusal was brought to the rules, by their opaques.
-    refused: HashSet<Opaque>,
+    repeats: Repeats,
 }
 
 impl Tap {
@@ -49,43 +42,45 @@ impl Tap {
         actor: Recipient<Tapped>,
         flow: Arc<Flow>,
     ) -> Self {
-        let consumer = Some(OfConsumer { flow, refused: HashSet::new() });
+        let consumer = Some(OfConsumer { flow, repeats: Repeats::default() });
         Self { consumer, ..Self::new(control, actor) }
     }
 }
 
 impl OfConsumer {
-    /// What is decided without the rules.
-    fn decides(&mut self, frame: &[u8]) -> Option<Verdict> {
+    /// The verdict on a frame that the actor need not see.
+    fn verdict(&mut self, frame: &[u8]) -> Option<Verdict> {
         let header = Header::peek(frame).ok()??;
         if Flow::concerns(&header) {
             self.flow.saw(frame);
             return Some(Verdict::Forward);
         }
         match decode(Side::Consumer, frame) {
-            Ok(Some(ControlFrame::NoopResponse { opaque })) if !is_barrier(opaque) => {
-                Some(Verdict::Forward)
-            }
-            Ok(Some(ControlFrame::DataRefused { opaque, .. }))
-                if self.refused.contains(&opaque) =>
-            {
-                Some(Verdict::Withhold)
-            }
+            Ok(Some(said)) => self.repeats.verdict(said).map(to_pump),
             Ok(None) => Some(Verdict::Forward),
-            Ok(Some(_)) | Err(_) => None,
+            // The actor says what is wrong with it.
+            Err(_) => None,
         }
     }
 
-    /// The rules have decided on a frame.
-    fn decided(&mut self, frame: &[u8], verdict: Verdict) {
-        if let Ok(Some(ControlFrame::DataRefused { opaque, .. })) = decode(Side::Consumer, frame)
-            && verdict == Verdict::Withhold
-        {
-            if self.refused.len() == REFUSED_MAX {
-                self.refused.clear();
-            }
-            self.refused.insert(opaque);
+    /// The actor has given its verdict.
+    fn heard(&mut self, frame: &[u8], verdict: Verdict) {
+        let verdict = match verdict {
+            Verdict::Forward => link::Verdict::Forward,
+            Verdict::Withhold => link::Verdict::Withhold,
+            Verdict::Stop => return,
+        };
+        if let Ok(Some(said)) = decode(Side::Consumer, frame) {
+            self.repeats.heard(said, verdict);
         }
+    }
+}
+
+/// A verdict of the rules, for a pump.
+pub(super) const fn to_pump(verdict: link::Verdict) -> Verdict {
+    match verdict {
+        link::Verdict::Forward => Verdict::Forward,
+        link::Verdict::Withhold => Verdict::Withhold,
     }
 }
 
@@ -95,13 +90,13 @@ impl Judge for Tap {
     }
 
     async fn judge(&mut self, frame: Bytes) -> Verdict {
-        if let Some(verdict) = self.consumer.as_mut().and_then(|tap| tap.decides(&frame)) {
+        if let Some(verdict) = self.consumer.as_mut().and_then(|tap| tap.verdict(&frame)) {
             return verdict;
         }
         // An actor that is gone has ended the link: nothing may pass without its verdict.
         let verdict = self.actor.send(Tapped(frame.clone())).await.unwrap_or(Verdict::Stop);
         if let Some(consumer) = &mut self.consumer {
-            consumer.decided(&frame, verdict);
+            consumer.heard(&frame, verdict);
         }
         verdict
     }

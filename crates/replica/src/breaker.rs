@@ -51,8 +51,8 @@ impl Breaker {
     #[must_use]
     pub fn is_broken(&self, vb: VbId, now: Duration) -> bool {
         let Some(failures) = self.failures.get(&vb) else { return false };
-        let oldest = failures.front().copied().unwrap_or_default();
-        failures.len() == self.limit && now.saturating_sub(oldest) <= self.window
+        let is_recent = |oldest: &Duration| now.saturating_sub(*oldest) <= self.window;
+        failures.len() == self.limit && failures.front().is_some_and(is_recent)
     }
 
     /// Every vBucket that is broken at `now`, in ascending order.

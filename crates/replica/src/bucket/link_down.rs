@@ -54,13 +54,14 @@ impl LinkDown {
     /// The link's machine stopped.
     #[must_use]
     pub fn stopped(reason: &StopReason) -> Self {
-        let (side, reopen) = match reason {
-            StopReason::Shut => (None, Reopen::Never),
+        let (side, code, reopen) = match reason {
+            StopReason::Shut => (None, ReasonCode::LinkLost, Reopen::Never),
             StopReason::LinkLost { side, .. } | StopReason::Protocol { side, .. } => {
-                (Some(*side), Reopen::AfterBackoff)
+                (Some(*side), ReasonCode::LinkLost, Reopen::AfterBackoff)
             }
+            StopReason::Internal { .. } => (None, ReasonCode::Internal, Reopen::AfterBackoff),
         };
-        Self { reopen, ..Self::without_answer(side, ReasonCode::LinkLost, reason.to_string()) }
+        Self { reopen, ..Self::without_answer(side, code, reason.to_string()) }
     }
 
     /// It could not be opened, by a defect of this program.

@@ -30,13 +30,13 @@ pub struct BucketMachine {
     pub(super) copies: Copies,
     pub(super) failures: Failures,
     pub(super) nodes: Nodes,
-    pub(super) life: Life,
+    pub(super) lifecycle: Lifecycle,
     tasks: u64,
 }
 
 /// Whether the bucket takes commands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Life {
+pub(super) enum Lifecycle {
     Running,
     /// The command to stop is answered when no link is left.
     Stopping(Ticket),
@@ -56,7 +56,7 @@ impl BucketMachine {
             links: Links::default(),
             copies: Copies::default(),
             nodes: Nodes::default(),
-            life: Life::Running,
+            lifecycle: Lifecycle::Running,
             tasks: 0,
         }
     }

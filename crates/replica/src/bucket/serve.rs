@@ -10,7 +10,7 @@ use super::effect::{BucketEffect, BucketEffects, LogLevel, LogLine};
 use super::event::Moment;
 use super::failure::{Cause, VbFailure};
 use super::link::Link;
-use super::machine::{BucketMachine, Life};
+use super::machine::{BucketMachine, Lifecycle};
 use super::moves::Move;
 use super::queue::{Job, Pending};
 use crate::link::Ticket;
@@ -46,7 +46,7 @@ impl BucketMachine {
     }
 
     fn check(&self, command: &BucketCommand) -> Result<(), CommandError> {
-        if self.life != Life::Running {
+        if self.lifecycle != Lifecycle::Running {
             return Err(CommandError::Stopping);
         }
         let unknown = command.unknown_producer(|name| self.settings.producers.contains(name));
@@ -66,7 +66,7 @@ impl BucketMachine {
         self.desired = Desired::default();
         self.links.release();
         self.spread(fx);
-        self.life = Life::Stopping(ticket);
+        self.lifecycle = Lifecycle::Stopping(ticket);
     }
 
     /// What is known of copies goes with this process: says so, for somebody may start another one.
@@ -84,10 +84,10 @@ impl BucketMachine {
 
     /// Answers the command to stop once no link is left.
     pub(super) fn answer_stop(&mut self, fx: &mut BucketEffects) {
-        if let Life::Stopping(ticket) = self.life
+        if let Lifecycle::Stopping(ticket) = self.lifecycle
             && self.links.iter().all(Link::is_stopped)
         {
-            self.life = Life::Stopped;
+            self.lifecycle = Lifecycle::Stopped;
             fx.push(BucketEffect::Answer(ticket, Ok(Done::Stopped)));
         }
     }

@@ -20,6 +20,7 @@ mod pace;
 mod phase;
 mod reason_code;
 mod refusals;
+mod repeats;
 mod setup;
 mod shut;
 mod snapshot;
@@ -44,6 +45,7 @@ pub use outcome::{Outcome, Reason, Retry, StopReason, VbError, VbOutcome};
 use overdue::Late;
 use phase::{Activity, Phase};
 pub use reason_code::{NodeAnswer, ReasonCode};
+pub use repeats::Repeats;
 pub use snapshot::{Snapshot, VbPhase, VbSnapshot};
 use stream::{Request, Settled};
 pub use wire::DATA_OPCODES;
@@ -68,7 +70,7 @@ impl ConsumerMachine {
             Event::DeadlinePassed(deadline) => self.overdue(deadline, &mut fx),
             Event::LinkLost { side, why } => self.link_lost(side, why, &mut fx),
         }
-        debug_assert_eq!(self.check_invariants(), Ok(()), "{self:?}");
+        self.end_if_broken(&mut fx);
         fx
     }
 
@@ -84,7 +86,7 @@ impl ConsumerMachine {
                 Verdict::Withhold
             }
         };
-        debug_assert_eq!(self.check_invariants(), Ok(()), "{self:?}");
+        self.end_if_broken(&mut fx);
         (verdict, fx)
     }
 

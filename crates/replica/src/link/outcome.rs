@@ -140,6 +140,9 @@ pub enum Reason {
     /// The link was told to shut down before the vBucket was settled.
     #[error("was not done when the link was shut down")]
     Shut,
+    /// An invariant of this program was broken, and the link was given up.
+    #[error("was not done when the link was given up by an internal error: {0}")]
+    Internal(&'static str),
 }
 
 /// Whether and when to ask again.
@@ -188,7 +191,10 @@ impl VbError {
             }
             Reason::Stalled { .. } => Retry::AtOnce,
             Reason::StreamEnd(status) => retry_after_end(*status),
-            Reason::Deadline(_) | Reason::LinkLost(_) | Reason::Protocol(_) => Retry::AfterBackoff,
+            Reason::Deadline(_)
+            | Reason::LinkLost(_)
+            | Reason::Protocol(_)
+            | Reason::Internal(_) => Retry::AfterBackoff,
             Reason::Shut => Retry::Never,
         }
     }
@@ -208,6 +214,7 @@ impl VbError {
             Reason::LinkLost(_) => ReasonCode::LinkLost,
             Reason::Protocol(_) => ReasonCode::Protocol,
             Reason::Shut => ReasonCode::Shut,
+            Reason::Internal(_) => ReasonCode::Internal,
         }
     }
 
@@ -225,7 +232,8 @@ impl VbError {
             | Reason::Deadline(_)
             | Reason::LinkLost(_)
             | Reason::Protocol(_)
-            | Reason::Shut => None,
+            | Reason::Shut
+            | Reason::Internal(_) => None,
         }
     }
 }
@@ -273,6 +281,12 @@ pub enum StopReason {
         /// Who did.
         side: Side,
         /// What was seen.
+        what: &'static str,
+    },
+    /// An invariant of this program is broken: a defect.
+    #[error("internal error: {what}; this is a bug, please report it")]
+    Internal {
+        /// What was found.
         what: &'static str,
     },
 }

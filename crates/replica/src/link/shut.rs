@@ -109,6 +109,7 @@ impl ConsumerMachine {
             StopReason::Shut => (None, Reason::Shut),
             StopReason::LinkLost { side, why } => (Some(*side), Reason::LinkLost(why.clone())),
             StopReason::Protocol { side, what } => (Some(*side), Reason::Protocol(what)),
+            StopReason::Internal { what } => (None, Reason::Internal(what)),
         };
         self.answer_pending(&reason, side, fx);
         self.ledger.clear();

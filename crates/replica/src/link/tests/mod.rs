@@ -251,6 +251,7 @@ fn show_error(VbError { vb, side, reason }: &VbError) -> String {
         Reason::LinkLost(_) => "lost".to_owned(),
         Reason::Protocol(_) => "protocol".to_owned(),
         Reason::Shut => "shut".to_owned(),
+        Reason::Internal(_) => "internal".to_owned(),
     };
     format!("{vb} {side} {reason}")
 }
