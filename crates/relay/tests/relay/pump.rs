@@ -298,7 +298,7 @@ async fn mb_38984_nothing_is_read_while_the_destination_is_slow() {
     let (pump, _injector) = pump(source, writer, Rule::default());
     let error = pump.run().await;
     assert!(taken.load(Ordering::Relaxed) <= 512 + 1024 + 256, "{taken:?} bytes were read");
-    assert_eq!(error.to_string(), "consumer consumer at test:1: took no byte for 360s");
+    assert_eq!(error.to_string(), "consumer consumer at test:1: accepted no bytes for 360s");
 }
 
 #[tokio::test]

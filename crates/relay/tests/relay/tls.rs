@@ -162,7 +162,7 @@ async fn a_peer_that_is_not_content_with_our_certificate_is_understood() {
     let unknown = stranger.sign("b.example", Validity::Now);
     let with = |identity| load(&pki.authority.file, identity, HOST);
     let table = [
-        (with(None), false, "wants a client certificate: give certificate and key"),
+        (with(None), false, "requires a client certificate: configure certificate and key"),
         (with(Some(&expired)), false, "refuses our client certificate (CertificateExpired)"),
         (with(Some(&unknown)), false, "refuses our client certificate (UnknownCA)"),
         (with(Some(&expired)), true, "refuses our client certificate (CertificateExpired)"),
