@@ -26,8 +26,8 @@ use mcbp::{Frame, Opaque, Opcode, Seqno, VbId, VbState};
 use recordings::{Line, capture};
 use support::text;
 use vbucket::producer::{
-    Chunk, DiskRead, Effect, Effects, Event, LogRead, Opened, Producer, ProducerOptions, ReadEnd,
-    Source,
+    Chunk, DiskRead, DiskSnapshot, Effect, Effects, Event, LogRead, Producer, ProducerOptions,
+    ReadEnd, Source,
 };
 use vbucket::stream_req::VbFacts;
 use vbucket::{FailoverTable, Kind, Row};
@@ -63,7 +63,7 @@ impl Source for Node {
         let copies = self.0.borrow();
         let copy = &copies[&vb];
         if after.0 < copy.on_disk {
-            return LogRead::Behind;
+            return LogRead::Evicted;
         }
         let rows: Vec<_> = copy.rows.iter().filter(|row| row.seqno > after).cloned().collect();
         if rows.is_empty() { LogRead::UpToDate } else { LogRead::Rows(rows) }
@@ -162,8 +162,8 @@ impl Replay {
             encoder.write(row, vb, stream, &mut chunk.frames).unwrap();
             chunk.last_seqno = row.seqno;
         }
-        let opened = Opened { high_seqno: Seqno(copy.on_disk), purge_seqno: Seqno::ZERO };
-        DiskRead { opened: Some(opened), chunk, end: ReadEnd::Finished }
+        let snapshot = DiskSnapshot { high_seqno: Seqno(copy.on_disk), purge_seqno: Seqno::ZERO };
+        DiskRead { snapshot: Some(snapshot), chunk, end: ReadEnd::Finished }
     }
 
     /// What the real producer sends next has just happened on it: writes, a state change. `later`

@@ -33,7 +33,7 @@ use bytes::BytesMut;
 use mcbp::dcp::StreamEnd;
 use mcbp::{FrameBuilder, Opaque, Opcode, Status, StreamEndStatus, VbId};
 
-pub use backfill::{Chunk, DiskRead, Opened, ReadEnd, SMALL_ROW_BYTES};
+pub use backfill::{Chunk, DiskRead, DiskSnapshot, ReadEnd, SMALL_ROW_BYTES};
 pub use effect::{Effect, Effects};
 pub use encode::{EncodeError, RowEncoder};
 pub use event::Event;
