@@ -235,7 +235,7 @@ impl Bench {
         }
     }
 
-    /// Does the oldest read; gives the bytes that it brought.
+    /// Performs the oldest read; returns how many bytes it brought.
     fn read_disk(&mut self, count: usize) -> usize {
         if self.reads.is_empty() {
             return 0;
@@ -469,7 +469,7 @@ fn a_consumer_inside_a_snapshot_is_first_led_to_its_end() {
 }
 
 #[test]
-fn mb_29512_a_start_behind_the_purge_seqno_ends_with_rollback() {
+fn mb_29512_a_start_below_the_purge_seqno_ends_with_rollback() {
     let mut bench = Bench::new(0);
     bench.node.put(0);
     (0..10).for_each(|key| bench.node.write(0, key));
@@ -701,7 +701,7 @@ fn forced_compression_compresses_what_gets_shorter() {
 }
 
 #[test]
-fn mb_65403_a_consumer_that_acknowledges_nothing_is_told_of_once() {
+fn mb_65403_a_consumer_that_acknowledges_nothing_is_reported_once() {
     let mut bench = Bench::new(0);
     bench.node.put(0);
     (0..12).for_each(|key| bench.node.write(0, key));

@@ -1,6 +1,6 @@
 //! The captures of real nodes, replayed: given what the real consumer sent, our producer must send
-//! what the real producer sent. Order is compared within each vBucket, for real producers take
-//! turns between streams by chance; use counters (nru) are not kept here and left out.
+//! what the real producer sent. The order is compared within each vBucket, because real producers
+//! switch between streams at random; use counters (nru) are not stored here and left out.
 
 #![allow(
     clippy::unwrap_used,
@@ -256,7 +256,7 @@ fn node(lines: &[Line]) -> Node {
     node
 }
 
-/// Frames with what cannot be the same made equal: use counters.
+/// Frames without what cannot be equal: use counters.
 fn without_chance(frames: &mut [Vec<u8>]) {
     for bytes in frames {
         if bytes[..2] == [0x80, Opcode::DCP_MUTATION.0] {
@@ -279,8 +279,7 @@ fn by_vbucket(frames: Vec<Vec<u8>>, asked: &BTreeMap<u32, u16>) -> BTreeMap<u16,
     sorted.into_iter().map(|(vb, frames)| (vb, text(&frames))).collect()
 }
 
-/// What a replay leaves out or changes, because the real producer can what ours cannot or the other
-/// way round.
+/// What a replay leaves out or changes, because only one of the two producers can do it.
 #[derive(Default)]
 struct Differences {
     /// vBuckets with durable writes, which are not kept here.
@@ -329,7 +328,7 @@ fn check_lines(lines: &[Line], prepare: impl FnOnce(&Node), differences: &Differ
             continue;
         }
         if line.from == "producer" {
-            // What came together was read together: nothing is sent before the last of it.
+            // What was received together was read together: nothing is sent before its last frame.
             replay.settle();
             replay.happen(&frame, &lines[at..]);
             let mut bytes = line.bytes.clone();

@@ -120,7 +120,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// Reads the authorities in a PEM file.
 ///
 /// # Errors
-/// What is wrong with the file, in words, with its name in them.
+/// What is wrong with the file, with its name.
 pub fn authorities(path: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in pem::certificates(path).map_err(|error| error.to_string())? {
