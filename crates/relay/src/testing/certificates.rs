@@ -10,7 +10,7 @@ use tokio_rustls::rustls::server::{ServerConfig, WebPkiClientVerifier};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use super::must;
-use crate::tls::{authorities, pem, provider};
+use crate::tls::{pem, provider};
 
 /// When a certificate is valid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,7 +95,7 @@ impl Identity {
         let builder = match clients {
             None => builder.with_no_client_auth(),
             Some(authority) => {
-                let roots = Arc::new(must("authorities", authorities(&authority.file)));
+                let roots = Arc::new(must("authorities", pem::authorities(&authority.file)));
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
                 builder.with_client_cert_verifier(must("a verifier", verifier.build()))
             }

@@ -75,7 +75,8 @@ impl Tls {
     /// Every invalid part, not only the first.
     pub fn load(files: TlsFiles<'_>) -> Result<Self, Vec<TlsProblem>> {
         let mut problems = Vec::new();
-        let roots = authorities(files.ca).map_err(|text| problems.push(TlsPart::Ca.problem(text)));
+        let roots = pem::authorities(files.ca)
+            .map_err(|error| problems.push(TlsPart::Ca.problem(error.to_string())));
         let identity = files.identity.map(|(certificate, key)| {
             let chain = pem::certificates(certificate)
                 .map_err(|error| problems.push(TlsPart::Certificate.problem(error.to_string())));
@@ -115,19 +116,6 @@ impl fmt::Debug for Tls {
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
-}
-
-/// Reads the authorities in a PEM file.
-///
-/// # Errors
-/// What is wrong with the file, with its name.
-pub fn authorities(path: &Path) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in pem::certificates(path).map_err(|error| error.to_string())? {
-        let damaged = |error| format!("file {}: no certificate: {error}", path.display());
-        roots.add(certificate).map_err(damaged)?;
-    }
-    Ok(roots)
 }
 
 struct Identity<'a> {

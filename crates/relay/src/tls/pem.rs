@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{Error, RootCertStore};
 
 /// Why a PEM file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,14 @@ pub enum PemError {
         /// The error of the parser.
         source: pem::Error,
     },
+    /// What is encoded in the file is not the certificate of an authority.
+    #[error("file {}: no certificate: {source}", path.display())]
+    NotACertificate {
+        /// The file.
+        path: PathBuf,
+        /// The error of rustls.
+        source: Error,
+    },
 }
 
 /// Reads all certificates of a file, at least one, in their order.
@@ -45,6 +54,19 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemErro
     let found = CertificateDer::pem_file_iter(path).map_err(wrong)?;
     let found = found.collect::<Result<Vec<_>, _>>().map_err(wrong)?;
     if found.is_empty() { Err(wrong(pem::Error::NoItemsFound)) } else { Ok(found) }
+}
+
+/// Reads the authorities of a file: its certificates, as those that are trusted.
+///
+/// # Errors
+/// [`PemError`].
+pub fn authorities(path: &Path) -> Result<RootCertStore, PemError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        let wrong = |source| PemError::NotACertificate { path: path.to_owned(), source };
+        roots.add(certificate).map_err(wrong)?;
+    }
+    Ok(roots)
 }
 
 /// Reads the first private key of a file.
