@@ -282,7 +282,7 @@ where
         let sink = &mut self.pump.sink;
         write_whole(&mut sink.writer, bytes, self.pump.limits.write_stall)
             .await
-            .map_err(|fault| fault.at(sink.peer.clone()))?;
+            .map_err(|fault| sink_fault(sink, fault))?;
         self.buffer.consume(count);
         self.pump.progress.passed(count, frames);
         Ok(())
@@ -294,7 +294,7 @@ where
         let sink = &mut self.pump.sink;
         write_whole(&mut sink.writer, &bytes, self.pump.limits.write_stall)
             .await
-            .map_err(|fault| fault.at(sink.peer.clone()))?;
+            .map_err(|fault| sink_fault(sink, fault))?;
         self.pump.progress.injected_some(self.own.len());
         self.own.clear();
         Ok(())
@@ -316,9 +316,18 @@ where
         self.source_fault(broken!("{count} bytes counted in a buffer of {read}").into())
     }
 
+    #[cold]
+    #[inline(never)]
     fn source_fault(&self, fault: Fault) -> LinkError {
         fault.at(self.pump.source.peer.clone())
     }
+}
+
+/// The error of a write to `sink`.
+#[cold]
+#[inline(never)]
+fn sink_fault<W>(sink: &Sink<W>, fault: Fault) -> LinkError {
+    fault.at(sink.peer.clone())
 }
 
 /// Takes the queued own frames, at least one. Waits for ever once the injectors are dropped.
