@@ -23,7 +23,7 @@ mod tls;
 pub use config::{BucketOptions, Limits, NodeConfig, Users};
 pub use node::{Node, NodeError, NodeHandle};
 pub use tls::Tls;
-pub use vbucket::engine::Durability;
+pub use vbucket::store::Durability;
 
 /// Runs a task that blocks on the disk now and then. All that it does between two waits counts as
 /// one block: to leave a worker and come back costs as much as a read that needs no disk.

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 
 use mcbp::VbId;
 use vbucket::StoreError;
-use vbucket::engine::Durability;
+use vbucket::store::Durability;
 
 use crate::core::Core;
 use crate::engine::{Slice, Table};

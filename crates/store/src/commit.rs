@@ -3,7 +3,7 @@
 use std::collections::btree_map::{BTreeMap, Entry};
 
 use mcbp::{Seqno, VbId};
-use vbucket::engine::{Batch, Durability};
+use vbucket::store::{Batch, Durability};
 use vbucket::{StoreError, VbMeta};
 
 use crate::core::Core;

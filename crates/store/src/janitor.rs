@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use mcbp::VbId;
 use vbucket::StoreError;
-use vbucket::engine::PurgeStep;
+use vbucket::store::PurgeStep;
 
 use crate::core::Core;
 use crate::errors::io;

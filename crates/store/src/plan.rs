@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use invariant::broken;
 use mcbp::{Seqno, VbId};
-use vbucket::engine::Batch;
+use vbucket::store::Batch;
 use vbucket::{Change, Replaces, StoreError, VbMeta};
 
 use crate::core::Core;

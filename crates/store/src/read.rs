@@ -1,7 +1,7 @@
 //! Reading: one document, or a scan of a vBucket.
 
 use mcbp::{Seqno, VbId};
-use vbucket::engine::Scan;
+use vbucket::store::Scan;
 use vbucket::{Row, StoreError};
 
 use crate::core::{Core, View};

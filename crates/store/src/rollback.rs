@@ -8,8 +8,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
 
 use mcbp::{Seqno, VbId, VbUuid};
-use vbucket::engine::Durability;
 use vbucket::failover::uuid_from_random;
+use vbucket::store::Durability;
 use vbucket::{StoreError, VbMeta};
 
 use crate::core::Core;

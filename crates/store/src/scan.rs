@@ -1,7 +1,7 @@
 //! A scan over the rows of one vBucket, in seqno order, over one snapshot of the store.
 
 use mcbp::Seqno;
-use vbucket::engine::{Scan, ScanEnd, ScanStep};
+use vbucket::store::{Scan, ScanEnd, ScanStep};
 use vbucket::{Row, StoreError, VbMeta};
 
 use crate::engine::{Entries, ReadResult, Snapshot, Table};

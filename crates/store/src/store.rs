@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mcbp::{Seqno, VbId};
-use vbucket::engine::{Batch, Durability, PurgeRule, PurgeStep, Scan, Store};
+use vbucket::store::{Batch, Durability, PurgeRule, PurgeStep, Scan, Store};
 use vbucket::{Row, StoreError, VbMeta};
 
 use crate::core::Core;

@@ -3,7 +3,7 @@
 //! only reach parts that are written to.
 
 use mcbp::{Seqno, VbId};
-use vbucket::engine::Durability;
+use vbucket::store::Durability;
 use vbucket::{StoreError, VbMeta};
 
 use crate::core::Core;

@@ -1,7 +1,7 @@
 //! The one writer. It numbers commits, writes out-of-line values before the rows that name them
 //! count, syncs, updates the state file, and stops for good after a failed write.
 
-use vbucket::engine::Durability;
+use vbucket::store::Durability;
 use vbucket::{Change, StoreError};
 
 use crate::concurrent;

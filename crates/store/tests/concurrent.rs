@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::*;
 use mcbp::{Seqno, VbId};
 use store::FjallStore;
-use vbucket::engine::{Durability, ScanEnd, ScanStep, Store};
+use vbucket::store::{Durability, ScanEnd, ScanStep, Store};
 
 const WRITERS: u16 = 3;
 const ROUNDS: u64 = 60;
@@ -24,7 +24,7 @@ const ROUNDS: u64 = 60;
 /// seqnos.
 const KEYS: u64 = 20;
 
-fn commit_number(vb: u16, n: u64) -> vbucket::engine::Batch {
+fn commit_number(vb: u16, n: u64) -> vbucket::store::Batch {
     let row = |i| document(&format!("k{i}"), n * KEYS + i + 1, 300);
     batch(vb, (0..KEYS).map(row).collect())
 }

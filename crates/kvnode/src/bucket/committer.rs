@@ -8,7 +8,7 @@ use std::sync::{Arc, Weak};
 
 use log::{error, info};
 use mcbp::{Seqno, VbId};
-use vbucket::engine::{Batch, Durability};
+use vbucket::store::{Batch, Durability};
 use vbucket::{Change, Kind, Row, StoreError, VbMeta, consumer};
 
 use super::listener::VbEvent;

@@ -16,7 +16,7 @@ pub enum LogRead {
     /// The next rows, in seqno order, at least one.
     Rows(Vec<Arc<Row>>),
     /// Rows behind the cursor are no longer in memory: read them from disk.
-    Behind,
+    Evicted,
 }
 
 /// See the module.
@@ -49,7 +49,7 @@ impl MemoryLog {
     /// The rows behind `after`, up to `bytes_max` but at least one.
     pub(super) fn read(&self, after: Seqno, bytes_max: usize) -> LogRead {
         if after < self.floor {
-            return LogRead::Behind;
+            return LogRead::Evicted;
         }
         let from = self.rows.partition_point(|row| row.seqno <= after);
         let mut bytes = 0;

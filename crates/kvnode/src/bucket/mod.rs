@@ -31,7 +31,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use mcbp::VbId;
-use vbucket::engine::{Durability, SharedStore};
+use vbucket::store::{Durability, SharedStore};
 
 pub use error::{CommitError, VbError};
 pub use listener::{Subscription, VbEvent, VbListener};

@@ -10,7 +10,7 @@ use log::{error, info};
 use mcbp::Seqno;
 use tokio_util::sync::CancellationToken;
 use vbucket::StoreError;
-use vbucket::engine::{PurgeRule, PurgeStep};
+use vbucket::store::{PurgeRule, PurgeStep};
 
 use super::moving::{blocking, to_its_end};
 use super::queue::in_time;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use log::{error, info, warn};
 use mcbp::{VbId, VbState};
 use vbucket::StoreError;
-use vbucket::engine::{Batch, Durability, SharedStore};
+use vbucket::store::{Batch, Durability, SharedStore};
 
 use super::committer::Committer;
 use super::filling::HashRoom;

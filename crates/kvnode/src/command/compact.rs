@@ -1,7 +1,7 @@
 //! COMPACT_DB: drops old deletions of a vBucket. The space comes back in the background.
 
 use mcbp::{Seqno, Status};
-use vbucket::engine::PurgeRule;
+use vbucket::store::PurgeRule;
 
 use super::{any_vb, success};
 use crate::bucket::Bucket;

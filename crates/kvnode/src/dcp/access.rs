@@ -41,7 +41,7 @@ impl Source for Access {
         match vb.read_log(after, bytes_max) {
             bucket::LogRead::UpToDate => LogRead::UpToDate,
             bucket::LogRead::Rows(rows) => LogRead::Rows(rows),
-            bucket::LogRead::Behind => LogRead::Behind,
+            bucket::LogRead::Evicted => LogRead::Evicted,
         }
     }
 }

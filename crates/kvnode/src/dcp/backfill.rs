@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mcbp::{Opaque, Seqno, VbId};
 use tokio::sync::Semaphore;
-use vbucket::engine::{Scan, ScanEnd, ScanStep, SharedStore, StoreError};
-use vbucket::producer::{Chunk, DiskRead, Opened, ReadEnd, RowEncoder};
+use vbucket::producer::{Chunk, DiskRead, DiskSnapshot, ReadEnd, RowEncoder};
+use vbucket::store::{Scan, ScanEnd, ScanStep, SharedStore, StoreError};
 
 /// What to read.
 pub(super) struct Request {
@@ -29,10 +29,10 @@ pub(super) struct Outcome {
     pub(super) read: DiskRead,
 }
 
-/// Reads one chunk, once one of the bucket's places for that is free.
-pub(super) async fn read(store: SharedStore, places: Arc<Semaphore>, request: Request) -> Outcome {
+/// Reads one chunk, with one of the bucket's permits for reads of the disk.
+pub(super) async fn read(store: SharedStore, permits: Arc<Semaphore>, request: Request) -> Outcome {
     let (vb, stream) = (request.vb, request.stream);
-    let _place = places.acquire().await;
+    let _permit = permits.acquire().await;
     match tokio::task::spawn_blocking(move || request.read(&store)).await {
         Ok(outcome) => outcome,
         Err(gone) => Outcome { vb, stream, scan: None, read: failed(gone.to_string()) },
@@ -40,19 +40,19 @@ pub(super) async fn read(store: SharedStore, places: Arc<Semaphore>, request: Re
 }
 
 fn failed(cause: String) -> DiskRead {
-    DiskRead { opened: None, chunk: Chunk::default(), end: ReadEnd::Failed(cause) }
+    DiskRead { snapshot: None, chunk: Chunk::default(), end: ReadEnd::Failed(cause) }
 }
 
 impl Request {
     fn read(self, store: &SharedStore) -> Outcome {
         let Self { vb, stream, start, end, encoder, row_bytes_max, scan } = self;
-        let (mut scan, opened) = match scan {
+        let (mut scan, snapshot) = match scan {
             Some(scan) => (scan, None),
             None => match store.scan(vb, start, end) {
                 Ok(scan) => {
                     let (high_seqno, purge_seqno) =
                         (scan.meta().high_seqno, scan.meta().purge_seqno);
-                    (scan, Some(Opened { high_seqno, purge_seqno }))
+                    (scan, Some(DiskSnapshot { high_seqno, purge_seqno }))
                 }
                 Err(error) => {
                     let read = DiskRead { end: end_of(error), ..failed(String::new()) };
@@ -62,7 +62,7 @@ impl Request {
         };
         let (chunk, end) = fill_chunk(scan.as_mut(), &encoder, row_bytes_max, vb, stream);
         let scan = matches!(end, ReadEnd::More | ReadEnd::Large(_)).then_some(scan);
-        Outcome { vb, stream, scan, read: DiskRead { opened, chunk, end } }
+        Outcome { vb, stream, scan, read: DiskRead { snapshot, chunk, end } }
     }
 }
 

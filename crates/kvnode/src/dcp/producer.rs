@@ -11,8 +11,8 @@ use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use log::{error, warn};
 use mcbp::{Opaque, VbId, VbState};
-use vbucket::engine::Scan;
 use vbucket::producer::{Effect, Effects, Event, Producer};
+use vbucket::store::Scan;
 
 use super::access::Access;
 use super::backfill;
@@ -135,8 +135,8 @@ impl Session {
                     let request =
                         backfill::Request { vb, stream, start, end, encoder, row_bytes_max, scan };
                     let store = Arc::clone(self.access.0.store());
-                    let places = Arc::clone(&self.access.0.dcp().disk_reads);
-                    let read = backfill::read(store, places, request);
+                    let permits = Arc::clone(&self.access.0.dcp().disk_reads);
+                    let read = backfill::read(store, permits, request);
                     self.reports.push(Box::pin(async { Report::Disk(read.await) }));
                 }
                 Effect::SetDead { vb, stream } => {

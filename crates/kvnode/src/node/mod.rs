@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use vbucket::engine::SharedStore;
+use vbucket::store::SharedStore;
 
 use crate::Tls;
 use crate::bucket::{Bucket, BucketOptions};

@@ -9,7 +9,7 @@ use fjall::{
     CompressionType, Database, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice,
 };
 use vbucket::StoreError;
-use vbucket::engine::Durability;
+use vbucket::store::Durability;
 
 use super::errors::{ReadError, WriteError};
 use super::table::{Snapshot, Table, WriteBatch};
