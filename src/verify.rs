@@ -194,18 +194,18 @@ impl Lane {
         Ok(verified)
     }
 
-    async fn open(&self, endpoint: &Endpoint) -> Result<Side, VerifyError> {
+    async fn open(&self, endpoint: &Endpoint) -> Result<NodeReader, VerifyError> {
         let name = format!("dcp-proxy-verify:{}:{}", self.what.bucket, self.number);
         let bucket = &self.what.bucket;
         let reader = DcpReader::open(endpoint, bucket, &name, Deadlines::default()).await?;
-        Ok(Side { node: endpoint.name.clone(), reader, refusal: None, front: None })
+        Ok(NodeReader { node: endpoint.name.clone(), reader, refusal: None, front: None })
     }
 
     async fn compare(
         &self,
         vb: VbId,
-        left: &mut Side,
-        right: &mut Side,
+        left: &mut NodeReader,
+        right: &mut NodeReader,
         verified: &mut Verified,
     ) -> Result<(), VerifyError> {
         tokio::try_join!(left.advance(), right.advance())?;
@@ -232,7 +232,7 @@ impl Lane {
 }
 
 /// The connection to one node, which streams one vBucket at a time.
-struct Side {
+struct NodeReader {
     node: String,
     reader: DcpReader,
     /// Why the stream of the current vBucket ended early; `None` if it did not.
@@ -241,7 +241,7 @@ struct Side {
     front: Option<Bytes>,
 }
 
-impl Side {
+impl NodeReader {
     fn start(&mut self, vb: VbId, high: Seqno) {
         self.refusal = None;
         // An empty vBucket is not streamed: a stream with an empty range would never end.

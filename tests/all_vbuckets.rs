@@ -1,5 +1,5 @@
-//! As many vBuckets as a bucket has, between real processes: what is lost at once comes back, no
-//! stream is refused on the way, and both nodes hold the same documents.
+//! All 1,024 vBuckets between real processes: streams that are lost together are open again, no
+//! stream is refused meanwhile, and both nodes have the same documents.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -11,10 +11,10 @@ use serde_json::Value;
 const VBUCKETS: u16 = 1024;
 /// Writes before each event, and again after it.
 const WRITES: u64 = 300;
-/// What a set-up that opened everything logs.
+/// The log text of a set-up that opened all streams.
 const ALL_OPEN: &str = "open=1024 failed=0";
 
-/// How often all streams were set up so far.
+/// How often all streams have been set up.
 fn set_ups(cluster: &Cluster) -> usize {
     let log = cluster.sidecar.process.log();
     let settled = |line: &&str| line.contains("streams settled") && line.contains(ALL_OPEN);
@@ -26,7 +26,7 @@ async fn all_open_again(cluster: &Cluster, before: usize) {
     until("all 1,024 streams are open", async || (set_ups(cluster) > before).then_some(())).await;
 }
 
-/// What the sidecar shows of the bucket.
+/// The status of the bucket.
 async fn shown(cluster: &Cluster) -> Value {
     let mut process = cluster.sidecar.ask(&["streams", "default", "--json"]).await;
     assert_eq!(process.exit_code().await, 0);
@@ -34,7 +34,7 @@ async fn shown(cluster: &Cluster) -> Value {
     shown["buckets"][0].take()
 }
 
-/// Fails where a stream is not open, or one was ever refused.
+/// Fails if a stream is not open, or if one was refused before.
 fn assert_open_and_never_refused(bucket: &Value) {
     let links = bucket["links"].as_array().unwrap();
     let open: u64 = links.iter().map(|link| link["open"].as_u64().unwrap()).sum();

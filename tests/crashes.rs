@@ -1,5 +1,5 @@
-//! kill -9 of each process under write load: nothing that was acknowledged is lost, and both
-//! nodes end up with the same.
+//! kill -9 of each process under write load: no acknowledged write is lost, and both nodes have the
+//! same documents in the end.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -13,9 +13,9 @@ const WRITES: u64 = 300;
 /// How often each process is killed.
 const ROUNDS: usize = 2;
 
-/// What the sidecar says while one of its nodes is away.
+/// Log texts of the sidecar while one of its nodes is down.
 const NODE_AWAY: &[&str] = &["link down", "lag is unknown"];
-/// What a node says that was killed.
+/// Log texts of a node that was killed.
 const WAS_KILLED: &[&str] =
     &["the last stop was not clean", "cutting an unfinished commit off a journal"];
 

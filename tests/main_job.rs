@@ -1,4 +1,5 @@
-//! The main job as a person runs it: one process, two data nodes inside, everything over sockets.
+//! The main job as on the command line: one process with two embedded nodes, everything over
+//! sockets.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -17,7 +18,7 @@ fn demonstration() -> Config {
     Config::demonstration(64, 500)
 }
 
-/// Runs the program to its end, which must be this one, with all these texts said.
+/// Runs the program to its end and checks its exit code and that its output has all these texts.
 async fn expect(folder: &Path, config: &Config, arguments: &[&str], code: i32, texts: &[&str]) {
     let mut process = run(folder, config, arguments);
     let ended = process.exit_code().await;
@@ -69,7 +70,7 @@ async fn a_vbucket_that_cannot_be_replicated_is_named_and_its_difference_ends_wi
     expect(folder.path(), &config, &["--once"], 1, &differs).await;
 }
 
-/// Makes the vBucket active at this address and writes a document that nobody else has.
+/// Makes the vBucket active at this address and writes a document that no other node has.
 async fn write_on(address: &str, vb: VbId, key: &[u8]) {
     let endpoint = Endpoint::new("beta", address, "@proxy", Secret::new("for tests"));
     let (agent, deadlines) = ("test", Deadlines::default());

@@ -1,7 +1,7 @@
 //! The program `kvnode` stays within its quota and 64 MiB under many busy connections.
 //!
-//! Its threads make and free memory for each other all the time, so this is about the allocator and
-//! what it rounds up as much as about the node. The figures are printed.
+//! Its threads free memory that other threads have allocated, so this also tests the allocator and
+//! its overhead. The figures are printed.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -15,11 +15,11 @@ use mcbp::kv::StoreExtras;
 use mcbp::{FrameBuilder, HEADER_BYTES, Header, Opcode, Status, VbId};
 
 const QUOTA_MIB: u64 = 100;
-/// What a process takes beside its quota: code, threads, what the allocator keeps.
+/// What a process needs in addition to its quota: code, threads, memory kept by the allocator.
 const BESIDE_MIB: u64 = 64;
 const CONNECTIONS: u64 = 16;
 const DEPTH: u64 = 64;
-/// Of each connection: rounds of `DEPTH` sets, and as many of gets.
+/// For each connection: rounds of `DEPTH` sets, and the same number of gets.
 const ROUNDS: u64 = 240;
 const DOCUMENTS: u64 = 150_000;
 const VBUCKETS: u64 = 1024;
@@ -54,7 +54,7 @@ impl Node {
         node
     }
 
-    /// A line of the system's account of the process, in MiB.
+    /// A value of the process's status in /proc, in MiB.
     fn mib(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -69,7 +69,7 @@ impl Drop for Node {
     }
 }
 
-/// A connection with many requests on their way.
+/// A connection with many requests in flight.
 struct Connection(TcpStream);
 
 impl Connection {
@@ -122,7 +122,7 @@ impl Connection {
             for _ in 0..DEPTH {
                 let status = self.answer();
                 let is_missing = round >= ROUNDS && status == Status::KEY_ENOENT;
-                // A node whose disk does not keep up says so instead of taking more memory.
+                // A node whose disk is too slow refuses writes instead of using more memory.
                 let is_refused = round < ROUNDS && status == Status::ETMPFAIL;
                 assert!(status == Status::SUCCESS || is_missing || is_refused, "{status}");
                 taken += u64::from(round < ROUNDS && status == Status::SUCCESS);

@@ -1,4 +1,5 @@
-//! Two nodes whose histories have parted: what can be put right is, what cannot is found and said.
+//! Two nodes whose histories have diverged: what can be repaired is repaired, other differences are
+//! reported.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -41,7 +42,7 @@ async fn a_replica_that_was_written_to_is_rolled_back() {
     assert_eq!(replica.get("intruder-1").await, None);
 }
 
-/// One history that two nodes went on writing: nothing in seqnos or failover logs shows it.
+/// Two nodes continued the same history: neither seqnos nor failover logs show a difference.
 #[tokio::test]
 async fn a_difference_that_seqnos_do_not_show_is_printed_and_ends_with_1() {
     let folder = tempfile::tempdir().unwrap();
@@ -69,7 +70,7 @@ async fn a_difference_that_seqnos_do_not_show_is_printed_and_ends_with_1() {
     assert!(found[0].contains("key \"parted\" is on alpha seqno 1 rev 1"), "{found:?}");
 }
 
-/// The comparison after a takeover finds one document that stayed, and is not misled by newer ones.
+/// The comparison after a takeover finds a document that was left behind, and ignores newer ones.
 #[tokio::test]
 async fn a_document_that_a_takeover_left_behind_is_found() {
     let cluster = Cluster::start().await;

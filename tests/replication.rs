@@ -1,4 +1,5 @@
-//! What is written into one data node is on the other: two nodes and a sidecar, all healthy.
+//! Documents that are written to one data node are on the other: two nodes and a sidecar, all
+//! healthy.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -43,8 +44,8 @@ async fn writes_overwrites_and_deletions_arrive() {
     cluster.assert_quiet(&[]);
 }
 
-/// A node streams from memory what was written since its start, replaced changes and all; what was
-/// there before it streams from disk. Which of the two it is must not show in a comparison.
+/// A node streams changes since its start from memory, including replaced ones, and older changes
+/// from disk. The comparison must not depend on that.
 #[tokio::test]
 async fn a_node_that_was_restarted_is_compared_by_what_it_holds() {
     let mut cluster = Cluster::start().await;
@@ -75,7 +76,7 @@ async fn a_document_that_expires_is_gone_on_both_nodes() {
     let mut client = cluster.alpha.client().await;
     let goal = (documents.vb("short-lived"), Seqno(2));
     until("its expiry is a change of its own", async || {
-        // Whoever reads it finds it expired; a write follows.
+        // A read finds it expired, which queues a write.
         let is_gone = documents.get("short-lived").await.is_none();
         (is_gone && client.get_all_vb_seqnos().await.unwrap().contains(&goal)).then_some(())
     })

@@ -1,5 +1,5 @@
-//! The sidecar as a process between data nodes that misbehave: what happens to one vBucket is said
-//! with producer, vBucket and status, and its neighbours go on.
+//! The sidecar as a process between data nodes that misbehave: a failure of one vBucket is reported
+//! with producer, vBucket and status, and does not affect others.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -54,7 +54,7 @@ impl Producing {
         .await;
     }
 
-    /// Fails where the consumer does not hold what was sent up to this seqno, and nothing else.
+    /// Fails unless the consumer has exactly the changes that were sent up to this seqno.
     async fn holds(&self, vb: VbId, seqno: u64) {
         let sent = (1..=seqno).map(|seqno| document(&mutation(vb, Opaque(0), seqno, 10)));
         let (sent, held) = (sent.collect(), contents(&self.beta.endpoint(), vb).await);
@@ -80,12 +80,12 @@ async fn mb_53445_a_producer_ends_a_stream_at_every_step_of_its_set_up() {
     stream = test.asked_again(&stream).await;
     test.producer.end(&stream, StreamEndStatus::BACKFILL_FAIL).await;
     test.warns(stream.vb, "BackfillFail").await;
-    // Behind the answer.
+    // After the answer.
     stream = test.asked_again(&stream).await;
     test.producer.accept(&stream).await;
     test.producer.end(&stream, StreamEndStatus::STATE_CHANGED).await;
     test.warns(stream.vb, "StateChanged").await;
-    // Behind the announcement of a snapshot.
+    // After a snapshot marker.
     stream = test.asked_again(&stream).await;
     test.producer.accept(&stream).await;
     test.producer.marker(&stream, 0).await;
@@ -110,7 +110,7 @@ async fn mb_53445_a_producer_ends_a_stream_at_every_step_of_its_set_up() {
 }
 
 impl Producing {
-    /// The next request, which is for the same vBucket: its neighbours are left alone.
+    /// The next request, which must be for the same vBucket: others are not affected.
     async fn asked_again(&mut self, before: &StreamRequest) -> StreamRequest {
         let again = self.producer.request().await;
         assert_eq!(again.vb, before.vb);

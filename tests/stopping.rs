@@ -1,4 +1,4 @@
-//! Signals: the first asks for a clean stop, the second ends the process at once.
+//! Signals: the first requests a clean stop, the second terminates the process.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -51,7 +51,7 @@ async fn a_demonstration_that_was_stopped_early_goes_on_at_the_next_start() {
     process.assert_quiet(&[]);
 }
 
-/// Replication with a consumer that takes the first ADD_STREAM and never says a word again.
+/// Replication with a consumer that reads the first ADD_STREAM and never answers.
 async fn with_a_silent_consumer(limits: &str) -> (TempDir, Sidecar, impl Sized) {
     let folder = tempfile::tempdir().unwrap();
     let (mut alpha, mut beta) = (FakeNode::start("alpha").await, FakeNode::start("beta").await);

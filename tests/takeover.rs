@@ -1,6 +1,6 @@
-//! Takeovers under write load, undisturbed and with kill -9 of each process at each step: never two
-//! active copies, no acknowledged write lost, no command without an end. Whatever a kill leaves
-//! behind, asking again finishes it.
+//! Takeovers under write load, with and without kill -9 of each process at each step: never two
+//! active copies, no acknowledged write lost, every command is answered. After any kill, repeating
+//! the takeover completes it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -9,10 +9,10 @@ mod common;
 use common::{Cluster, Process, States, Writers, all_taken_over, same_documents};
 use mcbp::{VbId, VbState};
 
-/// How often one that was cut off is asked for again: a link may have to wait for a node first.
+/// How often an interrupted takeover is repeated: a link may have to wait for a node first.
 const ATTEMPTS: usize = 20;
 
-/// How far a takeover is when a process is killed.
+/// The step of a takeover at which a process is killed.
 #[derive(Clone, Copy)]
 enum Moment {
     Asked,
@@ -21,12 +21,12 @@ enum Moment {
     Active,
 }
 
-/// One for each vBucket that is taken over. The two in the middle, when nobody serves it, twice.
+/// One for each vBucket that is taken over; twice for the two steps at which no node serves it.
 const MOMENTS: [Moment; 6] =
     [Moment::Asked, Moment::Pending, Moment::Dead, Moment::Active, Moment::Pending, Moment::Dead];
 
 impl Moment {
-    /// Whether it has come, by the states on producer and consumer.
+    /// Whether it is reached, by the states on producer and consumer.
     fn is_now(self, producer: Option<VbState>, consumer: Option<VbState>) -> bool {
         match self {
             Self::Asked => true,
@@ -67,18 +67,18 @@ async fn ask(cluster: &Cluster, vb: VbId) -> Process {
     cluster.sidecar.ask(&["takeover", "default", &vb.0.to_string(), "--from", "alpha"]).await
 }
 
-/// Asks for all of a set at once.
+/// Asks for a whole set with one request.
 async fn ask_for_set(cluster: &Cluster, set: &str) -> Process {
     cluster.sidecar.ask(&["takeover", "default", set, "--from", "alpha"]).await
 }
 
-/// The same, and says whether it did.
+/// The same, and returns whether it succeeded.
 async fn takeover(cluster: &Cluster, vb: VbId) -> bool {
     ask(cluster, vb).await.exit_code().await == 0
 }
 
-/// The same, with a kill at that moment. Whether it did is not asked, but that it is answered: with
-/// yes or with the reason.
+/// The same, with a kill at that step. It may succeed or fail, but must be answered, with success
+/// or the reason.
 async fn disturbed(cluster: &mut Cluster, states: &mut States, vb: VbId, at: Moment, who: Victim) {
     let mut command = ask(cluster, vb).await;
     states.until(vb, |producer, consumer| at.is_now(producer, consumer)).await;
@@ -114,7 +114,7 @@ async fn takeovers(victim: Option<Victim>) {
     writers.acknowledge(50).await;
     writers.stop(&[&cluster.beta, &cluster.alpha]).await;
     assert!(cluster.sidecar.process.is_running());
-    // What was taken over is complete, deletions too; what was not is still replicated.
+    // vBuckets that were taken over are complete, including deletions; others are still replicated.
     let (alpha, beta) = (cluster.alpha.endpoint(), cluster.beta.endpoint());
     let vbs = (0..cluster.alpha.vbuckets).map(VbId);
     let (taken, rest): (Vec<_>, Vec<_>) = vbs.partition(|vb| usize::from(vb.0) < MOMENTS.len());
@@ -142,7 +142,7 @@ async fn a_takeover_survives_the_death_of_the_sidecar() {
     takeovers(Some(Victim::Sidecar)).await;
 }
 
-/// Takes a set over that is larger than what may wait of other commands, under load.
+/// Takes over a set that is larger than the queue of other commands, under load.
 #[tokio::test]
 async fn a_set_of_sixty_four_is_taken_over_under_load() {
     let cluster = Cluster::with(72).await;
@@ -160,7 +160,7 @@ async fn a_set_of_sixty_four_is_taken_over_under_load() {
     same_documents(&alpha, &beta, (64..72).map(VbId)).await;
 }
 
-/// Kills a process in the middle of a set, and asks for the set again until it is ours.
+/// Kills a process in the middle of a set, and repeats the set until all of it is active here.
 async fn a_set_survives(victim: Victim) {
     let mut cluster = Cluster::start().await;
     cluster.fill().await;

@@ -1,4 +1,4 @@
-//! Replication from a data node that takes encrypted connections only, and asks who calls.
+//! Replication from a data node that requires TLS with client certificates.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -13,7 +13,7 @@ use relay::{Client, Deadlines, Endpoint, Login, Secret, Tls, TlsFiles};
 
 const VBUCKETS: u16 = 8;
 
-/// A data node `alpha` with TLS, and what it takes to reach it.
+/// A data node `alpha` with TLS, and the certificates to connect to it.
 struct Encrypted {
     _process: Process,
     endpoint: Endpoint,

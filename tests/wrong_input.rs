@@ -1,4 +1,4 @@
-//! Wrong input: a clear word about each, and whatever should go on living does.
+//! Wrong input: each is reported clearly, and nothing else is affected.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
@@ -54,7 +54,7 @@ async fn a_wrong_password_is_named_with_its_side_and_heals() {
     }
     let mut cluster = Cluster::between(folder, alpha, beta);
     let refused = ["link down", "refused user", "@proxy", "check username and password"];
-    // Which of the two is refused first is chance.
+    // Either of the two may be refused first.
     for side in ["consumer beta", "producer alpha"] {
         cluster.sidecar.process.logs(&[&refused[..], &[side]].concat()).await;
     }
@@ -130,12 +130,12 @@ async fn a_second_node_on_the_same_folder_is_refused_and_does_no_harm() {
     writers.stop(&[&node]).await;
 }
 
-/// Sends bytes and gives the statuses of the answers, if any, once the node has closed.
+/// Sends bytes and returns the statuses of the answers, if any, once the node has closed.
 async fn send(address: SocketAddr, bytes: &[u8]) -> Vec<Status> {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(bytes).await.unwrap();
     let mut answers = Vec::new();
-    // A reset is a way to close, too: the node had not read everything.
+    // A reset counts as a close: the node had not read everything.
     let closed = tokio::time::timeout(common::PATIENCE, stream.read_to_end(&mut answers)).await;
     drop(closed.expect("the node closes the connection"));
     let (mut statuses, mut rest) = (Vec::new(), &answers[..]);

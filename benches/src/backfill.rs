@@ -1,4 +1,4 @@
-//! Reads all of a data node over one DCP connection, a stream for each vBucket, up to what it has.
+//! Reads all documents of a data node over one DCP connection, with a stream for each vBucket.
 
 use std::io;
 
@@ -7,11 +7,11 @@ use mcbp::{Frame, FrameBuilder, Opaque, Opcode, Seqno, VbId, VbUuid};
 
 use crate::server::Server;
 
-/// What came.
+/// What was read.
 #[derive(Default, Debug)]
 pub(crate) struct Read {
     pub(crate) documents: u64,
-    /// Of whole frames.
+    /// The bytes of whole frames.
     pub(crate) bytes: u64,
 }
 
@@ -22,7 +22,7 @@ pub(crate) fn read_all(node: &Server, vbuckets: u16) -> io::Result<Read> {
     Ok(read)
 }
 
-/// Passes on every frame of the streams until all have ended.
+/// Calls `take` with every frame of the streams until all have ended.
 pub(crate) fn each(
     node: &Server,
     vbuckets: u16,

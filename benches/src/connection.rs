@@ -7,7 +7,7 @@ use std::time::Duration;
 use mcbp::{Frame, FrameBuilder, Header, Opcode, Status};
 
 const READ_BYTES: usize = 256 * 1024;
-/// Longer than any answer takes.
+/// The deadline of an answer, longer than any takes.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 
 /// Who reads and writes the documents, and of which bucket.
@@ -21,7 +21,7 @@ pub(crate) struct Login<'a> {
 pub(crate) struct Connection {
     stream: TcpStream,
     input: Vec<u8>,
-    /// What of `input` is filled, and how much of that was dealt with.
+    /// How many bytes of `input` are filled, and how many of those were processed.
     filled: usize,
     taken: usize,
 }
@@ -46,8 +46,8 @@ impl Connection {
         Ok(Self { stream, input: vec![0; READ_BYTES], filled: 0, taken: 0 })
     }
 
-    /// Whether documents are served: a read of any key gets an answer that is not temporary. A
-    /// replica answers that others serve it.
+    /// Whether documents are served: a read of any key gets an answer other than a temporary
+    /// failure. A replica answers NOT_MY_VBUCKET.
     pub(crate) fn is_ready(&mut self) -> io::Result<bool> {
         self.send(&FrameBuilder::request(Opcode::GET).key(b"any").build())?;
         let mut ready = false;
@@ -64,7 +64,7 @@ impl Connection {
         self.successes(1)
     }
 
-    /// The way out, for another thread.
+    /// The write half, for another thread.
     pub(crate) fn writer(&self) -> io::Result<TcpStream> {
         self.stream.try_clone()
     }

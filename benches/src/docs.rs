@@ -1,13 +1,13 @@
-//! The place of a program's report in docs/performance.md.
+//! Writes a program's report to its place in docs/performance.md.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-/// Puts `report` into `folder`, in the place of what stands between the marks of `program`.
+/// Replaces the text between the marks of `program` in `performance.md` of `folder` by `report`.
 ///
 /// # Errors
-/// What the files say; [`io::ErrorKind::InvalidData`] where the marks are not there.
+/// An I/O error; [`io::ErrorKind::InvalidData`] where the marks are missing.
 pub fn put(folder: &Path, program: &str, report: &str) -> io::Result<()> {
     let path = folder.join("performance.md");
     let text = fs::read_to_string(&path)?;

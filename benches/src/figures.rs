@@ -1,10 +1,10 @@
-//! Figures by name, over all rounds, and their table for docs/performance.md.
+//! Collects figures by name over all rounds, and makes their table for docs/performance.md.
 
 use std::fmt::{self, Write as _};
 
 use bench::median;
 
-/// What a figure counts.
+/// The unit of a figure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Unit {
     MegabytesPerSecond,
@@ -26,7 +26,7 @@ impl fmt::Display for Unit {
     }
 }
 
-/// Figures by name, in the order in which they first came.
+/// Figures by name, in the order of their first appearance.
 #[derive(Default)]
 pub(crate) struct Figures(Vec<(String, Unit, Vec<f64>)>);
 
@@ -48,7 +48,7 @@ impl Figures {
             let least = all.iter().copied().fold(f64::INFINITY, f64::min);
             let most = all.iter().copied().fold(0.0, f64::max);
             let [median, least, most] = [median, least, most].map(|figure| shown(*unit, figure));
-            // Writing to a text does not fail.
+            // Writing to a string does not fail.
             let _ = writeln!(out, "| {name} | {unit} | {median} | {least} to {most} |");
         }
         out

@@ -1,8 +1,8 @@
-//! What the measuring programs share: medians, the machine in words, their place in the documents.
+//! Shared by the measuring programs: medians, a description of the machine, the documents.
 
 pub mod docs;
 
-/// The value in the middle; of an even number the upper one. `None` of nothing.
+/// The median; of an even number of values the upper one. `None` without values.
 #[must_use]
 pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.into_iter().collect();
@@ -10,7 +10,7 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {
     values.get(values.len() / 2).copied()
 }
 
-/// The machine, as far as a figure depends on it: processors and kernel.
+/// Describes the machine: processors and kernel.
 #[must_use]
 pub fn machine() -> String {
     let processors = std::thread::available_parallelism().map_or(0, usize::from);

@@ -1,4 +1,4 @@
-//! Sets and gets of random documents, over some connections with some requests unanswered on each.
+//! Sets and gets of random documents, over several connections with several requests in flight.
 
 use std::fmt;
 use std::io;
@@ -10,9 +10,9 @@ use mcbp::{FrameBuilder, Opaque, Opcode, VbId};
 use crate::connection::Connection;
 use crate::server::{Server, VBUCKETS};
 
-/// How many requests of the first load are unanswered: enough that nobody waits for the other.
+/// How many requests of the first load are in flight: enough to keep both sides busy.
 const FILL_DEPTH: u64 = 512;
-/// Values of the first load begin anywhere in so much noise: two in one block are seldom alike.
+/// Values of the first load are slices of this much noise, so that those in one block differ.
 const NOISE_BYTES: usize = 1 << 20;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,31 +41,34 @@ pub(crate) struct Load {
     pub(crate) time: Duration,
 }
 
-/// What a measurement came to.
+/// The result of a measurement.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Outcome {
-    /// Operations in a second.
+pub(crate) struct Measured {
+    /// Operations per second.
     pub(crate) rate: f64,
-    /// Microseconds of the server's processor time for each, with what it does in the background.
+    /// Microseconds of the server's processor time per operation, background work included.
     pub(crate) cpu_us: f64,
 }
 
 impl Load {
     /// Runs it.
-    pub(crate) fn run(&self, server: &Server) -> io::Result<Outcome> {
+    pub(crate) fn run(&self, server: &Server) -> io::Result<Measured> {
         let connections: Vec<_> =
             (0..self.connections).map(|_| server.connect()).collect::<Result<_, _>>()?;
         let (began, cpu_before) = (Instant::now(), server.cpu_seconds()?);
         let counts: Vec<io::Result<u64>> = std::thread::scope(|scope| {
             let work = |connection| scope.spawn(move || self.work(server, connection));
             let workers: Vec<_> = connections.into_iter().map(work).collect();
-            let died = || Err(io::Error::other("a worker died"));
-            workers.into_iter().map(|worker| worker.join().unwrap_or_else(|_| died())).collect()
+            let panicked = || Err(io::Error::other("a worker panicked"));
+            let join = |worker: std::thread::ScopedJoinHandle<'_, _>| {
+                worker.join().unwrap_or_else(|_| panicked())
+            };
+            workers.into_iter().map(join).collect()
         });
         let total: u64 = counts.into_iter().sum::<io::Result<u64>>()?;
         let seconds = began.elapsed().as_secs_f64();
         let cpu_seconds = server.cpu_seconds()? - cpu_before;
-        Ok(Outcome { rate: total as f64 / seconds, cpu_us: cpu_seconds * 1e6 / total as f64 })
+        Ok(Measured { rate: total as f64 / seconds, cpu_us: cpu_seconds * 1e6 / total as f64 })
     }
 
     fn work(&self, server: &Server, mut connection: Connection) -> io::Result<u64> {
@@ -89,7 +92,7 @@ impl Load {
     }
 }
 
-/// Stores every document once, each with a value of its own.
+/// Stores every document once, each with a different value.
 pub(crate) fn fill(server: &Server, documents: u64, value: usize) -> io::Result<()> {
     let noise = noise(value + NOISE_BYTES);
     let mut connection = server.connect()?;
@@ -126,7 +129,7 @@ fn key(n: u64) -> String {
     format!("document-{n:010}")
 }
 
-/// memcached has no vBuckets, and wants to see none.
+/// The vBucket of a document; 0 for memcached, which has none.
 fn vb(server: &Server, n: u64) -> VbId {
     let vb = if server.is_node { n % u64::from(VBUCKETS) } else { 0 };
     VbId(u16::try_from(vb).unwrap_or(0))

@@ -1,7 +1,7 @@
-//! Measures the data node: sets and gets next to memcached, backfill, warm-up, memory.
+//! Measures the data node: sets and gets compared with memcached, backfill, warm-up, memory.
 //!
-//! Servers take turns in every round, so that whatever else the machine does strikes all of them,
-//! and medians are told. It measures and judges nothing.
+//! Servers take turns in every round, so that other load of the machine affects all of them,
+//! and medians are reported. It does not judge the figures.
 //!
 //! - `server`: a server as a process of its own; `connection`: a client that blocks
 //! - `load`: sets and gets; `backfill`: one DCP stream for each vBucket; `report`: the figures
@@ -28,7 +28,7 @@ use load::{Kind, Load};
 use report::Report;
 use server::{Server, Setting, VBUCKETS};
 
-/// That of `kvnode`, which this program is when it serves.
+/// The allocator of `kvnode`, because this program serves as a data node too.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -42,7 +42,7 @@ struct Arguments {
     /// Bytes of each value
     #[arg(long, value_name = "N", default_value_t = 256)]
     value: usize,
-    /// Rounds; the median of them is told
+    /// Rounds; their median is reported
     #[arg(long, value_name = "N", default_value_t = 5)]
     rounds: usize,
     /// Seconds of each measurement of sets and gets
@@ -54,7 +54,7 @@ struct Arguments {
     /// Folder of the documents to write the results into
     #[arg(long, value_name = "DIR")]
     write_docs: Option<PathBuf>,
-    /// Serves the data in a folder; how the program starts itself as a data node
+    /// Serves the data in a folder; used by the program to start itself as a data node
     #[arg(long, hide = true)]
     serve: Option<PathBuf>,
     #[command(flatten)]
@@ -79,7 +79,7 @@ impl Arguments {
     }
 }
 
-/// Connections, and how many requests each has unanswered.
+/// Connections, and the requests in flight on each.
 const SHAPES: [(usize, usize); 4] = [(1, 1), (1, 64), (16, 1), (16, 64)];
 
 fn main() -> ExitCode {
@@ -145,7 +145,7 @@ fn sets_and_gets(arguments: &Arguments, servers: &[Server], report: &mut Report)
     for kind in [Kind::Set, Kind::Get] {
         for (connections, depth) in SHAPES {
             for server in servers {
-                // Reading does not depend on how writes are made durable.
+                // Reads do not depend on the durability of writes.
                 if kind == Kind::Get && server.synced {
                     continue;
                 }
@@ -168,7 +168,7 @@ fn from_disk(arguments: &Arguments, mut node: Server, report: &mut Report) -> io
         for (name, clean) in
             [("start after a clean stop, s", true), ("start after a kill, s", false)]
         {
-            // What the journal holds is read again.
+            // The journal is replayed.
             arguments.load(Kind::Set, (16, 64)).run(&node)?;
             let began;
             (node, began) = node.restart(clean)?;

@@ -1,10 +1,10 @@
-//! The figures of all rounds, and their medians as a table of Markdown.
+//! The figures of all rounds, and their medians as a Markdown table.
 
 use std::fmt;
 
 use bench::median;
 
-/// The server that others are put in relation to.
+/// The server that the others are compared with.
 const BASE: &str = "memcached";
 /// The data node, relaxed and synced, as it is named in the figures.
 const NODES: [&str; 2] = ["relaxed", "synced"];
@@ -12,7 +12,7 @@ const NODES: [&str; 2] = ["relaxed", "synced"];
 /// See the module.
 #[derive(Default)]
 pub(crate) struct Report {
-    /// What was measured, of which server, in every round.
+    /// The figures of every round, by name and server.
     figures: Vec<(String, String, Vec<f64>)>,
 }
 
@@ -31,7 +31,7 @@ impl Report {
         of.and_then(|(_, _, all)| median(all.iter().copied()))
     }
 
-    /// The medians of the data node and their ratios to the other server, a line for each figure.
+    /// The medians of the data node and their ratios to the other server, one line per figure.
     pub(crate) fn table(&self) -> String {
         let mut out =
             format!("| | {} |\n", NODES.map(|node| format!("{node} | to {BASE}")).join(" | "));

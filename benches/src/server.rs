@@ -1,5 +1,4 @@
-//! A server as a process of its own: this program as a data node, or memcached. Dropped, it is
-//! killed.
+//! A server as a process: this program as a data node, or memcached. Killed when dropped.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
@@ -14,23 +13,23 @@ use relay::Secret;
 
 use crate::connection::{Connection, Login};
 
-/// As many as a bucket has by default.
+/// The default number of vBuckets of a bucket.
 pub(crate) const VBUCKETS: u16 = 1024;
 pub(crate) const BUCKET: &str = "default";
 pub(crate) const USER: &str = "bench";
 pub(crate) const PASSWORD: &str = "bench";
-/// What a node says before its address, on a line of its own.
+/// The text before the address of a node, on its own line.
 const LISTENING: &str = "listening on ";
-/// Of Linux, in what it tells of a process.
+/// The clock ticks of Linux in /proc.
 const TICKS_PER_SECOND: f64 = 100.0;
 /// How long a server may take to come up.
 const START_WAIT: Duration = Duration::from_secs(120);
-/// The pause between two looks.
+/// The pause between two checks.
 const LOOK_PAUSE: Duration = Duration::from_millis(2);
-/// What memcached takes for an item beside its value, generously.
+/// An upper bound of what memcached needs for an item in addition to its value.
 const MEMCACHED_ITEM_BYTES: u64 = 160;
 
-/// How a data node is started.
+/// The options of a data node.
 #[derive(Clone, Copy, Default, Debug, clap::Args)]
 pub(crate) struct Setting {
     /// Sync every commit; for --serve
@@ -48,7 +47,7 @@ pub(crate) struct Setting {
 pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) address: SocketAddr,
-    /// Whether it acknowledges what is synced only.
+    /// Whether it syncs writes before it acknowledges them.
     pub(crate) synced: bool,
     /// A data node: it asks for a password and knows vBuckets.
     pub(crate) is_node: bool,
@@ -57,7 +56,7 @@ pub(crate) struct Server {
     child: Child,
 }
 
-/// Is a data node until the standard input ends.
+/// Runs a data node until the standard input ends.
 pub(crate) fn serve(folder: &Path, setting: Setting) -> io::Result<()> {
     let mut bucket = BucketOptions::new(BUCKET);
     bucket.set_quota(setting.quota_mib << 20);
@@ -72,7 +71,7 @@ pub(crate) fn serve(folder: &Path, setting: Setting) -> io::Result<()> {
 }
 
 impl Server {
-    /// A data node on `folder`, which may hold data; ready when this returns.
+    /// Starts a data node on `folder`, which may have data; it is ready when this returns.
     pub(crate) fn node(folder: &Path, setting: Setting) -> io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--serve").arg(folder).arg("--quota-mib").arg(setting.quota_mib.to_string());
@@ -124,17 +123,17 @@ impl Server {
         Connection::open(self.address, self.is_node.then_some(&login))
     }
 
-    /// Ends it as `kill -9` does.
+    /// Kills it with SIGKILL.
     pub(crate) fn kill_9(&mut self) -> io::Result<()> {
         self.child.kill()?;
         self.child.wait().map(drop)
     }
 
-    /// memcached with room for the documents.
+    /// Starts memcached with room for the documents.
     pub(crate) fn memcached(documents: u64, value: usize) -> io::Result<Self> {
         let bytes = documents * (value as u64 + MEMCACHED_ITEM_BYTES);
         let room_mib = (bytes >> 20) + 256;
-        // Free a moment ago, and hardly taken since.
+        // The port was free a moment ago, and is unlikely to be in use since.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let mut command = Command::new("memcached");
         command.args(["-l", "127.0.0.1", "-U", "0", "-B", "binary", "-u", "nobody", "-t", "2"]);
@@ -147,14 +146,14 @@ impl Server {
         Ok(server)
     }
 
-    /// Stops the node, or kills it, and starts it again; says how long it took from its start to
+    /// Stops the node, or kills it, and starts it again. Returns how long it took from its start to
     /// its first answer.
     pub(crate) fn restart(self, clean: bool) -> io::Result<(Self, Duration)> {
         let setting = self.setting;
         self.restart_as(setting, clean)
     }
 
-    /// As [`Server::restart`], with another setting.
+    /// Like [`Server::restart`], with other options.
     pub(crate) fn restart_as(
         mut self,
         setting: Setting,
@@ -171,7 +170,7 @@ impl Server {
         Ok((node, began.elapsed()))
     }
 
-    /// The most memory it ever had, in MiB.
+    /// Its peak memory, in MiB.
     pub(crate) fn peak_mib(&self) -> io::Result<f64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -179,17 +178,17 @@ impl Server {
         kib.map(|kib| kib / 1024.0).ok_or_else(|| io::Error::other("no VmHWM of the process"))
     }
 
-    /// The processor time that it has taken so far, to a hundredth of a second.
+    /// Its processor time so far, with a resolution of 10 ms.
     pub(crate) fn cpu_seconds(&self) -> io::Result<f64> {
         cpu_seconds(&self.child)
     }
 
-    /// How many bytes it has handed to the system for the disk so far.
+    /// How many bytes it has written to disk so far, as counted by the kernel.
     pub(crate) fn written_bytes(&self) -> io::Result<u64> {
         let counts = std::fs::read_to_string(format!("/proc/{}/io", self.child.id()))?;
         let written = counts.lines().find_map(|line| line.strip_prefix("write_bytes: "));
         let written = written.and_then(|number| number.parse().ok());
-        written.ok_or_else(|| io::Error::other("the system does not count what is written"))
+        written.ok_or_else(|| io::Error::other("the kernel does not count written bytes"))
     }
 
     fn until_it_answers(&self) -> io::Result<()> {
@@ -207,7 +206,7 @@ impl Server {
     }
 }
 
-/// A program that was built together with this one.
+/// The path of a program that was built together with this one.
 pub(crate) fn program(name: &str) -> io::Result<PathBuf> {
     let beside = std::env::current_exe()?.with_file_name(name);
     beside.canonicalize().map_err(|error| {
@@ -215,7 +214,7 @@ pub(crate) fn program(name: &str) -> io::Result<PathBuf> {
     })
 }
 
-/// Looks until there is a value; fails naming `what` where none comes in `patience`.
+/// Calls `look` until it returns a value; fails with `what` after `patience`.
 pub(crate) fn wait_for<T>(
     patience: Duration,
     what: &str,
@@ -233,10 +232,10 @@ pub(crate) fn wait_for<T>(
     }
 }
 
-/// The processor time that a process has taken so far, to a hundredth of a second.
+/// The processor time of a process so far, with a resolution of 10 ms.
 pub(crate) fn cpu_seconds(child: &Child) -> io::Result<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
-    // Behind the name, which may hold spaces: user and system time are the 12th and 13th.
+    // After the name, which may have spaces, user and system time are the 12th and 13th field.
     let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
     let ticks: f64 = fields.filter_map(|field| field.parse::<f64>().ok()).sum();
     Ok(ticks / TICKS_PER_SECOND)
@@ -244,7 +243,7 @@ pub(crate) fn cpu_seconds(child: &Child) -> io::Result<f64> {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // An error means that it has exited already.
         let _gone = self.child.kill();
         let _reaped = self.child.wait();
     }

@@ -106,6 +106,7 @@ fn embedded_nodes_bring_addresses_and_defaults() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn each_wrong_value_is_named_with_line_key_and_remedy() {
     let table = [
         (

@@ -1,4 +1,4 @@
-//! Who may ask, and what a wrong request is answered with.
+//! Access control, and the answers to wrong requests.
 
 use dcp_proxy::admin::{Admin, AdminError};
 use tokio_util::sync::CancellationToken;

@@ -1,4 +1,4 @@
-//! What changes something: every answer, good and bad.
+//! The commands, with every answer, success and failure.
 
 use mcbp::{Opcode, Status, StreamEndStatus};
 use serde_json::json;
@@ -95,7 +95,7 @@ async fn maps_are_served_in_turn_and_the_last_one_stays() {
     let first = served.put(r#"{"alpha": "0"}"#);
     let mut link = served.nodes.accept().await;
     let stream = link.request().await;
-    // The first is under way: the second waits for it.
+    // The first one runs: the second waits for it.
     let second = served.put(r#"{"alpha": "0,1"}"#);
     link.open(&stream).await;
     assert_eq!(first.await.unwrap().body, json!({ "open": 1 }));
@@ -148,7 +148,7 @@ async fn too_many_commands_are_refused_and_reading_goes_on() {
     let first = served.put(r#"{"alpha": "0"}"#);
     let mut link = served.nodes.accept().await;
     let stream = link.request().await;
-    // Sixteen may wait; only one that is refused is answered before the stream is open.
+    // Sixteen may wait; only the one that is refused is answered before the stream is open.
     let mut others = tokio::task::JoinSet::new();
     for _ in 0..16 {
         let http = served.http.clone();
@@ -173,7 +173,7 @@ async fn a_command_goes_on_when_its_caller_leaves() {
     let [first, second] = link.requests().await;
     link.open(&first).await;
     drop(caller);
-    // A request that came after it shows that the server has seen the caller leave.
+    // The answer to a later request shows that the server has noticed the disconnect.
     assert_eq!(served.http.get("/live").await.status, 200);
     link.open(&second).await;
     let status = served.nodes.status_until(|status| status.links[0].open == 2).await;
@@ -189,7 +189,7 @@ async fn a_takeover_that_fails_says_why() {
     let mut link = served.nodes.accept().await;
     let add = link.consumer.expect(Opcode::DCP_ADD_STREAM).await;
     link.consumer.answer(&add, Status::NOT_MY_VBUCKET).await;
-    // Both are asked what they have, and hang up.
+    // Both nodes are asked for their states, and close the connection.
     drop(tokio::join!(served.nodes.alpha.accept_raw(), served.nodes.beta.accept_raw()));
     let answer = takeover.await.unwrap();
     assert_eq!(answer.status, 502, "{answer:?}");

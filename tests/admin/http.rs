@@ -1,4 +1,4 @@
-//! A client that can do what good clients do not: any header, half a body, a leave too early.
+//! A client that can misbehave: any header, half a body, an early disconnect.
 
 use std::net::SocketAddr;
 
@@ -9,13 +9,13 @@ use tokio::time::timeout;
 
 use crate::nodes::PATIENCE;
 
-/// The way to one server.
+/// The client of one server.
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
     address: SocketAddr,
 }
 
-/// A whole answer.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -24,7 +24,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// The text of an error, which every failed request has.
+    /// The error text, which every failed request has.
     #[track_caller]
     pub(crate) fn error(&self) -> &str {
         let error = self.body["error"].as_str();
@@ -67,12 +67,12 @@ impl Http {
         Answer { status, head: head.to_lowercase(), body }
     }
 
-    /// The head, and a body that is no JSON.
+    /// The head, and a body that is not JSON.
     pub(crate) async fn text(&self, path: &str) -> (String, String) {
         whole(self.send("GET", path, &[], "").await).await
     }
 
-    /// Sends a request and leaves the answer to the caller, who may also go away.
+    /// Sends a request and returns its stream, so that the caller may also disconnect.
     pub(crate) async fn send(
         &self,
         method: &str,
@@ -94,7 +94,7 @@ impl Http {
     }
 }
 
-/// Head and body of an answer, up to its end.
+/// Head and body of an answer, read up to its end.
 async fn whole(mut stream: TcpStream) -> (String, String) {
     let mut bytes = Vec::new();
     timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("an answer").unwrap();

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use http::{Answer, Http};
 
-/// A configuration whose nodes are never reached by what it says.
+/// A configuration whose addresses of nodes are not used.
 pub(crate) fn config(admin: &str) -> Config {
     let text = format!(
         r#"
@@ -47,7 +47,7 @@ replicate = {{ alpha = "0-3" }}
     config::parse("proxy.toml".as_ref(), &text, &|_| None).unwrap_or_else(|e| panic!("{e}"))
 }
 
-/// An admin API and what it speaks for.
+/// An admin API and the replication that it serves.
 pub(crate) struct Served {
     pub(crate) nodes: Nodes,
     pub(crate) admin: Admin,
@@ -75,7 +75,7 @@ impl Served {
         tokio::spawn(async move { http.put(REPLICATIONS, &body).await })
     }
 
-    /// Has these vBuckets replicated from `alpha`.
+    /// Opens streams of these vBuckets from `alpha`.
     pub(crate) async fn open<const N: usize>(&self, vbs: [u16; N]) -> nodes::Link {
         let set = vbs.map(|vb| vb.to_string()).join(",");
         let answer = self.put(&format!(r#"{{"alpha": "{set}"}}"#));
@@ -89,5 +89,5 @@ impl Served {
     }
 }
 
-/// Where the desired map of the only bucket is set.
+/// The path of the desired map of the only bucket.
 pub(crate) const REPLICATIONS: &str = "/api/v1/buckets/default/replications";

@@ -1,4 +1,4 @@
-//! What can be read, at every moment.
+//! The requests that read, at every phase of the process.
 
 use dcp_proxy::admin::Admin;
 use mcbp::{Opaque, Status, StreamEndStatus};

@@ -1,4 +1,4 @@
-//! Takeovers and moves of sets: over HTTP between played nodes, and as a person asks for them.
+//! Takeovers and moves of sets: over HTTP between played nodes, and on the command line.
 
 use mcbp::{Opcode, Status, VbId, VbState};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::nodes::{Link, brisk, calm};
 
 const TAKEOVER: &str = "/api/v1/buckets/default/takeover";
 
-/// Plays the next takeover on a link; says of which vBucket it was.
+/// Plays the next takeover on a link; returns its vBucket.
 async fn take_over(link: &mut Link) -> u16 {
     let stream = link.request().await;
     link.open(&stream).await;
@@ -33,7 +33,7 @@ async fn a_set_is_answered_when_each_of_it_is_and_failures_stand_beside_what_mov
     assert_eq!(take_over(&mut link).await, 1);
     let add = link.consumer.expect(Opcode::DCP_ADD_STREAM).await;
     link.consumer.answer(&add, Status::NOT_MY_VBUCKET).await;
-    // Both are asked what they have, and hang up.
+    // Both nodes are asked for their states, and close the connection.
     drop(tokio::join!(served.nodes.alpha.accept_raw(), served.nodes.beta.accept_raw()));
     assert_eq!(take_over(&mut link).await, 3);
     let answer = set.await.unwrap();
@@ -54,7 +54,7 @@ async fn a_set_goes_on_when_its_caller_leaves() {
     let mut link = served.nodes.accept().await;
     let stream = link.request().await;
     drop(caller);
-    // A request that came after it shows that the server has seen the caller leave.
+    // The answer to a later request shows that the server has noticed the disconnect.
     assert_eq!(served.http.get("/live").await.status, 200);
     let again = r#"{"from": "alpha"}"#;
     let again = served.http.post("/api/v1/buckets/default/vbuckets/5/takeover", again).await;
@@ -96,7 +96,7 @@ async fn a_wrong_set_is_refused_and_moves_nothing() {
     assert_eq!(body["buckets"][0]["moves"], json!([]));
 }
 
-/// Writes some documents of each kind, and says which.
+/// Writes some documents of each kind, and returns them.
 async fn write(documents: &mut Documents, count: usize) {
     for number in 0..count {
         documents.set(&format!("key-{number}"), &"x".repeat(number)).await;
@@ -149,7 +149,7 @@ async fn a_set_that_fails_in_part_says_what_moved_and_lists_each_failure() {
     let cluster = Cluster::start().await;
     write(&mut cluster.alpha.documents().await, 100).await;
     cluster.converge().await;
-    // The consumer is active already, and so is the producer: no takeover leaves it so.
+    // Both consumer and producer are active already: no interrupted takeover explains that.
     cluster.beta.client().await.set_vbucket(VbId(3), VbState::Active).await.unwrap();
     let arguments = ["takeover", "default", "2-4", "--from", "alpha"];
     let mut process = cluster.sidecar.ask(&arguments).await;

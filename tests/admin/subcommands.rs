@@ -11,7 +11,7 @@ use crate::Served;
 use crate::common::{Process, same_documents, until};
 use crate::nodes::{Link, calm};
 
-/// What a subcommand said.
+/// The output of a subcommand.
 #[derive(Debug)]
 struct Said {
     code: Option<i32>,
@@ -26,7 +26,7 @@ impl Said {
     }
 }
 
-/// Runs the program in `folder`, with arguments between blanks.
+/// Runs the program in `folder`, with arguments separated by spaces.
 async fn run(folder: &Path, line: &str) -> Said {
     let mut command = program(folder);
     command.args(line.split_whitespace());
@@ -124,7 +124,7 @@ async fn replicate_waits_and_drain_takes_it_back() {
     assert_eq!(said.out, "default: 0 streams are open\n");
 }
 
-/// Plays both nodes while so many streams are closed, on the consumer first.
+/// Plays both nodes while this many streams are closed, on the consumer first.
 async fn close(mut link: Link, streams: usize) {
     for _ in 0..streams {
         let close = link.consumer.expect(Opcode::DCP_CLOSE_STREAM).await;
@@ -213,7 +213,7 @@ async fn the_file_says_where_to_ask_even_where_the_secrets_of_nodes_are_missing(
     assert_eq!((said.code, said.err.as_str()), (Some(2), words), "{said:?}");
 }
 
-/// A configuration with two nodes inside.
+/// A configuration with two embedded nodes.
 const EMBEDDED: &str = r#"
 [node]
 name = "beta"
@@ -238,7 +238,7 @@ state = "replica"
 vbuckets = 8
 "#;
 
-/// Starts a whole sidecar in `folder`, and gives the URL of its admin API.
+/// Starts a whole sidecar in `folder`, and returns the URL of its admin API.
 async fn sidecar(folder: &Path) -> (Process, String) {
     std::fs::write(folder.join("proxy.toml"), EMBEDDED).unwrap();
     let mut command = program(folder);
@@ -254,7 +254,7 @@ async fn a_whole_sidecar_is_watched_changed_and_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let (mut sidecar, url) = sidecar(folder.path()).await;
     let folder = folder.path();
-    // The file has port 0, which leads nowhere; its token goes nowhere else either.
+    // The file has port 0, so the port is unknown; its token is not sent to another address.
     let said = run(folder, "status").await;
     assert_eq!(said.code, Some(2), "{said:?}");
     assert!(said.err.contains("port 0, so the port is unknown: give --admin"), "{}", said.err);
@@ -262,7 +262,7 @@ async fn a_whole_sidecar_is_watched_changed_and_stopped() {
     assert_eq!(said.code, Some(2), "{said:?}");
     assert!(said.err.starts_with("the admin token is missing or wrong"), "{}", said.err);
 
-    // With the address in the file, the file is all that is needed.
+    // With the address in the file, no options are needed.
     let listen = url.strip_prefix("http://").unwrap();
     std::fs::write(folder.join("proxy.toml"), EMBEDDED.replace("127.0.0.1:0", listen)).unwrap();
     let ready = async || {

@@ -13,29 +13,29 @@ const VBUCKETS: u16 = 8;
 /// Enough for some deletions and some values that are stored out of line in each vBucket.
 const SAMPLES: u64 = 400;
 
-/// `alpha` holds active vBuckets, the sidecar replicates all of them to `beta`.
+/// `alpha` has active vBuckets, and the sidecar replicates all of them to `beta`.
 pub struct Cluster {
     pub alpha: DataNode,
     pub beta: DataNode,
     pub sidecar: Sidecar,
-    // Dropped last: the processes work in it.
+    // Dropped last, because the processes use it.
     pub folder: TempDir,
 }
 
 impl Cluster {
-    /// Starts all three with nothing in them.
+    /// Starts all three, without documents.
     pub async fn start() -> Self {
         Self::with(VBUCKETS).await
     }
 
-    /// The same with so many vBuckets.
+    /// The same with this number of vBuckets.
     pub async fn with(vbuckets: u16) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (alpha, beta) = nodes_with(&folder, vbuckets).await;
         Self::between(folder, alpha, beta)
     }
 
-    /// Starts the sidecar between two nodes that run.
+    /// Starts the sidecar between two running nodes.
     pub fn between(folder: TempDir, alpha: DataNode, beta: DataNode) -> Self {
         let vbuckets = format!("0-{}", alpha.vbuckets - 1);
         let config = Config::new(&beta.endpoint(), &alpha.endpoint(), &vbuckets);
@@ -51,12 +51,12 @@ impl Cluster {
         load(&what, &mut bar, &CancellationToken::new()).await.unwrap();
     }
 
-    /// Waits until both nodes have equal seqnos and failover logs, then compares what they hold.
+    /// Waits until both nodes have equal seqnos and failover logs, then compares their documents.
     pub async fn converge(&self) {
         converge(&self.alpha, &self.beta).await;
     }
 
-    /// Fails where any process logged a warning without any of these words.
+    /// Fails if a process logged a warning that has none of these words.
     #[track_caller]
     pub fn assert_quiet(&self, allowed: &[&str]) {
         for process in [&self.alpha.process, &self.beta.process, &self.sidecar.process] {
@@ -65,7 +65,7 @@ impl Cluster {
     }
 }
 
-/// Two nodes with nothing in them: `alpha` active, `beta` replica.
+/// Two nodes without documents: `alpha` active, `beta` replica.
 pub async fn nodes(folder: &TempDir) -> (DataNode, DataNode) {
     nodes_with(folder, VBUCKETS).await
 }
@@ -95,11 +95,11 @@ pub async fn converge(alpha: &DataNode, beta: &DataNode) {
     })
     .await;
     same_documents(&alpha.endpoint(), &beta.endpoint(), (0..alpha.vbuckets).map(VbId)).await;
-    // The comparison of the program must come to the same.
+    // The comparison of the program must have the same result.
     assert_eq!(compare(alpha, beta).await, Vec::<String>::new(), "the nodes hold the same");
 }
 
-/// What differs between two nodes.
+/// The differences between two nodes.
 async fn compare(alpha: &DataNode, beta: &DataNode) -> Vec<String> {
     let what = Verify {
         producer: alpha.endpoint(),

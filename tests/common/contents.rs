@@ -1,4 +1,4 @@
-//! What nodes hold, read over the wire and compared document by document: equal seqnos prove
+//! Reads the documents of nodes over the wire and compares each, because equal seqnos prove
 //! nothing.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use relay::{Client, DcpReader, Deadlines, Endpoint, StreamEvent, StreamRange};
 use super::node::connect;
 use super::until;
 
-/// A document or a deletion. Whether its value was compressed on some way does not count.
+/// A document or a deletion, with its value decompressed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Document {
     pub seqno: Seqno,
@@ -23,10 +23,10 @@ pub struct Document {
     pub value: Vec<u8>,
 }
 
-/// What a vBucket holds, by key.
+/// The documents and deletions of a vBucket, by key.
 pub type Contents = BTreeMap<Vec<u8>, Document>;
 
-/// Fails where a document or a deletion differs between two nodes that are at the same seqnos.
+/// Fails if a document or a deletion differs between two nodes that have the same seqnos.
 pub async fn same_documents(
     left: &Endpoint,
     right: &Endpoint,
@@ -36,7 +36,7 @@ pub async fn same_documents(
     assert!(found.is_empty(), "{} differences: {found:#?}", found.len());
 }
 
-/// Waits until both nodes are at the same seqnos, then compares every document and deletion.
+/// Waits until both nodes have the same seqnos, then compares every document and deletion.
 pub async fn differences(
     left: &Endpoint,
     right: &Endpoint,
@@ -55,14 +55,14 @@ pub async fn differences(
     found
 }
 
-/// Fails where something is missing, older or made up on a node that took vBuckets over.
+/// Fails if a document is missing, older or unknown on a node that took vBuckets over.
 pub async fn all_taken_over(from: &Endpoint, to: &Endpoint, vbs: impl IntoIterator<Item = VbId>) {
     let found = left_behind(from, to, vbs).await;
     assert!(found.is_empty(), "{} differences: {found:#?}", found.len());
 }
 
-/// Compares what a node had when it gave vBuckets up with what the node has that took them over and
-/// may have been written to since.
+/// Compares the documents of a node when it gave up vBuckets with those of the node that took them
+/// over, which may have newer writes.
 pub async fn left_behind(
     from: &Endpoint,
     to: &Endpoint,
@@ -80,7 +80,7 @@ pub async fn left_behind(
     found
 }
 
-/// The keys in which two vBuckets differ, and what each node has.
+/// The keys in which two vBuckets differ, with the document of each node.
 pub fn compare(vb: VbId, left: (&str, &Contents), right: (&str, &Contents)) -> Vec<String> {
     let keys = left.1.keys().chain(right.1.keys().filter(|key| !left.1.contains_key(*key)));
     let differs = keys.filter(|key| left.1.get(*key) != right.1.get(*key));
@@ -115,7 +115,8 @@ async fn high_seqno(client: &mut Client, vb: VbId) -> Seqno {
     Seqno(seqno.parse().unwrap())
 }
 
-/// Reads a vBucket to its end. A dead one is a replica meanwhile: dead ones are not streamed.
+/// Reads a whole vBucket. A dead one is made a replica meanwhile, because a dead one is not
+/// streamed.
 pub async fn contents(node: &Endpoint, vb: VbId) -> Contents {
     let mut client = connect(node).await.unwrap();
     let get = FrameBuilder::request(Opcode::GET_VBUCKET).vbucket(vb);
@@ -140,7 +141,7 @@ async fn read(node: &Endpoint, vb: VbId, high: Seqno) -> Contents {
     let name = format!("test-contents-{}-{}", std::process::id(), READERS.fetch_add(1, Relaxed));
     let reader = DcpReader::open(node, "default", &name, Deadlines::default()).await;
     let mut reader = reader.unwrap();
-    // From disk alone: from memory a node may send what later changes have replaced.
+    // From disk only: a stream from memory may contain changes that later ones replace.
     let flags = stream_flags::DISK_ONLY;
     reader.stream(StreamRange { vb, after: Seqno::ZERO, to: high, uuid: VbUuid(0), flags });
     while let Some(event) = reader.next().await.unwrap() {
@@ -160,7 +161,7 @@ async fn read(node: &Endpoint, vb: VbId, high: Seqno) -> Contents {
     contents
 }
 
-/// The document that a frame carries, and its key.
+/// The document of a frame, and its key.
 pub fn document(frame: &[u8]) -> (Vec<u8>, Document) {
     let frame = Frame::parse(frame).unwrap();
     let Change { seqno, key, rev, cas, datatype, kind, value } =

@@ -1,4 +1,4 @@
-//! Documents of one node, written and read the way an application does.
+//! Writes and reads documents of one node as an application does.
 
 use mcbp::kv::StoreExtras;
 use mcbp::{FrameBuilder, Opcode, Status, VbId};
@@ -15,12 +15,12 @@ impl Documents {
         Self { client, vbuckets }
     }
 
-    /// Where a key is.
+    /// The vBucket of a key.
     pub fn vb(&self, key: &str) -> VbId {
         dcp_proxy::sample::vbucket_of(key.as_bytes(), self.vbuckets)
     }
 
-    /// Writes a document; it is on disk when this returns without an error.
+    /// Writes a document, which is on disk when this returns without an error.
     pub async fn try_set(&mut self, key: &str, value: &str) -> Result<(), LinkError> {
         self.store(key, value, 0).await
     }
@@ -29,7 +29,7 @@ impl Documents {
         self.try_set(key, value).await.unwrap();
     }
 
-    /// Writes a document that lives so many seconds.
+    /// Writes a document that expires after this many seconds.
     pub async fn set_for(&mut self, key: &str, value: &str, seconds: u32) {
         self.store(key, value, seconds).await.unwrap();
     }
@@ -40,7 +40,7 @@ impl Documents {
         self.client.ask(set.key(key.as_bytes()).value(value.as_bytes())).await.map(drop)
     }
 
-    /// As [`Self::try_set`], for a document that lives so many seconds.
+    /// Like [`Self::try_set`], for a document that expires after this many seconds.
     pub async fn try_set_for(
         &mut self,
         key: &str,
@@ -54,7 +54,7 @@ impl Documents {
         self.try_delete(key).await.unwrap();
     }
 
-    /// Deletes a document; fails where there is none.
+    /// Deletes a document; fails if there is none.
     pub async fn try_delete(&mut self, key: &str) -> Result<(), LinkError> {
         let delete = FrameBuilder::request(Opcode::DELETE).vbucket(self.vb(key));
         self.client.ask(delete.key(key.as_bytes())).await.map(drop)
@@ -64,7 +64,7 @@ impl Documents {
         self.try_get(key).await.unwrap()
     }
 
-    /// The value, if there is one, or why the node does not say.
+    /// The value, if there is one, or the error of the node.
     pub async fn try_get(&mut self, key: &str) -> Result<Option<String>, Status> {
         let get = FrameBuilder::request(Opcode::GET).vbucket(self.vb(key)).key(key.as_bytes());
         let response = self.client.call(get).await.unwrap();

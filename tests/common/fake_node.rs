@@ -1,4 +1,4 @@
-//! A data node that the test plays itself: its DCP connections are handed to the test, its control
+//! A data node that the test plays: its DCP connections are handed to the test, its control
 //! connections are answered as those of a node without any change.
 
 use bytes::BytesMut;
@@ -60,7 +60,7 @@ pub struct StreamRequest {
 pub struct FakeProducer(pub FakeConn);
 
 impl FakeProducer {
-    /// The next STREAM_REQ; everything before it is agreed to.
+    /// The next STREAM_REQ; requests before it are answered with success.
     pub async fn request(&mut self) -> StreamRequest {
         loop {
             let frame = self.0.recv().await.expect("a request");
@@ -79,13 +79,13 @@ impl FakeProducer {
         self.0.answer(&request.frame, status).await;
     }
 
-    /// Accepts the stream, with one and the same history every time.
+    /// Accepts the stream, with the same history every time.
     pub async fn accept(&mut self, request: &StreamRequest) {
         let log = [9, 0].map(u64::to_be_bytes).concat();
         self.0.answer_with(&request.frame, Status::SUCCESS, &[], &log).await;
     }
 
-    /// Announces a snapshot of the two changes behind `seqno`.
+    /// Announces a snapshot of the two changes after `seqno`.
     pub async fn marker(&mut self, request: &StreamRequest, seqno: u64) {
         let mut out = BytesMut::new();
         let (start, end) = (Seqno(seqno + 1), Seqno(seqno + 2));
@@ -122,7 +122,7 @@ impl FakeConsumer {
         AddStream { vb: view(&frame).header.vbucket(), frame }
     }
 
-    /// Asks the producer for the stream, under an opaque of its own.
+    /// Asks the producer for the stream, with its own opaque.
     pub async fn request(&mut self, stream: &AddStream) {
         let request = StreamReq {
             flags: 0,
@@ -138,7 +138,7 @@ impl FakeConsumer {
         self.0.send_raw(&out).await;
     }
 
-    /// Says that the stream is open.
+    /// Answers that the stream is open.
     pub async fn added(&mut self, stream: &AddStream) {
         let number = opaque(stream.vb).0.to_be_bytes();
         self.0.answer_with(&stream.frame, Status::SUCCESS, &number, &[]).await;

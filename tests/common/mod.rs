@@ -1,6 +1,6 @@
 //! A small cluster of real processes for the tests here: data nodes, a sidecar, a client.
 //!
-//! Nothing sleeps: whoever waits names the condition and fails at a deadline. Every process is
+//! Nothing sleeps: each wait names its condition and fails at a deadline. Every process is
 //! killed by its own id when its owner is dropped, and shows its log when the test has failed.
 
 #![allow(
@@ -36,12 +36,12 @@ pub use sidecar::{Config, Sidecar, run};
 pub use states::States;
 pub use writers::Writers;
 
-/// How long anything may take. Far more than it does: a loaded machine must not fail a test.
+/// The deadline of every wait, far longer than needed, so that a loaded machine fails no test.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// How often a condition is looked at that cannot be waited for.
+/// How often a condition is checked that cannot be awaited.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Looks until there is a value; fails naming `what` where none comes in time.
+/// Calls `look` until it returns a value; fails with `what` at the deadline.
 #[track_caller]
 pub fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
     let (caller, deadline) = (std::panic::Location::caller(), Instant::now() + PATIENCE);
@@ -57,7 +57,7 @@ pub fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> impl Fu
     }
 }
 
-/// When to look, or to try, again.
+/// When to check, or to try, again.
 fn looks() -> Interval {
     let mut looks = interval(TICK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

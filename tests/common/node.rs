@@ -23,7 +23,7 @@ pub struct DataNode {
 }
 
 impl DataNode {
-    /// Starts a node on a free port; `state` is that of its vBuckets when they are new.
+    /// Starts a node on a free port; new vBuckets are created in `state`.
     pub async fn start(folder: &Path, name: &str, state: &str, vbuckets: u16) -> Self {
         set_password(folder, name, PASSWORD);
         let process = Process::start(name, folder, &mut command(folder, name, state, vbuckets, 0));
@@ -33,7 +33,7 @@ impl DataNode {
         node
     }
 
-    /// Starts it again on the folder and the port that it had.
+    /// Starts it again with the same folder and port.
     pub async fn restart(&mut self) {
         let Self { folder, name, state, vbuckets, port, .. } = self;
         let command = &mut command(folder, name, state, *vbuckets, *port);
@@ -57,8 +57,8 @@ impl DataNode {
         assert_eq!(self.process.exit_code().await, 0, "{} stops cleanly", self.name);
     }
 
-    /// From its next start on it accepts this password and no other; [`DataNode::endpoint`]
-    /// goes on naming the usual one.
+    /// From its next start on, it accepts this password only; [`DataNode::endpoint`] still has the
+    /// usual one.
     pub fn set_password(&self, password: Option<&str>) {
         set_password(&self.folder, &self.name, password.unwrap_or(PASSWORD));
     }

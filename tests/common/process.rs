@@ -1,4 +1,4 @@
-//! One process of a test: its output goes to files, it is killed when it is dropped.
+//! One process of a test. Its output is written to files; it is killed when dropped.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::until;
 /// How much of a log is shown when a test fails.
 const SHOWN_LINES_MAX: usize = 60;
 
-/// A running program, or what is left of it.
+/// A program that runs, or has exited.
 pub struct Process {
     name: String,
     child: Child,
@@ -20,7 +20,7 @@ pub struct Process {
 /// A file that several runs of one program append to.
 struct Output {
     path: PathBuf,
-    /// Where this run begins.
+    /// Where the output of this run begins.
     begin: usize,
 }
 
@@ -39,7 +39,7 @@ impl Output {
 }
 
 impl Process {
-    /// Starts `command`; what it writes goes to `NAME.out` and `NAME.log` in `folder`.
+    /// Starts `command`; its output is written to `NAME.out` and `NAME.log` in `folder`.
     pub fn start(name: &str, folder: &Path, command: &mut Command) -> Self {
         let (out, out_file) = Output::open(folder.join(format!("{name}.out")));
         let (log, log_file) = Output::open(folder.join(format!("{name}.log")));
@@ -48,29 +48,29 @@ impl Process {
         Self { name: name.to_owned(), child, out, log }
     }
 
-    /// What this run wrote to standard output.
+    /// The standard output of this run.
     pub fn out(&self) -> String {
         self.out.text()
     }
 
-    /// What this run wrote to standard error.
+    /// The standard error of this run.
     pub fn log(&self) -> String {
         self.log.text()
     }
 
-    /// Waits for a line in the log that holds all these words.
+    /// Waits for a line in the log with all these words.
     pub async fn logs(&self, words: &[&str]) -> String {
         until(&format!("{} logs {words:?}", self.name), async || self.logged(words)).await
     }
 
-    /// The first line in the log that holds all these words.
+    /// The first line in the log with all these words.
     pub fn logged(&self, words: &[&str]) -> Option<String> {
         let log = self.log();
         let mut lines = log.lines();
         lines.find(|line| words.iter().all(|word| line.contains(word))).map(str::to_owned)
     }
 
-    /// Fails where the log has a warning or an error without any of these words.
+    /// Fails if the log has a warning or an error with none of these words.
     #[track_caller]
     pub fn assert_quiet(&self, allowed: &[&str]) {
         let log = self.log();
@@ -84,13 +84,13 @@ impl Process {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits for the end and gives the exit code; -1 where a signal ended it.
+    /// Waits for the exit and returns the exit code; -1 if a signal ended the process.
     pub async fn exit_code(&mut self) -> i32 {
         let what = format!("{} ends", self.name);
         until(&what, async || self.child.try_wait().unwrap()).await.code().unwrap_or(-1)
     }
 
-    /// Kills it the hard way and waits until it is gone.
+    /// Kills it with SIGKILL and waits for its exit.
     pub fn kill_9(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -98,7 +98,7 @@ impl Process {
 
     /// Sends a signal, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        // The shell has `kill` built in; the standard library sends nothing but KILL.
+        // `kill` is built into the shell; the standard library can only send SIGKILL.
         let kill = format!("kill -{name} {}", self.child.id());
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
@@ -106,7 +106,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended long ago.
+        // An error means that it has exited already.
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {

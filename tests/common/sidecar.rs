@@ -8,7 +8,7 @@ use relay::Endpoint;
 
 use super::Process;
 
-/// What is written to `proxy.toml`.
+/// The text of `proxy.toml`.
 pub struct Config(String);
 
 impl Config {

@@ -1,4 +1,4 @@
-//! The states of all vBuckets on two nodes, looked at all the time: never active on both.
+//! Polls the states of all vBuckets on two nodes: never active on both.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::node::connect;
 use super::{DataNode, PATIENCE};
 
-/// How often they are looked at: a step of a takeover takes a few of these.
+/// How often the states are read: a step of a takeover takes a few of these.
 const TICK: Duration = Duration::from_millis(1);
 
-/// The states on producer and consumer; empty for a node that is not there.
+/// The states on producer and consumer; empty for a node that does not answer.
 type Look = [BTreeMap<VbId, VbState>; 2];
 
 /// See the module.
@@ -27,7 +27,7 @@ pub struct States {
 }
 
 impl States {
-    /// Begins to look.
+    /// Starts to poll.
     pub fn start(producer: &DataNode, consumer: &DataNode) -> Self {
         let (sender, looks) = watch::channel(Look::default());
         let stop = CancellationToken::new();
@@ -47,7 +47,7 @@ impl States {
         drop(timeout(PATIENCE, found).await.expect("a state in time").expect("no failed look"));
     }
 
-    /// Fails where any look found a vBucket active on both nodes.
+    /// Fails if a vBucket was ever active on both nodes.
     pub async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap();
@@ -70,7 +70,7 @@ async fn look(
             let both = (producer.get(vb), state);
             assert_ne!(both, (Some(&VbState::Active), &VbState::Active), "{vb}");
         }
-        // The last look may come after its test.
+        // The last result may arrive after the end of the test.
         _ = looks.send([producer, consumer]);
     }
 }

@@ -1,5 +1,5 @@
-//! Write load that remembers what was acknowledged, and goes on over lost connections and from
-//! node to node.
+//! Write load that records acknowledged writes, and continues over lost connections and from node
+//! to node.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,7 +15,7 @@ use super::{DataNode, Documents, looks, until};
 /// Connections that write.
 const WRITERS: usize = 3;
 
-/// Running writers; every key is written once, again only where no acknowledgement came. Some are
+/// Running writers. Every key is written once, and again only without an acknowledgement. Some are
 /// then overwritten or deleted, and some have an expiry.
 pub struct Writers {
     acknowledged: [Arc<AtomicU64>; WRITERS],
@@ -24,7 +24,7 @@ pub struct Writers {
 }
 
 impl Writers {
-    /// Writes each key into whichever of these nodes takes it.
+    /// Writes each key to whichever of these nodes accepts it.
     pub fn start(nodes: &[&DataNode]) -> Self {
         let acknowledged: [Arc<AtomicU64>; WRITERS] = Default::default();
         let (mut tasks, stop) = (JoinSet::new(), CancellationToken::new());
@@ -40,13 +40,13 @@ impl Writers {
         self.acknowledged.iter().map(|count| count.load(Relaxed)).sum()
     }
 
-    /// Waits until so many writes more were acknowledged.
+    /// Waits until this many more writes were acknowledged.
     pub async fn acknowledge(&self, more: u64) {
         let goal = self.count() + more;
         until("writes are acknowledged", async || (self.count() >= goal).then_some(())).await;
     }
 
-    /// Stops writing; fails where a write that was acknowledged is on none of these nodes.
+    /// Stops writing; fails if an acknowledged write is on none of these nodes.
     pub async fn stop(self, nodes: &[&DataNode]) {
         self.stop.cancel();
         self.tasks.join_all().await;
@@ -66,7 +66,7 @@ impl Writers {
     }
 }
 
-/// What becomes of a document.
+/// What happens to a document.
 #[derive(Clone, Copy)]
 enum Fate {
     Stays,
@@ -85,7 +85,7 @@ impl Fate {
         }
     }
 
-    /// The value in the end.
+    /// The final value.
     fn leaves(self, number: u64) -> Option<String> {
         match self {
             Self::Stays | Self::LivesForAWhile => Some(number.to_string()),
@@ -99,7 +99,7 @@ fn key(writer: usize, number: u64) -> String {
     format!("writer-{writer}-{number}")
 }
 
-/// A node and the connection to it, while there is one.
+/// A node and the connection to it, if any.
 struct Target {
     endpoint: Endpoint,
     vbuckets: u16,
@@ -119,7 +119,7 @@ impl Target {
         self.documents.as_mut()
     }
 
-    /// Says whether the write was acknowledged, and what belongs to it.
+    /// Records whether the write was acknowledged, and its document.
     async fn write(&mut self, key: &str, number: u64) -> bool {
         let Some(documents) = self.documents().await else { return false };
         match write_one(documents, key, number).await {

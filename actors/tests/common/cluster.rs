@@ -97,25 +97,7 @@ impl Control {
             let frame = view(&request);
             match frame.opcode() {
                 Opcode::GET_ALL_VB_SEQNOS => {
-                    // Its copies are replicas, as long as nothing else is said.
-                    let is_asked = |vb: &u16, said: &Said| match *frame.extras {
-                        [] => true,
-                        [.., state] => {
-                            let copy = said.copies.get(vb).map_or(VbState::Replica, |copy| copy.0);
-                            copy as u8 == state
-                        }
-                    };
-                    let value: Vec<u8> = {
-                        let said = self.0.lock().unwrap();
-                        let entry = |(vb, seqno): (&u16, &u64)| {
-                            [&vb.to_be_bytes()[..], &seqno.to_be_bytes()[..]].concat()
-                        };
-                        said.seqnos
-                            .iter()
-                            .filter(|(vb, _)| is_asked(vb, &said))
-                            .flat_map(entry)
-                            .collect()
-                    };
+                    let value = self.seqnos_in_state(frame.extras);
                     conn.answer_with(&request, Status::SUCCESS, &[], &value).await;
                 }
                 Opcode::SET_VBUCKET => {
@@ -147,6 +129,21 @@ impl Control {
                 other => panic!("{other} on a control connection"),
             }
         }
+    }
+
+    /// The answer to GET_ALL_VB_SEQNOS with these extras. Copies are replicas unless set otherwise.
+    fn seqnos_in_state(&self, extras: &[u8]) -> Vec<u8> {
+        let said = self.0.lock().unwrap();
+        let is_asked = |vb: &u16| match *extras {
+            [] => true,
+            [.., state] => {
+                let copy = said.copies.get(vb).map_or(VbState::Replica, |copy| copy.0);
+                copy as u8 == state
+            }
+        };
+        let entry =
+            |(vb, seqno): (&u16, &u64)| [&vb.to_be_bytes()[..], &seqno.to_be_bytes()[..]].concat();
+        said.seqnos.iter().filter(|(vb, _)| is_asked(vb)).flat_map(entry).collect()
     }
 
     /// All copies are on one branch of history.

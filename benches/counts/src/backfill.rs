@@ -1,8 +1,8 @@
-//! A backfill: rows of a data node to frames. `rows_to_frames` is the encoding alone, as a stream
-//! from memory has it; `store_to_frames` reads the rows from the store first.
+//! A backfill: rows of a data node to frames. `rows_to_frames` is the encoding alone, as for a
+//! stream from memory; `store_to_frames` reads the rows from the store first.
 //!
-//! The store has the rows in memory: when it writes them out and merges them is decided in the
-//! background, so what reading its files costs would be another figure each time.
+//! The store has the rows in memory. When they are flushed and compacted is decided in the
+//! background, so the cost of reading its files would differ from run to run.
 
 use std::sync::Arc;
 
@@ -46,7 +46,7 @@ fn store_to_frames(disk: Disk) -> (Disk, Chunks) {
     (disk, chunks)
 }
 
-/// The chunks of a backfill, each written out when it is full.
+/// The chunks of a backfill, each sent when it is full.
 struct Chunks {
     encoder: RowEncoder,
     chunk: Chunk,

@@ -7,16 +7,16 @@ use mcbp::dcp::{Mutation, StreamEnd, Target};
 use mcbp::scan::ControlSet;
 use mcbp::{Datatype, HEADER_BYTES, Opaque, Opcode, Seqno, StreamEndStatus, VbId};
 
-/// Frames of each measurement: a figure of 250,000 is 25 instructions a frame.
+/// Frames of each measurement: a figure of 250,000 is 25 instructions per frame.
 pub(crate) const FRAMES: usize = 10_000;
-/// Every so many frames a control frame, where there are any: far more than on a real link.
+/// One frame of this many is a control frame, if there are any: far more than on a real link.
 const FRAMES_TO_CONTROL: usize = 20;
-/// What a mutation is beside its value, with a key of eight bytes.
+/// The size of a mutation without its value, with a key of eight bytes.
 const MUTATION_BYTES: usize = HEADER_BYTES + 31 + 8;
-/// Sizes of documents as they follow each other in a bucket of many kinds.
+/// Sizes of successive documents in a bucket with documents of many kinds.
 const MIX_BYTES: [usize; 7] = [80, 1024, 256, 120, 4096, 300, 16_384];
 
-/// What ends a run of frames from a producer.
+/// The control frames of a producer, which end a run.
 pub(crate) const CONTROL: ControlSet = ControlSet::new(
     &[Opcode::DCP_STREAM_END, Opcode::DCP_SET_VBUCKET_STATE],
     &[Opcode::DCP_STREAM_REQ, Opcode::DCP_CLOSE_STREAM],

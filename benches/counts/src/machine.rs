@@ -11,7 +11,7 @@ use replica::link::{
     Command, ConsumerMachine, ControlFrame, Effect, Event, OwnFrame, Ticket, Verdict,
 };
 
-/// As many as a bucket has vBuckets, nearly: a figure of 25,000 is 25 instructions a stream.
+/// About the number of vBuckets of a bucket: a figure of 25,000 is 25 instructions per stream.
 const STREAMS: usize = 1000;
 
 #[library_benchmark]
@@ -24,7 +24,7 @@ fn machine_frames((mut machine, frames): (ConsumerMachine, Frames)) -> (Consumer
     (machine, frames)
 }
 
-/// Frames and the sides that they came from.
+/// Frames and the sides that they come from.
 type Frames = Vec<(Side, Bytes)>;
 
 fn show(machine: &mut ConsumerMachine, side: Side, bytes: &[u8]) -> Option<Verdict> {
@@ -33,7 +33,7 @@ fn show(machine: &mut ConsumerMachine, side: Side, bytes: &[u8]) -> Option<Verdi
     Some(verdict)
 }
 
-/// A machine that has asked for its streams, and all that comes until they are open.
+/// A machine that has asked for its streams, and the frames until they are open.
 fn set_up() -> (ConsumerMachine, Frames) {
     let mut machine = ConsumerMachine::default();
     let wanted = (0..1024).map(VbId).take(STREAMS).collect();
@@ -47,7 +47,7 @@ fn set_up() -> (ConsumerMachine, Frames) {
     (machine, frames)
 }
 
-/// A machine whose streams are open, and the end of each.
+/// A machine whose streams are open, and the STREAM_END of each.
 fn stream_ends() -> (ConsumerMachine, Frames) {
     let (mut machine, frames) = set_up();
     for (side, bytes) in &frames {
@@ -59,7 +59,7 @@ fn stream_ends() -> (ConsumerMachine, Frames) {
     (machine, ends.collect())
 }
 
-/// What passes while one stream is opened: the request, its answer, and the answer to us.
+/// The frames while one stream is opened: STREAM_REQ, its answer, and the answer to ADD_STREAM.
 fn opening(vb: VbId, ours: Opaque) -> [(Side, Bytes); 3] {
     let (zero, theirs) = (Seqno::ZERO, opaque_of(vb));
     let request = StreamReq {

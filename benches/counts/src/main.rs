@@ -1,9 +1,9 @@
-//! Counts the instructions of the hot paths under valgrind, which is the same on an idle and on a
-//! busy machine. `cargo xtask count` runs it and holds each figure to `limits.toml`.
+//! Counts the instructions of the hot paths under valgrind, which gives the same figures on an idle
+//! and on a busy machine. `cargo xtask count` runs it and compares each figure with `limits.toml`.
 //!
-//! - `frames`: what is scanned and forwarded
-//! - `scan`, `pump`, `machine`: the sidecar's way of a frame
-//! - `backfill`: a data node's way of a row from its store to the wire
+//! - `frames`: the frames that are scanned and forwarded
+//! - `scan`, `pump`, `machine`: a frame in the sidecar
+//! - `backfill`: a row in a data node, from its store to the wire
 #![allow(missing_docs, unreachable_pub, reason = "what the macros of gungraun write")]
 #![allow(clippy::expect_used, reason = "nothing is measured where a set-up fails")]
 
@@ -19,7 +19,7 @@ use machine::machine_frames;
 use pump::pump_frames;
 use scan::scan_frames;
 
-/// Takes from the C library what it has for the oldest processors, so that a copy costs the same
+/// Makes the C library use its code for the oldest processors, so that a copy costs the same
 /// on all of them.
 const PLAIN_LIBC: &str =
     "glibc.cpu.hwcaps=-AVX_Fast_Unaligned_Load,-AVX2,-AVX512F,-AVX512VL,-ERMS,-FSRM";

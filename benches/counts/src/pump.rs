@@ -1,4 +1,4 @@
-//! One direction of a link between halves in memory. What these halves do is not counted.
+//! One direction of a link, between halves in memory, whose instructions are not counted.
 
 use std::io;
 use std::pin::Pin;
@@ -17,12 +17,12 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::frames::{CONTROL, mixed, same, with_control};
 
-/// What a read of a busy socket gives: ends within a frame as a rule, and fits the pump's buffer.
+/// The size of a read of a busy socket: it usually ends within a frame, and fits the pump's buffer.
 const READ_BYTES: usize = 60_000;
 
 // A pump from its first read to the end of its source.
 //
-// Collection stops at the entry of the function that is named here and goes on when it is left.
+// Counting stops at the entry of the function that is named here and continues after it returns.
 #[library_benchmark(config = LibraryBenchmarkConfig::default()
     .tool(Callgrind::with_args(["toggle-collect=*Supply*poll_read*"])))]
 #[bench::of_64_bytes(Link::new(same(64), READ_BYTES))]
@@ -73,7 +73,7 @@ impl Judge for ForwardAll {
     }
 }
 
-/// Gives `read_bytes` a read until its bytes end.
+/// Returns `read_bytes` per read until its bytes end.
 struct Supply {
     bytes: Bytes,
     at: usize,
@@ -81,7 +81,7 @@ struct Supply {
 }
 
 impl AsyncRead for Supply {
-    // A function of its own, so that valgrind can leave it out.
+    // A separate function, so that valgrind can exclude it.
     #[inline(never)]
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -95,7 +95,7 @@ impl AsyncRead for Supply {
     }
 }
 
-/// Takes everything.
+/// Accepts every write.
 struct Drain;
 
 impl AsyncWrite for Drain {

@@ -1,4 +1,4 @@
-//! The scan of a read: how many frames are whole, and what stands behind them.
+//! The scan of a read: how many frames are whole, and what follows them.
 
 use bytes::Bytes;
 use gungraun::library_benchmark;
@@ -6,7 +6,7 @@ use mcbp::scan::Next;
 
 use crate::frames::{CONTROL, mixed, same, with_control};
 
-// Walks over a buffer as a pump does that forwards everything.
+// Scans a buffer as a pump does that forwards everything.
 #[library_benchmark]
 #[bench::of_64_bytes(same(64))]
 #[bench::of_256_bytes(same(256))]

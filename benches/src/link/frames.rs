@@ -1,4 +1,4 @@
-//! Frames as the load reads and writes them.
+//! The frames that the load reads and writes.
 
 use std::io::{self, Read, Write};
 
@@ -8,21 +8,21 @@ use mcbp::{
     Datatype, Frame, FrameBuilder, HEADER_BYTES, Header, Opaque, Opcode, Seqno, Status, VbId,
 };
 
-use crate::{Outcome, STREAMS};
+use crate::{Fallible, STREAMS};
 
-/// How much is read at once, and about how much is written.
+/// How much is read at once, and approximately how much is written.
 pub(crate) const CHUNK_BYTES: usize = 256 * 1024;
-/// Frames of one vBucket that stand behind one another.
+/// How many frames of one vBucket follow each other.
 const FRAMES_OF_VBUCKET: usize = 16;
 /// Length of the keys, one byte for the collection and a number.
 const KEY_BYTES: usize = 8;
-/// What a mutation is beside key and value.
+/// The size of a mutation without key and value.
 const MUTATION_BYTES: usize = HEADER_BYTES + 31;
 /// The smallest mutation that is made here.
 pub(crate) const FRAME_BYTES_MIN: usize = MUTATION_BYTES + KEY_BYTES + 1;
 
 /// Whole mutations of `frame_bytes` each, together about [`CHUNK_BYTES`], at least one.
-pub(crate) fn mutations(frame_bytes: usize) -> Outcome<Vec<u8>> {
+pub(crate) fn mutations(frame_bytes: usize) -> Fallible<Vec<u8>> {
     if !(FRAME_BYTES_MIN..=20 << 20).contains(&frame_bytes) {
         return Err(
             format!("frames of {frame_bytes} bytes: give {FRAME_BYTES_MIN} to 20 MiB").into()
@@ -61,7 +61,7 @@ pub(crate) struct FrameReader {
 
 impl FrameReader {
     /// The next frame, waiting for it.
-    pub(crate) fn next(&mut self, from: &mut dyn Read) -> Outcome<Bytes> {
+    pub(crate) fn next(&mut self, from: &mut dyn Read) -> Fallible<Bytes> {
         loop {
             if let Some(frame) = self.buffered()? {
                 return Ok(frame);
@@ -70,8 +70,8 @@ impl FrameReader {
         }
     }
 
-    /// The next frame, if all of it has been read.
-    pub(crate) fn buffered(&mut self) -> Outcome<Option<Bytes>> {
+    /// The next frame, if it has been read completely.
+    pub(crate) fn buffered(&mut self) -> Fallible<Option<Bytes>> {
         let header = Header::peek(&self.buffer)?;
         let whole = header.filter(|header| self.buffer.len() >= header.frame_bytes());
         Ok(whole.map(|header| self.buffer.split_to(header.frame_bytes()).freeze()))
@@ -89,19 +89,19 @@ impl FrameReader {
         }
     }
 
-    /// How much was read and not taken.
+    /// The bytes that were read and not taken.
     pub(crate) fn rest_bytes(&self) -> usize {
         self.buffer.len()
     }
 }
 
-/// The answer to a request: a status, and a body that goes with it.
+/// The answer to a request: a status and a body.
 pub(crate) fn answer(
     request: &[u8],
     status: Status,
     extras: &[u8],
     value: &[u8],
-) -> Outcome<Bytes> {
+) -> Fallible<Bytes> {
     let header = Frame::parse(request)?.header;
     let answer = FrameBuilder::response(header.opcode, status).opaque(header.opaque);
     Ok(answer.extras(extras).value(value).build())

@@ -1,4 +1,4 @@
-//! What is measured: bytes a second, the round trip of a NOOP, the set-up of streams.
+//! The measurements: bytes per second, the round trip of a NOOP, the set-up of streams.
 
 use std::io::Read as _;
 use std::net::{Shutdown, TcpStream};
@@ -13,18 +13,18 @@ use crate::peers::{Links, Peer};
 use crate::process::Process;
 use crate::results::{Cell, Sample, SetUp};
 use crate::ways::{Way, Workshop};
-use crate::{Outcome, SET_UP_STREAMS, STREAMS};
+use crate::{Fallible, SET_UP_STREAMS, STREAMS};
 
-/// How long data flows before it is measured: buffers have grown by then.
+/// How long data flows before the measurement, until buffers have grown.
 const WARM_UP: Duration = Duration::from_millis(300);
 /// The flow-control window of a connection, 20 MiB: that of a data node with a few GiB.
 const WINDOW_BYTES: usize = 20 << 20;
-/// The consumer gives back so much at once, a fifth of the window.
+/// How much the consumer acknowledges at once: a fifth of the window.
 const ACK_BYTES: usize = WINDOW_BYTES / 5;
-/// Round trips before those that are timed.
+/// Round trips before the timed ones.
 const WARM_UP_TRIPS: usize = 500;
 
-/// What stands still at one moment.
+/// The state at one moment.
 struct Moment {
     at: Instant,
     bytes: u64,
@@ -32,14 +32,14 @@ struct Moment {
 }
 
 impl Moment {
-    fn now(received: &AtomicU64, process: Option<&Process>) -> Outcome<Self> {
+    fn now(received: &AtomicU64, process: Option<&Process>) -> Fallible<Self> {
         let processor = process.map(Process::processor_time).transpose()?;
         Ok(Self { at: Instant::now(), bytes: received.load(Ordering::Relaxed), processor })
     }
 }
 
 /// Lets data flow over all links of `cell` for `time`.
-pub(crate) fn throughput(workshop: &Workshop, cell: Cell, time: Duration) -> Outcome<Sample> {
+pub(crate) fn throughput(workshop: &Workshop, cell: Cell, time: Duration) -> Fallible<Sample> {
     let chunk = mutations(cell.frame_bytes)?;
     let Links { consumers, producers, process, .. } =
         Links::connect(workshop, cell.way, cell.links, STREAMS)?;
@@ -55,7 +55,7 @@ pub(crate) fn throughput(workshop: &Workshop, cell: Cell, time: Duration) -> Out
         }
         let sample = watch(time, &received, process.as_ref());
         let broken = threads.iter().any(thread::ScopedJoinHandle::is_finished);
-        // The sidecar first: it would connect again.
+        // The sidecar first, because it would connect again.
         drop(process);
         hang_up(&ends);
         for thread in threads {
@@ -68,7 +68,7 @@ pub(crate) fn throughput(workshop: &Workshop, cell: Cell, time: Duration) -> Out
     })
 }
 
-fn watch(time: Duration, received: &AtomicU64, process: Option<&Process>) -> Outcome<Sample> {
+fn watch(time: Duration, received: &AtomicU64, process: Option<&Process>) -> Fallible<Sample> {
     thread::sleep(WARM_UP);
     let from = Moment::now(received, process)?;
     thread::sleep(time);
@@ -82,19 +82,19 @@ fn watch(time: Duration, received: &AtomicU64, process: Option<&Process>) -> Out
     })
 }
 
-fn stoppers(consumers: &[Peer], producers: &[Peer]) -> Outcome<Vec<TcpStream>> {
+fn stoppers(consumers: &[Peer], producers: &[Peer]) -> Fallible<Vec<TcpStream>> {
     consumers.iter().chain(producers).map(|peer| Ok(peer.socket.stopper()?)).collect()
 }
 
 fn hang_up(ends: &[TcpStream]) {
     for end in ends {
-        // It may be gone with the process between.
+        // It may have ended with the process in between.
         let _ = end.shutdown(Shutdown::Both);
     }
 }
 
-/// Reads as fast as it can, and gives the window back.
-pub(crate) fn consume(mut peer: Peer, received: &AtomicU64) -> Outcome<()> {
+/// Reads as fast as it can, and acknowledges what was read.
+pub(crate) fn consume(mut peer: Peer, received: &AtomicU64) -> Fallible<()> {
     let mut room = vec![0; CHUNK_BYTES];
     let mut owed = peer.reader.rest_bytes();
     loop {
@@ -111,15 +111,15 @@ pub(crate) fn consume(mut peer: Peer, received: &AtomicU64) -> Outcome<()> {
     }
 }
 
-/// Writes as fast as the window lets it.
-fn produce(peer: Peer, chunk: &[u8]) -> Outcome<()> {
+/// Writes as fast as the window allows.
+fn produce(peer: Peer, chunk: &[u8]) -> Fallible<()> {
     let mut outlet = Outlet::new(peer);
     loop {
         outlet.send(chunk)?;
     }
 }
 
-/// A producer's end, and what is left of its flow-control window.
+/// The producer's end of a link, and the rest of its flow-control window.
 pub(crate) struct Outlet {
     peer: Peer,
     window: usize,
@@ -130,8 +130,8 @@ impl Outlet {
         Self { peer, window: WINDOW_BYTES }
     }
 
-    /// Writes whole frames, together no more than the window, once there is room for them.
-    pub(crate) fn send(&mut self, frames: &[u8]) -> Outcome<()> {
+    /// Writes whole frames of at most a window, once the window has room for them.
+    pub(crate) fn send(&mut self, frames: &[u8]) -> Fallible<()> {
         let Self { peer, window } = self;
         while *window < frames.len() {
             let bytes = peer.reader.next(&mut peer.socket.stream)?;
@@ -149,8 +149,8 @@ impl Outlet {
     }
 }
 
-/// The times of `count` NOOPs of the producer, one after the other, on an idle link.
-pub(crate) fn round_trips(workshop: &Workshop, way: Way, count: usize) -> Outcome<Vec<Duration>> {
+/// The round-trip times of `count` NOOPs of the producer, in sequence, on an idle link.
+pub(crate) fn round_trips(workshop: &Workshop, way: Way, count: usize) -> Fallible<Vec<Duration>> {
     let Links { mut consumers, mut producers, process, .. } =
         Links::connect(workshop, way, 1, STREAMS)?;
     let ends = stoppers(&consumers, &producers)?;
@@ -160,13 +160,13 @@ pub(crate) fn round_trips(workshop: &Workshop, way: Way, count: usize) -> Outcom
         let trips = ping(producer, count);
         drop(process);
         hang_up(&ends);
-        // The echo ends with its connection, as it must; what is wrong before, the ping notices.
+        // The echo ends with its connection. If it ends early, the ping fails.
         let _ended = echo.join();
         trips
     })
 }
 
-fn ping(mut peer: Peer, count: usize) -> Outcome<Vec<Duration>> {
+fn ping(mut peer: Peer, count: usize) -> Fallible<Vec<Duration>> {
     let noop = FrameBuilder::request(Opcode::DCP_NOOP).build();
     let mut trips = Vec::with_capacity(count);
     for number in 0..WARM_UP_TRIPS + count {
@@ -184,7 +184,7 @@ fn ping(mut peer: Peer, count: usize) -> Outcome<Vec<Duration>> {
     Ok(trips)
 }
 
-fn echo(mut peer: Peer) -> Outcome<()> {
+fn echo(mut peer: Peer) -> Fallible<()> {
     loop {
         let bytes = peer.reader.next(&mut peer.socket.stream)?;
         peer.socket.stream.write_all(&answer(&bytes, Status::SUCCESS, &[], &[])?)?;
@@ -192,9 +192,9 @@ fn echo(mut peer: Peer) -> Outcome<()> {
     }
 }
 
-/// What it takes to set up many streams with peers that answer at once; `None` for a way that
-/// knows no streams.
-pub(crate) fn set_up(workshop: &Workshop, way: Way) -> Outcome<Option<SetUp>> {
+/// The time to set up many streams with peers that answer immediately; `None` for a way that
+/// has no streams.
+pub(crate) fn set_up(workshop: &Workshop, way: Way) -> Fallible<Option<SetUp>> {
     if !way.is_sidecar() {
         return Ok(None);
     }

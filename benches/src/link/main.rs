@@ -1,11 +1,11 @@
 //! Measures one link: a load that plays producer and consumer, over each way between the two.
 //!
-//! - `ways`: direct, haproxy, dcp-proxy, each started as a process of its own; `process`: what it
+//! - `ways`: direct, haproxy, dcp-proxy, each started as a process; `process`: what the process
 //!   costs
-//! - `socket`, `frames`: what the load speaks; `peers`: two data nodes up to open streams
+//! - `socket`, `frames`: the protocol of the load; `peers`: two data nodes up to open streams
 //! - `load`: throughput, NOOP round trips, the set-up of streams; `results`: medians and ratios
-//! - `soak`: whether the sidecar stays as small as it is, over an hour and many restarts of links
-//! - `report`, `plot`: the tables and the picture of docs/performance.md
+//! - `soak`: whether the sidecar grows, over an hour and many restarts of links
+//! - `report`, `plot`: the tables and the diagram of docs/performance.md
 
 mod frames;
 mod load;
@@ -26,10 +26,10 @@ use clap::Parser;
 use results::{Cell, Results};
 use ways::{Way, Workshop};
 
-/// What goes wrong here ends the run; the text says it all.
-type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
+/// An error ends the run; its text is all that is needed.
+type Fallible<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Streams that are set up to be timed.
+/// How many streams are set up in the timed set-up.
 const SET_UP_STREAMS: u16 = 1024;
 /// Streams of the other measurements, over all links together.
 const STREAMS: u16 = 64;
@@ -40,10 +40,10 @@ const STREAMS: u16 = 64;
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// Times that everything is measured, all ways in turn; medians are reported
+    /// Rounds, each with all ways in turn; medians are reported
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
-    /// Seconds that each throughput is measured
+    /// Seconds of each measurement of throughput
     #[arg(long, default_value_t = 1.0)]
     seconds: f64,
     /// Sizes of frames in bytes, 64 to 20 MiB
@@ -52,13 +52,13 @@ struct Arguments {
     /// Numbers of links
     #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 16])]
     links: Vec<u16>,
-    /// Ways to measure; all that are there, unless named
+    /// Ways to measure [default: all that are installed]
     #[arg(long, value_delimiter = ',', value_enum)]
     ways: Vec<Way>,
     /// NOOP round trips to time in each round
     #[arg(long, default_value_t = 5_000)]
     noops: usize,
-    /// The sidecar to measure; the one beside this program unless named
+    /// The sidecar to measure [default: the one in the folder of this program]
     #[arg(long)]
     proxy: Option<PathBuf>,
     /// Folder of the documents to write the results into
@@ -82,7 +82,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Outcome<()> {
+fn run(arguments: &Arguments) -> Fallible<()> {
     if let Some(Command::Soak(soak)) = &arguments.command {
         return soak::run(soak);
     }
@@ -103,13 +103,13 @@ fn run(arguments: &Arguments) -> Outcome<()> {
     Ok(())
 }
 
-/// One round: every way has its turn at a cell before the next cell is measured.
+/// One round: every way is measured at a cell before the next cell.
 fn measure(
     arguments: &Arguments,
     workshop: &Workshop,
     ways: &[Way],
     results: &mut Results,
-) -> Outcome<()> {
+) -> Fallible<()> {
     let time = Duration::from_secs_f64(arguments.seconds.clamp(0.1, 600.0));
     for &links in &arguments.links {
         for &frame_bytes in &arguments.frames {

@@ -1,4 +1,4 @@
-//! The two ends of a link: connections through one of the ways, up to streams that are open.
+//! The two ends of a link: connections through one of the ways, up to open streams.
 //!
 //! For dcp-proxy the load plays two data nodes. Their control connections (the lag monitor's) are
 //! answered as those of nodes without any change.
@@ -19,34 +19,34 @@ use crate::process::Process;
 use crate::results::SetUp;
 use crate::socket::{PATIENCE, Socket, listen};
 use crate::ways::{Way, Workshop};
-use crate::{Outcome, SET_UP_STREAMS};
+use crate::{Fallible, SET_UP_STREAMS};
 
-/// The last answers are still on their way through the proxy when the consumer has written them.
+/// How long the last answers may take through the proxy after the consumer has written them.
 const SETTLE: Duration = Duration::from_millis(30);
 
-/// An end of a link.
+/// One end of a link.
 pub(crate) struct Peer {
     pub(crate) socket: Socket,
     pub(crate) reader: FrameReader,
 }
 
-/// Both ends of all links, and what is between them.
+/// Both ends of all links, and the process in between.
 pub(crate) struct Links {
     pub(crate) consumers: Vec<Peer>,
     pub(crate) producers: Vec<Peer>,
     pub(crate) process: Option<Process>,
-    /// What it took to set up the streams, where there are any.
+    /// The cost of the set-up of the streams, if there are any.
     pub(crate) set_up: Option<SetUp>,
 }
 
 impl Links {
-    /// Connects `links` links by `way`, over which `streams` streams are spread.
+    /// Connects `links` links by `way`, with `streams` streams in all.
     pub(crate) fn connect(
         workshop: &Workshop,
         way: Way,
         links: u16,
         streams: u16,
-    ) -> Outcome<Self> {
+    ) -> Fallible<Self> {
         if way.is_sidecar() {
             return Self::of_sidecar(workshop, way, links, streams);
         }
@@ -66,7 +66,7 @@ impl Links {
         Ok(Self { consumers, producers, process, set_up: None })
     }
 
-    fn of_sidecar(workshop: &Workshop, way: Way, links: u16, streams: u16) -> Outcome<Self> {
+    fn of_sidecar(workshop: &Workshop, way: Way, links: u16, streams: u16) -> Fallible<Self> {
         let nodes = Nodes::start((way == Way::DcpProxyTls).then(|| Arc::clone(&workshop.tls)))?;
         let process = workshop.sidecar(way, nodes.addresses, links, streams)?;
         let (mut consumers, mut producers) = (Vec::new(), Vec::new());
@@ -83,9 +83,9 @@ impl Links {
             let open = |opened: Opened| scope.spawn(move || opened.set_up(each));
             let consumers: Vec<_> = consumers.into_iter().map(open).collect();
             let producers: Vec<_> = producers.into_iter().map(open).collect();
-            let join = |threads: Vec<thread::ScopedJoinHandle<'_, Outcome<Peer>>>| {
+            let join = |threads: Vec<thread::ScopedJoinHandle<'_, Fallible<Peer>>>| {
                 let joined = threads.into_iter().map(|one| one.join().map_err(|_| "a panic")?);
-                joined.collect::<Outcome<Vec<Peer>>>()
+                joined.collect::<Fallible<Vec<Peer>>>()
             };
             Ok::<_, Box<dyn std::error::Error + Send + Sync>>((join(consumers)?, join(producers)?))
         })?;
@@ -98,18 +98,18 @@ impl Links {
 }
 
 impl Peer {
-    fn new(socket: Socket) -> Outcome<Self> {
+    fn new(socket: Socket) -> Fallible<Self> {
         socket.be_patient(Some(PATIENCE))?;
         Ok(Self { socket, reader: FrameReader::default() })
     }
 
-    fn send(&mut self, frames: &[u8]) -> Outcome<()> {
+    fn send(&mut self, frames: &[u8]) -> Fallible<()> {
         self.socket.stream.write_all(frames)?;
         Ok(self.socket.stream.flush()?)
     }
 
-    /// Takes what is asked for and answers at once, until `streams` streams are open.
-    fn open_streams(&mut self, streams: u16) -> Outcome<()> {
+    /// Answers requests immediately, until `streams` streams are open.
+    fn open_streams(&mut self, streams: u16) -> Fallible<()> {
         let mut opaques = vec![Opaque(0); usize::from(SET_UP_STREAMS)];
         let (mut open, mut out) = (0, BytesMut::new());
         while open < streams {
@@ -124,8 +124,8 @@ impl Peer {
     }
 }
 
-/// Answers one frame of the set-up of streams; true where a stream is open now.
-fn step(bytes: &Bytes, opaques: &mut [Opaque], out: &mut BytesMut) -> Outcome<bool> {
+/// Answers one frame of the set-up of streams; returns true if a stream is open now.
+fn step(bytes: &Bytes, opaques: &mut [Opaque], out: &mut BytesMut) -> Fallible<bool> {
     let frame = Frame::parse(bytes)?;
     let vb = frame.header.vbucket();
     match frame.opcode() {
@@ -161,7 +161,7 @@ fn step(bytes: &Bytes, opaques: &mut [Opaque], out: &mut BytesMut) -> Outcome<bo
     }
 }
 
-/// A DCP connection whose DCP_OPEN has come and is not answered.
+/// A DCP connection whose DCP_OPEN has arrived and is not answered yet.
 pub(crate) struct Opened {
     pub(crate) side: Side,
     peer: Peer,
@@ -170,7 +170,7 @@ pub(crate) struct Opened {
 
 impl Opened {
     /// Answers until `streams` streams are open.
-    pub(crate) fn set_up(mut self, streams: u16) -> Outcome<Peer> {
+    pub(crate) fn set_up(mut self, streams: u16) -> Fallible<Peer> {
         let accepted = answer(&self.open, Status::SUCCESS, &[], &[])?;
         self.peer.send(&accepted)?;
         self.peer.open_streams(streams)?;
@@ -182,25 +182,25 @@ impl Opened {
 pub(crate) struct Nodes {
     /// Consumer and producer.
     pub(crate) addresses: (SocketAddr, SocketAddr),
-    /// What the sidecar opens, as it comes.
+    /// The connections that the sidecar opens.
     pub(crate) opened: Receiver<Opened>,
 }
 
 impl Nodes {
-    /// The producer with TLS where that is given.
-    pub(crate) fn start(tls: Option<Arc<ServerConfig>>) -> Outcome<Self> {
+    /// The producer uses TLS if it is given.
+    pub(crate) fn start(tls: Option<Arc<ServerConfig>>) -> Fallible<Self> {
         let (found, opened) = channel();
         let consumer = Self::node(Side::Consumer, None, found.clone())?;
         let producer = Self::node(Side::Producer, tls, found)?;
         Ok(Self { addresses: (consumer, producer), opened })
     }
 
-    /// Serves in threads of its own, to the end of the program: a few sleeping threads.
+    /// Serves in its own threads until the end of the program; they sleep most of the time.
     fn node(
         side: Side,
         tls: Option<Arc<ServerConfig>>,
         found: Sender<Opened>,
-    ) -> Outcome<SocketAddr> {
+    ) -> Fallible<SocketAddr> {
         let (listener, address): (TcpListener, _) = listen()?;
         thread::spawn(move || {
             for tcp in listener.incoming().map_while(Result::ok) {
@@ -219,8 +219,8 @@ impl Nodes {
     }
 }
 
-/// Answers requests until the connection becomes one of DCP, or ends.
-fn greet(side: Side, socket: Socket, found: &Sender<Opened>) -> Outcome<()> {
+/// Answers requests until the connection becomes a DCP connection, or ends.
+fn greet(side: Side, socket: Socket, found: &Sender<Opened>) -> Fallible<()> {
     let mut peer = Peer { socket, reader: FrameReader::default() };
     loop {
         let request = peer.reader.next(&mut peer.socket.stream)?;

@@ -1,4 +1,4 @@
-//! A picture of one link: throughput and cost by frame size, a bar for each way.
+//! Draws a diagram of one link: throughput and cost by frame size, with a bar for each way.
 
 use std::fmt::{self, Write as _};
 use std::fs;
@@ -6,18 +6,18 @@ use std::path::Path;
 
 use crate::results::{Cell, Results, size};
 use crate::ways::Way;
-use crate::{Arguments, Outcome};
+use crate::{Arguments, Fallible};
 
-/// The whole picture, in pixels.
+/// The size of the diagram, in pixels.
 const WIDTH: f64 = 860.0;
 const PANEL_HEIGHT: f64 = 190.0;
 const PANEL_GAP: f64 = 60.0;
 const LEFT: f64 = 50.0;
 const TOP: f64 = 90.0;
-/// Names beside one another in the legend.
+/// Names per line of the legend.
 const LEGEND_COLUMNS: usize = 3;
 
-/// One colour a way, told apart also by those who see no red or green.
+/// One colour per way, distinguishable with colour blindness.
 const fn colour(way: Way) -> &'static str {
     match way {
         Way::Direct => "#bbbbbb",
@@ -29,20 +29,20 @@ const fn colour(way: Way) -> &'static str {
     }
 }
 
-/// A function of the results, with its name and where it stands.
+/// A function of the results, with its name and its place.
 struct Panel<'a> {
     name: &'static str,
     top: f64,
     value: &'a dyn Fn(Cell) -> Option<f64>,
 }
 
-/// Draws the fewest links that were measured into the file `path`.
+/// Draws the smallest number of links that was measured, to the file `path`.
 pub(crate) fn write(
     path: &Path,
     results: &Results,
     ways: &[Way],
     arguments: &Arguments,
-) -> Outcome<()> {
+) -> Fallible<()> {
     let links = arguments.links.iter().copied().min().ok_or("no number of links")?;
     let (speed, cost) = (|cell| results.speed(cell), |cell| results.cost(cell));
     let panels = [

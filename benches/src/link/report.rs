@@ -1,4 +1,4 @@
-//! The results as tables, and their place in the documents.
+//! The results as tables, written to their place in the documents.
 
 use std::fmt::{self, Write as _};
 
@@ -9,7 +9,7 @@ use crate::{Arguments, SET_UP_STREAMS};
 /// The results as Markdown.
 pub(crate) fn markdown(results: &Results, ways: &[Way], arguments: &Arguments) -> String {
     let mut out = String::new();
-    // Writing to a text does not fail.
+    // Writing to a string does not fail.
     let _ = tables(&mut out, results, ways, arguments);
     out
 }

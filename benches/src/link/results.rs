@@ -1,4 +1,4 @@
-//! What was measured, and the medians and ratios that are made of it.
+//! The results, with their medians and ratios.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,7 +8,7 @@ use bench::median;
 
 use crate::ways::Way;
 
-/// What one throughput is about.
+/// What one throughput is measured with.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Cell {
     pub(crate) way: Way,
@@ -23,7 +23,7 @@ impl fmt::Display for Cell {
     }
 }
 
-/// One throughput and what it cost; gigabytes are 10^9 bytes.
+/// One throughput and its cost; gigabytes are 10^9 bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) gigabytes_per_s: f64,
@@ -53,12 +53,12 @@ impl fmt::Display for Latency {
     }
 }
 
-/// What setting up streams took.
+/// The cost of the set-up of streams.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SetUp {
     /// From the answer to DCP_OPEN to the last answer to an ADD_STREAM.
     pub(crate) wall: Duration,
-    /// The time of the sidecar's threads.
+    /// The processor time of the sidecar's threads.
     pub(crate) processor: Duration,
 }
 
@@ -100,18 +100,18 @@ impl Results {
         self.throughput.get(&cell).map_or(&[], Vec::as_slice)
     }
 
-    /// Gigabytes a second.
+    /// Gigabytes per second.
     pub(crate) fn speed(&self, cell: Cell) -> Option<f64> {
         median(self.samples(cell).iter().map(|sample| sample.gigabytes_per_s))
     }
 
-    /// Processor seconds for a gigabyte.
+    /// Processor seconds per gigabyte.
     pub(crate) fn cost(&self, cell: Cell) -> Option<f64> {
         median(self.samples(cell).iter().filter_map(|sample| sample.processor_s_per_gigabyte))
     }
 
-    /// Speed and cost over those of another way, round by round, so that what slows down the
-    /// machine for a while slows down both.
+    /// Speed and cost as ratios to those of another way, by round, so that other load of the
+    /// machine affects both.
     pub(crate) fn ratios(&self, cell: Cell, other: Way) -> (Option<f64>, Option<f64>) {
         let others = self.samples(Cell { way: other, ..cell });
         let pairs = || self.samples(cell).iter().zip(others);
@@ -122,7 +122,7 @@ impl Results {
         (median(speed), median(cost))
     }
 
-    /// The most memory that a process of `way` had with so many links, in MiB.
+    /// The peak memory of a process of `way` with this many links, in MiB.
     pub(crate) fn memory(&self, way: Way, links: u16) -> Option<f64> {
         let cells =
             self.throughput.iter().filter(|(cell, _)| (cell.way, cell.links) == (way, links));
@@ -150,7 +150,7 @@ fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / f64::from(1 << 20)
 }
 
-/// A number of bytes as people say it.
+/// A number of bytes with a fitting unit.
 pub(crate) fn size(bytes: usize) -> String {
     match bytes {
         mib if mib >= 1 << 20 && mib % (1 << 20) == 0 => format!("{} MiB", mib >> 20),

@@ -1,4 +1,4 @@
-//! The connections of the load: plain or encrypted, blocking, each with a way to end it from afar.
+//! The blocking connections of the load, plain or with TLS, which other threads can close.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -10,14 +10,14 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use crate::Outcome;
+use crate::Fallible;
 
-/// How long anything may take that happens at once.
+/// The deadline of anything that should happen immediately.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-/// The pause between attempts to reach a process that starts.
+/// The pause between attempts to connect to a process that starts.
 const ATTEMPT_PAUSE: Duration = Duration::from_millis(5);
 
-/// What the load reads and writes.
+/// A stream that the load reads and writes.
 pub(crate) trait Stream: Read + Write + Send {}
 impl<S: Read + Write + Send> Stream for S {}
 
@@ -33,14 +33,14 @@ impl Socket {
         Ok(Self { stream: Box::new(tcp.try_clone()?), tcp })
     }
 
-    pub(crate) fn encrypted(tcp: TcpStream, config: &Arc<ServerConfig>) -> Outcome<Self> {
+    pub(crate) fn encrypted(tcp: TcpStream, config: &Arc<ServerConfig>) -> Fallible<Self> {
         tcp.set_nodelay(true)?;
         let session = ServerConnection::new(Arc::clone(config))?;
         Ok(Self { stream: Box::new(StreamOwned::new(session, tcp.try_clone()?)), tcp })
     }
 
     /// Connects to a process that may still be starting.
-    pub(crate) fn connect(address: SocketAddr) -> Outcome<Self> {
+    pub(crate) fn connect(address: SocketAddr) -> Fallible<Self> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             match TcpStream::connect(address) {
@@ -51,12 +51,12 @@ impl Socket {
         }
     }
 
-    /// What ends the connection, and every wait on it, from another thread.
+    /// A handle with which another thread closes the connection and ends every wait on it.
     pub(crate) fn stopper(&self) -> io::Result<TcpStream> {
         self.tcp.try_clone()
     }
 
-    /// A limit for every single read and write.
+    /// Sets the timeout of every read and write.
     pub(crate) fn be_patient(&self, patience: Option<Duration>) -> io::Result<()> {
         self.tcp.set_read_timeout(patience)?;
         self.tcp.set_write_timeout(patience)
@@ -64,14 +64,14 @@ impl Socket {
 }
 
 /// A listener on a free port of this machine.
-pub(crate) fn listen() -> Outcome<(TcpListener, SocketAddr)> {
+pub(crate) fn listen() -> Fallible<(TcpListener, SocketAddr)> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let address = listener.local_addr()?;
     Ok((listener, address))
 }
 
-/// A certificate for this machine, in PEM, and the side of TLS that shows it.
-pub(crate) fn certificate() -> Outcome<(String, Arc<ServerConfig>)> {
+/// A certificate for this machine, in PEM, and the TLS server configuration with it.
+pub(crate) fn certificate() -> Fallible<(String, Arc<ServerConfig>)> {
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()])?;
     let chain = vec![CertificateDer::from(made.cert.der().to_vec())];
     let key = PrivateKeyDer::try_from(made.signing_key.serialize_der())?;

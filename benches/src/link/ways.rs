@@ -1,5 +1,5 @@
-//! The ways between producer and consumer: nothing, haproxy, dcp-proxy. Each is started afresh for
-//! each measurement, so that its memory is that of one.
+//! The ways between producer and consumer: direct, haproxy, dcp-proxy. Each is started for every
+//! measurement, so that its memory is that of one measurement.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -12,20 +12,20 @@ use clap::ValueEnum;
 use tempfile::TempDir;
 use tokio_rustls::rustls::ServerConfig;
 
-use crate::Outcome;
+use crate::Fallible;
 use crate::process::Process;
 use crate::socket::{certificate, listen};
 
 /// A way.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, ValueEnum)]
 pub(crate) enum Way {
-    /// The consumer is connected to the producer.
+    /// The consumer is connected to the producer directly.
     Direct,
-    /// haproxy in TCP mode, as it comes.
+    /// haproxy in TCP mode, with its defaults.
     Haproxy,
     /// The same with buffers of 256 KiB.
     HaproxyLarge,
-    /// The same with splice forced, buffers as they come.
+    /// The same with splice forced, and default buffers.
     HaproxySplice,
     /// dcp-proxy.
     DcpProxy,
@@ -55,7 +55,7 @@ impl Way {
         }
     }
 
-    /// Whether it speaks the protocol, so that it has streams to set up.
+    /// Whether it speaks the protocol, and therefore sets up streams.
     pub(crate) const fn is_sidecar(self) -> bool {
         matches!(self, Self::DcpProxy | Self::DcpProxyTls)
     }
@@ -71,17 +71,17 @@ impl std::fmt::Display for Way {
     }
 }
 
-/// What all measurements share: a folder for configurations, a certificate, the programs.
+/// Shared by all measurements: a folder for configurations, a certificate, the programs.
 pub(crate) struct Workshop {
     folder: TempDir,
     proxy: PathBuf,
     has_haproxy: bool,
-    /// What the producer shows where it speaks TLS.
+    /// The certificate of the producer, for ways with TLS.
     pub(crate) tls: Arc<ServerConfig>,
 }
 
 impl Workshop {
-    pub(crate) fn new(proxy: Option<&Path>) -> Outcome<Self> {
+    pub(crate) fn new(proxy: Option<&Path>) -> Fallible<Self> {
         let folder = tempfile::tempdir()?;
         let (pem, tls) = certificate()?;
         fs::write(folder.path().join("ca.pem"), pem)?;
@@ -90,10 +90,10 @@ impl Workshop {
         let proxy = proxy.map_or_else(beside, |path| Ok(path.to_owned()))?;
         let has_haproxy = haproxy_version().is_some();
         if !has_haproxy {
-            eprintln!("haproxy is not installed: left out");
+            eprintln!("haproxy is not installed: skipped");
         }
         let missing = |_| format!("{} is missing: cargo build --release", proxy.display());
-        // It is started in another folder.
+        // An absolute path, because it is started in another folder.
         let proxy = proxy.canonicalize().map_err(missing)?;
         Ok(Self { folder, proxy, has_haproxy, tls })
     }
@@ -103,8 +103,12 @@ impl Workshop {
         self.has_haproxy || !way.is_haproxy()
     }
 
-    /// Starts haproxy between a free port, which is given back, and `producer`.
-    pub(crate) fn haproxy(&self, way: Way, producer: SocketAddr) -> Outcome<(Process, SocketAddr)> {
+    /// Starts haproxy between a free port, which is returned, and `producer`.
+    pub(crate) fn haproxy(
+        &self,
+        way: Way,
+        producer: SocketAddr,
+    ) -> Fallible<(Process, SocketAddr)> {
         let (listener, address) = listen()?;
         drop(listener);
         let buffers = if way == Way::HaproxyLarge { "tune.bufsize 262144" } else { "" };
@@ -120,7 +124,7 @@ impl Workshop {
         );
         let path = self.folder.path().join("haproxy.cfg");
         fs::write(&path, text)?;
-        // Its notes about starting would stand between the figures.
+        // Its messages at the start would be printed between the figures.
         let mut command = Command::new("haproxy");
         let process = Process::start(command.arg("-db").arg("-f").arg(path).stderr(Stdio::null()))?;
         Ok((process, address))
@@ -133,7 +137,7 @@ impl Workshop {
         (consumer, producer): (SocketAddr, SocketAddr),
         links: u16,
         streams: u16,
-    ) -> Outcome<Process> {
+    ) -> Fallible<Process> {
         let login = "username = \"bench\"\npassword = \"bench\"\n";
         let tls = if way == Way::DcpProxyTls { "tls = { ca = \"ca.pem\" }\n" } else { "" };
         let mut text = format!("[node]\nname = \"beta\"\naddress = \"{consumer}\"\n{login}");
@@ -148,7 +152,7 @@ impl Workshop {
     }
 }
 
-/// What haproxy says it is.
+/// The version of haproxy.
 pub(crate) fn haproxy_version() -> Option<String> {
     let output = Command::new("haproxy").arg("-v").output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;

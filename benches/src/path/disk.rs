@@ -1,14 +1,14 @@
-//! The yardstick: how fast the disk takes one file.
+//! The reference: how fast the disk writes one file.
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// What one write passes to the kernel.
+/// The size of one write.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// Writes about `bytes` in `folder`, syncs them, and says how long both took together.
+/// Writes about `bytes` to a file in `folder` and syncs it; returns how long both took.
 pub(super) fn write(folder: &Path, bytes: u64) -> io::Result<Duration> {
     let mut chunk = vec![0; CHUNK_BYTES];
     fastrand::fill(&mut chunk);

@@ -1,5 +1,5 @@
-//! How long after its acknowledgement a write is durable at the target, while writes come at a
-//! constant rate: one thread writes, one takes the answers, one asks the target how far it is.
+//! Measures how long after its acknowledgement a write is durable at the target, at a constant
+//! rate of writes: one thread writes, one reads the answers, one asks the target for its seqnos.
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
@@ -15,11 +15,11 @@ use crate::connection::Connection;
 use crate::load;
 use crate::server::{Server, VBUCKETS};
 
-/// The target is asked so often, and no lag is known better.
+/// How often the target is asked, which is the resolution of the lag.
 const POLL: Duration = Duration::from_micros(500);
-/// Writes that are due are sent so often.
+/// How often writes that are due are sent.
 const TICK: Duration = Duration::from_millis(1);
-/// How long the target may take for the last write.
+/// The deadline of the target for the last write.
 const ARRIVAL_WAIT: Duration = Duration::from_secs(30);
 
 /// See the module.
@@ -31,7 +31,7 @@ pub(super) struct Load {
     pub(super) value: usize,
 }
 
-/// What was measured, in milliseconds.
+/// The lag in milliseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Lag {
     pub(super) p50_ms: f64,
@@ -39,7 +39,7 @@ pub(super) struct Lag {
     pub(super) most_ms: f64,
 }
 
-/// A write whose acknowledgement has come.
+/// An acknowledged write.
 struct Acknowledged {
     vb: usize,
     seqno: u64,
@@ -58,17 +58,17 @@ impl Load {
         let (told, acknowledged) = channel();
         thread::scope(|scope| {
             let writing = scope.spawn(|| self.write(writer, source, count));
-            // It owns the way to the watch, which ends with it.
+            // It owns the sender to the watching thread, which ends with it.
             let taking = scope.spawn(move || take_answers(connection, count, &told));
             let lags = watch(seqnos, &acknowledged);
             for thread in [writing, taking] {
-                thread.join().map_err(|_| io::Error::other("a thread died"))??;
+                thread.join().map_err(|_| io::Error::other("a thread panicked"))??;
             }
             Lag::of(lags?).ok_or_else(|| io::Error::other("nothing was written"))
         })
     }
 
-    /// Writes what is due, to the end.
+    /// Sends the writes that are due, until the end.
     fn write(&self, mut to: TcpStream, source: &Server, count: u64) -> io::Result<()> {
         let noise = load::noise(self.value);
         let (began, mut written) = (Instant::now(), 0);
@@ -87,7 +87,7 @@ impl Load {
     }
 }
 
-/// Passes on what each answer says, and when it came.
+/// Forwards the seqno of each answer and its time of arrival.
 fn take_answers(
     mut connection: Connection,
     count: u64,
@@ -100,7 +100,7 @@ fn take_answers(
             match frame.extras.last_chunk::<8>() {
                 Some(seqno) if frame.header.status() == Status::SUCCESS => {
                     let (vb, seqno) = (frame.header.opaque.0 as usize, u64::from_be_bytes(*seqno));
-                    // Nobody listens any more where the target was lost.
+                    // The receiver is gone if the connection to the target was lost.
                     let _ = told.send(Acknowledged { vb, seqno, at });
                 }
                 _ => refused = Some(frame.header.status()),
@@ -113,7 +113,7 @@ fn take_answers(
     Ok(())
 }
 
-/// Asks the target until it has everything that was acknowledged.
+/// Asks the target until it has all acknowledged writes.
 fn watch(mut target: Seqnos, acknowledged: &Receiver<Acknowledged>) -> io::Result<Vec<Duration>> {
     let mut waiting: Vec<VecDeque<Acknowledged>> = Vec::new();
     waiting.resize_with(usize::from(VBUCKETS), VecDeque::new);
@@ -154,7 +154,7 @@ fn strange() -> io::Error {
 }
 
 impl Lag {
-    /// Percentiles; `None` of nothing.
+    /// Percentiles; `None` without values.
     fn of(mut lags: Vec<Duration>) -> Option<Self> {
         lags.sort_unstable();
         let at = |percent: usize| {

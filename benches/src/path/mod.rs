@@ -1,9 +1,9 @@
-//! The whole path: documents from a data node through the sidecar into another data node, until
-//! they are durable there; beside it each part alone and the disk; then the lag of steady writes.
+//! Measures the whole path: documents from a data node through the sidecar to another, until they
+//! are durable there. Also each part alone, the disk, and the lag of steady writes.
 //!
 //! - `sidecar`: dcp-proxy as a process; `replay`: a recorded stream straight into a node
 //! - `disk`: what the disk does; `lag`: writes at a constant rate, and when the target has them
-//! - `seqnos`: how far a node is; `report`: the command that measured, and its table
+//! - `seqnos`: the seqnos of a node; `report`: the command that measured, and its table
 
 mod disk;
 mod lag;
@@ -26,7 +26,7 @@ use replay::Recording;
 use seqnos::Seqnos;
 use sidecar::Sidecar;
 
-/// How often a node is asked whether it has everything.
+/// How often a node is asked whether it has all changes.
 const POLL: Duration = Duration::from_millis(10);
 /// How long a copy may take.
 const COPY_WAIT: Duration = Duration::from_secs(300);
@@ -39,13 +39,13 @@ pub(crate) struct Arguments {
     /// Bytes of each value, which do not compress
     #[arg(long, value_name = "N", default_value_t = 1024)]
     value: usize,
-    /// Rounds; the median of them is told
+    /// Rounds; their median is reported
     #[arg(long, value_name = "N", default_value_t = 3)]
     rounds: usize,
     /// Memory of each data node in MiB
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     quota_mib: u64,
-    /// Writes in a second while the lag is measured
+    /// Writes per second while the lag is measured
     #[arg(long, value_name = "N", default_value_t = 2000)]
     writes: u32,
     /// Seconds for which the lag is measured
@@ -54,7 +54,7 @@ pub(crate) struct Arguments {
     /// Folder in which a temporary one is made for the data
     #[arg(long, value_name = "DIR")]
     folder: Option<PathBuf>,
-    /// The sidecar to measure; the one beside this program unless named
+    /// The sidecar to measure [default: the one in the folder of this program]
     #[arg(long)]
     proxy: Option<PathBuf>,
     /// Folder of the documents to write the results into
@@ -62,7 +62,7 @@ pub(crate) struct Arguments {
     write_docs: Option<PathBuf>,
 }
 
-/// Fills a node, copies it in every way in every round, and tells medians.
+/// Fills a node, copies it in every way in every round, and reports medians.
 pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
     let folder = match &arguments.folder {
         Some(parent) => tempfile::tempdir_in(parent)?,
@@ -70,7 +70,7 @@ pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
     };
     let path = folder.path();
     let setting = Setting { synced: true, replica: false, quota_mib: arguments.quota_mib };
-    // The fastest way to fill it; synced from its second start on, which has nothing in memory.
+    // Not synced while it is filled, which is faster. Its second start syncs, with nothing cached.
     let source = Server::node(&path.join("source"), Setting { synced: false, ..setting })?;
     load::fill(&source, arguments.documents, arguments.value)?;
     let (source, _) = source.restart_as(setting, true)?;
@@ -90,16 +90,16 @@ pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
     }
 }
 
-/// When a copy was made. Every seqno is a document of the same size here.
+/// The times of a copy. Every seqno is a document of the same size here.
 struct Copied {
-    /// The first documents were there.
+    /// When the first documents had arrived.
     flowing: Instant,
-    /// The part of all that came after that.
+    /// The fraction of all documents that arrived after that.
     rest: f64,
     done: Instant,
 }
 
-/// What all rounds share.
+/// The state shared by all rounds.
 struct Bench<'a> {
     arguments: &'a Arguments,
     path: &'a Path,
@@ -170,7 +170,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// A new data node with replicas that hold nothing, in place of the last one.
+    /// A new data node with empty replicas, in place of the last one.
     fn target(&self) -> io::Result<Server> {
         let folder = self.path.join("target");
         match std::fs::remove_dir_all(&folder) {
@@ -182,7 +182,7 @@ impl Bench<'_> {
         Ok(node)
     }
 
-    /// Waits until `target` has everything that the source has.
+    /// Waits until `target` has all changes of the source.
     fn wait_for_all(&self, target: &Server) -> io::Result<Copied> {
         let wanted = Seqnos::of(&self.source)?.ask()?;
         let mut target = Seqnos::of(target)?;

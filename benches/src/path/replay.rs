@@ -1,5 +1,5 @@
-//! A data node alone as a consumer: a recorded stream of each vBucket, sent as fast as it is taken,
-//! by a load that is sidecar and producer in one.
+//! Measures a data node as a consumer: a recorded stream of each vBucket, sent as fast as the node
+//! accepts it, by a load that plays both sidecar and producer.
 
 use std::io;
 use std::time::Instant;
@@ -12,10 +12,10 @@ use crate::backfill;
 use crate::connection::Connection;
 use crate::server::{Server, VBUCKETS};
 
-/// Where a header has its opaque.
+/// The place of the opaque in a header.
 const OPAQUE_AT: usize = 12;
 
-/// Markers and changes of all vBuckets of a node, as they came.
+/// Markers and changes of all vBuckets of a node, in the order of arrival.
 pub(super) struct Recording(BytesMut);
 
 impl Recording {
@@ -32,11 +32,11 @@ impl Recording {
         Ok(Self(bytes))
     }
 
-    /// Opens a stream for each vBucket of `node`, then sends everything. Gives back when that
-    /// began, and the connection, which is to be kept until the node has all.
+    /// Opens a stream for each vBucket of `node`, then sends all frames. Returns when that began,
+    /// and the connection, which must be kept until the node has everything.
     pub(super) fn play(mut self, node: &Server) -> io::Result<(Instant, Connection)> {
         let mut connection = node.connect()?;
-        // Without flags: the node is the consumer.
+        // Without flags the node is the consumer.
         connection.ask(&FrameBuilder::request(Opcode::DCP_OPEN).extras(&[0; 8]).key(b"bench"))?;
         let opaques = open_streams(&mut connection)?;
         self.address(&opaques)?;
@@ -45,13 +45,13 @@ impl Recording {
         let Self(bytes) = self;
         std::thread::spawn(move || {
             use io::Write as _;
-            // A node that ends the connection is noticed by who waits for it to have everything.
+            // If the node closes the connection, the caller notices that documents are missing.
             let _ = writer.write_all(&bytes);
         });
         Ok((began, connection))
     }
 
-    /// Writes into each frame the opaque of its vBucket's stream.
+    /// Writes the opaque of its vBucket's stream into each frame.
     fn address(&mut self, opaques: &[Opaque]) -> io::Result<()> {
         let mut rest = &mut self.0[..];
         while let Some(header) = Header::peek(rest).map_err(io::Error::other)? {
@@ -66,7 +66,7 @@ impl Recording {
 }
 
 /// Adds a stream for each vBucket and answers what the node asks its producer, until all are open.
-/// Gives back the opaques that the node chose for them.
+/// Returns the opaques that the node chose for them.
 fn open_streams(connection: &mut Connection) -> io::Result<Vec<Opaque>> {
     let mut out = BytesMut::new();
     for vb in (0..VBUCKETS).map(VbId) {

@@ -1,9 +1,9 @@
-//! The table of the whole path, for docs/performance.md, and the command that measured it.
+//! Makes the table of the whole path for docs/performance.md, with the command that measured it.
 
 use super::Arguments;
 use crate::figures::Figures;
 
-/// The command, the machine and the table.
+/// Returns the command, the machine and the table.
 pub(super) fn markdown(figures: &Figures, arguments: &Arguments) -> String {
     let Arguments { documents, value, rounds, quota_mib, writes, seconds, folder, .. } = arguments;
     let folder = folder.as_ref().map(|folder| format!(" --folder {}", folder.display()));

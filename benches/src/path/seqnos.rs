@@ -1,4 +1,4 @@
-//! How far a data node is: the high seqno of every vBucket. What kvnode shows is durable there.
+//! Reads the high seqno of every vBucket of a data node. Those that kvnode returns are durable.
 
 use std::io;
 use std::thread;
@@ -9,16 +9,16 @@ use mcbp::{FrameBuilder, Opcode};
 use crate::connection::Connection;
 use crate::server::{Server, VBUCKETS};
 
-/// The pause between two questions whether a node is warm.
+/// The pause between two checks of the warm-up of a node.
 const POLL: Duration = Duration::from_millis(2);
-/// How long a node may take to read what it has.
+/// The deadline of the warm-up.
 const WARM_UP_WAIT: Duration = Duration::from_secs(120);
 
 /// Asks one node, over one connection.
 pub(crate) struct Seqnos(Connection);
 
 impl Seqnos {
-    /// Waits until the node has read what it has: before, it takes no streams.
+    /// Waits for the end of the warm-up, before which the node accepts no streams.
     pub(crate) fn of(node: &Server) -> io::Result<Self> {
         let mut connection = node.connect()?;
         let deadline = Instant::now() + WARM_UP_WAIT;

@@ -1,4 +1,4 @@
-//! dcp-proxy as a process of its own, from one data node to another. Dropped, it is killed.
+//! dcp-proxy as a process, from one data node to another. Killed when dropped.
 
 use std::fs;
 use std::io;
@@ -11,8 +11,8 @@ use crate::server::{BUCKET, PASSWORD, Server, USER, VBUCKETS, cpu_seconds};
 pub(super) struct Sidecar(Child);
 
 impl Sidecar {
-    /// Starts `program`, or the one beside this program, with one link for all vBuckets. Its
-    /// configuration goes into `folder`.
+    /// Starts `program`, or the one in the folder of this program, with one link for all vBuckets.
+    /// Its configuration goes into `folder`.
     pub(super) fn start(
         program: Option<&Path>,
         folder: &Path,
@@ -40,7 +40,7 @@ impl Sidecar {
         Ok(Self(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?))
     }
 
-    /// The processor time that it has taken so far, to a hundredth of a second.
+    /// Its processor time so far, with a resolution of 10 ms.
     pub(super) fn cpu_seconds(&self) -> io::Result<f64> {
         cpu_seconds(&self.0)
     }
@@ -48,7 +48,7 @@ impl Sidecar {
 
 impl Drop for Sidecar {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // An error means that it has exited already.
         let _gone = self.0.kill();
         let _reaped = self.0.wait();
     }

@@ -1,5 +1,5 @@
-//! What a data node needs by itself to roll back every vBucket: a played sidecar and producer that
-//! answers at once, with documents from memory.
+//! Measures how long a data node takes to roll back every vBucket, with a played sidecar and a
+//! played producer that answer immediately, with documents from memory.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use mcbp::{Frame, FrameBuilder, Header, Opaque, Opcode, Status, VbId};
 use crate::backfill;
 use crate::server::{Server, VBUCKETS};
 
-/// Where a header has its opaque.
+/// The place of the opaque in a header.
 const OPAQUE_AT: usize = 12;
 
 /// Markers and documents of a node, by vBucket.
@@ -33,7 +33,7 @@ impl Recording {
         Ok(Self(all))
     }
 
-    /// Appends what a vBucket has, for a stream of this opaque.
+    /// Appends the frames of a vBucket, for a stream with this opaque.
     fn write(&self, vb: VbId, opaque: Opaque, out: &mut BytesMut) {
         let from = out.len();
         out.extend_from_slice(self.0.get(usize::from(vb.0)).map_or(&[], |frames| &frames[..]));
@@ -47,11 +47,11 @@ impl Recording {
     }
 }
 
-/// Adds all streams and answers each first request with ROLLBACK to 0; the time until every
+/// Adds all streams and answers each first request with ROLLBACK to 0. Returns the time until every
 /// ADD_STREAM was answered.
 pub(super) fn roll_back(node: &Server, recording: &Recording) -> io::Result<Duration> {
     let mut connection = node.connect()?;
-    // Without flags: the node is the consumer.
+    // Without flags the node is the consumer.
     connection.ask(&FrameBuilder::request(Opcode::DCP_OPEN).extras(&[0; 8]).key(b"bench"))?;
     let mut out = BytesMut::new();
     for vb in (0..VBUCKETS).map(VbId) {
@@ -88,7 +88,7 @@ pub(super) fn roll_back(node: &Server, recording: &Recording) -> io::Result<Dura
     Ok(took)
 }
 
-/// Answers a request; the status where that was one for a stream.
+/// Answers a request; returns the status if it is a STREAM_REQ.
 fn answer(frame: &Frame<'_>, out: &mut BytesMut) -> Option<Status> {
     let history = [9, 0].map(u64::to_be_bytes).concat();
     // After flags and four reserved bytes.

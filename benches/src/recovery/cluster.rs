@@ -1,4 +1,4 @@
-//! Two data nodes as processes, on copies of folders that were filled once.
+//! Two data nodes as processes, on copies of data folders that are filled once.
 
 use std::fs;
 use std::io;
@@ -16,15 +16,15 @@ use crate::server::{Server, VBUCKETS, wait_for};
 /// How long a copy may take.
 pub(super) const COPY_WAIT: Duration = Duration::from_secs(120);
 
-/// Folders of nodes: `alpha` with active vBuckets, `other` with replicas of another history that
-/// has as many documents.
+/// Data folders: `alpha` with active vBuckets, `other` with replicas of another history that
+/// has the same number of documents.
 pub(super) struct Template {
     folder: PathBuf,
     pub(super) documents: u64,
 }
 
 impl Template {
-    /// Fills both in `folder`.
+    /// Fills both folders in `folder`.
     pub(super) fn make(folder: &Path, documents: u64, value: usize) -> io::Result<Self> {
         fs::create_dir_all(folder.join("template"))?;
         for name in ["alpha", "other"] {
@@ -38,7 +38,7 @@ impl Template {
         Ok(Self { folder: folder.to_owned(), documents })
     }
 
-    /// The path of a file or folder that is not there.
+    /// A path that does not exist yet.
     pub(super) fn fresh(&self, name: &str) -> io::Result<PathBuf> {
         let path = self.folder.join(name);
         match fs::remove_dir_all(&path) {
@@ -48,26 +48,26 @@ impl Template {
         Ok(path)
     }
 
-    /// Starts a node on a copy of one of the two.
+    /// Starts a node on a copy of one of the two folders.
     pub(super) fn node(&self, name: &str) -> io::Result<Node> {
         let folder = self.fresh(name)?;
         copy(&self.folder.join("template").join(name), &folder)?;
         Node::start(folder, if name == "alpha" { "active" } else { "replica" })
     }
 
-    /// Starts a node with replicas that hold nothing.
+    /// Starts a node with empty replicas.
     pub(super) fn empty(&self) -> io::Result<Node> {
         Node::start(self.fresh("beta")?, "replica")
     }
 
-    /// Starts a sidecar that is to replicate nothing yet.
+    /// Starts a sidecar that replicates nothing yet.
     pub(super) fn sidecar(&self, alpha: &Node, beta: &Node, limits: &str) -> io::Result<Sidecar> {
         let addresses = (beta.server.address, alpha.server.address);
         Sidecar::start(&self.fresh("sidecar")?, addresses, limits)
     }
 }
 
-/// A data node that keeps folder and port.
+/// A data node that keeps its folder and port.
 pub(super) struct Node {
     pub(super) server: Server,
     folder: PathBuf,
@@ -80,13 +80,13 @@ impl Node {
         Ok(Self { server, folder, state })
     }
 
-    /// Starts it again after it was killed. Returns when it answered.
+    /// Starts it again after it was killed. Returns once it answers.
     pub(super) fn restart(&mut self) -> io::Result<Instant> {
         self.server = Server::kvnode(&self.folder, self.state, self.server.address.port())?;
         Ok(Instant::now())
     }
 
-    /// Waits until `other` has the seqnos of this node, and fails where a document differs then.
+    /// Waits until `other` has the seqnos of this node; fails if a document differs then.
     pub(super) fn same_as(&self, other: &Self) -> io::Result<()> {
         let (mut ours, mut theirs) = (Seqnos::of(&self.server)?, Seqnos::of(&other.server)?);
         let wanted = ours.ask()?;

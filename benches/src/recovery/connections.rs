@@ -1,4 +1,5 @@
-//! Another number of connections while a client writes: how long until every stream is open.
+//! Measures a change of the number of connections while a client writes: the time until every
+//! stream is open.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -12,17 +13,17 @@ use crate::figures::Unit::{Count, Milliseconds};
 use crate::load;
 use crate::server::wait_for;
 
-/// Requests of the client that are unanswered.
+/// Requests of the client in flight.
 const DEPTH: usize = 64;
-/// Bytes of what it writes.
+/// Bytes of each value that it writes.
 const VALUE_BYTES: usize = 256;
-/// Writes before each change, and how long they may take.
+/// Writes before each change, and their deadline.
 const WRITES_BEFORE: u64 = 20_000;
 const WRITE_WAIT: Duration = Duration::from_secs(60);
-/// From how many connections to how many.
+/// The number of connections before and after.
 const CHANGES: [(u8, u8); 2] = [(1, 4), (4, 1)];
 
-/// Changes one connection to four and back.
+/// Changes from one connection to four and back.
 pub(super) fn measure(template: &Template, figures: &mut Figures) -> io::Result<()> {
     let (alpha, beta) = (template.node("alpha")?, template.empty()?);
     let sidecar = template.sidecar(&alpha, &beta, "")?;

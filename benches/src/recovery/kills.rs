@@ -1,4 +1,4 @@
-//! kill -9 of either node: how long until every stream is open again.
+//! Measures kill -9 of either node: the time until every stream is open again.
 
 use std::io;
 use std::thread;
@@ -9,11 +9,11 @@ use crate::figures::Figures;
 use crate::figures::Unit::{Count, Milliseconds};
 use crate::load;
 
-/// Documents that are overwritten right before each kill, and the bytes of each.
+/// Documents that are overwritten just before each kill, and the bytes of each.
 const WRITES: u64 = 10_240;
 const WRITE_BYTES: usize = 256;
 
-/// Kills producer and consumer, each for a moment and for `away`.
+/// Kills producer and consumer, with an immediate start and with one after `away`.
 pub(super) fn measure(
     template: &Template,
     away: Duration,
@@ -25,7 +25,7 @@ pub(super) fn measure(
     alpha.same_as(&beta)?;
     for (name, is_producer) in [("producer", true), ("consumer", false)] {
         for pause in [Duration::ZERO, away] {
-            // Some of these are still to be replicated when the node ends.
+            // Some of these are not replicated yet when the node is killed.
             load::fill(&alpha.server, WRITES, WRITE_BYTES)?;
             let node = if is_producer { &mut alpha } else { &mut beta };
             let killed = Instant::now();

@@ -1,12 +1,12 @@
-//! How long replication takes until every stream is open again: after kill -9 of either node, when
-//! histories share nothing, and when the number of connections changes.
+//! Measures recovery, the time until every stream is open again: after kill -9 of either node, when
+//! histories have nothing in common, and when the number of connections changes.
 //!
-//! The nodes are `kvnode` and the sidecar is `dcp-proxy`, each a process. In one measurement the
+//! The nodes are `kvnode` and the sidecar is `dcp-proxy`, each in a process. In one measurement the
 //! consumer is played; in the others the documents of both nodes are compared at the end.
 //!
 //! - `kills`, `rollbacks`, `connections`: the measurements
 //! - `alone`: a data node that rolls back without a sidecar; `slow`: the played consumer
-//! - `cluster`: two nodes; `sidecar`: dcp-proxy and its admin API; `contents`: what nodes hold
+//! - `cluster`: two nodes; `sidecar`: dcp-proxy and its admin API; `contents`: documents of nodes
 
 mod alone;
 mod cluster;
@@ -31,13 +31,13 @@ pub(crate) struct Arguments {
     /// Bytes of each value
     #[arg(long, value_name = "N", default_value_t = 64)]
     value: usize,
-    /// Rounds; the median of them is told
+    /// Rounds; their median is reported
     #[arg(long, value_name = "N", default_value_t = 3)]
     rounds: usize,
-    /// How long a node stays away, in the slower of two measurements
+    /// How long a killed node stays down, in the slower of two measurements
     #[arg(long, value_name = "MS", default_value_t = 10_000)]
     away_ms: u64,
-    /// What the played consumer takes for one rollback
+    /// How long the played consumer takes for one rollback
     #[arg(long, value_name = "MS", default_value_t = 10)]
     rollback_ms: u64,
     /// Deadline of the sidecar for streams of the played consumer (`setup_ms`)
@@ -51,7 +51,7 @@ pub(crate) struct Arguments {
     write_docs: Option<PathBuf>,
 }
 
-/// Measures everything in every round, and tells medians.
+/// Measures everything in every round, and reports medians.
 pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
     let folder = match &arguments.folder {
         Some(parent) => tempfile::tempdir_in(parent)?,

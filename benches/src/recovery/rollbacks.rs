@@ -1,4 +1,4 @@
-//! Every vBucket of the consumer is of another history: all have to be rolled back.
+//! Measures a mass rollback: every vBucket of the consumer has another history.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ pub(super) fn measure(template: &Template, figures: &mut Figures) -> io::Result<
     Ok(())
 }
 
-/// The same documents into replicas that hold nothing: what is left without rollbacks.
+/// The same documents into empty replicas: the time without rollbacks.
 fn fill(template: &Template, alpha: &Node) -> io::Result<Duration> {
     let beta = template.empty()?;
     let sidecar = template.sidecar(alpha, &beta, "")?;
@@ -44,8 +44,8 @@ fn fill(template: &Template, alpha: &Node) -> io::Result<Duration> {
     Ok(began.elapsed())
 }
 
-/// With a played consumer that takes `unit` for each, one at a time, and a deadline that is far
-/// shorter than the whole.
+/// With a played consumer that rolls back one vBucket at a time, in `unit` each, and a deadline far
+/// shorter than the total.
 pub(super) fn one_at_a_time(
     template: &Template,
     unit: Duration,

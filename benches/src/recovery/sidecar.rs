@@ -1,4 +1,4 @@
-//! dcp-proxy as a process that is asked over its admin API. Dropped, it is killed.
+//! dcp-proxy as a process, used over its admin API. Killed when dropped.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -22,7 +22,7 @@ pub(super) struct Sidecar {
     admin: SocketAddr,
 }
 
-/// What happened since the start of the process.
+/// The failures since the start of the process.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Failures {
     /// Streams that a node refused.
@@ -34,7 +34,7 @@ pub(super) struct Failures {
 }
 
 impl Sidecar {
-    /// Starts it between consumer and producer, to replicate nothing yet. What it logs stays in
+    /// Starts it between consumer and producer, without replication yet. Its log is written to
     /// `folder`.
     pub(super) fn start(
         folder: &Path,
@@ -71,7 +71,7 @@ impl Sidecar {
         self.change("replications", &body)
     }
 
-    /// Spreads the streams over so many connections, and returns when each is open.
+    /// Sets the number of connections, and returns when each stream is open.
     pub(super) fn connections(&self, count: u8) -> io::Result<()> {
         self.change("connections", &format!("{{\"connections\": {count}}}"))
     }
@@ -90,7 +90,9 @@ impl Sidecar {
     pub(super) fn open(&self) -> io::Result<u64> {
         let (_, status) = self.ask("GET", "/api/v1/status", "")?;
         let open = status.pointer("/buckets/0/open").and_then(Value::as_u64);
-        open.ok_or_else(|| io::Error::other(format!("no number of open streams in {status}")))
+        open.ok_or_else(|| {
+            io::Error::other(format!("the number of open streams is missing: {status}"))
+        })
     }
 
     /// Waits until all streams are open, or some are not.
@@ -100,7 +102,7 @@ impl Sidecar {
         wait_for(OPEN_WAIT, what, || self.open().is_ok_and(is_so).then_some(()))
     }
 
-    /// What went wrong since its start.
+    /// The failures since its start.
     pub(super) fn failures(&self) -> io::Result<Failures> {
         let (_, status) = self.ask("GET", "/api/v1/replications", "")?;
         let count = |list: &str, reason: Option<&str>| {
@@ -137,7 +139,7 @@ impl Sidecar {
 
 impl Drop for Sidecar {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // An error means that it has exited already.
         let _gone = self.child.kill();
         let _reaped = self.child.wait();
     }

@@ -1,6 +1,6 @@
-//! A played consumer whose vBuckets are of another history. It rolls back as kv_engine 8.0.2 does:
-//! one vBucket at a time, in any order, while the others wait. What is closed meanwhile is rolled
-//! back all the same, and the answer to its request then ends the connection.
+//! A played consumer whose vBuckets have another history. It rolls back as kv_engine 8.0.2 does:
+//! one vBucket at a time, in any order, while the others wait. A stream that is closed meanwhile is
+//! rolled back as well, and the answer to its request then closes the connection.
 
 use std::collections::HashMap;
 use std::io::{self, Write as _};
@@ -16,7 +16,7 @@ use mcbp::{Frame, FrameBuilder, Opaque, Opcode, Seqno, Status, VbId, VbUuid};
 use crate::connection::Connection;
 use crate::server::{VBUCKETS, wait_for};
 
-/// The last seqno of the other history, and its branch, which no producer knows.
+/// The high seqno of the other history, and its vBucket UUID, which no producer knows.
 const HIGH: Seqno = Seqno(200);
 const UNKNOWN: VbUuid = VbUuid(0x0bad_5eed);
 
@@ -24,11 +24,11 @@ const UNKNOWN: VbUuid = VbUuid(0x0bad_5eed);
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Did {
     pub(super) rollbacks: u64,
-    /// The time that these took.
+    /// The total time of these.
     pub(super) busy: Duration,
     /// Streams that were closed while their rollback waited or ran.
     pub(super) closed: u64,
-    /// Connections of DCP.
+    /// DCP connections.
     pub(super) connections: u64,
     documents: u64,
 }
@@ -42,7 +42,7 @@ pub(super) struct SlowConsumer {
 struct Shared {
     unit: Duration,
     did: Mutex<Did>,
-    /// What is rolled back one after the other, of all connections.
+    /// The queue of rollbacks of all connections.
     waiting: Mutex<Vec<Rollback>>,
     seqnos: Mutex<Vec<Seqno>>,
 }
@@ -93,7 +93,7 @@ impl SlowConsumer {
         *lock(&self.shared.did)
     }
 
-    /// Waits until so many documents came, and returns how many did.
+    /// Waits until this many documents have arrived, and returns how many have.
     pub(super) fn wait_for_documents(&self, count: u64, patience: Duration) -> io::Result<u64> {
         wait_for(patience, "all documents at the played consumer", || {
             Some(self.did().documents).filter(|documents| *documents >= count)
@@ -102,7 +102,7 @@ impl SlowConsumer {
 }
 
 impl Shared {
-    /// Rolls back what waits, for ever.
+    /// Rolls back the queued vBuckets, for ever.
     fn roll_back(&self) {
         loop {
             let next = {
@@ -123,7 +123,7 @@ impl Shared {
             did.rollbacks += 1;
             did.busy += began.elapsed();
             drop(did);
-            // Its connection may be gone: the vBucket is rolled back all the same.
+            // The vBucket is rolled back even if its connection is closed.
             let _ = to.write_all(&request(vb, opaque, Seqno::ZERO, VbUuid(0)));
         }
     }
@@ -144,7 +144,7 @@ impl Shared {
         }
     }
 
-    /// Answers one frame; fails where the connection is to be closed.
+    /// Answers one frame; fails if the connection must be closed.
     fn step(
         &self,
         frame: &Frame<'_>,
@@ -164,7 +164,7 @@ impl Shared {
         match opcode {
             Opcode::DCP_ADD_STREAM => {
                 *last += 1;
-                // A data node counts in its own byte order.
+                // A data node sends these counts in its own byte order.
                 let (add, opaque) = (frame.header.opaque, Opaque(last.swap_bytes()));
                 streams.insert(vb, Stream { add, opaque, rolls_back: false });
                 let high = lock(&self.seqnos).get(usize::from(vb.0)).copied().unwrap_or_default();
@@ -190,7 +190,7 @@ impl Shared {
         let reply = FrameBuilder::response(opcode, Status::SUCCESS).opaque(frame.header.opaque);
         reply.value(&value).write(out);
         if opcode == Opcode::DCP_OPEN {
-            // Producers serve no consumer that could not tell a dead one.
+            // A producer refuses a consumer that cannot detect a dead connection.
             Control { key: b"enable_noop", value: b"true" }.write(Opaque(0), out);
         }
         Ok(())

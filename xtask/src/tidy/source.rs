@@ -1,13 +1,10 @@
-//! Rules about one Rust file. They rely on rustfmt: a function ends at the first `}` that is
-//! indented like its `fn`.
+//! Rules about one Rust file.
 
 use super::{Complaint, File};
 
 const WIDTH_MAX: usize = 100;
 const FILE_LINES_WARN: usize = 400;
 const FILE_LINES_MAX: usize = 600;
-const FUNCTION_LINES_WARN: usize = 60;
-const FUNCTION_LINES_MAX: usize = 70;
 /// The opening comment says what a file is; details belong to the items.
 const OPENING_LINES_MAX: usize = 20;
 
@@ -16,7 +13,7 @@ const OPENING_LINES_MAX: usize = 20;
 const DEBTS: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X")];
 
 pub(super) fn check(file: &File) -> Vec<Complaint> {
-    let rules = [opening, length, functions, lines, debts, sleeps, actor_addresses];
+    let rules = [opening, length, lines, debts, sleeps, actor_addresses];
     rules.iter().flat_map(|rule| rule(file)).collect()
 }
 
@@ -57,45 +54,6 @@ pub(super) fn length(file: &File) -> Vec<Complaint> {
         _ => None,
     };
     complaint.into_iter().collect()
-}
-
-pub(super) fn functions(file: &File) -> Vec<Complaint> {
-    let mut complaints = Vec::new();
-    let mut open: Option<(usize, &str, &str)> = None;
-    for (number, line) in file.lines().take(product_lines(file)) {
-        let code = line.trim_start();
-        let indent = line.strip_suffix(code).unwrap_or_default();
-        match open {
-            Some((start, name, its_indent)) => {
-                if indent == its_indent && (code == "}" || code.ends_with(';')) {
-                    complaints.extend(function(file, start, name, number - start + 1));
-                    open = None;
-                }
-            }
-            None if code.ends_with(['}', ';']) => {}
-            None => open = function_name(code).map(|name| (number, name, indent)),
-        }
-    }
-    complaints
-}
-
-fn function(file: &File, start: usize, name: &str, lines: usize) -> Option<Complaint> {
-    let text = format!("`{name}` has {lines} lines, at most {FUNCTION_LINES_WARN}");
-    match lines {
-        _ if lines > FUNCTION_LINES_MAX => Some(file.fail(start, text)),
-        _ if lines > FUNCTION_LINES_WARN => Some(file.warn(start, text)),
-        _ => None,
-    }
-}
-
-/// The name of the function whose first line this is.
-fn function_name(code: &str) -> Option<&str> {
-    let (before, after) = code.split_once("fn ")?;
-    let only_qualifiers = before.split_whitespace().all(|word| {
-        word.starts_with("pub") || ["const", "async", "unsafe", "extern"].contains(&word)
-    });
-    let end = after.find(|c: char| !c.is_alphanumeric() && c != '_')?;
-    after.get(..end).filter(|name| only_qualifiers && !name.is_empty())
 }
 
 pub(super) fn lines(file: &File) -> Vec<Complaint> {

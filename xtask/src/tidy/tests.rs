@@ -54,23 +54,6 @@ fn long_files_are_split_but_tests_are_not_counted() {
 }
 
 #[test]
-fn long_functions_are_split() {
-    let long =
-        |lines: usize, head: &str| format!("{head} {{\n{}}}\n", "    go();\n".repeat(lines - 2));
-    let text = format!("fn ok() {{}}\n{}fn short() {{\n}}\n", long(60, "pub fn a(b: u8)"));
-    expect(source::functions, "a.rs", &text, &[]);
-    let text = format!("fn ok() {{}}\n{}", long(61, "pub(crate) const fn a()"));
-    expect(source::functions, "a.rs", &text, &["2: `a` has 61 lines, at most 60"]);
-    assert!(!source::functions(&file("a.rs", &text))[0].is_failure());
-    assert!(source::functions(&file("a.rs", &long(71, "async fn a()")))[0].is_failure());
-    expect(source::functions, "src/tests.rs", &long(99, "fn a()"), &[]);
-    let spread = format!("fn a(\n    b: u8,\n) -> u8 {{\n{}}}\n", "    go();\n".repeat(60));
-    expect(source::functions, "a.rs", &spread, &["1: `a` has 64 lines, at most 60"]);
-    let no_body = format!("    fn a(\n        b: u8,\n    );\n{}", "    X,\n".repeat(99));
-    expect(source::functions, "a.rs", &no_body, &[]);
-}
-
-#[test]
 fn sources_are_narrow_and_plain() {
     expect(source::lines, "a.rs", &"x".repeat(100), &[]);
     expect(source::lines, "a.rs", &"x".repeat(101), &["1: 101 columns, at most 100"]);

@@ -1,5 +1,5 @@
-//! A sidecar under a low, steady load for a long time: frames of all sizes over some links, one of
-//! which is cut now and then and must come back. Fails where the sidecar grows.
+//! Runs a sidecar under a low, steady load for a long time: frames of all sizes over several links,
+//! one of which is cut at intervals and must recover. Fails if the sidecar grows.
 
 mod watch;
 
@@ -19,16 +19,16 @@ use crate::peers::{Nodes, Opened, Peer};
 use crate::process::Process;
 use crate::socket::PATIENCE;
 use crate::ways::{Way, Workshop};
-use crate::{Outcome, STREAMS};
+use crate::{Fallible, STREAMS};
 use watch::{Sight, Work, judge};
 
-/// Sizes of frames, in turns of about as many bytes; the last is larger than any buffer.
+/// Sizes of frames, in turns of about the same number of bytes; the last exceeds any buffer.
 const FRAMES_BYTES: [usize; 6] = [64, 256, 1024, 16_384, 1 << 20, 4 << 20];
-/// The pause between two looks at the sidecar.
+/// The pause between two samples of the sidecar.
 const SIGHT_PAUSE: Duration = Duration::from_secs(5);
-/// A line is printed so often, in looks: once a minute.
+/// After how many samples a line is printed: once a minute.
 const SIGHTS_IN_LINE: usize = 12;
-/// The pause between two looks at the clock.
+/// The pause between two checks of the clock.
 const TICK: Duration = Duration::from_millis(50);
 
 #[derive(clap::Args, Debug)]
@@ -39,7 +39,7 @@ pub(crate) struct Arguments {
     /// Number of links, 1 to 64
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u16).range(1..=64))]
     links: u16,
-    /// Megabytes a second over all links together
+    /// Megabytes per second, all links together
     #[arg(long, value_name = "MB", default_value_t = 40.0)]
     rate: f64,
     /// Seconds between two cuts of a link
@@ -48,30 +48,30 @@ pub(crate) struct Arguments {
     /// Memory in MiB by which the sidecar may grow from the first quarter to the last (medians)
     #[arg(long, value_name = "MIB", default_value_t = 1.0)]
     growth: f64,
-    /// The sidecar to watch; the one beside this program unless named
+    /// The sidecar to watch [default: the one in the folder of this program]
     #[arg(long)]
     proxy: Option<PathBuf>,
 }
 
-/// What the threads of the load share.
+/// The state shared by the threads of the load.
 struct Load {
     chunks: Vec<Vec<u8>>,
-    /// What one link moves in a second.
+    /// Bytes per second of one link.
     bytes_per_s: f64,
     streams_per_link: u16,
     received: AtomicU64,
     ended: AtomicU64,
-    /// Connections with open streams, to be cut, by their order of opening.
+    /// Connections with open streams, which may be cut, in their order of opening.
     open: Mutex<BTreeMap<u64, TcpStream>>,
 }
 
-/// Watches for as long as is asked for, prints, and judges.
-pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
+/// Watches for the requested time, prints the samples, and judges them.
+pub(crate) fn run(arguments: &Arguments) -> Fallible<()> {
     let workshop = Workshop::new(arguments.proxy.as_deref())?;
     let nodes = Nodes::start(None)?;
     let streams = STREAMS / arguments.links * arguments.links;
     let load = Arc::new(Load {
-        chunks: FRAMES_BYTES.iter().map(|&bytes| mutations(bytes)).collect::<Outcome<_>>()?,
+        chunks: FRAMES_BYTES.iter().map(|&bytes| mutations(bytes)).collect::<Fallible<_>>()?,
         bytes_per_s: arguments.rate * 1e6 / f64::from(arguments.links),
         streams_per_link: streams / arguments.links,
         received: AtomicU64::new(0),
@@ -84,13 +84,13 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     Ok(())
 }
 
-/// Takes what the sidecar opens, cuts, and looks, until the time is over.
+/// Accepts connections of the sidecar, cuts links, and takes samples, until the time is over.
 fn watch(
     arguments: &Arguments,
     load: &Arc<Load>,
     nodes: &Nodes,
     process: &Process,
-) -> Outcome<(Vec<Sight>, Work)> {
+) -> Fallible<(Vec<Sight>, Work)> {
     let began = Instant::now();
     let end = began + Duration::from_secs_f64(arguments.minutes * 60.0);
     let cut_pause = Duration::from_secs_f64(arguments.cut);
@@ -106,7 +106,7 @@ fn watch(
         if load.open_count() == 2 * usize::from(arguments.links) {
             all_open = now;
         } else if now > all_open + PATIENCE {
-            return Err(format!("a link did not come back within {PATIENCE:?}").into());
+            return Err(format!("a link was not open again within {PATIENCE:?}").into());
         }
         if now >= next_cut {
             work.cuts += u64::from(load.cut());
@@ -127,18 +127,18 @@ fn watch(
 }
 
 impl Load {
-    /// Serves a connection to its end, in a thread of its own.
+    /// Serves a connection in its own thread until it ends.
     fn serve(self: &Arc<Self>, opened: Opened, number: u64) {
         let load = Arc::clone(self);
         thread::spawn(move || {
-            // It ends by being cut; who ended more than was cut is judged at the end.
+            // Connections end by cuts; `judge` compares both numbers.
             let _ = load.connection(opened, number);
             load.open().remove(&number);
             load.ended.fetch_add(1, Ordering::Relaxed);
         });
     }
 
-    fn connection(&self, opened: Opened, number: u64) -> Outcome<()> {
+    fn connection(&self, opened: Opened, number: u64) -> Fallible<()> {
         let side = opened.side;
         let peer = opened.set_up(self.streams_per_link)?;
         self.open().insert(number, peer.socket.stopper()?);
@@ -148,8 +148,8 @@ impl Load {
         }
     }
 
-    /// Writes at the rate, to the end of the connection.
-    fn produce(&self, peer: Peer) -> Outcome<()> {
+    /// Writes at the given rate until the connection ends.
+    fn produce(&self, peer: Peer) -> Fallible<()> {
         let (began, mut sent) = (Instant::now(), 0);
         let mut outlet = Outlet::new(peer);
         for chunk in self.chunks.iter().cycle() {
@@ -161,13 +161,13 @@ impl Load {
         Ok(())
     }
 
-    /// Cuts one of the open connections; false where there is none.
+    /// Cuts one of the open connections; returns false if there is none.
     fn cut(&self) -> bool {
         let open = self.open();
         let Some(socket) = open.values().nth(fastrand::usize(..open.len().max(1))) else {
             return false;
         };
-        // It may have ended a moment ago.
+        // An error means that it has ended already.
         socket.shutdown(Shutdown::Both).is_ok()
     }
 

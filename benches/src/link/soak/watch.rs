@@ -1,12 +1,12 @@
-//! What is seen of the sidecar over time, and the judgement: its first quarter beside its last.
+//! Samples of the sidecar over time, and their judgement: the first quarter against the last.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::Outcome;
+use crate::Fallible;
 use crate::process::Process;
 
-/// Threads and descriptors may differ by so many between two moments: some are about to end.
+/// By how much threads and descriptors may differ between two samples: some are about to end.
 const SPREAD_MAX: u64 = 4;
 
 /// The process at one moment.
@@ -18,7 +18,7 @@ pub(super) struct Sight {
 }
 
 impl Sight {
-    pub(super) fn of(process: &Process) -> Outcome<Self> {
+    pub(super) fn of(process: &Process) -> Fallible<Self> {
         Ok(Self {
             memory_bytes: process.memory_bytes()?,
             threads: process.threads()?,
@@ -49,7 +49,7 @@ impl fmt::Display for Sight {
     }
 }
 
-/// What the load has done so far.
+/// The work of the load so far.
 #[derive(Clone, Copy, Default, Debug)]
 pub(super) struct Work {
     pub(super) bytes: u64,
@@ -57,7 +57,7 @@ pub(super) struct Work {
     pub(super) cuts: u64,
     /// Connections that ended, at either side.
     pub(super) ended: u64,
-    /// Of the sidecar.
+    /// The processor time of the sidecar.
     pub(super) processor: Duration,
 }
 
@@ -70,9 +70,9 @@ impl fmt::Display for Work {
     }
 }
 
-/// Says how the last quarter compares with the first; an error where the process has grown by more
-/// than `growth_bytes`, has gathered threads or descriptors, or has ended links by itself.
-pub(super) fn judge(sights: &[Sight], work: Work, growth_bytes: u64) -> Outcome<String> {
+/// Compares the last quarter with the first. An error if the process has grown by more
+/// than `growth_bytes`, has more threads or descriptors, or has closed links by itself.
+pub(super) fn judge(sights: &[Sight], work: Work, growth_bytes: u64) -> Fallible<String> {
     let quarter = sights.len().div_ceil(4);
     let first = sights.get(..quarter).and_then(Sight::median);
     let last = sights.get(sights.len() - quarter..).and_then(Sight::median);
@@ -90,7 +90,7 @@ pub(super) fn judge(sights: &[Sight], work: Work, growth_bytes: u64) -> Outcome<
     }
     // A cut ends both connections of its link.
     if work.ended > 2 * work.cuts {
-        return Err(format!("{text}\nthe sidecar ended links that nobody had cut").into());
+        return Err(format!("{text}\nthe sidecar closed links that were not cut").into());
     }
     Ok(text)
 }
@@ -102,7 +102,7 @@ mod tests {
     const FLAT: Sight = Sight { memory_bytes: 12 << 20, threads: 7, descriptors: 30 };
     const WORK: Work = Work { bytes: 1, cuts: 3, ended: 6, processor: Duration::ZERO };
 
-    fn grown(last: Sight) -> Outcome<String> {
+    fn grown(last: Sight) -> Fallible<String> {
         judge(&[[FLAT; 6], [last; 6]].concat(), WORK, 1 << 20)
     }
 

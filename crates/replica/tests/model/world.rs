@@ -203,6 +203,7 @@ impl World {
         }
     }
 
+    #[allow(clippy::too_many_lines, reason = "one arm for each action")]
     pub fn step(&mut self, action: Action, mistake: Mistake) {
         self.faults_left -= u8::from(action.is_fault());
         match action {
