@@ -7,8 +7,8 @@ use std::time::Duration;
 use relay::Secret;
 use subtle::ConstantTimeEq as _;
 
-use crate::Tls;
 pub use crate::bucket::BucketOptions;
+use crate::tls::Tls;
 
 /// Everything a node needs to start.
 #[derive(Clone, Debug)]

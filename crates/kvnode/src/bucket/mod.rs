@@ -12,6 +12,7 @@
 mod admin;
 mod apply;
 mod committer;
+mod counters;
 mod error;
 mod filling;
 mod history;
@@ -39,11 +40,10 @@ pub use memory_log::LogRead;
 pub use queue::Ticket;
 pub use vb::{Vb, VbView, WriteHold};
 
-use crate::counters::Counters;
 use crate::sync::{lock, read, write};
+use counters::Counters;
 use filling::HashRoom;
 use queue::CommitQueue;
-pub(crate) use read_failures::ReadFailures;
 use write::KeyLocks;
 pub(crate) use write::{Draft, Refusal, Version, Written};
 
@@ -150,7 +150,6 @@ pub struct Bucket {
     making: tokio::sync::Mutex<()>,
     warmup: Mutex<Warmup>,
     committer: Mutex<Option<std::thread::JoinHandle<()>>>,
-    dcp: crate::dcp::Registry,
 }
 
 impl Bucket {
@@ -192,11 +191,6 @@ impl Bucket {
     #[must_use]
     pub fn warmup(&self) -> Warmup {
         lock(&self.warmup).clone()
-    }
-
-    /// The DCP connections of this bucket.
-    pub(crate) const fn dcp(&self) -> &crate::dcp::Registry {
-        &self.dcp
     }
 
     /// What happened in this bucket since it was opened.

@@ -10,7 +10,7 @@ use log::error;
 use tokio_util::sync::CancellationToken;
 
 use super::Bucket;
-use crate::counters::Counter;
+use crate::counter::Counter;
 use crate::sync::lock;
 
 /// Failures of a bucket that are told one by one: enough to see what they have in common.

@@ -11,12 +11,12 @@ use vbucket::StoreError;
 use vbucket::engine::{Batch, Durability, SharedStore};
 
 use super::committer::Committer;
+use super::counters::Counters;
 use super::filling::HashRoom;
 use super::history::{begin_branch, new_meta};
 use super::queue::CommitQueue;
 use super::write::KeyLocks;
 use super::{Bucket, BucketOptions, Shared, Vb, Warmup};
-use crate::counters::Counters;
 use crate::sync::lock;
 
 /// Why warm-up failed.
@@ -60,7 +60,6 @@ impl Bucket {
             making: tokio::sync::Mutex::default(),
             warmup: Mutex::new(Warmup::Loading),
             committer: Mutex::new(Some(thread)),
-            dcp: crate::dcp::Registry::default(),
         }))
     }
 

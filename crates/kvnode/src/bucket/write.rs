@@ -15,6 +15,7 @@ use vbucket::{Kind, Replaces, Row, StoreError};
 use super::VbError;
 use super::queue::{Entry, Room, Ticket, Work};
 use super::vb::Vb;
+use crate::blocking::disk;
 use crate::clock;
 use crate::sync::lock;
 
@@ -134,7 +135,7 @@ impl Vb {
         let mut need = Row::OVERHEAD_BYTES + key.len() + value_bytes + REPLACED_BYTES_MAX;
         loop {
             let mut room = self.shared.queue.room(need).await.map_err(VbError::from)?;
-            let attempt = crate::disk(|| self.attempt(&key, &mut room, &mut change));
+            let attempt = disk(|| self.attempt(&key, &mut room, &mut change));
             match attempt? {
                 Attempt::Done(written) => return Ok(written),
                 Attempt::NeedsRoom(bytes) => need = bytes,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use mcbp::{Datatype, Status};
 use serde_json::json;
 
-use super::success;
-use crate::session::{Fail, Request, Session};
+use crate::client::Client;
+use crate::protocol::{Request, RequestError};
 
 /// The newest format of the map that is spoken here.
 const VERSION_MAX: u16 = 2;
@@ -14,18 +14,17 @@ const VERSION_MAX: u16 = 2;
 const REVISION: u16 = 1;
 
 /// Answers with the map, in the format that was asked for or an older one.
-pub(super) fn get(session: &mut Session, request: &Request<'_>) -> Result<(), Fail> {
-    let version: [u8; 2] =
-        request.frame.value.try_into().map_err(|_| {
-            Fail::new(Status::EINVAL, "the value of GET_ERROR_MAP is a 2-byte version")
-        })?;
+pub(super) fn get(client: &mut Client, request: &Request<'_>) -> Result<(), RequestError> {
+    let version: [u8; 2] = request.frame.value.try_into().map_err(|_| {
+        RequestError::new(Status::EINVAL, "the value of GET_ERROR_MAP is a 2-byte version")
+    })?;
     let version = u16::from_be_bytes(version);
     if version == 0 {
         // What kv_engine 8.0 answers to consumers, which ask for version 0.
-        return Err(Fail::new(Status::KEY_ENOENT, "error maps begin with version 1"));
+        return Err(RequestError::new(Status::KEY_ENOENT, "error maps begin with version 1"));
     }
     let map = map(version.min(VERSION_MAX));
-    session.replies.send(&success(request).datatype(Datatype::JSON).value(map.as_bytes()));
+    client.replies.send(&request.success().datatype(Datatype::JSON).value(map.as_bytes()));
     Ok(())
 }
 

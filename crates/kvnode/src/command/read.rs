@@ -6,56 +6,61 @@ use mcbp::{FrameBuilder, Header, Opcode, Status};
 use vbucket::{Kind, Row};
 
 use super::value::Value;
-use super::{active_vb, answer, success};
+use crate::blocking::disk;
 use crate::bucket::{Bucket, Draft, Refusal, Ticket, Vb, Version};
+use crate::client::Client;
 use crate::clock::unix_now;
-use crate::session::{Fail, Request, Session};
+use crate::protocol::{Request, RequestError, active_vb};
 
 /// Answers with a document, or that there is none (quiet forms: with silence).
 pub(super) async fn get(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
+) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&session.features)?;
+    let key = request.key(&client.features)?;
     bucket.counters().gets.add(1);
     match look(bucket, &vb, key).await? {
         Seen::Alive(row, ticket) => {
             bucket.counters().get_hits.add(1);
-            show(session, request, &row, ticket)?;
+            show(client, request, &row, ticket)?;
         }
-        Seen::Missing(ticket) => miss(session, request, ticket),
+        Seen::Missing(ticket) => miss(client, request, ticket),
     }
     Ok(())
 }
 
 /// Says that there is nothing, quiet forms with silence. GETK repeats the key even then.
-pub(super) fn miss(session: &mut Session, request: &Request<'_>, ticket: Option<Ticket>) {
+pub(super) fn miss(client: &mut Client, request: &Request<'_>, ticket: Option<Ticket>) {
     let Header { opcode, opaque, .. } = request.frame.header;
     let key = if request.opcode == Opcode::GETK { request.frame.key } else { &[] };
     let frame = FrameBuilder::response(opcode, Status::KEY_ENOENT).opaque(opaque).key(key);
-    answer(session, request, ticket, Some(&frame).filter(|_| !request.quiet));
+    client.replies.answer(&request.frame.header, ticket, Some(&frame).filter(|_| !request.quiet));
 }
 
 /// Adds an answer with the document's flags and body.
 pub(super) fn show(
-    session: &mut Session,
+    client: &mut Client,
     request: &Request<'_>,
     row: &Row,
     ticket: Option<Ticket>,
-) -> Result<(), Fail> {
+) -> Result<(), RequestError> {
     let Kind::Document { flags, .. } = row.kind else {
         return Err(Status::KEY_ENOENT.into());
     };
     let value = Value { bytes: row.value.clone(), datatype: row.datatype };
-    let shown = value.shown(&session.features).map_err(|_| {
-        Fail::new(Status::EINTERNAL, "the stored value is not what its datatype says")
+    let shown = value.shown(&client.features).map_err(|_| {
+        RequestError::new(Status::EINTERNAL, "the stored value is not what its datatype says")
     })?;
     let key = if request.opcode == Opcode::GETK { request.frame.key } else { &[] };
     let flags = flags.to_be_bytes();
-    let frame = success(request).extras(&flags).key(key).value(&shown.bytes);
-    answer(session, request, ticket, Some(&frame.datatype(shown.datatype).cas(row.cas)));
+    let frame = request.success().extras(&flags).key(key).value(&shown.bytes);
+    client.replies.answer(
+        &request.frame.header,
+        ticket,
+        Some(&frame.datatype(shown.datatype).cas(row.cas)),
+    );
     Ok(())
 }
 
@@ -66,8 +71,8 @@ pub(super) enum Seen {
 }
 
 /// Looks for a document. One whose time is over is made to expire, and is not there.
-pub(super) async fn look(bucket: &Bucket, vb: &Arc<Vb>, key: &[u8]) -> Result<Seen, Fail> {
-    let Some(found) = crate::disk(|| vb.find(key))? else { return Ok(Seen::Missing(None)) };
+pub(super) async fn look(bucket: &Bucket, vb: &Arc<Vb>, key: &[u8]) -> Result<Seen, RequestError> {
+    let Some(found) = disk(|| vb.find(key))? else { return Ok(Seen::Missing(None)) };
     if found.row.is_expired_at(unix_now()) {
         if vb.expire(found.row.key.clone()).await {
             bucket.counters().expired_on_access.add(1);

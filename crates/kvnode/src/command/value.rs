@@ -6,7 +6,7 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use mcbp::{Datatype, Status};
 use serde::de::IgnoredAny;
 
-use crate::session::Features;
+use crate::protocol::Features;
 
 /// The largest value, before and after inflating. Source: kv_engine's `max_item_size`.
 pub(crate) const VALUE_BYTES_MAX: usize = 20 * 1024 * 1024;

@@ -9,16 +9,23 @@ use vbucket::producer::{LogRead, Source};
 use vbucket::stream_req::VbFacts;
 
 use super::claims::Claims;
+use super::served::ServedBucket;
 use super::wakeups::Wakeups;
 use crate::bucket::{self, Bucket};
 
 /// A bucket, for the machines of one connection.
 #[derive(Clone)]
-pub(super) struct Access(pub(super) Arc<Bucket>);
+pub(super) struct Access(pub(super) Arc<ServedBucket>);
+
+impl Access {
+    pub(super) fn bucket(&self) -> &Arc<Bucket> {
+        &self.0.bucket
+    }
+}
 
 impl Access {
     fn look(&self, vb: VbId) -> Option<VbFacts> {
-        let view = self.0.vb(vb)?.view();
+        let view = self.bucket().vb(vb)?.view();
         Some(VbFacts {
             state: view.state,
             failover: FailoverTable::from_log(&view.failover).ok()?,
@@ -37,7 +44,7 @@ impl Source for Access {
 
     fn read_log(&self, vb: VbId, after: Seqno, bytes_max: usize) -> LogRead {
         // A vBucket that is gone has nothing; its stream hears of that by a notification.
-        let Some(vb) = self.0.vb(vb) else { return LogRead::UpToDate };
+        let Some(vb) = self.bucket().vb(vb) else { return LogRead::UpToDate };
         match vb.read_log(after, bytes_max) {
             bucket::LogRead::UpToDate => LogRead::UpToDate,
             bucket::LogRead::Rows(rows) => LogRead::Rows(rows),
@@ -60,11 +67,11 @@ impl ReplicaAccess {
     }
 
     pub(super) fn bucket(&self) -> &Arc<Bucket> {
-        &self.access.0
+        self.access.bucket()
     }
 
     fn claims(&self) -> &Claims {
-        &self.access.0.dcp().claims
+        &self.access.0.connections.claims
     }
 
     /// The connection has ended: nobody streams to these vBuckets any more, and it wants none.

@@ -48,7 +48,7 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(wire: Wire, access: Access, machine: Arc<Mutex<Consumer>>) -> Self {
-        let consumers = access.0.dcp().consumers();
+        let consumers = access.0.connections.consumers();
         Self {
             wire,
             access: ReplicaAccess::new(access),

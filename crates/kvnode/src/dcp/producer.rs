@@ -128,13 +128,13 @@ impl Session {
                     let encoder = lock(&self.machine).encoder();
                     let request =
                         backfill::Request { vb, stream, start, end, encoder, row_bytes_max, scan };
-                    let store = Arc::clone(self.access.0.store());
-                    let places = Arc::clone(&self.access.0.dcp().disk_reads);
+                    let store = Arc::clone(self.access.bucket().store());
+                    let places = Arc::clone(&self.access.0.connections.disk_reads);
                     let read = backfill::read(store, places, request);
                     self.reports.push(Box::pin(async { Report::Disk(read.await) }));
                 }
                 Effect::SetDead { vb, stream } => {
-                    let bucket = Arc::clone(&self.access.0);
+                    let bucket = Arc::clone(self.access.bucket());
                     self.reports.push(Box::pin(async move {
                         let done = bucket.set_state(vb, VbState::Dead, None).await;
                         Report::Dead(vb, stream, done.map_err(|error| error.to_string()))
@@ -142,11 +142,11 @@ impl Session {
                 }
                 Effect::HoldWrites(vb) => {
                     warn!("takeover is slow, holding up clients {} vb={}", self.wire, vb.0);
-                    let hold = self.access.0.vb(vb).map(|vb| vb.hold_writes());
+                    let hold = self.access.bucket().vb(vb).map(|vb| vb.hold_writes());
                     self.streams.entry(vb).or_default()._hold = hold;
                 }
                 Effect::Failed { vb, seqno, cause, read_failed } => {
-                    if !read_failed || self.access.0.counters().read_failures.add() {
+                    if !read_failed || self.access.bucket().counters().read_failures.add() {
                         let (wire, vb) = (&self.wire, vb.0);
                         error!("stream failed {wire} vb={vb} seqno={seqno} cause={cause}");
                     }
@@ -164,7 +164,7 @@ impl Session {
     /// Subscribes first and looks afterwards, so that no change falls between.
     fn watch(&mut self, vb: VbId) {
         let listener: Arc<Wakeups> = Arc::clone(&self.wakeups);
-        let _subscription = self.access.0.vb(vb).map(|vb| vb.subscribe(listener));
+        let _subscription = self.access.bucket().vb(vb).map(|vb| vb.subscribe(listener));
         self.streams.insert(vb, Resources { _subscription, ..Resources::default() });
         lock(&self.machine).on_changed(vb, &self.access, &mut self.wire.out);
     }

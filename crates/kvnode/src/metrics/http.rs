@@ -10,7 +10,8 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::page;
-use crate::node::Shared;
+use crate::blocking::disk;
+use crate::context::Context;
 
 /// Requests at a time: a few who scrape. Others wait to be accepted.
 const CONNECTIONS_MAX: usize = 16;
@@ -26,7 +27,7 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Runs until the node stops.
-pub(crate) async fn serve(listener: TcpListener, node: Arc<Shared>) {
+pub(crate) async fn serve(listener: TcpListener, node: Arc<Context>) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let accepting = async {
         loop {
@@ -56,7 +57,7 @@ pub(crate) async fn serve(listener: TcpListener, node: Arc<Shared>) {
     }
 }
 
-async fn exchange(mut stream: TcpStream, node: &Shared) -> std::io::Result<()> {
+async fn exchange(mut stream: TcpStream, node: &Context) -> std::io::Result<()> {
     let mut head = Vec::new();
     let answer = loop {
         if let Some(request) = Request::read(&head) {
@@ -100,9 +101,9 @@ impl Request {
         })
     }
 
-    fn answer(&self, node: &Shared) -> String {
+    fn answer(&self, node: &Context) -> String {
         let (status, kind, body) = match self {
-            Self::Metrics => match crate::disk(|| page::text(node)) {
+            Self::Metrics => match disk(|| page::text(node)) {
                 Ok(text) => ("200 OK", OPEN_METRICS, text),
                 Err(error) => {
                     error!("metrics cannot be written error={error}");

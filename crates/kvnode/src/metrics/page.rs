@@ -10,15 +10,15 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::bucket::Bucket;
-use crate::dcp::Totals;
-use crate::node::Shared;
+use crate::context::Context;
+use crate::dcp::{ServedBucket, Totals};
 
 type Labels = Vec<(&'static str, String)>;
 
 /// Name without `_total`, help, value.
 type Metric<T> = (&'static str, &'static str, fn(&T) -> u64);
 
-const NODE_COUNTERS: &[Metric<Shared>] = &[
+const NODE_COUNTERS: &[Metric<Context>] = &[
     ("kvnode_connections_accepted", "Connections", |n| n.counters.connections.get()),
     ("kvnode_connections_rejected", "Connections turned away, the limit was reached", |n| {
         n.counters.rejected_connections.get()
@@ -26,9 +26,9 @@ const NODE_COUNTERS: &[Metric<Shared>] = &[
     ("kvnode_authentication_failures", "Wrong passwords", |n| n.counters.auth_errors.get()),
     ("kvnode_error_answers", "Requests answered with an error", |n| n.counters.errors.get()),
 ];
-const NODE_GAUGES: &[Metric<Shared>] = &[
+const NODE_GAUGES: &[Metric<Context>] = &[
     ("kvnode_uptime_seconds", "Since the start", |n| n.started.elapsed().as_secs()),
-    ("kvnode_connections", "Open connections", Shared::connection_count),
+    ("kvnode_connections", "Open connections", Context::connection_count),
 ];
 
 const COUNTERS: &[Metric<Bucket>] = &[
@@ -89,7 +89,7 @@ const DCP_GAUGES: &[Metric<Totals>] = &[
 const STATES: [VbState; 4] = [VbState::Active, VbState::Replica, VbState::Pending, VbState::Dead];
 
 /// The page.
-pub(super) fn text(node: &Shared) -> Result<String, fmt::Error> {
+pub(super) fn text(node: &Context) -> Result<String, fmt::Error> {
     let facts = Facts::of(node);
     let (mut registry, mut text) = (Registry::default(), String::new());
     registry.register_collector(Box::new(facts));
@@ -111,18 +111,19 @@ struct Family {
 struct Facts(Vec<Family>);
 
 impl Facts {
-    fn of(node: &Shared) -> Self {
+    fn of(node: &Context) -> Self {
         let mut facts = Self::default();
         let alone = [(Vec::new(), node)];
         facts.add(MetricType::Counter, NODE_COUNTERS, &alone);
         facts.add(MetricType::Gauge, NODE_GAUGES, &alone);
-        let label = |bucket: &Bucket| vec![("bucket", bucket.name().to_owned())];
-        let buckets: Vec<_> = node.buckets.iter().map(|b| (label(b), b.as_ref())).collect();
+        let label = |served: &ServedBucket| vec![("bucket", served.bucket.name().to_owned())];
+        let buckets = node.buckets.iter().map(|served| (label(served), served.bucket.as_ref()));
+        let buckets: Vec<_> = buckets.collect();
         facts.add(MetricType::Counter, COUNTERS, &buckets);
         facts.add(MetricType::Gauge, GAUGES, &buckets);
         facts.vbuckets(&buckets);
-        let totals: Vec<_> =
-            buckets.iter().map(|(labels, b)| (labels.clone(), Totals::of(b))).collect();
+        let totals = node.buckets.iter().map(|served| (label(served), Totals::of(served)));
+        let totals: Vec<_> = totals.collect();
         let totals: Vec<_> = totals.iter().map(|(labels, t)| (labels.clone(), t)).collect();
         facts.add(MetricType::Gauge, DCP_GAUGES, &totals);
         let sides = totals.iter().flat_map(|(labels, totals)| {

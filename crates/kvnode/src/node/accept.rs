@@ -9,20 +9,20 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::Shared;
-use crate::session;
+use crate::context::Context;
 use crate::tls::Socket;
+use crate::{dcp, session};
 
 /// How long the listener rests after an error such as "too many open files".
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Runs until the node stops.
-pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, tasks: TaskTracker) {
+pub(super) async fn run(listener: TcpListener, node: Arc<Context>, tasks: TaskTracker) {
     // Said once for every time the limit is reached, not for every connection.
     let mut full = false;
     loop {
         let accepted = tokio::select! {
-            () = shared.shutdown.cancelled() => return,
+            () = node.shutdown.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
         let (stream, peer) = match accepted {
@@ -33,11 +33,11 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, tasks: TaskT
                 continue;
             }
         };
-        shared.counters.connections.add(1);
-        let Ok(slot) = Arc::clone(&shared.slots).try_acquire_owned() else {
-            shared.counters.rejected_connections.add(1);
+        node.counters.connections.add(1);
+        let Ok(permit) = Arc::clone(&node.connection_permits).try_acquire_owned() else {
+            node.counters.rejected_connections.add(1);
             if !std::mem::replace(&mut full, true) {
-                let limit = shared.limits.connections_max;
+                let limit = node.limits.connections_max;
                 warn!("connections turned away, the limit is reached peer={peer} limit={limit}");
             }
             continue;
@@ -47,22 +47,24 @@ pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, tasks: TaskT
             warn!("cannot set up a socket peer={peer} error={error}");
             continue;
         }
-        let shared = Arc::clone(&shared);
+        let node = Arc::clone(&node);
         tasks.spawn(async move {
-            if let Some(socket) = encrypt(stream, peer, &shared).await {
-                session::serve(socket, peer, shared).await;
+            if let Some(socket) = encrypt(stream, peer, &node).await
+                && let Some(handover) = session::serve(socket, peer, node).await
+            {
+                dcp::serve(handover).await;
             }
-            drop(slot);
+            drop(permit);
         });
     }
 }
 
 /// The socket as a session takes it; `None` where TLS fails or the node stops.
-async fn encrypt(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Option<Socket> {
-    let Some(tls) = &shared.tls else { return Some(Socket::Plain(stream)) };
+async fn encrypt(stream: TcpStream, peer: SocketAddr, node: &Context) -> Option<Socket> {
+    let Some(tls) = &node.tls else { return Some(Socket::Plain(stream)) };
     let accepted = tokio::select! {
-        () = shared.shutdown.cancelled() => return None,
-        accepted = timeout(shared.limits.authentication, tls.accept(stream)) => accepted,
+        () = node.shutdown.cancelled() => return None,
+        accepted = timeout(node.limits.authentication, tls.accept(stream)) => accepted,
     };
     let why = match accepted {
         Ok(Ok(socket)) => return Some(socket),

@@ -5,44 +5,19 @@ mod error;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use log::{error, info, warn};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vbucket::engine::SharedStore;
 
-use crate::Tls;
 use crate::bucket::{Bucket, BucketOptions};
-use crate::config::{Limits, NodeConfig, Users};
-use crate::counters::NodeCounters;
+use crate::config::NodeConfig;
+use crate::context::Context;
+use crate::metrics;
 pub use error::NodeError;
-
-/// What the connections of a node share.
-pub(crate) struct Shared {
-    pub(crate) buckets: Vec<Arc<Bucket>>,
-    pub(crate) users: Users,
-    tls: Option<Tls>,
-    pub(crate) limits: Limits,
-    pub(crate) counters: NodeCounters,
-    pub(crate) shutdown: CancellationToken,
-    pub(crate) started: Instant,
-    slots: Arc<Semaphore>,
-}
-
-impl Shared {
-    pub(crate) fn bucket(&self, name: &str) -> Option<Arc<Bucket>> {
-        self.buckets.iter().find(|bucket| bucket.name() == name).cloned()
-    }
-
-    /// How many connections there are now.
-    pub(crate) fn connection_count(&self) -> u64 {
-        self.limits.connections_max.saturating_sub(self.slots.available_permits()) as u64
-    }
-}
 
 /// Starts nodes.
 pub struct Node;
@@ -79,9 +54,9 @@ impl Node {
         let (listener, address) = listen(config.listen)?;
         let metrics = config.metrics.map(listen).transpose()?;
         let mut buckets = Vec::new();
-        for options in config.buckets {
-            let store = open(&options)?;
-            buckets.push(Bucket::open(options, store).map_err(NodeError::Threads)?);
+        for options in &config.buckets {
+            let store = open(options)?;
+            buckets.push(Bucket::open(options.clone(), store).map_err(NodeError::Threads)?);
         }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.limits.worker_threads)
@@ -89,19 +64,10 @@ impl Node {
             .enable_all()
             .build()
             .map_err(NodeError::Threads)?;
-        let shared = Arc::new(Shared {
-            slots: Arc::new(Semaphore::new(config.limits.connections_max)),
-            buckets,
-            users: config.users,
-            tls: config.tls,
-            limits: config.limits,
-            counters: NodeCounters::default(),
-            shutdown: CancellationToken::new(),
-            started: Instant::now(),
-        });
+        let context = Arc::new(Context::new(config, &buckets));
         let metrics_address = metrics.as_ref().map(|(_, address)| *address);
         let (tasks, runtime) = (TaskTracker::new(), Some(runtime));
-        let node = NodeHandle { address, metrics_address, shared, tasks, runtime };
+        let node = NodeHandle { address, metrics_address, buckets, context, tasks, runtime };
         node.run(listener, metrics.map(|(listener, _)| listener))?;
         info!("listening on {address}");
         if let Some(address) = metrics_address {
@@ -125,7 +91,8 @@ fn listen(address: SocketAddr) -> Result<(std::net::TcpListener, SocketAddr), No
 pub struct NodeHandle {
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
-    shared: Arc<Shared>,
+    buckets: Vec<Arc<Bucket>>,
+    context: Arc<Context>,
     tasks: TaskTracker,
     runtime: Option<Runtime>,
 }
@@ -146,13 +113,13 @@ impl NodeHandle {
     /// Its buckets.
     #[must_use]
     pub fn buckets(&self) -> &[Arc<Bucket>] {
-        &self.shared.buckets
+        &self.buckets
     }
 
     /// The bucket of this name.
     #[must_use]
     pub fn bucket(&self, name: &str) -> Option<Arc<Bucket>> {
-        self.shared.bucket(name)
+        self.buckets.iter().find(|bucket| bucket.name() == name).cloned()
     }
 
     /// Stops cleanly: connections end after what they are doing, what is queued is committed, the
@@ -163,9 +130,9 @@ impl NodeHandle {
     /// new branch of history.
     pub fn shutdown(mut self) -> Result<(), NodeError> {
         info!("stopping address={}", self.address);
-        self.stop_tasks(self.shared.limits.shutdown);
+        self.stop_tasks(self.context.limits.shutdown);
         let mut outcome = Ok(());
-        for bucket in &self.shared.buckets {
+        for bucket in &self.buckets {
             if let Err(source) = bucket.close() {
                 error!("bucket not closed cleanly bucket={} error={source}", bucket.name());
                 let bucket = bucket.name().to_owned();
@@ -188,24 +155,24 @@ impl NodeHandle {
         let listener = TcpListener::from_std(listener).map_err(listen)?;
         if let Some(metrics) = metrics {
             let metrics = TcpListener::from_std(metrics).map_err(listen)?;
-            self.tasks.spawn(crate::metrics::serve(metrics, Arc::clone(&self.shared)));
+            self.tasks.spawn(metrics::serve(metrics, Arc::clone(&self.context)));
         }
-        for bucket in &self.shared.buckets {
+        for bucket in &self.buckets {
             let warming = Arc::clone(bucket);
             self.tasks.spawn_blocking(move || drop(warming.warm_up()));
             let interval = bucket.options().expiry_pager_interval;
-            let shutdown = self.shared.shutdown.clone();
+            let shutdown = self.context.shutdown.clone();
             self.tasks.spawn(Arc::clone(bucket).run_expiry_pager(interval, shutdown.clone()));
             self.tasks.spawn(Arc::clone(bucket).run_failure_reports(shutdown.clone()));
             self.tasks.spawn(Arc::clone(bucket).run_purger(shutdown));
         }
-        self.tasks.spawn(accept::run(listener, Arc::clone(&self.shared), self.tasks.clone()));
+        self.tasks.spawn(accept::run(listener, Arc::clone(&self.context), self.tasks.clone()));
         Ok(())
     }
 
     fn stop_tasks(&mut self, patience: Duration) {
         let Some(runtime) = self.runtime.take() else { return };
-        self.shared.shutdown.cancel();
+        self.context.shutdown.cancel();
         self.tasks.close();
         let tasks = self.tasks.clone();
         // In a thread of its own: a runtime must not wait inside another one.
@@ -225,7 +192,7 @@ impl NodeHandle {
 impl Drop for NodeHandle {
     fn drop(&mut self) {
         self.stop_tasks(Duration::ZERO);
-        for bucket in &self.shared.buckets {
+        for bucket in &self.buckets {
             bucket.abandon();
         }
     }
