@@ -14,7 +14,7 @@ mod consumer_bench;
 
 use consumer_bench::Bench;
 use mcbp::{Frame, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState};
-use vbucket::consumer::Effect;
+use vbucket::consumer::{Effect, Event};
 
 /// A consumer with its negotiation done, and vBucket 0 on another connection.
 fn bench(draining: bool) -> Bench {
@@ -58,7 +58,7 @@ fn a_connection_that_was_faster_leaves_the_answer_of_a_streamed_vbucket() {
     let mut bench = bench(true);
     bench.add(0, 5, 0);
     bench.node.elsewhere.borrow_mut().insert(VbId(0), false);
-    bench.machine.on_freed(VbId(0), &bench.node, &mut bench.out);
+    bench.on(Event::Freed(VbId(0)));
     bench.settle();
     assert_eq!(bench.answers(), [(5, Status::KEY_EEXISTS)]);
 }
@@ -68,7 +68,7 @@ fn a_second_wait_may_follow_the_first() {
     let mut bench = bench(true);
     bench.add(0, 5, 0);
     // Freed, taken and draining again before this connection looked.
-    bench.machine.on_freed(VbId(0), &bench.node, &mut bench.out);
+    bench.on(Event::Freed(VbId(0)));
     bench.settle();
     assert!(bench.answers().is_empty());
     bench.elsewhere(0, 2);
@@ -101,7 +101,7 @@ fn a_close_answers_the_add_stream_that_waits() {
 fn the_end_of_the_connection_answers_the_add_stream_that_waits() {
     let mut bench = bench(true);
     bench.add(0, 5, 0);
-    bench.machine.close("the end".to_owned(), &mut bench.out);
+    bench.on(Event::Close("the end".to_owned()));
     bench.settle();
     assert_eq!(bench.answers(), [(5, Status::ETMPFAIL)]);
 }

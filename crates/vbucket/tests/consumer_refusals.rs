@@ -22,7 +22,7 @@ use mcbp::dcp::{
 use mcbp::{
     Datatype, Frame, FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState,
 };
-use vbucket::consumer::{Failure, Refused, Replicas as _};
+use vbucket::consumer::{Event, Failure, Refused, Replicas as _};
 
 /// A frame that is refused as the second of its stream, and how.
 struct Case {
@@ -243,7 +243,7 @@ fn a_replica_that_was_active_in_between_takes_nothing_more_of_its_stream() {
     bench.run_effects();
     // Active and replica again, before anybody looked: a branch of its own is all that tells.
     bench.node.put(0, 1, &[(88, 1), (77, 0)]);
-    bench.machine.on_changed(VbId(0), &bench.node, &mut bench.out);
+    bench.on(Event::Changed(VbId(0)));
     bench.settle();
     bench.mutation(0, opaques[0], 2);
     assert_eq!(bench.refusals(Opcode::DCP_MUTATION), [Status::DCP_STREAM_NOT_FOUND]);

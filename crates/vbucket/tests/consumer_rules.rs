@@ -23,7 +23,7 @@ use mcbp::{
 };
 use proptest::prelude::*;
 use vbucket::Kind;
-use vbucket::consumer::{Effect, Failure, Part, Replicas as _};
+use vbucket::consumer::{Effect, Event, Failure, Part, Replicas as _};
 
 #[test]
 fn a_consumer_asks_for_what_it_stores_and_for_nothing_else() {
@@ -284,7 +284,7 @@ fn a_state_comes_only_in_a_takeover() {
 fn changes_are_kept_as_they_came() {
     let mut bench = Bench::new();
     bench.node.put(0, 0, &[(1, 0)]);
-    bench.machine.on_tick(Duration::ZERO, 1234, &mut bench.out);
+    bench.on(Event::Tick { now: Duration::ZERO, unix_s: 1234 });
     let opaque = bench.open(0);
     bench.marker(0, opaque, 0, 9);
     let to = Target { vb: VbId(0), opaque, cas: 7, datatype: Datatype::SNAPPY };
@@ -329,10 +329,10 @@ fn nothing_heard_for_360_seconds_ends_the_connection() {
     let mut bench = Bench::new();
     bench.node.put(0, 0, &[(1, 0)]);
     bench.add(0, 1, 0);
-    bench.machine.on_tick(Duration::from_secs(359), 0, &mut bench.out);
+    bench.on(Event::Tick { now: Duration::from_secs(359), unix_s: 0 });
     bench.settle();
     assert!(!bench.closed);
-    bench.machine.on_tick(Duration::from_secs(360), 0, &mut bench.out);
+    bench.on(Event::Tick { now: Duration::from_secs(360), unix_s: 0 });
     bench.settle();
     assert!(bench.closed);
     assert_eq!(bench.answers(), [(1, Status::ETMPFAIL)]);
@@ -433,7 +433,7 @@ impl History {
             Happening::StateOf(vb, replica) => {
                 let state = if *replica { VbState::Replica } else { VbState::Dead };
                 bench.node.with(*vb, |facts| facts.state = state);
-                bench.machine.on_changed(VbId(*vb), &bench.node, &mut bench.out);
+                bench.on(Event::Changed(VbId(*vb)));
                 bench.settle();
             }
             Happening::Bad(vb) => {
@@ -479,7 +479,7 @@ proptest! {
         (0..3).for_each(|vb| history.bench.elsewhere(vb, 2));
         history.bench.run_effects();
         history.look();
-        history.bench.machine.close("the end".to_owned(), &mut history.bench.out);
+        history.bench.on(Event::Close("the end".to_owned()));
         history.bench.settle();
         history.look();
         for add in 1..=history.adds {

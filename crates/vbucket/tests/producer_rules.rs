@@ -24,8 +24,8 @@ use mcbp::{
 };
 use proptest::prelude::*;
 use vbucket::producer::{
-    Applied, BACKFILLS_MAX, Chunk, DiskRead, Effect, LARGE_BYTES_MAX, LogRead, Opened, Producer,
-    ProducerOptions, ReadEnd, RowEncoder, SMALL_ROW_BYTES, Settings, Source,
+    Applied, BACKFILLS_MAX, Chunk, DiskRead, Effect, Effects, Event, LARGE_BYTES_MAX, LogRead,
+    Opened, Producer, ProducerOptions, ReadEnd, RowEncoder, SMALL_ROW_BYTES, Settings, Source,
 };
 use vbucket::stream_req::VbFacts;
 use vbucket::{FailoverTable, Kind, Row};
@@ -154,6 +154,9 @@ struct Bench {
     out: BytesMut,
     scans: BTreeMap<VbId, Scan>,
     reads: Vec<Read>,
+    /// What the machine asked for and was not done yet.
+    asked: Effects,
+    /// What was asked for and is nothing to do here.
     effects: Vec<Effect>,
 }
 
@@ -169,13 +172,19 @@ impl Bench {
             out: BytesMut::new(),
             scans: BTreeMap::new(),
             reads: Vec::new(),
+            asked: Effects::new(),
             effects: Vec::new(),
         }
     }
 
     fn feed(&mut self, bytes: &[u8]) {
         let frame = Frame::parse(bytes).unwrap();
-        self.machine.on_frame(&frame, Duration::ZERO, &self.node, &mut self.out);
+        let (node, out) = (&self.node, &mut self.out);
+        self.asked.extend(self.machine.on_frame(&frame, Duration::ZERO, node, out));
+    }
+
+    fn on(&mut self, event: Event) {
+        self.asked.extend(self.machine.on(event, &self.node, &mut self.out));
     }
 
     fn control(&mut self, key: &str, value: &str) {
@@ -199,22 +208,20 @@ impl Bench {
     /// Carries out effects but for reads of the disk, and lets the streams write.
     fn fill(&mut self, bytes_max: usize) {
         loop {
-            let effects = self.machine.take_effects();
-            if effects.is_empty() {
-                self.machine.fill(&self.node, &mut self.out, bytes_max);
-                let effects = self.machine.take_effects();
-                if effects.is_empty() {
-                    return;
-                }
-                effects.into_iter().for_each(|effect| self.carry_out(effect));
+            if self.asked.is_empty() {
+                self.asked = self.machine.fill(&self.node, &mut self.out, bytes_max);
             }
+            if self.asked.is_empty() {
+                return;
+            }
+            let effects = std::mem::take(&mut self.asked);
             effects.into_iter().for_each(|effect| self.carry_out(effect));
         }
     }
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Watch(vb) => self.machine.on_changed(vb, &self.node, &mut self.out),
+            Effect::Watch(vb) => self.on(Event::Changed(vb)),
             Effect::Unwatch(vb) => drop(self.scans.remove(&vb)),
             Effect::ReadDisk { vb, stream, start, end, row_bytes_max } => {
                 let node = &self.node;
@@ -242,7 +249,7 @@ impl Bench {
         if !matches!(read.end, ReadEnd::More | ReadEnd::Large(_)) {
             self.scans.remove(&vb);
         }
-        self.machine.on_disk_read(vb, stream, read);
+        self.on(Event::DiskRead(vb, stream, read));
         bytes
     }
 
@@ -338,7 +345,7 @@ proptest! {
             match happening {
                 Happening::Write(key) => {
                     bench.node.write(0, key);
-                    bench.machine.on_committed(VbId(0));
+                    bench.on(Event::Committed(VbId(0)));
                 }
                 Happening::Trim(part) => bench.node.with(VbId(0), |copy| {
                     let to = copy.rows.len() as u64 * u64::from(part) / 255;
@@ -506,7 +513,7 @@ fn mb_26979_a_read_for_an_older_stream_is_dropped() {
     bench.feed(&out);
     bench.fill(usize::MAX);
     bench.take_frames();
-    bench.machine.on_disk_read(vb, old, read);
+    bench.on(Event::DiskRead(vb, old, read));
     bench.fill(usize::MAX);
     let of_old = |bytes: &Vec<u8>| bytes[12..16] == old.0.to_be_bytes();
     assert!(!bench.take_frames().iter().any(of_old));
@@ -539,7 +546,7 @@ fn mb_15166_a_takeover_that_does_not_get_ahead_holds_up_clients_once() {
     bench.fill(usize::MAX);
     // The marker is not answered.
     for seconds in [59, 60, 61] {
-        bench.machine.on_tick(Duration::from_secs(seconds), &mut bench.out);
+        bench.on(Event::Tick(Duration::from_secs(seconds)));
         bench.fill(usize::MAX);
         let held = usize::from(seconds >= 60);
         assert_eq!(bench.effects.len(), held, "after {seconds} s");
@@ -570,7 +577,7 @@ fn a_noop_is_sent_at_each_interval_once_the_last_was_answered() {
     bench.control(control_key::SET_NOOP_INTERVAL, "0.100000");
     bench.take_frames();
     let tick = |bench: &mut Bench, ms| {
-        bench.machine.on_tick(Duration::from_millis(ms), &mut bench.out);
+        bench.on(Event::Tick(Duration::from_millis(ms)));
         bench.take_frames()
     };
     assert!(tick(&mut bench, 99).is_empty());
@@ -704,9 +711,9 @@ fn mb_65403_a_consumer_that_acknowledges_nothing_is_told_of_once() {
     assert!(!bench.machine.has_work(), "the window is full");
     let silences = |bench: &mut Bench, seconds: std::ops::Range<u64>| {
         for second in seconds {
-            bench.machine.on_tick(Duration::from_secs(second), &mut bench.out);
+            bench.on(Event::Tick(Duration::from_secs(second)));
         }
-        let effects = bench.machine.take_effects();
+        let effects = std::mem::take(&mut bench.asked);
         effects.iter().filter(|effect| matches!(effect, Effect::Silent(_))).count()
     };
     assert_eq!(silences(&mut bench, 0..60), 0);

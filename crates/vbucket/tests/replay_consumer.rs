@@ -22,7 +22,7 @@ use mcbp::{Frame, Opcode, Seqno, Status, VbId, VbState, VbUuid};
 use recordings::{Line, capture};
 use support::text;
 use vbucket::FailoverTable;
-use vbucket::consumer::{Claim, Consumer, ConsumerOptions, Effect, Part, Replicas};
+use vbucket::consumer::{Claim, Consumer, ConsumerOptions, Effect, Effects, Event, Part, Replicas};
 use vbucket::stream_req::VbFacts;
 
 /// vBuckets that do at once what they are told.
@@ -63,6 +63,8 @@ struct Replay {
     machine: Consumer,
     node: Node,
     out: BytesMut,
+    /// What the machine asked for and was not done yet.
+    effects: Effects,
     got: Vec<Vec<u8>>,
     closed: Option<String>,
 }
@@ -71,23 +73,34 @@ impl Replay {
     fn new(window_bytes: u32, node: Node) -> Self {
         let options = ConsumerOptions { collections: true, json: true, window_bytes };
         let machine = Consumer::new(options, Duration::ZERO);
-        Self { machine, node, out: BytesMut::new(), got: Vec::new(), closed: None }
+        Self {
+            machine,
+            node,
+            out: BytesMut::new(),
+            effects: Effects::new(),
+            got: Vec::new(),
+            closed: None,
+        }
     }
 
     fn frame(&mut self, bytes: &[u8], now: Duration) {
         let frame = Frame::parse(bytes).unwrap();
-        self.machine.on_frame(&frame, None, now, &self.node, &mut self.out);
+        let (node, out) = (&self.node, &mut self.out);
+        self.effects.extend(self.machine.on_frame(&frame, None, now, node, out));
+    }
+
+    fn on(&mut self, event: Event) {
+        self.effects.extend(self.machine.on(event, &self.node, &mut self.out));
     }
 
     /// Carries out every effect until nothing is left to do.
     fn settle(&mut self, now: Duration) {
         loop {
-            self.machine.settle(now, &self.node, &mut self.out);
-            let effects = self.machine.take_effects();
-            if effects.is_empty() {
+            self.effects.extend(self.machine.settle(now, &self.node, &mut self.out));
+            if self.effects.is_empty() {
                 break;
             }
-            for effect in effects {
+            for effect in std::mem::take(&mut self.effects) {
                 self.carry_out(effect);
             }
         }
@@ -98,7 +111,7 @@ impl Replay {
     }
 
     fn carry_out(&mut self, effect: Effect) {
-        let Self { machine, node, out, .. } = self;
+        let node = &self.node;
         match effect {
             Effect::Rollback(vb, stream, _) => {
                 // The real node goes to zero by its own choice (capture 04).
@@ -106,11 +119,11 @@ impl Replay {
                     (facts.high_seqno, facts.snapshot_start, facts.snapshot_end) =
                         Default::default();
                 });
-                machine.on_rolled_back(vb, stream, Ok(()), node, out);
+                self.on(Event::RolledBack(vb, stream, Ok(())));
             }
             Effect::TakeHistory(vb, stream, log) => {
                 node.with(vb, |facts| facts.failover = FailoverTable::from_log(&log).unwrap());
-                machine.on_history(vb, stream, Ok(()), node, out);
+                self.on(Event::HistoryTaken(vb, stream, Ok(())));
             }
             Effect::Apply(vb, stream, _, parts) => {
                 for part in parts {
@@ -124,12 +137,12 @@ impl Replay {
                         (facts.snapshot_start, facts.snapshot_end) = snapshot;
                     });
                 }
-                machine.on_applied(vb, stream, Ok(()), node, out);
+                self.on(Event::Applied(vb, stream, Ok(())));
             }
             Effect::SetState(vb, stream, state) => {
                 node.with(vb, |facts| facts.state = state);
-                machine.on_changed(vb, node, out);
-                machine.on_state_set(vb, stream, Ok(()), node, out);
+                self.on(Event::Changed(vb));
+                self.on(Event::StateSet(vb, stream, Ok(())));
             }
             Effect::Close(reason) => self.closed = Some(reason),
             Effect::Refused(vb, refused) => panic!("{vb} {refused:?}"),
@@ -252,13 +265,13 @@ fn replay(file: &str, node: Node, reads: Reads) -> [Vec<Vec<u8>>; 2] {
             if frame.key == b"connection_buffer_size" {
                 windows_seen += 1;
                 if windows_seen > 1 {
-                    replay.machine.set_window(windows[1], &mut replay.out);
+                    replay.on(Event::Window(windows[1]));
                 }
             }
             real.push(bytes);
         }
     }
-    replay.machine.on_tick(last_at, 0, &mut replay.out);
+    replay.on(Event::Tick { now: last_at, unix_s: 0 });
     replay.settle(last_at);
     assert_eq!(replay.closed, None);
     real.retain(|bytes| !is_noop(bytes));

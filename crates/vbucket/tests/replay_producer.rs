@@ -26,7 +26,8 @@ use mcbp::{Frame, Opaque, Opcode, Seqno, VbId, VbState};
 use recordings::{Line, capture};
 use support::text;
 use vbucket::producer::{
-    Chunk, DiskRead, Effect, LogRead, Opened, Producer, ProducerOptions, ReadEnd, Source,
+    Chunk, DiskRead, Effect, Effects, Event, LogRead, Opened, Producer, ProducerOptions, ReadEnd,
+    Source,
 };
 use vbucket::stream_req::VbFacts;
 use vbucket::{FailoverTable, Kind, Row};
@@ -99,20 +100,30 @@ struct Replay {
     machine: Producer,
     node: Node,
     out: BytesMut,
+    /// What the machine asked for and was not done yet.
+    effects: Effects,
     got: Vec<Vec<u8>>,
 }
 
 impl Replay {
+    fn frame(&mut self, frame: &Frame<'_>, at: Duration) {
+        let (node, out) = (&self.node, &mut self.out);
+        self.effects.extend(self.machine.on_frame(frame, at, node, out));
+    }
+
+    fn on(&mut self, event: Event) {
+        self.effects.extend(self.machine.on(event, &self.node, &mut self.out));
+    }
+
     fn settle(&mut self) {
         loop {
-            for effect in self.machine.take_effects() {
-                self.carry_out(effect);
+            if self.effects.is_empty() {
+                self.effects = self.machine.fill(&self.node, &mut self.out, usize::MAX);
             }
-            self.machine.fill(&self.node, &mut self.out, usize::MAX);
-            let effects = self.machine.take_effects();
-            if effects.is_empty() {
+            if self.effects.is_empty() {
                 break;
             }
+            let effects = std::mem::take(&mut self.effects);
             effects.into_iter().for_each(|effect| self.carry_out(effect));
         }
         while !self.out.is_empty() {
@@ -122,17 +133,16 @@ impl Replay {
     }
 
     fn carry_out(&mut self, effect: Effect) {
-        let Self { machine, node, out, .. } = self;
         match effect {
-            Effect::Watch(vb) => machine.on_changed(vb, node, out),
+            Effect::Watch(vb) => self.on(Event::Changed(vb)),
             Effect::SetDead { vb, stream } => {
-                node.0.borrow_mut().get_mut(&vb).unwrap().state = VbState::Dead;
-                machine.on_changed(vb, node, out);
-                machine.on_dead(vb, stream, Ok(()), out);
+                self.node.0.borrow_mut().get_mut(&vb).unwrap().state = VbState::Dead;
+                self.on(Event::Changed(vb));
+                self.on(Event::Dead(vb, stream, Ok(())));
             }
             Effect::ReadDisk { vb, stream, start, end, .. } => {
                 let read = self.read_disk(vb, stream, start, end);
-                self.machine.on_disk_read(vb, stream, read);
+                self.on(Event::DiskRead(vb, stream, read));
             }
             Effect::Unwatch(_) => {}
             other => panic!("unexpected {other:?}"),
@@ -173,7 +183,7 @@ impl Replay {
             }
             Opcode::DCP_STREAM_END if frame.extras == [0, 0, 0, 2] => {
                 self.node.0.borrow_mut().get_mut(&vb).unwrap().state = VbState::Dead;
-                self.machine.on_changed(vb, &self.node, &mut self.out);
+                self.on(Event::Changed(vb));
             }
             _ => {}
         }
@@ -185,7 +195,7 @@ impl Replay {
         if copy.rows.last().is_none_or(|last| last.seqno < row.seqno) {
             copy.rows.push(Arc::new(row));
             drop(copies);
-            self.machine.on_committed(vb);
+            self.on(Event::Committed(vb));
         }
     }
 }
@@ -309,7 +319,8 @@ fn check_lines(lines: &[Line], prepare: impl FnOnce(&Node), differences: &Differ
         xattr: true,
     };
     let machine = Producer::new(options, Duration::ZERO);
-    let mut replay = Replay { machine, node, out: BytesMut::new(), got: Vec::new() };
+    let mut replay =
+        Replay { machine, node, out: BytesMut::new(), effects: Effects::new(), got: Vec::new() };
     let (mut real, mut asked) = (Vec::new(), BTreeMap::new());
     let mut unknown_to_real = Vec::new();
     for (at, line) in lines.iter().enumerate() {
@@ -339,7 +350,7 @@ fn check_lines(lines: &[Line], prepare: impl FnOnce(&Node), differences: &Differ
             if frame.opcode() == Opcode::DCP_CLOSE_STREAM && !frame.header.is_request() {
                 continue;
             }
-            replay.machine.on_frame(&frame, line.at, &replay.node, &mut replay.out);
+            replay.frame(&frame, line.at);
         }
     }
     replay.settle();

@@ -10,9 +10,9 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use log::{info, warn};
-use mcbp::{Opaque, Seqno, VbId, VbState};
+use mcbp::{Seqno, VbId, VbState};
 use tokio::sync::watch;
-use vbucket::consumer::{Consumer, Effect, Failure, Part, Replicas as _};
+use vbucket::consumer::{Consumer, Effect, Effects, Event, Failure, Part, Replicas as _};
 
 use super::access::{Access, ReplicaAccess};
 use super::registry::window_bytes;
@@ -29,20 +29,15 @@ const TICK: Duration = Duration::from_millis(100);
 /// window never comes near; one without flow control is held by its socket.
 const HELD_WINDOWS: usize = 2;
 
-/// What takes time and reports back.
-enum Report {
-    Applied(VbId, Opaque, Result<(), Failure>),
-    RolledBack(VbId, Opaque, Result<(), Failure>),
-    History(VbId, Opaque, Result<(), Failure>),
-    State(VbId, Opaque, Result<(), Failure>),
-}
-
 pub(super) struct Session {
     wire: Wire,
     access: ReplicaAccess,
     machine: Arc<Mutex<Consumer>>,
     watched: HashMap<VbId, Subscription>,
-    reports: FuturesUnordered<BoxFuture<'static, Report>>,
+    /// What the machine asked for and was not carried out yet.
+    effects: Effects,
+    /// What takes time and reports back.
+    reports: FuturesUnordered<BoxFuture<'static, Event>>,
     consumers: watch::Receiver<u32>,
 }
 
@@ -54,6 +49,7 @@ impl Session {
             access: ReplicaAccess::new(access),
             machine,
             watched: HashMap::new(),
+            effects: Effects::new(),
             reports: FuturesUnordered::new(),
             consumers,
         }
@@ -75,11 +71,11 @@ impl Session {
             tokio::select! {
                 moved = self.wire.moved() => if let Err(ended) = moved { break ended },
                 () = self.access.wakeups.wait() => self.take_wakeups(),
-                Some(report) = self.reports.next() => self.take_report(report),
+                Some(report) = self.reports.next() => self.take_event(report),
                 Ok(()) = self.consumers.changed() => self.resize(),
                 _ = tick.tick() => {
                     let now = self.wire.age();
-                    lock(&self.machine).on_tick(now, clock::unix_now(), &mut self.wire.out);
+                    self.take_event(Event::Tick { now, unix_s: clock::unix_now() });
                 }
             }
         };
@@ -93,21 +89,26 @@ impl Session {
     fn take_frames(&mut self) -> Result<(), Ended> {
         let now = self.wire.age();
         let mut machine = lock(&self.machine);
-        let access = &self.access;
-        self.wire.frames(|frame, memory, out| machine.on_frame(frame, memory, now, access, out))
+        let Self { access, effects, .. } = self;
+        self.wire.frames(|frame, memory, out| {
+            effects.append(&mut machine.on_frame(frame, memory, now, access, out));
+        })
+    }
+
+    fn take_event(&mut self, event: Event) {
+        let out = &mut self.wire.out;
+        self.effects.append(&mut lock(&self.machine).on(event, &self.access, out));
     }
 
     fn advance(&mut self) -> Option<Ended> {
         let now = self.wire.age();
         loop {
-            let mut machine = lock(&self.machine);
-            machine.settle(now, &self.access, &mut self.wire.out);
-            let effects = machine.take_effects();
-            drop(machine);
-            if effects.is_empty() {
+            let out = &mut self.wire.out;
+            self.effects.append(&mut lock(&self.machine).settle(now, &self.access, out));
+            if self.effects.is_empty() {
                 return None;
             }
-            for effect in effects {
+            for effect in std::mem::take(&mut self.effects) {
                 if let Some(ended) = self.carry_out(effect) {
                     return Some(ended);
                 }
@@ -127,7 +128,7 @@ impl Session {
                         Some(vb) => vb.rollback(to).await.map(drop),
                         None => Err(VbError::NoVbucket(vb)),
                     };
-                    Report::RolledBack(vb, stream, done.map_err(failure))
+                    Event::RolledBack(vb, stream, done.map_err(failure))
                 });
             }
             Effect::TakeHistory(vb, stream, log) => self.report(async move {
@@ -135,15 +136,15 @@ impl Session {
                     Some(vb) => vb.replace_failover(&log).await,
                     None => Err(VbError::NoVbucket(vb)),
                 };
-                Report::History(vb, stream, done.map_err(failure))
+                Event::HistoryTaken(vb, stream, done.map_err(failure))
             }),
             Effect::Apply(vb, stream, after, parts) => self.report(async move {
                 let done = apply(&bucket, vb, after, parts).await;
-                Report::Applied(vb, stream, done.map_err(failure))
+                Event::Applied(vb, stream, done.map_err(failure))
             }),
             Effect::SetState(vb, stream, state) => self.report(async move {
                 let done = set_state(&bucket, vb, state).await;
-                Report::State(vb, stream, done.map_err(failure))
+                Event::StateSet(vb, stream, done.map_err(failure))
             }),
             Effect::Note(vb, note) => info!("stream {} vb={} note={note}", self.wire, vb.0),
             // The connection's name says who the producer is.
@@ -155,7 +156,7 @@ impl Session {
         None
     }
 
-    fn report(&self, report: impl Future<Output = Report> + Send + 'static) {
+    fn report(&self, report: impl Future<Output = Event> + Send + 'static) {
         self.reports.push(Box::pin(report));
     }
 
@@ -164,7 +165,7 @@ impl Session {
         if let Some(found) = self.access.bucket().vb(vb) {
             self.watched.insert(vb, found.subscribe(listener));
         }
-        lock(&self.machine).on_changed(vb, &self.access, &mut self.wire.out);
+        self.take_event(Event::Changed(vb));
     }
 
     fn take_wakeups(&mut self) {
@@ -172,31 +173,18 @@ impl Session {
         let (access, out) = (&self.access, &mut self.wire.out);
         access.wakeups.drain(|vb, news| {
             if news.changed {
-                machine.on_changed(vb, access, out);
+                self.effects.append(&mut machine.on(Event::Changed(vb), access, out));
             }
             if news.freed {
-                machine.on_freed(vb, access, out);
+                self.effects.append(&mut machine.on(Event::Freed(vb), access, out));
             }
         });
-    }
-
-    fn take_report(&mut self, report: Report) {
-        let mut machine = lock(&self.machine);
-        let (access, out) = (&self.access, &mut self.wire.out);
-        match report {
-            Report::Applied(vb, stream, done) => machine.on_applied(vb, stream, done, access, out),
-            Report::RolledBack(vb, stream, done) => {
-                machine.on_rolled_back(vb, stream, done, access, out);
-            }
-            Report::History(vb, stream, done) => machine.on_history(vb, stream, done, access, out),
-            Report::State(vb, stream, done) => machine.on_state_set(vb, stream, done, access, out),
-        }
     }
 
     fn resize(&mut self) {
         self.consumers.mark_unchanged();
         let bytes = self.window_bytes();
-        lock(&self.machine).set_window(bytes, &mut self.wire.out);
+        self.take_event(Event::Window(bytes));
     }
 
     fn window_bytes(&self) -> u32 {

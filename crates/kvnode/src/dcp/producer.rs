@@ -12,7 +12,7 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 use log::{error, warn};
 use mcbp::{Opaque, VbId, VbState};
 use vbucket::engine::Scan;
-use vbucket::producer::{Effect, Producer};
+use vbucket::producer::{Effect, Effects, Event, Producer};
 
 use super::access::Access;
 use super::backfill;
@@ -46,6 +46,8 @@ pub(super) struct Session {
     wire: Wire,
     access: Access,
     machine: Arc<Mutex<Producer>>,
+    /// What the machine asked for and was not carried out yet.
+    effects: Effects,
     wakeups: Arc<Wakeups>,
     streams: HashMap<VbId, Resources>,
     reports: FuturesUnordered<BoxFuture<'static, Report>>,
@@ -57,6 +59,7 @@ impl Session {
             wire,
             access,
             machine,
+            effects: Effects::new(),
             wakeups: Arc::default(),
             streams: HashMap::new(),
             reports: FuturesUnordered::new(),
@@ -80,7 +83,7 @@ impl Session {
                 Some(report) = self.reports.next() => self.take_report(report),
                 _ = tick.tick() => {
                     let now = self.wire.age();
-                    lock(&self.machine).on_tick(now, &mut self.wire.out);
+                    self.take_event(Event::Tick(now));
                 }
             }
         };
@@ -92,32 +95,35 @@ impl Session {
     fn take_frames(&mut self) -> Result<(), Ended> {
         let now = self.wire.age();
         let mut machine = lock(&self.machine);
-        let access = &self.access;
-        self.wire.frames(|frame, _, out| machine.on_frame(frame, now, access, out))
+        let Self { access, effects, .. } = self;
+        self.wire.frames(|frame, _, out| {
+            effects.append(&mut machine.on_frame(frame, now, access, out));
+        })
+    }
+
+    fn take_event(&mut self, event: Event) {
+        let out = &mut self.wire.out;
+        self.effects.append(&mut lock(&self.machine).on(event, &self.access, out));
     }
 
     /// Carries out what the machine wants, then lets its streams write.
     fn advance(&mut self) -> Option<Ended> {
         loop {
-            let effects = lock(&self.machine).take_effects();
-            if effects.is_empty() {
-                let mut machine = lock(&self.machine);
-                machine.fill(&self.access, &mut self.wire.out, OUT_BYTES_MAX);
-                let effects = machine.take_effects();
-                drop(machine);
-                if effects.is_empty() {
-                    return None;
-                }
-                if let Some(ended) = self.carry_out(effects) {
-                    return Some(ended);
-                }
-            } else if let Some(ended) = self.carry_out(effects) {
+            if self.effects.is_empty() {
+                let out = &mut self.wire.out;
+                self.effects = lock(&self.machine).fill(&self.access, out, OUT_BYTES_MAX);
+            }
+            if self.effects.is_empty() {
+                return None;
+            }
+            let effects = std::mem::take(&mut self.effects);
+            if let Some(ended) = self.carry_out(effects) {
                 return Some(ended);
             }
         }
     }
 
-    fn carry_out(&mut self, effects: Vec<Effect>) -> Option<Ended> {
+    fn carry_out(&mut self, effects: Effects) -> Option<Ended> {
         for effect in effects {
             match effect {
                 Effect::Watch(vb) => self.watch(vb),
@@ -166,35 +172,31 @@ impl Session {
         let listener: Arc<Wakeups> = Arc::clone(&self.wakeups);
         let _subscription = self.access.bucket().vb(vb).map(|vb| vb.subscribe(listener));
         self.streams.insert(vb, Resources { _subscription, ..Resources::default() });
-        lock(&self.machine).on_changed(vb, &self.access, &mut self.wire.out);
+        self.take_event(Event::Changed(vb));
     }
 
     fn take_wakeups(&mut self) {
         let mut machine = lock(&self.machine);
         let (access, out) = (&self.access, &mut self.wire.out);
         self.wakeups.drain(|vb, news| {
-            if news.changed {
-                machine.on_changed(vb, access, out);
-            } else {
-                machine.on_committed(vb);
-            }
+            let event = if news.changed { Event::Changed(vb) } else { Event::Committed(vb) };
+            self.effects.append(&mut machine.on(event, access, out));
         });
     }
 
     fn take_report(&mut self, report: Report) {
-        let mut machine = lock(&self.machine);
         match report {
             Report::Disk(backfill::Outcome { vb, stream, scan, read }) => {
                 if let Some(resources) = self.streams.get_mut(&vb)
-                    && machine.stream(vb).is_some_and(|current| current.opaque() == stream)
+                    && lock(&self.machine)
+                        .stream(vb)
+                        .is_some_and(|current| current.opaque() == stream)
                 {
                     resources.scan = scan.map(|scan| (stream, scan));
                 }
-                machine.on_disk_read(vb, stream, read);
+                self.take_event(Event::DiskRead(vb, stream, read));
             }
-            Report::Dead(vb, stream, done) => {
-                machine.on_dead(vb, stream, done, &mut self.wire.out);
-            }
+            Report::Dead(vb, stream, done) => self.take_event(Event::Dead(vb, stream, done)),
         }
     }
 }

@@ -7,24 +7,27 @@ use mcbp::{Opaque, Opcode, Seqno, Status, VbId, VbState};
 
 use super::Part;
 
+/// What is to be done, in order.
+pub type Effects = Vec<Effect>;
+
 /// What the shell has to do. Each carries the opaque of its stream, to be given back with the
 /// outcome, so that an outcome for an older stream is recognised.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
-    /// Call [`super::Consumer::on_changed`] whenever the vBucket's state changes.
+    /// Give [`super::Event::Changed`] now and whenever the vBucket's state changes.
     Watch(VbId),
     /// The stream is gone.
     Unwatch(VbId),
-    /// Take the vBucket back, then [`super::Consumer::on_rolled_back`].
+    /// Take the vBucket back, then give [`super::Event::RolledBack`].
     Rollback(VbId, Opaque, Seqno),
-    /// Take over the producer's history, synced, then [`super::Consumer::on_history`].
+    /// Take over the producer's history, synced, then give [`super::Event::HistoryTaken`].
     TakeHistory(VbId, Opaque, Vec<FailoverEntry>),
-    /// Write these in order, wait until they are durable, then [`super::Consumer::on_applied`].
+    /// Write these in order, wait until they are durable, then give [`super::Event::Applied`].
     ///
     /// The first part must follow directly on the given seqno, and each part on the one before it.
     /// Where it does not, nothing more may be written, because that would leave a gap.
     Apply(VbId, Opaque, Seqno, Vec<Part>),
-    /// Change the state, synced, then [`super::Consumer::on_state_set`].
+    /// Change the state, synced, then give [`super::Event::StateSet`].
     SetState(VbId, Opaque, VbState),
     /// Log why a stream ended or was not opened.
     Note(VbId, String),

@@ -8,13 +8,15 @@ use mcbp::dcp::{
 };
 use mcbp::{Frame, Opcode, Status, StreamEndStatus, VbId, VbState, flow};
 
+use super::answer::{answer, answer_add};
+use super::context::Context;
 use super::decode::{self, Making, Refusal};
 use super::negotiation::Outcome;
 use super::part::Item;
-use super::refusal::{answer, is_of_stream, not_stored};
-use super::setup::{answer_add, status_of_end};
+use super::refusal::{is_of_stream, not_stored};
+use super::setup::status_of_end;
 use super::stream::{PassiveStream, Phase};
-use super::{Consumer, Effect, Replicas};
+use super::{Consumer, Effect, Effects, Replicas};
 
 /// What became of a frame of a stream.
 enum Taken {
@@ -25,10 +27,12 @@ enum Taken {
 }
 
 impl Consumer {
-    /// Takes one frame. [`Consumer::settle`] is to follow the last one of a read.
+    /// Takes one frame; returns what is to be done, in order. [`Consumer::settle`] is to follow the
+    /// last frame of a read.
     ///
     /// `memory` is what the frame was read into, where rows may keep that instead of a copy: those
     /// of a disk snapshot do, which nobody holds once they are on disk.
+    #[must_use]
     pub fn on_frame(
         &mut self,
         frame: &Frame<'_>,
@@ -36,42 +40,47 @@ impl Consumer {
         now: Duration,
         replicas: &dyn Replicas,
         out: &mut BytesMut,
-    ) {
+    ) -> Effects {
+        let mut cx = Context::new(replicas, out);
         self.liveness.heard(now);
-        if self.closing {
-            return;
+        if !self.closing {
+            self.take_frame(frame, memory, &mut cx);
         }
+        cx.effects
+    }
+
+    fn take_frame(&mut self, frame: &Frame<'_>, memory: Option<&Bytes>, cx: &mut Context<'_>) {
         if !frame.header.is_request() {
-            return self.on_response(frame, replicas, out);
+            return self.on_response(frame, cx);
         }
         let (opcode, vb) = (frame.opcode(), frame.header.vbucket());
         match opcode {
-            Opcode::DCP_STREAM_END => self.on_end(frame, replicas, out),
-            Opcode::DCP_NOOP => answer(frame, Status::SUCCESS, out),
+            Opcode::DCP_STREAM_END => self.on_end(frame, cx),
+            Opcode::DCP_NOOP => answer(frame, Status::SUCCESS, cx.out),
             Opcode::DCP_ADD_STREAM => match AddStream::decode(frame) {
-                Ok(add) => self.add_stream(vb, frame.header.opaque, add.flags, replicas, out),
-                Err(_) => answer_add(frame.header.opaque, Status::EINVAL, None, out),
+                Ok(add) => self.add_stream(vb, frame.header.opaque, add.flags, cx),
+                Err(_) => answer_add(frame.header.opaque, Status::EINVAL, None, cx.out),
             },
-            Opcode::DCP_CLOSE_STREAM => self.on_close(frame, replicas, out),
+            Opcode::DCP_CLOSE_STREAM => self.on_close(frame, cx),
             Opcode::DCP_OPEN | Opcode::DCP_STREAM_REQ | Opcode::DCP_CONTROL => {
-                answer(frame, Status::EINVAL, out);
+                answer(frame, Status::EINVAL, cx.out);
             }
             _ if is_of_stream(opcode) || self.current(vb, frame.header.opaque).is_some() => {
-                self.on_stream_frame(frame, memory, replicas, out);
+                self.on_stream_frame(frame, memory, cx);
             }
-            _ => answer(frame, Status::UNKNOWN_COMMAND, out),
+            _ => answer(frame, Status::UNKNOWN_COMMAND, cx.out),
         }
     }
 
-    fn on_response(&mut self, frame: &Frame<'_>, replicas: &dyn Replicas, out: &mut BytesMut) {
+    fn on_response(&mut self, frame: &Frame<'_>, cx: &mut Context<'_>) {
         match frame.opcode() {
-            Opcode::DCP_STREAM_REQ => self.on_stream_answer(frame, replicas, out),
+            Opcode::DCP_STREAM_REQ => self.on_stream_answer(frame, cx),
             Opcode::GET_ERROR_MAP | Opcode::DCP_CONTROL => {
                 let (opaque, status) = (frame.header.opaque, frame.header.status());
-                match self.negotiation.on_answer(opaque, status, &mut self.counter, out) {
+                match self.negotiation.on_answer(opaque, status, &mut self.counter, cx.out) {
                     Outcome::Next => {}
-                    Outcome::NotMine => self.close("an answer came to no question".to_owned(), out),
-                    Outcome::Fatal(reason) => self.close(reason.to_owned(), out),
+                    Outcome::NotMine => self.close("an answer came to no question".to_owned(), cx),
+                    Outcome::Fatal(reason) => self.close(reason.to_owned(), cx),
                 }
             }
             // A producer of older days answers BUFFER_ACK and SEQNO_ACK.
@@ -83,13 +92,7 @@ impl Consumer {
     ///
     /// The first frame of a live stream that is refused ends that stream: a later frame that was
     /// accepted would hide the gap: high seqnos would be equal, documents would not.
-    fn on_stream_frame(
-        &mut self,
-        frame: &Frame<'_>,
-        memory: Option<&Bytes>,
-        replicas: &dyn Replicas,
-        out: &mut BytesMut,
-    ) {
+    fn on_stream_frame(&mut self, frame: &Frame<'_>, memory: Option<&Bytes>, cx: &mut Context<'_>) {
         let charge = flow::charge(&frame.header);
         let vb = frame.header.vbucket();
         let taken = match self.streams.get_mut(&vb).filter(|stream| stream.takes_frames()) {
@@ -108,7 +111,7 @@ impl Consumer {
                     (true, false) => Status::KEY_EEXISTS,
                 };
                 self.acks.free(charge);
-                return answer(frame, status, out);
+                return answer(frame, status, cx.out);
             }
         };
         match taken {
@@ -120,7 +123,7 @@ impl Consumer {
             Ok(Taken::Done) => self.acks.free(charge),
             Err(refusal) => {
                 self.acks.free(charge);
-                self.refuse(frame, refusal, replicas, out);
+                self.refuse(frame, refusal, cx);
             }
         }
     }
@@ -132,7 +135,7 @@ impl Consumer {
     }
 
     /// The end of a stream, which is never answered. One of an older stream is stale (MB-34951).
-    fn on_end(&mut self, frame: &Frame<'_>, replicas: &dyn Replicas, out: &mut BytesMut) {
+    fn on_end(&mut self, frame: &Frame<'_>, cx: &mut Context<'_>) {
         self.acks.free(flow::charge(&frame.header));
         let (vb, opaque) = (frame.header.vbucket(), frame.header.opaque);
         let status = StreamEnd::decode(frame).map_or(StreamEndStatus::CLOSED, |end| end.status);
@@ -141,26 +144,26 @@ impl Consumer {
         };
         if stream.opaque == opaque {
             let at = stream.last_seqno;
-            self.effects.push(Effect::Note(vb, format!("ended by the producer: {status} at {at}")));
-            self.finish(vb, status_of_end(status), replicas, out);
+            cx.effects.push(Effect::Note(vb, format!("ended by the producer: {status} at {at}")));
+            self.finish(vb, status_of_end(status), cx);
         }
     }
 
-    fn on_close(&mut self, frame: &Frame<'_>, replicas: &dyn Replicas, out: &mut BytesMut) {
+    fn on_close(&mut self, frame: &Frame<'_>, cx: &mut Context<'_>) {
         let vb = frame.header.vbucket();
         let live = self.streams.get(&vb).is_some_and(PassiveStream::is_live);
         if let Some(held) = self.take_held(vb) {
-            answer_add(held.add, Status::KEY_ENOENT, None, out);
+            answer_add(held.add, Status::KEY_ENOENT, None, cx.out);
         } else if live {
             // Nothing that was received and is not being written counts any more, so that nobody's
             // position moves on behind the close.
-            self.abandon(vb, Status::KEY_ENOENT, replicas, out);
+            self.abandon(vb, Status::KEY_ENOENT, cx);
         } else if self.negotiation.has_v7_status_codes() {
-            return answer(frame, Status::DCP_STREAM_NOT_FOUND, out);
+            return answer(frame, Status::DCP_STREAM_NOT_FOUND, cx.out);
         } else {
-            return answer(frame, Status::KEY_ENOENT, out);
+            return answer(frame, Status::KEY_ENOENT, cx.out);
         }
-        answer(frame, Status::SUCCESS, out);
+        answer(frame, Status::SUCCESS, cx.out);
     }
 }
 

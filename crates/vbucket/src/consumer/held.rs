@@ -3,11 +3,11 @@
 //! The request has to name where the vBucket stands then (MB-29354, where the answer was EEXISTS).
 //! The wait ends with the commit of what that stream received, and commits have a deadline.
 
-use bytes::BytesMut;
 use mcbp::{Opaque, Status, VbId};
 
-use super::setup::answer_add;
-use super::{Consumer, Replicas};
+use super::Consumer;
+use super::answer::answer_add;
+use super::context::Context;
 
 /// How many ADD_STREAMs wait: one for each vBucket.
 const HELD_MAX: usize = 1024;
@@ -22,10 +22,10 @@ pub(super) struct Held {
 
 impl Consumer {
     /// Holds an ADD_STREAM, or refuses it where too many wait or one of this vBucket does.
-    pub(super) fn hold(&mut self, held: Held, out: &mut BytesMut) {
+    pub(super) fn hold(&mut self, held: Held, cx: &mut Context<'_>) {
         let waits = self.held.iter().any(|other| other.vb == held.vb);
         if waits || self.held.len() >= HELD_MAX {
-            return answer_add(held.add, Status::KEY_EEXISTS, None, out);
+            return answer_add(held.add, Status::KEY_EEXISTS, None, cx.out);
         }
         self.held.push_back(held);
     }
@@ -38,12 +38,12 @@ impl Consumer {
 
     /// A vBucket that was draining on another connection is free, see
     /// [`super::Claim::Draining`]. Another connection may have been faster.
-    pub fn on_freed(&mut self, vb: VbId, replicas: &dyn Replicas, out: &mut BytesMut) {
+    pub(super) fn freed(&mut self, vb: VbId, cx: &mut Context<'_>) {
         if self.streams.contains_key(&vb) {
             return; // a stream of this connection is before it
         }
         if let Some(Held { vb, add, flags }) = self.take_held(vb) {
-            self.add_stream(vb, add, flags, replicas, out);
+            self.add_stream(vb, add, flags, cx);
         }
     }
 }

@@ -1,22 +1,27 @@
 //! The consumer's side of one DCP connection, as a pure machine.
 //!
-//! Frames and events go in, frames go to an output buffer and [`Effect`]s to the shell. Every
-//! ADD_STREAM is answered exactly once, whatever happens: the stream owns the unanswered request
-//! and taking it out is the only way to answer. The map:
+//! Frames and [`Event`]s go in; each call returns [`Effect`]s for the shell and appends frames to
+//! an output buffer. Every ADD_STREAM is answered exactly once, whatever happens: the stream owns
+//! the unanswered request, and taking it out is the only way to answer. The map:
 //!
 //! - `negotiation`, `counter`: what is settled before the first stream, and the opaques
 //! - `stream`: one stream; `part`: what it received; `decode`: frames to rows
 //! - `frames`: what comes in; `refusal`: what cannot be stored; `setup`: from ADD_STREAM to its
 //!   answer; `held`: ADD_STREAMs that wait; `outcomes`: what comes of effects, and how streams end
-//! - `acks`: flow control; `effect`: what the shell has to do; `stats`: what STAT tells
+//! - `event`, `effect`: what happens, and what the shell has to do; `context`: what one call works
+//!   with; `answer`: frames that answer requests
+//! - `acks`: flow control; `stats`: what STAT tells
 //!
 //! The first frame of a stream that cannot be stored ends that stream, and nothing after it is
 //! written: equal seqnos mean equal documents. The other streams go on.
 
 mod acks;
+mod answer;
+mod context;
 mod counter;
 mod decode;
 mod effect;
+mod event;
 mod frames;
 mod held;
 mod negotiation;
@@ -34,12 +39,15 @@ use bytes::BytesMut;
 use mcbp::dcp::BufferAck;
 use mcbp::{Opaque, Status, VbId};
 
-pub use effect::{Effect, Failure, Refused};
+pub use effect::{Effect, Effects, Failure, Refused};
+pub use event::Event;
 pub use part::Part;
 
 use crate::liveness::Liveness;
 use crate::stream_req::VbFacts;
 use acks::Acks;
+use answer::answer_add;
+use context::Context;
 use counter::Counter;
 use held::Held;
 use negotiation::Negotiation;
@@ -69,7 +77,7 @@ pub enum Claim {
     /// A stream of another connection has it.
     Streamed,
     /// A stream of another connection has ended and is still being written. Once that is done,
-    /// [`Consumer::on_freed`] is called.
+    /// [`Event::Freed`] is given.
     Draining,
 }
 
@@ -98,7 +106,6 @@ pub struct Consumer {
     held: VecDeque<Held>,
     /// Streams that got something since the last [`Consumer::settle`].
     touched: Vec<VbId>,
-    effects: Vec<Effect>,
     closing: bool,
     unix_s: u32,
 }
@@ -116,16 +123,32 @@ impl Consumer {
             to_request: VecDeque::new(),
             held: VecDeque::new(),
             touched: Vec::new(),
-            effects: Vec::new(),
             closing: false,
             unix_s: 0,
             options,
         }
     }
 
-    /// What is to be done, in order.
-    pub fn take_effects(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.effects)
+    /// Takes one event; returns what is to be done, in order.
+    #[must_use]
+    pub fn on(&mut self, event: Event, replicas: &dyn Replicas, out: &mut BytesMut) -> Effects {
+        let mut cx = Context::new(replicas, out);
+        match event {
+            Event::Changed(vb) => self.changed(vb, &mut cx),
+            Event::Freed(vb) => self.freed(vb, &mut cx),
+            Event::RolledBack(vb, stream, outcome) => {
+                self.rolled_back(vb, stream, outcome, &mut cx);
+            }
+            Event::HistoryTaken(vb, stream, outcome) => {
+                self.history_taken(vb, stream, outcome, &mut cx);
+            }
+            Event::Applied(vb, stream, outcome) => self.applied(vb, stream, outcome, &mut cx),
+            Event::StateSet(vb, stream, outcome) => self.state_set(vb, stream, outcome, &mut cx),
+            Event::Window(bytes) => self.set_window(bytes, cx.out),
+            Event::Tick { now, unix_s } => self.tick(now, unix_s, &mut cx),
+            Event::Close(reason) => self.close(reason, &mut cx),
+        }
+        cx.effects
     }
 
     /// Bytes that were received and are not on disk: the caller reads no more while they exceed the
@@ -135,53 +158,58 @@ impl Consumer {
         self.acks.held_bytes()
     }
 
-    /// Gives the connection another flow-control window.
-    pub fn set_window(&mut self, bytes: u32, out: &mut BytesMut) {
+    /// Frames and events of the moment were all given: starts what can be started, has rows
+    /// written, acknowledges. Returns what is to be done, in order.
+    #[must_use]
+    pub fn settle(
+        &mut self,
+        now: Duration,
+        replicas: &dyn Replicas,
+        out: &mut BytesMut,
+    ) -> Effects {
+        let mut cx = Context::new(replicas, out);
+        if !self.to_request.is_empty() {
+            self.negotiation.start(&mut self.counter, cx.out);
+        }
+        if self.negotiation.is_done() {
+            while let Some(vb) = self.to_request.pop_front() {
+                self.request(vb, &mut cx);
+            }
+        }
+        for vb in std::mem::take(&mut self.touched) {
+            self.go_on(vb, &mut cx);
+        }
+        self.acknowledge(now, cx.out);
+        cx.effects
+    }
+
+    fn set_window(&mut self, bytes: u32, out: &mut BytesMut) {
         if bytes != self.acks.window_bytes() {
             self.acks.resize(bytes);
             self.negotiation.resize(bytes, &mut self.counter, out);
         }
     }
 
-    /// Frames and events of the moment were all given: starts what can be started, has rows
-    /// written, acknowledges.
-    pub fn settle(&mut self, now: Duration, replicas: &dyn Replicas, out: &mut BytesMut) {
-        if !self.to_request.is_empty() {
-            self.negotiation.start(&mut self.counter, out);
-        }
-        if self.negotiation.is_done() {
-            while let Some(vb) = self.to_request.pop_front() {
-                self.request(vb, replicas, out);
-            }
-        }
-        for vb in std::mem::take(&mut self.touched) {
-            self.go_on(vb, replicas, out);
-        }
-        self.acknowledge(now, out);
-    }
-
-    /// Time goes on: late acknowledgements, and the idle timeout. `unix_s` is Unix time.
-    pub fn on_tick(&mut self, now: Duration, unix_s: u32, out: &mut BytesMut) {
+    fn tick(&mut self, now: Duration, unix_s: u32, cx: &mut Context<'_>) {
         self.unix_s = unix_s;
         if self.liveness.is_idle(now) {
-            self.close("nothing was heard from the producer for 360 s".to_owned(), out);
+            self.close("nothing was heard from the producer for 360 s".to_owned(), cx);
         }
-        self.acknowledge(now, out);
+        self.acknowledge(now, cx.out);
     }
 
-    /// Ends the connection: whoever waits for the answer to an ADD_STREAM gets it now.
-    pub fn close(&mut self, reason: String, out: &mut BytesMut) {
+    fn close(&mut self, reason: String, cx: &mut Context<'_>) {
         if std::mem::replace(&mut self.closing, true) {
             return;
         }
         let unanswered = self.streams.values_mut().filter_map(|s| Some((s.add.take()?, s.opaque)));
         for (add, stream) in unanswered {
-            setup::answer_add(add, Status::ETMPFAIL, Some(stream), out);
+            answer_add(add, Status::ETMPFAIL, Some(stream), cx.out);
         }
         for held in self.held.drain(..) {
-            setup::answer_add(held.add, Status::ETMPFAIL, None, out);
+            answer_add(held.add, Status::ETMPFAIL, None, cx.out);
         }
-        self.effects.push(Effect::Close(reason));
+        cx.effects.push(Effect::Close(reason));
     }
 
     fn current(&mut self, vb: VbId, stream: Opaque) -> Option<&mut PassiveStream> {

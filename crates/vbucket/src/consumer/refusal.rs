@@ -4,29 +4,24 @@ use bytes::BytesMut;
 use mcbp::dcp::{Abort, Commit, SnapshotMarker};
 use mcbp::{Datatype, Frame, FrameBuilder, Opaque, Opcode, Seqno, Status};
 
+use super::context::Context;
 use super::decode::Refusal;
 use super::effect::Refused;
-use super::{Consumer, Effect, Replicas};
+use super::{Consumer, Effect};
 
 impl Consumer {
     /// Refuses a frame of a live stream and ends that stream: what came before it is still
     /// written, what comes after it is not known to any stream. The status also answers the
     /// ADD_STREAM, if that waits.
-    pub(super) fn refuse(
-        &mut self,
-        frame: &Frame<'_>,
-        refusal: Refusal,
-        replicas: &dyn Replicas,
-        out: &mut BytesMut,
-    ) {
+    pub(super) fn refuse(&mut self, frame: &Frame<'_>, refusal: Refusal, cx: &mut Context<'_>) {
         let vb = frame.header.vbucket();
-        self.write_refusal(frame.opcode(), frame.header.opaque, &refusal, out);
+        self.write_refusal(frame.opcode(), frame.header.opaque, &refusal, cx.out);
         let Refusal { status, reason } = refusal;
         let last_seqno = self.streams.get(&vb).map_or(Seqno::ZERO, |stream| stream.last_seqno);
         let (opcode, seqno) = (frame.opcode(), seqno(frame));
         let refused = Refused { opcode, seqno, last_seqno, status, reason };
-        self.effects.push(Effect::Refused(vb, refused));
-        self.finish(vb, status, replicas, out);
+        cx.effects.push(Effect::Refused(vb, refused));
+        self.finish(vb, status, cx);
     }
 
     /// Answers a frame of a stream with status and reason, which stands where kv_engine has it.
@@ -42,11 +37,6 @@ impl Consumer {
         let answer = FrameBuilder::response(opcode, *status).opaque(stream);
         answer.datatype(datatype).value(value.as_bytes()).write(out);
     }
-}
-
-/// Answers a request with nothing but a status.
-pub(super) fn answer(frame: &Frame<'_>, status: Status, out: &mut BytesMut) {
-    FrameBuilder::response(frame.opcode(), status).opaque(frame.header.opaque).write(out);
 }
 
 /// The seqno that a frame carries, where it is whole enough to tell; of a marker the end.

@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use mcbp::{Opaque, Seqno, VbId};
 
+/// What is to be done, in order.
+pub type Effects = Vec<Effect>;
+
 /// What the shell has to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
-    /// A stream began: call [`super::Producer::on_changed`] now and whenever the vBucket changes,
-    /// and [`super::Producer::on_committed`] whenever rows became durable.
+    /// A stream began: give [`super::Event::Changed`] now and whenever the vBucket changes, and
+    /// [`super::Event::Committed`] whenever rows became durable.
     Watch(VbId),
     /// The stream is gone: its scan and its subscription may be dropped.
     Unwatch(VbId),
     /// Read the disk: open a scan of `start..=end`, or go on with the one that is open for this
-    /// stream, and report to [`super::Producer::on_disk_read`].
+    /// stream, then give [`super::Event::DiskRead`].
     ReadDisk {
         /// The vBucket.
         vb: VbId,
@@ -27,7 +30,7 @@ pub enum Effect {
         /// [`super::ReadEnd::Large`].
         row_bytes_max: usize,
     },
-    /// Set the vBucket dead, synced, and report to [`super::Producer::on_dead`].
+    /// Set the vBucket dead, synced, then give [`super::Event::Dead`].
     SetDead {
         /// The vBucket.
         vb: VbId,

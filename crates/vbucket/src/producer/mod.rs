@@ -1,18 +1,21 @@
 //! The producer's side of one DCP connection, as a pure machine.
 //!
-//! Frames and events go in, frames go to an output buffer and [`Effect`]s to the shell. It opens no
-//! socket, reads no clock and no disk. The map:
+//! Frames and [`Event`]s go in; each call returns [`Effect`]s for the shell and appends frames to
+//! an output buffer. It opens no socket, reads no clock and no disk. The map:
 //!
 //! - `settings`, `window`: what DCP_CONTROL agreed, and flow control; `silence`: when nobody
 //!   acknowledges
 //! - `stream`: one stream; `marker`, `backfill`, `takeover`: its parts; `turn`: what it works with
-//! - `places`: who may read the disk, and how much of it is held; `encode`: rows to frames;
-//!   `effect`: what the shell has to do
+//! - `places`: who may read the disk, and how much of it is held; `encode`: rows to frames
+//! - `event`, `effect`: what happens, and what the shell has to do; `context`: what one call works
+//!   with
 //! - `requests`: frames from the consumer; `stats`: what STAT tells
 
 mod backfill;
+mod context;
 mod effect;
 mod encode;
+mod event;
 mod marker;
 mod places;
 mod requests;
@@ -32,8 +35,9 @@ use mcbp::dcp::StreamEnd;
 use mcbp::{FrameBuilder, Opaque, Opcode, Status, StreamEndStatus, VbId};
 
 pub use backfill::{Chunk, DiskRead, Opened, ReadEnd, SMALL_ROW_BYTES};
-pub use effect::Effect;
+pub use effect::{Effect, Effects};
 pub use encode::{EncodeError, RowEncoder};
+pub use event::Event;
 pub use places::{BACKFILLS_MAX, LARGE_BYTES_MAX};
 pub use settings::{Applied, MarkerVersion, ProducerOptions, Settings};
 pub use stats::ProducerTotals;
@@ -42,6 +46,7 @@ pub use turn::{LOG_READ_BYTES, LogRead, Source};
 pub use window::Window;
 
 use crate::liveness::Liveness;
+use context::Context;
 use places::Places;
 use silence::Silence;
 use stream::Phase;
@@ -59,7 +64,6 @@ pub struct Producer {
     /// Streams that may have something to send, in turn; each at most once.
     ready: VecDeque<VbId>,
     places: Places,
-    effects: Vec<Effect>,
     seen: Keys,
     totals: Totals,
 }
@@ -84,15 +88,9 @@ impl Producer {
             streams: BTreeMap::new(),
             ready: VecDeque::new(),
             places: Places::default(),
-            effects: Vec::new(),
             seen: Keys::default(),
             totals: Totals::default(),
         }
-    }
-
-    /// What is to be done; to be carried out in order, before [`Producer::fill`] is called.
-    pub fn take_effects(&mut self) -> Vec<Effect> {
-        std::mem::take(&mut self.effects)
     }
 
     /// How rows are to be encoded for a scan of this connection.
@@ -101,38 +99,44 @@ impl Producer {
         RowEncoder::new(self.options, &self.settings)
     }
 
-    /// Rows of the vBucket became durable.
-    pub fn on_committed(&mut self, vb: VbId) {
-        self.wake(vb);
+    /// Takes one event; returns what is to be done, in order, before [`Producer::fill`] is called.
+    #[must_use]
+    pub fn on(&mut self, event: Event, source: &dyn Source, out: &mut BytesMut) -> Effects {
+        let mut cx = Context::new(source, out);
+        match event {
+            Event::Committed(vb) => self.wake(vb),
+            Event::Changed(vb) => self.changed(vb, &mut cx),
+            Event::DiskRead(vb, stream, read) => self.disk_read(vb, stream, read, &mut cx),
+            Event::Dead(vb, stream, outcome) => self.set_dead(vb, stream, outcome, &mut cx),
+            Event::Tick(now) => self.tick(now, &mut cx),
+        }
+        cx.effects
     }
 
-    /// State, history or existence of the vBucket changed, or its stream has just begun.
-    pub fn on_changed(&mut self, vb: VbId, source: &dyn Source, out: &mut BytesMut) {
+    fn changed(&mut self, vb: VbId, cx: &mut Context<'_>) {
         let Some(stream) = self.streams.get(&vb) else { return };
-        match stream.misfit(source.facts(vb).as_ref()) {
-            Some(status) => self.end(vb, status, out),
+        match stream.misfit(cx.source.facts(vb).as_ref()) {
+            Some(status) => self.end(vb, status, cx),
             None => self.wake(vb),
         }
     }
 
-    /// A read of the disk ended. A report for a stream that is gone is dropped (MB-26979).
-    pub fn on_disk_read(&mut self, vb: VbId, stream: Opaque, read: DiskRead) {
+    fn disk_read(&mut self, vb: VbId, stream: Opaque, read: DiskRead, cx: &mut Context<'_>) {
         let current = self.streams.get_mut(&vb).filter(|current| current.opaque == stream);
         if let Some(ActiveStream { phase: Phase::Backfill(backfill), .. }) = current {
             backfill.on_read(read);
             self.places.holds(vb, backfill.large_bytes());
             self.wake(vb);
-            self.read_large();
+            self.read_large(cx);
         }
     }
 
-    /// Setting the vBucket dead for a takeover ended, well or not.
-    pub fn on_dead(
+    fn set_dead(
         &mut self,
         vb: VbId,
         stream: Opaque,
         outcome: Result<(), String>,
-        out: &mut BytesMut,
+        cx: &mut Context<'_>,
     ) {
         let Some(current) = self.streams.get_mut(&vb) else { return };
         let Some(takeover) = current.takeover.as_mut().filter(|_| current.opaque == stream) else {
@@ -143,34 +147,41 @@ impl Producer {
                 takeover.dead();
                 self.wake(vb);
             }
-            Err(cause) => self.fail(vb, cause, out),
+            Err(cause) => self.fail(vb, cause, cx),
         }
     }
 
-    /// Time goes on: NOOP, and the idle timeout. To be called about ten times a second.
-    pub fn on_tick(&mut self, now: Duration, out: &mut BytesMut) {
+    fn tick(&mut self, now: Duration, cx: &mut Context<'_>) {
         if self.liveness.is_idle(now) {
-            self.effects.push(Effect::Close("nothing was heard from the consumer for 360 s"));
+            cx.effects.push(Effect::Close("nothing was heard from the consumer for 360 s"));
         } else if self.settings.noop
             && let Some(opaque) = self.liveness.noop_due(now, self.settings.noop_interval)
         {
-            FrameBuilder::request(Opcode::DCP_NOOP).opaque(opaque).write(out);
+            FrameBuilder::request(Opcode::DCP_NOOP).opaque(opaque).write(cx.out);
         }
         if self.silence.look(&self.window, now) {
-            self.effects.push(Effect::Silent(self.silence.lasts()));
+            cx.effects.push(Effect::Silent(self.silence.lasts()));
         }
         for (vb, stream) in &mut self.streams {
             if stream.takeover.as_mut().is_some_and(|takeover| takeover.is_too_slow(now)) {
-                self.effects.push(Effect::HoldWrites(*vb));
+                cx.effects.push(Effect::HoldWrites(*vb));
             }
         }
     }
 
     /// Lets the ready streams write in turn while the window is open and `out` is shorter than
-    /// `out_bytes_max` (which the last turn may exceed by a row).
-    pub fn fill(&mut self, source: &dyn Source, out: &mut BytesMut, out_bytes_max: usize) {
-        let before = out.len();
-        while out.len() < out_bytes_max
+    /// `out_bytes_max` (which the last turn may exceed by a row). Returns what is to be done, in
+    /// order.
+    #[must_use]
+    pub fn fill(
+        &mut self,
+        source: &dyn Source,
+        out: &mut BytesMut,
+        out_bytes_max: usize,
+    ) -> Effects {
+        let mut cx = Context::new(source, out);
+        let before = cx.out.len();
+        while cx.out.len() < out_bytes_max
             && self.window.is_open()
             && let Some(vb) = self.ready.pop_front()
         {
@@ -179,18 +190,19 @@ impl Producer {
             stream.queued = false;
             let sent_before = stream.items_sent;
             let step = stream.step(&mut Turn {
-                source,
+                source: cx.source,
                 encoder,
                 settings: &self.settings,
                 collections: self.options.collections,
                 window: &mut self.window,
-                out,
+                out: cx.out,
                 seen: &mut self.seen,
             });
             self.totals.items_sent += stream.items_sent - sent_before;
-            self.carry_out(vb, step, out);
+            self.carry_out(vb, step, &mut cx);
         }
-        self.totals.bytes_sent += (out.len() - before) as u64;
+        self.totals.bytes_sent += (cx.out.len() - before) as u64;
+        cx.effects
     }
 
     /// Whether [`Producer::fill`] might write something now.
@@ -199,22 +211,22 @@ impl Producer {
         self.window.is_open() && !self.ready.is_empty()
     }
 
-    fn carry_out(&mut self, vb: VbId, step: Step, out: &mut BytesMut) {
-        self.release_place(vb);
+    fn carry_out(&mut self, vb: VbId, step: Step, cx: &mut Context<'_>) {
+        self.release_place(vb, cx);
         match step {
             Step::More => self.wake(vb),
             Step::Idle => {}
             Step::ReadDisk => {
-                self.read_disk(vb);
+                self.read_disk(vb, cx);
                 self.wake(vb);
             }
             Step::SetDead => {
                 if let Some(stream) = self.streams.get(&vb) {
-                    self.effects.push(Effect::SetDead { vb, stream: stream.opaque });
+                    cx.effects.push(Effect::SetDead { vb, stream: stream.opaque });
                 }
             }
-            Step::End(status) => self.end(vb, status, out),
-            Step::Fail(cause) => self.fail(vb, cause, out),
+            Step::End(status) => self.end(vb, status, cx),
+            Step::Fail(cause) => self.fail(vb, cause, cx),
         }
     }
 
@@ -227,7 +239,7 @@ impl Producer {
     }
 
     /// Has the next chunk read, once the stream has a place.
-    fn read_disk(&mut self, vb: VbId) {
+    fn read_disk(&mut self, vb: VbId, cx: &mut Context<'_>) {
         let Some(ActiveStream { phase: Phase::Backfill(backfill), .. }) = self.streams.get(&vb)
         else {
             return;
@@ -236,56 +248,56 @@ impl Producer {
         if self.places.take(vb)
             && let Some(row_bytes_max) = self.places.row_bytes_max(vb, large)
         {
-            self.ask_disk(vb, row_bytes_max);
+            self.ask_disk(vb, row_bytes_max, cx);
         }
-        self.read_large();
+        self.read_large(cx);
     }
 
     /// Has those rows larger than a chunk read that there is room for by now.
-    fn read_large(&mut self) {
+    fn read_large(&mut self, cx: &mut Context<'_>) {
         while let Some((vb, bytes)) = self.places.next_large() {
-            self.ask_disk(vb, bytes);
+            self.ask_disk(vb, bytes, cx);
         }
     }
 
-    fn ask_disk(&mut self, vb: VbId, row_bytes_max: usize) {
+    fn ask_disk(&mut self, vb: VbId, row_bytes_max: usize, cx: &mut Context<'_>) {
         if let Some(stream) = self.streams.get(&vb) {
             let (stream, start, end) = (stream.opaque, stream.cursor.next(), stream.granted.end);
-            self.effects.push(Effect::ReadDisk { vb, stream, start, end, row_bytes_max });
+            cx.effects.push(Effect::ReadDisk { vb, stream, start, end, row_bytes_max });
         }
     }
 
     /// Gives what a stream does not need any more for reading the disk to the next one.
-    fn release_place(&mut self, vb: VbId) {
+    fn release_place(&mut self, vb: VbId, cx: &mut Context<'_>) {
         match self.streams.get(&vb).map(|stream| &stream.phase) {
             Some(Phase::Backfill(backfill)) if backfill.is_reading() => {}
             Some(Phase::Backfill(backfill)) => self.places.holds(vb, backfill.large_bytes()),
             Some(Phase::Memory(_)) | None => {
                 if let Some(next) = self.places.leave(vb) {
-                    self.read_disk(next);
+                    self.read_disk(next, cx);
                 }
             }
         }
-        self.read_large();
+        self.read_large(cx);
     }
 
     /// Ends a stream with a frame that says why. It is sent even where the window is closed: an end
     /// always gets through (MB-31481).
-    fn end(&mut self, vb: VbId, status: StreamEndStatus, out: &mut BytesMut) {
+    fn end(&mut self, vb: VbId, status: StreamEndStatus, cx: &mut Context<'_>) {
         let Some(stream) = self.streams.get(&vb) else { return };
-        StreamEnd { status }.write(vb, stream.opaque, out);
+        StreamEnd { status }.write(vb, stream.opaque, cx.out);
         self.window.charge(STREAM_END_BYTES);
-        self.remove(vb);
+        self.remove(vb, cx);
     }
 
-    fn remove(&mut self, vb: VbId) {
+    fn remove(&mut self, vb: VbId, cx: &mut Context<'_>) {
         self.streams.remove(&vb);
         self.ready.retain(|ready| *ready != vb);
-        self.effects.push(Effect::Unwatch(vb));
-        self.release_place(vb);
+        cx.effects.push(Effect::Unwatch(vb));
+        self.release_place(vb, cx);
     }
 
-    fn fail(&mut self, vb: VbId, cause: String, out: &mut BytesMut) {
+    fn fail(&mut self, vb: VbId, cause: String, cx: &mut Context<'_>) {
         let Some(stream) = self.streams.get(&vb) else { return };
         let read_failed = matches!(stream.phase, Phase::Backfill(_));
         let status = if stream.takeover.is_some() && !read_failed {
@@ -293,8 +305,8 @@ impl Producer {
         } else {
             StreamEndStatus::BACKFILL_FAIL
         };
-        self.effects.push(Effect::Failed { vb, seqno: stream.cursor, cause, read_failed });
-        self.end(vb, status, out);
+        cx.effects.push(Effect::Failed { vb, seqno: stream.cursor, cause, read_failed });
+        self.end(vb, status, cx);
     }
 }
 

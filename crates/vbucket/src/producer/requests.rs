@@ -6,35 +6,45 @@ use bytes::BytesMut;
 use mcbp::dcp::{BufferAck, Control, StreamReq, encode_failover_log, open_flags};
 use mcbp::{Frame, FrameBuilder, FrameError, Opaque, Opcode, Status, StreamEndStatus, VbId};
 
+use super::context::Context;
 use super::settings::Applied;
 use super::stream::ActiveStream;
 use super::turn::Source;
-use super::{Effect, Producer, answer};
+use super::{Effect, Effects, Producer, answer};
 use crate::stream_req::{self, ConnectionFacts, Refusal};
 
 impl Producer {
-    /// Takes one frame from the consumer.
+    /// Takes one frame from the consumer; returns what is to be done, in order, before
+    /// [`Producer::fill`] is called.
+    #[must_use]
     pub fn on_frame(
         &mut self,
         frame: &Frame<'_>,
         now: Duration,
         source: &dyn Source,
         out: &mut BytesMut,
-    ) {
+    ) -> Effects {
+        let mut cx = Context::new(source, out);
         self.liveness.heard(now);
-        if !frame.header.is_request() {
-            return self.on_response(frame, out);
+        if frame.header.is_request() {
+            self.on_request(frame, now, &mut cx);
+        } else {
+            self.on_response(frame, &mut cx);
         }
+        cx.effects
+    }
+
+    fn on_request(&mut self, frame: &Frame<'_>, now: Duration, cx: &mut Context<'_>) {
         let (opcode, opaque) = (frame.opcode(), frame.header.opaque);
         let outcome = match opcode {
-            Opcode::DCP_STREAM_REQ => self.on_stream_req(frame, now, source, out),
-            Opcode::DCP_CLOSE_STREAM => Ok(self.on_close(frame.header.vbucket(), opaque, out)),
+            Opcode::DCP_STREAM_REQ => self.on_stream_req(frame, now, cx),
+            Opcode::DCP_CLOSE_STREAM => Ok(self.on_close(frame.header.vbucket(), opaque, cx)),
             Opcode::DCP_CONTROL => Control::decode(frame).map(|c| Some(self.on_control(&c))),
             Opcode::DCP_BUFFER_ACK => BufferAck::decode(frame).map(|ack| {
                 self.window.acknowledge(ack.bytes);
                 None
             }),
-            Opcode::DCP_GET_FAILOVER_LOG => Ok(self.on_failover_log(frame, source, out)),
+            Opcode::DCP_GET_FAILOVER_LOG => Ok(on_failover_log(frame, cx)),
             // Acknowledges prepares; nothing here waits for them.
             Opcode::DCP_SEQNO_ACK => Ok(None),
             Opcode::DCP_NOOP => Ok(Some(Status::SUCCESS)),
@@ -48,8 +58,8 @@ impl Producer {
         };
         match outcome {
             Ok(None) => {}
-            Ok(Some(status)) => answer(opcode, status, opaque, out),
-            Err(_malformed) => answer(opcode, Status::EINVAL, opaque, out),
+            Ok(Some(status)) => answer(opcode, status, opaque, cx.out),
+            Err(_malformed) => answer(opcode, Status::EINVAL, opaque, cx.out),
         }
     }
 
@@ -68,12 +78,11 @@ impl Producer {
         &mut self,
         frame: &Frame<'_>,
         now: Duration,
-        source: &dyn Source,
-        out: &mut BytesMut,
+        cx: &mut Context<'_>,
     ) -> Result<Option<Status>, FrameError> {
         let request = StreamReq::decode(frame)?;
         let (vb, opaque) = (frame.header.vbucket(), frame.header.opaque);
-        let facts = source.facts(vb);
+        let facts = cx.source.facts(vb);
         let connection = ConnectionFacts {
             collections: self.options.collections,
             needs_noop: self.options.collections || self.options.has(open_flags::INCLUDE_XATTRS),
@@ -85,7 +94,7 @@ impl Producer {
             (Ok(granted), Some(facts)) => (granted, facts),
             (Err(Refusal::Rollback(to)), _) => {
                 let frame = FrameBuilder::response(Opcode::DCP_STREAM_REQ, Status::ROLLBACK);
-                frame.opaque(opaque).value(&to.0.to_be_bytes()).write(out);
+                frame.opaque(opaque).value(&to.0.to_be_bytes()).write(cx.out);
                 return Ok(None);
             }
             (Err(Refusal::Status(status)), _) => return Ok(Some(status)),
@@ -93,49 +102,34 @@ impl Producer {
         };
         let log = encode_failover_log(facts.failover.entries());
         let frame = FrameBuilder::response(Opcode::DCP_STREAM_REQ, Status::SUCCESS);
-        frame.opaque(opaque).value(&log).write(out);
+        frame.opaque(opaque).value(&log).write(cx.out);
         self.streams.insert(vb, ActiveStream::new(vb, opaque, granted, &facts, now));
-        self.effects.push(Effect::Watch(vb));
+        cx.effects.push(Effect::Watch(vb));
         self.wake(vb);
         Ok(None)
     }
 
-    fn on_close(&mut self, vb: VbId, opaque: Opaque, out: &mut BytesMut) -> Option<Status> {
+    fn on_close(&mut self, vb: VbId, opaque: Opaque, cx: &mut Context<'_>) -> Option<Status> {
         if !self.streams.contains_key(&vb) {
             return Some(Status::KEY_ENOENT);
         }
-        answer(Opcode::DCP_CLOSE_STREAM, Status::SUCCESS, opaque, out);
+        answer(Opcode::DCP_CLOSE_STREAM, Status::SUCCESS, opaque, cx.out);
         if self.settings.end_on_close {
-            self.end(vb, StreamEndStatus::CLOSED, out);
+            self.end(vb, StreamEndStatus::CLOSED, cx);
         } else {
-            self.remove(vb);
+            self.remove(vb, cx);
         }
         None
     }
 
-    fn on_failover_log(
-        &self,
-        frame: &Frame<'_>,
-        source: &dyn Source,
-        out: &mut BytesMut,
-    ) -> Option<Status> {
-        let Some(facts) = source.facts(frame.header.vbucket()) else {
-            return Some(Status::NOT_MY_VBUCKET);
-        };
-        let log = encode_failover_log(facts.failover.entries());
-        let answer = FrameBuilder::response(frame.opcode(), Status::SUCCESS);
-        answer.opaque(frame.header.opaque).value(&log).write(out);
-        None
-    }
-
-    fn on_response(&mut self, frame: &Frame<'_>, out: &mut BytesMut) {
+    fn on_response(&mut self, frame: &Frame<'_>, cx: &mut Context<'_>) {
         let (opaque, status) = (frame.header.opaque, frame.header.status());
         match frame.opcode() {
             Opcode::DCP_NOOP => self.liveness.noop_answered(opaque),
             Opcode::DCP_SET_VBUCKET_STATE => {
                 if let Some((vb, takeover)) = self.takeover_of(opaque) {
                     let step = takeover.state_answered(status);
-                    self.carry_out(vb, step, out);
+                    self.carry_out(vb, step, cx);
                 }
             }
             Opcode::DCP_SNAPSHOT_MARKER if status.is_success() => {
@@ -144,13 +138,13 @@ impl Producer {
                     self.wake(vb);
                 }
             }
-            opcode => self.on_plain_response(opcode, status),
+            opcode => self.on_plain_response(opcode, status, cx),
         }
     }
 
     /// A consumer answers data only to complain. What concerns one stream is let pass: its
     /// neighbours are innocent (MB-37009), and the stream may be gone already (MB-32724).
-    fn on_plain_response(&mut self, opcode: Opcode, status: Status) {
+    fn on_plain_response(&mut self, opcode: Opcode, status: Status, cx: &mut Context<'_>) {
         let one_stream = match status {
             Status::SUCCESS | Status::NOT_MY_VBUCKET => true,
             Status::DCP_STREAM_NOT_FOUND | Status::OPAQUE_NO_MATCH => self.settings.v7_status_codes,
@@ -162,7 +156,7 @@ impl Producer {
             _ => false,
         };
         if !one_stream {
-            self.effects.push(Effect::Close("the consumer refused a frame of a stream"));
+            cx.effects.push(Effect::Close("the consumer refused a frame of a stream"));
         }
     }
 
@@ -171,4 +165,14 @@ impl Producer {
         let (vb, stream) = streams.find(|(_, stream)| stream.opaque == opaque)?;
         stream.takeover.as_mut().map(|takeover| (*vb, takeover))
     }
+}
+
+fn on_failover_log(frame: &Frame<'_>, cx: &mut Context<'_>) -> Option<Status> {
+    let Some(facts) = cx.source.facts(frame.header.vbucket()) else {
+        return Some(Status::NOT_MY_VBUCKET);
+    };
+    let log = encode_failover_log(facts.failover.entries());
+    let answer = FrameBuilder::response(frame.opcode(), Status::SUCCESS);
+    answer.opaque(frame.header.opaque).value(&log).write(cx.out);
+    None
 }

@@ -17,7 +17,7 @@ use mcbp::{
 };
 use vbucket::FailoverTable;
 use vbucket::consumer::{
-    Claim, Consumer, ConsumerOptions, Effect, Failure, Part, Refused, Replicas,
+    Claim, Consumer, ConsumerOptions, Effect, Effects, Event, Failure, Part, Refused, Replicas,
 };
 use vbucket::stats::Stats;
 use vbucket::stream_req::VbFacts;
@@ -85,6 +85,9 @@ pub(crate) struct Bench {
     pub(crate) out: BytesMut,
     /// What was sent and not looked at.
     pub(crate) sent: Vec<Vec<u8>>,
+    /// What the machine asked for since the last [`Bench::settle`].
+    asked: Effects,
+    /// What has an outcome and got none yet.
     pub(crate) effects: Vec<Effect>,
     pub(crate) now: Duration,
     pub(crate) charged: usize,
@@ -111,6 +114,7 @@ impl Bench {
             node: Node::default(),
             out: BytesMut::new(),
             sent: Vec::new(),
+            asked: Effects::new(),
             effects: Vec::new(),
             now: Duration::ZERO,
             charged: 0,
@@ -125,13 +129,19 @@ impl Bench {
         if !self.closed {
             self.charged += flow::charge(&frame.header);
         }
-        self.machine.on_frame(&frame, Some(&memory), self.now, &self.node, &mut self.out);
+        let (node, out) = (&self.node, &mut self.out);
+        self.asked.extend(self.machine.on_frame(&frame, Some(&memory), self.now, node, out));
         self.settle();
     }
 
+    /// Gives the machine an event.
+    pub(crate) fn on(&mut self, event: Event) {
+        self.asked.extend(self.machine.on(event, &self.node, &mut self.out));
+    }
+
     pub(crate) fn settle(&mut self) {
-        self.machine.settle(self.now, &self.node, &mut self.out);
-        for effect in self.machine.take_effects() {
+        self.asked.extend(self.machine.settle(self.now, &self.node, &mut self.out));
+        for effect in std::mem::take(&mut self.asked) {
             match effect {
                 Effect::Close(_) => self.closed = true,
                 Effect::Refused(vb, refused) => self.refused.push((vb, refused)),
@@ -147,9 +157,9 @@ impl Bench {
 
     /// Gives an effect its outcome; a good one changes the vBucket.
     pub(crate) fn outcome(&mut self, effect: Effect, outcome: Result<(), Failure>) {
-        let (machine, node, out) = (&mut self.machine, &self.node, &mut self.out);
+        let node = &self.node;
         let good = outcome.is_ok();
-        match effect {
+        let event = match effect {
             Effect::Rollback(vb, stream, to) => {
                 if good {
                     node.with(vb.0, |facts| {
@@ -158,14 +168,14 @@ impl Bench {
                             (facts.high_seqno, facts.high_seqno);
                     });
                 }
-                machine.on_rolled_back(vb, stream, outcome, node, out);
+                Event::RolledBack(vb, stream, outcome)
             }
             Effect::TakeHistory(vb, stream, log) => {
                 if good {
                     let table = FailoverTable::from_log(&log).unwrap();
                     node.with(vb.0, |facts| facts.failover = table);
                 }
-                machine.on_history(vb, stream, outcome, node, out);
+                Event::HistoryTaken(vb, stream, outcome)
             }
             Effect::Apply(vb, stream, after, parts) => {
                 if good {
@@ -182,16 +192,17 @@ impl Bench {
                         (facts.snapshot_start, facts.snapshot_end) = *snapshot;
                     });
                 }
-                machine.on_applied(vb, stream, outcome, node, out);
+                Event::Applied(vb, stream, outcome)
             }
             Effect::SetState(vb, stream, state) => {
                 if good {
                     node.with(vb.0, |facts| facts.state = state);
                 }
-                machine.on_state_set(vb, stream, outcome, node, out);
+                Event::StateSet(vb, stream, outcome)
             }
             other => panic!("{other:?} has no outcome"),
-        }
+        };
+        self.on(event);
         self.settle();
     }
 
@@ -286,7 +297,7 @@ impl Bench {
             2 if known => {
                 let drained = self.node.elsewhere.borrow_mut().remove(&vb);
                 if drained == Some(true) {
-                    self.machine.on_freed(vb, &self.node, &mut self.out);
+                    self.on(Event::Freed(vb));
                 }
                 self.settle();
             }
