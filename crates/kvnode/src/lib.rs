@@ -2,7 +2,7 @@
 //!
 //! From the bottom up; a module uses only modules above it in this list.
 //!
-//! - `sync`, `clock`, `counter`, `blocking`, `tls`: small tools
+//! - `sync`, `clock`, `counter`, `blocking`, `log_limit`, `tls`: small tools
 //! - `bucket`: vBuckets over a store, group commit
 //! - `config`: the configuration of a node
 //! - `protocol`: requests, answers and framing, without any command
@@ -22,6 +22,7 @@ mod config;
 mod context;
 mod counter;
 mod dcp;
+mod log_limit;
 mod metrics;
 mod node;
 mod protocol;

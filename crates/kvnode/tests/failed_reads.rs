@@ -74,7 +74,7 @@ fn many_are_a_few_lines_and_a_number() {
     let lines = ERRORS.0.lock().unwrap();
     assert_eq!(lines.len(), TOLD + 1, "{lines:?}");
     assert!(lines[0].contains("vb:0 seqno 1"), "{lines:?}");
-    let rest = format!("left_out={} all={FAILURES}", FAILURES - TOLD);
+    let rest = format!("suppressed={} total={FAILURES}", FAILURES - TOLD);
     assert!(lines[TOLD].contains(&rest), "{lines:?}");
 }
 

@@ -1,9 +1,13 @@
 //! Why a bucket did not do what was asked.
 
+use invariant::Broken;
 use mcbp::{Seqno, VbId, VbState};
 use vbucket::{FailoverError, StoreError};
 
-use super::queue::{COMMIT_WAIT_SECONDS, ROOM_WAIT_SECONDS};
+/// How long a writer waits for room. A client gives an operation up after seconds.
+pub(super) const ROOM_WAIT_SECONDS: u64 = 10;
+/// How long a writer waits for its commit. A sync that takes longer is a broken disk.
+pub(super) const COMMIT_WAIT_SECONDS: u64 = 30;
 
 /// Why changes did not become durable.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -83,4 +87,7 @@ pub enum VbError {
     /// The store refused.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A defect of this program.
+    #[error(transparent)]
+    Broken(#[from] Broken),
 }

@@ -2,18 +2,20 @@
 
 use std::sync::Arc;
 
+use log::error;
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbId, VbState};
 use vbucket::{FailoverTable, Store, StoreError, VbMeta};
 
+use super::error::VbError;
 use super::listener::VbEvent;
 use super::moving::{Moving, blocking, to_its_end};
-use super::{Vb, VbError};
+use super::vb::Vb;
 use crate::clock;
 use crate::sync::lock;
 
 impl Vb {
-    /// Takes a replica back to `to`, or to 0 where its store cannot go there; says what it is then.
+    /// Rolls a replica back to `to`, or to 0 if its store cannot go there. Returns its record then.
     ///
     /// # Errors
     /// [`VbError::WrongState`] unless it is replica or pending (MB-25258: it is left alone then),
@@ -24,23 +26,30 @@ impl Vb {
             let moving = Moving::begin(&vb).await?;
             vb.check_replica(&moving)?;
             let (store, id) = (Arc::clone(&vb.shared.store), vb.id());
-            let (meta, outcome) = blocking(move || Ok(roll_back(store.as_ref(), id, to))).await?;
+            let (on_disk, outcome) =
+                blocking(move || Ok(roll_back(store.as_ref(), id, to))).await?;
             failpoint::reach("replica-rolled-back");
-            // Also what a failed rollback left is what is on disk now.
-            if let Some(meta) = meta {
-                lock(&vb.inner).reset(meta);
-                vb.listeners.notify(id, VbEvent::StateChanged);
+            match on_disk {
+                Ok(meta) => lock(&vb.cell.inner).reset(meta),
+                Err(error) => {
+                    error!(
+                        "vbucket is dead until a restart, its record is unreadable {id} \
+                        error=\"{error}\""
+                    );
+                    lock(&vb.cell.inner).lose(error);
+                }
             }
+            vb.cell.listeners.notify(id, VbEvent::StateChanged);
             vb.shared.counters.rollbacks.add(1);
             Ok(outcome?)
         })
         .await
     }
 
-    /// Takes over a producer's failover table, newest entry first.
+    /// Replaces the failover table by a producer's, newest entry first.
     ///
     /// # Errors
-    /// [`VbError::Failover`] where it is none; else as [`Vb::rollback`].
+    /// [`VbError::Failover`] if it is malformed; else as [`Vb::rollback`].
     pub async fn replace_failover(
         self: &Arc<Self>,
         entries: &[FailoverEntry],
@@ -50,7 +59,7 @@ impl Vb {
         to_its_end(async move {
             let moving = Moving::begin(&vb).await?;
             vb.check_replica(&moving)?;
-            let mut meta = moving.meta();
+            let mut meta = moving.meta()?;
             if meta.failover == table {
                 return Ok(());
             }
@@ -61,24 +70,27 @@ impl Vb {
     }
 
     fn check_replica(&self, moving: &Moving) -> Result<(), VbError> {
-        match moving.meta().state {
+        match moving.meta()?.state {
             VbState::Replica | VbState::Pending => Ok(()),
             state => Err(VbError::WrongState { vb: self.id(), state }),
         }
     }
 }
 
-/// Rolls back, and says what is on disk then, where that can be read.
+/// Rolls back. Returns the record that is on disk then, also after a failure, and the outcome.
 fn roll_back(
     store: &dyn Store,
     vb: VbId,
     to: Seqno,
-) -> (Option<VbMeta>, Result<VbMeta, StoreError>) {
+) -> (Result<VbMeta, StoreError>, Result<VbMeta, StoreError>) {
     match store.rollback(vb, to) {
-        Ok(meta) => (Some(meta.clone()), Ok(meta)),
+        Ok(meta) => (Ok(meta.clone()), Ok(meta)),
         Err(error) => {
-            let metas = store.load().unwrap_or_default();
-            (metas.into_iter().find(|meta| meta.vb == vb), Err(error))
+            let metas = store.load();
+            let on_disk = metas.and_then(|metas| {
+                metas.into_iter().find(|meta| meta.vb == vb).ok_or(StoreError::NoVbucket(vb))
+            });
+            (on_disk, Err(error))
         }
     }
 }

@@ -9,9 +9,11 @@ use std::sync::Arc;
 use tokio::sync::OwnedMutexGuard;
 use vbucket::{StoreError, VbMeta};
 
+use super::error::{CommitError, VbError};
 use super::listener::VbEvent;
-use super::queue::{Entry, Room, Work, in_time};
-use super::{CommitError, Vb, VbError};
+use super::queue::{Entry, Room, Work};
+use super::ticket::in_time;
+use super::vb::Vb;
 use crate::sync::lock;
 
 /// Keeps work out of a vBucket until it is dropped.
@@ -22,14 +24,14 @@ pub(super) struct Moving {
 
 impl Moving {
     pub(super) async fn begin(vb: &Arc<Vb>) -> Result<Self, VbError> {
-        let admin = in_time(Arc::clone(&vb.admin).lock_owned()).await?;
+        let admin = in_time(Arc::clone(&vb.cell.admin).lock_owned()).await?;
         {
-            let mut inner = lock(&vb.inner);
+            let mut inner = lock(&vb.cell.inner);
             if inner.removed {
                 return Err(VbError::NoVbucket(vb.id()));
             }
             inner.moving = true;
-            inner.era += 1;
+            inner.epoch += 1;
         }
         let moving = Self { vb: Arc::clone(vb), _admin: admin };
         vb.drained().await?;
@@ -37,22 +39,30 @@ impl Moving {
         Ok(moving)
     }
 
-    pub(super) fn meta(&self) -> VbMeta {
-        lock(&self.vb.inner).meta.clone()
+    /// The record, which is as on disk.
+    ///
+    /// # Errors
+    /// [`VbError::Store`] where a failed rollback left an unknown one.
+    pub(super) fn meta(&self) -> Result<VbMeta, VbError> {
+        let inner = lock(&self.vb.cell.inner);
+        match &inner.lost {
+            None => Ok(inner.meta.clone()),
+            Some(error) => Err(error.clone().into()),
+        }
     }
 
     /// Has `meta` synced, then makes it visible.
     pub(super) async fn commit(&self, meta: VbMeta) -> Result<(), VbError> {
         commit_meta(&self.vb, meta).await?;
         failpoint::reach("change-committed");
-        self.vb.listeners.notify(self.vb.id(), VbEvent::StateChanged);
+        self.vb.cell.listeners.notify(self.vb.id(), VbEvent::StateChanged);
         Ok(())
     }
 }
 
 impl Drop for Moving {
     fn drop(&mut self) {
-        lock(&self.vb.inner).moving = false;
+        lock(&self.vb.cell.inner).moving = false;
     }
 }
 
@@ -60,9 +70,9 @@ impl Drop for Moving {
 pub(super) async fn commit_meta(vb: &Arc<Vb>, meta: VbMeta) -> Result<(), VbError> {
     let work = Work::Meta(Box::new(meta));
     // A handful at a time: one for each vBucket that is moving.
-    let entry = Entry { vb: Arc::clone(vb), work, room: Room::NONE };
+    let entry = Entry { vb: Arc::clone(&vb.cell), work, room: Room::NONE };
     let ticket = {
-        let mut inner = lock(&vb.inner);
+        let mut inner = lock(&vb.cell.inner);
         let ticket = vb.shared.queue.push([entry])?;
         inner.last = Some(ticket.clone());
         ticket

@@ -10,7 +10,8 @@ use mcbp::{Seqno, VbState};
 use tokio_util::sync::CancellationToken;
 use vbucket::{Kind, Row, ScanEnd, ScanStep, StoreError};
 
-use super::{Bucket, Vb};
+use super::core::Bucket;
+use super::vb::Vb;
 use crate::clock::unix_now;
 
 /// How many keys one look at a vBucket collects: 64 MiB of the longest keys; the next run goes on.
@@ -46,7 +47,7 @@ impl Bucket {
     async fn expire_overdue(&self) {
         let mut count = 0;
         for vb in self.all_vbs() {
-            if vb.state() == VbState::Active && vb.is_expiry_due(unix_now()) {
+            if vb.state() == VbState::Active && vb.cell.is_expiry_due(unix_now()) {
                 count += expire_in(&vb).await;
             }
         }
@@ -59,7 +60,7 @@ impl Bucket {
 }
 
 async fn expire_in(vb: &Arc<Vb>) -> u64 {
-    vb.forget_expiry();
+    vb.cell.forget_expiry();
     let found = {
         let vb = Arc::clone(vb);
         tokio::task::spawn_blocking(move || {
@@ -70,10 +71,10 @@ async fn expire_in(vb: &Arc<Vb>) -> u64 {
     let Ok(Ok(Overdue { keys, next })) =
         found.inspect_err(|gone| error!("expiry scan died {gone}"))
     else {
-        vb.note_expiry(0);
+        vb.cell.note_expiry(0);
         return 0;
     };
-    vb.note_expiry(next);
+    vb.cell.note_expiry(next);
     let mut count = 0;
     for key in keys {
         count += u64::from(vb.expire(key).await);

@@ -12,9 +12,11 @@ use tokio_util::sync::CancellationToken;
 use vbucket::StoreError;
 use vbucket::engine::{PurgeRule, PurgeStep};
 
+use super::core::Bucket;
+use super::error::VbError;
 use super::moving::{blocking, to_its_end};
-use super::queue::in_time;
-use super::{Bucket, Vb, VbError};
+use super::ticket::in_time;
+use super::vb::Vb;
 use crate::clock::unix_now;
 use crate::sync::lock;
 
@@ -73,7 +75,7 @@ impl Vb {
         }
         if dropped > 0 {
             self.shared.counters.purged.add(dropped);
-            let (id, seqno) = (self.id(), lock(&self.inner).meta.purge_seqno);
+            let (id, seqno) = (self.id(), lock(&self.cell.inner).meta.purge_seqno);
             info!("deletions purged {id} count={dropped} purge_seqno={seqno}");
         }
         Ok(dropped)
@@ -81,18 +83,18 @@ impl Vb {
 
     /// One step, during which the vBucket is neither rolled back nor removed.
     async fn purge_step(&self, rule: PurgeRule, from: bytes::Bytes) -> Result<PurgeStep, VbError> {
-        let _admin = in_time(self.admin.lock()).await?;
-        if lock(&self.inner).removed {
+        let _admin = in_time(self.cell.admin.lock()).await?;
+        if lock(&self.cell.inner).removed {
             return Err(VbError::NoVbucket(self.id()));
         }
         let (store, id) = (Arc::clone(&self.shared.store), self.id());
         let step = blocking(move || store.purge(id, &rule, &from)).await?;
         // A stream that begins before this line finds the purge seqno in its scan.
-        lock(&self.inner).meta.purge_seqno = step.purge_seqno;
+        lock(&self.cell.inner).meta.purge_seqno = step.purge_seqno;
         Ok(step)
     }
 
     fn ever_deleted(&self) -> bool {
-        lock(&self.inner).meta.max_deleted_rev > 0
+        lock(&self.cell.inner).meta.max_deleted_rev > 0
     }
 }

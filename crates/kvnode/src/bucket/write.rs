@@ -4,45 +4,25 @@
 //! still true when the change is queued. Seqno, rev and CAS are given out under the vBucket's lock,
 //! in the critical section that queues the row: queue order is seqno order.
 
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use mcbp::{Datatype, VbState, VbUuid};
 use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Replaces, Row, StoreError};
 
-use super::VbError;
-use super::queue::{Entry, Room, Ticket, Work};
+use super::error::VbError;
+use super::queue::{Entry, Room, Work};
+use super::ticket::Ticket;
 use super::vb::Vb;
 use crate::blocking::disk;
 use crate::clock;
 use crate::sync::lock;
 
-/// Enough that two writers seldom meet by chance.
-const STRIPES: usize = 1024;
 /// A document that takes more memory is not handed to the store with the row that replaces it: the
 /// store looks it up again, which takes no room in the queue, and does so in any case where its
 /// value is large (1 KiB).
 const REPLACED_BYTES_MAX: usize = 1280;
-
-/// One writer at a time for each key.
-pub(crate) struct KeyLocks {
-    hasher: RandomState,
-    stripes: Vec<Mutex<()>>,
-}
-
-impl KeyLocks {
-    pub(super) fn new() -> Self {
-        let stripes = std::iter::repeat_with(Mutex::default).take(STRIPES).collect();
-        Self { hasher: RandomState::new(), stripes }
-    }
-
-    fn lock(&self, vb: mcbp::VbId, key: &[u8]) -> Option<MutexGuard<'_, ()>> {
-        let at = self.hasher.hash_one((vb, key)) % STRIPES as u64;
-        usize::try_from(at).ok().and_then(|at| self.stripes.get(at)).map(lock)
-    }
-}
 
 /// Who gives a change its rev and CAS.
 #[derive(Clone, Copy, Default, Debug)]
@@ -103,8 +83,8 @@ enum Attempt {
 
 /// How a change goes into the queue.
 struct Way {
-    /// The era in which the row before was read; in another one it may be another row.
-    era: u64,
+    /// The epoch in which the row before was read; in another one it may be another row.
+    epoch: u64,
     replaces: Replaces,
     room: Room,
 }
@@ -112,7 +92,7 @@ struct Way {
 impl Vb {
     /// The newest row of a key, deletions too. Blocks on the disk.
     pub(crate) fn find(&self, key: &[u8]) -> Result<Option<Found>, StoreError> {
-        if let Some((row, ticket)) = lock(&self.inner).pending.get(key) {
+        if let Some((row, ticket)) = lock(&self.cell.inner).pending.get(key) {
             return Ok(Some(Found { row: Arc::clone(row), ticket: Some(ticket.clone()) }));
         }
         // A row leaves `pending` after it is in the store, so it is found in one of the two.
@@ -169,8 +149,8 @@ impl Vb {
         room: &mut Room,
         change: &mut impl FnMut(Option<&Row>) -> Result<Draft, Refusal>,
     ) -> Result<Attempt, Refusal> {
-        let _writer = self.shared.keys.lock(self.id(), key);
-        let Some(era) = self.writable()? else { return Ok(Attempt::Moving) };
+        let _writer = self.shared.keys.lock(self.id(), key).map_err(VbError::from)?;
+        let Some(epoch) = self.writable()? else { return Ok(Attempt::Moving) };
         let found = self.find(key).map_err(VbError::from)?;
         let (old, ticket) = found.map_or((None, None), |found| (Some(found.row), found.ticket));
         let is_committed = ticket.is_none();
@@ -191,17 +171,17 @@ impl Vb {
             None => (Replaces::Unknown, 0),
         };
         let room = room.split(bytes + replaced_bytes);
-        self.queue_row(key, old.as_deref(), draft, Way { era, replaces, room })
+        self.queue_row(key, old.as_deref(), draft, Way { epoch, replaces, room })
     }
 
-    /// In which era a client may write now; `None` while that is being changed.
+    /// In which epoch a client may write now; `None` while that is being changed.
     fn writable(&self) -> Result<Option<u64>, Refusal> {
-        let inner = lock(&self.inner);
+        let inner = lock(&self.cell.inner);
         match inner.meta.state {
             _ if inner.moving => Ok(None),
             _ if inner.removed => Err(VbError::NoVbucket(self.id()).into()),
             VbState::Active if self.is_held() => Err(Refusal::Status(mcbp::Status::ETMPFAIL)),
-            VbState::Active => Ok(Some(inner.era)),
+            VbState::Active => Ok(Some(inner.epoch)),
             state => Err(VbError::WrongState { vb: self.id(), state }.into()),
         }
     }
@@ -213,9 +193,9 @@ impl Vb {
         draft: Draft,
         way: Way,
     ) -> Result<Attempt, Refusal> {
-        let Way { era, replaces, room } = way;
-        let mut inner = lock(&self.inner);
-        if inner.era != era {
+        let Way { epoch, replaces, room } = way;
+        let mut inner = lock(&self.cell.inner);
+        if inner.epoch != epoch {
             return Ok(Attempt::Moving);
         }
         let seqno = inner.tail.seqno.next();
@@ -234,7 +214,7 @@ impl Vb {
             value: draft.value,
         });
         let work = Work::Row(Arc::clone(&row), (seqno, seqno), replaces);
-        let entry = Entry { vb: Arc::clone(self), work, room };
+        let entry = Entry { vb: Arc::clone(&self.cell), work, room };
         let ticket = self.shared.queue.push([entry]).map_err(VbError::from)?;
         inner.tail.follow(&row);
         inner.pending.insert(key.clone(), (Arc::clone(&row), ticket.clone()));

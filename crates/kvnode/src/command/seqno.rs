@@ -70,14 +70,14 @@ pub(super) fn observe(
     let view = vb.view();
     let high = view.high_seqno.0.to_be_bytes();
     let mut value = Vec::with_capacity(43);
-    let known =
-        view.failover.iter().position(|entry| entry.uuid == uuid).ok_or(Status::KEY_ENOENT)?;
+    let branches = view.failover.entries();
+    let known = branches.iter().position(|entry| entry.uuid == uuid).ok_or(Status::KEY_ENOENT)?;
     value.push(u8::from(known != 0));
     value.extend_from_slice(&vb.id().0.to_be_bytes());
     value.extend_from_slice(&view.uuid().0.to_be_bytes());
     value.extend_from_slice(&high);
     value.extend_from_slice(&high);
-    let newer = known.checked_sub(1).and_then(|newer| view.failover.get(newer));
+    let newer = known.checked_sub(1).and_then(|newer| branches.get(newer));
     if let Some(newer) = newer {
         value.extend_from_slice(&uuid.0.to_be_bytes());
         value.extend_from_slice(&newer.seqno.0.to_be_bytes());

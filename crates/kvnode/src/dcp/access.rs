@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use mcbp::{Seqno, VbId};
-use vbucket::FailoverTable;
 use vbucket::consumer::{Claim, Replicas};
 use vbucket::producer::{LogRead, Source};
 use vbucket::stream_req::VbFacts;
@@ -11,7 +10,7 @@ use vbucket::stream_req::VbFacts;
 use super::claims::Claims;
 use super::served::ServedBucket;
 use super::wakeups::Wakeups;
-use crate::bucket::{self, Bucket};
+use crate::bucket::Bucket;
 
 /// A bucket, for the machines of one connection.
 #[derive(Clone)]
@@ -28,7 +27,7 @@ impl Access {
         let view = self.bucket().vb(vb)?.view();
         Some(VbFacts {
             state: view.state,
-            failover: FailoverTable::from_log(&view.failover).ok()?,
+            failover: view.failover,
             high_seqno: view.high_seqno,
             snapshot_start: view.snapshot_start,
             snapshot_end: view.snapshot_end,
@@ -45,11 +44,7 @@ impl Source for Access {
     fn read_log(&self, vb: VbId, after: Seqno, bytes_max: usize) -> LogRead {
         // A vBucket that is gone has nothing; its stream hears of that by a notification.
         let Some(vb) = self.bucket().vb(vb) else { return LogRead::UpToDate };
-        match vb.read_log(after, bytes_max) {
-            bucket::LogRead::UpToDate => LogRead::UpToDate,
-            bucket::LogRead::Rows(rows) => LogRead::Rows(rows),
-            bucket::LogRead::Behind => LogRead::Behind,
-        }
+        vb.read_log(after, bytes_max)
     }
 }
 

@@ -56,9 +56,9 @@ fn seqnos(view: &VbView, stats: &mut Stats<'_>) {
 }
 
 fn failovers(view: &VbView, stats: &mut Stats<'_>) {
-    stats.put("num_entries", view.failover.len());
+    stats.put("num_entries", view.failover.entries().len());
     stats.put("num_erroneous_entries_erased", 0);
-    for (at, entry) in view.failover.iter().enumerate() {
+    for (at, entry) in view.failover.entries().iter().enumerate() {
         stats.put(format_args!("{at}:id"), entry.uuid);
         stats.put(format_args!("{at}:seq"), entry.seqno);
     }

@@ -172,18 +172,37 @@ fn a_rollback_takes_rows_back_and_forgets_memory() {
 }
 
 #[test]
+fn a_vbucket_with_an_unreadable_record_is_dead_until_it_is_removed() {
+    let replica = Replica::new();
+    replica.apply(1..=5, 5).unwrap();
+    let detail = "told to fail".to_owned();
+    replica.disk.fail_reads(Some(StoreError::Io { doing: "reading", detail }));
+    let failed = replica.runtime.block_on(replica.vb.rollback(Seqno(2)));
+    assert!(matches!(failed, Err(VbError::Store(StoreError::Io { .. }))), "{failed:?}");
+    replica.disk.fail_reads(None);
+    assert_eq!(replica.vb.state(), VbState::Dead);
+    assert!(matches!(replica.apply(6..=6, 6), Err(VbError::WrongState { .. })));
+    let bucket = replica.node.bucket(BUCKET).unwrap();
+    let set_state = || bucket.set_state(VbId(0), VbState::Replica, None);
+    assert!(matches!(replica.runtime.block_on(set_state()), Err(VbError::Store(_))));
+    replica.runtime.block_on(bucket.remove_vb(VbId(0))).unwrap();
+    replica.runtime.block_on(set_state()).unwrap();
+    assert_eq!(bucket.vb(VbId(0)).unwrap().high_seqno(), Seqno::ZERO);
+}
+
+#[test]
 fn a_producers_history_replaces_our_own() {
     let replica = Replica::new();
     let entry = |uuid, seqno| FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno(seqno) };
     let table = [entry(9, 4), entry(8, 0)];
     replica.runtime.block_on(replica.vb.replace_failover(&table)).unwrap();
-    assert_eq!(replica.vb.view().failover, table);
+    assert_eq!(replica.vb.view().failover.entries(), table);
     assert_eq!(replica.disk.meta(0).unwrap().failover.entries(), table);
     for bad in [&[][..], &[entry(0, 0)], &[entry(1, 0), entry(2, 5)]] {
         let refused = replica.runtime.block_on(replica.vb.replace_failover(bad));
         assert!(matches!(refused, Err(VbError::Failover(_))), "{bad:?}");
     }
-    assert_eq!(replica.vb.view().failover, table);
+    assert_eq!(replica.vb.view().failover.entries(), table);
 }
 
 #[test]
@@ -234,7 +253,7 @@ fn a_change_goes_on_when_its_caller_gives_up() {
     });
     eventually("the change is being committed", || replica.disk.waiting() == 1);
     replica.disk.release();
-    eventually("the change is visible", || replica.vb.view().failover == table);
+    eventually("the change is visible", || replica.vb.view().failover.entries() == table);
     replica.apply(6..=6, 6).unwrap();
     assert_eq!(replica.disk.meta(0).unwrap().failover.entries(), table);
 }

@@ -166,7 +166,7 @@ impl Store for MemoryStore {
     }
 
     fn rollback(&self, vb: VbId, to: Seqno) -> Result<VbMeta, StoreError> {
-        let mut state = self.disk.lock();
+        let mut state = self.read()?;
         state.rows.retain(|(of, _), row| *of != vb || row.seqno <= to);
         let meta = state.metas.get_mut(&vb).ok_or(StoreError::NoVbucket(vb))?;
         (meta.high_seqno, meta.snapshot_start, meta.snapshot_end) = (to, to, to);

@@ -17,7 +17,7 @@ use crate::stream_req::VbFacts;
 pub const LOG_READ_BYTES: usize = 64 * 1024;
 
 /// What the memory log of a vBucket has behind a seqno.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum LogRead {
     /// Nothing: the stream has all that is durable.
     UpToDate,
