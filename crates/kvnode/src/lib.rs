@@ -2,7 +2,7 @@
 //!
 //! From the bottom up; a module uses only modules above it in this list.
 //!
-//! - `sync`, `clock`, `counter`, `blocking`, `log_limit`, `tls`: small tools
+//! - `sync`, `clock`, `counter`, `blocking`, `log_limit`, `acceptor`, `tls`: small tools
 //! - `bucket`: vBuckets over a store, group commit
 //! - `config`: the configuration of a node
 //! - `protocol`: requests, answers and framing, without any command
@@ -12,6 +12,7 @@
 //! - `metrics`: the page for Prometheus
 //! - `node`: start and stop, the listeners; `cli`: the same from a command line
 
+mod acceptor;
 mod blocking;
 pub mod bucket;
 pub mod cli;

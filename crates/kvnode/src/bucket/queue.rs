@@ -180,8 +180,8 @@ impl CommitQueue {
         }
     }
 
-    /// Refuses new entries until [`CommitQueue::settle`]. Returns the batches that were queued since
-    /// the one that failed, and whether the commit before it had succeeded.
+    /// Refuses new entries until [`CommitQueue::settle`]. Returns the batches that were queued
+    /// after the one that failed, and whether the commit before it had succeeded.
     pub(super) fn refuse(&self, error: StoreError) -> (VecDeque<QueuedBatch>, bool) {
         let mut state = lock(&self.state);
         let first = state.failure.is_none();

@@ -7,9 +7,12 @@ use std::time::Duration;
 use relay::Secret;
 use serde::Deserialize;
 use toml::Spanned;
+use vbucket::engine::Durability;
 
-use super::{InitialState, Limits, password};
-use crate::{BucketOptions, Durability, Tls};
+use super::values::{InitialState, password};
+use crate::bucket::BucketOptions;
+use crate::config::Limits;
+use crate::tls::Tls;
 
 const MIB: u64 = 1024 * 1024;
 

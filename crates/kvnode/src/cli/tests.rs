@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Parser as _;
 use mcbp::VbState;
 
-use super::{Arguments, configuration};
+use super::arguments::Arguments;
+use super::configuration::configuration;
 use crate::{Durability, Limits, NodeConfig};
 
 /// What `arguments` come to in a folder with the file `node.toml` and the password file `p`.

@@ -94,7 +94,8 @@ pub(super) fn failover_log(
     bucket: &Bucket,
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
-    let log = encode_failover_log(&any_vb(bucket, request.vb())?.view().failover.entries());
+    let view = any_vb(bucket, request.vb())?.view();
+    let log = encode_failover_log(view.failover.entries());
     client.replies.send(&request.success().value(&log));
     Ok(())
 }

@@ -132,6 +132,7 @@ impl Facts {
         });
         let help = "DCP connections, by what this node is on them";
         facts.gauge("kvnode_dcp_connections", help, sides.collect());
+        facts.invariants();
         facts
     }
 
@@ -144,6 +145,15 @@ impl Facts {
 
     fn gauge(&mut self, name: &'static str, help: &'static str, samples: Vec<(Labels, u64)>) {
         self.0.push(Family { name, help, kind: MetricType::Gauge, samples });
+    }
+
+    /// Those of the whole process. Each place has a sample once its invariant was broken.
+    fn invariants(&mut self) {
+        let counts = invariant::counts().into_iter();
+        let samples = counts.map(|(place, count)| (vec![("place", place.to_string())], count));
+        let (name, help) = ("kvnode_invariants_broken", "Internal errors, by their place");
+        let (kind, samples) = (MetricType::Counter, samples.collect());
+        self.0.push(Family { name, help, kind, samples });
     }
 
     fn vbuckets(&mut self, buckets: &[(Labels, &Bucket)]) {
