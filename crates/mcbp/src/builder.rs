@@ -74,6 +74,12 @@ impl<'a> FrameBuilder<'a> {
         }
     }
 
+    /// The opcode.
+    #[must_use]
+    pub const fn opcode(&self) -> Opcode {
+        self.opcode
+    }
+
     /// Sets the vBucket of a request.
     #[must_use]
     pub const fn vbucket(mut self, vb: VbId) -> Self {

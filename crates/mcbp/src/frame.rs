@@ -29,11 +29,11 @@ impl<'a> Frame<'a> {
         let body = bytes
             .get(HEADER_BYTES..header.frame_bytes())
             .ok_or_else(|| truncated(header.frame_bytes()))?;
-        // `Header::decode` has checked that the parts fit the body.
-        let split = |from: &'a [u8], at: usize| from.split_at_checked(at).unwrap_or((from, &[]));
-        let (framing, body) = split(body, usize::from(header.framing_bytes));
-        let (extras, body) = split(body, usize::from(header.extras_bytes));
-        let (key, value) = split(body, usize::from(header.key_bytes));
+        let split =
+            |from: &'a [u8], at: usize| from.split_at_checked(at).ok_or_else(|| header.lengths());
+        let (framing, body) = split(body, usize::from(header.framing_bytes))?;
+        let (extras, body) = split(body, usize::from(header.extras_bytes))?;
+        let (key, value) = split(body, usize::from(header.key_bytes))?;
         Ok(Self { header, framing, extras, key, value })
     }
 

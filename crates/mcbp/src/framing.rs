@@ -48,16 +48,21 @@ impl<'a> Iter<'a> {
         Ok(head)
     }
 
+    fn byte(&mut self) -> Result<u8, BadFraming> {
+        let (first, rest) = self.rest.split_first().ok_or(BadFraming)?;
+        self.rest = rest;
+        Ok(*first)
+    }
+
     fn wide(&mut self, nibble: u8) -> Result<u16, BadFraming> {
         if nibble < 15 {
             return Ok(u16::from(nibble));
         }
-        let more = self.take(1)?.first().copied().unwrap_or(0);
-        Ok(15 + u16::from(more))
+        Ok(15 + u16::from(self.byte()?))
     }
 
     fn one(&mut self) -> Result<FrameInfo<'a>, BadFraming> {
-        let tag = self.take(1)?.first().copied().unwrap_or(0);
+        let tag = self.byte()?;
         let id = self.wide(tag >> 4)?;
         let value_bytes = self.wide(tag & 0x0f)?;
         Ok(FrameInfo { id, value: self.take(usize::from(value_bytes))? })

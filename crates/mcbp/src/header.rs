@@ -1,13 +1,6 @@
 //! The 24 bytes that open every frame.
 
-use crate::{Datatype, FrameError, Opaque, Opcode, Status, VbId};
-
-/// The length of a header in bytes.
-pub const HEADER_BYTES: usize = 24;
-
-/// The largest body that is accepted: a 20 MiB value, 1 MiB of extended attributes, key and extras,
-/// with room to spare. kv_engine's own limit (`max_packet_size`) is 30 MiB.
-pub const MAX_BODY_BYTES: u32 = 30 * 1024 * 1024;
+use crate::{Datatype, FrameError, HEADER_BYTES, MAX_BODY_BYTES, Opaque, Opcode, Status, VbId};
 
 /// Byte 0 of a frame: who speaks, and in which form.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -135,15 +128,13 @@ impl Header {
         if self.body_bytes > MAX_BODY_BYTES {
             return Err(FrameError::TooLarge { opcode: self.opcode, body_bytes: self.body_bytes });
         }
+        if self.parts_bytes() > self.body_bytes { Err(self.lengths()) } else { Ok(()) }
+    }
+
+    /// The error about parts that do not fit the body.
+    pub(crate) const fn lengths(&self) -> FrameError {
         let parts_bytes = self.parts_bytes();
-        if parts_bytes > self.body_bytes {
-            return Err(FrameError::Lengths {
-                opcode: self.opcode,
-                parts_bytes,
-                body_bytes: self.body_bytes,
-            });
-        }
-        Ok(())
+        FrameError::Lengths { opcode: self.opcode, parts_bytes, body_bytes: self.body_bytes }
     }
 
     /// Framing extras, extras and key together.

@@ -20,8 +20,8 @@ impl StoreExtras {
     /// # Errors
     /// [`FrameError::Malformed`] unless they are 8 bytes.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
-        let mut reader = Reader(frame.extras_exact::<8>("extras must be 8 bytes")?);
-        Ok(Self { flags: reader.u32(), expiry: reader.u32() })
+        let mut reader = Reader::of(frame, frame.extras_exact::<8>("extras must be 8 bytes")?);
+        Ok(Self { flags: reader.u32()?, expiry: reader.u32()? })
     }
 
     /// The 8 bytes.
@@ -50,8 +50,8 @@ impl CounterExtras {
     /// # Errors
     /// [`FrameError::Malformed`] unless they are 20 bytes.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
-        let mut reader = Reader(frame.extras_exact::<20>("extras must be 20 bytes")?);
-        Ok(Self { delta: reader.u64(), initial: reader.u64(), expiry: reader.u32() })
+        let mut reader = Reader::of(frame, frame.extras_exact::<20>("extras must be 20 bytes")?);
+        Ok(Self { delta: reader.u64()?, initial: reader.u64()?, expiry: reader.u32()? })
     }
 }
 
@@ -97,11 +97,11 @@ impl WithMetaExtras {
         if !matches!(length, 24 | 26 | 28 | 30) {
             return Err(frame.malformed("extras must be 24, 26, 28 or 30 bytes"));
         }
-        let mut reader = Reader(frame.extras);
-        let (flags, expiry) = (reader.u32(), reader.u32());
-        let (rev, cas) = (reader.u64(), reader.u64());
-        let options = if length >= 28 { reader.u32() } else { 0 };
-        let extended_bytes = if matches!(length, 26 | 30) { reader.u16() } else { 0 };
+        let mut reader = Reader::of(frame, frame.extras);
+        let (flags, expiry) = (reader.u32()?, reader.u32()?);
+        let (rev, cas) = (reader.u64()?, reader.u64()?);
+        let options = if length >= 28 { reader.u32()? } else { 0 };
+        let extended_bytes = if matches!(length, 26 | 30) { reader.u16()? } else { 0 };
         Ok(Self { flags, expiry, rev, cas, options, extended_bytes })
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Pure: no socket, no clock, no allocation of a size that a peer claims. The map:
 //!
-//! - `header`, `frame`, `builder`: one frame, borrowed or being built
+//! - `header`, `frame`, `builder`: one frame, borrowed or being built; `sizes`: its bounds
 //! - `scan`: finds runs of whole frames in a buffer, for pumps and sessions
 //! - `codes` and its users `opcode`, `status`, `feature`, `stream_end`: numbers with names
 //! - `ids`: newtypes, so that two numbers of different kinds never meet
@@ -30,6 +30,7 @@ pub mod key;
 pub mod kv;
 mod opcode;
 pub mod scan;
+mod sizes;
 mod status;
 mod stream_end;
 
@@ -37,8 +38,9 @@ pub use builder::FrameBuilder;
 pub use error::FrameError;
 pub use feature::Feature;
 pub use frame::Frame;
-pub use header::{HEADER_BYTES, Header, MAX_BODY_BYTES, Magic};
+pub use header::{Header, Magic};
 pub use ids::{Datatype, Opaque, Seqno, Side, VbId, VbState, VbUuid};
 pub use opcode::Opcode;
+pub use sizes::{HEADER_BYTES, MAX_BODY_BYTES};
 pub use status::Status;
 pub use stream_end::StreamEndStatus;

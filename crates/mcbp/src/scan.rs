@@ -62,7 +62,7 @@ const fn is_in(set: &[u64; 4], opcode: u8) -> bool {
     word >> (opcode & 63) & 1 == 1
 }
 
-/// What stands behind the run.
+/// What follows the run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
     /// Nothing.
@@ -83,7 +83,7 @@ pub enum Next {
         /// Whether all of it is in the buffer.
         whole: bool,
     },
-    /// Bytes that are no frame.
+    /// Bytes that are not a frame.
     Bad(FrameError),
 }
 
@@ -94,65 +94,62 @@ pub struct Scan {
     pub run_bytes: usize,
     /// How many frames these are.
     pub run_frames: usize,
-    /// What stands behind them.
+    /// What follows them.
     pub next: Next,
 }
 
 /// Scans `buffer` from its front.
 ///
-/// An error is reported behind the run, never instead of it: what came before it is good.
+/// An error is reported after the run, never instead of it: the frames before it are good.
 #[must_use]
 pub fn scan(buffer: &[u8], control: &ControlSet) -> Scan {
-    let (mut run_bytes, mut run_frames) = (0, 0);
-    loop {
-        let rest = buffer.get(run_bytes..).unwrap_or_default();
-        let (bytes, frames) = plain_run(rest, control);
-        run_bytes += bytes;
+    let (mut rest, mut run_frames) = (buffer, 0);
+    let next = loop {
+        let (after_run, frames) = plain_run(rest, control);
+        rest = after_run;
         run_frames += frames;
-        let rest = rest.get(bytes..).unwrap_or_default();
-        let next = match Header::peek(rest) {
-            Ok(None) if rest.is_empty() => Next::Empty,
-            Ok(None) => Next::PartialHeader,
-            Err(error) => Next::Bad(error),
-            Ok(Some(header)) => {
-                let frame_bytes = header.frame_bytes();
-                let whole = frame_bytes <= rest.len();
-                if control.contains(&header) {
-                    Next::Control { header, whole }
-                } else if whole {
-                    // A data frame of one of the rarer magics.
-                    run_bytes += frame_bytes;
-                    run_frames += 1;
-                    continue;
-                } else {
-                    Next::PartialData { frame_bytes, have_bytes: rest.len() }
-                }
-            }
+        let header = match Header::peek(rest) {
+            Ok(Some(header)) => header,
+            Ok(None) if rest.is_empty() => break Next::Empty,
+            Ok(None) => break Next::PartialHeader,
+            Err(error) => break Next::Bad(error),
         };
-        return Scan { run_bytes, run_frames, next };
-    }
+        let frame_bytes = header.frame_bytes();
+        let after_frame = rest.get(frame_bytes..);
+        if control.contains(&header) {
+            break Next::Control { header, whole: after_frame.is_some() };
+        }
+        // A data frame of one of the rarer magics, or one that is not whole yet.
+        let Some(after_frame) = after_frame else {
+            break Next::PartialData { frame_bytes, have_bytes: rest.len() };
+        };
+        rest = after_frame;
+        run_frames += 1;
+    };
+    Scan { run_bytes: buffer.len() - rest.len(), run_frames, next }
 }
 
-/// The whole data frames of the magics 0x80 and 0x81 at the front: bytes and number.
+/// Skips the whole data frames of the magics 0x80 and 0x81 at the front. Returns what follows them,
+/// and how many they are.
 ///
 /// Frames of one shape often follow each other. The inner loop steps by the last length and only
 /// compares, so that the processor need not wait for one header to know where the next one is.
 #[inline]
-fn plain_run(buffer: &[u8], control: &ControlSet) -> (usize, usize) {
+fn plain_run<'a>(buffer: &'a [u8], control: &ControlSet) -> (&'a [u8], usize) {
     let (mut rest, mut frames) = (buffer, 0);
     while let Some(head) = rest.first_chunk()
         && let Some(step) = plain_data(head, control)
-        && let Some(behind) = rest.get(step..)
+        && let Some(after) = rest.get(step..)
     {
-        (rest, frames) = (behind, frames + 1);
+        (rest, frames) = (after, frames + 1);
         while let Some(next) = rest.first_chunk()
             && shape(next) == shape(head)
-            && let Some(behind) = rest.get(step..)
+            && let Some(after) = rest.get(step..)
         {
-            (rest, frames) = (behind, frames + 1);
+            (rest, frames) = (after, frames + 1);
         }
     }
-    (buffer.len() - rest.len(), frames)
+    (rest, frames)
 }
 
 /// All of a header that [`plain_data`] looks at.

@@ -3,9 +3,10 @@
 //! It grows while reads fill it and shrinks back when the burst is over, so that an idle link is
 //! small. It never looks at what it holds.
 
-use std::io;
-
+use invariant::{Broken, broken, invariant};
 use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::{Fault, Step};
 
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,7 @@ mod tests;
 /// So many reads in a row that would have fitted the start size end a burst.
 const SMALL_READS_TO_SHRINK: u32 = 256;
 
-/// Bytes between a read and a write.
+/// Bytes between a read and a write: those from `head` to `tail`.
 #[derive(Debug)]
 pub(crate) struct ReadBuffer {
     bytes: Vec<u8>,
@@ -36,8 +37,20 @@ impl ReadBuffer {
 
     /// What was read and not consumed.
     #[inline]
-    pub(crate) fn filled(&self) -> &[u8] {
-        self.bytes.get(self.head..self.tail).unwrap_or_default()
+    pub(crate) fn filled(&self) -> Result<&[u8], Broken> {
+        let Self { bytes, head, tail, .. } = self;
+        bytes
+            .get(*head..*tail)
+            .ok_or_else(|| broken!("{head}..{tail} in a buffer of {} bytes", bytes.len()))
+    }
+
+    /// The first `count` bytes of [`ReadBuffer::filled`].
+    #[inline]
+    pub(crate) fn front(&self, count: usize) -> Result<&[u8], Broken> {
+        let filled = self.filled()?;
+        filled
+            .get(..count)
+            .ok_or_else(|| broken!("{count} bytes asked for, {} were read", filled.len()))
     }
 
     /// How much the buffer can hold as it is.
@@ -46,23 +59,29 @@ impl ReadBuffer {
     }
 
     /// Gives up the first `count` bytes.
-    pub(crate) fn consume(&mut self, count: usize) {
-        self.head = self.tail.min(self.head + count);
+    pub(crate) fn consume(&mut self, count: usize) -> Result<(), Broken> {
+        let filled_bytes = self.tail - self.head;
+        invariant!(count <= filled_bytes, "{count} bytes consumed, {filled_bytes} were read");
+        self.head += count;
         if self.head == self.tail {
             self.head = 0;
             self.tail = 0;
         }
+        Ok(())
     }
 
     /// Reads once; returns the number of bytes, 0 for the end. Dropping the future loses nothing.
     pub(crate) async fn read_from(
         &mut self,
         reader: &mut (impl AsyncRead + Unpin),
-    ) -> io::Result<usize> {
+    ) -> Result<usize, Fault> {
         self.make_room();
-        let room = self.bytes.get_mut(self.tail..).unwrap_or_default();
+        // A read into no room would look like the end.
+        let room = self.bytes.get_mut(self.tail..).filter(|room| !room.is_empty());
+        let room = room.ok_or_else(|| broken!("no room after {} bytes", self.tail))?;
         let room_bytes = room.len();
-        let count = reader.read(room).await?;
+        let read = reader.read(room).await;
+        let count = read.map_err(|source| Fault::Broken { step: Step::Relay, source })?;
         self.tail += count;
         self.adapt(count == room_bytes);
         Ok(count)

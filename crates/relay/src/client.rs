@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use mcbp::dcp::{FailoverEntry, decode_failover_log};
-use mcbp::{Feature, Frame, FrameBuilder, Opaque, Opcode, Seqno, VbId, VbState};
+use mcbp::{Feature, Frame, FrameBuilder, FrameError, Opaque, Opcode, Seqno, VbId, VbState};
 
 use crate::exchange::Exchange;
 use crate::handshake::{hello, log_in, select_bucket};
@@ -70,7 +70,7 @@ impl Client {
     /// # Errors
     /// A [`LinkError`] where there is no proper response in time.
     pub async fn call(&mut self, request: FrameBuilder<'_>) -> Result<Response, LinkError> {
-        let response = self.exchange.call(request).await.and_then(Response::new);
+        let response = self.exchange.call(request).await;
         response.map_err(|fault| fault.at(self.peer.clone()))
     }
 
@@ -124,11 +124,7 @@ impl Client {
     async fn vb_seqnos(&mut self, extras: &[u8]) -> Result<Vec<(VbId, Seqno)>, LinkError> {
         let request = FrameBuilder::request(Opcode::GET_ALL_VB_SEQNOS).extras(extras);
         let response = self.ask(request).await?;
-        let (entries, _) = response.value.as_chunks::<10>();
-        let entry = |&[v0, v1, ref seqno @ ..]: &[u8; 10]| {
-            (VbId(u16::from_be_bytes([v0, v1])), Seqno(u64::from_be_bytes(*seqno)))
-        };
-        Ok(entries.iter().map(entry).collect())
+        response.decode(vb_seqnos).map_err(|fault| fault.at(self.peer.clone()))
     }
 
     /// The failover log of a vBucket, newest entry first (GET_FAILOVER_LOG).
@@ -138,11 +134,7 @@ impl Client {
     pub async fn failover_log(&mut self, vb: VbId) -> Result<Vec<FailoverEntry>, LinkError> {
         let request = FrameBuilder::request(Opcode::GET_FAILOVER_LOG).vbucket(vb);
         let response = self.ask(request).await?;
-        let step = Step::Request(Opcode::GET_FAILOVER_LOG);
-        let log = response.frame().and_then(|frame| {
-            decode_failover_log(&frame).map_err(|source| Fault::Garbage { step, source })
-        });
-        log.map_err(|fault| fault.at(self.peer.clone()))
+        response.decode(decode_failover_log).map_err(|fault| fault.at(self.peer.clone()))
     }
 
     /// One group of statistics, such as `vbucket-seqno` or `failovers 7`; the empty group is the
@@ -193,8 +185,7 @@ async fn stats(exchange: &mut Exchange, group: &str) -> Result<Vec<(String, Stri
             exchange.send(&request, step).await?;
             let mut stats = Vec::new();
             loop {
-                let response = exchange.response(step, opaque).await?;
-                let response = Response::new(response)?.accepted()?;
+                let response = exchange.response(step, opaque).await?.accepted()?;
                 if response.key.is_empty() {
                     return Ok(stats);
                 }
@@ -203,4 +194,16 @@ async fn stats(exchange: &mut Exchange, group: &str) -> Result<Vec<(String, Stri
             }
         })
         .await
+}
+
+/// Reads the answer to GET_ALL_VB_SEQNOS.
+fn vb_seqnos(frame: &Frame<'_>) -> Result<Vec<(VbId, Seqno)>, FrameError> {
+    let (entries, rest) = frame.value.as_chunks::<10>();
+    if !rest.is_empty() {
+        return Err(frame.malformed("the value is a list of entries of 10 bytes"));
+    }
+    let entry = |&[v0, v1, ref seqno @ ..]: &[u8; 10]| {
+        (VbId(u16::from_be_bytes([v0, v1])), Seqno(u64::from_be_bytes(*seqno)))
+    };
+    Ok(entries.iter().map(entry).collect())
 }

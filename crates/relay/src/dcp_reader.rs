@@ -12,10 +12,13 @@ use mcbp::{Feature, Frame, FrameBuilder, FrameError, Opaque, Opcode, Status, VbI
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use crate::exchange::{Exchange, parse, refused, step_of};
-use crate::handshake::{accepted, hello, log_in, open_connection, select_bucket};
+use crate::exchange::Exchange;
+use crate::handshake::{hello, log_in, open_connection, select_bucket};
+use crate::response::parse;
 use crate::stream_event::change_seqno;
-use crate::{Deadlines, Endpoint, Fault, LinkError, Peer, Step, StreamEvent, StreamRange};
+use crate::{
+    Deadlines, Endpoint, Fault, LinkError, Peer, Response, Step, StreamEvent, StreamRange,
+};
 
 /// Without snappy, so that values can be compared byte by byte.
 const FEATURES: [Feature; 3] = [Feature::XATTR, Feature::COLLECTIONS, Feature::JSON];
@@ -205,6 +208,6 @@ async fn open(
 async fn control(exchange: &mut Exchange, key: &str, value: &str) -> Result<(), Fault> {
     let mut frame = BytesMut::new();
     Control { key: key.as_bytes(), value: value.as_bytes() }.write(Opaque(0), &mut frame);
-    let request = FrameBuilder::from_frame(&parse(&frame, step_of(&frame))?);
-    accepted(exchange, request, refused).await.map(drop)
+    let request = FrameBuilder::from_frame(&parse(&frame, Step::Request(Opcode::DCP_CONTROL))?);
+    exchange.call(request).await.and_then(Response::accepted).map(drop)
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use invariant::Broken;
 use mcbp::{Feature, FrameError, Opcode, Status};
 
 use crate::{Peer, Side, Step, TlsFault};
@@ -193,6 +194,9 @@ pub enum Fault {
         /// For how long.
         after: Duration,
     },
+    /// This program found itself in a state that it excludes. Not the peer's fault.
+    #[error(transparent)]
+    Internal(#[from] Broken),
     /// The judge asked for the end.
     #[error("was disconnected on purpose")]
     Stopped,
@@ -239,7 +243,8 @@ impl Fault {
             | Self::ControlTooLarge { .. }
             | Self::WriteFailed { .. }
             | Self::WriteStalled { .. }
-            | Self::NoVerdict { .. } => Retry::AfterBackoff,
+            | Self::NoVerdict { .. }
+            | Self::Internal(_) => Retry::AfterBackoff,
         }
     }
 

@@ -4,16 +4,14 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use mcbp::{Frame, FrameBuilder, Header, Opaque, Opcode};
+use mcbp::{FrameBuilder, Header, Opaque};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::{BoxRead, BoxWrite, Fault, Step, TlsFault};
+use crate::{BoxRead, BoxWrite, Fault, Response, Step, TlsFault};
 
 /// Room for one read: a socket's usual fill, small enough for many idle connections.
 const READ_BYTES: usize = 32 * 1024;
-/// How much of a peer's error text goes into a message.
-const ERROR_TEXT_CHARS: usize = 200;
 
 /// Takes whole frames off a connection. Memory grows with what has come, never with a claim.
 pub(crate) struct FrameReader {
@@ -86,10 +84,10 @@ impl Exchange {
 
     /// Sends a request, with an opaque of its own, and waits for the response, whatever its
     /// status.
-    pub(crate) async fn call(&mut self, request: FrameBuilder<'_>) -> Result<Bytes, Fault> {
+    pub(crate) async fn call(&mut self, request: FrameBuilder<'_>) -> Result<Response, Fault> {
+        let step = Step::Request(request.opcode());
         let opaque = self.next_opaque();
         let request = request.opaque(opaque).build();
-        let step = step_of(&request);
         self.within(step, async |this| {
             let Err(fault) = this.send(&request, step).await else {
                 return this.response(step, opaque).await;
@@ -112,10 +110,8 @@ impl Exchange {
     }
 
     /// The next frame, which must be the response to `opaque`. The caller brings the deadline.
-    pub(crate) async fn response(&mut self, step: Step, opaque: Opaque) -> Result<Bytes, Fault> {
-        let response = self.frames.next(step).await?;
-        answers(&response, step, opaque)?;
-        Ok(response)
+    pub(crate) async fn response(&mut self, step: Step, opaque: Opaque) -> Result<Response, Fault> {
+        Response::of(self.frames.next(step).await?, step, opaque)
     }
 
     /// Runs `work` under this connection's deadline.
@@ -132,37 +128,4 @@ impl Exchange {
     pub(crate) fn into_parts(self) -> (BoxRead, BoxWrite, Bytes) {
         (self.frames.reader, self.writer, self.frames.buffer.freeze())
     }
-}
-
-/// Checks that `response` is the answer of `step` to the request with `opaque`.
-pub(crate) fn answers(response: &[u8], step: Step, opaque: Opaque) -> Result<(), Fault> {
-    let frame = parse(response, step)?;
-    let right_opcode = step == Step::Request(frame.opcode());
-    if frame.header.is_request() || !right_opcode || frame.header.opaque != opaque {
-        return Err(Fault::Unexpected { step, opcode: frame.opcode() });
-    }
-    Ok(())
-}
-
-/// The step that the request at the front of `request` is.
-pub(crate) fn step_of(request: &[u8]) -> Step {
-    Step::Request(Opcode(request.get(1).copied().unwrap_or_default()))
-}
-
-/// Parses a whole frame.
-pub(crate) fn parse(frame: &[u8], step: Step) -> Result<Frame<'_>, Fault> {
-    Frame::parse(frame).map_err(|source| Fault::Garbage { step, source })
-}
-
-/// A response that says no.
-pub(crate) fn refused(response: &Frame<'_>) -> Fault {
-    let text = shown(response.value);
-    let step = Step::Request(response.opcode());
-    Fault::Refused { step, status: response.header.status(), text }
-}
-
-/// A peer's text as a message may hold it: one line, and not too long.
-pub(crate) fn shown(text: &[u8]) -> String {
-    let text = String::from_utf8_lossy(text);
-    text.chars().filter(|c| !c.is_control()).take(ERROR_TEXT_CHARS).collect()
 }

@@ -3,12 +3,14 @@
 //! The order is fixed: a bucket cannot be selected after DCP_OPEN (MB-35904), nor can one log in
 //! again (MB-35928). Every step has a deadline, and the error says which step it was.
 
-use bytes::Bytes;
 use mcbp::dcp::{Open, open_flags};
-use mcbp::{Feature, Frame, FrameBuilder, Opaque, Opcode, Status};
+use mcbp::{Feature, FrameBuilder, Opaque, Opcode, Status};
 
-use crate::exchange::{Exchange, parse, refused, shown, step_of};
-use crate::{Connection, Deadlines, Endpoint, Fault, LinkError, Peer, Side, socket};
+use crate::exchange::Exchange;
+use crate::response::{parse, shown};
+use crate::{
+    Connection, Deadlines, Endpoint, Fault, LinkError, Peer, Response, Side, Step, socket,
+};
 
 /// The SASL mechanism: the only one that every node takes over TLS and without.
 const MECHANISM: &[u8] = b"PLAIN";
@@ -109,8 +111,7 @@ pub(crate) async fn log_in(endpoint: &Endpoint, deadlines: Deadlines) -> Result<
     let proof = ["", endpoint.username.as_str(), endpoint.password.expose()].join("\0");
     let request = FrameBuilder::request(Opcode::SASL_AUTH).key(MECHANISM).value(proof.as_bytes());
     let response = exchange.call(request).await?;
-    let frame = parse(&response, step_of(&response))?;
-    let status = frame.header.status();
+    let status = response.status;
     if status.is_success() {
         return Ok(exchange);
     }
@@ -122,7 +123,7 @@ pub(crate) async fn log_in(endpoint: &Endpoint, deadlines: Deadlines) -> Result<
         Status::AUTH_ERROR | Status::KEY_ENOENT | Status::EACCESS => {
             Fault::Login { username: endpoint.username.clone(), status }
         }
-        _ => refused(&frame),
+        _ => response.refusal(),
     })
 }
 
@@ -130,23 +131,22 @@ pub(crate) async fn log_in(endpoint: &Endpoint, deadlines: Deadlines) -> Result<
 /// or cannot be asked.
 async fn other_mechanisms(exchange: &mut Exchange) -> Option<String> {
     let request = FrameBuilder::request(Opcode::SASL_LIST_MECHS);
-    let response = accepted(exchange, request, refused).await.ok()?;
-    let frame = parse(&response, step_of(&response)).ok()?;
-    let mut names = frame.value.split(u8::is_ascii_whitespace);
-    (!names.any(|name| name == MECHANISM)).then(|| shown(frame.value))
+    let response = exchange.call(request).await.and_then(Response::accepted).ok()?;
+    let mut names = response.value.split(u8::is_ascii_whitespace);
+    (!names.any(|name| name == MECHANISM)).then(|| shown(&response.value))
 }
 
 /// Selects the bucket that later requests are about.
 pub(crate) async fn select_bucket(exchange: &mut Exchange, bucket: &str) -> Result<(), Fault> {
     let request = FrameBuilder::request(Opcode::SELECT_BUCKET).key(bucket.as_bytes());
-    accepted(exchange, request, |frame| match frame.header.status() {
+    let response = exchange.call(request).await?;
+    match response.status {
+        status if status.is_success() => Ok(()),
         status @ (Status::KEY_ENOENT | Status::EACCESS | Status::NO_BUCKET) => {
-            Fault::NoBucket { bucket: bucket.to_owned(), status }
+            Err(Fault::NoBucket { bucket: bucket.to_owned(), status })
         }
-        _ => refused(frame),
-    })
-    .await
-    .map(drop)
+        _ => Err(response.refusal()),
+    }
 }
 
 /// Says who we are and asks for `features`; returns those that were granted.
@@ -158,13 +158,11 @@ pub(crate) async fn hello(
     agent: &str,
     features: &[Feature],
 ) -> Result<Vec<Feature>, Fault> {
-    let agent = agent.get(..agent.floor_char_boundary(AGENT_BYTES_MAX)).unwrap_or(agent);
+    let (agent, _cut_off) = agent.split_at(agent.floor_char_boundary(AGENT_BYTES_MAX));
     let asked = Feature::encode_list(features);
     let request = FrameBuilder::request(Opcode::HELLO).key(agent.as_bytes()).value(&asked);
-    let response = accepted(exchange, request, refused).await?;
-    let step = step_of(&response);
-    let granted = Feature::decode_list(&parse(&response, step)?)
-        .map_err(|source| Fault::Garbage { step, source })?;
+    let response = exchange.call(request).await.and_then(Response::accepted)?;
+    let granted = response.decode(Feature::decode_list)?;
     let unasked: Vec<_> = granted.iter().copied().filter(|f| !features.contains(f)).collect();
     if unasked.is_empty() { Ok(granted) } else { Err(Fault::NotAskedFor { unasked }) }
 }
@@ -185,22 +183,10 @@ async fn dcp_open(exchange: &mut Exchange, side: Side, open: DcpOpen<'_>) -> Res
 /// Turns the connection into a DCP connection.
 pub(crate) async fn open_connection(exchange: &mut Exchange, open: Open<'_>) -> Result<(), Fault> {
     let frame = open.build(Opaque(0));
-    let request = FrameBuilder::from_frame(&parse(&frame, step_of(&frame))?);
-    accepted(exchange, request, |frame| match frame.header.status() {
-        Status::ETMPFAIL => Fault::WarmingUp,
-        _ => refused(frame),
-    })
-    .await
-    .map(drop)
-}
-
-/// Sends a request; any status but success becomes the fault that `or` makes of it.
-pub(crate) async fn accepted(
-    exchange: &mut Exchange,
-    request: FrameBuilder<'_>,
-    or: impl FnOnce(&Frame<'_>) -> Fault,
-) -> Result<Bytes, Fault> {
+    let request = FrameBuilder::from_frame(&parse(&frame, Step::Request(Opcode::DCP_OPEN))?);
     let response = exchange.call(request).await?;
-    let frame = parse(&response, step_of(&response))?;
-    if frame.header.status().is_success() { Ok(response) } else { Err(or(&frame)) }
+    match response.status {
+        Status::ETMPFAIL => Err(Fault::WarmingUp),
+        _ => response.accepted().map(drop),
+    }
 }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use mcbp::{Frame, Opaque};
+use invariant::{Broken, broken};
+use mcbp::{Frame, Header, Opaque, Opcode};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-use crate::exchange::{Exchange, answers, parse, step_of};
+use crate::exchange::Exchange;
+use crate::response::answering;
 use crate::{BoxWrite, Fault, Step};
 
 /// How much a pipeline collects before it writes: a system call for some hundred small requests.
@@ -44,28 +46,36 @@ pub(crate) async fn pipeline(
             let start = out.len();
             more = next(opaque, &mut out);
             if more {
-                step = step_of(out.get(start..).unwrap_or_default());
+                step = Step::Request(appended(&out, start)?);
                 slot.send((step, opaque));
                 opaque = Opaque(opaque.0.wrapping_add(1));
             }
         }
         write_out(writer, &mut out, step, after).await?;
-        Ok(opaque)
+        Ok::<_, Fault>(opaque)
     };
     let read = async {
         let mut count = 0;
         while let Some((step, opaque)) = expected.recv().await {
             let response = timeout(after, frames.next(step)).await;
             let response = response.unwrap_or(Err(Fault::TimedOut { step, after }))?;
-            answers(&response, step, opaque)?;
-            each(count, &parse(&response, step)?);
+            each(count, &answering(&response, step, opaque)?);
             count += 1;
         }
-        Ok(count)
+        Ok::<_, Fault>(count)
     };
     let (opaque, count) = tokio::try_join!(write, read)?;
     exchange.skip_to(opaque);
     Ok(count)
+}
+
+/// The opcode of the request that was appended to `out` at `start`.
+fn appended(out: &[u8], start: usize) -> Result<Opcode, Broken> {
+    let header = out.get(start..).map(Header::peek);
+    let Some(Ok(Some(header))) = header else {
+        return Err(broken!("no request was appended at {start} of {} bytes", out.len()));
+    };
+    Ok(header.opcode)
 }
 
 async fn write_out(

@@ -13,6 +13,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
+use invariant::{Broken, broken};
 use mcbp::scan::{Next, scan};
 use mcbp::{HEADER_BYTES, Header};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -165,14 +166,16 @@ where
         };
         match read {
             Ok(0) => {
-                let cut_off_bytes = self.cut.written_bytes + self.buffer.filled().len();
+                let read_bytes =
+                    self.buffer.filled().map_err(|broken| self.internal(broken))?.len();
+                let cut_off_bytes = self.cut.written_bytes + read_bytes;
                 Err(self.source_fault(Fault::Closed { step: Step::Relay, cut_off_bytes }))
             }
             Ok(_) => {
                 self.pump.progress.heard();
                 Ok(())
             }
-            Err(source) => Err(self.source_fault(Fault::Broken { step: Step::Relay, source })),
+            Err(fault) => Err(self.source_fault(fault)),
         }
     }
 
@@ -197,13 +200,16 @@ where
 
     /// Writes the data at the front of the buffer in one call: the rest of a frame whose front has
     /// been written, whole frames, the front of the next one. Own frames that wait go between the
-    /// last two. Says what stands behind.
+    /// last two. Returns what follows the data.
     async fn deliver_data(&mut self) -> Result<Next, LinkError> {
-        let filled = self.buffer.filled();
-        let rest_bytes = self.cut.left_bytes.min(filled.len());
+        let filled = self.buffer.filled().map_err(|broken| self.internal(broken))?;
+        let (rest_bytes, after) = match filled.split_at_checked(self.cut.left_bytes) {
+            Some((rest, after)) => (rest.len(), after),
+            // All of it is of a frame that goes on.
+            None => (filled.len(), &[][..]),
+        };
         let finished = rest_bytes > 0 && rest_bytes == self.cut.left_bytes;
-        let behind = filled.get(rest_bytes..).unwrap_or_default();
-        let found = scan(behind, self.pump.judge.control());
+        let found = scan(after, self.pump.judge.control());
         let whole_bytes = rest_bytes + found.run_bytes;
         let frames = found.run_frames + usize::from(finished);
         let (front_bytes, cut_bytes) = match found.next {
@@ -212,7 +218,7 @@ where
         };
         let begun = found.run_frames + usize::from(cut_bytes > 0);
         if begun > 0 {
-            self.pump.progress.sample(behind, found.run_bytes + cut_bytes, begun);
+            self.pump.progress.sample(after, found.run_bytes + cut_bytes, begun);
         }
         self.cut = self.cut.after(rest_bytes, &found.next);
         if front_bytes > 0 && self.collect_own() {
@@ -247,13 +253,13 @@ where
     /// Brings the whole control frame at the front to the judge and does what it says.
     async fn decide(&mut self, header: &Header) -> Result<(), LinkError> {
         let frame_bytes = header.frame_bytes();
-        let frame = self.buffer.filled().get(..frame_bytes).unwrap_or_default();
+        let frame = self.buffer.front(frame_bytes).map_err(|broken| self.internal(broken))?;
         let frame = Bytes::copy_from_slice(frame);
         let after = self.pump.limits.verdict;
         match timeout(after, self.pump.judge.judge(frame)).await {
             Ok(Verdict::Forward) => self.pass(frame_bytes, 1).await,
             Ok(Verdict::Withhold) => {
-                self.buffer.consume(frame_bytes);
+                self.consume(frame_bytes)?;
                 self.pump.progress.withheld_one();
                 Ok(())
             }
@@ -270,12 +276,12 @@ where
         if count == 0 {
             return Ok(());
         }
-        let bytes = self.buffer.filled().get(..count).unwrap_or_default();
+        let bytes = self.buffer.front(count).map_err(|broken| self.internal(broken))?;
         let sink = &mut self.pump.sink;
         write_whole(&mut sink.writer, bytes, self.pump.limits.write_stall)
             .await
             .map_err(|fault| fault.at(sink.peer.clone()))?;
-        self.buffer.consume(count);
+        self.consume(count)?;
         self.pump.progress.passed(count, frames);
         Ok(())
     }
@@ -290,6 +296,15 @@ where
         self.pump.progress.injected_some(self.own.len());
         self.own.clear();
         Ok(())
+    }
+
+    fn consume(&mut self, count: usize) -> Result<(), LinkError> {
+        self.buffer.consume(count).map_err(|broken| self.internal(broken))
+    }
+
+    #[cold]
+    fn internal(&self, broken: Broken) -> LinkError {
+        self.source_fault(broken.into())
     }
 
     fn source_fault(&self, fault: Fault) -> LinkError {
@@ -318,7 +333,8 @@ async fn write_whole(
         if count == 0 {
             return Err(failed(io::ErrorKind::WriteZero.into()));
         }
-        bytes = bytes.get(count..).unwrap_or_default();
+        let too_much = || broken!("{count} bytes written, {} were given", bytes.len());
+        bytes = bytes.get(count..).ok_or_else(too_much)?;
     }
     in_time(stall, writer.flush()).await.map_err(stalled)?.map_err(failed)
 }

@@ -53,7 +53,8 @@ pub(crate) async fn connect(
         return Ok((Box::new(reader), Box::new(writer)));
     };
     let halves = timeout_at(until, tls::handshake(tls, stream)).await;
-    halves.map_err(|_| timed_out(Step::Tls))?.map_err(Fault::Tls)
+    let (reader, writer) = halves.map_err(|_| timed_out(Step::Tls))?.map_err(Fault::Tls)?;
+    Ok((Box::new(reader), Box::new(writer)))
 }
 
 /// Buffer sizes stay the system's where the peer is far: it adapts them to the way.

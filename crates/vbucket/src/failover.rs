@@ -11,10 +11,11 @@ use mcbp::{Seqno, VbUuid};
 /// table fits both ways.
 pub const ENTRIES_MAX: usize = 25;
 
-/// Branches of history, newest first; never empty, no uuid is 0, seqnos never rise towards older
-/// entries.
+/// Branches of history, newest first; no uuid is 0, seqnos never rise towards older entries.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FailoverTable {
+    /// Also the first of `entries`, so that there is one without a doubt.
+    newest: FailoverEntry,
     entries: Vec<FailoverEntry>,
 }
 
@@ -50,7 +51,7 @@ impl FailoverTable {
     /// The table of a new vBucket. A `uuid` of 0 is taken as 1.
     #[must_use]
     pub fn new(uuid: VbUuid) -> Self {
-        Self { entries: vec![entry(uuid, Seqno::ZERO)] }
+        Self::of(entry(uuid, Seqno::ZERO), &[])
     }
 
     /// The table that a producer sent, newest entry first. Entries beyond [`ENTRIES_MAX`] are
@@ -59,9 +60,7 @@ impl FailoverTable {
     /// # Errors
     /// [`FailoverError`] where the list breaks the rules of a table.
     pub fn from_log(log: &[FailoverEntry]) -> Result<Self, FailoverError> {
-        if log.is_empty() {
-            return Err(FailoverError::Empty);
-        }
+        let [newest, older @ ..] = log else { return Err(FailoverError::Empty) };
         if log.iter().any(|e| e.uuid.0 == 0) {
             return Err(FailoverError::ZeroUuid);
         }
@@ -69,7 +68,12 @@ impl FailoverTable {
         if let Some((a, b)) = pairs.into_iter().find(|(newer, older)| older.seqno > newer.seqno) {
             return Err(FailoverError::Disorder { newer: a.seqno, older: b.seqno });
         }
-        Ok(Self { entries: log.iter().take(ENTRIES_MAX).copied().collect() })
+        Ok(Self::of(*newest, older))
+    }
+
+    fn of(newest: FailoverEntry, older: &[FailoverEntry]) -> Self {
+        let entries = std::iter::once(&newest).chain(older).take(ENTRIES_MAX).copied().collect();
+        Self { newest, entries }
     }
 
     /// The branches, newest first.
@@ -80,9 +84,8 @@ impl FailoverTable {
 
     /// The branch that is written now.
     #[must_use]
-    pub fn newest(&self) -> FailoverEntry {
-        // The table is never empty; the fallback is what `new` would hold.
-        self.entries.first().copied().unwrap_or(entry(VbUuid(0), Seqno::ZERO))
+    pub const fn newest(&self) -> FailoverEntry {
+        self.newest
     }
 
     /// The entry of a branch, `None` for a history that this vBucket does not know.
@@ -105,9 +108,7 @@ impl FailoverTable {
     ///
     /// The caller persists the table before anything is written under the new branch (MB-41942).
     pub fn create_entry(&mut self, uuid: VbUuid, seqno: Seqno) {
-        self.entries.retain(|e| e.seqno <= seqno);
-        self.entries.insert(0, entry(uuid, seqno));
-        self.entries.truncate(ENTRIES_MAX);
+        *self = Self::of(entry(uuid, seqno), self.up_to(seqno));
     }
 
     /// Forgets the branches that began above `seqno`, after a rollback to `seqno`.
@@ -116,10 +117,17 @@ impl FailoverTable {
     /// entry `fresh` at `seqno` (MB-40285): no producer knows it, so the next stream starts from 0
     /// rather than from a guess.
     pub fn prune(&mut self, seqno: Seqno, fresh: VbUuid) {
-        self.entries.retain(|e| e.seqno <= seqno);
-        if self.entries.is_empty() {
-            self.entries.push(entry(fresh, seqno));
-        }
+        *self = match self.up_to(seqno) {
+            [newest, older @ ..] => Self::of(*newest, older),
+            [] => Self::of(entry(fresh, seqno), &[]),
+        };
+    }
+
+    /// The branches that began at or below `seqno`: the older ones, because seqnos never rise
+    /// towards them.
+    fn up_to(&self, seqno: Seqno) -> &[FailoverEntry] {
+        let above = self.entries.partition_point(|e| e.seqno > seqno);
+        self.entries.split_at(above).1
     }
 
     /// Drops the newest branch and says whether there was an older one to fall back to; the last
@@ -129,11 +137,9 @@ impl FailoverTable {
     /// it stands: nothing was written under that branch, the one before may still be known
     /// (MB-48398).
     pub fn drop_newest(&mut self) -> bool {
-        let older = self.entries.len() > 1;
-        if older {
-            self.entries.remove(0);
-        }
-        older
+        let [_, newest, older @ ..] = self.entries.as_slice() else { return false };
+        *self = Self::of(*newest, older);
+        true
     }
 }
 

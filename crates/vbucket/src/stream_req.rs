@@ -3,7 +3,7 @@
 //! Hard errors come before temporary ones (MB-25434), everything before a stream exists (MB-38356).
 
 use mcbp::dcp::{StreamReq, stream_flags};
-use mcbp::{Seqno, Status, VbState, VbUuid};
+use mcbp::{Seqno, Status, VbState};
 use serde::Deserialize;
 
 use crate::FailoverTable;
@@ -24,13 +24,6 @@ pub struct VbFacts {
     pub snapshot_end: Seqno,
     /// Tombstones up to this seqno may be gone.
     pub purge_seqno: Seqno,
-}
-
-impl VbFacts {
-    /// The branch of history that is being written.
-    pub(crate) fn newest_branch(&self) -> Option<VbUuid> {
-        self.failover.entries().first().map(|newest| newest.uuid)
-    }
 }
 
 /// What the connection allows.

@@ -36,29 +36,30 @@ impl<'a> CacheRecord<'a> {
     ///
     /// The error is [`FrameError::Malformed`], where a record is cut off.
     pub fn iter(frame: &Frame<'a>) -> impl Iterator<Item = Result<Self, FrameError>> + use<'a> {
+        let frame = *frame;
         let cut_off = frame.malformed("a cache record is 40 bytes, then its key and value");
         let mut rest = frame.value;
         std::iter::from_fn(move || {
             if rest.is_empty() {
                 return None;
             }
-            let Some((record, behind)) = Self::split(rest) else {
+            let Some((record, after)) = Self::split(&frame, rest) else {
                 rest = &[];
                 return Some(Err(cut_off));
             };
-            rest = behind;
+            rest = after;
             Some(Ok(record))
         })
     }
 
-    fn split(bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
+    fn split(frame: &Frame<'a>, bytes: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let (fixed, rest) = bytes.split_at_checked(RECORD_BYTES)?;
-        let mut reader = Reader(fixed);
-        let (cas, seqno, rev) = (reader.u64(), reader.seqno(), reader.u64());
-        let value_bytes = usize::try_from(reader.u32()).ok()?;
-        let (flags, expiry) = (reader.u32(), reader.u32());
-        let key_bytes = usize::from(reader.u16());
-        let (datatype, hint) = (Datatype(reader.u8()), reader.u8());
+        let mut reader = Reader::of(frame, fixed);
+        let (cas, seqno, rev) = (reader.u64().ok()?, reader.seqno().ok()?, reader.u64().ok()?);
+        let value_bytes = usize::try_from(reader.u32().ok()?).ok()?;
+        let (flags, expiry) = (reader.u32().ok()?, reader.u32().ok()?);
+        let key_bytes = usize::from(reader.u16().ok()?);
+        let (datatype, hint) = (Datatype(reader.u8().ok()?), reader.u8().ok()?);
         let (key, rest) = rest.split_at_checked(key_bytes)?;
         let (value, rest) = rest.split_at_checked(value_bytes)?;
         Some((Self { cas, seqno, rev, flags, expiry, datatype, hint, key, value }, rest))

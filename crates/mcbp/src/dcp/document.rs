@@ -31,11 +31,11 @@ impl Mutation {
     /// # Errors
     /// [`FrameError::Malformed`] unless they are 31 bytes that announce no extended metadata.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
-        let mut reader = Reader(frame.extras_exact::<31>("extras must be 31 bytes")?);
-        let (seqno, rev) = (reader.seqno(), reader.u64());
-        let (flags, expiry, lock_time) = (reader.u32(), reader.u32(), reader.u32());
-        check_no_metadata(frame, reader.u16())?;
-        Ok(Self { seqno, rev, flags, expiry, lock_time, nru: reader.u8() })
+        let mut reader = Reader::of(frame, frame.extras_exact::<31>("extras must be 31 bytes")?);
+        let (seqno, rev) = (reader.seqno()?, reader.u64()?);
+        let (flags, expiry, lock_time) = (reader.u32()?, reader.u32()?, reader.u32()?);
+        check_no_metadata(frame, reader.u16()?)?;
+        Ok(Self { seqno, rev, flags, expiry, lock_time, nru: reader.u8()? })
     }
 
     /// Appends the frame to `out`.
@@ -71,27 +71,27 @@ impl Deletion {
     /// [`FrameError::Malformed`] unless they are 18 bytes that announce no extended metadata, or
     /// 21 bytes.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
-        let mut reader = Reader(frame.extras);
-        let (seqno, rev) = (reader.seqno(), reader.u64());
-        let delete_time = match frame.extras.len() {
-            18 => {
-                check_no_metadata(frame, reader.u16())?;
-                None
-            }
-            21 => Some(reader.u32()),
-            _ => return Err(frame.malformed("extras must be 18 or 21 bytes")),
-        };
+        let length = frame.extras.len();
+        if !matches!(length, 18 | 21) {
+            return Err(frame.malformed("extras must be 18 or 21 bytes"));
+        }
+        let mut reader = Reader::of(frame, frame.extras);
+        let (seqno, rev) = (reader.seqno()?, reader.u64()?);
+        let delete_time = if length == 21 { Some(reader.u32()?) } else { None };
+        if length == 18 {
+            check_no_metadata(frame, reader.u16()?)?;
+        }
         Ok(Self { seqno, rev, delete_time })
     }
 
     /// Appends the frame to `out`.
     pub fn write(&self, to: Target, key: &[u8], value: &[u8], out: &mut BytesMut) {
-        let v1 = Extras::<18>::new().seqno(self.seqno).u64(self.rev);
+        let v1 = Extras::<18>::new().seqno(self.seqno).u64(self.rev).u16(0);
         let v2 = Extras::<21>::new().seqno(self.seqno).u64(self.rev);
         let frame = to.frame(Opcode::DCP_DELETION).key(key).value(value);
         match self.delete_time {
             None => frame.extras(v1.bytes()).write(out),
-            Some(time) => frame.extras(v2.u32(time).bytes()).write(out),
+            Some(time) => frame.extras(v2.u32(time).u8(0).bytes()).write(out),
         }
     }
 }
@@ -113,8 +113,8 @@ impl Expiration {
     /// # Errors
     /// [`FrameError::Malformed`] unless they are 20 bytes.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
-        let mut reader = Reader(frame.extras_exact::<20>("extras must be 20 bytes")?);
-        Ok(Self { seqno: reader.seqno(), rev: reader.u64(), delete_time: reader.u32() })
+        let mut reader = Reader::of(frame, frame.extras_exact::<20>("extras must be 20 bytes")?);
+        Ok(Self { seqno: reader.seqno()?, rev: reader.u64()?, delete_time: reader.u32()? })
     }
 
     /// Appends the frame to `out`.

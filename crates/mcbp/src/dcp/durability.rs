@@ -32,16 +32,16 @@ impl Prepare {
     /// # Errors
     /// [`FrameError::Malformed`] unless they are 31 bytes.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
-        let mut reader = Reader(frame.extras_exact::<31>("extras must be 31 bytes")?);
+        let mut reader = Reader::of(frame, frame.extras_exact::<31>("extras must be 31 bytes")?);
         Ok(Self {
-            seqno: reader.seqno(),
-            rev: reader.u64(),
-            flags: reader.u32(),
-            expiry: reader.u32(),
-            lock_time: reader.u32(),
-            nru: reader.u8(),
-            deleted: reader.u8() != 0,
-            level: reader.u8(),
+            seqno: reader.seqno()?,
+            rev: reader.u64()?,
+            flags: reader.u32()?,
+            expiry: reader.u32()?,
+            lock_time: reader.u32()?,
+            nru: reader.u8()?,
+            deleted: reader.u8()? != 0,
+            level: reader.u8()?,
         })
     }
 
@@ -78,8 +78,9 @@ macro_rules! completion {
             /// # Errors
             /// [`FrameError::Malformed`] unless they are 16 bytes.
             pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
-                let mut reader = Reader(frame.extras_exact::<16>("extras must be 16 bytes")?);
-                Ok(Self { prepared: reader.seqno(), $done: reader.seqno() })
+                let extras = frame.extras_exact::<16>("extras must be 16 bytes")?;
+                let mut reader = Reader::of(frame, extras);
+                Ok(Self { prepared: reader.seqno()?, $done: reader.seqno()? })
             }
 
             /// Appends the frame to `out`.

@@ -22,8 +22,8 @@ impl SystemEvent {
     /// # Errors
     /// [`FrameError::Malformed`] unless they are 13 bytes.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
-        let mut reader = Reader(frame.extras_exact::<13>("extras must be 13 bytes")?);
-        Ok(Self { seqno: reader.seqno(), event: reader.u32(), version: reader.u8() })
+        let mut reader = Reader::of(frame, frame.extras_exact::<13>("extras must be 13 bytes")?);
+        Ok(Self { seqno: reader.seqno()?, event: reader.u32()?, version: reader.u8()? })
     }
 
     /// Appends the frame to `out`.

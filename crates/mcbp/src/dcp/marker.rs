@@ -71,15 +71,17 @@ impl SnapshotMarker {
             ([0], 36) | ([2], 52) => frame.value,
             _ => return Err(malformed),
         };
-        let mut reader = Reader(source);
-        let (start, end, flags) = (reader.seqno(), reader.seqno(), reader.u32());
+        let mut reader = Reader::of(frame, source);
+        let (start, end, flags) = (reader.seqno()?, reader.seqno()?, reader.u32()?);
         let body = match source.len() {
-            36 => MarkerBody::V2_0 { max_visible: reader.seqno(), high_completed: reader.seqno() },
+            36 => {
+                MarkerBody::V2_0 { max_visible: reader.seqno()?, high_completed: reader.seqno()? }
+            }
             52 => MarkerBody::V2_2 {
-                max_visible: reader.seqno(),
-                high_completed: reader.seqno(),
-                purge: reader.seqno(),
-                high_prepared: reader.seqno(),
+                max_visible: reader.seqno()?,
+                high_completed: reader.seqno()?,
+                purge: reader.seqno()?,
+                high_prepared: reader.seqno()?,
             },
             _ => MarkerBody::V1,
         };

@@ -13,6 +13,8 @@ mod marker;
 mod open;
 mod stream;
 
+use crate::{Frame, FrameError, Header, Seqno};
+
 pub use cache::CacheRecord;
 pub use control::{BufferAck, Control, control_key};
 pub use document::{Deletion, Expiration, Mutation, Target};
@@ -25,37 +27,50 @@ pub use stream::{
     decode_rollback, encode_failover_log, stream_flags,
 };
 
-/// Reads big-endian numbers from the front of a slice whose length was checked before.
-pub(crate) struct Reader<'a>(pub &'a [u8]);
+/// Reads big-endian numbers from the front of a part of a frame. Each method returns
+/// [`FrameError::Malformed`] where the part is too short for it.
+pub(crate) struct Reader<'a> {
+    header: &'a Header,
+    rest: &'a [u8],
+}
 
 impl<'a> Reader<'a> {
-    fn array<const N: usize>(&mut self) -> [u8; N] {
-        match self.0.split_first_chunk::<N>() {
-            Some((head, rest)) => {
-                self.0 = rest;
-                *head
-            }
-            None => [0; N],
-        }
+    /// `part` is a part of `frame`, which the errors describe.
+    pub(crate) const fn of(frame: &'a Frame<'_>, part: &'a [u8]) -> Self {
+        Self { header: &frame.header, rest: part }
     }
-    pub(crate) fn u8(&mut self) -> u8 {
-        u8::from_be_bytes(self.array())
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], FrameError> {
+        let Some((head, rest)) = self.rest.split_first_chunk::<N>() else {
+            return Err(self.header.malformed("a number is cut off"));
+        };
+        self.rest = rest;
+        Ok(*head)
     }
-    pub(crate) fn u16(&mut self) -> u16 {
-        u16::from_be_bytes(self.array())
+
+    pub(crate) fn u8(&mut self) -> Result<u8, FrameError> {
+        self.array().map(u8::from_be_bytes)
     }
-    pub(crate) fn u32(&mut self) -> u32 {
-        u32::from_be_bytes(self.array())
+
+    pub(crate) fn u16(&mut self) -> Result<u16, FrameError> {
+        self.array().map(u16::from_be_bytes)
     }
-    pub(crate) fn u64(&mut self) -> u64 {
-        u64::from_be_bytes(self.array())
+
+    pub(crate) fn u32(&mut self) -> Result<u32, FrameError> {
+        self.array().map(u32::from_be_bytes)
     }
-    pub(crate) fn seqno(&mut self) -> crate::Seqno {
-        crate::Seqno(self.u64())
+
+    pub(crate) fn u64(&mut self) -> Result<u64, FrameError> {
+        self.array().map(u64::from_be_bytes)
+    }
+
+    pub(crate) fn seqno(&mut self) -> Result<Seqno, FrameError> {
+        self.u64().map(Seqno)
     }
 }
 
-/// Fixed-size extras in the making.
+/// Extras, or a value of fixed size, that are being written. Every use fills all `N` bytes: how
+/// many it writes depends on no input, so that one test of each shows it.
 pub(crate) struct Extras<const N: usize> {
     bytes: [u8; N],
     at: usize,
@@ -66,11 +81,11 @@ impl<const N: usize> Extras<N> {
         Self { bytes: [0; N], at: 0 }
     }
     fn put(mut self, part: &[u8]) -> Self {
-        if let Some(room) = self.bytes.get_mut(self.at..self.at + part.len()) {
+        let end = self.at + part.len();
+        if let Some(room) = self.bytes.get_mut(self.at..end) {
             room.copy_from_slice(part);
         }
-        self.at += part.len();
-        debug_assert!(self.at <= N, "extras overflow");
+        self.at = end;
         self
     }
     pub(crate) fn u8(self, n: u8) -> Self {
@@ -85,10 +100,11 @@ impl<const N: usize> Extras<N> {
     pub(crate) fn u64(self, n: u64) -> Self {
         self.put(&n.to_be_bytes())
     }
-    pub(crate) fn seqno(self, n: crate::Seqno) -> Self {
+    pub(crate) fn seqno(self, n: Seqno) -> Self {
         self.u64(n.0)
     }
-    pub(crate) const fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        debug_assert_eq!(self.at, N, "bytes written, and those that there are");
         &self.bytes
     }
 }

@@ -48,9 +48,9 @@ impl<'a> Open<'a> {
     /// [`FrameError::Malformed`] unless the extras are 8 bytes.
     pub fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
         let extras = frame.extras_exact::<8>("extras must be 8 bytes")?;
-        let mut reader = Reader(extras);
-        let _seqno = reader.u32();
-        Ok(Self { flags: reader.u32(), name: frame.key, value: frame.value })
+        let mut reader = Reader::of(frame, extras);
+        let _seqno = reader.u32()?;
+        Ok(Self { flags: reader.u32()?, name: frame.key, value: frame.value })
     }
 
     /// The frame that opens the connection.

@@ -82,16 +82,16 @@ impl<'a> StreamReq<'a> {
     /// # Errors
     /// [`FrameError::Malformed`] unless the extras are 48 bytes.
     pub fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
-        let mut reader = Reader(frame.extras_exact::<48>("extras must be 48 bytes")?);
-        let flags = reader.u32();
-        let _reserved = reader.u32();
+        let mut reader = Reader::of(frame, frame.extras_exact::<48>("extras must be 48 bytes")?);
+        let flags = reader.u32()?;
+        let _reserved = reader.u32()?;
         Ok(Self {
             flags,
-            start: reader.seqno(),
-            end: reader.seqno(),
-            uuid: VbUuid(reader.u64()),
-            snapshot_start: reader.seqno(),
-            snapshot_end: reader.seqno(),
+            start: reader.seqno()?,
+            end: reader.seqno()?,
+            uuid: VbUuid(reader.u64()?),
+            snapshot_start: reader.seqno()?,
+            snapshot_end: reader.seqno()?,
             value: frame.value,
         })
     }
@@ -134,10 +134,10 @@ pub fn decode_failover_log(frame: &Frame<'_>) -> Result<Vec<FailoverEntry>, Fram
         return Err(frame.malformed("a failover log is one or more entries of 16 bytes"));
     }
     let entry = |bytes: &[u8; 16]| {
-        let mut reader = Reader(bytes);
-        FailoverEntry { uuid: VbUuid(reader.u64()), seqno: reader.seqno() }
+        let mut reader = Reader::of(frame, bytes);
+        Ok(FailoverEntry { uuid: VbUuid(reader.u64()?), seqno: reader.seqno()? })
     };
-    Ok(entries.iter().map(entry).collect())
+    entries.iter().map(entry).collect()
 }
 
 /// A failover log as the value of a response, newest entry first.

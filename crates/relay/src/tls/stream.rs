@@ -8,12 +8,11 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, BufReader, ReadBuf, ReadHalf, split};
+use tokio::io::{AsyncRead, BufReader, ReadBuf, ReadHalf, WriteHalf, split};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use super::{Tls, TlsFault};
-use crate::{BoxRead, BoxWrite};
 
 /// What one read of the socket may bring, 64 KiB: four full records.
 const SOCKET_READ_BYTES: usize = 64 * 1024;
@@ -21,20 +20,25 @@ const SOCKET_READ_BYTES: usize = 64 * 1024;
 /// records and one system call.
 const UNSENT_BYTES_MAX: usize = 128 * 1024;
 
-/// Shakes hands over `stream`. The caller brings the deadline.
+/// The write half of an encrypted connection.
+pub(crate) type Encrypting = WriteHalf<TlsStream<BufReader<TcpStream>>>;
+
+/// Shakes hands over `stream`; returns the two halves of the encrypted connection. The caller
+/// brings the deadline.
 pub(crate) async fn handshake(
     tls: &Tls,
     stream: TcpStream,
-) -> Result<(BoxRead, BoxWrite), TlsFault> {
+) -> Result<(Decrypted, Encrypting), TlsFault> {
     let buffered = BufReader::with_capacity(SOCKET_READ_BYTES, stream);
     let connecting = tls.connector().connect(tls.server_name.clone(), buffered);
     let mut stream = connecting.await.map_err(TlsFault::of_handshake)?;
     stream.get_mut().1.set_buffer_limit(Some(UNSENT_BYTES_MAX));
     let (reader, writer) = split(stream);
-    Ok((Box::new(Decrypted { reader }), Box::new(writer)))
+    Ok((Decrypted { reader }, writer))
 }
 
-struct Decrypted {
+/// The read half of an encrypted connection.
+pub(crate) struct Decrypted {
     reader: ReadHalf<TlsStream<BufReader<TcpStream>>>,
 }
 

@@ -9,7 +9,6 @@ use super::held::Held;
 use super::part::Item;
 use super::stream::Phase;
 use super::{Consumer, Effect, Failure};
-use crate::stream_req::VbFacts;
 
 impl Consumer {
     /// An [`Effect::Apply`] ended.
@@ -21,8 +20,11 @@ impl Consumer {
         cx: &mut Context<'_>,
     ) {
         let Some(current) = self.current(vb, stream) else { return };
-        let (landed, is_open) = (current.landed(), current.phase == Phase::Open);
-        self.acks.release(landed);
+        let is_open = current.phase == Phase::Open;
+        match current.landed() {
+            Ok(bytes) => self.acks.release(bytes),
+            Err(broken) => return self.close(broken.to_string(), cx),
+        }
         let failure = match outcome {
             Ok(()) => return self.go_on(vb, cx),
             Err(failure) => failure,
@@ -46,8 +48,10 @@ impl Consumer {
         cx: &mut Context<'_>,
     ) {
         let Some(current) = self.current(vb, stream) else { return };
-        let landed = current.landed();
-        self.acks.release(landed);
+        match current.landed() {
+            Ok(bytes) => self.acks.release(bytes),
+            Err(broken) => return self.close(broken.to_string(), cx),
+        }
         let status = match &outcome {
             Ok(()) => Status::SUCCESS,
             Err(Failure::NotReplica) => Status::NOT_MY_VBUCKET,
@@ -68,7 +72,7 @@ impl Consumer {
         let Some(stream) = self.streams.get(&vb) else { return };
         let taken_over = stream.flags & mcbp::dcp::stream_flags::TAKEOVER != 0;
         let facts = cx.replicas.facts(vb);
-        let branch = facts.as_ref().and_then(VbFacts::newest_branch);
+        let branch = facts.as_ref().map(|facts| facts.failover.newest().uuid);
         let fits = match facts.map(|facts| facts.state) {
             Some(VbState::Replica | VbState::Pending) => {
                 let has_history = matches!(stream.phase, Phase::Open | Phase::Draining);

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use invariant::{Broken, broken};
 use mcbp::dcp::{SnapshotMarker, StreamReq, marker_flags};
 use mcbp::{Opaque, Seqno, Status, VbId, VbUuid};
 
@@ -253,11 +254,13 @@ impl PassiveStream {
         self.in_flight.is_none() && matches!(self.phase, Phase::Open | Phase::Draining)
     }
 
-    /// What was in flight is done: the bytes that are free now.
-    pub(super) fn landed(&mut self) -> usize {
-        let bytes = self.in_flight.take().unwrap_or(0);
+    /// What was in flight is done. Returns the bytes that are free now.
+    pub(super) fn landed(&mut self) -> Result<usize, Broken> {
+        let vb = self.vb;
+        let bytes = self.in_flight.take();
+        let bytes = bytes.ok_or_else(|| broken!("{vb}: an outcome, and nothing in flight"))?;
         self.queued_bytes -= bytes;
-        bytes
+        Ok(bytes)
     }
 
     /// Drops what waits: the bytes that are free now.

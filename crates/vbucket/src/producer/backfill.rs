@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use bytes::{Buf, BytesMut};
+use invariant::{Broken, broken};
 use mcbp::{Header, Opcode, Seqno, flow};
 
 use super::turn::Turn;
@@ -182,24 +183,27 @@ impl Backfill {
     }
 
     /// Writes whole frames while the window is open, about `bytes_max` of them but at least one.
-    pub(super) fn write(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> Sent {
+    pub(super) fn write(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> Result<Sent, Broken> {
         let mut sent = Sent::default();
-        let Some(chunk) = self.chunks.front_mut() else { return sent };
-        let mut run_bytes = 0;
-        while turn.window.is_open()
-            && run_bytes < bytes_max
-            && let Some(Ok(Some(header))) = chunk.frames.get(run_bytes..).map(Header::peek)
-        {
+        let Some(chunk) = self.chunks.front_mut() else { return Ok(sent) };
+        let all: &[u8] = &chunk.frames;
+        let mut rest = all;
+        while turn.window.is_open() && all.len() - rest.len() < bytes_max && !rest.is_empty() {
+            let header = Header::peek(rest).ok().flatten();
+            let frame = header.and_then(|header| Some((header, rest.get(header.frame_bytes()..)?)));
+            let Some((header, after)) = frame else {
+                return Err(broken!("a chunk ends in {} bytes that are not a frame", rest.len()));
+            };
             turn.window.charge(flow::charge(&header));
-            run_bytes += header.frame_bytes();
             sent.items += u64::from(header.opcode != Opcode::DCP_SEQNO_ADVANCED);
+            rest = after;
         }
-        let run = chunk.frames.get(..run_bytes).unwrap_or_default();
-        turn.out.extend_from_slice(run);
-        chunk.frames.advance(run_bytes.min(chunk.frames.len()));
+        let run_bytes = all.len() - rest.len();
+        turn.out.extend_from_slice(all.split_at(run_bytes).0);
+        chunk.frames.advance(run_bytes);
         if chunk.frames.is_empty() {
             sent.last_seqno = self.chunks.pop_front().map(|chunk| chunk.last_seqno);
         }
-        sent
+        Ok(sent)
     }
 }

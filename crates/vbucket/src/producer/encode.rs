@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 use mcbp::dcp::{Deletion, Expiration, Mutation, Target, open_flags};
-use mcbp::{Datatype, Opaque, VbId};
+use mcbp::{Datatype, Opaque, Seqno, VbId};
 
 use super::settings::{ProducerOptions, Settings};
 use crate::value::{INFLATED_BYTES_MAX, body, deflate, inflate, kept_by_deletion};
@@ -30,12 +30,23 @@ pub struct RowEncoder {
     compresses: bool,
 }
 
-/// A row that cannot be sent: its compressed value is damaged.
+/// Why a row cannot be sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the compressed value of seqno {seqno} cannot be read")]
-pub struct EncodeError {
-    /// The row.
-    pub seqno: mcbp::Seqno,
+pub enum EncodeError {
+    /// Its compressed value is damaged.
+    #[error("the compressed value of seqno {seqno} cannot be read")]
+    Value {
+        /// The row.
+        seqno: Seqno,
+    },
+    /// Its key is longer than any that is stored.
+    #[error("the key of seqno {seqno} has {key_bytes} bytes, at most {KEY_BYTES_MAX} are allowed")]
+    Key {
+        /// The row.
+        seqno: Seqno,
+        /// The length of its key.
+        key_bytes: usize,
+    },
 }
 
 impl RowEncoder {
@@ -61,7 +72,7 @@ impl RowEncoder {
     /// Appends the frame of `row` to `out`.
     ///
     /// # Errors
-    /// [`EncodeError`] where the value must be inflated and cannot be.
+    /// [`EncodeError`] where the value must be inflated and cannot be, or the key is too long.
     pub fn write(
         &self,
         row: &Row,
@@ -72,7 +83,7 @@ impl RowEncoder {
         let (datatype, value) = self.value(row)?;
         let to = Target { vb, opaque, cas: row.cas, datatype };
         let mut prefixed = [0; KEY_BYTES_MAX + 1];
-        let key = self.key(row, &mut prefixed);
+        let key = self.key(row, &mut prefixed)?;
         let (seqno, rev) = (row.seqno, row.rev);
         let with_times = self.options.has(open_flags::INCLUDE_DELETE_TIMES);
         match row.kind {
@@ -93,15 +104,21 @@ impl RowEncoder {
     }
 
     /// The key as it goes on the wire; the id of the default collection is the one byte 0.
-    fn key<'a>(&self, row: &'a Row, prefixed: &'a mut [u8; KEY_BYTES_MAX + 1]) -> &'a [u8] {
+    fn key<'a>(
+        &self,
+        row: &'a Row,
+        prefixed: &'a mut [u8; KEY_BYTES_MAX + 1],
+    ) -> Result<&'a [u8], EncodeError> {
         if !self.options.collections {
-            return &row.key;
+            return Ok(&row.key);
         }
-        match prefixed.get_mut(1..=row.key.len()) {
-            Some(room) => room.copy_from_slice(&row.key),
-            None => return &row.key,
+        let key_bytes = row.key.len();
+        let too_long = EncodeError::Key { seqno: row.seqno, key_bytes };
+        let prefixed = prefixed.get_mut(..=key_bytes).ok_or(too_long)?;
+        if let [_prefix, key @ ..] = prefixed {
+            key.copy_from_slice(&row.key);
         }
-        prefixed.get(..=row.key.len()).unwrap_or(&row.key)
+        Ok(prefixed)
     }
 
     /// Whether the extended attributes of a row are left out.
@@ -147,7 +164,7 @@ impl RowEncoder {
         }
         if datatype.contains(Datatype::SNAPPY) && (strip || !options.snappy) {
             if !value.is_empty() {
-                value = Cow::Owned(inflate(&value).ok_or(EncodeError { seqno: row.seqno })?);
+                value = Cow::Owned(inflate(&value).ok_or(EncodeError::Value { seqno: row.seqno })?);
             }
             datatype = datatype.without(Datatype::SNAPPY);
         }

@@ -1,5 +1,6 @@
 //! Which snapshot a stream is in, and the markers that say so.
 
+use invariant::{Broken, broken};
 use mcbp::dcp::{MarkerBody, SnapshotMarker, marker_flags};
 use mcbp::{Opaque, Seqno, VbId};
 
@@ -51,7 +52,7 @@ pub(super) struct Markers {
     end: Seqno,
     /// The next marker from memory opens a checkpoint: it is the first, or the first after disk.
     new_checkpoint: bool,
-    /// Where the last backfill ended.
+    /// Where the backfill ends that is under way.
     backfill_end: Option<Seqno>,
     /// Where a backfill found nothing.
     fruitless_at: Option<Seqno>,
@@ -101,9 +102,9 @@ impl Markers {
         (end > cursor).then(|| self.next(cursor.next(), end, flags))
     }
 
-    /// Where the backfill that was opened last ends.
-    pub(super) fn end_of_backfill(&self, cursor: Seqno) -> Seqno {
-        self.backfill_end.unwrap_or(cursor)
+    /// Takes out where the backfill that was opened last ends.
+    pub(super) fn take_backfill_end(&mut self) -> Result<Seqno, Broken> {
+        self.backfill_end.take().ok_or_else(|| broken!("a backfill ended and was never opened"))
     }
 
     /// Whether the last backfill found nothing behind this, so that another would not either.

@@ -101,10 +101,12 @@ pub enum Applied {
 }
 
 impl Settings {
-    /// Takes one control.
+    /// Takes one control. Key and value are text; what is not UTF-8 is refused.
     pub fn apply(&mut self, control: &Control<'_>, options: &ProducerOptions) -> Applied {
-        let text = std::str::from_utf8(control.value).unwrap_or_default();
-        let key = std::str::from_utf8(control.key).unwrap_or_default();
+        let (Ok(key), Ok(text)) = (str::from_utf8(control.key), str::from_utf8(control.value))
+        else {
+            return Applied::Answer(Status::EINVAL);
+        };
         if key == control_key::CONNECTION_BUFFER_SIZE {
             return text.parse().map_or(Applied::Answer(Status::EINVAL), Applied::Window);
         }

@@ -27,10 +27,14 @@ impl Silence {
             *self = Self::default();
             return false;
         }
-        if self.since.is_none() || self.acked_bytes != acked_bytes {
-            *self = Self { since: Some(now), acked_bytes, ..Self::default() };
-        }
-        self.lasts = now.saturating_sub(self.since.unwrap_or(now));
+        let since = match self.since.filter(|_| self.acked_bytes == acked_bytes) {
+            Some(since) => since,
+            None => {
+                *self = Self { since: Some(now), acked_bytes, ..Self::default() };
+                now
+            }
+        };
+        self.lasts = now.saturating_sub(since);
         self.is_too_long() && !std::mem::replace(&mut self.told, true)
     }
 

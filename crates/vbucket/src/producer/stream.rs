@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use invariant::broken;
 use mcbp::dcp::{SeqnoAdvanced, stream_flags};
 use mcbp::{Opaque, Seqno, StreamEndStatus, VbId, VbState, VbUuid};
 
@@ -100,7 +101,10 @@ impl ActiveStream {
 
     pub(super) fn step(&mut self, turn: &mut Turn<'_>) -> Step {
         match &mut self.phase {
-            Phase::Memory(rows) if !rows.is_empty() => self.write_rows(turn),
+            Phase::Memory(rows) if !rows.is_empty() => {
+                let rows = std::mem::take(rows);
+                self.write_rows(rows, turn)
+            }
             Phase::Memory(_) if self.cursor >= self.granted.end => Step::End(StreamEndStatus::OK),
             Phase::Memory(_) if self.takeover.as_ref().is_some_and(Takeover::is_waiting) => {
                 Step::Idle
@@ -110,8 +114,8 @@ impl ActiveStream {
         }
     }
 
-    fn write_rows(&mut self, turn: &mut Turn<'_>) -> Step {
-        let Phase::Memory(rows) = &mut self.phase else { return Step::Idle };
+    /// Writes rows from memory, and keeps those that have to wait.
+    fn write_rows(&mut self, mut rows: VecDeque<Arc<Row>>, turn: &mut Turn<'_>) -> Step {
         let stop_at = turn.out.len() + TURN_BYTES;
         while turn.window.is_open()
             && turn.out.len() < stop_at
@@ -124,6 +128,7 @@ impl ActiveStream {
             self.cursor = row.seqno;
             self.items_sent += 1;
         }
+        self.phase = Phase::Memory(rows);
         Step::More
     }
 
@@ -141,27 +146,29 @@ impl ActiveStream {
             // Written at once: a stream that waits for its next turn would hold them, and there may
             // be a thousand streams.
             LogRead::Rows(rows) => match self.begin_snapshot(rows, turn) {
-                Step::More => self.write_rows(turn),
-                end => end,
+                Some(rows) => self.write_rows(rows, turn),
+                None => Step::End(StreamEndStatus::OK),
             },
         }
     }
 
-    fn begin_snapshot(&mut self, rows: Vec<Arc<Row>>, turn: &mut Turn<'_>) -> Step {
+    /// Writes the marker, if these rows need one, and returns those that are to be written; `None`
+    /// where everything up to the stream's end was sent.
+    fn begin_snapshot(
+        &mut self,
+        rows: Vec<Arc<Row>>,
+        turn: &mut Turn<'_>,
+    ) -> Option<VecDeque<Arc<Row>>> {
         let first = rows.first().map_or(Seqno::MAX, |row| row.seqno);
         let limit = self.markers.limit(first, self.granted.end);
         let mut rows: VecDeque<_> = rows.into_iter().filter(|row| row.seqno <= limit).collect();
-        let (Some(first), Some(last)) = (rows.front(), rows.back()) else {
-            return Step::End(StreamEndStatus::OK); // everything up to the end was sent
-        };
-        let (first, last) = (first.seqno, last.seqno);
+        let (first, last) = (rows.front()?.seqno, rows.back()?.seqno);
         if let Some(marker) = self.markers.memory(first, last, self.takeover.as_mut()) {
             let marker = marker.with_body(turn.settings.marker_version(false), Seqno::ZERO);
             turn.write(|out| marker.write(self.vb, self.opaque, out));
         }
         keep_newest(&mut rows, turn.seen);
-        self.phase = Phase::Memory(rows);
-        Step::More
+        Some(rows)
     }
 
     /// Everything durable was sent.
@@ -183,7 +190,9 @@ impl ActiveStream {
     }
 
     fn step_backfill(&mut self, turn: &mut Turn<'_>) -> Step {
-        let Phase::Backfill(backfill) = &mut self.phase else { return Step::Idle };
+        let Phase::Backfill(backfill) = &mut self.phase else {
+            return Step::of(&broken!("{}: a step of a backfill, and there is none", self.vb));
+        };
         if let Some(failure) = backfill.take_failure() {
             return Step::Fail(failure);
         }
@@ -202,7 +211,10 @@ impl ActiveStream {
                 turn.write(|out| marker.write(self.vb, self.opaque, out));
             }
         }
-        let sent = backfill.write(turn, TURN_BYTES);
+        let sent = match backfill.write(turn, TURN_BYTES) {
+            Ok(sent) => sent,
+            Err(broken) => return Step::of(&broken),
+        };
         self.items_sent += sent.items;
         self.backfill_items_sent += sent.items;
         self.cursor = sent.last_seqno.unwrap_or(self.cursor);
@@ -218,7 +230,10 @@ impl ActiveStream {
     /// Goes back to memory; what was committed meanwhile is looked for at once, because its
     /// notification may have come while the disk was being read (MB-16684).
     fn finish_backfill(&mut self, turn: &mut Turn<'_>) -> Step {
-        let end = self.markers.end_of_backfill(self.cursor);
+        let end = match self.markers.take_backfill_end() {
+            Ok(end) => end,
+            Err(broken) => return Step::of(&broken),
+        };
         if end > self.cursor {
             // The promised end has no row of its own (MB-71913).
             if turn.collections {

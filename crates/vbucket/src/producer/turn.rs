@@ -4,6 +4,7 @@ use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use invariant::Broken;
 use mcbp::{Header, Seqno, StreamEndStatus, VbId, flow};
 
 use super::encode::RowEncoder;
@@ -79,4 +80,11 @@ pub(super) enum Step {
     End(StreamEndStatus),
     /// The stream ends because of a failure that a person should see.
     Fail(String),
+}
+
+impl Step {
+    /// A broken invariant ends the stream.
+    pub(super) fn of(broken: &Broken) -> Self {
+        Self::Fail(broken.to_string())
+    }
 }
