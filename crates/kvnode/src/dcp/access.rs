@@ -14,15 +14,21 @@ use crate::bucket::Bucket;
 
 /// A bucket, for the machines of one connection.
 #[derive(Clone)]
-pub(super) struct Access(pub(super) Arc<ServedBucket>);
+pub(super) struct Access(Arc<ServedBucket>);
 
 impl Access {
+    pub(super) const fn new(served: Arc<ServedBucket>) -> Self {
+        Self(served)
+    }
+
+    pub(super) fn served(&self) -> &ServedBucket {
+        &self.0
+    }
+
     pub(super) fn bucket(&self) -> &Arc<Bucket> {
         &self.0.bucket
     }
-}
 
-impl Access {
     fn look(&self, vb: VbId) -> Option<VbFacts> {
         let view = self.bucket().vb(vb)?.view();
         Some(VbFacts {
@@ -42,7 +48,7 @@ impl Source for Access {
     }
 
     fn read_log(&self, vb: VbId, after: Seqno, bytes_max: usize) -> LogRead {
-        // A vBucket that is gone has nothing; its stream hears of that by a notification.
+        // The stream of a vBucket that is gone hears of that by an event.
         let Some(vb) = self.bucket().vb(vb) else { return LogRead::UpToDate };
         vb.read_log(after, bytes_max)
     }
@@ -66,13 +72,13 @@ impl ReplicaAccess {
     }
 
     fn claims(&self) -> &Claims {
-        &self.access.0.connections.claims
+        &self.access.served().connections.claims
     }
 
-    /// The connection has ended: nobody streams to these vBuckets any more, and it wants none.
-    pub(super) fn ended(&self, vbuckets: &[VbId]) {
+    /// The connection has ended: it claims no other vBucket, and the streams to its own have ended.
+    pub(super) fn ended(&self, vbuckets: impl Iterator<Item = VbId>) {
         self.claims().forget(&self.wakeups);
-        vbuckets.iter().for_each(|vb| self.claims().drains(*vb));
+        vbuckets.for_each(|vb| self.claims().drains(vb));
     }
 }
 

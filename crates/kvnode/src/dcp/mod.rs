@@ -5,7 +5,8 @@
 //! - `open`: what DCP_OPEN may ask for; `serve`: from there to the end of the connection
 //! - `served`: a bucket and its DCP connections; `registry`: one connection of each name; `claims`:
 //!   one stream towards each vBucket
-//! - `producer`, `consumer`: a task for each connection; `wire`: its socket
+//! - `session`: the task of a connection; `producer`, `consumer`: what differs between the sides;
+//!   `wire`: the socket
 //! - `access`, `wakeups`: vBuckets as the machines see them; `backfill`: reads of the disk
 //! - `stats`: STAT dcp and dcp-vbtakeover
 
@@ -18,6 +19,7 @@ mod producer;
 mod registry;
 mod serve;
 mod served;
+mod session;
 mod stats;
 mod wakeups;
 mod wire;

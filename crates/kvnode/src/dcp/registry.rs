@@ -14,7 +14,7 @@ use crate::sync::lock;
 
 /// How many threads read the disk for backfills of one bucket at a time. More do not make a disk
 /// faster, and clients' reads need it too. A slow consumer holds none: a read ends with its chunk.
-const DISK_READS_MAX: usize = 4;
+const READ_PERMITS: usize = 4;
 
 /// How long a connection may take to go when another of its name comes: as long as a commit may.
 const DISPLACE_WAIT: Duration = Duration::from_secs(35);
@@ -45,7 +45,7 @@ pub(crate) struct Registry {
     /// vBuckets with a stream towards this node: one connection for each.
     pub(super) claims: Claims,
     consumers: watch::Sender<u32>,
-    pub(super) disk_reads: Arc<Semaphore>,
+    pub(super) read_permits: Arc<Semaphore>,
 }
 
 impl Default for Registry {
@@ -54,7 +54,7 @@ impl Default for Registry {
             connections: Mutex::default(),
             claims: Claims::default(),
             consumers: watch::Sender::new(0),
-            disk_reads: Arc::new(Semaphore::new(DISK_READS_MAX)),
+            read_permits: Arc::new(Semaphore::new(READ_PERMITS)),
         }
     }
 }

@@ -12,10 +12,12 @@ use vbucket::consumer::{Consumer, ConsumerOptions};
 use vbucket::producer::Producer;
 
 use super::access::Access;
+use super::consumer::ConsumerSide;
 use super::open::{DcpOpen, Role};
+use super::producer::ProducerSide;
 use super::registry::{Machine, window_bytes};
+use super::session::Session;
 use super::wire::Wire;
-use super::{consumer, producer};
 use crate::tls::Socket;
 
 /// A connection that has sent DCP_OPEN, on its way from its session to [`serve`].
@@ -57,10 +59,14 @@ pub(crate) async fn serve(handover: Handover) {
     let mut wire = Wire::new(name.clone(), stream, buffer, shutdown, displaced);
     let answer = FrameBuilder::response(Opcode::DCP_OPEN, Status::SUCCESS);
     answer.opaque(opaque).write(&mut wire.out);
-    let access = Access(Arc::clone(&served));
+    let access = Access::new(Arc::clone(&served));
     match machine {
-        Machine::Producer(machine) => producer::Session::new(wire, access, machine).run().await,
-        Machine::Consumer(machine) => consumer::Session::new(wire, access, machine).run().await,
+        Machine::Producer(machine) => {
+            Session::new(wire, ProducerSide::new(access), machine).run().await;
+        }
+        Machine::Consumer(machine) => {
+            Session::new(wire, ConsumerSide::new(access), machine).run().await;
+        }
     }
     connections.leave(&name, &connection);
 }
