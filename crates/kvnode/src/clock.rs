@@ -11,6 +11,7 @@ const LOGICAL_BITS: u64 = 0xffff;
 /// Expiry times up to this are seconds from now, above it Unix time. Source: memcached's protocol.
 const RELATIVE_EXPIRY_SECONDS_MAX: u32 = 30 * 24 * 60 * 60;
 
+/// The time since 1970. A clock that is set to an earlier time counts as 1970.
 fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }

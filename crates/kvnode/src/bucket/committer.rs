@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
+use invariant::broken;
 use log::{error, info};
 use mcbp::{Seqno, VbId};
 use vbucket::consumer::Part;
@@ -181,7 +182,10 @@ impl Committer {
     /// that was rolled back or removed since then counts until it would be evicted.
     fn trim(&mut self, mut logged_bytes: usize) {
         while logged_bytes > self.shared.options.log_bytes_max {
-            let Some((vb, seqno, bytes)) = self.logged.pop_front() else { return };
+            let Some((vb, seqno, bytes)) = self.logged.pop_front() else {
+                drop(broken!("{logged_bytes} bytes of no row in the memory logs"));
+                return;
+            };
             logged_bytes -= bytes;
             self.shared.logged_bytes.fetch_sub(bytes, Ordering::Relaxed);
             if let Some(vb) = vb.upgrade() {

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use invariant::broken;
 use tokio::sync::OwnedMutexGuard;
 use vbucket::{StoreError, VbMeta};
 
@@ -84,8 +85,12 @@ pub(super) async fn commit_meta(vb: &Arc<Vb>, meta: VbMeta) -> Result<(), VbErro
 pub(super) async fn to_its_end<T: Send + 'static>(
     change: impl Future<Output = Result<T, VbError>> + Send + 'static,
 ) -> Result<T, VbError> {
-    // A task ends without a result only when the runtime stops.
-    tokio::spawn(change).await.unwrap_or(Err(VbError::Commit(CommitError::Closed)))
+    match tokio::spawn(change).await {
+        Ok(outcome) => outcome,
+        Err(gone) if gone.is_panic() => Err(broken!("a change of a vBucket: {gone}").into()),
+        // The runtime stops.
+        Err(_) => Err(CommitError::Closed.into()),
+    }
 }
 
 /// Runs a call of the store in a thread that may block.

@@ -98,9 +98,11 @@ pub(super) struct Partial {
 /// Reads and checks a file. Relative paths in it start where the file is.
 pub(super) fn read(path: &Path) -> Result<Partial, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{path:?}: {error}"))?;
-    let file: File = toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| line_of(&text, span.start));
-        format!("{}:{line}: {}", path.display(), error.message())
+    let file: File = toml::from_str(&text).map_err(|error| match error.span() {
+        Some(at) => {
+            format!("{}:{}: {}", path.display(), line_of(&text, at.start), error.message())
+        }
+        None => format!("{}: {}", path.display(), error.message()),
     })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let checker = Checker { path, text: &text, folder };

@@ -30,10 +30,11 @@ pub(super) fn get(client: &mut Client, request: &Request<'_>) -> Result<(), Requ
 
 fn map(version: u16) -> String {
     let entry = |status: &Status| {
-        let name = status.name().unwrap_or_default();
-        (format!("{:x}", status.0), json!({ "name": name, "desc": name, "attrs": attrs(*status) }))
+        let name = status.name()?;
+        let entry = json!({ "name": name, "desc": name, "attrs": attrs(*status) });
+        Some((format!("{:x}", status.0), entry))
     };
-    let errors: BTreeMap<_, _> = Status::NAMED.iter().map(entry).collect();
+    let errors: BTreeMap<_, _> = Status::NAMED.iter().filter_map(entry).collect();
     json!({ "version": version, "revision": REVISION, "errors": errors }).to_string()
 }
 

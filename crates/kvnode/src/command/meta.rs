@@ -52,8 +52,8 @@ pub(super) async fn get(
     };
     let meta = DocumentMeta { deleted, flags, expiry, rev: row.rev, datatype: row.datatype };
     let extras = meta.encode();
-    let length = if with_datatype { extras.len() } else { extras.len() - size_of::<Datatype>() };
-    let extras = extras.get(..length).unwrap_or_default();
+    let [without_datatype @ .., _datatype] = &extras;
+    let extras: &[u8] = if with_datatype { &extras } else { without_datatype };
     let frame = request.success().cas(row.cas).extras(extras);
     client.replies.answer(&request.frame.header, found.ticket, Some(&frame));
     Ok(())

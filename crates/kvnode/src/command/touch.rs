@@ -30,11 +30,8 @@ pub(super) async fn touch(
     };
     let change = |old: Option<&Row>| {
         let missing = Refusal::Status(Status::KEY_ENOENT);
-        let old = living(old).ok_or(missing)?;
-        let flags = match old.kind {
-            Kind::Document { flags, .. } => flags,
-            Kind::Deleted { .. } | Kind::Expired { .. } => 0,
-        };
+        let Some(old) = living(old) else { return Err(missing) };
+        let Kind::Document { flags, .. } = old.kind else { return Err(missing) };
         let kind = Kind::Document { flags, expiry };
         Ok(Draft { version: Version::Ours, kind, datatype: old.datatype, value: old.value.clone() })
     };

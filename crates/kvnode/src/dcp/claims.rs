@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use invariant::broken;
 use mcbp::VbId;
 use vbucket::consumer::Claim;
 
@@ -51,8 +52,11 @@ impl Claims {
 
     /// Gives a vBucket back and wakes all who wait: the first of them takes it.
     pub(super) fn release(&self, vb: VbId) {
-        let waiting = lock(&self.0).remove(&vb).unwrap_or_default().waiting;
-        waiting.iter().for_each(|wakeups| wakeups.freed(vb));
+        let released = lock(&self.0).remove(&vb);
+        match released {
+            Some(taken) => taken.waiting.iter().for_each(|wakeups| wakeups.freed(vb)),
+            None => drop(broken!("{vb} is released and was not claimed")),
+        }
     }
 
     /// A connection has ended: it waits for nothing any more.

@@ -1,10 +1,10 @@
 //! STAT dcp and dcp-vbtakeover, with the names of kv_engine.
 
-use mcbp::VbId;
 use vbucket::stats::Stats;
 
 use super::registry::{Connection, Machine};
 use super::served::ServedBucket;
+use crate::bucket::Vb;
 use crate::sync::lock;
 
 /// What all connections add up to.
@@ -24,8 +24,14 @@ pub(crate) struct Totals {
 
 /// The statistics group `dcp`. `filter` is the value of the request: empty, or JSON that names the
 /// user whose connections are wanted.
-pub(crate) fn stats(served: &ServedBucket, filter: &[u8]) -> Vec<(String, String)> {
-    let user = wanted_user(filter);
+///
+/// # Errors
+/// A filter that is no JSON.
+pub(crate) fn stats(
+    served: &ServedBucket,
+    filter: &[u8],
+) -> Result<Vec<(String, String)>, serde_json::Error> {
+    let user = wanted_user(filter)?;
     let mut totals = Totals::default();
     let mut lines = Vec::new();
     for (name, connection) in served.connections.all() {
@@ -35,12 +41,16 @@ pub(crate) fn stats(served: &ServedBucket, filter: &[u8]) -> Vec<(String, String
         }
     }
     totals.put(&mut lines);
-    lines
+    Ok(lines)
 }
 
-fn wanted_user(filter: &[u8]) -> Option<String> {
-    let filter: serde_json::Value = serde_json::from_slice(filter).ok()?;
-    filter.pointer("/filter/user")?.as_str().map(str::to_owned)
+fn wanted_user(filter: &[u8]) -> Result<Option<String>, serde_json::Error> {
+    if filter.is_empty() {
+        return Ok(None);
+    }
+    let filter: serde_json::Value = serde_json::from_slice(filter)?;
+    let user = filter.pointer("/filter/user").and_then(serde_json::Value::as_str);
+    Ok(user.map(str::to_owned))
 }
 
 fn connection_stats(name: &str, connection: &Connection, lines: &mut Vec<(String, String)>) {
@@ -96,12 +106,12 @@ impl Totals {
 
 /// The statistics group `dcp-vbtakeover`, for a vBucket and the name of a connection: how far the
 /// stream of the vBucket is from its end.
-pub(crate) fn takeover_stats(served: &ServedBucket, vb: VbId, name: &str) -> Vec<(String, String)> {
-    let high = served.bucket.vb(vb).map_or(0, |vb| vb.high_seqno().0);
+pub(crate) fn takeover_stats(served: &ServedBucket, vb: &Vb, name: &str) -> Vec<(String, String)> {
+    let high = vb.high_seqno().0;
     // A name may come with the prefix that the statistics show it under.
     let name = name.strip_prefix("eq_dcpq:").unwrap_or(name);
     let (status, lag) = match served.connections.get(name).map(|found| found.machine) {
-        Some(Machine::Producer(machine)) => match lock(&machine).stream(vb) {
+        Some(Machine::Producer(machine)) => match lock(&machine).stream(vb.id()) {
             Some(stream) => (stream.phase_name(), high.saturating_sub(stream.last_sent_seqno().0)),
             // MB-35061: asked for at any time, whatever became of the stream.
             None => ("does_not_exist", 0),

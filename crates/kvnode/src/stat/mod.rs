@@ -27,11 +27,12 @@ pub(crate) fn stat(
     let lines = match (words.next().unwrap_or(""), words.next()) {
         ("", None) => disk(|| general::lines(&client.node, bucket)),
         ("warmup", None) => general::warmup(bucket),
-        ("dcp", None) => dcp::stats(served, request.frame.value),
+        ("dcp", None) => dcp::stats(served, request.frame.value)
+            .map_err(|error| RequestError::new(Status::EINVAL, error))?,
         ("dcp-vbtakeover", Some(vb)) => {
-            let vb = any_vb(bucket, vb_id(vb)?)?.id();
+            let vb = any_vb(bucket, vb_id(vb)?)?;
             // Without a name the answer is that there is no such connection.
-            dcp::takeover_stats(served, vb, words.next().unwrap_or(""))
+            dcp::takeover_stats(served, &vb, words.next().unwrap_or(""))
         }
         (group @ ("vbucket" | "vbucket-details" | "vbucket-seqno" | "failovers"), vb) => {
             let vbs = selected(bucket, vb)?;
