@@ -1,4 +1,4 @@
-//! Making, changing and removing vBuckets.
+//! Creating, changing and removing vBuckets.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use super::vb::Vb;
 use crate::sync::lock;
 
 impl Bucket {
-    /// Gives a vBucket its state and topology; makes it where there is none. The change is synced
-    /// before it is visible. A vBucket that becomes active begins a new branch of history.
+    /// Sets the state and topology of a vBucket; creates it if it does not exist. The change is
+    /// synced before it is visible. A vBucket that becomes active begins a new branch of history.
     ///
     /// # Errors
     /// [`VbError::OutOfRange`], [`VbError::NotReady`] or [`VbError::Commit`]; nothing has changed
@@ -67,7 +67,7 @@ impl Bucket {
         }
     }
 
-    /// Removes a vBucket and what it holds. Nothing happens where there is none.
+    /// Removes a vBucket with its rows. Does nothing if it does not exist.
     ///
     /// # Errors
     /// [`VbError::Commit`] or [`VbError::Store`]; the vBucket is still there then.

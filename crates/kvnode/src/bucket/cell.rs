@@ -13,7 +13,8 @@ use super::listener::Listeners;
 use super::memory_log::MemoryLog;
 use super::ticket::Ticket;
 
-/// What the next row of a vBucket follows: as `VbMeta`, but with what is queued.
+/// What the next row of a vBucket follows: the fields of `VbMeta` that rows change, including what
+/// is queued.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Tail {
     pub(super) seqno: Seqno,
@@ -30,7 +31,7 @@ impl Tail {
         }
     }
 
-    /// Moves on over a row.
+    /// Advances over a row.
     pub(super) fn follow(&mut self, row: &Row) {
         self.seqno = row.seqno;
         self.max_cas = self.max_cas.max(row.cas);
@@ -39,7 +40,7 @@ impl Tail {
         }
     }
 
-    /// Writes itself into the record of the vBucket.
+    /// Copies itself into the record of the vBucket.
     pub(super) const fn write_to(&self, meta: &mut VbMeta) {
         meta.high_seqno = self.seqno;
         meta.max_cas = self.max_cas;
@@ -48,17 +49,17 @@ impl Tail {
 }
 
 pub(super) struct Inner {
-    /// As it is on disk.
+    /// The record that is on disk.
     pub(super) meta: VbMeta,
     pub(super) tail: Tail,
     /// The newest queued row of each key.
     pub(super) pending: HashMap<Bytes, (Arc<Row>, Ticket)>,
     pub(super) log: MemoryLog,
-    /// Of a vBucket that is being filled from nothing: the keys that are here or queued.
+    /// If the vBucket is being filled from empty: the keys that it has or that are queued.
     pub(super) filling: Option<Filling>,
-    /// The batch that was queued last.
+    /// The batch that holds the newest queued entry.
     pub(super) last: Option<Ticket>,
-    /// State, history or existence are being changed: nothing may be queued.
+    /// State, history or existence is being changed: nothing may be queued.
     pub(super) moving: bool,
     /// The epoch: raised when what was read before becomes invalid, by such a change or by a
     /// batch that failed.
@@ -70,7 +71,7 @@ pub(super) struct Inner {
 }
 
 impl Inner {
-    /// Takes over a record that is on disk, with nothing queued and nothing in memory.
+    /// Replaces the record by one that is on disk, and forgets what is queued and in the log.
     pub(super) fn reset(&mut self, meta: VbMeta) {
         self.log = MemoryLog::starting_at(meta.high_seqno);
         self.meta = meta;
@@ -101,7 +102,7 @@ pub(super) struct VbCell {
     pub(super) admin: Arc<tokio::sync::Mutex<()>>,
     pub(super) listeners: Arc<Listeners>,
     pub(super) write_holds: AtomicUsize,
-    /// No document is overdue before this Unix time; 0 until the first scan has looked.
+    /// No document expires before this Unix time; 0 until the first scan.
     next_expiry: AtomicU32,
 }
 
@@ -112,7 +113,7 @@ impl std::fmt::Debug for VbCell {
 }
 
 impl VbCell {
-    /// With a record that is on disk or about to be, nothing queued and nothing in the log.
+    /// With a record that is on disk or about to be, nothing queued and an empty log.
     pub(super) fn new(meta: VbMeta) -> Self {
         let inner = Inner {
             tail: Tail::of(&meta),
@@ -140,12 +141,12 @@ impl VbCell {
         self.id
     }
 
-    /// A document is due at `expiry`.
+    /// A document expires at `expiry`.
     pub(super) fn note_expiry(&self, expiry: u32) {
         self.next_expiry.fetch_min(expiry, Ordering::Relaxed);
     }
 
-    /// A scan is about to note every expiry anew.
+    /// To be called before a scan that notes every expiry again.
     pub(super) fn forget_expiry(&self) {
         self.next_expiry.store(u32::MAX, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! The bucket itself: its vBuckets, its committer thread, how far warm-up is.
+//! The bucket itself: its vBuckets, its committer thread, the progress of warm-up.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, RwLock};
@@ -17,14 +17,14 @@ use super::shared::Shared;
 use super::vb::Vb;
 use crate::sync::{lock, read, write};
 
-/// How far warm-up is.
+/// The progress of warm-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warmup {
     /// Nothing is served yet.
     Loading,
     /// Everything is served.
     Done,
-    /// Nothing will be served; the reason is for people.
+    /// Nothing will be served, for this reason.
     Failed(String),
     /// The bucket was closed.
     Closed,
@@ -34,7 +34,7 @@ pub enum Warmup {
 pub struct Bucket {
     pub(super) shared: Arc<Shared>,
     slots: Vec<RwLock<Option<Arc<Vb>>>>,
-    /// Held while a vBucket is made, so that there is one of each id.
+    /// Held while a vBucket is created, so that there is one of each id.
     pub(super) making: tokio::sync::Mutex<()>,
     pub(super) warmup: Mutex<Warmup>,
     committer: Mutex<Option<JoinHandle<()>>>,
@@ -90,19 +90,19 @@ impl Bucket {
         &self.shared.store
     }
 
-    /// Whether warm-up has ended well: before, nothing is served and no consumer is accepted.
+    /// Whether warm-up has succeeded; until then nothing is served and no consumer is accepted.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.warmup() == Warmup::Done
     }
 
-    /// How far warm-up is.
+    /// The progress of warm-up.
     #[must_use]
     pub fn warmup(&self) -> Warmup {
         lock(&self.warmup).clone()
     }
 
-    /// What happened in this bucket since it was opened.
+    /// What it has counted since it was opened.
     pub(crate) fn counters(&self) -> &Counters {
         &self.shared.counters
     }
@@ -121,7 +121,7 @@ impl Bucket {
         self.shared.logged_bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes of its quota that are in use, but for what connections hold.
+    /// Bytes of its quota that are in use, without those of connections.
     pub(crate) fn used_bytes(&self) -> u64 {
         let hashes = self.shared.hash_room.used_bytes();
         (self.queued_bytes() + self.logged_bytes() + hashes) as u64 + self.store().memory_bytes()
@@ -132,7 +132,7 @@ impl Bucket {
         self.counters().read_failures.report(self.name(), &shutdown).await;
     }
 
-    /// What the last commit failed with, if it did.
+    /// The error of the last commit, if it failed.
     pub(crate) fn write_failure(&self) -> Option<StoreError> {
         self.shared.queue.failure()
     }
@@ -145,26 +145,27 @@ impl Bucket {
         Ok(())
     }
 
-    /// Commits what is queued and closes the store clean. Blocks. Nothing can be written any more.
+    /// Commits what is queued and closes the store cleanly. Blocks. Nothing can be written after
+    /// it.
     ///
     /// # Errors
-    /// What the store said; the next start will take this stop for an unclean one then.
+    /// The store's error; the next start then treats this stop as unclean.
     pub fn close(&self) -> Result<(), StoreError> {
         if self.stop_committer() {
             self.shared.store.close()
         } else {
-            let detail = "the committer had died".to_owned();
+            let detail = "the committer thread panicked".to_owned();
             Err(StoreError::Io { doing: "closing the bucket", detail })
         }
     }
 
-    /// Stops without closing the store: the next start takes it for a crash. Does nothing to a
+    /// Stops without closing the store: the next start treats it as a crash. Does nothing to a
     /// bucket that was closed.
     pub(crate) fn abandon(&self) {
         self.stop_committer();
     }
 
-    /// Commits what is queued and ends the committer; false where that had died.
+    /// Commits what is queued and ends the committer. Returns false if that had panicked.
     fn stop_committer(&self) -> bool {
         *lock(&self.warmup) = Warmup::Closed;
         self.shared.queue.close();

@@ -1,4 +1,4 @@
-//! Histories: where a branch begins, taking over a producer's, rolling back.
+//! The history of a vBucket: where a branch begins, adopting a producer's, rolling back.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ impl Vb {
     /// Rolls a replica back to `to`, or to 0 if its store cannot go there. Returns its record then.
     ///
     /// # Errors
-    /// [`VbError::WrongState`] unless it is replica or pending (MB-25258: it is left alone then),
+    /// [`VbError::WrongState`] unless it is replica or pending (MB-25258: it is unchanged then),
     /// [`VbError::NoVbucket`], [`VbError::Commit`] or [`VbError::Store`].
     pub async fn rollback(self: &Arc<Self>, to: Seqno) -> Result<VbMeta, VbError> {
         let vb = Arc::clone(self);
@@ -95,7 +95,7 @@ fn roll_back(
     }
 }
 
-/// The record of a vBucket that has just come into being.
+/// The record of a new vBucket.
 pub(super) fn new_meta(vb: VbId, state: VbState, topology: Option<String>) -> VbMeta {
     VbMeta {
         vb,
@@ -111,8 +111,8 @@ pub(super) fn new_meta(vb: VbId, state: VbState, topology: Option<String>) -> Vb
     }
 }
 
-/// Begins a branch of history at the last seqno that others can have in full: the high seqno where
-/// the snapshot is whole, else the snapshot's start (MB-41942 and what followed it).
+/// Begins a branch of history at the last seqno that other copies can have in full: the high seqno
+/// if the snapshot is complete, else the start of the snapshot (MB-41942 and its follow-ups).
 pub(super) fn begin_branch(meta: &mut VbMeta) {
     let whole = meta.high_seqno == meta.snapshot_end;
     let from = if whole { meta.high_seqno } else { meta.snapshot_start };

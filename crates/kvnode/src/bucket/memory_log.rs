@@ -28,7 +28,7 @@ impl MemoryLog {
         self.rows.push_back(row);
     }
 
-    /// Forgets the rows up to `seqno`.
+    /// Evicts the rows up to `seqno`.
     pub(super) fn trim(&mut self, seqno: Seqno) {
         let count = self.rows.partition_point(|row| row.seqno <= seqno);
         if let Some(last) = self.rows.drain(..count).next_back() {
@@ -36,7 +36,7 @@ impl MemoryLog {
         }
     }
 
-    /// The rows after `after`, up to `bytes_max` but at least one.
+    /// Returns the rows after `after`, up to `bytes_max` but at least one.
     pub(super) fn read(&self, after: Seqno, bytes_max: usize) -> LogRead {
         if after < self.floor {
             return LogRead::Behind;

@@ -1,8 +1,8 @@
-//! A change of a vBucket's state, history or existence while it is under way.
+//! A change of a vBucket's state, history or existence.
 //!
-//! It holds the vBucket's admin lock, keeps new work out (`moving`), waits until what is queued is
-//! committed, has the change synced, and only then makes it visible. It runs to its end even when
-//! the caller goes away: half a change on disk would be one that memory does not know.
+//! It holds the vBucket's admin lock, lets nothing new be queued (`moving`), waits until what is
+//! queued is committed, syncs the change, and only then makes it visible. It runs to its end even
+//! if the caller is dropped, because memory would not know of a change that is half on disk.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use super::ticket::in_time;
 use super::vb::Vb;
 use crate::sync::lock;
 
-/// Keeps work out of a vBucket until it is dropped.
+/// Lets nothing be queued for a vBucket until it is dropped.
 pub(super) struct Moving {
     vb: Arc<Vb>,
     _admin: OwnedMutexGuard<()>,
@@ -52,7 +52,7 @@ impl Moving {
         }
     }
 
-    /// Has `meta` synced, then makes it visible.
+    /// Syncs `meta`, then makes it visible.
     pub(super) async fn commit(&self, meta: VbMeta) -> Result<(), VbError> {
         commit_meta(&self.vb, meta).await?;
         failpoint::reach("change-committed");
@@ -67,10 +67,10 @@ impl Drop for Moving {
     }
 }
 
-/// Has the record of a vBucket synced that others do not see, or do not write to.
+/// Syncs the record of a vBucket that is new or moving.
 pub(super) async fn commit_meta(vb: &Arc<Vb>, meta: VbMeta) -> Result<(), VbError> {
     let work = Work::Meta(Box::new(meta));
-    // A handful at a time: one for each vBucket that is moving.
+    // No room is needed: there is one such entry for each vBucket that is moving.
     let entry = Entry { vb: Arc::clone(&vb.cell), work, room: Room::NONE };
     let ticket = {
         let mut inner = lock(&vb.cell.inner);
@@ -81,7 +81,7 @@ pub(super) async fn commit_meta(vb: &Arc<Vb>, meta: VbMeta) -> Result<(), VbErro
     Ok(ticket.wait().await?)
 }
 
-/// Runs `change` in a task of its own.
+/// Runs `change` in a task of its own, which ends even if the caller is dropped.
 pub(super) async fn to_its_end<T: Send + 'static>(
     change: impl Future<Output = Result<T, VbError>> + Send + 'static,
 ) -> Result<T, VbError> {
@@ -93,7 +93,7 @@ pub(super) async fn to_its_end<T: Send + 'static>(
     }
 }
 
-/// Runs a call of the store in a thread that may block.
+/// Runs a call of the store on a thread that may block.
 pub(super) async fn blocking<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {

@@ -1,4 +1,4 @@
-//! The options of a bucket, and how its memory is shared out.
+//! The options of a bucket, and how its memory is divided.
 //!
 //! The shares and the consumers' windows (a twentieth) add up to the quota. What connections that
 //! stream hold comes on top; `docs/performance.md` says how much that is.
@@ -8,14 +8,15 @@ use std::time::Duration;
 use mcbp::VbState;
 use vbucket::engine::Durability;
 
-/// Blocks of the disk that were read.
+/// The cache of disk blocks.
 const CACHE_PARTS: u64 = 4;
-/// What one of four tables holds before it is written out. Up to three pieces of each are there
-/// while the disk is behind, and small entries take twice what they count: three eighths in all.
+/// What one of the four tables holds before it is written out. While the disk lags, up to three
+/// pieces of each are in memory, and small entries use twice what they count: three eighths in all.
 const TABLE_PARTS: u64 = 64;
-/// Committed rows for streams. One that lags by more reads the disk, which is what disks are for.
+/// Committed rows for streams. A stream that lags by more reads the disk.
 const LOG_PARTS: u64 = 8;
-/// Rows that wait for their commit, thrice: queued, encoded, on their way into the journal.
+/// Rows that wait for their commit, in up to three copies: queued, encoded, in the journal's
+/// buffer.
 const QUEUE_PARTS: u64 = 16;
 /// Hashes of the keys of vBuckets that are being filled.
 const HASH_PARTS: u64 = 80;
@@ -27,19 +28,19 @@ pub struct BucketOptions {
     pub name: String,
     /// How many vBuckets it has, 1 to 1024.
     pub vbuckets: u16,
-    /// The state that all vBuckets get when the store is new; `None` leaves them out.
+    /// The state of all vBuckets in a new store; `None` creates no vBuckets.
     pub initial_state: Option<VbState>,
-    /// What "acknowledged" means.
+    /// Whether a write is acknowledged once it is synced, or once it is buffered.
     pub durability: Durability,
-    /// How many bytes of memory it may take; see [`BucketOptions::set_quota`].
+    /// How many bytes of memory it may use; see [`BucketOptions::set_quota`].
     pub quota_bytes: u64,
-    /// How many bytes may wait for their commit; writers wait beyond that. A part of the quota.
+    /// How many bytes may wait for their commit; beyond that, writers wait. A part of the quota.
     pub queue_bytes_max: usize,
     /// How many bytes of committed rows are kept in memory for streams. A part of the quota.
     pub log_bytes_max: usize,
-    /// How often expired documents are looked for.
+    /// How often documents are checked for expiry.
     pub expiry_pager_interval: Duration,
-    /// For how long deletions are kept: a copy that was away for longer is built anew.
+    /// How long deletions are kept; a copy that was away for longer is rebuilt.
     pub deletions_kept: Duration,
 }
 
@@ -74,7 +75,7 @@ impl BucketOptions {
     }
 
     /// # Errors
-    /// What is wrong, in words.
+    /// What is wrong, as text.
     pub(crate) fn check(&self) -> Result<(), String> {
         let Self { name, vbuckets, .. } = self;
         let good = |c: char| c.is_ascii_alphanumeric() || "_.%-".contains(c);
@@ -84,7 +85,9 @@ impl BucketOptions {
             ));
         }
         if name.starts_with('.') {
-            return Err(format!("bucket name {name:?} begins with a dot"));
+            return Err(format!(
+                "bucket name {name:?} begins with a dot: give it another first character"
+            ));
         }
         if !(1..=Self::VBUCKETS_MAX).contains(vbuckets) {
             return Err(format!("bucket {name:?} has {vbuckets} vBuckets: give 1 to 1024"));
@@ -92,7 +95,7 @@ impl BucketOptions {
         Ok(())
     }
 
-    /// Sets the quota and shares it out.
+    /// Sets the quota and divides it into shares.
     pub fn set_quota(&mut self, bytes: u64) {
         let part = |parts| usize::try_from(bytes / parts).unwrap_or(usize::MAX);
         self.quota_bytes = bytes;
@@ -105,7 +108,7 @@ impl BucketOptions {
         usize::try_from(self.quota_bytes / HASH_PARTS).unwrap_or(usize::MAX)
     }
 
-    /// The store's share. What its tables hold stays as it was when the store was made.
+    /// The options of its store. An existing store keeps the table size that it was created with.
     pub(crate) fn store_options(&self) -> store::Options {
         store::Options {
             cache_bytes: self.quota_bytes / CACHE_PARTS,

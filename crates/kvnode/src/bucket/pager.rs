@@ -1,5 +1,5 @@
-//! The expiry pager: makes documents whose time is over expire although nobody asks for them.
-//! Active vBuckets only; a replica gets the expirations of its producer.
+//! The expiry pager: expires documents that are overdue, even if nobody reads them. Active vBuckets
+//! only; a replica gets the expirations from its producer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,13 +14,14 @@ use super::core::Bucket;
 use super::vb::Vb;
 use crate::clock::unix_now;
 
-/// How many keys one look at a vBucket collects: 64 MiB of the longest keys; the next run goes on.
+/// How many keys one scan of a vBucket collects: 64 MiB of the longest keys. The next run
+/// continues.
 const KEYS_MAX: usize = 256 * 1024;
 
 /// What a scan of one vBucket found.
 struct Overdue {
     keys: Vec<Bytes>,
-    /// When the next of the others is due; `u32::MAX` for never.
+    /// When the next of the other documents expires; `u32::MAX` for never.
     next: u32,
 }
 
@@ -43,7 +44,7 @@ impl Bucket {
         }
     }
 
-    /// One pass over the active vBuckets in which something may be overdue.
+    /// Makes one pass over the active vBuckets that may hold overdue documents.
     async fn expire_overdue(&self) {
         let mut count = 0;
         for vb in self.all_vbs() {
@@ -69,7 +70,7 @@ async fn expire_in(vb: &Arc<Vb>) -> u64 {
         .await
     };
     let Ok(Ok(Overdue { keys, next })) =
-        found.inspect_err(|gone| error!("expiry scan died {gone}"))
+        found.inspect_err(|gone| error!("expiry scan panicked error=\"{gone}\""))
     else {
         vb.cell.note_expiry(0);
         return 0;
@@ -82,11 +83,11 @@ async fn expire_in(vb: &Arc<Vb>) -> u64 {
     count
 }
 
-/// A vBucket that was removed meanwhile is no failure of the disk.
+/// That a vBucket was removed meanwhile is no failure of the disk.
 fn report(vb: &Vb, error: &StoreError) {
     let gone = matches!(error, StoreError::NoVbucket(_));
     if !gone && vb.shared.counters.read_failures.add() {
-        error!("expiry scan failed {} error={error}", vb.id());
+        error!("expiry scan failed {} error=\"{error}\"", vb.id());
     }
 }
 

@@ -1,6 +1,6 @@
-//! The purge of old deletions: by age from time to time, and when somebody asks for it.
+//! The purge of old deletions: by age at intervals, and on request.
 //!
-//! Every vBucket on this node is purged, replicas too: each copy tells by its purge seqno what it
+//! Every vBucket on this node is purged, replicas too: the purge seqno of each copy tells what it
 //! lacks.
 
 use std::sync::Arc;
@@ -20,8 +20,8 @@ use super::vb::Vb;
 use crate::clock::unix_now;
 use crate::sync::lock;
 
-/// How often deletions are looked at whose time may have come. They are kept for days: an hour more
-/// or less is nothing, and a look reads every key.
+/// How often old deletions are purged. They are kept for days, so an hour does not matter, and a
+/// purge reads every key.
 const INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
 impl Bucket {
@@ -47,7 +47,7 @@ impl Bucket {
             if let Err(error) = vb.purge(rule).await {
                 let unread = matches!(error, VbError::Store(StoreError::Damaged { .. }));
                 if !unread || self.counters().read_failures.add() {
-                    error!("purge failed bucket={} {} error={error}", self.name(), vb.id());
+                    error!("purge failed bucket={} {} error=\"{error}\"", self.name(), vb.id());
                 }
             }
         }
@@ -55,12 +55,12 @@ impl Bucket {
 }
 
 impl Vb {
-    /// Drops the deletions that `rule` lets go, and says how many that were. Streams that lack one
-    /// of them are sent back from then on.
+    /// Drops the deletions that `rule` selects; returns how many. From then on, streams that lack
+    /// one of them are told to roll back.
     ///
     /// # Errors
-    /// [`VbError::NoVbucket`], [`VbError::Commit`] where a change of the vBucket does not end, or
-    /// [`VbError::Store`]. Some may have been dropped then.
+    /// [`VbError::NoVbucket`], [`VbError::Commit`] if a change of the vBucket does not end in time,
+    /// or [`VbError::Store`]. Some deletions may have been dropped then.
     pub async fn purge(self: &Arc<Self>, rule: PurgeRule) -> Result<u64, VbError> {
         let mut from = bytes::Bytes::new();
         let mut dropped = 0;

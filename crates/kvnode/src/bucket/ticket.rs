@@ -1,4 +1,4 @@
-//! The commit of a batch, as those wait for it whose changes are in it.
+//! A handle to the commit of a batch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use tokio::sync::SetOnce;
 
 use super::error::{COMMIT_WAIT_SECONDS, CommitError};
 
-/// Waits for what a commit is part of, as long as a commit may take.
+/// Waits for `what`, at most as long as a commit may take.
 pub(super) async fn in_time<T>(what: impl Future<Output = T>) -> Result<T, CommitError> {
     let limit = Duration::from_secs(COMMIT_WAIT_SECONDS);
     tokio::time::timeout(limit, what).await.map_err(|_| CommitError::Late)
 }
 
-/// A share in a batch that will be committed.
+/// A handle to the commit of a batch, for those whose changes are in the batch.
 #[derive(Clone, Debug)]
 pub struct Ticket(Arc<SetOnce<Result<(), CommitError>>>);
 
@@ -25,24 +25,24 @@ impl Ticket {
     /// Waits until the batch is durable and visible.
     ///
     /// # Errors
-    /// What the store said, or [`CommitError::Late`] after 30 s.
+    /// The store's error, or [`CommitError::Late`] after 30 s.
     pub async fn wait(&self) -> Result<(), CommitError> {
         in_time(self.0.wait()).await?.clone()
     }
 
-    /// The ticket of no work at all.
+    /// The ticket of an empty batch: it is complete.
     pub(super) fn of_nothing() -> Self {
         let ticket = Self::new();
         ticket.complete(Ok(()));
         ticket
     }
 
-    /// Whether both stand for the same batch.
+    /// Whether both are for the same batch.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Tells everyone who waits. Only the first call counts.
+    /// Wakes everyone who waits. Only the first call counts.
     pub(super) fn complete(&self, outcome: Result<(), CommitError>) {
         let _first = self.0.set(outcome);
     }

@@ -1,5 +1,5 @@
-//! One vBucket, as others see it: everything that they see is durable. What is queued is known only
-//! to writers (`pending`).
+//! One vBucket, as streams and commands see it: everything that they see is durable. What is queued
+//! is visible only to writers.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -15,7 +15,7 @@ use super::shared::Shared;
 use super::ticket::in_time;
 use crate::sync::lock;
 
-/// What a vBucket is at one moment. All of it is durable.
+/// A vBucket at one moment. All of it is durable.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VbView {
     /// Its state.
@@ -79,14 +79,14 @@ impl Vb {
         lock(&self.cell.inner).meta.high_seqno
     }
 
-    /// Its state and the highest durable seqno at one moment: tools ask for those of all vBuckets
-    /// again and again.
+    /// Its state and the highest durable seqno at one moment. Cheaper than [`Vb::view`]: tools poll
+    /// these of all vBuckets.
     pub(crate) fn state_and_high_seqno(&self) -> (VbState, Seqno) {
         let inner = lock(&self.cell.inner);
         (inner.meta.state, inner.meta.high_seqno)
     }
 
-    /// All of it at one moment.
+    /// A copy of its record at this moment.
     #[must_use]
     pub fn view(&self) -> VbView {
         let inner = lock(&self.cell.inner);
@@ -103,19 +103,19 @@ impl Vb {
         }
     }
 
-    /// The durable rows behind `after`, up to `bytes_max` but at least one.
+    /// Returns the durable rows after `after`, up to `bytes_max` but at least one.
     #[must_use]
     pub fn read_log(&self, after: Seqno, bytes_max: usize) -> LogRead {
         lock(&self.cell.inner).log.read(after, bytes_max)
     }
 
-    /// Has `listener` told of every change from now on.
+    /// Calls `listener` at every change from now on, until the subscription is dropped.
     pub fn subscribe(&self, listener: Arc<dyn VbListener>) -> Subscription {
         self.cell.listeners.subscribe(listener)
     }
 
-    /// Makes clients' writes fail with a temporary failure until the hold is dropped: a takeover
-    /// that does not get ahead of them asks for it (MB-15166).
+    /// Makes clients' writes fail with a temporary failure until the hold is dropped. For a
+    /// takeover that cannot catch up with the writes (MB-15166).
     pub fn hold_writes(self: &Arc<Self>) -> WriteHold {
         self.cell.write_holds.fetch_add(1, Ordering::Relaxed);
         WriteHold(Arc::clone(self))
@@ -129,7 +129,7 @@ impl Vb {
     pub(crate) fn item_count(&self) -> Result<u64, StoreError> {
         self.shared.store.item_count(self.id()).inspect_err(|error| {
             if self.shared.counters.read_failures.add() {
-                log::error!("counting documents failed {} error={error}", self.id());
+                log::error!("counting documents failed {} error=\"{error}\"", self.id());
             }
         })
     }
@@ -149,7 +149,7 @@ impl Vb {
     pub(super) async fn drained(&self) -> Result<(), CommitError> {
         let last = lock(&self.cell.inner).last.clone();
         match last {
-            // The outcome is the writers' business; only a commit that does not end is ours.
+            // Writers handle the outcome; here only a commit that does not end matters.
             Some(ticket) => match ticket.wait().await {
                 Err(late @ CommitError::Late) => Err(late),
                 _ => Ok(()),
@@ -159,7 +159,7 @@ impl Vb {
     }
 }
 
-/// Lets writes through again when it is dropped. See [`Vb::hold_writes`].
+/// Allows writes again when it is dropped. See [`Vb::hold_writes`].
 #[must_use]
 pub struct WriteHold(Arc<Vb>);
 

@@ -1,6 +1,6 @@
-//! Opening and closing a bucket. Warm-up loads every vBucket's record, all or nothing; after an
-//! unclean stop each active vBucket begins a new branch of history, which is synced before any
-//! vBucket is visible (MB-41942, MB-41257). A failure keeps traffic off and names its reason.
+//! Warm-up: loads the records of all vBuckets, all or nothing. After an unclean stop each active
+//! vBucket begins a new branch of history, which is synced before any vBucket is visible (MB-41942,
+//! MB-41257). After a failure nothing is served, and the reason is kept.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ enum WarmupError {
 }
 
 impl Bucket {
-    /// Loads the vBuckets and makes them visible. Blocks on the disk; says how it went, as
+    /// Loads the vBuckets and makes them visible. Blocks on the disk. Returns the outcome, as
     /// [`Bucket::warmup`] does from then on.
     pub fn warm_up(self: &Arc<Self>) -> Warmup {
         let name = self.name();
@@ -42,7 +42,7 @@ impl Bucket {
                 Warmup::Done
             }
             Err(reason) => {
-                error!("warm-up failed, the bucket is not served bucket={name} error={reason}");
+                error!("warm-up failed, the bucket is not served bucket={name} error=\"{reason}\"");
                 Warmup::Failed(reason.to_string())
             }
         };

@@ -1,4 +1,4 @@
-//! The configuration file: as written, then checked. Errors name file and line.
+//! The configuration file, parsed and checked. Errors name file and line.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::tls::Tls;
 
 const MIB: u64 = 1024 * 1024;
 
-/// No quota is larger: 4 TiB, more than a machine has.
+/// The largest quota: 4 TiB, more memory than a machine has.
 const QUOTA_MIB_MAX: u64 = 4 << 20;
 
 #[derive(Deserialize)]
@@ -83,7 +83,7 @@ struct LimitsTable {
     shutdown_s: Option<Spanned<u64>>,
 }
 
-/// What a file says, checked; what it does not say is for the command line.
+/// The checked contents of a file. The command line gives what it leaves out.
 #[derive(Default)]
 pub(super) struct Partial {
     pub(super) listen: Option<SocketAddr>,
@@ -95,7 +95,7 @@ pub(super) struct Partial {
     pub(super) limits: Limits,
 }
 
-/// Reads and checks a file. Relative paths in it start where the file is.
+/// Reads and checks a file. Relative paths in it are relative to its folder.
 pub(super) fn read(path: &Path) -> Result<Partial, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{path:?}: {error}"))?;
     let file: File = toml::from_str(&text).map_err(|error| match error.span() {
@@ -132,7 +132,7 @@ impl Checker<'_> {
         format!("{}:{}: {what}", self.path.display(), line_of(self.text, at.span().start))
     }
 
-    /// A number within `min..=max`, or the default where there is none.
+    /// Returns a number within `min..=max`, or the default if none is given.
     fn number<T: Copy + PartialOrd + std::fmt::Display>(
         &self,
         given: Option<&Spanned<T>>,

@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 stopped cleanly, 1 failed, 2 wrong usage or configuration.
 //!
-//! - `arguments`, `file`: what a person writes; `values`: the forms of both
+//! - `arguments`, `file`: the command line and the file; `values`: values that both have
 //! - `configuration`: the two together; `run`: the program
 
 mod arguments;

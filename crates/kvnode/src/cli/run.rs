@@ -14,7 +14,7 @@ use crate::node::{Node, NodeError};
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 
-/// What is logged unless RUST_LOG says otherwise: the storage engine is chatty.
+/// The log filter unless RUST_LOG gives another; the storage engine logs a lot at `info`.
 const LOG_FILTER: &str = "info,fjall=warn,lsm_tree=warn";
 
 /// Runs the program.
@@ -44,7 +44,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run(config: NodeConfig, port_file: Option<&Path>) -> Result<(), NodeError> {
-    // Watched from the beginning: a signal during the start stops the node as well.
+    // Installed first, so that a signal during the start stops the node as well.
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let signals = signals.map_err(NodeError::Threads)?;
     let mut stop = signals.block_on(async { Stop::new() }).map_err(NodeError::Threads)?;
@@ -54,7 +54,7 @@ fn run(config: NodeConfig, port_file: Option<&Path>) -> Result<(), NodeError> {
         written.map_err(|source| NodeError::PortFile { path: path.to_owned(), source })?;
     }
     let signal = signals.block_on(stop.wait());
-    info!("got {signal}, stopping; once more to stop at once");
+    info!("stopping signal={signal}; a second signal stops at once");
     let stopped = signals.spawn_blocking(move || node.shutdown());
     signals.block_on(async {
         tokio::select! {
@@ -62,7 +62,7 @@ fn run(config: NodeConfig, port_file: Option<&Path>) -> Result<(), NodeError> {
                 outcome.unwrap_or_else(|died| Err(NodeError::Threads(std::io::Error::other(died))))
             }
             signal = stop.wait() => {
-                warn!("got {signal} again, stopping at once; the next start takes it for a crash");
+                warn!("stopping at once, the next start treats this as a crash signal={signal}");
                 std::process::exit(FAILED.into())
             }
         }

@@ -1,4 +1,4 @@
-//! Values in the form that a person gives them.
+//! Values that both the command line and the file may give.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use relay::Secret;
 pub(super) enum InitialState {
     Active,
     Replica,
-    /// No vBucket at all
+    /// No vBuckets
     None,
 }
 
@@ -31,7 +31,11 @@ pub(super) fn password(path: &Path) -> Result<Secret, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{path:?}: {error}"))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
-    if line.is_empty() { Err(format!("{path:?} holds no password")) } else { Ok(Secret::new(line)) }
+    if line.is_empty() {
+        Err(format!("{path:?} is empty: write the password into it"))
+    } else {
+        Ok(Secret::new(line))
+    }
 }
 
 /// Reads `NAME` or `NAME:VBUCKETS`.
@@ -39,7 +43,9 @@ pub(super) fn parse_bucket(text: &str) -> Result<(String, Option<u16>), String> 
     match text.split_once(':') {
         None => Ok((text.to_owned(), None)),
         Some((name, count)) => {
-            let count = count.parse().map_err(|_| format!("{count:?} is no number of vBuckets"))?;
+            let count = count
+                .parse()
+                .map_err(|_| format!("{count:?} is not a number of vBuckets: give 1 to 1024"))?;
             Ok((name.to_owned(), Some(count)))
         }
     }

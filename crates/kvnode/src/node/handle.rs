@@ -90,12 +90,12 @@ impl NodeHandle {
         let waiting = std::thread::spawn(move || {
             let ended = async { tokio::time::timeout(patience, tasks.wait()).await };
             if runtime.block_on(ended).is_err() && !patience.is_zero() {
-                warn!("connections cut off after {} s", patience.as_secs());
+                warn!("stopping took too long, connections cut off seconds={}", patience.as_secs());
             }
             runtime.shutdown_timeout(Duration::from_secs(1));
         });
         if waiting.join().is_err() {
-            error!("the stopping thread died");
+            error!("the thread that stops the node panicked");
         }
     }
 }
