@@ -32,10 +32,7 @@ impl Vb {
             match on_disk {
                 Ok(meta) => lock(&vb.cell.inner).reset(meta),
                 Err(error) => {
-                    error!(
-                        "vbucket is dead until a restart, its record is unreadable {id} \
-                        error=\"{error}\""
-                    );
+                    error!("record unreadable, the vbucket is dead vb={} error=\"{error}\"", id.0);
                     lock(&vb.cell.inner).lose(error);
                 }
             }

@@ -1,17 +1,18 @@
 //! A bucket: vBuckets over one store, one commit queue, one committer thread.
 //!
-//! - `options`: what it is told to be; `error`: why it did not do what was asked
+//! - `options`: its configuration; `error`: why an operation failed
 //! - `core`: the bucket itself; `shared`: what its vBuckets share
 //! - `vb`: one vBucket as others see it; `cell`: what it holds in memory, `memory_log` and
 //!   `listener` with it
 //! - `write`, `apply`: the two ways in, for clients (active) and for producers (replica);
-//!   `key_locks`: one writer for each key; `filling`: lookups that an empty replica can skip
+//!   `key_locks`: one writer for each key; `filling`: lookups that are skipped while a replica is
+//!   filled
 //! - `queue`, `ticket`, `committer`: group commit
-//! - `admin`, `history`, `moving`: state, history and existence of vBuckets; on disk before they
-//!   are visible
+//! - `admin`, `history`, `moving`: state, history and existence of vBuckets, which are on disk
+//!   before they are visible
 //! - `warmup`: from the store to vBuckets, all or nothing; `pager`: expired documents;
 //!   `purge`: old deletions
-//! - `counters`, `read_failures`: what it counts, and what it logs of a broken disk
+//! - `counters`, `read_failures`: what it counts, and how failed reads are logged
 
 mod admin;
 mod apply;

@@ -87,7 +87,7 @@ async fn expire_in(vb: &Arc<Vb>) -> u64 {
 fn report(vb: &Vb, error: &StoreError) {
     let gone = matches!(error, StoreError::NoVbucket(_));
     if !gone && vb.shared.counters.read_failures.add() {
-        error!("expiry scan failed {} error=\"{error}\"", vb.id());
+        error!("expiry scan failed vb={} error=\"{error}\"", vb.id().0);
     }
 }
 

@@ -47,7 +47,8 @@ impl Bucket {
             if let Err(error) = vb.purge(rule).await {
                 let unread = matches!(error, VbError::Store(StoreError::Damaged { .. }));
                 if !unread || self.counters().read_failures.add() {
-                    error!("purge failed bucket={} {} error=\"{error}\"", self.name(), vb.id());
+                    let (bucket, vb) = (self.name(), vb.id().0);
+                    error!("purge failed bucket={bucket} vb={vb} error=\"{error}\"");
                 }
             }
         }
@@ -75,8 +76,8 @@ impl Vb {
         }
         if dropped > 0 {
             self.shared.counters.purged.add(dropped);
-            let (id, seqno) = (self.id(), lock(&self.cell.inner).meta.purge_seqno);
-            info!("deletions purged {id} count={dropped} purge_seqno={seqno}");
+            let (vb, seqno) = (self.id().0, lock(&self.cell.inner).meta.purge_seqno);
+            info!("deletions purged vb={vb} count={dropped} purge_seqno={seqno}");
         }
         Ok(dropped)
     }

@@ -129,7 +129,7 @@ impl Vb {
     pub(crate) fn item_count(&self) -> Result<u64, StoreError> {
         self.shared.store.item_count(self.id()).inspect_err(|error| {
             if self.shared.counters.read_failures.add() {
-                log::error!("counting documents failed {} error=\"{error}\"", self.id());
+                log::error!("counting documents failed vb={} error=\"{error}\"", self.id().0);
             }
         })
     }

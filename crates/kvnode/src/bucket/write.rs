@@ -1,7 +1,7 @@
-//! The way of a client's change into an active vBucket.
+//! How a client's change gets into an active vBucket.
 //!
 //! One writer at a time for each key (striped locks), so that what was read before the change is
-//! still true when the change is queued. Seqno, rev and CAS are given out under the vBucket's lock,
+//! still true when the change is queued. Seqno, rev and CAS are assigned under the vBucket's lock,
 //! in the critical section that queues the row: queue order is seqno order.
 
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use crate::blocking::disk;
 use crate::clock;
 use crate::sync::lock;
 
-/// A document that takes more memory is not handed to the store with the row that replaces it: the
-/// store looks it up again, which takes no room in the queue, and does so in any case where its
-/// value is large (1 KiB).
+/// A replaced document of more memory is not passed to the store with the row that replaces it. The
+/// store looks it up again, which needs no room in the queue; it does so anyway if the value is
+/// large (1 KiB).
 const REPLACED_BYTES_MAX: usize = 1280;
 
-/// Who gives a change its rev and CAS.
+/// Who assigns the rev and CAS of a change.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) enum Version {
-    /// This node, on top of what it has.
+    /// This node.
     #[default]
     Ours,
-    /// Another cluster, where the change was made; without a CAS this node gives one.
+    /// The cluster where the change was made; without a CAS this node assigns one.
     Theirs { rev: u64, cas: Option<u64> },
 }
 
-/// A change that a client wants; its seqno is still to be given.
+/// A change that a client wants. Its seqno is not assigned yet.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) version: Version,
@@ -46,10 +46,10 @@ pub(crate) struct Draft {
 /// Why a client's operation was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// The answer to the client.
+    /// The status for the client.
     #[error("{0}")]
     Status(mcbp::Status),
-    /// The same, but what it is based on is not durable yet: not to be said before.
+    /// The same, to be answered only after the commit of what it is based on.
     #[error("{0}")]
     After(mcbp::Status, Ticket),
     #[error(transparent)]
@@ -60,7 +60,7 @@ pub(crate) enum Refusal {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) row: Arc<Row>,
-    /// Set where the row is not durable yet: it must not be shown before.
+    /// The commit of the row if it is not durable yet: it must not be shown before.
     pub(crate) ticket: Option<Ticket>,
 }
 
@@ -72,25 +72,25 @@ pub(crate) struct Written {
     pub(crate) ticket: Ticket,
 }
 
-/// What became of one attempt.
+/// The outcome of one attempt.
 enum Attempt {
     Done(Written),
     /// State or history is being changed: try again afterwards.
     Moving,
-    /// The change takes more room in the queue than was guessed.
+    /// The change needs this many bytes of room in the queue, more than was estimated.
     NeedsRoom(usize),
 }
 
-/// How a change goes into the queue.
-struct Way {
-    /// The epoch in which the row before was read; in another one it may be another row.
+/// What [`Vb::queue_row`] needs beside the change.
+struct Queueing {
+    /// The epoch in which the replaced row was read.
     epoch: u64,
     replaces: Replaces,
     room: Room,
 }
 
 impl Vb {
-    /// The newest row of a key, deletions too. Blocks on the disk.
+    /// Returns the newest row of a key, also a deletion. Blocks on the disk.
     pub(crate) fn find(&self, key: &[u8]) -> Result<Option<Found>, StoreError> {
         if let Some((row, ticket)) = lock(&self.cell.inner).pending.get(key) {
             return Ok(Some(Found { row: Arc::clone(row), ticket: Some(ticket.clone()) }));
@@ -98,14 +98,14 @@ impl Vb {
         // A row leaves `pending` after it is in the store, so it is found in one of the two.
         let row = self.shared.store.get(self.id(), key).inspect_err(|error| {
             if self.shared.counters.read_failures.add() {
-                log::error!("read failed {} error={error}", self.id());
+                log::error!("read failed vb={} error=\"{error}\"", self.id().0);
             }
         })?;
         Ok(row.map(|row| Found { row: Arc::new(row), ticket: None }))
     }
 
-    /// Changes a document of an active vBucket: `change` gets its newest row (a deletion too, and
-    /// whatever is queued) and says what is to become of it. It may be called more than once.
+    /// Changes a document of an active vBucket: `change` gets its newest row, also a queued one or
+    /// a deletion, and returns the new version. It may be called more than once.
     pub(crate) async fn write(
         self: &Arc<Self>,
         key: Bytes,
@@ -127,7 +127,7 @@ impl Vb {
         }
     }
 
-    /// Makes a document expire unless it was changed since it was found. Says whether it did; the
+    /// Expires a document unless it was changed since it was found. Returns whether it did; the
     /// change becomes durable with the next commit.
     pub(crate) async fn expire(self: &Arc<Self>, key: Bytes) -> bool {
         let now = clock::unix_now();
@@ -171,10 +171,10 @@ impl Vb {
             None => (Replaces::Unknown, 0),
         };
         let room = room.split(bytes + replaced_bytes);
-        self.queue_row(key, old.as_deref(), draft, Way { epoch, replaces, room })
+        self.queue_row(key, old.as_deref(), draft, Queueing { epoch, replaces, room })
     }
 
-    /// In which epoch a client may write now; `None` while that is being changed.
+    /// Returns the epoch in which a client may write now; `None` while the vBucket is moving.
     fn writable(&self) -> Result<Option<u64>, Refusal> {
         let inner = lock(&self.cell.inner);
         match inner.meta.state {
@@ -191,9 +191,9 @@ impl Vb {
         key: &Bytes,
         old: Option<&Row>,
         draft: Draft,
-        way: Way,
+        queueing: Queueing,
     ) -> Result<Attempt, Refusal> {
-        let Way { epoch, replaces, room } = way;
+        let Queueing { epoch, replaces, room } = queueing;
         let mut inner = lock(&self.cell.inner);
         if inner.epoch != epoch {
             return Ok(Attempt::Moving);
@@ -223,7 +223,7 @@ impl Vb {
     }
 }
 
-/// A copy that does not keep the block of the store in memory that the row was read from.
+/// Returns a copy that does not keep the store's block alive that the row was read from.
 fn detached(row: &Row) -> Row {
     let [key, value] = [&row.key, &row.value].map(|bytes| Bytes::copy_from_slice(bytes));
     Row { key, value, ..row.clone() }

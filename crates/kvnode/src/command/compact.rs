@@ -1,4 +1,4 @@
-//! COMPACT_DB: drops old deletions of a vBucket. The space comes back in the background.
+//! COMPACT_DB: drops old deletions of a vBucket. Their space is freed in the background.
 
 use mcbp::{Seqno, Status};
 use vbucket::engine::PurgeRule;
@@ -7,7 +7,7 @@ use crate::bucket::Bucket;
 use crate::client::Client;
 use crate::protocol::{Request, RequestError, any_vb};
 
-/// Answers once the deletions are gone.
+/// Answers once the deletions are dropped.
 pub(super) async fn compact(
     client: &mut Client,
     bucket: &Bucket,
@@ -36,6 +36,6 @@ fn rule(extras: &[u8]) -> Result<PurgeRule, RequestError> {
             Ok(PurgeRule { made_before: before, up_to })
         }
         1 => Ok(PurgeRule { made_before: PurgeRule::ANY_AGE, up_to: Seqno::MAX }),
-        _ => Err(RequestError::new(Status::EINVAL, "drop deletes is 0 or 1")),
+        _ => Err(RequestError::new(Status::EINVAL, "drop_deletes must be 0 or 1")),
     }
 }

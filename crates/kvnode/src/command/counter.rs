@@ -1,4 +1,4 @@
-//! INCREMENT and DECREMENT: decimal numbers as documents.
+//! INCREMENT and DECREMENT: documents that hold decimal numbers.
 
 use bytes::Bytes;
 use mcbp::kv::CounterExtras;
@@ -13,10 +13,10 @@ use crate::client::Client;
 use crate::clock::{absolute_expiry, unix_now};
 use crate::protocol::{Request, RequestError, active_vb};
 
-/// "Do not create a counter that is not there", in the place of an expiry.
+/// The value of the expiry field that means "do not create a missing counter".
 const DO_NOT_CREATE: u32 = 0xffff_ffff;
 
-/// Counts up (around the end of 64 bits) or down (to 0), and answers with the number.
+/// Counts up (wraps after 64 bits) or down (stops at 0), and answers with the number.
 pub(super) async fn count(
     client: &mut Client,
     bucket: &Bucket,

@@ -1,4 +1,4 @@
-//! GET_ERROR_MAP: what clients need to know about each status.
+//! GET_ERROR_MAP: the name and attributes of each status.
 
 use std::collections::BTreeMap;
 
@@ -8,19 +8,19 @@ use serde_json::json;
 use crate::client::Client;
 use crate::protocol::{Request, RequestError};
 
-/// The newest format of the map that is spoken here.
+/// The newest supported format of the map.
 const VERSION_MAX: u16 = 2;
-/// Counts the changes of the table below.
+/// To be raised when the table below changes.
 const REVISION: u16 = 1;
 
-/// Answers with the map, in the format that was asked for or an older one.
+/// Answers with the map, in the requested format or the newest supported one.
 pub(super) fn get(client: &mut Client, request: &Request<'_>) -> Result<(), RequestError> {
     let version: [u8; 2] = request.frame.value.try_into().map_err(|_| {
         RequestError::new(Status::EINVAL, "the value of GET_ERROR_MAP is a 2-byte version")
     })?;
     let version = u16::from_be_bytes(version);
     if version == 0 {
-        // What kv_engine 8.0 answers to consumers, which ask for version 0.
+        // As kv_engine 8.0 answers consumers, which ask for version 0.
         return Err(RequestError::new(Status::KEY_ENOENT, "error maps begin with version 1"));
     }
     let map = map(version.min(VERSION_MAX));
@@ -38,7 +38,7 @@ fn map(version: u16) -> String {
     json!({ "version": version, "revision": REVISION, "errors": errors }).to_string()
 }
 
-/// What a status means for a client. Source: `docs/ErrorMap.md` of couchbase/kv_engine.
+/// The attributes of a status. Source: `docs/ErrorMap.md` of couchbase/kv_engine.
 const fn attrs(status: Status) -> &'static [&'static str] {
     match status {
         Status::SUCCESS => &["success"],

@@ -1,5 +1,5 @@
-//! GET_META, and SET, ADD and DELETE_WITH_META: changes that were made in another cluster and keep
-//! their rev, CAS and times here. Of two changes of a document the newer one wins.
+//! GET_META, and SET, ADD and DELETE_WITH_META: changes from another cluster that keep their rev,
+//! CAS and times. Of two changes of a document the newer one wins.
 
 use bytes::Bytes;
 use mcbp::kv::{DocumentMeta, WithMetaExtras, with_meta_options as option};
@@ -16,7 +16,7 @@ use crate::client::Client;
 use crate::clock::unix_now;
 use crate::protocol::{Request, RequestError, active_vb};
 
-/// Answers with what is known of a document beside its value, also of a deleted one.
+/// Answers with the metadata of a document, also of a deleted one.
 pub(super) async fn get(
     client: &mut Client,
     bucket: &Bucket,
@@ -74,7 +74,8 @@ pub(super) async fn store(
     Ok(())
 }
 
-/// DELETE_WITH_META. What is deleted keeps its extended attributes, as they came, and no body.
+/// DELETE_WITH_META. The deletion keeps the extended attributes that the request carries, and no
+/// body.
 pub(super) async fn delete(
     client: &mut Client,
     bucket: &Bucket,
@@ -98,7 +99,7 @@ pub(super) async fn delete(
     Ok(())
 }
 
-/// What another cluster says of its change.
+/// The metadata of a change from another cluster.
 struct Theirs {
     extras: WithMetaExtras,
     check_conflicts: bool,
@@ -112,22 +113,25 @@ impl Theirs {
         if check_conflicts && has(option::REGENERATE_CAS) {
             return Err(RequestError::new(
                 Status::EINVAL,
-                "a new CAS is given only where conflicts are not resolved",
+                "REGENERATE_CAS needs SKIP_CONFLICT_RESOLUTION or FORCE",
             ));
         }
         if has(option::FORCE_ACCEPT) {
             return Err(RequestError::new(
                 Status::EINVAL,
-                "conflicts are resolved by rev here, not by the last write",
+                "FORCE_ACCEPT is not supported: conflicts are resolved by rev",
             ));
         }
         if matches!(extras.cas, 0 | u64::MAX) {
-            return Err(RequestError::new(Status::KEY_EEXISTS, "the CAS in the extras is none"));
+            return Err(RequestError::new(
+                Status::KEY_EEXISTS,
+                "invalid CAS in extras (0 or all ones)",
+            ));
         }
         Ok(Self { extras, check_conflicts })
     }
 
-    /// The value without the extended metadata behind it, which nobody uses any more.
+    /// The value without the extended metadata that follows it, which is obsolete.
     fn value(&self, request: &Request<'_>) -> Result<Bytes, RequestError> {
         let mut value = request.value();
         let end = value.len().checked_sub(usize::from(self.extras.extended_bytes));
@@ -149,7 +153,7 @@ impl Theirs {
         let vb = active_vb(bucket, request.vb())?;
         let key = request.key(&client.features)?;
         let WithMetaExtras { rev, cas, options, .. } = self.extras;
-        // The first change of a document is 1; 0 comes from those who do not count.
+        // The first change of a document has rev 1; 0 comes from senders that do not count.
         let rev = rev.max(1);
         let incoming = Incoming { rev, cas, kind, datatype: value.datatype };
         let regenerate = options & option::REGENERATE_CAS != 0;

@@ -1,4 +1,4 @@
-//! GET and GETK, quiet or not; and how any command shows a document.
+//! GET and GETK, quiet or not; and how every command answers with a document.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::client::Client;
 use crate::clock::unix_now;
 use crate::protocol::{Request, RequestError, active_vb};
 
-/// Answers with a document, or that there is none (quiet forms: with silence).
+/// Answers with a document, or KEY_ENOENT if there is none (quiet forms: no answer).
 pub(super) async fn get(
     client: &mut Client,
     bucket: &Bucket,
@@ -31,7 +31,7 @@ pub(super) async fn get(
     Ok(())
 }
 
-/// Says that there is nothing, quiet forms with silence. GETK repeats the key even then.
+/// Answers KEY_ENOENT, quiet forms not at all. The answer to GETK repeats the key.
 pub(super) fn miss(client: &mut Client, request: &Request<'_>, ticket: Option<Ticket>) {
     let Header { opcode, opaque, .. } = request.frame.header;
     let key = if request.opcode == Opcode::GETK { request.frame.key } else { &[] };
@@ -51,7 +51,7 @@ pub(super) fn show(
     };
     let value = Value { bytes: row.value.clone(), datatype: row.datatype };
     let shown = value.shown(&client.features).map_err(|_| {
-        RequestError::new(Status::EINTERNAL, "the stored value is not what its datatype says")
+        RequestError::new(Status::EINTERNAL, "the stored value does not match its datatype")
     })?;
     let key = if request.opcode == Opcode::GETK { request.frame.key } else { &[] };
     let flags = flags.to_be_bytes();
@@ -64,13 +64,13 @@ pub(super) fn show(
     Ok(())
 }
 
-/// What a reader finds; with a ticket where that is not durable yet.
+/// What a reader finds; with a ticket if that is not durable yet.
 pub(super) enum Seen {
     Alive(Arc<Row>, Option<Ticket>),
     Missing(Option<Ticket>),
 }
 
-/// Looks for a document. One whose time is over is made to expire, and is not there.
+/// Looks up a document. An overdue one is expired and counts as missing.
 pub(super) async fn look(bucket: &Bucket, vb: &Arc<Vb>, key: &[u8]) -> Result<Seen, RequestError> {
     let Some(found) = disk(|| vb.find(key))? else { return Ok(Seen::Missing(None)) };
     if found.row.is_expired_at(unix_now()) {
@@ -83,12 +83,12 @@ pub(super) async fn look(bucket: &Bucket, vb: &Arc<Vb>, key: &[u8]) -> Result<Se
     Ok(if alive { Seen::Alive(found.row, found.ticket) } else { Seen::Missing(found.ticket) })
 }
 
-/// The document among the rows that a change finds; one whose time is over is not there.
+/// Returns the row if it is a document that is not overdue.
 pub(super) fn living(old: Option<&Row>) -> Option<&Row> {
     old.filter(|row| row.is_alive() && !row.is_expired_at(unix_now()))
 }
 
-/// The same, checked against the CAS of a request; 0 asks for nothing.
+/// The same, checked against the CAS of a request; 0 matches every CAS.
 pub(super) fn matching(old: Option<&Row>, cas: u64) -> Result<&Row, Refusal> {
     match living(old) {
         None => Err(Refusal::Status(Status::KEY_ENOENT)),
@@ -97,7 +97,7 @@ pub(super) fn matching(old: Option<&Row>, cas: u64) -> Result<&Row, Refusal> {
     }
 }
 
-/// A document with a new value that keeps flags and expiry.
+/// A change of the value that keeps flags and expiry.
 pub(super) fn keeping(old: &Row, value: Value) -> Draft {
     Draft { version: Version::Ours, kind: old.kind, datatype: value.datatype, value: value.bytes }
 }

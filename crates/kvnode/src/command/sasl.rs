@@ -15,13 +15,16 @@ pub(super) fn list(client: &mut Client, request: &Request<'_>) {
 pub(super) fn authenticate(client: &mut Client, request: &Request<'_>) -> Result<(), RequestError> {
     client.login = None;
     if request.frame.key != b"PLAIN" {
-        return Err(RequestError::new(Status::AUTH_ERROR, "the only mechanism here is PLAIN"));
+        return Err(RequestError::new(Status::AUTH_ERROR, "the only supported mechanism is PLAIN"));
     }
     let mut parts = request.frame.value.split(|&byte| byte == 0);
     let (Some(_authzid), Some(user), Some(password), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
-        return Err(RequestError::new(Status::EINVAL, "PLAIN is authzid, user and password"));
+        return Err(RequestError::new(
+            Status::EINVAL,
+            "PLAIN takes authzid, user and password, separated by zero bytes",
+        ));
     };
     client.node.counters.auth_commands.add(1);
     let known = std::str::from_utf8(user).ok();

@@ -1,6 +1,6 @@
 //! GET_ALL_VB_SEQNOS, OBSERVE_SEQNO, SEQNO_PERSISTENCE.
 //!
-//! What is visible on this node is on disk, so "current" and "persisted" are one number here.
+//! Everything visible is on disk, so "current" and "persisted" are the same number here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::protocol::{Request, RequestError, any_vb, check_ready};
 /// How long SEQNO_PERSISTENCE waits. Source: kv_engine's `seqno_persistence_timeout`.
 const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Answers with id and high seqno of each vBucket: of those in a state, or of all but dead ones.
+/// Answers with the id and high seqno of each vBucket in a state, or of all that are not dead.
 pub(super) fn all(
     client: &mut Client,
     bucket: &Bucket,
@@ -35,7 +35,7 @@ pub(super) fn all(
     Ok(())
 }
 
-/// The state in the extras: nothing, a state (0 for any), or a state and a collection.
+/// Parses the extras: nothing, a state (0 for any), or a state and a collection.
 fn wanted_state(extras: &[u8], collections: bool) -> Result<Option<VbState>, RequestError> {
     let (state, collection) = match *extras {
         [] => return Ok(None),
@@ -50,12 +50,15 @@ fn wanted_state(extras: &[u8], collections: bool) -> Result<Option<VbState>, Req
         0 => Ok(None),
         state => {
             let state = VbState::from_wire(state);
-            state.map(Some).ok_or_else(|| RequestError::new(Status::EINVAL, "a state is 0 to 4"))
+            state
+                .map(Some)
+                .ok_or_else(|| RequestError::new(Status::EINVAL, "a state must be 0 to 4"))
         }
     }
 }
 
-/// Answers how far the branch that the client knows has come, and whether another has begun since.
+/// Answers with the high seqno of the branch that the client knows, and whether a newer branch has
+/// begun.
 pub(super) fn observe(
     client: &mut Client,
     bucket: &Bucket,
@@ -113,7 +116,7 @@ pub(super) async fn persisted(
                 () = wake.0.notified() => {}
                 () = shutdown.cancelled() => return Err(Status::ETMPFAIL.into()),
             }
-            // It may have been removed, or made anew.
+            // It may have been removed, or recreated.
             any_vb(bucket, request.vb())?;
         }
         Ok::<_, RequestError>(())

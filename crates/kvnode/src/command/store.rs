@@ -48,7 +48,7 @@ pub(super) async fn store(
     Ok(())
 }
 
-/// A body replaces a body: extended attributes stay with their document.
+/// Returns the new value. A new body keeps the document's extended attributes.
 fn with_xattrs_of(old: Option<&Row>, value: &Value) -> Result<Value, Status> {
     let xattr = mcbp::Datatype::XATTR;
     match old {
@@ -98,7 +98,7 @@ pub(super) async fn extend(
     Ok(())
 }
 
-/// DELETE. The attributes of the system stay with what is left.
+/// DELETE. The deletion keeps the system's extended attributes.
 pub(super) async fn delete(
     client: &mut Client,
     bucket: &Bucket,
@@ -118,7 +118,7 @@ pub(super) async fn delete(
     Ok(())
 }
 
-/// Adds the answer to a change: with its CAS and, where negotiated, its mutation token.
+/// Adds the answer to a change, with its CAS and, if negotiated, its mutation token.
 pub(super) fn written_answer(
     client: &mut Client,
     request: &Request<'_>,

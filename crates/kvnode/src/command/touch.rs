@@ -1,4 +1,4 @@
-//! TOUCH, GAT and GATQ: a new expiry, with or without the document as the answer.
+//! TOUCH, GAT and GATQ: set a new expiry, and answer with or without the document.
 
 use bytes::Bytes;
 use mcbp::{Opcode, Status};
@@ -20,7 +20,7 @@ pub(super) async fn touch(
     let key = request.key(&client.features)?;
     let extras = request.frame.extras_exact::<4>("extras must be 4 bytes")?;
     let expiry = absolute_expiry(u32::from_be_bytes(*extras), unix_now());
-    // Looked at first, so that a document whose time is over expires rather than comes back.
+    // Looked up first, so that an overdue document expires and is not revived.
     let value_bytes = match look(bucket, &vb, key).await? {
         Seen::Alive(row, _) => row.value.len(),
         Seen::Missing(ticket) => {

@@ -11,13 +11,13 @@ use crate::bucket::Bucket;
 use crate::client::Client;
 use crate::protocol::{Request, RequestError, any_vb, check_ready};
 
-/// The value of SET_VBUCKET. Other keys are about snapshots that this node does not take.
+/// The value of SET_VBUCKET. Other keys are for snapshots, which this node does not support.
 #[derive(Deserialize)]
 struct Wanted {
     topology: Option<serde_json::Value>,
 }
 
-/// Gives a vBucket its state; answers once that is on disk.
+/// Sets the state of a vBucket; answers once it is on disk.
 pub(super) async fn set(
     client: &mut Client,
     bucket: &Arc<Bucket>,
@@ -27,12 +27,12 @@ pub(super) async fn set(
     let state = state_of(request.frame.extras)?;
     let topology = topology_of(request.frame.value, state)?;
     bucket.set_state(request.vb(), state, topology).await?;
-    info!("vbucket state set bucket={} {} state={state}", bucket.name(), request.vb());
+    info!("vbucket state set bucket={} vb={} state={state}", bucket.name(), request.vb().0);
     client.replies.send(&request.success());
     Ok(())
 }
 
-/// One byte, or four as older clients send it.
+/// The state is one byte, or four from older clients.
 fn state_of(extras: &[u8]) -> Result<VbState, RequestError> {
     let number = match *extras {
         [state] => u32::from(state),
@@ -44,7 +44,8 @@ fn state_of(extras: &[u8]) -> Result<VbState, RequestError> {
             ));
         }
     };
-    VbState::from_wire(number).ok_or_else(|| RequestError::new(Status::EINVAL, "a state is 1 to 4"))
+    VbState::from_wire(number)
+        .ok_or_else(|| RequestError::new(Status::EINVAL, "a state must be 1 to 4"))
 }
 
 fn topology_of(value: &[u8], state: VbState) -> Result<Option<String>, RequestError> {
@@ -57,9 +58,10 @@ fn topology_of(value: &[u8], state: VbState) -> Result<Option<String>, RequestEr
         Some(topology) if state == VbState::Active && topology.is_array() => {
             Ok(Some(topology.to_string()))
         }
-        Some(_) => {
-            Err(RequestError::new(Status::EINVAL, "a topology is an array, for active vBuckets"))
-        }
+        Some(_) => Err(RequestError::new(
+            Status::EINVAL,
+            "a topology must be an array, and the state active",
+        )),
         None => Ok(None),
     }
 }
@@ -75,7 +77,7 @@ pub(super) fn get(
     Ok(())
 }
 
-/// Removes a vBucket; answers once that is on disk.
+/// Removes a vBucket; answers once it is removed from disk.
 pub(super) async fn delete(
     client: &mut Client,
     bucket: &Arc<Bucket>,
@@ -83,7 +85,7 @@ pub(super) async fn delete(
 ) -> Result<(), RequestError> {
     let vb = any_vb(bucket, request.vb())?.id();
     bucket.remove_vb(vb).await?;
-    info!("vbucket removed bucket={} {vb}", bucket.name());
+    info!("vbucket removed bucket={} vb={}", bucket.name(), vb.0);
     client.replies.send(&request.success());
     Ok(())
 }

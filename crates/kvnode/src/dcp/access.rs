@@ -1,4 +1,4 @@
-//! vBuckets as the DCP machines see them.
+//! vBuckets, in the form that the DCP machines read.
 
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ impl Source for Access {
 #[derive(Clone)]
 pub(super) struct ReplicaAccess {
     pub(super) access: Access,
-    /// Hears of vBuckets that are free.
+    /// Notified of vBuckets that are released.
     pub(super) wakeups: Arc<Wakeups>,
 }
 

@@ -1,13 +1,13 @@
-//! DCP: what becomes of a connection once it has sent DCP_OPEN.
+//! DCP: a connection from its DCP_OPEN on.
 //!
 //! The rules are in `vbucket::producer` and `vbucket::consumer`; here are their shells.
 //!
-//! - `open`: what DCP_OPEN may ask for; `serve`: from there to the end of the connection
+//! - `open`: DCP_OPEN, checked; `serve`: from there to the end of the connection
 //! - `served`: a bucket and its DCP connections; `registry`: one connection of each name; `claims`:
 //!   one stream towards each vBucket
 //! - `session`: the task of a connection; `producer`, `consumer`: what differs between the sides;
 //!   `wire`: the socket
-//! - `access`, `wakeups`: vBuckets as the machines see them; `backfill`: reads of the disk
+//! - `access`, `wakeups`: vBuckets for the machines; `backfill`: disk reads
 //! - `stats`: STAT dcp and dcp-vbtakeover
 
 mod access;

@@ -1,4 +1,4 @@
-//! What DCP_OPEN asks for, and what of it is refused.
+//! DCP_OPEN, parsed and checked.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::protocol::{Features, RequestError};
 /// The longest name of a DCP connection. Source: `dcp/documentation/commands/open-connection.md`.
 const NAME_BYTES_MAX: usize = 200;
 
-/// Flags that a node of version 8.0 knows.
+/// The flags of DCP_OPEN that kv_engine 8.0 knows.
 const KNOWN_FLAGS: u32 = open_flags::PRODUCER
     | open_flags::INCLUDE_XATTRS
     | open_flags::NO_VALUE
@@ -61,13 +61,16 @@ impl DcpOpen {
         let invalid = |what: &str| Err(RequestError::new(Status::EINVAL, what));
         let has = |flag| open.flags & flag != 0;
         if open.flags & !KNOWN_FLAGS != 0 {
-            return invalid("unknown flags");
+            return Err(RequestError::new(
+                Status::EINVAL,
+                format!("unknown flags {:#x}", open.flags),
+            ));
         }
         if has(open_flags::NO_VALUE) && has(open_flags::NO_VALUE_WITH_DATATYPE) {
-            return invalid("no value and no value with datatype exclude each other");
+            return invalid("NO_VALUE and NO_VALUE_WITH_DATATYPE exclude each other");
         }
         if has(open_flags::INCLUDE_DELETED_USER_XATTRS) && !has(open_flags::INCLUDE_XATTRS) {
-            return invalid("xattrs of deleted documents need xattrs");
+            return invalid("INCLUDE_DELETED_USER_XATTRS needs INCLUDE_XATTRS");
         }
         let name = std::str::from_utf8(open.name).ok();
         let fits = |name: &&str| (1..=NAME_BYTES_MAX).contains(&name.len());
@@ -76,7 +79,7 @@ impl DcpOpen {
         };
         let role = if has(open_flags::PRODUCER) {
             if !open.value.is_empty() {
-                return invalid("a producer is opened without a value");
+                return invalid("a producer takes no value");
             }
             let Features { collections, snappy, json, xattr, .. } = features;
             let options =
@@ -91,15 +94,15 @@ impl DcpOpen {
     }
 }
 
-/// Checks the value of a consumer's DCP_OPEN. The name in it belongs to durable writes, which are
-/// not stored here: it may be given and is not used.
+/// Checks the value of a consumer's DCP_OPEN. The name in it is for durable writes, which this node
+/// does not store: it may be given and is ignored.
 fn check_value(value: &[u8]) -> Result<(), RequestError> {
     if value.is_empty() {
         return Ok(());
     }
     let invalid =
         |_| RequestError::new(Status::EINVAL, "the value is a JSON object with consumer_name");
-    // Through a map, for a struct would be read from an array too.
+    // Through a map, because serde would read a struct from an array too.
     let object: serde_json::Map<_, _> = serde_json::from_slice(value).map_err(invalid)?;
     serde_json::from_value::<Value>(object.into()).map(drop).map_err(invalid)
 }

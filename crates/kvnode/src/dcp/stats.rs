@@ -7,7 +7,7 @@ use super::served::ServedBucket;
 use crate::bucket::Vb;
 use crate::sync::lock;
 
-/// What all connections add up to.
+/// Sums over all connections.
 #[derive(Default)]
 pub(crate) struct Totals {
     pub(crate) producers: usize,
@@ -67,7 +67,7 @@ fn connection_stats(name: &str, connection: &Connection, lines: &mut Vec<(String
 }
 
 impl Totals {
-    /// Those of the connections that are open now.
+    /// The sums over the connections that are open now.
     pub(crate) fn of(served: &ServedBucket) -> Self {
         let mut totals = Self::default();
         served.connections.all().iter().for_each(|(_, connection)| totals.add(connection));
@@ -108,7 +108,7 @@ impl Totals {
 /// stream of the vBucket is from its end.
 pub(crate) fn takeover_stats(served: &ServedBucket, vb: &Vb, name: &str) -> Vec<(String, String)> {
     let high = vb.high_seqno().0;
-    // A name may come with the prefix that the statistics show it under.
+    // The name may have the prefix that the statistics show it with.
     let name = name.strip_prefix("eq_dcpq:").unwrap_or(name);
     let (status, lag) = match served.connections.get(name).map(|found| found.machine) {
         Some(Machine::Producer(machine)) => match lock(&machine).stream(vb.id()) {
