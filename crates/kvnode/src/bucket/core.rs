@@ -68,7 +68,7 @@ impl Bucket {
         &self.shared.options.name
     }
 
-    /// The vBucket, where it is on this node and warm-up has ended.
+    /// The vBucket, if it is on this node and warm-up has ended.
     #[must_use]
     pub fn vb(&self, vb: VbId) -> Option<Arc<Vb>> {
         self.slots.get(usize::from(vb.0)).and_then(|slot| read(slot).clone())

@@ -1,7 +1,7 @@
 //! The options of a bucket, and how its memory is divided.
 //!
 //! The shares and the consumers' windows (a twentieth) add up to the quota. What connections that
-//! stream hold comes on top; `docs/performance.md` says how much that is.
+//! stream hold comes on top; see `docs/performance.md`.
 
 use std::time::Duration;
 

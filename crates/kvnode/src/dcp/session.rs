@@ -1,5 +1,5 @@
 //! The session of a DCP connection: one task that reads, writes, and executes what the machine of
-//! its side asks for. What differs between the sides is behind the trait [`Side`].
+//! its side asks for. The trait [`Side`] has what differs between the sides.
 //!
 //! The machine's lock is never held across a wait.
 
@@ -19,11 +19,11 @@ use crate::sync::lock;
 /// The step of the machine's clock, kv_engine's `connection_manager_interval`.
 const TICK: Duration = Duration::from_millis(100);
 
-/// What an effect comes to.
+/// The outcome of executing an effect.
 pub(super) enum Execution<S: Side> {
     /// It is done.
     Done,
-    /// It is done, and the machine is told of this.
+    /// It is done, and the machine gets this event.
     Event(S::Event),
     /// It takes time and reports back.
     Later(BoxFuture<'static, S::Report>),

@@ -42,7 +42,7 @@ impl Node {
     /// As [`Node::start`], on stores that `open` makes.
     ///
     /// # Errors
-    /// As [`Node::start`], and what `open` says.
+    /// As [`Node::start`], and the errors of `open`.
     pub fn start_on(
         config: NodeConfig,
         mut open: impl FnMut(&BucketOptions) -> Result<SharedStore, NodeError>,

@@ -12,7 +12,7 @@ pub(crate) struct RequestError {
     pub(crate) status: Status,
     /// What was wrong, for clients that negotiated XERROR; may be empty.
     pub(crate) context: String,
-    /// The commit of what the answer is based on, where that is not durable yet.
+    /// The commit of what the answer is based on, if that is not durable yet.
     pub(crate) ticket: Option<Ticket>,
 }
 

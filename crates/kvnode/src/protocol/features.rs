@@ -9,7 +9,7 @@ pub(crate) struct Features {
     pub(crate) xattr: bool,
     /// Values may be compressed with snappy.
     pub(crate) snappy: bool,
-    /// The datatype says whether a value is JSON.
+    /// The datatype tells whether a value is JSON.
     pub(crate) json: bool,
     /// Keys carry a collection prefix.
     pub(crate) collections: bool,

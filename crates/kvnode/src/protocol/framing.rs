@@ -10,7 +10,7 @@ const UNAUTHENTICATED_BODY_BYTES_MAX: u32 = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Malformed {
     pub(crate) error: FrameError,
-    /// The request to answer, where its header could be read.
+    /// The request to answer, if its header could be read.
     pub(crate) request: Option<Header>,
 }
 

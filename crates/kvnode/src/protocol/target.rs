@@ -1,4 +1,4 @@
-//! The vBucket that a request names, or the status that says why the request cannot have it.
+//! The vBucket that a request names, or the status of the answer if it is not available.
 
 use std::sync::Arc;
 

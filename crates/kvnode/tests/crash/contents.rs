@@ -19,7 +19,7 @@ pub(crate) struct Contents {
     pub(crate) changes: Vec<Change>,
 }
 
-/// The value of a key, `None` where there is no document.
+/// The value of a key, `None` if there is no document.
 pub(crate) fn get(client: &mut Client, vb: u16, key: &str) -> Option<Vec<u8>> {
     let get = FrameBuilder::request(Opcode::GET).vbucket(VbId(vb)).key(key.as_bytes());
     let answer = client.try_ask(get);

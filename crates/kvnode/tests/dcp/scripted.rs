@@ -38,7 +38,7 @@ impl Scripted {
         self.send(|out| AddStream { flags: 0 }.write(VbId(vb), opaque, out));
     }
 
-    /// Answers questions until a STREAM_REQ comes: its opaque and where it begins.
+    /// Answers requests until a STREAM_REQ comes; returns its opaque and start seqno.
     #[track_caller]
     pub(crate) fn request(&mut self) -> (Opaque, u64) {
         loop {
@@ -69,7 +69,7 @@ impl Scripted {
         assert_eq!(added.status(), Status::SUCCESS);
     }
 
-    /// Opens a stream: its opaque and where it begins.
+    /// Opens a stream; returns its opaque and start seqno.
     #[track_caller]
     pub(crate) fn stream(&mut self, vb: u16) -> (Opaque, u64) {
         self.add(vb);
@@ -110,8 +110,8 @@ impl Scripted {
         }
     }
 
-    /// Whether everything that was sent so far was taken without an answer: one to a later
-    /// request comes first.
+    /// Checks that nothing that was sent so far is answered: the answer to a later request comes
+    /// first.
     #[track_caller]
     pub(crate) fn nothing_is_answered(&mut self) {
         let close = FrameBuilder::request(Opcode::DCP_CLOSE_STREAM).vbucket(VbId(99));

@@ -1,4 +1,4 @@
-//! The way of a producer's rows into a replica, and of committed rows out to streams.
+//! How a producer's rows get into a replica, and how streams read committed rows.
 
 use std::sync::{Arc, Mutex};
 
@@ -285,7 +285,7 @@ fn what_fills_a_vbucket_from_nothing_is_not_looked_for() {
     // Twice within one part: the store sees that by itself.
     assert_eq!(receive(vec![row(4), row(5), again(6)], 20), 3);
     assert_eq!(receive((7..=8).map(row).collect(), 20), 0);
-    // A client that was let in meanwhile has brought a row of its own.
+    // A client's write that was accepted meanwhile has added a row.
     client.set_vbucket(0, 1);
     client.set(0, "key 12", "another");
     client.set_vbucket(0, 2);

@@ -8,7 +8,7 @@ use mcbp::{Seqno, VbId};
 use vbucket::engine::{Batch, Durability, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep, Store};
 use vbucket::{Kind, Replaces, Row, StoreError, VbMeta};
 
-/// What outlives the node.
+/// What survives the node.
 #[derive(Default)]
 pub struct Disk {
     state: Mutex<State>,
@@ -66,7 +66,7 @@ impl Disk {
         self.lock().commits.iter().map(|(rows, _)| *rows).collect()
     }
 
-    /// For how many rows nobody knew what they replace.
+    /// For how many rows it was unknown what they replace.
     pub fn lookups(&self) -> usize {
         self.lock().lookups
     }
