@@ -34,10 +34,10 @@ impl Client {
 
     /// Adds the answer to a request that failed.
     pub(crate) fn fail(&mut self, request: &Header, error: RequestError) {
-        let RequestError { status, context, ticket } = error;
+        let RequestError { status, context, commit } = error;
         let answer = FrameBuilder::response(request.opcode, status).opaque(request.opaque);
-        if ticket.is_some() || context.is_empty() || !self.features.xerror {
-            return self.replies.answer(request, ticket, Some(&answer));
+        if commit.is_some() || context.is_empty() || !self.features.xerror {
+            return self.replies.answer(request, commit, Some(&answer));
         }
         debug!("request failed peer={} status={status} context={context:?}", self.peer);
         let body = serde_json::json!({ "error": { "context": context } }).to_string();

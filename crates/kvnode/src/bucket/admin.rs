@@ -9,7 +9,7 @@ use super::error::{CommitError, VbError};
 use super::history::{begin_branch, new_meta};
 use super::listener::VbEvent;
 use super::moving::{Moving, blocking, commit_meta, to_its_end};
-use super::ticket::in_time;
+use super::pending_commit::in_time;
 use super::vb::Vb;
 use crate::sync::lock;
 

@@ -9,8 +9,8 @@ use vbucket::consumer::Part;
 use super::cell::Inner;
 use super::error::VbError;
 use super::filling::Filling;
+use super::pending_commit::PendingCommit;
 use super::queue::{Entry, Room, Work};
-use super::ticket::Ticket;
 use super::vb::Vb;
 use crate::sync::lock;
 
@@ -22,14 +22,15 @@ struct Received {
 
 /// The outcome of one attempt to queue.
 enum Attempt {
-    Queued(Ticket),
+    Queued(PendingCommit),
     /// State or history is being changed: try again afterwards.
     Moving(Received),
 }
 
 impl Vb {
     /// Queues what a producer sent for a replica or pending vBucket. Waits for room in the commit
-    /// queue, which is the back-pressure of a stream. The ticket completes with the commit.
+    /// queue, which is the back-pressure of a stream. Returns the commit to
+    /// wait for.
     ///
     /// One call at a time for a vBucket: callers keep the order. `after` is the seqno that the part
     /// follows. If the vBucket is at another seqno, because the part before was not committed or
@@ -38,7 +39,11 @@ impl Vb {
     /// # Errors
     /// [`VbError::WrongState`], [`VbError::NoVbucket`], [`VbError::Gap`],
     /// [`VbError::NotMonotonic`] (nothing was queued) or [`VbError::Commit`].
-    pub async fn apply(self: &Arc<Self>, after: Seqno, part: Part) -> Result<Ticket, VbError> {
+    pub async fn apply(
+        self: &Arc<Self>,
+        after: Seqno,
+        part: Part,
+    ) -> Result<PendingCommit, VbError> {
         let room = match &part {
             Part::Rows { rows, .. } => {
                 let bytes = rows.iter().map(|row| row.memory_bytes()).sum();
@@ -49,7 +54,7 @@ impl Vb {
         let mut received = Received { part, room };
         loop {
             match self.try_enqueue(after, received)? {
-                Attempt::Queued(ticket) => return Ok(ticket),
+                Attempt::Queued(commit) => return Ok(commit),
                 Attempt::Moving(unchanged) => received = unchanged,
             }
             self.settled().await?;
@@ -76,7 +81,7 @@ impl Vb {
         let (mut replaces, mut filling) = (Replaces::Unknown, None);
         match &part {
             Part::Rows { rows, .. } if rows.is_empty() => {
-                return Ok(Attempt::Queued(Ticket::of_nothing()));
+                return Ok(Attempt::Queued(PendingCommit::of_nothing()));
             }
             Part::Rows { rows, snapshot, .. } => {
                 self.check_order(&inner, rows.iter().map(|row| row.seqno), *snapshot)?;
@@ -92,10 +97,10 @@ impl Vb {
         }
         let work = Work::Received(part, replaces);
         let entry = Entry { vb: Arc::clone(&self.cell), work, room };
-        let ticket = self.shared.queue.push([entry])?;
+        let commit = self.shared.queue.push([entry])?;
         (inner.tail, inner.filling) = (tail, filling);
-        inner.last = Some(ticket.clone());
-        Ok(Attempt::Queued(ticket))
+        inner.last = Some(commit.clone());
+        Ok(Attempt::Queued(commit))
     }
 
     fn check_order(

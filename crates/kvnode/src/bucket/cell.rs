@@ -11,7 +11,7 @@ use vbucket::{Row, StoreError, VbMeta};
 use super::filling::Filling;
 use super::listener::Listeners;
 use super::memory_log::MemoryLog;
-use super::ticket::Ticket;
+use super::pending_commit::PendingCommit;
 
 /// What the next row of a vBucket follows: the fields of `VbMeta` that rows change, including what
 /// is queued.
@@ -53,12 +53,12 @@ pub(super) struct Inner {
     pub(super) meta: VbMeta,
     pub(super) tail: Tail,
     /// The newest queued row of each key.
-    pub(super) pending: HashMap<Bytes, (Arc<Row>, Ticket)>,
+    pub(super) pending: HashMap<Bytes, (Arc<Row>, PendingCommit)>,
     pub(super) log: MemoryLog,
     /// If the vBucket is being filled from empty: the keys that it has or that are queued.
     pub(super) filling: Option<Filling>,
     /// The batch that holds the newest queued entry.
-    pub(super) last: Option<Ticket>,
+    pub(super) last: Option<PendingCommit>,
     /// State, history or existence is being changed: nothing may be queued.
     pub(super) moving: bool,
     /// The epoch: raised when what was read before becomes invalid, by such a change or by a

@@ -101,10 +101,10 @@ impl Committer {
                     self.publish(vb);
                 }
                 failpoint::reach("flush-visible");
-                let QueuedBatch { entries, ticket, .. } = queued;
+                let QueuedBatch { entries, commit, .. } = queued;
                 // Their room in the queue is free before anyone hears of the commit.
                 drop(entries);
-                ticket.complete(Ok(()));
+                commit.complete(Ok(()));
                 for VbBatch { vb, rows, .. } in vbs.into_values() {
                     if !rows.is_empty() {
                         vb.listeners.notify(vb.id(), VbEvent::Committed);
@@ -206,9 +206,9 @@ impl Committer {
             lock(&entry.vb.inner).drop_queued();
         }
         self.shared.queue.settle();
-        failed.ticket.complete(Err(CommitError::Store(error.clone())));
+        failed.commit.complete(Err(CommitError::Store(error.clone())));
         for batch in later {
-            batch.ticket.complete(Err(CommitError::Refusing(error.clone())));
+            batch.commit.complete(Err(CommitError::Refusing(error.clone())));
         }
     }
 }

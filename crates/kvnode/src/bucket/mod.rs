@@ -7,7 +7,7 @@
 //! - `write`, `apply`: the two ways in, for clients (active) and for producers (replica);
 //!   `key_locks`: one writer for each key; `filling`: lookups that are skipped while a replica is
 //!   filled
-//! - `queue`, `ticket`, `committer`: group commit
+//! - `queue`, `pending_commit`, `committer`: group commit
 //! - `admin`, `history`, `moving`: state, history and existence of vBuckets, which are on disk
 //!   before they are visible
 //! - `warmup`: from the store to vBuckets, all or nothing; `pager`: expired documents;
@@ -29,11 +29,11 @@ mod memory_log;
 mod moving;
 mod options;
 mod pager;
+mod pending_commit;
 mod purge;
 mod queue;
 mod read_failures;
 mod shared;
-mod ticket;
 mod vb;
 mod warmup;
 mod write;
@@ -42,7 +42,7 @@ pub use self::core::{Bucket, Warmup};
 pub use error::{CommitError, VbError};
 pub use listener::{Subscription, VbEvent, VbListener};
 pub use options::BucketOptions;
-pub use ticket::Ticket;
+pub use pending_commit::PendingCommit;
 pub use vb::{Vb, VbView, WriteHold};
 pub use vbucket::producer::LogRead;
 pub(crate) use write::{Draft, Refusal, Version, Written};

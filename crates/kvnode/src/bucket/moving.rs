@@ -12,8 +12,8 @@ use vbucket::{StoreError, VbMeta};
 
 use super::error::{CommitError, VbError};
 use super::listener::VbEvent;
+use super::pending_commit::in_time;
 use super::queue::{Entry, Room, Work};
-use super::ticket::in_time;
 use super::vb::Vb;
 use crate::sync::lock;
 
@@ -72,13 +72,13 @@ pub(super) async fn commit_meta(vb: &Arc<Vb>, meta: VbMeta) -> Result<(), VbErro
     let work = Work::Meta(Box::new(meta));
     // No room is needed: there is one such entry for each vBucket that is moving.
     let entry = Entry { vb: Arc::clone(&vb.cell), work, room: Room::NONE };
-    let ticket = {
+    let commit = {
         let mut inner = lock(&vb.cell.inner);
-        let ticket = vb.shared.queue.push([entry])?;
-        inner.last = Some(ticket.clone());
-        ticket
+        let commit = vb.shared.queue.push([entry])?;
+        inner.last = Some(commit.clone());
+        commit
     };
-    Ok(ticket.wait().await?)
+    Ok(commit.wait().await?)
 }
 
 /// Runs `change` in a task of its own, which ends even if the caller is dropped.

@@ -15,7 +15,7 @@ use vbucket::engine::{PurgeRule, PurgeStep};
 use super::core::Bucket;
 use super::error::VbError;
 use super::moving::{blocking, to_its_end};
-use super::ticket::in_time;
+use super::pending_commit::in_time;
 use super::vb::Vb;
 use crate::clock::unix_now;
 use crate::sync::lock;

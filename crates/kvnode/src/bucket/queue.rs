@@ -1,8 +1,8 @@
 //! The commit queue of a bucket: what sessions and consumers hand to the committer.
 //!
 //! Bounded in bytes. Room is taken before a vBucket is locked, so that nobody waits with a lock
-//! held. What is queued is in batches, each with one [`Ticket`]: the committer takes the first, and
-//! new entries join the last until that is large enough.
+//! held. What is queued is in batches, each with one [`PendingCommit`]: the committer takes the
+//! first, and new entries join the last until that is large enough.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use vbucket::{Replaces, Row, StoreError, VbMeta};
 
 use super::cell::VbCell;
 use super::error::{CommitError, ROOM_WAIT_SECONDS};
-use super::ticket::Ticket;
+use super::pending_commit::PendingCommit;
 use crate::sync::lock;
 
 /// How long writes are refused after a failed commit before one is tried again: long enough not to
@@ -66,16 +66,16 @@ pub(super) struct Entry {
     pub(super) room: Room,
 }
 
-/// Entries that are committed together, and the ticket that their senders hold.
+/// Entries that are committed together, and the commit that their senders hold.
 pub(super) struct QueuedBatch {
     pub(super) entries: Vec<Entry>,
-    pub(super) ticket: Ticket,
+    pub(super) commit: PendingCommit,
     bytes: usize,
 }
 
 impl QueuedBatch {
     fn new() -> Self {
-        Self { entries: Vec::new(), ticket: Ticket::new(), bytes: 0 }
+        Self { entries: Vec::new(), commit: PendingCommit::new(), bytes: 0 }
     }
 }
 
@@ -139,7 +139,7 @@ impl CommitQueue {
     pub(super) fn push(
         &self,
         entries: impl IntoIterator<Item = Entry>,
-    ) -> Result<Ticket, CommitError> {
+    ) -> Result<PendingCommit, CommitError> {
         let mut state = lock(&self.state);
         if state.closed {
             return Err(CommitError::Closed);
@@ -160,10 +160,10 @@ impl CommitQueue {
             last.bytes += entry.room.bytes();
             last.entries.push(entry);
         }
-        let ticket = last.ticket.clone();
+        let commit = last.commit.clone();
         state.batches.push_back(last);
         self.filled.notify_one();
-        Ok(ticket)
+        Ok(commit)
     }
 
     /// Blocks until something is queued; `None` once the queue is closed and empty.

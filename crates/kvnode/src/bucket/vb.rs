@@ -11,8 +11,8 @@ use vbucket::{FailoverTable, StoreError, VbMeta};
 use super::cell::VbCell;
 use super::error::{CommitError, VbError};
 use super::listener::{Subscription, VbListener};
+use super::pending_commit::in_time;
 use super::shared::Shared;
-use super::ticket::in_time;
 use crate::sync::lock;
 
 /// A vBucket at one moment. All of it is durable.
@@ -150,7 +150,7 @@ impl Vb {
         let last = lock(&self.cell.inner).last.clone();
         match last {
             // Writers handle the outcome; here only a commit that does not end matters.
-            Some(ticket) => match ticket.wait().await {
+            Some(commit) => match commit.wait().await {
                 Err(late @ CommitError::Late) => Err(late),
                 _ => Ok(()),
             },

@@ -12,8 +12,8 @@ use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Replaces, Row, StoreError};
 
 use super::error::VbError;
+use super::pending_commit::PendingCommit;
 use super::queue::{Entry, Room, Work};
-use super::ticket::Ticket;
 use super::vb::Vb;
 use crate::blocking::disk;
 use crate::clock;
@@ -51,7 +51,7 @@ pub(crate) enum Refusal {
     Status(mcbp::Status),
     /// The same, to be answered only after the commit of what it is based on.
     #[error("{0}")]
-    After(mcbp::Status, Ticket),
+    After(mcbp::Status, PendingCommit),
     #[error(transparent)]
     Vb(#[from] VbError),
 }
@@ -61,7 +61,7 @@ pub(crate) enum Refusal {
 pub(crate) struct Found {
     pub(crate) row: Arc<Row>,
     /// The commit of the row if it is not durable yet: it must not be shown before.
-    pub(crate) ticket: Option<Ticket>,
+    pub(crate) commit: Option<PendingCommit>,
 }
 
 /// A change that is queued.
@@ -69,7 +69,7 @@ pub(crate) struct Found {
 pub(crate) struct Written {
     pub(crate) row: Arc<Row>,
     pub(crate) uuid: VbUuid,
-    pub(crate) ticket: Ticket,
+    pub(crate) commit: PendingCommit,
 }
 
 /// The outcome of one attempt.
@@ -92,8 +92,8 @@ struct Queueing {
 impl Vb {
     /// Returns the newest row of a key, also a deletion. Blocks on the disk.
     pub(crate) fn find(&self, key: &[u8]) -> Result<Option<Found>, StoreError> {
-        if let Some((row, ticket)) = lock(&self.cell.inner).pending.get(key) {
-            return Ok(Some(Found { row: Arc::clone(row), ticket: Some(ticket.clone()) }));
+        if let Some((row, commit)) = lock(&self.cell.inner).pending.get(key) {
+            return Ok(Some(Found { row: Arc::clone(row), commit: Some(commit.clone()) }));
         }
         // A row leaves `pending` after it is in the store, so it is found in one of the two.
         let row = self.shared.store.get(self.id(), key).inspect_err(|error| {
@@ -101,7 +101,7 @@ impl Vb {
                 log::error!("read failed vb={} error=\"{error}\"", self.id().0);
             }
         })?;
-        Ok(row.map(|row| Found { row: Arc::new(row), ticket: None }))
+        Ok(row.map(|row| Found { row: Arc::new(row), commit: None }))
     }
 
     /// Changes a document of an active vBucket: `change` gets its newest row, also a queued one or
@@ -152,10 +152,10 @@ impl Vb {
         let _writer = self.shared.keys.lock(self.id(), key).map_err(VbError::from)?;
         let Some(epoch) = self.writable()? else { return Ok(Attempt::Moving) };
         let found = self.find(key).map_err(VbError::from)?;
-        let (old, ticket) = found.map_or((None, None), |found| (Some(found.row), found.ticket));
-        let is_committed = ticket.is_none();
-        let draft = change(old.as_deref()).map_err(|refusal| match (refusal, ticket) {
-            (Refusal::Status(status), Some(ticket)) => Refusal::After(status, ticket),
+        let (old, commit) = found.map_or((None, None), |found| (Some(found.row), found.commit));
+        let is_committed = commit.is_none();
+        let draft = change(old.as_deref()).map_err(|refusal| match (refusal, commit) {
+            (Refusal::Status(status), Some(commit)) => Refusal::After(status, commit),
             (refusal, _) => refusal,
         })?;
         let bytes = Row::OVERHEAD_BYTES + key.len() + draft.value.len();
@@ -215,11 +215,11 @@ impl Vb {
         });
         let work = Work::Row(Arc::clone(&row), (seqno, seqno), replaces);
         let entry = Entry { vb: Arc::clone(&self.cell), work, room };
-        let ticket = self.shared.queue.push([entry]).map_err(VbError::from)?;
+        let commit = self.shared.queue.push([entry]).map_err(VbError::from)?;
         inner.tail.follow(&row);
-        inner.pending.insert(key.clone(), (Arc::clone(&row), ticket.clone()));
-        inner.last = Some(ticket.clone());
-        Ok(Attempt::Done(Written { row, uuid: inner.meta.failover.newest().uuid, ticket }))
+        inner.pending.insert(key.clone(), (Arc::clone(&row), commit.clone()));
+        inner.last = Some(commit.clone());
+        Ok(Attempt::Done(Written { row, uuid: inner.meta.failover.newest().uuid, commit }))
     }
 }
 

@@ -55,7 +55,7 @@ pub(super) async fn get(
     let [without_datatype @ .., _datatype] = &extras;
     let extras: &[u8] = if with_datatype { &extras } else { without_datatype };
     let frame = request.success().cas(row.cas).extras(extras);
-    client.replies.answer(&request.frame.header, found.ticket, Some(&frame));
+    client.replies.answer(&request.frame.header, found.commit, Some(&frame));
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use vbucket::{Kind, Row};
 
 use super::value::Value;
 use crate::blocking::disk;
-use crate::bucket::{Bucket, Draft, Refusal, Ticket, Vb, Version};
+use crate::bucket::{Bucket, Draft, PendingCommit, Refusal, Vb, Version};
 use crate::client::Client;
 use crate::clock::unix_now;
 use crate::protocol::{Request, RequestError, active_vb};
@@ -22,21 +22,21 @@ pub(super) async fn get(
     let key = request.key(&client.features)?;
     bucket.counters().gets.add(1);
     match look(bucket, &vb, key).await? {
-        Seen::Alive(row, ticket) => {
+        Seen::Alive(row, commit) => {
             bucket.counters().get_hits.add(1);
-            show(client, request, &row, ticket)?;
+            show(client, request, &row, commit)?;
         }
-        Seen::Missing(ticket) => miss(client, request, ticket),
+        Seen::Missing(commit) => miss(client, request, commit),
     }
     Ok(())
 }
 
 /// Answers KEY_ENOENT, quiet forms not at all. The answer to GETK repeats the key.
-pub(super) fn miss(client: &mut Client, request: &Request<'_>, ticket: Option<Ticket>) {
+pub(super) fn miss(client: &mut Client, request: &Request<'_>, commit: Option<PendingCommit>) {
     let Header { opcode, opaque, .. } = request.frame.header;
     let key = if request.opcode == Opcode::GETK { request.frame.key } else { &[] };
     let frame = FrameBuilder::response(opcode, Status::KEY_ENOENT).opaque(opaque).key(key);
-    client.replies.answer(&request.frame.header, ticket, Some(&frame).filter(|_| !request.quiet));
+    client.replies.answer(&request.frame.header, commit, Some(&frame).filter(|_| !request.quiet));
 }
 
 /// Adds an answer with the document's flags and body.
@@ -44,7 +44,7 @@ pub(super) fn show(
     client: &mut Client,
     request: &Request<'_>,
     row: &Row,
-    ticket: Option<Ticket>,
+    commit: Option<PendingCommit>,
 ) -> Result<(), RequestError> {
     let Kind::Document { flags, .. } = row.kind else {
         return Err(Status::KEY_ENOENT.into());
@@ -58,16 +58,16 @@ pub(super) fn show(
     let frame = request.success().extras(&flags).key(key).value(&shown.bytes);
     client.replies.answer(
         &request.frame.header,
-        ticket,
+        commit,
         Some(&frame.datatype(shown.datatype).cas(row.cas)),
     );
     Ok(())
 }
 
-/// What a reader finds; with a ticket if that is not durable yet.
+/// What a reader finds; with its commit if that is not durable yet.
 pub(super) enum Seen {
-    Alive(Arc<Row>, Option<Ticket>),
-    Missing(Option<Ticket>),
+    Alive(Arc<Row>, Option<PendingCommit>),
+    Missing(Option<PendingCommit>),
 }
 
 /// Looks up a document. An overdue one is expired and counts as missing.
@@ -80,7 +80,7 @@ pub(super) async fn look(bucket: &Bucket, vb: &Arc<Vb>, key: &[u8]) -> Result<Se
         return Ok(Seen::Missing(None));
     }
     let alive = found.row.is_alive();
-    Ok(if alive { Seen::Alive(found.row, found.ticket) } else { Seen::Missing(found.ticket) })
+    Ok(if alive { Seen::Alive(found.row, found.commit) } else { Seen::Missing(found.commit) })
 }
 
 /// Returns the row if it is a document that is not overdue.

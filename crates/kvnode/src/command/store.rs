@@ -125,13 +125,13 @@ pub(super) fn written_answer(
     written: Written,
     value: &[u8],
 ) {
-    let Written { row, uuid, ticket } = written;
+    let Written { row, uuid, commit } = written;
     let token = mutation_token(uuid, row.seqno);
     let extras: &[u8] = if client.features.mutation_seqno { &token } else { &[] };
     let frame = request.success().cas(row.cas).extras(extras).value(value);
     client.replies.answer(
         &request.frame.header,
-        Some(ticket),
+        Some(commit),
         Some(&frame).filter(|_| !request.quiet),
     );
 }

@@ -23,8 +23,8 @@ pub(super) async fn touch(
     // Looked up first, so that an overdue document expires and is not revived.
     let value_bytes = match look(bucket, &vb, key).await? {
         Seen::Alive(row, _) => row.value.len(),
-        Seen::Missing(ticket) => {
-            miss(client, request, ticket);
+        Seen::Missing(commit) => {
+            miss(client, request, commit);
             return Ok(());
         }
     };
@@ -39,9 +39,9 @@ pub(super) async fn touch(
     if request.opcode == Opcode::GAT {
         bucket.counters().gets.add(1);
         bucket.counters().get_hits.add(1);
-        return show(client, request, &written.row, Some(written.ticket));
+        return show(client, request, &written.row, Some(written.commit));
     }
     let frame = request.success().cas(written.row.cas);
-    client.replies.answer(&request.frame.header, Some(written.ticket), Some(&frame));
+    client.replies.answer(&request.frame.header, Some(written.commit), Some(&frame));
     Ok(())
 }

@@ -188,7 +188,7 @@ async fn apply(vb: Arc<Vb>, mut after: Seqno, parts: Vec<Part>) -> Result<(), Vb
         after = end;
     }
     match last {
-        Some(ticket) => Ok(ticket.wait().await?),
+        Some(commit) => Ok(commit.wait().await?),
         None => Ok(()),
     }
 }

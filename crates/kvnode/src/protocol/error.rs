@@ -3,7 +3,7 @@
 use mcbp::{FrameError, Status, VbState};
 use vbucket::StoreError;
 
-use crate::bucket::{CommitError, Refusal, Ticket, VbError};
+use crate::bucket::{CommitError, PendingCommit, Refusal, VbError};
 
 /// A failed request.
 #[derive(Debug)]
@@ -13,19 +13,19 @@ pub(crate) struct RequestError {
     /// What was wrong, for clients that negotiated XERROR; may be empty.
     pub(crate) context: String,
     /// The commit of what the answer is based on, if that is not durable yet.
-    pub(crate) ticket: Option<Ticket>,
+    pub(crate) commit: Option<PendingCommit>,
 }
 
 impl RequestError {
     #[allow(clippy::needless_pass_by_value, reason = "an error or a text, made for this call")]
     pub(crate) fn new(status: Status, context: impl ToString) -> Self {
-        Self { status, context: context.to_string(), ticket: None }
+        Self { status, context: context.to_string(), commit: None }
     }
 }
 
 impl From<Status> for RequestError {
     fn from(status: Status) -> Self {
-        Self { status, context: String::new(), ticket: None }
+        Self { status, context: String::new(), commit: None }
     }
 }
 
@@ -51,7 +51,7 @@ impl From<Refusal> for RequestError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Status(status) => status.into(),
-            Refusal::After(status, ticket) => Self { ticket: Some(ticket), ..status.into() },
+            Refusal::After(status, commit) => Self { commit: Some(commit), ..status.into() },
             Refusal::Vb(error) => error.into(),
         }
     }

@@ -7,11 +7,11 @@ use bytes::BytesMut;
 use invariant::{Broken, broken};
 use mcbp::{FrameBuilder, Header, Status};
 
-use crate::bucket::Ticket;
+use crate::bucket::PendingCommit;
 
 /// An answer that is true only once its commit has succeeded.
 struct Conditional {
-    ticket: Ticket,
+    commit: PendingCommit,
     /// The position of the answer in `out`; empty for a quiet success.
     range: Range<usize>,
     request: Header,
@@ -30,21 +30,21 @@ impl Replies {
         frame.write(&mut self.out);
     }
 
-    /// Adds the answer to `request`: after the commit of `ticket`, or at once without one. Without
+    /// Adds the answer to `request`: once `commit` has succeeded, or at once without one. Without
     /// a frame a success stays unanswered.
     pub(crate) fn answer(
         &mut self,
         request: &Header,
-        ticket: Option<Ticket>,
+        commit: Option<PendingCommit>,
         frame: Option<&FrameBuilder<'_>>,
     ) {
         let start = self.out.len();
         if let Some(frame) = frame {
             frame.write(&mut self.out);
         }
-        if let Some(ticket) = ticket {
+        if let Some(commit) = commit {
             let range = start..self.out.len();
-            self.conditional.push(Conditional { ticket, range, request: *request });
+            self.conditional.push(Conditional { commit, range, request: *request });
         }
     }
 
@@ -58,14 +58,14 @@ impl Replies {
     pub(crate) async fn settle(&mut self) -> Result<BytesMut, Broken> {
         let conditional = std::mem::take(&mut self.conditional);
         let mut failed = Vec::new();
-        let mut last: Option<(Ticket, bool)> = None;
-        for Conditional { ticket, range, request } in conditional {
-            let known = last.as_ref().filter(|(same, _)| same.is_same(&ticket));
+        let mut last: Option<(PendingCommit, bool)> = None;
+        for Conditional { commit, range, request } in conditional {
+            let known = last.as_ref().filter(|(same, _)| same.is_same(&commit));
             let committed = match known {
                 Some((_, committed)) => *committed,
-                None => ticket.wait().await.is_ok(),
+                None => commit.wait().await.is_ok(),
             };
-            last = Some((ticket, committed));
+            last = Some((commit, committed));
             if !committed {
                 failed.push((range, request));
             }

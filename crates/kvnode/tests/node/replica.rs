@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use kvnode::NodeHandle;
-use kvnode::bucket::{LogRead, Ticket, Vb, VbError, VbEvent, VbListener};
+use kvnode::bucket::{LogRead, PendingCommit, Vb, VbError, VbEvent, VbListener};
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
 use tokio::runtime::Runtime;
@@ -51,8 +51,9 @@ impl Replica {
 
     /// Applies what a producer sent and waits until it is durable.
     fn receive(&self, part: Part) -> Result<(), VbError> {
-        let ticket: Ticket = self.runtime.block_on(self.vb.apply(self.vb.high_seqno(), part))?;
-        Ok(self.runtime.block_on(ticket.wait())?)
+        let commit: PendingCommit =
+            self.runtime.block_on(self.vb.apply(self.vb.high_seqno(), part))?;
+        Ok(self.runtime.block_on(commit.wait())?)
     }
 
     fn seqnos(&self, after: u64, bytes_max: usize) -> Option<Vec<u64>> {

@@ -15,9 +15,9 @@ pub(super) async fn in_time<T>(what: impl Future<Output = T>) -> Result<T, Commi
 
 /// A handle to the commit of a batch, for those whose changes are in the batch.
 #[derive(Clone, Debug)]
-pub struct Ticket(Arc<SetOnce<Result<(), CommitError>>>);
+pub struct PendingCommit(Arc<SetOnce<Result<(), CommitError>>>);
 
-impl Ticket {
+impl PendingCommit {
     pub(super) fn new() -> Self {
         Self(Arc::new(SetOnce::new()))
     }
@@ -30,11 +30,11 @@ impl Ticket {
         in_time(self.0.wait()).await?.clone()
     }
 
-    /// The ticket of an empty batch: it is complete.
+    /// The commit of an empty batch, which has succeeded.
     pub(super) fn of_nothing() -> Self {
-        let ticket = Self::new();
-        ticket.complete(Ok(()));
-        ticket
+        let commit = Self::new();
+        commit.complete(Ok(()));
+        commit
     }
 
     /// Whether both are for the same batch.
