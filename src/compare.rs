@@ -4,8 +4,9 @@
 use std::cmp::Ordering;
 use std::fmt;
 
-use mcbp::dcp::{Deletion, Expiration, FailoverEntry, Mutation};
-use mcbp::{Datatype, Frame, FrameError, Opcode, Seqno, VbId};
+pub use mcbp::dcp::ChangeKind as Kind;
+use mcbp::dcp::{DocumentChange, FailoverEntry};
+use mcbp::{Datatype, Frame, FrameError, Seqno, VbId};
 
 /// One change as a stream carries it, without what belongs to the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,28 +27,6 @@ pub struct Change<'a> {
     pub value: &'a [u8],
 }
 
-/// What a change did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// The document has a value.
-    Document {
-        /// The user's flags.
-        flags: u32,
-        /// Unix time in seconds; 0 for never.
-        expiry: u32,
-    },
-    /// It was deleted.
-    Deleted {
-        /// Unix time in seconds; `None` where the stream does not say.
-        at: Option<u32>,
-    },
-    /// It expired.
-    Expired {
-        /// Unix time in seconds.
-        at: u32,
-    },
-}
-
 impl<'a> Change<'a> {
     /// Reads a MUTATION, DELETION or EXPIRATION of a connection with collections; `None` for any
     /// other frame.
@@ -55,21 +34,8 @@ impl<'a> Change<'a> {
     /// # Errors
     /// A [`FrameError`] where the frame does not have the form its opcode asks for.
     pub fn decode(frame: &Frame<'a>) -> Result<Option<Self>, FrameError> {
-        let (seqno, rev, kind) = match frame.opcode() {
-            Opcode::DCP_MUTATION => {
-                let Mutation { seqno, rev, flags, expiry, .. } = Mutation::decode(frame)?;
-                (seqno, rev, Kind::Document { flags, expiry })
-            }
-            Opcode::DCP_DELETION => {
-                let Deletion { seqno, rev, delete_time } = Deletion::decode(frame)?;
-                (seqno, rev, Kind::Deleted { at: delete_time })
-            }
-            Opcode::DCP_EXPIRATION => {
-                let Expiration { seqno, rev, delete_time } = Expiration::decode(frame)?;
-                (seqno, rev, Kind::Expired { at: delete_time })
-            }
-            _ => return Ok(None),
-        };
+        let Some(change) = DocumentChange::decode(frame)? else { return Ok(None) };
+        let DocumentChange { seqno, rev, kind } = change;
         let (_, key) = mcbp::key::split(frame.key)
             .ok_or_else(|| frame.malformed("the key has no collection prefix"))?;
         let (cas, datatype) = (frame.header.cas, frame.header.datatype);

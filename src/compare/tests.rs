@@ -1,7 +1,7 @@
 //! Two short histories, and what is said about them.
 
 use bytes::BytesMut;
-use mcbp::dcp::Target;
+use mcbp::dcp::{Deletion, Mutation, Target};
 use mcbp::{Opaque, VbUuid};
 
 use super::*;

@@ -4,15 +4,15 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::{Datatype, HEADER_BYTES, Header, Magic, Opaque, Opcode, Status, VbId};
 
-/// Header and extras of almost every frame: those of a document have 31 bytes of extras. They are
-/// appended as one piece.
+/// Enough for header and extras of almost every frame (a MUTATION has 31 bytes of extras). They are
+/// appended at once.
 const FRONT_BYTES: usize = HEADER_BYTES + 32;
 
-/// A frame in the making. The parts are borrowed; nothing is copied before the frame is written.
+/// Builds one frame. The parts are borrowed; they are copied when the frame is written.
 ///
-/// What does not fit the header is cut off: extras and framing extras at 255 bytes, a key at 65,535
-/// bytes (255 with framing extras). A body above [`crate::MAX_BODY_BYTES`] is written as it is; the
-/// receiver refuses it. So every frame up to that bound reads back as what its header says.
+/// Parts that are too long for the header are truncated: extras and framing extras to 255 bytes, a
+/// key to 65,535 bytes (255 with framing extras). A body above [`crate::MAX_BODY_BYTES`] is written
+/// as it is, and the receiver refuses it. So every frame up to that bound can be parsed again.
 #[derive(Clone, Copy, Debug)]
 pub struct FrameBuilder<'a> {
     magic: Magic,
@@ -57,7 +57,7 @@ impl<'a> FrameBuilder<'a> {
         }
     }
 
-    /// A builder that reproduces `frame` byte for byte.
+    /// Returns a builder that reproduces `frame` byte for byte.
     #[must_use]
     pub const fn from_frame(frame: &crate::Frame<'a>) -> Self {
         Self {
@@ -108,8 +108,8 @@ impl<'a> FrameBuilder<'a> {
         self
     }
 
-    /// Sets the framing extras, and the magic that has them in place of 0x80 or 0x81. The magics
-    /// 0x82 and 0x83 have no such form: there the framing extras are left out.
+    /// Sets the framing extras, and changes the magic 0x80 or 0x81 to the one that has them. With
+    /// the magics 0x82 and 0x83, which have no such form, framing extras are left out.
     #[must_use]
     pub const fn framing(mut self, framing: &'a [u8]) -> Self {
         self.magic = match self.magic {
@@ -170,7 +170,7 @@ impl<'a> FrameBuilder<'a> {
         out.put_slice(self.value);
     }
 
-    /// The frame as bytes of its own.
+    /// Returns the frame as bytes.
     #[must_use]
     pub fn build(&self) -> Bytes {
         let mut out = BytesMut::new();

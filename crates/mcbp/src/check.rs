@@ -1,7 +1,7 @@
-//! What holds for every input, as functions that panic where it does not.
+//! Properties that hold for every input, as functions that panic where they do not.
 //!
-//! Shared by the fuzz targets, the corpus test and the property tests, so that a rule is written
-//! once. No part of the program calls it.
+//! Shared by the fuzz targets, the corpus test and the property tests. No part of the program calls
+//! them.
 
 use std::ops::Range;
 
@@ -15,7 +15,7 @@ use crate::dcp::{
 use crate::scan::{ControlSet, Next, scan};
 use crate::{Frame, FrameBuilder, FrameError, Magic, Opcode, framing, key};
 
-/// Any bytes are a frame that is written back as it came, or a typed error.
+/// Any bytes are a frame that can be written back unchanged, or a typed error.
 ///
 /// # Panics
 /// Where that does not hold.
@@ -32,7 +32,7 @@ pub fn frame(bytes: &[u8]) {
     }
 }
 
-/// Any bytes scan alike wherever a read ends; of a long stream 256 split points are tried.
+/// A scan gives the same frames wherever a read ends; of a long stream 256 split points are tried.
 ///
 /// # Panics
 /// Where that does not hold.
@@ -54,8 +54,8 @@ pub fn split(stream: &[u8], cut: usize) {
     assert!(end != Next::Empty || covered == stream.len(), "{covered} of {}", stream.len());
 }
 
-/// The frames of `stream`, and what stands behind them, found as a pump finds them: `arrivals` says
-/// how much of the stream is there at each step. Odd opcodes count as control frames.
+/// Returns the frames of `stream`, and what follows them, as a pump finds them. `arrivals` says how
+/// much of the stream has arrived at each step. Odd opcodes count as control frames.
 #[must_use]
 pub fn frames(arrivals: &[usize], stream: &[u8]) -> (Vec<Range<usize>>, Next) {
     let odd: Vec<_> = (0..=u8::MAX).filter(|opcode| opcode % 2 == 1).map(Opcode).collect();
@@ -84,7 +84,7 @@ pub fn frames(arrivals: &[usize], stream: &[u8]) -> (Vec<Range<usize>>, Next) {
     (found, next)
 }
 
-/// Notes the frame at the front of `bytes`, which must be whole, and gives its length.
+/// Records the frame at the front of `bytes`, which must be whole, and returns its length.
 fn whole(bytes: &[u8], found: &mut Vec<Range<usize>>, at: usize) -> usize {
     let frame = Frame::parse(bytes).unwrap_or_else(|error| panic!("no frame at {at}: {error}"));
     let frame_bytes = frame.header.frame_bytes();
@@ -92,8 +92,8 @@ fn whole(bytes: &[u8], found: &mut Vec<Range<usize>>, at: usize) -> usize {
     frame_bytes
 }
 
-/// Decodes the body of a DCP request by its opcode, and writes it with its own type and the fields
-/// of the header. `None` for responses, and for opcodes without a type of their own.
+/// Decodes the body of a DCP request by its opcode, and writes it again with the fields of the
+/// header. `None` for responses, and for opcodes without a type.
 ///
 /// # Errors
 /// As the `decode` of the type.

@@ -1,6 +1,6 @@
-//! One macro for every table of protocol numbers: a newtype, its named values, and its text.
+//! The macro for tables of protocol numbers: a newtype, its named values, and its text.
 //!
-//! A newtype and not an `enum`, because a number that we do not know must pass through unchanged.
+//! A newtype and not an `enum`, because unknown numbers must be passed on unchanged.
 
 macro_rules! codes {
     (
@@ -20,7 +20,7 @@ macro_rules! codes {
             /// Every value that has a name, in the order of the table.
             pub const NAMED: &'static [Self] = &[$( Self::$konst, )+];
 
-            /// The name of this value, or `None` where the number is not in the table.
+            /// The name of this value, or `None` if the number is not in the table.
             #[must_use]
             pub const fn name(self) -> Option<&'static str> {
                 match self.0 {

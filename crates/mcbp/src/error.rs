@@ -2,16 +2,16 @@
 
 use crate::{MAX_BODY_BYTES, Opcode};
 
-/// Why bytes are not a frame, or a frame does not hold what its opcode asks for.
+/// Why bytes are not a frame, or a frame does not have the form of its opcode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// Byte 0 is none of the six magics.
+    /// Byte 0 is not one of the six magics.
     #[error("unknown magic {magic:#04x}, expected 0x80, 0x81, 0x08, 0x18, 0x82 or 0x83")]
     UnknownMagic {
         /// The byte that was found.
         magic: u8,
     },
-    /// The header claims a body above the bound.
+    /// The header claims a body above [`MAX_BODY_BYTES`].
     #[error("{opcode} claims a body of {body_bytes} bytes, the limit is {MAX_BODY_BYTES}")]
     TooLarge {
         /// The opcode of the frame.
@@ -19,7 +19,7 @@ pub enum FrameError {
         /// The claimed length of the body.
         body_bytes: u32,
     },
-    /// Framing extras, extras and key are together longer than the body.
+    /// Framing extras, extras and key together are longer than the body.
     #[error("{opcode}: {parts_bytes} bytes of extras and key do not fit a body of {body_bytes}")]
     Lengths {
         /// The opcode of the frame.
@@ -29,15 +29,15 @@ pub enum FrameError {
         /// The length of the body.
         body_bytes: u32,
     },
-    /// Fewer bytes than the frame needs.
+    /// There are fewer bytes than the frame needs.
     #[error("a frame of {need_bytes} bytes was cut off after {have_bytes}")]
     Truncated {
-        /// What the frame needs.
+        /// How many bytes the frame needs.
         need_bytes: usize,
-        /// What is there.
+        /// How many bytes there are.
         have_bytes: usize,
     },
-    /// The frame is whole but a part of it does not have the form its opcode asks for.
+    /// The frame is whole, but a part does not have the form of its opcode.
     #[error(
         "{opcode}: {what}; found {extras_bytes} bytes of extras, {key_bytes} of key, \
          {value_bytes} of value"

@@ -45,10 +45,10 @@ codes! {
 }
 
 impl Feature {
-    /// The features in the value of HELLO or of its response, 2 bytes each.
+    /// Decodes the features in the value of HELLO or of its response, 2 bytes each.
     ///
     /// # Errors
-    /// [`FrameError::Malformed`] where a byte is left over.
+    /// [`FrameError::Malformed`] if a byte is left over.
     pub fn decode_list(frame: &Frame<'_>) -> Result<Vec<Self>, FrameError> {
         let (codes, rest) = frame.value.as_chunks::<2>();
         if !rest.is_empty() {
@@ -57,7 +57,7 @@ impl Feature {
         Ok(codes.iter().map(|code| Self(u16::from_be_bytes(*code))).collect())
     }
 
-    /// The value of a HELLO for these features.
+    /// Encodes the value of a HELLO with these features.
     #[must_use]
     pub fn encode_list(features: &[Self]) -> Vec<u8> {
         features.iter().flat_map(|feature| feature.0.to_be_bytes()).collect()

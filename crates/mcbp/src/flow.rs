@@ -1,18 +1,20 @@
-//! What a frame costs in DCP flow control.
+//! The charge of a frame in DCP flow control.
 //!
-//! A producer charges a frame to the connection's window when it sends it; the consumer gives the
-//! same number back with BUFFER_ACK. Source: `docs/dcp/documentation/flow-control.md` of
-//! couchbase/kv_engine, and its `DcpResponse::getMessageSize` for the exception below.
+//! A producer charges each frame that it sends to the connection's window; the consumer
+//! acknowledges the same number of bytes with BUFFER_ACK. Source:
+//! `docs/dcp/documentation/flow-control.md` of couchbase/kv_engine, and its
+//! `DcpResponse::getMessageSize` for the exception below.
 
 use crate::{Header, Opcode};
 
-/// The bytes by which kv_engine overstates a PREPARE (it charges 57, the frame has 55).
+/// By how many bytes kv_engine overcharges a PREPARE (57 for a frame of 55).
 const PREPARE_SURPLUS: usize = 2;
 
-/// How many bytes of the window the frame takes, both when it is sent and when it is acknowledged.
+/// Returns how many bytes of the window the frame takes, when it is sent and when it is
+/// acknowledged.
 ///
-/// Zero for responses and for the frames that are not buffered: NOOP, BUFFER_ACK, CONTROL and
-/// whatever a consumer sends.
+/// Zero for responses and for frames without flow control: NOOP, BUFFER_ACK, CONTROL and everything
+/// that a consumer sends.
 #[must_use]
 #[inline]
 pub const fn charge(header: &Header) -> usize {

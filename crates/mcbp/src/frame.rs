@@ -11,17 +11,17 @@ pub struct Frame<'a> {
     pub framing: &'a [u8],
     /// The extras, laid out by opcode.
     pub extras: &'a [u8],
-    /// The key; with a collection prefix where the connection negotiated collections.
+    /// The key; with a collection prefix if the connection negotiated collections.
     pub key: &'a [u8],
-    /// What follows the key.
+    /// The value: what follows the key.
     pub value: &'a [u8],
 }
 
 impl<'a> Frame<'a> {
-    /// Parses the frame at the front of `bytes`; what follows it is left alone.
+    /// Parses the frame at the front of `bytes`; ignores what follows it.
     ///
     /// # Errors
-    /// Any header error, and [`FrameError::Truncated`] where the frame is not whole.
+    /// Any header error, and [`FrameError::Truncated`] if the frame is not whole.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FrameError> {
         let have_bytes = bytes.len();
         let truncated = |need_bytes| FrameError::Truncated { need_bytes, have_bytes };
@@ -46,7 +46,7 @@ impl<'a> Frame<'a> {
     /// The extras as an array of exactly `N` bytes.
     ///
     /// # Errors
-    /// [`FrameError::Malformed`] with `what` where their number is another.
+    /// [`FrameError::Malformed`] with `what` if their number is another.
     pub fn extras_exact<const N: usize>(
         &self,
         what: &'static str,
@@ -54,7 +54,7 @@ impl<'a> Frame<'a> {
         self.extras.try_into().map_err(|_| self.malformed(what))
     }
 
-    /// A [`FrameError::Malformed`] about this frame.
+    /// Returns a [`FrameError::Malformed`] about this frame.
     #[must_use]
     pub const fn malformed(&self, what: &'static str) -> FrameError {
         self.header.malformed(what)

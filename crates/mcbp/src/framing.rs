@@ -1,7 +1,7 @@
 //! Frame information: the small tagged values in the framing extras of magics 0x08 and 0x18.
 //!
-//! Each is a byte of 4 bits id and 4 bits length (15 in either half: the value is in the next
-//! byte, plus 15), then the value. Source: `BinaryProtocol.md`, "Request Header with flexible
+//! Each begins with a byte: 4 bits id, 4 bits length (15 in either half: the number is 15 plus the
+//! next byte). The value follows. Source: `BinaryProtocol.md`, "Request Header with flexible
 //! framing extras".
 
 /// Id of the DCP stream-id frame information; its value is a u16.
@@ -12,19 +12,19 @@ pub const DURABILITY: u16 = 1;
 pub const PRESERVE_TTL: u16 = 5;
 /// Id of "act as another user".
 pub const IMPERSONATE_USER: u16 = 4;
-/// Id of "nothing is reordered across this".
+/// Id of the barrier: nothing is reordered across it.
 pub const BARRIER: u16 = 0;
 
 /// One frame information.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FrameInfo<'a> {
-    /// What it is.
+    /// The id, which says what the value is.
     pub id: u16,
     /// Its value.
     pub value: &'a [u8],
 }
 
-/// The framing extras do not have the form of tagged values.
+/// The framing extras are not a list of tagged values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("framing extras are cut off")]
 pub struct BadFraming;
@@ -84,7 +84,7 @@ impl<'a> Iterator for Iter<'a> {
     }
 }
 
-/// Appends one frame information. Id and length reach up to 270; a longer value is cut off there.
+/// Appends one frame information. Id and length are at most 270; a longer value is truncated.
 pub fn push(out: &mut Vec<u8>, info: FrameInfo<'_>) {
     let value = info.value.get(..270).unwrap_or(info.value);
     let (id, id_more) = nibble(usize::from(info.id));
@@ -95,7 +95,7 @@ pub fn push(out: &mut Vec<u8>, info: FrameInfo<'_>) {
     out.extend_from_slice(value);
 }
 
-/// A number as its 4 bits and, from 15 on, the byte that follows the tag.
+/// Encodes a number as 4 bits and, from 15 on, a further byte.
 fn nibble(number: usize) -> (u8, Option<u8>) {
     match u8::try_from(number) {
         Ok(small) if small < 15 => (small, None),

@@ -1,8 +1,8 @@
-//! The 24 bytes that open every frame.
+//! The header: the first 24 bytes of every frame.
 
 use crate::{Datatype, FrameError, HEADER_BYTES, MAX_BODY_BYTES, Opaque, Opcode, Status, VbId};
 
-/// Byte 0 of a frame: who speaks, and in which form.
+/// Byte 0 of a frame: who sends it, and its form.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]
 pub enum Magic {
@@ -21,10 +21,10 @@ pub enum Magic {
 }
 
 impl Magic {
-    /// The magic for its byte.
+    /// Returns the magic for its byte.
     ///
     /// # Errors
-    /// [`FrameError::UnknownMagic`] for any byte but the six known ones.
+    /// [`FrameError::UnknownMagic`] for any other byte than the six known ones.
     #[inline]
     pub const fn from_byte(byte: u8) -> Result<Self, FrameError> {
         match byte {
@@ -38,7 +38,7 @@ impl Magic {
         }
     }
 
-    /// Whether a frame of this magic asks for something (bytes 6 and 7 are a vBucket id).
+    /// Whether a frame of this magic is a request (bytes 6 and 7 are a vBucket id).
     #[must_use]
     #[inline]
     pub const fn is_request(self) -> bool {
@@ -53,7 +53,7 @@ impl Magic {
     }
 }
 
-/// A decoded header whose lengths agree with each other and with [`MAX_BODY_BYTES`].
+/// A decoded header whose lengths are consistent and within [`MAX_BODY_BYTES`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Header {
     /// Byte 0.
@@ -108,10 +108,10 @@ impl Header {
         Ok(header)
     }
 
-    /// Decodes the header at the front of `bytes`, or `None` where fewer than 24 bytes are there.
+    /// Decodes the header at the front of `bytes`; `None` if there are fewer than 24 bytes.
     ///
     /// # Errors
-    /// As [`Header::decode`]; an unknown magic is reported from the first byte on.
+    /// As [`Header::decode`]; an unknown magic is reported as soon as there is one byte.
     #[inline]
     pub fn peek(bytes: &[u8]) -> Result<Option<Self>, FrameError> {
         match bytes.first_chunk::<HEADER_BYTES>() {
@@ -131,7 +131,7 @@ impl Header {
         if self.parts_bytes() > self.body_bytes { Err(self.lengths()) } else { Ok(()) }
     }
 
-    /// The error about parts that do not fit the body.
+    /// The error for parts that do not fit in the body.
     pub(crate) const fn lengths(&self) -> FrameError {
         let parts_bytes = self.parts_bytes();
         FrameError::Lengths { opcode: self.opcode, parts_bytes, body_bytes: self.body_bytes }
@@ -142,7 +142,8 @@ impl Header {
         self.framing_bytes as u32 + self.extras_bytes as u32 + self.key_bytes as u32
     }
 
-    /// A [`FrameError::Malformed`] about the frame of this header: it is not as `what` says.
+    /// Returns a [`FrameError::Malformed`] about the frame of this header; `what` is what was
+    /// expected.
     #[must_use]
     pub const fn malformed(&self, what: &'static str) -> FrameError {
         FrameError::Malformed {
@@ -154,7 +155,7 @@ impl Header {
         }
     }
 
-    /// The 24 bytes of this header.
+    /// Encodes the header.
     #[must_use]
     pub fn encode(&self) -> [u8; HEADER_BYTES] {
         let [k0, k1] = self.key_bytes.to_be_bytes();
@@ -191,28 +192,28 @@ impl Header {
         ]
     }
 
-    /// Header and body together, in bytes.
+    /// The length of header and body, in bytes.
     #[must_use]
     #[inline]
     pub const fn frame_bytes(&self) -> usize {
         HEADER_BYTES + self.body_bytes as usize
     }
 
-    /// Whether this frame asks for something.
+    /// Whether this frame is a request.
     #[must_use]
     #[inline]
     pub const fn is_request(&self) -> bool {
         self.magic.is_request()
     }
 
-    /// The vBucket that a request is about. Meaningless in a response.
+    /// The vBucket of a request. Meaningless in a response.
     #[must_use]
     #[inline]
     pub const fn vbucket(&self) -> VbId {
         VbId(self.vbucket_or_status)
     }
 
-    /// The outcome that a response carries. Meaningless in a request.
+    /// The status of a response. Meaningless in a request.
     #[must_use]
     #[inline]
     pub const fn status(&self) -> Status {

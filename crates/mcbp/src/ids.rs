@@ -1,12 +1,12 @@
-//! Newtypes of the protocol: two numbers of different kinds never meet by accident.
+//! Newtypes of the protocol, so that numbers of different kinds are not confused.
 
 use std::fmt;
 
-/// A vBucket id, 0 to 1023 on a usual bucket.
+/// A vBucket id, 0 to 1023 in a usual bucket.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct VbId(pub u16);
 
-/// A sequence number within one vBucket; 0 means nothing was written yet.
+/// A sequence number within one vBucket; 0 means that nothing was written yet.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Seqno(pub u64);
 
@@ -14,19 +14,19 @@ pub struct Seqno(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct VbUuid(pub u64);
 
-/// The four bytes that tie a response to its request, and a frame to its stream.
+/// Four bytes that match a response to its request, and a frame to its stream.
 ///
-/// Opaque to everyone but their maker: a data node counts them in its own byte order.
+/// Only their sender interprets them: a data node counts them in its own byte order.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Opaque(pub u32);
 
 impl Seqno {
-    /// "Without end" in STREAM_REQ.
+    /// No end, in STREAM_REQ.
     pub const MAX: Self = Self(u64::MAX);
     /// The seqno before the first.
     pub const ZERO: Self = Self(0);
 
-    /// The seqno that follows this one; stays at the maximum.
+    /// The next seqno; saturates.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
@@ -78,7 +78,7 @@ decimal!(Seqno VbUuid);
 pub enum Side {
     /// The node that receives changes.
     Consumer,
-    /// The node that sends them.
+    /// The node that sends changes.
     Producer,
 }
 
@@ -110,14 +110,14 @@ pub enum VbState {
     Active = 1,
     /// Receives changes over DCP.
     Replica = 2,
-    /// About to become active; operations wait.
+    /// About to become active; operations wait until then.
     Pending = 3,
     /// Not served here.
     Dead = 4,
 }
 
 impl VbState {
-    /// The state for its number on the wire, or `None` for any number but 1 to 4.
+    /// Returns the state for its number on the wire; `None` for any other number than 1 to 4.
     #[must_use]
     pub const fn from_wire(number: u32) -> Option<Self> {
         match number {
@@ -129,7 +129,7 @@ impl VbState {
         }
     }
 
-    /// The state as the statistics of a data node spell it.
+    /// The name of the state in the statistics of a data node.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

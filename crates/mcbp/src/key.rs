@@ -1,13 +1,13 @@
-//! The collection id in front of a key: an unsigned LEB128 number.
+//! The collection id that precedes a key: an unsigned LEB128 number.
 //!
-//! Connections that negotiated collections carry it, others do not. Only the default collection,
-//! id 0, exists for now. Source: `docs/Collections.md` of couchbase/kv_engine.
+//! Keys have it on connections that negotiated collections. Only the default collection, id 0,
+//! exists here. Source: `docs/Collections.md` of couchbase/kv_engine.
 
 /// The id of the default collection.
 pub const DEFAULT_COLLECTION: u32 = 0;
 
-/// Splits a key with a prefix into collection id and key, or `None` where the prefix is not a
-/// LEB128 number of at most 32 bits in its shortest form.
+/// Splits a key with a prefix into collection id and key. `None` if the prefix is not a LEB128
+/// number of at most 32 bits in its shortest form.
 #[must_use]
 pub fn split(key: &[u8]) -> Option<(u32, &[u8])> {
     let mut id: u64 = 0;
@@ -22,7 +22,7 @@ pub fn split(key: &[u8]) -> Option<(u32, &[u8])> {
     None
 }
 
-/// Appends the prefix for `id`.
+/// Appends the prefix of the collection `id`.
 pub fn push_prefix(out: &mut Vec<u8>, mut id: u32) {
     loop {
         let low = (id & 0x7f) as u8;

@@ -8,7 +8,7 @@ use crate::{Datatype, Frame, FrameError, Seqno, VbUuid};
 /// The extras of SET, ADD and REPLACE, quiet or not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct StoreExtras {
-    /// The user's flags, given back by GET as they came.
+    /// The user's flags, which GET returns unchanged.
     pub flags: u32,
     /// Seconds from now up to 30 days, else Unix time; 0 for never.
     pub expiry: u32,
@@ -36,7 +36,7 @@ impl StoreExtras {
 /// The extras of INCREMENT and DECREMENT.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CounterExtras {
-    /// How much to add or take away.
+    /// How much to add or subtract.
     pub delta: u64,
     /// The value of a counter that does not exist yet.
     pub initial: u64,
@@ -57,13 +57,13 @@ impl CounterExtras {
 
 /// Bits of [`WithMetaExtras::options`]. Source: `protocol_binary.h` of couchbase/kv_engine.
 pub mod with_meta_options {
-    /// Conflicts are not resolved: what comes wins.
+    /// Conflicts are not resolved: the incoming change wins.
     pub const SKIP_CONFLICT_RESOLUTION: u32 = 0x08;
     /// An older name of the same (it also reached replicas once, MB-67207).
     pub const FORCE: u32 = 0x01;
-    /// For buckets in which the last write wins; others refuse it.
+    /// For buckets with last-write-wins conflict resolution; others refuse it.
     pub const FORCE_ACCEPT: u32 = 0x02;
-    /// The node gives a CAS of its own; needs conflict resolution to be skipped.
+    /// The node assigns a new CAS; needs [`SKIP_CONFLICT_RESOLUTION`].
     pub const REGENERATE_CAS: u32 = 0x04;
     /// The deletion is an expiration.
     pub const IS_EXPIRATION: u32 = 0x10;
@@ -78,11 +78,11 @@ pub struct WithMetaExtras {
     pub expiry: u32,
     /// How often the document was changed.
     pub rev: u64,
-    /// The CAS that it has where it comes from.
+    /// The CAS of the document at its origin.
     pub cas: u64,
     /// See [`with_meta_options`].
     pub options: u32,
-    /// So many bytes at the end of the value are extended metadata and not the document's.
+    /// How many bytes at the end of the value are extended metadata.
     pub extended_bytes: u16,
 }
 
@@ -106,23 +106,23 @@ impl WithMetaExtras {
     }
 }
 
-/// What GET_META tells of a document, a deleted one too.
+/// The answer to GET_META about a document, also a deleted one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DocumentMeta {
-    /// It is deleted.
+    /// Whether the document is deleted.
     pub deleted: bool,
     /// The user's flags.
     pub flags: u32,
     /// Unix time in seconds at which it expires (0 for never), or was deleted.
     pub expiry: u32,
-    /// How often it was changed.
+    /// How often the document was changed.
     pub rev: u64,
-    /// What the value is.
+    /// The datatype of the value.
     pub datatype: Datatype,
 }
 
 impl DocumentMeta {
-    /// The extras of the answer: 20 bytes, which version 2 follows with the datatype.
+    /// The extras of the answer: 20 bytes, then the datatype in version 2.
     #[must_use]
     pub fn encode(&self) -> [u8; 21] {
         let mut bytes = [0; 21];
@@ -134,7 +134,7 @@ impl DocumentMeta {
     }
 }
 
-/// The extras of a mutation response on a connection with the feature MutationSeqno.
+/// Returns the extras of a mutation response on a connection with the feature MutationSeqno.
 #[must_use]
 pub fn mutation_token(uuid: VbUuid, seqno: Seqno) -> [u8; 16] {
     let mut token = [0; 16];

@@ -5,11 +5,11 @@
 //! - `header`, `frame`, `builder`: one frame, borrowed or being built; `sizes`: its bounds
 //! - `scan`: finds runs of whole frames in a buffer, for pumps and sessions
 //! - `codes` and its users `opcode`, `status`, `feature`, `stream_end`: numbers with names
-//! - `ids`: newtypes, so that two numbers of different kinds never meet
-//! - `framing`, `key`: frame information and the collection prefix of keys
-//! - `dcp`: the bodies of DCP frames; `kv`: the bodies of key-value frames; `flow`: what a frame
-//!   costs in flow control
-//! - `check`: the rules that fuzz targets and tests share
+//! - `ids`: newtypes, so that numbers of different kinds are not confused
+//! - `framing`, `key`: frame information, and the collection prefix of keys
+//! - `dcp`: the bodies of DCP frames; `kv`: the bodies of key-value frames; `flow`: the charge
+//!   of a frame in flow control
+//! - `check`: properties that fuzz targets and tests share
 //!
 //! Source: the public `BinaryProtocol.md` and `dcp/documentation` of couchbase/kv_engine.
 

@@ -3,9 +3,10 @@
 //! Source: `include/mcbp/protocol/opcode.h` of couchbase/kv_engine.
 
 codes! {
-    /// What a frame asks for, byte 1 of the header.
+    /// The operation of a frame, byte 1 of the header.
     ///
-    /// The names are those of client requests; a server's own requests (magic 0x82) count apart.
+    /// The names are those of client requests; requests of a server (magic 0x82) have other
+    /// opcodes.
     Opcode(u8) {
         GET = 0x00, "GET";
         SET = 0x01, "SET";

@@ -1,12 +1,12 @@
 //! Finds the run of whole data frames at the front of a buffer.
 //!
 //! A pump reads into one large buffer, calls [`scan`], and writes the run with one call. The scan
-//! touches 12 bytes a frame, copies nothing and allocates nothing.
+//! reads 12 bytes of a frame, copies nothing and allocates nothing.
 
 use crate::{FrameError, HEADER_BYTES, Header, MAX_BODY_BYTES, Opcode};
 
-/// Which frames end a run, so that somebody can look at them: a set of opcodes for requests and
-/// one for responses. All others are data. It fits a cache line.
+/// Which frames are control frames and end a run: a set of opcodes for requests and one for
+/// responses. All others are data frames. It fits in a cache line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ControlSet {
     requests: [u64; 4],
@@ -14,16 +14,16 @@ pub struct ControlSet {
 }
 
 impl ControlSet {
-    /// Everything is data.
+    /// All frames are data frames.
     pub const NONE: Self = Self { requests: [0; 4], responses: [0; 4] };
 
-    /// These requests and these responses.
+    /// These requests and these responses are control frames.
     #[must_use]
     pub const fn new(requests: &[Opcode], responses: &[Opcode]) -> Self {
         Self { requests: bits(requests), responses: bits(responses) }
     }
 
-    /// The same with these responses too.
+    /// Adds these responses.
     #[must_use]
     pub const fn and_responses(self, opcodes: &[Opcode]) -> Self {
         let ([a, b, c, d], [e, f, g, h]) = (self.responses, bits(opcodes));
@@ -65,18 +65,18 @@ const fn is_in(set: &[u64; 4], opcode: u8) -> bool {
 /// What follows the run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Next {
-    /// Nothing.
+    /// Nothing: the buffer ends with the run.
     Empty,
-    /// Fewer than 24 bytes: a header that is not whole yet.
+    /// Fewer than 24 bytes: an incomplete header.
     PartialHeader,
-    /// A data frame of which only `have_bytes` of `frame_bytes` are there.
+    /// An incomplete data frame.
     PartialData {
-        /// The whole frame.
+        /// The length of the whole frame.
         frame_bytes: usize,
-        /// What is there of it, header included.
+        /// How much of it is in the buffer, header included.
         have_bytes: usize,
     },
-    /// A control frame, whole or not.
+    /// A control frame, complete or not.
     Control {
         /// Its header.
         header: Header,
@@ -92,7 +92,7 @@ pub enum Next {
 pub struct Scan {
     /// How many bytes at the front are whole data frames.
     pub run_bytes: usize,
-    /// How many frames these are.
+    /// How many data frames these are.
     pub run_frames: usize,
     /// What follows them.
     pub next: Next,
@@ -132,8 +132,8 @@ pub fn scan(buffer: &[u8], control: &ControlSet) -> Scan {
 /// Skips the whole data frames of the magics 0x80 and 0x81 at the front. Returns what follows them,
 /// and how many they are.
 ///
-/// Frames of one shape often follow each other. The inner loop steps by the last length and only
-/// compares, so that the processor need not wait for one header to know where the next one is.
+/// Frames of equal length often follow each other. The inner loop steps by the previous length and
+/// only compares, so that the processor can look for the next header before it has read this one.
 #[inline]
 fn plain_run<'a>(buffer: &'a [u8], control: &ControlSet) -> (&'a [u8], usize) {
     let (mut rest, mut frames) = (buffer, 0);
@@ -152,15 +152,15 @@ fn plain_run<'a>(buffer: &'a [u8], control: &ControlSet) -> (&'a [u8], usize) {
     (rest, frames)
 }
 
-/// All of a header that [`plain_data`] looks at.
+/// The bytes of a header that [`plain_data`] reads.
 #[inline]
 fn shape(head: &[u8; HEADER_BYTES]) -> ([u8; 4], u8, [u8; 4]) {
     let [magic, opcode, k0, k1, extras_bytes, _, _, _, l0, l1, l2, l3, ..] = *head;
     ([magic, opcode, k0, k1], extras_bytes, [l0, l1, l2, l3])
 }
 
-/// The length of a data frame of the magics 0x80 and 0x81, or `None` for everything else and for
-/// whatever [`Header::decode`] refuses.
+/// Returns the length of a data frame of the magics 0x80 and 0x81; `None` for any other frame, and
+/// for a header that [`Header::decode`] refuses.
 #[inline]
 fn plain_data(head: &[u8; HEADER_BYTES], control: &ControlSet) -> Option<usize> {
     let [magic, opcode, k0, k1, extras_bytes, _, _, _, l0, l1, l2, l3, ..] = *head;

@@ -3,7 +3,7 @@
 //! Source: `include/mcbp/protocol/status.h` of couchbase/kv_engine.
 
 codes! {
-    /// The outcome that a response carries in bytes 6 and 7 of its header.
+    /// The status of a response, bytes 6 and 7 of its header.
     Status(u16) {
         SUCCESS = 0x00, "Success";
         KEY_ENOENT = 0x01, "KeyNotFound";
@@ -45,7 +45,7 @@ codes! {
 }
 
 impl Status {
-    /// Whether the request was carried out.
+    /// Whether the request succeeded.
     #[must_use]
     pub const fn is_success(self) -> bool {
         self.0 == 0

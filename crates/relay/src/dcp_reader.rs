@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use bytes::{Bytes, BytesMut};
 use mcbp::dcp::{
-    BufferAck, Control, Open, SeqnoAdvanced, SnapshotMarker, StreamEnd, StreamReq, control_key,
-    decode_failover_log, decode_rollback, open_flags,
+    BufferAck, Control, Open, SeqnoAdvanced, SnapshotMarker, StreamEnd, StreamReq, change_seqno,
+    control_key, decode_failover_log, decode_rollback, open_flags,
 };
 use mcbp::{Feature, Frame, FrameBuilder, FrameError, Opaque, Opcode, Status, VbId, flow};
 use tokio::io::AsyncWriteExt;
@@ -15,7 +15,6 @@ use tokio::time::timeout;
 use crate::exchange::Exchange;
 use crate::handshake::{hello, log_in, open_connection, select_bucket};
 use crate::response::parse;
-use crate::stream_event::change_seqno;
 use crate::{
     Deadlines, Endpoint, Fault, LinkError, Peer, Response, Step, StreamEvent, StreamRange,
 };

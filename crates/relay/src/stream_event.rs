@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use mcbp::dcp::{FailoverEntry, SnapshotMarker};
-use mcbp::{Frame, Opcode, Seqno, Status, StreamEndStatus, VbId, VbUuid};
+use mcbp::{Seqno, Status, StreamEndStatus, VbId, VbUuid};
 
 /// What to stream of one vBucket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,7 +57,7 @@ pub enum StreamEvent {
         vb: VbId,
         /// Where the change stands in its history.
         seqno: Seqno,
-        /// The whole frame, for [`Frame::parse`] and the decoders of [`mcbp::dcp`].
+        /// The whole frame, for [`mcbp::Frame::parse`] and the decoders of [`mcbp::dcp`].
         frame: Bytes,
     },
     /// The stream moved on without a document to show.
@@ -74,20 +74,4 @@ pub enum StreamEvent {
         /// Why.
         status: StreamEndStatus,
     },
-}
-
-/// The seqno of a frame that is a change: first in the extras, but for the completions of a
-/// prepare, which name the prepare first.
-pub(crate) fn change_seqno(frame: &Frame<'_>) -> Option<Seqno> {
-    let at = match frame.opcode() {
-        Opcode::DCP_MUTATION
-        | Opcode::DCP_DELETION
-        | Opcode::DCP_EXPIRATION
-        | Opcode::DCP_SYSTEM_EVENT
-        | Opcode::DCP_PREPARE => 0,
-        Opcode::DCP_COMMIT | Opcode::DCP_ABORT => 8,
-        _ => return None,
-    };
-    let bytes = frame.extras.get(at..)?.first_chunk::<8>()?;
-    Some(Seqno(u64::from_be_bytes(*bytes)))
 }

@@ -1,35 +1,35 @@
-//! Which of two changes of a document wins when they meet from two clusters.
+//! Which of two changes of a document wins, when two clusters replicate to each other.
 //!
-//! The rule of kv_engine's buckets with resolution by sequence number, so that both clusters of a
-//! pair come to the same end whichever change reaches which one first.
+//! The rule of kv_engine's buckets with conflict resolution by sequence number: both clusters reach
+//! the same result in whichever order they receive the changes.
 
 use mcbp::Datatype;
 
 use crate::{Kind, Row};
 
-/// A change that was made elsewhere.
+/// A change that was made in another cluster.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Incoming {
-    /// How often the document was changed there.
+    /// Its revision there.
     pub rev: u64,
     /// Its CAS there.
     pub cas: u64,
-    /// What became of it there.
+    /// What the change did.
     pub kind: Kind,
-    /// What its value is.
+    /// The datatype of its value.
     pub datatype: Datatype,
 }
 
-/// Whether `new` replaces `old`: the document that was changed more often, then the one with the
-/// higher CAS. Where both are the same, a document (never a deletion) goes by the later expiry,
-/// the higher flags, and attributes that the other lacks.
+/// Whether `new` replaces `old`: the higher revision wins, then the higher CAS. If both are equal,
+/// a document (never a deletion) wins by a later expiry, then higher flags, then by having extended
+/// attributes that the other one lacks.
 #[must_use]
 pub fn replaces(new: &Incoming, old: &Row) -> bool {
     let by_change = (new.rev, new.cas).cmp(&(old.rev, old.cas));
     by_change.then_with(|| by_meta(new, old)).is_gt()
 }
 
-/// Equal where nothing tells them apart: the older one stays.
+/// Equal if nothing decides: then `old` stays.
 fn by_meta(new: &Incoming, old: &Row) -> std::cmp::Ordering {
     match new.kind {
         Kind::Document { flags, expiry } => {

@@ -1,46 +1,46 @@
-//! The failover table: which branches of history a vBucket has been through.
+//! The failover table: the branches of a vBucket's history.
 //!
-//! An entry says: the branch `uuid` began behind `seqno`. Whoever starts a branch (a promotion, an
-//! active vBucket after an unclean stop) adds an entry; a replica takes over its producer's table.
-//! No random source here: new uuids come in as values, see [`uuid_from_random`].
+//! An entry means: the branch `uuid` began after `seqno`. A promotion, and an active vBucket after
+//! an unclean stop, begin a branch and add an entry; a replica takes over its producer's table.
+//! Random bits for new uuids come in as values, see [`uuid_from_random`].
 
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbUuid};
 
-/// How many branches are remembered; older ones are forgotten. The number of kv_engine, so that a
-/// table fits both ways.
+/// How many branches a table has at most; older ones are dropped. kv_engine's number, so that
+/// tables fit in both directions.
 pub const ENTRIES_MAX: usize = 25;
 
 /// Branches of history, newest first; no uuid is 0, seqnos never rise towards older entries.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FailoverTable {
-    /// Also the first of `entries`, so that there is one without a doubt.
+    /// The first of `entries`, so that by its type there is at least one.
     newest: FailoverEntry,
     entries: Vec<FailoverEntry>,
 }
 
-/// Why a list of entries is no failover table.
+/// Why a list of entries is not a failover table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FailoverError {
-    /// There is always a branch.
+    /// There is no entry.
     #[error("a failover table has at least one entry")]
     Empty,
-    /// 0 means "no branch" on the wire.
+    /// A uuid is 0, which means "no branch" on the wire.
     #[error("the uuid of a failover entry is not 0")]
     ZeroUuid,
-    /// Newest first: an older branch began earlier.
-    #[error("failover entry at seqno {older} stands behind the newer one at {newer}")]
+    /// An older branch began at a higher seqno than a newer one.
+    #[error("failover entries are not newest first: one at seqno {older} follows one at {newer}")]
     Disorder {
-        /// Seqno of the entry that stands first.
+        /// Seqno of the entry that comes first.
         newer: Seqno,
         /// Seqno of the entry that follows it.
         older: Seqno,
     },
 }
 
-/// The uuid of a new branch, made of 64 random bits: 48 of them are used, and never 0.
+/// Returns the uuid of a new branch, made of 48 of 64 random bits; never 0.
 ///
-/// 48 bits because some clients keep a uuid in a double.
+/// 48 bits, because some clients store a uuid in a double.
 #[must_use]
 pub const fn uuid_from_random(random: u64) -> VbUuid {
     let bits = random >> 16;
@@ -48,14 +48,14 @@ pub const fn uuid_from_random(random: u64) -> VbUuid {
 }
 
 impl FailoverTable {
-    /// The table of a new vBucket. A `uuid` of 0 is taken as 1.
+    /// Returns the table of a new vBucket. A `uuid` of 0 is taken as 1.
     #[must_use]
     pub fn new(uuid: VbUuid) -> Self {
         Self::of(entry(uuid, Seqno::ZERO), &[])
     }
 
-    /// The table that a producer sent, newest entry first. Entries beyond [`ENTRIES_MAX`] are
-    /// forgotten, oldest first.
+    /// Returns the table for a list of entries that a producer sent, newest first. Entries beyond
+    /// [`ENTRIES_MAX`] are dropped, oldest first.
     ///
     /// # Errors
     /// [`FailoverError`] where the list breaks the rules of a table.
@@ -82,20 +82,20 @@ impl FailoverTable {
         &self.entries
     }
 
-    /// The branch that is written now.
+    /// The branch that is being written.
     #[must_use]
     pub const fn newest(&self) -> FailoverEntry {
         self.newest
     }
 
-    /// The entry of a branch, `None` for a history that this vBucket does not know.
+    /// Returns the entry of a branch, `None` for an unknown branch.
     #[must_use]
     pub fn find(&self, uuid: VbUuid) -> Option<FailoverEntry> {
         self.entries.iter().find(|e| e.uuid == uuid).copied()
     }
 
-    /// Up to which seqno the branch `uuid` is this vBucket's own history: where the next newer
-    /// branch began, or `high` for the newest; `None` for an unknown branch.
+    /// Returns the seqno up to which the branch `uuid` is part of this vBucket's history: the seqno
+    /// of the next newer entry, or `high` for the newest; `None` for an unknown branch.
     #[must_use]
     pub fn branch_end(&self, uuid: VbUuid, high: Seqno) -> Option<Seqno> {
         let at = self.entries.iter().position(|e| e.uuid == uuid)?;
@@ -103,19 +103,18 @@ impl FailoverTable {
         Some(newer.map_or(high, |e| e.seqno))
     }
 
-    /// Starts the branch `uuid` behind `seqno`. Entries above `seqno` go: they tell of a history
-    /// that this vBucket has left. A `uuid` of 0 is taken as 1.
+    /// Starts the branch `uuid` after `seqno`. Entries above `seqno` are dropped: they belong to a
+    /// history that this vBucket no longer has. A `uuid` of 0 is taken as 1.
     ///
     /// The caller persists the table before anything is written under the new branch (MB-41942).
     pub fn create_entry(&mut self, uuid: VbUuid, seqno: Seqno) {
         *self = Self::of(entry(uuid, seqno), self.up_to(seqno));
     }
 
-    /// Forgets the branches that began above `seqno`, after a rollback to `seqno`.
+    /// Drops the branches that began above `seqno`, after a rollback to `seqno`.
     ///
-    /// Where none would be left (the older ones were forgotten before), the table becomes one
-    /// entry `fresh` at `seqno` (MB-40285): no producer knows it, so the next stream starts from 0
-    /// rather than from a guess.
+    /// If none is left, because older ones were dropped before, the table becomes one entry `fresh`
+    /// at `seqno` (MB-40285). No producer knows that branch, so the next stream starts from 0.
     pub fn prune(&mut self, seqno: Seqno, fresh: VbUuid) {
         *self = match self.up_to(seqno) {
             [newest, older @ ..] => Self::of(*newest, older),
@@ -130,11 +129,10 @@ impl FailoverTable {
         self.entries.split_at(above).1
     }
 
-    /// Drops the newest branch and says whether there was an older one to fall back to; the last
-    /// entry stays.
+    /// Drops the newest branch if there is an older one, and returns whether there was.
     ///
-    /// For a consumer that is told to roll back to 0 while its newest branch began exactly where
-    /// it stands: nothing was written under that branch, the one before may still be known
+    /// For a consumer that is asked to roll back to 0 while its newest branch began at its high
+    /// seqno: nothing was written under that branch, and the producer may know the one before
     /// (MB-48398).
     pub fn drop_newest(&mut self) -> bool {
         let [_, newest, older @ ..] = self.entries.as_slice() else { return false };

@@ -1,14 +1,14 @@
 //! The rules of a data node: states, failover tables, rollback, stream machines.
 //!
-//! Pure: time, chance, disk and peers come in as values and go out as effects. The map:
+//! Pure: time, random bits, disk and peers come in as values and go out as effects. The map:
 //!
-//! - `row`: one change of one document, as it is kept and streamed
-//! - `value`: what the bytes of a document are, and what a deletion keeps of them
-//! - `meta`: what a vBucket is beside its rows; persisted with them
-//! - `conflict`: which of two changes wins that meet from two clusters
-//! - `failover`, `rollback`: histories, and how far a replica must go back
+//! - `row`: one change of one document, as it is stored and streamed
+//! - `value`: the bytes of a document's value, and what a deletion keeps of them
+//! - `meta`: the metadata of a vBucket, written with its rows
+//! - `conflict`: which of two changes wins when two clusters replicate to each other
+//! - `failover`, `rollback`: histories, and how far a replica must roll back
 //! - `stream_req`, `producer`, `consumer`: the two sides of DCP; `liveness`, `stats` serve both
-//! - `engine`: the trait that a store implements, and what a scan can come to
+//! - `engine`: the trait that a store implements
 
 pub mod conflict;
 pub mod consumer;

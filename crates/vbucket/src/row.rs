@@ -1,4 +1,4 @@
-//! One change of one document, as it is kept on disk, held in memory and streamed.
+//! One change of one document, as it is stored, held in memory and streamed.
 
 use bytes::Bytes;
 use mcbp::{Datatype, Seqno, VbId};
@@ -8,7 +8,7 @@ use mcbp::{Datatype, Seqno, VbId};
 pub enum Kind {
     /// The document has a value.
     Document {
-        /// The user's flags, as they came.
+        /// The user's flags, unchanged.
         flags: u32,
         /// Unix time in seconds at which it expires; 0 for never.
         expiry: u32,
@@ -27,20 +27,20 @@ pub enum Kind {
 
 /// The newest change of one document at some seqno.
 ///
-/// The key has no collection prefix (there is only the default collection); the value is as the
-/// client or producer sent it, `datatype` says what it is. A deletion may carry extended attributes
+/// The key has no collection prefix, because there is only the default collection. The value is as
+/// the client or producer sent it; `datatype` describes it. A deletion may have extended attributes
 /// as its value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Row {
     /// The key without collection prefix, 1 to 250 bytes.
     pub key: Bytes,
-    /// Where the change stands in the vBucket's history; never 0.
+    /// The sequence number of the change; never 0.
     pub seqno: Seqno,
-    /// How often the document was changed, from 1.
+    /// The revision: how often the document was changed, from 1.
     pub rev: u64,
     /// The compare-and-swap token.
     pub cas: u64,
-    /// What the value is.
+    /// Describes the value.
     pub datatype: Datatype,
     /// Document, deletion or expiration.
     pub kind: Kind,
@@ -55,42 +55,42 @@ impl Row {
         matches!(self.kind, Kind::Document { .. })
     }
 
-    /// Whether the document exists but its time is over at `now` (Unix time in seconds).
+    /// Whether the document exists and its expiry has passed at `now` (Unix time in seconds).
     #[must_use]
     pub const fn is_expired_at(&self, now: u32) -> bool {
         matches!(self.kind, Kind::Document { expiry, .. } if expiry != 0 && expiry <= now)
     }
 
-    /// What a row takes in memory beside key and value, roughly.
+    /// The memory of a row without key and value, in bytes, roughly.
     pub const OVERHEAD_BYTES: usize = 160;
 
-    /// What this row takes in memory, roughly: key, value and a fixed overhead, in bytes.
+    /// The memory of this row, in bytes, roughly: key, value and a fixed overhead.
     #[must_use]
     pub const fn memory_bytes(&self) -> usize {
         self.key.len() + self.value.len() + Self::OVERHEAD_BYTES
     }
 }
 
-/// A row on its way to disk.
+/// A row to be written.
 #[derive(Clone, Debug)]
 pub struct Change {
     /// The vBucket.
     pub vb: VbId,
     /// The row; shared with the memory log.
     pub row: std::sync::Arc<Row>,
-    /// What the caller knows of the row that it replaces.
+    /// What the caller knows about the row that it replaces.
     pub replaces: Replaces,
 }
 
 /// The newest committed row of a change's key.
 #[derive(Clone, Debug)]
 pub enum Replaces {
-    /// The store looks for itself, and sees rows before it in the same batch.
+    /// Unknown: the store looks it up, also among earlier rows of the same batch.
     Unknown,
-    /// There is none, for sure, and none before it in the same batch: the store takes the caller's
-    /// word and does not look.
+    /// There is none, nor an earlier row of the key in the same batch. The store relies on that and
+    /// does not look it up.
     Nothing,
-    /// This one, which the caller has just read, and none before it in the same batch: the store
-    /// takes the caller's word.
+    /// This one, which the caller has just read, and there is no earlier row of the key in the same
+    /// batch. The store relies on that.
     Row(std::sync::Arc<Row>),
 }

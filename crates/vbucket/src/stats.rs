@@ -1,8 +1,8 @@
-//! Names and values for STAT, collected under one prefix.
+//! Collects names and values for STAT, under one prefix.
 
 use std::fmt::{Display, Write as _};
 
-/// Collects statistics whose names begin alike.
+/// Collects statistics whose names have a common prefix.
 pub struct Stats<'a> {
     prefix: &'a str,
     out: &'a mut Vec<(String, String)>,
@@ -14,7 +14,7 @@ impl<'a> Stats<'a> {
         Self { prefix, out }
     }
 
-    /// Adds one.
+    /// Adds one statistic.
     pub fn put(&mut self, name: impl Display, value: impl Display) {
         let mut full = self.prefix.to_owned();
         let _infallible = write!(full, "{name}");

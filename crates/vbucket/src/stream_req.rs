@@ -1,6 +1,7 @@
-//! What a producer answers to STREAM_REQ: the checks in the order in which kv_engine makes them.
+//! The answer of a producer to STREAM_REQ: the checks are in the order of kv_engine.
 //!
-//! Hard errors come before temporary ones (MB-25434), everything before a stream exists (MB-38356).
+//! Permanent errors come before temporary ones (MB-25434); all checks come before a stream exists
+//! (MB-38356).
 
 use mcbp::dcp::{StreamReq, stream_flags};
 use mcbp::{Seqno, Status, VbState};
@@ -9,24 +10,24 @@ use serde::Deserialize;
 use crate::FailoverTable;
 use crate::rollback::{History, Position, needs_rollback};
 
-/// What the producer's vBucket is at the moment of the request.
+/// The state of a vBucket at one moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VbFacts {
     /// Its state.
     pub state: VbState,
-    /// Its history.
+    /// Its failover table.
     pub failover: FailoverTable,
-    /// The highest seqno that may be streamed (durable).
+    /// The highest durable seqno; only durable rows are streamed.
     pub high_seqno: Seqno,
-    /// Start of the snapshot that `high_seqno` lies in.
+    /// Start of the snapshot that contains `high_seqno`.
     pub snapshot_start: Seqno,
-    /// End of the snapshot that `high_seqno` lies in.
+    /// End of the snapshot that contains `high_seqno`.
     pub snapshot_end: Seqno,
-    /// Tombstones up to this seqno may be gone.
+    /// Tombstones up to this seqno may be missing.
     pub purge_seqno: Seqno,
 }
 
-/// What the connection allows.
+/// What the connection has negotiated, and whether it has a stream of the vBucket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct ConnectionFacts {
     /// Whether keys carry a collection prefix; only then may the request have a value.
@@ -46,10 +47,10 @@ pub struct Granted {
     pub flags: u32,
     /// The last seqno that the consumer has.
     pub start: Seqno,
-    /// The last seqno that it wants.
+    /// The last seqno that the consumer asks for.
     pub end: Seqno,
-    /// End of the snapshot that the consumer is in, or `start`; the first marker does not end
-    /// before it.
+    /// End of the snapshot that contains `start`, or `start`; the first marker does not end before
+    /// it.
     pub snapshot_end: Seqno,
 }
 
@@ -58,11 +59,11 @@ pub struct Granted {
 pub enum Refusal {
     /// An error status.
     Status(Status),
-    /// The histories part at this seqno.
+    /// The consumer has to roll back to this seqno.
     Rollback(Seqno),
 }
 
-/// Flags that a node of version 8.0 knows.
+/// The flags that kv_engine 8.0 knows.
 const KNOWN_FLAGS: u32 = stream_flags::TAKEOVER
     | stream_flags::DISK_ONLY
     | stream_flags::TO_LATEST
@@ -71,10 +72,10 @@ const KNOWN_FLAGS: u32 = stream_flags::TAKEOVER
     | stream_flags::FROM_LATEST
     | stream_flags::IGNORE_PURGED_TOMBSTONES;
 
-/// Checks a request against the vBucket (`None` where there is none) and the connection.
+/// Checks a request against the vBucket (`None` if it does not exist) and the connection.
 ///
 /// # Errors
-/// [`Refusal`], to be answered as it is; no stream may be made then.
+/// [`Refusal`], which is the answer; then no stream begins.
 pub fn check(
     request: &StreamReq<'_>,
     vb: Option<&VbFacts>,
@@ -112,17 +113,17 @@ pub fn check(
     if let Some(to) = range.rollback(request, vb, filter.purge_seqno) {
         return Err(Refusal::Rollback(to));
     }
-    // A consumer that has nothing of its snapshot yet may name a snapshot beyond our end.
+    // A consumer without any change of its snapshot may name a snapshot beyond our high seqno.
     if range.start > vb.high_seqno {
         return refuse(Status::ERANGE);
     }
     let Range { start, end, snapshot_start, snapshot_end, .. } = range;
-    // At the start of a snapshot the consumer has nothing of it: any other may follow.
+    // At the start of a snapshot the consumer has nothing of it: any other snapshot may follow.
     let snapshot_end = if start == snapshot_start { start } else { snapshot_end };
     Ok(Granted { flags: request.flags, start, end, snapshot_end })
 }
 
-/// A replica half way through its first snapshot has no consistent state to pass on (MB-31664).
+/// A replica inside its first snapshot has no consistent state to stream (MB-31664).
 fn is_receiving_first_snapshot(vb: &VbFacts) -> bool {
     vb.state == VbState::Replica
         && vb.snapshot_start == Seqno::ZERO
@@ -182,7 +183,7 @@ impl Range {
     }
 }
 
-/// The JSON value of STREAM_REQ, as far as it matters where only the default collection exists.
+/// The JSON value of STREAM_REQ, as far as it matters while only the default collection exists.
 #[derive(Default, Deserialize)]
 struct Filter {
     #[serde(default)]
@@ -202,7 +203,7 @@ impl Filter {
         if value.is_empty() {
             return Ok(Self::default());
         }
-        // Through a map, for a struct would be read from an array too.
+        // Parsed as a map first, because serde reads a struct from an array too.
         let object: serde_json::Map<_, _> =
             serde_json::from_slice(value).map_err(|_| Status::EINVAL)?;
         let mut filter: Self = serde_json::from_value(object.into()).map_err(|_| Status::EINVAL)?;

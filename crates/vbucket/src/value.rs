@@ -1,34 +1,33 @@
-//! What the bytes of a value are: compressed or not, extended attributes, the body behind them.
+//! The bytes of a value: compressed or not, extended attributes, and the body after them.
 //!
-//! Attributes stand in front of the body: their length as a u32, then for each its length as a u32,
-//! its name and its value, each ended by a zero.
+//! Extended attributes precede the body: their length as a u32, then for each its length as a u32,
+//! its name and its value, each terminated by a zero.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use mcbp::{Datatype, Status};
 
-/// The largest value that a compressed one may claim to become: 20 MiB and 1 MiB of attributes.
+/// The largest inflated length that a compressed value may claim: 20 MiB and 1 MiB of attributes.
 pub(crate) const INFLATED_BYTES_MAX: usize = 21 * 1024 * 1024;
 
-/// Names of attributes that belong to the system and not to the user begin with this.
+/// Names of system attributes begin with this; those of user attributes do not.
 const SYSTEM: u8 = b'_';
 
-/// Inflates a raw snappy block, unless it claims more than a document may hold.
+/// Inflates a raw snappy block; `None` if it is damaged or claims more than [`INFLATED_BYTES_MAX`].
 pub(crate) fn inflate(value: &[u8]) -> Option<Vec<u8>> {
     let claimed = snap::raw::decompress_len(value).ok()?;
     (claimed <= INFLATED_BYTES_MAX).then(|| snap::raw::Decoder::new().decompress_vec(value).ok())?
 }
 
-/// A value as a raw snappy block, where that is shorter.
+/// Returns the value as a raw snappy block, if that is shorter.
 pub(crate) fn deflate(value: &[u8]) -> Option<Vec<u8>> {
     let compressed = snap::raw::Encoder::new().compress_vec(value).ok()?;
     (compressed.len() < value.len()).then_some(compressed)
 }
 
-/// Checks that a producer's value can be read again: what a client of this node may store, and
-/// nothing else.
+/// Checks that a producer's value can be decoded: that a client could have stored it here.
 ///
 /// # Errors
-/// The status and the reason with which a real consumer refuses it.
+/// The status with which a real consumer refuses the value, and the reason.
 pub(crate) fn check(datatype: Datatype, value: &[u8]) -> Result<(), (Status, &'static str)> {
     if !datatype.is_known() {
         return Err((Status::EINVAL, "the datatype has unknown bits"));
@@ -52,20 +51,21 @@ pub(crate) fn check(datatype: Datatype, value: &[u8]) -> Result<(), (Status, &'s
     Ok(())
 }
 
-/// The attributes of an inflated value that has some, without their length, and the body.
+/// Splits an inflated value with extended attributes into these, without their length, and the
+/// body.
 fn split(value: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = value.split_first_chunk::<4>()?;
     rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
 }
 
-/// The document behind the attributes.
+/// Returns the body of an inflated value with extended attributes.
 pub(crate) fn body(value: &[u8]) -> &[u8] {
     split(value).map_or(&[], |(_, body)| body)
 }
 
-/// What a deletion keeps of a document's value, and what that is: the attributes of the system. The
-/// user's go, and the body; so does what cannot be read. A value of which nothing goes is kept as
-/// it came, compressed or not.
+/// Returns what a deletion keeps of a document's value, with its datatype: the system attributes.
+/// User attributes and the body are dropped, and so is a value that cannot be decoded. A value of
+/// which nothing is dropped is kept unchanged, compressed or not.
 #[must_use]
 pub fn kept_by_deletion(datatype: Datatype, value: &Bytes) -> (Datatype, Bytes) {
     const NONE: (Datatype, Bytes) = (Datatype::RAW, Bytes::new());
@@ -87,8 +87,8 @@ pub fn kept_by_deletion(datatype: Datatype, value: &Bytes) -> (Datatype, Bytes) 
     }
 }
 
-/// The attributes of the system of an inflated value, with their length in front; `None` where
-/// there are none.
+/// Returns the system attributes of an inflated value, preceded by their length; `None` if there
+/// are none.
 fn system_attributes(value: &[u8]) -> Option<Bytes> {
     let (mut attributes, _) = split(value)?;
     let mut kept = BytesMut::new();

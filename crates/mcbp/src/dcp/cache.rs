@@ -1,6 +1,6 @@
 //! CACHE_TRANSFER: documents of a producer's cache, many in one frame.
 //!
-//! They warm the consumer's cache beside the stream; none of them is a change of its own.
+//! They warm up the consumer's cache; none of them is a change.
 
 use super::{Extras, Reader};
 use crate::{Datatype, Frame, FrameError, Seqno};
@@ -13,7 +13,7 @@ const RECORD_BYTES: usize = 40;
 pub struct CacheRecord<'a> {
     /// The CAS of the document.
     pub cas: u64,
-    /// Where its last change stands in the vBucket's history.
+    /// The sequence number of its last change.
     pub seqno: Seqno,
     /// How often the document was changed.
     pub rev: u64,
@@ -21,20 +21,20 @@ pub struct CacheRecord<'a> {
     pub flags: u32,
     /// When the document expires, in seconds of Unix time; 0 for never.
     pub expiry: u32,
-    /// What the value is.
+    /// The datatype of the value.
     pub datatype: Datatype,
-    /// How recently and often the document was used.
+    /// How recently and how often the document was used.
     pub hint: u8,
     /// The key, with its collection prefix; at most 65,535 bytes.
     pub key: &'a [u8],
-    /// The value; empty where only the metadata is cached.
+    /// The value; empty if only the metadata is cached.
     pub value: &'a [u8],
 }
 
 impl<'a> CacheRecord<'a> {
     /// Iterates over the records in the value of `frame`; stops after the first error.
     ///
-    /// The error is [`FrameError::Malformed`], where a record is cut off.
+    /// The error is [`FrameError::Malformed`], for a truncated record.
     pub fn iter(frame: &Frame<'a>) -> impl Iterator<Item = Result<Self, FrameError>> + use<'a> {
         let frame = *frame;
         let cut_off = frame.malformed("a cache record is 40 bytes, then its key and value");
@@ -65,7 +65,7 @@ impl<'a> CacheRecord<'a> {
         Some((Self { cas, seqno, rev, flags, expiry, datatype, hint, key, value }, rest))
     }
 
-    /// Appends the record to the value of a frame in the making; a longer key is cut off.
+    /// Appends the record to the value of a frame; a longer key is truncated.
     pub fn push(&self, out: &mut Vec<u8>) {
         let key = self.key.get(..0xffff).unwrap_or(self.key);
         let fixed = Extras::<RECORD_BYTES>::new()

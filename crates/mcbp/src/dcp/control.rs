@@ -6,7 +6,7 @@ use crate::{Frame, FrameBuilder, FrameError, Opaque, Opcode, VbId};
 
 /// Keys of DCP_CONTROL.
 pub mod control_key {
-    /// Flow control: how many unacknowledged bytes a producer may have out; 0 turns it off.
+    /// Flow control: how many unacknowledged bytes a producer may send; 0 turns it off.
     pub const CONNECTION_BUFFER_SIZE: &str = "connection_buffer_size";
     /// `true` makes the producer send NOOP.
     pub const ENABLE_NOOP: &str = "enable_noop";
@@ -18,13 +18,13 @@ pub mod control_key {
     pub const SUPPORTS_CURSOR_DROPPING: &str = "supports_cursor_dropping_vulcan";
     /// `true`: the consumer understands frequency counters.
     pub const SUPPORTS_HIFI_MFU: &str = "supports_hifi_MFU";
-    /// `true`: answer CLOSE_STREAM with a STREAM_END as well.
+    /// `true`: send a STREAM_END after the answer to CLOSE_STREAM.
     pub const SEND_STREAM_END_ON_CLIENT_CLOSE: &str = "send_stream_end_on_client_close_stream";
-    /// `true`: send EXPIRATION and not DELETION for expired documents.
+    /// `true`: send EXPIRATION instead of DELETION for expired documents.
     pub const ENABLE_EXPIRY_OPCODE: &str = "enable_expiry_opcode";
     /// `true`: send PREPARE, COMMIT and ABORT.
     pub const ENABLE_SYNC_WRITES: &str = "enable_sync_writes";
-    /// The node behind the consumer, as it stands in a topology.
+    /// The name of the consumer's node in topologies.
     pub const CONSUMER_NAME: &str = "consumer_name";
     /// `true`: send the user's extended attributes of deleted documents.
     pub const INCLUDE_DELETED_USER_XATTRS: &str = "include_deleted_user_xattrs";
@@ -34,7 +34,7 @@ pub mod control_key {
     pub const FLATBUFFERS_SYSTEM_EVENTS: &str = "flatbuffers_system_events";
     /// `true`: streams may carry history.
     pub const CHANGE_STREAMS: &str = "change_streams";
-    /// The newest form of snapshot marker that the consumer reads, such as `2.2`.
+    /// The newest version of snapshot marker that the consumer reads, such as `2.2`.
     pub const MAX_MARKER_VERSION: &str = "max_marker_version";
 }
 
@@ -51,7 +51,7 @@ impl<'a> Control<'a> {
     /// Reads the body.
     ///
     /// # Errors
-    /// [`FrameError::Malformed`] where key or value is empty, or extras are there.
+    /// [`FrameError::Malformed`] if key or value is empty, or there are extras.
     pub fn decode(frame: &Frame<'a>) -> Result<Self, FrameError> {
         if frame.key.is_empty() || frame.value.is_empty() || !frame.extras.is_empty() {
             return Err(frame.malformed("a control has a key and a value and no extras"));
@@ -66,7 +66,7 @@ impl<'a> Control<'a> {
     }
 }
 
-/// The body of BUFFER_ACK: the consumer has dealt with so many bytes.
+/// The body of BUFFER_ACK: the consumer has processed this many bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BufferAck {
     /// Freed bytes, counted as [`crate::flow::charge`] counts them.

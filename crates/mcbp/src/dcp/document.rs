@@ -1,7 +1,7 @@
 //! The changes of documents: MUTATION, DELETION, EXPIRATION.
 //!
-//! `write` takes the header's own fields (CAS, datatype) and the key and value as they go on the
-//! wire, so that a producer encodes a row without an intermediate copy.
+//! `write` takes the fields of the header (CAS, datatype), and key and value as they are sent, so
+//! that a producer encodes a row without an intermediate copy.
 
 use bytes::BytesMut;
 
@@ -11,7 +11,7 @@ use crate::{Datatype, Frame, FrameBuilder, FrameError, Opaque, Opcode, Seqno, Vb
 /// The extras of MUTATION.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Mutation {
-    /// Where the change stands in the vBucket's history.
+    /// The sequence number of the change.
     pub seqno: Seqno,
     /// How often the document was changed.
     pub rev: u64,
@@ -21,7 +21,7 @@ pub struct Mutation {
     pub expiry: u32,
     /// How long the document stays locked, in seconds; 0 in practice.
     pub lock_time: u32,
-    /// How recently and often the document was used.
+    /// How recently and how often the document was used.
     pub nru: u8,
 }
 
@@ -29,7 +29,7 @@ impl Mutation {
     /// Reads the extras.
     ///
     /// # Errors
-    /// [`FrameError::Malformed`] unless they are 31 bytes that announce no extended metadata.
+    /// [`FrameError::Malformed`] unless they are 31 bytes without extended metadata.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
         let mut reader = Reader::of(frame, frame.extras_exact::<31>("extras must be 31 bytes")?);
         let (seqno, rev) = (reader.seqno()?, reader.u64()?);
@@ -56,7 +56,7 @@ impl Mutation {
 /// The extras of DELETION, version 1 (18 bytes) or 2 (21 bytes, with the time of the deletion).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Deletion {
-    /// Where the change stands in the vBucket's history.
+    /// The sequence number of the change.
     pub seqno: Seqno,
     /// How often the document was changed.
     pub rev: u64,
@@ -68,8 +68,7 @@ impl Deletion {
     /// Reads the extras.
     ///
     /// # Errors
-    /// [`FrameError::Malformed`] unless they are 18 bytes that announce no extended metadata, or
-    /// 21 bytes.
+    /// [`FrameError::Malformed`] unless they are 18 bytes without extended metadata, or 21 bytes.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
         let length = frame.extras.len();
         if !matches!(length, 18 | 21) {
@@ -99,7 +98,7 @@ impl Deletion {
 /// The extras of EXPIRATION.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Expiration {
-    /// Where the change stands in the vBucket's history.
+    /// The sequence number of the change.
     pub seqno: Seqno,
     /// How often the document was changed.
     pub rev: u64,
@@ -125,8 +124,8 @@ impl Expiration {
     }
 }
 
-/// Up to 5.x a value could end in `nmeta` bytes of extended metadata. Nobody sends it any more; to
-/// take it for a part of the value would damage the document without a sound.
+/// Up to 5.x a value could end with `nmeta` bytes of extended metadata. No current node sends it.
+/// It is refused, because as a part of the value it would silently damage the document.
 fn check_no_metadata(frame: &Frame<'_>, nmeta_bytes: u16) -> Result<(), FrameError> {
     match nmeta_bytes {
         0 => Ok(()),
@@ -143,7 +142,7 @@ pub struct Target {
     pub opaque: Opaque,
     /// The CAS of the document.
     pub cas: u64,
-    /// What the value is.
+    /// The datatype of the value.
     pub datatype: Datatype,
 }
 

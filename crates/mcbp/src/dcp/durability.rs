@@ -8,7 +8,7 @@ use crate::{Frame, FrameBuilder, FrameError, Opaque, Opcode, Seqno, VbId};
 /// The extras of PREPARE.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Prepare {
-    /// Where the prepare stands in the vBucket's history.
+    /// The sequence number of the prepare.
     pub seqno: Seqno,
     /// How often the document was changed.
     pub rev: u64,
@@ -18,7 +18,7 @@ pub struct Prepare {
     pub expiry: u32,
     /// How long the document stays locked, in seconds.
     pub lock_time: u32,
-    /// How recently and often the document was used.
+    /// How recently and how often the document was used.
     pub nru: u8,
     /// Whether the write is a deletion.
     pub deleted: bool,
@@ -105,7 +105,7 @@ completion! {
 /// The body of SEQNO_ACK, consumer to producer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SeqnoAck {
-    /// Every prepare up to here is held by the consumer.
+    /// The consumer has every prepare up to this seqno.
     pub prepared: Seqno,
 }
 

@@ -8,11 +8,11 @@ use crate::{Frame, FrameBuilder, FrameError, Opaque, Opcode, Seqno, VbId};
 /// The extras of SYSTEM_EVENT; its key is a name, its value depends on event and version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SystemEvent {
-    /// Where the event stands in the vBucket's history.
+    /// The sequence number of the event.
     pub seqno: Seqno,
     /// 0 begin collection, 1 end collection, 3 create scope, 4 drop scope, 5 modify collection.
     pub event: u32,
-    /// The form of the value: 0, 1, or 2 for FlatBuffers.
+    /// The version of the value: 0, 1, or 2 for FlatBuffers.
     pub version: u8,
 }
 
@@ -34,10 +34,10 @@ impl SystemEvent {
     }
 }
 
-/// The body of SEQNO_ADVANCED: the stream has moved on without a document to send.
+/// The body of SEQNO_ADVANCED: the stream advanced without a document to send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SeqnoAdvanced {
-    /// Where the stream stands now.
+    /// The seqno of the stream now.
     pub seqno: Seqno,
 }
 
@@ -58,10 +58,10 @@ impl SeqnoAdvanced {
     }
 }
 
-/// The body of OSO_SNAPSHOT: what lies between start and end comes in any order.
+/// The body of OSO_SNAPSHOT: changes between start and end are in any order of seqnos.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct OsoSnapshot {
-    /// Whether this opens the snapshot (1 on the wire) or closes it (2).
+    /// Whether this starts the snapshot (1 on the wire) or ends it (2).
     pub start: bool,
 }
 
@@ -69,7 +69,7 @@ impl OsoSnapshot {
     /// Reads the extras.
     ///
     /// # Errors
-    /// [`FrameError::Malformed`] unless they are 4 bytes that say 1 or 2.
+    /// [`FrameError::Malformed`] unless they are 4 bytes with the number 1 or 2.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
         match u32::from_be_bytes(*frame.extras_exact::<4>("extras must be 4 bytes")?) {
             1 => Ok(Self { start: true }),

@@ -1,4 +1,4 @@
-//! SNAPSHOT_MARKER: the range of seqnos that follows and is consistent as a whole.
+//! SNAPSHOT_MARKER: announces a range of seqnos that is consistent only as a whole.
 
 use bytes::BytesMut;
 
@@ -13,15 +13,15 @@ pub mod marker_flags {
     pub const DISK: u32 = 0x02;
     /// The consumer begins a new checkpoint.
     pub const CHECKPOINT: u32 = 0x04;
-    /// The consumer answers once the snapshot is complete.
+    /// The consumer has to answer once it has received the snapshot.
     pub const ACK: u32 = 0x08;
     /// The snapshot carries history.
     pub const HISTORY: u32 = 0x10;
-    /// A key may come more than once.
+    /// A key may occur more than once.
     pub const MAY_CONTAIN_DUPLICATES: u32 = 0x20;
 }
 
-/// What the newer forms of a marker say beyond range and flags.
+/// The version of a marker, and its fields besides range and flags.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MarkerBody {
     /// Version 1: range and flags in 20 bytes of extras.
@@ -55,7 +55,7 @@ pub struct SnapshotMarker {
     pub end: Seqno,
     /// See [`marker_flags`].
     pub flags: u32,
-    /// Form and further fields.
+    /// Version and further fields.
     pub body: MarkerBody,
 }
 

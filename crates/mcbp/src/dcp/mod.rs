@@ -1,10 +1,11 @@
-//! The bodies of DCP frames: one type a message, each with `decode` and `write`.
+//! The bodies of DCP frames: one type for each message, with `decode` and `write`.
 //!
-//! A type holds what stands in extras, key and value; vBucket, opaque, CAS and datatype stay in the
+//! A type has the fields of extras, key and value; vBucket, opaque, CAS and datatype are in the
 //! header. Source: `dcp/documentation/commands` of couchbase/kv_engine; the captured frames of real
-//! nodes are the check (`tests/captures.rs`).
+//! nodes verify it (`tests/captures.rs`).
 
 mod cache;
+mod change;
 mod control;
 mod document;
 mod durability;
@@ -16,6 +17,7 @@ mod stream;
 use crate::{Frame, FrameError, Header, Seqno};
 
 pub use cache::CacheRecord;
+pub use change::{ChangeKind, DocumentChange, change_seqno};
 pub use control::{BufferAck, Control, control_key};
 pub use document::{Deletion, Expiration, Mutation, Target};
 pub use durability::{Abort, Commit, Prepare, SeqnoAck};

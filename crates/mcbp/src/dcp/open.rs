@@ -1,11 +1,11 @@
-//! DCP_OPEN: names a connection and says what it is for.
+//! DCP_OPEN: the name of a connection, and what it is for.
 
 use super::{Extras, Reader};
 use crate::{Datatype, Frame, FrameBuilder, FrameError, Opcode};
 
 /// Flags of DCP_OPEN.
 pub mod open_flags {
-    /// The other side is to produce; without it, to consume.
+    /// The other side is the producer; without this flag, the consumer.
     pub const PRODUCER: u32 = 0x001;
     /// Was "notifier" up to 6.x; invalid now.
     pub const INVALID_NOTIFIER: u32 = 0x002;
@@ -23,9 +23,9 @@ pub mod open_flags {
     pub const INCLUDE_DELETED_USER_XATTRS: u32 = 0x100;
     /// Leave out deletions of the first backfill.
     pub const SKIP_DELETES_IN_INITIAL_BACKFILL: u32 = 0x200;
-    /// What a replication proxy asks of a producer.
+    /// The flags that a replication proxy sends to a producer.
     pub const REPLICATION_PRODUCER: u32 = 0x125;
-    /// What a replication proxy asks of a consumer.
+    /// The flags that a replication proxy sends to a consumer.
     pub const REPLICATION_CONSUMER: u32 = 0x124;
 }
 
@@ -53,7 +53,7 @@ impl<'a> Open<'a> {
         Ok(Self { flags: reader.u32()?, name: frame.key, value: frame.value })
     }
 
-    /// The frame that opens the connection.
+    /// Returns the frame.
     #[must_use]
     pub fn build(&self, opaque: crate::Opaque) -> bytes::Bytes {
         let datatype = if self.value.is_empty() { Datatype::RAW } else { Datatype::JSON };

@@ -1,4 +1,4 @@
-//! The frames that make and end a stream: ADD_STREAM, STREAM_REQ, STREAM_END, SET_VBUCKET_STATE,
+//! The frames that open and end a stream: ADD_STREAM, STREAM_REQ, STREAM_END, SET_VBUCKET_STATE,
 //! and the failover log that answers a STREAM_REQ.
 
 use bytes::BytesMut;
@@ -12,17 +12,17 @@ use crate::{
 pub mod stream_flags {
     /// Move the vBucket: it ends active at the consumer and dead at the producer.
     pub const TAKEOVER: u32 = 0x01;
-    /// Only what is on disk.
+    /// Send only what is on disk.
     pub const DISK_ONLY: u32 = 0x02;
-    /// End at the newest seqno of this moment.
+    /// End at the high seqno at the moment of the request.
     pub const TO_LATEST: u32 = 0x04;
     /// Removed; answered with EINVAL.
     pub const REMOVED_NO_VALUE: u32 = 0x08;
-    /// Only from an active vBucket.
+    /// Stream only from an active vBucket.
     pub const ACTIVE_ONLY: u32 = 0x10;
     /// The uuid must match even from seqno 0.
     pub const STRICT_VBUUID: u32 = 0x20;
-    /// Begin at the newest seqno of this moment.
+    /// Begin at the high seqno at the moment of the request.
     pub const FROM_LATEST: u32 = 0x40;
     /// Do not roll back because of purged tombstones.
     pub const IGNORE_PURGED_TOMBSTONES: u32 = 0x80;
@@ -64,13 +64,13 @@ pub struct StreamReq<'a> {
     pub flags: u32,
     /// The last seqno that the consumer has.
     pub start: Seqno,
-    /// The last seqno that it wants; [`Seqno::MAX`] for no end.
+    /// The last seqno that it asks for; [`Seqno::MAX`] for no end.
     pub end: Seqno,
-    /// The branch of history it has; 0 when `start` is 0.
+    /// The branch of its history; 0 if `start` is 0.
     pub uuid: VbUuid,
-    /// Start of the snapshot that `start` lies in.
+    /// Start of the snapshot that contains `start`.
     pub snapshot_start: Seqno,
-    /// End of the snapshot that `start` lies in.
+    /// End of the snapshot that contains `start`.
     pub snapshot_end: Seqno,
     /// JSON, or empty.
     pub value: &'a [u8],
@@ -118,9 +118,9 @@ impl<'a> StreamReq<'a> {
 /// One entry of a failover log: the branch `uuid` began after `seqno`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FailoverEntry {
-    /// The identity of the branch; never 0.
+    /// The uuid of the branch; never 0.
     pub uuid: VbUuid,
-    /// The highest seqno of the branch before it.
+    /// The last seqno of the branch before it.
     pub seqno: Seqno,
 }
 
@@ -140,14 +140,14 @@ pub fn decode_failover_log(frame: &Frame<'_>) -> Result<Vec<FailoverEntry>, Fram
     entries.iter().map(entry).collect()
 }
 
-/// A failover log as the value of a response, newest entry first.
+/// Encodes a failover log, newest entry first, as the value of a response.
 #[must_use]
 pub fn encode_failover_log(entries: &[FailoverEntry]) -> Vec<u8> {
     let bytes = |e: &FailoverEntry| [e.uuid.0.to_be_bytes(), e.seqno.0.to_be_bytes()];
     entries.iter().flat_map(bytes).flatten().collect()
 }
 
-/// The seqno to roll back to, from the value of a STREAM_REQ response with status Rollback.
+/// Reads the seqno to roll back to from the value of a STREAM_REQ response with status Rollback.
 ///
 /// # Errors
 /// [`FrameError::Malformed`] unless the value is 8 bytes.
@@ -187,7 +187,7 @@ impl StreamEnd {
 /// The body of SET_VBUCKET_STATE, producer to consumer during a takeover.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SetVbucketState {
-    /// The state the consumer's vBucket is to take.
+    /// The new state of the consumer's vBucket.
     pub state: VbState,
 }
 
@@ -195,7 +195,7 @@ impl SetVbucketState {
     /// Reads the body.
     ///
     /// # Errors
-    /// [`FrameError::Malformed`] unless the extras are one byte that names a state.
+    /// [`FrameError::Malformed`] unless the extras are one byte with the number of a state.
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
         let [byte] = frame.extras_exact::<1>("extras must be 1 byte")?;
         let state = VbState::from_wire(u32::from(*byte));

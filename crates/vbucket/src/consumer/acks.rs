@@ -1,18 +1,18 @@
-//! When freed bytes are given back to the producer with BUFFER_ACK.
+//! When freed bytes are acknowledged to the producer with BUFFER_ACK.
 
 use std::time::Duration;
 
-/// Bytes are given back once more than this part of the window is free.
+/// Freed bytes are acknowledged once they exceed this fraction of the window: a fifth.
 const WINDOW_PARTS: u64 = 5;
-/// ... or this long after the last time, where there is anything to give back.
+/// Fewer freed bytes are acknowledged this long after the last acknowledgement.
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// The flow-control account of one consumer connection: every charged byte is freed exactly once,
-/// and given back exactly once.
+/// The flow control of one consumer connection: every charged byte is freed exactly once and
+/// acknowledged exactly once.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Acks {
     window_bytes: u32,
-    /// Received and not dealt with.
+    /// Received and not processed yet.
     held_bytes: usize,
     freed_bytes: u64,
     acked_at: Duration,
@@ -28,23 +28,23 @@ impl Acks {
         self.window_bytes = window_bytes;
     }
 
-    /// Takes note of bytes that are freed later.
+    /// Counts bytes that are freed later.
     pub(super) const fn hold(&mut self, bytes: usize) {
         self.held_bytes += bytes;
     }
 
-    /// Frees bytes that were held.
+    /// Frees bytes that were counted by [`Acks::hold`].
     pub(super) const fn release(&mut self, bytes: usize) {
         self.held_bytes -= bytes;
         self.free(bytes);
     }
 
-    /// Frees bytes that were never held.
+    /// Frees bytes at once.
     pub(super) const fn free(&mut self, bytes: usize) {
         self.freed_bytes += bytes as u64;
     }
 
-    /// How much to acknowledge now, never 0 (MB-59474).
+    /// Returns how many bytes to acknowledge now, never 0 (MB-59474).
     pub(super) fn due(&mut self, now: Duration) -> Option<u32> {
         let many = self.freed_bytes > u64::from(self.window_bytes) / WINDOW_PARTS;
         let late = self.freed_bytes > 0 && now.saturating_sub(self.acked_at) >= INTERVAL;

@@ -1,4 +1,4 @@
-//! The opaques that a consumer makes.
+//! The opaques of a consumer's own requests.
 
 use mcbp::Opaque;
 
@@ -14,7 +14,7 @@ impl Counter {
     }
 }
 
-/// The number behind an opaque of a [`Counter`].
+/// The number that an opaque of a [`Counter`] stands for.
 pub(super) const fn number(opaque: Opaque) -> u32 {
     opaque.0.swap_bytes()
 }

@@ -1,10 +1,10 @@
-//! Frames to rows: a document as a producer sends it, kept as it came.
+//! Decodes frames to rows. Documents are stored as the producer sends them.
 
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use mcbp::dcp::{Deletion, Expiration, Mutation};
-use mcbp::{Frame, FrameError, Opcode, Seqno, Status};
+use mcbp::dcp::{ChangeKind, DocumentChange};
+use mcbp::{Frame, FrameError, Seqno, Status};
 
 use crate::value::check;
 use crate::{Kind, Row};
@@ -14,48 +14,48 @@ const KEY_BYTES_MAX: usize = 250;
 
 /// Why a frame is refused: the status of the answer, and the reason as text.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Refusal {
+pub(super) struct FrameRefusal {
     pub(super) status: Status,
     pub(super) reason: String,
 }
 
-impl Refusal {
+impl FrameRefusal {
     pub(super) fn new(status: Status, reason: impl Into<String>) -> Self {
         Self { status, reason: reason.into() }
     }
 }
 
-impl From<FrameError> for Refusal {
+impl From<FrameError> for FrameRefusal {
     fn from(error: FrameError) -> Self {
         Self::new(Status::EINVAL, error.to_string())
     }
 }
 
-/// How the rows of a stream are made.
+/// What a row takes from its connection.
 #[derive(Clone, Copy)]
-pub(super) struct Making<'a> {
+pub(super) struct DecodeOptions<'a> {
     /// Keys have a collection id.
     pub(super) collections: bool,
-    /// The time of a deletion that does not say its own.
+    /// The time of a deletion whose frame has none.
     pub(super) unix_s: u32,
-    /// What the frame was read into, for the row to share.
+    /// The memory that holds the frame, which the row may share.
     pub(super) memory: Option<&'a Bytes>,
 }
 
-/// The row of a MUTATION, DELETION or EXPIRATION, to be shared with the store and the memory log.
-pub(super) fn row(frame: &Frame<'_>, making: Making<'_>) -> Result<Arc<Row>, Refusal> {
-    let Making { collections, unix_s, memory } = making;
+/// Returns the row of a MUTATION, DELETION or EXPIRATION.
+pub(super) fn row(frame: &Frame<'_>, options: DecodeOptions<'_>) -> Result<Arc<Row>, FrameRefusal> {
+    let DecodeOptions { collections, unix_s, memory } = options;
     let key = if collections { default_collection_key(frame.key)? } else { frame.key };
     if !(1..=KEY_BYTES_MAX).contains(&key.len()) {
         let reason = format!("the key has {} bytes, not 1 to {KEY_BYTES_MAX}", key.len());
-        return Err(Refusal::new(Status::EINVAL, reason));
+        return Err(FrameRefusal::new(Status::EINVAL, reason));
     }
     let (seqno, rev, kind) = body(frame, unix_s)?;
     if seqno == Seqno::ZERO {
-        return Err(Refusal::new(Status::EINVAL, "the seqno is 0"));
+        return Err(FrameRefusal::new(Status::EINVAL, "the seqno is 0"));
     }
     check(frame.header.datatype, frame.value)
-        .map_err(|(status, reason)| Refusal::new(status, reason))?;
+        .map_err(|(status, reason)| FrameRefusal::new(status, reason))?;
     let (key, value) = match memory {
         Some(memory) => (memory.slice_ref(key), memory.slice_ref(frame.value)),
         None => copied(key, frame.value),
@@ -64,7 +64,7 @@ pub(super) fn row(frame: &Frame<'_>, making: Making<'_>) -> Result<Arc<Row>, Ref
     Ok(Arc::new(Row { key, seqno, rev, cas, datatype, kind, value }))
 }
 
-/// One allocation for both: they live and die together.
+/// Copies key and value into one allocation, because they are dropped together.
 fn copied(key: &[u8], value: &[u8]) -> (Bytes, Bytes) {
     let mut bytes = BytesMut::with_capacity(key.len() + value.len());
     bytes.put_slice(key);
@@ -73,30 +73,26 @@ fn copied(key: &[u8], value: &[u8]) -> (Bytes, Bytes) {
     (value.split_to(key.len()), value)
 }
 
-fn body(frame: &Frame<'_>, unix_s: u32) -> Result<(Seqno, u64, Kind), Refusal> {
-    match frame.opcode() {
-        Opcode::DCP_MUTATION => {
-            let Mutation { seqno, rev, flags, expiry, .. } = Mutation::decode(frame)?;
-            Ok((seqno, rev, Kind::Document { flags, expiry }))
-        }
-        Opcode::DCP_DELETION => {
-            let Deletion { seqno, rev, delete_time } = Deletion::decode(frame)?;
-            Ok((seqno, rev, Kind::Deleted { at: delete_time.unwrap_or(unix_s) }))
-        }
-        _ => {
-            let Expiration { seqno, rev, delete_time } = Expiration::decode(frame)?;
-            Ok((seqno, rev, Kind::Expired { at: delete_time }))
-        }
-    }
+/// `unix_s` is the time of a deletion whose frame has none.
+fn body(frame: &Frame<'_>, unix_s: u32) -> Result<(Seqno, u64, Kind), FrameRefusal> {
+    let change = DocumentChange::decode(frame)?;
+    let change = change.ok_or_else(|| frame.malformed("the frame is not the change of a document"));
+    let DocumentChange { seqno, rev, kind } = change?;
+    let kind = match kind {
+        ChangeKind::Document { flags, expiry } => Kind::Document { flags, expiry },
+        ChangeKind::Deleted { at } => Kind::Deleted { at: at.unwrap_or(unix_s) },
+        ChangeKind::Expired { at } => Kind::Expired { at },
+    };
+    Ok((seqno, rev, kind))
 }
 
-fn default_collection_key(key: &[u8]) -> Result<&[u8], Refusal> {
+fn default_collection_key(key: &[u8]) -> Result<&[u8], FrameRefusal> {
     match mcbp::key::split(key) {
         Some((mcbp::key::DEFAULT_COLLECTION, key)) => Ok(key),
         Some((collection, _)) => {
             let reason = format!("collection {collection:#x} is unknown, only 0x0 is stored");
-            Err(Refusal::new(Status::UNKNOWN_COLLECTION, reason))
+            Err(FrameRefusal::new(Status::UNKNOWN_COLLECTION, reason))
         }
-        None => Err(Refusal::new(Status::EINVAL, "the key has no collection id")),
+        None => Err(FrameRefusal::new(Status::EINVAL, "the key has no collection id")),
     }
 }

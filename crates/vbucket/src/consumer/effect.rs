@@ -1,4 +1,4 @@
-//! What a consumer machine asks of its shell, and why it may not have been done.
+//! What a consumer machine wants done, and why it may fail.
 
 use std::fmt;
 
@@ -10,17 +10,18 @@ use super::Part;
 /// What is to be done, in order.
 pub type Effects = Vec<Effect>;
 
-/// What the shell has to do. Each carries the opaque of its stream, to be given back with the
-/// outcome, so that an outcome for an older stream is recognised.
+/// What the shell has to do. Each carries the opaque of its stream. The event that ends it repeats
+/// the opaque, so that an event for an older stream is recognised.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Effect {
     /// Give [`super::Event::Changed`] now and whenever the vBucket's state changes.
     Watch(VbId),
-    /// The stream is gone.
+    /// The stream has ended: no more changes of the vBucket are of interest.
     Unwatch(VbId),
-    /// Take the vBucket back, then give [`super::Event::RolledBack`].
+    /// Roll the vBucket back to this seqno, then give [`super::Event::RolledBack`].
     Rollback(VbId, Opaque, Seqno),
-    /// Take over the producer's history, synced, then give [`super::Event::HistoryTaken`].
+    /// Replace the failover table by the producer's, synced, then give
+    /// [`super::Event::HistoryTaken`].
     TakeHistory(VbId, Opaque, Vec<FailoverEntry>),
     /// Write these in order, wait until they are durable, then give [`super::Event::Applied`].
     ///
@@ -33,20 +34,20 @@ pub enum Effect {
     Note(VbId, String),
     /// Log that a frame was refused and its stream ended: once for each stream.
     Refused(VbId, Refused),
-    /// Close the connection once the output is written; the reason is for people.
+    /// Close the connection once the output is written; holds the reason for the log.
     Close(String),
 }
 
 /// The frame that ended its stream because it could not be stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refused {
-    /// What it was.
+    /// The opcode of the frame.
     pub opcode: Opcode,
     /// The seqno that the frame carries, where it carries one.
     pub seqno: Option<Seqno>,
     /// The newest seqno before it: nothing after that one is written.
     pub last_seqno: Seqno,
-    /// What the producer was answered.
+    /// The status of the answer to the producer.
     pub status: Status,
     /// The reason, as text.
     pub reason: String,
@@ -64,11 +65,11 @@ impl fmt::Display for Refused {
     }
 }
 
-/// Why the vBucket did not do what an effect asked for. The stream ends, the others go on.
+/// Why an effect failed. It ends its stream; the others continue.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Failure {
-    /// It is gone, or neither replica nor pending.
+    /// The vBucket was removed, or is neither replica nor pending.
     NotReplica,
-    /// Anything else.
+    /// Any other cause, as text.
     Other(String),
 }

@@ -1,4 +1,4 @@
-//! What happens to a consumer connection beside the frames that come in.
+//! The events of a consumer connection other than incoming frames.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use mcbp::{Opaque, VbId};
 
 use super::Failure;
 
-/// One thing that happened. An outcome carries the opaque that its effect did.
+/// One thing that happened. The end of an effect carries the opaque of that effect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
     /// State, history or existence of the vBucket changed, or [`super::Effect::Watch`] asked for a
@@ -22,15 +22,15 @@ pub enum Event {
     Applied(VbId, Opaque, Result<(), Failure>),
     /// A [`super::Effect::SetState`] ended.
     StateSet(VbId, Opaque, Result<(), Failure>),
-    /// The connection has another flow-control window, in bytes.
+    /// The flow-control window of the connection changes to this many bytes.
     Window(u32),
-    /// Time went on: late acknowledgements, and the idle timeout.
+    /// The time: sends late acknowledgements and checks the idle timeout.
     Tick {
-        /// The age of the clock that [`super::Consumer::new`] was given.
+        /// On the clock of [`super::Consumer::new`].
         now: Duration,
         /// Unix time in seconds.
         unix_s: u32,
     },
-    /// The connection ends, for this reason: the answer to every ADD_STREAM is due now.
+    /// The connection is to end, for this reason. Every ADD_STREAM is answered now.
     Close(String),
 }

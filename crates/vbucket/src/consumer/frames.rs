@@ -1,4 +1,4 @@
-//! What a consumer does with the frames that come in, from the proxy and from the producer.
+//! How a consumer handles incoming frames, of the proxy and of the producer.
 
 use std::time::Duration;
 
@@ -10,19 +10,19 @@ use mcbp::{Frame, Opcode, Status, StreamEndStatus, VbId, VbState, flow};
 
 use super::answer::{answer, answer_add};
 use super::context::Context;
-use super::decode::{self, Making, Refusal};
-use super::negotiation::Outcome;
+use super::decode::{self, DecodeOptions, FrameRefusal};
+use super::negotiation::Answered;
 use super::part::Item;
 use super::refusal::{is_of_stream, not_stored};
 use super::setup::status_of_end;
-use super::stream::{PassiveStream, Phase};
+use super::stream::{PassiveStream, StreamPhase};
 use super::{Consumer, Effect, Effects, Replicas};
 
-/// What became of a frame of a stream.
+/// What was done with a frame of a stream.
 enum Taken {
-    /// It is in the queue, with its charge.
+    /// It was queued with its charge.
     Queued,
-    /// It was dealt with at once: its bytes are free.
+    /// It was processed at once: its bytes are free.
     Done,
 }
 
@@ -30,8 +30,8 @@ impl Consumer {
     /// Takes one frame; returns what is to be done, in order. [`Consumer::settle`] is to follow the
     /// last frame of a read.
     ///
-    /// `memory` is what the frame was read into, where rows may keep that instead of a copy: those
-    /// of a disk snapshot do, which nobody holds once they are on disk.
+    /// `memory` is the memory that holds the frame, if rows may keep it instead of a copy. Rows of
+    /// a disk snapshot do: they are dropped once they are on disk.
     #[must_use]
     pub fn on_frame(
         &mut self,
@@ -78,20 +78,22 @@ impl Consumer {
             Opcode::GET_ERROR_MAP | Opcode::DCP_CONTROL => {
                 let (opaque, status) = (frame.header.opaque, frame.header.status());
                 match self.negotiation.on_answer(opaque, status, &mut self.counter, cx.out) {
-                    Outcome::Next => {}
-                    Outcome::NotMine => self.close("an answer came to no question".to_owned(), cx),
-                    Outcome::Fatal(reason) => self.close(reason.to_owned(), cx),
+                    Answered::Next => {}
+                    Answered::NotMine => self
+                        .close("the producer answered a request that was not sent".to_owned(), cx),
+                    Answered::Fatal(reason) => self.close(reason.to_owned(), cx),
                 }
             }
-            // A producer of older days answers BUFFER_ACK and SEQNO_ACK.
+            // Old producers answer BUFFER_ACK and SEQNO_ACK.
             _ => {}
         }
     }
 
-    /// A frame of a stream: its bytes are counted exactly once, wherever it ends (MB-60468).
+    /// Takes a frame of a stream. Its bytes are counted exactly once, whatever is done with it
+    /// (MB-60468).
     ///
-    /// The first frame of a live stream that is refused ends that stream: a later frame that was
-    /// accepted would hide the gap: high seqnos would be equal, documents would not.
+    /// The first frame of a live stream that is refused ends that stream. If a later frame were
+    /// accepted, it would hide the gap: high seqnos would be equal, documents would differ.
     fn on_stream_frame(&mut self, frame: &Frame<'_>, memory: Option<&Bytes>, cx: &mut Context<'_>) {
         let charge = flow::charge(&frame.header);
         let vb = frame.header.vbucket();
@@ -99,8 +101,8 @@ impl Consumer {
             Some(stream) if stream.opaque == frame.header.opaque => {
                 let memory = memory.filter(|_| stream.next_is_from_disk());
                 let collections = self.options.collections;
-                let making = Making { collections, unix_s: self.unix_s, memory };
-                take(stream, frame, charge, making)
+                let options = DecodeOptions { collections, unix_s: self.unix_s, memory };
+                take(stream, frame, charge, options)
             }
             stream => {
                 let v7 = self.negotiation.has_v7_status_codes();
@@ -115,7 +117,8 @@ impl Consumer {
             }
         };
         match taken {
-            // Written once the whole read is dealt with, so that rows go in few large parts.
+            // Written once all frames of the read are taken, so that rows are written in few large
+            // parts.
             Ok(Taken::Queued) => {
                 self.acks.hold(charge);
                 self.touch(vb);
@@ -134,7 +137,7 @@ impl Consumer {
         }
     }
 
-    /// The end of a stream, which is never answered. One of an older stream is stale (MB-34951).
+    /// Takes a STREAM_END, which is never answered. One of an older stream is ignored (MB-34951).
     fn on_end(&mut self, frame: &Frame<'_>, cx: &mut Context<'_>) {
         self.acks.free(flow::charge(&frame.header));
         let (vb, opaque) = (frame.header.vbucket(), frame.header.opaque);
@@ -155,8 +158,8 @@ impl Consumer {
         if let Some(held) = self.take_held(vb) {
             answer_add(held.add, Status::KEY_ENOENT, None, cx.out);
         } else if live {
-            // Nothing that was received and is not being written counts any more, so that nobody's
-            // position moves on behind the close.
+            // What was received and is not being written is dropped, so that the seqno does not
+            // advance after the close.
             self.abandon(vb, Status::KEY_ENOENT, cx);
         } else if self.negotiation.has_v7_status_codes() {
             return answer(frame, Status::DCP_STREAM_NOT_FOUND, cx.out);
@@ -168,19 +171,22 @@ impl Consumer {
 }
 
 impl PassiveStream {
-    /// Whether the producer may send on this stream.
+    /// Whether frames of this stream are taken.
     fn takes_frames(&self) -> bool {
         match self.phase {
-            Phase::Open => true,
-            // An unanswered ADD_STREAM: the stream was not ended meanwhile.
-            Phase::TakingHistory => self.add.is_some(),
-            Phase::Queued | Phase::Requested | Phase::RollingBack | Phase::Draining => false,
+            StreamPhase::Open => true,
+            // While the ADD_STREAM is unanswered, the stream has not ended.
+            StreamPhase::TakingHistory => self.add.is_some(),
+            StreamPhase::Queued
+            | StreamPhase::Requested
+            | StreamPhase::RollingBack
+            | StreamPhase::Draining => false,
         }
     }
 
     /// Whether the stream was neither ended nor closed.
     pub(super) fn is_live(&self) -> bool {
-        self.takes_frames() || (self.add.is_some() && self.phase != Phase::Draining)
+        self.takes_frames() || (self.add.is_some() && self.phase != StreamPhase::Draining)
     }
 }
 
@@ -189,11 +195,11 @@ fn take(
     stream: &mut PassiveStream,
     frame: &Frame<'_>,
     charge: usize,
-    making: Making<'_>,
-) -> Result<Taken, Refusal> {
+    options: DecodeOptions<'_>,
+) -> Result<Taken, FrameRefusal> {
     match frame.opcode() {
         Opcode::DCP_MUTATION | Opcode::DCP_DELETION | Opcode::DCP_EXPIRATION => {
-            stream.push_row(decode::row(frame, making)?, charge)?;
+            stream.push_row(decode::row(frame, options)?, charge)?;
         }
         Opcode::DCP_SNAPSHOT_MARKER => {
             stream.on_marker(&SnapshotMarker::decode(frame)?)?;
@@ -204,11 +210,11 @@ fn take(
         }
         Opcode::DCP_SET_VBUCKET_STATE => {
             let state = SetVbucketState::decode(frame)?.state;
-            // Nobody but who was asked to take over may become active.
+            // Only a stream that was added as a takeover may make the vBucket active.
             let takeover = stream.flags & stream_flags::TAKEOVER != 0;
             if !takeover || !matches!(state, VbState::Pending | VbState::Active) {
                 let reason = format!("state {state} outside of a takeover");
-                return Err(Refusal::new(Status::EINVAL, reason));
+                return Err(FrameRefusal::new(Status::EINVAL, reason));
             }
             stream.push(Item::State(state), charge);
         }

@@ -1,7 +1,7 @@
-//! ADD_STREAMs that wait until the stream before them, of whichever connection, is on disk.
+//! ADD_STREAMs that wait until the previous stream of their vBucket, on any connection, is on disk.
 //!
-//! The request has to name where the vBucket stands then (MB-29354, where the answer was EEXISTS).
-//! The wait ends with the commit of what that stream received, and commits have a deadline.
+//! Their STREAM_REQ has to start at the seqno that is on disk then (in MB-29354 the answer was
+//! EEXISTS). The wait ends with a commit, and commits have a deadline.
 
 use mcbp::{Opaque, Status, VbId};
 
@@ -9,10 +9,10 @@ use super::Consumer;
 use super::answer::answer_add;
 use super::context::Context;
 
-/// How many ADD_STREAMs wait: one for each vBucket.
+/// How many ADD_STREAMs may wait: one for each vBucket.
 const HELD_MAX: usize = 1024;
 
-/// One of them.
+/// An ADD_STREAM that waits.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) vb: VbId,
@@ -21,7 +21,7 @@ pub(super) struct Held {
 }
 
 impl Consumer {
-    /// Holds an ADD_STREAM, or refuses it where too many wait or one of this vBucket does.
+    /// Holds an ADD_STREAM. Refuses it if too many wait, or one of the same vBucket.
     pub(super) fn hold(&mut self, held: Held, cx: &mut Context<'_>) {
         let waits = self.held.iter().any(|other| other.vb == held.vb);
         if waits || self.held.len() >= HELD_MAX {
@@ -30,17 +30,17 @@ impl Consumer {
         self.held.push_back(held);
     }
 
-    /// Takes the ADD_STREAM that waits for a vBucket out.
+    /// Removes the ADD_STREAM that waits for a vBucket, and returns it.
     pub(super) fn take_held(&mut self, vb: VbId) -> Option<Held> {
         let at = self.held.iter().position(|held| held.vb == vb)?;
         self.held.remove(at)
     }
 
-    /// A vBucket that was draining on another connection is free, see
-    /// [`super::Claim::Draining`]. Another connection may have been faster.
+    /// A vBucket that was draining on another connection is free, see [`super::Claim::Draining`].
+    /// Yet another connection may have claimed it first.
     pub(super) fn freed(&mut self, vb: VbId, cx: &mut Context<'_>) {
         if self.streams.contains_key(&vb) {
-            return; // a stream of this connection is before it
+            return; // the ADD_STREAM waits for a stream of this connection
         }
         if let Some(Held { vb, add, flags }) = self.take_held(vb) {
             self.add_stream(vb, add, flags, cx);

@@ -4,13 +4,13 @@
 //! an output buffer. Every ADD_STREAM is answered exactly once, whatever happens: the stream owns
 //! the unanswered request, and taking it out is the only way to answer. The map:
 //!
-//! - `negotiation`, `counter`: what is settled before the first stream, and the opaques
+//! - `negotiation`, `counter`: what is settled before the first stream; the opaques
 //! - `stream`: one stream; `part`: what it received; `decode`: frames to rows
-//! - `frames`: what comes in; `refusal`: what cannot be stored; `setup`: from ADD_STREAM to its
-//!   answer; `held`: ADD_STREAMs that wait; `outcomes`: what comes of effects, and how streams end
-//! - `event`, `effect`: what happens, and what the shell has to do; `context`: what one call works
-//!   with; `answer`: frames that answer requests
-//! - `acks`: flow control; `stats`: what STAT tells
+//! - `frames`: incoming frames; `refusal`: frames that cannot be stored; `setup`: from ADD_STREAM
+//!   to its answer; `held`: ADD_STREAMs that wait; `outcomes`: outcomes of effects, ends of streams
+//! - `event`, `effect`: what happens, and what is to be done; `context`: what one call works with;
+//!   `answer`: frames that answer requests
+//! - `acks`: flow control; `stats`: statistics
 //!
 //! The first frame of a stream that cannot be stored ends that stream, and nothing after it is
 //! written: equal seqnos mean equal documents. The other streams go on.
@@ -55,21 +55,21 @@ use stream::PassiveStream;
 
 /// Where a consumer finds vBuckets. Calls take locks but never block on a disk.
 pub trait Replicas {
-    /// What the vBucket is now, or `None` where there is none.
+    /// Returns what the vBucket is now, or `None` where there is none.
     fn facts(&self, vb: VbId) -> Option<VbFacts>;
 
-    /// Takes the vBucket for this connection, unless a stream of another one has it.
+    /// Claims the vBucket for this connection, unless a stream of another connection has it.
     fn claim(&self, vb: VbId) -> Claim;
 
-    /// The stream of the vBucket has ended, but what it received is still being written: other
-    /// connections may wait for the vBucket.
+    /// The stream of the vBucket has ended, and what it received is still being written. From now
+    /// on other connections may wait for the vBucket.
     fn drains(&self, vb: VbId);
 
-    /// Gives the vBucket back.
+    /// Releases the vBucket.
     fn release(&self, vb: VbId);
 }
 
-/// What became of [`Replicas::claim`].
+/// The result of [`Replicas::claim`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Claim {
     /// This connection has the vBucket.
@@ -86,7 +86,7 @@ pub enum Claim {
 pub struct ConsumerOptions {
     /// HELLO granted collections: keys carry the collection prefix.
     pub collections: bool,
-    /// HELLO granted JSON: reasons are marked as JSON.
+    /// HELLO granted JSON: the texts of refusals have the datatype JSON.
     pub json: bool,
     /// The flow-control window, in bytes.
     pub window_bytes: u32,
@@ -101,17 +101,17 @@ pub struct Consumer {
     acks: Acks,
     liveness: Liveness,
     streams: BTreeMap<VbId, PassiveStream>,
-    /// Streams to be asked for once the negotiation is done, in the order they were added.
+    /// Streams to request once the negotiation is done, in the order in which they were added.
     to_request: VecDeque<VbId>,
     held: VecDeque<Held>,
-    /// Streams that got something since the last [`Consumer::settle`].
+    /// Streams that received something since the last [`Consumer::settle`].
     touched: Vec<VbId>,
     closing: bool,
     unix_s: u32,
 }
 
 impl Consumer {
-    /// A connection that was opened at `now` (the age of whatever clock the caller uses).
+    /// A connection that was opened at `now`, on a clock of the caller's choice.
     #[must_use]
     pub fn new(options: ConsumerOptions, now: Duration) -> Self {
         Self {
@@ -151,15 +151,15 @@ impl Consumer {
         cx.effects
     }
 
-    /// Bytes that were received and are not on disk: the caller reads no more while they exceed the
-    /// window by far, which only a producer without flow control makes happen.
+    /// Bytes that were received and are not on disk. The caller stops reading while they far exceed
+    /// the window, which happens only with a producer without flow control.
     #[must_use]
     pub fn queued_bytes(&self) -> usize {
         self.acks.held_bytes()
     }
 
-    /// Frames and events of the moment were all given: starts what can be started, has rows
-    /// written, acknowledges. Returns what is to be done, in order.
+    /// To be called once all frames and events that are there were given: requests streams, has
+    /// rows written, acknowledges. Returns what is to be done, in order.
     #[must_use]
     pub fn settle(
         &mut self,
@@ -193,7 +193,7 @@ impl Consumer {
     fn tick(&mut self, now: Duration, unix_s: u32, cx: &mut Context<'_>) {
         self.unix_s = unix_s;
         if self.liveness.is_idle(now) {
-            self.close("nothing was heard from the producer for 360 s".to_owned(), cx);
+            self.close("nothing was received from the producer for 360 s".to_owned(), cx);
         }
         self.acknowledge(now, cx.out);
     }

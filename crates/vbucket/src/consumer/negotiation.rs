@@ -1,10 +1,10 @@
-//! What a consumer settles with its producer before the first STREAM_REQ, in kv_engine's order.
+//! What a consumer negotiates with its producer before the first STREAM_REQ, in kv_engine's order.
 //!
-//! Silent until the first ADD_STREAM; then GET_ERROR_MAP, then one control at a time.
+//! It begins with the first ADD_STREAM: GET_ERROR_MAP, then one control at a time.
 //!
-//! What this node does not store is not asked for: `enable_sync_writes` and `consumer_name` (no
-//! durable writes), `flatbuffers_system_events` (no collections), `change_streams` (no history of a
-//! document). A producer that sends such a thing all the same is refused by `frames`.
+//! It does not ask for what this node does not store: `enable_sync_writes` and `consumer_name`
+//! (durable writes), `flatbuffers_system_events` (collections), `change_streams` (the history of a
+//! document). If the producer sends such frames nevertheless, `frames` refuses them.
 
 use std::collections::VecDeque;
 
@@ -21,31 +21,35 @@ struct Wish {
     value: String,
 }
 
-/// What an answer came to.
+/// The result of an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Outcome {
-    /// Not an answer that was waited for.
+pub(super) enum Answered {
+    /// No request with this opaque is unanswered.
     NotMine,
-    /// Go on.
+    /// The negotiation continues.
     Next,
-    /// The connection is of no use: the reason.
+    /// The connection cannot be used; holds the reason.
     Fatal(&'static str),
 }
 
+/// How far the negotiation is.
 #[derive(Clone, PartialEq, Eq, Debug)]
-enum Phase {
+enum Stage {
+    /// Nothing was sent.
     Silent,
+    /// GET_ERROR_MAP with this opaque is unanswered.
     ErrorMap(Opaque),
+    /// Controls are being sent.
     Controls,
 }
 
 /// The negotiation of one connection.
 #[derive(Clone, Debug)]
 pub(super) struct Negotiation {
-    phase: Phase,
+    stage: Stage,
     queue: VecDeque<Wish>,
     waiting: Option<(Opaque, Wish)>,
-    /// Every control of the list was answered once.
+    /// Every control was answered.
     done: bool,
     /// The noop interval was refused once.
     interval_refused: bool,
@@ -69,7 +73,7 @@ impl Negotiation {
         add(key::MAX_MARKER_VERSION, "2.2");
         add(key::CONNECTION_BUFFER_SIZE, &window_bytes.to_string());
         Self {
-            phase: Phase::Silent,
+            stage: Stage::Silent,
             queue,
             waiting: None,
             done: false,
@@ -88,17 +92,17 @@ impl Negotiation {
         self.v7_status_codes
     }
 
-    /// Has the first stream been asked for: breaks the silence.
+    /// Begins the negotiation, if it has not begun.
     pub(super) fn start(&mut self, counter: &mut Counter, out: &mut BytesMut) {
-        if self.phase == Phase::Silent {
+        if self.stage == Stage::Silent {
             let opaque = counter.next_opaque();
             let frame = FrameBuilder::request(Opcode::GET_ERROR_MAP).opaque(opaque);
             frame.value(&[0, 0]).write(out);
-            self.phase = Phase::ErrorMap(opaque);
+            self.stage = Stage::ErrorMap(opaque);
         }
     }
 
-    /// Tells the producer of another window, now or as soon as its turn comes.
+    /// Queues the control that changes the window, and sends it if no control is unanswered.
     pub(super) fn resize(&mut self, bytes: u32, counter: &mut Counter, out: &mut BytesMut) {
         let value = bytes.to_string();
         match self.queue.iter_mut().find(|wish| wish.key == key::CONNECTION_BUFFER_SIZE) {
@@ -115,36 +119,36 @@ impl Negotiation {
         status: Status,
         counter: &mut Counter,
         out: &mut BytesMut,
-    ) -> Outcome {
-        if self.phase == Phase::ErrorMap(opaque) {
+    ) -> Answered {
+        if self.stage == Stage::ErrorMap(opaque) {
             if status == Status::UNKNOWN_COMMAND {
-                return Outcome::Fatal("the producer does not know GET_ERROR_MAP");
+                return Answered::Fatal("the producer does not know GET_ERROR_MAP");
             }
-            self.phase = Phase::Controls;
+            self.stage = Stage::Controls;
         } else if let Some((_, wish)) = self.waiting.take_if(|(sent, _)| *sent == opaque) {
-            if let Some(reason) = self.judge(&wish, status) {
-                return Outcome::Fatal(reason);
+            if let Some(reason) = self.apply_answer(&wish, status) {
+                return Answered::Fatal(reason);
             }
         } else {
-            return Outcome::NotMine;
+            return Answered::NotMine;
         }
         self.send_next(counter, out);
-        Outcome::Next
+        Answered::Next
     }
 
-    /// What an answer means; a reason where the connection cannot go on.
-    fn judge(&mut self, wish: &Wish, status: Status) -> Option<&'static str> {
+    /// Applies the answer to a control. Returns a reason if the connection cannot be used.
+    fn apply_answer(&mut self, wish: &Wish, status: Status) -> Option<&'static str> {
         match wish.key {
             key::V7_STATUS_CODES => self.v7_status_codes = status.is_success(), // MB-40934
             key::SET_NOOP_INTERVAL if !status.is_success() => {
                 if std::mem::replace(&mut self.interval_refused, true) {
                     return Some("the producer refused the noop interval twice");
                 }
-                // An older producer takes whole seconds only.
+                // Older producers accept whole seconds only.
                 let value = "1".to_owned();
                 self.queue.push_back(Wish { key: key::SET_NOOP_INTERVAL, value });
             }
-            // Without the window agreed both sides would count differently (MB-72330).
+            // Without an agreed window the two sides would count differently (MB-72330).
             key::CONNECTION_BUFFER_SIZE if !status.is_success() => {
                 return Some("the producer refused the flow-control window");
             }
@@ -154,7 +158,7 @@ impl Negotiation {
     }
 
     fn send_next(&mut self, counter: &mut Counter, out: &mut BytesMut) {
-        if self.phase != Phase::Controls || self.waiting.is_some() {
+        if self.stage != Stage::Controls || self.waiting.is_some() {
             return;
         }
         let Some(wish) = self.queue.pop_front() else {

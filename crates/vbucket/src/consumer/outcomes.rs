@@ -4,10 +4,10 @@ use mcbp::{FrameBuilder, Opaque, Opcode, Status, VbId, VbState};
 
 use super::answer::answer_add;
 use super::context::Context;
-use super::decode::Refusal;
+use super::decode::FrameRefusal;
 use super::held::Held;
 use super::part::Item;
-use super::stream::Phase;
+use super::stream::StreamPhase;
 use super::{Consumer, Effect, Failure};
 
 impl Consumer {
@@ -20,7 +20,7 @@ impl Consumer {
         cx: &mut Context<'_>,
     ) {
         let Some(current) = self.current(vb, stream) else { return };
-        let is_open = current.phase == Phase::Open;
+        let is_open = current.phase == StreamPhase::Open;
         match current.landed() {
             Ok(bytes) => self.acks.release(bytes),
             Err(broken) => return self.close(broken.to_string(), cx),
@@ -29,11 +29,12 @@ impl Consumer {
             Ok(()) => return self.go_on(vb, cx),
             Err(failure) => failure,
         };
-        // A producer that has nothing more to send would never learn of it from refused frames.
+        // The failure is reported at once: a producer with nothing more to send would never learn
+        // of it by a refused frame.
         if let Failure::Other(cause) = &failure
             && is_open
         {
-            let refusal = Refusal::new(Status::EINTERNAL, cause.as_str());
+            let refusal = FrameRefusal::new(Status::EINTERNAL, cause.as_str());
             self.write_refusal(Opcode::DCP_MUTATION, stream, &refusal, cx.out);
         }
         self.stream_failed(vb, failure, cx);
@@ -65,9 +66,9 @@ impl Consumer {
         }
     }
 
-    /// State, history or existence of the vBucket changed. A vBucket that is no replica any more
-    /// takes no stream, unless this stream made it active; neither does one that was made active
-    /// and replica again, or made anew: it may have changes that the producer does not know.
+    /// State, history or existence of the vBucket changed. The stream ends if the vBucket is no
+    /// longer a replica, unless this stream made it active. It also ends if the vBucket was active
+    /// in between or was created anew: it may have changes that the producer does not have.
     pub(super) fn changed(&mut self, vb: VbId, cx: &mut Context<'_>) {
         let Some(stream) = self.streams.get(&vb) else { return };
         let taken_over = stream.flags & mcbp::dcp::stream_flags::TAKEOVER != 0;
@@ -75,7 +76,7 @@ impl Consumer {
         let branch = facts.as_ref().map(|facts| facts.failover.newest().uuid);
         let fits = match facts.map(|facts| facts.state) {
             Some(VbState::Replica | VbState::Pending) => {
-                let has_history = matches!(stream.phase, Phase::Open | Phase::Draining);
+                let has_history = matches!(stream.phase, StreamPhase::Open | StreamPhase::Draining);
                 !has_history || stream.history == branch
             }
             Some(VbState::Active) => taken_over,
@@ -86,7 +87,7 @@ impl Consumer {
         }
     }
 
-    /// Deals with what is at the front of the stream's queue.
+    /// Processes what is at the front of the stream's queue.
     pub(super) fn go_on(&mut self, vb: VbId, cx: &mut Context<'_>) {
         let Some(stream) = self.streams.get_mut(&vb) else { return };
         loop {
@@ -106,31 +107,31 @@ impl Consumer {
                 Some(Item::Part(_)) | None => break,
             }
         }
-        if stream.phase == Phase::Draining && stream.is_drained() {
+        if stream.phase == StreamPhase::Draining && stream.is_drained() {
             self.remove(vb, cx);
         }
     }
 
-    /// Ends a stream whose vBucket did not do what it was told. What waits is dropped: written
-    /// without what failed it would leave a gap.
+    /// Ends a stream of which an effect failed. What is queued is dropped: written without what
+    /// failed it would leave a gap.
     fn stream_failed(&mut self, vb: VbId, failure: Failure, cx: &mut Context<'_>) {
         let (status, note) = match failure {
-            Failure::NotReplica => (Status::NOT_MY_VBUCKET, "not a replica any more".to_owned()),
+            Failure::NotReplica => (Status::NOT_MY_VBUCKET, "no longer a replica".to_owned()),
             Failure::Other(cause) => (Status::EINTERNAL, format!("not written: {cause}")),
         };
         cx.effects.push(Effect::Note(vb, note));
         self.abandon(vb, status, cx);
     }
 
-    /// Drops a stream with what waits in it; what is being written is being written still.
+    /// Ends a stream and drops what is queued. Writes in progress continue.
     pub(super) fn abandon(&mut self, vb: VbId, status: Status, cx: &mut Context<'_>) {
         let Some(stream) = self.streams.get_mut(&vb) else { return };
         self.acks.release(stream.drop_queue());
         self.finish(vb, status, cx);
     }
 
-    /// Ends a stream: no more frames are taken, what was received is still written. The ADD_STREAM,
-    /// if it waits, is answered with `status`.
+    /// Ends a stream: no more frames are taken, what was received is still written. An unanswered
+    /// ADD_STREAM is answered with `status`.
     pub(super) fn finish(&mut self, vb: VbId, status: Status, cx: &mut Context<'_>) {
         let Some(stream) = self.streams.get_mut(&vb) else { return };
         if let Some(add) = stream.add.take() {
@@ -138,10 +139,10 @@ impl Consumer {
         }
         match stream.phase {
             // It drains from `Event::HistoryTaken` or `Event::RolledBack` on.
-            Phase::TakingHistory | Phase::RollingBack => cx.replicas.drains(vb),
-            Phase::Queued | Phase::Requested => self.remove(vb, cx),
-            Phase::Open | Phase::Draining => {
-                stream.phase = Phase::Draining;
+            StreamPhase::TakingHistory | StreamPhase::RollingBack => cx.replicas.drains(vb),
+            StreamPhase::Queued | StreamPhase::Requested => self.remove(vb, cx),
+            StreamPhase::Open | StreamPhase::Draining => {
+                stream.phase = StreamPhase::Draining;
                 cx.replicas.drains(vb);
                 self.go_on(vb, cx);
             }

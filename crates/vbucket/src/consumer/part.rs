@@ -1,4 +1,4 @@
-//! What a stream received, in the form in which it waits and is handed over.
+//! What a stream received, as it is queued and passed to the shell.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use mcbp::{Seqno, VbState};
 
 use crate::Row;
 
-/// Something that was received, to be dealt with in order.
+/// Something that was received, to be written in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Part {
     /// Rows under one snapshot.
@@ -15,12 +15,12 @@ pub enum Part {
         rows: Vec<Arc<Row>>,
         /// Start and end of the snapshot.
         snapshot: (Seqno, Seqno),
-        /// Whether the producer read the snapshot from its disk: a copy of what is old already.
+        /// Whether the producer read the snapshot from its disk.
         from_disk: bool,
     },
-    /// The vBucket moves on without a row.
+    /// The seqno of the vBucket advances without a row.
     Advance {
-        /// Where it stands then.
+        /// The seqno after that.
         seqno: Seqno,
         /// Start and end of the snapshot.
         snapshot: (Seqno, Seqno),
@@ -28,7 +28,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// Where the vBucket stands once this is written; `None` for no rows at all.
+    /// The seqno of the vBucket once this is written; `None` for no rows.
     #[must_use]
     pub fn last_seqno(&self) -> Option<Seqno> {
         match self {
@@ -44,6 +44,6 @@ pub(super) enum Item {
     Part(Part),
     /// The marker that asked for an answer is complete.
     AnswerMarker,
-    /// The producer moves the vBucket on.
+    /// The producer asks for this state.
     State(VbState),
 }

@@ -1,22 +1,26 @@
-//! How a frame that cannot be stored ends its stream.
+//! Refuses frames that cannot be stored; the first refusal ends the stream.
 
 use bytes::BytesMut;
-use mcbp::dcp::{Abort, Commit, SnapshotMarker};
+use mcbp::dcp::{SeqnoAdvanced, SnapshotMarker, change_seqno};
 use mcbp::{Datatype, Frame, FrameBuilder, Opaque, Opcode, Seqno, Status};
 
 use super::context::Context;
-use super::decode::Refusal;
+use super::decode::FrameRefusal;
 use super::effect::Refused;
 use super::{Consumer, Effect};
 
 impl Consumer {
-    /// Refuses a frame of a live stream and ends that stream: what came before it is still
-    /// written, what comes after it is not known to any stream. The status also answers the
-    /// ADD_STREAM, if that waits.
-    pub(super) fn refuse(&mut self, frame: &Frame<'_>, refusal: Refusal, cx: &mut Context<'_>) {
+    /// Refuses a frame of a live stream and ends that stream. Frames before it are still written;
+    /// frames after it belong to no stream. The status also answers an unanswered ADD_STREAM.
+    pub(super) fn refuse(
+        &mut self,
+        frame: &Frame<'_>,
+        refusal: FrameRefusal,
+        cx: &mut Context<'_>,
+    ) {
         let vb = frame.header.vbucket();
         self.write_refusal(frame.opcode(), frame.header.opaque, &refusal, cx.out);
-        let Refusal { status, reason } = refusal;
+        let FrameRefusal { status, reason } = refusal;
         let last_seqno = self.streams.get(&vb).map_or(Seqno::ZERO, |stream| stream.last_seqno);
         let (opcode, seqno) = (frame.opcode(), seqno(frame));
         let refused = Refused { opcode, seqno, last_seqno, status, reason };
@@ -24,12 +28,12 @@ impl Consumer {
         self.finish(vb, status, cx);
     }
 
-    /// Answers a frame of a stream with status and reason, which stands where kv_engine has it.
+    /// Answers a frame of a stream with status and reason. The reason is where kv_engine has it.
     pub(super) fn write_refusal(
         &self,
         opcode: Opcode,
         stream: Opaque,
-        Refusal { status, reason }: &Refusal,
+        FrameRefusal { status, reason }: &FrameRefusal,
         out: &mut BytesMut,
     ) {
         let value = serde_json::json!({ "error": { "context": reason } }).to_string();
@@ -39,25 +43,16 @@ impl Consumer {
     }
 }
 
-/// The seqno that a frame carries, where it is whole enough to tell; of a marker the end.
+/// The seqno of a frame, if it has one that can be read; of a marker the end.
 fn seqno(frame: &Frame<'_>) -> Option<Seqno> {
     match frame.opcode() {
-        Opcode::DCP_MUTATION
-        | Opcode::DCP_DELETION
-        | Opcode::DCP_EXPIRATION
-        | Opcode::DCP_SYSTEM_EVENT
-        | Opcode::DCP_PREPARE
-        | Opcode::DCP_SEQNO_ADVANCED => {
-            frame.extras.first_chunk().map(|seqno| Seqno(u64::from_be_bytes(*seqno)))
-        }
-        Opcode::DCP_COMMIT => Commit::decode(frame).ok().map(|commit| commit.committed),
-        Opcode::DCP_ABORT => Abort::decode(frame).ok().map(|abort| abort.aborted),
+        Opcode::DCP_SEQNO_ADVANCED => SeqnoAdvanced::decode(frame).ok().map(|body| body.seqno),
         Opcode::DCP_SNAPSHOT_MARKER => SnapshotMarker::decode(frame).ok().map(|marker| marker.end),
-        _ => None,
+        _ => change_seqno(frame),
     }
 }
 
-/// Whether a frame with this opcode is about a stream, also one that is not known here.
+/// Whether frames of this opcode belong to a stream, even if no such stream is known here.
 pub(super) const fn is_of_stream(opcode: Opcode) -> bool {
     matches!(
         opcode,
@@ -77,9 +72,9 @@ pub(super) const fn is_of_stream(opcode: Opcode) -> bool {
     )
 }
 
-/// Why a frame that is neither a document nor moves the stream on is refused. None of these are
-/// asked for in the negotiation; a producer may send them all the same.
-pub(super) fn not_stored(opcode: Opcode) -> Refusal {
+/// Why a frame that is neither a document nor advances the stream is refused. The negotiation asks
+/// for none of them; a producer may send them nevertheless.
+pub(super) fn not_stored(opcode: Opcode) -> FrameRefusal {
     let reason = match opcode {
         Opcode::DCP_PREPARE | Opcode::DCP_COMMIT | Opcode::DCP_ABORT => {
             "durable writes are not stored"
@@ -89,7 +84,7 @@ pub(super) fn not_stored(opcode: Opcode) -> Refusal {
         Opcode::DCP_CACHE_TRANSFER | Opcode::DCP_CACHE_TRANSFER_END => {
             "cache transfers are not stored"
         }
-        _ => return Refusal::new(Status::UNKNOWN_COMMAND, "the opcode is unknown"),
+        _ => return FrameRefusal::new(Status::UNKNOWN_COMMAND, "the opcode is unknown"),
     };
-    Refusal::new(Status::NOT_SUPPORTED, reason)
+    FrameRefusal::new(Status::NOT_SUPPORTED, reason)
 }

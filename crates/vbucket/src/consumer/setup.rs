@@ -1,4 +1,4 @@
-//! From ADD_STREAM to its answer: request, rollback, history.
+//! From ADD_STREAM to its answer: STREAM_REQ, rollback, failover table.
 
 use mcbp::dcp::{decode_failover_log, decode_rollback};
 use mcbp::{Frame, Opaque, Seqno, Status, StreamEndStatus, VbId, VbState};
@@ -6,15 +6,15 @@ use mcbp::{Frame, Opaque, Seqno, Status, StreamEndStatus, VbId, VbState};
 use super::answer::answer_add;
 use super::context::Context;
 use super::held::Held;
-use super::stream::{PassiveStream, Phase};
+use super::stream::{PassiveStream, StreamPhase};
 use super::{Claim, Consumer, Effect, Failure};
 use crate::failover::ENTRIES_MAX;
 
-/// How often one ADD_STREAM may be sent back: once for each branch of history there can be, and
-/// once to zero. A producer that asks for more asks for ever.
+/// How many rollbacks one ADD_STREAM may cause: one for each branch of history that there can be,
+/// and one to zero. A producer that asks for more would never stop.
 const ROLLBACKS_MAX: u32 = ENTRIES_MAX as u32 + 1;
 
-/// What an ADD_STREAM is answered whose stream ended first. A stream that ended well did all that
+/// The answer to an ADD_STREAM whose stream ended before. A stream that ended with Ok did all that
 /// was asked for.
 pub(super) const fn status_of_end(end: StreamEndStatus) -> Status {
     match end {
@@ -28,7 +28,7 @@ pub(super) const fn status_of_end(end: StreamEndStatus) -> Status {
 }
 
 impl Consumer {
-    /// Takes an ADD_STREAM: queues a stream, or answers at once.
+    /// Takes an ADD_STREAM: queues a stream for STREAM_REQ, holds it, or refuses it.
     pub(super) fn add_stream(&mut self, vb: VbId, add: Opaque, flags: u32, cx: &mut Context<'_>) {
         let state = cx.replicas.facts(vb).map(|facts| facts.state);
         if !matches!(state, Some(VbState::Replica | VbState::Pending)) {
@@ -52,7 +52,7 @@ impl Consumer {
         cx.effects.push(Effect::Watch(vb));
     }
 
-    /// Sends STREAM_REQ for where the vBucket stands now; again after a rollback, with the same
+    /// Sends STREAM_REQ from the seqno of the vBucket; again after a rollback, with the same
     /// opaque.
     pub(super) fn request(&mut self, vb: VbId, cx: &mut Context<'_>) {
         let facts = cx.replicas.facts(vb);
@@ -63,17 +63,18 @@ impl Consumer {
         }
     }
 
-    /// Takes the answer to a STREAM_REQ. One for a stream that is gone is let pass (MB-32724).
+    /// Takes the answer to a STREAM_REQ. One for a stream that has ended is ignored (MB-32724).
     pub(super) fn on_stream_answer(&mut self, frame: &Frame<'_>, cx: &mut Context<'_>) {
         let opaque = frame.header.opaque;
         let mut streams = self.streams.values_mut();
-        let asked = |s: &&mut PassiveStream| s.opaque == opaque && s.phase == Phase::Requested;
+        let asked =
+            |s: &&mut PassiveStream| s.opaque == opaque && s.phase == StreamPhase::Requested;
         let Some(stream) = streams.find(asked) else { return };
         let vb = stream.vb;
         match frame.header.status() {
             Status::SUCCESS => match decode_failover_log(frame) {
                 Ok(log) => {
-                    stream.phase = Phase::TakingHistory;
+                    stream.phase = StreamPhase::TakingHistory;
                     stream.history = log.first().map(|newest| newest.uuid);
                     cx.effects.push(Effect::TakeHistory(vb, opaque, log));
                 }
@@ -97,11 +98,11 @@ impl Consumer {
             return self.request(vb, cx);
         }
         if stream.rollbacks >= ROLLBACKS_MAX {
-            cx.effects.push(Effect::Note(vb, "rolled back again and again, given up".to_owned()));
+            cx.effects.push(Effect::Note(vb, format!("given up after {ROLLBACKS_MAX} rollbacks")));
             return self.abandon(vb, Status::ROLLBACK, cx);
         }
         stream.rolled_back();
-        stream.phase = Phase::RollingBack;
+        stream.phase = StreamPhase::RollingBack;
         cx.effects.push(Effect::Rollback(vb, stream.opaque, to));
     }
 
@@ -115,18 +116,18 @@ impl Consumer {
     ) {
         let Some(current) = self.current(vb, stream) else { return };
         if current.add.is_none() {
-            current.phase = Phase::Draining; // closed meanwhile
+            current.phase = StreamPhase::Draining; // closed in the meantime
             return self.go_on(vb, cx);
         }
-        current.phase = Phase::Requested;
+        current.phase = StreamPhase::Requested;
         match outcome {
             Ok(()) => self.request(vb, cx),
             Err(failure) => self.setup_failed(vb, failure, cx),
         }
     }
 
-    /// An [`Effect::TakeHistory`] ended. Only now is the stream open: a crash from here on leaves a
-    /// vBucket that names the producer's history.
+    /// An [`Effect::TakeHistory`] ended. Only now is the stream open: after a crash from here on
+    /// the vBucket has the producer's failover table.
     pub(super) fn history_taken(
         &mut self,
         vb: VbId,
@@ -137,29 +138,29 @@ impl Consumer {
         let Some(current) = self.current(vb, stream) else { return };
         match (outcome, current.add.take()) {
             (Ok(()), Some(add)) => {
-                current.phase = Phase::Open;
+                current.phase = StreamPhase::Open;
                 answer_add(add, Status::SUCCESS, Some(stream), cx.out);
-                // It may have changed right after it took the history over.
+                // The vBucket may have changed right after it took over the failover table.
                 self.changed(vb, cx);
                 self.go_on(vb, cx);
             }
-            // Answered already: the stream ended meanwhile, what it brought is still good.
+            // The ADD_STREAM was answered because the stream has ended. What was received is valid.
             (Ok(()), None) => {
-                current.phase = Phase::Draining;
+                current.phase = StreamPhase::Draining;
                 self.go_on(vb, cx);
             }
             (Err(failure), add) => {
                 current.add = add;
-                current.phase = Phase::Open;
+                current.phase = StreamPhase::Open;
                 self.setup_failed(vb, failure, cx);
             }
         }
     }
 
-    /// A vBucket that cannot be rolled back or given its history fails this one request.
+    /// Answers an ADD_STREAM whose vBucket could not be rolled back or given the failover table.
     fn setup_failed(&mut self, vb: VbId, failure: Failure, cx: &mut Context<'_>) {
         let (status, note) = match failure {
-            Failure::NotReplica => (Status::NOT_MY_VBUCKET, "not a replica any more".to_owned()),
+            Failure::NotReplica => (Status::NOT_MY_VBUCKET, "no longer a replica".to_owned()),
             Failure::Other(cause) => (Status::EINTERNAL, cause),
         };
         cx.effects.push(Effect::Note(vb, note));

@@ -1,12 +1,12 @@
-//! What `STAT dcp` tells of a consumer connection.
+//! The statistics of a consumer connection, for `STAT dcp`.
 
 use super::counter::number;
-use super::stream::{PassiveStream, Phase};
+use super::stream::{PassiveStream, StreamPhase};
 use super::{Consumer, VbId};
 use crate::stats::Stats;
 
 impl Consumer {
-    /// The statistics of the connection and its streams, with the names of kv_engine.
+    /// Collects the statistics of the connection and its streams, with kv_engine's names.
     pub fn stats(&self, stats: &mut Stats<'_>) {
         stats.put("type", "consumer");
         stats.put("supports_ack", false);
@@ -40,11 +40,12 @@ impl PassiveStream {
             stats.put(format_args!("stream_{}_{name}", self.vb.0), value);
         };
         let state = match self.phase {
-            Phase::Queued | Phase::Requested | Phase::RollingBack | Phase::TakingHistory => {
-                "pending"
-            }
-            Phase::Open => "reading",
-            Phase::Draining => "dead",
+            StreamPhase::Queued
+            | StreamPhase::Requested
+            | StreamPhase::RollingBack
+            | StreamPhase::TakingHistory => "pending",
+            StreamPhase::Open => "reading",
+            StreamPhase::Draining => "dead",
         };
         put("flags", &self.flags);
         put("opaque", &number(self.opaque));

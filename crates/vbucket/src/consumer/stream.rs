@@ -1,4 +1,4 @@
-//! One stream on the consumer's side: what came, what of it is on its way to disk, what comes next.
+//! One stream on the consumer's side: what was received, what is being written, what may follow.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,21 +7,21 @@ use invariant::{Broken, broken};
 use mcbp::dcp::{SnapshotMarker, StreamReq, marker_flags};
 use mcbp::{Opaque, Seqno, Status, VbId, VbUuid};
 
-use super::decode::Refusal;
+use super::decode::FrameRefusal;
 use super::part::{Item, Part};
 use crate::Row;
 use crate::stream_req::VbFacts;
 
-/// Rows of one snapshot are handed over in parts of about this size, so that the first are on their
-/// way to disk while the rest is still coming.
+/// Rows of one snapshot are written in parts of about this size, so that writing begins while the
+/// rest of the snapshot is being received.
 const PART_BYTES: usize = 1024 * 1024;
 
-/// How far a stream is.
+/// The phase of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Phase {
+pub(super) enum StreamPhase {
     /// Waits for the negotiation to end.
     Queued,
-    /// STREAM_REQ is out.
+    /// STREAM_REQ is unanswered.
     Requested,
     /// The vBucket is being rolled back.
     RollingBack,
@@ -29,11 +29,11 @@ pub(super) enum Phase {
     TakingHistory,
     /// Data flows.
     Open,
-    /// Ended or closed; what was being written is being written still.
+    /// Ended or closed; what was received is still being written.
     Draining,
 }
 
-/// An item of the queue with what it takes of the window.
+/// An item of the queue with its charge, in bytes of the window.
 type Queued = (Item, usize);
 
 /// One stream.
@@ -42,30 +42,30 @@ pub(super) struct PassiveStream {
     pub(super) vb: VbId,
     pub(super) opaque: Opaque,
     pub(super) flags: u32,
-    /// The ADD_STREAM that is still to be answered: taken by whoever answers it.
+    /// The opaque of the unanswered ADD_STREAM. Whoever takes it has to answer.
     pub(super) add: Option<Opaque>,
-    pub(super) phase: Phase,
-    /// Which entry of the failover table names the history in the request.
+    pub(super) phase: StreamPhase,
+    /// The entry of the failover table that STREAM_REQ names.
     branch: usize,
     pub(super) rollbacks: u32,
     pub(super) start: Seqno,
     pub(super) uuid: VbUuid,
-    /// Start of the snapshot that the stream began in, where that is not whole.
+    /// Start of the snapshot in which the stream began, if it was incomplete.
     resumed_snapshot_start: Option<Seqno>,
     pub(super) last_seqno: Seqno,
-    /// What was given to be written ends here.
+    /// The last seqno that was passed to the shell for writing.
     handed_seqno: Seqno,
-    /// The branch of history that the producer writes, as it answered the request.
+    /// The newest branch of the producer, from its answer to STREAM_REQ.
     pub(super) history: Option<VbUuid>,
     pub(super) snapshot: (Seqno, Seqno),
     pub(super) snapshot_from_disk: bool,
-    /// A marker becomes current with its first change: until then the snapshot before it is what a
-    /// new request would have to name (JDCP-241).
+    /// A marker becomes current with its first change. Until then a new request would have to name
+    /// the previous snapshot (JDCP-241).
     pending: Option<SnapshotMarker>,
     answer_at: Option<Seqno>,
     queue: VecDeque<Queued>,
     queued_bytes: usize,
-    /// What is being written takes so much of the window; `None` while nothing is.
+    /// The charge of what is being written; `None` while nothing is.
     in_flight: Option<usize>,
 }
 
@@ -76,7 +76,7 @@ impl PassiveStream {
             opaque,
             flags,
             add: Some(add),
-            phase: Phase::Queued,
+            phase: StreamPhase::Queued,
             branch: 0,
             rollbacks: 0,
             start: Seqno::ZERO,
@@ -101,7 +101,7 @@ impl PassiveStream {
         pending.map_or(self.snapshot_from_disk, |marker| marker.flags & marker_flags::DISK != 0)
     }
 
-    /// The request that goes on from where the vBucket stands.
+    /// Returns the STREAM_REQ that continues from the state of the vBucket.
     pub(super) fn request(&mut self, facts: &VbFacts) -> StreamReq<'static> {
         let start = facts.high_seqno;
         let whole = start == facts.snapshot_end || start == Seqno::ZERO;
@@ -116,13 +116,13 @@ impl PassiveStream {
         self.handed_seqno = start;
         self.snapshot = (snapshot_start, snapshot_end);
         self.resumed_snapshot_start = (!whole).then_some(snapshot_start);
-        self.phase = Phase::Requested;
+        self.phase = StreamPhase::Requested;
         let (flags, end) = (self.flags, Seqno::MAX);
         StreamReq { flags, start, end, uuid, snapshot_start, snapshot_end, value: &[] }
     }
 
-    /// Whether the request can be made again under the branch before: the newest branch began just
-    /// where this vBucket stands, so nothing of it was ever received (MB-48398).
+    /// Selects the next older branch for the request and returns true, if the current one began at
+    /// the start of the request: then nothing of it was received (MB-48398).
     pub(super) fn try_older_branch(&mut self, facts: &VbFacts) -> bool {
         let entries = facts.failover.entries();
         let began_here = entries.get(self.branch).is_some_and(|entry| entry.seqno == self.start);
@@ -131,29 +131,30 @@ impl PassiveStream {
         older
     }
 
-    /// After a rollback the newest branch is the one to name.
+    /// Counts a rollback. The next request names the newest branch.
     pub(super) const fn rolled_back(&mut self) {
         self.branch = 0;
         self.rollbacks += 1;
     }
 
-    /// Takes a marker, unless it goes back (MB-50543).
-    pub(super) fn on_marker(&mut self, marker: &SnapshotMarker) -> Result<(), Refusal> {
+    /// Takes a marker; refuses one that ends before the last seqno (MB-50543).
+    pub(super) fn on_marker(&mut self, marker: &SnapshotMarker) -> Result<(), FrameRefusal> {
         let &SnapshotMarker { start, end, .. } = marker;
         if end < start {
             let reason = format!("snapshot {start}-{end} ends before its start");
-            return Err(Refusal::new(Status::EINVAL, reason));
+            return Err(FrameRefusal::new(Status::EINVAL, reason));
         }
         if end < self.last_seqno {
             let reason = format!("snapshot {start}-{end} ends before seqno {}", self.last_seqno);
-            return Err(Refusal::new(Status::ERANGE, reason));
+            return Err(FrameRefusal::new(Status::ERANGE, reason));
         }
         self.pending = Some(*marker);
         Ok(())
     }
 
-    /// Takes the seqno of a change or an advance, unless it does not follow.
-    fn follow(&mut self, seqno: Seqno) -> Result<(), Refusal> {
+    /// Takes the seqno of a change or an advance; refuses one that is out of order or outside the
+    /// snapshot.
+    fn follow(&mut self, seqno: Seqno) -> Result<(), FrameRefusal> {
         let first = self.pending.map(|marker| {
             let resumed = self.resumed_snapshot_start.unwrap_or(marker.start);
             (marker.start.min(resumed), marker.end)
@@ -162,7 +163,7 @@ impl PassiveStream {
         let last = self.last_seqno;
         if seqno <= last || seqno < start || seqno > end {
             let reason = format!("seqno {seqno} of snapshot {start}-{end} after seqno {last}");
-            return Err(Refusal::new(Status::ERANGE, reason));
+            return Err(FrameRefusal::new(Status::ERANGE, reason));
         }
         if let Some(marker) = self.pending.take() {
             self.resumed_snapshot_start = None;
@@ -174,8 +175,8 @@ impl PassiveStream {
         Ok(())
     }
 
-    /// Queues a row that takes `charge` bytes of the window, unless it does not follow.
-    pub(super) fn push_row(&mut self, row: Arc<Row>, charge: usize) -> Result<(), Refusal> {
+    /// Queues a row that takes `charge` bytes of the window; refuses it as [`Self::follow`] does.
+    pub(super) fn push_row(&mut self, row: Arc<Row>, charge: usize) -> Result<(), FrameRefusal> {
         let seqno = row.seqno;
         self.follow(seqno)?;
         match self.queue.back_mut() {
@@ -196,8 +197,8 @@ impl PassiveStream {
         Ok(())
     }
 
-    /// Queues an advance, unless it does not follow.
-    pub(super) fn push_advance(&mut self, seqno: Seqno, charge: usize) -> Result<(), Refusal> {
+    /// Queues an advance; refuses it as [`Self::follow`] does.
+    pub(super) fn push_advance(&mut self, seqno: Seqno, charge: usize) -> Result<(), FrameRefusal> {
         self.follow(seqno)?;
         self.push(Item::Part(Part::Advance { seqno, snapshot: self.snapshot }), charge);
         self.answer_marker_at(seqno);
@@ -215,8 +216,8 @@ impl PassiveStream {
         }
     }
 
-    /// The parts at the front of the queue, if the stream may write and nothing is in flight, and
-    /// the seqno that they follow.
+    /// Takes the parts at the front of the queue, if the stream may write and nothing is in flight.
+    /// Returns them with the seqno that they follow.
     pub(super) fn take_parts(&mut self) -> (Seqno, Vec<Part>) {
         let after = self.handed_seqno;
         let mut parts = Vec::new();
@@ -236,8 +237,8 @@ impl PassiveStream {
         (after, parts)
     }
 
-    /// The item at the front of the queue, if the stream may write and it is not a part. A state
-    /// counts as in flight then.
+    /// Takes the item at the front of the queue, if the stream may write and the item is not a
+    /// part. A state is in flight then.
     pub(super) fn take_item(&mut self) -> Option<Item> {
         if !self.may_write() || matches!(self.queue.front(), Some((Item::Part(_), _))) {
             return None;
@@ -251,10 +252,10 @@ impl PassiveStream {
     }
 
     const fn may_write(&self) -> bool {
-        self.in_flight.is_none() && matches!(self.phase, Phase::Open | Phase::Draining)
+        self.in_flight.is_none() && matches!(self.phase, StreamPhase::Open | StreamPhase::Draining)
     }
 
-    /// What was in flight is done. Returns the bytes that are free now.
+    /// Ends what is in flight. Returns the bytes that are free now.
     pub(super) fn landed(&mut self) -> Result<usize, Broken> {
         let vb = self.vb;
         let bytes = self.in_flight.take();
@@ -263,19 +264,19 @@ impl PassiveStream {
         Ok(bytes)
     }
 
-    /// Drops what waits: the bytes that are free now.
+    /// Drops the queue. Returns the bytes that are free now.
     pub(super) fn drop_queue(&mut self) -> usize {
         let bytes = self.queue.drain(..).map(|(_, charge)| charge).sum();
         self.queued_bytes -= bytes;
         bytes
     }
 
-    /// Whether nothing waits and nothing is in flight.
+    /// Whether nothing is queued and nothing in flight.
     pub(super) fn is_drained(&self) -> bool {
         self.queue.is_empty() && self.in_flight.is_none()
     }
 
-    /// Bytes that were received and are not dealt with.
+    /// The charge of what was received and is neither written nor dropped.
     pub(super) const fn queued_bytes(&self) -> usize {
         self.queued_bytes
     }

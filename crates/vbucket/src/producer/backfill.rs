@@ -1,7 +1,7 @@
-//! The chunks of a disk scan on their way to one consumer.
+//! The chunks of a disk scan that are sent to one consumer.
 //!
-//! The shell scans and encodes on a thread of its own, a chunk at a time; here the chunks are cut
-//! at frame borders to fit the flow-control window. Failed is never taken for Finished (MB-47790).
+//! The shell scans and encodes a chunk at a time on another thread. Here the chunks are split
+//! between frames to fit the flow-control window. Failed is never taken for Finished (MB-47790).
 
 use std::collections::VecDeque;
 
@@ -11,42 +11,41 @@ use mcbp::{Header, Opcode, Seqno, flow};
 
 use super::turn::Turn;
 
-/// The largest frame of a row that always fits in a chunk. A larger row is let in where the
+/// The largest frame of a row that is read without a grant. A larger row is read once the
 /// connection has room for it (MB-24089).
 pub const SMALL_ROW_BYTES: usize = 128 * 1024;
 
-/// How many bytes of frames one read of the disk fills before it pauses: a chunk ends behind the
-/// row that reaches it. Threads that hand over small chunks do little else than wake each other.
+/// How many bytes of frames one read of the disk fills before it pauses: a chunk ends after the row
+/// that reaches this size. With small chunks the threads spend their time waking each other.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// The largest chunk that has no large row in it.
+/// The largest chunk without a large row.
 const SMALL_ROWS_BYTES_MAX: usize = CHUNK_BYTES + SMALL_ROW_BYTES;
 
-/// A stream reads on once it holds less than this: what is sent while the next chunk is read.
-/// Behind a chunk that is larger, for a large row, the next one waits.
+/// The next chunk is read once a stream holds fewer bytes than this: they are sent meanwhile.
 const AHEAD_BYTES: usize = 128 * 1024;
 
-/// The room of a chunk for its last row; only a larger row makes it grow.
+/// Capacity of a chunk for its last row; only a larger row makes it grow.
 const LAST_ROW_BYTES: usize = 64 * 1024;
 
 /// Whole frames, encoded.
 #[derive(Default, Debug)]
 pub struct Chunk {
-    /// The frames of the rows, in seqno order.
+    /// The frames, in seqno order.
     pub frames: BytesMut,
-    /// The seqno of the last of them.
+    /// The seqno of the last frame.
     pub last_seqno: Seqno,
 }
 
 impl Chunk {
-    /// An empty one, with room for what a read fills.
+    /// Returns an empty chunk with capacity for one read.
     #[must_use]
     pub fn with_room() -> Self {
         let frames = BytesMut::with_capacity(CHUNK_BYTES + LAST_ROW_BYTES);
         Self { frames, last_seqno: Seqno::ZERO }
     }
 
-    /// Whether a read of the disk is to pause.
+    /// Whether the read of the disk has to pause.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.frames.len() >= CHUNK_BYTES
@@ -62,37 +61,37 @@ pub struct Opened {
     pub purge_seqno: Seqno,
 }
 
-/// How a read of the disk ended.
+/// Why a read of the disk ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReadEnd {
     /// A chunk is full.
     More,
-    /// The next row takes so many bytes, more than [`super::Effect::ReadDisk`] allowed.
+    /// The next row takes this many bytes, more than [`super::Effect::ReadDisk`] allowed.
     Large(usize),
     /// The range was read to its end.
     Finished,
-    /// The vBucket is not there any more.
+    /// The vBucket was removed.
     Gone,
-    /// The disk could not be read: the cause.
+    /// The disk could not be read; holds the cause.
     Failed(String),
 }
 
-/// The outcome of one read of the disk.
+/// The result of one read of the disk.
 #[derive(Debug)]
 pub struct DiskRead {
     /// Set by the first read of a scan that could be opened.
     pub opened: Option<Opened>,
-    /// What was read, also before a failure.
+    /// The rows that were read, also before a failure.
     pub chunk: Chunk,
-    /// How it ended.
+    /// Why the read ended.
     pub end: ReadEnd,
 }
 
-/// What was written in one turn.
+/// What one turn of a backfill wrote.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Sent {
     pub(super) items: u64,
-    /// Set where a chunk was written to its end.
+    /// The last seqno of a chunk that was written to its end.
     pub(super) last_seqno: Option<Seqno>,
 }
 
@@ -101,9 +100,9 @@ pub(super) struct Sent {
 pub(super) struct Backfill {
     opened: Option<Opened>,
     chunks: VecDeque<Chunk>,
-    /// A read is under way, or waits for its turn.
+    /// A read is in progress, or waits for a backfill slot.
     reading: bool,
-    /// What the next row takes, where that is known to be more than a chunk.
+    /// The bytes of the next row, where it is known to be large.
     large: Option<usize>,
     finished: bool,
     gone: bool,
@@ -127,7 +126,7 @@ impl Backfill {
         }
     }
 
-    /// A failure, once all that was read before it has been sent.
+    /// Takes the failure, once everything that was read before it has been sent.
     pub(super) fn take_failure(&mut self) -> Option<String> {
         if self.chunks.is_empty() && self.opened.is_none() { self.failure.take() } else { None }
     }
@@ -140,7 +139,7 @@ impl Backfill {
         self.opened.take()
     }
 
-    /// Whether something is to be sent or said at once.
+    /// Whether the stream needs another turn without a further event.
     pub(super) fn has_more(&self) -> bool {
         !self.chunks.is_empty() || self.failure.is_some() || self.gone
     }
@@ -149,7 +148,7 @@ impl Backfill {
         self.finished && self.chunks.is_empty()
     }
 
-    /// Whether the next chunk should be read; the caller then does so.
+    /// Whether the next chunk is to be read. If so, counts it as being read.
     pub(super) fn wants_read(&mut self) -> bool {
         let wants = !self.reading
             && !self.finished
@@ -163,12 +162,12 @@ impl Backfill {
         self.reading
     }
 
-    /// What the next row takes, where that is known to be more than a chunk.
+    /// The bytes of the next row, where it is known to be large.
     pub(super) const fn large_row(&self) -> Option<usize> {
         self.large
     }
 
-    /// The bytes of the chunks that have a large row in them. Such a row is the last of its chunk.
+    /// The bytes of the chunks with a large row. Such a row is the last of its chunk.
     pub(super) fn large_bytes(&self) -> usize {
         self.chunk_bytes().filter(|&bytes| bytes > SMALL_ROWS_BYTES_MAX).sum()
     }
@@ -182,7 +181,7 @@ impl Backfill {
         self.chunks.iter().map(|chunk| chunk.frames.len())
     }
 
-    /// Writes whole frames while the window is open, about `bytes_max` of them but at least one.
+    /// Writes whole frames while the window is open: about `bytes_max` bytes, at least one frame.
     pub(super) fn write(&mut self, turn: &mut Turn<'_>, bytes_max: usize) -> Result<Sent, Broken> {
         let mut sent = Sent::default();
         let Some(chunk) = self.chunks.front_mut() else { return Ok(sent) };

@@ -1,4 +1,4 @@
-//! What a producer machine asks of its shell.
+//! What a producer machine wants done.
 
 use std::time::Duration;
 
@@ -13,20 +13,20 @@ pub enum Effect {
     /// A stream began: give [`super::Event::Changed`] now and whenever the vBucket changes, and
     /// [`super::Event::Committed`] whenever rows became durable.
     Watch(VbId),
-    /// The stream is gone: its scan and its subscription may be dropped.
+    /// The stream has ended: drop its scan and its subscription.
     Unwatch(VbId),
     /// Read the disk: open a scan of `start..=end`, or go on with the one that is open for this
     /// stream, then give [`super::Event::DiskRead`].
     ReadDisk {
         /// The vBucket.
         vb: VbId,
-        /// The stream; to be given back, so that a report for an older one is recognised.
+        /// The stream. The event repeats it, so that an event for an older stream is recognised.
         stream: Opaque,
-        /// First seqno, where no scan is open yet.
+        /// First seqno, if no scan is open yet.
         start: Seqno,
         /// Last seqno.
         end: Seqno,
-        /// A row whose frame is larger is not to be taken, but reported by
+        /// A row whose frame is larger is not taken; the read ends with
         /// [`super::ReadEnd::Large`].
         row_bytes_max: usize,
     },
@@ -34,25 +34,25 @@ pub enum Effect {
     SetDead {
         /// The vBucket.
         vb: VbId,
-        /// The stream that is taken over.
+        /// The stream of the takeover.
         stream: Opaque,
     },
-    /// Hold up clients' writes to the vBucket until [`Effect::Unwatch`].
+    /// Block clients' writes to the vBucket until [`Effect::Unwatch`].
     HoldWrites(VbId),
-    /// A stream failed: to be counted and logged.
+    /// A stream failed: count it and log it.
     Failed {
         /// The vBucket.
         vb: VbId,
         /// The last seqno that was sent.
         seqno: Seqno,
-        /// What happened, for people.
+        /// What happened, for the log.
         cause: String,
-        /// Whether the disk is to blame.
+        /// Whether a read of the disk failed.
         read_failed: bool,
     },
-    /// The window has been full for so long without an acknowledgement: to be logged. Said once,
-    /// until there is one.
+    /// Log that the window has been full for this long without an acknowledgement. Returned once
+    /// until there is an acknowledgement.
     Silent(Duration),
-    /// Close the connection; the reason is for people.
+    /// Close the connection; holds the reason for the log.
     Close(&'static str),
 }

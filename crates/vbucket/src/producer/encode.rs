@@ -1,7 +1,7 @@
-//! Rows to frames: what a row looks like on one producer connection.
+//! Encodes rows as the frames of one producer connection.
 //!
-//! The usual row is written straight from its own bytes; only a value that the connection cannot
-//! take as it is (compressed without snappy, extended attributes without the flag) is copied.
+//! A row is written from its own bytes. Only a value that the connection does not accept as it is
+//! stored (compressed without snappy, extended attributes without the flag) is copied.
 
 use std::borrow::Cow;
 
@@ -13,16 +13,16 @@ use super::settings::{ProducerOptions, Settings};
 use crate::value::{INFLATED_BYTES_MAX, body, deflate, inflate, kept_by_deletion};
 use crate::{Kind, Row};
 
-/// What kv_engine gives a document whose use was not counted.
+/// The NRU value that kv_engine gives a document whose use was not counted.
 const NRU_INITIAL: u8 = 4;
 
-/// The longest key, as clients may write it.
+/// The longest key that clients may write.
 const KEY_BYTES_MAX: usize = 250;
 
 /// Header, extras and collection id of the longest frame of a row.
 const FRAME_OVERHEAD_BYTES_MAX: usize = mcbp::HEADER_BYTES + 31 + 1;
 
-/// How rows are written on one connection. Cheap to copy, so that backfills can take it along.
+/// How rows are encoded on one connection. Cheap to copy: each backfill has a copy.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct RowEncoder {
     options: ProducerOptions,
@@ -50,18 +50,18 @@ pub enum EncodeError {
 }
 
 impl RowEncoder {
-    /// The encoder for a connection with these options and settings.
+    /// Returns the encoder for a connection with these options and settings.
     #[must_use]
     pub const fn new(options: ProducerOptions, settings: &Settings) -> Self {
         let compresses = settings.compress_values && options.snappy;
         Self { options, expiry_opcode: settings.expiry_opcode, compresses }
     }
 
-    /// What the frame of `row` takes at most, in bytes.
+    /// Returns an upper bound for the length of the frame of `row`, in bytes.
     #[must_use]
     pub fn frame_bytes_max(&self, row: &Row) -> usize {
         let inflated = if row.datatype.contains(Datatype::SNAPPY) && self.inflates(row) {
-            // What claims more cannot be sent at all.
+            // A value that claims to be longer cannot be sent at all.
             snap::raw::decompress_len(&row.value).unwrap_or(0).min(INFLATED_BYTES_MAX)
         } else {
             0
@@ -103,7 +103,7 @@ impl RowEncoder {
         Ok(())
     }
 
-    /// The key as it goes on the wire; the id of the default collection is the one byte 0.
+    /// Returns the key as it is sent; the prefix of the default collection is one byte, 0.
     fn key<'a>(
         &self,
         row: &'a Row,
@@ -121,7 +121,7 @@ impl RowEncoder {
         Ok(prefixed)
     }
 
-    /// Whether the extended attributes of a row are left out.
+    /// Whether all extended attributes of a row are left out.
     const fn strips(&self, row: &Row) -> bool {
         row.datatype.contains(Datatype::XATTR) && !self.options.has(open_flags::INCLUDE_XATTRS)
     }
@@ -131,13 +131,13 @@ impl RowEncoder {
         self.strips(row) || self.prunes(row) || !self.options.snappy
     }
 
-    /// Whether the user's attributes of a deletion are left out.
+    /// Whether the user attributes of a deletion are left out.
     const fn prunes(&self, row: &Row) -> bool {
         let takes_them = self.options.has(open_flags::INCLUDE_DELETED_USER_XATTRS);
         !row.is_alive() && row.datatype.contains(Datatype::XATTR) && !takes_them
     }
 
-    /// The datatype without the bits that were not agreed.
+    /// Returns the datatype without the bits that were not negotiated.
     const fn agreed(&self, datatype: Datatype) -> Datatype {
         let snappy = if self.options.snappy { Datatype::RAW } else { Datatype::SNAPPY };
         let json = if self.options.json { Datatype::RAW } else { Datatype::JSON };

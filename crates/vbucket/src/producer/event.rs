@@ -1,4 +1,4 @@
-//! What happens to a producer connection beside the frames that come in.
+//! The events of a producer connection other than incoming frames.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use mcbp::{Opaque, VbId};
 
 use super::DiskRead;
 
-/// One thing that happened. A report carries the opaque that its effect did.
+/// One thing that happened. The end of an effect carries the opaque of that effect.
 #[derive(Debug)]
 pub enum Event {
     /// Rows of the vBucket became durable.
@@ -14,11 +14,11 @@ pub enum Event {
     /// State, history or existence of the vBucket changed, or [`super::Effect::Watch`] asked for a
     /// first look.
     Changed(VbId),
-    /// A [`super::Effect::ReadDisk`] ended. One of a stream that is gone is dropped (MB-26979).
+    /// A [`super::Effect::ReadDisk`] ended. Ignored for a stream that has ended (MB-26979).
     DiskRead(VbId, Opaque, DiskRead),
-    /// A [`super::Effect::SetDead`] ended, well or with a cause of failure, for people.
+    /// A [`super::Effect::SetDead`] ended; an error holds the cause, for the log.
     Dead(VbId, Opaque, Result<(), String>),
-    /// Time went on, to this age of the clock that [`super::Producer::new`] was given: NOOP, and
-    /// the idle timeout. To be given about ten times a second.
+    /// The time, on the clock of [`super::Producer::new`]: sends NOOP and checks the idle timeout.
+    /// To be given about ten times a second.
     Tick(Duration),
 }

@@ -1,4 +1,4 @@
-//! Which snapshot a stream is in, and the markers that say so.
+//! The snapshots of a stream and the markers that announce them.
 
 use invariant::{Broken, broken};
 use mcbp::dcp::{MarkerBody, SnapshotMarker, marker_flags};
@@ -7,7 +7,7 @@ use mcbp::{Opaque, Seqno, VbId};
 use super::settings::MarkerVersion;
 use super::takeover::Takeover;
 
-/// A marker whose form is still to be chosen.
+/// A marker whose version is still to be chosen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Range {
     start: Seqno,
@@ -15,14 +15,14 @@ pub(super) struct Range {
     flags: u32,
 }
 
-/// The marker in the form that the consumer reads.
+/// The marker in the version that the consumer reads.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Marker(SnapshotMarker);
 
 impl Range {
     pub(super) fn with_body(self, version: MarkerVersion, purge: Seqno) -> Marker {
         let Self { start, end, flags } = self;
-        // Without durable writes every document is visible and nothing was ever prepared.
+        // Without durable writes every document is visible, and nothing is ever prepared.
         let (max_visible, high_completed, high_prepared) = (end, Seqno::ZERO, Seqno::ZERO);
         let body = match version {
             MarkerVersion::V1 => MarkerBody::V1,
@@ -46,16 +46,16 @@ impl Marker {
 pub(super) struct Markers {
     /// Where the first marker starts; `None` once it was sent.
     first_start: Option<Seqno>,
-    /// The first marker does not end before this: the consumer stands inside that snapshot.
+    /// The first marker does not end before this seqno: the consumer is inside that snapshot.
     end_min: Seqno,
     /// End of the marker that was sent last.
     end: Seqno,
     /// The next marker from memory opens a checkpoint: it is the first, or the first after disk.
     new_checkpoint: bool,
-    /// Where the backfill ends that is under way.
+    /// The end of the backfill that is in progress.
     backfill_end: Option<Seqno>,
-    /// Where a backfill found nothing.
-    fruitless_at: Option<Seqno>,
+    /// The cursor at which a backfill found nothing.
+    empty_at: Option<Seqno>,
 }
 
 impl Markers {
@@ -66,12 +66,12 @@ impl Markers {
             end: Seqno::ZERO,
             new_checkpoint: true,
             backfill_end: None,
-            fruitless_at: None,
+            empty_at: None,
         }
     }
 
-    /// The marker in front of rows `first..=last` from memory; none while the last marker covers
-    /// them.
+    /// Returns the marker before rows `first..=last` from memory; `None` where the last marker
+    /// covers them.
     pub(super) fn memory(
         &mut self,
         first: Seqno,
@@ -92,28 +92,28 @@ impl Markers {
         Some(self.next(first, last, flags))
     }
 
-    /// The marker of a backfill of everything behind `cursor` up to `end`; none where that is
-    /// nothing.
+    /// Returns the marker of a backfill of everything after `cursor` up to `end`; `None` where
+    /// there is nothing.
     pub(super) fn disk(&mut self, cursor: Seqno, end: Seqno) -> Option<Range> {
         self.backfill_end = Some(end.max(cursor));
-        self.fruitless_at = (end <= cursor).then_some(cursor);
+        self.empty_at = (end <= cursor).then_some(cursor);
         self.new_checkpoint = true;
         let flags = marker_flags::DISK | marker_flags::CHECKPOINT;
         (end > cursor).then(|| self.next(cursor.next(), end, flags))
     }
 
-    /// Takes out where the backfill that was opened last ends.
+    /// Takes the end of the backfill that was opened last.
     pub(super) fn take_backfill_end(&mut self) -> Result<Seqno, Broken> {
         self.backfill_end.take().ok_or_else(|| broken!("a backfill ended and was never opened"))
     }
 
-    /// Whether the last backfill found nothing behind this, so that another would not either.
-    pub(super) fn nothing_on_disk_behind(&self, cursor: Seqno) -> bool {
-        self.fruitless_at == Some(cursor)
+    /// Whether the last backfill found nothing after `cursor`: another one would not either.
+    pub(super) fn nothing_on_disk_after(&self, cursor: Seqno) -> bool {
+        self.empty_at == Some(cursor)
     }
 
-    /// How far rows from `first` on may go under the marker that was sent last, where it promised
-    /// more than has come; else `end`.
+    /// Returns the last seqno that rows from `first` on may have: the end of the marker that was
+    /// sent last where it covers `first`, else `end`.
     pub(super) fn limit(&self, first: Seqno, end: Seqno) -> Seqno {
         if first <= self.end { self.end.min(end) } else { end }
     }

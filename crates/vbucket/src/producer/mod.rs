@@ -3,13 +3,12 @@
 //! Frames and [`Event`]s go in; each call returns [`Effect`]s for the shell and appends frames to
 //! an output buffer. It opens no socket, reads no clock and no disk. The map:
 //!
-//! - `settings`, `window`: what DCP_CONTROL agreed, and flow control; `silence`: when nobody
-//!   acknowledges
+//! - `settings`, `window`: what DCP_CONTROL settled, and flow control; `silence`: a consumer that
+//!   does not acknowledge
 //! - `stream`: one stream; `marker`, `backfill`, `takeover`: its parts; `turn`: what it works with
-//! - `places`: who may read the disk, and how much of it is held; `encode`: rows to frames
-//! - `event`, `effect`: what happens, and what the shell has to do; `context`: what one call works
-//!   with
-//! - `requests`: frames from the consumer; `stats`: what STAT tells
+//! - `slots`: which streams read the disk, and how much of it they hold; `encode`: rows to frames
+//! - `event`, `effect`: what happens, and what is to be done; `context`: what one call works with
+//! - `requests`: frames from the consumer; `stats`: statistics
 
 mod backfill;
 mod context;
@@ -17,10 +16,10 @@ mod effect;
 mod encode;
 mod event;
 mod marker;
-mod places;
 mod requests;
 mod settings;
 mod silence;
+mod slots;
 mod stats;
 mod stream;
 mod takeover;
@@ -38,8 +37,8 @@ pub use backfill::{Chunk, DiskRead, Opened, ReadEnd, SMALL_ROW_BYTES};
 pub use effect::{Effect, Effects};
 pub use encode::{EncodeError, RowEncoder};
 pub use event::Event;
-pub use places::{BACKFILLS_MAX, LARGE_BYTES_MAX};
 pub use settings::{Applied, MarkerVersion, ProducerOptions, Settings};
+pub use slots::{BACKFILLS_MAX, LARGE_BYTES_MAX};
 pub use stats::ProducerTotals;
 pub use stream::ActiveStream;
 pub use turn::{LOG_READ_BYTES, LogRead, Source};
@@ -47,10 +46,10 @@ pub use window::Window;
 
 use crate::liveness::Liveness;
 use context::Context;
-use places::Places;
 use silence::Silence;
-use stream::Phase;
-use turn::{Keys, Step, Turn};
+use slots::BackfillSlots;
+use stream::Origin;
+use turn::{AfterTurn, Keys, Turn};
 
 /// See the module.
 #[derive(Debug)]
@@ -61,14 +60,14 @@ pub struct Producer {
     liveness: Liveness,
     silence: Silence,
     streams: BTreeMap<VbId, ActiveStream>,
-    /// Streams that may have something to send, in turn; each at most once.
+    /// Streams that may have something to send, in the order of their turns; each at most once.
     ready: VecDeque<VbId>,
-    places: Places,
+    slots: BackfillSlots,
     seen: Keys,
     totals: Totals,
 }
 
-/// What was sent on the connection, for the statistics.
+/// What the connection has sent, for the statistics.
 #[derive(Clone, Copy, Default, Debug)]
 struct Totals {
     items_sent: u64,
@@ -76,7 +75,7 @@ struct Totals {
 }
 
 impl Producer {
-    /// A connection that was opened at `now` (the age of whatever clock the caller uses).
+    /// A connection that was opened at `now`, on a clock of the caller's choice.
     #[must_use]
     pub fn new(options: ProducerOptions, now: Duration) -> Self {
         Self {
@@ -87,13 +86,13 @@ impl Producer {
             silence: Silence::default(),
             streams: BTreeMap::new(),
             ready: VecDeque::new(),
-            places: Places::default(),
+            slots: BackfillSlots::default(),
             seen: Keys::default(),
             totals: Totals::default(),
         }
     }
 
-    /// How rows are to be encoded for a scan of this connection.
+    /// Returns the encoder for a scan of this connection.
     #[must_use]
     pub const fn encoder(&self) -> RowEncoder {
         RowEncoder::new(self.options, &self.settings)
@@ -123,9 +122,9 @@ impl Producer {
 
     fn disk_read(&mut self, vb: VbId, stream: Opaque, read: DiskRead, cx: &mut Context<'_>) {
         let current = self.streams.get_mut(&vb).filter(|current| current.opaque == stream);
-        if let Some(ActiveStream { phase: Phase::Backfill(backfill), .. }) = current {
+        if let Some(ActiveStream { origin: Origin::Disk(backfill), .. }) = current {
             backfill.on_read(read);
-            self.places.holds(vb, backfill.large_bytes());
+            self.slots.set_large_bytes(vb, backfill.large_bytes());
             self.wake(vb);
             self.read_large(cx);
         }
@@ -153,13 +152,13 @@ impl Producer {
 
     fn tick(&mut self, now: Duration, cx: &mut Context<'_>) {
         if self.liveness.is_idle(now) {
-            cx.effects.push(Effect::Close("nothing was heard from the consumer for 360 s"));
+            cx.effects.push(Effect::Close("nothing was received from the consumer for 360 s"));
         } else if self.settings.noop
             && let Some(opaque) = self.liveness.noop_due(now, self.settings.noop_interval)
         {
             FrameBuilder::request(Opcode::DCP_NOOP).opaque(opaque).write(cx.out);
         }
-        if self.silence.look(&self.window, now) {
+        if self.silence.check(&self.window, now) {
             cx.effects.push(Effect::Silent(self.silence.lasts()));
         }
         for (vb, stream) in &mut self.streams {
@@ -170,7 +169,7 @@ impl Producer {
     }
 
     /// Lets the ready streams write in turn while the window is open and `out` is shorter than
-    /// `out_bytes_max` (which the last turn may exceed by a row). Returns what is to be done, in
+    /// `out_bytes_max`, which the last turn may exceed by a row. Returns what is to be done, in
     /// order.
     #[must_use]
     pub fn fill(
@@ -211,22 +210,22 @@ impl Producer {
         self.window.is_open() && !self.ready.is_empty()
     }
 
-    fn carry_out(&mut self, vb: VbId, step: Step, cx: &mut Context<'_>) {
-        self.release_place(vb, cx);
+    fn carry_out(&mut self, vb: VbId, step: AfterTurn, cx: &mut Context<'_>) {
+        self.release_slot(vb, cx);
         match step {
-            Step::More => self.wake(vb),
-            Step::Idle => {}
-            Step::ReadDisk => {
+            AfterTurn::More => self.wake(vb),
+            AfterTurn::Idle => {}
+            AfterTurn::ReadDisk => {
                 self.read_disk(vb, cx);
                 self.wake(vb);
             }
-            Step::SetDead => {
+            AfterTurn::SetDead => {
                 if let Some(stream) = self.streams.get(&vb) {
                     cx.effects.push(Effect::SetDead { vb, stream: stream.opaque });
                 }
             }
-            Step::End(status) => self.end(vb, status, cx),
-            Step::Fail(cause) => self.fail(vb, cause, cx),
+            AfterTurn::End(status) => self.end(vb, status, cx),
+            AfterTurn::Fail(cause) => self.fail(vb, cause, cx),
         }
     }
 
@@ -238,24 +237,24 @@ impl Producer {
         }
     }
 
-    /// Has the next chunk read, once the stream has a place.
+    /// Has the next chunk read, once the stream has a backfill slot.
     fn read_disk(&mut self, vb: VbId, cx: &mut Context<'_>) {
-        let Some(ActiveStream { phase: Phase::Backfill(backfill), .. }) = self.streams.get(&vb)
+        let Some(ActiveStream { origin: Origin::Disk(backfill), .. }) = self.streams.get(&vb)
         else {
             return;
         };
         let large = backfill.large_row();
-        if self.places.take(vb)
-            && let Some(row_bytes_max) = self.places.row_bytes_max(vb, large)
+        if self.slots.acquire(vb)
+            && let Some(row_bytes_max) = self.slots.row_bytes_max(vb, large)
         {
             self.ask_disk(vb, row_bytes_max, cx);
         }
         self.read_large(cx);
     }
 
-    /// Has those rows larger than a chunk read that there is room for by now.
+    /// Has those rows larger than a chunk read for which there is room now.
     fn read_large(&mut self, cx: &mut Context<'_>) {
-        while let Some((vb, bytes)) = self.places.next_large() {
+        while let Some((vb, bytes)) = self.slots.grant_large() {
             self.ask_disk(vb, bytes, cx);
         }
     }
@@ -267,13 +266,13 @@ impl Producer {
         }
     }
 
-    /// Gives what a stream does not need any more for reading the disk to the next one.
-    fn release_place(&mut self, vb: VbId, cx: &mut Context<'_>) {
-        match self.streams.get(&vb).map(|stream| &stream.phase) {
-            Some(Phase::Backfill(backfill)) if backfill.is_reading() => {}
-            Some(Phase::Backfill(backfill)) => self.places.holds(vb, backfill.large_bytes()),
-            Some(Phase::Memory(_)) | None => {
-                if let Some(next) = self.places.leave(vb) {
+    /// Passes on to the next stream what this one no longer needs to read the disk.
+    fn release_slot(&mut self, vb: VbId, cx: &mut Context<'_>) {
+        match self.streams.get(&vb).map(|stream| &stream.origin) {
+            Some(Origin::Disk(backfill)) if backfill.is_reading() => {}
+            Some(Origin::Disk(backfill)) => self.slots.set_large_bytes(vb, backfill.large_bytes()),
+            Some(Origin::Memory(_)) | None => {
+                if let Some(next) = self.slots.release(vb) {
                     self.read_disk(next, cx);
                 }
             }
@@ -281,8 +280,7 @@ impl Producer {
         self.read_large(cx);
     }
 
-    /// Ends a stream with a frame that says why. It is sent even where the window is closed: an end
-    /// always gets through (MB-31481).
+    /// Ends a stream with a STREAM_END, which is sent even if the window is closed (MB-31481).
     fn end(&mut self, vb: VbId, status: StreamEndStatus, cx: &mut Context<'_>) {
         let Some(stream) = self.streams.get(&vb) else { return };
         StreamEnd { status }.write(vb, stream.opaque, cx.out);
@@ -294,12 +292,12 @@ impl Producer {
         self.streams.remove(&vb);
         self.ready.retain(|ready| *ready != vb);
         cx.effects.push(Effect::Unwatch(vb));
-        self.release_place(vb, cx);
+        self.release_slot(vb, cx);
     }
 
     fn fail(&mut self, vb: VbId, cause: String, cx: &mut Context<'_>) {
         let Some(stream) = self.streams.get(&vb) else { return };
-        let read_failed = matches!(stream.phase, Phase::Backfill(_));
+        let read_failed = matches!(stream.origin, Origin::Disk(_));
         let status = if stream.takeover.is_some() && !read_failed {
             StreamEndStatus::STATE_CHANGED
         } else {
@@ -310,7 +308,7 @@ impl Producer {
     }
 }
 
-/// What a STREAM_END takes of the window, see [`mcbp::flow::charge`].
+/// The bytes of the window that a STREAM_END takes, see [`mcbp::flow::charge`].
 const STREAM_END_BYTES: usize = mcbp::HEADER_BYTES + 4;
 
 fn answer(opcode: Opcode, status: Status, opaque: Opaque, out: &mut BytesMut) {

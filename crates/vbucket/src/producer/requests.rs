@@ -1,4 +1,4 @@
-//! What a producer does with the frames of its consumer.
+//! How a producer handles the frames of its consumer.
 
 use std::time::Duration;
 
@@ -45,10 +45,10 @@ impl Producer {
                 None
             }),
             Opcode::DCP_GET_FAILOVER_LOG => Ok(on_failover_log(frame, cx)),
-            // Acknowledges prepares; nothing here waits for them.
+            // Acknowledges prepares; this node sends none.
             Opcode::DCP_SEQNO_ACK => Ok(None),
             Opcode::DCP_NOOP => Ok(Some(Status::SUCCESS)),
-            // There is no version 0 of the error map; this is what a real node says to a consumer.
+            // There is no version 0 of the error map; a real node answers a consumer like this.
             Opcode::GET_ERROR_MAP => Ok(Some(Status::KEY_ENOENT)),
             Opcode::DCP_OPEN | Opcode::DCP_ADD_STREAM => Ok(Some(Status::EINVAL)),
             Opcode::SELECT_BUCKET | Opcode::SASL_AUTH | Opcode::HELLO => {
@@ -73,7 +73,7 @@ impl Producer {
         }
     }
 
-    /// Answers itself, so that nothing of the stream can come before the answer (MB-25820).
+    /// Writes its answer itself, so that no frame of the stream comes before the answer (MB-25820).
     fn on_stream_req(
         &mut self,
         frame: &Frame<'_>,
@@ -142,14 +142,14 @@ impl Producer {
         }
     }
 
-    /// A consumer answers data only to complain. What concerns one stream is let pass: its
-    /// neighbours are innocent (MB-37009), and the stream may be gone already (MB-32724).
+    /// A consumer answers data only to refuse it. A status about one stream is ignored: it does not
+    /// concern the other streams (MB-37009), and the stream may have ended already (MB-32724).
     fn on_plain_response(&mut self, opcode: Opcode, status: Status, cx: &mut Context<'_>) {
         let one_stream = match status {
             Status::SUCCESS | Status::NOT_MY_VBUCKET => true,
             Status::DCP_STREAM_NOT_FOUND | Status::OPAQUE_NO_MATCH => self.settings.v7_status_codes,
             Status::KEY_ENOENT => {
-                // For these it means that a prepare is missing (MB-36971).
+                // For these opcodes it means that a prepare is missing (MB-36971).
                 !matches!(opcode, Opcode::DCP_PREPARE | Opcode::DCP_COMMIT | Opcode::DCP_ABORT)
             }
             Status::KEY_EEXISTS => true,

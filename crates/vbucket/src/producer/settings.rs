@@ -7,17 +7,17 @@ use mcbp::dcp::{Control, control_key, open_flags};
 
 /// The shortest noop interval; kv_engine's own timer runs at this step.
 const NOOP_INTERVAL_S_MIN: f64 = 0.1;
-/// The longest noop interval: far beyond the idle timeout it would be no sign of life.
+/// The longest noop interval: far beyond the idle timeout a NOOP would prove nothing.
 const NOOP_INTERVAL_S_MAX: f64 = 28_800.0;
 
-/// What HELLO and DCP_OPEN fixed before the first control.
+/// What HELLO and DCP_OPEN settled before the first control.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ProducerOptions {
     /// Flags of DCP_OPEN, see [`open_flags`].
     pub open_flags: u32,
     /// HELLO granted collections: keys carry the collection prefix.
     pub collections: bool,
-    /// HELLO granted snappy: compressed values go out as they are.
+    /// HELLO granted snappy: compressed values are sent as they are stored.
     pub snappy: bool,
     /// HELLO granted JSON: the JSON bit of the datatype is sent.
     pub json: bool,
@@ -26,14 +26,14 @@ pub struct ProducerOptions {
 }
 
 impl ProducerOptions {
-    /// Whether a flag of DCP_OPEN is set.
+    /// Whether this flag of DCP_OPEN is set.
     #[must_use]
     pub const fn has(&self, flag: u32) -> bool {
         self.open_flags & flag != 0
     }
 }
 
-/// The newest form of snapshot marker that the consumer reads.
+/// The newest version of snapshot marker that the consumer reads.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum MarkerVersion {
     /// Range and flags only.
@@ -45,7 +45,7 @@ pub enum MarkerVersion {
     V2_2,
 }
 
-/// The agreed settings of a producer connection.
+/// The negotiated settings of a producer connection.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Settings {
     /// Send NOOP.
@@ -56,14 +56,14 @@ pub struct Settings {
     pub end_on_close: bool,
     /// Send EXPIRATION for expired documents; needs delete times.
     pub expiry_opcode: bool,
-    /// The consumer reads PREPARE, COMMIT and markers of version 2.0. There are no durable writes
-    /// to send here: the markers are all that comes of it, and a real consumer needs them.
+    /// The consumer reads PREPARE, COMMIT and markers of version 2.0. This node has no durable
+    /// writes to send; the setting only changes the markers, which a real consumer needs.
     pub sync_writes: bool,
     /// Both sides may use the statuses 0x0a and 0x0b.
     pub v7_status_codes: bool,
-    /// The consumer reads system events in FlatBuffers; there are none to send here.
+    /// The consumer reads system events in FlatBuffers; this node sends none.
     pub flatbuffers_events: bool,
-    /// The producer may drop cursors of slow streams (ours fall back to disk by themselves).
+    /// The producer may drop cursors of slow streams (streams of this node fall back to disk).
     pub cursor_dropping: bool,
     /// Values are compressed before they are sent, where that makes them shorter.
     pub compress_values: bool,
@@ -91,17 +91,17 @@ impl Default for Settings {
     }
 }
 
-/// What a control came to.
+/// The result of a control.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Applied {
-    /// Answer with this status; the settings hold it if it is a success.
+    /// Answer with this status; if it is a success, the setting was stored.
     Answer(Status),
-    /// A success that also sets the flow-control window to so many bytes.
+    /// A success that also sets the flow-control window to this many bytes.
     Window(u32),
 }
 
 impl Settings {
-    /// Takes one control. Key and value are text; what is not UTF-8 is refused.
+    /// Applies one control. A key or value that is not UTF-8 is refused with EINVAL.
     pub fn apply(&mut self, control: &Control<'_>, options: &ProducerOptions) -> Applied {
         let (Ok(key), Ok(text)) = (str::from_utf8(control.key), str::from_utf8(control.value))
         else {
@@ -135,7 +135,7 @@ impl Settings {
             }
             control_key::V7_STATUS_CODES => self.v7_status_codes = boolean(text)?,
             control_key::FLATBUFFERS_SYSTEM_EVENTS => self.flatbuffers_events = must_be_true(text)?,
-            // History is kept by another storage engine only; 0x83 is what couchstore answers.
+            // Only Magma keeps the history of documents; kv_engine with couchstore answers 0x83.
             control_key::CHANGE_STREAMS => return Err(Status::NOT_SUPPORTED),
             control_key::MAX_MARKER_VERSION => {
                 check(options.collections, Status::NOT_SUPPORTED)?;
@@ -145,11 +145,11 @@ impl Settings {
                 check(options.snappy, Status::EINVAL)?;
                 self.compress_values = boolean(text)?;
             }
-            // Permits such snapshots and demands none; there are none here.
+            // Permits such snapshots without requiring them; this node sends none.
             "enable_out_of_order_snapshots" => {
                 check(matches!(text, "true" | "true_with_seqno_advanced"), Status::EINVAL)?;
             }
-            // Advice, which is not followed: backfills take turns.
+            // A hint that is ignored: backfills take turns.
             "backfill_order" => {
                 check(matches!(text, "round-robin" | "sequential"), Status::EINVAL)?
             }
@@ -159,7 +159,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The form of marker that the consumer reads for a snapshot from disk or from memory.
+    /// Returns the version of marker for a snapshot from disk or from memory.
     #[must_use]
     pub fn marker_version(&self, from_disk: bool) -> MarkerVersion {
         match (self.max_marker, self.sync_writes) {

@@ -1,27 +1,26 @@
-//! A consumer that lives, answers NOOPs and acknowledges nothing: its streams stand still, and
-//! nobody would know (MB-65403, MB-61159). It is told; the connection is left as it is, for it
-//! costs little and the consumer may come to itself.
+//! Detects a consumer that answers NOOPs and acknowledges nothing: its streams make no progress
+//! (MB-65403, MB-61159). Logged once; the connection stays open because the consumer may recover.
 
 use std::time::Duration;
 
 use super::window::Window;
 
-/// After so long with a full window and no acknowledgement the connection is told of. kv_engine
-/// hangs up after 720 s.
+/// How long the window may be full without an acknowledgement before that is logged. kv_engine
+/// disconnects after 720 s.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-/// For how long the window has been full without an acknowledgement.
+/// How long the window has been full without an acknowledgement.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Silence {
     since: Option<Duration>,
     acked_bytes: u64,
     lasts: Duration,
-    told: bool,
+    reported: bool,
 }
 
 impl Silence {
-    /// Looks at the window; says once when it has been like that for too long.
-    pub(super) fn look(&mut self, window: &Window, now: Duration) -> bool {
+    /// Looks at the window. Returns true once when the silence is too long.
+    pub(super) fn check(&mut self, window: &Window, now: Duration) -> bool {
         let acked_bytes = window.acked_bytes();
         if window.is_open() {
             *self = Self::default();
@@ -35,14 +34,14 @@ impl Silence {
             }
         };
         self.lasts = now.saturating_sub(since);
-        self.is_too_long() && !std::mem::replace(&mut self.told, true)
+        self.is_too_long() && !std::mem::replace(&mut self.reported, true)
     }
 
     pub(super) fn is_too_long(&self) -> bool {
         self.lasts >= SILENCE_MAX
     }
 
-    /// How long it lasts.
+    /// How long the silence lasts.
     pub(super) const fn lasts(&self) -> Duration {
         self.lasts
     }

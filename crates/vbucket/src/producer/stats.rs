@@ -1,10 +1,10 @@
-//! What `STAT dcp` and `STAT dcp-vbtakeover` tell of a producer connection.
+//! The statistics of a producer connection, for `STAT dcp` and `STAT dcp-vbtakeover`.
 
 use std::time::Duration;
 
 use mcbp::VbId;
 
-use super::{ActiveStream, MarkerVersion, Phase, Producer};
+use super::{ActiveStream, MarkerVersion, Origin, Producer};
 use crate::stats::Stats;
 
 /// The figures of one producer connection.
@@ -24,12 +24,12 @@ pub struct ProducerTotals {
     pub read_ahead_bytes: usize,
     /// Bytes that were sent and not acknowledged.
     pub unacked_bytes: u64,
-    /// Whether the consumer has acknowledged nothing for a minute while its window is full.
+    /// Whether the window is full and the consumer has acknowledged nothing for a minute.
     pub silent: bool,
 }
 
 impl Producer {
-    /// The statistics of the connection and its streams, with the names of kv_engine.
+    /// Collects the statistics of the connection and its streams, with kv_engine's names.
     pub fn stats(&self, now: Duration, stats: &mut Stats<'_>) {
         let Self { settings, window, liveness, totals, .. } = self;
         stats.put("type", "producer");
@@ -55,7 +55,7 @@ impl Producer {
         stats.put("synchronous_replication", settings.sync_writes);
         stats.put("synchronous_writes", settings.sync_writes);
         stats.put("max_marker_version", marker_name(settings.max_marker));
-        let (reading, waiting) = self.places.counts();
+        let (reading, waiting) = self.slots.counts();
         stats.put("backfill_num_active", reading);
         stats.put("backfill_num_pending", waiting);
         stats.put("backfill_buffer_bytes_read", self.read_ahead_bytes());
@@ -78,10 +78,10 @@ impl Producer {
         self.streams.len()
     }
 
-    /// What the connection adds to the node's totals.
+    /// Returns what the connection adds to the node's totals.
     #[must_use]
     pub fn totals(&self) -> ProducerTotals {
-        let (backfills, backfills_waiting) = self.places.counts();
+        let (backfills, backfills_waiting) = self.slots.counts();
         ProducerTotals {
             bytes: self.totals.bytes_sent,
             items: self.totals.items_sent,
@@ -95,11 +95,11 @@ impl Producer {
     }
 
     fn read_ahead_bytes(&self) -> usize {
-        let phases = self.streams.values().map(|stream| &stream.phase);
-        phases.map(|phase| if let Phase::Backfill(b) = phase { b.held_bytes() } else { 0 }).sum()
+        let origins = self.streams.values().map(|stream| &stream.origin);
+        origins.map(|origin| if let Origin::Disk(b) = origin { b.held_bytes() } else { 0 }).sum()
     }
 
-    /// The stream of a vBucket, if it is live.
+    /// Returns the stream of a vBucket, if there is one.
     #[must_use]
     pub fn stream(&self, vb: VbId) -> Option<&ActiveStream> {
         self.streams.get(&vb)
@@ -107,17 +107,17 @@ impl Producer {
 }
 
 impl ActiveStream {
-    /// What the stream is doing, in the words of kv_engine.
+    /// What the stream is doing, as kv_engine's statistics name it.
     #[must_use]
     pub fn phase_name(&self) -> &'static str {
-        match (&self.phase, &self.takeover) {
-            (Phase::Backfill(_), _) => "backfilling",
-            (Phase::Memory(_), None) => "in-memory",
-            (Phase::Memory(_), Some(takeover)) => takeover.stage_name(),
+        match (&self.origin, &self.takeover) {
+            (Origin::Disk(_), _) => "backfilling",
+            (Origin::Memory(_), None) => "in-memory",
+            (Origin::Memory(_), Some(takeover)) => takeover.stage_name(),
         }
     }
 
-    /// The last seqno that was written.
+    /// The last seqno that was sent.
     #[must_use]
     pub const fn last_sent_seqno(&self) -> mcbp::Seqno {
         self.cursor

@@ -1,7 +1,6 @@
 //! One stream on the producer's side: what it sends next, from memory or from disk.
 //!
-//! It reads nothing by itself: rows come from a [`super::Source`], chunks of a backfill from the
-//! shell.
+//! It performs no reads: rows come from a [`super::Source`], chunks of a backfill from the shell.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,20 +13,20 @@ use mcbp::{Opaque, Seqno, StreamEndStatus, VbId, VbState, VbUuid};
 use super::backfill::Backfill;
 use super::marker::Markers;
 use super::takeover::Takeover;
-use super::turn::{Keys, LOG_READ_BYTES, LogRead, Step, Turn};
+use super::turn::{AfterTurn, Keys, LOG_READ_BYTES, LogRead, Turn};
 use crate::Row;
 use crate::stream_req::{Granted, VbFacts};
 
-/// How much one stream writes before the next one has its turn: as much as it reads from memory.
+/// How many bytes one stream writes before its turn ends: as many as one read from memory brings.
 const TURN_BYTES: usize = LOG_READ_BYTES;
 
-/// Where the rows come from.
+/// Where the rows of a stream come from.
 #[derive(Debug)]
-pub(super) enum Phase {
-    /// The memory log; the rows are what was read and not written yet.
+pub(super) enum Origin {
+    /// The memory log. Holds the rows that were read and not written yet.
     Memory(VecDeque<Arc<Row>>),
     /// The disk.
-    Backfill(Backfill),
+    Disk(Backfill),
 }
 
 /// One live stream.
@@ -39,10 +38,11 @@ pub struct ActiveStream {
     /// State and branch of the vBucket when the stream began.
     state: VbState,
     branch: VbUuid,
-    /// The last seqno that was written or left out because a newer row of its key follows.
+    /// The last seqno that was written, or left out because the snapshot has a newer row of its
+    /// key.
     pub(super) cursor: Seqno,
     pub(super) markers: Markers,
-    pub(super) phase: Phase,
+    pub(super) origin: Origin,
     pub(super) takeover: Option<Takeover>,
     /// Whether the stream is in the ready queue.
     pub(super) queued: bool,
@@ -60,10 +60,10 @@ impl ActiveStream {
     ) -> Self {
         let has = |flag| granted.flags & flag != 0;
         let disk_only = has(stream_flags::DISK_ONLY) && granted.start < granted.end;
-        let phase = if disk_only {
-            Phase::Backfill(Backfill::default())
+        let origin = if disk_only {
+            Origin::Disk(Backfill::default())
         } else {
-            Phase::Memory(VecDeque::new())
+            Origin::Memory(VecDeque::new())
         };
         Self {
             vb,
@@ -73,7 +73,7 @@ impl ActiveStream {
             branch: facts.failover.newest().uuid,
             cursor: granted.start,
             markers: Markers::new(granted.start, granted.snapshot_end),
-            phase,
+            origin,
             takeover: has(stream_flags::TAKEOVER).then(|| Takeover::new(now)),
             queued: false,
             items_sent: 0,
@@ -87,35 +87,38 @@ impl ActiveStream {
         self.opaque
     }
 
-    /// Why the stream cannot go on with the vBucket as it is now (`None`: it was removed).
+    /// Returns why the stream cannot continue with the vBucket as it is now; `now` is `None` where
+    /// the vBucket was removed.
     pub(super) fn misfit(&self, now: Option<&VbFacts>) -> Option<StreamEndStatus> {
         let changed = Some(StreamEndStatus::STATE_CHANGED);
         let Some(now) = now else { return changed };
         match &self.takeover {
             Some(takeover) if takeover.expects_dead() && now.state == VbState::Dead => None,
             _ if now.state != self.state || now.failover.newest().uuid != self.branch => changed,
-            // A replica that went back behind what was sent (MB-62840).
+            // A replica was rolled back to below what was sent (MB-62840).
             _ => (now.high_seqno < self.cursor).then_some(StreamEndStatus::ROLLBACK),
         }
     }
 
-    pub(super) fn step(&mut self, turn: &mut Turn<'_>) -> Step {
-        match &mut self.phase {
-            Phase::Memory(rows) if !rows.is_empty() => {
+    pub(super) fn step(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
+        match &mut self.origin {
+            Origin::Memory(rows) if !rows.is_empty() => {
                 let rows = std::mem::take(rows);
                 self.write_rows(rows, turn)
             }
-            Phase::Memory(_) if self.cursor >= self.granted.end => Step::End(StreamEndStatus::OK),
-            Phase::Memory(_) if self.takeover.as_ref().is_some_and(Takeover::is_waiting) => {
-                Step::Idle
+            Origin::Memory(_) if self.cursor >= self.granted.end => {
+                AfterTurn::End(StreamEndStatus::OK)
             }
-            Phase::Memory(_) => self.read_memory(turn),
-            Phase::Backfill(_) => self.step_backfill(turn),
+            Origin::Memory(_) if self.takeover.as_ref().is_some_and(Takeover::is_waiting) => {
+                AfterTurn::Idle
+            }
+            Origin::Memory(_) => self.read_memory(turn),
+            Origin::Disk(_) => self.step_backfill(turn),
         }
     }
 
-    /// Writes rows from memory, and keeps those that have to wait.
-    fn write_rows(&mut self, mut rows: VecDeque<Arc<Row>>, turn: &mut Turn<'_>) -> Step {
+    /// Writes rows from memory, and keeps those that have to wait for the window or the next turn.
+    fn write_rows(&mut self, mut rows: VecDeque<Arc<Row>>, turn: &mut Turn<'_>) -> AfterTurn {
         let stop_at = turn.out.len() + TURN_BYTES;
         while turn.window.is_open()
             && turn.out.len() < stop_at
@@ -123,31 +126,31 @@ impl ActiveStream {
         {
             let encoder = turn.encoder;
             if let Err(error) = turn.write(|out| encoder.write(&row, self.vb, self.opaque, out)) {
-                return Step::Fail(error.to_string());
+                return AfterTurn::Fail(error.to_string());
             }
             self.cursor = row.seqno;
             self.items_sent += 1;
         }
-        self.phase = Phase::Memory(rows);
-        Step::More
+        self.origin = Origin::Memory(rows);
+        AfterTurn::More
     }
 
-    fn read_memory(&mut self, turn: &mut Turn<'_>) -> Step {
+    fn read_memory(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
         match turn.source.read_log(self.vb, self.cursor, LOG_READ_BYTES) {
             LogRead::UpToDate => self.drained(turn),
-            LogRead::Behind if self.markers.nothing_on_disk_behind(self.cursor) => {
+            LogRead::Behind if self.markers.nothing_on_disk_after(self.cursor) => {
                 let at = self.cursor;
-                Step::Fail(format!("neither memory nor disk has what follows seqno {at}"))
+                AfterTurn::Fail(format!("neither memory nor disk has the rows after seqno {at}"))
             }
             LogRead::Behind => {
-                self.phase = Phase::Backfill(Backfill::default());
-                Step::More
+                self.origin = Origin::Disk(Backfill::default());
+                AfterTurn::More
             }
-            // Written at once: a stream that waits for its next turn would hold them, and there may
-            // be a thousand streams.
+            // Written at once: until its next turn the stream would hold the rows in memory, and
+            // there may be a thousand streams.
             LogRead::Rows(rows) => match self.begin_snapshot(rows, turn) {
                 Some(rows) => self.write_rows(rows, turn),
-                None => Step::End(StreamEndStatus::OK),
+                None => AfterTurn::End(StreamEndStatus::OK),
             },
         }
     }
@@ -171,38 +174,41 @@ impl ActiveStream {
         Some(rows)
     }
 
-    /// Everything durable was sent.
-    fn drained(&mut self, turn: &mut Turn<'_>) -> Step {
+    /// Called once everything durable was sent.
+    fn drained(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
         if let Some(takeover) = &mut self.takeover {
             return takeover.drained(self.vb, self.opaque, turn);
         }
-        // A replica may have been moved on to the end without a row.
+        // The high seqno of a replica may have advanced to the end without a row.
         let end = self.granted.end;
         let has_end = || turn.source.facts(self.vb).is_some_and(|facts| facts.high_seqno >= end);
         if end < Seqno::MAX && has_end() {
             let after = turn.source.read_log(self.vb, self.cursor, 1);
             return match after {
-                LogRead::UpToDate => Step::End(StreamEndStatus::OK),
-                LogRead::Rows(_) | LogRead::Behind => Step::More,
+                LogRead::UpToDate => AfterTurn::End(StreamEndStatus::OK),
+                LogRead::Rows(_) | LogRead::Behind => AfterTurn::More,
             };
         }
-        Step::Idle
+        AfterTurn::Idle
     }
 
-    fn step_backfill(&mut self, turn: &mut Turn<'_>) -> Step {
-        let Phase::Backfill(backfill) = &mut self.phase else {
-            return Step::of(&broken!("{}: a step of a backfill, and there is none", self.vb));
+    fn step_backfill(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
+        let Origin::Disk(backfill) = &mut self.origin else {
+            return AfterTurn::of(&broken!(
+                "{}: a turn of a backfill, and there is no backfill",
+                self.vb
+            ));
         };
         if let Some(failure) = backfill.take_failure() {
-            return Step::Fail(failure);
+            return AfterTurn::Fail(failure);
         }
         if backfill.is_gone() {
-            return Step::End(StreamEndStatus::STATE_CHANGED);
+            return AfterTurn::End(StreamEndStatus::STATE_CHANGED);
         }
         if let Some(opened) = backfill.take_opened() {
             let ignore_purge = self.granted.flags & stream_flags::IGNORE_PURGED_TOMBSTONES != 0;
             if self.cursor > Seqno::ZERO && self.cursor < opened.purge_seqno && !ignore_purge {
-                return Step::End(StreamEndStatus::ROLLBACK);
+                return AfterTurn::End(StreamEndStatus::ROLLBACK);
             }
             let end = opened.high_seqno.min(self.granted.end);
             if let Some(marker) = self.markers.disk(self.cursor, end) {
@@ -213,7 +219,7 @@ impl ActiveStream {
         }
         let sent = match backfill.write(turn, TURN_BYTES) {
             Ok(sent) => sent,
-            Err(broken) => return Step::of(&broken),
+            Err(broken) => return AfterTurn::of(&broken),
         };
         self.items_sent += sent.items;
         self.backfill_items_sent += sent.items;
@@ -222,34 +228,34 @@ impl ActiveStream {
             return self.finish_backfill(turn);
         }
         if backfill.wants_read() {
-            return Step::ReadDisk;
+            return AfterTurn::ReadDisk;
         }
-        if backfill.has_more() { Step::More } else { Step::Idle }
+        if backfill.has_more() { AfterTurn::More } else { AfterTurn::Idle }
     }
 
-    /// Goes back to memory; what was committed meanwhile is looked for at once, because its
-    /// notification may have come while the disk was being read (MB-16684).
-    fn finish_backfill(&mut self, turn: &mut Turn<'_>) -> Step {
+    /// Returns to memory, and reads it at once: the notification of a commit may have come while
+    /// the disk was being read (MB-16684).
+    fn finish_backfill(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
         let end = match self.markers.take_backfill_end() {
             Ok(end) => end,
-            Err(broken) => return Step::of(&broken),
+            Err(broken) => return AfterTurn::of(&broken),
         };
         if end > self.cursor {
-            // The promised end has no row of its own (MB-71913).
+            // No row has the seqno at which the snapshot ends (MB-71913).
             if turn.collections {
                 turn.write(|out| SeqnoAdvanced { seqno: end }.write(self.vb, self.opaque, out));
             }
             self.cursor = end;
         }
         if self.granted.flags & stream_flags::DISK_ONLY != 0 {
-            return Step::End(StreamEndStatus::OK);
+            return AfterTurn::End(StreamEndStatus::OK);
         }
-        self.phase = Phase::Memory(VecDeque::new());
-        Step::More
+        self.origin = Origin::Memory(VecDeque::new());
+        AfterTurn::More
     }
 }
 
-/// Keeps the newest row of each key: a snapshot holds a key once.
+/// Keeps the newest row of each key: a snapshot has each key once.
 fn keep_newest(rows: &mut VecDeque<Arc<Row>>, seen: &mut Keys) {
     if rows.len() < 2 {
         return;

@@ -1,4 +1,4 @@
-//! What a stream works with when its turn comes, and what a turn comes to.
+//! What a stream works with during its turn, and what is to be done after the turn.
 
 use std::hash::{BuildHasherDefault, DefaultHasher};
 use std::sync::Arc;
@@ -13,27 +13,27 @@ use super::window::Window;
 use crate::Row;
 use crate::stream_req::VbFacts;
 
-/// How much of a vBucket's log one read takes. A read is one snapshot: smaller ones cost a marker
-/// each, larger ones hold rows in memory that the log might drop.
+/// How many bytes of a memory log one read takes. A read is one snapshot: smaller reads cost more
+/// markers, larger ones hold rows in memory that the log could evict.
 pub const LOG_READ_BYTES: usize = 64 * 1024;
 
-/// What the memory log of a vBucket has behind a seqno.
-#[derive(Debug, PartialEq, Eq)]
+/// What the memory log of a vBucket has after a seqno.
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum LogRead {
-    /// Nothing: the stream has all that is durable.
+    /// Nothing: the stream has everything that is durable.
     UpToDate,
-    /// The next rows in seqno order, durable all of them; never empty.
+    /// The next rows in seqno order, all of them durable; at least one.
     Rows(Vec<Arc<Row>>),
-    /// Rows behind the seqno have left memory: read the disk.
+    /// Rows after the seqno were evicted from memory; read them from disk.
     Behind,
 }
 
 /// Where a producer finds vBuckets. Calls take locks but never block on a disk.
 pub trait Source {
-    /// What the vBucket is now, or `None` where there is none.
+    /// Returns what the vBucket is now, or `None` where there is none.
     fn facts(&self, vb: VbId) -> Option<VbFacts>;
 
-    /// Durable rows with a seqno above `after`, about `bytes_max` of them but at least one.
+    /// Returns durable rows with a seqno above `after`: about `bytes_max` bytes, at least one row.
     fn read_log(&self, vb: VbId, after: Seqno, bytes_max: usize) -> LogRead;
 }
 
@@ -41,7 +41,7 @@ pub trait Source {
 #[expect(clippy::disallowed_types, reason = "fixed seed; a tree is 3 times slower per row")]
 pub(super) type Keys = std::collections::HashSet<Bytes, BuildHasherDefault<DefaultHasher>>;
 
-/// What a turn works with.
+/// What a stream works with during one turn.
 pub(super) struct Turn<'a> {
     pub(super) source: &'a dyn Source,
     pub(super) encoder: RowEncoder,
@@ -54,35 +54,35 @@ pub(super) struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    /// Has one frame written, and charges it to the window.
+    /// Calls `write`, which appends one frame, and charges the frame to the window.
     pub(super) fn write<T>(&mut self, write: impl FnOnce(&mut BytesMut) -> T) -> T {
         let from = self.out.len();
-        let outcome = write(self.out);
+        let written = write(self.out);
         if let Some(Ok(Some(header))) = self.out.get(from..).map(Header::peek) {
             self.window.charge(flow::charge(&header));
         }
-        outcome
+        written
     }
 }
 
-/// What a turn came to.
+/// What is to be done after a turn.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Step {
-    /// There may be more to send.
+pub(super) enum AfterTurn {
+    /// Queue the stream for another turn: there may be more to send.
     More,
-    /// Nothing until the vBucket, the disk or the consumer says something.
+    /// Wait for an event of the vBucket, the disk or the consumer.
     Idle,
-    /// The next chunk of the backfill is to be read.
+    /// Read the next chunk of the backfill.
     ReadDisk,
-    /// The producer's own vBucket is to be set dead.
+    /// Set the producer's own vBucket dead.
     SetDead,
-    /// The stream ends.
+    /// End the stream with this status.
     End(StreamEndStatus),
-    /// The stream ends because of a failure that a person should see.
+    /// End the stream because of a failure, which is logged.
     Fail(String),
 }
 
-impl Step {
+impl AfterTurn {
     /// A broken invariant ends the stream.
     pub(super) fn of(broken: &Broken) -> Self {
         Self::Fail(broken.to_string())

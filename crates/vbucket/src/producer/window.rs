@@ -1,4 +1,4 @@
-//! Flow control of one producer connection: how many charged bytes may be out unacknowledged.
+//! Flow control of one producer connection: how many charged bytes may be unacknowledged.
 
 /// The window that the consumer gave with `connection_buffer_size`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -9,20 +9,20 @@ pub struct Window {
 }
 
 impl Window {
-    /// Sets the size; 0 turns flow control off. What is out stays charged.
+    /// Sets the size; 0 turns flow control off. Unacknowledged bytes stay charged.
     pub const fn resize(&mut self, size_bytes: u32) {
         self.size_bytes = size_bytes;
     }
 
-    /// Whether another frame may be sent, however large: the last one may overshoot the window, so
-    /// that a frame larger than the window is not stuck for ever.
+    /// Whether another frame of any size may be sent. The last frame may exceed the window, so that
+    /// a frame larger than the window can be sent at all.
     #[must_use]
     #[inline]
     pub const fn is_open(&self) -> bool {
         self.size_bytes == 0 || self.unacked_bytes < self.size_bytes as u64
     }
 
-    /// Counts a frame that was sent, by [`mcbp::flow::charge`].
+    /// Counts a frame that was sent; `bytes` as [`mcbp::flow::charge`] returns it.
     #[inline]
     pub const fn charge(&mut self, bytes: usize) {
         if self.size_bytes != 0 {
@@ -30,7 +30,7 @@ impl Window {
         }
     }
 
-    /// Takes an acknowledgement; one of more than is out counts as all of it.
+    /// Takes an acknowledgement. One of more bytes than are unacknowledged frees all of them.
     pub const fn acknowledge(&mut self, bytes: u32) {
         self.unacked_bytes = self.unacked_bytes.saturating_sub(bytes as u64);
         self.acked_bytes += bytes as u64;
@@ -42,13 +42,13 @@ impl Window {
         self.size_bytes
     }
 
-    /// Bytes that are out.
+    /// Bytes that were sent and not acknowledged.
     #[must_use]
     pub const fn unacked_bytes(&self) -> u64 {
         self.unacked_bytes
     }
 
-    /// Bytes that were ever acknowledged.
+    /// All bytes that were acknowledged.
     #[must_use]
     pub const fn acked_bytes(&self) -> u64 {
         self.acked_bytes

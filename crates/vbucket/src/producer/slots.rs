@@ -1,5 +1,6 @@
-//! Which streams of a connection may read the disk: a few at a time, the others in line. And what
-//! they may hold of rows that are larger than a chunk, so that memory does not follow their number.
+//! The backfill slots of a connection: a few streams read the disk at a time, the others wait in a
+//! queue. It also bounds what they hold of rows that are larger than a chunk, so that memory does
+//! not grow with the number of streams.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -11,25 +12,26 @@ use super::backfill::SMALL_ROW_BYTES;
 /// [`SMALL_ROW_BYTES`], so that 1,024 streams from disk take 3 MiB and not 384.
 pub const BACKFILLS_MAX: usize = 8;
 
-/// How many bytes of rows larger than a chunk the streams of one connection hold together. When
-/// they hold none, one row is let in however large it is (MB-24089). Source: kv_engine's
+/// How many bytes of rows larger than a chunk the streams of one connection hold together. While
+/// they hold none, one row of any size is read (MB-24089). Source: kv_engine's
 /// `dcp_backfill_byte_limit`.
 pub const LARGE_BYTES_MAX: usize = 20 * 1024 * 1024;
 
 /// See the module.
 #[derive(Default, Debug)]
-pub(super) struct Places {
+pub(super) struct BackfillSlots {
+    /// Streams that have a slot.
     reading: BTreeSet<VbId>,
     waiting: VecDeque<VbId>,
-    /// What streams hold of large rows, or are about to.
+    /// The bytes of large rows that streams hold, or are about to.
     large: BTreeMap<VbId, usize>,
     /// Streams whose next row is large, and its bytes.
     waiting_large: VecDeque<(VbId, usize)>,
 }
 
-impl Places {
-    /// Whether the stream has a place; where it has not, it is in line now.
-    pub(super) fn take(&mut self, vb: VbId) -> bool {
+impl BackfillSlots {
+    /// Acquires a slot, or enqueues the stream and returns false.
+    pub(super) fn acquire(&mut self, vb: VbId) -> bool {
         if self.reading.contains(&vb) {
             return true;
         }
@@ -40,8 +42,9 @@ impl Places {
         false
     }
 
-    /// Takes a stream out that does not read any more; gives the one that has its place now.
-    pub(super) fn leave(&mut self, vb: VbId) -> Option<VbId> {
+    /// Releases the slot of a stream, or its place in the queue. Returns the stream that is to
+    /// acquire the slot next.
+    pub(super) fn release(&mut self, vb: VbId) -> Option<VbId> {
         self.large.remove(&vb);
         self.waiting_large.retain(|(waiting, _)| *waiting != vb);
         if !self.reading.remove(&vb) {
@@ -51,11 +54,12 @@ impl Places {
         self.waiting.pop_front()
     }
 
-    /// How large a row the next read of a stream that holds none may bring, in bytes. `None` where
-    /// its next row is known to be of `large` bytes and there is no room: it is in line now.
+    /// Returns how large a row, in bytes, the next read of a stream that holds none may bring.
+    /// Where its next row is known to have `large` bytes and there is no room, enqueues the stream
+    /// for them and returns `None`.
     ///
-    /// While no stream holds a large row, one of them may find one of any size: most have to do
-    /// with one stream at a time, and read such a row only once.
+    /// While no stream holds a large row, one stream may meet a row of any size: most connections
+    /// read one stream at a time, and such a row is then read only once.
     pub(super) fn row_bytes_max(&mut self, vb: VbId, large: Option<usize>) -> Option<usize> {
         self.large.remove(&vb);
         let nobody_waits = self.waiting_large.is_empty();
@@ -76,8 +80,8 @@ impl Places {
         }
     }
 
-    /// Notes what a stream holds of large rows now.
-    pub(super) fn holds(&mut self, vb: VbId, bytes: usize) {
+    /// Records how many bytes of large rows a stream holds now.
+    pub(super) fn set_large_bytes(&mut self, vb: VbId, bytes: usize) {
         if bytes == 0 {
             self.large.remove(&vb);
         } else {
@@ -85,8 +89,9 @@ impl Places {
         }
     }
 
-    /// The next stream in line that there is room for, and the bytes of its row.
-    pub(super) fn next_large(&mut self) -> Option<(VbId, usize)> {
+    /// Takes the first stream that waits for a large row out of the queue, if there is room for the
+    /// row. Returns the stream and the bytes of the row.
+    pub(super) fn grant_large(&mut self) -> Option<(VbId, usize)> {
         let (vb, bytes) = *self.waiting_large.front()?;
         if !self.has_room(bytes) {
             return None;
@@ -101,7 +106,7 @@ impl Places {
         self.large.is_empty() || held.saturating_add(bytes) <= LARGE_BYTES_MAX
     }
 
-    /// How many read, and how many wait.
+    /// Returns how many streams have a slot, and how many wait for one.
     pub(super) fn counts(&self) -> (usize, usize) {
         (self.reading.len(), self.waiting.len())
     }
