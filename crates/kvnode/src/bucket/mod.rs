@@ -5,14 +5,13 @@
 //! - `vb`: one vBucket as others see it; `cell`: what it holds in memory, `memory_log` and
 //!   `listener` with it
 //! - `write`, `apply`: the two ways in, for clients (active) and for producers (replica);
-//!   `key_locks`: one writer for each key; `filling`: lookups that are skipped while a replica is
-//!   filled
+//!   `filling`: lookups that are skipped while a replica is filled
 //! - `queue`, `pending_commit`, `committer`: group commit
 //! - `admin`, `history`, `moving`: state, history and existence of vBuckets, which are on disk
 //!   before they are visible
 //! - `warmup`: from the store to vBuckets, all or nothing; `pager`: expired documents;
 //!   `purge`: old deletions
-//! - `counters`, `read_failures`: what it counts, and how failed reads are logged
+//! - `counters`: what it counts, and how failed reads are logged
 
 mod admin;
 mod apply;
@@ -23,7 +22,6 @@ mod counters;
 mod error;
 mod filling;
 mod history;
-mod key_locks;
 mod listener;
 mod memory_log;
 mod moving;
@@ -32,7 +30,6 @@ mod pager;
 mod pending_commit;
 mod purge;
 mod queue;
-mod read_failures;
 mod shared;
 mod vb;
 mod warmup;

@@ -8,7 +8,7 @@ use vbucket::producer::{LogRead, Source};
 use vbucket::stream_req::VbFacts;
 
 use super::claims::Claims;
-use super::served::ServedBucket;
+use super::registry::ServedBucket;
 use super::wakeups::Wakeups;
 use crate::bucket::Bucket;
 

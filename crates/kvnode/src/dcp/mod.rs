@@ -3,8 +3,8 @@
 //! The rules are in `vbucket::producer` and `vbucket::consumer`; here are their shells.
 //!
 //! - `open`: DCP_OPEN, checked; `serve`: from there to the end of the connection
-//! - `served`: a bucket and its DCP connections; `registry`: one connection of each name; `claims`:
-//!   one stream towards each vBucket
+//! - `registry`: the connections of a bucket, one for each name; `claims`: one stream towards each
+//!   vBucket
 //! - `session`: the task of a connection; `producer`, `consumer`: what differs between the sides;
 //!   `wire`: the socket
 //! - `access`, `wakeups`: vBuckets for the machines; `backfill`: disk reads
@@ -18,13 +18,12 @@ mod open;
 mod producer;
 mod registry;
 mod serve;
-mod served;
 mod session;
 mod stats;
 mod wakeups;
 mod wire;
 
 pub(crate) use open::DcpOpen;
+pub(crate) use registry::ServedBucket;
 pub(crate) use serve::{Handover, serve};
-pub(crate) use served::ServedBucket;
 pub(crate) use stats::{Totals, stats, takeover_stats};

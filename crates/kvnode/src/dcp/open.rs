@@ -7,7 +7,7 @@ use mcbp::{Frame, Opaque, Status};
 use serde::Deserialize;
 use vbucket::producer::ProducerOptions;
 
-use super::served::ServedBucket;
+use super::registry::ServedBucket;
 use crate::protocol::{Features, RequestError};
 
 /// The longest name of a DCP connection. Source: `dcp/documentation/commands/open-connection.md`.

@@ -10,6 +10,7 @@ use vbucket::consumer::Consumer;
 use vbucket::producer::Producer;
 
 use super::claims::Claims;
+use crate::bucket::Bucket;
 use crate::sync::lock;
 
 /// How many threads read the disk for backfills of one bucket at a time. More would not make the
@@ -123,6 +124,19 @@ impl Registry {
     /// The connection of a name.
     pub(super) fn get(&self, name: &str) -> Option<Connection> {
         lock(&self.connections).get(name).cloned()
+    }
+}
+
+/// A bucket and the DCP connections to it.
+pub(crate) struct ServedBucket {
+    pub(crate) bucket: Arc<Bucket>,
+    pub(super) connections: Registry,
+}
+
+impl ServedBucket {
+    /// Without any connection yet.
+    pub(crate) fn new(bucket: Arc<Bucket>) -> Self {
+        Self { bucket, connections: Registry::default() }
     }
 }
 

@@ -2,8 +2,7 @@
 
 use vbucket::stats::Stats;
 
-use super::registry::{Connection, Machine};
-use super::served::ServedBucket;
+use super::registry::{Connection, Machine, ServedBucket};
 use crate::bucket::Vb;
 use crate::sync::lock;
 
