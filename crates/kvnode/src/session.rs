@@ -38,7 +38,8 @@ enum End {
     Normal,
     Io(std::io::Error),
     Malformed(FrameError),
-    NotAuthenticated,
+    /// The client did not authenticate within this time.
+    NotAuthenticated(Duration),
     /// The node stops.
     Shutdown,
     Broken(Broken),
@@ -68,7 +69,9 @@ pub(crate) async fn serve(
     match run(&mut client, &mut stream, &mut buffer, &shutdown).await {
         End::Dcp(open) => return Some(Handover { stream, buffer, open: *open, peer, shutdown }),
         End::Malformed(error) => warn!("malformed frame, closing peer={peer} error=\"{error}\""),
-        End::NotAuthenticated => warn!("closing an unauthenticated connection peer={peer}"),
+        End::NotAuthenticated(wait) => {
+            warn!("not authenticated in time, closing peer={peer} seconds={}", wait.as_secs());
+        }
         End::Io(error) => debug!("connection lost peer={peer} error=\"{error}\""),
         End::Broken(error) => warn!("closing a connection peer={peer} error=\"{error}\""),
         End::Normal | End::Shutdown => {}
@@ -82,7 +85,8 @@ async fn run(
     buffer: &mut BytesMut,
     shutdown: &CancellationToken,
 ) -> End {
-    let deadline = tokio::time::Instant::now() + client.node.limits.authentication;
+    let patience = client.node.limits.authentication;
+    let deadline = tokio::time::Instant::now() + patience;
     loop {
         let pause = on_disk(execute(client, buffer)).await;
         match flush(client, stream).await {
@@ -101,7 +105,7 @@ async fn run(
         let read = tokio::select! {
             () = shutdown.cancelled() => return End::Shutdown,
             () = tokio::time::sleep_until(deadline), if client.login.is_none() => {
-                return End::NotAuthenticated;
+                return End::NotAuthenticated(patience);
             }
             read = stream.read_buf(buffer) => read,
         };

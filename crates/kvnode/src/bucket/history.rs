@@ -32,7 +32,10 @@ impl Vb {
             match on_disk {
                 Ok(meta) => lock(&vb.cell.inner).reset(meta),
                 Err(error) => {
-                    error!("record unreadable, the vbucket is dead vb={} error=\"{error}\"", id.0);
+                    let (bucket, id) = (vb.bucket_name(), id.0);
+                    error!(
+                        "record unreadable, vbucket dead bucket={bucket} vb={id} error=\"{error}\""
+                    );
                     lock(&vb.cell.inner).lose(error);
                 }
             }

@@ -87,7 +87,8 @@ async fn expire_in(vb: &Arc<Vb>) -> u64 {
 fn report(vb: &Vb, error: &StoreError) {
     let gone = matches!(error, StoreError::NoVbucket(_));
     if !gone && vb.shared.counters.read_failures.add() {
-        error!("expiry scan failed vb={} error=\"{error}\"", vb.id().0);
+        let (bucket, vb) = (vb.bucket_name(), vb.id().0);
+        error!("expiry scan failed bucket={bucket} vb={vb} error=\"{error}\"");
     }
 }
 

@@ -77,7 +77,8 @@ impl Vb {
         if dropped > 0 {
             self.shared.counters.purged.add(dropped);
             let (vb, seqno) = (self.id().0, lock(&self.cell.inner).meta.purge_seqno);
-            info!("deletions purged vb={vb} count={dropped} purge_seqno={seqno}");
+            let bucket = self.bucket_name();
+            info!("deletions purged bucket={bucket} vb={vb} count={dropped} purge_seqno={seqno}");
         }
         Ok(dropped)
     }

@@ -67,6 +67,11 @@ impl Vb {
         self.cell.id()
     }
 
+    /// For the log.
+    pub(super) fn bucket_name(&self) -> &str {
+        &self.shared.options.name
+    }
+
     /// Its state.
     #[must_use]
     pub fn state(&self) -> VbState {
@@ -129,7 +134,8 @@ impl Vb {
     pub(crate) fn item_count(&self) -> Result<u64, StoreError> {
         self.shared.store.item_count(self.id()).inspect_err(|error| {
             if self.shared.counters.read_failures.add() {
-                log::error!("counting documents failed vb={} error=\"{error}\"", self.id().0);
+                let (bucket, vb) = (self.bucket_name(), self.id().0);
+                log::error!("counting documents failed bucket={bucket} vb={vb} error=\"{error}\"");
             }
         })
     }

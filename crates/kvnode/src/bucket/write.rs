@@ -98,7 +98,8 @@ impl Vb {
         // A row leaves `pending` after it is in the store, so it is found in one of the two.
         let row = self.shared.store.get(self.id(), key).inspect_err(|error| {
             if self.shared.counters.read_failures.add() {
-                log::error!("read failed vb={} error=\"{error}\"", self.id().0);
+                let (bucket, vb) = (self.bucket_name(), self.id().0);
+                log::error!("read failed bucket={bucket} vb={vb} error=\"{error}\"");
             }
         })?;
         Ok(row.map(|row| Found { row: Arc::new(row), commit: None }))

@@ -54,7 +54,7 @@ fn run(config: NodeConfig, port_file: Option<&Path>) -> Result<(), NodeError> {
         written.map_err(|source| NodeError::PortFile { path: path.to_owned(), source })?;
     }
     let signal = signals.block_on(stop.wait());
-    info!("stopping signal={signal}; a second signal stops at once");
+    info!("stopping, a second signal stops at once signal={signal}");
     let stopped = signals.spawn_blocking(move || node.shutdown());
     signals.block_on(async {
         tokio::select! {

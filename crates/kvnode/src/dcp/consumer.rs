@@ -154,7 +154,7 @@ impl Side for ConsumerSide {
                 let change = move |bucket, found| set_state(bucket, found, state);
                 return self.later(vb, change, move |done| Event::StateSet(vb, stream, done));
             }
-            Effect::Note(vb, note) => info!("stream {wire} vb={} note={note:?}", vb.0),
+            Effect::Note(vb, note) => info!("note of a stream {wire} vb={} note={note:?}", vb.0),
             // The connection's name says who the producer is.
             Effect::Refused(vb, refused) => {
                 warn!("stream ended by a refused frame {wire} vb={} {refused}", vb.0);

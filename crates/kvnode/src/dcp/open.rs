@@ -63,7 +63,7 @@ impl DcpOpen {
         if open.flags & !KNOWN_FLAGS != 0 {
             return Err(RequestError::new(
                 Status::EINVAL,
-                format!("unknown flags {:#x}", open.flags),
+                format!("unknown flags {:#x}", open.flags & !KNOWN_FLAGS),
             ));
         }
         if has(open_flags::NO_VALUE) && has(open_flags::NO_VALUE_WITH_DATATYPE) {

@@ -53,7 +53,7 @@ pub(crate) async fn serve(handover: Handover) {
             (Machine::Consumer(Arc::new(Mutex::new(Consumer::new(options, opened)))), "consumer")
         }
     };
-    info!("dcp connection opened connection={name} side={side} peer={peer} user={user:?}");
+    info!("dcp connection opened connection={name:?} side={side} peer={peer} user={user:?}");
     let connection = connections.enter(&name, user, machine.clone());
     let displaced = connection.displaced().clone();
     let mut wire = Wire::new(name.clone(), stream, buffer, shutdown, displaced);

@@ -72,7 +72,7 @@ impl NodeHandle {
         let mut outcome = Ok(());
         for bucket in &self.buckets {
             if let Err(source) = bucket.close() {
-                error!("bucket not closed cleanly bucket={} error={source}", bucket.name());
+                error!("bucket not closed cleanly bucket={} error=\"{source}\"", bucket.name());
                 let bucket = bucket.name().to_owned();
                 outcome = outcome.and(Err(NodeError::Close { bucket, source }));
             }
