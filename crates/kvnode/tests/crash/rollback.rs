@@ -100,8 +100,10 @@ fn a_rollback_that_a_crash_interrupts_is_made_again() {
         consumer.aborted();
         drop(relay);
         let consumer = TestNode::start(folder.path(), REPLICA);
-        let left = contents::changes(&consumer, vb);
-        assert!(left.is_sorted_by(|a, b| a.3[..8] < b.3[..8]), "{point}");
+        // The crash may have come while the vBucket, rolled back to 0, was being filled again.
+        if let Some(left) = contents::changes_unless_receiving(&consumer, vb) {
+            assert!(left.is_sorted_by(|a, b| a.3[..8] < b.3[..8]), "{point}");
+        }
         let relay = stream(&producer, &consumer, vb);
         wait_until_same(&producer, &consumer, vb);
         drop(relay);
