@@ -97,18 +97,15 @@ impl Committer {
                 if self.shared.queue.succeeded() {
                     info!("commits succeed again bucket={}", self.shared.options.name);
                 }
-                for vb in vbs.values() {
-                    self.publish(vb);
-                }
+                let publish = |vb| self.publish(vb);
+                let changed: Vec<_> = vbs.into_values().filter_map(publish).collect();
                 failpoint::reach("flush-visible");
                 let QueuedBatch { entries, commit, .. } = queued;
                 // Their room in the queue is free before anyone hears of the commit.
                 drop(entries);
                 commit.complete(Ok(()));
-                for VbBatch { vb, rows, .. } in vbs.into_values() {
-                    if !rows.is_empty() {
-                        vb.listeners.notify(vb.id(), VbEvent::Committed);
-                    }
+                for vb in changed {
+                    vb.listeners.notify(vb.id(), VbEvent::Committed);
                 }
             }
             Err(error) => self.fail(&queued, batch.changes.len(), &error),
@@ -148,34 +145,37 @@ impl Committer {
         (vbs, batch, durability)
     }
 
-    /// Makes what is on disk now visible.
-    fn publish(&mut self, batch: &VbBatch) {
+    /// Makes what is on disk now visible. Returns the vBucket if it has new rows.
+    fn publish(&mut self, batch: VbBatch) -> Option<Arc<VbCell>> {
+        let VbBatch { vb, meta, rows, from_disk } = batch;
+        let (high_seqno, last) = (meta.high_seqno, rows.last().map(|row| row.seqno));
         let mut bytes = 0;
         {
-            let mut inner = lock(&batch.vb.inner);
-            inner.meta = batch.meta.clone();
-            for row in &batch.rows {
+            let mut inner = lock(&vb.inner);
+            inner.meta = meta;
+            for row in rows {
                 let newest = inner.pending.get(&row.key).is_some_and(|(p, _)| p.seqno == row.seqno);
                 if newest {
                     inner.pending.remove(&row.key);
                 }
                 if let Kind::Document { expiry: expiry @ 1.., .. } = row.kind {
-                    batch.vb.note_expiry(expiry);
+                    vb.note_expiry(expiry);
                 }
-                if !batch.from_disk {
-                    inner.log.push(Arc::clone(row));
+                if !from_disk {
                     bytes += row.memory_bytes();
+                    inner.log.push(row);
                 }
             }
-            if batch.from_disk {
-                inner.log = MemoryLog::starting_at(batch.meta.high_seqno);
+            if from_disk {
+                inner.log = MemoryLog::starting_at(high_seqno);
             }
         }
-        if let Some(last) = batch.rows.last().filter(|_| !batch.from_disk) {
-            self.logged.push_back((Arc::downgrade(&batch.vb), last.seqno, bytes));
+        if let Some(last) = last.filter(|_| !from_disk) {
+            self.logged.push_back((Arc::downgrade(&vb), last, bytes));
             let logged_bytes = self.shared.logged_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
             self.trim(logged_bytes);
         }
+        last.map(|_| vb)
     }
 
     /// Evicts the oldest rows of the bucket until the rest is within the quota. A row of a vBucket
