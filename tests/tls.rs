@@ -93,7 +93,7 @@ async fn a_link_without_the_certificate_that_is_asked_for_says_so() {
     for (tls, said) in [
         (
             format!("{{ ca = {ca:?}, server_name = \"alpha.example\" }}"),
-            "wants a client certificate: give certificate and key",
+            "requires a client certificate: configure certificate and key",
         ),
         (
             format!("{{ ca = {ca:?} }}"),

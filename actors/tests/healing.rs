@@ -97,7 +97,7 @@ async fn a_consumer_that_takes_nothing_is_restarted() {
     });
     let status = cluster.status_until(stalled).await;
     let reason = status.links[0].stall.clone().unwrap();
-    assert!(reason.contains("consumer beta") && reason.contains("took no byte"), "{reason}");
+    assert!(reason.contains("consumer beta") && reason.contains("accepted no bytes"), "{reason}");
     assert!(flood.await.is_err(), "cut off");
 }
 

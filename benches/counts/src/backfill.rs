@@ -10,8 +10,8 @@ use gungraun::library_benchmark;
 use mcbp::{Datatype, Opaque, Seqno, VbId, VbState, VbUuid};
 use store::{FjallStore, Options};
 use tempfile::TempDir;
-use vbucket::engine::{Batch, Durability, ScanStep, Store};
 use vbucket::producer::{Chunk, ProducerOptions, RowEncoder, Settings};
+use vbucket::store::{Batch, Durability, ScanStep, Store};
 use vbucket::{Change, FailoverTable, Kind, Replaces, Row, VbMeta};
 
 use crate::frames::FRAMES;

@@ -35,4 +35,4 @@ mod tls;
 pub use config::{BucketOptions, Limits, NodeConfig, Users};
 pub use node::{Node, NodeError, NodeHandle};
 pub use tls::Tls;
-pub use vbucket::engine::Durability;
+pub use vbucket::store::Durability;

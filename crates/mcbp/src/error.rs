@@ -45,7 +45,7 @@ pub enum FrameError {
     Malformed {
         /// The opcode of the frame.
         opcode: Opcode,
-        /// What was expected, in words.
+        /// What was expected.
         what: &'static str,
         /// The extras that were found, in bytes.
         extras_bytes: u8,

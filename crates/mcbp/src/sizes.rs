@@ -1,4 +1,4 @@
-//! The sizes of a frame that every other module goes by.
+//! The sizes of a frame, which every other module uses.
 
 /// The length of a header in bytes.
 pub const HEADER_BYTES: usize = 24;

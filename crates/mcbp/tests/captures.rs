@@ -17,10 +17,10 @@ use mcbp::{Frame, FrameBuilder, Opcode, Status, check};
 /// The ends of a link and what is between them.
 const NODES: [&str; 3] = ["consumer", "producer", "proxy"];
 
-/// One line of a capture: where it stands, and the bytes of the frame.
+/// One line of a capture: its place, and the bytes of the frame.
 struct Line {
     at: String,
-    /// Whether two data nodes say this to each other.
+    /// Whether one data node sends this frame to another.
     is_of_nodes: bool,
     to: String,
     bytes: Vec<u8>,

@@ -1,4 +1,4 @@
-//! The fuzz corpus as a test on stable: the inputs of `fuzz/corpus` hold what the targets check.
+//! The fuzz corpus as a test on stable Rust: the properties of the targets hold for its inputs.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,5 +1,5 @@
-//! Properties of the codec: what is written reads back, whatever the bytes and wherever a read
-//! ends; lies in the length fields are typed errors.
+//! Properties of the codec: what is written can be read back, whatever the bytes and wherever a
+//! read ends; wrong length fields are typed errors.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

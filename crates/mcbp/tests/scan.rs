@@ -1,4 +1,4 @@
-//! The scanner: what it calls a run, and what it says about the bytes behind it.
+//! The scanner: the run that it finds, and what it returns for the bytes after it.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -56,9 +56,9 @@ fn a_control_frame_ends_the_run() {
     expect(&[&data(), &control()[..23]], 1, Next::PartialHeader);
 }
 
-/// What came before the bad bytes is good and must not be lost with them.
+/// The frames before the bad bytes are good and must not be lost.
 #[test]
-fn an_error_stands_behind_the_run_and_not_instead_of_it() {
+fn an_error_is_reported_after_the_run_and_not_instead_of_it() {
     let bad_magic = Next::Bad(FrameError::UnknownMagic { magic: b'G' });
     expect(&[b"GET / HTTP/1.1"], 0, bad_magic);
     expect(&[&data(), &data(), b"G"], 2, bad_magic);
@@ -75,7 +75,7 @@ fn an_error_stands_behind_the_run_and_not_instead_of_it() {
 }
 
 #[test]
-fn requests_and_responses_of_one_opcode_are_told_apart() {
+fn requests_and_responses_of_one_opcode_are_distinguished() {
     let all = |opcode: u8| {
         let requests = [Opcode(opcode)];
         let control = ControlSet::new(&requests, &[]);

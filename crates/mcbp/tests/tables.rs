@@ -1,4 +1,4 @@
-//! The tables of the protocol: what a frame costs in flow control, names of numbers, texts of
+//! The tables of the protocol: the charge of a frame in flow control, names of numbers, texts of
 //! errors.
 #![allow(
     clippy::unwrap_used,

@@ -1,17 +1,17 @@
-//! The buffer of a pump: one allocation, read into at the back, written from at the front.
+//! The buffer of a pump: one allocation; reads append to it, writes take from its front.
 //!
-//! It grows while reads fill it and shrinks back when the burst is over, so that an idle link is
-//! small. It never looks at what it holds.
+//! It grows while reads fill it and shrinks after the burst, so that an idle link needs little
+//! memory. It does not interpret its bytes.
 
-use invariant::{Broken, broken, invariant};
+use std::io;
+
+use invariant::broken;
 use tokio::io::{AsyncRead, AsyncReadExt};
-
-use crate::{Fault, Step};
 
 #[cfg(test)]
 mod tests;
 
-/// So many reads in a row that would have fitted the start size end a burst.
+/// After this many consecutive reads that would have fitted in the start size, the burst is over.
 const SMALL_READS_TO_SHRINK: u32 = 256;
 
 /// Bytes between a read and a write: those from `head` to `tail`.
@@ -35,59 +35,53 @@ impl ReadBuffer {
         Self { bytes, head: 0, tail: leftover.len(), start_bytes, max_bytes, small_reads: 0 }
     }
 
-    /// What was read and not consumed.
+    /// The bytes that were read and not consumed.
     #[inline]
-    pub(crate) fn filled(&self) -> Result<&[u8], Broken> {
-        let Self { bytes, head, tail, .. } = self;
-        bytes
-            .get(*head..*tail)
-            .ok_or_else(|| broken!("{head}..{tail} in a buffer of {} bytes", bytes.len()))
+    pub(crate) fn filled(&self) -> &[u8] {
+        // `head <= tail <= bytes.len()`. Whatever leaves the buffer goes through `front`, which
+        // would not find it here.
+        self.bytes.get(self.head..self.tail).unwrap_or_default()
     }
 
-    /// The first `count` bytes of [`ReadBuffer::filled`].
+    /// The first `count` bytes of [`ReadBuffer::filled`]; `None` where there are fewer.
     #[inline]
-    pub(crate) fn front(&self, count: usize) -> Result<&[u8], Broken> {
-        let filled = self.filled()?;
-        filled
-            .get(..count)
-            .ok_or_else(|| broken!("{count} bytes asked for, {} were read", filled.len()))
+    pub(crate) fn front(&self, count: usize) -> Option<&[u8]> {
+        self.filled().get(..count)
     }
 
-    /// How much the buffer can hold as it is.
+    /// The current size of the buffer.
     pub(crate) const fn capacity(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Gives up the first `count` bytes.
-    pub(crate) fn consume(&mut self, count: usize) -> Result<(), Broken> {
-        let filled_bytes = self.tail - self.head;
-        invariant!(count <= filled_bytes, "{count} bytes consumed, {filled_bytes} were read");
-        self.head += count;
+    /// Removes the first `count` bytes, which [`ReadBuffer::front`] has returned.
+    pub(crate) fn consume(&mut self, count: usize) {
+        debug_assert!(count <= self.tail - self.head, "more is consumed than was read");
+        self.head = self.tail.min(self.head + count);
         if self.head == self.tail {
             self.head = 0;
             self.tail = 0;
         }
-        Ok(())
     }
 
-    /// Reads once; returns the number of bytes, 0 for the end. Dropping the future loses nothing.
+    /// Reads once. Returns the number of bytes, 0 at the end of the connection; the error may hold
+    /// an [`invariant::Broken`]. Dropping the future loses nothing.
     pub(crate) async fn read_from(
         &mut self,
         reader: &mut (impl AsyncRead + Unpin),
-    ) -> Result<usize, Fault> {
+    ) -> io::Result<usize> {
         self.make_room();
-        // A read into no room would look like the end.
+        // A read into an empty slice would look like the end of the connection.
         let room = self.bytes.get_mut(self.tail..).filter(|room| !room.is_empty());
-        let room = room.ok_or_else(|| broken!("no room after {} bytes", self.tail))?;
+        let Some(room) = room else { return Err(no_room(self.tail)) };
         let room_bytes = room.len();
-        let read = reader.read(room).await;
-        let count = read.map_err(|source| Fault::Broken { step: Step::Relay, source })?;
+        let count = reader.read(room).await?;
         self.tail += count;
         self.adapt(count == room_bytes);
         Ok(count)
     }
 
-    /// Moves what is left, less than one frame, to the front.
+    /// Moves the remaining bytes, less than one frame, to the front.
     fn make_room(&mut self) {
         if self.head > 0 {
             self.bytes.copy_within(self.head..self.tail, 0);
@@ -112,4 +106,10 @@ impl ReadBuffer {
             self.small_reads = 0;
         }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn no_room(bytes: usize) -> io::Error {
+    io::Error::other(broken!("the buffer has no room after {bytes} bytes"))
 }

@@ -1,4 +1,4 @@
-//! A plain connection to a data node: requests and responses, for tools and monitors. Never DCP.
+//! A client of a data node: requests and responses, for tools and monitors. No DCP.
 
 use bytes::BytesMut;
 use mcbp::dcp::{FailoverEntry, decode_failover_log};
@@ -9,14 +9,14 @@ use crate::handshake::{hello, log_in, select_bucket};
 use crate::pipeline::pipeline;
 use crate::{Deadlines, Endpoint, Fault, LinkError, Peer, Response, Step};
 
-/// How a [`Client`] introduces itself.
+/// How a [`Client`] logs in.
 #[derive(Clone, Copy, Debug)]
 pub struct Login<'a> {
     /// The bucket to select, if any.
     pub bucket: Option<&'a str>,
-    /// Who we say we are; cut to 250 bytes.
+    /// The agent name in HELLO; truncated to 250 bytes.
     pub agent: &'a str,
-    /// What to ask for with HELLO; [`Client::features`] says what was granted.
+    /// The features to request with HELLO; [`Client::features`] returns those that were granted.
     pub features: &'a [Feature],
     /// How long connect and each request may take.
     pub deadlines: Deadlines,
@@ -24,7 +24,8 @@ pub struct Login<'a> {
 
 /// A connection that is logged in.
 ///
-/// After any error but [`Fault::Refused`] responses may be out of step: drop the client then.
+/// After any error but [`Fault::Refused`] a response may still be outstanding: drop the client
+/// then.
 pub struct Client {
     peer: Peer,
     exchange: Exchange,
@@ -32,10 +33,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects, logs in, selects the bucket and says HELLO.
+    /// Connects, logs in, sends HELLO and selects the bucket.
     ///
     /// # Errors
-    /// A [`LinkError`] without a side that names the step.
+    /// A [`LinkError`] without a side, with the step.
     pub async fn connect(endpoint: &Endpoint, login: Login<'_>) -> Result<Self, LinkError> {
         let peer = Peer::of(None, endpoint);
         match introduce(endpoint, login).await {
@@ -44,17 +45,17 @@ impl Client {
         }
     }
 
-    /// What HELLO granted.
+    /// The features that HELLO granted.
     #[must_use]
     pub fn features(&self) -> &[Feature] {
         &self.features
     }
 
-    /// Checks that HELLO granted all of `features`: the answers of a node without them mean
-    /// something else than those of the other node.
+    /// Checks that HELLO granted all of `features`. Without them, answers of two nodes cannot be
+    /// compared.
     ///
     /// # Errors
-    /// A [`LinkError`] that names those which are missing.
+    /// A [`LinkError`] with the missing features.
     pub fn require(&self, features: &[Feature]) -> Result<(), LinkError> {
         let missing: Vec<_> =
             features.iter().copied().filter(|feature| !self.features.contains(feature)).collect();
@@ -64,11 +65,10 @@ impl Client {
         Err(Fault::Features { missing }.at(self.peer.clone()))
     }
 
-    /// Sends a request, with an opaque of its own, and waits for its response. A response with an
-    /// error status is a response.
+    /// Sends a request with a new opaque, and returns its response, whatever its status.
     ///
     /// # Errors
-    /// A [`LinkError`] where there is no proper response in time.
+    /// A [`LinkError`] if there is no valid response in time.
     pub async fn call(&mut self, request: FrameBuilder<'_>) -> Result<Response, LinkError> {
         let response = self.exchange.call(request).await;
         response.map_err(|fault| fault.at(self.peer.clone()))
@@ -77,21 +77,21 @@ impl Client {
     /// As [`Client::call`], but an error status is [`Fault::Refused`].
     ///
     /// # Errors
-    /// A [`LinkError`] where there is no response in time that says yes.
+    /// A [`LinkError`] if there is no successful response in time.
     pub async fn ask(&mut self, request: FrameBuilder<'_>) -> Result<Response, LinkError> {
         let response = self.call(request).await?;
         response.accepted().map_err(|fault| fault.at(self.peer.clone()))
     }
 
-    /// Sends many requests with up to `window` of them unanswered, reading while it writes.
+    /// Sends many requests with up to `window` of them unanswered; reads while it writes.
     ///
-    /// `next` appends one request with the given opaque and returns true, or returns false when
-    /// there are no more; quiet commands, which are not always answered, cannot be used. `each`
-    /// sees every response in order, with the number of its request counted from 0. Returns how
-    /// many there were.
+    /// `next` appends one request with the given opaque and returns true, or returns false if there
+    /// are no more. Quiet commands, which are not always answered, cannot be used. `each` is called
+    /// with every response in order, and the number of its request from 0. Returns the number of
+    /// responses.
     ///
     /// # Errors
-    /// A [`LinkError`] where a response is missing or out of order. An error status is none.
+    /// A [`LinkError`] if a response is missing or out of order. An error status is not an error.
     pub async fn pipeline(
         &mut self,
         window: usize,
@@ -102,7 +102,7 @@ impl Client {
         done.map_err(|fault| fault.at(self.peer.clone()))
     }
 
-    /// The high seqno of every vBucket that the node has (GET_ALL_VB_SEQNOS).
+    /// Returns the high seqno of every vBucket of the node (GET_ALL_VB_SEQNOS).
     ///
     /// # Errors
     /// As [`Client::ask`].
@@ -110,7 +110,7 @@ impl Client {
         self.vb_seqnos(&[]).await
     }
 
-    /// The high seqno of every vBucket that is in this state.
+    /// Returns the high seqno of every vBucket in this state.
     ///
     /// # Errors
     /// As [`Client::ask`].
@@ -127,7 +127,7 @@ impl Client {
         response.decode(vb_seqnos).map_err(|fault| fault.at(self.peer.clone()))
     }
 
-    /// The failover log of a vBucket, newest entry first (GET_FAILOVER_LOG).
+    /// Returns the failover log of a vBucket, newest entry first (GET_FAILOVER_LOG).
     ///
     /// # Errors
     /// As [`Client::ask`].
@@ -137,8 +137,8 @@ impl Client {
         response.decode(decode_failover_log).map_err(|fault| fault.at(self.peer.clone()))
     }
 
-    /// One group of statistics, such as `vbucket-seqno` or `failovers 7`; the empty group is the
-    /// general one.
+    /// Returns one group of statistics, such as `vbucket-seqno` or `failovers 7`; the empty group
+    /// is the general one.
     ///
     /// # Errors
     /// As [`Client::ask`]; the deadline is for the whole group.
@@ -147,7 +147,7 @@ impl Client {
         stats.map_err(|fault| fault.at(self.peer.clone()))
     }
 
-    /// Sets the state of a vBucket, making it where there is none.
+    /// Sets the state of a vBucket; creates the vBucket if it does not exist.
     ///
     /// # Errors
     /// As [`Client::ask`].

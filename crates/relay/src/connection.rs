@@ -1,26 +1,26 @@
-//! An open connection and its two halves, as the pumps take them.
+//! An open connection and its two halves, for the pumps.
 
 use bytes::Bytes;
 use mcbp::Feature;
 
 use crate::{BoxRead, BoxWrite, Peer};
 
-/// An open DCP connection, ready for a pump.
+/// An open DCP connection.
 pub struct Connection {
-    /// Whose it is.
+    /// The other end.
     pub peer: Peer,
     /// Read half.
     pub reader: BoxRead,
     /// Write half.
     pub writer: BoxWrite,
-    /// What came behind the answer to DCP_OPEN; may begin with whole frames.
+    /// The bytes that were read after the answer to DCP_OPEN; may begin with whole frames.
     pub leftover: Bytes,
-    /// What HELLO granted.
+    /// The features that HELLO granted.
     pub features: Vec<Feature>,
 }
 
 impl Connection {
-    /// The two halves, for the pumps of the two directions.
+    /// Splits the connection into halves for the pumps of the two directions.
     #[must_use]
     pub fn split(self) -> (Source<BoxRead>, Sink<BoxWrite>) {
         let sink = Sink { peer: self.peer.clone(), writer: self.writer };
@@ -41,19 +41,19 @@ impl std::fmt::Debug for Connection {
 /// Where a pump reads.
 #[derive(Debug)]
 pub struct Source<R> {
-    /// Whose bytes these are.
+    /// The peer that sends the bytes.
     pub peer: Peer,
     /// The read half.
     pub reader: R,
-    /// Bytes that were read before.
+    /// Bytes that were read before; they are delivered first.
     pub leftover: Bytes,
 }
 
 /// Where a pump writes.
 #[derive(Debug)]
 pub struct Sink<W> {
-    /// Who gets the bytes.
+    /// The peer that receives the bytes.
     pub peer: Peer,
-    /// The write half; nobody else writes to it.
+    /// The write half; the pump is its only writer.
     pub writer: W,
 }

@@ -1,5 +1,5 @@
-//! Reads streams from a producer, many vBuckets over one connection: for comparing two nodes and
-//! for tests. It answers NOOP and gives flow-control bytes back; it never stores anything.
+//! Reads streams from a producer, many vBuckets over one connection: to compare two nodes, and for
+//! tests. It answers NOOP and acknowledges for flow control; it stores nothing.
 
 use std::collections::HashMap;
 
@@ -21,20 +21,21 @@ use crate::{
 
 /// Without snappy, so that values can be compared byte by byte.
 const FEATURES: [Feature; 3] = [Feature::XATTR, Feature::COLLECTIONS, Feature::JSON];
-/// What the producer may send ahead: enough to keep it busy, small beside one node's cache.
+/// How many bytes the producer may send unacknowledged: enough to keep it busy, little compared
+/// with a node's cache.
 const WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-/// Bytes are given back in portions of a fifth of the window, as data nodes do it.
+/// Bytes are acknowledged once they are a fifth of the window, as data nodes do.
 const ACK_BYTES: u32 = WINDOW_BYTES / 5;
 
-/// A DCP connection that reads.
+/// A DCP connection that reads streams.
 pub struct DcpReader {
     peer: Peer,
     exchange: Exchange,
-    /// Streams that were asked for and have not ended, by opaque.
+    /// Streams that were requested and have not ended, by opaque.
     streams: HashMap<Opaque, VbId>,
-    /// What is still to be written.
+    /// Frames that are still to be written.
     out: BytesMut,
-    /// Bytes that were read and not given back.
+    /// Bytes that were read and not acknowledged.
     unacked_bytes: u32,
 }
 
@@ -42,7 +43,7 @@ impl DcpReader {
     /// Connects and opens a DCP connection called `name`, which must be the only one of its name.
     ///
     /// # Errors
-    /// A [`LinkError`] without a side that names the step.
+    /// A [`LinkError`] without a side, with the step.
     pub async fn open(
         endpoint: &Endpoint,
         bucket: &str,
@@ -62,8 +63,8 @@ impl DcpReader {
         }
     }
 
-    /// Asks for a stream; it is requested with the next call of [`DcpReader::next`]. One stream
-    /// of a vBucket at a time.
+    /// Requests a stream; the request is sent by the next call of [`DcpReader::next`]. A vBucket
+    /// can have one stream at a time.
     pub fn stream(&mut self, range: StreamRange) {
         let opaque = self.exchange.next_opaque();
         self.streams.insert(opaque, range.vb);
@@ -79,11 +80,11 @@ impl DcpReader {
         .write(range.vb, opaque, &mut self.out);
     }
 
-    /// The next event of any stream, or `None` once every stream has ended. Dropping the future
-    /// loses nothing.
+    /// Returns the next event of any stream, or `None` once every stream has ended. Dropping the
+    /// future loses nothing.
     ///
     /// # Errors
-    /// A [`LinkError`] where the connection is lost, or no event comes within the deadline of a
+    /// A [`LinkError`] if the connection is lost, or there is no event within the deadline of a
     /// request.
     pub async fn next(&mut self) -> Result<Option<StreamEvent>, LinkError> {
         if self.streams.is_empty() {
@@ -113,7 +114,8 @@ impl DcpReader {
         }
     }
 
-    /// Writes what is to be written; what was written is gone from `out` even if this is dropped.
+    /// Writes what is in `out`. Bytes leave `out` as they are written, also if the future is
+    /// dropped.
     async fn flush(&mut self) -> Result<(), Fault> {
         let broken = |source| Fault::Broken { step: Step::Relay, source };
         while !self.out.is_empty() {

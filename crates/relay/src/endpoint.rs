@@ -1,4 +1,4 @@
-//! Where a data node is, and how to log in there.
+//! The address of a data node, and how to log in there.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use crate::Tls;
 
 /// A data node as the configuration names it.
 ///
-/// More may be added, so it is made with [`Endpoint::new`].
+/// Fields may be added, so it is made with [`Endpoint::new`].
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Endpoint {
-    /// What people call the node.
+    /// The name of the node in the configuration.
     pub name: String,
     /// Host and port, such as `127.0.0.1:11210` or `[::1]:11210`.
     pub address: String,
@@ -26,7 +26,7 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint that is reached over plain TCP.
+    /// Returns an endpoint that is reached over plain TCP.
     pub fn new(
         name: impl Into<String>,
         address: impl Into<String>,
@@ -37,7 +37,7 @@ impl Endpoint {
         Self { name, address, username, password, tls: None }
     }
 
-    /// The same, reached over TLS.
+    /// Returns the endpoint with TLS.
     #[must_use]
     pub fn with_tls(self, tls: Tls) -> Self {
         Self { tls: Some(tls), ..self }
@@ -54,7 +54,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for the handshake and for nothing else.
+    /// The text, for the handshake only.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -70,11 +70,11 @@ impl fmt::Debug for Secret {
 /// One end of a link as error messages and status pages name it; cheap to clone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Peer {
-    /// Which end it is; `None` for a connection that is no part of a link.
+    /// The end of the link; `None` for a connection that is not part of a link.
     pub side: Option<Side>,
     /// The name of the node.
     pub name: Arc<str>,
-    /// Where it was reached.
+    /// Its address.
     pub address: Arc<str>,
 }
 

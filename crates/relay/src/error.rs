@@ -1,4 +1,4 @@
-//! What can go wrong with a connection, on which side, and whether to try again.
+//! What can happen to a connection, on which side, and whether to try again.
 
 use std::fmt;
 use std::io;
@@ -11,30 +11,29 @@ use crate::{Peer, Side, Step, TlsFault};
 
 /// Why a connection, or the link it was part of, ended.
 ///
-/// The text is the whole story in one line, with the system's own words in it; `source` is there
-/// for programs.
+/// The text is complete in one line and includes the OS error; `source` is for programs.
 #[derive(Debug)]
 pub struct LinkError {
-    /// Whose connection it was.
+    /// The peer of the connection.
     pub peer: Peer,
-    /// What happened to it.
+    /// What happened to the connection.
     pub fault: Fault,
 }
 
 impl LinkError {
-    /// Which end of the link failed; `None` where the connection was no part of a link.
+    /// The end of the link that failed; `None` if the connection was not part of a link.
     #[must_use]
     pub const fn side(&self) -> Option<Side> {
         self.peer.side
     }
 
-    /// Whether and when connecting again may help.
+    /// When to connect again.
     #[must_use]
     pub const fn retry(&self) -> Retry {
         self.fault.retry()
     }
 
-    /// The status that the peer answered with, where it answered.
+    /// The status of the peer's answer, if it answered.
     #[must_use]
     pub const fn status(&self) -> Option<Status> {
         self.fault.status()
@@ -56,56 +55,56 @@ impl std::error::Error for LinkError {
 /// What happened to a connection.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
-    /// No TCP connection came about.
+    /// No TCP connection could be opened.
     #[error("could not connect: {source}")]
     Connect {
-        /// The system's word.
+        /// The OS error.
         source: io::Error,
     },
-    /// There is a TCP connection, and no TLS over it.
+    /// The TLS handshake failed, or TLS ended with an error.
     #[error(transparent)]
     Tls(TlsFault),
     /// The peer did not answer in time.
     #[error("{step} had no answer within {after:?}")]
     TimedOut {
-        /// What was waited for.
+        /// What was awaited.
         step: Step,
-        /// For how long.
+        /// How long.
         after: Duration,
     },
-    /// The peer closed the connection. Never a normal end (MB-21511).
+    /// The peer closed the connection, which is never a normal end (MB-21511).
     #[error("closed the connection during {step}{}", cut_off(*.cut_off_bytes))]
     Closed {
-        /// What was going on.
+        /// What was in progress.
         step: Step,
-        /// How much of an unfinished frame had come.
+        /// How many bytes of an incomplete frame had been received.
         cut_off_bytes: usize,
     },
     /// The connection broke.
     #[error("connection broke during {step}: {source}")]
     Broken {
-        /// What was going on.
+        /// What was in progress.
         step: Step,
-        /// The system's word.
+        /// The OS error.
         source: io::Error,
     },
-    /// What came is not the binary protocol.
-    #[error("sent what is no frame during {step}: {source}")]
+    /// The peer sent bytes that are not a frame.
+    #[error("sent a malformed frame during {step}: {source}")]
     Garbage {
-        /// What was going on.
+        /// What was in progress.
         step: Step,
-        /// What is wrong with it.
+        /// What is wrong with the bytes.
         source: FrameError,
     },
-    /// A frame came that does not answer what was asked.
+    /// The peer sent another frame than the awaited answer.
     #[error("sent {opcode} while the answer to {step} was awaited")]
     Unexpected {
-        /// What was waited for.
+        /// What was awaited.
         step: Step,
-        /// What came.
+        /// The opcode of the frame.
         opcode: Opcode,
     },
-    /// The peer does not accept the user or the password.
+    /// The peer refused the user or the password.
     #[error("refused user {username:?} ({status}), check username and password")]
     Login {
         /// The user.
@@ -113,19 +112,19 @@ pub enum Fault {
         /// The peer's answer.
         status: Status,
     },
-    /// The peer does not have the only way to log in that there is here.
+    /// The peer does not offer the only SASL mechanism that is implemented here.
     #[error(
         "does not offer SASL mechanism PLAIN ({status}), it offers {}; enable PLAIN at this node \
          (sasl_mechanisms, with TLS ssl_sasl_mechanisms)",
         if .offered.is_empty() { "none" } else { .offered }
     )]
     Mechanism {
-        /// What it offers, as it said it.
+        /// The mechanisms that it offers, as it lists them.
         offered: String,
         /// The peer's answer to PLAIN.
         status: Status,
     },
-    /// The peer has no such bucket, or not for this user.
+    /// The peer has no such bucket, or the user may not open it.
     #[error("has no bucket {bucket:?} that this user may open ({status})")]
     NoBucket {
         /// The bucket.
@@ -133,22 +132,22 @@ pub enum Fault {
         /// The peer's answer.
         status: Status,
     },
-    /// The peer lacks features without which documents would be damaged on their way.
+    /// The peer lacks features without which documents would be damaged.
     #[error(
         "does not support {missing:?}, which replication needs at both nodes; enable them at this \
          node or use a version that has them"
     )]
     Features {
-        /// What it did not grant.
+        /// The features that it did not grant.
         missing: Vec<Feature>,
     },
-    /// The peer granted features that it was not asked for.
+    /// The peer granted features that were not requested.
     #[error(
-        "granted {unasked:?} in its answer to HELLO, which it was not asked for; check that the \
+        "granted {unasked:?} in its answer to HELLO, which were not requested; check that the \
          address is that of a data node"
     )]
     NotAskedFor {
-        /// What it granted too much.
+        /// The features that were not requested.
         unasked: Vec<Feature>,
     },
     /// The peer is loading its data and accepts no consumer connection yet (MB-32577).
@@ -161,10 +160,10 @@ pub enum Fault {
         step: Step,
         /// The peer's answer.
         status: Status,
-        /// What the peer said beside it; often nothing.
+        /// The text in the answer; often empty.
         text: String,
     },
-    /// A control frame is larger than any that makes sense.
+    /// A control frame exceeds the limit.
     #[error("sent {opcode} of {frame_bytes} bytes, the limit is {max_bytes}")]
     ControlTooLarge {
         /// The opcode of the frame.
@@ -174,30 +173,30 @@ pub enum Fault {
         /// The limit.
         max_bytes: usize,
     },
-    /// Frames could not be written to the peer.
-    #[error("could not be written to: {source}")]
+    /// Writing to the peer failed.
+    #[error("writing to it failed: {source}")]
     WriteFailed {
-        /// The system's word.
+        /// The OS error.
         source: io::Error,
     },
-    /// The peer stopped reading.
-    #[error("took no byte for {after:?}")]
+    /// The peer has stopped reading.
+    #[error("accepted no bytes for {after:?}")]
     WriteStalled {
-        /// For how long.
+        /// How long.
         after: Duration,
     },
-    /// Nobody decided on a control frame in time. A bug on our side, not the peer's.
+    /// There was no verdict on a control frame in time. A defect on our side, not the peer's.
     #[error("sent {opcode} and no verdict on it came within {after:?}")]
     NoVerdict {
         /// The opcode of the frame.
         opcode: Opcode,
-        /// For how long.
+        /// How long.
         after: Duration,
     },
-    /// This program found itself in a state that it excludes. Not the peer's fault.
-    #[error(transparent)]
-    Internal(#[from] Broken),
-    /// The judge asked for the end.
+    /// An invariant of this program is broken. Not the peer's fault.
+    #[error("{0}")]
+    Internal(Box<Broken>),
+    /// The judge ended the pump.
     #[error("was disconnected on purpose")]
     Stopped,
 }
@@ -210,7 +209,7 @@ fn detail(text: &str) -> String {
     if text.is_empty() { String::new() } else { format!(": {text}") }
 }
 
-/// Statuses that the same request will meet again until somebody changes something.
+/// Statuses that the request will get again until the configuration of a node changes.
 const fn needs_a_person(status: Status) -> bool {
     matches!(
         status,
@@ -218,8 +217,14 @@ const fn needs_a_person(status: Status) -> bool {
     )
 }
 
+impl From<Broken> for Fault {
+    fn from(broken: Broken) -> Self {
+        Self::Internal(Box::new(broken))
+    }
+}
+
 impl Fault {
-    /// Whether and when connecting again may help.
+    /// When to connect again.
     #[must_use]
     pub const fn retry(&self) -> Retry {
         match self {
@@ -248,12 +253,12 @@ impl Fault {
         }
     }
 
-    /// A connection broke; where TLS says why, that.
+    /// The fault of a connection that broke: the TLS error if there is one.
     pub(crate) fn broken(step: Step, source: io::Error) -> Self {
         TlsFault::of(&source).map_or(Self::Broken { step, source }, Self::Tls)
     }
 
-    /// The status that the peer answered with, where it answered.
+    /// The status of the peer's answer, if it answered.
     #[must_use]
     pub const fn status(&self) -> Option<Status> {
         match self {
@@ -266,22 +271,22 @@ impl Fault {
         }
     }
 
-    /// Says whose fault it was.
+    /// Adds the peer whose connection it was.
     #[must_use]
     pub const fn at(self, peer: Peer) -> LinkError {
         LinkError { peer, fault: self }
     }
 }
 
-/// Whether and when connecting again may help.
+/// When to connect again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Retry {
-    /// The peer will be ready in a moment: a short, fixed delay.
+    /// After a short, fixed delay: the peer is expected to be ready soon.
     Soon,
-    /// After a delay that grows from failure to failure.
+    /// After a delay that grows with each failure.
     AfterBackoff,
-    /// Only a change of somebody's configuration will help: at the longest delay, for ever.
+    /// After the longest delay, again and again: it needs a change of configuration.
     Slowly,
-    /// It ended because we wanted it to.
+    /// Not at all: it was ended on purpose.
     Never,
 }

@@ -1,5 +1,5 @@
-//! Requests and responses over one connection, each with a deadline: what the handshake, the
-//! client and the stream reader share. Never used by the pump, which must not build frames.
+//! Requests and responses over one connection, each with a deadline, for the handshake, the client
+//! and the stream reader. The pump, which must not build frames, does not use it.
 
 use std::time::Duration;
 
@@ -10,17 +10,18 @@ use tokio::time::timeout;
 
 use crate::{BoxRead, BoxWrite, Fault, Response, Step, TlsFault};
 
-/// Room for one read: a socket's usual fill, small enough for many idle connections.
+/// The size of one read: what a socket usually has, and small enough for many idle connections.
 const READ_BYTES: usize = 32 * 1024;
 
-/// Takes whole frames off a connection. Memory grows with what has come, never with a claim.
+/// Reads whole frames from a connection. Memory grows with the bytes received, never with a length
+/// that a header claims.
 pub(crate) struct FrameReader {
     reader: BoxRead,
     buffer: BytesMut,
 }
 
 impl FrameReader {
-    /// The next frame. Dropping the future loses nothing.
+    /// Returns the next frame. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self, step: Step) -> Result<Bytes, Fault> {
         loop {
             if let Some(frame) = self.buffered(step)? {
@@ -36,7 +37,7 @@ impl FrameReader {
         }
     }
 
-    /// The next frame if all of it has come already.
+    /// Returns the next frame if it was received completely.
     pub(crate) fn buffered(&mut self, step: Step) -> Result<Option<Bytes>, Fault> {
         let header = Header::peek(&self.buffer);
         let garbage = |source| {
@@ -71,19 +72,18 @@ impl Exchange {
         self.deadline
     }
 
-    /// An opaque that no request in flight has.
+    /// Returns an opaque that no unanswered request has.
     pub(crate) const fn next_opaque(&mut self) -> Opaque {
         self.opaque = Opaque(self.opaque.0.wrapping_add(1));
         self.opaque
     }
 
-    /// Says that opaques up to `opaque` have been used.
+    /// Marks the opaques up to `opaque` as used.
     pub(crate) const fn skip_to(&mut self, opaque: Opaque) {
         self.opaque = opaque;
     }
 
-    /// Sends a request, with an opaque of its own, and waits for the response, whatever its
-    /// status.
+    /// Sends a request with a new opaque, and returns its response, whatever its status.
     pub(crate) async fn call(&mut self, request: FrameBuilder<'_>) -> Result<Response, Fault> {
         let step = Step::Request(request.opcode());
         let opaque = self.next_opaque();
@@ -92,8 +92,8 @@ impl Exchange {
             let Err(fault) = this.send(&request, step).await else {
                 return this.response(step, opaque).await;
             };
-            // TLS 1.3 tells a client only now that its certificate is no good, and may have
-            // closed the connection since: its alert is there to be read all the same.
+            // With TLS 1.3 a client learns only now that its certificate was refused. The peer may
+            // have closed the connection, but its alert can still be read.
             match this.response(step, opaque).await {
                 Err(why @ Fault::Tls(_)) => Err(why),
                 _ => Err(fault),
@@ -102,19 +102,20 @@ impl Exchange {
         .await
     }
 
-    /// Writes whole frames. The caller brings the deadline.
+    /// Writes whole frames. The caller sets the deadline.
     pub(crate) async fn send(&mut self, frames: &[u8], step: Step) -> Result<(), Fault> {
         let broken = |source| Fault::broken(step, source);
         self.writer.write_all(frames).await.map_err(broken)?;
         self.writer.flush().await.map_err(broken)
     }
 
-    /// The next frame, which must be the response to `opaque`. The caller brings the deadline.
+    /// Returns the next frame, which must be the response to `opaque`. The caller sets the
+    /// deadline.
     pub(crate) async fn response(&mut self, step: Step, opaque: Opaque) -> Result<Response, Fault> {
         Response::of(self.frames.next(step).await?, step, opaque)
     }
 
-    /// Runs `work` under this connection's deadline.
+    /// Runs `work` with this connection's deadline.
     pub(crate) async fn within<T>(
         &mut self,
         step: Step,
@@ -124,7 +125,7 @@ impl Exchange {
         timeout(after, work(self)).await.unwrap_or(Err(Fault::TimedOut { step, after }))
     }
 
-    /// Takes the connection apart: its halves, and what was read beyond the last frame.
+    /// Returns the two halves of the connection, and the bytes that were read after the last frame.
     pub(crate) fn into_parts(self) -> (BoxRead, BoxWrite, Bytes) {
         (self.frames.reader, self.writer, self.frames.buffer.freeze())
     }

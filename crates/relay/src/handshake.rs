@@ -1,7 +1,7 @@
 //! From a TCP connect to an open DCP connection: SASL PLAIN, SELECT_BUCKET, HELLO, DCP_OPEN.
 //!
-//! The order is fixed: a bucket cannot be selected after DCP_OPEN (MB-35904), nor can one log in
-//! again (MB-35928). Every step has a deadline, and the error says which step it was.
+//! The order is fixed: after DCP_OPEN neither SELECT_BUCKET (MB-35904) nor another login (MB-35928)
+//! is possible. Every step has a deadline, and errors name the step.
 
 use mcbp::dcp::{Open, open_flags};
 use mcbp::{Feature, FrameBuilder, Opaque, Opcode, Status};
@@ -12,34 +12,36 @@ use crate::{
     Connection, Deadlines, Endpoint, Fault, LinkError, Peer, Response, Side, Step, socket,
 };
 
-/// The SASL mechanism: the only one that every node takes over TLS and without.
+/// The SASL mechanism: the only one that every node accepts both with and without TLS.
 const MECHANISM: &[u8] = b"PLAIN";
-/// What replication asks a consumer for, in the order in which Couchbase's own proxy asks. A
-/// producer is asked for those of them that its consumer granted.
+/// The features that replication requests of a consumer, in the order of Couchbase's own proxy. Of
+/// a producer it requests those that the consumer granted.
 pub const LINK_FEATURES: [Feature; 4] =
     [Feature::XATTR, Feature::COLLECTIONS, Feature::SNAPPY, Feature::JSON];
-/// The only one that a node may lack. A producer without it sends every value uncompressed, which
-/// each consumer takes. The others change what a key or a value means, so both sides need them.
+/// The only feature that a node may lack. Without it a producer sends values uncompressed, which
+/// every consumer accepts. The others change the meaning of keys or values, so both sides need
+/// them.
 const OPTIONAL: Feature = Feature::SNAPPY;
-/// The longest agent name that a data node takes, in bytes.
+/// The longest agent name that a data node accepts, in bytes.
 const AGENT_BYTES_MAX: usize = 250;
 
 /// What kind of DCP connection to open.
 #[derive(Clone, Copy, Debug)]
 pub struct DcpOpen<'a> {
-    /// The name of the connection, at most 200 bytes; the node closes an older one of this name.
+    /// The name of the connection, at most 200 bytes. The node closes an older connection of this
+    /// name.
     pub connection_name: &'a str,
-    /// For a consumer: its node's name as topologies spell it. Ignored for a producer.
+    /// For a consumer: its node's name in topologies. Ignored for a producer.
     pub consumer_name: Option<&'a str>,
-    /// Who we say we are; cut to 250 bytes.
+    /// The agent name in HELLO; truncated to 250 bytes.
     pub agent: &'a str,
-    /// What the other side of the link can take. Only those of [`LINK_FEATURES`] that are in here
-    /// are asked for.
+    /// The features that the other side of the link supports. Of [`LINK_FEATURES`], only these are
+    /// requested.
     pub features: &'a [Feature],
 }
 
-/// A connection that is logged in and has its bucket selected, and is no DCP connection yet: no
-/// other connection has been displaced by it.
+/// A connection that is logged in and has selected its bucket. It is not yet a DCP connection: it
+/// has displaced no other connection.
 pub struct Prepared {
     side: Side,
     peer: Peer,
@@ -50,7 +52,7 @@ impl Prepared {
     /// Connects to `endpoint`, one end of a link, logs in and selects `bucket`.
     ///
     /// # Errors
-    /// A [`LinkError`] that names the side and the step.
+    /// A [`LinkError`] with the side and the step.
     pub async fn connect(
         endpoint: &Endpoint,
         side: Side,
@@ -69,10 +71,10 @@ impl Prepared {
         }
     }
 
-    /// Agrees on features and turns it into a DCP connection.
+    /// Negotiates features and opens the DCP connection.
     ///
     /// # Errors
-    /// A [`LinkError`] that names the side and the step, or the features that are missing.
+    /// A [`LinkError`] with the side and the step, or the missing features.
     pub async fn open(mut self, open: DcpOpen<'_>) -> Result<Connection, LinkError> {
         match self.agree_and_open(open).await {
             Ok(features) => {
@@ -103,8 +105,8 @@ impl std::fmt::Debug for Prepared {
     }
 }
 
-/// Connects and logs in. A client certificate does not spare SASL: it may stand for nobody on the
-/// other side (MB-47905, MB-51962).
+/// Connects and logs in. A client certificate does not replace SASL: the node may map it to no user
+/// (MB-47905, MB-51962).
 pub(crate) async fn log_in(endpoint: &Endpoint, deadlines: Deadlines) -> Result<Exchange, Fault> {
     let halves = socket::connect(endpoint, deadlines.connect).await?;
     let mut exchange = Exchange::new(halves, deadlines.request);
@@ -115,7 +117,7 @@ pub(crate) async fn log_in(endpoint: &Endpoint, deadlines: Deadlines) -> Result<
     if status.is_success() {
         return Ok(exchange);
     }
-    // A node answers the same to a wrong password and to a mechanism that it does not have.
+    // A node gives the same answer to a wrong password and to a mechanism that it does not have.
     if let Some(offered) = other_mechanisms(&mut exchange).await {
         return Err(Fault::Mechanism { offered, status });
     }
@@ -127,8 +129,8 @@ pub(crate) async fn log_in(endpoint: &Endpoint, deadlines: Deadlines) -> Result<
     })
 }
 
-/// What a node offers instead of [`MECHANISM`], as it spells it; `None` where it offers that too,
-/// or cannot be asked.
+/// Returns the list of mechanisms of a node that does not offer [`MECHANISM`]; `None` if it does,
+/// or does not answer.
 async fn other_mechanisms(exchange: &mut Exchange) -> Option<String> {
     let request = FrameBuilder::request(Opcode::SASL_LIST_MECHS);
     let response = exchange.call(request).await.and_then(Response::accepted).ok()?;
@@ -136,7 +138,7 @@ async fn other_mechanisms(exchange: &mut Exchange) -> Option<String> {
     (!names.any(|name| name == MECHANISM)).then(|| shown(&response.value))
 }
 
-/// Selects the bucket that later requests are about.
+/// Selects the bucket of all later requests.
 pub(crate) async fn select_bucket(exchange: &mut Exchange, bucket: &str) -> Result<(), Fault> {
     let request = FrameBuilder::request(Opcode::SELECT_BUCKET).key(bucket.as_bytes());
     let response = exchange.call(request).await?;
@@ -149,10 +151,10 @@ pub(crate) async fn select_bucket(exchange: &mut Exchange, bucket: &str) -> Resu
     }
 }
 
-/// Says who we are and asks for `features`; returns those that were granted.
+/// Sends HELLO with `features`; returns those that were granted.
 ///
-/// A node that grants what it was not asked for is refused: it may go on to send what nobody here
-/// or at the other end of the link has agreed to, such as compressed values.
+/// A node that grants other features is refused: it could send what this or the other end of the
+/// link has not agreed to, such as compressed values.
 pub(crate) async fn hello(
     exchange: &mut Exchange,
     agent: &str,
@@ -180,7 +182,7 @@ async fn dcp_open(exchange: &mut Exchange, side: Side, open: DcpOpen<'_>) -> Res
     open_connection(exchange, Open { flags, name, value: value.as_bytes() }).await
 }
 
-/// Turns the connection into a DCP connection.
+/// Sends DCP_OPEN.
 pub(crate) async fn open_connection(exchange: &mut Exchange, open: Open<'_>) -> Result<(), Fault> {
     let frame = open.build(Opaque(0));
     let request = FrameBuilder::from_frame(&parse(&frame, Step::Request(Opcode::DCP_OPEN))?);

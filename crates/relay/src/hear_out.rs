@@ -1,5 +1,6 @@
-//! A consumer whose producer is lost is heard out: what it refused may be on its way still, and is
-//! the only word of a gap in its copy. So its pump must not end with the first failed write.
+//! Keeps the pump of a consumer running for a moment after its producer is lost: a refusal that is
+//! still in transit is the only sign of a gap in its copy. So the pump must not end with the first
+//! failed write.
 
 use std::io;
 use std::pin::Pin;
@@ -9,12 +10,12 @@ use std::time::Duration;
 use tokio::io::AsyncWrite;
 use tokio::time::Instant;
 
-/// How long a consumer is heard out. It is a node nearby, which has its rows already and closes as
-/// it sees their end; one that hangs must not hold up the next link.
+/// How long a consumer is heard out. It is nearby, has received its rows already, and closes at
+/// their end; one that hangs must not delay the next link.
 pub(crate) const HEAR_OUT: Duration = Duration::from_millis(250);
 
-/// A write half that swallows what is written within [`HEAR_OUT`] of its loss. The loss itself is
-/// seen by whoever reads the same connection.
+/// A write half that discards what is written within [`HEAR_OUT`] after it is lost. The reader of
+/// the same connection reports the loss.
 #[derive(Debug)]
 pub struct HearOut<W> {
     writer: W,
@@ -27,13 +28,13 @@ impl<W: AsyncWrite + Unpin> HearOut<W> {
         Self { writer, lost: None }
     }
 
-    /// What a write or flush comes to that ended with `result`.
-    fn forgive<T>(&mut self, result: io::Result<T>, swallowed: T) -> io::Result<T> {
+    /// Replaces an error by `discarded` within [`HEAR_OUT`] of the first error.
+    fn forgive<T>(&mut self, result: io::Result<T>, discarded: T) -> io::Result<T> {
         match result {
             Err(error) if self.lost.get_or_insert_with(Instant::now).elapsed() > HEAR_OUT => {
                 Err(error)
             }
-            result => Ok(result.unwrap_or(swallowed)),
+            result => Ok(result.unwrap_or(discarded)),
         }
     }
 }

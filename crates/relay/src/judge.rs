@@ -1,4 +1,4 @@
-//! Who decides what happens to a control frame.
+//! The judge, which decides what happens to control frames.
 
 use bytes::Bytes;
 use mcbp::scan::ControlSet;
@@ -6,20 +6,20 @@ use mcbp::scan::ControlSet;
 /// What is to happen to a control frame.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Verdict {
-    /// It goes on to the other side, in its place between the frames around it.
+    /// It is passed on to the other side, in order.
     Forward,
-    /// It ends here: it was meant for us.
+    /// It is not passed on: it answers a request of ours.
     Withhold,
-    /// The pump ends with [`crate::Fault::Stopped`]; for a judge that cannot decide any more.
+    /// The pump ends with [`crate::Fault::Stopped`]: the judge can no longer decide.
     Stop,
 }
 
-/// The rules of one direction of a link, asked by its [`crate::Pump`].
+/// Decides on the control frames of one direction of a link, for its [`crate::Pump`].
 pub trait Judge {
-    /// Which frames are brought to [`Judge::judge`]; all others pass unseen. Asked once a read,
+    /// Returns which frames need [`Judge::judge`]; all others are passed on. Called for each read,
     /// so it must be cheap.
     fn control(&self) -> &ControlSet;
 
-    /// Decides on one whole control frame. Nothing behind it is passed on before the answer.
+    /// Decides on one whole control frame. Nothing after it is passed on before the verdict.
     fn judge(&mut self, frame: Bytes) -> impl Future<Output = Verdict>;
 }

@@ -1,11 +1,11 @@
 //! Sockets, handshake and byte pump of one replication link, and a small client. No actors here.
 //!
-//! - `endpoint`: where a data node is and how to log in; `error`: what went wrong, on which side
-//! - `tls`: how to encrypt; `handshake`: from a TCP connect to an open DCP connection
-//! - `pump`: the byte path of one direction; `judge`, `inject` and `progress` are how its owner
-//!   decides on control frames, adds frames of its own, and watches
+//! - `endpoint`: the address of a data node and how to log in; `error`: what failed, on which side
+//! - `tls`: encryption; `handshake`: from a TCP connect to an open DCP connection
+//! - `pump`: the byte path of one direction; through `judge`, `inject` and `progress` its owner
+//!   decides on control frames, adds frames and reads counters
 //! - `client`: requests and responses, for tools and monitors; `dcp_reader`: reads streams
-//! - `testing` (feature): peers that do what a test tells them, good or bad
+//! - `testing` (feature): fake peers that behave as a test tells them
 
 mod buffer;
 mod client;

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-/// How long the steps of a handshake, or single requests, may take.
+/// How long a connect and each request may take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Deadlines {
-    /// For the TCP connect, name resolution included. 10 s: three lost SYNs. Couchbase waits
-    /// 180 s, but a connect that needs longer does better after a backoff, and blocks a failover
-    /// less (MB-50442).
+    /// For the TCP connect with name resolution. 10 s: three lost SYNs. Couchbase waits 180 s, but
+    /// a connect that takes longer is better repeated after a backoff, and delays a failover less
+    /// (MB-50442).
     pub connect: Duration,
-    /// For each request and its response. 10 s: a healthy node takes milliseconds, one with a
-    /// busy disk seconds.
+    /// For each request with its response. 10 s: a healthy node needs milliseconds, one with a busy
+    /// disk seconds.
     pub request: Duration,
 }
 
@@ -23,19 +23,18 @@ impl Default for Deadlines {
 /// Sizes and deadlines of a pump.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PumpLimits {
-    /// The read buffer of an idle link, 64 KiB: 64 links take 8 MiB.
+    /// The initial size of the read buffer, 64 KiB: 64 idle links take 8 MiB.
     pub buffer_bytes: usize,
-    /// How far it grows while reads fill it, 512 KiB: a byte then costs a third less processor
-    /// time than with 64 KiB (measured on loopback); beyond, nothing more is saved.
+    /// The maximal size of the read buffer, 512 KiB: a byte then costs a third less processor time
+    /// than with 64 KiB (measured on loopback); larger buffers save nothing more.
     pub buffer_bytes_max: usize,
-    /// The largest control frame, 64 KiB: the largest legal ones carry a failover log of 25
-    /// entries or a small filter. The buffer is never smaller.
+    /// The largest control frame, 64 KiB: the largest valid ones have a failover log of 25 entries
+    /// or a small filter. The buffer is at least as large.
     pub control_bytes_max: usize,
-    /// How long the destination may take no byte at all, 360 s: data nodes themselves drop a
-    /// connection after that (`dcp_idle_timeout`).
+    /// How long the sink may accept no bytes, 360 s: data nodes close an idle connection after that
+    /// (`dcp_idle_timeout`).
     pub write_stall: Duration,
-    /// How long a verdict may take, 30 s: it takes microseconds; only a judge that hangs needs
-    /// longer.
+    /// How long a verdict may take, 30 s. It takes microseconds; a judge that needs longer hangs.
     pub verdict: Duration,
 }
 

@@ -1,4 +1,4 @@
-//! Many requests over one connection: writes ahead of the responses, up to a window.
+//! Sends many requests over one connection without waiting for each response, up to a window.
 
 use std::time::Duration;
 
@@ -13,11 +13,12 @@ use crate::exchange::Exchange;
 use crate::response::answering;
 use crate::{BoxWrite, Fault, Step};
 
-/// How much a pipeline collects before it writes: a system call for some hundred small requests.
+/// How many bytes a pipeline collects before it writes: one system call for some hundred small
+/// requests.
 const PIPELINE_WRITE_BYTES: usize = 64 * 1024;
 
-/// The channel between the two halves is the window: a slot is taken before a request is built
-/// and given back when the reader turns to its response.
+/// The channel from writer to reader is the window: a permit is acquired before a request is built,
+/// and released when the reader begins to wait for the response.
 pub(crate) async fn pipeline(
     exchange: &mut Exchange,
     window: usize,
@@ -34,20 +35,20 @@ pub(crate) async fn pipeline(
         let mut step = Step::Relay;
         let mut more = true;
         while more {
-            let slot = match sent.try_reserve() {
-                Ok(slot) if out.len() < PIPELINE_WRITE_BYTES => slot,
-                // Full window or full buffer: what is there goes out before anything is waited for.
+            let permit = match sent.try_reserve() {
+                Ok(permit) if out.len() < PIPELINE_WRITE_BYTES => permit,
+                // The window or the buffer is full: write what is collected before waiting.
                 _ => {
                     write_out(writer, &mut out, step, after).await?;
-                    let Ok(slot) = sent.reserve().await else { break };
-                    slot
+                    let Ok(permit) = sent.reserve().await else { break };
+                    permit
                 }
             };
             let start = out.len();
             more = next(opaque, &mut out);
             if more {
                 step = Step::Request(appended(&out, start)?);
-                slot.send((step, opaque));
+                permit.send((step, opaque));
                 opaque = Opaque(opaque.0.wrapping_add(1));
             }
         }

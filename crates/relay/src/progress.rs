@@ -1,7 +1,7 @@
-//! What a pump has done so far, for status pages, metrics and stall detection.
+//! Counters of a pump, for status pages, metrics and stall detection.
 //!
-//! The pump alone writes, once per run of frames; readers see each number whole, but not all of
-//! them at the same instant.
+//! Only the pump writes, once per run of frames. Each number is consistent; several numbers are not
+//! of the same instant.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// All zero, heard just now.
+    /// Counters at zero; the source was heard just now.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Progress {
         }
     }
 
-    /// The same for a direction that carries data: the vBuckets below `vbuckets` are sampled.
+    /// Counters for a direction with data frames: the vBuckets below `vbuckets` are sampled.
     #[must_use]
     pub fn of_data(vbuckets: u16) -> Self {
         Self { samples: Samples::new(vbuckets), ..Self::new() }
@@ -59,17 +59,17 @@ impl Progress {
         self.withheld.load(Relaxed)
     }
 
-    /// Frames of our own that were written to the destination.
+    /// Injected frames that were written to the sink.
     pub fn injected(&self) -> u64 {
         self.injected.load(Relaxed)
     }
 
-    /// What passed of `vb` by samples; `None` where none was of it.
+    /// Returns what was passed on of `vb`, by samples; `None` if there are none.
     pub fn vbucket(&self, vb: VbId) -> Option<VbSample> {
         self.samples.of(vb)
     }
 
-    /// How long ago the source last sent anything, to the millisecond.
+    /// The time since the source last sent something, to the millisecond.
     pub fn silent_for(&self) -> Duration {
         let heard = Duration::from_millis(self.heard_ms.load(Relaxed));
         self.started.elapsed().saturating_sub(heard)

@@ -1,9 +1,9 @@
 //! The byte path of one direction: reads one peer, writes the other, and is the only writer there.
 //!
 //! Data frames go from the read buffer to the socket in runs: no copy, no allocation, no mailbox.
-//! Control frames wait for a verdict, so that their judge knows before the other peer does. Frames
-//! of the link's owner are added between whole frames. Nothing is read before what was read before
-//! is written: that is the whole of back-pressure.
+//! Control frames wait for a verdict, so that the judge knows of them before the other peer does.
+//! Frames of the link's owner are added between whole frames. Nothing is read until everything that
+//! was read is written: that is the back-pressure.
 
 use std::future::{pending, poll_fn};
 use std::io;
@@ -26,25 +26,25 @@ use crate::{
     Fault, Injections, Judge, LinkError, Progress, PumpLimits, Sink, Source, Step, Verdict,
 };
 
-/// Own frames that are written in one go, before data has its turn again. 64 frames are some
-/// 2 KiB, far less than a run: neither starves the other.
+/// How many own frames are written with one call before data frames have their turn. 64 frames are
+/// some 2 KiB, far less than a run: neither starves the other.
 const INJECT_BURST_FRAMES: usize = 64;
-/// How long the other direction may go on after a failed write: what the lost peer sent is in our
-/// socket already, only the remaining peer has to take it.
+/// How long the other direction may continue after a failed write: what the lost peer sent is in
+/// our socket already and only needs to be written to the remaining peer.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// One direction of a link, ready to [`Pump::run`].
 #[derive(Debug)]
 pub struct Pump<R, W, J> {
-    /// Where it reads.
+    /// The peer to read from.
     pub source: Source<R>,
-    /// Where it writes.
+    /// The peer to write to.
     pub sink: Sink<W>,
-    /// Who decides on control frames of the source.
+    /// Decides on control frames of the source.
     pub judge: J,
-    /// Frames to add for the sink.
+    /// Own frames for the sink.
     pub injections: Injections,
-    /// Where it says how far it is.
+    /// The counters of this direction.
     pub progress: Arc<Progress>,
     /// Sizes and deadlines.
     pub limits: PumpLimits,
@@ -56,15 +56,16 @@ where
     W: AsyncWrite + Unpin,
     J: Judge,
 {
-    /// Runs until one of the two peers is lost, and says which and why: a pump has no good end.
+    /// Runs until one of the two peers is lost; returns which one and why. A pump has no normal
+    /// end.
     ///
-    /// Whatever was read before the end of the source is delivered first. Dropping the future
-    /// closes both halves.
+    /// Everything that was read before the end of the source is delivered first. Dropping the
+    /// future closes both halves.
     pub async fn run(self) -> LinkError {
         let limits = self.limits;
         let mut running = Running {
             buffer: ReadBuffer::new(
-                // A control frame waits in the buffer until it is whole.
+                // A control frame stays in the buffer until it is complete.
                 limits.buffer_bytes.max(limits.control_bytes_max).max(HEADER_BYTES),
                 limits.buffer_bytes_max,
                 &self.source.leftover,
@@ -84,11 +85,11 @@ where
 /// Runs the two directions of a link until either ends; the other is dropped, which closes both
 /// connections.
 ///
-/// `up` is that from the consumer to the producer.
+/// `up` is the direction from the consumer to the producer.
 ///
-/// Where a write failed, its peer may have said why before it left: the direction that reads this
-/// peer delivers that first, and its error is the one that counts. Where the producer is lost, the
-/// consumer is heard out: it sees that nothing more comes, answers for what it got, and closes.
+/// If a write failed, the lost peer may have sent its reason before: the direction that reads this
+/// peer delivers that first, and its error is returned. If the producer is lost, the consumer is
+/// heard out: it sees the end of the stream, answers for what it received, and closes.
 pub async fn run_pair(
     up: impl Future<Output = LinkError>,
     down: impl Future<Output = LinkError>,
@@ -99,7 +100,7 @@ pub async fn run_pair(
         error = &mut down => match error.fault {
             Fault::WriteFailed { .. } => last_words(error, up).await,
             _ => {
-                // What it says is judged meanwhile; how it ends is no news.
+                // Its frames are judged in the meantime; its error is a consequence of this one.
                 _ = timeout(HEAR_OUT, up).await;
                 error
             }
@@ -114,7 +115,7 @@ async fn last_words(error: LinkError, rest: impl Future<Output = LinkError>) -> 
     }
 }
 
-/// How far a frame is that passes in pieces; all zero between frames.
+/// The progress of a frame that is written in pieces; all zero between frames.
 #[derive(Clone, Copy, Default)]
 struct Cut {
     written_bytes: usize,
@@ -122,7 +123,7 @@ struct Cut {
 }
 
 impl Cut {
-    /// Where it is once `rest_bytes` of the frame and everything up to `next` have passed.
+    /// Returns the progress once `rest_bytes` of the frame and everything up to `next` are written.
     const fn after(self, rest_bytes: usize, next: &Next) -> Self {
         match *next {
             Next::PartialData { frame_bytes, have_bytes } => {
@@ -140,7 +141,7 @@ impl Cut {
 struct Running<R, W, J> {
     pump: Pump<R, W, J>,
     buffer: ReadBuffer,
-    /// The frame whose front has been written, and whose rest has not come yet.
+    /// The frame whose front was written, and whose rest was not received yet.
     cut: Cut,
     /// Own frames of the current burst.
     own: Vec<Bytes>,
@@ -152,12 +153,13 @@ where
     W: AsyncWrite + Unpin,
     J: Judge,
 {
-    /// Delivers what is in the buffer, then takes more of the source or a burst of own frames,
-    /// whichever is there; where both are, chance decides, so that neither starves the other.
+    /// Delivers what is in the buffer, then reads the source or takes a burst of own frames,
+    /// whichever is there. If both are there, the choice is random, so that neither starves the
+    /// other.
     async fn turn(&mut self) -> Result<(), LinkError> {
         self.deliver().await?;
         let between_frames = self.cut.left_bytes == 0;
-        // Both futures lose nothing when dropped; no write is ever part of this choice.
+        // Dropping either future loses nothing; writes are never part of this select.
         let read = tokio::select! {
             read = self.buffer.read_from(&mut self.pump.source.reader) => read,
             () = burst(&mut self.pump.injections, &mut self.own), if between_frames => {
@@ -166,16 +168,14 @@ where
         };
         match read {
             Ok(0) => {
-                let read_bytes =
-                    self.buffer.filled().map_err(|broken| self.internal(broken))?.len();
-                let cut_off_bytes = self.cut.written_bytes + read_bytes;
+                let cut_off_bytes = self.cut.written_bytes + self.buffer.filled().len();
                 Err(self.source_fault(Fault::Closed { step: Step::Relay, cut_off_bytes }))
             }
             Ok(_) => {
                 self.pump.progress.heard();
                 Ok(())
             }
-            Err(fault) => Err(self.source_fault(fault)),
+            Err(source) => Err(self.read_failed(source)),
         }
     }
 
@@ -198,14 +198,14 @@ where
         }
     }
 
-    /// Writes the data at the front of the buffer in one call: the rest of a frame whose front has
-    /// been written, whole frames, the front of the next one. Own frames that wait go between the
-    /// last two. Returns what follows the data.
+    /// Writes the data at the front of the buffer with one call: the rest of a frame whose front
+    /// was written, whole frames, the front of the next frame. Queued own frames are written
+    /// between the last two. Returns what follows the data.
     async fn deliver_data(&mut self) -> Result<Next, LinkError> {
-        let filled = self.buffer.filled().map_err(|broken| self.internal(broken))?;
+        let filled = self.buffer.filled();
         let (rest_bytes, after) = match filled.split_at_checked(self.cut.left_bytes) {
             Some((rest, after)) => (rest.len(), after),
-            // All of it is of a frame that goes on.
+            // All bytes belong to a frame that continues after them.
             None => (filled.len(), &[][..]),
         };
         let finished = rest_bytes > 0 && rest_bytes == self.cut.left_bytes;
@@ -231,7 +231,7 @@ where
         Ok(found.next)
     }
 
-    /// Takes the own frames that wait, up to a burst; says whether there are any.
+    /// Takes the queued own frames, up to a burst. Returns whether there are any.
     fn collect_own(&mut self) -> bool {
         while self.own.len() < INJECT_BURST_FRAMES
             && let Ok(frame) = self.pump.injections.0.try_recv()
@@ -250,16 +250,18 @@ where
         Err(self.source_fault(Fault::ControlTooLarge { opcode, frame_bytes, max_bytes }))
     }
 
-    /// Brings the whole control frame at the front to the judge and does what it says.
+    /// Asks the judge about the complete control frame at the front, and follows the verdict.
     async fn decide(&mut self, header: &Header) -> Result<(), LinkError> {
         let frame_bytes = header.frame_bytes();
-        let frame = self.buffer.front(frame_bytes).map_err(|broken| self.internal(broken))?;
+        let Some(frame) = self.buffer.front(frame_bytes) else {
+            return Err(self.miscounted(frame_bytes));
+        };
         let frame = Bytes::copy_from_slice(frame);
         let after = self.pump.limits.verdict;
         match timeout(after, self.pump.judge.judge(frame)).await {
             Ok(Verdict::Forward) => self.pass(frame_bytes, 1).await,
             Ok(Verdict::Withhold) => {
-                self.consume(frame_bytes)?;
+                self.buffer.consume(frame_bytes);
                 self.pump.progress.withheld_one();
                 Ok(())
             }
@@ -276,12 +278,12 @@ where
         if count == 0 {
             return Ok(());
         }
-        let bytes = self.buffer.front(count).map_err(|broken| self.internal(broken))?;
+        let Some(bytes) = self.buffer.front(count) else { return Err(self.miscounted(count)) };
         let sink = &mut self.pump.sink;
         write_whole(&mut sink.writer, bytes, self.pump.limits.write_stall)
             .await
-            .map_err(|fault| fault.at(sink.peer.clone()))?;
-        self.consume(count)?;
+            .map_err(|fault| sink_fault(sink, fault))?;
+        self.buffer.consume(count);
         self.pump.progress.passed(count, frames);
         Ok(())
     }
@@ -292,34 +294,50 @@ where
         let sink = &mut self.pump.sink;
         write_whole(&mut sink.writer, &bytes, self.pump.limits.write_stall)
             .await
-            .map_err(|fault| fault.at(sink.peer.clone()))?;
+            .map_err(|fault| sink_fault(sink, fault))?;
         self.pump.progress.injected_some(self.own.len());
         self.own.clear();
         Ok(())
     }
 
-    fn consume(&mut self, count: usize) -> Result<(), LinkError> {
-        self.buffer.consume(count).map_err(|broken| self.internal(broken))
+    #[cold]
+    #[inline(never)]
+    fn read_failed(&self, source: io::Error) -> LinkError {
+        self.source_fault(match source.downcast::<Broken>() {
+            Ok(broken) => broken.into(),
+            Err(source) => Fault::Broken { step: Step::Relay, source },
+        })
     }
 
     #[cold]
-    fn internal(&self, broken: Broken) -> LinkError {
-        self.source_fault(broken.into())
+    #[inline(never)]
+    fn miscounted(&self, count: usize) -> LinkError {
+        let read = self.buffer.filled().len();
+        self.source_fault(broken!("{count} bytes counted in a buffer of {read}").into())
     }
 
+    #[cold]
+    #[inline(never)]
     fn source_fault(&self, fault: Fault) -> LinkError {
         fault.at(self.pump.source.peer.clone())
     }
 }
 
-/// Takes the own frames that wait, at least one; waits for ever once nobody can add any.
+/// The error of a write to `sink`.
+#[cold]
+#[inline(never)]
+fn sink_fault<W>(sink: &Sink<W>, fault: Fault) -> LinkError {
+    fault.at(sink.peer.clone())
+}
+
+/// Takes the queued own frames, at least one. Waits for ever once the injectors are dropped.
 async fn burst(injections: &mut Injections, own: &mut Vec<Bytes>) {
     if injections.0.recv_many(own, INJECT_BURST_FRAMES).await == 0 {
         pending().await
     }
 }
 
-/// Writes all of `bytes`, and is content as long as each write takes at least one within `stall`.
+/// Writes all of `bytes`. Each write has to accept at least one byte within `stall`.
 async fn write_whole(
     writer: &mut (impl AsyncWrite + Unpin),
     mut bytes: &[u8],
@@ -333,13 +351,19 @@ async fn write_whole(
         if count == 0 {
             return Err(failed(io::ErrorKind::WriteZero.into()));
         }
-        let too_much = || broken!("{count} bytes written, {} were given", bytes.len());
-        bytes = bytes.get(count..).ok_or_else(too_much)?;
+        let Some(rest) = bytes.get(count..) else { return Err(overwritten(count, bytes.len())) };
+        bytes = rest;
     }
     in_time(stall, writer.flush()).await.map_err(stalled)?.map_err(failed)
 }
 
-/// A `timeout` that reads no clock for what is done at once, as nearly every write is.
+#[cold]
+#[inline(never)]
+fn overwritten(count: usize, bytes: usize) -> Fault {
+    broken!("a socket took {count} of {bytes} bytes").into()
+}
+
+/// A `timeout` that reads no clock if the future is ready at once, as nearly every write is.
 async fn in_time<T>(limit: Duration, future: impl Future<Output = T>) -> Result<T, Elapsed> {
     let mut future = pin!(future);
     match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {

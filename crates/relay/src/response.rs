@@ -1,4 +1,4 @@
-//! A response, taken apart without copying, and what it is when it says no.
+//! A response, split into its parts without copying, and the fault if its status is an error.
 
 use bytes::Bytes;
 use mcbp::{Datatype, Frame, FrameError, Opaque, Opcode, Status};
@@ -11,25 +11,25 @@ const ERROR_TEXT_CHARS: usize = 200;
 /// A whole response. The parts share one allocation with what was read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Response {
-    /// What was asked.
+    /// The opcode of the request.
     pub opcode: Opcode,
-    /// The outcome.
+    /// The status.
     pub status: Status,
-    /// What the value is.
+    /// The datatype of the value.
     pub datatype: Datatype,
-    /// The CAS of the document, 0 where the response is about none.
+    /// The CAS of the document; 0 if the response is not about a document.
     pub cas: u64,
     /// Extras, laid out by opcode.
     pub extras: Bytes,
     /// Key.
     pub key: Bytes,
-    /// Value; of an error often empty, else text or JSON.
+    /// Value; with an error status empty, text or JSON.
     pub value: Bytes,
     frame: Bytes,
 }
 
 impl Response {
-    /// Takes `frame`, which must be the response of `step` to the request with `opaque`.
+    /// Checks that `frame` is the response of `step` to the request with `opaque`.
     pub(crate) fn of(frame: Bytes, step: Step, opaque: Opaque) -> Result<Self, Fault> {
         let parsed = answering(&frame, step, opaque)?;
         Ok(Self {
@@ -44,17 +44,17 @@ impl Response {
         })
     }
 
-    /// This response if its status is success.
+    /// Returns this response if its status is success.
     pub(crate) fn accepted(self) -> Result<Self, Fault> {
         if self.status.is_success() { Ok(self) } else { Err(self.refusal()) }
     }
 
-    /// The fault that a response with an error status is.
+    /// The fault for this response, which has an error status.
     pub(crate) fn refusal(&self) -> Fault {
         Fault::Refused { step: self.step(), status: self.status, text: shown(&self.value) }
     }
 
-    /// What a decoder of [`mcbp`] makes of the frame.
+    /// Decodes the frame with a decoder of [`mcbp`].
     pub(crate) fn decode<T>(
         &self,
         decoder: impl FnOnce(&Frame<'_>) -> Result<T, FrameError>,
@@ -63,7 +63,7 @@ impl Response {
         decoder(&parse(&self.frame, step)?).map_err(|source| Fault::Garbage { step, source })
     }
 
-    /// The request that this answers.
+    /// The request, as error messages name it.
     const fn step(&self) -> Step {
         Step::Request(self.opcode)
     }
@@ -84,7 +84,7 @@ pub(crate) fn answering(frame: &[u8], step: Step, opaque: Opaque) -> Result<Fram
     Ok(frame)
 }
 
-/// A peer's text as a message may hold it: one line, and not too long.
+/// Returns a peer's text for a message: one line of at most [`ERROR_TEXT_CHARS`].
 pub(crate) fn shown(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
     text.chars().filter(|c| !c.is_control()).take(ERROR_TEXT_CHARS).collect()

@@ -1,30 +1,30 @@
-//! What passed of each vBucket, by samples: the first change of a run of frames stands for all of
-//! it.
+//! Samples what was passed on of each vBucket: a run of frames counts for the vBucket of its first
+//! change.
 //!
-//! A run is what one read brought. While little happens it is one change, and the sample is the
-//! truth; in a backfill it is long and of one vBucket; where vBuckets mix, each is first as often
-//! as it has frames.
+//! A run is what one read brought. At a low rate it is one change and the sample is exact; in a
+//! backfill it is long and of one vBucket; in a mix each vBucket is first in proportion to its
+//! frames.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use mcbp::{HEADER_BYTES, Header, Opcode, Seqno, VbId};
 
-/// So many frames of a run are looked at for a change: what comes before one is a snapshot marker,
-/// an answer to a NOOP.
+/// How many frames of a run are searched for a change. Frames before a change are snapshot markers
+/// or NOOPs.
 const LOOK_FRAMES_MAX: usize = 4;
 
-/// What passed of one vBucket, as far as samples tell.
+/// What was passed on of one vBucket, by samples.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct VbSample {
-    /// The seqno of the change that was sampled last.
+    /// The seqno of the last sampled change.
     pub seqno: Seqno,
-    /// Bytes of the runs whose first change was of this vBucket.
+    /// The bytes of the runs whose first change was of this vBucket.
     pub bytes: u64,
-    /// Frames of these runs.
+    /// The frames of these runs.
     pub frames: u64,
 }
 
-/// The samples of all vBuckets of one direction; the pump alone writes.
+/// The samples of all vBuckets of one direction; only the pump writes.
 #[derive(Debug, Default)]
 pub(crate) struct Samples(Box<[Cells]>);
 
@@ -36,12 +36,12 @@ struct Cells {
 }
 
 impl Samples {
-    /// For the vBuckets below `vbuckets`: 24 bytes each.
+    /// Creates samples for the vBuckets below `vbuckets`: 24 bytes each.
     pub(crate) fn new(vbuckets: u16) -> Self {
         Self((0..vbuckets).map(|_| Cells::default()).collect())
     }
 
-    /// Takes note of a `run` of `frames`, the last of which may end behind it, `bytes` in all.
+    /// Records a `run` of `frames` with `bytes` in all; the last frame may extend beyond the run.
     pub(crate) fn take(&self, run: &[u8], bytes: usize, frames: usize) {
         if self.0.is_empty() {
             return;
@@ -53,7 +53,7 @@ impl Samples {
         cells.frames.fetch_add(frames as u64, Relaxed);
     }
 
-    /// `None` where no sample was of `vb`.
+    /// Returns the samples of `vb`; `None` if there are none.
     pub(crate) fn of(&self, vb: VbId) -> Option<VbSample> {
         let cells = self.0.get(usize::from(vb.0))?;
         let frames = cells.frames.load(Relaxed);
@@ -65,8 +65,8 @@ impl Samples {
     }
 }
 
-/// The vBucket and seqno of the first change of a document in `run`. All three kinds have the seqno
-/// first in their extras.
+/// Returns vBucket and seqno of the first change of a document in `run`. All three opcodes have the
+/// seqno first in their extras.
 fn first_change(mut run: &[u8]) -> Option<(VbId, u64)> {
     for _ in 0..LOOK_FRAMES_MAX {
         let header = Header::peek(run).ok()??;

@@ -1,4 +1,4 @@
-//! Opens connections, plain or encrypted, and sets what every connection to a data node needs.
+//! Opens connections, plain or encrypted, and sets the options of their sockets.
 
 use std::io;
 use std::time::Duration;
@@ -15,28 +15,28 @@ pub type BoxRead = Box<dyn AsyncRead + Send + Unpin>;
 /// The write half of a connection, plain or encrypted.
 pub type BoxWrite = Box<dyn AsyncWrite + Send + Unpin>;
 
-/// Silence after which the kernel probes the peer: a node that lost its power is found within
-/// about a minute (30 s and three probes) even where nothing is sent.
+/// Idle time after which the kernel probes the peer: a node that lost power is detected within
+/// about a minute (30 s and three probes) even if nothing is sent.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(30);
 /// Time between probes.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A connect within this time, 500 us, was to a peer nearby: it takes one round trip.
+/// A peer is nearby if the connect, one round trip, takes less than this: 500 us.
 const NEARBY: Duration = Duration::from_micros(500);
-/// What a socket may receive ahead of its reader where the peer is nearby, 512 KiB; Linux makes it
-/// twice that, and holds it to `net.core.rmem_max`. Left to itself the system takes the large reads
-/// of a pump for a long way and holds many MiB for each link, up to the whole flow-control window.
-/// With half of this nearly every read comes back short, and pumps sleep and wake more often. At
-/// [`NEARBY`] a window of this size still lets pass 1 GB/s.
+/// The receive buffer of a socket with a peer nearby, 512 KiB; Linux doubles it, up to
+/// `net.core.rmem_max`. By default Linux takes the large reads of a pump for a long round trip and
+/// buffers many MiB for each link, up to the whole flow-control window. With half of this size
+/// nearly every read is short, and pumps sleep and wake more often. At [`NEARBY`] a window of this
+/// size still allows 1 GB/s.
 const NEARBY_RECEIVE_BYTES: usize = 512 * 1024;
 
-/// The congestion control towards a peer of the same machine: the one that every Linux has and lets
-/// everybody choose. There is nothing to share there, and what the system has chosen for long ways
-/// may pace (`bbr` does): a timer for every few segments, and a writer that waits for it.
+/// The congestion control for a peer on the same machine: the one that every Linux has and every
+/// user may choose. There is no congestion there, and the default of the system may pace (`bbr`
+/// does), which takes a timer for every few segments and delays the writer.
 #[cfg(target_os = "linux")]
 const SAME_MACHINE_CONGESTION: &[u8] = b"reno";
 
-/// Connects to `endpoint`, and shakes hands where it has TLS, both within `deadline`.
+/// Connects to `endpoint`, with TLS if it has that, within `deadline`.
 pub(crate) async fn connect(
     endpoint: &Endpoint,
     deadline: Duration,
@@ -57,7 +57,7 @@ pub(crate) async fn connect(
     Ok((Box::new(reader), Box::new(writer)))
 }
 
-/// Buffer sizes stay the system's where the peer is far: it adapts them to the way.
+/// If the peer is not nearby, the system adapts the sizes of buffers to the round trip.
 fn prepare(stream: TcpStream, connected_in: Duration) -> io::Result<TcpStream> {
     if !prepare_socket(&stream)? && connected_in < NEARBY {
         SockRef::from(&stream).set_recv_buffer_size(NEARBY_RECEIVE_BYTES)?;
@@ -65,12 +65,11 @@ fn prepare(stream: TcpStream, connected_in: Duration) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Sets what every connection needs, on either side: what is written leaves at once, a peer that
-/// has vanished is noticed, and within a machine nothing is paced and little is received ahead.
-/// Says whether the peer is on the same machine.
+/// Sets the options of every socket, on either side: no delay of writes, keepalive, and within one
+/// machine no pacing and a small receive buffer. Returns whether the peer is on the same machine.
 ///
 /// # Errors
-/// Those of the system, for a socket that is no longer connected, say.
+/// OS errors, for example for a socket that is no longer connected.
 pub fn prepare_socket(stream: &TcpStream) -> io::Result<bool> {
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
@@ -85,7 +84,7 @@ pub fn prepare_socket(stream: &TcpStream) -> io::Result<bool> {
     Ok(same_machine)
 }
 
-/// Where the system refuses, its own stays: that costs more, and works.
+/// If the system refuses, its default stays: that is slower, and works.
 fn do_not_pace(socket: &SockRef<'_>) {
     #[cfg(target_os = "linux")]
     let _refused = socket.set_tcp_congestion(SAME_MACHINE_CONGESTION);

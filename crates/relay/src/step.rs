@@ -1,19 +1,19 @@
-//! The steps of a connection's life, as error messages name them.
+//! The steps of a connection, as error messages name them.
 
 use std::fmt;
 
 use mcbp::Opcode;
 
-/// What a connection was busy with.
+/// What was in progress on a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
     /// Opening the TCP connection.
     Connect,
-    /// Encrypting it.
+    /// The TLS handshake.
     Tls,
-    /// The request of this opcode, be it part of the handshake or not.
+    /// A request of this opcode, in the handshake or later.
     Request(Opcode),
-    /// Passing frames on, or reading a stream.
+    /// Relaying frames, or reading a stream.
     Relay,
 }
 

@@ -1,4 +1,4 @@
-//! What a stream reader asks for and what it tells.
+//! What a stream reader requests, and the events that it returns.
 
 use bytes::Bytes;
 use mcbp::dcp::{FailoverEntry, SnapshotMarker};
@@ -11,16 +11,16 @@ pub struct StreamRange {
     pub vb: VbId,
     /// Changes after this seqno.
     pub after: Seqno,
-    /// Changes up to this seqno, or to the end of the snapshot that holds it; [`Seqno::MAX`]
-    /// never ends.
+    /// Changes up to this seqno, or to the end of the snapshot that contains it; [`Seqno::MAX`] for
+    /// no end.
     pub to: Seqno,
-    /// The branch of history that `after` belongs to; 0 with seqno 0.
+    /// The branch of history to which `after` belongs; 0 with seqno 0.
     pub uuid: VbUuid,
     /// See [`mcbp::dcp::stream_flags`].
     pub flags: u32,
 }
 
-/// What a producer says about a stream.
+/// What a producer sent about a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StreamEvent {
     /// The stream is open.
@@ -30,18 +30,18 @@ pub enum StreamEvent {
         /// Its failover log, newest entry first.
         failover_log: Vec<FailoverEntry>,
     },
-    /// The producer does not share that history: ask again from `to` or below. No stream.
+    /// The producer has another history: request again from `to` or below. There is no stream.
     RolledBack {
         /// The vBucket.
         vb: VbId,
         /// The last seqno in common.
         to: Seqno,
     },
-    /// The producer does not want to. No stream.
+    /// The producer refused the request. There is no stream.
     Refused {
         /// The vBucket.
         vb: VbId,
-        /// Its reason.
+        /// The status of its answer.
         status: Status,
     },
     /// A snapshot begins.
@@ -55,19 +55,19 @@ pub enum StreamEvent {
     Change {
         /// The vBucket.
         vb: VbId,
-        /// Where the change stands in its history.
+        /// The sequence number of the change.
         seqno: Seqno,
         /// The whole frame, for [`mcbp::Frame::parse`] and the decoders of [`mcbp::dcp`].
         frame: Bytes,
     },
-    /// The stream moved on without a document to show.
+    /// The stream advanced without a document.
     Advanced {
         /// The vBucket.
         vb: VbId,
-        /// Where it stands now.
+        /// The seqno of the stream now.
         seqno: Seqno,
     },
-    /// The stream is over.
+    /// The stream has ended.
     Ended {
         /// The vBucket.
         vb: VbId,

@@ -1,8 +1,8 @@
-//! Fake data nodes that do what a test tells them, good or bad. For tests only: they panic.
+//! Fake data nodes that behave as a test tells them. For tests only: they panic.
 //!
-//! A [`FakePeer`] listens on a free port. [`FakePeer::accept`] takes the next connection and
-//! plays the handshake by [`Manners`]; the [`FakeConn`] it gives is then driven by the test, frame
-//! by frame. A peer that is slow, silent or rude is a test that waits, does nothing or sends junk.
+//! A [`FakePeer`] listens on a free port. [`FakePeer::accept`] accepts the next connection and
+//! plays the handshake as [`Manners`] say. The test then drives the returned [`FakeConn`] frame by
+//! frame: a slow, silent or broken peer is a test that waits, does nothing or sends garbage.
 
 mod certificates;
 
@@ -23,14 +23,14 @@ use crate::{Endpoint, Secret};
 
 /// The user and password that a fake peer accepts.
 pub const CREDENTIALS: (&str, &str) = ("@proxy", "correct horse");
-/// The only bucket that it has.
+/// The only bucket of a fake peer.
 pub const BUCKET: &str = "default";
 /// The SASL mechanisms of a real node.
 const MECHANISMS: &str = "PLAIN SCRAM-SHA512 SCRAM-SHA256 SCRAM-SHA1";
 /// How long a test waits for anything before it fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What a fake peer does with a request of its handshake.
+/// How a fake peer misbehaves at a request of the handshake.
 #[derive(Clone, Debug)]
 pub enum Manner {
     /// Never answers.
@@ -43,18 +43,17 @@ pub enum Manner {
     Refuse(Status),
 }
 
-/// How a fake peer behaves in the handshake. The default is well.
+/// How a fake peer behaves in the handshake; by default correctly.
 #[derive(Clone, Debug)]
 pub struct Manners {
-    /// The request at which it misbehaves, and how; the handshake is over then.
+    /// The request at which it misbehaves, and how; then the handshake is over.
     pub bad_at: Option<(Opcode, Manner)>,
-    /// Its SASL mechanisms, which it tells after it has refused SASL_AUTH; `None` where it closes
-    /// instead.
+    /// Its SASL mechanisms, which it lists after it has refused SASL_AUTH; `None` to close the
+    /// connection instead.
     pub mechanisms: Option<&'static str>,
-    /// The features that it grants when asked.
+    /// The features that it grants if requested.
     pub features: Vec<Feature>,
-    /// The request with whose answer the handshake is over: DCP_OPEN, or for a plain client
-    /// SELECT_BUCKET.
+    /// The last request of the handshake: DCP_OPEN, or SELECT_BUCKET for a plain client.
     pub last: Opcode,
 }
 
@@ -72,7 +71,7 @@ impl Manners {
         Self { bad_at: Some((opcode, manner)), ..Self::default() }
     }
 
-    /// The good manners towards a [`crate::Client`] that selects a bucket.
+    /// Correct behaviour towards a [`crate::Client`] that selects a bucket.
     #[must_use]
     pub fn for_client() -> Self {
         Self { last: Opcode::SELECT_BUCKET, ..Self::default() }
@@ -89,12 +88,12 @@ impl FakePeer {
     /// Listens.
     ///
     /// # Panics
-    /// Where no port is free.
+    /// If no port is free.
     pub async fn bind() -> Self {
         Self { listener: must("bind", TcpListener::bind("127.0.0.1:0").await) }
     }
 
-    /// How to reach it, with the right password.
+    /// Its endpoint, with the right password.
     #[must_use]
     pub fn endpoint(&self, name: &str) -> Endpoint {
         let address = must("local address", self.listener.local_addr());
@@ -102,36 +101,36 @@ impl FakePeer {
         Endpoint::new(name, address.to_string(), username, Secret::new(password))
     }
 
-    /// The next connection, after its handshake.
+    /// Accepts the next connection and plays the handshake.
     ///
     /// # Panics
-    /// Where none comes, or it leaves during the handshake without being asked to.
+    /// If there is none in time, or it is closed during the handshake unexpectedly.
     pub async fn accept(&self, manners: &Manners) -> FakeConn {
         let mut conn = self.accept_raw().await;
         conn.handshake(manners).await;
         conn
     }
 
-    /// The next connection, before its handshake.
+    /// Accepts the next connection, without the handshake.
     ///
     /// # Panics
-    /// Where none comes.
+    /// If there is none in time.
     pub async fn accept_raw(&self) -> FakeConn {
         FakeConn::over(self.next().await)
     }
 
-    /// The next connection, encrypted and before its handshake; `None` where TLS fails, which the
-    /// other side has been told then.
+    /// Accepts the next connection with TLS, without the handshake; `None` if TLS fails, after the
+    /// other side got its alert.
     ///
     /// # Panics
-    /// Where none comes.
+    /// If there is none in time.
     pub async fn accept_tls(&self, acceptor: &TlsAcceptor) -> Option<FakeConn> {
         let stream = self.next().await;
         let accepting = timeout(PATIENCE, acceptor.accept(stream).into_fallible()).await;
         match must("TLS in time", accepting) {
             Ok(stream) => Some(FakeConn::over(stream)),
             Err((_, stream)) => {
-                // Closing with something unread would reset the connection under the alert.
+                // Closing with unread bytes would reset the connection before the alert is read.
                 let mut conn = FakeConn::over(stream);
                 conn.finish().await;
                 None
@@ -148,18 +147,18 @@ impl FakePeer {
     }
 }
 
-/// What a fake peer speaks over.
+/// The connection of a fake peer, plain or encrypted.
 trait Duplex: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> Duplex for S {}
 
-/// What a DCP_OPEN said.
+/// The fields of a DCP_OPEN.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Opened {
     /// See [`mcbp::dcp::open_flags`].
     pub flags: u32,
     /// The name of the connection.
     pub name: String,
-    /// The JSON that came with it, or nothing.
+    /// The JSON value, or an empty string.
     pub value: String,
 }
 
@@ -168,7 +167,7 @@ pub struct Opened {
 pub struct FakeConn {
     stream: Option<Box<dyn Duplex>>,
     buffer: BytesMut,
-    /// The features that HELLO asked for.
+    /// The features that HELLO requested.
     pub asked: Vec<Feature>,
     /// The DCP_OPEN of the handshake.
     pub opened: Option<Opened>,
@@ -180,7 +179,7 @@ impl FakeConn {
         Self { stream, buffer, asked: Vec::new(), opened: None }
     }
 
-    /// Says nothing more, and waits until the other side has closed.
+    /// Sends nothing more, and waits until the other side has closed.
     async fn finish(&mut self) {
         let Some(stream) = self.stream.as_mut() else { return };
         let _gone = stream.shutdown().await;
@@ -188,18 +187,18 @@ impl FakeConn {
         let _ended = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
     }
 
-    /// Plays the handshake by `manners`, as [`FakePeer::accept`] does.
+    /// Plays the handshake as `manners` say, like [`FakePeer::accept`].
     ///
     /// # Panics
-    /// Where the other side leaves during it.
+    /// If the other side closes during it.
     pub async fn greet(&mut self, manners: &Manners) {
         self.handshake(manners).await;
     }
 
-    /// The next frame, or `None` once the other side has closed.
+    /// Returns the next frame, or `None` once the other side has closed.
     ///
     /// # Panics
-    /// Where nothing comes, or what comes is no frame.
+    /// If nothing is received in time, or bytes that are not a frame.
     pub async fn recv(&mut self) -> Option<Bytes> {
         must("a frame in time", timeout(PATIENCE, self.next()).await)
     }
@@ -212,17 +211,17 @@ impl FakeConn {
             {
                 return Some(self.buffer.split_to(header.frame_bytes()).freeze());
             }
-            // An error is as good as an end: the other side is gone.
+            // An error counts as an end: the other side has gone.
             if stream.read_buf(&mut self.buffer).await.unwrap_or(0) == 0 {
                 return None;
             }
         }
     }
 
-    /// The next frame, which must be of `opcode`.
+    /// Returns the next frame, which must be of `opcode`.
     ///
     /// # Panics
-    /// Where it is not, or nothing comes.
+    /// If it is not, or nothing is received in time.
     pub async fn expect(&mut self, opcode: Opcode) -> Bytes {
         match self.recv().await {
             Some(frame) if view(&frame).opcode() == opcode => frame,
@@ -230,10 +229,10 @@ impl FakeConn {
         }
     }
 
-    /// Waits until the other side closes; frames that still come are ignored.
+    /// Waits until the other side closes; ignores further frames.
     ///
     /// # Panics
-    /// Where it does not.
+    /// If it does not close in time.
     pub async fn expect_close(&mut self) {
         while self.recv().await.is_some() {}
     }
@@ -241,15 +240,15 @@ impl FakeConn {
     /// Sends one frame.
     ///
     /// # Panics
-    /// Where the connection is closed.
+    /// If the connection is closed.
     pub async fn send(&mut self, frame: FrameBuilder<'_>) {
         self.send_raw(&frame.build()).await;
     }
 
-    /// Sends bytes of any kind.
+    /// Sends any bytes.
     ///
     /// # Panics
-    /// Where the connection is closed.
+    /// If the connection is closed.
     pub async fn send_raw(&mut self, bytes: &[u8]) {
         let Some(stream) = self.stream.as_mut() else { panic!("the connection is closed") };
         let sent = timeout(PATIENCE, stream.write_all(bytes)).await;
@@ -257,7 +256,7 @@ impl FakeConn {
         must("flush", stream.flush().await);
     }
 
-    /// Answers a request with a status and nothing else.
+    /// Answers a request with only a status.
     ///
     /// # Panics
     /// As [`FakeConn::send`].
@@ -316,7 +315,7 @@ impl FakeConn {
         }
     }
 
-    /// Answers what is asked after a refusal, where SASL_AUTH was refused.
+    /// Answers the request that follows a refused SASL_AUTH.
     async fn tell_mechanisms(&mut self, refused: Opcode, manners: &Manners) {
         if refused != Opcode::SASL_AUTH {
             return;
@@ -359,17 +358,17 @@ impl FakeConn {
     }
 }
 
-/// The frame in `bytes`, for looking at it.
+/// Parses the frame in `bytes`.
 ///
 /// # Panics
-/// Where it is none.
+/// If it is not a frame.
 #[must_use]
 pub fn view(bytes: &[u8]) -> Frame<'_> {
     must("a frame", Frame::parse(bytes))
 }
 
-/// A mutation with a value of `value_bytes`, such as a producer sends; its seqno goes into the
-/// extras, its bytes follow from it.
+/// Returns a mutation as a producer sends it, with a value of `value_bytes`; the seqno determines
+/// the bytes of the value.
 #[must_use]
 pub fn mutation(vb: VbId, opaque: mcbp::Opaque, seqno: u64, value_bytes: usize) -> Bytes {
     let key = format!("\0key-{seqno}");

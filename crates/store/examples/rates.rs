@@ -10,7 +10,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
 use store::{FjallStore, Options};
-use vbucket::engine::{Batch, Durability, ScanStep, Store};
+use vbucket::store::{Batch, Durability, ScanStep, Store};
 use vbucket::{Change, FailoverTable, Kind, Replaces, Row, VbMeta};
 
 const VBUCKETS: u64 = 1_024;

@@ -9,7 +9,7 @@ use std::collections::btree_map::{BTreeMap, Entry};
 
 use fjall::{OwnedWriteBatch, UserKey, UserValue};
 use mcbp::{Seqno, VbId};
-use vbucket::engine::{Batch, Durability};
+use vbucket::store::{Batch, Durability};
 use vbucket::{Change, Replaces, StoreError, VbMeta};
 
 use crate::errors::{damaged, io, reading};

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use mcbp::VbId;
 use vbucket::StoreError;
-use vbucket::engine::PurgeStep;
+use vbucket::store::PurgeStep;
 
 use crate::errors::{io, reading};
 use crate::keys::Life;

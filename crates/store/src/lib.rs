@@ -1,4 +1,4 @@
-//! vBuckets on an embedded log-structured store (fjall), behind the trait of `vbucket::engine`.
+//! vBuckets on an embedded log-structured store (fjall), behind the trait of `vbucket::store`.
 //!
 //! Blocking, no async. What was acknowledged as synced is there at the next open, or opening fails
 //! and says what is missing; bytes that changed on disk are an error, never data. The map:

@@ -6,7 +6,7 @@
 
 use bytes::Bytes;
 use mcbp::{Seqno, VbId};
-use vbucket::engine::{Durability, PurgeRule, PurgeStep};
+use vbucket::store::{Durability, PurgeRule, PurgeStep};
 use vbucket::{Kind, StoreError};
 
 use crate::errors::{damaged, reading};

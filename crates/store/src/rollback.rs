@@ -11,8 +11,8 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use fjall::{OwnedWriteBatch, UserValue};
 use mcbp::{Seqno, VbId, VbUuid};
-use vbucket::engine::Durability;
 use vbucket::failover::uuid_from_random;
+use vbucket::store::Durability;
 use vbucket::{Row, StoreError, VbMeta};
 
 use crate::errors::{damaged, reading};

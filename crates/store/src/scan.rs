@@ -2,7 +2,7 @@
 
 use fjall::{Keyspace, Readable as _, Snapshot};
 use mcbp::Seqno;
-use vbucket::engine::{Scan, ScanEnd, ScanStep};
+use vbucket::store::{Scan, ScanEnd, ScanStep};
 use vbucket::{Row, StoreError, VbMeta};
 
 use crate::errors::{damaged, reading};

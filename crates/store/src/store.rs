@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use fjall::{Readable, Snapshot};
 use mcbp::{Seqno, VbId};
-use vbucket::engine::{Batch, Durability, PurgeRule, PurgeStep, Scan, Store};
+use vbucket::store::{Batch, Durability, PurgeRule, PurgeStep, Scan, Store};
 use vbucket::{Row, StoreError, VbMeta};
 
 use crate::errors::{damaged, reading};

@@ -4,7 +4,7 @@
 
 use fjall::{Keyspace, UserKey, UserValue};
 use mcbp::{Seqno, VbId};
-use vbucket::engine::Durability;
+use vbucket::store::Durability;
 use vbucket::{StoreError, VbMeta};
 
 use crate::backlog::Due;

@@ -2,7 +2,7 @@
 //! state file, and stops for good after a failed write.
 
 use fjall::{OwnedWriteBatch, PersistMode};
-use vbucket::engine::Durability;
+use vbucket::store::Durability;
 use vbucket::{Change, StoreError};
 
 use crate::backlog::{Backlog, Due};

@@ -16,7 +16,7 @@ mod common;
 
 use common::*;
 use store::Options;
-use vbucket::engine::{Durability, Store};
+use vbucket::store::{Durability, Store};
 
 const COMMITS: u64 = 20_000;
 const VBUCKETS: u64 = 64;

@@ -16,14 +16,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::*;
 use mcbp::{Seqno, VbId};
 use store::FjallStore;
-use vbucket::engine::{Durability, ScanEnd, ScanStep, Store};
+use vbucket::store::{Durability, ScanEnd, ScanStep, Store};
 
 const WRITERS: u16 = 3;
 const ROUNDS: u64 = 60;
 /// Each commit replaces all of these keys, so a whole state has them all with seqnos in a row.
 const KEYS: u64 = 20;
 
-fn commit_number(vb: u16, n: u64) -> vbucket::engine::Batch {
+fn commit_number(vb: u16, n: u64) -> vbucket::store::Batch {
     let row = |i| document(&format!("k{i}"), n * KEYS + i + 1, 300);
     batch(vb, (0..KEYS).map(row).collect())
 }

@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 
 use common::*;
 use mcbp::{Seqno, VbId};
-use vbucket::engine::{Durability, Store};
+use vbucket::store::{Durability, Store};
 
 const CHILD_DIR: &str = "STORE_CRASH_TEST_DIR";
 const VB: u16 = 1;

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use common::*;
 use mcbp::VbId;
 use store::FjallStore;
-use vbucket::engine::{Durability, Store};
+use vbucket::store::{Durability, Store};
 use vbucket::{Row, StoreError};
 
 /// Both can be set by an environment variable of this name, for a longer campaign.

@@ -18,7 +18,7 @@ use common::*;
 use mcbp::{Seqno, VbId};
 use proptest::prelude::*;
 use store::FjallStore;
-use vbucket::engine::{Batch, Durability, Scan, ScanEnd, ScanStep, Store};
+use vbucket::store::{Batch, Durability, Scan, ScanEnd, ScanStep, Store};
 use vbucket::{Replaces, Row};
 
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ use common::*;
 use mcbp::{Seqno, VbId, VbUuid};
 use store::FjallStore;
 use vbucket::StoreError;
-use vbucket::engine::{Batch, Durability, ScanEnd, ScanStep, Store};
+use vbucket::store::{Batch, Durability, ScanEnd, ScanStep, Store};
 
 const VB: VbId = VbId(3);
 

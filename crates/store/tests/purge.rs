@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use common::*;
 use mcbp::{Seqno, VbId};
 use vbucket::Row;
-use vbucket::engine::{Durability, PurgeRule, Store};
+use vbucket::store::{Durability, PurgeRule, Store};
 
 const ALL: PurgeRule = PurgeRule { made_before: PurgeRule::ANY_AGE, up_to: Seqno::MAX };
 

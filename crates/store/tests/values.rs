@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use common::*;
 use mcbp::{Seqno, VbId};
 use store::{FjallStore, Options};
-use vbucket::engine::{Durability, ScanEnd, ScanStep, Store};
+use vbucket::store::{Durability, ScanEnd, ScanStep, Store};
 use vbucket::{Row, StoreError};
 
 const VB: u16 = 2;

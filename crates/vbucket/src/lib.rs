@@ -8,11 +8,10 @@
 //! - `conflict`: which of two changes wins when two clusters replicate to each other
 //! - `failover`, `rollback`: histories, and how far a replica must roll back
 //! - `stream_req`, `producer`, `consumer`: the two sides of DCP; `liveness`, `stats` serve both
-//! - `engine`: the trait that a store implements
+//! - `store`: the trait that a store implements
 
 pub mod conflict;
 pub mod consumer;
-pub mod engine;
 pub mod failover;
 pub mod liveness;
 pub mod meta;
@@ -20,10 +19,11 @@ pub mod producer;
 pub mod rollback;
 pub mod row;
 pub mod stats;
+pub mod store;
 pub mod stream_req;
 pub mod value;
 
-pub use engine::{Scan, ScanEnd, ScanStep, Store, StoreError};
 pub use failover::{FailoverError, FailoverTable};
 pub use meta::VbMeta;
 pub use row::{Change, Kind, Replaces, Row};
+pub use store::{Scan, ScanEnd, ScanStep, Store, StoreError};

@@ -225,7 +225,7 @@ fn what_could_not_be_written_ends_its_stream_and_nothing_after_it_is_written() {
     bench.mutation(0, opaques[0], 3);
     assert_eq!(bench.refusals(Opcode::DCP_MUTATION), [Status::DCP_STREAM_NOT_FOUND]);
     assert!(bench.effects.is_empty(), "nothing is written");
-    assert!(!bench.closed, "the other stream goes on");
+    assert!(!bench.closed, "the other stream continues");
     bench.marker(1, opaques[1], 0, 9);
     bench.mutation(1, opaques[1], 1);
     bench.run_effects();
@@ -241,7 +241,7 @@ fn a_replica_that_was_active_in_between_takes_nothing_more_of_its_stream() {
     bench.marker(0, opaques[0], 0, 9);
     bench.mutation(0, opaques[0], 1);
     bench.run_effects();
-    // Active and replica again, before anybody looked: a branch of its own is all that tells.
+    // Active and replica again before the change was noticed: only its own branch shows it.
     bench.node.put(0, 1, &[(88, 1), (77, 0)]);
     bench.on(Event::Changed(VbId(0)));
     bench.settle();

@@ -188,7 +188,11 @@ fn mb_50543_what_does_not_follow_is_refused() {
         assert_eq!(bench.refusals(Opcode::DCP_MUTATION), [Status::ERANGE], "seqno {refused}");
         bench.run_effects();
         let written = bench.node.facts(VbId(0)).unwrap().high_seqno.0;
-        assert_eq!(written, taken.last().copied().unwrap_or(0), "what came before is written");
+        assert_eq!(
+            written,
+            taken.last().copied().unwrap_or(0),
+            "what was received before is written"
+        );
     }
 }
 
@@ -475,7 +479,7 @@ proptest! {
             history.happen(happening);
             prop_assert!(history.answered.values().all(|count| *count == 1));
         }
-        // Everything that is under way comes to an end.
+        // Everything that is in progress ends.
         (0..3).for_each(|vb| history.bench.elsewhere(vb, 2));
         history.bench.run_effects();
         history.look();

@@ -1,4 +1,4 @@
-//! Failover tables: the rules of a table, and what of a received one is refused.
+//! Failover tables: the rules of a table, and which received tables are refused.
 
 #![allow(
     clippy::unwrap_used,

@@ -24,8 +24,8 @@ use mcbp::{
 };
 use proptest::prelude::*;
 use vbucket::producer::{
-    Applied, BACKFILLS_MAX, Chunk, DiskRead, Effect, Effects, Event, LARGE_BYTES_MAX, LogRead,
-    Opened, Producer, ProducerOptions, ReadEnd, RowEncoder, SMALL_ROW_BYTES, Settings, Source,
+    Applied, BACKFILLS_MAX, Chunk, DiskRead, DiskSnapshot, Effect, Effects, Event, LARGE_BYTES_MAX,
+    LogRead, Producer, ProducerOptions, ReadEnd, RowEncoder, SMALL_ROW_BYTES, Settings, Source,
 };
 use vbucket::stream_req::VbFacts;
 use vbucket::{FailoverTable, Kind, Row};
@@ -92,7 +92,7 @@ impl Source for Node {
     fn read_log(&self, vb: VbId, after: Seqno, bytes_max: usize) -> LogRead {
         self.with(vb, |copy| {
             if after.0 < copy.floor {
-                return LogRead::Behind;
+                return LogRead::Evicted;
             }
             let rows = &copy.rows[after.0 as usize..];
             // Small reads, so that there are many snapshots.
@@ -102,10 +102,10 @@ impl Source for Node {
     }
 }
 
-/// A scan of the disk as it was when it was opened.
+/// A scan of the disk, over the state at its start.
 struct Scan {
     rows: Vec<Arc<Row>>,
-    opened: Option<Opened>,
+    snapshot: Option<DiskSnapshot>,
 }
 
 impl Scan {
@@ -115,7 +115,7 @@ impl Scan {
         let mut rows: Vec<_> = newest.values().filter(within).map(|row| Arc::clone(row)).collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.seqno));
         let high_seqno = Seqno(copy.rows.len() as u64);
-        Self { rows, opened: Some(Opened { high_seqno, purge_seqno: Seqno(copy.purge) }) }
+        Self { rows, snapshot: Some(DiskSnapshot { high_seqno, purge_seqno: Seqno(copy.purge) }) }
     }
 
     fn read(&mut self, encoder: RowEncoder, read: Read, count: usize) -> DiskRead {
@@ -127,7 +127,7 @@ impl Scan {
             if bytes > row_bytes_max {
                 self.rows.push(row);
                 let end = ReadEnd::Large(bytes);
-                return DiskRead { opened: self.opened.take(), chunk, end };
+                return DiskRead { snapshot: self.snapshot.take(), chunk, end };
             }
             encoder.write(&row, vb, stream, &mut chunk.frames).unwrap();
             chunk.last_seqno = row.seqno;
@@ -136,7 +136,7 @@ impl Scan {
             }
         }
         let end = if self.rows.is_empty() { ReadEnd::Finished } else { ReadEnd::More };
-        DiskRead { opened: self.opened.take(), chunk, end }
+        DiskRead { snapshot: self.snapshot.take(), chunk, end }
     }
 }
 
@@ -235,7 +235,7 @@ impl Bench {
         }
     }
 
-    /// Does the oldest read; gives the bytes that it brought.
+    /// Performs the oldest read; returns how many bytes it brought.
     fn read_disk(&mut self, count: usize) -> usize {
         if self.reads.is_empty() {
             return 0;
@@ -469,7 +469,7 @@ fn a_consumer_inside_a_snapshot_is_first_led_to_its_end() {
 }
 
 #[test]
-fn mb_29512_a_start_behind_the_purge_seqno_ends_with_rollback() {
+fn mb_29512_a_start_below_the_purge_seqno_ends_with_rollback() {
     let mut bench = Bench::new(0);
     bench.node.put(0);
     (0..10).for_each(|key| bench.node.write(0, key));
@@ -701,7 +701,7 @@ fn forced_compression_compresses_what_gets_shorter() {
 }
 
 #[test]
-fn mb_65403_a_consumer_that_acknowledges_nothing_is_told_of_once() {
+fn mb_65403_a_consumer_that_acknowledges_nothing_is_reported_once() {
     let mut bench = Bench::new(0);
     bench.node.put(0);
     (0..12).for_each(|key| bench.node.write(0, key));

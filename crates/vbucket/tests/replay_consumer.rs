@@ -1,6 +1,6 @@
 //! The captures of real nodes, replayed: given what the real producer and the relay sent, our
 //! consumer must send what the real consumer sent, byte for byte and in the same order. The only
-//! difference are the controls in `NOT_ASKED_FOR`: ours does not ask for what it does not store.
+//! differences are the controls in `NOT_ASKED_FOR`: ours does not ask for what it does not store.
 
 #![allow(
     clippy::unwrap_used,
@@ -25,7 +25,7 @@ use vbucket::FailoverTable;
 use vbucket::consumer::{Claim, Consumer, ConsumerOptions, Effect, Effects, Event, Part, Replicas};
 use vbucket::stream_req::VbFacts;
 
-/// vBuckets that do at once what they are told.
+/// vBuckets that carry out effects at once.
 #[derive(Default)]
 struct Node(RefCell<BTreeMap<VbId, VbFacts>>);
 
@@ -114,7 +114,7 @@ impl Replay {
         let node = &self.node;
         match effect {
             Effect::Rollback(vb, stream, _) => {
-                // The real node goes to zero by its own choice (capture 04).
+                // The real node rolls back to zero by itself (capture 04).
                 node.with(vb, |facts| {
                     (facts.high_seqno, facts.snapshot_start, facts.snapshot_end) =
                         Default::default();
@@ -225,18 +225,18 @@ fn windows(lines: &[Line]) -> Vec<u32> {
     values.collect()
 }
 
-/// Which frames came to the consumer in one read.
+/// Which frames the consumer received in one read.
 #[derive(Clone, Copy, PartialEq)]
 enum Reads {
     /// Each alone.
     Each,
-    /// Each but the ADD_STREAMs, which came together.
+    /// One frame each, but for the ADD_STREAMs, which were received together.
     AddsTogether,
-    /// All that stand together in the capture.
+    /// All that are adjacent in the capture.
     Together,
 }
 
-/// Feeds the capture and gives what our consumer sent, and what the real one sent, without noops.
+/// Feeds the capture; returns what our consumer sent, and what the real one sent, without noops.
 fn replay(file: &str, node: Node, reads: Reads) -> [Vec<Vec<u8>>; 2] {
     let lines = capture(file);
     let windows = windows(&lines);

@@ -1,6 +1,6 @@
 //! The captures of real nodes, replayed: given what the real consumer sent, our producer must send
-//! what the real producer sent. Order is compared within each vBucket, for real producers take
-//! turns between streams by chance; use counters (nru) are not kept here and left out.
+//! what the real producer sent. The order is compared within each vBucket, because real producers
+//! switch between streams at random; use counters (nru) are not stored here and left out.
 
 #![allow(
     clippy::unwrap_used,
@@ -26,8 +26,8 @@ use mcbp::{Frame, Opaque, Opcode, Seqno, VbId, VbState};
 use recordings::{Line, capture};
 use support::text;
 use vbucket::producer::{
-    Chunk, DiskRead, Effect, Effects, Event, LogRead, Opened, Producer, ProducerOptions, ReadEnd,
-    Source,
+    Chunk, DiskRead, DiskSnapshot, Effect, Effects, Event, LogRead, Producer, ProducerOptions,
+    ReadEnd, Source,
 };
 use vbucket::stream_req::VbFacts;
 use vbucket::{FailoverTable, Kind, Row};
@@ -63,7 +63,7 @@ impl Source for Node {
         let copies = self.0.borrow();
         let copy = &copies[&vb];
         if after.0 < copy.on_disk {
-            return LogRead::Behind;
+            return LogRead::Evicted;
         }
         let rows: Vec<_> = copy.rows.iter().filter(|row| row.seqno > after).cloned().collect();
         if rows.is_empty() { LogRead::UpToDate } else { LogRead::Rows(rows) }
@@ -162,8 +162,8 @@ impl Replay {
             encoder.write(row, vb, stream, &mut chunk.frames).unwrap();
             chunk.last_seqno = row.seqno;
         }
-        let opened = Opened { high_seqno: Seqno(copy.on_disk), purge_seqno: Seqno::ZERO };
-        DiskRead { opened: Some(opened), chunk, end: ReadEnd::Finished }
+        let snapshot = DiskSnapshot { high_seqno: Seqno(copy.on_disk), purge_seqno: Seqno::ZERO };
+        DiskRead { snapshot: Some(snapshot), chunk, end: ReadEnd::Finished }
     }
 
     /// What the real producer sends next has just happened on it: writes, a state change. `later`
@@ -256,7 +256,7 @@ fn node(lines: &[Line]) -> Node {
     node
 }
 
-/// Frames with what cannot be the same made equal: use counters.
+/// Frames without what cannot be equal: use counters.
 fn without_chance(frames: &mut [Vec<u8>]) {
     for bytes in frames {
         if bytes[..2] == [0x80, Opcode::DCP_MUTATION.0] {
@@ -279,8 +279,7 @@ fn by_vbucket(frames: Vec<Vec<u8>>, asked: &BTreeMap<u32, u16>) -> BTreeMap<u16,
     sorted.into_iter().map(|(vb, frames)| (vb, text(&frames))).collect()
 }
 
-/// What a replay leaves out or changes, because the real producer can what ours cannot or the other
-/// way round.
+/// What a replay leaves out or changes, because only one of the two producers can do it.
 #[derive(Default)]
 struct Differences {
     /// vBuckets with durable writes, which are not kept here.
@@ -329,7 +328,7 @@ fn check_lines(lines: &[Line], prepare: impl FnOnce(&Node), differences: &Differ
             continue;
         }
         if line.from == "producer" {
-            // What came together was read together: nothing is sent before the last of it.
+            // What was received together was read together: nothing is sent before its last frame.
             replay.settle();
             replay.happen(&frame, &lines[at..]);
             let mut bytes = line.bytes.clone();

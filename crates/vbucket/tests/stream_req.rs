@@ -13,7 +13,7 @@ use mcbp::{Seqno, Status, VbState, VbUuid};
 use vbucket::FailoverTable;
 use vbucket::stream_req::{ConnectionFacts, Granted, Refusal, VbFacts, check};
 
-/// High seqno 100, purged up to 20, branch 2 began behind 50, branch 1 before it.
+/// High seqno 100, purged up to 20, branch 2 began after 50, branch 1 before it.
 fn active() -> VbFacts {
     let entry = |uuid, seqno| FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno(seqno) };
     VbFacts {

@@ -10,7 +10,7 @@ use invariant::broken;
 use log::{error, info};
 use mcbp::{Seqno, VbId};
 use vbucket::consumer::Part;
-use vbucket::engine::{Batch, Durability};
+use vbucket::store::{Batch, Durability};
 use vbucket::{Change, Kind, Replaces, Row, StoreError, VbMeta};
 
 use super::cell::{Tail, VbCell};

@@ -8,7 +8,7 @@ use invariant::{Broken, broken};
 use mcbp::VbId;
 use tokio_util::sync::CancellationToken;
 use vbucket::StoreError;
-use vbucket::engine::SharedStore;
+use vbucket::store::SharedStore;
 
 use super::committer::Committer;
 use super::counters::Counters;

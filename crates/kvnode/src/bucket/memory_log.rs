@@ -39,7 +39,7 @@ impl MemoryLog {
     /// Returns the rows after `after`, up to `bytes_max` but at least one.
     pub(super) fn read(&self, after: Seqno, bytes_max: usize) -> LogRead {
         if after < self.floor {
-            return LogRead::Behind;
+            return LogRead::Evicted;
         }
         let from = self.rows.partition_point(|row| row.seqno <= after);
         let mut bytes = 0;

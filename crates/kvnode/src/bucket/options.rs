@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use mcbp::VbState;
-use vbucket::engine::Durability;
+use vbucket::store::Durability;
 
 /// The cache of disk blocks.
 const CACHE_PARTS: u64 = 4;

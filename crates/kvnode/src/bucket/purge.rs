@@ -10,7 +10,7 @@ use log::{error, info};
 use mcbp::Seqno;
 use tokio_util::sync::CancellationToken;
 use vbucket::StoreError;
-use vbucket::engine::{PurgeRule, PurgeStep};
+use vbucket::store::{PurgeRule, PurgeStep};
 
 use super::core::Bucket;
 use super::error::VbError;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use invariant::{Broken, broken};
 use mcbp::VbId;
-use vbucket::engine::SharedStore;
+use vbucket::store::SharedStore;
 
 use super::counters::Counters;
 use super::filling::HashRoom;

@@ -8,7 +8,7 @@ use invariant::Broken;
 use log::{error, info, warn};
 use mcbp::{VbId, VbState};
 use vbucket::StoreError;
-use vbucket::engine::{Batch, Durability};
+use vbucket::store::{Batch, Durability};
 
 use super::core::{Bucket, Warmup};
 use super::history::{begin_branch, new_meta};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use relay::Secret;
 use serde::Deserialize;
 use toml::Spanned;
-use vbucket::engine::Durability;
+use vbucket::store::Durability;
 
 use super::values::{InitialState, password};
 use crate::bucket::BucketOptions;

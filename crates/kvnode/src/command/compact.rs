@@ -1,7 +1,7 @@
 //! COMPACT_DB: drops old deletions of a vBucket. Their space is freed in the background.
 
 use mcbp::{Seqno, Status};
-use vbucket::engine::PurgeRule;
+use vbucket::store::PurgeRule;
 
 use crate::bucket::Bucket;
 use crate::client::Client;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use mcbp::{Opaque, Seqno, VbId};
 use tokio::sync::Semaphore;
-use vbucket::engine::{Scan, ScanEnd, ScanStep, SharedStore, StoreError};
-use vbucket::producer::{Chunk, DiskRead, Opened, ReadEnd, RowEncoder};
+use vbucket::producer::{Chunk, DiskRead, DiskSnapshot, ReadEnd, RowEncoder};
+use vbucket::store::{Scan, ScanEnd, ScanStep, SharedStore, StoreError};
 
 /// A chunk to read.
 pub(super) struct ReadChunk {
@@ -44,19 +44,19 @@ pub(super) async fn read(
 }
 
 fn failed(cause: String) -> DiskRead {
-    DiskRead { opened: None, chunk: Chunk::default(), end: ReadEnd::Failed(cause) }
+    DiskRead { snapshot: None, chunk: Chunk::default(), end: ReadEnd::Failed(cause) }
 }
 
 impl ReadChunk {
     fn read(self, store: &SharedStore) -> ChunkRead {
         let Self { vb, stream, start, end, encoder, row_bytes_max, scan } = self;
-        let (mut scan, opened) = match scan {
+        let (mut scan, snapshot) = match scan {
             Some(scan) => (scan, None),
             None => match store.scan(vb, start, end) {
                 Ok(scan) => {
                     let (high_seqno, purge_seqno) =
                         (scan.meta().high_seqno, scan.meta().purge_seqno);
-                    (scan, Some(Opened { high_seqno, purge_seqno }))
+                    (scan, Some(DiskSnapshot { high_seqno, purge_seqno }))
                 }
                 Err(error) => {
                     let read = DiskRead { end: end_of(error), ..failed(String::new()) };
@@ -66,7 +66,7 @@ impl ReadChunk {
         };
         let (chunk, end) = fill_chunk(scan.as_mut(), &encoder, row_bytes_max, vb, stream);
         let scan = matches!(end, ReadEnd::More | ReadEnd::Large(_)).then_some(scan);
-        ChunkRead { vb, stream, scan, read: DiskRead { opened, chunk, end } }
+        ChunkRead { vb, stream, scan, read: DiskRead { snapshot, chunk, end } }
     }
 }
 

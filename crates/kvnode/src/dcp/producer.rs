@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use log::{error, warn};
 use mcbp::{Frame, Opaque, VbId, VbState};
-use vbucket::engine::Scan;
 use vbucket::producer::{Effect, Effects, Event, Producer};
+use vbucket::store::Scan;
 
 use super::access::Access;
 use super::backfill::{self, ChunkRead, ReadChunk};

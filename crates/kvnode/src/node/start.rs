@@ -6,7 +6,7 @@ use std::sync::Arc;
 use log::info;
 use tokio::net::TcpListener;
 use tokio_util::task::TaskTracker;
-use vbucket::engine::SharedStore;
+use vbucket::store::SharedStore;
 
 use super::accept;
 use super::error::NodeError;

@@ -2,8 +2,8 @@
 //! The names are those of kv_engine; figures that this node does not have are left out.
 
 use mcbp::VbState;
-use vbucket::engine::Durability;
 use vbucket::stats::Stats;
+use vbucket::store::Durability;
 
 use crate::bucket::{Bucket, Warmup};
 use crate::clock::unix_now;

@@ -8,7 +8,7 @@ use kvnode::{BucketOptions, Durability, Node, NodeConfig, NodeHandle};
 use mcbp::{Seqno, VbId, VbState};
 use relay::Secret;
 use tempfile::TempDir;
-use vbucket::engine::{
+use vbucket::store::{
     Batch, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep, SharedStore, Store, StoreError,
 };
 use vbucket::{Row, VbMeta};
@@ -140,7 +140,7 @@ impl Store for FaultyStore {
     fn commit(
         &self,
         batch: &Batch,
-        durability: vbucket::engine::Durability,
+        durability: vbucket::store::Durability,
     ) -> Result<(), StoreError> {
         self.faults.commits.fetch_add(1, Ordering::Relaxed);
         while self.faults.commits_wait.load(Ordering::Relaxed) {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use mcbp::{Seqno, Status, VbId};
 use store::FjallStore;
-use vbucket::engine::{Batch, Durability, PurgeRule, PurgeStep, Scan, SharedStore, Store};
+use vbucket::store::{Batch, Durability, PurgeRule, PurgeStep, Scan, SharedStore, Store};
 use vbucket::{Row, StoreError, VbMeta};
 
 use crate::support::client::Client;

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use kvnode::{Node, NodeHandle};
 use mcbp::Status;
-use vbucket::engine::SharedStore;
+use vbucket::store::SharedStore;
 
 use support::client::Client;
 

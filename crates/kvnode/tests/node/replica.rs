@@ -60,7 +60,7 @@ impl Replica {
         match self.vb.read_log(Seqno(after), bytes_max) {
             LogRead::UpToDate => Some(Vec::new()),
             LogRead::Rows(rows) => Some(rows.iter().map(|row| row.seqno.0).collect()),
-            LogRead::Behind => None,
+            LogRead::Evicted => None,
         }
     }
 }
@@ -154,7 +154,7 @@ fn after_a_restart_everything_is_following() {
     let bucket = node.bucket(BUCKET).unwrap();
     eventually("warm-up", || bucket.is_ready());
     let vb = bucket.vb(VbId(0)).unwrap();
-    assert_eq!(vb.read_log(Seqno(2), 1000), LogRead::Behind);
+    assert_eq!(vb.read_log(Seqno(2), 1000), LogRead::Evicted);
     assert_eq!(vb.read_log(Seqno(3), 1000), LogRead::UpToDate);
 }
 

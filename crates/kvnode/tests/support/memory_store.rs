@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use mcbp::{Seqno, VbId};
-use vbucket::engine::{Batch, Durability, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep, Store};
+use vbucket::store::{Batch, Durability, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep, Store};
 use vbucket::{Kind, Replaces, Row, StoreError, VbMeta};
 
 /// What survives the node.

@@ -1,4 +1,4 @@
-//! Certificates, good and bad, made when they are needed; and the TLS side of a fake peer.
+//! Valid and invalid certificates for tests, and the TLS of a fake peer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,20 +10,20 @@ use tokio_rustls::rustls::server::{ServerConfig, WebPkiClientVerifier};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 
 use super::must;
-use crate::tls::{authorities, pem, provider};
+use crate::tls::{pem, provider};
 
-/// When a certificate is good.
+/// When a certificate is valid.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Validity {
     /// Now.
     Now,
-    /// Not any more: until 2020.
+    /// Until 2020.
     Past,
-    /// Not yet: from 2100.
+    /// From 2100.
     Future,
 }
 
-/// Who signs certificates, with its file of them in a folder.
+/// An authority that signs certificates, with its own certificate in a file.
 #[derive(Debug)]
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -42,10 +42,10 @@ pub struct Identity {
 }
 
 impl Authority {
-    /// A new one of this name, which is also the name of its file in `folder`.
+    /// Creates an authority of this name, which is also the name of its file in `folder`.
     ///
     /// # Panics
-    /// Where the folder cannot be written to.
+    /// If the folder is not writable.
     #[must_use]
     pub fn new(folder: &Path, name: &str) -> Self {
         let mut params = must("parameters", CertificateParams::new(Vec::new()));
@@ -61,7 +61,7 @@ impl Authority {
     /// Signs a certificate for `subject`, a host name or IP address.
     ///
     /// # Panics
-    /// Where the folder cannot be written to.
+    /// If the folder is not writable.
     #[must_use]
     pub fn sign(&self, subject: &str, validity: Validity) -> Identity {
         let mut params = must("parameters", CertificateParams::new(vec![subject.to_owned()]));
@@ -82,11 +82,11 @@ impl Authority {
 }
 
 impl Identity {
-    /// A TLS server of this identity. With `clients` it asks for a certificate that this
-    /// authority has signed; `old` keeps it to TLS 1.2.
+    /// Returns a TLS server with this identity. With `clients` it requires a certificate that this
+    /// authority has signed; `old` limits it to TLS 1.2.
     ///
     /// # Panics
-    /// Where the files are not what they were.
+    /// If the files were changed.
     #[must_use]
     pub fn acceptor(&self, clients: Option<&Authority>, old: bool) -> TlsAcceptor {
         let versions = if old { [&TLS12] } else { [&TLS13] };
@@ -95,7 +95,7 @@ impl Identity {
         let builder = match clients {
             None => builder.with_no_client_auth(),
             Some(authority) => {
-                let roots = Arc::new(must("authorities", authorities(&authority.file)));
+                let roots = Arc::new(must("authorities", pem::authorities(&authority.file)));
                 let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
                 builder.with_client_cert_verifier(must("a verifier", verifier.build()))
             }

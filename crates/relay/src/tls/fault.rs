@@ -1,78 +1,78 @@
-//! What is wrong with a peer's TLS, or with ours in its eyes, in words that say what to change.
+//! Why TLS with a peer failed; the texts say what to change.
 
 use std::io;
 use std::time::Duration;
 
 use tokio_rustls::rustls::{AlertDescription, CertificateError, Error};
 
-/// Why a peer and we do not come to an encrypted connection.
+/// Why there is no encrypted connection with a peer.
 ///
 /// The text follows the name of the peer.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsFault {
-    /// Nobody whom we trust has signed the certificate.
+    /// No trusted authority has signed the certificate.
     #[error("shows a certificate that no authority of the ca file has signed")]
     UnknownIssuer,
-    /// The certificate is too old.
+    /// The certificate has expired.
     #[error("shows a certificate that has expired{}", since(*.ago))]
     Expired {
-        /// For how long, where that is known.
+        /// How long ago, if known.
         ago: Option<Duration>,
     },
-    /// The certificate is too young, or a clock is wrong.
+    /// The certificate is not yet valid, or a clock is wrong.
     #[error("shows a certificate that is not yet valid{}, compare the clocks", still(*.wait))]
     NotYetValid {
-        /// How long until it is, where that is known.
+        /// How long until it is valid, if known.
         wait: Option<Duration>,
     },
-    /// The certificate is somebody else's.
+    /// The certificate is for another name.
     #[error("shows a certificate for {presented}, not for {wanted}: see address and server_name")]
     WrongName {
-        /// The name we asked for.
+        /// The expected name.
         wanted: String,
         /// The names in the certificate.
         presented: String,
     },
-    /// The certificate fails in another way.
-    #[error("shows a certificate that is no good: {why}")]
+    /// The certificate is invalid for another reason.
+    #[error("shows an invalid certificate: {why}")]
     BadCertificate {
-        /// What rustls found.
+        /// The error of rustls.
         why: CertificateError,
     },
-    /// The peer asked for our certificate and got none.
-    #[error("wants a client certificate: give certificate and key")]
+    /// The peer requires a client certificate, and none is configured.
+    #[error("requires a client certificate: configure certificate and key")]
     CertificateWanted,
-    /// The peer got our certificate and refuses it.
+    /// The peer refused our client certificate.
     #[error("refuses our client certificate ({alert:?})")]
     CertificateRefused {
-        /// The peer's word.
+        /// The alert of the peer.
         alert: AlertDescription,
     },
-    /// The peer gave up for another reason.
+    /// The peer ended TLS with another alert.
     #[error("ended TLS with the alert {alert:?}{}", hint(*.alert))]
     Alert {
-        /// The peer's word.
+        /// The alert of the peer.
         alert: AlertDescription,
     },
-    /// What came in answer to our first message is not TLS.
+    /// The answer to our first message is not TLS.
     #[error("does not speak TLS on this port: give its TLS port, or leave tls out")]
     NotSpoken,
-    /// The peer hung up in the midst of the handshake.
+    /// The peer closed the connection during the handshake.
     #[error("closed the connection during the TLS handshake: is this its TLS port?")]
     HungUp,
-    /// We were plain, the peer answered with TLS.
+    /// The connection is plain, and the peer answered with TLS.
     #[error("speaks TLS on this port: give it tls, or its plain port")]
     Wanted,
-    /// TLS broke in another way.
-    #[error("broke TLS: {source}")]
+    /// Another TLS error.
+    #[error("TLS error: {source}")]
     Other {
-        /// What rustls or the system said.
+        /// The error of rustls or the OS.
         source: io::Error,
     },
 }
 
 impl TlsFault {
-    /// What an error of an encrypted connection means, where TLS is what went wrong.
+    /// Returns the TLS fault in an error of an encrypted connection, if it is one.
     pub(crate) fn of(error: &io::Error) -> Option<Self> {
         let error = error.get_ref()?.downcast_ref::<Error>()?;
         Some(match error {
@@ -92,13 +92,13 @@ impl TlsFault {
         }
     }
 
-    /// Whether only a change of somebody's configuration will help.
+    /// Whether it needs a change of configuration.
     pub(crate) const fn needs_a_person(&self) -> bool {
         !matches!(self, Self::HungUp | Self::Other { .. })
     }
 
-    /// Whether `bytes`, which came instead of a frame, are the beginning of a TLS alert: content
-    /// type 21, and a major version of 3.
+    /// Whether `bytes`, received instead of a frame, begin a TLS alert: content type 21, and a
+    /// major version of 3.
     pub(crate) const fn is_alert(bytes: &[u8]) -> bool {
         matches!(bytes, [0x15, 0x03, ..])
     }
@@ -112,7 +112,7 @@ fn hung_up(error: &io::Error) -> bool {
 fn certificate(error: &CertificateError) -> TlsFault {
     use CertificateError as E;
     match error {
-        // The latter is an authority of the same name with another key.
+        // BadSignature: an authority of the same name with another key.
         E::UnknownIssuer | E::BadSignature => TlsFault::UnknownIssuer,
         E::Expired => TlsFault::Expired { ago: None },
         E::ExpiredContext { time, not_after } => {
@@ -130,7 +130,7 @@ fn certificate(error: &CertificateError) -> TlsFault {
     }
 }
 
-/// `DnsName("a")` and `IpAddress(1.2.3.4)` without what is around them.
+/// Returns the names in `DnsName("a")` and `IpAddress(1.2.3.4)`.
 fn names(presented: &[String]) -> String {
     let bare = |name: &String| {
         let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
@@ -160,9 +160,9 @@ const fn refusal(alert: AlertDescription) -> TlsFault {
 const fn hint(alert: AlertDescription) -> &'static str {
     match alert {
         AlertDescription::HandshakeFailure => {
-            ": it may want a client certificate, or know none of our ciphers"
+            ": it may require a client certificate, or support none of our ciphers"
         }
-        AlertDescription::ProtocolVersion => ": it knows neither TLS 1.2 nor 1.3",
+        AlertDescription::ProtocolVersion => ": it supports neither TLS 1.2 nor 1.3",
         _ => "",
     }
 }

@@ -1,9 +1,9 @@
-//! How to encrypt the connection to a data node: what it takes is read from PEM files once.
+//! TLS for connections to data nodes. Certificates and keys are read from PEM files once.
 //!
-//! - `pem`: certificates and keys from files; `fault`: what is wrong with a peer's TLS
-//! - `stream`: the encrypted connection as the pumps take it
+//! - `pem`: certificates and keys from files; `fault`: why TLS with a peer failed
+//! - `stream`: the encrypted connection, for the pumps
 //!
-//! TLS never stands in for SASL: who the peer thinks we are is settled behind it (MB-51962).
+//! TLS never replaces SASL: the user is authenticated after the TLS handshake (MB-51962).
 
 mod fault;
 pub mod pem;
@@ -21,32 +21,31 @@ use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore};
 pub use fault::TlsFault;
 pub(crate) use stream::handshake;
 
-/// Where the parts of a [`Tls`] are.
+/// The files of a [`Tls`].
 #[derive(Clone, Copy, Debug)]
 pub struct TlsFiles<'a> {
-    /// The authorities whose signature on the peer's certificate counts.
+    /// The authorities that may have signed the peer's certificate.
     pub ca: &'a Path,
-    /// What to show the peer when it asks: a certificate, with those between it and an authority
-    /// behind it, and its key.
+    /// The client certificate, followed by intermediate certificates, and its key.
     pub identity: Option<(&'a Path, &'a Path)>,
     /// The name or IP address that the peer's certificate must be for.
     pub server_name: &'a str,
 }
 
-/// How to encrypt a connection, and whom to trust. Cheap to clone; made once for all connections.
+/// The TLS configuration of connections to one node. Cheap to clone; made once for all connections.
 #[derive(Clone)]
 pub struct Tls {
     config: Arc<ClientConfig>,
     server_name: ServerName<'static>,
 }
 
-/// A part of a [`Tls`] that is no good.
+/// An invalid part of a [`Tls`].
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{text}")]
 pub struct TlsProblem {
     /// Which part.
     pub part: TlsPart,
-    /// What was found, in words, with the file's name in them.
+    /// What is wrong, with the name of the file.
     pub text: String,
 }
 
@@ -59,7 +58,7 @@ pub enum TlsPart {
     Certificate,
     /// Our key.
     Key,
-    /// The name that the peer must have.
+    /// The name in the peer's certificate.
     ServerName,
 }
 
@@ -73,10 +72,11 @@ impl Tls {
     /// Reads and checks all parts.
     ///
     /// # Errors
-    /// Every part that is no good, not only the first.
+    /// Every invalid part, not only the first.
     pub fn load(files: TlsFiles<'_>) -> Result<Self, Vec<TlsProblem>> {
         let mut problems = Vec::new();
-        let roots = authorities(files.ca).map_err(|text| problems.push(TlsPart::Ca.problem(text)));
+        let roots = pem::authorities(files.ca)
+            .map_err(|error| problems.push(TlsPart::Ca.problem(error.to_string())));
         let identity = files.identity.map(|(certificate, key)| {
             let chain = pem::certificates(certificate)
                 .map_err(|error| problems.push(TlsPart::Certificate.problem(error.to_string())));
@@ -112,23 +112,10 @@ impl fmt::Debug for Tls {
     }
 }
 
-/// The cryptography of all TLS in this project.
+/// The cryptography provider of all TLS in this project.
 #[must_use]
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
-}
-
-/// The authorities in a PEM file.
-///
-/// # Errors
-/// What is wrong with the file, in words, with its name in them.
-pub fn authorities(path: &Path) -> Result<RootCertStore, String> {
-    let mut roots = RootCertStore::empty();
-    for certificate in pem::certificates(path).map_err(|error| error.to_string())? {
-        let damaged = |error| format!("file {}: no certificate: {error}", path.display());
-        roots.add(certificate).map_err(damaged)?;
-    }
-    Ok(roots)
 }
 
 struct Identity<'a> {
@@ -161,7 +148,7 @@ fn identity_problem(error: &Error, (certificate, key): (&Path, &Path)) -> TlsPro
     part.problem(text)
 }
 
-/// Why a certificate and a key do not go together, in words.
+/// Describes why a certificate and a key cannot be used together.
 #[must_use]
 pub fn mismatch(error: &Error, certificate: &Path, key: &Path) -> String {
     let (certificate, key) = (certificate.display(), key.display());

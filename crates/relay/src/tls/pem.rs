@@ -5,19 +5,20 @@ use std::path::{Path, PathBuf};
 
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{Error, RootCertStore};
 
-/// Why a PEM file is of no use.
+/// Why a PEM file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PemError {
-    /// The file is missing, or not ours to read.
+    /// The file is missing or not readable.
     #[error("file {} could not be read: {source}", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The OS error.
         source: io::Error,
     },
-    /// Nothing of the kind is in it.
+    /// The file contains nothing of the kind.
     #[error("file {} holds no {what} in PEM form", path.display())]
     Empty {
         /// The file.
@@ -25,17 +26,25 @@ pub enum PemError {
         /// What was looked for.
         what: &'static str,
     },
-    /// It begins as PEM and does not go on as such.
+    /// The file begins as PEM and is invalid after that.
     #[error("file {} is damaged: {source}", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// Where the reader stumbled.
+        /// The error of the parser.
         source: pem::Error,
+    },
+    /// What is encoded in the file is not the certificate of an authority.
+    #[error("file {}: no certificate: {source}", path.display())]
+    NotACertificate {
+        /// The file.
+        path: PathBuf,
+        /// The error of rustls.
+        source: Error,
     },
 }
 
-/// All certificates of a file, at least one, in their order.
+/// Reads all certificates of a file, at least one, in their order.
 ///
 /// # Errors
 /// [`PemError`].
@@ -47,7 +56,20 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, PemErro
     if found.is_empty() { Err(wrong(pem::Error::NoItemsFound)) } else { Ok(found) }
 }
 
-/// The first private key of a file.
+/// Reads the authorities of a file: its certificates, as those that are trusted.
+///
+/// # Errors
+/// [`PemError`].
+pub fn authorities(path: &Path) -> Result<RootCertStore, PemError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        let wrong = |source| PemError::NotACertificate { path: path.to_owned(), source };
+        roots.add(certificate).map_err(wrong)?;
+    }
+    Ok(roots)
+}
+
+/// Reads the first private key of a file.
 ///
 /// # Errors
 /// [`PemError`].

@@ -1,8 +1,9 @@
-//! An encrypted connection as the pumps take it: reads as large as what has come, whole flushes.
+//! An encrypted connection, with large reads for the pumps.
 //!
-//! rustls decrypts a record of at most 16 KiB at a time, and asks the socket for little at once.
-//! So the socket is read through a buffer, and one read here goes on over records until the room
-//! is used or nothing more has come: the pump then writes long runs, as it does without TLS.
+//! rustls decrypts one record of at most 16 KiB at a time, and makes small reads of the socket. So
+//! the socket is read through a buffer, and one read here decrypts records until the caller's
+//! buffer is full or nothing more was received: the pump then writes long runs, as it does without
+//! TLS.
 
 use std::io;
 use std::pin::Pin;
@@ -14,17 +15,17 @@ use tokio_rustls::client::TlsStream;
 
 use super::{Tls, TlsFault};
 
-/// What one read of the socket may bring, 64 KiB: four full records.
+/// The size of one read of the socket, 64 KiB: four full records.
 const SOCKET_READ_BYTES: usize = 64 * 1024;
-/// What rustls may hold encrypted and unsent, 128 KiB: a write of that much becomes eight full
-/// records and one system call.
+/// How many encrypted bytes rustls may hold unsent, 128 KiB: a write of that size becomes eight
+/// full records and one system call.
 const UNSENT_BYTES_MAX: usize = 128 * 1024;
 
 /// The write half of an encrypted connection.
 pub(crate) type Encrypting = WriteHalf<TlsStream<BufReader<TcpStream>>>;
 
-/// Shakes hands over `stream`; returns the two halves of the encrypted connection. The caller
-/// brings the deadline.
+/// Performs the TLS handshake over `stream`; returns the two halves of the encrypted connection.
+/// The caller sets the deadline.
 pub(crate) async fn handshake(
     tls: &Tls,
     stream: TcpStream,
@@ -53,9 +54,10 @@ impl AsyncRead for Decrypted {
             let had = room.filled().len();
             match Pin::new(&mut self.reader).poll_read(cx, room) {
                 Poll::Ready(Ok(())) if room.filled().len() > had => {}
-                // What was read before is delivered first: an end or an error comes again.
+                // What was read before is returned first; the next call meets the end or error
+                // again.
                 _ if had > before => break,
-                // An end without a farewell of TLS is an end: frames tell what was cut off.
+                // An end without close_notify is a normal end: truncated frames are detected later.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => break,
                 other => return other,
             }

@@ -1,4 +1,4 @@
-//! What real data nodes said to each other passes the pump byte for byte, minus what is withheld.
+//! What real data nodes sent to each other passes the pump byte for byte, minus what is withheld.
 
 use crate::support::{Rule, concat, pump, split, withheld};
 use bytes::Bytes;

@@ -124,7 +124,7 @@ async fn a_feature_that_was_not_asked_for_is_not_accepted() {
 }
 
 #[tokio::test]
-async fn what_comes_right_behind_the_last_answer_is_kept() {
+async fn bytes_right_after_the_last_answer_are_kept() {
     let peer = FakePeer::bind().await;
     let endpoint = peer.endpoint("alpha");
     let behind = FrameBuilder::request(Opcode::DCP_NOOP).build();
@@ -139,7 +139,7 @@ async fn what_comes_right_behind_the_last_answer_is_kept() {
     };
     let (connection, _conn) = tokio::join!(open(&endpoint, Side::Producer), rude);
     let mut connection = connection.unwrap();
-    // The two may have come in one segment or in two.
+    // The two may have been received in one segment or in two.
     let mut got = connection.leftover.to_vec();
     while got.len() < behind.len() {
         got.push(connection.reader.read_u8().await.unwrap());
@@ -182,13 +182,13 @@ async fn a_wrong_password_and_an_unknown_bucket_say_so_and_hide_the_password() {
     assert!(!format!("{endpoint:?} {error:?}").contains("not the word"));
 }
 
-/// A node that refuses PLAIN, and then says this of its mechanisms.
+/// A node that refuses PLAIN, and then lists these mechanisms.
 fn refusing_plain(status: Status, mechanisms: Option<&'static str>) -> Manners {
     Manners { mechanisms, ..Manners::bad_at(Opcode::SASL_AUTH, Manner::Refuse(status)) }
 }
 
 #[tokio::test]
-async fn a_node_without_plain_is_told_with_what_it_offers_and_not_as_a_wrong_password() {
+async fn a_node_without_plain_is_reported_with_what_it_offers_and_not_as_a_wrong_password() {
     for (mechanisms, offers) in [
         ("SCRAM-SHA512 SCRAM-SHA256 SCRAM-SHA1", "SCRAM-SHA512 SCRAM-SHA256 SCRAM-SHA1"),
         ("", "none"),
@@ -218,7 +218,7 @@ async fn a_refusal_stays_what_it_was_where_mechanisms_do_not_explain_it() {
 }
 
 #[tokio::test]
-async fn a_control_connection_tells_a_node_without_plain_as_well() {
+async fn a_control_connection_reports_a_node_without_plain_as_well() {
     let peer = FakePeer::bind().await;
     let endpoint = peer.endpoint("alpha");
     let deadlines = Deadlines::default();
@@ -266,7 +266,7 @@ async fn every_step_may_meet_an_end_or_garbage() {
     let steps = [Opcode::SASL_AUTH, Opcode::SELECT_BUCKET, Opcode::HELLO, Opcode::DCP_OPEN];
     for step in steps {
         let error = fails(Manners::bad_at(step, Manner::HangUp)).await;
-        // A close with unread bytes may come as a reset.
+        // A close with unread bytes may be received as a reset.
         let at = match error.fault {
             Fault::Closed { step, .. } | Fault::Broken { step, .. } => step,
             _ => panic!("{error}"),

@@ -194,7 +194,7 @@ async fn mb_16159_a_frame_larger_than_the_buffer_passes_while_it_arrives() {
     }
 }
 
-/// Hands each frame to the test and waits for its word.
+/// Passes each frame to the test and waits for its verdict.
 struct Asks(mpsc::UnboundedSender<(Bytes, oneshot::Sender<Verdict>)>);
 
 impl Judge for Asks {
@@ -298,7 +298,7 @@ async fn mb_38984_nothing_is_read_while_the_destination_is_slow() {
     let (pump, _injector) = pump(source, writer, Rule::default());
     let error = pump.run().await;
     assert!(taken.load(Ordering::Relaxed) <= 512 + 1024 + 256, "{taken:?} bytes were read");
-    assert_eq!(error.to_string(), "consumer consumer at test:1: took no byte for 360s");
+    assert_eq!(error.to_string(), "consumer consumer at test:1: accepted no bytes for 360s");
 }
 
 #[tokio::test]
@@ -360,7 +360,7 @@ async fn mb_12158_one_direction_ends_the_pair_and_both_connections_close() {
 }
 
 #[tokio::test]
-async fn gocbc_1242_the_last_words_of_a_peer_that_cannot_be_written_to_are_delivered() {
+async fn gocbc_1242_the_last_frames_of_a_peer_that_cannot_be_written_to_are_delivered() {
     // Chance decides which direction is looked at first.
     for _ in 0..32 {
         let end = control(Opcode::DCP_STREAM_END, 1);
@@ -382,7 +382,7 @@ async fn gocbc_1242_the_last_words_of_a_peer_that_cannot_be_written_to_are_deliv
 }
 
 #[tokio::test]
-async fn what_the_handshake_read_too_much_comes_first() {
+async fn what_the_handshake_read_in_excess_is_delivered_first() {
     let frames = random_frames(7, 30);
     let all = concat(&frames);
     for cut in [0, 1, 23, 24, 300, all.len()] {

@@ -1,4 +1,4 @@
-//! What a pump says of single vBuckets.
+//! The samples of a pump, by vBucket.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::support::{Rule, concat, pump};
 
 const DUPLEX_BYTES: usize = 64 * 1024;
 
-/// Sends `reads`, each of whole frames, one at a time: each is out before the next one comes.
+/// Sends `reads`, each of whole frames, one at a time: each is delivered before the next is sent.
 async fn progress_after(reads: &[Bytes]) -> Arc<Progress> {
     let (mut source, reader) = duplex(DUPLEX_BYTES);
     let (writer, mut sink) = duplex(DUPLEX_BYTES);
@@ -32,7 +32,7 @@ async fn progress_after(reads: &[Bytes]) -> Arc<Progress> {
         drop(source);
     };
     let both = async { tokio::join!(pump.run(), feeding) };
-    timeout(Duration::from_secs(30), both).await.expect("what went in comes out");
+    timeout(Duration::from_secs(30), both).await.expect("everything that was sent is delivered");
     progress
 }
 
@@ -41,7 +41,7 @@ fn change(vb: u16, seqno: u64, value_bytes: usize) -> Bytes {
 }
 
 #[tokio::test]
-async fn a_change_that_comes_alone_is_counted_exactly() {
+async fn a_single_change_is_counted_exactly() {
     let changes = [change(1, 10, 50), change(3, 5, 90), change(1, 11, 20)];
     let progress = progress_after(&changes).await;
     let one = progress.vbucket(VbId(1)).unwrap();

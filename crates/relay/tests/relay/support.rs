@@ -74,7 +74,7 @@ pub(crate) fn control(opcode: Opcode, opaque: u32) -> Bytes {
 pub(crate) fn split(mut bytes: &[u8]) -> Vec<Bytes> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {
-        let frame = Frame::parse(bytes).expect("only whole frames come out");
+        let frame = Frame::parse(bytes).expect("only whole frames are written");
         let (one, rest) = bytes.split_at(frame.header.frame_bytes());
         frames.push(Bytes::copy_from_slice(one));
         bytes = rest;

@@ -1,4 +1,5 @@
-//! TLS to peers with certificates of every kind: which work, and what is said about the others.
+//! TLS with peers with certificates of every kind: which are accepted, and the errors of the
+//! others.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,7 +55,7 @@ async fn open(endpoint: &Endpoint) -> Result<Connection, LinkError> {
     prepared.open(open).await
 }
 
-/// Connects by `tls` to a peer of this identity, which must fail; gives what is said about it.
+/// Connects with `tls` to a peer of this identity, which must fail; returns the error.
 #[track_caller]
 fn refused(
     tls: Tls,
@@ -154,7 +155,7 @@ async fn each_bad_certificate_of_a_peer_is_called_what_it_is() {
 }
 
 #[tokio::test]
-async fn a_peer_that_is_not_content_with_our_certificate_is_understood() {
+async fn a_refusal_of_our_certificate_is_reported() {
     let pki = Pki::new();
     let stranger = pki.other_authority();
     let server = pki.sign(HOST);
@@ -162,7 +163,7 @@ async fn a_peer_that_is_not_content_with_our_certificate_is_understood() {
     let unknown = stranger.sign("b.example", Validity::Now);
     let with = |identity| load(&pki.authority.file, identity, HOST);
     let table = [
-        (with(None), false, "wants a client certificate: give certificate and key"),
+        (with(None), false, "requires a client certificate: configure certificate and key"),
         (with(Some(&expired)), false, "refuses our client certificate (CertificateExpired)"),
         (with(Some(&unknown)), false, "refuses our client certificate (UnknownCA)"),
         (with(Some(&expired)), true, "refuses our client certificate (CertificateExpired)"),
@@ -222,7 +223,7 @@ async fn a_peer_that_is_silent_during_the_tls_handshake_has_a_deadline() {
 }
 
 #[tokio::test]
-async fn a_wrong_password_is_told_over_tls_as_well() {
+async fn a_wrong_password_is_reported_over_tls_as_well() {
     let pki = Pki::new();
     let acceptor = pki.sign(HOST).acceptor(None, false);
     let peer = FakePeer::bind().await;
@@ -236,7 +237,7 @@ async fn a_wrong_password_is_told_over_tls_as_well() {
     assert!(opened.expect_err("refused").to_string().contains("check username and password"));
 }
 
-/// What is said about files, with the folder left out.
+/// The errors about files, with the folder left out.
 fn problems(pki: &Pki, files: TlsFiles<'_>) -> Vec<(TlsPart, String)> {
     let folder = format!("{}/", pki.folder.path().display());
     let bare = |TlsProblem { part, text }| (part, text.replace(&folder, ""));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mcbp::{Datatype, VbState};
-use vbucket::engine::{Batch, ScanStep, Store};
+use vbucket::store::{Batch, ScanStep, Store};
 use vbucket::{Change, FailoverTable, Kind, Replaces};
 
 use super::*;

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use fjall::{Keyspace, OwnedWriteBatch, UserKey, UserValue};
 use mcbp::VbId;
 use vbucket::StoreError;
-use vbucket::engine::Durability;
+use vbucket::store::Durability;
 
 use super::{Place, Reader, ValueFile};
 use crate::errors::{damaged, io, reading};

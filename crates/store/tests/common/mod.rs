@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
 use store::{FjallStore, Options};
-use vbucket::engine::{Batch, ScanEnd, ScanStep, Store};
+use vbucket::store::{Batch, ScanEnd, ScanStep, Store};
 use vbucket::{Change, FailoverTable, Kind, Replaces, Row, StoreError, VbMeta};
 
 /// Sizes at which little data already ends up in tables.

@@ -14,7 +14,7 @@ impl Counter {
     }
 }
 
-/// The number that an opaque of a [`Counter`] stands for.
+/// Returns the number that a [`Counter`] encoded in an opaque.
 pub(super) const fn number(opaque: Opaque) -> u32 {
     opaque.0.swap_bytes()
 }

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use mcbp::dcp::{
     AddStream, SeqnoAdvanced, SetVbucketState, SnapshotMarker, StreamEnd, stream_flags,
 };
-use mcbp::{Frame, Opcode, Status, StreamEndStatus, VbId, VbState, flow};
+use mcbp::{Frame, Opcode, Status, VbId, VbState, flow};
 
 use super::answer::{answer, answer_add};
 use super::context::Context;
@@ -102,7 +102,8 @@ impl Consumer {
                 let memory = memory.filter(|_| stream.next_is_from_disk());
                 let collections = self.options.collections;
                 let options = DecodeOptions { collections, unix_s: self.unix_s, memory };
-                take(stream, frame, charge, options)
+                let taken = take(stream, frame, charge, options);
+                taken.map_err(|refusal| (refusal, stream.last_seqno))
             }
             stream => {
                 let v7 = self.negotiation.has_v7_status_codes();
@@ -124,9 +125,9 @@ impl Consumer {
                 self.touch(vb);
             }
             Ok(Taken::Done) => self.acks.free(charge),
-            Err(refusal) => {
+            Err((refusal, last_seqno)) => {
                 self.acks.free(charge);
-                self.refuse(frame, refusal, cx);
+                self.refuse(frame, refusal, last_seqno, cx);
             }
         }
     }
@@ -141,14 +142,17 @@ impl Consumer {
     fn on_end(&mut self, frame: &Frame<'_>, cx: &mut Context<'_>) {
         self.acks.free(flow::charge(&frame.header));
         let (vb, opaque) = (frame.header.vbucket(), frame.header.opaque);
-        let status = StreamEnd::decode(frame).map_or(StreamEndStatus::CLOSED, |end| end.status);
         let Some(stream) = self.streams.get(&vb).filter(|stream| stream.takes_frames()) else {
             return;
         };
         if stream.opaque == opaque {
             let at = stream.last_seqno;
-            cx.effects.push(Effect::Note(vb, format!("ended by the producer: {status} at {at}")));
-            self.finish(vb, status_of_end(status), cx);
+            let (status, how) = match StreamEnd::decode(frame) {
+                Ok(StreamEnd { status }) => (status_of_end(status), status.to_string()),
+                Err(error) => (Status::ETMPFAIL, error.to_string()),
+            };
+            cx.effects.push(Effect::Note(vb, format!("ended by the producer: {how} at {at}")));
+            self.finish(vb, status, cx);
         }
     }
 
@@ -191,6 +195,7 @@ impl PassiveStream {
 }
 
 /// Queues a frame of a live stream.
+#[inline]
 fn take(
     stream: &mut PassiveStream,
     frame: &Frame<'_>,

@@ -12,16 +12,17 @@ use super::{Consumer, Effect};
 impl Consumer {
     /// Refuses a frame of a live stream and ends that stream. Frames before it are still written;
     /// frames after it belong to no stream. The status also answers an unanswered ADD_STREAM.
+    /// `last_seqno` is that of the stream.
     pub(super) fn refuse(
         &mut self,
         frame: &Frame<'_>,
         refusal: FrameRefusal,
+        last_seqno: Seqno,
         cx: &mut Context<'_>,
     ) {
         let vb = frame.header.vbucket();
         self.write_refusal(frame.opcode(), frame.header.opaque, &refusal, cx.out);
         let FrameRefusal { status, reason } = refusal;
-        let last_seqno = self.streams.get(&vb).map_or(Seqno::ZERO, |stream| stream.last_seqno);
         let (opcode, seqno) = (frame.opcode(), seqno(frame));
         let refused = Refused { opcode, seqno, last_seqno, status, reason };
         cx.effects.push(Effect::Refused(vb, refused));

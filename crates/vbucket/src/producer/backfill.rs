@@ -52,12 +52,12 @@ impl Chunk {
     }
 }
 
-/// What the vBucket was when the scan was opened.
+/// The state of the vBucket when the scan was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Opened {
+pub struct DiskSnapshot {
     /// The highest seqno on disk: the end of the snapshot.
     pub high_seqno: Seqno,
-    /// Tombstones up to this seqno may be gone.
+    /// Tombstones up to this seqno may be missing.
     pub purge_seqno: Seqno,
 }
 
@@ -79,8 +79,8 @@ pub enum ReadEnd {
 /// The result of one read of the disk.
 #[derive(Debug)]
 pub struct DiskRead {
-    /// Set by the first read of a scan that could be opened.
-    pub opened: Option<Opened>,
+    /// The snapshot of the scan; set by its first read, if the scan could be opened.
+    pub snapshot: Option<DiskSnapshot>,
     /// The rows that were read, also before a failure.
     pub chunk: Chunk,
     /// Why the read ended.
@@ -98,7 +98,7 @@ pub(super) struct Sent {
 /// The state of one backfill.
 #[derive(Debug, Default)]
 pub(super) struct Backfill {
-    opened: Option<Opened>,
+    snapshot: Option<DiskSnapshot>,
     chunks: VecDeque<Chunk>,
     /// A read is in progress, or waits for a backfill slot.
     reading: bool,
@@ -113,7 +113,7 @@ impl Backfill {
     pub(super) fn on_read(&mut self, read: DiskRead) {
         self.reading = false;
         self.large = None;
-        self.opened = self.opened.or(read.opened);
+        self.snapshot = self.snapshot.or(read.snapshot);
         if !read.chunk.frames.is_empty() {
             self.chunks.push_back(read.chunk);
         }
@@ -128,15 +128,15 @@ impl Backfill {
 
     /// Takes the failure, once everything that was read before it has been sent.
     pub(super) fn take_failure(&mut self) -> Option<String> {
-        if self.chunks.is_empty() && self.opened.is_none() { self.failure.take() } else { None }
+        if self.chunks.is_empty() && self.snapshot.is_none() { self.failure.take() } else { None }
     }
 
     pub(super) const fn is_gone(&self) -> bool {
         self.gone
     }
 
-    pub(super) const fn take_opened(&mut self) -> Option<Opened> {
-        self.opened.take()
+    pub(super) const fn take_snapshot(&mut self) -> Option<DiskSnapshot> {
+        self.snapshot.take()
     }
 
     /// Whether the stream needs another turn without a further event.

@@ -40,12 +40,10 @@ pub enum EncodeError {
         seqno: Seqno,
     },
     /// Its key is longer than any that is stored.
-    #[error("the key of seqno {seqno} has {key_bytes} bytes, at most {KEY_BYTES_MAX} are allowed")]
+    #[error("the key of seqno {seqno} is longer than {KEY_BYTES_MAX} bytes")]
     Key {
         /// The row.
         seqno: Seqno,
-        /// The length of its key.
-        key_bytes: usize,
     },
 }
 
@@ -80,10 +78,10 @@ impl RowEncoder {
         opaque: Opaque,
         out: &mut BytesMut,
     ) -> Result<(), EncodeError> {
-        let (datatype, value) = self.value(row)?;
-        let to = Target { vb, opaque, cas: row.cas, datatype };
         let mut prefixed = [0; KEY_BYTES_MAX + 1];
         let key = self.key(row, &mut prefixed)?;
+        let (datatype, value) = self.value(row)?;
+        let to = Target { vb, opaque, cas: row.cas, datatype };
         let (seqno, rev) = (row.seqno, row.rev);
         let with_times = self.options.has(open_flags::INCLUDE_DELETE_TIMES);
         match row.kind {
@@ -112,13 +110,12 @@ impl RowEncoder {
         if !self.options.collections {
             return Ok(&row.key);
         }
-        let key_bytes = row.key.len();
-        let too_long = EncodeError::Key { seqno: row.seqno, key_bytes };
-        let prefixed = prefixed.get_mut(..=key_bytes).ok_or(too_long)?;
-        if let [_prefix, key @ ..] = prefixed {
-            key.copy_from_slice(&row.key);
+        let too_long = EncodeError::Key { seqno: row.seqno };
+        match prefixed.get_mut(1..=row.key.len()) {
+            Some(room) => room.copy_from_slice(&row.key),
+            None => return Err(too_long),
         }
-        Ok(prefixed)
+        prefixed.get(..=row.key.len()).ok_or(too_long)
     }
 
     /// Whether all extended attributes of a row are left out.

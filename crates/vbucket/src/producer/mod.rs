@@ -33,11 +33,11 @@ use bytes::BytesMut;
 use mcbp::dcp::StreamEnd;
 use mcbp::{FrameBuilder, Opaque, Opcode, Status, StreamEndStatus, VbId};
 
-pub use backfill::{Chunk, DiskRead, Opened, ReadEnd, SMALL_ROW_BYTES};
+pub use backfill::{Chunk, DiskRead, DiskSnapshot, ReadEnd, SMALL_ROW_BYTES};
 pub use effect::{Effect, Effects};
 pub use encode::{EncodeError, RowEncoder};
 pub use event::Event;
-pub use settings::{Applied, MarkerVersion, ProducerOptions, Settings};
+pub use settings::{Applied, MarkerVersion, Priority, ProducerOptions, Settings};
 pub use slots::{BACKFILLS_MAX, LARGE_BYTES_MAX};
 pub use stats::ProducerTotals;
 pub use stream::ActiveStream;

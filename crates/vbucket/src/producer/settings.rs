@@ -45,6 +45,17 @@ pub enum MarkerVersion {
     V2_2,
 }
 
+/// The priority that a consumer asks for. It has no effect here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Priority {
+    /// `high`.
+    High,
+    /// `medium`.
+    Medium,
+    /// `low`.
+    Low,
+}
+
 /// The negotiated settings of a producer connection.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Settings {
@@ -69,8 +80,8 @@ pub struct Settings {
     pub compress_values: bool,
     /// The newest marker that the consumer asked for.
     pub max_marker: MarkerVersion,
-    /// `high`, `medium` or `low`; kept for the statistics.
-    pub priority: &'static str,
+    /// Kept for the statistics.
+    pub priority: Priority,
 }
 
 impl Default for Settings {
@@ -86,7 +97,7 @@ impl Default for Settings {
             cursor_dropping: false,
             compress_values: false,
             max_marker: MarkerVersion::V1,
-            priority: "medium",
+            priority: Priority::Medium,
         }
     }
 }
@@ -188,9 +199,13 @@ fn interval(text: &str) -> Result<Duration, Status> {
     check(allowed, Status::EINVAL).map(|()| Duration::from_secs_f64(seconds))
 }
 
-fn priority(text: &str) -> Result<&'static str, Status> {
-    let all = ["high", "medium", "low"];
-    all.into_iter().find(|name| *name == text).ok_or(Status::EINVAL)
+fn priority(text: &str) -> Result<Priority, Status> {
+    match text {
+        "high" => Ok(Priority::High),
+        "medium" => Ok(Priority::Medium),
+        "low" => Ok(Priority::Low),
+        _ => Err(Status::EINVAL),
+    }
 }
 
 fn marker_version(text: &str) -> Result<MarkerVersion, Status> {

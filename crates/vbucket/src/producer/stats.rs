@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mcbp::VbId;
 
-use super::{ActiveStream, MarkerVersion, Origin, Producer};
+use super::{ActiveStream, MarkerVersion, Origin, Priority, Producer};
 use crate::stats::Stats;
 
 /// The figures of one producer connection.
@@ -37,7 +37,7 @@ impl Producer {
         stats.put("paused", !self.has_work());
         let reason = if window.is_open() { "ReadyListEmpty" } else { "BufferLogFull" };
         stats.put("paused_current_reason", reason);
-        stats.put("priority", title_case(settings.priority));
+        stats.put("priority", priority_name(settings.priority));
         stats.put("flatbuffers_system_events", settings.flatbuffers_events);
         stats.put("change_streams_enabled", false);
         stats.put("items_sent", totals.items_sent);
@@ -149,10 +149,10 @@ const fn marker_name(version: MarkerVersion) -> &'static str {
     }
 }
 
-fn title_case(priority: &str) -> &'static str {
+const fn priority_name(priority: Priority) -> &'static str {
     match priority {
-        "high" => "High",
-        "low" => "Low",
-        _ => "Medium",
+        Priority::High => "High",
+        Priority::Medium => "Medium",
+        Priority::Low => "Low",
     }
 }

@@ -138,11 +138,11 @@ impl ActiveStream {
     fn read_memory(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
         match turn.source.read_log(self.vb, self.cursor, LOG_READ_BYTES) {
             LogRead::UpToDate => self.drained(turn),
-            LogRead::Behind if self.markers.nothing_on_disk_after(self.cursor) => {
+            LogRead::Evicted if self.markers.nothing_on_disk_after(self.cursor) => {
                 let at = self.cursor;
                 AfterTurn::Fail(format!("neither memory nor disk has the rows after seqno {at}"))
             }
-            LogRead::Behind => {
+            LogRead::Evicted => {
                 self.origin = Origin::Disk(Backfill::default());
                 AfterTurn::More
             }
@@ -186,7 +186,7 @@ impl ActiveStream {
             let after = turn.source.read_log(self.vb, self.cursor, 1);
             return match after {
                 LogRead::UpToDate => AfterTurn::End(StreamEndStatus::OK),
-                LogRead::Rows(_) | LogRead::Behind => AfterTurn::More,
+                LogRead::Rows(_) | LogRead::Evicted => AfterTurn::More,
             };
         }
         AfterTurn::Idle
@@ -205,15 +205,15 @@ impl ActiveStream {
         if backfill.is_gone() {
             return AfterTurn::End(StreamEndStatus::STATE_CHANGED);
         }
-        if let Some(opened) = backfill.take_opened() {
+        if let Some(snapshot) = backfill.take_snapshot() {
             let ignore_purge = self.granted.flags & stream_flags::IGNORE_PURGED_TOMBSTONES != 0;
-            if self.cursor > Seqno::ZERO && self.cursor < opened.purge_seqno && !ignore_purge {
+            if self.cursor > Seqno::ZERO && self.cursor < snapshot.purge_seqno && !ignore_purge {
                 return AfterTurn::End(StreamEndStatus::ROLLBACK);
             }
-            let end = opened.high_seqno.min(self.granted.end);
+            let end = snapshot.high_seqno.min(self.granted.end);
             if let Some(marker) = self.markers.disk(self.cursor, end) {
                 let version = turn.settings.marker_version(true);
-                let marker = marker.with_body(version, opened.purge_seqno);
+                let marker = marker.with_body(version, snapshot.purge_seqno);
                 turn.write(|out| marker.write(self.vb, self.opaque, out));
             }
         }

@@ -1,7 +1,7 @@
 //! The producer's part of a takeover: the consumer's copy becomes pending, this one dead, the
 //! remaining changes are sent, the consumer's copy becomes active.
 //!
-//! At no moment are both copies active: the consumer is told to become active only after this
+//! At no moment are both copies active: the consumer is asked to become active only after this
 //! node's vBucket is dead on disk and everything it ever acknowledged was sent.
 
 use std::time::Duration;

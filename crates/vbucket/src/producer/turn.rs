@@ -25,7 +25,7 @@ pub enum LogRead {
     /// The next rows in seqno order, all of them durable; at least one.
     Rows(Vec<Arc<Row>>),
     /// Rows after the seqno were evicted from memory; read them from disk.
-    Behind,
+    Evicted,
 }
 
 /// Where a producer finds vBuckets. Calls take locks but never block on a disk.

@@ -1,4 +1,4 @@
-//! A consumer whose effects are carried out when a test says so, and the vBuckets that it finds.
+//! A consumer whose effects a test carries out one by one, and its vBuckets.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
@@ -78,7 +78,7 @@ impl Replicas for Node {
     }
 }
 
-/// A consumer whose effects are carried out when a test says so.
+/// A consumer whose effects a test carries out one by one.
 pub(crate) struct Bench {
     pub(crate) machine: Consumer,
     pub(crate) node: Node,
@@ -155,7 +155,7 @@ impl Bench {
         }
     }
 
-    /// Gives an effect its outcome; a good one changes the vBucket.
+    /// Ends an effect with this outcome; a success changes the vBucket.
     pub(crate) fn outcome(&mut self, effect: Effect, outcome: Result<(), Failure>) {
         let node = &self.node;
         let good = outcome.is_ok();
@@ -311,7 +311,7 @@ impl Bench {
         answers.iter().map(|bytes| Frame::parse(bytes).unwrap().header.status()).collect()
     }
 
-    /// Opens a stream from wherever the vBucket stands.
+    /// Opens a stream from the seqno of the vBucket.
     pub(crate) fn open(&mut self, vb: u16) -> Opaque {
         self.add(vb, 0xadd, 0);
         self.negotiate();
