@@ -1,4 +1,4 @@
-//! What a node is told to be.
+//! The configuration of a node.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,26 +7,26 @@ use std::time::Duration;
 use relay::Secret;
 use subtle::ConstantTimeEq as _;
 
-use crate::Tls;
 pub use crate::bucket::BucketOptions;
+use crate::tls::Tls;
 
 /// Everything a node needs to start.
 #[derive(Clone, Debug)]
 pub struct NodeConfig {
-    /// Where it listens; port 0 for any free one.
+    /// The address that it listens on; port 0 for any free one.
     pub listen: SocketAddr,
-    /// Where `GET /metrics` is answered, without a password; `None` for nowhere, port 0 for any
+    /// The address that serves `GET /metrics`, without a password; `None` for none, port 0 for any
     /// free one.
     pub metrics: Option<SocketAddr>,
-    /// What encrypts every connection; `None` for plain TCP.
+    /// The TLS of every connection; `None` for plain TCP.
     pub tls: Option<Tls>,
-    /// The folder of its data; a folder for each bucket is made in it.
+    /// The folder for its data; it gets a folder for each bucket.
     pub data: PathBuf,
     /// Its buckets, by unique name; at least one.
     pub buckets: Vec<BucketOptions>,
-    /// Who may connect; at least one. Every user may use every bucket.
+    /// The users who may connect; at least one. Every user may use every bucket.
     pub users: Users,
-    /// Numbers that bound it.
+    /// Its limits.
     pub limits: Limits,
 }
 
@@ -47,13 +47,13 @@ impl NodeConfig {
     }
 
     /// # Errors
-    /// What is wrong, in words.
+    /// What is wrong, as text.
     pub(crate) fn check(&self) -> Result<(), String> {
         if self.buckets.is_empty() {
             return Err("a node needs a bucket".to_owned());
         }
         if self.users.0.is_empty() {
-            return Err("a node needs a user, or nobody could use it".to_owned());
+            return Err("a node needs a user, without one nobody can connect".to_owned());
         }
         let mut names: Vec<_> = self.buckets.iter().map(|bucket| &bucket.name).collect();
         names.sort_unstable();
@@ -61,7 +61,9 @@ impl NodeConfig {
             [a, b] if a == b => Some(a),
             _ => None,
         }) {
-            return Err(format!("bucket {twice:?} is there twice"));
+            return Err(format!(
+                "bucket {twice:?} is configured twice: give each a name of its own"
+            ));
         }
         self.buckets.iter().try_for_each(BucketOptions::check)
     }
@@ -72,8 +74,8 @@ impl NodeConfig {
 pub struct Users(pub Vec<(String, Secret)>);
 
 impl Users {
-    /// Whether `password` is the user's. How long it takes tells nothing about the password, nor
-    /// whether the user exists.
+    /// Whether `password` is the user's. The time it takes reveals neither the password nor whether
+    /// the user exists.
     pub(crate) fn check(&self, user: &str, password: &[u8]) -> bool {
         let mut good = subtle::Choice::from(0);
         for (name, secret) in &self.0 {
@@ -84,23 +86,23 @@ impl Users {
     }
 }
 
-/// Numbers that bound a node.
+/// The limits of a node.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at a time; more are turned away.
+    /// Connections at a time; more are rejected.
     pub connections_max: usize,
     /// How long a connection may stay without authenticating.
     pub authentication: Duration,
     /// Threads that serve connections.
     pub worker_threads: usize,
-    /// How long a clean stop may take before what is left is cut off.
+    /// How long a clean stop waits before it cuts off the remaining connections.
     pub shutdown: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // A read buffer each: 256 MiB at the most for idle ones.
+            // Each has a read buffer: at most 256 MiB for idle ones.
             connections_max: 4096,
             authentication: Duration::from_secs(60),
             worker_threads: std::thread::available_parallelism().map_or(2, |n| n.get().min(8)),

@@ -1,5 +1,5 @@
-//! Locks that outlive a panic. A panic ends the process (release) or the test (debug); no guard is
-//! ever left with half a change, so a poisoned lock is taken as it is.
+//! Locks that ignore poisoning. A panic ends the process (release) or the test (debug), and no
+//! guard is dropped in the middle of a change, so what a poisoned lock holds is consistent.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 

@@ -1,4 +1,5 @@
-//! TLS of the listener, and a socket that may have it. Plain connections pay one comparison a call.
+//! TLS of the listener, and a socket that may use it. A plain connection pays one comparison for
+//! each call.
 
 use std::io;
 use std::path::Path;
@@ -14,19 +15,19 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::server::{ServerConfig, WebPkiClientVerifier};
 use tokio_rustls::server::TlsStream;
 
-/// How long a client that failed may take to read why, and to leave.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long a client whose handshake failed may take to read the alert and to close.
+const ALERT_WAIT: Duration = Duration::from_secs(1);
 
-/// What the listener shows, and what it asks for.
+/// The certificate of the listener, and which certificates it asks clients for.
 #[derive(Clone)]
 pub struct Tls(TlsAcceptor);
 
 impl Tls {
-    /// Reads PEM files: the certificate (with those between it and an authority behind it), its
-    /// key, and the authorities that sign clients' certificates, where clients must show one.
+    /// Reads PEM files: the certificate (followed by its intermediate certificates), its key, and
+    /// the authorities that sign clients' certificates, if clients must present one.
     ///
     /// # Errors
-    /// What is wrong, in words, with the name of the file.
+    /// What is wrong, as text, with the name of the file.
     pub fn load(certificate: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Self, String> {
         let text = |error: pem::PemError| error.to_string();
         let chain = pem::certificates(certificate).map_err(text)?;
@@ -50,12 +51,12 @@ impl Tls {
         Ok(Self(TlsAcceptor::from(Arc::new(config))))
     }
 
-    /// Shakes hands; the caller brings the deadline. A client that fails is told why.
+    /// Does the handshake, for which the caller sets a deadline. A client that fails gets an alert.
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<Socket> {
         match self.0.accept(stream).into_fallible().await {
             Ok(stream) => Ok(Socket::Tls(Box::new(stream))),
             Err((error, stream)) => {
-                let _late = tokio::time::timeout(LAST_WORDS, hear_out(stream)).await;
+                let _late = tokio::time::timeout(ALERT_WAIT, until_closed(stream)).await;
                 Err(error)
             }
         }
@@ -68,9 +69,9 @@ impl std::fmt::Debug for Tls {
     }
 }
 
-/// Waits until the other side has closed: with bytes unread our close would be a reset, which can
-/// overtake the alert.
-async fn hear_out(mut stream: TcpStream) -> io::Result<()> {
+/// Waits until the other side has closed. If bytes were left unread, closing would send a reset,
+/// which can overtake the alert.
+async fn until_closed(mut stream: TcpStream) -> io::Result<()> {
     stream.shutdown().await?;
     let mut rest = [0; 1024];
     while stream.read(&mut rest).await? > 0 {}

@@ -85,7 +85,7 @@ impl Process {
         Self { child, address: address.expect("the node comes up") }
     }
 
-    /// A line of the system's account of the process, in bytes.
+    /// A line of the process's status in /proc, in bytes.
     fn bytes(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
@@ -93,8 +93,8 @@ impl Process {
         kib << 10
     }
 
-    /// Consumers with a stream of every vBucket: two that stop by their window, and two that do
-    /// not read their sockets.
+    /// Consumers with a stream of every vBucket: two whose window is full, and two that do not read
+    /// their sockets.
     fn stalled_consumers(&self) -> Vec<Client> {
         let stalled = |n| {
             let mut consumer = Client::connect(self.address, &[]).produce(&format!("stalled-{n}"));

@@ -1,19 +1,21 @@
-//! Making, changing and removing vBuckets.
+//! Creating, changing and removing vBuckets.
 
 use std::sync::Arc;
 
 use mcbp::{VbId, VbState};
 
+use super::core::{Bucket, Warmup};
+use super::error::{CommitError, VbError};
 use super::history::{begin_branch, new_meta};
 use super::listener::VbEvent;
 use super::moving::{Moving, blocking, commit_meta, to_its_end};
-use super::queue::in_time;
-use super::{Bucket, CommitError, Vb, VbError, Warmup};
+use super::pending_commit::in_time;
+use super::vb::Vb;
 use crate::sync::lock;
 
 impl Bucket {
-    /// Gives a vBucket its state and topology; makes it where there is none. The change is synced
-    /// before it is visible. A vBucket that becomes active begins a new branch of history.
+    /// Sets the state and topology of a vBucket; creates it if it does not exist. The change is
+    /// synced before it is visible. A vBucket that becomes active begins a new branch of history.
     ///
     /// # Errors
     /// [`VbError::OutOfRange`], [`VbError::NotReady`] or [`VbError::Commit`]; nothing has changed
@@ -48,14 +50,14 @@ impl Bucket {
                 let meta = new_meta(id, state, topology);
                 let vb = Vb::new(meta.clone(), Arc::clone(&self.shared));
                 commit_meta(&vb, meta).await?;
-                self.put_slot(id, Some(vb));
+                self.put_slot(id, Some(vb))?;
                 return Ok(());
             };
             let moving = match Moving::begin(&vb).await {
                 Err(VbError::NoVbucket(_)) => continue,
                 other => other?,
             };
-            let mut meta = moving.meta();
+            let mut meta = moving.meta()?;
             let was = std::mem::replace(&mut meta.state, state);
             meta.topology = topology.unwrap_or_default();
             if state == VbState::Active && was != VbState::Active {
@@ -65,7 +67,7 @@ impl Bucket {
         }
     }
 
-    /// Removes a vBucket and what it holds. Nothing happens where there is none.
+    /// Removes a vBucket with its rows. Does nothing if it does not exist.
     ///
     /// # Errors
     /// [`VbError::Commit`] or [`VbError::Store`]; the vBucket is still there then.
@@ -83,10 +85,10 @@ impl Bucket {
         };
         let store = Arc::clone(self.store());
         blocking(move || store.remove(id)).await?;
-        lock(&vb.inner).removed = true;
-        self.put_slot(id, None);
+        lock(&vb.cell.inner).removed = true;
+        self.put_slot(id, None)?;
         drop(moving);
-        vb.listeners.notify(id, VbEvent::Removed);
+        vb.cell.listeners.notify(id, VbEvent::Removed);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! The way of a producer's rows into a replica: checked, queued in order, never interpreted.
+//! How a producer's rows get into a replica: checked, queued in order, never interpreted.
 
 use std::sync::Arc;
 
@@ -6,24 +6,44 @@ use mcbp::{Seqno, VbState};
 use vbucket::Replaces;
 use vbucket::consumer::Part;
 
+use super::cell::Inner;
+use super::error::VbError;
 use super::filling::Filling;
-use super::queue::{Entry, Room, Ticket, Work};
-use super::vb::{Inner, Vb};
-use super::{CommitError, VbError};
+use super::pending_commit::PendingCommit;
+use super::queue::{Entry, Room, Work};
+use super::vb::Vb;
 use crate::sync::lock;
+
+/// What a producer sent, with its room in the commit queue.
+struct Received {
+    part: Part,
+    room: Room,
+}
+
+/// The outcome of one attempt to queue.
+enum Attempt {
+    Queued(PendingCommit),
+    /// State or history is being changed: try again afterwards.
+    Moving(Received),
+}
 
 impl Vb {
     /// Queues what a producer sent for a replica or pending vBucket. Waits for room in the commit
-    /// queue, which is the back-pressure of a stream; the ticket stands for durability.
+    /// queue, which is the back-pressure of a stream. Returns the commit to
+    /// wait for.
     ///
     /// One call at a time for a vBucket: callers keep the order. `after` is the seqno that the part
-    /// follows; where the vBucket stands elsewhere, because the part before was not committed or
-    /// because the vBucket was changed meanwhile, the part would leave a gap.
+    /// follows. If the vBucket is at another seqno, because the part before was not committed or
+    /// because the vBucket was changed meanwhile, the part would leave a gap and is refused.
     ///
     /// # Errors
     /// [`VbError::WrongState`], [`VbError::NoVbucket`], [`VbError::Gap`],
     /// [`VbError::NotMonotonic`] (nothing was queued) or [`VbError::Commit`].
-    pub async fn apply(self: &Arc<Self>, after: Seqno, part: Part) -> Result<Ticket, VbError> {
+    pub async fn apply(
+        self: &Arc<Self>,
+        after: Seqno,
+        part: Part,
+    ) -> Result<PendingCommit, VbError> {
         let room = match &part {
             Part::Rows { rows, .. } => {
                 let bytes = rows.iter().map(|row| row.memory_bytes()).sum();
@@ -31,28 +51,24 @@ impl Vb {
             }
             Part::Advance { .. } => Room::NONE,
         };
-        let mut received = Some((part, room));
+        let mut received = Received { part, room };
         loop {
-            if let Some(ticket) = self.try_enqueue(after, &mut received)? {
-                return Ok(ticket);
+            match self.try_enqueue(after, received)? {
+                Attempt::Queued(commit) => return Ok(commit),
+                Attempt::Moving(unchanged) => received = unchanged,
             }
             self.settled().await?;
         }
     }
 
-    /// Queues what was received, or leaves it where it is and gives `None`: the vBucket is moving.
-    fn try_enqueue(
-        self: &Arc<Self>,
-        after: Seqno,
-        received: &mut Option<(Part, Room)>,
-    ) -> Result<Option<Ticket>, VbError> {
-        let mut inner = lock(&self.inner);
+    fn try_enqueue(self: &Arc<Self>, after: Seqno, received: Received) -> Result<Attempt, VbError> {
+        let mut inner = lock(&self.cell.inner);
         let state = inner.meta.state;
         if inner.removed {
             return Err(VbError::NoVbucket(self.id()));
         }
         if inner.moving {
-            return Ok(None);
+            return Ok(Attempt::Moving(received));
         }
         if !matches!(state, VbState::Replica | VbState::Pending) {
             return Err(VbError::WrongState { vb: self.id(), state });
@@ -60,11 +76,13 @@ impl Vb {
         if inner.tail.seqno != after {
             return Err(VbError::Gap { vb: self.id(), after, high: inner.tail.seqno });
         }
-        let Some((part, room)) = received.take() else { return Ok(Some(Ticket::of_nothing())) };
+        let Received { part, room } = received;
         let mut tail = inner.tail;
         let (mut replaces, mut filling) = (Replaces::Unknown, None);
         match &part {
-            Part::Rows { rows, .. } if rows.is_empty() => return Ok(Some(Ticket::of_nothing())),
+            Part::Rows { rows, .. } if rows.is_empty() => {
+                return Ok(Attempt::Queued(PendingCommit::of_nothing()));
+            }
             Part::Rows { rows, snapshot, .. } => {
                 self.check_order(&inner, rows.iter().map(|row| row.seqno), *snapshot)?;
                 let (known, room) = (inner.filling.take(), &self.shared.hash_room);
@@ -78,11 +96,11 @@ impl Vb {
             }
         }
         let work = Work::Received(part, replaces);
-        let entry = Entry { vb: Arc::clone(self), work, room };
-        let ticket = self.shared.queue.push([entry])?;
+        let entry = Entry { vb: Arc::clone(&self.cell), work, room };
+        let commit = self.shared.queue.push([entry])?;
         (inner.tail, inner.filling) = (tail, filling);
-        inner.last = Some(ticket.clone());
-        Ok(Some(ticket))
+        inner.last = Some(commit.clone());
+        Ok(Attempt::Queued(commit))
     }
 
     fn check_order(
@@ -99,18 +117,5 @@ impl Vb {
             high = seqno;
         }
         Ok(())
-    }
-
-    /// Waits until everything that was queued is committed or dropped.
-    pub(super) async fn drained(&self) -> Result<(), CommitError> {
-        let last = lock(&self.inner).last.clone();
-        match last {
-            // The outcome is the writers' business; only a commit that does not end is ours.
-            Some(ticket) => match ticket.wait().await {
-                Err(late @ CommitError::Late) => Err(late),
-                _ => Ok(()),
-            },
-            None => Ok(()),
-        }
     }
 }

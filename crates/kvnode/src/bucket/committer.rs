@@ -1,38 +1,55 @@
-//! The committer: one thread a bucket that makes everything queued durable with one batch, then
-//! visible, then tells who waits. What a batch that failed held is dropped, and what is queued
-//! behind it too, since it was made on top of it.
+//! The committer: one thread for each bucket that makes everything queued durable with one batch,
+//! then visible, and then wakes those who wait. A batch that failed is dropped, together with what
+//! was queued after it, which was made on top of it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
+use invariant::broken;
 use log::{error, info};
 use mcbp::{Seqno, VbId};
+use vbucket::consumer::Part;
 use vbucket::store::{Batch, Durability};
-use vbucket::{Change, Kind, Row, StoreError, VbMeta, consumer};
+use vbucket::{Change, Kind, Replaces, Row, StoreError, VbMeta};
 
+use super::cell::{Tail, VbCell};
+use super::error::CommitError;
 use super::listener::VbEvent;
 use super::memory_log::MemoryLog;
-use super::queue::{Drained, Entry, Work};
-use super::vb::{Tail, Vb};
-use super::{CommitError, Shared};
+use super::queue::{Entry, QueuedBatch, Work};
+use super::shared::Shared;
 use crate::sync::lock;
 
 /// What a batch does to one vBucket.
-struct Part {
-    vb: Arc<Vb>,
+struct VbBatch {
+    vb: Arc<VbCell>,
     meta: VbMeta,
     rows: Vec<Arc<Row>>,
-    /// Rows are a copy of a producer's disk. Nobody waits for them, so that they are not kept in
-    /// memory for streams: a copy would push out all that others do wait for.
+    /// The rows are a copy of a producer's disk. They are not kept in the memory log: no stream
+    /// waits for them, and they would push out the rows that streams do wait for.
     from_disk: bool,
 }
 
-impl Part {
-    /// Takes what a producer sent.
-    fn receive(&mut self, received: &consumer::Part) {
+impl VbBatch {
+    fn new(vb: &Arc<VbCell>) -> Self {
+        let meta = lock(&vb.inner).meta.clone();
+        Self { vb: Arc::clone(vb), meta, rows: Vec::new(), from_disk: false }
+    }
+
+    /// Adds a client's change.
+    fn add(&mut self, row: &Arc<Row>, snapshot: (Seqno, Seqno)) {
+        let mut tail = Tail::of(&self.meta);
+        tail.follow(row);
+        tail.write_to(&mut self.meta);
+        (self.meta.snapshot_start, self.meta.snapshot_end) = snapshot;
+        self.rows.push(Arc::clone(row));
+    }
+
+    /// Adds what a producer sent.
+    fn receive(&mut self, received: &Part) {
         let snapshot = match received {
-            consumer::Part::Rows { rows, snapshot, from_disk } => {
+            Part::Rows { rows, snapshot, from_disk } => {
                 let mut tail = Tail::of(&self.meta);
                 rows.iter().for_each(|row| tail.follow(row));
                 tail.write_to(&mut self.meta);
@@ -40,7 +57,7 @@ impl Part {
                 self.from_disk |= from_disk;
                 snapshot
             }
-            consumer::Part::Advance { seqno, snapshot } => {
+            Part::Advance { seqno, snapshot } => {
                 self.meta.high_seqno = *seqno;
                 snapshot
             }
@@ -53,7 +70,7 @@ impl Part {
 pub(super) struct Committer {
     shared: Arc<Shared>,
     /// What the memory logs hold, oldest first: whose rows, up to which seqno, how many bytes.
-    logged: VecDeque<(Weak<Vb>, Seqno, usize)>,
+    logged: VecDeque<(Weak<VbCell>, Seqno, usize)>,
 }
 
 impl Committer {
@@ -64,13 +81,13 @@ impl Committer {
     /// Runs until the queue is closed and empty.
     pub(super) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
-        while let Some(drained) = shared.queue.next() {
-            self.commit(&drained);
+        while let Some(queued) = shared.queue.next() {
+            self.commit(queued);
         }
     }
 
-    fn commit(&mut self, drained: &Drained) {
-        let (parts, batch, durability) = self.assemble(&drained.entries);
+    fn commit(&mut self, queued: QueuedBatch) {
+        let (vbs, batch, durability) = self.assemble(&queued.entries);
         failpoint::reach("flush-assembled");
         match self.shared.store.commit(&batch, durability) {
             Ok(()) => {
@@ -78,103 +95,97 @@ impl Committer {
                 self.shared.counters.commits.add(1);
                 self.shared.counters.rows_committed.add(batch.changes.len() as u64);
                 if self.shared.queue.succeeded() {
-                    info!("commits work again bucket={}", self.shared.options.name);
+                    info!("commits succeed again bucket={}", self.shared.options.name);
                 }
-                for part in &parts {
-                    self.publish(part);
-                }
+                let publish = |vb| self.publish(vb);
+                let changed: Vec<_> = vbs.into_values().filter_map(publish).collect();
                 failpoint::reach("flush-visible");
-                drained.ticket.complete(Ok(()));
-                for Part { vb, rows, .. } in parts {
-                    if !rows.is_empty() {
-                        vb.listeners.notify(vb.id(), VbEvent::Committed);
-                    }
+                let QueuedBatch { entries, commit, .. } = queued;
+                // Their room in the queue is free before anyone hears of the commit.
+                drop(entries);
+                commit.complete(Ok(()));
+                for vb in changed {
+                    vb.listeners.notify(vb.id(), VbEvent::Committed);
                 }
             }
-            Err(error) => self.fail(drained, batch.changes.len(), &error),
+            Err(error) => self.fail(&queued, batch.changes.len(), &error),
         }
     }
 
-    /// Sorts a queue's entries by vBucket and works out the record of each.
-    fn assemble(&self, entries: &[Entry]) -> (Vec<Part>, Batch, Durability) {
+    /// Sorts a batch's entries by vBucket and works out the record of each.
+    fn assemble(&self, entries: &[Entry]) -> (BTreeMap<VbId, VbBatch>, Batch, Durability) {
         let mut durability = self.shared.options.durability;
         let mut batch = Batch::default();
-        let mut parts: Vec<Part> = Vec::new();
-        let mut places: HashMap<VbId, usize> = HashMap::new();
+        let mut vbs: BTreeMap<VbId, VbBatch> = BTreeMap::new();
         for entry in entries {
             let id = entry.vb.id();
-            let place = *places.entry(id).or_insert_with(|| {
-                let meta = lock(&entry.vb.inner).meta.clone();
-                let vb = Arc::clone(&entry.vb);
-                parts.push(Part { vb, meta, rows: Vec::new(), from_disk: false });
-                parts.len() - 1
-            });
-            let Some(part) = parts.get_mut(place) else { continue };
+            let vb = vbs.entry(id).or_insert_with(|| VbBatch::new(&entry.vb));
+            let change = |row: &Arc<Row>, replaces: &Replaces| {
+                let (row, replaces) = (Arc::clone(row), replaces.clone());
+                Change { vb: id, row, replaces }
+            };
             match &entry.work {
                 Work::Row(row, snapshot, replaces) => {
-                    let mut tail = Tail::of(&part.meta);
-                    tail.follow(row);
-                    tail.write_to(&mut part.meta);
-                    (part.meta.snapshot_start, part.meta.snapshot_end) = *snapshot;
-                    part.rows.push(Arc::clone(row));
-                    let (row, replaces) = (Arc::clone(row), replaces.clone());
-                    batch.changes.push(Change { vb: id, row, replaces });
+                    vb.add(row, *snapshot);
+                    batch.changes.push(change(row, replaces));
                 }
                 Work::Received(received, replaces) => {
-                    part.receive(received);
-                    if let consumer::Part::Rows { rows, .. } = received {
-                        let change = |row: &Arc<Row>| {
-                            let (row, replaces) = (Arc::clone(row), replaces.clone());
-                            Change { vb: id, row, replaces }
-                        };
-                        batch.changes.extend(rows.iter().map(change));
+                    vb.receive(received);
+                    if let Part::Rows { rows, .. } = received {
+                        batch.changes.extend(rows.iter().map(|row| change(row, replaces)));
                     }
                 }
                 Work::Meta(meta) => {
-                    part.meta = VbMeta::clone(meta);
+                    vb.meta = VbMeta::clone(meta);
                     durability = Durability::Synced;
                 }
             }
         }
-        batch.metas.extend(parts.iter().map(|part| part.meta.clone()));
-        (parts, batch, durability)
+        batch.metas.extend(vbs.values().map(|vb| vb.meta.clone()));
+        (vbs, batch, durability)
     }
 
-    /// Makes what is on disk now visible.
-    fn publish(&mut self, part: &Part) {
+    /// Makes what is on disk now visible. Returns the vBucket if it has new rows.
+    fn publish(&mut self, batch: VbBatch) -> Option<Arc<VbCell>> {
+        let VbBatch { vb, meta, rows, from_disk } = batch;
+        let (high_seqno, last) = (meta.high_seqno, rows.last().map(|row| row.seqno));
         let mut bytes = 0;
         {
-            let mut inner = lock(&part.vb.inner);
-            inner.meta = part.meta.clone();
-            for row in &part.rows {
+            let mut inner = lock(&vb.inner);
+            inner.meta = meta;
+            for row in rows {
                 let newest = inner.pending.get(&row.key).is_some_and(|(p, _)| p.seqno == row.seqno);
                 if newest {
                     inner.pending.remove(&row.key);
                 }
                 if let Kind::Document { expiry: expiry @ 1.., .. } = row.kind {
-                    part.vb.note_expiry(expiry);
+                    vb.note_expiry(expiry);
                 }
-                if !part.from_disk {
-                    inner.log.push(Arc::clone(row));
+                if !from_disk {
                     bytes += row.memory_bytes();
+                    inner.log.push(row);
                 }
             }
-            if part.from_disk {
-                inner.log = MemoryLog::starting_at(part.meta.high_seqno);
+            if from_disk {
+                inner.log = MemoryLog::starting_at(high_seqno);
             }
         }
-        if let Some(last) = part.rows.last().filter(|_| !part.from_disk) {
-            self.logged.push_back((Arc::downgrade(&part.vb), last.seqno, bytes));
+        if let Some(last) = last.filter(|_| !from_disk) {
+            self.logged.push_back((Arc::downgrade(&vb), last, bytes));
             let logged_bytes = self.shared.logged_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
             self.trim(logged_bytes);
         }
+        last.map(|_| vb)
     }
 
-    /// Forgets the oldest rows of the bucket until the rest is within the quota. A row of a
-    /// vBucket that was rolled back or removed since counts until its turn comes.
+    /// Evicts the oldest rows of the bucket until the rest is within the quota. A row of a vBucket
+    /// that was rolled back or removed since then counts until it would be evicted.
     fn trim(&mut self, mut logged_bytes: usize) {
         while logged_bytes > self.shared.options.log_bytes_max {
-            let Some((vb, seqno, bytes)) = self.logged.pop_front() else { return };
+            let Some((vb, seqno, bytes)) = self.logged.pop_front() else {
+                drop(broken!("{logged_bytes} bytes of no row in the memory logs"));
+                return;
+            };
             logged_bytes -= bytes;
             self.shared.logged_bytes.fetch_sub(bytes, Ordering::Relaxed);
             if let Some(vb) = vb.upgrade() {
@@ -183,21 +194,21 @@ impl Committer {
         }
     }
 
-    fn fail(&self, drained: &Drained, rows: usize, error: &StoreError) {
+    fn fail(&self, failed: &QueuedBatch, rows: usize, error: &StoreError) {
         self.shared.counters.commit_failures.add(1);
         let (later, first) = self.shared.queue.refuse(error.clone());
         if first {
             let bucket = &self.shared.options.name;
-            error!("commit failed, writes are refused bucket={bucket} rows={rows} error={error}");
+            error!("commit failed, refusing writes bucket={bucket} rows={rows} error=\"{error}\"");
         }
         let later_entries = later.iter().flat_map(|batch| &batch.entries);
-        for entry in drained.entries.iter().chain(later_entries) {
+        for entry in failed.entries.iter().chain(later_entries) {
             lock(&entry.vb.inner).drop_queued();
         }
         self.shared.queue.settle();
-        drained.ticket.complete(Err(CommitError::Store(error.clone())));
+        failed.commit.complete(Err(CommitError::Store(error.clone())));
         for batch in later {
-            batch.ticket.complete(Err(CommitError::Refusing(error.clone())));
+            batch.commit.complete(Err(CommitError::Refusing(error.clone())));
         }
     }
 }

@@ -1,21 +1,25 @@
-//! Why a bucket did not do what was asked.
+//! Why an operation of a bucket failed.
 
+use invariant::Broken;
 use mcbp::{Seqno, VbId, VbState};
 use vbucket::{FailoverError, StoreError};
 
-use super::queue::{COMMIT_WAIT_SECONDS, ROOM_WAIT_SECONDS};
+/// How long a writer waits for room. Clients give up an operation after seconds.
+pub(super) const ROOM_WAIT_SECONDS: u64 = 10;
+/// How long a writer waits for its commit. If a sync takes longer, the disk is broken.
+pub(super) const COMMIT_WAIT_SECONDS: u64 = 30;
 
 /// Why changes did not become durable.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum CommitError {
-    /// The store refused this batch.
+    /// The store failed to write this batch.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// An earlier batch failed; nothing is queued until the store takes one again.
     #[error("writes are refused because the last commit failed: {0}")]
     Refusing(StoreError),
-    /// The queue stayed full: the disk does not keep up.
-    #[error("the commit queue was full for {ROOM_WAIT_SECONDS} s")]
+    /// The queue stayed full, because the disk does not keep up.
+    #[error("the commit queue was full for {ROOM_WAIT_SECONDS} s, the disk does not keep up")]
     QueueFull,
     /// The commit did not end in time; it may still succeed.
     #[error("not committed after {COMMIT_WAIT_SECONDS} s")]
@@ -50,22 +54,22 @@ pub enum VbError {
         /// The state it is in.
         state: VbState,
     },
-    /// Rows came that do not follow what is here.
+    /// Rows that do not follow the vBucket's last row.
     #[error("{vb} got rows that follow seqno {after}, but it is at seqno {high}")]
     Gap {
         /// The vBucket.
         vb: VbId,
-        /// What the rows follow.
+        /// The seqno that the rows follow.
         after: Seqno,
         /// The seqno that was queued last.
         high: Seqno,
     },
-    /// Rows came out of order (MB-50543).
+    /// Rows out of order (MB-50543).
     #[error("{vb} got seqno {seqno} of snapshot {start}-{end} after seqno {high}")]
     NotMonotonic {
         /// The vBucket.
         vb: VbId,
-        /// The seqno that does not follow.
+        /// The seqno that is out of order.
         seqno: Seqno,
         /// Start of the snapshot it came in.
         start: Seqno,
@@ -74,13 +78,16 @@ pub enum VbError {
         /// The seqno that was queued last.
         high: Seqno,
     },
-    /// A producer's failover table is none.
+    /// A producer's failover table is malformed.
     #[error(transparent)]
     Failover(#[from] FailoverError),
     /// The change did not become durable.
     #[error(transparent)]
     Commit(#[from] CommitError),
-    /// The store refused.
+    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A defect of this program.
+    #[error(transparent)]
+    Broken(#[from] Broken),
 }

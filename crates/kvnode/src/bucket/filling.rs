@@ -1,9 +1,9 @@
-//! Which keys a vBucket holds that is being filled from nothing, by hashes: a key that has none
-//! among them replaces nothing, and the store need not look for it.
+//! The hashes of the keys of a vBucket that is being filled from empty. A key whose hash is not
+//! among them replaces nothing, so the store can skip its lookup.
 //!
-//! A look costs more than writing the row, and while a replica is filled it is all in vain. Nobody
-//! is trusted with that: two keys of one hash only cost a look. The hashes go once the snapshot is
-//! complete; all vBuckets together hold no more of them than they have room for.
+//! A lookup costs more than writing the row, and while a replica is filled lookups are wasted. Hash
+//! collisions cost only a lookup. The hashes are dropped once the snapshot is complete. All
+//! vBuckets of a bucket share one bound for them.
 
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use mcbp::Seqno;
 use vbucket::{Replaces, Row};
 
-/// What one hash takes in a table that has just grown.
+/// Bytes of one hash in a table that has just grown.
 const HASH_BYTES: usize = 20;
 
 /// Room for hashes, shared by all vBuckets of a bucket.
@@ -30,7 +30,7 @@ impl HashRoom {
         Self { all, left: AtomicUsize::new(all) }
     }
 
-    /// Bytes that hashes take.
+    /// Bytes that hashes use.
     pub(super) fn used_bytes(&self) -> usize {
         self.all.saturating_sub(self.left.load(Ordering::Relaxed)) * HASH_BYTES
     }
@@ -45,21 +45,22 @@ impl HashRoom {
 pub(super) struct Filling {
     hashes: HashTable<u64>,
     hasher: DefaultHashBuilder,
-    /// All that the vBucket has up to here is known; who writes beside this moves it away.
+    /// The hashes hold every key of the vBucket up to this seqno. A row from elsewhere moves the
+    /// vBucket past it, which makes the hashes useless.
     up_to: Seqno,
     room: Arc<HashRoom>,
     taken: usize,
 }
 
 impl Filling {
-    /// Of a vBucket that has nothing.
+    /// Of an empty vBucket.
     fn new(room: Arc<HashRoom>) -> Self {
         let (hashes, hasher) = (HashTable::new(), DefaultHashBuilder::default());
         Self { hashes, hasher, up_to: Seqno::ZERO, room, taken: 0 }
     }
 
-    /// What `rows` replace that follow `tail`, and what is known of the vBucket with them: nothing
-    /// where it is not known what came before, or there is no room.
+    /// Returns what `rows`, which follow `tail`, replace, and the hashes including theirs. Without
+    /// hashes of everything before, or without room for more, both are unknown.
     pub(super) fn go_on(
         known: Option<Self>,
         room: &Arc<HashRoom>,
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn hashes_have_a_bound_and_are_given_back() {
+    fn hashes_have_a_bound_and_are_freed() {
         let room = Arc::new(HashRoom::new(4 * HASH_BYTES));
         let go_on = |known, tail, rows: &[_]| Filling::go_on(known, &room, Seqno(tail), rows);
         let (replaces, known) = go_on(None, 0, &rows(1..=3));
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_comes_again_is_looked_for() {
+    fn a_key_that_comes_again_is_looked_up() {
         let room = Arc::new(HashRoom::new(100 * HASH_BYTES));
         let (_, known) = Filling::go_on(None, &room, Seqno(0), &rows(1..=3));
         let again = vec![Arc::new(Row { seqno: Seqno(4), ..Row::clone(&rows(2..=2)[0]) })];
@@ -143,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn a_vbucket_that_somebody_else_wrote_to_is_not_known() {
+    fn a_vbucket_with_rows_from_elsewhere_is_unknown() {
         let room = Arc::new(HashRoom::new(100 * HASH_BYTES));
         let (_, known) = Filling::go_on(None, &room, Seqno(0), &rows(1..=3));
         let (replaces, known) = Filling::go_on(known, &room, Seqno(4), &rows(5..=6));

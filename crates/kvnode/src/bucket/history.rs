@@ -1,22 +1,24 @@
-//! Histories: where a branch begins, taking over a producer's, rolling back.
+//! The history of a vBucket: where a branch begins, adopting a producer's, rolling back.
 
 use std::sync::Arc;
 
+use log::error;
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbId, VbState};
 use vbucket::{FailoverTable, Store, StoreError, VbMeta};
 
+use super::error::VbError;
 use super::listener::VbEvent;
 use super::moving::{Moving, blocking, to_its_end};
-use super::{Vb, VbError};
+use super::vb::Vb;
 use crate::clock;
 use crate::sync::lock;
 
 impl Vb {
-    /// Takes a replica back to `to`, or to 0 where its store cannot go there; says what it is then.
+    /// Rolls a replica back to `to`, or to 0 if its store cannot go there. Returns its record then.
     ///
     /// # Errors
-    /// [`VbError::WrongState`] unless it is replica or pending (MB-25258: it is left alone then),
+    /// [`VbError::WrongState`] unless it is replica or pending (MB-25258: it is unchanged then),
     /// [`VbError::NoVbucket`], [`VbError::Commit`] or [`VbError::Store`].
     pub async fn rollback(self: &Arc<Self>, to: Seqno) -> Result<VbMeta, VbError> {
         let vb = Arc::clone(self);
@@ -24,23 +26,30 @@ impl Vb {
             let moving = Moving::begin(&vb).await?;
             vb.check_replica(&moving)?;
             let (store, id) = (Arc::clone(&vb.shared.store), vb.id());
-            let (meta, outcome) = blocking(move || Ok(roll_back(store.as_ref(), id, to))).await?;
+            let (on_disk, outcome) =
+                blocking(move || Ok(roll_back(store.as_ref(), id, to))).await?;
             failpoint::reach("replica-rolled-back");
-            // Also what a failed rollback left is what is on disk now.
-            if let Some(meta) = meta {
-                lock(&vb.inner).reset(meta);
-                vb.listeners.notify(id, VbEvent::StateChanged);
+            match on_disk {
+                Ok(meta) => lock(&vb.cell.inner).reset(meta),
+                Err(error) => {
+                    let (bucket, id) = (vb.bucket_name(), id.0);
+                    error!(
+                        "record unreadable, vbucket dead bucket={bucket} vb={id} error=\"{error}\""
+                    );
+                    lock(&vb.cell.inner).lose(error);
+                }
             }
+            vb.cell.listeners.notify(id, VbEvent::StateChanged);
             vb.shared.counters.rollbacks.add(1);
             Ok(outcome?)
         })
         .await
     }
 
-    /// Takes over a producer's failover table, newest entry first.
+    /// Replaces the failover table by a producer's, newest entry first.
     ///
     /// # Errors
-    /// [`VbError::Failover`] where it is none; else as [`Vb::rollback`].
+    /// [`VbError::Failover`] if it is malformed; else as [`Vb::rollback`].
     pub async fn replace_failover(
         self: &Arc<Self>,
         entries: &[FailoverEntry],
@@ -50,7 +59,7 @@ impl Vb {
         to_its_end(async move {
             let moving = Moving::begin(&vb).await?;
             vb.check_replica(&moving)?;
-            let mut meta = moving.meta();
+            let mut meta = moving.meta()?;
             if meta.failover == table {
                 return Ok(());
             }
@@ -61,29 +70,32 @@ impl Vb {
     }
 
     fn check_replica(&self, moving: &Moving) -> Result<(), VbError> {
-        match moving.meta().state {
+        match moving.meta()?.state {
             VbState::Replica | VbState::Pending => Ok(()),
             state => Err(VbError::WrongState { vb: self.id(), state }),
         }
     }
 }
 
-/// Rolls back, and says what is on disk then, where that can be read.
+/// Rolls back. Returns the record that is on disk then, also after a failure, and the outcome.
 fn roll_back(
     store: &dyn Store,
     vb: VbId,
     to: Seqno,
-) -> (Option<VbMeta>, Result<VbMeta, StoreError>) {
+) -> (Result<VbMeta, StoreError>, Result<VbMeta, StoreError>) {
     match store.rollback(vb, to) {
-        Ok(meta) => (Some(meta.clone()), Ok(meta)),
+        Ok(meta) => (Ok(meta.clone()), Ok(meta)),
         Err(error) => {
-            let metas = store.load().unwrap_or_default();
-            (metas.into_iter().find(|meta| meta.vb == vb), Err(error))
+            let metas = store.load();
+            let on_disk = metas.and_then(|metas| {
+                metas.into_iter().find(|meta| meta.vb == vb).ok_or(StoreError::NoVbucket(vb))
+            });
+            (on_disk, Err(error))
         }
     }
 }
 
-/// The record of a vBucket that has just come into being.
+/// The record of a new vBucket.
 pub(super) fn new_meta(vb: VbId, state: VbState, topology: Option<String>) -> VbMeta {
     VbMeta {
         vb,
@@ -99,8 +111,8 @@ pub(super) fn new_meta(vb: VbId, state: VbState, topology: Option<String>) -> Vb
     }
 }
 
-/// Begins a branch of history at the last seqno that others can have in full: the high seqno where
-/// the snapshot is whole, else the snapshot's start (MB-41942 and what followed it).
+/// Begins a branch of history at the last seqno that other copies can have in full: the high seqno
+/// if the snapshot is complete, else the start of the snapshot (MB-41942 and its follow-ups).
 pub(super) fn begin_branch(meta: &mut VbMeta) {
     let whole = meta.high_seqno == meta.snapshot_end;
     let from = if whole { meta.high_seqno } else { meta.snapshot_start };

@@ -1,4 +1,4 @@
-//! Who wants to know when a vBucket changes. Listeners are called outside every lock.
+//! Listeners for changes of a vBucket. They are called while no lock is held.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock, Weak};
@@ -18,10 +18,10 @@ pub enum VbEvent {
     Removed,
 }
 
-/// Someone who follows a vBucket, such as a stream.
+/// A subscriber to the changes of a vBucket, such as a stream.
 pub trait VbListener: Send + Sync {
-    /// Called after the fact, by the committer's thread among others: must not block. To notice
-    /// everything, subscribe first and look at the vBucket afterwards.
+    /// Called after the change, among others by the committer's thread, so it must not block. To
+    /// miss nothing, subscribe first and read the vBucket afterwards.
     fn notify(&self, vb: VbId, event: VbEvent);
 }
 

@@ -7,17 +7,7 @@ use std::sync::Arc;
 
 use mcbp::Seqno;
 use vbucket::Row;
-
-/// What [`super::Vb::read_log`] found behind a cursor.
-#[derive(Debug, PartialEq, Eq)]
-pub enum LogRead {
-    /// Nothing is committed behind the cursor.
-    UpToDate,
-    /// The next rows, in seqno order, at least one.
-    Rows(Vec<Arc<Row>>),
-    /// Rows behind the cursor are no longer in memory: read them from disk.
-    Evicted,
-}
+use vbucket::producer::LogRead;
 
 /// See the module.
 #[derive(Debug)]
@@ -38,7 +28,7 @@ impl MemoryLog {
         self.rows.push_back(row);
     }
 
-    /// Forgets the rows up to `seqno`.
+    /// Evicts the rows up to `seqno`.
     pub(super) fn trim(&mut self, seqno: Seqno) {
         let count = self.rows.partition_point(|row| row.seqno <= seqno);
         if let Some(last) = self.rows.drain(..count).next_back() {
@@ -46,7 +36,7 @@ impl MemoryLog {
         }
     }
 
-    /// The rows behind `after`, up to `bytes_max` but at least one.
+    /// Returns the rows after `after`, up to `bytes_max` but at least one.
     pub(super) fn read(&self, after: Seqno, bytes_max: usize) -> LogRead {
         if after < self.floor {
             return LogRead::Evicted;

@@ -1,5 +1,5 @@
-//! The expiry pager: makes documents whose time is over expire although nobody asks for them.
-//! Active vBuckets only; a replica gets the expirations of its producer.
+//! The expiry pager: expires documents that are overdue, even if nobody reads them. Active vBuckets
+//! only; a replica gets the expirations from its producer.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,16 +10,18 @@ use mcbp::{Seqno, VbState};
 use tokio_util::sync::CancellationToken;
 use vbucket::{Kind, Row, ScanEnd, ScanStep, StoreError};
 
-use super::{Bucket, Vb};
+use super::core::Bucket;
+use super::vb::Vb;
 use crate::clock::unix_now;
 
-/// How many keys one look at a vBucket collects: 64 MiB of the longest keys; the next run goes on.
+/// How many keys one scan of a vBucket collects: 64 MiB of the longest keys. The next run
+/// continues.
 const KEYS_MAX: usize = 256 * 1024;
 
 /// What a scan of one vBucket found.
 struct Overdue {
     keys: Vec<Bytes>,
-    /// When the next of the others is due; `u32::MAX` for never.
+    /// When the next of the other documents expires; `u32::MAX` for never.
     next: u32,
 }
 
@@ -42,11 +44,11 @@ impl Bucket {
         }
     }
 
-    /// One pass over the active vBuckets in which something may be overdue.
+    /// Makes one pass over the active vBuckets that may hold overdue documents.
     async fn expire_overdue(&self) {
         let mut count = 0;
         for vb in self.all_vbs() {
-            if vb.state() == VbState::Active && vb.is_expiry_due(unix_now()) {
+            if vb.state() == VbState::Active && vb.cell.is_expiry_due(unix_now()) {
                 count += expire_in(&vb).await;
             }
         }
@@ -59,7 +61,7 @@ impl Bucket {
 }
 
 async fn expire_in(vb: &Arc<Vb>) -> u64 {
-    vb.forget_expiry();
+    vb.cell.forget_expiry();
     let found = {
         let vb = Arc::clone(vb);
         tokio::task::spawn_blocking(move || {
@@ -68,12 +70,12 @@ async fn expire_in(vb: &Arc<Vb>) -> u64 {
         .await
     };
     let Ok(Ok(Overdue { keys, next })) =
-        found.inspect_err(|gone| error!("expiry scan died {gone}"))
+        found.inspect_err(|gone| error!("expiry scan panicked error=\"{gone}\""))
     else {
-        vb.note_expiry(0);
+        vb.cell.note_expiry(0);
         return 0;
     };
-    vb.note_expiry(next);
+    vb.cell.note_expiry(next);
     let mut count = 0;
     for key in keys {
         count += u64::from(vb.expire(key).await);
@@ -81,11 +83,12 @@ async fn expire_in(vb: &Arc<Vb>) -> u64 {
     count
 }
 
-/// A vBucket that was removed meanwhile is no failure of the disk.
+/// That a vBucket was removed meanwhile is no failure of the disk.
 fn report(vb: &Vb, error: &StoreError) {
     let gone = matches!(error, StoreError::NoVbucket(_));
     if !gone && vb.shared.counters.read_failures.add() {
-        error!("expiry scan failed {} error={error}", vb.id());
+        let (bucket, vb) = (vb.bucket_name(), vb.id().0);
+        error!("expiry scan failed bucket={bucket} vb={vb} error=\"{error}\"");
     }
 }
 

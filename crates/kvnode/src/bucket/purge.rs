@@ -1,6 +1,6 @@
-//! The purge of old deletions: by age from time to time, and when somebody asks for it.
+//! The purge of old deletions: by age at intervals, and on request.
 //!
-//! Every vBucket on this node is purged, replicas too: each copy tells by its purge seqno what it
+//! Every vBucket on this node is purged, replicas too: the purge seqno of each copy tells what it
 //! lacks.
 
 use std::sync::Arc;
@@ -12,14 +12,16 @@ use tokio_util::sync::CancellationToken;
 use vbucket::StoreError;
 use vbucket::store::{PurgeRule, PurgeStep};
 
+use super::core::Bucket;
+use super::error::VbError;
 use super::moving::{blocking, to_its_end};
-use super::queue::in_time;
-use super::{Bucket, Vb, VbError};
+use super::pending_commit::in_time;
+use super::vb::Vb;
 use crate::clock::unix_now;
 use crate::sync::lock;
 
-/// How often deletions are looked at whose time may have come. They are kept for days: an hour more
-/// or less is nothing, and a look reads every key.
+/// How often old deletions are purged. They are kept for days, so an hour does not matter, and a
+/// purge reads every key.
 const INTERVAL_MAX: Duration = Duration::from_secs(3600);
 
 impl Bucket {
@@ -45,7 +47,8 @@ impl Bucket {
             if let Err(error) = vb.purge(rule).await {
                 let unread = matches!(error, VbError::Store(StoreError::Damaged { .. }));
                 if !unread || self.counters().read_failures.add() {
-                    error!("purge failed bucket={} {} error={error}", self.name(), vb.id());
+                    let (bucket, vb) = (self.name(), vb.id().0);
+                    error!("purge failed bucket={bucket} vb={vb} error=\"{error}\"");
                 }
             }
         }
@@ -53,12 +56,12 @@ impl Bucket {
 }
 
 impl Vb {
-    /// Drops the deletions that `rule` lets go, and says how many that were. Streams that lack one
-    /// of them are sent back from then on.
+    /// Drops the deletions that `rule` selects; returns how many. From then on, streams that lack
+    /// one of them are told to roll back.
     ///
     /// # Errors
-    /// [`VbError::NoVbucket`], [`VbError::Commit`] where a change of the vBucket does not end, or
-    /// [`VbError::Store`]. Some may have been dropped then.
+    /// [`VbError::NoVbucket`], [`VbError::Commit`] if a change of the vBucket does not end in time,
+    /// or [`VbError::Store`]. Some deletions may have been dropped then.
     pub async fn purge(self: &Arc<Self>, rule: PurgeRule) -> Result<u64, VbError> {
         let mut from = bytes::Bytes::new();
         let mut dropped = 0;
@@ -73,26 +76,27 @@ impl Vb {
         }
         if dropped > 0 {
             self.shared.counters.purged.add(dropped);
-            let (id, seqno) = (self.id(), lock(&self.inner).meta.purge_seqno);
-            info!("deletions purged {id} count={dropped} purge_seqno={seqno}");
+            let (vb, seqno) = (self.id().0, lock(&self.cell.inner).meta.purge_seqno);
+            let bucket = self.bucket_name();
+            info!("deletions purged bucket={bucket} vb={vb} count={dropped} purge_seqno={seqno}");
         }
         Ok(dropped)
     }
 
     /// One step, during which the vBucket is neither rolled back nor removed.
     async fn purge_step(&self, rule: PurgeRule, from: bytes::Bytes) -> Result<PurgeStep, VbError> {
-        let _admin = in_time(self.admin.lock()).await?;
-        if lock(&self.inner).removed {
+        let _admin = in_time(self.cell.admin.lock()).await?;
+        if lock(&self.cell.inner).removed {
             return Err(VbError::NoVbucket(self.id()));
         }
         let (store, id) = (Arc::clone(&self.shared.store), self.id());
         let step = blocking(move || store.purge(id, &rule, &from)).await?;
         // A stream that begins before this line finds the purge seqno in its scan.
-        lock(&self.inner).meta.purge_seqno = step.purge_seqno;
+        lock(&self.cell.inner).meta.purge_seqno = step.purge_seqno;
         Ok(step)
     }
 
     fn ever_deleted(&self) -> bool {
-        lock(&self.inner).meta.max_deleted_rev > 0
+        lock(&self.cell.inner).meta.max_deleted_rev > 0
     }
 }

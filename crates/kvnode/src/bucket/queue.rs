@@ -1,80 +1,37 @@
 //! The commit queue of a bucket: what sessions and consumers hand to the committer.
 //!
-//! Bounded in bytes; room is taken before a vBucket is locked, so that nobody waits with a lock
-//! held. What is queued is in batches, each with one [`Ticket`]: the committer takes the first, and
-//! what comes goes to the last until that is large enough.
+//! Bounded in bytes. Room is taken before a vBucket is locked, so that nobody waits with a lock
+//! held. What is queued is in batches, each with one [`PendingCommit`]: the committer takes the
+//! first, and new entries join the last until that is large enough.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use mcbp::Seqno;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SetOnce};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use vbucket::consumer::Part;
 use vbucket::{Replaces, Row, StoreError, VbMeta};
 
-use super::{CommitError, Vb};
+use super::cell::VbCell;
+use super::error::{CommitError, ROOM_WAIT_SECONDS};
+use super::pending_commit::PendingCommit;
 use crate::sync::lock;
 
-/// How long a writer waits for room. A client gives an operation up after seconds.
-pub(crate) const ROOM_WAIT_SECONDS: u64 = 10;
-/// How long a writer waits for its commit. A sync that takes longer is a broken disk.
-pub(crate) const COMMIT_WAIT_SECONDS: u64 = 30;
-/// How long writes are refused after a failed commit before one is tried again: a full disk is
-/// noticed soon after it has room, and a broken one is not asked all the time.
+/// How long writes are refused after a failed commit before one is tried again: long enough not to
+/// load a broken disk, short enough to notice soon that a full disk has room again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// A batch of so many bytes takes no more. It costs two syncs, which are little beside it; a larger
-/// one would be in no cache when it is written, and keep its senders waiting for longer.
+/// A batch of this size takes no more entries. Its two syncs cost little compared with its bytes; a
+/// larger one would have left the caches before it is written, and would keep its senders waiting.
 const BATCH_BYTES: usize = 4 << 20;
-
-/// Waits for what a commit is part of, as long as a commit may take.
-pub(super) async fn in_time<T>(what: impl Future<Output = T>) -> Result<T, CommitError> {
-    let limit = Duration::from_secs(COMMIT_WAIT_SECONDS);
-    tokio::time::timeout(limit, what).await.map_err(|_| CommitError::Late)
-}
-
-/// A share in a batch that will be committed.
-#[derive(Clone, Debug)]
-pub struct Ticket(Arc<SetOnce<Result<(), CommitError>>>);
-
-impl Ticket {
-    fn new() -> Self {
-        Self(Arc::new(SetOnce::new()))
-    }
-
-    /// Waits until the batch is durable and visible.
-    ///
-    /// # Errors
-    /// What the store said, or [`CommitError::Late`] after 30 s.
-    pub async fn wait(&self) -> Result<(), CommitError> {
-        in_time(self.0.wait()).await?.clone()
-    }
-
-    /// The ticket of no work at all.
-    pub(super) fn of_nothing() -> Self {
-        let ticket = Self::new();
-        ticket.complete(Ok(()));
-        ticket
-    }
-
-    /// Whether both stand for the same batch.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
-    }
-
-    /// Tells everyone who waits. Only the first call counts.
-    pub(super) fn complete(&self, outcome: Result<(), CommitError>) {
-        let _first = self.0.set(outcome);
-    }
-}
 
 /// Bytes of the queue that belong to one entry; given back when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Room(Option<OwnedSemaphorePermit>);
 
 impl Room {
-    /// No room at all, for entries whose number is bounded elsewhere.
+    /// No room, for entries whose number is bounded elsewhere.
     pub(crate) const NONE: Self = Self(None);
 
     /// How many bytes it is for.
@@ -93,52 +50,52 @@ impl Room {
 pub(super) enum Work {
     /// A change, within a snapshot.
     Row(Arc<Row>, (Seqno, Seqno), Replaces),
-    /// What a producer sent to a replica, whole: its rows are in one batch anyway. What is known of
-    /// the rows that they replace holds for all of them.
+    /// What a producer sent to a replica, as one entry because its rows are in one batch anyway.
+    /// What is known of the rows that they replace holds for all of them.
     Received(Part, Replaces),
-    /// A new record; no row of the vBucket is queued before or behind it.
+    /// A new record; no row of the vBucket is queued before or after it.
     Meta(Box<VbMeta>),
 }
 
 /// One entry of the queue.
 #[derive(Debug)]
 pub(super) struct Entry {
-    pub(super) vb: Arc<Vb>,
+    pub(super) vb: Arc<VbCell>,
     pub(super) work: Work,
     /// Held until the entry is committed and dropped.
     pub(super) room: Room,
 }
 
-/// What is committed as one, and the ticket its owners hold.
-pub(super) struct Drained {
+/// Entries that are committed together, and the commit that their senders hold.
+pub(super) struct QueuedBatch {
     pub(super) entries: Vec<Entry>,
-    pub(super) ticket: Ticket,
+    pub(super) commit: PendingCommit,
     bytes: usize,
 }
 
-impl Drained {
+impl QueuedBatch {
     fn new() -> Self {
-        Self { entries: Vec::new(), ticket: Ticket::new(), bytes: 0 }
+        Self { entries: Vec::new(), commit: PendingCommit::new(), bytes: 0 }
     }
 }
 
-/// A commit that failed, and since then none that succeeded.
-struct Failure {
+/// A commit that failed; none has succeeded since then.
+struct FailedCommit {
     error: StoreError,
-    /// When the next batch may be tried; never while what was queued is being dropped, and never
-    /// again once the store is poisoned.
+    /// When the next commit may be tried. `None` while what was queued is being dropped, and for
+    /// good once the store is poisoned.
     retry_at: Option<Instant>,
 }
 
-struct State {
-    batches: VecDeque<Drained>,
-    failure: Option<Failure>,
+struct QueueState {
+    batches: VecDeque<QueuedBatch>,
+    failure: Option<FailedCommit>,
     closed: bool,
 }
 
 /// See the module.
 pub(crate) struct CommitQueue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     filled: Condvar,
     room: Arc<Semaphore>,
     bytes_max: usize,
@@ -147,7 +104,7 @@ pub(crate) struct CommitQueue {
 impl CommitQueue {
     pub(super) fn new(bytes_max: usize) -> Self {
         let bytes_max = bytes_max.min(u32::MAX as usize);
-        let state = State { batches: VecDeque::new(), failure: None, closed: false };
+        let state = QueueState { batches: VecDeque::new(), failure: None, closed: false };
         Self {
             state: Mutex::new(state),
             filled: Condvar::new(),
@@ -156,8 +113,8 @@ impl CommitQueue {
         }
     }
 
-    /// Takes room for `bytes`. More than the whole queue counts as the whole queue, so that a large
-    /// item is let in when the queue is empty (MB-24089).
+    /// Waits for room for `bytes`. More than the whole queue counts as the whole queue, so that a
+    /// large item is accepted once the queue is empty (MB-24089).
     pub(crate) async fn room(&self, bytes: usize) -> Result<Room, CommitError> {
         let permits = u32::try_from(bytes.min(self.bytes_max)).unwrap_or(u32::MAX);
         let taken = Arc::clone(&self.room).acquire_many_owned(permits);
@@ -168,7 +125,7 @@ impl CommitQueue {
         }
     }
 
-    /// Whether `room` is all that an item of `bytes` can get.
+    /// Whether `room` is enough for an item of `bytes`, or all that the queue has.
     pub(crate) fn is_enough(&self, room: &Room, bytes: usize) -> bool {
         room.bytes() >= bytes.min(self.bytes_max)
     }
@@ -182,7 +139,7 @@ impl CommitQueue {
     pub(super) fn push(
         &self,
         entries: impl IntoIterator<Item = Entry>,
-    ) -> Result<Ticket, CommitError> {
+    ) -> Result<PendingCommit, CommitError> {
         let mut state = lock(&self.state);
         if state.closed {
             return Err(CommitError::Closed);
@@ -192,20 +149,25 @@ impl CommitQueue {
         {
             return Err(CommitError::Refusing(failure.error.clone()));
         }
-        if state.batches.back().is_none_or(|last| last.bytes >= BATCH_BYTES) {
-            state.batches.push_back(Drained::new());
-        }
-        let Some(last) = state.batches.back_mut() else { return Err(CommitError::Closed) };
+        let mut last = match state.batches.pop_back() {
+            Some(last) if last.bytes < BATCH_BYTES => last,
+            full => {
+                state.batches.extend(full);
+                QueuedBatch::new()
+            }
+        };
         for entry in entries {
             last.bytes += entry.room.bytes();
             last.entries.push(entry);
         }
+        let commit = last.commit.clone();
+        state.batches.push_back(last);
         self.filled.notify_one();
-        Ok(last.ticket.clone())
+        Ok(commit)
     }
 
     /// Blocks until something is queued; `None` once the queue is closed and empty.
-    pub(super) fn next(&self) -> Option<Drained> {
+    pub(super) fn next(&self) -> Option<QueuedBatch> {
         let mut state = lock(&self.state);
         loop {
             if let Some(first) = state.batches.pop_front() {
@@ -218,16 +180,17 @@ impl CommitQueue {
         }
     }
 
-    /// Refuses what comes until [`CommitQueue::settle`]. Gives back what came since the batch that
-    /// failed, and whether the batch before it had succeeded.
-    pub(super) fn refuse(&self, error: StoreError) -> (VecDeque<Drained>, bool) {
+    /// Refuses new entries until [`CommitQueue::settle`]. Returns the batches that were queued
+    /// after the one that failed, and whether the commit before it had succeeded.
+    pub(super) fn refuse(&self, error: StoreError) -> (VecDeque<QueuedBatch>, bool) {
         let mut state = lock(&self.state);
         let first = state.failure.is_none();
-        state.failure = Some(Failure { error, retry_at: None });
+        state.failure = Some(FailedCommit { error, retry_at: None });
         (std::mem::take(&mut state.batches), first)
     }
 
-    /// What was queued on top of a failed batch is dropped: after a pause the next may be tried.
+    /// Everything that was queued on top of a failed batch has been dropped: the next commit may be
+    /// tried after a pause.
     pub(super) fn settle(&self) {
         if let Some(failure) = &mut lock(&self.state).failure
             && !matches!(failure.error, StoreError::Poisoned(_))
@@ -236,17 +199,17 @@ impl CommitQueue {
         }
     }
 
-    /// A batch was committed; says whether that ended a time of failures.
+    /// A batch was committed. Returns whether the commit before it had failed.
     pub(super) fn succeeded(&self) -> bool {
         lock(&self.state).failure.take().is_some()
     }
 
-    /// What the last commit failed with, if it did.
+    /// The error of the last commit, if it failed.
     pub(crate) fn failure(&self) -> Option<StoreError> {
         lock(&self.state).failure.as_ref().map(|failure| failure.error.clone())
     }
 
-    /// Takes no more; what is queued is still committed.
+    /// Refuses new entries; what is queued is still committed.
     pub(super) fn close(&self) {
         lock(&self.state).closed = true;
         self.room.close();

@@ -1,59 +1,40 @@
-//! The way of a client's change into an active vBucket.
+//! How a client's change gets into an active vBucket.
 //!
 //! One writer at a time for each key (striped locks), so that what was read before the change is
-//! still true when the change is queued. Seqno, rev and CAS are given out under the vBucket's lock,
+//! still true when the change is queued. Seqno, rev and CAS are assigned under the vBucket's lock,
 //! in the critical section that queues the row: queue order is seqno order.
 
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use mcbp::{Datatype, VbState, VbUuid};
 use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Replaces, Row, StoreError};
 
-use super::VbError;
-use super::queue::{Entry, Room, Ticket, Work};
+use super::error::VbError;
+use super::pending_commit::PendingCommit;
+use super::queue::{Entry, Room, Work};
 use super::vb::Vb;
+use crate::blocking::disk;
 use crate::clock;
 use crate::sync::lock;
 
-/// Enough that two writers seldom meet by chance.
-const STRIPES: usize = 1024;
-/// A document that takes more memory is not handed to the store with the row that replaces it: the
-/// store looks it up again, which takes no room in the queue, and does so in any case where its
-/// value is large (1 KiB).
+/// A replaced document of more memory is not passed to the store with the row that replaces it. The
+/// store looks it up again, which needs no room in the queue; it does so anyway if the value is
+/// large (1 KiB).
 const REPLACED_BYTES_MAX: usize = 1280;
 
-/// One writer at a time for each key.
-pub(crate) struct KeyLocks {
-    hasher: RandomState,
-    stripes: Vec<Mutex<()>>,
-}
-
-impl KeyLocks {
-    pub(super) fn new() -> Self {
-        let stripes = std::iter::repeat_with(Mutex::default).take(STRIPES).collect();
-        Self { hasher: RandomState::new(), stripes }
-    }
-
-    fn lock(&self, vb: mcbp::VbId, key: &[u8]) -> Option<MutexGuard<'_, ()>> {
-        let at = self.hasher.hash_one((vb, key)) % STRIPES as u64;
-        usize::try_from(at).ok().and_then(|at| self.stripes.get(at)).map(lock)
-    }
-}
-
-/// Who gives a change its rev and CAS.
+/// Who assigns the rev and CAS of a change.
 #[derive(Clone, Copy, Default, Debug)]
 pub(crate) enum Version {
-    /// This node, on top of what it has.
+    /// This node.
     #[default]
     Ours,
-    /// Another cluster, where the change was made; without a CAS this node gives one.
+    /// The cluster where the change was made; without a CAS this node assigns one.
     Theirs { rev: u64, cas: Option<u64> },
 }
 
-/// A change that a client wants; its seqno is still to be given.
+/// A change that a client wants. Its seqno is not assigned yet.
 #[derive(Debug)]
 pub(crate) struct Draft {
     pub(crate) version: Version,
@@ -65,12 +46,12 @@ pub(crate) struct Draft {
 /// Why a client's operation was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Refusal {
-    /// The answer to the client.
+    /// The status for the client.
     #[error("{0}")]
     Status(mcbp::Status),
-    /// The same, but what it is based on is not durable yet: not to be said before.
+    /// The same, to be answered only after the commit of what it is based on.
     #[error("{0}")]
-    After(mcbp::Status, Ticket),
+    After(mcbp::Status, PendingCommit),
     #[error(transparent)]
     Vb(#[from] VbError),
 }
@@ -79,8 +60,8 @@ pub(crate) enum Refusal {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) row: Arc<Row>,
-    /// Set where the row is not durable yet: it must not be shown before.
-    pub(crate) ticket: Option<Ticket>,
+    /// The commit of the row if it is not durable yet: it must not be shown before.
+    pub(crate) commit: Option<PendingCommit>,
 }
 
 /// A change that is queued.
@@ -88,43 +69,44 @@ pub(crate) struct Found {
 pub(crate) struct Written {
     pub(crate) row: Arc<Row>,
     pub(crate) uuid: VbUuid,
-    pub(crate) ticket: Ticket,
+    pub(crate) commit: PendingCommit,
 }
 
-/// What became of one attempt.
+/// The outcome of one attempt.
 enum Attempt {
     Done(Written),
     /// State or history is being changed: try again afterwards.
     Moving,
-    /// The change takes more room in the queue than was guessed.
+    /// The change needs this many bytes of room in the queue, more than was estimated.
     NeedsRoom(usize),
 }
 
-/// How a change goes into the queue.
-struct Way {
-    /// The era in which the row before was read; in another one it may be another row.
-    era: u64,
+/// What [`Vb::queue_row`] needs beside the change.
+struct Queueing {
+    /// The epoch in which the replaced row was read.
+    epoch: u64,
     replaces: Replaces,
     room: Room,
 }
 
 impl Vb {
-    /// The newest row of a key, deletions too. Blocks on the disk.
+    /// Returns the newest row of a key, also a deletion. Blocks on the disk.
     pub(crate) fn find(&self, key: &[u8]) -> Result<Option<Found>, StoreError> {
-        if let Some((row, ticket)) = lock(&self.inner).pending.get(key) {
-            return Ok(Some(Found { row: Arc::clone(row), ticket: Some(ticket.clone()) }));
+        if let Some((row, commit)) = lock(&self.cell.inner).pending.get(key) {
+            return Ok(Some(Found { row: Arc::clone(row), commit: Some(commit.clone()) }));
         }
         // A row leaves `pending` after it is in the store, so it is found in one of the two.
         let row = self.shared.store.get(self.id(), key).inspect_err(|error| {
             if self.shared.counters.read_failures.add() {
-                log::error!("read failed {} error={error}", self.id());
+                let (bucket, vb) = (self.bucket_name(), self.id().0);
+                log::error!("read failed bucket={bucket} vb={vb} error=\"{error}\"");
             }
         })?;
-        Ok(row.map(|row| Found { row: Arc::new(row), ticket: None }))
+        Ok(row.map(|row| Found { row: Arc::new(row), commit: None }))
     }
 
-    /// Changes a document of an active vBucket: `change` gets its newest row (a deletion too, and
-    /// whatever is queued) and says what is to become of it. It may be called more than once.
+    /// Changes a document of an active vBucket: `change` gets its newest row, also a queued one or
+    /// a deletion, and returns the new version. It may be called more than once.
     pub(crate) async fn write(
         self: &Arc<Self>,
         key: Bytes,
@@ -134,7 +116,7 @@ impl Vb {
         let mut need = Row::OVERHEAD_BYTES + key.len() + value_bytes + REPLACED_BYTES_MAX;
         loop {
             let mut room = self.shared.queue.room(need).await.map_err(VbError::from)?;
-            let attempt = crate::disk(|| self.attempt(&key, &mut room, &mut change));
+            let attempt = disk(|| self.attempt(&key, &mut room, &mut change));
             match attempt? {
                 Attempt::Done(written) => return Ok(written),
                 Attempt::NeedsRoom(bytes) => need = bytes,
@@ -146,7 +128,7 @@ impl Vb {
         }
     }
 
-    /// Makes a document expire unless it was changed since it was found. Says whether it did; the
+    /// Expires a document unless it was changed since it was found. Returns whether it did; the
     /// change becomes durable with the next commit.
     pub(crate) async fn expire(self: &Arc<Self>, key: Bytes) -> bool {
         let now = clock::unix_now();
@@ -168,13 +150,13 @@ impl Vb {
         room: &mut Room,
         change: &mut impl FnMut(Option<&Row>) -> Result<Draft, Refusal>,
     ) -> Result<Attempt, Refusal> {
-        let _writer = self.shared.keys.lock(self.id(), key);
-        let Some(era) = self.writable()? else { return Ok(Attempt::Moving) };
+        let _writer = self.shared.keys.lock(self.id(), key).map_err(VbError::from)?;
+        let Some(epoch) = self.writable()? else { return Ok(Attempt::Moving) };
         let found = self.find(key).map_err(VbError::from)?;
-        let (old, ticket) = found.map_or((None, None), |found| (Some(found.row), found.ticket));
-        let is_committed = ticket.is_none();
-        let draft = change(old.as_deref()).map_err(|refusal| match (refusal, ticket) {
-            (Refusal::Status(status), Some(ticket)) => Refusal::After(status, ticket),
+        let (old, commit) = found.map_or((None, None), |found| (Some(found.row), found.commit));
+        let is_committed = commit.is_none();
+        let draft = change(old.as_deref()).map_err(|refusal| match (refusal, commit) {
+            (Refusal::Status(status), Some(commit)) => Refusal::After(status, commit),
             (refusal, _) => refusal,
         })?;
         let bytes = Row::OVERHEAD_BYTES + key.len() + draft.value.len();
@@ -190,17 +172,17 @@ impl Vb {
             None => (Replaces::Unknown, 0),
         };
         let room = room.split(bytes + replaced_bytes);
-        self.queue_row(key, old.as_deref(), draft, Way { era, replaces, room })
+        self.queue_row(key, old.as_deref(), draft, Queueing { epoch, replaces, room })
     }
 
-    /// In which era a client may write now; `None` while that is being changed.
+    /// Returns the epoch in which a client may write now; `None` while the vBucket is moving.
     fn writable(&self) -> Result<Option<u64>, Refusal> {
-        let inner = lock(&self.inner);
+        let inner = lock(&self.cell.inner);
         match inner.meta.state {
             _ if inner.moving => Ok(None),
             _ if inner.removed => Err(VbError::NoVbucket(self.id()).into()),
             VbState::Active if self.is_held() => Err(Refusal::Status(mcbp::Status::ETMPFAIL)),
-            VbState::Active => Ok(Some(inner.era)),
+            VbState::Active => Ok(Some(inner.epoch)),
             state => Err(VbError::WrongState { vb: self.id(), state }.into()),
         }
     }
@@ -210,11 +192,11 @@ impl Vb {
         key: &Bytes,
         old: Option<&Row>,
         draft: Draft,
-        way: Way,
+        queueing: Queueing,
     ) -> Result<Attempt, Refusal> {
-        let Way { era, replaces, room } = way;
-        let mut inner = lock(&self.inner);
-        if inner.era != era {
+        let Queueing { epoch, replaces, room } = queueing;
+        let mut inner = lock(&self.cell.inner);
+        if inner.epoch != epoch {
             return Ok(Attempt::Moving);
         }
         let seqno = inner.tail.seqno.next();
@@ -233,16 +215,16 @@ impl Vb {
             value: draft.value,
         });
         let work = Work::Row(Arc::clone(&row), (seqno, seqno), replaces);
-        let entry = Entry { vb: Arc::clone(self), work, room };
-        let ticket = self.shared.queue.push([entry]).map_err(VbError::from)?;
+        let entry = Entry { vb: Arc::clone(&self.cell), work, room };
+        let commit = self.shared.queue.push([entry]).map_err(VbError::from)?;
         inner.tail.follow(&row);
-        inner.pending.insert(key.clone(), (Arc::clone(&row), ticket.clone()));
-        inner.last = Some(ticket.clone());
-        Ok(Attempt::Done(Written { row, uuid: inner.meta.failover.newest().uuid, ticket }))
+        inner.pending.insert(key.clone(), (Arc::clone(&row), commit.clone()));
+        inner.last = Some(commit.clone());
+        Ok(Attempt::Done(Written { row, uuid: inner.meta.failover.newest().uuid, commit }))
     }
 }
 
-/// A copy that does not keep the block of the store in memory that the row was read from.
+/// Returns a copy that does not keep the store's block alive that the row was read from.
 fn detached(row: &Row) -> Row {
     let [key, value] = [&row.key, &row.value].map(|bytes| Bytes::copy_from_slice(bytes));
     Row { key, value, ..row.clone() }

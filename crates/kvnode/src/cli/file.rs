@@ -1,4 +1,4 @@
-//! The configuration file: as written, then checked. Errors name file and line.
+//! The configuration file, parsed and checked. Errors name file and line.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,16 @@ use std::time::Duration;
 use relay::Secret;
 use serde::Deserialize;
 use toml::Spanned;
+use vbucket::store::Durability;
 
-use super::{InitialState, Limits, password};
-use crate::{BucketOptions, Durability, Tls};
+use super::values::{InitialState, password};
+use crate::bucket::BucketOptions;
+use crate::config::Limits;
+use crate::tls::Tls;
 
 const MIB: u64 = 1024 * 1024;
 
-/// No quota is larger: 4 TiB, more than a machine has.
+/// The largest quota: 4 TiB, more memory than a machine has.
 const QUOTA_MIB_MAX: u64 = 4 << 20;
 
 #[derive(Deserialize)]
@@ -80,7 +83,7 @@ struct LimitsTable {
     shutdown_s: Option<Spanned<u64>>,
 }
 
-/// What a file says, checked; what it does not say is for the command line.
+/// The checked contents of a file. The command line gives what it leaves out.
 #[derive(Default)]
 pub(super) struct Partial {
     pub(super) listen: Option<SocketAddr>,
@@ -92,12 +95,14 @@ pub(super) struct Partial {
     pub(super) limits: Limits,
 }
 
-/// Reads and checks a file. Relative paths in it start where the file is.
+/// Reads and checks a file. Relative paths in it are relative to its folder.
 pub(super) fn read(path: &Path) -> Result<Partial, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{path:?}: {error}"))?;
-    let file: File = toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| line_of(&text, span.start));
-        format!("{}:{line}: {}", path.display(), error.message())
+    let file: File = toml::from_str(&text).map_err(|error| match error.span() {
+        Some(at) => {
+            format!("{}:{}: {}", path.display(), line_of(&text, at.start), error.message())
+        }
+        None => format!("{}: {}", path.display(), error.message()),
     })?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let checker = Checker { path, text: &text, folder };
@@ -127,7 +132,7 @@ impl Checker<'_> {
         format!("{}:{}: {what}", self.path.display(), line_of(self.text, at.span().start))
     }
 
-    /// A number within `min..=max`, or the default where there is none.
+    /// Returns a number within `min..=max`, or the default if none is given.
     fn number<T: Copy + PartialOrd + std::fmt::Display>(
         &self,
         given: Option<&Spanned<T>>,

@@ -1,4 +1,4 @@
-//! The command line and the file, from what a person writes to a configuration or an error.
+//! The command line and the file, parsed to a configuration or an error.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,10 +6,11 @@ use std::time::Duration;
 use clap::Parser as _;
 use mcbp::VbState;
 
-use super::{Arguments, configuration};
+use super::arguments::Arguments;
+use super::configuration::configuration;
 use crate::{Durability, Limits, NodeConfig};
 
-/// What `arguments` come to in a folder with the file `node.toml` and the password file `p`.
+/// Parses `arguments` in a folder with the file `node.toml` and the password file `p`.
 fn parse(folder: &Path, toml: &str, arguments: &[&str]) -> Result<NodeConfig, String> {
     std::fs::write(folder.join("node.toml"), toml).unwrap();
     std::fs::write(folder.join("p"), "secret\n").unwrap();
@@ -60,7 +61,7 @@ fn the_state_of_new_vbuckets() {
 }
 
 #[test]
-fn a_file_says_the_rest_and_the_command_line_goes_before_it() {
+fn the_command_line_overrides_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let toml = r#"
         listen = "127.0.0.1:1"
@@ -109,7 +110,7 @@ fn the_example_holds_the_defaults() {
 }
 
 #[test]
-fn errors_name_the_line_and_what_would_do() {
+fn errors_name_the_line_and_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let error = |toml: &str| parse(folder.path(), toml, &["--config", "@node.toml"]).unwrap_err();
     let cases = [
@@ -139,7 +140,7 @@ fn a_configuration_that_serves_nobody_is_refused() {
     assert!(config.check().unwrap_err().contains("needs a user"));
     let mut config = parse(folder.path(), "", &ALL).unwrap();
     config.buckets.push(config.buckets[0].clone());
-    assert!(config.check().unwrap_err().contains("there twice"));
+    assert!(config.check().unwrap_err().contains("configured twice"));
     config.buckets.clear();
     assert!(config.check().unwrap_err().contains("needs a bucket"));
 }

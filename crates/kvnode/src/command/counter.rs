@@ -1,29 +1,29 @@
-//! INCREMENT and DECREMENT: decimal numbers as documents.
+//! INCREMENT and DECREMENT: documents that hold decimal numbers.
 
 use bytes::Bytes;
 use mcbp::kv::CounterExtras;
 use mcbp::{Opcode, Status};
 use vbucket::{Kind, Row};
 
-use super::active_vb;
 use super::read::{keeping, living, matching};
 use super::store::written_answer;
 use super::value::Value;
 use crate::bucket::{Bucket, Draft, Refusal, Version};
+use crate::client::Client;
 use crate::clock::{absolute_expiry, unix_now};
-use crate::session::{Fail, Request, Session};
+use crate::protocol::{Request, RequestError, active_vb};
 
-/// "Do not create a counter that is not there", in the place of an expiry.
+/// The value of the expiry field that means "do not create a missing counter".
 const DO_NOT_CREATE: u32 = 0xffff_ffff;
 
-/// Counts up (around the end of 64 bits) or down (to 0), and answers with the number.
+/// Counts up (wraps after 64 bits) or down (stops at 0), and answers with the number.
 pub(super) async fn count(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
+) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&session.features)?;
+    let key = request.key(&client.features)?;
     let extras = CounterExtras::decode(&request.frame)?;
     let mut number = 0;
     let change = |old: Option<&Row>| match living(old) {
@@ -50,7 +50,7 @@ pub(super) async fn count(
     };
     let written = vb.write(Bytes::copy_from_slice(key), 0, change).await?;
     bucket.counters().sets.add(1);
-    written_answer(session, request, written, &number.to_be_bytes());
+    written_answer(client, request, written, &number.to_be_bytes());
     Ok(())
 }
 

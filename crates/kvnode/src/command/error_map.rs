@@ -1,44 +1,44 @@
-//! GET_ERROR_MAP: what clients need to know about each status.
+//! GET_ERROR_MAP: the name and attributes of each status.
 
 use std::collections::BTreeMap;
 
 use mcbp::{Datatype, Status};
 use serde_json::json;
 
-use super::success;
-use crate::session::{Fail, Request, Session};
+use crate::client::Client;
+use crate::protocol::{Request, RequestError};
 
-/// The newest format of the map that is spoken here.
+/// The newest supported format of the map.
 const VERSION_MAX: u16 = 2;
-/// Counts the changes of the table below.
+/// To be raised when the table below changes.
 const REVISION: u16 = 1;
 
-/// Answers with the map, in the format that was asked for or an older one.
-pub(super) fn get(session: &mut Session, request: &Request<'_>) -> Result<(), Fail> {
-    let version: [u8; 2] =
-        request.frame.value.try_into().map_err(|_| {
-            Fail::new(Status::EINVAL, "the value of GET_ERROR_MAP is a 2-byte version")
-        })?;
+/// Answers with the map, in the requested format or the newest supported one.
+pub(super) fn get(client: &mut Client, request: &Request<'_>) -> Result<(), RequestError> {
+    let version: [u8; 2] = request.frame.value.try_into().map_err(|_| {
+        RequestError::new(Status::EINVAL, "the value of GET_ERROR_MAP is a 2-byte version")
+    })?;
     let version = u16::from_be_bytes(version);
     if version == 0 {
-        // What kv_engine 8.0 answers to consumers, which ask for version 0.
-        return Err(Fail::new(Status::KEY_ENOENT, "error maps begin with version 1"));
+        // As kv_engine 8.0 answers consumers, which ask for version 0.
+        return Err(RequestError::new(Status::KEY_ENOENT, "error maps begin with version 1"));
     }
     let map = map(version.min(VERSION_MAX));
-    session.replies.send(&success(request).datatype(Datatype::JSON).value(map.as_bytes()));
+    client.replies.send(&request.success().datatype(Datatype::JSON).value(map.as_bytes()));
     Ok(())
 }
 
 fn map(version: u16) -> String {
     let entry = |status: &Status| {
-        let name = status.name().unwrap_or_default();
-        (format!("{:x}", status.0), json!({ "name": name, "desc": name, "attrs": attrs(*status) }))
+        let name = status.name()?;
+        let entry = json!({ "name": name, "desc": name, "attrs": attrs(*status) });
+        Some((format!("{:x}", status.0), entry))
     };
-    let errors: BTreeMap<_, _> = Status::NAMED.iter().map(entry).collect();
+    let errors: BTreeMap<_, _> = Status::NAMED.iter().filter_map(entry).collect();
     json!({ "version": version, "revision": REVISION, "errors": errors }).to_string()
 }
 
-/// What a status means for a client. Source: `docs/ErrorMap.md` of couchbase/kv_engine.
+/// The attributes of a status. Source: `docs/ErrorMap.md` of couchbase/kv_engine.
 const fn attrs(status: Status) -> &'static [&'static str] {
     match status {
         Status::SUCCESS => &["success"],

@@ -1,5 +1,5 @@
-//! GET_META, and SET, ADD and DELETE_WITH_META: changes that were made in another cluster and keep
-//! their rev, CAS and times here. Of two changes of a document the newer one wins.
+//! GET_META, and SET, ADD and DELETE_WITH_META: changes from another cluster that keep their rev,
+//! CAS and times. Of two changes of a document the newer one wins.
 
 use bytes::Bytes;
 use mcbp::kv::{DocumentMeta, WithMetaExtras, with_meta_options as option};
@@ -10,33 +10,39 @@ use vbucket::{Kind, Row};
 use super::read::{living, matching, miss};
 use super::store::written_answer;
 use super::value::Value;
-use super::{active_vb, answer, success};
+use crate::blocking::disk;
 use crate::bucket::{Bucket, Draft, Refusal, Version};
+use crate::client::Client;
 use crate::clock::unix_now;
-use crate::session::{Fail, Request, Session};
+use crate::protocol::{Request, RequestError, active_vb};
 
-/// Answers with what is known of a document beside its value, also of a deleted one.
+/// Answers with the metadata of a document, also of a deleted one.
 pub(super) async fn get(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
+) -> Result<(), RequestError> {
     let with_datatype = match request.frame.extras {
         [] | [1] => false,
         [2] => true,
-        _ => return Err(Fail::new(Status::EINVAL, "extras must be a version, 1 or 2, or nothing")),
+        _ => {
+            return Err(RequestError::new(
+                Status::EINVAL,
+                "extras must be a version, 1 or 2, or nothing",
+            ));
+        }
     };
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&session.features)?;
-    let mut found = crate::disk(|| vb.find(key))?;
+    let key = request.key(&client.features)?;
+    let mut found = disk(|| vb.find(key))?;
     if found.as_ref().is_some_and(|found| found.row.is_expired_at(unix_now()))
         && vb.expire(Bytes::copy_from_slice(key)).await
     {
         bucket.counters().expired_on_access.add(1);
-        found = crate::disk(|| vb.find(key))?;
+        found = disk(|| vb.find(key))?;
     }
     let Some(found) = found else {
-        miss(session, request, None);
+        miss(client, request, None);
         return Ok(());
     };
     let row = &found.row;
@@ -46,36 +52,37 @@ pub(super) async fn get(
     };
     let meta = DocumentMeta { deleted, flags, expiry, rev: row.rev, datatype: row.datatype };
     let extras = meta.encode();
-    let length = if with_datatype { extras.len() } else { extras.len() - size_of::<Datatype>() };
-    let extras = extras.get(..length).unwrap_or_default();
-    let frame = success(request).cas(row.cas).extras(extras);
-    answer(session, request, found.ticket, Some(&frame));
+    let [without_datatype @ .., _datatype] = &extras;
+    let extras: &[u8] = if with_datatype { &extras } else { without_datatype };
+    let frame = request.success().cas(row.cas).extras(extras);
+    client.replies.answer(&request.frame.header, found.commit, Some(&frame));
     Ok(())
 }
 
 /// SET_WITH_META and ADD_WITH_META.
 pub(super) async fn store(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
+) -> Result<(), RequestError> {
     let theirs = Theirs::of(request)?;
-    let datatype = request.datatype(&session.features)?;
+    let datatype = request.datatype(&client.features)?;
     let value = Value::checked(theirs.value(request)?, datatype)?;
     let WithMetaExtras { flags, expiry, .. } = theirs.extras;
-    theirs.apply(session, bucket, request, Kind::Document { flags, expiry }, value).await?;
+    theirs.apply(client, bucket, request, Kind::Document { flags, expiry }, value).await?;
     bucket.counters().sets.add(1);
     Ok(())
 }
 
-/// DELETE_WITH_META. What is deleted keeps its extended attributes, as they came, and no body.
+/// DELETE_WITH_META. The deletion keeps the extended attributes that the request carries, and no
+/// body.
 pub(super) async fn delete(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
+) -> Result<(), RequestError> {
     let theirs = Theirs::of(request)?;
-    let datatype = request.datatype(&session.features)?;
+    let datatype = request.datatype(&client.features)?;
     let mut value = Value { bytes: Bytes::new(), datatype: Datatype::RAW };
     if datatype.contains(Datatype::XATTR) {
         value = Value::checked(theirs.value(request)?, datatype)?;
@@ -87,46 +94,49 @@ pub(super) async fn delete(
     let at = if theirs.extras.expiry == 0 { unix_now() } else { theirs.extras.expiry };
     let expired = theirs.extras.options & option::IS_EXPIRATION != 0;
     let kind = if expired { Kind::Expired { at } } else { Kind::Deleted { at } };
-    theirs.apply(session, bucket, request, kind, value).await?;
+    theirs.apply(client, bucket, request, kind, value).await?;
     bucket.counters().deletes.add(1);
     Ok(())
 }
 
-/// What another cluster says of its change.
+/// The metadata of a change from another cluster.
 struct Theirs {
     extras: WithMetaExtras,
     check_conflicts: bool,
 }
 
 impl Theirs {
-    fn of(request: &Request<'_>) -> Result<Self, Fail> {
+    fn of(request: &Request<'_>) -> Result<Self, RequestError> {
         let extras = WithMetaExtras::decode(&request.frame)?;
         let has = |bit| extras.options & bit != 0;
         let check_conflicts = !has(option::SKIP_CONFLICT_RESOLUTION) && !has(option::FORCE);
         if check_conflicts && has(option::REGENERATE_CAS) {
-            return Err(Fail::new(
+            return Err(RequestError::new(
                 Status::EINVAL,
-                "a new CAS is given only where conflicts are not resolved",
+                "REGENERATE_CAS needs SKIP_CONFLICT_RESOLUTION or FORCE",
             ));
         }
         if has(option::FORCE_ACCEPT) {
-            return Err(Fail::new(
+            return Err(RequestError::new(
                 Status::EINVAL,
-                "conflicts are resolved by rev here, not by the last write",
+                "FORCE_ACCEPT is not supported: conflicts are resolved by rev",
             ));
         }
         if matches!(extras.cas, 0 | u64::MAX) {
-            return Err(Fail::new(Status::KEY_EEXISTS, "the CAS in the extras is none"));
+            return Err(RequestError::new(
+                Status::KEY_EEXISTS,
+                "invalid CAS in extras (0 or all ones)",
+            ));
         }
         Ok(Self { extras, check_conflicts })
     }
 
-    /// The value without the extended metadata behind it, which nobody uses any more.
-    fn value(&self, request: &Request<'_>) -> Result<Bytes, Fail> {
+    /// The value without the extended metadata that follows it, which is obsolete.
+    fn value(&self, request: &Request<'_>) -> Result<Bytes, RequestError> {
         let mut value = request.value();
         let end = value.len().checked_sub(usize::from(self.extras.extended_bytes));
         let end = end.ok_or_else(|| {
-            Fail::new(Status::EINVAL, "the value is shorter than its extended metadata")
+            RequestError::new(Status::EINVAL, "the value is shorter than its extended metadata")
         })?;
         value.truncate(end);
         Ok(value)
@@ -134,16 +144,16 @@ impl Theirs {
 
     async fn apply(
         &self,
-        session: &mut Session,
+        client: &mut Client,
         bucket: &Bucket,
         request: &Request<'_>,
         kind: Kind,
         value: Value,
-    ) -> Result<(), Fail> {
+    ) -> Result<(), RequestError> {
         let vb = active_vb(bucket, request.vb())?;
-        let key = request.key(&session.features)?;
+        let key = request.key(&client.features)?;
         let WithMetaExtras { rev, cas, options, .. } = self.extras;
-        // The first change of a document is 1; 0 comes from those who do not count.
+        // The first change of a document has rev 1; 0 comes from senders that do not count.
         let rev = rev.max(1);
         let incoming = Incoming { rev, cas, kind, datatype: value.datatype };
         let regenerate = options & option::REGENERATE_CAS != 0;
@@ -162,7 +172,7 @@ impl Theirs {
             Ok(Draft { version, kind, datatype, value: bytes })
         };
         let written = vb.write(Bytes::copy_from_slice(key), value.bytes.len(), change).await?;
-        written_answer(session, request, written, &[]);
+        written_answer(client, request, written, &[]);
         Ok(())
     }
 }

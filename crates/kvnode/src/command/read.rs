@@ -1,4 +1,4 @@
-//! GET and GETK, quiet or not; and how any command shows a document.
+//! GET and GETK, quiet or not; and how every command answers with a document.
 
 use std::sync::Arc;
 
@@ -6,68 +6,73 @@ use mcbp::{FrameBuilder, Header, Opcode, Status};
 use vbucket::{Kind, Row};
 
 use super::value::Value;
-use super::{active_vb, answer, success};
-use crate::bucket::{Bucket, Draft, Refusal, Ticket, Vb, Version};
+use crate::blocking::disk;
+use crate::bucket::{Bucket, Draft, PendingCommit, Refusal, Vb, Version};
+use crate::client::Client;
 use crate::clock::unix_now;
-use crate::session::{Fail, Request, Session};
+use crate::protocol::{Request, RequestError, active_vb};
 
-/// Answers with a document, or that there is none (quiet forms: with silence).
+/// Answers with a document, or KEY_ENOENT if there is none (quiet forms: no answer).
 pub(super) async fn get(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
+) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&session.features)?;
+    let key = request.key(&client.features)?;
     bucket.counters().gets.add(1);
     match look(bucket, &vb, key).await? {
-        Seen::Alive(row, ticket) => {
+        Seen::Alive(row, commit) => {
             bucket.counters().get_hits.add(1);
-            show(session, request, &row, ticket)?;
+            show(client, request, &row, commit)?;
         }
-        Seen::Missing(ticket) => miss(session, request, ticket),
+        Seen::Missing(commit) => miss(client, request, commit),
     }
     Ok(())
 }
 
-/// Says that there is nothing, quiet forms with silence. GETK repeats the key even then.
-pub(super) fn miss(session: &mut Session, request: &Request<'_>, ticket: Option<Ticket>) {
+/// Answers KEY_ENOENT, quiet forms not at all. The answer to GETK repeats the key.
+pub(super) fn miss(client: &mut Client, request: &Request<'_>, commit: Option<PendingCommit>) {
     let Header { opcode, opaque, .. } = request.frame.header;
     let key = if request.opcode == Opcode::GETK { request.frame.key } else { &[] };
     let frame = FrameBuilder::response(opcode, Status::KEY_ENOENT).opaque(opaque).key(key);
-    answer(session, request, ticket, Some(&frame).filter(|_| !request.quiet));
+    client.replies.answer(&request.frame.header, commit, Some(&frame).filter(|_| !request.quiet));
 }
 
 /// Adds an answer with the document's flags and body.
 pub(super) fn show(
-    session: &mut Session,
+    client: &mut Client,
     request: &Request<'_>,
     row: &Row,
-    ticket: Option<Ticket>,
-) -> Result<(), Fail> {
+    commit: Option<PendingCommit>,
+) -> Result<(), RequestError> {
     let Kind::Document { flags, .. } = row.kind else {
         return Err(Status::KEY_ENOENT.into());
     };
     let value = Value { bytes: row.value.clone(), datatype: row.datatype };
-    let shown = value.shown(&session.features).map_err(|_| {
-        Fail::new(Status::EINTERNAL, "the stored value is not what its datatype says")
+    let shown = value.shown(&client.features).map_err(|_| {
+        RequestError::new(Status::EINTERNAL, "the stored value does not match its datatype")
     })?;
     let key = if request.opcode == Opcode::GETK { request.frame.key } else { &[] };
     let flags = flags.to_be_bytes();
-    let frame = success(request).extras(&flags).key(key).value(&shown.bytes);
-    answer(session, request, ticket, Some(&frame.datatype(shown.datatype).cas(row.cas)));
+    let frame = request.success().extras(&flags).key(key).value(&shown.bytes);
+    client.replies.answer(
+        &request.frame.header,
+        commit,
+        Some(&frame.datatype(shown.datatype).cas(row.cas)),
+    );
     Ok(())
 }
 
-/// What a reader finds; with a ticket where that is not durable yet.
+/// What a reader finds; with its commit if that is not durable yet.
 pub(super) enum Seen {
-    Alive(Arc<Row>, Option<Ticket>),
-    Missing(Option<Ticket>),
+    Alive(Arc<Row>, Option<PendingCommit>),
+    Missing(Option<PendingCommit>),
 }
 
-/// Looks for a document. One whose time is over is made to expire, and is not there.
-pub(super) async fn look(bucket: &Bucket, vb: &Arc<Vb>, key: &[u8]) -> Result<Seen, Fail> {
-    let Some(found) = crate::disk(|| vb.find(key))? else { return Ok(Seen::Missing(None)) };
+/// Looks up a document. An overdue one is expired and counts as missing.
+pub(super) async fn look(bucket: &Bucket, vb: &Arc<Vb>, key: &[u8]) -> Result<Seen, RequestError> {
+    let Some(found) = disk(|| vb.find(key))? else { return Ok(Seen::Missing(None)) };
     if found.row.is_expired_at(unix_now()) {
         if vb.expire(found.row.key.clone()).await {
             bucket.counters().expired_on_access.add(1);
@@ -75,15 +80,15 @@ pub(super) async fn look(bucket: &Bucket, vb: &Arc<Vb>, key: &[u8]) -> Result<Se
         return Ok(Seen::Missing(None));
     }
     let alive = found.row.is_alive();
-    Ok(if alive { Seen::Alive(found.row, found.ticket) } else { Seen::Missing(found.ticket) })
+    Ok(if alive { Seen::Alive(found.row, found.commit) } else { Seen::Missing(found.commit) })
 }
 
-/// The document among the rows that a change finds; one whose time is over is not there.
+/// Returns the row if it is a document that is not overdue.
 pub(super) fn living(old: Option<&Row>) -> Option<&Row> {
     old.filter(|row| row.is_alive() && !row.is_expired_at(unix_now()))
 }
 
-/// The same, checked against the CAS of a request; 0 asks for nothing.
+/// The same, checked against the CAS of a request; 0 matches every CAS.
 pub(super) fn matching(old: Option<&Row>, cas: u64) -> Result<&Row, Refusal> {
     match living(old) {
         None => Err(Refusal::Status(Status::KEY_ENOENT)),
@@ -92,7 +97,7 @@ pub(super) fn matching(old: Option<&Row>, cas: u64) -> Result<&Row, Refusal> {
     }
 }
 
-/// A document with a new value that keeps flags and expiry.
+/// A change of the value that keeps flags and expiry.
 pub(super) fn keeping(old: &Row, value: Value) -> Draft {
     Draft { version: Version::Ours, kind: old.kind, datatype: value.datatype, value: value.bytes }
 }

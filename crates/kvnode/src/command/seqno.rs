@@ -1,6 +1,6 @@
 //! GET_ALL_VB_SEQNOS, OBSERVE_SEQNO, SEQNO_PERSISTENCE.
 //!
-//! What is visible on this node is on disk, so "current" and "persisted" are one number here.
+//! Everything visible is on disk, so "current" and "persisted" are the same number here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,21 +8,21 @@ use std::time::Duration;
 use mcbp::{Datatype, Seqno, Status, VbId, VbState, VbUuid};
 use tokio::sync::Notify;
 
-use super::{any_vb, ready, success};
 use crate::bucket::{Bucket, VbEvent, VbListener};
-use crate::session::{Fail, Request, Session};
+use crate::client::Client;
+use crate::protocol::{Request, RequestError, any_vb, check_ready};
 
 /// How long SEQNO_PERSISTENCE waits. Source: kv_engine's `seqno_persistence_timeout`.
 const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Answers with id and high seqno of each vBucket: of those in a state, or of all but dead ones.
+/// Answers with the id and high seqno of each vBucket in a state, or of all that are not dead.
 pub(super) fn all(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
-    ready(bucket)?;
-    let wanted = wanted_state(request.frame.extras, session.features.collections)?;
+) -> Result<(), RequestError> {
+    check_ready(bucket)?;
+    let wanted = wanted_state(request.frame.extras, client.features.collections)?;
     let mut list = Vec::new();
     for vb in bucket.all_vbs() {
         let (state, high_seqno) = vb.state_and_high_seqno();
@@ -31,17 +31,17 @@ pub(super) fn all(
             list.extend_from_slice(&high_seqno.0.to_be_bytes());
         }
     }
-    session.replies.send(&success(request).value(&list));
+    client.replies.send(&request.success().value(&list));
     Ok(())
 }
 
-/// The state in the extras: nothing, a state (0 for any), or a state and a collection.
-fn wanted_state(extras: &[u8], collections: bool) -> Result<Option<VbState>, Fail> {
+/// Parses the extras: nothing, a state (0 for any), or a state and a collection.
+fn wanted_state(extras: &[u8], collections: bool) -> Result<Option<VbState>, RequestError> {
     let (state, collection) = match *extras {
         [] => return Ok(None),
         [a, b, c, d] => ([a, b, c, d], 0),
         [a, b, c, d, e, f, g, h] if collections => ([a, b, c, d], u32::from_be_bytes([e, f, g, h])),
-        _ => return Err(Fail::new(Status::EINVAL, "extras must be 0, 4 or 8 bytes")),
+        _ => return Err(RequestError::new(Status::EINVAL, "extras must be 0, 4 or 8 bytes")),
     };
     if collection != mcbp::key::DEFAULT_COLLECTION {
         return Err(Status::UNKNOWN_COLLECTION.into());
@@ -50,40 +50,42 @@ fn wanted_state(extras: &[u8], collections: bool) -> Result<Option<VbState>, Fai
         0 => Ok(None),
         state => {
             let state = VbState::from_wire(state);
-            state.map(Some).ok_or_else(|| Fail::new(Status::EINVAL, "a state is 0 to 4"))
+            state
+                .map(Some)
+                .ok_or_else(|| RequestError::new(Status::EINVAL, "a state must be 0 to 4"))
         }
     }
 }
 
-/// Answers how far the branch that the client knows has come, and whether another has begun since.
+/// Answers with the high seqno of the branch that the client knows, and whether a newer branch has
+/// begun.
 pub(super) fn observe(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
-    let uuid: [u8; 8] = request
-        .frame
-        .value
-        .try_into()
-        .map_err(|_| Fail::new(Status::EINVAL, "the value must be a uuid of 8 bytes"))?;
+) -> Result<(), RequestError> {
+    let uuid: [u8; 8] =
+        request.frame.value.try_into().map_err(|_| {
+            RequestError::new(Status::EINVAL, "the value must be a uuid of 8 bytes")
+        })?;
     let uuid = VbUuid(u64::from_be_bytes(uuid));
     let vb = any_vb(bucket, request.vb())?;
     let view = vb.view();
     let high = view.high_seqno.0.to_be_bytes();
     let mut value = Vec::with_capacity(43);
-    let known =
-        view.failover.iter().position(|entry| entry.uuid == uuid).ok_or(Status::KEY_ENOENT)?;
+    let branches = view.failover.entries();
+    let known = branches.iter().position(|entry| entry.uuid == uuid).ok_or(Status::KEY_ENOENT)?;
     value.push(u8::from(known != 0));
     value.extend_from_slice(&vb.id().0.to_be_bytes());
     value.extend_from_slice(&view.uuid().0.to_be_bytes());
     value.extend_from_slice(&high);
     value.extend_from_slice(&high);
-    let newer = known.checked_sub(1).and_then(|newer| view.failover.get(newer));
+    let newer = known.checked_sub(1).and_then(|newer| branches.get(newer));
     if let Some(newer) = newer {
         value.extend_from_slice(&uuid.0.to_be_bytes());
         value.extend_from_slice(&newer.seqno.0.to_be_bytes());
     }
-    session.replies.send(&success(request).datatype(Datatype::RAW).value(&value));
+    client.replies.send(&request.success().datatype(Datatype::RAW).value(&value));
     Ok(())
 }
 
@@ -97,32 +99,34 @@ impl VbListener for Wake {
 
 /// Answers once a seqno is on disk.
 pub(super) async fn persisted(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
+) -> Result<(), RequestError> {
     let wanted = request.frame.extras_exact::<8>("extras must be a seqno of 8 bytes")?;
     let wanted = Seqno(u64::from_be_bytes(*wanted));
     let vb = any_vb(bucket, request.vb())?;
     let wake = Arc::new(Wake(Notify::new()));
     let listener: Arc<dyn VbListener> = Arc::clone(&wake) as _;
     let _subscription = vb.subscribe(listener);
-    let shutdown = session.node.shutdown.clone();
+    let shutdown = client.node.shutdown.clone();
     let reached = async {
         while vb.high_seqno() < wanted {
             tokio::select! {
                 () = wake.0.notified() => {}
                 () = shutdown.cancelled() => return Err(Status::ETMPFAIL.into()),
             }
-            // It may have been removed, or made anew.
+            // It may have been removed, or recreated.
             any_vb(bucket, request.vb())?;
         }
-        Ok::<_, Fail>(())
+        Ok::<_, RequestError>(())
     };
     match tokio::time::timeout(PERSISTENCE_TIMEOUT, reached).await {
         Ok(outcome) => outcome?,
-        Err(_) => return Err(Fail::new(Status::ETMPFAIL, "the seqno was not reached in 30 s")),
+        Err(_) => {
+            return Err(RequestError::new(Status::ETMPFAIL, "the seqno was not reached in 30 s"));
+        }
     }
-    session.replies.send(&success(request));
+    client.replies.send(&request.success());
     Ok(())
 }

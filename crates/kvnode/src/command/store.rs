@@ -8,25 +8,25 @@ use vbucket::{Kind, Row};
 
 use super::read::{keeping, living, matching};
 use super::value::Value;
-use super::{active_vb, answer, success};
 use crate::bucket::{Bucket, Draft, Refusal, Version, Written};
+use crate::client::Client;
 use crate::clock::{absolute_expiry, unix_now};
-use crate::session::{Fail, Request, Session};
+use crate::protocol::{Request, RequestError, active_vb};
 
 /// SET, ADD and REPLACE.
 pub(super) async fn store(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
+) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&session.features)?;
+    let key = request.key(&client.features)?;
     let extras = StoreExtras::decode(&request.frame)?;
     let cas = request.frame.header.cas;
     if request.opcode == Opcode::ADD && cas != 0 {
-        return Err(Fail::new(Status::EINVAL, "ADD takes no CAS"));
+        return Err(RequestError::new(Status::EINVAL, "ADD takes no CAS"));
     }
-    let value = Value::checked(request.value(), request.datatype(&session.features)?)?;
+    let value = Value::checked(request.value(), request.datatype(&client.features)?)?;
     let expiry = absolute_expiry(extras.expiry, unix_now());
     let change = |old: Option<&Row>| {
         let old = match request.opcode {
@@ -44,11 +44,11 @@ pub(super) async fn store(
     };
     let written = vb.write(Bytes::copy_from_slice(key), value.bytes.len(), change).await?;
     bucket.counters().sets.add(1);
-    written_answer(session, request, written, &[]);
+    written_answer(client, request, written, &[]);
     Ok(())
 }
 
-/// A body replaces a body: extended attributes stay with their document.
+/// Returns the new value. A new body keeps the document's extended attributes.
 fn with_xattrs_of(old: Option<&Row>, value: &Value) -> Result<Value, Status> {
     let xattr = mcbp::Datatype::XATTR;
     match old {
@@ -71,13 +71,13 @@ fn kept_expiry(old: Option<&Row>) -> Option<u32> {
 
 /// APPEND and PREPEND.
 pub(super) async fn extend(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
+) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&session.features)?;
-    let datatype = request.datatype(&session.features)?;
+    let key = request.key(&client.features)?;
+    let datatype = request.datatype(&client.features)?;
     let (_, more) = Value { bytes: request.value(), datatype }.split()?;
     let change = |old: Option<&Row>| {
         let missing = Refusal::Status(Status::NOT_STORED);
@@ -94,18 +94,18 @@ pub(super) async fn extend(
     };
     let written = vb.write(Bytes::copy_from_slice(key), more.len(), change).await?;
     bucket.counters().sets.add(1);
-    written_answer(session, request, written, &[]);
+    written_answer(client, request, written, &[]);
     Ok(())
 }
 
-/// DELETE. The attributes of the system stay with what is left.
+/// DELETE. The deletion keeps the system's extended attributes.
 pub(super) async fn delete(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
+) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&session.features)?;
+    let key = request.key(&client.features)?;
     let change = |old: Option<&Row>| {
         let old = matching(old, request.frame.header.cas)?;
         let kind = Kind::Deleted { at: unix_now() };
@@ -114,20 +114,24 @@ pub(super) async fn delete(
     };
     let written = vb.write(Bytes::copy_from_slice(key), 0, change).await?;
     bucket.counters().deletes.add(1);
-    written_answer(session, request, written, &[]);
+    written_answer(client, request, written, &[]);
     Ok(())
 }
 
-/// Adds the answer to a change: with its CAS and, where negotiated, its mutation token.
+/// Adds the answer to a change, with its CAS and, if negotiated, its mutation token.
 pub(super) fn written_answer(
-    session: &mut Session,
+    client: &mut Client,
     request: &Request<'_>,
     written: Written,
     value: &[u8],
 ) {
-    let Written { row, uuid, ticket } = written;
+    let Written { row, uuid, commit } = written;
     let token = mutation_token(uuid, row.seqno);
-    let extras: &[u8] = if session.features.mutation_seqno { &token } else { &[] };
-    let frame = success(request).cas(row.cas).extras(extras).value(value);
-    answer(session, request, Some(ticket), Some(&frame).filter(|_| !request.quiet));
+    let extras: &[u8] = if client.features.mutation_seqno { &token } else { &[] };
+    let frame = request.success().cas(row.cas).extras(extras).value(value);
+    client.replies.answer(
+        &request.frame.header,
+        Some(commit),
+        Some(&frame).filter(|_| !request.quiet),
+    );
 }

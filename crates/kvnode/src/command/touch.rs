@@ -1,40 +1,37 @@
-//! TOUCH, GAT and GATQ: a new expiry, with or without the document as the answer.
+//! TOUCH, GAT and GATQ: set a new expiry, and answer with or without the document.
 
 use bytes::Bytes;
 use mcbp::{Opcode, Status};
 use vbucket::{Kind, Row};
 
 use super::read::{Seen, living, look, miss, show};
-use super::{active_vb, answer, success};
 use crate::bucket::{Bucket, Draft, Refusal, Version};
+use crate::client::Client;
 use crate::clock::{absolute_expiry, unix_now};
-use crate::session::{Fail, Request, Session};
+use crate::protocol::{Request, RequestError, active_vb};
 
 /// See the module.
 pub(super) async fn touch(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
+) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&session.features)?;
+    let key = request.key(&client.features)?;
     let extras = request.frame.extras_exact::<4>("extras must be 4 bytes")?;
     let expiry = absolute_expiry(u32::from_be_bytes(*extras), unix_now());
-    // Looked at first, so that a document whose time is over expires rather than comes back.
+    // Looked up first, so that an overdue document expires and is not revived.
     let value_bytes = match look(bucket, &vb, key).await? {
         Seen::Alive(row, _) => row.value.len(),
-        Seen::Missing(ticket) => {
-            miss(session, request, ticket);
+        Seen::Missing(commit) => {
+            miss(client, request, commit);
             return Ok(());
         }
     };
     let change = |old: Option<&Row>| {
         let missing = Refusal::Status(Status::KEY_ENOENT);
-        let old = living(old).ok_or(missing)?;
-        let flags = match old.kind {
-            Kind::Document { flags, .. } => flags,
-            Kind::Deleted { .. } | Kind::Expired { .. } => 0,
-        };
+        let Some(old) = living(old) else { return Err(missing) };
+        let Kind::Document { flags, .. } = old.kind else { return Err(missing) };
         let kind = Kind::Document { flags, expiry };
         Ok(Draft { version: Version::Ours, kind, datatype: old.datatype, value: old.value.clone() })
     };
@@ -42,9 +39,9 @@ pub(super) async fn touch(
     if request.opcode == Opcode::GAT {
         bucket.counters().gets.add(1);
         bucket.counters().get_hits.add(1);
-        return show(session, request, &written.row, Some(written.ticket));
+        return show(client, request, &written.row, Some(written.commit));
     }
-    let frame = success(request).cas(written.row.cas);
-    answer(session, request, Some(written.ticket), Some(&frame));
+    let frame = request.success().cas(written.row.cas);
+    client.replies.answer(&request.frame.header, Some(written.commit), Some(&frame));
     Ok(())
 }

@@ -1,19 +1,19 @@
-//! What the bytes of a value are: snappy, JSON, extended attributes. Pure.
+//! The encoding of a value: snappy, JSON, extended attributes. Pure.
 //!
-//! Extended attributes stand in front of the body: their length as a u32, then the pairs.
+//! Extended attributes precede the body: their length as a u32, then the pairs.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use mcbp::{Datatype, Status};
 use serde::de::IgnoredAny;
 
-use crate::session::Features;
+use crate::protocol::Features;
 
-/// The largest value, before and after inflating. Source: kv_engine's `max_item_size`.
+/// The largest value, compressed or not. Source: kv_engine's `max_item_size`.
 pub(crate) const VALUE_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// Room for extended attributes beside the value. Source: `max_item_privileged_bytes`.
 const XATTR_BYTES_MAX: usize = 1024 * 1024;
 
-/// A value and what it is.
+/// A value and its datatype.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Value {
     pub(super) bytes: Bytes,
@@ -21,10 +21,10 @@ pub(super) struct Value {
 }
 
 impl Value {
-    /// A client's value with its JSON bit made right, whatever the client said of it.
+    /// A client's value. Sets the JSON bit from the body and ignores the client's.
     ///
     /// # Errors
-    /// [`Status::E2BIG`], or [`Status::EINVAL`] for what cannot be inflated or split.
+    /// [`Status::E2BIG`], or [`Status::EINVAL`] if the value cannot be decompressed or split.
     pub(super) fn checked(bytes: Bytes, datatype: Datatype) -> Result<Self, Status> {
         let xattrs = datatype.contains(Datatype::XATTR);
         let bytes_max = VALUE_BYTES_MAX + if xattrs { XATTR_BYTES_MAX } else { 0 };
@@ -33,7 +33,7 @@ impl Value {
         }
         let mut value = Self { bytes, datatype };
         if value.bytes.is_empty() {
-            // Nothing is compressed and nothing is JSON about it; never inflate it.
+            // Neither compressed nor JSON; it must not be decompressed.
             value.datatype = Datatype::RAW;
             return Ok(value);
         }
@@ -45,7 +45,7 @@ impl Value {
         Ok(value)
     }
 
-    /// The same, not compressed.
+    /// The value, decompressed.
     pub(super) fn inflated(&self) -> Result<Self, Status> {
         if !self.datatype.contains(Datatype::SNAPPY) || self.bytes.is_empty() {
             return Ok(self.clone());
@@ -59,8 +59,8 @@ impl Value {
         Ok(Self { bytes, datatype: self.datatype.without(Datatype::SNAPPY) })
     }
 
-    /// Extended attributes with their length in front (empty where there are none), and the body;
-    /// both inflated.
+    /// Returns the extended attributes with their length (empty if there are none) and the body,
+    /// both decompressed.
     pub(super) fn split(&self) -> Result<(Bytes, Bytes), Status> {
         let Self { bytes, datatype } = self.inflated()?;
         if !datatype.contains(Datatype::XATTR) {
@@ -72,7 +72,7 @@ impl Value {
         Ok((bytes.slice(..xattrs), bytes.slice(xattrs..)))
     }
 
-    /// `xattrs` in front of a new body.
+    /// A value of extended attributes with their length, and a body.
     pub(super) fn joined(xattrs: &[u8], body: &[u8]) -> Result<Self, Status> {
         if body.len() > VALUE_BYTES_MAX {
             return Err(Status::E2BIG);
@@ -85,7 +85,7 @@ impl Value {
         Ok(Self { bytes: bytes.freeze(), datatype: json.with(xattr) })
     }
 
-    /// The body as a connection with `features` may have it.
+    /// The body, in the encoding that a connection with `features` may receive.
     pub(super) fn shown(&self, features: &Features) -> Result<Self, Status> {
         let has_xattrs = self.datatype.contains(Datatype::XATTR);
         let mut shown =
@@ -101,7 +101,7 @@ impl Value {
     }
 }
 
-/// Whether `bytes` are one JSON value.
+/// Whether `bytes` are a JSON value.
 fn is_json(bytes: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }

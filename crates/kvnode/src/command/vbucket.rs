@@ -7,87 +7,97 @@ use mcbp::dcp::encode_failover_log;
 use mcbp::{Status, VbState};
 use serde::Deserialize;
 
-use super::{any_vb, ready, success};
 use crate::bucket::Bucket;
-use crate::session::{Fail, Request, Session};
+use crate::client::Client;
+use crate::protocol::{Request, RequestError, any_vb, check_ready};
 
-/// The value of SET_VBUCKET. Other keys are about snapshots that this node does not take.
+/// The value of SET_VBUCKET. Other keys are for snapshots, which this node does not support.
 #[derive(Deserialize)]
 struct Wanted {
     topology: Option<serde_json::Value>,
 }
 
-/// Gives a vBucket its state; answers once that is on disk.
+/// Sets the state of a vBucket; answers once it is on disk.
 pub(super) async fn set(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Arc<Bucket>,
     request: &Request<'_>,
-) -> Result<(), Fail> {
-    ready(bucket)?;
+) -> Result<(), RequestError> {
+    check_ready(bucket)?;
     let state = state_of(request.frame.extras)?;
     let topology = topology_of(request.frame.value, state)?;
     bucket.set_state(request.vb(), state, topology).await?;
-    info!("vbucket state set bucket={} {} state={state}", bucket.name(), request.vb());
-    session.replies.send(&success(request));
+    info!("vbucket state set bucket={} vb={} state={state}", bucket.name(), request.vb().0);
+    client.replies.send(&request.success());
     Ok(())
 }
 
-/// One byte, or four as older clients send it.
-fn state_of(extras: &[u8]) -> Result<VbState, Fail> {
+/// The state is one byte, or four from older clients.
+fn state_of(extras: &[u8]) -> Result<VbState, RequestError> {
     let number = match *extras {
         [state] => u32::from(state),
         [a, b, c, d] => u32::from_be_bytes([a, b, c, d]),
-        _ => return Err(Fail::new(Status::EINVAL, "extras must be a state of 1 or 4 bytes")),
+        _ => {
+            return Err(RequestError::new(
+                Status::EINVAL,
+                "extras must be a state of 1 or 4 bytes",
+            ));
+        }
     };
-    VbState::from_wire(number).ok_or_else(|| Fail::new(Status::EINVAL, "a state is 1 to 4"))
+    VbState::from_wire(number)
+        .ok_or_else(|| RequestError::new(Status::EINVAL, "a state must be 1 to 4"))
 }
 
-fn topology_of(value: &[u8], state: VbState) -> Result<Option<String>, Fail> {
+fn topology_of(value: &[u8], state: VbState) -> Result<Option<String>, RequestError> {
     if value.is_empty() {
         return Ok(None);
     }
     let wanted: Wanted =
-        serde_json::from_slice(value).map_err(|error| Fail::new(Status::EINVAL, error))?;
+        serde_json::from_slice(value).map_err(|error| RequestError::new(Status::EINVAL, error))?;
     match wanted.topology {
         Some(topology) if state == VbState::Active && topology.is_array() => {
             Ok(Some(topology.to_string()))
         }
-        Some(_) => Err(Fail::new(Status::EINVAL, "a topology is an array, for active vBuckets")),
+        Some(_) => Err(RequestError::new(
+            Status::EINVAL,
+            "a topology must be an array, and the state active",
+        )),
         None => Ok(None),
     }
 }
 
 /// Answers with the state as 4 bytes.
 pub(super) fn get(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
+) -> Result<(), RequestError> {
     let state = any_vb(bucket, request.vb())?.state() as u32;
-    session.replies.send(&success(request).value(&state.to_be_bytes()));
+    client.replies.send(&request.success().value(&state.to_be_bytes()));
     Ok(())
 }
 
-/// Removes a vBucket; answers once that is on disk.
+/// Removes a vBucket; answers once it is removed from disk.
 pub(super) async fn delete(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Arc<Bucket>,
     request: &Request<'_>,
-) -> Result<(), Fail> {
+) -> Result<(), RequestError> {
     let vb = any_vb(bucket, request.vb())?.id();
     bucket.remove_vb(vb).await?;
-    info!("vbucket removed bucket={} {vb}", bucket.name());
-    session.replies.send(&success(request));
+    info!("vbucket removed bucket={} vb={}", bucket.name(), vb.0);
+    client.replies.send(&request.success());
     Ok(())
 }
 
 /// Answers with the branches of history, newest first.
 pub(super) fn failover_log(
-    session: &mut Session,
+    client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
-    let log = encode_failover_log(&any_vb(bucket, request.vb())?.view().failover);
-    session.replies.send(&success(request).value(&log));
+) -> Result<(), RequestError> {
+    let view = any_vb(bucket, request.vb())?.view();
+    let log = encode_failover_log(view.failover.entries());
+    client.replies.send(&request.success().value(&log));
     Ok(())
 }

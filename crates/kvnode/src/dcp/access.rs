@@ -1,27 +1,39 @@
-//! vBuckets as the DCP machines see them.
+//! vBuckets, in the form that the DCP machines read.
 
 use std::sync::Arc;
 
 use mcbp::{Seqno, VbId};
-use vbucket::FailoverTable;
 use vbucket::consumer::{Claim, Replicas};
 use vbucket::producer::{LogRead, Source};
 use vbucket::stream_req::VbFacts;
 
 use super::claims::Claims;
+use super::registry::ServedBucket;
 use super::wakeups::Wakeups;
-use crate::bucket::{self, Bucket};
+use crate::bucket::Bucket;
 
 /// A bucket, for the machines of one connection.
 #[derive(Clone)]
-pub(super) struct Access(pub(super) Arc<Bucket>);
+pub(super) struct Access(Arc<ServedBucket>);
 
 impl Access {
+    pub(super) const fn new(served: Arc<ServedBucket>) -> Self {
+        Self(served)
+    }
+
+    pub(super) fn served(&self) -> &ServedBucket {
+        &self.0
+    }
+
+    pub(super) fn bucket(&self) -> &Arc<Bucket> {
+        &self.0.bucket
+    }
+
     fn look(&self, vb: VbId) -> Option<VbFacts> {
-        let view = self.0.vb(vb)?.view();
+        let view = self.bucket().vb(vb)?.view();
         Some(VbFacts {
             state: view.state,
-            failover: FailoverTable::from_log(&view.failover).ok()?,
+            failover: view.failover,
             high_seqno: view.high_seqno,
             snapshot_start: view.snapshot_start,
             snapshot_end: view.snapshot_end,
@@ -36,13 +48,9 @@ impl Source for Access {
     }
 
     fn read_log(&self, vb: VbId, after: Seqno, bytes_max: usize) -> LogRead {
-        // A vBucket that is gone has nothing; its stream hears of that by a notification.
-        let Some(vb) = self.0.vb(vb) else { return LogRead::UpToDate };
-        match vb.read_log(after, bytes_max) {
-            bucket::LogRead::UpToDate => LogRead::UpToDate,
-            bucket::LogRead::Rows(rows) => LogRead::Rows(rows),
-            bucket::LogRead::Evicted => LogRead::Evicted,
-        }
+        // The stream of a vBucket that is gone hears of that by an event.
+        let Some(vb) = self.bucket().vb(vb) else { return LogRead::UpToDate };
+        vb.read_log(after, bytes_max)
     }
 }
 
@@ -50,7 +58,7 @@ impl Source for Access {
 #[derive(Clone)]
 pub(super) struct ReplicaAccess {
     pub(super) access: Access,
-    /// Hears of vBuckets that are free.
+    /// Notified of vBuckets that are released.
     pub(super) wakeups: Arc<Wakeups>,
 }
 
@@ -60,17 +68,17 @@ impl ReplicaAccess {
     }
 
     pub(super) fn bucket(&self) -> &Arc<Bucket> {
-        &self.access.0
+        self.access.bucket()
     }
 
     fn claims(&self) -> &Claims {
-        &self.access.0.dcp().claims
+        &self.access.served().connections.claims
     }
 
-    /// The connection has ended: nobody streams to these vBuckets any more, and it wants none.
-    pub(super) fn ended(&self, vbuckets: &[VbId]) {
+    /// The connection has ended: it claims no other vBucket, and the streams to its own have ended.
+    pub(super) fn ended(&self, vbuckets: impl Iterator<Item = VbId>) {
         self.claims().forget(&self.wakeups);
-        vbuckets.iter().for_each(|vb| self.claims().drains(*vb));
+        vbuckets.for_each(|vb| self.claims().drains(vb));
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reads of the disk for streams: one chunk at a time on a blocking thread, encoded there.
+//! Disk reads for streams: one chunk at a time on a blocking thread, which encodes it too.
 
 use std::sync::Arc;
 
@@ -7,35 +7,39 @@ use tokio::sync::Semaphore;
 use vbucket::producer::{Chunk, DiskRead, DiskSnapshot, ReadEnd, RowEncoder};
 use vbucket::store::{Scan, ScanEnd, ScanStep, SharedStore, StoreError};
 
-/// What to read.
-pub(super) struct Request {
+/// A chunk to read.
+pub(super) struct ReadChunk {
     pub(super) vb: VbId,
     pub(super) stream: Opaque,
     pub(super) start: Seqno,
     pub(super) end: Seqno,
     pub(super) encoder: RowEncoder,
-    /// A row whose frame is larger is left for later.
+    /// A row whose frame is larger is not read; it ends the chunk.
     pub(super) row_bytes_max: usize,
-    /// The scan to go on with; `None` opens one.
+    /// The scan to continue; `None` opens one.
     pub(super) scan: Option<Box<dyn Scan>>,
 }
 
-/// What came of it.
-pub(super) struct Outcome {
+/// The outcome of a [`ReadChunk`].
+pub(super) struct ChunkRead {
     pub(super) vb: VbId,
     pub(super) stream: Opaque,
-    /// The scan, where it can go on.
+    /// The scan, if it can be continued.
     pub(super) scan: Option<Box<dyn Scan>>,
     pub(super) read: DiskRead,
 }
 
-/// Reads one chunk, with one of the bucket's permits for reads of the disk.
-pub(super) async fn read(store: SharedStore, permits: Arc<Semaphore>, request: Request) -> Outcome {
+/// Reads one chunk once it has one of the bucket's permits to read.
+pub(super) async fn read(
+    store: SharedStore,
+    permits: Arc<Semaphore>,
+    request: ReadChunk,
+) -> ChunkRead {
     let (vb, stream) = (request.vb, request.stream);
     let _permit = permits.acquire().await;
     match tokio::task::spawn_blocking(move || request.read(&store)).await {
         Ok(outcome) => outcome,
-        Err(gone) => Outcome { vb, stream, scan: None, read: failed(gone.to_string()) },
+        Err(gone) => ChunkRead { vb, stream, scan: None, read: failed(gone.to_string()) },
     }
 }
 
@@ -43,8 +47,8 @@ fn failed(cause: String) -> DiskRead {
     DiskRead { snapshot: None, chunk: Chunk::default(), end: ReadEnd::Failed(cause) }
 }
 
-impl Request {
-    fn read(self, store: &SharedStore) -> Outcome {
+impl ReadChunk {
+    fn read(self, store: &SharedStore) -> ChunkRead {
         let Self { vb, stream, start, end, encoder, row_bytes_max, scan } = self;
         let (mut scan, snapshot) = match scan {
             Some(scan) => (scan, None),
@@ -56,13 +60,13 @@ impl Request {
                 }
                 Err(error) => {
                     let read = DiskRead { end: end_of(error), ..failed(String::new()) };
-                    return Outcome { vb, stream, scan: None, read };
+                    return ChunkRead { vb, stream, scan: None, read };
                 }
             },
         };
         let (chunk, end) = fill_chunk(scan.as_mut(), &encoder, row_bytes_max, vb, stream);
         let scan = matches!(end, ReadEnd::More | ReadEnd::Large(_)).then_some(scan);
-        Outcome { vb, stream, scan, read: DiskRead { snapshot, chunk, end } }
+        ChunkRead { vb, stream, scan, read: DiskRead { snapshot, chunk, end } }
     }
 }
 
@@ -93,13 +97,13 @@ fn fill_chunk(
         (ScanEnd::Finished, None) => ReadEnd::Finished,
         (ScanEnd::Yielded, None) => large.map_or(ReadEnd::More, ReadEnd::Large),
         (ScanEnd::Failed(error), None) => end_of(error),
-        // Whoever cancels a scan takes away what it reads; that is no failure (MB-53198).
+        // A scan is cancelled when its vBucket goes; that is no failure (MB-53198).
         (ScanEnd::Cancelled, None) => ReadEnd::Gone,
     };
     (chunk, end)
 }
 
-/// A vBucket that was removed is no failure of the disk (MB-53198).
+/// That a vBucket was removed is no failure of the disk (MB-53198).
 fn end_of(error: StoreError) -> ReadEnd {
     match error {
         StoreError::NoVbucket(_) => ReadEnd::Gone,

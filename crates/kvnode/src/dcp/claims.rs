@@ -1,23 +1,24 @@
-//! Which vBuckets have a stream towards this node: at most one connection has each.
+//! Which vBuckets have a stream towards this node: each belongs to at most one connection.
 //!
-//! A stream that has ended is still being written for a while. Who asks for its vBucket then is
-//! told, under the same lock, that it is free later, and is woken when it is: no release can fall
-//! between the question and the wait.
+//! After a stream has ended, its last rows are still being written. A connection that claims its
+//! vBucket then is registered under the same lock and woken at the release, so that no release is
+//! missed between the claim and the wait.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
+use invariant::broken;
 use mcbp::VbId;
 use vbucket::consumer::Claim;
 
 use super::wakeups::Wakeups;
 use crate::sync::lock;
 
-/// A vBucket that is taken.
+/// A vBucket that is claimed.
 #[derive(Default)]
 struct Taken {
     draining: bool,
-    /// Connections that want it next, each once.
+    /// Connections that wait for it, each once.
     waiting: Vec<Arc<Wakeups>>,
 }
 
@@ -26,7 +27,7 @@ struct Taken {
 pub(super) struct Claims(Mutex<HashMap<VbId, Taken>>);
 
 impl Claims {
-    /// Takes a vBucket for a connection. `wakeups` hears of it once a draining one is free.
+    /// Claims a vBucket for a connection. If it is draining, `wakeups` is notified once it is free.
     pub(super) fn claim(&self, vb: VbId, wakeups: &Arc<Wakeups>) -> Claim {
         let mut taken = lock(&self.0);
         let Some(other) = taken.get_mut(&vb) else {
@@ -49,10 +50,13 @@ impl Claims {
         }
     }
 
-    /// Gives a vBucket back and wakes all who wait: the first of them takes it.
+    /// Releases a vBucket and wakes all who wait: the first that claims it gets it.
     pub(super) fn release(&self, vb: VbId) {
-        let waiting = lock(&self.0).remove(&vb).unwrap_or_default().waiting;
-        waiting.iter().for_each(|wakeups| wakeups.freed(vb));
+        let released = lock(&self.0).remove(&vb);
+        match released {
+            Some(taken) => taken.waiting.iter().for_each(|wakeups| wakeups.freed(vb)),
+            None => drop(broken!("{vb} is released and was not claimed")),
+        }
     }
 
     /// A connection has ended: it waits for nothing any more.
@@ -85,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_a_draining_vbucket_is_woken_once_it_is_free() {
+    fn who_claims_a_draining_vbucket_is_woken_once_it_is_free() {
         let claims = Claims::default();
         let [first, second, third]: [Arc<Wakeups>; 3] = Default::default();
         claims.claim(VbId(1), &first);

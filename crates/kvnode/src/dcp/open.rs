@@ -1,17 +1,19 @@
-//! What DCP_OPEN asks for, and what of it is refused.
+//! DCP_OPEN, parsed and checked.
+
+use std::sync::Arc;
 
 use mcbp::dcp::{Open, open_flags};
-use mcbp::{Frame, Status};
+use mcbp::{Frame, Opaque, Status};
 use serde::Deserialize;
-use vbucket::consumer::ConsumerOptions;
 use vbucket::producer::ProducerOptions;
 
-use crate::session::{Fail, Features};
+use super::registry::ServedBucket;
+use crate::protocol::{Features, RequestError};
 
 /// The longest name of a DCP connection. Source: `dcp/documentation/commands/open-connection.md`.
 const NAME_BYTES_MAX: usize = 200;
 
-/// Flags that a node of version 8.0 knows.
+/// The flags of DCP_OPEN that kv_engine 8.0 knows.
 const KNOWN_FLAGS: u32 = open_flags::PRODUCER
     | open_flags::INCLUDE_XATTRS
     | open_flags::NO_VALUE
@@ -20,19 +22,21 @@ const KNOWN_FLAGS: u32 = open_flags::PRODUCER
     | open_flags::INCLUDE_DELETED_USER_XATTRS;
 
 /// Which side this node is on a connection.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) enum Role {
+pub(super) enum Role {
     /// It sends.
     Producer(ProducerOptions),
-    /// It receives. The window is set when the connection is registered.
-    Consumer(ConsumerOptions),
+    /// It receives. The size of the window depends on how many consumers there are.
+    Consumer { collections: bool, json: bool },
 }
 
 /// A DCP_OPEN that may be answered with success.
-#[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Opening {
-    pub(crate) name: String,
-    pub(crate) role: Role,
+pub(crate) struct DcpOpen {
+    /// The name of the connection.
+    pub(super) name: String,
+    pub(super) role: Role,
+    pub(super) opaque: Opaque,
+    pub(super) user: String,
+    pub(super) served: Arc<ServedBucket>,
 }
 
 #[derive(Deserialize)]
@@ -42,31 +46,40 @@ struct Value {
     _consumer_name: Option<String>,
 }
 
-impl Opening {
-    /// Reads and checks a DCP_OPEN.
+impl DcpOpen {
+    /// Reads and checks the frame of an authenticated user who has selected a bucket.
     ///
     /// # Errors
     /// EINVAL with what is wrong.
-    pub(crate) fn check(frame: &Frame<'_>, features: Features) -> Result<Self, Fail> {
-        let open = Open::decode(frame).map_err(|error| Fail::new(Status::EINVAL, error))?;
-        let invalid = |what: &str| Err(Fail::new(Status::EINVAL, what));
+    pub(crate) fn new(
+        frame: &Frame<'_>,
+        features: Features,
+        user: String,
+        served: Arc<ServedBucket>,
+    ) -> Result<Self, RequestError> {
+        let open = Open::decode(frame)?;
+        let invalid = |what: &str| Err(RequestError::new(Status::EINVAL, what));
         let has = |flag| open.flags & flag != 0;
         if open.flags & !KNOWN_FLAGS != 0 {
-            return invalid("unknown flags");
+            return Err(RequestError::new(
+                Status::EINVAL,
+                format!("unknown flags {:#x}", open.flags & !KNOWN_FLAGS),
+            ));
         }
         if has(open_flags::NO_VALUE) && has(open_flags::NO_VALUE_WITH_DATATYPE) {
-            return invalid("no value and no value with datatype exclude each other");
+            return invalid("NO_VALUE and NO_VALUE_WITH_DATATYPE exclude each other");
         }
         if has(open_flags::INCLUDE_DELETED_USER_XATTRS) && !has(open_flags::INCLUDE_XATTRS) {
-            return invalid("xattrs of deleted documents need xattrs");
+            return invalid("INCLUDE_DELETED_USER_XATTRS needs INCLUDE_XATTRS");
         }
-        let name = std::str::from_utf8(open.name).unwrap_or_default();
-        if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        let name = std::str::from_utf8(open.name).ok();
+        let fits = |name: &&str| (1..=NAME_BYTES_MAX).contains(&name.len());
+        let Some(name) = name.filter(fits) else {
             return invalid("a connection name is 1 to 200 bytes of UTF-8");
-        }
+        };
         let role = if has(open_flags::PRODUCER) {
             if !open.value.is_empty() {
-                return invalid("a producer is opened without a value");
+                return invalid("a producer takes no value");
             }
             let Features { collections, snappy, json, xattr, .. } = features;
             let options =
@@ -75,20 +88,21 @@ impl Opening {
         } else {
             check_value(open.value)?;
             let Features { collections, json, .. } = features;
-            Role::Consumer(ConsumerOptions { collections, json, window_bytes: 0 })
+            Role::Consumer { collections, json }
         };
-        Ok(Self { name: name.to_owned(), role })
+        Ok(Self { name: name.to_owned(), role, opaque: frame.header.opaque, user, served })
     }
 }
 
-/// Checks the value of a consumer's DCP_OPEN. The name in it belongs to durable writes, which are
-/// not stored here: it may be given and is not used.
-fn check_value(value: &[u8]) -> Result<(), Fail> {
+/// Checks the value of a consumer's DCP_OPEN. The name in it is for durable writes, which this node
+/// does not store: it may be given and is ignored.
+fn check_value(value: &[u8]) -> Result<(), RequestError> {
     if value.is_empty() {
         return Ok(());
     }
-    let invalid = |_| Fail::new(Status::EINVAL, "the value is a JSON object with consumer_name");
-    // Through a map, for a struct would be read from an array too.
+    let invalid =
+        |_| RequestError::new(Status::EINVAL, "the value is a JSON object with consumer_name");
+    // Through a map, because serde would read a struct from an array too.
     let object: serde_json::Map<_, _> = serde_json::from_slice(value).map_err(invalid)?;
     serde_json::from_value::<Value>(object.into()).map(drop).map_err(invalid)
 }

@@ -1,4 +1,4 @@
-//! The DCP connections of one bucket: one of each name, and what they share.
+//! The DCP connections of one bucket: one for each name, and what they share.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,19 +10,21 @@ use vbucket::consumer::Consumer;
 use vbucket::producer::Producer;
 
 use super::claims::Claims;
+use crate::bucket::Bucket;
 use crate::sync::lock;
 
-/// How many threads read the disk for backfills of one bucket at a time. More do not make a disk
-/// faster, and clients' reads need it too. A slow consumer holds none: a read ends with its chunk.
-const DISK_READS_MAX: usize = 4;
+/// How many threads read the disk for backfills of one bucket at a time. More would not make the
+/// disk faster, and clients' reads need it too. A slow consumer holds none: a read ends with its
+/// chunk.
+const READ_PERMITS: usize = 4;
 
-/// How long a connection may take to go when another of its name comes: as long as a commit may.
+/// How long to wait for the end of a displaced connection: as long as a commit may take.
 const DISPLACE_WAIT: Duration = Duration::from_secs(35);
 
-/// The flow-control windows of all consumers together are this part of a bucket's memory.
+/// The flow-control windows of all consumers together are a bucket's memory divided by this.
 const WINDOW_PARTS: u64 = 20;
 
-/// What a connection does, for the statistics of other connections.
+/// The machine of a connection.
 #[derive(Clone)]
 pub(super) enum Machine {
     Producer(Arc<Mutex<Producer>>),
@@ -42,10 +44,10 @@ pub(super) struct Connection {
 /// See the module.
 pub(crate) struct Registry {
     connections: Mutex<HashMap<String, Connection>>,
-    /// vBuckets with a stream towards this node: one connection for each.
+    /// Which connection has the stream towards each vBucket.
     pub(super) claims: Claims,
     consumers: watch::Sender<u32>,
-    pub(super) disk_reads: Arc<Semaphore>,
+    pub(super) read_permits: Arc<Semaphore>,
 }
 
 impl Default for Registry {
@@ -54,14 +56,14 @@ impl Default for Registry {
             connections: Mutex::default(),
             claims: Claims::default(),
             consumers: watch::Sender::new(0),
-            disk_reads: Arc::new(Semaphore::new(DISK_READS_MAX)),
+            read_permits: Arc::new(Semaphore::new(READ_PERMITS)),
         }
     }
 }
 
 impl Registry {
-    /// Closes the connection of this name, if there is one, and waits until it is gone: what it
-    /// received last is on disk then, and its vBuckets are free.
+    /// Closes the connection of this name, if there is one, and waits until it is gone: everything
+    /// that it received is on disk then, and its vBuckets are released.
     pub(super) async fn displace(&self, name: &str) {
         let old = lock(&self.connections).get(name).cloned();
         if let Some(old) = old {
@@ -70,7 +72,7 @@ impl Registry {
         }
     }
 
-    /// Enters a connection; a second one of its name that came meanwhile is displaced.
+    /// Registers a connection. It displaces another one of its name that came meanwhile.
     pub(super) fn enter(&self, name: &str, user: String, machine: Machine) -> Connection {
         let connection = Connection {
             user,
@@ -87,7 +89,7 @@ impl Registry {
         connection
     }
 
-    /// Takes a connection out that has ended.
+    /// Removes a connection that has ended.
     pub(super) fn leave(&self, name: &str, connection: &Connection) {
         {
             let mut connections = lock(&self.connections);
@@ -111,7 +113,7 @@ impl Registry {
         self.consumers.subscribe()
     }
 
-    /// The connections by name, in the order of their names.
+    /// The connections with their names, sorted by name.
     pub(super) fn all(&self) -> Vec<(String, Connection)> {
         let connections = lock(&self.connections);
         let mut all: Vec<_> = connections.iter().map(|(n, c)| (n.clone(), c.clone())).collect();
@@ -122,6 +124,19 @@ impl Registry {
     /// The connection of a name.
     pub(super) fn get(&self, name: &str) -> Option<Connection> {
         lock(&self.connections).get(name).cloned()
+    }
+}
+
+/// A bucket and the DCP connections to it.
+pub(crate) struct ServedBucket {
+    pub(crate) bucket: Arc<Bucket>,
+    pub(super) connections: Registry,
+}
+
+impl ServedBucket {
+    /// Without any connection yet.
+    pub(crate) fn new(bucket: Arc<Bucket>) -> Self {
+        Self { bucket, connections: Registry::default() }
     }
 }
 
@@ -136,10 +151,11 @@ impl Connection {
     }
 }
 
-/// The window of each of `consumers` over a bucket with `memory_bytes`: a twentieth, shared.
+/// The window of each of `consumers` of a bucket with `memory_bytes`: an equal part of a twentieth.
 pub(super) fn window_bytes(memory_bytes: u64, consumers: u32) -> u32 {
     let parts = WINDOW_PARTS * u64::from(consumers.max(1));
-    // Rounded to the nearest byte, as kv_engine does; at most what the control can say (MB-72330).
+    // Rounded to the nearest byte, as kv_engine does; at most what a DCP_CONTROL accepts
+    // (MB-72330).
     u32::try_from((memory_bytes + parts / 2) / parts).unwrap_or(u32::MAX)
 }
 
@@ -154,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn mb_72330_a_window_never_exceeds_what_the_control_can_say() {
+    fn mb_72330_a_window_never_exceeds_what_a_control_accepts() {
         assert_eq!(window_bytes(1 << 40, 1), u32::MAX);
     }
 }

@@ -1,13 +1,12 @@
 //! STAT dcp and dcp-vbtakeover, with the names of kv_engine.
 
-use mcbp::VbId;
 use vbucket::stats::Stats;
 
-use super::registry::{Connection, Machine};
-use crate::bucket::Bucket;
+use super::registry::{Connection, Machine, ServedBucket};
+use crate::bucket::Vb;
 use crate::sync::lock;
 
-/// What all connections add up to.
+/// Sums over all connections.
 #[derive(Default)]
 pub(crate) struct Totals {
     pub(crate) producers: usize,
@@ -22,27 +21,35 @@ pub(crate) struct Totals {
     items: u64,
 }
 
-/// The statistics group `dcp`: one line for each name and value. `filter` is the value of the
-/// request: empty, or JSON that names a user whose connections are wanted.
-pub(crate) fn stats(bucket: &Bucket, filter: &[u8], line: &mut dyn FnMut(&str, &str)) {
-    let user = wanted_user(filter);
+/// The statistics group `dcp`. `filter` is the value of the request: empty, or JSON that names the
+/// user whose connections are wanted.
+///
+/// # Errors
+/// A filter that is no JSON.
+pub(crate) fn stats(
+    served: &ServedBucket,
+    filter: &[u8],
+) -> Result<Vec<(String, String)>, serde_json::Error> {
+    let user = wanted_user(filter)?;
     let mut totals = Totals::default();
     let mut lines = Vec::new();
-    for (name, connection) in bucket.dcp().all() {
+    for (name, connection) in served.connections.all() {
         totals.add(&connection);
         if user.as_ref().is_none_or(|user| *user == connection.user) {
             connection_stats(&name, &connection, &mut lines);
         }
     }
     totals.put(&mut lines);
-    for (name, value) in lines {
-        line(&name, &value);
-    }
+    Ok(lines)
 }
 
-fn wanted_user(filter: &[u8]) -> Option<String> {
-    let filter: serde_json::Value = serde_json::from_slice(filter).ok()?;
-    filter.pointer("/filter/user")?.as_str().map(str::to_owned)
+fn wanted_user(filter: &[u8]) -> Result<Option<String>, serde_json::Error> {
+    if filter.is_empty() {
+        return Ok(None);
+    }
+    let filter: serde_json::Value = serde_json::from_slice(filter)?;
+    let user = filter.pointer("/filter/user").and_then(serde_json::Value::as_str);
+    Ok(user.map(str::to_owned))
 }
 
 fn connection_stats(name: &str, connection: &Connection, lines: &mut Vec<(String, String)>) {
@@ -59,10 +66,10 @@ fn connection_stats(name: &str, connection: &Connection, lines: &mut Vec<(String
 }
 
 impl Totals {
-    /// Those of the connections that are open now.
-    pub(crate) fn of(bucket: &Bucket) -> Self {
+    /// The sums over the connections that are open now.
+    pub(crate) fn of(served: &ServedBucket) -> Self {
         let mut totals = Self::default();
-        bucket.dcp().all().iter().for_each(|(_, connection)| totals.add(connection));
+        served.connections.all().iter().for_each(|(_, connection)| totals.add(connection));
         totals
     }
 
@@ -98,32 +105,25 @@ impl Totals {
 
 /// The statistics group `dcp-vbtakeover`, for a vBucket and the name of a connection: how far the
 /// stream of the vBucket is from its end.
-pub(crate) fn takeover_stats(
-    bucket: &Bucket,
-    vb: VbId,
-    name: &str,
-    line: &mut dyn FnMut(&str, &str),
-) {
-    let high = bucket.vb(vb).map_or(0, |vb| vb.high_seqno().0);
-    // A name may come with the prefix that the statistics show it under.
+pub(crate) fn takeover_stats(served: &ServedBucket, vb: &Vb, name: &str) -> Vec<(String, String)> {
+    let high = vb.high_seqno().0;
+    // The name may have the prefix that the statistics show it with.
     let name = name.strip_prefix("eq_dcpq:").unwrap_or(name);
-    let mut put = |status: &str, behind: u64| {
-        line("name", &format!("eq_dcpq:{name}"));
-        line("status", status);
-        line("estimate", &behind.to_string());
-        line("chk_items", &behind.to_string());
-        line("vb_items", &high.to_string());
-        line("on_disk_deletes", "0");
+    let (status, lag) = match served.connections.get(name).map(|found| found.machine) {
+        Some(Machine::Producer(machine)) => match lock(&machine).stream(vb.id()) {
+            Some(stream) => (stream.phase_name(), high.saturating_sub(stream.last_sent_seqno().0)),
+            // MB-35061: asked for at any time, whatever became of the stream.
+            None => ("does_not_exist", 0),
+        },
+        Some(Machine::Consumer(_)) | None => ("connection_does_not_exist", 0),
     };
-    let Some(Connection { machine: Machine::Producer(machine), .. }) = bucket.dcp().get(name)
-    else {
-        return put("connection_does_not_exist", 0);
-    };
-    match lock(&machine).stream(vb) {
-        // MB-35061: asked for at any time, whatever became of the stream.
-        None => put("does_not_exist", 0),
-        Some(stream) => {
-            put(stream.phase_name(), high.saturating_sub(stream.last_sent_seqno().0));
-        }
-    }
+    let mut lines = Vec::new();
+    let mut stats = Stats::new("", &mut lines);
+    stats.put("name", format_args!("eq_dcpq:{name}"));
+    stats.put("status", status);
+    stats.put("estimate", lag);
+    stats.put("chk_items", lag);
+    stats.put("vb_items", high);
+    stats.put("on_disk_deletes", 0);
+    lines
 }

@@ -1,5 +1,5 @@
-//! What happened to vBuckets since a session looked last: each vBucket at most once, so that the
-//! list is bounded by the number of streams however many commits there are.
+//! What happened to vBuckets since the session last looked. Each vBucket is listed at most once, so
+//! that the number of streams bounds the list, not the number of commits.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -13,9 +13,9 @@ use crate::sync::lock;
 /// What happened to one vBucket.
 #[derive(Clone, Copy, Default)]
 pub(super) struct News {
-    /// More than commits: its state may be another.
+    /// More than commits happened: its state may be another.
     pub(super) changed: bool,
-    /// A stream of another connection, for whose end this one waits, is over.
+    /// The connection that this one waits for has released it.
     pub(super) freed: bool,
 }
 
@@ -33,7 +33,7 @@ impl VbListener for Wakeups {
 }
 
 impl Wakeups {
-    /// A vBucket that the session waits for is free.
+    /// The vBucket, which the session waits for, is released.
     pub(super) fn freed(&self, vb: VbId) {
         self.add(vb, News { changed: false, freed: true });
     }
@@ -48,14 +48,14 @@ impl Wakeups {
         self.notify.notify_one();
     }
 
-    /// Waits until there is something. Safe to drop: what came is kept.
+    /// Waits until something has happened. Safe to drop: nothing is lost.
     pub(super) async fn wait(&self) {
         self.notify.notified().await;
     }
 
-    /// Gives what came to `each`.
+    /// Calls `each` for every listed vBucket, and empties the list.
     pub(super) fn drain(&self, mut each: impl FnMut(VbId, News)) {
-        // Taken out first: `each` looks at vBuckets, whose locks come before this one.
+        // Taken out first: `each` locks vBuckets, whose locks must be taken before this one.
         let events: Vec<_> = lock(&self.events).drain().collect();
         for (vb, news) in events {
             each(vb, news);

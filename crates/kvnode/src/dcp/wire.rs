@@ -1,4 +1,4 @@
-//! The socket of a DCP connection: a buffer in, a buffer out, whole frames between.
+//! The socket of a DCP connection, with a buffer for each direction and whole frames between them.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use invariant::{Broken, broken};
 use log::{debug, info, warn};
 use mcbp::{Frame, FrameError, Header};
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
@@ -18,11 +19,11 @@ use crate::tls::Socket;
 /// How much is read at once.
 const READ_BYTES: usize = 128 * 1024;
 
-/// Frames may share the memory of a read that brought so much: what is kept for a few of them is no
-/// more than twice their bytes.
+/// Frames may share the memory of a read that brought at least this much: then the memory that a
+/// few of them keep alive is at most twice their bytes.
 const SHARED_BYTES_MIN: usize = READ_BYTES / 2;
 
-/// No more is read while so much waits to be written: a peer that asks and never reads.
+/// No more is read while this much output is queued, because the peer asks and does not read.
 const OUT_BYTES_READ_STOP: usize = 1024 * 1024;
 
 /// A buffer that grew beyond this for a large frame is not kept.
@@ -42,11 +43,12 @@ pub(super) enum Ended {
     Displaced,
     Io(std::io::Error),
     Malformed(FrameError),
-    /// This side gives it up; what is in the buffer is still written.
+    Broken(Broken),
+    /// This side closes it, for this reason; what is in the buffer is still written.
     Closing(String),
 }
 
-/// Which buffers hold more memory than is kept.
+/// Which buffers hold more memory than they keep.
 #[derive(Default)]
 struct Grown {
     input: bool,
@@ -58,11 +60,11 @@ pub(super) struct Wire {
     name: String,
     stream: Socket,
     input: BytesMut,
-    /// What is to be written.
+    /// Output to be written.
     pub(super) out: BytesMut,
     /// Whether the buffers grew for a large frame.
     grown: Grown,
-    /// Whether TLS may hold back some of what was written.
+    /// Whether TLS may still hold some of what was written.
     unflushed: bool,
     /// Whether more is read.
     pub(super) reading: bool,
@@ -73,7 +75,7 @@ pub(super) struct Wire {
 
 impl fmt::Display for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "connection={}", self.name)
+        write!(f, "connection={:?}", self.name)
     }
 }
 
@@ -99,13 +101,13 @@ impl Wire {
         }
     }
 
-    /// The clock of the machine behind.
+    /// The machine's clock: the time since the connection was opened.
     pub(super) fn age(&self) -> Duration {
         self.opened.elapsed()
     }
 
-    /// Gives every whole frame that was read to `each`, with the memory that it lies in where that
-    /// may be kept, and the buffer for its answers.
+    /// Calls `each` with every whole frame that was read, the memory that it lies in if that may be
+    /// kept, and the buffer for its answers.
     pub(super) fn frames(
         &mut self,
         mut each: impl FnMut(&Frame<'_>, Option<&Bytes>, &mut BytesMut),
@@ -118,7 +120,9 @@ impl Wire {
         while !rest.is_empty() {
             let frame = Frame::parse(rest).map_err(Ended::Malformed)?;
             each(&frame, memory, &mut self.out);
-            rest = rest.get(frame.header.frame_bytes()..).unwrap_or_default();
+            let frame_bytes = frame.header.frame_bytes();
+            let short = || broken!("a frame of {frame_bytes} in {} bytes", rest.len());
+            rest = rest.get(frame_bytes..).ok_or_else(short).map_err(Ended::Broken)?;
         }
         lost.map_or(Ok(()), |error| Err(Ended::Malformed(error)))
     }
@@ -133,7 +137,7 @@ impl Wire {
         shrink(&mut self.out, &mut self.grown.out);
         let Self { stream, input, out, unflushed, .. } = self;
         let moved = poll_fn(|cx| {
-            // Both have a turn each time, so that neither starves the other.
+            // Each direction has a turn every time, so that neither starves the other.
             let written = poll_out(stream, out, unflushed, cx)?;
             let read = if may_read { poll_in(stream, input, cx)? } else { Poll::Pending };
             if written.is_ready() { written.map(Ok) } else { read.map(Ok) }
@@ -145,17 +149,18 @@ impl Wire {
         }
     }
 
-    /// Writes what waits, if that is of use, and says why the connection ended.
+    /// Logs why the connection ended, writes what is still of use to the peer, and closes.
     pub(super) async fn close(&mut self, ended: Ended) {
         match &ended {
             Ended::ByPeer => info!("dcp connection closed by its peer {self}"),
             Ended::Shutdown => debug!("dcp connection closed, the node stops {self}"),
             Ended::Displaced => info!("dcp connection displaced by another of its name {self}"),
-            Ended::Io(error) => info!("dcp connection lost {self} error={error}"),
-            Ended::Malformed(error) => warn!("malformed frame, closing {self} error={error}"),
-            Ended::Closing(reason) => warn!("closing a dcp connection {self} reason={reason}"),
+            Ended::Io(error) => info!("dcp connection lost {self} error=\"{error}\""),
+            Ended::Malformed(error) => warn!("malformed frame, closing {self} error=\"{error}\""),
+            Ended::Broken(error) => warn!("closing a dcp connection {self} error=\"{error}\""),
+            Ended::Closing(reason) => warn!("closing a dcp connection {self} reason={reason:?}"),
         }
-        // A peer that has ended its side alone still reads what was refused.
+        // A peer that has ended only its own side still reads what it was refused.
         if matches!(ended, Ended::Closing(_) | Ended::ByPeer) {
             let last = async {
                 self.stream.write_all_buf(&mut self.out).await?;
@@ -163,25 +168,28 @@ impl Wire {
             };
             let _lost = tokio::time::timeout(LAST_WRITE_WAIT, last).await;
         }
-        // A TLS peer that reads nothing would hold up the end.
+        // The deadline is for a TLS peer that reads nothing.
         let _gone = tokio::time::timeout(LAST_WRITE_WAIT, self.stream.shutdown()).await;
     }
 }
 
-/// How many bytes at the front are whole frames, and what is wrong with the header behind them.
+/// Returns how many bytes at the front are whole frames, and the error of the header after them.
 fn whole_frames(input: &[u8]) -> (usize, Option<FrameError>) {
-    let mut bytes = 0;
-    loop {
-        let rest = input.get(bytes..).unwrap_or_default();
+    let mut rest = input;
+    let error = loop {
         match Header::peek(rest) {
-            Ok(Some(header)) if rest.len() >= header.frame_bytes() => bytes += header.frame_bytes(),
-            Ok(_) => return (bytes, None),
-            Err(error) => return (bytes, Some(error)),
+            Ok(Some(header)) => match rest.get(header.frame_bytes()..) {
+                Some(after) => rest = after,
+                None => break None,
+            },
+            Ok(None) => break None,
+            Err(error) => break Some(error),
         }
-    }
+    };
+    (input.len() - rest.len(), error)
 }
 
-/// Gives back the memory of a buffer once a large frame has left it.
+/// Frees the memory of a buffer once a large frame has left it.
 fn shrink(buffer: &mut BytesMut, grown: &mut bool) {
     *grown |= buffer.len() > KEPT_BUFFER_BYTES_MAX;
     if *grown && buffer.is_empty() {
@@ -189,7 +197,7 @@ fn shrink(buffer: &mut BytesMut, grown: &mut bool) {
     }
 }
 
-/// Writes some of `out`. Ready when bytes have left it; what TLS holds back is driven on.
+/// Writes some of `out`. Ready once bytes have left it. Flushes what TLS holds.
 fn poll_out(
     stream: &mut Socket,
     out: &mut BytesMut,

@@ -1,146 +1,95 @@
-//! As much of an HTTP server as `GET /metrics` takes: one request a connection, with a deadline.
+//! The HTTP of `GET /metrics`: one request for each connection, with a deadline.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use log::{debug, error, warn};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use log::{debug, error};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::page;
-use crate::node::Shared;
+use crate::acceptor::Acceptor;
+use crate::blocking::disk;
+use crate::context::Context;
 
-/// Requests at a time: a few who scrape. Others wait to be accepted.
+/// Requests at a time, enough for a few scrapers. Others wait to be accepted.
 const CONNECTIONS_MAX: usize = 16;
 /// The longest head of a request; those of scrapers have a few hundred bytes.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// The most headers of a request.
 const HEADERS_MAX: usize = 64;
-/// How long a request may take, from its first byte to the last of its answer.
+/// How long a request may take, from the connection to the last byte of the answer.
 const REQUEST_WAIT: Duration = Duration::from_secs(10);
-/// How long the listener rests after an error such as "too many open files".
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-const TEXT: &str = "text/plain; charset=utf-8";
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
 
 /// Runs until the node stops.
-pub(crate) async fn serve(listener: TcpListener, node: Arc<Shared>) {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+pub(crate) async fn serve(listener: TcpListener, node: Arc<Context>) {
+    let acceptor = Acceptor::new(listener);
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let accepting = async {
-        loop {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
-            match listener.accept().await {
-                Ok((stream, peer)) => {
-                    let node = Arc::clone(&node);
-                    tokio::spawn(async move {
-                        match timeout(REQUEST_WAIT, exchange(stream, &node)).await {
-                            Ok(Ok(())) => {}
-                            Ok(Err(error)) => debug!("no metrics peer={peer} error={error}"),
-                            Err(_) => debug!("no metrics peer={peer} error=too slow"),
-                        }
-                        drop(slot);
-                    });
+        while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+            let (stream, peer) = acceptor.next().await;
+            let node = Arc::clone(&node);
+            tokio::spawn(async move {
+                match timeout(REQUEST_WAIT, exchange(stream, &node)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => debug!("metrics not served peer={peer} error=\"{error}\""),
+                    Err(late) => debug!("metrics not served peer={peer} error=\"{late}\""),
                 }
-                Err(error) => {
-                    warn!("cannot accept a request for metrics error={error}");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            }
+                drop(permit);
+            });
         }
     };
     tokio::select! {
-        () = node.shutdown.cancelled() => {}
+        () = acceptor.report(&node.shutdown) => {}
         () = accepting => {}
     }
 }
 
-async fn exchange(mut stream: TcpStream, node: &Shared) -> std::io::Result<()> {
-    let mut head = Vec::new();
-    let answer = loop {
-        if let Some(request) = Request::read(&head) {
-            break request.answer(node);
-        }
-        if (&mut stream).take(HEAD_BYTES_MAX as u64).read_buf(&mut head).await? == 0 {
-            return Ok(());
-        }
+/// Serves one request. Its body, if it has one, is not read.
+async fn exchange(stream: TcpStream, node: &Context) -> hyper::Result<()> {
+    let answer = |request: Request<Incoming>| {
+        let answer = answer(request.method(), request.uri().path(), node);
+        async { Ok::<_, Infallible>(answer) }
     };
-    stream.write_all(answer.as_bytes()).await?;
-    stream.shutdown().await
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(REQUEST_WAIT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        .keep_alive(false)
+        // A client may end its side of the connection once it has asked.
+        .half_close(true)
+        .title_case_headers(true)
+        .auto_date_header(false)
+        .serve_connection(TokioIo::new(stream), service_fn(answer))
+        .await
 }
 
-/// What is asked for.
-#[derive(PartialEq, Eq, Debug)]
-enum Request {
-    Metrics,
-    /// Another path.
-    Unknown,
-    /// Another method than GET.
-    NotAllowed,
-    /// No HTTP, or too much of it.
-    Bad,
-}
-
-impl Request {
-    /// `None` until the head is whole.
-    fn read(head: &[u8]) -> Option<Self> {
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
-        let mut request = httparse::Request::new(&mut headers);
-        match request.parse(head) {
-            Ok(httparse::Status::Complete(_)) => {}
-            Ok(httparse::Status::Partial) if head.len() < HEAD_BYTES_MAX => return None,
-            Ok(httparse::Status::Partial) | Err(_) => return Some(Self::Bad),
-        }
-        let path = request.path.and_then(|path| path.split('?').next());
-        Some(match (request.method, path) {
-            (Some("GET"), Some("/metrics")) => Self::Metrics,
-            (Some("GET"), _) => Self::Unknown,
-            _ => Self::NotAllowed,
-        })
-    }
-
-    fn answer(&self, node: &Shared) -> String {
-        let (status, kind, body) = match self {
-            Self::Metrics => match crate::disk(|| page::text(node)) {
-                Ok(text) => ("200 OK", OPEN_METRICS, text),
-                Err(error) => {
-                    error!("metrics cannot be written error={error}");
-                    ("500 Internal Server Error", TEXT, "no metrics\n".to_owned())
-                }
-            },
-            Self::Unknown => ("404 Not Found", TEXT, "there is /metrics\n".to_owned()),
-            Self::NotAllowed => ("405 Method Not Allowed", TEXT, "GET only\n".to_owned()),
-            Self::Bad => ("400 Bad Request", TEXT, "no request\n".to_owned()),
-        };
-        format!(
-            "HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\
-             Connection: close\r\n\r\n{body}",
-            body.len()
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_request_is_read_once_its_head_is_whole() {
-        let whole = b"GET /metrics?x=1 HTTP/1.1\r\nHost: a\r\n\r\n";
-        for length in 0..whole.len() {
-            assert_eq!(Request::read(&whole[..length]), None, "{length}");
-        }
-        assert_eq!(Request::read(whole), Some(Request::Metrics));
-    }
-
-    #[test]
-    fn nothing_else_is_served() {
-        let read = |head: &str| Request::read(head.as_bytes());
-        assert_eq!(read("GET / HTTP/1.1\r\n\r\n"), Some(Request::Unknown));
-        assert_eq!(read("POST /metrics HTTP/1.1\r\n\r\n"), Some(Request::NotAllowed));
-        assert_eq!(read("\u{80}\r\n"), Some(Request::Bad));
-        let endless = "GET /".to_owned() + &"a".repeat(HEAD_BYTES_MAX);
-        assert_eq!(read(&endless), Some(Request::Bad));
-    }
+fn answer(method: &Method, path: &str, node: &Context) -> Response<String> {
+    let (status, kind, body) = match (method, path) {
+        (&Method::GET, "/metrics") => match disk(|| page::text(node)) {
+            Ok(text) => (StatusCode::OK, OPEN_METRICS, text),
+            Err(error) => {
+                error!("metrics cannot be written error=\"{error}\"");
+                (StatusCode::INTERNAL_SERVER_ERROR, TEXT, "no metrics\n".to_owned())
+            }
+        },
+        (&Method::GET, _) => (StatusCode::NOT_FOUND, TEXT, "there is /metrics\n".to_owned()),
+        _ => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n".to_owned()),
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
 }

@@ -1,8 +1,8 @@
-//! What a node counts, for Prometheus: one page of OpenMetrics text at an address of its own.
+//! The metrics of a node, for Prometheus: one page of OpenMetrics text at an address of its own.
 //!
-//! - `page`: the text, made anew for each request; `http`: who gets it
+//! - `page`: the text, written for each request; `http`: the server
 //!
-//! It has no password and changes nothing: whoever can reach the address may read it.
+//! The page needs no password and changes nothing: everyone who can reach the address may read it.
 
 mod http;
 mod page;

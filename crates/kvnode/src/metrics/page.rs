@@ -1,4 +1,4 @@
-//! The names, and what each says. Every bucket has a sample of each from its start on.
+//! The names and help texts of the metrics. Every bucket has a sample of each from its start on.
 
 use std::fmt;
 
@@ -10,40 +10,42 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
 
 use crate::bucket::Bucket;
-use crate::dcp::Totals;
-use crate::node::Shared;
+use crate::context::Context;
+use crate::dcp::{ServedBucket, Totals};
 
 type Labels = Vec<(&'static str, String)>;
 
 /// Name without `_total`, help, value.
 type Metric<T> = (&'static str, &'static str, fn(&T) -> u64);
 
-const NODE_COUNTERS: &[Metric<Shared>] = &[
-    ("kvnode_connections_accepted", "Connections", |n| n.counters.connections.get()),
-    ("kvnode_connections_rejected", "Connections turned away, the limit was reached", |n| {
+const NODE_COUNTERS: &[Metric<Context>] = &[
+    ("kvnode_connections_accepted", "Connections, also rejected ones", |n| {
+        n.counters.connections.get()
+    }),
+    ("kvnode_connections_rejected", "Connections rejected at the limit", |n| {
         n.counters.rejected_connections.get()
     }),
-    ("kvnode_authentication_failures", "Wrong passwords", |n| n.counters.auth_errors.get()),
+    ("kvnode_authentication_failures", "Failed authentications", |n| n.counters.auth_errors.get()),
     ("kvnode_error_answers", "Requests answered with an error", |n| n.counters.errors.get()),
 ];
-const NODE_GAUGES: &[Metric<Shared>] = &[
-    ("kvnode_uptime_seconds", "Since the start", |n| n.started.elapsed().as_secs()),
-    ("kvnode_connections", "Open connections", Shared::connection_count),
+const NODE_GAUGES: &[Metric<Context>] = &[
+    ("kvnode_uptime_seconds", "Seconds since the start", |n| n.started.elapsed().as_secs()),
+    ("kvnode_connections", "Open connections", Context::connection_count),
 ];
 
 const COUNTERS: &[Metric<Bucket>] = &[
-    ("kvnode_data_read_failures", "Reads of the disk that failed: damage, or a broken disk", |b| {
+    ("kvnode_data_read_failures", "Disk reads that failed: damaged data or a broken disk", |b| {
         b.counters().read_failures.get()
     }),
-    ("kvnode_commit_failures", "Batches that could not be written", |b| {
+    ("kvnode_commit_failures", "Batches that failed to be written", |b| {
         b.counters().commit_failures.get()
     }),
     ("kvnode_commits", "Batches that were written", |b| b.counters().commits.get()),
     ("kvnode_changes_committed", "Changes that were written", |b| {
         b.counters().rows_committed.get()
     }),
-    ("kvnode_gets", "Documents asked for", |b| b.counters().gets.get()),
-    ("kvnode_get_hits", "Documents asked for that were there", |b| b.counters().get_hits.get()),
+    ("kvnode_gets", "Documents requested", |b| b.counters().gets.get()),
+    ("kvnode_get_hits", "Documents requested and found", |b| b.counters().get_hits.get()),
     ("kvnode_sets", "Documents written by clients", |b| b.counters().sets.get()),
     ("kvnode_deletes", "Documents deleted by clients", |b| b.counters().deletes.get()),
     ("kvnode_not_my_vbucket", "Requests for a vBucket that is not active here", |b| {
@@ -52,19 +54,17 @@ const COUNTERS: &[Metric<Bucket>] = &[
     ("kvnode_expirations", "Documents that expired", |b| {
         b.counters().expired_on_access.get() + b.counters().expired_by_pager.get()
     }),
-    ("kvnode_deletions_purged", "Old deletions dropped for good", |b| b.counters().purged.get()),
-    ("kvnode_rollbacks", "vBuckets taken back to a common history", |b| {
-        b.counters().rollbacks.get()
-    }),
+    ("kvnode_deletions_purged", "Old deletions dropped", |b| b.counters().purged.get()),
+    ("kvnode_rollbacks", "Rollbacks of vBuckets", |b| b.counters().rollbacks.get()),
 ];
 
 const GAUGES: &[Metric<Bucket>] = &[
-    ("kvnode_ready", "1 once warm-up has ended well", |b| b.is_ready().into()),
-    ("kvnode_writes_refused", "1 while the disk takes no writes", |b| {
+    ("kvnode_ready", "1 once warm-up has succeeded", |b| b.is_ready().into()),
+    ("kvnode_writes_refused", "1 while writes are refused because a commit failed", |b| {
         b.write_failure().is_some().into()
     }),
-    ("kvnode_quota_bytes", "Memory that the bucket may take", |b| b.options().quota_bytes),
-    ("kvnode_memory_used_bytes", "Memory of the quota in use", Bucket::used_bytes),
+    ("kvnode_quota_bytes", "Memory quota of the bucket", |b| b.options().quota_bytes),
+    ("kvnode_memory_used_bytes", "Memory in use, counted towards the quota", Bucket::used_bytes),
     ("kvnode_commit_queue_bytes", "Changes that wait to be written", |b| b.queued_bytes() as u64),
     ("kvnode_memory_log_bytes", "Changes kept in memory for streams", |b| b.logged_bytes() as u64),
     ("kvnode_store_memory_bytes", "Caches and tables of the store", |b| b.store().memory_bytes()),
@@ -88,8 +88,8 @@ const DCP_GAUGES: &[Metric<Totals>] = &[
 
 const STATES: [VbState; 4] = [VbState::Active, VbState::Replica, VbState::Pending, VbState::Dead];
 
-/// The page.
-pub(super) fn text(node: &Shared) -> Result<String, fmt::Error> {
+/// Returns the page.
+pub(super) fn text(node: &Context) -> Result<String, fmt::Error> {
     let facts = Facts::of(node);
     let (mut registry, mut text) = (Registry::default(), String::new());
     registry.register_collector(Box::new(facts));
@@ -97,7 +97,7 @@ pub(super) fn text(node: &Shared) -> Result<String, fmt::Error> {
     Ok(text)
 }
 
-/// One metric as it is written.
+/// One metric with its samples.
 #[derive(Debug)]
 struct Family {
     name: &'static str,
@@ -106,23 +106,24 @@ struct Family {
     samples: Vec<(Labels, u64)>,
 }
 
-/// All of one answer.
+/// All metrics of one page.
 #[derive(Default, Debug)]
 struct Facts(Vec<Family>);
 
 impl Facts {
-    fn of(node: &Shared) -> Self {
+    fn of(node: &Context) -> Self {
         let mut facts = Self::default();
         let alone = [(Vec::new(), node)];
         facts.add(MetricType::Counter, NODE_COUNTERS, &alone);
         facts.add(MetricType::Gauge, NODE_GAUGES, &alone);
-        let label = |bucket: &Bucket| vec![("bucket", bucket.name().to_owned())];
-        let buckets: Vec<_> = node.buckets.iter().map(|b| (label(b), b.as_ref())).collect();
+        let label = |served: &ServedBucket| vec![("bucket", served.bucket.name().to_owned())];
+        let buckets = node.buckets.iter().map(|served| (label(served), served.bucket.as_ref()));
+        let buckets: Vec<_> = buckets.collect();
         facts.add(MetricType::Counter, COUNTERS, &buckets);
         facts.add(MetricType::Gauge, GAUGES, &buckets);
         facts.vbuckets(&buckets);
-        let totals: Vec<_> =
-            buckets.iter().map(|(labels, b)| (labels.clone(), Totals::of(b))).collect();
+        let totals = node.buckets.iter().map(|served| (label(served), Totals::of(served)));
+        let totals: Vec<_> = totals.collect();
         let totals: Vec<_> = totals.iter().map(|(labels, t)| (labels.clone(), t)).collect();
         facts.add(MetricType::Gauge, DCP_GAUGES, &totals);
         let sides = totals.iter().flat_map(|(labels, totals)| {
@@ -131,6 +132,7 @@ impl Facts {
         });
         let help = "DCP connections, by what this node is on them";
         facts.gauge("kvnode_dcp_connections", help, sides.collect());
+        facts.invariants();
         facts
     }
 
@@ -145,10 +147,20 @@ impl Facts {
         self.0.push(Family { name, help, kind: MetricType::Gauge, samples });
     }
 
+    /// Those of the whole process. Each place has a sample once its invariant was broken.
+    fn invariants(&mut self) {
+        let counts = invariant::counts().into_iter();
+        let samples = counts.map(|(place, count)| (vec![("place", place.to_string())], count));
+        let (name, help) = ("kvnode_invariants_broken", "Internal errors, by their place");
+        let (kind, samples) = (MetricType::Counter, samples.collect());
+        self.0.push(Family { name, help, kind, samples });
+    }
+
     fn vbuckets(&mut self, buckets: &[(Labels, &Bucket)]) {
         let (mut counts, mut documents) = (Vec::new(), Vec::new());
         for ((labels, bucket), state) in buckets.iter().flat_map(|b| STATES.map(|s| (b, s))) {
             let vbs: Vec<_> = bucket.all_vbs().filter(|vb| vb.state() == state).collect();
+            // A vBucket that cannot be read is counted in `kvnode_data_read_failures`.
             let items = vbs.iter().filter_map(|vb| vb.item_count().ok()).sum();
             let labels = with(labels, "state", &state.to_string());
             counts.push((labels.clone(), vbs.len() as u64));

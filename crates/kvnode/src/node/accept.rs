@@ -1,74 +1,77 @@
-//! The listener: takes connections up to the limit and starts a session for each.
+//! The listener: accepts connections up to the limit and starts a session for each.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use log::warn;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::Shared;
-use crate::session;
+use crate::acceptor::Acceptor;
+use crate::context::Context;
+use crate::log_limit::LogLimit;
 use crate::tls::Socket;
-
-/// How long the listener rests after an error such as "too many open files".
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+use crate::{dcp, session};
 
 /// Runs until the node stops.
-pub(super) async fn run(listener: TcpListener, shared: Arc<Shared>, tasks: TaskTracker) {
-    // Said once for every time the limit is reached, not for every connection.
-    let mut full = false;
-    loop {
-        let accepted = tokio::select! {
-            () = shared.shutdown.cancelled() => return,
-            accepted = listener.accept() => accepted,
-        };
-        let (stream, peer) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                warn!("cannot accept a connection error={error}");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+pub(super) async fn run(listener: TcpListener, node: Arc<Context>, tasks: TaskTracker) {
+    let (acceptor, rejected) = (Acceptor::new(listener), LogLimit::default());
+    let accepting = async {
+        loop {
+            let (stream, peer) = acceptor.next().await;
+            node.counters.connections.add(1);
+            let Ok(permit) = Arc::clone(&node.connection_permits).try_acquire_owned() else {
+                node.counters.rejected_connections.add(1);
+                if rejected.allows() {
+                    let limit = node.limits.connections_max;
+                    warn!("connection rejected, the limit is reached peer={peer} limit={limit}");
+                }
                 continue;
+            };
+            match relay::prepare_socket(&stream) {
+                Ok(_) => drop(tasks.spawn(serve(stream, peer, Arc::clone(&node), permit))),
+                Err(error) => warn!("cannot set up a socket peer={peer} error=\"{error}\""),
             }
-        };
-        shared.counters.connections.add(1);
-        let Ok(slot) = Arc::clone(&shared.slots).try_acquire_owned() else {
-            shared.counters.rejected_connections.add(1);
-            if !std::mem::replace(&mut full, true) {
-                let limit = shared.limits.connections_max;
-                warn!("connections turned away, the limit is reached peer={peer} limit={limit}");
-            }
-            continue;
-        };
-        full = false;
-        if let Err(error) = relay::prepare_socket(&stream) {
-            warn!("cannot set up a socket peer={peer} error={error}");
-            continue;
         }
-        let shared = Arc::clone(&shared);
-        tasks.spawn(async move {
-            if let Some(socket) = encrypt(stream, peer, &shared).await {
-                session::serve(socket, peer, shared).await;
-            }
-            drop(slot);
-        });
+    };
+    let reports = async {
+        let log = |count| warn!("suppressed rejection messages suppressed={count}");
+        tokio::join!(rejected.report(&node.shutdown, log), acceptor.report(&node.shutdown));
+    };
+    tokio::select! {
+        () = reports => {}
+        () = accepting => {}
     }
 }
 
-/// The socket as a session takes it; `None` where TLS fails or the node stops.
-async fn encrypt(stream: TcpStream, peer: SocketAddr, shared: &Shared) -> Option<Socket> {
-    let Some(tls) = &shared.tls else { return Some(Socket::Plain(stream)) };
+/// Serves a connection to its end: a session, and DCP after it if it opens that.
+async fn serve(
+    stream: TcpStream,
+    peer: SocketAddr,
+    node: Arc<Context>,
+    _permit: OwnedSemaphorePermit,
+) {
+    if let Some(socket) = encrypt(stream, peer, &node).await
+        && let Some(handover) = session::serve(socket, peer, node).await
+    {
+        dcp::serve(handover).await;
+    }
+}
+
+/// Returns the socket of a session; `None` if TLS fails or the node stops.
+async fn encrypt(stream: TcpStream, peer: SocketAddr, node: &Context) -> Option<Socket> {
+    let Some(tls) = &node.tls else { return Some(Socket::Plain(stream)) };
     let accepted = tokio::select! {
-        () = shared.shutdown.cancelled() => return None,
-        accepted = timeout(shared.limits.authentication, tls.accept(stream)) => accepted,
+        () = node.shutdown.cancelled() => return None,
+        accepted = timeout(node.limits.authentication, tls.accept(stream)) => accepted,
     };
-    let why = match accepted {
+    let error = match accepted {
         Ok(Ok(socket)) => return Some(socket),
         Ok(Err(error)) => error.to_string(),
-        Err(_) => "no handshake in time".to_owned(),
+        Err(_) => format!("no handshake in {} s", node.limits.authentication.as_secs()),
     };
-    warn!("no TLS with a client peer={peer} error={why}");
+    warn!("TLS handshake failed peer={peer} error=\"{error}\"");
     None
 }

@@ -1,4 +1,4 @@
-//! Why a node does not start or stop as it should; each says what would do.
+//! Why a node did not start or stop; each error says what to do.
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,12 +12,14 @@ pub enum NodeError {
     /// The configuration contradicts itself.
     #[error("{0}")]
     Config(String),
-    /// The address cannot be listened on.
-    #[error("listening on {address}: {source}; give another address, or stop what uses this one")]
+    /// The node cannot listen on the address.
+    #[error(
+        "listening on {address}: {source}; give another address, or stop the program that uses it"
+    )]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// The system's word.
+        /// The OS error.
         source: io::Error,
     },
     /// A bucket's store cannot be opened.
@@ -25,28 +27,28 @@ pub enum NodeError {
     Open {
         /// The bucket.
         bucket: String,
-        /// Where its data is.
+        /// The folder of its data.
         folder: PathBuf,
-        /// What the store said.
+        /// The store's error.
         source: StoreError,
     },
-    /// The port cannot be told.
+    /// The port file cannot be written.
     #[error("writing the port to {path:?}: {source}")]
     PortFile {
         /// The file.
         path: PathBuf,
-        /// The system's word.
+        /// The OS error.
         source: io::Error,
     },
     /// Threads cannot be started.
     #[error("starting threads: {0}")]
     Threads(io::Error),
-    /// A bucket was not closed cleanly; its next start will take this for a crash.
+    /// A bucket was not closed cleanly; its next start treats this as a crash.
     #[error("closing bucket {bucket:?}: {source}")]
     Close {
         /// The bucket.
         bucket: String,
-        /// What the store said.
+        /// The store's error.
         source: StoreError,
     },
 }

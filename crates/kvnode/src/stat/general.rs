@@ -1,19 +1,17 @@
-//! The group without a name: what the node and the bucket have done and hold.
+//! The group without a name: what the node and the bucket have done and hold; and warm-up.
 //! The names are those of kv_engine; figures that this node does not have are left out.
 
 use mcbp::VbState;
 use vbucket::stats::Stats;
 use vbucket::store::Durability;
 
-use super::Lines;
-use crate::bucket::Bucket;
+use crate::bucket::{Bucket, Warmup};
 use crate::clock::unix_now;
-use crate::command::VERSION;
-use crate::session::Session;
+use crate::context::{Context, VERSION};
 
-pub(super) fn lines(session: &Session, bucket: &Bucket, lines: &mut Lines) {
-    let node = &session.node;
-    let mut stats = Stats::new("", lines);
+pub(super) fn lines(node: &Context, bucket: &Bucket) -> Vec<(String, String)> {
+    let mut lines = Vec::new();
+    let mut stats = Stats::new("", &mut lines);
     stats.put("version", VERSION);
     stats.put("time", unix_now());
     stats.put("uptime", node.started.elapsed().as_secs());
@@ -30,7 +28,8 @@ pub(super) fn lines(session: &Session, bucket: &Bucket, lines: &mut Lines) {
     operations(bucket, &mut stats);
     vbuckets(bucket, &mut stats);
     storage(bucket, &mut stats);
-    super::warmup(bucket, lines);
+    lines.extend(warmup(bucket));
+    lines
 }
 
 fn operations(bucket: &Bucket, stats: &mut Stats<'_>) {
@@ -95,4 +94,23 @@ fn storage(bucket: &Bucket, stats: &mut Stats<'_>) {
     if let Some(error) = bucket.write_failure() {
         stats.put("kvnode_write_failure", error);
     }
+}
+
+/// The group `warmup`.
+pub(super) fn warmup(bucket: &Bucket) -> Vec<(String, String)> {
+    let (state, thread, reason) = match bucket.warmup() {
+        Warmup::Loading => ("loading", "running", None),
+        Warmup::Done => ("done", "complete", None),
+        Warmup::Failed(reason) => ("failed", "complete", Some(reason)),
+        Warmup::Closed => ("closed", "complete", None),
+    };
+    let mut lines = Vec::new();
+    let mut stats = Stats::new("ep_warmup", &mut lines);
+    stats.put("", "enabled");
+    stats.put("_state", state);
+    stats.put("_thread", thread);
+    if let Some(reason) = reason {
+        stats.put("_error", reason);
+    }
+    lines
 }

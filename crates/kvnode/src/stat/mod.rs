@@ -1,4 +1,4 @@
-//! STAT: groups of names and values, one answer each, ended by an empty one.
+//! STAT: groups of names and values, one answer for each pair, ended by an empty one.
 
 mod general;
 mod vbuckets;
@@ -7,82 +7,64 @@ use std::sync::Arc;
 
 use log::debug;
 use mcbp::{FrameBuilder, Opcode, Status, VbId};
-use vbucket::stats::Stats;
 
-use crate::bucket::{Bucket, Vb, Warmup};
-use crate::command::{any_vb, ready};
-use crate::session::{Fail, Request, Session};
-
-/// Names and their values, in the order of the answer.
-pub(crate) type Lines = Vec<(String, String)>;
+use crate::blocking::disk;
+use crate::bucket::{Bucket, Vb};
+use crate::client::Client;
+use crate::dcp::{self, ServedBucket};
+use crate::protocol::{Request, RequestError, any_vb, check_ready};
 
 /// Answers with the group that the key names.
 pub(crate) fn stat(
-    session: &mut Session,
-    bucket: &Arc<Bucket>,
+    client: &mut Client,
+    served: &ServedBucket,
     request: &Request<'_>,
-) -> Result<(), Fail> {
+) -> Result<(), RequestError> {
     let group = std::str::from_utf8(request.frame.key).map_err(|_| Status::KEY_ENOENT)?;
-    let mut lines = Lines::new();
+    let bucket = &served.bucket;
     let mut words = group.split_ascii_whitespace();
-    match (words.next().unwrap_or_default(), words.next()) {
-        ("", None) => crate::disk(|| general::lines(session, bucket, &mut lines)),
-        ("warmup", None) => warmup(bucket, &mut lines),
-        ("dcp", None) => crate::dcp::stats(bucket, request.frame.value, &mut line(&mut lines)),
+    // The general group has no name.
+    let lines = match (words.next().unwrap_or(""), words.next()) {
+        ("", None) => disk(|| general::lines(&client.node, bucket)),
+        ("warmup", None) => general::warmup(bucket),
+        ("dcp", None) => dcp::stats(served, request.frame.value)
+            .map_err(|error| RequestError::new(Status::EINVAL, error))?,
         ("dcp-vbtakeover", Some(vb)) => {
-            let vb = any_vb(bucket, vb_id(vb)?)?.id();
-            let name = words.next().unwrap_or_default();
-            crate::dcp::takeover_stats(bucket, vb, name, &mut line(&mut lines));
+            let vb = any_vb(bucket, vb_id(vb)?)?;
+            // Without a name the answer is that there is no such connection.
+            dcp::takeover_stats(served, &vb, words.next().unwrap_or(""))
         }
         (group @ ("vbucket" | "vbucket-details" | "vbucket-seqno" | "failovers"), vb) => {
-            let vbs = chosen(bucket, vb)?;
-            crate::disk(|| vbuckets::lines(group, &vbs, &mut lines))?;
+            let vbs = selected(bucket, vb)?;
+            disk(|| vbuckets::lines(group, &vbs))?
         }
-        _ => return Err(Fail::new(Status::KEY_ENOENT, format!("no statistics group {group:?}"))),
-    }
-    debug!("statistics peer={} group={group:?} lines={}", session.peer, lines.len());
+        _ => {
+            let text = format!("no statistics group {group:?}");
+            return Err(RequestError::new(Status::KEY_ENOENT, text));
+        }
+    };
+    debug!("statistics peer={} group={group:?} lines={}", client.peer, lines.len());
     let answer = FrameBuilder::response(Opcode::STAT, Status::SUCCESS);
     let answer = answer.opaque(request.frame.header.opaque);
     for (name, value) in &lines {
-        session.replies.send(&answer.key(name.as_bytes()).value(value.as_bytes()));
+        client.replies.send(&answer.key(name.as_bytes()).value(value.as_bytes()));
     }
-    session.replies.send(&answer);
+    client.replies.send(&answer);
     Ok(())
 }
 
-/// Takes one name and its value.
-fn line(lines: &mut Lines) -> impl FnMut(&str, &str) {
-    |name, value| lines.push((name.to_owned(), value.to_owned()))
-}
-
-fn vb_id(word: &str) -> Result<VbId, Fail> {
+fn vb_id(word: &str) -> Result<VbId, RequestError> {
     let number = word.parse().map(VbId);
-    number.map_err(|_| Fail::new(Status::EINVAL, format!("{word:?} is no vBucket id")))
+    number.map_err(|_| RequestError::new(Status::EINVAL, format!("{word:?} is no vBucket id")))
 }
 
 /// The vBucket that is named, or all of them.
-fn chosen(bucket: &Bucket, vb: Option<&str>) -> Result<Vec<Arc<Vb>>, Fail> {
+fn selected(bucket: &Bucket, vb: Option<&str>) -> Result<Vec<Arc<Vb>>, RequestError> {
     match vb {
         Some(vb) => Ok(vec![any_vb(bucket, vb_id(vb)?)?]),
         None => {
-            ready(bucket)?;
+            check_ready(bucket)?;
             Ok(bucket.all_vbs().collect())
         }
-    }
-}
-
-fn warmup(bucket: &Bucket, lines: &mut Lines) {
-    let (state, thread, reason) = match bucket.warmup() {
-        Warmup::Loading => ("loading", "running", String::new()),
-        Warmup::Done => ("done", "complete", String::new()),
-        Warmup::Failed(reason) => ("failed", "complete", reason),
-        Warmup::Closed => ("closed", "complete", String::new()),
-    };
-    let mut stats = Stats::new("ep_warmup", lines);
-    stats.put("", "enabled");
-    stats.put("_state", state);
-    stats.put("_thread", thread);
-    if !reason.is_empty() {
-        stats.put("_error", reason);
     }
 }

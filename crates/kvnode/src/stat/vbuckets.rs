@@ -6,25 +6,25 @@ use std::sync::Arc;
 use vbucket::StoreError;
 use vbucket::stats::Stats;
 
-use super::Lines;
 use crate::bucket::{Vb, VbView};
 
-pub(super) fn lines(group: &str, vbs: &[Arc<Vb>], lines: &mut Lines) -> Result<(), StoreError> {
+pub(super) fn lines(group: &str, vbs: &[Arc<Vb>]) -> Result<Vec<(String, String)>, StoreError> {
+    let mut lines = Vec::new();
     for vb in vbs {
         let name = format!("vb_{}", vb.id().0);
         let view = vb.view();
         let prefix = format!("{name}:");
         match group {
-            "vbucket" => Stats::new(&name, lines).put("", view.state),
+            "vbucket" => Stats::new(&name, &mut lines).put("", view.state),
             "vbucket-details" => {
-                Stats::new(&name, lines).put("", view.state);
-                details(vb, &view, &mut Stats::new(&prefix, lines))?;
+                Stats::new(&name, &mut lines).put("", view.state);
+                details(vb, &view, &mut Stats::new(&prefix, &mut lines))?;
             }
-            "vbucket-seqno" => seqnos(&view, &mut Stats::new(&prefix, lines)),
-            _ => failovers(&view, &mut Stats::new(&prefix, lines)),
+            "vbucket-seqno" => seqnos(&view, &mut Stats::new(&prefix, &mut lines)),
+            _ => failovers(&view, &mut Stats::new(&prefix, &mut lines)),
         }
     }
-    Ok(())
+    Ok(lines)
 }
 
 fn details(vb: &Vb, view: &VbView, stats: &mut Stats<'_>) -> Result<(), StoreError> {
@@ -56,9 +56,9 @@ fn seqnos(view: &VbView, stats: &mut Stats<'_>) {
 }
 
 fn failovers(view: &VbView, stats: &mut Stats<'_>) {
-    stats.put("num_entries", view.failover.len());
+    stats.put("num_entries", view.failover.entries().len());
     stats.put("num_erroneous_entries_erased", 0);
-    for (at, entry) in view.failover.iter().enumerate() {
+    for (at, entry) in view.failover.entries().iter().enumerate() {
         stats.put(format_args!("{at}:id"), entry.uuid);
         stats.put(format_args!("{at}:seq"), entry.seqno);
     }

@@ -25,9 +25,9 @@ pub(crate) struct Campaign {
     flipper: Flipper,
     /// The histories that the node showed last.
     tables: Option<Vec<Table>>,
-    /// Starts since then; each may have begun a branch that nobody saw.
+    /// Starts since then; each may have begun a branch that was not observed.
     starts: usize,
-    /// How it is started where nothing else is said.
+    /// How it is started by default.
     pub(crate) settings: Settings,
 }
 
@@ -68,14 +68,14 @@ impl Campaign {
         Starting::new(self.folder.path(), self.settings.failing_at(failpoints))
     }
 
-    /// Starts the node and checks all that it promised.
+    /// Starts the node and checks everything that it acknowledged.
     pub(crate) fn start_and_check(&mut self) -> Result<TestNode, String> {
         let node = self.start().listening().expect("the node comes up");
         self.check(&node)?;
         Ok(node)
     }
 
-    /// Checks a node that nobody has written to since it was started.
+    /// Checks a node that was not written to since it was started.
     pub(crate) fn check(&mut self, node: &TestNode) -> Result<(), String> {
         let mut client = node.plain_client();
         let flipped = self.flipper.check(&mut client)?;
@@ -110,7 +110,7 @@ impl Campaign {
         Ok(count)
     }
 
-    /// Puts the node under load; says how many changes were acknowledged.
+    /// Puts the node under load; returns how many changes were acknowledged.
     pub(crate) fn load(&mut self, node: TestNode, until: &Until) -> u64 {
         let (progress, seen) = channel();
         let seeds = [self.rng.u64(..), self.rng.u64(..)];
@@ -146,10 +146,10 @@ impl Campaign {
     }
 }
 
-/// Compares a table with the one that was shown before `starts` starts, all behind crashes.
+/// Compares a table with the one that was read before `starts` starts, all after crashes.
 ///
 /// An active vBucket begins a branch at each start, at the seqno where it is then; one that was
-/// begun and seen is never gone. `exactly` where nothing else begins branches.
+/// begun and seen is never gone. `exactly` if nothing else begins branches.
 fn check_table(
     before: Option<&Table>,
     table: &Table,
@@ -165,7 +165,7 @@ fn check_table(
     }
     let Some(before) = before else { return Ok(()) };
     let Some(new) = table.iter().position(|entry| *entry == before[0]) else {
-        // Only whoever begins many branches in one life forgets the one that was shown.
+        // The branch that was read is forgotten only if one run begins many branches.
         return match exactly || table.len() < ENTRIES_MAX {
             true => Err("a branch that was shown is lost".to_owned()),
             false => Ok(()),

@@ -49,7 +49,7 @@ fn rounds(rounds: u64, seed: u64, failpoints: &'static str) -> Result<Report, St
 }
 
 #[test]
-fn what_was_acknowledged_outlives_kills_at_random_moments() {
+fn acknowledged_changes_survive_kills_at_random_moments() {
     let all = std::env::var("KILL_ROUNDS").map_or(KILL_ROUNDS, |text| text.parse().unwrap());
     for (seed, first) in (SEED..).zip((0..all).step_by(ROUNDS_MAX as usize)) {
         let count = ROUNDS_MAX.min(all - first);

@@ -23,7 +23,7 @@ const fn deletes(version: u64) -> bool {
     version.is_multiple_of(7)
 }
 
-/// Some values are so large that the store puts them out of line.
+/// Some values are large enough to be stored out of line.
 fn value(version: u64) -> String {
     let width = if version.is_multiple_of(5) { 1_500 } else { 200 };
     format!("{version:>width$}")
@@ -76,7 +76,7 @@ impl Ledger {
             let gone = status == Status::KEY_ENOENT && deletes(version);
             assert!(status.is_success() || gone, "{place:?} is answered {status}");
             self.keys.get_mut(&place).unwrap().acknowledged = version;
-            // The test may have seen enough.
+            // The test may have ended.
             let _done = progress.send(1);
         }
         Some(())
@@ -145,7 +145,7 @@ impl Flipper {
         Some(())
     }
 
-    /// Compares with the state that a node says.
+    /// Compares with the state that a node reports.
     pub(crate) fn check(&mut self, client: &mut Client) -> Result<VbState, String> {
         let found = contents::state(client, self.vb);
         if found != self.acknowledged && found != self.sent {
@@ -156,7 +156,7 @@ impl Flipper {
     }
 }
 
-/// The status of the next answer; `None` where the node is gone.
+/// The status of the next answer; `None` if the node is gone.
 fn receive(stream: &mut TcpStream) -> Option<Status> {
     let mut header = [0; HEADER_BYTES];
     alive(stream.read_exact(&mut header))?;
@@ -166,7 +166,7 @@ fn receive(stream: &mut TcpStream) -> Option<Status> {
     Some(header.status())
 }
 
-/// `None` for the end of a connection; any other error is none that a kill explains.
+/// `None` for the end of a connection; a kill explains no other error.
 fn alive<T>(outcome: std::io::Result<T>) -> Option<T> {
     match outcome {
         Ok(value) => Some(value),

@@ -20,7 +20,7 @@ const FOLDER: &str = "CRASH_TEST_FOLDER";
 const STATE: &str = "CRASH_TEST_STATE";
 const DURABILITY: &str = "CRASH_TEST_DURABILITY";
 const UNDO: &str = "CRASH_TEST_UNDO_SEQNOS";
-/// What the child says before its port, on a line of its own.
+/// What the child prints before its port, on a line of its own.
 const LISTENING: &str = "listening on port ";
 /// The signal of `abort`.
 const SIGABRT: i32 = 6;
@@ -70,7 +70,7 @@ pub(crate) struct Settings {
     pub(crate) durability: Durability,
     /// For how many seqnos of a vBucket replaced documents are kept.
     pub(crate) undo_seqnos: u64,
-    /// What [`failpoint`] is told.
+    /// The setting of [`failpoint`].
     pub(crate) failpoints: &'static str,
 }
 
@@ -111,7 +111,7 @@ impl Starting {
         std::thread::spawn(move || {
             for line in out.lines().map_while(Result::ok) {
                 if let Some(port) = line.strip_prefix(LISTENING) {
-                    // The parent may have lost interest.
+                    // The parent may no longer listen.
                     let _gone = found.send(port.parse().unwrap());
                 }
             }
@@ -119,7 +119,7 @@ impl Starting {
         Self { child, port, folder: folder.to_owned() }
     }
 
-    /// Waits until it listens; `None` where it ended at a failpoint before that.
+    /// Waits until it listens; `None` if it ended at a failpoint before that.
     pub(crate) fn listening(mut self) -> Option<TestNode> {
         match self.port.recv_timeout(DEADLINE) {
             Ok(port) => {

@@ -1,7 +1,7 @@
 //! The power fails at an active node that acknowledges before it syncs: its replica is ahead.
 //!
 //! What a power cut leaves is what was synced, and of the rest as much as the system happened to
-//! write. Here it is the least: the folder as it was behind a commit that syncs (a state is synced
+//! write. Here it is the least: the folder as it was after a commit that syncs (a state is synced
 //! in any case), while the node had nothing else to do.
 
 use kvnode::Durability;
@@ -46,8 +46,8 @@ fn all(node: &TestNode) -> Vec<Contents> {
     VBS.iter().map(|&vb| contents::contents(node, vb)).collect()
 }
 
-/// Cuts the power of an active whose replica is ahead then, and says whether both end the same.
-/// `after_the_cut` are the failpoints of the first start behind it.
+/// Cuts the power of an active whose replica is ahead then; returns whether both end the same.
+/// `after_the_cut` are the failpoints of the first start after it.
 fn ends_the_same(after_the_cut: &'static str) -> bool {
     let folders = [folder(), folder(), folder()];
     let [active_folder, replica_folder, synced] = folders.each_ref().map(|folder| folder.path());

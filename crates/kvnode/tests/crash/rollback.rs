@@ -72,7 +72,7 @@ fn a_rollback_that_a_crash_interrupts_is_made_again() {
     write(&producer, PARTED, "lost", LOST);
     replicate(&producer, PARTED);
     producer.kill();
-    // The producer comes back as it was earlier, behind what looks like a crash.
+    // The producer comes back in an earlier state, after what looks like a crash.
     let producer = TestNode::start(earlier.path(), ACTIVE);
     write(&producer, PARTED, "won", 200);
     let remove = FrameBuilder::request(Opcode::DEL_VBUCKET).vbucket(VbId(FOREIGN));
@@ -100,12 +100,14 @@ fn a_rollback_that_a_crash_interrupts_is_made_again() {
         consumer.aborted();
         drop(relay);
         let consumer = TestNode::start(folder.path(), REPLICA);
-        let left = contents::changes(&consumer, vb);
-        assert!(left.is_sorted_by(|a, b| a.3[..8] < b.3[..8]), "{point}");
+        // The crash may have come while the vBucket, rolled back to 0, was being filled again.
+        if let Some(left) = contents::changes_unless_receiving(&consumer, vb) {
+            assert!(left.is_sorted_by(|a, b| a.3[..8] < b.3[..8]), "{point}");
+        }
         let relay = stream(&producer, &consumer, vb);
         wait_until_same(&producer, &consumer, vb);
         drop(relay);
-        // And once more behind a restart: it is on the disk like that.
+        // The same after a restart: the disk holds it too.
         let consumer = TestNode::start(&consumer.kill(), REPLICA);
         wait_until_same(&producer, &consumer, vb);
     }

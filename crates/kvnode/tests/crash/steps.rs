@@ -25,7 +25,7 @@ const STARTING: &[&str] = &[
 fn starts_after_a_crash_at_each_step(mut campaign: Campaign) {
     for point in STARTING {
         let ended = campaign.start_failing_at(point).listening().is_none();
-        assert!(ended, "{point} was not come to");
+        assert!(ended, "{point} was not reached");
         let node = campaign.start_and_check().unwrap_or_else(|error| panic!("{point}: {error}"));
         campaign.load(node, &Until::Killed(60));
     }

@@ -26,8 +26,8 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Damages one file; says which, and how. Most times each file is as likely as any other, so that
-/// the small ones that everything hangs on are hit as often as the large ones; else each byte is.
+/// Damages one file; returns which, and how. Mostly every file is equally likely, so that
+/// small files, which matter most, are hit as often as large ones; otherwise every byte is.
 pub(crate) fn flip(folder: &Path, rng: &mut Rng) -> (String, String) {
     let sizes = files(folder).into_iter().map(|file| {
         let bytes = file.metadata().unwrap().len();

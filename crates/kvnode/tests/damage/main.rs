@@ -1,5 +1,5 @@
-//! Damage on the disk of a data node: whatever bytes of whatever file change, a stream and a read
-//! give an error or the right data. Never wrong data, never less of it, never a dead node.
+//! Damage on the disk of a data node: whichever bytes of whichever file change, streams and reads
+//! return an error or the right data. Never wrong or missing data, never a crash of the node.
 
 #![allow(
     clippy::unwrap_used,
@@ -42,10 +42,10 @@ use crate::template::{Template, config};
 const DAMAGE_SEED: u64 = 20_261_121;
 const DAMAGE_TRIALS: u64 = 300;
 
-/// What came of one trial.
+/// The outcome of one trial.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Outcome {
-    /// The node did not start, and said which file is damaged.
+    /// The node did not start, and named the damaged file.
     RefusedNamingTheFile,
     /// Started, but warm-up failed: nothing is served.
     WarmupFailed,
@@ -55,7 +55,7 @@ enum Outcome {
     Bad(String),
 }
 
-/// What any thread panicked with since it was last emptied.
+/// The panics of all threads since it was last emptied.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 fn trial(folder: &Path, damaged: &str, template: &Template) -> Outcome {

@@ -1,4 +1,4 @@
-//! A damaged document is one failed read, and shows as one.
+//! A damaged document is counted as one failed read.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::scrape::{page, sample};
 use crate::template::{config, start};
 
 const FAILURES: &str = "kvnode_data_read_failures_total{bucket=\"default\"}";
-/// So large that it is stored out of line.
+/// Large enough to be stored out of line.
 const VALUE_BYTES: usize = 1 << 20;
 
 /// The file that holds the document.

@@ -16,7 +16,7 @@ type Extras = Vec<u8>;
 /// A change as it is streamed: opcode, CAS, extras, key, value.
 pub(crate) type Change = (Opcode, u64, Extras, Vec<u8>, Vec<u8>);
 
-/// What reading everything gave.
+/// The outcome of reading everything.
 pub(crate) enum Reading {
     Right,
     /// Some of it was refused, the rest was right.
@@ -26,7 +26,7 @@ pub(crate) enum Reading {
 
 /// All changes of a vBucket; with an error the ones before a failure that was reported.
 ///
-/// `high` is where the stream must end; `None` takes the node's word.
+/// `high` is where the stream must end; `None` trusts the node.
 pub(crate) fn stream(
     node: &NodeHandle,
     vb: u16,
@@ -63,7 +63,7 @@ fn seqno(change: &Change) -> u64 {
     u64::from_be_bytes(change.2[..8].try_into().unwrap())
 }
 
-/// Reads everything. A node that is gone or says nothing is a panic.
+/// Reads everything. Panics if the node is gone or does not answer.
 pub(crate) fn all(node: &NodeHandle, template: &Template) -> Reading {
     let mut failed = false;
     let mut client = Client::connect(node.address(), &[]);
@@ -98,7 +98,7 @@ pub(crate) fn all(node: &NodeHandle, template: &Template) -> Reading {
     Reading::Right
 }
 
-/// Reads every document; says whether some were refused.
+/// Reads every document; returns whether some were refused.
 fn documents(client: &mut Client, vb: u16, want: &[Change]) -> Result<bool, String> {
     let newest: BTreeMap<_, _> = want.iter().map(|change| (&change.3, change)).collect();
     let get =

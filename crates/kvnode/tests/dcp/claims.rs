@@ -17,7 +17,7 @@ fn committing(node: &TestNode) -> (Scripted, Opaque) {
     let commits = node.faults.commits.load(Ordering::Relaxed);
     node.faults.commits_wait.store(true, Ordering::Relaxed);
     first.marker(0, stream, 0, 3);
-    (1..=3).for_each(|seqno| first.row(0, stream, seqno, 0));
+    first.rows(0, stream, 1..=3);
     wait_for("the commit", || node.faults.commits.load(Ordering::Relaxed) > commits);
     first.nothing_is_answered(); // All three rows have been read.
     (first, stream)

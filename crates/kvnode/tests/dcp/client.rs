@@ -81,7 +81,7 @@ pub(crate) struct Client {
     /// Frames that came while an answer was waited for.
     earlier: VecDeque<Packet>,
     pub(crate) answers_noops: bool,
-    /// Noops are frames like others.
+    /// Noops are returned like other frames.
     pub(crate) forwards_noops: bool,
     pub(crate) noops: u32,
     opaque: u32,

@@ -23,7 +23,7 @@ fn mb_47790_a_failed_scan_ends_the_stream_with_backfill_fail() {
     let end = dcp.next();
     assert_eq!((end.end(), end.vb()), (5, 0));
     assert_eq!(node.client().stat("", "ep_data_read_failed"), "1");
-    // The connection and the vBucket are as good as before.
+    // The connection and the vBucket still work.
     node.faults.scan_fails_after.store(0, Ordering::Relaxed);
     dcp.stream(1, 2);
     assert_eq!(dcp.changes(10).len(), 10);

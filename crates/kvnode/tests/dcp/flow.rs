@@ -64,7 +64,7 @@ fn mb_24089_a_document_larger_than_window_and_chunk_gets_through() {
 }
 
 #[test]
-fn a_consumer_that_does_not_read_holds_up_nobody_else() {
+fn a_consumer_that_does_not_read_delays_no_other() {
     let node = TestNode::start_with(VbState::Active, |o| o.log_bytes_max = 64 * 1024);
     let mut writer = node.client();
     let mut idle = node.client().produce("idle");

@@ -1,5 +1,4 @@
-//! Bugs that data nodes have had, by their public numbers; those that belong to a subject stand
-//! with it.
+//! Known bugs of data nodes, by their public numbers, that belong to no other file.
 
 use std::sync::Arc;
 
@@ -80,7 +79,7 @@ fn mb_25803_a_vbucket_may_go_and_come_back_while_streams_are_asked_for() {
         assert!(known.contains(&status), "{status}");
     }
     coming_and_going.join().unwrap();
-    // The connection is as good as before, for the vBucket as it is now.
+    // The connection still works, for the vBucket as it is now.
     let mut dcp = node.client().produce("persistent");
     dcp.stream(0, 1);
     assert_eq!(dcp.changes(1), [1]);

@@ -132,7 +132,7 @@ fn mb_53445_an_end_before_the_answer_is_the_answer() {
     assert_eq!(relay.add_and_wait(0, 0), Status::NOT_MY_VBUCKET);
     // A second answer would come before this one.
     assert_eq!(relay.close_on_consumer(0), Status::DCP_STREAM_NOT_FOUND);
-    // Nothing is left behind: the vBucket can be added again (and fares the same).
+    // Nothing remains: the vBucket can be added again, with the same outcome.
     assert_eq!(relay.close_on_producer(0), Status::SUCCESS);
     assert_eq!(relay.add_and_wait(0, 0), Status::NOT_MY_VBUCKET);
 }

@@ -1,4 +1,4 @@
-//! Data nodes for tests, and a store that fails when it is told to.
+//! Data nodes for tests, and a store that fails on demand.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,9 +28,9 @@ pub(crate) struct TestNode {
 /// What goes wrong.
 #[derive(Default)]
 pub(crate) struct Faults {
-    /// Scans fail behind this many rows; 0 for never.
+    /// Scans fail after this many rows; 0 for never.
     pub(crate) scan_fails_after: AtomicU64,
-    /// A scan that stops behind those rows was cancelled, and has not failed.
+    /// A scan that stops after those rows is cancelled instead of failing.
     pub(crate) scan_is_cancelled: AtomicBool,
     /// No scan can be opened.
     pub(crate) open_fails: AtomicBool,

@@ -69,7 +69,7 @@ fn streams_from_disk_after_a_restart_and_then_from_memory() {
 #[test]
 fn mb_16684_no_gap_and_no_repeat_between_disk_and_memory_under_writes() {
     const COUNT: u64 = 4_000;
-    // So little memory that the stream falls behind it again and again.
+    // So little memory that the stream must read the disk again and again.
     let node = TestNode::start_with(VbState::Active, |o| o.log_bytes_max = 4 * 1024);
     let mut writer = node.client();
     let mut dcp = node.client().produce("under writes");

@@ -40,7 +40,7 @@ fn a_row_of_an_unknown_collection_ends_its_stream_and_nothing_after_it_is_writte
 }
 
 #[test]
-fn durable_writes_that_nobody_asked_for_end_their_stream_and_not_the_connection() {
+fn unrequested_durable_writes_end_their_stream_and_not_the_connection() {
     let node = TestNode::start(VbState::Replica);
     let mut producer = Scripted::open(&node, "durable");
     let [(bad, _), (good, _)] = [0, 1].map(|vb| producer.stream(vb));

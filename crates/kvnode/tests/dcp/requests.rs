@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use mcbp::dcp::{Control, StreamReq, control_key, open_flags, stream_flags};
+use mcbp::dcp::{Control, Open, StreamReq, control_key, open_flags, stream_flags};
 use mcbp::{FrameBuilder, Opaque, Opcode, Seqno, Status, VbId, VbState, VbUuid};
 
 use crate::client::{from_zero, wait_for};
@@ -31,8 +31,19 @@ fn dcp_open_refuses_bad_names_flags_and_values() {
     ] {
         assert_eq!(client.open(name, flags, value), Status::EINVAL, "{name} {flags:#x} {value}");
     }
-    // The connection is still of use.
+    let not_utf8 = Open { flags: producer, name: b"\xff", value: b"" };
+    client.send(&not_utf8.build(Opaque(0)));
+    assert_eq!(client.next().status(), Status::EINVAL);
+    // The connection can still be used.
     assert_eq!(client.open(&"n".repeat(200), 0, name_in_json), Status::SUCCESS);
+}
+
+#[test]
+fn a_filter_of_stat_dcp_is_json_or_empty() {
+    let node = TestNode::start(VbState::Active);
+    let mut client = node.client();
+    let stat = FrameBuilder::request(Opcode::STAT).key(b"dcp");
+    assert_eq!(client.try_ask(stat.value(b"{")).status(), Status::EINVAL);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A producer and a proxy in one, played by a test against a node's consumer.
 
+use std::ops::RangeInclusive;
+
 use bytes::BytesMut;
 use mcbp::dcp::{
     AddStream, FailoverEntry, MarkerBody, Mutation, SnapshotMarker, StreamEnd, StreamReq, Target,
@@ -36,7 +38,7 @@ impl Scripted {
         self.send(|out| AddStream { flags: 0 }.write(VbId(vb), opaque, out));
     }
 
-    /// Answers questions until a STREAM_REQ comes: its opaque and where it begins.
+    /// Answers requests until a STREAM_REQ comes; returns its opaque and start seqno.
     #[track_caller]
     pub(crate) fn request(&mut self) -> (Opaque, u64) {
         loop {
@@ -67,7 +69,7 @@ impl Scripted {
         assert_eq!(added.status(), Status::SUCCESS);
     }
 
-    /// Opens a stream: its opaque and where it begins.
+    /// Opens a stream; returns its opaque and start seqno.
     #[track_caller]
     pub(crate) fn stream(&mut self, vb: u16) -> (Opaque, u64) {
         self.add(vb);
@@ -84,11 +86,12 @@ impl Scripted {
 
     /// Sends a document under a key with this collection id.
     pub(crate) fn row(&mut self, vb: u16, stream: Opaque, seqno: u64, collection: u8) {
-        let to = Target { vb: VbId(vb), opaque: stream, cas: seqno, datatype: Datatype::RAW };
-        let key = [&[collection][..], format!("key-{seqno}").as_bytes()].concat();
-        let seqno = Seqno(seqno);
-        let body = Mutation { seqno, rev: 1, flags: 0, expiry: 0, lock_time: 0, nru: 4 };
-        self.send(|out| body.write(to, &key, b"value", out));
+        self.send(|out| write_row(vb, stream, seqno, collection, out));
+    }
+
+    /// Sends documents with one write, so that the node reads them at once.
+    pub(crate) fn rows(&mut self, vb: u16, stream: Opaque, seqnos: RangeInclusive<u64>) {
+        self.send(|out| seqnos.for_each(|seqno| write_row(vb, stream, seqno, 0, out)));
     }
 
     pub(crate) fn end(&mut self, vb: u16, stream: Opaque) {
@@ -107,8 +110,8 @@ impl Scripted {
         }
     }
 
-    /// Whether everything that was sent so far was taken without an answer: one to a later
-    /// request comes first.
+    /// Checks that nothing that was sent so far is answered: the answer to a later request comes
+    /// first.
     #[track_caller]
     pub(crate) fn nothing_is_answered(&mut self) {
         let close = FrameBuilder::request(Opcode::DCP_CLOSE_STREAM).vbucket(VbId(99));
@@ -116,4 +119,12 @@ impl Scripted {
         let answer = self.refusal();
         assert_eq!((answer.opcode(), answer.opaque()), (Opcode::DCP_CLOSE_STREAM, 0xc105));
     }
+}
+
+fn write_row(vb: u16, stream: Opaque, seqno: u64, collection: u8, out: &mut BytesMut) {
+    let to = Target { vb: VbId(vb), opaque: stream, cas: seqno, datatype: Datatype::RAW };
+    let key = [&[collection][..], format!("key-{seqno}").as_bytes()].concat();
+    let seqno = Seqno(seqno);
+    let body = Mutation { seqno, rev: 1, flags: 0, expiry: 0, lock_time: 0, nru: 4 };
+    body.write(to, &key, b"value", out);
 }

@@ -1,4 +1,4 @@
-//! A real store whose commits fail on demand: before anything is written, or behind the write, as
+//! A real store whose commits fail on demand: before anything is written, or after the write, as
 //! when the sync fails.
 
 use std::sync::{Arc, Mutex};
@@ -107,7 +107,7 @@ fn nothing_acknowledged_is_lost_and_writes_go_on_behind_a_passing_failure() {
 }
 
 #[test]
-fn behind_a_failed_sync_there_are_no_writes_until_a_restart() {
+fn after_a_failed_sync_writes_are_refused_until_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let fault = Faults::default();
     let node = start_on(folder.path(), store::Options::default(), wrap(&fault));
@@ -116,7 +116,7 @@ fn behind_a_failed_sync_there_are_no_writes_until_a_restart() {
     let error = StoreError::Poisoned("fsync: input/output error".to_owned());
     *fault.lock().unwrap() = Some(Fault { error, written: true });
     assert_eq!(client.set(0, &key(10), "value").status, Status::ETMPFAIL);
-    // The disk works again, but nobody knows what it holds.
+    // The disk works again, but what it holds is unknown.
     *fault.lock().unwrap() = None;
     for n in 0..10 {
         assert_eq!(client.set(0, &key(n), "overwritten").status, Status::ETMPFAIL);

@@ -23,8 +23,8 @@ fn small(disk_reserve_bytes: u64) -> store::Options {
     }
 }
 
-/// A file of somebody else that leaves about `left` bytes of a disk of `megabytes`.
-fn somebody_else(disk: &Disk, bytes: usize) -> PathBuf {
+/// Fills the disk with a file of `bytes` that is not the node's.
+fn foreign_file(disk: &Disk, bytes: usize) -> PathBuf {
     let path = disk.path().join("somebody-else");
     let mut file = File::create(&path).unwrap();
     let chunk = vec![1; 64 << 10];
@@ -44,7 +44,7 @@ fn a_disk_that_runs_full_refuses_writes_until_there_is_room() {
     for n in 0..20 {
         assert_eq!(client.set(0, &crate::key(n), &value).status, Status::SUCCESS);
     }
-    let file = somebody_else(&disk, 30 << 20);
+    let file = foreign_file(&disk, 30 << 20);
     let (count, refusal) = write_until_refused(&mut client, 20, &value);
     assert_eq!(refusal, Status::ETMPFAIL);
     let stats = client.stat("").unwrap();
@@ -52,7 +52,7 @@ fn a_disk_that_runs_full_refuses_writes_until_there_is_room() {
     assert_ne!(stats["ep_data_write_failed"], "0");
     assert_eq!(stats["ep_item_commit_failed"], stats["ep_data_write_failed"]);
     assert_all_there(&node, count, &value);
-    // A change of state is still taken: a control plane must be able to move things away.
+    // A change of state still succeeds: a control plane must be able to move vBuckets away.
     eventually("a state is taken", || {
         Client::ready(&node).set_vbucket(5, 2).status == Status::SUCCESS
     });
@@ -67,7 +67,7 @@ fn a_disk_that_runs_full_refuses_writes_until_there_is_room() {
     assert_all_there(&node, count + 1, &value);
 }
 
-/// Without a reserve the engine meets the end of the disk: a write that is cut short.
+/// Without a reserve the engine runs out of disk in the middle of a write.
 #[test]
 fn a_write_that_was_cut_short_stops_writing_until_a_restart() {
     let Some(disk) = Disk::new(40) else { return };
@@ -77,7 +77,7 @@ fn a_write_that_was_cut_short_stops_writing_until_a_restart() {
     for n in 0..20 {
         assert_eq!(client.set(0, &crate::key(n), &value).status, Status::SUCCESS);
     }
-    let file = somebody_else(&disk, usize::MAX);
+    let file = foreign_file(&disk, usize::MAX);
     let (count, refusal) = write_until_refused(&mut client, 20, &value);
     assert_eq!(refusal, Status::ETMPFAIL);
     assert_all_there(&node, count, &value);
@@ -92,7 +92,7 @@ fn a_write_that_was_cut_short_stops_writing_until_a_restart() {
     assert_eq!(Client::ready(&node).set(0, "later", "x").status, Status::SUCCESS);
 }
 
-/// An out-of-line value is cut off again: nothing was committed, and writing goes on.
+/// A value stored out of line is cut off again: nothing was committed, and the node goes on.
 #[test]
 fn a_large_value_that_was_cut_short_is_refused_and_writing_goes_on_when_there_is_room() {
     let Some(disk) = Disk::new(40) else { return };
@@ -102,7 +102,7 @@ fn a_large_value_that_was_cut_short_is_refused_and_writing_goes_on_when_there_is
     for n in 0..20 {
         assert_eq!(client.set(0, &crate::key(n), &value).status, Status::SUCCESS);
     }
-    let file = somebody_else(&disk, usize::MAX);
+    let file = foreign_file(&disk, usize::MAX);
     let (count, refusal) = write_until_refused(&mut client, 20, &value);
     assert_eq!(refusal, Status::ETMPFAIL);
     assert!(client.stat("").unwrap()["kvnode_write_failure"].contains("No space left"));

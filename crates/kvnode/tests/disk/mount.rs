@@ -1,4 +1,4 @@
-//! A small disk in memory, for those who may mount one.
+//! A small disk in memory, if the user may mount one.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 pub struct Disk(TempDir);
 
 impl Disk {
-    /// A disk of `megabytes`; `None`, with a line for people, where mounting is not allowed.
+    /// A disk of `megabytes`; `None`, with a printed line, if mounting is not allowed.
     pub fn new(megabytes: u32) -> Option<Self> {
         let folder = TempDir::new().unwrap();
         let options = format!("size={megabytes}m");

@@ -1,4 +1,4 @@
-//! HELLO, SASL, SELECT_BUCKET and what goes without them.
+//! HELLO, SASL, SELECT_BUCKET, and what works without them.
 
 use kvnode::Node;
 use mcbp::{Datatype, Feature, FrameBuilder, Opaque, Opcode, Status, VbId};
@@ -67,7 +67,7 @@ fn nothing_is_done_without_user_or_bucket() {
     assert_eq!(client.select(BUCKET).status, Status::SUCCESS);
     eventually("warm-up", || node.bucket(BUCKET).unwrap().is_ready());
     assert_eq!(client.get(0, "a").status, Status::KEY_ENOENT);
-    // A failed authentication takes everything away again.
+    // A failed authentication revokes the earlier one.
     client.authenticate(USER, "wrong");
     assert_eq!(client.get(0, "a").status, Status::EACCESS);
 }
@@ -126,7 +126,7 @@ fn version_quit_and_the_unknown() {
 }
 
 #[test]
-fn words_come_with_an_error_where_xerror_was_negotiated() {
+fn errors_carry_a_text_if_xerror_was_negotiated() {
     let node = start_in_memory(&Disk::new(), options());
     let mut client = Client::with_features(&node, &[Feature::XERROR, Feature::JSON]);
     let answer = client.call(&FrameBuilder::request(Opcode::SET).vbucket(VbId(0)).key(b"a"));
@@ -137,7 +137,7 @@ fn words_come_with_an_error_where_xerror_was_negotiated() {
 }
 
 #[test]
-fn a_connection_beyond_the_limit_is_turned_away() {
+fn a_connection_beyond_the_limit_is_rejected() {
     let mut config = config(options(), std::path::Path::new("unused"));
     config.limits.connections_max = 1;
     let disk = Disk::new();

@@ -225,7 +225,7 @@ fn the_datatype_tells_the_truth() {
     let garbage = frame.value(b"\x80\x87\xa7\x0ea bomb of 30,000,000 bytes");
     assert_eq!(modern.call(&garbage).status, Status::E2BIG);
     assert_eq!(modern.call(&frame.value(b"\x0agarbage")).status, Status::EINVAL);
-    // GOCBC-1797: nothing is inflated where there is nothing.
+    // GOCBC-1797: an empty value is not decompressed.
     assert_eq!(modern.call(&frame.value(b"")).status, Status::SUCCESS);
     assert_eq!(modern.get(0, "snappy").datatype, Datatype::RAW);
 }

@@ -1,4 +1,4 @@
-//! Acknowledged means durable; many changes share a commit; a disk that refuses is said so.
+//! Acknowledged means durable; many changes share a commit; a disk that refuses writes is reported.
 
 use std::sync::{Arc, Barrier};
 
@@ -127,7 +127,7 @@ fn a_failed_commit_is_a_temporary_failure_and_leaves_nothing_behind() {
     while observer.stat("").unwrap()["cmd_get"] != "1" {}
     disk.release();
     assert_eq!(client.receive().status, Status::ETMPFAIL);
-    // It had read what was never written.
+    // It was based on a row that was never written.
     assert_eq!(client.receive().status, Status::ETMPFAIL);
     assert_eq!(client.receive().opcode, Opcode::NOOP);
     assert_eq!(client.get(0, "a").value, b"old");
@@ -237,7 +237,7 @@ fn mb_24089_a_document_as_large_as_the_queue_is_let_in() {
     assert_eq!(bucket.vb(VbId(0)).unwrap().high_seqno().0, 8);
 }
 
-/// What one writer was told: the seqno of each key's last acknowledged change.
+/// The seqno of each key's last acknowledged change, of one writer.
 fn write_until(
     node: &kvnode::NodeHandle,
     writer: usize,
@@ -260,7 +260,7 @@ fn write_until(
 }
 
 #[test]
-fn what_was_acknowledged_outlives_failures_and_changes_of_state() {
+fn acknowledged_changes_survive_failures_and_changes_of_state() {
     let disk = Disk::new();
     let node = start_in_memory(&disk, options());
     let mut admin = Client::ready(&node);

@@ -1,4 +1,4 @@
-//! Documents with an end.
+//! Documents that expire.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -106,7 +106,7 @@ fn a_change_may_keep_the_expiry() {
 }
 
 #[test]
-fn the_pager_finds_what_nobody_asks_for() {
+fn the_pager_expires_documents_that_nobody_reads() {
     let mut options = options();
     options.expiry_pager_interval = Duration::from_millis(10);
     let node = start_in_memory(&Disk::new(), options);

@@ -1,4 +1,4 @@
-//! Bytes that are no requests. The node lives on, and spends no memory on claims.
+//! Bytes that are not requests. The node keeps serving, and allocates no claimed sizes.
 
 use mcbp::{FrameBuilder, Opcode, Status};
 
@@ -22,7 +22,7 @@ fn garbage_is_hung_up_on() {
         let mut client = Client::connect(node.address());
         client.send_bytes(garbage);
         if garbage[0] == 0x81 {
-            // A header that never gets whole is waited for; the rest of it makes it a response.
+            // The node waits for the rest of a header; this rest makes it a response.
             client.send_bytes(&[0; 14]);
         }
         assert_eq!(client.try_receive(), None, "{garbage:?}");
@@ -41,7 +41,7 @@ fn a_header_that_claims_four_gigabytes_is_answered_and_hung_up_on() {
 }
 
 #[test]
-fn a_stranger_may_not_send_much() {
+fn an_unauthenticated_client_may_not_send_much() {
     let node = start_in_memory(&Disk::new(), options());
     let mut client = Client::connect(node.address());
     client.send_bytes(&request_claiming(1024 * 1024));
@@ -72,7 +72,7 @@ fn every_opcode_survives_every_shape() {
                 let frame = frame.key(&zeros[..key]).value(&zeros[..value]);
                 client.send(&frame);
                 client.send(&FrameBuilder::request(Opcode::NOOP).opaque(mcbp::Opaque(99)));
-                // Answers of any number, or the end of the connection, but never silence.
+                // Any number of answers or the end of the connection, but never neither.
                 let alive = std::iter::from_fn(|| client.try_receive())
                     .any(|answer| (answer.opcode, answer.opaque.0) == (Opcode::NOOP, 99));
                 if !alive || opcode == Opcode::DCP_OPEN {

@@ -45,7 +45,7 @@ fn a_change_of_another_cluster_keeps_its_rev_and_cas() {
     assert_eq!(meta(&mut client), (0, 7, 5, 500));
     let got = client.get(0, "k");
     assert_eq!((got.value.as_slice(), got.cas), (b"theirs".as_slice(), 500));
-    // What is changed here afterwards counts on.
+    // Later changes on this node continue the rev.
     let ours = client.set(0, "k", "ours");
     assert_eq!(meta(&mut client), (0, 0, 6, ours.cas));
     client.delete(0, "k");
@@ -69,7 +69,7 @@ fn the_newer_change_wins_and_a_deletion_counts() {
     assert_eq!(store(&mut client, 5, 999, "late").status, Status::KEY_EEXISTS);
     let (deleted, _, rev, cas) = meta(&mut client);
     assert_eq!((deleted, rev, cas), (1, 6, 600));
-    // A document that was never here may come as its deletion.
+    // The deletion of an unknown document is accepted.
     let bytes = extras(2, 20, None);
     let unknown = with_meta(Opcode::DELETE_WITH_META, &bytes, "").key(b"other");
     assert_eq!(client.call(&unknown.vbucket(VbId(1))).status, Status::SUCCESS);

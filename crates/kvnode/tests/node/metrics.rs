@@ -1,5 +1,7 @@
 //! The metrics of a node, over HTTP.
 
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -80,6 +82,25 @@ fn only_get_of_the_page_is_served_and_only_where_it_is_asked_for() {
         let (head, _) = ask(address, request);
         assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {head}");
     }
+    let endless = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(16 * 1024));
+    let (head, _) = ask(address, &endless);
+    assert!(head.starts_with("HTTP/1.1 431 "), "{head}");
     let silent = crate::support::start_in_memory(&Disk::new(), options());
     assert_eq!(silent.metrics_address(), None);
+}
+
+#[test]
+fn a_request_may_come_in_pieces_and_its_side_may_be_closed() {
+    let node = start(&Disk::new());
+    let mut stream = TcpStream::connect(node.metrics_address().unwrap()).unwrap();
+    stream.set_nodelay(true).unwrap();
+    for byte in b"GET /metrics?x=1 HTTP/1.1\r\nHost: a\r\n\r\n" {
+        stream.write_all(&[*byte]).unwrap();
+    }
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
+    assert!(answer.ends_with("# EOF\n"), "{answer}");
 }

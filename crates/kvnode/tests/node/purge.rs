@@ -1,4 +1,4 @@
-//! Deletions that go for good: by age, by COMPACT_DB; and space that comes back.
+//! Purged deletions: by age and by COMPACT_DB; and the space that is freed.
 
 use std::time::Duration;
 
@@ -43,11 +43,11 @@ fn compact_drops_what_it_is_told_to() {
     assert_eq!(compact(&mut client, 0, 0, 0, 1), Status::SUCCESS);
     assert_eq!(purge_seqno(&node), Seqno(4));
     assert_eq!(client.get(0, "c").value, b"x");
-    // A key comes back above its former revs, although nothing is known of it any more.
+    // A recreated key gets a rev above its former ones, although they are forgotten.
     client.set(0, "a", "y");
     let meta = client.call(&FrameBuilder::request(Opcode::GET_META).key(b"a"));
     assert_eq!(meta.extras[12..20], 5_u64.to_be_bytes());
-    // Neither a restart nor the writes since have taken the purge seqno back.
+    // Neither a restart nor later writes lower the purge seqno.
     drop(client);
     node.shutdown().unwrap();
     let node = Node::start(config(options(), folder.path())).unwrap();
@@ -101,7 +101,7 @@ fn a_deleted_vbucket_gives_its_space_back() {
         let frame = FrameBuilder::request(Opcode::DEL_VBUCKET).vbucket(VbId(vb));
         assert_eq!(client.call(&frame).status, Status::SUCCESS);
     }
-    // A quarter of 40 MB, and what the tables cost by themselves.
+    // A quarter of 40 MB, and the overhead of the tables.
     eventually("the space to come back", || full() < 14_000_000);
     assert_eq!(client.get(3, "k3").value.len(), 100_000);
 }

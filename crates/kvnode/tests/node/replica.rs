@@ -1,10 +1,10 @@
-//! The way of a producer's rows into a replica, and of committed rows out to streams.
+//! How a producer's rows get into a replica, and how streams read committed rows.
 
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use kvnode::NodeHandle;
-use kvnode::bucket::{LogRead, Ticket, Vb, VbError, VbEvent, VbListener};
+use kvnode::bucket::{LogRead, PendingCommit, Vb, VbError, VbEvent, VbListener};
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
 use tokio::runtime::Runtime;
@@ -51,8 +51,9 @@ impl Replica {
 
     /// Applies what a producer sent and waits until it is durable.
     fn receive(&self, part: Part) -> Result<(), VbError> {
-        let ticket: Ticket = self.runtime.block_on(self.vb.apply(self.vb.high_seqno(), part))?;
-        Ok(self.runtime.block_on(ticket.wait())?)
+        let commit: PendingCommit =
+            self.runtime.block_on(self.vb.apply(self.vb.high_seqno(), part))?;
+        Ok(self.runtime.block_on(commit.wait())?)
     }
 
     fn seqnos(&self, after: u64, bytes_max: usize) -> Option<Vec<u64>> {
@@ -172,18 +173,37 @@ fn a_rollback_takes_rows_back_and_forgets_memory() {
 }
 
 #[test]
+fn a_vbucket_with_an_unreadable_record_is_dead_until_it_is_removed() {
+    let replica = Replica::new();
+    replica.apply(1..=5, 5).unwrap();
+    let detail = "told to fail".to_owned();
+    replica.disk.fail_reads(Some(StoreError::Io { doing: "reading", detail }));
+    let failed = replica.runtime.block_on(replica.vb.rollback(Seqno(2)));
+    assert!(matches!(failed, Err(VbError::Store(StoreError::Io { .. }))), "{failed:?}");
+    replica.disk.fail_reads(None);
+    assert_eq!(replica.vb.state(), VbState::Dead);
+    assert!(matches!(replica.apply(6..=6, 6), Err(VbError::WrongState { .. })));
+    let bucket = replica.node.bucket(BUCKET).unwrap();
+    let set_state = || bucket.set_state(VbId(0), VbState::Replica, None);
+    assert!(matches!(replica.runtime.block_on(set_state()), Err(VbError::Store(_))));
+    replica.runtime.block_on(bucket.remove_vb(VbId(0))).unwrap();
+    replica.runtime.block_on(set_state()).unwrap();
+    assert_eq!(bucket.vb(VbId(0)).unwrap().high_seqno(), Seqno::ZERO);
+}
+
+#[test]
 fn a_producers_history_replaces_our_own() {
     let replica = Replica::new();
     let entry = |uuid, seqno| FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno(seqno) };
     let table = [entry(9, 4), entry(8, 0)];
     replica.runtime.block_on(replica.vb.replace_failover(&table)).unwrap();
-    assert_eq!(replica.vb.view().failover, table);
+    assert_eq!(replica.vb.view().failover.entries(), table);
     assert_eq!(replica.disk.meta(0).unwrap().failover.entries(), table);
     for bad in [&[][..], &[entry(0, 0)], &[entry(1, 0), entry(2, 5)]] {
         let refused = replica.runtime.block_on(replica.vb.replace_failover(bad));
         assert!(matches!(refused, Err(VbError::Failover(_))), "{bad:?}");
     }
-    assert_eq!(replica.vb.view().failover, table);
+    assert_eq!(replica.vb.view().failover.entries(), table);
 }
 
 #[test]
@@ -234,7 +254,7 @@ fn a_change_goes_on_when_its_caller_gives_up() {
     });
     eventually("the change is being committed", || replica.disk.waiting() == 1);
     replica.disk.release();
-    eventually("the change is visible", || replica.vb.view().failover == table);
+    eventually("the change is visible", || replica.vb.view().failover.entries() == table);
     replica.apply(6..=6, 6).unwrap();
     assert_eq!(replica.disk.meta(0).unwrap().failover.entries(), table);
 }
@@ -266,7 +286,7 @@ fn what_fills_a_vbucket_from_nothing_is_not_looked_for() {
     // Twice within one part: the store sees that by itself.
     assert_eq!(receive(vec![row(4), row(5), again(6)], 20), 3);
     assert_eq!(receive((7..=8).map(row).collect(), 20), 0);
-    // A client that was let in meanwhile has brought a row of its own.
+    // A client's write that was accepted meanwhile has added a row.
     client.set_vbucket(0, 1);
     client.set(0, "key 12", "another");
     client.set_vbucket(0, 2);

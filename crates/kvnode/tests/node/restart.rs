@@ -1,4 +1,4 @@
-//! What outlives a stop, clean or not, and warm-up.
+//! What survives a stop, clean or unclean, and warm-up.
 
 use kvnode::{Node, NodeError};
 use mcbp::{FrameBuilder, Opcode, Seqno, Status, VbState};

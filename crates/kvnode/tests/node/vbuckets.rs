@@ -144,7 +144,7 @@ fn writes_during_a_change_of_state_come_after_it() {
     admin.send(&frame.extras(&[DEAD]));
     eventually("the change is being committed", || disk.waiting() == 1);
     writer.send(&set(Opcode::SET, 0, "a", "x", &[0; 8]));
-    // Another vBucket is not held up by it, but by the disk; reads are not held up at all.
+    // A write to another vBucket waits only for the disk; reads do not wait.
     assert_eq!(Client::ready(&node).get(1, "a").status, Status::KEY_ENOENT);
     disk.release();
     assert_eq!(admin.receive().status, Status::SUCCESS);

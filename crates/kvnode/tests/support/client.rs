@@ -30,7 +30,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A connection that has said nothing yet.
+    /// A connection that has sent nothing yet.
     pub fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -142,7 +142,7 @@ impl Client {
         self.call(&frame.extras(&[state]))
     }
 
-    /// A group of statistics; an error status where it is refused.
+    /// A group of statistics, or the error status.
     pub fn stat(&mut self, group: &str) -> Result<BTreeMap<String, String>, Status> {
         self.send(&FrameBuilder::request(Opcode::STAT).key(group.as_bytes()));
         let mut lines = BTreeMap::new();

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 /// What all tests that run at once may need, several times over.
 const ROOM_BYTES: u64 = 1 << 30;
 
-/// A folder in memory, where there is a file system for that with room; else one on a disk.
+/// A folder in memory if there is a file system for that with room; else one on a disk.
 pub(crate) fn folder() -> TempDir {
     let memory = Path::new("/dev/shm");
     let space = rustix::fs::statvfs(memory);

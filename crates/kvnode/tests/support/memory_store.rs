@@ -8,7 +8,7 @@ use mcbp::{Seqno, VbId};
 use vbucket::store::{Batch, Durability, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep, Store};
 use vbucket::{Kind, Replaces, Row, StoreError, VbMeta};
 
-/// What outlives the node.
+/// What survives the node.
 #[derive(Default)]
 pub struct Disk {
     state: Mutex<State>,
@@ -66,7 +66,7 @@ impl Disk {
         self.lock().commits.iter().map(|(rows, _)| *rows).collect()
     }
 
-    /// For how many rows nobody knew what they replace.
+    /// For how many rows it was unknown what they replace.
     pub fn lookups(&self) -> usize {
         self.lock().lookups
     }
@@ -166,7 +166,7 @@ impl Store for MemoryStore {
     }
 
     fn rollback(&self, vb: VbId, to: Seqno) -> Result<VbMeta, StoreError> {
-        let mut state = self.disk.lock();
+        let mut state = self.read()?;
         state.rows.retain(|(of, _), row| *of != vb || row.seqno <= to);
         let meta = state.metas.get_mut(&vb).ok_or(StoreError::NoVbucket(vb))?;
         (meta.high_seqno, meta.snapshot_start, meta.snapshot_end) = (to, to, to);

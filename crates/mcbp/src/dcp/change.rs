@@ -56,6 +56,7 @@ impl DocumentChange {
     ///
     /// # Errors
     /// [`FrameError::Malformed`] where the extras do not have the form that the opcode asks for.
+    #[inline]
     pub fn decode(frame: &Frame<'_>) -> Result<Option<Self>, FrameError> {
         Ok(Some(match frame.opcode() {
             Opcode::DCP_MUTATION => {

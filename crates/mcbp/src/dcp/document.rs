@@ -30,6 +30,7 @@ impl Mutation {
     ///
     /// # Errors
     /// [`FrameError::Malformed`] unless they are 31 bytes without extended metadata.
+    #[inline]
     pub fn decode(frame: &Frame<'_>) -> Result<Self, FrameError> {
         let mut reader = Reader::of(frame, frame.extras_exact::<31>("extras must be 31 bytes")?);
         let (seqno, rev) = (reader.seqno()?, reader.u64()?);

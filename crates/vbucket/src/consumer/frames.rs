@@ -195,6 +195,7 @@ impl PassiveStream {
 }
 
 /// Queues a frame of a live stream.
+#[inline]
 fn take(
     stream: &mut PassiveStream,
     frame: &Frame<'_>,

@@ -176,6 +176,7 @@ impl PassiveStream {
     }
 
     /// Queues a row that takes `charge` bytes of the window; refuses it as [`Self::follow`] does.
+    #[inline]
     pub(super) fn push_row(&mut self, row: Arc<Row>, charge: usize) -> Result<(), FrameRefusal> {
         let seqno = row.seqno;
         self.follow(seqno)?;

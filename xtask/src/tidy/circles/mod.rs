@@ -10,43 +10,23 @@
 //! `#[cfg(test)]`, files named `tests.rs` and folders named `tests`.
 
 mod graph;
-mod known;
 mod modules;
 mod resolve;
 #[cfg(test)]
 mod tests;
 
 use graph::{Circle, Uses};
-use known::{KNOWN, Known};
 use modules::Modules;
 
 use super::{Complaint, File, Tree};
 
+/// Complains about every circle, and about what cannot be read.
 pub(super) fn check(tree: &Tree) -> Vec<Complaint> {
-    check_but(KNOWN, tree)
-}
-
-/// Complains about every circle; those in `known` are warnings, and so is an entry of no use.
-fn check_but(known: &[Known], tree: &Tree) -> Vec<Complaint> {
     let mut complaints = Vec::new();
-    let mut found = Vec::new();
     for root in tree.files.iter().filter(|file| is_root(file)) {
         match Modules::read(root, tree) {
-            Ok(modules) => {
-                let circles = Uses::of(&modules).circles();
-                found.extend(circles.into_iter().map(|circle| (root, circle)));
-            }
+            Ok(modules) => complaints.extend(Uses::of(&modules).circles().iter().map(complaint)),
             Err(complaint) => complaints.push(complaint),
-        }
-    }
-    for (root, circle) in &found {
-        complaints.push(complaint(circle, known.iter().any(|known| known.covers(root, circle))));
-    }
-    for entry in known {
-        let is_used = found.iter().any(|(root, circle)| entry.covers(root, circle));
-        if let Some(root) = tree.file(entry.root).filter(|_| !is_used) {
-            let text = format!("{entry} is no circle any more: take it from circles/known.rs");
-            complaints.push(root.warn(1, text));
         }
     }
     complaints
@@ -59,7 +39,7 @@ fn is_root(file: &File) -> bool {
     in_source && (matches!(name, "lib.rs" | "main.rs") || folder.ends_with("src/bin"))
 }
 
-fn complaint(circle: &Circle, is_known: bool) -> Complaint {
+fn complaint(circle: &Circle) -> Complaint {
     let uses = circle.uses.iter().map(|used| {
         format!("\n    {} -> {} ({}:{})", used.from, used.to, used.place.path, used.place.line)
     });
@@ -67,6 +47,5 @@ fn complaint(circle: &Circle, is_known: bool) -> Complaint {
     let text = format!("{circle} use each other in a circle{uses}");
     let first = circle.uses.first().map(|used| &used.place);
     let (path, line) = first.map_or((String::new(), 1), |place| (place.path.clone(), place.line));
-    let file = File { path, text: String::new() };
-    if is_known { file.warn(line, text) } else { file.fail(line, text) }
+    File { path, text: String::new() }.fail(line, text)
 }

@@ -1,7 +1,7 @@
 //! Made trees, with circles and without.
 
 use super::super::{Complaint, File, Tree};
-use super::{Known, check_but};
+use super::check;
 
 /// A crate of these files, by their paths within `src`.
 fn tree(files: &[(&str, &str)]) -> Tree {
@@ -13,7 +13,7 @@ fn tree(files: &[(&str, &str)]) -> Tree {
 }
 
 fn complaints(files: &[(&str, &str)]) -> Vec<String> {
-    check_but(&[], &tree(files)).iter().map(Complaint::to_string).collect()
+    check(&tree(files)).iter().map(Complaint::to_string).collect()
 }
 
 #[track_caller]
@@ -135,21 +135,6 @@ fn imports_in_a_circle_come_to_an_end() {
         ("b.rs", "use self::x as y;\nuse self::y as x;\nfn f() { x::z(); }"),
         ("c.rs", "use super::c::*;\nfn f() { gone::z(); }"),
     ]);
-}
-
-#[test]
-fn a_known_circle_is_a_warning_until_it_is_cut() {
-    let known = &[Known { root: "crates/a/src/lib.rs", within: "", modules: &["b", "c", "d"] }][..];
-    let circle = [("lib.rs", TWO), ("b.rs", "use crate::c::C;"), ("c.rs", "use crate::b::B;")];
-    let found = check_but(known, &tree(&circle));
-    assert!(matches!(found.as_slice(), [one] if !one.is_failure()), "{found:?}");
-    let cut = [("lib.rs", TWO), ("b.rs", "use crate::c::C;"), ("c.rs", "")];
-    let found = check_but(known, &tree(&cut));
-    let text = "crates/a/src/lib.rs:1: warning: `crate`: b, c, d is no circle any more: \
-                take it from circles/known.rs";
-    assert_eq!(found.iter().map(Complaint::to_string).collect::<Vec<_>>(), [text]);
-    let elsewhere = [Known { root: "crates/a/src/lib.rs", within: "d", modules: &["b", "c"] }];
-    assert!(check_but(&elsewhere, &tree(&circle)).iter().any(Complaint::is_failure));
 }
 
 #[test]

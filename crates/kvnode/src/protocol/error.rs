@@ -1,63 +1,63 @@
-//! What a request comes to when it fails: the status on the wire, and words for people.
+//! Why a request failed: the status on the wire, and a text for people.
 
 use mcbp::{FrameError, Status, VbState};
 use vbucket::StoreError;
 
-use crate::bucket::{CommitError, Refusal, Ticket, VbError};
+use crate::bucket::{CommitError, PendingCommit, Refusal, VbError};
 
 /// A failed request.
 #[derive(Debug)]
-pub(crate) struct Fail {
-    /// The answer.
+pub(crate) struct RequestError {
+    /// The status of the answer.
     pub(crate) status: Status,
     /// What was wrong, for clients that negotiated XERROR; may be empty.
     pub(crate) context: String,
-    /// What the answer is based on, where that is not durable yet.
-    pub(crate) ticket: Option<Ticket>,
+    /// The commit of what the answer is based on, if that is not durable yet.
+    pub(crate) commit: Option<PendingCommit>,
 }
 
-impl Fail {
-    #[allow(clippy::needless_pass_by_value, reason = "an error or a text, made for this")]
+impl RequestError {
+    #[allow(clippy::needless_pass_by_value, reason = "an error or a text, made for this call")]
     pub(crate) fn new(status: Status, context: impl ToString) -> Self {
-        Self { status, context: context.to_string(), ticket: None }
+        Self { status, context: context.to_string(), commit: None }
     }
 }
 
-impl From<Status> for Fail {
+impl From<Status> for RequestError {
     fn from(status: Status) -> Self {
-        Self { status, context: String::new(), ticket: None }
+        Self { status, context: String::new(), commit: None }
     }
 }
 
-impl From<FrameError> for Fail {
+impl From<FrameError> for RequestError {
     fn from(error: FrameError) -> Self {
         Self::new(Status::EINVAL, error)
     }
 }
 
-impl From<CommitError> for Fail {
+impl From<CommitError> for RequestError {
     fn from(error: CommitError) -> Self {
         Self::new(Status::ETMPFAIL, error)
     }
 }
 
-impl From<StoreError> for Fail {
+impl From<StoreError> for RequestError {
     fn from(error: StoreError) -> Self {
         Self::new(Status::EINTERNAL, error)
     }
 }
 
-impl From<Refusal> for Fail {
+impl From<Refusal> for RequestError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Status(status) => status.into(),
-            Refusal::After(status, ticket) => Self { ticket: Some(ticket), ..status.into() },
+            Refusal::After(status, commit) => Self { commit: Some(commit), ..status.into() },
             Refusal::Vb(error) => error.into(),
         }
     }
 }
 
-impl From<VbError> for Fail {
+impl From<VbError> for RequestError {
     fn from(error: VbError) -> Self {
         let status = match &error {
             VbError::NotReady(_) | VbError::Commit(_) => Status::ETMPFAIL,
@@ -67,9 +67,9 @@ impl From<VbError> for Fail {
                 Status::ERANGE
             }
             VbError::Failover(_) => Status::EINVAL,
-            VbError::Store(_) => Status::EINTERNAL,
+            VbError::Store(_) | VbError::Broken(_) => Status::EINTERNAL,
         };
-        // A vBucket that is elsewhere is daily business: no words, clients look at their map.
+        // NOT_MY_VBUCKET is routine: no text is sent, clients refresh their map.
         if status == Status::NOT_MY_VBUCKET { status.into() } else { Self::new(status, error) }
     }
 }

@@ -2,14 +2,14 @@
 
 use mcbp::Feature;
 
-/// The features of a connection. Only what this node does is ever granted.
+/// The features of a connection. Only what this node supports is granted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Features {
     /// Values may carry extended attributes.
     pub(crate) xattr: bool,
     /// Values may be compressed with snappy.
     pub(crate) snappy: bool,
-    /// The datatype says whether a value is JSON.
+    /// The datatype tells whether a value is JSON.
     pub(crate) json: bool,
     /// Keys carry a collection prefix.
     pub(crate) collections: bool,
@@ -20,7 +20,7 @@ pub(crate) struct Features {
 }
 
 impl Features {
-    /// Takes note of `feature` and says whether it is granted.
+    /// Records `feature`; returns whether it is granted.
     pub(crate) fn grant(&mut self, feature: Feature) -> bool {
         let field = match feature {
             Feature::XATTR => &mut self.xattr,
@@ -29,7 +29,7 @@ impl Features {
             Feature::COLLECTIONS => &mut self.collections,
             Feature::MUTATION_SEQNO => &mut self.mutation_seqno,
             Feature::XERROR => &mut self.xerror,
-            // Nothing to remember: these are always so.
+            // Nothing to record: this node always behaves so.
             Feature::TCP_NODELAY
             | Feature::SELECT_BUCKET
             | Feature::ALT_REQUEST

@@ -1,9 +1,9 @@
-//! One request as handlers see it: a whole frame, checked, with the collection prefix taken off.
+//! One request as commands see it: a whole frame, checked, its key without the collection prefix.
 
 use bytes::Bytes;
-use mcbp::{Datatype, Frame, Opcode, Status, VbId, framing};
+use mcbp::{Datatype, Frame, FrameBuilder, Header, Opcode, Status, VbId, framing};
 
-use super::Features;
+use super::features::Features;
 
 /// The longest key without its collection prefix. Source: kv_engine's `KEY_MAX_LENGTH`.
 pub(crate) const KEY_BYTES_MAX: usize = 250;
@@ -14,17 +14,17 @@ pub(crate) struct Request<'a> {
     pub(crate) frame: Frame<'a>,
     /// The opcode without its quiet form.
     pub(crate) opcode: Opcode,
-    /// Whether good (or, for reads, empty) outcomes are not answered.
+    /// Whether a success (for reads: a miss) is not answered.
     pub(crate) quiet: bool,
     /// Keep the expiry of the document.
     pub(crate) preserve_ttl: bool,
 }
 
 impl<'a> Request<'a> {
-    /// Takes a frame apart.
+    /// Parses the framing extras.
     ///
     /// # Errors
-    /// A frame information that is malformed, unknown, or asks for what this node does not do.
+    /// A framing extra that is malformed, unknown or not supported by this node.
     pub(crate) fn new(frame: Frame<'a>) -> Result<Self, Status> {
         let (opcode, quiet) = plain(frame.opcode());
         let mut preserve_ttl = false;
@@ -41,12 +41,18 @@ impl<'a> Request<'a> {
         Ok(Self { frame, opcode, quiet, preserve_ttl })
     }
 
-    /// The vBucket it is about.
+    /// The start of a successful answer.
+    pub(crate) fn success(&self) -> FrameBuilder<'static> {
+        let Header { opcode, opaque, .. } = self.frame.header;
+        FrameBuilder::response(opcode, Status::SUCCESS).opaque(opaque)
+    }
+
+    /// The vBucket that it names.
     pub(crate) const fn vb(&self) -> VbId {
         self.frame.header.vbucket()
     }
 
-    /// The document's key without collection prefix.
+    /// The document's key without the collection prefix.
     ///
     /// # Errors
     /// [`Status::UNKNOWN_COLLECTION`] for any but the default collection, [`Status::EINVAL`] for a
@@ -63,13 +69,13 @@ impl<'a> Request<'a> {
         if (1..=KEY_BYTES_MAX).contains(&key.len()) { Ok(key) } else { Err(Status::EINVAL) }
     }
 
-    /// The value as bytes that may be kept. Copied: a slice would keep all of the read buffer
-    /// alive, up to twice the value, for as long as the document is in memory.
+    /// A copy of the value. A slice would keep the whole read buffer alive, up to twice the value,
+    /// for as long as the document is in memory.
     pub(crate) fn value(&self) -> Bytes {
         Bytes::copy_from_slice(self.frame.value)
     }
 
-    /// The datatype, where the connection may use all of its bits.
+    /// The datatype, if the connection negotiated all of its bits.
     ///
     /// # Errors
     /// [`Status::EINVAL`].

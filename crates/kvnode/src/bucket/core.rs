@@ -1,0 +1,181 @@
+//! The bucket itself: its vBuckets, its committer thread, the progress of warm-up.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread::JoinHandle;
+
+use invariant::{Broken, broken};
+use mcbp::VbId;
+use tokio_util::sync::CancellationToken;
+use vbucket::StoreError;
+use vbucket::store::SharedStore;
+
+use super::committer::Committer;
+use super::counters::Counters;
+use super::options::BucketOptions;
+use super::shared::Shared;
+use super::vb::Vb;
+use crate::sync::{lock, read, write};
+
+/// The progress of warm-up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warmup {
+    /// Nothing is served yet.
+    Loading,
+    /// Everything is served.
+    Done,
+    /// Nothing will be served, for this reason.
+    Failed(String),
+    /// The bucket was closed.
+    Closed,
+}
+
+/// See the module.
+pub struct Bucket {
+    pub(super) shared: Arc<Shared>,
+    slots: Vec<RwLock<Option<Arc<Vb>>>>,
+    /// Held while a vBucket is created, so that there is one of each id.
+    pub(super) making: tokio::sync::Mutex<()>,
+    pub(super) warmup: Mutex<Warmup>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Bucket {
+    /// A bucket over `store`, with its committer running and nothing visible: call
+    /// [`Bucket::warm_up`] next.
+    ///
+    /// # Errors
+    /// When the committer's thread cannot be started.
+    pub fn open(options: BucketOptions, store: SharedStore) -> std::io::Result<Arc<Self>> {
+        let slots = std::iter::repeat_with(RwLock::default);
+        let slots = slots.take(usize::from(options.vbuckets)).collect();
+        let shared = Arc::new(Shared::new(options, store));
+        let committer = Committer::new(Arc::clone(&shared));
+        let thread = std::thread::Builder::new().name("committer".to_owned());
+        let thread = thread.spawn(move || committer.run())?;
+        Ok(Arc::new(Self {
+            shared,
+            slots,
+            making: tokio::sync::Mutex::default(),
+            warmup: Mutex::new(Warmup::Loading),
+            committer: Mutex::new(Some(thread)),
+        }))
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.shared.options.name
+    }
+
+    /// The vBucket, if it is on this node and warm-up has ended.
+    #[must_use]
+    pub fn vb(&self, vb: VbId) -> Option<Arc<Vb>> {
+        self.slots.get(usize::from(vb.0)).and_then(|slot| read(slot).clone())
+    }
+
+    /// The vBuckets on this node in the order of their ids.
+    #[must_use]
+    pub fn vbuckets(&self) -> Vec<VbId> {
+        self.all_vbs().map(|vb| vb.id()).collect()
+    }
+
+    pub(crate) fn all_vbs(&self) -> impl Iterator<Item = Arc<Vb>> {
+        self.slots.iter().filter_map(|slot| read(slot).clone())
+    }
+
+    /// The store, for backfills. Its calls block.
+    #[must_use]
+    pub fn store(&self) -> &SharedStore {
+        &self.shared.store
+    }
+
+    /// Whether warm-up has succeeded; until then nothing is served and no consumer is accepted.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.warmup() == Warmup::Done
+    }
+
+    /// The progress of warm-up.
+    #[must_use]
+    pub fn warmup(&self) -> Warmup {
+        lock(&self.warmup).clone()
+    }
+
+    /// What it has counted since it was opened.
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    pub(crate) fn options(&self) -> &BucketOptions {
+        &self.shared.options
+    }
+
+    /// Bytes that wait for their commit.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        self.shared.queue.used_bytes()
+    }
+
+    /// Bytes of committed rows that are kept for streams.
+    pub(crate) fn logged_bytes(&self) -> usize {
+        self.shared.logged_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of its quota that are in use, without those of connections.
+    pub(crate) fn used_bytes(&self) -> u64 {
+        let hashes = self.shared.hash_room.used_bytes();
+        (self.queued_bytes() + self.logged_bytes() + hashes) as u64 + self.store().memory_bytes()
+    }
+
+    /// Logs how many messages about failed reads were suppressed, until `shutdown`.
+    pub(crate) async fn run_failure_reports(self: Arc<Self>, shutdown: CancellationToken) {
+        self.counters().read_failures.report(self.name(), &shutdown).await;
+    }
+
+    /// The error of the last commit, if it failed.
+    pub(crate) fn write_failure(&self) -> Option<StoreError> {
+        self.shared.queue.failure()
+    }
+
+    /// Makes a vBucket visible, or hides it. Its id is within the options' number of vBuckets.
+    pub(super) fn put_slot(&self, vb: VbId, value: Option<Arc<Vb>>) -> Result<(), Broken> {
+        let slot = self.slots.get(usize::from(vb.0));
+        let slot = slot.ok_or_else(|| broken!("no slot for {vb} of {}", self.slots.len()))?;
+        *write(slot) = value;
+        Ok(())
+    }
+
+    /// Commits what is queued and closes the store cleanly. Blocks. Nothing can be written after
+    /// it.
+    ///
+    /// # Errors
+    /// The store's error; the next start then treats this stop as unclean.
+    pub fn close(&self) -> Result<(), StoreError> {
+        if self.stop_committer() {
+            self.shared.store.close()
+        } else {
+            let detail = "the committer thread panicked".to_owned();
+            Err(StoreError::Io { doing: "closing the bucket", detail })
+        }
+    }
+
+    /// Stops without closing the store: the next start treats it as a crash. Does nothing to a
+    /// bucket that was closed.
+    pub(crate) fn abandon(&self) {
+        self.stop_committer();
+    }
+
+    /// Commits what is queued and ends the committer. Returns false if that had panicked.
+    fn stop_committer(&self) -> bool {
+        *lock(&self.warmup) = Warmup::Closed;
+        self.shared.queue.close();
+        let thread = lock(&self.committer).take();
+        thread.is_none_or(|thread| thread.join().is_ok())
+    }
+}
+
+impl Drop for Bucket {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}

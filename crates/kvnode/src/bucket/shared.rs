@@ -1,0 +1,65 @@
+//! What the vBuckets of a bucket share, with one lock for each key.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use invariant::{Broken, broken};
+use mcbp::VbId;
+use vbucket::store::SharedStore;
+
+use super::counters::Counters;
+use super::filling::HashRoom;
+use super::options::BucketOptions;
+use super::queue::CommitQueue;
+use crate::sync::lock;
+
+/// Enough that two writers seldom meet by chance.
+const STRIPES: usize = 1024;
+
+/// See the module.
+pub(super) struct Shared {
+    pub(super) options: BucketOptions,
+    pub(super) store: SharedStore,
+    pub(super) queue: CommitQueue,
+    pub(super) keys: KeyLocks,
+    pub(super) counters: Counters,
+    /// What the memory logs hold.
+    pub(super) logged_bytes: AtomicUsize,
+    /// For the keys of vBuckets that are being filled.
+    pub(super) hash_room: Arc<HashRoom>,
+}
+
+impl Shared {
+    pub(super) fn new(options: BucketOptions, store: SharedStore) -> Self {
+        Self {
+            queue: CommitQueue::new(options.queue_bytes_max),
+            keys: KeyLocks::new(),
+            counters: Counters::default(),
+            logged_bytes: AtomicUsize::new(0),
+            hash_room: Arc::new(HashRoom::new(options.hash_bytes())),
+            store,
+            options,
+        }
+    }
+}
+
+/// Striped locks: one writer at a time for each key.
+pub(crate) struct KeyLocks {
+    hasher: RandomState,
+    stripes: Vec<Mutex<()>>,
+}
+
+impl KeyLocks {
+    pub(super) fn new() -> Self {
+        let stripes = std::iter::repeat_with(Mutex::default).take(STRIPES).collect();
+        Self { hasher: RandomState::new(), stripes }
+    }
+
+    /// Waits for the writer before, if there is one.
+    pub(super) fn lock(&self, vb: VbId, key: &[u8]) -> Result<MutexGuard<'_, ()>, Broken> {
+        let at = self.hasher.hash_one((vb, key)) % STRIPES as u64;
+        let stripe = usize::try_from(at).ok().and_then(|at| self.stripes.get(at));
+        stripe.map(lock).ok_or_else(|| broken!("no stripe {at} of {STRIPES}"))
+    }
+}

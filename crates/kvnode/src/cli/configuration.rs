@@ -1,0 +1,41 @@
+//! The configuration of a node from the file and the command line.
+
+use super::arguments::Arguments;
+use super::file;
+use super::values::password;
+use crate::bucket::BucketOptions;
+use crate::config::{NodeConfig, Users};
+use crate::tls::Tls;
+
+/// Reads the file, if one is given; the command line overrides it.
+pub(super) fn configuration(arguments: Arguments) -> Result<NodeConfig, String> {
+    let mut config = match &arguments.config {
+        Some(path) => file::read(path)?,
+        None => file::Partial::default(),
+    };
+    if let Some((name, vbuckets)) = arguments.bucket {
+        let mut options = BucketOptions::new(name);
+        options.vbuckets = vbuckets.unwrap_or(options.vbuckets);
+        config.buckets = vec![options];
+    }
+    if let Some(state) = arguments.state {
+        for bucket in &mut config.buckets {
+            bucket.initial_state = state.vb_state();
+        }
+    }
+    if let (Some(name), Some(path)) = (arguments.username, arguments.password_file) {
+        config.users.push((name, password(&path)?));
+    }
+    if let (Some(certificate), Some(key)) = (arguments.tls_cert, arguments.tls_key) {
+        config.tls = Some(Tls::load(&certificate, &key, arguments.tls_client_ca.as_deref())?);
+    }
+    Ok(NodeConfig {
+        tls: config.tls,
+        listen: arguments.listen.or(config.listen).ok_or("no address: give --listen ADDR")?,
+        metrics: arguments.metrics.or(config.metrics),
+        data: arguments.data.or(config.data).ok_or("no folder for data: give --data DIR")?,
+        buckets: config.buckets,
+        users: Users(config.users),
+        limits: config.limits,
+    })
+}

@@ -1,0 +1,52 @@
+//! Values that both the command line and the file may give.
+
+use std::path::Path;
+
+use clap::ValueEnum;
+use mcbp::VbState;
+use relay::Secret;
+
+/// The state of vBuckets in a new store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum InitialState {
+    Active,
+    Replica,
+    /// No vBuckets
+    None,
+}
+
+impl InitialState {
+    pub(super) const fn vb_state(self) -> Option<VbState> {
+        match self {
+            Self::Active => Some(VbState::Active),
+            Self::Replica => Some(VbState::Replica),
+            Self::None => None,
+        }
+    }
+}
+
+/// Reads a password from a file.
+pub(super) fn password(path: &Path) -> Result<Secret, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{path:?}: {error}"))?;
+    let line = text.strip_suffix('\n').unwrap_or(&text);
+    let line = line.strip_suffix('\r').unwrap_or(line);
+    if line.is_empty() {
+        Err(format!("{path:?} is empty: write the password into it"))
+    } else {
+        Ok(Secret::new(line))
+    }
+}
+
+/// Reads `NAME` or `NAME:VBUCKETS`.
+pub(super) fn parse_bucket(text: &str) -> Result<(String, Option<u16>), String> {
+    match text.split_once(':') {
+        None => Ok((text.to_owned(), None)),
+        Some((name, count)) => {
+            let count = count
+                .parse()
+                .map_err(|_| format!("{count:?} is not a number of vBuckets: give 1 to 1024"))?;
+            Ok((name.to_owned(), Some(count)))
+        }
+    }
+}

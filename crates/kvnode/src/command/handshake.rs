@@ -1,0 +1,60 @@
+//! HELLO, SELECT_BUCKET, VERSION, ENABLE_TRAFFIC.
+
+use log::debug;
+use mcbp::{Feature, Status};
+
+use crate::bucket::Bucket;
+use crate::client::Client;
+use crate::context::VERSION;
+use crate::protocol::{Features, Request, RequestError, check_ready};
+
+/// Grants the features that were asked for and are supported; earlier grants end.
+pub(super) fn hello(client: &mut Client, request: &Request<'_>) -> Result<(), RequestError> {
+    if !request.frame.extras.is_empty() {
+        return Err(RequestError::new(Status::EINVAL, "HELLO has no extras"));
+    }
+    let asked = Feature::decode_list(&request.frame)?;
+    let mut features = Features::default();
+    let mut granted: Vec<Feature> = Vec::new();
+    for feature in asked {
+        if !granted.contains(&feature) && features.grant(feature) {
+            granted.push(feature);
+        }
+    }
+    client.features = features;
+    let agent = String::from_utf8_lossy(request.frame.key);
+    debug!("hello peer={} agent={:?} granted={granted:?}", client.peer, agent);
+    client.replies.send(&request.success().value(&Feature::encode_list(&granted)));
+    Ok(())
+}
+
+/// Selects a bucket. A failure leaves the connection without one.
+pub(super) fn select_bucket(
+    client: &mut Client,
+    request: &Request<'_>,
+) -> Result<(), RequestError> {
+    let Some(login) = &mut client.login else {
+        return Err(RequestError::new(Status::EACCESS, "authenticate first"));
+    };
+    login.bucket = None;
+    let name = std::str::from_utf8(request.frame.key).map_err(|_| Status::KEY_ENOENT)?;
+    login.bucket = Some(client.node.bucket(name).ok_or(Status::KEY_ENOENT)?);
+    client.replies.send(&request.success());
+    Ok(())
+}
+
+/// Answers with the version of this program.
+pub(super) fn version(client: &mut Client, request: &Request<'_>) {
+    client.replies.send(&request.success().value(VERSION.as_bytes()));
+}
+
+/// Traffic is enabled once warm-up has succeeded, and cannot be forced before.
+pub(super) fn enable_traffic(
+    client: &mut Client,
+    bucket: &Bucket,
+    request: &Request<'_>,
+) -> Result<(), RequestError> {
+    check_ready(bucket)?;
+    client.replies.send(&request.success());
+    Ok(())
+}

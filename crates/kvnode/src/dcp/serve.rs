@@ -1,0 +1,72 @@
+//! A DCP connection from its answered DCP_OPEN to its end.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use log::info;
+use mcbp::{FrameBuilder, Opcode, Status};
+use tokio_util::sync::CancellationToken;
+use vbucket::consumer::{Consumer, ConsumerOptions};
+use vbucket::producer::Producer;
+
+use super::access::Access;
+use super::consumer::ConsumerSide;
+use super::open::{DcpOpen, Role};
+use super::producer::ProducerSide;
+use super::registry::{Machine, window_bytes};
+use super::session::Session;
+use super::wire::Wire;
+use crate::tls::Socket;
+
+/// A connection that has sent DCP_OPEN, on its way from its session to [`serve`].
+pub(crate) struct Handover {
+    /// The socket; the answer to `open` is all that is owed to the peer.
+    pub(crate) stream: Socket,
+    /// What was read after `open`.
+    pub(crate) buffer: BytesMut,
+    /// The DCP_OPEN, not answered yet.
+    pub(crate) open: DcpOpen,
+    /// The peer, for the log.
+    pub(crate) peer: SocketAddr,
+    /// Cancelled when the node stops.
+    pub(crate) shutdown: CancellationToken,
+}
+
+/// Answers the DCP_OPEN and serves the connection to its end.
+pub(crate) async fn serve(handover: Handover) {
+    let Handover { stream, buffer, open, peer, shutdown } = handover;
+    let DcpOpen { name, role, opaque, user, served } = open;
+    let connections = &served.connections;
+    connections.displace(&name).await;
+    let opened = Duration::ZERO;
+    let (machine, side) = match role {
+        Role::Producer(options) => {
+            let machine = Producer::new(options, opened);
+            (Machine::Producer(Arc::new(Mutex::new(machine))), "producer")
+        }
+        Role::Consumer { collections, json } => {
+            let consumers = *connections.consumers().borrow() + 1;
+            let window_bytes = window_bytes(served.bucket.options().quota_bytes, consumers);
+            let options = ConsumerOptions { collections, json, window_bytes };
+            (Machine::Consumer(Arc::new(Mutex::new(Consumer::new(options, opened)))), "consumer")
+        }
+    };
+    info!("dcp connection opened connection={name:?} side={side} peer={peer} user={user:?}");
+    let connection = connections.enter(&name, user, machine.clone());
+    let displaced = connection.displaced().clone();
+    let mut wire = Wire::new(name.clone(), stream, buffer, shutdown, displaced);
+    let answer = FrameBuilder::response(Opcode::DCP_OPEN, Status::SUCCESS);
+    answer.opaque(opaque).write(&mut wire.out);
+    let access = Access::new(Arc::clone(&served));
+    match machine {
+        Machine::Producer(machine) => {
+            Session::new(wire, ProducerSide::new(access), machine).run().await;
+        }
+        Machine::Consumer(machine) => {
+            Session::new(wire, ConsumerSide::new(access), machine).run().await;
+        }
+    }
+    connections.leave(&name, &connection);
+}

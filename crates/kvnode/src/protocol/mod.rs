@@ -1,0 +1,19 @@
+//! The binary protocol as this node speaks it to clients, without any command.
+//!
+//! - `framing`: whole frames from a read buffer; `request`: one of them, checked
+//! - `features`: what HELLO negotiated
+//! - `replies`: answers that wait for their commits; `error`: why a request failed
+//! - `target`: the vBucket that a request names
+
+mod error;
+mod features;
+pub(crate) mod framing;
+mod replies;
+mod request;
+mod target;
+
+pub(crate) use error::RequestError;
+pub(crate) use features::Features;
+pub(crate) use replies::Replies;
+pub(crate) use request::Request;
+pub(crate) use target::{active_vb, any_vb, check_ready};

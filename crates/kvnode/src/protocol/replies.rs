@@ -1,0 +1,92 @@
+//! Answers to be written, in order. Those to durable changes wait for their commits together: the
+//! changes of one read of the socket share a batch and are answered with one write.
+
+use std::ops::Range;
+
+use bytes::BytesMut;
+use invariant::{Broken, broken};
+use mcbp::{FrameBuilder, Header, Status};
+
+use crate::bucket::PendingCommit;
+
+/// An answer that is true only once its commit has succeeded.
+struct Conditional {
+    commit: PendingCommit,
+    /// The position of the answer in `out`; empty for a quiet success.
+    range: Range<usize>,
+    request: Header,
+}
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Replies {
+    out: BytesMut,
+    conditional: Vec<Conditional>,
+}
+
+impl Replies {
+    /// Adds an answer that is true already.
+    pub(crate) fn send(&mut self, frame: &FrameBuilder<'_>) {
+        frame.write(&mut self.out);
+    }
+
+    /// Adds the answer to `request`: once `commit` has succeeded, or at once without one. Without
+    /// a frame a success stays unanswered.
+    pub(crate) fn answer(
+        &mut self,
+        request: &Header,
+        commit: Option<PendingCommit>,
+        frame: Option<&FrameBuilder<'_>>,
+    ) {
+        let start = self.out.len();
+        if let Some(frame) = frame {
+            frame.write(&mut self.out);
+        }
+        if let Some(commit) = commit {
+            let range = start..self.out.len();
+            self.conditional.push(Conditional { commit, range, request: *request });
+        }
+    }
+
+    /// How many bytes are waiting.
+    pub(crate) fn bytes(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Waits for all commits and returns the bytes to write. An answer whose commit failed is
+    /// replaced by a temporary failure.
+    pub(crate) async fn settle(&mut self) -> Result<BytesMut, Broken> {
+        let conditional = std::mem::take(&mut self.conditional);
+        let mut failed = Vec::new();
+        let mut last: Option<(PendingCommit, bool)> = None;
+        for Conditional { commit, range, request } in conditional {
+            let known = last.as_ref().filter(|(same, _)| same.is_same(&commit));
+            let committed = match known {
+                Some((_, committed)) => *committed,
+                None => commit.wait().await.is_ok(),
+            };
+            last = Some((commit, committed));
+            if !committed {
+                failed.push((range, request));
+            }
+        }
+        let out = self.out.split();
+        if failed.is_empty() { Ok(out) } else { with_failures(&out, &failed) }
+    }
+}
+
+/// Returns `out` with a temporary failure in the place of each answer in `failed`.
+fn with_failures(out: &[u8], failed: &[(Range<usize>, Header)]) -> Result<BytesMut, Broken> {
+    let outside = |at: usize| broken!("an answer at byte {at} of {} bytes", out.len());
+    let mut patched = BytesMut::with_capacity(out.len());
+    let mut from = 0;
+    for (range, request) in failed {
+        let before = out.get(from..range.start).ok_or_else(|| outside(range.start))?;
+        patched.extend_from_slice(before);
+        let answer = FrameBuilder::response(request.opcode, Status::ETMPFAIL);
+        answer.opaque(request.opaque).write(&mut patched);
+        from = range.end;
+    }
+    patched.extend_from_slice(out.get(from..).ok_or_else(|| outside(from))?);
+    Ok(patched)
+}
