@@ -111,7 +111,7 @@ async fn a_port_in_use_is_named() {
     let node = DataNode::start(folder.path(), "alpha", "active", 8).await;
     let second = second_node(folder.path(), "another", node.address().port()).await;
     let address = node.address().to_string();
-    second.logs(&["ERROR", "listening on", &address, "stop what uses this one"]).await;
+    second.logs(&["ERROR", "listening on", &address, "stop the program that uses it"]).await;
     node.documents().await.set("key", "value").await;
 }
 
