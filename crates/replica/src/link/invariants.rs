@@ -11,7 +11,7 @@ impl ConsumerMachine {
     ///
     /// Checked after every event in a debug build. A check of the whole takes time in proportion to
     /// the streams, so a release build checks when a command is answered: once for a set-up of
-    /// 1,024 streams, which is 1 % of the instructions of that set-up.
+    /// 1,024 streams, less than 2 % of the instructions of that set-up.
     pub(super) fn end_if_broken(&mut self, fx: &mut Effects) {
         let is_answer = |effect: &Effect| matches!(effect, Effect::Answer(..));
         if !cfg!(debug_assertions) && !fx.iter().any(is_answer) {
@@ -70,11 +70,14 @@ impl ConsumerMachine {
 
     fn check_books(&self) -> Result<(), &'static str> {
         let ledger = &self.ledger;
-        let vbs: BTreeSet<_> = ledger.touched().collect();
-        hold(
-            vbs.len() == ledger.touched().count(),
-            "a vbucket is in two of open, adding, closing",
-        )?;
+        let is_open = |vb| ledger.open.contains_key(vb);
+        let is_added = |vb| ledger.adding.contains_key(vb);
+        let is_closed = |vb| ledger.closing.contains_key(vb);
+        // Cheap while nothing is pending, however many streams are open.
+        let twice = ledger.adding.keys().any(|vb| is_open(vb) || is_closed(vb))
+            || ledger.closing.keys().any(is_open)
+            || ledger.stuck.keys().any(|vb| is_open(vb) || is_added(vb) || is_closed(vb));
+        hold(!twice, "a vBucket is in two of open, adding, closing, stuck")?;
 
         let adding = ledger.adding.values().map(|entry| entry.attempt);
         let closing = ledger.closing.values().map(|entry| entry.attempt);
