@@ -39,7 +39,7 @@ pub struct Limits {
     /// Of connecting and of single requests.
     pub handshake: Deadlines,
     /// Of the steps of a stream's life.
-    pub steps: replica::link::Limits,
+    pub steps: replica::link::StepLimits,
     /// Of the byte path.
     pub pump: PumpLimits,
     /// Between attempts.
@@ -68,7 +68,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             handshake: Deadlines::default(),
-            steps: replica::link::Limits::default(),
+            steps: replica::link::StepLimits::default(),
             pump: PumpLimits::default(),
             backoff: Backoff::default(),
             command: Duration::from_secs(90),

@@ -28,7 +28,7 @@ const SETUP: Duration = Duration::from_millis(200);
 
 /// Limits under which a vBucket that was given up is not tried again while the test runs.
 fn limits() -> Limits {
-    let steps = replica::link::Limits { add_stream: SETUP, ..Default::default() };
+    let steps = replica::link::StepLimits { add_stream: SETUP, ..Default::default() };
     Limits { steps, ..calm() }
 }
 

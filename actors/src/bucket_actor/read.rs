@@ -159,7 +159,7 @@ fn with_machine(mut status: LinkStatus, machine: Option<Snapshot>) -> LinkStatus
     for stream in &mut status.streams {
         let Some(row) = rows.get(&stream.vbucket) else { continue };
         stream.opaque = row.opaque;
-        stream.rollbacks_before = row.line;
+        stream.rollbacks_before = row.rollbacks_before;
         if row.phase == VbPhase::RollingBack && stream.phase != StreamPhase::Open {
             stream.phase = StreamPhase::RollingBack;
             // Seqnos of two histories that have parted say nothing of each other.

@@ -10,7 +10,7 @@ use actix::{
 use relay::{Injector, Progress, Verdict};
 use replica::bucket::{LinkDown, LinkReport};
 use replica::link::{
-    ConsumerMachine, ControlFrame, Effect, Effects, Event, Limits, Note, Side, Step,
+    ConsumerMachine, ControlFrame, Effect, Effects, Event, Note, Side, Step, StepLimits,
 };
 use tokio::time::Instant;
 
@@ -23,7 +23,7 @@ use super::tap::{Tapped, decode, to_pump};
 pub(crate) struct ConsumerConn {
     link: Arc<str>,
     machine: ConsumerMachine,
-    limits: Limits,
+    limits: StepLimits,
     deadlines: Deadlines,
     timer: Option<SpawnHandle>,
     producer: Addr<ProducerConn>,
@@ -38,7 +38,7 @@ impl ConsumerConn {
     /// The actors of both sides of a link.
     pub(crate) fn start_pair(
         link: Arc<str>,
-        limits: Limits,
+        limits: StepLimits,
         to_consumer: Injector,
         to_producer: Injector,
         downstream: Arc<Progress>,

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use mcbp::scan::ControlSet;
 use mcbp::{Frame, FrameError, Header, Side};
 use relay::{Judge, Verdict};
-use replica::link::{self, ControlFrame, Repeats};
+use replica::link::{self, ControlFrame, RepeatFilter};
 
 use super::flow::Flow;
 
@@ -27,7 +27,7 @@ pub(crate) struct Tap {
 /// What the judge of the consumer's direction knows.
 struct OfConsumer {
     flow: Arc<Flow>,
-    repeats: Repeats,
+    repeats: RepeatFilter,
 }
 
 impl Tap {
@@ -42,7 +42,7 @@ impl Tap {
         actor: Recipient<Tapped>,
         flow: Arc<Flow>,
     ) -> Self {
-        let consumer = Some(OfConsumer { flow, repeats: Repeats::default() });
+        let consumer = Some(OfConsumer { flow, repeats: RepeatFilter::default() });
         Self { consumer, ..Self::new(control, actor) }
     }
 }
@@ -64,14 +64,14 @@ impl OfConsumer {
     }
 
     /// The actor has given its verdict.
-    fn heard(&mut self, frame: &[u8], verdict: Verdict) {
+    fn record(&mut self, frame: &[u8], verdict: Verdict) {
         let verdict = match verdict {
             Verdict::Forward => link::Verdict::Forward,
             Verdict::Withhold => link::Verdict::Withhold,
             Verdict::Stop => return,
         };
         if let Ok(Some(said)) = decode(Side::Consumer, frame) {
-            self.repeats.heard(said, verdict);
+            self.repeats.record(said, verdict);
         }
     }
 }
@@ -96,7 +96,7 @@ impl Judge for Tap {
         // An actor that is gone has ended the link: nothing may pass without its verdict.
         let verdict = self.actor.send(Tapped(frame.clone())).await.unwrap_or(Verdict::Stop);
         if let Some(consumer) = &mut self.consumer {
-            consumer.heard(&frame, verdict);
+            consumer.record(&frame, verdict);
         }
         verdict
     }

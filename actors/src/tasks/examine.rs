@@ -9,8 +9,8 @@ use actix::Recipient;
 use futures::future::join;
 use mcbp::{Status, VbId, VbState};
 use relay::{Client, Deadlines, Endpoint, LinkError, Login, Side};
-use replica::bucket::{BothSaid, BucketEvent, Examine, Finding, TaskId, Verdict};
-use replica::remedy::Said;
+use replica::bucket::{BucketEvent, CopyReports, Examine, ExamineAction, Finding, TaskId};
+use replica::remedy::CopyReport;
 
 use super::TaskReport;
 use crate::link_actor::LinkSpec;
@@ -35,12 +35,12 @@ pub(crate) async fn examine(
 }
 
 async fn find(spec: &LinkSpec, examine: &Examine) -> Finding {
-    let said = ask(spec, examine).await;
-    let (found, vb, bucket) = (examine.describe(&said), examine.vb, &spec.bucket);
+    let copies = ask(spec, examine).await;
+    let (found, vb, bucket) = (examine.describe(&copies), examine.vb, &spec.bucket);
     log::info!("failed takeover examined bucket={bucket} vb={vb} found=\"{found}\"");
-    let (side, finding) = match examine.judge(&said) {
-        Verdict::Found(finding) => return finding,
-        Verdict::Activate(side, finding) => (side, finding),
+    let (side, finding) = match examine.judge(&copies) {
+        ExamineAction::Report(finding) => return finding,
+        ExamineAction::Activate(side, finding) => (side, finding),
     };
     let node = match side {
         Side::Consumer => &spec.consumer,
@@ -55,20 +55,20 @@ async fn find(spec: &LinkSpec, examine: &Examine) -> Finding {
             );
             finding
         }
-        Err(error) => examine.not_moved(&said, Some(error.to_string())),
+        Err(error) => examine.not_moved(&copies, Some(error.to_string())),
     }
 }
 
 /// Asks both nodes; again for a while where what they say may change by itself.
-async fn ask(spec: &LinkSpec, examine: &Examine) -> BothSaid {
+async fn ask(spec: &LinkSpec, examine: &Examine) -> CopyReports {
     let (vb, begun) = (examine.vb, tokio::time::Instant::now());
     let (mut from, mut to) =
         join(connect(spec, &spec.producer), connect(spec, &spec.consumer)).await;
     loop {
-        let (producer, consumer) = join(said(&mut from, vb), said(&mut to, vb)).await;
-        let said = BothSaid { producer, consumer };
-        if !examine.may_change(&said) || begun.elapsed() >= SETTLE {
-            return said;
+        let (producer, consumer) = join(copy_report(&mut from, vb), copy_report(&mut to, vb)).await;
+        let copies = CopyReports { producer, consumer };
+        if !examine.may_change(&copies) || begun.elapsed() >= SETTLE {
+            return copies;
         }
         tokio::time::sleep(ASK_AGAIN).await;
     }
@@ -89,15 +89,15 @@ async fn connect(spec: &LinkSpec, node: &Endpoint) -> Result<Client, LinkError> 
     Client::connect(node, login).await
 }
 
-/// What a node says of its copy. Why one says nothing is no news: its link has said so, or will.
-async fn said(client: &mut Result<Client, LinkError>, vb: VbId) -> Said {
-    let Ok(connected) = client else { return Said::Nothing };
-    match connected.stats(&Said::group(vb)).await {
-        Ok(stats) => Said::of(vb, &stats),
-        Err(error) if error.status() == Some(Status::NOT_MY_VBUCKET) => Said::HasNone,
+/// What a node says of its copy. Why one says nothing is no news: its link has copies so, or will.
+async fn copy_report(client: &mut Result<Client, LinkError>, vb: VbId) -> CopyReport {
+    let Ok(connected) = client else { return CopyReport::Unknown };
+    match connected.stats(&CopyReport::group(vb)).await {
+        Ok(stats) => CopyReport::of(vb, &stats),
+        Err(error) if error.status() == Some(Status::NOT_MY_VBUCKET) => CopyReport::Absent,
         Err(error) => {
             *client = Err(error);
-            Said::Nothing
+            CopyReport::Unknown
         }
     }
 }

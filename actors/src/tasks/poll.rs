@@ -7,7 +7,7 @@ use actix::{Message, Recipient};
 use mcbp::{Feature, Seqno, Side, VbId, VbState};
 use relay::{Client, Endpoint, Fault, LinkError, Login, Retry};
 use replica::bucket::{PollAnswer, Polled};
-use replica::topology::{self, Stranger};
+use replica::topology::{self, TopologyMismatch};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -106,8 +106,8 @@ async fn poll(ask: Ask, limits: Limits, interval: Duration, told: Recipient<Node
             && let Some(connected) = &mut client
         {
             topology_due = Instant::now() + interval * TOPOLOGY_INTERVALS;
-            match ask.stranger(connected).await {
-                Ok(stranger) => ask.tell(&told, PollAnswer::Topology(stranger)),
+            match ask.mismatch(connected).await {
+                Ok(mismatch) => ask.tell(&told, PollAnswer::Topology(mismatch)),
                 // Seqnos are asked for on a new connection, which says what is wrong.
                 Err(_) => client = None,
             }
@@ -148,7 +148,7 @@ impl Ask {
     }
 
     /// Our node, where topologies name replicas and none is called as it is.
-    async fn stranger(&self, client: &mut Client) -> Result<Option<Stranger>, LinkError> {
+    async fn mismatch(&self, client: &mut Client) -> Result<Option<TopologyMismatch>, LinkError> {
         let (vbs, mut topologies) = (self.vbs.borrow().clone(), Vec::new());
         for vb in vbs {
             match client.stats(&topology::group(vb)).await {
@@ -158,7 +158,7 @@ impl Ask {
                 Err(error) => return Err(error),
             }
         }
-        Ok(Stranger::of(&self.our_name, &topologies))
+        Ok(TopologyMismatch::of(&self.our_name, &topologies))
     }
 
     async fn once(

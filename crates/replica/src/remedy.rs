@@ -10,18 +10,18 @@ use mcbp::{Seqno, VbId, VbState, VbUuid};
 
 /// What a node says of its copy of a vBucket.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Said {
+pub enum CopyReport {
     /// It has one.
-    Has(Held),
+    Present(CopyInfo),
     /// It has none.
-    HasNone,
+    Absent,
     /// It could not be asked, or its answer cannot be understood.
-    Nothing,
+    Unknown,
 }
 
 /// A copy of a vBucket.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Held {
+pub struct CopyInfo {
     /// Its state.
     pub state: VbState,
     /// The newest branch of its history.
@@ -61,7 +61,7 @@ pub enum Advice {
     Unknown,
 }
 
-impl Said {
+impl CopyReport {
     /// The group of statistics that tells all of it at one moment.
     #[must_use]
     pub fn group(vb: VbId) -> String {
@@ -80,25 +80,25 @@ impl Said {
         let state = find("").and_then(|name| states.into_iter().find(|state| state.name() == name));
         match (state, number(":uuid"), number(":high_seqno")) {
             (Some(state), Some(branch), Some(high)) => {
-                Self::Has(Held { state, branch: VbUuid(branch), high: Seqno(high) })
+                Self::Present(CopyInfo { state, branch: VbUuid(branch), high: Seqno(high) })
             }
-            _ => Self::Nothing,
+            _ => Self::Unknown,
         }
     }
 
     /// Whether it has a copy in this state.
     #[must_use]
     pub fn is(&self, state: VbState) -> bool {
-        matches!(self, Self::Has(held) if held.state == state)
+        matches!(self, Self::Present(copy) if copy.state == state)
     }
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for CopyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Has(held) => write!(f, "{} up to {}", held.state, held.high),
-            Self::HasNone => f.write_str("missing"),
-            Self::Nothing => f.write_str("unknown"),
+            Self::Present(copy) => write!(f, "{} up to {}", copy.state, copy.high),
+            Self::Absent => f.write_str("missing"),
+            Self::Unknown => f.write_str("unknown"),
         }
     }
 }
@@ -110,7 +110,7 @@ impl Remedy {
     /// Dead at the producer and pending at the consumer is what a takeover leaves that was cut off:
     /// pending comes before dead, and active after both.
     #[must_use]
-    pub fn of(producer: &Said, consumer: &Said, is_complete: bool) -> Self {
+    pub fn of(producer: &CopyReport, consumer: &CopyReport, is_complete: bool) -> Self {
         use VbState::{Active, Dead, Pending};
         match (producer, consumer) {
             (_, there) if there.is(Active) => {
@@ -121,8 +121,10 @@ impl Remedy {
                 }
             }
             (here, _) if here.is(Active) => Self::AsBefore,
-            (Said::Nothing, _) | (_, Said::Nothing) => Self::Ask(Advice::Unknown),
-            (Said::Has(from), Said::Has(to)) if from.state == Dead && to.state == Pending => {
+            (CopyReport::Unknown, _) | (_, CopyReport::Unknown) => Self::Ask(Advice::Unknown),
+            (CopyReport::Present(from), CopyReport::Present(to))
+                if from.state == Dead && to.state == Pending =>
+            {
                 let has_all = is_complete && from.branch == to.branch && from.high <= to.high;
                 if has_all { Self::Activate } else { Self::GiveBack }
             }
@@ -135,8 +137,8 @@ impl Remedy {
 mod tests {
     use super::*;
 
-    fn has(state: VbState, branch: u64, high: u64) -> Said {
-        Said::Has(Held { state, branch: VbUuid(branch), high: Seqno(high) })
+    fn has(state: VbState, branch: u64, high: u64) -> CopyReport {
+        CopyReport::Present(CopyInfo { state, branch: VbUuid(branch), high: Seqno(high) })
     }
 
     #[test]
@@ -144,20 +146,20 @@ mod tests {
         use VbState::{Active, Dead, Pending, Replica};
         let both = [Active, Replica, Pending, Dead].map(|state| has(state, 7, 10));
         let [active, replica, pending, dead] = both;
-        for producer in [replica, pending, dead, Said::HasNone, Said::Nothing] {
+        for producer in [replica, pending, dead, CopyReport::Absent, CopyReport::Unknown] {
             assert_eq!(Remedy::of(&producer, &active, true), Remedy::Done, "{producer}");
         }
         assert_eq!(Remedy::of(&active, &active, true), Remedy::Ask(Advice::BothActive));
-        for consumer in [replica, pending, dead, Said::HasNone, Said::Nothing] {
+        for consumer in [replica, pending, dead, CopyReport::Absent, CopyReport::Unknown] {
             assert_eq!(Remedy::of(&active, &consumer, true), Remedy::AsBefore, "{consumer}");
         }
         for (producer, consumer) in
-            [(dead, replica), (dead, dead), (dead, Said::HasNone), (replica, pending)]
+            [(dead, replica), (dead, dead), (dead, CopyReport::Absent), (replica, pending)]
         {
             let advice = Remedy::Ask(Advice::NoneActive);
             assert_eq!(Remedy::of(&producer, &consumer, true), advice, "{producer}, {consumer}");
         }
-        for (producer, consumer) in [(dead, Said::Nothing), (Said::Nothing, pending)] {
+        for (producer, consumer) in [(dead, CopyReport::Unknown), (CopyReport::Unknown, pending)] {
             assert_eq!(Remedy::of(&producer, &consumer, true), Remedy::Ask(Advice::Unknown));
         }
     }
@@ -178,10 +180,10 @@ mod tests {
     fn a_copy_is_read_from_its_statistics_whole_or_not_at_all() {
         let stat = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
         let stats = [("vb_7", "pending"), ("vb_7:uuid", "99"), ("vb_7:high_seqno", "5")].map(stat);
-        assert_eq!(Said::of(VbId(7), &stats), has(VbState::Pending, 99, 5));
-        assert_eq!(Said::of(VbId(7), &stats[..2]), Said::Nothing);
-        assert_eq!(Said::of(VbId(8), &stats), Said::Nothing);
-        assert_eq!(Said::of(VbId(7), &[("vb_7", "gone")].map(stat)), Said::Nothing);
-        assert_eq!(Said::group(VbId(7)), "vbucket-details 7");
+        assert_eq!(CopyReport::of(VbId(7), &stats), has(VbState::Pending, 99, 5));
+        assert_eq!(CopyReport::of(VbId(7), &stats[..2]), CopyReport::Unknown);
+        assert_eq!(CopyReport::of(VbId(8), &stats), CopyReport::Unknown);
+        assert_eq!(CopyReport::of(VbId(7), &[("vb_7", "gone")].map(stat)), CopyReport::Unknown);
+        assert_eq!(CopyReport::group(VbId(7)), "vbucket-details 7");
     }
 }

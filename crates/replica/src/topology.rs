@@ -37,25 +37,25 @@ pub fn replicas(vb: VbId, stats: &[(String, String)]) -> BTreeSet<String> {
 
 /// Our node, as topologies that name replicas do not know it.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Stranger {
+pub struct TopologyMismatch {
     /// Our node's name.
     pub name: String,
     /// The replicas that they name.
     pub replicas: BTreeSet<String>,
 }
 
-impl Stranger {
+impl TopologyMismatch {
     /// Judges the replicas of some vBuckets that are replicated here: `None` where one of them
     /// names our node, or none names any.
     #[must_use]
     pub fn of(name: &str, topologies: &[BTreeSet<String>]) -> Option<Self> {
         let replicas: BTreeSet<_> = topologies.iter().flatten().cloned().collect();
-        let is_stranger = !replicas.is_empty() && !replicas.contains(name);
-        is_stranger.then(|| Self { name: name.to_owned(), replicas })
+        let is_missing = !replicas.is_empty() && !replicas.contains(name);
+        is_missing.then(|| Self { name: name.to_owned(), replicas })
     }
 }
 
-impl fmt::Display for Stranger {
+impl fmt::Display for TopologyMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |name: &String| name.chars().take(NAME_CHARS_MAX).collect::<String>();
         let names: Vec<_> = self.replicas.iter().take(NAMES_MAX).map(shown).collect();
@@ -102,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_strange_where_replicas_are_named_and_it_is_none_of_them() {
+    fn a_name_is_missing_where_replicas_are_named_and_it_is_none_of_them() {
         let topologies = [set(&[]), set(&["n2"]), set(&["n3", "n4"])];
-        assert_eq!(Stranger::of("n3", &topologies), None);
-        assert_eq!(Stranger::of("beta", &[set(&[]), set(&[])]), None, "no durable writes");
-        assert_eq!(Stranger::of("beta", &[]), None);
-        let stranger = Stranger::of("beta", &topologies).unwrap();
-        assert_eq!(stranger.replicas, set(&["n2", "n3", "n4"]));
-        let text = stranger.to_string();
+        assert_eq!(TopologyMismatch::of("n3", &topologies), None);
+        assert_eq!(TopologyMismatch::of("beta", &[set(&[]), set(&[])]), None, "no durable writes");
+        assert_eq!(TopologyMismatch::of("beta", &[]), None);
+        let mismatch = TopologyMismatch::of("beta", &topologies).unwrap();
+        assert_eq!(mismatch.replicas, set(&["n2", "n3", "n4"]));
+        let text = mismatch.to_string();
         assert!(text.starts_with(r#"[node] name is "beta", but"#), "{text}");
         assert!(text.contains(r#"the replicas ["n2", "n3", "n4"]: "#), "{text}");
     }
@@ -118,7 +118,7 @@ mod tests {
     fn a_message_stays_short_whatever_a_topology_holds() {
         let names: BTreeSet<_> =
             (0..1000).map(|n| format!("{n:04}{}", "x\n".repeat(5000))).collect();
-        let text = Stranger::of("beta", &[names]).unwrap().to_string();
+        let text = TopologyMismatch::of("beta", &[names]).unwrap().to_string();
         assert!(text.contains(" and 992 more: "), "{text}");
         assert!(text.len() < 2500 && !text.contains('\n'), "{}", text.len());
     }

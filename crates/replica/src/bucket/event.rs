@@ -9,7 +9,7 @@ use super::failure::Cause;
 use super::link_down::LinkDown;
 use crate::link::{Outcome, Ticket, VbError};
 use crate::stall::Sample;
-use crate::topology::Stranger;
+use crate::topology::TopologyMismatch;
 
 /// When an event happens, and the chance that it brings: the machine reads no clock and draws no
 /// random number.
@@ -112,7 +112,7 @@ pub enum PollAnswer {
     /// The high seqno of every vBucket that it serves, or why they are not known.
     Seqnos(Result<Vec<(VbId, Seqno)>, String>),
     /// Our node, where the topologies of a producer do not know it.
-    Topology(Option<Stranger>),
+    Topology(Option<TopologyMismatch>),
 }
 
 /// Whole milliseconds, as status pages count them.

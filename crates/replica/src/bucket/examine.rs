@@ -6,7 +6,7 @@ use mcbp::{Side, VbId, VbState};
 use super::event::Finding;
 use super::failure::{Cause, Examined};
 use crate::plan::LinkKey;
-use crate::remedy::{Remedy, Said};
+use crate::remedy::{CopyReport, Remedy};
 
 /// What to look into.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -27,18 +27,18 @@ pub struct Examine {
 
 /// What both nodes say of a vBucket.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct BothSaid {
+pub struct CopyReports {
     /// The producer.
-    pub producer: Said,
+    pub producer: CopyReport,
     /// The consumer.
-    pub consumer: Said,
+    pub consumer: CopyReport,
 }
 
 /// What follows.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Verdict {
+pub enum ExamineAction {
     /// That is all.
-    Found(Finding),
+    Report(Finding),
     /// Set the copy of this side active; then this is found.
     Activate(Side, Finding),
 }
@@ -46,46 +46,48 @@ pub enum Verdict {
 impl Examine {
     /// Whether to ask again for a while: the consumer may be about to become active.
     #[must_use]
-    pub fn may_change(&self, said: &BothSaid) -> bool {
-        !self.may_repair && said.consumer.is(VbState::Pending) && !said.producer.is(VbState::Active)
+    pub fn may_change(&self, copies: &CopyReports) -> bool {
+        !self.may_repair
+            && copies.consumer.is(VbState::Pending)
+            && !copies.producer.is(VbState::Active)
     }
 
     /// Judges what both nodes say.
     #[must_use]
-    pub fn judge(&self, said: &BothSaid) -> Verdict {
-        match self.remedy(said) {
-            Remedy::Done => Verdict::Found(Finding::Moved),
+    pub fn judge(&self, copies: &CopyReports) -> ExamineAction {
+        match self.remedy(copies) {
+            Remedy::Done => ExamineAction::Report(Finding::Moved),
             Remedy::Activate if self.may_repair => {
-                Verdict::Activate(Side::Consumer, Finding::Moved)
+                ExamineAction::Activate(Side::Consumer, Finding::Moved)
             }
             Remedy::GiveBack if self.may_repair => {
-                Verdict::Activate(Side::Producer, Finding::GivenBack)
+                ExamineAction::Activate(Side::Producer, Finding::GivenBack)
             }
             Remedy::Activate | Remedy::GiveBack | Remedy::AsBefore | Remedy::Ask(_) => {
-                Verdict::Found(self.not_moved(said, None))
+                ExamineAction::Report(self.not_moved(copies, None))
             }
         }
     }
 
     /// The vBucket did not move; `repair` says why it could not be repaired, where that was tried.
     #[must_use]
-    pub fn not_moved(&self, said: &BothSaid, repair: Option<String>) -> Finding {
+    pub fn not_moved(&self, copies: &CopyReports, repair: Option<String>) -> Finding {
         Finding::NotMoved(Cause::Examined(Box::new(Examined {
             cause: self.cause.clone(),
-            found: self.describe(said),
+            found: self.describe(copies),
             repair,
-            remedy: self.remedy(said),
+            remedy: self.remedy(copies),
         })))
     }
 
     /// What both nodes have, for a person.
     #[must_use]
-    pub fn describe(&self, said: &BothSaid) -> String {
-        let BothSaid { producer, consumer } = said;
+    pub fn describe(&self, copies: &CopyReports) -> String {
+        let CopyReports { producer, consumer } = copies;
         format!("at {} it is {producer}, at {} {consumer}", self.key.producer, self.consumer)
     }
 
-    fn remedy(&self, said: &BothSaid) -> Remedy {
-        Remedy::of(&said.producer, &said.consumer, self.is_complete)
+    fn remedy(&self, copies: &CopyReports) -> Remedy {
+        Remedy::of(&copies.producer, &copies.consumer, self.is_complete)
     }
 }

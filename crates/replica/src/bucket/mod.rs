@@ -43,7 +43,7 @@ pub use effect::{BucketEffect, BucketEffects, LogLevel, LogLine};
 pub use event::{
     BucketEvent, Finding, LinkId, LinkReport, Moment, PollAnswer, Polled, TaskId, millis,
 };
-pub use examine::{BothSaid, Examine, Verdict};
+pub use examine::{CopyReports, Examine, ExamineAction};
 pub use failure::{Cause, Examined, VbFailure};
 pub use link_down::{LinkDown, Reopen};
 pub use link_state::LinkPhase;

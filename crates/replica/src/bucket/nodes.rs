@@ -11,7 +11,7 @@ use super::event::{PollAnswer, Polled};
 use super::settings::Settings;
 use crate::lag::{Lag, LagBook};
 use crate::plan::Desired;
-use crate::topology::Stranger;
+use crate::topology::TopologyMismatch;
 
 /// What the nodes said.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -67,8 +67,8 @@ impl Nodes {
         }
         let (_, node) = asked;
         let vbs = match answer {
-            PollAnswer::Topology(stranger) => {
-                fx.extend(self.topology(bucket, &node, stranger.as_ref()));
+            PollAnswer::Topology(mismatch) => {
+                fx.extend(self.topology(bucket, &node, mismatch.as_ref()));
                 return None;
             }
             PollAnswer::Seqnos(Ok(seqnos)) => {
@@ -107,14 +107,14 @@ impl Nodes {
         &mut self,
         bucket: &str,
         node: &str,
-        stranger: Option<&Stranger>,
+        mismatch: Option<&TopologyMismatch>,
     ) -> Option<BucketEffect> {
-        let Some(stranger) = stranger else {
+        let Some(mismatch) = mismatch else {
             self.warnings.remove(node)?;
             let text = format!("warning about topology is over bucket={bucket} producer={node}");
             return Some(BucketEffect::info(text));
         };
-        let text = stranger.to_string();
+        let text = mismatch.to_string();
         if self.warnings.get(node) == Some(&text) {
             return None;
         }

@@ -7,7 +7,7 @@
 use mcbp::dcp::stream_flags;
 use mcbp::{Opaque, Seqno, Status, VbId};
 
-use super::attempt::{AddPlan, Adding, Progress};
+use super::attempt::{AddPhase, AddPlan, Adding};
 use super::ledger::Ledger;
 use super::stream::{LateAdd, Request, Settled, Stream, Unanswered};
 use super::{Deadline, Effect, Effects, Note, OwnFrame, Side, Step, Verdict};
@@ -26,9 +26,9 @@ impl Ledger {
     pub(super) fn add(&mut self, vb: VbId, plan: AddPlan, fx: &mut Effects) {
         let attempt = self.issue();
         let first = self.adding.is_empty();
-        let progress = Progress::Adding;
+        let phase = AddPhase::Adding;
         let (request, rollbacks, finished) = (None, 0, false);
-        let entry = Adding { attempt, request, progress, rollbacks, finished, plan };
+        let entry = Adding { attempt, request, phase, rollbacks, finished, plan };
         self.adding.insert(vb, entry);
         let frame = OwnFrame::AddStream { vb, opaque: attempt, flags: plan.flags };
         fx.push(Effect::Send(Side::Consumer, frame));
@@ -67,11 +67,11 @@ impl Ledger {
             .get_mut(&vb)
             .filter(|entry| !is_closed && (entry.plan.flags ^ flags) & stream_flags::TAKEOVER == 0);
         let known = if let Some(entry) = wanted {
-            if let Progress::RollingBack(_) = entry.progress {
+            if let AddPhase::RollingBack(_) = entry.phase {
                 let opaque = request.opaque;
                 fx.push(Effect::Note(Note::RollbackOver { vb, opaque }));
             }
-            entry.progress = Progress::Requested;
+            entry.phase = AddPhase::Requested;
             entry.finished = false;
             self.adds.moved(true);
             entry.request.replace(request)
@@ -91,7 +91,7 @@ impl Ledger {
             _ if self.adding.get(&vb).is_some_and(is_endless) => {
                 let opaque = request.opaque;
                 fx.push(Effect::Send(Side::Consumer, OwnFrame::RefuseRequest { opaque }));
-                self.refuse(vb, Progress::Refused(Status::ROLLBACK), fx);
+                self.refuse(vb, AddPhase::Refused(Status::ROLLBACK), fx);
                 Verdict::Withhold
             }
             Some(&complete_to) if self.adding.contains_key(&vb) => {
@@ -120,22 +120,22 @@ impl Ledger {
         }
         self.mark_complete(vb, fx);
         fx.push(Effect::Send(Side::Consumer, OwnFrame::RefuseRequest { opaque }));
-        self.refuse(vb, Progress::RolledBack, fx);
+        self.refuse(vb, AddPhase::RolledBack, fx);
     }
 
     fn rolls_back(&mut self, vb: VbId, opaque: Opaque, fx: &mut Effects) {
         if let Some(entry) = self.adding.get_mut(&vb) {
-            entry.progress = Progress::RollingBack(self.rollbacks);
+            entry.phase = AddPhase::RollingBack(self.rollbacks);
             entry.rollbacks = entry.rollbacks.saturating_add(1);
             self.rollbacks = self.rollbacks.wrapping_add(1);
             fx.push(Effect::Note(Note::RollbackAsked { vb, opaque }));
         }
     }
 
-    fn refuse(&mut self, vb: VbId, progress: Progress, fx: &mut Effects) {
-        let first = !self.adding.values().any(|entry| entry.progress.is_refusal());
+    fn refuse(&mut self, vb: VbId, phase: AddPhase, fx: &mut Effects) {
+        let first = !self.adding.values().any(|entry| entry.phase.is_refusal());
         if let Some(entry) = self.adding.get_mut(&vb) {
-            entry.progress = progress;
+            entry.phase = phase;
             let deadline = Deadline { step: Step::Refusal, opaque: entry.attempt };
             self.refusals.begin(deadline, first, fx);
         }
@@ -159,9 +159,9 @@ impl Ledger {
         };
         self.adds.moved(true);
         match status {
-            Status::SUCCESS => entry.progress = Progress::Accepted,
+            Status::SUCCESS => entry.phase = AddPhase::Accepted,
             Status::ROLLBACK => self.rolls_back(vb, opaque, fx),
-            status => self.refuse(vb, Progress::Refused(status), fx),
+            status => self.refuse(vb, AddPhase::Refused(status), fx),
         }
         Verdict::Forward
     }
@@ -191,20 +191,20 @@ impl Ledger {
         self.adding.remove(&vb);
         self.adding_moved();
         if status.is_success()
-            && let Some(refusal) = entry.progress.refusal()
+            && let Some(refusal) = entry.phase.refusal()
         {
             // The consumer has a stream that the producer does not send.
             self.remember_older(vb, entry.request);
             self.abandon(vb, &[Side::Consumer], fx);
             return Some(Settled::Failed(entry.refused(vb, refusal)));
         }
-        match (status, entry.progress) {
-            (_, Progress::RolledBack) => {
+        match (status, entry.phase) {
+            (_, AddPhase::RolledBack) => {
                 self.remember_older(vb, entry.request);
                 Some(Settled::RolledBack(vb))
             }
             // Its rollbacks had no end; what the consumer makes of that says less.
-            (_, Progress::Refused(Status::ROLLBACK)) => {
+            (_, AddPhase::Refused(Status::ROLLBACK)) => {
                 self.remember_older(vb, entry.request);
                 Some(Settled::Failed(entry.refused(vb, Status::ROLLBACK)))
             }
@@ -247,7 +247,7 @@ impl Ledger {
         self.give_up_adding(vb, false);
         let close = self.abandon(vb, &[Side::Consumer, Side::Producer], fx);
         if may_ask {
-            self.remember_unanswered(close, Unanswered { vb, may_ask, tells: false });
+            self.remember_unanswered(close, Unanswered { vb, may_ask, shows_gap: false });
         }
         close
     }
@@ -257,7 +257,7 @@ impl Ledger {
         self.adds.moved(!self.adding.is_empty());
         // Without a refusal nobody looks through a thousand streams for each that opens.
         if self.refusals.armed().is_some() {
-            self.refusals.moved(self.adding.values().any(|entry| entry.progress.is_refusal()));
+            self.refusals.moved(self.adding.values().any(|entry| entry.phase.is_refusal()));
         }
     }
 }

@@ -13,7 +13,7 @@ pub(super) struct Adding {
     pub(super) attempt: Opaque,
     /// The stream's STREAM_REQ, once one was seen.
     pub(super) request: Option<Request>,
-    pub(super) progress: Progress,
+    pub(super) phase: AddPhase,
     /// How often its STREAM_REQ was answered ROLLBACK.
     pub(super) rollbacks: u8,
     /// The producer has ended the stream with Ok: it has sent everything, and the answer to
@@ -32,7 +32,7 @@ pub(super) struct AddPlan {
 
 /// Who moves next while a stream is being added.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Progress {
+pub(super) enum AddPhase {
     /// The consumer: it has to ask for the stream.
     Adding,
     /// The producer: it has to answer STREAM_REQ.
@@ -58,7 +58,7 @@ impl AddPlan {
     }
 }
 
-impl Progress {
+impl AddPhase {
     /// With what the stream was refused: the answer to ADD_STREAM is due at once, and may never
     /// come.
     pub(super) const fn refusal(self) -> Option<Status> {
@@ -87,18 +87,18 @@ impl Adding {
 
     /// Who is to blame when nothing more happens.
     pub(super) const fn awaited(&self) -> Side {
-        match self.progress {
-            Progress::Adding
-            | Progress::Accepted
-            | Progress::RollingBack(_)
-            | Progress::RolledBack => Side::Consumer,
-            Progress::Requested | Progress::Refused(_) => Side::Producer,
+        match self.phase {
+            AddPhase::Adding
+            | AddPhase::Accepted
+            | AddPhase::RollingBack(_)
+            | AddPhase::RolledBack => Side::Consumer,
+            AddPhase::Requested | AddPhase::Refused(_) => Side::Producer,
         }
     }
 
     pub(super) const fn refused(&self, vb: VbId, status: Status) -> VbError {
-        let side = match self.progress {
-            Progress::Refused(_) => Side::Producer,
+        let side = match self.phase {
+            AddPhase::Refused(_) => Side::Producer,
             _ => Side::Consumer,
         };
         VbError { vb, side, reason: Reason::Refused { step: Step::AddStream, status } }

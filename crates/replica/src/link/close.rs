@@ -5,7 +5,7 @@ use mcbp::{Opaque, Status, VbId};
 use super::attempt::AddPlan;
 use super::closing::{Answer, Closing};
 use super::ledger::Ledger;
-use super::pace::Passed;
+use super::progress_deadline::Passed;
 use super::stream::Settled;
 use super::{Deadline, Effect, Effects, OwnFrame, Side, Step, VbError};
 
@@ -46,7 +46,7 @@ impl Ledger {
         self.closes.moved(true);
         let is_open = entry.consumer == Answer::Awaited || entry.producer == Answer::Awaited;
         if side == Side::Consumer {
-            self.close_tells(opaque, status, fx);
+            self.note_gap_answer(opaque, status, fx);
         }
         if is_open {
             return None;

@@ -46,7 +46,7 @@ pub struct Deadline {
 
 /// How long each step may take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
+pub struct StepLimits {
     /// See [`Step::AddStream`]. The consumer may have to roll back first, which takes a disk.
     pub add_stream: Duration,
     /// See [`Step::Refusal`]. Nothing but one frame from the consumer is missing then.
@@ -59,7 +59,7 @@ pub struct Limits {
     pub shut: Duration,
 }
 
-impl Limits {
+impl StepLimits {
     /// The time that `step` may take.
     #[must_use]
     pub const fn of(&self, step: Step) -> Duration {
@@ -73,7 +73,7 @@ impl Limits {
     }
 }
 
-impl Default for Limits {
+impl Default for StepLimits {
     fn default() -> Self {
         Self {
             add_stream: Duration::from_secs(60),

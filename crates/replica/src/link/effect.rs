@@ -25,7 +25,7 @@ pub enum Effect {
     /// Send a frame of our own to one side, between whole frames.
     Send(Side, OwnFrame),
     /// Give the event [`DeadlinePassed`](super::Event::DeadlinePassed) after the time that
-    /// [`Limits`](super::Limits) names for its step. There is no disarming: late is harmless.
+    /// [`StepLimits`](super::StepLimits) names for its step. There is no disarming: late is harmless.
     Arm(Deadline),
     /// Answer a command. Every ticket gets exactly one answer.
     Answer(Ticket, Outcome),

@@ -35,7 +35,7 @@ impl Ledger {
     ) -> Ending {
         // From here on the consumer may have no stream for this reason.
         for close in self.unanswered.values_mut().filter(|close| close.vb == vb) {
-            close.tells = false;
+            close.shows_gap = false;
         }
         if !self.is_touched(vb) {
             return Ending::Nothing;

@@ -30,7 +30,7 @@ impl ConsumerMachine {
     /// # Errors
     /// The invariant that is broken.
     pub fn check_invariants(&self) -> Result<(), &'static str> {
-        self.check_books()?;
+        self.check_ledger()?;
         match &self.phase {
             Phase::Live(Activity::Idle) => {
                 hold(self.ledger.is_settled(), "something is pending while idle")
@@ -57,10 +57,10 @@ impl ConsumerMachine {
                 )?;
                 hold(added == 0 || !takeover.active, "a takeover is complete and not answered")
             }
-            Phase::Shut(Shut::Closing(closure)) => {
+            Phase::Shut(Shut::Closing(shutdown)) => {
                 hold(self.ledger.touched().next().is_none(), "a stream outlives its link")?;
-                hold(!closure.tickets.is_empty(), "a shutdown that nobody asked for")?;
-                hold(!closure.waiting.is_empty(), "a shutdown has nothing left to wait for")
+                hold(!shutdown.tickets.is_empty(), "a shutdown that nobody asked for")?;
+                hold(!shutdown.waiting.is_empty(), "a shutdown has nothing left to wait for")
             }
             Phase::Shut(Shut::Stopped(_)) => {
                 hold(self.ledger.touched().next().is_none(), "a stream outlives its link")
@@ -68,7 +68,7 @@ impl ConsumerMachine {
         }
     }
 
-    fn check_books(&self) -> Result<(), &'static str> {
+    fn check_ledger(&self) -> Result<(), &'static str> {
         let ledger = &self.ledger;
         let vbs: BTreeSet<_> = ledger.touched().collect();
         hold(

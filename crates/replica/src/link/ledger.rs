@@ -7,7 +7,7 @@ use mcbp::{Opaque, Seqno, Status, VbId};
 
 use super::attempt::Adding;
 use super::closing::Closing;
-use super::pace::Pace;
+use super::progress_deadline::ProgressDeadline;
 use super::stream::{LateAdd, Request, Stream, Unanswered};
 use super::{Effect, Effects, Note, OwnFrame, Side};
 
@@ -40,9 +40,9 @@ pub(super) struct Ledger {
     pub(super) incomplete: BTreeMap<VbId, Seqno>,
     /// CLOSE_STREAMs to the consumer that nobody waits for, by their opaques.
     pub(super) unanswered: BTreeMap<Opaque, Unanswered>,
-    pub(super) adds: Pace,
-    pub(super) refusals: Pace,
-    pub(super) closes: Pace,
+    pub(super) adds: ProgressDeadline,
+    pub(super) refusals: ProgressDeadline,
+    pub(super) closes: ProgressDeadline,
     /// Rollbacks that were asked for so far: their order is the order of the line.
     pub(super) rollbacks: u32,
     issued: u32,
@@ -156,7 +156,7 @@ impl Ledger {
             return;
         }
         if side == Side::Consumer {
-            self.close_tells(opaque, status, fx);
+            self.note_gap_answer(opaque, status, fx);
         }
         fx.push(Effect::Note(Note::LateAnswer { side, opaque, status }));
         let late = if side == Side::Consumer { self.late.remove(&opaque) } else { None };

@@ -16,11 +16,11 @@ mod invariants;
 mod ledger;
 mod outcome;
 mod overdue;
-mod pace;
 mod phase;
+mod progress_deadline;
 mod reason_code;
 mod refusals;
-mod repeats;
+mod repeat_filter;
 mod setup;
 mod shut;
 mod snapshot;
@@ -34,7 +34,7 @@ use std::collections::BTreeSet;
 
 use mcbp::{Opaque, StreamEndStatus, VbId};
 
-pub use deadline::{Deadline, Limits, Step};
+pub use deadline::{Deadline, Step, StepLimits};
 pub use effect::{Effect, Effects, Note, OwnFrame, Verdict};
 use ends::Ending;
 pub use event::{Command, ControlFrame, Event, Ticket};
@@ -42,10 +42,10 @@ use ledger::Ledger;
 pub use ledger::is_barrier;
 pub use mcbp::Side;
 pub use outcome::{Outcome, Reason, Retry, StopReason, VbError, VbOutcome};
-use overdue::Late;
+use overdue::Overdue;
 use phase::{Activity, Phase};
 pub use reason_code::{NodeAnswer, ReasonCode};
-pub use repeats::Repeats;
+pub use repeat_filter::RepeatFilter;
 pub use snapshot::{Snapshot, VbPhase, VbSnapshot};
 use stream::{Request, Settled};
 pub use wire::DATA_OPCODES;
@@ -135,11 +135,11 @@ impl ConsumerMachine {
             }
             (Phase::Live(_), Step::AddStream | Step::Refusal | Step::Takeover) => {
                 match self.ledger.add_overdue(deadline, fx) {
-                    Late::Failed(late) => {
+                    Overdue::Failed(late) => {
                         self.settle(late, fx);
                         self.takeover_overdue(deadline, fx);
                     }
-                    Late::RollbackStuck(vb) => {
+                    Overdue::RollbackStuck(vb) => {
                         let why = format!("{vb} is rolling back, and nothing moved in time");
                         self.stop(StopReason::LinkLost { side: Side::Consumer, why }, fx);
                     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use mcbp::{Opaque, VbId, VbState};
 
-use super::pace::Pace;
+use super::progress_deadline::ProgressDeadline;
 use super::stream::Stream;
 use super::{Deadline, Reason, Side, Step, StopReason, Ticket, VbError, VbOutcome};
 
@@ -102,17 +102,17 @@ impl Takeover {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Shut {
     /// The consumer is closing its streams.
-    Closing(Closure),
+    Closing(Shutdown),
     /// Nothing will ever happen again.
     Stopped(StopReason),
 }
 
 /// The consumer is closing its streams.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Closure {
+pub(super) struct Shutdown {
     /// Who asked for it; whoever asks later is answered at the same time.
     pub(super) tickets: Vec<Ticket>,
-    pub(super) pace: Pace,
+    pub(super) deadline: ProgressDeadline,
     /// The streams that the consumer has not confirmed, by the opaque of our CLOSE_STREAM.
     pub(super) waiting: BTreeMap<Opaque, VbId>,
     pub(super) outcomes: BTreeMap<VbId, VbOutcome>,
@@ -127,7 +127,7 @@ impl Shut {
     }
 }
 
-impl Closure {
+impl Shutdown {
     /// Gives up on every stream that is not confirmed.
     pub(super) fn give_up(&mut self, reason: &Reason) {
         for (_, vb) in std::mem::take(&mut self.waiting) {

@@ -2,7 +2,7 @@
 //! stream is over, and its copy may have a gap.
 //!
 //! A real node that refuses a row keeps the stream and takes the rows after it. Seqnos are equal
-//! in the end, documents are not. The answer to our CLOSE_STREAM tells: a consumer that had no
+//! in the end, documents are not. The answer to our CLOSE_STREAM shows_gap: a consumer that had no
 //! stream any more, though its producer did not end it, has taken nothing after the row that it
 //! refused.
 
@@ -66,24 +66,24 @@ impl ConsumerMachine {
                 self.ledger.remember_older(vb, Some(request));
                 let both = [Side::Consumer, Side::Producer];
                 let close = self.ledger.abandon(vb, &both, fx);
-                self.ledger.close_will_tell(close, vb, is_news);
+                self.ledger.expect_gap_answer(close, vb, is_news);
                 self.open_stream_ended(error, fx);
             }
             Holder::Adding => {
                 let has_ended = self.ledger.adding.get(&vb).is_some_and(|entry| entry.finished);
                 let close = self.ledger.close_adding(vb, fx);
-                self.ledger.close_will_tell(close, vb, is_news && !has_ended);
+                self.ledger.expect_gap_answer(close, vb, is_news && !has_ended);
                 self.settle(Some(Settled::Failed(error)), fx);
             }
             Holder::Takeover => {
                 let close = self.give_up_takeover(error, fx);
-                self.ledger.close_will_tell(close, vb, is_news);
+                self.ledger.expect_gap_answer(close, vb, is_news);
             }
             Holder::Closing => {
                 if let Some(entry) = self.ledger.closing.get_mut(&vb) {
                     entry.refused = is_gap.then_some(error);
                     let attempt = entry.attempt;
-                    self.ledger.close_will_tell(attempt, vb, is_news);
+                    self.ledger.expect_gap_answer(attempt, vb, is_news);
                 }
             }
             Holder::Gone => {}
@@ -132,16 +132,16 @@ impl Ledger {
         }
     }
 
-    fn close_will_tell(&mut self, close: Opaque, vb: VbId, is_news: bool) {
+    fn expect_gap_answer(&mut self, close: Opaque, vb: VbId, is_news: bool) {
         if is_news {
-            self.remember_unanswered(close, Unanswered { vb, may_ask: false, tells: true });
+            self.remember_unanswered(close, Unanswered { vb, may_ask: false, shows_gap: true });
         }
     }
 
     /// The consumer has answered a CLOSE_STREAM, perhaps one that was sent because of a refusal.
-    pub(super) fn close_tells(&mut self, close: Opaque, status: Status, fx: &mut Effects) {
+    pub(super) fn note_gap_answer(&mut self, close: Opaque, status: Status, fx: &mut Effects) {
         let answered = self.unanswered.remove(&close);
-        if let Some(Unanswered { vb, tells: true, .. }) = answered
+        if let Some(Unanswered { vb, shows_gap: true, .. }) = answered
             && was_none(status)
         {
             self.mark_complete(vb, fx);

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use mcbp::{Opaque, Status, VbId};
 
 use super::closing::means_closed;
-use super::pace::{Pace, Passed};
-use super::phase::{Closure, Shut};
+use super::phase::{Shut, Shutdown};
+use super::progress_deadline::{Passed, ProgressDeadline};
 use super::{
     Activity, ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, OwnFrame, Phase, Reason,
     Side, Step, StopReason, Ticket, VbError, VbOutcome,
@@ -19,8 +19,8 @@ impl ConsumerMachine {
     pub(super) fn shut(&mut self, ticket: Ticket, fx: &mut Effects) {
         match &mut self.phase {
             Phase::Live(_) => {}
-            Phase::Shut(Shut::Closing(closure)) => {
-                closure.tickets.push(ticket);
+            Phase::Shut(Shut::Closing(shutdown)) => {
+                shutdown.tickets.push(ticket);
                 return;
             }
             Phase::Shut(Shut::Stopped(_)) => {
@@ -43,11 +43,10 @@ impl ConsumerMachine {
             waiting.insert(opaque, vb);
             fx.push(Effect::Send(Side::Consumer, OwnFrame::CloseStream { vb, opaque }));
         }
-        let deadline = Deadline { step: Step::Shut, opaque: self.ledger.issue() };
         let (tickets, outcomes) = (vec![ticket], BTreeMap::new());
-        let mut pace = Pace::default();
-        pace.begin(deadline, true, fx);
-        self.phase = Phase::Shut(Shut::Closing(Closure { tickets, pace, waiting, outcomes }));
+        let mut deadline = ProgressDeadline::default();
+        deadline.begin(Deadline { step: Step::Shut, opaque: self.ledger.issue() }, true, fx);
+        self.phase = Phase::Shut(Shut::Closing(Shutdown { tickets, deadline, waiting, outcomes }));
         self.stop_if_shut(fx);
     }
 
@@ -59,8 +58,8 @@ impl ConsumerMachine {
         status: Status,
         fx: &mut Effects,
     ) {
-        if let (Side::Consumer, Phase::Shut(Shut::Closing(closure))) = (side, &mut self.phase)
-            && let Some(vb) = closure.waiting.remove(&opaque)
+        if let (Side::Consumer, Phase::Shut(Shut::Closing(shutdown))) = (side, &mut self.phase)
+            && let Some(vb) = shutdown.waiting.remove(&opaque)
         {
             let outcome = if means_closed(status) {
                 VbOutcome::Closed
@@ -68,8 +67,8 @@ impl ConsumerMachine {
                 let reason = Reason::Refused { step: Step::CloseStream, status };
                 VbOutcome::Failed(VbError { vb, side, reason })
             };
-            closure.outcomes.insert(vb, outcome);
-            closure.pace.moved(true);
+            shutdown.outcomes.insert(vb, outcome);
+            shutdown.deadline.moved(true);
             self.stop_if_shut(fx);
         } else {
             self.ledger.late_answer(side, opaque, status, fx);
@@ -77,10 +76,10 @@ impl ConsumerMachine {
     }
 
     pub(super) fn shut_overdue(&mut self, deadline: Deadline, fx: &mut Effects) {
-        if let Phase::Shut(Shut::Closing(closure)) = &mut self.phase
-            && closure.pace.passed(deadline, true, fx) == Passed::Overdue
+        if let Phase::Shut(Shut::Closing(shutdown)) = &mut self.phase
+            && shutdown.deadline.passed(deadline, true, fx) == Passed::Overdue
         {
-            closure.give_up(&Reason::Deadline(Step::Shut));
+            shutdown.give_up(&Reason::Deadline(Step::Shut));
             self.stop_if_shut(fx);
         }
     }
@@ -91,8 +90,8 @@ impl ConsumerMachine {
             (Phase::Live(_), _) => {
                 self.stop(StopReason::LinkLost { side, why }, fx);
             }
-            (Phase::Shut(Shut::Closing(closure)), Side::Consumer) => {
-                closure.give_up(&Reason::LinkLost(why.clone()));
+            (Phase::Shut(Shut::Closing(shutdown)), Side::Consumer) => {
+                shutdown.give_up(&Reason::LinkLost(why.clone()));
                 fx.push(Effect::Note(Note::LostInShut { side, why }));
                 self.stop_if_shut(fx);
             }
@@ -118,12 +117,12 @@ impl ConsumerMachine {
     }
 
     fn stop_if_shut(&mut self, fx: &mut Effects) {
-        let Phase::Shut(Shut::Closing(closure)) = &mut self.phase else { return };
-        if !closure.waiting.is_empty() {
+        let Phase::Shut(Shut::Closing(shutdown)) = &mut self.phase else { return };
+        if !shutdown.waiting.is_empty() {
             return;
         }
-        let outcomes = std::mem::take(&mut closure.outcomes);
-        for &ticket in &closure.tickets {
+        let outcomes = std::mem::take(&mut shutdown.outcomes);
+        for &ticket in &shutdown.tickets {
             fx.push(Effect::Answer(ticket, Outcome::Done(outcomes.clone())));
         }
         self.phase = Phase::Shut(Shut::Stopped(StopReason::Shut));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use mcbp::{Opaque, VbId};
 use serde::Serialize;
 
-use super::attempt::{Adding, Progress};
+use super::attempt::{AddPhase, Adding};
 use super::phase::Shut;
 use super::phase::Takeover;
 use super::stream::Request;
@@ -31,7 +31,7 @@ pub struct VbSnapshot {
     pub opaque: Option<u32>,
     /// While it rolls back: how many of this link are before it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<usize>,
+    pub rollbacks_before: Option<usize>,
 }
 
 /// What is being done about one vBucket.
@@ -56,14 +56,14 @@ pub enum VbPhase {
     Closing,
 }
 
-impl From<Progress> for VbPhase {
-    fn from(progress: Progress) -> Self {
-        match progress {
-            Progress::Adding => Self::Adding,
-            Progress::Requested => Self::Requested,
-            Progress::RollingBack(_) => Self::RollingBack,
-            Progress::Accepted => Self::Accepted,
-            Progress::Refused(_) | Progress::RolledBack => Self::Refused,
+impl From<AddPhase> for VbPhase {
+    fn from(phase: AddPhase) -> Self {
+        match phase {
+            AddPhase::Adding => Self::Adding,
+            AddPhase::Requested => Self::Requested,
+            AddPhase::RollingBack(_) => Self::RollingBack,
+            AddPhase::Accepted => Self::Accepted,
+            AddPhase::Refused(_) | AddPhase::RolledBack => Self::Refused,
         }
     }
 }
@@ -122,12 +122,12 @@ impl ConsumerMachine {
         let takeover = ledger.adding.values().find_map(Adding::takeover_deadline);
         let plain = ledger.adding.values().any(|entry| entry.takeover_deadline().is_none());
         let adds = ledger.adds.armed().filter(|_| plain);
-        let refused = ledger.adding.values().any(|entry| entry.progress.is_refusal());
+        let refused = ledger.adding.values().any(|entry| entry.phase.is_refusal());
         let refusals = ledger.refusals.armed().filter(|_| refused);
         let closes = ledger.closes.armed().filter(|_| !ledger.closing.is_empty());
         let moving = self.moving().and_then(|takeover| takeover.added).map(Takeover::deadline);
         let shut = match &self.phase {
-            Phase::Shut(Shut::Closing(closure)) => closure.pace.armed(),
+            Phase::Shut(Shut::Closing(shutdown)) => shutdown.deadline.armed(),
             Phase::Live(_) | Phase::Shut(Shut::Stopped(_)) => None,
         };
         [takeover, adds, refusals, closes, moving, shut].into_iter().flatten()
@@ -137,16 +137,16 @@ impl ConsumerMachine {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let number = |request: Option<Request>| request.map(|request| request.opaque.0);
-        let line = self.ledger.line();
+        let before = self.ledger.rollbacks_before();
         let row = |vb: VbId, phase, request| VbSnapshot {
             vbucket: vb.0,
             phase,
             opaque: number(request),
-            line: line.get(&vb).copied(),
+            rollbacks_before: before.get(&vb).copied(),
         };
         let open = self.ledger.open.iter().map(|(&vb, s)| row(vb, VbPhase::Open, s.request));
         let adding = self.ledger.adding.iter().chain(&self.ledger.stuck);
-        let adding = adding.map(|(&vb, e)| row(vb, e.progress.into(), e.request));
+        let adding = adding.map(|(&vb, e)| row(vb, e.phase.into(), e.request));
         let closing = self.ledger.closing.iter().map(|(&vb, entry)| {
             row(vb, VbPhase::Closing, entry.stream.and_then(|stream| stream.request))
         });
@@ -170,7 +170,7 @@ impl ConsumerMachine {
 
     fn shutting(&self) -> impl Iterator<Item = (Opaque, VbId)> {
         let waiting = match &self.phase {
-            Phase::Shut(Shut::Closing(closure)) => Some(&closure.waiting),
+            Phase::Shut(Shut::Closing(shutdown)) => Some(&shutdown.waiting),
             Phase::Live(_) | Phase::Shut(Shut::Stopped(_)) => None,
         };
         waiting.into_iter().flatten().map(|(&opaque, &vb)| (opaque, vb))

@@ -39,7 +39,7 @@ pub(super) struct Unanswered {
     /// consumer was told, is on its way. None comes after the answer.
     pub(super) may_ask: bool,
     /// Whether the answer tells if a refused row has left a gap.
-    pub(super) tells: bool,
+    pub(super) shows_gap: bool,
 }
 
 /// A vBucket that nothing is being done about any more, and how that came.

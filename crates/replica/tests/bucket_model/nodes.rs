@@ -1,7 +1,7 @@
 //! The copies of vBucket 0 at the data nodes, and what a takeover does to them.
 
 use mcbp::{Seqno, VbState, VbUuid};
-use replica::remedy::{Held, Said};
+use replica::remedy::{CopyInfo, CopyReport};
 
 /// How far a takeover has come at the nodes; each step is one order that takes effect.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -44,8 +44,8 @@ impl Nodes {
         }
     }
 
-    pub const fn said(state: VbState) -> Said {
-        Said::Has(Held { state, branch: VbUuid(7), high: Seqno(10) })
+    pub const fn said(state: VbState) -> CopyReport {
+        CopyReport::Present(CopyInfo { state, branch: VbUuid(7), high: Seqno(10) })
     }
 }
 

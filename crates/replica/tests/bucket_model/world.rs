@@ -6,9 +6,9 @@ use std::time::Duration;
 use mcbp::{Side, Status, VbId, VbState};
 use replica::backoff::Backoff;
 use replica::bucket::{
-    BothSaid, BucketCommand, BucketEffect, BucketEvent, BucketMachine, Cause, Change, CommandError,
-    Done, Examine, Finding, LinkDown, LinkId, LinkReport, Moment, MoveKind, MoveRequest, Settings,
-    StreamPhase, TaskId, Verdict,
+    BucketCommand, BucketEffect, BucketEvent, BucketMachine, Cause, Change, CommandError,
+    CopyReports, Done, Examine, ExamineAction, Finding, LinkDown, LinkId, LinkReport, Moment,
+    MoveKind, MoveRequest, Settings, StreamPhase, TaskId,
 };
 use replica::link::{Command, Outcome, Reason, Step, StopReason, Ticket, VbError, VbOutcome};
 use replica::plan::{Connections, Desired, LinkKey};
@@ -401,24 +401,24 @@ impl World {
         }
     }
 
-    fn said(&self) -> BothSaid {
+    fn said(&self) -> CopyReports {
         let (producer, consumer) =
             (Nodes::said(self.nodes.alpha), Nodes::said(self.nodes.consumer));
-        BothSaid { producer, consumer }
+        CopyReports { producer, consumer }
     }
 
     fn examined(&mut self, task: TaskId, mistake: Mistake) {
         let Some(Task::Examine(examine)) = self.tasks.remove(&task) else { panic!("{task:?}") };
         let finding = match examine.judge(&self.said()) {
             _ if mistake == Mistake::NotExamined => Finding::Moved,
-            Verdict::Found(_)
+            ExamineAction::Report(_)
                 if mistake == Mistake::RepairedTooEarly && self.nodes.alpha == VbState::Dead =>
             {
                 self.nodes.alpha = VbState::Active;
                 Finding::GivenBack
             }
-            Verdict::Found(finding) => finding,
-            Verdict::Activate(side, finding) => {
+            ExamineAction::Report(finding) => finding,
+            ExamineAction::Activate(side, finding) => {
                 match side {
                     Side::Consumer => self.nodes.consumer = VbState::Active,
                     Side::Producer => self.nodes.alpha = VbState::Active,

@@ -154,7 +154,12 @@ fn many_closes_and_refusals_are_timed_by_progress_too() {
 fn what_rolls_back_shows_its_place_in_line() {
     let machine = check_from(rolling(), &[]);
     let rows = |machine: &ConsumerMachine| -> Vec<_> {
-        machine.snapshot().vbuckets.iter().map(|row| (row.vbucket, row.phase, row.line)).collect()
+        machine
+            .snapshot()
+            .vbuckets
+            .iter()
+            .map(|row| (row.vbucket, row.phase, row.rollbacks_before))
+            .collect()
     };
     let phase = VbPhase::RollingBack;
     assert_eq!(rows(&machine), [(1, phase, Some(0)), (2, phase, Some(1))]);

@@ -13,12 +13,12 @@ const REFUSED_MAX: usize = 4096;
 
 /// Answers frames of the consumer in the place of the machine, where that has answered the like.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Repeats {
+pub struct RepeatFilter {
     /// Streams of which the machine has withheld a refusal.
     refused: BTreeSet<Opaque>,
 }
 
-impl Repeats {
+impl RepeatFilter {
     /// The verdict on a frame that the machine need not hear.
     #[must_use]
     pub fn verdict(&self, frame: ControlFrame) -> Option<Verdict> {
@@ -32,7 +32,7 @@ impl Repeats {
     }
 
     /// The machine has heard a frame, and given its verdict.
-    pub fn heard(&mut self, frame: ControlFrame, verdict: Verdict) {
+    pub fn record(&mut self, frame: ControlFrame, verdict: Verdict) {
         if let ControlFrame::DataRefused { opaque, .. } = frame
             && verdict == Verdict::Withhold
         {
@@ -57,18 +57,18 @@ mod tests {
 
     #[test]
     fn the_first_refusal_of_a_stream_is_heard_and_each_after_it_withheld() {
-        let mut repeats = Repeats::default();
+        let mut repeats = RepeatFilter::default();
         assert_eq!(repeats.verdict(refused(1)), None);
-        repeats.heard(refused(1), Verdict::Withhold);
+        repeats.record(refused(1), Verdict::Withhold);
         assert_eq!(repeats.verdict(refused(1)), Some(Verdict::Withhold));
         assert_eq!(repeats.verdict(refused(2)), None, "another stream");
-        repeats.heard(refused(2), Verdict::Forward);
+        repeats.record(refused(2), Verdict::Forward);
         assert_eq!(repeats.verdict(refused(2)), None, "the machine did not know the stream");
     }
 
     #[test]
     fn answers_to_the_producers_noops_pass_and_those_to_our_own_are_heard() {
-        let repeats = Repeats::default();
+        let repeats = RepeatFilter::default();
         let noop = |opaque| repeats.verdict(ControlFrame::NoopResponse { opaque: Opaque(opaque) });
         assert_eq!(noop(7), Some(Verdict::Forward));
         assert_eq!(noop(0xff00_01ff), None);
@@ -76,9 +76,9 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut repeats = Repeats::default();
+        let mut repeats = RepeatFilter::default();
         for stream in 0..3 * u32::try_from(REFUSED_MAX).unwrap() {
-            repeats.heard(refused(stream), Verdict::Withhold);
+            repeats.record(refused(stream), Verdict::Withhold);
         }
         assert!(repeats.refused.len() <= REFUSED_MAX);
     }

@@ -5,7 +5,7 @@ use super::{Deadline, Effect, Effects};
 
 /// The deadline of one kind of step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct ProgressDeadline {
     armed: Option<Deadline>,
     /// Whether anything moved since it was armed.
     moved: bool,
@@ -20,7 +20,7 @@ pub(super) enum Passed {
     Overdue,
 }
 
-impl Pace {
+impl ProgressDeadline {
     /// A step begins. The `first` one that is under way arms the deadline, by its own name.
     pub(super) fn begin(&mut self, deadline: Deadline, first: bool, fx: &mut Effects) {
         if first {
