@@ -12,7 +12,7 @@ use mcbp::VbId;
 use replica::bucket::{BucketCommand, Change, CommandError, Done, MoveKind, MoveRequest};
 use replica::plan::{Connections, Desired, VbSet};
 
-use crate::bucket_actor::{Ask, BucketActor, ReadStatus};
+use crate::bucket_actor::{BucketActor, ReadStatus, Submit};
 use crate::config::{BucketPlan, ReplicationConfig};
 use crate::status::{BucketStatus, Moved};
 use crate::threads::Threads;
@@ -75,7 +75,7 @@ fn start_buckets(
         // Nobody waits for the first set-up: what fails is tried again, and status shows it.
         let (answer, _) = oneshot::channel();
         let command = BucketCommand::Change(Change::All(desired));
-        actor.do_send(Ask { command, answer });
+        actor.do_send(Submit { command, answer });
         actors.insert(name, actor);
     }
     actors
@@ -174,7 +174,7 @@ impl ReplicationHandle {
     pub async fn shutdown(&self, limit: Duration) -> bool {
         let stops = self.0.buckets.values().map(|bucket| {
             let (answer, answered) = oneshot::channel();
-            bucket.do_send(Ask { command: BucketCommand::Stop, answer });
+            bucket.do_send(Submit { command: BucketCommand::Stop, answer });
             answered
         });
         let all = join_all(stops.collect::<Vec<_>>());
@@ -230,7 +230,7 @@ impl ReplicationHandle {
         let missing = || CommandError::NoBucket { bucket: bucket.to_owned() };
         let actor = self.0.buckets.get(bucket).ok_or_else(missing)?;
         let (answer, answered) = oneshot::channel();
-        actor.do_send(Ask { command, answer });
+        actor.do_send(Submit { command, answer });
         Ok(answered)
     }
 }

@@ -37,7 +37,7 @@ pub(crate) type Answer = oneshot::Sender<Result<Done, CommandError>>;
 /// A command for a bucket.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Ask {
+pub(crate) struct Submit {
     pub(crate) command: BucketCommand,
     pub(crate) answer: Answer,
 }
@@ -257,10 +257,10 @@ impl Actor for BucketActor {
     }
 }
 
-impl Handler<Ask> for BucketActor {
+impl Handler<Submit> for BucketActor {
     type Result = ();
 
-    fn handle(&mut self, Ask { command, answer }: Ask, ctx: &mut Self::Context) {
+    fn handle(&mut self, Submit { command, answer }: Submit, ctx: &mut Self::Context) {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.callers.insert(ticket, answer);

@@ -15,7 +15,7 @@ use replica::link::{
 use tokio::time::Instant;
 
 use super::deadlines::Deadlines;
-use super::messages::{Faulted, FromConn, LinkOver, ProducerSays, ReadLink, Run, SendOwn};
+use super::messages::{Faulted, FromConn, LinkOver, ProducerFrame, ReadLink, Run, SendOwn};
 use super::producer_conn::ProducerConn;
 use super::tap::{Tapped, decode, to_pump};
 
@@ -155,10 +155,10 @@ impl Handler<Tapped> for ConsumerConn {
     }
 }
 
-impl Handler<ProducerSays> for ConsumerConn {
-    type Result = MessageResult<ProducerSays>;
+impl Handler<ProducerFrame> for ConsumerConn {
+    type Result = MessageResult<ProducerFrame>;
 
-    fn handle(&mut self, says: ProducerSays, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, says: ProducerFrame, ctx: &mut Self::Context) -> Self::Result {
         MessageResult(self.frame(says.0, ctx))
     }
 }

@@ -55,7 +55,7 @@ pub(crate) struct ReadLink;
 /// The producer says this; it is forwarded after the answer.
 #[derive(Message)]
 #[rtype(result = "Verdict")]
-pub(super) struct ProducerSays(pub(super) ControlFrame);
+pub(super) struct ProducerFrame(pub(super) ControlFrame);
 
 /// Send this to the producer.
 #[derive(Message)]

@@ -86,7 +86,7 @@ impl LinkSpec {
 }
 
 /// The queues of the link's own frames, one for each side.
-pub(crate) struct Wires {
+pub(crate) struct InjectionQueues {
     /// Adds frames for the consumer.
     pub(crate) to_consumer: Injector,
     /// Adds frames for the producer.
@@ -97,7 +97,7 @@ pub(crate) struct Wires {
     pub(crate) for_producer: Injections,
 }
 
-impl Wires {
+impl InjectionQueues {
     pub(crate) fn new() -> Self {
         let (to_consumer, for_consumer) = injections();
         let (to_producer, for_producer) = injections();

@@ -5,12 +5,12 @@ use actix::{Actor, ActorContext, Context, Handler, Recipient, ResponseFuture};
 use relay::{Injector, Verdict};
 use replica::link::Side;
 
-use super::messages::{Faulted, LinkOver, ProducerSays, SendOwn};
+use super::messages::{Faulted, LinkOver, ProducerFrame, SendOwn};
 use super::tap::{Tapped, decode};
 
 /// The actor of the producer connection.
 pub(crate) struct ProducerConn {
-    consumer: Recipient<ProducerSays>,
+    consumer: Recipient<ProducerFrame>,
     faults: Recipient<Faulted>,
     to_producer: Injector,
 }
@@ -18,7 +18,7 @@ pub(crate) struct ProducerConn {
 impl ProducerConn {
     /// Tells `consumer` what the producer says, and `faults` what is wrong with it.
     pub(crate) const fn new(
-        consumer: Recipient<ProducerSays>,
+        consumer: Recipient<ProducerFrame>,
         faults: Recipient<Faulted>,
         to_producer: Injector,
     ) -> Self {
@@ -37,7 +37,7 @@ impl Handler<Tapped> for ProducerConn {
         let (consumer, faults) = (self.consumer.clone(), self.faults.clone());
         Box::pin(async move {
             match decode(Side::Producer, &frame) {
-                Ok(Some(said)) => consumer.send(ProducerSays(said)).await.unwrap_or(Verdict::Stop),
+                Ok(Some(said)) => consumer.send(ProducerFrame(said)).await.unwrap_or(Verdict::Stop),
                 Ok(None) => Verdict::Forward,
                 Err(error) => {
                     faults.do_send(Faulted { side: Side::Producer, why: error.to_string() });

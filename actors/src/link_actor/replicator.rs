@@ -16,7 +16,7 @@ use super::down::link_down;
 use super::frames;
 use super::gauges::Gauges;
 use super::messages::{Faulted, FromConn, FromLink, GiveUp, LinkOver, ReadLink, Run};
-use super::pair::{LinkSpec, Pumps, Wires};
+use super::pair::{InjectionQueues, LinkSpec, Pumps};
 use super::producer_conn::ProducerConn;
 use super::tap::Tap;
 
@@ -47,7 +47,7 @@ impl Replicator {
     }
 
     fn connected(&mut self, connections: (Connection, Connection), ctx: &mut Context<Self>) {
-        let wires = Wires::new();
+        let wires = InjectionQueues::new();
         let gauges = Gauges::new();
         let limits = &self.spec.limits;
         let (consumer, producer) = ConsumerConn::start_pair(

@@ -9,7 +9,7 @@ use relay::Endpoint;
 use replica::plan::{Desired, VbSet};
 use replica::topology::SAMPLE_MAX;
 
-use super::poll::{NodePolled, Poll, Whom};
+use super::poll::{NodePolled, Poll, PollTarget};
 use crate::config::Limits;
 
 /// The tasks that poll the nodes of one bucket.
@@ -17,7 +17,7 @@ use crate::config::Limits;
 pub(crate) struct LagPolls(BTreeMap<(Side, String), Poll>);
 
 impl LagPolls {
-    /// Polls the nodes of `desired`, and no others. `whom` is the bucket, its consumer, and the
+    /// Polls the nodes of `desired`, and no others. `target` is the bucket, its consumer, and the
     /// producers that there are. Answers go to `told`.
     pub(crate) fn follow(
         &mut self,
@@ -39,8 +39,8 @@ impl LagPolls {
         for ((side, name), node) in nodes {
             let vbs = desired.producers().get(&name).filter(|_| side == Side::Producer);
             let sample: Vec<_> = vbs.into_iter().flat_map(VbSet::iter).take(SAMPLE_MAX).collect();
-            let whom = Whom { side, node, bucket, our_name: &consumer.name };
-            let start = || Poll::start(whom, limits, interval, told);
+            let target = PollTarget { side, node, bucket, our_name: &consumer.name };
+            let start = || Poll::start(target, limits, interval, told);
             self.0.entry((side, name)).or_insert_with(start).read_topology_of(sample);
         }
     }

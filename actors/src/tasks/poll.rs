@@ -32,9 +32,9 @@ const GONE_ASK_AGAIN: Duration = Duration::from_millis(250);
 #[rtype(result = "()")]
 pub(crate) struct NodePolled(pub(crate) Polled);
 
-/// Whom to ask.
+/// PollTarget to ask.
 #[derive(Clone, Copy)]
-pub(super) struct Whom<'a> {
+pub(super) struct PollTarget<'a> {
     pub(super) side: Side,
     pub(super) node: &'a Endpoint,
     pub(super) bucket: &'a str,
@@ -51,15 +51,15 @@ pub(super) struct Poll {
 impl Poll {
     /// Asks `node` at once and then every `interval`; answers go to `told`.
     pub(super) fn start(
-        whom: Whom<'_>,
+        target: PollTarget<'_>,
         limits: &Limits,
         interval: Duration,
         told: &Recipient<NodePolled>,
     ) -> Self {
         let (sample, vbs) = watch::channel(Vec::new());
-        let Whom { side, node, bucket, our_name } = whom;
+        let PollTarget { side, node, bucket, our_name } = target;
         let (bucket, our_name) = (bucket.to_owned(), our_name.to_owned());
-        let ask = Ask { side, node: node.clone(), bucket, our_name, vbs };
+        let ask = Poller { side, node: node.clone(), bucket, our_name, vbs };
         let task = actix_rt::spawn(poll(ask, limits.clone(), interval, told.clone()));
         Self { task, sample }
     }
@@ -76,7 +76,7 @@ impl Drop for Poll {
     }
 }
 
-struct Ask {
+struct Poller {
     side: Side,
     node: Endpoint,
     bucket: String,
@@ -84,15 +84,15 @@ struct Ask {
     vbs: watch::Receiver<Vec<VbId>>,
 }
 
-async fn poll(ask: Ask, limits: Limits, interval: Duration, told: Recipient<NodePolled>) {
+async fn poll(ask: Poller, limits: Limits, interval: Duration, told: Recipient<NodePolled>) {
     let mut client = None;
-    let mut failures = Failures::default();
+    let mut failures = Refusals::default();
     let mut topology_due = Instant::now();
     loop {
         let seqnos = ask.once(&mut client, &limits).await;
         let pause = match &seqnos {
             Ok(told) => {
-                failures = Failures::default();
+                failures = Refusals::default();
                 // One that warms up has no vBucket yet, for a moment.
                 if told.is_empty() { interval.min(GONE_ASK_AGAIN) } else { interval }
             }
@@ -116,14 +116,14 @@ async fn poll(ask: Ask, limits: Limits, interval: Duration, told: Recipient<Node
     }
 }
 
-/// Failures in a row, of one kind.
+/// Refusals in a row, of one kind.
 #[derive(Default)]
-struct Failures {
+struct Refusals {
     /// Those that only a change of somebody's configuration ends.
     refusals: u32,
 }
 
-impl Failures {
+impl Refusals {
     /// How long to wait after another failure.
     fn pause(&mut self, retry: Retry, interval: Duration, limits: &Limits) -> Duration {
         let gone = interval.min(GONE_ASK_AGAIN);
@@ -142,7 +142,7 @@ impl Failures {
     }
 }
 
-impl Ask {
+impl Poller {
     fn tell(&self, told: &Recipient<NodePolled>, answer: PollAnswer) {
         told.do_send(NodePolled(Polled { side: self.side, node: self.node.name.clone(), answer }));
     }

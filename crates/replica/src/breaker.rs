@@ -61,7 +61,7 @@ impl Breaker {
     }
 
     /// Forgets the failures of a vBucket: a person has changed something, or it works again.
-    pub fn mend(&mut self, vb: VbId) {
+    pub fn reset(&mut self, vb: VbId) {
         self.failures.remove(&vb);
     }
 }
@@ -101,7 +101,7 @@ mod tests {
         assert!(breaker.is_broken(VB, seconds(10)));
         assert!(!breaker.is_broken(VB, seconds(11)));
         breaker.failed(VB, seconds(2));
-        breaker.mend(VB);
+        breaker.reset(VB);
         assert!(!breaker.is_broken(VB, seconds(2)));
     }
 

@@ -14,7 +14,7 @@ pub const HISTORY_MAX: usize = 32;
 
 /// What the nodes said; times are since any fixed start.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct LagBook {
+pub struct LagTracker {
     rows: BTreeMap<VbId, Row>,
     /// When each producer last said its seqnos.
     heard: BTreeMap<String, Duration>,
@@ -59,7 +59,7 @@ struct Row {
     moved: Option<Duration>,
 }
 
-impl LagBook {
+impl LagTracker {
     /// Sets which vBuckets count, and the producer of each. What stays keeps its history.
     pub fn follow(&mut self, sources: &BTreeMap<VbId, String>) {
         self.rows.retain(|vb, row| sources.get(vb) == Some(&row.source));
@@ -72,7 +72,7 @@ impl LagBook {
 
     /// A producer said which high seqnos it has; `None` when it did not answer. Returns the
     /// vBuckets that it did not tell of the last time.
-    pub fn producer_said(
+    pub fn record_producer(
         &mut self,
         source: &str,
         seqnos: Option<&[(VbId, Seqno)]>,
@@ -88,14 +88,18 @@ impl LagBook {
             if row.producer.is_none() && seqno.is_some() {
                 appeared.push(vb);
             }
-            row.producer_said(seqno, now);
+            row.record_producer(seqno, now);
         }
         appeared
     }
 
     /// The consumer said which high seqnos it has; `None` when it did not answer. Returns the
     /// vBuckets that it did not tell of the last time.
-    pub fn consumer_said(&mut self, seqnos: Option<&[(VbId, Seqno)]>, now: Duration) -> Vec<VbId> {
+    pub fn record_consumer(
+        &mut self,
+        seqnos: Option<&[(VbId, Seqno)]>,
+        now: Duration,
+    ) -> Vec<VbId> {
         let said: BTreeMap<_, _> = seqnos.unwrap_or_default().iter().copied().collect();
         if seqnos.is_some() {
             self.consumer_heard = Some(now);
@@ -106,7 +110,7 @@ impl LagBook {
             if row.consumer.is_none() && seqno.is_some() {
                 appeared.push(vb);
             }
-            row.consumer_said(seqno, now);
+            row.record_consumer(seqno, now);
         }
         appeared
     }
@@ -158,7 +162,7 @@ impl LagBook {
 }
 
 impl Row {
-    fn producer_said(&mut self, seqno: Option<Seqno>, now: Duration) {
+    fn record_producer(&mut self, seqno: Option<Seqno>, now: Duration) {
         let went_back = seqno < self.ahead.back().map(|&(_, seqno)| seqno);
         if seqno.is_some() && went_back {
             // Another history: a failover or a rollback.
@@ -176,7 +180,7 @@ impl Row {
         }
     }
 
-    fn consumer_said(&mut self, seqno: Option<Seqno>, now: Duration) {
+    fn record_consumer(&mut self, seqno: Option<Seqno>, now: Duration) {
         if seqno.is_some() && self.consumer != seqno {
             self.moved = Some(now);
         }
@@ -199,16 +203,16 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn book() -> LagBook {
-        let mut book = LagBook::default();
-        book.follow(&BTreeMap::from([(VB, "alpha".to_owned())]));
-        book
+    fn tracker() -> LagTracker {
+        let mut lags = LagTracker::default();
+        lags.follow(&BTreeMap::from([(VB, "alpha".to_owned())]));
+        lags
     }
 
-    fn said(book: &mut LagBook, seconds: u64, producer: u64, consumer: u64) -> Lag {
-        book.producer_said("alpha", Some(&[(VB, Seqno(producer))]), at(seconds));
-        book.consumer_said(Some(&[(VB, Seqno(consumer))]), at(seconds));
-        book.lag(VB, at(seconds))
+    fn said(lags: &mut LagTracker, seconds: u64, producer: u64, consumer: u64) -> Lag {
+        lags.record_producer("alpha", Some(&[(VB, Seqno(producer))]), at(seconds));
+        lags.record_consumer(Some(&[(VB, Seqno(consumer))]), at(seconds));
+        lags.lag(VB, at(seconds))
     }
 
     fn lag(lag: Lag) -> (Option<u64>, Option<u64>) {
@@ -217,90 +221,90 @@ mod tests {
 
     #[test]
     fn lag_is_the_age_of_the_oldest_change_that_is_missing() {
-        let mut book = book();
-        assert_eq!(lag(said(&mut book, 1, 10, 10)), (Some(0), Some(0)));
-        assert_eq!(lag(said(&mut book, 2, 20, 10)), (Some(10), Some(0)));
-        assert_eq!(lag(said(&mut book, 3, 30, 10)), (Some(20), Some(1)));
-        assert_eq!(lag(said(&mut book, 4, 30, 20)), (Some(10), Some(1)), "what came at 3");
-        assert_eq!(lag(said(&mut book, 5, 30, 29)), (Some(1), Some(2)));
-        assert_eq!(lag(said(&mut book, 6, 30, 30)), (Some(0), Some(0)));
+        let mut lags = tracker();
+        assert_eq!(lag(said(&mut lags, 1, 10, 10)), (Some(0), Some(0)));
+        assert_eq!(lag(said(&mut lags, 2, 20, 10)), (Some(10), Some(0)));
+        assert_eq!(lag(said(&mut lags, 3, 30, 10)), (Some(20), Some(1)));
+        assert_eq!(lag(said(&mut lags, 4, 30, 20)), (Some(10), Some(1)), "what came at 3");
+        assert_eq!(lag(said(&mut lags, 5, 30, 29)), (Some(1), Some(2)));
+        assert_eq!(lag(said(&mut lags, 6, 30, 30)), (Some(0), Some(0)));
     }
 
     #[test]
     fn a_node_that_does_not_answer_makes_lag_unknown_and_not_zero() {
-        let mut book = book();
-        said(&mut book, 1, 20, 10);
-        book.producer_said("alpha", None, at(2));
-        assert_eq!(lag(book.lag(VB, at(2))), (None, None));
-        assert_eq!(lag(said(&mut book, 4, 20, 10)), (Some(10), Some(3)), "not forgotten");
-        book.consumer_said(None, at(5));
-        assert_eq!(lag(book.lag(VB, at(5))), (None, None));
-        assert_eq!(lag(book.lag(VbId(4), at(5))), (None, None), "not followed");
+        let mut lags = tracker();
+        said(&mut lags, 1, 20, 10);
+        lags.record_producer("alpha", None, at(2));
+        assert_eq!(lag(lags.lag(VB, at(2))), (None, None));
+        assert_eq!(lag(said(&mut lags, 4, 20, 10)), (Some(10), Some(3)), "not forgotten");
+        lags.record_consumer(None, at(5));
+        assert_eq!(lag(lags.lag(VB, at(5))), (None, None));
+        assert_eq!(lag(lags.lag(VbId(4), at(5))), (None, None), "not followed");
     }
 
     #[test]
     fn what_a_node_said_long_ago_is_unknown() {
-        let (mut book, max_age) = (book(), Duration::from_secs(4));
-        said(&mut book, 1, 20, 10);
-        let recent = |book: &LagBook, seconds| lag(book.recent_lag(VB, at(seconds), max_age));
-        assert_eq!(recent(&book, 5), (Some(10), Some(4)));
-        assert_eq!(book.consumer_heard(), Some(at(1)));
-        assert_eq!(recent(&book, 6), (None, None));
-        assert_eq!(lag(book.lag(VB, at(6))), (Some(10), Some(5)), "the last word is kept");
-        book.consumer_said(Some(&[(VB, Seqno(10))]), at(6));
-        let half = book.recent_lag(VB, at(6), max_age);
+        let (mut lags, max_age) = (tracker(), Duration::from_secs(4));
+        said(&mut lags, 1, 20, 10);
+        let recent = |lags: &LagTracker, seconds| lag(lags.recent_lag(VB, at(seconds), max_age));
+        assert_eq!(recent(&lags, 5), (Some(10), Some(4)));
+        assert_eq!(lags.consumer_heard(), Some(at(1)));
+        assert_eq!(recent(&lags, 6), (None, None));
+        assert_eq!(lag(lags.lag(VB, at(6))), (Some(10), Some(5)), "the last word is kept");
+        lags.record_consumer(Some(&[(VB, Seqno(10))]), at(6));
+        let half = lags.recent_lag(VB, at(6), max_age);
         assert_eq!((half.producer, half.consumer), (None, Some(Seqno(10))));
         assert_eq!(lag(half), (None, None));
-        book.producer_said("alpha", Some(&[(VB, Seqno(30))]), at(7));
-        assert_eq!(recent(&book, 7), (Some(20), Some(6)));
+        lags.record_producer("alpha", Some(&[(VB, Seqno(30))]), at(7));
+        assert_eq!(recent(&lags, 7), (Some(20), Some(6)));
     }
 
     #[test]
     fn a_vbucket_that_is_told_of_again_has_appeared_once() {
-        let mut book = book();
+        let mut lags = tracker();
         let has = [(VB, Seqno(1))];
-        assert_eq!(book.producer_said("alpha", Some(&has), at(1)), [VB]);
-        assert_eq!(book.producer_said("alpha", Some(&has), at(2)), []);
-        assert_eq!(book.producer_said("alpha", Some(&[]), at(3)), [], "a node that warms up");
-        assert_eq!(book.producer_said("alpha", Some(&has), at(4)), [VB]);
-        assert_eq!(book.consumer_said(Some(&has), at(5)), [VB]);
-        assert_eq!(book.consumer_said(None, at(6)), [], "a node that is gone");
-        assert_eq!(book.consumer_said(Some(&has), at(7)), [VB]);
+        assert_eq!(lags.record_producer("alpha", Some(&has), at(1)), [VB]);
+        assert_eq!(lags.record_producer("alpha", Some(&has), at(2)), []);
+        assert_eq!(lags.record_producer("alpha", Some(&[]), at(3)), [], "a node that warms up");
+        assert_eq!(lags.record_producer("alpha", Some(&has), at(4)), [VB]);
+        assert_eq!(lags.record_consumer(Some(&has), at(5)), [VB]);
+        assert_eq!(lags.record_consumer(None, at(6)), [], "a node that is gone");
+        assert_eq!(lags.record_consumer(Some(&has), at(7)), [VB]);
     }
 
     #[test]
     fn another_producer_of_the_same_vbucket_begins_anew() {
-        let mut book = book();
-        said(&mut book, 1, 20, 10);
-        book.producer_said("gamma", Some(&[(VB, Seqno(99))]), at(1));
-        assert_eq!(book.lag(VB, at(1)).producer, Some(Seqno(20)), "not its producer");
-        book.follow(&BTreeMap::from([(VB, "gamma".to_owned())]));
-        assert_eq!(book.lag(VB, at(2)), Lag::default());
+        let mut lags = tracker();
+        said(&mut lags, 1, 20, 10);
+        lags.record_producer("gamma", Some(&[(VB, Seqno(99))]), at(1));
+        assert_eq!(lags.lag(VB, at(1)).producer, Some(Seqno(20)), "not its producer");
+        lags.follow(&BTreeMap::from([(VB, "gamma".to_owned())]));
+        assert_eq!(lags.lag(VB, at(2)), Lag::default());
     }
 
     #[test]
     fn a_history_that_went_back_does_not_count_as_lag() {
-        let mut book = book();
-        said(&mut book, 1, 100, 50);
-        assert_eq!(lag(said(&mut book, 9, 40, 50)), (Some(0), Some(0)));
+        let mut lags = tracker();
+        said(&mut lags, 1, 100, 50);
+        assert_eq!(lag(said(&mut lags, 9, 40, 50)), (Some(0), Some(0)));
     }
 
     #[test]
     fn the_history_is_bounded_and_keeps_its_oldest_entry() {
-        let mut book = book();
-        said(&mut book, 0, 0, 0);
+        let mut lags = tracker();
+        said(&mut lags, 0, 0, 0);
         for second in 1..1000 {
-            book.producer_said("alpha", Some(&[(VB, Seqno(second))]), at(second));
+            lags.record_producer("alpha", Some(&[(VB, Seqno(second))]), at(second));
         }
-        assert!(book.rows[&VB].ahead.len() <= HISTORY_MAX);
-        assert_eq!(lag(book.lag(VB, at(1000))), (Some(999), Some(999)));
+        assert!(lags.rows[&VB].ahead.len() <= HISTORY_MAX);
+        assert_eq!(lag(lags.lag(VB, at(1000))), (Some(999), Some(999)));
     }
 
     #[test]
     fn the_age_of_progress_is_that_of_the_last_change() {
-        let mut book = book();
-        said(&mut book, 1, 20, 10);
-        said(&mut book, 5, 20, 10);
-        assert_eq!(book.lag(VB, at(7)).still_for, Some(at(6)));
+        let mut lags = tracker();
+        said(&mut lags, 1, 20, 10);
+        said(&mut lags, 5, 20, 10);
+        assert_eq!(lags.lag(VB, at(7)).still_for, Some(at(6)));
     }
 }

@@ -16,10 +16,10 @@
 pub mod backoff;
 pub mod breaker;
 pub mod bucket;
-pub mod bursts;
 pub mod estimate;
 pub mod lag;
 pub mod link;
+pub mod log_limiter;
 pub mod loops;
 
 pub mod names;

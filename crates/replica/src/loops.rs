@@ -73,11 +73,11 @@ pub struct Broken {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Notice {
     /// With the number of failures so far: for a new reason, and at 1, 10, 100 and so on.
-    Tell(u64),
+    Log(u64),
     /// As an error: the vBucket is broken from now on.
-    Broke(LoopKind),
+    Tripped(LoopKind),
     /// Not at all.
-    Quiet,
+    Suppress,
 }
 
 /// The failures of all vBuckets of a bucket.
@@ -93,7 +93,7 @@ struct Record {
     failures: u64,
     last: Duration,
     broken: Option<Broken>,
-    told: Told,
+    logged: LoggedReasons,
 }
 
 impl Loops {
@@ -108,7 +108,8 @@ impl Loops {
 
     /// Counts a failure; `why` is what would be logged.
     pub fn failed(&mut self, vb: VbId, kind: Option<LoopKind>, why: &str, now: Duration) -> Notice {
-        let fresh = || Record { failures: 0, last: now, broken: None, told: Told::default() };
+        let fresh =
+            || Record { failures: 0, last: now, broken: None, logged: LoggedReasons::default() };
         let record = self.records.entry(vb).or_insert_with(fresh);
         if now.saturating_sub(record.last) > self.quiet {
             *record = fresh();
@@ -121,13 +122,13 @@ impl Loops {
             && record.broken.is_none()
         {
             record.broken = Some(Broken { kind, since: now });
-            return Notice::Broke(kind);
+            return Notice::Tripped(kind);
         }
         let failures = record.failures;
-        if record.told.is_worth_a_line(why, failures) {
-            Notice::Tell(failures)
+        if record.logged.should_log(why, failures) {
+            Notice::Log(failures)
         } else {
-            Notice::Quiet
+            Notice::Suppress
         }
     }
 
@@ -147,26 +148,26 @@ impl Loops {
     }
 
     /// Forgets the failures of a vBucket: a person has changed something.
-    pub fn mend(&mut self, vb: VbId) {
+    pub fn reset(&mut self, vb: VbId) {
         self.records.remove(&vb);
         for breaker in self.breakers.values_mut() {
-            breaker.mend(vb);
+            breaker.reset(vb);
         }
     }
 }
 
 /// The reasons that were logged of something that fails again and again.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Told(Vec<String>);
+pub struct LoggedReasons(Vec<String>);
 
-impl Told {
+impl LoggedReasons {
     /// More reasons than anything fails for in turn; texts that differ each time end here.
     const REASONS_MAX: usize = 8;
 
     /// Whether failure number `count`, with this reason, is worth a line in the log: a new reason
     /// is, and each at 1, 10, 100 and so on.
-    pub fn is_worth_a_line(&mut self, why: &str, count: u64) -> bool {
-        let is_new = self.0.len() < Self::REASONS_MAX && !self.0.iter().any(|told| told == why);
+    pub fn should_log(&mut self, why: &str, count: u64) -> bool {
+        let is_new = self.0.len() < Self::REASONS_MAX && !self.0.iter().any(|logged| logged == why);
         if is_new {
             self.0.push(why.to_owned());
         }
@@ -198,13 +199,13 @@ mod tests {
     fn sync_gateway_1198_a_rollback_loop_is_broken_and_told_once() {
         let mut loops = loops();
         let kind = Some(LoopKind::Rollback);
-        assert_eq!(loops.failed(VB, kind, WHY, at(1)), Notice::Tell(1));
-        assert_eq!(loops.failed(VB, kind, WHY, at(2)), Notice::Quiet);
-        assert_eq!(loops.failed(VB, kind, WHY, at(3)), Notice::Broke(LoopKind::Rollback));
+        assert_eq!(loops.failed(VB, kind, WHY, at(1)), Notice::Log(1));
+        assert_eq!(loops.failed(VB, kind, WHY, at(2)), Notice::Suppress);
+        assert_eq!(loops.failed(VB, kind, WHY, at(3)), Notice::Tripped(LoopKind::Rollback));
         for n in 4..10 {
-            assert_eq!(loops.failed(VB, kind, WHY, at(n)), Notice::Quiet);
+            assert_eq!(loops.failed(VB, kind, WHY, at(n)), Notice::Suppress);
         }
-        assert_eq!(loops.failed(VB, kind, WHY, at(10)), Notice::Tell(10));
+        assert_eq!(loops.failed(VB, kind, WHY, at(10)), Notice::Log(10));
         let broken = Broken { kind: LoopKind::Rollback, since: at(3) };
         assert_eq!(loops.all_broken(at(10)).collect::<Vec<_>>(), [(VB, broken, 10)]);
     }
@@ -213,13 +214,17 @@ mod tests {
     fn a_new_reason_is_told_at_once_and_one_that_was_told_is_not() {
         let mut loops = loops();
         let mut tell = |why: &str, second| loops.failed(VB, None, why, at(second));
-        assert_eq!(tell("no", 1), Notice::Tell(1));
-        assert_eq!(tell("no", 2), Notice::Quiet);
-        assert_eq!(tell("never", 3), Notice::Tell(3));
-        assert_eq!(tell("no", 4), Notice::Quiet);
-        assert_eq!(tell("never", 5), Notice::Quiet);
-        let told = (6..=1000).filter(|n| tell(&n.to_string(), 6) != Notice::Quiet).count();
-        assert_eq!(told, Told::REASONS_MAX - 2 + 2, "reasons without end are not all told");
+        assert_eq!(tell("no", 1), Notice::Log(1));
+        assert_eq!(tell("no", 2), Notice::Suppress);
+        assert_eq!(tell("never", 3), Notice::Log(3));
+        assert_eq!(tell("no", 4), Notice::Suppress);
+        assert_eq!(tell("never", 5), Notice::Suppress);
+        let told = (6..=1000).filter(|n| tell(&n.to_string(), 6) != Notice::Suppress).count();
+        assert_eq!(
+            told,
+            LoggedReasons::REASONS_MAX - 2 + 2,
+            "reasons without end are not all told"
+        );
     }
 
     #[test]
@@ -230,7 +235,7 @@ mod tests {
         }
         assert!(loops.broken(VB, at(310)).is_some());
         assert!(loops.broken(VB, at(421)).is_none(), "nothing failed for two minutes");
-        assert_eq!(loops.failed(VB, Some(LoopKind::Flapping), WHY, at(500)), Notice::Tell(1));
+        assert_eq!(loops.failed(VB, Some(LoopKind::Flapping), WHY, at(500)), Notice::Log(1));
     }
 
     #[test]
@@ -248,9 +253,9 @@ mod tests {
         for second in 1..4 {
             loops.failed(VB, Some(LoopKind::InvalidRequest), WHY, at(second));
         }
-        loops.mend(VB);
+        loops.reset(VB);
         assert!(loops.broken(VB, at(4)).is_none());
-        assert_eq!(loops.failed(VB, Some(LoopKind::InvalidRequest), WHY, at(4)), Notice::Tell(1));
+        assert_eq!(loops.failed(VB, Some(LoopKind::InvalidRequest), WHY, at(4)), Notice::Log(1));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::link::{Retry, VbError, VbOutcome};
 
 /// How far one wanted stream is.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum StreamPhase {
+pub enum WantedPhase {
     /// To be asked for as soon as the link can.
     Due,
     /// Asked for; the outcome is awaited.
@@ -31,7 +31,7 @@ pub enum StreamPhase {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct WantedStream {
     /// How far it is.
-    pub phase: StreamPhase,
+    pub phase: WantedPhase,
     /// Failures since it was last open.
     pub failures: u32,
     /// Why it is not open, or was not at the last attempt; kept until it opens.
@@ -39,7 +39,7 @@ pub struct WantedStream {
 }
 
 impl WantedStream {
-    const DUE: Self = Self { phase: StreamPhase::Due, failures: 0, last_error: None };
+    const DUE: Self = Self { phase: WantedPhase::Due, failures: 0, last_error: None };
 }
 
 /// What to ask the consumer machine for.
@@ -66,7 +66,7 @@ impl WantedStreams {
     pub fn want(&mut self, wanted: &BTreeSet<VbId>) {
         for (&vb, stream) in self.streams.iter().filter(|(vb, _)| !wanted.contains(vb)) {
             let to_be_reopened = self.reopen.remove(&vb);
-            let may_be_open = matches!(stream.phase, StreamPhase::Asked | StreamPhase::Open);
+            let may_be_open = matches!(stream.phase, WantedPhase::Asked | WantedPhase::Open);
             if may_be_open || to_be_reopened {
                 self.surplus.insert(vb);
             }
@@ -80,8 +80,8 @@ impl WantedStreams {
     /// Makes streams that wait after a failure due at once: a person asked, or changed something.
     pub fn retry_now(&mut self, which: impl Fn(VbId) -> bool) {
         for (&vb, stream) in &mut self.streams {
-            if which(vb) && matches!(stream.phase, StreamPhase::Waiting { .. }) {
-                stream.phase = StreamPhase::Due;
+            if which(vb) && matches!(stream.phase, WantedPhase::Waiting { .. }) {
+                stream.phase = WantedPhase::Due;
             }
         }
     }
@@ -89,9 +89,9 @@ impl WantedStreams {
     /// Has an open stream closed and added again, for this reason where there is one.
     pub fn reopen(&mut self, vb: VbId, why: Option<VbError>) {
         if let Some(stream) = self.streams.get_mut(&vb)
-            && stream.phase == StreamPhase::Open
+            && stream.phase == WantedPhase::Open
         {
-            stream.phase = StreamPhase::Due;
+            stream.phase = WantedPhase::Due;
             stream.last_error = why;
             self.reopen.insert(vb);
         }
@@ -107,16 +107,16 @@ impl WantedStreams {
         let mut wanted = BTreeSet::new();
         for (&vb, stream) in &mut self.streams {
             let due = match stream.phase {
-                StreamPhase::Due => true,
-                StreamPhase::Waiting { until } => until <= now,
-                StreamPhase::Asked | StreamPhase::Open => false,
+                WantedPhase::Due => true,
+                WantedPhase::Waiting { until } => until <= now,
+                WantedPhase::Asked | WantedPhase::Open => false,
             };
             if due {
                 let is_free = free(vb);
-                stream.phase = if is_free { StreamPhase::Asked } else { StreamPhase::Due };
+                stream.phase = if is_free { WantedPhase::Asked } else { WantedPhase::Due };
                 work |= is_free;
             }
-            if matches!(stream.phase, StreamPhase::Asked | StreamPhase::Open) {
+            if matches!(stream.phase, WantedPhase::Asked | WantedPhase::Open) {
                 wanted.insert(vb);
             }
         }
@@ -158,9 +158,9 @@ impl WantedStreams {
     /// A stream is open of a set-up that still runs.
     pub fn opened_early(&mut self, vb: VbId) {
         if let Some(stream) = self.streams.get_mut(&vb)
-            && stream.phase == StreamPhase::Asked
+            && stream.phase == WantedPhase::Asked
         {
-            stream.phase = StreamPhase::Open;
+            stream.phase = WantedPhase::Open;
         }
     }
 
@@ -174,7 +174,7 @@ impl WantedStreams {
         self.surplus.remove(&error.vb);
         self.reopen.remove(&error.vb);
         if let Some(stream) = self.streams.get_mut(&error.vb)
-            && stream.phase == StreamPhase::Asked
+            && stream.phase == WantedPhase::Asked
         {
             // This was the stream before the one that is asked for: of that the command will tell.
             stream.last_error = Some(error);
@@ -186,8 +186,8 @@ impl WantedStreams {
     /// The command was not carried out: what was asked for is due again.
     pub fn not_done(&mut self) {
         for stream in self.streams.values_mut() {
-            if stream.phase == StreamPhase::Asked {
-                stream.phase = StreamPhase::Due;
+            if stream.phase == WantedPhase::Asked {
+                stream.phase = WantedPhase::Due;
             }
         }
     }
@@ -197,7 +197,7 @@ impl WantedStreams {
         self.surplus.clear();
         self.reopen.clear();
         for stream in self.streams.values_mut() {
-            stream.phase = StreamPhase::Due;
+            stream.phase = WantedPhase::Due;
         }
     }
 
@@ -205,7 +205,7 @@ impl WantedStreams {
     #[must_use]
     pub fn next_due(&self) -> Option<Duration> {
         let waiting = self.streams.values().filter_map(|stream| match stream.phase {
-            StreamPhase::Waiting { until } => Some(until),
+            WantedPhase::Waiting { until } => Some(until),
             _ => None,
         });
         waiting.min()
@@ -215,7 +215,7 @@ impl WantedStreams {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let open = |stream: &WantedStream| {
-            matches!(stream.phase, StreamPhase::Open | StreamPhase::Waiting { .. })
+            matches!(stream.phase, WantedPhase::Open | WantedPhase::Waiting { .. })
         };
         self.surplus.is_empty() && self.streams.values().all(open)
     }
@@ -225,7 +225,7 @@ impl WantedStreams {
     pub fn is_settled_for(&self, vb: VbId) -> bool {
         let phase = self.streams.get(&vb).map(|stream| stream.phase);
         !self.surplus.contains(&vb)
-            && matches!(phase, None | Some(StreamPhase::Open | StreamPhase::Waiting { .. }))
+            && matches!(phase, None | Some(WantedPhase::Open | WantedPhase::Waiting { .. }))
     }
 
     /// Whether the consumer may have a stream of this vBucket through this link.
@@ -234,7 +234,7 @@ impl WantedStreams {
         let phase = self.streams.get(&vb).map(|stream| stream.phase);
         self.surplus.contains(&vb)
             || self.reopen.contains(&vb)
-            || matches!(phase, Some(StreamPhase::Asked | StreamPhase::Open))
+            || matches!(phase, Some(WantedPhase::Asked | WantedPhase::Open))
     }
 
     /// The wanted streams by vBucket.
@@ -246,19 +246,19 @@ impl WantedStreams {
     /// Whether a wanted stream is open.
     #[must_use]
     pub fn is_open(&self, vb: VbId) -> bool {
-        self.streams.get(&vb).is_some_and(|stream| stream.phase == StreamPhase::Open)
+        self.streams.get(&vb).is_some_and(|stream| stream.phase == WantedPhase::Open)
     }
 
     /// Whether a wanted stream was asked for, and the outcome is awaited.
     #[must_use]
     pub fn is_asked(&self, vb: VbId) -> bool {
-        self.streams.get(&vb).is_some_and(|stream| stream.phase == StreamPhase::Asked)
+        self.streams.get(&vb).is_some_and(|stream| stream.phase == WantedPhase::Asked)
     }
 
     /// How many wanted streams are open.
     #[must_use]
     pub fn open_count(&self) -> usize {
-        self.streams.values().filter(|stream| stream.phase == StreamPhase::Open).count()
+        self.streams.values().filter(|stream| stream.phase == WantedPhase::Open).count()
     }
 
     /// Whether nothing is wanted and nothing left to close.
@@ -270,7 +270,7 @@ impl WantedStreams {
     fn opened(&mut self, vb: VbId) {
         match self.streams.get_mut(&vb) {
             Some(stream) => {
-                *stream = WantedStream { phase: StreamPhase::Open, failures: 0, last_error: None };
+                *stream = WantedStream { phase: WantedPhase::Open, failures: 0, last_error: None };
                 // Given up meanwhile and wanted again.
                 self.surplus.remove(&vb);
             }
@@ -288,7 +288,7 @@ impl WantedStreams {
         mut delay: impl FnMut(VbId, u32, Retry) -> Duration,
     ) {
         let phase = self.streams.get(&vb).map(|stream| stream.phase);
-        if matches!(phase, Some(StreamPhase::Waiting { .. })) {
+        if matches!(phase, Some(WantedPhase::Waiting { .. })) {
             self.rolled_back(vb, now, &mut delay);
         }
     }
@@ -304,7 +304,7 @@ impl WantedStreams {
         let Some(stream) = self.streams.get_mut(&vb) else { return };
         let retry = stream.last_error.as_ref().map_or(Retry::AfterBackoff, VbError::retry);
         let until = now + delay(vb, stream.failures.saturating_sub(1), retry);
-        stream.phase = StreamPhase::Waiting { until };
+        stream.phase = WantedPhase::Waiting { until };
     }
 
     fn wait(
@@ -318,7 +318,7 @@ impl WantedStreams {
         let retry = error.as_ref().map_or(Retry::AfterBackoff, VbError::retry);
         let until = now + delay(vb, stream.failures, retry);
         stream.failures = stream.failures.saturating_add(1);
-        stream.phase = StreamPhase::Waiting { until };
+        stream.phase = WantedPhase::Waiting { until };
         stream.last_error = error;
     }
 }

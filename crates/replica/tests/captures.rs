@@ -211,7 +211,8 @@ fn capture_20a_rollbacks_show_their_place_in_line_until_they_are_done() {
     let is_answer = |frame: &Line| frame.bytes[..2] == [0x81, Opcode::DCP_STREAM_REQ.0];
     let asked = frames.iter().filter(|frame| is_answer(frame)).nth(7).unwrap().number;
     replay.feed(&frames, asked);
-    let rolling = replay.machine.snapshot().vbuckets.iter().filter_map(|row| row.rollbacks_before).count();
+    let rolling =
+        replay.machine.snapshot().vbuckets.iter().filter_map(|row| row.rollbacks_before).count();
     assert!(rolling > 1, "{:?}", replay.machine.snapshot());
     let at = frames.iter().position(|frame| frame.number == asked).unwrap();
     replay.feed(&frames[at + 1..], u64::MAX);

@@ -1,4 +1,4 @@
-//! Copies of the consumer that need care. One that refused a row may have taken later ones, so that
+//! SuspectCopies of the consumer that need care. One that refused a row may have taken later ones, so that
 //! equal seqnos would hide the gap: it is rolled back before its stream opens again, and no
 //! takeover begins with it. And one that the consumer does not serve, because it is dead or
 //! deleted, cannot be rolled back: a real node accepts ADD_STREAM for it and gives its rollback up
@@ -24,7 +24,7 @@ struct Incomplete {
 
 /// What is known of the consumer's copies.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub(super) struct Copies {
+pub(super) struct SuspectCopies {
     incomplete: BTreeMap<VbId, Incomplete>,
     /// Refused by a consumer that may not serve them any more, since it was polled last.
     doubtful: BTreeSet<VbId>,
@@ -32,17 +32,17 @@ pub(super) struct Copies {
     given_up: BTreeSet<VbId>,
 }
 
-impl Copies {
+impl SuspectCopies {
     /// Notes up to where a copy is complete, by what this link found. Returns the seqno up to which
     /// it is known to be, over all links.
-    pub(super) fn is_incomplete(&mut self, vb: VbId, complete_to: Seqno, by: LinkId) -> Seqno {
+    pub(super) fn mark_incomplete(&mut self, vb: VbId, complete_to: Seqno, by: LinkId) -> Seqno {
         let known = self.complete_to(vb).map_or(complete_to, |known| known.min(complete_to));
         self.incomplete.insert(vb, Incomplete { complete_to: known, by });
         known
     }
 
     /// Notes that a copy has no gap any more. Returns whether it was known to have one.
-    pub(super) fn is_complete(&mut self, vb: VbId) -> bool {
+    pub(super) fn mark_complete(&mut self, vb: VbId) -> bool {
         self.incomplete.remove(&vb).is_some()
     }
 
@@ -58,10 +58,15 @@ impl Copies {
 
     /// What a link is to roll back among these vBuckets: what was not found by itself, for it knows
     /// better what became of that since.
-    pub(super) fn news_for(&self, link: LinkId, wanted: &BTreeSet<VbId>) -> BTreeMap<VbId, Seqno> {
-        let is_news = |vb: &VbId, copy: &Incomplete| wanted.contains(vb) && copy.by != link;
-        let news = self.incomplete.iter().filter(|(vb, copy)| is_news(vb, copy));
-        news.map(|(&vb, copy)| (vb, copy.complete_to)).collect()
+    pub(super) fn to_roll_back_on(
+        &self,
+        link: LinkId,
+        wanted: &BTreeSet<VbId>,
+    ) -> BTreeMap<VbId, Seqno> {
+        let is_of_another_link =
+            |vb: &VbId, copy: &Incomplete| wanted.contains(vb) && copy.by != link;
+        let found = self.incomplete.iter().filter(|(vb, copy)| is_of_another_link(vb, copy));
+        found.map(|(&vb, copy)| (vb, copy.complete_to)).collect()
     }
 
     /// A refusal may mean that the vBucket is dead at the consumer: the next poll tells.
@@ -80,7 +85,7 @@ impl Copies {
     }
 
     /// The consumer will not roll these back.
-    pub(super) fn are_given_up(&mut self, vbs: BTreeSet<VbId>) {
+    pub(super) fn mark_given_up(&mut self, vbs: BTreeSet<VbId>) {
         self.given_up.extend(vbs);
     }
 

@@ -107,7 +107,7 @@ impl Cause {
             Self::Stream(error) | Self::Loop(error, _) => error.answer(),
             Self::Link(down) => down.answer.clone(),
             Self::Estimate(EstimateError::Status { status, .. }) => {
-                Some(NodeAnswer::Word(status.clone()))
+                Some(NodeAnswer::Text(status.clone()))
             }
             Self::Estimate(EstimateError::Missing { .. })
             | Self::Incomplete(_)

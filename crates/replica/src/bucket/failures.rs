@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mcbp::VbId;
 
-use super::copies::Copies;
+use super::copies::SuspectCopies;
 use super::event::Moment;
 use super::settings::Settings;
 use super::tally::Tally;
@@ -38,7 +38,7 @@ impl Failures {
     /// that misses rows is rolled back soon, so that it misses them for as short as can be.
     pub(super) fn stream_delay(
         &self,
-        copies: &Copies,
+        copies: &SuspectCopies,
         settings: &Settings,
         at: Moment,
     ) -> impl FnMut(VbId, u32, Retry) -> Duration + use<> {

@@ -21,7 +21,7 @@ use crate::link::{Reason, VbError};
 use crate::loops::{LoopKind, Notice};
 use crate::stall::{Sample, Stall};
 use crate::standstill::{Position, Stuck};
-use crate::wanted::StreamPhase;
+use crate::wanted::WantedPhase;
 
 /// How long to wait before a link is opened again after so many failures of one kind in a row.
 fn link_delay(settings: &Settings, failures: u32, reopen: Reopen, chance: f64) -> Duration {
@@ -66,7 +66,7 @@ impl BucketMachine {
         at: Moment,
         fx: &mut BucketEffects,
     ) {
-        self.queue.goes_on(&self.settings, at.now);
+        self.queue.extend_for_progress(&self.settings, at.now);
         let kind = LoopKind::Rollback;
         let notice = self.failures.loops.failed(vb, Some(kind), kind.name(), at.now);
         let Some(link) = self.links.live(id) else { return };
@@ -85,19 +85,19 @@ impl BucketMachine {
         fx: &mut BucketEffects,
     ) {
         let Some(seqno) = complete_to else {
-            if self.copies.is_complete(vb) {
+            if self.copies.mark_complete(vb) {
                 let delay = self.failures.stream_delay(&self.copies, &self.settings, at);
                 let Some(link) = self.links.live(id) else { return };
                 link.wanted.postpone(vb, at.now, delay);
-                fx.extend(link.log(LineKind::Complete, vb, &vb, Notice::Tell(1), at.now));
+                fx.extend(link.log(LineKind::Complete, vb, &vb, Notice::Log(1), at.now));
             }
             return;
         };
-        let known = self.copies.is_incomplete(vb, seqno, id);
+        let known = self.copies.mark_incomplete(vb, seqno, id);
         let why = format_args!("{vb}: complete only up to seqno {known}, rolling it back");
         for link in self.links.iter_mut() {
             if link.id == id {
-                fx.extend(link.log(LineKind::Incomplete, vb, &why, Notice::Tell(1), at.now));
+                fx.extend(link.log(LineKind::Incomplete, vb, &why, Notice::Log(1), at.now));
             } else if link.wanted.is_open(vb) {
                 // Another link may have opened the vBucket before this one was heard.
                 link.wanted.reopen(vb, None);
@@ -125,7 +125,7 @@ impl BucketMachine {
         let in_a_row = if is_same_kind { link.failures } else { 0 };
         let delay = link_delay(&self.settings, in_a_row, down.reopen, at.chance);
         let failures = link.failures.saturating_add(1);
-        if link.told.is_worth_a_line(&down.detail, u64::from(failures)) {
+        if link.logged.should_log(&down.detail, u64::from(failures)) {
             fx.push(BucketEffect::warn(format!(
                 "link down link={} times={failures} retry_ms={} reason=\"{}\"",
                 link.name,
@@ -134,7 +134,7 @@ impl BucketMachine {
             )));
         }
         self.failures.links.count(&link.key.producer, down.code, down.answer.clone());
-        link.is_down(down, failures, at.now + delay);
+        link.mark_down(down, failures, at.now + delay);
     }
 
     /// Looks at links that are up, and restarts what stands still: a link, or one stream of it.
@@ -184,7 +184,7 @@ impl BucketMachine {
             if let Some(&vb) = given_up.first() {
                 link.lacking.clear();
                 give_up(link, Side::Consumer, LinkDown::rollback_given_up(vb), fx);
-                self.copies.are_given_up(given_up);
+                self.copies.mark_given_up(given_up);
             }
         }
     }
@@ -211,7 +211,7 @@ fn give_up(link: &mut Link, side: Side, down: LinkDown, fx: &mut BucketEffects) 
 
 /// How far the open streams of a link are behind, as far as that is known.
 fn behind(nodes: &Nodes, link: &Link, now: Duration) -> Option<u64> {
-    let open = link.wanted.streams().iter().filter(|(_, s)| s.phase == StreamPhase::Open);
+    let open = link.wanted.streams().iter().filter(|(_, s)| s.phase == WantedPhase::Open);
     let known = open.filter_map(|(&vb, _)| nodes.lag(vb, now).seqnos());
     known.reduce(u64::saturating_add)
 }

@@ -12,16 +12,16 @@ use super::failure::Cause;
 use super::lines::LineKind;
 use super::link_down::LinkDown;
 use super::link_state::{Decision, LinkState};
-use crate::bursts::Bursts;
 use crate::link::{Outcome, Reason, ReasonCode, VbOutcome};
-use crate::loops::{Notice, Told};
+use crate::log_limiter::LogLimiter;
+use crate::loops::{LoggedReasons, Notice};
 use crate::plan::LinkKey;
 use crate::stall::{Sample, Stall, StallRule};
 use crate::standstill::Standstill;
-use crate::wanted::{StreamPhase, WantedStreams};
+use crate::wanted::{WantedPhase, WantedStreams};
 
 /// How a wanted stream is, for whoever waits for it.
-pub(super) enum Fate {
+pub(super) enum StreamResult {
     Open,
     Failed(Cause),
     Pending,
@@ -39,9 +39,9 @@ pub(super) struct Link {
     /// Incarnations that failed in a row.
     pub(super) failures: u32,
     /// The reasons of these failures that were logged.
-    pub(super) told: Told,
+    pub(super) logged: LoggedReasons,
     /// What is logged of its vBuckets.
-    pub(super) lines: Bursts<LineKind>,
+    pub(super) lines: LogLimiter<LineKind>,
     /// Why the last incarnation ended; kept until a stream opens.
     pub(super) last_error: Option<LinkDown>,
     /// Stalls in a row that moved no data between them.
@@ -70,8 +70,8 @@ impl Link {
             state: LinkState::Idle,
             wanted: WantedStreams::default(),
             failures: 0,
-            told: Told::default(),
-            lines: Bursts::default(),
+            logged: LoggedReasons::default(),
+            lines: LogLimiter::default(),
             last_error: None,
             stalls: 0,
             stall: None,
@@ -90,7 +90,7 @@ impl Link {
     }
 
     /// Both connections are open. Returns false where it is not wanted to be any more.
-    pub(super) fn is_up(&mut self, stall_limit: Duration, now: Duration) -> bool {
+    pub(super) fn mark_up(&mut self, stall_limit: Duration, now: Duration) -> bool {
         let is_wanted = self.state == LinkState::Connecting;
         if is_wanted {
             self.state = LinkState::Up { running: None };
@@ -155,7 +155,7 @@ impl Link {
 
     /// The link is gone, and every stream with it. A link that was not closed on purpose is opened
     /// again at `until`.
-    pub(super) fn is_down(&mut self, down: LinkDown, failures: u32, until: Duration) {
+    pub(super) fn mark_down(&mut self, down: LinkDown, failures: u32, until: Duration) {
         self.forget_streams();
         self.failures = failures;
         if down.code == ReasonCode::Stalled {
@@ -193,19 +193,19 @@ impl Link {
     }
 
     /// How a stream that is wanted of this link is.
-    pub(super) fn fate(&self, vb: VbId) -> Fate {
+    pub(super) fn stream_result(&self, vb: VbId) -> StreamResult {
         if let Some(down) = self.down() {
-            return Fate::Failed(down);
+            return StreamResult::Failed(down);
         }
-        let Some(stream) = self.wanted.streams().get(&vb) else { return Fate::Pending };
+        let Some(stream) = self.wanted.streams().get(&vb) else { return StreamResult::Pending };
         match (stream.phase, &stream.last_error) {
-            (StreamPhase::Open, _) => Fate::Open,
-            (StreamPhase::Waiting { .. }, Some(error)) => {
-                Fate::Failed(Cause::Stream(error.clone()))
+            (WantedPhase::Open, _) => StreamResult::Open,
+            (WantedPhase::Waiting { .. }, Some(error)) => {
+                StreamResult::Failed(Cause::Stream(error.clone()))
             }
             // One that has finished has everything, and is about to be opened again.
-            (StreamPhase::Waiting { .. } | StreamPhase::Due | StreamPhase::Asked, _) => {
-                Fate::Pending
+            (WantedPhase::Waiting { .. } | WantedPhase::Due | WantedPhase::Asked, _) => {
+                StreamResult::Pending
             }
         }
     }
@@ -216,10 +216,10 @@ impl Link {
         concerns: impl Fn(VbId) -> bool,
     ) -> impl Iterator<Item = (VbId, Cause)> {
         let wanted = self.wanted.streams().iter().filter(move |(vb, _)| concerns(**vb));
-        wanted.filter_map(|(&vb, stream)| match (self.fate(vb), stream.phase) {
-            (Fate::Failed(cause), _) => Some((vb, cause)),
-            (Fate::Open, _) | (Fate::Pending, StreamPhase::Waiting { .. }) => None,
-            (Fate::Pending, _) => Some((vb, Cause::Deadline)),
+        wanted.filter_map(|(&vb, stream)| match (self.stream_result(vb), stream.phase) {
+            (StreamResult::Failed(cause), _) => Some((vb, cause)),
+            (StreamResult::Open, _) | (StreamResult::Pending, WantedPhase::Waiting { .. }) => None,
+            (StreamResult::Pending, _) => Some((vb, Cause::Deadline)),
         })
     }
 
@@ -245,7 +245,7 @@ impl Link {
         let opened = outcomes.clone().filter(|o| matches!(o, VbOutcome::Opened)).count();
         let failed = outcomes.filter(|o| o.error().is_some()).count();
         if opened > 0 {
-            (self.failures, self.told, self.last_error) = (0, Told::default(), None);
+            (self.failures, self.logged, self.last_error) = (0, LoggedReasons::default(), None);
         }
         let (name, open) = (&self.name, self.wanted.open_count());
         format!("streams settled link={name} opened={opened} open={open} failed={failed}")
@@ -261,10 +261,10 @@ impl Link {
         now: Duration,
     ) -> Option<BucketEffect> {
         let (kind, fields) = match notice {
-            Notice::Tell(times) => (kind, format!("times={times} reason=\"{why}\"")),
-            Notice::Broke(in_loop) => (LineKind::Broken, format!("{vb} kind={in_loop}")),
-            Notice::Quiet => return None,
+            Notice::Log(times) => (kind, format!("times={times} reason=\"{why}\"")),
+            Notice::Tripped(in_loop) => (LineKind::Broken, format!("{vb} kind={in_loop}")),
+            Notice::Suppress => return None,
         };
-        self.lines.may_tell(kind, now).then(|| kind.line(&self.name, &fields))
+        self.lines.allow(kind, now).then(|| kind.line(&self.name, &fields))
     }
 }

@@ -17,7 +17,7 @@ pub(super) enum LinkState {
     Up { running: Option<Ticket> },
     /// Down; to be opened again then.
     Waiting { until: Duration },
-    /// Told to close its streams and end.
+    /// LoggedReasons to close its streams and end.
     Closing,
 }
 

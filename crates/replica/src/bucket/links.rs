@@ -179,7 +179,7 @@ impl Links {
     /// Logs how many lines were suppressed, once their time is over.
     pub(super) fn log_suppressed(&mut self, now: Duration, fx: &mut BucketEffects) {
         for link in &mut self.table {
-            for (kind, more) in link.lines.over(now) {
+            for (kind, more) in link.lines.take_suppressed(now) {
                 fx.push(kind.line(&link.name, &format!("more={more}")));
             }
         }

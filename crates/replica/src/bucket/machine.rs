@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::copies::Copies;
+use super::copies::SuspectCopies;
 use super::effect::{BucketEffect, BucketEffects};
 use super::event::{BucketEvent, LinkId, LinkReport, Moment, PollAnswer, Polled, TaskId};
 use super::failures::Failures;
@@ -27,7 +27,7 @@ pub struct BucketMachine {
     pub(super) desired: Desired,
     pub(super) queue: Queue,
     pub(super) links: Links,
-    pub(super) copies: Copies,
+    pub(super) copies: SuspectCopies,
     pub(super) failures: Failures,
     pub(super) nodes: Nodes,
     pub(super) lifecycle: Lifecycle,
@@ -54,7 +54,7 @@ impl BucketMachine {
             desired: Desired::default(),
             queue: Queue::default(),
             links: Links::default(),
-            copies: Copies::default(),
+            copies: SuspectCopies::default(),
             nodes: Nodes::default(),
             lifecycle: Lifecycle::Running,
             tasks: 0,
@@ -137,7 +137,7 @@ impl BucketMachine {
         let Some((link, Setup { wanted, reopen })) = self.links.at_mut(index).zip(setup) else {
             return;
         };
-        let incomplete = self.copies.news_for(link.id, &wanted);
+        let incomplete = self.copies.to_roll_back_on(link.id, &wanted);
         self.links.run(index, Command::SetupStreams { wanted, reopen, incomplete }, fx);
     }
 
@@ -145,7 +145,7 @@ impl BucketMachine {
         let Some(link) = self.links.live(id) else { return };
         match report {
             LinkReport::Up => {
-                if link.is_up(self.settings.stall, at.now) {
+                if link.mark_up(self.settings.stall, at.now) {
                     fx.push(BucketEffect::info(format!("link up link={}", link.name)));
                 }
             }
@@ -162,9 +162,9 @@ impl BucketMachine {
             LinkReport::Copy(vb, complete_to) => self.note_copy(id, vb, complete_to, at, fx),
             LinkReport::Opened(vb) => {
                 link.wanted.opened_early(vb);
-                self.queue.goes_on(&self.settings, at.now);
+                self.queue.extend_for_progress(&self.settings, at.now);
             }
-            LinkReport::Progress => self.queue.goes_on(&self.settings, at.now),
+            LinkReport::Progress => self.queue.extend_for_progress(&self.settings, at.now),
             LinkReport::Down(down) => self.link_down(id, down, at, fx),
         }
     }

@@ -9,14 +9,14 @@ use mcbp::{Seqno, Side, VbId};
 use super::effect::{BucketEffect, BucketEffects};
 use super::event::{PollAnswer, Polled};
 use super::settings::Settings;
-use crate::lag::{Lag, LagBook};
+use crate::lag::{Lag, LagTracker};
 use crate::plan::Desired;
 use crate::topology::TopologyMismatch;
 
 /// What the nodes said.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Nodes {
-    book: LagBook,
+    lags: LagTracker,
     /// Whom to listen to.
     polled: BTreeSet<(Side, String)>,
     errors: BTreeMap<String, String>,
@@ -40,7 +40,7 @@ impl Nodes {
         for (producer, vbs) in desired.producers() {
             sources.extend(vbs.iter().map(|vb| (vb, producer.clone())));
         }
-        self.book.follow(&sources);
+        self.lags.follow(&sources);
         let producers = desired.producers().keys();
         self.polled = producers.map(|name| (Side::Producer, name.clone())).collect();
         if !self.polled.is_empty() {
@@ -97,8 +97,8 @@ impl Nodes {
         now: Duration,
     ) -> Vec<VbId> {
         match side {
-            Side::Consumer => self.book.consumer_said(seqnos, now),
-            Side::Producer => self.book.producer_said(node, seqnos, now),
+            Side::Consumer => self.lags.record_consumer(seqnos, now),
+            Side::Producer => self.lags.record_producer(node, seqnos, now),
         }
     }
 
@@ -128,23 +128,23 @@ impl Nodes {
     /// The lag of a vBucket as it may be shown: unknown where a node has not said it lately.
     pub(super) fn recent_lag(&self, vb: VbId, settings: &Settings, now: Duration) -> Lag {
         let Some(max_age) = settings.poll_max_age else { return Lag::default() };
-        self.book.recent_lag(vb, now, max_age)
+        self.lags.recent_lag(vb, now, max_age)
     }
 
     /// The lag of a vBucket by what the nodes said last, however long ago.
     pub(super) fn lag(&self, vb: VbId, now: Duration) -> Lag {
-        self.book.lag(vb, now)
+        self.lags.lag(vb, now)
     }
 
     /// Whether the consumer, named so, answered when it was asked last and did not tell of this
     /// vBucket.
     pub(super) fn consumer_lacks(&self, vb: VbId, consumer: &str) -> bool {
-        !self.errors.contains_key(consumer) && self.book.consumer_lacks(vb)
+        !self.errors.contains_key(consumer) && self.lags.consumer_lacks(vb)
     }
 
     /// When the consumer last said its seqnos.
     pub(super) const fn consumer_heard(&self) -> Option<Duration> {
-        self.book.consumer_heard()
+        self.lags.consumer_heard()
     }
 
     /// Why the seqnos of a node are not known, where it was asked and did not say them.

@@ -23,7 +23,7 @@ pub const MOVES_MAX: usize = VBUCKETS_MAX as usize;
 
 /// A command that waits for its turn or, at the front, for what it has begun.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Pending {
+pub(super) struct QueuedCommand {
     pub(super) ticket: Ticket,
     pub(super) job: Job,
     /// When it came.
@@ -32,7 +32,7 @@ pub(super) struct Pending {
     pub(super) deadline: Option<Duration>,
 }
 
-/// See [`Pending`].
+/// See [`QueuedCommand`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Job {
     Change(Change),
@@ -62,7 +62,7 @@ impl Job {
 /// Commands in the order of their turns.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Queue {
-    waiting: VecDeque<Pending>,
+    waiting: VecDeque<QueuedCommand>,
     /// When a command was last answered, or the one that is served took a step.
     progress: Duration,
 }
@@ -87,32 +87,32 @@ impl Queue {
         if is_full {
             return Err(CommandError::Busy { waiting: self.waiting.len() });
         }
-        self.waiting.push_back(Pending { ticket, job, asked: now, deadline: None });
+        self.waiting.push_back(QueuedCommand { ticket, job, asked: now, deadline: None });
         Ok(())
     }
 
-    pub(super) fn pop(&mut self) -> Option<Pending> {
+    pub(super) fn pop(&mut self) -> Option<QueuedCommand> {
         self.waiting.pop_front()
     }
 
-    pub(super) fn put_back(&mut self, front: Pending) {
+    pub(super) fn put_back(&mut self, front: QueuedCommand) {
         self.waiting.push_front(front);
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Pending> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &QueuedCommand> {
         self.waiting.iter()
     }
 
     /// Takes every command away.
-    pub(super) fn take_all(&mut self) -> VecDeque<Pending> {
+    pub(super) fn take_all(&mut self) -> VecDeque<QueuedCommand> {
         std::mem::take(&mut self.waiting)
     }
 
     /// The move at the front, where a move is served.
     pub(super) fn front_move(&mut self) -> Option<&mut Move> {
         match self.waiting.front_mut() {
-            Some(Pending { job: Job::Move(moving), .. }) => Some(moving),
-            Some(Pending { job: Job::Change(_), .. }) | None => None,
+            Some(QueuedCommand { job: Job::Move(moving), .. }) => Some(moving),
+            Some(QueuedCommand { job: Job::Change(_), .. }) | None => None,
         }
     }
 
@@ -131,9 +131,10 @@ impl Queue {
     }
 
     /// What takes long goes on at the nodes: so may the command that is served, and those after it.
-    pub(super) fn goes_on(&mut self, settings: &Settings, now: Duration) {
+    pub(super) fn extend_for_progress(&mut self, settings: &Settings, now: Duration) {
         self.note_progress(now);
-        let Some(Pending { job, deadline: Some(deadline), .. }) = self.waiting.front_mut() else {
+        let Some(QueuedCommand { job, deadline: Some(deadline), .. }) = self.waiting.front_mut()
+        else {
             return;
         };
         let limit = match job {
@@ -153,19 +154,23 @@ impl Queue {
     }
 
     /// Until when a command that waits must have its turn, unless there is progress before.
-    fn turn_deadline(&self, command: &Pending, settings: &Settings) -> Duration {
+    fn turn_deadline(&self, command: &QueuedCommand, settings: &Settings) -> Duration {
         self.progress.max(command.asked) + command.job.turn_limit(settings)
     }
 
     /// The first deadline of any command, unless there is progress before.
     pub(super) fn next_deadline(&self, settings: &Settings) -> Option<Duration> {
-        let turn = |command: &Pending| self.turn_deadline(command, settings);
+        let turn = |command: &QueuedCommand| self.turn_deadline(command, settings);
         self.waiting.iter().map(|c| c.deadline.unwrap_or_else(|| turn(c))).min()
     }
 
     /// Takes away the commands whose turn did not come in time: they are not begun any more.
-    pub(super) fn take_late(&mut self, settings: &Settings, now: Duration) -> Vec<Pending> {
-        let is_late = |command: &Pending| {
+    pub(super) fn take_expired(
+        &mut self,
+        settings: &Settings,
+        now: Duration,
+    ) -> Vec<QueuedCommand> {
+        let is_late = |command: &QueuedCommand| {
             command.deadline.is_none() && self.turn_deadline(command, settings) <= now
         };
         let late: Vec<bool> = self.waiting.iter().map(is_late).collect();

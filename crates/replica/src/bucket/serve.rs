@@ -12,7 +12,7 @@ use super::failure::{Cause, VbFailure};
 use super::link::Link;
 use super::machine::{BucketMachine, Lifecycle};
 use super::moves::Move;
-use super::queue::{Job, Pending};
+use super::queue::{Job, QueuedCommand};
 use crate::link::Ticket;
 use crate::plan::Desired;
 
@@ -123,7 +123,7 @@ impl BucketMachine {
     /// Commands whose turn did not come in time are not begun any more.
     fn refuse_late(&mut self, at: Moment, fx: &mut BucketEffects) {
         let waiting = self.queue.iter().count();
-        for Pending { ticket, .. } in self.queue.take_late(&self.settings, at.now) {
+        for QueuedCommand { ticket, .. } in self.queue.take_expired(&self.settings, at.now) {
             fx.push(BucketEffect::Answer(ticket, Err(CommandError::Busy { waiting })));
         }
     }
@@ -146,7 +146,7 @@ impl BucketMachine {
         for link in self.links.iter_mut() {
             link.retry_now(concerns);
             for &vb in link.wanted.streams().keys().filter(|&&vb| concerns(vb)) {
-                self.failures.loops.mend(vb);
+                self.failures.loops.reset(vb);
             }
         }
     }

@@ -223,13 +223,13 @@ impl Link {
     }
 }
 
-impl From<wanted::StreamPhase> for StreamPhase {
-    fn from(phase: wanted::StreamPhase) -> Self {
+impl From<wanted::WantedPhase> for StreamPhase {
+    fn from(phase: wanted::WantedPhase) -> Self {
         match phase {
-            wanted::StreamPhase::Due => Self::Due,
-            wanted::StreamPhase::Asked => Self::Asked,
-            wanted::StreamPhase::Open => Self::Open,
-            wanted::StreamPhase::Waiting { .. } => Self::Waiting,
+            wanted::WantedPhase::Due => Self::Due,
+            wanted::WantedPhase::Asked => Self::Asked,
+            wanted::WantedPhase::Open => Self::Open,
+            wanted::WantedPhase::Waiting { .. } => Self::Waiting,
         }
     }
 }

@@ -85,7 +85,7 @@ pub enum NodeAnswer {
     /// The reason of a STREAM_END.
     StreamEnd(StreamEndStatus),
     /// A word in its statistics.
-    Word(String),
+    Text(String),
     /// One of the many that are not counted one by one.
     Other,
 }
@@ -95,7 +95,7 @@ impl fmt::Display for NodeAnswer {
         match self {
             Self::Status(status) => write!(f, "{status} ({:#04x})", status.0),
             Self::StreamEnd(status) => write!(f, "{status} ({})", status.0),
-            Self::Word(word) => f.write_str(word),
+            Self::Text(text) => f.write_str(text),
             Self::Other => f.write_str("other"),
         }
     }

@@ -12,7 +12,7 @@ pub const WINDOW: Duration = Duration::from_secs(1);
 
 /// Counts lines of the kinds `K`; times are since any fixed start.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Bursts<K>(BTreeMap<K, Burst>);
+pub struct LogLimiter<K>(BTreeMap<K, Burst>);
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Burst {
@@ -20,22 +20,22 @@ struct Burst {
     lines: u64,
 }
 
-impl<K> Default for Bursts<K> {
+impl<K> Default for LogLimiter<K> {
     fn default() -> Self {
         Self(BTreeMap::new())
     }
 }
 
-impl<K: Ord + Copy> Bursts<K> {
+impl<K: Ord + Copy> LogLimiter<K> {
     /// Counts a line, and says whether it is to be told.
-    pub fn may_tell(&mut self, kind: K, now: Duration) -> bool {
+    pub fn allow(&mut self, kind: K, now: Duration) -> bool {
         let burst = self.0.entry(kind).or_insert(Burst { since: now, lines: 0 });
         burst.lines += 1;
         burst.lines <= LINES_MAX
     }
 
     /// How many more lines there were of each kind whose time is over; to be asked now and then.
-    pub fn over(&mut self, now: Duration) -> Vec<(K, u64)> {
+    pub fn take_suppressed(&mut self, now: Duration) -> Vec<(K, u64)> {
         let over = self.0.extract_if(.., |_, burst| now.saturating_sub(burst.since) >= WINDOW);
         let more = over.map(|(kind, burst)| (kind, burst.lines.saturating_sub(LINES_MAX)));
         more.filter(|&(_, more)| more > 0).collect()
@@ -48,13 +48,13 @@ mod tests {
 
     #[test]
     fn a_thousand_lines_are_a_few_and_a_number() {
-        let mut bursts = Bursts::default();
-        let told = (0..1024).filter(|_| bursts.may_tell('a', Duration::ZERO)).count();
+        let mut limiter = LogLimiter::default();
+        let told = (0..1024).filter(|_| limiter.allow('a', Duration::ZERO)).count();
         assert_eq!(told as u64, LINES_MAX);
-        assert!(bursts.may_tell('b', Duration::ZERO), "of another kind");
-        assert_eq!(bursts.over(WINDOW / 2), []);
-        assert_eq!(bursts.over(WINDOW), [('a', 1024 - LINES_MAX)]);
-        assert_eq!(bursts.over(WINDOW), [], "told once");
-        assert!(bursts.may_tell('a', WINDOW), "and begins anew");
+        assert!(limiter.allow('b', Duration::ZERO), "of another kind");
+        assert_eq!(limiter.take_suppressed(WINDOW / 2), []);
+        assert_eq!(limiter.take_suppressed(WINDOW), [('a', 1024 - LINES_MAX)]);
+        assert_eq!(limiter.take_suppressed(WINDOW), [], "told once");
+        assert!(limiter.allow('a', WINDOW), "and begins anew");
     }
 }
