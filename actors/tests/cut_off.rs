@@ -156,9 +156,9 @@ async fn it_is_given_back_once_and_not_again() {
 async fn what_no_takeover_can_have_left_is_not_touched() {
     for (alpha, beta, advice) in [
         (Active, Active, "set one of them dead"),
-        (Dead, Replica, "no takeover left it so"),
-        (Dead, Dead, "no takeover left it so"),
-        (Replica, Pending, "no takeover left it so"),
+        (Dead, Replica, "no interrupted takeover explains this"),
+        (Dead, Dead, "no interrupted takeover explains this"),
+        (Replica, Pending, "no interrupted takeover explains this"),
     ] {
         let mut cluster = Cluster::start(brisk(), &["alpha"]).await;
         say(&cluster, (alpha, 10), (beta, 10));

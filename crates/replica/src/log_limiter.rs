@@ -1,16 +1,16 @@
-//! Lines for a log when a thousand vBuckets have the same to say at once: the first few, then how
-//! many more.
+//! Limits the log lines of one kind in a time window: the first few are logged, the others are
+//! suppressed and counted. A lost producer may end 1,024 streams at once.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// Lines of one kind that are told one by one: enough to see what they have in common.
+/// Lines of one kind that are logged within a window: enough to see what they have in common.
 pub const LINES_MAX: u64 = 5;
 
-/// The time for which lines count together: what belongs together comes within it.
+/// The window. Lines with one cause come within it.
 pub const WINDOW: Duration = Duration::from_secs(1);
 
-/// Counts lines of the kinds `K`; times are since any fixed start.
+/// Counts lines by kind `K`. Times are since any fixed start.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LogLimiter<K>(BTreeMap<K, Burst>);
 
@@ -27,14 +27,15 @@ impl<K> Default for LogLimiter<K> {
 }
 
 impl<K: Ord + Copy> LogLimiter<K> {
-    /// Counts a line, and says whether it is to be told.
+    /// Counts a line. Returns whether to log it.
     pub fn allow(&mut self, kind: K, now: Duration) -> bool {
         let burst = self.0.entry(kind).or_insert(Burst { since: now, lines: 0 });
         burst.lines += 1;
         burst.lines <= LINES_MAX
     }
 
-    /// How many more lines there were of each kind whose time is over; to be asked now and then.
+    /// Returns the number of suppressed lines of each kind whose window has ended, and forgets the
+    /// window. To be called at least once per window.
     pub fn take_suppressed(&mut self, now: Duration) -> Vec<(K, u64)> {
         let over = self.0.extract_if(.., |_, burst| now.saturating_sub(burst.since) >= WINDOW);
         let more = over.map(|(kind, burst)| (kind, burst.lines.saturating_sub(LINES_MAX)));
@@ -47,14 +48,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thousand_lines_are_a_few_and_a_number() {
+    fn lines_after_the_first_few_are_suppressed_and_counted() {
         let mut limiter = LogLimiter::default();
-        let told = (0..1024).filter(|_| limiter.allow('a', Duration::ZERO)).count();
-        assert_eq!(told as u64, LINES_MAX);
-        assert!(limiter.allow('b', Duration::ZERO), "of another kind");
+        let logged = (0..1024).filter(|_| limiter.allow('a', Duration::ZERO)).count();
+        assert_eq!(logged as u64, LINES_MAX);
+        assert!(limiter.allow('b', Duration::ZERO), "another kind");
         assert_eq!(limiter.take_suppressed(WINDOW / 2), []);
         assert_eq!(limiter.take_suppressed(WINDOW), [('a', 1024 - LINES_MAX)]);
-        assert_eq!(limiter.take_suppressed(WINDOW), [], "told once");
-        assert!(limiter.allow('a', WINDOW), "and begins anew");
+        assert_eq!(limiter.take_suppressed(WINDOW), [], "reported once");
+        assert!(limiter.allow('a', WINDOW), "a new window");
     }
 }

@@ -1,8 +1,8 @@
-//! Which streams one link should have, how far each is, and when to ask for it again.
+//! The wanted streams of one link, the phase of each, and when each is retried.
 //!
-//! Tracks the *set* of wanted vBuckets, never a count, so that a stream that ends between two looks
-//! is not forgotten. It opens nothing: [`WantedStreams::next_setup`] says what to ask the consumer
-//! machine for, the outcomes come back in.
+//! Tracks the *set* of wanted vBuckets, not a count, so that a stream that ends between two set-ups
+//! is not missed. Opens nothing: [`WantedStreams::next_setup`] returns the set-up to run, and the
+//! caller passes its outcomes to [`WantedStreams::settle`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,16 +11,16 @@ use mcbp::VbId;
 
 use crate::link::{Retry, VbError, VbOutcome};
 
-/// How far one wanted stream is.
+/// The phase of one wanted stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum WantedPhase {
-    /// To be asked for as soon as the link can.
+    /// Asked for with the next set-up of the link.
     Due,
-    /// Asked for; the outcome is awaited.
+    /// Part of the running set-up; its outcome is pending.
     Asked,
     /// Replicating.
     Open,
-    /// Failed or ended; to be asked for again at the time given, on the clock of the caller.
+    /// Failed or ended; retried at the given time, on the clock of the caller.
     Waiting {
         /// Time since the caller's start.
         until: Duration,
@@ -30,11 +30,11 @@ pub enum WantedPhase {
 /// One wanted stream.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct WantedStream {
-    /// How far it is.
+    /// Its phase.
     pub phase: WantedPhase,
     /// Failures since it was last open.
     pub failures: u32,
-    /// Why it is not open, or was not at the last attempt; kept until it opens.
+    /// The error of the last attempt; kept until the stream opens.
     pub last_error: Option<VbError>,
 }
 
@@ -42,12 +42,12 @@ impl WantedStream {
     const DUE: Self = Self { phase: WantedPhase::Due, failures: 0, last_error: None };
 }
 
-/// What to ask the consumer machine for.
+/// One set-up for the machine of the link.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Setup {
-    /// Every stream that shall be open afterwards.
+    /// Every stream that must be open after the set-up.
     pub wanted: BTreeSet<VbId>,
-    /// Those of them that are open and shall be closed first.
+    /// Those of them that are open, and are closed first.
     pub reopen: BTreeSet<VbId>,
 }
 
@@ -55,14 +55,14 @@ pub struct Setup {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct WantedStreams {
     streams: BTreeMap<VbId, WantedStream>,
-    /// Streams that may be open and are not wanted any more.
+    /// Streams that may be open and are no longer wanted.
     surplus: BTreeSet<VbId>,
-    /// Streams that are open and are to be closed and added again.
+    /// Open streams that the next set-up closes and adds again.
     reopen: BTreeSet<VbId>,
 }
 
 impl WantedStreams {
-    /// Sets what is wanted. Streams that stay wanted stay as they are.
+    /// Sets the wanted vBuckets. Streams that stay wanted keep their phase.
     pub fn want(&mut self, wanted: &BTreeSet<VbId>) {
         for (&vb, stream) in self.streams.iter().filter(|(vb, _)| !wanted.contains(vb)) {
             let to_be_reopened = self.reopen.remove(&vb);
@@ -77,7 +77,7 @@ impl WantedStreams {
         }
     }
 
-    /// Makes streams that wait after a failure due at once: a person asked, or changed something.
+    /// Ends the backoff of the chosen streams: the operator asked, or their cause is gone.
     pub fn retry_now(&mut self, which: impl Fn(VbId) -> bool) {
         for (&vb, stream) in &mut self.streams {
             if which(vb) && matches!(stream.phase, WantedPhase::Waiting { .. }) {
@@ -86,7 +86,8 @@ impl WantedStreams {
         }
     }
 
-    /// Has an open stream closed and added again, for this reason where there is one.
+    /// Marks an open stream to be closed and added again, with the error that is the reason, if
+    /// any.
     pub fn reopen(&mut self, vb: VbId, why: Option<VbError>) {
         if let Some(stream) = self.streams.get_mut(&vb)
             && stream.phase == WantedPhase::Open
@@ -97,11 +98,11 @@ impl WantedStreams {
         }
     }
 
-    /// The set to ask the machine for, or `None` where nothing is to be done at `now`: what is open
-    /// and wanted, and what is due. What was due counts as asked for from here on.
+    /// Returns the next set-up at `now`: every stream that is open or due. Returns `None` where
+    /// there is nothing to do. Streams that were due count as asked for from here on.
     ///
-    /// A vBucket that is not `free` stays due: the consumer may have a stream of it on another
-    /// link, which has to be closed first (MB-29354).
+    /// A vBucket that is not `free` stays due: the consumer may have its stream on another link,
+    /// which must be closed first (MB-29354).
     pub fn next_setup(&mut self, now: Duration, free: impl Fn(VbId) -> bool) -> Option<Setup> {
         let mut work = !self.surplus.is_empty();
         let mut wanted = BTreeSet::new();
@@ -124,8 +125,8 @@ impl WantedStreams {
         work.then_some(Setup { wanted, reopen })
     }
 
-    /// Takes in the outcomes of a set-up. `delay` says how long each is to wait after
-    /// so many failures.
+    /// Records the outcomes of a set-up. `delay` returns the backoff of a vBucket by its number of
+    /// failures so far.
     pub fn settle(
         &mut self,
         outcomes: &BTreeMap<VbId, VbOutcome>,
@@ -155,7 +156,7 @@ impl WantedStreams {
         }
     }
 
-    /// A stream is open of a set-up that still runs.
+    /// Records that a stream has opened before its set-up is answered.
     pub fn opened_early(&mut self, vb: VbId) {
         if let Some(stream) = self.streams.get_mut(&vb)
             && stream.phase == WantedPhase::Asked
@@ -164,7 +165,7 @@ impl WantedStreams {
         }
     }
 
-    /// An open stream has ended by itself.
+    /// Records that an open stream ended without a command.
     pub fn ended(
         &mut self,
         error: VbError,
@@ -176,14 +177,14 @@ impl WantedStreams {
         if let Some(stream) = self.streams.get_mut(&error.vb)
             && stream.phase == WantedPhase::Asked
         {
-            // This was the stream before the one that is asked for: of that the command will tell.
+            // The end belongs to the previous stream; the running set-up reports the new one.
             stream.last_error = Some(error);
             return;
         }
         self.wait(error.vb, Some(error), now, &mut delay);
     }
 
-    /// The command was not carried out: what was asked for is due again.
+    /// Records that the command was refused: what it asked for is due again.
     pub fn not_done(&mut self) {
         for stream in self.streams.values_mut() {
             if stream.phase == WantedPhase::Asked {
@@ -192,7 +193,7 @@ impl WantedStreams {
         }
     }
 
-    /// The link is gone and every stream with it: all are due for the next link.
+    /// Records that the link was lost with all its streams: all are due on the next link.
     pub fn link_lost(&mut self) {
         self.surplus.clear();
         self.reopen.clear();
@@ -201,7 +202,7 @@ impl WantedStreams {
         }
     }
 
-    /// When the next waiting stream becomes due, on the caller's clock.
+    /// Returns when the next waiting stream becomes due, on the caller's clock.
     #[must_use]
     pub fn next_due(&self) -> Option<Duration> {
         let waiting = self.streams.values().filter_map(|stream| match stream.phase {
@@ -211,7 +212,7 @@ impl WantedStreams {
         waiting.min()
     }
 
-    /// Whether every wanted stream is open or has failed, and no other is left to close.
+    /// Whether every wanted stream is open or failed, and no surplus stream is left.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let open = |stream: &WantedStream| {
@@ -237,7 +238,7 @@ impl WantedStreams {
             || matches!(phase, Some(WantedPhase::Asked | WantedPhase::Open))
     }
 
-    /// The wanted streams by vBucket.
+    /// Returns the wanted streams by vBucket.
     #[must_use]
     pub const fn streams(&self) -> &BTreeMap<VbId, WantedStream> {
         &self.streams
@@ -249,19 +250,19 @@ impl WantedStreams {
         self.streams.get(&vb).is_some_and(|stream| stream.phase == WantedPhase::Open)
     }
 
-    /// Whether a wanted stream was asked for, and the outcome is awaited.
+    /// Whether a wanted stream is part of the running set-up.
     #[must_use]
     pub fn is_asked(&self, vb: VbId) -> bool {
         self.streams.get(&vb).is_some_and(|stream| stream.phase == WantedPhase::Asked)
     }
 
-    /// How many wanted streams are open.
+    /// Returns the number of wanted streams that are open.
     #[must_use]
     pub fn open_count(&self) -> usize {
         self.streams.values().filter(|stream| stream.phase == WantedPhase::Open).count()
     }
 
-    /// Whether nothing is wanted and nothing left to close.
+    /// Whether no stream is wanted and no surplus stream is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.streams.is_empty() && self.surplus.is_empty()
@@ -271,16 +272,16 @@ impl WantedStreams {
         match self.streams.get_mut(&vb) {
             Some(stream) => {
                 *stream = WantedStream { phase: WantedPhase::Open, failures: 0, last_error: None };
-                // Given up meanwhile and wanted again.
+                // It may be surplus: it was dropped and wanted again while it opened.
                 self.surplus.remove(&vb);
             }
-            // Given up while it was being opened.
+            // It was dropped while it opened.
             None => _ = self.surplus.insert(vb),
         }
     }
 
-    /// A stream that waits for its copy to be rolled back need not be: it waits for what any stream
-    /// waits for that failed like it.
+    /// Replaces the short wait before a rollback by the normal backoff: the copy turned out to be
+    /// complete.
     pub fn postpone(
         &mut self,
         vb: VbId,
@@ -293,8 +294,8 @@ impl WantedStreams {
         }
     }
 
-    /// The copy is whole again; what made it incomplete may come again, so the stream waits for
-    /// what it would have waited for without the rollback.
+    /// The copy is complete again. The refusal may recur, so the stream waits for the backoff of
+    /// its last failure.
     fn rolled_back(
         &mut self,
         vb: VbId,
