@@ -1,5 +1,5 @@
-//! What the examining task is to look into after a takeover has failed, and what follows from what
-//! both nodes say.
+//! What the examining task has to look into after a failed takeover, and what the copies that both
+//! nodes report mean.
 
 use mcbp::{Side, VbId, VbState};
 
@@ -8,7 +8,7 @@ use super::failure::{Cause, Examined};
 use crate::plan::LinkKey;
 use crate::remedy::{CopyReport, Remedy};
 
-/// What to look into.
+/// The order for the examining task.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Examine {
     /// The link whose nodes are asked.
@@ -17,34 +17,35 @@ pub struct Examine {
     pub consumer: String,
     /// The vBucket whose takeover failed.
     pub vb: VbId,
-    /// How it failed, as far as the link knows.
+    /// How the takeover failed, by what the link saw.
     pub cause: Cause,
-    /// Whether the copies may be repaired: nothing of a takeover is on its way to either node.
+    /// Whether the copies may be repaired: no frame of a takeover is on its way to either node.
     pub may_repair: bool,
     /// Whether the consumer's copy is known to miss no row.
     pub is_complete: bool,
 }
 
-/// What both nodes say of a vBucket.
+/// The copies of a vBucket that both nodes report.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct CopyReports {
-    /// The producer.
+    /// The producer's copy.
     pub producer: CopyReport,
-    /// The consumer.
+    /// The consumer's copy.
     pub consumer: CopyReport,
 }
 
-/// What follows.
+/// What the examining task does next.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum ExamineAction {
-    /// That is all.
+    /// Report the finding.
     Report(Finding),
-    /// Set the copy of this side active; then this is found.
+    /// Set the copy of this side active, then report the finding.
     Activate(Side, Finding),
 }
 
 impl Examine {
-    /// Whether to ask again for a while: the consumer may be about to become active.
+    /// Whether to ask again for a while: the order to become active may still take effect at the
+    /// consumer.
     #[must_use]
     pub fn may_change(&self, copies: &CopyReports) -> bool {
         !self.may_repair
@@ -52,7 +53,7 @@ impl Examine {
             && !copies.producer.is(VbState::Active)
     }
 
-    /// Judges what both nodes say.
+    /// Returns what to do about the reported copies.
     #[must_use]
     pub fn judge(&self, copies: &CopyReports) -> ExamineAction {
         match self.remedy(copies) {
@@ -69,7 +70,8 @@ impl Examine {
         }
     }
 
-    /// The vBucket did not move; `repair` says why it could not be repaired, where that was tried.
+    /// Returns the finding that the vBucket did not move. `repair` is the error of a failed repair,
+    /// where one was tried.
     #[must_use]
     pub fn not_moved(&self, copies: &CopyReports, repair: Option<String>) -> Finding {
         Finding::NotMoved(Cause::Examined(Box::new(Examined {
@@ -80,7 +82,7 @@ impl Examine {
         })))
     }
 
-    /// What both nodes have, for a person.
+    /// Describes both copies for the operator.
     #[must_use]
     pub fn describe(&self, copies: &CopyReports) -> String {
         let CopyReports { producer, consumer } = copies;

@@ -1,5 +1,5 @@
-//! The steps of a move. After every event the machine looks whether the next one can be taken;
-//! where the vBucket did not move, what was wanted before is wanted again.
+//! The steps of a move. After every event the machine checks whether the next step can be taken. A
+//! move that fails restores the previous desired map.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use super::moves::{Move, MoveStep};
 use super::queue::{Job, QueuedCommand};
 use crate::link::{Command, Reason, Step, VbError, VbOutcome};
 
-/// What became of a look at a move.
+/// What to do with the move at the front.
 enum MoveDecision {
     Wait,
-    /// The next step, and how long it may take.
+    /// Take the next step, with its time limit.
     Step(MoveStep, Duration),
     Done(Result<(), Cause>),
 }
 
 impl BucketMachine {
-    /// Takes the first step; returns until when it must be done.
+    /// Takes the first step. Returns its deadline.
     pub(super) fn begin_move(
         &mut self,
         moving: &mut Move,
@@ -50,7 +50,7 @@ impl BucketMachine {
         }
     }
 
-    /// Goes on to the takeover, unless the copy here misses rows.
+    /// Continues with the takeover, unless the copy here is incomplete.
     fn close_or_refuse(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveStep {
         match self.copies.complete_to(moving.vb()) {
             Some(seqno) => MoveStep::Refused(Cause::Incomplete(seqno)),
@@ -58,7 +58,8 @@ impl BucketMachine {
         }
     }
 
-    /// From here on the vBucket is not wanted: it is to be ours. Its link is kept for the takeover.
+    /// Removes the vBucket from the desired map, as it will be active here, and reserves its link
+    /// for the takeover.
     fn close_stream(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveStep {
         self.desired.assign(moving.vb(), None);
         self.spread(fx);
@@ -66,8 +67,8 @@ impl BucketMachine {
         MoveStep::Closing
     }
 
-    /// Takes the next step of the move at the front, where it can be taken. Returns whether
-    /// something has changed by that.
+    /// Takes the next step of the move at the front, if it can be taken. Returns whether anything
+    /// changed.
     pub(super) fn serve_move(
         &mut self,
         mut front: QueuedCommand,
@@ -111,7 +112,7 @@ impl BucketMachine {
                 self.stream_failed(moving, cause, fx)
             }
             (MoveStep::Closing, _, Some(cause)) => self.examine(moving, cause, false, fx),
-            // Nothing but copying has begun.
+            // No takeover has begun, so there is nothing to examine.
             (MoveStep::Copying { .. }, StreamResult::Failed(cause), _) => {
                 MoveDecision::Done(Err(cause))
             }
@@ -133,7 +134,7 @@ impl BucketMachine {
                     self.stream_failed(moving, Cause::Stream(error), fx)
                 }
                 (_, Some(cause)) => self.examine(moving, cause, false, fx),
-                // A link gives a takeover no other outcome.
+                // A takeover has no other outcome; the deadline of the step bounds the wait.
                 (_, None) => MoveDecision::Wait,
             },
             (MoveStep::Examining { finding, .. }, ..) => match finding.take() {
@@ -159,7 +160,7 @@ impl BucketMachine {
     }
 
     /// Begins the takeover once the consumer has no stream of the vBucket on any other link
-    /// (MB-29354); that of its own link is closed by the link's machine (MB-9343).
+    /// (MB-29354). The machine of its own link closes that link's stream (MB-9343).
     fn take_over(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveDecision {
         let (vb, key) = (moving.vb(), moving.link_key(self.connections));
         let Some(link) = self.links.of_key(&key).filter(|link| link.is_ready()) else {
@@ -170,7 +171,10 @@ impl BucketMachine {
             return MoveDecision::Wait;
         }
         let (bucket, from) = (&self.settings.bucket, moving.from());
-        fx.push(BucketEffect::info(format!("takeover begins bucket={bucket} vb={vb} from={from}")));
+        fx.push(BucketEffect::info(format!(
+            "takeover begins bucket={bucket} vb={} from={from}",
+            vb.0
+        )));
         match self.links.run(index, Command::Takeover { vb }, fx) {
             Some(ticket) => {
                 let step = MoveStep::TakingOver { ticket, outcome: None };
@@ -180,11 +184,11 @@ impl BucketMachine {
         }
     }
 
-    /// The stream did not open, or not come to its end.
+    /// Handles a stream that did not open, or a takeover that failed.
     ///
-    /// Where a node refused it, no takeover has begun on this link, and what an earlier link was
-    /// told has taken effect: it was displaced when this one opened, by its name. So what an
-    /// earlier takeover left may be repaired.
+    /// Where a node refused ADD_STREAM, no takeover has begun on this link. Frames of an earlier
+    /// link have taken effect: this link displaced its connections, which have the same name. So
+    /// the copies that an earlier takeover left may be repaired.
     fn stream_failed(
         &mut self,
         moving: &Move,
@@ -198,7 +202,7 @@ impl BucketMachine {
         self.examine(moving, cause, is_refused && !moving.was_given_back, fx)
     }
 
-    /// The time of the present step is up.
+    /// Handles the passed deadline of the present step.
     fn late(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveDecision {
         match &moving.step {
             MoveStep::Examining { cause, .. } | MoveStep::Refused(cause) => {
@@ -211,9 +215,9 @@ impl BucketMachine {
         }
     }
 
-    /// Asks both nodes what they have, before anybody is told: a link that is lost after `active`
-    /// was passed on cannot know whether the vBucket moved. The copies may be repaired only where
-    /// nothing of a takeover can be on its way.
+    /// Asks both nodes for their copies before the caller is answered: a link that is lost after
+    /// the order to become active was forwarded cannot know whether the vBucket moved. The copies
+    /// may be repaired only where no frame of a takeover can be on its way.
     fn examine(
         &mut self,
         moving: &Move,
@@ -247,17 +251,19 @@ impl BucketMachine {
         let result = match result {
             Ok(()) => {
                 let from = moving.from();
-                let text =
-                    format!("vbucket moved bucket={bucket} vb={vb} from={from} ms={elapsed_ms}");
+                let text = format!(
+                    "vbucket moved bucket={bucket} vb={} from={from} ms={elapsed_ms}",
+                    vb.0
+                );
                 fx.push(BucketEffect::info(text));
-                // It may be ours without a takeover of this command.
+                // The vBucket may be active here without a takeover of this command.
                 self.desired.assign(vb, None);
                 Ok(Done::Moved { elapsed_ms })
             }
             Err(cause) => {
                 let failure = self.failure(vb, moving.from(), cause);
                 let text =
-                    format!("vbucket not moved bucket={bucket} vb={vb} reason=\"{failure}\"");
+                    format!("vbucket not moved bucket={bucket} vb={} reason=\"{failure}\"", vb.0);
                 fx.push(BucketEffect::warn(text));
                 self.desired = std::mem::take(&mut moving.before);
                 Err(CommandError::Failed(vec![failure]))
