@@ -126,8 +126,8 @@ pub enum CommandError {
     },
     /// A vBucket is moved once at a time.
     #[error(
-        "{vb} is already being moved from {from}, or its move is queued; ask again when \"moves\" of \
-         the replications does not list it any more"
+        "{vb} is already being moved from {from}, or its move is queued; ask again when \
+         \"moves\" of the replications does not list it any more"
     )]
     AlreadyMoving {
         /// The vBucket.

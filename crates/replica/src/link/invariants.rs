@@ -1,4 +1,5 @@
-//! What holds between any two events. Tests, model checker and production ask the same function.
+//! The invariants that hold between any two events. Tests, model checker and production call the
+//! same function.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +8,11 @@ use super::phase::Shut;
 use super::{Activity, ConsumerMachine, Effect, Effects, Phase, StopReason};
 
 impl ConsumerMachine {
-    /// Ends a link whose books are wrong: nothing that it decides can be trusted.
+    /// Ends a link whose state is inconsistent: its decisions cannot be trusted.
     ///
-    /// Checked after every event in a debug build. A check of the whole takes time in proportion to
-    /// the streams, so a release build checks when a command is answered: once for a set-up of
-    /// 1,024 streams, which is 1 % of the instructions of that set-up.
+    /// Debug builds check after every event. The check takes time in proportion to the streams, so
+    /// release builds check when a command is answered: once in a set-up of 1,024 streams, which is
+    /// 1 % of its instructions.
     pub(super) fn end_if_broken(&mut self, fx: &mut Effects) {
         let is_answer = |effect: &Effect| matches!(effect, Effect::Answer(..));
         if !cfg!(debug_assertions) && !fx.iter().any(is_answer) {
@@ -28,7 +29,7 @@ impl ConsumerMachine {
     /// Checks the internal invariants, in time proportional to the streams.
     ///
     /// # Errors
-    /// The invariant that is broken.
+    /// The broken invariant.
     pub fn check_invariants(&self) -> Result<(), &'static str> {
         self.check_ledger()?;
         match &self.phase {
@@ -50,7 +51,10 @@ impl ConsumerMachine {
                 let added = usize::from(takeover.added.is_some());
                 let pending = ledger.adding.len() + ledger.closing.len();
                 hold(!ledger.open.contains_key(vb), "a vbucket is both open and taken over")?;
-                hold(adding + closing + added == 1, "a takeover is not at one step")?;
+                hold(
+                    adding + closing + added == 1,
+                    "a takeover is not in exactly one of adding, closing and added",
+                )?;
                 hold(
                     adding + closing == pending,
                     "operations on other vBuckets are pending during a takeover",

@@ -1,4 +1,4 @@
-//! What becomes of streams that are being added when a deadline passes.
+//! Handles passed deadlines of streams that are being added.
 
 use std::collections::BTreeMap;
 
@@ -10,18 +10,18 @@ use super::progress_deadline::Passed;
 use super::stream::{Request, Settled};
 use super::{Deadline, Effect, Effects, Note, Reason, Side, Step, VbError};
 
-/// What follows from a deadline that has passed.
+/// The result of a passed deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Overdue {
-    /// These vBuckets have failed; there may be none.
+    /// These vBuckets failed; possibly none.
     Failed(Vec<Settled>),
-    /// The consumer does not come on with its rollbacks, and nothing else is open. They can't be
-    /// closed: the link is to be ended, so that the next one compares both nodes anew.
+    /// The consumer makes no progress with its rollbacks, and no stream is open. Rollbacks cannot
+    /// be closed: the link must be ended, so that the next one compares both nodes anew.
     RollbackStuck(VbId),
 }
 
 impl Ledger {
-    /// What the consumer has to roll back, with each one's number in the line.
+    /// Returns the vBuckets that roll back, with their positions in the queue of rollbacks.
     pub(super) fn rolling_back(&self) -> impl Iterator<Item = (VbId, u32)> {
         let attempts = self.adding.iter().chain(&self.stuck);
         attempts.filter_map(|(&vb, entry)| match entry.phase {
@@ -30,14 +30,14 @@ impl Ledger {
         })
     }
 
-    /// How many rollbacks are before each.
+    /// Returns the number of rollbacks before that of each vBucket.
     pub(super) fn rollbacks_before(&self) -> BTreeMap<VbId, usize> {
         let mut queue: Vec<_> = self.rolling_back().collect();
         queue.sort_by_key(|(_, number)| *number);
         queue.into_iter().enumerate().map(|(before, (vb, _))| (vb, before)).collect()
     }
 
-    /// A deadline of streams that are being added has passed.
+    /// Handles a passed deadline of streams that are being added.
     pub(super) fn add_overdue(&mut self, deadline: Deadline, fx: &mut Effects) -> Overdue {
         let late: fn(&Adding) -> bool = match deadline.step {
             Step::Refusal => |entry| entry.phase.is_refusal(),
@@ -74,8 +74,9 @@ impl Ledger {
         Overdue::Failed(late.into_iter().map(fail).collect())
     }
 
-    /// Stops waiting for a rollback that does not come on, so that one vBucket does not end the
-    /// streams of all others. It is not closed: nothing is asked for this vBucket until it is over.
+    /// Stops waiting for a rollback without progress, so that one vBucket does not end the streams
+    /// of all others. The attempt is not closed: its vBucket gets no new attempt before the
+    /// rollback ends.
     fn set_aside(&mut self, vb: VbId) {
         if let Some(entry) = self.adding.remove(&vb) {
             self.stuck.insert(vb, entry);
@@ -83,8 +84,8 @@ impl Ledger {
         }
     }
 
-    /// A consumer has rolled back after all what was set aside: only now the attempt can be closed,
-    /// and its STREAM_REQ is that of any other attempt that was given up.
+    /// Handles the STREAM_REQ after a rollback that was set aside: only now can its attempt be
+    /// closed, like any other attempt that was given up.
     pub(super) fn resolve_stuck(&mut self, vb: VbId, request: Request, fx: &mut Effects) -> bool {
         if self.stuck.get(&vb).is_none_or(|entry| entry.opaque() != Some(request.opaque)) {
             return false;
@@ -99,7 +100,7 @@ impl Ledger {
     }
 }
 
-/// Why nothing can be asked for a vBucket whose rollback was set aside.
+/// Returns the error of a vBucket whose rollback was set aside.
 pub(super) const fn rolls_back_still(vb: VbId) -> VbError {
     VbError { vb, side: Side::Consumer, reason: Reason::RollingBack }
 }

@@ -1,6 +1,7 @@
-//! What a consumer says over and over, and the machine need not hear: answers to NOOPs that are not
-//! its own, and more refusals of a stream that it has refused already. A consumer refuses each row
-//! that is still on its way, and one message to the actor for each would hold up the link.
+//! Filters frames that a consumer repeats and the machine need not see: answers to NOOPs of the
+//! producer, and further refusals on a stream that it has already refused a row of. A consumer
+//! refuses each row that is still on its way, and one message to the actor for each would delay the
+//! link.
 
 use std::collections::BTreeSet;
 
@@ -8,18 +9,18 @@ use mcbp::Opaque;
 
 use super::{ControlFrame, Verdict, is_barrier};
 
-/// Streams whose refusal is remembered. Several attempts of every vBucket fit.
+/// Bound on the remembered streams. Several attempts of every vBucket fit.
 const REFUSED_MAX: usize = 4096;
 
-/// Answers frames of the consumer in the place of the machine, where that has answered the like.
+/// Repeats the verdict of the machine on frames like one that it has seen.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RepeatFilter {
-    /// Streams of which the machine has withheld a refusal.
+    /// Streams on which the machine has withheld a refusal.
     refused: BTreeSet<Opaque>,
 }
 
 impl RepeatFilter {
-    /// The verdict on a frame that the machine need not hear.
+    /// Returns the verdict on a frame that the machine need not see.
     #[must_use]
     pub fn verdict(&self, frame: ControlFrame) -> Option<Verdict> {
         match frame {
@@ -31,7 +32,7 @@ impl RepeatFilter {
         }
     }
 
-    /// The machine has heard a frame, and given its verdict.
+    /// Records the verdict of the machine on a frame.
     pub fn record(&mut self, frame: ControlFrame, verdict: Verdict) {
         if let ControlFrame::DataRefused { opaque, .. } = frame
             && verdict == Verdict::Withhold
@@ -56,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_refusal_of_a_stream_is_heard_and_each_after_it_withheld() {
+    fn the_first_refusal_of_a_stream_goes_to_the_machine_and_each_after_it_is_withheld() {
         let mut repeats = RepeatFilter::default();
         assert_eq!(repeats.verdict(refused(1)), None);
         repeats.record(refused(1), Verdict::Withhold);
@@ -67,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn answers_to_the_producers_noops_pass_and_those_to_our_own_are_heard() {
+    fn answers_to_the_producers_noops_pass_and_those_to_our_own_go_to_the_machine() {
         let repeats = RepeatFilter::default();
         let noop = |opaque| repeats.verdict(ControlFrame::NoopResponse { opaque: Opaque(opaque) });
         assert_eq!(noop(7), Some(Verdict::Forward));

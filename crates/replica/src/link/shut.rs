@@ -1,5 +1,6 @@
-//! The end of a link: the consumer's streams are closed first, within one deadline, and a producer
-//! that does not answer is not waited for (MB-46253, MB-16064). A lost connection ends it at once.
+//! The shutdown of a link: the consumer's streams are closed first, within one deadline. The
+//! producer's answers are not waited for (MB-46253, MB-16064). A lost connection ends the link at
+//! once.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +15,8 @@ use super::{
 };
 
 impl ConsumerMachine {
-    /// Begins to shut, from any phase. A stream that rolls back cannot be closed: then all of the
-    /// link goes at once.
+    /// Begins the shutdown, from any phase. A stream that rolls back cannot be closed: then the
+    /// whole link ends at once.
     pub(super) fn shut(&mut self, ticket: Ticket, fx: &mut Effects) {
         match &mut self.phase {
             Phase::Live(_) => {}
@@ -50,7 +51,7 @@ impl ConsumerMachine {
         self.stop_if_shut(fx);
     }
 
-    /// A CLOSE_STREAM was answered. In this phase only the consumer is listened to.
+    /// Handles an answer to CLOSE_STREAM. Only those of the consumer count here.
     pub(super) fn closed_in_shut(
         &mut self,
         side: Side,
@@ -84,7 +85,7 @@ impl ConsumerMachine {
         }
     }
 
-    /// A connection is gone.
+    /// Handles the loss of a connection.
     pub(super) fn link_lost(&mut self, side: Side, why: String, fx: &mut Effects) {
         match (&mut self.phase, side) {
             (Phase::Live(_), _) => {
@@ -102,7 +103,7 @@ impl ConsumerMachine {
         }
     }
 
-    /// Comes to an end at once: what is pending is answered, and every stream is gone.
+    /// Stops at once: answers what is pending and forgets every stream.
     pub(super) fn stop(&mut self, stop: StopReason, fx: &mut Effects) {
         let (side, reason) = match &stop {
             StopReason::Shut => (None, Reason::Shut),
@@ -129,9 +130,9 @@ impl ConsumerMachine {
         fx.push(Effect::Stop(StopReason::Shut));
     }
 
-    /// Answers the command that is running, if any: with `reason` for whatever is not settled, and
-    /// for the streams that it opened, because they go down with the link. `side` is who caused
-    /// it; without one, each vBucket names the side it was waiting for.
+    /// Answers the running command, if any: with `reason` for the unsettled vBuckets, and for the
+    /// streams that it opened, because they end with the link. `side` is the side at fault; with
+    /// `None`, each vBucket names the side that it waits for.
     fn answer_pending(&mut self, reason: &Reason, side: Option<Side>, fx: &mut Effects) {
         let failed = |vb, awaited| {
             let side = side.unwrap_or(awaited);

@@ -1,4 +1,4 @@
-//! Reading a machine: at any time, in any phase, without changing it.
+//! Views of a machine, in any phase, without changing it.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ use super::{Activity, ConsumerMachine, Deadline, Phase, StopReason};
 pub struct Snapshot {
     /// `idle`, `setting-up`, `taking-over`, `shutting` or `stopped`.
     pub phase: &'static str,
-    /// Every vBucket that is open or being worked on, in ascending order.
+    /// Every vBucket that is open or part of the running command, in ascending order.
     pub vbuckets: Vec<VbSnapshot>,
 }
 
@@ -25,28 +25,28 @@ pub struct Snapshot {
 pub struct VbSnapshot {
     /// The vBucket id.
     pub vbucket: u16,
-    /// What is being done about it.
+    /// Its phase.
     pub phase: VbPhase,
     /// The stream's opaque, once its STREAM_REQ was seen.
     pub opaque: Option<u32>,
-    /// While it rolls back: how many of this link are before it.
+    /// While it rolls back: the number of rollbacks before its own in the queue of this link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rollbacks_before: Option<usize>,
 }
 
-/// What is being done about one vBucket.
+/// The phase of one vBucket.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VbPhase {
-    /// ADD_STREAM was sent, and the consumer has not asked for the stream yet.
+    /// ADD_STREAM was sent; the STREAM_REQ is pending.
     Adding,
-    /// STREAM_REQ passed, and the producer has not answered yet.
+    /// STREAM_REQ passed; the producer's answer is pending.
     Requested,
-    /// The consumer has to roll back first, one vBucket after the other.
+    /// The consumer rolls back first, one vBucket at a time.
     RollingBack,
-    /// The producer accepted, and the consumer has not answered ADD_STREAM yet.
+    /// The producer accepted; the answer to ADD_STREAM is pending.
     Accepted,
-    /// The producer refused, and the consumer has not answered ADD_STREAM yet.
+    /// The producer refused; the answer to ADD_STREAM is pending.
     Refused,
     /// The stream is open.
     Open,
@@ -69,25 +69,25 @@ impl From<AddPhase> for VbPhase {
 }
 
 impl ConsumerMachine {
-    /// The vBuckets whose streams are open, in ascending order.
+    /// Returns the vBuckets whose streams are open, in ascending order.
     pub fn open(&self) -> impl Iterator<Item = VbId> {
         self.ledger.open.keys().copied()
     }
 
-    /// The vBuckets that a running command waits for, in ascending order.
+    /// Returns the vBuckets that the running command waits for, in ascending order.
     #[must_use]
     pub fn pending(&self) -> BTreeSet<VbId> {
         let running = self.ledger.adding.keys().chain(self.ledger.closing.keys()).copied();
         running.chain(self.taken_over()).chain(self.shutting().map(|(_, vb)| vb)).collect()
     }
 
-    /// The vBucket that is being taken over, if any.
+    /// Returns the vBucket that is being taken over, if any.
     #[must_use]
     pub fn taking_over(&self) -> Option<VbId> {
         self.moving().map(|takeover| takeover.vb)
     }
 
-    /// The name of the phase, as in [`Snapshot::phase`].
+    /// Returns the name of the phase, as in [`Snapshot::phase`].
     #[must_use]
     pub const fn phase(&self) -> &'static str {
         match self.phase {
@@ -99,7 +99,7 @@ impl ConsumerMachine {
         }
     }
 
-    /// Why the machine has come to its end, once it has.
+    /// Returns why the machine stopped, if it has.
     #[must_use]
     pub const fn stopped(&self) -> Option<&StopReason> {
         match &self.phase {
@@ -108,7 +108,7 @@ impl ConsumerMachine {
         }
     }
 
-    /// The opaque that the frames of a vBucket's stream carry, once its STREAM_REQ was seen.
+    /// Returns the opaque of a vBucket's stream, once its STREAM_REQ was seen.
     #[must_use]
     pub fn stream_opaque(&self, vb: VbId) -> Option<Opaque> {
         let open = self.ledger.open.get(&vb).map(|stream| stream.request);
@@ -116,7 +116,8 @@ impl ConsumerMachine {
         request.map(|request| request.opaque)
     }
 
-    /// The deadlines that are awaited now. Never empty while a command is running.
+    /// Returns the armed deadlines that something waits for. Never empty while a command is
+    /// running.
     pub fn deadlines(&self) -> impl Iterator<Item = Deadline> {
         let ledger = &self.ledger;
         let takeover = ledger.adding.values().find_map(Adding::takeover_deadline);
@@ -133,7 +134,7 @@ impl ConsumerMachine {
         [takeover, adds, refusals, closes, moving, shut].into_iter().flatten()
     }
 
-    /// The machine at this moment.
+    /// Returns a snapshot of the machine.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let number = |request: Option<Request>| request.map(|request| request.opaque.0);
@@ -163,7 +164,7 @@ impl ConsumerMachine {
         self.phase.takeover()
     }
 
-    /// The vBucket whose takeover stream is open.
+    /// Returns the vBucket whose takeover stream is open, if any.
     pub(super) fn taken_over(&self) -> Option<VbId> {
         self.moving().filter(|takeover| takeover.added.is_some()).map(|takeover| takeover.vb)
     }

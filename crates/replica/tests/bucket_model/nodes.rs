@@ -3,7 +3,7 @@
 use mcbp::{Seqno, VbState, VbUuid};
 use replica::remedy::{CopyInfo, CopyReport};
 
-/// How far a takeover has come at the nodes; each step is one order that takes effect.
+/// The progress of a takeover at the nodes; each step is one order that takes effect.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Stage {
     Begun,
@@ -17,7 +17,7 @@ pub enum Stage {
 pub struct Nodes {
     pub consumer: VbState,
     pub alpha: VbState,
-    /// An order of a takeover whose link is lost: it may still take effect.
+    /// An order of a takeover whose link is lost, which may still take effect.
     pub on_its_way: Option<Stage>,
 }
 

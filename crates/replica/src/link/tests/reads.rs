@@ -1,4 +1,4 @@
-//! What can be read of a machine, and the bounds of what it remembers.
+//! Snapshots of a machine, and the bounds of its memory.
 
 use super::super::{Snapshot, VbPhase, VbSnapshot};
 use super::setup::with_open;

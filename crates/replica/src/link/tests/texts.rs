@@ -1,4 +1,4 @@
-//! What operators and programs read.
+//! Texts for operators and codes for programs.
 
 use super::super::{Retry, StepLimits, StopReason};
 use super::*;
