@@ -95,5 +95,5 @@ async fn wire_21a_a_rollback_that_the_consumer_has_given_up_ends_its_link_once()
     assert_eq!(one.vb, VbId(1));
     link.open(&one).await;
     cluster.status_until(|bucket| bucket.links[0].open == 2).await;
-    assert!(set_up.await.unwrap().is_err(), "it was told when the link was lost");
+    assert!(set_up.await.unwrap().is_err(), "answered when the link was lost");
 }

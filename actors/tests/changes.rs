@@ -113,7 +113,7 @@ async fn one_stream_is_answered_for_itself_and_not_for_a_neighbour_that_fails() 
     assert_eq!(failure(set_up).await.0, "refused");
     let add = stream(&cluster, 2, Some("alpha"));
     let added = link.request().await;
-    assert_eq!(added.vb, VbId(2), "the neighbour goes on waiting");
+    assert_eq!(added.vb, VbId(2), "the neighbour still waits");
     link.open(&added).await;
     assert_eq!(answer(add).await, Ok(1));
 }

@@ -77,7 +77,7 @@ async fn a_consumer_that_is_about_to_become_active_is_asked_again() {
     cluster.status_until(|b| b.moves[0].phase == dcp_actors::MovePhase::Examining).await;
     cluster.beta.control.copy(1, Active, 10);
     assert_eq!(answer(takeover).await.unwrap().vbucket, 1);
-    assert_eq!(set_active(&cluster), (vec![], vec![]), "it became active by itself");
+    assert_eq!(set_active(&cluster), (vec![], vec![]), "it became active without an order");
 }
 
 #[tokio::test]
@@ -132,7 +132,7 @@ async fn one_that_was_interrupted_before_the_last_change_begins_anew() {
     let takeover = cluster.takeover(1, "alpha");
     let mut link = refused(&mut cluster).await;
     let stream = link.request().await;
-    assert_eq!(set_active(&cluster), (vec![1], vec![]), "nobody else has the last change");
+    assert_eq!(set_active(&cluster), (vec![1], vec![]), "only alpha has the last change");
     link.open(&stream).await;
     link.take_state(&stream, Pending).await;
     link.take_state(&stream, Active).await;

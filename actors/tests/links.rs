@@ -1,4 +1,4 @@
-//! The life of a link: opened, lost, opened again, changed, closed.
+//! A link: opened, lost, opened again, changed, closed.
 
 #![allow(
     clippy::unwrap_used,

@@ -189,7 +189,7 @@ async fn a_row_refused_after_the_producer_gave_up_does_not_become_an_active_copy
     cluster.beta.control.copy(1, VbState::Pending, 2);
     let failure = failure(takeover).await;
     assert_eq!(failure.cause.reason().name(), "row-refused");
-    assert!(failure.detail().contains("goes on from there"), "{failure}");
+    assert!(failure.detail().contains("continues from this state"), "{failure}");
     assert_eq!(cluster.beta.control.set_active(), [0_u16; 0], "equal seqnos, other documents");
 
     // The producer has the rows that are missing here: its copy is activated again, and the vBucket

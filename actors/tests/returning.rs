@@ -222,7 +222,7 @@ async fn a_node_whose_seqnos_are_not_known_lately_has_no_stream_that_stands_stil
         alpha.seqno(1, seqno);
         link.producer.send_raw(&mutation(one.vb, one.opaque, seqno, 100)).await;
         let frame = link.consumer.recv().await.unwrap();
-        assert_eq!(view(&frame).opcode(), Opcode::DCP_MUTATION, "all goes on");
+        assert_eq!(view(&frame).opcode(), Opcode::DCP_MUTATION, "the stream continues");
         tokio::task::yield_now().await;
     }
 }

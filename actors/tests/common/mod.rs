@@ -91,13 +91,13 @@ impl Nodes {
         (set_up, self.accept().await)
     }
 
-    /// Reads the status until it is as `right` says.
+    /// Reads the status until `right` accepts it.
     pub async fn status_until(&self, right: impl Fn(&BucketStatus) -> bool) -> BucketStatus {
         status_until(&self.handle, right).await
     }
 }
 
-/// Reads the status of the only bucket until it is as `right` says.
+/// Reads the status of the only bucket until `right` accepts it.
 pub async fn status_until(
     handle: &ReplicationHandle,
     right: impl Fn(&BucketStatus) -> bool,

@@ -172,7 +172,7 @@ mod tests {
         let mut rule = rule();
         rule.sample(behind(5, 1), at(1));
         assert_eq!(rule.sample(Sample { behind: None, ..behind(0, 1) }, at(50)), None);
-        assert_eq!(rule.sample(behind(5, 1), at(51)), None, "counted anew");
+        assert_eq!(rule.sample(behind(5, 1), at(51)), None, "the time restarts");
     }
 
     #[test]

@@ -123,7 +123,11 @@ mod tests {
         assert_eq!(look(&mut rule, 1, 11, 10, 1), None);
         assert_eq!(look(&mut rule, 19, 20, 10, 50), None);
         assert_eq!(look(&mut rule, 20, 21, 10, 60), Some(11));
-        assert_eq!(look(&mut rule, 21, 22, 10, 70), None, "counted anew, twice as long");
+        assert_eq!(
+            look(&mut rule, 21, 22, 10, 70),
+            None,
+            "the time restarts, with twice the limit"
+        );
         assert_eq!(look(&mut rule, 59, 60, 10, 80), None);
         assert_eq!(look(&mut rule, 60, 61, 10, 90), Some(51));
     }
@@ -168,6 +172,6 @@ mod tests {
         look(&mut rule, 1, 11, 10, 1);
         let unknown = Position { producer: None, consumer: Some(Seqno(10)), link_data: 2 };
         assert_eq!(rule.look(VB, unknown, LIMIT, Duration::from_secs(50)), None);
-        assert_eq!(look(&mut rule, 51, 99, 10, 3), None, "counted anew");
+        assert_eq!(look(&mut rule, 51, 99, 10, 3), None, "the time restarts");
     }
 }

@@ -243,7 +243,7 @@ fn capture_21a_a_consumer_that_dropped_a_stream_says_so_with_every_row() {
     let reason = Reason::StreamGone { opcode, status };
     let ended = Effect::Ended(VbError { vb: VbId(0), side: Side::Consumer, reason });
     let ends = replay.effects.iter().filter(|(_, _, effect)| *effect == ended).count();
-    assert_eq!(ends, 1, "one stream is over, and is told once");
+    assert_eq!(ends, 1, "one stream ended, and is reported once");
     assert_eq!(replay.machine.open().count(), 3);
 }
 

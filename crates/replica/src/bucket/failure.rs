@@ -64,7 +64,7 @@ impl fmt::Display for Examined {
         }
         match self.remedy {
             Remedy::Activate | Remedy::GiveBack => {
-                f.write_str(": ask for the takeover again, it goes on from there")
+                f.write_str(": retry the takeover, which continues from this state")
             }
             Remedy::Ask(advice) => write!(f, ": {advice}"),
             Remedy::AsBefore | Remedy::Done => Ok(()),

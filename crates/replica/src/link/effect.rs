@@ -138,7 +138,7 @@ pub enum Note {
         side: Side,
         /// The opaque of our request.
         opaque: Opaque,
-        /// What it said.
+        /// Its status.
         status: Status,
     },
     /// An answer carries an opaque that we never sent. Withheld.
@@ -148,7 +148,7 @@ pub enum Note {
         side: Side,
         /// The opaque.
         opaque: Opaque,
-        /// What it said.
+        /// Its status.
         status: Status,
     },
     /// A STREAM_END of an older stream of its vBucket. Forwarded; no effect on the newer stream.
@@ -158,7 +158,7 @@ pub enum Note {
         vb: VbId,
         /// The opaque of the older stream.
         opaque: Opaque,
-        /// What it said.
+        /// Its status.
         status: StreamEndStatus,
     },
     /// A STREAM_END with status Ok came before the answer to ADD_STREAM, which is still pending.

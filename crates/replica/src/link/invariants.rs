@@ -63,7 +63,7 @@ impl ConsumerMachine {
             }
             Phase::Shut(Shut::Closing(shutdown)) => {
                 hold(self.ledger.touched().next().is_none(), "a stream outlives its link")?;
-                hold(!shutdown.tickets.is_empty(), "a shutdown that nobody asked for")?;
+                hold(!shutdown.tickets.is_empty(), "a shutdown has no command to answer")?;
                 hold(!shutdown.waiting.is_empty(), "a shutdown has nothing left to wait for")
             }
             Phase::Shut(Shut::Stopped(_)) => {

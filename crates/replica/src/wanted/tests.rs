@@ -65,7 +65,7 @@ fn the_delay_grows_until_the_stream_opens() {
     assert!(wanted.next_setup(Duration::MAX, any).is_some());
     wanted.settle(&outcomes(&[(7, VbOutcome::Opened)]), NOW, linear);
     wanted.ended(refused(7), NOW, linear);
-    assert_eq!(wanted.next_due(), Some(NOW + SECOND), "counted anew");
+    assert_eq!(wanted.next_due(), Some(NOW + SECOND), "the count restarts");
 }
 
 #[test]

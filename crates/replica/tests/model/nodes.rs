@@ -11,11 +11,11 @@ use replica::link::{ControlFrame, OwnFrame, Side};
 pub const VBS: usize = 2;
 
 /// The frames of a node, in order.
-pub type Wire = VecDeque<Said>;
+pub type Wire = VecDeque<NodeFrame>;
 
 /// One frame of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Said {
+pub enum NodeFrame {
     Control(ControlFrame),
     /// A row of a stream, which the machine does not see.
     Row {
@@ -85,7 +85,7 @@ impl Consumer {
     }
 
     fn say(&mut self, frame: ControlFrame) {
-        self.wire.push_back(Said::Control(frame));
+        self.wire.push_back(NodeFrame::Control(frame));
     }
 
     /// A frame of the proxy's own.
@@ -284,7 +284,7 @@ impl Producer {
     }
 
     fn say(&mut self, frame: ControlFrame) {
-        self.wire.push_back(Said::Control(frame));
+        self.wire.push_back(NodeFrame::Control(frame));
     }
 
     /// Sends the next row of a stream.
@@ -292,7 +292,7 @@ impl Producer {
         let Some(stream) = self.vbs[at].stream.as_mut() else { return };
         stream.sent += 1;
         let (vb, opaque) = (VbId(u16::try_from(at).unwrap()), stream.opaque);
-        self.wire.push_back(Said::Row { vb, opaque, seqno: stream.sent });
+        self.wire.push_back(NodeFrame::Row { vb, opaque, seqno: stream.sent });
     }
 
     /// A frame of the proxy's own.

@@ -8,7 +8,7 @@ use replica::link::{
     Ticket, VbOutcome, Verdict,
 };
 
-use crate::nodes::{Consumer, Producer, Said, VBS};
+use crate::nodes::{Consumer, NodeFrame, Producer, VBS};
 
 /// How many commands there are.
 pub const COMMANDS: usize = 6;
@@ -159,11 +159,11 @@ impl World {
             if let Some(next) = wire.front() {
                 actions.push(Action::Read(side));
                 match next {
-                    Said::Control(ControlFrame::CloseStreamResponse { .. }) => {
+                    NodeFrame::Control(ControlFrame::CloseStreamResponse { .. }) => {
                         actions.push(Action::CloseAnswerLost(side));
                     }
-                    Said::Row { .. } => actions.push(Action::ConsumerRefusesRow),
-                    Said::Control(_) => {}
+                    NodeFrame::Row { .. } => actions.push(Action::ConsumerRefusesRow),
+                    NodeFrame::Control(_) => {}
                 }
             }
             actions.push(Action::Lost(side));
@@ -228,14 +228,14 @@ impl World {
             }
             Action::Read(Side::Consumer) => {
                 let said = self.consumer.wire.pop_front().unwrap();
-                let Said::Control(frame) = said else { panic!("the consumer says {said:?}") };
+                let NodeFrame::Control(frame) = said else { panic!("no control frame: {said:?}") };
                 if self.pump(frame, mistake) == Verdict::Forward {
                     self.producer.forwarded(frame);
                 }
             }
             Action::Read(Side::Producer) => match self.producer.wire.pop_front().unwrap() {
-                Said::Row { vb, opaque, seqno } => self.consumer.row(vb, opaque, seqno, false),
-                Said::Control(frame) => {
+                NodeFrame::Row { vb, opaque, seqno } => self.consumer.row(vb, opaque, seqno, false),
+                NodeFrame::Control(frame) => {
                     if self.pump(frame, mistake) == Verdict::Forward {
                         self.consumer.forwarded(frame);
                     }
@@ -243,7 +243,7 @@ impl World {
             },
             Action::ConsumerRefusesRow => {
                 let said = self.producer.wire.pop_front().unwrap();
-                let Said::Row { vb, opaque, seqno } = said else { panic!("no row: {said:?}") };
+                let NodeFrame::Row { vb, opaque, seqno } = said else { panic!("no row: {said:?}") };
                 self.consumer.row(vb, opaque, seqno, true);
             }
             Action::ConsumerRollsBack(at) => self.consumer.rolls_back(at),
@@ -257,7 +257,7 @@ impl World {
             Action::ConsumerAnswersAdd(at) => {
                 let (opaque, status) = self.consumer.owed.remove(at);
                 let answer = ControlFrame::AddStreamResponse { opaque, status };
-                self.consumer.wire.push_back(Said::Control(answer));
+                self.consumer.wire.push_back(NodeFrame::Control(answer));
             }
             Action::ConsumerForgetsAdd(at) => drop(self.consumer.owed.remove(at)),
             Action::ConsumerAnswersState(vb) => self.consumer.answer_state(vb, Status::SUCCESS),
@@ -413,10 +413,10 @@ impl World {
     pub fn gaps_are_known(&self) -> bool {
         let is_on_its_way = |vb: VbId| {
             self.consumer.wire.iter().any(|said| match said {
-                Said::Control(ControlFrame::DataRefused { status, .. }) => {
+                NodeFrame::Control(ControlFrame::DataRefused { status, .. }) => {
                     *status == Status::EINVAL && vb == VbId(0)
                 }
-                Said::Control(ControlFrame::StreamReq { vb: asked, opaque, .. }) => {
+                NodeFrame::Control(ControlFrame::StreamReq { vb: asked, opaque, .. }) => {
                     *asked == vb && self.machine.stream_opaque(vb) != Some(*opaque)
                 }
                 _ => false,
