@@ -1,4 +1,4 @@
-//! What the control plane is started with.
+//! The configuration of the control plane.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use replica::breaker::{BREAKER_LIMIT, BREAKER_WINDOW};
 use replica::bucket::Settings;
 use replica::plan::{Connections, Desired};
 
-/// Everything that replication needs to know.
+/// The configuration of replication.
 #[derive(Clone, Debug)]
 pub struct ReplicationConfig {
-    /// The data node this sidecar serves: the consumer of every link.
+    /// The data node that this sidecar serves: the consumer of every link.
     pub node: Endpoint,
-    /// The data nodes it may replicate from; names are unique.
+    /// The data nodes that it may replicate from; names are unique.
     pub producers: Vec<Endpoint>,
-    /// What to replicate; one entry a bucket.
+    /// The buckets to replicate.
     pub buckets: Vec<BucketPlan>,
-    /// Deadlines and sizes.
+    /// Time limits and sizes.
     pub limits: Limits,
 }
 
@@ -29,38 +29,38 @@ pub struct BucketPlan {
     pub name: String,
     /// Connections for each producer.
     pub connections: Connections,
-    /// From which producer which vBuckets come.
+    /// The vBuckets of each producer.
     pub desired: Desired,
 }
 
-/// Deadlines and sizes of the control plane.
+/// Time limits and sizes of the control plane.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Of connecting and of single requests.
+    /// Time limits of connecting and of single requests.
     pub handshake: Deadlines,
-    /// Of the steps of a stream's life.
-    pub steps: replica::link::Limits,
-    /// Of the byte path.
+    /// Time limits of the steps of a stream.
+    pub steps: replica::link::StepLimits,
+    /// Limits of the pumps.
     pub pump: PumpLimits,
-    /// Between attempts.
+    /// The delays between attempts.
     pub backoff: Backoff,
-    /// How long a command may take until whatever is not settled counts as failed. 90 s: a connect
-    /// and a set-up with their own deadlines, and some.
+    /// Time without progress after which the unsettled vBuckets of a command count as failed. 90 s:
+    /// a connect and a set-up with their own time limits, and a margin.
     pub command: Duration,
-    /// How long a move may wait for the producer to have less to send than ever before. 1 h: a
-    /// producer that reads a large vBucket from its disk counts slowly.
+    /// Time that a move allows without a new minimum of missing changes. 1 h: the estimate of a
+    /// producer that reads a large vBucket from its disk changes slowly.
     pub data_move: Duration,
-    /// How long a link may stand still that has something to do, until it is restarted. 20 s: long
-    /// for a node that is well, and a person notices nothing yet.
+    /// Time without progress after which a link with data to send is restarted. 20 s: longer than
+    /// any pause of a healthy node, and before an operator notices.
     pub stall: Duration,
-    /// How often the data nodes are asked for their seqnos; `None` to leave lag unknown, and with
-    /// it most stalls. 1 s: a request of a few bytes on a connection of its own.
+    /// The interval at which the data nodes are polled for their seqnos; `None` leaves lag unknown,
+    /// and most stalls undetected. 1 s: a request of a few bytes on a connection of its own.
     pub lag_interval: Option<Duration>,
-    /// How many failures of one vBucket in a loop, within [`Self::loop_window`], are too many.
+    /// Failures of one vBucket within [`Self::loop_window`] that make it broken.
     pub loop_failures: usize,
     /// See [`Self::loop_failures`].
     pub loop_window: Duration,
-    /// Threads over which the links are spread, at least 1.
+    /// The number of threads that the links share, at least 1.
     pub threads: usize,
 }
 
@@ -68,7 +68,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             handshake: Deadlines::default(),
-            steps: replica::link::Limits::default(),
+            steps: replica::link::StepLimits::default(),
             pump: PumpLimits::default(),
             backoff: Backoff::default(),
             command: Duration::from_secs(90),
@@ -82,14 +82,14 @@ impl Default for Limits {
     }
 }
 
-/// A seqno that was not refreshed for so many intervals is shown as unknown: the node hangs, long
-/// before a request runs into its deadline.
+/// Poll intervals after which a seqno is too old and counts as unknown: the node hangs, which shows
+/// long before a request reaches its deadline.
 const INTERVALS_MAX: u32 = 3;
-/// What a node that is busy may take beyond that.
+/// Additional time for a busy node.
 const ANSWER_SLACK: Duration = Duration::from_secs(1);
 
 impl Limits {
-    /// What the machine of a bucket is made with.
+    /// Returns the settings of the machine of a bucket.
     pub(crate) fn settings(
         &self,
         bucket: String,
@@ -111,7 +111,8 @@ impl Limits {
         }
     }
 
-    /// Those of the byte path: a peer that takes no byte stalls the link like any other stall.
+    /// Returns the limits of the pumps. A peer that takes no byte stalls the link like any other
+    /// stall.
     pub(crate) fn of_pump(&self) -> PumpLimits {
         PumpLimits { write_stall: self.pump.write_stall.min(self.stall), ..self.pump }
     }

@@ -1,4 +1,5 @@
-//! Starts the control plane on threads of its own, and is how the rest of the program speaks to it.
+//! Starts the control plane on threads of its own. The rest of the program gives commands through
+//! [`ReplicationHandle`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +13,7 @@ use mcbp::VbId;
 use replica::bucket::{BucketCommand, Change, CommandError, Done, MoveKind, MoveRequest};
 use replica::plan::{Connections, Desired, VbSet};
 
-use crate::bucket_actor::{Ask, BucketActor, ReadStatus};
+use crate::bucket_actor::{BucketActor, ReadStatus, Submit};
 use crate::config::{BucketPlan, ReplicationConfig};
 use crate::status::{BucketStatus, Moved};
 use crate::threads::Threads;
@@ -35,7 +36,7 @@ impl Replication {
     /// Starts threads and the actors of the buckets, which begin to replicate at once.
     ///
     /// # Errors
-    /// The system's word, where it gives no thread.
+    /// The OS error if no thread can be created.
     pub fn start(config: ReplicationConfig) -> std::io::Result<ReplicationHandle> {
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let (end, ended) = oneshot::channel();
@@ -43,12 +44,14 @@ impl Replication {
             std::thread::Builder::new().name("replication".to_owned()).spawn(move || {
                 actix_rt::System::new().block_on(async move {
                     let threads = Threads::start(config.limits.threads);
-                    // The receiver lives until the actors are there.
+                    // The receiver waits for this, so it exists.
                     _ = ready.send(start_buckets(config, &threads));
                     _ = ended.await;
                 });
             })?;
-        let buckets = started.recv().map_err(|_| std::io::Error::other("a thread has died"))?;
+        let buckets = started
+            .recv()
+            .map_err(|_| std::io::Error::other("the replication thread ended during start-up"))?;
         let (end, thread) = (Mutex::new(Some(end)), Mutex::new(Some(thread)));
         Ok(ReplicationHandle(Arc::new(Inner { buckets, end, thread })))
     }
@@ -72,20 +75,20 @@ fn start_buckets(
             threads.handles(),
         );
         let actor = actor.start();
-        // Nobody waits for the first set-up: what fails is tried again, and status shows it.
+        // No caller waits for the first set-up: failures are retried, and the status shows them.
         let (answer, _) = oneshot::channel();
         let command = BucketCommand::Change(Change::All(desired));
-        actor.do_send(Ask { command, answer });
+        actor.do_send(Submit { command, answer });
         actors.insert(name, actor);
     }
     actors
 }
 
 impl ReplicationHandle {
-    /// Sets the whole desired map of a bucket, by producer, and waits until every stream is open
-    /// or has failed, at most for the command deadline. Returns how many are open.
+    /// Sets the whole desired map of a bucket, by producer. Waits until every stream is open or has
+    /// failed, at most until the deadline of the command. Returns the number of open streams.
     ///
-    /// Commands of one bucket are served in turn. What failed is tried again in the background.
+    /// Commands of one bucket are queued. Failed streams are retried in the background.
     ///
     /// # Errors
     /// [`CommandError::Failed`] lists every vBucket that is not open, and why;
@@ -101,12 +104,12 @@ impl ReplicationHandle {
         self.change(bucket, Change::All(desired)).await
     }
 
-    /// Wants one vBucket from a producer, or from nobody, and leaves all others alone. Waits until
-    /// it is open, closed or failed, at most for the command deadline. Returns how many streams of
-    /// the bucket are open.
+    /// Assigns one vBucket to a producer, or to none, and leaves all others alone. Waits until its
+    /// stream is open, closed or failed, at most until the deadline of the command. Returns the
+    /// number of open streams of the bucket.
     ///
     /// # Errors
-    /// [`CommandError::Failed`] says why it is not open; it is tried again in the background.
+    /// [`CommandError::Failed`] says why the stream is not open; it is retried in the background.
     pub async fn set_stream(
         &self,
         bucket: &str,
@@ -131,15 +134,16 @@ impl ReplicationHandle {
         self.change(bucket, Change::Connections(connections)).await
     }
 
-    /// Makes a vBucket ours: its stream is closed, and then it ends active here and dead at
-    /// `from`. It is not replicated any more after that. Works without a link to `from`. One that
-    /// is active here already has moved, and one that was cut off on its way is finished.
+    /// Takes a vBucket over: its stream is closed, and then it becomes active here and dead at
+    /// `from`. After that it is not replicated any more. No link to `from` needs to exist. A
+    /// vBucket that is active here already counts as taken over, and an interrupted takeover is
+    /// finished.
     ///
-    /// Each of its few steps takes at most the command deadline and that of a takeover.
+    /// Each of its few steps takes at most the time limits of a command and of a takeover together.
     ///
     /// # Errors
-    /// [`CommandError::Failed`] says why it did not move, and what both nodes have then; it is
-    /// replicated again, as before.
+    /// [`CommandError::Failed`] says why the vBucket did not move, and which copies both nodes
+    /// have. The previous desired map is restored.
     pub async fn takeover(
         &self,
         bucket: &str,
@@ -149,11 +153,11 @@ impl ReplicationHandle {
         self.start_move(bucket, vb, from, MoveKind::Takeover).await
     }
 
-    /// Replicates a vBucket until `from` has little more to send of it, and then takes it over.
-    /// [`BucketStatus::moves`] says how far it is.
+    /// Replicates a vBucket until `from` has few changes left to send, then takes it over.
+    /// [`BucketStatus::moves`] shows its phase.
     ///
     /// # Errors
-    /// As [`Self::takeover`]; an estimate that cannot be understood is an error too.
+    /// As [`Self::takeover`]; a malformed estimate is an error too.
     pub async fn move_vbucket(
         &self,
         bucket: &str,
@@ -163,18 +167,18 @@ impl ReplicationHandle {
         self.start_move(bucket, vb, from, MoveKind::WithData).await
     }
 
-    /// Every bucket as it is now. Never waits for a command.
+    /// Returns the status of every bucket. Never waits for a command.
     pub async fn status(&self) -> Vec<BucketStatus> {
         let reads = self.0.buckets.values().map(|bucket| bucket.send(ReadStatus));
         join_all(reads).await.into_iter().flatten().collect()
     }
 
     /// Closes the streams on the consumer, then the connections, and ends the threads. Returns
-    /// whether all that was done in `limit`; after it, connections are dropped as they are.
+    /// whether all streams were closed within `limit`; after that the connections are dropped.
     pub async fn shutdown(&self, limit: Duration) -> bool {
         let stops = self.0.buckets.values().map(|bucket| {
             let (answer, answered) = oneshot::channel();
-            bucket.do_send(Ask { command: BucketCommand::Stop, answer });
+            bucket.do_send(Submit { command: BucketCommand::Stop, answer });
             answered
         });
         let all = join_all(stops.collect::<Vec<_>>());
@@ -182,7 +186,7 @@ impl ReplicationHandle {
         let end = self.0.end.lock().unwrap_or_else(PoisonError::into_inner).take();
         let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let (Some(end), Some(thread)) = (end, thread) {
-            // Nobody listens where the thread has ended already.
+            // The receiver is gone if the thread has already ended.
             _ = end.send(());
             let joined = tokio::task::spawn_blocking(move || thread.join());
             _ = joined.await;
@@ -193,7 +197,7 @@ impl ReplicationHandle {
     async fn change(&self, bucket: &str, change: Change) -> Result<usize, CommandError> {
         match answer_of(self.ask(bucket, BucketCommand::Change(change))?).await? {
             Done::Changed { open } => Ok(open),
-            done => Err(invariant::broken!("a change came to {done:?}").into()),
+            done => Err(invariant::broken!("a change was answered with {done:?}").into()),
         }
     }
 
@@ -221,7 +225,7 @@ impl ReplicationHandle {
         Ok(async move {
             match answer_of(answer).await? {
                 Done::Moved { elapsed_ms } => Ok(Moved { bucket, vbucket: vb.0, from, elapsed_ms }),
-                done => Err(invariant::broken!("a move came to {done:?}").into()),
+                done => Err(invariant::broken!("a move was answered with {done:?}").into()),
             }
         })
     }
@@ -230,12 +234,12 @@ impl ReplicationHandle {
         let missing = || CommandError::NoBucket { bucket: bucket.to_owned() };
         let actor = self.0.buckets.get(bucket).ok_or_else(missing)?;
         let (answer, answered) = oneshot::channel();
-        actor.do_send(Ask { command, answer });
+        actor.do_send(Submit { command, answer });
         Ok(answered)
     }
 }
 
-/// Where the one answer of a command comes from; cancelled where replication has ended.
+/// Receives the answer of a command; cancelled if replication has ended.
 type Answered = oneshot::Receiver<Result<Done, CommandError>>;
 
 async fn answer_of(answered: Answered) -> Result<Done, CommandError> {

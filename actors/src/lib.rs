@@ -1,14 +1,14 @@
-//! The control plane: the actors of buckets, links and connections. Executors, no rules: those are
-//! in `replica`.
+//! The control plane: the actors of buckets, links and connections. They execute; the rules are in
+//! `replica`.
 //!
-//! The only package that knows actix, and nothing of it is public: the rest of the program holds a
-//! [`ReplicationHandle`]. The map, from the top:
+//! The only package that uses actix, and no public item exposes it: the rest of the program holds a
+//! [`ReplicationHandle`]. From the top:
 //!
-//! - `handle`, `sets`: starts the threads, takes commands; `config`, `status`: its words
+//! - `handle`, `sets`: start the threads, accept commands; `config`, `status`: their types
 //! - `bucket_actor`: one per bucket, the shell around `replica::bucket::BucketMachine`
 //! - `link_actor`: one per link, the shell around `replica::link::ConsumerMachine`
-//! - `tasks`: what is asked of data nodes beside the links
-//! - `threads`: over which the links are spread
+//! - `tasks`: requests to data nodes outside of the links
+//! - `threads`: the threads that the links share
 
 mod bucket_actor;
 mod config;

@@ -1,4 +1,5 @@
-//! Takeovers and moves of sets of vBuckets: a command for each, all queued at once, all answered.
+//! Takeovers and moves of sets of vBuckets: one command for each vBucket, all queued at once, all
+//! answered.
 
 use std::collections::BTreeSet;
 
@@ -8,12 +9,12 @@ use replica::bucket::{CommandError, MoveKind, VbFailure};
 use crate::handle::ReplicationHandle;
 use crate::status::Moved;
 
-/// What became of a set of vBuckets that was to be moved: each is in one of the two lists.
+/// The result of moving a set of vBuckets; each is in one of the two lists.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct MovedSet {
-    /// Those that are ours now, in ascending order.
+    /// The vBuckets that are active here now, in ascending order.
     pub moved: Vec<Moved>,
-    /// Why the others are not.
+    /// The failures of the others.
     pub failures: Vec<VbFailure>,
 }
 
@@ -61,7 +62,7 @@ impl ReplicationHandle {
             match answer.await {
                 Ok(moved) => set.moved.push(moved),
                 Err(CommandError::Failed(failures)) => set.failures.extend(failures),
-                // The same for all of them.
+                // Every vBucket of the set has this error.
                 Err(error @ CommandError::NoProducer { .. }) => return Err(error),
                 Err(error) => {
                     let (bucket, producer) = (bucket.to_owned(), from.to_owned());

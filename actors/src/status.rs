@@ -1,4 +1,4 @@
-//! What replication looks like from outside, ready to be written as JSON.
+//! The status of replication, serialized as JSON by the admin API.
 
 use replica::bucket::{Cause, FailureKind, LinkPhase, MovePhase, StreamPhase, Tally};
 use replica::link::{NodeAnswer, ReasonCode};
@@ -13,15 +13,15 @@ pub struct BucketStatus {
     pub connections: u8,
     /// Its links, by producer and connection number.
     pub links: Vec<LinkStatus>,
-    /// vBuckets that are being moved here, or wait for their turn.
+    /// The queued and running moves to this node.
     pub moves: Vec<MoveStatus>,
-    /// When the data nodes were last heard.
+    /// The data nodes of this bucket.
     pub nodes: Vec<NodeStatus>,
-    /// vBuckets that fail again and again and are tried at the slowest pace only.
+    /// vBuckets in a retry loop, which are retried at the longest backoff only.
     pub broken: Vec<BrokenStatus>,
-    /// Streams that failed or ended since the start, by what was the matter.
+    /// Streams that failed or ended since the start, by kind.
     pub stream_failures: Vec<FailureCount>,
-    /// Links that were lost, or could not be opened, since the start.
+    /// Links that were lost or could not be opened since the start, by kind.
     pub link_failures: Vec<FailureCount>,
 }
 
@@ -36,23 +36,23 @@ pub struct LinkStatus {
     pub name: String,
     /// How far it is.
     pub phase: LinkPhase,
-    /// Links that failed in a row before this one.
+    /// Incarnations that failed in a row before this one.
     pub failures: u32,
-    /// Why the last link ended or could not be opened; `None` once a stream is open.
+    /// Why the last incarnation ended or could not be opened; `None` once a stream is open.
     pub last_error: Option<Cause>,
-    /// Why it was last found stalled and restarted; `None` once data moves again.
+    /// The last stall, after which the link was restarted; `None` once data moves again.
     pub stall: Option<String>,
-    /// How many streams are wanted.
+    /// The number of wanted streams.
     pub wanted: usize,
-    /// How many of them are open.
+    /// The number of open streams.
     pub open: usize,
-    /// Bytes from producer to consumer, over this link's present life.
+    /// Bytes from producer to consumer in the present incarnation.
     pub bytes: u64,
-    /// Frames from producer to consumer, over this link's present life.
+    /// Frames from producer to consumer in the present incarnation.
     pub frames: u64,
-    /// Milliseconds since the producer was last heard; `None` while not connected.
+    /// Milliseconds since the producer last sent anything; `None` while not connected.
     pub producer_silent_ms: Option<u64>,
-    /// Milliseconds since the consumer was last heard; `None` while not connected.
+    /// Milliseconds since the consumer last sent anything; `None` while not connected.
     pub consumer_silent_ms: Option<u64>,
     /// Every wanted vBucket.
     pub streams: Vec<StreamStatus>,
@@ -65,36 +65,37 @@ pub struct StreamStatus {
     pub vbucket: u16,
     /// How far it is.
     pub phase: StreamPhase,
-    /// While it rolls back: how many vBuckets of its link the consumer rolls back first.
+    /// While it rolls back: the number of vBuckets of its link that the consumer rolls back before
+    /// it.
     pub rollbacks_before: Option<usize>,
-    /// Where the consumer's copy may miss rows: the seqno up to which it is complete.
+    /// For an incomplete copy, the seqno up to which it is complete.
     pub complete_to: Option<u64>,
-    /// The opaque of the stream, where one was seen.
+    /// The opaque of the stream, once its STREAM_REQ was seen.
     pub opaque: Option<u32>,
     /// Failures since it was last open.
     pub failures: u32,
     /// Why it is not open.
     pub last_error: Option<Cause>,
-    /// The high seqno of the consumer, where it is known.
+    /// The high seqno of the consumer, if known.
     pub seqno: Option<u64>,
-    /// The high seqno of the producer, where it is known.
+    /// The high seqno of the producer, if known.
     pub producer_seqno: Option<u64>,
-    /// By how many seqnos the consumer is behind, where both are known.
+    /// The lag in seqnos, if known.
     pub lag_seqnos: Option<u64>,
-    /// For how many milliseconds the consumer has been behind what the producer had then.
+    /// The lag in milliseconds: the age of the oldest producer seqno that the consumer lacks.
     pub lag_ms: Option<u64>,
-    /// Milliseconds since the consumer's seqno was last seen to change.
+    /// Milliseconds since the consumer's seqno last changed.
     pub progress_ms: Option<u64>,
-    /// The last seqno seen on its way, over this link's present life. A sample, as are the next two
+    /// The last seqno that passed in the present incarnation. A sample, as are the next two
     /// ([`relay::VbSample`]).
     pub passed_seqno: Option<u64>,
-    /// About how many bytes passed, over this link's present life.
+    /// Estimated bytes that passed in the present incarnation.
     pub passed_bytes: u64,
-    /// About how many frames passed, over this link's present life.
+    /// Estimated frames that passed in the present incarnation.
     pub passed_frames: u64,
 }
 
-/// A vBucket on its way from another node to ours.
+/// A queued or running move of a vBucket to this node.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct MoveStatus {
     /// The bucket.
@@ -107,11 +108,11 @@ pub struct MoveStatus {
     pub phase: MovePhase,
     /// Changes that the producer still has to send, by its own estimate.
     pub estimate: Option<u64>,
-    /// Milliseconds since it was asked for.
+    /// Milliseconds since the command was queued.
     pub since_ms: u64,
 }
 
-/// A vBucket that has become ours.
+/// A vBucket that became active here.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Moved {
     /// The bucket.
@@ -120,51 +121,51 @@ pub struct Moved {
     pub vbucket: u16,
     /// The producer that had it.
     pub from: String,
-    /// How long it took, from the question to the answer.
+    /// Milliseconds from the command to its answer.
     pub elapsed_ms: u64,
 }
 
-/// A data node as seen from one bucket.
+/// A data node of one bucket.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct NodeStatus {
     /// The node.
     pub node: String,
-    /// Milliseconds since it last sent anything, on whatever connection; `None` for never.
+    /// Milliseconds since it last sent anything, on any connection of the bucket; `None` for never.
     pub silent_ms: Option<u64>,
-    /// Why its seqnos are not known, where it was asked and did not say.
+    /// The error of its last poll, if that failed.
     pub control_error: Option<String>,
-    /// What somebody has to look into though it answers.
+    /// A warning for the operator about a node that answers.
     pub warning: Option<String>,
 }
 
-/// A vBucket that fails again and again.
+/// A vBucket in a retry loop.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct BrokenStatus {
     /// The vBucket.
     pub vbucket: u16,
     /// The kind of loop: `rollback`, `invalid-request` or `flapping`.
     pub kind: &'static str,
-    /// How often it failed since the loop began.
+    /// The number of failures since the loop began.
     pub failures: u64,
-    /// Milliseconds since it was found to be broken.
+    /// Milliseconds since the loop was detected.
     pub since_ms: u64,
 }
 
-/// How often one and the same failed, ever.
+/// The number of failures of one kind since the start.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct FailureCount {
     /// The producer.
     pub producer: String,
     /// What happened.
     pub reason: ReasonCode,
-    /// What a data node answered; `other` for those beyond the first kinds, of which there are few.
+    /// What a data node answered; `other` after the bound on separately counted answers.
     pub status: Option<NodeAnswer>,
-    /// How often.
+    /// The number of failures.
     pub count: u64,
 }
 
 impl FailureCount {
-    /// Every kind of a tally.
+    /// Returns every kind of a tally.
     pub(crate) fn all(tally: &Tally) -> Vec<Self> {
         let count = |(kind, count): (&FailureKind, u64)| Self {
             producer: kind.producer.clone(),

@@ -1,8 +1,8 @@
-//! The threads over which links are spread; managers have one of their own.
+//! The threads that the links share. The actors of buckets run on another one.
 
 use actix_rt::{Arbiter, ArbiterHandle};
 
-/// The arbiters. All links of one arbiter share its thread.
+/// The arbiters. All links of an arbiter share its thread.
 pub(crate) struct Threads {
     arbiters: Vec<Arbiter>,
 }
@@ -14,7 +14,7 @@ impl Threads {
         Self { arbiters }
     }
 
-    /// Handles of all of them, for managers that choose by themselves.
+    /// Returns handles of all arbiters, for buckets, which choose one for each link.
     pub(crate) fn handles(&self) -> Vec<ArbiterHandle> {
         self.arbiters.iter().map(Arbiter::handle).collect()
     }
@@ -24,7 +24,7 @@ impl Drop for Threads {
     fn drop(&mut self) {
         for arbiter in self.arbiters.drain(..) {
             arbiter.stop();
-            // A thread that panicked has been reported by the panic hook.
+            // The panic hook has reported a thread that panicked.
             _ = arbiter.join();
         }
     }

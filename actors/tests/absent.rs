@@ -1,5 +1,5 @@
-//! vBuckets that the consumer has and does not serve: a real node accepts ADD_STREAM for one that
-//! is dead, and gives its rollback up without a word.
+//! vBuckets that the consumer has and does not serve: a real node accepts ADD_STREAM for a dead
+//! one, and drops its rollback silently.
 
 #![allow(
     clippy::unwrap_used,
@@ -39,7 +39,7 @@ async fn wire_21a_a_copy_that_is_dead_is_not_rolled_back_before_it_is_served_aga
     beta.seqno(2, 0);
     let (mut link, [one, two]) = cluster.opened([1, 2]).await;
     cluster.status_until(|bucket| bucket.links[0].streams[0].seqno == Some(3)).await;
-    // Dead from here on, which the sidecar learns from the next poll.
+    // Dead from here on; the next poll shows it.
     beta.no_seqno(1);
     link.producer.send_raw(&mutation(one.vb, one.opaque, 4, 10)).await;
     link.consumer.expect(Opcode::DCP_MUTATION).await;
@@ -95,5 +95,5 @@ async fn wire_21a_a_rollback_that_the_consumer_has_given_up_ends_its_link_once()
     assert_eq!(one.vb, VbId(1));
     link.open(&one).await;
     cluster.status_until(|bucket| bucket.links[0].open == 2).await;
-    assert!(set_up.await.unwrap().is_err(), "it was told when the link was lost");
+    assert!(set_up.await.unwrap().is_err(), "answered when the link was lost");
 }

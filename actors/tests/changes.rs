@@ -1,4 +1,5 @@
-//! Changes at run time: one stream, the number of connections. What may stay is not touched.
+//! Changes at run time: one stream, the number of connections. Streams that may stay are not
+//! touched.
 
 #![allow(
     clippy::unwrap_used,
@@ -35,7 +36,7 @@ async fn mb_63169_more_connections_leave_the_streams_that_keep_theirs_alone() {
     let mut second = cluster.accept().await;
     let name = second.consumer.opened.as_ref().unwrap().name.clone();
     assert_eq!(name, "replication:alpha->beta:default/1");
-    // MB-29354: the consumer must have let go of it before it is added on the other link.
+    // MB-29354: the consumer must have closed the stream before it is added on the other link.
     let close = first.consumer.expect(Opcode::DCP_CLOSE_STREAM).await;
     assert_eq!(view(&close).header.vbucket(), VbId(1));
     second.settle().await;
@@ -46,7 +47,7 @@ async fn mb_63169_more_connections_leave_the_streams_that_keep_theirs_alone() {
     assert_eq!(moved.vb, VbId(1));
     second.open(&moved).await;
     assert_eq!(answer(change).await, Ok(3));
-    first.settle().await; // MB-28525: nothing else was said on the first link.
+    first.settle().await; // MB-28525: no other frame was sent on the first link.
     let status = cluster.status_until(|bucket| bucket.connections == 2).await;
     let open: Vec<_> = status.links.iter().map(|link| (link.connection, link.open)).collect();
     assert_eq!(open, [(0, 2), (1, 1)]);
@@ -112,7 +113,7 @@ async fn one_stream_is_answered_for_itself_and_not_for_a_neighbour_that_fails() 
     assert_eq!(failure(set_up).await.0, "refused");
     let add = stream(&cluster, 2, Some("alpha"));
     let added = link.request().await;
-    assert_eq!(added.vb, VbId(2), "the neighbour goes on waiting");
+    assert_eq!(added.vb, VbId(2), "the neighbour still waits");
     link.open(&added).await;
     assert_eq!(answer(add).await, Ok(1));
 }

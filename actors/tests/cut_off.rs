@@ -1,5 +1,5 @@
-//! A takeover that was cut off: what the caller is told, and what asking again does, for all that
-//! the nodes may be left with.
+//! An interrupted takeover: the answer to the caller, and the result of a retry, for every pair of
+//! copies that the nodes may be left with.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,18 +27,18 @@ async fn failure(command: Answer<Moved>) -> VbFailure {
     }
 }
 
-/// What both nodes say of vBucket 1.
+/// Sets the copies of vBucket 1 at both nodes.
 fn say(cluster: &Cluster, alpha: (VbState, u64), beta: (VbState, u64)) {
     cluster.producers["alpha"].control.copy(1, alpha.0, alpha.1);
     cluster.beta.control.copy(1, beta.0, beta.1);
 }
 
-/// The vBuckets that either node was told to make active.
+/// The vBuckets that each node was told to make active.
 fn set_active(cluster: &Cluster) -> (Vec<u16>, Vec<u16>) {
     (cluster.producers["alpha"].control.set_active(), cluster.beta.control.set_active())
 }
 
-/// The consumer refuses the stream, as one does that is active already.
+/// The consumer refuses the stream, as one whose copy is active already.
 async fn refused(cluster: &mut Cluster) -> Link {
     let mut link = cluster.accept().await;
     let add = link.consumer.expect(Opcode::DCP_ADD_STREAM).await;
@@ -77,7 +77,7 @@ async fn a_consumer_that_is_about_to_become_active_is_asked_again() {
     cluster.status_until(|b| b.moves[0].phase == dcp_actors::MovePhase::Examining).await;
     cluster.beta.control.copy(1, Active, 10);
     assert_eq!(answer(takeover).await.unwrap().vbucket, 1);
-    assert_eq!(set_active(&cluster), (vec![], vec![]), "it became active by itself");
+    assert_eq!(set_active(&cluster), (vec![], vec![]), "it became active without an order");
 }
 
 #[tokio::test]
@@ -116,7 +116,7 @@ async fn a_vbucket_that_is_active_here_already_has_moved() {
 }
 
 #[tokio::test]
-async fn one_that_was_cut_off_after_the_last_change_is_finished() {
+async fn one_that_was_interrupted_after_the_last_change_is_finished() {
     let mut cluster = Cluster::start(brisk(), &["alpha"]).await;
     say(&cluster, (Dead, 10), (Pending, 10));
     let takeover = cluster.takeover(1, "alpha");
@@ -126,13 +126,13 @@ async fn one_that_was_cut_off_after_the_last_change_is_finished() {
 }
 
 #[tokio::test]
-async fn one_that_was_cut_off_before_the_last_change_begins_anew() {
+async fn one_that_was_interrupted_before_the_last_change_begins_anew() {
     let mut cluster = Cluster::start(brisk(), &["alpha"]).await;
     say(&cluster, (Dead, 10), (Pending, 9));
     let takeover = cluster.takeover(1, "alpha");
     let mut link = refused(&mut cluster).await;
     let stream = link.request().await;
-    assert_eq!(set_active(&cluster), (vec![1], vec![]), "nobody else has the last change");
+    assert_eq!(set_active(&cluster), (vec![1], vec![]), "only alpha has the last change");
     link.open(&stream).await;
     link.take_state(&stream, Pending).await;
     link.take_state(&stream, Active).await;
@@ -153,12 +153,12 @@ async fn it_is_given_back_once_and_not_again() {
 }
 
 #[tokio::test]
-async fn what_no_takeover_can_have_left_is_not_touched() {
+async fn copies_that_no_takeover_explains_are_not_touched() {
     for (alpha, beta, advice) in [
         (Active, Active, "set one of them dead"),
-        (Dead, Replica, "no takeover left it so"),
-        (Dead, Dead, "no takeover left it so"),
-        (Replica, Pending, "no takeover left it so"),
+        (Dead, Replica, "no interrupted takeover explains this"),
+        (Dead, Dead, "no interrupted takeover explains this"),
+        (Replica, Pending, "no interrupted takeover explains this"),
     ] {
         let mut cluster = Cluster::start(brisk(), &["alpha"]).await;
         say(&cluster, (alpha, 10), (beta, 10));
@@ -173,7 +173,7 @@ async fn what_no_takeover_can_have_left_is_not_touched() {
 }
 
 #[tokio::test]
-async fn a_node_that_says_nothing_is_no_reason_to_touch_the_other() {
+async fn a_node_that_does_not_answer_leaves_the_other_untouched() {
     let mut cluster = Cluster::start(brisk(), &["alpha"]).await;
     say(&cluster, (Dead, 10), (Pending, 10));
     cluster.producers["alpha"].control.hang_up(true);

@@ -1,4 +1,4 @@
-//! What both nodes of a link have to agree on: a feature is granted by both or used by none.
+//! A feature is granted by both nodes of a link or used by none.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,17 +18,17 @@ use relay::testing::{FakeConn, Manner, Manners, view};
 
 /// HELLO as a link sends it to a producer whose consumer has no SNAPPY: bytes of a real pair.
 const HELLO_WITHOUT_SNAPPY: [u8; 6] = [0x00, 0x06, 0x00, 0x12, 0x00, 0x0b];
-/// And where the consumer has it.
+/// The same where the consumer has SNAPPY.
 const HELLO_WITH_SNAPPY: [u8; 8] = [0x00, 0x06, 0x00, 0x12, 0x00, 0x0a, 0x00, 0x0b];
 /// What a real node with `datatype_snappy` off grants, in its order.
 const GRANTED_WITHOUT_SNAPPY: [u8; 6] = [0x00, 0x06, 0x00, 0x0b, 0x00, 0x12];
 
-/// A node that grants these features, whatever it is asked for.
+/// A node that grants these features, whatever the request.
 fn granting(features: &[Feature]) -> Manners {
     Manners { features: features.to_vec(), ..Manners::default() }
 }
 
-/// Answers requests with success until one of `opcode` comes, and gives that.
+/// Answers requests with success until one of `opcode` comes, and returns that request.
 async fn until(conn: &mut FakeConn, opcode: Opcode) -> bytes::Bytes {
     loop {
         let request = conn.recv().await.expect("not closed");

@@ -1,4 +1,5 @@
-//! What is stuck, slow or in a loop: found, reported with its reason, and mended or slowed down.
+//! What is stalled, slow or in a loop is detected, reported with its reason, and restarted or
+//! slowed down.
 
 #![allow(
     clippy::unwrap_used,
@@ -22,7 +23,7 @@ use mcbp::dcp::Control;
 use mcbp::{FrameBuilder, Opaque, Opcode, Status, StreamEndStatus, VbId};
 use relay::testing::mutation;
 
-/// Limits under which seqnos are known soon, and a stall is found soon.
+/// Limits with frequent polls and a short stall limit.
 fn watchful() -> Limits {
     let (stall, lag) = (Duration::from_millis(200), Duration::from_millis(10));
     Limits { stall, lag_interval: Some(lag), ..brisk() }
@@ -49,7 +50,7 @@ async fn mb_14187_a_producer_that_is_ahead_and_sends_nothing_is_restarted() {
     let mut link = cluster.accept().await;
     let stream = link.request().await;
     link.open(&stream).await;
-    // It is well again once data moves.
+    // The stall is cleared once data moves.
     link.producer.send_raw(&mutation(VbId(1), stream.opaque, 5, 100)).await;
     cluster.status_until(|bucket| !stalled(bucket)).await;
 }
@@ -90,7 +91,7 @@ async fn a_consumer_that_takes_nothing_is_restarted() {
     let opaque = streams[0].opaque;
     let flood = tokio::spawn(async move {
         let data = mutation(VbId(1), opaque, 5, 1 << 20);
-        // More than all buffers on the way take; the link is closed meanwhile.
+        // More than all buffers on the way can hold; the link is closed meanwhile.
         for _ in 0..64 {
             link.producer.send_raw(&data).await;
         }
@@ -123,8 +124,8 @@ async fn sync_gateway_1198_a_rollback_loop_is_broken_and_reported() {
         ("loop", Some("Rollback (6)"))
     );
     assert_eq!(status.links[0].open, 1, "the neighbour is open");
-    link.settle().await; // Not asked for again at once.
-    // A person who asks again is heard at once.
+    link.settle().await; // No retry at once.
+    // A command of the operator ends the backoff.
     let set_up = cluster.set(&[("alpha", &[1, 2])]);
     let again = link.request().await;
     link.open(&again).await;
@@ -142,7 +143,7 @@ async fn mb_64246_a_rollback_loop_within_one_attempt_is_seen_before_its_deadline
     for _ in 0..3 {
         link.producer.answer_with(&stream.request, Status::ROLLBACK, &[], &[0; 8]).await;
         link.consumer.expect(Opcode::DCP_STREAM_REQ).await;
-        // The consumer asks again by itself, with the same opaque.
+        // The consumer repeats its STREAM_REQ, with the same opaque.
         link.consumer.send_raw(&stream.request).await;
         assert_eq!(link.producer.expect(Opcode::DCP_STREAM_REQ).await, stream.request);
     }

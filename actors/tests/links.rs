@@ -1,4 +1,4 @@
-//! The life of a link: opened, lost, opened again, changed, closed.
+//! A link: opened, lost, opened again, changed, closed.
 
 #![allow(
     clippy::unwrap_used,
@@ -117,7 +117,7 @@ async fn mb_10934_what_is_not_wanted_any_more_is_closed_on_both_sides() {
     let at_producer = link.producer.expect(Opcode::DCP_CLOSE_STREAM).await;
     assert_eq!(view(&at_producer).header.vbucket(), VbId(1));
     link.consumer.answer(&at_consumer, Status::SUCCESS).await;
-    // MB-15926: closed before is closed all the same.
+    // MB-15926: a stream that was closed before counts as closed.
     link.producer.answer(&at_producer, Status::KEY_ENOENT).await;
     assert_eq!(within_a_second(change).await, Ok(1));
     link.settle().await;

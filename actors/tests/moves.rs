@@ -1,4 +1,5 @@
-//! A vBucket is moved: replicated until its producer has little more to send, then taken over.
+//! A move: a vBucket is replicated until its producer has few changes left to send, then taken
+//! over.
 
 #![allow(
     clippy::unwrap_used,
@@ -20,7 +21,7 @@ use dcp_actors::MovePhase;
 use mcbp::dcp::stream_flags::TAKEOVER;
 use mcbp::{Status, VbId, VbState};
 
-/// Plays the takeover of a vBucket that is replicated on this link.
+/// Plays the nodes in the takeover of a vBucket that is replicated on this link.
 async fn take_over(link: &mut Link, vb: u16) {
     link.closes(VbId(vb)).await;
     let (stream, flags) = link.request_with_flags().await;

@@ -38,7 +38,7 @@ async fn failure<T: std::fmt::Debug>(command: Answer<T>) -> VbFailure {
     }
 }
 
-/// The consumer refuses the row that comes next.
+/// The consumer refuses the next row.
 async fn refuse_row(link: &mut Link, stream: &Pending, seqno: u64, status: Status) {
     link.producer.send_raw(&mutation(stream.vb, stream.opaque, seqno, 10)).await;
     link.consumer.expect(MUTATION).await;
@@ -71,14 +71,14 @@ async fn wire_19_a_refused_row_fails_its_vbucket_and_its_copy_is_rolled_back_bef
         "{failures:?}"
     );
 
-    // The copy has 3, of which it refused 1: back to where the refused stream began.
+    // The copy is at 3 and lacks a refused row: back to the start of the refused stream.
     let mut again = link.request_incomplete(3).await;
     assert_eq!(rolled_back_to(&mut link, &again).await, Seqno(0));
     link.ask_from(&mut again, 0).await;
     let refused = link.consumer.expect(Opcode::DCP_STREAM_REQ).await;
     assert_eq!(view(&refused).header.status(), Status::ETMPFAIL);
     link.added(&again, Status::ETMPFAIL).await;
-    // Only now the producer is asked, and the neighbour was open all the time.
+    // Only now the STREAM_REQ reaches the producer; the neighbour was open all the time.
     let again = link.request().await;
     link.open(&again).await;
     let status = cluster.status_until(|bucket| stream(bucket, 1).phase == StreamPhase::Open).await;
@@ -109,7 +109,7 @@ async fn a_consumer_that_dropped_the_stream_at_the_refused_row_is_not_rolled_bac
             cluster.status_until(|bucket| stream(bucket, 1).phase == StreamPhase::Open).await;
         assert_eq!(stream(&status, 1).complete_to, None);
     }
-    // The fifth time in a row it is in a loop, and waits for longer than the test does.
+    // At the fifth time in a row the vBucket is in a loop, and its backoff is longer than the test.
     let status =
         cluster.status_until(|bucket| stream(bucket, 1).phase == StreamPhase::Waiting).await;
     assert_eq!(status.broken.len(), 1);
@@ -143,7 +143,7 @@ async fn a_takeover_or_move_of_a_copy_that_misses_rows_is_refused_and_says_why()
     let (mut link, [one, _]) = cluster.opened([1, 2]).await;
     refuse_row(&mut link, &one, 1, Status::EINVAL).await;
     link.closes(one.vb).await;
-    // It is asked for at once, to be rolled back, and the consumer takes its time.
+    // The vBucket is asked for at once, to be rolled back; the consumer is slow.
     let stuck = link.request_incomplete(3).await;
     assert_eq!(rolled_back_to(&mut link, &stuck).await, Seqno(0));
     let refused = failure(cluster.takeover(1, "alpha")).await;
@@ -189,10 +189,11 @@ async fn a_row_refused_after_the_producer_gave_up_does_not_become_an_active_copy
     cluster.beta.control.copy(1, VbState::Pending, 2);
     let failure = failure(takeover).await;
     assert_eq!(failure.cause.reason().name(), "row-refused");
-    assert!(failure.detail().contains("goes on from there"), "{failure}");
+    assert!(failure.detail().contains("continues from this state"), "{failure}");
     assert_eq!(cluster.beta.control.set_active(), [0_u16; 0], "equal seqnos, other documents");
 
-    // What is missing here is there: the vBucket is given back, and moves once it is complete.
+    // The producer has the rows that are missing here: its copy is activated again, and the vBucket
+    // moves once the copy here is complete.
     let again = answer(cluster.takeover(1, "alpha")).await.unwrap_err();
     assert!(again.to_string().contains("complete only up to seqno 0"), "{again}");
 }
@@ -224,8 +225,8 @@ async fn a_row_refused_just_as_the_producer_is_lost_is_known_to_the_next_link() 
         producer.send_raw(&mutation(one.vb, one.opaque, seqno, 10)).await;
         consumer.expect(MUTATION).await;
     }
-    // The consumer takes 1 and 3 and refuses 2. It answers when the producer is gone, after
-    // acknowledgements that nobody can take any more, and closes as it sees the end.
+    // The consumer takes 1 and 3 and refuses 2. Its answers come after the producer is gone, after
+    // acknowledgements that cannot be delivered any more, and it closes when it sees the end.
     drop(producer);
     consumer.expect_close().await;
     for _ in 0..3 {

@@ -1,4 +1,4 @@
-//! Nodes that come back, rollbacks that must go, and single streams that stand still.
+//! Nodes that restart, rollbacks that are not wanted any more, and stalled streams.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,13 +21,13 @@ use mcbp::{Opcode, Status, VbId};
 use relay::testing::{mutation, view};
 use replica::backoff::Backoff;
 
-/// The shortest pause is short, the longest is longer than any test.
+/// The shortest delay is short; the longest exceeds any test.
 fn growing() -> Limits {
     let backoff = Backoff { min: Duration::from_millis(5), max: 4 * PATIENCE };
     Limits { backoff, ..brisk() }
 }
 
-/// Seqnos are asked for all the time, and nothing is tried again by itself.
+/// Frequent polls, and no retry without a cause.
 fn waiting() -> Limits {
     Limits { lag_interval: Some(Duration::from_millis(10)), ..calm() }
 }
@@ -68,7 +68,7 @@ async fn streams_are_asked_for_as_soon_as_their_producer_serves_the_vbucket_agai
     link.open(&one).await;
     refuse(&mut link, &two, Status::NOT_MY_VBUCKET).await;
     assert_eq!(failure(set_up).await.0, "refused");
-    // It waits for longer than the test does, unless the node is heard.
+    // The stream waits for longer than the test, unless the node answers a poll.
     cluster.producers["alpha"].control.seqno(2, 0);
     let again = link.request().await;
     assert_eq!(again.vb, VbId(2));
@@ -171,7 +171,7 @@ async fn one_vbucket_that_stands_still_while_its_neighbours_move_is_added_again(
     let is_level = |b: &BucketStatus| b.links[0].streams[0].lag_seqnos == Some(0);
     cluster.status_until(is_level).await;
     let mut seqno = 4;
-    // More is written all the time, and only the neighbour gets it.
+    // Writes continue, and only the neighbour gets them.
     let close = loop {
         seqno += 1;
         alpha.seqno(1, seqno);
@@ -207,7 +207,7 @@ async fn a_node_whose_seqnos_are_not_known_lately_has_no_stream_that_stands_stil
     alpha.seqno(1, 3);
     let level = |lag| move |b: &BucketStatus| b.links[0].streams[0].lag_seqnos == Some(lag);
     cluster.status_until(level(0)).await;
-    // It was looked at some times by then.
+    // The stream was checked several times by then.
     let is_old = |b: &BucketStatus| b.links[0].streams[0].progress_ms.is_some_and(|ms| ms > 200);
     cluster.status_until(is_old).await;
     beta.seqno(1, 5);
@@ -222,7 +222,7 @@ async fn a_node_whose_seqnos_are_not_known_lately_has_no_stream_that_stands_stil
         alpha.seqno(1, seqno);
         link.producer.send_raw(&mutation(one.vb, one.opaque, seqno, 100)).await;
         let frame = link.consumer.recv().await.unwrap();
-        assert_eq!(view(&frame).opcode(), Opcode::DCP_MUTATION, "all goes on");
+        assert_eq!(view(&frame).opcode(), Opcode::DCP_MUTATION, "the stream continues");
         tokio::task::yield_now().await;
     }
 }

@@ -22,17 +22,17 @@ use mcbp::{Opcode, Status};
 use tokio::time::timeout;
 
 const VBUCKETS: [u16; 8] = [0, 1, 2, 3, 4, 5, 6, 7];
-/// What one rollback takes; all of them take more than twice the deadline.
+/// The time of one rollback; all of them take more than twice the deadline.
 const ROLLBACK: Duration = Duration::from_millis(60);
 const SETUP: Duration = Duration::from_millis(200);
 
 /// Limits under which a vBucket that was given up is not tried again while the test runs.
 fn limits() -> Limits {
-    let steps = replica::link::Limits { add_stream: SETUP, ..Default::default() };
+    let steps = replica::link::StepLimits { add_stream: SETUP, ..Default::default() };
     Limits { steps, ..calm() }
 }
 
-/// Asks for all vBuckets, each of which the producer answers with ROLLBACK to 0.
+/// Sets all vBuckets as desired; the producer answers ROLLBACK to 0 for each.
 async fn all_roll_back(cluster: &mut Cluster) -> (Answer<usize>, Link, [Pending; 8]) {
     let set_up = cluster.set(&[("alpha", &VBUCKETS)]);
     let mut link = cluster.accept().await;
@@ -44,7 +44,7 @@ async fn all_roll_back(cluster: &mut Cluster) -> (Answer<usize>, Link, [Pending;
     (set_up, link, streams)
 }
 
-/// One rollback: nobody says anything to the consumer meanwhile. Then it asks again, under the same
+/// One rollback: the consumer gets no frame meanwhile. Then it repeats the STREAM_REQ with the same
 /// opaque, and the stream opens.
 async fn roll_back(link: &mut Link, stream: &Pending) {
     let said = timeout(ROLLBACK, link.consumer.recv()).await;
@@ -77,7 +77,7 @@ async fn rollbacks_that_stand_still_end_the_link_and_the_next_one_asks_for_all_a
     let limits = Limits { backoff: common::brisk().backoff, ..limits() };
     let mut cluster = Cluster::start(limits, &["alpha"]).await;
     let (_set_up, mut link, _streams) = all_roll_back(&mut cluster).await;
-    // Nothing moves. A CLOSE_STREAM would leave a rollback behind that still runs.
+    // No progress. A CLOSE_STREAM would leave a rollback that still runs.
     let said = link.consumer.recv().await;
     assert_eq!(said, None, "the link is closed, not its streams");
     let mut link = cluster.accept().await;
@@ -106,10 +106,10 @@ async fn a_rollback_that_stands_still_alone_harms_no_other_stream() {
         (failures[0].vb.0, failures[0].cause.reason().name()),
         (streams[0].vb.0, "rolling-back")
     );
-    link.settle().await; // Nothing is asked for it while it rolls back.
+    link.settle().await; // No frame concerns the vBucket while it rolls back.
     let status = cluster.status_until(|bucket| bucket.links[0].open == 7).await;
     assert_eq!(status.link_failures, []);
-    // Once it has come on after all, its attempt is closed, and a new one opens.
+    // Once the rollback has ended after all, its attempt is closed, and a new one opens.
     link.consumer.send_raw(&streams[0].request).await;
     link.producer.expect(Opcode::DCP_STREAM_REQ).await;
     link.closes(streams[0].vb).await;

@@ -1,4 +1,4 @@
-//! Many moves at once: all are queued, each is answered, and none is refused while there is
+//! Many moves at once: all are queued and answered, and none is refused while the queue makes
 //! progress.
 
 #![allow(
@@ -21,13 +21,13 @@ use dcp_actors::{CommandError, Limits, Moved, MovedSet};
 use mcbp::{Opcode, Status, VbId, VbState};
 use relay::testing::{BUCKET, view};
 
-/// Asks for a set.
+/// Gives the command for a set.
 fn takeover_set(cluster: &Cluster, ids: &[u16]) -> Answer<MovedSet> {
     let set = vbs(ids);
     cluster.ask(async move |handle| handle.takeover_set(BUCKET, &set, "alpha").await)
 }
 
-/// The answer, however many commands come first.
+/// Waits for the answer, however many commands are before it.
 async fn answer<T>(command: Answer<T>) -> Result<T, CommandError> {
     tokio::time::timeout(PATIENCE, command).await.expect("an answer in time").unwrap()
 }
@@ -40,15 +40,15 @@ async fn until_pending(link: &mut Link) -> Pending {
     stream
 }
 
-/// Plays the next takeover; says of which vBucket it was.
+/// Plays the next takeover. Returns its vBucket.
 async fn take_over(link: &mut Link) -> u16 {
     let stream = until_pending(link).await;
     link.take_state(&stream, VbState::Active).await;
     stream.vb.0
 }
 
-/// Limits under which a command that waits without progress is refused soon; a takeover that hangs
-/// ends sooner.
+/// Short limits: a queued command without progress is refused soon, and a stuck takeover ends
+/// sooner.
 fn short() -> Limits {
     let mut limits = Limits { command: Duration::from_millis(400), ..brisk() };
     limits.steps.takeover = Duration::from_millis(100);
@@ -125,7 +125,8 @@ async fn a_vbucket_that_is_being_moved_is_refused_until_that_is_answered() {
 #[tokio::test]
 async fn takeovers_that_hang_one_after_the_other_do_not_fail_those_that_wait() {
     let mut cluster = Cluster::start(short(), &["alpha"]).await;
-    // Each hangs until its own deadline; together longer than anything may wait without progress.
+    // Each takeover is stuck until its own deadline; together they take longer than a command may
+    // be queued without progress.
     let commands: Vec<_> = (0..10).map(|vb| cluster.takeover(vb, "alpha")).collect();
     let mut link = cluster.accept().await;
     let first = until_pending(&mut link).await;
@@ -157,7 +158,7 @@ async fn a_move_waits_for_as_long_as_a_takeover_before_it_may_hang() {
     answer(second).await.unwrap();
 }
 
-/// The failure of a command that others came before.
+/// The failure of a command that was refused while queued.
 async fn hung(command: Answer<Moved>) -> (String, Option<String>) {
     let result = answer(command).await;
     failure(tokio::spawn(async move { result })).await

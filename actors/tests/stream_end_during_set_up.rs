@@ -1,5 +1,5 @@
-//! MB-53445: a producer ends a stream before the consumer has answered ADD_STREAM. The call comes
-//! back with an error, the neighbours are open, and what comes late does no harm.
+//! MB-53445: a producer ends a stream before the consumer has answered ADD_STREAM. The call returns
+//! an error, the neighbours are open, and late frames have no effect.
 
 #![allow(
     clippy::unwrap_used,
@@ -140,7 +140,7 @@ async fn an_end_right_behind_the_answer_does_not_overtake_it() {
         link.open(&stream).await;
         link.end(stream.vb, stream.opaque, StreamEndStatus::SLOW).await;
     }
-    // The first answer says whether it was open for a moment.
+    // The first answer shows whether the stream was open for a moment.
     _ = within_a_second(set_up).await;
     let stream = link.request().await;
     link.open(&stream).await;

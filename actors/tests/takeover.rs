@@ -1,4 +1,4 @@
-//! A vBucket becomes ours: what both nodes are told, in which order, and what every failure does.
+//! A vBucket is taken over: the frames to both nodes, their order, and the result of every failure.
 
 #![allow(
     clippy::unwrap_used,
@@ -36,7 +36,8 @@ async fn mb_9343_the_own_stream_is_closed_before_the_takeover_stream_is_added() 
     let moved = answer(takeover).await.unwrap();
     assert_eq!((moved.bucket.as_str(), moved.vbucket, moved.from.as_str()), (BUCKET, 1, "alpha"));
     link.end(stream.vb, stream.opaque, StreamEndStatus::OK).await;
-    // It is ours now: only the neighbour is wanted, and it was never touched.
+    // The vBucket is active here: only the neighbour is still wanted, and its stream was not
+    // touched.
     link.settle().await;
     let status = cluster.status_until(|bucket| bucket.links[0].wanted == 1).await;
     assert_eq!((status.links[0].open, status.links[0].streams[0].vbucket), (1, 2));
@@ -85,7 +86,7 @@ async fn mb_53445_a_stream_end_before_active_fails_the_takeover_at_once() {
     link.end(stream.vb, stream.opaque, StreamEndStatus::DISCONNECTED).await;
     let status = Some("Disconnected (3)".to_owned());
     assert_eq!(failure(takeover).await, ("stream-end".to_owned(), status));
-    // What was wanted before is wanted again.
+    // The previous desired map is restored.
     let (again, flags) = link.request_with_flags().await;
     assert_eq!((again.vb, flags), (VbId(1), 0));
 }
@@ -101,7 +102,7 @@ async fn a_state_that_the_consumer_refuses_fails_the_takeover() {
     link.state_answered(&asked, Status::NOT_MY_VBUCKET).await;
     let status = Some("NotMyVbucket (0x07)".to_owned());
     assert_eq!(failure(takeover).await, ("refused".to_owned(), status));
-    // It must not move after the caller was told that it did not.
+    // The vBucket must not move after the caller was told that it did not.
     link.closes(VbId(1)).await;
 }
 

@@ -1,4 +1,4 @@
-//! A `[node] name` that no topology of a producer knows is told, and a right one is not.
+//! A `[node] name` that no topology of a producer contains is reported, and a correct one is not.
 
 #![allow(
     clippy::unwrap_used,
@@ -49,7 +49,7 @@ async fn a_known_name_and_vbuckets_without_topology_are_fine_and_few_are_asked_f
         let control = cluster.producers["alpha"].control.clone();
         control.topology(topology);
         let (_link, _) = cluster.opened([1, 2, 3, 4, 5, 6]).await;
-        // The second round begins only after the first has been judged.
+        // The second round begins only after the first one was evaluated.
         let status = cluster.status_until(|_| control.asked_details().len() > 4).await;
         assert_eq!(warning(&status), None, "{topology}");
         assert_eq!(control.asked_details()[..4], [1, 2, 3, 4], "a few of all six");

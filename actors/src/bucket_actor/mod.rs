@@ -1,5 +1,5 @@
-//! The actor of one bucket: tells its machine what happens, and carries out what it decides. It
-//! holds addresses, tasks and callers, and no rules.
+//! The actor of one bucket: passes events to its machine and carries out the effects. It holds
+//! addresses, tasks and callers, and decides nothing.
 
 mod read;
 mod traffic;
@@ -27,17 +27,17 @@ use crate::tasks::{self, LagPolls, NodePolled, TaskReport};
 
 pub(crate) use self::read::ReadStatus;
 
-/// How often links are sampled: four times within the stall limit, and at least each second.
+/// Links are sampled four times within the stall limit, and at least each second.
 const SAMPLES_PER_STALL: u32 = 4;
 const SAMPLE_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
-/// Where the one answer of a command goes.
+/// Sends the answer of a command.
 pub(crate) type Answer = oneshot::Sender<Result<Done, CommandError>>;
 
 /// A command for a bucket.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Ask {
+pub(crate) struct Submit {
     pub(crate) command: BucketCommand,
     pub(crate) answer: Answer,
 }
@@ -50,7 +50,7 @@ pub(crate) struct BucketActor {
     producers: Arc<BTreeMap<String, Endpoint>>,
     limits: Limits,
     arbiters: Vec<ArbiterHandle>,
-    /// The present incarnation of each link that is not down.
+    /// The present incarnation of each link that is not down, by index.
     links: BTreeMap<usize, OpenLink>,
     tasks: BTreeMap<TaskId, SpawnHandle>,
     callers: BTreeMap<Ticket, Answer>,
@@ -66,12 +66,12 @@ struct OpenLink {
     id: LinkId,
     spec: Arc<LinkSpec>,
     addr: Addr<Replicator>,
-    /// Once both connections are open.
+    /// Set once both connections are open.
     gauges: Option<Gauges>,
 }
 
 impl BucketActor {
-    /// An actor that does nothing before it is asked to.
+    /// Returns an actor without a desired map.
     pub(crate) fn new(
         bucket: String,
         connections: Connections,
@@ -131,9 +131,9 @@ impl BucketActor {
                 }
             }
             BucketEffect::Poll(desired) => {
-                let told = ctx.address().recipient();
-                let whom = (self.bucket.as_str(), &self.node, &*self.producers);
-                self.polls.follow(&desired, whom, &self.limits, &told);
+                let reports = ctx.address().recipient();
+                let nodes = (self.bucket.as_str(), &self.node, &*self.producers);
+                self.polls.follow(&desired, nodes, &self.limits, &reports);
             }
             BucketEffect::Estimate(task, key, vb) => {
                 if let Some(spec) = self.spec(&key) {
@@ -154,7 +154,7 @@ impl BucketActor {
             }
             BucketEffect::Answer(ticket, result) => {
                 if let Some(caller) = self.callers.remove(&ticket) {
-                    // The caller may have gone; what was done stays done.
+                    // The caller may have gone; the command is done all the same.
                     _ = caller.send(result);
                 }
             }
@@ -168,7 +168,8 @@ impl BucketActor {
 
     fn connect(&mut self, id: LinkId, key: &LinkKey, ctx: &mut Context<Self>) {
         let Some(spec) = self.spec(key) else {
-            let what = invariant::broken!("a link to {key:?}, which is no producer").to_string();
+            let what = invariant::broken!("a link to {key:?}, whose producer is not configured")
+                .to_string();
             let report = LinkReport::Down(LinkDown::internal(what));
             ctx.notify(FromLink { id, report, gauges: None });
             return;
@@ -198,7 +199,7 @@ impl BucketActor {
         self.tasks.insert(id, handle);
     }
 
-    /// Wakes the machine when it wants to be woken.
+    /// Sets the timer for [`BucketEvent::Woken`].
     fn set_clock(&mut self, ctx: &mut Context<Self>) {
         let wanted = self.machine.wake_at();
         if self.wake.as_ref().map(|(at, _)| *at) == wanted {
@@ -227,7 +228,7 @@ impl BucketActor {
         self.event(BucketEvent::Sampled(samples), ctx);
     }
 
-    /// Notes when both nodes of each link were last heard on it.
+    /// Records when both nodes of each link last sent anything on it.
     fn note_heard(&mut self) {
         let now = self.now();
         for link in self.links.values() {
@@ -257,10 +258,10 @@ impl Actor for BucketActor {
     }
 }
 
-impl Handler<Ask> for BucketActor {
+impl Handler<Submit> for BucketActor {
     type Result = ();
 
-    fn handle(&mut self, Ask { command, answer }: Ask, ctx: &mut Self::Context) {
+    fn handle(&mut self, Submit { command, answer }: Submit, ctx: &mut Self::Context) {
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.callers.insert(ticket, answer);

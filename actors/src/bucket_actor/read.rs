@@ -1,4 +1,4 @@
-//! Reading a bucket's replications. Never after a command: nothing here blocks (MB-67329).
+//! Reads the status of a bucket. A read never waits for a command (MB-67329).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::status::{
     BrokenStatus, BucketStatus, FailureCount, LinkStatus, MoveStatus, NodeStatus, StreamStatus,
 };
 
-/// Reads the bucket.
+/// Reads the status of the bucket.
 #[derive(Message)]
 #[rtype(result = "BucketStatus")]
 pub(crate) struct ReadStatus;
@@ -94,7 +94,7 @@ impl BucketActor {
         }
     }
 
-    /// Our node, and every producer that there was ever a link to.
+    /// Returns our node, and every producer that a link was ever made for.
     fn nodes(&self, now: Duration) -> Vec<NodeStatus> {
         let mut heard: BTreeMap<&str, Option<Duration>> = BTreeMap::new();
         for name in self.machine.producers().chain([self.node.name.as_str()]) {
@@ -152,17 +152,17 @@ fn broken_status(broken: BrokenView) -> BrokenStatus {
     }
 }
 
-/// Adds what the machine of the link alone knows.
+/// Adds what only the machine of the link knows.
 fn with_machine(mut status: LinkStatus, machine: Option<Snapshot>) -> LinkStatus {
     let Some(machine) = machine else { return status };
     let rows: BTreeMap<_, _> = machine.vbuckets.iter().map(|row| (row.vbucket, row)).collect();
     for stream in &mut status.streams {
         let Some(row) = rows.get(&stream.vbucket) else { continue };
         stream.opaque = row.opaque;
-        stream.rollbacks_before = row.line;
+        stream.rollbacks_before = row.rollbacks_before;
         if row.phase == VbPhase::RollingBack && stream.phase != StreamPhase::Open {
             stream.phase = StreamPhase::RollingBack;
-            // Seqnos of two histories that have parted say nothing of each other.
+            // The seqnos of two diverged histories are not comparable.
             (stream.lag_seqnos, stream.lag_ms) = (None, None);
         }
     }

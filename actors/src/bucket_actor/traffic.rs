@@ -1,4 +1,4 @@
-//! When each data node was last heard, on whatever connection of one bucket.
+//! When each data node last sent anything, on any connection of one bucket.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// A node was heard at that time; an older time than is known already changes nothing.
+    /// Records that a node sent something at `at`; an older time changes nothing.
     pub(crate) fn heard(&mut self, node: &str, at: Duration) {
         match self.heard.get_mut(node) {
             Some(known) => *known = at.max(*known),
@@ -18,7 +18,7 @@ impl Traffic {
         }
     }
 
-    /// When a node was last heard.
+    /// Returns when a node last sent anything.
     pub(crate) fn last(&self, node: &str) -> Option<Duration> {
         self.heard.get(node).copied()
     }

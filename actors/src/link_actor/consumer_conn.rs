@@ -1,5 +1,5 @@
-//! The consumer side of one link: carries out what [`ConsumerMachine`] decides, and holds no rules
-//! of its own.
+//! The consumer side of one link: carries out the effects of [`ConsumerMachine`] and decides
+//! nothing.
 
 use std::sync::Arc;
 
@@ -10,12 +10,12 @@ use actix::{
 use relay::{Injector, Progress, Verdict};
 use replica::bucket::{LinkDown, LinkReport};
 use replica::link::{
-    ConsumerMachine, ControlFrame, Effect, Effects, Event, Limits, Note, Side, Step,
+    ConsumerMachine, ControlFrame, Effect, Effects, Event, Note, Side, Step, StepLimits,
 };
 use tokio::time::Instant;
 
 use super::deadlines::Deadlines;
-use super::messages::{Faulted, FromConn, LinkOver, ProducerSays, ReadLink, Run, SendOwn};
+use super::messages::{Faulted, FromConn, LinkOver, ProducerFrame, ReadLink, Run, SendOwn};
 use super::producer_conn::ProducerConn;
 use super::tap::{Tapped, decode, to_pump};
 
@@ -23,22 +23,22 @@ use super::tap::{Tapped, decode, to_pump};
 pub(crate) struct ConsumerConn {
     link: Arc<str>,
     machine: ConsumerMachine,
-    limits: Limits,
+    limits: StepLimits,
     deadlines: Deadlines,
     timer: Option<SpawnHandle>,
     producer: Addr<ProducerConn>,
     to_consumer: Injector,
     owner: Recipient<FromConn>,
     downstream: Arc<Progress>,
-    /// Samples of the vBucket that is taken over, when its deadline was last armed.
+    /// The sampled frame count of the vBucket that is taken over, when it was last read.
     passed_frames: u64,
 }
 
 impl ConsumerConn {
-    /// The actors of both sides of a link.
+    /// Starts the actors of both sides of a link.
     pub(crate) fn start_pair(
         link: Arc<str>,
-        limits: Limits,
+        limits: StepLimits,
         to_consumer: Injector,
         to_producer: Injector,
         downstream: Arc<Progress>,
@@ -73,7 +73,7 @@ impl ConsumerConn {
         to_pump(verdict)
     }
 
-    /// Whether samples of the vBucket that is taken over have come since this was asked last, or
+    /// Whether frames of the vBucket that is taken over have been sampled since the last call, or
     /// since its takeover began.
     fn has_data_passed(&mut self) -> bool {
         let sample = self.machine.taking_over().and_then(|vb| self.downstream.vbucket(vb));
@@ -81,7 +81,7 @@ impl ConsumerConn {
         std::mem::replace(&mut self.passed_frames, frames) < frames
     }
 
-    /// Sets the only timer to the first deadline.
+    /// Sets the timer to the earliest deadline.
     fn set_timer(&mut self, ctx: &mut Context<Self>) {
         if let Some(timer) = self.timer.take() {
             ctx.cancel_future(timer);
@@ -145,7 +145,7 @@ impl Handler<Tapped> for ConsumerConn {
 
     fn handle(&mut self, Tapped(frame): Tapped, ctx: &mut Self::Context) -> Self::Result {
         MessageResult(match decode(Side::Consumer, &frame) {
-            Ok(Some(said)) => self.frame(said, ctx),
+            Ok(Some(control)) => self.frame(control, ctx),
             Ok(None) => Verdict::Forward,
             Err(error) => {
                 ctx.notify(Faulted { side: Side::Consumer, why: error.to_string() });
@@ -155,10 +155,10 @@ impl Handler<Tapped> for ConsumerConn {
     }
 }
 
-impl Handler<ProducerSays> for ConsumerConn {
-    type Result = MessageResult<ProducerSays>;
+impl Handler<ProducerFrame> for ConsumerConn {
+    type Result = MessageResult<ProducerFrame>;
 
-    fn handle(&mut self, says: ProducerSays, ctx: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, says: ProducerFrame, ctx: &mut Self::Context) -> Self::Result {
         MessageResult(self.frame(says.0, ctx))
     }
 }
@@ -168,12 +168,12 @@ impl Handler<Run> for ConsumerConn {
 
     fn handle(&mut self, Run { ticket, command }: Run, ctx: &mut Self::Context) {
         self.event(Event::Command { ticket, command }, ctx);
-        // What passed before is not this takeover's.
+        // Resets the count: earlier frames are no progress of this takeover.
         self.has_data_passed();
     }
 }
 
-/// The timer: a deadline has passed.
+/// The timer message: a deadline has passed.
 #[derive(Message)]
 #[rtype(result = "()")]
 struct Passed;

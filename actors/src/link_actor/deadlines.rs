@@ -1,32 +1,32 @@
-//! The deadlines of one actor, which share a single timer. Knows no actor and sets no timer itself.
+//! The deadlines of one actor, which share one timer. The actor sets the timer.
 //!
-//! An actor's context polls all its timers whenever it polls anything. With a timer for each stream
-//! the set-up of 1,024 streams took 74 ms of processor time, with one timer for all it takes 6.
+//! An actor's context polls all its timers whenever it polls anything. With one timer per stream
+//! the set-up of 1,024 streams took 74 ms of processor time; with one timer for all it takes 6 ms.
 
 use std::collections::BTreeSet;
 
 use replica::link::Deadline;
 use tokio::time::Instant;
 
-/// Deadlines that are armed, by time. One that is not needed any more stays until it passes;
-/// whoever is told of it knows.
+/// The armed deadlines, by time. A deadline that nothing waits for any more stays until it passes;
+/// the machine then ignores it.
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines(BTreeSet<(Instant, Deadline)>);
 
 impl Deadlines {
-    /// Adds a deadline; true where it is now the first, so that the timer must be set anew.
+    /// Adds a deadline. Returns true if it is now the earliest, so that the timer must be set anew.
     pub(crate) fn arm(&mut self, at: Instant, deadline: Deadline) -> bool {
         let is_first = self.first().is_none_or(|first| at < first);
         self.0.insert((at, deadline));
         is_first
     }
 
-    /// When the next one passes.
+    /// Returns when the earliest deadline passes.
     pub(crate) fn first(&self) -> Option<Instant> {
         self.0.first().map(|(at, _)| *at)
     }
 
-    /// Takes one that has passed.
+    /// Removes and returns a deadline that has passed.
     pub(crate) fn take_passed(&mut self, now: Instant) -> Option<Deadline> {
         self.first().filter(|first| *first <= now)?;
         self.0.pop_first().map(|(_, deadline)| deadline)

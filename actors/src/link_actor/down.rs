@@ -1,10 +1,10 @@
-//! Why a link is down, in the words of its bucket.
+//! Converts an error of a connection into the [`LinkDown`] of the bucket.
 
 use relay::{Fault, LinkError};
 use replica::bucket::{LinkDown, Reopen};
 use replica::link::{NodeAnswer, ReasonCode};
 
-/// A connection could not be opened, or was lost.
+/// Returns the `LinkDown` for a connection that could not be opened, or was lost.
 pub(crate) fn link_down(error: &LinkError) -> LinkDown {
     LinkDown {
         side: error.side(),

@@ -1,11 +1,12 @@
-//! What a consumer says about flow control, seen as it passes: never changed, never withheld.
+//! Tracks flow control from the frames of the consumer. These frames are never changed and never
+//! withheld.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use mcbp::dcp::{BufferAck, Control, control_key};
 use mcbp::{Frame, FrameError, Header, Opcode};
 
-/// The window of one link.
+/// The flow-control window of one link.
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
     window_bytes: AtomicU64,
@@ -13,24 +14,24 @@ pub(crate) struct Flow {
 }
 
 impl Flow {
-    /// Whether a frame of the consumer is about flow control.
+    /// Whether a frame of the consumer concerns flow control.
     pub(crate) const fn concerns(header: &Header) -> bool {
         header.is_request() && matches!(header.opcode, Opcode::DCP_BUFFER_ACK | Opcode::DCP_CONTROL)
     }
 
-    /// Takes in a frame that [`Self::concerns`] us. One that cannot be read is the producer's to
-    /// complain about.
+    /// Records a frame that [`Self::concerns`] accepts. A malformed one is ignored; the producer
+    /// answers it.
     pub(crate) fn saw(&self, bytes: &[u8]) {
-        // Nothing is known from a frame that cannot be read.
+        // A malformed frame changes nothing.
         _ = self.read(bytes);
     }
 
-    /// The size of the window, `None` while the consumer has asked for none.
+    /// Returns the size of the window; `None` while the consumer has asked for none.
     pub(crate) fn window_bytes(&self) -> Option<u64> {
         Some(self.window_bytes.load(Relaxed)).filter(|&bytes| bytes > 0)
     }
 
-    /// Bytes that the consumer has acknowledged.
+    /// Returns the bytes that the consumer has acknowledged.
     pub(crate) fn acked_bytes(&self) -> u64 {
         self.acked_bytes.load(Relaxed)
     }
@@ -80,6 +81,6 @@ mod tests {
         assert_eq!((flow.window_bytes(), flow.acked_bytes()), (Some(500), 500));
         flow.saw(&control("connection_buffer_size", "0"));
         assert_eq!(flow.window_bytes(), None, "0 turns it off");
-        flow.saw(b"no frame");
+        flow.saw(b"malformed");
     }
 }

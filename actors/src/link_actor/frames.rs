@@ -1,10 +1,10 @@
-//! Which frames of a link stop at the proxy. Everything else passes unseen, unknown opcodes too.
+//! The control frames of a link. The pump passes all others without a verdict, unknown opcodes too.
 
 use mcbp::Opcode;
 use mcbp::scan::ControlSet;
 use replica::link::DATA_OPCODES;
 
-/// What the consumer says that the consumer machine or the flow gauge must know.
+/// The frames of the consumer that the machine or the flow gauge needs.
 pub(crate) static OF_CONSUMER: ControlSet = ControlSet::new(
     &[Opcode::DCP_STREAM_REQ, Opcode::DCP_BUFFER_ACK, Opcode::DCP_CONTROL],
     &[
@@ -16,7 +16,7 @@ pub(crate) static OF_CONSUMER: ControlSet = ControlSet::new(
 )
 .and_responses(&DATA_OPCODES);
 
-/// What the producer says that the consumer machine must know.
+/// The frames of the producer that the machine needs.
 pub(crate) static OF_PRODUCER: ControlSet = ControlSet::new(
     &[Opcode::DCP_STREAM_END, Opcode::DCP_SET_VBUCKET_STATE],
     &[Opcode::DCP_STREAM_REQ, Opcode::DCP_CLOSE_STREAM],

@@ -1,4 +1,4 @@
-//! What can be read of an open link at any time without asking anyone.
+//! Counters of an open link, readable at any time without a message.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use replica::stall::Sample;
 
 use super::flow::Flow;
 
-/// The counters of one life of a link.
+/// The counters of one incarnation of a link.
 #[derive(Clone, Debug)]
 pub(crate) struct Gauges {
-    /// What the consumer sent.
+    /// Frames from the consumer.
     pub(crate) upstream: Arc<Progress>,
-    /// What the producer sent: the data.
+    /// Frames from the producer: the data.
     pub(crate) downstream: Arc<Progress>,
     pub(crate) flow: Arc<Flow>,
 }
 
 impl Gauges {
-    /// All at zero.
+    /// Returns counters at zero.
     pub(crate) fn new() -> Self {
         Self {
             upstream: Arc::default(),
@@ -30,24 +30,24 @@ impl Gauges {
         }
     }
 
-    /// What passed of `vb` by samples.
+    /// Returns the samples of `vb`.
     pub(crate) fn vbucket(&self, vb: VbId) -> Option<VbSample> {
         self.downstream.vbucket(vb)
     }
 
-    /// How long the producer has been silent.
+    /// Returns the time since the producer last sent anything.
     pub(crate) fn producer_silent(&self) -> Duration {
         self.downstream.silent_for()
     }
 
-    /// How long the consumer has been silent.
+    /// Returns the time since the consumer last sent anything.
     pub(crate) fn consumer_silent(&self) -> Duration {
         self.upstream.silent_for()
     }
 
-    /// A sample for the rule about stalls; how far the consumer is behind is not known here.
+    /// Returns a sample for the stall rule; the bucket adds the lag.
     pub(crate) fn sample(&self) -> Sample {
-        // A noop is a bare header, data is more: headers left out, noops do not count.
+        // Headers are left out, so that noops, which have no body, do not count.
         let headers = self.downstream.frames().saturating_mul(HEADER_BYTES as u64);
         Sample {
             behind: None,

@@ -1,4 +1,4 @@
-//! What a bucket tells its links, and what they tell it.
+//! Messages between a bucket and the actors of its links.
 
 use actix::Message;
 use mcbp::Side;
@@ -8,24 +8,24 @@ use replica::link::{Command, ControlFrame, OwnFrame, Snapshot, Ticket};
 
 use super::gauges::Gauges;
 
-/// A link reports to its bucket.
+/// A report of a link to its bucket.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct FromLink {
     pub(crate) id: LinkId,
     pub(crate) report: LinkReport,
-    /// With [`LinkReport::Up`]: what can be read of the link from now on.
+    /// The counters of the link; set with [`LinkReport::Up`].
     pub(crate) gauges: Option<Gauges>,
 }
 
-/// The consumer connection reports to its replicator. All of it comes on one way, so that nothing
-/// overtakes: an end that came before the answer of the command that opened the stream would be
-/// forgotten.
+/// A report of the consumer connection to its replicator. All reports take one path, so that none
+/// overtakes another: an end that overtook the answer of the set-up that opened its stream would be
+/// lost.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct FromConn(pub(super) LinkReport);
 
-/// A command. It is answered by [`LinkReport::Answered`] with this ticket, or the link is over.
+/// A command. The link answers with [`LinkReport::Answered`] and this ticket, unless it ends first.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct Run {
@@ -33,36 +33,36 @@ pub(crate) struct Run {
     pub(crate) command: Command,
 }
 
-/// End this link, for a reason that only its bucket can see.
+/// End this link, for a fault that only its bucket can detect.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct GiveUp {
-    /// Whose fault it is.
+    /// The side at fault.
     pub(crate) side: Side,
     pub(crate) down: LinkDown,
 }
 
-/// The link is over: whoever gets this stops at once and reports nothing.
+/// The link is over: the receiver stops at once and reports nothing.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct LinkOver;
 
-/// Reads the machine of a link, at any time: it does not block.
+/// Reads a snapshot of a link's machine; never waits for a command.
 #[derive(Message)]
 #[rtype(result = "Option<Snapshot>")]
 pub(crate) struct ReadLink;
 
-/// The producer says this; it is forwarded after the answer.
+/// A control frame of the producer, which waits for the verdict.
 #[derive(Message)]
 #[rtype(result = "Verdict")]
-pub(super) struct ProducerSays(pub(super) ControlFrame);
+pub(super) struct ProducerFrame(pub(super) ControlFrame);
 
-/// Send this to the producer.
+/// Send this frame of ours to the producer.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct SendOwn(pub(super) OwnFrame);
 
-/// A connection of the link is lost, or its peer cannot be understood.
+/// A connection of the link was lost, or its peer sent a malformed frame.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(super) struct Faulted {

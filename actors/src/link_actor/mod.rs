@@ -1,12 +1,12 @@
-//! The actors of one link: a pair of connections, the pumps between them, and the machine that
-//! judges what passes. Executors, no rules.
+//! The actors of one link: a pair of connections, the pumps between them, and the shell of the
+//! machine that gives the verdicts. They execute and decide nothing.
 //!
-//! - `replicator`: opens the pair of connections, owns the pumps and the two actors below
-//! - `consumer_conn`: the shell around `replica::link::ConsumerMachine`; `producer_conn`: tells it
-//!   what the producer says; `deadlines`: its waits as one timer
-//! - `pair`: opens both connections, starts both pumps; `down`: why that failed
-//! - `frames`: which frames are control frames; `tap`: hands them to the actors
-//! - `gauges`, `flow`: what can be read of an open link
+//! - `replicator`: opens both connections, owns the pumps and the two actors below
+//! - `consumer_conn`: the shell around `replica::link::ConsumerMachine`; `producer_conn`: passes it
+//!   the control frames of the producer; `deadlines`: its deadlines on one timer
+//! - `pair`: opens both connections, starts both pumps; `down`: converts their errors
+//! - `frames`: which frames are control frames; `tap`: passes them to the actors
+//! - `gauges`, `flow`: counters of an open link
 
 mod consumer_conn;
 mod deadlines;

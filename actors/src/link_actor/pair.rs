@@ -15,23 +15,23 @@ use super::gauges::Gauges;
 use super::tap::Tap;
 use crate::config::Limits;
 
-/// What tells one link from all others, and what it needs to open.
+/// The identity of a link, and what it needs to open.
 #[derive(Debug)]
 pub(crate) struct LinkSpec {
     /// The bucket.
     pub(crate) bucket: String,
-    /// The data node this sidecar serves.
+    /// The data node that this sidecar serves.
     pub(crate) consumer: Endpoint,
-    /// The data node it follows.
+    /// The data node to replicate from.
     pub(crate) producer: Endpoint,
-    /// The name of both DCP connections; unique on either node.
+    /// The name of both DCP connections; unique at each node.
     pub(crate) name: Arc<str>,
-    /// Deadlines and sizes.
+    /// Time limits and sizes.
     pub(crate) limits: Limits,
 }
 
 impl LinkSpec {
-    /// Connection number `connection` from `producer` to `consumer`.
+    /// Returns the link for connection number `connection` from `producer` to `consumer`.
     pub(crate) fn new(
         bucket: &str,
         consumer: &Endpoint,
@@ -49,7 +49,7 @@ impl LinkSpec {
         }
     }
 
-    /// Opens both connections; the first failure gives up the other one.
+    /// Opens both connections. The first failure cancels the other one.
     ///
     /// Both nodes are connected to at the same time. The producer's connection becomes a DCP
     /// connection only once the consumer's is open: it is asked for no feature that the consumer
@@ -85,19 +85,19 @@ impl LinkSpec {
     }
 }
 
-/// The queues of the link's own frames, one for each side.
-pub(crate) struct Wires {
-    /// Adds frames for the consumer.
+/// The queues of our own frames, one for each side.
+pub(crate) struct InjectionQueues {
+    /// Sends to the queue for the consumer.
     pub(crate) to_consumer: Injector,
-    /// Adds frames for the producer.
+    /// Sends to the queue for the producer.
     pub(crate) to_producer: Injector,
-    /// The consumer-bound queue's other end.
+    /// Receives from the queue for the consumer.
     pub(crate) for_consumer: Injections,
-    /// The producer-bound queue's other end.
+    /// Receives from the queue for the producer.
     pub(crate) for_producer: Injections,
 }
 
-impl Wires {
+impl InjectionQueues {
     pub(crate) fn new() -> Self {
         let (to_consumer, for_consumer) = injections();
         let (to_producer, for_producer) = injections();
@@ -105,11 +105,11 @@ impl Wires {
     }
 }
 
-/// The moving part of an open link: both pumps, in one task. Dropping it closes both connections.
+/// Both pumps of an open link, in one task. Dropping it closes both connections.
 pub(crate) struct Pumps(JoinHandle<()>);
 
 impl Pumps {
-    /// Starts both pumps on the current arbiter; `ended` is told why they ended.
+    /// Starts both pumps on the current arbiter. `ended` is called with the error that ended them.
     pub(crate) fn start(
         (consumer, producer): (Connection, Connection),
         (consumer_tap, producer_tap): (Tap, Tap),

@@ -1,24 +1,24 @@
-//! The producer side of one link: tells the consumer side what the producer says, before it is
-//! forwarded, and sends the link's own frames to the producer. It holds no rules.
+//! The producer side of one link: passes the producer's control frames to the consumer side, and
+//! sends our own frames to the producer. It decides nothing.
 
 use actix::{Actor, ActorContext, Context, Handler, Recipient, ResponseFuture};
 use relay::{Injector, Verdict};
 use replica::link::Side;
 
-use super::messages::{Faulted, LinkOver, ProducerSays, SendOwn};
+use super::messages::{Faulted, LinkOver, ProducerFrame, SendOwn};
 use super::tap::{Tapped, decode};
 
 /// The actor of the producer connection.
 pub(crate) struct ProducerConn {
-    consumer: Recipient<ProducerSays>,
+    consumer: Recipient<ProducerFrame>,
     faults: Recipient<Faulted>,
     to_producer: Injector,
 }
 
 impl ProducerConn {
-    /// Tells `consumer` what the producer says, and `faults` what is wrong with it.
+    /// Returns an actor that passes control frames to `consumer` and malformed ones to `faults`.
     pub(crate) const fn new(
-        consumer: Recipient<ProducerSays>,
+        consumer: Recipient<ProducerFrame>,
         faults: Recipient<Faulted>,
         to_producer: Injector,
     ) -> Self {
@@ -37,7 +37,9 @@ impl Handler<Tapped> for ProducerConn {
         let (consumer, faults) = (self.consumer.clone(), self.faults.clone());
         Box::pin(async move {
             match decode(Side::Producer, &frame) {
-                Ok(Some(said)) => consumer.send(ProducerSays(said)).await.unwrap_or(Verdict::Stop),
+                Ok(Some(frame)) => {
+                    consumer.send(ProducerFrame(frame)).await.unwrap_or(Verdict::Stop)
+                }
                 Ok(None) => Verdict::Forward,
                 Err(error) => {
                     faults.do_send(Faulted { side: Side::Producer, why: error.to_string() });

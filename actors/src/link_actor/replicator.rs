@@ -1,5 +1,5 @@
-//! One incarnation of a link: opens its pair of connections, owns the pumps and the two connection
-//! actors, and passes on what they report. Its bucket starts a new one after it.
+//! One incarnation of a link: opens both connections, owns the pumps and the two connection actors,
+//! and passes on their reports. Its bucket starts a new one after it.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use super::down::link_down;
 use super::frames;
 use super::gauges::Gauges;
 use super::messages::{Faulted, FromConn, FromLink, GiveUp, LinkOver, ReadLink, Run};
-use super::pair::{LinkSpec, Pumps, Wires};
+use super::pair::{InjectionQueues, LinkSpec, Pumps};
 use super::producer_conn::ProducerConn;
 use super::tap::Tap;
 
@@ -26,14 +26,14 @@ pub(crate) struct Replicator {
     spec: Arc<LinkSpec>,
     bucket: Recipient<FromLink>,
     open: Option<Open>,
-    /// The first fault of a pump; what the machine says of it is less.
+    /// The first fault of a pump, which has more detail than the reason of the machine.
     fault: Option<LinkDown>,
 }
 
 struct Open {
     consumer: Addr<ConsumerConn>,
     producer: Addr<ProducerConn>,
-    /// Both connections, for as long as this is kept.
+    /// Holds both connections; dropping it closes them.
     _pumps: Pumps,
 }
 
@@ -47,7 +47,7 @@ impl Replicator {
     }
 
     fn connected(&mut self, connections: (Connection, Connection), ctx: &mut Context<Self>) {
-        let wires = Wires::new();
+        let wires = InjectionQueues::new();
         let gauges = Gauges::new();
         let limits = &self.spec.limits;
         let (consumer, producer) = ConsumerConn::start_pair(
@@ -109,7 +109,7 @@ impl Handler<PumpsEnded> for Replicator {
             let broken = invariant::broken!("a pump ended without a side: {error}");
             return self.over(LinkDown::internal(broken.to_string()), ctx);
         };
-        // The machine answers what is pending before it stops; that is the link's end.
+        // The machine answers what is pending before it stops, which ends the link.
         open.consumer.do_send(Faulted { side, why: error.fault.to_string() });
         self.fault = Some(link_down(&error));
     }
@@ -121,7 +121,7 @@ impl Handler<FromConn> for Replicator {
     fn handle(&mut self, FromConn(report): FromConn, ctx: &mut Self::Context) {
         let LinkReport::Down(down) = report else { return self.report(report) };
         if down.reopen == Reopen::Never {
-            // Closing the connections after this is our own doing, no fault.
+            // A shutdown closes the connections, which is not a fault.
             self.fault = None;
         }
         self.over(down, ctx);
@@ -132,7 +132,7 @@ impl Handler<Run> for Replicator {
     type Result = ();
 
     fn handle(&mut self, run: Run, _: &mut Self::Context) {
-        // Nothing is open where the link is over, of which its bucket was told.
+        // Without an open pair the link is over, and its bucket has the report.
         if let Some(open) = &self.open {
             open.consumer.do_send(run);
         }

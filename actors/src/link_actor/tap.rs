@@ -1,5 +1,5 @@
-//! Hands the control frames of one direction to the actor of its side, and waits for the verdict.
-//! Frames about flow control are noted as they pass.
+//! Passes the control frames of one direction to the actor of its side, and waits for the verdict.
+//! Frames about flow control are recorded as they pass.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use mcbp::scan::ControlSet;
 use mcbp::{Frame, FrameError, Header, Side};
 use relay::{Judge, Verdict};
-use replica::link::{self, ControlFrame, Repeats};
+use replica::link::{self, ControlFrame, RepeatFilter};
 
 use super::flow::Flow;
 
@@ -24,31 +24,31 @@ pub(crate) struct Tap {
     consumer: Option<OfConsumer>,
 }
 
-/// What the judge of the consumer's direction knows.
+/// The state of the judge of the consumer's direction.
 struct OfConsumer {
     flow: Arc<Flow>,
-    repeats: Repeats,
+    repeats: RepeatFilter,
 }
 
 impl Tap {
-    /// A judge that lets `actor` decide on what is in `control`.
+    /// Returns a judge that asks `actor` for the verdict on frames in `control`.
     pub(crate) const fn new(control: &'static ControlSet, actor: Recipient<Tapped>) -> Self {
         Self { control, actor, consumer: None }
     }
 
-    /// The judge of what a consumer says. Frames about flow control are noted in `flow`.
+    /// Returns the judge of a consumer's frames. Frames about flow control are recorded in `flow`.
     pub(crate) fn of_consumer(
         control: &'static ControlSet,
         actor: Recipient<Tapped>,
         flow: Arc<Flow>,
     ) -> Self {
-        let consumer = Some(OfConsumer { flow, repeats: Repeats::default() });
+        let consumer = Some(OfConsumer { flow, repeats: RepeatFilter::default() });
         Self { consumer, ..Self::new(control, actor) }
     }
 }
 
 impl OfConsumer {
-    /// The verdict on a frame that the actor need not see.
+    /// Returns the verdict on a frame that the actor need not see.
     fn verdict(&mut self, frame: &[u8]) -> Option<Verdict> {
         let header = Header::peek(frame).ok()??;
         if Flow::concerns(&header) {
@@ -56,27 +56,27 @@ impl OfConsumer {
             return Some(Verdict::Forward);
         }
         match decode(Side::Consumer, frame) {
-            Ok(Some(said)) => self.repeats.verdict(said).map(to_pump),
+            Ok(Some(control)) => self.repeats.verdict(control).map(to_pump),
             Ok(None) => Some(Verdict::Forward),
-            // The actor says what is wrong with it.
+            // The actor reports the error.
             Err(_) => None,
         }
     }
 
-    /// The actor has given its verdict.
-    fn heard(&mut self, frame: &[u8], verdict: Verdict) {
+    /// Records the verdict of the actor.
+    fn record(&mut self, frame: &[u8], verdict: Verdict) {
         let verdict = match verdict {
             Verdict::Forward => link::Verdict::Forward,
             Verdict::Withhold => link::Verdict::Withhold,
             Verdict::Stop => return,
         };
-        if let Ok(Some(said)) = decode(Side::Consumer, frame) {
-            self.repeats.heard(said, verdict);
+        if let Ok(Some(control)) = decode(Side::Consumer, frame) {
+            self.repeats.record(control, verdict);
         }
     }
 }
 
-/// A verdict of the rules, for a pump.
+/// Converts a verdict of the machine for the pump.
 pub(super) const fn to_pump(verdict: link::Verdict) -> Verdict {
     match verdict {
         link::Verdict::Forward => Verdict::Forward,
@@ -93,16 +93,16 @@ impl Judge for Tap {
         if let Some(verdict) = self.consumer.as_mut().and_then(|tap| tap.verdict(&frame)) {
             return verdict;
         }
-        // An actor that is gone has ended the link: nothing may pass without its verdict.
+        // Without its actor the link is over: no frame may pass without a verdict.
         let verdict = self.actor.send(Tapped(frame.clone())).await.unwrap_or(Verdict::Stop);
         if let Some(consumer) = &mut self.consumer {
-            consumer.heard(&frame, verdict);
+            consumer.record(&frame, verdict);
         }
         verdict
     }
 }
 
-/// What a control frame from `side` says to the consumer machine.
+/// Decodes a control frame from `side` for the machine.
 pub(crate) fn decode(side: Side, frame: &[u8]) -> Result<Option<ControlFrame>, FrameError> {
     ControlFrame::decode(side, &Frame::parse(frame)?)
 }

@@ -1,4 +1,4 @@
-//! Waits until a producer has little more to send of a vBucket, by asking it again and again.
+//! Polls a producer until it has few changes of a vBucket left to send.
 
 use std::time::Duration;
 
@@ -11,22 +11,22 @@ use replica::estimate::Estimate;
 use super::TaskReport;
 use crate::link_actor::{LinkSpec, link_down};
 
-/// How long to wait before the producer is asked again; as long as Couchbase's cluster manager.
+/// The interval of the polls, the same as in Couchbase's cluster manager.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Reports each estimate, and the end. The caller brings the deadline.
+/// Reports each estimate and the result. The bucket sets the deadline.
 pub(crate) async fn estimate(
     task: TaskId,
     spec: LinkSpec,
     vb: VbId,
     bucket: Recipient<TaskReport>,
 ) {
-    let told = |remaining| bucket.do_send(TaskReport(BucketEvent::Estimated(task, remaining)));
-    let copied = copy(&spec, vb, told).await;
+    let report = |remaining| bucket.do_send(TaskReport(BucketEvent::Estimated(task, remaining)));
+    let copied = copy(&spec, vb, report).await;
     bucket.do_send(TaskReport(BucketEvent::Copied(task, copied)));
 }
 
-async fn copy(spec: &LinkSpec, vb: VbId, told: impl Fn(u64)) -> Result<(), Cause> {
+async fn copy(spec: &LinkSpec, vb: VbId, report: impl Fn(u64)) -> Result<(), Cause> {
     let down = |error: LinkError| Cause::Link(link_down(&error));
     let mut client = connect(spec).await.map_err(down)?;
     let group = Estimate::group(vb, &spec.name);
@@ -34,10 +34,10 @@ async fn copy(spec: &LinkSpec, vb: VbId, told: impl Fn(u64)) -> Result<(), Cause
         let stats = client.stats(&group).await.map_err(down)?;
         match Estimate::of(vb, &stats).map_err(Cause::Estimate)? {
             Estimate::Near { remaining } => {
-                told(remaining);
+                report(remaining);
                 return Ok(());
             }
-            Estimate::Far { remaining } => told(remaining),
+            Estimate::Far { remaining } => report(remaining),
             Estimate::Counting => {}
         }
         tokio::time::sleep(ASK_AGAIN).await;

@@ -1,7 +1,7 @@
-//! Asks both nodes what has become of a vBucket whose takeover failed, and sets active the copy
-//! that an interrupted takeover left without an active one.
+//! Asks both nodes for their copies of a vBucket whose takeover failed, and repairs them if an
+//! interrupted takeover left none active.
 //!
-//! The link may be gone, and its nodes need not know of it.
+//! Uses connections of its own, because the link may be lost.
 
 use std::time::Duration;
 
@@ -9,21 +9,22 @@ use actix::Recipient;
 use futures::future::join;
 use mcbp::{Status, VbId, VbState};
 use relay::{Client, Deadlines, Endpoint, LinkError, Login, Side};
-use replica::bucket::{BothSaid, BucketEvent, Examine, Finding, TaskId, Verdict};
-use replica::remedy::Said;
+use replica::bucket::{BucketEvent, CopyReports, Examine, ExamineAction, Finding, TaskId};
+use replica::remedy::CopyReport;
 
 use super::TaskReport;
 use crate::link_actor::LinkSpec;
 
-/// What a lost link had delivered takes effect within this time: a change of state is one sync.
+/// Frames that a lost link had delivered take effect within this time: a change of state is one
+/// sync.
 const SETTLE: Duration = Duration::from_secs(1);
-/// How long a node may take for a connection or an answer, where the limits allow more: a caller
-/// waits, and a node that is well takes milliseconds.
+/// Upper bound on the time limits of connections and requests: a caller waits, and a healthy node
+/// takes milliseconds.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
-/// How long to wait before the nodes are asked again.
+/// The interval between requests.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Reports what became of the vBucket. Bounded by the deadlines of its few requests.
+/// Reports the finding. Bounded by the time limits of its few requests.
 pub(crate) async fn examine(
     task: TaskId,
     spec: LinkSpec,
@@ -35,12 +36,12 @@ pub(crate) async fn examine(
 }
 
 async fn find(spec: &LinkSpec, examine: &Examine) -> Finding {
-    let said = ask(spec, examine).await;
-    let (found, vb, bucket) = (examine.describe(&said), examine.vb, &spec.bucket);
-    log::info!("failed takeover examined bucket={bucket} vb={vb} found=\"{found}\"");
-    let (side, finding) = match examine.judge(&said) {
-        Verdict::Found(finding) => return finding,
-        Verdict::Activate(side, finding) => (side, finding),
+    let copies = ask(spec, examine).await;
+    let (found, vb, bucket) = (examine.describe(&copies), examine.vb, &spec.bucket);
+    log::info!("failed takeover examined bucket={bucket} vb={} found=\"{found}\"", vb.0);
+    let (side, finding) = match examine.judge(&copies) {
+        ExamineAction::Report(finding) => return finding,
+        ExamineAction::Activate(side, finding) => (side, finding),
     };
     let node = match side {
         Side::Consumer => &spec.consumer,
@@ -49,26 +50,27 @@ async fn find(spec: &LinkSpec, examine: &Examine) -> Finding {
     match activate(spec, node, vb).await {
         Ok(()) => {
             log::warn!(
-                "activated vBucket orphaned by an interrupted takeover bucket={bucket} vb={vb} \
+                "activated vBucket orphaned by an interrupted takeover bucket={bucket} vb={} \
                  node={} found=\"{found}\"",
+                vb.0,
                 node.name
             );
             finding
         }
-        Err(error) => examine.not_moved(&said, Some(error.to_string())),
+        Err(error) => examine.not_moved(&copies, Some(error.to_string())),
     }
 }
 
-/// Asks both nodes; again for a while where what they say may change by itself.
-async fn ask(spec: &LinkSpec, examine: &Examine) -> BothSaid {
+/// Asks both nodes, and repeats that for a while if the copies may still change.
+async fn ask(spec: &LinkSpec, examine: &Examine) -> CopyReports {
     let (vb, begun) = (examine.vb, tokio::time::Instant::now());
     let (mut from, mut to) =
         join(connect(spec, &spec.producer), connect(spec, &spec.consumer)).await;
     loop {
-        let (producer, consumer) = join(said(&mut from, vb), said(&mut to, vb)).await;
-        let said = BothSaid { producer, consumer };
-        if !examine.may_change(&said) || begun.elapsed() >= SETTLE {
-            return said;
+        let (producer, consumer) = join(copy_report(&mut from, vb), copy_report(&mut to, vb)).await;
+        let copies = CopyReports { producer, consumer };
+        if !examine.may_change(&copies) || begun.elapsed() >= SETTLE {
+            return copies;
         }
         tokio::time::sleep(ASK_AGAIN).await;
     }
@@ -89,15 +91,15 @@ async fn connect(spec: &LinkSpec, node: &Endpoint) -> Result<Client, LinkError> 
     Client::connect(node, login).await
 }
 
-/// What a node says of its copy. Why one says nothing is no news: its link has said so, or will.
-async fn said(client: &mut Result<Client, LinkError>, vb: VbId) -> Said {
-    let Ok(connected) = client else { return Said::Nothing };
-    match connected.stats(&Said::group(vb)).await {
-        Ok(stats) => Said::of(vb, &stats),
-        Err(error) if error.status() == Some(Status::NOT_MY_VBUCKET) => Said::HasNone,
+/// Returns the copy of a node. An error is not reported: the link of the takeover reports it.
+async fn copy_report(client: &mut Result<Client, LinkError>, vb: VbId) -> CopyReport {
+    let Ok(connected) = client else { return CopyReport::Unknown };
+    match connected.stats(&CopyReport::group(vb)).await {
+        Ok(stats) => CopyReport::of(vb, &stats),
+        Err(error) if error.status() == Some(Status::NOT_MY_VBUCKET) => CopyReport::Absent,
         Err(error) => {
             *client = Err(error);
-            Said::Nothing
+            CopyReport::Unknown
         }
     }
 }

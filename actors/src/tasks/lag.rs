@@ -1,5 +1,5 @@
-//! Which data nodes of a bucket are polled: those of what is wanted, on control connections and
-//! never on those of DCP.
+//! Polls the data nodes of a bucket's desired map, on control connections: a request on a DCP
+//! connection would wait for the data before it.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use relay::Endpoint;
 use replica::plan::{Desired, VbSet};
 use replica::topology::SAMPLE_MAX;
 
-use super::poll::{NodePolled, Poll, Whom};
+use super::poll::{NodePolled, Poll, PollTarget};
 use crate::config::Limits;
 
 /// The tasks that poll the nodes of one bucket.
@@ -17,14 +17,14 @@ use crate::config::Limits;
 pub(crate) struct LagPolls(BTreeMap<(Side, String), Poll>);
 
 impl LagPolls {
-    /// Polls the nodes of `desired`, and no others. `whom` is the bucket, its consumer, and the
-    /// producers that there are. Answers go to `told`.
+    /// Polls the nodes of `desired` and no others. The tuple holds the bucket, its consumer, and
+    /// the configured producers. Answers go to `reports`.
     pub(crate) fn follow(
         &mut self,
         desired: &Desired,
         (bucket, consumer, producers): (&str, &Endpoint, &BTreeMap<String, Endpoint>),
         limits: &Limits,
-        told: &Recipient<NodePolled>,
+        reports: &Recipient<NodePolled>,
     ) {
         let Some(interval) = limits.lag_interval else { return };
         let names = desired.producers().keys();
@@ -39,8 +39,8 @@ impl LagPolls {
         for ((side, name), node) in nodes {
             let vbs = desired.producers().get(&name).filter(|_| side == Side::Producer);
             let sample: Vec<_> = vbs.into_iter().flat_map(VbSet::iter).take(SAMPLE_MAX).collect();
-            let whom = Whom { side, node, bucket, our_name: &consumer.name };
-            let start = || Poll::start(whom, limits, interval, told);
+            let target = PollTarget { side, node, bucket, our_name: &consumer.name };
+            let start = || Poll::start(target, limits, interval, reports);
             self.0.entry((side, name)).or_insert_with(start).read_topology_of(sample);
         }
     }

@@ -1,9 +1,9 @@
-//! Tasks beside the links, each on connections of its own: a request on a DCP connection would wait
-//! in line after data. Executors, no rules.
+//! Tasks outside of the links, each on connections of its own: a request on a DCP connection would
+//! wait for the data before it. They execute and decide nothing.
 //!
-//! - `copying`: asks a producer how much of a vBucket it still has to send
-//! - `examine`: asks both nodes what they have of a vBucket whose takeover failed, and repairs it
-//! - `lag`: which nodes are polled; `poll`: polls one of them
+//! - `copying`: polls a producer for the changes that a vBucket still lacks
+//! - `examine`: asks both nodes for their copies after a failed takeover, and repairs them
+//! - `lag`: the polled nodes; `poll`: polls one of them
 
 mod copying;
 mod examine;
@@ -18,7 +18,7 @@ pub(crate) use examine::examine;
 pub(crate) use lag::LagPolls;
 pub(crate) use poll::NodePolled;
 
-/// A task of a move reports to its bucket.
+/// A report of a task to its bucket.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct TaskReport(pub(crate) BucketEvent);

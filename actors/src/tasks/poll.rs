@@ -1,5 +1,5 @@
-//! Asks one data node again and again, on a control connection of its own: for its high seqnos,
-//! and now and then a producer for a few topologies.
+//! Polls one data node on a control connection of its own: for its high seqnos, and a producer also
+//! for a few topologies, less often.
 
 use std::time::Duration;
 
@@ -7,64 +7,63 @@ use actix::{Message, Recipient};
 use mcbp::{Feature, Seqno, Side, VbId, VbState};
 use relay::{Client, Endpoint, Fault, LinkError, Login, Retry};
 use replica::bucket::{PollAnswer, Polled};
-use replica::topology::{self, Stranger};
+use replica::topology::{self, TopologyMismatch};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::config::Limits;
 
-/// Without it a node tells the seqnos of its default collection only, and those of two nodes cannot
-/// be compared.
+/// Without COLLECTIONS a node reports the seqnos of its default collection only, and those of two
+/// nodes are not comparable.
 const SEQNO_FEATURES: [Feature; 1] = [Feature::COLLECTIONS];
 
-/// After how many intervals topologies are read again, a minute by default: they are set once the
-/// replicas are there, and somebody may correct a name.
+/// Intervals between reads of topologies, a minute by default: they are set after the replicas
+/// exist, and an operator may correct a name.
 const TOPOLOGY_INTERVALS: u32 = 60;
 
-/// How long to wait before a node is asked again that is gone, or warms up. Links and streams that
-/// wait for it are tried as soon as it answers, so this is a part of the time that an outage lasts
-/// longer than the node's own.
+/// The interval for a node that is gone or in warm-up. Links and streams that wait for it are
+/// retried as soon as it answers, so this interval adds to the length of an outage.
 const GONE_ASK_AGAIN: Duration = Duration::from_millis(250);
 
-/// A node was polled.
+/// The result of a poll.
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct NodePolled(pub(crate) Polled);
 
-/// Whom to ask.
+/// The node to poll.
 #[derive(Clone, Copy)]
-pub(super) struct Whom<'a> {
+pub(super) struct PollTarget<'a> {
     pub(super) side: Side,
     pub(super) node: &'a Endpoint,
     pub(super) bucket: &'a str,
-    /// The name of our node, as topologies should spell it.
+    /// The name of our node, which topologies should contain.
     pub(super) our_name: &'a str,
 }
 
-/// A task that asks one node again and again, for as long as this is kept.
+/// A task that polls one node until this is dropped.
 pub(super) struct Poll {
     task: JoinHandle<()>,
     sample: watch::Sender<Vec<VbId>>,
 }
 
 impl Poll {
-    /// Asks `node` at once and then every `interval`; answers go to `told`.
+    /// Polls the node at once and then every `interval`; answers go to `reports`.
     pub(super) fn start(
-        whom: Whom<'_>,
+        target: PollTarget<'_>,
         limits: &Limits,
         interval: Duration,
-        told: &Recipient<NodePolled>,
+        reports: &Recipient<NodePolled>,
     ) -> Self {
         let (sample, vbs) = watch::channel(Vec::new());
-        let Whom { side, node, bucket, our_name } = whom;
+        let PollTarget { side, node, bucket, our_name } = target;
         let (bucket, our_name) = (bucket.to_owned(), our_name.to_owned());
-        let ask = Ask { side, node: node.clone(), bucket, our_name, vbs };
-        let task = actix_rt::spawn(poll(ask, limits.clone(), interval, told.clone()));
+        let ask = Poller { side, node: node.clone(), bucket, our_name, vbs };
+        let task = actix_rt::spawn(poll(ask, limits.clone(), interval, reports.clone()));
         Self { task, sample }
     }
 
-    /// Sets the vBuckets whose topology is read; none for a consumer.
+    /// Sets the vBuckets whose topology is read; empty for a consumer.
     pub(super) fn read_topology_of(&self, vbs: Vec<VbId>) {
         self.sample.send_replace(vbs);
     }
@@ -76,7 +75,7 @@ impl Drop for Poll {
     }
 }
 
-struct Ask {
+struct Poller {
     side: Side,
     node: Endpoint,
     bucket: String,
@@ -84,31 +83,31 @@ struct Ask {
     vbs: watch::Receiver<Vec<VbId>>,
 }
 
-async fn poll(ask: Ask, limits: Limits, interval: Duration, told: Recipient<NodePolled>) {
+async fn poll(ask: Poller, limits: Limits, interval: Duration, reports: Recipient<NodePolled>) {
     let mut client = None;
-    let mut failures = Failures::default();
+    let mut failures = Refusals::default();
     let mut topology_due = Instant::now();
     loop {
         let seqnos = ask.once(&mut client, &limits).await;
         let pause = match &seqnos {
-            Ok(told) => {
-                failures = Failures::default();
-                // One that warms up has no vBucket yet, for a moment.
-                if told.is_empty() { interval.min(GONE_ASK_AGAIN) } else { interval }
+            Ok(vbs) => {
+                failures = Refusals::default();
+                // A node in warm-up has no vBucket yet, for a short time.
+                if vbs.is_empty() { interval.min(GONE_ASK_AGAIN) } else { interval }
             }
             Err(error) => {
                 client = None;
                 failures.pause(error.retry(), interval, &limits)
             }
         };
-        ask.tell(&told, PollAnswer::Seqnos(seqnos.map_err(|error| error.to_string())));
+        ask.tell(&reports, PollAnswer::Seqnos(seqnos.map_err(|error| error.to_string())));
         if topology_due <= Instant::now()
             && let Some(connected) = &mut client
         {
             topology_due = Instant::now() + interval * TOPOLOGY_INTERVALS;
-            match ask.stranger(connected).await {
-                Ok(stranger) => ask.tell(&told, PollAnswer::Topology(stranger)),
-                // Seqnos are asked for on a new connection, which says what is wrong.
+            match ask.mismatch(connected).await {
+                Ok(mismatch) => ask.tell(&reports, PollAnswer::Topology(mismatch)),
+                // The next poll opens a new connection, and reports its error.
                 Err(_) => client = None,
             }
         }
@@ -116,15 +115,15 @@ async fn poll(ask: Ask, limits: Limits, interval: Duration, told: Recipient<Node
     }
 }
 
-/// Failures in a row, of one kind.
+/// Refusals in a row, for the backoff.
 #[derive(Default)]
-struct Failures {
-    /// Those that only a change of somebody's configuration ends.
+struct Refusals {
+    /// Failures that only a change of some configuration ends.
     refusals: u32,
 }
 
-impl Failures {
-    /// How long to wait after another failure.
+impl Refusals {
+    /// Returns the delay after another failure.
     fn pause(&mut self, retry: Retry, interval: Duration, limits: &Limits) -> Duration {
         let gone = interval.min(GONE_ASK_AGAIN);
         match retry {
@@ -132,7 +131,8 @@ impl Failures {
                 self.refusals = 0;
                 gone
             }
-            // A bucket may be there in a moment; a wrong password must not be tried all the time.
+            // The bucket may exist in a moment, but a wrong password must not be tried at a high
+            // rate.
             Retry::Slowly => {
                 let pause = limits.backoff.delay(self.refusals, fastrand::f64()).max(gone);
                 self.refusals = self.refusals.saturating_add(1);
@@ -142,23 +142,27 @@ impl Failures {
     }
 }
 
-impl Ask {
-    fn tell(&self, told: &Recipient<NodePolled>, answer: PollAnswer) {
-        told.do_send(NodePolled(Polled { side: self.side, node: self.node.name.clone(), answer }));
+impl Poller {
+    fn tell(&self, reports: &Recipient<NodePolled>, answer: PollAnswer) {
+        reports.do_send(NodePolled(Polled {
+            side: self.side,
+            node: self.node.name.clone(),
+            answer,
+        }));
     }
 
-    /// Our node, where topologies name replicas and none is called as it is.
-    async fn stranger(&self, client: &mut Client) -> Result<Option<Stranger>, LinkError> {
+    /// Returns a mismatch if topologies name replicas and none of them is our node.
+    async fn mismatch(&self, client: &mut Client) -> Result<Option<TopologyMismatch>, LinkError> {
         let (vbs, mut topologies) = (self.vbs.borrow().clone(), Vec::new());
         for vb in vbs {
             match client.stats(&topology::group(vb)).await {
                 Ok(stats) => topologies.push(topology::replicas(vb, &stats)),
-                // It has no such vBucket, or does not know the group.
+                // The node has no such vBucket, or does not know the group.
                 Err(LinkError { fault: Fault::Refused { .. }, .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(Stranger::of(&self.our_name, &topologies))
+        Ok(TopologyMismatch::of(&self.our_name, &topologies))
     }
 
     async fn once(
@@ -183,7 +187,7 @@ impl Ask {
         let connected = client.insert(connected);
         match self.side {
             Side::Producer => connected.get_all_vb_seqnos().await,
-            // An active copy follows nobody: that it is a replica again must be noticed.
+            // Active copies are left out: a copy that becomes a replica again must appear as new.
             Side::Consumer => {
                 let mut seqnos = connected.get_vb_seqnos_in(VbState::Replica).await?;
                 seqnos.extend(connected.get_vb_seqnos_in(VbState::Pending).await?);

@@ -1,5 +1,5 @@
-//! Fake data nodes that tell the connections of DCP from control connections: the test plays the
-//! former, the latter are answered from what the test has set.
+//! Fake data nodes. The test plays their DCP connections; control connections are answered from
+//! state that the test has set.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 use super::{Link, PATIENCE, status_until, vbs, words};
 
-/// What a node says on its control connections.
+/// The answers of a node on its control connections.
 #[derive(Clone, Default)]
 pub struct Control(Arc<Mutex<Said>>);
 
@@ -41,47 +41,47 @@ impl Control {
         self.0.lock().unwrap().seqnos.insert(vb, seqno);
     }
 
-    /// Has it not serve a vBucket any more, as one that is dead.
+    /// Makes the node stop serving a vBucket, as for a dead one.
     pub fn no_seqno(&self, vb: u16) {
         self.0.lock().unwrap().seqnos.remove(&vb);
     }
 
-    /// Sets what it says about a takeover, one answer after the other; the last one stays.
+    /// Sets the answers about a takeover, one after the other; the last one is repeated.
     pub fn estimates(&self, answers: &[(&'static str, u64)]) {
         self.0.lock().unwrap().estimates = answers.iter().copied().collect();
     }
 
-    /// Sets what it has of a vBucket: a state and a high seqno; nothing without this.
+    /// Sets the copy of a vBucket: a state and a high seqno. Without this the node has no copy.
     pub fn copy(&self, vb: u16, state: VbState, high: u64) {
         self.0.lock().unwrap().copies.insert(vb, (state, high));
     }
 
-    /// Sets the topology that it shows for every vBucket.
+    /// Sets the topology of every vBucket.
     pub fn topology(&self, text: &str) {
         self.0.lock().unwrap().topology = Some(text.to_owned());
     }
 
-    /// The vBuckets of which it was asked for details, in this order.
+    /// Returns the vBuckets whose details were requested, in order.
     pub fn asked_details(&self) -> Vec<u16> {
         self.0.lock().unwrap().asked_details.clone()
     }
 
-    /// The vBuckets that it was told to make active, in this order.
+    /// Returns the vBuckets that were set active, in order.
     pub fn set_active(&self) -> Vec<u16> {
         self.0.lock().unwrap().set_active.clone()
     }
 
-    /// The groups of statistics it was asked for.
+    /// Returns the requested groups of statistics.
     pub fn groups(&self) -> Vec<String> {
         self.0.lock().unwrap().groups.clone()
     }
 
-    /// Whether it hangs up on whatever it is asked.
+    /// Sets whether the node closes a control connection on any request.
     pub fn hang_up(&self, hangs_up: bool) {
         self.0.lock().unwrap().hangs_up = hangs_up;
     }
 
-    /// Whether it reads what it is asked, and answers nothing.
+    /// Sets whether the node reads requests and answers none.
     pub fn silence(&self, is_silent: bool) {
         self.0.lock().unwrap().is_silent = is_silent;
     }
@@ -177,7 +177,7 @@ impl Control {
 pub struct Node {
     pub control: Control,
     dcp: mpsc::UnboundedReceiver<FakeConn>,
-    /// Connections that were not asked for by name yet.
+    /// Connections that the test did not take yet.
     early: Vec<FakeConn>,
 }
 
@@ -224,7 +224,7 @@ impl Node {
     }
 }
 
-/// Plays the handshake, and says whether it is a DCP connection; `None` where it was given up.
+/// Plays the handshake. Returns whether this is a DCP connection; `None` if the peer closed it.
 async fn handshake(mut conn: FakeConn) -> Option<(FakeConn, bool)> {
     loop {
         let request = conn.recv().await?;
@@ -285,7 +285,7 @@ impl Cluster {
         Self { beta: Node::start(beta), producers, handle }
     }
 
-    /// Asks for these vBuckets, by producer.
+    /// Sets the desired map, by producer.
     pub fn set(&self, map: &[(&str, &[u16])]) -> Answer<usize> {
         let desired = map.iter().map(|(name, ids)| ((*name).to_owned(), vbs(ids))).collect();
         self.ask(async move |handle| handle.set_desired(BUCKET, desired).await)
@@ -299,7 +299,7 @@ impl Cluster {
         self.ask(async move |handle| handle.move_vbucket(BUCKET, VbId(vb), from).await)
     }
 
-    /// Gives a command that is answered while the test plays the nodes.
+    /// Gives a command, whose answer comes while the test plays the nodes.
     pub fn ask<T, F, Fut>(&self, command: F) -> Answer<T>
     where
         T: Send + 'static,
@@ -331,7 +331,7 @@ impl Cluster {
         (link, streams)
     }
 
-    /// Reads the status until it is as `right` says.
+    /// Reads the status until `right` accepts it.
     pub async fn status_until(&self, right: impl Fn(&BucketStatus) -> bool) -> BucketStatus {
         status_until(&self.handle, right).await
     }

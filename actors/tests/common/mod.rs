@@ -1,4 +1,4 @@
-//! A running replication between two fake data nodes that the test plays itself.
+//! A running replication between two fake data nodes, which the test plays.
 
 pub mod cluster;
 
@@ -24,13 +24,13 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// The outcome of a set-up that runs while the test plays the nodes.
 pub type SetUp = JoinHandle<Result<usize, CommandError>>;
 
-/// Limits that make a test fail soon, and retry soon.
+/// Limits with short deadlines and short delays.
 pub fn brisk() -> Limits {
     let backoff = Backoff { min: Duration::from_millis(20), max: Duration::from_millis(100) };
     Limits { backoff, command: PATIENCE, lag_interval: None, ..Limits::default() }
 }
 
-/// Limits under which nothing is tried a second time while a test runs.
+/// Limits with delays longer than a test, so that nothing is retried.
 pub fn calm() -> Limits {
     let backoff = Backoff { min: 4 * PATIENCE, max: 4 * PATIENCE };
     Limits { backoff, ..brisk() }
@@ -71,7 +71,7 @@ impl Nodes {
         Self { alpha, beta, handle: handle.unwrap() }
     }
 
-    /// Asks for these vBuckets from `alpha`.
+    /// Sets the desired vBuckets from `alpha`.
     pub fn set(&self, ids: &[u16]) -> SetUp {
         let (handle, desired) = (self.handle.clone(), from_alpha(ids));
         tokio::spawn(async move { handle.set_desired(BUCKET, desired).await })
@@ -85,19 +85,19 @@ impl Nodes {
         Link::of(consumer, producer)
     }
 
-    /// Asks for these vBuckets and takes the connections that this opens.
+    /// Sets the desired vBuckets and takes the connections that this opens.
     pub async fn begin(&self, ids: &[u16]) -> (SetUp, Link) {
         let set_up = self.set(ids);
         (set_up, self.accept().await)
     }
 
-    /// Reads the status until it is as `right` says.
+    /// Reads the status until `right` accepts it.
     pub async fn status_until(&self, right: impl Fn(&BucketStatus) -> bool) -> BucketStatus {
         status_until(&self.handle, right).await
     }
 }
 
-/// Reads the status of the only bucket until it is as `right` says.
+/// Reads the status of the only bucket until `right` accepts it.
 pub async fn status_until(
     handle: &ReplicationHandle,
     right: impl Fn(&BucketStatus) -> bool,
@@ -113,7 +113,7 @@ pub async fn status_until(
     }
 }
 
-/// Both ends of one link, in the test's hands.
+/// Both connections of one link, played by the test.
 pub struct Link {
     pub consumer: FakeConn,
     pub producer: FakeConn,
@@ -132,12 +132,12 @@ pub struct Pending {
 }
 
 impl Link {
-    /// The link of these connections, on which no stream was asked for yet.
+    /// The link of these connections, before any stream was requested on it.
     pub fn of(consumer: FakeConn, producer: FakeConn) -> Self {
         Self { consumer, producer, opaque: 0 }
     }
 
-    /// Takes the next ADD_STREAM, and plays the consumer that asks the producer for the stream.
+    /// Takes the next ADD_STREAM, and plays the consumer's STREAM_REQ to the producer.
     pub async fn request(&mut self) -> Pending {
         let add = self.consumer.expect(Opcode::DCP_ADD_STREAM).await;
         self.pass_request(add).await
@@ -156,7 +156,7 @@ impl Link {
         stream
     }
 
-    /// The consumer asks for a stream from this seqno on; nobody looks whether that passes.
+    /// The consumer requests a stream from this seqno on; not checked at the producer.
     pub async fn ask_from(&mut self, stream: &mut Pending, start: u64) {
         let start = Seqno(start);
         let request = StreamReq {
@@ -174,7 +174,7 @@ impl Link {
         stream.request = out.freeze();
     }
 
-    /// Takes the next ADD_STREAM and asks for the stream from a seqno on, of an incomplete copy.
+    /// Takes the next ADD_STREAM of an incomplete copy, and requests the stream from a seqno on.
     pub async fn request_incomplete(&mut self, start: u64) -> Pending {
         let add = self.consumer.expect(Opcode::DCP_ADD_STREAM).await;
         self.opaque += 1;
@@ -191,7 +191,7 @@ impl Link {
         self.consumer.send(refusal).await;
     }
 
-    /// The producer accepts the stream; the consumer hears of it.
+    /// The producer accepts the stream; the consumer gets the answer.
     pub async fn accept(&mut self, stream: &Pending) {
         let log = [0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0];
         self.producer.answer_with(&stream.request, Status::SUCCESS, &[], &log).await;
@@ -217,7 +217,7 @@ impl Link {
         streams.try_into().ok().expect("so many")
     }
 
-    /// The producer accepts the stream and the consumer says so.
+    /// The producer accepts the stream, and the consumer answers ADD_STREAM.
     pub async fn open(&mut self, stream: &Pending) {
         self.accept(stream).await;
         self.added(stream, Status::SUCCESS).await;
@@ -231,15 +231,15 @@ impl Link {
         assert_eq!(self.consumer.expect(Opcode::DCP_STREAM_END).await, out);
     }
 
-    /// The producer asks for a state; nobody looks what comes of it.
+    /// The producer orders a state; not checked at the consumer.
     pub async fn ask_state(&mut self, stream: &Pending, state: VbState) {
         let mut out = BytesMut::new();
         SetVbucketState { state }.write(stream.vb, stream.opaque, &mut out);
         self.producer.send_raw(&out).await;
     }
 
-    /// The producer asks for a state; the consumer gets that unchanged. Before it becomes active it
-    /// has to answer a NOOP, which the producer does not see.
+    /// The producer orders a state; the consumer gets the frame unchanged. Before the order to
+    /// become active it has to answer a NOOP, which the producer does not see.
     pub async fn state(&mut self, stream: &Pending, state: VbState) -> Bytes {
         let mut out = BytesMut::new();
         SetVbucketState { state }.write(stream.vb, stream.opaque, &mut out);
@@ -253,7 +253,7 @@ impl Link {
         asked
     }
 
-    /// The consumer answers that; the producer gets the answer.
+    /// The consumer answers the order; the producer gets the answer.
     pub async fn state_answered(&mut self, asked: &Bytes, status: Status) {
         self.consumer.answer(asked, status).await;
         let answer = self.producer.expect(Opcode::DCP_SET_VBUCKET_STATE).await;
@@ -266,7 +266,7 @@ impl Link {
         self.state_answered(&asked, Status::SUCCESS).await;
     }
 
-    /// Both sides are told to close a stream, and do so.
+    /// Both sides get CLOSE_STREAM and close the stream.
     pub async fn closes(&mut self, vb: VbId) {
         for conn in [&mut self.consumer, &mut self.producer] {
             let close = conn.expect(Opcode::DCP_CLOSE_STREAM).await;
@@ -275,14 +275,14 @@ impl Link {
         }
     }
 
-    /// The flags of the next ADD_STREAM, which is then asked for as the consumer does.
+    /// Returns the flags of the next ADD_STREAM, after the consumer's STREAM_REQ.
     pub async fn request_with_flags(&mut self) -> (Pending, u32) {
         let stream = self.request().await;
         let flags = AddStream::decode(&view(&stream.add)).unwrap().flags;
         (stream, flags)
     }
 
-    /// Something that only passes after everything sent before it was judged.
+    /// Waits until every frame that was sent before has its verdict.
     pub async fn settle(&mut self) {
         let noop = mcbp::FrameBuilder::request(Opcode::DCP_NOOP);
         self.consumer.send(noop).await;
@@ -295,7 +295,7 @@ pub async fn within_a_second(set_up: SetUp) -> Result<usize, CommandError> {
     timeout(Duration::from_secs(1), set_up).await.expect("an answer within a second").unwrap()
 }
 
-/// What a data node answered, as status pages spell it.
+/// What a data node answered, as in the status.
 pub fn words(failure: &dcp_actors::VbFailure) -> Option<String> {
     failure.cause.answer().map(|answer| answer.to_string())
 }

@@ -1,15 +1,15 @@
-//! How long to wait before the next attempt: exponential, bounded, with jitter.
+//! The delay before the next attempt: exponential, bounded, with jitter.
 //!
-//! It draws no random numbers: the caller brings one.
+//! Draws no random number; the caller passes one in.
 
 use std::time::Duration;
 
 /// Delays that double from `min` to `max`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Backoff {
-    /// The first delay, before jitter. 100 ms: a restarting process is back in about that time.
+    /// The first delay, before jitter. 100 ms: about the time in which a process restarts.
     pub min: Duration,
-    /// The longest delay, before jitter. 30 s: a person who has mended something waits no longer.
+    /// The longest delay, before jitter. 30 s: how long an operator waits at most after a repair.
     pub max: Duration,
 }
 
@@ -20,8 +20,8 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The delay after so many failures in a row before this one: between half and all of the
-    /// doubled delay, by `random` from 0 to 1, so that many links do not come back at once.
+    /// Returns the delay after `failures` earlier failures in a row: between half and all of the
+    /// doubled delay, by `random` from 0 to 1. The jitter spreads the attempts of many links.
     #[must_use]
     pub fn delay(&self, failures: u32, random: f64) -> Duration {
         let doubled = self.min.saturating_mul(1u32.checked_shl(failures).unwrap_or(u32::MAX));

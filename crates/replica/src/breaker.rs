@@ -1,20 +1,20 @@
-//! When to stop trying: the same vBucket rolled back, or refused, again and again (MB-64246).
+//! Detects a vBucket that is rolled back, or refused, again and again (MB-64246).
 //!
-//! Time comes in as the duration since any fixed start; this file reads no clock.
+//! Times are since any fixed start; nothing here reads a clock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use mcbp::VbId;
 
-/// Failures of one vBucket within the window that are too many. A roll back that works is needed
-/// once or twice; more of them lead nowhere.
+/// Failures of one vBucket within the window that trip the breaker. A rollback that succeeds takes
+/// one or two attempts; more of them are a loop.
 pub const BREAKER_LIMIT: usize = 5;
 
-/// The time within which failures are counted together.
+/// The time window in which failures count together.
 pub const BREAKER_WINDOW: Duration = Duration::from_secs(60);
 
-/// Counts failures for each vBucket. The owner keeps one breaker for each kind of failure.
+/// Counts failures by vBucket. The owner keeps one breaker for each kind of failure.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Breaker {
     limit: usize,
@@ -30,13 +30,14 @@ impl Default for Breaker {
 }
 
 impl Breaker {
-    /// A breaker that trips at `limit` failures (at least 1) of one vBucket within `window`.
+    /// Returns a breaker that trips at `limit` failures (at least 1) of one vBucket within
+    /// `window`.
     #[must_use]
     pub fn new(limit: usize, window: Duration) -> Self {
         Self { limit: limit.max(1), window, failures: BTreeMap::new() }
     }
 
-    /// Counts a failure at `now`, and says whether the vBucket is broken from now on.
+    /// Counts a failure at `now`. Returns whether the breaker is tripped for this vBucket.
     pub fn failed(&mut self, vb: VbId, now: Duration) -> bool {
         let failures = self.failures.entry(vb).or_default();
         if failures.len() == self.limit {
@@ -46,8 +47,8 @@ impl Breaker {
         self.is_broken(vb, now)
     }
 
-    /// Whether the vBucket had too many failures in the window that ends at `now`. It mends by
-    /// itself when the failures are old enough.
+    /// Whether the breaker is tripped: the vBucket had `limit` failures in the window that ends at
+    /// `now`. It resets by itself as failures leave the window.
     #[must_use]
     pub fn is_broken(&self, vb: VbId, now: Duration) -> bool {
         let Some(failures) = self.failures.get(&vb) else { return false };
@@ -55,13 +56,13 @@ impl Breaker {
         failures.len() == self.limit && failures.front().is_some_and(is_recent)
     }
 
-    /// Every vBucket that is broken at `now`, in ascending order.
+    /// Returns every vBucket whose breaker is tripped at `now`, in ascending order.
     pub fn broken(&self, now: Duration) -> impl Iterator<Item = VbId> {
         self.failures.keys().copied().filter(move |&vb| self.is_broken(vb, now))
     }
 
-    /// Forgets the failures of a vBucket: a person has changed something, or it works again.
-    pub fn mend(&mut self, vb: VbId) {
+    /// Forgets the failures of a vBucket: the operator asked for a retry, or it works again.
+    pub fn reset(&mut self, vb: VbId) {
         self.failures.remove(&vb);
     }
 }
@@ -77,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn mb_64246_the_same_failure_again_and_again_breaks_the_loop() {
+    fn mb_64246_the_same_failure_again_and_again_trips_the_breaker() {
         let mut breaker = Breaker::new(3, seconds(10));
         assert!(!breaker.failed(VB, seconds(1)));
         assert!(!breaker.failed(VB, seconds(2)));
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_far_apart_do_not_break() {
+    fn failures_far_apart_do_not_trip_it() {
         let mut breaker = Breaker::new(3, seconds(10));
         for at in [0, 6, 12, 18, 24] {
             assert!(!breaker.failed(VB, seconds(at)), "at {at}");
@@ -94,14 +95,14 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_vbucket_mends_with_time_or_by_hand() {
+    fn it_resets_with_time_or_by_hand() {
         let mut breaker = Breaker::new(2, seconds(10));
         breaker.failed(VB, seconds(0));
         assert!(breaker.failed(VB, seconds(1)));
         assert!(breaker.is_broken(VB, seconds(10)));
         assert!(!breaker.is_broken(VB, seconds(11)));
         breaker.failed(VB, seconds(2));
-        breaker.mend(VB);
+        breaker.reset(VB);
         assert!(!breaker.is_broken(VB, seconds(2)));
     }
 

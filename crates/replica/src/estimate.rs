@@ -1,43 +1,44 @@
-//! What a producer says about how much of a vBucket it still has to send, and what follows.
+//! A producer's estimate of the changes that a vBucket still lacks, and whether it allows a
+//! takeover.
 //!
-//! Only answers that are known to be good let a move go on: an estimate of 0 that was merely not
-//! computed yet once ended moves too early (MB-35594, MB-36802, MB-59522).
+//! Only known good answers let a move continue: an estimate of 0 that was not computed yet once
+//! ended moves too early (MB-35594, MB-36802, MB-59522).
 
 use mcbp::VbId;
 
-/// Changes that may be missing when a takeover begins. The takeover itself moves the rest while
-/// clients wait, so it is to be little.
+/// Upper bound on the missing changes at which a takeover begins. The takeover moves them while
+/// clients wait, so there must be few.
 pub const REMAINING_MAX: u64 = 1000;
 
-/// What to do about a move.
+/// What an estimate means for a move.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Estimate {
-    /// Little is missing: take the vBucket over.
+    /// Few changes are missing: begin the takeover.
     Near {
         /// Changes that are missing.
         remaining: u64,
     },
-    /// Ask again in a while.
+    /// Many changes are missing: ask again later.
     Far {
         /// Changes that are missing.
         remaining: u64,
     },
-    /// The producer is still counting: ask again soon.
+    /// The producer has not computed the estimate yet: ask again soon.
     Counting,
 }
 
-/// An answer from which nothing can be concluded.
+/// An answer without a usable estimate.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum EstimateError {
-    /// The status is not one that is known to be good.
+    /// The status is not a known good one.
     #[error("the producer's takeover status of {vb} is {status:?}, which allows no takeover")]
     Status {
         /// The vBucket.
         vb: VbId,
-        /// As the producer spelled it.
+        /// The status as the producer sent it.
         status: String,
     },
-    /// A part of the answer is missing or no number.
+    /// A statistic is missing or not a number.
     #[error("the producer's takeover statistics of {vb} have no usable {key:?}")]
     Missing {
         /// The vBucket.
@@ -48,16 +49,16 @@ pub enum EstimateError {
 }
 
 impl Estimate {
-    /// The group of statistics to ask for, about the connection of this name.
+    /// Returns the group of statistics about one vBucket on the named connection.
     #[must_use]
     pub fn group(vb: VbId, connection_name: &str) -> String {
         format!("dcp-vbtakeover {} {connection_name}", vb.0)
     }
 
-    /// Reads the statistics of [`Self::group`].
+    /// Parses the statistics of [`Self::group`].
     ///
     /// # Errors
-    /// [`EstimateError`] for anything that is not known to be good.
+    /// [`EstimateError`] for any answer that is not known to be good.
     pub fn of(vb: VbId, stats: &[(String, String)]) -> Result<Self, EstimateError> {
         let find = |key: &'static str| {
             let found = stats.iter().find(|(name, _)| name == key);

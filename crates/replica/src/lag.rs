@@ -1,43 +1,42 @@
-//! How far a consumer is behind its producers, for each vBucket, in seqnos and in time.
+//! The lag of a consumer, by vBucket, in seqnos and in time.
 //!
-//! It is told what the nodes say of themselves and asks nobody. What a node did not say lately is
-//! unknown, never zero.
+//! The caller records the seqnos that the nodes report. A seqno without a recent report is unknown,
+//! never zero: a node that hangs must not look caught up.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use mcbp::{Seqno, VbId};
 
-/// Seqnos of a producer that are remembered for each vBucket while the consumer is behind. A full
-/// history is thinned to half, so that it reaches as far back as the consumer needs, ever coarser.
+/// Bound on the producer seqnos kept for a vBucket while its consumer lags. A full history drops
+/// every second entry: it keeps its reach and loses resolution.
 pub const HISTORY_MAX: usize = 32;
 
-/// What the nodes said; times are since any fixed start.
+/// The seqnos that the nodes reported. Times are since any fixed start.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct LagBook {
+pub struct LagTracker {
     rows: BTreeMap<VbId, Row>,
-    /// When each producer last said its seqnos.
+    /// When each producer last reported its seqnos.
     heard: BTreeMap<String, Duration>,
-    /// When the consumer last did.
+    /// When the consumer last reported its seqnos.
     consumer_heard: Option<Duration>,
 }
 
-/// How one vBucket is.
+/// The lag of one vBucket; `None` for what is unknown.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Lag {
     /// The high seqno of the producer.
     pub producer: Option<Seqno>,
     /// The high seqno of the consumer.
     pub consumer: Option<Seqno>,
-    /// For how long the consumer has been behind what the producer had then; zero when it is not.
+    /// Age of the oldest producer seqno that the consumer does not have; zero without lag.
     pub behind_for: Option<Duration>,
-    /// How long ago the consumer's seqno was last seen to change.
+    /// Time since the consumer's seqno last changed.
     pub still_for: Option<Duration>,
 }
 
 impl Lag {
-    /// By how many seqnos the consumer is behind. A consumer that is ahead is about to be rolled
-    /// back, and not behind.
+    /// Returns the lag in seqnos; 0 for a consumer that is ahead, which is about to be rolled back.
     #[must_use]
     pub const fn seqnos(&self) -> Option<u64> {
         match (self.producer, self.consumer) {
@@ -53,14 +52,15 @@ struct Row {
     source: String,
     producer: Option<Seqno>,
     consumer: Option<Seqno>,
-    /// When the producer was first seen to have a seqno that the consumer does not have yet.
+    /// Producer seqnos that the consumer lacks, with the time each was first reported.
     ahead: VecDeque<(Duration, Seqno)>,
-    /// When the consumer's seqno was last seen to change.
+    /// When the consumer's seqno last changed.
     moved: Option<Duration>,
 }
 
-impl LagBook {
-    /// Sets which vBuckets count, and the producer of each. What stays keeps its history.
+impl LagTracker {
+    /// Sets the vBuckets to track and the producer of each. An entry whose producer stays keeps its
+    /// history.
     pub fn follow(&mut self, sources: &BTreeMap<VbId, String>) {
         self.rows.retain(|vb, row| sources.get(vb) == Some(&row.source));
         for (&vb, source) in sources {
@@ -70,9 +70,9 @@ impl LagBook {
         self.heard.retain(|source, _| rows.values().any(|row| row.source == *source));
     }
 
-    /// A producer said which high seqnos it has; `None` when it did not answer. Returns the
-    /// vBuckets that it did not tell of the last time.
-    pub fn producer_said(
+    /// Records the high seqnos that a producer reported; `None` when it did not answer. Returns the
+    /// vBuckets that its previous report lacked.
+    pub fn record_producer(
         &mut self,
         source: &str,
         seqnos: Option<&[(VbId, Seqno)]>,
@@ -88,14 +88,18 @@ impl LagBook {
             if row.producer.is_none() && seqno.is_some() {
                 appeared.push(vb);
             }
-            row.producer_said(seqno, now);
+            row.record_producer(seqno, now);
         }
         appeared
     }
 
-    /// The consumer said which high seqnos it has; `None` when it did not answer. Returns the
-    /// vBuckets that it did not tell of the last time.
-    pub fn consumer_said(&mut self, seqnos: Option<&[(VbId, Seqno)]>, now: Duration) -> Vec<VbId> {
+    /// Records the high seqnos that the consumer reported; `None` when it did not answer. Returns
+    /// the vBuckets that its previous report lacked.
+    pub fn record_consumer(
+        &mut self,
+        seqnos: Option<&[(VbId, Seqno)]>,
+        now: Duration,
+    ) -> Vec<VbId> {
         let said: BTreeMap<_, _> = seqnos.unwrap_or_default().iter().copied().collect();
         if seqnos.is_some() {
             self.consumer_heard = Some(now);
@@ -106,26 +110,24 @@ impl LagBook {
             if row.consumer.is_none() && seqno.is_some() {
                 appeared.push(vb);
             }
-            row.consumer_said(seqno, now);
+            row.record_consumer(seqno, now);
         }
         appeared
     }
 
-    /// Whether the consumer has said its seqnos at least once, and did not tell of this vBucket
-    /// when it was last asked.
+    /// Whether the consumer has reported at least once, and its last report lacked this vBucket.
     #[must_use]
     pub fn consumer_lacks(&self, vb: VbId) -> bool {
         self.consumer_heard.is_some() && self.rows.get(&vb).is_some_and(|r| r.consumer.is_none())
     }
 
-    /// When the consumer last said its seqnos, on the clock of the caller.
+    /// Returns when the consumer last reported, on the clock of the caller.
     #[must_use]
     pub const fn consumer_heard(&self) -> Option<Duration> {
         self.consumer_heard
     }
 
-    /// As [`Self::lag`], but what a node said longer than `max_age` ago is unknown: a node that
-    /// hangs says neither that it is well nor that it is not.
+    /// Returns the lag, where reports older than `max_age` count as unknown.
     #[must_use]
     pub fn recent_lag(&self, vb: VbId, now: Duration, max_age: Duration) -> Lag {
         let Some(row) = self.rows.get(&vb) else { return Lag::default() };
@@ -137,7 +139,7 @@ impl LagBook {
         Lag { producer, consumer, behind_for, still_for: lag.still_for }
     }
 
-    /// How a vBucket is by what the nodes said last; all unknown for one that does not count.
+    /// Returns the lag by the last reports, however old; all unknown for an untracked vBucket.
     #[must_use]
     pub fn lag(&self, vb: VbId, now: Duration) -> Lag {
         let Some(row) = self.rows.get(&vb) else { return Lag::default() };
@@ -151,17 +153,17 @@ impl LagBook {
         }
     }
 
-    /// Every vBucket that counts.
+    /// Returns the lag of every tracked vBucket.
     pub fn lags(&self, now: Duration) -> impl Iterator<Item = (VbId, Lag)> {
         self.rows.keys().map(move |&vb| (vb, self.lag(vb, now)))
     }
 }
 
 impl Row {
-    fn producer_said(&mut self, seqno: Option<Seqno>, now: Duration) {
+    fn record_producer(&mut self, seqno: Option<Seqno>, now: Duration) {
         let went_back = seqno < self.ahead.back().map(|&(_, seqno)| seqno);
         if seqno.is_some() && went_back {
-            // Another history: a failover or a rollback.
+            // A seqno that went back belongs to another history: a failover or a rollback.
             self.ahead.clear();
         }
         self.producer = seqno;
@@ -176,7 +178,7 @@ impl Row {
         }
     }
 
-    fn consumer_said(&mut self, seqno: Option<Seqno>, now: Duration) {
+    fn record_consumer(&mut self, seqno: Option<Seqno>, now: Duration) {
         if seqno.is_some() && self.consumer != seqno {
             self.moved = Some(now);
         }
@@ -199,16 +201,16 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn book() -> LagBook {
-        let mut book = LagBook::default();
-        book.follow(&BTreeMap::from([(VB, "alpha".to_owned())]));
-        book
+    fn tracker() -> LagTracker {
+        let mut lags = LagTracker::default();
+        lags.follow(&BTreeMap::from([(VB, "alpha".to_owned())]));
+        lags
     }
 
-    fn said(book: &mut LagBook, seconds: u64, producer: u64, consumer: u64) -> Lag {
-        book.producer_said("alpha", Some(&[(VB, Seqno(producer))]), at(seconds));
-        book.consumer_said(Some(&[(VB, Seqno(consumer))]), at(seconds));
-        book.lag(VB, at(seconds))
+    fn report(lags: &mut LagTracker, seconds: u64, producer: u64, consumer: u64) -> Lag {
+        lags.record_producer("alpha", Some(&[(VB, Seqno(producer))]), at(seconds));
+        lags.record_consumer(Some(&[(VB, Seqno(consumer))]), at(seconds));
+        lags.lag(VB, at(seconds))
     }
 
     fn lag(lag: Lag) -> (Option<u64>, Option<u64>) {
@@ -217,90 +219,90 @@ mod tests {
 
     #[test]
     fn lag_is_the_age_of_the_oldest_change_that_is_missing() {
-        let mut book = book();
-        assert_eq!(lag(said(&mut book, 1, 10, 10)), (Some(0), Some(0)));
-        assert_eq!(lag(said(&mut book, 2, 20, 10)), (Some(10), Some(0)));
-        assert_eq!(lag(said(&mut book, 3, 30, 10)), (Some(20), Some(1)));
-        assert_eq!(lag(said(&mut book, 4, 30, 20)), (Some(10), Some(1)), "what came at 3");
-        assert_eq!(lag(said(&mut book, 5, 30, 29)), (Some(1), Some(2)));
-        assert_eq!(lag(said(&mut book, 6, 30, 30)), (Some(0), Some(0)));
+        let mut lags = tracker();
+        assert_eq!(lag(report(&mut lags, 1, 10, 10)), (Some(0), Some(0)));
+        assert_eq!(lag(report(&mut lags, 2, 20, 10)), (Some(10), Some(0)));
+        assert_eq!(lag(report(&mut lags, 3, 30, 10)), (Some(20), Some(1)));
+        assert_eq!(lag(report(&mut lags, 4, 30, 20)), (Some(10), Some(1)), "since second 3");
+        assert_eq!(lag(report(&mut lags, 5, 30, 29)), (Some(1), Some(2)));
+        assert_eq!(lag(report(&mut lags, 6, 30, 30)), (Some(0), Some(0)));
     }
 
     #[test]
     fn a_node_that_does_not_answer_makes_lag_unknown_and_not_zero() {
-        let mut book = book();
-        said(&mut book, 1, 20, 10);
-        book.producer_said("alpha", None, at(2));
-        assert_eq!(lag(book.lag(VB, at(2))), (None, None));
-        assert_eq!(lag(said(&mut book, 4, 20, 10)), (Some(10), Some(3)), "not forgotten");
-        book.consumer_said(None, at(5));
-        assert_eq!(lag(book.lag(VB, at(5))), (None, None));
-        assert_eq!(lag(book.lag(VbId(4), at(5))), (None, None), "not followed");
+        let mut lags = tracker();
+        report(&mut lags, 1, 20, 10);
+        lags.record_producer("alpha", None, at(2));
+        assert_eq!(lag(lags.lag(VB, at(2))), (None, None));
+        assert_eq!(lag(report(&mut lags, 4, 20, 10)), (Some(10), Some(3)), "not forgotten");
+        lags.record_consumer(None, at(5));
+        assert_eq!(lag(lags.lag(VB, at(5))), (None, None));
+        assert_eq!(lag(lags.lag(VbId(4), at(5))), (None, None), "not followed");
     }
 
     #[test]
-    fn what_a_node_said_long_ago_is_unknown() {
-        let (mut book, max_age) = (book(), Duration::from_secs(4));
-        said(&mut book, 1, 20, 10);
-        let recent = |book: &LagBook, seconds| lag(book.recent_lag(VB, at(seconds), max_age));
-        assert_eq!(recent(&book, 5), (Some(10), Some(4)));
-        assert_eq!(book.consumer_heard(), Some(at(1)));
-        assert_eq!(recent(&book, 6), (None, None));
-        assert_eq!(lag(book.lag(VB, at(6))), (Some(10), Some(5)), "the last word is kept");
-        book.consumer_said(Some(&[(VB, Seqno(10))]), at(6));
-        let half = book.recent_lag(VB, at(6), max_age);
+    fn a_report_that_is_too_old_is_unknown() {
+        let (mut lags, max_age) = (tracker(), Duration::from_secs(4));
+        report(&mut lags, 1, 20, 10);
+        let recent = |lags: &LagTracker, seconds| lag(lags.recent_lag(VB, at(seconds), max_age));
+        assert_eq!(recent(&lags, 5), (Some(10), Some(4)));
+        assert_eq!(lags.consumer_heard(), Some(at(1)));
+        assert_eq!(recent(&lags, 6), (None, None));
+        assert_eq!(lag(lags.lag(VB, at(6))), (Some(10), Some(5)), "the last report is kept");
+        lags.record_consumer(Some(&[(VB, Seqno(10))]), at(6));
+        let half = lags.recent_lag(VB, at(6), max_age);
         assert_eq!((half.producer, half.consumer), (None, Some(Seqno(10))));
         assert_eq!(lag(half), (None, None));
-        book.producer_said("alpha", Some(&[(VB, Seqno(30))]), at(7));
-        assert_eq!(recent(&book, 7), (Some(20), Some(6)));
+        lags.record_producer("alpha", Some(&[(VB, Seqno(30))]), at(7));
+        assert_eq!(recent(&lags, 7), (Some(20), Some(6)));
     }
 
     #[test]
-    fn a_vbucket_that_is_told_of_again_has_appeared_once() {
-        let mut book = book();
+    fn a_vbucket_that_is_reported_again_has_appeared_once() {
+        let mut lags = tracker();
         let has = [(VB, Seqno(1))];
-        assert_eq!(book.producer_said("alpha", Some(&has), at(1)), [VB]);
-        assert_eq!(book.producer_said("alpha", Some(&has), at(2)), []);
-        assert_eq!(book.producer_said("alpha", Some(&[]), at(3)), [], "a node that warms up");
-        assert_eq!(book.producer_said("alpha", Some(&has), at(4)), [VB]);
-        assert_eq!(book.consumer_said(Some(&has), at(5)), [VB]);
-        assert_eq!(book.consumer_said(None, at(6)), [], "a node that is gone");
-        assert_eq!(book.consumer_said(Some(&has), at(7)), [VB]);
+        assert_eq!(lags.record_producer("alpha", Some(&has), at(1)), [VB]);
+        assert_eq!(lags.record_producer("alpha", Some(&has), at(2)), []);
+        assert_eq!(lags.record_producer("alpha", Some(&[]), at(3)), [], "a node that warms up");
+        assert_eq!(lags.record_producer("alpha", Some(&has), at(4)), [VB]);
+        assert_eq!(lags.record_consumer(Some(&has), at(5)), [VB]);
+        assert_eq!(lags.record_consumer(None, at(6)), [], "a node that is gone");
+        assert_eq!(lags.record_consumer(Some(&has), at(7)), [VB]);
     }
 
     #[test]
     fn another_producer_of_the_same_vbucket_begins_anew() {
-        let mut book = book();
-        said(&mut book, 1, 20, 10);
-        book.producer_said("gamma", Some(&[(VB, Seqno(99))]), at(1));
-        assert_eq!(book.lag(VB, at(1)).producer, Some(Seqno(20)), "not its producer");
-        book.follow(&BTreeMap::from([(VB, "gamma".to_owned())]));
-        assert_eq!(book.lag(VB, at(2)), Lag::default());
+        let mut lags = tracker();
+        report(&mut lags, 1, 20, 10);
+        lags.record_producer("gamma", Some(&[(VB, Seqno(99))]), at(1));
+        assert_eq!(lags.lag(VB, at(1)).producer, Some(Seqno(20)), "not its producer");
+        lags.follow(&BTreeMap::from([(VB, "gamma".to_owned())]));
+        assert_eq!(lags.lag(VB, at(2)), Lag::default());
     }
 
     #[test]
     fn a_history_that_went_back_does_not_count_as_lag() {
-        let mut book = book();
-        said(&mut book, 1, 100, 50);
-        assert_eq!(lag(said(&mut book, 9, 40, 50)), (Some(0), Some(0)));
+        let mut lags = tracker();
+        report(&mut lags, 1, 100, 50);
+        assert_eq!(lag(report(&mut lags, 9, 40, 50)), (Some(0), Some(0)));
     }
 
     #[test]
     fn the_history_is_bounded_and_keeps_its_oldest_entry() {
-        let mut book = book();
-        said(&mut book, 0, 0, 0);
+        let mut lags = tracker();
+        report(&mut lags, 0, 0, 0);
         for second in 1..1000 {
-            book.producer_said("alpha", Some(&[(VB, Seqno(second))]), at(second));
+            lags.record_producer("alpha", Some(&[(VB, Seqno(second))]), at(second));
         }
-        assert!(book.rows[&VB].ahead.len() <= HISTORY_MAX);
-        assert_eq!(lag(book.lag(VB, at(1000))), (Some(999), Some(999)));
+        assert!(lags.rows[&VB].ahead.len() <= HISTORY_MAX);
+        assert_eq!(lag(lags.lag(VB, at(1000))), (Some(999), Some(999)));
     }
 
     #[test]
     fn the_age_of_progress_is_that_of_the_last_change() {
-        let mut book = book();
-        said(&mut book, 1, 20, 10);
-        said(&mut book, 5, 20, 10);
-        assert_eq!(book.lag(VB, at(7)).still_for, Some(at(6)));
+        let mut lags = tracker();
+        report(&mut lags, 1, 20, 10);
+        report(&mut lags, 5, 20, 10);
+        assert_eq!(lags.lag(VB, at(7)).still_for, Some(at(6)));
     }
 }

@@ -1,25 +1,24 @@
 //! The rules of replication, as pure code: no socket, no clock, no random source, no thread.
 //!
 //! - `link`: the consumer side of one link, events in, effects out
-//! - `bucket`: all links of a bucket, what is wanted of them, moves and healing, as a machine too
+//! - `bucket`: the machine of a bucket: its links, the desired map, moves and retries
 //! - `plan`: which vBuckets come from which producer, over which links
-//! - `names`: what connections call themselves, byte for byte as Couchbase does
-//! - `wanted`: the streams one link should have, and how far each is
-//! - `estimate`: what a producer says before a takeover, and what follows
-//! - `remedy`: what to do about a takeover that was cut off
-//! - `backoff`, `breaker`, `loops`: when to try again, and when to stop trying so fast
-//! - `bursts`: what to log of a thousand vBuckets at once
-//! - `lag`, `stall`, `standstill`: how far a consumer is behind, and when a link or one vBucket of
-//!   it is stuck
-//! - `topology`: whether a producer counts our node for durable writes
+//! - `names`: names of DCP connections, byte for byte as Couchbase's cluster manager forms them
+//! - `wanted`: the wanted streams of one link, the phase of each, and when each is retried
+//! - `estimate`: a producer's takeover estimate, and whether it allows a takeover
+//! - `remedy`: how to repair the copies of an interrupted takeover
+//! - `backoff`, `breaker`, `loops`: delays between attempts, and detection of retry loops
+//! - `log_limiter`: rate-limited log lines of many vBuckets, with a suppressed count
+//! - `lag`, `stall`, `standstill`: the lag of a consumer; detection of stalled links and vBuckets
+//! - `topology`: whether a producer's topologies name our node, which durable writes depend on
 
 pub mod backoff;
 pub mod breaker;
 pub mod bucket;
-pub mod bursts;
 pub mod estimate;
 pub mod lag;
 pub mod link;
+pub mod log_limiter;
 pub mod loops;
 
 pub mod names;

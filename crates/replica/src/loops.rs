@@ -1,7 +1,8 @@
-//! Failures that come again and again: how each is to be logged, and when a vBucket counts as
-//! broken, because trying at full speed leads nowhere.
+//! Repeated failures: which of them to log, and when a vBucket is in a retry loop and counts as
+//! broken, so that it is retried at the longest backoff only.
 //!
-//! Backoff alone does not see a stream that opens and fails in turn: every opening resets it.
+//! Backoff alone does not detect a stream that opens and fails in turn, because each opening resets
+//! it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,19 +13,19 @@ use mcbp::{Status, StreamEndStatus, VbId};
 use crate::breaker::Breaker;
 use crate::link::{Reason, VbError};
 
-/// The loop that a failure may be a part of.
+/// The kind of retry loop that a failure may belong to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum LoopKind {
-    /// The producer wants the consumer to roll back.
+    /// The producer asks for a rollback each time.
     Rollback,
-    /// The consumer asks for something that the producer calls invalid.
+    /// The producer rejects the STREAM_REQ as invalid each time.
     InvalidRequest,
-    /// The stream opens and ends.
+    /// The stream opens and ends in turn.
     Flapping,
 }
 
 impl LoopKind {
-    /// As status pages and logs spell it.
+    /// Returns the name in the status and in logs.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,7 +35,7 @@ impl LoopKind {
         }
     }
 
-    /// The loop that a stream which did not open may be in. Other failures have backoff.
+    /// Returns the loop that a stream which did not open may be in. Other failures rely on backoff.
     #[must_use]
     pub const fn of_failure(error: &VbError) -> Option<Self> {
         match error.reason {
@@ -47,7 +48,7 @@ impl LoopKind {
         }
     }
 
-    /// The loop that an open stream which ended may be in.
+    /// Returns the loop that an open stream which ended may be in.
     #[must_use]
     pub fn of_end(error: &VbError) -> Self {
         Self::of_failure(error).unwrap_or(Self::Flapping)
@@ -60,24 +61,24 @@ impl fmt::Display for LoopKind {
     }
 }
 
-/// A vBucket that is in a loop.
+/// A vBucket in a retry loop.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Broken {
     /// Which loop.
     pub kind: LoopKind,
-    /// When that was found; times are since any fixed start.
+    /// When the loop was detected; times are since any fixed start.
     pub since: Duration,
 }
 
-/// How a failure is to be logged.
+/// Whether and how to log a failure.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Notice {
-    /// With the number of failures so far: for a new reason, and at 1, 10, 100 and so on.
-    Tell(u64),
-    /// As an error: the vBucket is broken from now on.
-    Broke(LoopKind),
-    /// Not at all.
-    Quiet,
+    /// Log it, with the number of failures so far: a new reason, or failure 1, 10, 100 and so on.
+    Log(u64),
+    /// Log an error: the vBucket is broken from now on.
+    Tripped(LoopKind),
+    /// Do not log it.
+    Suppress,
 }
 
 /// The failures of all vBuckets of a bucket.
@@ -93,12 +94,12 @@ struct Record {
     failures: u64,
     last: Duration,
     broken: Option<Broken>,
-    told: Told,
+    logged: LoggedReasons,
 }
 
 impl Loops {
-    /// Breaks a vBucket at `limit` failures of one kind within `window`. It is forgotten once
-    /// nothing has failed for `quiet`, which is to be longer than the slowest pace of retries.
+    /// A vBucket is broken at `limit` failures of one kind within `window`. Its failures are
+    /// forgotten after `quiet` without a new one, which must exceed the longest backoff.
     #[must_use]
     pub fn new(limit: usize, window: Duration, quiet: Duration) -> Self {
         let kinds = [LoopKind::Rollback, LoopKind::InvalidRequest, LoopKind::Flapping];
@@ -106,9 +107,10 @@ impl Loops {
         Self { breakers: breakers.into(), records: BTreeMap::new(), quiet }
     }
 
-    /// Counts a failure; `why` is what would be logged.
+    /// Counts a failure; `why` is its text in the log.
     pub fn failed(&mut self, vb: VbId, kind: Option<LoopKind>, why: &str, now: Duration) -> Notice {
-        let fresh = || Record { failures: 0, last: now, broken: None, told: Told::default() };
+        let fresh =
+            || Record { failures: 0, last: now, broken: None, logged: LoggedReasons::default() };
         let record = self.records.entry(vb).or_insert_with(fresh);
         if now.saturating_sub(record.last) > self.quiet {
             *record = fresh();
@@ -121,24 +123,24 @@ impl Loops {
             && record.broken.is_none()
         {
             record.broken = Some(Broken { kind, since: now });
-            return Notice::Broke(kind);
+            return Notice::Tripped(kind);
         }
         let failures = record.failures;
-        if record.told.is_worth_a_line(why, failures) {
-            Notice::Tell(failures)
+        if record.logged.should_log(why, failures) {
+            Notice::Log(failures)
         } else {
-            Notice::Quiet
+            Notice::Suppress
         }
     }
 
-    /// The loop that a vBucket is in, if any.
+    /// Returns the loop that a vBucket is in, if any.
     #[must_use]
     pub fn broken(&self, vb: VbId, now: Duration) -> Option<Broken> {
         let record = self.records.get(&vb)?;
         record.broken.filter(|_| now.saturating_sub(record.last) <= self.quiet)
     }
 
-    /// Every broken vBucket in ascending order, with the number of failures.
+    /// Returns every broken vBucket in ascending order, with its number of failures.
     pub fn all_broken(&self, now: Duration) -> impl Iterator<Item = (VbId, Broken, u64)> {
         let broken = move |(&vb, record): (&VbId, &Record)| {
             self.broken(vb, now).map(|broken| (vb, broken, record.failures))
@@ -146,27 +148,28 @@ impl Loops {
         self.records.iter().filter_map(broken)
     }
 
-    /// Forgets the failures of a vBucket: a person has changed something.
-    pub fn mend(&mut self, vb: VbId) {
+    /// Forgets the failures of a vBucket: the operator asked for a retry.
+    pub fn reset(&mut self, vb: VbId) {
         self.records.remove(&vb);
         for breaker in self.breakers.values_mut() {
-            breaker.mend(vb);
+            breaker.reset(vb);
         }
     }
 }
 
-/// The reasons that were logged of something that fails again and again.
+/// The reasons already logged of one thing that fails repeatedly.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-pub struct Told(Vec<String>);
+pub struct LoggedReasons(Vec<String>);
 
-impl Told {
-    /// More reasons than anything fails for in turn; texts that differ each time end here.
+impl LoggedReasons {
+    /// Bound on the remembered reasons. Failures have few reasons; a text that differs each time,
+    /// such as one with a number in it, must not be logged each time.
     const REASONS_MAX: usize = 8;
 
-    /// Whether failure number `count`, with this reason, is worth a line in the log: a new reason
-    /// is, and each at 1, 10, 100 and so on.
-    pub fn is_worth_a_line(&mut self, why: &str, count: u64) -> bool {
-        let is_new = self.0.len() < Self::REASONS_MAX && !self.0.iter().any(|told| told == why);
+    /// Whether to log failure number `count`, which has this reason: yes for a new reason, and for
+    /// number 1, 10, 100 and so on.
+    pub fn should_log(&mut self, why: &str, count: u64) -> bool {
+        let is_new = self.0.len() < Self::REASONS_MAX && !self.0.iter().any(|logged| logged == why);
         if is_new {
             self.0.push(why.to_owned());
         }
@@ -195,46 +198,46 @@ mod tests {
     }
 
     #[test]
-    fn sync_gateway_1198_a_rollback_loop_is_broken_and_told_once() {
+    fn sync_gateway_1198_a_rollback_loop_is_detected_and_logged_once() {
         let mut loops = loops();
         let kind = Some(LoopKind::Rollback);
-        assert_eq!(loops.failed(VB, kind, WHY, at(1)), Notice::Tell(1));
-        assert_eq!(loops.failed(VB, kind, WHY, at(2)), Notice::Quiet);
-        assert_eq!(loops.failed(VB, kind, WHY, at(3)), Notice::Broke(LoopKind::Rollback));
+        assert_eq!(loops.failed(VB, kind, WHY, at(1)), Notice::Log(1));
+        assert_eq!(loops.failed(VB, kind, WHY, at(2)), Notice::Suppress);
+        assert_eq!(loops.failed(VB, kind, WHY, at(3)), Notice::Tripped(LoopKind::Rollback));
         for n in 4..10 {
-            assert_eq!(loops.failed(VB, kind, WHY, at(n)), Notice::Quiet);
+            assert_eq!(loops.failed(VB, kind, WHY, at(n)), Notice::Suppress);
         }
-        assert_eq!(loops.failed(VB, kind, WHY, at(10)), Notice::Tell(10));
+        assert_eq!(loops.failed(VB, kind, WHY, at(10)), Notice::Log(10));
         let broken = Broken { kind: LoopKind::Rollback, since: at(3) };
         assert_eq!(loops.all_broken(at(10)).collect::<Vec<_>>(), [(VB, broken, 10)]);
     }
 
     #[test]
-    fn a_new_reason_is_told_at_once_and_one_that_was_told_is_not() {
+    fn a_new_reason_is_logged_at_once_and_a_known_one_is_not() {
         let mut loops = loops();
-        let mut tell = |why: &str, second| loops.failed(VB, None, why, at(second));
-        assert_eq!(tell("no", 1), Notice::Tell(1));
-        assert_eq!(tell("no", 2), Notice::Quiet);
-        assert_eq!(tell("never", 3), Notice::Tell(3));
-        assert_eq!(tell("no", 4), Notice::Quiet);
-        assert_eq!(tell("never", 5), Notice::Quiet);
-        let told = (6..=1000).filter(|n| tell(&n.to_string(), 6) != Notice::Quiet).count();
-        assert_eq!(told, Told::REASONS_MAX - 2 + 2, "reasons without end are not all told");
+        let mut fail = |why: &str, second| loops.failed(VB, None, why, at(second));
+        assert_eq!(fail("no", 1), Notice::Log(1));
+        assert_eq!(fail("no", 2), Notice::Suppress);
+        assert_eq!(fail("never", 3), Notice::Log(3));
+        assert_eq!(fail("no", 4), Notice::Suppress);
+        assert_eq!(fail("never", 5), Notice::Suppress);
+        let logged = (6..=1000).filter(|n| fail(&n.to_string(), 6) != Notice::Suppress).count();
+        assert_eq!(logged, LoggedReasons::REASONS_MAX - 2 + 2, "the number of reasons is bounded");
     }
 
     #[test]
-    fn a_broken_vbucket_stays_broken_at_the_slowest_pace() {
+    fn a_broken_vbucket_stays_broken_at_the_longest_backoff() {
         let mut loops = loops();
         for second in [1, 2, 3, 100, 200, 300] {
             loops.failed(VB, Some(LoopKind::Flapping), WHY, at(second));
         }
         assert!(loops.broken(VB, at(310)).is_some());
         assert!(loops.broken(VB, at(421)).is_none(), "nothing failed for two minutes");
-        assert_eq!(loops.failed(VB, Some(LoopKind::Flapping), WHY, at(500)), Notice::Tell(1));
+        assert_eq!(loops.failed(VB, Some(LoopKind::Flapping), WHY, at(500)), Notice::Log(1));
     }
 
     #[test]
-    fn failures_that_have_backoff_are_counted_and_break_nothing() {
+    fn failures_outside_of_a_loop_are_counted_and_break_nothing() {
         let mut loops = loops();
         for second in 0..50 {
             loops.failed(VB, None, WHY, at(second));
@@ -243,18 +246,18 @@ mod tests {
     }
 
     #[test]
-    fn a_person_mends_it() {
+    fn the_operator_resets_it() {
         let mut loops = loops();
         for second in 1..4 {
             loops.failed(VB, Some(LoopKind::InvalidRequest), WHY, at(second));
         }
-        loops.mend(VB);
+        loops.reset(VB);
         assert!(loops.broken(VB, at(4)).is_none());
-        assert_eq!(loops.failed(VB, Some(LoopKind::InvalidRequest), WHY, at(4)), Notice::Tell(1));
+        assert_eq!(loops.failed(VB, Some(LoopKind::InvalidRequest), WHY, at(4)), Notice::Log(1));
     }
 
     #[test]
-    fn what_is_part_of_which_loop() {
+    fn each_failure_belongs_to_one_loop() {
         let refused = |status| error(Reason::Refused { step: Step::AddStream, status });
         let ended = |status| error(Reason::StreamEnd(status));
         let (rollback, invalid) = (Some(LoopKind::Rollback), Some(LoopKind::InvalidRequest));

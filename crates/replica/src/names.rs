@@ -1,27 +1,28 @@
-//! What DCP connections call themselves, byte for byte as Couchbase's cluster manager does.
+//! Names of DCP connections, byte for byte as Couchbase's cluster manager forms them.
 //!
-//! Both ends of an upgrade must agree on these names: a data node displaces an older connection by
-//! its name (MB-15891, MB-35881, MB-49271).
+//! The names must stay the same across versions: a data node closes an older connection when a new
+//! one comes with the same name (MB-15891, MB-35881, MB-49271).
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use mcbp::Side;
 use sha1::{Digest as _, Sha1};
 
-/// The longest name that a data node takes, in bytes.
+/// The longest connection name that a data node accepts, in bytes.
 pub const CONNECTION_NAME_BYTES_MAX: usize = 200;
 /// The longest agent name in HELLO, in bytes.
 pub const AGENT_NAME_BYTES_MAX: usize = 250;
-/// How much of a node's name is kept in a shortened name, in bytes.
+/// The part of a node's name kept in a shortened name, in bytes.
 const NODE_BYTES: usize = 35;
-/// How much of a bucket's name is kept in a shortened name, in bytes.
+/// The part of a bucket's name kept in a shortened name, in bytes.
 const BUCKET_BYTES: usize = 60;
 
-/// The name of connection number `connection` from `producer` to `consumer`.
+/// Returns the name of connection number `connection` from `producer` to `consumer`.
 ///
-/// The first connection, number 0, has the plain name (MB-63169). A name of more than 200 bytes is
-/// shortened: the prefix that both node names share is cut, each is cut to 35 bytes, the bucket to
-/// 60, and the SHA-1 of the full name stands at the end. No character is cut in two.
+/// The first connection, number 0, has no number in its name (MB-63169). A name of more than 200
+/// bytes is shortened: the common prefix of both node names is cut, each node name is cut to 35
+/// bytes and the bucket to 60, and the SHA-1 of the full name is appended. Cuts are at character
+/// boundaries.
 #[must_use]
 pub fn connection_name(producer: &str, consumer: &str, bucket: &str, connection: u8) -> String {
     let number = if connection == 0 { String::new() } else { format!("/{connection}") };
@@ -37,14 +38,15 @@ pub fn connection_name(producer: &str, consumer: &str, bucket: &str, connection:
     format!("replication:{producer}->{consumer}:{bucket}:{digest}")
 }
 
-/// A node's name without what both names begin with, but never less of it than may stay.
+/// Returns a node's name without the common prefix, cut to its maximum. The prefix is kept as far
+/// as needed to fill that maximum.
 fn node(name: &str, shared_bytes: usize) -> &str {
     let start = shared_bytes.min(name.len().saturating_sub(NODE_BYTES));
     let (_, rest) = name.split_at(name.floor_char_boundary(start));
     rest.split_at(rest.floor_char_boundary(NODE_BYTES)).0
 }
 
-/// Who the proxy says it is in HELLO on its connection to `side` (MB-56869); at most 250 bytes.
+/// Returns the agent name for HELLO on the connection to `side` (MB-56869); at most 250 bytes.
 #[must_use]
 pub fn agent_name(side: Side, connection_name: &str) -> String {
     let mut agent = format!("ns_server:proxy-{side}/{connection_name}");
@@ -85,7 +87,7 @@ mod tests {
 
     #[test]
     fn mb_49271_the_first_connection_of_a_long_name_is_hashed_without_a_number() {
-        // As the cluster manager named it before there was more than one connection.
+        // The name from versions of the cluster manager without multiple connections.
         let node = |n| {
             format!(
                 "ns_1@platform-couchbase-cluster-000{n}.platform-couchbase-cluster.\
@@ -104,7 +106,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn mb_35881_any_name_fits_and_tells_its_link_from_others(
+        fn mb_35881_any_name_fits_and_identifies_its_link(
             producer in ".{0,120}", consumer in ".{0,120}", bucket in ".{0,120}", n in 0_u8..64,
         ) {
             let name = connection_name(&producer, &consumer, &bucket, n);

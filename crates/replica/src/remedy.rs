@@ -1,74 +1,73 @@
-//! What to do about a vBucket whose takeover failed, from what both nodes say of it.
+//! What to do about a vBucket whose takeover failed, by the copies that both nodes report.
 //!
-//! At most one copy may be active. So nothing is made active here unless an unfinished takeover is
-//! all that can have left the copies as they are, and no word of it is on its way any more: that
-//! the caller has to know.
+//! At most one copy may be active. So a copy is activated only where an interrupted takeover is the
+//! only explanation of both states, and no frame of that takeover can still be on its way. The
+//! caller must know the latter.
 
 use std::fmt;
 
 use mcbp::{Seqno, VbId, VbState, VbUuid};
 
-/// What a node says of its copy of a vBucket.
+/// What a node reports of its copy of a vBucket.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Said {
-    /// It has one.
-    Has(Held),
-    /// It has none.
-    HasNone,
-    /// It could not be asked, or its answer cannot be understood.
-    Nothing,
+pub enum CopyReport {
+    /// The node has a copy.
+    Present(CopyInfo),
+    /// The node has no copy.
+    Absent,
+    /// The node did not answer, or its answer is malformed.
+    Unknown,
 }
 
 /// A copy of a vBucket.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Held {
+pub struct CopyInfo {
     /// Its state.
     pub state: VbState,
     /// The newest branch of its history.
     pub branch: VbUuid,
-    /// The newest change on that branch.
+    /// The seqno of the newest change on that branch.
     pub high: Seqno,
 }
 
-/// What follows.
+/// What to do about the two copies.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Remedy {
-    /// Nothing is to be done: it is active at the consumer, and for all that is known not at the
-    /// producer.
+    /// Nothing: the consumer's copy is active, and no report shows the producer's active.
     Done,
-    /// The takeover was cut off when everything had been sent: make it active at the consumer.
+    /// The takeover was interrupted after all data was sent: activate the consumer's copy.
     Activate,
-    /// The takeover was cut off before that: make it active at the producer again, as nobody else
-    /// has all of it, and begin anew.
+    /// The takeover was interrupted before all data was sent: activate the producer's copy, which
+    /// alone has all changes, and take over anew.
     GiveBack,
-    /// It is active at the producer, as it was before.
+    /// Nothing: the producer's copy is active, as before the takeover.
     AsBefore,
-    /// Nothing proves what happened, or where the newest data is: a person decides.
+    /// The cause, or the place of the newest data, is unknown: the operator decides.
     Ask(Advice),
 }
 
-/// What a person is told. Reads on from what both nodes have.
+/// Advice to the operator. Follows the states of both copies in a message.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum Advice {
-    /// Both copies accept writes.
-    #[error("both accept writes, set one of them dead by SET_VBUCKET")]
+    /// Both copies are active and accept writes.
+    #[error("both copies accept writes; set one of them dead with SET_VBUCKET")]
     BothActive,
-    /// Neither does, and no takeover leaves them like that.
-    #[error("no takeover left it so, set it active by SET_VBUCKET at the node that is to have it")]
+    /// No copy is active, and an interrupted takeover does not explain the states.
+    #[error("no interrupted takeover explains this; activate one copy with SET_VBUCKET")]
     NoneActive,
-    /// Not both nodes have said what they have.
-    #[error("ask again when both nodes answer")]
+    /// At least one copy is unknown.
+    #[error("a copy is unknown; ask again when both nodes answer")]
     Unknown,
 }
 
-impl Said {
-    /// The group of statistics that tells all of it at one moment.
+impl CopyReport {
+    /// Returns the group of statistics that reports a copy as of one moment.
     #[must_use]
     pub fn group(vb: VbId) -> String {
         format!("vbucket-details {}", vb.0)
     }
 
-    /// Reads the statistics of [`Self::group`].
+    /// Parses the statistics of [`Self::group`].
     #[must_use]
     pub fn of(vb: VbId, stats: &[(String, String)]) -> Self {
         let find = |key: &str| {
@@ -80,37 +79,37 @@ impl Said {
         let state = find("").and_then(|name| states.into_iter().find(|state| state.name() == name));
         match (state, number(":uuid"), number(":high_seqno")) {
             (Some(state), Some(branch), Some(high)) => {
-                Self::Has(Held { state, branch: VbUuid(branch), high: Seqno(high) })
+                Self::Present(CopyInfo { state, branch: VbUuid(branch), high: Seqno(high) })
             }
-            _ => Self::Nothing,
+            _ => Self::Unknown,
         }
     }
 
-    /// Whether it has a copy in this state.
+    /// Whether the node has a copy in this state.
     #[must_use]
     pub fn is(&self, state: VbState) -> bool {
-        matches!(self, Self::Has(held) if held.state == state)
+        matches!(self, Self::Present(copy) if copy.state == state)
     }
 }
 
-impl fmt::Display for Said {
+impl fmt::Display for CopyReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Has(held) => write!(f, "{} up to {}", held.state, held.high),
-            Self::HasNone => f.write_str("missing"),
-            Self::Nothing => f.write_str("unknown"),
+            Self::Present(copy) => write!(f, "{} up to {}", copy.state, copy.high),
+            Self::Absent => f.write_str("missing"),
+            Self::Unknown => f.write_str("unknown"),
         }
     }
 }
 
 impl Remedy {
-    /// What follows from what both nodes say, and from whether the consumer's copy `is_complete`:
-    /// one that refused a row may have the same seqnos and other documents.
+    /// Returns the remedy for two copies. `is_complete` is false for a consumer that refused a row:
+    /// its copy may have the same seqnos and other documents.
     ///
-    /// Dead at the producer and pending at the consumer is what a takeover leaves that was cut off:
-    /// pending comes before dead, and active after both.
+    /// A takeover makes the consumer's copy pending, then the producer's dead, then the consumer's
+    /// active. So an interrupted one leaves dead at the producer and pending at the consumer.
     #[must_use]
-    pub fn of(producer: &Said, consumer: &Said, is_complete: bool) -> Self {
+    pub fn of(producer: &CopyReport, consumer: &CopyReport, is_complete: bool) -> Self {
         use VbState::{Active, Dead, Pending};
         match (producer, consumer) {
             (_, there) if there.is(Active) => {
@@ -121,8 +120,10 @@ impl Remedy {
                 }
             }
             (here, _) if here.is(Active) => Self::AsBefore,
-            (Said::Nothing, _) | (_, Said::Nothing) => Self::Ask(Advice::Unknown),
-            (Said::Has(from), Said::Has(to)) if from.state == Dead && to.state == Pending => {
+            (CopyReport::Unknown, _) | (_, CopyReport::Unknown) => Self::Ask(Advice::Unknown),
+            (CopyReport::Present(from), CopyReport::Present(to))
+                if from.state == Dead && to.state == Pending =>
+            {
                 let has_all = is_complete && from.branch == to.branch && from.high <= to.high;
                 if has_all { Self::Activate } else { Self::GiveBack }
             }
@@ -135,8 +136,8 @@ impl Remedy {
 mod tests {
     use super::*;
 
-    fn has(state: VbState, branch: u64, high: u64) -> Said {
-        Said::Has(Held { state, branch: VbUuid(branch), high: Seqno(high) })
+    fn has(state: VbState, branch: u64, high: u64) -> CopyReport {
+        CopyReport::Present(CopyInfo { state, branch: VbUuid(branch), high: Seqno(high) })
     }
 
     #[test]
@@ -144,26 +145,26 @@ mod tests {
         use VbState::{Active, Dead, Pending, Replica};
         let both = [Active, Replica, Pending, Dead].map(|state| has(state, 7, 10));
         let [active, replica, pending, dead] = both;
-        for producer in [replica, pending, dead, Said::HasNone, Said::Nothing] {
+        for producer in [replica, pending, dead, CopyReport::Absent, CopyReport::Unknown] {
             assert_eq!(Remedy::of(&producer, &active, true), Remedy::Done, "{producer}");
         }
         assert_eq!(Remedy::of(&active, &active, true), Remedy::Ask(Advice::BothActive));
-        for consumer in [replica, pending, dead, Said::HasNone, Said::Nothing] {
+        for consumer in [replica, pending, dead, CopyReport::Absent, CopyReport::Unknown] {
             assert_eq!(Remedy::of(&active, &consumer, true), Remedy::AsBefore, "{consumer}");
         }
         for (producer, consumer) in
-            [(dead, replica), (dead, dead), (dead, Said::HasNone), (replica, pending)]
+            [(dead, replica), (dead, dead), (dead, CopyReport::Absent), (replica, pending)]
         {
             let advice = Remedy::Ask(Advice::NoneActive);
             assert_eq!(Remedy::of(&producer, &consumer, true), advice, "{producer}, {consumer}");
         }
-        for (producer, consumer) in [(dead, Said::Nothing), (Said::Nothing, pending)] {
+        for (producer, consumer) in [(dead, CopyReport::Unknown), (CopyReport::Unknown, pending)] {
             assert_eq!(Remedy::of(&producer, &consumer, true), Remedy::Ask(Advice::Unknown));
         }
     }
 
     #[test]
-    fn what_was_cut_off_is_finished_only_where_the_consumer_has_all_of_the_same_history() {
+    fn an_interrupted_takeover_is_finished_only_where_the_consumer_has_all_of_the_same_history() {
         let dead = has(VbState::Dead, 7, 10);
         let pending = |branch, high| Remedy::of(&dead, &has(VbState::Pending, branch, high), true);
         assert_eq!(pending(7, 10), Remedy::Activate);
@@ -171,17 +172,17 @@ mod tests {
         assert_eq!(pending(8, 10), Remedy::GiveBack, "another history");
         assert_eq!(pending(8, 99), Remedy::GiveBack, "another history");
         let same = has(VbState::Pending, 7, 10);
-        assert_eq!(Remedy::of(&dead, &same, false), Remedy::GiveBack, "equal seqnos, a gap below");
+        assert_eq!(Remedy::of(&dead, &same, false), Remedy::GiveBack, "equal seqnos and a gap");
     }
 
     #[test]
-    fn a_copy_is_read_from_its_statistics_whole_or_not_at_all() {
+    fn a_copy_with_a_missing_or_malformed_statistic_is_unknown() {
         let stat = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
         let stats = [("vb_7", "pending"), ("vb_7:uuid", "99"), ("vb_7:high_seqno", "5")].map(stat);
-        assert_eq!(Said::of(VbId(7), &stats), has(VbState::Pending, 99, 5));
-        assert_eq!(Said::of(VbId(7), &stats[..2]), Said::Nothing);
-        assert_eq!(Said::of(VbId(8), &stats), Said::Nothing);
-        assert_eq!(Said::of(VbId(7), &[("vb_7", "gone")].map(stat)), Said::Nothing);
-        assert_eq!(Said::group(VbId(7)), "vbucket-details 7");
+        assert_eq!(CopyReport::of(VbId(7), &stats), has(VbState::Pending, 99, 5));
+        assert_eq!(CopyReport::of(VbId(7), &stats[..2]), CopyReport::Unknown);
+        assert_eq!(CopyReport::of(VbId(8), &stats), CopyReport::Unknown);
+        assert_eq!(CopyReport::of(VbId(7), &[("vb_7", "gone")].map(stat)), CopyReport::Unknown);
+        assert_eq!(CopyReport::group(VbId(7)), "vbucket-details 7");
     }
 }

@@ -1,20 +1,20 @@
-//! When a link is stuck although both its connections are open, and why.
+//! Detects a link that makes no progress while both its connections are open, and the reason.
 //!
-//! It is fed with samples of counters and reads none itself. A link with nothing to do is not
-//! stuck, however long it is silent.
+//! The caller passes in samples of counters. A link with nothing to send is not stalled, however
+//! long it is silent.
 
 use std::time::Duration;
 
-/// Twice as long for each restart that moved nothing, up to so many doublings: a producer that
-/// reads its disk for long before it sends anything is not restarted for ever.
+/// The limit doubles with each restart that moved no data, at most so often: a producer may read
+/// its disk for long before it sends anything, and must not be restarted for ever.
 const DOUBLINGS_MAX: u32 = 4;
 
 /// A link at one moment.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Sample {
-    /// By how many seqnos the consumer is behind, over all open streams; `None` where unknown.
+    /// The lag in seqnos, summed over all open streams; `None` where unknown.
     pub behind: Option<u64>,
-    /// A number that changes whenever data was passed to the consumer; noops do not count.
+    /// Changes whenever data was passed to the consumer; noops do not count.
     pub data: u64,
     /// Bytes that the consumer has acknowledged so far.
     pub acked_bytes: u64,
@@ -22,10 +22,10 @@ pub struct Sample {
     pub window_bytes: Option<u64>,
 }
 
-/// Why a link is stuck.
+/// Why a link is stalled.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum Stall {
-    /// The producer has more, and nothing comes.
+    /// The producer has newer changes and sends no data.
     #[error(
         "the producer is {behind} seqnos ahead and has sent no data for {} ms",
         .for_.as_millis()
@@ -33,10 +33,10 @@ pub enum Stall {
     Silent {
         /// Seqnos that are missing.
         behind: u64,
-        /// For how long nothing came.
+        /// Time without data.
         for_: Duration,
     },
-    /// The producer may not send more before the consumer acknowledges, and it does not.
+    /// The window is full, and the consumer acknowledges nothing.
     #[error(
         "the consumer has acknowledged nothing for {} ms, with {unacked_bytes} bytes of data \
          sent and a window of {window_bytes}",
@@ -47,27 +47,27 @@ pub enum Stall {
         unacked_bytes: u64,
         /// The size of the window.
         window_bytes: u64,
-        /// For how long nothing moved.
+        /// Time without data and acknowledgements.
         for_: Duration,
     },
 }
 
-/// Watches one life of a link.
+/// Watches one incarnation of a link.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct StallRule {
     limit: Duration,
     last: Sample,
     data_at_ack: u64,
-    /// When data or an acknowledgement was last seen to come; times are since any fixed start.
+    /// When data or an acknowledgement last came; times are since any fixed start.
     moved: Duration,
-    /// Since when the producer is known to be ahead without a break.
+    /// Since when every sample has shown a lag.
     behind_since: Option<Duration>,
     has_moved_data: bool,
 }
 
 impl StallRule {
-    /// A rule for a link that opened at `now`, after `restarts` stalls in a row. Nothing may be
-    /// stuck for longer than `limit`.
+    /// Returns the rule for a link that opened at `now`, after `restarts` stalls in a row. `limit`
+    /// is the longest time without progress.
     #[must_use]
     pub fn new(limit: Duration, restarts: u32, now: Duration) -> Self {
         Self {
@@ -80,7 +80,7 @@ impl StallRule {
         }
     }
 
-    /// Takes a sample, and says whether the link is stuck.
+    /// Records a sample. Returns the stall, if the link is stalled.
     pub fn sample(&mut self, sample: Sample, now: Duration) -> Option<Stall> {
         if sample.acked_bytes != self.last.acked_bytes {
             (self.moved, self.data_at_ack) = (now, sample.data);
@@ -97,7 +97,7 @@ impl StallRule {
         self.judge(sample, now)
     }
 
-    /// Whether any data came in this life.
+    /// Whether this incarnation has moved any data.
     #[must_use]
     pub const fn has_moved_data(&self) -> bool {
         self.has_moved_data
@@ -107,8 +107,8 @@ impl StallRule {
         let for_ = now.saturating_sub(self.moved);
         let unacked_bytes = sample.data.saturating_sub(self.data_at_ack);
         if let Some(window_bytes) = sample.window_bytes
-            // Data is counted without its headers, and acknowledgements come in large steps: half
-            // a window is more than a consumer that is well leaves unacknowledged.
+            // Half a window: `data` leaves out headers, and a healthy consumer acknowledges in
+            // large steps, but leaves less than half a window unacknowledged.
             && window_bytes > 0
             && unacked_bytes >= window_bytes / 2
             && for_ >= self.limit
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn data_that_moves_is_no_stall_however_far_behind() {
+    fn data_that_moves_is_no_stall_however_large_the_lag() {
         let mut rule = rule();
         for second in 0..100 {
             assert_eq!(rule.sample(behind(1_000_000, second), at(second)), None);
@@ -172,7 +172,7 @@ mod tests {
         let mut rule = rule();
         rule.sample(behind(5, 1), at(1));
         assert_eq!(rule.sample(Sample { behind: None, ..behind(0, 1) }, at(50)), None);
-        assert_eq!(rule.sample(behind(5, 1), at(51)), None, "counted anew");
+        assert_eq!(rule.sample(behind(5, 1), at(51)), None, "the time restarts");
     }
 
     #[test]

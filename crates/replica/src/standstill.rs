@@ -1,16 +1,17 @@
-//! When one vBucket stands still while its link goes on: its stream is then closed and added again.
+//! Detects a vBucket that makes no progress while its link does. Its stream is then closed and
+//! added again.
 //!
-//! It is fed with what the nodes say and reads nothing itself. A producer reads few vBuckets from
-//! its disk at a time, so one that has not moved since its stream opened may merely wait for its
-//! turn: it is given much longer.
+//! The caller passes in the seqnos that the nodes report. A producer backfills a few vBuckets at a
+//! time, so a vBucket without progress since its stream opened may be queued for its backfill: it
+//! gets a much longer limit.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mcbp::{Seqno, VbId};
 
-/// Twice as long for each restart that moved nothing, up to so many doublings; from the start for
-/// a vBucket that has not moved yet, or whose lag does not grow.
+/// The limit doubles with each restart without progress, at most so often. A vBucket that has made
+/// no progress yet, or whose lag does not grow, starts at the largest limit.
 const DOUBLINGS_MAX: u32 = 4;
 
 /// One open stream at one moment.
@@ -20,16 +21,16 @@ pub struct Position {
     pub producer: Option<Seqno>,
     /// The high seqno of the consumer, where known.
     pub consumer: Option<Seqno>,
-    /// A number that grows with what passed on the link, over all of its streams.
+    /// Grows with the data of all streams of the link.
     pub link_data: u64,
 }
 
-/// A vBucket that stands still.
+/// A stalled vBucket.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Stuck {
-    /// By how many seqnos the consumer is behind.
+    /// The lag in seqnos.
     pub behind: u64,
-    /// For how long it has not moved.
+    /// Time without progress.
     pub for_: Duration,
 }
 
@@ -49,8 +50,8 @@ pub struct Standstill {
 }
 
 impl Standstill {
-    /// Takes in where a vBucket is, and says whether it is stuck: behind for `limit` without any
-    /// movement, while its lag grew and its link moved data. Then the count begins anew.
+    /// Records the position of a vBucket. Returns its stall, if it has lagged for `limit` without
+    /// progress while its lag grew and its link moved data. The time then restarts.
     pub fn look(
         &mut self,
         vb: VbId,
@@ -82,7 +83,7 @@ impl Standstill {
         Some(Stuck { behind, for_ })
     }
 
-    /// Forgets all: the link is gone, and its streams with it.
+    /// Forgets all vBuckets: the link is lost with its streams.
     pub fn clear(&mut self) {
         self.rows.clear();
     }
@@ -122,13 +123,17 @@ mod tests {
         assert_eq!(look(&mut rule, 1, 11, 10, 1), None);
         assert_eq!(look(&mut rule, 19, 20, 10, 50), None);
         assert_eq!(look(&mut rule, 20, 21, 10, 60), Some(11));
-        assert_eq!(look(&mut rule, 21, 22, 10, 70), None, "counted anew, twice as long");
+        assert_eq!(
+            look(&mut rule, 21, 22, 10, 70),
+            None,
+            "the time restarts, with twice the limit"
+        );
         assert_eq!(look(&mut rule, 59, 60, 10, 80), None);
         assert_eq!(look(&mut rule, 60, 61, 10, 90), Some(51));
     }
 
     #[test]
-    fn a_link_that_stands_still_is_not_the_vbuckets_fault() {
+    fn a_link_that_stands_still_proves_nothing_about_a_vbucket() {
         let mut rule = Standstill::default();
         look(&mut rule, 0, 10, 10, 5);
         assert_eq!(look(&mut rule, 1, 11, 10, 5), None);
@@ -136,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_moves_is_not_stuck_however_far_behind() {
+    fn progress_is_no_stall_however_large_the_lag() {
         let mut rule = Standstill::default();
         for second in 0..100 {
             assert_eq!(look(&mut rule, second, 1_000_000 + 9 * second, second, second), None);
@@ -144,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_not_begun_to_move_waits_for_its_turn_much_longer() {
+    fn a_vbucket_without_progress_yet_has_a_much_longer_limit() {
         let mut rule = Standstill::default();
         assert_eq!(look(&mut rule, 0, 1000, 0, 0), None);
         assert_eq!(look(&mut rule, 319, 2000, 0, 100), None);
@@ -152,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lag_that_stays_the_same_is_given_much_longer_too() {
+    fn a_constant_lag_has_a_much_longer_limit_too() {
         let mut rule = Standstill::default();
         look(&mut rule, 0, 10, 10, 0);
         assert_eq!(look(&mut rule, 1, 12, 11, 1), None, "one seqno that is never sent");
@@ -167,6 +172,6 @@ mod tests {
         look(&mut rule, 1, 11, 10, 1);
         let unknown = Position { producer: None, consumer: Some(Seqno(10)), link_data: 2 };
         assert_eq!(rule.look(VB, unknown, LIMIT, Duration::from_secs(50)), None);
-        assert_eq!(look(&mut rule, 51, 99, 10, 3), None, "counted anew");
+        assert_eq!(look(&mut rule, 51, 99, 10, 3), None, "the time restarts");
     }
 }

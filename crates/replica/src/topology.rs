@@ -1,61 +1,61 @@
-//! Whether a producer's topologies know our node by its name.
+//! Whether the topologies of a producer name our node.
 //!
-//! A consumer says its node's name when it connects (`consumer_name`), and an active vBucket counts
-//! acknowledgements of durable writes by the names in its topology. A name that is not in there
-//! is not counted, and nothing says so but the clients' timeouts.
+//! A consumer names its node when it connects (`consumer_name`), and an active vBucket counts
+//! acknowledgements of durable writes by the names in its topology. It ignores those of a node with
+//! another name, and the only symptom is that clients time out.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use mcbp::VbId;
 
-/// Of how many vBuckets the topology is asked for at a time. 4: the names of a cluster's nodes are
-/// spelled the same for all vBuckets, but some may have no topology yet.
+/// How many vBuckets of a producer have their topology read at a time. 4: a node has the same name
+/// in all topologies, but some vBuckets may have no topology yet.
 pub const SAMPLE_MAX: usize = 4;
-/// How many names a message lists, and how many characters of each.
+/// How many names a message lists, and how many characters of each name.
 const NAMES_MAX: usize = 8;
 const NAME_CHARS_MAX: usize = 100;
 
-/// The group of statistics that has the topology of a vBucket.
+/// Returns the group of statistics that includes the topology of a vBucket.
 #[must_use]
 pub fn group(vb: VbId) -> String {
     format!("vbucket-details {}", vb.0)
 }
 
-/// The replicas that a topology names, from the statistics of [`group`]; none where there is no
-/// topology or it cannot be read.
+/// Returns the replicas that a topology names, from the statistics of [`group`]. Empty where there
+/// is no topology or it is malformed.
 #[must_use]
 pub fn replicas(vb: VbId, stats: &[(String, String)]) -> BTreeSet<String> {
     let name = format!("vb_{}:topology", vb.0);
     let text = stats.iter().find(|(stat, _)| *stat == name).map_or("", |(_, value)| value);
     let chains: Option<Vec<Vec<Option<String>>>> = serde_json::from_str(text).unwrap_or_default();
     let chains = chains.unwrap_or_default();
-    // The first of the first chain is the active itself. A second chain begins with the node that
-    // is to become active, which is a replica until then.
+    // The first name of the first chain is the active copy. A second chain begins with the node
+    // that is to become active, which is a replica until then.
     chains.into_iter().flatten().skip(1).flatten().collect()
 }
 
-/// Our node, as topologies that name replicas do not know it.
+/// The topologies of a producer name replicas, and none of them has our node's name.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Stranger {
+pub struct TopologyMismatch {
     /// Our node's name.
     pub name: String,
-    /// The replicas that they name.
+    /// The replicas that the topologies name.
     pub replicas: BTreeSet<String>,
 }
 
-impl Stranger {
-    /// Judges the replicas of some vBuckets that are replicated here: `None` where one of them
-    /// names our node, or none names any.
+impl TopologyMismatch {
+    /// Compares our node's name with the replicas of some vBuckets that are replicated here.
+    /// Returns `None` where one topology names our node, or none names any replica.
     #[must_use]
     pub fn of(name: &str, topologies: &[BTreeSet<String>]) -> Option<Self> {
         let replicas: BTreeSet<_> = topologies.iter().flatten().cloned().collect();
-        let is_stranger = !replicas.is_empty() && !replicas.contains(name);
-        is_stranger.then(|| Self { name: name.to_owned(), replicas })
+        let is_missing = !replicas.is_empty() && !replicas.contains(name);
+        is_missing.then(|| Self { name: name.to_owned(), replicas })
     }
 }
 
-impl fmt::Display for Stranger {
+impl fmt::Display for TopologyMismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |name: &String| name.chars().take(NAME_CHARS_MAX).collect::<String>();
         let names: Vec<_> = self.replicas.iter().take(NAMES_MAX).map(shown).collect();
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_topology_names_nobody() {
+    fn a_malformed_topology_names_no_replica() {
         for text in ["null", "", "[]", "[[]]", r#"[["alpha",null]]"#, "{}", "[[1]]", r#"[["a""#] {
             assert_eq!(of(text), Vec::<String>::new(), "{text}");
         }
@@ -102,14 +102,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_strange_where_replicas_are_named_and_it_is_none_of_them() {
+    fn a_name_is_missing_where_replicas_are_named_and_it_is_none_of_them() {
         let topologies = [set(&[]), set(&["n2"]), set(&["n3", "n4"])];
-        assert_eq!(Stranger::of("n3", &topologies), None);
-        assert_eq!(Stranger::of("beta", &[set(&[]), set(&[])]), None, "no durable writes");
-        assert_eq!(Stranger::of("beta", &[]), None);
-        let stranger = Stranger::of("beta", &topologies).unwrap();
-        assert_eq!(stranger.replicas, set(&["n2", "n3", "n4"]));
-        let text = stranger.to_string();
+        assert_eq!(TopologyMismatch::of("n3", &topologies), None);
+        assert_eq!(TopologyMismatch::of("beta", &[set(&[]), set(&[])]), None, "no durable writes");
+        assert_eq!(TopologyMismatch::of("beta", &[]), None);
+        let mismatch = TopologyMismatch::of("beta", &topologies).unwrap();
+        assert_eq!(mismatch.replicas, set(&["n2", "n3", "n4"]));
+        let text = mismatch.to_string();
         assert!(text.starts_with(r#"[node] name is "beta", but"#), "{text}");
         assert!(text.contains(r#"the replicas ["n2", "n3", "n4"]: "#), "{text}");
     }
@@ -118,7 +118,7 @@ mod tests {
     fn a_message_stays_short_whatever_a_topology_holds() {
         let names: BTreeSet<_> =
             (0..1000).map(|n| format!("{n:04}{}", "x\n".repeat(5000))).collect();
-        let text = Stranger::of("beta", &[names]).unwrap().to_string();
+        let text = TopologyMismatch::of("beta", &[names]).unwrap().to_string();
         assert!(text.contains(" and 992 more: "), "{text}");
         assert!(text.len() < 2500 && !text.contains('\n'), "{}", text.len());
     }

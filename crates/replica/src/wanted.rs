@@ -1,8 +1,8 @@
-//! Which streams one link should have, how far each is, and when to ask for it again.
+//! The wanted streams of one link, the phase of each, and when each is retried.
 //!
-//! Tracks the *set* of wanted vBuckets, never a count, so that a stream that ends between two looks
-//! is not forgotten. It opens nothing: [`WantedStreams::next_setup`] says what to ask the consumer
-//! machine for, the outcomes come back in.
+//! Tracks the *set* of wanted vBuckets, not a count, so that a stream that ends between two set-ups
+//! is not missed. Opens nothing: [`WantedStreams::next_setup`] returns the set-up to run, and the
+//! caller passes its outcomes to [`WantedStreams::settle`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,16 +11,16 @@ use mcbp::VbId;
 
 use crate::link::{Retry, VbError, VbOutcome};
 
-/// How far one wanted stream is.
+/// The phase of one wanted stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum StreamPhase {
-    /// To be asked for as soon as the link can.
+pub enum WantedPhase {
+    /// Asked for with the next set-up of the link.
     Due,
-    /// Asked for; the outcome is awaited.
+    /// Part of the running set-up; its outcome is pending.
     Asked,
     /// Replicating.
     Open,
-    /// Failed or ended; to be asked for again at the time given, on the clock of the caller.
+    /// Failed or ended; retried at the given time, on the clock of the caller.
     Waiting {
         /// Time since the caller's start.
         until: Duration,
@@ -30,24 +30,24 @@ pub enum StreamPhase {
 /// One wanted stream.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct WantedStream {
-    /// How far it is.
-    pub phase: StreamPhase,
+    /// Its phase.
+    pub phase: WantedPhase,
     /// Failures since it was last open.
     pub failures: u32,
-    /// Why it is not open, or was not at the last attempt; kept until it opens.
+    /// The error of the last attempt; kept until the stream opens.
     pub last_error: Option<VbError>,
 }
 
 impl WantedStream {
-    const DUE: Self = Self { phase: StreamPhase::Due, failures: 0, last_error: None };
+    const DUE: Self = Self { phase: WantedPhase::Due, failures: 0, last_error: None };
 }
 
-/// What to ask the consumer machine for.
+/// One set-up for the machine of the link.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Setup {
-    /// Every stream that shall be open afterwards.
+    /// Every stream that must be open after the set-up.
     pub wanted: BTreeSet<VbId>,
-    /// Those of them that are open and shall be closed first.
+    /// Those of them that are open, and are closed first.
     pub reopen: BTreeSet<VbId>,
 }
 
@@ -55,18 +55,18 @@ pub struct Setup {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct WantedStreams {
     streams: BTreeMap<VbId, WantedStream>,
-    /// Streams that may be open and are not wanted any more.
+    /// Streams that may be open and are no longer wanted.
     surplus: BTreeSet<VbId>,
-    /// Streams that are open and are to be closed and added again.
+    /// Open streams that the next set-up closes and adds again.
     reopen: BTreeSet<VbId>,
 }
 
 impl WantedStreams {
-    /// Sets what is wanted. Streams that stay wanted stay as they are.
+    /// Sets the wanted vBuckets. Streams that stay wanted keep their phase.
     pub fn want(&mut self, wanted: &BTreeSet<VbId>) {
         for (&vb, stream) in self.streams.iter().filter(|(vb, _)| !wanted.contains(vb)) {
             let to_be_reopened = self.reopen.remove(&vb);
-            let may_be_open = matches!(stream.phase, StreamPhase::Asked | StreamPhase::Open);
+            let may_be_open = matches!(stream.phase, WantedPhase::Asked | WantedPhase::Open);
             if may_be_open || to_be_reopened {
                 self.surplus.insert(vb);
             }
@@ -77,46 +77,47 @@ impl WantedStreams {
         }
     }
 
-    /// Makes streams that wait after a failure due at once: a person asked, or changed something.
+    /// Ends the backoff of the chosen streams: the operator asked, or their cause is gone.
     pub fn retry_now(&mut self, which: impl Fn(VbId) -> bool) {
         for (&vb, stream) in &mut self.streams {
-            if which(vb) && matches!(stream.phase, StreamPhase::Waiting { .. }) {
-                stream.phase = StreamPhase::Due;
+            if which(vb) && matches!(stream.phase, WantedPhase::Waiting { .. }) {
+                stream.phase = WantedPhase::Due;
             }
         }
     }
 
-    /// Has an open stream closed and added again, for this reason where there is one.
+    /// Marks an open stream to be closed and added again, with the error that is the reason, if
+    /// any.
     pub fn reopen(&mut self, vb: VbId, why: Option<VbError>) {
         if let Some(stream) = self.streams.get_mut(&vb)
-            && stream.phase == StreamPhase::Open
+            && stream.phase == WantedPhase::Open
         {
-            stream.phase = StreamPhase::Due;
+            stream.phase = WantedPhase::Due;
             stream.last_error = why;
             self.reopen.insert(vb);
         }
     }
 
-    /// The set to ask the machine for, or `None` where nothing is to be done at `now`: what is open
-    /// and wanted, and what is due. What was due counts as asked for from here on.
+    /// Returns the next set-up at `now`: every stream that is open or due. Returns `None` where
+    /// there is nothing to do. Streams that were due count as asked for from here on.
     ///
-    /// A vBucket that is not `free` stays due: the consumer may have a stream of it on another
-    /// link, which has to be closed first (MB-29354).
+    /// A vBucket that is not `free` stays due: the consumer may have its stream on another link,
+    /// which must be closed first (MB-29354).
     pub fn next_setup(&mut self, now: Duration, free: impl Fn(VbId) -> bool) -> Option<Setup> {
         let mut work = !self.surplus.is_empty();
         let mut wanted = BTreeSet::new();
         for (&vb, stream) in &mut self.streams {
             let due = match stream.phase {
-                StreamPhase::Due => true,
-                StreamPhase::Waiting { until } => until <= now,
-                StreamPhase::Asked | StreamPhase::Open => false,
+                WantedPhase::Due => true,
+                WantedPhase::Waiting { until } => until <= now,
+                WantedPhase::Asked | WantedPhase::Open => false,
             };
             if due {
                 let is_free = free(vb);
-                stream.phase = if is_free { StreamPhase::Asked } else { StreamPhase::Due };
+                stream.phase = if is_free { WantedPhase::Asked } else { WantedPhase::Due };
                 work |= is_free;
             }
-            if matches!(stream.phase, StreamPhase::Asked | StreamPhase::Open) {
+            if matches!(stream.phase, WantedPhase::Asked | WantedPhase::Open) {
                 wanted.insert(vb);
             }
         }
@@ -124,8 +125,8 @@ impl WantedStreams {
         work.then_some(Setup { wanted, reopen })
     }
 
-    /// Takes in the outcomes of a set-up. `delay` says how long each is to wait after
-    /// so many failures.
+    /// Records the outcomes of a set-up. `delay` returns the backoff of a vBucket by its number of
+    /// failures so far.
     pub fn settle(
         &mut self,
         outcomes: &BTreeMap<VbId, VbOutcome>,
@@ -155,16 +156,16 @@ impl WantedStreams {
         }
     }
 
-    /// A stream is open of a set-up that still runs.
+    /// Records that a stream has opened before its set-up is answered.
     pub fn opened_early(&mut self, vb: VbId) {
         if let Some(stream) = self.streams.get_mut(&vb)
-            && stream.phase == StreamPhase::Asked
+            && stream.phase == WantedPhase::Asked
         {
-            stream.phase = StreamPhase::Open;
+            stream.phase = WantedPhase::Open;
         }
     }
 
-    /// An open stream has ended by itself.
+    /// Records that an open stream ended without a command.
     pub fn ended(
         &mut self,
         error: VbError,
@@ -174,48 +175,48 @@ impl WantedStreams {
         self.surplus.remove(&error.vb);
         self.reopen.remove(&error.vb);
         if let Some(stream) = self.streams.get_mut(&error.vb)
-            && stream.phase == StreamPhase::Asked
+            && stream.phase == WantedPhase::Asked
         {
-            // This was the stream before the one that is asked for: of that the command will tell.
+            // The end belongs to the previous stream; the running set-up reports the new one.
             stream.last_error = Some(error);
             return;
         }
         self.wait(error.vb, Some(error), now, &mut delay);
     }
 
-    /// The command was not carried out: what was asked for is due again.
+    /// Records that the command was refused: what it asked for is due again.
     pub fn not_done(&mut self) {
         for stream in self.streams.values_mut() {
-            if stream.phase == StreamPhase::Asked {
-                stream.phase = StreamPhase::Due;
+            if stream.phase == WantedPhase::Asked {
+                stream.phase = WantedPhase::Due;
             }
         }
     }
 
-    /// The link is gone and every stream with it: all are due for the next link.
+    /// Records that the link was lost with all its streams: all are due on the next link.
     pub fn link_lost(&mut self) {
         self.surplus.clear();
         self.reopen.clear();
         for stream in self.streams.values_mut() {
-            stream.phase = StreamPhase::Due;
+            stream.phase = WantedPhase::Due;
         }
     }
 
-    /// When the next waiting stream becomes due, on the caller's clock.
+    /// Returns when the next waiting stream becomes due, on the caller's clock.
     #[must_use]
     pub fn next_due(&self) -> Option<Duration> {
         let waiting = self.streams.values().filter_map(|stream| match stream.phase {
-            StreamPhase::Waiting { until } => Some(until),
+            WantedPhase::Waiting { until } => Some(until),
             _ => None,
         });
         waiting.min()
     }
 
-    /// Whether every wanted stream is open or has failed, and no other is left to close.
+    /// Whether every wanted stream is open or failed, and no surplus stream is left.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let open = |stream: &WantedStream| {
-            matches!(stream.phase, StreamPhase::Open | StreamPhase::Waiting { .. })
+            matches!(stream.phase, WantedPhase::Open | WantedPhase::Waiting { .. })
         };
         self.surplus.is_empty() && self.streams.values().all(open)
     }
@@ -225,7 +226,7 @@ impl WantedStreams {
     pub fn is_settled_for(&self, vb: VbId) -> bool {
         let phase = self.streams.get(&vb).map(|stream| stream.phase);
         !self.surplus.contains(&vb)
-            && matches!(phase, None | Some(StreamPhase::Open | StreamPhase::Waiting { .. }))
+            && matches!(phase, None | Some(WantedPhase::Open | WantedPhase::Waiting { .. }))
     }
 
     /// Whether the consumer may have a stream of this vBucket through this link.
@@ -234,10 +235,10 @@ impl WantedStreams {
         let phase = self.streams.get(&vb).map(|stream| stream.phase);
         self.surplus.contains(&vb)
             || self.reopen.contains(&vb)
-            || matches!(phase, Some(StreamPhase::Asked | StreamPhase::Open))
+            || matches!(phase, Some(WantedPhase::Asked | WantedPhase::Open))
     }
 
-    /// The wanted streams by vBucket.
+    /// Returns the wanted streams by vBucket.
     #[must_use]
     pub const fn streams(&self) -> &BTreeMap<VbId, WantedStream> {
         &self.streams
@@ -246,22 +247,22 @@ impl WantedStreams {
     /// Whether a wanted stream is open.
     #[must_use]
     pub fn is_open(&self, vb: VbId) -> bool {
-        self.streams.get(&vb).is_some_and(|stream| stream.phase == StreamPhase::Open)
+        self.streams.get(&vb).is_some_and(|stream| stream.phase == WantedPhase::Open)
     }
 
-    /// Whether a wanted stream was asked for, and the outcome is awaited.
+    /// Whether a wanted stream is part of the running set-up.
     #[must_use]
     pub fn is_asked(&self, vb: VbId) -> bool {
-        self.streams.get(&vb).is_some_and(|stream| stream.phase == StreamPhase::Asked)
+        self.streams.get(&vb).is_some_and(|stream| stream.phase == WantedPhase::Asked)
     }
 
-    /// How many wanted streams are open.
+    /// Returns the number of wanted streams that are open.
     #[must_use]
     pub fn open_count(&self) -> usize {
-        self.streams.values().filter(|stream| stream.phase == StreamPhase::Open).count()
+        self.streams.values().filter(|stream| stream.phase == WantedPhase::Open).count()
     }
 
-    /// Whether nothing is wanted and nothing left to close.
+    /// Whether no stream is wanted and no surplus stream is left.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.streams.is_empty() && self.surplus.is_empty()
@@ -270,17 +271,17 @@ impl WantedStreams {
     fn opened(&mut self, vb: VbId) {
         match self.streams.get_mut(&vb) {
             Some(stream) => {
-                *stream = WantedStream { phase: StreamPhase::Open, failures: 0, last_error: None };
-                // Given up meanwhile and wanted again.
+                *stream = WantedStream { phase: WantedPhase::Open, failures: 0, last_error: None };
+                // It may be surplus: it was dropped and wanted again while it opened.
                 self.surplus.remove(&vb);
             }
-            // Given up while it was being opened.
+            // It was dropped while it opened.
             None => _ = self.surplus.insert(vb),
         }
     }
 
-    /// A stream that waits for its copy to be rolled back need not be: it waits for what any stream
-    /// waits for that failed like it.
+    /// Replaces the short wait before a rollback by the normal backoff: the copy turned out to be
+    /// complete.
     pub fn postpone(
         &mut self,
         vb: VbId,
@@ -288,13 +289,13 @@ impl WantedStreams {
         mut delay: impl FnMut(VbId, u32, Retry) -> Duration,
     ) {
         let phase = self.streams.get(&vb).map(|stream| stream.phase);
-        if matches!(phase, Some(StreamPhase::Waiting { .. })) {
+        if matches!(phase, Some(WantedPhase::Waiting { .. })) {
             self.rolled_back(vb, now, &mut delay);
         }
     }
 
-    /// The copy is whole again; what made it incomplete may come again, so the stream waits for
-    /// what it would have waited for without the rollback.
+    /// The copy is complete again. The refusal may recur, so the stream waits for the backoff of
+    /// its last failure.
     fn rolled_back(
         &mut self,
         vb: VbId,
@@ -304,7 +305,7 @@ impl WantedStreams {
         let Some(stream) = self.streams.get_mut(&vb) else { return };
         let retry = stream.last_error.as_ref().map_or(Retry::AfterBackoff, VbError::retry);
         let until = now + delay(vb, stream.failures.saturating_sub(1), retry);
-        stream.phase = StreamPhase::Waiting { until };
+        stream.phase = WantedPhase::Waiting { until };
     }
 
     fn wait(
@@ -318,7 +319,7 @@ impl WantedStreams {
         let retry = error.as_ref().map_or(Retry::AfterBackoff, VbError::retry);
         let until = now + delay(vb, stream.failures, retry);
         stream.failures = stream.failures.saturating_add(1);
-        stream.phase = StreamPhase::Waiting { until };
+        stream.phase = WantedPhase::Waiting { until };
         stream.last_error = error;
     }
 }

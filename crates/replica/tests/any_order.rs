@@ -1,5 +1,5 @@
-//! Whatever two nodes say, in whatever order: the machine keeps its invariants, withholds what it
-//! must, and answers each command exactly once. The nodes here know no protocol at all.
+//! For any frames in any order, the machine keeps its invariants, withholds what it must, and
+//! answers each command exactly once. The nodes here follow no protocol.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -17,7 +17,7 @@ use replica::link::{
     Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, Step, Ticket, Verdict,
 };
 
-/// What is fed to the machine. A deadline is the one at that place among those awaited, if any.
+/// An input of the machine. A deadline is given by its index among the awaited ones.
 #[derive(Clone, Debug)]
 enum Input {
     Command(Command),
@@ -34,7 +34,7 @@ fn side() -> impl Strategy<Value = Side> {
     select(vec![Side::Consumer, Side::Producer])
 }
 
-/// Small, so that the opaques of our own frames and of streams are met by chance.
+/// Small, so that random opaques often match those of our own frames and of streams.
 fn opaque() -> impl Strategy<Value = Opaque> {
     let own = (0x1000_0000..0x1000_0010_u32).prop_map(Opaque);
     let stream = (1..4_u32).prop_map(Opaque);
@@ -104,7 +104,7 @@ fn input() -> impl Strategy<Value = Input> {
     ]
 }
 
-/// What the shell would know.
+/// The state that the shell would have.
 #[derive(Default)]
 struct Shell {
     machine: ConsumerMachine,
@@ -174,7 +174,7 @@ proptest! {
         for input in inputs {
             shell.feed(input);
         }
-        // Time alone brings every command to its answer.
+        // Passing deadlines alone must bring every command to its answer.
         for _ in 0..20 {
             shell.feed(Input::Due(0));
         }

@@ -1,4 +1,4 @@
-//! Scripts for the machine of a bucket: what happens, and what it decides.
+//! Scripts for the machine of a bucket: events, and the effects that follow.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -22,7 +22,7 @@ use replica::link::{
 };
 use replica::plan::{Connections, Desired, VbSet};
 
-/// A bucket at beta, and all that it wants done and was not looked at yet.
+/// A bucket at beta, and its effects that were not checked yet.
 struct Bucket {
     machine: BucketMachine,
     now: Duration,
@@ -86,7 +86,7 @@ impl Bucket {
         which(&self.effects.remove(at))
     }
 
-    /// The next link that is to be opened, by the name of its producer and its number.
+    /// Returns the next link to open, by the name of its producer and its number.
     fn connect(&mut self) -> Option<(LinkId, String, u8)> {
         self.take(|effect| match effect {
             BucketEffect::Connect(id, key) => Some((*id, key.producer.clone(), key.connection)),
@@ -265,7 +265,7 @@ fn reports_of_older_incarnations_and_answers_to_other_commands_are_ignored() {
     assert_eq!(bucket.phase(1), StreamPhase::Asked);
 }
 
-/// Found by the model check: the move was over, its takeover was not.
+/// Found by the model checker: the move ended before its takeover.
 #[test]
 fn a_vbucket_is_not_asked_for_elsewhere_while_its_takeover_goes_on_after_its_move_is_over() {
     let mut bucket = Bucket::new();
@@ -291,7 +291,7 @@ fn a_vbucket_is_not_asked_for_elsewhere_while_its_takeover_goes_on_after_its_mov
     assert_eq!(bucket.run().unwrap().0, gamma);
 }
 
-/// Found by the model check: the end was that of the stream before.
+/// Found by the model checker: the end belonged to the previous stream.
 #[test]
 fn an_end_that_crosses_a_set_up_does_not_free_the_vbucket_for_another_link() {
     let (mut bucket, alpha) = Bucket::open();
@@ -314,7 +314,7 @@ fn an_end_that_crosses_a_set_up_does_not_free_the_vbucket_for_another_link() {
     assert_eq!(bucket.run().unwrap().0, gamma);
 }
 
-/// Found by the model check: only a takeover repaired what a takeover had left.
+/// Found by the model checker: only a takeover repaired the copies of an earlier one.
 #[test]
 fn a_move_with_data_repairs_what_an_interrupted_takeover_left() {
     let mut bucket = Bucket::new();

@@ -1,6 +1,6 @@
 //! Every interleaving of commands, links that open, fail, are lost or displaced, stream ends, moves
-//! that are cut off at each step, tasks and passing time, for one vBucket and two producers: the
-//! production machine of a bucket itself, driven by a model checker.
+//! that are interrupted at each step, tasks and passing time, for one vBucket and two producers.
+//! The model checker drives the production machine of a bucket.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -19,7 +19,7 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
 use world::{Action, Given, Mistake, World};
 
-/// What is checked, and how much may go wrong in one run.
+/// The checked properties, and the budget of faults in one run.
 struct Run {
     commands: &'static [Given],
     faults: u8,
@@ -83,7 +83,7 @@ fn check(commands: &'static [Given], faults: u8, wakes: u8) -> impl Checker<Run>
     check_until(run, HasDiscoveries::AnyFailures)
 }
 
-/// Walks through every state, prints how many there are, and returns the checker.
+/// Visits every state, prints their number, and returns the checker.
 #[allow(clippy::disallowed_methods, reason = "the output says how long it took")]
 fn check_until(run: Run, until: HasDiscoveries) -> impl Checker<Run> {
     let Run { commands, faults, wakes, mistake } = run;

@@ -1,6 +1,6 @@
-//! What real data nodes said to each other, fed to the consumer machine frame by frame.
+//! Frames between real data nodes, fed to the consumer machine one by one.
 //!
-//! The captures carry the opaques of the relay that made them; they are translated by vBucket.
+//! The captures carry the opaques of the relay that recorded them; they are translated by vBucket.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -64,7 +64,7 @@ impl Replay {
                     self.theirs.insert(frame.header.opaque, frame.header.vbucket());
                     continue;
                 }
-                // In capture 08 the relay speaks for the producer.
+                // In capture 08 the relay takes the place of the producer.
                 ("producer", _) | ("proxy", Opcode::DCP_STREAM_END) => Side::Producer,
                 ("consumer", _) => Side::Consumer,
                 _ => continue,
@@ -92,7 +92,7 @@ impl Replay {
         }
     }
 
-    /// The consumer answers a NOOP; what follows is the frame that was held back.
+    /// The consumer answers a NOOP, after which the withheld frame is sent.
     fn pass_barrier(&mut self, held: &Line) {
         let Some(opaque) = self.barrier.take() else { return };
         let (verdict, effects) = self.machine.on_frame(ControlFrame::NoopResponse { opaque });
@@ -163,7 +163,7 @@ fn capture_01_four_streams_open() {
     let (number, _, vbs) = replay.answer();
     assert_eq!(number, 74);
     assert!(vbs.values().all(|outcome| *outcome == VbOutcome::Opened));
-    // The wire spells the opaque in the consumer's byte order; STREAM_REQ is where to learn it.
+    // The opaque is in the consumer's byte order; only STREAM_REQ shows it.
     assert_eq!(replay.machine.stream_opaque(VbId(0)), Some(Opaque(0x0100_0000)));
 }
 
@@ -211,7 +211,8 @@ fn capture_20a_rollbacks_show_their_place_in_line_until_they_are_done() {
     let is_answer = |frame: &Line| frame.bytes[..2] == [0x81, Opcode::DCP_STREAM_REQ.0];
     let asked = frames.iter().filter(|frame| is_answer(frame)).nth(7).unwrap().number;
     replay.feed(&frames, asked);
-    let rolling = replay.machine.snapshot().vbuckets.iter().filter_map(|row| row.line).count();
+    let rolling =
+        replay.machine.snapshot().vbuckets.iter().filter_map(|row| row.rollbacks_before).count();
     assert!(rolling > 1, "{:?}", replay.machine.snapshot());
     let at = frames.iter().position(|frame| frame.number == asked).unwrap();
     replay.feed(&frames[at + 1..], u64::MAX);
@@ -242,7 +243,7 @@ fn capture_21a_a_consumer_that_dropped_a_stream_says_so_with_every_row() {
     let reason = Reason::StreamGone { opcode, status };
     let ended = Effect::Ended(VbError { vb: VbId(0), side: Side::Consumer, reason });
     let ends = replay.effects.iter().filter(|(_, _, effect)| *effect == ended).count();
-    assert_eq!(ends, 1, "one stream is over, and is told once");
+    assert_eq!(ends, 1, "one stream ended, and is reported once");
     assert_eq!(replay.machine.open().count(), 3);
 }
 

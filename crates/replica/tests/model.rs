@@ -1,6 +1,6 @@
 //! Every interleaving of two set-ups, a takeover and a shutdown with stream ends, stale ends, late
 //! and missing answers, refusals, rollbacks, passing deadlines and the loss of either side, for two
-//! vBuckets: the production machine itself, driven by a model checker.
+//! vBuckets: the model checker drives the production machine.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,7 +20,7 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
 use world::{Action, COMMANDS, Mistake, World};
 
-/// What is checked, and how much may go wrong in one run.
+/// The checked properties, and the budget of faults in one run.
 struct Run {
     used: [bool; COMMANDS],
     faults: u8,
@@ -106,7 +106,7 @@ impl Model for Run {
 /// Both set-ups, the takeover and the shutdown.
 const ALL: [bool; COMMANDS] = [true, true, true, true, false, false];
 
-/// Walks through every state, prints how many there are, and returns the checker.
+/// Visits every state, prints their number, and returns the checker.
 fn check(used: [bool; COMMANDS], faults: u8, mistake: Mistake) -> impl Checker<Run> {
     check_until(used, faults, mistake, HasDiscoveries::AnyFailures)
 }

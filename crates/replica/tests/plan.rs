@@ -1,4 +1,4 @@
-//! Sets of vBuckets as people write them, and desired maps.
+//! The text form of sets of vBuckets, and desired maps.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

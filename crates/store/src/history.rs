@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use invariant::broken;
 use mcbp::{Seqno, VbId};
 use vbucket::{Row, StoreError};
 
@@ -94,8 +93,7 @@ impl Core {
             out.remove(&tables.rows, generation.row(*seqno));
             garbage.add(*pointer);
             let key = generation.document(document);
-            let items = record.items.checked_sub(u64::from(*alive));
-            record.items = items.ok_or_else(|| broken!("{vb} has a document and counts none"))?;
+            record.count_items(*alive, false);
             let Some((older, bytes)) = history.restored(*seqno) else {
                 out.remove(&tables.keys, key);
                 continue;
@@ -106,7 +104,7 @@ impl Core {
                 let flaw = format!("it is not of the key that seqno {seqno} replaced");
                 return Err(damaged(format!("{vb} seqno {older}"), flaw));
             }
-            record.items += u64::from(row.is_alive());
+            record.count_items(false, row.is_alive());
             out.insert(&tables.rows, generation.row(older), bytes.clone());
             let entry = KeyEntry::of(&row).encode(&key);
             out.insert(&tables.keys, key, entry);

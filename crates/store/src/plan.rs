@@ -95,9 +95,7 @@ impl<'a> Plan<'a> {
         };
         let record = self.records.get_mut(&vb).ok_or(StoreError::NoVbucket(vb))?;
         record.meta.high_seqno = seqno;
-        let items = record.items.checked_sub(u64::from(was_alive));
-        let items = items.ok_or_else(|| broken!("{vb} replaces a document and has none"))?;
-        record.items = items + u64::from(change.row.is_alive());
+        record.count_items(was_alive, change.row.is_alive());
         Ok(())
     }
 

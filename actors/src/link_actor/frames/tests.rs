@@ -1,4 +1,4 @@
-//! Which frames stop at the proxy, and that the machine understands each of them.
+//! Which frames are control frames, and that the machine can decode each of them.
 
 use bytes::BytesMut;
 use mcbp::dcp::{AddStream, StreamEnd, StreamReq};
@@ -16,7 +16,7 @@ fn written(write: impl FnOnce(&mut BytesMut)) -> BytesMut {
     out
 }
 
-/// A frame that says something to the machine stops at the proxy.
+/// A frame that the machine decodes must be a control frame.
 fn check(side: Side, frame: &[u8], want: Option<ControlFrame>) {
     let set = match side {
         Side::Consumer => &OF_CONSUMER,
@@ -80,7 +80,7 @@ fn what_the_producer_says() {
     let refused = FrameBuilder::response(Opcode::DCP_STREAM_REQ, status).opaque(OPAQUE).build();
     let said = ControlFrame::StreamReqResponse { opaque, status };
     check(Side::Producer, &refused, Some(said));
-    // Not ours to look at in this direction: a data node never sends it.
+    // No control frame in this direction: a data node never sends it.
     let add = written(|out| AddStream { flags: 0 }.write(VB, OPAQUE, out));
     check(Side::Producer, &add, None);
 }

@@ -1,4 +1,4 @@
-//! What the owner of a bucket may ask for, and what it is answered.
+//! The commands of a bucket, and their results.
 
 use std::fmt;
 
@@ -8,63 +8,64 @@ use super::failure::{Cause, VbFailure};
 use crate::link::{ReasonCode, Retry};
 use crate::plan::{Connections, Desired, PlanError};
 
-/// What is asked for.
+/// A command.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum BucketCommand {
-    /// A change of what is wanted; answered when every stream concerned is open, closed or has
-    /// failed.
+    /// Change the desired map or the number of connections; answered when every stream concerned is
+    /// open, closed or has failed.
     Change(Change),
-    /// Make a vBucket ours; answered when it is, or when both nodes were asked why not.
+    /// Move a vBucket to this node; answered when it is active here, or has failed and both nodes
+    /// were asked for their copies.
     Move(MoveRequest),
-    /// Close every stream and end; answered when no link is left.
+    /// Close every stream and stop; answered when no link is left.
     Stop,
 }
 
-/// What to change about what is wanted.
+/// A change of the desired map or of the connections.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Change {
     /// The whole map.
     All(Desired),
-    /// One vBucket, from a producer or from nobody.
+    /// One vBucket: from this producer, or from none.
     One {
         /// The vBucket.
         vb: VbId,
-        /// The producer.
+        /// The producer; `None` to stop replicating the vBucket.
         from: Option<String>,
     },
     /// How many connections carry the streams of a producer.
     Connections(Connections),
 }
 
-/// A vBucket that is to be moved here.
+/// A vBucket to be moved to this node.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct MoveRequest {
     /// The vBucket.
     pub vb: VbId,
     /// The producer that has it.
     pub from: String,
-    /// How.
+    /// The kind of move.
     pub kind: MoveKind,
 }
 
-/// What kind of move.
+/// The kind of a move.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum MoveKind {
-    /// At once, whatever is missing.
+    /// Take over at once, however many changes are missing.
     Takeover,
-    /// Once the producer has little more to send.
+    /// Replicate first, and take over once few changes are missing.
     WithData,
 }
 
-/// What a command came to.
+/// The result of a command that succeeded.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Done {
-    /// What was wanted is so; this many streams of the bucket are open.
+    /// Every stream concerned is as the change wants it.
     Changed {
-        /// Streams.
+        /// The number of open streams of the bucket.
         open: usize,
     },
-    /// The vBucket is ours.
+    /// The vBucket is active here.
     Moved {
         /// From the request to the answer, in milliseconds.
         elapsed_ms: u64,
@@ -74,7 +75,7 @@ pub enum Done {
 }
 
 impl Change {
-    /// Whether the change is about this vBucket.
+    /// Whether the change concerns this vBucket.
     #[must_use]
     pub fn concerns(&self, vb: VbId) -> bool {
         match self {
@@ -85,7 +86,7 @@ impl Change {
 }
 
 impl BucketCommand {
-    /// The first producer that it names and that is not known, if any.
+    /// Returns the first producer in the command that is not configured, if any.
     pub(super) fn unknown_producer(&self, is_known: impl Fn(&str) -> bool) -> Option<&str> {
         let is_unknown = |name: &&str| !is_known(name);
         match self {
@@ -99,16 +100,16 @@ impl BucketCommand {
     }
 }
 
-/// Why a command was not carried out at all, or not completely.
+/// Why a command was refused, or failed for some vBuckets.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum CommandError {
-    /// There is no such bucket in the configuration.
+    /// The bucket is not configured.
     #[error("no bucket {bucket:?} is configured")]
     NoBucket {
         /// The name that was given.
         bucket: String,
     },
-    /// There is no such producer in the configuration.
+    /// The producer is not configured.
     #[error("no producer {producer:?} is configured")]
     NoProducer {
         /// The name that was given.
@@ -117,16 +118,16 @@ pub enum CommandError {
     /// The desired map contradicts itself.
     #[error(transparent)]
     Plan(#[from] PlanError),
-    /// Other commands of this bucket come first: too many, or without progress for too long.
-    #[error("{waiting} commands of this bucket come first, try again later")]
+    /// The queue is full, or made no progress before the deadline of the command.
+    #[error("{waiting} commands of this bucket are queued; try again later")]
     Busy {
-        /// How many.
+        /// The number of queued commands.
         waiting: usize,
     },
     /// A vBucket is moved once at a time.
     #[error(
-        "{vb} is already being moved from {from}, or waits for its turn: see \"moves\" of the \
-         replications, and ask again when it is not there any more"
+        "{vb} is already being moved from {from}, or its move is queued; ask again when \
+         \"moves\" of the replications does not list it any more"
     )]
     AlreadyMoving {
         /// The vBucket.
@@ -134,7 +135,7 @@ pub enum CommandError {
         /// The producer that the earlier command named.
         from: String,
     },
-    /// Some vBuckets are not settled; the sidecar goes on trying.
+    /// Some vBuckets failed; the sidecar retries them.
     #[error("{} vBuckets failed, the first: {}", .0.len(), First(.0))]
     Failed(Vec<VbFailure>),
     /// Replication is being stopped.
@@ -146,7 +147,7 @@ pub enum CommandError {
 }
 
 impl CommandError {
-    /// The cause of the failure of a vBucket of a set, whose command was not carried out.
+    /// Returns the cause of failure for a vBucket of a set whose command was refused.
     #[must_use]
     pub fn cause(&self) -> Cause {
         let (code, retry) = (self.reason(), self.retry());

@@ -1,4 +1,4 @@
-//! What a bucket wants done. The executors do it, in order, and add no rule of their own.
+//! What the machine of a bucket wants done. The executors carry it out in order and decide nothing.
 
 use mcbp::{Side, VbId};
 
@@ -9,53 +9,53 @@ use super::link_down::LinkDown;
 use crate::link::{Command, Ticket};
 use crate::plan::{Desired, LinkKey};
 
-/// What one event leads to, to be carried out in this order.
+/// The effects of one event, to be carried out in this order.
 pub type BucketEffects = Vec<BucketEffect>;
 
-/// One thing to do.
+/// One effect.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum BucketEffect {
     /// Open the pair of connections of this link.
     Connect(LinkId, LinkKey),
-    /// Give a command to a link that is up. It is answered by
-    /// [`LinkReport::Answered`](super::LinkReport::Answered), or the link is over.
+    /// Give a command to a link that is up. The link answers with
+    /// [`LinkReport::Answered`](super::LinkReport::Answered), unless it ends first.
     Run(LinkId, Ticket, Command),
-    /// Give up the attempt to open this link. It reports nothing any more.
+    /// Cancel the attempt to open this link. The link reports nothing after that.
     Abandon(LinkId),
-    /// End this link by this fault of one side; it reports that it is down.
+    /// End this link for a fault of one side. The link reports that it is down.
     GiveUp(LinkId, Side, LinkDown),
-    /// Poll the data nodes of this map, and no others.
+    /// Poll the data nodes of this map and no others.
     Poll(Desired),
-    /// Ask the producer of a link, again and again, how much of a vBucket it still has to send,
-    /// until little is missing.
+    /// Poll the producer of a link for the changes that a vBucket still lacks, until there are few.
     Estimate(TaskId, LinkKey, VbId),
-    /// Ask both nodes of a link what they have of a vBucket, and repair it where that is allowed.
+    /// Ask both nodes of a link for their copies of a vBucket, and repair them where that is
+    /// allowed.
     Examine(TaskId, Examine),
-    /// End a task; it reports nothing any more.
+    /// Cancel a task. It reports nothing after that.
     Cancel(TaskId),
     /// Answer a command. Every ticket gets exactly one answer.
     Answer(Ticket, Result<Done, CommandError>),
-    /// Log this.
+    /// Log this line.
     Log(LogLine),
 }
 
 /// One line of the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogLine {
-    /// How bad it is.
+    /// The level.
     pub level: LogLevel,
-    /// The event and its fields.
+    /// The event and its fields, in logfmt.
     pub text: String,
 }
 
-/// How bad a line of the log is.
+/// The level of a log line.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum LogLevel {
-    /// Something ended that should not have.
+    /// An operation was lost, or needs the operator.
     Error,
-    /// Something failed and is tried again.
+    /// A failure that is retried.
     Warn,
-    /// Something went as it should.
+    /// A normal event.
     Info,
 }
 

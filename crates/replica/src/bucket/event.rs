@@ -1,4 +1,4 @@
-//! What happens to a bucket. Each event comes with its [`Moment`].
+//! The events of a bucket. Each event comes with its [`Moment`].
 
 use std::time::Duration;
 
@@ -9,10 +9,9 @@ use super::failure::Cause;
 use super::link_down::LinkDown;
 use crate::link::{Outcome, Ticket, VbError};
 use crate::stall::Sample;
-use crate::topology::Stranger;
+use crate::topology::TopologyMismatch;
 
-/// When an event happens, and the chance that it brings: the machine reads no clock and draws no
-/// random number.
+/// The time of an event and a random number: the machine reads no clock and draws no random number.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Moment {
     /// Time since any fixed start; never goes back.
@@ -30,92 +29,92 @@ pub struct LinkId {
     pub incarnation: u64,
 }
 
-/// A task that runs beside the links for the move at the front of the queue. Answers of tasks that
-/// were cancelled are ignored.
+/// A task of the move at the front of the queue. Reports of cancelled tasks are ignored.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TaskId(pub u64);
 
-/// What happened.
+/// One event.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum BucketEvent {
-    /// The owner asks for something.
+    /// The owner gives a command.
     Command {
-        /// Who is to be answered; each ticket is answered once.
+        /// The ticket of the answer; each ticket is answered once.
         ticket: Ticket,
-        /// What is asked for.
+        /// The command.
         command: BucketCommand,
     },
     /// A link reports.
     Link(LinkId, LinkReport),
-    /// The estimating task heard how many changes the producer still has to send.
+    /// The estimating task reports how many changes the producer still has to send.
     Estimated(TaskId, u64),
-    /// The estimating task has ended: little is missing, or nothing can be concluded.
+    /// The estimating task has ended: few changes are missing, or an answer was not usable.
     Copied(TaskId, Result<(), Cause>),
     /// The examining task has ended.
     Examined(TaskId, Finding),
-    /// A data node was polled on its control connection.
+    /// A data node answered a poll on its control connection, or failed to.
     Polled(Polled),
-    /// Samples of the links that are up, taken now and then.
+    /// Samples of the links that are up, taken at a fixed interval.
     Sampled(Vec<(LinkId, Sample)>),
-    /// The time that [`BucketMachine::wake_at`](super::BucketMachine::wake_at) named has come.
+    /// The time of [`BucketMachine::wake_at`](super::BucketMachine::wake_at) has come.
     Woken,
 }
 
-/// What a link reports to its bucket. All reports of a link come on one way, in their order.
+/// What a link reports to its bucket. All reports of a link arrive in order: an end that overtook
+/// the answer of the set-up that opened the stream would be lost.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum LinkReport {
-    /// Both connections are open; commands may come.
+    /// Both connections are open; the link accepts commands.
     Up,
     /// The answer to a command.
     Answered(Ticket, Outcome),
-    /// An open stream has ended by itself.
+    /// An open stream ended without a command.
     Ended(VbError),
-    /// The producer wants the consumer to roll back and ask again. Once is normal.
+    /// The producer asks the consumer to roll back and to repeat its STREAM_REQ. Once is normal.
     RollbackAsked(VbId),
-    /// The consumer has rolled back and asks again.
+    /// The consumer has rolled back and repeats its STREAM_REQ.
     RollbackOver(VbId),
-    /// Up to where the consumer's copy is complete, or `None` for one without a gap.
+    /// The seqno up to which the consumer's copy is complete, or `None` for a copy without a gap.
     Copy(VbId, Option<Seqno>),
-    /// A stream of a set-up that still runs is open.
+    /// A stream opened before its set-up is answered.
     Opened(VbId),
     /// A deadline was extended, because the link makes progress.
     Progress,
-    /// The link is over; the last report of this incarnation.
+    /// The link has ended; the last report of this incarnation.
     Down(LinkDown),
 }
 
-/// What the examining task found after a takeover had failed.
+/// The result of the examining task after a failed takeover.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Finding {
     /// The vBucket is active at the consumer.
     Moved,
-    /// It is active at the producer again, and may be taken over anew.
+    /// The vBucket is active at the producer again, and may be taken over anew.
     GivenBack,
-    /// It did not move.
+    /// The vBucket did not move.
     NotMoved(Cause),
 }
 
-/// What a data node said on its control connection.
+/// The result of one poll of a data node.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Polled {
-    /// As what it was asked.
+    /// The role in which the node was polled.
     pub side: Side,
-    /// Its name.
+    /// The name of the node.
     pub node: String,
-    /// Its answer.
+    /// The answer.
     pub answer: PollAnswer,
 }
 
-/// The answer to one question.
+/// The answer to one poll.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum PollAnswer {
-    /// The high seqno of every vBucket that it serves, or why they are not known.
+    /// The high seqno of every vBucket that the node serves, or why they are unknown.
     Seqnos(Result<Vec<(VbId, Seqno)>, String>),
-    /// Our node, where the topologies of a producer do not know it.
-    Topology(Option<Stranger>),
+    /// Set where the topologies of a producer do not name our node.
+    Topology(Option<TopologyMismatch>),
 }
 
-/// Whole milliseconds, as status pages count them.
+/// Returns whole milliseconds, as the status shows them.
 #[must_use]
 pub fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)

@@ -1,14 +1,14 @@
-//! What the examining task is to look into after a takeover has failed, and what follows from what
-//! both nodes say.
+//! What the examining task has to look into after a failed takeover, and what the copies that both
+//! nodes report mean.
 
 use mcbp::{Side, VbId, VbState};
 
 use super::event::Finding;
 use super::failure::{Cause, Examined};
 use crate::plan::LinkKey;
-use crate::remedy::{Remedy, Said};
+use crate::remedy::{CopyReport, Remedy};
 
-/// What to look into.
+/// The order for the examining task.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Examine {
     /// The link whose nodes are asked.
@@ -17,75 +17,79 @@ pub struct Examine {
     pub consumer: String,
     /// The vBucket whose takeover failed.
     pub vb: VbId,
-    /// How it failed, as far as the link knows.
+    /// How the takeover failed, by what the link saw.
     pub cause: Cause,
-    /// Whether the copies may be repaired: nothing of a takeover is on its way to either node.
+    /// Whether the copies may be repaired: no frame of a takeover is on its way to either node.
     pub may_repair: bool,
     /// Whether the consumer's copy is known to miss no row.
     pub is_complete: bool,
 }
 
-/// What both nodes say of a vBucket.
+/// The copies of a vBucket that both nodes report.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct BothSaid {
-    /// The producer.
-    pub producer: Said,
-    /// The consumer.
-    pub consumer: Said,
+pub struct CopyReports {
+    /// The producer's copy.
+    pub producer: CopyReport,
+    /// The consumer's copy.
+    pub consumer: CopyReport,
 }
 
-/// What follows.
+/// What the examining task does next.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub enum Verdict {
-    /// That is all.
-    Found(Finding),
-    /// Set the copy of this side active; then this is found.
+pub enum ExamineAction {
+    /// Report the finding.
+    Report(Finding),
+    /// Set the copy of this side active, then report the finding.
     Activate(Side, Finding),
 }
 
 impl Examine {
-    /// Whether to ask again for a while: the consumer may be about to become active.
+    /// Whether to ask again for a while: the order to become active may still take effect at the
+    /// consumer.
     #[must_use]
-    pub fn may_change(&self, said: &BothSaid) -> bool {
-        !self.may_repair && said.consumer.is(VbState::Pending) && !said.producer.is(VbState::Active)
+    pub fn may_change(&self, copies: &CopyReports) -> bool {
+        !self.may_repair
+            && copies.consumer.is(VbState::Pending)
+            && !copies.producer.is(VbState::Active)
     }
 
-    /// Judges what both nodes say.
+    /// Returns what to do about the reported copies.
     #[must_use]
-    pub fn judge(&self, said: &BothSaid) -> Verdict {
-        match self.remedy(said) {
-            Remedy::Done => Verdict::Found(Finding::Moved),
+    pub fn judge(&self, copies: &CopyReports) -> ExamineAction {
+        match self.remedy(copies) {
+            Remedy::Done => ExamineAction::Report(Finding::Moved),
             Remedy::Activate if self.may_repair => {
-                Verdict::Activate(Side::Consumer, Finding::Moved)
+                ExamineAction::Activate(Side::Consumer, Finding::Moved)
             }
             Remedy::GiveBack if self.may_repair => {
-                Verdict::Activate(Side::Producer, Finding::GivenBack)
+                ExamineAction::Activate(Side::Producer, Finding::GivenBack)
             }
             Remedy::Activate | Remedy::GiveBack | Remedy::AsBefore | Remedy::Ask(_) => {
-                Verdict::Found(self.not_moved(said, None))
+                ExamineAction::Report(self.not_moved(copies, None))
             }
         }
     }
 
-    /// The vBucket did not move; `repair` says why it could not be repaired, where that was tried.
+    /// Returns the finding that the vBucket did not move. `repair` is the error of a failed repair,
+    /// where one was tried.
     #[must_use]
-    pub fn not_moved(&self, said: &BothSaid, repair: Option<String>) -> Finding {
+    pub fn not_moved(&self, copies: &CopyReports, repair: Option<String>) -> Finding {
         Finding::NotMoved(Cause::Examined(Box::new(Examined {
             cause: self.cause.clone(),
-            found: self.describe(said),
+            found: self.describe(copies),
             repair,
-            remedy: self.remedy(said),
+            remedy: self.remedy(copies),
         })))
     }
 
-    /// What both nodes have, for a person.
+    /// Describes both copies for the operator.
     #[must_use]
-    pub fn describe(&self, said: &BothSaid) -> String {
-        let BothSaid { producer, consumer } = said;
+    pub fn describe(&self, copies: &CopyReports) -> String {
+        let CopyReports { producer, consumer } = copies;
         format!("at {} it is {producer}, at {} {consumer}", self.key.producer, self.consumer)
     }
 
-    fn remedy(&self, said: &BothSaid) -> Remedy {
-        Remedy::of(&said.producer, &said.consumer, self.is_complete)
+    fn remedy(&self, copies: &CopyReports) -> Remedy {
+        Remedy::of(&copies.producer, &copies.consumer, self.is_complete)
     }
 }

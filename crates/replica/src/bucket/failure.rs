@@ -1,4 +1,5 @@
-//! Why a vBucket, a link or a command failed: typed as far as the views, which alone make words.
+//! Why a vBucket, a link or a command failed. The cause stays typed up to the views, which turn it
+//! into text.
 
 use std::fmt;
 
@@ -19,39 +20,39 @@ use crate::remedy::Remedy;
 pub enum Cause {
     /// Its stream failed or ended.
     Stream(VbError),
-    /// Its stream fails again and again, and is tried at the slowest pace.
+    /// Its stream fails repeatedly, and is retried at the longest backoff only.
     Loop(VbError, LoopKind),
     /// Its link is down.
     Link(LinkDown),
     /// The producer's estimate does not allow a takeover.
     Estimate(EstimateError),
-    /// The copy here misses rows after this seqno.
+    /// The consumer's copy may lack rows after this seqno.
     Incomplete(Seqno),
-    /// It was not settled when the time of its command was up.
+    /// It was not settled at the deadline of its command.
     Deadline,
-    /// The command for it was not carried out.
+    /// The command for it was refused.
     NotBegun {
-        /// Why, in one word.
+        /// The reason code.
         code: ReasonCode,
-        /// Why, for a person.
+        /// The reason, for the operator.
         detail: String,
-        /// When to ask again.
+        /// When to retry.
         retry: Retry,
     },
-    /// Its takeover failed for this cause, and both nodes were asked what they have.
+    /// Its takeover failed for this cause, and both nodes were asked for their copies.
     Examined(Box<Examined>),
 }
 
-/// What was found after a takeover failed.
+/// The finding after a failed takeover.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Examined {
-    /// How the takeover failed, as far as its link knows.
+    /// How the takeover failed, by what its link saw.
     pub cause: Cause,
-    /// What both nodes have.
+    /// The copies of both nodes.
     pub found: String,
-    /// Why the repair failed, where one was tried.
+    /// The error of the repair, where one was tried.
     pub repair: Option<String>,
-    /// What follows from what they say.
+    /// What to do about the copies.
     pub remedy: Remedy,
 }
 
@@ -63,7 +64,7 @@ impl fmt::Display for Examined {
         }
         match self.remedy {
             Remedy::Activate | Remedy::GiveBack => {
-                f.write_str(": ask for the takeover again, it goes on from there")
+                f.write_str(": retry the takeover, which continues from this state")
             }
             Remedy::Ask(advice) => write!(f, ": {advice}"),
             Remedy::AsBefore | Remedy::Done => Ok(()),
@@ -72,7 +73,7 @@ impl fmt::Display for Examined {
 }
 
 impl Cause {
-    /// One word for programs.
+    /// Returns the reason code.
     #[must_use]
     pub fn reason(&self) -> ReasonCode {
         match self {
@@ -87,7 +88,7 @@ impl Cause {
         }
     }
 
-    /// The side at fault, where one is.
+    /// Returns the side at fault, if one is.
     #[must_use]
     pub fn side(&self) -> Option<Side> {
         match self {
@@ -100,14 +101,14 @@ impl Cause {
         }
     }
 
-    /// What a data node answered, where one did.
+    /// Returns what a data node answered, if one did.
     #[must_use]
     pub fn answer(&self) -> Option<NodeAnswer> {
         match self {
             Self::Stream(error) | Self::Loop(error, _) => error.answer(),
             Self::Link(down) => down.answer.clone(),
             Self::Estimate(EstimateError::Status { status, .. }) => {
-                Some(NodeAnswer::Word(status.clone()))
+                Some(NodeAnswer::Text(status.clone()))
             }
             Self::Estimate(EstimateError::Missing { .. })
             | Self::Incomplete(_)
@@ -117,7 +118,7 @@ impl Cause {
         }
     }
 
-    /// When to ask again. The sidecar does so by itself.
+    /// Returns when to retry. The sidecar retries streams by itself.
     #[must_use]
     pub fn retry(&self) -> Retry {
         match self {
@@ -132,7 +133,8 @@ impl Cause {
         }
     }
 
-    /// The whole story in one line, for a person; `vb` where it is of one vBucket.
+    /// Returns the full text in one line, for the operator; with `vb` where the cause concerns one
+    /// vBucket.
     #[must_use]
     pub fn detail(&self, vb: Option<VbId>) -> String {
         let named = |text: &dyn fmt::Display| match vb {
@@ -142,7 +144,7 @@ impl Cause {
         match self {
             Self::Stream(error) => error.to_string(),
             Self::Loop(error, kind) => {
-                format!("{error}, in a {kind} loop: tried at the slowest pace")
+                format!("{error}, in a {kind} loop: retried at the longest backoff")
             }
             Self::Link(down) => named(&down.detail),
             Self::Estimate(error) => error.to_string(),
@@ -157,7 +159,7 @@ impl Cause {
         }
     }
 
-    /// The fields that all views of a cause share.
+    /// Serializes the fields that all views of a cause share.
     fn serialize_into<S: Serializer>(
         &self,
         vb: Option<VbId>,
@@ -185,7 +187,7 @@ impl Serialize for Cause {
     }
 }
 
-/// One vBucket that is not where a command wanted it.
+/// One vBucket for which a command failed.
 ///
 /// Serializes as an entry of the admin API's error answers: `bucket`, `producer`, `vbucket` and the
 /// fields of its [`Cause`].
@@ -193,7 +195,7 @@ impl Serialize for Cause {
 pub struct VbFailure {
     /// The bucket.
     pub bucket: String,
-    /// The producer it was to come from.
+    /// The producer that the command named.
     pub producer: String,
     /// The vBucket.
     pub vb: VbId,
@@ -202,7 +204,7 @@ pub struct VbFailure {
 }
 
 impl VbFailure {
-    /// The whole story in one line, for a person.
+    /// Returns the full text in one line, for the operator.
     #[must_use]
     pub fn detail(&self) -> String {
         self.cause.detail(Some(self.vb))

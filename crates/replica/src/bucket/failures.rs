@@ -1,20 +1,20 @@
-//! The failures of a bucket: what is counted of them, and how long streams wait after them.
+//! The failures of a bucket: their counts, and the delay of streams after them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mcbp::VbId;
 
-use super::copies::Copies;
+use super::copies::SuspectCopies;
 use super::event::Moment;
 use super::settings::Settings;
 use super::tally::Tally;
 use crate::link::Retry;
 use crate::loops::Loops;
 
-/// When a copy that misses rows is rolled back: long enough for the consumer's answer to
-/// CLOSE_STREAM, which may show that it misses none, and short beside any backoff.
-const MEND_AFTER: Duration = Duration::from_millis(50);
+/// The delay before an incomplete copy is rolled back. Long enough for the consumer's answer to
+/// CLOSE_STREAM, which may show that no row is missing, and short compared with any backoff.
+const ROLL_BACK_AFTER: Duration = Duration::from_millis(50);
 
 /// The failures of a bucket.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -31,14 +31,14 @@ impl Failures {
         Self { loops: settings.loops(), streams: Tally::default(), links: Tally::default() }
     }
 
-    /// How long streams wait after so many failures in a row. What fails together is tried again
-    /// together: one chance for all of it.
+    /// Returns the delay of a stream by its number of failures in a row. Streams that failed
+    /// together share one random number, so that one set-up retries them together.
     ///
-    /// Nothing is taken as final at once: a node that warms up says that it has no vBucket. A copy
-    /// that misses rows is rolled back soon, so that it misses them for as short as can be.
+    /// No first failure is final: a node in warm-up answers that it has no vBucket. An incomplete
+    /// copy is rolled back soon, so that it has a gap for as short as possible.
     pub(super) fn stream_delay(
         &self,
-        copies: &Copies,
+        copies: &SuspectCopies,
         settings: &Settings,
         at: Moment,
     ) -> impl FnMut(VbId, u32, Retry) -> Duration + use<> {
@@ -46,7 +46,7 @@ impl Failures {
         let broken: BTreeSet<_> = self.loops.all_broken(at.now).map(|(vb, ..)| vb).collect();
         let incomplete: BTreeSet<_> = copies.all_incomplete().map(|(vb, _)| vb).collect();
         move |vb, failures, retry| match retry {
-            _ if failures == 0 && incomplete.contains(&vb) => MEND_AFTER,
+            _ if failures == 0 && incomplete.contains(&vb) => ROLL_BACK_AFTER,
             _ if broken.contains(&vb) => backoff.max,
             Retry::AtOnce if failures == 0 => Duration::ZERO,
             Retry::AtOnce | Retry::AfterBackoff | Retry::AfterNewTopology | Retry::Never => {

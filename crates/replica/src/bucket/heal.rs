@@ -1,5 +1,5 @@
-//! What follows from failures: they are counted and logged, what is in a loop is slowed down, and
-//! what stands still is restarted.
+//! What follows from failures: counts and log lines, longer backoff for what is in a loop, and
+//! restarts of what is stalled.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,9 +21,9 @@ use crate::link::{Reason, VbError};
 use crate::loops::{LoopKind, Notice};
 use crate::stall::{Sample, Stall};
 use crate::standstill::{Position, Stuck};
-use crate::wanted::StreamPhase;
+use crate::wanted::WantedPhase;
 
-/// How long to wait before a link is opened again after so many failures of one kind in a row.
+/// Returns the delay before a link is opened again, after so many failures of one kind in a row.
 fn link_delay(settings: &Settings, failures: u32, reopen: Reopen, chance: f64) -> Duration {
     match reopen {
         Reopen::Soon => settings.backoff.min,
@@ -34,7 +34,7 @@ fn link_delay(settings: &Settings, failures: u32, reopen: Reopen, chance: f64) -
 }
 
 impl BucketMachine {
-    /// Counts and logs a stream that failed, or ended by itself.
+    /// Counts and logs a stream that failed to open, or ended without a command.
     pub(super) fn note_failure(
         &mut self,
         id: LinkId,
@@ -66,7 +66,7 @@ impl BucketMachine {
         at: Moment,
         fx: &mut BucketEffects,
     ) {
-        self.queue.goes_on(&self.settings, at.now);
+        self.queue.extend_for_progress(&self.settings, at.now);
         let kind = LoopKind::Rollback;
         let notice = self.failures.loops.failed(vb, Some(kind), kind.name(), at.now);
         let Some(link) = self.links.live(id) else { return };
@@ -75,7 +75,7 @@ impl BucketMachine {
         fx.extend(link.log(LineKind::Rollback, vb, &why, notice, at.now));
     }
 
-    /// A link tells up to where a copy is complete, or that it has no gap any more.
+    /// Records that a copy is complete up to this seqno only, or (`None`) has no gap.
     pub(super) fn note_copy(
         &mut self,
         id: LinkId,
@@ -85,27 +85,29 @@ impl BucketMachine {
         fx: &mut BucketEffects,
     ) {
         let Some(seqno) = complete_to else {
-            if self.copies.is_complete(vb) {
+            if self.copies.mark_complete(vb) {
                 let delay = self.failures.stream_delay(&self.copies, &self.settings, at);
                 let Some(link) = self.links.live(id) else { return };
                 link.wanted.postpone(vb, at.now, delay);
-                fx.extend(link.log(LineKind::Complete, vb, &vb, Notice::Tell(1), at.now));
+                let why = format_args!("{vb}: the consumer's copy has no gap");
+                fx.extend(link.log(LineKind::Complete, vb, &why, Notice::Log(1), at.now));
             }
             return;
         };
-        let known = self.copies.is_incomplete(vb, seqno, id);
+        let known = self.copies.mark_incomplete(vb, seqno, id);
         let why = format_args!("{vb}: complete only up to seqno {known}, rolling it back");
         for link in self.links.iter_mut() {
             if link.id == id {
-                fx.extend(link.log(LineKind::Incomplete, vb, &why, Notice::Tell(1), at.now));
+                fx.extend(link.log(LineKind::Incomplete, vb, &why, Notice::Log(1), at.now));
             } else if link.wanted.is_open(vb) {
-                // Another link may have opened the vBucket before this one was heard.
+                // The race: another link opened the vBucket before this report arrived.
                 link.wanted.reopen(vb, None);
             }
         }
     }
 
-    /// A link is over. Unless that was wanted, it is opened again after a while.
+    /// Handles the end of a link. Unless it was closed on purpose, it is opened again after a
+    /// delay.
     pub(super) fn link_down(
         &mut self,
         id: LinkId,
@@ -120,12 +122,13 @@ impl BucketMachine {
             link.state = LinkState::Idle;
             return;
         }
-        // A node that comes back fails in other ways, one after the other, each for a moment.
+        // A node that restarts fails in several ways, each for a moment: each kind starts its own
+        // backoff.
         let is_same_kind = link.last_error.as_ref().is_none_or(|last| last.reopen == down.reopen);
         let in_a_row = if is_same_kind { link.failures } else { 0 };
         let delay = link_delay(&self.settings, in_a_row, down.reopen, at.chance);
         let failures = link.failures.saturating_add(1);
-        if link.told.is_worth_a_line(&down.detail, u64::from(failures)) {
+        if link.logged.should_log(&down.detail, u64::from(failures)) {
             fx.push(BucketEffect::warn(format!(
                 "link down link={} times={failures} retry_ms={} reason=\"{}\"",
                 link.name,
@@ -134,10 +137,10 @@ impl BucketMachine {
             )));
         }
         self.failures.links.count(&link.key.producer, down.code, down.answer.clone());
-        link.is_down(down, failures, at.now + delay);
+        link.mark_down(down, failures, at.now + delay);
     }
 
-    /// Looks at links that are up, and restarts what stands still: a link, or one stream of it.
+    /// Checks the links that are up, and restarts a stalled link, or a stalled stream of one.
     pub(super) fn sampled(
         &mut self,
         samples: Vec<(LinkId, Sample)>,
@@ -159,7 +162,7 @@ impl BucketMachine {
                 let for_ms = millis(stuck.for_);
                 let reason = Reason::Stalled { behind: stuck.behind, for_ms };
                 let error = VbError { vb, side: Side::Producer, reason };
-                let text = format!("stream stalled, adding it again link={} {error}", link.name);
+                let text = format!("stream stalled link={} reason=\"{error}\"", link.name);
                 fx.push(BucketEffect::warn(text));
                 let producer = &link.key.producer;
                 self.failures.streams.count(producer, error.reason_code(), error.answer());
@@ -169,8 +172,9 @@ impl BucketMachine {
         self.links.log_suppressed(at.now, fx);
     }
 
-    /// The consumer was polled. A link is ended whose consumer has to roll back what it did not
-    /// serve at two polls in a row.
+    /// Handles a poll of the consumer. A link is ended where its consumer has to roll back a
+    /// vBucket that it did not serve at two polls in a row: real nodes drop such a rollback
+    /// silently.
     pub(super) fn consumer_polled(&mut self, fx: &mut BucketEffects) {
         let (nodes, node) = (&self.nodes, &self.settings.node);
         let lacks = |vb| nodes.consumer_lacks(vb, node);
@@ -184,13 +188,12 @@ impl BucketMachine {
             if let Some(&vb) = given_up.first() {
                 link.lacking.clear();
                 give_up(link, Side::Consumer, LinkDown::rollback_given_up(vb), fx);
-                self.copies.are_given_up(given_up);
+                self.copies.mark_given_up(given_up);
             }
         }
     }
 
-    /// A node serves vBuckets that it did not serve before: whatever waits for them after a failure
-    /// is tried now.
+    /// Retries at once what waits for vBuckets that a node serves again.
     pub(super) fn serves_again(&mut self, appeared: &Appeared) {
         for link in self.links.iter_mut() {
             if appeared.side == Side::Consumer || link.key.producer == appeared.node {
@@ -200,8 +203,8 @@ impl BucketMachine {
     }
 }
 
-/// Ends a link by a fault that only its bucket can see. It reports that it is down; until then it
-/// is not looked at again.
+/// Ends a link for a fault that only the bucket can detect. The link reports that it is down; until
+/// then it is not checked again.
 fn give_up(link: &mut Link, side: Side, down: LinkDown, fx: &mut BucketEffects) {
     link.watch = None;
     if matches!(link.state, LinkState::Up { .. } | LinkState::Closing) {
@@ -209,15 +212,15 @@ fn give_up(link: &mut Link, side: Side, down: LinkDown, fx: &mut BucketEffects) 
     }
 }
 
-/// How far the open streams of a link are behind, as far as that is known.
+/// Returns the total lag of the open streams of a link, as far as it is known.
 fn behind(nodes: &Nodes, link: &Link, now: Duration) -> Option<u64> {
-    let open = link.wanted.streams().iter().filter(|(_, s)| s.phase == StreamPhase::Open);
+    let open = link.wanted.streams().iter().filter(|(_, s)| s.phase == WantedPhase::Open);
     let known = open.filter_map(|(&vb, _)| nodes.lag(vb, now).seqnos());
     known.reduce(u64::saturating_add)
 }
 
-/// The open streams of a link that stand still, by the time of what the consumer last said: one
-/// that hangs on its control connection says nothing about its streams.
+/// Returns the stalled streams of a link. Time is that of the consumer's last report: while its
+/// control connection hangs, nothing is known of its streams.
 fn stuck_streams(
     nodes: &Nodes,
     link: &mut Link,

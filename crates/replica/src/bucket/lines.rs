@@ -1,11 +1,10 @@
-//! What is logged of single vBuckets: of a thousand that say the same at once a few, and then how
-//! many more.
+//! Log lines about single vBuckets, rate-limited by link and event, with a suppressed count.
 
 use std::fmt::{self, Display};
 
 use super::effect::{BucketEffect, LogLevel, LogLine};
 
-/// What is logged of a vBucket.
+/// An event of a vBucket that is logged.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) enum LineKind {
     Failed,
@@ -25,7 +24,7 @@ impl LineKind {
         }
     }
 
-    /// The line of one link.
+    /// Returns the log line of this event on a link.
     pub(super) fn line(self, link: &str, fields: &str) -> BucketEffect {
         let text = format!("{self} link={link} {fields}");
         BucketEffect::Log(LogLine { level: self.level(), text })
@@ -40,7 +39,7 @@ impl Display for LineKind {
             Self::Rollback => "rollback requested",
             Self::Incomplete => "copy may miss rows",
             Self::Complete => "copy is complete",
-            Self::Broken => "vbucket is in a loop and is tried at the slowest pace",
+            Self::Broken => "vbucket in retry loop",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! One link of a bucket: its phase, the streams it should carry, and how it fails.
+//! One link of a bucket: its state, its wanted streams, and its failures.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -12,16 +12,16 @@ use super::failure::Cause;
 use super::lines::LineKind;
 use super::link_down::LinkDown;
 use super::link_state::{Decision, LinkState};
-use crate::bursts::Bursts;
 use crate::link::{Outcome, Reason, ReasonCode, VbOutcome};
-use crate::loops::{Notice, Told};
+use crate::log_limiter::LogLimiter;
+use crate::loops::{LoggedReasons, Notice};
 use crate::plan::LinkKey;
 use crate::stall::{Sample, Stall, StallRule};
 use crate::standstill::Standstill;
-use crate::wanted::{StreamPhase, WantedStreams};
+use crate::wanted::{WantedPhase, WantedStreams};
 
-/// How a wanted stream is, for whoever waits for it.
-pub(super) enum Fate {
+/// The state of a wanted stream, for a command that waits for it.
+pub(super) enum StreamResult {
     Open,
     Failed(Cause),
     Pending,
@@ -38,26 +38,26 @@ pub(super) struct Link {
     pub(super) wanted: WantedStreams,
     /// Incarnations that failed in a row.
     pub(super) failures: u32,
-    /// The reasons of these failures that were logged.
-    pub(super) told: Told,
-    /// What is logged of its vBuckets.
-    pub(super) lines: Bursts<LineKind>,
+    /// The reasons of these failures that are already logged.
+    pub(super) logged: LoggedReasons,
+    /// Limits the log lines about its vBuckets.
+    pub(super) lines: LogLimiter<LineKind>,
     /// Why the last incarnation ended; kept until a stream opens.
     pub(super) last_error: Option<LinkDown>,
-    /// Stalls in a row that moved no data between them.
+    /// Stalls in a row without data between them.
     pub(super) stalls: u32,
-    /// Why it last stood still; until data moves.
+    /// The last stall; until data moves.
     pub(super) stall: Option<String>,
-    /// Watches the present incarnation, once it is up and until it is given up.
+    /// The stall rule of the present incarnation; set while the link is up and not given up.
     pub(super) watch: Option<StallRule>,
-    /// The vBuckets that the running command asks for, wanted or not any more: it may make streams
-    /// of them until it is answered.
+    /// The vBuckets of the running command, also those no longer wanted: the command may open their
+    /// streams until it is answered.
     pub(super) asked: BTreeSet<VbId>,
-    /// vBuckets that the consumer has to roll back before it asks again.
+    /// vBuckets that the consumer has to roll back before it repeats its STREAM_REQ.
     pub(super) rolling: BTreeSet<VbId>,
-    /// Those of them that the consumer did not serve when it was polled last.
+    /// Those of them that the consumer did not serve at the last poll.
     pub(super) lacking: BTreeSet<VbId>,
-    /// Open streams that stand still.
+    /// Detects stalled streams.
     pub(super) standstill: Standstill,
 }
 
@@ -70,8 +70,8 @@ impl Link {
             state: LinkState::Idle,
             wanted: WantedStreams::default(),
             failures: 0,
-            told: Told::default(),
-            lines: Bursts::default(),
+            logged: LoggedReasons::default(),
+            lines: LogLimiter::default(),
             last_error: None,
             stalls: 0,
             stall: None,
@@ -83,14 +83,15 @@ impl Link {
         }
     }
 
-    /// What to do next. A link that is reserved for a takeover is kept open, and gets no set-up.
+    /// Returns what to do next. A link that is reserved for a takeover is kept open and gets no
+    /// set-up.
     pub(super) fn decide(&self, is_reserved: bool, now: Duration) -> Decision {
         let is_needed = is_reserved || !self.wanted.streams().is_empty();
         self.state.decide(is_needed, is_reserved, now)
     }
 
-    /// Both connections are open. Returns false where it is not wanted to be any more.
-    pub(super) fn is_up(&mut self, stall_limit: Duration, now: Duration) -> bool {
+    /// Records that both connections are open. Returns false where the link is no longer wanted.
+    pub(super) fn mark_up(&mut self, stall_limit: Duration, now: Duration) -> bool {
         let is_wanted = self.state == LinkState::Connecting;
         if is_wanted {
             self.state = LinkState::Up { running: None };
@@ -99,12 +100,12 @@ impl Link {
         is_wanted
     }
 
-    /// Whether a command can be given to it.
+    /// Whether the link accepts a command.
     pub(super) const fn is_ready(&self) -> bool {
         matches!(self.state, LinkState::Up { running: None })
     }
 
-    /// Whether a command need not wait for this link any longer.
+    /// Whether no command needs to wait for this link.
     pub(super) fn is_settled(&self) -> bool {
         match self.state {
             LinkState::Idle => self.wanted.is_empty(),
@@ -119,13 +120,13 @@ impl Link {
         matches!(self.state, LinkState::Waiting { .. }) || self.wanted.is_settled_for(vb)
     }
 
-    /// Whether the consumer may have a stream of this vBucket through this link, or make one.
+    /// Whether the consumer may have a stream of this vBucket on this link, or may still open one.
     pub(super) fn may_hold(&self, vb: VbId) -> bool {
         self.wanted.may_hold(vb) || self.rolling.contains(&vb) || self.asked.contains(&vb)
     }
 
-    /// A command is over: of what it settled, that alone rolls back still which it could not wait
-    /// for.
+    /// Records that a command was answered. Of the vBuckets that it settled, only those that it
+    /// stopped waiting for still roll back.
     pub(super) fn note_rollbacks(&mut self, outcome: &Outcome) {
         let Outcome::Done(settled) = outcome else { return };
         self.rolling.retain(|vb| !settled.contains_key(vb));
@@ -133,19 +134,19 @@ impl Link {
         self.rolling.extend(still.map(|error| error.vb));
     }
 
-    /// Whether nothing is left of the link's last incarnation.
+    /// Whether nothing is left of the last incarnation.
     pub(super) const fn is_stopped(&self) -> bool {
         matches!(self.state, LinkState::Idle)
     }
 
-    /// A link that waits after a failure is opened now.
+    /// Ends the backoff of the link.
     pub(super) fn open_now(&mut self) {
         if matches!(self.state, LinkState::Waiting { .. }) {
             self.state = LinkState::Idle;
         }
     }
 
-    /// Streams that wait after a failure are tried again now, and the link where it is concerned.
+    /// Ends the backoff of the streams concerned, and of the link if it carries one of them.
     pub(super) fn retry_now(&mut self, concerns: impl Fn(VbId) -> bool) {
         if self.wanted.streams().keys().any(|&vb| concerns(vb)) {
             self.open_now();
@@ -153,9 +154,8 @@ impl Link {
         self.wanted.retry_now(concerns);
     }
 
-    /// The link is gone, and every stream with it. A link that was not closed on purpose is opened
-    /// again at `until`.
-    pub(super) fn is_down(&mut self, down: LinkDown, failures: u32, until: Duration) {
+    /// Records that the link was lost with all its streams. It is opened again at `until`.
+    pub(super) fn mark_down(&mut self, down: LinkDown, failures: u32, until: Duration) {
         self.forget_streams();
         self.failures = failures;
         if down.code == ReasonCode::Stalled {
@@ -166,7 +166,7 @@ impl Link {
         self.state = LinkState::Waiting { until };
     }
 
-    /// Every stream of this incarnation is gone.
+    /// Forgets every stream of this incarnation.
     pub(super) fn forget_streams(&mut self) {
         self.wanted.link_lost();
         self.watch = None;
@@ -176,7 +176,7 @@ impl Link {
         self.standstill.clear();
     }
 
-    /// Takes a sample, and says whether the link stands still.
+    /// Records a sample. Returns the stall, if the link is stalled.
     pub(super) fn sampled(&mut self, sample: Sample, now: Duration) -> Option<Stall> {
         let rule = self.watch.as_mut()?;
         let stall = rule.sample(sample, now);
@@ -186,44 +186,44 @@ impl Link {
         stall
     }
 
-    /// Why this link is down, where it is.
+    /// Returns why this link is down, if it is.
     pub(super) fn down(&self) -> Option<Cause> {
         let LinkState::Waiting { .. } = self.state else { return None };
         self.last_error.clone().map(Cause::Link)
     }
 
-    /// How a stream that is wanted of this link is.
-    pub(super) fn fate(&self, vb: VbId) -> Fate {
+    /// Returns the state of a wanted stream.
+    pub(super) fn stream_result(&self, vb: VbId) -> StreamResult {
         if let Some(down) = self.down() {
-            return Fate::Failed(down);
+            return StreamResult::Failed(down);
         }
-        let Some(stream) = self.wanted.streams().get(&vb) else { return Fate::Pending };
+        let Some(stream) = self.wanted.streams().get(&vb) else { return StreamResult::Pending };
         match (stream.phase, &stream.last_error) {
-            (StreamPhase::Open, _) => Fate::Open,
-            (StreamPhase::Waiting { .. }, Some(error)) => {
-                Fate::Failed(Cause::Stream(error.clone()))
+            (WantedPhase::Open, _) => StreamResult::Open,
+            (WantedPhase::Waiting { .. }, Some(error)) => {
+                StreamResult::Failed(Cause::Stream(error.clone()))
             }
-            // One that has finished has everything, and is about to be opened again.
-            (StreamPhase::Waiting { .. } | StreamPhase::Due | StreamPhase::Asked, _) => {
-                Fate::Pending
+            // A stream that finished lacks nothing, and is about to be opened again.
+            (WantedPhase::Waiting { .. } | WantedPhase::Due | WantedPhase::Asked, _) => {
+                StreamResult::Pending
             }
         }
     }
 
-    /// The vBuckets concerned whose streams are not open, and why.
+    /// Returns the vBuckets concerned whose streams are not open, and why.
     pub(super) fn failures(
         &self,
         concerns: impl Fn(VbId) -> bool,
     ) -> impl Iterator<Item = (VbId, Cause)> {
         let wanted = self.wanted.streams().iter().filter(move |(vb, _)| concerns(**vb));
-        wanted.filter_map(|(&vb, stream)| match (self.fate(vb), stream.phase) {
-            (Fate::Failed(cause), _) => Some((vb, cause)),
-            (Fate::Open, _) | (Fate::Pending, StreamPhase::Waiting { .. }) => None,
-            (Fate::Pending, _) => Some((vb, Cause::Deadline)),
+        wanted.filter_map(|(&vb, stream)| match (self.stream_result(vb), stream.phase) {
+            (StreamResult::Failed(cause), _) => Some((vb, cause)),
+            (StreamResult::Open, _) | (StreamResult::Pending, WantedPhase::Waiting { .. }) => None,
+            (StreamResult::Pending, _) => Some((vb, Cause::Deadline)),
         })
     }
 
-    /// When something becomes due by itself.
+    /// Returns the next time at which this link has something to do.
     pub(super) fn next_due(&self) -> Option<Duration> {
         match self.state {
             LinkState::Waiting { until } => Some(until),
@@ -235,9 +235,9 @@ impl Link {
         }
     }
 
-    /// Returns the line for a set-up that is over. A link counts as healthy again once a stream
-    /// opens, not when it connects: a peer that accepts and fails at once must not be tried at full
-    /// speed.
+    /// Returns the log line of a settled set-up. The failures of a link reset when a stream opens,
+    /// not when the link connects: a peer that accepts and fails at once must not be retried
+    /// without backoff.
     pub(super) fn note_settled<'a>(
         &mut self,
         outcomes: impl Iterator<Item = &'a VbOutcome> + Clone,
@@ -245,13 +245,13 @@ impl Link {
         let opened = outcomes.clone().filter(|o| matches!(o, VbOutcome::Opened)).count();
         let failed = outcomes.filter(|o| o.error().is_some()).count();
         if opened > 0 {
-            (self.failures, self.told, self.last_error) = (0, Told::default(), None);
+            (self.failures, self.logged, self.last_error) = (0, LoggedReasons::default(), None);
         }
         let (name, open) = (&self.name, self.wanted.open_count());
         format!("streams settled link={name} opened={opened} open={open} failed={failed}")
     }
 
-    /// Logs what happened to a vBucket, unless many others of this link have just said the same.
+    /// Returns the log line of an event of a vBucket, unless it is suppressed.
     pub(super) fn log(
         &mut self,
         kind: LineKind,
@@ -261,10 +261,12 @@ impl Link {
         now: Duration,
     ) -> Option<BucketEffect> {
         let (kind, fields) = match notice {
-            Notice::Tell(times) => (kind, format!("times={times} reason=\"{why}\"")),
-            Notice::Broke(in_loop) => (LineKind::Broken, format!("{vb} kind={in_loop}")),
-            Notice::Quiet => return None,
+            Notice::Log(times) => (kind, format!("times={times} reason=\"{why}\"")),
+            Notice::Tripped(in_loop) => {
+                (LineKind::Broken, format!("vb={} kind={in_loop} retry=longest-backoff", vb.0))
+            }
+            Notice::Suppress => return None,
         };
-        self.lines.may_tell(kind, now).then(|| kind.line(&self.name, &fields))
+        self.lines.allow(kind, now).then(|| kind.line(&self.name, &fields))
     }
 }

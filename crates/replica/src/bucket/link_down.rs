@@ -8,33 +8,33 @@ use crate::stall::Stall;
 /// When a link that is down is opened again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reopen {
-    /// The peer will be ready in a moment: after the shortest delay.
+    /// After the shortest delay: the peer will be ready in a moment.
     Soon,
     /// After a delay that grows with each failure.
     AfterBackoff,
-    /// The same, and only a change of somebody's configuration will help.
+    /// After a growing delay too; only a change of some configuration will help.
     Slowly,
-    /// It ended because that was wanted.
+    /// Not: it was closed on purpose.
     Never,
 }
 
 /// Why a link is down.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LinkDown {
-    /// The side at fault, where one is.
+    /// The side at fault, if one is.
     pub side: Option<Side>,
     /// What happened: `refused`, `stalled` or `link-lost`.
     pub code: ReasonCode,
-    /// What a data node answered, where one did.
+    /// What a data node answered, if one did.
     pub answer: Option<NodeAnswer>,
-    /// The whole story in one line, for a person.
+    /// The full text in one line, for the operator.
     pub detail: String,
-    /// Whether and when a new link may help.
+    /// When the link is opened again.
     pub reopen: Reopen,
 }
 
 impl LinkDown {
-    /// The link stands still: the consumer's fault where it does not acknowledge.
+    /// The link is stalled. The consumer is at fault where it does not acknowledge.
     #[must_use]
     pub fn stalled(stall: &Stall) -> Self {
         let side = match stall {
@@ -44,14 +44,15 @@ impl LinkDown {
         Self::without_answer(Some(side), ReasonCode::Stalled, stall.to_string())
     }
 
-    /// The consumer will not roll back what it was told to.
+    /// The consumer dropped a rollback, because it does not serve the vBucket.
     #[must_use]
     pub fn rollback_given_up(vb: VbId) -> Self {
-        let detail = format!("{vb} has to roll back, and the consumer does not serve it");
+        let detail =
+            format!("{vb} has to roll back, but is not served by the consumer (dead or deleted)");
         Self::without_answer(Some(Side::Consumer), ReasonCode::LinkLost, detail)
     }
 
-    /// The link's machine stopped.
+    /// The machine of the link stopped.
     #[must_use]
     pub fn stopped(reason: &StopReason) -> Self {
         let (side, code, reopen) = match reason {
@@ -64,7 +65,7 @@ impl LinkDown {
         Self { reopen, ..Self::without_answer(side, code, reason.to_string()) }
     }
 
-    /// It could not be opened, by a defect of this program.
+    /// The link could not be opened because of a defect of this program.
     #[must_use]
     pub fn internal(defect: String) -> Self {
         Self { reopen: Reopen::Slowly, ..Self::without_answer(None, ReasonCode::Internal, defect) }
@@ -74,7 +75,7 @@ impl LinkDown {
         Self { side, code, answer: None, detail, reopen: Reopen::AfterBackoff }
     }
 
-    /// When a caller may ask again.
+    /// Returns when a caller may retry.
     #[must_use]
     pub const fn retry(&self) -> Retry {
         match self.reopen {

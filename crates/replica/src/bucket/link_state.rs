@@ -1,4 +1,4 @@
-//! How far a link is, and what to do with it next.
+//! The state of a link, and what to do with it next.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use serde::Serialize;
 
 use crate::link::Ticket;
 
-/// How far a link is, with what that state needs.
+/// The state of a link, with the data of that state.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum LinkState {
-    /// Nothing is wanted of it, or not yet begun.
+    /// Not needed, or not opened yet.
     Idle,
-    /// The pair is being opened.
+    /// Both connections are being opened.
     Connecting,
-    /// Open; with the command that it is running.
+    /// Open, with the running command.
     Up { running: Option<Ticket> },
-    /// Down; to be opened again then.
+    /// Down; opened again at the given time.
     Waiting { until: Duration },
-    /// Told to close its streams and end.
+    /// Closing its streams, then its connections.
     Closing,
 }
 
@@ -27,17 +27,17 @@ pub(super) enum Decision {
     Nothing,
     /// Open its connections.
     Connect,
-    /// Leave it closed: nothing is wanted of it.
+    /// Leave it closed: it is not needed.
     Rest,
-    /// Give up opening it.
+    /// Cancel its opening.
     Abandon,
     /// Close its streams, then its connections.
     Close,
-    /// Ask for what is wanted and not open.
+    /// Run the next set-up.
     SetUp,
 }
 
-/// How far a link is, for status pages.
+/// The phase of a link in the status.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LinkPhase {
@@ -45,17 +45,17 @@ pub enum LinkPhase {
     Connecting,
     /// Both connections are open.
     Up,
-    /// Down after a failure; will be opened again.
+    /// Down after a failure; opened again after its backoff.
     Waiting,
-    /// Streams are being closed; it ends after that.
+    /// Streams are being closed; the link ends after that.
     Closing,
-    /// Ended on purpose.
+    /// Closed on purpose.
     Stopped,
 }
 
 impl LinkState {
-    /// What to do next with a link that is needed or not. One that is reserved for a takeover is
-    /// kept open, and gets no set-up.
+    /// Returns what to do next with a link. One that is reserved for a takeover is kept open and
+    /// gets no set-up.
     pub(super) fn decide(self, is_needed: bool, is_reserved: bool, now: Duration) -> Decision {
         match self {
             Self::Idle if is_needed => Decision::Connect,

@@ -1,5 +1,5 @@
-//! The links of a bucket: what is wanted is spread over them, and each is told what to do next.
-//! Links that are missing are made; none is touched whose streams stay (MB-28525).
+//! The links of a bucket. The desired streams are assigned to links; missing links are created. A
+//! link whose streams stay is not touched (MB-28525).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::names::connection_name;
 use crate::plan::{LinkKey, Links as Shares};
 use crate::wanted::Setup;
 
-/// The table of links. A link keeps its place for ever.
+/// The table of links. A link keeps its index for the life of the bucket.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Links {
     table: Vec<Link>,
-    /// The link that a takeover needs: it is kept, and gets no set-up.
+    /// The link of the running takeover: it is kept open and gets no set-up.
     reserved: Option<usize>,
     commands: u64,
 }
@@ -42,7 +42,7 @@ impl Links {
         self.table.get_mut(index)
     }
 
-    /// The link, unless a newer incarnation has taken its place.
+    /// Returns the link, unless `id` names an older incarnation.
     pub(super) fn live(&mut self, id: LinkId) -> Option<&mut Link> {
         self.table.get_mut(id.index).filter(|link| link.id == id)
     }
@@ -55,7 +55,7 @@ impl Links {
         matches!(self.reserved, Some(reserved) if reserved == index)
     }
 
-    /// Keeps the link of this key for a takeover, and opens it now.
+    /// Reserves the link of this key for a takeover, and ends its backoff.
     pub(super) fn reserve(&mut self, key: &LinkKey, settings: &Settings) {
         let index = self.place_of(key, settings);
         self.reserved = Some(index);
@@ -64,12 +64,12 @@ impl Links {
         }
     }
 
-    /// No link is kept for a takeover any more.
+    /// Ends the reservation.
     pub(super) const fn release(&mut self) {
         self.reserved = None;
     }
 
-    /// Tells every link what is wanted of it.
+    /// Assigns its wanted streams to every link.
     pub(super) fn spread(
         &mut self,
         mut shares: Shares,
@@ -90,9 +90,9 @@ impl Links {
         self.end_unwanted_rollbacks(fx);
     }
 
-    /// A stream that rolls back cannot be closed, for its rollback would run all the same, under
-    /// the next stream of its vBucket. Where it must go, all of its link goes, and the next one
-    /// compares both nodes anew.
+    /// Ends the links that have an unwanted rollback. A stream that rolls back cannot be closed
+    /// alone, because the rollback would still run, and empty the vBucket under its next stream.
+    /// The next link compares both nodes anew.
     fn end_unwanted_rollbacks(&mut self, fx: &mut BucketEffects) {
         let must_end = |link: &Link| {
             let wanted = link.wanted.streams();
@@ -106,7 +106,7 @@ impl Links {
         }
     }
 
-    /// The place of the link of this key, which is made where there is none.
+    /// Returns the index of the link of this key, and creates the link if it is missing.
     fn place_of(&mut self, key: &LinkKey, settings: &Settings) -> usize {
         if let Some(place) = self.table.iter().position(|link| link.key == *key) {
             return place;
@@ -126,7 +126,7 @@ impl Links {
         fx.push(BucketEffect::Connect(link.id, link.key.clone()));
     }
 
-    /// Has a link close its streams and end.
+    /// Closes the streams of a link, then the link.
     pub(super) fn close(&mut self, index: usize, fx: &mut BucketEffects) {
         self.run(index, Command::Shut, fx);
         if let Some(link) = self.table.get_mut(index) {
@@ -134,7 +134,7 @@ impl Links {
         }
     }
 
-    /// Gives a command to an open link; returns the ticket of its answer.
+    /// Gives a command to an open link. Returns the ticket of the answer.
     pub(super) fn run(
         &mut self,
         index: usize,
@@ -150,8 +150,8 @@ impl Links {
         Some(ticket)
     }
 
-    /// What to ask a link for at `now`, without the vBuckets of which the consumer may have a
-    /// stream through another link (MB-29354), and without those that are held back.
+    /// Returns the next set-up of a link at `now`. Leaves out vBuckets that the consumer may have a
+    /// stream of on another link (MB-29354), and those held back.
     pub(super) fn next_setup(
         &mut self,
         index: usize,
@@ -164,22 +164,22 @@ impl Links {
         link.wanted.next_setup(now, |vb| !is_held(vb) && !held_back.contains(&vb))
     }
 
-    /// Whether the consumer may have a stream of this vBucket through any other link than this.
+    /// Whether the consumer may have a stream of this vBucket on another link.
     pub(super) fn is_held_elsewhere(&self, vb: VbId, key: &LinkKey) -> bool {
         self.table.iter().any(|link| link.key != *key && link.may_hold(vb))
     }
 
-    /// When something becomes due by itself. What waits on a reserved link goes on with the end of
-    /// the takeover, not with time.
+    /// Returns the next time at which a link has something to do. Streams on a reserved link wait
+    /// for the end of the takeover, not for a time.
     pub(super) fn next_due(&self) -> Option<Duration> {
         let free = self.table.iter().filter(|link| !self.is_reserved(link.id.index));
         free.filter_map(Link::next_due).min()
     }
 
-    /// Logs how many lines were suppressed, once their time is over.
+    /// Logs the number of suppressed lines, once their window has ended.
     pub(super) fn log_suppressed(&mut self, now: Duration, fx: &mut BucketEffects) {
         for link in &mut self.table {
-            for (kind, more) in link.lines.over(now) {
+            for (kind, more) in link.lines.take_suppressed(now) {
                 fx.push(kind.line(&link.name, &format!("more={more}")));
             }
         }

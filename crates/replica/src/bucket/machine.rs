@@ -1,12 +1,12 @@
-//! One bucket's replications: the desired map, the links that carry it, and their healing.
+//! The machine of a bucket: the desired map, the links that carry it, and their recovery.
 //!
-//! Whatever happens, the machine compares what is wanted with what is there and does the next
-//! thing; that one step sets up, retries, moves and removes. Commands are served one at a time;
-//! reading never waits for them.
+//! After every event the machine compares the desired state with the actual one and takes the next
+//! step; that one reconcile step sets up, retries, moves and removes. Commands are served one at a
+//! time; reads never wait for them.
 
 use std::time::Duration;
 
-use super::copies::Copies;
+use super::copies::SuspectCopies;
 use super::effect::{BucketEffect, BucketEffects};
 use super::event::{BucketEvent, LinkId, LinkReport, Moment, PollAnswer, Polled, TaskId};
 use super::failures::Failures;
@@ -19,7 +19,7 @@ use crate::link::{Command, Outcome, Ticket, VbOutcome};
 use crate::plan::{Connections, Desired};
 use crate::wanted::Setup;
 
-/// One bucket. It decides what its links, tasks and callers are told; the effects say it.
+/// The machine of one bucket.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct BucketMachine {
     pub(super) settings: Settings,
@@ -27,14 +27,14 @@ pub struct BucketMachine {
     pub(super) desired: Desired,
     pub(super) queue: Queue,
     pub(super) links: Links,
-    pub(super) copies: Copies,
+    pub(super) copies: SuspectCopies,
     pub(super) failures: Failures,
     pub(super) nodes: Nodes,
     pub(super) lifecycle: Lifecycle,
     tasks: u64,
 }
 
-/// Whether the bucket takes commands.
+/// Whether the bucket accepts commands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Lifecycle {
     Running,
@@ -44,7 +44,7 @@ pub(super) enum Lifecycle {
 }
 
 impl BucketMachine {
-    /// A bucket of which nothing is wanted yet.
+    /// Returns a bucket with an empty desired map.
     #[must_use]
     pub fn new(settings: Settings, connections: Connections) -> Self {
         Self {
@@ -54,14 +54,14 @@ impl BucketMachine {
             desired: Desired::default(),
             queue: Queue::default(),
             links: Links::default(),
-            copies: Copies::default(),
+            copies: SuspectCopies::default(),
             nodes: Nodes::default(),
             lifecycle: Lifecycle::Running,
             tasks: 0,
         }
     }
 
-    /// Takes in an event.
+    /// Handles an event. Returns the effects to carry out.
     pub fn on(&mut self, at: Moment, event: BucketEvent) -> BucketEffects {
         let mut fx = BucketEffects::new();
         match event {
@@ -70,7 +70,8 @@ impl BucketMachine {
             BucketEvent::Estimated(task, changes) => {
                 let until = at.now + self.settings.data_move;
                 if self.queue.front_move().is_some_and(|moving| moving.estimated(task, changes)) {
-                    // The deadline of copying is for progress: less is left than ever before.
+                    // The deadline of copying is for progress: a new minimum of missing changes
+                    // restarts it.
                     self.queue.extend_front(until, at.now);
                 }
             }
@@ -92,17 +93,17 @@ impl BucketMachine {
         fx
     }
 
-    /// When the machine wants to be woken, whatever else happens before.
+    /// Returns when the machine needs [`BucketEvent::Woken`], if at all. Changes with every event.
     #[must_use]
     pub fn wake_at(&self) -> Option<Duration> {
         let command = self.queue.next_deadline(&self.settings);
         self.links.next_due().into_iter().chain(command).min()
     }
 
-    /// Does the next thing for every link, and answers commands that are settled.
+    /// Takes the next step of every link, and answers settled commands.
     fn reconcile(&mut self, at: Moment, fx: &mut BucketEffects) {
         loop {
-            // First: the next command may need a link that nothing else is wanted of.
+            // First, because the next command may need a link that has no wanted stream.
             while self.serve(at, fx) {}
             for index in 0..self.links.count() {
                 self.advance(index, at, fx);
@@ -137,7 +138,7 @@ impl BucketMachine {
         let Some((link, Setup { wanted, reopen })) = self.links.at_mut(index).zip(setup) else {
             return;
         };
-        let incomplete = self.copies.news_for(link.id, &wanted);
+        let incomplete = self.copies.to_roll_back_on(link.id, &wanted);
         self.links.run(index, Command::SetupStreams { wanted, reopen, incomplete }, fx);
     }
 
@@ -145,7 +146,7 @@ impl BucketMachine {
         let Some(link) = self.links.live(id) else { return };
         match report {
             LinkReport::Up => {
-                if link.is_up(self.settings.stall, at.now) {
+                if link.mark_up(self.settings.stall, at.now) {
                     fx.push(BucketEffect::info(format!("link up link={}", link.name)));
                 }
             }
@@ -162,14 +163,14 @@ impl BucketMachine {
             LinkReport::Copy(vb, complete_to) => self.note_copy(id, vb, complete_to, at, fx),
             LinkReport::Opened(vb) => {
                 link.wanted.opened_early(vb);
-                self.queue.goes_on(&self.settings, at.now);
+                self.queue.extend_for_progress(&self.settings, at.now);
             }
-            LinkReport::Progress => self.queue.goes_on(&self.settings, at.now),
+            LinkReport::Progress => self.queue.extend_for_progress(&self.settings, at.now),
             LinkReport::Down(down) => self.link_down(id, down, at, fx),
         }
     }
 
-    /// A link has answered a command.
+    /// Handles the answer of a link to a command.
     fn answered(
         &mut self,
         id: LinkId,
@@ -179,7 +180,7 @@ impl BucketMachine {
         fx: &mut BucketEffects,
     ) {
         let Some(link) = self.links.live(id) else { return };
-        // A link that is down has made everything due for the next one.
+        // An answer from before the link went down: its streams are already due on the next link.
         if link.state != (LinkState::Up { running: Some(ticket) }) {
             return;
         }
@@ -187,7 +188,7 @@ impl BucketMachine {
         link.asked.clear();
         link.note_rollbacks(&outcome);
         let Outcome::Done(outcomes) = outcome else {
-            // Nothing was done; a link that is down says so itself.
+            // The command was refused. A link that is down reports that itself.
             link.wanted.not_done();
             return;
         };
@@ -221,7 +222,7 @@ impl BucketMachine {
         }
     }
 
-    /// Tells links and polls what is wanted of them.
+    /// Assigns the desired map to links and polls.
     pub(super) fn spread(&mut self, fx: &mut BucketEffects) {
         self.links.spread(self.desired.links(self.connections), &self.settings, fx);
         self.nodes.follow(&self.desired, &self.settings);

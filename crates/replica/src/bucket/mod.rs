@@ -1,19 +1,19 @@
-//! One bucket as a pure state machine: what is wanted of it, the links that carry it, the moves of
-//! its vBuckets, and what follows from failures.
+//! One bucket as a pure state machine: its desired map, the links that carry it, the moves of its
+//! vBuckets, and the recovery from failures.
 //!
 //! [`BucketMachine`] takes one event at a time and returns the effects to carry out. It opens no
 //! socket, reads no clock and draws no random number: the same type runs in the actor, in script
 //! tables and in the model checker.
 //!
-//! - `machine`: takes events in, and the one step that compares what is wanted with what is there
-//! - `queue`, `serve`: commands in the order of their turns, and what each comes to
-//! - `links`, `link`: the table of links, and one of them; `link_state`: what one does next
-//! - `moves`, `steps`: vBuckets on their way here, and how each goes on
-//! - `heal`, `failures`: what follows from failures, stalls and loops; `copies`: copies of the
-//!   consumer that need care; `nodes`:
-//!   what the data nodes say of themselves
-//! - `status`: what can be read at any time; `lines`, `tally`: what is logged and counted
-//! - `event`, `effect`, `command`, `failure`, `link_down`, `examine`, `settings`: the vocabulary
+//! - `machine`: handles events; the step that reconciles the desired state with the actual one
+//! - `queue`, `serve`: the queue of commands, and their answers
+//! - `links`, `link`: the table of links, and one of them; `link_state`: the next step of a link
+//! - `moves`, `steps`: vBuckets that move to this node, and the next step of a move
+//! - `heal`, `failures`: recovery from failures, stalls and loops; `copies`: incomplete and
+//!   unserved copies of the consumer; `nodes`: what the data nodes report in polls
+//! - `status`: views for the status; `lines`, `tally`: log lines and counts
+//! - `event`, `effect`, `command`, `failure`, `link_down`, `examine`, `settings`: the types of the
+//!   interface
 
 mod command;
 mod copies;
@@ -43,7 +43,7 @@ pub use effect::{BucketEffect, BucketEffects, LogLevel, LogLine};
 pub use event::{
     BucketEvent, Finding, LinkId, LinkReport, Moment, PollAnswer, Polled, TaskId, millis,
 };
-pub use examine::{BothSaid, Examine, Verdict};
+pub use examine::{CopyReports, Examine, ExamineAction};
 pub use failure::{Cause, Examined, VbFailure};
 pub use link_down::{LinkDown, Reopen};
 pub use link_state::LinkPhase;

@@ -1,8 +1,8 @@
-//! A vBucket on its way here: replicated until little is missing, then taken over. A takeover by
-//! itself is a move without the first part.
+//! A move of a vBucket to this node: it is replicated until few changes are missing, then taken
+//! over. A takeover command skips the first part.
 //!
-//! A move is a command like any other: it waits for its turn, and is answered once. A failure is
-//! answered after both nodes were asked what they have: the link knows only what it saw.
+//! A move is queued like any other command and answered once. A failure is answered after both
+//! nodes were asked for their copies: the link knows only the frames that it saw.
 
 use mcbp::VbId;
 use serde::Serialize;
@@ -13,55 +13,55 @@ use super::failure::Cause;
 use crate::link::{Ticket, VbOutcome};
 use crate::plan::{Connections, Desired, LinkKey};
 
-/// A move that waits for its turn, or has begun.
+/// A queued or running move.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Move {
     pub(super) request: MoveRequest,
     pub(super) step: MoveStep,
     /// Changes that the producer still had to send when it was last asked.
     pub(super) estimate: Option<u64>,
-    /// The smallest of these estimates.
+    /// The minimum of these estimates.
     estimate_min: u64,
-    /// What was wanted before it began.
+    /// The desired map before the move; restored if the move fails.
     pub(super) before: Desired,
-    /// Whether the vBucket was given back to its producer already; once is enough.
+    /// Whether the producer's copy was activated again already. A second time would be a loop.
     pub(super) was_given_back: bool,
 }
 
 /// What a move waits for.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum MoveStep {
-    /// Its turn.
+    /// Its turn in the queue.
     Queued,
     /// The stream of the vBucket to open.
     Opening,
-    /// The producer to have little more to send.
+    /// The producer's estimate of missing changes to become small.
     Copying { task: TaskId, result: Option<Result<(), Cause>> },
-    /// The vBucket to be let go of by other links, and its own link to be ready.
+    /// Other links to close the stream of the vBucket, and its own link to accept a command.
     Closing,
-    /// Nothing: it must not become active here.
+    /// Nothing: the takeover is refused, because the copy is incomplete.
     Refused(Cause),
-    /// The data nodes, by the command of this ticket.
+    /// The answer to the takeover command of this ticket.
     TakingOver { ticket: Ticket, outcome: Option<VbOutcome> },
-    /// Both nodes to say what they have, after this failure.
+    /// The examining task, after this failure.
     Examining { task: TaskId, cause: Cause, finding: Option<Finding> },
 }
 
-/// How far a move is; the phases come in this order, and a takeover begins with `Closing`.
+/// The phase of a move, in this order; a takeover begins with `Closing`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MovePhase {
-    /// Other commands of this bucket come first.
+    /// Other commands of this bucket are ahead in the queue.
     Queued,
-    /// The vBucket is being replicated here.
+    /// The stream of the vBucket is being opened.
     Opening,
-    /// The producer still has much to send.
+    /// The producer still has many changes to send.
     Copying,
-    /// A stream from a third node is being closed, or the link opened.
+    /// A stream from a third node is being closed, or the link is being opened.
     Closing,
-    /// The vBucket changes its owner.
+    /// The takeover runs at the data nodes.
     TakingOver,
-    /// That failed, and both nodes are asked what they have.
+    /// The takeover failed, and both nodes are asked for their copies.
     Examining,
 }
 
@@ -85,7 +85,7 @@ impl Move {
         &self.request.from
     }
 
-    /// The link that takes it over.
+    /// Returns the link of the takeover.
     pub(super) fn link_key(&self, connections: Connections) -> LinkKey {
         LinkKey { producer: self.request.from.clone(), connection: connections.of(self.vb()) }
     }
@@ -101,12 +101,12 @@ impl Move {
         }
     }
 
-    /// Whether the data nodes are at it.
+    /// Whether the takeover runs at the data nodes.
     pub(super) const fn is_taking_over(&self) -> bool {
         matches!(self.step, MoveStep::TakingOver { .. })
     }
 
-    /// The task that runs for it, where one does.
+    /// Returns the running task of this move, if any.
     pub(super) const fn task(&self) -> Option<TaskId> {
         match self.step {
             MoveStep::Copying { task, .. } | MoveStep::Examining { task, .. } => Some(task),
@@ -118,7 +118,7 @@ impl Move {
         }
     }
 
-    /// Takes in an estimate. Returns whether less is left than ever before.
+    /// Records an estimate. Returns whether it is a new minimum.
     pub(super) fn estimated(&mut self, by: TaskId, changes: u64) -> bool {
         if self.task() != Some(by) {
             return false;
@@ -129,7 +129,7 @@ impl Move {
         is_less
     }
 
-    /// Takes in how copying ended.
+    /// Records the result of the estimating task.
     pub(super) fn copied(&mut self, by: TaskId, copied: Result<(), Cause>) {
         if let MoveStep::Copying { task, result } = &mut self.step
             && *task == by
@@ -138,19 +138,19 @@ impl Move {
         }
     }
 
-    /// Whether this is the command that its takeover waits for.
+    /// Whether the takeover waits for this command.
     pub(super) fn awaits(&self, command: Ticket) -> bool {
         matches!(self.step, MoveStep::TakingOver { ticket, .. } if ticket == command)
     }
 
-    /// Takes in the outcome of the takeover.
+    /// Records the outcome of the takeover.
     pub(super) fn taken_over(&mut self, of: Option<VbOutcome>) {
         if let MoveStep::TakingOver { outcome, .. } = &mut self.step {
             *outcome = of;
         }
     }
 
-    /// Takes in what both nodes have.
+    /// Records the finding of the examining task.
     pub(super) fn examined(&mut self, by: TaskId, found: Finding) {
         if let MoveStep::Examining { task, finding, .. } = &mut self.step
             && *task == by

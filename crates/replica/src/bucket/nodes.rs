@@ -1,5 +1,5 @@
-//! What the data nodes say on their control connections: how far each is, and whether a producer
-//! knows our node. A node that does not answer makes lag unknown and harms nothing else.
+//! What the data nodes report in polls: their seqnos, and whether a producer's topologies name our
+//! node. A node that does not answer makes lag unknown and has no other effect.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,21 +9,21 @@ use mcbp::{Seqno, Side, VbId};
 use super::effect::{BucketEffect, BucketEffects};
 use super::event::{PollAnswer, Polled};
 use super::settings::Settings;
-use crate::lag::{Lag, LagBook};
+use crate::lag::{Lag, LagTracker};
 use crate::plan::Desired;
-use crate::topology::Stranger;
+use crate::topology::TopologyMismatch;
 
-/// What the nodes said.
+/// The reports of the nodes.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Nodes {
-    book: LagBook,
-    /// Whom to listen to.
+    lags: LagTracker,
+    /// The polled nodes. Answers of others are ignored.
     polled: BTreeSet<(Side, String)>,
     errors: BTreeMap<String, String>,
     warnings: BTreeMap<String, String>,
 }
 
-/// A node serves vBuckets that it did not serve when it was last asked.
+/// vBuckets that a node serves and did not serve at its previous poll.
 pub(super) struct Appeared {
     pub(super) side: Side,
     pub(super) node: String,
@@ -31,7 +31,7 @@ pub(super) struct Appeared {
 }
 
 impl Nodes {
-    /// Listens to the nodes of what is wanted, and to no others.
+    /// Sets the polled nodes to those of the desired map.
     pub(super) fn follow(&mut self, desired: &Desired, settings: &Settings) {
         if settings.poll_max_age.is_none() {
             return;
@@ -40,7 +40,7 @@ impl Nodes {
         for (producer, vbs) in desired.producers() {
             sources.extend(vbs.iter().map(|vb| (vb, producer.clone())));
         }
-        self.book.follow(&sources);
+        self.lags.follow(&sources);
         let producers = desired.producers().keys();
         self.polled = producers.map(|name| (Side::Producer, name.clone())).collect();
         if !self.polled.is_empty() {
@@ -52,7 +52,7 @@ impl Nodes {
         self.warnings.retain(|name, _| is_polled(name));
     }
 
-    /// Takes in an answer. Returns the vBuckets that the node serves again.
+    /// Records an answer. Returns the vBuckets that the node serves again.
     pub(super) fn said(
         &mut self,
         polled: Polled,
@@ -67,8 +67,8 @@ impl Nodes {
         }
         let (_, node) = asked;
         let vbs = match answer {
-            PollAnswer::Topology(stranger) => {
-                fx.extend(self.topology(bucket, &node, stranger.as_ref()));
+            PollAnswer::Topology(mismatch) => {
+                fx.extend(self.topology(bucket, &node, mismatch.as_ref()));
                 return None;
             }
             PollAnswer::Seqnos(Ok(seqnos)) => {
@@ -80,7 +80,8 @@ impl Nodes {
             }
             PollAnswer::Seqnos(Err(error)) => {
                 if self.errors.insert(node.clone(), error.clone()).is_none() {
-                    let text = format!("lag is unknown bucket={bucket} reason=\"{error}\"");
+                    let text =
+                        format!("lag is unknown bucket={bucket} node={node} reason=\"{error}\"");
                     fx.push(BucketEffect::warn(text));
                 }
                 self.seqnos(side, &node, None, now)
@@ -97,24 +98,24 @@ impl Nodes {
         now: Duration,
     ) -> Vec<VbId> {
         match side {
-            Side::Consumer => self.book.consumer_said(seqnos, now),
-            Side::Producer => self.book.producer_said(node, seqnos, now),
+            Side::Consumer => self.lags.record_consumer(seqnos, now),
+            Side::Producer => self.lags.record_producer(node, seqnos, now),
         }
     }
 
-    /// Notes whether a producer's topologies know our node; logs what is new.
+    /// Records whether a producer's topologies name our node. Returns the log line of a change.
     fn topology(
         &mut self,
         bucket: &str,
         node: &str,
-        stranger: Option<&Stranger>,
+        mismatch: Option<&TopologyMismatch>,
     ) -> Option<BucketEffect> {
-        let Some(stranger) = stranger else {
+        let Some(mismatch) = mismatch else {
             self.warnings.remove(node)?;
-            let text = format!("warning about topology is over bucket={bucket} producer={node}");
+            let text = format!("topology warning cleared bucket={bucket} producer={node}");
             return Some(BucketEffect::info(text));
         };
-        let text = stranger.to_string();
+        let text = mismatch.to_string();
         if self.warnings.get(node) == Some(&text) {
             return None;
         }
@@ -125,34 +126,33 @@ impl Nodes {
         )))
     }
 
-    /// The lag of a vBucket as it may be shown: unknown where a node has not said it lately.
+    /// Returns the lag of a vBucket for the status: unknown where a node has not reported lately.
     pub(super) fn recent_lag(&self, vb: VbId, settings: &Settings, now: Duration) -> Lag {
         let Some(max_age) = settings.poll_max_age else { return Lag::default() };
-        self.book.recent_lag(vb, now, max_age)
+        self.lags.recent_lag(vb, now, max_age)
     }
 
-    /// The lag of a vBucket by what the nodes said last, however long ago.
+    /// Returns the lag of a vBucket by the last reports, however old.
     pub(super) fn lag(&self, vb: VbId, now: Duration) -> Lag {
-        self.book.lag(vb, now)
+        self.lags.lag(vb, now)
     }
 
-    /// Whether the consumer, named so, answered when it was asked last and did not tell of this
-    /// vBucket.
+    /// Whether the consumer, which has this name, answered its last poll without this vBucket.
     pub(super) fn consumer_lacks(&self, vb: VbId, consumer: &str) -> bool {
-        !self.errors.contains_key(consumer) && self.book.consumer_lacks(vb)
+        !self.errors.contains_key(consumer) && self.lags.consumer_lacks(vb)
     }
 
-    /// When the consumer last said its seqnos.
+    /// Returns when the consumer last reported its seqnos.
     pub(super) const fn consumer_heard(&self) -> Option<Duration> {
-        self.book.consumer_heard()
+        self.lags.consumer_heard()
     }
 
-    /// Why the seqnos of a node are not known, where it was asked and did not say them.
+    /// Returns the error of a node's last poll, if it failed.
     pub(super) fn error(&self, node: &str) -> Option<&str> {
         self.errors.get(node).map(String::as_str)
     }
 
-    /// What somebody has to look into at a node that answers.
+    /// Returns the topology warning of a producer, if any.
     pub(super) fn warning(&self, node: &str) -> Option<&str> {
         self.warnings.get(node).map(String::as_str)
     }

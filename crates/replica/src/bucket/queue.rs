@@ -1,7 +1,8 @@
-//! The queue of commands: served one at a time, each answered once. Reading is none of them.
+//! The queue of commands. They are served one at a time, and each is answered once. Reads are not
+//! queued.
 //!
-//! A command that waits has a deadline for progress, not for the whole wait: it starts anew with
-//! each answer and each step of the command that is served.
+//! The deadline of a queued command is for progress, not for the whole wait: it restarts with each
+//! answer and each step of the command that is served.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -14,25 +15,26 @@ use super::settings::Settings;
 use crate::link::Ticket;
 use crate::plan::VBUCKETS_MAX;
 
-/// Changes that may wait. A person or a program sends one and waits for its answer; sixteen are
-/// several programs at once.
+/// Bound on queued changes. An operator or a program sends one and waits for its answer; 16 allow
+/// for several programs at once.
 pub const CHANGES_MAX: usize = 16;
 
-/// Moves that may wait: a set of vBuckets is a command for each, and each vBucket waits once.
+/// Bound on queued moves. A set of vBuckets is one command for each, and each vBucket is queued
+/// once.
 pub const MOVES_MAX: usize = VBUCKETS_MAX as usize;
 
-/// A command that waits for its turn or, at the front, for what it has begun.
+/// A command in the queue; the one at the front is served.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Pending {
+pub(super) struct QueuedCommand {
     pub(super) ticket: Ticket,
     pub(super) job: Job,
-    /// When it came.
+    /// When the command was queued.
     pub(super) asked: Duration,
-    /// Until when it must be settled, or its present step done; `None` until it has begun.
+    /// The deadline of the command, or of the present step of a move; `None` before it is begun.
     pub(super) deadline: Option<Duration>,
 }
 
-/// See [`Pending`].
+/// The work of a [`QueuedCommand`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Job {
     Change(Change),
@@ -47,10 +49,10 @@ impl Job {
         }
     }
 
-    /// How long it may wait for its turn without any progress.
+    /// Returns how long the command may be queued without any progress of the queue.
     ///
-    /// A move waits longer than a change: as long as the longest step of a takeover. So a takeover
-    /// that hangs does not fail the rest of its set.
+    /// A move may wait as long as the longest step of a takeover, so that one stuck takeover does
+    /// not fail the rest of its set.
     fn turn_limit(&self, settings: &Settings) -> Duration {
         match self {
             Self::Change(_) => settings.command,
@@ -59,16 +61,17 @@ impl Job {
     }
 }
 
-/// Commands in the order of their turns.
+/// The queued commands, first in, first out.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Queue {
-    waiting: VecDeque<Pending>,
-    /// When a command was last answered, or the one that is served took a step.
+    waiting: VecDeque<QueuedCommand>,
+    /// When a command was last answered, or the served one took a step.
     progress: Duration,
 }
 
 impl Queue {
-    /// Adds a command, or says why there is no room for it.
+    /// Queues a command. Returns an error where the queue is full, or has a move of the same
+    /// vBucket.
     pub(super) fn push(
         &mut self,
         ticket: Ticket,
@@ -87,32 +90,32 @@ impl Queue {
         if is_full {
             return Err(CommandError::Busy { waiting: self.waiting.len() });
         }
-        self.waiting.push_back(Pending { ticket, job, asked: now, deadline: None });
+        self.waiting.push_back(QueuedCommand { ticket, job, asked: now, deadline: None });
         Ok(())
     }
 
-    pub(super) fn pop(&mut self) -> Option<Pending> {
+    pub(super) fn pop(&mut self) -> Option<QueuedCommand> {
         self.waiting.pop_front()
     }
 
-    pub(super) fn put_back(&mut self, front: Pending) {
+    pub(super) fn put_back(&mut self, front: QueuedCommand) {
         self.waiting.push_front(front);
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Pending> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &QueuedCommand> {
         self.waiting.iter()
     }
 
-    /// Takes every command away.
-    pub(super) fn take_all(&mut self) -> VecDeque<Pending> {
+    /// Empties the queue and returns its commands.
+    pub(super) fn take_all(&mut self) -> VecDeque<QueuedCommand> {
         std::mem::take(&mut self.waiting)
     }
 
-    /// The move at the front, where a move is served.
+    /// Returns the move at the front, if a move is served.
     pub(super) fn front_move(&mut self) -> Option<&mut Move> {
         match self.waiting.front_mut() {
-            Some(Pending { job: Job::Move(moving), .. }) => Some(moving),
-            Some(Pending { job: Job::Change(_), .. }) | None => None,
+            Some(QueuedCommand { job: Job::Move(moving), .. }) => Some(moving),
+            Some(QueuedCommand { job: Job::Change(_), .. }) | None => None,
         }
     }
 
@@ -124,16 +127,18 @@ impl Queue {
         self.moves().find(|other| other.vb() == vb).map(|other| other.from().to_owned())
     }
 
-    /// Restarts the deadlines of the commands that wait: one was answered, or the one that is
-    /// served took a step.
+    /// Restarts the deadlines of the queued commands: one was answered, or the served one took a
+    /// step.
     pub(super) fn note_progress(&mut self, now: Duration) {
         self.progress = now;
     }
 
-    /// What takes long goes on at the nodes: so may the command that is served, and those after it.
-    pub(super) fn goes_on(&mut self, settings: &Settings, now: Duration) {
+    /// Extends the deadline of the served command because the nodes report progress, and restarts
+    /// those of the queued ones.
+    pub(super) fn extend_for_progress(&mut self, settings: &Settings, now: Duration) {
         self.note_progress(now);
-        let Some(Pending { job, deadline: Some(deadline), .. }) = self.waiting.front_mut() else {
+        let Some(QueuedCommand { job, deadline: Some(deadline), .. }) = self.waiting.front_mut()
+        else {
             return;
         };
         let limit = match job {
@@ -144,7 +149,7 @@ impl Queue {
         *deadline = (now + limit).max(*deadline);
     }
 
-    /// There was progress: the present step of the command at the front has until then.
+    /// Sets the deadline of the command at the front to `until`, because it made progress.
     pub(super) fn extend_front(&mut self, until: Duration, now: Duration) {
         self.note_progress(now);
         if let Some(front) = self.waiting.front_mut() {
@@ -152,20 +157,25 @@ impl Queue {
         }
     }
 
-    /// Until when a command that waits must have its turn, unless there is progress before.
-    fn turn_deadline(&self, command: &Pending, settings: &Settings) -> Duration {
+    /// Returns the deadline of a queued command's turn, unless there is progress before it.
+    fn turn_deadline(&self, command: &QueuedCommand, settings: &Settings) -> Duration {
         self.progress.max(command.asked) + command.job.turn_limit(settings)
     }
 
-    /// The first deadline of any command, unless there is progress before.
+    /// Returns the earliest deadline of all commands.
     pub(super) fn next_deadline(&self, settings: &Settings) -> Option<Duration> {
-        let turn = |command: &Pending| self.turn_deadline(command, settings);
+        let turn = |command: &QueuedCommand| self.turn_deadline(command, settings);
         self.waiting.iter().map(|c| c.deadline.unwrap_or_else(|| turn(c))).min()
     }
 
-    /// Takes away the commands whose turn did not come in time: they are not begun any more.
-    pub(super) fn take_late(&mut self, settings: &Settings, now: Duration) -> Vec<Pending> {
-        let is_late = |command: &Pending| {
+    /// Removes and returns the commands whose turn did not come before their deadline. They must
+    /// not begin after their caller was told that they failed.
+    pub(super) fn take_expired(
+        &mut self,
+        settings: &Settings,
+        now: Duration,
+    ) -> Vec<QueuedCommand> {
+        let is_late = |command: &QueuedCommand| {
             command.deadline.is_none() && self.turn_deadline(command, settings) <= now
         };
         let late: Vec<bool> = self.waiting.iter().map(is_late).collect();

@@ -1,5 +1,5 @@
-//! Serving the command at the front of the queue: begins it, and answers it where it is settled or
-//! its time is up. The steps of a move are in `steps.rs`.
+//! Serves the command at the front of the queue: begins it, and answers it when it is settled or
+//! its deadline has passed. The steps of a move are in `steps.rs`.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::failure::{Cause, VbFailure};
 use super::link::Link;
 use super::machine::{BucketMachine, Lifecycle};
 use super::moves::Move;
-use super::queue::{Job, Pending};
+use super::queue::{Job, QueuedCommand};
 use crate::link::Ticket;
 use crate::plan::Desired;
 
@@ -54,7 +54,7 @@ impl BucketMachine {
         unknown.map_or(Ok(()), |name| Err(error(name)))
     }
 
-    /// Refuses every command, and lets go of every stream.
+    /// Refuses every queued command, and closes every stream.
     fn stop(&mut self, ticket: Ticket, fx: &mut BucketEffects) {
         for command in self.queue.take_all() {
             if let Job::Move(moving) = &command.job {
@@ -69,14 +69,16 @@ impl BucketMachine {
         self.lifecycle = Lifecycle::Stopping(ticket);
     }
 
-    /// What is known of copies goes with this process: says so, for somebody may start another one.
+    /// Logs every incomplete copy. This state is in memory only, so a new process would treat the
+    /// copy as complete.
     fn log_incomplete(&self, fx: &mut BucketEffects) {
         let (bucket, node) = (&self.settings.bucket, &self.settings.node);
         for (vb, complete_to) in self.copies.all_incomplete() {
             let text = format!(
-                "stopping with a copy that may miss rows bucket={bucket} vb={vb} \
+                "stopping with a copy that may miss rows bucket={bucket} vb={} \
                  complete_to={complete_to} remedy=\"delete the vBucket at {node} and make it again \
-                 before it is used\""
+                 before it is used\"",
+                vb.0
             );
             fx.push(BucketEffect::Log(LogLine { level: LogLevel::Error, text }));
         }
@@ -92,8 +94,8 @@ impl BucketMachine {
         }
     }
 
-    /// Begins the command at the front, or answers it where it is settled or its time is up.
-    /// Returns whether something has changed by that.
+    /// Begins the command at the front, or answers it if it is settled or late. Returns whether
+    /// anything changed.
     pub(super) fn serve(&mut self, at: Moment, fx: &mut BucketEffects) -> bool {
         self.refuse_late(at, fx);
         let Some(mut front) = self.queue.pop() else { return false };
@@ -120,15 +122,15 @@ impl BucketMachine {
         }
     }
 
-    /// Commands whose turn did not come in time are not begun any more.
+    /// Refuses the commands whose turn did not come before their deadline.
     fn refuse_late(&mut self, at: Moment, fx: &mut BucketEffects) {
         let waiting = self.queue.iter().count();
-        for Pending { ticket, .. } in self.queue.take_late(&self.settings, at.now) {
+        for QueuedCommand { ticket, .. } in self.queue.take_expired(&self.settings, at.now) {
             fx.push(BucketEffect::Answer(ticket, Err(CommandError::Busy { waiting })));
         }
     }
 
-    /// Changes what is wanted; returns until when that must be settled.
+    /// Applies the change to the desired map. Returns the deadline of the command.
     fn begin_change(&mut self, change: &Change, at: Moment, fx: &mut BucketEffects) -> Duration {
         match change {
             Change::All(desired) => self.desired = desired.clone(),
@@ -140,13 +142,13 @@ impl BucketMachine {
         at.now + self.settings.command
     }
 
-    /// A person who asks again does not wait for the backoff.
+    /// Ends the backoff of the vBuckets concerned: the operator asked for them.
     fn retry_now(&mut self, change: &Change) {
         let concerns = |vb| !matches!(change, Change::Connections(_)) && change.concerns(vb);
         for link in self.links.iter_mut() {
             link.retry_now(concerns);
             for &vb in link.wanted.streams().keys().filter(|&&vb| concerns(vb)) {
-                self.failures.loops.mend(vb);
+                self.failures.loops.reset(vb);
             }
         }
     }
@@ -158,7 +160,7 @@ impl BucketMachine {
         })
     }
 
-    /// What a change has come to, settled or not.
+    /// Returns the result of a change, settled or not.
     fn result_of(&self, change: &Change) -> Result<Done, CommandError> {
         let failures = self.links.iter().flat_map(|link| {
             let failures = link.failures(|vb| change.concerns(vb));
@@ -173,7 +175,7 @@ impl BucketMachine {
         }
     }
 
-    /// The failure of one vBucket of this bucket.
+    /// Returns the failure of one vBucket of this bucket.
     pub(super) fn failure(&self, vb: VbId, producer: &str, cause: Cause) -> VbFailure {
         let (bucket, producer) = (self.settings.bucket.clone(), producer.to_owned());
         VbFailure { bucket, producer, vb, cause }

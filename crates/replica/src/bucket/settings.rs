@@ -1,4 +1,4 @@
-//! What a bucket's machine is made with.
+//! The settings of the machine of a bucket.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -6,40 +6,41 @@ use std::time::Duration;
 use crate::backoff::Backoff;
 use crate::loops::Loops;
 
-/// The names and times of one bucket.
+/// The names and time limits of one bucket.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Settings {
     /// The bucket.
     pub bucket: String,
     /// The name of the data node that the sidecar serves: the consumer.
     pub node: String,
-    /// The names of the producers that there are.
+    /// The names of the configured producers.
     pub producers: BTreeSet<String>,
-    /// Between attempts.
+    /// The delays between attempts.
     pub backoff: Backoff,
-    /// How long a command may take, without progress, until what is not settled counts as failed.
+    /// Time without progress after which the unsettled vBuckets of a command count as failed.
     pub command: Duration,
-    /// How long a link may take for the longest step of a takeover, without progress.
+    /// Time without progress that a link allows for a takeover.
     pub takeover: Duration,
-    /// How long a move waits for the producer to have less to send than ever before.
+    /// Time that a move allows without a new minimum of missing changes.
     pub data_move: Duration,
-    /// How long a link, or a vBucket, may stand still.
+    /// Time without progress after which a link, or a vBucket, counts as stalled.
     pub stall: Duration,
-    /// Whether the data nodes are polled, and how long an answer counts as recent.
+    /// Maximum age of a recent poll; `None` where the data nodes are not polled.
     pub poll_max_age: Option<Duration>,
-    /// Failures of one vBucket in a loop that are too many, within `loop_window`.
+    /// Failures of one vBucket within `loop_window` that make it broken.
     pub loop_failures: usize,
     /// See `loop_failures`.
     pub loop_window: Duration,
 }
 
 impl Settings {
-    /// How long the takeover step of a move may take, with what the link needs before it.
+    /// Returns the time limit of a move's takeover step, with the opening of its link before it.
     pub(super) fn takeover_step(&self) -> Duration {
         self.command + self.takeover
     }
 
-    /// The book of failures. Quiet is longer than two attempts at the slowest pace are apart.
+    /// Returns the loop detection. Its quiet time exceeds the longest backoff, so that a broken
+    /// vBucket stays broken between two attempts.
     pub(super) fn loops(&self) -> Loops {
         let quiet = self.loop_window.max(self.backoff.max * 2);
         Loops::new(self.loop_failures, self.loop_window, quiet)

@@ -1,4 +1,4 @@
-//! What can be read of a bucket at any time, without a command.
+//! Views of a bucket for the status. A read needs no command.
 
 use std::time::Duration;
 
@@ -18,26 +18,26 @@ use crate::loops::LoopKind;
 use crate::plan::{Connections, LinkKey};
 use crate::wanted::{self, WantedStream};
 
-/// How far a stream is.
+/// The phase of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StreamPhase {
-    /// To be asked for as soon as its link can.
+    /// Asked for with the next set-up of its link.
     Due,
-    /// Asked for; the outcome is awaited.
+    /// Part of the running set-up; its outcome is pending.
     Asked,
-    /// Asked for; the consumer rolls its copy back before it can open.
+    /// Part of the running set-up; the consumer rolls its copy back first.
     RollingBack,
     /// Replicating.
     Open,
-    /// Failed or ended; will be asked for again.
+    /// Failed or ended; retried after its backoff.
     Waiting,
 }
 
 /// One link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinkView<'a> {
-    /// Its place, and its present incarnation.
+    /// The present incarnation.
     pub id: LinkId,
     /// Producer and connection number.
     pub key: &'a LinkKey,
@@ -49,11 +49,11 @@ pub struct LinkView<'a> {
     pub failures: u32,
     /// Why the last incarnation ended or could not be opened; `None` once a stream is open.
     pub last_error: Option<&'a LinkDown>,
-    /// Why it was last found stalled and restarted; `None` once data moves again.
+    /// The last stall, after which the link was restarted; `None` once data moves again.
     pub stall: Option<&'a str>,
-    /// How many streams are wanted.
+    /// The number of wanted streams.
     pub wanted: usize,
-    /// How many of them are open.
+    /// The number of open streams.
     pub open: usize,
 }
 
@@ -62,35 +62,35 @@ pub struct LinkView<'a> {
 pub struct StreamView {
     /// The vBucket.
     pub vb: VbId,
-    /// How far it is, as far as its bucket knows: never [`StreamPhase::RollingBack`], of which its
-    /// link alone knows.
+    /// The phase, as far as the bucket knows: never [`StreamPhase::RollingBack`], which only the
+    /// link knows.
     pub phase: StreamPhase,
     /// Failures since it was last open.
     pub failures: u32,
     /// Why it is not open.
     pub last_error: Option<Cause>,
-    /// What the nodes said of it lately.
+    /// The lag by recent polls.
     pub lag: Lag,
-    /// Where the consumer's copy may miss rows: the seqno up to which it is complete.
+    /// For an incomplete copy, the seqno up to which it is complete.
     pub complete_to: Option<Seqno>,
 }
 
 impl StreamView {
-    /// By how many seqnos the consumer is behind. Unknown where its copy misses rows: equal seqnos
-    /// prove nothing then.
+    /// Returns the lag in seqnos; unknown for an incomplete copy, because equal seqnos prove
+    /// nothing there.
     #[must_use]
     pub fn lag_seqnos(&self) -> Option<u64> {
         self.lag.seqnos().filter(|_| self.complete_to.is_none())
     }
 
-    /// For how long the consumer has been behind what the producer had then; unknown as above.
+    /// Returns the lag in time; unknown for an incomplete copy.
     #[must_use]
     pub fn behind_for(&self) -> Option<Duration> {
         self.lag.behind_for.filter(|_| self.complete_to.is_none())
     }
 }
 
-/// A vBucket on its way here.
+/// A queued or running move.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MoveView<'a> {
     /// The vBucket.
@@ -101,45 +101,45 @@ pub struct MoveView<'a> {
     pub phase: MovePhase,
     /// Changes that the producer still has to send, by its own estimate.
     pub estimate: Option<u64>,
-    /// How long ago it was asked for.
+    /// Time since the command was queued.
     pub since: Duration,
 }
 
-/// A vBucket that fails again and again and is tried at the slowest pace only.
+/// A vBucket in a retry loop, which is retried at the longest backoff only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct BrokenView {
     /// The vBucket.
     pub vb: VbId,
     /// The kind of loop.
     pub kind: LoopKind,
-    /// How often it failed since the loop began.
+    /// The number of failures since the loop began.
     pub failures: u64,
-    /// How long ago it was found to be broken.
+    /// Time since the loop was detected.
     pub since: Duration,
 }
 
 impl BucketMachine {
-    /// Connections for each producer.
+    /// Returns the number of connections for each producer.
     #[must_use]
     pub const fn connections(&self) -> Connections {
         self.connections
     }
 
-    /// The producers of all links, each once.
+    /// Returns the producers of all links, each once.
     pub fn producers(&self) -> impl Iterator<Item = &str> {
         let names: std::collections::BTreeSet<_> =
             self.links.iter().map(|link| link.key.producer.as_str()).collect();
         names.into_iter()
     }
 
-    /// Every link, without those that are left from more connections and done with.
+    /// Returns every link, except stopped ones left over from a larger number of connections.
     pub fn links(&self) -> impl Iterator<Item = LinkView<'_>> {
         let count = self.connections.count();
         let is_shown = move |link: &&Link| !link.is_stopped() || link.key.connection < count;
         self.links.iter().filter(is_shown).map(Link::view)
     }
 
-    /// The wanted streams of a link in ascending order.
+    /// Returns the wanted streams of a link in ascending order.
     pub fn streams(&self, link: LinkId, now: Duration) -> impl Iterator<Item = StreamView> {
         let link = self.links.iter().find(|other| other.id == link);
         let streams = link.into_iter().flat_map(|link| link.wanted.streams());
@@ -164,7 +164,7 @@ impl BucketMachine {
         }
     }
 
-    /// Every move, in the order of their turns.
+    /// Returns every move in the order of the queue.
     pub fn moves(&self, now: Duration) -> impl Iterator<Item = MoveView<'_>> {
         self.queue.iter().filter_map(move |command| {
             let moving = command.job.as_move()?;
@@ -174,7 +174,7 @@ impl BucketMachine {
         })
     }
 
-    /// vBuckets that fail again and again, in ascending order.
+    /// Returns the vBuckets in a retry loop in ascending order.
     pub fn broken(&self, now: Duration) -> impl Iterator<Item = BrokenView> {
         self.failures.loops.all_broken(now).map(move |(vb, broken, failures)| {
             let since = now.saturating_sub(broken.since);
@@ -182,25 +182,25 @@ impl BucketMachine {
         })
     }
 
-    /// Streams that failed or ended since the start.
+    /// Returns the counts of streams that failed or ended since the start.
     #[must_use]
     pub const fn stream_failures(&self) -> &Tally {
         &self.failures.streams
     }
 
-    /// Links that were lost, or could not be opened, since the start.
+    /// Returns the counts of links that were lost or could not be opened since the start.
     #[must_use]
     pub const fn link_failures(&self) -> &Tally {
         &self.failures.links
     }
 
-    /// Why the seqnos of a node are not known, where it was asked and did not say them.
+    /// Returns the error of a node's last poll, if it failed.
     #[must_use]
     pub fn node_error(&self, node: &str) -> Option<&str> {
         self.nodes.error(node)
     }
 
-    /// What somebody has to look into at a node that answers.
+    /// Returns the topology warning of a producer, if any.
     #[must_use]
     pub fn node_warning(&self, node: &str) -> Option<&str> {
         self.nodes.warning(node)
@@ -223,13 +223,13 @@ impl Link {
     }
 }
 
-impl From<wanted::StreamPhase> for StreamPhase {
-    fn from(phase: wanted::StreamPhase) -> Self {
+impl From<wanted::WantedPhase> for StreamPhase {
+    fn from(phase: wanted::WantedPhase) -> Self {
         match phase {
-            wanted::StreamPhase::Due => Self::Due,
-            wanted::StreamPhase::Asked => Self::Asked,
-            wanted::StreamPhase::Open => Self::Open,
-            wanted::StreamPhase::Waiting { .. } => Self::Waiting,
+            wanted::WantedPhase::Due => Self::Due,
+            wanted::WantedPhase::Asked => Self::Asked,
+            wanted::WantedPhase::Open => Self::Open,
+            wanted::WantedPhase::Waiting { .. } => Self::Waiting,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The steps of a move. After every event the machine looks whether the next one can be taken;
-//! where the vBucket did not move, what was wanted before is wanted again.
+//! The steps of a move. After every event the machine checks whether the next step can be taken. A
+//! move that fails restores the previous desired map.
 
 use std::time::Duration;
 
@@ -9,22 +9,22 @@ use super::event::millis;
 use super::event::{Finding, Moment};
 use super::examine::Examine;
 use super::failure::Cause;
-use super::link::Fate;
+use super::link::StreamResult;
 use super::machine::BucketMachine;
 use super::moves::{Move, MoveStep};
-use super::queue::{Job, Pending};
+use super::queue::{Job, QueuedCommand};
 use crate::link::{Command, Reason, Step, VbError, VbOutcome};
 
-/// What became of a look at a move.
-enum Next {
+/// What to do with the move at the front.
+enum MoveDecision {
     Wait,
-    /// The next step, and how long it may take.
+    /// Take the next step, with its time limit.
     Step(MoveStep, Duration),
     Done(Result<(), Cause>),
 }
 
 impl BucketMachine {
-    /// Takes the first step; returns until when it must be done.
+    /// Takes the first step. Returns its deadline.
     pub(super) fn begin_move(
         &mut self,
         moving: &mut Move,
@@ -50,7 +50,7 @@ impl BucketMachine {
         }
     }
 
-    /// Goes on to the takeover, unless the copy here misses rows.
+    /// Continues with the takeover, unless the copy here is incomplete.
     fn close_or_refuse(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveStep {
         match self.copies.complete_to(moving.vb()) {
             Some(seqno) => MoveStep::Refused(Cause::Incomplete(seqno)),
@@ -58,7 +58,8 @@ impl BucketMachine {
         }
     }
 
-    /// From here on the vBucket is not wanted: it is to be ours. Its link is kept for the takeover.
+    /// Removes the vBucket from the desired map, as it will be active here, and reserves its link
+    /// for the takeover.
     fn close_stream(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveStep {
         self.desired.assign(moving.vb(), None);
         self.spread(fx);
@@ -66,120 +67,134 @@ impl BucketMachine {
         MoveStep::Closing
     }
 
-    /// Takes the next step of the move at the front, where it can be taken. Returns whether
-    /// something has changed by that.
+    /// Takes the next step of the move at the front, if it can be taken. Returns whether anything
+    /// changed.
     pub(super) fn serve_move(
         &mut self,
-        mut front: Pending,
+        mut front: QueuedCommand,
         is_late: bool,
         at: Moment,
         fx: &mut BucketEffects,
     ) -> bool {
         let Job::Move(moving) = &mut front.job else { return false };
-        let next = match self.look(moving, fx) {
-            Next::Wait if is_late => self.late(moving, fx),
+        let next = match self.decide(moving, fx) {
+            MoveDecision::Wait if is_late => self.late(moving, fx),
             next => next,
         };
         match next {
-            Next::Wait => {
+            MoveDecision::Wait => {
                 self.queue.put_back(front);
                 false
             }
-            Next::Step(step, limit) => {
+            MoveDecision::Step(step, limit) => {
                 moving.step = step;
                 front.deadline = Some(at.now + limit);
                 self.queue.note_progress(at.now);
                 self.queue.put_back(front);
                 true
             }
-            Next::Done(result) => {
+            MoveDecision::Done(result) => {
                 self.end_move(front, result, at, fx);
                 true
             }
         }
     }
 
-    fn look(&mut self, moving: &mut Move, fx: &mut BucketEffects) -> Next {
+    fn decide(&mut self, moving: &mut Move, fx: &mut BucketEffects) -> MoveDecision {
         let vb = moving.vb();
         let Some(link) = self.links.of_key(&moving.link_key(self.connections)) else {
-            return Next::Wait;
+            return MoveDecision::Wait;
         };
-        let (fate, down) = (link.fate(vb), link.down());
-        match (&mut moving.step, fate, down) {
-            (MoveStep::Opening, Fate::Open, _) => self.estimate(moving, fx),
-            (MoveStep::Opening, Fate::Failed(cause), _) => self.stream_failed(moving, cause, fx),
+        let (stream, down) = (link.stream_result(vb), link.down());
+        match (&mut moving.step, stream, down) {
+            (MoveStep::Opening, StreamResult::Open, _) => self.estimate(moving, fx),
+            (MoveStep::Opening, StreamResult::Failed(cause), _) => {
+                self.stream_failed(moving, cause, fx)
+            }
             (MoveStep::Closing, _, Some(cause)) => self.examine(moving, cause, false, fx),
-            // Nothing but copying has begun.
-            (MoveStep::Copying { .. }, Fate::Failed(cause), _) => Next::Done(Err(cause)),
-            (MoveStep::Copying { result, .. }, Fate::Open | Fate::Pending, _) => {
+            // No takeover has begun, so there is nothing to examine.
+            (MoveStep::Copying { .. }, StreamResult::Failed(cause), _) => {
+                MoveDecision::Done(Err(cause))
+            }
+            (MoveStep::Copying { result, .. }, StreamResult::Open | StreamResult::Pending, _) => {
                 match result.take() {
-                    None => Next::Wait,
-                    Some(Err(cause)) => Next::Done(Err(cause)),
+                    None => MoveDecision::Wait,
+                    Some(Err(cause)) => MoveDecision::Done(Err(cause)),
                     Some(Ok(())) => {
                         let step = self.close_or_refuse(moving, fx);
-                        Next::Step(step, self.settings.takeover_step())
+                        MoveDecision::Step(step, self.settings.takeover_step())
                     }
                 }
             }
-            (MoveStep::Refused(cause), ..) => Next::Done(Err(cause.clone())),
+            (MoveStep::Refused(cause), ..) => MoveDecision::Done(Err(cause.clone())),
             (MoveStep::Closing, _, None) => self.take_over(moving, fx),
             (MoveStep::TakingOver { outcome, .. }, _, down) => match (outcome.take(), down) {
-                (Some(VbOutcome::TakenOver), _) => Next::Done(Ok(())),
+                (Some(VbOutcome::TakenOver), _) => MoveDecision::Done(Ok(())),
                 (Some(VbOutcome::Failed(error)), _) => {
                     self.stream_failed(moving, Cause::Stream(error), fx)
                 }
                 (_, Some(cause)) => self.examine(moving, cause, false, fx),
-                // A link gives a takeover no other outcome.
-                (_, None) => Next::Wait,
+                // A takeover has no other outcome; the deadline of the step bounds the wait.
+                (_, None) => MoveDecision::Wait,
             },
             (MoveStep::Examining { finding, .. }, ..) => match finding.take() {
-                None => Next::Wait,
-                Some(Finding::Moved) => Next::Done(Ok(())),
-                Some(Finding::NotMoved(cause)) => Next::Done(Err(cause)),
+                None => MoveDecision::Wait,
+                Some(Finding::Moved) => MoveDecision::Done(Ok(())),
+                Some(Finding::NotMoved(cause)) => MoveDecision::Done(Err(cause)),
                 Some(Finding::GivenBack) => {
                     moving.was_given_back = true;
                     let step = self.close_stream(moving, fx);
-                    Next::Step(step, self.settings.takeover_step())
+                    MoveDecision::Step(step, self.settings.takeover_step())
                 }
             },
-            (MoveStep::Queued, ..) | (MoveStep::Opening, Fate::Pending, _) => Next::Wait,
+            (MoveStep::Queued, ..) | (MoveStep::Opening, StreamResult::Pending, _) => {
+                MoveDecision::Wait
+            }
         }
     }
 
-    fn estimate(&mut self, moving: &Move, fx: &mut BucketEffects) -> Next {
+    fn estimate(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveDecision {
         let (task, key) = (self.next_task(), moving.link_key(self.connections));
         fx.push(BucketEffect::Estimate(task, key, moving.vb()));
-        Next::Step(MoveStep::Copying { task, result: None }, self.settings.data_move)
+        MoveDecision::Step(MoveStep::Copying { task, result: None }, self.settings.data_move)
     }
 
     /// Begins the takeover once the consumer has no stream of the vBucket on any other link
-    /// (MB-29354); that of its own link is closed by the link's machine (MB-9343).
-    fn take_over(&mut self, moving: &Move, fx: &mut BucketEffects) -> Next {
+    /// (MB-29354). The machine of its own link closes that link's stream (MB-9343).
+    fn take_over(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveDecision {
         let (vb, key) = (moving.vb(), moving.link_key(self.connections));
         let Some(link) = self.links.of_key(&key).filter(|link| link.is_ready()) else {
-            return Next::Wait;
+            return MoveDecision::Wait;
         };
         let index = link.id.index;
         if self.links.is_held_elsewhere(vb, &key) {
-            return Next::Wait;
+            return MoveDecision::Wait;
         }
         let (bucket, from) = (&self.settings.bucket, moving.from());
-        fx.push(BucketEffect::info(format!("takeover begins bucket={bucket} vb={vb} from={from}")));
+        fx.push(BucketEffect::info(format!(
+            "takeover begins bucket={bucket} vb={} from={from}",
+            vb.0
+        )));
         match self.links.run(index, Command::Takeover { vb }, fx) {
             Some(ticket) => {
                 let step = MoveStep::TakingOver { ticket, outcome: None };
-                Next::Step(step, self.settings.takeover_step())
+                MoveDecision::Step(step, self.settings.takeover_step())
             }
-            None => Next::Wait,
+            None => MoveDecision::Wait,
         }
     }
 
-    /// The stream did not open, or not come to its end.
+    /// Handles a stream that did not open, or a takeover that failed.
     ///
-    /// Where a node refused it, no takeover has begun on this link, and what an earlier link was
-    /// told has taken effect: it was displaced when this one opened, by its name. So what an
-    /// earlier takeover left may be repaired.
-    fn stream_failed(&mut self, moving: &Move, cause: Cause, fx: &mut BucketEffects) -> Next {
+    /// Where a node refused ADD_STREAM, no takeover has begun on this link. Frames of an earlier
+    /// link have taken effect: this link displaced its connections, which have the same name. So
+    /// the copies that an earlier takeover left may be repaired.
+    fn stream_failed(
+        &mut self,
+        moving: &Move,
+        cause: Cause,
+        fx: &mut BucketEffects,
+    ) -> MoveDecision {
         let is_refused = matches!(
             cause,
             Cause::Stream(VbError { reason: Reason::Refused { step: Step::AddStream, .. }, .. })
@@ -187,29 +202,29 @@ impl BucketMachine {
         self.examine(moving, cause, is_refused && !moving.was_given_back, fx)
     }
 
-    /// The time of the present step is up.
-    fn late(&mut self, moving: &Move, fx: &mut BucketEffects) -> Next {
+    /// Handles the passed deadline of the present step.
+    fn late(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveDecision {
         match &moving.step {
             MoveStep::Examining { cause, .. } | MoveStep::Refused(cause) => {
-                Next::Done(Err(cause.clone()))
+                MoveDecision::Done(Err(cause.clone()))
             }
             MoveStep::Opening | MoveStep::Closing | MoveStep::TakingOver { .. } => {
                 self.examine(moving, Cause::Deadline, false, fx)
             }
-            MoveStep::Queued | MoveStep::Copying { .. } => Next::Done(Err(Cause::Deadline)),
+            MoveStep::Queued | MoveStep::Copying { .. } => MoveDecision::Done(Err(Cause::Deadline)),
         }
     }
 
-    /// Asks both nodes what they have, before anybody is told: a link that is lost after `active`
-    /// was passed on cannot know whether the vBucket moved. The copies may be repaired only where
-    /// nothing of a takeover can be on its way.
+    /// Asks both nodes for their copies before the caller is answered: a link that is lost after
+    /// the order to become active was forwarded cannot know whether the vBucket moved. The copies
+    /// may be repaired only where no frame of a takeover can be on its way.
     fn examine(
         &mut self,
         moving: &Move,
         cause: Cause,
         may_repair: bool,
         fx: &mut BucketEffects,
-    ) -> Next {
+    ) -> MoveDecision {
         let (task, vb) = (self.next_task(), moving.vb());
         let is_complete = self.copies.complete_to(vb).is_none();
         let key = moving.link_key(self.connections);
@@ -217,12 +232,12 @@ impl BucketMachine {
         let examine = Examine { key, consumer, vb, cause: cause.clone(), may_repair, is_complete };
         fx.push(BucketEffect::Examine(task, examine));
         let step = MoveStep::Examining { task, cause, finding: None };
-        Next::Step(step, self.settings.command)
+        MoveDecision::Step(step, self.settings.command)
     }
 
     fn end_move(
         &mut self,
-        front: Pending,
+        front: QueuedCommand,
         result: Result<(), Cause>,
         at: Moment,
         fx: &mut BucketEffects,
@@ -236,17 +251,19 @@ impl BucketMachine {
         let result = match result {
             Ok(()) => {
                 let from = moving.from();
-                let text =
-                    format!("vbucket moved bucket={bucket} vb={vb} from={from} ms={elapsed_ms}");
+                let text = format!(
+                    "vbucket moved bucket={bucket} vb={} from={from} ms={elapsed_ms}",
+                    vb.0
+                );
                 fx.push(BucketEffect::info(text));
-                // It may be ours without a takeover of this command.
+                // The vBucket may be active here without a takeover of this command.
                 self.desired.assign(vb, None);
                 Ok(Done::Moved { elapsed_ms })
             }
             Err(cause) => {
                 let failure = self.failure(vb, moving.from(), cause);
                 let text =
-                    format!("vbucket not moved bucket={bucket} vb={vb} reason=\"{failure}\"");
+                    format!("vbucket not moved bucket={bucket} vb={} reason=\"{failure}\"", vb.0);
                 fx.push(BucketEffect::warn(text));
                 self.desired = std::mem::take(&mut moving.before);
                 Err(CommandError::Failed(vec![failure]))

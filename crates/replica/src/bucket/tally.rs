@@ -1,21 +1,21 @@
-//! How often what failed, for metrics. It never forgets, and never grows beyond a bound.
+//! Counts failures by kind since the start, for metrics. The number of kinds is bounded.
 
 use std::collections::BTreeMap;
 
 use crate::link::{NodeAnswer, ReasonCode};
 
-/// Kinds that are counted one by one. A few statuses are usual; a peer that invents a new one each
-/// time must not fill the memory.
+/// Bound on the kinds that are counted separately. A few statuses are usual; a peer that sends a
+/// new one each time must not exhaust the memory.
 const KINDS_MAX: usize = 64;
 
-/// What failures have in common.
+/// The kind of a failure.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct FailureKind {
     /// The producer.
     pub producer: String,
     /// What happened.
     pub reason: ReasonCode,
-    /// What a data node answered; [`NodeAnswer::Other`] for those beyond the first kinds.
+    /// What a data node answered; [`NodeAnswer::Other`] after the bound on kinds is reached.
     pub answer: Option<NodeAnswer>,
 }
 
@@ -27,14 +27,14 @@ impl Tally {
     pub(super) fn count(&mut self, producer: &str, reason: ReasonCode, answer: Option<NodeAnswer>) {
         let mut kind = FailureKind { producer: producer.to_owned(), reason, answer };
         if self.0.len() >= KINDS_MAX && !self.0.contains_key(&kind) {
-            // Still bounded: producers are configured, and reasons are words of our own.
+            // Still bounded: producers are configured, and reasons are an enum.
             kind.answer = Some(NodeAnswer::Other);
         }
         let count = self.0.entry(kind).or_default();
         *count = count.saturating_add(1);
     }
 
-    /// Every kind that there was, and how often.
+    /// Returns every kind with its count.
     pub fn iter(&self) -> impl Iterator<Item = (&FailureKind, u64)> {
         self.0.iter().map(|(kind, &count)| (kind, count))
     }

@@ -1,34 +1,35 @@
-//! Adding one stream: ADD_STREAM out, STREAM_REQ and its answer pass by, then the answer to
-//! ADD_STREAM, or a deadline.
+//! Adds one stream: ADD_STREAM is sent, STREAM_REQ and its answer pass, then the consumer answers
+//! ADD_STREAM or a deadline passes.
 //!
-//! An attempt that was answered ROLLBACK is never closed: the consumer would roll back all the
-//! same, some time later, and empty a vBucket that a newer attempt may have filled by then.
+//! An attempt that was answered ROLLBACK is never closed. The consumer would still roll back some
+//! time later, and empty a vBucket that a newer attempt may have filled by then.
 
 use mcbp::dcp::stream_flags;
 use mcbp::{Opaque, Seqno, Status, VbId};
 
-use super::attempt::{AddPlan, Adding, Progress};
+use super::attempt::{AddPhase, AddPlan, Adding};
 use super::ledger::Ledger;
 use super::stream::{LateAdd, Request, Settled, Stream, Unanswered};
 use super::{Deadline, Effect, Effects, Note, OwnFrame, Side, Step, Verdict};
 
-/// How often one attempt may be told to roll back: each branch of both histories may take one, and
-/// nodes keep 25 of them. Whoever asks for more asks for ever, at the speed of the wire.
+/// Bound on the rollbacks of one attempt. Each branch of both histories may take one, and nodes
+/// keep 25 branches. Without a bound, an endless series would run at wire speed.
 const ROLLBACKS_MAX: u8 = 64;
 
-/// A STREAM_REQ that must not be: the stream was closed while the consumer had to roll back, and
-/// now the vBucket has been emptied under a newer attempt.
+/// The breach of a STREAM_REQ from a closed attempt whose rollback still ran: it has emptied the
+/// vBucket of a newer attempt.
 pub(super) const ASKED_AGAIN: &str =
-    "a stream that was closed was rolled back and asked for again, which empties its vBucket";
+    "a closed stream was rolled back and asked for again, which empties its vBucket";
 
 impl Ledger {
-    /// Asks the consumer to add a stream. The entry is there before the frame can go out.
+    /// Asks the consumer to add a stream. The entry exists before the frame can be sent, so no
+    /// answer comes to an unknown attempt.
     pub(super) fn add(&mut self, vb: VbId, plan: AddPlan, fx: &mut Effects) {
         let attempt = self.issue();
         let first = self.adding.is_empty();
-        let progress = Progress::Adding;
+        let phase = AddPhase::Adding;
         let (request, rollbacks, finished) = (None, 0, false);
-        let entry = Adding { attempt, request, progress, rollbacks, finished, plan };
+        let entry = Adding { attempt, request, phase, rollbacks, finished, plan };
         self.adding.insert(vb, entry);
         let frame = OwnFrame::AddStream { vb, opaque: attempt, flags: plan.flags };
         fx.push(Effect::Send(Side::Consumer, frame));
@@ -41,13 +42,13 @@ impl Ledger {
         }
     }
 
-    /// A STREAM_REQ passes: the one way to learn the opaque of a stream.
+    /// Handles a STREAM_REQ, the only frame from which the opaque of a stream can be learned.
     ///
-    /// One whose takeover flag is not what was asked for belongs to an older attempt, as does one
-    /// that comes before the answer to the CLOSE_STREAM of that attempt.
+    /// A STREAM_REQ belongs to an older attempt if its takeover flag differs from that of the
+    /// pending one, or if it comes before the answer to the CLOSE_STREAM of that older attempt.
     ///
     /// # Errors
-    /// [`ASKED_AGAIN`]: the link is to be ended.
+    /// [`ASKED_AGAIN`]: the link must be ended.
     pub(super) fn requested(
         &mut self,
         vb: VbId,
@@ -67,11 +68,11 @@ impl Ledger {
             .get_mut(&vb)
             .filter(|entry| !is_closed && (entry.plan.flags ^ flags) & stream_flags::TAKEOVER == 0);
         let known = if let Some(entry) = wanted {
-            if let Progress::RollingBack(_) = entry.progress {
+            if let AddPhase::RollingBack(_) = entry.phase {
                 let opaque = request.opaque;
                 fx.push(Effect::Note(Note::RollbackOver { vb, opaque }));
             }
-            entry.progress = Progress::Requested;
+            entry.phase = AddPhase::Requested;
             entry.finished = false;
             self.adds.moved(true);
             entry.request.replace(request)
@@ -91,7 +92,7 @@ impl Ledger {
             _ if self.adding.get(&vb).is_some_and(is_endless) => {
                 let opaque = request.opaque;
                 fx.push(Effect::Send(Side::Consumer, OwnFrame::RefuseRequest { opaque }));
-                self.refuse(vb, Progress::Refused(Status::ROLLBACK), fx);
+                self.refuse(vb, AddPhase::Refused(Status::ROLLBACK), fx);
                 Verdict::Withhold
             }
             Some(&complete_to) if self.adding.contains_key(&vb) => {
@@ -102,16 +103,17 @@ impl Ledger {
         })
     }
 
-    /// Whether a STREAM_REQ is that of an attempt that was closed before it could ask. Each asks
-    /// once, and before its CLOSE_STREAM is answered.
+    /// Whether a STREAM_REQ belongs to an attempt that was closed before its STREAM_REQ was seen.
+    /// Each attempt sends one, before it answers the CLOSE_STREAM.
     fn closed_asks(&mut self, vb: VbId) -> bool {
         let mut closed = self.unanswered.values_mut();
         let closed = closed.find(|close| close.vb == vb && close.may_ask);
         closed.map(|close| close.may_ask = false).is_some()
     }
 
-    /// Answers the STREAM_REQ of an incomplete copy in the producer's place: rolled back to where
-    /// it is complete, and then not opened, so that the gap is gone whenever the stream may open.
+    /// Answers the STREAM_REQ of an incomplete copy in the producer's place: ROLLBACK to the seqno
+    /// up to which the copy is complete, and then a refusal. The gap is gone before the stream can
+    /// open.
     fn roll_back_first(&mut self, vb: VbId, request: Request, to: Seqno, fx: &mut Effects) {
         let opaque = request.opaque;
         if request.start > to {
@@ -120,29 +122,30 @@ impl Ledger {
         }
         self.mark_complete(vb, fx);
         fx.push(Effect::Send(Side::Consumer, OwnFrame::RefuseRequest { opaque }));
-        self.refuse(vb, Progress::RolledBack, fx);
+        self.refuse(vb, AddPhase::RolledBack, fx);
     }
 
     fn rolls_back(&mut self, vb: VbId, opaque: Opaque, fx: &mut Effects) {
         if let Some(entry) = self.adding.get_mut(&vb) {
-            entry.progress = Progress::RollingBack(self.rollbacks);
+            entry.phase = AddPhase::RollingBack(self.rollbacks);
             entry.rollbacks = entry.rollbacks.saturating_add(1);
             self.rollbacks = self.rollbacks.wrapping_add(1);
             fx.push(Effect::Note(Note::RollbackAsked { vb, opaque }));
         }
     }
 
-    fn refuse(&mut self, vb: VbId, progress: Progress, fx: &mut Effects) {
-        let first = !self.adding.values().any(|entry| entry.progress.is_refusal());
+    fn refuse(&mut self, vb: VbId, phase: AddPhase, fx: &mut Effects) {
+        let first = !self.adding.values().any(|entry| entry.phase.is_refusal());
         if let Some(entry) = self.adding.get_mut(&vb) {
-            entry.progress = progress;
+            entry.phase = phase;
             let deadline = Deadline { step: Step::Refusal, opaque: entry.attempt };
             self.refusals.begin(deadline, first, fx);
         }
     }
 
-    /// The producer has answered a STREAM_REQ. The answer to one that the consumer was told to
-    /// close meanwhile is withheld: it would not know the stream, and close the connection.
+    /// Handles the producer's answer to a STREAM_REQ. An answer to a stream that the consumer was
+    /// told to close meanwhile is withheld: the consumer no longer knows the stream and would close
+    /// the connection.
     pub(super) fn request_answered(
         &mut self,
         opaque: Opaque,
@@ -159,15 +162,15 @@ impl Ledger {
         };
         self.adds.moved(true);
         match status {
-            Status::SUCCESS => entry.progress = Progress::Accepted,
+            Status::SUCCESS => entry.phase = AddPhase::Accepted,
             Status::ROLLBACK => self.rolls_back(vb, opaque, fx),
-            status => self.refuse(vb, Progress::Refused(status), fx),
+            status => self.refuse(vb, AddPhase::Refused(status), fx),
         }
         Verdict::Forward
     }
 
-    /// The producer serves a stream that was given up before its STREAM_REQ could pass: our
-    /// CLOSE_STREAM had overtaken it, so it is sent once more.
+    /// Closes a stream that the producer opened after it was given up: our first CLOSE_STREAM
+    /// overtook its STREAM_REQ.
     fn close_orphan(&mut self, opaque: Opaque, fx: &mut Effects) {
         if let Some((vb, _)) = self.gone(opaque)
             && !self.is_touched(vb)
@@ -176,7 +179,7 @@ impl Ledger {
         }
     }
 
-    /// The consumer has answered an ADD_STREAM.
+    /// Handles the consumer's answer to an ADD_STREAM.
     pub(super) fn add_answered(
         &mut self,
         opaque: Opaque,
@@ -191,20 +194,20 @@ impl Ledger {
         self.adding.remove(&vb);
         self.adding_moved();
         if status.is_success()
-            && let Some(refusal) = entry.progress.refusal()
+            && let Some(refusal) = entry.phase.refusal()
         {
-            // The consumer has a stream that the producer does not send.
+            // The consumer has a stream that the producer refused.
             self.remember_older(vb, entry.request);
             self.abandon(vb, &[Side::Consumer], fx);
             return Some(Settled::Failed(entry.refused(vb, refusal)));
         }
-        match (status, entry.progress) {
-            (_, Progress::RolledBack) => {
+        match (status, entry.phase) {
+            (_, AddPhase::RolledBack) => {
                 self.remember_older(vb, entry.request);
                 Some(Settled::RolledBack(vb))
             }
-            // Its rollbacks had no end; what the consumer makes of that says less.
-            (_, Progress::Refused(Status::ROLLBACK)) => {
+            // It exceeded the bound on rollbacks; the consumer's status says less.
+            (_, AddPhase::Refused(Status::ROLLBACK)) => {
                 self.remember_older(vb, entry.request);
                 Some(Settled::Failed(entry.refused(vb, Status::ROLLBACK)))
             }
@@ -228,7 +231,7 @@ impl Ledger {
         }
     }
 
-    /// Stops waiting for an ADD_STREAM, and remembers it for the answer that may still come.
+    /// Stops waiting for an ADD_STREAM, and keeps it for a late answer.
     pub(super) fn give_up_adding(&mut self, vb: VbId, ended: bool) {
         if let Some(entry) = self.adding.remove(&vb) {
             self.remember_attempt(vb, &entry, ended);
@@ -241,23 +244,24 @@ impl Ledger {
         self.remember_late(entry.attempt, LateAdd { vb, ended });
     }
 
-    /// Gives up an attempt and closes whatever comes of it, on both sides.
+    /// Gives up an attempt, and closes on both sides the stream that it may have opened.
     pub(super) fn close_adding(&mut self, vb: VbId, fx: &mut Effects) -> Opaque {
         let may_ask = self.adding.get(&vb).is_some_and(|entry| entry.request.is_none());
         self.give_up_adding(vb, false);
         let close = self.abandon(vb, &[Side::Consumer, Side::Producer], fx);
         if may_ask {
-            self.remember_unanswered(close, Unanswered { vb, may_ask, tells: false });
+            self.remember_unanswered(close, Unanswered { vb, may_ask, shows_gap: false });
         }
         close
     }
 
-    /// One stream less is being added.
+    /// Updates the deadlines after an attempt was removed.
     pub(super) fn adding_moved(&mut self) {
         self.adds.moved(!self.adding.is_empty());
-        // Without a refusal nobody looks through a thousand streams for each that opens.
+        // Without a pending refusal the scan is skipped: it would cost a pass over all attempts for
+        // each stream that opens.
         if self.refusals.armed().is_some() {
-            self.refusals.moved(self.adding.values().any(|entry| entry.progress.is_refusal()));
+            self.refusals.moved(self.adding.values().any(|entry| entry.phase.is_refusal()));
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One attempt to add a stream: how it was asked for, and who moves next.
+//! One attempt to add a stream: its plan, and the side that acts next.
 
 use mcbp::dcp::stream_flags;
 use mcbp::{Opaque, Status, VbId};
@@ -11,41 +11,42 @@ use super::{Deadline, Reason, Side, Step, VbError};
 pub(super) struct Adding {
     /// The opaque of our ADD_STREAM.
     pub(super) attempt: Opaque,
-    /// The stream's STREAM_REQ, once one was seen.
+    /// The STREAM_REQ of the stream, once seen.
     pub(super) request: Option<Request>,
-    pub(super) progress: Progress,
-    /// How often its STREAM_REQ was answered ROLLBACK.
+    pub(super) phase: AddPhase,
+    /// The number of ROLLBACK answers to its STREAM_REQ.
     pub(super) rollbacks: u8,
-    /// The producer has ended the stream with Ok: it has sent everything, and the answer to
-    /// ADD_STREAM is merely late.
+    /// Whether the producer ended the stream with Ok: all data was sent, and only the answer to
+    /// ADD_STREAM is pending.
     pub(super) finished: bool,
     pub(super) plan: AddPlan,
 }
 
-/// How a stream is to be added.
+/// The plan of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct AddPlan {
     pub(super) flags: u32,
-    /// Whether a left-over stream was closed for it already: once is enough (MB-9343).
+    /// Whether a left-over stream was closed for it already. A second time would be a loop
+    /// (MB-9343).
     pub(super) retried: bool,
 }
 
-/// Who moves next while a stream is being added.
+/// The phase of an attempt, by the side that acts next.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) enum Progress {
-    /// The consumer: it has to ask for the stream.
+pub(super) enum AddPhase {
+    /// The consumer, which sends STREAM_REQ.
     Adding,
-    /// The producer: it has to answer STREAM_REQ.
+    /// The producer, which answers STREAM_REQ.
     Requested,
-    /// The consumer: it has to roll back and ask again. Nodes roll back one vBucket after the
-    /// other; the number is the place in that line, counted over the life of the link.
+    /// The consumer, which rolls back and repeats its STREAM_REQ. Nodes roll back one vBucket at a
+    /// time; the number is the position in that queue, counted over the life of the link.
     RollingBack(u32),
-    /// The consumer: it has to answer ADD_STREAM.
+    /// The consumer, which answers ADD_STREAM.
     Accepted,
-    /// The consumer as well, but it may never do so: the producer has refused, or it was refused in
-    /// the producer's place with ROLLBACK, having been asked for too many.
+    /// The consumer too, but its answer may never come: the producer refused the stream, or it was
+    /// refused in the producer's place with ROLLBACK, after too many rollbacks.
     Refused(Status),
-    /// The same, and it was refused in the producer's place: the incomplete copy is rolled back.
+    /// As [`Self::Refused`], in the producer's place: the incomplete copy is rolled back.
     RolledBack,
 }
 
@@ -58,9 +59,9 @@ impl AddPlan {
     }
 }
 
-impl Progress {
-    /// With what the stream was refused: the answer to ADD_STREAM is due at once, and may never
-    /// come.
+impl AddPhase {
+    /// Returns the status with which the stream was refused, if it was. The answer to ADD_STREAM is
+    /// then due at once, and may never come.
     pub(super) const fn refusal(self) -> Option<Status> {
         match self {
             Self::Refused(status) => Some(status),
@@ -75,7 +76,7 @@ impl Progress {
 }
 
 impl Adding {
-    /// The deadline of a takeover's attempt, which is its own.
+    /// Returns the deadline of a takeover's attempt, which it shares with no other attempt.
     pub(super) fn takeover_deadline(&self) -> Option<Deadline> {
         let deadline = Deadline { step: Step::Takeover, opaque: self.attempt };
         self.plan.is_takeover().then_some(deadline)
@@ -85,20 +86,20 @@ impl Adding {
         self.request.map(|request| request.opaque)
     }
 
-    /// Who is to blame when nothing more happens.
+    /// Returns the side that is waited for, which an error names.
     pub(super) const fn awaited(&self) -> Side {
-        match self.progress {
-            Progress::Adding
-            | Progress::Accepted
-            | Progress::RollingBack(_)
-            | Progress::RolledBack => Side::Consumer,
-            Progress::Requested | Progress::Refused(_) => Side::Producer,
+        match self.phase {
+            AddPhase::Adding
+            | AddPhase::Accepted
+            | AddPhase::RollingBack(_)
+            | AddPhase::RolledBack => Side::Consumer,
+            AddPhase::Requested | AddPhase::Refused(_) => Side::Producer,
         }
     }
 
     pub(super) const fn refused(&self, vb: VbId, status: Status) -> VbError {
-        let side = match self.progress {
-            Progress::Refused(_) => Side::Producer,
+        let side = match self.phase {
+            AddPhase::Refused(_) => Side::Producer,
             _ => Side::Consumer,
         };
         VbError { vb, side, reason: Reason::Refused { step: Step::AddStream, status } }

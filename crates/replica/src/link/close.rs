@@ -1,16 +1,16 @@
-//! Closing one stream: CLOSE_STREAM to both sides, both answers or a deadline.
+//! Closes one stream: CLOSE_STREAM to both sides, then both answers or a deadline.
 
 use mcbp::{Opaque, Status, VbId};
 
 use super::attempt::AddPlan;
 use super::closing::{Answer, Closing};
 use super::ledger::Ledger;
-use super::pace::Passed;
+use super::progress_deadline::Passed;
 use super::stream::Settled;
 use super::{Deadline, Effect, Effects, OwnFrame, Side, Step, VbError};
 
 impl Ledger {
-    /// Asks both sides to close the stream of `vb`; with `then`, adds it again afterwards.
+    /// Asks both sides to close the stream of `vb`; with `then`, adds it again after that.
     pub(super) fn close(&mut self, vb: VbId, then: Option<AddPlan>, fx: &mut Effects) {
         let attempt = self.issue();
         let stream = self.open.remove(&vb);
@@ -25,7 +25,7 @@ impl Ledger {
         self.closing.insert(vb, entry);
     }
 
-    /// One side has answered a CLOSE_STREAM.
+    /// Handles the answer of one side to a CLOSE_STREAM.
     pub(super) fn close_answered(
         &mut self,
         side: Side,
@@ -46,7 +46,7 @@ impl Ledger {
         self.closes.moved(true);
         let is_open = entry.consumer == Answer::Awaited || entry.producer == Answer::Awaited;
         if side == Side::Consumer {
-            self.close_tells(opaque, status, fx);
+            self.note_gap_answer(opaque, status, fx);
         }
         if is_open {
             return None;
@@ -54,7 +54,7 @@ impl Ledger {
         self.close_ended(vb, fx)
     }
 
-    /// The deadline of CLOSE_STREAMs has passed.
+    /// Handles the passed deadline of CLOSE_STREAMs.
     pub(super) fn close_overdue(&mut self, deadline: Deadline, fx: &mut Effects) -> Vec<Settled> {
         match self.closes.passed(deadline, !self.closing.is_empty(), fx) {
             Passed::GoOn => Vec::new(),
@@ -65,15 +65,16 @@ impl Ledger {
         }
     }
 
-    /// Nothing more is awaited for this CLOSE_STREAM.
+    /// Settles a CLOSE_STREAM whose answers came, or are overdue.
     fn close_ended(&mut self, vb: VbId, fx: &mut Effects) -> Option<Settled> {
         let entry = self.closing.remove(&vb)?;
         self.closes.moved(!self.closing.is_empty());
         if let (Answer::Refused(_), Some(stream)) = (entry.consumer, entry.stream) {
             self.open.insert(vb, stream);
         } else {
-            // A consumer that is silent may have the stream still. It counts as closed, because
-            // a left-over is found and mended by the next ADD_STREAM, and a phantom never.
+            // A consumer that did not answer may still have the stream. It counts as closed: the
+            // next ADD_STREAM detects and closes a left-over stream, while nothing would detect an
+            // entry without a stream.
             self.remember_older(vb, entry.stream.and_then(|stream| stream.request));
         }
         let failed = |side, reason| Some(Settled::Failed(VbError { vb, side, reason }));

@@ -11,17 +11,17 @@ use super::{Reason, Side, Step, VbError};
 pub(super) struct Closing {
     /// The opaque of our CLOSE_STREAM, the same on both sides.
     pub(super) attempt: Opaque,
-    /// The stream, while it is neither closed nor ended.
+    /// The stream, until it is closed or has ended.
     pub(super) stream: Option<Stream>,
     pub(super) consumer: Answer,
     pub(super) producer: Answer,
-    /// What to add once it is closed.
+    /// What to add after it is closed.
     pub(super) then: Option<AddPlan>,
-    /// What the consumer refused meanwhile: nothing is added on top of that.
+    /// The refusal of the consumer that came meanwhile: then nothing is added.
     pub(super) refused: Option<VbError>,
 }
 
-/// What one side has said to CLOSE_STREAM.
+/// The answer of one side to CLOSE_STREAM.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Answer {
     Awaited,
@@ -34,7 +34,7 @@ impl Answer {
         if means_closed(status) { Self::Closed } else { Self::Refused(status) }
     }
 
-    /// Why the stream may still be there on this side.
+    /// Returns why the stream may still exist on this side.
     pub(super) const fn reason(self) -> Option<Reason> {
         match self {
             Self::Awaited => Some(Reason::Deadline(Step::CloseStream)),
@@ -45,19 +45,19 @@ impl Answer {
 }
 
 impl Closing {
-    /// Who is to blame when nothing more happens.
+    /// Returns the side that is waited for, which an error names.
     pub(super) fn awaited(&self) -> Side {
         if self.consumer == Answer::Awaited { Side::Consumer } else { Side::Producer }
     }
 }
 
-/// Whether an answer to CLOSE_STREAM means that there is no stream now (MB-15926): a producer says
-/// KEY_ENOENT where there was none, a consumer that speaks v7 codes DCP_STREAM_NOT_FOUND.
+/// Whether an answer to CLOSE_STREAM means that no stream exists now (MB-15926). A node without
+/// such a stream answers KEY_ENOENT, or DCP_STREAM_NOT_FOUND with v7 status codes.
 pub(super) const fn means_closed(status: Status) -> bool {
     matches!(status, Status::SUCCESS) || was_none(status)
 }
 
-/// Whether an answer to CLOSE_STREAM means that there was no stream before it either.
+/// Whether an answer to CLOSE_STREAM means that no stream existed before it either.
 pub(super) const fn was_none(status: Status) -> bool {
     matches!(status, Status::KEY_ENOENT | Status::DCP_STREAM_NOT_FOUND)
 }

@@ -1,4 +1,4 @@
-//! The waits of the machine, and how long each may last.
+//! The steps that the machine waits for, and their time limits.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,18 +6,18 @@ use std::time::Duration;
 use mcbp::Opaque;
 use serde::Serialize;
 
-/// A step that something waits for. Its deadline is for progress: it starts anew as long as
-/// anything of its kind moves on the link.
+/// A step that a command waits for. Its deadline is for progress: it restarts while any step of its
+/// kind makes progress on the link.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Step {
-    /// The consumer's answer to ADD_STREAM, the producer's part included.
+    /// The consumer's answer to ADD_STREAM, including the producer's answer to STREAM_REQ.
     AddStream,
     /// The consumer's answer after the producer has refused the stream.
     Refusal,
     /// The answers of both sides to CLOSE_STREAM.
     CloseStream,
-    /// A takeover, from ADD_STREAM to the acknowledged active state.
+    /// A takeover, from ADD_STREAM to the acknowledgement of the active state.
     Takeover,
     /// The consumer's answers to all CLOSE_STREAMs of a shutdown.
     Shut,
@@ -35,32 +35,32 @@ impl fmt::Display for Step {
     }
 }
 
-/// One armed deadline: the step, and the opaque of the attempt, which is never used again.
+/// One armed deadline.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Deadline {
-    /// What is waited for.
+    /// The step.
     pub step: Step,
-    /// Which attempt waits.
+    /// The attempt that waits. Opaques of attempts are unique on a link.
     pub opaque: Opaque,
 }
 
-/// How long each step may take.
+/// The time limit of each step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Limits {
+pub struct StepLimits {
     /// See [`Step::AddStream`]. The consumer may have to roll back first, which takes a disk.
     pub add_stream: Duration,
-    /// See [`Step::Refusal`]. Nothing but one frame from the consumer is missing then.
+    /// See [`Step::Refusal`]. Only one frame from the consumer is missing then.
     pub refusal: Duration,
     /// See [`Step::CloseStream`].
     pub close_stream: Duration,
-    /// See [`Step::Takeover`]. It starts anew as long as data of the vBucket passes.
+    /// See [`Step::Takeover`]. It restarts while data of the vBucket passes.
     pub takeover: Duration,
     /// See [`Step::Shut`].
     pub shut: Duration,
 }
 
-impl Limits {
-    /// The time that `step` may take.
+impl StepLimits {
+    /// Returns the time limit of `step`.
     #[must_use]
     pub const fn of(&self, step: Step) -> Duration {
         match step {
@@ -73,7 +73,7 @@ impl Limits {
     }
 }
 
-impl Default for Limits {
+impl Default for StepLimits {
     fn default() -> Self {
         Self {
             add_stream: Duration::from_secs(60),

@@ -1,4 +1,4 @@
-//! What the machine wants done. The shell carries it out, in order, and adds no rule of its own.
+//! What the machine wants done. The shell carries it out in order and decides nothing.
 
 use bytes::Bytes;
 use mcbp::dcp::{AddStream, SetVbucketState};
@@ -6,48 +6,51 @@ use mcbp::{FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, V
 
 use super::{Deadline, Outcome, Side, StopReason, Ticket, VbError};
 
-/// What one event leads to, to be carried out in this order.
+/// The effects of one event, to be carried out in this order.
 pub type Effects = Vec<Effect>;
 
-/// What becomes of a control frame after the effects that came with it were carried out.
+/// Whether a control frame is passed on. Applies after the effects that came with it are carried
+/// out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[must_use = "a pump waits for this"]
 pub enum Verdict {
-    /// Pass it on to the other side.
+    /// Pass the frame on to the other side.
     Forward,
-    /// Drop it: the other side never sees it.
+    /// Drop the frame: the other side never sees it.
     Withhold,
 }
 
-/// One thing to do.
+/// One effect.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Effect {
     /// Send a frame of our own to one side, between whole frames.
     Send(Side, OwnFrame),
     /// Give the event [`DeadlinePassed`](super::Event::DeadlinePassed) after the time that
-    /// [`Limits`](super::Limits) names for its step. There is no disarming: late is harmless.
+    /// [`StepLimits`](super::StepLimits) names for its step. A deadline is never disarmed: the
+    /// machine ignores one that nothing waits for.
     Arm(Deadline),
     /// Answer a command. Every ticket gets exactly one answer.
     Answer(Ticket, Outcome),
-    /// An open stream is gone without any command that asked for it: tell the owner, who heals it.
+    /// An open stream ended without a command that asked for it. The owner decides when to add it
+    /// again.
     Ended(VbError),
     /// The consumer's copy is complete only up to this seqno: it refused a row and may have taken
-    /// later ones. Remember it beyond this link, and give it back with the next set-up.
+    /// later ones. The owner must keep this beyond the link, and pass it in with the next set-up.
     Incomplete(VbId, Seqno),
     /// The consumer's copy has no gap any more.
     Complete(VbId),
-    /// A stream is open of a set-up that still runs, and that may take long: others roll back. The
-    /// answer says so too.
+    /// A stream opened in a set-up that may take long, because others roll back. The answer
+    /// includes the stream too.
     Opened(VbId),
-    /// A deadline passed, and is extended because the link made progress since it was armed.
+    /// A deadline passed and was extended, because the link made progress since it was armed.
     Progress,
-    /// Log this.
+    /// Log this line.
     Note(Note),
-    /// The machine has come to its end: drop both connections. Comes exactly once.
+    /// The machine has stopped: drop both connections. Comes exactly once.
     Stop(StopReason),
 }
 
-/// A frame that the proxy sends for itself.
+/// A frame that the sidecar itself sends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum OwnFrame {
     /// To the consumer: add a stream.
@@ -66,24 +69,24 @@ pub enum OwnFrame {
         /// Unique to this attempt; the same on both sides.
         opaque: Opaque,
     },
-    /// To the consumer, in the producer's place: its STREAM_REQ is answered with ROLLBACK.
+    /// To the consumer, in the producer's place: the answer ROLLBACK to its STREAM_REQ.
     Rollback {
         /// The stream's opaque.
         opaque: Opaque,
-        /// Up to where its copy is complete.
+        /// The seqno up to which its copy is complete.
         to: Seqno,
     },
-    /// To the consumer, in the producer's place: its STREAM_REQ is answered with ETMPFAIL.
+    /// To the consumer, in the producer's place: the answer ETMPFAIL to its STREAM_REQ.
     RefuseRequest {
         /// The stream's opaque.
         opaque: Opaque,
     },
-    /// To the consumer: it answers this after everything that was sent to it before.
+    /// To the consumer, which answers it after every frame that was sent before it.
     Noop {
         /// Unique to this attempt.
         opaque: Opaque,
     },
-    /// To the consumer: the producer's order, which was withheld until now.
+    /// To the consumer: the producer's order to take a state, which was withheld before.
     SetVbucketState {
         /// The vBucket.
         vb: VbId,
@@ -95,7 +98,7 @@ pub enum OwnFrame {
 }
 
 impl OwnFrame {
-    /// The frame as it goes out.
+    /// Returns the encoded frame.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         match *self {
@@ -125,80 +128,82 @@ impl OwnFrame {
     }
 }
 
-/// Something worth a line in the log that needs nobody to act.
+/// An event that is logged and needs no action.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum Note {
-    /// An answer to a frame of ours came after nobody waited for it. Withheld.
-    #[error("late answer from {side} withheld opaque={opaque} status={status}")]
+    /// An answer to a frame of ours came after its deadline. Withheld.
+    #[error("late answer withheld side={side} opaque={opaque} status={status}")]
     LateAnswer {
         /// Who answered.
         side: Side,
         /// The opaque of our request.
         opaque: Opaque,
-        /// What it said.
+        /// Its status.
         status: Status,
     },
     /// An answer carries an opaque that we never sent. Withheld.
-    #[error("answer from {side} to a request never made withheld opaque={opaque} status={status}")]
+    #[error("answer to an unknown request withheld side={side} opaque={opaque} status={status}")]
     StrayAnswer {
         /// Who answered.
         side: Side,
-        /// The unknown opaque.
+        /// The opaque.
         opaque: Opaque,
-        /// What it said.
+        /// Its status.
         status: Status,
     },
-    /// A STREAM_END belongs to an older stream of its vBucket. Forwarded, no effect.
-    #[error("stale stream end {vb} opaque={opaque} status={status}")]
+    /// A STREAM_END of an older stream of its vBucket. Forwarded; no effect on the newer stream.
+    #[error("stale stream end vb={} opaque={opaque} status={status}", .vb.0)]
     StaleEnd {
         /// The vBucket.
         vb: VbId,
         /// The opaque of the older stream.
         opaque: Opaque,
-        /// What it said.
+        /// Its status.
         status: StreamEndStatus,
     },
-    /// A vBucket ended with status Ok while it was being added: the answer is still awaited.
-    #[error("stream finished before it was acknowledged {vb} opaque={opaque}")]
+    /// A STREAM_END with status Ok came before the answer to ADD_STREAM, which is still pending.
+    #[error("stream finished before it was acknowledged vb={} opaque={opaque}", .vb.0)]
     FinishedEarly {
         /// The vBucket.
         vb: VbId,
         /// The stream's opaque.
         opaque: Opaque,
     },
-    /// ADD_STREAM was refused because a stream is left over: it is closed and added once more.
-    #[error("left-over stream {vb}: closing it and adding once more")]
+    /// ADD_STREAM was refused because of a left-over stream, which is closed before one more
+    /// attempt.
+    #[error("left-over stream closed and added once more vb={}", .vb.0)]
     LeftOver {
         /// The vBucket.
         vb: VbId,
     },
-    /// The producer wants the consumer to roll back and to ask again. Once or twice is normal; see
-    /// [`Breaker`](crate::breaker::Breaker) for more.
-    #[error("rollback asked for {vb} opaque={opaque}")]
+    /// The producer asked the consumer to roll back and to repeat its STREAM_REQ. Once or twice is
+    /// normal; see [`Breaker`](crate::breaker::Breaker) for more.
+    #[error("rollback requested vb={} opaque={opaque}", .vb.0)]
     RollbackAsked {
         /// The vBucket.
         vb: VbId,
         /// The stream's opaque.
         opaque: Opaque,
     },
-    /// The consumer has rolled back, and asks again: its stream may be closed like any other.
-    #[error("rollback over for {vb} opaque={opaque}")]
+    /// The consumer has rolled back and repeats its STREAM_REQ: its stream may be closed like any
+    /// other.
+    #[error("rollback finished vb={} opaque={opaque}", .vb.0)]
     RollbackOver {
         /// The vBucket.
         vb: VbId,
         /// The stream's opaque.
         opaque: Opaque,
     },
-    /// A STREAM_REQ passed for a vBucket that nobody is adding.
-    #[error("stream request that nobody asked for {vb} opaque={opaque}")]
+    /// A STREAM_REQ passed for a vBucket without an ADD_STREAM.
+    #[error("stream request without an add-stream vb={} opaque={opaque}", .vb.0)]
     UnexpectedRequest {
         /// The vBucket.
         vb: VbId,
         /// The stream's opaque.
         opaque: Opaque,
     },
-    /// A consumer refused a frame of a stream that is not known here. Forwarded.
-    #[error("consumer refused {opcode} of an unknown stream opaque={opaque} status={status}")]
+    /// A consumer refused a frame of an unknown stream. Forwarded.
+    #[error("refusal of an unknown stream opcode={opcode} opaque={opaque} status={status}")]
     UnknownRefusal {
         /// The opaque of the stream.
         opaque: Opaque,
@@ -207,17 +212,17 @@ pub enum Note {
         /// Why.
         status: Status,
     },
-    /// A SET_VBUCKET_STATE passed outside of a takeover of its vBucket: the vBucket may have moved
+    /// A SET_VBUCKET_STATE passed outside of a takeover of its vBucket, which may have moved
     /// although its takeover was given up.
-    #[error("vbucket state change outside of a takeover {vb} state={state}")]
+    #[error("vbucket state change outside of a takeover vb={} state={state}", .vb.0)]
     UnexpectedState {
         /// The vBucket.
         vb: VbId,
-        /// The state it is told to take.
+        /// The ordered state.
         state: VbState,
     },
     /// A connection was lost while the link was shutting down.
-    #[error("{side} lost while shutting down: {why}")]
+    #[error("connection lost during shutdown side={side} reason=\"{why}\"")]
     LostInShut {
         /// Whose connection.
         side: Side,

@@ -1,7 +1,7 @@
-//! What a producer's STREAM_END does in each case (MB-53445, MB-51223, MB-34951).
+//! Handles a producer's STREAM_END in each case (MB-53445, MB-51223, MB-34951).
 //!
-//! The vBucket says which stream has ended. The opaque only tells the end of an older stream of the
-//! same vBucket, which must not harm the newer one. The frame itself is always forwarded.
+//! The vBucket identifies the stream. The opaque only identifies the end of an older stream of the
+//! same vBucket, which must not affect the newer one. The frame itself is always forwarded.
 
 use mcbp::{Opaque, StreamEndStatus, VbId};
 
@@ -9,10 +9,10 @@ use super::ledger::Ledger;
 use super::stream::Settled;
 use super::{Effect, Effects, Note, Reason, Side, VbError};
 
-/// What a STREAM_END meant to the books.
+/// The effect of a STREAM_END on the ledger.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Ending {
-    /// Nothing: it is unknown, stale or expected, or the answer to ADD_STREAM is still awaited.
+    /// None: the stream is unknown, stale or already closing, or its ADD_STREAM is still pending.
     Nothing,
     /// A stream ended while it was being added.
     Settled(Settled),
@@ -25,7 +25,7 @@ pub(super) const fn ended(vb: VbId, status: StreamEndStatus) -> VbError {
 }
 
 impl Ledger {
-    /// Takes in a STREAM_END for a vBucket that is not being taken over.
+    /// Handles a STREAM_END for a vBucket that is not being taken over.
     pub(super) fn end(
         &mut self,
         vb: VbId,
@@ -33,9 +33,9 @@ impl Ledger {
         status: StreamEndStatus,
         fx: &mut Effects,
     ) -> Ending {
-        // From here on the consumer may have no stream for this reason.
+        // From here on, an answer that the consumer has no stream may be caused by this end.
         for close in self.unanswered.values_mut().filter(|close| close.vb == vb) {
-            close.tells = false;
+            close.shows_gap = false;
         }
         if !self.is_touched(vb) {
             return Ending::Nothing;
@@ -58,7 +58,7 @@ impl Ledger {
             return Ending::Open(ended(vb, status));
         }
         if let Some(entry) = self.closing.get_mut(&vb) {
-            // Ended on both sides, whatever CLOSE_STREAM is answered with.
+            // The stream has ended on both sides, whatever the answers to CLOSE_STREAM.
             let stream = entry.stream.take();
             self.remember_older(vb, stream.and_then(|stream| stream.request));
         }

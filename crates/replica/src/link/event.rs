@@ -1,4 +1,5 @@
-//! What the machine is told: commands of its owner, control frames, the passing of time, losses.
+//! The inputs of the machine: commands of its owner, control frames, passed deadlines, lost
+//! connections.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -25,40 +26,41 @@ impl fmt::Debug for Ticket {
     }
 }
 
-/// What the owner of a link asks for.
+/// The commands of a link.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Command {
-    /// Make the open set equal to `wanted`: close what is too much, add what is missing, at once.
+    /// Make the set of open streams equal to `wanted`: close the surplus ones and add the missing
+    /// ones, all at once.
     SetupStreams {
-        /// Every stream that shall be open afterwards.
+        /// Every stream that must be open after the command.
         wanted: BTreeSet<VbId>,
-        /// Those of them that are closed first where they are open: they stand still.
+        /// Those of them that are closed first if they are open, because they are stalled.
         reopen: BTreeSet<VbId>,
-        /// Copies that are known to be incomplete, with the seqno up to which each is complete.
-        /// Each is rolled back to there before its stream may open.
+        /// Incomplete copies, with the seqno up to which each is complete. Each is rolled back to
+        /// that seqno before its stream may open.
         incomplete: BTreeMap<VbId, Seqno>,
     },
     /// Add these streams and leave all others alone.
     AddStreams {
-        /// The streams to add; one that is open already stays as it is.
+        /// The streams to add; an open one stays as it is.
         vbs: BTreeSet<VbId>,
     },
     /// Close these streams, on both sides, and leave all others alone.
     CloseStreams {
-        /// The streams to close. One that is not known to be open is closed all the same.
+        /// The streams to close, also those not known to be open.
         vbs: BTreeSet<VbId>,
     },
-    /// Move a vBucket: it ends active at the consumer and dead at the producer.
+    /// Take a vBucket over: it becomes active at the consumer and dead at the producer.
     Takeover {
         /// The vBucket to move.
         vb: VbId,
     },
-    /// Close the consumer's streams and come to an end. Accepted in every phase.
+    /// Close the consumer's streams and stop. Accepted in every phase.
     Shut,
 }
 
 impl Command {
-    /// The vBuckets of which it asks the consumer to have a stream.
+    /// Returns the vBuckets whose streams the command asks the consumer to open.
     pub fn asks_for(&self) -> impl Iterator<Item = VbId> {
         let (set, one) = match self {
             Self::SetupStreams { wanted: vbs, .. } | Self::AddStreams { vbs } => (Some(vbs), None),
@@ -68,45 +70,45 @@ impl Command {
         set.into_iter().flatten().copied().chain(one)
     }
 
-    /// A set-up of streams of which nothing bad is known.
+    /// Returns a set-up without stalled streams and incomplete copies.
     #[must_use]
     pub const fn set_up(wanted: BTreeSet<VbId>) -> Self {
         Self::SetupStreams { wanted, reopen: BTreeSet::new(), incomplete: BTreeMap::new() }
     }
 }
 
-/// What happened, other than a frame. For frames see [`ControlFrame`].
+/// An event other than a frame. For frames see [`ControlFrame`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Event {
-    /// The owner asks for something.
+    /// The owner gives a command.
     Command {
-        /// Who is to be answered.
+        /// The ticket of the answer.
         ticket: Ticket,
-        /// What is asked for.
+        /// The command.
         command: Command,
     },
-    /// Data of the vBucket that is taken over has passed since its deadline was armed. Told right
-    /// before that deadline passes; the frames themselves pass unseen.
+    /// Data of the vBucket that is taken over has passed since its deadline was armed. Given right
+    /// before that deadline passes; the frames themselves never reach the machine.
     DataPassed,
-    /// A deadline that was armed has passed. One that nothing waits for any more does nothing.
+    /// An armed deadline has passed. Ignored if nothing waits for it.
     DeadlinePassed(Deadline),
-    /// A connection is gone: end of file, an error, or a peer that broke the framing.
+    /// A connection was lost: end of file, an I/O error, or malformed framing.
     LinkLost {
         /// Whose connection.
         side: Side,
-        /// What was seen, for the operator; lowercase, no full stop.
+        /// The reason, for the operator; lowercase, no full stop.
         why: String,
     },
 }
 
-/// A control frame that passes through, told before it is forwarded.
+/// A control frame, given to the machine before it is forwarded.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ControlFrame {
     /// Consumer to proxy: the answer to our ADD_STREAM.
     AddStreamResponse {
         /// The opaque of our request.
         opaque: Opaque,
-        /// The outcome, as a rule the producer's answer to STREAM_REQ.
+        /// The status, usually that of the producer's answer to STREAM_REQ.
         status: Status,
     },
     /// Either side to proxy: the answer to our CLOSE_STREAM.
@@ -118,7 +120,7 @@ pub enum ControlFrame {
         /// The outcome.
         status: Status,
     },
-    /// Consumer to producer: a stream is asked for.
+    /// Consumer to producer: a request for a stream.
     StreamReq {
         /// The vBucket.
         vb: VbId,
@@ -133,7 +135,7 @@ pub enum ControlFrame {
     StreamReqResponse {
         /// The stream's opaque.
         opaque: Opaque,
-        /// The outcome; [`Status::ROLLBACK`] is followed by a second STREAM_REQ.
+        /// The status; [`Status::ROLLBACK`] is followed by a second STREAM_REQ.
         status: Status,
     },
     /// Consumer to producer: a frame of a stream was refused.
@@ -152,14 +154,14 @@ pub enum ControlFrame {
     },
     /// Producer to consumer: a stream has ended.
     StreamEnd {
-        /// The vBucket; this, and not the opaque, says which stream.
+        /// The vBucket, which identifies the stream.
         vb: VbId,
-        /// The stream's opaque; tells the end of an older stream of this vBucket.
+        /// The stream's opaque, which identifies the end of an older stream of this vBucket.
         opaque: Opaque,
         /// Why.
         status: StreamEndStatus,
     },
-    /// Producer to consumer, in a takeover: take this state.
+    /// Producer to consumer, in a takeover: the order to take a state.
     SetVbucketState {
         /// The vBucket.
         vb: VbId,

@@ -1,4 +1,5 @@
-//! What holds between any two events. Tests, model checker and production ask the same function.
+//! The invariants that hold between any two events. Tests, model checker and production call the
+//! same function.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +8,11 @@ use super::phase::Shut;
 use super::{Activity, ConsumerMachine, Effect, Effects, Phase, StopReason};
 
 impl ConsumerMachine {
-    /// Ends a link whose books are wrong: nothing that it decides can be trusted.
+    /// Ends a link whose state is inconsistent: its decisions cannot be trusted.
     ///
-    /// Checked after every event in a debug build. A check of the whole takes time in proportion to
-    /// the streams, so a release build checks when a command is answered: once for a set-up of
-    /// 1,024 streams, less than 2 % of the instructions of that set-up.
+    /// Debug builds check after every event. The check takes time in proportion to the streams, so
+    /// release builds check when a command is answered: once in a set-up of 1,024 streams, less
+    /// than 2 % of its instructions.
     pub(super) fn end_if_broken(&mut self, fx: &mut Effects) {
         let is_answer = |effect: &Effect| matches!(effect, Effect::Answer(..));
         if !cfg!(debug_assertions) && !fx.iter().any(is_answer) {
@@ -28,9 +29,9 @@ impl ConsumerMachine {
     /// Checks the internal invariants, in time proportional to the streams.
     ///
     /// # Errors
-    /// The invariant that is broken.
+    /// The broken invariant.
     pub fn check_invariants(&self) -> Result<(), &'static str> {
-        self.check_books()?;
+        self.check_ledger()?;
         match &self.phase {
             Phase::Live(Activity::Idle) => {
                 hold(self.ledger.is_settled(), "something is pending while idle")
@@ -50,17 +51,20 @@ impl ConsumerMachine {
                 let added = usize::from(takeover.added.is_some());
                 let pending = ledger.adding.len() + ledger.closing.len();
                 hold(!ledger.open.contains_key(vb), "a vbucket is both open and taken over")?;
-                hold(adding + closing + added == 1, "a takeover is not at one step")?;
+                hold(
+                    adding + closing + added == 1,
+                    "a takeover is not in exactly one of adding, closing and added",
+                )?;
                 hold(
                     adding + closing == pending,
                     "operations on other vBuckets are pending during a takeover",
                 )?;
                 hold(added == 0 || !takeover.active, "a takeover is complete and not answered")
             }
-            Phase::Shut(Shut::Closing(closure)) => {
+            Phase::Shut(Shut::Closing(shutdown)) => {
                 hold(self.ledger.touched().next().is_none(), "a stream outlives its link")?;
-                hold(!closure.tickets.is_empty(), "a shutdown that nobody asked for")?;
-                hold(!closure.waiting.is_empty(), "a shutdown has nothing left to wait for")
+                hold(!shutdown.tickets.is_empty(), "a shutdown has no command to answer")?;
+                hold(!shutdown.waiting.is_empty(), "a shutdown has nothing left to wait for")
             }
             Phase::Shut(Shut::Stopped(_)) => {
                 hold(self.ledger.touched().next().is_none(), "a stream outlives its link")
@@ -68,7 +72,7 @@ impl ConsumerMachine {
         }
     }
 
-    fn check_books(&self) -> Result<(), &'static str> {
+    fn check_ledger(&self) -> Result<(), &'static str> {
         let ledger = &self.ledger;
         let is_open = |vb| ledger.open.contains_key(vb);
         let is_added = |vb| ledger.adding.contains_key(vb);

@@ -1,5 +1,6 @@
-//! The books of a machine: which streams are open, being added, being closed, and what is
-//! remembered of those that are gone. It sends and settles; what that means is up to the phase.
+//! The ledger of a machine: which streams are open, being added or being closed, and what is kept
+//! of ended ones. It sends frames and settles streams; the phase decides what a settled stream
+//! means.
 
 use std::collections::BTreeMap;
 
@@ -7,23 +8,24 @@ use mcbp::{Opaque, Seqno, Status, VbId};
 
 use super::attempt::Adding;
 use super::closing::Closing;
-use super::pace::Pace;
+use super::progress_deadline::ProgressDeadline;
 use super::stream::{LateAdd, Request, Stream, Unanswered};
 use super::{Effect, Effects, Note, OwnFrame, Side};
 
-/// Where our own opaques begin: far above every vBucket id (MB-53445 came from mixing the two).
+/// The first opaque of our own. Far from every vBucket id: mistaking one for the other caused
+/// MB-53445.
 const OWN_OPAQUE_BASE: u32 = 0x1000_0000;
 
-/// The bits of a NOOP of our own. A node counts its NOOPs up, in either byte order, so that its
-/// numbers reach none of these for years.
+/// The bits that mark a NOOP of our own. A node counts its NOOPs up from 0, in either byte order,
+/// so its opaques do not have these bits for years.
 const BARRIER_BITS: u32 = 0xff00_00ff;
 
-/// Unanswered attempts that are remembered. Two for each vBucket of a usual bucket; an answer that
-/// is later than that is withheld like any other and closes nothing.
+/// Bound on remembered unanswered attempts: two for each of 1,024 vBuckets. A later answer is
+/// withheld too, but closes nothing.
 pub(super) const LATE_MAX: usize = 2048;
 
-/// Older streams that are remembered for each vBucket. A producer ends a stream before it serves
-/// the next one of the same vBucket, so one would do for an orderly producer.
+/// Bound on remembered older streams of each vBucket. A producer ends a stream before it serves the
+/// next one of the same vBucket, so one is enough for a correct producer.
 pub(super) const OLDER_MAX: usize = 4;
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -31,32 +33,34 @@ pub(super) struct Ledger {
     pub(super) open: BTreeMap<VbId, Stream>,
     pub(super) adding: BTreeMap<VbId, Adding>,
     pub(super) closing: BTreeMap<VbId, Closing>,
-    /// Attempts that roll back for so long that nobody waits for them, and that can't be closed.
+    /// Attempts whose rollback exceeded the deadline. They cannot be closed, and no command waits
+    /// for them.
     pub(super) stuck: BTreeMap<VbId, Adding>,
     pub(super) late: BTreeMap<Opaque, LateAdd>,
-    /// Streams that are gone, oldest first: a late STREAM_END of theirs is stale.
+    /// Ended streams, oldest first: a late STREAM_END of one is stale.
     pub(super) older: BTreeMap<VbId, Vec<Request>>,
     /// Copies that may have a gap, with the seqno up to which each is complete.
     pub(super) incomplete: BTreeMap<VbId, Seqno>,
-    /// CLOSE_STREAMs to the consumer that nobody waits for, by their opaques.
+    /// CLOSE_STREAMs to the consumer that no command waits for, by their opaques.
     pub(super) unanswered: BTreeMap<Opaque, Unanswered>,
-    pub(super) adds: Pace,
-    pub(super) refusals: Pace,
-    pub(super) closes: Pace,
-    /// Rollbacks that were asked for so far: their order is the order of the line.
+    pub(super) adds: ProgressDeadline,
+    pub(super) refusals: ProgressDeadline,
+    pub(super) closes: ProgressDeadline,
+    /// The number of rollbacks requested so far, which is the next position in the queue of
+    /// rollbacks.
     pub(super) rollbacks: u32,
     issued: u32,
 }
 
 impl Ledger {
-    /// An opaque that was never used on this link.
+    /// Returns an opaque that is new on this link.
     pub(super) fn issue(&mut self) -> Opaque {
         let opaque = Opaque(OWN_OPAQUE_BASE.wrapping_add(self.issued));
         self.issued = self.issued.wrapping_add(1);
         opaque
     }
 
-    /// The same for a NOOP of our own.
+    /// As [`Self::issue`], for a NOOP of our own.
     pub(super) fn issue_barrier(&mut self) -> Opaque {
         let number = self.issue().0.wrapping_sub(OWN_OPAQUE_BASE);
         Opaque(BARRIER_BITS | (number << 8))
@@ -70,7 +74,7 @@ impl Ledger {
         self.adding.is_empty() && self.closing.is_empty()
     }
 
-    /// Every vBucket that the consumer may hold a stream of.
+    /// Returns every vBucket that the consumer may have a stream of.
     pub(super) fn touched(&self) -> impl Iterator<Item = VbId> {
         let live = self.open.keys().chain(self.adding.keys()).chain(self.closing.keys());
         live.chain(self.stuck.keys()).copied()
@@ -83,8 +87,8 @@ impl Ledger {
             || self.stuck.contains_key(&vb)
     }
 
-    /// Forgets every stream: it is gone, or no longer our concern. What was refused on it may still
-    /// be on its way.
+    /// Forgets every stream. Refusals of their rows may still be on their way, so the opaques are
+    /// kept.
     pub(super) fn clear(&mut self) {
         let streams = self.open.iter().map(|(&vb, stream)| (vb, stream.request));
         let adding = self.adding.iter().map(|(&vb, entry)| (vb, entry.request));
@@ -100,7 +104,7 @@ impl Ledger {
         };
     }
 
-    /// Remembers a stream that is gone.
+    /// Keeps the opaque of an ended stream.
     pub(super) fn remember_older(&mut self, vb: VbId, request: Option<Request>) {
         let Some(request) = request else { return };
         let older = self.older.entry(vb).or_default();
@@ -111,12 +115,12 @@ impl Ledger {
         older.push(request);
     }
 
-    /// The stream with this opaque among those of `vb` that are gone.
+    /// Returns the ended stream of `vb` with this opaque, if any.
     pub(super) fn older(&self, vb: VbId, opaque: Opaque) -> Option<Request> {
         self.older.get(&vb)?.iter().copied().find(|known| known.opaque == opaque)
     }
 
-    /// The stream with this opaque, if it was given up or has ended.
+    /// Returns the ended or abandoned stream with this opaque, if any.
     pub(super) fn gone(&self, opaque: Opaque) -> Option<(VbId, Request)> {
         self.older.keys().find_map(|&vb| Some((vb, self.older(vb, opaque)?)))
     }
@@ -128,7 +132,7 @@ impl Ledger {
         self.late.insert(opaque, late);
     }
 
-    /// Closes whatever stream of `vb` a side may have, without waiting for the answer.
+    /// Closes the stream of `vb` that these sides may have, without waiting for the answers.
     pub(super) fn abandon(&mut self, vb: VbId, sides: &[Side], fx: &mut Effects) -> Opaque {
         let opaque = self.issue();
         let close = |&side| Effect::Send(side, OwnFrame::CloseStream { vb, opaque });
@@ -143,7 +147,7 @@ impl Ledger {
         self.unanswered.insert(close, unanswered);
     }
 
-    /// An answer from `side` that nothing waits for.
+    /// Handles an answer from `side` that nothing waits for.
     pub(super) fn late_answer(
         &mut self,
         side: Side,
@@ -156,7 +160,7 @@ impl Ledger {
             return;
         }
         if side == Side::Consumer {
-            self.close_tells(opaque, status, fx);
+            self.note_gap_answer(opaque, status, fx);
         }
         fx.push(Effect::Note(Note::LateAnswer { side, opaque, status }));
         let late = if side == Side::Consumer { self.late.remove(&opaque) } else { None };
@@ -164,14 +168,14 @@ impl Ledger {
             && status.is_success()
             && !self.is_touched(vb)
         {
-            // A newer attempt would find the stream by itself, as a left-over.
+            // Not while a newer attempt runs: it detects the stream as a left-over.
             let both = [Side::Consumer, Side::Producer];
             self.abandon(vb, if ended { &[Side::Consumer] } else { &both }, fx);
         }
     }
 }
 
-/// Whether an answer to a NOOP is for a NOOP of our own.
+/// Whether an answer to a NOOP belongs to a NOOP of our own.
 #[must_use]
 pub const fn is_barrier(opaque: Opaque) -> bool {
     opaque.0 & BARRIER_BITS == BARRIER_BITS

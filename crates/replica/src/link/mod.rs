@@ -1,8 +1,8 @@
 //! The consumer side of one replication link, as a pure state machine.
 //!
 //! [`ConsumerMachine`] takes one event at a time and returns the effects to carry out. It opens no
-//! socket, reads no clock, spawns nothing and cannot fail. That is why the same type runs in the
-//! actor, in the simulator and in the model checker.
+//! socket, reads no clock, spawns nothing and cannot fail. So the same type runs in the actor, in
+//! the simulator and in the model checker.
 
 mod adding;
 mod attempt;
@@ -16,11 +16,11 @@ mod invariants;
 mod ledger;
 mod outcome;
 mod overdue;
-mod pace;
 mod phase;
+mod progress_deadline;
 mod reason_code;
 mod refusals;
-mod repeats;
+mod repeat_filter;
 mod setup;
 mod shut;
 mod snapshot;
@@ -34,7 +34,7 @@ use std::collections::BTreeSet;
 
 use mcbp::{Opaque, StreamEndStatus, VbId};
 
-pub use deadline::{Deadline, Limits, Step};
+pub use deadline::{Deadline, Step, StepLimits};
 pub use effect::{Effect, Effects, Note, OwnFrame, Verdict};
 use ends::Ending;
 pub use event::{Command, ControlFrame, Event, Ticket};
@@ -42,18 +42,18 @@ use ledger::Ledger;
 pub use ledger::is_barrier;
 pub use mcbp::Side;
 pub use outcome::{Outcome, Reason, Retry, StopReason, VbError, VbOutcome};
-use overdue::Late;
+use overdue::Overdue;
 use phase::{Activity, Phase};
 pub use reason_code::{NodeAnswer, ReasonCode};
-pub use repeats::Repeats;
+pub use repeat_filter::RepeatFilter;
 pub use snapshot::{Snapshot, VbPhase, VbSnapshot};
 use stream::{Request, Settled};
 pub use wire::DATA_OPCODES;
 
-/// The consumer side of one link: which streams are open, and what is being done about the others.
+/// The consumer side of one link: its streams and the running command.
 ///
-/// One machine lives as long as one pair of connections. After [`Effect::Stop`] a new pair needs a
-/// new machine: the data nodes have forgotten the old streams, and so must we.
+/// A machine lives as long as its pair of connections. After [`Effect::Stop`] a new pair needs a
+/// new machine, because the data nodes have forgotten the old streams.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct ConsumerMachine {
     phase: Phase,
@@ -61,7 +61,7 @@ pub struct ConsumerMachine {
 }
 
 impl ConsumerMachine {
-    /// Takes in a command, a deadline or a loss.
+    /// Handles a command, a passed deadline or a lost connection. Returns the effects to carry out.
     pub fn on(&mut self, event: Event) -> Effects {
         let mut fx = Effects::new();
         match event {
@@ -74,9 +74,9 @@ impl ConsumerMachine {
         fx
     }
 
-    /// Takes in a control frame before it is passed on, and says whether it may be.
+    /// Handles a control frame before it is forwarded. Returns whether to forward it.
     ///
-    /// The effects are to be carried out before the frame is forwarded.
+    /// The effects must be carried out before the frame is forwarded.
     pub fn on_frame(&mut self, frame: ControlFrame) -> (Verdict, Effects) {
         let mut fx = Effects::new();
         let verdict = match self.phase {
@@ -135,17 +135,18 @@ impl ConsumerMachine {
             }
             (Phase::Live(_), Step::AddStream | Step::Refusal | Step::Takeover) => {
                 match self.ledger.add_overdue(deadline, fx) {
-                    Late::Failed(late) => {
+                    Overdue::Failed(late) => {
                         self.settle(late, fx);
                         self.takeover_overdue(deadline, fx);
                     }
-                    Late::RollbackStuck(vb) => {
-                        let why = format!("{vb} is rolling back, and nothing moved in time");
+                    Overdue::RollbackStuck(vb) => {
+                        let why =
+                            format!("{vb} is rolling back, without progress before the deadline");
                         self.stop(StopReason::LinkLost { side: Side::Consumer, why }, fx);
                     }
                 }
             }
-            // Armed before the shutdown, which has a deadline of its own.
+            // Armed before the shutdown, which has its own deadline.
             (
                 Phase::Shut(_),
                 Step::AddStream | Step::Refusal | Step::CloseStream | Step::Takeover,
@@ -154,7 +155,7 @@ impl ConsumerMachine {
         }
     }
 
-    /// Takes in a frame while the link lives. Answers to frames of our own end here.
+    /// Handles a frame while the link is live. Answers to frames of our own end here.
     fn frame(&mut self, frame: ControlFrame, fx: &mut Effects) -> Verdict {
         use ControlFrame as F;
         match frame {
@@ -211,7 +212,7 @@ impl ConsumerMachine {
         }
     }
 
-    /// Once the link shuts, only the consumer's answers to our own frames count.
+    /// During shutdown only the consumer's answers to our own frames count.
     fn frame_in_shut(&mut self, frame: ControlFrame, fx: &mut Effects) {
         use ControlFrame as F;
         match frame {
@@ -221,7 +222,7 @@ impl ConsumerMachine {
             F::CloseStreamResponse { side, opaque, status } => {
                 self.closed_in_shut(side, opaque, status, fx);
             }
-            // Whoever replaces this link has to know.
+            // The next link must know of the gap.
             F::DataRefused { opaque, opcode, status } => {
                 _ = self.data_refused(opaque, opcode, status, fx);
             }
@@ -242,7 +243,7 @@ impl ConsumerMachine {
                     self.settle_in_takeover(settled, fx);
                 }
             }
-            // Nothing is pending: see `check_invariants`.
+            // Nothing is pending here: see `check_invariants`.
             Phase::Live(Activity::Idle) | Phase::Shut(_) => {}
         }
     }

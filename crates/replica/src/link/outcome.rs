@@ -1,4 +1,4 @@
-//! What a command comes to: one outcome per vBucket, errors with side, reason and advice.
+//! The answer to a command: one outcome per vBucket; errors with side, reason and retry advice.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,16 +11,16 @@ use super::{NodeAnswer, ReasonCode, Side, Step};
 /// The answer to a command.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Outcome {
-    /// The command ran to its end; each vBucket it touched has its own outcome.
+    /// The command ran to its end; each vBucket concerned has its own outcome.
     Done(BTreeMap<VbId, VbOutcome>),
-    /// Another command is running; nothing was changed. Ask again later.
+    /// Another command is running; nothing was changed. Retry later.
     Busy,
-    /// The link is shutting down or down; nothing was changed. A new link is needed.
+    /// The link is shutting down or down; nothing was changed.
     Down(StopReason),
 }
 
 impl Outcome {
-    /// The errors among the outcomes, by vBucket.
+    /// Returns the errors among the outcomes, by vBucket.
     pub fn errors(&self) -> impl Iterator<Item = &VbError> {
         let vbs = match self {
             Self::Done(vbs) => Some(vbs.values()),
@@ -29,35 +29,35 @@ impl Outcome {
         vbs.into_iter().flatten().filter_map(VbOutcome::error)
     }
 
-    /// Whether everything that was asked for was done.
+    /// Whether the command ran and has no error.
     #[must_use]
     pub fn is_success(&self) -> bool {
         matches!(self, Self::Done(_)) && self.errors().next().is_none()
     }
 }
 
-/// What became of one vBucket.
+/// The outcome of one vBucket.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum VbOutcome {
-    /// The stream is open now.
+    /// The stream was opened.
     Opened,
-    /// The stream was open before, and still is.
+    /// The stream was open before the command.
     AlreadyOpen,
-    /// The stream was opened and has already ended with status Ok: all that exists was sent.
+    /// The stream was opened and has ended with status Ok: all data was sent.
     Finished,
     /// The stream is closed on both sides (in a shutdown: on the consumer).
     Closed,
     /// The vBucket is active at the consumer.
     TakenOver,
-    /// The consumer's incomplete copy was rolled back to where it is complete. The stream is not
-    /// open: ask again.
+    /// The consumer's incomplete copy was rolled back to the seqno up to which it is complete. The
+    /// stream is not open; a new set-up opens it.
     RolledBack,
-    /// None of these.
+    /// The vBucket failed.
     Failed(VbError),
 }
 
 impl VbOutcome {
-    /// The error, if it is one.
+    /// Returns the error, if the vBucket failed.
     #[must_use]
     pub const fn error(&self) -> Option<&VbError> {
         match self {
@@ -72,19 +72,19 @@ impl VbOutcome {
     }
 }
 
-/// Why a vBucket is not where it was asked to be.
+/// Why a vBucket failed.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[error("{vb}: {side} {reason}")]
 pub struct VbError {
     /// The vBucket.
     pub vb: VbId,
-    /// Where the reason lies.
+    /// The side at fault.
     pub side: Side,
     /// What happened.
     pub reason: Reason,
 }
 
-/// What went wrong with one vBucket. Reads on from "`vb`: `side` ...".
+/// The reason of a failure. Its text continues "`vb`: `side` ...".
 #[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum Reason {
     /// A request was answered with an error.
@@ -95,7 +95,7 @@ pub enum Reason {
         /// The answer.
         status: Status,
     },
-    /// The consumer could not store a row, or not follow the stream.
+    /// The consumer could not store a row, or could not follow the stream.
     #[error("refused {opcode} with {status} ({:#04x})", .status.0)]
     RowRefused {
         /// What it refused.
@@ -103,64 +103,65 @@ pub enum Reason {
         /// Its answer.
         status: Status,
     },
-    /// The consumer has dropped the stream: its vBucket was changed or is gone.
-    #[error("has dropped the stream, and answers {opcode} with {status} ({:#04x})", .status.0)]
+    /// The consumer dropped the stream, because its vBucket was changed or deleted.
+    #[error("has dropped the stream: it answered {opcode} with {status} ({:#04x})", .status.0)]
     StreamGone {
         /// What it answered.
         opcode: Opcode,
         /// Its answer.
         status: Status,
     },
-    /// The copy misses rows below its high seqno.
-    #[error("has an incomplete copy, which has to be rolled back and opened first")]
+    /// The copy lacks rows below its high seqno.
+    #[error("has an incomplete copy; its stream must roll it back and open first")]
     Incomplete,
-    /// The consumer has not finished its rollback, and until it does nothing else can be asked.
-    #[error("is rolling back still, and does not come on")]
+    /// The consumer has not finished its rollback. Nothing else can be asked for the vBucket
+    /// before.
+    #[error("is still rolling back, without progress before the deadline")]
     RollingBack,
-    /// The stream stood still while its link went on.
+    /// The stream made no progress while its link did.
     #[error("is {behind} seqnos ahead, and the consumer has not moved for {for_ms} ms")]
     Stalled {
-        /// By how many seqnos the consumer is behind.
+        /// The lag in seqnos.
         behind: u64,
-        /// For how many milliseconds.
+        /// Milliseconds without progress.
         for_ms: u64,
     },
     /// The producer ended the stream.
     #[error("ended the stream with {0} ({n})", n = .0.0)]
     StreamEnd(StreamEndStatus),
-    /// A step took too long.
+    /// A step was not finished before its deadline.
     #[error("did not finish {0} in time")]
     Deadline(Step),
     /// The connection was lost before the vBucket was settled.
     #[error("was lost: {0}")]
     LinkLost(String),
-    /// A peer broke the protocol, and the link was given up.
+    /// A peer broke the protocol, which ended the link.
     #[error("broke the protocol: {0}")]
     Protocol(&'static str),
-    /// The link was told to shut down before the vBucket was settled.
+    /// The link was shut down before the vBucket was settled.
     #[error("was not done when the link was shut down")]
     Shut,
-    /// An invariant of this program was broken, and the link was given up.
-    #[error("was not done when the link was given up by an internal error: {0}")]
+    /// A broken invariant of this program ended the link.
+    #[error("was not done when an internal error ended the link: {0}")]
     Internal(&'static str),
 }
 
-/// Whether and when to ask again.
+/// Whether and when to retry.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Retry {
-    /// Now: nothing has to change first.
+    /// Retry at once.
     AtOnce,
-    /// After a while, growing with each failure.
+    /// Retry after a delay that grows with each failure.
     AfterBackoff,
-    /// When the vBucket has another home: this producer does not serve it.
+    /// Retry after the map of vBuckets has changed: this producer does not serve the vBucket.
     AfterNewTopology,
-    /// Not before a person has changed something.
+    /// Do not retry before the operator has changed something.
     Never,
 }
 
 impl Retry {
-    /// As it is written in answers to programs.
+    /// Returns the name in the API.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -179,7 +180,7 @@ impl fmt::Display for Retry {
 }
 
 impl VbError {
-    /// Whether and when to ask again. Anything unknown is worth another try, after a while.
+    /// Returns whether and when to retry. Unknown statuses are retried after a backoff.
     #[must_use]
     pub const fn retry(&self) -> Retry {
         match &self.reason {
@@ -199,7 +200,7 @@ impl VbError {
         }
     }
 
-    /// What went wrong, without the particulars.
+    /// Returns the reason code.
     #[must_use]
     pub const fn reason_code(&self) -> ReasonCode {
         match self.reason {
@@ -218,7 +219,7 @@ impl VbError {
         }
     }
 
-    /// What a data node answered, where one did.
+    /// Returns what a data node answered, if one did.
     #[must_use]
     pub const fn answer(&self) -> Option<NodeAnswer> {
         match self.reason {
@@ -261,10 +262,10 @@ const fn retry_after_end(status: StreamEndStatus) -> Retry {
     }
 }
 
-/// Why a machine came to its end.
+/// Why a machine stopped.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum StopReason {
-    /// It was told to.
+    /// A command shut the link down.
     #[error("the link was shut down")]
     Shut,
     /// A connection was lost.
@@ -275,10 +276,10 @@ pub enum StopReason {
         /// What was seen.
         why: String,
     },
-    /// A peer broke the protocol in a way that leaves its state unknown.
+    /// A peer broke the protocol, so that its state is unknown.
     #[error("the {side} broke the protocol: {what}")]
     Protocol {
-        /// Who did.
+        /// The side at fault.
         side: Side,
         /// What was seen.
         what: &'static str,
@@ -286,7 +287,7 @@ pub enum StopReason {
     /// An invariant of this program is broken: a defect.
     #[error("internal error: {what}; this is a bug, please report it")]
     Internal {
-        /// What was found.
+        /// The broken invariant.
         what: &'static str,
     },
 }

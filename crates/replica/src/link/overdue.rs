@@ -1,46 +1,46 @@
-//! What becomes of streams that are being added when a deadline passes.
+//! Handles passed deadlines of streams that are being added.
 
 use std::collections::BTreeMap;
 
 use mcbp::VbId;
 
-use super::attempt::{Adding, Progress};
+use super::attempt::{AddPhase, Adding};
 use super::ledger::Ledger;
-use super::pace::Passed;
+use super::progress_deadline::Passed;
 use super::stream::{Request, Settled};
 use super::{Deadline, Effect, Effects, Note, Reason, Side, Step, VbError};
 
-/// What follows from a deadline that has passed.
+/// The result of a passed deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Late {
-    /// These vBuckets have failed; there may be none.
+pub(super) enum Overdue {
+    /// These vBuckets failed; possibly none.
     Failed(Vec<Settled>),
-    /// The consumer does not come on with its rollbacks, and nothing else is open. They can't be
-    /// closed: the link is to be ended, so that the next one compares both nodes anew.
+    /// The consumer makes no progress with its rollbacks, and no stream is open. Rollbacks cannot
+    /// be closed: the link must be ended, so that the next one compares both nodes anew.
     RollbackStuck(VbId),
 }
 
 impl Ledger {
-    /// What the consumer has to roll back, with each one's number in the line.
+    /// Returns the vBuckets that roll back, with their positions in the queue of rollbacks.
     pub(super) fn rolling_back(&self) -> impl Iterator<Item = (VbId, u32)> {
         let attempts = self.adding.iter().chain(&self.stuck);
-        attempts.filter_map(|(&vb, entry)| match entry.progress {
-            Progress::RollingBack(number) => Some((vb, number)),
+        attempts.filter_map(|(&vb, entry)| match entry.phase {
+            AddPhase::RollingBack(number) => Some((vb, number)),
             _ => None,
         })
     }
 
-    /// How many rollbacks are before each.
-    pub(super) fn line(&self) -> BTreeMap<VbId, usize> {
-        let mut line: Vec<_> = self.rolling_back().collect();
-        line.sort_by_key(|(_, number)| *number);
-        line.into_iter().enumerate().map(|(before, (vb, _))| (vb, before)).collect()
+    /// Returns the number of rollbacks before that of each vBucket.
+    pub(super) fn rollbacks_before(&self) -> BTreeMap<VbId, usize> {
+        let mut queue: Vec<_> = self.rolling_back().collect();
+        queue.sort_by_key(|(_, number)| *number);
+        queue.into_iter().enumerate().map(|(before, (vb, _))| (vb, before)).collect()
     }
 
-    /// A deadline of streams that are being added has passed.
-    pub(super) fn add_overdue(&mut self, deadline: Deadline, fx: &mut Effects) -> Late {
+    /// Handles a passed deadline of streams that are being added.
+    pub(super) fn add_overdue(&mut self, deadline: Deadline, fx: &mut Effects) -> Overdue {
         let late: fn(&Adding) -> bool = match deadline.step {
-            Step::Refusal => |entry| entry.progress.is_refusal(),
+            Step::Refusal => |entry| entry.phase.is_refusal(),
             Step::Takeover => |entry| entry.takeover_deadline().is_some(),
             _ => |entry| entry.takeover_deadline().is_none(),
         };
@@ -55,13 +55,13 @@ impl Ledger {
             _ => self.adds.passed(deadline, !late.is_empty(), fx),
         };
         if passed == Passed::GoOn {
-            return Late::Failed(Vec::new());
+            return Overdue::Failed(Vec::new());
         }
         let mut rolling = late.iter().filter(|(_, entry)| entry.is_rolling_back());
         if let Some(&(vb, _)) = rolling.next()
             && self.open.is_empty()
         {
-            return Late::RollbackStuck(vb);
+            return Overdue::RollbackStuck(vb);
         }
         let fail = |(vb, entry): (VbId, Adding)| {
             if entry.is_rolling_back() {
@@ -71,11 +71,12 @@ impl Ledger {
             }
             Settled::Failed(entry.overdue(vb, deadline.step))
         };
-        Late::Failed(late.into_iter().map(fail).collect())
+        Overdue::Failed(late.into_iter().map(fail).collect())
     }
 
-    /// Stops waiting for a rollback that does not come on, so that one vBucket does not end the
-    /// streams of all others. It is not closed: nothing is asked for this vBucket until it is over.
+    /// Stops waiting for a rollback without progress, so that one vBucket does not end the streams
+    /// of all others. The attempt is not closed: its vBucket gets no new attempt before the
+    /// rollback ends.
     fn set_aside(&mut self, vb: VbId) {
         if let Some(entry) = self.adding.remove(&vb) {
             self.stuck.insert(vb, entry);
@@ -83,8 +84,8 @@ impl Ledger {
         }
     }
 
-    /// A consumer has rolled back after all what was set aside: only now the attempt can be closed,
-    /// and its STREAM_REQ is that of any other attempt that was given up.
+    /// Handles the STREAM_REQ after a rollback that was set aside: only now can its attempt be
+    /// closed, like any other attempt that was given up.
     pub(super) fn resolve_stuck(&mut self, vb: VbId, request: Request, fx: &mut Effects) -> bool {
         if self.stuck.get(&vb).is_none_or(|entry| entry.opaque() != Some(request.opaque)) {
             return false;
@@ -99,21 +100,21 @@ impl Ledger {
     }
 }
 
-/// Why nothing can be asked for a vBucket whose rollback was set aside.
+/// Returns the error of a vBucket whose rollback was set aside.
 pub(super) const fn rolls_back_still(vb: VbId) -> VbError {
     VbError { vb, side: Side::Consumer, reason: Reason::RollingBack }
 }
 
 impl Adding {
     const fn is_rolling_back(&self) -> bool {
-        matches!(self.progress, Progress::RollingBack(_))
+        matches!(self.phase, AddPhase::RollingBack(_))
     }
 
     fn overdue(&self, vb: VbId, step: Step) -> VbError {
         if self.is_rolling_back() {
             return rolls_back_still(vb);
         }
-        let refusal = self.progress.refusal().filter(|_| step == Step::Refusal);
+        let refusal = self.phase.refusal().filter(|_| step == Step::Refusal);
         let reason = match refusal {
             Some(status) => Reason::Refused { step: Step::AddStream, status },
             None => Reason::Deadline(step),

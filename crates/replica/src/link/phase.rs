@@ -1,21 +1,21 @@
-//! Whether the link lives, and which command it is running.
+//! Whether the link is live, and the running command.
 
 use std::collections::BTreeMap;
 
 use mcbp::{Opaque, VbId, VbState};
 
-use super::pace::Pace;
+use super::progress_deadline::ProgressDeadline;
 use super::stream::Stream;
 use super::{Deadline, Reason, Side, Step, StopReason, Ticket, VbError, VbOutcome};
 
-/// Whether the link lives. Frames may concern any stream in either phase.
+/// Whether the link is live. Frames may concern any stream in either phase.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Phase {
     Live(Activity),
     Shut(Shut),
 }
 
-/// The command that a live link is running.
+/// The running command of a live link.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) enum Activity {
     #[default]
@@ -31,7 +31,7 @@ impl Default for Phase {
 }
 
 impl Phase {
-    /// Returns the running command and leaves a live link idle. A link that shuts runs none.
+    /// Returns the running command and leaves a live link idle. A link in shutdown runs none.
     pub(super) fn take_activity(&mut self) -> Activity {
         match self {
             Self::Live(activity) => std::mem::take(activity),
@@ -65,7 +65,7 @@ impl Phase {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct SetUp {
     pub(super) ticket: Ticket,
-    /// What is settled so far.
+    /// The vBuckets settled so far.
     pub(super) outcomes: BTreeMap<VbId, VbOutcome>,
 }
 
@@ -78,8 +78,8 @@ pub(super) struct Takeover {
     pub(super) added: Option<Stream>,
     /// The SET_VBUCKET_STATE that the consumer has not answered yet.
     pub(super) asked: Option<(Opaque, VbState)>,
-    /// The NOOP after which the consumer may become active: once it is answered, every row before
-    /// it has been taken or refused.
+    /// The NOOP before the order to become active: its answer proves that every earlier row was
+    /// taken or refused.
     pub(super) barrier: Option<Opaque>,
     /// Whether the consumer has acknowledged the active state.
     pub(super) active: bool,
@@ -92,27 +92,27 @@ impl Takeover {
         Deadline { step: Step::Takeover, opaque: stream.attempt }
     }
 
-    /// Who is to blame when nothing more happens, once the stream was added.
+    /// Returns the side that is waited for after the stream was added, which an error names.
     pub(super) const fn awaited(&self) -> Side {
         if self.asked.is_some() { Side::Consumer } else { Side::Producer }
     }
 }
 
-/// A link that is coming to its end, or has.
+/// A link in shutdown, or stopped.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Shut {
     /// The consumer is closing its streams.
-    Closing(Closure),
-    /// Nothing will ever happen again.
+    Closing(Shutdown),
+    /// Stopped; the final state.
     Stopped(StopReason),
 }
 
 /// The consumer is closing its streams.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(super) struct Closure {
-    /// Who asked for it; whoever asks later is answered at the same time.
+pub(super) struct Shutdown {
+    /// The tickets of all shutdown commands; they are answered together.
     pub(super) tickets: Vec<Ticket>,
-    pub(super) pace: Pace,
+    pub(super) deadline: ProgressDeadline,
     /// The streams that the consumer has not confirmed, by the opaque of our CLOSE_STREAM.
     pub(super) waiting: BTreeMap<Opaque, VbId>,
     pub(super) outcomes: BTreeMap<VbId, VbOutcome>,
@@ -127,8 +127,8 @@ impl Shut {
     }
 }
 
-impl Closure {
-    /// Gives up on every stream that is not confirmed.
+impl Shutdown {
+    /// Fails every stream that the consumer has not confirmed.
     pub(super) fn give_up(&mut self, reason: &Reason) {
         for (_, vb) in std::mem::take(&mut self.waiting) {
             let error = VbError { vb, side: Side::Consumer, reason: reason.clone() };

@@ -1,29 +1,29 @@
-//! What went wrong, in one word for programs; and what a data node answered.
+//! The code of a failure, for programs; and what a data node answered.
 
 use std::fmt;
 
 use mcbp::{Status, StreamEndStatus};
 use serde::{Serialize, Serializer};
 
-/// Why something failed, without the particulars.
+/// The kind of a failure.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReasonCode {
     /// A request was answered with an error.
     Refused,
-    /// The consumer could not store a row, or not follow the stream.
+    /// The consumer could not store a row, or could not follow the stream.
     RowRefused,
     /// The consumer has dropped the stream.
     StreamGone,
-    /// The copy misses rows.
+    /// The copy is incomplete.
     Incomplete,
     /// The consumer has not finished its rollback.
     RollingBack,
-    /// A stream or a link stood still.
+    /// A stream or a link made no progress.
     Stalled,
     /// The producer ended the stream.
     StreamEnd,
-    /// A step, or a command, took too long.
+    /// A step or a command was not finished before its deadline.
     Deadline,
     /// The connection was lost.
     LinkLost,
@@ -31,13 +31,13 @@ pub enum ReasonCode {
     Protocol,
     /// The link was shut down.
     Shut,
-    /// It fails again and again, and is tried at the slowest pace.
+    /// The vBucket fails repeatedly and is retried at the longest backoff only.
     Loop,
     /// The producer's estimate allows no takeover.
     Estimate,
-    /// The vBucket is being moved already.
+    /// A move of the vBucket is queued or running.
     AlreadyMoving,
-    /// Too many commands wait.
+    /// The queue of commands is full, or made no progress.
     Busy,
     /// Replication is being stopped.
     Stopping,
@@ -46,7 +46,7 @@ pub enum ReasonCode {
 }
 
 impl ReasonCode {
-    /// As answers to programs, status pages and metrics spell it.
+    /// Returns the name in the API, status and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -84,9 +84,9 @@ pub enum NodeAnswer {
     Status(Status),
     /// The reason of a STREAM_END.
     StreamEnd(StreamEndStatus),
-    /// A word in its statistics.
-    Word(String),
-    /// One of the many that are not counted one by one.
+    /// A status text in its statistics.
+    Text(String),
+    /// An answer after the bound on separately counted ones was reached.
     Other,
 }
 
@@ -95,7 +95,7 @@ impl fmt::Display for NodeAnswer {
         match self {
             Self::Status(status) => write!(f, "{status} ({:#04x})", status.0),
             Self::StreamEnd(status) => write!(f, "{status} ({})", status.0),
-            Self::Word(word) => f.write_str(word),
+            Self::Text(text) => f.write_str(text),
             Self::Other => f.write_str("other"),
         }
     }

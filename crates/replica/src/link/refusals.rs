@@ -1,10 +1,10 @@
-//! What a consumer's error answer to a frame of data means. It is news about one vBucket: its
-//! stream is over, and its copy may have a gap.
+//! Handles a consumer's error answer to a frame of data: the stream of that vBucket is over, and
+//! its copy may have a gap. Other vBuckets are not affected.
 //!
-//! A real node that refuses a row keeps the stream and takes the rows after it. Seqnos are equal
-//! in the end, documents are not. The answer to our CLOSE_STREAM tells: a consumer that had no
-//! stream any more, though its producer did not end it, has taken nothing after the row that it
-//! refused.
+//! A real node that refuses a row keeps the stream and takes the rows after it, so that seqnos are
+//! equal in the end and documents are not. The answer to our CLOSE_STREAM tells the two cases
+//! apart: a consumer that has no stream any more, although the producer did not end it, has taken
+//! nothing after the refused row.
 
 use mcbp::{Opaque, Opcode, Status, VbId};
 
@@ -13,23 +13,24 @@ use super::ledger::Ledger;
 use super::stream::{Request, Unanswered};
 use super::{ConsumerMachine, Effect, Effects, Note, Reason, Settled, Side, VbError, Verdict};
 
-/// What has the stream that a refusal is about.
+/// The state of the stream that a refusal concerns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Holder {
     Open,
     Adding,
     Closing,
-    /// The takeover that is running.
+    /// The stream of the running takeover.
     Takeover,
-    /// Nothing: the stream is gone.
+    /// The stream has ended.
     Gone,
 }
 
-/// Why the stream is over.
+/// Returns the reason for the end of the stream.
 const fn reason(opcode: Opcode, status: Status) -> Reason {
     let is_gone = match status {
         Status::DCP_STREAM_NOT_FOUND | Status::OPAQUE_NO_MATCH | Status::NOT_MY_VBUCKET => true,
-        // What a consumer without the codes above says; of a prepared write it says it of the key.
+        // A consumer without v7 status codes answers these for an unknown stream. For a prepared
+        // write they concern the key.
         Status::KEY_ENOENT | Status::KEY_EEXISTS => {
             !matches!(opcode, Opcode::DCP_PREPARE | Opcode::DCP_COMMIT | Opcode::DCP_ABORT)
         }
@@ -43,8 +44,8 @@ const fn reason(opcode: Opcode, status: Status) -> Reason {
 }
 
 impl ConsumerMachine {
-    /// The consumer has refused a frame of data. The producer is not told: it would close the
-    /// connection with every stream, where one is concerned.
+    /// Handles the refusal of a frame of data. It is withheld from the producer, which would close
+    /// the connection with all its streams.
     pub(super) fn data_refused(
         &mut self,
         opaque: Opaque,
@@ -66,24 +67,24 @@ impl ConsumerMachine {
                 self.ledger.remember_older(vb, Some(request));
                 let both = [Side::Consumer, Side::Producer];
                 let close = self.ledger.abandon(vb, &both, fx);
-                self.ledger.close_will_tell(close, vb, is_news);
+                self.ledger.expect_gap_answer(close, vb, is_news);
                 self.open_stream_ended(error, fx);
             }
             Holder::Adding => {
                 let has_ended = self.ledger.adding.get(&vb).is_some_and(|entry| entry.finished);
                 let close = self.ledger.close_adding(vb, fx);
-                self.ledger.close_will_tell(close, vb, is_news && !has_ended);
+                self.ledger.expect_gap_answer(close, vb, is_news && !has_ended);
                 self.settle(Some(Settled::Failed(error)), fx);
             }
             Holder::Takeover => {
                 let close = self.give_up_takeover(error, fx);
-                self.ledger.close_will_tell(close, vb, is_news);
+                self.ledger.expect_gap_answer(close, vb, is_news);
             }
             Holder::Closing => {
                 if let Some(entry) = self.ledger.closing.get_mut(&vb) {
                     entry.refused = is_gap.then_some(error);
                     let attempt = entry.attempt;
-                    self.ledger.close_will_tell(attempt, vb, is_news);
+                    self.ledger.expect_gap_answer(attempt, vb, is_news);
                 }
             }
             Holder::Gone => {}
@@ -113,8 +114,8 @@ impl ConsumerMachine {
 }
 
 impl Ledger {
-    /// Notes that a copy may have a gap after where this stream began; false where that was known
-    /// already.
+    /// Records that a copy may have a gap after the start of this stream. Returns false where a gap
+    /// was known already.
     fn mark_incomplete(&mut self, vb: VbId, request: Request, fx: &mut Effects) -> bool {
         let known = self.incomplete.get(&vb).copied();
         if known.is_some_and(|known| known <= request.start) {
@@ -125,23 +126,24 @@ impl Ledger {
         known.is_none()
     }
 
-    /// Notes that a copy has no gap.
+    /// Records that a copy has no gap.
     pub(super) fn mark_complete(&mut self, vb: VbId, fx: &mut Effects) {
         if self.incomplete.remove(&vb).is_some() {
             fx.push(Effect::Complete(vb));
         }
     }
 
-    fn close_will_tell(&mut self, close: Opaque, vb: VbId, is_news: bool) {
+    fn expect_gap_answer(&mut self, close: Opaque, vb: VbId, is_news: bool) {
         if is_news {
-            self.remember_unanswered(close, Unanswered { vb, may_ask: false, tells: true });
+            self.remember_unanswered(close, Unanswered { vb, may_ask: false, shows_gap: true });
         }
     }
 
-    /// The consumer has answered a CLOSE_STREAM, perhaps one that was sent because of a refusal.
-    pub(super) fn close_tells(&mut self, close: Opaque, status: Status, fx: &mut Effects) {
+    /// Handles the consumer's answer to a CLOSE_STREAM that may have been sent because of a
+    /// refusal.
+    pub(super) fn note_gap_answer(&mut self, close: Opaque, status: Status, fx: &mut Effects) {
         let answered = self.unanswered.remove(&close);
-        if let Some(Unanswered { vb, tells: true, .. }) = answered
+        if let Some(Unanswered { vb, shows_gap: true, .. }) = answered
             && was_none(status)
         {
             self.mark_complete(vb, fx);

@@ -1,5 +1,5 @@
-//! Setting up: streams are added and closed at once, and the caller is answered when nothing is
-//! pending any more, with one outcome for each vBucket.
+//! A set-up: streams are added and closed at once, and the command is answered when nothing is
+//! pending, with one outcome for each vBucket.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use super::{
 };
 
 impl ConsumerMachine {
-    /// Makes the open set equal to `wanted`; what is open and in `reopen` is closed first.
+    /// Makes the set of open streams equal to `wanted`; open streams in `reopen` are closed first.
     pub(super) fn set_up(
         &mut self,
         ticket: Ticket,
@@ -33,7 +33,7 @@ impl ConsumerMachine {
         self.change(ticket, wanted, &undesired, fx);
     }
 
-    /// Adds what is missing of `add`, closes `close`, and leaves all others alone.
+    /// Adds the missing streams of `add`, closes `close`, and leaves all others alone.
     pub(super) fn change(
         &mut self,
         ticket: Ticket,
@@ -58,7 +58,7 @@ impl ConsumerMachine {
         self.answer_if_set_up(fx);
     }
 
-    /// vBuckets of a set-up are settled, all at the same moment.
+    /// Records settled vBuckets of a set-up.
     pub(super) fn settle_in_set_up(
         &mut self,
         settled: impl IntoIterator<Item = Settled>,
@@ -85,8 +85,8 @@ impl ConsumerMachine {
         self.answer_if_set_up(fx);
     }
 
-    /// An open stream has ended: the owner is told now. A set-up that runs may take long, for it
-    /// may wait for rollbacks, and its answer says nothing of this vBucket any more.
+    /// Reports the end of an open stream at once. A running set-up may take long, because it may
+    /// wait for rollbacks, and its answer then leaves this vBucket out.
     pub(super) fn open_stream_ended(&mut self, error: VbError, fx: &mut Effects) {
         if let Some(set_up) = self.phase.set_up_mut() {
             set_up.outcomes.remove(&error.vb);

@@ -1,26 +1,27 @@
-//! The end of a link: the consumer's streams are closed first, within one deadline, and a producer
-//! that does not answer is not waited for (MB-46253, MB-16064). A lost connection ends it at once.
+//! The shutdown of a link: the consumer's streams are closed first, within one deadline. The
+//! producer's answers are not waited for (MB-46253, MB-16064). A lost connection ends the link at
+//! once.
 
 use std::collections::BTreeMap;
 
 use mcbp::{Opaque, Status, VbId};
 
 use super::closing::means_closed;
-use super::pace::{Pace, Passed};
-use super::phase::{Closure, Shut};
+use super::phase::{Shut, Shutdown};
+use super::progress_deadline::{Passed, ProgressDeadline};
 use super::{
     Activity, ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, OwnFrame, Phase, Reason,
     Side, Step, StopReason, Ticket, VbError, VbOutcome,
 };
 
 impl ConsumerMachine {
-    /// Begins to shut, from any phase. A stream that rolls back cannot be closed: then all of the
-    /// link goes at once.
+    /// Begins the shutdown, from any phase. A stream that rolls back cannot be closed: then the
+    /// whole link ends at once.
     pub(super) fn shut(&mut self, ticket: Ticket, fx: &mut Effects) {
         match &mut self.phase {
             Phase::Live(_) => {}
-            Phase::Shut(Shut::Closing(closure)) => {
-                closure.tickets.push(ticket);
+            Phase::Shut(Shut::Closing(shutdown)) => {
+                shutdown.tickets.push(ticket);
                 return;
             }
             Phase::Shut(Shut::Stopped(_)) => {
@@ -43,15 +44,14 @@ impl ConsumerMachine {
             waiting.insert(opaque, vb);
             fx.push(Effect::Send(Side::Consumer, OwnFrame::CloseStream { vb, opaque }));
         }
-        let deadline = Deadline { step: Step::Shut, opaque: self.ledger.issue() };
         let (tickets, outcomes) = (vec![ticket], BTreeMap::new());
-        let mut pace = Pace::default();
-        pace.begin(deadline, true, fx);
-        self.phase = Phase::Shut(Shut::Closing(Closure { tickets, pace, waiting, outcomes }));
+        let mut deadline = ProgressDeadline::default();
+        deadline.begin(Deadline { step: Step::Shut, opaque: self.ledger.issue() }, true, fx);
+        self.phase = Phase::Shut(Shut::Closing(Shutdown { tickets, deadline, waiting, outcomes }));
         self.stop_if_shut(fx);
     }
 
-    /// A CLOSE_STREAM was answered. In this phase only the consumer is listened to.
+    /// Handles an answer to CLOSE_STREAM. Only those of the consumer count here.
     pub(super) fn closed_in_shut(
         &mut self,
         side: Side,
@@ -59,8 +59,8 @@ impl ConsumerMachine {
         status: Status,
         fx: &mut Effects,
     ) {
-        if let (Side::Consumer, Phase::Shut(Shut::Closing(closure))) = (side, &mut self.phase)
-            && let Some(vb) = closure.waiting.remove(&opaque)
+        if let (Side::Consumer, Phase::Shut(Shut::Closing(shutdown))) = (side, &mut self.phase)
+            && let Some(vb) = shutdown.waiting.remove(&opaque)
         {
             let outcome = if means_closed(status) {
                 VbOutcome::Closed
@@ -68,8 +68,8 @@ impl ConsumerMachine {
                 let reason = Reason::Refused { step: Step::CloseStream, status };
                 VbOutcome::Failed(VbError { vb, side, reason })
             };
-            closure.outcomes.insert(vb, outcome);
-            closure.pace.moved(true);
+            shutdown.outcomes.insert(vb, outcome);
+            shutdown.deadline.moved(true);
             self.stop_if_shut(fx);
         } else {
             self.ledger.late_answer(side, opaque, status, fx);
@@ -77,22 +77,22 @@ impl ConsumerMachine {
     }
 
     pub(super) fn shut_overdue(&mut self, deadline: Deadline, fx: &mut Effects) {
-        if let Phase::Shut(Shut::Closing(closure)) = &mut self.phase
-            && closure.pace.passed(deadline, true, fx) == Passed::Overdue
+        if let Phase::Shut(Shut::Closing(shutdown)) = &mut self.phase
+            && shutdown.deadline.passed(deadline, true, fx) == Passed::Overdue
         {
-            closure.give_up(&Reason::Deadline(Step::Shut));
+            shutdown.give_up(&Reason::Deadline(Step::Shut));
             self.stop_if_shut(fx);
         }
     }
 
-    /// A connection is gone.
+    /// Handles the loss of a connection.
     pub(super) fn link_lost(&mut self, side: Side, why: String, fx: &mut Effects) {
         match (&mut self.phase, side) {
             (Phase::Live(_), _) => {
                 self.stop(StopReason::LinkLost { side, why }, fx);
             }
-            (Phase::Shut(Shut::Closing(closure)), Side::Consumer) => {
-                closure.give_up(&Reason::LinkLost(why.clone()));
+            (Phase::Shut(Shut::Closing(shutdown)), Side::Consumer) => {
+                shutdown.give_up(&Reason::LinkLost(why.clone()));
                 fx.push(Effect::Note(Note::LostInShut { side, why }));
                 self.stop_if_shut(fx);
             }
@@ -103,7 +103,7 @@ impl ConsumerMachine {
         }
     }
 
-    /// Comes to an end at once: what is pending is answered, and every stream is gone.
+    /// Stops at once: answers what is pending and forgets every stream.
     pub(super) fn stop(&mut self, stop: StopReason, fx: &mut Effects) {
         let (side, reason) = match &stop {
             StopReason::Shut => (None, Reason::Shut),
@@ -118,21 +118,21 @@ impl ConsumerMachine {
     }
 
     fn stop_if_shut(&mut self, fx: &mut Effects) {
-        let Phase::Shut(Shut::Closing(closure)) = &mut self.phase else { return };
-        if !closure.waiting.is_empty() {
+        let Phase::Shut(Shut::Closing(shutdown)) = &mut self.phase else { return };
+        if !shutdown.waiting.is_empty() {
             return;
         }
-        let outcomes = std::mem::take(&mut closure.outcomes);
-        for &ticket in &closure.tickets {
+        let outcomes = std::mem::take(&mut shutdown.outcomes);
+        for &ticket in &shutdown.tickets {
             fx.push(Effect::Answer(ticket, Outcome::Done(outcomes.clone())));
         }
         self.phase = Phase::Shut(Shut::Stopped(StopReason::Shut));
         fx.push(Effect::Stop(StopReason::Shut));
     }
 
-    /// Answers the command that is running, if any: with `reason` for whatever is not settled, and
-    /// for the streams that it opened, because they go down with the link. `side` is who caused
-    /// it; without one, each vBucket names the side it was waiting for.
+    /// Answers the running command, if any: with `reason` for the unsettled vBuckets, and for the
+    /// streams that it opened, because they end with the link. `side` is the side at fault; with
+    /// `None`, each vBucket names the side that it waits for.
     fn answer_pending(&mut self, reason: &Reason, side: Option<Side>, fx: &mut Effects) {
         let failed = |vb, awaited| {
             let side = side.unwrap_or(awaited);

@@ -1,11 +1,11 @@
-//! Reading a machine: at any time, in any phase, without changing it.
+//! Views of a machine, in any phase, without changing it.
 
 use std::collections::BTreeSet;
 
 use mcbp::{Opaque, VbId};
 use serde::Serialize;
 
-use super::attempt::{Adding, Progress};
+use super::attempt::{AddPhase, Adding};
 use super::phase::Shut;
 use super::phase::Takeover;
 use super::stream::Request;
@@ -16,7 +16,7 @@ use super::{Activity, ConsumerMachine, Deadline, Phase, StopReason};
 pub struct Snapshot {
     /// `idle`, `setting-up`, `taking-over`, `shutting` or `stopped`.
     pub phase: &'static str,
-    /// Every vBucket that is open or being worked on, in ascending order.
+    /// Every vBucket that is open or part of the running command, in ascending order.
     pub vbuckets: Vec<VbSnapshot>,
 }
 
@@ -25,28 +25,28 @@ pub struct Snapshot {
 pub struct VbSnapshot {
     /// The vBucket id.
     pub vbucket: u16,
-    /// What is being done about it.
+    /// Its phase.
     pub phase: VbPhase,
     /// The stream's opaque, once its STREAM_REQ was seen.
     pub opaque: Option<u32>,
-    /// While it rolls back: how many of this link are before it.
+    /// While it rolls back: the number of rollbacks before its own in the queue of this link.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<usize>,
+    pub rollbacks_before: Option<usize>,
 }
 
-/// What is being done about one vBucket.
+/// The phase of one vBucket.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum VbPhase {
-    /// ADD_STREAM was sent, and the consumer has not asked for the stream yet.
+    /// ADD_STREAM was sent; the STREAM_REQ is pending.
     Adding,
-    /// STREAM_REQ passed, and the producer has not answered yet.
+    /// STREAM_REQ passed; the producer's answer is pending.
     Requested,
-    /// The consumer has to roll back first, one vBucket after the other.
+    /// The consumer rolls back first, one vBucket at a time.
     RollingBack,
-    /// The producer accepted, and the consumer has not answered ADD_STREAM yet.
+    /// The producer accepted; the answer to ADD_STREAM is pending.
     Accepted,
-    /// The producer refused, and the consumer has not answered ADD_STREAM yet.
+    /// The producer refused; the answer to ADD_STREAM is pending.
     Refused,
     /// The stream is open.
     Open,
@@ -56,38 +56,38 @@ pub enum VbPhase {
     Closing,
 }
 
-impl From<Progress> for VbPhase {
-    fn from(progress: Progress) -> Self {
-        match progress {
-            Progress::Adding => Self::Adding,
-            Progress::Requested => Self::Requested,
-            Progress::RollingBack(_) => Self::RollingBack,
-            Progress::Accepted => Self::Accepted,
-            Progress::Refused(_) | Progress::RolledBack => Self::Refused,
+impl From<AddPhase> for VbPhase {
+    fn from(phase: AddPhase) -> Self {
+        match phase {
+            AddPhase::Adding => Self::Adding,
+            AddPhase::Requested => Self::Requested,
+            AddPhase::RollingBack(_) => Self::RollingBack,
+            AddPhase::Accepted => Self::Accepted,
+            AddPhase::Refused(_) | AddPhase::RolledBack => Self::Refused,
         }
     }
 }
 
 impl ConsumerMachine {
-    /// The vBuckets whose streams are open, in ascending order.
+    /// Returns the vBuckets whose streams are open, in ascending order.
     pub fn open(&self) -> impl Iterator<Item = VbId> {
         self.ledger.open.keys().copied()
     }
 
-    /// The vBuckets that a running command waits for, in ascending order.
+    /// Returns the vBuckets that the running command waits for, in ascending order.
     #[must_use]
     pub fn pending(&self) -> BTreeSet<VbId> {
         let running = self.ledger.adding.keys().chain(self.ledger.closing.keys()).copied();
         running.chain(self.taken_over()).chain(self.shutting().map(|(_, vb)| vb)).collect()
     }
 
-    /// The vBucket that is being taken over, if any.
+    /// Returns the vBucket that is being taken over, if any.
     #[must_use]
     pub fn taking_over(&self) -> Option<VbId> {
         self.moving().map(|takeover| takeover.vb)
     }
 
-    /// The name of the phase, as in [`Snapshot::phase`].
+    /// Returns the name of the phase, as in [`Snapshot::phase`].
     #[must_use]
     pub const fn phase(&self) -> &'static str {
         match self.phase {
@@ -99,7 +99,7 @@ impl ConsumerMachine {
         }
     }
 
-    /// Why the machine has come to its end, once it has.
+    /// Returns why the machine stopped, if it has.
     #[must_use]
     pub const fn stopped(&self) -> Option<&StopReason> {
         match &self.phase {
@@ -108,7 +108,7 @@ impl ConsumerMachine {
         }
     }
 
-    /// The opaque that the frames of a vBucket's stream carry, once its STREAM_REQ was seen.
+    /// Returns the opaque of a vBucket's stream, once its STREAM_REQ was seen.
     #[must_use]
     pub fn stream_opaque(&self, vb: VbId) -> Option<Opaque> {
         let open = self.ledger.open.get(&vb).map(|stream| stream.request);
@@ -116,37 +116,38 @@ impl ConsumerMachine {
         request.map(|request| request.opaque)
     }
 
-    /// The deadlines that are awaited now. Never empty while a command is running.
+    /// Returns the armed deadlines that something waits for. Never empty while a command is
+    /// running.
     pub fn deadlines(&self) -> impl Iterator<Item = Deadline> {
         let ledger = &self.ledger;
         let takeover = ledger.adding.values().find_map(Adding::takeover_deadline);
         let plain = ledger.adding.values().any(|entry| entry.takeover_deadline().is_none());
         let adds = ledger.adds.armed().filter(|_| plain);
-        let refused = ledger.adding.values().any(|entry| entry.progress.is_refusal());
+        let refused = ledger.adding.values().any(|entry| entry.phase.is_refusal());
         let refusals = ledger.refusals.armed().filter(|_| refused);
         let closes = ledger.closes.armed().filter(|_| !ledger.closing.is_empty());
         let moving = self.moving().and_then(|takeover| takeover.added).map(Takeover::deadline);
         let shut = match &self.phase {
-            Phase::Shut(Shut::Closing(closure)) => closure.pace.armed(),
+            Phase::Shut(Shut::Closing(shutdown)) => shutdown.deadline.armed(),
             Phase::Live(_) | Phase::Shut(Shut::Stopped(_)) => None,
         };
         [takeover, adds, refusals, closes, moving, shut].into_iter().flatten()
     }
 
-    /// The machine at this moment.
+    /// Returns a snapshot of the machine.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         let number = |request: Option<Request>| request.map(|request| request.opaque.0);
-        let line = self.ledger.line();
+        let before = self.ledger.rollbacks_before();
         let row = |vb: VbId, phase, request| VbSnapshot {
             vbucket: vb.0,
             phase,
             opaque: number(request),
-            line: line.get(&vb).copied(),
+            rollbacks_before: before.get(&vb).copied(),
         };
         let open = self.ledger.open.iter().map(|(&vb, s)| row(vb, VbPhase::Open, s.request));
         let adding = self.ledger.adding.iter().chain(&self.ledger.stuck);
-        let adding = adding.map(|(&vb, e)| row(vb, e.progress.into(), e.request));
+        let adding = adding.map(|(&vb, e)| row(vb, e.phase.into(), e.request));
         let closing = self.ledger.closing.iter().map(|(&vb, entry)| {
             row(vb, VbPhase::Closing, entry.stream.and_then(|stream| stream.request))
         });
@@ -163,14 +164,14 @@ impl ConsumerMachine {
         self.phase.takeover()
     }
 
-    /// The vBucket whose takeover stream is open.
+    /// Returns the vBucket whose takeover stream is open, if any.
     pub(super) fn taken_over(&self) -> Option<VbId> {
         self.moving().filter(|takeover| takeover.added.is_some()).map(|takeover| takeover.vb)
     }
 
     fn shutting(&self) -> impl Iterator<Item = (Opaque, VbId)> {
         let waiting = match &self.phase {
-            Phase::Shut(Shut::Closing(closure)) => Some(&closure.waiting),
+            Phase::Shut(Shut::Closing(shutdown)) => Some(&shutdown.waiting),
             Phase::Live(_) | Phase::Shut(Shut::Stopped(_)) => None,
         };
         waiting.into_iter().flatten().map(|(&opaque, &vb)| (opaque, vb))

@@ -1,5 +1,4 @@
-//! What the ledger keeps of single streams: open ones, those that are gone, and what is not
-//! answered yet.
+//! Entries of the ledger: open streams, ended ones, and unanswered requests.
 
 use mcbp::{Opaque, Seqno, VbId};
 
@@ -19,11 +18,11 @@ pub(super) struct Request {
 pub(super) struct Stream {
     /// The opaque of the ADD_STREAM that opened it.
     pub(super) attempt: Opaque,
-    /// Its STREAM_REQ, once one was seen.
+    /// Its STREAM_REQ, once seen.
     pub(super) request: Option<Request>,
 }
 
-/// An ADD_STREAM that went unanswered for so long that nobody waits for it any more.
+/// An ADD_STREAM that was not answered before its deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct LateAdd {
     pub(super) vb: VbId,
@@ -31,18 +30,18 @@ pub(super) struct LateAdd {
     pub(super) ended: bool,
 }
 
-/// A CLOSE_STREAM to the consumer that nobody waits for, and what its answer will mean.
+/// A CLOSE_STREAM to the consumer that no command waits for, and what its answer means.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Unanswered {
     pub(super) vb: VbId,
-    /// Whether the stream that was closed may still ask for itself: its STREAM_REQ, sent before the
-    /// consumer was told, is on its way. None comes after the answer.
+    /// Whether a STREAM_REQ of the closed attempt may still come: the consumer may have sent it
+    /// before it received the CLOSE_STREAM. None comes after the answer.
     pub(super) may_ask: bool,
-    /// Whether the answer tells if a refused row has left a gap.
-    pub(super) tells: bool,
+    /// Whether the answer shows if a refused row has left a gap.
+    pub(super) shows_gap: bool,
 }
 
-/// A vBucket that nothing is being done about any more, and how that came.
+/// A vBucket that is settled, and how.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Settled {
     Added(VbId, Stream),

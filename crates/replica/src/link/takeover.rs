@@ -1,5 +1,5 @@
-//! Taking over one vBucket: its own stream is closed first, then a takeover stream is added, and
-//! the vBucket goes through pending to active. It is done when ADD_STREAM was answered with
+//! The takeover of one vBucket: its own stream is closed first, then a takeover stream is added,
+//! and the vBucket becomes pending, then active. It is done when ADD_STREAM was answered with
 //! success and the consumer has acknowledged active, in any order (MB-10779).
 
 use std::collections::BTreeMap;
@@ -40,10 +40,10 @@ impl ConsumerMachine {
         }
     }
 
-    /// The producer wants the vBucket to take a state.
+    /// Handles the producer's order to take a state.
     ///
-    /// Active is held back until the consumer has answered for every row before it: the producer
-    /// has given the vBucket up by then, and a row that is missing would be lost.
+    /// The order to become active is withheld until the consumer has answered for every row before
+    /// it. The producer has given the vBucket up by then, so a missing row would be lost.
     pub(super) fn state_asked(
         &mut self,
         vb: VbId,
@@ -70,17 +70,17 @@ impl ConsumerMachine {
                 return Verdict::Withhold;
             }
             (VbState::Pending | VbState::Active, Some(_)) => {
-                "a state was asked for before the one before it was acknowledged"
+                "SET_VBUCKET_STATE came before the previous one was acknowledged"
             }
             (VbState::Replica | VbState::Dead, _) => {
-                "a takeover goes through pending to active only"
+                "SET_VBUCKET_STATE in a takeover was neither pending nor active"
             }
         };
         self.stop(StopReason::Protocol { side: Side::Producer, what: breach }, fx);
         Verdict::Withhold
     }
 
-    /// The consumer has answered a NOOP: ours, or one of the producer's.
+    /// Handles the consumer's answer to a NOOP of ours or of the producer.
     pub(super) fn noop_answered(&mut self, opaque: Opaque, fx: &mut Effects) -> Verdict {
         if let Some(takeover) = self.phase.takeover_mut()
             && takeover.barrier.take_if(|barrier| *barrier == opaque).is_some()
@@ -94,8 +94,8 @@ impl ConsumerMachine {
         if is_barrier(opaque) { Verdict::Withhold } else { Verdict::Forward }
     }
 
-    /// The consumer has answered a SET_VBUCKET_STATE. Where its takeover was given up meanwhile,
-    /// the producer must not hear of it: it would give the vBucket up.
+    /// Handles the consumer's answer to a SET_VBUCKET_STATE. Where its takeover was given up
+    /// meanwhile, the answer is withheld: it would make the producer give the vBucket up.
     pub(super) fn state_answered(
         &mut self,
         opaque: Opaque,
@@ -120,7 +120,7 @@ impl ConsumerMachine {
         Verdict::Forward
     }
 
-    /// The producer has ended the stream of the vBucket that is being taken over.
+    /// Handles a STREAM_END of the vBucket that is being taken over.
     pub(super) fn end_in_takeover(
         &mut self,
         opaque: Opaque,
@@ -130,7 +130,7 @@ impl ConsumerMachine {
         let Some(takeover) = self.phase.takeover() else { return };
         let vb = takeover.vb;
         if self.ledger.closing.contains_key(&vb) {
-            self.ledger.end(vb, opaque, status, fx); // Its own stream, as asked for.
+            self.ledger.end(vb, opaque, status, fx); // The end that CLOSE_STREAM asked for.
         } else if self.ledger.is_stale(vb, opaque) {
             fx.push(Effect::Note(Note::StaleEnd { vb, opaque, status }));
         } else if !takeover.active {
@@ -139,7 +139,7 @@ impl ConsumerMachine {
         }
     }
 
-    /// The one vBucket of a takeover is closed for good, added, or failed.
+    /// Records that the stream of a takeover was closed, added, or has failed.
     pub(super) fn settle_in_takeover(&mut self, settled: Settled, fx: &mut Effects) {
         let Some(takeover) = self.phase.takeover_mut() else { return };
         match settled {
@@ -148,8 +148,8 @@ impl ConsumerMachine {
                 self.answer_if_taken_over(fx);
             }
             Settled::Failed(error) => self.answer_takeover(VbOutcome::Failed(error), fx),
-            // An end during a takeover is never waited out, and its close is always followed by
-            // an add: neither can reach this point.
+            // Finished and Closed cannot occur here: an end fails a takeover at once, and its close
+            // is always followed by an add.
             Settled::Finished(vb) => {
                 let error = ended(vb, StreamEndStatus::OK);
                 self.answer_takeover(VbOutcome::Failed(error), fx);
@@ -161,15 +161,15 @@ impl ConsumerMachine {
         }
     }
 
-    /// Data of the vBucket that is taken over has passed.
+    /// Records that data of the vBucket has passed.
     pub(super) const fn data_passed(&mut self) {
         if let Some(takeover) = self.phase.takeover_mut() {
             takeover.moved = true;
         }
     }
 
-    /// Whether a takeover whose deadline has passed may go on, because data has passed since it was
-    /// armed: all that is missing moves within a takeover, and that may be much.
+    /// Extends the passed deadline of a takeover if data has passed since it was armed, and returns
+    /// whether it did. A takeover moves all missing changes, which may be many.
     pub(super) fn may_go_on(&mut self, deadline: Deadline, fx: &mut Effects) -> bool {
         let is_awaited =
             deadline.step == Step::Takeover && self.deadlines().any(|awaited| awaited == deadline);
@@ -181,7 +181,7 @@ impl ConsumerMachine {
         may_go_on
     }
 
-    /// The deadline of a takeover whose stream was added has passed.
+    /// Handles the passed deadline of a takeover whose stream was added.
     pub(super) fn takeover_overdue(&mut self, deadline: Deadline, fx: &mut Effects) {
         let Some(takeover) = self.phase.takeover() else { return };
         let Some(stream) = takeover.added else { return };
@@ -198,8 +198,8 @@ impl ConsumerMachine {
         }
     }
 
-    /// Fails a takeover whose stream may be alive: it is closed, so that the vBucket does not move
-    /// after the caller was told that it did not.
+    /// Fails a takeover whose stream may be open. The stream is closed, so that the vBucket does
+    /// not move after the caller was told that it did not.
     pub(super) fn give_up_takeover(&mut self, error: VbError, fx: &mut Effects) -> Opaque {
         let vb = error.vb;
         let close = self.ledger.close_adding(vb, fx);

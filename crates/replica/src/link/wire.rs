@@ -1,4 +1,4 @@
-//! From frames on the wire to what the machine is told.
+//! Decodes frames on the wire into control frames of the machine.
 
 use mcbp::dcp::{SetVbucketState, StreamEnd, StreamReq};
 use mcbp::{Frame, FrameError, Opcode};
@@ -6,11 +6,11 @@ use mcbp::{Frame, FrameError, Opcode};
 use super::{ControlFrame, Side};
 
 impl ControlFrame {
-    /// The control frame that `frame`, read from the connection to `from`, is; `None` for every
-    /// frame that passes without anyone being asked.
+    /// Decodes `frame`, read from the connection to `from`. Returns `None` for a frame that passes
+    /// without a verdict of the machine.
     ///
     /// # Errors
-    /// [`FrameError::Malformed`] where the body of a control frame is not what its opcode says.
+    /// [`FrameError::Malformed`] where the body of a control frame does not fit its opcode.
     pub fn decode(from: Side, frame: &Frame<'_>) -> Result<Option<Self>, FrameError> {
         let header = &frame.header;
         let (vb, opaque, status) = (header.vbucket(), header.opaque, header.status());
@@ -49,8 +49,8 @@ impl ControlFrame {
     }
 }
 
-/// What a producer sends on a stream, as a part of what a consumer has to keep or follow. A
-/// consumer answers those alone that it refuses, and some markers.
+/// Requests of a producer on a stream that a consumer must store or follow. A consumer answers
+/// those that it refuses, and some markers.
 pub const DATA_OPCODES: [Opcode; 14] = [
     Opcode::DCP_SNAPSHOT_MARKER,
     Opcode::DCP_MUTATION,

@@ -1,4 +1,4 @@
-//! What is to be replicated: desired maps, and how they are spread over links.
+//! Desired maps, and their assignment to links.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ pub struct Desired(BTreeMap<String, VbSet>);
 /// The streams of each link.
 pub type Links = BTreeMap<LinkKey, BTreeSet<VbId>>;
 
-/// Why a plan cannot be followed.
+/// Why a plan is invalid.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum PlanError {
     /// A vBucket cannot come from two producers.
@@ -53,7 +53,7 @@ impl Connections {
     /// The largest number.
     pub const MAX: Self = Self(64);
 
-    /// Checks a number of connections.
+    /// Returns the checked number.
     ///
     /// # Errors
     /// [`PlanError::Connections`] unless it is 1 to 64.
@@ -64,23 +64,23 @@ impl Connections {
         }
     }
 
-    /// The number.
+    /// Returns the number.
     #[must_use]
     pub const fn count(self) -> u8 {
         self.0
     }
 
-    /// Which connection carries a vBucket.
+    /// Returns the number of the connection that carries a vBucket.
     #[must_use]
     pub const fn of(self, vb: VbId) -> u8 {
-        // The remainder is below 64: its low byte is all of it.
+        // The remainder is less than 64, so its low byte holds all of it.
         let [_, number] = (vb.0 % self.0 as u16).to_be_bytes();
         number
     }
 }
 
 impl Desired {
-    /// Checks a desired map. Producers without vBuckets are left out.
+    /// Returns the checked map, without producers that have no vBucket.
     ///
     /// # Errors
     /// [`PlanError::WantedTwice`] for the first vBucket that two producers are asked for.
@@ -97,13 +97,13 @@ impl Desired {
         Ok(Self(producers.into_iter().filter(|(_, vbs)| !vbs.is_empty()).collect()))
     }
 
-    /// The vBuckets of each producer.
+    /// Returns the vBuckets of each producer.
     #[must_use]
     pub const fn producers(&self) -> &BTreeMap<String, VbSet> {
         &self.0
     }
 
-    /// Wants a vBucket from `producer`, or from nobody, whoever it came from before.
+    /// Assigns a vBucket to `producer`, or to none, in place of its previous producer.
     pub fn assign(&mut self, vb: VbId, producer: Option<&str>) {
         for vbs in self.0.values_mut() {
             vbs.remove(vb);
@@ -114,7 +114,7 @@ impl Desired {
         self.0.retain(|_, vbs| !vbs.is_empty());
     }
 
-    /// The streams of each link, with `connections` for each producer.
+    /// Returns the vBuckets of each link, with `connections` links for each producer.
     #[must_use]
     pub fn links(&self, connections: Connections) -> Links {
         let mut links = Links::new();

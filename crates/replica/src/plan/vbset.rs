@@ -1,4 +1,4 @@
-//! A set of vBuckets as people write it: `0-511,600`.
+//! The text form of a set of vBuckets: `0-511,600`.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,8 +7,8 @@ use std::str::FromStr;
 use mcbp::VbId;
 use serde::{Serialize, Serializer};
 
-/// A set of vBuckets, each below [`VBUCKETS_MAX`] and at least one of them where it was parsed.
-/// Prints as the shortest list of ranges, which parses to the same set.
+/// A set of vBuckets, each less than [`VBUCKETS_MAX`]; not empty where it was parsed. Displays as
+/// the shortest list of ranges, which parses to the same set.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct VbSet(BTreeSet<VbId>);
 
@@ -18,7 +18,7 @@ pub const VBUCKETS_MAX: u16 = 1024;
 /// Why a text is not a set of vBuckets.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum VbSetError {
-    /// There is nothing, or nothing between two commas.
+    /// The text, or the part between two commas, is empty.
     #[error("an empty part: give vbuckets like 0-511,600")]
     Empty,
     /// A part is neither a number nor a range of numbers.
@@ -27,7 +27,7 @@ pub enum VbSetError {
         /// The part as written.
         part: String,
     },
-    /// A number is beyond the last vBucket.
+    /// A number is greater than the last vBucket.
     #[error("vbucket {number} is out of range: give 0 to {last}")]
     OutOfRange {
         /// The number.
@@ -49,35 +49,35 @@ pub enum VbSetError {
 }
 
 impl VbSet {
-    /// The vBuckets in ascending order.
+    /// Returns the vBuckets in ascending order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = VbId> {
         self.0.iter().copied()
     }
 
-    /// The vBuckets.
+    /// Returns the vBuckets.
     #[must_use]
     pub const fn as_set(&self) -> &BTreeSet<VbId> {
         &self.0
     }
 
-    /// How many there are.
+    /// Returns the number of vBuckets.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Adds a vBucket; says whether it was missing.
+    /// Adds a vBucket. Returns whether it was missing.
     pub fn insert(&mut self, vb: VbId) -> bool {
         self.0.insert(vb)
     }
 
-    /// Removes a vBucket; says whether it was there.
+    /// Removes a vBucket. Returns whether it was in the set.
     pub fn remove(&mut self, vb: VbId) -> bool {
         self.0.remove(&vb)
     }
@@ -86,8 +86,8 @@ impl VbSet {
 impl FromStr for VbSet {
     type Err = VbSetError;
 
-    /// Reads numbers and ranges between commas, with blanks around them or without. Fails at the
-    /// first thing that is wrong.
+    /// Parses numbers and ranges separated by commas; blanks around them are allowed. Returns the
+    /// first error.
     fn from_str(text: &str) -> Result<Self, VbSetError> {
         let mut vbs = BTreeSet::new();
         for part in text.split(',') {

@@ -1,4 +1,4 @@
-//! What is asked for, when, and what is remembered.
+//! Which set-ups are asked for and when, and the state between them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -65,7 +65,7 @@ fn the_delay_grows_until_the_stream_opens() {
     assert!(wanted.next_setup(Duration::MAX, any).is_some());
     wanted.settle(&outcomes(&[(7, VbOutcome::Opened)]), NOW, linear);
     wanted.ended(refused(7), NOW, linear);
-    assert_eq!(wanted.next_due(), Some(NOW + SECOND), "counted anew");
+    assert_eq!(wanted.next_due(), Some(NOW + SECOND), "the count restarts");
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn kafka_11_a_lost_link_makes_every_wanted_stream_due() {
     wanted.link_lost();
     assert_eq!(wanted.next_setup(NOW, any), setup(&[1, 2, 3]));
     wanted.not_done();
-    assert_eq!(wanted.next_setup(NOW, any), setup(&[1, 2, 3]), "a busy machine did nothing");
+    assert_eq!(wanted.next_setup(NOW, any), setup(&[1, 2, 3]), "a busy machine changed nothing");
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn a_neighbour_that_waits_goes_on_waiting_when_another_stream_is_added() {
 }
 
 #[test]
-fn mb_29354_a_stream_waits_until_another_link_has_let_go_of_it() {
+fn mb_29354_a_stream_waits_until_another_link_has_closed_it() {
     let mut wanted = WantedStreams::default();
     wanted.want(&set(&[1, 2]));
     assert_eq!(wanted.next_setup(NOW, |vb| vb != VbId(1)), setup(&[2]));
@@ -129,7 +129,7 @@ fn mb_29354_a_stream_waits_until_another_link_has_let_go_of_it() {
     assert_eq!(wanted.next_setup(NOW, any), setup(&[1, 2]));
     wanted.settle(&outcomes(&[(1, VbOutcome::Failed(refused(1)))]), NOW, linear);
     assert_eq!(wanted.next_setup(NOW + SECOND, |_| false), None);
-    assert_eq!(wanted.next_due(), None, "no alarm for what waits for something else");
+    assert_eq!(wanted.next_due(), None, "no timer for a stream that waits for another link");
 }
 
 #[test]

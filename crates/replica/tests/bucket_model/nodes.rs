@@ -1,9 +1,9 @@
 //! The copies of vBucket 0 at the data nodes, and what a takeover does to them.
 
 use mcbp::{Seqno, VbState, VbUuid};
-use replica::remedy::{Held, Said};
+use replica::remedy::{CopyInfo, CopyReport};
 
-/// How far a takeover has come at the nodes; each step is one order that takes effect.
+/// The progress of a takeover at the nodes; each step is one order that takes effect.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Stage {
     Begun,
@@ -17,7 +17,7 @@ pub enum Stage {
 pub struct Nodes {
     pub consumer: VbState,
     pub alpha: VbState,
-    /// An order of a takeover whose link is lost: it may still take effect.
+    /// An order of a takeover whose link is lost, which may still take effect.
     pub on_its_way: Option<Stage>,
 }
 
@@ -44,8 +44,8 @@ impl Nodes {
         }
     }
 
-    pub const fn said(state: VbState) -> Said {
-        Said::Has(Held { state, branch: VbUuid(7), high: Seqno(10) })
+    pub const fn said(state: VbState) -> CopyReport {
+        CopyReport::Present(CopyInfo { state, branch: VbUuid(7), high: Seqno(10) })
     }
 }
 

@@ -1,4 +1,4 @@
-//! One bucket's machine, its links and tasks, and everything that may happen next.
+//! The machine of one bucket, its links and tasks, and every action that is possible next.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use mcbp::{Side, Status, VbId, VbState};
 use replica::backoff::Backoff;
 use replica::bucket::{
-    BothSaid, BucketCommand, BucketEffect, BucketEvent, BucketMachine, Cause, Change, CommandError,
-    Done, Examine, Finding, LinkDown, LinkId, LinkReport, Moment, MoveKind, MoveRequest, Settings,
-    StreamPhase, TaskId, Verdict,
+    BucketCommand, BucketEffect, BucketEvent, BucketMachine, Cause, Change, CommandError,
+    CopyReports, Done, Examine, ExamineAction, Finding, LinkDown, LinkId, LinkReport, Moment,
+    MoveKind, MoveRequest, Settings, StreamPhase, TaskId,
 };
 use replica::link::{Command, Outcome, Reason, Step, StopReason, Ticket, VbError, VbOutcome};
 use replica::plan::{Connections, Desired, LinkKey};
@@ -53,13 +53,13 @@ impl Given {
     }
 }
 
-/// A mistake that is made on purpose, to show that the checker finds it.
+/// A seeded mistake, to show that the checker finds it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Mistake {
     None,
-    /// A link says that it is closed, and the consumer still has its stream.
+    /// A link reports that it is closed while the consumer still has its stream.
     ClosedTooEarly,
-    /// The bucket is not told that a link is lost.
+    /// The loss of a link is not reported to the bucket.
     LossUnheard,
     /// A takeover that failed counts as moved without asking the nodes.
     NotExamined,
@@ -71,11 +71,11 @@ pub enum Mistake {
     AnswerLost,
 }
 
-/// What may happen next.
+/// An action.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Action {
     Give(usize),
-    /// The bucket hears the next report of this link.
+    /// The next report of this link reaches the bucket.
     Hear(usize),
     Opens(usize),
     /// The link has done its next command.
@@ -85,12 +85,12 @@ pub enum Action {
     Examined(TaskId),
     OrderTakesEffect,
     OrderIsLost,
-    /// Nothing else can happen, but for time.
+    /// Time passes; only when no other action is possible.
     Wake,
-    // From here on: faults. Each costs one of the budget.
+    // Faults. Each costs one of the budget.
     WakeEarly,
     CannotOpen(usize),
-    /// Lost, by an error or a rival of the same name.
+    /// The link is lost, by an error or because a rival of the same name displaced it.
     Lost(usize),
     Refuses(usize),
     Ends(usize),
@@ -130,7 +130,7 @@ struct Pair {
     is_up: bool,
     commands: VecDeque<(Ticket, Command)>,
     stage: Stage,
-    /// Whether it has the stream of the vBucket.
+    /// Whether the link has the stream of the vBucket.
     has_stream: bool,
 }
 
@@ -153,7 +153,7 @@ pub struct World {
     pub answers: Vec<u8>,
     faults_left: u8,
     pub wakes: u8,
-    /// Whether the consumer still has a stream of a link that said to have closed it.
+    /// Whether the consumer still has a stream of a link that reported to be closed.
     lingers: bool,
     /// Whether a command was given to a link that is not open.
     pub given_too_early: bool,
@@ -236,14 +236,14 @@ impl World {
         }
     }
 
-    /// What links, tasks and nodes may do by themselves, all being well.
+    /// The actions of links, tasks and nodes without a fault.
     fn environment(&self, actions: &mut Vec<Action>) {
         let waiting = self.reports.iter().filter(|(_, reports)| !reports.is_empty());
         actions.extend(waiting.map(|(&at, _)| Action::Hear(at)));
         for (&at, pair) in &self.pairs {
             match pair.commands.front() {
-                // A link of the same name displaces the older one: what that was told has taken
-                // effect, or is lost.
+                // A link of the same name displaces the older one, whose orders have taken effect
+                // by then, or are lost.
                 None if !pair.is_up && self.nodes.on_its_way.is_none() => {
                     actions.push(Action::Opens(at));
                 }
@@ -263,7 +263,7 @@ impl World {
             match what {
                 Task::Estimate => actions.push(Action::Estimated(task)),
                 Task::Examine(examine) => {
-                    // It asks again while what it hears may change.
+                    // The task asks again while the copies may change.
                     let may_change = examine.may_change(&self.said());
                     if !may_change || self.nodes.on_its_way.is_none() {
                         actions.push(Action::Examined(task));
@@ -283,7 +283,7 @@ impl World {
                 self.given[n] = true;
                 let (ticket, command) = (Ticket(n as u64), commands[n].command());
                 self.tell(BucketEvent::Command { ticket, command }, mistake);
-                // One that is refused, because the vBucket is being moved, begins nothing.
+                // A command that is refused, because the vBucket is being moved, begins nothing.
                 self.move_was_undisturbed |= commands[n].is_move() && self.answers[n] == 0;
             }
             Action::Hear(at) => {
@@ -349,8 +349,8 @@ impl World {
         }
     }
 
-    /// A link does the command at its front. The vBucket's stream fails where it is refused, or
-    /// where the nodes cannot have it.
+    /// A link runs its next command. The vBucket's stream fails where it is refused, or where the
+    /// nodes cannot serve it.
     fn does(&mut self, at: usize, is_refused: bool, mistake: Mistake) {
         let can_stream = self.nodes.can_stream();
         let pair = self.pairs.get_mut(&at).unwrap();
@@ -373,7 +373,7 @@ impl World {
                 let outcome = Outcome::Done(outcomes);
                 self.report(at, LinkReport::Answered(ticket, outcome));
             }
-            // Only where the nodes cannot have the stream: they refuse it.
+            // Only where the nodes cannot serve the stream, which they refuse.
             Command::Takeover { .. } => self.answer(at, ticket, VbOutcome::Failed(refused())),
             Command::Shut => {
                 let Pair { id, has_stream, .. } = self.pairs.remove(&at).unwrap();
@@ -401,24 +401,24 @@ impl World {
         }
     }
 
-    fn said(&self) -> BothSaid {
+    fn said(&self) -> CopyReports {
         let (producer, consumer) =
             (Nodes::said(self.nodes.alpha), Nodes::said(self.nodes.consumer));
-        BothSaid { producer, consumer }
+        CopyReports { producer, consumer }
     }
 
     fn examined(&mut self, task: TaskId, mistake: Mistake) {
         let Some(Task::Examine(examine)) = self.tasks.remove(&task) else { panic!("{task:?}") };
         let finding = match examine.judge(&self.said()) {
             _ if mistake == Mistake::NotExamined => Finding::Moved,
-            Verdict::Found(_)
+            ExamineAction::Report(_)
                 if mistake == Mistake::RepairedTooEarly && self.nodes.alpha == VbState::Dead =>
             {
                 self.nodes.alpha = VbState::Active;
                 Finding::GivenBack
             }
-            Verdict::Found(finding) => finding,
-            Verdict::Activate(side, finding) => {
+            ExamineAction::Report(finding) => finding,
+            ExamineAction::Activate(side, finding) => {
                 match side {
                     Side::Consumer => self.nodes.consumer = VbState::Active,
                     Side::Producer => self.nodes.alpha = VbState::Active,
@@ -481,7 +481,7 @@ impl World {
         }
     }
 
-    /// Notes whether the vBucket is asked for while another link has it, or is asked for it.
+    /// Records whether the vBucket is asked for while another link has it, or is asked for it.
     fn note_asked(&mut self, id: LinkId, command: &Command) {
         let asks = |command: &Command| match command {
             Command::SetupStreams { wanted, .. } => wanted.contains(&VB),
@@ -505,7 +505,7 @@ impl World {
         }
     }
 
-    /// Whether nothing can happen any more, and every command was given.
+    /// Whether no action is possible any more, and every command was given.
     pub fn is_over(&self) -> bool {
         let mut actions = Vec::new();
         self.environment(&mut actions);
@@ -523,7 +523,7 @@ impl World {
         self.pairs.values().filter(|pair| pair.has_stream).count()
     }
 
-    /// Whether the stream that is wanted, if any, is open at machine and link.
+    /// Whether the wanted stream, if any, is open at machine and link.
     pub fn is_all_open(&self) -> bool {
         let streams = self.machine.links().flat_map(|link| self.machine.streams(link.id, self.now));
         let phases: Vec<_> = streams.map(|stream| stream.phase).collect();
@@ -531,7 +531,7 @@ impl World {
         is_open && self.open_streams() == phases.len()
     }
 
-    /// Where nothing happens by itself and nobody waits, what is wanted is asked for again soon.
+    /// Whether what is wanted is retried soon, when no action is possible and no command waits.
     pub fn is_asked_again(&self) -> bool {
         let mut actions = Vec::new();
         self.environment(&mut actions);

@@ -1,5 +1,5 @@
-//! The two data nodes as the machine may meet them: everything a real one does, and what it should
-//! not do. A node takes in a frame at once; what it says waits in a queue, in order, for any time.
+//! The two data nodes with every behaviour of real ones, correct or not. A node handles a frame at
+//! once; its frames wait in a queue, in order, and may be delivered at any time.
 
 use std::collections::VecDeque;
 
@@ -10,14 +10,14 @@ use replica::link::{ControlFrame, OwnFrame, Side};
 /// The vBuckets of the model.
 pub const VBS: usize = 2;
 
-/// What a node says, in order.
-pub type Wire = VecDeque<Said>;
+/// The frames of a node, in order.
+pub type Wire = VecDeque<NodeFrame>;
 
 /// One frame of a node.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Said {
+pub enum NodeFrame {
     Control(ControlFrame),
-    /// A row of a stream, which passes unseen.
+    /// A row of a stream, which the machine does not see.
     Row {
         vb: VbId,
         opaque: Opaque,
@@ -30,7 +30,7 @@ pub enum Said {
 pub struct NodeStream {
     pub opaque: Opaque,
     pub takeover: bool,
-    /// At the consumer: the ADD_STREAM that is not answered yet, and not decided either.
+    /// At the consumer: the ADD_STREAM without a decided answer.
     pub add: Option<Opaque>,
     /// At the producer: the last seqno that the consumer has or was sent.
     pub sent: u8,
@@ -41,15 +41,15 @@ pub struct NodeStream {
 pub struct ConsumerVb {
     pub stream: Option<NodeStream>,
     pub state: VbState,
-    /// A SET_VBUCKET_STATE that is not answered yet.
+    /// A SET_VBUCKET_STATE without an answer.
     pub asked: Option<(Opaque, VbState)>,
-    /// The last seqno it has.
+    /// The last seqno of the copy.
     pub high: u8,
-    /// The first seqno that it misses below that.
+    /// The first missing seqno below the last one.
     pub gap: Option<u8>,
 }
 
-/// A rollback that will run, whatever becomes of its stream (wire/20).
+/// A rollback that runs even if its stream is closed (wire/20).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct RollingBack {
     pub vb: VbId,
@@ -61,11 +61,11 @@ pub struct RollingBack {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Consumer {
     pub vbs: [ConsumerVb; VBS],
-    /// Answers to ADD_STREAM that are decided and not given yet. Each may come at any time.
+    /// Decided answers to ADD_STREAM. Each may be sent at any time.
     pub owed: Vec<(Opaque, Status)>,
     pub rolling: Vec<RollingBack>,
     pub wire: Wire,
-    /// It got an answer for a stream that it does not have, upon which a real node hangs up.
+    /// Whether an answer to an unknown stream came; a real node then closes the connection.
     pub upset: bool,
     counter: u32,
 }
@@ -85,7 +85,7 @@ impl Consumer {
     }
 
     fn say(&mut self, frame: ControlFrame) {
-        self.wire.push_back(Said::Control(frame));
+        self.wire.push_back(NodeFrame::Control(frame));
     }
 
     /// A frame of the proxy's own.
@@ -117,8 +117,8 @@ impl Consumer {
         self.rolling.push(RollingBack { vb: VbId(u16::try_from(at).unwrap()), stream, to });
     }
 
-    /// A rollback runs: for a stream that is there, or for one that was closed meanwhile, which
-    /// takes rows from under the stream that is there now.
+    /// A rollback runs: for its stream, or for one that was closed meanwhile. The latter removes
+    /// rows from under the present stream.
     pub fn rolls_back(&mut self, at: usize) {
         let RollingBack { vb, stream, to } = self.rolling.remove(at);
         let here = &mut self.vbs[usize::from(vb.0)];
@@ -134,7 +134,7 @@ impl Consumer {
         self.say(ControlFrame::StreamReq { vb, opaque: stream.opaque, flags, start });
     }
 
-    /// A row comes. One that is refused is followed by rows that are not (wire/19).
+    /// A row arrives. A refused row may be followed by accepted ones (wire/19).
     pub fn row(&mut self, vb: VbId, opaque: Opaque, seqno: u8, is_refused: bool) {
         let here = &mut self.vbs[usize::from(vb.0)];
         let status = match here.stream {
@@ -215,7 +215,7 @@ impl Consumer {
         self.vbs[usize::from(vb.0)].stream
     }
 
-    /// A stream goes away; an ADD_STREAM that it never got to answer is answered with an error.
+    /// A stream is removed; its ADD_STREAM, if still without an answer, gets an error.
     fn drop_stream(&mut self, vb: VbId) -> Option<NodeStream> {
         let stream = self.vbs[usize::from(vb.0)].stream.take()?;
         self.owed.extend(stream.add.map(|add| (add, Status::ETMPFAIL)));
@@ -255,9 +255,9 @@ impl Consumer {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ProducerVb {
     pub stream: Option<NodeStream>,
-    /// A STREAM_REQ that is not answered yet.
+    /// A STREAM_REQ without an answer.
     pub asked: Option<NodeStream>,
-    /// The opaque of the last stream that is gone, for a stale end.
+    /// The opaque of the last ended stream, for a stale end.
     pub older: Option<Opaque>,
     pub state: VbState,
     /// Whether the data of a takeover was sent, and the consumer was asked to be pending.
@@ -284,7 +284,7 @@ impl Producer {
     }
 
     fn say(&mut self, frame: ControlFrame) {
-        self.wire.push_back(Said::Control(frame));
+        self.wire.push_back(NodeFrame::Control(frame));
     }
 
     /// Sends the next row of a stream.
@@ -292,7 +292,7 @@ impl Producer {
         let Some(stream) = self.vbs[at].stream.as_mut() else { return };
         stream.sent += 1;
         let (vb, opaque) = (VbId(u16::try_from(at).unwrap()), stream.opaque);
-        self.wire.push_back(Said::Row { vb, opaque, seqno: stream.sent });
+        self.wire.push_back(NodeFrame::Row { vb, opaque, seqno: stream.sent });
     }
 
     /// A frame of the proxy's own.
@@ -320,7 +320,7 @@ impl Producer {
                     self.state_answered(at, opaque, status);
                 }
             }
-            // Here a real node hangs up; for what is checked it is worse that it goes on.
+            // A real node would close the connection; to continue is the worse case for the checks.
             ControlFrame::DataRefused { .. } => {}
             other => panic!("forwarded to the producer: {other:?}"),
         }
@@ -331,7 +331,7 @@ impl Producer {
         if !status.is_success() {
             self.end(at, StreamEndStatus::STATE_CHANGED);
         } else if self.vbs[at].state == VbState::Active {
-            // Dead here before active there: at no time two of them.
+            // Dead here before active at the consumer, so that at no time two copies are active.
             self.vbs[at].state = VbState::Dead;
             let state = VbState::Active;
             self.say(ControlFrame::SetVbucketState { vb, opaque, state });
@@ -340,7 +340,7 @@ impl Producer {
         }
     }
 
-    /// Answers a STREAM_REQ. What forbids a stream is checked first.
+    /// Answers a STREAM_REQ. Reasons to refuse it are checked first.
     pub fn answer(&mut self, at: usize, status: Status) {
         let here = &mut self.vbs[at];
         let Some(asked) = here.asked.take() else { return };
@@ -356,7 +356,7 @@ impl Producer {
         self.say(ControlFrame::StreamReqResponse { opaque: asked.opaque, status });
     }
 
-    /// Begins to hand over: all data of a takeover stream was sent.
+    /// Begins the handover, after all data of a takeover stream was sent.
     pub fn hand_over(&mut self, at: usize) {
         let Some(stream) = self.vbs[at].stream else { return };
         self.vbs[at].handing_over = true;

@@ -1,4 +1,4 @@
-//! One machine between two nodes, and everything that may happen next.
+//! One machine between two nodes, and every action that is possible next.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use replica::link::{
     Ticket, VbOutcome, Verdict,
 };
 
-use crate::nodes::{Consumer, Producer, Said, VBS};
+use crate::nodes::{Consumer, NodeFrame, Producer, VBS};
 
 /// How many commands there are.
 pub const COMMANDS: usize = 6;
@@ -30,7 +30,7 @@ fn commands(incomplete: &BTreeMap<VbId, Seqno>) -> [Command; COMMANDS] {
     ]
 }
 
-/// What may happen next.
+/// An action.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Action {
     Give(usize),
@@ -42,9 +42,9 @@ pub enum Action {
     ProducerHandsOver(usize),
     ProducerSends(usize),
     ConsumerRollsBack(usize),
-    /// Nothing moves any more, but for time.
+    /// A deadline passes; only when no other action is possible.
     Deadline(Deadline),
-    // From here on: faults. Each costs one of the budget.
+    // Faults. Each costs one of the budget.
     DeadlineTooEarly(Deadline),
     ConsumerForgetsAdd(usize),
     ConsumerRefusesState(usize),
@@ -83,15 +83,15 @@ impl Action {
     }
 }
 
-/// A mistake that is made on purpose, to show that the checker finds it.
+/// A seeded mistake, to show that the checker finds it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Mistake {
     None,
     /// The pending vBucket is not removed when its stream ends (MB-53445).
     EndForgotten,
-    /// Nothing limits the wait for the answer to ADD_STREAM.
+    /// The wait for the answer to ADD_STREAM has no deadline.
     NoDeadline,
-    /// A refusal of the consumer passes unseen (wire/19).
+    /// A refusal of the consumer is not given to the machine (wire/19).
     RefusalUnseen,
     /// An attempt that has to roll back is closed like any other (wire/20b).
     RollbackUnseen,
@@ -111,18 +111,18 @@ pub struct World {
     pub answers: [u8; COMMANDS],
     /// Rows of vBucket 0 at the producer.
     pub rows: u8,
-    /// What the owner of the link was told of the consumer's copies.
+    /// What was reported to the owner of the link about the consumer's copies.
     pub incomplete: BTreeMap<VbId, Seqno>,
     pub faults_left: u8,
     pub stopped: bool,
-    /// Whether an answer to CLOSE_STREAM was lost: from then on the order of what a node says
-    /// proves nothing, and what it asks may be taken for what a closed stream asks.
+    /// Whether an answer to CLOSE_STREAM was lost. From then on the order of a node's frames proves
+    /// nothing, and a STREAM_REQ may be attributed to a closed stream.
     pub lost_close: bool,
     /// Every deadline that was armed and is awaited.
     pub armed: BTreeSet<Deadline>,
-    /// Opaques of streams whose failing end was seen: nobody may wait for them any more.
+    /// Opaques of streams whose failing end was seen: nothing may wait for them any more.
     pub ended: BTreeSet<Opaque>,
-    /// What was seen that must never be.
+    /// Violations seen so far.
     pub wrong: Option<&'static str>,
 }
 
@@ -159,11 +159,11 @@ impl World {
             if let Some(next) = wire.front() {
                 actions.push(Action::Read(side));
                 match next {
-                    Said::Control(ControlFrame::CloseStreamResponse { .. }) => {
+                    NodeFrame::Control(ControlFrame::CloseStreamResponse { .. }) => {
                         actions.push(Action::CloseAnswerLost(side));
                     }
-                    Said::Row { .. } => actions.push(Action::ConsumerRefusesRow),
-                    Said::Control(_) => {}
+                    NodeFrame::Row { .. } => actions.push(Action::ConsumerRefusesRow),
+                    NodeFrame::Control(_) => {}
                 }
             }
             actions.push(Action::Lost(side));
@@ -228,14 +228,14 @@ impl World {
             }
             Action::Read(Side::Consumer) => {
                 let said = self.consumer.wire.pop_front().unwrap();
-                let Said::Control(frame) = said else { panic!("the consumer says {said:?}") };
+                let NodeFrame::Control(frame) = said else { panic!("no control frame: {said:?}") };
                 if self.pump(frame, mistake) == Verdict::Forward {
                     self.producer.forwarded(frame);
                 }
             }
             Action::Read(Side::Producer) => match self.producer.wire.pop_front().unwrap() {
-                Said::Row { vb, opaque, seqno } => self.consumer.row(vb, opaque, seqno, false),
-                Said::Control(frame) => {
+                NodeFrame::Row { vb, opaque, seqno } => self.consumer.row(vb, opaque, seqno, false),
+                NodeFrame::Control(frame) => {
                     if self.pump(frame, mistake) == Verdict::Forward {
                         self.consumer.forwarded(frame);
                     }
@@ -243,7 +243,7 @@ impl World {
             },
             Action::ConsumerRefusesRow => {
                 let said = self.producer.wire.pop_front().unwrap();
-                let Said::Row { vb, opaque, seqno } = said else { panic!("no row: {said:?}") };
+                let NodeFrame::Row { vb, opaque, seqno } = said else { panic!("no row: {said:?}") };
                 self.consumer.row(vb, opaque, seqno, true);
             }
             Action::ConsumerRollsBack(at) => self.consumer.rolls_back(at),
@@ -257,7 +257,7 @@ impl World {
             Action::ConsumerAnswersAdd(at) => {
                 let (opaque, status) = self.consumer.owed.remove(at);
                 let answer = ControlFrame::AddStreamResponse { opaque, status };
-                self.consumer.wire.push_back(Said::Control(answer));
+                self.consumer.wire.push_back(NodeFrame::Control(answer));
             }
             Action::ConsumerForgetsAdd(at) => drop(self.consumer.owed.remove(at)),
             Action::ConsumerAnswersState(vb) => self.consumer.answer_state(vb, Status::SUCCESS),
@@ -276,7 +276,8 @@ impl World {
         self.ended.retain(|&opaque| is_named(&self.machine, &self.producer, opaque));
     }
 
-    /// What a pump does with a control frame: ask, carry out, then pass on or not.
+    /// Does what a pump does with a control frame: asks for the verdict, carries out the effects,
+    /// then forwards the frame or not.
     fn pump(&mut self, frame: ControlFrame, mistake: Mistake) -> Verdict {
         if let ControlFrame::StreamEnd { vb, opaque, .. } = frame
             && mistake == Mistake::EndForgotten
@@ -321,8 +322,8 @@ impl World {
         }
     }
 
-    /// Whether a frame of a link that lives ends at the proxy: an answer to a frame of our own, or
-    /// one that the other side must not see.
+    /// Whether a frame of a live link must end at the sidecar: an answer to a frame of ours, or one
+    /// that the other side must not see.
     fn must_stop(&self, frame: ControlFrame, phase: &str, effects: &[Effect]) -> bool {
         let has_own = |opaque: Opaque| {
             let mut streams = self.consumer.vbs.iter().filter_map(|vb| vb.stream);
@@ -407,15 +408,15 @@ impl World {
         (0..COMMANDS).all(|n| !self.given[n] || self.answers[n] == 1)
     }
 
-    /// Whether the owner was told of every gap, or is about to be: what the consumer said is on
-    /// its way. What a lost connection took with it nobody can know.
+    /// Whether every gap was reported to the owner, or its refusal is still on its way. Refusals
+    /// lost with a connection are not counted.
     pub fn gaps_are_known(&self) -> bool {
         let is_on_its_way = |vb: VbId| {
             self.consumer.wire.iter().any(|said| match said {
-                Said::Control(ControlFrame::DataRefused { status, .. }) => {
+                NodeFrame::Control(ControlFrame::DataRefused { status, .. }) => {
                     *status == Status::EINVAL && vb == VbId(0)
                 }
-                Said::Control(ControlFrame::StreamReq { vb: asked, opaque, .. }) => {
+                NodeFrame::Control(ControlFrame::StreamReq { vb: asked, opaque, .. }) => {
                     *asked == vb && self.machine.stream_opaque(vb) != Some(*opaque)
                 }
                 _ => false,
@@ -429,7 +430,7 @@ impl World {
         })
     }
 
-    /// Whether no node has anything to say or to decide.
+    /// Whether no node has a frame to send or a decision to make.
     fn is_still(&self) -> bool {
         let decides = |vb: &crate::nodes::ConsumerVb| vb.asked.is_some();
         self.consumer.wire.is_empty()
@@ -444,7 +445,7 @@ impl World {
                 .any(|vb| vb.stream.is_some_and(|stream| stream.takeover) && !vb.handing_over)
     }
 
-    /// Whether nothing is under way anywhere.
+    /// Whether nothing is pending.
     pub fn is_quiet(&self) -> bool {
         self.consumer.is_quiet() && self.producer.is_quiet()
     }
@@ -458,7 +459,7 @@ impl World {
     }
 }
 
-/// Whether anything may still name this stream; the set of ended ones is kept small by it.
+/// Whether a frame may still carry this opaque; keeps the set of ended streams small.
 fn is_named(machine: &ConsumerMachine, producer: &Producer, opaque: Opaque) -> bool {
     let waiting = machine.pending();
     waiting.iter().any(|&vb| machine.stream_opaque(vb) == Some(opaque))

@@ -4,6 +4,7 @@
 //! Every commit writes one for each vBucket that it touches, so it is short: numbers take as many
 //! bytes as they need, and rising seqnos are written as differences.
 
+use invariant::broken;
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbId, VbState, VbUuid};
 use vbucket::{FailoverTable, VbMeta};
@@ -38,6 +39,17 @@ pub(crate) struct VbRecord {
 impl VbRecord {
     pub(crate) fn generation(&self) -> Generation {
         Generation { vb: self.meta.vb, number: self.generation }
+    }
+
+    /// Counts a row that is replaced or undone, and the one in its place.
+    ///
+    /// The count is a statistic: one that is too low is reported, and refuses no change.
+    pub(crate) fn count_items(&mut self, was_alive: bool, is_alive: bool) {
+        let items = self.items.checked_sub(u64::from(was_alive)).unwrap_or_else(|| {
+            _ = broken!("{} counts no documents, and one of it is replaced", self.meta.vb);
+            0
+        });
+        self.items = items + u64::from(is_alive);
     }
 
     pub(crate) fn encode(&self) -> Vec<u8> {

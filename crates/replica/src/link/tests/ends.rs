@@ -47,7 +47,7 @@ fn mb_17241_any_open_stream_leaves_the_open_set() {
 }
 
 #[test]
-fn mb_53445_open_stream_that_ends_while_a_set_up_runs_is_told_at_once() {
+fn mb_53445_open_stream_that_ends_while_a_set_up_runs_is_reported_at_once() {
     let script = [
         (setup(&[1, 2], 1), "add(vb:2 #1)"),
         (end(1, 1, CHANGED), "forward ended(vb:1 producer end StateChanged)"),
@@ -154,11 +154,11 @@ fn mb_34951_pending_with_the_opaque_of_an_older_stream_is_stale() {
         (closed(Consumer, 1, OK), "withhold"),
         (closed(Producer, 1, OK), "withhold answer(#1 vb:1 Closed)"),
         (add(&[1], 2), "add(vb:1 #2)"),
-        (end(1, 1, StreamEndStatus::CLOSED), "forward note(stale)"), // Before it is asked for,
+        (end(1, 1, StreamEndStatus::CLOSED), "forward note(stale)"), // Before its STREAM_REQ,
         (request(1, 2), "forward"),
-        (end(1, 1, StreamEndStatus::CLOSED), "forward note(stale)"), // while it is,
+        (end(1, 1, StreamEndStatus::CLOSED), "forward note(stale)"), // during the request,
         (added(2, OK), "withhold answer(#2 vb:1 Opened)"),
-        (end(1, 1, StreamEndStatus::CLOSED), "forward note(stale)"), // and after.
+        (end(1, 1, StreamEndStatus::CLOSED), "forward note(stale)"), // and after it.
     ];
     let machine = check_from(with_open(&[1]), &again);
     assert_eq!(open(&machine), [1]);

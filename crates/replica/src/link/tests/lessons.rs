@@ -1,4 +1,4 @@
-//! One script for each bug of the field that this machine could have.
+//! One script for each known bug that this machine could have.
 
 use super::setup::with_open;
 use super::*;
@@ -31,7 +31,7 @@ fn mb_10465_the_state_change_is_known_before_the_consumer_can_answer_it() {
     check(&[
         (takeover(1, 1), "add(vb:1 #0 takeover)"),
         (request_takeover(1, 1), "forward"),
-        (state_answer(1, OK), "forward"), // Nothing was asked for: not taken for an answer.
+        (state_answer(1, OK), "forward"), // No state was ordered: not an answer.
         (state(1, 1, Active), "withhold noop(#1)"),
         (noop_answer(1), "withhold set(vb:1 active)"),
         (added(0, OK), "withhold"),

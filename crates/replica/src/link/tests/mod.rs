@@ -1,6 +1,6 @@
-//! Script tables: one line for each event, with everything that it leads to.
+//! Script tables: one line for each event, with all its effects.
 //!
-//! Our own opaques are written as their number of issue, so `#0` is the first frame we ever sent.
+//! Our own opaques are written as their sequence number, so `#0` is our first frame.
 
 mod close;
 mod ends;
@@ -25,7 +25,7 @@ pub(super) use super::{
     Reason, Step, Ticket, VbError, VbOutcome, Verdict,
 };
 
-/// What a script feeds.
+/// An input of a script.
 #[derive(Clone, Debug)]
 pub(super) enum Input {
     Event(Event),
@@ -38,7 +38,7 @@ pub(super) fn own(n: u32) -> Opaque {
     Opaque(OWN + n)
 }
 
-/// An opaque as a consumer counts them: in host byte order, so the first is `01 00 00 00`.
+/// An opaque of a consumer, which counts in host byte order: the first is `01 00 00 00`.
 pub(super) fn stream(n: u32) -> Opaque {
     Opaque(n.swap_bytes())
 }
@@ -150,8 +150,8 @@ pub(super) fn check(script: &[(Input, &str)]) -> ConsumerMachine {
     check_from(ConsumerMachine::default(), script)
 }
 
-/// Feeds a script, and holds every effect to what it says. Armed deadlines are not in the text; in
-/// exchange, whatever is awaited after a step must have been armed by then.
+/// Feeds a script and compares every effect. Armed deadlines are not in the text; instead, every
+/// awaited deadline must have been armed.
 #[track_caller]
 pub(super) fn check_from(
     mut machine: ConsumerMachine,

@@ -1,4 +1,4 @@
-//! What can be read of a machine, and the bounds of what it remembers.
+//! Snapshots of a machine, and the bounds of its memory.
 
 use super::super::{Snapshot, VbPhase, VbSnapshot};
 use super::setup::with_open;
@@ -29,7 +29,7 @@ fn a_snapshot_shows_every_vbucket_with_its_phase_and_opaque() {
         ],
     );
     let row = |vb, phase, n: Option<u32>| VbSnapshot {
-        line: None,
+        rollbacks_before: None,
         vbucket: vb,
         phase,
         opaque: n.map(|n| stream(n).0),

@@ -22,7 +22,7 @@ fn opened() -> ConsumerMachine {
 }
 
 #[test]
-fn a_refused_row_ends_its_stream_and_no_other_and_the_producer_does_not_hear_of_it() {
+fn a_refused_row_ends_its_stream_and_no_other_and_is_withheld_from_the_producer() {
     let machine = check_from(
         opened(),
         &[
@@ -39,7 +39,7 @@ fn a_refused_row_ends_its_stream_and_no_other_and_the_producer_does_not_hear_of_
             (end(1, 1, StreamEndStatus::CLOSED), "forward"),
             (
                 refused(1, Opcode::DCP_STREAM_END, Status::DCP_STREAM_NOT_FOUND),
-                "withhold", // The consumer has closed it already.
+                "withhold", // The consumer had closed the stream.
             ),
         ],
     );
@@ -83,7 +83,7 @@ fn an_incomplete_copy_is_rolled_back_to_where_it_is_complete_and_opens_with_the_
 }
 
 #[test]
-fn a_consumer_that_dropped_the_stream_at_the_refused_row_has_no_hole() {
+fn a_consumer_that_dropped_the_stream_at_the_refused_row_has_no_gap() {
     check_from(
         opened(),
         &[

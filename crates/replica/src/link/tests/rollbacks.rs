@@ -1,4 +1,4 @@
-//! Attempts that roll back: never closed before they are resolved, timed by the link's progress.
+//! Attempts that roll back: not closed before the rollback ends, timed by the link's progress.
 
 use super::setup::with_open;
 use super::*;
@@ -41,9 +41,9 @@ fn wire_20_attempts_that_roll_back_wait_as_long_as_the_link_makes_progress() {
 }
 
 #[test]
-fn a_rollback_that_does_not_come_on_ends_the_link_and_is_not_closed() {
-    let why = "the connection to the consumer was lost: vb:1 is rolling back, and nothing moved \
-               in time";
+fn a_rollback_without_progress_ends_the_link_and_is_not_closed() {
+    let why = "the connection to the consumer was lost: vb:1 is rolling back, without progress \
+               before the deadline";
     check_from(
         rolling(),
         &[(
@@ -76,13 +76,13 @@ fn wire_20b_a_closed_attempt_that_asks_again_ends_the_link() {
             overdue(Step::AddStream, 0),
             &format!("{given_up} answer(#1 vb:1 producer deadline add-stream)"),
         ),
-        (request_answer(1, BACK), "withhold"), // The consumer does not know it any more.
+        (request_answer(1, BACK), "withhold"), // The consumer no longer knows the stream.
     ]);
     check_from(
         closed_attempt.clone(),
         &[(request_from(1, 1, 0), "forward note(unexpected-request)")],
     );
-    let what = "the consumer broke the protocol: a stream that was closed was rolled back and \
+    let what = "the consumer broke the protocol: a closed stream was rolled back and \
                 asked for again, which empties its vBucket";
     check_from(
         closed_attempt,
@@ -151,10 +151,15 @@ fn many_closes_and_refusals_are_timed_by_progress_too() {
 }
 
 #[test]
-fn what_rolls_back_shows_its_place_in_line() {
+fn a_rollback_shows_its_position_in_the_queue() {
     let machine = check_from(rolling(), &[]);
     let rows = |machine: &ConsumerMachine| -> Vec<_> {
-        machine.snapshot().vbuckets.iter().map(|row| (row.vbucket, row.phase, row.line)).collect()
+        machine
+            .snapshot()
+            .vbuckets
+            .iter()
+            .map(|row| (row.vbucket, row.phase, row.rollbacks_before))
+            .collect()
     };
     let phase = VbPhase::RollingBack;
     assert_eq!(rows(&machine), [(1, phase, Some(0)), (2, phase, Some(1))]);
@@ -163,7 +168,7 @@ fn what_rolls_back_shows_its_place_in_line() {
 }
 
 #[test]
-fn a_rollback_that_does_not_come_on_harms_no_open_stream_and_its_vbucket_waits_for_it() {
+fn a_rollback_without_progress_ends_no_open_stream_and_its_vbucket_waits_for_it() {
     let machine = check_from(
         with_open(&[3]),
         &[
@@ -175,7 +180,7 @@ fn a_rollback_that_does_not_come_on_harms_no_open_stream_and_its_vbucket_waits_f
                 overdue(Step::AddStream, 1),
                 "answer(#1 vb:1 consumer rolling-back, vb:3 AlreadyOpen)",
             ),
-            // Nothing is sent for it meanwhile.
+            // Nothing is sent for vBucket 1 meanwhile.
             (setup(&[1, 3], 2), "answer(#2 vb:1 consumer rolling-back, vb:3 AlreadyOpen)"),
             (takeover(1, 3), "answer(#3 vb:1 consumer rolling-back)"),
         ],
@@ -185,7 +190,7 @@ fn a_rollback_that_does_not_come_on_harms_no_open_stream_and_its_vbucket_waits_f
     let machine = check_from(
         machine,
         &[
-            // It comes after all: as an attempt that was given up, and can be closed now.
+            // The STREAM_REQ comes after all: the attempt was given up, and can be closed now.
             (
                 request_from(1, 2, 0),
                 "forward note(rolled-back) close(consumer vb:1 #2) close(producer vb:1 #2)",
@@ -220,8 +225,8 @@ fn a_refusal_that_the_consumer_does_not_answer_ends_no_link_because_another_roll
     assert_eq!(open(&machine), [1]);
 }
 
-/// An attempt that was told to roll back as often as can make sense.
-fn told_64_times() -> ConsumerMachine {
+/// An attempt after the largest allowed number of rollbacks.
+fn rolled_back_64_times() -> ConsumerMachine {
     let begin = [(setup(&[1], 1), "add(vb:1 #0)"), (request_from(1, 1, 9), "forward")];
     let again = [(request_from(1, 1, 9), "forward note(rolled-back)")];
     let told = [(request_answer(1, BACK), "forward note(rollback)")];
@@ -231,17 +236,17 @@ fn told_64_times() -> ConsumerMachine {
 }
 
 #[test]
-fn rollbacks_without_end_fail_their_vbucket_and_hold_up_no_set_up() {
+fn too_many_rollbacks_fail_their_vbucket_and_delay_no_set_up() {
     let refused = "withhold answer(#1 vb:1 producer refused add-stream Rollback)";
     check_from(
-        told_64_times(),
+        rolled_back_64_times(),
         &[
             (request_from(1, 1, 9), "withhold note(rolled-back) refuse(0x01000000)"),
             (added(0, Status::ETMPFAIL), refused),
         ],
     );
     check_from(
-        told_64_times(),
+        rolled_back_64_times(),
         &[
             (request_from(1, 1, 9), "withhold note(rolled-back) refuse(0x01000000)"),
             (
@@ -254,7 +259,7 @@ fn rollbacks_without_end_fail_their_vbucket_and_hold_up_no_set_up() {
 }
 
 #[test]
-fn a_consumer_that_never_reaches_where_its_copy_is_complete_is_not_told_without_end() {
+fn a_consumer_that_never_rolls_back_far_enough_is_refused_in_the_end() {
     let again = "withhold note(rolled-back) rollback(0x01000000 to 40) note(rollback)";
     let begin = [
         (setup_incomplete(1, 40, 1), "add(vb:1 #0)"),

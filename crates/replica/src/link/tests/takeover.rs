@@ -134,7 +134,7 @@ fn states_that_have_no_place_in_it_end_the_link() {
             (
                 state(1, 1, wrong),
                 "withhold answer(#1 vb:1 producer protocol) stop(the producer broke the protocol: \
-                 a takeover goes through pending to active only)",
+                 SET_VBUCKET_STATE in a takeover was neither pending nor active)",
             ),
         ]);
     }
@@ -145,7 +145,7 @@ fn states_that_have_no_place_in_it_end_the_link() {
         (
             state(1, 1, Active),
             "withhold answer(#1 vb:1 producer protocol) stop(the producer broke the protocol: \
-             a state was asked for before the one before it was acknowledged)",
+             SET_VBUCKET_STATE came before the previous one was acknowledged)",
         ),
     ]);
 }

@@ -1,6 +1,6 @@
-//! What operators and programs read.
+//! Texts for operators and codes for programs.
 
-use super::super::{Limits, Retry, StopReason};
+use super::super::{Retry, StepLimits, StopReason};
 use super::*;
 
 fn error(side: Side, reason: Reason) -> VbError {
@@ -88,7 +88,7 @@ fn outcomes_tell_success_from_failure() {
 
 #[test]
 fn every_step_has_a_limit_and_a_name() {
-    let limits = Limits::default();
+    let limits = StepLimits::default();
     let steps = [Step::AddStream, Step::Refusal, Step::CloseStream, Step::Takeover, Step::Shut];
     for step in steps {
         assert!(!limits.of(step).is_zero(), "{step}");

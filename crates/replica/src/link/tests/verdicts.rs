@@ -1,4 +1,4 @@
-//! What is passed on and what is not, by phase and frame.
+//! Which frames are forwarded and which withheld, by phase.
 
 use super::setup::with_open;
 use super::*;

@@ -1,6 +1,7 @@
-//! What a consumer says over and over, and the machine need not hear: answers to NOOPs that are not
-//! its own, and more refusals of a stream that it has refused already. A consumer refuses each row
-//! that is still on its way, and one message to the actor for each would hold up the link.
+//! Filters frames that a consumer repeats and the machine need not see: answers to NOOPs of the
+//! producer, and further refusals on a stream that it has already refused a row of. A consumer
+//! refuses each row that is still on its way, and one message to the actor for each would delay the
+//! link.
 
 use std::collections::BTreeSet;
 
@@ -8,18 +9,18 @@ use mcbp::Opaque;
 
 use super::{ControlFrame, Verdict, is_barrier};
 
-/// Streams whose refusal is remembered. Several attempts of every vBucket fit.
+/// Bound on the remembered streams. Several attempts of every vBucket fit.
 const REFUSED_MAX: usize = 4096;
 
-/// Answers frames of the consumer in the place of the machine, where that has answered the like.
+/// Repeats the verdict of the machine on frames like one that it has seen.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Repeats {
-    /// Streams of which the machine has withheld a refusal.
+pub struct RepeatFilter {
+    /// Streams on which the machine has withheld a refusal.
     refused: BTreeSet<Opaque>,
 }
 
-impl Repeats {
-    /// The verdict on a frame that the machine need not hear.
+impl RepeatFilter {
+    /// Returns the verdict on a frame that the machine need not see.
     #[must_use]
     pub fn verdict(&self, frame: ControlFrame) -> Option<Verdict> {
         match frame {
@@ -31,8 +32,8 @@ impl Repeats {
         }
     }
 
-    /// The machine has heard a frame, and given its verdict.
-    pub fn heard(&mut self, frame: ControlFrame, verdict: Verdict) {
+    /// Records the verdict of the machine on a frame.
+    pub fn record(&mut self, frame: ControlFrame, verdict: Verdict) {
         if let ControlFrame::DataRefused { opaque, .. } = frame
             && verdict == Verdict::Withhold
         {
@@ -56,19 +57,19 @@ mod tests {
     }
 
     #[test]
-    fn the_first_refusal_of_a_stream_is_heard_and_each_after_it_withheld() {
-        let mut repeats = Repeats::default();
+    fn the_first_refusal_of_a_stream_goes_to_the_machine_and_each_after_it_is_withheld() {
+        let mut repeats = RepeatFilter::default();
         assert_eq!(repeats.verdict(refused(1)), None);
-        repeats.heard(refused(1), Verdict::Withhold);
+        repeats.record(refused(1), Verdict::Withhold);
         assert_eq!(repeats.verdict(refused(1)), Some(Verdict::Withhold));
         assert_eq!(repeats.verdict(refused(2)), None, "another stream");
-        repeats.heard(refused(2), Verdict::Forward);
+        repeats.record(refused(2), Verdict::Forward);
         assert_eq!(repeats.verdict(refused(2)), None, "the machine did not know the stream");
     }
 
     #[test]
-    fn answers_to_the_producers_noops_pass_and_those_to_our_own_are_heard() {
-        let repeats = Repeats::default();
+    fn answers_to_the_producers_noops_pass_and_those_to_our_own_go_to_the_machine() {
+        let repeats = RepeatFilter::default();
         let noop = |opaque| repeats.verdict(ControlFrame::NoopResponse { opaque: Opaque(opaque) });
         assert_eq!(noop(7), Some(Verdict::Forward));
         assert_eq!(noop(0xff00_01ff), None);
@@ -76,9 +77,9 @@ mod tests {
 
     #[test]
     fn what_is_remembered_is_bounded() {
-        let mut repeats = Repeats::default();
+        let mut repeats = RepeatFilter::default();
         for stream in 0..3 * u32::try_from(REFUSED_MAX).unwrap() {
-            repeats.heard(refused(stream), Verdict::Withhold);
+            repeats.record(refused(stream), Verdict::Withhold);
         }
         assert!(repeats.refused.len() <= REFUSED_MAX);
     }

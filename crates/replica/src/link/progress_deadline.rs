@@ -1,27 +1,27 @@
-//! One deadline for everything of a kind that is under way. It is for progress, not for the whole:
-//! as long as anything of that kind moves, all of it may go on. What is slow is not dead.
+//! One deadline for all running steps of a kind. It is for progress, not for the whole: it restarts
+//! while any of these steps makes progress. A slow node is not a dead one.
 
 use super::{Deadline, Effect, Effects};
 
 /// The deadline of one kind of step.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct ProgressDeadline {
     armed: Option<Deadline>,
-    /// Whether anything moved since it was armed.
+    /// Whether a step made progress since it was armed.
     moved: bool,
 }
 
-/// What a deadline that has passed means.
+/// The meaning of a passed deadline.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Passed {
-    /// Nothing: it is armed again, or belongs to what is over.
+    /// None: it was extended, or its steps are over.
     GoOn,
-    /// Nothing has moved: whatever waits is overdue.
+    /// No step made progress: all of them are overdue.
     Overdue,
 }
 
-impl Pace {
-    /// A step begins. The `first` one that is under way arms the deadline, by its own name.
+impl ProgressDeadline {
+    /// Records that a step begins. The `first` running one arms the deadline under its own name.
     pub(super) fn begin(&mut self, deadline: Deadline, first: bool, fx: &mut Effects) {
         if first {
             *self = Self { armed: Some(deadline), moved: false };
@@ -31,17 +31,17 @@ impl Pace {
         }
     }
 
-    /// A step has come on; others of its kind still `wait`, or none does.
+    /// Records progress of a step. `wait` says whether steps of this kind still run.
     pub(super) fn moved(&mut self, wait: bool) {
         *self = if wait { Self { moved: self.armed.is_some(), ..*self } } else { Self::default() };
     }
 
-    /// The deadline that is awaited while anything is under way.
+    /// Returns the armed deadline.
     pub(super) const fn armed(&self) -> Option<Deadline> {
         self.armed
     }
 
-    /// A deadline has passed, and steps of this kind still `wait`, or none does.
+    /// Handles a passed deadline. `wait` says whether steps of this kind still run.
     pub(super) fn passed(&mut self, deadline: Deadline, wait: bool, fx: &mut Effects) -> Passed {
         if !wait || self.armed != Some(deadline) {
             return Passed::GoOn;
