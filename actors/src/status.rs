@@ -34,7 +34,7 @@ pub struct LinkStatus {
     pub connection: u8,
     /// The name of its DCP connections.
     pub name: String,
-    /// How far it is.
+    /// Its phase.
     pub phase: LinkPhase,
     /// Incarnations that failed in a row before this one.
     pub failures: u32,
@@ -63,7 +63,7 @@ pub struct LinkStatus {
 pub struct StreamStatus {
     /// The vBucket.
     pub vbucket: u16,
-    /// How far it is.
+    /// Its phase.
     pub phase: StreamPhase,
     /// While it rolls back: the number of vBuckets of its link that the consumer rolls back before
     /// it.
@@ -104,7 +104,7 @@ pub struct MoveStatus {
     pub vbucket: u16,
     /// The producer that has it.
     pub from: String,
-    /// How far it is.
+    /// Its phase.
     pub phase: MovePhase,
     /// Changes that the producer still has to send, by its own estimate.
     pub estimate: Option<u64>,

@@ -100,13 +100,13 @@ async fn poll(ask: Poller, limits: Limits, interval: Duration, reports: Recipien
                 failures.pause(error.retry(), interval, &limits)
             }
         };
-        ask.tell(&reports, PollAnswer::Seqnos(seqnos.map_err(|error| error.to_string())));
+        ask.report(&reports, PollAnswer::Seqnos(seqnos.map_err(|error| error.to_string())));
         if topology_due <= Instant::now()
             && let Some(connected) = &mut client
         {
             topology_due = Instant::now() + interval * TOPOLOGY_INTERVALS;
             match ask.mismatch(connected).await {
-                Ok(mismatch) => ask.tell(&reports, PollAnswer::Topology(mismatch)),
+                Ok(mismatch) => ask.report(&reports, PollAnswer::Topology(mismatch)),
                 // The next poll opens a new connection, and reports its error.
                 Err(_) => client = None,
             }
@@ -143,7 +143,7 @@ impl Refusals {
 }
 
 impl Poller {
-    fn tell(&self, reports: &Recipient<NodePolled>, answer: PollAnswer) {
+    fn report(&self, reports: &Recipient<NodePolled>, answer: PollAnswer) {
         reports.do_send(NodePolled(Polled {
             side: self.side,
             node: self.node.name.clone(),

@@ -78,13 +78,13 @@ impl LagTracker {
         seqnos: Option<&[(VbId, Seqno)]>,
         now: Duration,
     ) -> Vec<VbId> {
-        let said: BTreeMap<_, _> = seqnos.unwrap_or_default().iter().copied().collect();
+        let reported: BTreeMap<_, _> = seqnos.unwrap_or_default().iter().copied().collect();
         if seqnos.is_some() {
             self.heard.insert(source.to_owned(), now);
         }
         let mut appeared = Vec::new();
         for (&vb, row) in self.rows.iter_mut().filter(|(_, row)| row.source == source) {
-            let seqno = said.get(&vb).copied();
+            let seqno = reported.get(&vb).copied();
             if row.producer.is_none() && seqno.is_some() {
                 appeared.push(vb);
             }
@@ -100,13 +100,13 @@ impl LagTracker {
         seqnos: Option<&[(VbId, Seqno)]>,
         now: Duration,
     ) -> Vec<VbId> {
-        let said: BTreeMap<_, _> = seqnos.unwrap_or_default().iter().copied().collect();
+        let reported: BTreeMap<_, _> = seqnos.unwrap_or_default().iter().copied().collect();
         if seqnos.is_some() {
             self.consumer_heard = Some(now);
         }
         let mut appeared = Vec::new();
         for (&vb, row) in &mut self.rows {
-            let seqno = said.get(&vb).copied();
+            let seqno = reported.get(&vb).copied();
             if row.consumer.is_none() && seqno.is_some() {
                 appeared.push(vb);
             }

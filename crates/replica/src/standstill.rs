@@ -52,7 +52,7 @@ pub struct Standstill {
 impl Standstill {
     /// Records the position of a vBucket. Returns its stall, if it has lagged for `limit` without
     /// progress while its lag grew and its link moved data. The time then restarts.
-    pub fn look(
+    pub fn check(
         &mut self,
         vb: VbId,
         at: Position,
@@ -113,7 +113,7 @@ mod tests {
             consumer: Some(Seqno(consumer)),
             link_data: data,
         };
-        rule.look(VB, at, LIMIT, Duration::from_secs(second)).map(|stuck| stuck.behind)
+        rule.check(VB, at, LIMIT, Duration::from_secs(second)).map(|stuck| stuck.behind)
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod tests {
         look(&mut rule, 0, 10, 10, 0);
         look(&mut rule, 1, 11, 10, 1);
         let unknown = Position { producer: None, consumer: Some(Seqno(10)), link_data: 2 };
-        assert_eq!(rule.look(VB, unknown, LIMIT, Duration::from_secs(50)), None);
+        assert_eq!(rule.check(VB, unknown, LIMIT, Duration::from_secs(50)), None);
         assert_eq!(look(&mut rule, 51, 99, 10, 3), None, "the time restarts");
     }
 }

@@ -238,7 +238,7 @@ fn stuck_streams(
     open.filter_map(|vb| {
         let Lag { producer, consumer, .. } = nodes.lag(vb, at.now);
         let position = Position { producer, consumer, link_data };
-        let stuck = standstill.look(vb, position, settings.stall, heard);
+        let stuck = standstill.check(vb, position, settings.stall, heard);
         stuck.map(|stuck| (vb, stuck))
     })
     .collect()

@@ -213,7 +213,7 @@ impl BucketMachine {
     fn polled(&mut self, polled: Polled, at: Moment, fx: &mut BucketEffects) {
         let is_consumers =
             polled.side == mcbp::Side::Consumer && matches!(polled.answer, PollAnswer::Seqnos(_));
-        let appeared = self.nodes.said(polled, &self.settings.bucket, at.now, fx);
+        let appeared = self.nodes.record(polled, &self.settings.bucket, at.now, fx);
         if is_consumers {
             self.consumer_polled(fx);
         }

@@ -53,7 +53,7 @@ impl Nodes {
     }
 
     /// Records an answer. Returns the vBuckets that the node serves again.
-    pub(super) fn said(
+    pub(super) fn record(
         &mut self,
         polled: Polled,
         bucket: &str,

@@ -43,7 +43,7 @@ pub struct LinkView<'a> {
     pub key: &'a LinkKey,
     /// The name of its DCP connections.
     pub name: &'a str,
-    /// How far it is.
+    /// Its phase.
     pub phase: LinkPhase,
     /// Incarnations that failed in a row before this one.
     pub failures: u32,
@@ -97,7 +97,7 @@ pub struct MoveView<'a> {
     pub vb: VbId,
     /// The producer that has it.
     pub from: &'a str,
-    /// How far it is.
+    /// Its phase.
     pub phase: MovePhase,
     /// Changes that the producer still has to send, by its own estimate.
     pub estimate: Option<u64>,

@@ -51,8 +51,8 @@ impl Closing {
     }
 }
 
-/// Whether an answer to CLOSE_STREAM means that no stream exists now (MB-15926). A node without
-/// such a stream answers KEY_ENOENT, or DCP_STREAM_NOT_FOUND with v7 status codes.
+/// Whether an answer to CLOSE_STREAM means that no stream exists now (MB-15926). Without such a
+/// stream a producer answers KEY_ENOENT, and a consumer with v7 status codes DCP_STREAM_NOT_FOUND.
 pub(super) const fn means_closed(status: Status) -> bool {
     matches!(status, Status::SUCCESS) || was_none(status)
 }

@@ -131,7 +131,7 @@ impl OwnFrame {
 /// An event that is logged and needs no action.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum Note {
-    /// An answer to a frame of ours came after its deadline. Withheld.
+    /// An answer to a frame of ours that nothing waits for any more. Withheld.
     #[error("late answer withheld side={side} opaque={opaque} status={status}")]
     LateAnswer {
         /// Who answered.

@@ -16,8 +16,8 @@ use super::{Effect, Effects, Note, OwnFrame, Side};
 /// MB-53445.
 const OWN_OPAQUE_BASE: u32 = 0x1000_0000;
 
-/// The bits that mark a NOOP of our own. A node counts its NOOPs up from 0, in either byte order,
-/// so its opaques do not have these bits for years.
+/// The bits that mark a NOOP of our own. A node counts its NOOPs up, in either byte order, so its
+/// opaques do not have these bits for years.
 const BARRIER_BITS: u32 = 0xff00_00ff;
 
 /// Bound on remembered unanswered attempts: two for each of 1,024 vBuckets. A later answer is

@@ -22,7 +22,7 @@ pub(super) struct Stream {
     pub(super) request: Option<Request>,
 }
 
-/// An ADD_STREAM that was not answered before its deadline.
+/// An ADD_STREAM that was given up without an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct LateAdd {
     pub(super) vb: VbId,

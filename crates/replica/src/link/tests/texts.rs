@@ -52,8 +52,8 @@ fn errors_name_vbucket_side_and_status_by_name_and_number() {
             ("link-lost", None, Retry::AfterBackoff),
         ),
         (
-            error(Side::Producer, Reason::Protocol("said nonsense")),
-            "vb:12: producer broke the protocol: said nonsense",
+            error(Side::Producer, Reason::Protocol("sent nonsense")),
+            "vb:12: producer broke the protocol: sent nonsense",
             ("protocol", None, Retry::AfterBackoff),
         ),
         (
