@@ -1,13 +1,15 @@
-//! What can happen to a connection, on which side, and whether to try again.
+//! The error of a connection: which peer it was, what happened (`fault`), and whether to try again.
+
+mod fault;
 
 use std::fmt;
 use std::io;
-use std::time::Duration;
 
-use invariant::Broken;
-use mcbp::{Feature, FrameError, Opcode, Status};
+use mcbp::Status;
 
 use crate::{Peer, Side, Step, TlsFault};
+
+pub use self::fault::Fault;
 
 /// Why a connection, or the link it was part of, ended.
 ///
@@ -52,161 +54,17 @@ impl std::error::Error for LinkError {
     }
 }
 
-/// What happened to a connection.
-#[derive(Debug, thiserror::Error)]
-pub enum Fault {
-    /// No TCP connection could be opened.
-    #[error("could not connect: {source}")]
-    Connect {
-        /// The OS error.
-        source: io::Error,
-    },
-    /// The TLS handshake failed, or TLS ended with an error.
-    #[error(transparent)]
-    Tls(TlsFault),
-    /// The peer did not answer in time.
-    #[error("{step} had no answer within {after:?}")]
-    TimedOut {
-        /// What was awaited.
-        step: Step,
-        /// How long.
-        after: Duration,
-    },
-    /// The peer closed the connection, which is never a normal end (MB-21511).
-    #[error("closed the connection during {step}{}", cut_off(*.cut_off_bytes))]
-    Closed {
-        /// What was in progress.
-        step: Step,
-        /// How many bytes of an incomplete frame had been received.
-        cut_off_bytes: usize,
-    },
-    /// The connection broke.
-    #[error("connection broke during {step}: {source}")]
-    Broken {
-        /// What was in progress.
-        step: Step,
-        /// The OS error.
-        source: io::Error,
-    },
-    /// The peer sent bytes that are not a frame.
-    #[error("sent a malformed frame during {step}: {source}")]
-    Garbage {
-        /// What was in progress.
-        step: Step,
-        /// What is wrong with the bytes.
-        source: FrameError,
-    },
-    /// The peer sent another frame than the awaited answer.
-    #[error("sent {opcode} while the answer to {step} was awaited")]
-    Unexpected {
-        /// What was awaited.
-        step: Step,
-        /// The opcode of the frame.
-        opcode: Opcode,
-    },
-    /// The peer refused the user or the password.
-    #[error("refused user {username:?} ({status}), check username and password")]
-    Login {
-        /// The user.
-        username: String,
-        /// The peer's answer.
-        status: Status,
-    },
-    /// The peer does not offer the only SASL mechanism that is implemented here.
-    #[error(
-        "does not offer SASL mechanism PLAIN ({status}), it offers {}; enable PLAIN at this node \
-         (sasl_mechanisms, with TLS ssl_sasl_mechanisms)",
-        if .offered.is_empty() { "none" } else { .offered }
-    )]
-    Mechanism {
-        /// The mechanisms that it offers, as it lists them.
-        offered: String,
-        /// The peer's answer to PLAIN.
-        status: Status,
-    },
-    /// The peer has no such bucket, or the user may not open it.
-    #[error("has no bucket {bucket:?} that this user may open ({status})")]
-    NoBucket {
-        /// The bucket.
-        bucket: String,
-        /// The peer's answer.
-        status: Status,
-    },
-    /// The peer lacks features without which documents would be damaged.
-    #[error(
-        "does not support {missing:?}, which replication needs at both nodes; enable them at this \
-         node or use a version that has them"
-    )]
-    Features {
-        /// The features that it did not grant.
-        missing: Vec<Feature>,
-    },
-    /// The peer granted features that were not requested.
-    #[error(
-        "granted {unasked:?} in its answer to HELLO, which were not requested; check that the \
-         address is that of a data node"
-    )]
-    NotAskedFor {
-        /// The features that were not requested.
-        unasked: Vec<Feature>,
-    },
-    /// The peer is loading its data and accepts no consumer connection yet (MB-32577).
-    #[error("is still warming up and accepts no DCP connection yet")]
-    WarmingUp,
-    /// The peer answered a request with an error.
-    #[error("answered {step} with {status}{}", detail(.text))]
-    Refused {
-        /// The request.
-        step: Step,
-        /// The peer's answer.
-        status: Status,
-        /// The text in the answer; often empty.
-        text: String,
-    },
-    /// A control frame exceeds the limit.
-    #[error("sent {opcode} of {frame_bytes} bytes, the limit is {max_bytes}")]
-    ControlTooLarge {
-        /// The opcode of the frame.
-        opcode: Opcode,
-        /// Its length.
-        frame_bytes: usize,
-        /// The limit.
-        max_bytes: usize,
-    },
-    /// Writing to the peer failed.
-    #[error("writing to it failed: {source}")]
-    WriteFailed {
-        /// The OS error.
-        source: io::Error,
-    },
-    /// The peer has stopped reading.
-    #[error("accepted no bytes for {after:?}")]
-    WriteStalled {
-        /// How long.
-        after: Duration,
-    },
-    /// There was no verdict on a control frame in time. A defect on our side, not the peer's.
-    #[error("sent {opcode} and no verdict on it came within {after:?}")]
-    NoVerdict {
-        /// The opcode of the frame.
-        opcode: Opcode,
-        /// How long.
-        after: Duration,
-    },
-    /// An invariant of this program is broken. Not the peer's fault.
-    #[error("{0}")]
-    Internal(Box<Broken>),
-    /// The judge ended the pump.
-    #[error("was disconnected on purpose")]
-    Stopped,
-}
-
-fn cut_off(bytes: usize) -> String {
-    if bytes == 0 { String::new() } else { format!(", {bytes} bytes into a frame") }
-}
-
-fn detail(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!(": {text}") }
+/// When to connect again.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Retry {
+    /// After a short, fixed delay: the peer is expected to be ready soon.
+    Soon,
+    /// After a delay that grows with each failure.
+    AfterBackoff,
+    /// After the longest delay, again and again: it needs a change of configuration.
+    Slowly,
+    /// Not at all: it was ended on purpose.
+    Never,
 }
 
 /// Statuses that the request will get again until the configuration of a node changes.
@@ -215,12 +73,6 @@ const fn needs_a_person(status: Status) -> bool {
         status,
         Status::EACCESS | Status::EINVAL | Status::NOT_SUPPORTED | Status::UNKNOWN_COMMAND
     )
-}
-
-impl From<Broken> for Fault {
-    fn from(broken: Broken) -> Self {
-        Self::Internal(Box::new(broken))
-    }
 }
 
 impl Fault {
@@ -276,17 +128,4 @@ impl Fault {
     pub const fn at(self, peer: Peer) -> LinkError {
         LinkError { peer, fault: self }
     }
-}
-
-/// When to connect again.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Retry {
-    /// After a short, fixed delay: the peer is expected to be ready soon.
-    Soon,
-    /// After a delay that grows with each failure.
-    AfterBackoff,
-    /// After the longest delay, again and again: it needs a change of configuration.
-    Slowly,
-    /// Not at all: it was ended on purpose.
-    Never,
 }

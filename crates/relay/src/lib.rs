@@ -3,7 +3,8 @@
 //! - `endpoint`: the address of a data node and how to log in; `error`: what failed, on which side
 //! - `tls`: encryption; `handshake`: from a TCP connect to an open DCP connection
 //! - `pump`: the byte path of one direction; through `judge`, `inject` and `progress` its owner
-//!   decides on control frames, adds frames and reads counters
+//!   decides on control frames, adds frames and reads counters; `pair`: both directions of a link,
+//!   side by side
 //! - `client`: requests and responses, for tools and monitors; `dcp_reader`: reads streams
 //! - `testing` (feature): fake peers that behave as a test tells them
 
@@ -19,6 +20,7 @@ mod hear_out;
 mod inject;
 mod judge;
 mod limits;
+mod pair;
 mod pipeline;
 mod progress;
 mod pump;
@@ -42,8 +44,9 @@ pub use inject::{INJECT_FRAMES_MAX, InjectError, Injections, Injector, injection
 pub use judge::{Judge, Verdict};
 pub use limits::{Deadlines, PumpLimits};
 pub use mcbp::Side;
+pub use pair::run_pair;
 pub use progress::Progress;
-pub use pump::{Pump, run_pair};
+pub use pump::Pump;
 pub use response::Response;
 pub use samples::VbSample;
 pub use socket::{BoxRead, BoxWrite, prepare_socket};

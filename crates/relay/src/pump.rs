@@ -3,35 +3,26 @@
 //! Data frames go from the read buffer to the socket in runs: no copy, no allocation, no mailbox.
 //! Control frames wait for a verdict, so that the judge knows of them before the other peer does.
 //! Frames of the link's owner are added between whole frames. Nothing is read until everything that
-//! was read is written: that is the back-pressure.
+//! was read is written: that is the back-pressure. What is to be written is decided here; the
+//! writes themselves are in `write`.
 
-use std::future::{pending, poll_fn};
+mod write;
+
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
 use invariant::{Broken, broken};
 use mcbp::scan::{Next, scan};
 use mcbp::{HEADER_BYTES, Header};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::time::error::Elapsed;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::timeout;
 
+use self::write::{INJECT_BURST_FRAMES, burst};
 use crate::buffer::ReadBuffer;
-use crate::hear_out::HEAR_OUT;
 use crate::{
     Fault, Injections, Judge, LinkError, Progress, PumpLimits, Sink, Source, Step, Verdict,
 };
-
-/// How many own frames are written with one call before data frames have their turn. 64 frames are
-/// some 2 KiB, far less than a run: neither starves the other.
-const INJECT_BURST_FRAMES: usize = 64;
-/// How long the other direction may continue after a failed write: what the lost peer sent is in
-/// our socket already and only needs to be written to the remaining peer.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// One direction of a link, ready to [`Pump::run`].
 #[derive(Debug)]
@@ -79,39 +70,6 @@ where
                 return error;
             }
         }
-    }
-}
-
-/// Runs the two directions of a link until either ends; the other is dropped, which closes both
-/// connections.
-///
-/// `up` is the direction from the consumer to the producer.
-///
-/// If a write failed, the lost peer may have sent its reason before: the direction that reads this
-/// peer delivers that first, and its error is returned. If the producer is lost, the consumer is
-/// heard out: it sees the end of the stream, answers for what it received, and closes.
-pub async fn run_pair(
-    up: impl Future<Output = LinkError>,
-    down: impl Future<Output = LinkError>,
-) -> LinkError {
-    let (mut up, mut down) = (pin!(up), pin!(down));
-    tokio::select! {
-        error = &mut up => last_words(error, down).await,
-        error = &mut down => match error.fault {
-            Fault::WriteFailed { .. } => last_words(error, up).await,
-            _ => {
-                // Its frames are judged in the meantime; its error is a consequence of this one.
-                _ = timeout(HEAR_OUT, up).await;
-                error
-            }
-        },
-    }
-}
-
-async fn last_words(error: LinkError, rest: impl Future<Output = LinkError>) -> LinkError {
-    match error.fault {
-        Fault::WriteFailed { .. } => timeout(LAST_WORDS, rest).await.unwrap_or(error),
-        _ => error,
     }
 }
 
@@ -231,16 +189,6 @@ where
         Ok(found.next)
     }
 
-    /// Takes the queued own frames, up to a burst. Returns whether there are any.
-    fn collect_own(&mut self) -> bool {
-        while self.own.len() < INJECT_BURST_FRAMES
-            && let Ok(frame) = self.pump.injections.0.try_recv()
-        {
-            self.own.push(frame);
-        }
-        !self.own.is_empty()
-    }
-
     fn check_control(&self, header: &Header) -> Result<(), LinkError> {
         let (frame_bytes, max_bytes) = (header.frame_bytes(), self.pump.limits.control_bytes_max);
         if frame_bytes <= max_bytes {
@@ -272,34 +220,10 @@ where
             }
         }
     }
+}
 
-    /// Writes the first `count` bytes of the buffer.
-    async fn pass(&mut self, count: usize, frames: usize) -> Result<(), LinkError> {
-        if count == 0 {
-            return Ok(());
-        }
-        let Some(bytes) = self.buffer.front(count) else { return Err(self.miscounted(count)) };
-        let sink = &mut self.pump.sink;
-        write_whole(&mut sink.writer, bytes, self.pump.limits.write_stall)
-            .await
-            .map_err(|fault| sink_fault(sink, fault))?;
-        self.buffer.consume(count);
-        self.pump.progress.passed(count, frames);
-        Ok(())
-    }
-
-    /// Writes the burst of own frames with one call.
-    async fn write_own(&mut self) -> Result<(), LinkError> {
-        let bytes = self.own.concat();
-        let sink = &mut self.pump.sink;
-        write_whole(&mut sink.writer, &bytes, self.pump.limits.write_stall)
-            .await
-            .map_err(|fault| sink_fault(sink, fault))?;
-        self.pump.progress.injected_some(self.own.len());
-        self.own.clear();
-        Ok(())
-    }
-
+/// Errors of the source.
+impl<R, W, J> Running<R, W, J> {
     #[cold]
     #[inline(never)]
     fn read_failed(&self, source: io::Error) -> LinkError {
@@ -320,54 +244,5 @@ where
     #[inline(never)]
     fn source_fault(&self, fault: Fault) -> LinkError {
         fault.at(self.pump.source.peer.clone())
-    }
-}
-
-/// The error of a write to `sink`.
-#[cold]
-#[inline(never)]
-fn sink_fault<W>(sink: &Sink<W>, fault: Fault) -> LinkError {
-    fault.at(sink.peer.clone())
-}
-
-/// Takes the queued own frames, at least one. Waits for ever once the injectors are dropped.
-async fn burst(injections: &mut Injections, own: &mut Vec<Bytes>) {
-    if injections.0.recv_many(own, INJECT_BURST_FRAMES).await == 0 {
-        pending().await
-    }
-}
-
-/// Writes all of `bytes`. Each write has to accept at least one byte within `stall`.
-async fn write_whole(
-    writer: &mut (impl AsyncWrite + Unpin),
-    mut bytes: &[u8],
-    stall: Duration,
-) -> Result<(), Fault> {
-    let failed = |source| Fault::WriteFailed { source };
-    let stalled = |_| Fault::WriteStalled { after: stall };
-    while !bytes.is_empty() {
-        let written = in_time(stall, writer.write(bytes)).await.map_err(stalled)?;
-        let count = written.map_err(failed)?;
-        if count == 0 {
-            return Err(failed(io::ErrorKind::WriteZero.into()));
-        }
-        let Some(rest) = bytes.get(count..) else { return Err(overwritten(count, bytes.len())) };
-        bytes = rest;
-    }
-    in_time(stall, writer.flush()).await.map_err(stalled)?.map_err(failed)
-}
-
-#[cold]
-#[inline(never)]
-fn overwritten(count: usize, bytes: usize) -> Fault {
-    broken!("a socket took {count} of {bytes} bytes").into()
-}
-
-/// A `timeout` that reads no clock if the future is ready at once, as nearly every write is.
-async fn in_time<T>(limit: Duration, future: impl Future<Output = T>) -> Result<T, Elapsed> {
-    let mut future = pin!(future);
-    match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
-        Poll::Ready(done) => Ok(done),
-        Poll::Pending => timeout(limit, future).await,
     }
 }

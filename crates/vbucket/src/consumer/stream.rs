@@ -1,20 +1,16 @@
-//! One stream on the consumer's side: what was received, what is being written, what may follow.
+//! One stream on the consumer's side: its phase, what it asks for, and what may follow what was
+//! received. What was received and is not written yet is in `queue`.
+
+mod queue;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
-use invariant::{Broken, broken};
 use mcbp::dcp::{SnapshotMarker, StreamReq, marker_flags};
 use mcbp::{Opaque, Seqno, Status, VbId, VbUuid};
 
 use super::decode::FrameRefusal;
-use super::part::{Item, Part};
-use crate::Row;
+use super::part::Item;
 use crate::stream_req::VbFacts;
-
-/// Rows of one snapshot are written in parts of about this size, so that writing begins while the
-/// rest of the snapshot is being received.
-const PART_BYTES: usize = 1024 * 1024;
 
 /// The phase of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -173,112 +169,5 @@ impl PassiveStream {
         }
         self.last_seqno = seqno;
         Ok(())
-    }
-
-    /// Queues a row that takes `charge` bytes of the window; refuses it as [`Self::follow`] does.
-    #[inline]
-    pub(super) fn push_row(&mut self, row: Arc<Row>, charge: usize) -> Result<(), FrameRefusal> {
-        let seqno = row.seqno;
-        self.follow(seqno)?;
-        match self.queue.back_mut() {
-            Some((Item::Part(Part::Rows { rows, snapshot, .. }), bytes))
-                if *snapshot == self.snapshot && *bytes < PART_BYTES =>
-            {
-                rows.push(row);
-                *bytes += charge;
-                self.queued_bytes += charge;
-            }
-            _ => {
-                let (rows, from_disk) = (vec![row], self.snapshot_from_disk);
-                let part = Part::Rows { rows, snapshot: self.snapshot, from_disk };
-                self.push(Item::Part(part), charge);
-            }
-        }
-        self.answer_marker_at(seqno);
-        Ok(())
-    }
-
-    /// Queues an advance; refuses it as [`Self::follow`] does.
-    pub(super) fn push_advance(&mut self, seqno: Seqno, charge: usize) -> Result<(), FrameRefusal> {
-        self.follow(seqno)?;
-        self.push(Item::Part(Part::Advance { seqno, snapshot: self.snapshot }), charge);
-        self.answer_marker_at(seqno);
-        Ok(())
-    }
-
-    pub(super) fn push(&mut self, item: Item, charge: usize) {
-        self.queue.push_back((item, charge));
-        self.queued_bytes += charge;
-    }
-
-    fn answer_marker_at(&mut self, seqno: Seqno) {
-        if self.answer_at.take_if(|end| *end <= seqno).is_some() {
-            self.push(Item::AnswerMarker, 0);
-        }
-    }
-
-    /// Takes the parts at the front of the queue, if the stream may write and nothing is in flight.
-    /// Returns them with the seqno that they follow.
-    pub(super) fn take_parts(&mut self) -> (Seqno, Vec<Part>) {
-        let after = self.handed_seqno;
-        let mut parts = Vec::new();
-        let mut charge = 0;
-        while self.may_write()
-            && charge < PART_BYTES
-            && let Some((Item::Part(_), _)) = self.queue.front()
-            && let Some((Item::Part(part), bytes)) = self.queue.pop_front()
-        {
-            charge += bytes;
-            self.handed_seqno = part.last_seqno().unwrap_or(self.handed_seqno);
-            parts.push(part);
-        }
-        if !parts.is_empty() {
-            self.in_flight = Some(charge);
-        }
-        (after, parts)
-    }
-
-    /// Takes the item at the front of the queue, if the stream may write and the item is not a
-    /// part. A state is in flight then.
-    pub(super) fn take_item(&mut self) -> Option<Item> {
-        if !self.may_write() || matches!(self.queue.front(), Some((Item::Part(_), _))) {
-            return None;
-        }
-        let (item, charge) = self.queue.pop_front()?;
-        match item {
-            Item::State(_) => self.in_flight = Some(charge),
-            Item::AnswerMarker | Item::Part(_) => self.queued_bytes -= charge,
-        }
-        Some(item)
-    }
-
-    const fn may_write(&self) -> bool {
-        self.in_flight.is_none() && matches!(self.phase, StreamPhase::Open | StreamPhase::Draining)
-    }
-
-    /// Ends what is in flight. Returns the bytes that are free now.
-    pub(super) fn landed(&mut self) -> Result<usize, Broken> {
-        let vb = self.vb;
-        let bytes = self.in_flight.take();
-        let bytes = bytes.ok_or_else(|| broken!("{vb}: an outcome, and nothing in flight"))?;
-        self.queued_bytes -= bytes;
-        Ok(bytes)
-    }
-
-    /// Drops the queue. Returns the bytes that are free now.
-    pub(super) fn drop_queue(&mut self) -> usize {
-        let bytes = self.queue.drain(..).map(|(_, charge)| charge).sum();
-        self.queued_bytes -= bytes;
-        bytes
-    }
-
-    /// Whether nothing is queued and nothing in flight.
-    pub(super) fn is_drained(&self) -> bool {
-        self.queue.is_empty() && self.in_flight.is_none()
-    }
-
-    /// The charge of what was received and is neither written nor dropped.
-    pub(super) const fn queued_bytes(&self) -> usize {
-        self.queued_bytes
     }
 }

@@ -6,7 +6,9 @@
 //! - `settings`, `window`: what DCP_CONTROL settled, and flow control; `silence`: a consumer that
 //!   does not acknowledge
 //! - `stream`: one stream; `marker`, `backfill`, `takeover`: its parts; `turn`: what it works with
-//! - `slots`: which streams read the disk, and how much of it they hold; `encode`: rows to frames
+//! - `slots`: which streams read the disk, and how much of it they hold; `reads`: when each of them
+//!   reads on
+//! - `ends`: how streams end; `encode`: rows to frames
 //! - `event`, `effect`: what happens, and what is to be done; `context`: what one call works with
 //! - `requests`: frames from the consumer; `stats`: statistics
 
@@ -14,8 +16,10 @@ mod backfill;
 mod context;
 mod effect;
 mod encode;
+mod ends;
 mod event;
 mod marker;
+mod reads;
 mod requests;
 mod settings;
 mod silence;
@@ -30,8 +34,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use mcbp::dcp::StreamEnd;
-use mcbp::{FrameBuilder, Opaque, Opcode, Status, StreamEndStatus, VbId};
+use mcbp::{FrameBuilder, Opaque, Opcode, Status, VbId};
 
 pub use backfill::{Chunk, DiskRead, DiskSnapshot, ReadEnd, SMALL_ROW_BYTES};
 pub use effect::{Effect, Effects};
@@ -48,7 +51,6 @@ use crate::liveness::Liveness;
 use context::Context;
 use silence::Silence;
 use slots::BackfillSlots;
-use stream::Origin;
 use turn::{AfterTurn, Keys, Turn};
 
 /// See the module.
@@ -117,16 +119,6 @@ impl Producer {
         match stream.misfit(cx.source.facts(vb).as_ref()) {
             Some(status) => self.end(vb, status, cx),
             None => self.wake(vb),
-        }
-    }
-
-    fn disk_read(&mut self, vb: VbId, stream: Opaque, read: DiskRead, cx: &mut Context<'_>) {
-        let current = self.streams.get_mut(&vb).filter(|current| current.opaque == stream);
-        if let Some(ActiveStream { origin: Origin::Disk(backfill), .. }) = current {
-            backfill.on_read(read);
-            self.slots.set_large_bytes(vb, backfill.large_bytes());
-            self.wake(vb);
-            self.read_large(cx);
         }
     }
 
@@ -236,80 +228,7 @@ impl Producer {
             self.ready.push_back(vb);
         }
     }
-
-    /// Has the next chunk read, once the stream has a backfill slot.
-    fn read_disk(&mut self, vb: VbId, cx: &mut Context<'_>) {
-        let Some(ActiveStream { origin: Origin::Disk(backfill), .. }) = self.streams.get(&vb)
-        else {
-            return;
-        };
-        let large = backfill.large_row();
-        if self.slots.acquire(vb)
-            && let Some(row_bytes_max) = self.slots.row_bytes_max(vb, large)
-        {
-            self.ask_disk(vb, row_bytes_max, cx);
-        }
-        self.read_large(cx);
-    }
-
-    /// Has those rows larger than a chunk read for which there is room now.
-    fn read_large(&mut self, cx: &mut Context<'_>) {
-        while let Some((vb, bytes)) = self.slots.grant_large() {
-            self.ask_disk(vb, bytes, cx);
-        }
-    }
-
-    fn ask_disk(&mut self, vb: VbId, row_bytes_max: usize, cx: &mut Context<'_>) {
-        if let Some(stream) = self.streams.get(&vb) {
-            let (stream, start, end) = (stream.opaque, stream.cursor.next(), stream.granted.end);
-            cx.effects.push(Effect::ReadDisk { vb, stream, start, end, row_bytes_max });
-        }
-    }
-
-    /// Passes on to the next stream what this one no longer needs to read the disk.
-    fn release_slot(&mut self, vb: VbId, cx: &mut Context<'_>) {
-        match self.streams.get(&vb).map(|stream| &stream.origin) {
-            Some(Origin::Disk(backfill)) if backfill.is_reading() => {}
-            Some(Origin::Disk(backfill)) => self.slots.set_large_bytes(vb, backfill.large_bytes()),
-            Some(Origin::Memory(_)) | None => {
-                if let Some(next) = self.slots.release(vb) {
-                    self.read_disk(next, cx);
-                }
-            }
-        }
-        self.read_large(cx);
-    }
-
-    /// Ends a stream with a STREAM_END, which is sent even if the window is closed (MB-31481).
-    fn end(&mut self, vb: VbId, status: StreamEndStatus, cx: &mut Context<'_>) {
-        let Some(stream) = self.streams.get(&vb) else { return };
-        StreamEnd { status }.write(vb, stream.opaque, cx.out);
-        self.window.charge(STREAM_END_BYTES);
-        self.remove(vb, cx);
-    }
-
-    fn remove(&mut self, vb: VbId, cx: &mut Context<'_>) {
-        self.streams.remove(&vb);
-        self.ready.retain(|ready| *ready != vb);
-        cx.effects.push(Effect::Unwatch(vb));
-        self.release_slot(vb, cx);
-    }
-
-    fn fail(&mut self, vb: VbId, cause: String, cx: &mut Context<'_>) {
-        let Some(stream) = self.streams.get(&vb) else { return };
-        let read_failed = matches!(stream.origin, Origin::Disk(_));
-        let status = if stream.takeover.is_some() && !read_failed {
-            StreamEndStatus::STATE_CHANGED
-        } else {
-            StreamEndStatus::BACKFILL_FAIL
-        };
-        cx.effects.push(Effect::Failed { vb, seqno: stream.cursor, cause, read_failed });
-        self.end(vb, status, cx);
-    }
 }
-
-/// The bytes of the window that a STREAM_END takes, see [`mcbp::flow::charge`].
-const STREAM_END_BYTES: usize = mcbp::HEADER_BYTES + 4;
 
 fn answer(opcode: Opcode, status: Status, opaque: Opaque, out: &mut BytesMut) {
     FrameBuilder::response(opcode, status).opaque(opaque).write(out);

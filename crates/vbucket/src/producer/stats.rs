@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use mcbp::VbId;
 
-use super::{ActiveStream, MarkerVersion, Origin, Priority, Producer};
+use super::stream::Origin;
+use super::{ActiveStream, MarkerVersion, Priority, Producer};
 use crate::stats::Stats;
 
 /// The figures of one producer connection.

@@ -1,0 +1,68 @@
+//! When the streams of a producer read the disk: each chunk of a backfill waits for a slot.
+
+use mcbp::{Opaque, VbId};
+
+use super::context::Context;
+use super::stream::{ActiveStream, Origin};
+use super::{DiskRead, Effect, Producer};
+
+impl Producer {
+    pub(super) fn disk_read(
+        &mut self,
+        vb: VbId,
+        stream: Opaque,
+        read: DiskRead,
+        cx: &mut Context<'_>,
+    ) {
+        let current = self.streams.get_mut(&vb).filter(|current| current.opaque == stream);
+        if let Some(ActiveStream { origin: Origin::Disk(backfill), .. }) = current {
+            backfill.on_read(read);
+            self.slots.set_large_bytes(vb, backfill.large_bytes());
+            self.wake(vb);
+            self.read_large(cx);
+        }
+    }
+
+    /// Has the next chunk read, once the stream has a backfill slot.
+    pub(super) fn read_disk(&mut self, vb: VbId, cx: &mut Context<'_>) {
+        let Some(ActiveStream { origin: Origin::Disk(backfill), .. }) = self.streams.get(&vb)
+        else {
+            return;
+        };
+        let large = backfill.large_row();
+        if self.slots.acquire(vb)
+            && let Some(row_bytes_max) = self.slots.row_bytes_max(vb, large)
+        {
+            self.ask_disk(vb, row_bytes_max, cx);
+        }
+        self.read_large(cx);
+    }
+
+    /// Has those rows larger than a chunk read for which there is room now.
+    fn read_large(&mut self, cx: &mut Context<'_>) {
+        while let Some((vb, bytes)) = self.slots.grant_large() {
+            self.ask_disk(vb, bytes, cx);
+        }
+    }
+
+    fn ask_disk(&mut self, vb: VbId, row_bytes_max: usize, cx: &mut Context<'_>) {
+        if let Some(stream) = self.streams.get(&vb) {
+            let (stream, start, end) = (stream.opaque, stream.cursor.next(), stream.granted.end);
+            cx.effects.push(Effect::ReadDisk { vb, stream, start, end, row_bytes_max });
+        }
+    }
+
+    /// Passes on to the next stream what this one no longer needs to read the disk.
+    pub(super) fn release_slot(&mut self, vb: VbId, cx: &mut Context<'_>) {
+        match self.streams.get(&vb).map(|stream| &stream.origin) {
+            Some(Origin::Disk(backfill)) if backfill.is_reading() => {}
+            Some(Origin::Disk(backfill)) => self.slots.set_large_bytes(vb, backfill.large_bytes()),
+            Some(Origin::Memory(_)) | None => {
+                if let Some(next) = self.slots.release(vb) {
+                    self.read_disk(next, cx);
+                }
+            }
+        }
+        self.read_large(cx);
+    }
+}

@@ -1,0 +1,74 @@
+//! A turn of a stream from disk: the rows of a backfill, and the way back to memory.
+
+use std::collections::VecDeque;
+
+use invariant::broken;
+use mcbp::dcp::{SeqnoAdvanced, stream_flags};
+use mcbp::{Seqno, StreamEndStatus};
+
+use super::{ActiveStream, Origin, TURN_BYTES};
+use crate::producer::turn::{AfterTurn, Turn};
+
+impl ActiveStream {
+    pub(super) fn step_backfill(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
+        let Origin::Disk(backfill) = &mut self.origin else {
+            return AfterTurn::of(&broken!(
+                "{}: a turn of a backfill, and there is no backfill",
+                self.vb
+            ));
+        };
+        if let Some(failure) = backfill.take_failure() {
+            return AfterTurn::Fail(failure);
+        }
+        if backfill.is_gone() {
+            return AfterTurn::End(StreamEndStatus::STATE_CHANGED);
+        }
+        if let Some(snapshot) = backfill.take_snapshot() {
+            let ignore_purge = self.granted.flags & stream_flags::IGNORE_PURGED_TOMBSTONES != 0;
+            if self.cursor > Seqno::ZERO && self.cursor < snapshot.purge_seqno && !ignore_purge {
+                return AfterTurn::End(StreamEndStatus::ROLLBACK);
+            }
+            let end = snapshot.high_seqno.min(self.granted.end);
+            if let Some(marker) = self.markers.disk(self.cursor, end) {
+                let version = turn.settings.marker_version(true);
+                let marker = marker.with_body(version, snapshot.purge_seqno);
+                turn.write(|out| marker.write(self.vb, self.opaque, out));
+            }
+        }
+        let sent = match backfill.write(turn, TURN_BYTES) {
+            Ok(sent) => sent,
+            Err(broken) => return AfterTurn::of(&broken),
+        };
+        self.items_sent += sent.items;
+        self.backfill_items_sent += sent.items;
+        self.cursor = sent.last_seqno.unwrap_or(self.cursor);
+        if backfill.is_over() {
+            return self.finish_backfill(turn);
+        }
+        if backfill.wants_read() {
+            return AfterTurn::ReadDisk;
+        }
+        if backfill.has_more() { AfterTurn::More } else { AfterTurn::Idle }
+    }
+
+    /// Returns to memory, and reads it at once: the notification of a commit may have come while
+    /// the disk was being read (MB-16684).
+    fn finish_backfill(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
+        let end = match self.markers.take_backfill_end() {
+            Ok(end) => end,
+            Err(broken) => return AfterTurn::of(&broken),
+        };
+        if end > self.cursor {
+            // No row has the seqno at which the snapshot ends (MB-71913).
+            if turn.collections {
+                turn.write(|out| SeqnoAdvanced { seqno: end }.write(self.vb, self.opaque, out));
+            }
+            self.cursor = end;
+        }
+        if self.granted.flags & stream_flags::DISK_ONLY != 0 {
+            return AfterTurn::End(StreamEndStatus::OK);
+        }
+        self.origin = Origin::Memory(VecDeque::new());
+        AfterTurn::More
+    }
+}

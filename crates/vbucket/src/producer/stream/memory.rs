@@ -1,0 +1,109 @@
+//! A turn of a stream from memory: rows of the memory log, and what follows the last of them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use mcbp::{Seqno, StreamEndStatus};
+
+use super::{ActiveStream, Origin, TURN_BYTES};
+use crate::Row;
+use crate::producer::backfill::Backfill;
+use crate::producer::turn::{AfterTurn, Keys, LOG_READ_BYTES, LogRead, Turn};
+
+impl ActiveStream {
+    /// Writes rows from memory, and keeps those that have to wait for the window or the next turn.
+    pub(super) fn write_rows(
+        &mut self,
+        mut rows: VecDeque<Arc<Row>>,
+        turn: &mut Turn<'_>,
+    ) -> AfterTurn {
+        let stop_at = turn.out.len() + TURN_BYTES;
+        while turn.window.is_open()
+            && turn.out.len() < stop_at
+            && let Some(row) = rows.pop_front()
+        {
+            let encoder = turn.encoder;
+            if let Err(error) = turn.write(|out| encoder.write(&row, self.vb, self.opaque, out)) {
+                return AfterTurn::Fail(error.to_string());
+            }
+            self.cursor = row.seqno;
+            self.items_sent += 1;
+        }
+        self.origin = Origin::Memory(rows);
+        AfterTurn::More
+    }
+
+    pub(super) fn read_memory(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
+        match turn.source.read_log(self.vb, self.cursor, LOG_READ_BYTES) {
+            LogRead::UpToDate => self.drained(turn),
+            LogRead::Evicted if self.markers.nothing_on_disk_after(self.cursor) => {
+                let at = self.cursor;
+                AfterTurn::Fail(format!("neither memory nor disk has the rows after seqno {at}"))
+            }
+            LogRead::Evicted => {
+                self.origin = Origin::Disk(Backfill::default());
+                AfterTurn::More
+            }
+            // Written at once: until its next turn the stream would hold the rows in memory, and
+            // there may be a thousand streams.
+            LogRead::Rows(rows) => match self.begin_snapshot(rows, turn) {
+                Some(rows) => self.write_rows(rows, turn),
+                None => AfterTurn::End(StreamEndStatus::OK),
+            },
+        }
+    }
+
+    /// Writes the marker, if these rows need one, and returns those that are to be written; `None`
+    /// where everything up to the stream's end was sent.
+    fn begin_snapshot(
+        &mut self,
+        rows: Vec<Arc<Row>>,
+        turn: &mut Turn<'_>,
+    ) -> Option<VecDeque<Arc<Row>>> {
+        let first = rows.first().map_or(Seqno::MAX, |row| row.seqno);
+        let limit = self.markers.limit(first, self.granted.end);
+        let mut rows: VecDeque<_> = rows.into_iter().filter(|row| row.seqno <= limit).collect();
+        let (first, last) = (rows.front()?.seqno, rows.back()?.seqno);
+        if let Some(marker) = self.markers.memory(first, last, self.takeover.as_mut()) {
+            let marker = marker.with_body(turn.settings.marker_version(false), Seqno::ZERO);
+            turn.write(|out| marker.write(self.vb, self.opaque, out));
+        }
+        keep_newest(&mut rows, turn.seen);
+        Some(rows)
+    }
+
+    /// Called once everything durable was sent.
+    fn drained(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
+        if let Some(takeover) = &mut self.takeover {
+            return takeover.drained(self.vb, self.opaque, turn);
+        }
+        // The high seqno of a replica may have advanced to the end without a row.
+        let end = self.granted.end;
+        let has_end = || turn.source.facts(self.vb).is_some_and(|facts| facts.high_seqno >= end);
+        if end < Seqno::MAX && has_end() {
+            let after = turn.source.read_log(self.vb, self.cursor, 1);
+            return match after {
+                LogRead::UpToDate => AfterTurn::End(StreamEndStatus::OK),
+                LogRead::Rows(_) | LogRead::Evicted => AfterTurn::More,
+            };
+        }
+        AfterTurn::Idle
+    }
+}
+
+/// Keeps the newest row of each key: a snapshot has each key once.
+fn keep_newest(rows: &mut VecDeque<Arc<Row>>, seen: &mut Keys) {
+    if rows.len() < 2 {
+        return;
+    }
+    seen.clear();
+    let all_differ = rows.iter().all(|row| seen.insert(row.key.clone()));
+    if !all_differ {
+        seen.clear();
+        let newest_first = rows.drain(..).rev().filter(|row| seen.insert(row.key.clone()));
+        let mut kept: VecDeque<_> = newest_first.collect();
+        kept.make_contiguous().reverse();
+        *rows = kept;
+    }
+    seen.clear();
+}
