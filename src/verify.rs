@@ -1,20 +1,22 @@
 //! Reads the vBuckets of two nodes over the wire and compares them.
 //!
-//! Only the two changes under comparison are kept, so memory does not grow with the data.
+//! Only the two changes under comparison are kept, so memory does not grow with the data. `reader`
+//! reads one node.
+
+mod reader;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use bytes::Bytes;
-use mcbp::dcp::stream_flags;
-use mcbp::{Frame, FrameError, Seqno, StreamEndStatus, VbId, VbUuid};
-use relay::{Client, DcpReader, Deadlines, Endpoint, LinkError, Login, StreamEvent, StreamRange};
+use mcbp::{FrameError, Seqno, VbId};
+use relay::{Client, Deadlines, Endpoint, LinkError, Login};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::compare::{self, Change, Difference, Names};
+use self::reader::NodeReader;
+use crate::compare::{self, Difference, Names};
 use crate::screen::Bar;
 use crate::watch::SEQNO_FEATURES;
 
@@ -196,9 +198,7 @@ impl Lane {
 
     async fn open(&self, endpoint: &Endpoint) -> Result<NodeReader, VerifyError> {
         let name = format!("dcp-proxy-verify:{}:{}", self.what.bucket, self.number);
-        let bucket = &self.what.bucket;
-        let reader = DcpReader::open(endpoint, bucket, &name, Deadlines::default()).await?;
-        Ok(NodeReader { node: endpoint.name.clone(), reader, refusal: None, front: None })
+        NodeReader::open(endpoint, &self.what.bucket, &name).await
     }
 
     async fn compare(
@@ -223,74 +223,10 @@ impl Lane {
             tokio::try_join!(left.advance_if(advance.left), right.advance_if(advance.right))?;
         }
         for side in [left, right] {
-            if let Some(refusal) = side.refusal.take() {
-                verified.note(vb, format!("could not be read from {}: {refusal}", side.node));
+            if let Some(refusal) = side.take_refusal() {
+                verified.note(vb, format!("could not be read from {}: {refusal}", side.node()));
             }
         }
         Ok(())
-    }
-}
-
-/// The connection to one node, which streams one vBucket at a time.
-struct NodeReader {
-    node: String,
-    reader: DcpReader,
-    /// Why the stream of the current vBucket ended early; `None` if it did not.
-    refusal: Option<String>,
-    /// The frame of the change that is compared next.
-    front: Option<Bytes>,
-}
-
-impl NodeReader {
-    fn start(&mut self, vb: VbId, high: Seqno) {
-        self.refusal = None;
-        // An empty vBucket is not streamed: a stream with an empty range would never end.
-        if high > Seqno::ZERO {
-            let (after, uuid) = (Seqno::ZERO, VbUuid(0));
-            // A stream from memory may contain changes that later ones have replaced. The rows on
-            // disk are the same whenever they are read.
-            let flags = stream_flags::DISK_ONLY;
-            self.reader.stream(StreamRange { vb, after, to: high, uuid, flags });
-        }
-    }
-
-    async fn advance_if(&mut self, wanted: bool) -> Result<(), VerifyError> {
-        if wanted { self.advance().await } else { Ok(()) }
-    }
-
-    async fn advance(&mut self) -> Result<(), VerifyError> {
-        self.front = loop {
-            match self.reader.next().await? {
-                Some(StreamEvent::Change { frame, .. }) => break Some(frame),
-                Some(StreamEvent::Ended { status: StreamEndStatus::OK, .. }) | None => break None,
-                Some(StreamEvent::Ended { status, .. }) => {
-                    self.refusal = Some(format!("the stream ended with {status}"));
-                    break None;
-                }
-                Some(StreamEvent::Refused { status, .. }) => {
-                    self.refusal = Some(format!("the stream was refused with {status}"));
-                    break None;
-                }
-                Some(StreamEvent::RolledBack { to, .. }) => {
-                    self.refusal = Some(format!("the stream was rolled back to {to}"));
-                    break None;
-                }
-                Some(
-                    StreamEvent::Opened { .. }
-                    | StreamEvent::Marker { .. }
-                    | StreamEvent::Advanced { .. },
-                ) => {}
-            }
-        };
-        Ok(())
-    }
-
-    fn change(&self) -> Result<Option<Change<'_>>, VerifyError> {
-        let malformed = |source| VerifyError::Malformed { node: self.node.clone(), source };
-        let Some(bytes) = &self.front else { return Ok(None) };
-        let frame = Frame::parse(bytes).map_err(malformed)?;
-        let change = Change::decode(&frame).map_err(malformed)?;
-        let unknown = || malformed(frame.malformed("neither a document nor a deletion"));
-        change.map(Some).ok_or_else(unknown)
     }
 }

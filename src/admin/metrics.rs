@@ -2,16 +2,19 @@
 //!
 //! Each response is built from one status, and nothing is kept between requests: failures are
 //! counted where they are handled. Labels are names of the configuration, words of the protocol,
-//! and lines of the source.
+//! and lines of the source. The metrics of links are in `links`, all others here.
+
+mod links;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
-use dcp_actors::{BucketStatus, FailureCount, LinkPhase, LinkStatus, StreamPhase};
+use dcp_actors::{BucketStatus, FailureCount};
 use invariant::{Broken, Place, broken};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text::encode;
@@ -23,18 +26,8 @@ use prometheus_client::registry::Registry;
 
 use super::error::ApiError;
 use super::state::State;
-use super::views;
 
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Every phase has a sample, even with no link in it: of a gauge that vanishes, a graph shows the
-/// last value.
-const PHASES: [(LinkPhase, &str); 5] = [
-    (LinkPhase::Connecting, "connecting"),
-    (LinkPhase::Up, "up"),
-    (LinkPhase::Waiting, "waiting"),
-    (LinkPhase::Closing, "closing"),
-    (LinkPhase::Stopped, "stopped"),
-];
 
 /// `GET /metrics`. Before replication has started, its metrics have no samples.
 pub(super) async fn metrics(state: Data<State>) -> Result<HttpResponse, ApiError> {
@@ -70,105 +63,6 @@ impl Collector for Page {
 }
 
 impl Page {
-    /// One sample for each bucket and producer for which `value` returns one.
-    fn by_producer<V>(
-        &self,
-        value: impl Fn(&[&LinkStatus]) -> Option<V>,
-    ) -> impl Iterator<Item = Sample<'_, 2, V>> {
-        let mut producers: BTreeMap<_, Vec<&LinkStatus>> = BTreeMap::new();
-        for (bucket, link) in self.all_links() {
-            let labels = [("bucket", bucket), ("producer", link.producer.as_str())];
-            producers.entry(labels).or_default().push(link);
-        }
-        producers.into_iter().filter_map(move |(labels, links)| Some((labels, value(&links)?)))
-    }
-
-    fn by_link(
-        &self,
-        value: impl Fn(&LinkStatus) -> u64,
-    ) -> impl Iterator<Item = Sample<'_, 3, u64>> {
-        self.all_links().map(move |(bucket, link)| {
-            let (producer, name) = (link.producer.as_str(), link.name.as_str());
-            ([("bucket", bucket), ("producer", producer), ("link", name)], value(link))
-        })
-    }
-
-    fn all_links(&self) -> impl Iterator<Item = (&str, &LinkStatus)> {
-        self.buckets
-            .iter()
-            .flat_map(|status| status.links.iter().map(|link| (status.bucket.as_str(), link)))
-    }
-
-    fn links(&self, out: &mut Out<'_>) -> fmt::Result {
-        let mut phases = Vec::new();
-        for (phase, name) in PHASES {
-            let count =
-                |links: &[&LinkStatus]| Some(links.iter().filter(|l| l.phase == phase).count());
-            let samples = self.by_producer(count);
-            phases.extend(samples.map(|([b, p], count)| ([b, p, ("phase", name)], count)));
-        }
-        let stalled = self
-            .by_producer(|links| Some(links.iter().filter(|link| link.stall.is_some()).count()));
-        out.gauge("dcp_proxy_links", "Links by phase", phases)?;
-        out.gauge(
-            "dcp_proxy_links_stalled",
-            "Links that were restarted because data stalled, and without data since",
-            stalled,
-        )?;
-        let (bytes, frames) = (self.by_link(|link| link.bytes), self.by_link(|link| link.frames));
-        out.counter(
-            "dcp_proxy_link_bytes",
-            "Bytes from the producer since the link was opened",
-            bytes,
-        )?;
-        out.counter(
-            "dcp_proxy_link_frames",
-            "Frames from the producer since the link was opened",
-            frames,
-        )
-    }
-
-    fn streams(&self, out: &mut Out<'_>) -> fmt::Result {
-        let sum = |count: fn(&LinkStatus) -> usize| {
-            self.by_producer(move |links| Some(links.iter().map(|link| count(link)).sum::<usize>()))
-        };
-        let failed = sum(views::failed);
-        out.gauge("dcp_proxy_streams_wanted", "Streams that should be open", sum(|l| l.wanted))?;
-        out.gauge("dcp_proxy_streams_open", "Streams that are open", sum(|l| l.open))?;
-        out.gauge(
-            "dcp_proxy_streams_failed",
-            "Streams that are not open because of an error",
-            failed,
-        )?;
-        let rolling =
-            sum(|link| link.streams.iter().filter(|s| s.phase == StreamPhase::RollingBack).count());
-        out.gauge(
-            "dcp_proxy_streams_rolling_back",
-            "Streams that wait for a rollback of their copy",
-            rolling,
-        )?;
-        let gaps = sum(|link| link.streams.iter().filter(|s| s.complete_to.is_some()).count());
-        out.gauge("dcp_proxy_copies_incomplete", "Copies that may miss rows", gaps)
-    }
-
-    /// An unknown lag has no sample. Sums and maxima are of the known ones; `lag_unknown` counts
-    /// the vBuckets that they do not cover.
-    fn lag(&self, out: &mut Out<'_>) -> fmt::Result {
-        let all = self.by_producer(|links| seqnos(links).reduce(u64::saturating_add));
-        let max = self.by_producer(|links| seqnos(links).max());
-        let time = self.by_producer(|links| {
-            let streams = links.iter().flat_map(|link| &link.streams);
-            streams.filter_map(|stream| stream.lag_ms).max().map(seconds)
-        });
-        let unknown = self.by_producer(|links| {
-            Some(links.iter().map(|link| views::lag_unknown(link)).sum::<usize>())
-        });
-        out.gauge("dcp_proxy_lag_seqnos", "Lag in seqnos, sum of the known ones", all)?;
-        out.gauge("dcp_proxy_lag_seqnos_max", "Lag in seqnos, largest known", max)?;
-        out.gauge("dcp_proxy_lag_seconds_max", "Lag in seconds, largest known", time)?;
-        out.gauge("dcp_proxy_lag_unknown", "vBuckets whose lag is unknown", unknown)
-    }
-
     fn nodes(&self, out: &mut Out<'_>) -> fmt::Result {
         let silent = self.buckets.iter().flat_map(|status| {
             status.nodes.iter().filter_map(|node| {
@@ -218,10 +112,6 @@ impl Page {
     }
 }
 
-fn seqnos(links: &[&LinkStatus]) -> impl Iterator<Item = u64> {
-    links.iter().flat_map(|link| &link.streams).filter_map(|stream| stream.lag_seqnos)
-}
-
 fn seconds(millis: u64) -> f64 {
     Duration::from_millis(millis).as_secs_f64()
 }
@@ -260,6 +150,3 @@ impl Out<'_> {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

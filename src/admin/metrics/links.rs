@@ -1,0 +1,124 @@
+//! The metrics of links and their streams: most are of one producer, over all of its links.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use dcp_actors::{LinkPhase, LinkStatus, StreamPhase};
+
+use super::{Out, Page, Sample, seconds};
+use crate::admin::views;
+
+/// Every phase has a sample, even with no link in it: of a gauge that vanishes, a graph shows the
+/// last value.
+const PHASES: [(LinkPhase, &str); 5] = [
+    (LinkPhase::Connecting, "connecting"),
+    (LinkPhase::Up, "up"),
+    (LinkPhase::Waiting, "waiting"),
+    (LinkPhase::Closing, "closing"),
+    (LinkPhase::Stopped, "stopped"),
+];
+
+impl Page {
+    /// One sample for each bucket and producer for which `value` returns one.
+    fn by_producer<V>(
+        &self,
+        value: impl Fn(&[&LinkStatus]) -> Option<V>,
+    ) -> impl Iterator<Item = Sample<'_, 2, V>> {
+        let mut producers: BTreeMap<_, Vec<&LinkStatus>> = BTreeMap::new();
+        for (bucket, link) in self.all_links() {
+            let labels = [("bucket", bucket), ("producer", link.producer.as_str())];
+            producers.entry(labels).or_default().push(link);
+        }
+        producers.into_iter().filter_map(move |(labels, links)| Some((labels, value(&links)?)))
+    }
+
+    fn by_link(
+        &self,
+        value: impl Fn(&LinkStatus) -> u64,
+    ) -> impl Iterator<Item = Sample<'_, 3, u64>> {
+        self.all_links().map(move |(bucket, link)| {
+            let (producer, name) = (link.producer.as_str(), link.name.as_str());
+            ([("bucket", bucket), ("producer", producer), ("link", name)], value(link))
+        })
+    }
+
+    fn all_links(&self) -> impl Iterator<Item = (&str, &LinkStatus)> {
+        self.buckets
+            .iter()
+            .flat_map(|status| status.links.iter().map(|link| (status.bucket.as_str(), link)))
+    }
+
+    pub(super) fn links(&self, out: &mut Out<'_>) -> fmt::Result {
+        let mut phases = Vec::new();
+        for (phase, name) in PHASES {
+            let count =
+                |links: &[&LinkStatus]| Some(links.iter().filter(|l| l.phase == phase).count());
+            let samples = self.by_producer(count);
+            phases.extend(samples.map(|([b, p], count)| ([b, p, ("phase", name)], count)));
+        }
+        let stalled = self
+            .by_producer(|links| Some(links.iter().filter(|link| link.stall.is_some()).count()));
+        out.gauge("dcp_proxy_links", "Links by phase", phases)?;
+        out.gauge(
+            "dcp_proxy_links_stalled",
+            "Links that were restarted because data stalled, and without data since",
+            stalled,
+        )?;
+        let (bytes, frames) = (self.by_link(|link| link.bytes), self.by_link(|link| link.frames));
+        out.counter(
+            "dcp_proxy_link_bytes",
+            "Bytes from the producer since the link was opened",
+            bytes,
+        )?;
+        out.counter(
+            "dcp_proxy_link_frames",
+            "Frames from the producer since the link was opened",
+            frames,
+        )
+    }
+
+    pub(super) fn streams(&self, out: &mut Out<'_>) -> fmt::Result {
+        let sum = |count: fn(&LinkStatus) -> usize| {
+            self.by_producer(move |links| Some(links.iter().map(|link| count(link)).sum::<usize>()))
+        };
+        let failed = sum(views::failed);
+        out.gauge("dcp_proxy_streams_wanted", "Streams that should be open", sum(|l| l.wanted))?;
+        out.gauge("dcp_proxy_streams_open", "Streams that are open", sum(|l| l.open))?;
+        out.gauge(
+            "dcp_proxy_streams_failed",
+            "Streams that are not open because of an error",
+            failed,
+        )?;
+        let rolling =
+            sum(|link| link.streams.iter().filter(|s| s.phase == StreamPhase::RollingBack).count());
+        out.gauge(
+            "dcp_proxy_streams_rolling_back",
+            "Streams that wait for a rollback of their copy",
+            rolling,
+        )?;
+        let gaps = sum(|link| link.streams.iter().filter(|s| s.complete_to.is_some()).count());
+        out.gauge("dcp_proxy_copies_incomplete", "Copies that may miss rows", gaps)
+    }
+
+    /// An unknown lag has no sample. Sums and maxima are of the known ones; `lag_unknown` counts
+    /// the vBuckets that they do not cover.
+    pub(super) fn lag(&self, out: &mut Out<'_>) -> fmt::Result {
+        let all = self.by_producer(|links| seqnos(links).reduce(u64::saturating_add));
+        let max = self.by_producer(|links| seqnos(links).max());
+        let time = self.by_producer(|links| {
+            let streams = links.iter().flat_map(|link| &link.streams);
+            streams.filter_map(|stream| stream.lag_ms).max().map(seconds)
+        });
+        let unknown = self.by_producer(|links| {
+            Some(links.iter().map(|link| views::lag_unknown(link)).sum::<usize>())
+        });
+        out.gauge("dcp_proxy_lag_seqnos", "Lag in seqnos, sum of the known ones", all)?;
+        out.gauge("dcp_proxy_lag_seqnos_max", "Lag in seqnos, largest known", max)?;
+        out.gauge("dcp_proxy_lag_seconds_max", "Lag in seconds, largest known", time)?;
+        out.gauge("dcp_proxy_lag_unknown", "vBuckets whose lag is unknown", unknown)
+    }
+}
+
+fn seqnos(links: &[&LinkStatus]) -> impl Iterator<Item = u64> {
+    links.iter().flat_map(|link| &link.streams).filter_map(|stream| stream.lag_seqnos)
+}
