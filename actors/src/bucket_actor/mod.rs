@@ -1,6 +1,7 @@
 //! The actor of one bucket: passes events to its machine and carries out the effects. It holds
 //! addresses, tasks and callers, and decides nothing.
 
+mod links;
 mod read;
 mod traffic;
 
@@ -8,21 +9,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
 use actix_rt::ArbiterHandle;
 use futures::channel::oneshot;
 use relay::Endpoint;
 use replica::bucket::{
-    BucketCommand, BucketEffect, BucketEvent, BucketMachine, CommandError, Done, LinkDown, LinkId,
+    BucketCommand, BucketEffect, BucketEvent, BucketMachine, Cause, CommandError, Done, Finding,
     LinkReport, LogLevel, LogLine, Moment, PollAnswer, TaskId,
 };
 use replica::link::Ticket;
-use replica::plan::{Connections, LinkKey};
+use replica::plan::Connections;
 use tokio::time::Instant;
 
+use self::links::OpenLink;
 use self::traffic::Traffic;
 use crate::config::Limits;
-use crate::link_actor::{FromLink, Gauges, GiveUp, LinkOver, LinkSpec, Replicator, Run};
+use crate::link_actor::{FromLink, GiveUp, LinkOver, Run};
 use crate::tasks::{self, LagPolls, NodePolled, TaskReport};
 
 pub(crate) use self::read::ReadStatus;
@@ -59,15 +61,6 @@ pub(crate) struct BucketActor {
     traffic: Traffic,
     started: Instant,
     wake: Option<(Duration, SpawnHandle)>,
-}
-
-/// A link whose connections are open, or being opened.
-struct OpenLink {
-    id: LinkId,
-    spec: Arc<LinkSpec>,
-    addr: Addr<Replicator>,
-    /// Set once both connections are open.
-    gauges: Option<Gauges>,
 }
 
 impl BucketActor {
@@ -136,15 +129,25 @@ impl BucketActor {
                 self.polls.follow(&desired, nodes, &self.limits, &reports);
             }
             BucketEffect::Estimate(task, key, vb) => {
-                if let Some(spec) = self.spec(&key) {
-                    let report = ctx.address().recipient();
-                    self.spawn(task, tasks::estimate(task, spec, vb, report), ctx);
+                let report = ctx.address().recipient();
+                match self.spec(&key) {
+                    Ok(spec) => self.spawn(task, tasks::estimate(task, spec, vb, report), ctx),
+                    Err(down) => {
+                        let event = BucketEvent::Copied(task, Err(Cause::Link(down)));
+                        ctx.notify(TaskReport(event));
+                    }
                 }
             }
             BucketEffect::Examine(task, examine) => {
-                if let Some(spec) = self.spec(&examine.key) {
-                    let report = ctx.address().recipient();
-                    self.spawn(task, tasks::examine(task, spec, examine, report), ctx);
+                let report = ctx.address().recipient();
+                match self.spec(&examine.key) {
+                    Ok(spec) => {
+                        self.spawn(task, tasks::examine(task, spec, examine, report), ctx);
+                    }
+                    Err(down) => {
+                        let finding = Finding::NotMoved(Cause::Link(down));
+                        ctx.notify(TaskReport(BucketEvent::Examined(task, finding)));
+                    }
                 }
             }
             BucketEffect::Cancel(task) => {
@@ -160,33 +163,6 @@ impl BucketActor {
             }
             BucketEffect::Log(LogLine { level, text }) => log::log!(log_level(level), "{text}"),
         }
-    }
-
-    fn link(&self, id: LinkId) -> Option<&OpenLink> {
-        self.links.get(&id.index).filter(|link| link.id == id)
-    }
-
-    fn connect(&mut self, id: LinkId, key: &LinkKey, ctx: &mut Context<Self>) {
-        let Some(spec) = self.spec(key) else {
-            let what = invariant::broken!("a link to {key:?}, whose producer is not configured")
-                .to_string();
-            let report = LinkReport::Down(LinkDown::internal(what));
-            ctx.notify(FromLink { id, report, gauges: None });
-            return;
-        };
-        let spec = Arc::new(spec);
-        let (own, bucket) = (Arc::clone(&spec), ctx.address().recipient());
-        let make = move |_: &mut Context<Replicator>| Replicator::new(id, own, bucket);
-        let addr = match self.arbiters.get(id.index % self.arbiters.len().max(1)) {
-            Some(arbiter) => Replicator::start_in_arbiter(arbiter, make),
-            None => Replicator::create(make),
-        };
-        self.links.insert(id.index, OpenLink { id, spec, addr, gauges: None });
-    }
-
-    fn spec(&self, key: &LinkKey) -> Option<LinkSpec> {
-        let producer = self.producers.get(&key.producer)?;
-        Some(LinkSpec::new(&self.bucket, &self.node, producer, key.connection, &self.limits))
     }
 
     fn spawn(
@@ -216,27 +192,6 @@ impl BucketActor {
             });
             (at, wake)
         });
-    }
-
-    fn sample(&mut self, ctx: &mut Context<Self>) {
-        self.note_heard();
-        let samples = self.links.values().filter_map(|link| {
-            let gauges = link.gauges.as_ref()?;
-            Some((link.id, gauges.sample()))
-        });
-        let samples = samples.collect();
-        self.event(BucketEvent::Sampled(samples), ctx);
-    }
-
-    /// Records when both nodes of each link last sent anything on it.
-    fn note_heard(&mut self) {
-        let now = self.now();
-        for link in self.links.values() {
-            let Some(gauges) = &link.gauges else { continue };
-            let at = |silent: Duration| now.saturating_sub(silent);
-            self.traffic.heard(&link.spec.producer.name, at(gauges.producer_silent()));
-            self.traffic.heard(&self.node.name, at(gauges.consumer_silent()));
-        }
     }
 }
 

@@ -17,9 +17,9 @@ pub(crate) fn link_down(error: &LinkError) -> LinkDown {
         detail: error.to_string(),
         reopen: match error.retry() {
             relay::Retry::Soon => Reopen::Soon,
-            relay::Retry::AfterBackoff => Reopen::AfterBackoff,
+            // The sidecar opens the link again, whatever stopped its pump.
+            relay::Retry::AfterBackoff | relay::Retry::Never => Reopen::AfterBackoff,
             relay::Retry::Slowly => Reopen::Slowly,
-            relay::Retry::Never => Reopen::Never,
         },
     }
 }

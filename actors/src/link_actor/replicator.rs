@@ -107,6 +107,8 @@ impl Handler<PumpsEnded> for Replicator {
         let Some(open) = &self.open else { return };
         let Some(side) = error.side() else {
             let broken = invariant::broken!("a pump ended without a side: {error}");
+            open.consumer.do_send(LinkOver);
+            open.producer.do_send(LinkOver);
             return self.over(LinkDown::internal(broken.to_string()), ctx);
         };
         // The machine answers what is pending before it stops, which ends the link.

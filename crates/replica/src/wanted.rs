@@ -174,13 +174,6 @@ impl WantedStreams {
     ) {
         self.surplus.remove(&error.vb);
         self.reopen.remove(&error.vb);
-        if let Some(stream) = self.streams.get_mut(&error.vb)
-            && stream.phase == WantedPhase::Asked
-        {
-            // The end belongs to the previous stream; the running set-up reports the new one.
-            stream.last_error = Some(error);
-            return;
-        }
         self.wait(error.vb, Some(error), now, &mut delay);
     }
 

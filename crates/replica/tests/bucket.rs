@@ -328,6 +328,103 @@ fn a_move_with_data_repairs_what_an_interrupted_takeover_left() {
 }
 
 #[test]
+fn a_move_with_data_copies_again_after_its_vbucket_was_given_back() {
+    let mut bucket = Bucket::new();
+    bucket.move_here(1, MoveKind::WithData);
+    let (id, ticket, _) = bucket.set_up();
+    bucket.settle(id, ticket, &[(1, VbOutcome::Failed(refused()))]);
+    let (task, _) = bucket.examine().unwrap();
+    bucket.on(BucketEvent::Examined(task, Finding::GivenBack));
+    let (_, ticket, command) = bucket.run().unwrap();
+    assert_eq!(command, Command::set_up(vbs(&[1])), "nobody knows how much is missing");
+    bucket.settle(id, ticket, &[(1, VbOutcome::Failed(refused()))]);
+    let (_, examine) = bucket.examine().unwrap();
+    assert!(!examine.may_repair, "it was given back once");
+}
+
+#[test]
+fn a_copy_with_a_gap_that_was_given_back_is_not_taken_over() {
+    let (mut bucket, id) = Bucket::open();
+    bucket.report(id, LinkReport::Copy(VbId(1), Some(Seqno(4))));
+    bucket.report(id, LinkReport::Down(lost()));
+    bucket.move_here(1, MoveKind::WithData);
+    let (id, ticket, _) = bucket.set_up();
+    bucket.settle(id, ticket, &[(1, VbOutcome::Failed(refused()))]);
+    let (task, examine) = bucket.examine().unwrap();
+    assert!(examine.may_repair && !examine.is_complete);
+    // The next incarnation of the link knows of no gap.
+    bucket.report(id, LinkReport::Down(lost()));
+    bucket.wake_after(Duration::from_secs(8));
+    let (id, ..) = bucket.connect().unwrap();
+    bucket.on(BucketEvent::Examined(task, Finding::GivenBack));
+    bucket.report(id, LinkReport::Up);
+    let (_, _, command) = bucket.run().unwrap();
+    let Command::SetupStreams { incomplete, .. } = command else { panic!("{command:?}") };
+    assert_eq!(incomplete, [(VbId(1), Seqno(4))].into());
+}
+
+#[test]
+fn a_link_of_another_name_displaces_no_takeover_and_repairs_nothing() {
+    let mut bucket = Bucket::new();
+    let first = bucket.move_here(1, MoveKind::Takeover);
+    let (zero, ..) = bucket.connect().unwrap();
+    bucket.report(zero, LinkReport::Up);
+    bucket.run().unwrap();
+    bucket.report(zero, LinkReport::Down(lost()));
+    let (task, examine) = bucket.examine().unwrap();
+    bucket.on(BucketEvent::Examined(task, Finding::NotMoved(examine.cause)));
+    bucket.failure(first);
+    let two = Connections::new(2).unwrap();
+    bucket.ask(BucketCommand::Change(Change::Connections(two)));
+    for may_repair in [false, true] {
+        let moving = bucket.move_here(1, MoveKind::Takeover);
+        let (one, _, number) = bucket.connect().unwrap();
+        assert_eq!(number, 1);
+        bucket.report(one, LinkReport::Up);
+        let (_, ticket, _) = bucket.run().unwrap();
+        bucket.settle(one, ticket, &[(1, VbOutcome::Failed(refused()))]);
+        let (task, examine) = bucket.examine().unwrap();
+        assert_eq!(examine.may_repair, may_repair, "until both nodes were asked once");
+        bucket.on(BucketEvent::Examined(task, Finding::NotMoved(examine.cause)));
+        bucket.failure(moving);
+        let (_, shut, _) = bucket.run().unwrap();
+        bucket.settle(one, shut, &[]);
+        bucket.report(one, LinkReport::Down(LinkDown::stopped(&StopReason::Shut)));
+    }
+}
+
+#[test]
+fn a_move_that_fails_wants_what_was_wanted_before() {
+    let (mut bucket, id) = Bucket::open();
+    let moving = bucket.move_here(1, MoveKind::Takeover);
+    let (_, takeover, _) = bucket.run().unwrap();
+    let reason = Reason::Deadline(Step::Takeover);
+    let late = VbError { vb: VbId(1), side: Side::Producer, reason };
+    bucket.settle(id, takeover, &[(1, VbOutcome::Failed(late))]);
+    let (task, examine) = bucket.examine().unwrap();
+    assert!(!examine.may_repair, "orders may be on their way");
+    bucket.on(BucketEvent::Examined(task, Finding::NotMoved(examine.cause)));
+    bucket.failure(moving);
+    let (_, _, command) = bucket.run().unwrap();
+    assert_eq!(command, Command::set_up(vbs(&[1])));
+}
+
+/// A link leaves a stream that opened and ended within one set-up out of its answer.
+#[test]
+fn a_stream_that_ends_while_its_set_up_runs_is_asked_for_again() {
+    let mut bucket = Bucket::new();
+    let change = bucket.want(&[("alpha", "1-2")]);
+    let (id, ticket, _) = bucket.set_up();
+    let reason = Reason::StreamEnd(StreamEndStatus::STATE_CHANGED);
+    bucket.report(id, LinkReport::Ended(VbError { vb: VbId(1), side: Side::Producer, reason }));
+    bucket.settle(id, ticket, &[(2, VbOutcome::Opened)]);
+    assert_eq!(bucket.failure(change).reason(), ReasonCode::StreamEnd);
+    bucket.wake_after(Duration::from_secs(1));
+    let (_, _, command) = bucket.run().unwrap();
+    assert_eq!(command, Command::set_up(vbs(&[1, 2])));
+}
+
+#[test]
 fn a_move_waits_for_little_to_be_missing_and_is_answered_when_the_nodes_have_done_it() {
     let (mut bucket, id) = Bucket::open();
     let moving = bucket.move_here(1, MoveKind::WithData);

@@ -26,6 +26,7 @@ use proptest::prelude::*;
 use vbucket::producer::{
     Applied, BACKFILLS_MAX, Chunk, DiskRead, DiskSnapshot, Effect, Effects, Event, LARGE_BYTES_MAX,
     LogRead, Producer, ProducerOptions, ReadEnd, RowEncoder, SMALL_ROW_BYTES, Settings, Source,
+    StreamId,
 };
 use vbucket::stream_req::VbFacts;
 use vbucket::{FailoverTable, Kind, Row};
@@ -129,7 +130,7 @@ impl Scan {
                 let end = ReadEnd::Large(bytes);
                 return DiskRead { snapshot: self.snapshot.take(), chunk, end };
             }
-            encoder.write(&row, vb, stream, &mut chunk.frames).unwrap();
+            encoder.write(&row, vb, stream.opaque, &mut chunk.frames).unwrap();
             chunk.last_seqno = row.seqno;
             if chunk.is_full() {
                 break;
@@ -144,7 +145,7 @@ impl Scan {
 #[derive(Clone, Copy)]
 struct Read {
     vb: VbId,
-    stream: Opaque,
+    stream: StreamId,
     row_bytes_max: usize,
 }
 
@@ -515,8 +516,37 @@ fn mb_26979_a_read_for_an_older_stream_is_dropped() {
     bench.take_frames();
     bench.on(Event::DiskRead(vb, old, read));
     bench.fill(usize::MAX);
-    let of_old = |bytes: &Vec<u8>| bytes[12..16] == old.0.to_be_bytes();
+    let of_old = |bytes: &Vec<u8>| bytes[12..16] == old.opaque.0.to_be_bytes();
     assert!(!bench.take_frames().iter().any(of_old));
+}
+
+#[test]
+fn a_read_for_an_older_stream_with_the_same_opaque_is_dropped() {
+    let mut bench = Bench::new(0);
+    bench.node.put(0);
+    (0..3).for_each(|key| bench.node.write(0, key));
+    bench.node.with(VbId(0), |copy| copy.floor = 3);
+    bench.request(0, 0, 0);
+    bench.fill(usize::MAX);
+    let asked = bench.reads.remove(0);
+    let (vb, old) = (asked.vb, asked.stream);
+    let encoder = bench.machine.encoder();
+    let read = bench.scans.get_mut(&vb).unwrap().read(encoder, asked, 9);
+    bench.feed(&FrameBuilder::request(Opcode::DCP_CLOSE_STREAM).vbucket(vb).build());
+    bench.request(0, 0, 0);
+    bench.fill(usize::MAX);
+    bench.take_frames();
+    let new = bench.reads[0].stream;
+    assert_eq!(new.opaque, old.opaque);
+    assert_ne!(new, old);
+    bench.on(Event::DiskRead(vb, old, read));
+    bench.fill(usize::MAX);
+    assert!(bench.take_frames().is_empty(), "rows of the older stream");
+    bench.read_disk(9);
+    bench.fill(usize::MAX);
+    let opcodes: Vec<_> =
+        bench.take_frames().iter().map(|bytes| Frame::parse(bytes).unwrap().opcode()).collect();
+    assert_eq!(opcodes[0], Opcode::DCP_SNAPSHOT_MARKER, "{opcodes:?}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ use recordings::{Line, capture};
 use support::text;
 use vbucket::producer::{
     Chunk, DiskRead, DiskSnapshot, Effect, Effects, Event, LogRead, Producer, ProducerOptions,
-    ReadEnd, Source,
+    ReadEnd, Source, StreamId,
 };
 use vbucket::stream_req::VbFacts;
 use vbucket::{FailoverTable, Kind, Row};
@@ -149,7 +149,7 @@ impl Replay {
         }
     }
 
-    fn read_disk(&self, vb: VbId, stream: Opaque, start: Seqno, end: Seqno) -> DiskRead {
+    fn read_disk(&self, vb: VbId, stream: StreamId, start: Seqno, end: Seqno) -> DiskRead {
         let encoder = self.machine.encoder();
         let copies = self.node.0.borrow();
         let copy = &copies[&vb];
@@ -159,7 +159,7 @@ impl Replay {
             .iter()
             .filter(|row| row.seqno >= start && row.seqno <= end && row.seqno.0 <= copy.on_disk);
         for row in within {
-            encoder.write(row, vb, stream, &mut chunk.frames).unwrap();
+            encoder.write(row, vb, stream.opaque, &mut chunk.frames).unwrap();
             chunk.last_seqno = row.seqno;
         }
         let snapshot = DiskSnapshot { high_seqno: Seqno(copy.on_disk), purge_seqno: Seqno::ZERO };

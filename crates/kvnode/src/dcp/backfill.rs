@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use mcbp::{Opaque, Seqno, VbId};
 use tokio::sync::Semaphore;
-use vbucket::producer::{Chunk, DiskRead, DiskSnapshot, ReadEnd, RowEncoder};
+use vbucket::producer::{Chunk, DiskRead, DiskSnapshot, ReadEnd, RowEncoder, StreamId};
 use vbucket::store::{Scan, ScanEnd, ScanStep, SharedStore, StoreError};
 
 /// A chunk to read.
 pub(super) struct ReadChunk {
     pub(super) vb: VbId,
-    pub(super) stream: Opaque,
+    pub(super) stream: StreamId,
     pub(super) start: Seqno,
     pub(super) end: Seqno,
     pub(super) encoder: RowEncoder,
@@ -23,7 +23,7 @@ pub(super) struct ReadChunk {
 /// The outcome of a [`ReadChunk`].
 pub(super) struct ChunkRead {
     pub(super) vb: VbId,
-    pub(super) stream: Opaque,
+    pub(super) stream: StreamId,
     /// The scan, if it can be continued.
     pub(super) scan: Option<Box<dyn Scan>>,
     pub(super) read: DiskRead,
@@ -64,7 +64,7 @@ impl ReadChunk {
                 }
             },
         };
-        let (chunk, end) = fill_chunk(scan.as_mut(), &encoder, row_bytes_max, vb, stream);
+        let (chunk, end) = fill_chunk(scan.as_mut(), &encoder, row_bytes_max, vb, stream.opaque);
         let scan = matches!(end, ReadEnd::More | ReadEnd::Large(_)).then_some(scan);
         ChunkRead { vb, stream, scan, read: DiskRead { snapshot, chunk, end } }
     }

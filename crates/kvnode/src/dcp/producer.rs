@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use log::{error, warn};
-use mcbp::{Frame, Opaque, VbId, VbState};
-use vbucket::producer::{Effect, Effects, Event, Producer};
+use mcbp::{Frame, VbId, VbState};
+use vbucket::producer::{Effect, Effects, Event, Producer, StreamId};
 use vbucket::store::Scan;
 
 use super::access::Access;
@@ -25,14 +25,14 @@ const OUT_BYTES_MAX: usize = 256 * 1024;
 /// The outcome of an effect that takes time.
 pub(super) enum Report {
     Disk(ChunkRead),
-    Dead(VbId, Opaque, Result<(), String>),
+    Dead(VbId, StreamId, Result<(), String>),
 }
 
 /// What a stream needs beside the machine; dropped with it.
 #[derive(Default)]
 struct Resources {
     _subscription: Option<Subscription>,
-    scan: Option<(Opaque, Box<dyn Scan>)>,
+    scan: Option<(StreamId, Box<dyn Scan>)>,
     _hold: Option<WriteHold>,
 }
 
@@ -55,7 +55,7 @@ impl ProducerSide {
         self.streams.insert(vb, Resources { _subscription, ..Resources::default() });
     }
 
-    fn set_dead(&self, vb: VbId, stream: Opaque) -> Execution<Self> {
+    fn set_dead(&self, vb: VbId, stream: StreamId) -> Execution<Self> {
         let bucket = Arc::clone(self.access.bucket());
         Execution::Later(Box::pin(async move {
             let outcome = bucket.set_state(vb, VbState::Dead, None).await;
@@ -169,7 +169,7 @@ impl Side for ProducerSide {
         match report {
             Report::Disk(ChunkRead { vb, stream, scan, read }) => {
                 if let Some(resources) = self.streams.get_mut(&vb)
-                    && machine.stream(vb).is_some_and(|current| current.opaque() == stream)
+                    && machine.stream(vb).is_some_and(|current| current.id() == stream)
                 {
                     resources.scan = scan.map(|scan| (stream, scan));
                 }

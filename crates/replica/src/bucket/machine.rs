@@ -4,7 +4,10 @@
 //! step; that one reconcile step sets up, retries, moves and removes. Commands are served one at a
 //! time; reads never wait for them.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use mcbp::VbId;
 
 use super::copies::SuspectCopies;
 use super::effect::{BucketEffect, BucketEffects};
@@ -16,7 +19,7 @@ use super::nodes::Nodes;
 use super::queue::Queue;
 use super::settings::Settings;
 use crate::link::{Command, Outcome, Ticket, VbOutcome};
-use crate::plan::{Connections, Desired};
+use crate::plan::{Connections, Desired, LinkKey};
 use crate::wanted::Setup;
 
 /// The machine of one bucket.
@@ -30,6 +33,8 @@ pub struct BucketMachine {
     pub(super) copies: SuspectCopies,
     pub(super) failures: Failures,
     pub(super) nodes: Nodes,
+    /// The links of takeovers that failed after they began: their orders may still take effect.
+    pub(super) interrupted: BTreeMap<VbId, LinkKey>,
     pub(super) lifecycle: Lifecycle,
     tasks: u64,
 }
@@ -56,6 +61,7 @@ impl BucketMachine {
             links: Links::default(),
             copies: SuspectCopies::default(),
             nodes: Nodes::default(),
+            interrupted: BTreeMap::new(),
             lifecycle: Lifecycle::Running,
             tasks: 0,
         }

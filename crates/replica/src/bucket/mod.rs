@@ -8,7 +8,7 @@
 //! - `machine`: handles events; the step that reconciles the desired state with the actual one
 //! - `queue`, `serve`: the queue of commands, and their answers
 //! - `links`, `link`: the table of links, and one of them; `link_state`: the next step of a link
-//! - `moves`, `steps`: vBuckets that move to this node, and the next step of a move
+//! - `moves`, `steps`, `step_actions`: vBuckets that move to this node, and the next step of a move
 //! - `heal`, `failures`: recovery from failures, stalls and loops; `copies`: incomplete and
 //!   unserved copies of the consumer; `nodes`: what the data nodes report in polls
 //! - `status`: views for the status; `lines`, `tally`: log lines and counts
@@ -35,6 +35,7 @@ mod queue;
 mod serve;
 mod settings;
 mod status;
+mod step_actions;
 mod steps;
 mod tally;
 

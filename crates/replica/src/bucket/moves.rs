@@ -4,6 +4,8 @@
 //! A move is queued like any other command and answered once. A failure is answered after both
 //! nodes were asked for their copies: the link knows only the frames that it saw.
 
+use std::time::Duration;
+
 use mcbp::VbId;
 use serde::Serialize;
 
@@ -22,6 +24,8 @@ pub(super) struct Move {
     pub(super) estimate: Option<u64>,
     /// The minimum of these estimates.
     estimate_min: u64,
+    /// Whether its takeover began: orders for it may take effect after the move has ended.
+    pub(super) took_over: bool,
     /// The desired map before the move; restored if the move fails.
     pub(super) before: Desired,
     /// Whether the producer's copy was activated again already. A second time would be a loop.
@@ -65,6 +69,14 @@ pub enum MovePhase {
     Examining,
 }
 
+/// What to do with the move at the front.
+pub(super) enum MoveDecision {
+    Wait,
+    /// Take the next step, with its time limit.
+    Step(MoveStep, Duration),
+    Done(Result<(), Cause>),
+}
+
 impl Move {
     pub(super) fn new(request: MoveRequest) -> Self {
         Self {
@@ -72,6 +84,7 @@ impl Move {
             step: MoveStep::Queued,
             estimate: None,
             estimate_min: u64::MAX,
+            took_over: false,
             before: Desired::default(),
             was_given_back: false,
         }

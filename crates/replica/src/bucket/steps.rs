@@ -3,25 +3,16 @@
 
 use std::time::Duration;
 
-use super::command::{CommandError, Done, MoveKind};
+use super::command::{CommandError, Done};
 use super::effect::{BucketEffect, BucketEffects};
 use super::event::millis;
 use super::event::{Finding, Moment};
-use super::examine::Examine;
 use super::failure::Cause;
 use super::link::StreamResult;
 use super::machine::BucketMachine;
-use super::moves::{Move, MoveStep};
+use super::moves::{Move, MoveDecision, MoveStep};
 use super::queue::{Job, QueuedCommand};
-use crate::link::{Command, Reason, Step, VbError, VbOutcome};
-
-/// What to do with the move at the front.
-enum MoveDecision {
-    Wait,
-    /// Take the next step, with its time limit.
-    Step(MoveStep, Duration),
-    Done(Result<(), Cause>),
-}
+use crate::link::VbOutcome;
 
 impl BucketMachine {
     /// Takes the first step. Returns its deadline.
@@ -32,39 +23,9 @@ impl BucketMachine {
         fx: &mut BucketEffects,
     ) -> Duration {
         moving.before = self.desired.clone();
-        let vb = moving.vb();
-        match moving.request.kind {
-            MoveKind::WithData => {
-                moving.step = MoveStep::Opening;
-                self.desired.assign(vb, Some(moving.from()));
-                self.spread(fx);
-                for link in self.links.iter_mut() {
-                    link.retry_now(|other| other == vb);
-                }
-                at.now + self.settings.command
-            }
-            MoveKind::Takeover => {
-                moving.step = self.close_or_refuse(moving, fx);
-                at.now + self.settings.takeover_step()
-            }
-        }
-    }
-
-    /// Continues with the takeover, unless the copy here is incomplete.
-    fn close_or_refuse(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveStep {
-        match self.copies.complete_to(moving.vb()) {
-            Some(seqno) => MoveStep::Refused(Cause::Incomplete(seqno)),
-            None => self.close_stream(moving, fx),
-        }
-    }
-
-    /// Removes the vBucket from the desired map, as it will be active here, and reserves its link
-    /// for the takeover.
-    fn close_stream(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveStep {
-        self.desired.assign(moving.vb(), None);
-        self.spread(fx);
-        self.links.reserve(&moving.link_key(self.connections), &self.settings);
-        MoveStep::Closing
+        let (step, limit) = self.first_step(moving, fx);
+        moving.step = step;
+        at.now + limit
     }
 
     /// Takes the next step of the move at the front, if it can be taken. Returns whether anything
@@ -87,6 +48,7 @@ impl BucketMachine {
                 false
             }
             MoveDecision::Step(step, limit) => {
+                moving.took_over |= matches!(step, MoveStep::TakingOver { .. });
                 moving.step = step;
                 front.deadline = Some(at.now + limit);
                 self.queue.note_progress(at.now);
@@ -143,63 +105,14 @@ impl BucketMachine {
                 Some(Finding::NotMoved(cause)) => MoveDecision::Done(Err(cause)),
                 Some(Finding::GivenBack) => {
                     moving.was_given_back = true;
-                    let step = self.close_stream(moving, fx);
-                    MoveDecision::Step(step, self.settings.takeover_step())
+                    let (step, limit) = self.first_step(moving, fx);
+                    MoveDecision::Step(step, limit)
                 }
             },
             (MoveStep::Queued, ..) | (MoveStep::Opening, StreamResult::Pending, _) => {
                 MoveDecision::Wait
             }
         }
-    }
-
-    fn estimate(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveDecision {
-        let (task, key) = (self.next_task(), moving.link_key(self.connections));
-        fx.push(BucketEffect::Estimate(task, key, moving.vb()));
-        MoveDecision::Step(MoveStep::Copying { task, result: None }, self.settings.data_move)
-    }
-
-    /// Begins the takeover once the consumer has no stream of the vBucket on any other link
-    /// (MB-29354). The machine of its own link closes that link's stream (MB-9343).
-    fn take_over(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveDecision {
-        let (vb, key) = (moving.vb(), moving.link_key(self.connections));
-        let Some(link) = self.links.of_key(&key).filter(|link| link.is_ready()) else {
-            return MoveDecision::Wait;
-        };
-        let index = link.id.index;
-        if self.links.is_held_elsewhere(vb, &key) {
-            return MoveDecision::Wait;
-        }
-        let (bucket, from) = (&self.settings.bucket, moving.from());
-        fx.push(BucketEffect::info(format!(
-            "takeover begins bucket={bucket} vb={} from={from}",
-            vb.0
-        )));
-        match self.links.run(index, Command::Takeover { vb }, fx) {
-            Some(ticket) => {
-                let step = MoveStep::TakingOver { ticket, outcome: None };
-                MoveDecision::Step(step, self.settings.takeover_step())
-            }
-            None => MoveDecision::Wait,
-        }
-    }
-
-    /// Handles a stream that did not open, or a takeover that failed.
-    ///
-    /// Where a node refused ADD_STREAM, no takeover has begun on this link. Frames of an earlier
-    /// link have taken effect: this link displaced its connections, which have the same name. So
-    /// the copies that an earlier takeover left may be repaired.
-    fn stream_failed(
-        &mut self,
-        moving: &Move,
-        cause: Cause,
-        fx: &mut BucketEffects,
-    ) -> MoveDecision {
-        let is_refused = matches!(
-            cause,
-            Cause::Stream(VbError { reason: Reason::Refused { step: Step::AddStream, .. }, .. })
-        );
-        self.examine(moving, cause, is_refused && !moving.was_given_back, fx)
     }
 
     /// Handles the passed deadline of the present step.
@@ -215,26 +128,6 @@ impl BucketMachine {
         }
     }
 
-    /// Asks both nodes for their copies before the caller is answered: a link that is lost after
-    /// the order to become active was forwarded cannot know whether the vBucket moved. The copies
-    /// may be repaired only where no frame of a takeover can be on its way.
-    fn examine(
-        &mut self,
-        moving: &Move,
-        cause: Cause,
-        may_repair: bool,
-        fx: &mut BucketEffects,
-    ) -> MoveDecision {
-        let (task, vb) = (self.next_task(), moving.vb());
-        let is_complete = self.copies.complete_to(vb).is_none();
-        let key = moving.link_key(self.connections);
-        let consumer = self.settings.node.clone();
-        let examine = Examine { key, consumer, vb, cause: cause.clone(), may_repair, is_complete };
-        fx.push(BucketEffect::Examine(task, examine));
-        let step = MoveStep::Examining { task, cause, finding: None };
-        MoveDecision::Step(step, self.settings.command)
-    }
-
     fn end_move(
         &mut self,
         front: QueuedCommand,
@@ -247,7 +140,14 @@ impl BucketMachine {
         fx.extend(moving.task().map(BucketEffect::Cancel));
         self.queue.note_progress(at.now);
         self.links.release();
-        let (bucket, vb) = (&self.settings.bucket, moving.vb());
+        let vb = moving.vb();
+        if moving.took_over && result.is_err() {
+            self.interrupted.insert(vb, moving.link_key(self.connections));
+        } else {
+            // Both nodes were asked: what an earlier takeover had sent has taken effect.
+            self.interrupted.remove(&vb);
+        }
+        let bucket = &self.settings.bucket;
         let result = match result {
             Ok(()) => {
                 let from = moving.from();

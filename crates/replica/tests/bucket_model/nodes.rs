@@ -44,8 +44,8 @@ impl Nodes {
         }
     }
 
-    pub const fn said(state: VbState) -> CopyReport {
-        CopyReport::Present(CopyInfo { state, branch: VbUuid(7), high: Seqno(10) })
+    pub const fn said(state: VbState, high: u64) -> CopyReport {
+        CopyReport::Present(CopyInfo { state, branch: VbUuid(7), high: Seqno(high) })
     }
 }
 

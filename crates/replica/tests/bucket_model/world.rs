@@ -93,6 +93,8 @@ pub enum Action {
     /// The link is lost, by an error or because a rival of the same name displaced it.
     Lost(usize),
     Refuses(usize),
+    /// The stream opens and ends before its set-up is answered, which then leaves it out.
+    OpensAndEnds(usize),
     Ends(usize),
     TakeoverFails(usize),
     EstimateFails(TaskId),
@@ -115,6 +117,7 @@ impl Action {
             | Self::CannotOpen(_)
             | Self::Lost(_)
             | Self::Refuses(_)
+            | Self::OpensAndEnds(_)
             | Self::Ends(_)
             | Self::TakeoverFails(_)
             | Self::EstimateFails(_) => true,
@@ -145,6 +148,8 @@ enum Task {
 pub struct World {
     machine: BucketMachine,
     pub nodes: Nodes,
+    /// Whether the consumer misses rows when a takeover is cut off.
+    is_behind: bool,
     now: Duration,
     pairs: BTreeMap<usize, Pair>,
     reports: BTreeMap<usize, VecDeque<(LinkId, LinkReport)>>,
@@ -166,7 +171,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(commands: usize, faults: u8) -> Self {
+    pub fn new(commands: usize, faults: u8, is_behind: bool) -> Self {
         let settings = Settings {
             bucket: "default".to_owned(),
             node: "beta".to_owned(),
@@ -183,6 +188,7 @@ impl World {
         Self {
             machine: BucketMachine::new(settings, Connections::ONE),
             nodes: Nodes::new(),
+            is_behind,
             now: Duration::ZERO,
             pairs: BTreeMap::new(),
             reports: BTreeMap::new(),
@@ -214,7 +220,7 @@ impl World {
                     Some(Command::SetupStreams { wanted, .. })
                         if wanted.contains(&VB) && !pair.has_stream =>
                     {
-                        actions.push(Action::Refuses(at));
+                        actions.extend([Action::Refuses(at), Action::OpensAndEnds(at)]);
                     }
                     Some(Command::Takeover { .. }) => actions.push(Action::TakeoverFails(at)),
                     _ => {}
@@ -301,6 +307,7 @@ impl World {
             Action::CannotOpen(at) | Action::Lost(at) => self.lose(at, mistake),
             Action::Does(at) => self.does(at, false, mistake),
             Action::Refuses(at) => self.does(at, true, mistake),
+            Action::OpensAndEnds(at) => self.opens_and_ends(at),
             Action::Ends(at) => {
                 self.pairs.get_mut(&at).unwrap().has_stream = false;
                 self.report(at, LinkReport::Ended(refused()));
@@ -333,6 +340,12 @@ impl World {
                 self.tell(BucketEvent::Woken, mistake);
             }
         }
+    }
+
+    fn opens_and_ends(&mut self, at: usize) {
+        let (ticket, _) = self.pairs.get_mut(&at).unwrap().commands.pop_front().unwrap();
+        self.report(at, LinkReport::Ended(refused()));
+        self.report(at, LinkReport::Answered(ticket, Outcome::Done(BTreeMap::new())));
     }
 
     fn lose(&mut self, at: usize, mistake: Mistake) {
@@ -401,10 +414,14 @@ impl World {
         }
     }
 
+    /// What the nodes say. A vBucket is given back if its consumer is behind when an interrupted
+    /// takeover is examined.
     fn said(&self) -> CopyReports {
-        let (producer, consumer) =
-            (Nodes::said(self.nodes.alpha), Nodes::said(self.nodes.consumer));
-        CopyReports { producer, consumer }
+        let high = if self.is_behind { 9 } else { 10 };
+        CopyReports {
+            producer: Nodes::said(self.nodes.alpha, 10),
+            consumer: Nodes::said(self.nodes.consumer, high),
+        }
     }
 
     fn examined(&mut self, task: TaskId, mistake: Mistake) {

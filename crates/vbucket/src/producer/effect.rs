@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use mcbp::{Opaque, Seqno, VbId};
+use mcbp::{Seqno, VbId};
+
+use super::StreamId;
 
 /// What is to be done, in order.
 pub type Effects = Vec<Effect>;
@@ -21,7 +23,7 @@ pub enum Effect {
         /// The vBucket.
         vb: VbId,
         /// The stream. The event repeats it, so that an event for an older stream is recognised.
-        stream: Opaque,
+        stream: StreamId,
         /// First seqno, if no scan is open yet.
         start: Seqno,
         /// Last seqno.
@@ -35,7 +37,7 @@ pub enum Effect {
         /// The vBucket.
         vb: VbId,
         /// The stream of the takeover.
-        stream: Opaque,
+        stream: StreamId,
     },
     /// Block clients' writes to the vBucket until [`Effect::Unwatch`].
     HoldWrites(VbId),

@@ -15,7 +15,7 @@ impl Producer {
     /// Ends a stream with a STREAM_END, which is sent even if the window is closed (MB-31481).
     pub(super) fn end(&mut self, vb: VbId, status: StreamEndStatus, cx: &mut Context<'_>) {
         let Some(stream) = self.streams.get(&vb) else { return };
-        StreamEnd { status }.write(vb, stream.opaque, cx.out);
+        StreamEnd { status }.write(vb, stream.id.opaque, cx.out);
         self.window.charge(STREAM_END_BYTES);
         self.remove(vb, cx);
     }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use mcbp::{Opaque, VbId};
+use mcbp::VbId;
 
-use super::DiskRead;
+use super::{DiskRead, StreamId};
 
-/// One thing that happened. The end of an effect carries the opaque of that effect.
+/// One thing that happened. The end of an effect carries the stream of that effect.
 #[derive(Debug)]
 pub enum Event {
     /// Rows of the vBucket became durable.
@@ -15,9 +15,9 @@ pub enum Event {
     /// first look.
     Changed(VbId),
     /// A [`super::Effect::ReadDisk`] ended. Ignored for a stream that has ended (MB-26979).
-    DiskRead(VbId, Opaque, DiskRead),
+    DiskRead(VbId, StreamId, DiskRead),
     /// A [`super::Effect::SetDead`] ended; an error holds the cause, for the log.
-    Dead(VbId, Opaque, Result<(), String>),
+    Dead(VbId, StreamId, Result<(), String>),
     /// The time, on the clock of [`super::Producer::new`]: sends NOOP and checks the idle timeout.
     /// To be given about ten times a second.
     Tick(Duration),

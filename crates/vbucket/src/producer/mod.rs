@@ -43,7 +43,7 @@ pub use event::Event;
 pub use settings::{Applied, MarkerVersion, Priority, ProducerOptions, Settings};
 pub use slots::{BACKFILLS_MAX, LARGE_BYTES_MAX};
 pub use stats::ProducerTotals;
-pub use stream::ActiveStream;
+pub use stream::{ActiveStream, StreamId};
 pub use turn::{LOG_READ_BYTES, LogRead, Source};
 pub use window::Window;
 
@@ -62,6 +62,8 @@ pub struct Producer {
     liveness: Liveness,
     silence: Silence,
     streams: BTreeMap<VbId, ActiveStream>,
+    /// How many streams this connection has had.
+    streams_opened: u64,
     /// Streams that may have something to send, in the order of their turns; each at most once.
     ready: VecDeque<VbId>,
     slots: BackfillSlots,
@@ -87,6 +89,7 @@ impl Producer {
             liveness: Liveness::new(now),
             silence: Silence::default(),
             streams: BTreeMap::new(),
+            streams_opened: 0,
             ready: VecDeque::new(),
             slots: BackfillSlots::default(),
             seen: Keys::default(),
@@ -125,12 +128,12 @@ impl Producer {
     fn set_dead(
         &mut self,
         vb: VbId,
-        stream: Opaque,
+        stream: StreamId,
         outcome: Result<(), String>,
         cx: &mut Context<'_>,
     ) {
         let Some(current) = self.streams.get_mut(&vb) else { return };
-        let Some(takeover) = current.takeover.as_mut().filter(|_| current.opaque == stream) else {
+        let Some(takeover) = current.takeover.as_mut().filter(|_| current.id == stream) else {
             return;
         };
         match outcome {
@@ -213,7 +216,7 @@ impl Producer {
             }
             AfterTurn::SetDead => {
                 if let Some(stream) = self.streams.get(&vb) {
-                    cx.effects.push(Effect::SetDead { vb, stream: stream.opaque });
+                    cx.effects.push(Effect::SetDead { vb, stream: stream.id });
                 }
             }
             AfterTurn::End(status) => self.end(vb, status, cx),

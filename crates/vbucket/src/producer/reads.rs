@@ -1,20 +1,20 @@
 //! When the streams of a producer read the disk: each chunk of a backfill waits for a slot.
 
-use mcbp::{Opaque, VbId};
+use mcbp::VbId;
 
 use super::context::Context;
 use super::stream::{ActiveStream, Origin};
-use super::{DiskRead, Effect, Producer};
+use super::{DiskRead, Effect, Producer, StreamId};
 
 impl Producer {
     pub(super) fn disk_read(
         &mut self,
         vb: VbId,
-        stream: Opaque,
+        stream: StreamId,
         read: DiskRead,
         cx: &mut Context<'_>,
     ) {
-        let current = self.streams.get_mut(&vb).filter(|current| current.opaque == stream);
+        let current = self.streams.get_mut(&vb).filter(|current| current.id == stream);
         if let Some(ActiveStream { origin: Origin::Disk(backfill), .. }) = current {
             backfill.on_read(read);
             self.slots.set_large_bytes(vb, backfill.large_bytes());
@@ -47,7 +47,7 @@ impl Producer {
 
     fn ask_disk(&mut self, vb: VbId, row_bytes_max: usize, cx: &mut Context<'_>) {
         if let Some(stream) = self.streams.get(&vb) {
-            let (stream, start, end) = (stream.opaque, stream.cursor.next(), stream.granted.end);
+            let (stream, start, end) = (stream.id, stream.cursor.next(), stream.granted.end);
             cx.effects.push(Effect::ReadDisk { vb, stream, start, end, row_bytes_max });
         }
     }

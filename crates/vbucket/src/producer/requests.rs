@@ -10,7 +10,7 @@ use super::context::Context;
 use super::settings::Applied;
 use super::stream::ActiveStream;
 use super::turn::Source;
-use super::{Effect, Effects, Producer, answer};
+use super::{Effect, Effects, Producer, StreamId, answer};
 use crate::stream_req::{self, ConnectionFacts, Refusal};
 
 impl Producer {
@@ -103,7 +103,9 @@ impl Producer {
         let log = encode_failover_log(facts.failover.entries());
         let frame = FrameBuilder::response(Opcode::DCP_STREAM_REQ, Status::SUCCESS);
         frame.opaque(opaque).value(&log).write(cx.out);
-        self.streams.insert(vb, ActiveStream::new(vb, opaque, granted, &facts, now));
+        let id = StreamId { opaque, number: self.streams_opened };
+        self.streams_opened += 1;
+        self.streams.insert(vb, ActiveStream::new(vb, id, granted, &facts, now));
         cx.effects.push(Effect::Watch(vb));
         self.wake(vb);
         Ok(None)
@@ -162,7 +164,7 @@ impl Producer {
 
     fn takeover_of(&mut self, opaque: Opaque) -> Option<(VbId, &mut super::takeover::Takeover)> {
         let mut streams = self.streams.iter_mut();
-        let (vb, stream) = streams.find(|(_, stream)| stream.opaque == opaque)?;
+        let (vb, stream) = streams.find(|(_, stream)| stream.id.opaque == opaque)?;
         stream.takeover.as_mut().map(|takeover| (*vb, takeover))
     }
 }

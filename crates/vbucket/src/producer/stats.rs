@@ -129,7 +129,7 @@ impl ActiveStream {
             stats.put(format_args!("stream_{}_{name}", self.vb.0), value);
         };
         put("flags", &self.granted.flags);
-        put("opaque", &self.opaque.0.swap_bytes());
+        put("opaque", &self.id.opaque.0.swap_bytes());
         put("start_seqno", &self.granted.start);
         put("end_seqno", &self.granted.end);
         put("snap_end_seqno", &self.granted.snapshot_end);

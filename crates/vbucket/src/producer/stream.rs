@@ -32,11 +32,21 @@ pub(super) enum Origin {
     Disk(Backfill),
 }
 
+/// One stream of a connection. A consumer may ask again with the opaque of an older stream, so the
+/// opaque alone does not tell whose disk read has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StreamId {
+    /// The opaque that all its frames carry.
+    pub opaque: Opaque,
+    /// Counts the streams of the connection.
+    pub number: u64,
+}
+
 /// One live stream.
 #[derive(Debug)]
 pub struct ActiveStream {
     pub(super) vb: VbId,
-    pub(super) opaque: Opaque,
+    pub(super) id: StreamId,
     pub(super) granted: Granted,
     /// State and branch of the vBucket when the stream began.
     state: VbState,
@@ -56,7 +66,7 @@ pub struct ActiveStream {
 impl ActiveStream {
     pub(super) fn new(
         vb: VbId,
-        opaque: Opaque,
+        id: StreamId,
         granted: Granted,
         facts: &VbFacts,
         now: Duration,
@@ -70,7 +80,7 @@ impl ActiveStream {
         };
         Self {
             vb,
-            opaque,
+            id,
             granted,
             state: facts.state,
             branch: facts.failover.newest().uuid,
@@ -84,10 +94,10 @@ impl ActiveStream {
         }
     }
 
-    /// The opaque that all its frames carry.
+    /// Which stream of the connection it is.
     #[must_use]
-    pub const fn opaque(&self) -> Opaque {
-        self.opaque
+    pub const fn id(&self) -> StreamId {
+        self.id
     }
 
     /// Returns why the stream cannot continue with the vBucket as it is now; `now` is `None` where

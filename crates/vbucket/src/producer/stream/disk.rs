@@ -32,7 +32,7 @@ impl ActiveStream {
             if let Some(marker) = self.markers.disk(self.cursor, end) {
                 let version = turn.settings.marker_version(true);
                 let marker = marker.with_body(version, snapshot.purge_seqno);
-                turn.write(|out| marker.write(self.vb, self.opaque, out));
+                turn.write(|out| marker.write(self.vb, self.id.opaque, out));
             }
         }
         let sent = match backfill.write(turn, TURN_BYTES) {
@@ -61,7 +61,7 @@ impl ActiveStream {
         if end > self.cursor {
             // No row has the seqno at which the snapshot ends (MB-71913).
             if turn.collections {
-                turn.write(|out| SeqnoAdvanced { seqno: end }.write(self.vb, self.opaque, out));
+                turn.write(|out| SeqnoAdvanced { seqno: end }.write(self.vb, self.id.opaque, out));
             }
             self.cursor = end;
         }

@@ -23,7 +23,8 @@ impl ActiveStream {
             && let Some(row) = rows.pop_front()
         {
             let encoder = turn.encoder;
-            if let Err(error) = turn.write(|out| encoder.write(&row, self.vb, self.opaque, out)) {
+            if let Err(error) = turn.write(|out| encoder.write(&row, self.vb, self.id.opaque, out))
+            {
                 return AfterTurn::Fail(error.to_string());
             }
             self.cursor = row.seqno;
@@ -66,7 +67,7 @@ impl ActiveStream {
         let (first, last) = (rows.front()?.seqno, rows.back()?.seqno);
         if let Some(marker) = self.markers.memory(first, last, self.takeover.as_mut()) {
             let marker = marker.with_body(turn.settings.marker_version(false), Seqno::ZERO);
-            turn.write(|out| marker.write(self.vb, self.opaque, out));
+            turn.write(|out| marker.write(self.vb, self.id.opaque, out));
         }
         keep_newest(&mut rows, turn.seen);
         Some(rows)
@@ -75,7 +76,7 @@ impl ActiveStream {
     /// Called once everything durable was sent.
     fn drained(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
         if let Some(takeover) = &mut self.takeover {
-            return takeover.drained(self.vb, self.opaque, turn);
+            return takeover.drained(self.vb, self.id.opaque, turn);
         }
         // The high seqno of a replica may have advanced to the end without a row.
         let end = self.granted.end;

@@ -1,0 +1,75 @@
+//! The links of a bucket that are open, or being opened: where their actors are, and what can be
+//! read of them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr, AsyncContext, Context};
+use replica::bucket::{BucketEvent, LinkDown, LinkId, LinkReport};
+use replica::plan::LinkKey;
+
+use super::BucketActor;
+use crate::link_actor::{FromLink, Gauges, LinkSpec, Replicator};
+
+/// A link whose connections are open, or being opened.
+pub(super) struct OpenLink {
+    pub(super) id: LinkId,
+    pub(super) spec: Arc<LinkSpec>,
+    pub(super) addr: Addr<Replicator>,
+    /// Set once both connections are open.
+    pub(super) gauges: Option<Gauges>,
+}
+
+impl BucketActor {
+    pub(super) fn link(&self, id: LinkId) -> Option<&OpenLink> {
+        self.links.get(&id.index).filter(|link| link.id == id)
+    }
+
+    pub(super) fn connect(&mut self, id: LinkId, key: &LinkKey, ctx: &mut Context<Self>) {
+        let spec = match self.spec(key) {
+            Ok(spec) => spec,
+            Err(down) => {
+                let report = LinkReport::Down(down);
+                return ctx.notify(FromLink { id, report, gauges: None });
+            }
+        };
+        let spec = Arc::new(spec);
+        let (own, bucket) = (Arc::clone(&spec), ctx.address().recipient());
+        let make = move |_: &mut Context<Replicator>| Replicator::new(id, own, bucket);
+        let addr = match self.arbiters.get(id.index % self.arbiters.len().max(1)) {
+            Some(arbiter) => Replicator::start_in_arbiter(arbiter, make),
+            None => Replicator::create(make),
+        };
+        self.links.insert(id.index, OpenLink { id, spec, addr, gauges: None });
+    }
+
+    pub(super) fn spec(&self, key: &LinkKey) -> Result<LinkSpec, LinkDown> {
+        let missing = || {
+            let broken = invariant::broken!("{key:?}, whose producer is not configured");
+            LinkDown::internal(broken.to_string())
+        };
+        let producer = self.producers.get(&key.producer).ok_or_else(missing)?;
+        Ok(LinkSpec::new(&self.bucket, &self.node, producer, key.connection, &self.limits))
+    }
+
+    pub(super) fn sample(&mut self, ctx: &mut Context<Self>) {
+        self.note_heard();
+        let samples = self.links.values().filter_map(|link| {
+            let gauges = link.gauges.as_ref()?;
+            Some((link.id, gauges.sample()))
+        });
+        let samples = samples.collect();
+        self.event(BucketEvent::Sampled(samples), ctx);
+    }
+
+    /// Records when both nodes of each link last sent anything on it.
+    pub(super) fn note_heard(&mut self) {
+        let now = self.now();
+        for link in self.links.values() {
+            let Some(gauges) = &link.gauges else { continue };
+            let at = |silent: Duration| now.saturating_sub(silent);
+            self.traffic.heard(&link.spec.producer.name, at(gauges.producer_silent()));
+            self.traffic.heard(&self.node.name, at(gauges.consumer_silent()));
+        }
+    }
+}
