@@ -343,6 +343,24 @@ fn a_move_with_data_copies_again_after_its_vbucket_was_given_back() {
 }
 
 #[test]
+fn a_move_with_data_whose_takeover_was_refused_copies_again_on_a_link_that_is_free() {
+    let (mut bucket, id) = Bucket::open();
+    bucket.move_here(1, MoveKind::WithData);
+    let task = bucket.take(|effect| match effect {
+        BucketEffect::Estimate(task, ..) => Some(*task),
+        _ => None,
+    });
+    bucket.on(BucketEvent::Copied(task.unwrap(), Ok(())));
+    let (_, takeover, command) = bucket.run().unwrap();
+    assert_eq!(command, Command::Takeover { vb: VbId(1) });
+    bucket.settle(id, takeover, &[(1, VbOutcome::Failed(refused()))]);
+    let (task, _) = bucket.examine().unwrap();
+    bucket.on(BucketEvent::Examined(task, Finding::GivenBack));
+    let (_, _, command) = bucket.run().unwrap();
+    assert_eq!(command, Command::set_up(vbs(&[1])));
+}
+
+#[test]
 fn a_copy_with_a_gap_that_was_given_back_is_not_taken_over() {
     let (mut bucket, id) = Bucket::open();
     bucket.report(id, LinkReport::Copy(VbId(1), Some(Seqno(4))));

@@ -26,6 +26,8 @@ pub(super) struct Move {
     estimate_min: u64,
     /// Whether its takeover began: orders for it may take effect after the move has ended.
     pub(super) took_over: bool,
+    /// Whether both nodes were asked what they have, after a failure.
+    pub(super) was_examined: bool,
     /// The desired map before the move; restored if the move fails.
     pub(super) before: Desired,
     /// Whether the producer's copy was activated again already. A second time would be a loop.
@@ -85,6 +87,7 @@ impl Move {
             estimate: None,
             estimate_min: u64::MAX,
             took_over: false,
+            was_examined: false,
             before: Desired::default(),
             was_given_back: false,
         }

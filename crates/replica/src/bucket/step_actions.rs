@@ -27,6 +27,8 @@ impl BucketMachine {
     /// Wants the vBucket from its producer.
     pub(super) fn open_stream(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveStep {
         let vb = moving.vb();
+        // A link that is reserved gets no set-up.
+        self.links.release();
         self.desired.assign(vb, Some(moving.from()));
         self.spread(fx);
         for link in self.links.iter_mut() {

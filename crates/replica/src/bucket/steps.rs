@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use super::command::{CommandError, Done};
 use super::effect::{BucketEffect, BucketEffects};
-use super::event::millis;
-use super::event::{Finding, Moment};
+use super::event::{Finding, Moment, millis};
 use super::failure::Cause;
 use super::link::StreamResult;
 use super::machine::BucketMachine;
@@ -102,7 +101,10 @@ impl BucketMachine {
             (MoveStep::Examining { finding, .. }, ..) => match finding.take() {
                 None => MoveDecision::Wait,
                 Some(Finding::Moved) => MoveDecision::Done(Ok(())),
-                Some(Finding::NotMoved(cause)) => MoveDecision::Done(Err(cause)),
+                Some(Finding::NotMoved(cause)) => {
+                    moving.was_examined = true;
+                    MoveDecision::Done(Err(cause))
+                }
                 Some(Finding::GivenBack) => {
                     moving.was_given_back = true;
                     let (step, limit) = self.first_step(moving, fx);
@@ -143,8 +145,8 @@ impl BucketMachine {
         let vb = moving.vb();
         if moving.took_over && result.is_err() {
             self.interrupted.insert(vb, moving.link_key(self.connections));
-        } else {
-            // Both nodes were asked: what an earlier takeover had sent has taken effect.
+        } else if moving.was_examined || result.is_ok() {
+            // Frames of an earlier takeover have taken effect by now.
             self.interrupted.remove(&vb);
         }
         let bucket = &self.settings.bucket;
