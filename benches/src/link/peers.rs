@@ -161,7 +161,8 @@ fn step(bytes: &Bytes, opaques: &mut [Opaque], out: &mut BytesMut) -> Fallible<b
     }
 }
 
-/// A DCP connection whose DCP_OPEN has arrived and is not answered yet.
+/// A DCP connection. The consumer's DCP_OPEN is answered at once, because the sidecar opens the
+/// producer after that; the producer's is answered when the measurement begins.
 pub(crate) struct Opened {
     pub(crate) side: Side,
     peer: Peer,
@@ -171,8 +172,10 @@ pub(crate) struct Opened {
 impl Opened {
     /// Answers until `streams` streams are open.
     pub(crate) fn set_up(mut self, streams: u16) -> Fallible<Peer> {
-        let accepted = answer(&self.open, Status::SUCCESS, &[], &[])?;
-        self.peer.send(&accepted)?;
+        if self.side == Side::Producer {
+            let accepted = answer(&self.open, Status::SUCCESS, &[], &[])?;
+            self.peer.send(&accepted)?;
+        }
         self.peer.open_streams(streams)?;
         Ok(self.peer)
     }
@@ -228,6 +231,10 @@ fn greet(side: Side, socket: Socket, found: &Sender<Opened>) -> Fallible<()> {
         let value = match frame.opcode() {
             Opcode::DCP_OPEN => {
                 peer.socket.be_patient(Some(PATIENCE))?;
+                if side == Side::Consumer {
+                    let accepted = answer(&request, Status::SUCCESS, &[], &[])?;
+                    peer.send(&accepted)?;
+                }
                 let opened = Opened { side, peer, open: request };
                 return found.send(opened).map_err(|_| "the measurement is over".into());
             }
