@@ -103,7 +103,7 @@ fn json(rng: &mut Rng, key: &str, bytes: usize) -> Vec<u8> {
     let mut text = format!("{{\"id\":\"{key}\",\"rank\":{},\"text\":\"", rng.u16(..));
     let end = "\"}";
     while text.len() + end.len() < bytes {
-        text.push_str(rng.choice(WORDS).unwrap_or_default());
+        text.extend(rng.choice(&WORDS).copied());
         text.push(' ');
     }
     text.truncate(bytes - end.len());
