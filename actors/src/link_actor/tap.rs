@@ -47,35 +47,6 @@ impl Tap {
     }
 }
 
-impl OfConsumer {
-    /// Returns the verdict on a frame that the actor need not see.
-    fn verdict(&mut self, frame: &[u8]) -> Option<Verdict> {
-        let header = Header::peek(frame).ok()??;
-        if Flow::concerns(&header) {
-            self.flow.saw(frame);
-            return Some(Verdict::Forward);
-        }
-        match decode(Side::Consumer, frame) {
-            Ok(Some(control)) => self.repeats.verdict(control).map(to_pump),
-            Ok(None) => Some(Verdict::Forward),
-            // The actor reports the error.
-            Err(_) => None,
-        }
-    }
-
-    /// Records the verdict of the actor.
-    fn record(&mut self, frame: &[u8], verdict: Verdict) {
-        let verdict = match verdict {
-            Verdict::Forward => link::Verdict::Forward,
-            Verdict::Withhold => link::Verdict::Withhold,
-            Verdict::Stop => return,
-        };
-        if let Ok(Some(control)) = decode(Side::Consumer, frame) {
-            self.repeats.record(control, verdict);
-        }
-    }
-}
-
 /// Converts a verdict of the machine for the pump.
 pub(super) const fn to_pump(verdict: link::Verdict) -> Verdict {
     match verdict {
@@ -90,13 +61,28 @@ impl Judge for Tap {
     }
 
     async fn judge(&mut self, frame: Bytes) -> Verdict {
-        if let Some(verdict) = self.consumer.as_mut().and_then(|tap| tap.verdict(&frame)) {
-            return verdict;
-        }
+        let Self { actor, consumer, .. } = self;
         // Without its actor the link is over: no frame may pass without a verdict.
-        let verdict = self.actor.send(Tapped(frame.clone())).await.unwrap_or(Verdict::Stop);
-        if let Some(consumer) = &mut self.consumer {
-            consumer.record(&frame, verdict);
+        let ask = async |frame| actor.send(Tapped(frame)).await.unwrap_or(Verdict::Stop);
+        let Some(OfConsumer { flow, repeats }) = consumer else { return ask(frame).await };
+        if let Ok(Some(header)) = Header::peek(&frame)
+            && Flow::concerns(&header)
+        {
+            flow.saw(&frame);
+            return Verdict::Forward;
+        }
+        let control = match decode(Side::Consumer, &frame) {
+            Ok(Some(control)) => control,
+            Ok(None) => return Verdict::Forward,
+            // The actor reports the error.
+            Err(_) => return ask(frame).await,
+        };
+        if let Some(verdict) = repeats.verdict(control) {
+            return to_pump(verdict);
+        }
+        let verdict = ask(frame).await;
+        if verdict == Verdict::Withhold {
+            repeats.record(control, link::Verdict::Withhold);
         }
         verdict
     }

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use mcbp::Side;
+
 /// The limit doubles with each restart that moved no data, at most so often: a producer may read
 /// its disk for long before it sends anything, and must not be restarted for ever.
 const DOUBLINGS_MAX: u32 = 4;
@@ -50,6 +52,17 @@ pub enum Stall {
         /// Time without data and acknowledgements.
         for_: Duration,
     },
+}
+
+impl Stall {
+    /// The side at fault: the consumer if it does not acknowledge.
+    #[must_use]
+    pub const fn side(&self) -> Side {
+        match self {
+            Self::Silent { .. } => Side::Producer,
+            Self::WindowFull { .. } => Side::Consumer,
+        }
+    }
 }
 
 /// Watches one incarnation of a link.

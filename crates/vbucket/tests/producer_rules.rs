@@ -485,8 +485,8 @@ fn mb_29512_a_start_below_the_purge_seqno_ends_with_rollback() {
     assert_eq!((frame.opcode(), frame.extras), (Opcode::DCP_STREAM_END, &[0, 0, 0, 6][..]));
 }
 
-#[test]
-fn mb_26979_a_read_for_an_older_stream_is_dropped() {
+/// A stream of vBucket 0 that was closed while it read the disk; its read has not been reported.
+fn closed_while_it_reads() -> (Bench, VbId, StreamId, DiskRead) {
     let mut bench = Bench::new(0);
     bench.node.put(0);
     (0..3).for_each(|key| bench.node.write(0, key));
@@ -497,8 +497,13 @@ fn mb_26979_a_read_for_an_older_stream_is_dropped() {
     let (vb, old) = (asked.vb, asked.stream);
     let encoder = bench.machine.encoder();
     let read = bench.scans.get_mut(&vb).unwrap().read(encoder, asked, 9);
-    let close = FrameBuilder::request(Opcode::DCP_CLOSE_STREAM).vbucket(vb);
-    bench.feed(&close.build());
+    bench.feed(&FrameBuilder::request(Opcode::DCP_CLOSE_STREAM).vbucket(vb).build());
+    (bench, vb, old, read)
+}
+
+#[test]
+fn mb_26979_a_read_for_an_older_stream_is_dropped() {
+    let (mut bench, vb, old, read) = closed_while_it_reads();
     let mut out = BytesMut::new();
     let start = Seqno::ZERO;
     let req = StreamReq {
@@ -522,17 +527,7 @@ fn mb_26979_a_read_for_an_older_stream_is_dropped() {
 
 #[test]
 fn a_read_for_an_older_stream_with_the_same_opaque_is_dropped() {
-    let mut bench = Bench::new(0);
-    bench.node.put(0);
-    (0..3).for_each(|key| bench.node.write(0, key));
-    bench.node.with(VbId(0), |copy| copy.floor = 3);
-    bench.request(0, 0, 0);
-    bench.fill(usize::MAX);
-    let asked = bench.reads.remove(0);
-    let (vb, old) = (asked.vb, asked.stream);
-    let encoder = bench.machine.encoder();
-    let read = bench.scans.get_mut(&vb).unwrap().read(encoder, asked, 9);
-    bench.feed(&FrameBuilder::request(Opcode::DCP_CLOSE_STREAM).vbucket(vb).build());
+    let (mut bench, vb, old, read) = closed_while_it_reads();
     bench.request(0, 0, 0);
     bench.fill(usize::MAX);
     bench.take_frames();

@@ -19,7 +19,7 @@ use super::settings::Settings;
 use crate::lag::Lag;
 use crate::link::{Reason, VbError};
 use crate::loops::{LoopKind, Notice};
-use crate::stall::{Sample, Stall};
+use crate::stall::Sample;
 use crate::standstill::{Position, Stuck};
 use crate::wanted::WantedPhase;
 
@@ -151,12 +151,7 @@ impl BucketMachine {
             let Some(link) = self.links.live(id) else { continue };
             let behind = behind(&self.nodes, link, at.now);
             if let Some(stall) = link.sampled(Sample { behind, ..sample }, at.now) {
-                let down = LinkDown::stalled(&stall);
-                let side = match stall {
-                    Stall::Silent { .. } => Side::Producer,
-                    Stall::WindowFull { .. } => Side::Consumer,
-                };
-                give_up(link, side, down, fx);
+                give_up(link, stall.side(), LinkDown::stalled(&stall), fx);
             }
             for (vb, stuck) in stuck_streams(&self.nodes, link, sample.data, &self.settings, at) {
                 let for_ms = millis(stuck.for_);

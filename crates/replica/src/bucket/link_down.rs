@@ -37,11 +37,7 @@ impl LinkDown {
     /// The link is stalled. The consumer is at fault where it does not acknowledge.
     #[must_use]
     pub fn stalled(stall: &Stall) -> Self {
-        let side = match stall {
-            Stall::Silent { .. } => Side::Producer,
-            Stall::WindowFull { .. } => Side::Consumer,
-        };
-        Self::without_answer(Some(side), ReasonCode::Stalled, stall.to_string())
+        Self::without_answer(Some(stall.side()), ReasonCode::Stalled, stall.to_string())
     }
 
     /// The consumer dropped a rollback, because it does not serve the vBucket.

@@ -61,6 +61,13 @@ impl Job {
     }
 }
 
+impl QueuedCommand {
+    /// Returns the deadline of its turn, unless there is progress after `progress`.
+    fn turn_deadline(&self, progress: Duration, settings: &Settings) -> Duration {
+        progress.max(self.asked) + self.job.turn_limit(settings)
+    }
+}
+
 /// The queued commands, first in, first out.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Queue {
@@ -100,6 +107,10 @@ impl Queue {
 
     pub(super) fn put_back(&mut self, front: QueuedCommand) {
         self.waiting.push_front(front);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &QueuedCommand> {
@@ -157,14 +168,9 @@ impl Queue {
         }
     }
 
-    /// Returns the deadline of a queued command's turn, unless there is progress before it.
-    fn turn_deadline(&self, command: &QueuedCommand, settings: &Settings) -> Duration {
-        self.progress.max(command.asked) + command.job.turn_limit(settings)
-    }
-
     /// Returns the earliest deadline of all commands.
     pub(super) fn next_deadline(&self, settings: &Settings) -> Option<Duration> {
-        let turn = |command: &QueuedCommand| self.turn_deadline(command, settings);
+        let turn = |command: &QueuedCommand| command.turn_deadline(self.progress, settings);
         self.waiting.iter().map(|c| c.deadline.unwrap_or_else(|| turn(c))).min()
     }
 
@@ -174,22 +180,15 @@ impl Queue {
         &mut self,
         settings: &Settings,
         now: Duration,
-    ) -> Vec<QueuedCommand> {
+    ) -> VecDeque<QueuedCommand> {
+        let progress = self.progress;
         let is_late = |command: &QueuedCommand| {
-            command.deadline.is_none() && self.turn_deadline(command, settings) <= now
+            command.deadline.is_none() && command.turn_deadline(progress, settings) <= now
         };
-        let late: Vec<bool> = self.waiting.iter().map(is_late).collect();
-        if !late.contains(&true) {
-            return Vec::new();
+        if !self.waiting.iter().any(is_late) {
+            return VecDeque::new();
         }
-        let (mut kept, mut taken) = (VecDeque::new(), Vec::new());
-        for (command, is_late) in std::mem::take(&mut self.waiting).into_iter().zip(late) {
-            if is_late {
-                taken.push(command);
-            } else {
-                kept.push_back(command);
-            }
-        }
+        let (taken, kept) = std::mem::take(&mut self.waiting).into_iter().partition(is_late);
         self.waiting = kept;
         taken
     }

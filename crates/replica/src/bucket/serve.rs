@@ -124,7 +124,7 @@ impl BucketMachine {
 
     /// Refuses the commands whose turn did not come before their deadline.
     fn refuse_late(&mut self, at: Moment, fx: &mut BucketEffects) {
-        let waiting = self.queue.iter().count();
+        let waiting = self.queue.len();
         for QueuedCommand { ticket, .. } in self.queue.take_expired(&self.settings, at.now) {
             fx.push(BucketEffect::Answer(ticket, Err(CommandError::Busy { waiting })));
         }
