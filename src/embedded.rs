@@ -59,11 +59,11 @@ impl EmbeddedError {
 /// The running nodes.
 #[derive(Default)]
 pub struct Nodes {
-    running: Vec<Running>,
+    running: Vec<RunningNode>,
 }
 
 /// One running node.
-pub struct Running {
+pub struct RunningNode {
     /// Its configuration.
     pub spec: EmbeddedNode,
     /// How to reach it.
@@ -75,7 +75,7 @@ pub struct Running {
     handle: NodeHandle,
 }
 
-impl Running {
+impl RunningNode {
     /// What the admin API shows of it.
     #[must_use]
     pub fn facts(&self) -> EmbeddedFacts {
@@ -118,7 +118,7 @@ impl Nodes {
     }
 
     /// The running nodes.
-    pub fn iter(&self) -> impl Iterator<Item = &Running> {
+    pub fn iter(&self) -> impl Iterator<Item = &RunningNode> {
         self.running.iter()
     }
 
@@ -143,7 +143,7 @@ impl Nodes {
     /// The first [`EmbeddedError`]; every node was told to stop.
     pub async fn stop(self) -> Result<(), EmbeddedError> {
         let mut outcome = Ok(());
-        for Running { spec, handle, .. } in self.running {
+        for RunningNode { spec, handle, .. } in self.running {
             let stopped = match spawn_blocking(move || handle.shutdown()).await {
                 Ok(stopped) => stopped.map_err(|error| EmbeddedError::node(spec.name, error)),
                 Err(panicked) => Err(panicked.into()),
@@ -156,7 +156,7 @@ impl Nodes {
     /// Waits until every node has loaded its data.
     async fn loaded(&self) -> Result<(), EmbeddedError> {
         let started = Instant::now();
-        for Running { spec, handle, .. } in &self.running {
+        for RunningNode { spec, handle, .. } in &self.running {
             let failed = |reason| EmbeddedError::Warmup { name: spec.name.clone(), reason };
             for bucket in handle.buckets() {
                 loop {
@@ -183,7 +183,7 @@ async fn start(
     spec: &EmbeddedNode,
     password: &Secret,
     limit: Duration,
-) -> Result<Running, EmbeddedError> {
+) -> Result<RunningNode, EmbeddedError> {
     let directory = embedded.directory.join(&spec.name);
     let mut bucket = BucketOptions::new(&spec.bucket);
     bucket.vbuckets = spec.vbuckets;
@@ -195,7 +195,7 @@ async fn start(
     let started = spawn_blocking(move || kvnode::Node::start(config)).await?;
     let handle = started.map_err(|error| EmbeddedError::node(spec.name.clone(), error))?;
     let endpoint = Endpoint::new(&spec.name, handle.address().to_string(), username, password);
-    Ok(Running { spec: spec.clone(), endpoint, directory, durability, handle })
+    Ok(RunningNode { spec: spec.clone(), endpoint, directory, durability, handle })
 }
 
 fn random_password() -> Result<Secret, getrandom::Error> {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use dcp_actors::{BucketPlan, Limits, Replication, ReplicationConfig};
+use dcp_actors::{BucketPlan, ControlLimits, Replication, ReplicationConfig};
 use mcbp::dcp::StreamReq;
 use mcbp::{Opaque, Opcode, Seqno, Status, VbId, VbUuid};
 use relay::testing::{BUCKET, FakeConn, FakePeer, Manners, view};
@@ -40,7 +40,7 @@ async fn main() {
         desired: Desired::default(),
     };
     // The fakes know nothing of seqnos.
-    let limits = Limits { lag_interval: None, ..Limits::default() };
+    let limits = ControlLimits { lag_interval: None, ..ControlLimits::default() };
     let config = ReplicationConfig { node, producers, buckets: vec![bucket], limits };
     let handle = Replication::start(config).expect("threads");
     println!("{:<42} {:>9} {:>9}", "", "ms", "RSS MiB");

@@ -19,7 +19,7 @@ pub struct ReplicationConfig {
     /// The buckets to replicate.
     pub buckets: Vec<BucketPlan>,
     /// Time limits and sizes.
-    pub limits: Limits,
+    pub limits: ControlLimits,
 }
 
 /// The desired replications of one bucket.
@@ -35,7 +35,7 @@ pub struct BucketPlan {
 
 /// Time limits and sizes of the control plane.
 #[derive(Clone, Debug)]
-pub struct Limits {
+pub struct ControlLimits {
     /// Time limits of connecting and of single requests.
     pub handshake: Deadlines,
     /// Time limits of the steps of a stream.
@@ -64,7 +64,7 @@ pub struct Limits {
     pub threads: usize,
 }
 
-impl Default for Limits {
+impl Default for ControlLimits {
     fn default() -> Self {
         Self {
             handshake: Deadlines::default(),
@@ -88,7 +88,7 @@ const INTERVALS_MAX: u32 = 3;
 /// Additional time for a busy node.
 const ANSWER_SLACK: Duration = Duration::from_secs(1);
 
-impl Limits {
+impl ControlLimits {
     /// Returns the settings of the machine of a bucket.
     pub(crate) fn settings(
         &self,

@@ -19,7 +19,7 @@ mod status;
 mod tasks;
 mod threads;
 
-pub use config::{BucketPlan, Limits, ReplicationConfig};
+pub use config::{BucketPlan, ControlLimits, ReplicationConfig};
 pub use handle::{Replication, ReplicationHandle};
 pub use replica::bucket::{Cause, CommandError, LinkPhase, MovePhase, StreamPhase, VbFailure};
 pub use sets::MovedSet;

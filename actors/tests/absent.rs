@@ -17,14 +17,14 @@ use std::time::Duration;
 
 use common::brisk;
 use common::cluster::Cluster;
-use dcp_actors::{BucketStatus, Limits, StreamPhase};
+use dcp_actors::{BucketStatus, ControlLimits, StreamPhase};
 use mcbp::{Opcode, Seqno, Status, VbId};
 use relay::testing::{mutation, view};
 
 const LAG_INTERVAL: Duration = Duration::from_millis(20);
 
-fn polling() -> Limits {
-    Limits { lag_interval: Some(LAG_INTERVAL), ..brisk() }
+fn polling() -> ControlLimits {
+    ControlLimits { lag_interval: Some(LAG_INTERVAL), ..brisk() }
 }
 
 fn phase(bucket: &BucketStatus, at: usize) -> StreamPhase {

@@ -141,7 +141,8 @@ async fn a_vbucket_that_is_wanted_from_two_producers_is_refused() {
 
 #[tokio::test]
 async fn a_command_whose_turn_does_not_come_in_time_is_not_begun() {
-    let limits = dcp_actors::Limits { command: std::time::Duration::from_millis(80), ..calm() };
+    let limits =
+        dcp_actors::ControlLimits { command: std::time::Duration::from_millis(80), ..calm() };
     let mut cluster = Cluster::start(limits, &["alpha"]).await;
     let takeover = cluster.takeover(1, "alpha");
     let mut link = cluster.accept().await;

@@ -18,15 +18,15 @@ use std::time::Duration;
 use bytes::BytesMut;
 use common::brisk;
 use common::cluster::{Cluster, answer, failure};
-use dcp_actors::{BucketStatus, Limits};
+use dcp_actors::{BucketStatus, ControlLimits};
 use mcbp::dcp::Control;
 use mcbp::{FrameBuilder, Opaque, Opcode, Status, StreamEndStatus, VbId};
 use relay::testing::mutation;
 
 /// Limits with frequent polls and a short stall limit.
-fn watchful() -> Limits {
+fn watchful() -> ControlLimits {
     let (stall, lag) = (Duration::from_millis(200), Duration::from_millis(10));
-    Limits { stall, lag_interval: Some(lag), ..brisk() }
+    ControlLimits { stall, lag_interval: Some(lag), ..brisk() }
 }
 
 fn stalled(bucket: &BucketStatus) -> bool {
@@ -69,7 +69,8 @@ async fn an_idle_link_is_left_alone() {
 
 #[tokio::test]
 async fn kafka_8_a_full_window_without_an_acknowledgement_is_restarted() {
-    let mut cluster = Cluster::start(Limits { lag_interval: None, ..watchful() }, &["alpha"]).await;
+    let mut cluster =
+        Cluster::start(ControlLimits { lag_interval: None, ..watchful() }, &["alpha"]).await;
     let (mut link, streams) = cluster.opened([1]).await;
     let mut control = BytesMut::new();
     Control { key: b"connection_buffer_size", value: b"4096" }.write(Opaque(9), &mut control);
@@ -106,7 +107,7 @@ async fn a_consumer_that_takes_nothing_is_restarted() {
 async fn sync_gateway_1198_a_rollback_loop_is_broken_and_reported() {
     let backoff =
         replica::backoff::Backoff { min: Duration::from_millis(1), max: Duration::from_secs(30) };
-    let limits = Limits { backoff, loop_failures: 3, ..brisk() };
+    let limits = ControlLimits { backoff, loop_failures: 3, ..brisk() };
     let mut cluster = Cluster::start(limits, &["alpha"]).await;
     let (mut link, [first, _]) = cluster.opened([1, 2]).await;
     link.end(first.vb, first.opaque, StreamEndStatus::ROLLBACK).await;
@@ -135,7 +136,7 @@ async fn sync_gateway_1198_a_rollback_loop_is_broken_and_reported() {
 
 #[tokio::test]
 async fn mb_64246_a_rollback_loop_within_one_attempt_is_seen_before_its_deadline() {
-    let limits = Limits { loop_failures: 3, ..brisk() };
+    let limits = ControlLimits { loop_failures: 3, ..brisk() };
     let mut cluster = Cluster::start(limits, &["alpha"]).await;
     let set_up = cluster.set(&[("alpha", &[1])]);
     let mut link = cluster.accept().await;
@@ -154,7 +155,7 @@ async fn mb_64246_a_rollback_loop_within_one_attempt_is_seen_before_its_deadline
 
 #[tokio::test]
 async fn a_stream_request_that_is_invalid_again_and_again_is_broken() {
-    let limits = Limits { loop_failures: 3, ..brisk() };
+    let limits = ControlLimits { loop_failures: 3, ..brisk() };
     let mut cluster = Cluster::start(limits, &["alpha"]).await;
     let set_up = cluster.set(&[("alpha", &[1])]);
     let mut link = cluster.accept().await;
@@ -172,7 +173,7 @@ async fn a_stream_request_that_is_invalid_again_and_again_is_broken() {
 #[tokio::test]
 async fn lag_is_known_in_seqnos_and_in_time() {
     let mut cluster = Cluster::start(
-        Limits { lag_interval: Some(Duration::from_millis(10)), ..brisk() },
+        ControlLimits { lag_interval: Some(Duration::from_millis(10)), ..brisk() },
         &["alpha"],
     )
     .await;
@@ -198,7 +199,7 @@ async fn lag_is_known_in_seqnos_and_in_time() {
 #[tokio::test]
 async fn gocbcore_1451_a_control_connection_that_fails_harms_no_stream() {
     let mut cluster = Cluster::start(
-        Limits { lag_interval: Some(Duration::from_millis(10)), ..brisk() },
+        ControlLimits { lag_interval: Some(Duration::from_millis(10)), ..brisk() },
         &["alpha"],
     )
     .await;
@@ -219,7 +220,7 @@ async fn gocbcore_1451_a_control_connection_that_fails_harms_no_stream() {
 #[tokio::test]
 async fn the_lag_of_a_node_that_hangs_is_unknown_long_before_the_deadline() {
     for silent in ["alpha", "beta"] {
-        let limits = Limits { lag_interval: Some(Duration::from_millis(10)), ..brisk() };
+        let limits = ControlLimits { lag_interval: Some(Duration::from_millis(10)), ..brisk() };
         let deadline = limits.handshake.request;
         let mut cluster = Cluster::start(limits, &["alpha"]).await;
         let (_link, _) = cluster.opened([1]).await;

@@ -96,7 +96,7 @@ async fn a_producer_that_is_lost_while_data_moves_fails_the_move() {
 
 #[tokio::test]
 async fn a_move_whose_data_never_comes_is_bounded_by_its_deadline() {
-    let limits = dcp_actors::Limits { data_move: Duration::from_millis(50), ..brisk() };
+    let limits = dcp_actors::ControlLimits { data_move: Duration::from_millis(50), ..brisk() };
     let mut cluster = Cluster::start(limits, &["alpha"]).await;
     cluster.producers["alpha"].control.estimates(&[("backfilling", 5000)]);
     let (_link, _) = cluster.opened([7]).await;

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use common::cluster::{Answer, Cluster, answer};
 use common::{Link, PATIENCE, Pending, brisk, calm};
-use dcp_actors::{BucketStatus, CommandError, Limits, StreamPhase, StreamStatus, VbFailure};
+use dcp_actors::{BucketStatus, CommandError, ControlLimits, StreamPhase, StreamStatus, VbFailure};
 use mcbp::dcp::{BufferAck, decode_rollback};
 use mcbp::{Opaque, Opcode, Seqno, Status, VbId, VbState};
 use relay::testing::{mutation, view};
@@ -91,7 +91,7 @@ async fn wire_19_a_refused_row_fails_its_vbucket_and_its_copy_is_rolled_back_bef
 async fn a_consumer_that_dropped_the_stream_at_the_refused_row_is_not_rolled_back_nor_asked_hotly()
 {
     let backoff = Backoff { min: Duration::from_millis(1), max: 4 * PATIENCE };
-    let mut cluster = Cluster::start(Limits { backoff, ..brisk() }, &["alpha"]).await;
+    let mut cluster = Cluster::start(ControlLimits { backoff, ..brisk() }, &["alpha"]).await;
     let (mut link, [mut one]) = cluster.opened([1]).await;
     for _ in 0..5 {
         refuse_row(&mut link, &one, 1, Status::UNKNOWN_COLLECTION).await;

@@ -16,20 +16,20 @@ use std::time::Duration;
 
 use common::cluster::{Cluster, failure};
 use common::{Link, PATIENCE, Pending, brisk, calm};
-use dcp_actors::{BucketStatus, Limits, StreamPhase};
+use dcp_actors::{BucketStatus, ControlLimits, StreamPhase};
 use mcbp::{Opcode, Status, VbId};
 use relay::testing::{mutation, view};
 use replica::backoff::Backoff;
 
 /// The shortest delay is short; the longest exceeds any test.
-fn growing() -> Limits {
+fn growing() -> ControlLimits {
     let backoff = Backoff { min: Duration::from_millis(5), max: 4 * PATIENCE };
-    Limits { backoff, ..brisk() }
+    ControlLimits { backoff, ..brisk() }
 }
 
 /// Frequent polls, and no retry without a cause.
-fn waiting() -> Limits {
-    Limits { lag_interval: Some(Duration::from_millis(10)), ..calm() }
+fn waiting() -> ControlLimits {
+    ControlLimits { lag_interval: Some(Duration::from_millis(10)), ..calm() }
 }
 
 async fn refuse(link: &mut Link, stream: &Pending, status: Status) {
@@ -106,7 +106,7 @@ async fn links_are_opened_as_soon_as_a_node_answers_again() {
 #[tokio::test]
 async fn wire_20_a_stream_that_rolls_back_and_is_not_wanted_any_more_ends_its_link() {
     // The first command is answered before its streams are open.
-    let limits = Limits { command: Duration::from_millis(200), ..brisk() };
+    let limits = ControlLimits { command: Duration::from_millis(200), ..brisk() };
     let mut cluster = Cluster::start(limits, &["alpha"]).await;
     let set_up = cluster.set(&[("alpha", &[1, 2])]);
     let mut link = cluster.accept().await;
@@ -135,7 +135,7 @@ async fn wire_20_a_stream_that_rolls_back_and_is_not_wanted_any_more_ends_its_li
 
 #[tokio::test]
 async fn a_stream_whose_rollback_is_over_is_given_up_without_its_link() {
-    let limits = Limits { command: Duration::from_millis(200), ..brisk() };
+    let limits = ControlLimits { command: Duration::from_millis(200), ..brisk() };
     let mut cluster = Cluster::start(limits, &["alpha"]).await;
     let set_up = cluster.set(&[("alpha", &[1, 2])]);
     let mut link = cluster.accept().await;
@@ -161,7 +161,7 @@ async fn a_stream_whose_rollback_is_over_is_given_up_without_its_link() {
 #[tokio::test]
 async fn one_vbucket_that_stands_still_while_its_neighbours_move_is_added_again() {
     let (stall, lag) = (Duration::from_millis(200), Duration::from_millis(10));
-    let limits = Limits { stall, lag_interval: Some(lag), ..brisk() };
+    let limits = ControlLimits { stall, lag_interval: Some(lag), ..brisk() };
     let mut cluster = Cluster::start(limits, &["alpha"]).await;
     let (mut link, [still, moving]) = cluster.opened([1, 2]).await;
     let alpha = cluster.producers["alpha"].control.clone();
@@ -198,7 +198,7 @@ async fn one_vbucket_that_stands_still_while_its_neighbours_move_is_added_again(
 #[tokio::test]
 async fn a_node_whose_seqnos_are_not_known_lately_has_no_stream_that_stands_still() {
     let (stall, lag) = (Duration::from_millis(200), Duration::from_millis(10));
-    let limits = Limits { stall, lag_interval: Some(lag), ..brisk() };
+    let limits = ControlLimits { stall, lag_interval: Some(lag), ..brisk() };
     let mut cluster = Cluster::start(limits, &["alpha"]).await;
     let (mut link, [one]) = cluster.opened([1]).await;
     let alpha = cluster.producers["alpha"].control.clone();

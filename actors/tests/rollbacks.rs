@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use common::cluster::{Answer, Cluster, answer};
 use common::{Link, Pending, calm};
-use dcp_actors::{CommandError, Limits};
+use dcp_actors::{CommandError, ControlLimits};
 use mcbp::{Opcode, Status};
 use tokio::time::timeout;
 
@@ -27,9 +27,9 @@ const ROLLBACK: Duration = Duration::from_millis(60);
 const SETUP: Duration = Duration::from_millis(200);
 
 /// Limits under which a vBucket that was given up is not tried again while the test runs.
-fn limits() -> Limits {
+fn limits() -> ControlLimits {
     let steps = replica::link::StepLimits { add_stream: SETUP, ..Default::default() };
-    Limits { steps, ..calm() }
+    ControlLimits { steps, ..calm() }
 }
 
 /// Sets all vBuckets as desired; the producer answers ROLLBACK to 0 for each.
@@ -74,7 +74,7 @@ async fn rollbacks_in_turn_outlast_the_deadline_of_a_set_up_and_none_is_closed()
 
 #[tokio::test]
 async fn rollbacks_that_stand_still_end_the_link_and_the_next_one_asks_for_all_again() {
-    let limits = Limits { backoff: common::brisk().backoff, ..limits() };
+    let limits = ControlLimits { backoff: common::brisk().backoff, ..limits() };
     let mut cluster = Cluster::start(limits, &["alpha"]).await;
     let (_set_up, mut link, _streams) = all_roll_back(&mut cluster).await;
     // No progress. A CLOSE_STREAM would leave a rollback that still runs.
@@ -91,7 +91,7 @@ async fn rollbacks_that_stand_still_end_the_link_and_the_next_one_asks_for_all_a
 
 #[tokio::test]
 async fn a_rollback_that_stands_still_alone_harms_no_other_stream() {
-    let limits = Limits { backoff: common::brisk().backoff, ..limits() };
+    let limits = ControlLimits { backoff: common::brisk().backoff, ..limits() };
     let mut cluster = Cluster::start(limits, &["alpha"]).await;
     let (set_up, mut link, streams) = all_roll_back(&mut cluster).await;
     for stream in streams.iter().skip(1) {

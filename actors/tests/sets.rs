@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use common::cluster::{Answer, Cluster, failure};
 use common::{Link, PATIENCE, Pending, brisk, vbs, words};
-use dcp_actors::{CommandError, Limits, Moved, MovedSet};
+use dcp_actors::{CommandError, ControlLimits, Moved, MovedSet};
 use mcbp::{Opcode, Status, VbId, VbState};
 use relay::testing::{BUCKET, view};
 
@@ -49,8 +49,8 @@ async fn take_over(link: &mut Link) -> u16 {
 
 /// Short limits: a queued command without progress is refused soon, and a stuck takeover ends
 /// sooner.
-fn short() -> Limits {
-    let mut limits = Limits { command: Duration::from_millis(400), ..brisk() };
+fn short() -> ControlLimits {
+    let mut limits = ControlLimits { command: Duration::from_millis(400), ..brisk() };
     limits.steps.takeover = Duration::from_millis(100);
     limits
 }
@@ -145,7 +145,7 @@ async fn takeovers_that_hang_one_after_the_other_do_not_fail_those_that_wait() {
 
 #[tokio::test]
 async fn a_move_waits_for_as_long_as_a_takeover_before_it_may_hang() {
-    let mut limits = Limits { command: Duration::from_millis(100), ..brisk() };
+    let mut limits = ControlLimits { command: Duration::from_millis(100), ..brisk() };
     limits.steps.takeover = Duration::from_millis(400);
     let mut cluster = Cluster::start(limits, &["alpha"]).await;
     let first = cluster.takeover(1, "alpha");

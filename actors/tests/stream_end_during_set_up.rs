@@ -16,7 +16,7 @@ mod common;
 use std::time::Duration;
 
 use common::{Nodes, brisk, calm, failures, within_a_second};
-use dcp_actors::{Limits, LinkPhase};
+use dcp_actors::{ControlLimits, LinkPhase};
 use mcbp::{Opaque, Opcode, Status, StreamEndStatus, VbId};
 use relay::testing::view;
 use replica::backoff::Backoff;
@@ -133,7 +133,7 @@ async fn mb_53445_an_end_after_the_answer_is_healed() {
 #[tokio::test]
 async fn an_end_right_behind_the_answer_does_not_overtake_it() {
     let backoff = Backoff { min: Duration::from_millis(1), max: Duration::from_millis(1) };
-    let nodes = Nodes::start(Limits { backoff, ..brisk() }).await;
+    let nodes = Nodes::start(ControlLimits { backoff, ..brisk() }).await;
     let (set_up, mut link) = nodes.begin(&[5]).await;
     for _ in 0..50 {
         let stream = link.request().await;

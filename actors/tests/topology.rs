@@ -16,10 +16,10 @@ use std::time::Duration;
 
 use common::brisk;
 use common::cluster::Cluster;
-use dcp_actors::{BucketStatus, Limits};
+use dcp_actors::{BucketStatus, ControlLimits};
 
 async fn start() -> Cluster {
-    let limits = Limits { lag_interval: Some(Duration::from_millis(5)), ..brisk() };
+    let limits = ControlLimits { lag_interval: Some(Duration::from_millis(5)), ..brisk() };
     Cluster::start(limits, &["alpha"]).await
 }
 

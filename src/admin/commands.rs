@@ -47,7 +47,7 @@ pub(super) async fn replicate_one(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<Value>, ApiError> {
-    let Target { bucket, vb, from } = target(&state, path, payload).await?;
+    let VbSource { bucket, vb, from } = target(&state, path, payload).await?;
     let replication = state.replication()?;
     let what =
         format!("replicate bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
@@ -84,7 +84,7 @@ pub(super) async fn connections(
 }
 
 /// A vBucket and the producer that it is to come from.
-pub(super) struct Target {
+pub(super) struct VbSource {
     pub(super) bucket: String,
     pub(super) vb: VbId,
     pub(super) from: String,
@@ -94,11 +94,11 @@ pub(super) async fn target(
     state: &State,
     path: Path<(String, String)>,
     payload: Payload,
-) -> Result<Target, ApiError> {
+) -> Result<VbSource, ApiError> {
     let (bucket, vb) = vbucket(state, path)?;
     let From { from } = body::json(payload).await?;
     body::known(&from, &state.producers)?;
-    Ok(Target { bucket, vb, from })
+    Ok(VbSource { bucket, vb, from })
 }
 
 /// The bucket and vBucket of a path.

@@ -31,11 +31,11 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 
 /// `GET /metrics`. Before replication has started, its metrics have no samples.
 pub(super) async fn metrics(state: Data<State>) -> Result<HttpResponse, ApiError> {
-    let page = Page { buckets: state.status().await?, broken: invariant::counts() };
+    let page = Snapshot { buckets: state.status().await?, broken: invariant::counts() };
     Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(text(page)?))
 }
 
-fn text(page: Page) -> Result<String, Broken> {
+fn text(page: Snapshot) -> Result<String, Broken> {
     let (mut registry, mut text) = (Registry::default(), String::new());
     registry.register_collector(Box::new(page));
     encode(&mut text, &registry).map_err(|_| broken!("metrics could not be encoded"))?;
@@ -44,13 +44,13 @@ fn text(page: Page) -> Result<String, Broken> {
 
 /// The content of one response.
 #[derive(Debug, Default)]
-struct Page {
+struct Snapshot {
     buckets: Vec<BucketStatus>,
     /// Broken invariants of the whole process, by place.
     broken: Vec<(Place, u64)>,
 }
 
-impl Collector for Page {
+impl Collector for Snapshot {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut out = Out(encoder);
         self.links(&mut out)?;
@@ -62,7 +62,7 @@ impl Collector for Page {
     }
 }
 
-impl Page {
+impl Snapshot {
     fn nodes(&self, out: &mut Out<'_>) -> fmt::Result {
         let silent = self.buckets.iter().flat_map(|status| {
             status.nodes.iter().filter_map(|node| {

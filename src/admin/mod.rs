@@ -35,7 +35,7 @@ use self::access::Access;
 use self::state::State;
 use crate::config::Config;
 
-pub use self::state::{Durability, EmbeddedFacts, Running};
+pub use self::state::{Durability, EmbeddedFacts, Replicating};
 
 /// Connections at the same time: enough for people and a few programs with several each.
 const CONNECTIONS_MAX: usize = 256;
@@ -106,7 +106,7 @@ impl Admin {
     }
 
     /// Hands over the running replication. Only the first call has an effect.
-    pub fn attach(&self, running: Running) {
+    pub fn attach(&self, running: Replicating) {
         self.state.attach(running);
     }
 

@@ -9,7 +9,7 @@ use replica::plan::VbSet;
 use serde::Serialize;
 
 use super::body::{self, FromSet};
-use super::commands::{Target, client, target, to_its_end};
+use super::commands::{VbSource, client, target, to_its_end};
 use super::error::ApiError;
 use super::state::State;
 
@@ -21,7 +21,7 @@ pub(super) async fn takeover(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<Moved>, ApiError> {
-    let Target { bucket, vb, from } = target(&state, path, payload).await?;
+    let VbSource { bucket, vb, from } = target(&state, path, payload).await?;
     let replication = state.replication()?;
     let what =
         format!("takeover bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
@@ -35,7 +35,7 @@ pub(super) async fn move_vbucket(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<Moved>, ApiError> {
-    let Target { bucket, vb, from } = target(&state, path, payload).await?;
+    let VbSource { bucket, vb, from } = target(&state, path, payload).await?;
     let replication = state.replication()?;
     let what = format!("move bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
     to_its_end(what, async move { replication.move_vbucket(&bucket, vb, &from).await })

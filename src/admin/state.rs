@@ -19,7 +19,7 @@ const READ_WAIT: Duration = Duration::from_secs(10);
 
 /// What runs once the process has started.
 #[derive(Debug)]
-pub struct Running {
+pub struct Replicating {
     /// The replication.
     pub replication: ReplicationHandle,
     /// The data nodes inside this process.
@@ -65,7 +65,7 @@ pub(super) struct State {
     pub(super) config: Value,
     pub(super) started: Instant,
     pub(super) stop: CancellationToken,
-    running: OnceLock<Running>,
+    running: OnceLock<Replicating>,
 }
 
 impl State {
@@ -81,12 +81,12 @@ impl State {
         }
     }
 
-    pub(super) fn attach(&self, running: Running) {
+    pub(super) fn attach(&self, running: Replicating) {
         // Only the first call has an effect.
         _ = self.running.set(running);
     }
 
-    pub(super) fn running(&self) -> Option<&Running> {
+    pub(super) fn running(&self) -> Option<&Replicating> {
         self.running.get()
     }
 

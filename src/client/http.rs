@@ -12,7 +12,7 @@ use ureq::http::{Request, Response};
 use ureq::{Agent, Body};
 
 use super::error::AskError;
-use super::target::Target;
+use super::sidecar::Sidecar;
 use super::views::Status;
 
 /// The deadline to connect.
@@ -41,7 +41,7 @@ pub(super) struct Http {
 }
 
 impl Http {
-    pub(super) fn new(target: Target) -> Self {
+    pub(super) fn new(sidecar: Sidecar) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -49,7 +49,7 @@ impl Http {
             .proxy(None)
             .timeout_connect(Some(CONNECT_WAIT))
             .build();
-        Self { agent: config.new_agent(), url: target.url, token: target.token }
+        Self { agent: config.new_agent(), url: sidecar.url, token: sidecar.token }
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Value, AskError> {

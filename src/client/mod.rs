@@ -10,8 +10,8 @@ mod error;
 mod http;
 mod page;
 mod show;
+mod sidecar;
 mod table;
-mod target;
 mod views;
 
 use std::path::Path;
@@ -29,7 +29,7 @@ pub use self::error::Exit;
 #[must_use]
 pub fn run(ask: &Ask, config: &Path) -> Exit {
     let to = ask.to();
-    let answer = target::find(to, config).and_then(|target| ask::ask(ask, &Http::new(target)));
+    let answer = sidecar::find(to, config).and_then(|sidecar| ask::ask(ask, &Http::new(sidecar)));
     let Answer { exit, json, page } = answer.unwrap_or_else(Answer::from);
     match exit {
         _ if to.json => print(&format!("{json:#}")),

@@ -107,7 +107,7 @@ const SHUTDOWN: Duration = Duration::from_secs(10);
 
 impl Default for Limits {
     fn default() -> Self {
-        let limits = dcp_actors::Limits::default();
+        let limits = dcp_actors::ControlLimits::default();
         Self {
             connect: limits.handshake.connect,
             setup: limits.steps.add_stream,
@@ -128,8 +128,8 @@ impl Default for Limits {
 impl Limits {
     /// The limits of the control plane; those that are not configurable keep their defaults.
     #[must_use]
-    pub fn replication(&self) -> dcp_actors::Limits {
-        let mut limits = dcp_actors::Limits::default();
+    pub fn replication(&self) -> dcp_actors::ControlLimits {
+        let mut limits = dcp_actors::ControlLimits::default();
         limits.handshake.connect = self.connect;
         limits.steps.add_stream = self.setup;
         limits.steps.close_stream = self.close;

@@ -12,7 +12,7 @@ use super::RunError;
 use crate::admin::{self, Admin};
 use crate::catch_up::{End, Links, catch_up};
 use crate::config::{Config, EmbeddedNode};
-use crate::embedded::{EmbeddedError, Nodes, Running};
+use crate::embedded::{EmbeddedError, Nodes, RunningNode};
 use crate::load::{Load, load};
 use crate::screen::Screen;
 use crate::story;
@@ -45,8 +45,8 @@ impl Job<'_> {
             return Ok(true);
         }
         let replication = self.start_replication()?;
-        let embedded = self.nodes.iter().map(Running::facts).collect();
-        self.admin.attach(admin::Running { replication: replication.clone(), embedded });
+        let embedded = self.nodes.iter().map(RunningNode::facts).collect();
+        self.admin.attach(admin::Replicating { replication: replication.clone(), embedded });
         let done = tokio::select! {
             done = self.replicate(&replication) => done,
             () = self.overdue() => Ok(true),
@@ -65,7 +65,7 @@ impl Job<'_> {
         tokio::time::sleep(STEP_STOP).await;
     }
 
-    async fn load(&self, node: &Running) -> Result<(), RunError> {
+    async fn load(&self, node: &RunningNode) -> Result<(), RunError> {
         let EmbeddedNode { name, bucket, vbuckets, documents, .. } = node.spec.clone();
         if documents == 0 || self.stop.is_cancelled() {
             return Ok(());

@@ -15,8 +15,8 @@ mod reads;
 mod sets;
 mod subcommands;
 
-use dcp_actors::Limits;
-use dcp_proxy::admin::{Admin, Durability, EmbeddedFacts, Running};
+use dcp_actors::ControlLimits;
+use dcp_proxy::admin::{Admin, Durability, EmbeddedFacts, Replicating};
 use dcp_proxy::config::{self, Config};
 use nodes::Nodes;
 use tokio_util::sync::CancellationToken;
@@ -56,7 +56,7 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    pub(crate) async fn start(limits: Limits) -> Self {
+    pub(crate) async fn start(limits: ControlLimits) -> Self {
         let (nodes, stop) = (Nodes::start(limits).await, CancellationToken::new());
         let admin = Admin::start(&config("listen = \"127.0.0.1:0\""), &stop).unwrap();
         let embedded = vec![EmbeddedFacts {
@@ -64,7 +64,7 @@ impl Served {
             address: "127.0.0.1:11210".to_owned(),
             durability: Durability::Synced,
         }];
-        admin.attach(Running { replication: nodes.handle.clone(), embedded });
+        admin.attach(Replicating { replication: nodes.handle.clone(), embedded });
         let http = Http::to(admin.address());
         Self { nodes, admin, http, stop }
     }

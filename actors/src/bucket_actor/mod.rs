@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use self::links::OpenLink;
 use self::traffic::Traffic;
-use crate::config::Limits;
+use crate::config::ControlLimits;
 use crate::link_actor::{FromLink, GiveUp, LinkOver, Run};
 use crate::tasks::{self, LagPolls, NodePolled, TaskReport};
 
@@ -50,7 +50,7 @@ pub(crate) struct BucketActor {
     bucket: String,
     node: Endpoint,
     producers: Arc<BTreeMap<String, Endpoint>>,
-    limits: Limits,
+    limits: ControlLimits,
     arbiters: Vec<ArbiterHandle>,
     /// The present incarnation of each link that is not down, by index.
     links: BTreeMap<usize, OpenLink>,
@@ -70,7 +70,7 @@ impl BucketActor {
         connections: Connections,
         node: Endpoint,
         producers: Arc<BTreeMap<String, Endpoint>>,
-        limits: Limits,
+        limits: ControlLimits,
         arbiters: Vec<ArbiterHandle>,
     ) -> Self {
         let names = producers.keys().cloned().collect();

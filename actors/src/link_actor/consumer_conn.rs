@@ -10,7 +10,7 @@ use actix::{
 use relay::{Injector, Progress, Verdict};
 use replica::bucket::{LinkDown, LinkReport};
 use replica::link::{
-    ConsumerMachine, ControlFrame, Effect, Effects, Event, Note, Side, Step, StepLimits,
+    ConsumerMachine, ControlFrame, Effect, Effects, Event, LinkStep, Note, Side, StepLimits,
 };
 use tokio::time::Instant;
 
@@ -184,7 +184,7 @@ impl Handler<Passed> for ConsumerConn {
     fn handle(&mut self, Passed: Passed, ctx: &mut Self::Context) {
         let now = Instant::now();
         while let Some(deadline) = self.deadlines.take_passed(now) {
-            if deadline.step == Step::Takeover && self.has_data_passed() {
+            if deadline.step == LinkStep::Takeover && self.has_data_passed() {
                 self.event(Event::DataPassed, ctx);
             }
             self.event(Event::DeadlinePassed(deadline), ctx);

@@ -38,7 +38,7 @@ mod tests {
     use std::time::Duration;
 
     use mcbp::Opaque;
-    use replica::link::Step;
+    use replica::link::LinkStep;
 
     use super::*;
 
@@ -46,7 +46,7 @@ mod tests {
     fn only_a_new_first_needs_the_timer_and_all_pass_in_their_order() {
         let begin = Instant::now();
         let at = |ms| begin + Duration::from_millis(ms);
-        let deadline = |n| Deadline { step: Step::AddStream, opaque: Opaque(n) };
+        let deadline = |n| Deadline { step: LinkStep::AddStream, opaque: Opaque(n) };
         let mut deadlines = Deadlines::default();
         assert_eq!((deadlines.first(), deadlines.take_passed(at(9))), (None, None));
         assert!(deadlines.arm(at(20), deadline(1)));

@@ -16,10 +16,10 @@ pub(crate) fn link_down(error: &LinkError) -> LinkDown {
         answer: error.status().map(NodeAnswer::Status),
         detail: error.to_string(),
         reopen: match error.retry() {
-            relay::Retry::Soon => Reopen::Soon,
+            relay::Reconnect::Soon => Reopen::Soon,
             // The sidecar opens the link again, whatever stopped its pump.
-            relay::Retry::AfterBackoff | relay::Retry::Never => Reopen::AfterBackoff,
-            relay::Retry::Slowly => Reopen::Slowly,
+            relay::Reconnect::AfterBackoff | relay::Reconnect::Never => Reopen::AfterBackoff,
+            relay::Reconnect::Slowly => Reopen::Slowly,
         },
     }
 }

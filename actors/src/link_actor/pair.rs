@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 
 use super::gauges::Gauges;
 use super::tap::Tap;
-use crate::config::Limits;
+use crate::config::ControlLimits;
 
 /// The identity of a link, and what it needs to open.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub(crate) struct LinkSpec {
     /// The name of both DCP connections; unique at each node.
     pub(crate) name: Arc<str>,
     /// Time limits and sizes.
-    pub(crate) limits: Limits,
+    pub(crate) limits: ControlLimits,
 }
 
 impl LinkSpec {
@@ -37,7 +37,7 @@ impl LinkSpec {
         consumer: &Endpoint,
         producer: &Endpoint,
         connection: u8,
-        limits: &Limits,
+        limits: &ControlLimits,
     ) -> Self {
         let name = connection_name(&producer.name, &consumer.name, bucket, connection);
         Self {

@@ -10,7 +10,7 @@ use replica::plan::{Desired, VbSet};
 use replica::topology::SAMPLE_MAX;
 
 use super::poll::{NodePolled, Poll, PollTarget};
-use crate::config::Limits;
+use crate::config::ControlLimits;
 
 /// The tasks that poll the nodes of one bucket.
 #[derive(Default)]
@@ -23,7 +23,7 @@ impl LagPolls {
         &mut self,
         desired: &Desired,
         (bucket, consumer, producers): (&str, &Endpoint, &BTreeMap<String, Endpoint>),
-        limits: &Limits,
+        limits: &ControlLimits,
         reports: &Recipient<NodePolled>,
     ) {
         let Some(interval) = limits.lag_interval else { return };

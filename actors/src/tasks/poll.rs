@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use actix::{Message, Recipient};
 use mcbp::{Feature, Seqno, Side, VbId, VbState};
-use relay::{Client, Endpoint, Fault, LinkError, Login, Retry};
+use relay::{Client, Endpoint, Fault, LinkError, Login, Reconnect};
 use replica::bucket::{PollAnswer, Polled};
 use replica::topology::{self, TopologyMismatch};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::config::Limits;
+use crate::config::ControlLimits;
 
 /// Without COLLECTIONS a node reports the seqnos of its default collection only, and those of two
 /// nodes are not comparable.
@@ -51,7 +51,7 @@ impl Poll {
     /// Polls the node at once and then every `interval`; answers go to `reports`.
     pub(super) fn start(
         target: PollTarget<'_>,
-        limits: &Limits,
+        limits: &ControlLimits,
         interval: Duration,
         reports: &Recipient<NodePolled>,
     ) -> Self {
@@ -83,7 +83,12 @@ struct Poller {
     vbs: watch::Receiver<Vec<VbId>>,
 }
 
-async fn poll(ask: Poller, limits: Limits, interval: Duration, reports: Recipient<NodePolled>) {
+async fn poll(
+    ask: Poller,
+    limits: ControlLimits,
+    interval: Duration,
+    reports: Recipient<NodePolled>,
+) {
     let mut client = None;
     let mut failures = Refusals::default();
     let mut topology_due = Instant::now();
@@ -124,16 +129,16 @@ struct Refusals {
 
 impl Refusals {
     /// Returns the delay after another failure.
-    fn pause(&mut self, retry: Retry, interval: Duration, limits: &Limits) -> Duration {
+    fn pause(&mut self, retry: Reconnect, interval: Duration, limits: &ControlLimits) -> Duration {
         let gone = interval.min(GONE_ASK_AGAIN);
         match retry {
-            Retry::Soon | Retry::AfterBackoff | Retry::Never => {
+            Reconnect::Soon | Reconnect::AfterBackoff | Reconnect::Never => {
                 self.refusals = 0;
                 gone
             }
             // The bucket may exist in a moment, but a wrong password must not be tried at a high
             // rate.
-            Retry::Slowly => {
+            Reconnect::Slowly => {
                 let pause = limits.backoff.delay(self.refusals, fastrand::f64()).max(gone);
                 self.refusals = self.refusals.saturating_add(1);
                 pause
@@ -168,7 +173,7 @@ impl Poller {
     async fn once(
         &self,
         client: &mut Option<Client>,
-        limits: &Limits,
+        limits: &ControlLimits,
     ) -> Result<Vec<(VbId, Seqno)>, LinkError> {
         let connected = match client.take() {
             Some(connected) => connected,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use dcp_actors::{
-    BucketPlan, BucketStatus, CommandError, Limits, Moved, Replication, ReplicationConfig,
+    BucketPlan, BucketStatus, CommandError, ControlLimits, Moved, Replication, ReplicationConfig,
     ReplicationHandle,
 };
 use mcbp::dcp::Open;
@@ -265,7 +265,7 @@ pub struct Cluster {
 
 impl Cluster {
     /// Starts with nothing desired.
-    pub async fn start(limits: Limits, names: &[&'static str]) -> Self {
+    pub async fn start(limits: ControlLimits, names: &[&'static str]) -> Self {
         let beta = FakePeer::bind().await;
         let node = beta.endpoint("beta");
         let (mut endpoints, mut producers) = (Vec::new(), BTreeMap::new());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use dcp_actors::{
-    BucketPlan, BucketStatus, CommandError, Limits, Replication, ReplicationConfig,
+    BucketPlan, BucketStatus, CommandError, ControlLimits, Replication, ReplicationConfig,
     ReplicationHandle,
 };
 use mcbp::dcp::{AddStream, SetVbucketState, StreamEnd, StreamReq};
@@ -25,15 +25,15 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 pub type SetUp = JoinHandle<Result<usize, CommandError>>;
 
 /// Limits with short deadlines and short delays.
-pub fn brisk() -> Limits {
+pub fn brisk() -> ControlLimits {
     let backoff = Backoff { min: Duration::from_millis(20), max: Duration::from_millis(100) };
-    Limits { backoff, command: PATIENCE, lag_interval: None, ..Limits::default() }
+    ControlLimits { backoff, command: PATIENCE, lag_interval: None, ..ControlLimits::default() }
 }
 
 /// Limits with delays longer than a test, so that nothing is retried.
-pub fn calm() -> Limits {
+pub fn calm() -> ControlLimits {
     let backoff = Backoff { min: 4 * PATIENCE, max: 4 * PATIENCE };
-    Limits { backoff, ..brisk() }
+    ControlLimits { backoff, ..brisk() }
 }
 
 /// The set of these vBuckets.
@@ -55,7 +55,7 @@ pub struct Nodes {
 
 impl Nodes {
     /// Starts with nothing desired: nothing connects yet.
-    pub async fn start(limits: Limits) -> Self {
+    pub async fn start(limits: ControlLimits) -> Self {
         let (alpha, beta) = (FakePeer::bind().await, FakePeer::bind().await);
         let bucket = BucketPlan {
             name: BUCKET.to_owned(),

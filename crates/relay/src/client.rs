@@ -7,7 +7,7 @@ use mcbp::{Feature, Frame, FrameBuilder, FrameError, Opaque, Opcode, Seqno, VbId
 use crate::exchange::Exchange;
 use crate::handshake::{hello, log_in, select_bucket};
 use crate::pipeline::pipeline;
-use crate::{Deadlines, Endpoint, Fault, LinkError, Peer, Response, Step};
+use crate::{ConnectionStep, Deadlines, Endpoint, Fault, LinkError, Peer, Response};
 
 /// How a [`Client`] logs in.
 #[derive(Clone, Copy, Debug)]
@@ -177,7 +177,7 @@ async fn introduce(
 }
 
 async fn stats(exchange: &mut Exchange, group: &str) -> Result<Vec<(String, String)>, Fault> {
-    let step = Step::Request(Opcode::STAT);
+    let step = ConnectionStep::Request(Opcode::STAT);
     let opaque = exchange.next_opaque();
     let request = FrameBuilder::request(Opcode::STAT).opaque(opaque).key(group.as_bytes()).build();
     exchange

@@ -16,7 +16,7 @@ use crate::exchange::Exchange;
 use crate::handshake::{hello, log_in, open_connection, select_bucket};
 use crate::response::parse;
 use crate::{
-    Deadlines, Endpoint, Fault, LinkError, Peer, Response, Step, StreamEvent, StreamRange,
+    ConnectionStep, Deadlines, Endpoint, Fault, LinkError, Peer, Response, StreamEvent, StreamRange,
 };
 
 /// Without snappy, so that values can be compared byte by byte.
@@ -92,22 +92,22 @@ impl DcpReader {
         }
         let after = self.exchange.deadline();
         let event = timeout(after, self.next_event()).await;
-        let event = event.unwrap_or(Err(Fault::TimedOut { step: Step::Relay, after }));
+        let event = event.unwrap_or(Err(Fault::TimedOut { step: ConnectionStep::Relay, after }));
         event.map(Some).map_err(|fault| fault.at(self.peer.clone()))
     }
 
     async fn next_event(&mut self) -> Result<StreamEvent, Fault> {
         loop {
             self.flush().await?;
-            let bytes = self.exchange.frames.next(Step::Relay).await?;
-            let frame = parse(&bytes, Step::Relay)?;
+            let bytes = self.exchange.frames.next(ConnectionStep::Relay).await?;
+            let frame = parse(&bytes, ConnectionStep::Relay)?;
             let charge = u32::try_from(flow::charge(&frame.header)).unwrap_or(u32::MAX);
             self.unacked_bytes = self.unacked_bytes.saturating_add(charge);
             if self.unacked_bytes >= ACK_BYTES {
                 let ack = BufferAck { bytes: std::mem::take(&mut self.unacked_bytes) };
                 ack.write(VbId(0), Opaque(0), &mut self.out);
             }
-            let garbage = |source| Fault::Garbage { step: Step::Relay, source };
+            let garbage = |source| Fault::Garbage { step: ConnectionStep::Relay, source };
             if let Some(event) = self.event(&bytes, &frame).map_err(garbage)? {
                 return Ok(event);
             }
@@ -117,7 +117,7 @@ impl DcpReader {
     /// Writes what is in `out`. Bytes leave `out` as they are written, also if the future is
     /// dropped.
     async fn flush(&mut self) -> Result<(), Fault> {
-        let broken = |source| Fault::Broken { step: Step::Relay, source };
+        let broken = |source| Fault::Broken { step: ConnectionStep::Relay, source };
         while !self.out.is_empty() {
             self.exchange.writer.write_buf(&mut self.out).await.map_err(broken)?;
         }
@@ -209,6 +209,7 @@ async fn open(
 async fn control(exchange: &mut Exchange, key: &str, value: &str) -> Result<(), Fault> {
     let mut frame = BytesMut::new();
     Control { key: key.as_bytes(), value: value.as_bytes() }.write(Opaque(0), &mut frame);
-    let request = FrameBuilder::from_frame(&parse(&frame, Step::Request(Opcode::DCP_CONTROL))?);
+    let request =
+        FrameBuilder::from_frame(&parse(&frame, ConnectionStep::Request(Opcode::DCP_CONTROL))?);
     exchange.call(request).await.and_then(Response::accepted).map(drop)
 }

@@ -7,7 +7,7 @@ use std::io;
 
 use mcbp::Status;
 
-use crate::{Peer, Side, Step, TlsFault};
+use crate::{ConnectionStep, Peer, Side, TlsFault};
 
 pub use self::fault::Fault;
 
@@ -31,7 +31,7 @@ impl LinkError {
 
     /// When to connect again.
     #[must_use]
-    pub const fn retry(&self) -> Retry {
+    pub const fn retry(&self) -> Reconnect {
         self.fault.retry()
     }
 
@@ -56,7 +56,7 @@ impl std::error::Error for LinkError {
 
 /// When to connect again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Retry {
+pub enum Reconnect {
     /// After a short, fixed delay: the peer is expected to be ready soon.
     Soon,
     /// After a delay that grows with each failure.
@@ -78,17 +78,17 @@ const fn needs_a_person(status: Status) -> bool {
 impl Fault {
     /// When to connect again.
     #[must_use]
-    pub const fn retry(&self) -> Retry {
+    pub const fn retry(&self) -> Reconnect {
         match self {
-            Self::WarmingUp => Retry::Soon,
+            Self::WarmingUp => Reconnect::Soon,
             Self::Login { .. }
             | Self::Mechanism { .. }
             | Self::NoBucket { .. }
             | Self::Features { .. }
-            | Self::NotAskedFor { .. } => Retry::Slowly,
-            Self::Refused { status, .. } if needs_a_person(*status) => Retry::Slowly,
-            Self::Tls(fault) if fault.needs_a_person() => Retry::Slowly,
-            Self::Stopped => Retry::Never,
+            | Self::NotAskedFor { .. } => Reconnect::Slowly,
+            Self::Refused { status, .. } if needs_a_person(*status) => Reconnect::Slowly,
+            Self::Tls(fault) if fault.needs_a_person() => Reconnect::Slowly,
+            Self::Stopped => Reconnect::Never,
             Self::Tls(_)
             | Self::Connect { .. }
             | Self::TimedOut { .. }
@@ -101,12 +101,12 @@ impl Fault {
             | Self::WriteFailed { .. }
             | Self::WriteStalled { .. }
             | Self::NoVerdict { .. }
-            | Self::Internal(_) => Retry::AfterBackoff,
+            | Self::Internal(_) => Reconnect::AfterBackoff,
         }
     }
 
     /// The fault of a connection that broke: the TLS error if there is one.
-    pub(crate) fn broken(step: Step, source: io::Error) -> Self {
+    pub(crate) fn broken(step: ConnectionStep, source: io::Error) -> Self {
         TlsFault::of(&source).map_or(Self::Broken { step, source }, Self::Tls)
     }
 

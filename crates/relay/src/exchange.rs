@@ -8,7 +8,7 @@ use mcbp::{FrameBuilder, Header, Opaque};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::{BoxRead, BoxWrite, Fault, Response, Step, TlsFault};
+use crate::{BoxRead, BoxWrite, ConnectionStep, Fault, Response, TlsFault};
 
 /// The size of one read: what a socket usually has, and small enough for many idle connections.
 const READ_BYTES: usize = 32 * 1024;
@@ -22,7 +22,7 @@ pub(crate) struct FrameReader {
 
 impl FrameReader {
     /// Returns the next frame. Dropping the future loses nothing.
-    pub(crate) async fn next(&mut self, step: Step) -> Result<Bytes, Fault> {
+    pub(crate) async fn next(&mut self, step: ConnectionStep) -> Result<Bytes, Fault> {
         loop {
             if let Some(frame) = self.buffered(step)? {
                 return Ok(frame);
@@ -38,7 +38,7 @@ impl FrameReader {
     }
 
     /// Returns the next frame if it was received completely.
-    pub(crate) fn buffered(&mut self, step: Step) -> Result<Option<Bytes>, Fault> {
+    pub(crate) fn buffered(&mut self, step: ConnectionStep) -> Result<Option<Bytes>, Fault> {
         let header = Header::peek(&self.buffer);
         let garbage = |source| {
             let is_tls = TlsFault::is_alert(&self.buffer);
@@ -85,7 +85,7 @@ impl Exchange {
 
     /// Sends a request with a new opaque, and returns its response, whatever its status.
     pub(crate) async fn call(&mut self, request: FrameBuilder<'_>) -> Result<Response, Fault> {
-        let step = Step::Request(request.opcode());
+        let step = ConnectionStep::Request(request.opcode());
         let opaque = self.next_opaque();
         let request = request.opaque(opaque).build();
         self.within(step, async |this| {
@@ -103,7 +103,7 @@ impl Exchange {
     }
 
     /// Writes whole frames. The caller sets the deadline.
-    pub(crate) async fn send(&mut self, frames: &[u8], step: Step) -> Result<(), Fault> {
+    pub(crate) async fn send(&mut self, frames: &[u8], step: ConnectionStep) -> Result<(), Fault> {
         let broken = |source| Fault::broken(step, source);
         self.writer.write_all(frames).await.map_err(broken)?;
         self.writer.flush().await.map_err(broken)
@@ -111,14 +111,18 @@ impl Exchange {
 
     /// Returns the next frame, which must be the response to `opaque`. The caller sets the
     /// deadline.
-    pub(crate) async fn response(&mut self, step: Step, opaque: Opaque) -> Result<Response, Fault> {
+    pub(crate) async fn response(
+        &mut self,
+        step: ConnectionStep,
+        opaque: Opaque,
+    ) -> Result<Response, Fault> {
         Response::of(self.frames.next(step).await?, step, opaque)
     }
 
     /// Runs `work` with this connection's deadline.
     pub(crate) async fn within<T>(
         &mut self,
-        step: Step,
+        step: ConnectionStep,
         work: impl AsyncFnOnce(&mut Self) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let after = self.deadline;

@@ -9,7 +9,7 @@ use mcbp::{Feature, FrameBuilder, Opaque, Opcode, Status};
 use crate::exchange::Exchange;
 use crate::response::{parse, shown};
 use crate::{
-    Connection, Deadlines, Endpoint, Fault, LinkError, Peer, Response, Side, Step, socket,
+    Connection, ConnectionStep, Deadlines, Endpoint, Fault, LinkError, Peer, Response, Side, socket,
 };
 
 /// The SASL mechanism: the only one that every node accepts both with and without TLS.
@@ -185,7 +185,8 @@ async fn dcp_open(exchange: &mut Exchange, side: Side, open: DcpOpen<'_>) -> Res
 /// Sends DCP_OPEN.
 pub(crate) async fn open_connection(exchange: &mut Exchange, open: Open<'_>) -> Result<(), Fault> {
     let frame = open.build(Opaque(0));
-    let request = FrameBuilder::from_frame(&parse(&frame, Step::Request(Opcode::DCP_OPEN))?);
+    let request =
+        FrameBuilder::from_frame(&parse(&frame, ConnectionStep::Request(Opcode::DCP_OPEN))?);
     let response = exchange.call(request).await?;
     match response.status {
         Status::ETMPFAIL => Err(Fault::WarmingUp),

@@ -11,6 +11,7 @@
 mod buffer;
 mod client;
 mod connection;
+mod connection_step;
 mod dcp_reader;
 mod endpoint;
 mod error;
@@ -27,7 +28,6 @@ mod pump;
 mod response;
 mod samples;
 mod socket;
-mod step;
 mod stream_event;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -35,9 +35,10 @@ pub mod tls;
 
 pub use client::{Client, Login};
 pub use connection::{Connection, Sink, Source};
+pub use connection_step::ConnectionStep;
 pub use dcp_reader::DcpReader;
 pub use endpoint::{Endpoint, Peer, Secret};
-pub use error::{Fault, LinkError, Retry};
+pub use error::{Fault, LinkError, Reconnect};
 pub use handshake::{DcpOpen, LINK_FEATURES, Prepared};
 pub use hear_out::HearOut;
 pub use inject::{INJECT_FRAMES_MAX, InjectError, Injections, Injector, injections};
@@ -50,6 +51,5 @@ pub use pump::Pump;
 pub use response::Response;
 pub use samples::VbSample;
 pub use socket::{BoxRead, BoxWrite, prepare_socket};
-pub use step::Step;
 pub use stream_event::{StreamEvent, StreamRange};
 pub use tls::{Tls, TlsFault, TlsFiles, TlsPart, TlsProblem};

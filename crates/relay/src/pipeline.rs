@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::exchange::Exchange;
 use crate::response::answering;
-use crate::{BoxWrite, Fault, Step};
+use crate::{BoxWrite, ConnectionStep, Fault};
 
 /// How many bytes a pipeline collects before it writes: one system call for some hundred small
 /// requests.
@@ -32,7 +32,7 @@ pub(crate) async fn pipeline(
 
     let write = async move {
         let mut out = BytesMut::with_capacity(PIPELINE_WRITE_BYTES);
-        let mut step = Step::Relay;
+        let mut step = ConnectionStep::Relay;
         let mut more = true;
         while more {
             let permit = match sent.try_reserve() {
@@ -47,7 +47,7 @@ pub(crate) async fn pipeline(
             let start = out.len();
             more = next(opaque, &mut out);
             if more {
-                step = Step::Request(appended(&out, start)?);
+                step = ConnectionStep::Request(appended(&out, start)?);
                 permit.send((step, opaque));
                 opaque = Opaque(opaque.0.wrapping_add(1));
             }
@@ -82,7 +82,7 @@ fn appended(out: &[u8], start: usize) -> Result<Opcode, Broken> {
 async fn write_out(
     writer: &mut BoxWrite,
     out: &mut BytesMut,
-    step: Step,
+    step: ConnectionStep,
     after: Duration,
 ) -> Result<(), Fault> {
     let written = timeout(after, async {

@@ -21,7 +21,8 @@ use tokio::time::timeout;
 use self::write::{INJECT_BURST_FRAMES, burst};
 use crate::buffer::ReadBuffer;
 use crate::{
-    Fault, Injections, Judge, LinkError, Progress, PumpLimits, Sink, Source, Step, Verdict,
+    ConnectionStep, Fault, Injections, Judge, LinkError, Progress, PumpLimits, Sink, Source,
+    Verdict,
 };
 
 /// One direction of a link, ready to [`Pump::run`].
@@ -54,7 +55,7 @@ where
     /// future closes both halves.
     pub async fn run(self) -> LinkError {
         let limits = self.limits;
-        let mut running = Running {
+        let mut running = PumpRun {
             buffer: ReadBuffer::new(
                 // A control frame stays in the buffer until it is complete.
                 limits.buffer_bytes.max(limits.control_bytes_max).max(HEADER_BYTES),
@@ -96,7 +97,7 @@ impl Cut {
     }
 }
 
-struct Running<R, W, J> {
+struct PumpRun<R, W, J> {
     pump: Pump<R, W, J>,
     buffer: ReadBuffer,
     /// The frame whose front was written, and whose rest was not received yet.
@@ -105,7 +106,7 @@ struct Running<R, W, J> {
     own: Vec<Bytes>,
 }
 
-impl<R, W, J> Running<R, W, J>
+impl<R, W, J> PumpRun<R, W, J>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
@@ -127,7 +128,7 @@ where
         match read {
             Ok(0) => {
                 let cut_off_bytes = self.cut.written_bytes + self.buffer.filled().len();
-                Err(self.source_fault(Fault::Closed { step: Step::Relay, cut_off_bytes }))
+                Err(self.source_fault(Fault::Closed { step: ConnectionStep::Relay, cut_off_bytes }))
             }
             Ok(_) => {
                 self.pump.progress.heard();
@@ -150,7 +151,9 @@ where
                     self.decide(&header).await?;
                 }
                 Next::Bad(source) => {
-                    return Err(self.source_fault(Fault::Garbage { step: Step::Relay, source }));
+                    return Err(
+                        self.source_fault(Fault::Garbage { step: ConnectionStep::Relay, source })
+                    );
                 }
             }
         }
@@ -223,13 +226,13 @@ where
 }
 
 /// Errors of the source.
-impl<R, W, J> Running<R, W, J> {
+impl<R, W, J> PumpRun<R, W, J> {
     #[cold]
     #[inline(never)]
     fn read_failed(&self, source: io::Error) -> LinkError {
         self.source_fault(match source.downcast::<Broken>() {
             Ok(broken) => broken.into(),
-            Err(source) => Fault::Broken { step: Step::Relay, source },
+            Err(source) => Fault::Broken { step: ConnectionStep::Relay, source },
         })
     }
 

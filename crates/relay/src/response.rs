@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use mcbp::{Datatype, Frame, FrameError, Opaque, Opcode, Status};
 
-use crate::{Fault, Step};
+use crate::{ConnectionStep, Fault};
 
 /// How much of a peer's error text goes into a message.
 const ERROR_TEXT_CHARS: usize = 200;
@@ -30,7 +30,7 @@ pub struct Response {
 
 impl Response {
     /// Checks that `frame` is the response of `step` to the request with `opaque`.
-    pub(crate) fn of(frame: Bytes, step: Step, opaque: Opaque) -> Result<Self, Fault> {
+    pub(crate) fn of(frame: Bytes, step: ConnectionStep, opaque: Opaque) -> Result<Self, Fault> {
         let parsed = answering(&frame, step, opaque)?;
         Ok(Self {
             opcode: parsed.opcode(),
@@ -64,20 +64,24 @@ impl Response {
     }
 
     /// The request, as error messages name it.
-    const fn step(&self) -> Step {
-        Step::Request(self.opcode)
+    const fn step(&self) -> ConnectionStep {
+        ConnectionStep::Request(self.opcode)
     }
 }
 
 /// Parses a whole frame.
-pub(crate) fn parse(frame: &[u8], step: Step) -> Result<Frame<'_>, Fault> {
+pub(crate) fn parse(frame: &[u8], step: ConnectionStep) -> Result<Frame<'_>, Fault> {
     Frame::parse(frame).map_err(|source| Fault::Garbage { step, source })
 }
 
 /// Parses a whole frame, which must be the response of `step` to the request with `opaque`.
-pub(crate) fn answering(frame: &[u8], step: Step, opaque: Opaque) -> Result<Frame<'_>, Fault> {
+pub(crate) fn answering(
+    frame: &[u8],
+    step: ConnectionStep,
+    opaque: Opaque,
+) -> Result<Frame<'_>, Fault> {
     let frame = parse(frame, step)?;
-    let right_opcode = step == Step::Request(frame.opcode());
+    let right_opcode = step == ConnectionStep::Request(frame.opcode());
     if frame.header.is_request() || !right_opcode || frame.header.opaque != opaque {
         return Err(Fault::Unexpected { step, opcode: frame.opcode() });
     }

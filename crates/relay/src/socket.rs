@@ -8,7 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{Endpoint, Fault, Step, tls};
+use crate::{ConnectionStep, Endpoint, Fault, tls};
 
 /// The read half of a connection, plain or encrypted.
 pub type BoxRead = Box<dyn AsyncRead + Send + Unpin>;
@@ -45,7 +45,7 @@ pub(crate) async fn connect(
     let until = began + deadline;
     let timed_out = |step| Fault::TimedOut { step, after: deadline };
     let stream = timeout_at(until, TcpStream::connect(&endpoint.address)).await;
-    let stream = stream.map_err(|_| timed_out(Step::Connect))?;
+    let stream = stream.map_err(|_| timed_out(ConnectionStep::Connect))?;
     let stream = stream.and_then(|stream| prepare(stream, began.elapsed()));
     let stream = stream.map_err(|source| Fault::Connect { source })?;
     let Some(tls) = &endpoint.tls else {
@@ -53,7 +53,8 @@ pub(crate) async fn connect(
         return Ok((Box::new(reader), Box::new(writer)));
     };
     let halves = timeout_at(until, tls::handshake(tls, stream)).await;
-    let (reader, writer) = halves.map_err(|_| timed_out(Step::Tls))?.map_err(Fault::Tls)?;
+    let (reader, writer) =
+        halves.map_err(|_| timed_out(ConnectionStep::Tls))?.map_err(Fault::Tls)?;
     Ok((Box::new(reader), Box::new(writer)))
 }
 

@@ -180,7 +180,7 @@ impl LoggedReasons {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::link::{Side, Step};
+    use crate::link::{LinkStep, Side};
 
     const VB: VbId = VbId(7);
     const WHY: &str = "producer refused add-stream";
@@ -258,7 +258,7 @@ mod tests {
 
     #[test]
     fn each_failure_belongs_to_one_loop() {
-        let refused = |status| error(Reason::Refused { step: Step::AddStream, status });
+        let refused = |status| error(Reason::Refused { step: LinkStep::AddStream, status });
         let ended = |status| error(Reason::StreamEnd(status));
         let (rollback, invalid) = (Some(LoopKind::Rollback), Some(LoopKind::InvalidRequest));
         assert_eq!(LoopKind::of_failure(&refused(Status::ROLLBACK)), rollback);

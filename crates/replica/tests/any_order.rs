@@ -14,7 +14,7 @@ use mcbp::{Opaque, Opcode, Seqno, Side, Status, StreamEndStatus, VbId, VbState};
 use proptest::prelude::*;
 use proptest::sample::select;
 use replica::link::{
-    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, Step, Ticket, Verdict,
+    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, LinkStep, Ticket, Verdict,
 };
 
 /// An input of the machine. A deadline is given by its index among the awaited ones.
@@ -192,7 +192,7 @@ proptest! {
         for input in inputs {
             shell.feed(input);
         }
-        let steps = [Step::AddStream, Step::Refusal, Step::CloseStream, Step::Takeover, Step::Shut];
+        let steps = [LinkStep::AddStream, LinkStep::Refusal, LinkStep::CloseStream, LinkStep::Takeover, LinkStep::Shut];
         for step in steps {
             let deadline = Deadline { step, opaque };
             if shell.machine.deadlines().all(|awaited| awaited != deadline) {

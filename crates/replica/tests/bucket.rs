@@ -18,7 +18,7 @@ use replica::bucket::{
     Reopen, Settings, StreamPhase, TaskId,
 };
 use replica::link::{
-    Command, Outcome, Reason, ReasonCode, Retry, Step, StopReason, Ticket, VbError, VbOutcome,
+    Command, LinkStep, Outcome, Reason, ReasonCode, Retry, StopReason, Ticket, VbError, VbOutcome,
 };
 use replica::plan::{Connections, Desired, VbSet};
 
@@ -162,7 +162,7 @@ fn vbs(list: &[u16]) -> BTreeSet<VbId> {
 }
 
 fn refused() -> VbError {
-    let reason = Reason::Refused { step: Step::AddStream, status: Status::NOT_MY_VBUCKET };
+    let reason = Reason::Refused { step: LinkStep::AddStream, status: Status::NOT_MY_VBUCKET };
     VbError { vb: VbId(1), side: Side::Producer, reason }
 }
 
@@ -416,7 +416,7 @@ fn a_move_that_fails_wants_what_was_wanted_before() {
     let (mut bucket, id) = Bucket::open();
     let moving = bucket.move_here(1, MoveKind::Takeover);
     let (_, takeover, _) = bucket.run().unwrap();
-    let reason = Reason::Deadline(Step::Takeover);
+    let reason = Reason::Deadline(LinkStep::Takeover);
     let late = VbError { vb: VbId(1), side: Side::Producer, reason };
     bucket.settle(id, takeover, &[(1, VbOutcome::Failed(late))]);
     let (task, examine) = bucket.examine().unwrap();

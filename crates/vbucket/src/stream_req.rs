@@ -56,7 +56,7 @@ pub struct Granted {
 
 /// Why no stream begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refusal {
+pub enum StreamRefusal {
     /// An error status.
     Status(Status),
     /// The consumer has to roll back to this seqno.
@@ -75,13 +75,13 @@ const KNOWN_FLAGS: u32 = stream_flags::TAKEOVER
 /// Checks a request against the vBucket (`None` if it does not exist) and the connection.
 ///
 /// # Errors
-/// [`Refusal`], which is the answer; then no stream begins.
+/// [`StreamRefusal`], which is the answer; then no stream begins.
 pub fn check(
     request: &StreamReq<'_>,
     vb: Option<&VbFacts>,
     connection: ConnectionFacts,
-) -> Result<Granted, Refusal> {
-    let refuse = |status| Err(Refusal::Status(status));
+) -> Result<Granted, StreamRefusal> {
+    let refuse = |status| Err(StreamRefusal::Status(status));
     let has = |flag| request.flags & flag != 0;
     if request.flags & !KNOWN_FLAGS != 0 {
         return refuse(Status::EINVAL);
@@ -103,7 +103,7 @@ pub fn check(
     if !range.is_ordered() {
         return refuse(Status::ERANGE);
     }
-    let filter = Filter::parse(request.value).map_err(Refusal::Status)?;
+    let filter = Filter::parse(request.value).map_err(StreamRefusal::Status)?;
     if connection.streaming {
         return refuse(Status::KEY_EEXISTS);
     }
@@ -111,7 +111,7 @@ pub fn check(
         return refuse(Status::ETMPFAIL);
     }
     if let Some(to) = range.rollback(request, vb, filter.purge_seqno) {
-        return Err(Refusal::Rollback(to));
+        return Err(StreamRefusal::Rollback(to));
     }
     // A consumer without any change of its snapshot may name a snapshot beyond our high seqno.
     if range.start > vb.high_seqno {

@@ -11,7 +11,7 @@
 use mcbp::dcp::{FailoverEntry, StreamReq, stream_flags as flag};
 use mcbp::{Seqno, Status, VbState, VbUuid};
 use vbucket::FailoverTable;
-use vbucket::stream_req::{ConnectionFacts, Granted, Refusal, VbFacts, check};
+use vbucket::stream_req::{ConnectionFacts, Granted, StreamRefusal, VbFacts, check};
 
 /// High seqno 100, purged up to 20, branch 2 began after 50, branch 1 before it.
 fn active() -> VbFacts {
@@ -55,12 +55,12 @@ fn run(request: &StreamReq<'_>) -> String {
     show(check(request, Some(&active()), connection()))
 }
 
-fn show(outcome: Result<Granted, Refusal>) -> String {
+fn show(outcome: Result<Granted, StreamRefusal>) -> String {
     match outcome {
         Ok(Granted { start, end, .. }) if end == Seqno::MAX => format!("{start}.."),
         Ok(Granted { start, end, .. }) => format!("{start}..{end}"),
-        Err(Refusal::Status(status)) => status.to_string(),
-        Err(Refusal::Rollback(to)) => format!("rollback {to}"),
+        Err(StreamRefusal::Status(status)) => status.to_string(),
+        Err(StreamRefusal::Rollback(to)) => format!("rollback {to}"),
     }
 }
 
@@ -155,7 +155,7 @@ fn mb_31664_a_replica_inside_its_first_snapshot_has_nothing_to_pass_on() {
         ..active()
     };
     let outcome = check(&at(0, 0), Some(&replica), connection());
-    assert_eq!(outcome, Err(Refusal::Status(Status::ETMPFAIL)));
+    assert_eq!(outcome, Err(StreamRefusal::Status(Status::ETMPFAIL)));
 }
 
 #[test]
@@ -179,5 +179,5 @@ fn mb_25434_hard_errors_come_before_temporary_ones() {
     };
     let wrong = StreamReq { end: Seqno(1), ..at(2, 60) };
     let outcome = check(&wrong, Some(&replica), connection());
-    assert_eq!(outcome, Err(Refusal::Status(Status::ERANGE)));
+    assert_eq!(outcome, Err(StreamRefusal::Status(Status::ERANGE)));
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use dcp_actors::{LinkPhase, LinkStatus, StreamPhase};
 
-use super::{Out, Page, Sample, seconds};
+use super::{Out, Sample, Snapshot, seconds};
 use crate::admin::views;
 
 /// Every phase has a sample, even with no link in it: of a gauge that vanishes, a graph shows the
@@ -18,7 +18,7 @@ const PHASES: [(LinkPhase, &str); 5] = [
     (LinkPhase::Stopped, "stopped"),
 ];
 
-impl Page {
+impl Snapshot {
     /// One sample for each bucket and producer for which `value` returns one.
     fn by_producer<V>(
         &self,

@@ -5,7 +5,7 @@ use dcp_actors::{BucketStatus, LinkPhase, LinkStatus, StreamPhase, StreamStatus}
 
 use invariant::Place;
 
-use super::{Page, text};
+use super::{Snapshot, text};
 
 fn stream(vbucket: u16, lag_seqnos: Option<u64>, lag_ms: Option<u64>) -> StreamStatus {
     StreamStatus {
@@ -57,10 +57,10 @@ fn samples(links: Vec<LinkStatus>, metric: &str) -> Vec<String> {
         stream_failures: Vec::new(),
         link_failures: Vec::new(),
     };
-    samples_of(Page { buckets: vec![bucket], ..Page::default() }, metric)
+    samples_of(Snapshot { buckets: vec![bucket], ..Snapshot::default() }, metric)
 }
 
-fn samples_of(page: Page, metric: &str) -> Vec<String> {
+fn samples_of(page: Snapshot, metric: &str) -> Vec<String> {
     let (text, start) = (text(page).unwrap(), format!("dcp_proxy_{metric}{{"));
     text.lines().filter_map(|line| line.strip_prefix(&start)).map(str::to_owned).collect()
 }
@@ -101,6 +101,6 @@ fn each_link_has_its_own_traffic() {
 #[test]
 fn a_broken_invariant_is_counted_by_its_place() {
     let place = Place { file: "src/a.rs", line: 7 };
-    let page = Page { broken: vec![(place, 3)], ..Page::default() };
+    let page = Snapshot { broken: vec![(place, 3)], ..Snapshot::default() };
     assert_eq!(samples_of(page, "invariants_broken_total"), [r#"place="src/a.rs:7"} 3"#]);
 }

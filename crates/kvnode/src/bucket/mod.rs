@@ -42,4 +42,4 @@ pub use options::BucketOptions;
 pub use pending_commit::PendingCommit;
 pub use vb::{Vb, VbView, WriteHold};
 pub use vbucket::producer::LogRead;
-pub(crate) use write::{Draft, Refusal, Version, Written};
+pub(crate) use write::{Draft, Version, WriteRefusal, Written};

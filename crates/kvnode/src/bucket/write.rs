@@ -45,7 +45,7 @@ pub(crate) struct Draft {
 
 /// Why a client's operation was not done.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum WriteRefusal {
     /// The status for the client.
     #[error("{0}")]
     Status(mcbp::Status),
@@ -111,8 +111,8 @@ impl Vb {
         self: &Arc<Self>,
         key: Bytes,
         value_bytes: usize,
-        mut change: impl FnMut(Option<&Row>) -> Result<Draft, Refusal>,
-    ) -> Result<Written, Refusal> {
+        mut change: impl FnMut(Option<&Row>) -> Result<Draft, WriteRefusal>,
+    ) -> Result<Written, WriteRefusal> {
         let mut need = Row::OVERHEAD_BYTES + key.len() + value_bytes + REPLACED_BYTES_MAX;
         loop {
             let mut room = self.shared.queue.room(need).await.map_err(VbError::from)?;
@@ -139,7 +139,7 @@ impl Vb {
                     let kind = Kind::Expired { at: now };
                     Draft { version: Version::Ours, kind, datatype, value }
                 })
-                .ok_or(Refusal::Status(mcbp::Status::KEY_EEXISTS))
+                .ok_or(WriteRefusal::Status(mcbp::Status::KEY_EEXISTS))
         };
         self.write(key, 0, change).await.is_ok()
     }
@@ -148,15 +148,15 @@ impl Vb {
         self: &Arc<Self>,
         key: &Bytes,
         room: &mut Room,
-        change: &mut impl FnMut(Option<&Row>) -> Result<Draft, Refusal>,
-    ) -> Result<Attempt, Refusal> {
+        change: &mut impl FnMut(Option<&Row>) -> Result<Draft, WriteRefusal>,
+    ) -> Result<Attempt, WriteRefusal> {
         let _writer = self.shared.keys.lock(self.id(), key).map_err(VbError::from)?;
         let Some(epoch) = self.writable()? else { return Ok(Attempt::Moving) };
         let found = self.find(key).map_err(VbError::from)?;
         let (old, commit) = found.map_or((None, None), |found| (Some(found.row), found.commit));
         let is_committed = commit.is_none();
         let draft = change(old.as_deref()).map_err(|refusal| match (refusal, commit) {
-            (Refusal::Status(status), Some(commit)) => Refusal::After(status, commit),
+            (WriteRefusal::Status(status), Some(commit)) => WriteRefusal::After(status, commit),
             (refusal, _) => refusal,
         })?;
         let bytes = Row::OVERHEAD_BYTES + key.len() + draft.value.len();
@@ -176,12 +176,12 @@ impl Vb {
     }
 
     /// Returns the epoch in which a client may write now; `None` while the vBucket is moving.
-    fn writable(&self) -> Result<Option<u64>, Refusal> {
+    fn writable(&self) -> Result<Option<u64>, WriteRefusal> {
         let inner = lock(&self.cell.inner);
         match inner.meta.state {
             _ if inner.moving => Ok(None),
             _ if inner.removed => Err(VbError::NoVbucket(self.id()).into()),
-            VbState::Active if self.is_held() => Err(Refusal::Status(mcbp::Status::ETMPFAIL)),
+            VbState::Active if self.is_held() => Err(WriteRefusal::Status(mcbp::Status::ETMPFAIL)),
             VbState::Active => Ok(Some(inner.epoch)),
             state => Err(VbError::WrongState { vb: self.id(), state }.into()),
         }
@@ -193,7 +193,7 @@ impl Vb {
         old: Option<&Row>,
         draft: Draft,
         queueing: Queueing,
-    ) -> Result<Attempt, Refusal> {
+    ) -> Result<Attempt, WriteRefusal> {
         let Queueing { epoch, replaces, room } = queueing;
         let mut inner = lock(&self.cell.inner);
         if inner.epoch != epoch {

@@ -8,7 +8,7 @@ use vbucket::{Kind, Row};
 use super::read::{keeping, living, matching};
 use super::store::written_answer;
 use super::value::Value;
-use crate::bucket::{Bucket, Draft, Refusal, Version};
+use crate::bucket::{Bucket, Draft, Version, WriteRefusal};
 use crate::client::Client;
 use crate::clock::{absolute_expiry, unix_now};
 use crate::protocol::{Request, RequestError, active_vb};
@@ -27,7 +27,7 @@ pub(super) async fn count(
     let extras = CounterExtras::decode(&request.frame)?;
     let mut number = 0;
     let change = |old: Option<&Row>| match living(old) {
-        None if extras.expiry == DO_NOT_CREATE => Err(Refusal::Status(Status::KEY_ENOENT)),
+        None if extras.expiry == DO_NOT_CREATE => Err(WriteRefusal::Status(Status::KEY_ENOENT)),
         None => {
             number = extras.initial;
             let expiry = absolute_expiry(extras.expiry, unix_now());
@@ -38,8 +38,8 @@ pub(super) async fn count(
         Some(old) => {
             let old = matching(Some(old), request.frame.header.cas)?;
             let value = Value { bytes: old.value.clone(), datatype: old.datatype };
-            let (xattrs, body) = value.split().map_err(Refusal::Status)?;
-            let was = parse(&body).ok_or(Refusal::Status(Status::DELTA_BADVAL))?;
+            let (xattrs, body) = value.split().map_err(WriteRefusal::Status)?;
+            let was = parse(&body).ok_or(WriteRefusal::Status(Status::DELTA_BADVAL))?;
             number = if request.opcode == Opcode::INCREMENT {
                 was.wrapping_add(extras.delta)
             } else {
@@ -54,8 +54,8 @@ pub(super) async fn count(
     Ok(())
 }
 
-fn decimal(xattrs: &[u8], number: u64) -> Result<Value, Refusal> {
-    Value::joined(xattrs, number.to_string().as_bytes()).map_err(Refusal::Status)
+fn decimal(xattrs: &[u8], number: u64) -> Result<Value, WriteRefusal> {
+    Value::joined(xattrs, number.to_string().as_bytes()).map_err(WriteRefusal::Status)
 }
 
 fn parse(body: &[u8]) -> Option<u64> {

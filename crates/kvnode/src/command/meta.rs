@@ -11,7 +11,7 @@ use super::read::{living, matching, miss};
 use super::store::written_answer;
 use super::value::Value;
 use crate::blocking::disk;
-use crate::bucket::{Bucket, Draft, Refusal, Version};
+use crate::bucket::{Bucket, Draft, Version, WriteRefusal};
 use crate::client::Client;
 use crate::clock::unix_now;
 use crate::protocol::{Request, RequestError, active_vb};
@@ -166,7 +166,7 @@ impl Theirs {
             let taken = request.opcode == Opcode::ADD_WITH_META && living(old).is_some();
             let loses = |old| self.check_conflicts && !replaces(&incoming, old);
             if taken || old.is_some_and(loses) {
-                return Err(Refusal::Status(Status::KEY_EEXISTS));
+                return Err(WriteRefusal::Status(Status::KEY_EEXISTS));
             }
             let Value { bytes, datatype } = value.clone();
             Ok(Draft { version, kind, datatype, value: bytes })

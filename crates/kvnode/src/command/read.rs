@@ -7,7 +7,7 @@ use vbucket::{Kind, Row};
 
 use super::value::Value;
 use crate::blocking::disk;
-use crate::bucket::{Bucket, Draft, PendingCommit, Refusal, Vb, Version};
+use crate::bucket::{Bucket, Draft, PendingCommit, Vb, Version, WriteRefusal};
 use crate::client::Client;
 use crate::clock::unix_now;
 use crate::protocol::{Request, RequestError, active_vb};
@@ -89,10 +89,10 @@ pub(super) fn living(old: Option<&Row>) -> Option<&Row> {
 }
 
 /// The same, checked against the CAS of a request; 0 matches every CAS.
-pub(super) fn matching(old: Option<&Row>, cas: u64) -> Result<&Row, Refusal> {
+pub(super) fn matching(old: Option<&Row>, cas: u64) -> Result<&Row, WriteRefusal> {
     match living(old) {
-        None => Err(Refusal::Status(Status::KEY_ENOENT)),
-        Some(row) if cas != 0 && cas != row.cas => Err(Refusal::Status(Status::KEY_EEXISTS)),
+        None => Err(WriteRefusal::Status(Status::KEY_ENOENT)),
+        Some(row) if cas != 0 && cas != row.cas => Err(WriteRefusal::Status(Status::KEY_EEXISTS)),
         Some(row) => Ok(row),
     }
 }

@@ -8,7 +8,7 @@ use vbucket::{Kind, Row};
 
 use super::read::{keeping, living, matching};
 use super::value::Value;
-use crate::bucket::{Bucket, Draft, Refusal, Version, Written};
+use crate::bucket::{Bucket, Draft, Version, WriteRefusal, Written};
 use crate::client::Client;
 use crate::clock::{absolute_expiry, unix_now};
 use crate::protocol::{Request, RequestError, active_vb};
@@ -31,13 +31,13 @@ pub(super) async fn store(
     let change = |old: Option<&Row>| {
         let old = match request.opcode {
             Opcode::ADD if living(old).is_some() => {
-                return Err(Refusal::Status(Status::KEY_EEXISTS));
+                return Err(WriteRefusal::Status(Status::KEY_EEXISTS));
             }
             Opcode::ADD => None,
             Opcode::SET if cas == 0 => living(old),
             _ => Some(matching(old, cas)?),
         };
-        let value = with_xattrs_of(old, &value).map_err(Refusal::Status)?;
+        let value = with_xattrs_of(old, &value).map_err(WriteRefusal::Status)?;
         let expiry = kept_expiry(old).filter(|_| request.preserve_ttl).unwrap_or(expiry);
         let kind = Kind::Document { flags: extras.flags, expiry };
         Ok(Draft { version: Version::Ours, kind, datatype: value.datatype, value: value.bytes })
@@ -80,17 +80,17 @@ pub(super) async fn extend(
     let datatype = request.datatype(&client.features)?;
     let (_, more) = Value { bytes: request.value(), datatype }.split()?;
     let change = |old: Option<&Row>| {
-        let missing = Refusal::Status(Status::NOT_STORED);
+        let missing = WriteRefusal::Status(Status::NOT_STORED);
         let old = living(old).ok_or(missing)?;
         let old = matching(Some(old), request.frame.header.cas)?;
         let value = Value { bytes: old.value.clone(), datatype: old.datatype };
-        let (xattrs, body) = value.split().map_err(Refusal::Status)?;
+        let (xattrs, body) = value.split().map_err(WriteRefusal::Status)?;
         let body = if request.opcode == Opcode::APPEND {
             [body, more.clone()].concat()
         } else {
             [more.clone(), body].concat()
         };
-        Ok(keeping(old, Value::joined(&xattrs, &body).map_err(Refusal::Status)?))
+        Ok(keeping(old, Value::joined(&xattrs, &body).map_err(WriteRefusal::Status)?))
     };
     let written = vb.write(Bytes::copy_from_slice(key), more.len(), change).await?;
     bucket.counters().sets.add(1);

@@ -5,7 +5,7 @@ use mcbp::{Opcode, Status};
 use vbucket::{Kind, Row};
 
 use super::read::{Seen, living, look, miss, show};
-use crate::bucket::{Bucket, Draft, Refusal, Version};
+use crate::bucket::{Bucket, Draft, Version, WriteRefusal};
 use crate::client::Client;
 use crate::clock::{absolute_expiry, unix_now};
 use crate::protocol::{Request, RequestError, active_vb};
@@ -29,7 +29,7 @@ pub(super) async fn touch(
         }
     };
     let change = |old: Option<&Row>| {
-        let missing = Refusal::Status(Status::KEY_ENOENT);
+        let missing = WriteRefusal::Status(Status::KEY_ENOENT);
         let Some(old) = living(old) else { return Err(missing) };
         let Kind::Document { flags, .. } = old.kind else { return Err(missing) };
         let kind = Kind::Document { flags, expiry };

@@ -3,7 +3,7 @@
 use mcbp::{FrameError, Status, VbState};
 use vbucket::StoreError;
 
-use crate::bucket::{CommitError, PendingCommit, Refusal, VbError};
+use crate::bucket::{CommitError, PendingCommit, VbError, WriteRefusal};
 
 /// A failed request.
 #[derive(Debug)]
@@ -47,12 +47,12 @@ impl From<StoreError> for RequestError {
     }
 }
 
-impl From<Refusal> for RequestError {
-    fn from(refusal: Refusal) -> Self {
+impl From<WriteRefusal> for RequestError {
+    fn from(refusal: WriteRefusal) -> Self {
         match refusal {
-            Refusal::Status(status) => status.into(),
-            Refusal::After(status, commit) => Self { commit: Some(commit), ..status.into() },
-            Refusal::Vb(error) => error.into(),
+            WriteRefusal::Status(status) => status.into(),
+            WriteRefusal::After(status, commit) => Self { commit: Some(commit), ..status.into() },
+            WriteRefusal::Vb(error) => error.into(),
         }
     }
 }

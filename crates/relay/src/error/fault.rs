@@ -6,7 +6,7 @@ use std::time::Duration;
 use invariant::Broken;
 use mcbp::{Feature, FrameError, Opcode, Status};
 
-use crate::{Step, TlsFault};
+use crate::{ConnectionStep, TlsFault};
 
 /// What happened to a connection.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +24,7 @@ pub enum Fault {
     #[error("{step} had no answer within {after:?}")]
     TimedOut {
         /// What was awaited.
-        step: Step,
+        step: ConnectionStep,
         /// How long.
         after: Duration,
     },
@@ -32,7 +32,7 @@ pub enum Fault {
     #[error("closed the connection during {step}{}", cut_off(*.cut_off_bytes))]
     Closed {
         /// What was in progress.
-        step: Step,
+        step: ConnectionStep,
         /// How many bytes of an incomplete frame had been received.
         cut_off_bytes: usize,
     },
@@ -40,7 +40,7 @@ pub enum Fault {
     #[error("connection broke during {step}: {source}")]
     Broken {
         /// What was in progress.
-        step: Step,
+        step: ConnectionStep,
         /// The OS error.
         source: io::Error,
     },
@@ -48,7 +48,7 @@ pub enum Fault {
     #[error("sent a malformed frame during {step}: {source}")]
     Garbage {
         /// What was in progress.
-        step: Step,
+        step: ConnectionStep,
         /// What is wrong with the bytes.
         source: FrameError,
     },
@@ -56,7 +56,7 @@ pub enum Fault {
     #[error("sent {opcode} while the answer to {step} was awaited")]
     Unexpected {
         /// What was awaited.
-        step: Step,
+        step: ConnectionStep,
         /// The opcode of the frame.
         opcode: Opcode,
     },
@@ -113,7 +113,7 @@ pub enum Fault {
     #[error("answered {step} with {status}{}", detail(.text))]
     Refused {
         /// The request.
-        step: Step,
+        step: ConnectionStep,
         /// The peer's answer.
         status: Status,
         /// The text in the answer; often empty.

@@ -14,14 +14,14 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
-use super::Running;
+use super::PumpRun;
 use crate::{Fault, Injections, LinkError, Sink};
 
 /// How many own frames are written with one call before data frames have their turn. 64 frames are
 /// some 2 KiB, far less than a run: neither starves the other.
 pub(super) const INJECT_BURST_FRAMES: usize = 64;
 
-impl<R, W, J> Running<R, W, J>
+impl<R, W, J> PumpRun<R, W, J>
 where
     W: AsyncWrite + Unpin,
 {

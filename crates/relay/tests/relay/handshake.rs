@@ -6,8 +6,8 @@ use bytes::Bytes;
 use mcbp::{Feature, FrameBuilder, FrameError, Opcode, Status};
 use relay::testing::{BUCKET, FakePeer, Manner, Manners};
 use relay::{
-    Client, Connection, DcpOpen, Deadlines, Endpoint, Fault, LINK_FEATURES, LinkError, Login,
-    Prepared, Retry, Secret, Side, Step,
+    Client, Connection, ConnectionStep, DcpOpen, Deadlines, Endpoint, Fault, LINK_FEATURES,
+    LinkError, Login, Prepared, Reconnect, Secret, Side,
 };
 use tokio::io::AsyncReadExt;
 
@@ -80,7 +80,7 @@ async fn mb_27855_only_snappy_may_be_missing_in_the_answer_to_hello() {
              both nodes; enable them at this node or use a version that has them",
             endpoint.address
         );
-        assert_eq!((error.to_string(), error.retry()), (text, Retry::Slowly));
+        assert_eq!((error.to_string(), error.retry()), (text, Reconnect::Slowly));
     }
 }
 
@@ -120,7 +120,7 @@ async fn a_feature_that_was_not_asked_for_is_not_accepted() {
     let (error, ()) = tokio::join!(opening, granting);
     let error = error.unwrap_err();
     assert!(error.to_string().contains("granted [Snappy] in its answer to HELLO"), "{error}");
-    assert_eq!(error.retry(), Retry::Slowly);
+    assert_eq!(error.retry(), Reconnect::Slowly);
 }
 
 #[tokio::test]
@@ -164,7 +164,7 @@ async fn a_wrong_password_and_an_unknown_bucket_say_so_and_hide_the_password() {
             endpoint.address
         )
     );
-    assert_eq!(error.retry(), Retry::Slowly);
+    assert_eq!(error.retry(), Reconnect::Slowly);
 
     endpoint.password = Secret::new("not the word");
     let (error, _conn) = tokio::join!(open(&endpoint, Side::Producer), peer.accept(&manners));
@@ -177,7 +177,7 @@ async fn a_wrong_password_and_an_unknown_bucket_say_so_and_hide_the_password() {
             endpoint.address
         )
     );
-    assert_eq!(error.retry(), Retry::Slowly);
+    assert_eq!(error.retry(), Reconnect::Slowly);
     assert_eq!(error.status(), Some(Status::AUTH_ERROR));
     assert!(!format!("{endpoint:?} {error:?}").contains("not the word"));
 }
@@ -200,7 +200,7 @@ async fn a_node_without_plain_is_reported_with_what_it_offers_and_not_as_a_wrong
             error.peer
         );
         assert_eq!(error.to_string(), text);
-        assert_eq!((error.status(), error.retry()), (Some(Status::AUTH_ERROR), Retry::Slowly));
+        assert_eq!((error.status(), error.retry()), (Some(Status::AUTH_ERROR), Reconnect::Slowly));
     }
     // Not only by the status of a real node, and not by part of a name.
     let error = fails(refusing_plain(Status::NOT_SUPPORTED, Some("OAUTHBEARER PLAINER"))).await;
@@ -234,13 +234,13 @@ async fn mb_32577_a_node_that_warms_up_is_asked_again_soon() {
     let refuse = Manner::Refuse(Status::ETMPFAIL);
     let error = fails(Manners::bad_at(Opcode::DCP_OPEN, refuse)).await;
     assert!(matches!(error.fault, Fault::WarmingUp), "{error}");
-    assert_eq!(error.retry(), Retry::Soon);
+    assert_eq!(error.retry(), Reconnect::Soon);
 }
 
 #[tokio::test]
 async fn any_other_refusal_names_request_and_status_and_says_when_to_retry() {
     for (status, retry) in
-        [(Status::EACCESS, Retry::Slowly), (Status::EINTERNAL, Retry::AfterBackoff)]
+        [(Status::EACCESS, Reconnect::Slowly), (Status::EINTERNAL, Reconnect::AfterBackoff)]
     {
         let manners = Manners::bad_at(Opcode::DCP_OPEN, Manner::Refuse(status));
         let error = fails(manners).await;
@@ -258,7 +258,7 @@ async fn nobody_listening_is_a_refused_connection() {
     let error = open(&endpoint, Side::Consumer).await.unwrap_err();
     let text = error.to_string().to_lowercase();
     assert!(text.contains("could not connect: connection refused"), "{error}");
-    assert_eq!((error.side(), error.retry()), (Some(Side::Consumer), Retry::AfterBackoff));
+    assert_eq!((error.side(), error.retry()), (Some(Side::Consumer), Reconnect::AfterBackoff));
 }
 
 #[tokio::test]
@@ -271,12 +271,15 @@ async fn every_step_may_meet_an_end_or_garbage() {
             Fault::Closed { step, .. } | Fault::Broken { step, .. } => step,
             _ => panic!("{error}"),
         };
-        assert_eq!(at, Step::Request(step), "{error}");
+        assert_eq!(at, ConnectionStep::Request(step), "{error}");
 
         let junk = Manner::Raw(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec());
         let error = fails(Manners::bad_at(step, junk)).await;
         let Fault::Garbage { step: at, source } = error.fault else { panic!("{error}") };
-        assert_eq!((at, source), (Step::Request(step), FrameError::UnknownMagic { magic: b'H' }));
+        assert_eq!(
+            (at, source),
+            (ConnectionStep::Request(step), FrameError::UnknownMagic { magic: b'H' })
+        );
 
         let stray = FrameBuilder::response(step, Status::SUCCESS).opaque(mcbp::Opaque(0xdead));
         let error = fails(Manners::bad_at(step, Manner::Raw(stray.build().to_vec()))).await;
@@ -303,6 +306,6 @@ async fn every_step_has_a_deadline() {
         let error = error.unwrap_err();
         let text = format!("{step} had no answer within 300ms");
         assert!(error.to_string().ends_with(&text), "{error}");
-        assert_eq!(error.retry(), Retry::AfterBackoff);
+        assert_eq!(error.retry(), Reconnect::AfterBackoff);
     }
 }

@@ -8,8 +8,8 @@ use mcbp::{Opaque, Opcode, Status, VbId};
 use relay::testing::{Authority, BUCKET, FakePeer, Identity, Manner, Manners, Validity, mutation};
 use relay::tls::TlsPart;
 use relay::{
-    Connection, DcpOpen, Deadlines, Endpoint, LINK_FEATURES, LinkError, Prepared, Retry, Side, Tls,
-    TlsFiles, TlsProblem,
+    Connection, DcpOpen, Deadlines, Endpoint, LINK_FEATURES, LinkError, Prepared, Reconnect, Side,
+    Tls, TlsFiles, TlsProblem,
 };
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
@@ -62,7 +62,7 @@ fn refused(
     peer: &Identity,
     clients: Option<&Authority>,
     old: bool,
-) -> impl Future<Output = (String, Retry)> {
+) -> impl Future<Output = (String, Reconnect)> {
     let acceptor = peer.acceptor(clients, old);
     async move {
         let peer = FakePeer::bind().await;
@@ -150,7 +150,7 @@ async fn each_bad_certificate_of_a_peer_is_called_what_it_is() {
     for (tls, peer, want) in table {
         let (text, retry) = refused(tls, &peer, None, false).await;
         assert!(text.starts_with(want), "{text}");
-        assert_eq!(retry, Retry::Slowly, "{text}");
+        assert_eq!(retry, Reconnect::Slowly, "{text}");
     }
 }
 
@@ -170,7 +170,7 @@ async fn a_refusal_of_our_certificate_is_reported() {
     ];
     for (tls, old, want) in table {
         let (text, retry) = refused(tls, &server, Some(&pki.authority), old).await;
-        assert_eq!((text.as_str(), retry), (want, Retry::Slowly));
+        assert_eq!((text.as_str(), retry), (want, Reconnect::Slowly));
     }
 }
 
@@ -186,7 +186,7 @@ async fn the_wrong_port_is_named_as_such() {
     let (opened, ()) = tokio::join!(open(&encrypted), plain);
     let error = opened.expect_err("no TLS there");
     let want = "closed the connection during the TLS handshake: is this its TLS port?";
-    assert_eq!((error.fault.to_string().as_str(), error.retry()), (want, Retry::AfterBackoff));
+    assert_eq!((error.fault.to_string().as_str(), error.retry()), (want, Reconnect::AfterBackoff));
 
     let chatty = async {
         let mut conn = peer.accept_raw().await;
@@ -196,14 +196,14 @@ async fn the_wrong_port_is_named_as_such() {
     let (opened, _conn) = tokio::join!(open(&encrypted), chatty);
     let error = opened.expect_err("no TLS there");
     let want = "does not speak TLS on this port: give its TLS port, or leave tls out";
-    assert_eq!((error.fault.to_string().as_str(), error.retry()), (want, Retry::Slowly));
+    assert_eq!((error.fault.to_string().as_str(), error.retry()), (want, Reconnect::Slowly));
 
     let acceptor = pki.sign(HOST).acceptor(None, false);
     let endpoint = peer.endpoint("alpha");
     let (opened, _none) = tokio::join!(open(&endpoint), peer.accept_tls(&acceptor));
     let error = opened.expect_err("TLS there");
     let want = "speaks TLS on this port: give it tls, or its plain port";
-    assert_eq!((error.fault.to_string().as_str(), error.retry()), (want, Retry::Slowly));
+    assert_eq!((error.fault.to_string().as_str(), error.retry()), (want, Reconnect::Slowly));
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::examine::Examine;
 use super::failure::Cause;
 use super::machine::BucketMachine;
 use super::moves::{Move, MoveDecision, MoveStep};
-use crate::link::{Command, Reason, Step, VbError};
+use crate::link::{Command, LinkStep, Reason, VbError};
 
 impl BucketMachine {
     /// Returns the step that a move begins with, and begins again with, and its time limit.
@@ -98,7 +98,10 @@ impl BucketMachine {
     ) -> MoveDecision {
         let is_refused = matches!(
             cause,
-            Cause::Stream(VbError { reason: Reason::Refused { step: Step::AddStream, .. }, .. })
+            Cause::Stream(VbError {
+                reason: Reason::Refused { step: LinkStep::AddStream, .. },
+                ..
+            })
         );
         let key = moving.link_key(self.connections);
         let is_displaced = self.interrupted.get(&moving.vb()).is_none_or(|link| *link == key);

@@ -10,7 +10,7 @@ use mcbp::{Opaque, Seqno, Status, VbId};
 use super::attempt::{AddPhase, AddPlan, Adding};
 use super::ledger::Ledger;
 use super::stream::{LateAdd, Request, Settled, Stream, Unanswered};
-use super::{Deadline, Effect, Effects, Note, OwnFrame, Side, Step, Verdict};
+use super::{Deadline, Effect, Effects, LinkStep, Note, OwnFrame, Side, Verdict};
 
 /// Bound on the rollbacks of one attempt. Each branch of both histories may take one, and nodes
 /// keep 25 branches. Without a bound, an endless series would run at wire speed.
@@ -36,7 +36,7 @@ impl Ledger {
         match entry.takeover_deadline() {
             Some(deadline) => fx.push(Effect::Arm(deadline)),
             None => {
-                let deadline = Deadline { step: Step::AddStream, opaque: attempt };
+                let deadline = Deadline { step: LinkStep::AddStream, opaque: attempt };
                 self.adds.begin(deadline, first, fx);
             }
         }
@@ -138,7 +138,7 @@ impl Ledger {
         let first = !self.adding.values().any(|entry| entry.phase.is_refusal());
         if let Some(entry) = self.adding.get_mut(&vb) {
             entry.phase = phase;
-            let deadline = Deadline { step: Step::Refusal, opaque: entry.attempt };
+            let deadline = Deadline { step: LinkStep::Refusal, opaque: entry.attempt };
             self.refusals.begin(deadline, first, fx);
         }
     }

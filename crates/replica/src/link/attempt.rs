@@ -4,7 +4,7 @@ use mcbp::dcp::stream_flags;
 use mcbp::{Opaque, Status, VbId};
 
 use super::stream::Request;
-use super::{Deadline, Reason, Side, Step, VbError};
+use super::{Deadline, LinkStep, Reason, Side, VbError};
 
 /// A stream that is being added.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -78,7 +78,7 @@ impl AddPhase {
 impl Adding {
     /// Returns the deadline of a takeover's attempt, which it shares with no other attempt.
     pub(super) fn takeover_deadline(&self) -> Option<Deadline> {
-        let deadline = Deadline { step: Step::Takeover, opaque: self.attempt };
+        let deadline = Deadline { step: LinkStep::Takeover, opaque: self.attempt };
         self.plan.is_takeover().then_some(deadline)
     }
 
@@ -102,6 +102,6 @@ impl Adding {
             AddPhase::Refused(_) => Side::Producer,
             _ => Side::Consumer,
         };
-        VbError { vb, side, reason: Reason::Refused { step: Step::AddStream, status } }
+        VbError { vb, side, reason: Reason::Refused { step: LinkStep::AddStream, status } }
     }
 }

@@ -7,7 +7,7 @@ use super::closing::{Answer, Closing};
 use super::ledger::Ledger;
 use super::progress_deadline::Passed;
 use super::stream::Settled;
-use super::{Deadline, Effect, Effects, OwnFrame, Side, Step, VbError};
+use super::{Deadline, Effect, Effects, LinkStep, OwnFrame, Side, VbError};
 
 impl Ledger {
     /// Asks both sides to close the stream of `vb`; with `then`, adds it again after that.
@@ -20,7 +20,7 @@ impl Ledger {
         for side in [Side::Consumer, Side::Producer] {
             fx.push(Effect::Send(side, OwnFrame::CloseStream { vb, opaque: attempt }));
         }
-        let deadline = Deadline { step: Step::CloseStream, opaque: attempt };
+        let deadline = Deadline { step: LinkStep::CloseStream, opaque: attempt };
         self.closes.begin(deadline, first, fx);
         self.closing.insert(vb, entry);
     }

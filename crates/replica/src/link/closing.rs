@@ -4,7 +4,7 @@ use mcbp::{Opaque, Status};
 
 use super::attempt::AddPlan;
 use super::stream::Stream;
-use super::{Reason, Side, Step, VbError};
+use super::{LinkStep, Reason, Side, VbError};
 
 /// A stream that is being closed.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -37,9 +37,9 @@ impl Answer {
     /// Returns why the stream may still exist on this side.
     pub(super) const fn reason(self) -> Option<Reason> {
         match self {
-            Self::Awaited => Some(Reason::Deadline(Step::CloseStream)),
+            Self::Awaited => Some(Reason::Deadline(LinkStep::CloseStream)),
             Self::Closed => None,
-            Self::Refused(status) => Some(Reason::Refused { step: Step::CloseStream, status }),
+            Self::Refused(status) => Some(Reason::Refused { step: LinkStep::CloseStream, status }),
         }
     }
 }

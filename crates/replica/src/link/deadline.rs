@@ -10,7 +10,7 @@ use serde::Serialize;
 /// kind makes progress on the link.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Step {
+pub enum LinkStep {
     /// The consumer's answer to ADD_STREAM, including the producer's answer to STREAM_REQ.
     AddStream,
     /// The consumer's answer after the producer has refused the stream.
@@ -23,7 +23,7 @@ pub enum Step {
     Shut,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for LinkStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::AddStream => "add-stream",
@@ -39,7 +39,7 @@ impl fmt::Display for Step {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Deadline {
     /// The step.
-    pub step: Step,
+    pub step: LinkStep,
     /// The attempt that waits. Opaques of attempts are unique on a link.
     pub opaque: Opaque,
 }
@@ -47,28 +47,28 @@ pub struct Deadline {
 /// The time limit of each step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StepLimits {
-    /// See [`Step::AddStream`]. The consumer may have to roll back first, which takes a disk.
+    /// See [`LinkStep::AddStream`]. The consumer may have to roll back first, which takes a disk.
     pub add_stream: Duration,
-    /// See [`Step::Refusal`]. Only one frame from the consumer is missing then.
+    /// See [`LinkStep::Refusal`]. Only one frame from the consumer is missing then.
     pub refusal: Duration,
-    /// See [`Step::CloseStream`].
+    /// See [`LinkStep::CloseStream`].
     pub close_stream: Duration,
-    /// See [`Step::Takeover`]. It restarts while data of the vBucket passes.
+    /// See [`LinkStep::Takeover`]. It restarts while data of the vBucket passes.
     pub takeover: Duration,
-    /// See [`Step::Shut`].
+    /// See [`LinkStep::Shut`].
     pub shut: Duration,
 }
 
 impl StepLimits {
     /// Returns the time limit of `step`.
     #[must_use]
-    pub const fn of(&self, step: Step) -> Duration {
+    pub const fn of(&self, step: LinkStep) -> Duration {
         match step {
-            Step::AddStream => self.add_stream,
-            Step::Refusal => self.refusal,
-            Step::CloseStream => self.close_stream,
-            Step::Takeover => self.takeover,
-            Step::Shut => self.shut,
+            LinkStep::AddStream => self.add_stream,
+            LinkStep::Refusal => self.refusal,
+            LinkStep::CloseStream => self.close_stream,
+            LinkStep::Takeover => self.takeover,
+            LinkStep::Shut => self.shut,
         }
     }
 }

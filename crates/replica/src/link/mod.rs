@@ -34,7 +34,7 @@ use std::collections::BTreeSet;
 
 use mcbp::{Opaque, StreamEndStatus, VbId};
 
-pub use deadline::{Deadline, Step, StepLimits};
+pub use deadline::{Deadline, LinkStep, StepLimits};
 pub use effect::{Effect, Effects, Note, OwnFrame, Verdict};
 use ends::Ending;
 pub use event::{Command, ControlFrame, Event, Ticket};
@@ -128,12 +128,12 @@ impl ConsumerMachine {
             return;
         }
         match (&self.phase, deadline.step) {
-            (Phase::Shut(_), Step::Shut) => self.shut_overdue(deadline, fx),
-            (Phase::Live(_), Step::CloseStream) => {
+            (Phase::Shut(_), LinkStep::Shut) => self.shut_overdue(deadline, fx),
+            (Phase::Live(_), LinkStep::CloseStream) => {
                 let settled = self.ledger.close_overdue(deadline, fx);
                 self.settle(settled, fx);
             }
-            (Phase::Live(_), Step::AddStream | Step::Refusal | Step::Takeover) => {
+            (Phase::Live(_), LinkStep::AddStream | LinkStep::Refusal | LinkStep::Takeover) => {
                 match self.ledger.add_overdue(deadline, fx) {
                     Overdue::Failed(late) => {
                         self.settle(late, fx);
@@ -149,9 +149,12 @@ impl ConsumerMachine {
             // Armed before the shutdown, which has its own deadline.
             (
                 Phase::Shut(_),
-                Step::AddStream | Step::Refusal | Step::CloseStream | Step::Takeover,
+                LinkStep::AddStream
+                | LinkStep::Refusal
+                | LinkStep::CloseStream
+                | LinkStep::Takeover,
             )
-            | (Phase::Live(_), Step::Shut) => {}
+            | (Phase::Live(_), LinkStep::Shut) => {}
         }
     }
 

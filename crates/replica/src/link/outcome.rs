@@ -6,7 +6,7 @@ use std::fmt;
 use mcbp::{Opcode, Status, StreamEndStatus, VbId};
 use serde::Serialize;
 
-use super::{NodeAnswer, ReasonCode, Side, Step};
+use super::{LinkStep, NodeAnswer, ReasonCode, Side};
 
 /// The answer to a command.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -91,7 +91,7 @@ pub enum Reason {
     #[error("refused {step} with {status} ({:#04x})", .status.0)]
     Refused {
         /// The request.
-        step: Step,
+        step: LinkStep,
         /// The answer.
         status: Status,
     },
@@ -131,7 +131,7 @@ pub enum Reason {
     StreamEnd(StreamEndStatus),
     /// A step was not finished before its deadline.
     #[error("did not finish {0} in time")]
-    Deadline(Step),
+    Deadline(LinkStep),
     /// The connection was lost before the vBucket was settled.
     #[error("was lost: {0}")]
     LinkLost(String),

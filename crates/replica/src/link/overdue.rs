@@ -8,7 +8,7 @@ use super::attempt::{AddPhase, Adding};
 use super::ledger::Ledger;
 use super::progress_deadline::Passed;
 use super::stream::{Request, Settled};
-use super::{Deadline, Effect, Effects, Note, Reason, Side, Step, VbError};
+use super::{Deadline, Effect, Effects, LinkStep, Note, Reason, Side, VbError};
 
 /// The result of a passed deadline.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,18 +40,20 @@ impl Ledger {
     /// Handles a passed deadline of streams that are being added.
     pub(super) fn add_overdue(&mut self, deadline: Deadline, fx: &mut Effects) -> Overdue {
         let late: fn(&Adding) -> bool = match deadline.step {
-            Step::Refusal => |entry| entry.phase.is_refusal(),
-            Step::Takeover => |entry| entry.takeover_deadline().is_some(),
+            LinkStep::Refusal => |entry| entry.phase.is_refusal(),
+            LinkStep::Takeover => |entry| entry.takeover_deadline().is_some(),
             _ => |entry| entry.takeover_deadline().is_none(),
         };
         let late = self.adding.iter().filter(|(_, entry)| late(entry));
         let late: Vec<(VbId, Adding)> = late.map(|(&vb, &entry)| (vb, entry)).collect();
         let passed = match deadline.step {
-            Step::Refusal => self.refusals.passed(deadline, !late.is_empty(), fx),
-            Step::Takeover if late.iter().any(|(_, e)| e.takeover_deadline() == Some(deadline)) => {
+            LinkStep::Refusal => self.refusals.passed(deadline, !late.is_empty(), fx),
+            LinkStep::Takeover
+                if late.iter().any(|(_, e)| e.takeover_deadline() == Some(deadline)) =>
+            {
                 Passed::Overdue
             }
-            Step::Takeover => Passed::GoOn,
+            LinkStep::Takeover => Passed::GoOn,
             _ => self.adds.passed(deadline, !late.is_empty(), fx),
         };
         if passed == Passed::GoOn {
@@ -110,13 +112,13 @@ impl Adding {
         matches!(self.phase, AddPhase::RollingBack(_))
     }
 
-    fn overdue(&self, vb: VbId, step: Step) -> VbError {
+    fn overdue(&self, vb: VbId, step: LinkStep) -> VbError {
         if self.is_rolling_back() {
             return rolls_back_still(vb);
         }
-        let refusal = self.phase.refusal().filter(|_| step == Step::Refusal);
+        let refusal = self.phase.refusal().filter(|_| step == LinkStep::Refusal);
         let reason = match refusal {
-            Some(status) => Reason::Refused { step: Step::AddStream, status },
+            Some(status) => Reason::Refused { step: LinkStep::AddStream, status },
             None => Reason::Deadline(step),
         };
         VbError { vb, side: self.awaited(), reason }

@@ -6,7 +6,7 @@ use mcbp::{Opaque, VbId, VbState};
 
 use super::progress_deadline::ProgressDeadline;
 use super::stream::Stream;
-use super::{Deadline, Reason, Side, Step, StopReason, Ticket, VbError, VbOutcome};
+use super::{Deadline, LinkStep, Reason, Side, StopReason, Ticket, VbError, VbOutcome};
 
 /// Whether the link is live. Frames may concern any stream in either phase.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -89,7 +89,7 @@ pub(super) struct Takeover {
 
 impl Takeover {
     pub(super) const fn deadline(stream: Stream) -> Deadline {
-        Deadline { step: Step::Takeover, opaque: stream.attempt }
+        Deadline { step: LinkStep::Takeover, opaque: stream.attempt }
     }
 
     /// Returns the side that is waited for after the stream was added, which an error names.

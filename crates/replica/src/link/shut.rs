@@ -10,8 +10,8 @@ use super::closing::means_closed;
 use super::phase::{Shut, Shutdown};
 use super::progress_deadline::{Passed, ProgressDeadline};
 use super::{
-    Activity, ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, OwnFrame, Phase, Reason,
-    Side, Step, StopReason, Ticket, VbError, VbOutcome,
+    Activity, ConsumerMachine, Deadline, Effect, Effects, LinkStep, Note, Outcome, OwnFrame, Phase,
+    Reason, Side, StopReason, Ticket, VbError, VbOutcome,
 };
 
 impl ConsumerMachine {
@@ -46,7 +46,7 @@ impl ConsumerMachine {
         }
         let (tickets, outcomes) = (vec![ticket], BTreeMap::new());
         let mut deadline = ProgressDeadline::default();
-        deadline.begin(Deadline { step: Step::Shut, opaque: self.ledger.issue() }, true, fx);
+        deadline.begin(Deadline { step: LinkStep::Shut, opaque: self.ledger.issue() }, true, fx);
         self.phase = Phase::Shut(Shut::Closing(Shutdown { tickets, deadline, waiting, outcomes }));
         self.stop_if_shut(fx);
     }
@@ -65,7 +65,7 @@ impl ConsumerMachine {
             let outcome = if means_closed(status) {
                 VbOutcome::Closed
             } else {
-                let reason = Reason::Refused { step: Step::CloseStream, status };
+                let reason = Reason::Refused { step: LinkStep::CloseStream, status };
                 VbOutcome::Failed(VbError { vb, side, reason })
             };
             shutdown.outcomes.insert(vb, outcome);
@@ -80,7 +80,7 @@ impl ConsumerMachine {
         if let Phase::Shut(Shut::Closing(shutdown)) = &mut self.phase
             && shutdown.deadline.passed(deadline, true, fx) == Passed::Overdue
         {
-            shutdown.give_up(&Reason::Deadline(Step::Shut));
+            shutdown.give_up(&Reason::Deadline(LinkStep::Shut));
             self.stop_if_shut(fx);
         }
     }

@@ -13,8 +13,8 @@ use super::overdue::rolls_back_still;
 use super::phase::Takeover;
 use super::stream::Settled;
 use super::{
-    Activity, ConsumerMachine, Deadline, Effect, Effects, Note, Outcome, OwnFrame, Phase, Reason,
-    Side, Step, StopReason, Ticket, VbError, VbOutcome, Verdict,
+    Activity, ConsumerMachine, Deadline, Effect, Effects, LinkStep, Note, Outcome, OwnFrame, Phase,
+    Reason, Side, StopReason, Ticket, VbError, VbOutcome, Verdict,
 };
 
 const fn incomplete(vb: VbId) -> VbError {
@@ -113,7 +113,7 @@ impl ConsumerMachine {
             takeover.active |= state == VbState::Active;
             self.answer_if_taken_over(fx);
         } else {
-            let reason = Reason::Refused { step: Step::Takeover, status };
+            let reason = Reason::Refused { step: LinkStep::Takeover, status };
             let error = VbError { vb: takeover.vb, side: Side::Consumer, reason };
             self.give_up_takeover(error, fx);
         }
@@ -171,8 +171,8 @@ impl ConsumerMachine {
     /// Extends the passed deadline of a takeover if data has passed since it was armed, and returns
     /// whether it did. A takeover moves all missing changes, which may be many.
     pub(super) fn may_go_on(&mut self, deadline: Deadline, fx: &mut Effects) -> bool {
-        let is_awaited =
-            deadline.step == Step::Takeover && self.deadlines().any(|awaited| awaited == deadline);
+        let is_awaited = deadline.step == LinkStep::Takeover
+            && self.deadlines().any(|awaited| awaited == deadline);
         let Some(takeover) = self.phase.takeover_mut() else { return false };
         let may_go_on = is_awaited && std::mem::take(&mut takeover.moved);
         if may_go_on {
@@ -186,7 +186,7 @@ impl ConsumerMachine {
         let Some(takeover) = self.phase.takeover() else { return };
         let Some(stream) = takeover.added else { return };
         if Takeover::deadline(stream) == deadline {
-            let reason = Reason::Deadline(Step::Takeover);
+            let reason = Reason::Deadline(LinkStep::Takeover);
             let error = VbError { vb: takeover.vb, side: takeover.awaited(), reason };
             self.give_up_takeover(error, fx);
         }

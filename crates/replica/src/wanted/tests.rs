@@ -6,7 +6,7 @@ use std::time::Duration;
 use mcbp::{Status, VbId};
 
 use super::*;
-use crate::link::{Reason, Side, Step};
+use crate::link::{LinkStep, Reason, Side};
 
 /// A set-up that closes nothing first.
 fn setup(wanted: &[u16]) -> Option<Setup> {
@@ -18,7 +18,7 @@ fn set(vbs: &[u16]) -> BTreeSet<VbId> {
 }
 
 fn refused(vb: u16) -> VbError {
-    let reason = Reason::Refused { step: Step::AddStream, status: Status::ETMPFAIL };
+    let reason = Reason::Refused { step: LinkStep::AddStream, status: Status::ETMPFAIL };
     VbError { vb: VbId(vb), side: Side::Producer, reason }
 }
 

@@ -10,7 +10,7 @@ use replica::bucket::{
     CopyReports, Done, Examine, ExamineAction, Finding, LinkDown, LinkId, LinkReport, Moment,
     MoveKind, MoveRequest, Settings, StreamPhase, TaskId,
 };
-use replica::link::{Command, Outcome, Reason, Step, StopReason, Ticket, VbError, VbOutcome};
+use replica::link::{Command, LinkStep, Outcome, Reason, StopReason, Ticket, VbError, VbOutcome};
 use replica::plan::{Connections, Desired, LinkKey};
 
 use crate::nodes::{Nodes, Stage};
@@ -318,7 +318,7 @@ impl World {
                 let (ticket, _) = pair.commands.pop_front().unwrap();
                 // A takeover closes the stream of its own link first (MB-9343).
                 (pair.stage, pair.has_stream) = (Stage::Begun, false);
-                let reason = Reason::Deadline(Step::Takeover);
+                let reason = Reason::Deadline(LinkStep::Takeover);
                 let error = VbError { vb: VB, side: Side::Producer, reason };
                 self.answer(at, ticket, VbOutcome::Failed(error));
             }
@@ -561,6 +561,6 @@ impl World {
 
 /// Why a node refuses a stream.
 fn refused() -> VbError {
-    let reason = Reason::Refused { step: Step::AddStream, status: Status::NOT_MY_VBUCKET };
+    let reason = Reason::Refused { step: LinkStep::AddStream, status: Status::NOT_MY_VBUCKET };
     VbError { vb: VB, side: Side::Producer, reason }
 }

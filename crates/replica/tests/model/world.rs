@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use mcbp::{Opaque, Seqno, Status, StreamEndStatus, VbId, VbState};
 use replica::link::{
-    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, Outcome, OwnFrame, Side, Step,
-    Ticket, VbOutcome, Verdict,
+    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, LinkStep, Outcome, OwnFrame,
+    Side, Ticket, VbOutcome, Verdict,
 };
 
 use crate::nodes::{Consumer, NodeFrame, Producer, VBS};
@@ -215,7 +215,7 @@ impl World {
             }
             Action::Deadline(deadline) | Action::DeadlineTooEarly(deadline) => {
                 self.armed.remove(&deadline);
-                if mistake != Mistake::NoDeadline || deadline.step != Step::AddStream {
+                if mistake != Mistake::NoDeadline || deadline.step != LinkStep::AddStream {
                     self.tell(Event::DeadlinePassed(deadline));
                 }
             }

@@ -11,7 +11,7 @@ use super::settings::Applied;
 use super::stream::ActiveStream;
 use super::turn::Source;
 use super::{Effect, Effects, Producer, StreamId, answer};
-use crate::stream_req::{self, ConnectionFacts, Refusal};
+use crate::stream_req::{self, ConnectionFacts, StreamRefusal};
 
 impl Producer {
     /// Takes one frame from the consumer; returns what is to be done, in order, before
@@ -92,12 +92,12 @@ impl Producer {
         let granted = stream_req::check(&request, facts.as_ref(), connection);
         let (granted, facts) = match (granted, facts) {
             (Ok(granted), Some(facts)) => (granted, facts),
-            (Err(Refusal::Rollback(to)), _) => {
+            (Err(StreamRefusal::Rollback(to)), _) => {
                 let frame = FrameBuilder::response(Opcode::DCP_STREAM_REQ, Status::ROLLBACK);
                 frame.opaque(opaque).value(&to.0.to_be_bytes()).write(cx.out);
                 return Ok(None);
             }
-            (Err(Refusal::Status(status)), _) => return Ok(Some(status)),
+            (Err(StreamRefusal::Status(status)), _) => return Ok(Some(status)),
             (Ok(_), None) => return Ok(Some(Status::NOT_MY_VBUCKET)),
         };
         let log = encode_failover_log(facts.failover.entries());

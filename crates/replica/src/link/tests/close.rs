@@ -69,8 +69,8 @@ fn a_silent_consumer_is_an_error_and_what_it_may_still_have_is_found_by_the_next
         &[
             (close(&[1], 1), CLOSING),
             (closed(Producer, 1, OK), "withhold"),
-            (overdue(Step::CloseStream, 1), "progress"),
-            (overdue(Step::CloseStream, 1), "answer(#1 vb:1 consumer deadline close-stream)"),
+            (overdue(LinkStep::CloseStream, 1), "progress"),
+            (overdue(LinkStep::CloseStream, 1), "answer(#1 vb:1 consumer deadline close-stream)"),
             (add(&[1], 2), "add(vb:1 #2)"),
             (
                 added(2, Status::KEY_EEXISTS),
@@ -88,7 +88,7 @@ fn a_late_answer_does_not_close_a_newer_stream() {
         with_open(&[1]),
         &[
             (close(&[1], 1), CLOSING),
-            (overdue(Step::CloseStream, 1), "answer(#1 vb:1 consumer deadline close-stream)"),
+            (overdue(LinkStep::CloseStream, 1), "answer(#1 vb:1 consumer deadline close-stream)"),
             (add(&[1], 2), "add(vb:1 #2)"),
             (added(2, OK), "withhold answer(#2 vb:1 Opened)"),
             (closed(Consumer, 1, OK), "withhold note(late)"),
@@ -104,8 +104,8 @@ fn a_silent_producer_is_an_error_but_the_stream_is_closed() {
         &[
             (close(&[1], 1), CLOSING),
             (closed(Consumer, 1, OK), "withhold"),
-            (overdue(Step::CloseStream, 1), "progress"),
-            (overdue(Step::CloseStream, 1), "answer(#1 vb:1 producer deadline close-stream)"),
+            (overdue(LinkStep::CloseStream, 1), "progress"),
+            (overdue(LinkStep::CloseStream, 1), "answer(#1 vb:1 producer deadline close-stream)"),
             (closed(Producer, 1, OK), "withhold note(late)"),
         ],
     );
@@ -120,8 +120,8 @@ fn a_stream_that_ended_while_it_was_closing_does_not_come_back() {
             (close(&[1], 1), CLOSING),
             (end(1, 1, StreamEndStatus::STATE_CHANGED), "forward"),
             (closed(Producer, 1, Status::KEY_ENOENT), "withhold"),
-            (overdue(Step::CloseStream, 1), "progress"),
-            (overdue(Step::CloseStream, 1), "answer(#1 vb:1 consumer deadline close-stream)"),
+            (overdue(LinkStep::CloseStream, 1), "progress"),
+            (overdue(LinkStep::CloseStream, 1), "answer(#1 vb:1 consumer deadline close-stream)"),
         ],
     );
     assert_eq!(open(&machine), [0_u16; 0]);

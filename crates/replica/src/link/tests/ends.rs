@@ -136,9 +136,9 @@ fn mb_51223_pending_with_status_ok_waits_and_is_finished() {
     check_from(
         machine,
         &[
-            (overdue(Step::AddStream, 0), "progress"),
+            (overdue(LinkStep::AddStream, 0), "progress"),
             (
-                overdue(Step::AddStream, 0),
+                overdue(LinkStep::AddStream, 0),
                 "close(consumer vb:1 #1) close(producer vb:1 #1) \
                  answer(#1 vb:1 consumer deadline add-stream)",
             ),

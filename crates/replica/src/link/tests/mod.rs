@@ -21,8 +21,8 @@ use mcbp::dcp::stream_flags;
 pub(super) use mcbp::{Opaque, Opcode, Seqno, Side, Status, StreamEndStatus, VbId, VbState};
 
 pub(super) use super::{
-    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, Note, Outcome, OwnFrame,
-    Reason, Step, Ticket, VbError, VbOutcome, Verdict,
+    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, LinkStep, Note, Outcome,
+    OwnFrame, Reason, Ticket, VbError, VbOutcome, Verdict,
 };
 
 /// An input of a script.
@@ -136,7 +136,7 @@ pub(super) fn state_answer(n: u32, status: Status) -> Input {
     Input::Frame(ControlFrame::SetVbucketStateResponse { opaque: stream(n), status })
 }
 
-pub(super) fn overdue(step: Step, n: u32) -> Input {
+pub(super) fn overdue(step: LinkStep, n: u32) -> Input {
     Input::Event(Event::DeadlinePassed(Deadline { step, opaque: own(n) }))
 }
 

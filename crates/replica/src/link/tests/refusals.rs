@@ -136,7 +136,7 @@ fn a_consumer_that_does_not_answer_after_its_rollback_has_a_complete_copy_all_th
         (setup_incomplete(1, 40, 1), "add(vb:1 #0)"),
         (request_from(1, 1, 40), "withhold complete(vb:1) refuse(0x01000000)"),
         (
-            overdue(Step::Refusal, 0),
+            overdue(LinkStep::Refusal, 0),
             "close(consumer vb:1 #1) close(producer vb:1 #1) \
              answer(#1 vb:1 consumer refused add-stream TemporaryFailure)",
         ),

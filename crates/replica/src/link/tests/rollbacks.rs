@@ -16,7 +16,7 @@ fn rolling() -> ConsumerMachine {
         (request_from(2, 2, 200), "forward"),
         (request_answer(1, BACK), "forward note(rollback)"),
         (request_answer(2, BACK), "forward note(rollback)"),
-        (overdue(Step::AddStream, 0), "progress"),
+        (overdue(LinkStep::AddStream, 0), "progress"),
     ])
 }
 
@@ -26,15 +26,15 @@ fn wire_20_attempts_that_roll_back_wait_as_long_as_the_link_makes_progress() {
         rolling(),
         &[
             (request_from(1, 1, 0), "forward note(rolled-back)"),
-            (overdue(Step::AddStream, 0), "progress"),
+            (overdue(LinkStep::AddStream, 0), "progress"),
             (request_answer(1, OK), "forward"),
-            (overdue(Step::AddStream, 0), "progress"),
+            (overdue(LinkStep::AddStream, 0), "progress"),
             (added(0, OK), "withhold opened(vb:1)"),
-            (overdue(Step::AddStream, 0), "progress"),
+            (overdue(LinkStep::AddStream, 0), "progress"),
             (request_from(2, 2, 0), "forward note(rolled-back)"),
             (request_answer(2, OK), "forward"),
             (added(1, OK), "withhold answer(#1 vb:1 Opened, vb:2 Opened)"),
-            (overdue(Step::AddStream, 0), ""),
+            (overdue(LinkStep::AddStream, 0), ""),
         ],
     );
     assert_eq!(open(&machine), [1, 2]);
@@ -47,7 +47,7 @@ fn a_rollback_without_progress_ends_the_link_and_is_not_closed() {
     check_from(
         rolling(),
         &[(
-            overdue(Step::AddStream, 0),
+            overdue(LinkStep::AddStream, 0),
             &format!("answer(#1 vb:1 consumer lost, vb:2 consumer lost) stop({why})"),
         )],
     );
@@ -71,9 +71,9 @@ fn wire_20b_a_closed_attempt_that_asks_again_ends_the_link() {
     let closed_attempt = check(&[
         (setup(&[1], 1), "add(vb:1 #0)"),
         (request_from(1, 1, 200), "forward"),
-        (overdue(Step::AddStream, 0), "progress"),
+        (overdue(LinkStep::AddStream, 0), "progress"),
         (
-            overdue(Step::AddStream, 0),
+            overdue(LinkStep::AddStream, 0),
             &format!("{given_up} answer(#1 vb:1 producer deadline add-stream)"),
         ),
         (request_answer(1, BACK), "withhold"), // The consumer no longer knows the stream.
@@ -101,11 +101,11 @@ fn a_slow_set_up_is_not_overdue_while_its_streams_come_one_by_one() {
     let machine = check(&[
         (setup(&[1, 2], 1), "add(vb:1 #0) add(vb:2 #1)"),
         (request(1, 1), "forward"),
-        (overdue(Step::AddStream, 0), "progress"),
+        (overdue(LinkStep::AddStream, 0), "progress"),
         (added(0, OK), "withhold"),
-        (overdue(Step::AddStream, 0), "progress"),
+        (overdue(LinkStep::AddStream, 0), "progress"),
         (
-            overdue(Step::AddStream, 0),
+            overdue(LinkStep::AddStream, 0),
             "close(consumer vb:2 #2) close(producer vb:2 #2) \
              answer(#1 vb:1 Opened, vb:2 consumer deadline add-stream)",
         ),
@@ -124,9 +124,9 @@ fn many_closes_and_refusals_are_timed_by_progress_too() {
                  close(consumer vb:2 #3) close(producer vb:2 #3)",
             ),
             (closed(Consumer, 2, OK), "withhold"),
-            (overdue(Step::CloseStream, 2), "progress"),
+            (overdue(LinkStep::CloseStream, 2), "progress"),
             (
-                overdue(Step::CloseStream, 2),
+                overdue(LinkStep::CloseStream, 2),
                 "answer(#1 vb:1 producer deadline close-stream, \
                  vb:2 consumer deadline close-stream)",
             ),
@@ -138,11 +138,11 @@ fn many_closes_and_refusals_are_timed_by_progress_too() {
         (request(2, 2), "forward"),
         (request_answer(1, Status::ERANGE), "forward"),
         (request_answer(2, Status::ERANGE), "forward"),
-        (overdue(Step::Refusal, 0), "progress"),
+        (overdue(LinkStep::Refusal, 0), "progress"),
         (added(0, Status::ERANGE), "withhold"),
-        (overdue(Step::Refusal, 0), "progress"),
+        (overdue(LinkStep::Refusal, 0), "progress"),
         (
-            overdue(Step::Refusal, 0),
+            overdue(LinkStep::Refusal, 0),
             "close(consumer vb:2 #2) close(producer vb:2 #2) \
              answer(#1 vb:1 producer refused add-stream Range, \
              vb:2 producer refused add-stream Range)",
@@ -175,9 +175,9 @@ fn a_rollback_without_progress_ends_no_open_stream_and_its_vbucket_waits_for_it(
             (setup(&[1, 3], 1), "add(vb:1 #1)"),
             (request_from(1, 2, 200), "forward"),
             (request_answer(2, BACK), "forward note(rollback)"),
-            (overdue(Step::AddStream, 1), "progress"),
+            (overdue(LinkStep::AddStream, 1), "progress"),
             (
-                overdue(Step::AddStream, 1),
+                overdue(LinkStep::AddStream, 1),
                 "answer(#1 vb:1 consumer rolling-back, vb:3 AlreadyOpen)",
             ),
             // Nothing is sent for vBucket 1 meanwhile.
@@ -214,7 +214,7 @@ fn a_refusal_that_the_consumer_does_not_answer_ends_no_link_because_another_roll
         (request_from(2, 2, 200), "forward"),
         (request_answer(1, BACK), "forward note(rollback)"),
         (request_answer(2, Status::NOT_MY_VBUCKET), "forward"),
-        (overdue(Step::Refusal, 1), "close(consumer vb:2 #2) close(producer vb:2 #2)"),
+        (overdue(LinkStep::Refusal, 1), "close(consumer vb:2 #2) close(producer vb:2 #2)"),
         (request_from(1, 1, 0), "forward note(rolled-back)"),
         (request_answer(1, OK), "forward"),
         (
@@ -250,7 +250,7 @@ fn too_many_rollbacks_fail_their_vbucket_and_delay_no_set_up() {
         &[
             (request_from(1, 1, 9), "withhold note(rolled-back) refuse(0x01000000)"),
             (
-                overdue(Step::Refusal, 0),
+                overdue(LinkStep::Refusal, 0),
                 "close(consumer vb:1 #1) close(producer vb:1 #1) \
                  answer(#1 vb:1 producer refused add-stream Rollback)",
             ),

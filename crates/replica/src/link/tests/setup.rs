@@ -122,7 +122,7 @@ fn a_refusal_that_the_consumer_never_passes_on_is_answered_after_a_short_grace()
         (request(1, 1), "forward"),
         (request_answer(1, Status::EINVAL), "forward"),
         (
-            overdue(Step::Refusal, 0),
+            overdue(LinkStep::Refusal, 0),
             "close(consumer vb:1 #1) close(producer vb:1 #1) \
              answer(#1 vb:1 producer refused add-stream Invalid)",
         ),
@@ -152,7 +152,7 @@ fn a_rollback_is_not_a_refusal_and_keeps_its_opaque() {
         (setup(&[1], 1), "add(vb:1 #0)"),
         (request(1, 1), "forward"),
         (request_answer(1, Status::ROLLBACK), "forward note(rollback)"),
-        (overdue(Step::Refusal, 0), ""),
+        (overdue(LinkStep::Refusal, 0), ""),
         (request(1, 1), "forward note(rolled-back)"),
         (request_answer(1, OK), "forward"),
         (added(0, OK), "withhold answer(#1 vb:1 Opened)"),
@@ -167,7 +167,7 @@ fn asking_again_takes_a_refusal_back() {
         (request(1, 1), "forward"),
         (request_answer(1, Status::ETMPFAIL), "forward"),
         (request(1, 2), "forward"),
-        (overdue(Step::Refusal, 0), ""),
+        (overdue(LinkStep::Refusal, 0), ""),
         (request_answer(2, OK), "forward"),
         (added(0, OK), "withhold answer(#1 vb:1 Opened)"),
     ]);
@@ -222,11 +222,11 @@ fn the_deadline_names_who_did_not_move() {
     };
     let silent = [(setup(&[1], 1), "add(vb:1 #0)")];
     let due = |machine, side: &str| {
-        check_from(machine, &[(overdue(Step::AddStream, 0), &late(side))]);
+        check_from(machine, &[(overdue(LinkStep::AddStream, 0), &late(side))]);
     };
     let machine = check(&silent);
     due(machine.clone(), "consumer");
-    let moved = (overdue(Step::AddStream, 0), "progress");
+    let moved = (overdue(LinkStep::AddStream, 0), "progress");
     let machine = check_from(machine, &[(request(1, 1), "forward"), moved.clone()]);
     due(machine.clone(), "producer");
     due(check_from(machine, &[(request_answer(1, OK), "forward"), moved]), "consumer");
@@ -237,7 +237,7 @@ fn a_late_success_after_the_deadline_is_closed_on_both_sides() {
     check(&[
         (setup(&[1], 1), "add(vb:1 #0)"),
         (
-            overdue(Step::AddStream, 0),
+            overdue(LinkStep::AddStream, 0),
             "close(consumer vb:1 #1) close(producer vb:1 #1) \
              answer(#1 vb:1 consumer deadline add-stream)",
         ),
@@ -251,7 +251,7 @@ fn a_late_answer_is_never_taken_for_the_answer_to_a_newer_attempt() {
     let machine = check(&[
         (setup(&[1], 1), "add(vb:1 #0)"),
         (
-            overdue(Step::AddStream, 0),
+            overdue(LinkStep::AddStream, 0),
             "close(consumer vb:1 #1) close(producer vb:1 #1) \
              answer(#1 vb:1 consumer deadline add-stream)",
         ),
@@ -269,11 +269,11 @@ fn a_passed_deadline_that_nothing_waits_for_does_nothing() {
     check_from(
         with_open(&[1]),
         &[
-            (overdue(Step::AddStream, 0), ""),
-            (overdue(Step::Refusal, 0), ""),
-            (overdue(Step::CloseStream, 0), ""),
-            (overdue(Step::Takeover, 0), ""),
-            (overdue(Step::Shut, 0), ""),
+            (overdue(LinkStep::AddStream, 0), ""),
+            (overdue(LinkStep::Refusal, 0), ""),
+            (overdue(LinkStep::CloseStream, 0), ""),
+            (overdue(LinkStep::Takeover, 0), ""),
+            (overdue(LinkStep::Shut, 0), ""),
         ],
     );
 }
@@ -283,7 +283,7 @@ fn a_close_that_overtook_the_stream_request_is_sent_once_more() {
     check(&[
         (setup(&[1], 1), "add(vb:1 #0)"),
         (
-            overdue(Step::AddStream, 0),
+            overdue(LinkStep::AddStream, 0),
             "close(consumer vb:1 #1) close(producer vb:1 #1) \
              answer(#1 vb:1 consumer deadline add-stream)",
         ),

@@ -69,9 +69,9 @@ fn the_deadline_ends_it() {
         &[
             (shut(1), "close(consumer vb:1 #2) close(consumer vb:2 #3)"),
             (closed(Consumer, 2, Status::EINTERNAL), "withhold"),
-            (overdue(Step::Shut, 4), "progress"),
+            (overdue(LinkStep::Shut, 4), "progress"),
             (
-                overdue(Step::Shut, 4),
+                overdue(LinkStep::Shut, 4),
                 &format!(
                     "answer(#1 vb:1 consumer refused close-stream InternalError, \
                      vb:2 consumer deadline shut) {STOP}"

@@ -53,7 +53,7 @@ fn its_own_stream_that_cannot_be_closed_is_an_error() {
         with_open(&[1]),
         &[
             (takeover(1, 1), GIVEN_UP),
-            (overdue(Step::CloseStream, 1), "answer(#1 vb:1 consumer deadline close-stream)"),
+            (overdue(LinkStep::CloseStream, 1), "answer(#1 vb:1 consumer deadline close-stream)"),
         ],
     );
     assert_eq!(open(&machine), [0_u16; 0]);
@@ -89,7 +89,7 @@ fn a_refused_state_change_fails_it() {
 fn the_deadline_names_who_did_not_move() {
     let overdue_by = |machine, side: &str| {
         let text = format!("{GIVEN_UP} answer(#1 vb:1 {side} deadline takeover)");
-        check_from(machine, &[(overdue(Step::Takeover, 0), &text)]);
+        check_from(machine, &[(overdue(LinkStep::Takeover, 0), &text)]);
     };
     let machine = check(&[(takeover(1, 1), ADD)]);
     overdue_by(machine.clone(), "consumer");
@@ -108,7 +108,7 @@ fn a_refused_stream_fails_it() {
         (request_takeover(1, 1), "forward"),
         (request_answer(1, Status::NOT_MY_VBUCKET), "forward"),
         (
-            overdue(Step::Refusal, 0),
+            overdue(LinkStep::Refusal, 0),
             &format!("{GIVEN_UP} answer(#1 vb:1 producer refused add-stream NotMyVbucket)"),
         ),
     ]);
@@ -121,7 +121,7 @@ fn a_left_over_stream_is_closed_and_taken_over_once_more() {
         (added(0, Status::KEY_EEXISTS), &format!("withhold note(left-over) {GIVEN_UP}")),
         (closed(Consumer, 1, OK), "withhold"),
         (closed(Producer, 1, OK), "withhold add(vb:1 #2 takeover)"),
-        (overdue(Step::Takeover, 0), ""),
+        (overdue(LinkStep::Takeover, 0), ""),
     ]);
 }
 
@@ -198,13 +198,13 @@ fn its_deadline_starts_anew_as_long_as_data_passes() {
         (passed(), ""),
         (takeover(1, 1), ADD),
         (passed(), ""),
-        (overdue(Step::Takeover, 0), "progress"),
+        (overdue(LinkStep::Takeover, 0), "progress"),
         (request_takeover(1, 1), "forward"),
         (added(0, OK), "withhold"),
         (passed(), ""),
-        (overdue(Step::Takeover, 0), "progress"),
+        (overdue(LinkStep::Takeover, 0), "progress"),
         (
-            overdue(Step::Takeover, 0),
+            overdue(LinkStep::Takeover, 0),
             &format!("{GIVEN_UP} answer(#1 vb:1 producer deadline takeover)"),
         ),
     ]);

@@ -12,17 +12,17 @@ fn errors_name_vbucket_side_and_status_by_name_and_number() {
     let refused = |step, status| Reason::Refused { step, status };
     let cases = [
         (
-            error(Side::Producer, refused(Step::AddStream, Status::NOT_MY_VBUCKET)),
+            error(Side::Producer, refused(LinkStep::AddStream, Status::NOT_MY_VBUCKET)),
             "vb:12: producer refused add-stream with NotMyVbucket (0x07)",
             ("refused", Some("NotMyVbucket (0x07)"), Retry::AfterNewTopology),
         ),
         (
-            error(Side::Consumer, refused(Step::CloseStream, Status(0x99))),
+            error(Side::Consumer, refused(LinkStep::CloseStream, Status(0x99))),
             "vb:12: consumer refused close-stream with 0x99 (0x99)",
             ("refused", Some("0x99 (0x99)"), Retry::AfterBackoff),
         ),
         (
-            error(Side::Producer, refused(Step::AddStream, Status::EINVAL)),
+            error(Side::Producer, refused(LinkStep::AddStream, Status::EINVAL)),
             "vb:12: producer refused add-stream with Invalid (0x04)",
             ("refused", Some("Invalid (0x04)"), Retry::Never),
         ),
@@ -42,7 +42,7 @@ fn errors_name_vbucket_side_and_status_by_name_and_number() {
             ("stream-end", Some("LostPrivileges (8)"), Retry::Never),
         ),
         (
-            error(Side::Consumer, Reason::Deadline(Step::AddStream)),
+            error(Side::Consumer, Reason::Deadline(LinkStep::AddStream)),
             "vb:12: consumer did not finish add-stream in time",
             ("deadline", None, Retry::AfterBackoff),
         ),
@@ -89,7 +89,13 @@ fn outcomes_tell_success_from_failure() {
 #[test]
 fn every_step_has_a_limit_and_a_name() {
     let limits = StepLimits::default();
-    let steps = [Step::AddStream, Step::Refusal, Step::CloseStream, Step::Takeover, Step::Shut];
+    let steps = [
+        LinkStep::AddStream,
+        LinkStep::Refusal,
+        LinkStep::CloseStream,
+        LinkStep::Takeover,
+        LinkStep::Shut,
+    ];
     for step in steps {
         assert!(!limits.of(step).is_zero(), "{step}");
         assert_eq!(serde_json::to_value(step).unwrap(), step.to_string());

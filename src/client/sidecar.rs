@@ -15,7 +15,7 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8091";
 const TOKEN_VARIABLE: &str = "DCP_PROXY_TOKEN";
 
 /// A sidecar.
-pub(super) struct Target {
+pub(super) struct Sidecar {
     /// Without a slash at the end.
     pub(super) url: String,
     pub(super) token: Option<Secret>,
@@ -24,14 +24,14 @@ pub(super) struct Target {
 /// The sidecar that the options name, else the configuration file, else the default.
 ///
 /// The token of the file is sent only to the address of the file.
-pub(super) fn find(to: &To, config: &Path) -> Result<Target, AskError> {
+pub(super) fn find(to: &To, config: &Path) -> Result<Sidecar, AskError> {
     let given = to.token.clone().or_else(|| std::env::var(TOKEN_VARIABLE).ok());
     let given = given.map(Secret::new);
     if let Some(url) = &to.admin {
-        return Ok(Target { url: checked(url)?, token: given });
+        return Ok(Sidecar { url: checked(url)?, token: given });
     }
     if !config.exists() {
-        return Ok(Target { url: DEFAULT_URL.to_owned(), token: given });
+        return Ok(Sidecar { url: DEFAULT_URL.to_owned(), token: given });
     }
     let admin =
         config::load_admin(config).map_err(|problems| AskError::Usage(problems.to_string()))?;
@@ -40,7 +40,7 @@ pub(super) fn find(to: &To, config: &Path) -> Result<Target, AskError> {
         let why = "[admin] listen has port 0, so the port is unknown: give --admin";
         return Err(AskError::Usage(format!("{}: {why}", config.display())));
     }
-    Ok(Target { url: format!("http://{}", reachable(listen)), token: given.or(token) })
+    Ok(Sidecar { url: format!("http://{}", reachable(listen)), token: given.or(token) })
 }
 
 fn checked(url: &str) -> Result<String, AskError> {

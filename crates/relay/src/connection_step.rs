@@ -6,7 +6,7 @@ use mcbp::Opcode;
 
 /// What was in progress on a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Step {
+pub enum ConnectionStep {
     /// Opening the TCP connection.
     Connect,
     /// The TLS handshake.
@@ -17,7 +17,7 @@ pub enum Step {
     Relay,
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for ConnectionStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect => f.write_str("the TCP connect"),
