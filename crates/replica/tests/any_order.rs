@@ -192,8 +192,8 @@ proptest! {
         for input in inputs {
             shell.feed(input);
         }
-        let steps = [LinkStep::AddStream, LinkStep::Refusal, LinkStep::CloseStream, LinkStep::Takeover, LinkStep::Shut];
-        for step in steps {
+        use LinkStep::{AddStream, CloseStream, Refusal, Shut, Takeover};
+        for step in [AddStream, Refusal, CloseStream, Takeover, Shut] {
             let deadline = Deadline { step, opaque };
             if shell.machine.deadlines().all(|awaited| awaited != deadline) {
                 let before = shell.machine.clone();
