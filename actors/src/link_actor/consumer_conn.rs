@@ -1,20 +1,22 @@
 //! The consumer side of one link: carries out the effects of [`ConsumerMachine`] and decides
 //! nothing.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{self, Poll};
 
 use actix::{
-    Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, MessageResult, Recipient,
-    SpawnHandle,
+    Actor, ActorContext, ActorFuture, Addr, AsyncContext, Context, Handler, MessageResult,
+    Recipient,
 };
 use relay::{Injector, Progress, Verdict};
 use replica::bucket::{LinkDown, LinkReport};
 use replica::link::{
-    ConsumerMachine, ControlFrame, Effect, Effects, Event, LinkStep, Note, Side, StepLimits,
+    ConsumerMachine, ControlFrame, Deadline, Effect, Effects, Event, LinkStep, Note, Side,
+    StepLimits,
 };
-use tokio::time::Instant;
+use tokio_util::time::DelayQueue;
 
-use super::deadlines::Deadlines;
 use super::messages::{Faulted, FromConn, LinkOver, ProducerFrame, ReadLink, Run, SendOwn};
 use super::producer_conn::ProducerConn;
 use super::tap::{Tapped, decode, to_pump};
@@ -24,8 +26,9 @@ pub(crate) struct ConsumerConn {
     link: Arc<str>,
     machine: ConsumerMachine,
     limits: StepLimits,
-    deadlines: Deadlines,
-    timer: Option<SpawnHandle>,
+    /// The armed deadlines. A deadline that nothing waits for any more stays until it passes; the
+    /// machine then ignores it.
+    deadlines: DelayQueue<Deadline>,
     producer: Addr<ProducerConn>,
     to_consumer: Injector,
     owner: Recipient<FromConn>,
@@ -51,8 +54,7 @@ impl ConsumerConn {
             link,
             machine: ConsumerMachine::default(),
             limits,
-            deadlines: Deadlines::default(),
-            timer: None,
+            deadlines: DelayQueue::new(),
             producer: producer.clone(),
             to_consumer,
             owner,
@@ -81,15 +83,6 @@ impl ConsumerConn {
         std::mem::replace(&mut self.passed_frames, frames) < frames
     }
 
-    /// Sets the timer to the earliest deadline.
-    fn set_timer(&mut self, ctx: &mut Context<Self>) {
-        if let Some(timer) = self.timer.take() {
-            ctx.cancel_future(timer);
-        }
-        let wait = self.deadlines.first().map(|at| at.duration_since(Instant::now()));
-        self.timer = wait.map(|wait| ctx.notify_later(Passed, wait));
-    }
-
     fn carry_out(&mut self, effects: Effects, ctx: &mut Context<Self>) {
         for effect in effects {
             match effect {
@@ -100,10 +93,7 @@ impl ConsumerConn {
                 }
                 Effect::Send(Side::Producer, frame) => self.producer.do_send(SendOwn(frame)),
                 Effect::Arm(deadline) => {
-                    let at = Instant::now() + self.limits.of(deadline.step);
-                    if self.deadlines.arm(at, deadline) {
-                        self.set_timer(ctx);
-                    }
+                    self.deadlines.insert(deadline, self.limits.of(deadline.step));
                 }
                 Effect::Answer(ticket, outcome) => {
                     self.report(LinkReport::Answered(ticket, outcome));
@@ -131,6 +121,14 @@ impl ConsumerConn {
         }
     }
 
+    /// A deadline has passed.
+    fn passed(&mut self, deadline: Deadline, ctx: &mut Context<Self>) {
+        if deadline.step == LinkStep::Takeover && self.has_data_passed() {
+            self.event(Event::DataPassed, ctx);
+        }
+        self.event(Event::DeadlinePassed(deadline), ctx);
+    }
+
     fn report(&self, report: LinkReport) {
         self.owner.do_send(FromConn(report));
     }
@@ -138,6 +136,30 @@ impl ConsumerConn {
 
 impl Actor for ConsumerConn {
     type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.spawn(WatchDeadlines);
+    }
+}
+
+/// Delivers the deadlines that pass; never ready. It is polled within the actor, which also adds to
+/// the queue.
+struct WatchDeadlines;
+
+impl ActorFuture<ConsumerConn> for WatchDeadlines {
+    type Output = ();
+
+    fn poll(
+        self: Pin<&mut Self>,
+        conn: &mut ConsumerConn,
+        ctx: &mut Context<ConsumerConn>,
+        task: &mut task::Context<'_>,
+    ) -> Poll<()> {
+        while let Poll::Ready(Some(passed)) = conn.deadlines.poll_expired(task) {
+            conn.passed(passed.into_inner(), ctx);
+        }
+        Poll::Pending
+    }
 }
 
 impl Handler<Tapped> for ConsumerConn {
@@ -170,26 +192,6 @@ impl Handler<Run> for ConsumerConn {
         self.event(Event::Command { ticket, command }, ctx);
         // Resets the count: earlier frames are no progress of this takeover.
         self.has_data_passed();
-    }
-}
-
-/// The timer message: a deadline has passed.
-#[derive(Message)]
-#[rtype(result = "()")]
-struct Passed;
-
-impl Handler<Passed> for ConsumerConn {
-    type Result = ();
-
-    fn handle(&mut self, Passed: Passed, ctx: &mut Self::Context) {
-        let now = Instant::now();
-        while let Some(deadline) = self.deadlines.take_passed(now) {
-            if deadline.step == LinkStep::Takeover && self.has_data_passed() {
-                self.event(Event::DataPassed, ctx);
-            }
-            self.event(Event::DeadlinePassed(deadline), ctx);
-        }
-        self.set_timer(ctx);
     }
 }
 

@@ -9,7 +9,6 @@
 //! - `gauges`, `flow`: counters of an open link
 
 mod consumer_conn;
-mod deadlines;
 mod down;
 mod flow;
 mod frames;
