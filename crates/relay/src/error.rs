@@ -97,7 +97,7 @@ impl Fault {
             | Self::Garbage { .. }
             | Self::Unexpected { .. }
             | Self::Refused { .. }
-            | Self::ControlTooLarge { .. }
+            | Self::TooLarge { .. }
             | Self::WriteFailed { .. }
             | Self::WriteStalled { .. }
             | Self::NoVerdict { .. }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use mcbp::{FrameBuilder, Header, Opaque};
+use mcbp::{FrameBuilder, HEADER_BYTES, Header, MAX_BODY_BYTES, Opaque, Opcode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -12,6 +12,24 @@ use crate::{BoxRead, BoxWrite, ConnectionStep, Fault, Response, TlsFault};
 
 /// The size of one read: what a socket usually has, and small enough for many idle connections.
 const READ_BYTES: usize = 32 * 1024;
+
+/// The largest answer to a request that returns no document, in bytes: 1 MiB. The largest of those
+/// in use, the seqnos of all 65,536 vBuckets, has 640 KiB. It bounds the memory of many handshakes
+/// at a time.
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+
+/// The largest frame that may arrive while `step` is awaited, in bytes.
+const fn answer_bytes_max(step: ConnectionStep) -> usize {
+    match step {
+        ConnectionStep::Relay
+        | ConnectionStep::Request(
+            Opcode::GET | Opcode::GETK | Opcode::GAT | Opcode::GET_LOCKED | Opcode::GET_REPLICA,
+        ) => HEADER_BYTES + MAX_BODY_BYTES as usize,
+        ConnectionStep::Connect | ConnectionStep::Tls | ConnectionStep::Request(_) => {
+            ANSWER_BYTES_MAX
+        }
+    }
+}
 
 /// Reads whole frames from a connection. Memory grows with the bytes received, never with a length
 /// that a header claims.
@@ -47,8 +65,12 @@ impl FrameReader {
         let Some(header) = header.map_err(garbage)? else {
             return Ok(None);
         };
-        let whole = self.buffer.len() >= header.frame_bytes();
-        Ok(whole.then(|| self.buffer.split_to(header.frame_bytes()).freeze()))
+        let (frame_bytes, max_bytes) = (header.frame_bytes(), answer_bytes_max(step));
+        if frame_bytes > max_bytes {
+            return Err(Fault::TooLarge { opcode: header.opcode, frame_bytes, max_bytes });
+        }
+        let whole = self.buffer.len() >= frame_bytes;
+        Ok(whole.then(|| self.buffer.split_to(frame_bytes).freeze()))
     }
 }
 

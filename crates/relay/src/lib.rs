@@ -13,6 +13,7 @@ mod client;
 mod connection;
 mod connection_step;
 mod dcp_reader;
+mod dial;
 mod endpoint;
 mod error;
 mod exchange;

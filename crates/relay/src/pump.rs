@@ -198,7 +198,7 @@ where
             return Ok(());
         }
         let opcode = header.opcode;
-        Err(self.source_fault(Fault::ControlTooLarge { opcode, frame_bytes, max_bytes }))
+        Err(self.source_fault(Fault::TooLarge { opcode, frame_bytes, max_bytes }))
     }
 
     /// Asks the judge about the complete control frame at the front, and follows the verdict.

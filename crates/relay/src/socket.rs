@@ -8,6 +8,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
+use crate::dial::dial;
 use crate::{ConnectionStep, Endpoint, Fault, tls};
 
 /// The read half of a connection, plain or encrypted.
@@ -41,12 +42,11 @@ pub(crate) async fn connect(
     endpoint: &Endpoint,
     deadline: Duration,
 ) -> Result<(BoxRead, BoxWrite), Fault> {
-    let began = Instant::now();
-    let until = began + deadline;
+    let until = Instant::now() + deadline;
     let timed_out = |step| Fault::TimedOut { step, after: deadline };
-    let stream = timeout_at(until, TcpStream::connect(&endpoint.address)).await;
-    let stream = stream.map_err(|_| timed_out(ConnectionStep::Connect))?;
-    let stream = stream.and_then(|stream| prepare(stream, began.elapsed()));
+    let dialled = timeout_at(until, dial(&endpoint.address)).await;
+    let dialled = dialled.map_err(|_| timed_out(ConnectionStep::Connect))?;
+    let stream = dialled.and_then(|(stream, connected_in)| prepare(stream, connected_in));
     let stream = stream.map_err(|source| Fault::Connect { source })?;
     let Some(tls) = &endpoint.tls else {
         let (reader, writer) = stream.into_split();

@@ -5,19 +5,21 @@
 //! frame: a slow, silent or broken peer is a test that waits, does nothing or sends garbage.
 
 mod certificates;
+mod conn;
+mod manners;
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use mcbp::dcp::Open;
-use mcbp::{Feature, Frame, FrameBuilder, Header, Opcode, Status, VbId};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use mcbp::{Frame, VbId};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-pub use certificates::{Authority, Identity, Validity};
+pub use self::certificates::{Authority, Identity, Validity};
+pub use self::conn::{FakeConn, Opened};
+pub use self::manners::{Manner, Manners};
 
 use crate::{Endpoint, Secret};
 
@@ -25,58 +27,8 @@ use crate::{Endpoint, Secret};
 pub const CREDENTIALS: (&str, &str) = ("@proxy", "correct horse");
 /// The only bucket of a fake peer.
 pub const BUCKET: &str = "default";
-/// The SASL mechanisms of a real node.
-const MECHANISMS: &str = "PLAIN SCRAM-SHA512 SCRAM-SHA256 SCRAM-SHA1";
 /// How long a test waits for anything before it fails.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How a fake peer misbehaves at a request of the handshake.
-#[derive(Clone, Debug)]
-pub enum Manner {
-    /// Never answers.
-    Silence,
-    /// Closes the connection.
-    HangUp,
-    /// Sends this instead of an answer.
-    Raw(Vec<u8>),
-    /// Answers with this status.
-    Refuse(Status),
-}
-
-/// How a fake peer behaves in the handshake; by default correctly.
-#[derive(Clone, Debug)]
-pub struct Manners {
-    /// The request at which it misbehaves, and how; then the handshake is over.
-    pub bad_at: Option<(Opcode, Manner)>,
-    /// Its SASL mechanisms, which it lists after it has refused SASL_AUTH; `None` to close the
-    /// connection instead.
-    pub mechanisms: Option<&'static str>,
-    /// The features that it grants if requested.
-    pub features: Vec<Feature>,
-    /// The last request of the handshake: DCP_OPEN, or SELECT_BUCKET for a plain client.
-    pub last: Opcode,
-}
-
-impl Default for Manners {
-    fn default() -> Self {
-        let features = vec![Feature::XATTR, Feature::COLLECTIONS, Feature::SNAPPY, Feature::JSON];
-        Self { bad_at: None, mechanisms: Some(MECHANISMS), features, last: Opcode::DCP_OPEN }
-    }
-}
-
-impl Manners {
-    /// Misbehaves at `opcode`.
-    #[must_use]
-    pub fn bad_at(opcode: Opcode, manner: Manner) -> Self {
-        Self { bad_at: Some((opcode, manner)), ..Self::default() }
-    }
-
-    /// Correct behaviour towards a [`crate::Client`] that selects a bucket.
-    #[must_use]
-    pub fn for_client() -> Self {
-        Self { last: Opcode::SELECT_BUCKET, ..Self::default() }
-    }
-}
 
 /// A listener on a free loopback port.
 #[derive(Debug)]
@@ -144,217 +96,6 @@ impl FakePeer {
         let (stream, _) = must("accept", accepted);
         must("nodelay", stream.set_nodelay(true));
         stream
-    }
-}
-
-/// The connection of a fake peer, plain or encrypted.
-trait Duplex: AsyncRead + AsyncWrite + Debug + Send + Unpin {}
-impl<S: AsyncRead + AsyncWrite + Debug + Send + Unpin> Duplex for S {}
-
-/// The fields of a DCP_OPEN.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Opened {
-    /// See [`mcbp::dcp::open_flags`].
-    pub flags: u32,
-    /// The name of the connection.
-    pub name: String,
-    /// The JSON value, or an empty string.
-    pub value: String,
-}
-
-/// The fake peer's end of a connection.
-#[derive(Debug)]
-pub struct FakeConn {
-    stream: Option<Box<dyn Duplex>>,
-    buffer: BytesMut,
-    /// The features that HELLO requested.
-    pub asked: Vec<Feature>,
-    /// The DCP_OPEN of the handshake.
-    pub opened: Option<Opened>,
-}
-
-impl FakeConn {
-    fn over(stream: impl Duplex + 'static) -> Self {
-        let (stream, buffer) = (Some(Box::new(stream) as Box<dyn Duplex>), BytesMut::new());
-        Self { stream, buffer, asked: Vec::new(), opened: None }
-    }
-
-    /// Sends nothing more, and waits until the other side has closed.
-    async fn finish(&mut self) {
-        let Some(stream) = self.stream.as_mut() else { return };
-        let _gone = stream.shutdown().await;
-        let mut rest = Vec::new();
-        let _ended = timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
-    }
-
-    /// Plays the handshake as `manners` say, like [`FakePeer::accept`].
-    ///
-    /// # Panics
-    /// If the other side closes during it.
-    pub async fn greet(&mut self, manners: &Manners) {
-        self.handshake(manners).await;
-    }
-
-    /// Returns the next frame, or `None` once the other side has closed.
-    ///
-    /// # Panics
-    /// If nothing is received in time, or bytes that are not a frame.
-    pub async fn recv(&mut self) -> Option<Bytes> {
-        must("a frame in time", timeout(PATIENCE, self.next()).await)
-    }
-
-    async fn next(&mut self) -> Option<Bytes> {
-        let stream = self.stream.as_mut()?;
-        loop {
-            if let Some(header) = must("a frame", Header::peek(&self.buffer))
-                && self.buffer.len() >= header.frame_bytes()
-            {
-                return Some(self.buffer.split_to(header.frame_bytes()).freeze());
-            }
-            // An error counts as an end: the other side has gone.
-            if stream.read_buf(&mut self.buffer).await.unwrap_or(0) == 0 {
-                return None;
-            }
-        }
-    }
-
-    /// Returns the next frame, which must be of `opcode`.
-    ///
-    /// # Panics
-    /// If it is not, or nothing is received in time.
-    pub async fn expect(&mut self, opcode: Opcode) -> Bytes {
-        match self.recv().await {
-            Some(frame) if view(&frame).opcode() == opcode => frame,
-            other => panic!("{opcode} was expected, came: {:?}", other.as_deref().map(view)),
-        }
-    }
-
-    /// Waits until the other side closes; ignores further frames.
-    ///
-    /// # Panics
-    /// If it does not close in time.
-    pub async fn expect_close(&mut self) {
-        while self.recv().await.is_some() {}
-    }
-
-    /// Sends one frame.
-    ///
-    /// # Panics
-    /// If the connection is closed.
-    pub async fn send(&mut self, frame: FrameBuilder<'_>) {
-        self.send_raw(&frame.build()).await;
-    }
-
-    /// Sends any bytes.
-    ///
-    /// # Panics
-    /// If the connection is closed.
-    pub async fn send_raw(&mut self, bytes: &[u8]) {
-        let Some(stream) = self.stream.as_mut() else { panic!("the connection is closed") };
-        let sent = timeout(PATIENCE, stream.write_all(bytes)).await;
-        must("send", must("room to send in time", sent));
-        must("flush", stream.flush().await);
-    }
-
-    /// Answers a request with only a status.
-    ///
-    /// # Panics
-    /// As [`FakeConn::send`].
-    pub async fn answer(&mut self, request: &[u8], status: Status) {
-        self.answer_with(request, status, &[], &[]).await;
-    }
-
-    /// Answers a request.
-    ///
-    /// # Panics
-    /// As [`FakeConn::send`].
-    pub async fn answer_with(
-        &mut self,
-        request: &[u8],
-        status: Status,
-        extras: &[u8],
-        value: &[u8],
-    ) {
-        let header = view(request).header;
-        let frame = FrameBuilder::response(header.opcode, status).opaque(header.opaque);
-        self.send(frame.extras(extras).value(value)).await;
-    }
-
-    /// Closes the connection.
-    pub fn hang_up(&mut self) {
-        self.stream = None;
-    }
-
-    async fn handshake(&mut self, manners: &Manners) {
-        loop {
-            let Some(bytes) = self.recv().await else { panic!("left during the handshake") };
-            let request = view(&bytes);
-            if let Some((opcode, manner)) = &manners.bad_at
-                && request.opcode() == *opcode
-            {
-                match manner {
-                    Manner::Silence => {}
-                    Manner::HangUp => self.hang_up(),
-                    Manner::Raw(junk) => self.send_raw(junk).await,
-                    Manner::Refuse(status) => {
-                        self.answer(&bytes, *status).await;
-                        self.tell_mechanisms(*opcode, manners).await;
-                    }
-                }
-                return;
-            }
-            let (status, value) = self.well_mannered(&request, manners);
-            self.answer_with(&bytes, status, &[], &value).await;
-            if !status.is_success() {
-                self.tell_mechanisms(request.opcode(), manners).await;
-                return;
-            }
-            if request.opcode() == manners.last {
-                return;
-            }
-        }
-    }
-
-    /// Answers the request that follows a refused SASL_AUTH.
-    async fn tell_mechanisms(&mut self, refused: Opcode, manners: &Manners) {
-        if refused != Opcode::SASL_AUTH {
-            return;
-        }
-        let asked = self.expect(Opcode::SASL_LIST_MECHS).await;
-        match manners.mechanisms {
-            Some(names) => {
-                self.answer_with(&asked, Status::SUCCESS, &[], names.as_bytes()).await;
-            }
-            None => self.hang_up(),
-        }
-    }
-
-    fn well_mannered(&mut self, request: &Frame<'_>, manners: &Manners) -> (Status, Vec<u8>) {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        match request.opcode() {
-            Opcode::SASL_AUTH => {
-                let (username, password) = CREDENTIALS;
-                let right = request.value == ["", username, password].join("\0").as_bytes();
-                (if right { Status::SUCCESS } else { Status::AUTH_ERROR }, Vec::new())
-            }
-            Opcode::SELECT_BUCKET if request.key == BUCKET.as_bytes() => {
-                (Status::SUCCESS, Vec::new())
-            }
-            Opcode::SELECT_BUCKET => (Status::KEY_ENOENT, Vec::new()),
-            Opcode::HELLO => {
-                let mut granted = must("a HELLO", Feature::decode_list(request));
-                self.asked.clone_from(&granted);
-                granted.retain(|feature| manners.features.contains(feature));
-                (Status::SUCCESS, Feature::encode_list(&granted))
-            }
-            Opcode::DCP_OPEN => {
-                let open = must("a DCP_OPEN", Open::decode(request));
-                let (name, value) = (text(open.name), text(open.value));
-                self.opened = Some(Opened { flags: open.flags, name, value });
-                (Status::SUCCESS, Vec::new())
-            }
-            _ => (Status::UNKNOWN_COMMAND, Vec::new()),
-        }
     }
 }
 

@@ -119,12 +119,12 @@ pub enum Fault {
         /// The text in the answer; often empty.
         text: String,
     },
-    /// A control frame exceeds the limit.
+    /// A control frame or an answer exceeds the limit; an answer of several frames in total.
     #[error("sent {opcode} of {frame_bytes} bytes, the limit is {max_bytes}")]
-    ControlTooLarge {
+    TooLarge {
         /// The opcode of the frame.
         opcode: Opcode,
-        /// Its length.
+        /// Its length, or that of the answer so far.
         frame_bytes: usize,
         /// The limit.
         max_bytes: usize,

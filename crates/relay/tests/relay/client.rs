@@ -182,3 +182,37 @@ async fn a_node_without_a_required_feature_is_named_with_what_it_lacks() {
     let text = format!("alpha at {}: does not support [Collections]", endpoint.address);
     assert!(error.to_string().starts_with(&text), "{error}");
 }
+
+/// An endless answer during a move took 3.3 GiB and the sidecar with it.
+#[tokio::test]
+async fn statistics_without_an_end_are_an_error() {
+    let (mut client, mut conn) = connect(Deadlines::default()).await;
+    let node = async {
+        let request = conn.expect(Opcode::STAT).await;
+        let opaque = view(&request).header.opaque;
+        let stat = FrameBuilder::response(Opcode::STAT, Status::SUCCESS).opaque(opaque);
+        let stat = stat.key(b"k").value(&[b'v'; 64 * 1024]).build();
+        conn.flood(&stat).await;
+    };
+    let talk = async {
+        let error = client.stats("vbucket-details").await.unwrap_err();
+        assert!(error.to_string().contains("sent STAT of"), "{error}");
+        assert!(error.to_string().ends_with("the limit is 16777216"), "{error}");
+        drop(client);
+    };
+    tokio::join!(node, talk);
+}
+
+/// A document may be as large as a frame can be; only other answers have the lower limit.
+#[tokio::test]
+async fn a_large_document_is_no_large_answer() {
+    let (mut client, mut conn) = connect(Deadlines::default()).await;
+    let value = vec![b'v'; 20 * 1024 * 1024];
+    let node = async {
+        let request = conn.expect(Opcode::GET).await;
+        conn.answer_with(&request, Status::SUCCESS, &[0; 4], &value).await;
+    };
+    let talk = client.ask(FrameBuilder::request(Opcode::GET).key(b"k"));
+    let ((), response) = tokio::join!(node, talk);
+    assert_eq!(response.unwrap().value.len(), value.len());
+}

@@ -292,6 +292,17 @@ async fn every_step_may_meet_an_end_or_garbage() {
     }
 }
 
+/// The header alone is enough: nothing of such an answer is buffered.
+#[tokio::test]
+async fn no_step_waits_for_an_answer_that_exceeds_the_limit() {
+    for step in [Opcode::SASL_AUTH, Opcode::SELECT_BUCKET, Opcode::HELLO, Opcode::DCP_OPEN] {
+        let header = [0x81, step.0, 0, 0, 0, 0, 0, 0, 0, 0x20, 0, 0].to_vec();
+        let error = fails(Manners::bad_at(step, Manner::Raw([header, vec![0; 12]].concat()))).await;
+        let text = format!("sent {step} of 2097176 bytes, the limit is 1048576");
+        assert!(error.to_string().ends_with(&text), "{error}");
+    }
+}
+
 #[tokio::test]
 async fn every_step_has_a_deadline() {
     let deadlines = Deadlines { request: Duration::from_millis(300), ..Deadlines::default() };
