@@ -11,8 +11,8 @@ use crate::handshake::{hello, log_in, select_bucket};
 use crate::pipeline::pipeline;
 use crate::{ConnectionStep, Deadlines, Endpoint, Fault, LinkError, Peer, Response};
 
-/// The largest answer to STAT, in bytes over all its frames: 16 MiB. The largest group of a real
-/// node, the details of 1,024 vBuckets, has some 4 MiB. A peer that never ends its answer ends here.
+/// The largest answer to STAT, in bytes over all its frames: 16 MiB. The largest of a real node,
+/// the details of 1,024 vBuckets, has some 4 MiB. A peer that never ends its answer ends here.
 const STATS_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// How a [`Client`] logs in.
