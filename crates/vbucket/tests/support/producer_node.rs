@@ -1,0 +1,130 @@
+//! The vBuckets of the producer's bench: a memory log, and a disk with scans.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use mcbp::dcp::FailoverEntry;
+use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
+use vbucket::producer::{
+    Chunk, DiskRead, DiskSnapshot, LogRead, ReadEnd, RowEncoder, Source, StreamId,
+};
+use vbucket::stream_req::VbFacts;
+use vbucket::{FailoverTable, Kind, Row};
+
+/// A vBucket with a memory log above `floor`; the disk has the newest row of each key.
+pub(crate) struct Copy {
+    pub(crate) state: VbState,
+    pub(crate) rows: Vec<Arc<Row>>,
+    pub(crate) floor: u64,
+    pub(crate) purge: u64,
+}
+
+#[derive(Default)]
+pub(crate) struct Node(pub(crate) RefCell<BTreeMap<VbId, Copy>>);
+
+impl Node {
+    pub(crate) fn put(&self, vb: u16) {
+        let copy = Copy { state: VbState::Active, rows: Vec::new(), floor: 0, purge: 0 };
+        self.0.borrow_mut().insert(VbId(vb), copy);
+    }
+
+    pub(crate) fn with<T>(&self, vb: VbId, change: impl FnOnce(&mut Copy) -> T) -> T {
+        change(self.0.borrow_mut().get_mut(&vb).unwrap())
+    }
+
+    pub(crate) fn write(&self, vb: u16, key: u8) {
+        self.with(VbId(vb), |copy| {
+            let seqno = Seqno(copy.rows.len() as u64 + 1);
+            copy.rows.push(Arc::new(row(key, seqno)));
+        });
+    }
+}
+
+pub(crate) fn row(key: u8, seqno: Seqno) -> Row {
+    Row {
+        key: Bytes::from(format!("key-{key}")),
+        seqno,
+        rev: 1,
+        cas: seqno.0,
+        datatype: Datatype::RAW,
+        kind: Kind::Document { flags: 0, expiry: 0 },
+        value: Bytes::from(vec![b'x'; usize::from(key)]),
+    }
+}
+
+impl Source for Node {
+    fn facts(&self, vb: VbId) -> Option<VbFacts> {
+        let copies = self.0.borrow();
+        let copy = copies.get(&vb)?;
+        let high = Seqno(copy.rows.len() as u64);
+        let entry = FailoverEntry { uuid: VbUuid(1), seqno: Seqno::ZERO };
+        Some(VbFacts {
+            state: copy.state,
+            failover: FailoverTable::from_log(&[entry]).unwrap(),
+            high_seqno: high,
+            snapshot_start: high,
+            snapshot_end: high,
+            purge_seqno: Seqno(copy.purge),
+        })
+    }
+
+    fn read_log(&self, vb: VbId, after: Seqno, bytes_max: usize) -> LogRead {
+        self.with(vb, |copy| {
+            if after.0 < copy.floor {
+                return LogRead::Evicted;
+            }
+            let rows = &copy.rows[after.0 as usize..];
+            // Small reads, so that there are many snapshots.
+            let rows = &rows[..rows.len().min(bytes_max.min(7))];
+            if rows.is_empty() { LogRead::UpToDate } else { LogRead::Rows(rows.to_vec()) }
+        })
+    }
+}
+
+/// A scan of the disk, over the state at its start.
+pub(crate) struct Scan {
+    pub(crate) rows: Vec<Arc<Row>>,
+    pub(crate) snapshot: Option<DiskSnapshot>,
+}
+
+impl Scan {
+    pub(crate) fn open(copy: &Copy, start: Seqno, end: Seqno) -> Self {
+        let newest: BTreeMap<_, _> = copy.rows.iter().map(|row| (&row.key, row)).collect();
+        let within = |row: &&&Arc<Row>| row.seqno >= start && row.seqno <= end;
+        let mut rows: Vec<_> = newest.values().filter(within).map(|row| Arc::clone(row)).collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(row.seqno));
+        let high_seqno = Seqno(copy.rows.len() as u64);
+        Self { rows, snapshot: Some(DiskSnapshot { high_seqno, purge_seqno: Seqno(copy.purge) }) }
+    }
+
+    pub(crate) fn read(&mut self, encoder: RowEncoder, read: Read, count: usize) -> DiskRead {
+        let Read { vb, stream, row_bytes_max } = read;
+        let mut chunk = Chunk::default();
+        for _ in 0..count {
+            let Some(row) = self.rows.pop() else { break };
+            let bytes = encoder.frame_bytes_max(&row);
+            if bytes > row_bytes_max {
+                self.rows.push(row);
+                let end = ReadEnd::Large(bytes);
+                return DiskRead { snapshot: self.snapshot.take(), chunk, end };
+            }
+            encoder.write(&row, vb, stream.opaque, &mut chunk.frames).unwrap();
+            chunk.last_seqno = row.seqno;
+            if chunk.is_full() {
+                break;
+            }
+        }
+        let end = if self.rows.is_empty() { ReadEnd::Finished } else { ReadEnd::More };
+        DiskRead { snapshot: self.snapshot.take(), chunk, end }
+    }
+}
+
+/// A read that the machine asked for.
+#[derive(Clone, Copy)]
+pub(crate) struct Read {
+    pub(crate) vb: VbId,
+    pub(crate) stream: StreamId,
+    pub(crate) row_bytes_max: usize,
+}
