@@ -1,4 +1,4 @@
-//! The rows of a producer as the connection can take them: values, attributes, compression, opcodes.
+//! The rows of a producer as the connection can take them: values, attributes, opcodes.
 
 #![allow(
     clippy::unwrap_used,
