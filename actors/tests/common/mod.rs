@@ -143,7 +143,8 @@ impl Link {
         self.pass_request(add).await
     }
 
-    async fn pass_request(&mut self, add: Bytes) -> Pending {
+    /// The consumer requests the stream of an ADD_STREAM; not checked at the producer.
+    pub async fn ask(&mut self, add: Bytes) -> Pending {
         self.opaque += 1;
         // A data node counts in its own byte order.
         let opaque = Opaque(self.opaque.swap_bytes());
@@ -151,6 +152,11 @@ impl Link {
         let mut stream =
             Pending { vb: view(&add).header.vbucket(), add, opaque, request: Bytes::new() };
         self.ask_from(&mut stream, 0).await;
+        stream
+    }
+
+    async fn pass_request(&mut self, add: Bytes) -> Pending {
+        let stream = self.ask(add).await;
         let request = self.producer.expect(Opcode::DCP_STREAM_REQ).await;
         assert_eq!(request, stream.request, "passed unchanged");
         stream

@@ -1,6 +1,7 @@
 //! One connection of a fake peer, which a test drives frame by frame.
 
 use std::fmt::Debug;
+use std::io;
 
 use bytes::{Bytes, BytesMut};
 use mcbp::{Feature, FrameBuilder, Header, Opcode, Status};
@@ -108,6 +109,16 @@ impl FakeConn {
         let sent = timeout(PATIENCE, stream.write_all(bytes)).await;
         must("send", must("room to send in time", sent));
         must("flush", stream.flush().await);
+    }
+
+    /// Sends any bytes; an error says that the connection is closed.
+    ///
+    /// # Errors
+    /// The OS error.
+    pub async fn try_send_raw(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        stream.write_all(bytes).await?;
+        stream.flush().await
     }
 
     /// Sends the same bytes again and again until the other side closes, or stops reading for as
