@@ -5,8 +5,10 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use log::LevelFilter;
+use logger::Format;
 
 use crate::client::Ask;
+use crate::logging::Asked;
 
 /// Keeps vBuckets of one data node replicated from others, over DCP.
 ///
@@ -23,6 +25,10 @@ pub struct Cli {
     #[arg(long, value_name = "LEVEL", value_parser = level(), global = true)]
     pub log: Option<LevelFilter>,
 
+    /// The log format.
+    #[arg(long, value_name = "FORMAT", value_parser = format(), global = true)]
+    pub log_format: Option<Format>,
+
     /// Replicate the present data, compare both nodes, and exit: 0 when they are identical.
     #[arg(long)]
     pub once: bool,
@@ -34,6 +40,14 @@ pub struct Cli {
     /// A command to run instead.
     #[command(subcommand)]
     pub command: Option<Command>,
+}
+
+impl Cli {
+    /// What it says about the log.
+    #[must_use]
+    pub const fn log(&self) -> Asked {
+        Asked { level: self.log, format: self.log_format }
+    }
 }
 
 /// A command to run instead.
@@ -49,6 +63,10 @@ pub enum Command {
 fn level() -> impl TypedValueParser<Value = LevelFilter> {
     PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
         .try_map(|name| name.parse::<LevelFilter>())
+}
+
+fn format() -> impl TypedValueParser<Value = Format> {
+    PossibleValuesParser::new(Format::NAMES).try_map(|name| name.parse::<Format>())
 }
 
 #[cfg(test)]
@@ -85,6 +103,7 @@ mod tests {
         use clap::error::ErrorKind;
         assert_eq!(parse("dcp-proxy chekc").unwrap_err(), ErrorKind::InvalidSubcommand);
         assert_eq!(parse("dcp-proxy --log loud").unwrap_err(), ErrorKind::InvalidValue);
+        assert_eq!(parse("dcp-proxy --log-format xml").unwrap_err(), ErrorKind::InvalidValue);
         assert_eq!(parse("dcp-proxy --twice").unwrap_err(), ErrorKind::UnknownArgument);
     }
 }

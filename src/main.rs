@@ -9,6 +9,7 @@ use dcp_proxy::config::{self, Config};
 use dcp_proxy::run::{self, Options, RunError};
 use dcp_proxy::screen::Screen;
 use dcp_proxy::{logging, signals};
+use logger::Stream;
 
 /// The exit code for wrong usage or configuration; clap uses the same.
 const WRONG: u8 = 2;
@@ -39,23 +40,38 @@ fn with_config(
     run: impl FnOnce(&Config, &Screen) -> Result<bool, RunError>,
 ) -> ExitCode {
     let screen = Screen::new();
-    logging::start(cli.log, screen.clone());
     logging::abort_on_panic();
+    let exit = match logging::start(cli.log(), &screen) {
+        Ok(()) => configured(cli, &screen, run),
+        Err(error) => failed(&RunError::Start(error)),
+    };
+    logger::finish();
+    exit
+}
+
+fn configured(
+    cli: &Cli,
+    screen: &Screen,
+    run: impl FnOnce(&Config, &Screen) -> Result<bool, RunError>,
+) -> ExitCode {
     let config = match config::load(&cli.config) {
         Ok(config) => config,
         Err(problems) => {
-            eprintln!("{problems}");
+            logger::say(Stream::Error, &problems.to_string());
             return ExitCode::from(WRONG);
         }
     };
-    match run(&config, &screen) {
+    logging::configure(cli.log(), &config.log);
+    match run(&config, screen) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            log::error!("failed: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error),
     }
+}
+
+fn failed(error: &RunError) -> ExitCode {
+    logger::fatal(env!("CARGO_CRATE_NAME"), format_args!("failed: {error}"));
+    ExitCode::FAILURE
 }
 
 fn replicate(config: &Config, options: &Options, screen: &Screen) -> Result<bool, RunError> {

@@ -1,11 +1,13 @@
 //! Output for people: plain lines and, on a terminal, a progress bar below them.
 //!
-//! Log lines are written through here too, so that they do not overwrite a bar.
+//! Log lines are written through here too, so that they do not overwrite a bar. Lines go through
+//! the queue of the log: a reader that has stopped reading stops nobody.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use logger::{Sink, Stream};
 
 /// How often the progress is printed as a plain line, where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -35,10 +37,20 @@ impl Screen {
 
     /// Writes one plain line to standard output.
     pub fn say(&self, line: impl AsRef<str>) {
-        self.bars.suspend(|| {
-            // A reader that has closed the pipe is no reason to stop replicating.
-            _ = writeln!(io::stdout().lock(), "{}", line.as_ref());
-        });
+        logger::say(Stream::Output, line.as_ref());
+    }
+
+    /// Returns what writes lines to the standard streams, above any bar.
+    ///
+    /// # Errors
+    /// The OS error where there is no file descriptor left.
+    pub fn sink(&self) -> io::Result<Sink> {
+        let mut streams = logger::standard_streams()?;
+        if !self.is_terminal {
+            return Ok(streams);
+        }
+        let bars = self.bars.clone();
+        Ok(Box::new(move |stream, bytes| bars.suspend(|| streams(stream, bytes))))
     }
 
     /// A bar for work of `total` steps, below the lines printed so far.
@@ -58,18 +70,6 @@ impl Screen {
 impl Default for Screen {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// Log lines go to standard error, above any bar.
-impl Write for Screen {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.bars.suspend(|| io::stderr().lock().write_all(bytes))?;
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().lock().flush()
     }
 }
 

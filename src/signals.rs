@@ -37,6 +37,7 @@ pub fn stop_token() -> io::Result<CancellationToken> {
                 Some(first) if Instant::now().duration_since(first) < SAME_REQUEST => {}
                 Some(_) => {
                     log::warn!("terminating immediately, no clean shutdown signal={name}");
+                    logger::finish();
                     std::process::exit(AT_ONCE);
                 }
             }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use logline::value;
 use mcbp::kv::StoreExtras;
 use mcbp::{Datatype, Feature, FrameBuilder, Opcode, Status};
 use relay::{Client, Deadlines, Endpoint, LinkError, Login};
@@ -30,7 +31,8 @@ pub async fn trickle(
     while !stop.is_cancelled() {
         if let Err(error) = write(&endpoint, &bucket, vbuckets, &mut acknowledged, &stop).await {
             log::warn!(
-                "sample writes failed, reconnecting error=\"{error}\" retry_ms={}",
+                "sample writes failed, reconnecting error={} retry_ms={}",
+                value(&error),
                 RECONNECT.as_millis()
             );
             pause(RECONNECT, &stop).await;

@@ -6,6 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Payload};
 use actix_web::{HttpRequest, Responder};
 use dcp_actors::CommandError;
+use logline::value;
 use mcbp::VbId;
 use replica::plan::VBUCKETS_MAX;
 use serde_json::{Value, json};
@@ -35,7 +36,8 @@ pub(super) async fn replicate(
     let sets = desired.producers();
     let words = sets.iter().map(|(producer, set)| format!("{producer}={set}"));
     let words = words.collect::<Vec<_>>().join(" ");
-    let what = format!("replicate bucket={bucket} desired=\"{words}\" client={}", client(&request));
+    let (desired_words, client) = (value(&words), client(&request));
+    let what = format!("replicate bucket={bucket} desired={desired_words} client={client}");
     let desired = sets.iter().map(|(name, set)| (name.clone(), set.as_set().clone())).collect();
     opened(what, async move { replication.set_desired(&bucket, desired).await }).await
 }
@@ -132,7 +134,7 @@ pub(super) async fn to_its_end<T: 'static>(
     let command = actix_web::rt::spawn(async move {
         let done = command.await;
         if let Err(error) = &done {
-            log::warn!("command failed: {what} error=\"{error}\"");
+            log::warn!("command failed: {what} error={}", value(error));
         }
         done
     });

@@ -24,6 +24,10 @@ pub(super) fn json(config: &Config) -> Value {
         "producer": config.producers.iter().map(node).collect::<Vec<_>>(),
         "bucket": buckets.collect::<Vec<_>>(),
         "admin": { "listen": config.admin.listen.to_string(), "token": token },
+        "log": {
+            "level": config.log.level.map(|level| level.as_str().to_lowercase()),
+            "format": config.log.format.unwrap_or_default().name(),
+        },
         "limits": limits(&config.limits),
         "embedded": config.embedded.as_ref().map(embedded),
     })

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::body::{self, Level};
 use super::error::ApiError;
-use crate::logging;
 
 /// `GET /log-level`.
 pub(super) async fn read() -> Json<Value> {
@@ -22,7 +21,7 @@ pub(super) async fn set(payload: Payload) -> Result<Json<Value>, ApiError> {
     };
     let new: LevelFilter = level.parse().map_err(wrong)?;
     let old = log::max_level();
-    logging::set_level(new);
+    logger::set_level(new);
     log::info!("log level changed from={old} to={new}");
     Ok(read().await)
 }

@@ -29,6 +29,7 @@ use std::time::Duration;
 use actix_web::dev::ServerHandle;
 use actix_web::rt::System;
 use actix_web::{App, HttpServer, web};
+use logline::value;
 use tokio_util::sync::CancellationToken;
 
 use self::access::Access;
@@ -147,7 +148,7 @@ fn serve(listener: TcpListener, state: Arc<State>, access: Access, ready: &SyncS
                 // The receiver waits for this one message, so sending does not fail.
                 _ = ready.send(Ok(server.handle()));
                 if let Err(error) = server.await {
-                    log::error!("admin API ended, replication continues error=\"{error}\"");
+                    log::error!("admin API ended, replication continues error={}", value(error));
                 }
             }
             Err(error) => _ = ready.send(Err(error)),

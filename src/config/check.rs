@@ -136,6 +136,7 @@ impl Checker<'_> {
         self.unique("bucket", file.bucket.iter().map(|bucket| &bucket.name));
         let buckets = self.buckets(file);
         let admin = self.admin(&file.admin);
+        let log = self.log(&file.log);
         let limits = self.limits(&file.limits);
         Some(Config {
             path: path.to_owned(),
@@ -143,6 +144,7 @@ impl Checker<'_> {
             producers: producers.into_iter().collect::<Option<_>>()?,
             buckets: buckets?,
             admin: admin?,
+            log,
             limits,
             embedded: embedded?,
         })

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use log::LevelFilter;
+use logger::Format;
 use mcbp::VbState;
 use relay::{Endpoint, Secret};
 use replica::plan::{Connections, Desired};
@@ -21,6 +23,8 @@ pub struct Config {
     pub buckets: Vec<Bucket>,
     /// The admin API.
     pub admin: Admin,
+    /// The log.
+    pub log: Log,
     /// Deadlines and sizes.
     pub limits: Limits,
     /// Data nodes to run inside this process.
@@ -65,6 +69,15 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// The token that a request must have; always set unless `listen` is a loopback address.
     pub token: Option<Secret>,
+}
+
+/// The log; the command line takes precedence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Log {
+    /// The level of the sidecar's own packages; RUST_LOG, where set, takes precedence.
+    pub level: Option<LevelFilter>,
+    /// The format.
+    pub format: Option<Format>,
 }
 
 /// Deadlines, pauses, and the limits that define a loop.

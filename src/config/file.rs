@@ -23,6 +23,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) admin: Admin,
     #[serde(default)]
+    pub(super) log: Log,
+    #[serde(default)]
     pub(super) limits: Limits,
     pub(super) embedded: Option<Embedded>,
 }
@@ -64,6 +66,14 @@ pub(super) struct Bucket {
 pub(super) struct Admin {
     pub(super) listen: Option<Spanned<String>>,
     pub(super) token: Option<Spanned<Secret>>,
+}
+
+/// `[log]`: what is logged, and how.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Log {
+    pub(super) level: Option<Spanned<String>>,
+    pub(super) format: Option<Spanned<String>>,
 }
 
 /// `[limits]`: see [`crate::config::Limits`] for what each is.

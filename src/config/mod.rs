@@ -9,6 +9,7 @@ mod embedded;
 mod file;
 mod limits;
 mod links;
+mod log;
 mod problem;
 mod rules;
 mod summary;
@@ -18,7 +19,7 @@ mod tls;
 
 use std::path::Path;
 
-pub use checked::{Admin, Bucket, Config, Embedded, EmbeddedNode, Limits, Node};
+pub use checked::{Admin, Bucket, Config, Embedded, EmbeddedNode, Limits, Log, Node};
 pub use problem::{Problem, Problems};
 
 /// Looks up an environment variable.

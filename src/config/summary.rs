@@ -20,6 +20,9 @@ impl fmt::Display for Config {
         }
         let token = if self.admin.token.is_some() { "with a token" } else { "without a token" };
         writeln!(f, "admin     {} {token}", self.admin.listen)?;
+        let level = self.log.level.map_or("default", |level| level.as_str());
+        let format = self.log.format.unwrap_or_default().name();
+        writeln!(f, "log       level {}, format {format}", level.to_lowercase())?;
         let limits = &self.limits;
         write!(f, "limits    connect {:?}, setup {:?}, ", limits.connect, limits.setup)?;
         write!(f, "close {:?}, data move {:?}, ", limits.close, limits.data_move)?;

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use dcp_actors::{BucketPlan, Replication, ReplicationConfig, ReplicationHandle};
+use logline::value;
 use relay::Endpoint;
 use tokio_util::sync::CancellationToken;
 
@@ -187,7 +188,8 @@ impl Job<'_> {
                     position.behind
                 ),
                 Err(error) => log::warn!(
-                    "replicating, progress unknown streams={open}/{wanted} error=\"{error}\""
+                    "replicating, progress unknown streams={open}/{wanted} error={}",
+                    value(&error)
                 ),
             }
         }

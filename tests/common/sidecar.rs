@@ -84,7 +84,7 @@ impl Sidecar {
 
     /// Starts a subcommand that talks to this sidecar.
     pub async fn ask(&self, arguments: &[&str]) -> Process {
-        let line = self.process.logs(&["admin API listens url="]).await;
+        let line = self.process.logs(&["admin API listens", "url="]).await;
         let (_, url) = line.split_once("url=").unwrap();
         let mut command = command(&self.folder);
         command.args(arguments).args(["--admin", url]);

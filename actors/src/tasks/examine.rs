@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use actix::Recipient;
 use futures::future::join;
+use logline::value;
 use mcbp::{Status, VbId, VbState};
 use relay::{Client, Deadlines, Endpoint, LinkError, Login, Side};
 use replica::bucket::{BucketEvent, CopyReports, Examine, ExamineAction, Finding, TaskId};
@@ -38,7 +39,7 @@ pub(crate) async fn examine(
 async fn find(spec: &LinkSpec, examine: &Examine) -> Finding {
     let copies = ask(spec, examine).await;
     let (found, vb, bucket) = (examine.describe(&copies), examine.vb, &spec.bucket);
-    log::info!("failed takeover examined bucket={bucket} vb={} found=\"{found}\"", vb.0);
+    log::info!("failed takeover examined bucket={bucket} vb={} found={}", vb.0, value(&found));
     let (side, finding) = match examine.judge(&copies) {
         ExamineAction::Report(finding) => return finding,
         ExamineAction::Activate(side, finding) => (side, finding),
@@ -51,9 +52,10 @@ async fn find(spec: &LinkSpec, examine: &Examine) -> Finding {
         Ok(()) => {
             log::warn!(
                 "activated vBucket orphaned by an interrupted takeover bucket={bucket} vb={} \
-                 node={} found=\"{found}\"",
+                 node={} found={}",
                 vb.0,
-                node.name
+                node.name,
+                value(&found)
             );
             finding
         }

@@ -14,6 +14,7 @@
 //! # assert_eq!(take(b"abc", 2), Ok(&b"ab"[..]));
 //! ```
 
+use logline::value;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -91,7 +92,7 @@ fn record(place: Place, what: String) -> Broken {
         *count
     };
     if count.is_power_of_two() {
-        log::error!("invariant broken place={place} times={count} found=\"{}\"", broken.what);
+        log::error!("invariant broken place={place} times={count} found={}", value(&broken.what));
     }
     broken
 }

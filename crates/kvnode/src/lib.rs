@@ -2,7 +2,7 @@
 //!
 //! From the bottom up; a module uses only modules above it in this list.
 //!
-//! - `sync`, `clock`, `counter`, `blocking`, `log_limit`, `acceptor`, `tls`: small tools
+//! - `sync`, `clock`, `counter`, `blocking`, `acceptor`, `tls`: small tools
 //! - `bucket`: vBuckets over a store, group commit
 //! - `config`: the configuration of a node
 //! - `protocol`: requests, answers and framing, without any command
@@ -23,7 +23,6 @@ mod config;
 mod context;
 mod counter;
 mod dcp;
-mod log_limit;
 mod metrics;
 mod node;
 mod protocol;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use invariant::Broken;
 use log::{debug, warn};
+use logline::value;
 use mcbp::{Frame, FrameError, Status};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
@@ -68,12 +69,14 @@ pub(crate) async fn serve(
     let mut client = Client::new(node, peer);
     match run(&mut client, &mut stream, &mut buffer, &shutdown).await {
         End::Dcp(open) => return Some(Handover { stream, buffer, open: *open, peer, shutdown }),
-        End::Malformed(error) => warn!("malformed frame, closing peer={peer} error=\"{error}\""),
+        End::Malformed(error) => {
+            warn!("malformed frame, closing peer={peer} error={}", value(error))
+        }
         End::NotAuthenticated(wait) => {
             warn!("not authenticated in time, closing peer={peer} seconds={}", wait.as_secs());
         }
-        End::Io(error) => debug!("connection lost peer={peer} error=\"{error}\""),
-        End::Broken(error) => warn!("closing a connection peer={peer} error=\"{error}\""),
+        End::Io(error) => debug!("connection lost peer={peer} error={}", value(error)),
+        End::Broken(error) => warn!("closing a connection peer={peer} error={}", value(error)),
         End::Normal | End::Shutdown => {}
     }
     None

@@ -8,7 +8,6 @@
 //! - `estimate`: a producer's takeover estimate, and whether it allows a takeover
 //! - `remedy`: how to repair the copies of an interrupted takeover
 //! - `backoff`, `breaker`, `loops`: delays between attempts, and detection of retry loops
-//! - `log_limiter`: rate-limited log lines of many vBuckets, with a suppressed count
 //! - `lag`, `stall`, `standstill`: the lag of a consumer; detection of stalled links and vBuckets
 //! - `topology`: whether a producer's topologies name our node, which durable writes depend on
 
@@ -18,7 +17,6 @@ pub mod bucket;
 pub mod estimate;
 pub mod lag;
 pub mod link;
-pub mod log_limiter;
 pub mod loops;
 
 pub mod names;

@@ -7,6 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use logline::value;
 use mcbp::VbId;
 use vbucket::StoreError;
 use vbucket::store::PurgeStep;
@@ -85,7 +86,7 @@ fn run(core: &Core, work: &WorkQueue) {
         match result {
             Ok(()) => {}
             Err(StoreError::Poisoned(_)) => return,
-            Err(error) => log::warn!("could not free space in the store, error={error}"),
+            Err(error) => log::warn!("could not free space in the store, error={}", value(error)),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::engine::Slice;
 use crate::format::{ValuePointer, decode_row, row_id};
+use logline::value;
 
 /// Bytes of values that became garbage, by file.
 #[derive(Default)]
@@ -23,9 +24,13 @@ impl Tally {
         match row_id(key).map(|(vb, seqno)| (vb, seqno, decode_row(vb, seqno, bytes))) {
             Some((_, _, Ok((_, pointer)))) => self.add(pointer),
             Some((vb, seqno, Err(flaw))) => {
-                log::warn!("removing a damaged row, vb={} seqno={seqno} flaw={flaw:?}", vb.0);
+                let flaw = value(format_args!("{flaw:?}"));
+                log::warn!("removing a damaged row, vb={} seqno={seqno} flaw={flaw}", vb.0);
             }
-            None => log::warn!("removing a row with a malformed key, key={key:?}"),
+            None => {
+                let key = value(format_args!("{key:?}"));
+                log::warn!("removing a row with a malformed key, key={key}");
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! The one writer. It numbers commits, writes out-of-line values before the rows that name them
 //! count, syncs, updates the state file, and stops for good after a failed write.
 
+use logline::value;
 use vbucket::store::Durability;
 use vbucket::{Change, StoreError};
 
@@ -169,7 +170,7 @@ impl Writer {
         // The commit is safe without this note; only a later loss would go unnoticed.
         let noted = self.state_file.write(State { clean: false, synced: number });
         if let Err(error) = noted {
-            log::warn!("could not note a synced commit, number={number} error={error}");
+            log::warn!("could not note a synced commit, number={number} error={}", value(error));
         }
         failpoint::reach("commit-noted");
     }
@@ -214,7 +215,7 @@ impl Writer {
     }
 
     fn stop_for(&mut self, cause: String) -> StoreError {
-        log::error!("writing stopped until a restart, cause={cause:?}");
+        log::error!("writing stopped until a restart, cause={}", value(format_args!("{cause:?}")));
         self.poison = Some(cause.clone());
         StoreError::Poisoned(cause)
     }

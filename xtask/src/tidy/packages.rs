@@ -12,25 +12,33 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("mcbp", &[]),
     ("recordings", &[]),
     ("failpoint", &[]),
-    ("invariant", &[]),
+    ("logline", &[]),
+    ("invariant", &["logline"]),
+    ("logger", &["logline"]),
     ("xtask", &[]),
     ("fuzz", &["mcbp"]),
-    ("replica", &["invariant", "mcbp"]),
+    ("replica", &["invariant", "logline", "mcbp"]),
     ("vbucket", &["invariant", "mcbp"]),
-    ("relay", &["invariant", "mcbp"]),
-    ("store", &["failpoint", "invariant", "mcbp", "vbucket"]),
-    ("kvnode", &["failpoint", "invariant", "mcbp", "relay", "store", "vbucket"]),
-    ("dcp-actors", &["invariant", "mcbp", "relay", "replica"]),
+    ("relay", &["invariant", "logline", "mcbp"]),
+    ("store", &["failpoint", "invariant", "logline", "mcbp", "vbucket"]),
+    (
+        "kvnode",
+        &["failpoint", "invariant", "logger", "logline", "mcbp", "relay", "store", "vbucket"],
+    ),
+    ("dcp-actors", &["invariant", "logline", "mcbp", "relay", "replica"]),
     ("bench", &["kvnode", "mcbp", "relay"]),
     ("counts", &["mcbp", "relay", "replica", "store", "vbucket"]),
-    ("dcp-proxy", &["dcp-actors", "invariant", "kvnode", "mcbp", "relay", "replica"]),
+    (
+        "dcp-proxy",
+        &["dcp-actors", "invariant", "kvnode", "logger", "logline", "mcbp", "relay", "replica"],
+    ),
 ];
 
 /// Packages that any package may use, but only in its tests.
 const FOR_TESTS: &[&str] = &["recordings"];
 
 /// Packages without socket, clock, file or random source, and the libraries that they may use.
-const PURE: &[&str] = &["mcbp", "replica", "vbucket"];
+const PURE: &[&str] = &["logline", "mcbp", "replica", "vbucket"];
 const PURE_MAY_USE: &[&str] =
     &["base64", "bytes", "serde", "serde_json", "sha1", "snap", "thiserror"];
 

@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 
 use invariant::broken;
 use log::{error, info};
+use logline::value;
 use mcbp::{Seqno, VbId};
 use vbucket::consumer::Part;
 use vbucket::store::{Batch, Durability};
@@ -199,7 +200,10 @@ impl Committer {
         let (later, first) = self.shared.queue.refuse(error.clone());
         if first {
             let bucket = &self.shared.options.name;
-            error!("commit failed, refusing writes bucket={bucket} rows={rows} error=\"{error}\"");
+            error!(
+                "commit failed, refusing writes bucket={bucket} rows={rows} error={}",
+                value(error)
+            );
         }
         let later_entries = later.iter().flat_map(|batch| &batch.entries);
         for entry in failed.entries.iter().chain(later_entries) {

@@ -1,10 +1,19 @@
 //! What a bucket counts, for STAT and the metrics.
 
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
 use log::error;
+use logline::{Limit, LogLimiter};
 use tokio_util::sync::CancellationToken;
 
 use crate::counter::Counter;
-use crate::log_limit::LogLimit;
+use crate::sync::lock;
+
+/// Failed reads have one cause, which lasts.
+const LIMIT: Limit = Limit { lines: 5, window: Duration::from_secs(60), events: 1 };
+/// How often it is checked whether the window of the limit is over.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Counted since the bucket was opened.
 #[derive(Default, Debug)]
@@ -27,17 +36,25 @@ pub(crate) struct Counters {
 
 /// Reads of the disk that failed: every one is counted, and logged within a limit, because a
 /// damaged block can fail thousands of reads a second.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub(crate) struct ReadFailures {
     count: Counter,
-    limit: LogLimit,
+    began: Instant,
+    limiter: Mutex<LogLimiter<()>>,
+}
+
+impl Default for ReadFailures {
+    fn default() -> Self {
+        let limiter = Mutex::new(LogLimiter::new(LIMIT));
+        Self { count: Counter::default(), began: Instant::now(), limiter }
+    }
 }
 
 impl ReadFailures {
     /// Counts a failure; returns whether to log it.
     pub(crate) fn add(&self) -> bool {
         self.count.add(1);
-        self.limit.allows()
+        lock(&self.limiter).allow((), self.began.elapsed())
     }
 
     /// How many there were.
@@ -47,13 +64,21 @@ impl ReadFailures {
 
     /// Logs how many messages were suppressed, until `shutdown`.
     pub(crate) async fn report(&self, bucket: &str, shutdown: &CancellationToken) {
-        let log = |suppressed| {
-            let total = self.get();
-            error!(
-                "suppressed read-failure messages bucket={bucket} suppressed={suppressed} \
-                 total={total}"
-            );
+        let log = |now| {
+            for ((), suppressed) in lock(&self.limiter).take_suppressed(now) {
+                let total = self.get();
+                error!(
+                    "suppressed read-failure messages bucket={bucket} suppressed={suppressed} \
+                     total={total}"
+                );
+            }
         };
-        self.limit.report(shutdown, log).await;
+        while !shutdown.is_cancelled() {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = tokio::time::sleep(CHECK_INTERVAL) => log(self.began.elapsed()),
+            }
+        }
+        log(self.began.elapsed() + LIMIT.window);
     }
 }

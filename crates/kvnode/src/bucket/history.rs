@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use log::error;
+use logline::value;
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbId, VbState};
 use vbucket::{FailoverTable, Store, StoreError, VbMeta};
@@ -33,9 +34,8 @@ impl Vb {
                 Ok(meta) => lock(&vb.cell.inner).reset(meta),
                 Err(error) => {
                     let (bucket, id) = (vb.bucket_name(), id.0);
-                    error!(
-                        "record unreadable, vbucket dead bucket={bucket} vb={id} error=\"{error}\""
-                    );
+                    let text = value(&error);
+                    error!("record unreadable, vbucket dead bucket={bucket} vb={id} error={text}");
                     lock(&vb.cell.inner).lose(error);
                 }
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use log::{error, info};
+use logline::value;
 use mcbp::{Seqno, VbState};
 use tokio_util::sync::CancellationToken;
 use vbucket::{Kind, Row, ScanEnd, ScanStep, StoreError};
@@ -70,7 +71,7 @@ async fn expire_in(vb: &Arc<Vb>) -> u64 {
         .await
     };
     let Ok(Ok(Overdue { keys, next })) =
-        found.inspect_err(|gone| error!("expiry scan panicked error=\"{gone}\""))
+        found.inspect_err(|gone| error!("expiry scan panicked error={}", value(gone)))
     else {
         vb.cell.note_expiry(0);
         return 0;
@@ -88,7 +89,7 @@ fn report(vb: &Vb, error: &StoreError) {
     let gone = matches!(error, StoreError::NoVbucket(_));
     if !gone && vb.shared.counters.read_failures.add() {
         let (bucket, vb) = (vb.bucket_name(), vb.id().0);
-        error!("expiry scan failed bucket={bucket} vb={vb} error=\"{error}\"");
+        error!("expiry scan failed bucket={bucket} vb={vb} error={}", value(error));
     }
 }
 

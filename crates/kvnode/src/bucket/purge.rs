@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use log::{error, info};
+use logline::value;
 use mcbp::Seqno;
 use tokio_util::sync::CancellationToken;
 use vbucket::StoreError;
@@ -48,7 +49,7 @@ impl Bucket {
                 let unread = matches!(error, VbError::Store(StoreError::Damaged { .. }));
                 if !unread || self.counters().read_failures.add() {
                     let (bucket, vb) = (self.name(), vb.id().0);
-                    error!("purge failed bucket={bucket} vb={vb} error=\"{error}\"");
+                    error!("purge failed bucket={bucket} vb={vb} error={}", value(error));
                 }
             }
         }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use logline::value;
 use mcbp::{Seqno, VbId, VbState, VbUuid};
 use vbucket::producer::LogRead;
 use vbucket::{FailoverTable, StoreError, VbMeta};
@@ -133,10 +134,11 @@ impl Vb {
     /// How many documents it holds. Blocks on the disk.
     pub(crate) fn item_count(&self) -> Result<u64, StoreError> {
         self.shared.store.item_count(self.id()).inspect_err(|error| {
-            if self.shared.counters.read_failures.add() {
-                let (bucket, vb) = (self.bucket_name(), self.id().0);
-                log::error!("counting documents failed bucket={bucket} vb={vb} error=\"{error}\"");
+            if !self.shared.counters.read_failures.add() {
+                return;
             }
+            let (bucket, vb) = (self.bucket_name(), self.id().0);
+            log::error!("counting documents failed bucket={bucket} vb={vb} error={}", value(error));
         })
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use invariant::Broken;
 use log::{error, info, warn};
+use logline::value;
 use mcbp::{VbId, VbState};
 use vbucket::StoreError;
 use vbucket::store::{Batch, Durability};
@@ -42,7 +43,10 @@ impl Bucket {
                 Warmup::Done
             }
             Err(reason) => {
-                error!("warm-up failed, the bucket is not served bucket={name} error=\"{reason}\"");
+                error!(
+                    "warm-up failed, the bucket is not served bucket={name} error={}",
+                    value(&reason)
+                );
                 Warmup::Failed(reason.to_string())
             }
         };

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use logline::value;
 use mcbp::{Datatype, VbState, VbUuid};
 use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Replaces, Row, StoreError};
@@ -97,10 +98,11 @@ impl Vb {
         }
         // A row leaves `pending` after it is in the store, so it is found in one of the two.
         let row = self.shared.store.get(self.id(), key).inspect_err(|error| {
-            if self.shared.counters.read_failures.add() {
-                let (bucket, vb) = (self.bucket_name(), self.id().0);
-                log::error!("read failed bucket={bucket} vb={vb} error=\"{error}\"");
+            if !self.shared.counters.read_failures.add() {
+                return;
             }
+            let (bucket, vb) = (self.bucket_name(), self.id().0);
+            log::error!("read failed bucket={bucket} vb={vb} error={}", value(error));
         })?;
         Ok(row.map(|row| Found { row: Arc::new(row), commit: None }))
     }

@@ -2,9 +2,13 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr as _;
 
 use clap::Parser;
+use log::LevelFilter;
+use logger::Format;
 
+use super::log::{Log, level};
 use super::values::{InitialState, parse_bucket};
 
 /// A data node that speaks the memcached binary protocol and DCP.
@@ -44,7 +48,20 @@ pub(super) struct Arguments {
     /// TOML file with these and more options; the command line overrides it
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// Log level: off, error, warn, info, debug or trace; RUST_LOG has finer filters
+    #[arg(long, value_name = "LEVEL", value_parser = level)]
+    pub(super) log: Option<LevelFilter>,
+    /// Log format: logfmt or json
+    #[arg(long, value_name = "FORMAT", value_parser = Format::from_str)]
+    pub(super) log_format: Option<Format>,
     /// File to write the port number to once the node listens
     #[arg(long, value_name = "FILE")]
     pub(super) port_file: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// What they say about the log.
+    pub(super) const fn log(&self) -> Log {
+        Log { level: self.log, format: self.log_format }
+    }
 }

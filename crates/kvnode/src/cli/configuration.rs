@@ -2,13 +2,14 @@
 
 use super::arguments::Arguments;
 use super::file;
+use super::log::Log;
 use super::values::password;
 use crate::bucket::BucketOptions;
 use crate::config::{NodeConfig, Users};
 use crate::tls::Tls;
 
-/// Reads the file, if one is given; the command line overrides it.
-pub(super) fn configuration(arguments: Arguments) -> Result<NodeConfig, String> {
+/// Reads the file, if one is given; the command line overrides it. The log is what the file says.
+pub(super) fn configuration(arguments: Arguments) -> Result<(NodeConfig, Log), String> {
     let mut config = match &arguments.config {
         Some(path) => file::read(path)?,
         None => file::Partial::default(),
@@ -29,7 +30,7 @@ pub(super) fn configuration(arguments: Arguments) -> Result<NodeConfig, String> 
     if let (Some(certificate), Some(key)) = (arguments.tls_cert, arguments.tls_key) {
         config.tls = Some(Tls::load(&certificate, &key, arguments.tls_client_ca.as_deref())?);
     }
-    Ok(NodeConfig {
+    let node = NodeConfig {
         tls: config.tls,
         listen: arguments.listen.or(config.listen).ok_or("no address: give --listen ADDR")?,
         metrics: arguments.metrics.or(config.metrics),
@@ -37,5 +38,6 @@ pub(super) fn configuration(arguments: Arguments) -> Result<NodeConfig, String> 
         buckets: config.buckets,
         users: Users(config.users),
         limits: config.limits,
-    })
+    };
+    Ok((node, config.log))
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use vbucket::store::Durability;
 
+use super::log::{Log, LogTable, level};
 use super::values::{InitialState, password};
 use crate::bucket::BucketOptions;
 use crate::config::Limits;
@@ -30,6 +31,8 @@ struct File {
     bucket: Vec<Bucket>,
     #[serde(default)]
     user: Vec<User>,
+    #[serde(default)]
+    log: LogTable,
     #[serde(default)]
     limits: LimitsTable,
 }
@@ -92,6 +95,7 @@ pub(super) struct Partial {
     pub(super) data: Option<PathBuf>,
     pub(super) buckets: Vec<BucketOptions>,
     pub(super) users: Vec<(String, Secret)>,
+    pub(super) log: Log,
     pub(super) limits: Limits,
 }
 
@@ -113,6 +117,7 @@ pub(super) fn read(path: &Path) -> Result<Partial, String> {
         data: file.data.map(|data| folder.join(data)),
         buckets: file.bucket.iter().map(|b| checker.bucket(b)).collect::<Result<_, _>>()?,
         users: file.user.iter().map(|user| checker.user(user)).collect::<Result<_, _>>()?,
+        log: checker.log(&file.log)?,
         limits: checker.limits(&file.limits)?,
     })
 }
@@ -183,6 +188,18 @@ impl Checker<'_> {
         let path = self.folder.join(&user.password.as_ref().file);
         let secret = password(&path).map_err(|what| self.problem(&user.password, what))?;
         Ok((user.name.as_ref().clone(), secret))
+    }
+
+    fn log(&self, table: &LogTable) -> Result<Log, String> {
+        let level =
+            |name: &Spanned<String>| level(name.as_ref()).map_err(|what| self.problem(name, what));
+        let format = |name: &Spanned<String>| {
+            name.as_ref().parse().map_err(|what: String| self.problem(name, what))
+        };
+        Ok(Log {
+            level: table.level.as_ref().map(level).transpose()?,
+            format: table.format.as_ref().map(format).transpose()?,
+        })
     }
 
     fn limits(&self, table: &LimitsTable) -> Result<Limits, String> {

@@ -4,43 +4,46 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use log::{error, info, warn};
+use log::{info, warn};
 
 use super::arguments::Arguments;
 use super::configuration::configuration;
 use crate::config::NodeConfig;
 use crate::node::{Node, NodeError};
 
+/// The name in log lines.
+const NAME: &str = env!("CARGO_PKG_NAME");
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
-
-/// The log filter unless RUST_LOG gives another; the storage engine logs a lot at `info`.
-const LOG_FILTER: &str = "info,fjall=warn,lsm_tree=warn";
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
+    // In a release build a panic ends the process; it must not wait for a log that nobody reads.
+    std::panic::set_hook(Box::new(|panic| logger::panicked(NAME, panic)));
     let arguments = Arguments::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(LOG_FILTER)).init();
-    let port_file = arguments.port_file.clone();
-    let config = match configuration(arguments) {
-        Ok(config) => config,
-        Err(problem) => {
-            error!("{problem}");
-            return ExitCode::from(WRONG_USAGE);
-        }
+    let exit = match arguments.log().start() {
+        Ok(()) => started(arguments),
+        Err(error) => failed(&NodeError::Threads(error)),
     };
-    match run(config, port_file.as_deref()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(NodeError::Config(problem)) => {
-            error!("{problem}");
-            ExitCode::from(WRONG_USAGE)
-        }
-        Err(problem) => {
-            error!("{problem}");
-            ExitCode::from(FAILED)
-        }
-    }
+    logger::finish();
+    exit
+}
+
+fn started(arguments: Arguments) -> ExitCode {
+    let (port_file, log) = (arguments.port_file.clone(), arguments.log());
+    let configured = configuration(arguments).map_err(NodeError::Config);
+    let ended = configured.and_then(|(node, of_file)| {
+        log.apply(of_file);
+        run(node, port_file.as_deref())
+    });
+    ended.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
+}
+
+/// Says why the program ends, whatever the log level.
+fn failed(error: &NodeError) -> ExitCode {
+    logger::fatal(NAME, error);
+    ExitCode::from(if matches!(error, NodeError::Config(_)) { WRONG_USAGE } else { FAILED })
 }
 
 fn run(config: NodeConfig, port_file: Option<&Path>) -> Result<(), NodeError> {
@@ -63,6 +66,7 @@ fn run(config: NodeConfig, port_file: Option<&Path>) -> Result<(), NodeError> {
             }
             signal = stop.wait() => {
                 warn!("stopping at once, the next start treats this as a crash signal={signal}");
+                logger::finish();
                 std::process::exit(FAILED.into())
             }
         }

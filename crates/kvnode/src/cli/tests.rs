@@ -17,7 +17,7 @@ fn parse(folder: &Path, toml: &str, arguments: &[&str]) -> Result<NodeConfig, St
     let in_folder = |word: &&str| word.replace('@', &format!("{}/", folder.display()));
     let words = std::iter::once("kvnode".to_owned()).chain(arguments.iter().map(in_folder));
     let arguments = Arguments::try_parse_from(words).map_err(|error| error.to_string())?;
-    configuration(arguments)
+    configuration(arguments).map(|(node, _log)| node)
 }
 
 const ALL: [&str; 10] = [
@@ -122,6 +122,8 @@ fn errors_name_the_line_and_what_to_do() {
         ("[[user]]\nname = \"u\"\npassword = { file = \"none\" }", "node.toml:3:"),
         ("\ntls = { certificate = \"no.pem\", key = \"no.key\" }", "node.toml:2: file "),
         ("tls = { certificate = \"no.pem\" }", "missing field `key`"),
+        ("[log]\nlevel = \"loud\"", "node.toml:2: \"loud\" is not a level: give off, error"),
+        ("[log]\nformat = \"xml\"", "node.toml:2: \"xml\" is not a format: give logfmt or json"),
         ("[limits]\nworker_threads = 0", "node.toml:2: 0 is out of range: give 1 to 64"),
         ("", "no address: give --listen ADDR"),
         ("listen = \"127.0.0.1:0\"", "no folder for data: give --data DIR"),

@@ -1,6 +1,7 @@
 //! SASL: PLAIN only, against the users of the configuration.
 
 use log::{debug, warn};
+use logline::value;
 use mcbp::Status;
 
 use crate::client::{Client, Login};
@@ -31,7 +32,7 @@ pub(super) fn authenticate(client: &mut Client, request: &Request<'_>) -> Result
     let Some(user) = known.filter(|user| client.node.users.check(user, password)) else {
         client.node.counters.auth_errors.add(1);
         let user = String::from_utf8_lossy(user);
-        warn!("authentication failed peer={} user={user:?}", client.peer);
+        warn!("authentication failed peer={} user={}", client.peer, value(user));
         return Err(Status::AUTH_ERROR.into());
     };
     debug!("authenticated peer={} user={user:?}", client.peer);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use log::{info, warn};
+use logline::value;
 use mcbp::{Frame, Seqno, VbId, VbState};
 use tokio::sync::watch;
 use vbucket::consumer::{Consumer, Effect, Effects, Event, Failure, Part, Replicas as _};
@@ -203,7 +204,7 @@ fn failure(vb: VbId, error: VbError) -> Failure {
     match error {
         VbError::NoVbucket(_) | VbError::WrongState { .. } => Failure::NotReplica,
         error => {
-            warn!("change of a stream failed vb={} error=\"{error}\"", vb.0);
+            warn!("change of a stream failed vb={} error={}", vb.0, value(&error));
             Failure::Other(error.to_string())
         }
     }

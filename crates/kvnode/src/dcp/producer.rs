@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use log::{error, warn};
+use logline::value;
 use mcbp::{Frame, VbId, VbState};
 use vbucket::producer::{Effect, Effects, Event, Producer, StreamId};
 use vbucket::store::Scan;
@@ -153,7 +154,8 @@ impl Side for ProducerSide {
             }
             Effect::Failed { vb, seqno, cause, read_failed } => {
                 if !read_failed || self.access.bucket().counters().read_failures.add() {
-                    error!("stream failed {wire} vb={} seqno={seqno} error={cause:?}", vb.0);
+                    let cause = value(format_args!("{cause:?}"));
+                    error!("stream failed {wire} vb={} seqno={seqno} error={cause}", vb.0);
                 }
             }
             Effect::Silent(lasts) => {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use log::info;
+use logline::value;
 use mcbp::{FrameBuilder, Opcode, Status};
 use tokio_util::sync::CancellationToken;
 use vbucket::consumer::{Consumer, ConsumerOptions};
@@ -53,7 +54,8 @@ pub(crate) async fn serve(handover: Handover) {
             (Machine::Consumer(Arc::new(Mutex::new(Consumer::new(options, opened)))), "consumer")
         }
     };
-    info!("dcp connection opened connection={name:?} side={side} peer={peer} user={user:?}");
+    let (shown, login) = (value(&name), value(&user));
+    info!("dcp connection opened connection={shown} side={side} peer={peer} user={login}");
     let connection = connections.enter(&name, user, machine.clone());
     let displaced = connection.displaced().clone();
     let mut wire = Wire::new(name.clone(), stream, buffer, shutdown, displaced);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::{Buf as _, Bytes, BytesMut};
 use invariant::{Broken, broken};
 use log::{debug, info, warn};
+use logline::value;
 use mcbp::{Frame, FrameError, Header};
 use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 use tokio_util::io::poll_read_buf;
@@ -155,10 +156,14 @@ impl Wire {
             Ended::ByPeer => info!("dcp connection closed by its peer {self}"),
             Ended::Shutdown => debug!("dcp connection closed, the node stops {self}"),
             Ended::Displaced => info!("dcp connection displaced by another of its name {self}"),
-            Ended::Io(error) => info!("dcp connection lost {self} error=\"{error}\""),
-            Ended::Malformed(error) => warn!("malformed frame, closing {self} error=\"{error}\""),
-            Ended::Broken(error) => warn!("closing a dcp connection {self} error=\"{error}\""),
-            Ended::Closing(reason) => warn!("closing a dcp connection {self} reason={reason:?}"),
+            Ended::Io(error) => info!("dcp connection lost {self} error={}", value(error)),
+            Ended::Malformed(error) => {
+                warn!("malformed frame, closing {self} error={}", value(error))
+            }
+            Ended::Broken(error) => warn!("closing a dcp connection {self} error={}", value(error)),
+            Ended::Closing(reason) => {
+                warn!("closing a dcp connection {self} reason={}", value(reason))
+            }
         }
         // A peer that has ended only its own side still reads what it was refused.
         if matches!(ended, Ended::Closing(_) | Ended::ByPeer) {

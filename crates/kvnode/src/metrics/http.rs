@@ -11,6 +11,7 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use log::{debug, error};
+use logline::value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -43,15 +44,17 @@ pub(crate) async fn serve(listener: TcpListener, node: Arc<Context>) {
             tokio::spawn(async move {
                 match timeout(REQUEST_WAIT, exchange(stream, &node)).await {
                     Ok(Ok(())) => {}
-                    Ok(Err(error)) => debug!("metrics not served peer={peer} error=\"{error}\""),
-                    Err(late) => debug!("metrics not served peer={peer} error=\"{late}\""),
+                    Ok(Err(error)) => {
+                        debug!("metrics not served peer={peer} error={}", value(error))
+                    }
+                    Err(late) => debug!("metrics not served peer={peer} error={}", value(late)),
                 }
                 drop(permit);
             });
         }
     };
     tokio::select! {
-        () = acceptor.report(&node.shutdown) => {}
+        () = node.shutdown.cancelled() => {}
         () = accepting => {}
     }
 }
@@ -81,7 +84,7 @@ fn answer(method: &Method, path: &str, node: &Context) -> Response<String> {
         (&Method::GET, "/metrics") => match disk(|| page::text(node)) {
             Ok(text) => (StatusCode::OK, OPEN_METRICS, text),
             Err(error) => {
-                error!("metrics cannot be written error=\"{error}\"");
+                error!("metrics cannot be written error={}", value(error));
                 (StatusCode::INTERNAL_SERVER_ERROR, TEXT, "no metrics\n".to_owned())
             }
         },

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use log::warn;
+use logline::value;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
@@ -11,37 +12,30 @@ use tokio_util::task::TaskTracker;
 
 use crate::acceptor::Acceptor;
 use crate::context::Context;
-use crate::log_limit::LogLimit;
 use crate::tls::Socket;
 use crate::{dcp, session};
 
 /// Runs until the node stops.
 pub(super) async fn run(listener: TcpListener, node: Arc<Context>, tasks: TaskTracker) {
-    let (acceptor, rejected) = (Acceptor::new(listener), LogLimit::default());
+    let acceptor = Acceptor::new(listener);
     let accepting = async {
         loop {
             let (stream, peer) = acceptor.next().await;
             node.counters.connections.add(1);
             let Ok(permit) = Arc::clone(&node.connection_permits).try_acquire_owned() else {
                 node.counters.rejected_connections.add(1);
-                if rejected.allows() {
-                    let limit = node.limits.connections_max;
-                    warn!("connection rejected, the limit is reached peer={peer} limit={limit}");
-                }
+                let limit = node.limits.connections_max;
+                warn!("connection rejected, the limit is reached peer={peer} limit={limit}");
                 continue;
             };
             match relay::prepare_socket(&stream) {
                 Ok(_) => drop(tasks.spawn(serve(stream, peer, Arc::clone(&node), permit))),
-                Err(error) => warn!("cannot set up a socket peer={peer} error=\"{error}\""),
+                Err(error) => warn!("cannot set up a socket peer={peer} error={}", value(error)),
             }
         }
     };
-    let reports = async {
-        let log = |count| warn!("suppressed rejection messages suppressed={count}");
-        tokio::join!(rejected.report(&node.shutdown, log), acceptor.report(&node.shutdown));
-    };
     tokio::select! {
-        () = reports => {}
+        () = node.shutdown.cancelled() => {}
         () = accepting => {}
     }
 }
@@ -72,6 +66,6 @@ async fn encrypt(stream: TcpStream, peer: SocketAddr, node: &Context) -> Option<
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no handshake in {} s", node.limits.authentication.as_secs()),
     };
-    warn!("TLS handshake failed peer={peer} error=\"{error}\"");
+    warn!("TLS handshake failed peer={peer} error={}", value(error));
     None
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use log::{error, info, warn};
+use logline::value;
 use tokio::runtime::Runtime;
 use tokio_util::task::TaskTracker;
 
@@ -72,7 +73,11 @@ impl NodeHandle {
         let mut outcome = Ok(());
         for bucket in &self.buckets {
             if let Err(source) = bucket.close() {
-                error!("bucket not closed cleanly bucket={} error=\"{source}\"", bucket.name());
+                error!(
+                    "bucket not closed cleanly bucket={} error={}",
+                    bucket.name(),
+                    value(&source)
+                );
                 let bucket = bucket.name().to_owned();
                 outcome = outcome.and(Err(NodeError::Close { bucket, source }));
             }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use logline::value;
 use mcbp::{Side, VbId};
 
 use super::effect::{BucketEffect, BucketEffects};
@@ -130,10 +131,10 @@ impl BucketMachine {
         let failures = link.failures.saturating_add(1);
         if link.logged.should_log(&down.detail, u64::from(failures)) {
             fx.push(BucketEffect::warn(format!(
-                "link down link={} times={failures} retry_ms={} reason=\"{}\"",
+                "link down link={} times={failures} retry_ms={} reason={}",
                 link.name,
                 delay.as_millis(),
-                down.detail
+                value(&down.detail)
             )));
         }
         self.failures.links.count(&link.key.producer, down.code, down.answer.clone());
@@ -157,7 +158,7 @@ impl BucketMachine {
                 let for_ms = millis(stuck.for_);
                 let reason = Reason::Stalled { behind: stuck.behind, for_ms };
                 let error = VbError { vb, side: Side::Producer, reason };
-                let text = format!("stream stalled link={} reason=\"{error}\"", link.name);
+                let text = format!("stream stalled link={} reason={}", link.name, value(&error));
                 fx.push(BucketEffect::warn(text));
                 let producer = &link.key.producer;
                 self.failures.streams.count(producer, error.reason_code(), error.answer());

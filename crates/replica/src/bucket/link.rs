@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use logline::{Limit, LogLimiter, value};
 use mcbp::VbId;
 
 use super::effect::BucketEffect;
@@ -13,7 +14,6 @@ use super::lines::LineKind;
 use super::link_down::LinkDown;
 use super::link_state::{Decision, LinkState};
 use crate::link::{Outcome, Reason, ReasonCode, VbOutcome};
-use crate::log_limiter::LogLimiter;
 use crate::loops::{LoggedReasons, Notice};
 use crate::plan::LinkKey;
 use crate::stall::{Sample, Stall, StallRule};
@@ -71,7 +71,7 @@ impl Link {
             wanted: WantedStreams::default(),
             failures: 0,
             logged: LoggedReasons::default(),
-            lines: LogLimiter::default(),
+            lines: LogLimiter::new(Limit::OF_A_LINK),
             last_error: None,
             stalls: 0,
             stall: None,
@@ -261,7 +261,7 @@ impl Link {
         now: Duration,
     ) -> Option<BucketEffect> {
         let (kind, fields) = match notice {
-            Notice::Log(times) => (kind, format!("times={times} reason=\"{why}\"")),
+            Notice::Log(times) => (kind, format!("times={times} reason={}", value(why))),
             Notice::Tripped(in_loop) => {
                 (LineKind::Broken, format!("vb={} kind={in_loop} retry=longest-backoff", vb.0))
             }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use logline::value;
 use mcbp::{Seqno, Side, VbId};
 
 use super::effect::{BucketEffect, BucketEffects};
@@ -80,8 +81,10 @@ impl Nodes {
             }
             PollAnswer::Seqnos(Err(error)) => {
                 if self.errors.insert(node.clone(), error.clone()).is_none() {
-                    let text =
-                        format!("lag is unknown bucket={bucket} node={node} reason=\"{error}\"");
+                    let text = format!(
+                        "lag is unknown bucket={bucket} node={node} reason={}",
+                        value(error)
+                    );
                     fx.push(BucketEffect::warn(text));
                 }
                 self.seqnos(side, &node, None, now)
@@ -119,10 +122,10 @@ impl Nodes {
         if self.warnings.get(node) == Some(&text) {
             return None;
         }
-        let quoted = text.replace('"', "'");
+        let reason = value(&text);
         self.warnings.insert(node.to_owned(), text);
         Some(BucketEffect::warn(format!(
-            "node is in no topology bucket={bucket} producer={node} reason=\"{quoted}\""
+            "node is in no topology bucket={bucket} producer={node} reason={reason}"
         )))
     }
 

@@ -12,6 +12,7 @@ use super::machine::BucketMachine;
 use super::moves::{Move, MoveDecision, MoveStep};
 use super::queue::{Job, QueuedCommand};
 use crate::link::VbOutcome;
+use logline::value;
 
 impl BucketMachine {
     /// Takes the first step. Returns its deadline.
@@ -164,8 +165,11 @@ impl BucketMachine {
             }
             Err(cause) => {
                 let failure = self.failure(vb, moving.from(), cause);
-                let text =
-                    format!("vbucket not moved bucket={bucket} vb={} reason=\"{failure}\"", vb.0);
+                let text = format!(
+                    "vbucket not moved bucket={bucket} vb={} reason={}",
+                    vb.0,
+                    value(&failure)
+                );
                 fx.push(BucketEffect::warn(text));
                 self.desired = std::mem::take(&mut moving.before);
                 Err(CommandError::Failed(vec![failure]))

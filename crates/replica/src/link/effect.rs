@@ -1,6 +1,7 @@
 //! What the machine wants done. The shell carries it out in order and decides nothing.
 
 use bytes::Bytes;
+use logline::value;
 use mcbp::dcp::{AddStream, SetVbucketState};
 use mcbp::{FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState};
 
@@ -222,7 +223,7 @@ pub enum Note {
         state: VbState,
     },
     /// A connection was lost while the link was shutting down.
-    #[error("connection lost during shutdown side={side} reason=\"{why}\"")]
+    #[error("connection lost during shutdown side={side} reason={}", value(.why))]
     LostInShut {
         /// Whose connection.
         side: Side,

@@ -12,6 +12,7 @@ use std::fs::OpenOptions;
 use std::path::{Path, PathBuf};
 
 use batches::{JournalBatch, Reader, marks};
+use logline::value;
 use vbucket::StoreError;
 
 use crate::errors::{damaged, io};
@@ -147,7 +148,7 @@ fn journals(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
 fn cut_off(path: &Path, at: usize, last: u64) -> Result<(), StoreError> {
     log::warn!(
         "cutting an unfinished commit off a journal, path={} at_byte={at} last_commit={last}",
-        path.display()
+        value(path.display())
     );
     let cut = OpenOptions::new().write(true).open(path).and_then(|file| {
         file.set_len(at as u64)?;

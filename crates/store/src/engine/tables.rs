@@ -8,6 +8,7 @@ use fjall::config::BlockSizePolicy;
 use fjall::{
     CompressionType, Database, KeyspaceCreateOptions, OwnedWriteBatch, PersistMode, Slice,
 };
+use logline::value;
 use vbucket::StoreError;
 use vbucket::store::Durability;
 
@@ -188,7 +189,10 @@ impl Tables {
     pub(crate) fn disk_bytes(&self) -> u64 {
         let tables = || self.all().iter().map(|table| table.disk_bytes()).sum();
         self.db.disk_space().unwrap_or_else(|error| {
-            log::warn!("disk usage is counted without the journals, error={error:?}");
+            log::warn!(
+                "disk usage is counted without the journals, error={}",
+                value(format_args!("{error:?}"))
+            );
             tables()
         })
     }

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use logline::value;
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 use vbucket::{Change, StoreError};
@@ -219,7 +220,8 @@ impl Appender {
                 self.current = Some(CurrentFile { file: current.file, out, bytes });
             }
             Err(error) => {
-                let path = current.file.path.display();
+                let path = value(current.file.path.display());
+                let error = value(error);
                 log::warn!("could not truncate a value file, path={path} error={error}");
             }
         }

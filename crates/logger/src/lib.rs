@@ -1,0 +1,25 @@
+//! The log of a program: from `log`'s macros to standard error, without ever making a caller wait.
+//!
+//! A line is formatted where it is logged and put into a queue of bounded size. One thread writes
+//! the queue. Where nobody reads the log, the queue fills and further lines are dropped and
+//! counted; the program goes on, and its exit waits for the writer only while that makes progress.
+//!
+//! - `fields`: the fields of a message; `format`: a line as logfmt or JSON
+//! - `limits`: which lines are suppressed because their event repeats
+//! - `queue`: the bounded queue; `streams`: what it is written to
+//! - `settings`: levels and filters; `global`: the logger of the process
+
+mod fields;
+mod format;
+mod global;
+mod limits;
+mod queue;
+mod settings;
+mod streams;
+
+pub use format::Format;
+pub use global::{
+    dropped, fatal, finish, is_filtered, panicked, say, set_format, set_level, start, suppressed,
+};
+pub use settings::Settings;
+pub use streams::{Sink, Stream, standard_streams};
