@@ -1,7 +1,7 @@
 //! The replication sidecar as a library, so that every part can be tested; `main.rs` is thin.
 //!
 //! - `cli`, `config`: the command line and `proxy.toml`
-//! - `logging`, `screen`, `signals`: output and stop signals
+//! - `logging`, `screen`, `signals`: output and signals; `reload`: what SIGHUP does
 //! - `run`: the main job, step by step; `story`: its output
 //! - `admin`: the HTTP API; `client`: the subcommands that use it
 //! - `embedded`: data nodes inside this process; `sample`, `load`, `trickle`: their documents
@@ -17,6 +17,7 @@ pub mod config;
 pub mod embedded;
 pub mod load;
 pub mod logging;
+pub mod reload;
 pub mod run;
 pub mod sample;
 pub mod screen;

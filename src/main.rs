@@ -6,6 +6,7 @@ use clap::Parser as _;
 use dcp_proxy::cli::{Cli, Command};
 use dcp_proxy::client::{self, Exit};
 use dcp_proxy::config::{self, Config};
+use dcp_proxy::reload::Reload;
 use dcp_proxy::run::{self, Options, RunError};
 use dcp_proxy::screen::Screen;
 use dcp_proxy::{logging, signals};
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
         }),
         None => with_config(&cli, |config, screen| {
             let options = Options { once: cli.once, admin_file: cli.admin_file.clone() };
-            replicate(config, &options, screen)
+            replicate(config, &options, screen, Reload::new(config, cli.log()))
         }),
     }
 }
@@ -74,9 +75,15 @@ fn failed(error: &RunError) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn replicate(config: &Config, options: &Options, screen: &Screen) -> Result<bool, RunError> {
+fn replicate(
+    config: &Config,
+    options: &Options,
+    screen: &Screen,
+    reload: Reload,
+) -> Result<bool, RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        signals::on_hang_up(move || reload.run())?;
         let stop = signals::stop_token()?;
         run::run(config, options, screen, &stop).await
     })

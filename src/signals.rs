@@ -1,6 +1,8 @@
-//! Ctrl-C and SIGTERM: the first requests a clean stop, the second terminates the process.
+//! Ctrl-C and SIGTERM: the first requests a clean stop, the second terminates the process. SIGHUP
+//! requests that the configuration is read again.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -44,4 +46,22 @@ pub fn stop_token() -> io::Result<CancellationToken> {
         }
     });
     Ok(stop)
+}
+
+/// Calls `reload` at each SIGHUP, one call at a time, on a thread that may block. Needs a tokio
+/// runtime.
+///
+/// # Errors
+/// The OS error where no signal handler can be installed.
+pub fn on_hang_up(reload: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
+    let mut hang_ups = signal(SignalKind::hangup())?;
+    let reload = Arc::new(reload);
+    tokio::spawn(async move {
+        while hang_ups.recv().await.is_some() {
+            let reload = Arc::clone(&reload);
+            // An error would be a panic, and a panic ends the process.
+            _ = tokio::task::spawn_blocking(move || reload()).await;
+        }
+    });
+    Ok(())
 }

@@ -114,7 +114,6 @@ impl Checker<'_> {
     pub(super) fn secret(&mut self, key: &str, written: &Spanned<file::Secret>) -> Option<Secret> {
         let (folder, environment) = (self.folder, self.environment);
         self.value(key, written, |secret| rules::secret(secret, folder, environment))
-            .map(Secret::new)
     }
 
     fn config(&mut self, path: &Path, file: &file::File) -> Option<Config> {

@@ -1,15 +1,21 @@
 //! The parsers of single values. Each returns the value, or a text that says what is allowed.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::Path;
 
 use mcbp::VbState;
+use relay::Secret;
 
 use super::Environment;
 use super::file::Secret as Written;
 
 /// The longest name of a node or bucket, in bytes: connection names must fit the protocol.
 const NAME_BYTES_MAX: usize = 100;
+
+/// As much of a file is read as a secret at most; nodes accept no longer one.
+const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// A name of a node.
 pub(super) fn node_name(text: &str) -> Result<String, String> {
@@ -63,25 +69,33 @@ pub(super) fn secret(
     written: &Written,
     folder: &Path,
     environment: Environment<'_>,
-) -> Result<String, String> {
-    let (found, place) = match written {
-        Written::Literal(text) => (text.clone(), "the text".to_owned()),
-        Written::File(path) => {
-            let path = folder.join(path);
-            let text = std::fs::read_to_string(&path)
-                .map_err(|error| format!("file {} could not be read: {error}", path.display()))?;
-            // Editors append a newline, which is not part of the secret.
-            (text.trim_end_matches(['\r', '\n']).to_owned(), format!("file {}", path.display()))
-        }
+) -> Result<Secret, String> {
+    match written {
+        Written::Literal(text) => usable(text, "the text").map(Secret::new),
+        Written::File(path) => Secret::in_file(folder.join(path), secret_in_file),
         Written::Env(name) => {
-            let unset = || format!("environment variable {name} is not set");
-            (environment(name).ok_or_else(unset)?, format!("environment variable {name}"))
+            let text = environment(name);
+            let text = text.ok_or_else(|| format!("environment variable {name} is not set"))?;
+            usable(&text, &format!("environment variable {name}")).map(Secret::new)
         }
-    };
-    if found.is_empty() || found.contains('\0') {
+    }
+}
+
+fn secret_in_file(path: &Path) -> Result<String, String> {
+    let name = path.display();
+    let mut text = String::new();
+    let read =
+        File::open(path).and_then(|file| file.take(SECRET_BYTES_MAX).read_to_string(&mut text));
+    read.map_err(|error| format!("file {name} could not be read: {error}"))?;
+    // Editors append a newline, which is not part of the secret.
+    usable(text.trim_end_matches(['\r', '\n']), &format!("file {name}"))
+}
+
+fn usable(text: &str, place: &str) -> Result<String, String> {
+    if text.is_empty() || text.contains('\0') {
         return Err(format!(
             "{place} is empty or has a zero byte: give a secret of at least 1 byte"
         ));
     }
-    Ok(found)
+    Ok(text.to_owned())
 }

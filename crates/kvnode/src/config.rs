@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::RwLock;
 use std::time::Duration;
 
 use relay::Secret;
 use subtle::ConstantTimeEq as _;
 
 pub use crate::bucket::BucketOptions;
+use crate::sync::{read, write};
 use crate::tls::Tls;
 
 /// Everything a node needs to start.
@@ -83,6 +85,25 @@ impl Users {
             good |= right_name & secret.expose().as_bytes().ct_eq(password);
         }
         good.into()
+    }
+}
+
+/// The users of a running node, who may be replaced.
+pub(crate) struct LiveUsers(RwLock<Users>);
+
+impl LiveUsers {
+    pub(crate) const fn new(users: Users) -> Self {
+        Self(RwLock::new(users))
+    }
+
+    /// As [`Users::check`].
+    pub(crate) fn check(&self, user: &str, password: &[u8]) -> bool {
+        read(&self.0).check(user, password)
+    }
+
+    /// Connections that are logged in stay so, also those of users that are gone.
+    pub(crate) fn replace(&self, users: Users) {
+        *write(&self.0) = users;
     }
 }
 

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use crate::bucket::Bucket;
-use crate::config::{Limits, NodeConfig, Users};
+use crate::config::{Limits, LiveUsers, NodeConfig};
 use crate::counter::Counter;
 use crate::dcp::ServedBucket;
 use crate::tls::Tls;
@@ -30,7 +30,7 @@ pub(crate) struct NodeCounters {
 /// See the module.
 pub(crate) struct Context {
     pub(crate) buckets: Vec<Arc<ServedBucket>>,
-    pub(crate) users: Users,
+    pub(crate) users: LiveUsers,
     pub(crate) tls: Option<Tls>,
     pub(crate) limits: Limits,
     pub(crate) counters: NodeCounters,
@@ -47,7 +47,7 @@ impl Context {
         let served = buckets.iter().map(|bucket| Arc::new(ServedBucket::new(Arc::clone(bucket))));
         Self {
             buckets: served.collect(),
-            users: config.users,
+            users: LiveUsers::new(config.users),
             tls: config.tls,
             connection_permits: Arc::new(Semaphore::new(config.limits.connections_max)),
             limits: config.limits,

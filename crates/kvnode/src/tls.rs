@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use relay::Reloading;
 use relay::tls::{mismatch, pem, provider};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::TcpStream;
@@ -18,9 +19,10 @@ use tokio_rustls::server::TlsStream;
 /// How long a client whose handshake failed may take to read the alert and to close.
 const ALERT_WAIT: Duration = Duration::from_secs(1);
 
-/// The certificate of the listener, and which certificates it asks clients for.
-#[derive(Clone)]
-pub struct Tls(TlsAcceptor);
+/// The certificate of the listener, and which certificates it asks clients for. Its files are read
+/// again once they have changed; clones share them.
+#[derive(Clone, Debug)]
+pub struct Tls(Reloading<ServerConfig>);
 
 impl Tls {
     /// Reads PEM files: the certificate (followed by its intermediate certificates), its key, and
@@ -29,31 +31,23 @@ impl Tls {
     /// # Errors
     /// What is wrong, as text, with the name of the file.
     pub fn load(certificate: &Path, key: &Path, client_ca: Option<&Path>) -> Result<Self, String> {
-        let text = |error: pem::PemError| error.to_string();
-        let chain = pem::certificates(certificate).map_err(text)?;
-        let secret = pem::private_key(key).map_err(text)?;
-        let builder = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?;
-        let builder = match client_ca {
-            None => builder.with_no_client_auth(),
-            Some(path) => {
-                let roots = Arc::new(pem::authorities(path).map_err(text)?);
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
-                let verifier = verifier.build();
-                let wrong = |error| format!("file {}: {error}", path.display());
-                builder.with_client_cert_verifier(verifier.map_err(wrong)?)
-            }
-        };
-        let config = builder
-            .with_single_cert(chain, secret)
-            .map_err(|error| mismatch(&error, certificate, key))?;
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+        let (certificate, key) = (certificate.to_owned(), key.to_owned());
+        let client_ca = client_ca.map(Path::to_owned);
+        let mut files = vec![certificate.clone(), key.clone()];
+        files.extend(client_ca.clone());
+        let load = move || server_config(&certificate, &key, client_ca.as_deref()).map(Arc::new);
+        Reloading::read("certificates", files, load, |text| text).map(Self)
+    }
+
+    /// Takes the files of `other`, for all clones of `self`.
+    pub(crate) fn adopt(&self, other: &Self) {
+        self.0.adopt(&other.0);
     }
 
     /// Does the handshake, for which the caller sets a deadline. A client that fails gets an alert.
     pub(crate) async fn accept(&self, stream: TcpStream) -> io::Result<Socket> {
-        match self.0.accept(stream).into_fallible().await {
+        let acceptor = TlsAcceptor::from(self.0.refreshed().await);
+        match acceptor.accept(stream).into_fallible().await {
             Ok(stream) => Ok(Socket::Tls(Box::new(stream))),
             Err((error, stream)) => {
                 let _late = tokio::time::timeout(ALERT_WAIT, until_closed(stream)).await;
@@ -63,10 +57,29 @@ impl Tls {
     }
 }
 
-impl std::fmt::Debug for Tls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Tls(..)")
-    }
+/// Reads the files and checks that they belong together.
+fn server_config(
+    certificate: &Path,
+    key: &Path,
+    client_ca: Option<&Path>,
+) -> Result<ServerConfig, String> {
+    let text = |error: pem::PemError| error.to_string();
+    let chain = pem::certificates(certificate).map_err(text)?;
+    let secret = pem::private_key(key).map_err(text)?;
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| error.to_string())?;
+    let builder = match client_ca {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let roots = Arc::new(pem::authorities(path).map_err(text)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider());
+            let verifier = verifier.build();
+            let wrong = |error| format!("file {}: {error}", path.display());
+            builder.with_client_cert_verifier(verifier.map_err(wrong)?)
+        }
+    };
+    builder.with_single_cert(chain, secret).map_err(|error| mismatch(&error, certificate, key))
 }
 
 /// Waits until the other side has closed. If bytes were left unread, closing would send a reset,

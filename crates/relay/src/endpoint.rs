@@ -1,11 +1,13 @@
 //! The address of a data node, and how to log in there.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use mcbp::Side;
 
 use crate::Tls;
+use crate::reload::Reloading;
 
 /// A data node as the configuration names it.
 ///
@@ -44,20 +46,44 @@ impl Endpoint {
     }
 }
 
-/// Text that is never printed: `Debug` hides it and there is no `Display`.
-#[derive(Clone, PartialEq, Eq, Default)]
-pub struct Secret(String);
+/// Text that is never printed: `Debug` hides it and there is no `Display`. A secret in a file is
+/// read again once the file has changed; clones share it.
+#[derive(Clone)]
+pub struct Secret(Reloading<str>);
 
 impl Secret {
     /// Wraps the text.
     pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+        Self(Reloading::fixed(text.into().into()))
     }
 
-    /// The text, for the handshake only.
+    /// Reads the secret from a file with `read`, now and whenever the file has changed.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub fn in_file(
+        path: PathBuf,
+        read: impl Fn(&Path) -> Result<String, String> + Send + Sync + 'static,
+    ) -> Result<Self, String> {
+        let files = vec![path.clone()];
+        let load = move || read(&path).map(Arc::from);
+        Reloading::read("secret", files, load, |text| text).map(Self)
+    }
+
+    /// The text as it is now, to log in or to check a login. It looks at the file of the secret.
     #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
+    pub fn expose(&self) -> String {
+        self.0.current().as_ref().to_owned()
+    }
+
+    /// As [`Secret::expose`], from a task.
+    pub(crate) async fn refreshed(&self) -> Arc<str> {
+        self.0.refreshed().await
+    }
+
+    /// Takes the text of `other`, and its file, for all clones of `self`.
+    pub fn adopt(&self, other: &Self) {
+        self.0.adopt(&other.0);
     }
 }
 

@@ -110,7 +110,8 @@ impl std::fmt::Debug for Prepared {
 pub(crate) async fn log_in(endpoint: &Endpoint, deadlines: Deadlines) -> Result<Exchange, Fault> {
     let halves = socket::connect(endpoint, deadlines.connect).await?;
     let mut exchange = Exchange::new(halves, deadlines.request);
-    let proof = ["", endpoint.username.as_str(), endpoint.password.expose()].join("\0");
+    let password = endpoint.password.refreshed().await;
+    let proof = ["", endpoint.username.as_str(), &password].join("\0");
     let request = FrameBuilder::request(Opcode::SASL_AUTH).key(MECHANISM).value(proof.as_bytes());
     let response = exchange.call(request).await?;
     let status = response.status;

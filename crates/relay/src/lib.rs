@@ -1,5 +1,6 @@
 //! Sockets, handshake and byte pump of one replication link, and a small client. No actors here.
 //!
+//! - `reload`: values in files that are read again when they change
 //! - `endpoint`: the address of a data node and how to log in; `error`: what failed, on which side
 //! - `tls`: encryption; `handshake`: from a TCP connect to an open DCP connection
 //! - `pump`: the byte path of one direction; through `judge`, `inject` and `progress` its owner
@@ -26,6 +27,7 @@ mod pair;
 mod pipeline;
 mod progress;
 mod pump;
+mod reload;
 mod response;
 mod samples;
 mod socket;
@@ -49,6 +51,7 @@ pub use mcbp::Side;
 pub use pair::run_pair;
 pub use progress::Progress;
 pub use pump::Pump;
+pub use reload::Reloading;
 pub use response::Response;
 pub use samples::VbSample;
 pub use socket::{BoxRead, BoxWrite, prepare_socket};

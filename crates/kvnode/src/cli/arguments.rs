@@ -12,7 +12,7 @@ use super::log::{Log, level};
 use super::values::{InitialState, parse_bucket};
 
 /// A data node that speaks the memcached binary protocol and DCP.
-#[derive(Parser, Debug)]
+#[derive(Parser, Clone, Debug)]
 #[command(name = "kvnode", version)]
 pub(super) struct Arguments {
     /// Address to listen on, such as 127.0.0.1:11210; port 0 takes any free one

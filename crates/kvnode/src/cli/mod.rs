@@ -3,12 +3,14 @@
 //! Exit codes: 0 stopped cleanly, 1 failed, 2 wrong usage or configuration.
 //!
 //! - `arguments`, `file`: the command line and the file; `values`: values that both have
-//! - `configuration`: the two together; `log`: where log lines go; `run`: the program
+//! - `configuration`: the two together; `log`: where log lines go
+//! - `run`: the program; `reload`: what SIGHUP does
 
 mod arguments;
 mod configuration;
 mod file;
 mod log;
+mod reload;
 mod run;
 #[cfg(test)]
 mod tests;

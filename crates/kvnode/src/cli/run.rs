@@ -1,6 +1,5 @@
 //! The program: from its arguments to its exit code.
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -8,6 +7,7 @@ use log::{info, warn};
 
 use super::arguments::Arguments;
 use super::configuration::configuration;
+use super::reload::Reload;
 use crate::config::NodeConfig;
 use crate::node::{Node, NodeError};
 
@@ -31,11 +31,10 @@ pub fn main() -> ExitCode {
 }
 
 fn started(arguments: Arguments) -> ExitCode {
-    let (port_file, log) = (arguments.port_file.clone(), arguments.log());
-    let configured = configuration(arguments).map_err(NodeError::Config);
+    let configured = configuration(arguments.clone()).map_err(NodeError::Config);
     let ended = configured.and_then(|(node, of_file)| {
-        log.apply(of_file);
-        run(node, port_file.as_deref())
+        arguments.log().apply(of_file);
+        run(node, &arguments)
     });
     ended.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
@@ -46,17 +45,18 @@ fn failed(error: &NodeError) -> ExitCode {
     ExitCode::from(if matches!(error, NodeError::Config(_)) { WRONG_USAGE } else { FAILED })
 }
 
-fn run(config: NodeConfig, port_file: Option<&Path>) -> Result<(), NodeError> {
+fn run(config: NodeConfig, arguments: &Arguments) -> Result<(), NodeError> {
     // Installed first, so that a signal during the start stops the node as well.
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let signals = signals.map_err(NodeError::Threads)?;
     let mut stop = signals.block_on(async { Stop::new() }).map_err(NodeError::Threads)?;
+    let reload = Reload::new(&config);
     let node = Node::start(config)?;
-    if let Some(path) = port_file {
+    if let Some(path) = &arguments.port_file {
         let written = std::fs::write(path, format!("{}\n", node.address().port()));
         written.map_err(|source| NodeError::PortFile { path: path.to_owned(), source })?;
     }
-    let signal = signals.block_on(stop.wait());
+    let signal = signals.block_on(stop.wait(|| reload.run(arguments, &node)));
     info!("stopping, a second signal stops at once signal={signal}");
     let stopped = signals.spawn_blocking(move || node.shutdown());
     signals.block_on(async {
@@ -64,7 +64,7 @@ fn run(config: NodeConfig, port_file: Option<&Path>) -> Result<(), NodeError> {
             outcome = stopped => {
                 outcome.unwrap_or_else(|died| Err(NodeError::Threads(std::io::Error::other(died))))
             }
-            signal = stop.wait() => {
+            signal = stop.wait(|| {}) => {
                 warn!("stopping at once, the next start treats this as a crash signal={signal}");
                 logger::finish();
                 std::process::exit(FAILED.into())
@@ -73,23 +73,29 @@ fn run(config: NodeConfig, port_file: Option<&Path>) -> Result<(), NodeError> {
     })
 }
 
-/// The signals that ask for a clean stop.
+/// The signals that ask for a clean stop, and SIGHUP, which asks to read the configuration again.
 struct Stop {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
 }
 
 impl Stop {
     fn new() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let interrupt = signal(SignalKind::interrupt())?;
-        Ok(Self { interrupt, terminate: signal(SignalKind::terminate())? })
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self { interrupt, terminate, hang_up: signal(SignalKind::hangup())? })
     }
 
-    async fn wait(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.interrupt.recv() => "SIGINT",
-            _ = self.terminate.recv() => "SIGTERM",
+    /// Waits for a signal to stop; calls `reload` at each SIGHUP until then.
+    async fn wait(&mut self, reload: impl Fn()) -> &'static str {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return "SIGINT",
+                _ = self.terminate.recv() => return "SIGTERM",
+                _ = self.hang_up.recv() => reload(),
+            }
         }
     }
 }

@@ -26,15 +26,19 @@ impl InitialState {
     }
 }
 
-/// Reads a password from a file.
+/// The password in a file, which is read again once it has changed.
 pub(super) fn password(path: &Path) -> Result<Secret, String> {
+    Secret::in_file(path.to_owned(), read_password)
+}
+
+fn read_password(path: &Path) -> Result<String, String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{path:?}: {error}"))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
         Err(format!("{path:?} is empty: write the password into it"))
     } else {
-        Ok(Secret::new(line))
+        Ok(line.to_owned())
     }
 }
 

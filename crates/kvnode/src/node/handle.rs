@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 
 use super::error::NodeError;
 use crate::bucket::Bucket;
+use crate::config::NodeConfig;
 use crate::context::Context;
 
 /// A running node. Dropped without [`NodeHandle::shutdown`] it stops at once, and its next start
@@ -59,6 +60,16 @@ impl NodeHandle {
     #[must_use]
     pub fn bucket(&self, name: &str) -> Option<Arc<Bucket>> {
         self.buckets.iter().find(|bucket| bucket.name() == name).cloned()
+    }
+
+    /// Replaces the users, and the files of the listener's TLS, for connections from now on; those
+    /// that are open stay. Everything else of `config` needs a restart. A node that has no TLS gets
+    /// none, and one that has it keeps it.
+    pub fn reload(&self, config: NodeConfig) {
+        self.context.users.replace(config.users);
+        if let (Some(own), Some(new)) = (&self.context.tls, &config.tls) {
+            own.adopt(new);
+        }
     }
 
     /// Stops cleanly: connections end after their current request, what is queued is committed, the

@@ -1,4 +1,5 @@
-//! TLS for connections to data nodes. Certificates and keys are read from PEM files once.
+//! TLS for connections to data nodes. Certificates and keys are read from PEM files, and read again
+//! at the next connection once a file has changed.
 //!
 //! - `pem`: certificates and keys from files; `fault`: why TLS with a peer failed
 //! - `stream`: the encrypted connection, for the pumps
@@ -18,6 +19,8 @@ use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore};
 
+use crate::reload::Reloading;
+
 pub use fault::TlsFault;
 pub(crate) use stream::handshake;
 
@@ -35,7 +38,7 @@ pub struct TlsFiles<'a> {
 /// The TLS configuration of connections to one node. Cheap to clone; made once for all connections.
 #[derive(Clone)]
 pub struct Tls {
-    config: Arc<ClientConfig>,
+    config: Reloading<ClientConfig>,
     server_name: ServerName<'static>,
 }
 
@@ -74,29 +77,33 @@ impl Tls {
     /// # Errors
     /// Every invalid part, not only the first.
     pub fn load(files: TlsFiles<'_>) -> Result<Self, Vec<TlsProblem>> {
-        let mut problems = Vec::new();
-        let roots = pem::authorities(files.ca)
-            .map_err(|error| problems.push(TlsPart::Ca.problem(error.to_string())));
-        let identity = files.identity.map(|(certificate, key)| {
-            let chain = pem::certificates(certificate)
-                .map_err(|error| problems.push(TlsPart::Certificate.problem(error.to_string())));
-            let secret = pem::private_key(key)
-                .map_err(|error| problems.push(TlsPart::Key.problem(error.to_string())));
-            Ok::<_, ()>(Identity { chain: chain?, key: secret?, files: (certificate, key) })
+        let TlsFiles { ca, identity, server_name } = files;
+        let name = ServerName::try_from(server_name).map_err(|_| {
+            let text = format!("{server_name:?} is no name of a host and no IP address");
+            TlsPart::ServerName.problem(text)
         });
-        let server_name = ServerName::try_from(files.server_name).map_err(|_| {
-            let text = format!("{:?} is no name of a host and no IP address", files.server_name);
-            problems.push(TlsPart::ServerName.problem(text));
-        });
-        let (Ok(roots), Ok(identity), Ok(name)) = (roots, identity.transpose(), server_name) else {
-            return Err(problems);
+        let identity = identity.map(|(chain, key)| (chain.to_owned(), key.to_owned()));
+        let ca = ca.to_owned();
+        let mut files = vec![ca.clone()];
+        files.extend(identity.iter().flat_map(|(chain, key)| [chain.clone(), key.clone()]));
+        let load = move || {
+            let identity = identity.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
+            read(&ca, identity).map(Arc::new)
         };
-        let config = client_config(roots, identity).map_err(|problem| vec![problem])?;
-        Ok(Self { config: Arc::new(config), server_name: name.to_owned() })
+        match (Reloading::read("certificates", files, load, texts), name) {
+            (Ok(config), Ok(name)) => Ok(Self { config, server_name: name.to_owned() }),
+            (Ok(_), Err(problem)) => Err(vec![problem]),
+            (Err(problems), name) => Err(problems.into_iter().chain(name.err()).collect()),
+        }
     }
 
-    fn connector(&self) -> TlsConnector {
-        TlsConnector::from(Arc::clone(&self.config))
+    async fn connector(&self) -> TlsConnector {
+        TlsConnector::from(self.config.refreshed().await)
+    }
+
+    /// Takes the files of `other`, for all clones of `self`. The name stays.
+    pub fn adopt(&self, other: &Self) {
+        self.config.adopt(&other.config);
     }
 
     /// The name or address that the peer's certificate must be for.
@@ -104,6 +111,28 @@ impl Tls {
     pub fn server_name(&self) -> String {
         self.server_name.to_str().into_owned()
     }
+}
+
+fn texts(problems: Vec<TlsProblem>) -> String {
+    problems.into_iter().map(|problem| problem.text).collect::<Vec<_>>().join("; ")
+}
+
+/// Reads the files and checks that they belong together.
+fn read(ca: &Path, identity: Option<(&Path, &Path)>) -> Result<ClientConfig, Vec<TlsProblem>> {
+    let mut problems = Vec::new();
+    let roots =
+        pem::authorities(ca).map_err(|error| problems.push(TlsPart::Ca.problem(error.to_string())));
+    let identity = identity.map(|(certificate, key)| {
+        let chain = pem::certificates(certificate)
+            .map_err(|error| problems.push(TlsPart::Certificate.problem(error.to_string())));
+        let secret = pem::private_key(key)
+            .map_err(|error| problems.push(TlsPart::Key.problem(error.to_string())));
+        Ok::<_, ()>(Identity { chain: chain?, key: secret?, files: (certificate, key) })
+    });
+    let (Ok(roots), Ok(identity)) = (roots, identity.transpose()) else {
+        return Err(problems);
+    };
+    client_config(roots, identity).map_err(|problem| vec![problem])
 }
 
 impl fmt::Debug for Tls {

@@ -31,7 +31,7 @@ pub(crate) async fn handshake(
     stream: TcpStream,
 ) -> Result<(Decrypted, Encrypting), TlsFault> {
     let buffered = BufReader::with_capacity(SOCKET_READ_BYTES, stream);
-    let connecting = tls.connector().connect(tls.server_name.clone(), buffered);
+    let connecting = tls.connector().await.connect(tls.server_name.clone(), buffered);
     let mut stream = connecting.await.map_err(TlsFault::of_handshake)?;
     stream.get_mut().1.set_buffer_limit(Some(UNSENT_BYTES_MAX));
     let (reader, writer) = split(stream);

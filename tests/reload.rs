@@ -1,0 +1,221 @@
+//! Configuration is read more than once: passwords, tokens and certificates at their next use, the
+//! configuration file at SIGHUP.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use common::{Config, DataNode, Process, Sidecar, until};
+use relay::testing::{Authority, FakePeer, Validity};
+use relay::{Client, Deadlines, Endpoint, LinkError, Login, Secret, Tls, TlsFiles};
+
+async fn log_in(endpoint: &Endpoint, password: &str) -> Result<Client, LinkError> {
+    let deadlines = Deadlines::default();
+    let login = Login { bucket: Some("default"), agent: "test", features: &[], deadlines };
+    let mut endpoint = endpoint.clone();
+    endpoint.password = Secret::new(password);
+    Client::connect(&endpoint, login).await
+}
+
+/// mittwald/kube-httpcache#128 and others: a mounted secret is rotated, in the node and in the
+/// sidecar.
+#[tokio::test]
+async fn a_password_that_was_rotated_is_used_at_the_next_login() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut alpha = DataNode::start(folder.path(), "alpha", "active", 8).await;
+    let beta = DataNode::start(folder.path(), "beta", "replica", 8).await;
+    let mut config = Config::new(&beta.endpoint(), &alpha.endpoint(), "0-7").as_str().to_owned();
+    // That of the producer is the last one.
+    let written = "password = \"correct horse\"";
+    let at = config.rfind(written).unwrap();
+    config.replace_range(at..at + written.len(), "password = { file = \"alpha.password\" }");
+    let mut sidecar = Sidecar::start(folder.path(), &Config::text(config));
+    sidecar.process.logs(&["streams settled", "open=8"]).await;
+    // A file that is being written must lock nobody out.
+    alpha.set_password(Some(""));
+    log_in(&alpha.endpoint(), "correct horse").await.unwrap();
+    alpha.process.logs(&["WARN", "the last good one stays in use", "alpha.password"]).await;
+    alpha.set_password(Some("battery staple"));
+    log_in(&alpha.endpoint(), "battery staple").await.unwrap();
+    assert!(log_in(&alpha.endpoint(), "correct horse").await.is_err(), "the old one is void");
+    let before = sidecar.process.log().matches("streams settled").count();
+    alpha.process.kill_9();
+    alpha.restart().await;
+    let opened = async || {
+        let settled = sidecar.process.log().matches("streams settled").count();
+        (settled > before).then_some(())
+    };
+    until("the link is up with the new password", opened).await;
+    sidecar.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_that_was_rotated_is_asked_for_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("token"), "one").unwrap();
+    let (alpha, beta) = (FakePeer::bind().await, FakePeer::bind().await);
+    let config = Config::new(&beta.endpoint("beta"), &alpha.endpoint("alpha"), "0-7");
+    let admin = "[admin]\ntoken = { file = \"token\" }\n";
+    let config = Config::text(config.as_str().replace("[admin]\n", admin));
+    let mut sidecar = Sidecar::start(folder.path(), &config);
+    let answered = async |token: &str| {
+        let mut asked = sidecar.ask(&["log-level", "--token", token]).await;
+        asked.exit_code().await == 0
+    };
+    assert_eq!((answered("one").await, answered("two").await), (true, false));
+    fs::write(folder.path().join("token"), "two").unwrap();
+    assert_eq!((answered("one").await, answered("two").await), (false, true));
+    fs::write(folder.path().join("token"), "").unwrap();
+    assert_eq!((answered("one").await, answered("two").await), (false, true));
+    sidecar.process.logs(&["WARN", "the last good one stays in use", "token"]).await;
+    sidecar.stop().await;
+}
+
+/// Files that are served, and what signs them.
+struct Served {
+    certificate: std::path::PathBuf,
+    key: std::path::PathBuf,
+    ca: std::path::PathBuf,
+}
+
+impl Served {
+    /// Replaces them with files of a new authority; returns what a client of it trusts and shows.
+    fn renew(&self, folder: &Path, name: &str) -> Tls {
+        let authority = Authority::new(folder, name);
+        let server = authority.sign("alpha.example", Validity::Now);
+        let client = authority.sign("sidecar.example", Validity::Now);
+        for (from, to) in [
+            (&server.certificate, &self.certificate),
+            (&server.key, &self.key),
+            (&authority.file, &self.ca),
+        ] {
+            fs::copy(from, to).unwrap();
+        }
+        let identity = Some((client.certificate.as_path(), client.key.as_path()));
+        let server_name = "alpha.example";
+        Tls::load(TlsFiles { ca: &authority.file, identity, server_name }).unwrap()
+    }
+}
+
+/// ContentSquare/chproxy#198 and others: certificates are renewed on disk.
+#[tokio::test]
+async fn a_node_serves_renewed_certificates_and_keeps_good_ones_before_broken_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    let served = Served { certificate: file("live.pem"), key: file("live.key"), ca: file("ca") };
+    let first = served.renew(folder.path(), "first");
+    fs::write(file("alpha.password"), "secret").unwrap();
+    let mut command = common::command(folder.path(), "alpha", "active", 8, 0);
+    command.arg("--tls-cert").arg(&served.certificate).arg("--tls-key").arg(&served.key);
+    let command = command.arg("--tls-client-ca").arg(&served.ca);
+    let mut node = Process::start("alpha", folder.path(), command);
+    node.logs(&["bucket is ready"]).await;
+    let port = fs::read_to_string(file("alpha.port")).unwrap();
+    let address = format!("127.0.0.1:{}", port.trim());
+    let plain = Endpoint::new("alpha", address, "@proxy", Secret::new(""));
+    let logs_in = async |tls: &Tls| {
+        let endpoint = plain.clone().with_tls(tls.clone());
+        log_in(&endpoint, "secret").await.is_ok()
+    };
+    assert!(logs_in(&first).await);
+    let second = served.renew(folder.path(), "second");
+    assert_eq!((logs_in(&first).await, logs_in(&second).await), (false, true));
+    fs::write(&served.certificate, "-----BEGIN CERTIFICATE-----\n").unwrap();
+    assert!(logs_in(&second).await);
+    node.logs(&["WARN", "the last good one stays in use", "live.pem"]).await;
+    let third = served.renew(folder.path(), "third");
+    assert_eq!((logs_in(&second).await, logs_in(&third).await), (false, true));
+    node.signal("TERM");
+    assert_eq!(node.exit_code().await, 0);
+}
+
+/// prometheus-community/postgres_exporter#174 and others: SIGHUP kills.
+#[tokio::test]
+async fn sighup_reads_the_configuration_of_a_sidecar() {
+    let folder = tempfile::tempdir().unwrap();
+    let (alpha, beta) = (FakePeer::bind().await, FakePeer::bind().await);
+    let config = Config::new(&beta.endpoint("beta"), &alpha.endpoint("alpha"), "0-7");
+    let path = folder.path().join("proxy.toml");
+    let mut sidecar = Sidecar::start(folder.path(), &config);
+    sidecar.process.logs(&["admin API listens"]).await;
+    let with_log = format!("{}\n[log]\nlevel = \"debug\"\nformat = \"json\"\n", config.as_str());
+    fs::write(&path, &with_log).unwrap();
+    sidecar.process.signal("HUP");
+    sidecar.process.logs(&["{", "log settings read again"]).await;
+    let mut level = sidecar.ask(&["log-level"]).await;
+    assert_eq!(level.exit_code().await, 0);
+    assert!(level.out().contains("debug"), "{}", level.out());
+    fs::write(&path, with_log.replace("0-7", "0-6")).unwrap();
+    sidecar.process.signal("HUP");
+    sidecar.process.logs(&["WARN", "need a restart"]).await;
+    fs::write(&path, "[node\n").unwrap();
+    sidecar.process.signal("HUP");
+    sidecar.process.logs(&["ERROR", "the old one stays", "proxy.toml:1"]).await;
+    sidecar.stop().await;
+}
+
+/// A password of the configuration file itself.
+#[tokio::test]
+async fn sighup_brings_a_new_password_to_the_links() {
+    let folder = tempfile::tempdir().unwrap();
+    let alpha = DataNode::start(folder.path(), "alpha", "active", 8).await;
+    let beta = DataNode::start(folder.path(), "beta", "replica", 8).await;
+    let good = Config::new(&beta.endpoint(), &alpha.endpoint(), "0-7");
+    let bad = Config::text(good.as_str().replace("password = \"", "password = \"not "));
+    let mut sidecar = Sidecar::start(folder.path(), &bad);
+    sidecar.process.logs(&["link down", "consumer beta"]).await;
+    fs::write(folder.path().join("proxy.toml"), good.as_str()).unwrap();
+    sidecar.process.signal("HUP");
+    sidecar.process.logs(&["streams settled", "open=8"]).await;
+    sidecar.stop().await;
+}
+
+/// A user who is new in the file, and one who is gone.
+#[tokio::test]
+async fn sighup_reads_the_users_of_a_data_node_and_its_next_start_is_no_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name);
+    fs::write(file("one"), "1").unwrap();
+    let toml = |user: &str| {
+        let text = format!(
+            "listen = \"127.0.0.1:0\"\ndata = \"data\"\n[[bucket]]\nname = \"default\"\n\
+             vbuckets = 8\n[[user]]\nname = {user:?}\npassword = {{ file = \"one\" }}\n"
+        );
+        fs::write(file("node.toml"), text).unwrap();
+    };
+    toml("one");
+    let start = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kvnode"));
+        command.arg("--config").arg(file("node.toml")).arg("--port-file").arg(file("port"));
+        Process::start("node", folder.path(), &mut command)
+    };
+    let mut node = start();
+    node.logs(&["bucket is ready"]).await;
+    let port = fs::read_to_string(file("port")).unwrap();
+    let address = format!("127.0.0.1:{}", port.trim());
+    let known = async |user: &str| {
+        let endpoint = Endpoint::new("node", &address, user, Secret::new(""));
+        log_in(&endpoint, "1").await.is_ok()
+    };
+    assert_eq!((known("one").await, known("two").await), (true, false));
+    toml("two");
+    node.signal("HUP");
+    node.logs(&["users, certificates and log settings read again"]).await;
+    assert_eq!((known("one").await, known("two").await), (false, true));
+    fs::write(file("node.toml"), "[[user]]\n").unwrap();
+    node.signal("HUP");
+    node.logs(&["ERROR", "the old one stays"]).await;
+    assert!(known("two").await);
+    node.signal("TERM");
+    assert_eq!(node.exit_code().await, 0);
+    toml("two");
+    let mut node = start();
+    node.logs(&["bucket is ready"]).await;
+    assert!(node.logged(&["not clean"]).is_none(), "{}", node.log());
+    node.signal("TERM");
+    assert_eq!(node.exit_code().await, 0);
+}
