@@ -58,8 +58,18 @@ impl Collector for Snapshot {
         self.lag(&mut out)?;
         self.nodes(&mut out)?;
         self.failures(&mut out)?;
-        self.broken_invariants(&mut out)
+        self.broken_invariants(&mut out)?;
+        log_lines(&mut out)
     }
+}
+
+/// What the log of the process has left out.
+fn log_lines(out: &mut Out<'_>) -> fmt::Result {
+    let none: [(&str, &str); 0] = [];
+    let help = "Log lines that were dropped, because nobody read the log";
+    out.counter("dcp_proxy_log_lines_dropped", help, [(none, logger::dropped())])?;
+    let help = "Log lines that were counted and not written, because their event repeated";
+    out.counter("dcp_proxy_log_lines_suppressed", help, [(none, logger::suppressed())])
 }
 
 impl Snapshot {

@@ -27,6 +27,12 @@ const NODE_COUNTERS: &[Metric<Context>] = &[
     }),
     ("kvnode_authentication_failures", "Failed authentications", |n| n.counters.auth_errors.get()),
     ("kvnode_error_answers", "Requests answered with an error", |n| n.counters.errors.get()),
+    ("kvnode_log_lines_dropped", "Log lines dropped, because nobody read the log", |_| {
+        logger::dropped()
+    }),
+    ("kvnode_log_lines_suppressed", "Log lines not written, their event repeated", |_| {
+        logger::suppressed()
+    }),
 ];
 const NODE_GAUGES: &[Metric<Context>] = &[
     ("kvnode_uptime_seconds", "Seconds since the start", |n| n.started.elapsed().as_secs()),
