@@ -23,18 +23,18 @@ pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| logger::panicked(NAME, panic)));
     let arguments = Arguments::parse();
     let exit = match arguments.log().start() {
-        Ok(()) => started(arguments),
+        Ok(()) => started(&arguments),
         Err(error) => failed(&NodeError::Threads(error)),
     };
     logger::finish();
     exit
 }
 
-fn started(arguments: Arguments) -> ExitCode {
+fn started(arguments: &Arguments) -> ExitCode {
     let configured = configuration(arguments.clone()).map_err(NodeError::Config);
     let ended = configured.and_then(|(node, of_file)| {
         arguments.log().apply(of_file);
-        run(node, &arguments)
+        run(node, arguments)
     });
     ended.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
