@@ -114,7 +114,8 @@ async fn a_port_in_use_is_named() {
     let taken = listener.local_addr().unwrap();
     let listen = format!("state = \"active\"\nlisten = \"{taken}\"");
     let config = Config::text(demonstration().as_str().replace("state = \"active\"", &listen));
-    let said = format!("embedded node \"alpha\": listening on {taken}");
+    // Quotes within a value of a log line are escaped.
+    let said = format!(r#"embedded node \"alpha\": listening on {taken}"#);
     expect(folder.path(), &config, &["--once"], 1, &[&said]).await;
     drop(listener);
 }

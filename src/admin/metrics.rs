@@ -65,11 +65,8 @@ impl Collector for Snapshot {
 
 /// What the log of the process has left out.
 fn log_lines(out: &mut Out<'_>) -> fmt::Result {
-    let none: [(&str, &str); 0] = [];
-    let help = "Log lines that were dropped, because nobody read the log";
-    out.counter("dcp_proxy_log_lines_dropped", help, [(none, logger::dropped())])?;
-    let help = "Log lines that were counted and not written, because their event repeated";
-    out.counter("dcp_proxy_log_lines_suppressed", help, [(none, logger::suppressed())])
+    let samples = logger::left_out().map(|(reason, count)| ([("reason", reason)], count));
+    out.counter("dcp_proxy_log_lines_left_out", logger::LEFT_OUT_HELP, samples)
 }
 
 impl Snapshot {

@@ -124,17 +124,18 @@ pub fn finish() {
     }
 }
 
-/// How many lines were dropped since the start, because nobody read the log.
-#[must_use]
-pub fn dropped() -> u64 {
-    GLOBAL.get().map_or(0, |global| global.queue.dropped_total())
-}
+/// What [`left_out`] counts, for metrics.
+pub const LEFT_OUT_HELP: &str =
+    "Log lines not written: unread, nobody read the log; repeated, too many of one event";
 
-/// How many lines were suppressed since the start, because their event repeated; counted when it is
-/// reported.
+/// How many lines were not written since the start, by reason: `unread` ones were dropped because
+/// nobody read the log; `repeated` ones were suppressed, and count once that is reported.
 #[must_use]
-pub fn suppressed() -> u64 {
-    GLOBAL.get().map_or(0, |global| global.suppressed.load(Ordering::Relaxed))
+pub fn left_out() -> [(&'static str, u64); 2] {
+    let (unread, repeated) = GLOBAL.get().map_or((0, 0), |global| {
+        (global.queue.dropped_total(), global.suppressed.load(Ordering::Relaxed))
+    });
+    [("unread", unread), ("repeated", repeated)]
 }
 
 impl Global {

@@ -19,7 +19,8 @@ mod streams;
 
 pub use format::Format;
 pub use global::{
-    dropped, fatal, finish, is_filtered, panicked, say, set_format, set_level, start, suppressed,
+    LEFT_OUT_HELP, fatal, finish, is_filtered, left_out, panicked, say, set_format, set_level,
+    start,
 };
 pub use settings::Settings;
 pub use streams::{Sink, Stream, standard_streams};

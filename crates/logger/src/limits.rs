@@ -31,9 +31,24 @@ impl Event {
         for field in fields.iter().filter(|field| IDENTITY.contains(&field.key)) {
             identity.push_str(&format!(" {}={}", field.key, logline::value(&field.value)));
         }
-        let words = logline::capped(words, EVENT_BYTES_MAX);
-        Self { level, words, identity: logline::capped(identity, EVENT_BYTES_MAX) }
+        Self { level, words: kind_of(words), identity: logline::capped(identity, EVENT_BYTES_MAX) }
     }
+}
+
+/// The words of an event without what differs from line to line where a message is no list of
+/// fields: what begins with `key=`, and numbers.
+fn kind_of(words: &str) -> String {
+    let mut kind = String::new();
+    for word in words.split(' ').take_while(|word| !word.contains('=')) {
+        if !kind.is_empty() {
+            kind.push(' ');
+        }
+        kind.push_str(if word.contains(|char: char| char.is_ascii_digit()) { "N" } else { word });
+        if kind.len() >= EVENT_BYTES_MAX {
+            break;
+        }
+    }
+    logline::capped(kind, EVENT_BYTES_MAX)
 }
 
 /// The limits of a process.
@@ -107,6 +122,8 @@ mod tests {
         let event = |message| Event::of(Level::Info, message);
         assert_ne!(event("link up link=a peer=1"), event("link up link=b peer=1"));
         assert_eq!(event("link up link=a peer=1"), event("link up link=a peer=2"));
+        assert_eq!(event("cut vb=1 a \"b"), event("cut vb=2 c \"d"), "no list of fields");
+        assert_eq!(event("thread 17 of 20 ended"), event("thread 1 of 3 ended"));
     }
 
     #[test]

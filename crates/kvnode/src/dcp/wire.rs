@@ -76,7 +76,7 @@ pub(super) struct Wire {
 
 impl fmt::Display for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "connection={:?}", self.name)
+        write!(f, "connection={}", value(&self.name))
     }
 }
 

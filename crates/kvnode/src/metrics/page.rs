@@ -27,12 +27,6 @@ const NODE_COUNTERS: &[Metric<Context>] = &[
     }),
     ("kvnode_authentication_failures", "Failed authentications", |n| n.counters.auth_errors.get()),
     ("kvnode_error_answers", "Requests answered with an error", |n| n.counters.errors.get()),
-    ("kvnode_log_lines_dropped", "Log lines dropped, because nobody read the log", |_| {
-        logger::dropped()
-    }),
-    ("kvnode_log_lines_suppressed", "Log lines not written, their event repeated", |_| {
-        logger::suppressed()
-    }),
 ];
 const NODE_GAUGES: &[Metric<Context>] = &[
     ("kvnode_uptime_seconds", "Seconds since the start", |n| n.started.elapsed().as_secs()),
@@ -160,6 +154,10 @@ impl Facts {
         let (name, help) = ("kvnode_invariants_broken", "Internal errors, by their place");
         let (kind, samples) = (MetricType::Counter, samples.collect());
         self.0.push(Family { name, help, kind, samples });
+        let lines = logger::left_out().into_iter();
+        let samples = lines.map(|(reason, count)| (vec![("reason", reason.to_owned())], count));
+        let (name, help) = ("kvnode_log_lines_left_out", logger::LEFT_OUT_HELP);
+        self.0.push(Family { name, help, kind, samples: samples.collect() });
     }
 
     fn vbuckets(&mut self, buckets: &[(Labels, &Bucket)]) {
