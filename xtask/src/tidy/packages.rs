@@ -11,6 +11,7 @@ use super::{Complaint, File, Tree};
 const LAYERS: &[(&str, &[&str])] = &[
     ("mcbp", &[]),
     ("recordings", &[]),
+    ("exposition", &[]),
     ("failpoint", &[]),
     ("invariant", &[]),
     ("xtask", &[]),
@@ -19,11 +20,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("vbucket", &["invariant", "mcbp"]),
     ("relay", &["invariant", "mcbp"]),
     ("store", &["failpoint", "invariant", "mcbp", "vbucket"]),
-    ("kvnode", &["failpoint", "invariant", "mcbp", "relay", "store", "vbucket"]),
-    ("dcp-actors", &["invariant", "mcbp", "relay", "replica"]),
+    ("kvnode", &["exposition", "failpoint", "invariant", "mcbp", "relay", "store", "vbucket"]),
+    ("dcp-actors", &["exposition", "invariant", "mcbp", "relay", "replica"]),
     ("bench", &["kvnode", "mcbp", "relay"]),
     ("counts", &["mcbp", "relay", "replica", "store", "vbucket"]),
-    ("dcp-proxy", &["dcp-actors", "invariant", "kvnode", "mcbp", "relay", "replica"]),
+    ("dcp-proxy", &["dcp-actors", "exposition", "invariant", "kvnode", "mcbp", "relay", "replica"]),
 ];
 
 /// Packages that any package may use, but only in its tests.

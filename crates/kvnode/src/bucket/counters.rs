@@ -1,5 +1,6 @@
 //! What a bucket counts, for STAT and the metrics.
 
+use exposition::Durations;
 use log::error;
 use tokio_util::sync::CancellationToken;
 
@@ -10,6 +11,8 @@ use crate::log_limit::LogLimit;
 #[derive(Default, Debug)]
 pub(crate) struct Counters {
     pub(crate) commits: Counter,
+    /// How long each batch took to be written and synced, failed ones too.
+    pub(crate) commit_time: Durations,
     pub(crate) commit_failures: Counter,
     pub(crate) rows_committed: Counter,
     pub(crate) read_failures: ReadFailures,

@@ -26,7 +26,7 @@ pub(super) struct Arguments {
     /// File with the user's password; one line break at its end is ignored
     #[arg(long, value_name = "FILE", requires = "username")]
     pub(super) password_file: Option<PathBuf>,
-    /// State of the vBuckets in a new data folder
+    /// State of the vBuckets in a new data folder; refused where an old one began with another
     #[arg(long, value_name = "STATE")]
     pub(super) state: Option<InitialState>,
     /// Address that serves /metrics for Prometheus, such as 127.0.0.1:9210; off if not given

@@ -2,13 +2,21 @@
 
 use super::arguments::Arguments;
 use super::file;
+use super::initial_state::Given;
 use super::values::password;
 use crate::bucket::BucketOptions;
 use crate::config::{NodeConfig, Users};
 use crate::tls::Tls;
 
+/// What the program runs with.
+pub(super) struct Configured {
+    pub(super) node: NodeConfig,
+    /// The initial states that are given; other buckets have the default.
+    pub(super) states: Vec<Given>,
+}
+
 /// Reads the file, if one is given; the command line overrides it.
-pub(super) fn configuration(arguments: Arguments) -> Result<NodeConfig, String> {
+pub(super) fn configuration(arguments: Arguments) -> Result<Configured, String> {
     let mut config = match &arguments.config {
         Some(path) => file::read(path)?,
         None => file::Partial::default(),
@@ -17,11 +25,14 @@ pub(super) fn configuration(arguments: Arguments) -> Result<NodeConfig, String> 
         let mut options = BucketOptions::new(name);
         options.vbuckets = vbuckets.unwrap_or(options.vbuckets);
         config.buckets = vec![options];
+        config.states.clear();
     }
     if let Some(state) = arguments.state {
         for bucket in &mut config.buckets {
             bucket.initial_state = state.vb_state();
         }
+        let given = |bucket: &BucketOptions| Given { bucket: bucket.name.clone(), state };
+        config.states = config.buckets.iter().map(given).collect();
     }
     if let (Some(name), Some(path)) = (arguments.username, arguments.password_file) {
         config.users.push((name, password(&path)?));
@@ -29,7 +40,7 @@ pub(super) fn configuration(arguments: Arguments) -> Result<NodeConfig, String> 
     if let (Some(certificate), Some(key)) = (arguments.tls_cert, arguments.tls_key) {
         config.tls = Some(Tls::load(&certificate, &key, arguments.tls_client_ca.as_deref())?);
     }
-    Ok(NodeConfig {
+    let node = NodeConfig {
         tls: config.tls,
         listen: arguments.listen.or(config.listen).ok_or("no address: give --listen ADDR")?,
         metrics: arguments.metrics.or(config.metrics),
@@ -37,5 +48,6 @@ pub(super) fn configuration(arguments: Arguments) -> Result<NodeConfig, String> 
         buckets: config.buckets,
         users: Users(config.users),
         limits: config.limits,
-    })
+    };
+    Ok(Configured { node, states: config.states })
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use vbucket::store::Durability;
 
+use super::initial_state::Given;
 use super::values::{InitialState, password};
 use crate::bucket::BucketOptions;
 use crate::config::Limits;
@@ -54,6 +55,12 @@ struct Bucket {
     deletions_kept_h: Option<Spanned<u64>>,
 }
 
+impl Bucket {
+    fn given(&self) -> Option<Given> {
+        Some(Given { bucket: self.name.as_ref().clone(), state: self.state? })
+    }
+}
+
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum DurabilityName {
@@ -91,6 +98,7 @@ pub(super) struct Partial {
     pub(super) tls: Option<Tls>,
     pub(super) data: Option<PathBuf>,
     pub(super) buckets: Vec<BucketOptions>,
+    pub(super) states: Vec<Given>,
     pub(super) users: Vec<(String, Secret)>,
     pub(super) limits: Limits,
 }
@@ -111,6 +119,7 @@ pub(super) fn read(path: &Path) -> Result<Partial, String> {
         metrics: file.metrics,
         tls: file.tls.as_ref().map(|tls| checker.tls(tls)).transpose()?,
         data: file.data.map(|data| folder.join(data)),
+        states: file.bucket.iter().filter_map(Bucket::given).collect(),
         buckets: file.bucket.iter().map(|b| checker.bucket(b)).collect::<Result<_, _>>()?,
         users: file.user.iter().map(|user| checker.user(user)).collect::<Result<_, _>>()?,
         limits: checker.limits(&file.limits)?,

@@ -3,11 +3,12 @@
 //! Exit codes: 0 stopped cleanly, 1 failed, 2 wrong usage or configuration.
 //!
 //! - `arguments`, `file`: the command line and the file; `values`: values that both have
-//! - `configuration`: the two together; `run`: the program
+//! - `configuration`: the two together; `initial_state`: that of a folder; `run`: the program
 
 mod arguments;
 mod configuration;
 mod file;
+mod initial_state;
 mod run;
 #[cfg(test)]
 mod tests;

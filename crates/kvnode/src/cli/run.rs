@@ -7,7 +7,8 @@ use clap::Parser as _;
 use log::{error, info, warn};
 
 use super::arguments::Arguments;
-use super::configuration::configuration;
+use super::configuration::{Configured, configuration};
+use super::initial_state;
 use crate::config::NodeConfig;
 use crate::node::{Node, NodeError};
 
@@ -23,7 +24,12 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or(LOG_FILTER)).init();
     let port_file = arguments.port_file.clone();
-    let config = match configuration(arguments) {
+    let configured = configuration(arguments).and_then(|Configured { node, states }| {
+        let mut names = node.buckets.iter().map(|bucket| &bucket.name);
+        names.try_for_each(|name| initial_state::check(&node.data, name, &states))?;
+        Ok(node)
+    });
+    let config = match configured {
         Ok(config) => config,
         Err(problem) => {
             error!("{problem}");

@@ -17,7 +17,7 @@ fn parse(folder: &Path, toml: &str, arguments: &[&str]) -> Result<NodeConfig, St
     let in_folder = |word: &&str| word.replace('@', &format!("{}/", folder.display()));
     let words = std::iter::once("kvnode".to_owned()).chain(arguments.iter().map(in_folder));
     let arguments = Arguments::try_parse_from(words).map_err(|error| error.to_string())?;
-    configuration(arguments)
+    configuration(arguments).map(|configured| configured.node)
 }
 
 const ALL: [&str; 10] = [

@@ -16,6 +16,16 @@ pub(super) enum InitialState {
     None,
 }
 
+impl std::fmt::Display for InitialState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Active => "active",
+            Self::Replica => "replica",
+            Self::None => "none",
+        })
+    }
+}
+
 impl InitialState {
     pub(super) const fn vb_state(self) -> Option<VbState> {
         match self {
