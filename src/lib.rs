@@ -1,7 +1,7 @@
 //! The replication sidecar as a library, so that every part can be tested; `main.rs` is thin.
 //!
 //! - `cli`, `config`: the command line and `proxy.toml`
-//! - `logging`, `screen`, `signals`: output and stop signals
+//! - `logging`, `screen`, `signals`: output and stop signals; `descriptors`: enough of them
 //! - `run`: the main job, step by step; `story`: its output
 //! - `admin`: the HTTP API; `client`: the subcommands that use it
 //! - `embedded`: data nodes inside this process; `sample`, `load`, `trickle`: their documents
@@ -14,6 +14,7 @@ pub mod cli;
 pub mod client;
 pub mod compare;
 pub mod config;
+pub mod descriptors;
 pub mod embedded;
 pub mod load;
 pub mod logging;

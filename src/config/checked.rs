@@ -8,6 +8,8 @@ use mcbp::VbState;
 use relay::{Endpoint, Secret};
 use replica::plan::{Connections, Desired};
 
+use super::problem::Problem;
+
 /// The whole configuration.
 #[derive(Debug)]
 pub struct Config {
@@ -25,6 +27,8 @@ pub struct Config {
     pub limits: Limits,
     /// Data nodes to run inside this process.
     pub embedded: Option<Embedded>,
+    /// What is allowed and probably not meant, in the order of the lines of the file.
+    pub warnings: Vec<Problem>,
 }
 
 /// A data node and how to reach it.

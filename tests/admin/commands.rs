@@ -52,12 +52,12 @@ async fn a_wrong_map_is_refused_with_what_would_do_and_changes_nothing() {
         ("{", "invalid body: EOF while parsing an object at line 1 column 1"),
         (
             r#"["alpha"]"#,
-            "invalid body: invalid type: sequence, expected a map such as \
+            "invalid body: wrong type: sequence, expected a map such as \
              {\"alpha\": \"0-511,600\"} at line 1 column 0",
         ),
         (
             r#"{"alpha": 5}"#,
-            "invalid body: invalid type: integer `5`, expected a string at \
+            "invalid body: wrong type: the number `5`, expected a text in quotes at \
              line 1 column 11",
         ),
         (
