@@ -427,3 +427,41 @@ fn each_wrong_part_of_tls_is_named() {
     let said = parse_at(&path, &with_tls("{ cert = 1 }")).unwrap_err().to_string();
     assert!(said.contains("unknown field `cert`, expected one of `ca`, `certificate`"), "{said}");
 }
+
+/// What is warned about, a line each.
+fn warnings(text: &str, folder: &Path) -> Vec<String> {
+    let config = parse_at(&folder.join("proxy.toml"), text).unwrap();
+    let lines = config.warnings.iter().map(|warning| warning.within(Path::new("proxy.toml")));
+    lines.map(|line| line.replace(&format!("{}/", folder.display()), "")).collect()
+}
+
+#[test]
+fn what_is_probably_not_meant_is_warned_about_with_its_line() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let local = GOOD.replace("alpha.example:", "127.0.0.1:");
+    assert_eq!(warnings(&local, folder), Vec::<String>::new());
+    let unencrypted = "proxy.toml:8: producer \"alpha\": tls: the password is sent to \
+                       alpha.example:11210 unencrypted: give tls = { ca = \"...\" }";
+    assert_eq!(warnings(GOOD, folder), [unencrypted]);
+    let same = local.replace("127.0.0.1:11210", "LocalHost:11310");
+    let want = "proxy.toml:8: producer \"alpha\": address: LocalHost:11310 is the address in line \
+                3 too: no node replicates from itself";
+    assert_eq!(warnings(&same, folder), [want]);
+    let unused = local.replace(", gamma = \"512-599\"", "");
+    let want = "proxy.toml:12: producer \"gamma\": no bucket replicates from it: name it in \
+                replicate of a [[bucket]]";
+    assert_eq!(warnings(&unused, folder), [want]);
+    let secret = folder.join("alpha.secret");
+    std::fs::write(&secret, "password\n").unwrap();
+    let text = local.replace("{ env = \"ALPHA_PASSWORD\" }", "{ file = \"alpha.secret\" }");
+    let mode = |mode| std::fs::set_permissions(&secret, PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o600);
+    assert_eq!(warnings(&text, folder), Vec::<String>::new());
+    mode(0o640);
+    let want = "proxy.toml:10: producer \"alpha\": password: file alpha.secret can be read by \
+                others (mode 640): chmod 600 it";
+    assert_eq!(warnings(&text, folder), [want]);
+}

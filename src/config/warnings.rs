@@ -90,6 +90,8 @@ fn is_local(address: &str) -> bool {
 /// An address so that two spellings of the same one are equal.
 fn normal(address: &str) -> String {
     let (host, port) = (host(address), address.rsplit_once(':').map_or("", |(_, port)| port));
-    let host = if is_local(address) { "localhost".to_owned() } else { host.to_ascii_lowercase() };
-    format!("{host}:{port}")
+    match host.to_ascii_lowercase().as_str() {
+        "localhost" => format!("127.0.0.1:{port}"),
+        host => format!("{host}:{port}"),
+    }
 }

@@ -106,6 +106,26 @@ async fn maps_are_served_in_turn_and_the_last_one_stays() {
 }
 
 #[tokio::test]
+async fn a_patch_adds_vbuckets_and_keeps_all_others() {
+    let served = Served::start(calm()).await;
+    let mut link = served.open([0, 1]).await;
+    let http = served.http.clone();
+    let patch = r#"{"alpha": "1,5"}"#;
+    let patch = tokio::spawn(async move { http.ask("PATCH", REPLICATIONS, &[], patch).await });
+    let stream = link.request().await;
+    assert_eq!(stream.vb.0, 5, "what is open stays");
+    link.open(&stream).await;
+    assert_eq!(patch.await.unwrap().body, json!({ "open": 3 }));
+    let body = served.http.get("/api/v1/replications").await.body;
+    assert_eq!(body["buckets"][0]["desired"], json!({ "alpha": "0-1,5" }));
+    let unknown = served.http.ask("PATCH", REPLICATIONS, &[], r#"{"gamma": "1"}"#).await;
+    assert_eq!(
+        (unknown.status, unknown.error()),
+        (400, "unknown producer \"gamma\": give one of alpha")
+    );
+}
+
+#[tokio::test]
 async fn one_vbucket_is_changed_and_the_others_stay() {
     let served = Served::start(calm()).await;
     let mut link = served.open([0, 1]).await;
