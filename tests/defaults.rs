@@ -38,7 +38,8 @@ async fn the_readmes_own_nodes_work_pasted_line_by_line() {
     }
     let folder = tempfile::tempdir().unwrap();
     // The sidecar first, so that it can close its streams.
-    let end = "trap 'set -- $(jobs -p); kill $3; wait $3; kill $1 $2; wait' EXIT; trap 'exit 1' TERM";
+    let end =
+        "trap 'set -- $(jobs -p); kill $3; wait $3; kill $1 $2; wait' EXIT; trap 'exit 1' TERM";
     let mut bash = Command::new("timeout");
     bash.args(["25", "bash", "-ec", &format!("{end}\n{}", pasted())]).current_dir(folder.path());
     let mut bash = Process::start("bash", folder.path(), &mut bash);

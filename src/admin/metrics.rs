@@ -17,7 +17,7 @@ use actix_web::http::header::ACCEPT;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use dcp_actors::{BucketStatus, Timings};
-use exposition::{Durations, Format, process};
+use exposition::{Durations, Format, certificate, process};
 use invariant::{Broken, Place, broken};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
@@ -28,6 +28,7 @@ use prometheus_client::metrics::MetricType;
 use super::error::ApiError;
 use super::state::State;
 use super::views::StatusView;
+use crate::config::Certificate;
 
 /// `GET /metrics`. Every metric exists from the start, also before replication has started.
 pub(super) async fn metrics(
@@ -44,10 +45,17 @@ pub(super) async fn metrics(
         is_ready: StatusView::of(&state, &buckets).is_ready(),
         expected: pairs.collect(),
         timings: timings(&state),
+        certificates: certificates(&state),
         buckets,
         broken: invariant::counts(),
     };
     Ok(HttpResponse::Ok().content_type(format.content_type()).body(text(page, format)?))
+}
+
+/// Reads the files anew: they are renewed while the process runs.
+fn certificates(state: &State) -> Vec<(Certificate, i64)> {
+    let expiry = |file: &Certificate| Some((file.clone(), certificate::expiry(&file.path)?));
+    state.certificates.iter().filter_map(expiry).collect()
 }
 
 /// How long the steps of each bucket took; nothing before replication has started.
@@ -85,6 +93,8 @@ struct Snapshot {
     buckets: Vec<BucketStatus>,
     /// Set-up of a link, set-up of its streams, takeover; by bucket.
     timings: Vec<(String, [Reading; 3])>,
+    /// When the first certificate of each file expires.
+    certificates: Vec<(Certificate, i64)>,
     /// Broken invariants of the whole process, by place.
     broken: Vec<(Place, u64)>,
 }
@@ -101,6 +111,7 @@ impl Collector for Snapshot {
         self.nodes(&mut out)?;
         self.failures(&mut out)?;
         self.durations(&mut out)?;
+        self.expiry(&mut out)?;
         self.broken_invariants(&mut out)
     }
 }
@@ -121,6 +132,14 @@ impl Snapshot {
             silent,
         )?;
         out.gauge("dcp_proxy_moves", "vBuckets that are being moved here", moves)
+    }
+
+    fn expiry(&self, out: &mut Out<'_>) -> fmt::Result {
+        let samples = self.certificates.iter().map(|(file, expiry)| {
+            ([("node", file.node.as_str()), ("certificate", file.key)], *expiry)
+        });
+        let help = "When the first certificate of a file expires, in seconds since 1970";
+        out.gauge("dcp_proxy_certificate_expiry_timestamp_seconds", help, samples)
     }
 
     fn durations(&self, out: &mut Out<'_>) -> fmt::Result {

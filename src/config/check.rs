@@ -149,6 +149,7 @@ impl Checker<'_> {
         let mut warnings = std::mem::take(&mut self.warnings);
         warnings.sort_by_key(|warning| warning.line);
         Some(Config {
+            certificates: self.certificates(file),
             warnings,
             path: path.to_owned(),
             node: node?,

@@ -24,7 +24,7 @@ use std::path::Path;
 pub(crate) const ADMIN_DEFAULT: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), check::ADMIN_PORT);
 
-pub use checked::{Admin, Bucket, Config, Embedded, EmbeddedNode, Limits, Node};
+pub use checked::{Admin, Bucket, Certificate, Config, Embedded, EmbeddedNode, Limits, Node};
 pub use problem::{Problem, Problems};
 
 pub(crate) use problem::plain;

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
-use super::values::{InitialState, parse_bucket};
+use super::values::{InitialState, parse_address, parse_bucket};
 
 /// A data node that speaks the memcached binary protocol and DCP.
 #[derive(Parser, Debug)]
 #[command(name = "kvnode", version)]
 pub(super) struct Arguments {
     /// Address to listen on, such as 127.0.0.1:11210; port 0 takes any free one
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub(super) listen: Option<SocketAddr>,
     /// Folder for data; created if it does not exist
     #[arg(long, value_name = "DIR")]
@@ -30,7 +30,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "STATE")]
     pub(super) state: Option<InitialState>,
     /// Address that serves /metrics for Prometheus, such as 127.0.0.1:9210; off if not given
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address)]
     pub(super) metrics: Option<SocketAddr>,
     /// Certificate of the listener (PEM); every connection then uses TLS
     #[arg(long, value_name = "FILE", requires = "tls_key")]

@@ -38,10 +38,12 @@ pub(super) fn configuration(arguments: Arguments) -> Result<Configured, String> 
         config.users.push((name, password(&path)?));
     }
     if let (Some(certificate), Some(key)) = (arguments.tls_cert, arguments.tls_key) {
+        config.certificate = Some(certificate.clone());
         config.tls = Some(Tls::load(&certificate, &key, arguments.tls_client_ca.as_deref())?);
     }
     let node = NodeConfig {
         tls: config.tls,
+        certificate: config.certificate,
         listen: arguments.listen.or(config.listen).ok_or("no address: give --listen ADDR")?,
         metrics: arguments.metrics.or(config.metrics),
         data: arguments.data.or(config.data).ok_or("no folder for data: give --data DIR")?,

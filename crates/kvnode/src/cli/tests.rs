@@ -115,6 +115,7 @@ fn errors_name_the_line_and_what_to_do() {
     let error = |toml: &str| parse(folder.path(), toml, &["--config", "@node.toml"]).unwrap_err();
     let cases = [
         ("\nlisten = 5", "node.toml:2:"),
+        ("\nlisten = \"here\"", "node.toml:2: \"here\" is not an address: give ip:port, such as"),
         ("a = 1", "node.toml:1: unknown field `a`"),
         ("[[bucket]]\nname = \"a/b\"", "node.toml:2: bucket name \"a/b\": give 1 to 100 letters"),
         ("[[bucket]]\nname = \"a\"\nvbuckets = 1025", "has 1025 vBuckets: give 1 to 1024"),

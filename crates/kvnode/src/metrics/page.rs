@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use exposition::{Durations, Format, process};
+use exposition::{Durations, Format, certificate, process};
 use mcbp::VbState;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
@@ -142,6 +142,11 @@ impl Facts {
         let help = "DCP connections, by what this node is on them";
         facts.gauge("kvnode_dcp_connections", help, sides.collect());
         facts.invariants();
+        let expiry = node.certificate.as_deref().and_then(certificate::expiry);
+        let expiry = expiry.and_then(|at| u64::try_from(at).ok());
+        let help = "When the certificate of the listener expires, in seconds since 1970";
+        let samples = expiry.into_iter().map(|at| (Vec::new(), at)).collect();
+        facts.gauge("kvnode_certificate_expiry_timestamp_seconds", help, samples);
         facts
     }
 
