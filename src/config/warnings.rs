@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -18,14 +19,16 @@ impl Checker<'_> {
     /// Warns of a file with a secret that others may read.
     pub(super) fn warn_of_readers(&mut self, key: &str, written: &Spanned<file::Secret>) {
         if let file::Secret::File(path) = written.as_ref() {
-            let path = self.folder.join(path);
-            if let Some(mode) = readable_by_others(&path) {
-                let text = format!(
-                    "file {} can be read by others (mode {mode:03o}): chmod 600 it",
-                    path.display()
-                );
-                self.warn(&written.span(), key, text);
-            }
+            self.warn_of_file(key, &written.span(), path);
+        }
+    }
+
+    fn warn_of_file(&mut self, key: &str, at: &Range<usize>, path: &Path) {
+        let path = self.folder.join(path);
+        if let Some(mode) = readable_by_others(&path) {
+            let path = path.display();
+            let text = format!("file {path} can be read by others (mode {mode:03o}): chmod 600 it");
+            self.warn(at, key, text);
         }
     }
 
@@ -57,6 +60,10 @@ impl Checker<'_> {
                     );
                     self.warn(&written.span(), &format!("{key}: tls"), text);
                 }
+            }
+            let tls_key = node.tls.as_ref().and_then(|tls| tls.as_ref().key.as_ref());
+            if let Some(written) = tls_key {
+                self.warn_of_file(&format!("{key}: tls.key"), &written.span(), written.as_ref());
             }
             let is_used = |bucket: &file::Bucket| {
                 bucket.replicate.keys().any(|name| name.as_ref() == node.name.as_ref())

@@ -75,7 +75,7 @@ fn the_command_line_overrides_the_file() {
         quota_mib = 160
         expiry_interval_s = 3
         [[user]]
-        name = "@proxy"
+        name = "dcp-proxy"
         password = { file = "p" }
         [limits]
         connections_max = 10
@@ -93,7 +93,7 @@ fn the_command_line_overrides_the_file() {
     assert_eq!(bucket.durability, Durability::Buffered);
     assert_eq!((bucket.quota_bytes >> 20, bucket.log_bytes_max >> 20), (160, 20));
     assert_eq!(bucket.expiry_pager_interval, Duration::from_secs(3));
-    assert!(config.users.check("@proxy", b"secret"));
+    assert!(config.users.check("dcp-proxy", b"secret"));
     assert_eq!((config.limits.connections_max, config.limits.worker_threads), (10, 3));
 }
 
