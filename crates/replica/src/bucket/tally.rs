@@ -15,10 +15,10 @@ const KINDS_MAX: usize = 64;
 pub struct FailureKind {
     /// The producer.
     pub producer: String,
-    /// The side at fault, if one is.
-    pub side: Option<Side>,
     /// What happened.
     pub reason: ReasonCode,
+    /// The side at fault, if one is.
+    pub side: Option<Side>,
     /// What a data node answered; [`NodeAnswer::Other`] after the bound on kinds is reached.
     pub answer: Option<NodeAnswer>,
 }
