@@ -1,6 +1,6 @@
 //! The definition of the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
@@ -17,9 +17,9 @@ use crate::logging::Asked;
 #[derive(Debug, Parser)]
 #[command(name = "dcp-proxy", version)]
 pub struct Cli {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE", default_value = "proxy.toml", global = true)]
-    pub config: PathBuf,
+    /// The configuration file [default: proxy.toml in the working directory].
+    #[arg(long, value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
 
     /// The log level; RUST_LOG has finer filters.
     #[arg(long, value_name = "LEVEL", value_parser = level(), global = true)]
@@ -60,6 +60,14 @@ pub enum Command {
     Ask(Ask),
 }
 
+impl Cli {
+    /// The configuration file, named or by default.
+    #[must_use]
+    pub fn config_file(&self) -> &Path {
+        self.config.as_deref().unwrap_or(Path::new("proxy.toml"))
+    }
+}
+
 fn level() -> impl TypedValueParser<Value = LevelFilter> {
     PossibleValuesParser::new(["off", "error", "warn", "info", "debug", "trace"])
         .try_map(|name| name.parse::<LevelFilter>())
@@ -86,7 +94,7 @@ mod tests {
     #[test]
     fn the_default_file_is_in_the_working_directory() {
         let cli = parse("dcp-proxy").unwrap();
-        assert_eq!(cli.config, PathBuf::from("proxy.toml"));
+        assert_eq!(cli.config_file(), Path::new("proxy.toml"));
         assert!(!cli.once && cli.command.is_none() && cli.log.is_none());
     }
 
@@ -94,7 +102,7 @@ mod tests {
     fn options_stand_before_or_after_the_command() {
         for line in ["dcp-proxy --config x check", "dcp-proxy check --config x --log debug"] {
             let cli = parse(line).unwrap();
-            assert_eq!((cli.config, cli.command), (PathBuf::from("x"), Some(Command::Check)));
+            assert_eq!((cli.config_file(), &cli.command), (Path::new("x"), &Some(Command::Check)));
         }
     }
 

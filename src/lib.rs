@@ -2,6 +2,7 @@
 //!
 //! - `cli`, `config`: the command line and `proxy.toml`
 //! - `logging`, `screen`, `signals`: output and signals; `reload`: what SIGHUP does
+//! - `descriptors`: whether there are enough of them
 //! - `run`: the main job, step by step; `story`: its output
 //! - `admin`: the HTTP API; `client`: the subcommands that use it
 //! - `embedded`: data nodes inside this process; `sample`, `load`, `trickle`: their documents
@@ -14,6 +15,7 @@ pub mod cli;
 pub mod client;
 pub mod compare;
 pub mod config;
+pub mod descriptors;
 pub mod embedded;
 pub mod load;
 pub mod logging;

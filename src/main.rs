@@ -9,7 +9,7 @@ use dcp_proxy::config::{self, Config};
 use dcp_proxy::reload::Reload;
 use dcp_proxy::run::{self, Options, RunError};
 use dcp_proxy::screen::Screen;
-use dcp_proxy::{logging, signals};
+use dcp_proxy::{descriptors, logging, signals};
 use logger::Stream;
 
 /// The exit code for wrong usage or configuration; clap uses the same.
@@ -18,17 +18,25 @@ const WRONG: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match &cli.command {
-        Some(Command::Ask(ask)) => match client::run(ask, &cli.config) {
-            Exit::Done => ExitCode::SUCCESS,
-            Exit::Failed => ExitCode::FAILURE,
-            Exit::Wrong => ExitCode::from(WRONG),
-        },
+        Some(Command::Ask(ask)) => {
+            match client::run(ask, cli.config_file(), cli.config.is_some()) {
+                Exit::Done => ExitCode::SUCCESS,
+                Exit::Failed => ExitCode::FAILURE,
+                Exit::Wrong => ExitCode::from(WRONG),
+            }
+        }
         Some(Command::Check) => with_config(&cli, |config, screen| {
-            screen.say(format!("{} is valid:", cli.config.display()));
+            screen.say(format!("{} is valid:", cli.config_file().display()));
             screen.say(config.to_string().trim_end());
+            for warning in &config.warnings {
+                eprintln!("warning: {}", warning.within(&config.path));
+            }
             Ok(true)
         }),
         None => with_config(&cli, |config, screen| {
+            for warning in &config.warnings {
+                log::warn!("configuration: {}", warning.within(&config.path));
+            }
             let options = Options { once: cli.once, admin_file: cli.admin_file.clone() };
             replicate(config, &options, screen, Reload::new(config, cli.log()))
         }),
@@ -55,7 +63,7 @@ fn configured(
     screen: &Screen,
     run: impl FnOnce(&Config, &Screen) -> Result<bool, RunError>,
 ) -> ExitCode {
-    let config = match config::load(&cli.config) {
+    let config = match config::load(cli.config_file()) {
         Ok(config) => config,
         Err(problems) => {
             logger::say(Stream::Error, &problems.to_string());
@@ -81,6 +89,7 @@ fn replicate(
     screen: &Screen,
     reload: Reload,
 ) -> Result<bool, RunError> {
+    descriptors::check(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         signals::on_hang_up(move || reload.run())?;

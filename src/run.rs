@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use self::job::Job;
 use crate::admin::{Admin, AdminError};
 use crate::config::Config;
+use crate::descriptors::TooFew;
 use crate::embedded::{EmbeddedError, Nodes};
 use crate::load::LoadError;
 use crate::screen::Screen;
@@ -52,6 +53,9 @@ pub enum RunError {
     /// The comparison failed.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// The process may not open enough files.
+    #[error(transparent)]
+    Descriptors(#[from] TooFew),
     /// The operating system has no thread left.
     #[error("replication could not be started: {0}")]
     Start(#[from] std::io::Error),

@@ -72,7 +72,7 @@ async fn a_vbucket_that_cannot_be_replicated_is_named_and_its_difference_ends_wi
 
 /// Makes the vBucket active at this address and writes a document that no other node has.
 async fn write_on(address: &str, vb: VbId, key: &[u8]) {
-    let endpoint = Endpoint::new("beta", address, "@proxy", Secret::new("for tests"));
+    let endpoint = Endpoint::new("beta", address, "dcp-proxy", Secret::new("for tests"));
     let (agent, deadlines) = ("test", Deadlines::default());
     let login = Login { bucket: Some("default"), agent, features: &[], deadlines };
     let mut client = Client::connect(&endpoint, login).await.unwrap();

@@ -43,7 +43,7 @@ impl Encrypted {
             server_name: "alpha.example",
         });
         let password = Secret::new("correct horse");
-        let endpoint = Endpoint::new("alpha", format!("127.0.0.1:{port}"), "@proxy", password)
+        let endpoint = Endpoint::new("alpha", format!("127.0.0.1:{port}"), "dcp-proxy", password)
             .with_tls(tls.unwrap());
         Self { _process: process, endpoint, authority, client }
     }

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 /// The configuration of a sidecar whose nodes are never reached.
 fn unreached(vbuckets: &str) -> Config {
-    let node = |name| Endpoint::new(name, "127.0.0.1:1", "@proxy", Secret::new("secret"));
+    let node = |name| Endpoint::new(name, "127.0.0.1:1", "dcp-proxy", Secret::new("secret"));
     Config::new(&node("beta"), &node("alpha"), vbuckets)
 }
 
@@ -53,14 +53,14 @@ async fn a_wrong_password_is_named_with_its_side_and_heals() {
         node.restart().await;
     }
     let mut cluster = Cluster::between(folder, alpha, beta);
-    let refused = ["link down", "refused user", "@proxy", "check username and password"];
+    let refused = ["link down", "refused user", "dcp-proxy", "check username and password"];
     // Either of the two may be refused first.
     for side in ["consumer beta", "producer alpha"] {
         cluster.sidecar.process.logs(&[&refused[..], &[side]].concat()).await;
     }
     assert!(cluster.sidecar.process.is_running());
     for node in [&mut cluster.alpha, &mut cluster.beta] {
-        node.process.logs(&["authentication failed", "@proxy"]).await;
+        node.process.logs(&["authentication failed", "dcp-proxy"]).await;
         node.set_password(None);
         node.stop().await;
         node.restart().await;

@@ -17,6 +17,7 @@ use crate::bucket_actor::{BucketActor, ReadStatus, Submit};
 use crate::config::{BucketPlan, ReplicationConfig};
 use crate::status::{BucketStatus, Moved};
 use crate::threads::Threads;
+use crate::timings::Timings;
 
 /// Starts replication.
 #[derive(Debug)]
@@ -27,10 +28,14 @@ pub struct Replication;
 pub struct ReplicationHandle(Arc<Inner>);
 
 struct Inner {
-    buckets: BTreeMap<String, Addr<BucketActor>>,
+    buckets: Buckets,
+    timings: BTreeMap<String, Arc<Timings>>,
     end: Mutex<Option<oneshot::Sender<()>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
+
+/// The actors of the buckets, by name.
+type Buckets = BTreeMap<String, Addr<BucketActor>>;
 
 impl Replication {
     /// Starts threads and the actors of the buckets, which begin to replicate at once.
@@ -49,22 +54,22 @@ impl Replication {
                     _ = ended.await;
                 });
             })?;
-        let buckets = started
+        let (buckets, timings) = started
             .recv()
             .map_err(|_| std::io::Error::other("the replication thread ended during start-up"))?;
         let (end, thread) = (Mutex::new(Some(end)), Mutex::new(Some(thread)));
-        Ok(ReplicationHandle(Arc::new(Inner { buckets, end, thread })))
+        Ok(ReplicationHandle(Arc::new(Inner { buckets, timings, end, thread })))
     }
 }
 
 fn start_buckets(
     config: ReplicationConfig,
     threads: &Threads,
-) -> BTreeMap<String, Addr<BucketActor>> {
+) -> (Buckets, BTreeMap<String, Arc<Timings>>) {
     let ReplicationConfig { node, producers, buckets, limits } = config;
     let producers = producers.into_iter().map(|endpoint| (endpoint.name.clone(), endpoint));
     let producers = Arc::new(producers.collect::<BTreeMap<_, _>>());
-    let mut actors = BTreeMap::new();
+    let (mut actors, mut timings) = (BTreeMap::new(), BTreeMap::new());
     for BucketPlan { name, connections, desired } in buckets {
         let actor = BucketActor::new(
             name.clone(),
@@ -74,6 +79,7 @@ fn start_buckets(
             limits.clone(),
             threads.handles(),
         );
+        timings.insert(name.clone(), actor.timings());
         let actor = actor.start();
         // No caller waits for the first set-up: failures are retried, and the status shows them.
         let (answer, _) = oneshot::channel();
@@ -81,7 +87,7 @@ fn start_buckets(
         actor.do_send(Submit { command, answer });
         actors.insert(name, actor);
     }
-    actors
+    (actors, timings)
 }
 
 impl ReplicationHandle {
@@ -102,6 +108,16 @@ impl ReplicationHandle {
         let desired = desired.into_iter().map(|(producer, vbs)| (producer, set(vbs)));
         let desired = Desired::new(desired.collect())?;
         self.change(bucket, Change::All(desired)).await
+    }
+
+    /// Adds vBuckets to the desired map of a bucket, by producer, in place of their previous
+    /// producers; all others stay as they are. Waits as [`Self::set_desired`] does, for these
+    /// vBuckets. Returns the number of open streams of the bucket.
+    ///
+    /// # Errors
+    /// As [`Self::set_desired`], for these vBuckets.
+    pub async fn add_desired(&self, bucket: &str, added: Desired) -> Result<usize, CommandError> {
+        self.change(bucket, Change::Add(added)).await
     }
 
     /// Assigns one vBucket to a producer, or to none, and leaves all others alone. Waits until its
@@ -171,6 +187,11 @@ impl ReplicationHandle {
     pub async fn status(&self) -> Vec<BucketStatus> {
         let reads = self.0.buckets.values().map(|bucket| bucket.send(ReadStatus));
         join_all(reads).await.into_iter().flatten().collect()
+    }
+
+    /// Returns how long the steps of each bucket take, by its name.
+    pub fn timings(&self) -> impl Iterator<Item = (&str, &Timings)> {
+        self.0.timings.iter().map(|(bucket, timings)| (bucket.as_str(), &**timings))
     }
 
     /// Closes the streams on the consumer, then the connections, and ends the threads. Returns

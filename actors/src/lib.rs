@@ -8,7 +8,7 @@
 //! - `bucket_actor`: one per bucket, the shell around `replica::bucket::BucketMachine`
 //! - `link_actor`: one per link, the shell around `replica::link::ConsumerMachine`
 //! - `tasks`: requests to data nodes outside of the links
-//! - `threads`: the threads that the links share
+//! - `threads`: the threads that the links share; `timings`: how long their steps take
 
 mod bucket_actor;
 mod config;
@@ -18,6 +18,7 @@ mod sets;
 mod status;
 mod tasks;
 mod threads;
+mod timings;
 
 pub use config::{BucketPlan, ControlLimits, ReplicationConfig};
 pub use handle::{Replication, ReplicationHandle};
@@ -27,3 +28,4 @@ pub use status::{
     BrokenStatus, BucketStatus, FailureCount, LinkStatus, MoveStatus, Moved, NodeStatus,
     StreamStatus,
 };
+pub use timings::Timings;

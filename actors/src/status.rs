@@ -1,8 +1,9 @@
 //! The status of replication, serialized as JSON by the admin API.
 
+use mcbp::Side;
 use replica::bucket::{Cause, FailureKind, LinkPhase, MovePhase, StreamPhase, Tally};
 use replica::link::{NodeAnswer, ReasonCode};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 /// One bucket.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -50,6 +51,15 @@ pub struct LinkStatus {
     pub bytes: u64,
     /// Frames from producer to consumer in the present incarnation.
     pub frames: u64,
+    /// The same since the start of the process, over all incarnations.
+    pub bytes_total: u64,
+    /// See [`Self::bytes_total`].
+    pub frames_total: u64,
+    /// The flow-control window that the consumer asked for; `None` while it has asked for none.
+    pub window_bytes: Option<u64>,
+    /// What passed and the consumer has not acknowledged: an estimate, because not every frame
+    /// counts, and at most the window. `None` without a window.
+    pub unacked_bytes: Option<u64>,
     /// Milliseconds since the producer last sent anything; `None` while not connected.
     pub producer_silent_ms: Option<u64>,
     /// Milliseconds since the consumer last sent anything; `None` while not connected.
@@ -156,6 +166,9 @@ pub struct BrokenStatus {
 pub struct FailureCount {
     /// The producer.
     pub producer: String,
+    /// The side at fault, if one is.
+    #[serde(serialize_with = "side_name")]
+    pub side: Option<Side>,
     /// What happened.
     pub reason: ReasonCode,
     /// What a data node answered; `other` after the bound on separately counted answers.
@@ -169,10 +182,15 @@ impl FailureCount {
     pub(crate) fn all(tally: &Tally) -> Vec<Self> {
         let count = |(kind, count): (&FailureKind, u64)| Self {
             producer: kind.producer.clone(),
+            side: kind.side,
             reason: kind.reason,
             status: kind.answer.clone(),
             count,
         };
         tally.iter().map(count).collect()
     }
+}
+
+fn side_name<S: Serializer>(side: &Option<Side>, serializer: S) -> Result<S::Ok, S::Error> {
+    side.map(|side| side.to_string()).serialize(serializer)
 }

@@ -11,6 +11,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use tokio::time::timeout;
 
 use super::error::ApiError;
+use crate::config::plain;
 
 /// The longest body. A desired map that names 1,024 vBuckets one by one takes 5 KiB.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -29,7 +30,7 @@ pub(super) async fn json<T: DeserializeOwned>(payload: Payload) -> Result<T, Api
         Ok(Ok(Ok(bytes))) => bytes,
     };
     serde_json::from_slice(&bytes)
-        .map_err(|error| ApiError::Wrong(format!("invalid body: {error}")))
+        .map_err(|error| ApiError::Wrong(format!("invalid body: {}", plain(&error.to_string()))))
 }
 
 /// Refuses a producer that is not in the configuration.
@@ -71,7 +72,15 @@ impl FromSet {
 #[serde(deny_unknown_fields)]
 pub(super) struct Connections {
     /// The number of connections to each producer.
-    pub(super) connections: u8,
+    connections: u64,
+}
+
+impl Connections {
+    /// Parses the number: 1 to 64.
+    pub(super) fn count(&self) -> Result<u8, ApiError> {
+        let checked = replica::plan::Connections::new(self.connections);
+        checked.map(|count| count.count()).map_err(|error| ApiError::Wrong(error.to_string()))
+    }
 }
 
 /// `{"level": "debug"}`.

@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, Responder};
 use dcp_actors::CommandError;
 use logline::value;
 use mcbp::VbId;
-use replica::plan::VBUCKETS_MAX;
+use replica::plan::{Desired, VBUCKETS_MAX};
 use serde_json::{Value, json};
 
 use super::body::{self, From, Replicate};
@@ -34,12 +34,31 @@ pub(super) async fn replicate(
     let desired = body::json::<Replicate>(payload).await?.desired(&state.producers)?;
     let replication = state.replication()?;
     let sets = desired.producers();
-    let words = sets.iter().map(|(producer, set)| format!("{producer}={set}"));
-    let words = words.collect::<Vec<_>>().join(" ");
-    let (desired_words, client) = (value(&words), client(&request));
-    let what = format!("replicate bucket={bucket} desired={desired_words} client={client}");
+    let (words, client) = (value(words(&desired)), client(&request));
+    let what = format!("replicate bucket={bucket} desired={words} client={client}");
     let desired = sets.iter().map(|(name, set)| (name.clone(), set.as_set().clone())).collect();
     opened(what, async move { replication.set_desired(&bucket, desired).await }).await
+}
+
+/// `PATCH /api/v1/buckets/{bucket}/replications`: adds vBuckets, keeps all others.
+pub(super) async fn add(
+    state: Data<State>,
+    bucket: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<Value>, ApiError> {
+    let bucket = bucket.into_inner();
+    state.bucket(&bucket)?;
+    let added = body::json::<Replicate>(payload).await?.desired(&state.producers)?;
+    let replication = state.replication()?;
+    let (words, client) = (words(&added), client(&request));
+    let what = format!("replicate bucket={bucket} added=\"{words}\" client={client}");
+    opened(what, async move { replication.add_desired(&bucket, added).await }).await
+}
+
+fn words(desired: &Desired) -> String {
+    let words = desired.producers().iter().map(|(producer, set)| format!("{producer}={set}"));
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// `PUT /api/v1/buckets/{bucket}/vbuckets/{vb}/replication`: sets one vBucket, keeps the others.
@@ -78,7 +97,7 @@ pub(super) async fn connections(
 ) -> Result<Json<Value>, ApiError> {
     let bucket = bucket.into_inner();
     state.bucket(&bucket)?;
-    let body::Connections { connections } = body::json(payload).await?;
+    let connections = body::json::<body::Connections>(payload).await?.count()?;
     let replication = state.replication()?;
     let what =
         format!("connections bucket={bucket} count={connections} client={}", client(&request));

@@ -23,7 +23,9 @@ pub(super) enum ApiError {
     Missing(String),
     /// The path exists, but not with this method: 405.
     Method {
-        /// The allowed methods.
+        /// What to use.
+        methods: String,
+        /// All allowed methods.
         allow: String,
     },
     /// The body did not arrive in time: 408.
@@ -91,7 +93,9 @@ impl fmt::Display for ApiError {
                 "the admin token is missing or wrong: send \
                  Authorization: Bearer TOKEN, with the token of [admin]",
             ),
-            Self::Method { allow } => write!(f, "the method is not allowed here: use {allow}"),
+            Self::Method { methods, .. } => {
+                write!(f, "the method is not allowed here: use {methods}")
+            }
             Self::Slow => f.write_str("the body did not arrive in time"),
             Self::Long { limit } => write!(f, "the body is too long: give at most {limit} bytes"),
             Self::Panicked(error) => write!(f, "the task of the request panicked: {error}"),
@@ -124,7 +128,7 @@ impl ResponseError for ApiError {
                 response.insert_header((WWW_AUTHENTICATE, "Bearer"));
                 (None, None)
             }
-            Self::Method { allow } => {
+            Self::Method { allow, .. } => {
                 response.insert_header((ALLOW, allow.as_str()));
                 (None, None)
             }

@@ -1,63 +1,117 @@
-//! `GET /metrics`: the state of replication as OpenMetrics text, for Prometheus.
+//! `GET /metrics`: the state of replication for Prometheus, in the text format that is asked for.
 //!
 //! Each response is built from one status, and nothing is kept between requests: failures are
 //! counted where they are handled. Labels are names of the configuration, words of the protocol,
-//! and lines of the source. The metrics of links are in `links`, all others here.
+//! and lines of the source. The metrics of links are in `links`, failures in `failures`, all others
+//! here.
 
+mod failures;
 mod links;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use actix_web::HttpResponse;
+use actix_web::http::header::ACCEPT;
 use actix_web::web::Data;
-use dcp_actors::{BucketStatus, FailureCount};
+use actix_web::{HttpRequest, HttpResponse};
+use dcp_actors::{BucketStatus, Timings};
+use exposition::{Durations, Format, certificate, process};
 use invariant::{Broken, Place, broken};
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, NoLabelSet,
 };
 use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Registry;
 
 use super::error::ApiError;
 use super::state::State;
+use super::views::StatusView;
+use crate::config::Certificate;
 
-const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// `GET /metrics`. Before replication has started, its metrics have no samples.
-pub(super) async fn metrics(state: Data<State>) -> Result<HttpResponse, ApiError> {
-    let page = Snapshot { buckets: state.status().await?, broken: invariant::counts() };
-    Ok(HttpResponse::Ok().content_type(CONTENT_TYPE).body(text(page)?))
+/// `GET /metrics`. Every metric exists from the start, also before replication has started.
+pub(super) async fn metrics(
+    state: Data<State>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let accept = request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
+    let format = Format::negotiate(accept);
+    let buckets = state.status().await?;
+    let pairs = state.buckets.iter().flat_map(|bucket| {
+        state.producers.iter().map(|producer| (bucket.clone(), producer.clone()))
+    });
+    let page = Snapshot {
+        is_ready: StatusView::of(&state, &buckets).is_ready(),
+        expected: pairs.collect(),
+        timings: timings(&state),
+        certificates: certificates(&state),
+        buckets,
+        broken: invariant::counts(),
+    };
+    Ok(HttpResponse::Ok().content_type(format.content_type()).body(text(page, format)?))
 }
 
-fn text(page: Snapshot) -> Result<String, Broken> {
-    let (mut registry, mut text) = (Registry::default(), String::new());
-    registry.register_collector(Box::new(page));
-    encode(&mut text, &registry).map_err(|_| broken!("metrics could not be encoded"))?;
-    Ok(text)
+/// Reads the files anew: they are renewed while the process runs.
+fn certificates(state: &State) -> Vec<(Certificate, i64)> {
+    let expiry = |file: &Certificate| Some((file.clone(), certificate::expiry(&file.path)?));
+    state.certificates.iter().filter_map(expiry).collect()
 }
+
+/// How long the steps of each bucket took; nothing before replication has started.
+fn timings(state: &State) -> Vec<(String, [Reading; 3])> {
+    let read = |timings: &Timings| {
+        [&timings.link_setup, &timings.stream_setup, &timings.takeover].map(Durations::read)
+    };
+    match state.running() {
+        Some(running) => running
+            .replication
+            .timings()
+            .map(|(bucket, timings)| (bucket.to_owned(), read(timings)))
+            .collect(),
+        None => {
+            let none = read(&Timings::default());
+            state.buckets.iter().map(|bucket| (bucket.clone(), none.clone())).collect()
+        }
+    }
+}
+
+fn text(page: Snapshot, format: Format) -> Result<String, Broken> {
+    format.page(page).map_err(|_| broken!("metrics could not be encoded"))
+}
+
+/// A histogram as [`Durations::read`] returns it.
+type Reading = (f64, u64, Vec<(f64, u64)>);
 
 /// The content of one response.
 #[derive(Debug, Default)]
 struct Snapshot {
+    /// As in `GET /ready`.
+    is_ready: bool,
+    /// Every bucket and producer of the configuration.
+    expected: Vec<(String, String)>,
     buckets: Vec<BucketStatus>,
+    /// Set-up of a link, set-up of its streams, takeover; by bucket.
+    timings: Vec<(String, [Reading; 3])>,
+    /// When the first certificate of each file expires.
+    certificates: Vec<(Certificate, i64)>,
     /// Broken invariants of the whole process, by place.
     broken: Vec<(Place, u64)>,
 }
 
 impl Collector for Snapshot {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        process::encode(&mut encoder, "dcp_proxy", env!("CARGO_PKG_VERSION"))?;
         let mut out = Out(encoder);
+        let ready = [([], u64::from(self.is_ready))];
+        out.gauge("dcp_proxy_ready", "1 while GET /ready answers with 200", ready)?;
         self.links(&mut out)?;
         self.streams(&mut out)?;
         self.lag(&mut out)?;
         self.nodes(&mut out)?;
         self.failures(&mut out)?;
+        self.durations(&mut out)?;
+        self.expiry(&mut out)?;
         self.broken_invariants(&mut out)?;
         log_lines(&mut out)
     }
@@ -87,27 +141,33 @@ impl Snapshot {
         out.gauge("dcp_proxy_moves", "vBuckets that are being moved here", moves)
     }
 
-    fn failures(&self, out: &mut Out<'_>) -> fmt::Result {
-        let of = |kinds: fn(&BucketStatus) -> &[FailureCount]| {
-            self.buckets.iter().flat_map(move |status| {
-                kinds(status).iter().map(|kind| {
-                    let labels = [
-                        ("bucket", Cow::from(&status.bucket)),
-                        ("producer", Cow::from(&kind.producer)),
-                        ("reason", kind.reason.name().into()),
-                        // No label is an empty one.
-                        (
-                            "status",
-                            kind.status.as_ref().map_or("".into(), |s| s.to_string().into()),
-                        ),
-                    ];
-                    (labels, kind.count)
-                })
-            })
-        };
-        let (streams, links) = (of(|s| &s.stream_failures), of(|s| &s.link_failures));
-        out.counter("dcp_proxy_stream_failures", "Streams that failed or ended", streams)?;
-        out.counter("dcp_proxy_link_failures", "Links that were lost or could not be opened", links)
+    fn expiry(&self, out: &mut Out<'_>) -> fmt::Result {
+        let samples = self.certificates.iter().map(|(file, expiry)| {
+            ([("node", file.node.as_str()), ("certificate", file.key)], *expiry)
+        });
+        let help = "When the first certificate of a file expires, in seconds since 1970";
+        out.gauge("dcp_proxy_certificate_expiry_timestamp_seconds", help, samples)
+    }
+
+    fn durations(&self, out: &mut Out<'_>) -> fmt::Result {
+        let names = [
+            ("dcp_proxy_link_setup_seconds", "Time to connect and log in at both nodes of a link"),
+            (
+                "dcp_proxy_stream_setup_seconds",
+                "Time from ADD_STREAM to the outcome of all streams",
+            ),
+            (
+                "dcp_proxy_takeover_seconds",
+                "Time from the first request of a takeover to its outcome",
+            ),
+        ];
+        for (at, (name, help)) in names.into_iter().enumerate() {
+            let of = |(bucket, all): &'_ (String, [Reading; 3])| {
+                all.get(at).cloned().map(|reading| (bucket.clone(), reading))
+            };
+            out.histogram(name, help, self.timings.iter().filter_map(of))?;
+        }
+        Ok(())
     }
 
     fn broken_invariants(&self, out: &mut Out<'_>) -> fmt::Result {
@@ -138,7 +198,27 @@ impl Out<'_> {
     ) -> fmt::Result {
         let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         for (labels, value) in samples {
-            metric.encode_family(&labels)?.encode_gauge(&value)?;
+            if labels.is_empty() {
+                metric.encode_gauge(&value)?;
+            } else {
+                metric.encode_family(&labels)?.encode_gauge(&value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One histogram for each bucket.
+    fn histogram(
+        &mut self,
+        name: &str,
+        help: &str,
+        samples: impl IntoIterator<Item = (String, Reading)>,
+    ) -> fmt::Result {
+        let mut metric = self.0.encode_descriptor(name, help, None, MetricType::Histogram)?;
+        for (bucket, (sum, count, buckets)) in samples {
+            let labels = [("bucket", bucket)];
+            let mut family = metric.encode_family(&labels)?;
+            family.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
         }
         Ok(())
     }

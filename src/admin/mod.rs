@@ -13,9 +13,11 @@ mod error;
 mod log_level;
 mod metrics;
 mod moves;
+mod places;
 mod reads;
 mod ready;
 mod routes;
+mod server;
 mod state;
 mod views;
 
@@ -24,12 +26,9 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use actix_web::dev::ServerHandle;
-use actix_web::rt::System;
-use actix_web::{App, HttpServer, web};
-use logline::value;
+use actix_web::rt;
+use socket2::{Domain, Socket, Type};
 use tokio_util::sync::CancellationToken;
 
 use self::access::Access;
@@ -38,19 +37,8 @@ use crate::config::Config;
 
 pub use self::state::{Durability, EmbeddedFacts, Replicating};
 
-/// Connections at the same time: enough for people and a few programs with several each.
-const CONNECTIONS_MAX: usize = 256;
-/// Connections that wait to be accepted.
-const BACKLOG: u32 = 64;
-/// How long the head of a request may take: it is one packet, a few seconds on a bad network.
-const HEAD_WAIT: Duration = Duration::from_secs(10);
-/// How long an idle connection is kept open: longer than the usual interval of polling programs.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// How long the clean close of a connection may take.
-const CLOSE_WAIT: Duration = Duration::from_secs(1);
-/// How long responses in progress may take when the server is stopped; all commands have been
-/// answered by then.
-const STOP_WAIT_S: u64 = 1;
+/// Connections that wait to be accepted: where many come at once, each waits for a moment.
+const BACKLOG: i32 = 1024;
 
 /// Why the admin API did not start.
 #[derive(Debug, thiserror::Error)]
@@ -72,7 +60,8 @@ pub enum AdminError {
 pub struct Admin {
     address: SocketAddr,
     state: Arc<State>,
-    server: ServerHandle,
+    /// Ends the server.
+    end: CancellationToken,
     thread: JoinHandle<()>,
 }
 
@@ -84,20 +73,20 @@ impl Admin {
     pub fn start(config: &Config, stop: &CancellationToken) -> Result<Self, AdminError> {
         let listen = config.admin.listen;
         let failed = |source| AdminError::Listen { listen, source };
-        let listener = TcpListener::bind(listen).map_err(failed)?;
+        let listener = bind(listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let state = Arc::new(State::new(config, stop.clone()));
-        let access = Access::of(&config.admin);
+        let (access, end) = (Access::of(&config.admin), CancellationToken::new());
         let (ready, started) = sync_channel(1);
-        let served = Arc::clone(&state);
+        let (served, ended) = (Arc::clone(&state), end.clone());
         let thread = std::thread::Builder::new()
             .name("admin".to_owned())
-            .spawn(move || serve(listener, served, access, &ready))
+            .spawn(move || serve(listener, served, access, ended, &ready))
             .map_err(AdminError::Start)?;
-        let ended = |_| Err(io::Error::other("its thread ended before it listened"));
-        let server = started.recv().unwrap_or_else(ended).map_err(AdminError::Start)?;
+        let over = |_| Err(io::Error::other("its thread ended before it listened"));
+        started.recv().unwrap_or_else(over).map_err(AdminError::Start)?;
         log::info!("admin API listens url=http://{address}");
-        Ok(Self { address, state, server, thread })
+        Ok(Self { address, state, end, thread })
     }
 
     /// The address it listens on, with the actual port where the configuration has port 0.
@@ -113,45 +102,43 @@ impl Admin {
 
     /// Stops the API. Responses in progress have a second to finish.
     pub async fn stop(self) {
-        self.server.stop(true).await;
+        self.end.cancel();
         let thread = self.thread;
         // An error would be a panic of the thread, and a panic ends the process.
         _ = tokio::task::spawn_blocking(move || thread.join()).await;
     }
 }
 
-type Started = io::Result<ServerHandle>;
+fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(listen), Type::STREAM, None)?;
+    // A port that another program listens on is refused all the same.
+    socket.set_reuse_address(true)?;
+    socket.bind(&listen.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
 
-fn serve(listener: TcpListener, state: Arc<State>, access: Access, ready: &SyncSender<Started>) {
-    System::new().block_on(async move {
-        let (state, access) = (web::Data::from(state), Arc::new(access));
-        let app = move || {
-            App::new()
-                .app_data(state.clone())
-                .app_data(routes::path_config())
-                .configure(routes::routes)
-                .wrap(access::middleware(Arc::clone(&access)))
-        };
-        let server = HttpServer::new(app)
-            .workers(1)
-            .disable_signals()
-            .max_connections(CONNECTIONS_MAX)
-            .backlog(BACKLOG)
-            .client_request_timeout(HEAD_WAIT)
-            .client_disconnect_timeout(CLOSE_WAIT)
-            .keep_alive(KEEP_ALIVE)
-            .shutdown_timeout(STOP_WAIT_S)
-            .listen(listener)
-            .map(HttpServer::run);
-        match server {
-            Ok(server) => {
-                // The receiver waits for this one message, so sending does not fail.
-                _ = ready.send(Ok(server.handle()));
-                if let Err(error) = server.await {
-                    log::error!("admin API ended, replication continues error={}", value(error));
-                }
-            }
-            Err(error) => _ = ready.send(Err(error)),
+type Started = SyncSender<io::Result<()>>;
+
+fn serve(
+    listener: TcpListener,
+    state: Arc<State>,
+    access: Access,
+    end: CancellationToken,
+    ready: &Started,
+) {
+    // The receiver waits for one message, so sending it does not fail.
+    let runtime = match rt::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            _ = ready.send(Err(error));
+            return;
         }
-    });
+    };
+    let started = || _ = ready.send(Ok(()));
+    let served = server::serve(listener, state.into(), access, end, started);
+    if let Err(error) = runtime.block_on(served) {
+        // Before it listened; later it does not fail.
+        _ = ready.send(Err(error));
+    }
 }

@@ -2,14 +2,19 @@
 
 use actix_web::http::Method;
 use actix_web::web::{self, PathConfig, ServiceConfig};
-use actix_web::{HttpRequest, Resource, Route};
+use actix_web::{HttpRequest, Resource, Route, guard};
 
 use super::error::ApiError;
 use super::{commands, log_level, metrics, moves, reads};
 
 pub(super) fn routes(app: &mut ServiceConfig) {
     let (get, put, post, delete) = (Method::GET, Method::PUT, Method::POST, Method::DELETE);
-    let route = |method: &Method| web::method(method.clone());
+    let patch = Method::PATCH;
+    // HEAD is GET without the body, which the server leaves out.
+    let route = |method: &Method| match *method {
+        Method::GET => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
+        _ => web::method(method.clone()),
+    };
     app.service(at("/live", [(&get, route(&get).to(reads::live))]))
         .service(at("/ready", [(&get, route(&get).to(reads::ready))]))
         .service(at("/config", [(&get, route(&get).to(reads::config))]))
@@ -23,7 +28,10 @@ pub(super) fn routes(app: &mut ServiceConfig) {
         .service(at("/api/v1/replications", [(&get, route(&get).to(reads::replications))]))
         .service(at(
             "/api/v1/buckets/{bucket}/replications",
-            [(&put, route(&put).to(commands::replicate))],
+            [
+                (&put, route(&put).to(commands::replicate)),
+                (&patch, route(&patch).to(commands::add)),
+            ],
         ))
         .service(at(
             "/api/v1/buckets/{bucket}/connections",
@@ -58,11 +66,13 @@ pub(super) fn path_config() -> PathConfig {
 }
 
 fn at<const N: usize>(path: &str, routes: [(&Method, Route); N]) -> Resource {
-    let allow = routes.iter().map(|(method, _)| method.as_str()).collect::<Vec<_>>().join(", ");
+    let methods = routes.iter().map(|(method, _)| method.as_str()).collect::<Vec<_>>().join(", ");
+    let has_head = routes.iter().any(|(method, _)| *method == Method::GET);
+    let allow = if has_head { format!("{methods}, HEAD") } else { methods.clone() };
     let resource = routes.into_iter().fold(web::resource(path), |at, (_, route)| at.route(route));
     resource.default_service(web::to(move || {
-        let allow = allow.clone();
-        async move { Err::<&str, _>(ApiError::Method { allow }) }
+        let (methods, allow) = (methods.clone(), allow.clone());
+        async move { Err::<&str, _>(ApiError::Method { methods, allow }) }
     }))
 }
 

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::effective;
 use super::error::ApiError;
-use crate::config::Config;
+use crate::config::{Certificate, Config};
 
 /// How long the control plane may take to return its status. It does not wait for commands, so only
 /// a defect or an overloaded machine exceeds this.
@@ -63,6 +63,7 @@ pub(super) struct State {
     pub(super) buckets: Vec<String>,
     /// The effective configuration without secrets.
     pub(super) config: Value,
+    pub(super) certificates: Vec<Certificate>,
     pub(super) started: Instant,
     pub(super) stop: CancellationToken,
     running: OnceLock<Replicating>,
@@ -75,6 +76,7 @@ impl State {
             producers: config.producers.iter().map(|node| node.name().to_owned()).collect(),
             buckets: config.buckets.iter().map(|bucket| bucket.name.clone()).collect(),
             config: effective::json(config),
+            certificates: config.certificates.clone(),
             started: Instant::now(),
             stop,
             running: OnceLock::new(),

@@ -93,6 +93,11 @@ impl StatusView {
             embedded: state.running().map(|r| r.embedded.clone()).unwrap_or_default(),
         }
     }
+
+    /// As in `GET /ready`.
+    pub(super) const fn is_ready(&self) -> bool {
+        self.ready
+    }
 }
 
 /// The status of a node in each bucket.

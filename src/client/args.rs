@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
 use log::LevelFilter;
-use replica::plan::VbSet;
+use replica::plan::{Connections, VbSet};
 
 /// A request to a running sidecar.
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
@@ -23,14 +23,17 @@ pub enum Ask {
         #[command(flatten)]
         to: To,
     },
-    /// Set which vBuckets of a bucket are replicated, and wait until their streams are open.
+    /// Replicate vBuckets of a bucket besides those that are, and wait until their streams are
+    /// open.
     Replicate {
         /// The bucket.
         bucket: String,
-        /// A producer and the vBuckets to replicate from it, such as alpha=0-511,600. All others
-        /// are removed.
+        /// A producer and the vBuckets to replicate from it, such as alpha=0-511,600.
         #[arg(required = true, value_name = "PRODUCER=SET", value_parser = share)]
         shares: Vec<Share>,
+        /// Replicate these vBuckets only: all others of the bucket are removed.
+        #[arg(long)]
+        replace: bool,
         /// The sidecar.
         #[command(flatten)]
         to: To,
@@ -70,7 +73,7 @@ pub enum Ask {
         /// The bucket.
         bucket: String,
         /// The number of connections, 1 to 64.
-        #[arg(value_parser = clap::value_parser!(u8).range(1..=64))]
+        #[arg(value_parser = connections)]
         count: u8,
         /// The sidecar.
         #[command(flatten)]
@@ -79,6 +82,7 @@ pub enum Ask {
     /// Show or change the log level of a running sidecar.
     LogLevel {
         /// The new level: off, error, warn, info, debug or trace.
+        #[arg(value_parser = level)]
         level: Option<LevelFilter>,
         /// The sidecar.
         #[command(flatten)]
@@ -103,7 +107,7 @@ pub struct Transfer {
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
 pub struct To {
     /// The URL of the admin API [default: from the configuration file, or
-    /// http://127.0.0.1:8091 without a file].
+    /// http://127.0.0.1:4870 without a file].
     #[arg(long, value_name = "URL")]
     pub admin: Option<String>,
     /// The admin token [default: DCP_PROXY_TOKEN, or without --admin the one of the configuration
@@ -139,6 +143,16 @@ impl Ask {
             | Self::LogLevel { to, .. } => to,
         }
     }
+}
+
+fn level(text: &str) -> Result<LevelFilter, String> {
+    let levels = "give off, error, warn, info, debug or trace";
+    text.parse().map_err(|_| format!("unknown log level {text:?}: {levels}"))
+}
+
+fn connections(text: &str) -> Result<u8, String> {
+    let count = text.parse().map_err(|_| format!("{text:?} is not a number: give 1 to 64"))?;
+    Connections::new(count).map(Connections::count).map_err(|error| error.to_string())
 }
 
 fn share(text: &str) -> Result<Share, String> {

@@ -15,11 +15,12 @@ pub(super) fn ask(ask: &Ask, http: &Http) -> Result<Answer, AskError> {
     match ask {
         Ask::Status { .. } => status(http),
         Ask::Streams { bucket, .. } => streams(http, bucket.as_deref()),
-        Ask::Replicate { bucket, shares, .. } => {
-            change(http, bucket, "replications", &json!(desired(shares)))
+        Ask::Replicate { bucket, shares, replace, .. } => {
+            let method = if *replace { "PUT" } else { "PATCH" };
+            change(http, method, bucket, "replications", &json!(desired(shares)))
         }
         Ask::Connections { bucket, count, .. } => {
-            change(http, bucket, "connections", &json!({ "connections": count }))
+            change(http, "PUT", bucket, "connections", &json!({ "connections": count }))
         }
         Ask::Takeover { what, .. } => transfer(http, what, "takeover"),
         Ask::Move { what, .. } => transfer(http, what, "move"),
@@ -53,9 +54,15 @@ fn streams(http: &Http, bucket: Option<&str>) -> Result<Answer, AskError> {
     Ok(Answer::done(answer, page))
 }
 
-fn change(http: &Http, bucket: &str, what: &str, body: &Value) -> Result<Answer, AskError> {
-    let answer =
-        http.change(&format!("/api/v1/buckets/{}/{what}", segment(bucket)), body, bucket)?;
+fn change(
+    http: &Http,
+    method: &'static str,
+    bucket: &str,
+    what: &str,
+    body: &Value,
+) -> Result<Answer, AskError> {
+    let path = format!("/api/v1/buckets/{}/{what}", segment(bucket));
+    let answer = http.change(method, &path, body, bucket)?;
     let Opened { open } = http.read(&answer)?;
     Ok(Answer::done(answer, format!("{bucket}: {open} streams are open")))
 }
@@ -88,7 +95,7 @@ fn drain(http: &Http, bucket: Option<&str>) -> Result<Answer, AskError> {
     };
     let (mut all, mut whole, mut exit) = (Vec::new(), Page::default(), Exit::Done);
     for bucket in buckets {
-        let changed = change(http, &bucket, "replications", &json!({}));
+        let changed = change(http, "PUT", &bucket, "replications", &json!({}));
         let Answer { exit: of_one, json: mut one, page } = changed.unwrap_or_else(Answer::from);
         exit = exit.max(of_one);
         whole = whole.page(page).text("\n");

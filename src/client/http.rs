@@ -62,8 +62,14 @@ impl Http {
     }
 
     /// Sends a change of a bucket, which waits for the moves that were requested before it.
-    pub(super) fn change(&self, path: &str, body: &Value, bucket: &str) -> Result<Value, AskError> {
-        self.command("PUT", path, body, bucket, CHANGE_LOOKS_MAX)
+    pub(super) fn change(
+        &self,
+        method: &'static str,
+        path: &str,
+        body: &Value,
+        bucket: &str,
+    ) -> Result<Value, AskError> {
+        self.command(method, path, body, bucket, CHANGE_LOOKS_MAX)
     }
 
     /// Sends moves of a bucket.

@@ -24,12 +24,15 @@ use self::http::Http;
 pub use self::args::{Ask, To};
 pub use self::error::Exit;
 
-/// Asks the sidecar that `config` names, or the one of `--admin`, and prints the answer. Standard
-/// output gets the answer and, with `--json`, any error; other errors go to standard error.
+/// Asks the sidecar of the file `config`, or the one of `--admin`, and prints the answer. A file
+/// that is missing is an error if it `is_named` on the command line, else the default address is
+/// asked. Standard output gets the answer and, with `--json`, any error; other errors go to
+/// standard error.
 #[must_use]
-pub fn run(ask: &Ask, config: &Path) -> Exit {
+pub fn run(ask: &Ask, config: &Path, is_named: bool) -> Exit {
     let to = ask.to();
-    let answer = sidecar::find(to, config).and_then(|sidecar| ask::ask(ask, &Http::new(sidecar)));
+    let answer =
+        sidecar::find(to, config, is_named).and_then(|sidecar| ask::ask(ask, &Http::new(sidecar)));
     let Answer { exit, json, page } = answer.unwrap_or_else(Answer::from);
     match exit {
         _ if to.json => print(&format!("{json:#}")),

@@ -9,8 +9,6 @@ use super::args::To;
 use super::error::AskError;
 use crate::config::{self, Admin};
 
-/// Where a sidecar listens by default.
-const DEFAULT_URL: &str = "http://127.0.0.1:8091";
 /// The environment variable with the token, which keeps it out of the list of processes.
 const TOKEN_VARIABLE: &str = "DCP_PROXY_TOKEN";
 
@@ -21,17 +19,18 @@ pub(super) struct Sidecar {
     pub(super) token: Option<Secret>,
 }
 
-/// The sidecar that the options name, else the configuration file, else the default.
+/// The sidecar that the options name, else the configuration file, else the default address where
+/// there is no file and none `is_named`.
 ///
 /// The token of the file is sent only to the address of the file.
-pub(super) fn find(to: &To, config: &Path) -> Result<Sidecar, AskError> {
+pub(super) fn find(to: &To, config: &Path, is_named: bool) -> Result<Sidecar, AskError> {
     let given = to.token.clone().or_else(|| std::env::var(TOKEN_VARIABLE).ok());
     let given = given.map(Secret::new);
     if let Some(url) = &to.admin {
         return Ok(Sidecar { url: checked(url)?, token: given });
     }
-    if !config.exists() {
-        return Ok(Sidecar { url: DEFAULT_URL.to_owned(), token: given });
+    if !is_named && !config.exists() {
+        return Ok(Sidecar { url: format!("http://{}", config::ADMIN_DEFAULT), token: given });
     }
     let admin =
         config::load_admin(config).map_err(|problems| AskError::Usage(problems.to_string()))?;

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 
@@ -17,8 +16,8 @@ use super::checked::{Admin, Config, Node};
 use super::problem::{Problem, Problems, line_of};
 use super::{Environment, file, rules};
 
-/// The default port of the admin API.
-const ADMIN_PORT: u16 = 8091;
+/// The default port of the admin API: none that Couchbase or another usual program listens on.
+pub(super) const ADMIN_PORT: u16 = 4870;
 
 pub(super) fn check(
     path: &Path,
@@ -46,7 +45,8 @@ fn with_checker<T>(
     check: impl FnOnce(&mut Checker<'_>) -> Option<T>,
 ) -> Result<T, Problems> {
     let folder = path.parent().unwrap_or(Path::new(""));
-    let mut checker = Checker { text, folder, environment, problems: Vec::new() };
+    let mut checker =
+        Checker { text, folder, environment, problems: Vec::new(), warnings: Vec::new() };
     let checked = check(&mut checker);
     let mut list = checker.problems;
     list.sort_by_key(|problem| problem.line);
@@ -67,6 +67,7 @@ pub(super) struct Checker<'a> {
     pub(super) folder: &'a Path,
     environment: Environment<'a>,
     problems: Vec<Problem>,
+    warnings: Vec<Problem>,
 }
 
 impl Checker<'_> {
@@ -74,6 +75,12 @@ impl Checker<'_> {
     pub(super) fn report(&mut self, at: Range<usize>, key: &str, text: impl Into<String>) {
         let line = if at.is_empty() { 0 } else { self.line(&at) };
         self.problems.push(Problem { line, key: key.to_owned(), text: text.into() });
+    }
+
+    /// Records what is allowed at `at`, and probably not meant.
+    pub(super) fn warn(&mut self, at: &Range<usize>, key: &str, text: impl Into<String>) {
+        let line = self.line(at);
+        self.warnings.push(Problem { line, key: key.to_owned(), text: text.into() });
     }
 
     pub(super) fn line(&self, at: &Range<usize>) -> usize {
@@ -113,6 +120,7 @@ impl Checker<'_> {
 
     pub(super) fn secret(&mut self, key: &str, written: &Spanned<file::Secret>) -> Option<Secret> {
         let (folder, environment) = (self.folder, self.environment);
+        self.warn_of_readers(key, written);
         self.value(key, written, |secret| rules::secret(secret, folder, environment))
     }
 
@@ -137,7 +145,12 @@ impl Checker<'_> {
         let admin = self.admin(&file.admin);
         let log = self.log(&file.log);
         let limits = self.limits(&file.limits);
+        self.warn_of_use(file);
+        let mut warnings = std::mem::take(&mut self.warnings);
+        warnings.sort_by_key(|warning| warning.line);
         Some(Config {
+            certificates: self.certificates(file),
+            warnings,
             path: path.to_owned(),
             node: node?,
             producers: producers.into_iter().collect::<Option<_>>()?,
@@ -231,7 +244,7 @@ impl Checker<'_> {
     fn admin(&mut self, admin: &file::Admin) -> Option<Admin> {
         let listen = match &admin.listen {
             Some(listen) => self.value("admin: listen", listen, |listen| rules::listen(listen)),
-            None => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, ADMIN_PORT))),
+            None => Some(super::ADMIN_DEFAULT),
         };
         let token = admin.token.as_ref().map(|token| self.secret("admin: token", token));
         if let (Some(address), Some(written), None) = (listen, &admin.listen, &token)

@@ -10,6 +10,8 @@ use mcbp::VbState;
 use relay::{Endpoint, Secret};
 use replica::plan::{Connections, Desired};
 
+use super::problem::Problem;
+
 /// The whole configuration.
 #[derive(Debug)]
 pub struct Config {
@@ -29,6 +31,21 @@ pub struct Config {
     pub limits: Limits,
     /// Data nodes to run inside this process.
     pub embedded: Option<Embedded>,
+    /// The files of certificates.
+    pub certificates: Vec<Certificate>,
+    /// What is allowed and probably not meant, in the order of the lines of the file.
+    pub warnings: Vec<Problem>,
+}
+
+/// A file of certificates, for the metrics.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Certificate {
+    /// The data node that it is for.
+    pub node: String,
+    /// The key of the file: `ca` or `certificate`.
+    pub key: &'static str,
+    /// The file.
+    pub path: PathBuf,
 }
 
 /// A data node and how to reach it.

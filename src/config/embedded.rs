@@ -13,7 +13,7 @@ use super::{file, rules};
 /// The default folder for data.
 const DIRECTORY: &str = "data";
 /// The default user that the nodes accept.
-const USERNAME: &str = "@proxy";
+const USERNAME: &str = "dcp-proxy";
 /// Far more sample documents than needed: 20 GB of them.
 const DOCUMENTS_MAX: u64 = 10_000_000;
 

@@ -16,11 +16,19 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod warnings;
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-pub use checked::{Admin, Bucket, Config, Embedded, EmbeddedNode, Limits, Log, Node};
+/// Where a sidecar listens whose file does not say.
+pub(crate) const ADMIN_DEFAULT: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), check::ADMIN_PORT);
+
+pub use checked::{Admin, Bucket, Certificate, Config, Embedded, EmbeddedNode, Limits, Log, Node};
 pub use problem::{Problem, Problems};
+
+pub(crate) use problem::plain;
 
 /// Looks up an environment variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;

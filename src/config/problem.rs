@@ -33,7 +33,7 @@ impl Problems {
 
     pub(super) fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> Self {
         let line = error.span().map_or(0, |span| line_of(text, &span));
-        let text = error.message().trim_end().replace('\n', ": ");
+        let text = plain(error.message().trim_end());
         Self { path: path.to_owned(), list: vec![Problem { line, key: String::new(), text }] }
     }
 }
@@ -42,17 +42,45 @@ impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, problem) in self.list.iter().enumerate() {
             let newline = if at == 0 { "" } else { "\n" };
-            write!(f, "{newline}{}", self.path.display())?;
-            if problem.line > 0 {
-                write!(f, ":{}", problem.line)?;
-            }
-            if !problem.key.is_empty() {
-                write!(f, ": {}", problem.key)?;
-            }
-            write!(f, ": {}", problem.text)?;
+            write!(f, "{newline}{}", problem.within(&self.path))?;
         }
         Ok(())
     }
+}
+
+impl Problem {
+    /// Returns the line that names the problem in the file at `path`.
+    #[must_use]
+    pub fn within(&self, path: &Path) -> String {
+        let mut out = path.display().to_string();
+        if self.line > 0 {
+            out += &format!(":{}", self.line);
+        }
+        if !self.key.is_empty() {
+            out += &format!(": {}", self.key);
+        }
+        format!("{out}: {}", self.text)
+    }
+}
+
+/// The words of a parser about a wrong type, in words for people; one line.
+pub(crate) fn plain(message: &str) -> String {
+    const WORDS: [(&str, &str); 8] = [
+        ("invalid type: string ", "wrong type: the text "),
+        ("invalid type: integer ", "wrong type: the number "),
+        ("invalid type: floating point ", "wrong type: the number "),
+        ("invalid type: ", "wrong type: "),
+        ("invalid value: integer ", "wrong value: the number "),
+        ("invalid value: ", "wrong value: "),
+        ("expected a string", "expected a text in quotes"),
+        ("expected a sequence", "expected a list"),
+    ];
+    let mut text = message.replace('\n', ": ");
+    for number in ["u64", "u32", "u16", "u8", "usize"] {
+        text =
+            text.replace(&format!("expected {number}"), "expected a whole number, without quotes");
+    }
+    WORDS.iter().fold(text, |text, (raw, word)| text.replace(raw, word))
 }
 
 /// The line, from 1, on which `span` begins.

@@ -51,7 +51,7 @@ pub(super) fn address(text: &str) -> Result<String, String> {
 
 /// An address to listen on: IP address and port.
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
-    let wrong = |_| format!("{text:?} is not an address: give ip:port, such as 127.0.0.1:8091");
+    let wrong = |_| format!("{text:?} is not an address: give ip:port, such as 127.0.0.1:4870");
     text.parse().map_err(wrong)
 }
 

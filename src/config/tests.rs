@@ -9,24 +9,24 @@ const GOOD: &str = r#"
 [node]
 name = "beta"
 address = "127.0.0.1:11310"
-username = "@proxy"
+username = "dcp-proxy"
 password = "secret"
 [[producer]]
 name = "alpha"
 address = "alpha.example:11210"
-username = "@proxy"
+username = "dcp-proxy"
 password = { env = "ALPHA_PASSWORD" }
 [[producer]]
 name = "gamma"
 address = "[::1]:11210"
-username = "@proxy"
+username = "dcp-proxy"
 password = "secret"
 [[bucket]]
 name = "default"
 connections = 4
 replicate = { alpha = "0-511,600", gamma = "512-599" }
 [admin]
-listen = "127.0.0.1:8091"
+listen = "127.0.0.1:4870"
 [limits]
 setup_ms = 5000
 "#;
@@ -85,7 +85,7 @@ fn a_good_file_gives_its_values() {
     let bucket = &config.buckets[0];
     assert_eq!((bucket.name.as_str(), bucket.connections.count()), ("default", 4));
     assert_eq!(bucket.desired.producers()["alpha"].iter().count(), 513);
-    assert_eq!(config.admin.listen.to_string(), "127.0.0.1:8091");
+    assert_eq!(config.admin.listen.to_string(), "127.0.0.1:4870");
     assert_eq!(config.limits.setup.as_millis(), 5000);
     assert!(config.embedded.is_none());
 }
@@ -190,10 +190,10 @@ fn each_wrong_value_is_named_with_line_key_and_remedy() {
              1 byte",
         ),
         (
-            "127.0.0.1:8091",
-            "0.0.0.0:8091",
+            "127.0.0.1:4870",
+            "0.0.0.0:4870",
             21,
-            "admin: listen: 0.0.0.0:8091 can be reached from other machines: give a token too",
+            "admin: listen: 0.0.0.0:4870 can be reached from other machines: give a token too",
         ),
         (
             "setup_ms = 5000",
@@ -228,7 +228,12 @@ fn each_wrong_value_is_named_with_line_key_and_remedy() {
             10,
             "unknown variant `evn`, expected `file` or `env`",
         ),
-        ("connections = 4", "connections = \"4\"", 18, "invalid type: string \"4\", expected u64"),
+        (
+            "connections = 4",
+            "connections = \"4\"",
+            18,
+            "wrong type: the text \"4\", expected a whole number, without quotes",
+        ),
     ];
     for (from, to, line, want) in table {
         assert_eq!(problems(GOOD, from, to), format!("proxy.toml:{line}: {want}"), "for {to:?}");
@@ -321,11 +326,11 @@ fn a_secret_file_is_relative_to_the_configuration_and_loses_its_newline() {
 
 #[test]
 fn neither_summary_nor_debug_shows_a_secret() {
-    let config = good(&GOOD.replace("8091\"", "8091\"\ntoken = \"secret\""));
+    let config = good(&GOOD.replace("4870\"", "4870\"\ntoken = \"secret\""));
     for text in [format!("{config:?}"), config.to_string()] {
         assert!(!text.contains("from the environment") && !text.contains("\"secret\""), "{text}");
     }
-    assert!(config.to_string().contains("admin     127.0.0.1:8091 with a token"));
+    assert!(config.to_string().contains("admin     127.0.0.1:4870 with a token"));
 }
 
 #[test]
@@ -421,4 +426,42 @@ fn each_wrong_part_of_tls_is_named() {
     }
     let said = parse_at(&path, &with_tls("{ cert = 1 }")).unwrap_err().to_string();
     assert!(said.contains("unknown field `cert`, expected one of `ca`, `certificate`"), "{said}");
+}
+
+/// What is warned about, a line each.
+fn warnings(text: &str, folder: &Path) -> Vec<String> {
+    let config = parse_at(&folder.join("proxy.toml"), text).unwrap();
+    let lines = config.warnings.iter().map(|warning| warning.within(Path::new("proxy.toml")));
+    lines.map(|line| line.replace(&format!("{}/", folder.display()), "")).collect()
+}
+
+#[test]
+fn what_is_probably_not_meant_is_warned_about_with_its_line() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let local = GOOD.replace("alpha.example:", "127.0.0.1:");
+    assert_eq!(warnings(&local, folder), Vec::<String>::new());
+    let unencrypted = "proxy.toml:8: producer \"alpha\": tls: the password is sent to \
+                       alpha.example:11210 unencrypted: give tls = { ca = \"...\" }";
+    assert_eq!(warnings(GOOD, folder), [unencrypted]);
+    let same = local.replace("127.0.0.1:11210", "LocalHost:11310");
+    let want = "proxy.toml:8: producer \"alpha\": address: LocalHost:11310 is the address in line \
+                3 too: no node replicates from itself";
+    assert_eq!(warnings(&same, folder), [want]);
+    let unused = local.replace(", gamma = \"512-599\"", "");
+    let want = "proxy.toml:12: producer \"gamma\": no bucket replicates from it: name it in \
+                replicate of a [[bucket]]";
+    assert_eq!(warnings(&unused, folder), [want]);
+    let secret = folder.join("alpha.secret");
+    std::fs::write(&secret, "password\n").unwrap();
+    let text = local.replace("{ env = \"ALPHA_PASSWORD\" }", "{ file = \"alpha.secret\" }");
+    let mode = |mode| std::fs::set_permissions(&secret, PermissionsExt::from_mode(mode)).unwrap();
+    mode(0o600);
+    assert_eq!(warnings(&text, folder), Vec::<String>::new());
+    mode(0o640);
+    let want = "proxy.toml:10: producer \"alpha\": password: file alpha.secret can be read by \
+                others (mode 640): chmod 600 it";
+    assert_eq!(warnings(&text, folder), [want]);
 }

@@ -7,6 +7,7 @@ use relay::{Tls, TlsFiles, TlsPart, TlsProblem};
 use toml::Spanned;
 
 use super::check::Checker;
+use super::checked::Certificate;
 use super::file;
 
 impl Checker<'_> {
@@ -45,6 +46,23 @@ impl Checker<'_> {
             self.report(at, &format!("{node}: tls.{name}"), text);
         };
         loaded.map_err(|problems| problems.into_iter().for_each(report)).ok()
+    }
+}
+
+impl Checker<'_> {
+    /// The files of the certificates of every node.
+    pub(super) fn certificates(&self, file: &file::File) -> Vec<Certificate> {
+        let mut found = Vec::new();
+        for node in file.node.iter().chain(&file.producer) {
+            let Some(tls) = node.tls.as_ref().map(Spanned::as_ref) else { continue };
+            for (key, path) in [("ca", &tls.ca), ("certificate", &tls.certificate)] {
+                if let Some(path) = path {
+                    let path = self.folder.join(path.as_ref());
+                    found.push(Certificate { node: node.name.as_ref().clone(), key, path });
+                }
+            }
+        }
+        found
     }
 }
 

@@ -59,10 +59,10 @@ async fn with_the_token_everything_is_answered() {
 #[tokio::test]
 async fn on_loopback_another_name_for_this_machine_is_refused() {
     let served = Served::start(calm()).await;
-    for host in ["localhost", "LOCALHOST:8091", "127.0.0.1:1", "127.1.2.3", "[::1]:8091"] {
+    for host in ["localhost", "LOCALHOST:4870", "127.0.0.1:1", "127.1.2.3", "[::1]:4870"] {
         assert_eq!(served.http.ask("GET", "/live", &[("Host", host)], "").await.status, 200);
     }
-    for host in ["evil.example", "evil.example:8091", "localhost.evil.example", "10.0.0.1", ""] {
+    for host in ["evil.example", "evil.example:4870", "localhost.evil.example", "10.0.0.1", ""] {
         let answer = served.http.ask("GET", "/api/v1/status", &[("Host", host)], "").await;
         assert_eq!(answer.status, 403, "{host:?}");
         assert!(answer.error().contains("ask for 127.0.0.1 or localhost"), "{}", answer.error());
@@ -90,7 +90,7 @@ async fn whatever_is_wrong_is_said_in_json() {
         ("POST", "/live", "GET"),
         ("GET", "/shutdown", "POST"),
         ("DELETE", "/log-level", "GET, PUT"),
-        ("POST", REPLICATIONS, "PUT"),
+        ("POST", REPLICATIONS, "PUT, PATCH"),
         ("GET", "/api/v1/buckets/default/vbuckets/1/takeover", "POST"),
     ];
     for (method, path, allow) in methods {

@@ -52,12 +52,12 @@ async fn a_wrong_map_is_refused_with_what_would_do_and_changes_nothing() {
         ("{", "invalid body: EOF while parsing an object at line 1 column 1"),
         (
             r#"["alpha"]"#,
-            "invalid body: invalid type: sequence, expected a map such as \
+            "invalid body: wrong type: sequence, expected a map such as \
              {\"alpha\": \"0-511,600\"} at line 1 column 0",
         ),
         (
             r#"{"alpha": 5}"#,
-            "invalid body: invalid type: integer `5`, expected a string at \
+            "invalid body: wrong type: the number `5`, expected a text in quotes at \
              line 1 column 11",
         ),
         (
@@ -103,6 +103,26 @@ async fn maps_are_served_in_turn_and_the_last_one_stays() {
     assert_eq!(stream.vb.0, 1, "what is open stays");
     link.open(&stream).await;
     assert_eq!(second.await.unwrap().body, json!({ "open": 2 }));
+}
+
+#[tokio::test]
+async fn a_patch_adds_vbuckets_and_keeps_all_others() {
+    let served = Served::start(calm()).await;
+    let mut link = served.open([0, 1]).await;
+    let http = served.http.clone();
+    let patch = r#"{"alpha": "1,5"}"#;
+    let patch = tokio::spawn(async move { http.ask("PATCH", REPLICATIONS, &[], patch).await });
+    let stream = link.request().await;
+    assert_eq!(stream.vb.0, 5, "what is open stays");
+    link.open(&stream).await;
+    assert_eq!(patch.await.unwrap().body, json!({ "open": 3 }));
+    let body = served.http.get("/api/v1/replications").await.body;
+    assert_eq!(body["buckets"][0]["desired"], json!({ "alpha": "0-1,5" }));
+    let unknown = served.http.ask("PATCH", REPLICATIONS, &[], r#"{"gamma": "1"}"#).await;
+    assert_eq!(
+        (unknown.status, unknown.error()),
+        (400, "unknown producer \"gamma\": give one of alpha")
+    );
 }
 
 #[tokio::test]

@@ -69,7 +69,19 @@ impl Http {
 
     /// The head, and a body that is not JSON.
     pub(crate) async fn text(&self, path: &str) -> (String, String) {
-        whole(self.send("GET", path, &[], "").await).await
+        self.text_as(path, &[]).await
+    }
+
+    /// The same with these headers.
+    pub(crate) async fn text_as(&self, path: &str, headers: &[(&str, &str)]) -> (String, String) {
+        whole(self.send("GET", path, headers, "").await).await
+    }
+
+    /// The head of the answer to a HEAD, which has no body.
+    pub(crate) async fn head(&self, path: &str) -> String {
+        let (head, body) = whole(self.send("HEAD", path, &[], "").await).await;
+        assert_eq!(body, "", "{head}");
+        head.to_lowercase()
     }
 
     /// Sends a request and returns its stream, so that the caller may also disconnect.

@@ -13,6 +13,7 @@ mod metrics;
 mod nodes;
 mod reads;
 mod sets;
+mod strangers;
 mod subcommands;
 
 use dcp_actors::ControlLimits;
@@ -30,12 +31,12 @@ pub(crate) fn config(admin: &str) -> Config {
 [node]
 name = "beta"
 address = "127.0.0.1:1"
-username = "@proxy"
+username = "dcp-proxy"
 password = "secret of beta"
 [[producer]]
 name = "alpha"
 address = "127.0.0.1:1"
-username = "@proxy"
+username = "dcp-proxy"
 password = "secret of alpha"
 [[bucket]]
 name = "default"

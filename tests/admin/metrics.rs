@@ -5,9 +5,11 @@ use mcbp::{Opaque, StreamEndStatus, VbId};
 use crate::Served;
 use crate::nodes::{brisk, calm};
 
+const OPEN_METRICS: &str = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+
 impl Served {
     async fn metrics(&self) -> String {
-        let (head, body) = self.http.text("/metrics").await;
+        let (head, body) = self.http.text_as("/metrics", &[("Accept", OPEN_METRICS)]).await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         let head = head.to_lowercase();
         assert!(
@@ -51,8 +53,12 @@ async fn an_open_stream_that_ends_and_a_link_that_is_lost_are_counted_apart() {
     let of_alpha = r#"bucket="default",producer="alpha""#;
     let ended = r#"reason="stream-end",status="StateChanged (2)""#;
     assert_line(&text, &format!("dcp_proxy_stream_failures_total{{{of_alpha},{ended}}} 1"));
-    let lost = r#"reason="link-lost",status="""#;
-    assert_line(&text, &format!("dcp_proxy_link_failures_total{{{of_alpha},{lost}}} 1"));
+    // Both connections are lost at once; the side is the one that was noticed first.
+    let lost = ["producer", "consumer"].map(|side| {
+        let reason = format!("reason=\"link-lost\",side=\"{side}\",status=\"\"");
+        format!("dcp_proxy_link_failures_total{{{of_alpha},{reason}}} 1")
+    });
+    assert!(text.lines().any(|line| lost.iter().any(|lost| lost == line)), "{text}");
     assert_line(&text, &format!("dcp_proxy_links{{{of_alpha},phase=\"waiting\"}} 1"));
     assert_line(&text, &format!("dcp_proxy_links{{{of_alpha},phase=\"up\"}} 0"));
 }
@@ -62,7 +68,9 @@ async fn every_line_is_a_comment_or_a_sample() {
     let served = Served::start(brisk()).await;
     let _link = served.open([0, 2]).await;
     let text = served.metrics().await;
-    for line in text.lines().filter(|line| !line.starts_with("# ")) {
+    let of_process =
+        |line: &str| line.starts_with("process_") || line.starts_with("dcp_proxy_ready ");
+    for line in text.lines().filter(|line| !line.starts_with("# ") && !of_process(line)) {
         let (name, rest) = line.split_once('{').unwrap_or_else(|| panic!("no labels: {line}"));
         assert!(name.starts_with("dcp_proxy_") && name.chars().all(is_in_name), "{line}");
         let (labels, value) = rest.rsplit_once("} ").unwrap_or_else(|| panic!("no value: {line}"));
@@ -87,4 +95,79 @@ async fn every_line_is_a_comment_or_a_sample() {
 
 fn is_in_name(char: char) -> bool {
     char.is_ascii_lowercase() || char == '_'
+}
+
+#[tokio::test]
+async fn the_page_comes_in_the_format_that_was_asked_for() {
+    let served = Served::start(calm()).await;
+    for accept in ["*/*", "text/plain;version=0.0.4", "application/json"] {
+        let (head, page) = served.http.text_as("/metrics", &[("Accept", accept)]).await;
+        let head = head.to_lowercase();
+        assert!(head.contains("content-type: text/plain; version=0.0.4"), "{accept}: {head}");
+        assert!(page.contains("\n# TYPE dcp_proxy_link_failures_total counter\n"), "{page}");
+        assert!(!page.contains("# EOF"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn head_is_answered_wherever_get_is() {
+    let served = Served::start(calm()).await;
+    for path in ["/live", "/ready", "/metrics", "/config", "/api/v1/status", "/log-level"] {
+        let head = served.http.head(path).await;
+        assert!(head.starts_with("http/1.1 200 "), "{path}: {head}");
+        assert!(head.contains("content-length: ") && !head.contains("content-length: 0"), "{head}");
+    }
+    assert!(served.http.head("/nothing").await.starts_with("http/1.1 404 "));
+    assert!(served.http.head("/shutdown").await.starts_with("http/1.1 405 "));
+    assert!(!served.stop.is_cancelled());
+}
+
+/// What `promtool check metrics` says of the page of a sidecar with an open link.
+#[tokio::test]
+async fn promtool_finds_nothing() {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    let served = Served::start(brisk()).await;
+    let _link = served.open([0, 2]).await;
+    let (_, page) = served.http.text("/metrics").await;
+    let mut promtool = Command::new("promtool");
+    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let Ok(mut child) = promtool.stderr(Stdio::piped()).spawn() else {
+        eprintln!("skipped: promtool is not installed (apt-get install prometheus)");
+        return;
+    };
+    child.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+}
+
+/// The value of the only sample of a metric.
+#[track_caller]
+fn value(page: &str, name: &str) -> u64 {
+    let mut lines = page.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{'));
+    let line = lines.next().unwrap_or_else(|| panic!("no {name} in:\n{page}"));
+    line.rsplit_once("} ").unwrap().1.parse().unwrap()
+}
+
+#[tokio::test]
+async fn bytes_go_on_over_reconnects_and_each_set_up_is_timed() {
+    let served = Served::start(brisk()).await;
+    let link = served.open([0, 1]).await;
+    let before = served.metrics().await;
+    let bytes = value(&before, "dcp_proxy_link_bytes_total");
+    assert!(bytes > 0, "the answers to two STREAM_REQs");
+    drop(link);
+    let mut link = served.nodes.accept().await;
+    for stream in link.requests::<2>().await {
+        link.open(&stream).await;
+    }
+    served.nodes.status_until(|status| status.links[0].open == 2).await;
+    let after = served.metrics().await;
+    assert!(value(&after, "dcp_proxy_link_bytes_total") >= 2 * bytes, "{after}");
+    let frames = |page: &str| value(page, "dcp_proxy_link_frames_total");
+    assert!(frames(&after) > frames(&before), "{after}");
+    for name in ["dcp_proxy_link_setup_seconds_count", "dcp_proxy_stream_setup_seconds_count"] {
+        assert_eq!((value(&before, name), value(&after, name)), (1, 2), "{name}");
+    }
 }

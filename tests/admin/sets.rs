@@ -77,7 +77,7 @@ async fn a_wrong_set_is_refused_and_moves_nothing() {
         (r#"{"from": "alpha", "vbuckets": "0-1024"}"#, "vbuckets: vbucket 1024 is out of range"),
         (r#"{"from": "alpha", "vbuckets": "1,0-2"}"#, "vbuckets: vbucket 1 is named twice"),
         (r#"{"from": "alpha", "vbuckets": "9-7"}"#, "vbuckets: range 9-7 is reversed"),
-        (r#"{"from": "alpha", "vbuckets": 7}"#, "invalid body: invalid type"),
+        (r#"{"from": "alpha", "vbuckets": 7}"#, "invalid body: wrong type"),
         (r#"{"from": "alpha"}"#, "invalid body: missing field `vbuckets`"),
         (r#"{"vbuckets": "1"}"#, "invalid body: missing field `from`"),
         (r#"{"from": "gamma", "vbuckets": "1"}"#, "unknown producer \"gamma\": give one of alpha"),

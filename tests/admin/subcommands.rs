@@ -168,8 +168,13 @@ async fn wrong_usage_is_told_from_failure() {
         ("drain", 2, "required arguments were not provided"),
         ("drain default --all", 2, "cannot be used with"),
         ("drain other", 2, "unknown bucket \"other\": give one of default"),
-        ("connections default 65", 2, "65 is not in 1..=64"),
-        ("log-level loud", 2, "invalid value 'loud'"),
+        ("connections default 65", 2, "65 connections for each producer: give 1 to 64"),
+        ("connections default many", 2, "\"many\" is not a number: give 1 to 64"),
+        (
+            "log-level loud",
+            2,
+            "unknown log level \"loud\": give off, error, warn, info, debug or trace",
+        ),
     ];
     for (line, code, words) in table {
         let said = served.run(line).await;
@@ -201,7 +206,7 @@ async fn the_file_says_where_to_ask_even_where_the_secrets_of_nodes_are_missing(
     let folder = tempfile::tempdir().unwrap();
     let listen = served.admin.address();
     let text = format!(
-        "[node]\nname = \"beta\"\naddress = \"127.0.0.1:1\"\nusername = \"@proxy\"\n\
+        "[node]\nname = \"beta\"\naddress = \"127.0.0.1:1\"\nusername = \"dcp-proxy\"\n\
          password = {{ env = \"NOBODY_SETS_THIS\" }}\n[admin]\nlisten = \"{listen}\"\n"
     );
     std::fs::write(folder.path().join("proxy.toml"), &text).unwrap();
@@ -283,7 +288,7 @@ async fn a_whole_sidecar_is_watched_changed_and_stopped() {
     let nodes = [0, 1].map(|at| {
         let node = &status["embedded"][at];
         let (name, address) = (node["name"].as_str().unwrap(), node["address"].as_str().unwrap());
-        Endpoint::new(name, address, "@proxy", Secret::new("for tests"))
+        Endpoint::new(name, address, "dcp-proxy", Secret::new("for tests"))
     });
     same_documents(&nodes[0], &nodes[1], [3, 4].map(VbId)).await;
     let said = run(folder, "connections default 3").await;

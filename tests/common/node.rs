@@ -9,7 +9,7 @@ use relay::{Client, Deadlines, Endpoint, Login, Secret};
 
 use super::{Documents, Process, until};
 
-pub const USERNAME: &str = "@proxy";
+pub const USERNAME: &str = "dcp-proxy";
 const PASSWORD: &str = "correct horse";
 
 /// A running node.

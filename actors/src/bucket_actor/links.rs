@@ -8,8 +8,11 @@ use actix::{Actor, Addr, AsyncContext, Context};
 use replica::bucket::{BucketEvent, LinkDown, LinkId, LinkReport};
 use replica::plan::LinkKey;
 
+use tokio::time::Instant;
+
 use super::BucketActor;
 use crate::link_actor::{FromLink, Gauges, LinkSpec, Replicator};
+use crate::timings::Running;
 
 /// A link whose connections are open, or being opened.
 pub(super) struct OpenLink {
@@ -18,6 +21,10 @@ pub(super) struct OpenLink {
     pub(super) addr: Addr<Replicator>,
     /// Set once both connections are open.
     pub(super) gauges: Option<Gauges>,
+    pub(super) key: LinkKey,
+    pub(super) since: Instant,
+    /// The command that it runs, if that is timed.
+    pub(super) running: Option<Running>,
 }
 
 impl BucketActor {
@@ -40,7 +47,30 @@ impl BucketActor {
             Some(arbiter) => Replicator::start_in_arbiter(arbiter, make),
             None => Replicator::create(make),
         };
-        self.links.insert(id.index, OpenLink { id, spec, addr, gauges: None });
+        let (key, since) = (key.clone(), Instant::now());
+        let link = OpenLink { id, spec, addr, gauges: None, key, since, running: None };
+        self.links.insert(id.index, link);
+    }
+
+    /// Forgets a link whose connections are closed, or about to be.
+    pub(super) fn forget(&mut self, id: LinkId) -> Option<OpenLink> {
+        let link = self.links.remove(&id.index)?;
+        self.traffic.closed(link.key.clone(), link.gauges.as_ref());
+        Some(link)
+    }
+
+    /// Times what a link reports.
+    pub(super) fn time(&mut self, id: LinkId, report: &LinkReport) {
+        let Some(link) = self.links.get_mut(&id.index).filter(|link| link.id == id) else { return };
+        match report {
+            LinkReport::Up => self.timings.link_setup.observe(link.since.elapsed()),
+            LinkReport::Answered(..) => {
+                if let Some(running) = link.running.take() {
+                    running.answered(&self.timings);
+                }
+            }
+            _ => {}
+        }
     }
 
     pub(super) fn spec(&self, key: &LinkKey) -> Result<LinkSpec, LinkDown> {

@@ -26,6 +26,7 @@ use self::traffic::Traffic;
 use crate::config::ControlLimits;
 use crate::link_actor::{FromLink, GiveUp, LinkOver, Run};
 use crate::tasks::{self, LagPolls, NodePolled, TaskReport};
+use crate::timings::{Running, Timings};
 
 pub(crate) use self::read::ReadStatus;
 
@@ -59,6 +60,7 @@ pub(crate) struct BucketActor {
     next_ticket: u64,
     polls: LagPolls,
     traffic: Traffic,
+    timings: Arc<Timings>,
     started: Instant,
     wake: Option<(Duration, SpawnHandle)>,
 }
@@ -88,9 +90,15 @@ impl BucketActor {
             next_ticket: 0,
             polls: LagPolls::default(),
             traffic: Traffic::default(),
+            timings: Arc::default(),
             started: Instant::now(),
             wake: None,
         }
+    }
+
+    /// Returns how long its steps take.
+    pub(crate) fn timings(&self) -> Arc<Timings> {
+        Arc::clone(&self.timings)
     }
 
     fn now(&self) -> Duration {
@@ -109,12 +117,14 @@ impl BucketActor {
         match effect {
             BucketEffect::Connect(id, key) => self.connect(id, &key, ctx),
             BucketEffect::Run(id, ticket, command) => {
-                if let Some(link) = self.link(id) {
+                let link = self.links.get_mut(&id.index).filter(|link| link.id == id);
+                if let Some(link) = link {
+                    link.running = Running::of(&command);
                     link.addr.do_send(Run { ticket, command });
                 }
             }
             BucketEffect::Abandon(id) => {
-                if let Some(link) = self.links.remove(&id.index) {
+                if let Some(link) = self.forget(id) {
                     link.addr.do_send(LinkOver);
                 }
             }
@@ -228,6 +238,7 @@ impl Handler<FromLink> for BucketActor {
     type Result = ();
 
     fn handle(&mut self, FromLink { id, report, gauges }: FromLink, ctx: &mut Self::Context) {
+        self.time(id, &report);
         if let Some(link) = self.links.get_mut(&id.index).filter(|link| link.id == id)
             && gauges.is_some()
         {
@@ -235,7 +246,7 @@ impl Handler<FromLink> for BucketActor {
         }
         if matches!(report, LinkReport::Down(_)) && self.link(id).is_some() {
             self.note_heard();
-            self.links.remove(&id.index);
+            self.forget(id);
         }
         self.event(BucketEvent::Link(id, report), ctx);
     }

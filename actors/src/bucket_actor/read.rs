@@ -61,6 +61,7 @@ impl BucketActor {
         gauges: Option<&Gauges>,
         now: Duration,
     ) -> LinkStatus {
+        let total = self.traffic.total(link.key, gauges);
         LinkStatus {
             producer: link.key.producer.clone(),
             connection: link.key.connection,
@@ -73,6 +74,10 @@ impl BucketActor {
             open: link.open,
             bytes: gauges.map_or(0, |gauges| gauges.downstream.bytes()),
             frames: gauges.map_or(0, |gauges| gauges.downstream.frames()),
+            bytes_total: total.bytes,
+            frames_total: total.frames,
+            window_bytes: gauges.and_then(|gauges| gauges.flow.window_bytes()),
+            unacked_bytes: gauges.and_then(Gauges::unacked_bytes),
             producer_silent_ms: gauges.map(|gauges| millis(gauges.producer_silent())),
             consumer_silent_ms: gauges.map(|gauges| millis(gauges.consumer_silent())),
             streams: self
@@ -115,7 +120,7 @@ impl BucketActor {
             node: name.to_owned(),
             silent_ms: at.map(|at| millis(now.saturating_sub(at))),
             control_error: self.machine.node_error(name).map(str::to_owned),
-            warning: self.machine.node_warning(name).map(str::to_owned),
+            warning: self.machine.node_warning(name),
         };
         heard.into_iter().map(status).collect()
     }

@@ -45,6 +45,12 @@ impl Gauges {
         self.upstream.silent_for()
     }
 
+    /// Returns what passed and was not acknowledged, at most the window; `None` without a window.
+    pub(crate) fn unacked_bytes(&self) -> Option<u64> {
+        let window = self.flow.window_bytes()?;
+        Some(self.downstream.bytes().saturating_sub(self.flow.acked_bytes()).min(window))
+    }
+
     /// Returns a sample for the stall rule; the bucket adds the lag.
     pub(crate) fn sample(&self) -> Sample {
         // Headers are left out, so that noops, which have no body, do not count.

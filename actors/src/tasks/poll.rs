@@ -22,6 +22,9 @@ const SEQNO_FEATURES: [Feature; 1] = [Feature::COLLECTIONS];
 /// exist, and an operator may correct a name.
 const TOPOLOGY_INTERVALS: u32 = 60;
 
+/// Intervals between reads of the vBuckets whose state does not fit the role of the node.
+const MISFIT_INTERVALS: u32 = 5;
+
 /// The interval for a node that is gone or in warm-up. Links and streams that wait for it are
 /// retried as soon as it answers, so this interval adds to the length of an outage.
 const GONE_ASK_AGAIN: Duration = Duration::from_millis(250);
@@ -91,7 +94,7 @@ async fn poll(
 ) {
     let mut client = None;
     let mut failures = Refusals::default();
-    let mut topology_due = Instant::now();
+    let (mut topology_due, mut misfits_due) = (Instant::now(), Instant::now());
     loop {
         let seqnos = ask.once(&mut client, &limits).await;
         let pause = match &seqnos {
@@ -106,6 +109,17 @@ async fn poll(
             }
         };
         ask.report(&reports, PollAnswer::Seqnos(seqnos.map_err(|error| error.to_string())));
+        if misfits_due <= Instant::now()
+            && let Some(connected) = &mut client
+        {
+            misfits_due = Instant::now() + interval * MISFIT_INTERVALS;
+            match ask.misfits(connected).await {
+                Ok(states) => ask.report(&reports, PollAnswer::Misfits(states)),
+                // The node does not know the request; or the next poll reports the error.
+                Err(LinkError { fault: Fault::Refused { .. }, .. }) => {}
+                Err(_) => client = None,
+            }
+        }
         if topology_due <= Instant::now()
             && let Some(connected) = &mut client
         {
@@ -154,6 +168,20 @@ impl Poller {
             node: self.node.name.clone(),
             answer,
         }));
+    }
+
+    /// Returns the vBuckets in a state that the role of the node cannot use.
+    async fn misfits(&self, client: &mut Client) -> Result<Vec<(VbId, VbState)>, LinkError> {
+        let states: &[VbState] = match self.side {
+            Side::Producer => &[VbState::Replica, VbState::Pending, VbState::Dead],
+            Side::Consumer => &[VbState::Active, VbState::Dead],
+        };
+        let mut found = Vec::new();
+        for &state in states {
+            let vbs = client.get_vb_seqnos_in(state).await?;
+            found.extend(vbs.into_iter().map(|(vb, _)| (vb, state)));
+        }
+        Ok(found)
     }
 
     /// Returns a mismatch if topologies name replicas and none of them is our node.

@@ -22,6 +22,8 @@ pub struct NodeConfig {
     pub metrics: Option<SocketAddr>,
     /// The TLS of every connection; `None` for plain TCP.
     pub tls: Option<Tls>,
+    /// The file of the certificate, for the metrics.
+    pub certificate: Option<PathBuf>,
     /// The folder for its data; it gets a folder for each bucket.
     pub data: PathBuf,
     /// Its buckets, by unique name; at least one.
@@ -45,7 +47,7 @@ impl NodeConfig {
         let users = Users(vec![(username.into(), password)]);
         let limits = Limits::default();
         let (data, buckets) = (data.into(), vec![bucket]);
-        Self { listen, metrics: None, tls: None, data, buckets, users, limits }
+        Self { listen, metrics: None, tls: None, certificate: None, data, buckets, users, limits }
     }
 
     /// # Errors

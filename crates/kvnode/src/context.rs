@@ -1,5 +1,6 @@
 //! What all connections of a node share.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -32,6 +33,7 @@ pub(crate) struct Context {
     pub(crate) buckets: Vec<Arc<ServedBucket>>,
     pub(crate) users: LiveUsers,
     pub(crate) tls: Option<Tls>,
+    pub(crate) certificate: Option<PathBuf>,
     pub(crate) limits: Limits,
     pub(crate) counters: NodeCounters,
     /// Cancelled when the node stops.
@@ -49,6 +51,7 @@ impl Context {
             buckets: served.collect(),
             users: LiveUsers::new(config.users),
             tls: config.tls,
+            certificate: config.certificate,
             connection_permits: Arc::new(Semaphore::new(config.limits.connections_max)),
             limits: config.limits,
             counters: NodeCounters::default(),

@@ -59,7 +59,7 @@ fn serves_until_its_input_ends() {
     bucket.durability = Durability::Buffered;
     bucket.set_quota(QUOTA_BYTES);
     let listen = "127.0.0.1:0".parse().unwrap();
-    let mut config = NodeConfig::new(listen, &folder, bucket, "@proxy", Secret::new("secret"));
+    let mut config = NodeConfig::new(listen, &folder, bucket, "dcp-proxy", Secret::new("secret"));
     config.limits.worker_threads = 2;
     let node = Node::start(config).unwrap();
     wait_for("warm-up", || node.buckets()[0].is_ready());

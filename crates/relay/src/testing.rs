@@ -24,7 +24,7 @@ pub use self::manners::{Manner, Manners};
 use crate::{Endpoint, Secret};
 
 /// The user and password that a fake peer accepts.
-pub const CREDENTIALS: (&str, &str) = ("@proxy", "correct horse");
+pub const CREDENTIALS: (&str, &str) = ("dcp-proxy", "correct horse");
 /// The only bucket of a fake peer.
 pub const BUCKET: &str = "default";
 /// How long a test waits for anything before it fails.

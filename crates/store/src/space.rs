@@ -23,6 +23,12 @@ impl Space {
         Self { dir: dir.to_owned(), reserve }
     }
 
+    /// Returns the bytes that are free for this user; `None` if the system does not say.
+    pub(crate) fn free_bytes(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.dir).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// Checks that a commit of `bytes` leaves the reserve free.
     ///
     /// # Errors

@@ -94,6 +94,10 @@ impl Store for FjallStore {
         self.core.tables.disk_bytes() + self.core.values.disk_bytes()
     }
 
+    fn disk_free_bytes(&self) -> Option<u64> {
+        self.core.space.free_bytes()
+    }
+
     fn memory_bytes(&self) -> u64 {
         self.core.tables.memory_bytes()
     }

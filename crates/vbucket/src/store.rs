@@ -211,6 +211,12 @@ pub trait Store: Send + Sync + 'static {
     /// Returns the bytes on disk, roughly.
     fn disk_bytes(&self) -> u64;
 
+    /// Returns the bytes that are free on the disk for this user; `None` if there is no disk, or
+    /// the system does not say.
+    fn disk_free_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// Returns the bytes in memory, roughly: caches, and rows that are not written to tables yet.
     fn memory_bytes(&self) -> u64;
 }

@@ -24,7 +24,10 @@ impl Snapshot {
         &self,
         value: impl Fn(&[&LinkStatus]) -> Option<V>,
     ) -> impl Iterator<Item = Sample<'_, 2, V>> {
-        let mut producers: BTreeMap<_, Vec<&LinkStatus>> = BTreeMap::new();
+        let expected = self.expected.iter().map(|(bucket, producer)| {
+            ([("bucket", bucket.as_str()), ("producer", producer.as_str())], Vec::new())
+        });
+        let mut producers: BTreeMap<_, Vec<&LinkStatus>> = expected.collect();
         for (bucket, link) in self.all_links() {
             let labels = [("bucket", bucket), ("producer", link.producer.as_str())];
             producers.entry(labels).or_default().push(link);
@@ -34,11 +37,11 @@ impl Snapshot {
 
     fn by_link(
         &self,
-        value: impl Fn(&LinkStatus) -> u64,
+        value: impl Fn(&LinkStatus) -> Option<u64>,
     ) -> impl Iterator<Item = Sample<'_, 3, u64>> {
-        self.all_links().map(move |(bucket, link)| {
+        self.all_links().filter_map(move |(bucket, link)| {
             let (producer, name) = (link.producer.as_str(), link.name.as_str());
-            ([("bucket", bucket), ("producer", producer), ("link", name)], value(link))
+            Some(([("bucket", bucket), ("producer", producer), ("link", name)], value(link)?))
         })
     }
 
@@ -64,17 +67,16 @@ impl Snapshot {
             "Links that were restarted because data stalled, and without data since",
             stalled,
         )?;
-        let (bytes, frames) = (self.by_link(|link| link.bytes), self.by_link(|link| link.frames));
-        out.counter(
-            "dcp_proxy_link_bytes",
-            "Bytes from the producer since the link was opened",
-            bytes,
-        )?;
-        out.counter(
-            "dcp_proxy_link_frames",
-            "Frames from the producer since the link was opened",
-            frames,
-        )
+        let bytes = self.by_link(|link| Some(link.bytes_total));
+        let frames = self.by_link(|link| Some(link.frames_total));
+        out.counter("dcp_proxy_link_bytes", "Bytes from producer to consumer", bytes)?;
+        out.counter("dcp_proxy_link_frames", "Frames from producer to consumer", frames)?;
+        let window = self.by_link(|link| link.window_bytes);
+        let unacked = self.by_link(|link| link.unacked_bytes);
+        let help = "The flow-control window that the consumer asked for";
+        out.gauge("dcp_proxy_link_window_bytes", help, window)?;
+        let help = "Bytes that the consumer has not acknowledged, at most the window; an estimate";
+        out.gauge("dcp_proxy_link_unacked_bytes", help, unacked)
     }
 
     pub(super) fn streams(&self, out: &mut Out<'_>) -> fmt::Result {

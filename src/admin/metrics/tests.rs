@@ -3,9 +3,10 @@
 
 use dcp_actors::{BucketStatus, LinkPhase, LinkStatus, StreamPhase, StreamStatus};
 
+use exposition::Durations;
 use invariant::Place;
 
-use super::{Snapshot, text};
+use super::{Format, Snapshot, text};
 
 fn stream(vbucket: u16, lag_seqnos: Option<u64>, lag_ms: Option<u64>) -> StreamStatus {
     StreamStatus {
@@ -40,6 +41,10 @@ fn link(producer: &str, connection: u8, streams: Vec<StreamStatus>) -> LinkStatu
         open: streams.len(),
         bytes: 7,
         frames: 3,
+        bytes_total: 1007,
+        frames_total: 103,
+        window_bytes: None,
+        unacked_bytes: None,
         producer_silent_ms: None,
         consumer_silent_ms: None,
         streams,
@@ -61,7 +66,7 @@ fn samples(links: Vec<LinkStatus>, metric: &str) -> Vec<String> {
 }
 
 fn samples_of(page: Snapshot, metric: &str) -> Vec<String> {
-    let (text, start) = (text(page).unwrap(), format!("dcp_proxy_{metric}{{"));
+    let (text, start) = (text(page, Format::OpenMetrics).unwrap(), format!("dcp_proxy_{metric}{{"));
     text.lines().filter_map(|line| line.strip_prefix(&start)).map(str::to_owned).collect()
 }
 
@@ -91,10 +96,10 @@ fn a_lag_that_is_not_known_has_no_sample() {
 }
 
 #[test]
-fn each_link_has_its_own_traffic() {
+fn each_link_has_its_own_traffic_since_the_start() {
     let links = vec![link("alpha", 0, Vec::new()), link("gamma", 0, Vec::new())];
     let of =
-        |producer| format!(r#"bucket="default",producer="{producer}",link="{producer} 0"}} 7"#);
+        |producer| format!(r#"bucket="default",producer="{producer}",link="{producer} 0"}} 1007"#);
     assert_eq!(samples(links, "link_bytes_total"), [of("alpha"), of("gamma")]);
 }
 
@@ -103,4 +108,72 @@ fn a_broken_invariant_is_counted_by_its_place() {
     let place = Place { file: "src/a.rs", line: 7 };
     let page = Snapshot { broken: vec![(place, 3)], ..Snapshot::default() };
     assert_eq!(samples_of(page, "invariants_broken_total"), [r#"place="src/a.rs:7"} 3"#]);
+}
+
+/// The page of a sidecar that has just started.
+fn first_page(format: Format) -> String {
+    let timings = Durations::default().read();
+    let page = Snapshot {
+        expected: vec![("default".to_owned(), "alpha".to_owned())],
+        timings: vec![("default".to_owned(), [timings.clone(), timings.clone(), timings])],
+        ..Snapshot::default()
+    };
+    text(page, format).unwrap()
+}
+
+#[test]
+fn series_exist_from_the_start_with_0() {
+    let page = first_page(Format::Classic);
+    let of_alpha = r#"bucket="default",producer="alpha""#;
+    for line in [
+        "dcp_proxy_ready 0".to_owned(),
+        format!("dcp_proxy_streams_open{{{of_alpha}}} 0"),
+        format!("dcp_proxy_links{{{of_alpha},phase=\"up\"}} 0"),
+        format!(
+            "dcp_proxy_stream_failures_total{{{of_alpha},reason=\"stream-end\",\
+             status=\"BackfillFail (5)\"}} 0"
+        ),
+        format!(
+            "dcp_proxy_link_failures_total{{{of_alpha},reason=\"refused\",side=\"producer\",\
+             status=\"AuthError (0x20)\"}} 0"
+        ),
+        format!(
+            "dcp_proxy_link_failures_total{{{of_alpha},reason=\"link-lost\",side=\"consumer\",\
+             status=\"\"}} 0"
+        ),
+        "dcp_proxy_takeover_seconds_count{bucket=\"default\"} 0".to_owned(),
+    ] {
+        assert!(page.lines().any(|it| it == line), "no {line} in:\n{page}");
+    }
+}
+
+#[test]
+fn names_and_comments_keep_the_rules_of_prometheus() {
+    let page = first_page(Format::Classic);
+    let mut kinds = std::collections::BTreeMap::new();
+    for line in page.lines().filter_map(|line| line.strip_prefix("# ")) {
+        let words: Vec<_> = line.splitn(3, ' ').collect();
+        let (name, kind) = (words[1], words[2]);
+        if words[0] == "TYPE" {
+            assert!(kinds.insert(name, kind).is_none(), "twice: {name}");
+            assert_eq!(name.ends_with("_total"), kind == "counter", "{name} {kind}");
+            let reserved = ["_count", "_sum", "_bucket", "_info"];
+            let is_info = name.ends_with("_build_info");
+            assert!(is_info || !reserved.iter().any(|end| name.ends_with(end)), "{name}");
+            for word in ["gauge", "counter", "histogram", "milliseconds", "ms", "kib"] {
+                assert!(!name.split('_').any(|part| part == word), "{name}");
+            }
+        } else {
+            assert!(words[0] == "HELP" && !kind.is_empty(), "{line}");
+        }
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for line in page.lines().filter(|line| !line.starts_with('#')) {
+        let (series, _) = line.rsplit_once(' ').unwrap();
+        assert!(seen.insert(series.to_owned()), "twice: {series}");
+        let name = series.split('{').next().unwrap();
+        let ends = ["_count", "_sum", "_bucket"];
+        let family = ends.iter().find_map(|end| name.strip_suffix(end)).unwrap_or(name);
+        assert!(kinds.contains_key(name) || kinds.contains_key(family), "{name}");
+    }
 }

@@ -11,6 +11,7 @@ use super::{Complaint, File, Tree};
 const LAYERS: &[(&str, &[&str])] = &[
     ("mcbp", &[]),
     ("recordings", &[]),
+    ("exposition", &[]),
     ("failpoint", &[]),
     ("logline", &[]),
     ("invariant", &["logline"]),
@@ -23,14 +24,34 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["failpoint", "invariant", "logline", "mcbp", "vbucket"]),
     (
         "kvnode",
-        &["failpoint", "invariant", "logger", "logline", "mcbp", "relay", "store", "vbucket"],
+        &[
+            "exposition",
+            "failpoint",
+            "invariant",
+            "logger",
+            "logline",
+            "mcbp",
+            "relay",
+            "store",
+            "vbucket",
+        ],
     ),
-    ("dcp-actors", &["invariant", "logline", "mcbp", "relay", "replica"]),
+    ("dcp-actors", &["exposition", "invariant", "logline", "mcbp", "relay", "replica"]),
     ("bench", &["kvnode", "mcbp", "relay"]),
     ("counts", &["mcbp", "relay", "replica", "store", "vbucket"]),
     (
         "dcp-proxy",
-        &["dcp-actors", "invariant", "kvnode", "logger", "logline", "mcbp", "relay", "replica"],
+        &[
+            "dcp-actors",
+            "exposition",
+            "invariant",
+            "kvnode",
+            "logger",
+            "logline",
+            "mcbp",
+            "relay",
+            "replica",
+        ],
     ),
 ];
 

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
+use std::time::Instant;
 
 use invariant::broken;
 use log::{error, info};
@@ -90,7 +91,10 @@ impl Committer {
     fn commit(&mut self, queued: QueuedBatch) {
         let (vbs, batch, durability) = self.assemble(&queued.entries);
         failpoint::reach("flush-assembled");
-        match self.shared.store.commit(&batch, durability) {
+        let began = Instant::now();
+        let committed = self.shared.store.commit(&batch, durability);
+        self.shared.counters.commit_time.observe(began.elapsed());
+        match committed {
             Ok(()) => {
                 failpoint::reach("flush-stored");
                 self.shared.counters.commits.add(1);

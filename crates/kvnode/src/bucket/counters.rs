@@ -3,6 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use exposition::Durations;
 use log::error;
 use logline::{Limit, LogLimiter};
 use tokio_util::sync::CancellationToken;
@@ -19,6 +20,8 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 #[derive(Default, Debug)]
 pub(crate) struct Counters {
     pub(crate) commits: Counter,
+    /// How long each batch took to be written and synced, failed ones too.
+    pub(crate) commit_time: Durations,
     pub(crate) commit_failures: Counter,
     pub(crate) rows_committed: Counter,
     pub(crate) read_failures: ReadFailures,

@@ -9,14 +9,14 @@ use log::LevelFilter;
 use logger::Format;
 
 use super::log::{Log, level};
-use super::values::{InitialState, parse_bucket};
+use super::values::{InitialState, parse_address, parse_bucket};
 
 /// A data node that speaks the memcached binary protocol and DCP.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "kvnode", version)]
 pub(super) struct Arguments {
     /// Address to listen on, such as 127.0.0.1:11210; port 0 takes any free one
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub(super) listen: Option<SocketAddr>,
     /// Folder for data; created if it does not exist
     #[arg(long, value_name = "DIR")]
@@ -30,11 +30,11 @@ pub(super) struct Arguments {
     /// File with the user's password; one line break at its end is ignored
     #[arg(long, value_name = "FILE", requires = "username")]
     pub(super) password_file: Option<PathBuf>,
-    /// State of the vBuckets in a new data folder
+    /// State of the vBuckets in a new data folder; refused where an old one began with another
     #[arg(long, value_name = "STATE")]
     pub(super) state: Option<InitialState>,
     /// Address that serves /metrics for Prometheus, such as 127.0.0.1:9210; off if not given
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address)]
     pub(super) metrics: Option<SocketAddr>,
     /// Certificate of the listener (PEM); every connection then uses TLS
     #[arg(long, value_name = "FILE", requires = "tls_key")]

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use toml::Spanned;
 use vbucket::store::Durability;
 
+use super::initial_state::Given;
 use super::log::{Log, LogTable, level};
-use super::values::{InitialState, password};
+use super::values::{Address, InitialState, password};
 use crate::bucket::BucketOptions;
 use crate::config::Limits;
 use crate::tls::Tls;
@@ -23,8 +24,8 @@ const QUOTA_MIB_MAX: u64 = 4 << 20;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    listen: Option<SocketAddr>,
-    metrics: Option<SocketAddr>,
+    listen: Option<Address>,
+    metrics: Option<Address>,
     tls: Option<Spanned<TlsTable>>,
     data: Option<PathBuf>,
     #[serde(default)]
@@ -55,6 +56,12 @@ struct Bucket {
     quota_mib: Option<Spanned<u64>>,
     expiry_interval_s: Option<Spanned<u64>>,
     deletions_kept_h: Option<Spanned<u64>>,
+}
+
+impl Bucket {
+    fn given(&self) -> Option<Given> {
+        Some(Given { bucket: self.name.as_ref().clone(), state: self.state? })
+    }
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -92,8 +99,10 @@ pub(super) struct Partial {
     pub(super) listen: Option<SocketAddr>,
     pub(super) metrics: Option<SocketAddr>,
     pub(super) tls: Option<Tls>,
+    pub(super) certificate: Option<PathBuf>,
     pub(super) data: Option<PathBuf>,
     pub(super) buckets: Vec<BucketOptions>,
+    pub(super) states: Vec<Given>,
     pub(super) users: Vec<(String, Secret)>,
     pub(super) log: Log,
     pub(super) limits: Limits,
@@ -111,10 +120,12 @@ pub(super) fn read(path: &Path) -> Result<Partial, String> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let checker = Checker { path, text: &text, folder };
     Ok(Partial {
-        listen: file.listen,
-        metrics: file.metrics,
+        listen: file.listen.map(|Address(address)| address),
+        metrics: file.metrics.map(|Address(address)| address),
         tls: file.tls.as_ref().map(|tls| checker.tls(tls)).transpose()?,
+        certificate: file.tls.as_ref().map(|tls| folder.join(&tls.as_ref().certificate)),
         data: file.data.map(|data| folder.join(data)),
+        states: file.bucket.iter().filter_map(Bucket::given).collect(),
         buckets: file.bucket.iter().map(|b| checker.bucket(b)).collect::<Result<_, _>>()?,
         users: file.user.iter().map(|user| checker.user(user)).collect::<Result<_, _>>()?,
         log: checker.log(&file.log)?,

@@ -5,7 +5,7 @@ use log::{error, info, warn};
 use logline::value;
 
 use super::arguments::Arguments;
-use super::configuration::configuration;
+use super::configuration::{Configured, configuration};
 use crate::config::NodeConfig;
 use crate::node::NodeHandle;
 
@@ -21,7 +21,7 @@ impl Reload {
 
     /// Reads the configuration and applies it to the node. Where it is invalid, nothing changes.
     pub(super) fn run(&self, arguments: &Arguments, node: &NodeHandle) {
-        let (config, log) = match configuration(arguments.clone()) {
+        let Configured { node: config, log, .. } = match configuration(arguments.clone()) {
             Ok(read) => read,
             Err(problem) => {
                 let problem = value(problem);
@@ -40,6 +40,7 @@ impl Reload {
 
 /// What needs a restart, as text to compare.
 fn kept(config: &NodeConfig) -> String {
-    let NodeConfig { listen, metrics, tls, data, buckets, users: _, limits } = config;
+    let NodeConfig { listen, metrics, tls, certificate: _, data, buckets, users: _, limits } =
+        config;
     format!("{:?}", (listen, metrics, tls.is_some(), data, buckets, limits))
 }

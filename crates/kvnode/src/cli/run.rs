@@ -6,7 +6,8 @@ use clap::Parser as _;
 use log::{info, warn};
 
 use super::arguments::Arguments;
-use super::configuration::configuration;
+use super::configuration::{Configured, configuration};
+use super::initial_state;
 use super::reload::Reload;
 use crate::config::NodeConfig;
 use crate::node::{Node, NodeError};
@@ -31,12 +32,19 @@ pub fn main() -> ExitCode {
 }
 
 fn started(arguments: &Arguments) -> ExitCode {
-    let configured = configuration(arguments.clone()).map_err(NodeError::Config);
-    let ended = configured.and_then(|(node, of_file)| {
-        arguments.log().apply(of_file);
-        run(node, arguments)
+    let ended = configured(arguments).map_err(NodeError::Config).and_then(|configured| {
+        arguments.log().apply(configured.log);
+        run(configured.node, arguments)
     });
     ended.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
+}
+
+fn configured(arguments: &Arguments) -> Result<Configured, String> {
+    let configured = configuration(arguments.clone())?;
+    let Configured { node, states, .. } = &configured;
+    let mut names = node.buckets.iter().map(|bucket| &bucket.name);
+    names.try_for_each(|name| initial_state::check(&node.data, name, states))?;
+    Ok(configured)
 }
 
 /// Says why the program ends, whatever the log level.

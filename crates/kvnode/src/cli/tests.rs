@@ -17,7 +17,7 @@ fn parse(folder: &Path, toml: &str, arguments: &[&str]) -> Result<NodeConfig, St
     let in_folder = |word: &&str| word.replace('@', &format!("{}/", folder.display()));
     let words = std::iter::once("kvnode".to_owned()).chain(arguments.iter().map(in_folder));
     let arguments = Arguments::try_parse_from(words).map_err(|error| error.to_string())?;
-    configuration(arguments).map(|(node, _log)| node)
+    configuration(arguments).map(|configured| configured.node)
 }
 
 const ALL: [&str; 10] = [
@@ -75,7 +75,7 @@ fn the_command_line_overrides_the_file() {
         quota_mib = 160
         expiry_interval_s = 3
         [[user]]
-        name = "@proxy"
+        name = "dcp-proxy"
         password = { file = "p" }
         [limits]
         connections_max = 10
@@ -93,7 +93,7 @@ fn the_command_line_overrides_the_file() {
     assert_eq!(bucket.durability, Durability::Buffered);
     assert_eq!((bucket.quota_bytes >> 20, bucket.log_bytes_max >> 20), (160, 20));
     assert_eq!(bucket.expiry_pager_interval, Duration::from_secs(3));
-    assert!(config.users.check("@proxy", b"secret"));
+    assert!(config.users.check("dcp-proxy", b"secret"));
     assert_eq!((config.limits.connections_max, config.limits.worker_threads), (10, 3));
 }
 
@@ -115,6 +115,7 @@ fn errors_name_the_line_and_what_to_do() {
     let error = |toml: &str| parse(folder.path(), toml, &["--config", "@node.toml"]).unwrap_err();
     let cases = [
         ("\nlisten = 5", "node.toml:2:"),
+        ("\nlisten = \"here\"", "node.toml:2: \"here\" is not an address: give ip:port, such as"),
         ("a = 1", "node.toml:1: unknown field `a`"),
         ("[[bucket]]\nname = \"a/b\"", "node.toml:2: bucket name \"a/b\": give 1 to 100 letters"),
         ("[[bucket]]\nname = \"a\"\nvbuckets = 1025", "has 1025 vBuckets: give 1 to 1024"),

@@ -1,5 +1,6 @@
 //! Values that both the command line and the file may give.
 
+use std::net::SocketAddr;
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -16,6 +17,16 @@ pub(super) enum InitialState {
     None,
 }
 
+impl std::fmt::Display for InitialState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Active => "active",
+            Self::Replica => "replica",
+            Self::None => "none",
+        })
+    }
+}
+
 impl InitialState {
     pub(super) const fn vb_state(self) -> Option<VbState> {
         match self {
@@ -23,6 +34,23 @@ impl InitialState {
             Self::Replica => Some(VbState::Replica),
             Self::None => None,
         }
+    }
+}
+
+/// Reads an address to listen on.
+pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = |_| format!("{text:?} is not an address: give ip:port, such as 127.0.0.1:11210");
+    text.parse().map_err(wrong)
+}
+
+/// An address as the file has it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Address(pub(super) SocketAddr);
+
+impl<'de> serde::Deserialize<'de> for Address {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        parse_address(&text).map(Self).map_err(serde::de::Error::custom)
     }
 }
 

@@ -4,8 +4,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use exposition::Format;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{ACCEPT, ALLOW, CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
@@ -30,8 +31,7 @@ const HEADERS_MAX: usize = 64;
 /// How long a request may take, from the connection to the last byte of the answer.
 const REQUEST_WAIT: Duration = Duration::from_secs(10);
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-const OPEN_METRICS: HeaderValue =
-    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD");
 
 /// Runs until the node stops.
 pub(crate) async fn serve(listener: TcpListener, node: Arc<Context>) {
@@ -62,7 +62,7 @@ pub(crate) async fn serve(listener: TcpListener, node: Arc<Context>) {
 /// Serves one request. Its body, if it has one, is not read.
 async fn exchange(stream: TcpStream, node: &Context) -> hyper::Result<()> {
     let answer = |request: Request<Incoming>| {
-        let answer = answer(request.method(), request.uri().path(), node);
+        let answer = answer(request.method(), request.uri().path(), request.headers(), node);
         async { Ok::<_, Infallible>(answer) }
     };
     http1::Builder::new()
@@ -79,20 +79,28 @@ async fn exchange(stream: TcpStream, node: &Context) -> hyper::Result<()> {
         .await
 }
 
-fn answer(method: &Method, path: &str, node: &Context) -> Response<String> {
+/// The server leaves out the body of an answer to HEAD, and keeps its length.
+fn answer(method: &Method, path: &str, headers: &HeaderMap, node: &Context) -> Response<String> {
+    let accept = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let format = Format::negotiate(accept);
     let (status, kind, body) = match (method, path) {
-        (&Method::GET, "/metrics") => match disk(|| page::text(node)) {
-            Ok(text) => (StatusCode::OK, OPEN_METRICS, text),
+        (&Method::GET | &Method::HEAD, "/metrics") => match disk(|| page::text(node, format)) {
+            Ok(text) => (StatusCode::OK, HeaderValue::from_static(format.content_type()), text),
             Err(error) => {
                 error!("metrics cannot be written error={}", value(error));
                 (StatusCode::INTERNAL_SERVER_ERROR, TEXT, "no metrics\n".to_owned())
             }
         },
-        (&Method::GET, _) => (StatusCode::NOT_FOUND, TEXT, "there is /metrics\n".to_owned()),
+        (&Method::GET | &Method::HEAD, _) => {
+            (StatusCode::NOT_FOUND, TEXT, "there is /metrics\n".to_owned())
+        }
         _ => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n".to_owned()),
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, kind);
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response.headers_mut().insert(ALLOW, METHODS);
+    }
     response
 }

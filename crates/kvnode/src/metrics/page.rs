@@ -2,12 +2,11 @@
 
 use std::fmt;
 
+use exposition::{Durations, Format, certificate, process};
 use mcbp::VbState;
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
-use prometheus_client::registry::Registry;
 
 use crate::bucket::Bucket;
 use crate::context::Context;
@@ -89,12 +88,8 @@ const DCP_GAUGES: &[Metric<Totals>] = &[
 const STATES: [VbState; 4] = [VbState::Active, VbState::Replica, VbState::Pending, VbState::Dead];
 
 /// Returns the page.
-pub(super) fn text(node: &Context) -> Result<String, fmt::Error> {
-    let facts = Facts::of(node);
-    let (mut registry, mut text) = (Registry::default(), String::new());
-    registry.register_collector(Box::new(facts));
-    encode(&mut text, &registry)?;
-    Ok(text)
+pub(super) fn text(node: &Context, format: Format) -> Result<String, fmt::Error> {
+    format.page(Facts::of(node))
 }
 
 /// One metric with its samples.
@@ -108,7 +103,14 @@ struct Family {
 
 /// All metrics of one page.
 #[derive(Default, Debug)]
-struct Facts(Vec<Family>);
+struct Facts {
+    families: Vec<Family>,
+    /// How long commits took, by bucket.
+    commits: Vec<(Labels, Reading)>,
+}
+
+/// A histogram as [`Durations::read`] returns it.
+type Reading = (f64, u64, Vec<(f64, u64)>);
 
 impl Facts {
     fn of(node: &Context) -> Self {
@@ -121,6 +123,13 @@ impl Facts {
         let buckets: Vec<_> = buckets.collect();
         facts.add(MetricType::Counter, COUNTERS, &buckets);
         facts.add(MetricType::Gauge, GAUGES, &buckets);
+        let free = |(labels, bucket): &(Labels, &Bucket)| {
+            Some((labels.clone(), bucket.store().disk_free_bytes()?))
+        };
+        let help = "Free space on the disk of the store";
+        facts.gauge("kvnode_disk_free_bytes", help, buckets.iter().filter_map(free).collect());
+        let time = |bucket: &Bucket| Durations::read(&bucket.counters().commit_time);
+        facts.commits = buckets.iter().map(|(labels, b)| (labels.clone(), time(b))).collect();
         facts.vbuckets(&buckets);
         let totals = node.buckets.iter().map(|served| (label(served), Totals::of(served)));
         let totals: Vec<_> = totals.collect();
@@ -133,18 +142,23 @@ impl Facts {
         let help = "DCP connections, by what this node is on them";
         facts.gauge("kvnode_dcp_connections", help, sides.collect());
         facts.invariants();
+        let expiry = node.certificate.as_deref().and_then(certificate::expiry);
+        let expiry = expiry.and_then(|at| u64::try_from(at).ok());
+        let help = "When the certificate of the listener expires, in seconds since 1970";
+        let samples = expiry.into_iter().map(|at| (Vec::new(), at)).collect();
+        facts.gauge("kvnode_certificate_expiry_timestamp_seconds", help, samples);
         facts
     }
 
     fn add<T>(&mut self, kind: MetricType, metrics: &[Metric<T>], of: &[(Labels, &T)]) {
         for (name, help, value) in metrics {
             let samples = of.iter().map(|(labels, of)| (labels.clone(), value(of))).collect();
-            self.0.push(Family { name, help, kind, samples });
+            self.families.push(Family { name, help, kind, samples });
         }
     }
 
     fn gauge(&mut self, name: &'static str, help: &'static str, samples: Vec<(Labels, u64)>) {
-        self.0.push(Family { name, help, kind: MetricType::Gauge, samples });
+        self.families.push(Family { name, help, kind: MetricType::Gauge, samples });
     }
 
     /// Those of the whole process. Each place has a sample once its invariant was broken.
@@ -153,11 +167,11 @@ impl Facts {
         let samples = counts.map(|(place, count)| (vec![("place", place.to_string())], count));
         let (name, help) = ("kvnode_invariants_broken", "Internal errors, by their place");
         let (kind, samples) = (MetricType::Counter, samples.collect());
-        self.0.push(Family { name, help, kind, samples });
+        self.families.push(Family { name, help, kind, samples });
         let lines = logger::left_out().into_iter();
         let samples = lines.map(|(reason, count)| (vec![("reason", reason.to_owned())], count));
         let (name, help) = ("kvnode_log_lines_left_out", logger::LEFT_OUT_HELP);
-        self.0.push(Family { name, help, kind, samples: samples.collect() });
+        self.families.push(Family { name, help, kind, samples: samples.collect() });
     }
 
     fn vbuckets(&mut self, buckets: &[(Labels, &Bucket)]) {
@@ -181,7 +195,8 @@ fn with(labels: &Labels, name: &'static str, value: &str) -> Labels {
 
 impl Collector for Facts {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        for Family { name, help, kind, samples } in &self.0 {
+        process::encode(&mut encoder, "kvnode", env!("CARGO_PKG_VERSION"))?;
+        for Family { name, help, kind, samples } in &self.families {
             let mut metric = encoder.encode_descriptor(name, help, None, *kind)?;
             for (labels, value) in samples {
                 if labels.is_empty() {
@@ -190,6 +205,13 @@ impl Collector for Facts {
                     put(&mut metric.encode_family(labels)?, *kind, *value)?;
                 }
             }
+        }
+        let help = "Time to write and sync a batch of changes, in seconds";
+        let kind = MetricType::Histogram;
+        let mut metric = encoder.encode_descriptor("kvnode_commit_seconds", help, None, kind)?;
+        for (labels, (sum, count, buckets)) in &self.commits {
+            let mut family = metric.encode_family(labels)?;
+            family.encode_histogram::<NoLabelSet>(*sum, *count, buckets, None)?;
         }
         Ok(())
     }

@@ -38,7 +38,7 @@ fn serves_until_it_is_killed() {
         bucket.durability = Durability::Buffered;
     }
     let listen = "127.0.0.1:0".parse().unwrap();
-    let mut config = NodeConfig::new(listen, &folder, bucket, "@proxy", Secret::new("secret"));
+    let mut config = NodeConfig::new(listen, &folder, bucket, "dcp-proxy", Secret::new("secret"));
     config.limits.worker_threads = 2;
     let node = Node::start_on(config, |_| {
         let undo_seqnos = std::env::var(UNDO).unwrap().parse().unwrap();

@@ -29,7 +29,7 @@ pub(crate) fn config(folder: &Path) -> NodeConfig {
     bucket.vbuckets = VBUCKETS;
     bucket.durability = Durability::Buffered;
     let listen = "127.0.0.1:0".parse().unwrap();
-    let mut config = NodeConfig::new(listen, folder, bucket, "@proxy", Secret::new("secret"));
+    let mut config = NodeConfig::new(listen, folder, bucket, "dcp-proxy", Secret::new("secret"));
     config.limits.worker_threads = 2;
     config
 }

@@ -104,7 +104,7 @@ impl Client {
             collections: features.contains(&0x12),
         };
         let auth = FrameBuilder::request(Opcode::SASL_AUTH).key(b"PLAIN");
-        client.ask(auth.value(b"\0@proxy\0secret"));
+        client.ask(auth.value(b"\0dcp-proxy\0secret"));
         let wanted: Vec<u8> = features.iter().flat_map(|code| code.to_be_bytes()).collect();
         let granted = client.ask(FrameBuilder::request(Opcode::HELLO).key(b"test").value(&wanted));
         assert_eq!(granted.frame().value, wanted, "every feature is granted");

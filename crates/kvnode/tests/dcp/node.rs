@@ -64,7 +64,8 @@ impl TestNode {
         let folder = self.folder.path().to_owned();
         let password = Secret::new("secret");
         let listen = "127.0.0.1:0".parse().unwrap();
-        let mut config = NodeConfig::new(listen, &folder, self.options.clone(), "@proxy", password);
+        let mut config =
+            NodeConfig::new(listen, &folder, self.options.clone(), "dcp-proxy", password);
         config.limits.worker_threads = 2;
         let handle = Node::start_on(config, |_| Ok(FaultyStore::open(&folder, &faults))).unwrap();
         let bucket = &handle.buckets()[0];

@@ -252,7 +252,7 @@ fn statistics_tell_of_connections_and_streams() {
     let sent = || node.client().stat("dcp", "eq_dcpq:told:stream_0_last_sent_seqno");
     wait_for("the seqno", || sent() == "1");
     assert_eq!(admin.stat("dcp", "eq_dcpq:told:stream_0_opaque"), "3");
-    assert_eq!(admin.stat("dcp", "eq_dcpq:told:user"), "@proxy");
+    assert_eq!(admin.stat("dcp", "eq_dcpq:told:user"), "dcp-proxy");
     assert_eq!(admin.stat("dcp-vbtakeover 0 told", "status"), "in-memory");
     assert_eq!(admin.stat("dcp-vbtakeover 0 told", "estimate"), "0");
     assert_eq!(admin.stat("dcp-vbtakeover 1 told", "status"), "does_not_exist", "MB-35061");

@@ -102,5 +102,45 @@ fn a_request_may_come_in_pieces_and_its_side_may_be_closed() {
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("\r\nConnection: close\r\n"), "{answer}");
-    assert!(answer.ends_with("# EOF\n"), "{answer}");
+    assert!(answer.contains("\nkvnode_connections "), "{answer}");
+}
+
+#[test]
+fn the_page_comes_in_the_format_that_was_asked_for_and_head_has_no_body() {
+    let node = start(&Disk::new());
+    let address = node.metrics_address().unwrap();
+    for accept in ["", "Accept: */*\r\n", "Accept: text/plain;version=0.0.4\r\n"] {
+        let (head, body) = ask(address, &format!("GET /metrics HTTP/1.1\r\n{accept}\r\n"));
+        assert!(head.contains("Content-Type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
+        assert!(body.contains("\n# TYPE kvnode_sets_total counter\n"), "{body}");
+        assert!(!body.contains("# EOF"), "{body}");
+    }
+    for path in ["/metrics", "/none"] {
+        let (get, body) = ask(address, &format!("GET {path} HTTP/1.1\r\n\r\n"));
+        let (head, nothing) = ask(address, &format!("HEAD {path} HTTP/1.1\r\n\r\n"));
+        let status = |head: &str| head.lines().next().unwrap().to_owned();
+        assert_eq!((status(&head), nothing.as_str()), (status(&get), ""), "{body}");
+        assert!(head.contains("Content-Length: "), "{head}");
+    }
+}
+
+#[test]
+fn what_every_exporter_has_and_a_histogram_of_commits_is_on_the_page() {
+    let node = start(&Disk::new());
+    let mut client = Client::ready(&node);
+    client.set(0, "a", "x");
+    let page = page(node.metrics_address().unwrap());
+    assert!(page.contains(concat!(
+        "\nkvnode_build_info{version=\"",
+        env!("CARGO_PKG_VERSION"),
+        "\"} 1\n"
+    )));
+    for name in ["process_cpu_seconds_total", "process_open_fds", "process_start_time_seconds"] {
+        assert!(page.contains(&format!("\n{name} ")), "{name}: {page}");
+    }
+    let commits = sample(&page, "kvnode_commits_total{bucket=\"default\"}");
+    let of = "bucket=\"default\"";
+    assert_eq!(sample(&page, &format!("kvnode_commit_seconds_count{{{of}}}")), commits);
+    let last = format!("kvnode_commit_seconds_bucket{{le=\"+Inf\",{of}}}");
+    assert_eq!(sample(&page, &last), commits);
 }

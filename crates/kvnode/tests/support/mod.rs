@@ -11,7 +11,7 @@ use kvnode::{BucketOptions, Node, NodeConfig, NodeHandle};
 use memory_store::{Disk, MemoryStore};
 use relay::Secret;
 
-pub const USER: &str = "@proxy";
+pub const USER: &str = "dcp-proxy";
 pub const PASSWORD: &str = "secret";
 pub const BUCKET: &str = "default";
 

@@ -17,7 +17,8 @@ pub(crate) fn ask(address: SocketAddr, request: &str) -> (String, String) {
 
 /// The page.
 pub(crate) fn page(address: SocketAddr) -> String {
-    let (head, body) = ask(address, "GET /metrics HTTP/1.1\r\nHost: node\r\n\r\n");
+    let accept = "Accept: application/openmetrics-text; version=1.0.0, text/plain; q=0.5";
+    let (head, body) = ask(address, &format!("GET /metrics HTTP/1.1\r\n{accept}\r\n\r\n"));
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert!(head.contains("application/openmetrics-text"), "{head}");
     assert!(head.contains(&format!("Content-Length: {}", body.len())), "{head}");

@@ -1,6 +1,7 @@
 //! Valid and invalid certificates for tests, and the TLS of a fake peer.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,6 +78,8 @@ impl Authority {
         let identity = Identity { certificate: file("pem"), key: file("key") };
         must("write", fs::write(&identity.certificate, certificate.pem()));
         must("write", fs::write(&identity.key, key.serialize_pem()));
+        let own = fs::Permissions::from_mode(0o600);
+        must("protect", fs::set_permissions(&identity.key, own));
         identity
     }
 }

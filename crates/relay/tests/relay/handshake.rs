@@ -172,7 +172,7 @@ async fn a_wrong_password_and_an_unknown_bucket_say_so_and_hide_the_password() {
     assert_eq!(
         error.to_string(),
         format!(
-            "producer alpha at {}: refused user \"@proxy\" (AuthError), \
+            "producer alpha at {}: refused user \"dcp-proxy\" (AuthError), \
              check username and password",
             endpoint.address
         )

@@ -26,6 +26,8 @@ pub enum BucketCommand {
 pub enum Change {
     /// The whole map.
     All(Desired),
+    /// These vBuckets, in place of their previous producers; all others stay as they are.
+    Add(Desired),
     /// One vBucket: from this producer, or from none.
     One {
         /// The vBucket.
@@ -80,6 +82,7 @@ impl Change {
     pub fn concerns(&self, vb: VbId) -> bool {
         match self {
             Self::All(_) | Self::Connections(_) => true,
+            Self::Add(added) => added.producers().values().any(|vbs| vbs.as_set().contains(&vb)),
             Self::One { vb: one, .. } => vb == *one,
         }
     }
@@ -90,7 +93,7 @@ impl BucketCommand {
     pub(super) fn unknown_producer(&self, is_known: impl Fn(&str) -> bool) -> Option<&str> {
         let is_unknown = |name: &&str| !is_known(name);
         match self {
-            Self::Change(Change::All(desired)) => {
+            Self::Change(Change::All(desired) | Change::Add(desired)) => {
                 desired.producers().keys().map(String::as_str).find(is_unknown)
             }
             Self::Change(Change::One { from, .. }) => from.as_deref().filter(is_unknown),

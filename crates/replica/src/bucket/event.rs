@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcbp::{Seqno, Side, VbId};
+use mcbp::{Seqno, Side, VbId, VbState};
 
 use super::command::BucketCommand;
 use super::failure::Cause;
@@ -110,6 +110,8 @@ pub struct Polled {
 pub enum PollAnswer {
     /// The high seqno of every vBucket that the node serves, or why they are unknown.
     Seqnos(Result<Vec<(VbId, Seqno)>, String>),
+    /// The vBuckets that the node has in a state that its role cannot use.
+    Misfits(Vec<(VbId, VbState)>),
     /// Set where the topologies of a producer do not name our node.
     Topology(Option<TopologyMismatch>),
 }

@@ -22,6 +22,9 @@ pub enum Cause {
     Stream(VbError),
     /// Its stream fails repeatedly, and is retried at the longest backoff only.
     Loop(VbError, LoopKind),
+    /// Its stream failed, because the state of the vBucket at a node does not fit, as the text
+    /// says.
+    Misfit(String, Box<Cause>),
     /// Its link is down.
     Link(LinkDown),
     /// The producer's estimate does not allow a takeover.
@@ -79,6 +82,7 @@ impl Cause {
         match self {
             Self::Stream(error) => error.reason_code(),
             Self::Loop(..) => ReasonCode::Loop,
+            Self::Misfit(_, cause) => cause.reason(),
             Self::Link(down) => down.code,
             Self::Estimate(_) => ReasonCode::Estimate,
             Self::Incomplete(_) => ReasonCode::Incomplete,
@@ -93,6 +97,7 @@ impl Cause {
     pub fn side(&self) -> Option<Side> {
         match self {
             Self::Stream(error) | Self::Loop(error, _) => Some(error.side),
+            Self::Misfit(_, cause) => cause.side(),
             Self::Link(down) => down.side,
             Self::Estimate(_) => Some(Side::Producer),
             Self::Incomplete(_) => Some(Side::Consumer),
@@ -106,6 +111,7 @@ impl Cause {
     pub fn answer(&self) -> Option<NodeAnswer> {
         match self {
             Self::Stream(error) | Self::Loop(error, _) => error.answer(),
+            Self::Misfit(_, cause) => cause.answer(),
             Self::Link(down) => down.answer.clone(),
             Self::Estimate(EstimateError::Status { status, .. }) => {
                 Some(NodeAnswer::Text(status.clone()))
@@ -123,6 +129,7 @@ impl Cause {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Stream(error) | Self::Loop(error, _) => error.retry(),
+            Self::Misfit(_, cause) => cause.retry(),
             Self::Link(down) => down.retry(),
             Self::Estimate(_) | Self::Incomplete(_) | Self::Deadline => Retry::AfterBackoff,
             Self::NotBegun { retry, .. } => *retry,
@@ -146,6 +153,7 @@ impl Cause {
             Self::Loop(error, kind) => {
                 format!("{error}, in a {kind} loop: retried at the longest backoff")
             }
+            Self::Misfit(text, cause) => format!("{text}; {}", cause.detail(vb)),
             Self::Link(down) => named(&down.detail),
             Self::Estimate(error) => error.to_string(),
             Self::Incomplete(complete_to) => named(&format_args!(

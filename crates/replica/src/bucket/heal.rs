@@ -52,10 +52,16 @@ impl BucketMachine {
         } else {
             (LineKind::Failed, LoopKind::of_failure(error))
         };
-        let why = error.to_string();
+        let producer = self.links.live(id).map(|link| link.key.producer.clone());
+        let misfit = producer.and_then(|name| {
+            let refused = matches!(error.reason, Reason::Refused { .. });
+            self.nodes.misfit(error.vb, &name, &self.settings.node).filter(|_| refused)
+        });
+        let why = misfit.map_or_else(|| error.to_string(), |text| format!("{error}; {text}"));
         let notice = self.failures.loops.failed(error.vb, in_loop, &why, at.now);
         let Some(link) = self.links.live(id) else { return };
-        self.failures.streams.count(&link.key.producer, error.reason_code(), error.answer());
+        let (code, answer) = (error.reason_code(), error.answer());
+        self.failures.streams.count(&link.key.producer, Some(error.side), code, answer);
         fx.extend(link.log(line, error.vb, &why, notice, at.now));
     }
 
@@ -137,7 +143,8 @@ impl BucketMachine {
                 value(&down.detail)
             )));
         }
-        self.failures.links.count(&link.key.producer, down.code, down.answer.clone());
+        let answer = down.answer.clone();
+        self.failures.links.count(&link.key.producer, down.side, down.code, answer);
         link.mark_down(down, failures, at.now + delay);
     }
 
@@ -161,7 +168,8 @@ impl BucketMachine {
                 let text = format!("stream stalled link={} reason={}", link.name, value(&error));
                 fx.push(BucketEffect::warn(text));
                 let producer = &link.key.producer;
-                self.failures.streams.count(producer, error.reason_code(), error.answer());
+                let (code, answer) = (error.reason_code(), error.answer());
+                self.failures.streams.count(producer, Some(error.side), code, answer);
                 link.wanted.reopen(vb, Some(error));
             }
         }

@@ -29,6 +29,7 @@ mod link_down;
 mod link_state;
 mod links;
 mod machine;
+mod misfits;
 mod moves;
 mod nodes;
 mod queue;

@@ -9,6 +9,7 @@ use mcbp::{Seqno, Side, VbId};
 
 use super::effect::{BucketEffect, BucketEffects};
 use super::event::{PollAnswer, Polled};
+use super::misfits::Misfits;
 use super::settings::Settings;
 use crate::lag::{Lag, LagTracker};
 use crate::plan::Desired;
@@ -22,6 +23,7 @@ pub(super) struct Nodes {
     polled: BTreeSet<(Side, String)>,
     errors: BTreeMap<String, String>,
     warnings: BTreeMap<String, String>,
+    misfits: Misfits,
 }
 
 /// vBuckets that a node serves and did not serve at its previous poll.
@@ -51,6 +53,7 @@ impl Nodes {
         let is_polled = |name: &String| polled.iter().any(|(_, node)| node == name);
         self.errors.retain(|name, _| is_polled(name));
         self.warnings.retain(|name, _| is_polled(name));
+        self.misfits.retain(|node| polled.contains(node));
     }
 
     /// Records an answer. Returns the vBuckets that the node serves again.
@@ -70,6 +73,10 @@ impl Nodes {
         let vbs = match answer {
             PollAnswer::Topology(mismatch) => {
                 fx.extend(self.topology(bucket, &node, mismatch.as_ref()));
+                return None;
+            }
+            PollAnswer::Misfits(states) => {
+                self.misfits.record(side, node, states);
                 return None;
             }
             PollAnswer::Seqnos(Ok(seqnos)) => {
@@ -155,8 +162,15 @@ impl Nodes {
         self.errors.get(node).map(String::as_str)
     }
 
-    /// Returns the topology warning of a producer, if any.
-    pub(super) fn warning(&self, node: &str) -> Option<&str> {
-        self.warnings.get(node).map(String::as_str)
+    /// Returns the warning about a node that answers, if any: wanted vBuckets in a state that does
+    /// not fit, or the topologies of a producer.
+    pub(super) fn warning(&self, node: &str, is_wanted: impl Fn(VbId) -> bool) -> Option<String> {
+        let misfits = self.misfits.warning(node, is_wanted);
+        misfits.or_else(|| self.warnings.get(node).cloned())
+    }
+
+    /// Returns which state of a vBucket does not fit, and where.
+    pub(super) fn misfit(&self, vb: VbId, producer: &str, consumer: &str) -> Option<String> {
+        self.misfits.of(vb, producer, consumer)
     }
 }

@@ -134,6 +134,11 @@ impl BucketMachine {
     fn begin_change(&mut self, change: &Change, at: Moment, fx: &mut BucketEffects) -> Duration {
         match change {
             Change::All(desired) => self.desired = desired.clone(),
+            Change::Add(added) => {
+                for (producer, vbs) in added.producers() {
+                    vbs.iter().for_each(|vb| self.desired.assign(vb, Some(producer)));
+                }
+            }
             Change::One { vb, from } => self.desired.assign(*vb, from.as_deref()),
             Change::Connections(connections) => self.connections = *connections,
         }
@@ -156,6 +161,10 @@ impl BucketMachine {
     fn is_settled(&self, change: &Change) -> bool {
         self.links.iter().all(|link| match change {
             Change::All(_) | Change::Connections(_) => link.is_settled(),
+            Change::Add(added) => {
+                let mut vbs = added.producers().values().flat_map(|vbs| vbs.iter());
+                vbs.all(|vb| link.is_settled_for(vb))
+            }
             Change::One { vb, .. } => link.is_settled_for(*vb),
         })
     }
@@ -177,6 +186,7 @@ impl BucketMachine {
 
     /// Returns the failure of one vBucket of this bucket.
     pub(super) fn failure(&self, vb: VbId, producer: &str, cause: Cause) -> VbFailure {
+        let cause = self.with_misfit(vb, producer, cause);
         let (bucket, producer) = (self.settings.bucket.clone(), producer.to_owned());
         VbFailure { bucket, producer, vb, cause }
     }

@@ -14,6 +14,7 @@ use super::machine::BucketMachine;
 use super::moves::MovePhase;
 use super::tally::Tally;
 use crate::lag::Lag;
+use crate::link::ReasonCode;
 use crate::loops::LoopKind;
 use crate::plan::{Connections, LinkKey};
 use crate::wanted::{self, WantedStream};
@@ -143,10 +144,11 @@ impl BucketMachine {
     pub fn streams(&self, link: LinkId, now: Duration) -> impl Iterator<Item = StreamView> {
         let link = self.links.iter().find(|other| other.id == link);
         let streams = link.into_iter().flat_map(|link| link.wanted.streams());
-        streams.map(move |(&vb, stream)| self.stream(vb, stream, now))
+        let producer = link.map_or("", |link| link.key.producer.as_str());
+        streams.map(move |(&vb, stream)| self.stream(vb, producer, stream, now))
     }
 
-    fn stream(&self, vb: VbId, stream: &WantedStream, now: Duration) -> StreamView {
+    fn stream(&self, vb: VbId, producer: &str, stream: &WantedStream, now: Duration) -> StreamView {
         let complete_to = self.copies.complete_to(vb);
         let lag = self.nodes.recent_lag(vb, &self.settings, now);
         let last_error =
@@ -154,6 +156,7 @@ impl BucketMachine {
                 Some(broken) => Cause::Loop(error, broken.kind),
                 None => Cause::Stream(error),
             });
+        let last_error = last_error.map(|cause| self.with_misfit(vb, producer, cause));
         StreamView {
             vb,
             phase: stream.phase.into(),
@@ -200,10 +203,22 @@ impl BucketMachine {
         self.nodes.error(node)
     }
 
-    /// Returns the topology warning of a producer, if any.
+    /// Returns the warning about a node that answers, if any.
     #[must_use]
-    pub fn node_warning(&self, node: &str) -> Option<&str> {
-        self.nodes.warning(node)
+    pub fn node_warning(&self, node: &str) -> Option<String> {
+        let wanted = |vb| self.links.iter().any(|link| link.wanted.streams().contains_key(&vb));
+        self.nodes.warning(node, wanted)
+    }
+
+    /// Adds to a refusal which state of the vBucket does not fit, and where.
+    pub(super) fn with_misfit(&self, vb: VbId, producer: &str, cause: Cause) -> Cause {
+        if cause.reason() != ReasonCode::Refused && !matches!(cause, Cause::Loop(..)) {
+            return cause;
+        }
+        match self.nodes.misfit(vb, producer, &self.settings.node) {
+            Some(text) => Cause::Misfit(text, Box::new(cause)),
+            None => cause,
+        }
     }
 }
 

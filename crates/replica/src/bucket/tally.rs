@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use mcbp::Side;
+
 use crate::link::{NodeAnswer, ReasonCode};
 
 /// Bound on the kinds that are counted separately. A few statuses are usual; a peer that sends a
@@ -15,6 +17,8 @@ pub struct FailureKind {
     pub producer: String,
     /// What happened.
     pub reason: ReasonCode,
+    /// The side at fault, if one is.
+    pub side: Option<Side>,
     /// What a data node answered; [`NodeAnswer::Other`] after the bound on kinds is reached.
     pub answer: Option<NodeAnswer>,
 }
@@ -24,8 +28,14 @@ pub struct FailureKind {
 pub struct Tally(BTreeMap<FailureKind, u64>);
 
 impl Tally {
-    pub(super) fn count(&mut self, producer: &str, reason: ReasonCode, answer: Option<NodeAnswer>) {
-        let mut kind = FailureKind { producer: producer.to_owned(), reason, answer };
+    pub(super) fn count(
+        &mut self,
+        producer: &str,
+        side: Option<Side>,
+        reason: ReasonCode,
+        answer: Option<NodeAnswer>,
+    ) {
+        let mut kind = FailureKind { producer: producer.to_owned(), side, reason, answer };
         if self.0.len() >= KINDS_MAX && !self.0.contains_key(&kind) {
             // Still bounded: producers are configured, and reasons are an enum.
             kind.answer = Some(NodeAnswer::Other);
@@ -50,9 +60,10 @@ mod tests {
     fn kinds_are_counted_one_by_one_up_to_a_bound() {
         let mut tally = Tally::default();
         for status in 0..500 {
-            tally.count("alpha", ReasonCode::Refused, Some(NodeAnswer::Status(Status(status))));
+            let answer = Some(NodeAnswer::Status(Status(status)));
+            tally.count("alpha", Some(Side::Producer), ReasonCode::Refused, answer);
         }
-        tally.count("alpha", ReasonCode::LinkLost, None);
+        tally.count("alpha", None, ReasonCode::LinkLost, None);
         let kinds: Vec<_> = tally.iter().collect();
         assert_eq!(kinds.len(), KINDS_MAX + 2);
         assert_eq!(kinds.iter().map(|(_, count)| count).sum::<u64>(), 501);

@@ -1,0 +1,239 @@
+//! Accepts the connections of the admin API and serves them, within the limits of `places`.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use actix_http::HttpService;
+use actix_service::map_config;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{AppConfig, Service, ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{App, Error, rt, web};
+use tokio::net::TcpStream;
+use tokio::task::AbortHandle;
+use tokio::time::{interval, sleep};
+use tokio_util::sync::CancellationToken;
+
+use super::access::{self, Access};
+use super::error::ApiError;
+use super::places::{Admission, ConnectionId, Places};
+use super::routes;
+use super::state::State;
+
+/// How long the head of a request may take: it is one packet, a few seconds on a bad network.
+const HEAD_WAIT: Duration = Duration::from_secs(5);
+/// How long an idle connection is kept open: longer than the usual interval of polling programs.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long the clean close of a connection may take.
+const CLOSE_WAIT: Duration = Duration::from_secs(1);
+/// How long responses in progress may take when the server is stopped; all commands have been
+/// answered by then.
+const STOP_WAIT: Duration = Duration::from_secs(1);
+/// When the server is stopped, the last response of each connection has this time to leave it.
+const FLUSH_WAIT: Duration = Duration::from_millis(50);
+/// How often connections that were idle for too long are closed, and messages repeated.
+const TICK: Duration = Duration::from_secs(10);
+/// The pause after an error of the listener, such as "too many open files".
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// What supervisors and Prometheus ask for; answered however many other requests are in progress.
+const PROBES: [&str; 3] = ["/live", "/ready", "/metrics"];
+
+tokio::task_local! {
+    /// The connection that the task serves.
+    static CONNECTION: ConnectionId;
+}
+
+/// The connections of this server; all of it is on one thread.
+struct Connections {
+    started: Instant,
+    places: RefCell<Places>,
+    tasks: RefCell<BTreeMap<ConnectionId, AbortHandle>>,
+    /// Connections that were closed to make room, and errors of the listener, since the last line
+    /// about them was logged.
+    displaced: RefCell<u64>,
+    errors: RefCell<u64>,
+}
+
+impl Connections {
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn close(&self, id: ConnectionId) {
+        self.places.borrow_mut().remove(id);
+        if let Some(task) = self.tasks.borrow_mut().remove(&id) {
+            task.abort();
+        }
+    }
+
+    fn tick(&self) {
+        let overdue = self.places.borrow().overdue(self.now());
+        overdue.into_iter().for_each(|id| self.close(id));
+        let (displaced, errors) = (self.displaced.take(), self.errors.take());
+        if displaced > 0 {
+            log::warn!("admin API closed idle connections to make room count={displaced}");
+        }
+        if errors > 1 {
+            log::warn!("admin API accepts no connection errors={errors}");
+        }
+    }
+}
+
+/// A request in progress; the connection is idle again when it is dropped.
+struct InProgress(Rc<Connections>, Option<ConnectionId>);
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        let Self(connections, id) = self;
+        let now = connections.now();
+        id.iter().for_each(|id| connections.places.borrow_mut().end(*id, now));
+    }
+}
+
+/// Serves `listener` until `stop` is cancelled; must be called within a local task set.
+///
+/// # Errors
+/// The OS error if the listener cannot be polled; `started` is called otherwise.
+pub(super) async fn serve(
+    listener: TcpListener,
+    state: web::Data<State>,
+    access: Access,
+    stop: CancellationToken,
+    started: impl FnOnce(),
+) -> io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let connections = Rc::new(Connections {
+        started: Instant::now(),
+        places: RefCell::default(),
+        tasks: RefCell::default(),
+        displaced: RefCell::default(),
+        errors: RefCell::default(),
+    });
+    let app = App::new()
+        .app_data(state)
+        .app_data(routes::path_config())
+        .configure(routes::routes)
+        .wrap(access::middleware(access.into()))
+        .wrap(limits(Rc::clone(&connections)));
+    let http = HttpService::build()
+        .client_request_timeout(HEAD_WAIT)
+        .client_disconnect_timeout(CLOSE_WAIT)
+        .keep_alive(KEEP_ALIVE)
+        .h1(map_config(app, |()| AppConfig::default()))
+        .tcp();
+    let failed = |()| io::Error::other("the routes of the admin API are refused");
+    let http = Rc::new(http.new_service(()).await.map_err(failed)?);
+    started();
+    let mut ticks = interval(TICK);
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            _ = ticks.tick() => {
+                connections.tick();
+                continue;
+            }
+            accepted = accept(&listener, &connections) => accepted,
+        };
+        if let Some((id, stream)) = accepted {
+            start(id, stream, &http, &connections);
+        }
+    }
+    drop(listener);
+    finish(&connections).await;
+    Ok(())
+}
+
+/// Waits for a connection, and until there is a place for it.
+async fn accept(
+    listener: &tokio::net::TcpListener,
+    connections: &Connections,
+) -> Option<(ConnectionId, TcpStream)> {
+    let (stream, peer) = match listener.accept().await {
+        Ok(accepted) => accepted,
+        Err(error) => {
+            if *connections.errors.borrow() == 0 {
+                log::warn!("admin API cannot accept a connection error={}", logline::value(error));
+            }
+            *connections.errors.borrow_mut() += 1;
+            sleep(ACCEPT_PAUSE).await;
+            return None;
+        }
+    };
+    loop {
+        let admission = connections.places.borrow_mut().admit(peer.ip(), connections.now());
+        match admission {
+            Admission::Admitted(id, displaced) => {
+                if let Some(displaced) = displaced {
+                    *connections.displaced.borrow_mut() += 1;
+                    connections.close(displaced);
+                }
+                return Some((id, stream));
+            }
+            Admission::Later(wait) => sleep(wait).await,
+            Admission::Refused => return None,
+        }
+    }
+}
+
+/// Serves one connection on a task of its own.
+fn start<S>(id: ConnectionId, stream: TcpStream, http: &Rc<S>, connections: &Rc<Connections>)
+where
+    S: Service<TcpStream> + 'static,
+{
+    let (http, own) = (Rc::clone(http), Rc::clone(connections));
+    let task = rt::spawn(CONNECTION.scope(id, async move {
+        // An error is the client's: no HTTP, or a connection that was lost.
+        _ = http.call(stream).await;
+        own.places.borrow_mut().remove(id);
+        own.tasks.borrow_mut().remove(&id);
+    }));
+    connections.tasks.borrow_mut().insert(id, task.abort_handle());
+}
+
+/// Waits until the responses in progress have left, with a deadline, and closes every connection.
+async fn finish(connections: &Connections) {
+    let deadline = connections.now() + STOP_WAIT;
+    while connections.now() < deadline
+        && !connections.places.borrow().all_idle_for(FLUSH_WAIT, connections.now())
+    {
+        sleep(FLUSH_WAIT / 5).await;
+    }
+    connections.tasks.borrow_mut().values().for_each(AbortHandle::abort);
+}
+
+/// Tells `places` which connections have a request in progress, and refuses requests beyond the
+/// limit.
+fn limits<S, B>(
+    connections: Rc<Connections>,
+) -> impl actix_web::dev::Transform<
+    S,
+    ServiceRequest,
+    Response = ServiceResponse<BoxBody>,
+    Error = Error,
+    InitError = (),
+>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+    B: MessageBody + 'static,
+{
+    from_fn(move |request: ServiceRequest, next: Next<B>| {
+        let id = CONNECTION.try_with(|id| *id).ok();
+        let is_probe = PROBES.contains(&request.path());
+        let is_served = id.is_none_or(|id| connections.places.borrow_mut().begin(id, is_probe));
+        let in_progress = InProgress(Rc::clone(&connections), id.filter(|_| is_served));
+        async move {
+            if !is_served {
+                let text = "too many requests are in progress: ask again later";
+                return Err(ApiError::NotNow(text.to_owned()).into());
+            }
+            let response = next.call(request).await?.map_into_boxed_body();
+            drop(in_progress);
+            Ok(response)
+        }
+    })
+}

@@ -1,0 +1,104 @@
+//! What is allowed and probably not meant: `dcp-proxy check` warns about it, and the log at the
+//! start.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::ops::Range;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::check::Checker;
+use super::file;
+
+/// The permissions of everybody but the owner.
+const OF_OTHERS: u32 = 0o077;
+
+impl Checker<'_> {
+    /// Warns of a file with a secret that others may read.
+    pub(super) fn warn_of_readers(&mut self, key: &str, written: &Spanned<file::Secret>) {
+        if let file::Secret::File(path) = written.as_ref() {
+            self.warn_of_file(key, &written.span(), path);
+        }
+    }
+
+    fn warn_of_file(&mut self, key: &str, at: &Range<usize>, path: &Path) {
+        let path = self.folder.join(path);
+        if let Some(mode) = readable_by_others(&path) {
+            let path = path.display();
+            let text = format!("file {path} can be read by others (mode {mode:03o}): chmod 600 it");
+            self.warn(at, key, text);
+        }
+    }
+
+    /// Warns of relations between the sections.
+    pub(super) fn warn_of_use(&mut self, file: &file::File) {
+        let sections = file.node.iter().map(|node| ("node", node));
+        let producers = file.producer.iter().map(|node| ("producer", node));
+        let nodes: Vec<_> = sections.chain(producers).collect();
+        let key = |section: &str, node: &file::Node| match section {
+            "node" => "node".to_owned(),
+            _ => format!("producer {:?}", node.name.as_ref()),
+        };
+        let mut first_at = BTreeMap::new();
+        for (section, node) in nodes {
+            let key = key(section, node);
+            if let Some(written) = &node.address {
+                let line = self.line(&written.span());
+                if let Some(first) = first_at.insert(normal(written.as_ref()), line) {
+                    let text = format!(
+                        "{} is the address in line {first} too: no node replicates from itself",
+                        written.as_ref()
+                    );
+                    self.warn(&written.span(), &format!("{key}: address"), text);
+                }
+                if node.tls.is_none() && node.password.is_some() && !is_local(written.as_ref()) {
+                    let text = format!(
+                        "the password is sent to {} unencrypted: give tls = {{ ca = \"...\" }}",
+                        written.as_ref()
+                    );
+                    self.warn(&written.span(), &format!("{key}: tls"), text);
+                }
+            }
+            let tls_key = node.tls.as_ref().and_then(|tls| tls.as_ref().key.as_ref());
+            if let Some(written) = tls_key {
+                self.warn_of_file(&format!("{key}: tls.key"), &written.span(), written.as_ref());
+            }
+            let is_used = |bucket: &file::Bucket| {
+                bucket.replicate.keys().any(|name| name.as_ref() == node.name.as_ref())
+            };
+            if section == "producer" && !file.bucket.iter().any(is_used) {
+                let text = "no bucket replicates from it: name it in replicate of a [[bucket]]";
+                self.warn(&node.name.span(), &key, text);
+            }
+        }
+    }
+}
+
+/// The permissions of a file that others than its owner may read.
+fn readable_by_others(path: &Path) -> Option<u32> {
+    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
+    (mode & OF_OTHERS & 0o444 != 0).then_some(mode)
+}
+
+/// The host of an address, without the brackets of IPv6.
+fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+fn is_local(address: &str) -> bool {
+    let host = host(address);
+    let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback)
+}
+
+/// An address so that two spellings of the same one are equal.
+fn normal(address: &str) -> String {
+    let (host, port) = (host(address), address.rsplit_once(':').map_or("", |(_, port)| port));
+    match host.to_ascii_lowercase().as_str() {
+        "localhost" => format!("127.0.0.1:{port}"),
+        host => format!("{host}:{port}"),
+    }
+}

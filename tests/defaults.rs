@@ -1,0 +1,133 @@
+//! What an operator meets first: the README's own nodes, a state that does not fit, a file that is
+//! not there, an old folder, too few descriptors.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use common::{Cluster, Config, DataNode, Process, Sidecar, until};
+use mcbp::VbId;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_dcp-proxy");
+
+/// The commands of the README for nodes of one's own, on ports that are free.
+fn pasted() -> String {
+    let readme = include_str!("../README.md");
+    let (_, section) = readme.split_once("## Run it beside your own nodes").unwrap();
+    let (_, block) = section.split_once("```sh\n").unwrap();
+    let (block, _) = block.split_once("```\n").unwrap();
+    let (first, rest) = block.split_once('\n').unwrap();
+    assert_eq!(first, "cargo build --release");
+    let built = Path::new(PROGRAM).parent().unwrap().display().to_string();
+    let text = rest.replace("$PWD/target/release", &built);
+    let text = text.replace("[[bucket]]", "[admin]\nlisten = \"127.0.0.1:4870\"\n[[bucket]]");
+    let ports = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    let ports = ports.map(|listener| listener.local_addr().unwrap().port().to_string());
+    let own = ["11210", "11310", "4870"].into_iter().zip(&ports);
+    own.fold(text, |text, (port, free)| text.replace(&format!(":{port}"), &format!(":{free}")))
+}
+
+#[tokio::test]
+async fn the_readmes_own_nodes_work_pasted_line_by_line() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        eprintln!("skipped: curl is not installed");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // The sidecar first, so that it can close its streams.
+    let end =
+        "trap 'set -- $(jobs -p); kill $3; wait $3; kill $1 $2; wait' EXIT; trap 'exit 1' TERM";
+    let mut bash = Command::new("timeout");
+    bash.args(["25", "bash", "-ec", &format!("{end}\n{}", pasted())]).current_dir(folder.path());
+    let mut bash = Process::start("bash", folder.path(), &mut bash);
+    assert_eq!(bash.exit_code().await, 0);
+    let (out, log) = (bash.out(), bash.log());
+    assert!(out.contains("proxy.toml is valid:") && out.contains(r#"{"ready":true}"#), "{out}");
+    let row: Vec<_> =
+        out.lines().find(|line| line.starts_with("default ")).unwrap().split_whitespace().collect();
+    assert_eq!(row[4..7], ["1024", "1024", "0"], "streams, open, failed: {out}");
+    assert!(!log.contains("warning:"), "{log}");
+}
+
+#[tokio::test]
+async fn a_state_that_does_not_fit_is_said_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let alpha = DataNode::start(folder.path(), "alpha", "active", 8).await;
+    let beta = DataNode::start(folder.path(), "beta", "active", 8).await;
+    let config = Config::new(&beta.endpoint(), &alpha.endpoint(), "0-7");
+    let sidecar = Sidecar::start(folder.path(), &config);
+    let words = "vb:0 is active at beta; needs replica";
+    until("streams says which state does not fit", async || {
+        let mut streams = sidecar.ask(&["streams"]).await;
+        assert_eq!(streams.exit_code().await, 0);
+        streams.out().contains(words).then_some(())
+    })
+    .await;
+    let mut status = sidecar.ask(&["status"]).await;
+    assert_eq!(status.exit_code().await, 0);
+    let warning = "warning: beta: vBuckets that need to be replica to be replicated are active \
+                   here: 0-7";
+    assert!(status.out().contains(warning), "{}", status.out());
+    let mut replicate = sidecar.ask(&["replicate", "default", "alpha=0"]).await;
+    assert_eq!(replicate.exit_code().await, 1);
+    assert!(replicate.log().contains(words), "{}", replicate.log());
+}
+
+#[tokio::test]
+async fn replicate_adds_and_with_replace_it_replaces() {
+    let cluster = Cluster::start().await;
+    cluster.converge().await;
+    for (line, open) in [("alpha=7", 8), ("--replace alpha=7", 1), ("alpha=0-3", 5)] {
+        let words: Vec<_> = ["replicate", "default"].into_iter().chain(line.split(' ')).collect();
+        let mut replicate = cluster.sidecar.ask(&words).await;
+        assert_eq!(replicate.exit_code().await, 0, "{line}");
+        assert_eq!(replicate.out(), format!("default: {open} streams are open\n"), "{line}");
+    }
+}
+
+fn run(folder: &Path, line: &str) -> Output {
+    let mut command = Command::new("sh");
+    command.current_dir(folder).args(["-c", line]).env("PROGRAM", PROGRAM);
+    command.env("NODE", env!("CARGO_BIN_EXE_kvnode")).output().unwrap()
+}
+
+#[track_caller]
+fn refused(folder: &Path, line: &str, code: i32, words: &str) {
+    let output = run(folder, line);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{line}: {said}");
+    assert!(said.contains(words), "{line}: {said}");
+}
+
+#[test]
+fn a_named_file_that_is_missing_is_wrong_usage_of_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    for command in ["", "check", "status", "streams", "drain --all", "log-level"] {
+        let line = format!("$PROGRAM --config no/such.toml {command}");
+        refused(folder.path(), &line, 2, "no/such.toml: could not be read: No such file");
+    }
+}
+
+#[test]
+fn too_few_descriptors_are_an_error_text() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("proxy.toml"), Config::demonstration(8, 10).as_str())
+        .unwrap();
+    let words = "the limit of open files is 20, and this configuration needs ";
+    refused(folder.path(), "ulimit -n 20; exec $PROGRAM", 1, words);
+}
+
+#[tokio::test]
+async fn another_state_for_old_data_is_refused_and_the_same_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut node = DataNode::start(folder.path(), "alpha", "replica", 8).await;
+    node.stop().await;
+    let line = "exec $NODE --listen 127.0.0.1:0 --data alpha --bucket default:8 --state active \
+                --username u --password-file alpha.password";
+    refused(folder.path(), line, 2, "began as replica: give --state replica");
+    node.restart().await;
+    assert_eq!(node.state(VbId(0)).await, mcbp::VbState::Replica);
+}
