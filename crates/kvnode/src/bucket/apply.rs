@@ -81,7 +81,7 @@ impl Vb {
         let (mut replaces, mut filling) = (Replaces::Unknown, None);
         match &part {
             Part::Rows { rows, .. } if rows.is_empty() => {
-                return Ok(Attempt::Queued(PendingCommit::of_nothing()));
+                return Ok(Attempt::Queued(PendingCommit::of_nothing(self.id())));
             }
             Part::Rows { rows, snapshot, .. } => {
                 self.check_order(&inner, rows.iter().map(|row| row.seqno), *snapshot)?;
@@ -97,7 +97,7 @@ impl Vb {
         }
         let work = Work::Received(part, replaces);
         let entry = Entry { vb: Arc::clone(&self.cell), work, room };
-        let commit = self.shared.queue.push([entry])?;
+        let commit = self.shared.queue.push(entry)?;
         (inner.tail, inner.filling) = (tail, filling);
         inner.last = Some(commit.clone());
         Ok(Attempt::Queued(commit))

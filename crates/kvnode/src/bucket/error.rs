@@ -15,6 +15,9 @@ pub enum CommitError {
     /// The store failed to write this batch.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store cannot store the rows of this vBucket; those of others it can.
+    #[error("the rows of the vBucket cannot be stored: {0}")]
+    Unstorable(StoreError),
     /// An earlier batch failed; nothing is queued until the store takes one again.
     #[error("writes are refused because the last commit failed: {0}")]
     Refusing(StoreError),

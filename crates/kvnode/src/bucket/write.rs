@@ -216,7 +216,7 @@ impl Vb {
         });
         let work = Work::Row(Arc::clone(&row), (seqno, seqno), replaces);
         let entry = Entry { vb: Arc::clone(&self.cell), work, room };
-        let commit = self.shared.queue.push([entry]).map_err(VbError::from)?;
+        let commit = self.shared.queue.push(entry).map_err(VbError::from)?;
         inner.tail.follow(&row);
         inner.pending.insert(key.clone(), (Arc::clone(&row), commit.clone()));
         inner.last = Some(commit.clone());
