@@ -113,8 +113,7 @@ impl<'a> Plan<'a> {
             return Err(StoreError::OutOfOrder { vb, high, seqno });
         }
         if change.row.key.len() > KEY_BYTES_MAX {
-            let len = change.row.key.len();
-            let detail = format!("its key has {len} bytes, at most {KEY_BYTES_MAX} fit");
+            let detail = format!("a key is at most {KEY_BYTES_MAX} bytes");
             return Err(StoreError::Unstorable { vb, seqno, detail });
         }
         let generation = record.generation();

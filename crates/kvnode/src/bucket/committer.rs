@@ -1,7 +1,7 @@
 //! The committer: one thread for each bucket that makes everything queued durable with one batch,
 //! then visible, and then wakes those who wait. A batch that failed is dropped, together with what
-//! was queued after it, which was made on top of it. Where only the parts of some vBuckets cannot be
-//! stored, these are dropped in the same way, and the rest of the batch is committed.
+//! was queued after it, which was made on top of it. Where only the parts of some vBuckets cannot
+//! be stored, these are dropped in the same way, and the rest of the batch is committed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;

@@ -17,7 +17,7 @@ pub(super) async fn in_time<T>(what: impl Future<Output = T>) -> Result<T, Commi
 /// The outcome of a batch: it was committed, but for the parts of these vBuckets.
 type Outcome = Result<Vec<(VbId, CommitError)>, CommitError>;
 
-/// A handle to the commit of a batch, for the writers of one vBucket whose changes are in the batch.
+/// A handle to the commit of a batch, for the writers of one vBucket whose changes are in it.
 #[derive(Clone, Debug)]
 pub struct PendingCommit {
     batch: Arc<SetOnce<Outcome>>,

@@ -2,8 +2,8 @@
 
 use mcbp::{Seqno, VbId};
 
-/// How far an error of the store reaches. An error of a row or a vBucket stays there: the others are
-/// served as before.
+/// How far an error of the store reaches. An error of a row or a vBucket stays there: the others
+/// are served as before.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Scope {
     /// One row, and with it what would follow it in its vBucket.
@@ -55,7 +55,7 @@ pub enum StoreError {
         seqno: Seqno,
     },
     /// A row that the store has no form for.
-    #[error("{vb} seqno {seqno} cannot be stored: {detail}")]
+    #[error("committing: {vb} seqno {seqno}: {detail}")]
     Unstorable {
         /// The vBucket.
         vb: VbId,
