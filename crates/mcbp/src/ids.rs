@@ -26,8 +26,8 @@ impl Seqno {
     /// The seqno before the first.
     pub const ZERO: Self = Self(0);
 
-    /// The highest seqno that a node takes from a peer: those of kv_engine are signed. The other half
-    /// of the range is left for the changes that follow it.
+    /// The highest seqno that a node takes from a peer: those of kv_engine are signed. The other
+    /// half of the range is left for the changes that follow it.
     pub const TAKEN_MAX: Self = Self(i64::MAX as u64);
 
     /// The start of the range after this seqno; saturates. A change gets [`Seqno::successor`].

@@ -81,6 +81,14 @@ pub enum VbError {
         /// The seqno that was queued last.
         high: Seqno,
     },
+    /// A counter of the vBucket is at the end of its range: no change can follow.
+    #[error("{vb} has no higher {counter}; remove it and rebuild it from another copy")]
+    Exhausted {
+        /// The vBucket.
+        vb: VbId,
+        /// Which: seqno, rev (of the document) or CAS.
+        counter: &'static str,
+    },
     /// A producer's failover table is malformed.
     #[error(transparent)]
     Failover(#[from] FailoverError),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use log::{info, warn};
-use mcbp::{Frame, Seqno, VbId, VbState};
+use mcbp::{Frame, Seqno, Status, VbId, VbState};
 use tokio::sync::watch;
 use vbucket::consumer::{Consumer, Effect, Effects, Event, Failure, Part, Replicas as _};
 
@@ -157,6 +157,9 @@ impl Side for ConsumerSide {
             Effect::Note(vb, note) => info!("note of a stream {wire} vb={} note={note:?}", vb.0),
             // The connection's name says who the producer is.
             Effect::Refused(vb, refused) => {
+                let is_invalid_cas = refused.status == Status::CAS_VALUE_INVALID;
+                let counters = self.access.bucket().counters();
+                counters.invalid_cas.add(u64::from(is_invalid_cas));
                 warn!("stream ended by a refused frame {wire} vb={} {refused}", vb.0);
             }
             Effect::Close(reason) => return Execution::Close(reason),

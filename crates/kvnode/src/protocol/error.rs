@@ -81,7 +81,7 @@ impl From<VbError> for RequestError {
                 Status::ERANGE
             }
             VbError::Failover(_) => Status::EINVAL,
-            VbError::Store(_) | VbError::Broken(_) => Status::EINTERNAL,
+            VbError::Exhausted { .. } | VbError::Store(_) | VbError::Broken(_) => Status::EINTERNAL,
         };
         // NOT_MY_VBUCKET is routine: no text is sent, clients refresh their map.
         if status == Status::NOT_MY_VBUCKET { status.into() } else { Self::new(status, error) }
