@@ -18,9 +18,10 @@ use consumer_bench::{Bench, built};
 use mcbp::dcp::{
     Deletion, Expiration, MarkerBody, Mutation, SeqnoAdvanced, SnapshotMarker, StreamEnd, Target,
 };
-use mcbp::{Datatype, FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId};
+use mcbp::{Datatype, Frame, FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId};
 use proptest::prelude::*;
-use vbucket::consumer::{Event, Replicas as _};
+use vbucket::FailoverTable;
+use vbucket::consumer::{Effect, Event, Failure, Replicas as _};
 use vbucket::hlc::DriftLimits;
 
 /// A frame for the stream that is attacked.
@@ -177,6 +178,63 @@ proptest! {
         bench.now = Duration::from_secs(6);
         bench.settle();
         prop_assert_eq!(bench.stat("total_acked_bytes"), bench.charged as u64);
+    }
+}
+
+/// An answer to STREAM_REQ: a status, and a value that may be a failover log or a seqno.
+fn answer() -> impl Strategy<Value = (u16, Vec<u8>)> {
+    let status = prop_oneof![
+        3 => Just(Status::SUCCESS.0),
+        3 => Just(Status::ROLLBACK.0),
+        1 => any::<u16>(),
+    ];
+    let numbers = prop::collection::vec(number(), 0..8);
+    let numbers = numbers.prop_map(|all| all.into_iter().flat_map(u64::to_be_bytes).collect());
+    (status, prop_oneof![4 => numbers, 1 => value()])
+}
+
+/// Carries out the effects as a data node does, which takes no malformed failover table.
+fn run_effects(bench: &mut Bench) {
+    while !bench.effects.is_empty() {
+        let effect = bench.effects.remove(0);
+        let outcome = match &effect {
+            Effect::TakeHistory(_, _, log) => FailoverTable::from_log(log).map(drop),
+            _ => Ok(()),
+        };
+        bench.outcome(effect, outcome.map_err(|error| Failure::Other(error.to_string())));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn hostile_answers_to_one_stream_req_harm_no_other_stream(
+        answers in prop::collection::vec(answer(), 1..40),
+        high in 0..50u64,
+    ) {
+        let mut bench = Bench::new();
+        bench.node.put(0, high, &[(5, 3), (1, 0)]);
+        bench.node.put(1, 0, &[(1, 0)]);
+        let other = bench.open(1);
+        bench.marker(1, other, 0, 1000);
+        bench.add(0, 7, 0);
+        let mut answered = 0;
+        for (seqno, (status, value)) in (1..).zip(&answers) {
+            let requests = bench.take(Opcode::DCP_STREAM_REQ);
+            prop_assert!(requests.len() <= 1);
+            if let Some(bytes) = requests.first() {
+                let opaque = Frame::parse(bytes).unwrap().header.opaque;
+                bench.answer_request(opaque, Status(*status), value);
+            }
+            run_effects(&mut bench);
+            bench.mutation(1, other, seqno);
+            run_effects(&mut bench);
+            prop_assert!(!bench.closed, "the connection ends at {status:#x} {value:x?}");
+            answered += bench.answers().len();
+        }
+        prop_assert_eq!(high_seqno(&bench, 1), answers.len() as u64);
+        prop_assert!(answered <= 1, "one answer to one ADD_STREAM");
     }
 }
 

@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use fastrand::Rng;
 use mcbp::dcp::{
     BufferAck, Control, Deletion, MarkerBody, Mutation, SeqnoAdvanced, SnapshotMarker, StreamReq,
-    Target,
+    Target, marker_flags,
 };
 use mcbp::{Datatype, FrameBuilder, Opaque, Opcode, Seqno, Status, VbId, VbState, VbUuid};
 
@@ -14,7 +14,7 @@ use crate::node::TestNode;
 use crate::scripted::Scripted;
 
 const FRAMES: u64 = 40;
-const ATTACKS: u16 = 20;
+const ATTACKS: u16 = 60;
 
 fn number(random: &mut Rng) -> u64 {
     let ends = [0, 1, 2, 7, 1 << 31, 1 << 48, i64::MAX as u64, 1 << 63, u64::MAX - 1, u64::MAX];
@@ -30,20 +30,29 @@ fn bytes(random: &mut Rng, most: usize) -> Vec<u8> {
     std::iter::repeat_with(|| random.u8(..)).take(count).collect()
 }
 
-/// A frame of a producer for the stream that is attacked.
-fn frame(vb: VbId, stream: Opaque, random: &mut Rng) -> BytesMut {
+/// Most often `good`: the first frame that is refused ends its stream.
+fn mostly(good: u64, random: &mut Rng) -> u64 {
+    if random.u8(..6) > 0 { good } else { number(random) }
+}
+
+/// A frame of a producer for the stream that is attacked; `next` is a good seqno.
+fn frame(vb: VbId, stream: Opaque, next: u64, random: &mut Rng) -> BytesMut {
     let mut out = BytesMut::new();
-    let (seqno, rev, cas) = (Seqno(number(random)), number(random), number(random));
-    match random.u8(..8) {
+    let [seqno, rev, cas] = [next, 1, 1].map(|good| mostly(good, random));
+    let seqno = Seqno(seqno);
+    let kinds = if random.bool() { 8 } else { 6 };
+    match random.u8(..kinds) {
         0 | 1 => {
-            let (start, end, flags) = (seqno, Seqno(rev), random.u32(..));
+            let end = Seqno(mostly(next + 100, random));
+            let (start, flags) = (seqno, random.u32(..) & !marker_flags::ACK);
             let body = MarkerBody::V1;
             SnapshotMarker { start, end, flags, body }.write(vb, stream, &mut out);
         }
         2..=5 => {
-            let datatype = Datatype(if random.bool() { 0 } else { random.u8(..9) });
+            let datatype = Datatype(if random.u8(..6) > 0 { 0 } else { random.u8(..9) });
             let to = Target { vb, opaque: stream, cas, datatype };
-            let key = [&[0][..], &vec![b'k'; [0, 1, 250, 251, 300, 5000][random.usize(..6)]]];
+            let key = [1, 9, 9, 20, 20, 250, 250, 0, 251, 300, 5000][random.usize(..11)];
+            let key = [&[0][..], &vec![b'k'; key]];
             let (key, value) = (key.concat(), bytes(random, 50));
             let (flags, expiry, lock_time) = (random.u32(..), random.u32(..), random.u32(..));
             if random.bool() {
@@ -84,11 +93,13 @@ fn a_hostile_producer_harms_no_other_vbucket_connection_or_client() {
         let (attacked, beside) = (2 * attack, 2 * attack + 1);
         let [(bad_stream, _), (beside_stream, _)] = [attacked, beside].map(|vb| bad.stream(vb));
         bad.marker(beside, beside_stream, 0, FRAMES);
-        if random.bool() {
-            bad.marker(attacked, bad_stream, 0, 30);
+        // Without a snapshot, few rows get as far as their numbers.
+        let ends = [None, Some(30), Some(i64::MAX as u64), Some(u64::MAX)];
+        if let Some(end) = ends[random.usize(..4)] {
+            bad.marker(attacked, bad_stream, 0, end);
         }
         for seqno in 1..=FRAMES {
-            let bytes = frame(VbId(attacked), bad_stream, &mut random);
+            let bytes = frame(VbId(attacked), bad_stream, seqno, &mut random);
             bad.0.send(&bytes);
             bad.row(beside, beside_stream, seqno, 0);
             sent += 1;
@@ -168,4 +179,52 @@ fn a_hostile_consumer_harms_no_other_connection_or_client() {
         client.try_ask(get).status()
     };
     assert_eq!(read(&mut client), Status::SUCCESS);
+}
+
+/// An answer to a STREAM_REQ.
+fn answer(stream: Opaque, random: &mut Rng) -> BytesMut {
+    let status = match random.u8(..5) {
+        0 | 1 => Status::SUCCESS,
+        2 | 3 => Status::ROLLBACK,
+        _ => Status(random.u16(..)),
+    };
+    let numbers = random.usize(..7);
+    let mut value: Vec<_> =
+        std::iter::repeat_with(|| number(random).to_be_bytes()).take(numbers).flatten().collect();
+    value.truncate(value.len().saturating_sub(usize::from(random.u8(..6) == 0)));
+    let mut out = BytesMut::new();
+    let answer = FrameBuilder::response(Opcode::DCP_STREAM_REQ, status);
+    answer.opaque(stream).value(&value).write(&mut out);
+    out
+}
+
+#[test]
+fn hostile_answers_to_a_consumer_harm_no_other_stream() {
+    let (attacked, of_good) = (0..16, 16);
+    let node = TestNode::start_with(VbState::Replica, |options| options.vbuckets = 17);
+    let mut good = Scripted::open(&node, "good");
+    let (stream, _) = good.stream(of_good);
+    good.marker(of_good, stream, 0, 1_000_000);
+    let mut bad = Scripted::open(&node, "bad");
+    let mut random = Rng::with_seed(20_261_128);
+    attacked.clone().for_each(|vb| bad.add(vb));
+    let (mut sent, mut left) = (0, attacked.len());
+    while left > 0 {
+        let packet = bad.0.next();
+        let frame = packet.frame();
+        let opaque = frame.header.opaque;
+        match frame.opcode() {
+            Opcode::DCP_ADD_STREAM => left -= 1,
+            Opcode::DCP_STREAM_REQ => bad.0.send(&answer(opaque, &mut random)),
+            Opcode::GET_ERROR_MAP | Opcode::DCP_CONTROL => {
+                let answer = FrameBuilder::response(frame.opcode(), Status::SUCCESS);
+                bad.0.send(&answer.opaque(opaque).build());
+            }
+            _ => {}
+        }
+        sent += 1;
+        good.row(of_good, stream, sent, 0);
+    }
+    wait_for("the stream of another connection", || node.high_seqno(of_good) == sent);
+    assert_eq!(node.client().stat("", "ep_data_write_failed"), "0");
 }
