@@ -27,6 +27,8 @@ const HELD_WINDOWS: usize = 2;
 
 /// See the module.
 pub(super) struct ConsumerSide {
+    /// The name of the connection, for the log: it says who the producer is.
+    name: Arc<str>,
     access: ReplicaAccess,
     watched: HashMap<VbId, Subscription>,
     /// The number of consumers of the bucket, which share its memory for windows.
@@ -34,9 +36,10 @@ pub(super) struct ConsumerSide {
 }
 
 impl ConsumerSide {
-    pub(super) fn new(access: Access) -> Self {
+    pub(super) fn new(name: &str, access: Access) -> Self {
         let consumers = access.served().connections.consumers();
-        Self { access: ReplicaAccess::new(access), watched: HashMap::new(), consumers }
+        let (access, watched) = (ReplicaAccess::new(access), HashMap::new());
+        Self { name: name.into(), access, watched, consumers }
     }
 
     fn window_bytes(&self) -> u32 {
@@ -57,13 +60,13 @@ impl ConsumerSide {
         change: impl FnOnce(Arc<Bucket>, Arc<Vb>) -> F + Send + 'static,
         event: impl FnOnce(Result<(), Failure>) -> Event + Send + 'static,
     ) -> Execution<Self> {
-        let bucket = Arc::clone(self.access.bucket());
+        let (name, bucket) = (Arc::clone(&self.name), Arc::clone(self.access.bucket()));
         Execution::Later(Box::pin(async move {
             let outcome = match bucket.vb(vb) {
                 Some(found) => change(bucket, found).await,
                 None => Err(VbError::NoVbucket(vb)),
             };
-            event(outcome.map_err(|error| failure(vb, error)))
+            event(outcome.map_err(|error| failure(&name, vb, error)))
         }))
     }
 }
@@ -202,11 +205,12 @@ async fn set_state(bucket: Arc<Bucket>, vb: Arc<Vb>, state: VbState) -> Result<(
     bucket.set_state(vb.id(), state, topology).await
 }
 
-fn failure(vb: VbId, error: VbError) -> Failure {
+fn failure(name: &str, vb: VbId, error: VbError) -> Failure {
     match error {
         VbError::NoVbucket(_) | VbError::WrongState { .. } => Failure::NotReplica,
         error => {
-            warn!("change of a stream failed vb={} error=\"{error}\"", vb.0);
+            let vb = vb.0;
+            warn!("change of a stream failed connection={name:?} vb={vb} error=\"{error}\"");
             Failure::Other(error.to_string())
         }
     }

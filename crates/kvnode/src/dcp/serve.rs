@@ -68,7 +68,7 @@ pub(crate) async fn serve(handover: Handover) {
             Session::new(wire, ProducerSide::new(access), machine).run().await;
         }
         Machine::Consumer(machine) => {
-            Session::new(wire, ConsumerSide::new(access), machine).run().await;
+            Session::new(wire, ConsumerSide::new(&name, access), machine).run().await;
         }
     }
     connections.leave(&name, &connection);
