@@ -26,10 +26,23 @@ impl Seqno {
     /// The seqno before the first.
     pub const ZERO: Self = Self(0);
 
-    /// The next seqno; saturates.
+    /// The highest seqno that a node takes from a peer: those of kv_engine are signed. The other
+    /// half of the range is left for the changes that follow it.
+    pub const TAKEN_MAX: Self = Self(i64::MAX as u64);
+
+    /// The start of the range after this seqno; saturates. A change gets [`Seqno::successor`].
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.saturating_add(1))
+    }
+
+    /// The seqno of the next change; `None` where there is none.
+    #[must_use]
+    pub const fn successor(self) -> Option<Self> {
+        match self.0.checked_add(1) {
+            Some(next) => Some(Self(next)),
+            None => None,
+        }
     }
 }
 

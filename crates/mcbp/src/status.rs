@@ -17,6 +17,7 @@ codes! {
         LOCKED = 0x09, "Locked";
         DCP_STREAM_NOT_FOUND = 0x0a, "DcpStreamNotFound";
         OPAQUE_NO_MATCH = 0x0b, "OpaqueNoMatch";
+        CAS_VALUE_INVALID = 0x0f, "CasValueInvalid";
         AUTH_STALE = 0x1f, "AuthStale";
         AUTH_ERROR = 0x20, "AuthError";
         AUTH_CONTINUE = 0x21, "AuthContinue";

@@ -44,9 +44,11 @@ impl Core {
         let generation = record.generation();
         let what = || format!("the newest rows of {vb}");
         let malformed = || damaged(what(), "a key is malformed");
-        let from = target.next();
         let mut down_to = target;
         let mut undo = BTreeMap::new();
+        let Some(from) = target.successor() else {
+            return Ok(History { down_to, rows: Vec::new(), undo });
+        };
         let mut undo_bytes = 0;
         let range = generation.undo(from, Seqno::ZERO)..=generation.undo(Seqno::MAX, Seqno::MAX);
         for entry in self.tables.undo.range(range).rev() {

@@ -3,17 +3,21 @@
 //! A replaced row moves from `rows` to `undo`, so that scans never meet it and a rollback finds
 //! it. A key that was never written costs one lookup in `keys` and no read of a row. Where the
 //! caller knows what a row replaces, or that it replaces nothing, no lookup is made.
+//!
+//! What is wrong with the rows of one vBucket, or with the rows that they replace, is an error of
+//! that vBucket's part of the batch. The other parts are prepared nevertheless, so that one error
+//! names every vBucket without which the batch can be committed.
 
 use std::collections::{BTreeMap, HashMap};
 
 use invariant::broken;
 use mcbp::{Seqno, VbId};
-use vbucket::store::Batch;
+use vbucket::store::{Batch, PartError, Scope};
 use vbucket::{Change, Replaces, StoreError, VbMeta};
 
 use crate::core::Core;
 use crate::engine::{Slice, WriteBatch};
-use crate::errors::{damaged, io};
+use crate::errors::damaged;
 use crate::format::{
     Generation, KEY_BYTES_MAX, KeyEntry, OUT_OF_LINE_BYTES, ValuePointer, VbRecord, encode_row,
     record_key,
@@ -27,6 +31,40 @@ struct Pending<'a> {
     key: Slice,
     /// The seqno of the change of the same batch that replaces this one.
     newer: Option<Seqno>,
+}
+
+/// The vBuckets whose part of a batch cannot be committed, and why.
+#[derive(Default)]
+struct FailedParts(BTreeMap<VbId, StoreError>);
+
+impl FailedParts {
+    /// Prepares one more item of the part of `vb`, unless an earlier one failed.
+    fn note(&mut self, vb: VbId, prepare: impl FnOnce() -> Result<(), StoreError>) {
+        let is_new = self.0.is_empty() || !self.0.contains_key(&vb);
+        if is_new && let Err(error) = prepare() {
+            self.0.insert(vb, error);
+        }
+    }
+
+    /// `plan`, or the error that names the failed parts.
+    fn or<T>(self, plan: T) -> Result<T, StoreError> {
+        if self.0.is_empty() {
+            return Ok(plan);
+        }
+        // An error that names its vBucket needs no wrapping while it is the only one.
+        if self.0.len() == 1
+            && let Some(error) = self.0.values().find(|error| !error.parts().is_empty())
+        {
+            return Err(error.clone());
+        }
+        let part = |(vb, error): (VbId, StoreError)| {
+            // A lookup that failed, whether by damage or by the disk, failed for this row alone.
+            let scope = error.scope().min(Scope::Vbucket);
+            let scope = if error.parts().is_empty() { Scope::Row } else { scope };
+            PartError { vb, scope, error }
+        };
+        Err(StoreError::Parts(self.0.into_iter().map(part).collect()))
+    }
 }
 
 /// What a batch does to the tables and the records.
@@ -56,9 +94,14 @@ impl<'a> Plan<'a> {
             newest: None,
             out: core.tables.batch(batch.changes.len()),
         };
-        batch.changes.iter().try_for_each(|change| plan.add(change))?;
-        batch.metas.iter().try_for_each(|meta| plan.set_meta(meta))?;
-        Ok(plan)
+        let mut failed = FailedParts::default();
+        for change in &batch.changes {
+            failed.note(change.vb, || plan.add(change));
+        }
+        for meta in &batch.metas {
+            failed.note(meta.vb, || plan.set_meta(meta));
+        }
+        failed.or(plan)
     }
 
     fn add(&mut self, change: &'a Change) -> Result<(), StoreError> {
@@ -70,8 +113,8 @@ impl<'a> Plan<'a> {
             return Err(StoreError::OutOfOrder { vb, high, seqno });
         }
         if change.row.key.len() > KEY_BYTES_MAX {
-            let text = format!("{vb} seqno {seqno}: a key is at most {KEY_BYTES_MAX} bytes");
-            return Err(io("committing", text));
+            let detail = format!("a key is at most {KEY_BYTES_MAX} bytes");
+            return Err(StoreError::Unstorable { vb, seqno, detail });
         }
         let generation = record.generation();
         let key = Slice::from(generation.document(&change.row.key));

@@ -6,6 +6,7 @@
 //! - `value`: the bytes of a document's value, and what a deletion keeps of them
 //! - `meta`: the metadata of a vBucket, written with its rows
 //! - `conflict`: which of two changes wins when two clusters replicate to each other
+//! - `hlc`: the CAS of the next change, and how far ahead one from elsewhere may be
 //! - `failover`, `rollback`: histories, and how far a replica must roll back
 //! - `stream_req`, `producer`, `consumer`: the two sides of DCP; `liveness`, `stats` serve both
 //! - `store`: the trait that a store implements
@@ -13,6 +14,7 @@
 pub mod conflict;
 pub mod consumer;
 pub mod failover;
+pub mod hlc;
 pub mod liveness;
 pub mod meta;
 pub mod producer;

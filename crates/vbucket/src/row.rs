@@ -3,6 +3,10 @@
 use bytes::Bytes;
 use mcbp::{Datatype, Seqno, VbId};
 
+/// The highest rev that a node takes from elsewhere. The other half of the range is left for the
+/// changes that follow it.
+pub const REV_TAKEN_MAX: u64 = i64::MAX as u64;
+
 /// What a change did.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Kind {

@@ -1,51 +1,15 @@
 //! The trait that a store of vBuckets implements. Its calls block: they need a thread of their own.
 
+mod error;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
 use mcbp::{Seqno, VbId};
 
-use crate::{Change, Row, VbMeta};
+pub use error::{PartError, Scope, StoreError};
 
-/// Why the store could not do what was asked.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// Bytes on disk are not the bytes that were written.
-    #[error("{what} is damaged: {detail}")]
-    Damaged {
-        /// Which part, such as "vb:7 seqno 12" or a file name.
-        what: String,
-        /// What was found.
-        detail: String,
-    },
-    /// The operating system reported an error: the disk is full, read-only, gone.
-    #[error("{doing}: {detail}")]
-    Io {
-        /// What was being done, such as "committing 12 rows".
-        doing: &'static str,
-        /// The OS error.
-        detail: String,
-    },
-    /// An earlier sync failed and stopped all writing; the node must be restarted.
-    #[error("writing stopped until a restart, because a write failed: {0}")]
-    Poisoned(String),
-    /// A defect of this program.
-    #[error(transparent)]
-    Broken(#[from] invariant::Broken),
-    /// The vBucket is not in the store.
-    #[error("{0} is not in the store")]
-    NoVbucket(VbId),
-    /// A batch would lower the seqno of a vBucket; only [`Store::rollback`] may do that.
-    #[error("{vb} is at seqno {high}, a commit cannot take it to {seqno}")]
-    OutOfOrder {
-        /// The vBucket.
-        vb: VbId,
-        /// Its high seqno, or the seqno of the row before in the batch.
-        high: Seqno,
-        /// The seqno in the batch: of a row at or below `high`, or of a record below.
-        seqno: Seqno,
-    },
-}
+use crate::{Change, Row, VbMeta};
 
 /// Whether a commit waits for the disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,8 +116,10 @@ pub trait Store: Send + Sync + 'static {
     /// Writes a batch, all of it or nothing.
     ///
     /// # Errors
-    /// Then nothing of the batch counts as written. [`StoreError::NoVbucket`] for rows of a vBucket
-    /// that is neither in the store nor in the batch, [`StoreError::OutOfOrder`],
+    /// Then nothing of the batch counts as written. Where [`StoreError::parts`] names vBuckets, the
+    /// rest of the batch can be committed without them: [`StoreError::NoVbucket`] for rows of a
+    /// vBucket that is neither in the store nor in the batch, [`StoreError::OutOfOrder`],
+    /// [`StoreError::Unstorable`], [`StoreError::Parts`]. Any other error is of the whole store:
     /// [`StoreError::Io`], [`StoreError::Poisoned`], [`StoreError::Damaged`].
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError>;
 

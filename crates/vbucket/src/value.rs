@@ -6,6 +6,9 @@
 use bytes::{BufMut as _, Bytes, BytesMut};
 use mcbp::{Datatype, Status};
 
+/// The largest value without extended attributes. Source: kv_engine's `max_item_size`.
+const VALUE_BYTES_MAX: usize = 20 * 1024 * 1024;
+
 /// The largest inflated length that a compressed value may claim: 20 MiB and 1 MiB of attributes.
 pub(crate) const INFLATED_BYTES_MAX: usize = 21 * 1024 * 1024;
 
@@ -24,19 +27,27 @@ pub(crate) fn deflate(value: &[u8]) -> Option<Vec<u8>> {
     (compressed.len() < value.len()).then_some(compressed)
 }
 
-/// Checks that a producer's value can be decoded: that a client could have stored it here.
+/// Checks that a producer's value can be decoded: that a client could have stored it here. Only a
+/// deletion may claim attributes and have none.
 ///
 /// # Errors
 /// The status with which a real consumer refuses the value, and the reason.
-pub(crate) fn check(datatype: Datatype, value: &[u8]) -> Result<(), (Status, &'static str)> {
+pub(crate) fn check(
+    datatype: Datatype,
+    value: &[u8],
+    is_document: bool,
+) -> Result<(), (Status, &'static str)> {
     if !datatype.is_known() {
         return Err((Status::EINVAL, "the datatype has unknown bits"));
     }
-    if value.len() > INFLATED_BYTES_MAX {
+    let has_attributes = datatype.contains(Datatype::XATTR);
+    if value.len() > if has_attributes { INFLATED_BYTES_MAX } else { VALUE_BYTES_MAX } {
         return Err((Status::E2BIG, "the value is too large"));
     }
     if value.is_empty() {
-        return Ok(());
+        let fits = !(is_document && has_attributes);
+        let missing = (Status::XATTR_EINVAL, "the datatype names attributes, the value is empty");
+        return if fits { Ok(()) } else { Err(missing) };
     }
     let inflated;
     let value = if datatype.contains(Datatype::SNAPPY) {
@@ -45,7 +56,7 @@ pub(crate) fn check(datatype: Datatype, value: &[u8]) -> Result<(), (Status, &'s
     } else {
         value
     };
-    if datatype.contains(Datatype::XATTR) && split(value).is_none() {
+    if has_attributes && split(value).is_none() {
         return Err((Status::XATTR_EINVAL, "the extended attributes are longer than the value"));
     }
     Ok(())

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use mcbp::{Seqno, VbState};
-use vbucket::Replaces;
 use vbucket::consumer::Part;
+use vbucket::hlc::Drift;
+use vbucket::{Replaces, Row};
 
 use super::cell::Inner;
 use super::error::VbError;
@@ -12,6 +13,7 @@ use super::filling::Filling;
 use super::pending_commit::PendingCommit;
 use super::queue::{Entry, Room, Work};
 use super::vb::Vb;
+use crate::clock::unix_now_ns;
 use crate::sync::lock;
 
 /// What a producer sent, with its room in the commit queue.
@@ -81,7 +83,7 @@ impl Vb {
         let (mut replaces, mut filling) = (Replaces::Unknown, None);
         match &part {
             Part::Rows { rows, .. } if rows.is_empty() => {
-                return Ok(Attempt::Queued(PendingCommit::of_nothing()));
+                return Ok(Attempt::Queued(PendingCommit::of_nothing(self.id())));
             }
             Part::Rows { rows, snapshot, .. } => {
                 self.check_order(&inner, rows.iter().map(|row| row.seqno), *snapshot)?;
@@ -97,10 +99,23 @@ impl Vb {
         }
         let work = Work::Received(part, replaces);
         let entry = Entry { vb: Arc::clone(&self.cell), work, room };
-        let commit = self.shared.queue.push([entry])?;
+        let drift = match &entry.work {
+            Work::Received(Part::Rows { rows, .. }, _) => self.drift_of(rows),
+            _ => Drift::default(),
+        };
+        let commit = self.shared.queue.push(entry)?;
+        self.shared.counters.replica_drift.add(&drift);
         (inner.tail, inner.filling) = (tail, filling);
         inner.last = Some(commit.clone());
         Ok(Attempt::Queued(commit))
+    }
+
+    /// How far the CAS values of rows are from this node's clock.
+    fn drift_of(&self, rows: &[Arc<Row>]) -> Drift {
+        let (now_ns, limits) = (unix_now_ns(), self.shared.options.drift);
+        let mut drift = Drift::default();
+        rows.iter().for_each(|row| drift.add(row.cas, now_ns, &limits));
+        drift
     }
 
     fn check_order(

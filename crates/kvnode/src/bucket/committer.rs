@@ -1,6 +1,7 @@
 //! The committer: one thread for each bucket that makes everything queued durable with one batch,
 //! then visible, and then wakes those who wait. A batch that failed is dropped, together with what
-//! was queued after it, which was made on top of it.
+//! was queued after it, which was made on top of it. Where only the parts of some vBuckets cannot
+//! be stored, these are dropped in the same way, and the rest of the batch is committed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
@@ -12,7 +13,7 @@ use log::{error, info};
 use logline::value;
 use mcbp::{Seqno, VbId};
 use vbucket::consumer::Part;
-use vbucket::store::{Batch, Durability};
+use vbucket::store::{Batch, Durability, PartError};
 use vbucket::{Change, Kind, Replaces, Row, StoreError, VbMeta};
 
 use super::cell::{Tail, VbCell};
@@ -88,33 +89,68 @@ impl Committer {
         }
     }
 
-    fn commit(&mut self, queued: QueuedBatch) {
-        let (vbs, batch, durability) = self.assemble(&queued.entries);
-        failpoint::reach("flush-assembled");
-        let began = Instant::now();
-        let committed = self.shared.store.commit(&batch, durability);
-        self.shared.counters.commit_time.observe(began.elapsed());
-        match committed {
-            Ok(()) => {
-                failpoint::reach("flush-stored");
-                self.shared.counters.commits.add(1);
-                self.shared.counters.rows_committed.add(batch.changes.len() as u64);
-                if self.shared.queue.succeeded() {
-                    info!("commits succeed again bucket={}", self.shared.options.name);
-                }
-                let publish = |vb| self.publish(vb);
-                let changed: Vec<_> = vbs.into_values().filter_map(publish).collect();
-                failpoint::reach("flush-visible");
-                let QueuedBatch { entries, commit, .. } = queued;
-                // Their room in the queue is free before anyone hears of the commit.
-                drop(entries);
-                commit.complete(Ok(()));
-                for vb in changed {
-                    vb.listeners.notify(vb.id(), VbEvent::Committed);
-                }
+    fn commit(&mut self, mut queued: QueuedBatch) {
+        // Each round takes out at least one vBucket.
+        while !queued.entries.is_empty() {
+            let (vbs, batch, durability) = self.assemble(&queued.entries);
+            failpoint::reach("flush-assembled");
+            let began = Instant::now();
+            let committed = self.shared.store.commit(&batch, durability);
+            self.shared.counters.commit_time.observe(began.elapsed());
+            match committed {
+                Ok(()) => return self.committed(queued, vbs, batch.changes.len()),
+                Err(error) if self.leave_out(&mut queued, &error) => {}
+                Err(error) => return self.fail(&queued, batch.changes.len(), &error),
             }
-            Err(error) => self.fail(&queued, batch.changes.len(), &error),
         }
+        queued.commit.complete(Ok(queued.left_out));
+    }
+
+    /// Makes a batch visible that is on disk now.
+    fn committed(&mut self, queued: QueuedBatch, vbs: BTreeMap<VbId, VbBatch>, rows: usize) {
+        failpoint::reach("flush-stored");
+        self.shared.counters.commits.add(1);
+        self.shared.counters.rows_committed.add(rows as u64);
+        if self.shared.queue.succeeded() {
+            info!("commits succeed again bucket={}", self.shared.options.name);
+        }
+        let publish = |vb| self.publish(vb);
+        let changed: Vec<_> = vbs.into_values().filter_map(publish).collect();
+        failpoint::reach("flush-visible");
+        let QueuedBatch { entries, commit, left_out, .. } = queued;
+        // Their room in the queue is free before anyone hears of the commit.
+        drop(entries);
+        commit.complete(Ok(left_out));
+        for vb in changed {
+            vb.listeners.notify(vb.id(), VbEvent::Committed);
+        }
+    }
+
+    /// Takes the vBuckets that `error` is confined to out of the batch, and out of everything that
+    /// was queued after it. Returns false where the error is of the whole store.
+    fn leave_out(&self, queued: &mut QueuedBatch, error: &StoreError) -> bool {
+        let mut any = false;
+        for PartError { vb, error, .. } in error.parts() {
+            let Some(entry) = queued.entries.iter().find(|entry| entry.vb.id() == vb) else {
+                continue;
+            };
+            let cell = Arc::clone(&entry.vb);
+            let failure = CommitError::Unstorable(error);
+            // Nothing is queued for the vBucket while it is locked: what was queued on top of the
+            // failed rows goes with them, and the next row follows what is on disk.
+            let mut inner = lock(&cell.inner);
+            self.shared.queue.leave_out(vb, &failure);
+            inner.drop_queued();
+            drop(inner);
+            self.shared.counters.commit_failures.add(1);
+            if self.shared.counters.read_failures.add() {
+                let (bucket, error) = (&self.shared.options.name, value(&failure));
+                error!("rows not stored bucket={bucket} vb={} error={error}", vb.0);
+            }
+            queued.leave_out(vb, failure);
+            any = true;
+        }
+        any
     }
 
     /// Sorts a batch's entries by vBucket and works out the record of each.

@@ -7,6 +7,7 @@ use exposition::Durations;
 use log::error;
 use logline::{Limit, LogLimiter};
 use tokio_util::sync::CancellationToken;
+use vbucket::hlc::Drift;
 
 use crate::counter::Counter;
 use crate::sync::lock;
@@ -35,6 +36,35 @@ pub(crate) struct Counters {
     pub(crate) pager_runs: Counter,
     pub(crate) rollbacks: Counter,
     pub(crate) purged: Counter,
+    /// CAS values of changes that came from another cluster to active vBuckets.
+    pub(crate) active_drift: DriftCounters,
+    /// CAS values of changes that came from producers to replicas.
+    pub(crate) replica_drift: DriftCounters,
+    /// CAS values that were refused.
+    pub(crate) invalid_cas: Counter,
+}
+
+/// How far CAS values from elsewhere were from this node's clock.
+#[derive(Default, Debug)]
+pub(crate) struct DriftCounters {
+    /// The sum of the distances in microseconds.
+    pub(crate) total_us: Counter,
+    /// How many CAS values there were.
+    pub(crate) count: Counter,
+    /// How many were further ahead of the clock than the options allow.
+    pub(crate) ahead: Counter,
+    /// How many were further behind it.
+    pub(crate) behind: Counter,
+}
+
+impl DriftCounters {
+    pub(crate) fn add(&self, drift: &Drift) {
+        let Drift { total_us, count, ahead, behind } = *drift;
+        self.total_us.add(total_us);
+        self.count.add(count);
+        self.ahead.add(ahead);
+        self.behind.add(behind);
+    }
 }
 
 /// Reads of the disk that failed: every one is counted, and logged within a limit, because a

@@ -15,6 +15,9 @@ pub enum CommitError {
     /// The store failed to write this batch.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The store cannot store the rows of this vBucket; those of others it can.
+    #[error("the rows of the vBucket cannot be stored: {0}")]
+    Unstorable(StoreError),
     /// An earlier batch failed; nothing is queued until the store takes one again.
     #[error("writes are refused because the last commit failed: {0}")]
     Refusing(StoreError),
@@ -77,6 +80,14 @@ pub enum VbError {
         end: Seqno,
         /// The seqno that was queued last.
         high: Seqno,
+    },
+    /// A counter of the vBucket is at the end of its range: no change can follow.
+    #[error("{vb} has no higher {counter}; remove it and rebuild it from another copy")]
+    Exhausted {
+        /// The vBucket.
+        vb: VbId,
+        /// Which: seqno, rev (of the document) or CAS.
+        counter: &'static str,
     },
     /// A producer's failover table is malformed.
     #[error(transparent)]

@@ -74,7 +74,7 @@ pub(super) async fn commit_meta(vb: &Arc<Vb>, meta: VbMeta) -> Result<(), VbErro
     let entry = Entry { vb: Arc::clone(&vb.cell), work, room: Room::NONE };
     let commit = {
         let mut inner = lock(&vb.cell.inner);
-        let commit = vb.shared.queue.push([entry])?;
+        let commit = vb.shared.queue.push(entry)?;
         inner.last = Some(commit.clone());
         commit
     };

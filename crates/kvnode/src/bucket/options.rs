@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use mcbp::VbState;
+use vbucket::hlc::DriftLimits;
 use vbucket::store::Durability;
 
 /// The cache of disk blocks.
@@ -42,6 +43,8 @@ pub struct BucketOptions {
     pub expiry_pager_interval: Duration,
     /// How long deletions are kept; a copy that was away for longer is rebuilt.
     pub deletions_kept: Duration,
+    /// How far a CAS from elsewhere may be from this node's clock.
+    pub drift: DriftLimits,
 }
 
 impl BucketOptions {
@@ -69,6 +72,7 @@ impl BucketOptions {
             expiry_pager_interval: Duration::from_secs(600),
             // Couchbase's `metadata purge interval`.
             deletions_kept: Duration::from_secs(3 * 24 * 60 * 60),
+            drift: DriftLimits::default(),
         };
         options.set_quota(Self::QUOTA_BYTES_DEFAULT);
         options

@@ -2,13 +2,14 @@
 //!
 //! Bounded in bytes. Room is taken before a vBucket is locked, so that nobody waits with a lock
 //! held. What is queued is in batches, each with one [`PendingCommit`]: the committer takes the
-//! first, and new entries join the last until that is large enough.
+//! first, and new entries join the last until that is large enough. A vBucket whose row cannot be
+//! stored is taken out of all batches, and the others go on.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use mcbp::Seqno;
+use mcbp::{Seqno, VbId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use vbucket::consumer::Part;
 use vbucket::{Replaces, Row, StoreError, VbMeta};
@@ -70,12 +71,33 @@ pub(super) struct Entry {
 pub(super) struct QueuedBatch {
     pub(super) entries: Vec<Entry>,
     pub(super) commit: PendingCommit,
+    /// The vBuckets whose entries were taken out again, and why.
+    pub(super) left_out: Vec<(VbId, CommitError)>,
     bytes: usize,
 }
 
 impl QueuedBatch {
-    fn new() -> Self {
-        Self { entries: Vec::new(), commit: PendingCommit::new(), bytes: 0 }
+    fn new(vb: VbId) -> Self {
+        let commit = PendingCommit::new(vb);
+        Self { entries: Vec::new(), commit, left_out: Vec::new(), bytes: 0 }
+    }
+
+    /// Whether more entries may join it. What left out a vBucket must not hold for later entries of
+    /// that vBucket, so nothing joins such a batch.
+    const fn is_open(&self) -> bool {
+        self.bytes < BATCH_BYTES && self.left_out.is_empty()
+    }
+
+    /// Takes out the entries of `vb`, for whose senders the commit fails with `error`. Returns how
+    /// many there were.
+    pub(super) fn leave_out(&mut self, vb: VbId, error: CommitError) -> usize {
+        let before = self.entries.len();
+        self.entries.retain(|entry| entry.vb.id() != vb);
+        let count = before - self.entries.len();
+        if count > 0 {
+            self.left_out.push((vb, error));
+        }
+        count
     }
 }
 
@@ -135,11 +157,8 @@ impl CommitQueue {
         self.bytes_max.saturating_sub(self.room.available_permits())
     }
 
-    /// Queues `entries` in their order; all of them or none.
-    pub(super) fn push(
-        &self,
-        entries: impl IntoIterator<Item = Entry>,
-    ) -> Result<PendingCommit, CommitError> {
+    /// Queues an entry after all others.
+    pub(super) fn push(&self, entry: Entry) -> Result<PendingCommit, CommitError> {
         let mut state = lock(&self.state);
         if state.closed {
             return Err(CommitError::Closed);
@@ -149,18 +168,17 @@ impl CommitQueue {
         {
             return Err(CommitError::Refusing(failure.error.clone()));
         }
+        let vb = entry.vb.id();
         let mut last = match state.batches.pop_back() {
-            Some(last) if last.bytes < BATCH_BYTES => last,
+            Some(last) if last.is_open() => last,
             full => {
                 state.batches.extend(full);
-                QueuedBatch::new()
+                QueuedBatch::new(vb)
             }
         };
-        for entry in entries {
-            last.bytes += entry.room.bytes();
-            last.entries.push(entry);
-        }
-        let commit = last.commit.clone();
+        last.bytes += entry.room.bytes();
+        last.entries.push(entry);
+        let commit = last.commit.of(vb);
         state.batches.push_back(last);
         self.filled.notify_one();
         Ok(commit)
@@ -187,6 +205,14 @@ impl CommitQueue {
         let first = state.failure.is_none();
         state.failure = Some(FailedCommit { error, retry_at: None });
         (std::mem::take(&mut state.batches), first)
+    }
+
+    /// Takes out everything that is queued for `vb`, which was made on top of a row that was not
+    /// committed. The caller holds the vBucket's lock, so that nothing is queued meanwhile.
+    pub(super) fn leave_out(&self, vb: VbId, error: &CommitError) {
+        for batch in &mut lock(&self.state).batches {
+            batch.leave_out(vb, error.clone());
+        }
     }
 
     /// Everything that was queued on top of a failed batch has been dropped: the next commit may be

@@ -131,15 +131,19 @@ impl Vb {
         self.cell.write_holds.load(Ordering::Relaxed) > 0
     }
 
-    /// How many documents it holds. Blocks on the disk.
+    /// How many documents it holds; none if it was removed meanwhile. Blocks on the disk.
     pub(crate) fn item_count(&self) -> Result<u64, StoreError> {
-        self.shared.store.item_count(self.id()).inspect_err(|error| {
-            if !self.shared.counters.read_failures.add() {
-                return;
-            }
-            let (bucket, vb) = (self.bucket_name(), self.id().0);
-            log::error!("counting documents failed bucket={bucket} vb={vb} error={}", value(error));
-        })
+        match self.shared.store.item_count(self.id()) {
+            // That a vBucket was removed is no failure of the disk.
+            Err(StoreError::NoVbucket(_)) => Ok(0),
+            counted => counted.inspect_err(|error| {
+                if self.shared.counters.read_failures.add() {
+                    let (bucket, vb) = (self.bucket_name(), self.id().0);
+                    let error = value(error);
+                    log::error!("counting documents failed bucket={bucket} vb={vb} error={error}");
+                }
+            }),
+        }
     }
 
     /// How many seqnos are queued and not yet durable.

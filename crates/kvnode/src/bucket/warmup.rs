@@ -8,12 +8,13 @@ use invariant::Broken;
 use log::{error, info, warn};
 use logline::value;
 use mcbp::{VbId, VbState};
-use vbucket::StoreError;
 use vbucket::store::{Batch, Durability};
+use vbucket::{StoreError, VbMeta};
 
 use super::core::{Bucket, Warmup};
 use super::history::{begin_branch, new_meta};
 use super::vb::Vb;
+use crate::clock::unix_now_ns;
 use crate::sync::lock;
 
 /// Why warm-up failed.
@@ -57,6 +58,21 @@ impl Bucket {
         warmup.clone()
     }
 
+    /// Reports vBuckets whose newest CAS is ahead of the clock: their next CAS values go on from
+    /// there, whatever the clock says.
+    fn warn_of_clocks(&self, metas: &[VbMeta]) {
+        let cas_max = self.shared.options.drift.cas_max(unix_now_ns());
+        let mut ahead = metas.iter().filter(|meta| meta.max_cas > cas_max).peekable();
+        if let Some(&VbMeta { vb, max_cas, .. }) = ahead.peek() {
+            let (bucket, count) = (self.name(), ahead.count());
+            warn!(
+                "CAS values are ahead of the clock, check the clock bucket={bucket} \
+                 vbuckets={count} first={} max_cas={max_cas}",
+                vb.0
+            );
+        }
+    }
+
     fn load(self: &Arc<Self>) -> Result<usize, WarmupError> {
         let options = &self.shared.options;
         let mut metas = self.shared.store.load().map_err(WarmupError::Load)?;
@@ -90,6 +106,7 @@ impl Bucket {
             commit.map_err(WarmupError::Commit)?;
             failpoint::reach("warmup-committed");
         }
+        self.warn_of_clocks(&metas);
         let loaded = metas.len();
         for meta in metas {
             self.put_slot(meta.vb, Some(Vb::new(meta, Arc::clone(&self.shared))))?;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use logline::value;
 use mcbp::{Datatype, VbState, VbUuid};
 use vbucket::value::kept_by_deletion;
-use vbucket::{Kind, Replaces, Row, StoreError};
+use vbucket::{Kind, Replaces, Row, StoreError, hlc};
 
 use super::error::VbError;
 use super::pending_commit::PendingCommit;
@@ -201,24 +201,27 @@ impl Vb {
         if inner.epoch != epoch {
             return Ok(Attempt::Moving);
         }
-        let seqno = inner.tail.seqno.next();
-        let next_rev = || old.map_or(inner.tail.max_deleted_rev, |row| row.rev).saturating_add(1);
+        let exhausted = |counter| VbError::Exhausted { vb: self.id(), counter };
+        let seqno = inner.tail.seqno.successor().ok_or_else(|| exhausted("seqno"))?;
+        let next_rev = || old.map_or(inner.tail.max_deleted_rev, |row| row.rev).checked_add(1);
+        let next_cas = || hlc::next_cas(clock::unix_now_ns(), inner.tail.max_cas);
         let (rev, cas) = match draft.version {
-            Version::Ours => (next_rev(), None),
+            Version::Ours => (next_rev().ok_or_else(|| exhausted("rev"))?, None),
             Version::Theirs { rev, cas } => (rev, cas),
         };
+        let cas = cas.or_else(next_cas).ok_or_else(|| exhausted("CAS"))?;
         let row = Arc::new(Row {
             key: key.clone(),
             seqno,
             rev,
-            cas: cas.unwrap_or_else(|| clock::next_cas(inner.tail.max_cas)),
+            cas,
             datatype: draft.datatype,
             kind: draft.kind,
             value: draft.value,
         });
         let work = Work::Row(Arc::clone(&row), (seqno, seqno), replaces);
         let entry = Entry { vb: Arc::clone(&self.cell), work, room };
-        let commit = self.shared.queue.push([entry]).map_err(VbError::from)?;
+        let commit = self.shared.queue.push(entry).map_err(VbError::from)?;
         inner.tail.follow(&row);
         inner.pending.insert(key.clone(), (Arc::clone(&row), commit.clone()));
         inner.last = Some(commit.clone());

@@ -56,6 +56,8 @@ struct Bucket {
     quota_mib: Option<Spanned<u64>>,
     expiry_interval_s: Option<Spanned<u64>>,
     deletions_kept_h: Option<Spanned<u64>>,
+    hlc_drift_ahead_ms: Option<Spanned<u64>>,
+    hlc_max_future_s: Option<Spanned<u64>>,
 }
 
 impl Bucket {
@@ -191,6 +193,12 @@ impl Checker<'_> {
         let hours = options.deletions_kept.as_secs() / 3600;
         let hours = self.number(bucket.deletions_kept_h.as_ref(), hours, (1, 1440))?;
         options.deletions_kept = Duration::from_secs(hours * 3600);
+        let ahead = options.drift.ahead.as_millis() as u64;
+        let ahead = self.number(bucket.hlc_drift_ahead_ms.as_ref(), ahead, (1, 86_400_000))?;
+        options.drift.ahead = Duration::from_millis(ahead);
+        let future = options.drift.future_max.as_secs();
+        let future = self.number(bucket.hlc_max_future_s.as_ref(), future, (1, 31_622_400))?;
+        options.drift.future_max = Duration::from_secs(future);
         options.check().map_err(|what| self.problem(&bucket.name, what))?;
         Ok(options)
     }

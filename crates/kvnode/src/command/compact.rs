@@ -13,6 +13,7 @@ pub(super) async fn compact(
     bucket: &Bucket,
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
+    request.without_cas()?;
     let rule = rule(request.frame.extras)?;
     let vb = any_vb(bucket, request.vb())?;
     vb.purge(rule).await?;

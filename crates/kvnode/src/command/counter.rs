@@ -5,12 +5,12 @@ use mcbp::kv::CounterExtras;
 use mcbp::{Opcode, Status};
 use vbucket::{Kind, Row};
 
+use super::expiry::checked_expiry;
 use super::read::{keeping, living, matching};
 use super::store::written_answer;
 use super::value::Value;
 use crate::bucket::{Bucket, Draft, Version, WriteRefusal};
 use crate::client::Client;
-use crate::clock::{absolute_expiry, unix_now};
 use crate::protocol::{Request, RequestError, active_vb};
 
 /// The value of the expiry field that means "do not create a missing counter".
@@ -25,12 +25,17 @@ pub(super) async fn count(
     let vb = active_vb(bucket, request.vb())?;
     let key = request.key(&client.features)?;
     let extras = CounterExtras::decode(&request.frame)?;
+    // Of a new counter.
+    let expiry = match extras.expiry {
+        DO_NOT_CREATE => None,
+        expiry => Some(checked_expiry(expiry)?),
+    };
     let mut number = 0;
     let change = |old: Option<&Row>| match living(old) {
-        None if extras.expiry == DO_NOT_CREATE => Err(WriteRefusal::Status(Status::KEY_ENOENT)),
         None => {
+            let missing = WriteRefusal::Status(Status::KEY_ENOENT);
+            let Some(expiry) = expiry else { return Err(missing) };
             number = extras.initial;
-            let expiry = absolute_expiry(extras.expiry, unix_now());
             let kind = Kind::Document { flags: 0, expiry };
             let value = decimal(&[], number)?;
             Ok(Draft { version: Version::Ours, kind, datatype: value.datatype, value: value.bytes })

@@ -11,7 +11,7 @@ use crate::protocol::{Request, RequestError};
 /// The newest supported format of the map.
 const VERSION_MAX: u16 = 2;
 /// To be raised when the table below changes.
-const REVISION: u16 = 1;
+const REVISION: u16 = 2;
 
 /// Answers with the map, in the requested format or the newest supported one.
 pub(super) fn get(client: &mut Client, request: &Request<'_>) -> Result<(), RequestError> {
@@ -44,6 +44,7 @@ const fn attrs(status: Status) -> &'static [&'static str] {
         Status::SUCCESS => &["success"],
         Status::KEY_ENOENT | Status::KEY_EEXISTS | Status::NOT_STORED => &["item-only"],
         Status::E2BIG | Status::DELTA_BADVAL => &["item-only", "invalid-input"],
+        Status::CAS_VALUE_INVALID => &["item-only", "invalid-input"],
         Status::EINVAL | Status::ERANGE | Status::XATTR_EINVAL => &["internal", "invalid-input"],
         Status::NOT_MY_VBUCKET => &["fetch-config", "invalid-input"],
         Status::LOCKED => &["item-locked", "item-only", "retry-now"],

@@ -5,6 +5,8 @@ use bytes::Bytes;
 use mcbp::kv::{DocumentMeta, WithMetaExtras, with_meta_options as option};
 use mcbp::{Datatype, Opcode, Status};
 use vbucket::conflict::{Incoming, replaces};
+use vbucket::hlc::Drift;
+use vbucket::row::REV_TAKEN_MAX;
 use vbucket::{Kind, Row};
 
 use super::read::{living, matching, miss};
@@ -13,7 +15,7 @@ use super::value::Value;
 use crate::blocking::disk;
 use crate::bucket::{Bucket, Draft, Version, WriteRefusal};
 use crate::client::Client;
-use crate::clock::unix_now;
+use crate::clock::{unix_now, unix_now_ns};
 use crate::protocol::{Request, RequestError, active_vb};
 
 /// Answers with the metadata of a document, also of a deleted one.
@@ -65,7 +67,7 @@ pub(super) async fn store(
     bucket: &Bucket,
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
-    let theirs = Theirs::of(request)?;
+    let theirs = Theirs::of(client, bucket, request)?;
     let datatype = request.datatype(&client.features)?;
     let value = Value::checked(theirs.value(request)?, datatype)?;
     let WithMetaExtras { flags, expiry, .. } = theirs.extras;
@@ -81,7 +83,7 @@ pub(super) async fn delete(
     bucket: &Bucket,
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
-    let theirs = Theirs::of(request)?;
+    let theirs = Theirs::of(client, bucket, request)?;
     let datatype = request.datatype(&client.features)?;
     let mut value = Value { bytes: Bytes::new(), datatype: Datatype::RAW };
     if datatype.contains(Datatype::XATTR) {
@@ -106,7 +108,7 @@ struct Theirs {
 }
 
 impl Theirs {
-    fn of(request: &Request<'_>) -> Result<Self, RequestError> {
+    fn of(client: &Client, bucket: &Bucket, request: &Request<'_>) -> Result<Self, RequestError> {
         let extras = WithMetaExtras::decode(&request.frame)?;
         let has = |bit| extras.options & bit != 0;
         let check_conflicts = !has(option::SKIP_CONFLICT_RESOLUTION) && !has(option::FORCE);
@@ -128,6 +130,11 @@ impl Theirs {
                 "invalid CAS in extras (0 or all ones)",
             ));
         }
+        if extras.rev > REV_TAKEN_MAX {
+            let text = format!("the rev {} in extras is above {REV_TAKEN_MAX}", extras.rev);
+            return Err(RequestError::new(Status::EINVAL, text));
+        }
+        check_clock(extras.cas, client, bucket)?;
         Ok(Self { extras, check_conflicts })
     }
 
@@ -175,4 +182,28 @@ impl Theirs {
         written_answer(client, request, written, &[]);
         Ok(())
     }
+}
+
+/// Refuses a CAS that is too far ahead of the clock: it would take all later ones of the vBucket
+/// with it.
+fn check_clock(cas: u64, client: &Client, bucket: &Bucket) -> Result<(), RequestError> {
+    let limits = bucket.options().drift;
+    let (counters, now_ns) = (bucket.counters(), unix_now_ns());
+    let cas_max = limits.cas_max(now_ns);
+    if cas > cas_max {
+        counters.invalid_cas.add(1);
+        let seconds = limits.future_max.as_secs();
+        let text = format!(
+            "invalid CAS in extras: {cas} is more than {seconds} s ahead of this node's clock, at \
+             most {cas_max} is taken; check the clocks of both clusters"
+        );
+        // As kv_engine: other clients do not know the status.
+        let xerror = client.features.xerror;
+        let status = if xerror { Status::CAS_VALUE_INVALID } else { Status::KEY_EEXISTS };
+        return Err(RequestError::new(status, text));
+    }
+    let mut drift = Drift::default();
+    drift.add(cas, now_ns, &limits);
+    counters.active_drift.add(&drift);
+    Ok(())
 }

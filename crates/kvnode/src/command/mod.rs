@@ -1,13 +1,15 @@
 //! The commands of a client connection: one function for each, and the table that finds it.
 //!
 //! - `handshake`, `sasl`: the connection itself; `error_map`: what each status means
-//! - `read`, `store`, `counter`, `touch`: documents; `value`: what their bytes are (pure)
+//! - `read`, `store`, `counter`, `touch`: documents; `value`: what their bytes are (pure);
+//!   `expiry`: until when they live
 //! - `meta`: documents with the metadata of another cluster
 //! - `vbucket`, `seqno`, `compact`: vBuckets; STAT is in `crate::stat`
 
 mod compact;
 mod counter;
 mod error_map;
+mod expiry;
 mod handshake;
 mod meta;
 mod read;

@@ -6,11 +6,12 @@ use mcbp::{Opcode, Status};
 use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Row};
 
+use super::expiry::checked_expiry;
 use super::read::{keeping, living, matching};
 use super::value::Value;
 use crate::bucket::{Bucket, Draft, Version, WriteRefusal, Written};
 use crate::client::Client;
-use crate::clock::{absolute_expiry, unix_now};
+use crate::clock::unix_now;
 use crate::protocol::{Request, RequestError, active_vb};
 
 /// SET, ADD and REPLACE.
@@ -27,7 +28,7 @@ pub(super) async fn store(
         return Err(RequestError::new(Status::EINVAL, "ADD takes no CAS"));
     }
     let value = Value::checked(request.value(), request.datatype(&client.features)?)?;
-    let expiry = absolute_expiry(extras.expiry, unix_now());
+    let expiry = checked_expiry(extras.expiry)?;
     let change = |old: Option<&Row>| {
         let old = match request.opcode {
             Opcode::ADD if living(old).is_some() => {

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use mcbp::{Opcode, Status};
 use vbucket::{Kind, Row};
 
+use super::expiry::checked_expiry;
 use super::read::{Seen, living, look, miss, show};
 use crate::bucket::{Bucket, Draft, Version, WriteRefusal};
 use crate::client::Client;
-use crate::clock::{absolute_expiry, unix_now};
 use crate::protocol::{Request, RequestError, active_vb};
 
 /// See the module.
@@ -19,7 +19,7 @@ pub(super) async fn touch(
     let vb = active_vb(bucket, request.vb())?;
     let key = request.key(&client.features)?;
     let extras = request.frame.extras_exact::<4>("extras must be 4 bytes")?;
-    let expiry = absolute_expiry(u32::from_be_bytes(*extras), unix_now());
+    let expiry = checked_expiry(u32::from_be_bytes(*extras))?;
     // Looked up first, so that an overdue document expires and is not revived.
     let value_bytes = match look(bucket, &vb, key).await? {
         Seen::Alive(row, _) => row.value.len(),

@@ -83,6 +83,7 @@ pub(super) async fn delete(
     bucket: &Arc<Bucket>,
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
+    request.without_cas()?;
     let vb = any_vb(bucket, request.vb())?.id();
     bucket.remove_vb(vb).await?;
     info!("vbucket removed bucket={} vb={}", bucket.name(), vb.0);

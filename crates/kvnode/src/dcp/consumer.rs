@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use log::{info, warn};
 use logline::value;
-use mcbp::{Frame, Seqno, VbId, VbState};
+use mcbp::{Frame, Seqno, Status, VbId, VbState};
 use tokio::sync::watch;
 use vbucket::consumer::{Consumer, Effect, Effects, Event, Failure, Part, Replicas as _};
 
@@ -28,6 +28,8 @@ const HELD_WINDOWS: usize = 2;
 
 /// See the module.
 pub(super) struct ConsumerSide {
+    /// The name of the connection, for the log: it says who the producer is.
+    name: Arc<str>,
     access: ReplicaAccess,
     watched: HashMap<VbId, Subscription>,
     /// The number of consumers of the bucket, which share its memory for windows.
@@ -35,9 +37,10 @@ pub(super) struct ConsumerSide {
 }
 
 impl ConsumerSide {
-    pub(super) fn new(access: Access) -> Self {
+    pub(super) fn new(name: &str, access: Access) -> Self {
         let consumers = access.served().connections.consumers();
-        Self { access: ReplicaAccess::new(access), watched: HashMap::new(), consumers }
+        let (access, watched) = (ReplicaAccess::new(access), HashMap::new());
+        Self { name: name.into(), access, watched, consumers }
     }
 
     fn window_bytes(&self) -> u32 {
@@ -58,13 +61,13 @@ impl ConsumerSide {
         change: impl FnOnce(Arc<Bucket>, Arc<Vb>) -> F + Send + 'static,
         event: impl FnOnce(Result<(), Failure>) -> Event + Send + 'static,
     ) -> Execution<Self> {
-        let bucket = Arc::clone(self.access.bucket());
+        let (name, bucket) = (Arc::clone(&self.name), Arc::clone(self.access.bucket()));
         Execution::Later(Box::pin(async move {
             let outcome = match bucket.vb(vb) {
                 Some(found) => change(bucket, found).await,
                 None => Err(VbError::NoVbucket(vb)),
             };
-            event(outcome.map_err(|error| failure(vb, error)))
+            event(outcome.map_err(|error| failure(&name, vb, error)))
         }))
     }
 }
@@ -158,6 +161,9 @@ impl Side for ConsumerSide {
             Effect::Note(vb, note) => info!("note of a stream {wire} vb={} note={note:?}", vb.0),
             // The connection's name says who the producer is.
             Effect::Refused(vb, refused) => {
+                let is_invalid_cas = refused.status == Status::CAS_VALUE_INVALID;
+                let counters = self.access.bucket().counters();
+                counters.invalid_cas.add(u64::from(is_invalid_cas));
                 warn!("stream ended by a refused frame {wire} vb={} {refused}", vb.0);
             }
             Effect::Close(reason) => return Execution::Close(reason),
@@ -200,11 +206,12 @@ async fn set_state(bucket: Arc<Bucket>, vb: Arc<Vb>, state: VbState) -> Result<(
     bucket.set_state(vb.id(), state, topology).await
 }
 
-fn failure(vb: VbId, error: VbError) -> Failure {
+fn failure(name: &str, vb: VbId, error: VbError) -> Failure {
     match error {
         VbError::NoVbucket(_) | VbError::WrongState { .. } => Failure::NotReplica,
         error => {
-            warn!("change of a stream failed vb={} error={}", vb.0, value(&error));
+            let (vb, name, error) = (vb.0, value(name), value(&error));
+            warn!("change of a stream failed connection={name} vb={vb} error={error}");
             Failure::Other(error.to_string())
         }
     }

@@ -19,6 +19,7 @@ use super::producer::ProducerSide;
 use super::registry::{Machine, window_bytes};
 use super::session::Session;
 use super::wire::Wire;
+use crate::clock::unix_now;
 use crate::tls::Socket;
 
 /// A connection that has sent DCP_OPEN, on its way from its session to [`serve`].
@@ -51,7 +52,9 @@ pub(crate) async fn serve(handover: Handover) {
             let consumers = *connections.consumers().borrow() + 1;
             let window_bytes = window_bytes(served.bucket.options().quota_bytes, consumers);
             let options = ConsumerOptions { collections, json, window_bytes };
-            (Machine::Consumer(Arc::new(Mutex::new(Consumer::new(options, opened)))), "consumer")
+            let drift = served.bucket.options().drift;
+            let machine = Consumer::new(options, opened).with_clock(unix_now(), drift);
+            (Machine::Consumer(Arc::new(Mutex::new(machine))), "consumer")
         }
     };
     let (shown, login) = (value(&name), value(&user));
@@ -67,7 +70,7 @@ pub(crate) async fn serve(handover: Handover) {
             Session::new(wire, ProducerSide::new(access), machine).run().await;
         }
         Machine::Consumer(machine) => {
-            Session::new(wire, ConsumerSide::new(access), machine).run().await;
+            Session::new(wire, ConsumerSide::new(&name, access), machine).run().await;
         }
     }
     connections.leave(&name, &connection);

@@ -39,6 +39,12 @@ const COUNTERS: &[Metric<Bucket>] = &[
     ("kvnode_commit_failures", "Batches that failed to be written", |b| {
         b.counters().commit_failures.get()
     }),
+    ("kvnode_cas_ahead", "CAS values from elsewhere that were ahead of the clock", |b| {
+        b.counters().active_drift.ahead.get() + b.counters().replica_drift.ahead.get()
+    }),
+    ("kvnode_cas_refused", "CAS values from elsewhere that were too far ahead of the clock", |b| {
+        b.counters().invalid_cas.get()
+    }),
     ("kvnode_commits", "Batches that were written", |b| b.counters().commits.get()),
     ("kvnode_changes_committed", "Changes that were written", |b| {
         b.counters().rows_committed.get()

@@ -37,7 +37,20 @@ impl From<FrameError> for RequestError {
 
 impl From<CommitError> for RequestError {
     fn from(error: CommitError) -> Self {
-        Self::new(Status::ETMPFAIL, error)
+        Self::new(status_of(&error), error)
+    }
+}
+
+/// The status of the answer to a change that was not committed. What the store cannot store is not
+/// stored by another try either.
+pub(crate) const fn status_of(error: &CommitError) -> Status {
+    match error {
+        CommitError::Unstorable(_) => Status::EINTERNAL,
+        CommitError::Store(_)
+        | CommitError::Refusing(_)
+        | CommitError::QueueFull
+        | CommitError::Late
+        | CommitError::Closed => Status::ETMPFAIL,
     }
 }
 
@@ -60,14 +73,15 @@ impl From<WriteRefusal> for RequestError {
 impl From<VbError> for RequestError {
     fn from(error: VbError) -> Self {
         let status = match &error {
-            VbError::NotReady(_) | VbError::Commit(_) => Status::ETMPFAIL,
+            VbError::NotReady(_) => Status::ETMPFAIL,
+            VbError::Commit(error) => status_of(error),
             VbError::WrongState { state: VbState::Pending, .. } => Status::ETMPFAIL,
             VbError::NoVbucket(_) | VbError::WrongState { .. } => Status::NOT_MY_VBUCKET,
             VbError::OutOfRange { .. } | VbError::Gap { .. } | VbError::NotMonotonic { .. } => {
                 Status::ERANGE
             }
             VbError::Failover(_) => Status::EINVAL,
-            VbError::Store(_) | VbError::Broken(_) => Status::EINTERNAL,
+            VbError::Exhausted { .. } | VbError::Store(_) | VbError::Broken(_) => Status::EINTERNAL,
         };
         // NOT_MY_VBUCKET is routine: no text is sent, clients refresh their map.
         if status == Status::NOT_MY_VBUCKET { status.into() } else { Self::new(status, error) }

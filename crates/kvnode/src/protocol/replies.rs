@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use invariant::{Broken, broken};
 use mcbp::{FrameBuilder, Header, Status};
 
+use super::error::status_of;
 use crate::bucket::PendingCommit;
 
 /// An answer that is true only once its commit has succeeded.
@@ -54,20 +55,20 @@ impl Replies {
     }
 
     /// Waits for all commits and returns the bytes to write. An answer whose commit failed is
-    /// replaced by a temporary failure.
+    /// replaced by the failure.
     pub(crate) async fn settle(&mut self) -> Result<BytesMut, Broken> {
         let conditional = std::mem::take(&mut self.conditional);
         let mut failed = Vec::new();
-        let mut last: Option<(PendingCommit, bool)> = None;
+        let mut last: Option<(PendingCommit, Status)> = None;
         for Conditional { commit, range, request } in conditional {
             let known = last.as_ref().filter(|(same, _)| same.is_same(&commit));
-            let committed = match known {
-                Some((_, committed)) => *committed,
-                None => commit.wait().await.is_ok(),
+            let status = match known {
+                Some((_, status)) => *status,
+                None => commit.wait().await.map_or_else(|e| status_of(&e), |()| Status::SUCCESS),
             };
-            last = Some((commit, committed));
-            if !committed {
-                failed.push((range, request));
+            last = Some((commit, status));
+            if status != Status::SUCCESS {
+                failed.push((range, request, status));
             }
         }
         let out = self.out.split();
@@ -75,15 +76,18 @@ impl Replies {
     }
 }
 
-/// Returns `out` with a temporary failure in the place of each answer in `failed`.
-fn with_failures(out: &[u8], failed: &[(Range<usize>, Header)]) -> Result<BytesMut, Broken> {
+/// Returns `out` with the failure in the place of each answer in `failed`.
+fn with_failures(
+    out: &[u8],
+    failed: &[(Range<usize>, Header, Status)],
+) -> Result<BytesMut, Broken> {
     let outside = |at: usize| broken!("an answer at byte {at} of {} bytes", out.len());
     let mut patched = BytesMut::with_capacity(out.len());
     let mut from = 0;
-    for (range, request) in failed {
+    for (range, request, status) in failed {
         let before = out.get(from..range.start).ok_or_else(|| outside(range.start))?;
         patched.extend_from_slice(before);
-        let answer = FrameBuilder::response(request.opcode, Status::ETMPFAIL);
+        let answer = FrameBuilder::response(request.opcode, *status);
         answer.opaque(request.opaque).write(&mut patched);
         from = range.end;
     }

@@ -52,6 +52,15 @@ impl<'a> Request<'a> {
         self.frame.header.vbucket()
     }
 
+    /// Checks that the request has no CAS: it names no document whose CAS could be compared
+    /// (MB-66621).
+    ///
+    /// # Errors
+    /// [`Status::EINVAL`].
+    pub(crate) const fn without_cas(&self) -> Result<(), Status> {
+        if self.frame.header.cas == 0 { Ok(()) } else { Err(Status::EINVAL) }
+    }
+
     /// The document's key without the collection prefix.
     ///
     /// # Errors

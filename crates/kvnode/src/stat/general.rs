@@ -28,6 +28,7 @@ pub(super) fn lines(node: &Context, bucket: &Bucket) -> Vec<(String, String)> {
     operations(bucket, &mut stats);
     vbuckets(bucket, &mut stats);
     storage(bucket, &mut stats);
+    clocks(bucket, &mut stats);
     lines.extend(warmup(bucket));
     lines
 }
@@ -94,6 +95,22 @@ fn storage(bucket: &Bucket, stats: &mut Stats<'_>) {
     if let Some(error) = bucket.write_failure() {
         stats.put("kvnode_write_failure", error);
     }
+}
+
+/// The CAS values of changes from elsewhere, against the clock of this node.
+fn clocks(bucket: &Bucket, stats: &mut Stats<'_>) {
+    let (counters, limits) = (bucket.counters(), bucket.options().drift);
+    stats.put("ep_hlc_drift_ahead_threshold_us", limits.ahead.as_micros());
+    stats.put("ep_hlc_drift_behind_threshold_us", limits.behind.as_micros());
+    stats.put("ep_hlc_max_future_threshold_us", limits.future_max.as_micros());
+    for (state, drift) in [("active", &counters.active_drift), ("replica", &counters.replica_drift)]
+    {
+        stats.put(format_args!("ep_{state}_hlc_drift"), drift.total_us.get());
+        stats.put(format_args!("ep_{state}_hlc_drift_count"), drift.count.get());
+        stats.put(format_args!("ep_{state}_ahead_exceptions"), drift.ahead.get());
+        stats.put(format_args!("ep_{state}_behind_exceptions"), drift.behind.get());
+    }
+    stats.put("ep_num_invalid_cas", counters.invalid_cas.get());
 }
 
 /// The group `warmup`.

@@ -12,6 +12,7 @@ mod claims;
 mod client;
 mod failures;
 mod flow;
+mod hostile;
 mod lessons;
 mod link;
 mod node;

@@ -1,6 +1,7 @@
 //! What a consumer cannot store ends one stream and leaves no gap.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mcbp::{Datatype, FrameBuilder, Opcode, Status, VbState};
 
@@ -88,4 +89,31 @@ fn rows_that_could_not_be_written_end_their_stream_and_are_asked_for_again() {
     });
     assert_eq!(start, Some(1));
     assert_eq!(seqnos(&node, 0), [1, 2]);
+}
+
+#[test]
+fn a_row_with_a_cas_far_ahead_of_the_clock_ends_its_stream_and_is_counted() {
+    let node = TestNode::start(VbState::Replica);
+    let mut producer = Scripted::open(&node, "future");
+    let [(bad, _), (good, _)] = [0, 1].map(|vb| producer.stream(vb));
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let ahead = |by: Duration| (now + by).as_nanos() as u64;
+    producer.marker(0, bad, 0, 9);
+    producer.row_with_cas(0, bad, 1, ahead(Duration::from_secs(3600)));
+    wait_for("a row an hour ahead", || node.high_seqno(0) == 1);
+    producer.row_with_cas(0, bad, 2, ahead(Duration::from_secs(2 * 3600)));
+    let refusal = producer.refusal();
+    assert_eq!((refusal.opaque(), refusal.status()), (bad.0, Status::CAS_VALUE_INVALID));
+    producer.marker(1, good, 0, 1);
+    producer.row(1, good, 1, 0);
+    wait_for("the good row", || node.high_seqno(1) == 1);
+    let mut client = node.client();
+    assert_eq!(client.stat("", "ep_num_invalid_cas"), "1");
+    assert_eq!(client.stat("", "ep_replica_ahead_exceptions"), "1");
+    assert_eq!(client.stat("", "ep_replica_hlc_drift_count"), "2");
+    // What the replica has become active with is not beyond the clock.
+    drop(producer);
+    client.set_state(0, VbState::Active);
+    client.set(0, "key", b"value");
+    assert!(node.view(0).max_cas < ahead(Duration::from_secs(3601)));
 }

@@ -86,12 +86,16 @@ impl Scripted {
 
     /// Sends a document under a key with this collection id.
     pub(crate) fn row(&mut self, vb: u16, stream: Opaque, seqno: u64, collection: u8) {
-        self.send(|out| write_row(vb, stream, seqno, collection, out));
+        self.send(|out| write_row(vb, stream, seqno, collection, seqno, out));
+    }
+
+    pub(crate) fn row_with_cas(&mut self, vb: u16, stream: Opaque, seqno: u64, cas: u64) {
+        self.send(|out| write_row(vb, stream, seqno, 0, cas, out));
     }
 
     /// Sends documents with one write, so that the node reads them at once.
     pub(crate) fn rows(&mut self, vb: u16, stream: Opaque, seqnos: RangeInclusive<u64>) {
-        self.send(|out| seqnos.for_each(|seqno| write_row(vb, stream, seqno, 0, out)));
+        self.send(|out| seqnos.for_each(|seqno| write_row(vb, stream, seqno, 0, seqno, out)));
     }
 
     pub(crate) fn end(&mut self, vb: u16, stream: Opaque) {
@@ -121,8 +125,8 @@ impl Scripted {
     }
 }
 
-fn write_row(vb: u16, stream: Opaque, seqno: u64, collection: u8, out: &mut BytesMut) {
-    let to = Target { vb: VbId(vb), opaque: stream, cas: seqno, datatype: Datatype::RAW };
+fn write_row(vb: u16, stream: Opaque, seqno: u64, collection: u8, cas: u64, out: &mut BytesMut) {
+    let to = Target { vb: VbId(vb), opaque: stream, cas, datatype: Datatype::RAW };
     let key = [&[collection][..], format!("key-{seqno}").as_bytes()].concat();
     let seqno = Seqno(seqno);
     let body = Mutation { seqno, rev: 1, flags: 0, expiry: 0, lock_time: 0, nru: 4 };

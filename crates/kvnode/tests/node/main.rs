@@ -12,6 +12,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod blast_radius;
 mod connection;
 mod documents;
 mod durability;

@@ -167,3 +167,133 @@ fn quiet_forms_answer_only_what_failed() {
     let (deleted, _, rev, _) = meta(&mut client);
     assert_eq!((deleted, rev), (1, 6));
 }
+
+fn now_ns() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    now.as_nanos() as u64
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+#[test]
+fn a_cas_far_ahead_of_the_clock_is_refused_at_every_command_and_one_a_little_ahead_is_counted() {
+    let node = start_in_memory(&Disk::new(), options());
+    let mut client = Client::with_features(&node, &[Feature::XERROR]);
+    let commands = [
+        (Opcode::SET_WITH_META, "a"),
+        (Opcode::ADD_WITH_META, "a"),
+        (Opcode::DELETE_WITH_META, ""),
+    ];
+    let far = [now_ns() + 5000 * SECOND, 1 << 62, 1 << 63, u64::MAX - 1];
+    for (opcode, value) in commands {
+        for cas in far {
+            for options in [None, Some(SKIP), Some(SKIP | 0x04)] {
+                let bytes = extras(1, cas, options);
+                let answer = client.call(&with_meta(opcode, &bytes, value));
+                assert_eq!(answer.status, Status::CAS_VALUE_INVALID, "{opcode} {cas:#x}");
+            }
+        }
+    }
+    let refused = client.stat("").unwrap();
+    assert_eq!(refused["ep_num_invalid_cas"], "36");
+    assert_eq!(refused["ep_active_ahead_exceptions"], "0");
+    assert_eq!(refused["ep_hlc_max_future_threshold_us"], "3900000000");
+    // As kv_engine tells clients that know no other status.
+    let mut plain = Client::ready(&node);
+    assert_eq!(store(&mut plain, 1, u64::MAX - 1, "v").status, Status::KEY_EEXISTS);
+    assert_eq!(store(&mut client, 1, now_ns(), "v").status, Status::SUCCESS);
+    let ahead = now_ns() + 3600 * SECOND;
+    assert_eq!(store(&mut client, 2, ahead, "v").status, Status::SUCCESS);
+    let counted = client.stat("").unwrap();
+    assert_eq!(counted["ep_active_hlc_drift_count"], "2");
+    assert_eq!(counted["ep_active_ahead_exceptions"], "1");
+    assert!(client.set(0, "k", "ours").cas > ahead);
+}
+
+#[test]
+fn whatever_comes_from_elsewhere_the_changes_after_it_differ() {
+    let node = start_in_memory(&Disk::new(), options());
+    let mut client = Client::ready(&node);
+    let mut random = fastrand::Rng::with_seed(13);
+    let ends =
+        [0, 1, 2, u64::from(u32::MAX), 1 << 48, (1 << 63) - 1, 1 << 63, u64::MAX - 1, u64::MAX];
+    let mut accepted = 0;
+    for round in 0..400 {
+        let number = |random: &mut fastrand::Rng| match random.u8(..4) {
+            0 => now_ns().wrapping_add(random.u64(..10_000 * SECOND)),
+            1 => random.u64(..),
+            _ => ends[random.usize(..ends.len())],
+        };
+        let opcodes = [Opcode::SET_WITH_META, Opcode::ADD_WITH_META, Opcode::DELETE_WITH_META];
+        let opcode = opcodes[random.usize(..3)];
+        let (rev, cas) = (number(&mut random), number(&mut random));
+        let bytes = extras(rev, cas, Some(if random.bool() { SKIP } else { 0 }));
+        accepted += u32::from(client.call(&with_meta(opcode, &bytes, "")).status.is_success());
+        let mut last = (0, 0);
+        for _ in 0..3 {
+            let answer = client.set(0, "k", "ours");
+            assert_eq!(answer.status, Status::SUCCESS, "round {round}: {rev} {cas}");
+            let (_, _, rev, cas) = meta(&mut client);
+            assert!(rev > last.0 && cas > last.1, "round {round}: {rev} {cas} after {last:?}");
+            last = (rev, cas);
+        }
+        assert_eq!(client.set(1, "other", "v").status, Status::SUCCESS);
+    }
+    assert!(accepted > 20, "{accepted}");
+}
+
+#[test]
+fn mb_66621_a_cas_where_there_is_no_document_is_refused() {
+    let node = start_in_memory(&Disk::new(), options());
+    let mut client = Client::ready(&node);
+    let compact = FrameBuilder::request(Opcode::COMPACT_DB).extras(&[0; 24]);
+    assert_eq!(client.call(&compact.cas(77)).status, Status::EINVAL);
+    assert_eq!(client.call(&compact.cas(0)).status, Status::SUCCESS);
+    let delete = FrameBuilder::request(Opcode::DEL_VBUCKET).vbucket(VbId(3));
+    assert_eq!(client.call(&delete.cas(1)).status, Status::EINVAL);
+    assert_eq!(client.get(3, "k").status, Status::KEY_ENOENT, "it is still there");
+}
+
+#[test]
+fn mb_63765_a_deletion_without_a_value_compares_the_cas_too() {
+    let node = start_in_memory(&Disk::new(), options());
+    let mut client = Client::with_features(&node, &[Feature::XATTR]);
+    let attributes = "\0\0\0\u{b}\0\0\0\u{7}_s\u{0}{}\u{0}body";
+    let set = FrameBuilder::request(Opcode::SET).key(b"k").extras(&[0; 8]);
+    let stored = client.call(&set.value(attributes.as_bytes()).datatype(Datatype::XATTR));
+    assert_eq!(stored.status, Status::SUCCESS);
+    let bytes = extras(9, stored.cas + 5, None);
+    let delete = with_meta(Opcode::DELETE_WITH_META, &bytes, "");
+    assert_eq!(client.call(&delete.cas(stored.cas + 1)).status, Status::KEY_EEXISTS);
+    assert_eq!(client.get(0, "k").status, Status::SUCCESS);
+    assert_eq!(client.call(&delete.cas(stored.cas)).status, Status::SUCCESS);
+    assert_eq!(client.get(0, "k").status, Status::KEY_ENOENT);
+}
+
+#[test]
+fn a_vbucket_whose_counters_are_at_their_end_says_so_and_harms_no_other() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, options());
+    let mut client = Client::ready(&node);
+    client.set(0, "k", "v");
+    client.set(1, "k", "v");
+    client.set(2, "k", "v");
+    drop(client);
+    node.shutdown().unwrap();
+    // Versions before this one took such numbers.
+    let meta = |vb, change: fn(&mut vbucket::VbMeta)| {
+        let mut meta = disk.meta(vb).unwrap();
+        change(&mut meta);
+        disk.put_meta(meta);
+    };
+    meta(0, |meta| meta.max_cas = u64::MAX - 1);
+    meta(1, |meta| meta.high_seqno = mcbp::Seqno::MAX);
+    meta(2, |meta| meta.max_deleted_rev = u64::MAX);
+    let node = start_in_memory(&disk, options());
+    let mut client = Client::ready(&node);
+    for (vb, key) in [(0, "k"), (1, "k"), (2, "new")] {
+        assert_eq!(client.set(vb, key, "w").status, Status::EINTERNAL, "vBucket {vb}");
+        assert_eq!(client.get(vb, "k").value, b"v", "it can be read");
+    }
+    assert_eq!(client.set(3, "k", "w").status, Status::SUCCESS);
+}

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use kvnode::NodeHandle;
-use kvnode::bucket::{LogRead, PendingCommit, Vb, VbError, VbEvent, VbListener};
+use kvnode::bucket::{CommitError, LogRead, PendingCommit, Vb, VbError, VbEvent, VbListener};
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
 use tokio::runtime::Runtime;
@@ -362,4 +362,23 @@ fn a_hold_makes_writes_fail_until_it_is_dropped() {
     assert_eq!(client.get(0, "a").status, mcbp::Status::KEY_ENOENT);
     drop(hold);
     assert_eq!(client.set(0, "a", "x").status, mcbp::Status::SUCCESS);
+}
+
+#[test]
+fn a_part_that_cannot_be_stored_ends_its_own_vbucket_and_leaves_no_gap() {
+    let replica = Replica::new();
+    replica.apply(1..=2, 2).unwrap();
+    replica.disk.fail_vbucket(0, 1);
+    let refused = replica.apply(3..=4, 9);
+    let is_unstorable =
+        |error: &VbError| matches!(error, VbError::Commit(CommitError::Unstorable(_)));
+    assert!(refused.as_ref().is_err_and(is_unstorable), "{refused:?}");
+    let (rows, snapshot) = (vec![row(5)], (Seqno(3), Seqno(9)));
+    let part = Part::Rows { rows, snapshot, from_disk: false };
+    let following = replica.runtime.block_on(replica.vb.apply(Seqno(4), part)).map(drop);
+    assert!(matches!(following, Err(VbError::Gap { .. })), "{following:?}");
+    assert_eq!(replica.vb.high_seqno(), Seqno(2));
+    // At once: the bucket has taken writes all the time.
+    replica.apply(3..=4, 9).unwrap();
+    assert_eq!(replica.seqnos(2, 10_000), Some(vec![3, 4]));
 }

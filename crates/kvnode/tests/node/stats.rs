@@ -85,3 +85,13 @@ fn groups_of_one_vbucket_and_of_all() {
     let invalid = client.call(&FrameBuilder::request(Opcode::STAT).key(b"\xff"));
     assert_eq!(invalid.status, Status::KEY_ENOENT);
 }
+
+#[test]
+fn statistics_beside_the_removal_of_a_vbucket_are_no_failed_read() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, options());
+    let mut client = Client::ready(&node);
+    disk.forget(0);
+    assert_eq!(client.stat("vbucket-details").unwrap()["vb_0:num_items"], "0");
+    assert_eq!(client.stat("").unwrap()["ep_data_read_failed"], "0");
+}

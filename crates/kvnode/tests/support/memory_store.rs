@@ -5,7 +5,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use mcbp::{Seqno, VbId};
-use vbucket::store::{Batch, Durability, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep, Store};
+use vbucket::store::{
+    Batch, Durability, PartError, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep, Scope, Store,
+};
 use vbucket::{Kind, Replaces, Row, StoreError, VbMeta};
 
 /// What survives the node.
@@ -22,6 +24,8 @@ struct State {
     clean: bool,
     commits: Vec<(usize, Durability)>,
     commit_error: Option<StoreError>,
+    /// The next so many commits with a row of this vBucket fail for it.
+    part_errors: Option<(VbId, usize)>,
     read_error: Option<StoreError>,
     held: bool,
     waiting: usize,
@@ -40,6 +44,16 @@ impl Disk {
     /// Commits fail until this is called with `None`.
     pub fn fail_commits(&self, error: Option<StoreError>) {
         self.lock().commit_error = error;
+    }
+
+    /// The next `count` commits with a row of the vBucket fail for this vBucket alone.
+    pub fn fail_vbucket(&self, vb: u16, count: usize) {
+        self.lock().part_errors = Some((VbId(vb), count));
+    }
+
+    /// The store does not have the vBucket any more; its node does not know yet.
+    pub fn forget(&self, vb: u16) {
+        self.lock().metas.remove(&VbId(vb));
     }
 
     pub fn fail_reads(&self, error: Option<StoreError>) {
@@ -120,6 +134,14 @@ impl Store for MemoryStore {
         if let Some(error) = state.commit_error.clone() {
             return Err(error);
         }
+        if let Some((vb, count @ 1..)) = &mut state.part_errors
+            && batch.changes.iter().any(|change| change.vb == *vb)
+        {
+            *count -= 1;
+            let (what, detail) = (format!("{vb} seqno 1"), "told to fail".to_owned());
+            let error = StoreError::Damaged { what, detail };
+            return Err(StoreError::Parts(vec![PartError { vb: *vb, scope: Scope::Row, error }]));
+        }
         let mut met = HashSet::new();
         for change in &batch.changes {
             let key = (change.vb, change.row.key.clone());
@@ -161,6 +183,7 @@ impl Store for MemoryStore {
 
     fn item_count(&self, vb: VbId) -> Result<u64, StoreError> {
         let state = self.read()?;
+        state.metas.get(&vb).ok_or(StoreError::NoVbucket(vb))?;
         let of_vb = state.rows.iter().filter(|((of, _), row)| *of == vb && row.is_alive());
         Ok(of_vb.count() as u64)
     }

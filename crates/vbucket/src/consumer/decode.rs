@@ -6,6 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use mcbp::dcp::{ChangeKind, DocumentChange};
 use mcbp::{Frame, FrameError, Seqno, Status};
 
+use crate::row::REV_TAKEN_MAX;
 use crate::value::check;
 use crate::{Kind, Row};
 
@@ -38,23 +39,24 @@ pub(super) struct DecodeOptions<'a> {
     pub(super) collections: bool,
     /// The time of a deletion whose frame has none.
     pub(super) unix_s: u32,
+    /// The highest CAS that is taken.
+    pub(super) cas_max: u64,
     /// The memory that holds the frame, which the row may share.
     pub(super) memory: Option<&'a Bytes>,
 }
 
 /// Returns the row of a MUTATION, DELETION or EXPIRATION.
 pub(super) fn row(frame: &Frame<'_>, options: DecodeOptions<'_>) -> Result<Arc<Row>, FrameRefusal> {
-    let DecodeOptions { collections, unix_s, memory } = options;
+    let DecodeOptions { collections, unix_s, cas_max, memory } = options;
     let key = if collections { default_collection_key(frame.key)? } else { frame.key };
     if !(1..=KEY_BYTES_MAX).contains(&key.len()) {
         let reason = format!("the key has {} bytes, not 1 to {KEY_BYTES_MAX}", key.len());
         return Err(FrameRefusal::new(Status::EINVAL, reason));
     }
     let (seqno, rev, kind) = body(frame, unix_s)?;
-    if seqno == Seqno::ZERO {
-        return Err(FrameRefusal::new(Status::EINVAL, "the seqno is 0"));
-    }
-    check(frame.header.datatype, frame.value)
+    check_numbers(seqno, rev, frame.header.cas, cas_max)?;
+    let is_document = matches!(kind, Kind::Document { .. });
+    check(frame.header.datatype, frame.value, is_document)
         .map_err(|(status, reason)| FrameRefusal::new(status, reason))?;
     let (key, value) = match memory {
         Some(memory) => (memory.slice_ref(key), memory.slice_ref(frame.value)),
@@ -62,6 +64,26 @@ pub(super) fn row(frame: &Frame<'_>, options: DecodeOptions<'_>) -> Result<Arc<R
     };
     let (cas, datatype) = (frame.header.cas, frame.header.datatype);
     Ok(Arc::new(Row { key, seqno, rev, cas, datatype, kind, value }))
+}
+
+/// Refuses numbers after which the vBucket has no room for more changes: they would go into its
+/// record, and its copies would take them over.
+#[inline]
+fn check_numbers(seqno: Seqno, rev: u64, cas: u64, cas_max: u64) -> Result<(), FrameRefusal> {
+    if seqno != Seqno::ZERO && seqno <= Seqno::TAKEN_MAX && rev <= REV_TAKEN_MAX && cas <= cas_max {
+        return Ok(());
+    }
+    let (status, reason) = if seqno == Seqno::ZERO {
+        (Status::EINVAL, "the seqno is 0".to_owned())
+    } else if seqno > Seqno::TAKEN_MAX {
+        (Status::ERANGE, format!("seqno {seqno} is above {}, the highest", Seqno::TAKEN_MAX))
+    } else if rev > REV_TAKEN_MAX {
+        (Status::ERANGE, format!("rev {rev} is above {REV_TAKEN_MAX}, the highest"))
+    } else {
+        let reason = format!("CAS {cas} is too far ahead of the clock, at most {cas_max} is taken");
+        (Status::CAS_VALUE_INVALID, reason)
+    };
+    Err(FrameRefusal::new(status, reason))
 }
 
 /// Copies key and value into one allocation, because they are dropped together.

@@ -101,7 +101,8 @@ impl Consumer {
             Some(stream) if stream.opaque == frame.header.opaque => {
                 let memory = memory.filter(|_| stream.next_is_from_disk());
                 let collections = self.options.collections;
-                let options = DecodeOptions { collections, unix_s: self.unix_s, memory };
+                let (unix_s, cas_max) = (self.unix_s, self.cas_max);
+                let options = DecodeOptions { collections, unix_s, cas_max, memory };
                 let taken = take(stream, frame, charge, options);
                 taken.map_err(|refusal| (refusal, stream.last_seqno))
             }

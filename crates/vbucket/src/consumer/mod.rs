@@ -43,6 +43,7 @@ pub use effect::{Effect, Effects, Failure, Refused};
 pub use event::Event;
 pub use part::Part;
 
+use crate::hlc::DriftLimits;
 use crate::liveness::Liveness;
 use crate::stream_req::VbFacts;
 use acks::Acks;
@@ -108,10 +109,14 @@ pub struct Consumer {
     touched: Vec<VbId>,
     closing: bool,
     unix_s: u32,
+    drift: Option<DriftLimits>,
+    /// The highest CAS that is taken.
+    cas_max: u64,
 }
 
 impl Consumer {
-    /// A connection that was opened at `now`, on a clock of the caller's choice.
+    /// A connection that was opened at `now`, on a clock of the caller's choice. It takes any CAS,
+    /// as a real consumer does, unless it is told the time: see [`Consumer::with_clock`].
     #[must_use]
     pub fn new(options: ConsumerOptions, now: Duration) -> Self {
         Self {
@@ -125,7 +130,26 @@ impl Consumer {
             touched: Vec::new(),
             closing: false,
             unix_s: 0,
+            drift: None,
+            cas_max: u64::MAX,
             options,
+        }
+    }
+
+    /// Refuses rows whose CAS is further ahead of the clock than `limits` allow. The clock is
+    /// `unix_s` (Unix time in seconds) until the first [`Event::Tick`].
+    #[must_use]
+    pub fn with_clock(mut self, unix_s: u32, limits: DriftLimits) -> Self {
+        self.drift = Some(limits);
+        self.set_clock(unix_s);
+        self
+    }
+
+    fn set_clock(&mut self, unix_s: u32) {
+        self.unix_s = unix_s;
+        if let Some(limits) = &self.drift {
+            // The second that has begun counts as over: rows may be as new as its end.
+            self.cas_max = limits.cas_max((u64::from(unix_s) + 1) * 1_000_000_000);
         }
     }
 
@@ -191,7 +215,7 @@ impl Consumer {
     }
 
     fn tick(&mut self, now: Duration, unix_s: u32, cx: &mut Context<'_>) {
-        self.unix_s = unix_s;
+        self.set_clock(unix_s);
         if self.liveness.is_idle(now) {
             self.close("nothing was received from the producer for 360 s".to_owned(), cx);
         }

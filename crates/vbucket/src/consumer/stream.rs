@@ -133,12 +133,17 @@ impl PassiveStream {
         self.rollbacks += 1;
     }
 
-    /// Takes a marker; refuses one that ends before the last seqno (MB-50543).
+    /// Takes a marker; refuses one that ends before the last seqno (MB-50543), or beyond what rows
+    /// may have.
     pub(super) fn on_marker(&mut self, marker: &SnapshotMarker) -> Result<(), FrameRefusal> {
         let &SnapshotMarker { start, end, .. } = marker;
         if end < start {
             let reason = format!("snapshot {start}-{end} ends before its start");
             return Err(FrameRefusal::new(Status::EINVAL, reason));
+        }
+        if end > Seqno::TAKEN_MAX {
+            let reason = format!("snapshot {start}-{end} ends above {}", Seqno::TAKEN_MAX);
+            return Err(FrameRefusal::new(Status::ERANGE, reason));
         }
         if end < self.last_seqno {
             let reason = format!("snapshot {start}-{end} ends before seqno {}", self.last_seqno);
