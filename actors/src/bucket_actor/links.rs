@@ -9,7 +9,7 @@ use replica::bucket::{BucketEvent, LinkDown, LinkId, LinkReport};
 use replica::plan::LinkKey;
 
 use super::BucketActor;
-use crate::link_actor::{FromLink, Gauges, LinkSpec, Replicator};
+use crate::link_actor::{FromLink, Gauges, LinkSpec, NameUse, Replicator};
 
 /// A link whose connections are open, or being opened.
 pub(super) struct OpenLink {
@@ -25,7 +25,13 @@ impl BucketActor {
         self.links.get(&id.index).filter(|link| link.id == id)
     }
 
-    pub(super) fn connect(&mut self, id: LinkId, key: &LinkKey, ctx: &mut Context<Self>) {
+    pub(super) fn connect(
+        &mut self,
+        id: LinkId,
+        key: &LinkKey,
+        name: NameUse,
+        ctx: &mut Context<Self>,
+    ) {
         let spec = match self.spec(key) {
             Ok(spec) => spec,
             Err(down) => {
@@ -35,7 +41,7 @@ impl BucketActor {
         };
         let spec = Arc::new(spec);
         let (own, bucket) = (Arc::clone(&spec), ctx.address().recipient());
-        let make = move |_: &mut Context<Replicator>| Replicator::new(id, own, bucket);
+        let make = move |_: &mut Context<Replicator>| Replicator::new(id, own, name, bucket);
         let addr = match self.arbiters.get(id.index % self.arbiters.len().max(1)) {
             Some(arbiter) => Replicator::start_in_arbiter(arbiter, make),
             None => Replicator::create(make),

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use self::links::OpenLink;
 use self::traffic::Traffic;
 use crate::config::ControlLimits;
-use crate::link_actor::{FromLink, GiveUp, LinkOver, Run};
+use crate::link_actor::{FromLink, GiveUp, LinkOver, NameUse, Run};
 use crate::tasks::{self, LagPolls, NodePolled, TaskReport};
 
 pub(crate) use self::read::ReadStatus;
@@ -107,7 +107,10 @@ impl BucketActor {
 
     fn carry_out(&mut self, effect: BucketEffect, ctx: &mut Context<Self>) {
         match effect {
-            BucketEffect::Connect(id, key) => self.connect(id, &key, ctx),
+            BucketEffect::Connect(id, key) => self.connect(id, &key, NameUse::Displace, ctx),
+            BucketEffect::ConnectIfFree(id, key) => {
+                self.connect(id, &key, NameUse::OnlyIfFree, ctx);
+            }
             BucketEffect::Run(id, ticket, command) => {
                 if let Some(link) = self.link(id) {
                     link.addr.do_send(Run { ticket, command });
