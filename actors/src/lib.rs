@@ -25,7 +25,7 @@ pub use handle::{Replication, ReplicationHandle};
 pub use replica::bucket::{Cause, CommandError, LinkPhase, MovePhase, StreamPhase, VbFailure};
 pub use sets::MovedSet;
 pub use status::{
-    BrokenStatus, BucketStatus, FailureCount, LinkStatus, MoveStatus, Moved, NodeStatus,
-    StreamStatus,
+    BrokenLinkStatus, BrokenStatus, BucketStatus, FailureCount, LinkStatus, MoveStatus, Moved,
+    NodeStatus, StreamStatus,
 };
 pub use timings::Timings;

@@ -37,8 +37,10 @@ pub struct LinkStatus {
     pub name: String,
     /// Its phase.
     pub phase: LinkPhase,
-    /// Incarnations that failed in a row before this one.
+    /// Incarnations that failed in a row, until one has worked for long enough.
     pub failures: u32,
+    /// The retry loop that it is in, if any; it is opened at the longest backoff only.
+    pub broken: Option<BrokenLinkStatus>,
     /// Why the last incarnation ended or could not be opened; `None` once a stream is open.
     pub last_error: Option<Cause>,
     /// The last stall, after which the link was restarted; `None` once data moves again.
@@ -82,7 +84,7 @@ pub struct StreamStatus {
     pub complete_to: Option<u64>,
     /// The opaque of the stream, once its STREAM_REQ was seen.
     pub opaque: Option<u32>,
-    /// Failures since it was last open.
+    /// Failures in a row, until it has been open for long enough.
     pub failures: u32,
     /// Why it is not open.
     pub last_error: Option<Cause>,
@@ -159,6 +161,20 @@ pub struct BrokenStatus {
     pub failures: u64,
     /// Milliseconds since the loop was detected.
     pub since_ms: u64,
+}
+
+/// The retry loop of a link.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct BrokenLinkStatus {
+    /// The kind of loop: `flapping` for a link that comes up and falls at once, `rival` for another
+    /// sidecar that uses its connection name.
+    pub kind: &'static str,
+    /// Incarnations that failed in a row.
+    pub failures: u32,
+    /// Milliseconds since the loop was detected.
+    pub since_ms: u64,
+    /// Why the last incarnation ended.
+    pub detail: String,
 }
 
 /// The number of failures of one kind since the start.

@@ -11,7 +11,7 @@ use replica::plan::LinkKey;
 use tokio::time::Instant;
 
 use super::BucketActor;
-use crate::link_actor::{FromLink, Gauges, LinkSpec, Replicator};
+use crate::link_actor::{FromLink, Gauges, LinkSpec, NameUse, Replicator};
 use crate::timings::Running;
 
 /// A link whose connections are open, or being opened.
@@ -32,7 +32,13 @@ impl BucketActor {
         self.links.get(&id.index).filter(|link| link.id == id)
     }
 
-    pub(super) fn connect(&mut self, id: LinkId, key: &LinkKey, ctx: &mut Context<Self>) {
+    pub(super) fn connect(
+        &mut self,
+        id: LinkId,
+        key: &LinkKey,
+        name: NameUse,
+        ctx: &mut Context<Self>,
+    ) {
         let spec = match self.spec(key) {
             Ok(spec) => spec,
             Err(down) => {
@@ -42,7 +48,7 @@ impl BucketActor {
         };
         let spec = Arc::new(spec);
         let (own, bucket) = (Arc::clone(&spec), ctx.address().recipient());
-        let make = move |_: &mut Context<Replicator>| Replicator::new(id, own, bucket);
+        let make = move |_: &mut Context<Replicator>| Replicator::new(id, own, name, bucket);
         let addr = match self.arbiters.get(id.index % self.arbiters.len().max(1)) {
             Some(arbiter) => Replicator::start_in_arbiter(arbiter, make),
             None => Replicator::create(make),

@@ -24,7 +24,7 @@ use tokio::time::Instant;
 use self::links::OpenLink;
 use self::traffic::Traffic;
 use crate::config::ControlLimits;
-use crate::link_actor::{FromLink, GiveUp, LinkOver, Run};
+use crate::link_actor::{FromLink, GiveUp, LinkOver, NameUse, Run};
 use crate::tasks::{self, LagPolls, NodePolled, TaskReport};
 use crate::timings::{Running, Timings};
 
@@ -115,7 +115,10 @@ impl BucketActor {
 
     fn carry_out(&mut self, effect: BucketEffect, ctx: &mut Context<Self>) {
         match effect {
-            BucketEffect::Connect(id, key) => self.connect(id, &key, ctx),
+            BucketEffect::Connect(id, key) => self.connect(id, &key, NameUse::Displace, ctx),
+            BucketEffect::ConnectIfFree(id, key) => {
+                self.connect(id, &key, NameUse::OnlyIfFree, ctx);
+            }
             BucketEffect::Run(id, ticket, command) => {
                 let link = self.links.get_mut(&id.index).filter(|link| link.id == id);
                 if let Some(link) = link {

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use actix::{Context, Handler, Message, ResponseFuture};
 use futures::future::join_all;
-use replica::bucket::{BrokenView, Cause, LinkView, MoveView, StreamPhase, StreamView, millis};
+use replica::bucket::{
+    BrokenLink, BrokenView, Cause, LinkView, MoveView, StreamPhase, StreamView, millis,
+};
 use replica::link::{Snapshot, VbPhase};
 
 use super::BucketActor;
 use crate::link_actor::{Gauges, ReadLink};
 use crate::status::{
-    BrokenStatus, BucketStatus, FailureCount, LinkStatus, MoveStatus, NodeStatus, StreamStatus,
+    BrokenLinkStatus, BrokenStatus, BucketStatus, FailureCount, LinkStatus, MoveStatus, NodeStatus,
+    StreamStatus,
 };
 
 /// Reads the status of the bucket.
@@ -68,6 +71,7 @@ impl BucketActor {
             name: link.name.to_owned(),
             phase: link.phase,
             failures: link.failures,
+            broken: self.machine.broken_link(link.id, now).as_ref().map(broken_link_status),
             last_error: link.last_error.cloned().map(Cause::Link),
             stall: link.stall.map(str::to_owned),
             wanted: link.wanted,
@@ -154,6 +158,15 @@ fn broken_status(broken: BrokenView) -> BrokenStatus {
         kind: broken.kind.name(),
         failures: broken.failures,
         since_ms: millis(broken.since),
+    }
+}
+
+fn broken_link_status(broken: &BrokenLink<'_>) -> BrokenLinkStatus {
+    BrokenLinkStatus {
+        kind: broken.kind.name(),
+        failures: broken.failures,
+        since_ms: millis(broken.since),
+        detail: broken.why.to_owned(),
     }
 }
 

@@ -105,6 +105,9 @@ impl ConsumerConn {
                 Effect::Note(Note::RollbackOver { vb, .. }) => {
                     self.report(LinkReport::RollbackOver(vb));
                 }
+                Effect::Note(Note::ErrorAnswer(answer)) => {
+                    self.report(LinkReport::ErrorAnswer(answer));
+                }
                 Effect::Incomplete(vb, complete_to) => {
                     self.report(LinkReport::Copy(vb, Some(complete_to)));
                 }

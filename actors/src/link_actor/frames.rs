@@ -1,8 +1,8 @@
-//! The control frames of a link. The pump passes all others without a verdict, unknown opcodes too.
+//! The control frames of a link, among them every error response of either side. The pump passes
+//! all others without a verdict, unknown opcodes too.
 
 use mcbp::Opcode;
 use mcbp::scan::ControlSet;
-use replica::link::DATA_OPCODES;
 
 /// The frames of the consumer that the machine or the flow gauge needs.
 pub(crate) static OF_CONSUMER: ControlSet = ControlSet::new(
@@ -14,13 +14,14 @@ pub(crate) static OF_CONSUMER: ControlSet = ControlSet::new(
         Opcode::DCP_NOOP,
     ],
 )
-.and_responses(&DATA_OPCODES);
+.and_errors();
 
 /// The frames of the producer that the machine needs.
 pub(crate) static OF_PRODUCER: ControlSet = ControlSet::new(
     &[Opcode::DCP_STREAM_END, Opcode::DCP_SET_VBUCKET_STATE],
     &[Opcode::DCP_STREAM_REQ, Opcode::DCP_CLOSE_STREAM],
-);
+)
+.and_errors();
 
 #[cfg(test)]
 mod tests;

@@ -22,5 +22,5 @@ mod tap;
 pub(crate) use down::link_down;
 pub(crate) use gauges::Gauges;
 pub(crate) use messages::{FromLink, GiveUp, LinkOver, ReadLink, Run};
-pub(crate) use pair::LinkSpec;
+pub(crate) use pair::{LinkSpec, NameUse};
 pub(crate) use replicator::Replicator;

@@ -15,6 +15,15 @@ use super::gauges::Gauges;
 use super::tap::Tap;
 use crate::config::ControlLimits;
 
+/// What to do where a node has an open connection of the link's name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum NameUse {
+    /// Displace it, without asking.
+    Displace,
+    /// Ask both nodes, and leave it alone.
+    OnlyIfFree,
+}
+
 /// The identity of a link, and what it needs to open.
 #[derive(Debug)]
 pub(crate) struct LinkSpec {
@@ -54,13 +63,32 @@ impl LinkSpec {
     /// Both nodes are connected to at the same time. The producer's connection becomes a DCP
     /// connection only once the consumer's is open: it is asked for no feature that the consumer
     /// did not grant, and a consumer that refuses leaves the producer's older connection alone.
-    pub(crate) async fn open(&self) -> Result<(Connection, Connection), LinkError> {
+    pub(crate) async fn open(&self, name: NameUse) -> Result<(Connection, Connection), LinkError> {
+        if name == NameUse::OnlyIfFree {
+            return self.open_if_free().await;
+        }
         let consumer = async {
             let prepared = self.prepare(Side::Consumer, &self.consumer).await?;
             self.open_side(Side::Consumer, prepared, &LINK_FEATURES).await
         };
         let producer = self.prepare(Side::Producer, &self.producer);
         let (consumer, producer) = try_join(consumer, producer).await?;
+        let producer = self.open_side(Side::Producer, producer, &consumer.features).await?;
+        Ok((consumer, producer))
+    }
+
+    /// As [`Self::open`], once both nodes were asked whether the name is free: neither is opened
+    /// where the other one has a rival.
+    async fn open_if_free(&self) -> Result<(Connection, Connection), LinkError> {
+        let checked = async |side, endpoint| {
+            let mut prepared = self.prepare(side, endpoint).await?;
+            prepared.check_name(&self.name).await?;
+            Ok(prepared)
+        };
+        let consumer = checked(Side::Consumer, &self.consumer);
+        let producer = checked(Side::Producer, &self.producer);
+        let (consumer, producer) = try_join(consumer, producer).await?;
+        let consumer = self.open_side(Side::Consumer, consumer, &LINK_FEATURES).await?;
         let producer = self.open_side(Side::Producer, producer, &consumer.features).await?;
         Ok((consumer, producer))
     }

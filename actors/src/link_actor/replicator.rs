@@ -16,7 +16,7 @@ use super::down::link_down;
 use super::frames;
 use super::gauges::Gauges;
 use super::messages::{Faulted, FromConn, FromLink, GiveUp, LinkOver, ReadLink, Run};
-use super::pair::{InjectionQueues, LinkSpec, Pumps};
+use super::pair::{InjectionQueues, LinkSpec, NameUse, Pumps};
 use super::producer_conn::ProducerConn;
 use super::tap::Tap;
 
@@ -24,6 +24,7 @@ use super::tap::Tap;
 pub(crate) struct Replicator {
     id: LinkId,
     spec: Arc<LinkSpec>,
+    name: NameUse,
     bucket: Recipient<FromLink>,
     open: Option<Open>,
     /// The first fault of a pump, which has more detail than the reason of the machine.
@@ -38,8 +39,13 @@ struct Open {
 }
 
 impl Replicator {
-    pub(crate) const fn new(id: LinkId, spec: Arc<LinkSpec>, bucket: Recipient<FromLink>) -> Self {
-        Self { id, spec, bucket, open: None, fault: None }
+    pub(crate) const fn new(
+        id: LinkId,
+        spec: Arc<LinkSpec>,
+        name: NameUse,
+        bucket: Recipient<FromLink>,
+    ) -> Self {
+        Self { id, spec, name, bucket, open: None, fault: None }
     }
 
     fn report(&self, report: LinkReport) {
@@ -87,8 +93,8 @@ impl Actor for Replicator {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let spec = Arc::clone(&self.spec);
-        let opened = async move { spec.open().await }.into_actor(self);
+        let (spec, name) = (Arc::clone(&self.spec), self.name);
+        let opened = async move { spec.open(name).await }.into_actor(self);
         ctx.spawn(opened.map(|result, link, ctx| match result {
             Ok(connections) => link.connected(connections, ctx),
             Err(error) => link.over(link_down(&error), ctx),

@@ -20,7 +20,8 @@ const MIX_BYTES: [usize; 7] = [80, 1024, 256, 120, 4096, 300, 16_384];
 pub(crate) const CONTROL: ControlSet = ControlSet::new(
     &[Opcode::DCP_STREAM_END, Opcode::DCP_SET_VBUCKET_STATE],
     &[Opcode::DCP_STREAM_REQ, Opcode::DCP_CLOSE_STREAM],
-);
+)
+.and_errors();
 
 /// Mutations of `frame_bytes` each.
 pub(crate) fn same(frame_bytes: usize) -> Bytes {

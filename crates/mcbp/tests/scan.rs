@@ -90,6 +90,26 @@ fn requests_and_responses_of_one_opcode_are_distinguished() {
     }
 }
 
+/// Errors are found among successes of the same shape, in both layouts of a response.
+#[test]
+fn every_error_response_is_a_control_frame_where_that_is_wanted() {
+    let control = ControlSet::new(&[], &[]).and_errors();
+    let response = |status| FrameBuilder::response(Opcode::DCP_MUTATION, status);
+    let good = response(Status::SUCCESS).build();
+    for refused in [
+        response(Status::ERANGE).build(),
+        FrameBuilder::response(Opcode(0xee), Status(0xffff)).value(VALUE).build(),
+        response(Status::ERANGE).framing(&[0x22, 0, 1]).build(),
+    ] {
+        let buffer = [&data()[..], &good, &good, &refused, &data()].concat();
+        let found = scan(&buffer, &control);
+        assert_eq!((found.run_frames, found.run_bytes), (3, DATA_BYTES + 2 * good.len()));
+        assert!(matches!(found.next, Next::Control { whole: true, .. }), "{found:?}");
+        let passing = scan(&buffer, &ControlSet::NONE);
+        assert_eq!((passing.run_frames, passing.next), (5, Next::Empty));
+    }
+}
+
 #[test]
 fn the_rarer_magics_are_part_of_a_run() {
     let alt = FrameBuilder::request(Opcode::DCP_MUTATION).framing(&[0x22, 0, 1]).value(VALUE);

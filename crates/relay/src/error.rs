@@ -57,7 +57,7 @@ impl std::error::Error for LinkError {
 /// When to connect again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Reconnect {
-    /// After a short, fixed delay: the peer is expected to be ready soon.
+    /// After a delay that grows with each failure: the peer is expected to be ready soon.
     Soon,
     /// After a delay that grows with each failure.
     AfterBackoff,
@@ -90,6 +90,7 @@ impl Fault {
             Self::Tls(fault) if fault.needs_a_person() => Reconnect::Slowly,
             Self::Stopped => Reconnect::Never,
             Self::Tls(_)
+            | Self::Rival { .. }
             | Self::Connect { .. }
             | Self::TimedOut { .. }
             | Self::Closed { .. }

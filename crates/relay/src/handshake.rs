@@ -9,7 +9,8 @@ use mcbp::{Feature, FrameBuilder, Opaque, Opcode, Status};
 use crate::exchange::Exchange;
 use crate::response::{parse, shown};
 use crate::{
-    Connection, ConnectionStep, Deadlines, Endpoint, Fault, LinkError, Peer, Response, Side, socket,
+    Connection, ConnectionStep, Deadlines, Endpoint, Fault, LinkError, Peer, Response, Side,
+    name_check, socket,
 };
 
 /// The SASL mechanism: the only one that every node accepts both with and without TLS.
@@ -69,6 +70,20 @@ impl Prepared {
             Ok(exchange) => Ok(Self { side, peer, exchange }),
             Err(fault) => Err(Fault::at(fault, peer)),
         }
+    }
+
+    /// Checks that the node has no open DCP connection of this name, which opening one more would
+    /// close. A node that does not list its connections passes.
+    ///
+    /// # Errors
+    /// [`Fault::Rival`], or the loss of the connection.
+    pub async fn check_name(&mut self, name: &str) -> Result<(), LinkError> {
+        let fault = match name_check::is_taken(&mut self.exchange, name).await {
+            Ok(false) => return Ok(()),
+            Ok(true) => Fault::Rival { name: name.to_owned() },
+            Err(fault) => fault,
+        };
+        Err(fault.at(self.peer.clone()))
     }
 
     /// Negotiates features and opens the DCP connection.

@@ -23,6 +23,7 @@ mod hear_out;
 mod inject;
 mod judge;
 mod limits;
+mod name_check;
 mod pair;
 mod pipeline;
 mod progress;

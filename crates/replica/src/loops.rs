@@ -1,14 +1,13 @@
-//! Repeated failures: which of them to log, and when a vBucket is in a retry loop and counts as
-//! broken, so that it is retried at the longest backoff only.
+//! Repeated failures of vBuckets and of links: which of them to log, and when one is in a retry
+//! loop and counts as broken, so that it is retried at the longest backoff only.
 //!
-//! Backoff alone does not detect a stream that opens and fails in turn, because each opening resets
-//! it.
+//! Backoff alone slows down what opens and fails in turn, and tells nobody.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use mcbp::{Status, StreamEndStatus, VbId};
+use mcbp::{Status, StreamEndStatus};
 
 use crate::breaker::Breaker;
 use crate::link::{Reason, VbError};
@@ -20,8 +19,10 @@ pub enum LoopKind {
     Rollback,
     /// The producer rejects the STREAM_REQ as invalid each time.
     InvalidRequest,
-    /// The stream opens and ends in turn.
+    /// The stream opens and ends in turn, or the link comes up and falls at once.
     Flapping,
+    /// Another sidecar uses the connection name of the link.
+    Rival,
 }
 
 impl LoopKind {
@@ -32,6 +33,7 @@ impl LoopKind {
             Self::Rollback => "rollback",
             Self::InvalidRequest => "invalid-request",
             Self::Flapping => "flapping",
+            Self::Rival => "rival",
         }
     }
 
@@ -61,7 +63,7 @@ impl fmt::Display for LoopKind {
     }
 }
 
-/// A vBucket in a retry loop.
+/// A vBucket, or a link, in a retry loop.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Broken {
     /// Which loop.
@@ -75,17 +77,17 @@ pub struct Broken {
 pub enum Notice {
     /// Log it, with the number of failures so far: a new reason, or failure 1, 10, 100 and so on.
     Log(u64),
-    /// Log an error: the vBucket is broken from now on.
+    /// Log an error: the vBucket, or the link, is broken from now on.
     Tripped(LoopKind),
     /// Do not log it.
     Suppress,
 }
 
-/// The failures of all vBuckets of a bucket.
+/// The failures of everything of kind `K` in a bucket: of its vBuckets, or of its links.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub struct Loops {
-    breakers: BTreeMap<LoopKind, Breaker>,
-    records: BTreeMap<VbId, Record>,
+pub struct Loops<K> {
+    breakers: BTreeMap<LoopKind, Breaker<K>>,
+    records: BTreeMap<K, Record>,
     quiet: Duration,
 }
 
@@ -97,21 +99,22 @@ struct Record {
     logged: LoggedReasons,
 }
 
-impl Loops {
-    /// A vBucket is broken at `limit` failures of one kind within `window`. Its failures are
+impl<K: Ord + Copy> Loops<K> {
+    /// Something is broken at `limit` failures of one kind within `window`. Its failures are
     /// forgotten after `quiet` without a new one, which must exceed the longest backoff.
     #[must_use]
     pub fn new(limit: usize, window: Duration, quiet: Duration) -> Self {
-        let kinds = [LoopKind::Rollback, LoopKind::InvalidRequest, LoopKind::Flapping];
+        use LoopKind::{Flapping, InvalidRequest, Rival, Rollback};
+        let kinds = [Rollback, InvalidRequest, Flapping, Rival];
         let breakers = kinds.map(|kind| (kind, Breaker::new(limit, window)));
         Self { breakers: breakers.into(), records: BTreeMap::new(), quiet }
     }
 
     /// Counts a failure; `why` is its text in the log.
-    pub fn failed(&mut self, vb: VbId, kind: Option<LoopKind>, why: &str, now: Duration) -> Notice {
+    pub fn failed(&mut self, key: K, kind: Option<LoopKind>, why: &str, now: Duration) -> Notice {
         let fresh =
             || Record { failures: 0, last: now, broken: None, logged: LoggedReasons::default() };
-        let record = self.records.entry(vb).or_insert_with(fresh);
+        let record = self.records.entry(key).or_insert_with(fresh);
         if now.saturating_sub(record.last) > self.quiet {
             *record = fresh();
         }
@@ -119,7 +122,7 @@ impl Loops {
         record.last = now;
         let breaker = kind.and_then(|kind| self.breakers.get_mut(&kind).zip(Some(kind)));
         if let Some((breaker, kind)) = breaker
-            && breaker.failed(vb, now)
+            && breaker.failed(key, now)
             && record.broken.is_none()
         {
             record.broken = Some(Broken { kind, since: now });
@@ -133,26 +136,26 @@ impl Loops {
         }
     }
 
-    /// Returns the loop that a vBucket is in, if any.
+    /// Returns the loop that `key` is in, if any.
     #[must_use]
-    pub fn broken(&self, vb: VbId, now: Duration) -> Option<Broken> {
-        let record = self.records.get(&vb)?;
+    pub fn broken(&self, key: K, now: Duration) -> Option<Broken> {
+        let record = self.records.get(&key)?;
         record.broken.filter(|_| now.saturating_sub(record.last) <= self.quiet)
     }
 
-    /// Returns every broken vBucket in ascending order, with its number of failures.
-    pub fn all_broken(&self, now: Duration) -> impl Iterator<Item = (VbId, Broken, u64)> {
-        let broken = move |(&vb, record): (&VbId, &Record)| {
-            self.broken(vb, now).map(|broken| (vb, broken, record.failures))
+    /// Returns everything that is broken in ascending order, with its number of failures.
+    pub fn all_broken(&self, now: Duration) -> impl Iterator<Item = (K, Broken, u64)> {
+        let broken = move |(&key, record): (&K, &Record)| {
+            self.broken(key, now).map(|broken| (key, broken, record.failures))
         };
         self.records.iter().filter_map(broken)
     }
 
-    /// Forgets the failures of a vBucket: the operator asked for a retry.
-    pub fn reset(&mut self, vb: VbId) {
-        self.records.remove(&vb);
+    /// Forgets the failures of `key`: the operator asked for a retry, or it has worked for long.
+    pub fn reset(&mut self, key: K) {
+        self.records.remove(&key);
         for breaker in self.breakers.values_mut() {
-            breaker.reset(vb);
+            breaker.reset(key);
         }
     }
 }
@@ -179,6 +182,8 @@ impl LoggedReasons {
 
 #[cfg(test)]
 mod tests {
+    use mcbp::VbId;
+
     use super::*;
     use crate::link::{LinkStep, Side};
 
@@ -189,7 +194,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    fn loops() -> Loops {
+    fn loops() -> Loops<VbId> {
         Loops::new(3, at(60), at(120))
     }
 

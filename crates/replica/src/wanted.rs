@@ -32,14 +32,17 @@ pub enum WantedPhase {
 pub struct WantedStream {
     /// Its phase.
     pub phase: WantedPhase,
-    /// Failures since it was last open.
+    /// Failures that are not forgotten: see [`WantedStreams::forget_lasting`].
     pub failures: u32,
     /// The error of the last attempt; kept until the stream opens.
     pub last_error: Option<VbError>,
+    /// Since when it is open, on the clock of the caller.
+    open_since: Option<Duration>,
 }
 
 impl WantedStream {
-    const DUE: Self = Self { phase: WantedPhase::Due, failures: 0, last_error: None };
+    const DUE: Self =
+        Self { phase: WantedPhase::Due, failures: 0, last_error: None, open_since: None };
 }
 
 /// One set-up for the machine of the link.
@@ -92,7 +95,7 @@ impl WantedStreams {
         if let Some(stream) = self.streams.get_mut(&vb)
             && stream.phase == WantedPhase::Open
         {
-            stream.phase = WantedPhase::Due;
+            (stream.phase, stream.open_since) = (WantedPhase::Due, None);
             stream.last_error = why;
             self.reopen.insert(vb);
         }
@@ -136,7 +139,7 @@ impl WantedStreams {
         for (&vb, outcome) in outcomes {
             self.reopen.remove(&vb);
             match outcome {
-                VbOutcome::Opened | VbOutcome::AlreadyOpen => self.opened(vb),
+                VbOutcome::Opened | VbOutcome::AlreadyOpen => self.opened(vb, now),
                 VbOutcome::Closed | VbOutcome::TakenOver => {
                     self.surplus.remove(&vb);
                 }
@@ -157,11 +160,23 @@ impl WantedStreams {
     }
 
     /// Records that a stream has opened before its set-up is answered.
-    pub fn opened_early(&mut self, vb: VbId) {
+    pub fn opened_early(&mut self, vb: VbId, now: Duration) {
         if let Some(stream) = self.streams.get_mut(&vb)
             && stream.phase == WantedPhase::Asked
         {
             stream.phase = WantedPhase::Open;
+            stream.open_since.get_or_insert(now);
+        }
+    }
+
+    /// Forgets the failures of every stream that has been open for as long as `lasting` returns for
+    /// their number. To be called before an end is recorded, and at intervals.
+    pub fn forget_lasting(&mut self, now: Duration, lasting: impl Fn(u32) -> Duration) {
+        for stream in self.streams.values_mut().filter(|stream| stream.failures > 0) {
+            let open_for = stream.open_since.map(|since| now.saturating_sub(since));
+            if open_for.is_some_and(|open_for| open_for >= lasting(stream.failures)) {
+                stream.failures = 0;
+            }
         }
     }
 
@@ -191,7 +206,7 @@ impl WantedStreams {
         self.surplus.clear();
         self.reopen.clear();
         for stream in self.streams.values_mut() {
-            stream.phase = WantedPhase::Due;
+            (stream.phase, stream.open_since) = (WantedPhase::Due, None);
         }
     }
 
@@ -261,10 +276,11 @@ impl WantedStreams {
         self.streams.is_empty() && self.surplus.is_empty()
     }
 
-    fn opened(&mut self, vb: VbId) {
+    fn opened(&mut self, vb: VbId, now: Duration) {
         match self.streams.get_mut(&vb) {
             Some(stream) => {
-                *stream = WantedStream { phase: WantedPhase::Open, failures: 0, last_error: None };
+                (stream.phase, stream.last_error) = (WantedPhase::Open, None);
+                stream.open_since.get_or_insert(now);
                 // It may be surplus: it was dropped and wanted again while it opened.
                 self.surplus.remove(&vb);
             }
@@ -314,6 +330,7 @@ impl WantedStreams {
         stream.failures = stream.failures.saturating_add(1);
         stream.phase = WantedPhase::Waiting { until };
         stream.last_error = error;
+        stream.open_since = None;
     }
 }
 

@@ -14,7 +14,8 @@ use mcbp::{Opaque, Opcode, Seqno, Side, Status, StreamEndStatus, VbId, VbState};
 use proptest::prelude::*;
 use proptest::sample::select;
 use replica::link::{
-    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, LinkStep, Ticket, Verdict,
+    Command, ConsumerMachine, ControlFrame, Deadline, Effect, ErrorAnswer, Event, LinkStep, Ticket,
+    Verdict,
 };
 
 /// An input of the machine. A deadline is given by its index among the awaited ones.
@@ -82,6 +83,14 @@ fn frame() -> impl Strategy<Value = ControlFrame> {
         }),
         (opaque(), select(Opcode::NAMED.to_vec()), status())
             .prop_map(|(opaque, opcode, status)| F::DataRefused { opaque, opcode, status }),
+        (side(), opaque(), select(Opcode::NAMED.to_vec()), status()).prop_map(
+            |(side, opaque, opcode, status)| F::ErrorAnswer(ErrorAnswer {
+                side,
+                opcode,
+                status,
+                opaque
+            })
+        ),
         opaque().prop_map(|opaque| F::NoopResponse { opaque }),
         (opaque(), status()).prop_map(|(opaque, status)| F::StreamReqResponse { opaque, status }),
         (vb(), opaque(), end).prop_map(|(vb, opaque, status)| F::StreamEnd { vb, opaque, status }),

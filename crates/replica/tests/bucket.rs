@@ -89,7 +89,9 @@ impl Bucket {
     /// Returns the next link to open, by the name of its producer and its number.
     fn connect(&mut self) -> Option<(LinkId, String, u8)> {
         self.take(|effect| match effect {
-            BucketEffect::Connect(id, key) => Some((*id, key.producer.clone(), key.connection)),
+            BucketEffect::Connect(id, key) | BucketEffect::ConnectIfFree(id, key) => {
+                Some((*id, key.producer.clone(), key.connection))
+            }
             _ => None,
         })
     }

@@ -37,6 +37,7 @@ const ONE_LINK: &str = "no vBucket is asked for on two links";
 const UP_ONLY: &str = "no command for a link that is not open";
 const ONE_ACTIVE: &str = "never two active copies";
 const MOVED: &str = "a move that succeeded has moved the vBucket";
+const NOT_HURRIED: &str = "a link that falls is opened again after a delay that grows";
 const ACTIVE_AGAIN: &str = "exactly one active copy after a move was asked for again";
 
 impl Model for Run {
@@ -67,6 +68,7 @@ impl Model for Run {
             Property::always(ALL_ANSWERED, |_, w: &World| !w.is_over() || w.is_answered()),
             Property::always(ASKED_AGAIN, |_, w: &World| w.is_asked_again()),
             Property::always(ALL_OPEN, |_, w: &World| !w.is_over() || w.is_all_open()),
+            Property::always(NOT_HURRIED, |_, w: &World| !w.hurried),
             Property::always(ONE_LINK, |_, w: &World| !w.asked_twice),
             Property::always(UP_ONLY, |_, w: &World| !w.given_too_early),
             Property::always(ONE_ACTIVE, |_, w: &World| w.nodes.active_copies() <= 1),
@@ -156,6 +158,12 @@ fn a_move_with_data_that_is_cut_off_and_asked_for_again() {
 #[test]
 fn map_changes_while_moves_run() {
     assert_nothing_fails(&check(&[Given::FromAlpha, Given::Takeover, Given::FromGamma], 2, 4));
+}
+
+/// Whatever a link does before it falls: it cannot open, opens, sets up, has a stream that ends.
+#[test]
+fn a_link_that_falls_again_and_again() {
+    assert_nothing_fails(&check(&[Given::FromAlpha], 5, 6));
 }
 
 #[test]

@@ -18,6 +18,9 @@ const PHASES: [(LinkPhase, &str); 5] = [
     (LinkPhase::Stopped, "stopped"),
 ];
 
+/// The kinds of retry loops of a link, each with a sample.
+const LOOPS: [&str; 2] = ["flapping", "rival"];
+
 impl Snapshot {
     /// One sample for each bucket and producer for which `value` returns one.
     fn by_producer<V>(
@@ -66,6 +69,18 @@ impl Snapshot {
             "dcp_proxy_links_stalled",
             "Links that were restarted because data stalled, and without data since",
             stalled,
+        )?;
+        let mut broken = Vec::new();
+        for kind in LOOPS {
+            let is_it = |link: &&LinkStatus| link.broken.as_ref().is_some_and(|b| b.kind == kind);
+            let samples =
+                self.by_producer(|links| Some(links.iter().copied().filter(|l| is_it(l)).count()));
+            broken.extend(samples.map(|([b, p], count)| ([b, p, ("kind", kind)], count)));
+        }
+        out.gauge(
+            "dcp_proxy_links_broken",
+            "Links in a retry loop: they come up and fall, or a rival uses their name",
+            broken,
         )?;
         let bytes = self.by_link(|link| Some(link.bytes_total));
         let frames = self.by_link(|link| Some(link.frames_total));

@@ -1,7 +1,9 @@
 //! How the links of one producer are combined. The rest is tested over HTTP.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use dcp_actors::{BucketStatus, LinkPhase, LinkStatus, StreamPhase, StreamStatus};
+use dcp_actors::{
+    BrokenLinkStatus, BucketStatus, LinkPhase, LinkStatus, StreamPhase, StreamStatus,
+};
 
 use exposition::Durations;
 use invariant::Place;
@@ -35,6 +37,7 @@ fn link(producer: &str, connection: u8, streams: Vec<StreamStatus>) -> LinkStatu
         name: format!("{producer} {connection}"),
         phase: LinkPhase::Up,
         failures: 0,
+        broken: None,
         last_error: None,
         stall: (connection == 1).then(|| "silent".to_owned()),
         wanted: streams.len(),
@@ -83,6 +86,17 @@ fn the_lag_of_a_producer_is_that_of_all_its_links() {
     assert_eq!(samples(links(), "lag_unknown"), alpha("1"));
     assert_eq!(samples(links(), "streams_open"), alpha("3"));
     assert_eq!(samples(links(), "links_stalled"), alpha("1"));
+}
+
+/// Both kinds have a sample from the start, so that an alert can be written.
+#[test]
+fn links_in_a_loop_are_counted_by_kind() {
+    let detail = "has an open connection of this name".to_owned();
+    let broken = BrokenLinkStatus { kind: "rival", failures: 5, since_ms: 7, detail };
+    let in_loop = LinkStatus { broken: Some(broken), ..link("alpha", 1, Vec::new()) };
+    let of = |kind, count| format!(r#"bucket="default",producer="alpha",kind="{kind}"}} {count}"#);
+    let links = vec![link("alpha", 0, Vec::new()), in_loop];
+    assert_eq!(samples(links, "links_broken"), [of("flapping", 0), of("rival", 1)]);
 }
 
 #[test]

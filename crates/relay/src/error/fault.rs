@@ -109,6 +109,16 @@ pub enum Fault {
     /// The peer is loading its data and accepts no consumer connection yet (MB-32577).
     #[error("is still warming up and accepts no DCP connection yet")]
     WarmingUp,
+    /// Another client has an open DCP connection of our name.
+    #[error(
+        "has an open connection named {name:?} that this sidecar did not open: another sidecar \
+         uses the same [node] name, producer and bucket; stop one of them, or give each its own \
+         [node] name"
+    )]
+    Rival {
+        /// The name of the connection.
+        name: String,
+    },
     /// The peer answered a request with an error.
     #[error("answered {step} with {status}{}", detail(.text))]
     Refused {

@@ -134,6 +134,8 @@ impl FakeConn {
                 self.opened = Some(Opened { flags: open.flags, name, value });
                 (Status::SUCCESS, Vec::new())
             }
+            // No statistics: the answer is their end.
+            Opcode::STAT => (Status::SUCCESS, Vec::new()),
             _ => (Status::UNKNOWN_COMMAND, Vec::new()),
         }
     }

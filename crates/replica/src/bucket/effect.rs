@@ -17,6 +17,9 @@ pub type BucketEffects = Vec<BucketEffect>;
 pub enum BucketEffect {
     /// Open the pair of connections of this link.
     Connect(LinkId, LinkKey),
+    /// As `Connect`, unless a node has an open connection of the same name, of a rival. Nodes that
+    /// do not list their connections count as free.
+    ConnectIfFree(LinkId, LinkKey),
     /// Give a command to a link that is up. The link answers with
     /// [`LinkReport::Answered`](super::LinkReport::Answered), unless it ends first.
     Run(LinkId, Ticket, Command),

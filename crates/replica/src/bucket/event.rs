@@ -7,7 +7,7 @@ use mcbp::{Seqno, Side, VbId, VbState};
 use super::command::BucketCommand;
 use super::failure::Cause;
 use super::link_down::LinkDown;
-use crate::link::{Outcome, Ticket, VbError};
+use crate::link::{ErrorAnswer, Outcome, Ticket, VbError};
 use crate::stall::Sample;
 use crate::topology::TopologyMismatch;
 
@@ -79,6 +79,8 @@ pub enum LinkReport {
     Opened(VbId),
     /// A deadline was extended, because the link makes progress.
     Progress,
+    /// A node answered the other one with an error. Reported once for each kind.
+    ErrorAnswer(ErrorAnswer),
     /// The link has ended; the last report of this incarnation.
     Down(LinkDown),
 }

@@ -19,7 +19,9 @@ const ROLL_BACK_AFTER: Duration = Duration::from_millis(50);
 /// The failures of a bucket.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Failures {
-    pub(super) loops: Loops,
+    pub(super) loops: Loops<VbId>,
+    /// The same of links, by their index.
+    pub(super) link_loops: Loops<usize>,
     /// Streams that failed or ended.
     pub(super) streams: Tally,
     /// Links that were lost, or could not be opened.
@@ -28,7 +30,12 @@ pub(super) struct Failures {
 
 impl Failures {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { loops: settings.loops(), streams: Tally::default(), links: Tally::default() }
+        Self {
+            loops: settings.loops(),
+            link_loops: settings.loops(),
+            streams: Tally::default(),
+            links: Tally::default(),
+        }
     }
 
     /// Returns the delay of a stream by its number of failures in a row. Streams that failed

@@ -12,27 +12,17 @@ use super::event::millis;
 use super::event::{LinkId, Moment};
 use super::lines::LineKind;
 use super::link::Link;
-use super::link_down::{LinkDown, Reopen};
+use super::link_down::LinkDown;
 use super::link_state::LinkState;
 use super::machine::BucketMachine;
 use super::nodes::{Appeared, Nodes};
 use super::settings::Settings;
 use crate::lag::Lag;
-use crate::link::{Reason, VbError};
+use crate::link::{ErrorAnswer, Reason, VbError};
 use crate::loops::{LoopKind, Notice};
 use crate::stall::Sample;
 use crate::standstill::{Position, Stuck};
 use crate::wanted::WantedPhase;
-
-/// Returns the delay before a link is opened again, after so many failures of one kind in a row.
-fn link_delay(settings: &Settings, failures: u32, reopen: Reopen, chance: f64) -> Duration {
-    match reopen {
-        Reopen::Soon => settings.backoff.min,
-        Reopen::AfterBackoff | Reopen::Never | Reopen::Slowly => {
-            settings.backoff.delay(failures, chance)
-        }
-    }
-}
 
 impl BucketMachine {
     /// Counts and logs a stream that failed to open, or ended without a command.
@@ -113,41 +103,6 @@ impl BucketMachine {
         }
     }
 
-    /// Handles the end of a link. Unless it was closed on purpose, it is opened again after a
-    /// delay.
-    pub(super) fn link_down(
-        &mut self,
-        id: LinkId,
-        down: LinkDown,
-        at: Moment,
-        fx: &mut BucketEffects,
-    ) {
-        let Some(link) = self.links.live(id) else { return };
-        if link.state == LinkState::Closing {
-            fx.push(BucketEffect::info(format!("link closed link={}", link.name)));
-            link.forget_streams();
-            link.state = LinkState::Idle;
-            return;
-        }
-        // A node that restarts fails in several ways, each for a moment: each kind starts its own
-        // backoff.
-        let is_same_kind = link.last_error.as_ref().is_none_or(|last| last.reopen == down.reopen);
-        let in_a_row = if is_same_kind { link.failures } else { 0 };
-        let delay = link_delay(&self.settings, in_a_row, down.reopen, at.chance);
-        let failures = link.failures.saturating_add(1);
-        if link.logged.should_log(&down.detail, u64::from(failures)) {
-            fx.push(BucketEffect::warn(format!(
-                "link down link={} times={failures} retry_ms={} reason={}",
-                link.name,
-                delay.as_millis(),
-                value(&down.detail)
-            )));
-        }
-        let answer = down.answer.clone();
-        self.failures.links.count(&link.key.producer, down.side, down.code, answer);
-        link.mark_down(down, failures, at.now + delay);
-    }
-
     /// Checks the links that are up, and restarts a stalled link, or a stalled stream of one.
     pub(super) fn sampled(
         &mut self,
@@ -158,7 +113,8 @@ impl BucketMachine {
         for (id, sample) in samples {
             let Some(link) = self.links.live(id) else { continue };
             let behind = behind(&self.nodes, link, at.now);
-            if let Some(stall) = link.sampled(Sample { behind, ..sample }, at.now) {
+            let sample = Sample { behind, ..sample };
+            if let Some(stall) = link.sampled(sample, self.settings.poll_max_age, at.now) {
                 give_up(link, stall.side(), LinkDown::stalled(&stall), fx);
             }
             for (vb, stuck) in stuck_streams(&self.nodes, link, sample.data, &self.settings, at) {
@@ -172,6 +128,7 @@ impl BucketMachine {
                 self.failures.streams.count(producer, Some(error.side), code, answer);
                 link.wanted.reopen(vb, Some(error));
             }
+            self.forget_lasting(id, at.now, fx);
         }
         self.links.log_suppressed(at.now, fx);
     }
@@ -197,12 +154,35 @@ impl BucketMachine {
         }
     }
 
-    /// Retries at once what waits for vBuckets that a node serves again.
-    pub(super) fn serves_again(&mut self, appeared: &Appeared) {
+    /// Retries at once what waits for vBuckets that a node serves again. A link in a loop keeps its
+    /// delay: a node that ends because of the link would be ended again.
+    pub(super) fn serves_again(&mut self, appeared: &Appeared, now: Duration) {
         for link in self.links.iter_mut() {
-            if appeared.side == Side::Consumer || link.key.producer == appeared.node {
-                link.retry_now(|vb| appeared.vbs.contains(&vb));
+            if appeared.side == Side::Producer && link.key.producer != appeared.node {
+                continue;
             }
+            let concerns = |vb| appeared.vbs.contains(&vb);
+            if self.failures.link_loops.broken(link.id.index, now).is_some() {
+                link.wanted.retry_now(concerns);
+            } else {
+                link.retry_now(concerns);
+            }
+        }
+    }
+
+    /// Records that a node answered the other one with an error, after which that one may close its
+    /// connection.
+    pub(super) fn error_answered(
+        &mut self,
+        id: LinkId,
+        answer: ErrorAnswer,
+        at: Moment,
+        fx: &mut BucketEffects,
+    ) {
+        let Some(link) = self.links.live(id) else { return };
+        link.fall.answered(answer, at.now);
+        if link.lines.allow(LineKind::ErrorAnswer, at.now) {
+            fx.push(LineKind::ErrorAnswer.line(&link.name, &format!("reason=\"{answer}\"")));
         }
     }
 }

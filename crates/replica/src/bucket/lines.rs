@@ -1,10 +1,11 @@
-//! Log lines about single vBuckets, rate-limited by link and event, with a suppressed count.
+//! Log lines about single vBuckets and about links, rate-limited by link and event, with a
+//! suppressed count.
 
 use std::fmt::{self, Display};
 
 use super::effect::{BucketEffect, LogLevel, LogLine};
 
-/// An event of a vBucket that is logged.
+/// An event of a vBucket, or of a link, that is logged.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) enum LineKind {
     Failed,
@@ -13,13 +14,16 @@ pub(super) enum LineKind {
     Incomplete,
     Complete,
     Broken,
+    Up,
+    Settled,
+    ErrorAnswer,
 }
 
 impl LineKind {
     const fn level(self) -> LogLevel {
         match self {
-            Self::Rollback | Self::Complete => LogLevel::Info,
-            Self::Failed | Self::Ended | Self::Incomplete => LogLevel::Warn,
+            Self::Rollback | Self::Complete | Self::Up | Self::Settled => LogLevel::Info,
+            Self::Failed | Self::Ended | Self::Incomplete | Self::ErrorAnswer => LogLevel::Warn,
             Self::Broken => LogLevel::Error,
         }
     }
@@ -40,6 +44,9 @@ impl Display for LineKind {
             Self::Incomplete => "copy may miss rows",
             Self::Complete => "copy is complete",
             Self::Broken => "vbucket in retry loop",
+            Self::Up => "link up",
+            Self::Settled => "streams settled",
+            Self::ErrorAnswer => "error answer",
         })
     }
 }

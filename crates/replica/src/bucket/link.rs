@@ -10,11 +10,13 @@ use mcbp::VbId;
 use super::effect::BucketEffect;
 use super::event::LinkId;
 use super::failure::Cause;
+use super::fall::Falls;
 use super::lines::LineKind;
 use super::link_down::LinkDown;
 use super::link_state::{Decision, LinkState};
+use super::streak::Streak;
 use crate::link::{Outcome, Reason, ReasonCode, VbOutcome};
-use crate::loops::{LoggedReasons, Notice};
+use crate::loops::Notice;
 use crate::plan::LinkKey;
 use crate::stall::{Sample, Stall, StallRule};
 use crate::standstill::Standstill;
@@ -36,11 +38,11 @@ pub(super) struct Link {
     pub(super) name: String,
     pub(super) state: LinkState,
     pub(super) wanted: WantedStreams,
-    /// Incarnations that failed in a row.
-    pub(super) failures: u32,
-    /// The reasons of these failures that are already logged.
-    pub(super) logged: LoggedReasons,
-    /// Limits the log lines about its vBuckets.
+    /// Its failures in a row.
+    pub(super) streak: Streak,
+    /// How its incarnations ended.
+    pub(super) fall: Falls,
+    /// Limits its log lines, and those about its vBuckets.
     pub(super) lines: LogLimiter<LineKind>,
     /// Why the last incarnation ended; kept until a stream opens.
     pub(super) last_error: Option<LinkDown>,
@@ -69,8 +71,8 @@ impl Link {
             name,
             state: LinkState::Idle,
             wanted: WantedStreams::default(),
-            failures: 0,
-            logged: LoggedReasons::default(),
+            streak: Streak::default(),
+            fall: Falls::default(),
             lines: LogLimiter::new(Limit::OF_A_LINK),
             last_error: None,
             stalls: 0,
@@ -90,14 +92,22 @@ impl Link {
         self.state.decide(is_needed, is_reserved, now)
     }
 
-    /// Records that both connections are open. Returns false where the link is no longer wanted.
-    pub(super) fn mark_up(&mut self, stall_limit: Duration, now: Duration) -> bool {
-        let is_wanted = self.state == LinkState::Connecting;
-        if is_wanted {
-            self.state = LinkState::Up { running: None };
-            self.watch = Some(StallRule::new(stall_limit, self.stalls, now));
+    /// Records that both connections are open. Returns the log line, unless it is suppressed or the
+    /// link is no longer wanted.
+    pub(super) fn mark_up(
+        &mut self,
+        stall_limit: Duration,
+        in_loop: bool,
+        now: Duration,
+    ) -> Option<BucketEffect> {
+        if self.state != LinkState::Connecting {
+            return None;
         }
-        is_wanted
+        self.state = LinkState::Up { running: None };
+        self.watch = Some(StallRule::new(stall_limit, self.stalls, now));
+        let is_told = self.fall.up(self.streak.total(), in_loop, now);
+        let text = format!("link up link={}", self.name);
+        (is_told && self.lines.allow(LineKind::Up, now)).then(|| BucketEffect::info(text))
     }
 
     /// Whether the link accepts a command.
@@ -155,9 +165,8 @@ impl Link {
     }
 
     /// Records that the link was lost with all its streams. It is opened again at `until`.
-    pub(super) fn mark_down(&mut self, down: LinkDown, failures: u32, until: Duration) {
+    pub(super) fn mark_down(&mut self, down: LinkDown, until: Duration) {
         self.forget_streams();
-        self.failures = failures;
         if down.code == ReasonCode::Stalled {
             self.stalls = self.stalls.saturating_add(1);
             self.stall = Some(down.detail.clone());
@@ -176,12 +185,23 @@ impl Link {
         self.standstill.clear();
     }
 
-    /// Records a sample. Returns the stall, if the link is stalled.
-    pub(super) fn sampled(&mut self, sample: Sample, now: Duration) -> Option<Stall> {
+    /// Records a sample. Returns the stall, if the link is stalled. Without polls (`poll_max_age`)
+    /// nobody knows whether there is something to move.
+    pub(super) fn sampled(
+        &mut self,
+        sample: Sample,
+        poll_max_age: Option<Duration>,
+        now: Duration,
+    ) -> Option<Stall> {
         let rule = self.watch.as_mut()?;
         let stall = rule.sample(sample, now);
-        if rule.has_moved_data() && stall.is_none() {
+        let has_moved = rule.has_moved_data() && stall.is_none();
+        if has_moved {
             (self.stalls, self.stall) = (0, None);
+        }
+        let has_all = sample.behind == Some(0);
+        if has_moved || (stall.is_none() && (has_all || poll_max_age.is_none())) {
+            self.streak.moved();
         }
         stall
     }
@@ -235,20 +255,22 @@ impl Link {
         }
     }
 
-    /// Returns the log line of a settled set-up. The failures of a link reset when a stream opens,
-    /// not when the link connects: a peer that accepts and fails at once must not be retried
-    /// without backoff.
+    /// Records a settled set-up. Returns its log line, unless it is suppressed.
     pub(super) fn note_settled<'a>(
         &mut self,
         outcomes: impl Iterator<Item = &'a VbOutcome> + Clone,
-    ) -> String {
+        now: Duration,
+    ) -> Option<BucketEffect> {
         let opened = outcomes.clone().filter(|o| matches!(o, VbOutcome::Opened)).count();
         let failed = outcomes.filter(|o| o.error().is_some()).count();
         if opened > 0 {
-            (self.failures, self.logged, self.last_error) = (0, LoggedReasons::default(), None);
+            self.streak.opened(now);
+            self.last_error = None;
         }
-        let (name, open) = (&self.name, self.wanted.open_count());
-        format!("streams settled link={name} opened={opened} open={open} failed={failed}")
+        let open = self.wanted.open_count();
+        let fields = format!("opened={opened} open={open} failed={failed}");
+        let is_logged = self.fall.is_told() && self.lines.allow(LineKind::Settled, now);
+        is_logged.then(|| LineKind::Settled.line(&self.name, &fields))
     }
 
     /// Returns the log line of an event of a vBucket, unless it is suppressed.

@@ -5,15 +5,18 @@ use mcbp::{Side, VbId};
 use crate::link::{NodeAnswer, ReasonCode, Retry, StopReason};
 use crate::stall::Stall;
 
-/// When a link that is down is opened again.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// When a link that is down is opened again. The delays of each kind grow by themselves.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Reopen {
-    /// After the shortest delay: the peer will be ready in a moment.
+    /// After a growing delay: the peer is expected to be ready soon.
     Soon,
-    /// After a delay that grows with each failure.
+    /// After a growing delay.
     AfterBackoff,
-    /// After a growing delay too; only a change of some configuration will help.
+    /// After a growing delay; only a change of some configuration will help.
     Slowly,
+    /// After a growing delay, and after a long pause also while another client has the connection
+    /// name, whose connection is closed by that.
+    Rival,
     /// Not: it was closed on purpose.
     Never,
 }
@@ -31,6 +34,9 @@ pub struct LinkDown {
     pub detail: String,
     /// When the link is opened again.
     pub reopen: Reopen,
+    /// Whether the node closed an open connection in an orderly way, as it does when another client
+    /// opens one of the same name.
+    pub hung_up: bool,
 }
 
 impl LinkDown {
@@ -68,7 +74,8 @@ impl LinkDown {
     }
 
     const fn without_answer(side: Option<Side>, code: ReasonCode, detail: String) -> Self {
-        Self { side, code, answer: None, detail, reopen: Reopen::AfterBackoff }
+        let reopen = Reopen::AfterBackoff;
+        Self { side, code, answer: None, detail, reopen, hung_up: false }
     }
 
     /// Returns when a caller may retry.
@@ -76,7 +83,7 @@ impl LinkDown {
     pub const fn retry(&self) -> Retry {
         match self.reopen {
             Reopen::Soon => Retry::AtOnce,
-            Reopen::AfterBackoff | Reopen::Slowly => Retry::AfterBackoff,
+            Reopen::AfterBackoff | Reopen::Slowly | Reopen::Rival => Retry::AfterBackoff,
             Reopen::Never => Retry::Never,
         }
     }

@@ -123,7 +123,12 @@ impl Links {
         let Some(link) = self.table.get_mut(index) else { return };
         link.id.incarnation += 1;
         link.state = LinkState::Connecting;
-        fx.push(BucketEffect::Connect(link.id, link.key.clone()));
+        let (id, key) = (link.id, link.key.clone());
+        fx.push(if link.fall.is_suspect() {
+            BucketEffect::ConnectIfFree(id, key)
+        } else {
+            BucketEffect::Connect(id, key)
+        });
     }
 
     /// Closes the streams of a link, then the link.

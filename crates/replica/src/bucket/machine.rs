@@ -152,12 +152,13 @@ impl BucketMachine {
         let Some(link) = self.links.live(id) else { return };
         match report {
             LinkReport::Up => {
-                if link.mark_up(self.settings.stall, at.now) {
-                    fx.push(BucketEffect::info(format!("link up link={}", link.name)));
-                }
+                let in_loop = self.failures.link_loops.broken(id.index, at.now).is_some();
+                fx.extend(link.mark_up(self.settings.stall, in_loop, at.now));
             }
             LinkReport::Answered(ticket, outcome) => self.answered(id, ticket, outcome, at, fx),
             LinkReport::Ended(error) => {
+                let backoff = self.settings.backoff;
+                link.wanted.forget_lasting(at.now, |failures| backoff.lasting(failures));
                 self.note_failure(id, &error, true, at, fx);
                 let delay = self.failures.stream_delay(&self.copies, &self.settings, at);
                 if let Some(link) = self.links.live(id) {
@@ -168,9 +169,10 @@ impl BucketMachine {
             LinkReport::RollbackOver(vb) => _ = link.rolling.remove(&vb),
             LinkReport::Copy(vb, complete_to) => self.note_copy(id, vb, complete_to, at, fx),
             LinkReport::Opened(vb) => {
-                link.wanted.opened_early(vb);
+                link.wanted.opened_early(vb, at.now);
                 self.queue.extend_for_progress(&self.settings, at.now);
             }
+            LinkReport::ErrorAnswer(answer) => self.error_answered(id, answer, at, fx),
             LinkReport::Progress => self.queue.extend_for_progress(&self.settings, at.now),
             LinkReport::Down(down) => self.link_down(id, down, at, fx),
         }
@@ -212,7 +214,7 @@ impl BucketMachine {
         let Some(link) = self.links.live(id) else { return };
         link.wanted.settle(&outcomes, at.now, delay);
         if !is_takeover {
-            fx.push(BucketEffect::info(link.note_settled(outcomes.values())));
+            fx.extend(link.note_settled(outcomes.values(), at.now));
         }
     }
 
@@ -224,7 +226,7 @@ impl BucketMachine {
             self.consumer_polled(fx);
         }
         if let Some(appeared) = appeared {
-            self.serves_again(&appeared);
+            self.serves_again(&appeared, at.now);
         }
     }
 

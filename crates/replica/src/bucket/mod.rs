@@ -9,8 +9,9 @@
 //! - `queue`, `serve`: the queue of commands, and their answers
 //! - `links`, `link`: the table of links, and one of them; `link_state`: the next step of a link
 //! - `moves`, `steps`, `step_actions`: vBuckets that move to this node, and the next step of a move
-//! - `heal`, `failures`: recovery from failures, stalls and loops; `copies`: incomplete and
-//!   unserved copies of the consumer; `nodes`: what the data nodes report in polls
+//! - `heal`, `failures`: recovery from failures, stalls and loops; `link_ends`, `fall`, `streak`:
+//!   links that end, rivals of their names, delays; `copies`: incomplete and unserved copies of the
+//!   consumer; `nodes`: what the data nodes report in polls
 //! - `status`: views for the status; `lines`, `tally`: log lines and counts
 //! - `event`, `effect`, `command`, `failure`, `link_down`, `examine`, `settings`: the types of the
 //!   interface
@@ -22,10 +23,12 @@ mod event;
 mod examine;
 mod failure;
 mod failures;
+mod fall;
 mod heal;
 mod lines;
 mod link;
 mod link_down;
+mod link_ends;
 mod link_state;
 mod links;
 mod machine;
@@ -38,6 +41,7 @@ mod settings;
 mod status;
 mod step_actions;
 mod steps;
+mod streak;
 mod tally;
 
 pub use command::{BucketCommand, Change, CommandError, Done, MoveKind, MoveRequest};
@@ -53,5 +57,5 @@ pub use machine::BucketMachine;
 pub use moves::MovePhase;
 pub use queue::{CHANGES_MAX, MOVES_MAX};
 pub use settings::Settings;
-pub use status::{BrokenView, LinkView, MoveView, StreamPhase, StreamView};
+pub use status::{BrokenLink, BrokenView, LinkView, MoveView, StreamPhase, StreamView};
 pub use tally::{FailureKind, Tally};

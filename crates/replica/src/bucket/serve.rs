@@ -147,10 +147,14 @@ impl BucketMachine {
         at.now + self.settings.command
     }
 
-    /// Ends the backoff of the vBuckets concerned: the operator asked for them.
+    /// Ends the backoff of the vBuckets concerned, and of their links: the operator asked for them.
     fn retry_now(&mut self, change: &Change) {
         let concerns = |vb| !matches!(change, Change::Connections(_)) && change.concerns(vb);
         for link in self.links.iter_mut() {
+            if link.wanted.streams().keys().any(|&vb| concerns(vb)) {
+                link.streak.forget();
+                self.failures.link_loops.reset(link.id.index);
+            }
             link.retry_now(concerns);
             for &vb in link.wanted.streams().keys().filter(|&&vb| concerns(vb)) {
                 self.failures.loops.reset(vb);

@@ -6,6 +6,10 @@ use std::time::Duration;
 use crate::backoff::Backoff;
 use crate::loops::Loops;
 
+/// The pause after a rival was found, in longest backoffs: five minutes by default. An operator has
+/// seen the error by then.
+const RIVAL_PAUSE_BACKOFFS: u32 = 10;
+
 /// The names and time limits of one bucket.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Settings {
@@ -27,7 +31,7 @@ pub struct Settings {
     pub stall: Duration,
     /// Maximum age of a recent poll; `None` where the data nodes are not polled.
     pub poll_max_age: Option<Duration>,
-    /// Failures of one vBucket within `loop_window` that make it broken.
+    /// Failures of one vBucket, or link, within `loop_window` that make it broken.
     pub loop_failures: usize,
     /// See `loop_failures`.
     pub loop_window: Duration,
@@ -39,9 +43,15 @@ impl Settings {
         self.command + self.takeover
     }
 
+    /// Returns how long a rival of the same connection name is left alone before its connection is
+    /// displaced: it may be a connection of our own that the node still takes for open.
+    pub(super) fn rival_pause(&self) -> Duration {
+        self.backoff.max * RIVAL_PAUSE_BACKOFFS
+    }
+
     /// Returns the loop detection. Its quiet time exceeds the longest backoff, so that a broken
-    /// vBucket stays broken between two attempts.
-    pub(super) fn loops(&self) -> Loops {
+    /// vBucket or link stays broken between two attempts.
+    pub(super) fn loops<K: Ord + Copy>(&self) -> Loops<K> {
         let quiet = self.loop_window.max(self.backoff.max * 2);
         Loops::new(self.loop_failures, self.loop_window, quiet)
     }

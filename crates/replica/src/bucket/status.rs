@@ -46,7 +46,7 @@ pub struct LinkView<'a> {
     pub name: &'a str,
     /// Its phase.
     pub phase: LinkPhase,
-    /// Incarnations that failed in a row before this one.
+    /// Incarnations that failed in a row, until one has worked for long enough.
     pub failures: u32,
     /// Why the last incarnation ended or could not be opened; `None` once a stream is open.
     pub last_error: Option<&'a LinkDown>,
@@ -66,7 +66,7 @@ pub struct StreamView {
     /// The phase, as far as the bucket knows: never [`StreamPhase::RollingBack`], which only the
     /// link knows.
     pub phase: StreamPhase,
-    /// Failures since it was last open.
+    /// Failures in a row, until it has been open for long enough.
     pub failures: u32,
     /// Why it is not open.
     pub last_error: Option<Cause>,
@@ -119,7 +119,33 @@ pub struct BrokenView {
     pub since: Duration,
 }
 
+/// A link in a retry loop, which is opened at the longest backoff only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BrokenLink<'a> {
+    /// The kind of loop: [`LoopKind::Rival`] or [`LoopKind::Flapping`].
+    pub kind: LoopKind,
+    /// Incarnations that failed in a row.
+    pub failures: u32,
+    /// Time since the loop was detected.
+    pub since: Duration,
+    /// Why the last incarnation ended.
+    pub why: &'a str,
+}
+
 impl BucketMachine {
+    /// Returns the loop that a link is in, if any.
+    #[must_use]
+    pub fn broken_link(&self, id: LinkId, now: Duration) -> Option<BrokenLink<'_>> {
+        let broken = self.failures.link_loops.broken(id.index, now)?;
+        let link = self.links.iter().find(|link| link.id == id)?;
+        Some(BrokenLink {
+            kind: broken.kind,
+            failures: link.streak.total(),
+            since: now.saturating_sub(broken.since),
+            why: &link.fall.why,
+        })
+    }
+
     /// Returns the number of connections for each producer.
     #[must_use]
     pub const fn connections(&self) -> Connections {
@@ -229,7 +255,7 @@ impl Link {
             key: &self.key,
             name: &self.name,
             phase: self.state.phase(),
-            failures: self.failures,
+            failures: self.streak.total(),
             last_error: self.last_error.as_ref(),
             stall: self.stall.as_deref(),
             wanted: self.wanted.streams().len(),

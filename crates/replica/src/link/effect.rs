@@ -5,7 +5,7 @@ use logline::value;
 use mcbp::dcp::{AddStream, SetVbucketState};
 use mcbp::{FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState};
 
-use super::{Deadline, Outcome, Side, StopReason, Ticket, VbError};
+use super::{Deadline, ErrorAnswer, Outcome, Side, StopReason, Ticket, VbError};
 
 /// The effects of one event, to be carried out in this order.
 pub type Effects = Vec<Effect>;
@@ -203,16 +203,13 @@ pub enum Note {
         /// The stream's opaque.
         opaque: Opaque,
     },
-    /// A consumer refused a frame of an unknown stream. Forwarded.
-    #[error("refusal of an unknown stream opcode={opcode} opaque={opaque} status={status}")]
-    UnknownRefusal {
-        /// The opaque of the stream.
-        opaque: Opaque,
-        /// What was refused.
-        opcode: Opcode,
-        /// Why.
-        status: Status,
-    },
+    /// A consumer refused a frame of an unknown stream, or a node answered a request of the other
+    /// one with an error. Forwarded. Comes once for each side, opcode and status.
+    #[error(
+        "error answer forwarded side={} opcode={} opaque={} status={}",
+        .0.side, .0.opcode, .0.opaque, .0.status
+    )]
+    ErrorAnswer(ErrorAnswer),
     /// A SET_VBUCKET_STATE passed outside of a takeover of its vBucket, which may have moved
     /// although its takeover was given up.
     #[error("vbucket state change outside of a takeover vb={} state={state}", .vb.0)]

@@ -101,6 +101,28 @@ pub enum Event {
     },
 }
 
+/// An error response that no rule of the machine needs: it does not answer a request of ours,
+/// belongs to no known stream, and is no routine refusal of an option. The node that receives it
+/// may close its connection because of it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ErrorAnswer {
+    /// Who answered.
+    pub side: Side,
+    /// What it answered.
+    pub opcode: Opcode,
+    /// The error.
+    pub status: Status,
+    /// The opaque of the request, or of the stream.
+    pub opaque: Opaque,
+}
+
+impl fmt::Display for ErrorAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { side, opcode, status, opaque } = self;
+        write!(f, "the {side} answered {opcode} with {status} ({:#04x}), opaque {opaque}", status.0)
+    }
+}
+
 /// A control frame, given to the machine before it is forwarded.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ControlFrame {
@@ -147,6 +169,8 @@ pub enum ControlFrame {
         /// Why.
         status: Status,
     },
+    /// Either side: any other error response.
+    ErrorAnswer(ErrorAnswer),
     /// Consumer to proxy or producer: the answer to a NOOP.
     NoopResponse {
         /// The opaque of the NOOP.

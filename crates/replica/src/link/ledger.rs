@@ -2,9 +2,9 @@
 //! of ended ones. It sends frames and settles streams; the phase decides what a settled stream
 //! means.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use mcbp::{Opaque, Seqno, Status, VbId};
+use mcbp::{Opaque, Opcode, Seqno, Status, VbId};
 
 use super::attempt::Adding;
 use super::closing::Closing;
@@ -43,6 +43,8 @@ pub(super) struct Ledger {
     pub(super) incomplete: BTreeMap<VbId, Seqno>,
     /// CLOSE_STREAMs to the consumer that no command waits for, by their opaques.
     pub(super) unanswered: BTreeMap<Opaque, Unanswered>,
+    /// The kinds of error answers that were reported.
+    pub(super) noted: BTreeSet<(Side, Opcode, Status)>,
     pub(super) adds: ProgressDeadline,
     pub(super) refusals: ProgressDeadline,
     pub(super) closes: ProgressDeadline,
@@ -100,6 +102,7 @@ impl Ledger {
             issued: self.issued,
             older: std::mem::take(&mut self.older),
             incomplete: std::mem::take(&mut self.incomplete),
+            noted: std::mem::take(&mut self.noted),
             ..Self::default()
         };
     }

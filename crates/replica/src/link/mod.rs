@@ -37,7 +37,7 @@ use mcbp::{Opaque, StreamEndStatus, VbId};
 pub use deadline::{Deadline, LinkStep, StepLimits};
 pub use effect::{Effect, Effects, Note, OwnFrame, Verdict};
 use ends::Ending;
-pub use event::{Command, ControlFrame, Event, Ticket};
+pub use event::{Command, ControlFrame, ErrorAnswer, Event, Ticket};
 use ledger::Ledger;
 pub use ledger::is_barrier;
 pub use mcbp::Side;
@@ -185,6 +185,10 @@ impl ConsumerMachine {
             F::DataRefused { opaque, opcode, status } => {
                 self.data_refused(opaque, opcode, status, fx)
             }
+            F::ErrorAnswer(answer) => {
+                self.ledger.note_error(answer, fx);
+                Verdict::Forward
+            }
             F::NoopResponse { opaque } => self.noop_answered(opaque, fx),
             F::StreamEnd { vb, opaque, status } => {
                 self.stream_ended(vb, opaque, status, fx);
@@ -231,6 +235,7 @@ impl ConsumerMachine {
             }
             F::StreamReq { .. }
             | F::StreamReqResponse { .. }
+            | F::ErrorAnswer(_)
             | F::NoopResponse { .. }
             | F::StreamEnd { .. }
             | F::SetVbucketState { .. }

@@ -27,6 +27,8 @@ pub enum ReasonCode {
     Deadline,
     /// The connection was lost.
     LinkLost,
+    /// Another sidecar uses the connection name of the link.
+    Rival,
     /// A peer broke the protocol.
     Protocol,
     /// The link was shut down.
@@ -59,6 +61,7 @@ impl ReasonCode {
             Self::StreamEnd => "stream-end",
             Self::Deadline => "deadline",
             Self::LinkLost => "link-lost",
+            Self::Rival => "rival",
             Self::Protocol => "protocol",
             Self::Shut => "shut",
             Self::Loop => "loop",

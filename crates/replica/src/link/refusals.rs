@@ -11,7 +11,12 @@ use mcbp::{Opaque, Opcode, Status, VbId};
 use super::closing::was_none;
 use super::ledger::Ledger;
 use super::stream::{Request, Unanswered};
-use super::{ConsumerMachine, Effect, Effects, Note, Reason, Settled, Side, VbError, Verdict};
+use super::{
+    ConsumerMachine, Effect, Effects, ErrorAnswer, Note, Reason, Settled, Side, VbError, Verdict,
+};
+
+/// Bound on the kinds of error answers that are reported from one link.
+const KINDS_MAX: usize = 64;
 
 /// The state of the stream that a refusal concerns.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,7 +59,8 @@ impl ConsumerMachine {
         fx: &mut Effects,
     ) -> Verdict {
         let Some((vb, holder, request)) = self.holder(opaque) else {
-            fx.push(Effect::Note(Note::UnknownRefusal { opaque, opcode, status }));
+            let side = Side::Consumer;
+            self.ledger.note_error(ErrorAnswer { side, opcode, status, opaque }, fx);
             return Verdict::Forward;
         };
         let reason = reason(opcode, status);
@@ -130,6 +136,15 @@ impl Ledger {
     pub(super) fn mark_complete(&mut self, vb: VbId, fx: &mut Effects) {
         if self.incomplete.remove(&vb).is_some() {
             fx.push(Effect::Complete(vb));
+        }
+    }
+
+    /// Reports an error answer that is forwarded, unless one of its kind was reported before: a
+    /// node may repeat it for every frame.
+    pub(super) fn note_error(&mut self, answer: ErrorAnswer, fx: &mut Effects) {
+        let kind = (answer.side, answer.opcode, answer.status);
+        if self.noted.len() < KINDS_MAX && self.noted.insert(kind) {
+            fx.push(Effect::Note(Note::ErrorAnswer(answer)));
         }
     }
 

@@ -3,7 +3,7 @@
 use mcbp::dcp::{SetVbucketState, StreamEnd, StreamReq};
 use mcbp::{Frame, FrameError, Opcode};
 
-use super::{ControlFrame, Side};
+use super::{ControlFrame, ErrorAnswer, Side};
 
 impl ControlFrame {
     /// Decodes `frame`, read from the connection to `from`. Returns `None` for a frame that passes
@@ -43,6 +43,9 @@ impl ControlFrame {
             (Side::Consumer, false, Opcode::DCP_SET_VBUCKET_STATE) => {
                 Self::SetVbucketStateResponse { opaque, status }
             }
+            (side, false, opcode) if !status.is_success() && !NEGOTIATION.contains(&opcode) => {
+                Self::ErrorAnswer(ErrorAnswer { side, opcode, status, opaque })
+            }
             _ => return Ok(None),
         };
         Ok(Some(decoded))
@@ -67,3 +70,7 @@ pub const DATA_OPCODES: [Opcode; 14] = [
     Opcode::DCP_CACHE_TRANSFER_END,
     Opcode::DCP_STREAM_END,
 ];
+
+/// By these a consumer asks a producer for options that an older version lacks. It copes with a
+/// refusal, which real nodes send on every link of two versions.
+const NEGOTIATION: [Opcode; 2] = [Opcode::GET_ERROR_MAP, Opcode::DCP_CONTROL];

@@ -54,7 +54,7 @@ fn a_failed_stream_is_asked_for_again_while_its_neighbours_stay_open() {
 }
 
 #[test]
-fn the_delay_grows_until_the_stream_opens() {
+fn the_delay_grows_until_the_stream_has_been_open_for_long() {
     let mut wanted = WantedStreams::default();
     wanted.want(&set(&[7]));
     for failures in 1..4 {
@@ -64,6 +64,12 @@ fn the_delay_grows_until_the_stream_opens() {
     }
     assert!(wanted.next_setup(Duration::MAX, any).is_some());
     wanted.settle(&outcomes(&[(7, VbOutcome::Opened)]), NOW, linear);
+    wanted.forget_lasting(NOW + 9 * SECOND, |_| 10 * SECOND);
+    wanted.ended(refused(7), NOW, linear);
+    assert_eq!(wanted.next_due(), Some(NOW + 4 * SECOND), "it fell at once");
+    assert!(wanted.next_setup(Duration::MAX, any).is_some());
+    wanted.settle(&outcomes(&[(7, VbOutcome::Opened)]), NOW, linear);
+    wanted.forget_lasting(NOW + 10 * SECOND, |_| 10 * SECOND);
     wanted.ended(refused(7), NOW, linear);
     assert_eq!(wanted.next_due(), Some(NOW + SECOND), "the count restarts");
 }

@@ -8,7 +8,7 @@ use replica::backoff::Backoff;
 use replica::bucket::{
     BucketCommand, BucketEffect, BucketEvent, BucketMachine, Cause, Change, CommandError,
     CopyReports, Done, Examine, ExamineAction, Finding, LinkDown, LinkId, LinkReport, Moment,
-    MoveKind, MoveRequest, Settings, StreamPhase, TaskId,
+    MoveKind, MoveRequest, Reopen, Settings, StreamPhase, TaskId,
 };
 use replica::link::{Command, LinkStep, Outcome, Reason, StopReason, Ticket, VbError, VbOutcome};
 use replica::plan::{Connections, Desired, LinkKey};
@@ -16,7 +16,8 @@ use replica::plan::{Connections, Desired, LinkKey};
 use crate::nodes::{Nodes, Stage};
 
 const VB: VbId = VbId(1);
-const BACKOFF_MAX: Duration = Duration::from_secs(2);
+const BACKOFF_MAX: Duration = Duration::from_secs(4);
+const BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: BACKOFF_MAX };
 
 /// A command that is given once, at any time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -168,6 +169,10 @@ pub struct World {
     pub moved_in_vain: bool,
     /// Whether a move was given, and no fault has happened since.
     pub move_was_undisturbed: bool,
+    /// The failures of each link since the last command, and when it may be opened again.
+    falls: BTreeMap<usize, (u32, Duration)>,
+    /// Whether a link was opened again before its delay, which grows with each failure, was over.
+    pub hurried: bool,
 }
 
 impl World {
@@ -176,7 +181,7 @@ impl World {
             bucket: "default".to_owned(),
             node: "beta".to_owned(),
             producers: ["alpha", "gamma"].map(str::to_owned).into(),
-            backoff: Backoff { min: Duration::from_secs(1), max: BACKOFF_MAX },
+            backoff: BACKOFF,
             command: Duration::from_secs(100),
             takeover: Duration::from_secs(100),
             data_move: Duration::from_secs(100),
@@ -202,6 +207,8 @@ impl World {
             asked_twice: false,
             moved_in_vain: false,
             move_was_undisturbed: false,
+            falls: BTreeMap::new(),
+            hurried: false,
         }
     }
 
@@ -287,6 +294,8 @@ impl World {
         match action {
             Action::Give(n) => {
                 self.given[n] = true;
+                // A command ends the delays of what it concerns.
+                self.falls.clear();
                 let (ticket, command) = (Ticket(n as u64), commands[n].command());
                 self.tell(BucketEvent::Command { ticket, command }, mistake);
                 // A command that is refused, because the vBucket is being moved, begins nothing.
@@ -298,6 +307,7 @@ impl World {
                     (Mistake::IncarnationsMixed, Some(pair)) => pair.id,
                     _ => id,
                 };
+                self.note_fall(at, &report);
                 self.tell(BucketEvent::Link(id, report), mistake);
             }
             Action::Opens(at) => {
@@ -465,7 +475,9 @@ impl World {
 
     fn carry_out(&mut self, effect: BucketEffect, mistake: Mistake) {
         match effect {
-            BucketEffect::Connect(id, key) => {
+            BucketEffect::Connect(id, key) | BucketEffect::ConnectIfFree(id, key) => {
+                let not_before = self.falls.get(&id.index).map(|(_, at)| *at);
+                self.hurried |= not_before.is_some_and(|at| self.now < at);
                 let pair = Pair {
                     id,
                     key,
@@ -495,6 +507,19 @@ impl World {
             BucketEffect::Answer(ticket, result) => self.answered(ticket, &result, mistake),
             BucketEffect::GiveUp(..) => panic!("nothing stands still here"),
             BucketEffect::Poll(_) | BucketEffect::Log(_) => {}
+        }
+    }
+
+    /// Records a failure of a link. It is opened again after a delay that doubles, whatever the
+    /// link did before it failed. The steps of a move open links at once.
+    fn note_fall(&mut self, at: usize, report: &LinkReport) {
+        if self.given.len() > 1 || self.machine.moves(self.now).next().is_some() {
+            return;
+        }
+        if let LinkReport::Down(LinkDown { reopen: Reopen::AfterBackoff, .. }) = report {
+            let (failures, not_before) = self.falls.entry(at).or_default();
+            *not_before = self.now + BACKOFF.delay(*failures, 1.0);
+            *failures += 1;
         }
     }
 

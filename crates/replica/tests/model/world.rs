@@ -346,7 +346,7 @@ impl World {
                 effects.iter().any(barrier)
             }
             ControlFrame::SetVbucketStateResponse { .. } => phase != "taking-over",
-            ControlFrame::StreamEnd { .. } => false,
+            ControlFrame::StreamEnd { .. } | ControlFrame::ErrorAnswer(_) => false,
         }
     }
 

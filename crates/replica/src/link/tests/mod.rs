@@ -21,8 +21,8 @@ use mcbp::dcp::stream_flags;
 pub(super) use mcbp::{Opaque, Opcode, Seqno, Side, Status, StreamEndStatus, VbId, VbState};
 
 pub(super) use super::{
-    Command, ConsumerMachine, ControlFrame, Deadline, Effect, Event, LinkStep, Note, Outcome,
-    OwnFrame, Reason, Ticket, VbError, VbOutcome, Verdict,
+    Command, ConsumerMachine, ControlFrame, Deadline, Effect, ErrorAnswer, Event, LinkStep, Note,
+    Outcome, OwnFrame, Reason, Ticket, VbError, VbOutcome, Verdict,
 };
 
 /// An input of a script.
@@ -113,6 +113,12 @@ pub(super) fn request_takeover(vb: u16, n: u32) -> Input {
 /// The consumer refuses a frame of stream `n`.
 pub(super) fn refused(n: u32, opcode: Opcode, status: Status) -> Input {
     Input::Frame(ControlFrame::DataRefused { opaque: stream(n), opcode, status })
+}
+
+/// An error answer that no rule needs.
+pub(super) fn error(side: Side, opcode: Opcode, status: Status) -> Input {
+    let opaque = Opaque(9);
+    Input::Frame(ControlFrame::ErrorAnswer(ErrorAnswer { side, opcode, status, opaque }))
 }
 
 /// The consumer's answer to the NOOP that was our frame number `n`.
@@ -266,7 +272,7 @@ fn show_note(note: &Note) -> &'static str {
         Note::RollbackAsked { .. } => "rollback",
         Note::RollbackOver { .. } => "rolled-back",
         Note::UnexpectedRequest { .. } => "unexpected-request",
-        Note::UnknownRefusal { .. } => "unknown-refusal",
+        Note::ErrorAnswer(_) => "error-answer",
         Note::UnexpectedState { .. } => "unexpected-state",
         Note::LostInShut { .. } => "lost-in-shut",
     }

@@ -254,7 +254,7 @@ fn the_refusal_of_an_unknown_stream_and_the_producers_noop_pass() {
     check_from(
         opened(),
         &[
-            (refused(77, MUTATION, Status::EINVAL), "forward note(unknown-refusal)"),
+            (refused(77, MUTATION, Status::EINVAL), "forward note(error-answer)"),
             (Input::Frame(ControlFrame::NoopResponse { opaque: Opaque(5) }), "forward"),
         ],
     );
@@ -292,4 +292,22 @@ fn an_incomplete_copy_is_not_taken_over() {
         ],
     );
     assert_eq!(open(&machine), [2]);
+}
+
+/// The node that gets the error may close its connection, which then has a reason.
+#[test]
+fn an_error_answer_that_no_rule_needs_passes_and_each_kind_is_reported_once() {
+    let ack = Opcode::DCP_BUFFER_ACK;
+    let machine = check_from(
+        opened(),
+        &[
+            (error(Producer, ack, Status::EINVAL), "forward note(error-answer)"),
+            (error(Producer, ack, Status::EINVAL), "forward"),
+            (error(Producer, ack, Status::EACCESS), "forward note(error-answer)"),
+            (error(Consumer, ack, Status::EINVAL), "forward note(error-answer)"),
+            (refused(77, MUTATION, Status::EINVAL), "forward note(error-answer)"),
+            (refused(78, MUTATION, Status::EINVAL), "forward"),
+        ],
+    );
+    assert_eq!(open(&machine), [1, 2]);
 }
