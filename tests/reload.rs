@@ -98,7 +98,7 @@ impl Live {
             fs::copy(&from.key, &to.key).unwrap();
         }
         fs::copy(&authority.file, &self.ca).unwrap();
-        Self { node: server, client, ca: authority.file.clone() }.tls()
+        Self { node: server, client, ca: authority.file }.tls()
     }
 }
 
