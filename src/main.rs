@@ -10,7 +10,7 @@ use dcp_proxy::reload::Reload;
 use dcp_proxy::run::{self, Options, RunError};
 use dcp_proxy::screen::Screen;
 use dcp_proxy::{descriptors, logging, signals};
-use logger::Stream;
+use logger::{Format, Stream};
 
 /// The exit code for wrong usage or configuration; clap uses the same.
 const WRONG: u8 = 2;
@@ -66,7 +66,10 @@ fn configured(
     let config = match config::load(cli.config_file()) {
         Ok(config) => config,
         Err(problems) => {
-            logger::say(Stream::Error, &problems.to_string());
+            match cli.log_format {
+                Some(Format::Json) => logger::fatal(env!("CARGO_CRATE_NAME"), &problems),
+                _ => logger::say(Stream::Error, &problems.to_string()),
+            }
             return ExitCode::from(WRONG);
         }
     };

@@ -6,11 +6,11 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Config, DataNode, Process, Sidecar, until};
-use relay::testing::{Authority, FakePeer, Validity};
+use relay::testing::{Authority, FakePeer, Identity, Validity};
 use relay::{Client, Deadlines, Endpoint, LinkError, Login, Secret, Tls, TlsFiles};
 
 async fn log_in(endpoint: &Endpoint, password: &str) -> Result<Client, LinkError> {
@@ -75,43 +75,49 @@ async fn a_token_that_was_rotated_is_asked_for_at_once() {
     sidecar.stop().await;
 }
 
-/// Files that are served, and what signs them.
-struct Served {
-    certificate: std::path::PathBuf,
-    key: std::path::PathBuf,
-    ca: std::path::PathBuf,
+/// The files of a node and of its client, and the authority that has signed both.
+struct Live {
+    node: Identity,
+    client: Identity,
+    ca: PathBuf,
 }
 
-impl Served {
+impl Live {
+    fn tls(&self) -> Tls {
+        let identity = Some((self.client.certificate.as_path(), self.client.key.as_path()));
+        Tls::load(TlsFiles { ca: &self.ca, identity, server_name: "alpha.example" }).unwrap()
+    }
+
     /// Replaces them with files of a new authority; returns what a client of it trusts and shows.
     fn renew(&self, folder: &Path, name: &str) -> Tls {
         let authority = Authority::new(folder, name);
         let server = authority.sign("alpha.example", Validity::Now);
         let client = authority.sign("sidecar.example", Validity::Now);
-        for (from, to) in [
-            (&server.certificate, &self.certificate),
-            (&server.key, &self.key),
-            (&authority.file, &self.ca),
-        ] {
-            fs::copy(from, to).unwrap();
+        for (from, to) in [(&server, &self.node), (&client, &self.client)] {
+            fs::copy(&from.certificate, &to.certificate).unwrap();
+            fs::copy(&from.key, &to.key).unwrap();
         }
-        let identity = Some((client.certificate.as_path(), client.key.as_path()));
-        let server_name = "alpha.example";
-        Tls::load(TlsFiles { ca: &authority.file, identity, server_name }).unwrap()
+        fs::copy(&authority.file, &self.ca).unwrap();
+        Self { node: server, client, ca: authority.file }.tls()
     }
 }
 
 /// ContentSquare/chproxy#198 and others: certificates are renewed on disk.
 #[tokio::test]
-async fn a_node_serves_renewed_certificates_and_keeps_good_ones_before_broken_ones() {
+async fn renewed_certificates_are_used_and_broken_ones_are_not() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name);
-    let served = Served { certificate: file("live.pem"), key: file("live.key"), ca: file("ca") };
-    let first = served.renew(folder.path(), "first");
+    let identity = |name: &str| Identity {
+        certificate: file(&format!("{name}.pem")),
+        key: file(&format!("{name}.key")),
+    };
+    let live = Live { node: identity("live"), client: identity("me"), ca: file("ca") };
+    let first = live.renew(folder.path(), "first");
+    let own = live.tls();
     fs::write(file("alpha.password"), "secret").unwrap();
     let mut command = common::command(folder.path(), "alpha", "active", 8, 0);
-    command.arg("--tls-cert").arg(&served.certificate).arg("--tls-key").arg(&served.key);
-    let command = command.arg("--tls-client-ca").arg(&served.ca);
+    command.arg("--tls-cert").arg(&live.node.certificate).arg("--tls-key").arg(&live.node.key);
+    let command = command.arg("--tls-client-ca").arg(&live.ca);
     let mut node = Process::start("alpha", folder.path(), command);
     node.logs(&["bucket is ready"]).await;
     let port = fs::read_to_string(file("alpha.port")).unwrap();
@@ -121,14 +127,18 @@ async fn a_node_serves_renewed_certificates_and_keeps_good_ones_before_broken_on
         let endpoint = plain.clone().with_tls(tls.clone());
         log_in(&endpoint, "secret").await.is_ok()
     };
-    assert!(logs_in(&first).await);
-    let second = served.renew(folder.path(), "second");
+    assert!(logs_in(&first).await && logs_in(&own).await);
+    let second = live.renew(folder.path(), "second");
     assert_eq!((logs_in(&first).await, logs_in(&second).await), (false, true));
-    fs::write(&served.certificate, "-----BEGIN CERTIFICATE-----\n").unwrap();
-    assert!(logs_in(&second).await);
+    assert!(logs_in(&own).await, "a client reads its files again too");
+    for broken in [&live.node.certificate, &live.client.certificate, &live.ca] {
+        fs::write(broken, "-----BEGIN CERTIFICATE-----\n").unwrap();
+        assert!(logs_in(&second).await && logs_in(&own).await, "{broken:?}");
+    }
     node.logs(&["WARN", "the last good one stays in use", "live.pem"]).await;
-    let third = served.renew(folder.path(), "third");
+    let third = live.renew(folder.path(), "third");
     assert_eq!((logs_in(&second).await, logs_in(&third).await), (false, true));
+    assert!(logs_in(&own).await);
     node.signal("TERM");
     assert_eq!(node.exit_code().await, 0);
 }

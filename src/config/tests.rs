@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use ::log::LevelFilter;
+use logger::Format;
+
 use super::*;
 
 /// A file without problems; every test changes one line of it.
@@ -340,6 +343,17 @@ fn the_shipped_file_is_good() {
     let embedded = config.embedded.unwrap();
     assert_eq!(embedded.nodes.iter().map(|node| node.documents).sum::<u64>(), 100_000);
     assert_eq!(config.buckets[0].desired.producers()["alpha"].iter().count(), 1024);
+}
+
+#[test]
+fn the_log_has_a_level_and_a_format() {
+    assert_eq!(good(GOOD).log, Log::default());
+    let log = "[log]\nlevel = \"debug\"\nformat = \"json\"\n[limits]";
+    let log = good(&GOOD.replace("[limits]", log)).log;
+    assert_eq!((log.level, log.format), (Some(LevelFilter::Debug), Some(Format::Json)));
+    let said = problems(GOOD, "[limits]", "[log]\nlevel = \"loud\"\nformat = \"xml\"\n[limits]");
+    assert!(said.contains("log: level: \"loud\" is not a level: give off, error"), "{said}");
+    assert!(said.contains("log: format: \"xml\" is not a format: give logfmt or json"), "{said}");
 }
 
 #[test]
