@@ -18,6 +18,7 @@ use replica::bucket::{
     LinkReport, LogLevel, LogLine, Moment, PollAnswer, TaskId,
 };
 use replica::link::Ticket;
+use replica::liveness;
 use replica::plan::Connections;
 use tokio::time::Instant;
 
@@ -60,6 +61,8 @@ pub(crate) struct BucketActor {
     polls: LagPolls,
     traffic: Traffic,
     started: Instant,
+    /// When the last event was handled.
+    last_event: Duration,
     wake: Option<(Duration, SpawnHandle)>,
 }
 
@@ -89,6 +92,7 @@ impl BucketActor {
             polls: LagPolls::default(),
             traffic: Traffic::default(),
             started: Instant::now(),
+            last_event: Duration::ZERO,
             wake: None,
         }
     }
@@ -99,8 +103,13 @@ impl BucketActor {
 
     fn event(&mut self, event: BucketEvent, ctx: &mut Context<Self>) {
         let at = Moment { now: self.now(), chance: fastrand::f64() };
-        for effect in self.machine.on(at, event) {
-            self.carry_out(effect, ctx);
+        // Samples make events frequent, unless this process does not run.
+        let since_last = at.now.saturating_sub(std::mem::replace(&mut self.last_event, at.now));
+        let resumed = liveness::pause(since_last, self.limits.stall).map(BucketEvent::Resumed);
+        for event in resumed.into_iter().chain([event]) {
+            for effect in self.machine.on(at, event) {
+                self.carry_out(effect, ctx);
+            }
         }
         self.set_clock(ctx);
     }
@@ -245,7 +254,11 @@ impl Handler<NodePolled> for BucketActor {
     type Result = ();
 
     fn handle(&mut self, NodePolled(polled): NodePolled, ctx: &mut Self::Context) {
-        if !matches!(polled.answer, PollAnswer::Seqnos(Err(_))) {
+        let is_sign = match &polled.answer {
+            PollAnswer::Seqnos(Err(error)) => error.is_sign,
+            PollAnswer::Seqnos(Ok(_)) | PollAnswer::Topology(_) => true,
+        };
+        if is_sign {
             self.traffic.heard(&polled.node, self.now());
         }
         self.event(BucketEvent::Polled(polled), ctx);

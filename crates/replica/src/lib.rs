@@ -10,6 +10,7 @@
 //! - `backoff`, `breaker`, `loops`: delays between attempts, and detection of retry loops
 //! - `log_limiter`: rate-limited log lines of many vBuckets, with a suppressed count
 //! - `lag`, `stall`, `standstill`: the lag of a consumer; detection of stalled links and vBuckets
+//! - `liveness`, `outage`: nodes that are unresponsive; since when a wanted stream is not open
 //! - `topology`: whether a producer's topologies name our node, which durable writes depend on
 
 pub mod backoff;
@@ -18,10 +19,12 @@ pub mod bucket;
 pub mod estimate;
 pub mod lag;
 pub mod link;
+pub mod liveness;
 pub mod log_limiter;
 pub mod loops;
 
 pub mod names;
+pub mod outage;
 pub mod plan;
 pub mod remedy;
 pub mod stall;
