@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     match &cli.command {
         Some(Command::Ask(ask)) => match client::run(ask, &cli.config) {
             Exit::Done => ExitCode::SUCCESS,
-            Exit::Failed => ExitCode::FAILURE,
+            Exit::NotReady | Exit::Failed => ExitCode::FAILURE,
             Exit::Wrong => ExitCode::from(WRONG),
         },
         Some(Command::Check) => with_config(&cli, |config, screen| {
