@@ -19,6 +19,8 @@ use super::{Environment, file, rules};
 
 /// The default port of the admin API.
 const ADMIN_PORT: u16 = 8091;
+/// The default share of wanted streams for `/ready`: all of them, so that no failure is hidden.
+const READY_PERCENT: u8 = 100;
 
 pub(super) fn check(
     path: &Path,
@@ -239,6 +241,8 @@ impl Checker<'_> {
             let text = format!("{address} can be reached from other machines: give a token too");
             self.report(written.span(), "admin: listen", text);
         }
-        Some(Admin { listen: listen?, token: token.flatten() })
+        let (key, percent) = ("admin: ready_percent", admin.ready_percent.as_ref());
+        let ready_percent = self.number(key, percent, READY_PERCENT, 0..=100);
+        Some(Admin { listen: listen?, token: token.flatten(), ready_percent })
     }
 }

@@ -64,6 +64,7 @@ pub(super) struct Bucket {
 pub(super) struct Admin {
     pub(super) listen: Option<Spanned<String>>,
     pub(super) token: Option<Spanned<Secret>>,
+    pub(super) ready_percent: Option<Spanned<u64>>,
 }
 
 /// `[limits]`: see [`crate::config::Limits`] for what each is.
