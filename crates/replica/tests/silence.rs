@@ -47,6 +47,8 @@ struct World {
     noop: Option<u64>,
     given_up: Vec<(u64, Side, ReasonCode)>,
     log: Vec<(u64, String)>,
+    /// Commands that were answered with success.
+    answers: usize,
     id: Option<LinkId>,
 }
 
@@ -86,6 +88,7 @@ impl World {
             noop: Some(1),
             given_up: Vec::new(),
             log: Vec::new(),
+            answers: 0,
             id: None,
         };
         let set: VbSet = std::iter::once(VB).collect();
@@ -102,6 +105,10 @@ impl World {
                 BucketEffect::Connect(id, _) => self.id = Some(id),
                 BucketEffect::GiveUp(_, side, LinkDown { code, .. }) => {
                     self.given_up.push((self.second, side, code));
+                }
+                BucketEffect::Answer(_, result) => {
+                    result.expect("nothing has failed");
+                    self.answers += 1;
                 }
                 BucketEffect::Log(line) => self.log.push((self.second, line.text)),
                 _ => {}
@@ -290,6 +297,20 @@ fn a_process_that_did_not_run_blames_nobody_for_it() {
         assert_eq!((world.given_up.len(), world.unresponsive().len()), (0, 0), "{missing}");
         assert_eq!((world.logged("respons").len(), world.phase()), (0, LinkPhase::Up));
     }
+}
+
+#[test]
+fn a_pause_of_this_process_fails_no_command_that_runs() {
+    let mut world = World::new();
+    let id = world.id.expect("a link to open");
+    world.on(BucketEvent::Link(id, LinkReport::Up));
+    world.second += 300;
+    world.on(BucketEvent::Resumed(Duration::from_secs(300)));
+    world.on(BucketEvent::Woken);
+    assert_eq!(world.answers, 0, "the answers of the nodes are not read yet");
+    let opened = Outcome::Done([(VB, VbOutcome::Opened)].into());
+    world.on(BucketEvent::Link(id, LinkReport::Answered(Ticket(0), opened)));
+    assert_eq!(world.answers, 1);
 }
 
 #[test]

@@ -77,11 +77,12 @@ impl BucketMachine {
         self.outages.observe(wanted, now);
     }
 
-    /// Starts all clocks of silence and of stalls anew: this process did not run for `pause`, and
-    /// what arrived meanwhile is not read yet.
+    /// Starts all clocks of silence, of stalls and of the queue anew: this process did not run for
+    /// `pause`, and what arrived meanwhile is not read yet.
     pub(super) fn resumed(&mut self, pause: Duration, now: Duration, fx: &mut BucketEffects) {
         self.nodes.resumed(now);
         self.links.iter_mut().for_each(|link| link.resumed(now));
+        self.queue.extend_for_progress(&self.settings, now);
         let (bucket, pause_ms) = (&self.settings.bucket, millis(pause));
         fx.push(BucketEffect::warn(format!(
             "this process did not run, silence counts anew bucket={bucket} pause_ms={pause_ms}"
