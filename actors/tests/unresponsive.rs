@@ -22,10 +22,12 @@ use dcp_actors::{BucketStatus, ControlLimits, LinkPhase, NodeStatus};
 use mcbp::dcp::Control;
 use mcbp::{FrameBuilder, Opaque, Opcode};
 
-/// Limits with frequent polls and a short stall limit.
+/// Limits with frequent polls and a short stall limit. A request that is swallowed is repeated soon.
 fn watchful() -> ControlLimits {
     let (stall, lag) = (Duration::from_millis(200), Duration::from_millis(10));
-    ControlLimits { stall, lag_interval: Some(lag), ..brisk() }
+    let mut limits = ControlLimits { stall, lag_interval: Some(lag), ..brisk() };
+    limits.handshake.request = Duration::from_millis(300);
+    limits
 }
 
 fn node<'a>(bucket: &'a BucketStatus, name: &str) -> &'a NodeStatus {
