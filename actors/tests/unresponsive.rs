@@ -22,7 +22,8 @@ use dcp_actors::{BucketStatus, ControlLimits, LinkPhase, NodeStatus};
 use mcbp::dcp::Control;
 use mcbp::{FrameBuilder, Opaque, Opcode};
 
-/// Limits with frequent polls and a short stall limit. A request that is swallowed is repeated soon.
+/// Limits with frequent polls and a short stall limit. A request without an answer is soon
+/// repeated.
 fn watchful() -> ControlLimits {
     let (stall, lag) = (Duration::from_millis(200), Duration::from_millis(10));
     let mut limits = ControlLimits { stall, lag_interval: Some(lag), ..brisk() };

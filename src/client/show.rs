@@ -79,8 +79,12 @@ fn bucket_table(buckets: &[Bucket]) -> Table {
 
 /// A line about a node, where there is something to say.
 fn about(node: &Node, what: &str, text: Option<&str>) -> Option<String> {
-    let text = text?.replace(char::is_control, " ");
-    Some(format!("\n{what}: {}: {text}\n", node.name))
+    let (name, text) = (&node.name, text?.replace(char::is_control, " "));
+    // An error of a connection begins with the name and address of its node.
+    if text.starts_with(&format!("{name} at ")) {
+        return Some(format!("\n{what}: {text}\n"));
+    }
+    Some(format!("\n{what}: {name}: {text}\n"))
 }
 
 /// A line about the lag of a bucket where it rests on old reports, or on none.
@@ -191,7 +195,10 @@ mod tests {
             "not_ready": ["1,024 vBuckets: alpha: un\u{1b}responsive, since 12:03:05", "b"],
             "node": { "name": "beta", "silent_ms": null, "error": "refused", "warning": null },
             "producers": [
-                { "name": "alpha", "silent_ms": 61_000, "unresponsive": true, "warning": null },
+                {
+                    "name": "alpha", "silent_ms": 61_000, "unresponsive": true, "warning": null,
+                    "error": "alpha at [::1]:7: no route",
+                },
             ],
             "buckets": [{
                 "bucket": "default", "connections": 1, "links": 1, "links_up": 0, "wanted": 9,
@@ -211,6 +218,7 @@ mod tests {
             "1 min 1 s ago, UNRESPONSIVE\n",
             "\nlag of default: 1 min 1 s by the clock, with reports that are up to 1 min 1 s old\n",
             "\nerror: beta: refused\n",
+            "\nerror: alpha at [::1]:7: no route\n",
         ] {
             assert!(shown.contains(words), "{words:?} in {shown}");
         }
