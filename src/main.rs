@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Some(Command::Ask(ask)) => {
             match client::run(ask, cli.config_file(), cli.config.is_some()) {
                 Exit::Done => ExitCode::SUCCESS,
-                Exit::Failed => ExitCode::FAILURE,
+                Exit::NotReady | Exit::Failed => ExitCode::FAILURE,
                 Exit::Wrong => ExitCode::from(WRONG),
             }
         }

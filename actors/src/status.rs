@@ -94,8 +94,15 @@ pub struct StreamStatus {
     pub producer_seqno: Option<u64>,
     /// The lag in seqnos, if known.
     pub lag_seqnos: Option<u64>,
-    /// The lag in milliseconds: the age of the oldest producer seqno that the consumer lacks.
+    /// The lag in milliseconds: the age of the oldest producer seqno that the consumer lacks. Where
+    /// that is unknown, it grows by the clock: since it was last known that nothing was missing, or
+    /// since the stream is not open. `None` only where the nodes are not polled.
     pub lag_ms: Option<u64>,
+    /// Milliseconds since both nodes reported the seqnos that the lag rests on; `None` for never.
+    pub lag_age_ms: Option<u64>,
+    /// Milliseconds for which the stream has not been open, to the interval of samples; `None`
+    /// while it is open.
+    pub not_open_ms: Option<u64>,
     /// Milliseconds since the consumer's seqno last changed.
     pub progress_ms: Option<u64>,
     /// The last seqno that passed in the present incarnation. A sample, as are the next two
@@ -142,12 +149,24 @@ pub struct Moved {
 pub struct NodeStatus {
     /// The node.
     pub node: String,
+    /// Its role: `consumer` or `producer`.
+    #[serde(serialize_with = "word")]
+    pub side: Side,
     /// Milliseconds since it last sent anything, on any connection of the bucket; `None` for never.
     pub silent_ms: Option<u64>,
+    /// Milliseconds since it last sent anything, or since it is asked; `None` for a node that is
+    /// not asked.
+    pub unheard_ms: Option<u64>,
+    /// Whether it is heard on no connection for longer than `stall_ms` although it is asked.
+    pub unresponsive: bool,
     /// The error of its last poll, if that failed.
     pub control_error: Option<String>,
     /// A warning for the operator about a node that answers.
     pub warning: Option<String>,
+}
+
+fn word<S: Serializer>(side: &Side, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(side)
 }
 
 /// A vBucket in a retry loop.

@@ -23,7 +23,11 @@ pub(super) fn json(config: &Config) -> Value {
         "node": node(&config.node),
         "producer": config.producers.iter().map(node).collect::<Vec<_>>(),
         "bucket": buckets.collect::<Vec<_>>(),
-        "admin": { "listen": config.admin.listen.to_string(), "token": token },
+        "admin": {
+            "listen": config.admin.listen.to_string(),
+            "token": token,
+            "ready_percent": config.admin.ready_percent,
+        },
         "log": {
             "level": config.log.level.map(|level| level.as_str().to_lowercase()),
             "format": config.log.format.unwrap_or_default().name(),

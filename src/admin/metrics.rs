@@ -19,6 +19,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use dcp_actors::{BucketStatus, Timings};
 use exposition::{Durations, Format, certificate, process};
 use invariant::{Broken, Place, broken};
+use mcbp::Side;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeGaugeValue, EncodeLabelSet, NoLabelSet,
@@ -128,7 +129,16 @@ impl Snapshot {
         let silent = self.buckets.iter().flat_map(|status| {
             status.nodes.iter().filter_map(|node| {
                 let labels = [("bucket", status.bucket.as_str()), ("node", node.node.as_str())];
-                Some((labels, seconds(node.silent_ms?)))
+                // A node that was never heard is silent since it is asked.
+                Some((labels, seconds(node.silent_ms.or(node.unheard_ms)?)))
+            })
+        });
+        let unresponsive = self.buckets.iter().flat_map(|status| {
+            status.nodes.iter().map(|node| {
+                let side = if node.side == Side::Consumer { "consumer" } else { "producer" };
+                let (bucket, name) = (status.bucket.as_str(), node.node.as_str());
+                let labels = [("bucket", bucket), ("node", name), ("side", side)];
+                (labels, u64::from(node.unresponsive))
             })
         });
         let moves = self.buckets.iter();
@@ -137,6 +147,11 @@ impl Snapshot {
             "dcp_proxy_node_silent_seconds",
             "Time since the node last sent anything",
             silent,
+        )?;
+        out.gauge(
+            "dcp_proxy_node_unresponsive",
+            "1 while the node is heard on no connection for longer than stall_ms",
+            unresponsive,
         )?;
         out.gauge("dcp_proxy_moves", "vBuckets that are being moved here", moves)
     }

@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 
 use super::access::IsTrusted;
 use super::error::ApiError;
-use super::ready;
 use super::state::State;
 use super::views::{ReplicationsView, StatusView};
 
@@ -15,29 +14,19 @@ pub(super) async fn live() -> impl Responder {
     Json(json!({ "live": true }))
 }
 
-/// `GET /ready`: 200 when replication is set up. The reasons why it is not need the token.
+/// `GET /ready`: 200 when enough of the wanted streams are open and their nodes are heard. The
+/// reasons why it is not need the token.
 pub(super) async fn ready(
     state: Data<State>,
     trusted: ReqData<IsTrusted>,
 ) -> Result<impl Responder, ApiError> {
-    let missing = missing(&state).await?;
+    let missing = state.missing(&state.status().await?);
     if missing.is_empty() {
         return Ok(Json(json!({ "ready": true })));
     }
     let IsTrusted(is_trusted) = trusted.into_inner();
     let why = if is_trusted { missing.join("; ") } else { "send the token to see why".to_owned() };
     Err(ApiError::NotNow(format!("not ready: {why}")))
-}
-
-/// Why the sidecar is not ready; empty when it is.
-async fn missing(state: &State) -> Result<Vec<String>, ApiError> {
-    if state.stop.is_cancelled() {
-        return Ok(vec!["the sidecar is stopping".to_owned()]);
-    }
-    if state.running().is_none() {
-        return Ok(vec!["replication has not started yet".to_owned()]);
-    }
-    Ok(ready::missing(&state.buckets, &state.status().await?))
 }
 
 /// `GET /api/v1/status`: a summary.

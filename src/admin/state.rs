@@ -1,7 +1,7 @@
 //! The shared state of the handlers: facts of this process, and the replication once it runs.
 
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use dcp_actors::{BucketStatus, ReplicationHandle};
 use serde::Serialize;
@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::effective;
 use super::error::ApiError;
+use super::ready::{self, Needs};
 use crate::config::{Certificate, Config};
 
 /// How long the control plane may take to return its status. It does not wait for commands, so only
@@ -61,6 +62,8 @@ pub(super) struct State {
     pub(super) node: String,
     pub(super) producers: Vec<String>,
     pub(super) buckets: Vec<String>,
+    /// `[admin] ready_percent`.
+    ready_percent: u8,
     /// The effective configuration without secrets.
     pub(super) config: Value,
     pub(super) certificates: Vec<Certificate>,
@@ -75,6 +78,7 @@ impl State {
             node: config.node.name().to_owned(),
             producers: config.producers.iter().map(|node| node.name().to_owned()).collect(),
             buckets: config.buckets.iter().map(|bucket| bucket.name.clone()).collect(),
+            ready_percent: config.admin.ready_percent,
             config: effective::json(config),
             certificates: config.certificates.clone(),
             started: Instant::now(),
@@ -90,6 +94,18 @@ impl State {
 
     pub(super) fn running(&self) -> Option<&Replicating> {
         self.running.get()
+    }
+
+    /// Why the sidecar is not ready, by the status of its buckets; empty when it is.
+    pub(super) fn missing(&self, buckets: &[BucketStatus]) -> Vec<String> {
+        if self.stop.is_cancelled() {
+            return vec!["the sidecar is stopping".to_owned()];
+        }
+        if self.running().is_none() {
+            return vec!["replication has not started yet".to_owned()];
+        }
+        let needs = Needs { buckets: &self.buckets, percent: self.ready_percent, node: &self.node };
+        ready::missing(&needs, buckets, SystemTime::now())
     }
 
     /// Refuses a bucket that the configuration does not have.

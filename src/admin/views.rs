@@ -7,7 +7,6 @@ use mcbp::VbId;
 use replica::plan::VbSet;
 use serde::Serialize;
 
-use super::ready;
 use super::state::{EmbeddedFacts, State};
 
 /// The phase of the process.
@@ -30,6 +29,8 @@ pub(super) struct StatusView {
     phase: Phase,
     /// As in `GET /ready`.
     ready: bool,
+    /// Why it is not ready; empty when it is.
+    not_ready: Vec<String>,
     /// The data node this sidecar serves.
     node: NodeView,
     producers: Vec<NodeView>,
@@ -43,6 +44,10 @@ struct NodeView {
     name: String,
     /// Milliseconds since it last sent anything, on any connection; `None` for never.
     silent_ms: Option<u64>,
+    /// Whether it is heard on no connection for longer than `stall_ms` although it is asked.
+    unresponsive: bool,
+    /// The error of its last poll, if that failed; the first of those of all buckets.
+    error: Option<String>,
     /// A problem of a node that answers, which needs an operator; the first of those of all
     /// buckets.
     warning: Option<String>,
@@ -58,6 +63,8 @@ struct BucketView {
     /// Streams that should be open.
     wanted: usize,
     open: usize,
+    /// Of the open ones, those with an unresponsive node.
+    unresponsive: usize,
     /// Streams that are not open because of an error.
     failed: usize,
     /// Copies here that may miss rows below their high seqno, and are rolled back before they open.
@@ -68,6 +75,11 @@ struct BucketView {
     lag_seqnos_max: Option<u64>,
     /// Streams whose lag is unknown; `lag_seqnos_max` does not cover them.
     lag_unknown: usize,
+    /// The largest lag of a stream in milliseconds; an unknown one grows by the clock. `None`
+    /// where nothing is wanted.
+    lag_ms_max: Option<u64>,
+    /// Milliseconds since the oldest report that the lag rests on; `None` where there is none.
+    lag_age_ms_max: Option<u64>,
 }
 
 impl StatusView {
@@ -80,13 +92,17 @@ impl StatusView {
         let node = |name: &String| NodeView {
             name: name.clone(),
             silent_ms: heard(buckets, name).filter_map(|node| node.silent_ms).min(),
+            unresponsive: heard(buckets, name).any(|node| node.unresponsive),
+            error: heard(buckets, name).find_map(|node| node.control_error.clone()),
             warning: heard(buckets, name).find_map(|node| node.warning.clone()),
         };
+        let not_ready = state.missing(buckets);
         Self {
             version: env!("CARGO_PKG_VERSION"),
             uptime_ms: u64::try_from(state.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             phase,
-            ready: phase == Phase::Running && ready::missing(&state.buckets, buckets).is_empty(),
+            ready: not_ready.is_empty(),
+            not_ready,
             node: node(&state.node),
             producers: state.producers.iter().map(node).collect(),
             buckets: buckets.iter().map(BucketView::of).collect(),
@@ -119,11 +135,14 @@ impl BucketView {
             links_up: links().filter(|link| link.phase == LinkPhase::Up).count(),
             wanted: links().map(|link| link.wanted).sum(),
             open: links().map(|link| link.open).sum(),
+            unresponsive: links().map(unresponsive).sum(),
             failed: links().map(failed).sum(),
             incomplete: streams().filter(|stream| stream.complete_to.is_some()).count(),
             moving: status.moves.len(),
             lag_seqnos_max: streams().filter_map(|stream| stream.lag_seqnos).max(),
             lag_unknown: links().map(lag_unknown).sum(),
+            lag_ms_max: streams().filter_map(|stream| stream.lag_ms).max(),
+            lag_age_ms_max: streams().filter_map(|stream| stream.lag_age_ms).max(),
         }
     }
 }
@@ -132,6 +151,11 @@ impl BucketView {
 pub(super) fn failed(link: &LinkStatus) -> usize {
     let not_open = link.streams.iter().filter(|stream| stream.phase != StreamPhase::Open);
     not_open.filter(|stream| stream.last_error.is_some() || link.last_error.is_some()).count()
+}
+
+/// Open streams of a link that has an unresponsive node.
+pub(super) fn unresponsive(link: &LinkStatus) -> usize {
+    if link.phase == LinkPhase::Unresponsive { link.open } else { 0 }
 }
 
 /// Streams of a link whose lag is unknown.

@@ -9,13 +9,13 @@ use replica::plan::{Connections, VbSet};
 /// A request to a running sidecar.
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
 pub enum Ask {
-    /// Show the status of a running sidecar.
+    /// Show the status of a running sidecar; the exit code is 1 where it is not ready.
     Status {
         /// The sidecar.
         #[command(flatten)]
         to: To,
     },
-    /// Show every vBucket that a running sidecar replicates.
+    /// Show every vBucket that a running sidecar replicates; those with equal errors in one row.
     Streams {
         /// Show only this bucket.
         bucket: Option<String>,

@@ -9,6 +9,7 @@ use super::error::{AskError, Exit};
 use super::http::{Http, segment};
 use super::page::Page;
 use super::show;
+use super::streams;
 use super::views::{Level, Moved, MovedSet, Opened, Replications, Status};
 
 pub(super) fn ask(ask: &Ask, http: &Http) -> Result<Answer, AskError> {
@@ -38,8 +39,9 @@ pub(super) fn ask(ask: &Ask, http: &Http) -> Result<Answer, AskError> {
 
 fn status(http: &Http) -> Result<Answer, AskError> {
     let answer = http.get("/api/v1/status")?;
-    let page = show::status(&http.read::<Status>(&answer)?);
-    Ok(Answer::done(answer, page))
+    let status = http.read::<Status>(&answer)?;
+    let exit = if status.ready { Exit::Done } else { Exit::NotReady };
+    Ok(Answer { exit, json: answer, page: show::status(&status) })
 }
 
 fn streams(http: &Http, bucket: Option<&str>) -> Result<Answer, AskError> {
@@ -50,7 +52,7 @@ fn streams(http: &Http, bucket: Option<&str>) -> Result<Answer, AskError> {
             return Err(AskError::Usage(format!("the sidecar has no bucket {name:?}")));
         }
     }
-    let page = show::streams(&http.read::<Replications>(&answer)?);
+    let page = streams::page(&http.read::<Replications>(&answer)?);
     Ok(Answer::done(answer, page))
 }
 

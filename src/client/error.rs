@@ -8,6 +8,8 @@ use ureq::http::StatusCode;
 pub enum Exit {
     /// The sidecar did what it was asked.
     Done,
+    /// The sidecar has shown its status, and is not ready.
+    NotReady,
     /// The sidecar failed to do it, or does not answer.
     Failed,
     /// The request, the token or the configuration is wrong.

@@ -11,6 +11,7 @@ mod http;
 mod page;
 mod show;
 mod sidecar;
+mod streams;
 mod table;
 mod views;
 
@@ -36,7 +37,7 @@ pub fn run(ask: &Ask, config: &Path, is_named: bool) -> Exit {
     let Answer { exit, json, page } = answer.unwrap_or_else(Answer::from);
     match exit {
         _ if to.json => print(&format!("{json:#}")),
-        Exit::Done => print(page.render(width(&Term::stdout())).trim_end()),
+        Exit::Done | Exit::NotReady => print(page.render(width(&Term::stdout())).trim_end()),
         Exit::Failed | Exit::Wrong => {
             eprintln!("{}", page.render(width(&Term::stderr())).trim_end());
         }

@@ -7,9 +7,7 @@ use serde::Deserialize as _;
 use super::error::AskError;
 use super::page::Page;
 use super::table::{Cell, Table};
-use super::views::{
-    Bucket, Failures, Link, Moved, Node, Replications, Status, Stream, StreamPhase,
-};
+use super::views::{Bucket, Failures, Moved, Node, Status};
 
 /// How many failures are listed; `--json` has all. Of a set that was to be moved all are listed,
 /// because each move has to be repeated.
@@ -17,19 +15,32 @@ const FAILURES_MAX: usize = 20;
 
 pub(super) fn status(status: &Status) -> Page {
     let Status { version, uptime_ms, phase, ready, node, producers, buckets, .. } = status;
-    let ready = if *ready { "ready" } else { "not ready" };
+    let ready = if *ready { "ready".to_owned() } else { not_ready(&status.not_ready) };
     let first = format!("dcp-proxy {version}, {phase} for {}, {ready}\n\n", ms(*uptime_ms));
     let page = Page::default().text(first).table(nodes(status)).text("\n");
     let page = if buckets.is_empty() { page } else { page.table(bucket_table(buckets)) };
-    page.text(warnings(std::iter::once(node).chain(producers)))
+    let nodes = || std::iter::once(node).chain(producers);
+    let page = page.text(buckets.iter().filter_map(old_lag).collect::<String>());
+    let errors = nodes().filter_map(|node| about(node, "error", node.error.as_deref()));
+    let page = page.text(errors.collect::<String>());
+    let warnings = nodes().filter_map(|node| about(node, "warning", node.warning.as_deref()));
+    page.text(warnings.collect::<String>())
+}
+
+/// What the first line says of a sidecar that is not ready. An older one gives no reasons.
+fn not_ready(reasons: &[String]) -> String {
+    // The text of a data node may hold control characters; none reaches the terminal.
+    let why = reasons.join("; ").replace(char::is_control, " ");
+    if why.is_empty() { "NOT READY".to_owned() } else { format!("NOT READY: {why}") }
 }
 
 fn nodes(Status { node, producers, embedded, .. }: &Status) -> Table {
     let mut table = Table::new(["NODE", "ROLE", "HEARD", "EMBEDDED"]);
     let producers = producers.iter().map(|producer| (producer, "producer"));
-    for (Node { name, silent_ms, .. }, role) in std::iter::once((node, "consumer")).chain(producers)
-    {
+    for (node, role) in std::iter::once((node, "consumer")).chain(producers) {
+        let Node { name, silent_ms, unresponsive, .. } = node;
         let heard = silent_ms.map_or("never".to_owned(), |silent| format!("{} ago", ms(silent)));
+        let heard = if *unresponsive { format!("{heard}, UNRESPONSIVE") } else { heard };
         let inside = embedded.iter().find(|inside| inside.name == *name);
         let inside = inside.map(|inside| format!("{}, {}", inside.address, inside.durability));
         let inside = inside.as_deref().unwrap_or("");
@@ -66,14 +77,23 @@ fn bucket_table(buckets: &[Bucket]) -> Table {
     table
 }
 
-/// A line for each node with a warning.
-fn warnings<'a>(nodes: impl Iterator<Item = &'a Node>) -> String {
-    let line = |node: &Node| {
-        // The text of a data node may hold control characters; none reaches the terminal.
-        let text = node.warning.as_deref()?.replace(char::is_control, " ");
-        Some(format!("\nwarning: {}: {text}\n", node.name))
-    };
-    nodes.filter_map(line).collect()
+/// A line about a node, where there is something to say.
+fn about(node: &Node, what: &str, text: Option<&str>) -> Option<String> {
+    let (name, text) = (&node.name, text?.replace(char::is_control, " "));
+    // An error of a connection begins with the name and address of its node.
+    if text.starts_with(&format!("{name} at ")) {
+        return Some(format!("\n{what}: {text}\n"));
+    }
+    Some(format!("\n{what}: {name}: {text}\n"))
+}
+
+/// A line about the lag of a bucket where it rests on old reports, or on none.
+fn old_lag(bucket: &Bucket) -> Option<String> {
+    let lag = bucket.lag_ms_max.filter(|_| bucket.lag_unknown > 0)?;
+    let age = bucket.lag_age_ms_max.map_or("no report of seqnos".to_owned(), |age| {
+        format!("reports that are up to {} old", ms(age))
+    });
+    Some(format!("\nlag of {}: {} by the clock, with {age}\n", bucket.bucket, ms(lag)))
 }
 
 /// The largest lag of a vBucket; `>=` where the lag of others is unknown.
@@ -83,68 +103,6 @@ fn lag(bucket: &Bucket) -> Cell {
         (None, _) => Cell::known(None),
         (Some(max), unknown) => Cell::Number(format!(">={max} ({unknown} unknown)")),
     }
-}
-
-pub(super) fn streams(replications: &Replications) -> Page {
-    let mut streams = Table::new([
-        "BUCKET", "VB", "PRODUCER", "LINK", "PHASE", "OPAQUE", "SEQNO", "LAG", "PROGRESS", "ERROR",
-    ]);
-    let mut moves = Table::new(["BUCKET", "VB", "MOVES FROM", "PHASE", "LEFT", "SINCE"]);
-    for bucket in &replications.buckets {
-        let name = bucket.bucket.as_str();
-        let rows = bucket.links.iter().flat_map(|link| link.streams.iter().map(move |s| (link, s)));
-        let mut rows: Vec<_> = rows.collect();
-        rows.sort_by_key(|(_, stream)| stream.vbucket);
-        for (link, stream) in rows {
-            streams.push(stream_row(name, link, stream));
-        }
-        for moving in &bucket.moves {
-            moves.push([
-                name.into(),
-                moving.vbucket.into(),
-                moving.from.as_str().into(),
-                moving.phase.as_str().into(),
-                Cell::known(moving.estimate),
-                ms(moving.since_ms).as_str().into(),
-            ]);
-        }
-    }
-    match (streams.is_empty(), moves.is_empty()) {
-        (true, true) => Page::default().text("nothing is replicated"),
-        (false, true) => Page::default().table(streams),
-        (true, false) => Page::default().table(moves),
-        (false, false) => Page::default().table(streams).text("\n").table(moves),
-    }
-}
-
-fn stream_row(bucket: &str, link: &Link, stream: &Stream) -> [Cell; 10] {
-    // A stream on a link that is down has no error of its own.
-    let link_error = link.last_error.as_ref().filter(|_| stream.phase != StreamPhase::Open);
-    let error = stream.last_error.as_ref().or(link_error);
-    let connection = format!("{} {}", link.connection, link.phase);
-    let detail = detail(stream, error.map(|error| error.detail.as_str()));
-    let progress = stream.progress_ms.map_or("?".to_owned(), |age| format!("{} ago", ms(age)));
-    [
-        bucket.into(),
-        stream.vbucket.into(),
-        link.producer.as_str().into(),
-        connection.as_str().into(),
-        stream.phase.to_string().as_str().into(),
-        stream.opaque.into(),
-        Cell::known(stream.seqno),
-        Cell::known(stream.lag_seqnos),
-        progress.as_str().into(),
-        detail.as_str().into(),
-    ]
-}
-
-/// The details of a stream: its place in the queue of rollbacks, how far its copy is complete, why
-/// it failed.
-fn detail(stream: &Stream, error: Option<&str>) -> String {
-    let line = stream.rollbacks_before.map(|before| format!("{before} rollbacks come first"));
-    let copy = stream.complete_to.map(|seqno| format!("the copy is complete to {seqno} only"));
-    let parts = [line, copy, error.map(str::to_owned)];
-    parts.into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 pub(super) fn error(error: &AskError) -> Page {
@@ -228,6 +186,45 @@ mod tests {
             let text = shown(max, unknown, None);
             assert!(text.ends_with(end), "{text}");
         }
+    }
+
+    #[test]
+    fn the_first_line_says_that_it_is_not_ready_and_why() {
+        let mut body = serde_json::json!({
+            "version": "1", "uptime_ms": 0, "phase": "running", "ready": false, "embedded": [],
+            "not_ready": ["1,024 vBuckets: alpha: un\u{1b}responsive, since 12:03:05", "b"],
+            "node": { "name": "beta", "silent_ms": null, "error": "refused", "warning": null },
+            "producers": [
+                {
+                    "name": "alpha", "silent_ms": 61_000, "unresponsive": true, "warning": null,
+                    "error": "alpha at [::1]:7: no route",
+                },
+            ],
+            "buckets": [{
+                "bucket": "default", "connections": 1, "links": 1, "links_up": 0, "wanted": 9,
+                "open": 9, "failed": 0, "moving": 0, "lag_seqnos_max": null, "lag_unknown": 9,
+                "lag_ms_max": 61_000, "lag_age_ms_max": 61_000,
+            }],
+        });
+        let text = |body: &serde_json::Value| {
+            let body = Status::deserialize(body).unwrap_or_else(|error| panic!("{error}"));
+            status(&body).render(None)
+        };
+        let shown = text(&body);
+        let why = "1,024 vBuckets: alpha: un responsive, since 12:03:05; b";
+        let first = format!("dcp-proxy 1, running for 0 ms, NOT READY: {why}\n");
+        assert!(shown.starts_with(&first), "{shown}");
+        for words in [
+            "1 min 1 s ago, UNRESPONSIVE\n",
+            "\nlag of default: 1 min 1 s by the clock, with reports that are up to 1 min 1 s old\n",
+            "\nerror: beta: refused\n",
+            "\nerror: alpha at [::1]:7: no route\n",
+        ] {
+            assert!(shown.contains(words), "{words:?} in {shown}");
+        }
+        // An older sidecar gives no reasons.
+        body.as_object_mut().map(|body| body.remove("not_ready"));
+        assert!(text(&body).starts_with("dcp-proxy 1, running for 0 ms, NOT READY\n"));
     }
 
     #[test]

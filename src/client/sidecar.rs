@@ -34,7 +34,7 @@ pub(super) fn find(to: &To, config: &Path, is_named: bool) -> Result<Sidecar, As
     }
     let admin =
         config::load_admin(config).map_err(|problems| AskError::Usage(problems.to_string()))?;
-    let Admin { listen, token } = admin;
+    let Admin { listen, token, .. } = admin;
     if listen.port() == 0 {
         let why = "[admin] listen has port 0, so the port is unknown: give --admin";
         return Err(AskError::Usage(format!("{}: {why}", config.display())));

@@ -13,6 +13,8 @@ pub(super) struct Status {
     pub(super) uptime_ms: u64,
     pub(super) phase: String,
     pub(super) ready: bool,
+    #[serde(default)]
+    pub(super) not_ready: Vec<String>,
     pub(super) node: Node,
     pub(super) producers: Vec<Node>,
     pub(super) buckets: Vec<Bucket>,
@@ -23,6 +25,10 @@ pub(super) struct Status {
 pub(super) struct Node {
     pub(super) name: String,
     pub(super) silent_ms: Option<u64>,
+    #[serde(default)]
+    pub(super) unresponsive: bool,
+    #[serde(default)]
+    pub(super) error: Option<String>,
     pub(super) warning: Option<String>,
 }
 
@@ -38,6 +44,10 @@ pub(super) struct Bucket {
     pub(super) moving: u64,
     pub(super) lag_seqnos_max: Option<u64>,
     pub(super) lag_unknown: u64,
+    #[serde(default)]
+    pub(super) lag_ms_max: Option<u64>,
+    #[serde(default)]
+    pub(super) lag_age_ms_max: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -80,6 +90,8 @@ pub(super) struct Stream {
     pub(super) last_error: Option<LastError>,
     pub(super) rollbacks_before: Option<u64>,
     pub(super) complete_to: Option<u64>,
+    #[serde(default)]
+    pub(super) not_open_ms: Option<u64>,
 }
 
 /// The phase of a stream.

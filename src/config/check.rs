@@ -18,6 +18,8 @@ use super::{Environment, file, rules};
 
 /// The default port of the admin API: none that Couchbase or another usual program listens on.
 pub(super) const ADMIN_PORT: u16 = 4870;
+/// The default share of wanted streams for `/ready`: all of them, so that no failure is hidden.
+const READY_PERCENT: u8 = 100;
 
 pub(super) fn check(
     path: &Path,
@@ -253,6 +255,8 @@ impl Checker<'_> {
             let text = format!("{address} can be reached from other machines: give a token too");
             self.report(written.span(), "admin: listen", text);
         }
-        Some(Admin { listen: listen?, token: token.flatten() })
+        let (key, percent) = ("admin: ready_percent", admin.ready_percent.as_ref());
+        let ready_percent = self.number(key, percent, READY_PERCENT, 0..=100);
+        Some(Admin { listen: listen?, token: token.flatten(), ready_percent })
     }
 }

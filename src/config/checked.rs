@@ -86,6 +86,9 @@ pub struct Admin {
     pub listen: SocketAddr,
     /// The token that a request must have; always set unless `listen` is a loopback address.
     pub token: Option<Secret>,
+    /// The share of wanted streams that must be open for `/ready` to be 200, in percent; 0 for
+    /// none.
+    pub ready_percent: u8,
 }
 
 /// The log; the command line takes precedence.

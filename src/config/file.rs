@@ -66,6 +66,7 @@ pub(super) struct Bucket {
 pub(super) struct Admin {
     pub(super) listen: Option<Spanned<String>>,
     pub(super) token: Option<Spanned<Secret>>,
+    pub(super) ready_percent: Option<Spanned<u64>>,
 }
 
 /// `[log]`: what is logged, and how.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Config, Node};
+use super::{Admin, Config, Node};
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -19,7 +19,8 @@ impl fmt::Display for Config {
             writeln!(f)?;
         }
         let token = if self.admin.token.is_some() { "with a token" } else { "without a token" };
-        writeln!(f, "admin     {} {token}", self.admin.listen)?;
+        let Admin { listen, ready_percent, .. } = &self.admin;
+        writeln!(f, "admin     {listen} {token}, ready with {ready_percent} % of the streams")?;
         let level = self.log.level.map_or("default", |level| level.as_str());
         let format = self.log.format.unwrap_or_default().name();
         writeln!(f, "log       level {}, format {format}", level.to_lowercase())?;

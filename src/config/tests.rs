@@ -89,6 +89,7 @@ fn a_good_file_gives_its_values() {
     assert_eq!((bucket.name.as_str(), bucket.connections.count()), ("default", 4));
     assert_eq!(bucket.desired.producers()["alpha"].iter().count(), 513);
     assert_eq!(config.admin.listen.to_string(), "127.0.0.1:4870");
+    assert_eq!(config.admin.ready_percent, 100, "no failure is hidden by default");
     assert_eq!(config.limits.setup.as_millis(), 5000);
     assert!(config.embedded.is_none());
 }
@@ -199,6 +200,12 @@ fn each_wrong_value_is_named_with_line_key_and_remedy() {
             "admin: listen: 0.0.0.0:4870 can be reached from other machines: give a token too",
         ),
         (
+            "[limits]",
+            "ready_percent = 101\n[limits]",
+            22,
+            "admin: ready_percent: 101 is out of range: give 0 to 100",
+        ),
+        (
             "setup_ms = 5000",
             "setup_ms = 5",
             23,
@@ -224,7 +231,12 @@ fn each_wrong_value_is_named_with_line_key_and_remedy() {
             23,
             "limits: loop_failures: 1 is out of range: give 2 to 1000",
         ),
-        ("listen = ", "lisen = ", 21, "unknown field `lisen`, expected `listen` or `token`"),
+        (
+            "listen = ",
+            "lisen = ",
+            21,
+            "unknown field `lisen`, expected one of `listen`, `token`, `ready_percent`",
+        ),
         (
             "{ env = \"ALPHA_PASSWORD\" }",
             "{ evn = \"ALPHA_PASSWORD\" }",

@@ -58,8 +58,14 @@ pub(crate) struct Served {
 
 impl Served {
     pub(crate) async fn start(limits: ControlLimits) -> Self {
+        Self::with(limits, "").await
+    }
+
+    /// The same with these lines in `[admin]`.
+    pub(crate) async fn with(limits: ControlLimits, lines: &str) -> Self {
         let (nodes, stop) = (Nodes::start(limits).await, CancellationToken::new());
-        let admin = Admin::start(&config("listen = \"127.0.0.1:0\""), &stop).unwrap();
+        let config = config(&format!("listen = \"127.0.0.1:0\"\n{lines}"));
+        let admin = Admin::start(&config, &stop).unwrap();
         let embedded = vec![EmbeddedFacts {
             name: "alpha".to_owned(),
             address: "127.0.0.1:11210".to_owned(),

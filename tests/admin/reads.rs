@@ -46,16 +46,27 @@ async fn it_is_ready_once_every_wanted_stream_is_open() {
 }
 
 #[tokio::test]
-async fn a_stream_that_failed_for_a_reason_does_not_keep_it_from_being_ready() {
-    let served = Served::start(calm()).await;
-    let put = served.put(r#"{"alpha": "3"}"#);
-    let mut link = served.nodes.accept().await;
-    let stream = link.request().await;
-    link.added(&stream, Status::NOT_MY_VBUCKET).await;
-    assert_eq!(put.await.unwrap().status, 502);
-    assert_eq!(served.http.get("/ready").await.status, 200);
-    let status = served.http.get("/api/v1/status").await.body;
-    assert_eq!(status["buckets"][0]["failed"], 1, "{status:#}");
+async fn a_stream_that_failed_keeps_it_from_being_ready_unless_so_few_are_enough() {
+    for (percent, status, error) in [
+        (100, 503, Some("not ready: 1 vBucket: beta: refused add-stream with NotMyVbucket (0x07)")),
+        (51, 503, Some("not ready: 1 vBucket: beta: refused add-stream with NotMyVbucket (0x07)")),
+        (50, 200, None),
+    ] {
+        let served = Served::with(calm(), &format!("ready_percent = {percent}")).await;
+        let put = served.put(r#"{"alpha": "3-4"}"#);
+        let mut link = served.nodes.accept().await;
+        let [refused, opened] = link.requests().await;
+        link.open(&opened).await;
+        link.added(&refused, Status::NOT_MY_VBUCKET).await;
+        assert_eq!(put.await.unwrap().status, 502);
+        let ready = served.http.get("/ready").await;
+        assert_eq!(ready.status, status, "{percent}: {ready:?}");
+        assert!(error.is_none_or(|error| ready.error().starts_with(error)), "{ready:?}");
+        let body = served.http.get("/api/v1/status").await.body;
+        assert_eq!(body["buckets"][0]["failed"], 1, "{body:#}");
+        assert_eq!(body["ready"], status == 200, "{body:#}");
+        assert_eq!(body["not_ready"].as_array().unwrap().is_empty(), status == 200, "{body:#}");
+    }
 }
 
 #[tokio::test]

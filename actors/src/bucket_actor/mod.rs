@@ -3,6 +3,7 @@
 
 mod links;
 mod read;
+mod tasks;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -14,10 +15,11 @@ use actix_rt::ArbiterHandle;
 use futures::channel::oneshot;
 use relay::Endpoint;
 use replica::bucket::{
-    BucketCommand, BucketEffect, BucketEvent, BucketMachine, Cause, CommandError, Done, Finding,
-    LinkReport, LogLevel, LogLine, Moment, PollAnswer, TaskId,
+    BucketCommand, BucketEffect, BucketEvent, BucketMachine, CommandError, Done, LinkReport,
+    LogLevel, LogLine, Moment, PollAnswer, TaskId,
 };
 use replica::link::Ticket;
+use replica::liveness;
 use replica::plan::Connections;
 use tokio::time::Instant;
 
@@ -25,7 +27,7 @@ use self::links::OpenLink;
 use self::traffic::Traffic;
 use crate::config::ControlLimits;
 use crate::link_actor::{FromLink, GiveUp, LinkOver, NameUse, Run};
-use crate::tasks::{self, LagPolls, NodePolled, TaskReport};
+use crate::tasks::{LagPolls, NodePolled};
 use crate::timings::{Running, Timings};
 
 pub(crate) use self::read::ReadStatus;
@@ -62,6 +64,8 @@ pub(crate) struct BucketActor {
     traffic: Traffic,
     timings: Arc<Timings>,
     started: Instant,
+    /// When the last event was handled.
+    last_event: Duration,
     wake: Option<(Duration, SpawnHandle)>,
 }
 
@@ -92,6 +96,7 @@ impl BucketActor {
             traffic: Traffic::default(),
             timings: Arc::default(),
             started: Instant::now(),
+            last_event: Duration::ZERO,
             wake: None,
         }
     }
@@ -107,8 +112,13 @@ impl BucketActor {
 
     fn event(&mut self, event: BucketEvent, ctx: &mut Context<Self>) {
         let at = Moment { now: self.now(), chance: fastrand::f64() };
-        for effect in self.machine.on(at, event) {
-            self.carry_out(effect, ctx);
+        // Samples make events frequent, unless this process does not run.
+        let since_last = at.now.saturating_sub(std::mem::replace(&mut self.last_event, at.now));
+        let resumed = liveness::pause(since_last, self.limits.stall).map(BucketEvent::Resumed);
+        for event in resumed.into_iter().chain([event]) {
+            for effect in self.machine.on(at, event) {
+                self.carry_out(effect, ctx);
+            }
         }
         self.set_clock(ctx);
     }
@@ -141,33 +151,9 @@ impl BucketActor {
                 let nodes = (self.bucket.as_str(), &self.node, &*self.producers);
                 self.polls.follow(&desired, nodes, &self.limits, &reports);
             }
-            BucketEffect::Estimate(task, key, vb) => {
-                let report = ctx.address().recipient();
-                match self.spec(&key) {
-                    Ok(spec) => self.spawn(task, tasks::estimate(task, spec, vb, report), ctx),
-                    Err(down) => {
-                        let event = BucketEvent::Copied(task, Err(Cause::Link(down)));
-                        ctx.notify(TaskReport(event));
-                    }
-                }
-            }
-            BucketEffect::Examine(task, examine) => {
-                let report = ctx.address().recipient();
-                match self.spec(&examine.key) {
-                    Ok(spec) => {
-                        self.spawn(task, tasks::examine(task, spec, examine, report), ctx);
-                    }
-                    Err(down) => {
-                        let finding = Finding::NotMoved(Cause::Link(down));
-                        ctx.notify(TaskReport(BucketEvent::Examined(task, finding)));
-                    }
-                }
-            }
-            BucketEffect::Cancel(task) => {
-                if let Some(handle) = self.tasks.remove(&task) {
-                    ctx.cancel_future(handle);
-                }
-            }
+            BucketEffect::Estimate(task, key, vb) => self.estimate(task, &key, vb, ctx),
+            BucketEffect::Examine(task, examine) => self.examine(task, examine, ctx),
+            BucketEffect::Cancel(task) => self.cancel(task, ctx),
             BucketEffect::Answer(ticket, result) => {
                 if let Some(caller) = self.callers.remove(&ticket) {
                     // The caller may have gone; the command is done all the same.
@@ -176,16 +162,6 @@ impl BucketActor {
             }
             BucketEffect::Log(LogLine { level, text }) => log::log!(log_level(level), "{text}"),
         }
-    }
-
-    fn spawn(
-        &mut self,
-        id: TaskId,
-        task: impl Future<Output = ()> + 'static,
-        ctx: &mut Context<Self>,
-    ) {
-        let handle = ctx.spawn(actix::fut::wrap_future(task));
-        self.tasks.insert(id, handle);
     }
 
     /// Sets the timer for [`BucketEvent::Woken`].
@@ -259,20 +235,13 @@ impl Handler<NodePolled> for BucketActor {
     type Result = ();
 
     fn handle(&mut self, NodePolled(polled): NodePolled, ctx: &mut Self::Context) {
-        if !matches!(polled.answer, PollAnswer::Seqnos(Err(_))) {
+        let is_sign = match &polled.answer {
+            PollAnswer::Seqnos(Err(error)) => error.is_sign,
+            PollAnswer::Seqnos(Ok(_)) | PollAnswer::Topology(_) | PollAnswer::Misfits(_) => true,
+        };
+        if is_sign {
             self.traffic.heard(&polled.node, self.now());
         }
         self.event(BucketEvent::Polled(polled), ctx);
-    }
-}
-
-impl Handler<TaskReport> for BucketActor {
-    type Result = ();
-
-    fn handle(&mut self, TaskReport(event): TaskReport, ctx: &mut Self::Context) {
-        if let BucketEvent::Copied(task, _) | BucketEvent::Examined(task, _) = &event {
-            self.tasks.remove(task);
-        }
-        self.event(event, ctx);
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use actix::{Context, Handler, Message, ResponseFuture};
 use futures::future::join_all;
+use mcbp::Side;
 use replica::bucket::{
     BrokenLink, BrokenView, Cause, LinkView, MoveView, StreamPhase, StreamView, millis,
 };
@@ -120,11 +121,18 @@ impl BucketActor {
                 heard.entry(name).and_modify(|known| *known = at.max(*known));
             }
         }
-        let status = |(name, at): (&str, Option<Duration>)| NodeStatus {
-            node: name.to_owned(),
-            silent_ms: at.map(|at| millis(now.saturating_sub(at))),
-            control_error: self.machine.node_error(name).map(str::to_owned),
-            warning: self.machine.node_warning(name),
+        let asked: BTreeMap<_, _> = self.machine.nodes(now).map(|view| (view.node, view)).collect();
+        let status = |(name, at): (&str, Option<Duration>)| {
+            let (view, is_ours) = (asked.get(name), name == self.node.name);
+            NodeStatus {
+                node: name.to_owned(),
+                side: if is_ours { Side::Consumer } else { Side::Producer },
+                silent_ms: at.map(|at| millis(now.saturating_sub(at))),
+                unheard_ms: view.map(|view| millis(view.silent_for)),
+                unresponsive: view.is_some_and(|view| view.is_unresponsive),
+                control_error: self.machine.node_error(name).map(str::to_owned),
+                warning: self.machine.node_warning(name),
+            }
         };
         heard.into_iter().map(status).collect()
     }
@@ -132,7 +140,10 @@ impl BucketActor {
 
 fn stream_status(stream: StreamView, gauges: Option<&Gauges>) -> StreamStatus {
     let passed = gauges.and_then(|gauges| gauges.vbucket(stream.vb));
-    let (lag, lag_seqnos, behind_for) = (stream.lag, stream.lag_seqnos(), stream.behind_for());
+    let (lag, lag_seqnos, not_open_for) = (stream.lag, stream.lag_seqnos(), stream.not_open_for);
+    // The seqnos of an incomplete copy prove nothing. The time goes on.
+    let not_even = || lag.behind_for.map(|_| not_open_for.unwrap_or_default());
+    let behind_for = stream.behind_for().or_else(not_even);
     StreamStatus {
         vbucket: stream.vb.0,
         phase: stream.phase,
@@ -145,6 +156,8 @@ fn stream_status(stream: StreamView, gauges: Option<&Gauges>) -> StreamStatus {
         producer_seqno: lag.producer.map(|seqno| seqno.0),
         lag_seqnos,
         lag_ms: behind_for.map(millis),
+        lag_age_ms: lag.age.map(millis),
+        not_open_ms: not_open_for.map(millis),
         progress_ms: lag.still_for.map(millis),
         passed_seqno: passed.map(|passed| passed.seqno.0),
         passed_bytes: passed.map_or(0, |passed| passed.bytes),
@@ -180,8 +193,9 @@ fn with_machine(mut status: LinkStatus, machine: Option<Snapshot>) -> LinkStatus
         stream.rollbacks_before = row.rollbacks_before;
         if row.phase == VbPhase::RollingBack && stream.phase != StreamPhase::Open {
             stream.phase = StreamPhase::RollingBack;
-            // The seqnos of two diverged histories are not comparable.
-            (stream.lag_seqnos, stream.lag_ms) = (None, None);
+            // The seqnos of two diverged histories are not comparable. The time goes on.
+            stream.lag_seqnos = None;
+            stream.lag_ms = stream.lag_ms.map(|_| stream.not_open_ms.unwrap_or(0));
         }
     }
     status

@@ -1,16 +1,25 @@
-//! Tracks flow control from the frames of the consumer. These frames are never changed and never
-//! withheld.
+//! Tracks flow control, and the NOOPs that the consumer asked for, from the frames of the consumer.
+//! These frames are never changed and never withheld.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use mcbp::dcp::{BufferAck, Control, control_key};
 use mcbp::{Frame, FrameError, Header, Opcode};
 
-/// The flow-control window of one link.
+/// The default of a producer that is asked for NOOPs without an interval.
+const NOOP_INTERVAL: Duration = Duration::from_secs(20);
+/// The longest interval that a producer accepts.
+const NOOP_SECONDS_MAX: f64 = 3600.0;
+
+/// The flow-control window and the NOOPs of one link.
 #[derive(Debug, Default)]
 pub(crate) struct Flow {
     window_bytes: AtomicU64,
     acked_bytes: AtomicU64,
+    has_noops: AtomicBool,
+    /// 0 until the consumer names an interval.
+    noop_interval_ms: AtomicU64,
 }
 
 impl Flow {
@@ -36,6 +45,15 @@ impl Flow {
         self.acked_bytes.load(Relaxed)
     }
 
+    /// Returns the interval of the producer's NOOPs; `None` while the consumer has asked for none.
+    pub(crate) fn noop_interval(&self) -> Option<Duration> {
+        let interval = match self.noop_interval_ms.load(Relaxed) {
+            0 => NOOP_INTERVAL,
+            ms => Duration::from_millis(ms),
+        };
+        self.has_noops.load(Relaxed).then_some(interval)
+    }
+
     fn read(&self, bytes: &[u8]) -> Result<(), FrameError> {
         let frame = Frame::parse(bytes)?;
         if frame.opcode() == Opcode::DCP_BUFFER_ACK {
@@ -44,13 +62,32 @@ impl Flow {
             return Ok(());
         }
         let Control { key, value } = Control::decode(&frame)?;
-        if key == control_key::CONNECTION_BUFFER_SIZE.as_bytes()
-            && let Some(size) = str::from_utf8(value).ok().and_then(|text| text.parse().ok())
-        {
-            self.window_bytes.store(size, Relaxed);
+        let (Ok(key), Ok(value)) = (str::from_utf8(key), str::from_utf8(value)) else {
+            return Ok(());
+        };
+        match key {
+            control_key::CONNECTION_BUFFER_SIZE => {
+                if let Ok(size) = value.parse() {
+                    self.window_bytes.store(size, Relaxed);
+                }
+            }
+            control_key::ENABLE_NOOP => self.has_noops.store(value == "true", Relaxed),
+            control_key::SET_NOOP_INTERVAL => {
+                if let Some(interval) = noop_interval(value) {
+                    let ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX);
+                    self.noop_interval_ms.store(ms, Relaxed);
+                }
+            }
+            _ => {}
         }
         Ok(())
     }
+}
+
+/// Reads an interval in seconds, such as `0.100000` or `1`.
+fn noop_interval(value: &str) -> Option<Duration> {
+    let seconds: f64 = value.parse().ok().filter(|seconds| *seconds <= NOOP_SECONDS_MAX)?;
+    Duration::try_from_secs_f64(seconds).ok().filter(|interval| !interval.is_zero())
 }
 
 #[cfg(test)]
@@ -82,5 +119,20 @@ mod tests {
         flow.saw(&control("connection_buffer_size", "0"));
         assert_eq!(flow.window_bytes(), None, "0 turns it off");
         flow.saw(b"malformed");
+    }
+
+    #[test]
+    fn noops_are_due_once_the_consumer_has_asked_for_them() {
+        let flow = Flow::default();
+        flow.saw(&control("set_noop_interval", "0.100000"));
+        assert_eq!(flow.noop_interval(), None, "not enabled");
+        flow.saw(&control("enable_noop", "true"));
+        assert_eq!(flow.noop_interval(), Some(Duration::from_millis(100)));
+        for (value, seconds) in [("1", 1), ("-1", 1), ("NaN", 1), ("1e300", 1), ("180", 180)] {
+            flow.saw(&control("set_noop_interval", value));
+            assert_eq!(flow.noop_interval(), Some(Duration::from_secs(seconds)), "{value}");
+        }
+        flow.saw(&control("enable_noop", "false"));
+        assert_eq!(flow.noop_interval(), None);
     }
 }

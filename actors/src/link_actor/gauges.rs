@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use mcbp::{HEADER_BYTES, VbId};
 use relay::{Progress, VbSample};
+use replica::liveness::Quiet;
 use replica::plan::VBUCKETS_MAX;
 use replica::stall::Sample;
 
@@ -60,6 +61,11 @@ impl Gauges {
             data: self.downstream.bytes().saturating_sub(headers),
             acked_bytes: self.flow.acked_bytes(),
             window_bytes: self.flow.window_bytes(),
+            quiet: Quiet {
+                producer: self.downstream.unheard_for(),
+                consumer: self.upstream.unheard_for(),
+                noop_interval: self.flow.noop_interval(),
+            },
         }
     }
 }

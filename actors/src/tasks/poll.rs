@@ -6,7 +6,7 @@ use std::time::Duration;
 use actix::{Message, Recipient};
 use mcbp::{Feature, Seqno, Side, VbId, VbState};
 use relay::{Client, Endpoint, Fault, LinkError, Login, Reconnect};
-use replica::bucket::{PollAnswer, Polled};
+use replica::bucket::{PollAnswer, PollError, Polled};
 use replica::topology::{self, TopologyMismatch};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -108,7 +108,7 @@ async fn poll(
                 failures.pause(error.retry(), interval, &limits)
             }
         };
-        ask.report(&reports, PollAnswer::Seqnos(seqnos.map_err(|error| error.to_string())));
+        ask.report(&reports, PollAnswer::Seqnos(seqnos.map_err(|error| poll_error(&error))));
         if misfits_due <= Instant::now()
             && let Some(connected) = &mut client
         {
@@ -132,6 +132,12 @@ async fn poll(
         }
         tokio::time::sleep(pause).await;
     }
+}
+
+/// A status of any kind shows that the node lives. All other errors may come from the system or the
+/// network between.
+fn poll_error(error: &LinkError) -> PollError {
+    PollError { text: error.to_string(), is_sign: error.status().is_some() }
 }
 
 /// Refusals in a row, for the backoff.

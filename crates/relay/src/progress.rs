@@ -11,6 +11,9 @@ use tokio::time::Instant;
 
 use crate::samples::{Samples, VbSample};
 
+/// In place of a time: the pump waits for its sink.
+const BLOCKED: u64 = u64::MAX;
+
 /// Counters of one direction of a link.
 #[derive(Debug)]
 pub struct Progress {
@@ -20,6 +23,8 @@ pub struct Progress {
     withheld: AtomicU64,
     injected: AtomicU64,
     heard_ms: AtomicU64,
+    /// Since when the pump reads, after it has waited for its sink; [`BLOCKED`] while it waits.
+    reads_since_ms: AtomicU64,
     samples: Samples,
 }
 
@@ -34,6 +39,7 @@ impl Progress {
             withheld: AtomicU64::new(0),
             injected: AtomicU64::new(0),
             heard_ms: AtomicU64::new(0),
+            reads_since_ms: AtomicU64::new(0),
             samples: Samples::default(),
         }
     }
@@ -75,9 +81,33 @@ impl Progress {
         self.started.elapsed().saturating_sub(heard)
     }
 
+    /// As [`Self::silent_for`], but counts only while the pump reads the source, which it does not
+    /// while it waits for its sink; `None` while it waits.
+    pub fn unheard_for(&self) -> Option<Duration> {
+        let since_ms = self.reads_since_ms.load(Relaxed);
+        if since_ms == BLOCKED {
+            return None;
+        }
+        let since = self.started.elapsed().saturating_sub(Duration::from_millis(since_ms));
+        Some(self.silent_for().min(since))
+    }
+
+    /// Records that the pump begins to wait for its sink.
+    pub(crate) fn blocked(&self) {
+        self.reads_since_ms.store(BLOCKED, Relaxed);
+    }
+
+    /// Records that the sink has taken everything.
+    pub(crate) fn unblocked(&self) {
+        self.reads_since_ms.store(self.now_ms(), Relaxed);
+    }
+
     pub(crate) fn heard(&self) {
-        let now_ms = self.started.elapsed().as_millis();
-        self.heard_ms.store(u64::try_from(now_ms).unwrap_or(u64::MAX), Relaxed);
+        self.heard_ms.store(self.now_ms(), Relaxed);
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn passed(&self, bytes: usize, frames: usize) {

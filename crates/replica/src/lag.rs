@@ -1,7 +1,8 @@
 //! The lag of a consumer, by vBucket, in seqnos and in time.
 //!
 //! The caller records the seqnos that the nodes report. A seqno without a recent report is unknown,
-//! never zero: a node that hangs must not look caught up.
+//! never zero: a node that hangs must not look caught up. The lag in time is always known of a
+//! tracked vBucket: without recent reports it grows by the clock.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -29,8 +30,13 @@ pub struct Lag {
     pub producer: Option<Seqno>,
     /// The high seqno of the consumer.
     pub consumer: Option<Seqno>,
-    /// Age of the oldest producer seqno that the consumer does not have; zero without lag.
+    /// Age of the oldest producer seqno that the consumer does not have; zero without lag. Where
+    /// that is unknown: the time since it was last known that nothing was missing, or since the
+    /// vBucket is tracked.
     pub behind_for: Option<Duration>,
+    /// Age of the reports that the lag rests on: of the older of both nodes' last ones. `None`
+    /// where a node has never reported the vBucket.
+    pub age: Option<Duration>,
     /// Time since the consumer's seqno last changed.
     pub still_for: Option<Duration>,
 }
@@ -56,15 +62,22 @@ struct Row {
     ahead: VecDeque<(Duration, Seqno)>,
     /// When the consumer's seqno last changed.
     moved: Option<Duration>,
+    /// When the vBucket was first tracked.
+    tracked: Duration,
+    /// When the producer last reported the vBucket.
+    producer_at: Option<Duration>,
+    /// When the consumer last reported the vBucket.
+    consumer_at: Option<Duration>,
 }
 
 impl LagTracker {
-    /// Sets the vBuckets to track and the producer of each. An entry whose producer stays keeps its
-    /// history.
-    pub fn follow(&mut self, sources: &BTreeMap<VbId, String>) {
+    /// Sets the vBuckets to track from `now` on and the producer of each. An entry whose producer
+    /// stays keeps its history.
+    pub fn follow(&mut self, sources: &BTreeMap<VbId, String>, now: Duration) {
         self.rows.retain(|vb, row| sources.get(vb) == Some(&row.source));
         for (&vb, source) in sources {
-            self.rows.entry(vb).or_insert_with(|| Row { source: source.clone(), ..Row::default() });
+            let new = || Row { source: source.clone(), tracked: now, ..Row::default() };
+            self.rows.entry(vb).or_insert_with(new);
         }
         let rows = &self.rows;
         self.heard.retain(|source, _| rows.values().any(|row| row.source == *source));
@@ -127,7 +140,7 @@ impl LagTracker {
         self.consumer_heard
     }
 
-    /// Returns the lag, where reports older than `max_age` count as unknown.
+    /// Returns the lag, where seqnos of reports older than `max_age` count as unknown.
     #[must_use]
     pub fn recent_lag(&self, vb: VbId, now: Duration, max_age: Duration) -> Lag {
         let Some(row) = self.rows.get(&vb) else { return Lag::default() };
@@ -135,8 +148,12 @@ impl LagTracker {
         let lag = self.lag(vb, now);
         let producer = lag.producer.filter(|_| self.heard.get(&row.source).is_some_and(is_recent));
         let consumer = lag.consumer.filter(|_| self.consumer_heard.as_ref().is_some_and(is_recent));
-        let behind_for = lag.behind_for.filter(|_| producer.is_some() && consumer.is_some());
-        Lag { producer, consumer, behind_for, still_for: lag.still_for }
+        let behind_for = if producer.is_some() && consumer.is_some() {
+            lag.behind_for
+        } else {
+            Some(now.saturating_sub(row.last_even()))
+        };
+        Lag { producer, consumer, behind_for, ..lag }
     }
 
     /// Returns the lag by the last reports, however old; all unknown for an untracked vBucket.
@@ -149,6 +166,7 @@ impl LagTracker {
             producer: row.producer,
             consumer: row.consumer,
             behind_for: known.then(|| now.saturating_sub(since)),
+            age: row.refreshed().map(|at| now.saturating_sub(at)),
             still_for: row.moved.map(|at| now.saturating_sub(at)),
         }
     }
@@ -160,6 +178,17 @@ impl LagTracker {
 }
 
 impl Row {
+    /// Returns when both nodes had reported the vBucket for the last time.
+    fn refreshed(&self) -> Option<Duration> {
+        self.producer_at.zip(self.consumer_at).map(|(producer, consumer)| producer.min(consumer))
+    }
+
+    /// Returns when it was last known that the consumer lacked nothing.
+    fn last_even(&self) -> Duration {
+        let refreshed = self.refreshed().unwrap_or(self.tracked);
+        self.ahead.front().map_or(refreshed, |&(ahead, _)| ahead.min(refreshed))
+    }
+
     fn record_producer(&mut self, seqno: Option<Seqno>, now: Duration) {
         let went_back = seqno < self.ahead.back().map(|&(_, seqno)| seqno);
         if seqno.is_some() && went_back {
@@ -168,6 +197,7 @@ impl Row {
         }
         self.producer = seqno;
         let Some(seqno) = seqno else { return };
+        self.producer_at = Some(now);
         let known = self.ahead.back().map(|&(_, seqno)| seqno).max(self.consumer);
         if known.is_none_or(|known| known < seqno) {
             if self.ahead.len() == HISTORY_MAX {
@@ -183,6 +213,9 @@ impl Row {
             self.moved = Some(now);
         }
         self.consumer = seqno;
+        if seqno.is_some() {
+            self.consumer_at = Some(now);
+        }
         while let (Some(has), Some(&(_, ahead))) = (seqno, self.ahead.front())
             && ahead <= has
         {
@@ -203,7 +236,7 @@ mod tests {
 
     fn tracker() -> LagTracker {
         let mut lags = LagTracker::default();
-        lags.follow(&BTreeMap::from([(VB, "alpha".to_owned())]));
+        lags.follow(&BTreeMap::from([(VB, "alpha".to_owned())]), at(0));
         lags
     }
 
@@ -247,14 +280,45 @@ mod tests {
         let recent = |lags: &LagTracker, seconds| lag(lags.recent_lag(VB, at(seconds), max_age));
         assert_eq!(recent(&lags, 5), (Some(10), Some(4)));
         assert_eq!(lags.consumer_heard(), Some(at(1)));
-        assert_eq!(recent(&lags, 6), (None, None));
+        assert_eq!(recent(&lags, 6), (None, Some(5)), "the time goes on");
         assert_eq!(lag(lags.lag(VB, at(6))), (Some(10), Some(5)), "the last report is kept");
         lags.record_consumer(Some(&[(VB, Seqno(10))]), at(6));
         let half = lags.recent_lag(VB, at(6), max_age);
         assert_eq!((half.producer, half.consumer), (None, Some(Seqno(10))));
-        assert_eq!(lag(half), (None, None));
+        assert_eq!(lag(half), (None, Some(5)));
         lags.record_producer("alpha", Some(&[(VB, Seqno(30))]), at(7));
         assert_eq!(recent(&lags, 7), (Some(20), Some(6)));
+    }
+
+    #[test]
+    fn a_lag_that_cannot_be_refreshed_grows_by_the_clock_and_says_how_old_it_is() {
+        let (mut lags, max_age) = (tracker(), Duration::from_secs(4));
+        let seen = |lags: &LagTracker, seconds| {
+            let lag = lags.recent_lag(VB, at(seconds), max_age);
+            (lag.seqnos(), lag.behind_for.unwrap().as_secs(), lag.age.map(|age| age.as_secs()))
+        };
+        assert_eq!(seen(&lags, 7), (None, 7, None), "nodes that were never there");
+        report(&mut lags, 10, 20, 20);
+        assert_eq!(seen(&lags, 14), (Some(0), 0, Some(4)));
+        // Frozen with nothing missing: what was written since is unknown.
+        assert_eq!(seen(&lags, 15), (None, 5, Some(5)));
+        assert_eq!(seen(&lags, 371), (None, 361, Some(361)));
+        // One of both is heard again: no answer yet to what is missing.
+        lags.record_consumer(Some(&[(VB, Seqno(20))]), at(372));
+        assert_eq!(seen(&lags, 373), (None, 363, Some(363)));
+        lags.record_producer("alpha", None, at(373));
+        assert_eq!(seen(&lags, 373), (None, 363, Some(363)), "an error refreshes nothing");
+        report(&mut lags, 374, 20, 20);
+        assert_eq!(seen(&lags, 374), (Some(0), 0, Some(0)));
+        // Frozen with something missing.
+        report(&mut lags, 375, 30, 20);
+        report(&mut lags, 376, 30, 20);
+        assert_eq!(seen(&lags, 376), (Some(10), 1, Some(0)));
+        assert_eq!(seen(&lags, 475), (None, 100, Some(99)));
+        // A node that answers without the vBucket does not refresh it.
+        lags.record_producer("alpha", Some(&[]), at(476));
+        lags.record_consumer(Some(&[]), at(476));
+        assert_eq!(seen(&lags, 476), (None, 101, Some(100)));
     }
 
     #[test]
@@ -276,7 +340,7 @@ mod tests {
         report(&mut lags, 1, 20, 10);
         lags.record_producer("gamma", Some(&[(VB, Seqno(99))]), at(1));
         assert_eq!(lags.lag(VB, at(1)).producer, Some(Seqno(20)), "not its producer");
-        lags.follow(&BTreeMap::from([(VB, "gamma".to_owned())]));
+        lags.follow(&BTreeMap::from([(VB, "gamma".to_owned())]), at(2));
         assert_eq!(lags.lag(VB, at(2)), Lag::default());
     }
 

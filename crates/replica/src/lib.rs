@@ -9,6 +9,7 @@
 //! - `remedy`: how to repair the copies of an interrupted takeover
 //! - `backoff`, `breaker`, `loops`: delays between attempts, and detection of retry loops
 //! - `lag`, `stall`, `standstill`: the lag of a consumer; detection of stalled links and vBuckets
+//! - `liveness`, `outage`: nodes that are unresponsive; since when a wanted stream is not open
 //! - `topology`: whether a producer's topologies name our node, which durable writes depend on
 
 pub mod backoff;
@@ -17,9 +18,11 @@ pub mod bucket;
 pub mod estimate;
 pub mod lag;
 pub mod link;
+pub mod liveness;
 pub mod loops;
 
 pub mod names;
+pub mod outage;
 pub mod plan;
 pub mod remedy;
 pub mod stall;

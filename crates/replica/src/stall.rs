@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use mcbp::Side;
 
+use crate::liveness::Quiet;
+
 /// The limit doubles with each restart that moved no data, at most so often: a producer may read
 /// its disk for long before it sends anything, and must not be restarted for ever.
 const DOUBLINGS_MAX: u32 = 4;
@@ -22,6 +24,8 @@ pub struct Sample {
     pub acked_bytes: u64,
     /// The size of the consumer's flow-control window; `None` where it asked for none.
     pub window_bytes: Option<u64>,
+    /// How long both nodes have been silent on the link.
+    pub quiet: Quiet,
 }
 
 /// Why a link is stalled.
@@ -110,6 +114,12 @@ impl StallRule {
         self.judge(sample, now)
     }
 
+    /// Starts to measure anew: this process did not run until `now`.
+    pub fn resumed(&mut self, now: Duration) {
+        self.moved = self.moved.max(now);
+        self.behind_since = self.behind_since.map(|since| since.max(now));
+    }
+
     /// Whether this incarnation has moved any data.
     #[must_use]
     pub const fn has_moved_data(&self) -> bool {
@@ -196,6 +206,7 @@ mod tests {
             data,
             acked_bytes,
             window_bytes: Some(1000),
+            ..Sample::default()
         };
         assert_eq!(rule.sample(full(600, 0), at(1)), None);
         assert_eq!(rule.sample(full(900, 600), at(2)), None);
@@ -203,6 +214,16 @@ mod tests {
         assert_eq!(rule.sample(full(1600, 600), at(101)), None);
         let stall = Stall::WindowFull { unacked_bytes: 700, window_bytes: 1000, for_: LIMIT };
         assert_eq!(rule.sample(full(1600, 600), at(121)), Some(stall));
+    }
+
+    #[test]
+    fn time_in_which_this_process_did_not_run_does_not_count() {
+        let mut rule = rule();
+        assert_eq!(rule.sample(behind(5, 100), at(1)), None);
+        rule.resumed(at(300));
+        assert_eq!(rule.sample(behind(7, 100), at(300)), None);
+        assert_eq!(rule.sample(behind(7, 100), at(319)), None);
+        assert!(rule.sample(behind(7, 100), at(320)).is_some());
     }
 
     #[test]

@@ -83,6 +83,11 @@ impl Standstill {
         Some(Stuck { behind, for_ })
     }
 
+    /// Starts to measure anew: this process did not run until `now`.
+    pub fn resumed(&mut self, now: Duration) {
+        self.rows.values_mut().for_each(|row| row.since = row.since.max(now));
+    }
+
     /// Forgets all vBuckets: the link is lost with its streams.
     pub fn clear(&mut self) {
         self.rows.clear();
@@ -163,6 +168,16 @@ mod tests {
         assert_eq!(look(&mut rule, 1, 12, 11, 1), None, "one seqno that is never sent");
         assert_eq!(look(&mut rule, 300, 12, 11, 2), None);
         assert_eq!(look(&mut rule, 321, 12, 11, 3), Some(1));
+    }
+
+    #[test]
+    fn time_in_which_this_process_did_not_run_does_not_count() {
+        let mut rule = Standstill::default();
+        look(&mut rule, 0, 10, 10, 0);
+        look(&mut rule, 1, 11, 10, 1);
+        rule.resumed(Duration::from_secs(300));
+        assert_eq!(look(&mut rule, 300, 99, 10, 9), None);
+        assert_eq!(look(&mut rule, 320, 100, 10, 10), Some(90));
     }
 
     #[test]

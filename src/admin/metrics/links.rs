@@ -10,9 +10,10 @@ use crate::admin::views;
 
 /// Every phase has a sample, even with no link in it: of a gauge that vanishes, a graph shows the
 /// last value.
-const PHASES: [(LinkPhase, &str); 5] = [
+const PHASES: [(LinkPhase, &str); 6] = [
     (LinkPhase::Connecting, "connecting"),
     (LinkPhase::Up, "up"),
+    (LinkPhase::Unresponsive, "unresponsive"),
     (LinkPhase::Waiting, "waiting"),
     (LinkPhase::Closing, "closing"),
     (LinkPhase::Stopped, "stopped"),
@@ -106,6 +107,11 @@ impl Snapshot {
             "Streams that are not open because of an error",
             failed,
         )?;
+        out.gauge(
+            "dcp_proxy_streams_unresponsive",
+            "Open streams with an unresponsive node",
+            sum(views::unresponsive),
+        )?;
         let rolling =
             sum(|link| link.streams.iter().filter(|s| s.phase == StreamPhase::RollingBack).count());
         out.gauge(
@@ -117,8 +123,9 @@ impl Snapshot {
         out.gauge("dcp_proxy_copies_incomplete", "Copies that may miss rows", gaps)
     }
 
-    /// An unknown lag has no sample. Sums and maxima are of the known ones; `lag_unknown` counts
-    /// the vBuckets that they do not cover.
+    /// An unknown lag in seqnos has no sample. Sums and maxima are of the known ones; `lag_unknown`
+    /// counts the vBuckets that they do not cover. The lag in seconds grows by the clock while it
+    /// is unknown, and `lag_age_seconds` says how old it is.
     pub(super) fn lag(&self, out: &mut Out<'_>) -> fmt::Result {
         let all = self.by_producer(|links| seqnos(links).reduce(u64::saturating_add));
         let max = self.by_producer(|links| seqnos(links).max());
@@ -126,12 +133,22 @@ impl Snapshot {
             let streams = links.iter().flat_map(|link| &link.streams);
             streams.filter_map(|stream| stream.lag_ms).max().map(seconds)
         });
+        let age = self.by_producer(|links| {
+            let streams = links.iter().flat_map(|link| &link.streams);
+            // What was never reported is as old as its lag.
+            streams.filter_map(|stream| stream.lag_age_ms.or(stream.lag_ms)).max().map(seconds)
+        });
         let unknown = self.by_producer(|links| {
             Some(links.iter().map(|link| views::lag_unknown(link)).sum::<usize>())
         });
         out.gauge("dcp_proxy_lag_seqnos", "Lag in seqnos, sum of the known ones", all)?;
         out.gauge("dcp_proxy_lag_seqnos_max", "Lag in seqnos, largest known", max)?;
-        out.gauge("dcp_proxy_lag_seconds_max", "Lag in seconds, largest known", time)?;
+        out.gauge(
+            "dcp_proxy_lag_seconds_max",
+            "Lag in seconds, largest; grows by the clock while it is unknown",
+            time,
+        )?;
+        out.gauge("dcp_proxy_lag_age_seconds", "Age of the oldest report behind the lag", age)?;
         out.gauge("dcp_proxy_lag_unknown", "vBuckets whose lag is unknown", unknown)
     }
 }

@@ -23,6 +23,8 @@ fn stream(vbucket: u16, lag_seqnos: Option<u64>, lag_ms: Option<u64>) -> StreamS
         producer_seqno: None,
         lag_seqnos,
         lag_ms,
+        lag_age_ms: None,
+        not_open_ms: None,
         progress_ms: None,
         passed_seqno: None,
         passed_bytes: 0,

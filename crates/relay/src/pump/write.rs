@@ -15,7 +15,7 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use super::PumpRun;
-use crate::{Fault, Injections, LinkError, Sink};
+use crate::{Fault, Injections, LinkError, Progress, Sink};
 
 /// How many own frames are written with one call before data frames have their turn. 64 frames are
 /// some 2 KiB, far less than a run: neither starves the other.
@@ -32,7 +32,7 @@ where
         }
         let Some(bytes) = self.buffer.front(count) else { return Err(self.miscounted(count)) };
         let sink = &mut self.pump.sink;
-        write_whole(&mut sink.writer, bytes, self.pump.limits.write_stall)
+        write_whole(&mut sink.writer, bytes, self.pump.limits.write_stall, &self.pump.progress)
             .await
             .map_err(|fault| sink_fault(sink, fault))?;
         self.buffer.consume(count);
@@ -44,7 +44,7 @@ where
     pub(super) async fn write_own(&mut self) -> Result<(), LinkError> {
         let bytes = self.own.concat();
         let sink = &mut self.pump.sink;
-        write_whole(&mut sink.writer, &bytes, self.pump.limits.write_stall)
+        write_whole(&mut sink.writer, &bytes, self.pump.limits.write_stall, &self.pump.progress)
             .await
             .map_err(|fault| sink_fault(sink, fault))?;
         self.pump.progress.injected_some(self.own.len());
@@ -77,16 +77,23 @@ pub(super) async fn burst(injections: &mut Injections, own: &mut Vec<Bytes>) {
     }
 }
 
-/// Writes all of `bytes`. Each write has to accept at least one byte within `stall`.
+/// Writes all of `bytes`. Each write has to accept at least one byte within `stall`. `progress`
+/// learns of waits.
 async fn write_whole(
     writer: &mut (impl AsyncWrite + Unpin),
     mut bytes: &[u8],
     stall: Duration,
+    progress: &Progress,
 ) -> Result<(), Fault> {
+    let mut has_waited = false;
+    let mut wait = || {
+        has_waited = true;
+        progress.blocked();
+    };
     let failed = |source| Fault::WriteFailed { source };
     let stalled = |_| Fault::WriteStalled { after: stall };
     while !bytes.is_empty() {
-        let written = in_time(stall, writer.write(bytes)).await.map_err(stalled)?;
+        let written = in_time(stall, writer.write(bytes), &mut wait).await.map_err(stalled)?;
         let count = written.map_err(failed)?;
         if count == 0 {
             return Err(failed(io::ErrorKind::WriteZero.into()));
@@ -94,7 +101,11 @@ async fn write_whole(
         let Some(rest) = bytes.get(count..) else { return Err(overwritten(count, bytes.len())) };
         bytes = rest;
     }
-    in_time(stall, writer.flush()).await.map_err(stalled)?.map_err(failed)
+    let flushed = in_time(stall, writer.flush(), &mut wait).await.map_err(stalled)?;
+    if has_waited {
+        progress.unblocked();
+    }
+    flushed.map_err(failed)
 }
 
 #[cold]
@@ -103,11 +114,19 @@ fn overwritten(count: usize, bytes: usize) -> Fault {
     broken!("a socket took {count} of {bytes} bytes").into()
 }
 
-/// A `timeout` that reads no clock if the future is ready at once, as nearly every write is.
-async fn in_time<T>(limit: Duration, future: impl Future<Output = T>) -> Result<T, Elapsed> {
+/// A `timeout` that reads no clock if the future is ready at once, as nearly every write is. Calls
+/// `wait` otherwise.
+async fn in_time<T>(
+    limit: Duration,
+    future: impl Future<Output = T>,
+    wait: &mut impl FnMut(),
+) -> Result<T, Elapsed> {
     let mut future = pin!(future);
     match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
         Poll::Ready(done) => Ok(done),
-        Poll::Pending => timeout(limit, future).await,
+        Poll::Pending => {
+            wait();
+            timeout(limit, future).await
+        }
     }
 }

@@ -410,3 +410,28 @@ async fn mb_20579_silence_is_counted_from_the_last_byte_of_the_source() {
     timeout(minute, &mut running).await.expect_err("nothing ends it");
     assert_eq!(progress.silent_for(), minute, "own frames are not news from the source");
 }
+
+#[tokio::test(start_paused = true)]
+async fn silence_of_a_source_that_is_not_read_counts_from_the_end_of_the_wait() {
+    let (mut source, reader) = duplex(4096);
+    let (writer, mut sink) = duplex(16);
+    let (pump, _injector) = pump(reader, writer, Rule::default());
+    let progress = Arc::clone(&pump.progress);
+    let mut running = pin!(pump.run());
+    let minute = Duration::from_secs(60);
+    timeout(minute, &mut running).await.expect_err("nothing ends it");
+    assert_eq!(progress.unheard_for(), Some(minute));
+    let frame = mutation(VbId(1), Opaque(1), 1, 10);
+    source.write_all(&frame).await.unwrap();
+    timeout(minute, &mut running).await.expect_err("it waits for the sink");
+    assert_eq!((progress.unheard_for(), progress.silent_for()), (None, minute));
+    let mut taken = vec![0; frame.len()];
+    tokio::select! {
+        error = &mut running => panic!("{error}"),
+        read = sink.read_exact(&mut taken) => assert_eq!(read.unwrap(), frame.len()),
+    }
+    let second = Duration::from_secs(1);
+    timeout(second, &mut running).await.expect_err("nothing ends it");
+    assert_eq!(progress.unheard_for(), Some(second), "it reads again");
+    assert_eq!(progress.silent_for(), minute + second);
+}

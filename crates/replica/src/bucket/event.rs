@@ -55,6 +55,9 @@ pub enum BucketEvent {
     Polled(Polled),
     /// Samples of the links that are up, taken at a fixed interval.
     Sampled(Vec<(LinkId, Sample)>),
+    /// This process did not run for so long until now, as
+    /// [`pause`](crate::liveness::pause) found.
+    Resumed(Duration),
     /// The time of [`BucketMachine::wake_at`](super::BucketMachine::wake_at) has come.
     Woken,
 }
@@ -111,11 +114,20 @@ pub struct Polled {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum PollAnswer {
     /// The high seqno of every vBucket that the node serves, or why they are unknown.
-    Seqnos(Result<Vec<(VbId, Seqno)>, String>),
+    Seqnos(Result<Vec<(VbId, Seqno)>, PollError>),
     /// The vBuckets that the node has in a state that its role cannot use.
     Misfits(Vec<(VbId, VbState)>),
     /// Set where the topologies of a producer do not name our node.
     Topology(Option<TopologyMismatch>),
+}
+
+/// Why a poll has no seqnos.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct PollError {
+    /// The full text in one line, for the operator.
+    pub text: String,
+    /// Whether the error is an answer of the node, so that the node is not silent.
+    pub is_sign: bool,
 }
 
 /// Returns whole milliseconds, as the status shows them.

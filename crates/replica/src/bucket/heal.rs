@@ -17,6 +17,7 @@ use super::link_state::LinkState;
 use super::machine::BucketMachine;
 use super::nodes::{Appeared, Nodes};
 use super::settings::Settings;
+use super::silence::Hearing;
 use crate::lag::Lag;
 use crate::link::{ErrorAnswer, Reason, VbError};
 use crate::loops::{LoopKind, Notice};
@@ -110,11 +111,20 @@ impl BucketMachine {
         at: Moment,
         fx: &mut BucketEffects,
     ) {
+        self.listen(&samples, at.now, fx);
         for (id, sample) in samples {
             let Some(link) = self.links.live(id) else { continue };
             let behind = behind(&self.nodes, link, at.now);
-            let sample = Sample { behind, ..sample };
-            if let Some(stall) = link.sampled(sample, self.settings.poll_max_age, at.now) {
+            let max_age = self.settings.poll_max_age;
+            let stall = link.sampled(Sample { behind, ..sample }, max_age, at.now);
+            match Hearing::of(&self.nodes, link, &sample.quiet, &self.settings, at.now) {
+                Hearing::Unheard => continue,
+                Hearing::Dead(side, silent) if link.watch.is_some() => {
+                    give_up(link, side, LinkDown::unresponsive(side, silent), fx);
+                }
+                Hearing::Dead(..) | Hearing::Heard => {}
+            }
+            if let Some(stall) = stall {
                 give_up(link, stall.side(), LinkDown::stalled(&stall), fx);
             }
             for (vb, stuck) in stuck_streams(&self.nodes, link, sample.data, &self.settings, at) {

@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use logline::{Limit, LogLimiter, value};
-use mcbp::VbId;
+use mcbp::{Side, VbId};
 
 use super::effect::BucketEffect;
 use super::event::LinkId;
@@ -142,6 +142,20 @@ impl Link {
         self.rolling.retain(|vb| !settled.contains_key(vb));
         let still = outcome.errors().filter(|error| error.reason == Reason::RollingBack);
         self.rolling.extend(still.map(|error| error.vb));
+    }
+
+    /// Returns the name of its node on this side; `consumer` is that of our node.
+    pub(super) fn node<'a>(&'a self, side: Side, consumer: &'a str) -> &'a str {
+        match side {
+            Side::Producer => &self.key.producer,
+            Side::Consumer => consumer,
+        }
+    }
+
+    /// Starts to measure stalls anew: this process did not run until `now`.
+    pub(super) fn resumed(&mut self, now: Duration) {
+        self.watch.iter_mut().for_each(|watch| watch.resumed(now));
+        self.standstill.resumed(now);
     }
 
     /// Whether nothing is left of the last incarnation.

@@ -1,5 +1,7 @@
 //! Why a link is down, and when it is opened again.
 
+use std::time::Duration;
+
 use mcbp::{Side, VbId};
 
 use crate::link::{NodeAnswer, ReasonCode, Retry, StopReason};
@@ -26,7 +28,7 @@ pub enum Reopen {
 pub struct LinkDown {
     /// The side at fault, if one is.
     pub side: Option<Side>,
-    /// What happened: `refused`, `stalled` or `link-lost`.
+    /// What happened: `refused`, `stalled`, `unresponsive` or `link-lost`.
     pub code: ReasonCode,
     /// What a data node answered, if one did.
     pub answer: Option<NodeAnswer>,
@@ -44,6 +46,17 @@ impl LinkDown {
     #[must_use]
     pub fn stalled(stall: &Stall) -> Self {
         Self::without_answer(Some(stall.side()), ReasonCode::Stalled, stall.to_string())
+    }
+
+    /// A connection is dead: one side owes a NOOP or its answer, and answers elsewhere.
+    #[must_use]
+    pub fn unresponsive(side: Side, silent: Duration) -> Self {
+        let detail = format!(
+            "the {side} has sent nothing on this link for {} ms, not even a NOOP or its answer, \
+             and answers on its control connection",
+            silent.as_millis()
+        );
+        Self::without_answer(Some(side), ReasonCode::Unresponsive, detail)
     }
 
     /// The consumer dropped a rollback, because it does not serve the vBucket.

@@ -45,6 +45,9 @@ pub enum LinkPhase {
     Connecting,
     /// Both connections are open.
     Up,
+    /// Both connections are open, and one of both nodes is unresponsive: it is heard on no
+    /// connection.
+    Unresponsive,
     /// Down after a failure; opened again after its backoff.
     Waiting,
     /// Streams are being closed; the link ends after that.
@@ -72,8 +75,10 @@ impl LinkState {
         }
     }
 
-    pub(super) const fn phase(self) -> LinkPhase {
+    /// Returns the phase. `is_unresponsive` is set where one of both nodes is.
+    pub(super) const fn phase(self, is_unresponsive: bool) -> LinkPhase {
         match self {
+            Self::Up { .. } if is_unresponsive => LinkPhase::Unresponsive,
             Self::Idle => LinkPhase::Stopped,
             Self::Connecting => LinkPhase::Connecting,
             Self::Up { .. } => LinkPhase::Up,

@@ -19,6 +19,7 @@ use super::nodes::Nodes;
 use super::queue::Queue;
 use super::settings::Settings;
 use crate::link::{Command, Outcome, Ticket, VbOutcome};
+use crate::outage::Outages;
 use crate::plan::{Connections, Desired, LinkKey};
 use crate::wanted::Setup;
 
@@ -33,9 +34,12 @@ pub struct BucketMachine {
     pub(super) copies: SuspectCopies,
     pub(super) failures: Failures,
     pub(super) nodes: Nodes,
+    pub(super) outages: Outages,
     /// The links of takeovers that failed after they began: their orders may still take effect.
     pub(super) interrupted: BTreeMap<VbId, LinkKey>,
     pub(super) lifecycle: Lifecycle,
+    /// The time of the present event.
+    now: Duration,
     tasks: u64,
 }
 
@@ -61,8 +65,10 @@ impl BucketMachine {
             links: Links::default(),
             copies: SuspectCopies::default(),
             nodes: Nodes::default(),
+            outages: Outages::default(),
             interrupted: BTreeMap::new(),
             lifecycle: Lifecycle::Running,
+            now: Duration::ZERO,
             tasks: 0,
         }
     }
@@ -70,6 +76,7 @@ impl BucketMachine {
     /// Handles an event. Returns the effects to carry out.
     pub fn on(&mut self, at: Moment, event: BucketEvent) -> BucketEffects {
         let mut fx = BucketEffects::new();
+        self.now = at.now;
         match event {
             BucketEvent::Command { ticket, command } => self.command(ticket, command, at, &mut fx),
             BucketEvent::Link(id, report) => self.link(id, report, at, &mut fx),
@@ -93,6 +100,7 @@ impl BucketMachine {
             }
             BucketEvent::Polled(polled) => self.polled(polled, at, &mut fx),
             BucketEvent::Sampled(samples) => self.sampled(samples, at, &mut fx),
+            BucketEvent::Resumed(pause) => self.resumed(pause, at.now, &mut fx),
             BucketEvent::Woken => {}
         }
         self.reconcile(at, &mut fx);
@@ -233,7 +241,7 @@ impl BucketMachine {
     /// Assigns the desired map to links and polls.
     pub(super) fn spread(&mut self, fx: &mut BucketEffects) {
         self.links.spread(self.desired.links(self.connections), &self.settings, fx);
-        self.nodes.follow(&self.desired, &self.settings);
+        self.nodes.follow(&self.desired, &self.settings, self.now);
         fx.push(BucketEffect::Poll(self.desired.clone()));
     }
 

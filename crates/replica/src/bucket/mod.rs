@@ -11,7 +11,8 @@
 //! - `moves`, `steps`, `step_actions`: vBuckets that move to this node, and the next step of a move
 //! - `heal`, `failures`: recovery from failures, stalls and loops; `link_ends`, `fall`, `streak`:
 //!   links that end, rivals of their names, delays; `copies`: incomplete and unserved copies of the
-//!   consumer; `nodes`: what the data nodes report in polls
+//!   consumer; `nodes`: what the data nodes report in polls; `silence`: nodes and connections that
+//!   are heard no more
 //! - `status`: views for the status; `lines`, `tally`: log lines and counts
 //! - `event`, `effect`, `command`, `failure`, `link_down`, `examine`, `settings`: the types of the
 //!   interface
@@ -38,6 +39,7 @@ mod nodes;
 mod queue;
 mod serve;
 mod settings;
+mod silence;
 mod status;
 mod step_actions;
 mod steps;
@@ -47,7 +49,7 @@ mod tally;
 pub use command::{BucketCommand, Change, CommandError, Done, MoveKind, MoveRequest};
 pub use effect::{BucketEffect, BucketEffects, LogLevel, LogLine};
 pub use event::{
-    BucketEvent, Finding, LinkId, LinkReport, Moment, PollAnswer, Polled, TaskId, millis,
+    BucketEvent, Finding, LinkId, LinkReport, Moment, PollAnswer, PollError, Polled, TaskId, millis,
 };
 pub use examine::{CopyReports, Examine, ExamineAction};
 pub use failure::{Cause, Examined, VbFailure};
@@ -57,5 +59,5 @@ pub use machine::BucketMachine;
 pub use moves::MovePhase;
 pub use queue::{CHANGES_MAX, MOVES_MAX};
 pub use settings::Settings;
-pub use status::{BrokenLink, BrokenView, LinkView, MoveView, StreamPhase, StreamView};
+pub use status::{BrokenLink, BrokenView, LinkView, MoveView, NodeView, StreamPhase, StreamView};
 pub use tally::{FailureKind, Tally};

@@ -1,5 +1,5 @@
 //! What the data nodes report in polls: their seqnos, and whether a producer's topologies name our
-//! node. A node that does not answer makes lag unknown and has no other effect.
+//! node. A node that does not answer makes lag unknown; one that is heard nowhere is unresponsive.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -8,10 +8,12 @@ use logline::value;
 use mcbp::{Seqno, Side, VbId};
 
 use super::effect::{BucketEffect, BucketEffects};
-use super::event::{PollAnswer, Polled};
+use super::event::{PollAnswer, Polled, millis};
+use super::link::Link;
 use super::misfits::Misfits;
 use super::settings::Settings;
 use crate::lag::{Lag, LagTracker};
+use crate::liveness::{Liveness, Quiet, Turn};
 use crate::plan::Desired;
 use crate::topology::TopologyMismatch;
 
@@ -20,7 +22,7 @@ use crate::topology::TopologyMismatch;
 pub(super) struct Nodes {
     lags: LagTracker,
     /// The polled nodes. Answers of others are ignored.
-    polled: BTreeSet<(Side, String)>,
+    polled: BTreeMap<(Side, String), Liveness>,
     errors: BTreeMap<String, String>,
     warnings: BTreeMap<String, String>,
     misfits: Misfits,
@@ -35,7 +37,7 @@ pub(super) struct Appeared {
 
 impl Nodes {
     /// Sets the polled nodes to those of the desired map.
-    pub(super) fn follow(&mut self, desired: &Desired, settings: &Settings) {
+    pub(super) fn follow(&mut self, desired: &Desired, settings: &Settings, now: Duration) {
         if settings.poll_max_age.is_none() {
             return;
         }
@@ -43,17 +45,21 @@ impl Nodes {
         for (producer, vbs) in desired.producers() {
             sources.extend(vbs.iter().map(|vb| (vb, producer.clone())));
         }
-        self.lags.follow(&sources);
+        self.lags.follow(&sources, now);
         let producers = desired.producers().keys();
-        self.polled = producers.map(|name| (Side::Producer, name.clone())).collect();
-        if !self.polled.is_empty() {
-            self.polled.insert((Side::Consumer, settings.node.clone()));
+        let mut asked: BTreeSet<_> = producers.map(|name| (Side::Producer, name.clone())).collect();
+        if !asked.is_empty() {
+            asked.insert((Side::Consumer, settings.node.clone()));
+        }
+        self.polled.retain(|node, _| asked.contains(node));
+        for node in asked {
+            self.polled.entry(node).or_insert_with(|| Liveness::new(now));
         }
         let polled = &self.polled;
-        let is_polled = |name: &String| polled.iter().any(|(_, node)| node == name);
+        let is_polled = |name: &String| polled.keys().any(|(_, node)| node == name);
         self.errors.retain(|name, _| is_polled(name));
         self.warnings.retain(|name, _| is_polled(name));
-        self.misfits.retain(|node| polled.contains(node));
+        self.misfits.retain(|node| polled.contains_key(node));
     }
 
     /// Records an answer. Returns the vBuckets that the node serves again.
@@ -66,10 +72,13 @@ impl Nodes {
     ) -> Option<Appeared> {
         let Polled { side, node, answer } = polled;
         let asked = (side, node);
-        if !self.polled.contains(&asked) {
-            return None;
-        }
+        let liveness = self.polled.get_mut(&asked)?;
         let (_, node) = asked;
+        let is_sign = !matches!(&answer, PollAnswer::Seqnos(Err(error)) if !error.is_sign);
+        if is_sign {
+            let turn = liveness.heard(now);
+            fx.extend(turn.map(|turn| turn_line(turn, bucket, side, &node, None)));
+        }
         let vbs = match answer {
             PollAnswer::Topology(mismatch) => {
                 fx.extend(self.topology(bucket, &node, mismatch.as_ref()));
@@ -87,6 +96,7 @@ impl Nodes {
                 self.seqnos(side, &node, Some(&seqnos), now)
             }
             PollAnswer::Seqnos(Err(error)) => {
+                let error = error.text;
                 if self.errors.insert(node.clone(), error.clone()).is_none() {
                     let text = format!(
                         "lag is unknown bucket={bucket} node={node} reason={}",
@@ -157,6 +167,53 @@ impl Nodes {
         self.lags.consumer_heard()
     }
 
+    /// Records how long the nodes of an open link have been silent on it. Returns the log lines of
+    /// nodes that are heard again.
+    pub(super) fn heard_on(
+        &mut self,
+        link: &Link,
+        quiet: &Quiet,
+        settings: &Settings,
+        now: Duration,
+    ) -> Vec<BucketEffect> {
+        let sides = [(Side::Producer, quiet.producer), (Side::Consumer, quiet.consumer)];
+        let lines = sides.into_iter().filter_map(|(side, silent)| {
+            let node = link.node(side, &settings.node);
+            let liveness = self.polled.get_mut(&(side, node.to_owned()))?;
+            let turn = liveness.heard(now.saturating_sub(silent?))?;
+            Some(turn_line(turn, &settings.bucket, side, node, None))
+        });
+        lines.collect()
+    }
+
+    /// Judges every polled node. Returns the log lines of those that have become unresponsive.
+    pub(super) fn judge(&mut self, settings: &Settings, now: Duration) -> Vec<BucketEffect> {
+        let errors = &self.errors;
+        let lines = self.polled.iter_mut().filter_map(|((side, node), liveness)| {
+            let turn = liveness.judge(settings.stall, now)?;
+            let error = errors.get(node).map(String::as_str);
+            Some(turn_line(turn, &settings.bucket, *side, node, error))
+        });
+        lines.collect()
+    }
+
+    /// Records that this process did not run until `now`.
+    pub(super) fn resumed(&mut self, now: Duration) {
+        self.polled.values_mut().for_each(|liveness| liveness.resumed(now));
+    }
+
+    /// Returns the state of a node that is polled in this role.
+    pub(super) fn liveness(&self, side: Side, node: &str) -> Option<&Liveness> {
+        // A search, because a borrowed pair is no key of the map; there are few nodes.
+        let mut polled = self.polled.iter();
+        polled.find(|((of, name), _)| *of == side && name == node).map(|(_, liveness)| liveness)
+    }
+
+    /// Returns the polled nodes.
+    pub(super) fn polled(&self) -> impl Iterator<Item = (Side, &str, &Liveness)> {
+        self.polled.iter().map(|((side, node), liveness)| (*side, node.as_str(), liveness))
+    }
+
     /// Returns the error of a node's last poll, if it failed.
     pub(super) fn error(&self, node: &str) -> Option<&str> {
         self.errors.get(node).map(String::as_str)
@@ -172,5 +229,29 @@ impl Nodes {
     /// Returns which state of a vBucket does not fit, and where.
     pub(super) fn misfit(&self, vb: VbId, producer: &str, consumer: &str) -> Option<String> {
         self.misfits.of(vb, producer, consumer)
+    }
+}
+
+/// Returns the log line of a node that became unresponsive, or is heard again.
+fn turn_line(
+    turn: Turn,
+    bucket: &str,
+    side: Side,
+    node: &str,
+    error: Option<&str>,
+) -> BucketEffect {
+    match turn {
+        Turn::Unresponsive(silent) => {
+            let reason = error.unwrap_or("no answer on any connection").replace('"', "'");
+            BucketEffect::warn(format!(
+                "node is unresponsive bucket={bucket} side={side} node={node} silent_ms={} \
+                 reason=\"{reason}\"",
+                millis(silent)
+            ))
+        }
+        Turn::Responsive(silent) => BucketEffect::info(format!(
+            "node is responsive again bucket={bucket} side={side} node={node} silent_ms={}",
+            millis(silent)
+        )),
     }
 }

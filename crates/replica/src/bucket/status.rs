@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mcbp::{Seqno, VbId};
+use mcbp::{Seqno, Side, VbId};
 use serde::Serialize;
 
 use super::event::LinkId;
@@ -74,6 +74,21 @@ pub struct StreamView {
     pub lag: Lag,
     /// For an incomplete copy, the seqno up to which it is complete.
     pub complete_to: Option<Seqno>,
+    /// For how long it has not been open, to the interval of samples; `None` for an open one.
+    pub not_open_for: Option<Duration>,
+}
+
+/// One node that is asked on a control connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NodeView<'a> {
+    /// Its role.
+    pub side: Side,
+    /// Its name.
+    pub node: &'a str,
+    /// Time since it was last heard on any connection, or since it is asked.
+    pub silent_for: Duration,
+    /// Whether it is unresponsive: silent for longer than the limit of a stall.
+    pub is_unresponsive: bool,
 }
 
 impl StreamView {
@@ -163,7 +178,7 @@ impl BucketMachine {
     pub fn links(&self) -> impl Iterator<Item = LinkView<'_>> {
         let count = self.connections.count();
         let is_shown = move |link: &&Link| !link.is_stopped() || link.key.connection < count;
-        self.links.iter().filter(is_shown).map(Link::view)
+        self.links.iter().filter(is_shown).map(|link| link.view(self.is_unresponsive(link)))
     }
 
     /// Returns the wanted streams of a link in ascending order.
@@ -176,6 +191,7 @@ impl BucketMachine {
 
     fn stream(&self, vb: VbId, producer: &str, stream: &WantedStream, now: Duration) -> StreamView {
         let complete_to = self.copies.complete_to(vb);
+        let is_open = stream.phase == wanted::WantedPhase::Open;
         let lag = self.nodes.recent_lag(vb, &self.settings, now);
         let last_error =
             stream.last_error.clone().map(|error| match self.failures.loops.broken(vb, now) {
@@ -190,6 +206,7 @@ impl BucketMachine {
             last_error,
             lag,
             complete_to,
+            not_open_for: self.outages.of(vb, now).filter(|_| !is_open),
         }
     }
 
@@ -223,6 +240,16 @@ impl BucketMachine {
         &self.failures.links
     }
 
+    /// Returns the nodes that are asked on control connections.
+    pub fn nodes(&self, now: Duration) -> impl Iterator<Item = NodeView<'_>> {
+        self.nodes.polled().map(move |(side, node, liveness)| NodeView {
+            side,
+            node,
+            silent_for: liveness.silent_for(now),
+            is_unresponsive: liveness.is_unresponsive(),
+        })
+    }
+
     /// Returns the error of a node's last poll, if it failed.
     #[must_use]
     pub fn node_error(&self, node: &str) -> Option<&str> {
@@ -249,12 +276,12 @@ impl BucketMachine {
 }
 
 impl Link {
-    fn view(&self) -> LinkView<'_> {
+    fn view(&self, is_unresponsive: bool) -> LinkView<'_> {
         LinkView {
             id: self.id,
             key: &self.key,
             name: &self.name,
-            phase: self.state.phase(),
+            phase: self.state.phase(is_unresponsive),
             failures: self.streak.total(),
             last_error: self.last_error.as_ref(),
             stall: self.stall.as_deref(),

@@ -21,6 +21,8 @@ pub enum ReasonCode {
     RollingBack,
     /// A stream or a link made no progress.
     Stalled,
+    /// A connection is silent although NOOPs are due and its node answers elsewhere.
+    Unresponsive,
     /// The producer ended the stream.
     StreamEnd,
     /// A step or a command was not finished before its deadline.
@@ -58,6 +60,7 @@ impl ReasonCode {
             Self::Incomplete => "incomplete",
             Self::RollingBack => "rolling-back",
             Self::Stalled => "stalled",
+            Self::Unresponsive => "unresponsive",
             Self::StreamEnd => "stream-end",
             Self::Deadline => "deadline",
             Self::LinkLost => "link-lost",
