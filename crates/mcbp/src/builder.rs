@@ -151,8 +151,14 @@ impl<'a> FrameBuilder<'a> {
 
     /// Appends the frame to `out`.
     pub fn write(&self, out: &mut BytesMut) {
+        out.reserve(self.frame_bytes());
+        self.write_front(out);
+        out.put_slice(self.value);
+    }
+
+    /// Appends the frame without its value, which the caller writes after it.
+    pub fn write_front(&self, out: &mut BytesMut) {
         let (header, framing, extras, key) = self.parts();
-        out.reserve(header.frame_bytes());
         let mut front = [0; FRONT_BYTES];
         if framing.is_empty()
             && let Some(front) = front.get_mut(..HEADER_BYTES + extras.len())
@@ -167,7 +173,6 @@ impl<'a> FrameBuilder<'a> {
             out.put_slice(extras);
         }
         out.put_slice(key);
-        out.put_slice(self.value);
     }
 
     /// Returns the frame as bytes.
@@ -198,5 +203,24 @@ impl<'a> FrameBuilder<'a> {
             cas: self.cas,
         };
         (header, framing, extras, key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_front_and_the_value_are_the_frame() {
+        for framing in [&[][..], &[0x90]] {
+            let frame = FrameBuilder::response(Opcode::GETK, Status::SUCCESS).extras(&[1; 4]);
+            let mut frame = frame.key(b"key").value(b"value").cas(7);
+            if !framing.is_empty() {
+                frame = frame.framing(framing);
+            }
+            let mut out = BytesMut::new();
+            frame.write_front(&mut out);
+            assert_eq!([out.as_ref(), b"value"].concat(), frame.build());
+        }
     }
 }

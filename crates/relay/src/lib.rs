@@ -51,6 +51,6 @@ pub use progress::Progress;
 pub use pump::Pump;
 pub use response::Response;
 pub use samples::VbSample;
-pub use socket::{BoxRead, BoxWrite, prepare_socket};
+pub use socket::{BoxRead, BoxWrite, limit_unsent, prepare_socket};
 pub use stream_event::{StreamEvent, StreamRange};
 pub use tls::{Tls, TlsFault, TlsFiles, TlsPart, TlsProblem};
