@@ -8,6 +8,7 @@ use log::{error, info, warn};
 
 use super::arguments::Arguments;
 use super::configuration::configuration;
+use crate::admission;
 use crate::config::NodeConfig;
 use crate::node::{Node, NodeError};
 
@@ -48,6 +49,7 @@ fn run(config: NodeConfig, port_file: Option<&Path>) -> Result<(), NodeError> {
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let signals = signals.map_err(NodeError::Threads)?;
     let mut stop = signals.block_on(async { Stop::new() }).map_err(NodeError::Threads)?;
+    admission::raise_limit();
     let node = Node::start(config)?;
     if let Some(path) = port_file {
         let written = std::fs::write(path, format!("{}\n", node.address().port()));

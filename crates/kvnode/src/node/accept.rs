@@ -1,44 +1,45 @@
-//! The listener: accepts connections up to the limit and starts a session for each.
+//! The listener: gives connections their seats and starts a session for each.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use log::warn;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::acceptor::Acceptor;
+use crate::admission::Seat;
 use crate::context::Context;
-use crate::log_limit::LogLimit;
 use crate::tls::Socket;
 use crate::{dcp, session};
 
 /// Runs until the node stops.
 pub(super) async fn run(listener: TcpListener, node: Arc<Context>, tasks: TaskTracker) {
-    let (acceptor, rejected) = (Acceptor::new(listener), LogLimit::default());
+    let acceptor = Acceptor::new(listener);
     let accepting = async {
         loop {
             let (stream, peer) = acceptor.next().await;
             node.counters.connections.add(1);
-            let Ok(permit) = Arc::clone(&node.connection_permits).try_acquire_owned() else {
+            let Some(seat) = node.door.enter(peer.ip()) else {
                 node.counters.rejected_connections.add(1);
-                if rejected.allows() {
-                    let limit = node.limits.connections_max;
+                if node.lines.refused.allows() {
+                    let limit = node.door.limits().total;
                     warn!("connection rejected, the limit is reached peer={peer} limit={limit}");
                 }
                 continue;
             };
             match relay::prepare_socket(&stream) {
-                Ok(_) => drop(tasks.spawn(serve(stream, peer, Arc::clone(&node), permit))),
-                Err(error) => warn!("cannot set up a socket peer={peer} error=\"{error}\""),
+                Ok(_) => drop(tasks.spawn(serve(stream, peer, Arc::clone(&node), seat))),
+                Err(error) if node.lines.socket.allows() => {
+                    warn!("cannot set up a socket peer={peer} error=\"{error}\"");
+                }
+                Err(_) => {}
             }
         }
     };
     let reports = async {
-        let log = |count| warn!("suppressed rejection messages suppressed={count}");
-        tokio::join!(rejected.report(&node.shutdown, log), acceptor.report(&node.shutdown));
+        tokio::join!(node.lines.report(&node.shutdown), acceptor.report(&node.shutdown));
     };
     tokio::select! {
         () = reports => {}
@@ -47,24 +48,25 @@ pub(super) async fn run(listener: TcpListener, node: Arc<Context>, tasks: TaskTr
 }
 
 /// Serves a connection to its end: a session, and DCP after it if it opens that.
-async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    node: Arc<Context>,
-    _permit: OwnedSemaphorePermit,
-) {
-    if let Some(socket) = encrypt(stream, peer, &node).await
-        && let Some(handover) = session::serve(socket, peer, node).await
+async fn serve(stream: TcpStream, peer: SocketAddr, node: Arc<Context>, seat: Seat) {
+    let seat = Arc::new(seat);
+    if let Some(socket) = encrypt(stream, peer, &node, &seat).await
+        && let Some(handover) = session::serve(socket, peer, Arc::clone(&seat), node).await
     {
         dcp::serve(handover).await;
     }
 }
 
-/// Returns the socket of a session; `None` if TLS fails or the node stops.
-async fn encrypt(stream: TcpStream, peer: SocketAddr, node: &Context) -> Option<Socket> {
+/// Returns the socket of a session; `None` if TLS fails or the seat is lost.
+async fn encrypt(
+    stream: TcpStream,
+    peer: SocketAddr,
+    node: &Context,
+    seat: &Seat,
+) -> Option<Socket> {
     let Some(tls) = &node.tls else { return Some(Socket::Plain(stream)) };
     let accepted = tokio::select! {
-        () = node.shutdown.cancelled() => return None,
+        () = seat.lost().cancelled() => return None,
         accepted = timeout(node.limits.authentication, tls.accept(stream)) => accepted,
     };
     let error = match accepted {
@@ -72,6 +74,8 @@ async fn encrypt(stream: TcpStream, peer: SocketAddr, node: &Context) -> Option<
         Ok(Err(error)) => error.to_string(),
         Err(_) => format!("no handshake in {} s", node.limits.authentication.as_secs()),
     };
-    warn!("TLS handshake failed peer={peer} error=\"{error}\"");
+    if node.lines.tls.allows() {
+        warn!("TLS handshake failed peer={peer} error=\"{error}\"");
+    }
     None
 }

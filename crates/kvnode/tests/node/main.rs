@@ -23,4 +23,5 @@ mod purge;
 mod replica;
 mod restart;
 mod stats;
+mod strangers;
 mod vbuckets;
