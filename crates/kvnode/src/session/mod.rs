@@ -54,7 +54,7 @@ pub(crate) async fn serve(
     let mut client = Client::new(node, peer, seat);
     let end = run(&mut client, &mut stream, &mut buffer).await;
     if matches!(end, End::Malformed(_) | End::NotAuthenticated(_)) {
-        progress::linger(&mut stream, &client.seat).await;
+        Box::pin(progress::linger(&mut stream, &client.seat)).await;
     }
     match end {
         End::Dcp(open) => {
@@ -72,6 +72,8 @@ pub(crate) async fn serve(
     }
 }
 
+/// Serves the connection to its end. What it seldom waits for is in boxes, so that thousands of idle
+/// sessions stay small.
 async fn run(client: &mut Client, stream: &mut Socket, buffer: &mut BytesMut) -> End {
     let mut large = None;
     loop {
@@ -84,12 +86,14 @@ async fn run(client: &mut Client, stream: &mut Socket, buffer: &mut BytesMut) ->
             Pause::End(end) => return end,
             Pause::RepliesFull => Ok(()),
             Pause::NeedsMemory(frame, bytes) => {
-                large = answer_memory(client, frame, bytes).await;
+                large = Box::pin(answer_memory(client, frame, bytes)).await;
                 Ok(())
             }
-            Pause::Late(wait, request, error) => late(client, wait, &request, error).await,
+            Pause::Late(wait, request, error) => {
+                Box::pin(late(client, wait, &request, error)).await
+            }
             Pause::NeedsBytes => match large::begun(buffer) {
-                Some(header) => large::read(client, stream, buffer, &header)
+                Some(header) => Box::pin(large::read(client, stream, buffer, &header))
                     .await
                     .map(|read| large = read.map(Whole::Large)),
                 None => read(client, stream, buffer).await,
