@@ -8,6 +8,9 @@ use crate::{Datatype, HEADER_BYTES, Header, Magic, Opaque, Opcode, Status, VbId}
 /// appended at once.
 const FRONT_BYTES: usize = HEADER_BYTES + 32;
 
+/// Header, framing extras, extras and key, as they are written.
+type Parts<'a> = (Header, &'a [u8], &'a [u8], &'a [u8]);
+
 /// Builds one frame. The parts are borrowed; they are copied when the frame is written.
 ///
 /// Parts that are too long for the header are truncated: extras and framing extras to 255 bytes, a
@@ -151,14 +154,20 @@ impl<'a> FrameBuilder<'a> {
 
     /// Appends the frame to `out`.
     pub fn write(&self, out: &mut BytesMut) {
-        out.reserve(self.frame_bytes());
-        self.write_front(out);
+        let parts = self.parts();
+        out.reserve(parts.0.frame_bytes());
+        Self::put_front(parts, out);
         out.put_slice(self.value);
     }
 
     /// Appends the frame without its value, which the caller writes after it.
     pub fn write_front(&self, out: &mut BytesMut) {
-        let (header, framing, extras, key) = self.parts();
+        Self::put_front(self.parts(), out);
+    }
+
+    #[inline]
+    fn put_front(parts: Parts<'a>, out: &mut BytesMut) {
+        let (header, framing, extras, key) = parts;
         let mut front = [0; FRONT_BYTES];
         if framing.is_empty()
             && let Some(front) = front.get_mut(..HEADER_BYTES + extras.len())
@@ -183,7 +192,7 @@ impl<'a> FrameBuilder<'a> {
         out.freeze()
     }
 
-    fn parts(&self) -> (Header, &'a [u8], &'a [u8], &'a [u8]) {
+    fn parts(&self) -> Parts<'a> {
         let (framing_max, key_max) =
             if self.magic.has_framing() { (0xff, 0xff) } else { (0, 0xffff) };
         let framing = self.framing.get(..framing_max).unwrap_or(self.framing);

@@ -72,8 +72,8 @@ pub(crate) async fn serve(
     }
 }
 
-/// Serves the connection to its end. What it seldom waits for is in boxes, so that thousands of idle
-/// sessions stay small.
+/// Serves the connection to its end. What it seldom waits for is in boxes, so that thousands of
+/// idle sessions stay small.
 async fn run(client: &mut Client, stream: &mut Socket, buffer: &mut BytesMut) -> End {
     let mut large = None;
     loop {
