@@ -105,7 +105,7 @@ async fn log_in(port: &str, password: &str) -> Result<Client, relay::LinkError> 
     let deadlines = Deadlines::default();
     let login = Login { bucket: Some("default"), agent: "test", features: &[], deadlines };
     let (address, password) = (format!("127.0.0.1:{port}"), Secret::new(password));
-    Client::connect(&Endpoint::new("a", address, "@proxy", password), login).await
+    Client::connect(&Endpoint::new("a", address, "dcp-proxy", password), login).await
 }
 
 #[tokio::test]

@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use log::debug;
 use mcbp::{Datatype, FrameBuilder, Header};
+use tokio::time::Instant;
 
+use crate::account::{FREE_BYTES, Lease};
+use crate::admission::Seat;
 use crate::context::Context;
 use crate::dcp::ServedBucket;
 use crate::protocol::{Features, Replies, RequestError};
@@ -23,18 +26,72 @@ pub(crate) struct Client {
     pub(crate) login: Option<Login>,
     pub(crate) features: Features,
     pub(crate) replies: Replies,
+    pub(crate) seat: Arc<Seat>,
+    /// The memory of answers that wait, beyond what every connection has.
+    pub(crate) lease: Option<Lease>,
+    /// How much memory the answer to the current request needs; with it the request is executed
+    /// again.
+    pub(crate) wanted_bytes: Option<usize>,
+    /// Whether the kernel keeps little of what is written to it.
+    pub(crate) unsent_limited: bool,
+    /// Since when it is not logged in, if it is not.
+    stranger_since: Instant,
 }
 
 impl Client {
     /// A client that has sent nothing yet.
-    pub(crate) fn new(node: Arc<Context>, peer: SocketAddr) -> Self {
-        let (features, replies) = (Features::default(), Replies::default());
-        Self { node, peer, login: None, features, replies }
+    pub(crate) fn new(node: Arc<Context>, peer: SocketAddr, seat: Arc<Seat>) -> Self {
+        Self {
+            node,
+            peer,
+            login: None,
+            features: Features::default(),
+            replies: Replies::default(),
+            seat,
+            lease: None,
+            wanted_bytes: None,
+            unsent_limited: false,
+            stranger_since: Instant::now(),
+        }
+    }
+
+    /// The client is `user` from now on.
+    pub(crate) fn log_in(&mut self, user: String) {
+        self.login = Some(Login { user, bucket: None });
+        self.seat.log_in();
+    }
+
+    /// The client has no user and no bucket any more.
+    pub(crate) fn log_out(&mut self) {
+        if self.login.take().is_some() {
+            self.stranger_since = Instant::now();
+            self.seat.log_out();
+        }
+    }
+
+    /// When a client that has not logged in is closed.
+    pub(crate) fn login_deadline(&self) -> Instant {
+        self.stranger_since + self.node.limits.authentication
+    }
+
+    /// Whether the answer to the current request may take `bytes` of memory. If not, the command
+    /// returns without an answer, and is executed again once it may.
+    pub(crate) fn may_answer_with(&mut self, bytes: usize) -> bool {
+        let may = bytes <= self.answer_bytes_max();
+        if !may {
+            self.wanted_bytes = Some(bytes);
+        }
+        may
+    }
+
+    /// How much memory the answer to the current request may take.
+    pub(crate) fn answer_bytes_max(&self) -> usize {
+        self.lease.as_ref().map_or(FREE_BYTES, Lease::bytes).max(FREE_BYTES)
     }
 
     /// Adds the answer to a request that failed.
     pub(crate) fn fail(&mut self, request: &Header, error: RequestError) {
-        let RequestError { status, context, commit } = error;
+        let RequestError { status, context, commit, delay: _ } = error;
         let answer = FrameBuilder::response(request.opcode, status).opaque(request.opaque);
         if commit.is_some() || context.is_empty() || !self.features.xerror {
             return self.replies.answer(request, commit, Some(&answer));

@@ -112,7 +112,8 @@ impl LiveUsers {
 /// The limits of a node.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections at a time; more are rejected.
+    /// Connections at a time, fewer where the process has too few descriptors. Half of them may be
+    /// without a login, an eighth is kept for replication; more are rejected.
     pub connections_max: usize,
     /// How long a connection may stay without authenticating.
     pub authentication: Duration,
@@ -125,7 +126,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            // Each has a read buffer: at most 256 MiB for idle ones.
             connections_max: 4096,
             authentication: Duration::from_secs(60),
             worker_threads: std::thread::available_parallelism().map_or(2, |n| n.get().min(8)),

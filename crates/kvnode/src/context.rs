@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use crate::account::Account;
+use crate::admission::{Door, Logins, SeatLimits, connections};
 use crate::bucket::Bucket;
 use crate::config::{Limits, LiveUsers, NodeConfig};
 use crate::counter::Counter;
@@ -39,24 +40,32 @@ pub(crate) struct Context {
     /// Cancelled when the node stops.
     pub(crate) shutdown: CancellationToken,
     pub(crate) started: Instant,
-    /// One permit for each connection.
-    pub(crate) connection_permits: Arc<Semaphore>,
+    /// Who may be connected.
+    pub(crate) door: Arc<Door>,
+    /// How often logins may fail.
+    pub(crate) logins: Logins,
+    /// What connections hold of the memory.
+    pub(crate) account: Arc<Account>,
 }
 
 impl Context {
     /// The context of a node with `buckets`, which were made from the configuration.
     pub(crate) fn new(config: NodeConfig, buckets: &[Arc<Bucket>]) -> Self {
         let served = buckets.iter().map(|bucket| Arc::new(ServedBucket::new(Arc::clone(bucket))));
+        let shutdown = CancellationToken::new();
+        let seats = SeatLimits::of(connections(config.limits.connections_max, buckets.len()));
         Self {
             buckets: served.collect(),
             users: LiveUsers::new(config.users),
             tls: config.tls,
             certificate: config.certificate,
-            connection_permits: Arc::new(Semaphore::new(config.limits.connections_max)),
             limits: config.limits,
             counters: NodeCounters::default(),
-            shutdown: CancellationToken::new(),
             started: Instant::now(),
+            door: Arc::new(Door::new(seats, shutdown.clone())),
+            logins: Logins::default(),
+            account: Arc::new(account(buckets, shutdown.clone())),
+            shutdown,
         }
     }
 
@@ -67,7 +76,21 @@ impl Context {
 
     /// How many connections are open.
     pub(crate) fn connection_count(&self) -> u64 {
-        let free = self.connection_permits.available_permits();
-        self.limits.connections_max.saturating_sub(free) as u64
+        self.door.taken().0 as u64
     }
+}
+
+/// The account of a node's connections. The buckets lend what they do not use of their quotas, but
+/// for a quarter: they may need it again before it is given back.
+fn account(buckets: &[Arc<Bucket>], shutdown: CancellationToken) -> Account {
+    let least_bytes = buckets.iter().map(|bucket| bucket.options().connection_bytes()).sum();
+    let buckets = buckets.to_vec();
+    let unused = move || {
+        let unused = buckets.iter().map(|bucket| {
+            let quota_bytes = bucket.options().quota_bytes;
+            (quota_bytes - quota_bytes / 4).saturating_sub(bucket.used_bytes())
+        });
+        unused.sum()
+    };
+    Account::new(least_bytes, unused, shutdown)
 }

@@ -3,6 +3,7 @@
 //! From the bottom up; a module uses only modules above it in this list.
 //!
 //! - `sync`, `clock`, `counter`, `blocking`, `acceptor`, `tls`: small tools
+//! - `admission`: what strangers may take; `account`: the memory of connections
 //! - `bucket`: vBuckets over a store, group commit
 //! - `config`: the configuration of a node
 //! - `protocol`: requests, answers and framing, without any command
@@ -13,6 +14,8 @@
 //! - `node`: start and stop, the listeners; `cli`: the same from a command line
 
 mod acceptor;
+mod account;
+mod admission;
 mod blocking;
 pub mod bucket;
 pub mod cli;

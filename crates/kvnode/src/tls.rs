@@ -97,6 +97,16 @@ pub(crate) enum Socket {
     Tls(Box<TlsStream<TcpStream>>),
 }
 
+impl Socket {
+    /// See [`relay::limit_unsent`].
+    pub(crate) fn limit_unsent(&self, bytes: u32) {
+        match self {
+            Self::Plain(stream) => relay::limit_unsent(stream, bytes),
+            Self::Tls(stream) => relay::limit_unsent(stream.get_ref().0, bytes),
+        }
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         self: Pin<&mut Self>,

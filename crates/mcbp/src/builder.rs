@@ -8,6 +8,9 @@ use crate::{Datatype, HEADER_BYTES, Header, Magic, Opaque, Opcode, Status, VbId}
 /// appended at once.
 const FRONT_BYTES: usize = HEADER_BYTES + 32;
 
+/// Header, framing extras, extras and key, as they are written.
+type Parts<'a> = (Header, &'a [u8], &'a [u8], &'a [u8]);
+
 /// Builds one frame. The parts are borrowed; they are copied when the frame is written.
 ///
 /// Parts that are too long for the header are truncated: extras and framing extras to 255 bytes, a
@@ -151,8 +154,20 @@ impl<'a> FrameBuilder<'a> {
 
     /// Appends the frame to `out`.
     pub fn write(&self, out: &mut BytesMut) {
-        let (header, framing, extras, key) = self.parts();
-        out.reserve(header.frame_bytes());
+        let parts = self.parts();
+        out.reserve(parts.0.frame_bytes());
+        Self::put_front(parts, out);
+        out.put_slice(self.value);
+    }
+
+    /// Appends the frame without its value, which the caller writes after it.
+    pub fn write_front(&self, out: &mut BytesMut) {
+        Self::put_front(self.parts(), out);
+    }
+
+    #[inline]
+    fn put_front(parts: Parts<'a>, out: &mut BytesMut) {
+        let (header, framing, extras, key) = parts;
         let mut front = [0; FRONT_BYTES];
         if framing.is_empty()
             && let Some(front) = front.get_mut(..HEADER_BYTES + extras.len())
@@ -167,7 +182,6 @@ impl<'a> FrameBuilder<'a> {
             out.put_slice(extras);
         }
         out.put_slice(key);
-        out.put_slice(self.value);
     }
 
     /// Returns the frame as bytes.
@@ -178,7 +192,7 @@ impl<'a> FrameBuilder<'a> {
         out.freeze()
     }
 
-    fn parts(&self) -> (Header, &'a [u8], &'a [u8], &'a [u8]) {
+    fn parts(&self) -> Parts<'a> {
         let (framing_max, key_max) =
             if self.magic.has_framing() { (0xff, 0xff) } else { (0, 0xffff) };
         let framing = self.framing.get(..framing_max).unwrap_or(self.framing);
@@ -198,5 +212,24 @@ impl<'a> FrameBuilder<'a> {
             cas: self.cas,
         };
         (header, framing, extras, key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_front_and_the_value_are_the_frame() {
+        for framing in [&[][..], &[0x90]] {
+            let frame = FrameBuilder::response(Opcode::GETK, Status::SUCCESS).extras(&[1; 4]);
+            let mut frame = frame.key(b"key").value(b"value").cas(7);
+            if !framing.is_empty() {
+                frame = frame.framing(framing);
+            }
+            let mut out = BytesMut::new();
+            frame.write_front(&mut out);
+            assert_eq!([out.as_ref(), b"value"].concat(), frame.build());
+        }
     }
 }

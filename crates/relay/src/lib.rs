@@ -55,6 +55,6 @@ pub use pump::Pump;
 pub use reload::Reloading;
 pub use response::Response;
 pub use samples::VbSample;
-pub use socket::{BoxRead, BoxWrite, prepare_socket};
+pub use socket::{BoxRead, BoxWrite, limit_unsent, prepare_socket};
 pub use stream_event::{StreamEvent, StreamRange};
 pub use tls::{Tls, TlsFault, TlsFiles, TlsPart, TlsProblem};

@@ -85,6 +85,16 @@ pub fn prepare_socket(stream: &TcpStream) -> io::Result<bool> {
     Ok(same_machine)
 }
 
+/// Limits how much the kernel keeps of what is written and not sent yet, in bytes; 0 ends the
+/// limit. Without one a socket takes more only once a third of some MiB has left it, so that a slow
+/// reader seems to stand still for minutes. If the system refuses, that is what remains.
+pub fn limit_unsent(stream: &TcpStream, bytes: u32) {
+    #[cfg(target_os = "linux")]
+    let _refused = SockRef::from(stream).set_tcp_notsent_lowat(bytes);
+    #[cfg(not(target_os = "linux"))]
+    let _ = (stream, bytes);
+}
+
 /// If the system refuses, its default stays: that is slower, and works.
 fn do_not_pace(socket: &SockRef<'_>) {
     #[cfg(target_os = "linux")]

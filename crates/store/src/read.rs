@@ -16,8 +16,14 @@ pub(crate) fn decode_record(vb: VbId, bytes: &[u8]) -> Result<VbRecord, StoreErr
 }
 
 impl Core {
-    /// See `Store::get`.
-    pub(crate) fn get(&self, vb: VbId, key: &[u8]) -> Result<Option<Row>, StoreError> {
+    /// See `Store::get_up_to`. The value is left on the disk if it is out of line and has more than
+    /// `value_bytes_max`.
+    pub(crate) fn get_up_to(
+        &self,
+        vb: VbId,
+        key: &[u8],
+        value_bytes_max: usize,
+    ) -> Result<Option<(Row, usize)>, StoreError> {
         let Some(record) = self.record(vb) else { return Ok(None) };
         let generation = Generation { vb, number: record.generation };
         // One snapshot for both reads: a commit between them may move the row.
@@ -39,9 +45,13 @@ impl Core {
             return Err(damaged(what(), "the row is of another key than its entry"));
         }
         if let Some(pointer) = pointer {
+            let bytes = pointer.len() as usize;
+            if bytes > value_bytes_max {
+                return Ok(Some((row, bytes)));
+            }
             row.value = Reader::new(files).read(pointer)?;
         }
-        Ok(Some(row))
+        Ok(Some((row, 0)))
     }
 
     /// See `Store::scan`.

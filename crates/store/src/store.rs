@@ -56,7 +56,16 @@ impl Store for FjallStore {
     }
 
     fn get(&self, vb: VbId, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        self.core.get(vb, key)
+        Ok(self.core.get_up_to(vb, key, usize::MAX)?.map(|(row, _)| row))
+    }
+
+    fn get_up_to(
+        &self,
+        vb: VbId,
+        key: &[u8],
+        value_bytes_max: usize,
+    ) -> Result<Option<(Row, usize)>, StoreError> {
+        self.core.get_up_to(vb, key, value_bytes_max)
     }
 
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {

@@ -65,7 +65,11 @@ fn assert_holds(store: &FjallStore, last: u64) {
     let want = newest(&history);
     assert_eq!(scan(store, VB).unwrap(), want);
     for row in want {
-        assert_eq!(store.get(VbId(VB), &row.key).unwrap(), Some(row));
+        let (key, bytes) = (&row.key, row.value.len());
+        let (found, left) = store.get_up_to(VbId(VB), key, bytes - 1).unwrap().unwrap();
+        assert_eq!((found.seqno, found.value.len(), left), (row.seqno, 0, bytes));
+        assert_eq!(store.get_up_to(VbId(VB), key, bytes).unwrap(), Some((row.clone(), 0)));
+        assert_eq!(store.get(VbId(VB), key).unwrap(), Some(row));
     }
 }
 

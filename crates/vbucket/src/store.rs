@@ -129,6 +129,28 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Damaged`] or [`StoreError::Io`].
     fn get(&self, vb: VbId, key: &[u8]) -> Result<Option<Row>, StoreError>;
 
+    /// The same, but a value of more than `value_bytes_max` may be left on the disk: the row comes
+    /// without it, with the number of its bytes, and else with 0.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    fn get_up_to(
+        &self,
+        vb: VbId,
+        key: &[u8],
+        value_bytes_max: usize,
+    ) -> Result<Option<(Row, usize)>, StoreError> {
+        let with_size = |mut row: Row| {
+            let bytes = row.value.len();
+            if bytes <= value_bytes_max {
+                return (row, 0);
+            }
+            row.value = Bytes::new();
+            (row, bytes)
+        };
+        Ok(self.get(vb, key)?.map(with_size))
+    }
+
     /// Opens a scan of the rows with `start <= seqno <= end`.
     ///
     /// # Errors

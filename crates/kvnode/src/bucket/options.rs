@@ -9,8 +9,10 @@ use mcbp::VbState;
 use vbucket::hlc::DriftLimits;
 use vbucket::store::Durability;
 
-/// The cache of disk blocks.
-const CACHE_PARTS: u64 = 4;
+/// The cache of disk blocks has three of these.
+const CACHE_PARTS: u64 = 16;
+/// What connections hold: requests that are being read, answers that are not written yet.
+const CONNECTION_PARTS: u64 = 16;
 /// What one of the four tables holds before it is written out. While the disk lags, up to three
 /// pieces of each are in memory, and small entries use twice what they count: three eighths in all.
 const TABLE_PARTS: u64 = 64;
@@ -112,10 +114,15 @@ impl BucketOptions {
         usize::try_from(self.quota_bytes / HASH_PARTS).unwrap_or(usize::MAX)
     }
 
+    /// The share of what connections hold.
+    pub(crate) const fn connection_bytes(&self) -> u64 {
+        self.quota_bytes / CONNECTION_PARTS
+    }
+
     /// The options of its store. An existing store keeps the table size that it was created with.
     pub(crate) fn store_options(&self) -> store::Options {
         store::Options {
-            cache_bytes: self.quota_bytes / CACHE_PARTS,
+            cache_bytes: self.quota_bytes / CACHE_PARTS * 3,
             memtable_bytes: self.quota_bytes / TABLE_PARTS,
             ..store::Options::default()
         }

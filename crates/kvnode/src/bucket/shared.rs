@@ -23,6 +23,8 @@ pub(super) struct Shared {
     pub(super) store: SharedStore,
     pub(super) queue: CommitQueue,
     pub(super) keys: KeyLocks,
+    /// Held while a large document is in memory only because it is being replaced.
+    pub(super) large_reads: Mutex<()>,
     pub(super) counters: Counters,
     /// What the memory logs hold.
     pub(super) logged_bytes: AtomicUsize,
@@ -35,6 +37,7 @@ impl Shared {
         Self {
             queue: CommitQueue::new(options.queue_bytes_max),
             keys: KeyLocks::new(),
+            large_reads: Mutex::default(),
             counters: Counters::default(),
             logged_bytes: AtomicUsize::new(0),
             hash_room: Arc::new(HashRoom::new(options.hash_bytes())),

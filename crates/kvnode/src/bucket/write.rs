@@ -4,7 +4,7 @@
 //! still true when the change is queued. Seqno, rev and CAS are assigned under the vBucket's lock,
 //! in the critical section that queues the row: queue order is seqno order.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
 use logline::value;
@@ -24,6 +24,9 @@ use crate::sync::lock;
 /// store looks it up again, which needs no room in the queue; it does so anyway if the value is
 /// large (1 KiB).
 const REPLACED_BYTES_MAX: usize = 1280;
+
+/// A replaced document of more is read alone.
+const LARGE_BYTES_MIN: usize = 1024 * 1024;
 
 /// Who assigns the rev and CAS of a change.
 #[derive(Clone, Copy, Default, Debug)]
@@ -61,6 +64,8 @@ pub(crate) enum WriteRefusal {
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) row: Arc<Row>,
+    /// How many bytes its value has, if that was left on the disk; else 0.
+    pub(crate) left_bytes: usize,
     /// The commit of the row if it is not durable yet: it must not be shown before.
     pub(crate) commit: Option<PendingCommit>,
 }
@@ -91,20 +96,42 @@ struct Queueing {
 }
 
 impl Vb {
-    /// Returns the newest row of a key, also a deletion. Blocks on the disk.
-    pub(crate) fn find(&self, key: &[u8]) -> Result<Option<Found>, StoreError> {
+    /// Returns the newest row of a key, also a deletion; without its value if that is on the disk
+    /// and has more than `value_bytes_max`. Blocks on the disk.
+    pub(crate) fn find_up_to(
+        &self,
+        key: &[u8],
+        value_bytes_max: usize,
+    ) -> Result<Option<Found>, StoreError> {
         if let Some((row, commit)) = lock(&self.cell.inner).pending.get(key) {
-            return Ok(Some(Found { row: Arc::clone(row), commit: Some(commit.clone()) }));
+            let (row, commit) = (Arc::clone(row), Some(commit.clone()));
+            return Ok(Some(Found { row, left_bytes: 0, commit }));
         }
         // A row leaves `pending` after it is in the store, so it is found in one of the two.
-        let row = self.shared.store.get(self.id(), key).inspect_err(|error| {
+        let read = self.shared.store.get_up_to(self.id(), key, value_bytes_max);
+        let found = read.inspect_err(|error| {
             if !self.shared.counters.read_failures.add() {
                 return;
             }
             let (bucket, vb) = (self.bucket_name(), self.id().0);
             log::error!("read failed bucket={bucket} vb={vb} error={}", value(error));
         })?;
-        Ok(row.map(|row| Found { row: Arc::new(row), commit: None }))
+        Ok(found.map(|(row, left_bytes)| Found { row: Arc::new(row), left_bytes, commit: None }))
+    }
+
+    /// The same with the value. Of large ones one at a time is read, for as long as `turn` lives:
+    /// many writers may replace large documents.
+    fn find<'a>(
+        &'a self,
+        key: &[u8],
+        turn: &mut Option<MutexGuard<'a, ()>>,
+    ) -> Result<Option<Found>, StoreError> {
+        let found = self.find_up_to(key, LARGE_BYTES_MIN)?;
+        if found.as_ref().is_none_or(|found| found.left_bytes == 0) {
+            return Ok(found);
+        }
+        *turn = Some(lock(&self.shared.large_reads));
+        self.find_up_to(key, usize::MAX)
     }
 
     /// Changes a document of an active vBucket: `change` gets its newest row, also a queued one or
@@ -154,7 +181,8 @@ impl Vb {
     ) -> Result<Attempt, WriteRefusal> {
         let _writer = self.shared.keys.lock(self.id(), key).map_err(VbError::from)?;
         let Some(epoch) = self.writable()? else { return Ok(Attempt::Moving) };
-        let found = self.find(key).map_err(VbError::from)?;
+        let mut turn = None;
+        let found = self.find(key, &mut turn).map_err(VbError::from)?;
         let (old, commit) = found.map_or((None, None), |found| (Some(found.row), found.commit));
         let is_committed = commit.is_none();
         let draft = change(old.as_deref()).map_err(|refusal| match (refusal, commit) {

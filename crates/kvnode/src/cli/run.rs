@@ -9,6 +9,7 @@ use super::arguments::Arguments;
 use super::configuration::{Configured, configuration};
 use super::initial_state;
 use super::reload::Reload;
+use crate::admission;
 use crate::config::NodeConfig;
 use crate::node::{Node, NodeError};
 
@@ -59,6 +60,7 @@ fn run(config: NodeConfig, arguments: &Arguments) -> Result<(), NodeError> {
     let signals = signals.map_err(NodeError::Threads)?;
     let mut stop = signals.block_on(async { Stop::new() }).map_err(NodeError::Threads)?;
     let reload = Reload::new(&config);
+    admission::raise_limit();
     let node = Node::start(config)?;
     if let Some(path) = &arguments.port_file {
         let written = std::fs::write(path, format!("{}\n", node.address().port()));

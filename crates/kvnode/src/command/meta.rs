@@ -36,12 +36,12 @@ pub(super) async fn get(
     };
     let vb = active_vb(bucket, request.vb())?;
     let key = request.key(&client.features)?;
-    let mut found = disk(|| vb.find(key))?;
+    let mut found = disk(|| vb.find_up_to(key, 0))?;
     if found.as_ref().is_some_and(|found| found.row.is_expired_at(unix_now()))
         && vb.expire(Bytes::copy_from_slice(key)).await
     {
         bucket.counters().expired_on_access.add(1);
-        found = disk(|| vb.find(key))?;
+        found = disk(|| vb.find_up_to(key, 0))?;
     }
     let Some(found) = found else {
         miss(client, request, None);

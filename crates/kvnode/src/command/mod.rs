@@ -20,6 +20,9 @@ mod touch;
 mod value;
 mod vbucket;
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use mcbp::{Frame, Opcode, Status};
 
 use crate::client::{Client, Login};
@@ -32,19 +35,31 @@ pub(crate) enum Flow {
     Next,
     /// It writes the answers and closes the connection.
     Close,
+    /// It writes the answers, takes so many bytes of memory for this one, and executes the command
+    /// again.
+    Memory(usize),
+    /// It writes the answers, waits, and answers with this error.
+    Late(Duration, RequestError),
     /// It ends; DCP_OPEN is not answered yet.
     Dcp(Box<DcpOpen>),
 }
 
-/// Executes one request and adds its answer.
-pub(crate) async fn execute(client: &mut Client, frame: Frame<'_>) -> Flow {
+/// Executes one request and adds its answer. `memory` is the memory that the frame lies in, if what
+/// it stores may keep that.
+pub(crate) async fn execute(client: &mut Client, frame: Frame<'_>, memory: Option<&Bytes>) -> Flow {
     let header = frame.header;
-    let outcome = match Request::new(frame) {
+    let outcome = match Request::new(frame, memory) {
         Ok(request) => run(client, &request).await,
         Err(status) => Err(status.into()),
     };
+    if let Some(bytes) = client.wanted_bytes.take() {
+        return Flow::Memory(bytes);
+    }
     outcome.unwrap_or_else(|error| {
         client.node.counters.errors.add(1);
+        if error.delay > Duration::ZERO {
+            return Flow::Late(error.delay, error);
+        }
         client.fail(&header, error);
         Flow::Next
     })

@@ -6,6 +6,7 @@ use mcbp::{FrameBuilder, Header, Opcode, Status};
 use vbucket::{Kind, Row};
 
 use super::value::Value;
+use crate::account::FREE_BYTES;
 use crate::blocking::disk;
 use crate::bucket::{Bucket, Draft, PendingCommit, Vb, Version, WriteRefusal};
 use crate::client::Client;
@@ -20,13 +21,19 @@ pub(super) async fn get(
 ) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
     let key = request.key(&client.features)?;
-    bucket.counters().gets.add(1);
-    match look(bucket, &vb, key).await? {
+    match look(bucket, &vb, key, client.answer_bytes_max()).await? {
         Seen::Alive(row, commit) => {
-            bucket.counters().get_hits.add(1);
-            show(client, request, &row, commit)?;
+            // Without memory for it the answer is given at the second attempt, and counted there.
+            if show(client, request, &row, commit)? {
+                bucket.counters().gets.add(1);
+                bucket.counters().get_hits.add(1);
+            }
         }
-        Seen::Missing(commit) => miss(client, request, commit),
+        Seen::Large(bytes) => drop(client.may_answer_with(bytes)),
+        Seen::Missing(commit) => {
+            bucket.counters().gets.add(1);
+            miss(client, request, commit);
+        }
     }
     Ok(())
 }
@@ -39,40 +46,53 @@ pub(super) fn miss(client: &mut Client, request: &Request<'_>, commit: Option<Pe
     client.replies.answer(&request.frame.header, commit, Some(&frame).filter(|_| !request.quiet));
 }
 
-/// Adds an answer with the document's flags and body.
+/// Adds an answer with the document's flags and body. Returns false if there is no memory for it.
 pub(super) fn show(
     client: &mut Client,
     request: &Request<'_>,
     row: &Row,
     commit: Option<PendingCommit>,
-) -> Result<(), RequestError> {
+) -> Result<bool, RequestError> {
     let Kind::Document { flags, .. } = row.kind else {
         return Err(Status::KEY_ENOENT.into());
     };
     let value = Value { bytes: row.value.clone(), datatype: row.datatype };
+    if !client.may_answer_with(value.shown_bytes_max(&client.features)) {
+        return Ok(false);
+    }
     let shown = value.shown(&client.features).map_err(|_| {
         RequestError::new(Status::EINTERNAL, "the stored value does not match its datatype")
     })?;
     let key = if request.opcode == Opcode::GETK { request.frame.key } else { &[] };
     let flags = flags.to_be_bytes();
-    let frame = request.success().extras(&flags).key(key).value(&shown.bytes);
-    client.replies.answer(
-        &request.frame.header,
-        commit,
-        Some(&frame.datatype(shown.datatype).cas(row.cas)),
-    );
-    Ok(())
+    let frame = request.success().extras(&flags).key(key);
+    let (frame, header) = (frame.datatype(shown.datatype).cas(row.cas), &request.frame.header);
+    if shown.bytes.len() > FREE_BYTES {
+        client.replies.answer_with(header, commit, &frame, shown.bytes);
+    } else {
+        client.replies.answer(header, commit, Some(&frame.value(&shown.bytes)));
+    }
+    Ok(true)
 }
 
 /// What a reader finds; with its commit if that is not durable yet.
 pub(super) enum Seen {
     Alive(Arc<Row>, Option<PendingCommit>),
+    /// A document whose value has so many bytes, more than may be read.
+    Large(usize),
     Missing(Option<PendingCommit>),
 }
 
-/// Looks up a document. An overdue one is expired and counts as missing.
-pub(super) async fn look(bucket: &Bucket, vb: &Arc<Vb>, key: &[u8]) -> Result<Seen, RequestError> {
-    let Some(found) = disk(|| vb.find(key))? else { return Ok(Seen::Missing(None)) };
+/// Looks up a document, and reads its value from the disk if it has at most `value_bytes_max`. An
+/// overdue document is expired and counts as missing.
+pub(super) async fn look(
+    bucket: &Bucket,
+    vb: &Arc<Vb>,
+    key: &[u8],
+    value_bytes_max: usize,
+) -> Result<Seen, RequestError> {
+    let found = disk(|| vb.find_up_to(key, value_bytes_max))?;
+    let Some(found) = found else { return Ok(Seen::Missing(None)) };
     if found.row.is_expired_at(unix_now()) {
         if vb.expire(found.row.key.clone()).await {
             bucket.counters().expired_on_access.add(1);
@@ -80,6 +100,9 @@ pub(super) async fn look(bucket: &Bucket, vb: &Arc<Vb>, key: &[u8]) -> Result<Se
         return Ok(Seen::Missing(None));
     }
     let alive = found.row.is_alive();
+    if alive && found.left_bytes > 0 {
+        return Ok(Seen::Large(found.left_bytes));
+    }
     Ok(if alive { Seen::Alive(found.row, found.commit) } else { Seen::Missing(found.commit) })
 }
 

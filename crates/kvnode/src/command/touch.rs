@@ -21,8 +21,13 @@ pub(super) async fn touch(
     let extras = request.frame.extras_exact::<4>("extras must be 4 bytes")?;
     let expiry = checked_expiry(u32::from_be_bytes(*extras))?;
     // Looked up first, so that an overdue document expires and is not revived.
-    let value_bytes = match look(bucket, &vb, key).await? {
+    let value_bytes = match look(bucket, &vb, key, client.answer_bytes_max()).await? {
         Seen::Alive(row, _) => row.value.len(),
+        Seen::Large(bytes) if request.opcode == Opcode::GAT => {
+            client.may_answer_with(bytes);
+            return Ok(());
+        }
+        Seen::Large(bytes) => bytes,
         Seen::Missing(commit) => {
             miss(client, request, commit);
             return Ok(());
@@ -39,7 +44,9 @@ pub(super) async fn touch(
     if request.opcode == Opcode::GAT {
         bucket.counters().gets.add(1);
         bucket.counters().get_hits.add(1);
-        return show(client, request, &written.row, Some(written.commit));
+        // Without memory for an answer that inflates, the document is touched once more.
+        show(client, request, &written.row, Some(written.commit))?;
+        return Ok(());
     }
     let frame = request.success().cas(written.row.cas);
     client.replies.answer(&request.frame.header, Some(written.commit), Some(&frame));

@@ -85,6 +85,18 @@ impl Value {
         Ok(Self { bytes: bytes.freeze(), datatype: json.with(xattr) })
     }
 
+    /// The memory of [`Value::shown`], if it can be shown, with that of the value itself.
+    pub(super) fn shown_bytes_max(&self, features: &Features) -> usize {
+        let inflates = self.datatype.contains(Datatype::XATTR) || !features.snappy;
+        let inflated = if inflates && self.datatype.contains(Datatype::SNAPPY) {
+            let bytes = snap::raw::decompress_len(&self.bytes).unwrap_or_default();
+            bytes.min(VALUE_BYTES_MAX + XATTR_BYTES_MAX)
+        } else {
+            0
+        };
+        self.bytes.len() + inflated
+    }
+
     /// The body, in the encoding that a connection with `features` may receive.
     pub(super) fn shown(&self, features: &Features) -> Result<Self, Status> {
         let has_xattrs = self.datatype.contains(Datatype::XATTR);

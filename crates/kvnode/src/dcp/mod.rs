@@ -6,7 +6,7 @@
 //! - `registry`: the connections of a bucket, one for each name; `claims`: one stream towards each
 //!   vBucket
 //! - `session`: the task of a connection; `producer`, `consumer`: what differs between the sides;
-//!   `wire`: the socket
+//!   `wire`: the socket; `inbox`: the memory of a large frame on its way in
 //! - `access`, `wakeups`: vBuckets for the machines; `backfill`: disk reads
 //! - `stats`: STAT dcp and dcp-vbtakeover
 
@@ -14,6 +14,7 @@ mod access;
 mod backfill;
 mod claims;
 mod consumer;
+mod inbox;
 mod open;
 mod producer;
 mod registry;

@@ -14,11 +14,13 @@ use vbucket::producer::Producer;
 
 use super::access::Access;
 use super::consumer::ConsumerSide;
+use super::inbox::Inbox;
 use super::open::{DcpOpen, Role};
 use super::producer::ProducerSide;
 use super::registry::{Machine, window_bytes};
 use super::session::Session;
 use super::wire::Wire;
+use crate::account::Account;
 use crate::clock::unix_now;
 use crate::tls::Socket;
 
@@ -32,13 +34,15 @@ pub(crate) struct Handover {
     pub(crate) open: DcpOpen,
     /// The peer, for the log.
     pub(crate) peer: SocketAddr,
+    /// The memory of large frames.
+    pub(crate) account: Arc<Account>,
     /// Cancelled when the node stops.
     pub(crate) shutdown: CancellationToken,
 }
 
 /// Answers the DCP_OPEN and serves the connection to its end.
 pub(crate) async fn serve(handover: Handover) {
-    let Handover { stream, buffer, open, peer, shutdown } = handover;
+    let Handover { stream, buffer, open, peer, account, shutdown } = handover;
     let DcpOpen { name, role, opaque, user, served } = open;
     let connections = &served.connections;
     connections.displace(&name).await;
@@ -61,7 +65,8 @@ pub(crate) async fn serve(handover: Handover) {
     info!("dcp connection opened connection={shown} side={side} peer={peer} user={login}");
     let connection = connections.enter(&name, user, machine.clone());
     let displaced = connection.displaced().clone();
-    let mut wire = Wire::new(name.clone(), stream, buffer, shutdown, displaced);
+    let inbox = Inbox::new(account);
+    let mut wire = Wire::new(name.clone(), stream, buffer, inbox, shutdown, displaced);
     let answer = FrameBuilder::response(Opcode::DCP_OPEN, Status::SUCCESS);
     answer.opaque(opaque).write(&mut wire.out);
     let access = Access::new(Arc::clone(&served));

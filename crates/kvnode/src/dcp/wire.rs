@@ -15,6 +15,7 @@ use tokio::io::{AsyncWrite as _, AsyncWriteExt as _};
 use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
 
+use super::inbox::Inbox;
 use crate::tls::Socket;
 
 /// How much is read at once.
@@ -61,6 +62,7 @@ pub(super) struct Wire {
     name: String,
     stream: Socket,
     input: BytesMut,
+    inbox: Inbox,
     /// Output to be written.
     pub(super) out: BytesMut,
     /// Whether the buffers grew for a large frame.
@@ -85,6 +87,7 @@ impl Wire {
         name: String,
         stream: Socket,
         input: BytesMut,
+        inbox: Inbox,
         shutdown: CancellationToken,
         displaced: CancellationToken,
     ) -> Self {
@@ -92,6 +95,7 @@ impl Wire {
             name,
             stream,
             input,
+            inbox,
             out: BytesMut::new(),
             grown: Grown::default(),
             unflushed: false,
@@ -130,13 +134,17 @@ impl Wire {
 
     /// Waits until something was read or written, or the connection ends. Safe to drop at any wait.
     pub(super) async fn moved(&mut self) -> Result<(), Ended> {
-        let may_read = self.reading && self.out.len() < OUT_BYTES_READ_STOP;
+        let mut may_read = self.reading && self.out.len() < OUT_BYTES_READ_STOP;
         if may_read {
             shrink(&mut self.input, &mut self.grown.input);
-            self.input.reserve(READ_BYTES);
+            may_read = self.inbox.may_read(&mut self.input);
+            self.input.reserve(if may_read { READ_BYTES } else { 0 });
+            if let Some(reason) = self.inbox.stalled(self.input.len()) {
+                return Err(Ended::Closing(reason));
+            }
         }
         shrink(&mut self.out, &mut self.grown.out);
-        let Self { stream, input, out, unflushed, .. } = self;
+        let Self { stream, input, inbox, out, unflushed, .. } = self;
         let moved = poll_fn(|cx| {
             // Each direction has a turn every time, so that neither starves the other.
             let written = poll_out(stream, out, unflushed, cx)?;
@@ -147,6 +155,7 @@ impl Wire {
             () = self.shutdown.cancelled() => Err(Ended::Shutdown),
             () = self.displaced.cancelled() => Err(Ended::Displaced),
             moved = moved => moved,
+            () = inbox.granted() => Ok(()),
         }
     }
 
@@ -194,11 +203,11 @@ fn whole_frames(input: &[u8]) -> (usize, Option<FrameError>) {
     (input.len() - rest.len(), error)
 }
 
-/// Frees the memory of a buffer once a large frame has left it.
+/// Frees the memory of a buffer once a large frame has left it. What came after that is copied.
 fn shrink(buffer: &mut BytesMut, grown: &mut bool) {
     *grown |= buffer.len() > KEPT_BUFFER_BYTES_MAX;
-    if *grown && buffer.is_empty() {
-        (*buffer, *grown) = (BytesMut::new(), false);
+    if *grown && buffer.len() < READ_BYTES {
+        (*buffer, *grown) = (BytesMut::from(buffer.as_ref()), false);
     }
 }
 

@@ -1,4 +1,8 @@
-//! The HTTP of `GET /metrics`: one request for each connection, with a deadline.
+//! The HTTP of `GET /metrics`: one request for each connection.
+//!
+//! Everybody is a stranger here: when there are too many connections the oldest goes, so that
+//! unfinished requests and idle connections do not keep out a scraper or a probe, which asks at
+//! once.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,42 +18,43 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use log::{debug, error};
 use logline::value;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
-use tokio::time::timeout;
 
+use super::moving::Moving;
 use super::page;
 use crate::acceptor::Acceptor;
+use crate::admission::{Door, Seat, SeatLimits};
 use crate::blocking::disk;
 use crate::context::Context;
 
-/// Requests at a time, enough for a few scrapers. Others wait to be accepted.
-const CONNECTIONS_MAX: usize = 16;
+/// Connections at a time, many more than there are scrapers: who floods the port must be this much
+/// faster than one request to keep others out.
+const CONNECTIONS_MAX: usize = 64;
 /// The longest head of a request; those of scrapers have a few hundred bytes.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// The most headers of a request.
 const HEADERS_MAX: usize = 64;
-/// How long a request may take, from the connection to the last byte of the answer.
-const REQUEST_WAIT: Duration = Duration::from_secs(10);
+/// How long the head of a request may take.
+const HEAD_WAIT: Duration = Duration::from_secs(10);
+/// How long the next byte of an answer may take.
+const STALL: Duration = Duration::from_secs(10);
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD");
 
 /// Runs until the node stops.
 pub(crate) async fn serve(listener: TcpListener, node: Arc<Context>) {
     let acceptor = Acceptor::new(listener);
-    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let (total, of_network) = (CONNECTIONS_MAX, CONNECTIONS_MAX);
+    let seats = SeatLimits { total, users: 0, strangers: total, of_network };
+    let door = Arc::new(Door::new(seats, node.shutdown.clone()));
     let accepting = async {
-        while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+        loop {
             let (stream, peer) = acceptor.next().await;
+            let Some(seat) = door.enter(peer.ip()) else { continue };
             let node = Arc::clone(&node);
             tokio::spawn(async move {
-                match timeout(REQUEST_WAIT, exchange(stream, &node)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => {
-                        debug!("metrics not served peer={peer} error={}", value(error))
-                    }
-                    Err(late) => debug!("metrics not served peer={peer} error={}", value(late)),
+                if let Err(error) = exchange(stream, &seat, &node).await {
+                    debug!("metrics not served peer={peer} error={}", value(error));
                 }
-                drop(permit);
             });
         }
     };
@@ -59,15 +64,17 @@ pub(crate) async fn serve(listener: TcpListener, node: Arc<Context>) {
     }
 }
 
-/// Serves one request. Its body, if it has one, is not read.
-async fn exchange(stream: TcpStream, node: &Context) -> hyper::Result<()> {
+/// Serves one request, until its seat is lost or nothing moves. Its body, if it has one, is not
+/// read.
+async fn exchange(stream: TcpStream, seat: &Seat, node: &Context) -> hyper::Result<()> {
     let answer = |request: Request<Incoming>| {
         let answer = answer(request.method(), request.uri().path(), request.headers(), node);
         async { Ok::<_, Infallible>(answer) }
     };
-    http1::Builder::new()
+    let (socket, moves) = Moving::new(stream);
+    let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(REQUEST_WAIT)
+        .header_read_timeout(HEAD_WAIT)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .keep_alive(false)
@@ -75,8 +82,12 @@ async fn exchange(stream: TcpStream, node: &Context) -> hyper::Result<()> {
         .half_close(true)
         .title_case_headers(true)
         .auto_date_header(false)
-        .serve_connection(TokioIo::new(stream), service_fn(answer))
-        .await
+        .serve_connection(TokioIo::new(socket), service_fn(answer));
+    tokio::select! {
+        served = served => served,
+        () = seat.lost().cancelled() => Ok(()),
+        () = moves.stalled(STALL) => Ok(()),
+    }
 }
 
 /// The server leaves out the body of an answer to HEAD, and keeps its length.

@@ -24,12 +24,22 @@ const NODE_COUNTERS: &[Metric<Context>] = &[
     ("kvnode_connections_rejected", "Connections rejected at the limit", |n| {
         n.counters.rejected_connections.get()
     }),
+    ("kvnode_connections_evicted", "Connections without a login closed for newer ones", |n| {
+        n.door.evictions.get()
+    }),
     ("kvnode_authentication_failures", "Failed authentications", |n| n.counters.auth_errors.get()),
     ("kvnode_error_answers", "Requests answered with an error", |n| n.counters.errors.get()),
 ];
 const NODE_GAUGES: &[Metric<Context>] = &[
     ("kvnode_uptime_seconds", "Seconds since the start", |n| n.started.elapsed().as_secs()),
     ("kvnode_connections", "Open connections", Context::connection_count),
+    ("kvnode_connections_max", "Connections that there may be", |n| n.door.limits().total as u64),
+    ("kvnode_connections_not_authenticated", "Open connections without a login", |n| {
+        n.door.taken().1 as u64
+    }),
+    ("kvnode_connection_memory_bytes", "Memory of large requests and unread answers", |n| {
+        n.account.held_bytes() as u64
+    }),
 ];
 
 const COUNTERS: &[Metric<Bucket>] = &[

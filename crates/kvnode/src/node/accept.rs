@@ -1,4 +1,4 @@
-//! The listener: accepts connections up to the limit and starts a session for each.
+//! The listener: gives connections their seats and starts a session for each.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use log::warn;
 use logline::value;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use crate::acceptor::Acceptor;
+use crate::admission::Seat;
 use crate::context::Context;
 use crate::tls::Socket;
 use crate::{dcp, session};
@@ -22,14 +22,14 @@ pub(super) async fn run(listener: TcpListener, node: Arc<Context>, tasks: TaskTr
         loop {
             let (stream, peer) = acceptor.next().await;
             node.counters.connections.add(1);
-            let Ok(permit) = Arc::clone(&node.connection_permits).try_acquire_owned() else {
+            let Some(seat) = node.door.enter(peer.ip()) else {
                 node.counters.rejected_connections.add(1);
-                let limit = node.limits.connections_max;
+                let limit = node.door.limits().total;
                 warn!("connection rejected, the limit is reached peer={peer} limit={limit}");
                 continue;
             };
             match relay::prepare_socket(&stream) {
-                Ok(_) => drop(tasks.spawn(serve(stream, peer, Arc::clone(&node), permit))),
+                Ok(_) => drop(tasks.spawn(serve(stream, peer, Arc::clone(&node), seat))),
                 Err(error) => warn!("cannot set up a socket peer={peer} error={}", value(error)),
             }
         }
@@ -41,24 +41,25 @@ pub(super) async fn run(listener: TcpListener, node: Arc<Context>, tasks: TaskTr
 }
 
 /// Serves a connection to its end: a session, and DCP after it if it opens that.
-async fn serve(
-    stream: TcpStream,
-    peer: SocketAddr,
-    node: Arc<Context>,
-    _permit: OwnedSemaphorePermit,
-) {
-    if let Some(socket) = encrypt(stream, peer, &node).await
-        && let Some(handover) = session::serve(socket, peer, node).await
+async fn serve(stream: TcpStream, peer: SocketAddr, node: Arc<Context>, seat: Seat) {
+    let seat = Arc::new(seat);
+    if let Some(socket) = encrypt(stream, peer, &node, &seat).await
+        && let Some(handover) = session::serve(socket, peer, Arc::clone(&seat), node).await
     {
         dcp::serve(handover).await;
     }
 }
 
-/// Returns the socket of a session; `None` if TLS fails or the node stops.
-async fn encrypt(stream: TcpStream, peer: SocketAddr, node: &Context) -> Option<Socket> {
+/// Returns the socket of a session; `None` if TLS fails or the seat is lost.
+async fn encrypt(
+    stream: TcpStream,
+    peer: SocketAddr,
+    node: &Context,
+    seat: &Seat,
+) -> Option<Socket> {
     let Some(tls) = &node.tls else { return Some(Socket::Plain(stream)) };
     let accepted = tokio::select! {
-        () = node.shutdown.cancelled() => return None,
+        () = seat.lost().cancelled() => return None,
         accepted = timeout(node.limits.authentication, tls.accept(stream)) => accepted,
     };
     let error = match accepted {

@@ -1,5 +1,7 @@
 //! Why a request failed: the status on the wire, and a text for people.
 
+use std::time::Duration;
+
 use mcbp::{FrameError, Status, VbState};
 use vbucket::StoreError;
 
@@ -14,18 +16,20 @@ pub(crate) struct RequestError {
     pub(crate) context: String,
     /// The commit of what the answer is based on, if that is not durable yet.
     pub(crate) commit: Option<PendingCommit>,
+    /// How long the answer waits, so that failed logins take their time.
+    pub(crate) delay: Duration,
 }
 
 impl RequestError {
     #[allow(clippy::needless_pass_by_value, reason = "an error or a text, made for this call")]
     pub(crate) fn new(status: Status, context: impl ToString) -> Self {
-        Self { status, context: context.to_string(), commit: None }
+        Self { status, context: context.to_string(), commit: None, delay: Duration::ZERO }
     }
 }
 
 impl From<Status> for RequestError {
     fn from(status: Status) -> Self {
-        Self { status, context: String::new(), commit: None }
+        Self { status, context: String::new(), commit: None, delay: Duration::ZERO }
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use invariant::{Broken, broken};
 use mcbp::{FrameBuilder, Header, Status};
 
@@ -23,6 +23,8 @@ struct Conditional {
 pub(crate) struct Replies {
     out: BytesMut,
     conditional: Vec<Conditional>,
+    /// The value of the last answer, if it is large: it is written as it is.
+    last_value: Option<Bytes>,
 }
 
 impl Replies {
@@ -49,14 +51,38 @@ impl Replies {
         }
     }
 
+    /// Adds the answer to `request` with a value that is not copied. No other answer may be added
+    /// before this one is written.
+    pub(crate) fn answer_with(
+        &mut self,
+        request: &Header,
+        commit: Option<PendingCommit>,
+        frame: &FrameBuilder<'_>,
+        value: Bytes,
+    ) {
+        let start = self.out.len();
+        frame.value(&value).write_front(&mut self.out);
+        if let Some(commit) = commit {
+            let range = start..self.out.len();
+            self.conditional.push(Conditional { commit, range, request: *request });
+        }
+        self.last_value = Some(value);
+    }
+
+    /// Whether they are to be written before another answer is added.
+    pub(crate) const fn is_complete(&self) -> bool {
+        self.last_value.is_some()
+    }
+
     /// How many bytes are waiting.
     pub(crate) fn bytes(&self) -> usize {
         self.out.len()
     }
 
-    /// Waits for all commits and returns the bytes to write. An answer whose commit failed is
-    /// replaced by the failure.
-    pub(crate) async fn settle(&mut self) -> Result<BytesMut, Broken> {
+    /// Waits for all commits and returns the bytes to write, and a large value after them. An
+    /// answer whose commit failed is replaced by the failure.
+    pub(crate) async fn settle(&mut self) -> Result<(BytesMut, Option<Bytes>), Broken> {
+        let mut value = self.last_value.take();
         let conditional = std::mem::take(&mut self.conditional);
         let mut failed = Vec::new();
         let mut last: Option<(PendingCommit, Status)> = None;
@@ -72,7 +98,14 @@ impl Replies {
             }
         }
         let out = self.out.split();
-        if failed.is_empty() { Ok(out) } else { with_failures(&out, &failed) }
+        if failed.is_empty() {
+            return Ok((out, value));
+        }
+        // The value belongs to the last answer.
+        if failed.last().is_some_and(|(range, ..)| range.end == out.len()) {
+            value = None;
+        }
+        Ok((with_failures(&out, &failed)?, value))
     }
 }
 

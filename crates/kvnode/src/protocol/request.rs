@@ -18,6 +18,8 @@ pub(crate) struct Request<'a> {
     pub(crate) quiet: bool,
     /// Keep the expiry of the document.
     pub(crate) preserve_ttl: bool,
+    /// The memory that the frame lies in, if values may keep it.
+    memory: Option<&'a Bytes>,
 }
 
 impl<'a> Request<'a> {
@@ -25,7 +27,7 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// A framing extra that is malformed, unknown or not supported by this node.
-    pub(crate) fn new(frame: Frame<'a>) -> Result<Self, Status> {
+    pub(crate) fn new(frame: Frame<'a>, memory: Option<&'a Bytes>) -> Result<Self, Status> {
         let (opcode, quiet) = plain(frame.opcode());
         let mut preserve_ttl = false;
         for info in framing::iter(frame.framing) {
@@ -38,7 +40,7 @@ impl<'a> Request<'a> {
                 _ => return Err(Status::UNKNOWN_FRAME_INFO),
             }
         }
-        Ok(Self { frame, opcode, quiet, preserve_ttl })
+        Ok(Self { frame, opcode, quiet, preserve_ttl, memory })
     }
 
     /// The start of a successful answer.
@@ -78,10 +80,13 @@ impl<'a> Request<'a> {
         if (1..=KEY_BYTES_MAX).contains(&key.len()) { Ok(key) } else { Err(Status::EINVAL) }
     }
 
-    /// A copy of the value. A slice would keep the whole read buffer alive, up to twice the value,
-    /// for as long as the document is in memory.
+    /// The value: a part of the frame's memory if that may be kept, or else a copy. A slice of the
+    /// read buffer would keep all of that alive for as long as the document is in memory.
     pub(crate) fn value(&self) -> Bytes {
-        Bytes::copy_from_slice(self.frame.value)
+        match self.memory {
+            Some(memory) => memory.slice_ref(self.frame.value),
+            None => Bytes::copy_from_slice(self.frame.value),
+        }
     }
 
     /// The datatype, if the connection negotiated all of its bits.

@@ -19,7 +19,10 @@ pub(super) fn lines(node: &Context, bucket: &Bucket) -> Vec<(String, String)> {
     stats.put("curr_connections", node.connection_count());
     stats.put("total_connections", node.counters.connections.get());
     stats.put("rejected_conns", node.counters.rejected_connections.get());
-    stats.put("max_user_connections", node.limits.connections_max);
+    stats.put("max_user_connections", node.door.limits().total);
+    stats.put("kvnode_connections_not_authenticated", node.door.taken().1);
+    stats.put("kvnode_connections_evicted", node.door.evictions.get());
+    stats.put("kvnode_connection_memory", node.account.held_bytes());
     stats.put("auth_cmds", node.counters.auth_commands.get());
     stats.put("auth_errors", node.counters.auth_errors.get());
     stats.put("bytes_read", node.counters.bytes_read.get());

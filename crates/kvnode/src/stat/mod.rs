@@ -14,6 +14,9 @@ use crate::client::Client;
 use crate::dcp::{self, ServedBucket};
 use crate::protocol::{Request, RequestError, any_vb, check_ready};
 
+/// The bytes of one answer, header included, with a name of usual length.
+const LINE_BYTES: usize = 64;
+
 /// Answers with the group that the key names.
 pub(crate) fn stat(
     client: &mut Client,
@@ -23,6 +26,11 @@ pub(crate) fn stat(
     let group = std::str::from_utf8(request.frame.key).map_err(|_| Status::KEY_ENOENT)?;
     let bucket = &served.bucket;
     let mut words = group.split_ascii_whitespace();
+    let (name, vb) = (words.clone().next().unwrap_or(""), words.clone().nth(1));
+    let needed = answer_bytes(name, vb, bucket.options().vbuckets.into());
+    if !client.may_answer_with(needed) {
+        return Ok(());
+    }
     // The general group has no name.
     let lines = match (words.next().unwrap_or(""), words.next()) {
         ("", None) => disk(|| general::lines(&client.node, bucket)),
@@ -51,6 +59,18 @@ pub(crate) fn stat(
     }
     client.replies.send(&answer);
     Ok(())
+}
+
+/// Estimates the bytes of a group's answer; those of a single vBucket and of the node are small.
+fn answer_bytes(group: &str, vb: Option<&str>, vbuckets: usize) -> usize {
+    let lines = match (group, vb) {
+        ("vbucket", None) => vbuckets,
+        // Seqnos have ten lines for each, failover tables up to 50, of which most have a few; DCP
+        // has some for each stream.
+        ("vbucket-details" | "vbucket-seqno" | "failovers" | "dcp", None) => 12 * vbuckets,
+        _ => 0,
+    };
+    lines * LINE_BYTES
 }
 
 fn vb_id(word: &str) -> Result<VbId, RequestError> {

@@ -24,4 +24,5 @@ mod purge;
 mod replica;
 mod restart;
 mod stats;
+mod strangers;
 mod vbuckets;

@@ -1,0 +1,63 @@
+//! How many connections the process has descriptors for.
+
+use log::warn;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// For the process itself: its listeners, its log, its runtime, probes of the metrics.
+const OF_PROCESS: u64 = 128;
+/// For the store of a bucket: the engine keeps up to 900 tables open, and value files come on top.
+const OF_BUCKET: u64 = 1024;
+
+/// Raises the soft limit of descriptors to the hard one. A failure is logged, and the limit stays.
+pub(crate) fn raise_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return;
+    }
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    if let Err(error) = raised {
+        warn!("the limit of descriptors cannot be raised limit={current:?} error=\"{error}\"");
+    }
+}
+
+/// How many connections there may be: at most `wanted`, and no more than leave the store its
+/// descriptors. A warning says so where that is less.
+pub(crate) fn connections(wanted: usize, buckets: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile).current;
+    let given = within(wanted, buckets, limit);
+    if given < wanted {
+        let limit = limit.unwrap_or(u64::MAX);
+        warn!(
+            "fewer connections than connections_max, for want of descriptors: raise the hard \
+             limit (LimitNOFILE) connections={given} connections_max={wanted} descriptors={limit}"
+        );
+    }
+    given
+}
+
+/// The reserve is at most half of the limit: a node with few descriptors serves a few connections.
+fn within(wanted: usize, buckets: usize, limit: Option<u64>) -> usize {
+    let Some(limit) = limit else { return wanted };
+    let reserve = (OF_PROCESS + OF_BUCKET * buckets as u64).min(limit / 2);
+    wanted.min(usize::try_from(limit - reserve).unwrap_or(usize::MAX)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_the_store_its_descriptors() {
+        for (wanted, buckets, limit, expected) in [
+            (4096, 1, None, 4096),
+            (4096, 1, Some(524_288), 4096),
+            (4096, 1, Some(4096), 4096 - 1152),
+            (4096, 3, Some(8192), 4096),
+            (4096, 1, Some(1024), 512),
+            (60, 1, Some(1024), 60),
+            (4096, 1, Some(0), 1),
+        ] {
+            assert_eq!(within(wanted, buckets, limit), expected, "{wanted} {buckets} {limit:?}");
+        }
+    }
+}

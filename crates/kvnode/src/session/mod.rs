@@ -1,0 +1,181 @@
+//! The session of a client connection: frames in, answers out, in order.
+//!
+//! All whole frames of one read are executed, then their commits are awaited together, then their
+//! answers leave with one write. Nothing is read while answers wait, which bounds their memory.
+//!
+//! - `execute`: from the read buffer to the answers; `large`: requests that need memory of the
+//!   account
+//! - `progress`: the deadlines of the socket; `end`: why a session ended
+
+mod end;
+mod execute;
+mod large;
+mod progress;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use mcbp::Header;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{sleep, sleep_until};
+
+use self::end::End;
+use self::execute::{Pause, Whole, execute};
+use crate::account::FREE_BYTES;
+use crate::admission::Seat;
+use crate::blocking::on_disk;
+use crate::client::Client;
+use crate::context::Context;
+use crate::dcp::Handover;
+use crate::protocol::RequestError;
+use crate::tls::Socket;
+
+/// How much is read at once: many small frames, and a large one in a few hundred reads.
+const READ_BYTES: usize = 64 * 1024;
+/// The same before the login: requests are short, and anyone can connect.
+const STRANGER_READ_BYTES: usize = 4 * 1024;
+
+/// How much the kernel keeps of large answers before it has sent them: enough for a fast reader,
+/// and little enough that bytes move when a slow one reads.
+const UNSENT_BYTES_MAX: u32 = 128 * 1024;
+
+/// Serves one connection until it ends, or until it opens DCP: then the rest is for
+/// [`crate::dcp::serve`].
+pub(crate) async fn serve(
+    mut stream: Socket,
+    peer: SocketAddr,
+    seat: Arc<Seat>,
+    node: Arc<Context>,
+) -> Option<Handover> {
+    let shutdown = node.shutdown.clone();
+    let mut buffer = BytesMut::new();
+    let mut client = Client::new(node, peer, seat);
+    let end = run(&mut client, &mut stream, &mut buffer).await;
+    if matches!(end, End::Malformed(_) | End::NotAuthenticated(_)) {
+        Box::pin(progress::linger(&mut stream, &client.seat)).await;
+    }
+    match end {
+        End::Dcp(open) => {
+            client.seat.replicate();
+            if client.unsent_limited {
+                stream.limit_unsent(0);
+            }
+            let account = Arc::clone(&client.node.account);
+            Some(Handover { stream, buffer, open: *open, peer, account, shutdown })
+        }
+        end => {
+            end.log(peer);
+            None
+        }
+    }
+}
+
+/// Serves the connection to its end. What it seldom waits for is in boxes, so that thousands of
+/// idle sessions stay small.
+async fn run(client: &mut Client, stream: &mut Socket, buffer: &mut BytesMut) -> End {
+    let mut large = None;
+    loop {
+        let pause = on_disk(execute(client, large.take(), buffer)).await;
+        let turned = match flush(client, stream).await {
+            Ok(()) => pause,
+            Err(end) => return end,
+        };
+        let turned = match turned {
+            Pause::End(end) => return end,
+            Pause::RepliesFull => Ok(()),
+            Pause::NeedsMemory(frame, bytes) => {
+                large = Box::pin(answer_memory(client, frame, bytes)).await;
+                Ok(())
+            }
+            Pause::Late(wait, request, error) => {
+                Box::pin(late(client, wait, &request, error)).await
+            }
+            Pause::NeedsBytes => match large::begun(buffer) {
+                Some(header) => Box::pin(large::read(client, stream, buffer, &header))
+                    .await
+                    .map(|read| large = read.map(Whole::Large)),
+                None => read(client, stream, buffer).await,
+            },
+        };
+        if let Err(end) = turned {
+            return end;
+        }
+    }
+}
+
+/// Takes memory for the answer to `frame`, which is then executed again; or refuses it.
+async fn answer_memory(client: &mut Client, frame: Bytes, bytes: usize) -> Option<Whole> {
+    client.lease = client.node.account.take(bytes).await;
+    if client.lease.is_some() {
+        return Some(Whole::Again(frame));
+    }
+    large::refuse_frame(client, &frame);
+    None
+}
+
+/// Answers a failed login after a while.
+async fn late(
+    client: &mut Client,
+    wait: Duration,
+    request: &Header,
+    error: RequestError,
+) -> Result<(), End> {
+    tokio::select! {
+        () = client.seat.lost().cancelled() => Err(lost(client)),
+        () = sleep_until(client.login_deadline()) => Err(not_authenticated(client)),
+        () = sleep(wait) => {
+            client.fail(request, error);
+            Ok(())
+        }
+    }
+}
+
+/// Reads more into `buffer`.
+async fn read(client: &Client, stream: &mut Socket, buffer: &mut BytesMut) -> Result<(), End> {
+    let stranger = client.login.is_none();
+    buffer.reserve(if stranger { STRANGER_READ_BYTES } else { READ_BYTES });
+    let read = tokio::select! {
+        () = client.seat.lost().cancelled() => return Err(lost(client)),
+        () = sleep_until(client.login_deadline()), if stranger => {
+            return Err(not_authenticated(client));
+        }
+        read = stream.read_buf(buffer) => read,
+    };
+    match read {
+        Ok(0) => Err(End::Normal),
+        Ok(count) => {
+            client.node.counters.bytes_read.add(count as u64);
+            Ok(())
+        }
+        Err(error) => Err(End::Io(error)),
+    }
+}
+
+fn not_authenticated(client: &Client) -> End {
+    End::NotAuthenticated(client.node.limits.authentication)
+}
+
+fn lost(client: &Client) -> End {
+    if client.seat.is_shutdown() { End::Shutdown } else { End::Evicted }
+}
+
+/// Waits for the commits of what was executed, and writes the answers.
+async fn flush(client: &mut Client, stream: &mut Socket) -> Result<(), End> {
+    let (out, value) = client.replies.settle().await.map_err(End::Broken)?;
+    if !out.is_empty() {
+        let value = value.unwrap_or_default();
+        if out.len() + value.len() > FREE_BYTES && !client.unsent_limited {
+            client.unsent_limited = true;
+            stream.limit_unsent(UNSENT_BYTES_MAX);
+        }
+        client.node.counters.bytes_written.add((out.len() + value.len()) as u64);
+        let lease = client.lease.as_ref();
+        progress::write(stream, &out, &client.seat, lease).await?;
+        progress::write(stream, &value, &client.seat, lease).await?;
+        progress::next(stream.flush(), &client.seat, lease).await?;
+    }
+    client.lease = None;
+    Ok(())
+}
