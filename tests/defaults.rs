@@ -67,7 +67,7 @@ async fn a_state_that_does_not_fit_is_said_as_such() {
     })
     .await;
     let mut status = sidecar.ask(&["status"]).await;
-    assert_eq!(status.exit_code().await, 0);
+    assert_eq!(status.exit_code().await, 1, "not ready");
     let warning = "warning: beta: vBuckets that need to be replica to be replicated are active \
                    here: 0-7";
     assert!(status.out().contains(warning), "{}", status.out());

@@ -42,7 +42,7 @@ impl Cluster {
 impl Sidecar {
     /// The status and the whole text of an answer; `None` where there is none in time.
     async fn get(&self, path: &str) -> Option<(u16, String)> {
-        let line = self.process.logs(&["admin API listens url="]).await;
+        let line = self.process.logs(&["admin API listens", "url="]).await;
         let (_, address) = line.split_once("url=http://").unwrap();
         let ask = async {
             let mut stream = TcpStream::connect(address).await.unwrap();

@@ -122,7 +122,7 @@ async fn renewed_certificates_are_used_and_broken_ones_are_not() {
     node.logs(&["bucket is ready"]).await;
     let port = fs::read_to_string(file("alpha.port")).unwrap();
     let address = format!("127.0.0.1:{}", port.trim());
-    let plain = Endpoint::new("alpha", address, "@proxy", Secret::new(""));
+    let plain = Endpoint::new("alpha", address, "dcp-proxy", Secret::new(""));
     let logs_in = async |tls: &Tls| {
         let endpoint = plain.clone().with_tls(tls.clone());
         log_in(&endpoint, "secret").await.is_ok()
