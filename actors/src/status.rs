@@ -3,6 +3,7 @@
 use mcbp::Side;
 use replica::bucket::{Cause, FailureKind, LinkPhase, MovePhase, StreamPhase, Tally};
 use replica::link::{NodeAnswer, ReasonCode};
+use replica::loops::LoopKind;
 use serde::{Serialize, Serializer};
 
 /// One bucket.
@@ -174,8 +175,8 @@ fn word<S: Serializer>(side: &Side, serializer: S) -> Result<S::Ok, S::Error> {
 pub struct BrokenStatus {
     /// The vBucket.
     pub vbucket: u16,
-    /// The kind of loop: `rollback`, `invalid-request` or `flapping`.
-    pub kind: &'static str,
+    /// The kind of loop.
+    pub kind: LoopKind,
     /// The number of failures since the loop began.
     pub failures: u64,
     /// Milliseconds since the loop was detected.
@@ -187,7 +188,7 @@ pub struct BrokenStatus {
 pub struct BrokenLinkStatus {
     /// The kind of loop: `flapping` for a link that comes up and falls at once, `rival` for another
     /// sidecar that uses its connection name.
-    pub kind: &'static str,
+    pub kind: LoopKind,
     /// Incarnations that failed in a row.
     pub failures: u32,
     /// Milliseconds since the loop was detected.

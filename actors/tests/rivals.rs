@@ -73,7 +73,7 @@ async fn a_rival_of_the_same_name_is_named_and_left_alone_for_a_long_pause() {
         if seen == 6 {
             let status = nodes.status_until(|bucket| bucket.links[0].broken.is_some()).await;
             let link = &status.links[0];
-            assert_eq!(link.broken.as_ref().unwrap().kind, "rival");
+            assert_eq!(link.broken.as_ref().unwrap().kind.name(), "rival");
             let error = link.last_error.clone().unwrap();
             assert_eq!(error.reason().name(), "rival");
             let text = error.to_string();

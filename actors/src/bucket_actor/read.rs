@@ -168,7 +168,7 @@ fn stream_status(stream: StreamView, gauges: Option<&Gauges>) -> StreamStatus {
 fn broken_status(broken: BrokenView) -> BrokenStatus {
     BrokenStatus {
         vbucket: broken.vb.0,
-        kind: broken.kind.name(),
+        kind: broken.kind,
         failures: broken.failures,
         since_ms: millis(broken.since),
     }
@@ -176,7 +176,7 @@ fn broken_status(broken: BrokenView) -> BrokenStatus {
 
 fn broken_link_status(broken: &BrokenLink<'_>) -> BrokenLinkStatus {
     BrokenLinkStatus {
-        kind: broken.kind.name(),
+        kind: broken.kind,
         failures: broken.failures,
         since_ms: millis(broken.since),
         detail: broken.why.to_owned(),

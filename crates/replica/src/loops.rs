@@ -8,12 +8,14 @@ use std::fmt;
 use std::time::Duration;
 
 use mcbp::{Status, StreamEndStatus};
+use serde::Serialize;
 
 use crate::breaker::Breaker;
 use crate::link::{Reason, VbError};
 
 /// The kind of retry loop that a failure may belong to.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum LoopKind {
     /// The producer asks for a rollback each time.
     Rollback,

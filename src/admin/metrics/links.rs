@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use dcp_actors::{LinkPhase, LinkStatus, StreamPhase};
+use replica::loops::LoopKind;
 
 use super::{Out, Sample, Snapshot, seconds};
 use crate::admin::views;
@@ -20,7 +21,7 @@ const PHASES: [(LinkPhase, &str); 6] = [
 ];
 
 /// The kinds of retry loops of a link, each with a sample.
-const LOOPS: [&str; 2] = ["flapping", "rival"];
+const LOOPS: [LoopKind; 2] = [LoopKind::Flapping, LoopKind::Rival];
 
 impl Snapshot {
     /// One sample for each bucket and producer for which `value` returns one.
@@ -76,7 +77,7 @@ impl Snapshot {
             let is_it = |link: &&LinkStatus| link.broken.as_ref().is_some_and(|b| b.kind == kind);
             let samples =
                 self.by_producer(|links| Some(links.iter().copied().filter(|l| is_it(l)).count()));
-            broken.extend(samples.map(|([b, p], count)| ([b, p, ("kind", kind)], count)));
+            broken.extend(samples.map(|([b, p], count)| ([b, p, ("kind", kind.name())], count)));
         }
         out.gauge(
             "dcp_proxy_links_broken",

@@ -4,6 +4,7 @@
 use dcp_actors::{
     BrokenLinkStatus, BucketStatus, LinkPhase, LinkStatus, StreamPhase, StreamStatus,
 };
+use replica::loops::LoopKind;
 
 use exposition::Durations;
 use invariant::Place;
@@ -94,7 +95,7 @@ fn the_lag_of_a_producer_is_that_of_all_its_links() {
 #[test]
 fn links_in_a_loop_are_counted_by_kind() {
     let detail = "has an open connection of this name".to_owned();
-    let broken = BrokenLinkStatus { kind: "rival", failures: 5, since_ms: 7, detail };
+    let broken = BrokenLinkStatus { kind: LoopKind::Rival, failures: 5, since_ms: 7, detail };
     let in_loop = LinkStatus { broken: Some(broken), ..link("alpha", 1, Vec::new()) };
     let of = |kind, count| format!(r#"bucket="default",producer="alpha",kind="{kind}"}} {count}"#);
     let links = vec![link("alpha", 0, Vec::new()), in_loop];
