@@ -4,14 +4,13 @@
 
 use std::future::{pending, poll_fn};
 use std::io;
-use std::pin::pin;
-use std::task::Poll;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use invariant::broken;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
-use tokio::time::error::Elapsed;
+use tokio::io::AsyncWrite;
 use tokio::time::timeout;
 
 use super::PumpRun;
@@ -32,9 +31,17 @@ where
         }
         let Some(bytes) = self.buffer.front(count) else { return Err(self.miscounted(count)) };
         let sink = &mut self.pump.sink;
-        write_whole(&mut sink.writer, bytes, self.pump.limits.write_stall, &self.pump.progress)
-            .await
-            .map_err(|fault| sink_fault(sink, fault))?;
+        // As `write_whole` does; a future of its own would take a tenth more instructions.
+        let mut rest = bytes;
+        let tried = poll_fn(|cx| Poll::Ready(poll_whole(&mut sink.writer, &mut rest, cx))).await;
+        let written = match tried {
+            Poll::Ready(done) => done,
+            Poll::Pending => {
+                let stall = self.pump.limits.write_stall;
+                write_slowly(&mut sink.writer, rest, stall, &self.pump.progress).await
+            }
+        };
+        written.map_err(|fault| sink_fault(sink, fault))?;
         self.buffer.consume(count);
         self.pump.progress.passed(count, frames);
         Ok(())
@@ -77,56 +84,67 @@ pub(super) async fn burst(injections: &mut Injections, own: &mut Vec<Bytes>) {
     }
 }
 
-/// Writes all of `bytes`. Each write has to accept at least one byte within `stall`. `progress`
-/// learns of waits.
+/// Writes all of `bytes`. Each write has to accept at least one byte within `stall`. A socket takes
+/// nearly every write at once: then no clock is read and no timer set.
 async fn write_whole(
     writer: &mut (impl AsyncWrite + Unpin),
     mut bytes: &[u8],
     stall: Duration,
     progress: &Progress,
 ) -> Result<(), Fault> {
-    let mut has_waited = false;
-    let mut wait = || {
-        has_waited = true;
-        progress.blocked();
-    };
-    let failed = |source| Fault::WriteFailed { source };
-    let stalled = |_| Fault::WriteStalled { after: stall };
-    while !bytes.is_empty() {
-        let written = in_time(stall, writer.write(bytes), &mut wait).await.map_err(stalled)?;
-        let count = written.map_err(failed)?;
-        if count == 0 {
-            return Err(failed(io::ErrorKind::WriteZero.into()));
+    match poll_fn(|cx| Poll::Ready(poll_whole(writer, &mut bytes, cx))).await {
+        Poll::Ready(done) => done,
+        Poll::Pending => write_slowly(writer, bytes, stall, progress).await,
+    }
+}
+
+/// The same for a socket that does not take everything; `progress` learns of the wait.
+async fn write_slowly(
+    writer: &mut (impl AsyncWrite + Unpin),
+    mut bytes: &[u8],
+    stall: Duration,
+    progress: &Progress,
+) -> Result<(), Fault> {
+    progress.blocked();
+    let written = loop {
+        let left = bytes.len();
+        // Ready once at least one byte was taken, so that the deadline is for progress.
+        let moved = poll_fn(|cx| match poll_whole(writer, &mut bytes, cx) {
+            Poll::Pending if bytes.len() == left => Poll::Pending,
+            moved => Poll::Ready(moved),
+        });
+        match timeout(stall, moved).await {
+            Ok(Poll::Ready(done)) => break done,
+            Ok(Poll::Pending) => {}
+            Err(_) => break Err(Fault::WriteStalled { after: stall }),
         }
-        let Some(rest) = bytes.get(count..) else { return Err(overwritten(count, bytes.len())) };
-        bytes = rest;
+    };
+    progress.unblocked();
+    written
+}
+
+/// Writes as much of `bytes` as the socket takes, and flushes it after the last.
+fn poll_whole(
+    writer: &mut (impl AsyncWrite + Unpin),
+    bytes: &mut &[u8],
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), Fault>> {
+    let failed = |source| Fault::WriteFailed { source };
+    while !bytes.is_empty() {
+        let count = ready!(Pin::new(&mut *writer).poll_write(cx, bytes)).map_err(failed)?;
+        if count == 0 {
+            return Poll::Ready(Err(failed(io::ErrorKind::WriteZero.into())));
+        }
+        let Some(rest) = bytes.get(count..) else {
+            return Poll::Ready(Err(overwritten(count, bytes.len())));
+        };
+        *bytes = rest;
     }
-    let flushed = in_time(stall, writer.flush(), &mut wait).await.map_err(stalled)?;
-    if has_waited {
-        progress.unblocked();
-    }
-    flushed.map_err(failed)
+    Pin::new(writer).poll_flush(cx).map_err(failed)
 }
 
 #[cold]
 #[inline(never)]
 fn overwritten(count: usize, bytes: usize) -> Fault {
     broken!("a socket took {count} of {bytes} bytes").into()
-}
-
-/// A `timeout` that reads no clock if the future is ready at once, as nearly every write is. Calls
-/// `wait` otherwise.
-async fn in_time<T>(
-    limit: Duration,
-    future: impl Future<Output = T>,
-    wait: &mut impl FnMut(),
-) -> Result<T, Elapsed> {
-    let mut future = pin!(future);
-    match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
-        Poll::Ready(done) => Ok(done),
-        Poll::Pending => {
-            wait();
-            timeout(limit, future).await
-        }
-    }
 }
