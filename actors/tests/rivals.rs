@@ -12,6 +12,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use common::{Link, Nodes, brisk, calm};
 use dcp_actors::LinkPhase;
@@ -96,6 +98,41 @@ async fn a_connection_that_is_about_to_end_is_no_rival() {
     let request = producer.expect(Opcode::STAT).await;
     list(&mut producer, &request, "pending_disconnect", "true").await;
     consumer.expect(Opcode::HELLO).await;
+}
+
+#[tokio::test]
+async fn a_rival_is_seen_beside_the_connection_that_it_displaced() {
+    let nodes = Nodes::start(brisk()).await;
+    let mut link = opened(&nodes).await;
+    link.producer.hang_up();
+    let (mut consumer, request, mut producer) = next_attempt(&nodes).await;
+    consumer.answer(&request, Status::SUCCESS).await;
+    let request = producer.expect(Opcode::STAT).await;
+    let opaque = view(&request).header.opaque;
+    let answer = || FrameBuilder::response(Opcode::STAT, Status::SUCCESS).opaque(opaque);
+    let key = format!("eq_dcpq:{NAME}:pending_disconnect");
+    for value in ["false", "true"] {
+        producer.send(answer().key(key.as_bytes()).value(value.as_bytes())).await;
+    }
+    producer.send(answer()).await;
+    producer.expect_close().await;
+    assert!(producer.opened.is_none());
+}
+
+/// A node with many connections may take longer for its list than a request may.
+#[tokio::test]
+async fn a_node_that_does_not_list_its_connections_in_time_gets_its_link_without() {
+    let mut limits = brisk();
+    limits.handshake.request = Duration::from_millis(500);
+    let nodes = Nodes::start(limits).await;
+    let mut link = opened(&nodes).await;
+    link.producer.hang_up();
+    let (mut consumer, request, mut producer) = next_attempt(&nodes).await;
+    consumer.answer(&request, Status::SUCCESS).await;
+    producer.expect(Opcode::STAT).await;
+    let _producer = nodes.alpha.accept(&Manners::for_client()).await;
+    let request = consumer.recv().await.unwrap();
+    assert_eq!(view(&request).opcode(), Opcode::HELLO, "what is unknown is no rival");
 }
 
 #[tokio::test]

@@ -17,6 +17,8 @@ pub(super) const CONNECTIONS_MAX: usize = 256;
 const PER_ADDRESS_MAX: usize = CONNECTIONS_MAX / 2;
 /// Requests in progress; the other places are kept for probes, which are answered at any time.
 const REQUESTS_MAX: usize = CONNECTIONS_MAX * 3 / 4;
+/// The same for one address: a local supervisor shares its places with local programs.
+const REQUESTS_PER_ADDRESS_MAX: usize = PER_ADDRESS_MAX * 3 / 4;
 /// The time to send a head that no newcomer can cut short: a head is one packet.
 const GRACE: Duration = Duration::from_millis(200);
 /// The longest time without a request in progress. Covers keep-alive, the head of a request, and a
@@ -94,8 +96,12 @@ impl Places {
 
     /// A request has begun. Returns whether it is to be served; a probe always is.
     pub(super) fn begin(&mut self, id: ConnectionId, is_probe: bool) -> bool {
-        let busy = self.held.values().filter(|held| held.is_busy).count();
-        if busy >= REQUESTS_MAX && !is_probe {
+        let address = self.held.get(&id).map(|held| held.address);
+        let busy = || self.held.values().filter(|held| held.is_busy);
+        let is_full = busy().count() >= REQUESTS_MAX
+            || busy().filter(|held| Some(held.address) == address).count()
+                >= REQUESTS_PER_ADDRESS_MAX;
+        if is_full && !is_probe {
             return false;
         }
         if let Some(held) = self.held.get_mut(&id) {
@@ -192,8 +198,23 @@ mod tests {
     }
 
     #[test]
+    fn requests_of_one_address_leave_places_for_its_own_probes() {
+        let mut places = Places::default();
+        let mut served = 0;
+        for at in 0..PER_ADDRESS_MAX {
+            admitted(&mut places, LOCAL, 0);
+            served += usize::from(places.begin(ConnectionId(at as u64), false));
+        }
+        assert_eq!(served, REQUESTS_PER_ADDRESS_MAX);
+        let (probe, _) = admitted(&mut places, LOCAL, 200);
+        assert!(places.begin(ConnectionId(probe), true));
+        admitted(&mut places, remote(1), 200);
+        assert!(places.begin(ConnectionId(probe + 1), false), "another address");
+    }
+
+    #[test]
     fn requests_in_progress_leave_places_for_probes() {
-        let mut places = filled(&[remote(1), remote(2)]);
+        let mut places = filled(&[remote(1), remote(2), remote(3)]);
         for at in 0..REQUESTS_MAX {
             assert!(places.begin(ConnectionId(at as u64), false), "{at}");
         }

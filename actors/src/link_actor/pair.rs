@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::try_join;
 use mcbp::Feature;
 use relay::{
-    Connection, DcpOpen, Endpoint, HearOut, Injections, Injector, LINK_FEATURES, LinkError,
+    Connection, DcpOpen, Endpoint, Fault, HearOut, Injections, Injector, LINK_FEATURES, LinkError,
     Prepared, Pump, PumpLimits, Side, injections, run_pair,
 };
 use replica::names::{agent_name, connection_name};
@@ -78,12 +78,17 @@ impl LinkSpec {
     }
 
     /// As [`Self::open`], once both nodes were asked whether the name is free: neither is opened
-    /// where the other one has a rival.
+    /// where the other one has a rival. A node that does not say passes.
     async fn open_if_free(&self) -> Result<(Connection, Connection), LinkError> {
         let checked = async |side, endpoint| {
             let mut prepared = self.prepare(side, endpoint).await?;
-            prepared.check_name(&self.name).await?;
-            Ok(prepared)
+            match prepared.check_name(&self.name).await {
+                Ok(()) => Ok(prepared),
+                Err(error) if matches!(error.fault, Fault::Rival { .. }) => Err(error),
+                // Such as a list that is too long for the deadline: the link must not wait for ever
+                // for an answer that it can do without.
+                Err(_) => self.prepare(side, endpoint).await,
+            }
         };
         let consumer = checked(Side::Consumer, &self.consumer);
         let producer = checked(Side::Producer, &self.producer);

@@ -157,11 +157,12 @@ impl Refusals {
                 gone
             }
             // The bucket may exist in a moment, but a wrong password must not be tried at a high
-            // rate.
+            // rate. A refusal is a sign of life: without one for the stall limit, the node would
+            // count as unresponsive.
             Reconnect::Slowly => {
                 let pause = limits.backoff.delay(self.refusals, fastrand::f64()).max(gone);
                 self.refusals = self.refusals.saturating_add(1);
-                pause
+                pause.min(limits.stall / 2)
             }
         }
     }
@@ -233,5 +234,21 @@ impl Poller {
                 Ok(seqnos)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_that_refuses_is_asked_less_often_but_heard_within_the_stall_limit() {
+        let (limits, interval) = (ControlLimits::default(), Duration::from_secs(1));
+        let mut refusals = Refusals::default();
+        let pauses = (0..50).map(|_| refusals.pause(Reconnect::Slowly, interval, &limits));
+        let pauses: Vec<_> = pauses.collect();
+        assert!(pauses.iter().all(|pause| *pause <= limits.stall / 2), "{pauses:?}");
+        assert_eq!(pauses.last(), Some(&(limits.stall / 2)));
+        assert_eq!(refusals.pause(Reconnect::Soon, interval, &limits), GONE_ASK_AGAIN);
     }
 }

@@ -24,15 +24,19 @@ pub(crate) async fn is_taken(exchange: &mut Exchange, name: &str) -> Result<bool
     exchange
         .within(step, async |exchange| {
             exchange.send(&request, step).await?;
-            let (mut is_listed, mut is_ending) = (false, false);
+            let (mut is_listed, mut is_ending, mut is_live) = (false, false, false);
             loop {
                 let response = exchange.response(step, opaque).await?;
                 if response.status != Status::SUCCESS || response.key.is_empty() {
-                    return Ok(is_listed && !is_ending);
+                    return Ok(is_listed && (is_live || !is_ending));
                 }
                 let Some(field) = response.key.strip_prefix(prefix.as_bytes()) else { continue };
                 is_listed = true;
-                is_ending |= field == b"pending_disconnect" && &*response.value == b"true";
+                if field == b"pending_disconnect" {
+                    // A displaced connection is listed beside the one that displaced it.
+                    let is_true = &*response.value == b"true";
+                    (is_ending, is_live) = (is_ending || is_true, is_live || !is_true);
+                }
             }
         })
         .await

@@ -491,3 +491,25 @@ fn a_stop_answers_every_command_and_waits_for_the_links() {
     assert_eq!(bucket.answer(late), Some(Err(CommandError::Stopping)));
     assert_eq!(bucket.machine.wake_at(), None);
 }
+
+/// Lines of one event are suppressed after the first few, and nothing else keeps these numbers.
+#[test]
+fn a_stop_names_every_copy_that_may_miss_rows_in_few_lines() {
+    let (mut bucket, id) = Bucket::open();
+    for vb in 0..1024 {
+        bucket.report(id, LinkReport::Copy(VbId(vb), Some(Seqno(u64::MAX))));
+    }
+    bucket.effects.clear();
+    bucket.ask(BucketCommand::Stop);
+    let lines = bucket.effects.iter().filter_map(|effect| match effect {
+        BucketEffect::Log(line) if line.text.starts_with("stopping with") => Some(&line.text),
+        _ => None,
+    });
+    let lines: Vec<_> = lines.collect();
+    assert!(lines.len() <= 20 && lines.iter().all(|line| line.len() <= 4000), "{lines:?}");
+    let named = lines.iter().flat_map(|line| {
+        let vbs = line.split_once(" vb=").unwrap().1;
+        vbs.split_once(' ').unwrap().0.split(',').map(|vb| vb.parse().unwrap())
+    });
+    assert_eq!(named.collect::<Vec<u16>>(), (0..1024).collect::<Vec<_>>());
+}

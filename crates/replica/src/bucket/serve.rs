@@ -16,6 +16,9 @@ use super::queue::{Job, QueuedCommand};
 use crate::link::Ticket;
 use crate::plan::Desired;
 
+/// Incomplete copies in one log line, whose length is bounded.
+const COPIES_PER_LINE: usize = 100;
+
 impl BucketMachine {
     /// Queues a command, or refuses it.
     pub(super) fn command(
@@ -70,15 +73,19 @@ impl BucketMachine {
     }
 
     /// Logs every incomplete copy. This state is in memory only, so a new process would treat the
-    /// copy as complete.
+    /// copy as complete. Many copies are in one line, because repeated lines are suppressed.
     fn log_incomplete(&self, fx: &mut BucketEffects) {
         let (bucket, node) = (&self.settings.bucket, &self.settings.node);
-        for (vb, complete_to) in self.copies.all_incomplete() {
+        let copies: Vec<_> = self.copies.all_incomplete().collect();
+        for copies in copies.chunks(COPIES_PER_LINE) {
+            let vbs: Vec<_> = copies.iter().map(|(vb, _)| vb.0.to_string()).collect();
+            let seqnos: Vec<_> = copies.iter().map(|(_, seqno)| seqno.0.to_string()).collect();
             let text = format!(
-                "stopping with a copy that may miss rows bucket={bucket} vb={} \
-                 complete_to={complete_to} remedy=\"delete the vBucket at {node} and make it again \
-                 before it is used\"",
-                vb.0
+                "stopping with copies that may miss rows bucket={bucket} vb={} complete_to={} \
+                 remedy=\"delete these vBuckets at {node} and make them again before they are \
+                 used\"",
+                vbs.join(","),
+                seqnos.join(",")
             );
             fx.push(BucketEffect::Log(LogLine { level: LogLevel::Error, text }));
         }
