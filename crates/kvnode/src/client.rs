@@ -27,6 +27,9 @@ pub(crate) struct Client {
     pub(crate) features: Features,
     pub(crate) replies: Replies,
     pub(crate) seat: Arc<Seat>,
+    /// What it has of memory without asking, once for requests and once for answers. Set between
+    /// requests only: a command may ask twice.
+    pub(crate) free_bytes: usize,
     /// The memory of answers that wait, beyond what every connection has.
     pub(crate) lease: Option<Lease>,
     /// How much memory the answer to the current request needs; with it the request is executed
@@ -48,6 +51,7 @@ impl Client {
             features: Features::default(),
             replies: Replies::default(),
             seat,
+            free_bytes: FREE_BYTES,
             lease: None,
             wanted_bytes: None,
             unsent_limited: false,
@@ -84,9 +88,11 @@ impl Client {
         may
     }
 
-    /// How much memory the answer to the current request may take.
+    /// How much memory the answer to the current request may take: what the answers before it
+    /// have left, and what it has without asking.
     pub(crate) fn answer_bytes_max(&self) -> usize {
-        self.lease.as_ref().map_or(FREE_BYTES, Lease::bytes).max(FREE_BYTES)
+        let leased = self.lease.as_ref().map_or(0, Lease::bytes);
+        leased.saturating_sub(self.replies.bytes()).max(self.free_bytes)
     }
 
     /// Adds the answer to a request that failed.

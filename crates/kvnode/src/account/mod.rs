@@ -1,5 +1,6 @@
 //! The account of what connections hold of the node's memory: requests that are being read and
-//! answers that are not written yet, as far as they are larger than [`FREE_BYTES`].
+//! answers that are not written yet, as far as they are larger than what each connection has
+//! without asking: a share of [`FREE_BYTES`] at most, which shrinks with their number.
 //!
 //! A connection takes its bytes before it reads or encodes. If there are none it waits, and then
 //! the request is refused with a temporary failure. The account is a part of the buckets' quotas
@@ -20,8 +21,9 @@ use self::ledger::{Answer, Ledger, WaiterId};
 use crate::sync::lock;
 
 /// What a connection has without asking, once for requests and once for answers. Most never need
-/// more.
+/// more. The more connections there are, the less each has, down to the least.
 pub(crate) const FREE_BYTES: usize = 64 * 1024;
+const FREE_BYTES_MIN: usize = 4 * 1024;
 /// What is larger has a share of its own, a half to
 /// three quarters: whoever waits for the memory of a large
 /// document does not stop those with smaller ones.
@@ -39,6 +41,8 @@ pub(crate) struct Account {
     medium: Arc<Share>,
     large: Arc<Share>,
     replication: Arc<Share>,
+    /// What all connections together have without asking.
+    free_bytes: usize,
     shutdown: CancellationToken,
 }
 
@@ -73,12 +77,24 @@ impl Account {
             Arc::new(Share { state, least_bytes, quarters, unused })
         };
         let medium_bytes = least_bytes / 4;
+        let free_bytes = usize::try_from(least_bytes / 2).unwrap_or(usize::MAX);
         Self {
+            free_bytes,
             medium: share(medium_bytes, 1),
             large: share(least_bytes - medium_bytes, 2),
             // A frame that is being read is a part of its connection's window, which has memory.
             replication: share(0, 1),
             shutdown,
+        }
+    }
+
+    /// What each of so many connections has without asking.
+    pub(crate) const fn free_bytes(&self, connections: usize) -> usize {
+        let connections = if connections == 0 { 1 } else { connections };
+        match self.free_bytes / connections {
+            ..FREE_BYTES_MIN => FREE_BYTES_MIN,
+            FREE_BYTES.. => FREE_BYTES,
+            bytes => bytes,
         }
     }
 

@@ -71,3 +71,16 @@ async fn nobody_waits_for_ever_and_nothing_is_lost() {
     assert_eq!(account.held_bytes(), 0);
     assert!(lock(&account.large.state).waiting.is_empty());
 }
+
+#[test]
+fn what_all_connections_have_without_asking_is_bounded() {
+    let account = Account::new(16 << 20, || u64::MAX, CancellationToken::new());
+    for connections in [0, 1, 64, 128] {
+        assert_eq!(account.free_bytes(connections), FREE_BYTES, "{connections}");
+    }
+    for connections in 129..2048 {
+        let bytes = account.free_bytes(connections);
+        assert!(bytes < FREE_BYTES && bytes * connections <= 8 << 20, "{connections}: {bytes}");
+    }
+    assert_eq!(account.free_bytes(4096), FREE_BYTES_MIN);
+}

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,8 @@ use crate::sync::lock;
 pub(crate) struct Door {
     limits: SeatLimits,
     state: Mutex<State>,
+    /// How many connections have a seat, for those that ask often.
+    seated: AtomicUsize,
     shutdown: CancellationToken,
     /// Connections that were closed to make room.
     pub(crate) evictions: Counter,
@@ -30,7 +33,8 @@ impl Door {
     /// All seats are lost at `shutdown`.
     pub(crate) fn new(limits: SeatLimits, shutdown: CancellationToken) -> Self {
         let state = State { seats: Seats::new(limits), ends: HashMap::new() };
-        Self { limits, state: Mutex::new(state), shutdown, evictions: Counter::default() }
+        let (state, seated) = (Mutex::new(state), AtomicUsize::new(0));
+        Self { limits, state, seated, shutdown, evictions: Counter::default() }
     }
 
     pub(crate) const fn limits(&self) -> SeatLimits {
@@ -43,6 +47,11 @@ impl Door {
         (state.seats.taken(), state.seats.strangers())
     }
 
+    /// How many connections have a seat. Cheap.
+    pub(crate) fn seated(&self) -> usize {
+        self.seated.load(Ordering::Relaxed)
+    }
+
     /// A connection comes, perhaps in place of another one; `None` refuses it.
     pub(crate) fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Seat> {
         let network = Network::of(address);
@@ -50,6 +59,7 @@ impl Door {
         let Entry::Seated { id, evicted } = state.seats.enter(network) else { return None };
         let end = self.shutdown.child_token();
         state.ends.insert(id, end.clone());
+        self.seated.store(state.seats.taken(), Ordering::Relaxed);
         let displaced = evicted.and_then(|evicted| state.ends.get(&evicted).cloned());
         drop(state);
         if let Some(displaced) = displaced {
@@ -79,6 +89,11 @@ impl Seat {
         &self.end
     }
 
+    /// How many connections have a seat.
+    pub(crate) fn seated(&self) -> usize {
+        self.door.seated()
+    }
+
     /// Whether the node stops.
     pub(crate) fn is_shutdown(&self) -> bool {
         self.door.shutdown.is_cancelled()
@@ -102,5 +117,6 @@ impl Drop for Seat {
         let mut state = lock(&self.door.state);
         state.seats.leave(self.id);
         state.ends.remove(&self.id);
+        self.door.seated.store(state.seats.taken(), Ordering::Relaxed);
     }
 }

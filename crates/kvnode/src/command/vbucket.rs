@@ -11,6 +11,10 @@ use crate::bucket::Bucket;
 use crate::client::Client;
 use crate::protocol::{Request, RequestError, any_vb, check_ready};
 
+/// The largest value of SET_VBUCKET: a topology names a few nodes, and is kept in memory and copied
+/// with every record of its vBucket.
+const VALUE_BYTES_MAX: usize = 16 * 1024;
+
 /// The value of SET_VBUCKET. Other keys are for snapshots, which this node does not support.
 #[derive(Deserialize)]
 struct Wanted {
@@ -51,6 +55,9 @@ fn state_of(extras: &[u8]) -> Result<VbState, RequestError> {
 fn topology_of(value: &[u8], state: VbState) -> Result<Option<String>, RequestError> {
     if value.is_empty() {
         return Ok(None);
+    }
+    if value.len() > VALUE_BYTES_MAX {
+        return Err(RequestError::new(Status::E2BIG, "a topology of more than 16 KiB"));
     }
     let wanted: Wanted =
         serde_json::from_slice(value).map_err(|error| RequestError::new(Status::EINVAL, error))?;

@@ -3,11 +3,12 @@
 //! may want.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use futures::future::BoxFuture;
 use mcbp::Header;
+use tokio::time::Instant;
 
 use crate::account::{Account, Lease};
 
@@ -17,19 +18,26 @@ const LARGE_BYTES_MIN: usize = 1024 * 1024;
 const STALL: Duration = Duration::from_secs(60);
 /// The same while others wait for memory.
 const STALL_WANTED: Duration = Duration::from_secs(10);
+/// What one look at the frame adds to its silence at most: while this side does not read, or the
+/// process is stopped, nobody looks, and the peer is not to blame.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// See the module.
 pub(super) struct Inbox {
     account: Arc<Account>,
     lease: Option<Lease>,
     taking: Option<BoxFuture<'static, Lease>>,
-    /// How much of the frame had arrived, and since when that is so.
-    seen: (usize, Instant),
+    /// How much of the frame had arrived at the last look.
+    seen_bytes: usize,
+    looked: Instant,
+    /// How long the peer has sent nothing while this side read.
+    silent: Duration,
 }
 
 impl Inbox {
     pub(super) fn new(account: Arc<Account>) -> Self {
-        Self { account, lease: None, taking: None, seen: (0, Instant::now()) }
+        let (looked, silent) = (Instant::now(), Duration::ZERO);
+        Self { account, lease: None, taking: None, seen_bytes: 0, looked, silent }
     }
 
     /// Looks at what was read. Returns whether more may be read now.
@@ -56,7 +64,7 @@ impl Inbox {
             Some(taking) => {
                 self.lease = Some(taking.await);
                 self.taking = None;
-                self.seen.1 = Instant::now();
+                (self.looked, self.silent) = (Instant::now(), Duration::ZERO);
             }
             None => std::future::pending().await,
         }
@@ -66,11 +74,13 @@ impl Inbox {
     /// called while more is read.
     pub(super) fn stalled(&mut self, input_bytes: usize) -> Option<String> {
         let lease = self.lease.as_ref()?;
-        if self.seen.0 != input_bytes {
-            self.seen = (input_bytes, Instant::now());
+        let since_look = std::mem::replace(&mut self.looked, Instant::now()).elapsed();
+        if std::mem::replace(&mut self.seen_bytes, input_bytes) != input_bytes {
+            self.silent = Duration::ZERO;
             return None;
         }
-        let still = self.seen.1.elapsed();
+        self.silent += since_look.min(LOOK);
+        let still = self.silent;
         let late = still >= STALL || (still >= STALL_WANTED && lease.is_wanted());
         let (seconds, bytes) = (still.as_secs(), lease.bytes());
         late.then(|| {
@@ -117,6 +127,26 @@ mod tests {
         assert!(second.may_read(&mut other));
         drop(second);
         assert_eq!(account.held_bytes(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_silence_while_this_side_reads_counts_against_a_peer() {
+        let account = Arc::new(Account::new(1, || 0, CancellationToken::new()));
+        let mut inbox = Inbox::new(Arc::clone(&account));
+        let mut input = begun(4 << 20, 100);
+        assert!(!inbox.may_read(&mut input));
+        inbox.granted().await;
+        assert_eq!(inbox.stalled(100), None, "it has just begun");
+        // The disk does not keep up, so nothing is read; or the process is stopped.
+        tokio::time::advance(2 * STALL).await;
+        assert_eq!(inbox.stalled(100), None, "nobody read what it may have sent");
+        let mut read = Duration::ZERO;
+        while inbox.stalled(100).is_none() {
+            tokio::time::advance(Duration::from_millis(100)).await;
+            read += Duration::from_millis(100);
+            assert!(read <= STALL_WANTED, "it is given up in the end");
+        }
+        assert!(read > STALL_WANTED / 2);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use mcbp::{Frame, Header, Status};
 
 use super::end::End;
 use super::large::{self, Large};
-use crate::account::FREE_BYTES;
+use crate::account::Lease;
 use crate::client::Client;
 use crate::command::{self, Flow};
 use crate::protocol::RequestError;
@@ -42,6 +42,7 @@ pub(super) async fn execute(
     first: Option<Whole>,
     buffer: &mut BytesMut,
 ) -> Pause {
+    client.free_bytes = client.node.account.free_bytes(client.seat.seated());
     match first {
         None => {}
         // The memory of a large request is given back once it is executed: what it stores is in
@@ -101,11 +102,13 @@ fn has_room(client: &mut Client) -> bool {
     if client.replies.is_complete() {
         return false;
     }
-    if waiting < FREE_BYTES {
+    if waiting < client.free_bytes {
         return true;
     }
     if waiting < REPLY_BYTES_MAX && client.lease.is_none() {
         client.lease = client.node.account.try_take(REPLY_BYTES_MAX);
     }
-    waiting < REPLY_BYTES_MAX && client.lease.is_some()
+    // It may have been taken for one answer, which has it for itself.
+    let leased = client.lease.as_ref().map_or(0, Lease::bytes);
+    waiting < leased.min(REPLY_BYTES_MAX)
 }

@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::end::End;
 use super::progress;
-use crate::account::{FREE_BYTES, Lease};
+use crate::account::Lease;
 use crate::client::Client;
 use crate::protocol::RequestError;
 use crate::tls::Socket;
@@ -19,10 +19,10 @@ pub(super) struct Large {
 }
 
 /// Returns the header of the request at the front of `buffer` if the request is large. It was
-/// checked before.
-pub(super) fn begun(buffer: &[u8]) -> Option<Header> {
+/// checked before. Strangers have small requests, and a deadline for all they send.
+pub(super) fn begun(client: &Client, buffer: &[u8]) -> Option<Header> {
     let header = Header::peek(buffer).ok().flatten()?;
-    (header.frame_bytes() > FREE_BYTES).then_some(header)
+    (client.login.is_some() && header.frame_bytes() > client.free_bytes).then_some(header)
 }
 
 /// Reads the large request whose beginning is all of `buffer`. Without memory for it the request is
@@ -78,7 +78,7 @@ async fn drop_request(
 ) -> Result<(), End> {
     let mut left = frame_bytes.saturating_sub(buffer.len());
     buffer.clear();
-    buffer.reserve(FREE_BYTES);
+    buffer.reserve(client.free_bytes);
     while left > 0 {
         let mut rest = (&mut *stream).take(left as u64);
         let count = progress::next(rest.read_buf(buffer), &client.seat, None).await?;

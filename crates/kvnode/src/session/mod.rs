@@ -32,9 +32,7 @@ use crate::dcp::Handover;
 use crate::protocol::RequestError;
 use crate::tls::Socket;
 
-/// How much is read at once: many small frames, and a large one in a few hundred reads.
-const READ_BYTES: usize = 64 * 1024;
-/// The same before the login: requests are short, and anyone can connect.
+/// How much is read at once before the login: requests are short, and anyone can connect.
 const STRANGER_READ_BYTES: usize = 4 * 1024;
 
 /// How much the kernel keeps of large answers before it has sent them: enough for a fast reader,
@@ -92,7 +90,7 @@ async fn run(client: &mut Client, stream: &mut Socket, buffer: &mut BytesMut) ->
             Pause::Late(wait, request, error) => {
                 Box::pin(late(client, wait, &request, error)).await
             }
-            Pause::NeedsBytes => match large::begun(buffer) {
+            Pause::NeedsBytes => match large::begun(client, buffer) {
                 Some(header) => Box::pin(large::read(client, stream, buffer, &header))
                     .await
                     .map(|read| large = read.map(Whole::Large)),
@@ -135,7 +133,8 @@ async fn late(
 /// Reads more into `buffer`.
 async fn read(client: &Client, stream: &mut Socket, buffer: &mut BytesMut) -> Result<(), End> {
     let stranger = client.login.is_none();
-    buffer.reserve(if stranger { STRANGER_READ_BYTES } else { READ_BYTES });
+    // Many small frames, or a part of one that is not large.
+    buffer.reserve(if stranger { STRANGER_READ_BYTES } else { client.free_bytes });
     let read = tokio::select! {
         () = client.seat.lost().cancelled() => return Err(lost(client)),
         () = sleep_until(client.login_deadline()), if stranger => {

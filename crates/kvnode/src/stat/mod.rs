@@ -51,6 +51,10 @@ pub(crate) fn stat(
             return Err(RequestError::new(Status::KEY_ENOENT, text));
         }
     };
+    if !client.may_answer_with(encoded_bytes(&lines)) {
+        // The estimate was too low: the lines are made again once there is memory for them.
+        return Ok(());
+    }
     debug!("statistics peer={} group={group:?} lines={}", client.peer, lines.len());
     let answer = FrameBuilder::response(Opcode::STAT, Status::SUCCESS);
     let answer = answer.opaque(request.frame.header.opaque);
@@ -59,6 +63,12 @@ pub(crate) fn stat(
     }
     client.replies.send(&answer);
     Ok(())
+}
+
+/// The bytes of the answer with these lines, and of the empty one that ends it.
+fn encoded_bytes(lines: &[(String, String)]) -> usize {
+    let bytes = |(name, value): &(String, String)| mcbp::HEADER_BYTES + name.len() + value.len();
+    lines.iter().map(bytes).sum::<usize>() + mcbp::HEADER_BYTES
 }
 
 /// Estimates the bytes of a group's answer; those of a single vBucket and of the node are small.
@@ -86,5 +96,26 @@ fn selected(bucket: &Bucket, vb: Option<&str>) -> Result<Vec<Arc<Vb>>, RequestEr
             check_ready(bucket)?;
             Ok(bucket.all_vbs().collect())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+
+    #[test]
+    fn the_memory_of_an_answer_is_what_its_lines_take() {
+        let long = "x".repeat(200);
+        let lines = [("a", "1"), (long.as_str(), "2"), ("b", long.as_str())];
+        let lines = lines.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let answer = FrameBuilder::response(Opcode::STAT, Status::SUCCESS);
+        let mut out = BytesMut::new();
+        for (name, value) in &lines {
+            answer.key(name.as_bytes()).value(value.as_bytes()).write(&mut out);
+        }
+        answer.write(&mut out);
+        assert_eq!(encoded_bytes(&lines), out.len());
     }
 }

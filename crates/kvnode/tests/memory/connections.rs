@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use mcbp::kv::StoreExtras;
 use mcbp::{Datatype, Feature, FrameBuilder, Opcode, Status, VbId};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::client::{Client, wait_for};
 use crate::process::{LARGE_BYTES, MIB, OVERHEAD_BYTES, Process, QUOTA_BYTES, store};
@@ -76,6 +77,31 @@ fn answers_that_nobody_reads_and_requests_that_nobody_ends_stay_within_the_quota
     wait_for("the memory of the requests", || held(&mut client) == 0);
     store(&mut client, 0, &vec![8; LARGE_BYTES], Opcode::SET);
     assert_eq!(client.next().status(), Status::SUCCESS, "and large ones again");
+}
+
+/// How many clients leave answers unread of which each alone is small.
+const MANY_CLIENTS: usize = 1000;
+
+#[test]
+fn what_connections_have_without_asking_does_not_add_up_beyond_the_quota() {
+    // For the sockets of both processes.
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let node = Process::start(folder.path());
+    let mut client = Client::connect(node.address, &[]);
+    store(&mut client, 0, &[7; 60 << 10], Opcode::SET);
+    assert_eq!(client.next().status(), Status::SUCCESS);
+    let connect = |_| Client::connect(node.address, &[]);
+    let mut clients: Vec<_> = (0..MANY_CLIENTS).map(connect).collect();
+    // More answers than the sockets hold.
+    let gets = get().build().repeat(200);
+    clients.iter_mut().for_each(|unread| unread.send(&gets));
+    let sent = |client: &mut Client| -> u64 { client.stat("", "bytes_written").parse().unwrap() };
+    wait_for("answers to most", || sent(&mut client) > (MANY_CLIENTS as u64) << 17);
+    within_quota(&node, "with small answers that nobody reads", OVERHEAD_BYTES);
+    store(&mut client, 1, b"x", Opcode::SET);
+    assert_eq!(client.next().status(), Status::SUCCESS);
 }
 
 #[test]

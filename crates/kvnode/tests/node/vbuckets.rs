@@ -50,6 +50,9 @@ fn the_old_form_of_set_vbucket_and_wrong_ones() {
     let topology = br#"{"topology": [["alpha", null]]}"#;
     assert_eq!(client.call(&frame.extras(&[2]).value(topology)).status, Status::EINVAL);
     assert_eq!(client.call(&frame.extras(&[1]).value(b"{")).status, Status::EINVAL);
+    let long = format!(r#"{{"topology": [["{}"]]}}"#, "x".repeat(1 << 20));
+    let long = frame.extras(&[1]).value(long.as_bytes());
+    assert_eq!(client.call(&long).status, Status::E2BIG, "each vBucket keeps its own in memory");
     assert_eq!(client.call(&frame.extras(&[1]).value(topology)).status, Status::SUCCESS);
     let details = client.stat("vbucket-details 0").unwrap();
     assert_eq!(details["vb_0:topology"], r#"[["alpha",null]]"#);
