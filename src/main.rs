@@ -92,6 +92,7 @@ fn replicate(
     screen: &Screen,
     reload: Reload,
 ) -> Result<bool, RunError> {
+    kvnode::raise_limit();
     descriptors::check(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

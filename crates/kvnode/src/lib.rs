@@ -34,6 +34,7 @@ mod stat;
 mod sync;
 mod tls;
 
+pub use admission::raise_limit;
 pub use config::{BucketOptions, Limits, NodeConfig, Users};
 pub use node::{Node, NodeError, NodeHandle};
 pub use tls::Tls;

@@ -1,6 +1,7 @@
 //! How many connections the process has descriptors for.
 
 use log::warn;
+use logline::value;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// For the process itself: its listeners, its log, its runtime, probes of the metrics.
@@ -8,15 +9,17 @@ const OF_PROCESS: u64 = 128;
 /// For the store of a bucket: the engine keeps up to 900 tables open, and value files come on top.
 const OF_BUCKET: u64 = 1024;
 
-/// Raises the soft limit of descriptors to the hard one. A failure is logged, and the limit stays.
-pub(crate) fn raise_limit() {
+/// Raises the soft limit of descriptors of this process to the hard one. A failure is logged, and
+/// the limit stays. To be called by the program, once.
+pub fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
         return;
     }
     let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
     if let Err(error) = raised {
-        warn!("the limit of descriptors cannot be raised limit={current:?} error=\"{error}\"");
+        let error = value(error);
+        warn!("the limit of descriptors cannot be raised limit={current:?} error={error}");
     }
 }
 

@@ -12,7 +12,8 @@ mod logins;
 mod network;
 mod seats;
 
-pub(crate) use descriptors::{connections, raise_limit};
+pub(crate) use descriptors::connections;
+pub use descriptors::raise_limit;
 pub(crate) use door::{Door, Seat};
 pub(crate) use logins::{Logins, Outcome};
 pub(crate) use seats::SeatLimits;

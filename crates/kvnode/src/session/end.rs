@@ -50,8 +50,8 @@ impl End {
                     "no byte moved, closing peer={peer} seconds={seconds} memory_wanted={wanted}"
                 );
             }
-            Self::Io(error) => debug!("connection lost peer={peer} error=\"{error}\""),
-            Self::Broken(error) => warn!("closing a connection peer={peer} error=\"{error}\""),
+            Self::Io(error) => debug!("connection lost peer={peer} error={}", value(error)),
+            Self::Broken(error) => warn!("closing a connection peer={peer} error={}", value(error)),
             Self::Normal | Self::Shutdown | Self::Dcp(_) => {}
         }
     }
