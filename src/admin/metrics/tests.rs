@@ -194,3 +194,15 @@ fn names_and_comments_keep_the_rules_of_prometheus() {
         assert!(kinds.contains_key(name) || kinds.contains_key(family), "{name}");
     }
 }
+
+/// Who watches a sidecar finds there what each metric shows when its source is silent.
+#[test]
+fn every_metric_is_in_the_table_of_silent_sources() {
+    let table = include_str!("../../../docs/operations.md");
+    let page = first_page(Format::Classic);
+    let names = page.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+    for name in names.filter_map(|line| line.split(' ').next()) {
+        let is_there = name.starts_with("process_") || table.contains(&format!("`{name}`"));
+        assert!(is_there, "{name} is not in docs/operations.md");
+    }
+}
