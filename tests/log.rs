@@ -92,9 +92,9 @@ async fn a_log_that_nobody_reads_stops_no_data_node() {
         let port = text_of(&folder.path().join("a.port")).await;
         let client = async || log_in(port.trim(), "secret").await.ok();
         let mut client = until("a client logs in", client).await;
-        // One line each.
+        // Some lines each.
         for _ in 0..50 {
-            assert!(log_in(port.trim(), "wrong").await.is_err());
+            log_in(port.trim(), "secret").await.unwrap();
         }
         client.stats("").await.unwrap();
         node.stop(signal).await;
