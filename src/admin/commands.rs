@@ -29,13 +29,11 @@ pub(super) async fn replicate(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<Value>, ApiError> {
-    let bucket = bucket.into_inner();
-    state.bucket(&bucket)?;
-    let desired = body::json::<Replicate>(payload).await?.desired(&state.producers)?;
+    let (bucket, desired) = map(&state, bucket, payload).await?;
     let replication = state.replication()?;
-    let sets = desired.producers();
-    let (words, client) = (value(words(&desired)), client(&request));
+    let (words, client) = (words(&desired), client(&request));
     let what = format!("replicate bucket={bucket} desired={words} client={client}");
+    let sets = desired.producers();
     let desired = sets.iter().map(|(name, set)| (name.clone(), set.as_set().clone())).collect();
     opened(what, async move { replication.set_desired(&bucket, desired).await }).await
 }
@@ -47,18 +45,29 @@ pub(super) async fn add(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<Value>, ApiError> {
-    let bucket = bucket.into_inner();
-    state.bucket(&bucket)?;
-    let added = body::json::<Replicate>(payload).await?.desired(&state.producers)?;
+    let (bucket, added) = map(&state, bucket, payload).await?;
     let replication = state.replication()?;
     let (words, client) = (words(&added), client(&request));
-    let what = format!("replicate bucket={bucket} added=\"{words}\" client={client}");
+    let what = format!("replicate bucket={bucket} added={words} client={client}");
     opened(what, async move { replication.add_desired(&bucket, added).await }).await
 }
 
+/// The bucket of a path, and the map in the body of the request.
+async fn map(
+    state: &State,
+    bucket: Path<String>,
+    payload: Payload,
+) -> Result<(String, Desired), ApiError> {
+    let bucket = bucket.into_inner();
+    state.bucket(&bucket)?;
+    let desired = body::json::<Replicate>(payload).await?.desired(&state.producers)?;
+    Ok((bucket, desired))
+}
+
+/// A map as a value of a log line.
 fn words(desired: &Desired) -> String {
     let words = desired.producers().iter().map(|(producer, set)| format!("{producer}={set}"));
-    words.collect::<Vec<_>>().join(" ")
+    value(words.collect::<Vec<_>>().join(" ")).to_string()
 }
 
 /// `PUT /api/v1/buckets/{bucket}/vbuckets/{vb}/replication`: sets one vBucket, keeps the others.
