@@ -85,6 +85,11 @@ impl Checker<'_> {
         self.warnings.push(Problem { line, key: key.to_owned(), text: text.into() });
     }
 
+    /// An environment variable.
+    pub(super) fn environment(&self, name: &str) -> Option<String> {
+        (self.environment)(name)
+    }
+
     pub(super) fn line(&self, at: &Range<usize>) -> usize {
         line_of(self.text, at)
     }
@@ -147,6 +152,7 @@ impl Checker<'_> {
         let admin = self.admin(&file.admin);
         let log = self.log(&file.log);
         let limits = self.limits(&file.limits);
+        let source = self.source(file);
         self.warn_of_use(file);
         let mut warnings = std::mem::take(&mut self.warnings);
         warnings.sort_by_key(|warning| warning.line);
@@ -161,6 +167,8 @@ impl Checker<'_> {
             log,
             limits,
             embedded: embedded?,
+            state: self.state(path, &file.state),
+            source: source?,
         })
     }
 

@@ -31,10 +31,48 @@ pub struct Config {
     pub limits: Limits,
     /// Data nodes to run inside this process.
     pub embedded: Option<Embedded>,
+    /// The folder of what was changed at run time; it may not exist yet.
+    pub state: PathBuf,
+    /// Where the desired maps come from.
+    pub source: MapSource,
     /// The files of certificates.
     pub certificates: Vec<Certificate>,
     /// What is allowed and probably not meant, in the order of the lines of the file.
     pub warnings: Vec<Problem>,
+}
+
+/// Where the desired maps come from.
+#[derive(Debug)]
+pub enum MapSource {
+    /// From `replicate` of each bucket.
+    File,
+    /// From etcd, by node and bucket; [`Bucket::desired`] is empty.
+    Etcd(Etcd),
+}
+
+/// An etcd cluster that holds the desired maps.
+#[derive(Clone, Debug)]
+pub struct Etcd {
+    /// Its members, as `host:port`; at least one.
+    pub endpoints: Vec<String>,
+    /// What all keys begin with, without a slash at the end.
+    pub prefix: String,
+    /// TLS; `None` for plain TCP.
+    pub tls: Option<EtcdTls>,
+    /// The user and password.
+    pub login: Option<(String, Secret)>,
+}
+
+/// The TLS files of an etcd cluster.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EtcdTls {
+    /// The certificate authorities to trust.
+    pub ca: PathBuf,
+    /// The own certificate and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The name that the members' certificates are verified against; `None` for that of each
+    /// endpoint.
+    pub server_name: Option<String>,
 }
 
 /// A file of certificates, for the metrics.

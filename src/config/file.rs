@@ -27,6 +27,34 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) limits: Limits,
     pub(super) embedded: Option<Embedded>,
+    #[serde(default)]
+    pub(super) state: State,
+    pub(super) desired: Option<DesiredMaps>,
+}
+
+/// `[state]`: where the sidecar keeps what was changed at run time.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct State {
+    pub(super) directory: Option<Spanned<PathBuf>>,
+}
+
+/// `[desired]`: where the desired maps come from, if not from the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DesiredMaps {
+    pub(super) etcd: Spanned<Etcd>,
+}
+
+/// `etcd` of `[desired]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Etcd {
+    pub(super) endpoints: Spanned<Vec<Spanned<String>>>,
+    pub(super) prefix: Option<Spanned<String>>,
+    pub(super) tls: Option<Spanned<Tls>>,
+    pub(super) username: Option<Spanned<String>>,
+    pub(super) password: Option<Spanned<Secret>>,
 }
 
 /// `[node]` and `[[producer]]`: a data node and how to log in to it.

@@ -12,6 +12,7 @@ mod links;
 mod log;
 mod problem;
 mod rules;
+mod sources;
 mod summary;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,10 @@ use std::path::Path;
 pub(crate) const ADMIN_DEFAULT: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), check::ADMIN_PORT);
 
-pub use checked::{Admin, Bucket, Certificate, Config, Embedded, EmbeddedNode, Limits, Log, Node};
+pub use checked::{
+    Admin, Bucket, Certificate, Config, Embedded, EmbeddedNode, Etcd, EtcdTls, Limits, Log,
+    MapSource, Node,
+};
 pub use problem::{Problem, Problems};
 
 pub(crate) use problem::plain;

@@ -49,6 +49,16 @@ pub(super) fn address(text: &str) -> Result<String, String> {
     good.then(|| text.to_owned()).ok_or_else(wrong)
 }
 
+/// What the keys in etcd begin with; a slash at the end is left out.
+pub(super) fn prefix(text: &str) -> Result<String, String> {
+    let good = |char: char| char.is_ascii_graphic();
+    let prefix = text.trim_end_matches('/');
+    if (1..=NAME_BYTES_MAX).contains(&prefix.len()) && prefix.chars().all(good) {
+        return Ok(prefix.to_owned());
+    }
+    Err(format!("{text:?} is not a prefix of keys: give a text such as /dcp-proxy"))
+}
+
 /// An address to listen on: IP address and port.
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     let wrong = |_| format!("{text:?} is not an address: give ip:port, such as 127.0.0.1:4870");

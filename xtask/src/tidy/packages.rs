@@ -19,6 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("xtask", &[]),
     ("fuzz", &["mcbp"]),
     ("replica", &["invariant", "logline", "mcbp"]),
+    ("desired", &["mcbp", "replica"]),
     ("vbucket", &["invariant", "mcbp"]),
     ("relay", &["invariant", "logline", "mcbp"]),
     ("store", &["failpoint", "invariant", "logline", "mcbp", "vbucket"]),
@@ -43,6 +44,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "dcp-proxy",
         &[
             "dcp-actors",
+            "desired",
             "exposition",
             "invariant",
             "kvnode",
@@ -59,7 +61,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 const FOR_TESTS: &[&str] = &["recordings"];
 
 /// Packages without socket, clock, file or random source, and the libraries that they may use.
-const PURE: &[&str] = &["logline", "mcbp", "replica", "vbucket"];
+const PURE: &[&str] = &["desired", "logline", "mcbp", "replica", "vbucket"];
 const PURE_MAY_USE: &[&str] =
     &["base64", "bytes", "serde", "serde_json", "sha1", "snap", "thiserror"];
 

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mcbp::VbId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 mod vbset;
 
 pub use vbset::{VBUCKETS_MAX, VbSet, VbSetError};
 
 /// How many connections carry the streams of one producer: 1 to 64 (MB-63169).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(try_from = "u64")]
 pub struct Connections(u8);
 
 /// One link: a pair of connections for part of one producer's vBuckets of one bucket.
@@ -23,7 +24,8 @@ pub struct LinkKey {
 }
 
 /// The desired map of one bucket: which vBuckets come from which producer.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default, Serialize, Deserialize)]
+#[serde(try_from = "BTreeMap<String, VbSet>")]
 pub struct Desired(BTreeMap<String, VbSet>);
 
 /// The streams of each link.
@@ -79,6 +81,22 @@ impl Connections {
     }
 }
 
+impl TryFrom<u64> for Connections {
+    type Error = PlanError;
+
+    fn try_from(count: u64) -> Result<Self, PlanError> {
+        Self::new(count)
+    }
+}
+
+impl TryFrom<BTreeMap<String, VbSet>> for Desired {
+    type Error = PlanError;
+
+    fn try_from(producers: BTreeMap<String, VbSet>) -> Result<Self, PlanError> {
+        Self::new(producers)
+    }
+}
+
 impl Desired {
     /// Returns the checked map, without producers that have no vBucket.
     ///
@@ -101,6 +119,13 @@ impl Desired {
     #[must_use]
     pub const fn producers(&self) -> &BTreeMap<String, VbSet> {
         &self.0
+    }
+
+    /// Returns the producer of a vBucket, if it is wanted.
+    #[must_use]
+    pub fn source(&self, vb: VbId) -> Option<&str> {
+        let mut sets = self.0.iter();
+        sets.find(|(_, vbs)| vbs.as_set().contains(&vb)).map(|(producer, _)| producer.as_str())
     }
 
     /// Assigns a vBucket to `producer`, or to none, in place of its previous producer.

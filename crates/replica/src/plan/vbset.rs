@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use mcbp::VbId;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// A set of vBuckets, each less than [`VBUCKETS_MAX`]; not empty where it was parsed. Displays as
 /// the shortest list of ranges, which parses to the same set.
@@ -146,6 +146,12 @@ impl fmt::Display for VbSet {
 impl Serialize for VbSet {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for VbSet {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
     }
 }
 

@@ -1,0 +1,100 @@
+//! `[state]` and `[desired]`: where changes at run time are kept, and where desired maps come from.
+
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+
+use super::check::Checker;
+use super::checked::{Etcd, EtcdTls, MapSource};
+use super::{file, rules};
+
+/// What the keys in etcd begin with where the file does not say.
+const PREFIX: &str = "/dcp-proxy";
+
+impl Checker<'_> {
+    /// The folder of the state: by default beside the file and named after it, so that two sidecars
+    /// with files in one folder do not share it; with systemd the folder that the unit names.
+    pub(super) fn state(&self, path: &Path, written: &file::State) -> PathBuf {
+        let by_default = || match self.environment("STATE_DIRECTORY") {
+            Some(folder) if !folder.is_empty() => PathBuf::from(folder),
+            _ => path.with_extension("state"),
+        };
+        written
+            .directory
+            .as_ref()
+            .map_or_else(by_default, |directory| self.folder.join(directory.as_ref()))
+    }
+
+    pub(super) fn source(&mut self, file: &file::File) -> Option<MapSource> {
+        let Some(desired) = &file.desired else { return Some(MapSource::File) };
+        for bucket in &file.bucket {
+            if let Some(producer) = bucket.replicate.keys().next() {
+                let key = format!("bucket {:?}: replicate", bucket.name.as_ref());
+                let text = "must not be set: the desired maps come from [desired] etcd";
+                self.report(producer.span(), &key, text);
+            }
+        }
+        self.etcd(desired.etcd.as_ref()).map(MapSource::Etcd)
+    }
+
+    fn etcd(&mut self, etcd: &file::Etcd) -> Option<Etcd> {
+        if etcd.endpoints.as_ref().is_empty() {
+            let text = "is empty: give host:port of at least one member";
+            self.report(etcd.endpoints.span(), "desired: etcd.endpoints", text);
+        }
+        let endpoints: Vec<_> = etcd
+            .endpoints
+            .as_ref()
+            .iter()
+            .map(|it| self.value("desired: etcd.endpoints", it, |text| rules::address(text)))
+            .collect();
+        let prefix = match &etcd.prefix {
+            Some(it) => self.value("desired: etcd.prefix", it, |text| rules::prefix(text)),
+            None => Some(PREFIX.to_owned()),
+        };
+        let tls = match &etcd.tls {
+            Some(written) => self.etcd_tls(written).map(Some),
+            None => Some(None),
+        };
+        let login = match (&etcd.username, &etcd.password) {
+            (Some(user), Some(password)) => self
+                .secret("desired: etcd.password", password)
+                .map(|password| Some((user.as_ref().clone(), password))),
+            (None, None) => Some(None),
+            (Some(user), None) => {
+                let text = "is missing: give both it and the username, or neither";
+                self.report(user.span(), "desired: etcd.password", text);
+                None
+            }
+            (None, Some(password)) => {
+                let text = "is missing: give both it and the password, or neither";
+                self.report(password.span(), "desired: etcd.username", text);
+                None
+            }
+        };
+        let endpoints = endpoints.into_iter().collect::<Option<_>>()?;
+        Some(Etcd { endpoints, prefix: prefix?, tls: tls?, login: login? })
+    }
+
+    fn etcd_tls(&mut self, written: &Spanned<file::Tls>) -> Option<EtcdTls> {
+        let tls = written.as_ref();
+        let Some(ca) = &tls.ca else {
+            let text = "is missing: give the file of the certificate authorities to trust";
+            self.report(written.span(), "desired: etcd.tls.ca", text);
+            return None;
+        };
+        let identity = match (&tls.certificate, &tls.key) {
+            (Some(certificate), Some(key)) => {
+                Some((self.folder.join(certificate.as_ref()), self.folder.join(key.as_ref())))
+            }
+            (None, None) => None,
+            _ => {
+                let text = "give both certificate and key, or neither";
+                self.report(written.span(), "desired: etcd.tls", text);
+                return None;
+            }
+        };
+        let server_name = tls.server_name.as_ref().map(|name| name.as_ref().clone());
+        Some(EtcdTls { ca: self.folder.join(ca.as_ref()), identity, server_name })
+    }
+}
