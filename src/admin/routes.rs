@@ -5,7 +5,7 @@ use actix_web::web::{self, PathConfig, ServiceConfig};
 use actix_web::{HttpRequest, Resource, Route, guard};
 
 use super::error::ApiError;
-use super::{commands, log_level, metrics, moves, reads};
+use super::{commands, desired, log_level, metrics, moves, reads, reload};
 
 pub(super) fn routes(app: &mut ServiceConfig) {
     let (get, put, post, delete) = (Method::GET, Method::PUT, Method::POST, Method::DELETE);
@@ -19,6 +19,7 @@ pub(super) fn routes(app: &mut ServiceConfig) {
         .service(at("/ready", [(&get, route(&get).to(reads::ready))]))
         .service(at("/config", [(&get, route(&get).to(reads::config))]))
         .service(at("/metrics", [(&get, route(&get).to(metrics::metrics))]))
+        .service(at("/reload", [(&post, route(&post).to(reload::reload))]))
         .service(at("/shutdown", [(&post, route(&post).to(commands::shutdown))]))
         .service(at(
             "/log-level",
@@ -32,6 +33,21 @@ pub(super) fn routes(app: &mut ServiceConfig) {
                 (&put, route(&put).to(commands::replicate)),
                 (&patch, route(&patch).to(commands::add)),
             ],
+        ))
+        .service(at("/api/v1/desired", [(&get, route(&get).to(desired::read))]))
+        .service(at("/api/v1/desired/discard", [(&post, route(&post).to(desired::discard))]))
+        .service(at(
+            "/api/v1/buckets/{bucket}/replications/remove",
+            [(&post, route(&post).to(commands::remove))],
+        ))
+        .service(at("/api/v1/buckets/{bucket}/pause", [(&post, route(&post).to(commands::pause))]))
+        .service(at(
+            "/api/v1/buckets/{bucket}/resume",
+            [(&post, route(&post).to(commands::resume))],
+        ))
+        .service(at(
+            "/api/v1/buckets/{bucket}/restart",
+            [(&post, route(&post).to(commands::restart))],
         ))
         .service(at(
             "/api/v1/buckets/{bucket}/connections",

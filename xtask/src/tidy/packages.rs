@@ -46,6 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "dcp-actors",
             "desired",
             "exposition",
+            "failpoint",
             "invariant",
             "kvnode",
             "logger",
