@@ -16,6 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("logline", &[]),
     ("invariant", &["logline"]),
     ("logger", &["logline"]),
+    ("watchfile", &["logline"]),
     ("xtask", &[]),
     ("fuzz", &["mcbp"]),
     ("replica", &["invariant", "logline", "mcbp"]),
@@ -35,6 +36,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "relay",
             "store",
             "vbucket",
+            "watchfile",
         ],
     ),
     ("dcp-actors", &["exposition", "invariant", "logline", "mcbp", "relay", "replica"]),
@@ -54,6 +56,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "mcbp",
             "relay",
             "replica",
+            "watchfile",
         ],
     ),
 ];
