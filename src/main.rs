@@ -104,6 +104,7 @@ fn replicate(
             // It has logged what is wrong.
             _ = hung_up.reload("SIGHUP").await;
         })?;
+        let _watcher = sources.watch_file()?;
         let stop = signals::stop_token()?;
         run::run(&sources, options, screen, &stop).await
     })

@@ -6,12 +6,14 @@
 //! used; a reload takes those that stand in the configuration itself, and other files that it names
 //! now.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
 use logline::value;
 use relay::{Endpoint, Secret};
+use tokio::runtime::Handle;
 
 use super::{BucketDropped, Sources, StateError, log_dropped, now_ms};
 use crate::config::{self, Admin, Config, Node, Problems};
@@ -66,7 +68,24 @@ pub enum ReloadError {
     Panicked(#[from] tokio::task::JoinError),
 }
 
+/// Who asks for a reload when the file has changed.
+const FILE: &str = "file";
+
 impl Sources {
+    /// Reloads whenever the content of the configuration file changes, until the watcher is
+    /// dropped. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The OS error where no thread can be created.
+    pub fn watch_file(&self) -> io::Result<watchfile::Watcher> {
+        let (sources, runtime) = (self.clone(), Handle::current());
+        let path = self.config().path.clone();
+        watchfile::Watcher::start(vec![path], move |_| {
+            // It has logged what is wrong.
+            _ = runtime.block_on(sources.reload(FILE));
+        })
+    }
+
     /// Reads the configuration file again on behalf of `by`. Streams follow after this returns.
     ///
     /// # Errors
@@ -77,8 +96,11 @@ impl Sources {
         let file = value(self.config().path.display()).to_string();
         let (error, restart_needed) = match &done {
             Ok(done) => {
+                // The file was read by somebody before its change was noticed.
+                let is_news = by != FILE || !done.changed.is_empty();
+                let level = if is_news { log::Level::Info } else { log::Level::Debug };
                 let changed = value(done.changed.join("; ")).to_string();
-                log::info!("configuration reloaded by={by} file={file} changed={changed}");
+                log::log!(level, "configuration reloaded by={by} file={file} changed={changed}");
                 if !done.restart_needed.is_empty() {
                     let keys = value(done.restart_needed.join("; ")).to_string();
                     log::warn!("settings that need a restart keep their values keys={keys}");

@@ -28,6 +28,17 @@ impl Api {
         body: Value,
         revision: Option<u64>,
     ) -> Answer {
+        self.try_ask(method, path, body, revision).await.unwrap()
+    }
+
+    /// `None` where the sidecar ends before it has answered.
+    pub(crate) async fn try_ask(
+        &self,
+        method: &str,
+        path: &str,
+        body: Value,
+        revision: Option<u64>,
+    ) -> Option<Answer> {
         let (url, method) = (format!("{}{path}", self.0), method.to_owned());
         let answer = tokio::task::spawn_blocking(move || {
             let agent = ureq::Agent::new_with_config(
@@ -38,11 +49,11 @@ impl Api {
                 request = request.header("If-Match", format!("\"{revision}\""));
             }
             let body = if method == "GET" { String::new() } else { body.to_string() };
-            let mut answer = agent.run(request.body(body).unwrap()).unwrap();
-            (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+            let mut answer = agent.run(request.body(body).unwrap()).ok()?;
+            Some((answer.status().as_u16(), answer.body_mut().read_to_string().ok()?))
         });
-        let (status, text) = answer.await.unwrap();
-        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        let (status, text) = answer.await.unwrap()?;
+        Some((status, serde_json::from_str(&text).unwrap_or(Value::String(text))))
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {

@@ -96,41 +96,6 @@ async fn a_start_after_a_takeover_waits_for_nothing() {
     cluster.sidecar.stop().await;
 }
 
-/// A change that was answered is never lost, whenever the process is killed.
-#[tokio::test]
-async fn no_acknowledged_change_is_lost_by_a_kill() {
-    let mut cluster = Cluster::start().await;
-    let mut expected = 1;
-    for round in 0..10_u64 {
-        let api = Api::of(&cluster.sidecar).await;
-        let found = api.in_force().await["connections"].as_u64().unwrap();
-        assert!(found == expected || found == expected + 1, "round {round}: {found}, {expected}");
-        expected = found;
-        for count in 0..round % 3 {
-            expected = 1 + (found + count) % 60;
-            let path = "/api/v1/buckets/default/connections";
-            let (status, answer) = api.ask("PUT", path, json!({ "connections": expected })).await;
-            assert_eq!(status, 200, "{answer}");
-        }
-        let path = "/api/v1/buckets/default/connections";
-        let body = json!({ "connections": expected + 1 });
-        let asked = api.ask("PUT", path, body);
-        // Killed while the change is in progress.
-        let killed = async {
-            cluster.sidecar.process.logs(&["connections", "count="]).await;
-            cluster.sidecar.process.kill_9();
-        };
-        let answered = tokio::select! {
-            (status, _) = asked => status == 200,
-            () = killed => false,
-        };
-        cluster.sidecar.process.kill_9();
-        expected += u64::from(answered);
-        cluster.sidecar.restart();
-    }
-    cluster.sidecar.stop().await;
-}
-
 #[tokio::test]
 async fn two_callers_do_not_overwrite_each_other() {
     let mut cluster = Cluster::start().await;

@@ -8,4 +8,5 @@ mod bad_input;
 #[path = "../common/mod.rs"]
 mod common;
 mod kept;
+mod kills;
 mod reload;
