@@ -84,9 +84,13 @@ impl From<CommandError> for ApiError {
     fn from(error: CommandError) -> Self {
         let text = error.to_string();
         match error {
-            CommandError::NoBucket { .. } => Self::Missing(text),
+            CommandError::NoBucket { .. } | CommandError::NothingToRestart { .. } => {
+                Self::Missing(text)
+            }
             CommandError::NoProducer { .. } | CommandError::Plan(_) => Self::Wrong(text),
-            CommandError::Busy { .. } | CommandError::AlreadyMoving { .. } => Self::Busy(text),
+            CommandError::Busy { .. }
+            | CommandError::AlreadyMoving { .. }
+            | CommandError::BucketExists { .. } => Self::Busy(text),
             CommandError::Failed(failures) => Self::Failed { text, failures, moved: None },
             CommandError::Stopping => Self::NotNow(text),
             CommandError::Broken(broken) => Self::Broken(broken),

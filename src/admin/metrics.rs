@@ -71,7 +71,8 @@ fn timings(state: &State) -> Vec<(String, [Reading; 3])> {
         Some(running) => running
             .replication
             .timings()
-            .map(|(bucket, timings)| (bucket.to_owned(), read(timings)))
+            .into_iter()
+            .map(|(bucket, timings)| (bucket, read(&timings)))
             .collect(),
         None => {
             let none = read(&Timings::default());

@@ -109,6 +109,12 @@ impl BucketMachine {
         self.examine(moving, cause, may_repair, fx)
     }
 
+    /// Examines a vBucket whose stream is not asked for, because it is active here by the last poll.
+    pub(super) fn examine_held(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveDecision {
+        let cause = Cause::ActiveHere { node: self.settings.node.clone() };
+        self.examine(moving, cause, false, fx)
+    }
+
     /// Asks both nodes for their copies before the caller is answered: a link that is lost after
     /// the order to become active was forwarded cannot know whether the vBucket moved. The copies
     /// may be repaired only where no frame of a takeover can be on its way.

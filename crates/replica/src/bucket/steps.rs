@@ -73,7 +73,9 @@ impl BucketMachine {
             (MoveStep::Opening, StreamResult::Failed(cause), _) => {
                 self.stream_failed(moving, cause, fx)
             }
+            (MoveStep::Opening, StreamResult::Held, _) => self.examine_held(moving, fx),
             (MoveStep::Closing, _, Some(cause)) => self.examine(moving, cause, false, fx),
+            (MoveStep::Copying { .. }, StreamResult::Held, _) => self.examine_held(moving, fx),
             // No takeover has begun, so there is nothing to examine.
             (MoveStep::Copying { .. }, StreamResult::Failed(cause), _) => {
                 MoveDecision::Done(Err(cause))
@@ -161,6 +163,11 @@ impl BucketMachine {
                 fx.push(BucketEffect::info(text));
                 // The vBucket may be active here without a takeover of this command.
                 self.desired.assign(vb, None);
+                self.taken_over.insert(vb);
+                self.nodes.note_active(vb, &self.settings.node);
+                self.moves_done.moved += 1;
+                let from = from.to_owned();
+                fx.push(BucketEffect::Moved { vb, from, elapsed_ms });
                 Ok(Done::Moved { elapsed_ms })
             }
             Err(cause) => {
@@ -172,6 +179,7 @@ impl BucketMachine {
                 );
                 fx.push(BucketEffect::warn(text));
                 self.desired = std::mem::take(&mut moving.before);
+                self.moves_done.failed += 1;
                 Err(CommandError::Failed(vec![failure]))
             }
         };
