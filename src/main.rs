@@ -100,9 +100,10 @@ fn replicate(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let hung_up = sources.clone();
-        signals::on_hang_up(async move || {
-            // It has logged what is wrong.
-            _ = hung_up.reload("SIGHUP").await;
+        signals::on_hang_up(move || {
+            let sources = hung_up.clone();
+            // It logs what is wrong.
+            async move { _ = sources.reload("SIGHUP").await }
         })?;
         let _watcher = sources.watch_file()?;
         let stop = signals::stop_token()?;

@@ -6,6 +6,7 @@ use std::future::Future;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, Responder};
+use dcp_actors::Restart;
 use desired::{BucketMaps, Change, Diff, Selection};
 use logline::value;
 use mcbp::VbId;
@@ -152,8 +153,14 @@ pub(super) async fn restart(
     state.bucket(&bucket)?;
     let restart = body::json::<body::Restart>(payload).await?.checked(&state.producers())?;
     let replication = state.replication()?;
-    let what = format!("restart bucket={bucket} {} client={}", restart, client(&request));
-    let restart = restart.into();
+    let named = match &restart {
+        Restart::Links { producer, connection } => {
+            let number = connection.map_or_else(|| "all".to_owned(), |number| number.to_string());
+            format!("producer={producer} connection={number}")
+        }
+        Restart::Streams(vbs) => format!("vbs={vbs}"),
+    };
+    let what = format!("restart bucket={bucket} {named} client={}", client(&request));
     let open = to_its_end(what, async move { replication.restart(&bucket, restart).await }).await?;
     Ok(Json(json!({ "open": open })))
 }

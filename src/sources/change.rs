@@ -1,13 +1,16 @@
 //! A change at run time: on disk, then in the running replication, then answered.
 
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use dcp_actors::{CommandError, ReplicationHandle};
-use desired::{BucketMaps, Change, Diff, Refusal};
+use desired::{BucketMaps, Change, Diff, Entry, Refusal};
+use replica::bucket::CHANGES_MAX;
 use replica::plan::{Desired, VbSet};
 use tokio::time::timeout;
 
-use super::{BucketDropped, Sources, StateError, log_dropped, mark, now_ms};
+use super::maps::producers;
+use super::{BucketDropped, Maps, Sources, StateError, log_dropped, mark, now_ms};
 
 /// How long a change waits for earlier ones of its bucket: as long as replication itself lets a
 /// command wait for others.
@@ -60,11 +63,15 @@ impl Sources {
         expected: Option<u64>,
     ) -> Result<Changed, ChangeError> {
         let running = self.0.running.get().ok_or(ChangeError::NotStarted)?;
+        if self.maps().bucket(bucket).is_none() {
+            return Err(no_bucket(bucket));
+        }
+        let _place = Place::take(self, bucket)?;
         let turn = self.turn(bucket);
         let busy = |_| ChangeError::Busy { bucket: bucket.to_owned() };
         let _turn = timeout(TURN_WAIT, turn.lock()).await.map_err(busy)?;
         let (before, after) = self.apply(bucket, &change, by, expected).await?;
-        let asked = ask(&running.replication, bucket, &change, &before, &after).await;
+        let asked = ask(&running.replication, bucket, &change, &after).await;
         match asked {
             Ok(open) => Ok(Changed { open, revision: after.revision() }),
             Err(error @ CommandError::Failed(_)) => Err(error.into()),
@@ -98,6 +105,20 @@ impl Sources {
         log_dropped(&dropped);
         self.0.unsettled.notify_one();
         Ok(dropped)
+    }
+
+    /// Takes what the source says of a bucket now, and lets replication follow.
+    ///
+    /// # Errors
+    /// A [`StateError`]; nothing has changed then.
+    pub async fn follow_source(&self, bucket: &str, entry: Entry) -> Result<(), StateError> {
+        let producers = producers(&self.config());
+        let follow = |maps: &mut Maps| {
+            Ok::<_, StateError>(maps.follow_one(bucket, entry, &producers, now_ms()))
+        };
+        log_dropped(&self.update(follow).await?);
+        self.0.unsettled.notify_one();
+        Ok(())
     }
 
     /// Writes a change down. Returns the bucket before and after it.
@@ -137,6 +158,31 @@ impl Sources {
     }
 }
 
+/// A place among the changes of a bucket that wait or are in progress.
+struct Place<'a>(&'a Sources, &'a str);
+
+impl<'a> Place<'a> {
+    fn take(sources: &'a Sources, bucket: &'a str) -> Result<Self, CommandError> {
+        let mut asked = sources.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = asked.entry(bucket.to_owned()).or_default();
+        if *count >= CHANGES_MAX {
+            return Err(CommandError::Busy { waiting: *count });
+        }
+        *count += 1;
+        Ok(Self(sources, bucket))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let Self(sources, bucket) = self;
+        let mut asked = sources.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = asked.get_mut(*bucket) {
+            *count -= 1;
+        }
+    }
+}
+
 fn no_bucket(bucket: &str) -> ChangeError {
     CommandError::NoBucket { bucket: bucket.to_owned() }.into()
 }
@@ -146,7 +192,6 @@ async fn ask(
     replication: &ReplicationHandle,
     bucket: &str,
     change: &Change,
-    before: &BucketMaps,
     after: &BucketMaps,
 ) -> Result<usize, CommandError> {
     let in_force = after.in_force();

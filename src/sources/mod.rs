@@ -47,6 +47,8 @@ struct Inner {
     folder: Arc<Turn<StateFolder>>,
     /// Whoever has a bucket change what it replicates holds its turn, until it has answered.
     turns: Mutex<BTreeMap<String, Arc<Turn<()>>>>,
+    /// The changes of each bucket that wait for its turn, or have it.
+    asked: Mutex<BTreeMap<String, usize>>,
     /// One reload at a time.
     reloading: Turn<()>,
     running: OnceLock<Running>,
@@ -99,6 +101,7 @@ impl Sources {
             maps: RwLock::new(Arc::new(maps)),
             folder: Arc::new(Turn::new(folder)),
             turns: Mutex::default(),
+            asked: Mutex::default(),
             reloading: Turn::default(),
             running: OnceLock::new(),
             settling: Settling::default(),

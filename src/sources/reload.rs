@@ -152,13 +152,13 @@ impl Sources {
         let dropped = self.update(|maps| Ok::<_, StateError>(maps.follow(&live, now_ms()))).await?;
         renewed.adopt(&before);
         logging::configure(self.0.asked, &live.log);
-        self.swap(before, live);
+        self.swap(&before, live);
         self.0.unsettled.notify_one();
         Ok(Reloaded { changed, restart_needed, warnings, dropped })
     }
 
-    fn swap(&self, before: Arc<Config>, mut live: Config) {
-        share(&before, &mut live);
+    fn swap(&self, before: &Config, mut live: Config) {
+        share(before, &mut live);
         let mut in_force = self.0.live.write().unwrap_or_else(PoisonError::into_inner);
         in_force.config = Arc::new(live);
         in_force.loaded_at = SystemTime::now();

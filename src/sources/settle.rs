@@ -144,8 +144,11 @@ impl Sources {
         if running.note(name) {
             let (connections, desired) = (entry.connections, entry.replicate);
             let plan = BucketPlan { name: name.to_owned(), connections, desired };
-            running.replication.add_bucket(plan);
-            return Ok(());
+            let added = running.replication.add_bucket(plan);
+            if added.is_err() {
+                running.forget(name);
+            }
+            return added;
         }
         running.replication.follow(name, entry.replicate, entry.connections).await.map(drop)
     }

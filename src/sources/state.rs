@@ -144,7 +144,8 @@ impl StateFolder {
         let directory = &self.directory;
         let failed = |source| io_error("locked", directory, source);
         fs::create_dir_all(directory).map_err(failed)?;
-        let options = OpenOptions::new().create(true).write(true).mode(0o600).clone();
+        let mut options = OpenOptions::new();
+        options.create(true).write(true).truncate(true).mode(0o600);
         let lock = options.open(directory.join(LOCK)).map_err(failed)?;
         match lock.try_lock() {
             Ok(()) => self.lock = Some(lock),
@@ -162,7 +163,7 @@ impl StateFolder {
         let damaged = |reason: String| StateError::Damaged { path: path.clone(), reason };
         let length = match fs::metadata(&path) {
             Ok(file) => file.len(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_missing(&error) => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
         if length > FILE_BYTES_MAX {
@@ -197,8 +198,9 @@ impl StateFolder {
         let state = serde_json::to_string(&content).map_err(|error| failed(error.into()))?;
         let crc32 = checksum(&state);
         let text = format!("{{\"version\":{VERSION},\"crc32\":\"{crc32}\",\"state\":{state}}}\n");
-        let options = OpenOptions::new().create(true).write(true).truncate(true).clone();
-        let mut file = options.clone().mode(0o600).open(&path).map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.create(true).write(true).truncate(true).mode(0o600);
+        let mut file = options.open(&path).map_err(failed)?;
         failpoint::reach("state-opened");
         file.write_all(text.as_bytes()).map_err(failed)?;
         failpoint::reach("state-written");
@@ -209,6 +211,11 @@ impl StateFolder {
         let folder = File::open(&self.directory).and_then(|folder| folder.sync_all());
         folder.map_err(|source| io_error("written", &self.directory, source))
     }
+}
+
+/// Whether there is no such file, or a file in the place of its folder.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 fn io_error(what: &'static str, path: &Path, source: io::Error) -> StateError {

@@ -91,7 +91,7 @@ async fn a_start_after_a_takeover_waits_for_nothing() {
     assert!(once.logged(&["ADD_STREAM"]).is_none());
     cluster.sidecar.restart();
     let api = Api::of(&cluster.sidecar).await;
-    assert_eq!(api.replicated().await, json!({}));
+    api.settles(json!({})).await;
     assert_eq!(api.get("/ready").await["ready"], true);
     cluster.sidecar.stop().await;
 }
