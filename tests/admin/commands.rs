@@ -102,7 +102,7 @@ async fn maps_are_served_in_turn_and_the_last_one_stays() {
     let stream = link.request().await;
     assert_eq!(stream.vb.0, 1, "what is open stays");
     link.open(&stream).await;
-    assert_eq!(second.await.unwrap().body, json!({ "open": 2 }));
+    assert_eq!(second.await.unwrap().body, json!({ "open": 2, "revision": 3 }));
 }
 
 #[tokio::test]
