@@ -40,11 +40,11 @@ impl BucketMachine {
                 Concerns::All
             }
             Change::Follow { desired, connections } => {
-                let differs = self.follow(desired, *connections);
-                if differs.is_empty() {
-                    return Concerns::Vbs(differs);
+                let differs = Concerns::Vbs(self.follow(desired, *connections));
+                if differs == Concerns::Vbs(BTreeSet::new()) {
+                    return differs;
                 }
-                Concerns::Vbs(differs)
+                differs
             }
             Change::Add(added) => {
                 for (producer, vbs) in added.producers() {

@@ -7,11 +7,15 @@ use std::time::Duration;
 
 use mcbp::VbId;
 
+use super::effect::BucketEffects;
 use super::event::LinkId;
+use super::failure::Cause;
 use super::link_state::LinkState;
 use super::machine::BucketMachine;
+use super::moves::{Move, MoveDecision};
 use crate::link::Outcome;
 use crate::plan::VbSet;
+use crate::remedy::{Advice, Remedy};
 
 impl BucketMachine {
     /// Holds back what is active at the consumer by a recent poll, and releases what is not.
@@ -44,9 +48,27 @@ impl BucketMachine {
         }
     }
 
-    /// Returns whether a vBucket is active at the consumer by a recent poll.
-    #[must_use]
-    pub fn is_active_here(&self, vb: VbId, now: Duration) -> bool {
-        self.nodes.active_here(&self.settings, now).is_some_and(|active| active.contains(&vb))
+    /// Whether a vBucket is active at the consumer by a recent poll.
+    pub(super) fn is_active_here(&self, vb: VbId) -> bool {
+        let active = self.nodes.active_here(&self.settings, self.now);
+        active.is_some_and(|active| active.contains(&vb))
+    }
+
+    /// Examines a vBucket that is not asked for, because it is active here by the last poll.
+    pub(super) fn examine_held(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveDecision {
+        let cause = Cause::ActiveHere { node: self.settings.node.clone() };
+        self.examine(moving, cause, false, fx)
+    }
+
+    /// Whether a vBucket that was examined because the last poll called it active is not active
+    /// any more. Then the poll was old: it is forgotten, and the move may begin.
+    pub(super) fn was_old(&mut self, vb: VbId, finding: &Cause) -> bool {
+        let Cause::Examined(examined) = finding else { return false };
+        let is_old = matches!(examined.cause, Cause::ActiveHere { .. })
+            && !matches!(examined.remedy, Remedy::Ask(Advice::BothActive | Advice::Unknown));
+        if is_old {
+            self.nodes.forget_active(vb, &self.settings.node);
+        }
+        is_old
     }
 }

@@ -43,7 +43,7 @@ pub struct BucketMachine {
     pub(super) moves_done: MovesDone,
     pub(super) lifecycle: Lifecycle,
     /// The time of the present event.
-    now: Duration,
+    pub(super) now: Duration,
     tasks: u64,
 }
 

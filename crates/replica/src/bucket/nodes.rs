@@ -232,6 +232,11 @@ impl Nodes {
         }
     }
 
+    /// Forgets that a vBucket is active at the consumer.
+    pub(super) fn forget_active(&mut self, vb: VbId, consumer: &str) {
+        self.misfits.remove(Side::Consumer, consumer, std::iter::once(vb));
+    }
+
     /// Returns when the consumer last reported its seqnos.
     pub(super) const fn consumer_heard(&self) -> Option<Duration> {
         self.lags.consumer_heard()

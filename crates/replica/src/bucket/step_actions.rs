@@ -18,6 +18,11 @@ impl BucketMachine {
         moving: &Move,
         fx: &mut BucketEffects,
     ) -> (MoveStep, Duration) {
+        if self.is_active_here(moving.vb())
+            && let MoveDecision::Step(step, limit) = self.examine_held(moving, fx)
+        {
+            return (step, limit);
+        }
         match moving.request.kind {
             MoveKind::WithData => (self.open_stream(moving, fx), self.settings.command),
             MoveKind::Takeover => (self.close_or_refuse(moving, fx), self.settings.takeover_step()),
@@ -107,12 +112,6 @@ impl BucketMachine {
         let is_displaced = self.interrupted.get(&moving.vb()).is_none_or(|link| *link == key);
         let may_repair = is_refused && is_displaced && !moving.was_given_back;
         self.examine(moving, cause, may_repair, fx)
-    }
-
-    /// Examines a vBucket whose stream is not asked for, because it is active here by the last poll.
-    pub(super) fn examine_held(&mut self, moving: &Move, fx: &mut BucketEffects) -> MoveDecision {
-        let cause = Cause::ActiveHere { node: self.settings.node.clone() };
-        self.examine(moving, cause, false, fx)
     }
 
     /// Asks both nodes for their copies before the caller is answered: a link that is lost after
