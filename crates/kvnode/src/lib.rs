@@ -35,7 +35,9 @@ mod sync;
 mod tls;
 
 pub use admission::raise_limit;
+pub use command::VALUE_BYTES_MAX;
 pub use config::{BucketOptions, Limits, NodeConfig, Users};
 pub use node::{Node, NodeError, NodeHandle};
+pub use protocol::KEY_BYTES_MAX;
 pub use tls::Tls;
 pub use vbucket::store::Durability;

@@ -5,6 +5,7 @@
 //! - `arguments`, `file`: the command line and the file; `values`: values that both have
 //! - `configuration`: the two together; `initial_state`: that of a folder
 //! - `log`: where log lines go; `run`: the program; `reload`: what SIGHUP does
+//! - `written`: what the file says to clients of the node
 
 mod arguments;
 mod configuration;
@@ -16,5 +17,9 @@ mod run;
 #[cfg(test)]
 mod tests;
 mod values;
+mod written;
 
-pub use run::main;
+pub use arguments::Arguments;
+pub use run::run;
+pub use values::password;
+pub use written::{Written, written};

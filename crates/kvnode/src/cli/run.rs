@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use log::{info, warn};
 
 use super::arguments::Arguments;
@@ -18,14 +17,13 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 
-/// Runs the program.
+/// Runs a node until a signal stops it.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn run(arguments: &Arguments) -> ExitCode {
     // In a release build a panic ends the process; it must not wait for a log that nobody reads.
     std::panic::set_hook(Box::new(|panic| logger::panicked(NAME, panic)));
-    let arguments = Arguments::parse();
     let exit = match arguments.log().start() {
-        Ok(()) => started(&arguments),
+        Ok(()) => started(arguments),
         Err(error) => failed(&NodeError::Threads(error)),
     };
     logger::finish();
@@ -35,7 +33,7 @@ pub fn main() -> ExitCode {
 fn started(arguments: &Arguments) -> ExitCode {
     let ended = configured(arguments).map_err(NodeError::Config).and_then(|configured| {
         arguments.log().apply(configured.log);
-        run(configured.node, arguments)
+        serve(configured.node, arguments)
     });
     ended.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
@@ -54,7 +52,7 @@ fn failed(error: &NodeError) -> ExitCode {
     ExitCode::from(if matches!(error, NodeError::Config(_)) { WRONG_USAGE } else { FAILED })
 }
 
-fn run(config: NodeConfig, arguments: &Arguments) -> Result<(), NodeError> {
+fn serve(config: NodeConfig, arguments: &Arguments) -> Result<(), NodeError> {
     // Installed first, so that a signal during the start stops the node as well.
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let signals = signals.map_err(NodeError::Threads)?;
