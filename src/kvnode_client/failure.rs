@@ -37,6 +37,7 @@ impl From<LinkError> for Failure {
             Fault::Closed { .. } | Fault::Broken { .. } => {
                 (FAILED, ": is it a data node, does it use TLS (--ca)? Its log may say why")
             }
+            Fault::Tls(_) => (FAILED, ": the options are --ca FILE and --server-name"),
             Fault::Login { .. } => (WRONG, ""),
             Fault::NoBucket { .. } => (WRONG, ": give another --bucket"),
             _ => (FAILED, ""),

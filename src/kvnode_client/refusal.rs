@@ -72,10 +72,11 @@ impl Refusal<'_> {
                  node where it is active, or, where none has it active, run kvnode vbuckets {vb} \
                  --set-state active"
             ),
-            None => format!(
-                "the node does not have this vBucket: ask the node that has it, or create it with \
-                 kvnode vbuckets {vb} --set-state active"
-            ),
+            None => {
+                "the node does not have this vBucket: ask the node that has it; kvnode vbuckets \
+                     shows those of this one"
+                    .to_owned()
+            }
         }
     }
 }

@@ -144,7 +144,8 @@ fn told(node: &Node, set: &VbSet, state: VbState, refused: &Refused) -> Answer {
         "failed": failed,
     });
     let mut answer = Answer::text(text, json);
-    answer.failure = refused.iter().next().and_then(|((status, context), vbs)| {
+    let first = refused.iter().min_by_key(|(_, vbs)| vbs.iter().next());
+    answer.failure = first.and_then(|((status, context), vbs)| {
         let (vb, status) = (vbs.iter().next()?, Status(*status));
         let state = None;
         let refusal = Refusal { address, bucket, key: None, vb, status, context, state };
