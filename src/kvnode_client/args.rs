@@ -98,7 +98,8 @@ pub(super) enum Ask {
               value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
         first: u64,
         /// Bytes of each value, 64 to 20971520 [default: 64 to 65536, most of them small].
-        #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(64..=20_971_520))]
+        #[arg(long, value_name = "BYTES",
+              value_parser = clap::value_parser!(u32).range(64..=20_971_520))]
         size: Option<u32>,
         #[command(flatten)]
         at: At,
