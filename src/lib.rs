@@ -9,6 +9,7 @@
 //! - `admin`: the HTTP API; `client`: the subcommands that use it
 //! - `embedded`: data nodes inside this process; `sample`, `load`, `trickle`: their documents
 //! - `watch`, `catch_up`: the progress of replication, and the wait for its end
+//! - `kvnode_client`: the program `kvnode`, with its commands for a running node
 //! - `verify`, `compare`: the comparison of two nodes over the wire
 
 pub mod admin;
@@ -20,6 +21,7 @@ pub mod compare;
 pub mod config;
 pub mod descriptors;
 pub mod embedded;
+pub mod kvnode_client;
 pub mod load;
 pub mod logging;
 pub mod run;

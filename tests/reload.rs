@@ -214,7 +214,7 @@ async fn sighup_reads_the_users_of_a_data_node_and_its_next_start_is_no_crash() 
     assert_eq!((known("one").await, known("two").await), (true, false));
     toml("two");
     node.signal("HUP");
-    node.logs(&["users, certificates and log settings read again"]).await;
+    node.logs(&["configuration read again", "user one: removed, user two: added"]).await;
     assert_eq!((known("one").await, known("two").await), (false, true));
     fs::write(file("node.toml"), "[[user]]\n").unwrap();
     node.signal("HUP");

@@ -12,7 +12,7 @@ mod page;
 mod show;
 mod sidecar;
 mod streams;
-mod table;
+pub(crate) mod table;
 mod views;
 
 use std::path::Path;
