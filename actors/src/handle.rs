@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
+use events::Events;
 use futures::channel::oneshot;
 use futures::future::join_all;
 use mcbp::VbId;
@@ -43,6 +44,18 @@ impl Replication {
     /// # Errors
     /// The OS error if no thread can be created.
     pub fn start(config: ReplicationConfig) -> std::io::Result<ReplicationHandle> {
+        Self::start_telling(config, &Events::start())
+    }
+
+    /// The same, and tells what happens to `events`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_telling(
+        config: ReplicationConfig,
+        events: &Events,
+    ) -> std::io::Result<ReplicationHandle> {
+        let events = events.clone();
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let (end, ended) = oneshot::channel();
         let thread =
@@ -50,7 +63,7 @@ impl Replication {
                 actix_rt::System::new().block_on(async move {
                     let threads = Threads::start(config.limits.threads);
                     // The receiver waits for this, so it exists.
-                    _ = ready.send(start_buckets(config, &threads));
+                    _ = ready.send(start_buckets(config, &threads, &events));
                     _ = ended.await;
                 });
             })?;
@@ -65,6 +78,7 @@ impl Replication {
 fn start_buckets(
     config: ReplicationConfig,
     threads: &Threads,
+    events: &Events,
 ) -> (Buckets, BTreeMap<String, Arc<Timings>>) {
     let ReplicationConfig { node, producers, buckets, limits } = config;
     let producers = producers.into_iter().map(|endpoint| (endpoint.name.clone(), endpoint));
@@ -78,7 +92,8 @@ fn start_buckets(
             Arc::clone(&producers),
             limits.clone(),
             threads.handles(),
-        );
+        )
+        .telling(events);
         timings.insert(name.clone(), actor.timings());
         let actor = actor.start();
         // No caller waits for the first set-up: failures are retried, and the status shows them.

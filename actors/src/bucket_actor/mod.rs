@@ -2,6 +2,7 @@
 //! addresses, tasks and callers, and decides nothing.
 
 mod links;
+mod notes;
 mod read;
 mod tasks;
 mod traffic;
@@ -12,11 +13,12 @@ use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
 use actix_rt::ArbiterHandle;
+use events::Events;
 use futures::channel::oneshot;
 use relay::Endpoint;
 use replica::bucket::{
     BucketCommand, BucketEffect, BucketEvent, BucketMachine, CommandError, Done, LinkReport,
-    LogLevel, LogLine, Moment, PollAnswer, TaskId,
+    Moment, PollAnswer, TaskId,
 };
 use replica::link::Ticket;
 use replica::liveness;
@@ -63,6 +65,8 @@ pub(crate) struct BucketActor {
     polls: LagPolls,
     traffic: Traffic,
     timings: Arc<Timings>,
+    events: Events,
+    misfits: BTreeMap<String, String>,
     started: Instant,
     /// When the last event was handled.
     last_event: Duration,
@@ -95,6 +99,8 @@ impl BucketActor {
             polls: LagPolls::default(),
             traffic: Traffic::default(),
             timings: Arc::default(),
+            events: Events::default(),
+            misfits: BTreeMap::new(),
             started: Instant::now(),
             last_event: Duration::ZERO,
             wake: None,
@@ -151,7 +157,10 @@ impl BucketActor {
                 let nodes = (self.bucket.as_str(), &self.node, &*self.producers);
                 self.polls.follow(&desired, nodes, &self.limits, &reports);
             }
-            BucketEffect::Estimate(task, key, vb) => self.estimate(task, &key, vb, ctx),
+            BucketEffect::Estimate(task, key, vb) => {
+                self.note_copying(&key, vb);
+                self.estimate(task, &key, vb, ctx);
+            }
             BucketEffect::Examine(task, examine) => self.examine(task, examine, ctx),
             BucketEffect::Cancel(task) => self.cancel(task, ctx),
             BucketEffect::Answer(ticket, result) => {
@@ -160,7 +169,7 @@ impl BucketActor {
                     _ = caller.send(result);
                 }
             }
-            BucketEffect::Log(LogLine { level, text }) => log::log!(log_level(level), "{text}"),
+            BucketEffect::Log(line) => self.tell(&line),
         }
     }
 
@@ -181,14 +190,6 @@ impl BucketActor {
             });
             (at, wake)
         });
-    }
-}
-
-const fn log_level(level: LogLevel) -> log::Level {
-    match level {
-        LogLevel::Error => log::Level::Error,
-        LogLevel::Warn => log::Level::Warn,
-        LogLevel::Info => log::Level::Info,
     }
 }
 
@@ -242,6 +243,10 @@ impl Handler<NodePolled> for BucketActor {
         if is_sign {
             self.traffic.heard(&polled.node, self.now());
         }
+        let node = matches!(polled.answer, PollAnswer::Misfits(_)).then(|| polled.node.clone());
         self.event(BucketEvent::Polled(polled), ctx);
+        if let Some(node) = node {
+            self.note_misfits(node);
+        }
     }
 }

@@ -4,12 +4,11 @@
 //! the queue. Where nobody reads the log, the queue fills and further lines are dropped and
 //! counted; the program goes on, and its exit waits for the writer only while that makes progress.
 //!
-//! - `fields`: the fields of a message; `format`: a line as logfmt or JSON
+//! - `format`: a line as logfmt or JSON
 //! - `limits`: which lines are suppressed because their event repeats
 //! - `queue`: the bounded queue; `streams`: what it is written to
 //! - `settings`: levels and filters; `global`: the logger of the process
 
-mod fields;
 mod format;
 mod global;
 mod limits;

@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fuzz", &["mcbp"]),
     ("replica", &["invariant", "logline", "mcbp"]),
     ("desired", &["mcbp", "replica"]),
+    ("events", &["logline", "mcbp", "replica"]),
     ("vbucket", &["invariant", "mcbp"]),
     ("relay", &["invariant", "logline", "mcbp"]),
     ("store", &["failpoint", "invariant", "logline", "mcbp", "vbucket"]),
@@ -37,7 +38,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "vbucket",
         ],
     ),
-    ("dcp-actors", &["exposition", "invariant", "logline", "mcbp", "relay", "replica"]),
+    ("dcp-actors", &["events", "exposition", "invariant", "logline", "mcbp", "relay", "replica"]),
     ("bench", &["kvnode", "mcbp", "relay"]),
     ("counts", &["mcbp", "relay", "replica", "store", "vbucket"]),
     (
@@ -45,6 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "dcp-actors",
             "desired",
+            "events",
             "exposition",
             "invariant",
             "kvnode",
