@@ -10,13 +10,16 @@ mod links;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_web::http::header::ACCEPT;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use dcp_actors::{BucketStatus, Timings};
+use events::Kind;
 use exposition::{Durations, Format, certificate, process};
 use invariant::{Broken, Place, broken};
 use mcbp::Side;
@@ -49,6 +52,8 @@ pub(super) async fn metrics(
         certificates: certificates(&state),
         buckets,
         broken: invariant::counts(),
+        events: state.events.counts(),
+        followers: state.followers.load(Ordering::Relaxed) as u64,
     };
     Ok(HttpResponse::Ok().content_type(format.content_type()).body(text(page, format)?))
 }
@@ -98,6 +103,10 @@ struct Snapshot {
     certificates: Vec<(Certificate, i64)>,
     /// Broken invariants of the whole process, by place.
     broken: Vec<(Place, u64)>,
+    /// Events since the start, by kind.
+    events: BTreeMap<Kind, u64>,
+    /// Clients that follow the events.
+    followers: u64,
 }
 
 impl Collector for Snapshot {
@@ -114,6 +123,7 @@ impl Collector for Snapshot {
         self.durations(&mut out)?;
         self.expiry(&mut out)?;
         self.broken_invariants(&mut out)?;
+        self.events(&mut out)?;
         log_lines(&mut out)
     }
 }
@@ -183,6 +193,13 @@ impl Snapshot {
             out.histogram(name, help, self.timings.iter().filter_map(of))?;
         }
         Ok(())
+    }
+
+    fn events(&self, out: &mut Out<'_>) -> fmt::Result {
+        let counts = self.events.iter().map(|(kind, count)| ([("kind", kind.name())], *count));
+        out.counter("dcp_proxy_events", "Events of GET /api/v1/events, by kind", counts)?;
+        let help = "Clients that follow GET /api/v1/events";
+        out.gauge("dcp_proxy_event_followers", help, [([], self.followers)])
     }
 
     fn broken_invariants(&self, out: &mut Out<'_>) -> fmt::Result {

@@ -8,8 +8,10 @@
 mod access;
 mod body;
 mod commands;
+mod connections;
 mod effective;
 mod error;
+mod events;
 mod log_level;
 mod metrics;
 mod moves;
@@ -27,6 +29,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use ::events::Events;
 use actix_web::rt;
 use socket2::{Domain, Socket, Type};
 use tokio_util::sync::CancellationToken;
@@ -93,6 +96,12 @@ impl Admin {
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What happens to replication, for whoever has something to tell.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.state.events.clone()
     }
 
     /// Hands over the running replication. Only the first call has an effect.

@@ -5,7 +5,7 @@ use actix_web::web::{self, PathConfig, ServiceConfig};
 use actix_web::{HttpRequest, Resource, Route, guard};
 
 use super::error::ApiError;
-use super::{commands, log_level, metrics, moves, reads};
+use super::{commands, events, log_level, metrics, moves, reads};
 
 pub(super) fn routes(app: &mut ServiceConfig) {
     let (get, put, post, delete) = (Method::GET, Method::PUT, Method::POST, Method::DELETE);
@@ -26,6 +26,7 @@ pub(super) fn routes(app: &mut ServiceConfig) {
         ))
         .service(at("/api/v1/status", [(&get, route(&get).to(reads::status))]))
         .service(at("/api/v1/replications", [(&get, route(&get).to(reads::replications))]))
+        .service(at("/api/v1/events", [(&get, route(&get).to(events::events))]))
         .service(at(
             "/api/v1/buckets/{bucket}/replications",
             [

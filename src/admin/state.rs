@@ -1,9 +1,11 @@
 //! The shared state of the handlers: facts of this process, and the replication once it runs.
 
-use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use dcp_actors::{BucketStatus, ReplicationHandle};
+use events::{Events, Kind, Level};
 use serde::Serialize;
 use serde_json::Value;
 use tokio::time::timeout;
@@ -69,11 +71,18 @@ pub(super) struct State {
     pub(super) certificates: Vec<Certificate>,
     pub(super) started: Instant,
     pub(super) stop: CancellationToken,
+    /// What happens to replication.
+    pub(super) events: Events,
+    /// How many clients follow the events.
+    pub(super) followers: Arc<AtomicUsize>,
     running: OnceLock<Replicating>,
 }
 
 impl State {
     pub(super) fn new(config: &Config, stop: CancellationToken) -> Self {
+        let events = Events::start();
+        let text = format!("dcp-proxy {} has started", env!("CARGO_PKG_VERSION"));
+        events.note(Level::Info, Kind::Started, None, text);
         Self {
             node: config.node.name().to_owned(),
             producers: config.producers.iter().map(|node| node.name().to_owned()).collect(),
@@ -83,6 +92,8 @@ impl State {
             certificates: config.certificates.clone(),
             started: Instant::now(),
             stop,
+            events,
+            followers: Arc::default(),
             running: OnceLock::new(),
         }
     }

@@ -91,12 +91,13 @@ impl Job<'_> {
             connections: bucket.connections,
             desired: bucket.desired.clone(),
         };
-        Ok(Replication::start(ReplicationConfig {
+        let config = ReplicationConfig {
             node: self.nodes.endpoint(&self.config.node)?,
             producers: self.producers()?,
             buckets: self.config.buckets.iter().map(plan).collect(),
             limits: self.config.limits.replication(),
-        })?)
+        };
+        Ok(Replication::start_telling(config, &self.admin.events())?)
     }
 
     fn producers(&self) -> Result<Vec<Endpoint>, EmbeddedError> {
