@@ -1,6 +1,7 @@
 //! The replication sidecar as a library, so that every part can be tested; `main.rs` is thin.
 //!
 //! - `cli`, `config`: the command line and `proxy.toml`
+//! - `completions`, `man`: what shells and `man` know of the command line
 //! - `logging`, `screen`, `signals`: output and signals; `reload`: what SIGHUP does
 //! - `descriptors`: whether there are enough of them
 //! - `run`: the main job, step by step; `story`: its output
@@ -14,11 +15,13 @@ pub mod catch_up;
 pub mod cli;
 pub mod client;
 pub mod compare;
+pub mod completions;
 pub mod config;
 pub mod descriptors;
 pub mod embedded;
 pub mod load;
 pub mod logging;
+pub mod man;
 pub mod reload;
 pub mod run;
 pub mod sample;

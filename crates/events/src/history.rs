@@ -110,7 +110,7 @@ impl History {
         for (key, more) in self.equal.take_suppressed(at.now) {
             let vbuckets = self.left_out.remove(&key).unwrap_or_default();
             let (kind, level, [bucket, link, node]) = key;
-            let text = format!("{more} more events of this kind, of the same source");
+            let text = "of the same source, not recorded one by one".to_owned();
             let event =
                 Event { bucket, link, node, vbuckets, more, ..Event::new(level, kind, text) };
             self.record(event, at);

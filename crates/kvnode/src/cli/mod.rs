@@ -18,3 +18,9 @@ mod tests;
 mod values;
 
 pub use run::main;
+
+/// The definition of the command line, for completion scripts and man pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    <arguments::Arguments as clap::CommandFactory>::command()
+}
