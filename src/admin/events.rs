@@ -216,3 +216,17 @@ fn text(gap: Option<&Gap>, events: &[Arc<Recorded>]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_is_in_the_documents_with_its_meaning() {
+        let text = include_str!("../../docs/admin-api.md");
+        for kind in Kind::ALL {
+            let row = format!("\n| `{kind}` | {} |\n", kind.meaning());
+            assert!(text.contains(&row), "docs/admin-api.md needs{row}");
+        }
+    }
+}

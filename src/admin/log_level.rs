@@ -117,9 +117,8 @@ mod tests {
             (r#"{"reset":true,"level":"info"}"#, Err(invalid)),
             (
                 r#"{"filters":{"relay":"loud"}}"#,
-                Err(
-                    "relay: unknown log level \"loud\": give off, error, warn, info, debug or trace",
-                ),
+                Err("relay: unknown log level \"loud\": give off, error, warn, info, debug or \
+                     trace"),
             ),
             (
                 r#"{"filters":{"hyper":"info"}}"#,

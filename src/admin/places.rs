@@ -24,8 +24,8 @@ const GRACE: Duration = Duration::from_millis(200);
 /// The longest time without a request in progress. Covers keep-alive, the head of a request, and a
 /// slow reader of the longest answer.
 const IDLE_MAX: Duration = Duration::from_secs(300);
-/// The longest time for which a client that takes an answer without end takes nothing of it. Some of
-/// it is written every 15 seconds at least.
+/// The longest time for which a client that takes an answer without end takes nothing of it. Some
+/// of it is written every 15 seconds at least.
 const TAKES_NOTHING_MAX: Duration = Duration::from_secs(60);
 
 /// A connection; numbers are not used again.

@@ -16,7 +16,7 @@ pub struct EventsArgs {
     #[arg(long, value_name = "BUCKET")]
     pub bucket: Option<String>,
     /// Show events of these kinds only, such as link-down,stream-failed.
-    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = |text: &str| text.parse::<Kind>())]
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind)]
     pub kind: Vec<Kind>,
     /// Show events of this level and more important ones: error, warn or info.
     #[arg(long, value_name = "LEVEL", value_parser = |text: &str| text.parse::<Level>())]
@@ -27,4 +27,8 @@ pub struct EventsArgs {
     /// The sidecar.
     #[command(flatten)]
     pub to: To,
+}
+
+fn kind(word: &str) -> Result<Kind, String> {
+    word.parse()
 }

@@ -99,13 +99,13 @@ mod tests {
             "events": [
                 {
                     "id": "a-8", "seq": 8, "time": "2026-11-29T01:02:03.004Z", "level": "warn",
-                    "kind": "stream-failed", "bucket": "default", "link": "replication:a->b:default",
-                    "node": null, "vbuckets": "7", "more": 0, "text": "stream failed reason=\"x\u{1b}\"",
+                    "kind": "stream-failed", "bucket": "default", "link": "a->b:c",
+                    "node": null, "vbuckets": "7", "more": 0, "text": "failed reason=\"x\u{1b}\"",
                 },
                 {
                     "id": "a-9", "seq": 9, "time": "2026-11-29T01:02:04.004Z", "level": "info",
                     "kind": "moved", "bucket": "default", "link": null, "node": "alpha",
-                    "vbuckets": "20-1023", "more": 1004, "text": "not recorded one by one",
+                    "vbuckets": "20-1023", "more": 1004, "text": "others",
                 },
                 { "time": "2026-11-29T01:02:05.004Z", "kind": "later-word", "text": "x" },
             ],
@@ -115,8 +115,8 @@ mod tests {
         printer.list(&answer).unwrap();
         insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
         -- 7 events were missed
-        2026-11-29T01:02:03.004Z WARN  stream-failed replication:a->b:default vb 7: stream failed reason="x "
-        2026-11-29T01:02:04.004Z INFO  moved default alpha vb 20-1023 (1004 more): not recorded one by one
+        2026-11-29T01:02:03.004Z WARN  stream-failed a->b:c vb 7: failed reason="x "
+        2026-11-29T01:02:04.004Z INFO  moved default alpha vb 20-1023 (1004 more): others
         2026-11-29T01:02:05.004Z       later-word: x
         "#);
     }

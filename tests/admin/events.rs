@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
-use dcp_proxy::admin::Admin;
 use ::events::{Event, Events, Kind, Level};
+use dcp_proxy::admin::Admin;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;

@@ -27,7 +27,7 @@ pub struct Event {
     pub node: Option<String>,
     /// The vBuckets, as far as they are known.
     pub vbuckets: VbSet,
-    /// 0, or for how many further equal events this one stands: they are not recorded by themselves.
+    /// 0, or for how many further equal events this one stands, which are not recorded themselves.
     pub more: u64,
     /// What happened, for people: one line.
     pub text: String,

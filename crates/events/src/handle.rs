@@ -218,8 +218,12 @@ mod tests {
         assert!(time.len() == 24 && time.ends_with('Z') && time.contains('T'), "{time}");
         json.as_object_mut().unwrap().retain(|key, _| key != "id" && key != "time");
         assert_eq!(
-            json.to_string(),
-            r#"{"bucket":"default","kind":"stream-failed","level":"warn","link":null,"more":0,"node":"alpha","seq":1,"text":"stream failed","vbuckets":"0-3,7"}"#
+            json,
+            serde_json::json!({
+                "bucket": "default", "kind": "stream-failed", "level": "warn", "link": null,
+                "more": 0, "node": "alpha", "seq": 1, "text": "stream failed",
+                "vbuckets": "0-3,7",
+            })
         );
     }
 }

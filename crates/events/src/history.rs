@@ -1,7 +1,7 @@
 //! What is kept of the events. Pure: events and times in, pages out.
 //!
-//! Equal events (of one kind, level, bucket, link and node) are recorded one by one up to a limit in
-//! a window; the others become one event with their number and vBuckets once the window has ended.
+//! Equal events (of one kind, level, bucket, link and node) are recorded one by one up to a limit
+//! in a window; the others become one event with their number and vBuckets once it has ended.
 //! So 1,024 streams that fail together do not push out what happened before.
 
 use std::collections::{BTreeMap, VecDeque};

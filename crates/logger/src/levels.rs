@@ -38,8 +38,8 @@ impl Levels {
         log::set_max_level(highest.map_or(self.level, |highest| highest.max(self.level)));
     }
 
-    /// Whether a line is written. `base` is what the packages have without a change at run time, as
-    /// an upper bound if it `is_bound`; a module with a level of its own does not need it otherwise.
+    /// Whether a line is written. `base` is what the packages have without a change at run time. A
+    /// module with a level of its own needs it only if it `is_bound`, which means RUST_LOG.
     fn allow(&self, line: &Metadata<'_>, is_bound: bool, base: impl FnOnce() -> bool) -> bool {
         let is_of = |module: &&str| is_within(line.target(), module);
         let modules = self.modules.keys().map(String::as_str);
@@ -105,7 +105,8 @@ mod tests {
         let filters: Filters = "relay=warn,relay::pump=trace,kvnode=debug".parse().unwrap();
         let mut levels = Levels::none();
         (levels.level, levels.modules) = (LevelFilter::Info, filters.modules);
-        // Target, level, what the packages have, and whether it is written without and with RUST_LOG.
+        // Target, level, what the packages have, and whether it is written, without and with
+        // RUST_LOG.
         let table = [
             ("relay", Level::Warn, true, (true, true)),
             ("relay", Level::Info, true, (false, false)),
