@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use log::LevelFilter;
 use logger::Format;
 
@@ -55,9 +56,33 @@ impl Cli {
 pub enum Command {
     /// Check the configuration and print the effective values without secrets.
     Check,
+    /// Print the completion script of a shell, for `source` or the folder of its completions.
+    Completions {
+        /// The shell.
+        shell: Shell,
+        /// The program to complete.
+        #[arg(long, value_enum, default_value_t)]
+        program: Program,
+    },
+    /// Print the man page, or write the pages of both programs and of every subcommand to a folder.
+    Man {
+        /// The folder; made if it is not there.
+        #[arg(value_name = "DIR")]
+        folder: Option<PathBuf>,
+    },
     /// Ask a running sidecar.
     #[command(flatten)]
     Ask(Ask),
+}
+
+/// A program of this project.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum Program {
+    /// The sidecar.
+    #[default]
+    DcpProxy,
+    /// The data node.
+    Kvnode,
 }
 
 impl Cli {

@@ -3,6 +3,7 @@
 //! - `cli`, `config`: the command line and `proxy.toml`
 //! - `logging`, `screen`, `signals`: output and signals
 //! - `clock`: times as text
+//! - `completions`, `man`: what shells and `man` know of the command line
 //! - `descriptors`: whether there are enough of them
 //! - `run`: the main job, step by step; `story`: its output
 //! - `sources`: what is wanted: file, etcd, and what was changed at run time; reload
@@ -18,12 +19,14 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod compare;
+pub mod completions;
 pub mod config;
 pub mod descriptors;
 pub mod embedded;
 pub mod kvnode_client;
 pub mod load;
 pub mod logging;
+pub mod man;
 pub mod run;
 pub mod sample;
 pub mod screen;

@@ -17,6 +17,13 @@ pub struct Asked {
     pub format: Option<Format>,
 }
 
+/// The packages of the sidecar itself, as they are named in log lines.
+const OWN: [&str; 3] = ["dcp_proxy", "dcp_actors", "relay"];
+/// Those of data nodes inside this process, which log warnings only unless they are asked for more.
+const QUIET: [&str; 2] = ["kvnode", "store"];
+/// The packages whose level can be set by themselves.
+pub const MODULES: [&str; 5] = ["dcp_proxy", "dcp_actors", "relay", "kvnode", "store"];
+
 /// Starts logging to standard error through `screen`.
 ///
 /// # Errors
@@ -25,8 +32,8 @@ pub fn start(asked: Asked, screen: &Screen) -> io::Result<()> {
     let settings = Settings {
         level: asked.level,
         format: asked.format.unwrap_or_default(),
-        own: &["dcp_proxy", "dcp_actors", "relay"],
-        quiet: &["kvnode", "store"],
+        own: &OWN,
+        quiet: &QUIET,
     };
     logger::start(settings, screen.sink()?)
 }

@@ -11,7 +11,7 @@ use dcp_proxy::logging::Asked;
 use dcp_proxy::run::{self, Options, RunError};
 use dcp_proxy::screen::Screen;
 use dcp_proxy::sources::Sources;
-use dcp_proxy::{descriptors, logging, signals};
+use dcp_proxy::{completions, descriptors, logging, man, signals};
 use logger::{Format, Stream};
 
 /// The exit code for wrong usage or configuration; clap uses the same.
@@ -27,6 +27,11 @@ fn main() -> ExitCode {
                 Exit::Wrong => ExitCode::from(WRONG),
             }
         }
+        Some(Command::Completions { shell, program }) => {
+            printed(completions::print(*program, *shell, &mut std::io::stdout().lock()))
+        }
+        Some(Command::Man { folder: None }) => printed(man::print(&mut std::io::stdout().lock())),
+        Some(Command::Man { folder: Some(folder) }) => printed(man::write(folder)),
         Some(Command::Check) => with_config(&cli, |config, screen| {
             screen.say(format!("{} is valid:", cli.config_file().display()));
             screen.say(config.to_string().trim_end());
@@ -42,6 +47,18 @@ fn main() -> ExitCode {
             let options = Options { once: cli.once, admin_file: cli.admin_file.clone() };
             replicate(config, &options, screen, cli.log())
         }),
+    }
+}
+
+/// The exit code after output for people or shells. A reader that has closed the pipe, as `head`
+/// does, is no failure.
+fn printed(result: std::io::Result<()>) -> ExitCode {
+    match result {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            eprintln!("failed: {error}");
+            ExitCode::FAILURE
+        }
+        Ok(()) | Err(_) => ExitCode::SUCCESS,
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use actix::{Actor, Addr};
 use actix_rt::ArbiterHandle;
+use events::Events;
 use futures::channel::oneshot;
 use relay::Endpoint;
 use replica::bucket::{BucketCommand, Change, CommandError};
@@ -24,6 +25,8 @@ pub(crate) struct Buckets {
     own: ArbiterHandle,
     /// Where the links run.
     arbiters: Vec<ArbiterHandle>,
+    /// What happens is told to them.
+    events: Events,
     moved: MovedOut,
     /// Locked for moments only, never while anything is awaited.
     state: Arc<Mutex<State>>,
@@ -51,11 +54,12 @@ impl Buckets {
         limits: ControlLimits,
         own: ArbiterHandle,
         arbiters: Vec<ArbiterHandle>,
+        events: Events,
     ) -> Self {
         let producers = by_name(producers);
         let state = State { buckets: BTreeMap::new(), producers, is_stopping: false };
         let (moved, state) = (MovedOut::default(), Arc::new(Mutex::new(state)));
-        Self { node, limits, own, arbiters, moved, state }
+        Self { node, limits, own, arbiters, events, moved, state }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -93,6 +97,7 @@ impl Buckets {
             arbiters: self.arbiters.clone(),
             moved: self.moved.clone(),
             timings: Arc::clone(&timings),
+            events: self.events.clone(),
         };
         let of = name.clone();
         let make = move |_: &mut _| BucketActor::new(of, connections, parts);

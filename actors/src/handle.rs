@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use actix_rt::ArbiterHandle;
+use events::Events;
 use futures::channel::oneshot;
 use futures::future::join_all;
 use mcbp::VbId;
@@ -43,6 +44,18 @@ impl Replication {
     /// The OS error if no thread can be created; and a plan that names a bucket twice, or a
     /// producer that is missing.
     pub fn start(config: ReplicationConfig) -> std::io::Result<ReplicationHandle> {
+        Self::start_telling(config, &Events::start())
+    }
+
+    /// The same, and tells what happens to `events`.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_telling(
+        config: ReplicationConfig,
+        events: &Events,
+    ) -> std::io::Result<ReplicationHandle> {
+        let events = events.clone();
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let (end, ended) = oneshot::channel();
         let thread =
@@ -52,7 +65,7 @@ impl Replication {
                     let threads = Threads::start(config.limits.threads);
                     let own = actix_rt::System::current().arbiter().clone();
                     // The receiver waits for this, so it exists.
-                    _ = ready.send(start_buckets(config, own, &threads));
+                    _ = ready.send(start_buckets(config, own, &threads, events));
                     _ = ended.await;
                 });
             })?;
@@ -69,9 +82,10 @@ fn start_buckets(
     config: ReplicationConfig,
     own: ArbiterHandle,
     threads: &Threads,
+    events: Events,
 ) -> Result<Buckets, CommandError> {
     let ReplicationConfig { node, producers, buckets: plans, limits } = config;
-    let buckets = Buckets::new(node, producers, limits, own, threads.handles());
+    let buckets = Buckets::new(node, producers, limits, own, threads.handles(), events);
     for plan in plans {
         buckets.add(plan)?;
     }

@@ -139,14 +139,6 @@ pub(super) struct OneOrAll {
     pub(super) bucket: Option<String>,
 }
 
-/// `{"level": "debug"}`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Level {
-    /// The name of a level.
-    pub(super) level: String,
-}
-
 /// `{"alpha": "0-511,600", "gamma": "512-599"}`, each name at most once.
 #[derive(Debug)]
 pub(super) struct Replicate(BTreeMap<String, String>);

@@ -8,6 +8,7 @@ use actix_web::web::{Data, Json, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse, Responder};
 use dcp_actors::Restart;
 use desired::{BucketMaps, Change, Diff, Selection};
+use events::{Kind, Level};
 use logline::value;
 use mcbp::VbId;
 use replica::plan::{Desired, VBUCKETS_MAX};
@@ -34,8 +35,7 @@ pub(super) async fn replicate(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (bucket, desired) = map(&state, bucket, payload).await?;
-    let what = format!("replicate bucket={bucket} desired={}", words(&desired));
-    change(&state, &request, bucket, Change::Replace(desired), what).await
+    change(&state, &request, bucket, Change::Replace(desired)).await
 }
 
 /// `PATCH /api/v1/buckets/{bucket}/replications`: adds vBuckets, keeps all others.
@@ -46,8 +46,7 @@ pub(super) async fn add(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (bucket, added) = map(&state, bucket, payload).await?;
-    let what = format!("replicate bucket={bucket} added={}", words(&added));
-    change(&state, &request, bucket, Change::Add(added), what).await
+    change(&state, &request, bucket, Change::Add(added)).await
 }
 
 /// `POST /api/v1/buckets/{bucket}/replications/remove`: removes vBuckets, keeps all others.
@@ -58,8 +57,7 @@ pub(super) async fn remove(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (bucket, removed) = map(&state, bucket, payload).await?;
-    let what = format!("replicate bucket={bucket} removed={}", words(&removed));
-    change(&state, &request, bucket, Change::Remove(removed), what).await
+    change(&state, &request, bucket, Change::Remove(removed)).await
 }
 
 /// The bucket of a path, and the map in the body of the request.
@@ -74,12 +72,6 @@ async fn map(
     Ok((bucket, desired))
 }
 
-/// A map as a value of a log line.
-fn words(desired: &Desired) -> String {
-    let words = desired.producers().iter().map(|(producer, set)| format!("{producer}={set}"));
-    value(words.collect::<Vec<_>>().join(" ")).to_string()
-}
-
 /// `PUT /api/v1/buckets/{bucket}/vbuckets/{vb}/replication`: sets one vBucket, keeps the others.
 pub(super) async fn replicate_one(
     state: Data<State>,
@@ -88,8 +80,7 @@ pub(super) async fn replicate_one(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let VbSource { bucket, vb, from } = target(&state, path, payload).await?;
-    let what = format!("replicate bucket={bucket} vb={} from={from}", vb.0);
-    change(&state, &request, bucket, Change::One { vb, from: Some(from) }, what).await
+    change(&state, &request, bucket, Change::One { vb, from: Some(from) }).await
 }
 
 /// `DELETE /api/v1/buckets/{bucket}/vbuckets/{vb}/replication`: removes one vBucket, keeps the
@@ -100,8 +91,7 @@ pub(super) async fn close_one(
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let (bucket, vb) = vbucket(&state, path)?;
-    let what = format!("close bucket={bucket} vb={}", vb.0);
-    change(&state, &request, bucket, Change::One { vb, from: None }, what).await
+    change(&state, &request, bucket, Change::One { vb, from: None }).await
 }
 
 /// `PUT /api/v1/buckets/{bucket}/connections`: sets the number of connections to each producer.
@@ -114,8 +104,7 @@ pub(super) async fn connections(
     let bucket = bucket.into_inner();
     state.bucket(&bucket)?;
     let connections = body::json::<body::Connections>(payload).await?.count()?;
-    let what = format!("connections bucket={bucket} count={}", connections.count());
-    change(&state, &request, bucket, Change::Connections(connections), what).await
+    change(&state, &request, bucket, Change::Connections(connections)).await
 }
 
 /// `POST /api/v1/buckets/{bucket}/pause`: closes streams until they are resumed.
@@ -126,8 +115,7 @@ pub(super) async fn pause(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (bucket, which) = selection(&state, bucket, payload).await?;
-    let what = format!("pause bucket={bucket} {}", chosen(&which));
-    change(&state, &request, bucket, Change::Pause(which), what).await
+    change(&state, &request, bucket, Change::Pause(which)).await
 }
 
 /// `POST /api/v1/buckets/{bucket}/resume`: opens the streams of paused vBuckets again.
@@ -138,8 +126,7 @@ pub(super) async fn resume(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let (bucket, which) = selection(&state, bucket, payload).await?;
-    let what = format!("resume bucket={bucket} {}", chosen(&which));
-    change(&state, &request, bucket, Change::Resume(which), what).await
+    change(&state, &request, bucket, Change::Resume(which)).await
 }
 
 /// `POST /api/v1/buckets/{bucket}/restart`: closes a link or streams, and opens them again.
@@ -161,6 +148,7 @@ pub(super) async fn restart(
         Restart::Streams(vbs) => format!("vbs={vbs}"),
     };
     let what = format!("restart bucket={bucket} {named} client={}", client(&request));
+    state.events.note(Level::Info, Kind::Restarted, Some(&bucket), named);
     let open = to_its_end(what, async move { replication.restart(&bucket, restart).await }).await?;
     Ok(Json(json!({ "open": open })))
 }
@@ -174,13 +162,6 @@ async fn selection(
     state.bucket(&bucket)?;
     let which = body::json::<body::Select>(payload).await?.selection(&state.producers())?;
     Ok((bucket, which))
-}
-
-/// A selection as values of a log line.
-fn chosen(which: &Selection) -> String {
-    let producer = which.producer.as_deref().unwrap_or("all");
-    let vbs = which.vbuckets.as_ref().map_or_else(|| "all".to_owned(), ToString::to_string);
-    format!("producer={producer} vbs={vbs}")
 }
 
 /// A vBucket and the producer that it is to come from.
@@ -218,7 +199,6 @@ async fn change(
     request: &HttpRequest,
     bucket: String,
     change: Change,
-    what: String,
 ) -> Result<HttpResponse, ApiError> {
     let (client, expected) = (client(request), preconditions::if_match(request)?);
     let sources = state.sources.clone();
@@ -229,7 +209,7 @@ async fn change(
         let body = json!({ "dry_run": true, "opens": opens, "closes": closes, "stays": stays });
         return Ok(preconditions::tagged(revision).json(body));
     }
-    let what = format!("{what} client={client}");
+    let what = format!("change bucket={bucket} what={} client={client}", value(&change));
     let done =
         to_its_end(what, async move { sources.change(&bucket, change, &client, expected).await });
     let Changed { open, revision } = done.await?;

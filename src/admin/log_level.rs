@@ -1,27 +1,133 @@
-//! Reads and changes the log level of the running process.
+//! Reads and changes the log levels of the running process: one for all, and those of modules.
 
-use actix_web::web::{Json, Payload};
+use std::collections::BTreeMap;
+
+use ::events::{Kind, Level};
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json, Payload};
 use log::LevelFilter;
+use logger::{Filters, InForce, word};
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::{self, Level};
+use super::body;
+use super::commands::client;
 use super::error::ApiError;
+use super::state::State;
+use crate::logging;
+
+/// `{"level": "debug", "filters": {"relay": "trace"}}`, or `{"reset": true}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Levels {
+    /// The name of a level; the present one stays without.
+    level: Option<String>,
+    /// The levels of modules. They replace all that there are.
+    filters: Option<BTreeMap<String, String>>,
+    /// Back to what is configured.
+    #[serde(default)]
+    reset: bool,
+}
+
+impl Levels {
+    /// The filters to set; `None` to return to what is configured.
+    fn filters(self) -> Result<Option<Filters>, String> {
+        let allowed = "give \"level\", \"filters\", or \"reset\": true alone";
+        match self {
+            Self { level: None, filters: None, reset: true } => Ok(None),
+            Self { level: None, filters: None, reset: false } | Self { reset: true, .. } => {
+                Err(format!("invalid body: {allowed}"))
+            }
+            Self { level, filters, reset: false } => {
+                let level = level.as_deref().map(logger::level).transpose()?;
+                let parse = |(module, name): (String, String)| -> Result<_, String> {
+                    let level = logger::level(&name);
+                    Ok((module.clone(), level.map_err(|error| format!("{module}: {error}"))?))
+                };
+                let modules = filters.unwrap_or_default().into_iter().map(parse);
+                let filters = Filters { level, modules: modules.collect::<Result<_, _>>()? };
+                filters.check(&logging::MODULES)?;
+                Ok(Some(filters))
+            }
+        }
+    }
+}
 
 /// `GET /log-level`.
 pub(super) async fn read() -> Json<Value> {
-    Json(json!({ "level": log::max_level().as_str().to_lowercase() }))
+    let InForce { level, modules, configured } = logger::in_force();
+    let modules = modules.into_iter().map(|(module, level)| (module, Value::from(word(level))));
+    Json(json!({
+        "level": word(level),
+        "filters": modules.collect::<serde_json::Map<_, _>>(),
+        "configured": word(configured),
+        "rust_log": logger::rust_log(),
+    }))
 }
 
 /// `PUT /log-level`. Where RUST_LOG is set, it remains an upper bound.
-pub(super) async fn set(payload: Payload) -> Result<Json<Value>, ApiError> {
-    let Level { level } = body::json(payload).await?;
-    let wrong = |_| {
-        let levels = "give off, error, warn, info, debug or trace";
-        ApiError::Wrong(format!("unknown log level {level:?}: {levels}"))
-    };
-    let new: LevelFilter = level.parse().map_err(wrong)?;
-    let old = log::max_level();
-    logger::set_level(new);
-    log::info!("log level changed from={old} to={new}");
+pub(super) async fn set(
+    state: Data<State>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<Value>, ApiError> {
+    let levels: Levels = body::json(payload).await?;
+    let filters = levels.filters().map_err(ApiError::Wrong)?;
+    let old = text(logger::in_force());
+    match filters {
+        Some(filters) => logger::set_filters(filters),
+        None => logger::reset_filters(),
+    }
+    let (new, client) = (text(logger::in_force()), client(&request));
+    // Whoever turned the log off wants no line, and whoever turns it on sees this one.
+    if log::max_level() >= LevelFilter::Info {
+        let (old, new) = (logline::value(&old), logline::value(&new));
+        log::info!("log level changed from={old} to={new} client={client}");
+    }
+    let said = format!("log level changed from {old} to {new} by {client}");
+    state.events.note(Level::Info, Kind::LogLevel, None, said);
     Ok(read().await)
+}
+
+fn text(InForce { level, modules, .. }: InForce) -> String {
+    Filters { level: Some(level), modules }.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filters(body: &str) -> Result<String, String> {
+        let levels: Levels = serde_json::from_str(body).map_err(|error| error.to_string())?;
+        let filters = levels.filters()?;
+        Ok(filters.map_or_else(|| "reset".to_owned(), |filters| filters.to_string()))
+    }
+
+    #[test]
+    fn what_is_set_and_what_is_wrong() {
+        let invalid = "invalid body: give \"level\", \"filters\", or \"reset\": true alone";
+        for (body, expected) in [
+            (r#"{"level":"DEBUG"}"#, Ok("debug")),
+            (r#"{"level":"info","filters":{"relay":"trace"}}"#, Ok("info,relay=trace")),
+            (r#"{"filters":{"kvnode::dcp":"debug"}}"#, Ok("kvnode::dcp=debug")),
+            (r#"{"filters":{}}"#, Ok("")),
+            (r#"{"reset":true}"#, Ok("reset")),
+            ("{}", Err(invalid)),
+            (r#"{"reset":false}"#, Err(invalid)),
+            (r#"{"reset":true,"level":"info"}"#, Err(invalid)),
+            (
+                r#"{"filters":{"relay":"loud"}}"#,
+                Err("relay: unknown log level \"loud\": give off, error, warn, info, debug or \
+                     trace"),
+            ),
+            (
+                r#"{"filters":{"hyper":"info"}}"#,
+                Err("unknown module \"hyper\": give one of dcp_proxy, dcp_actors, relay, kvnode, \
+                     store, or a module within, such as relay::pump"),
+            ),
+        ] {
+            let expected = expected.map(str::to_owned).map_err(str::to_owned);
+            assert_eq!(filters(body), expected, "{body}");
+        }
+    }
 }

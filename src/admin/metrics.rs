@@ -11,13 +11,16 @@ mod sources;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_web::http::header::ACCEPT;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use dcp_actors::{BucketStatus, Timings};
+use events::Kind;
 use exposition::{Durations, Format, certificate, process};
 use invariant::{Broken, Place, broken};
 use mcbp::Side;
@@ -52,6 +55,8 @@ pub(super) async fn metrics(
         buckets,
         broken: invariant::counts(),
         sources: sources::Reading::of(&state.sources),
+        events: state.events.counts(),
+        followers: state.followers.load(Ordering::Relaxed) as u64,
     };
     Ok(HttpResponse::Ok().content_type(format.content_type()).body(text(page, format)?))
 }
@@ -104,6 +109,10 @@ struct Snapshot {
     sources: sources::Reading,
     /// Broken invariants of the whole process, by place.
     broken: Vec<(Place, u64)>,
+    /// Events since the start, by kind.
+    events: BTreeMap<Kind, u64>,
+    /// Clients that follow the events.
+    followers: u64,
 }
 
 impl Collector for Snapshot {
@@ -121,6 +130,7 @@ impl Collector for Snapshot {
         self.expiry(&mut out)?;
         self.sources(&mut out)?;
         self.broken_invariants(&mut out)?;
+        self.events(&mut out)?;
         log_lines(&mut out)
     }
 }
@@ -190,6 +200,13 @@ impl Snapshot {
             out.histogram(name, help, self.timings.iter().filter_map(of))?;
         }
         Ok(())
+    }
+
+    fn events(&self, out: &mut Out<'_>) -> fmt::Result {
+        let counts = self.events.iter().map(|(kind, count)| ([("kind", kind.name())], *count));
+        out.counter("dcp_proxy_events", "Events of GET /api/v1/events, by kind", counts)?;
+        let help = "Clients that follow GET /api/v1/events";
+        out.gauge("dcp_proxy_event_followers", help, [([], self.followers)])
     }
 
     fn broken_invariants(&self, out: &mut Out<'_>) -> fmt::Result {

@@ -8,9 +8,11 @@
 mod access;
 mod body;
 mod commands;
+mod connections;
 mod desired;
 mod effective;
 mod error;
+mod events;
 mod log_level;
 mod metrics;
 mod moves;

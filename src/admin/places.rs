@@ -24,6 +24,9 @@ const GRACE: Duration = Duration::from_millis(200);
 /// The longest time without a request in progress. Covers keep-alive, the head of a request, and a
 /// slow reader of the longest answer.
 const IDLE_MAX: Duration = Duration::from_secs(300);
+/// The longest time for which a client that takes an answer without end takes nothing of it. Some
+/// of it is written every 15 seconds at least.
+const TAKES_NOTHING_MAX: Duration = Duration::from_secs(60);
 
 /// A connection; numbers are not used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -53,6 +56,8 @@ struct Held {
     is_busy: bool,
     /// When it was accepted, or when its last request was answered.
     idle_since: Duration,
+    /// When it last had room for more of an answer without end, while it takes one.
+    followed: Option<Duration>,
 }
 
 impl Places {
@@ -84,7 +89,7 @@ impl Places {
         }
         let id = ConnectionId(self.next);
         self.next += 1;
-        self.held.insert(id, Held { address, is_busy: false, idle_since: now });
+        self.held.insert(id, Held { address, is_busy: false, idle_since: now, followed: None });
         Admission::Admitted(id, rival.map(|(id, _)| id))
     }
 
@@ -113,7 +118,14 @@ impl Places {
     /// A request was answered.
     pub(super) fn end(&mut self, id: ConnectionId, now: Duration) {
         if let Some(held) = self.held.get_mut(&id) {
-            (held.is_busy, held.idle_since) = (false, now);
+            (held.is_busy, held.idle_since, held.followed) = (false, now, None);
+        }
+    }
+
+    /// A client that takes an answer without end has room for more.
+    pub(super) fn follows(&mut self, id: ConnectionId, now: Duration) {
+        if let Some(held) = self.held.get_mut(&id) {
+            held.followed = Some(now);
         }
     }
 
@@ -122,9 +134,12 @@ impl Places {
         self.held.remove(&id);
     }
 
-    /// Returns the connections that were idle for too long.
+    /// Returns the connections that were idle for too long, or take nothing of an answer.
     pub(super) fn overdue(&self, now: Duration) -> Vec<ConnectionId> {
-        let is_over = |held: &Held| !held.is_busy && now.saturating_sub(held.idle_since) > IDLE_MAX;
+        let is_over = |held: &Held| match held.followed {
+            Some(at) => now.saturating_sub(at) > TAKES_NOTHING_MAX,
+            None => !held.is_busy && now.saturating_sub(held.idle_since) > IDLE_MAX,
+        };
         self.held.iter().filter(|(_, held)| is_over(held)).map(|(&id, _)| id).collect()
     }
 
@@ -210,6 +225,22 @@ mod tests {
         assert!(places.begin(ConnectionId(probe), true));
         admitted(&mut places, remote(1), 200);
         assert!(places.begin(ConnectionId(probe + 1), false), "another address");
+    }
+
+    #[test]
+    fn a_follower_keeps_its_place_while_it_takes_what_is_sent() {
+        let (mut places, second) = (Places::default(), Duration::from_secs(1));
+        let (number, _) = admitted(&mut places, LOCAL, 0);
+        let follower = ConnectionId(number);
+        assert!(places.begin(follower, false));
+        for at in 0..1000 {
+            places.follows(follower, second * at);
+        }
+        assert_eq!(places.overdue(second * 1050), [], "it is no idle connection");
+        assert_eq!(places.overdue(second * 1060), [follower], "it takes nothing any more");
+        assert!(!places.all_idle_for(Duration::ZERO, second * 1050));
+        places.end(follower, second * 1050);
+        assert_eq!(places.overdue(second * 1120), [], "idle from then on");
     }
 
     #[test]

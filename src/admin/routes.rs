@@ -5,7 +5,7 @@ use actix_web::web::{self, PathConfig, ServiceConfig};
 use actix_web::{HttpRequest, Resource, Route, guard};
 
 use super::error::ApiError;
-use super::{commands, desired, log_level, metrics, moves, reads, reload};
+use super::{commands, desired, events, log_level, metrics, moves, reads, reload};
 
 /// HEAD is GET without the body, which the server leaves out.
 fn route(method: &Method) -> Route {
@@ -29,6 +29,7 @@ pub(super) fn routes(app: &mut ServiceConfig) {
         ))
         .service(at("/api/v1/status", [(&get, route(&get).to(reads::status))]))
         .service(at("/api/v1/replications", [(&get, route(&get).to(reads::replications))]))
+        .service(at("/api/v1/events", [(&get, route(&get).to(events::events))]))
         .service(at("/api/v1/desired", [(&get, route(&get).to(desired::read))]))
         .service(at("/api/v1/desired/discard", [(&post, route(&post).to(desired::discard))]))
         .configure(of_bucket)

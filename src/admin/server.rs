@@ -1,28 +1,28 @@
 //! Accepts the connections of the admin API and serves them, within the limits of `places`.
 
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::io;
 use std::net::TcpListener;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use ::events::{Kind, Level};
 use actix_http::HttpService;
 use actix_service::map_config;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{AppConfig, Service, ServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::{App, Error, rt, web};
+use actix_web::{App, Error, HttpMessage as _, rt, web};
 use tokio::net::TcpStream;
 use tokio::task::AbortHandle;
 use tokio::time::{interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::access::{self, Access};
+use super::connections::{Connections, InProgress};
 use super::error::ApiError;
-use super::places::{Admission, ConnectionId, Places};
-use super::routes;
+use super::places::{Admission, ConnectionId};
 use super::state::State;
+use super::{events, routes};
 
 /// How long the head of a request may take: it is one packet, a few seconds on a bad network.
 const HEAD_WAIT: Duration = Duration::from_secs(5);
@@ -47,53 +47,6 @@ tokio::task_local! {
     static CONNECTION: ConnectionId;
 }
 
-/// The connections of this server; all of it is on one thread.
-struct Connections {
-    started: Instant,
-    places: RefCell<Places>,
-    tasks: RefCell<BTreeMap<ConnectionId, AbortHandle>>,
-    /// Connections that were closed to make room, and errors of the listener, since the last line
-    /// about them was logged.
-    displaced: RefCell<u64>,
-    errors: RefCell<u64>,
-}
-
-impl Connections {
-    fn now(&self) -> Duration {
-        self.started.elapsed()
-    }
-
-    fn close(&self, id: ConnectionId) {
-        self.places.borrow_mut().remove(id);
-        if let Some(task) = self.tasks.borrow_mut().remove(&id) {
-            task.abort();
-        }
-    }
-
-    fn tick(&self) {
-        let overdue = self.places.borrow().overdue(self.now());
-        overdue.into_iter().for_each(|id| self.close(id));
-        let (displaced, errors) = (self.displaced.take(), self.errors.take());
-        if displaced > 0 {
-            log::warn!("admin API closed idle connections to make room count={displaced}");
-        }
-        if errors > 1 {
-            log::warn!("admin API accepts no connection errors={errors}");
-        }
-    }
-}
-
-/// A request in progress; the connection is idle again when it is dropped.
-struct InProgress(Rc<Connections>, Option<ConnectionId>);
-
-impl Drop for InProgress {
-    fn drop(&mut self) {
-        let Self(connections, id) = self;
-        let now = connections.now();
-        id.iter().for_each(|id| connections.places.borrow_mut().end(*id, now));
-    }
-}
-
 /// Serves `listener` until `stop` is cancelled; must be called within a local task set.
 ///
 /// # Errors
@@ -107,15 +60,11 @@ pub(super) async fn serve(
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let connections = Rc::new(Connections {
-        started: Instant::now(),
-        places: RefCell::default(),
-        tasks: RefCell::default(),
-        displaced: RefCell::default(),
-        errors: RefCell::default(),
-    });
+    let connections = Rc::new(Connections::new());
+    rt::spawn(tell_stop(state.clone()));
     let app = App::new()
         .app_data(state)
+        .app_data(web::Data::new(events::End(stop.clone())))
         .app_data(routes::path_config())
         .configure(routes::routes)
         .wrap(access::middleware(access.into()))
@@ -146,6 +95,13 @@ pub(super) async fn serve(
     drop(listener);
     finish(&connections).await;
     Ok(())
+}
+
+/// Tells followers of events that a stop was requested.
+async fn tell_stop(state: web::Data<State>) {
+    state.stop.cancelled().await;
+    let text = "streams are closed on the consumer, then the process ends";
+    state.events.note(Level::Info, Kind::Stopping, None, text);
 }
 
 /// Waits for a connection, and until there is a place for it.
@@ -225,13 +181,17 @@ where
         let id = CONNECTION.try_with(|id| *id).ok();
         let is_probe = PROBES.contains(&request.path());
         let is_served = id.is_none_or(|id| connections.places.borrow_mut().begin(id, is_probe));
-        let in_progress = InProgress(Rc::clone(&connections), id.filter(|_| is_served));
+        let in_progress =
+            Rc::new(InProgress::new(Rc::clone(&connections), id.filter(|_| is_served)));
+        request.extensions_mut().insert(Rc::clone(&in_progress));
         async move {
             if !is_served {
                 let text = "too many requests are in progress: ask again later";
                 return Err(ApiError::NotNow(text.to_owned()).into());
             }
             let response = next.call(request).await?.map_into_boxed_body();
+            // An answer without end has taken a clone with it.
+            response.request().extensions_mut().remove::<Rc<InProgress>>();
             drop(in_progress);
             Ok(response)
         }

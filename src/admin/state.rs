@@ -1,9 +1,11 @@
 //! The shared state of the handlers: facts of this process, and the replication once it runs.
 
-use std::sync::OnceLock;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use dcp_actors::{BucketStatus, ReplicationHandle};
+use events::Events;
 use serde::Serialize;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -61,6 +63,10 @@ pub(super) struct State {
     pub(super) sources: Sources,
     pub(super) started: Instant,
     pub(super) stop: CancellationToken,
+    /// What happens to replication.
+    pub(super) events: Events,
+    /// How many clients follow the events.
+    pub(super) followers: Arc<AtomicUsize>,
     running: OnceLock<Replicating>,
 }
 
@@ -68,9 +74,11 @@ impl State {
     pub(super) fn new(sources: Sources, stop: CancellationToken) -> Self {
         Self {
             node: sources.config().node.name().to_owned(),
+            events: sources.events(),
             sources,
             started: Instant::now(),
             stop,
+            followers: Arc::default(),
             running: OnceLock::new(),
         }
     }

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
-use log::LevelFilter;
+use logger::Filters;
 use replica::plan::{Connections, VbSet};
+
+use super::event_args::EventsArgs;
+use super::to::To;
 
 /// A request to a running sidecar.
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
@@ -79,11 +82,17 @@ pub enum Ask {
         #[command(flatten)]
         to: To,
     },
-    /// Show or change the log level of a running sidecar.
+    /// Show what happened to replication, one line for each event.
+    Events(EventsArgs),
+    /// Show or change the log level of a running sidecar, and the levels of single modules.
     LogLevel {
-        /// The new level: off, error, warn, info, debug or trace.
-        #[arg(value_parser = level)]
-        level: Option<LevelFilter>,
+        /// The new level (off, error, warn, info, debug or trace), levels of modules such as
+        /// relay=debug, or both with commas between them.
+        #[arg(value_parser = |text: &str| text.parse::<Filters>())]
+        filters: Option<Filters>,
+        /// Return to the level that is configured, without levels of modules.
+        #[arg(long, conflicts_with = "filters")]
+        reset: bool,
         /// The sidecar.
         #[command(flatten)]
         to: To,
@@ -101,22 +110,6 @@ pub struct Transfer {
     /// The producer that has the vBuckets now.
     #[arg(long, value_name = "PRODUCER")]
     pub from: String,
-}
-
-/// The sidecar to ask, and the format of the output.
-#[derive(Clone, PartialEq, Eq, Debug, Args)]
-pub struct To {
-    /// The URL of the admin API [default: from the configuration file, or
-    /// http://127.0.0.1:4870 without a file].
-    #[arg(long, value_name = "URL")]
-    pub admin: Option<String>,
-    /// The admin token [default: DCP_PROXY_TOKEN, or without --admin the one of the configuration
-    /// file].
-    #[arg(long, value_name = "TOKEN")]
-    pub token: Option<String>,
-    /// Print JSON, for programs; errors too.
-    #[arg(long)]
-    pub json: bool,
 }
 
 /// The vBuckets to replicate from one producer.
@@ -141,13 +134,9 @@ impl Ask {
             | Self::Drain { to, .. }
             | Self::Connections { to, .. }
             | Self::LogLevel { to, .. } => to,
+            Self::Events(args) => &args.to,
         }
     }
-}
-
-fn level(text: &str) -> Result<LevelFilter, String> {
-    let levels = "give off, error, warn, info, debug or trace";
-    text.parse().map_err(|_| format!("unknown log level {text:?}: {levels}"))
 }
 
 fn connections(text: &str) -> Result<u8, String> {

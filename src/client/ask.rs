@@ -7,10 +7,11 @@ use super::answer::Answer;
 use super::args::{Ask, Transfer, desired};
 use super::error::{AskError, Exit};
 use super::http::{Http, segment};
+use super::log_level::log_level;
 use super::page::Page;
 use super::show;
 use super::streams;
-use super::views::{Level, Moved, MovedSet, Opened, Replications, Status};
+use super::views::{Moved, MovedSet, Opened, Replications, Status};
 
 pub(super) fn ask(ask: &Ask, http: &Http) -> Result<Answer, AskError> {
     match ask {
@@ -26,14 +27,9 @@ pub(super) fn ask(ask: &Ask, http: &Http) -> Result<Answer, AskError> {
         Ask::Takeover { what, .. } => transfer(http, what, "takeover"),
         Ask::Move { what, .. } => transfer(http, what, "move"),
         Ask::Drain { bucket, .. } => drain(http, bucket.as_deref()),
-        Ask::LogLevel { level, .. } => {
-            let answer = match level {
-                Some(level) => http.put("/log-level", &json!({ "level": level.as_str() }))?,
-                None => http.get("/log-level")?,
-            };
-            let Level { level } = http.read(&answer)?;
-            Ok(Answer::done(answer, level))
-        }
+        Ask::LogLevel { filters, reset, .. } => log_level(http, filters.as_ref(), *reset),
+        // It prints while it reads, and has no answer at its end.
+        Ask::Events(_) => Err(AskError::Usage("events prints its answer by itself".to_owned())),
     }
 }
 

@@ -50,6 +50,15 @@ impl AskError {
         }
     }
 
+    /// Whether the same request may be answered later: the sidecar is away, starts or is busy.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Silent { .. } => true,
+            Self::Refused { status, .. } => *status == StatusCode::SERVICE_UNAVAILABLE,
+            Self::Usage(_) | Self::Unexpected { .. } | Self::Lost { .. } => false,
+        }
+    }
+
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) => Exit::Wrong,

@@ -9,7 +9,7 @@ use relay::Secret;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::http::{Request, Response};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, BodyReader};
 
 use super::error::AskError;
 use super::sidecar::Sidecar;
@@ -28,6 +28,9 @@ const MOVE_LOOKS_MAX: u32 = 3;
 const CHANGE_LOOKS_MAX: u32 = 360;
 /// The longest answer that is read: 300 bytes for each of 1,024 streams, for 200 buckets.
 const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// The type of every answer but the streams.
+const JSON: &str = "application/json";
+const STREAM: &str = "text/event-stream";
 /// What is escaped in a segment of a path: all but the unreserved characters of RFC 3986.
 const SEGMENT_ESCAPED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -54,6 +57,26 @@ impl Http {
 
     pub(super) fn get(&self, path: &str) -> Result<Value, AskError> {
         self.send("GET", path, None, Some(READ_WAIT))
+    }
+
+    /// Reads a list where the path has other forms too.
+    pub(super) fn get_list(&self, path: &str) -> Result<Value, AskError> {
+        self.answer(self.request("GET", path, None, Some(JSON), Some(READ_WAIT))?)
+    }
+
+    /// Reads an answer without end. An error of the sidecar is one here too.
+    pub(super) fn stream(&self, path: &str) -> Result<BodyReader<'static>, AskError> {
+        let response = self.request("GET", path, None, Some(STREAM), None)?;
+        if response.status().is_success() {
+            return Ok(response.into_body().into_reader());
+        }
+        let status = response.status();
+        self.answer(response)?;
+        Err(self.unexpected(format!("{status} with a good answer")))
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
     }
 
     /// Sends a change that takes effect immediately.
@@ -113,17 +136,34 @@ impl Http {
         body: Option<&Value>,
         wait: Option<Duration>,
     ) -> Result<Value, AskError> {
+        self.answer(self.request(method, path, body, None, wait)?)
+    }
+
+    fn request(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+        accept: Option<&str>,
+        wait: Option<Duration>,
+    ) -> Result<Response<Body>, AskError> {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         if let Some(token) = &self.token {
             request = request.header("Authorization", format!("Bearer {}", token.expose()));
+        }
+        if let Some(accept) = accept {
+            request = request.header("Accept", accept);
         }
         let text = body.map(Value::to_string).unwrap_or_default();
         let wrong = |error| AskError::Usage(format!("invalid request to {}: {error}", self.url));
         let request = request.header("Content-Type", "application/json").body(text);
         let request = request.map_err(|error| wrong(error.to_string()))?;
-        let request = self.agent.configure_request(request).timeout_global(wait).build();
+        // A stream has no end, but it has a beginning.
+        let head = accept.filter(|accept| *accept == STREAM).map(|_| READ_WAIT);
+        let request = self.agent.configure_request(request).timeout_global(wait);
+        let request = request.timeout_recv_response(head).build();
         let silent = |error| AskError::Silent { url: self.url.clone(), source: Box::new(error) };
-        self.answer(self.agent.run(request).map_err(silent)?)
+        self.agent.run(request).map_err(silent)
     }
 
     fn answer(&self, mut response: Response<Body>) -> Result<Value, AskError> {

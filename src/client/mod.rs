@@ -7,12 +7,18 @@ mod answer;
 mod args;
 mod ask;
 mod error;
+mod event_args;
+mod event_lines;
+mod event_stream;
+mod events;
 mod http;
+mod log_level;
 mod page;
 mod show;
 mod sidecar;
 mod streams;
 pub(crate) mod table;
+mod to;
 mod views;
 
 use std::path::Path;
@@ -22,8 +28,10 @@ use console::Term;
 use self::answer::Answer;
 use self::http::Http;
 
-pub use self::args::{Ask, To};
+pub use self::args::Ask;
 pub use self::error::Exit;
+pub use self::event_args::EventsArgs;
+pub use self::to::To;
 
 /// Asks the sidecar of the file `config`, or the one of `--admin`, and prints the answer. A file
 /// that is missing is an error if it `is_named` on the command line, else the default address is
@@ -32,8 +40,15 @@ pub use self::error::Exit;
 #[must_use]
 pub fn run(ask: &Ask, config: &Path, is_named: bool) -> Exit {
     let to = ask.to();
-    let answer =
-        sidecar::find(to, config, is_named).and_then(|sidecar| ask::ask(ask, &Http::new(sidecar)));
+    let http = sidecar::find(to, config, is_named).map(Http::new);
+    let answer = match (ask, http) {
+        // It prints while it reads.
+        (Ask::Events(args), Ok(http)) => match events::run(args, &http) {
+            Ok(exit) => return exit,
+            Err(error) => Err(error),
+        },
+        (ask, http) => http.and_then(|http| ask::ask(ask, &http)),
+    };
     let Answer { exit, json, page } = answer.unwrap_or_else(Answer::from);
     match exit {
         _ if to.json => print(&format!("{json:#}")),

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use relay::Secret;
 
-use super::args::To;
 use super::error::AskError;
+use super::to::To;
 use crate::config::{self, Admin};
 
 /// The environment variable with the token, which keeps it out of the list of processes.

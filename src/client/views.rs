@@ -2,6 +2,7 @@
 //!
 //! A word that is only printed stays a text, so that a newer sidecar may have new ones.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
@@ -155,8 +156,12 @@ pub(super) struct MovedSet {
 
 /// `GET /log-level`.
 #[derive(Debug, Deserialize)]
-pub(super) struct Level {
+pub(super) struct Levels {
     pub(super) level: String,
+    #[serde(default)]
+    pub(super) filters: BTreeMap<String, String>,
+    pub(super) configured: Option<String>,
+    pub(super) rust_log: Option<String>,
 }
 
 /// The answer to a command that failed: one entry for each vBucket.

@@ -25,16 +25,22 @@ use clap::{CommandFactory as _, Parser as _};
 
 use self::answer::Answer;
 use self::args::{Cli, Command};
+use crate::completions;
+
+/// The definition of the command line, for completion scripts and man pages.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
 
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Cli { node, command } = Cli::parse();
-    match command {
+    let Cli { node, command: asked } = Cli::parse();
+    match asked {
         None => kvnode::cli::run(&node),
         Some(Command::Completions { shell }) => {
-            let mut text = Vec::new();
-            clap_complete::generate(shell, &mut Cli::command(), "kvnode", &mut text);
+            let text = completions::script(command(), shell);
             let json = serde_json::Value::Null;
             answer::finish(Ok(Answer { text, json, failure: None }), false)
         }

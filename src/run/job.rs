@@ -97,12 +97,13 @@ impl Job<'_> {
             let Entry { connections, replicate: desired } = maps.in_force();
             BucketPlan { name: name.clone(), connections, desired }
         };
-        Ok(Replication::start(ReplicationConfig {
+        let config = ReplicationConfig {
             node: self.nodes.endpoint(&self.config.node)?,
             producers: self.producers()?,
             buckets: self.sources.maps().buckets().iter().map(plan).collect(),
             limits: self.config.limits.replication(),
-        })?)
+        };
+        Ok(Replication::start_telling(config, &self.sources.events())?)
     }
 
     fn producers(&self) -> Result<Vec<Endpoint>, EmbeddedError> {

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use dcp_actors::{CommandError, ReplicationHandle};
 use desired::{BucketMaps, Change, Diff, Entry, Refusal};
+use events::{Kind, Level};
 use replica::bucket::CHANGES_MAX;
 use replica::plan::{Desired, VbSet};
 use tokio::time::timeout;
 
 use super::maps::producers;
-use super::{BucketDropped, Maps, Sources, StateError, log_dropped, mark, now_ms};
+use super::{BucketDropped, Maps, Sources, StateError, mark, now_ms};
 
 /// How long a change waits for earlier ones of its bucket: as long as replication itself lets a
 /// command wait for others.
@@ -71,6 +72,15 @@ impl Sources {
         let busy = |_| ChangeError::Busy { bucket: bucket.to_owned() };
         let _turn = timeout(TURN_WAIT, turn.lock()).await.map_err(busy)?;
         let (before, after) = self.apply(bucket, &change, by, expected).await?;
+        if before != after {
+            let kind = match &change {
+                Change::Pause(_) => Kind::Paused,
+                Change::Resume(_) => Kind::Resumed,
+                _ => Kind::DesiredChanged,
+            };
+            let text = format!("{change}, by {by}");
+            self.0.events.note(Level::Info, kind, Some(bucket), text);
+        }
         let asked = ask(&running.replication, bucket, &change, &after).await;
         match asked {
             Ok(open) => Ok(Changed { open, revision: after.revision() }),
@@ -102,7 +112,7 @@ impl Sources {
     pub async fn discard(&self, bucket: Option<&str>) -> Result<Vec<BucketDropped>, StateError> {
         let dropped =
             self.update(|maps| Ok::<_, StateError>(maps.discard(bucket, now_ms()))).await?;
-        log_dropped(&dropped);
+        self.tell_dropped(&dropped);
         self.0.unsettled.notify_one();
         Ok(dropped)
     }
@@ -116,7 +126,10 @@ impl Sources {
         let follow = |maps: &mut Maps| {
             Ok::<_, StateError>(maps.follow_one(bucket, entry, &producers, now_ms()))
         };
-        log_dropped(&self.update(follow).await?);
+        let dropped = self.update(follow).await?;
+        let text = "the source has another map";
+        self.0.events.note(Level::Info, Kind::DesiredChanged, Some(bucket), text);
+        self.tell_dropped(&dropped);
         self.0.unsettled.notify_one();
         Ok(())
     }
@@ -163,7 +176,7 @@ struct Place<'a>(&'a Sources, &'a str);
 
 impl<'a> Place<'a> {
     fn take(sources: &'a Sources, bucket: &'a str) -> Result<Self, CommandError> {
-        let mut asked = sources.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = sources.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let count = asked.entry(bucket.to_owned()).or_default();
         if *count >= CHANGES_MAX {
             return Err(CommandError::Busy { waiting: *count });
@@ -176,7 +189,7 @@ impl<'a> Place<'a> {
 impl Drop for Place<'_> {
     fn drop(&mut self) {
         let Self(sources, bucket) = self;
-        let mut asked = sources.0.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut asked = sources.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = asked.get_mut(*bucket) {
             *count -= 1;
         }

@@ -13,14 +13,14 @@ const DROPPED_MAX: usize = 64;
 /// Where the entries come from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum SourceKind {
     /// The configuration file.
     File,
     /// etcd.
     Etcd,
 }
 
-impl Kind {
+impl SourceKind {
     pub(super) const fn of(config: &Config) -> Self {
         match config.source {
             MapSource::File => Self::File,
@@ -44,7 +44,7 @@ pub struct BucketDropped {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Maps {
-    source: Kind,
+    source: SourceKind,
     buckets: BTreeMap<String, BucketMaps>,
     dropped: VecDeque<BucketDropped>,
 }
@@ -52,8 +52,11 @@ pub struct Maps {
 impl Maps {
     /// The maps of a process that has no state yet.
     pub(super) fn new(config: &Config) -> Self {
-        let mut maps =
-            Self { source: Kind::of(config), buckets: BTreeMap::new(), dropped: VecDeque::new() };
+        let mut maps = Self {
+            source: SourceKind::of(config),
+            buckets: BTreeMap::new(),
+            dropped: VecDeque::new(),
+        };
         // Without an overlay nothing can be dropped.
         _ = maps.follow(config, 0);
         maps
@@ -84,7 +87,7 @@ impl Maps {
     /// source. Returns what was dropped.
     pub(super) fn follow(&mut self, config: &Config, now_ms: u64) -> Vec<BucketDropped> {
         let producers = producers(config);
-        let kind = Kind::of(config);
+        let kind = SourceKind::of(config);
         let same_kind = std::mem::replace(&mut self.source, kind) == kind;
         let mut dropped = Vec::new();
         let mut note = |bucket: &str, list: Vec<Dropped>| {
@@ -106,7 +109,7 @@ impl Maps {
             match self.buckets.get_mut(&bucket.name) {
                 None => _ = self.buckets.insert(bucket.name.clone(), BucketMaps::new(written())),
                 // What etcd said last stays until it says something else.
-                Some(maps) if kind == Kind::Etcd && same_kind => {
+                Some(maps) if kind == SourceKind::Etcd && same_kind => {
                     note(&bucket.name, maps.follow(maps.source().clone(), &producers));
                 }
                 Some(maps) => note(&bucket.name, maps.follow(written(), &producers)),

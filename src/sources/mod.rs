@@ -19,6 +19,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use dcp_actors::ReplicationHandle;
 use desired::{Entry, Mark};
+use events::{Events, Kind, Level};
 use logline::value;
 use relay::Endpoint;
 use tokio::sync::{Mutex as Turn, Notify};
@@ -29,7 +30,7 @@ use crate::config::Config;
 use crate::logging::Asked;
 
 pub use self::change::{ChangeError, Changed};
-pub use self::maps::{BucketDropped, Kind, Maps};
+pub use self::maps::{BucketDropped, Maps, SourceKind};
 pub use self::reload::{LastReload, ReloadError, Reloaded};
 pub use self::state::StateError;
 
@@ -39,6 +40,8 @@ pub struct Sources(Arc<Inner>);
 
 struct Inner {
     asked: Asked,
+    /// What happens to replication is told to them.
+    events: Events,
     /// The configuration in force.
     live: RwLock<Live>,
     /// The maps that are on disk.
@@ -48,7 +51,7 @@ struct Inner {
     /// Whoever has a bucket change what it replicates holds its turn, until it has answered.
     turns: Mutex<BTreeMap<String, Arc<Turn<()>>>>,
     /// The changes of each bucket that wait for its turn, or have it.
-    asked: Mutex<BTreeMap<String, usize>>,
+    waiting: Mutex<BTreeMap<String, usize>>,
     /// One reload at a time.
     reloading: Turn<()>,
     running: OnceLock<Running>,
@@ -82,11 +85,12 @@ impl Sources {
     /// A [`StateError`] where there is a state that cannot be used.
     pub fn open(config: Arc<Config>, asked: Asked) -> Result<Self, StateError> {
         let (mut folder, kept) = StateFolder::open(&config.state, config.node.name())?;
+        let mut dropped = Vec::new();
         let maps = match kept {
             None => Maps::new(&config),
             Some(before) => {
                 let mut maps = before.clone();
-                log_dropped(&maps.follow(&config, now_ms()));
+                dropped = maps.follow(&config, now_ms());
                 if maps != before {
                     folder.save(&maps)?;
                 }
@@ -95,18 +99,24 @@ impl Sources {
         };
         let live =
             Live { config, loaded_at: SystemTime::now(), last_reload: None, reloads: [0; 2] };
-        Ok(Self(Arc::new(Inner {
+        let events = Events::start();
+        let text = format!("dcp-proxy {} has started", env!("CARGO_PKG_VERSION"));
+        events.note(Level::Info, Kind::Started, None, text);
+        let sources = Self(Arc::new(Inner {
             asked,
+            events,
             live: RwLock::new(live),
             maps: RwLock::new(Arc::new(maps)),
             folder: Arc::new(Turn::new(folder)),
             turns: Mutex::default(),
-            asked: Mutex::default(),
+            waiting: Mutex::default(),
             reloading: Turn::default(),
             running: OnceLock::new(),
             settling: Settling::default(),
             unsettled: Notify::new(),
-        })))
+        }));
+        sources.tell_dropped(&dropped);
+        Ok(sources)
     }
 
     /// The configuration in force: the file as it was read last without a problem.
@@ -119,6 +129,12 @@ impl Sources {
     #[must_use]
     pub fn loaded_at(&self) -> SystemTime {
         self.0.live.read().unwrap_or_else(PoisonError::into_inner).loaded_at
+    }
+
+    /// What happens to replication.
+    #[must_use]
+    pub fn events(&self) -> Events {
+        self.0.events.clone()
     }
 
     /// The desired maps.
@@ -155,6 +171,23 @@ impl Sources {
         Ok(done)
     }
 
+    /// Says what was dropped of the overlays.
+    fn tell_dropped(&self, dropped: &[BucketDropped]) {
+        for BucketDropped { bucket, dropped, .. } in dropped {
+            let what = match dropped.connections {
+                Some(connections) => format!("connections={}", connections.count()),
+                None => {
+                    let from = dropped.from.as_deref().unwrap_or("none");
+                    format!("vbs={} from={from}", dropped.vbuckets)
+                }
+            };
+            let (why, by) = (dropped.why, value(&dropped.mark.by));
+            log::warn!("run-time change dropped bucket={bucket} {what} why={why} changed_by={by}");
+            let text = format!("run-time change dropped, {why}: {what}");
+            self.0.events.note(Level::Warn, Kind::DesiredChanged, Some(bucket), text);
+        }
+    }
+
     /// The turn of a bucket.
     fn turn(&self, bucket: &str) -> Arc<Turn<()>> {
         let mut turns = self.0.turns.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,19 +209,4 @@ fn mark(by: &str) -> Mark {
 fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Says what was dropped of the overlays.
-fn log_dropped(dropped: &[BucketDropped]) {
-    for BucketDropped { bucket, dropped, .. } in dropped {
-        let what = match dropped.connections {
-            Some(connections) => format!("connections={}", connections.count()),
-            None => {
-                let from = dropped.from.as_deref().unwrap_or("none");
-                format!("vbs={} from={from}", dropped.vbuckets)
-            }
-        };
-        let (why, by) = (format!("{:?}", dropped.why), value(&dropped.mark.by));
-        log::warn!("run-time change dropped bucket={bucket} {what} why={why} changed_by={by}");
-    }
 }

@@ -11,11 +11,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::SystemTime;
 
+use events::{Kind, Level};
 use logline::value;
 use relay::{Endpoint, Secret};
 use tokio::runtime::Handle;
 
-use super::{BucketDropped, Sources, StateError, log_dropped, now_ms};
+use super::{BucketDropped, Sources, StateError, now_ms};
 use crate::config::{self, Admin, Config, Node, Problems};
 use crate::{descriptors, logging};
 
@@ -105,7 +106,7 @@ impl Sources {
                     let keys = value(done.restart_needed.join("; ")).to_string();
                     log::warn!("settings that need a restart keep their values keys={keys}");
                 }
-                log_dropped(&done.dropped);
+                self.tell_dropped(&done.dropped);
                 (None, done.restart_needed.clone())
             }
             Err(error) => {
@@ -117,6 +118,11 @@ impl Sources {
                 (Some(error.to_string()), Vec::new())
             }
         };
+        let (level, kind, text) = match &error {
+            None => (Level::Info, Kind::ReloadDone, format!("configuration reloaded, by {by}")),
+            Some(error) => (Level::Error, Kind::ReloadFailed, error.clone()),
+        };
+        self.0.events.note(level, kind, None, text);
         let last = LastReload { at: SystemTime::now(), by: by.to_owned(), error, restart_needed };
         let mut live = self.0.live.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = live.reloads.get_mut(usize::from(last.error.is_some())) {

@@ -288,10 +288,20 @@ async fn the_log_level_can_be_changed() {
     let served = Served::start(calm()).await;
     let before = served.http.get("/log-level").await.body;
     let put = served.http.put("/log-level", r#"{"level": "debug"}"#).await;
-    assert_eq!((put.status, put.body), (200, json!({ "level": "debug" })));
-    assert_eq!(served.http.get("/log-level").await.body, json!({ "level": "debug" }));
+    assert_eq!((put.status, &put.body["level"]), (200, &json!("debug")));
+    let filters = r#"{"filters": {"relay::pump": "trace", "kvnode": "warn"}}"#;
+    let put = served.http.put("/log-level", filters).await;
+    let all = json!({
+        "level": "debug", "filters": { "kvnode": "warn", "relay::pump": "trace" },
+        "configured": before["configured"], "rust_log": null,
+    });
+    assert_eq!((put.status, put.body), (200, all.clone()));
+    assert_eq!(served.http.get("/log-level").await.body, all);
+    let wrong = served.http.put("/log-level", r#"{"filters": {"rellay": "trace"}}"#).await;
+    assert_eq!(wrong.status, 400);
+    assert!(wrong.error().contains("give one of dcp_proxy, dcp_actors, relay"), "{wrong:?}");
     let wrong = served.http.put("/log-level", r#"{"level": "loud"}"#).await;
     let words = "unknown log level \"loud\": give off, error, warn, info, debug or trace";
     assert_eq!((wrong.status, wrong.error()), (400, words));
-    assert_eq!(served.http.put("/log-level", &before.to_string()).await.body, before);
+    assert_eq!(served.http.put("/log-level", r#"{"reset": true}"#).await.body, before);
 }

@@ -301,8 +301,13 @@ async fn a_whole_sidecar_is_watched_changed_and_stopped() {
         (Some(0), "default: 6 streams are open\n"),
         "{said:?}"
     );
-    let said = run(folder, "log-level debug").await;
-    assert_eq!((said.code, said.out.as_str()), (Some(0), "debug\n"), "{said:?}");
+    let said = run(folder, "log-level debug,relay=trace").await;
+    let text = "debug,relay=trace\nconfigured: info (log-level --reset)\n";
+    assert_eq!((said.code, said.out.as_str()), (Some(0), text), "{said:?}");
+    let said = run(folder, "log-level rellay=trace").await;
+    assert!(said.code == Some(2) && said.err.contains("unknown module \"rellay\""), "{said:?}");
+    let said = run(folder, "log-level --reset").await;
+    assert_eq!((said.code, said.out.as_str()), (Some(0), "info\n"), "{said:?}");
     let said = run(folder, "drain default").await;
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_eq!(run(folder, "streams").await.out, "nothing is replicated\n");

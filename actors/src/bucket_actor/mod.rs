@@ -2,6 +2,7 @@
 //! addresses, tasks and callers, and decides nothing.
 
 mod links;
+mod notes;
 mod producers;
 mod read;
 mod tasks;
@@ -13,11 +14,12 @@ use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message, SpawnHandle};
 use actix_rt::ArbiterHandle;
+use events::Events;
 use futures::channel::oneshot;
 use relay::Endpoint;
 use replica::bucket::{
     BucketCommand, BucketEffect, BucketEvent, BucketMachine, CommandError, Done, LinkReport,
-    LogLevel, LogLine, Moment, PollAnswer, TaskId,
+    Moment, PollAnswer, TaskId,
 };
 use replica::link::Ticket;
 use replica::liveness;
@@ -59,6 +61,7 @@ pub(crate) struct Parts {
     pub(crate) arbiters: Vec<ArbiterHandle>,
     pub(crate) moved: MovedOut,
     pub(crate) timings: Arc<Timings>,
+    pub(crate) events: Events,
 }
 
 /// The actor of one bucket.
@@ -79,6 +82,8 @@ pub(crate) struct BucketActor {
     polls: LagPolls,
     traffic: Traffic,
     timings: Arc<Timings>,
+    events: Events,
+    misfits: BTreeMap<String, String>,
     started: Instant,
     /// When the last event was handled.
     last_event: Duration,
@@ -88,7 +93,7 @@ pub(crate) struct BucketActor {
 impl BucketActor {
     /// Returns an actor without a desired map, which records how long its steps take in `timings`.
     pub(crate) fn new(bucket: String, connections: Connections, parts: Parts) -> Self {
-        let Parts { node, producers, limits, arbiters, moved, timings } = parts;
+        let Parts { node, producers, limits, arbiters, moved, timings, events } = parts;
         let names = producers.keys().cloned().collect();
         let settings = limits.settings(bucket.clone(), node.name.clone(), names);
         Self {
@@ -106,6 +111,8 @@ impl BucketActor {
             polls: LagPolls::default(),
             traffic: Traffic::default(),
             timings,
+            events,
+            misfits: BTreeMap::new(),
             started: Instant::now(),
             last_event: Duration::ZERO,
             wake: None,
@@ -158,7 +165,10 @@ impl BucketActor {
                 let nodes = (self.bucket.as_str(), &self.node, self.producers.all());
                 self.polls.follow(&desired, nodes, &self.limits, &reports);
             }
-            BucketEffect::Estimate(task, key, vb) => self.estimate(task, &key, vb, ctx),
+            BucketEffect::Estimate(task, key, vb) => {
+                self.note_copying(&key, vb);
+                self.estimate(task, &key, vb, ctx);
+            }
             BucketEffect::Examine(task, examine) => self.examine(task, examine, ctx),
             BucketEffect::Cancel(task) => self.cancel(task, ctx),
             BucketEffect::Moved { vb, from, elapsed_ms } => {
@@ -171,7 +181,7 @@ impl BucketActor {
                     _ = caller.send(result);
                 }
             }
-            BucketEffect::Log(LogLine { level, text }) => log::log!(log_level(level), "{text}"),
+            BucketEffect::Log(line) => self.tell(&line),
         }
     }
 
@@ -192,14 +202,6 @@ impl BucketActor {
             });
             (at, wake)
         });
-    }
-}
-
-const fn log_level(level: LogLevel) -> log::Level {
-    match level {
-        LogLevel::Error => log::Level::Error,
-        LogLevel::Warn => log::Level::Warn,
-        LogLevel::Info => log::Level::Info,
     }
 }
 
@@ -253,6 +255,10 @@ impl Handler<NodePolled> for BucketActor {
         if is_sign {
             self.traffic.heard(&polled.node, self.now());
         }
+        let node = matches!(polled.answer, PollAnswer::Misfits(_)).then(|| polled.node.clone());
         self.event(BucketEvent::Polled(polled), ctx);
+        if let Some(node) = node {
+            self.note_misfits(node);
+        }
     }
 }

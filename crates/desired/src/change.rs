@@ -1,6 +1,7 @@
 //! Changes at run time: what may be asked, and how each changes the overlay of a bucket.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use mcbp::VbId;
 use replica::plan::{Connections, Desired, VBUCKETS_MAX, VbSet};
@@ -67,6 +68,46 @@ pub enum Refusal {
         /// What is in force.
         actual: u64,
     },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Replace(desired) => write!(f, "replicate only {}", Words(desired)),
+            Self::Add(added) => write!(f, "add {}", Words(added)),
+            Self::Remove(removed) => write!(f, "remove {}", Words(removed)),
+            Self::One { vb, from: Some(producer) } => write!(f, "add {producer}={}", vb.0),
+            Self::One { vb, from: None } => write!(f, "remove vb {}", vb.0),
+            Self::Connections(connections) => write!(f, "connections {}", connections.count()),
+            Self::Pause(which) => write!(f, "pause {which}"),
+            Self::Resume(which) => write!(f, "resume {which}"),
+        }
+    }
+}
+
+/// A map in words.
+struct Words<'a>(&'a Desired);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sets = self.0.producers();
+        if sets.is_empty() {
+            return f.write_str("nothing");
+        }
+        let words = sets.iter().map(|(producer, set)| format!("{producer}={set}"));
+        f.write_str(&words.collect::<Vec<_>>().join(" "))
+    }
+}
+
+impl fmt::Display for Selection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.producer, &self.vbuckets) {
+            (None, None) => f.write_str("all"),
+            (Some(producer), None) => write!(f, "all from {producer}"),
+            (None, Some(vbs)) => write!(f, "{vbs}"),
+            (Some(producer), Some(vbs)) => write!(f, "{vbs} from {producer}"),
+        }
+    }
 }
 
 impl BucketMaps {

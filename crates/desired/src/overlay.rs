@@ -1,5 +1,7 @@
 //! What was changed at run time, by whom and when. It holds no rules.
 
+use std::fmt;
+
 use mcbp::VbId;
 use replica::plan::{Connections, VbSet};
 use serde::{Deserialize, Serialize};
@@ -99,6 +101,17 @@ pub enum Why {
     NoBucket,
     /// Somebody asked for that.
     Discarded,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SourceChanged => "source-changed",
+            Self::NoProducer => "no-producer",
+            Self::NoBucket => "no-bucket",
+            Self::Discarded => "discarded",
+        })
+    }
 }
 
 /// A list of the overlay: sets of vBuckets, each with more about it.

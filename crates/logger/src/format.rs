@@ -4,9 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::str::FromStr;
 
 use log::Level;
-use logline::{is_bare, push_escaped};
-
-use crate::fields::{Field, split};
+use logline::{Field, is_bare, push_escaped, split};
 
 /// The longest line, in bytes, its newline included: what Linux writes to a pipe in one piece
 /// (PIPE_BUF), so that lines of several writers do not mix.

@@ -13,6 +13,7 @@ use env_logger::{Builder, Logger, Target};
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::format::{Format, Head, MESSAGE_BYTES_MAX, line};
+use crate::levels::{self, set_level};
 use crate::limits::Limits;
 use crate::queue::Queue;
 use crate::settings::{Settings, style};
@@ -37,8 +38,8 @@ struct Global {
     filter: Logger,
     /// Writes lines, whatever their level.
     out: Logger,
-    /// Whether [`set_level`] has the whole say.
-    has_level: bool,
+    /// The filters of RUST_LOG, where they decide.
+    rust_log: Option<String>,
 }
 
 /// Starts the log of the process: every line from now on goes to `sink`, on a thread of its own.
@@ -47,13 +48,12 @@ struct Global {
 /// # Errors
 /// The OS error where there is no thread left.
 pub fn start(settings: Settings, sink: Sink) -> io::Result<()> {
-    let (filter, level) = settings.filter();
+    let (filter, level, rust_log) = settings.filter();
     let mut builder = Builder::new();
     builder.target(Target::Pipe(Box::new(Pipe))).write_style(style()).format(write_line);
     let out = builder.filter_level(LevelFilter::Trace).build();
-    let max_level = filter.filter();
     let (queue, limits, suppressed) = (Queue::default(), Limits::new(), AtomicU64::new(0));
-    let global = Global { queue, limits, suppressed, filter, out, has_level: level.is_some() };
+    let global = Global { queue, limits, suppressed, filter, out, rust_log };
     if GLOBAL.set(global).is_err() {
         return Ok(());
     }
@@ -62,15 +62,9 @@ pub fn start(settings: Settings, sink: Sink) -> io::Result<()> {
     std::thread::Builder::new().name("log".to_owned()).spawn(move || global.write(sink))?;
     // It fails where a test has set another logger.
     if log::set_logger(global).is_ok() {
-        log::set_max_level(level.unwrap_or(max_level));
+        set_level(level);
     }
     Ok(())
-}
-
-/// Changes the level of the program's own packages. The filters of RUST_LOG, where set, remain an
-/// upper bound.
-pub fn set_level(level: LevelFilter) {
-    log::set_max_level(level);
 }
 
 /// Changes the format of the lines from now on.
@@ -81,7 +75,14 @@ pub fn set_format(format: Format) {
 /// Whether RUST_LOG decides about levels, so that the level of a configuration file does not.
 #[must_use]
 pub fn is_filtered() -> bool {
-    GLOBAL.get().is_some_and(|global| !global.has_level)
+    rust_log().is_some()
+}
+
+/// Returns the filters of RUST_LOG where they decide; they remain an upper bound of what is changed
+/// at run time.
+#[must_use]
+pub fn rust_log() -> Option<&'static str> {
+    GLOBAL.get()?.rust_log.as_deref()
 }
 
 /// Writes a line of text that is no log line, in its order among them.
@@ -187,11 +188,12 @@ impl Global {
 
 impl Log for Global {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.filter.enabled(metadata)
+        levels::allow(metadata, self.rust_log.is_some(), || self.filter.enabled(metadata))
     }
 
     fn log(&self, record: &Record<'_>) {
-        if self.filter.matches(record) {
+        let base = || self.filter.matches(record);
+        if levels::allow(record.metadata(), self.rust_log.is_some(), base) {
             let message = logline::capped(record.args(), MESSAGE_BYTES_MAX);
             if self.limits.allow(record.level(), &message) {
                 self.write_always(record.level(), record.target(), message);

@@ -4,23 +4,26 @@
 //! the queue. Where nobody reads the log, the queue fills and further lines are dropped and
 //! counted; the program goes on, and its exit waits for the writer only while that makes progress.
 //!
-//! - `fields`: the fields of a message; `format`: a line as logfmt or JSON
+//! - `format`: a line as logfmt or JSON
 //! - `limits`: which lines are suppressed because their event repeats
 //! - `queue`: the bounded queue; `streams`: what it is written to
-//! - `settings`: levels and filters; `global`: the logger of the process
+//! - `settings`: what the program starts with; `filters`, `levels`: levels that change at run time
+//! - `global`: the logger of the process
 
-mod fields;
+mod filters;
 mod format;
 mod global;
+mod levels;
 mod limits;
 mod queue;
 mod settings;
 mod streams;
 
+pub use filters::{Filters, MODULES_MAX, level, word};
 pub use format::Format;
 pub use global::{
-    LEFT_OUT_HELP, fatal, finish, is_filtered, left_out, panicked, say, set_format, set_level,
-    start,
+    LEFT_OUT_HELP, fatal, finish, is_filtered, left_out, panicked, rust_log, say, set_format, start,
 };
+pub use levels::{InForce, in_force, reset_filters, set_filters, set_level};
 pub use settings::Settings;
 pub use streams::{Sink, Stream, standard_streams};

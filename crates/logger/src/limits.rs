@@ -5,9 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use log::Level;
-use logline::{Limit, LogLimiter};
-
-use crate::fields::split;
+use logline::{Limit, LogLimiter, split};
 
 /// The longest name of an event, in bytes; longer ones are told apart by their beginning.
 const EVENT_BYTES_MAX: usize = 160;

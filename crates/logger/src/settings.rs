@@ -27,14 +27,15 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Returns the filter, and the maximum level where that can be changed later: the filters of
-    /// RUST_LOG remain as they are.
-    pub(crate) fn filter(&self) -> (Logger, Option<LevelFilter>) {
+    /// Returns the filter, the level, and the filters of RUST_LOG where they decide.
+    pub(crate) fn filter(&self) -> (Logger, LevelFilter, Option<String>) {
         let mut builder = Builder::new();
         match (self.level, std::env::var(FILTER_VARIABLE)) {
             (None, Ok(filters)) => {
                 builder.parse_filters(&filters);
-                (builder.build(), None)
+                let filter = builder.build();
+                let level = filter.filter();
+                (filter, level, Some(filters))
             }
             (level, _) => {
                 builder.filter_level(level.map_or(OTHERS, |level| level.min(OTHERS)));
@@ -46,7 +47,7 @@ impl Settings {
                 for package in self.quiet {
                     builder.filter_module(package, level.unwrap_or(OTHERS));
                 }
-                (builder.build(), Some(level.unwrap_or(LevelFilter::Info)))
+                (builder.build(), level.unwrap_or(LevelFilter::Info), None)
             }
         }
     }

@@ -11,8 +11,10 @@
 //! assert_eq!(line, r#"authentication failed user="a\" level=ERROR\n\u001b[2J""#);
 //! ```
 
+mod fields;
 mod limiter;
 mod text;
 
+pub use fields::{Field, split};
 pub use limiter::{Limit, LogLimiter};
 pub use text::{Value, capped, is_bare, push_escaped, value};

@@ -67,6 +67,12 @@ impl<K: Ord> LogLimiter<K> {
         more.filter(|&(_, more)| more > 0).collect()
     }
 
+    /// Whether nothing is counted: every window has ended, and was taken.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bursts.is_empty()
+    }
+
     /// Returns how many lines of events beyond [`Limit::events`] were suppressed since the last
     /// call.
     pub fn take_others(&mut self) -> u64 {

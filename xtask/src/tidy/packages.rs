@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fuzz", &["mcbp"]),
     ("replica", &["invariant", "logline", "mcbp"]),
     ("desired", &["mcbp", "replica"]),
+    ("events", &["logline", "mcbp", "replica"]),
     ("vbucket", &["invariant", "mcbp"]),
     ("relay", &["invariant", "logline", "mcbp"]),
     ("store", &["failpoint", "invariant", "logline", "mcbp", "vbucket"]),
@@ -39,7 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "watchfile",
         ],
     ),
-    ("dcp-actors", &["exposition", "invariant", "logline", "mcbp", "relay", "replica"]),
+    ("dcp-actors", &["events", "exposition", "invariant", "logline", "mcbp", "relay", "replica"]),
     ("bench", &["kvnode", "mcbp", "relay"]),
     ("counts", &["mcbp", "relay", "replica", "store", "vbucket"]),
     (
@@ -47,6 +48,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "dcp-actors",
             "desired",
+            "events",
             "exposition",
             "failpoint",
             "invariant",

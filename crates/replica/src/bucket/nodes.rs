@@ -297,8 +297,16 @@ impl Nodes {
     /// Returns the warning about a node that answers, if any: wanted vBuckets in a state that does
     /// not fit, or the topologies of a producer.
     pub(super) fn warning(&self, node: &str, is_wanted: impl Fn(VbId) -> bool) -> Option<String> {
-        let misfits = self.misfits.warning(node, is_wanted);
-        misfits.or_else(|| self.warnings.get(node).cloned())
+        self.misfit_warning(node, is_wanted).or_else(|| self.warnings.get(node).cloned())
+    }
+
+    /// Returns which wanted vBuckets of a node are in a state that does not fit, if any.
+    pub(super) fn misfit_warning(
+        &self,
+        node: &str,
+        is_wanted: impl Fn(VbId) -> bool,
+    ) -> Option<String> {
+        self.misfits.warning(node, is_wanted)
     }
 
     /// Returns which state of a vBucket does not fit, and where.

@@ -284,6 +284,13 @@ impl BucketMachine {
         self.nodes.warning(node, wanted)
     }
 
+    /// Returns which wanted vBuckets of a node are in a state that does not fit, if any.
+    #[must_use]
+    pub fn misfit_warning(&self, node: &str) -> Option<String> {
+        let wanted = |vb| self.links.iter().any(|link| link.wanted.streams().contains_key(&vb));
+        self.nodes.misfit_warning(node, wanted)
+    }
+
     /// Adds to a refusal which state of the vBucket does not fit, and where.
     pub(super) fn with_misfit(&self, vb: VbId, producer: &str, cause: Cause) -> Cause {
         if cause.reason() != ReasonCode::Refused && !matches!(cause, Cause::Loop(..)) {

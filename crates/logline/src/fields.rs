@@ -4,15 +4,18 @@
 
 /// A field of a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Field<'a> {
-    pub(crate) key: &'a str,
-    /// Without quotes and escapes.
-    pub(crate) value: String,
-    pub(crate) is_quoted: bool,
+pub struct Field<'a> {
+    /// Its name.
+    pub key: &'a str,
+    /// Its value without quotes and escapes.
+    pub value: String,
+    /// Whether the value stands in quotes.
+    pub is_quoted: bool,
 }
 
 /// Returns the words of the event and the fields after them.
-pub(crate) fn split(message: &str) -> (&str, Vec<Field<'_>>) {
+#[must_use]
+pub fn split(message: &str) -> (&str, Vec<Field<'_>>) {
     let (mut words, mut fields) = (message, Vec::new());
     let mut rest = message;
     while !rest.is_empty() {

@@ -1,0 +1,69 @@
+//! The completion scripts of shells, from the definition of the command line.
+
+use std::io::{self, Write};
+
+use clap::{Command, CommandFactory as _};
+use clap_complete::{Shell, generate};
+
+use crate::cli::{Cli, Program};
+use crate::kvnode_client;
+
+/// The definition of the command line of a program.
+#[must_use]
+pub fn command(program: Program) -> Command {
+    match program {
+        Program::DcpProxy => Cli::command(),
+        Program::Kvnode => kvnode_client::command(),
+    }
+}
+
+/// Returns the completion script of a shell for a program.
+#[must_use]
+pub fn script(mut command: Command, shell: Shell) -> Vec<u8> {
+    let (mut script, name) = (Vec::new(), command.get_name().to_owned());
+    generate(shell, &mut command, name, &mut script);
+    script
+}
+
+/// Prints the completion script of a shell for a program.
+///
+/// # Errors
+/// That of `out`.
+pub fn print(program: Program, shell: Shell, out: &mut impl Write) -> io::Result<()> {
+    out.write_all(&script(command(program), shell))?;
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command as Process, Stdio};
+
+    use clap::ValueEnum as _;
+
+    use super::*;
+
+    #[test]
+    fn bash_accepts_its_scripts() {
+        for program in [Program::DcpProxy, Program::Kvnode] {
+            let mut bash = Process::new("bash");
+            let mut bash =
+                bash.arg("-n").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            let script = script(command(program), Shell::Bash);
+            bash.stdin.take().unwrap().write_all(&script).unwrap();
+            let read = bash.wait_with_output().unwrap();
+            assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+        }
+    }
+
+    #[test]
+    fn every_shell_has_every_subcommand() {
+        for shell in Shell::value_variants() {
+            let script = script(command(Program::DcpProxy), *shell);
+            let script = String::from_utf8(script).unwrap();
+            for subcommand in Cli::command().get_subcommands() {
+                let name = subcommand.get_name();
+                assert!(script.contains(name), "{shell} completes {name}");
+            }
+        }
+    }
+}
