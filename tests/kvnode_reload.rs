@@ -175,7 +175,7 @@ async fn many_reloads_are_flat() {
     };
     let node = Node::start(write).await;
     let text = |round: u64| {
-        let user = if round % 2 == 0 { "one" } else { "two" };
+        let user = if round.is_multiple_of(2) { "one" } else { "two" };
         toml(node.folder.path(), user, &format!("[limits]\nauthentication_s = {}\n", 1 + round))
     };
     let mut first = None;

@@ -232,10 +232,7 @@ async fn what_is_wrong_is_named_with_what_to_do() {
     let (wrong, right) = (wrong.display().to_string(), fixture.password().display().to_string());
     // Bound and not listened to for data nodes: whoever connects is closed at once.
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
-    let (free, other_address) = {
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        (free.local_addr().unwrap().to_string(), other.local_addr().unwrap().to_string())
-    };
+    let other_address = other.local_addr().unwrap().to_string();
     std::thread::spawn(move || other.incoming().take(1).for_each(drop));
     let get = |node: &str, file: &str, more: &[&str]| {
         let words =
@@ -248,7 +245,11 @@ async fn what_is_wrong_is_named_with_what_to_do() {
         (fixture.run(&["seed", "5"]), 1, ["(0 of 5 were written)", state]),
         (get(&address, &wrong, &[]), 2, ["refused user \"dcp-proxy\"", "check username and"]),
         (get(&address, &right, &["--bucket", "b"]), 2, ["has no bucket \"b\"", "another --bucket"]),
-        (get(&free, &right, &[]), 1, ["could not connect", "is it running, is --node right?"]),
+        (
+            get("127.0.0.1:1", &right, &[]),
+            1,
+            ["could not connect", "is it running, is --node right?"],
+        ),
         (get(&other_address, &right, &[]), 1, ["connection", "is it a data node, does it use TLS"]),
         (get(&address, "/nowhere", &[]), 2, ["password: \"/nowhere\"", "No such file"]),
         (run(&mut bare(&["get", "k"]), b""), 2, ["no user", "--config"]),

@@ -24,7 +24,7 @@ pub(super) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     #[command(flatten)]
-    Ask(Ask),
+    Ask(Box<Ask>),
     /// Print a script that completes commands and options in a shell.
     Completions {
         /// The shell.

@@ -41,7 +41,8 @@ fn without_a_command_it_runs_a_node() {
         assert_eq!(parse(words).unwrap_err().kind(), kind, "{words}");
     }
     let set = parse("kvnode vbuckets --set-state replica 0-511").unwrap();
-    let Some(Command::Ask(Ask::Vbuckets { set: Some(set), .. })) = set.command else { panic!() };
+    let Some(Command::Ask(asked)) = set.command else { panic!("no request") };
+    let Ask::Vbuckets { set: Some(set), .. } = *asked else { panic!("{asked:?}") };
     assert_eq!(set.len(), 512);
 }
 

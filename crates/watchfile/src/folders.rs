@@ -108,20 +108,24 @@ impl Folders {
         if std::mem::replace(&mut self.said, true) {
             return;
         }
-        let remedy = match &error.kind {
-            ErrorKind::MaxFilesWatch => "raise fs.inotify.max_user_watches",
-            ErrorKind::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                "give the user of this process read access to the folder"
-            }
-            _ => "raise fs.inotify.max_user_instances, or the limit of open files",
-        };
         warn!(
             "no notifications of file changes, files are read every few seconds instead \
              path={} error={} remedy={}",
             value(path.display()),
             value(error),
-            value(remedy)
+            value(remedy(&error.kind))
         );
+    }
+}
+
+/// What makes the system notify us again.
+fn remedy(error: &ErrorKind) -> &'static str {
+    match error {
+        ErrorKind::MaxFilesWatch => "raise fs.inotify.max_user_watches",
+        ErrorKind::Io(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            "give the user of this process read access to the folder"
+        }
+        _ => "raise fs.inotify.max_user_instances, or the limit of open files",
     }
 }
 
@@ -155,5 +159,42 @@ fn entry(path: &Path) -> Entry {
         // It is there, and no link.
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Entry::Other,
         Err(_) => Entry::Missing,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, DataChange, MetadataKind, ModifyKind};
+
+    use super::*;
+
+    #[test]
+    fn reading_is_no_change() {
+        for (kind, counts) in [
+            (EventKind::Access(AccessKind::Open(AccessMode::Any)), false),
+            (EventKind::Access(AccessKind::Close(AccessMode::Read)), false),
+            (EventKind::Access(AccessKind::Close(AccessMode::Write)), true),
+            (EventKind::Create(CreateKind::File), true),
+            (EventKind::Modify(ModifyKind::Data(DataChange::Any)), true),
+            (EventKind::Modify(ModifyKind::Metadata(MetadataKind::Any)), true),
+            (EventKind::Other, true),
+        ] {
+            assert_eq!(changes(kind), counts, "{kind:?}");
+        }
+        let names = BTreeSet::from([PathBuf::from("/a/b")]);
+        let event = |path: &str| Event::new(EventKind::Other).add_path(path.into());
+        assert!(is_on_the_way(&event("/a/b"), &names) && !is_on_the_way(&event("/a/c"), &names));
+        assert!(is_on_the_way(&Event::new(EventKind::Other), &names), "any path may be meant");
+    }
+
+    #[test]
+    fn each_failure_has_a_remedy_and_a_missing_folder_is_none() {
+        let io = |kind: io::ErrorKind| notify::Error::io(kind.into());
+        assert!(remedy(&ErrorKind::MaxFilesWatch).contains("max_user_watches"));
+        assert!(remedy(&io(io::ErrorKind::PermissionDenied).kind).contains("read access"));
+        assert!(remedy(&io(io::ErrorKind::Other).kind).contains("max_user_instances"));
+        assert!(is_missing(&io(io::ErrorKind::NotFound)));
+        assert!(is_missing(&notify::Error::path_not_found()));
+        assert!(!is_missing(&io(io::ErrorKind::PermissionDenied)));
     }
 }
