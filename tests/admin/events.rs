@@ -49,8 +49,11 @@ impl Follower {
 
     /// Reads until this text has arrived.
     async fn reads(&mut self, what: &str) {
-        let mut bytes = [0; 4096];
-        while !self.text.contains(what) {
+        let mut bytes = [0; 65_536];
+        let mut seen = 0;
+        while !self.text.get(seen..).is_some_and(|new| new.contains(what)) {
+            // Where the text is long, only what is new is searched.
+            seen = self.text.len().saturating_sub(what.len());
             let read = timeout(PATIENCE, self.stream.read(&mut bytes)).await;
             let count = read.unwrap_or_else(|_| panic!("no {what:?}: {}", self.text)).unwrap();
             assert!(count > 0, "it ended without {what:?}: {}", self.text);
@@ -134,6 +137,24 @@ async fn a_list_ends_and_says_what_it_misses() {
     let counts = http.text("/metrics").await.1;
     assert!(counts.contains("dcp_proxy_events_total{kind=\"link-up\"} 1500\n"), "{counts}");
     assert!(counts.contains("dcp_proxy_event_followers 0\n"), "{counts}");
+    admin.stop().await;
+}
+
+#[tokio::test]
+async fn a_slow_follower_is_told_of_a_gap_and_nothing_is_queued_for_it() {
+    let Served { admin, http, events } = start();
+    let mut slow = Follower::of(&http, "", &[]).await;
+    slow.reads("event: started\n").await;
+    // More than the buffers of a connection take, so the history moves on without it.
+    for _ in 0..40_000 {
+        let mut event = Event::new(Level::Info, Kind::LinkUp, "x".repeat(1000));
+        event.more = 1;
+        events.push(event);
+    }
+    slow.reads("\"reason\":\"forgotten\"").await;
+    assert!(slow.text.len() < 35_000_000, "{}", slow.text.len());
+    events.note(Level::Info, Kind::Other, None, "the newest");
+    slow.reads("\"the newest\"").await;
     admin.stop().await;
 }
 

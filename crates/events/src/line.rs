@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::kind::Kind;
 
 /// The words of log lines, and the kind of event that each means.
-const WORDS: [(&str, Kind); 30] = [
+const WORDS: [(&str, Kind); 25] = [
     ("link up", Kind::LinkUp),
     ("link down", Kind::LinkDown),
     ("link in retry loop", Kind::LinkBroken),
@@ -36,11 +36,6 @@ const WORDS: [(&str, Kind); 30] = [
     ("node is in no topology", Kind::Topology),
     ("topology warning cleared", Kind::TopologyCleared),
     ("this process did not run, silence counts anew", Kind::ProcessHalted),
-    ("vbuckets paused", Kind::Paused),
-    ("vbuckets resumed", Kind::Resumed),
-    ("link restarted", Kind::Restarted),
-    ("streams restarted", Kind::Restarted),
-    ("desired map changed", Kind::DesiredChanged),
 ];
 
 impl Event {
