@@ -2,7 +2,7 @@
 //!
 //! - `cli`, `config`: the command line and `proxy.toml`
 //! - `logging`, `screen`, `signals`: output and signals; `reload`: what SIGHUP does
-//! - `descriptors`: whether there are enough of them
+//! - `descriptors`: whether there are enough of them; `doctor`: checks of nodes and machine
 //! - `run`: the main job, step by step; `story`: its output
 //! - `admin`: the HTTP API; `client`: the subcommands that use it
 //! - `embedded`: data nodes inside this process; `sample`, `load`, `trickle`: their documents
@@ -16,6 +16,7 @@ pub mod client;
 pub mod compare;
 pub mod config;
 pub mod descriptors;
+pub mod doctor;
 pub mod embedded;
 pub mod load;
 pub mod logging;

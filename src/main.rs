@@ -6,6 +6,7 @@ use clap::Parser as _;
 use dcp_proxy::cli::{Cli, Command};
 use dcp_proxy::client::{self, Exit};
 use dcp_proxy::config::{self, Config};
+use dcp_proxy::doctor::{self, DoctorArgs};
 use dcp_proxy::reload::Reload;
 use dcp_proxy::run::{self, Options, RunError};
 use dcp_proxy::screen::Screen;
@@ -25,11 +26,18 @@ fn main() -> ExitCode {
                 Exit::Wrong => ExitCode::from(WRONG),
             }
         }
-        Some(Command::Check) => with_config(&cli, |config, screen| {
+        Some(Command::Doctor(args)) => with_config(&cli, |config, screen| {
+            doctor::run(args, config, screen).map_err(RunError::Start)
+        }),
+        Some(Command::Check { connect }) => with_config(&cli, |config, screen| {
             screen.say(format!("{} is valid:", cli.config_file().display()));
             screen.say(config.to_string().trim_end());
             for warning in &config.warnings {
                 eprintln!("warning: {}", warning.within(&config.path));
+            }
+            if *connect {
+                let args = DoctorArgs::default();
+                return doctor::run(&args, config, screen).map_err(RunError::Start);
             }
             Ok(true)
         }),

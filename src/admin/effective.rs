@@ -10,7 +10,7 @@ use crate::config::{Config, Embedded, Limits, Node};
 /// Replaces a secret that is set.
 const REDACTED: &str = "(redacted)";
 
-pub(super) fn json(config: &Config) -> Value {
+pub(crate) fn json(config: &Config) -> Value {
     let buckets = config.buckets.iter().map(|bucket| {
         let sets = bucket.desired.producers().iter();
         let replicate: BTreeMap<_, _> = sets.map(|(name, set)| (name, set.to_string())).collect();

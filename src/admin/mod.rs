@@ -35,6 +35,7 @@ use self::access::Access;
 use self::state::State;
 use crate::config::Config;
 
+pub(crate) use self::effective::json as effective_json;
 pub use self::state::{Durability, EmbeddedFacts, Replicating};
 
 /// Connections that wait to be accepted: where many come at once, each waits for a moment.
