@@ -28,7 +28,8 @@ fn table(section: &[Finding], width: u16) -> String {
         if let Some(remedy) = remedy {
             text += &format!("\n-> {}", clean(remedy));
         }
-        table.add_row([format!("  {}", level.name()), check.name().to_owned(), text]);
+        // Wide enough for every level and check, so that the sections are aligned.
+        table.add_row([format!("  {:7}", level.name()), format!("{:13}", check.name()), text]);
     }
     for (at, column) in table.column_iter_mut().enumerate() {
         column.set_padding(if at == 2 { (0, 0) } else { (0, 2) });

@@ -10,7 +10,7 @@ use replica::topology;
 
 use super::stats::{connections, max_cas, number};
 use super::{AGENT, Target};
-use crate::doctor::facts::{BucketFacts, Clock, Need};
+use crate::doctor::facts::{BucketFacts, Clock, DcpConnection, Need};
 use crate::doctor::failure::Failure;
 
 /// A vBucket that no bucket has, and a topology, which is for active vBuckets only: a node refuses
@@ -132,11 +132,27 @@ async fn open_dcp(
     if side == Side::Consumer
         && let Ok(stats) = client.dcp_stats().await
     {
-        let ours = connections(&stats).into_iter().find(|connection| connection.name == name);
-        facts.window_bytes = ours.and_then(|connection| connection.window_bytes);
+        facts.window_bytes = window_bytes(facts, &connections(&stats), &name, target.our_name);
     }
     drop(opened);
     Ok(())
+}
+
+/// The window of the links to our node, where there are some: ours divides the same memory by one
+/// more. Else that of our connection.
+fn window_bytes(
+    facts: &BucketFacts,
+    now: &[DcpConnection],
+    name: &str,
+    our_name: &str,
+) -> Option<u64> {
+    let of_link = format!("->{our_name}:");
+    let before = facts.connections.iter().flatten();
+    let links =
+        before.filter(|it| it.name.starts_with("replication:") && it.name.contains(&of_link));
+    let ours = now.iter().find(|connection| connection.name == name);
+    let windows = links.filter_map(|connection| connection.window_bytes);
+    windows.min().or_else(|| ours?.window_bytes)
 }
 
 /// The clock of this machine, in milliseconds since 1970.

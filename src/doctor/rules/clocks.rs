@@ -90,7 +90,9 @@ fn against(offset: Offset, whose: &str, place: &Place) -> Finding {
             );
             Finding::error(Check::Clock, place, what, remedy)
         }
-        0 => Finding::ok(Check::Clock, place, format!("the clock agrees with {whose} within 1 s")),
+        -999..1_000 => {
+            Finding::ok(Check::Clock, place, format!("the clock agrees with {whose} within 2 s"))
+        }
         _ if certain.abs() <= DRIFT_MS => {
             let direction = if certain > 0 { "ahead of" } else { "behind" };
             let what = format!("the clock is {distance} {direction} {whose}");

@@ -154,7 +154,7 @@ pub(super) fn failed(check: Check, place: &Place, failure: &Failure) -> Finding 
 
 /// A node that does not answer in time.
 pub(super) fn slow(place: &Place, what: String) -> Finding {
-    let remedy = "see whether the node hangs, is stopped or overloaded; a slow one may need a longer \
-                  --timeout";
+    let remedy = "see whether the node hangs, is stopped or overloaded; a slow one may need \
+                  a longer --timeout";
     Finding::error(Check::Answers, place, what, remedy)
 }

@@ -85,7 +85,8 @@ fn same_names(
             match running.links_up.get(&facts.bucket) {
                 Some(0) => rival("our sidecar has no link of this bucket open".to_owned()),
                 _ => {
-                    let what = format!("{} connections of our sidecar", names.len());
+                    let plural = if names.len() == 1 { "" } else { "s" };
+                    let what = format!("{} connection{plural} of our sidecar", names.len());
                     Finding::ok(Check::Rival, place, what)
                 }
             }

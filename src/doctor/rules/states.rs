@@ -12,7 +12,7 @@ use crate::doctor::finding::{Check, Finding, Place};
 
 /// A copy of a vBucket at one node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Copy {
+pub(super) enum CopyState {
     /// The node was not asked, or did not answer.
     Unknown,
     Absent,
@@ -20,7 +20,7 @@ pub(super) enum Copy {
     Is(u8),
 }
 
-impl Copy {
+impl CopyState {
     pub(super) const fn is(state: VbState) -> Self {
         Self::Is(state as u8)
     }
@@ -61,12 +61,12 @@ pub(super) enum Fit {
 }
 
 /// Judges the copy of our node and that of the producer.
-pub(super) fn fit(ours: Copy, theirs: Copy) -> Fit {
+pub(super) fn fit(ours: CopyState, theirs: CopyState) -> Fit {
     let takes = matches!(ours.state(), Some(VbState::Replica | VbState::Pending));
-    let takes = takes || ours == Copy::Unknown;
-    let sends = theirs == Copy::is(VbState::Active) || theirs == Copy::Unknown;
+    let takes = takes || ours == CopyState::Unknown;
+    let sends = theirs == CopyState::is(VbState::Active) || theirs == CopyState::Unknown;
     match (ours.state(), theirs) {
-        (Some(VbState::Active), Copy::Unknown) => Fit::OursActive,
+        (Some(VbState::Active), CopyState::Unknown) => Fit::OursActive,
         (Some(VbState::Active), _) if sends => Fit::TwoActive,
         (Some(VbState::Active), _) => Fit::TakenOver,
         _ if takes && sends => Fit::Good,
@@ -94,7 +94,7 @@ pub(super) fn states(
         }
         let of_producer = |it: &&NodeFacts| it.side == Side::Producer && it.name == *producer;
         let theirs = nodes.iter().find(of_producer).and_then(|it| it.bucket(&bucket.name));
-        let mut groups: BTreeMap<(Copy, Copy), VbSet> = BTreeMap::new();
+        let mut groups: BTreeMap<(CopyState, CopyState), VbSet> = BTreeMap::new();
         for vb in set.iter() {
             groups.entry((copy(ours, vb), copy(theirs, vb))).or_default().insert(vb);
         }
@@ -113,19 +113,27 @@ pub(super) fn states(
     findings
 }
 
-fn copy(facts: Option<&BucketFacts>, vb: VbId) -> Copy {
-    let Some(states) = facts.and_then(|facts| facts.states.as_ref()) else { return Copy::Unknown };
-    states.get(&vb).copied().map_or(Copy::Absent, Copy::is)
+fn copy(facts: Option<&BucketFacts>, vb: VbId) -> CopyState {
+    let Some(states) = facts.and_then(|facts| facts.states.as_ref()) else {
+        return CopyState::Unknown;
+    };
+    states.get(&vb).copied().map_or(CopyState::Absent, CopyState::is)
 }
 
-fn told(side: Side, producer: &str, ours: Copy, theirs: Copy, place: &Place) -> Option<Finding> {
+fn told(
+    side: Side,
+    producer: &str,
+    ours: CopyState,
+    theirs: CopyState,
+    place: &Place,
+) -> Option<Finding> {
     let (here, there) = (ours.words(), theirs.words());
     let (check, fit) = (Check::States, fit(ours, theirs));
     match (side, fit) {
-        (Side::Consumer, Fit::Good) if ours != Copy::Unknown => {
+        (Side::Consumer, Fit::Good) if ours != CopyState::Unknown => {
             Some(Finding::ok(check, place, format!("the copies here are {here}, as they must be")))
         }
-        (Side::Producer, Fit::Good | Fit::Ours) if theirs != Copy::Unknown => {
+        (Side::Producer, Fit::Good | Fit::Ours) if theirs != CopyState::Unknown => {
             Some(Finding::ok(check, place, format!("the copies here are {there}, as they must be")))
         }
         (Side::Consumer, Fit::Ours | Fit::Neither) => {
