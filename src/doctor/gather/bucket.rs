@@ -72,7 +72,7 @@ async fn ask(
     for &vb in sample {
         let details = client.stats(&topology::group(vb)).await;
         // A vBucket that is not there is told by the states.
-        if let Some(stats) = told(details)?.ok() {
+        if let Ok(stats) = told(details)? {
             facts.topologies.push(topology::replicas(vb, &stats));
             facts.max_cas.extend(max_cas(vb, &stats).map(|cas| (vb, cas)));
         }

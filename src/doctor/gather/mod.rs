@@ -112,8 +112,10 @@ fn endpoint(config: &Config, node: &Node, running_at: Option<&String>) -> Result
 async fn ask_sidecar(config: &Config, step: Duration) -> Sidecar {
     let (told, tell) = oneshot::channel();
     let (listen, token) = (config.admin.listen, config.admin.token.clone());
-    // If the answer is given up, the process exits, and the thread with it.
-    std::thread::spawn(move || told.send(sidecar::sidecar(listen, token)));
+    std::thread::spawn(move || {
+        // Once the answer is given up, the process exits, and the thread with it.
+        _ = told.send(sidecar::sidecar(listen, token));
+    });
     let late = || {
         let why = format!("no answer from {listen} within {step:?}");
         (Sidecar::Stranger(why), Value::Null)

@@ -18,7 +18,7 @@ use crate::doctor::facts::{
     Tried,
 };
 use crate::doctor::failure::Failure;
-use crate::doctor::finding::Level;
+use crate::doctor::finding::Level::{self, Error, Note, Ok as Fine, Warning};
 
 /// The clock of the tests, in seconds since 1970.
 const NOW_S: i64 = 1_800_000_000;
@@ -131,7 +131,7 @@ fn open(name: &str) -> DcpConnection {
 #[test]
 fn a_healthy_pair_is_fine_in_every_check() {
     let report = judge(&healthy(), &config());
-    let bad: Vec<_> = report.findings.iter().filter(|it| it.level != Level::Ok).collect();
+    let bad: Vec<_> = report.findings.iter().filter(|it| it.level != Fine).collect();
     assert!(bad.is_empty(), "{bad:#?}");
     assert!(report.passes(true));
 }

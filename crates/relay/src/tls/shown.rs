@@ -14,8 +14,8 @@ pub struct Shown {
     pub chain: Vec<Vec<u8>>,
 }
 
-/// Performs the handshake of [`Tls`] over `stream`, with its checks of name, chain and validity, and
-/// returns what the peer showed. The connection is closed. The caller sets the deadline.
+/// Performs the handshake of [`Tls`] over `stream`, with its checks of name, chain and validity,
+/// and returns what the peer showed. The connection is closed. The caller sets the deadline.
 ///
 /// With TLS 1.3 a peer may refuse our certificate after this has succeeded.
 ///
