@@ -7,7 +7,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{Cluster, Config, DataNode, Process, nodes, until};
+use common::{Cluster, Config, DataNode, Process, Sidecar, nodes, until};
 use mcbp::{VbId, VbState};
 use relay::testing::{Authority, Validity};
 use relay::{Endpoint, Secret};
@@ -244,9 +244,8 @@ async fn a_rival_is_told_and_nobody_is_disturbed() {
     let strict = Run::of(&listening(&config, "127.0.0.1:1"), "doctor --json --strict").await;
     strict.expect(1, &[silent, &beta, &alpha]);
 
-    let line = cluster.sidecar.process.logs(&["admin API listens", "url="]).await;
-    let (_, address) = line.split_once("url=http://").unwrap();
-    let run = Run::of(&listening(&config, address), "doctor --json").await;
+    let at = address(&cluster.sidecar).await;
+    let run = Run::of(&listening(&config, &at), "doctor --json").await;
     run.expect(0, &["warning sidecar -: the sidecar at http://"]);
     assert!(run.bad()[0].ends_with("runs other settings than this file: admin.listen"));
     assert!(run.is_ok("rival", "beta") && run.is_ok("rival", "alpha"));
@@ -279,4 +278,22 @@ async fn embedded_nodes_are_checked_only_where_they_run() {
     let [beta, alpha] =
         ["beta", "alpha"].map(|node| format!("note embedded {node}: {not_checked}"));
     run.expect(0, &[NO_PORT, &beta, &alpha]);
+
+    let text = Config::demonstration(8, 0)
+        .as_str()
+        .replace("[embedded]\n", "[embedded]\npassword = \"correct horse\"\n");
+    let (folder, config) = (tempfile::tempdir().unwrap(), Config::text(text));
+    let sidecar = Sidecar::start(folder.path(), &config);
+    sidecar.process.logs(&["streams settled", "open=8 failed=0"]).await;
+    let run = Run::of(&listening(&config, &address(&sidecar).await), "doctor --json").await;
+    run.expect(0, &["warning sidecar -: the sidecar at http://"]);
+    for node in ["alpha", "beta"] {
+        assert!(run.is_ok("dcp", node) && run.is_ok("states", node), "{}", run.out);
+    }
+}
+
+/// Where the admin API of a sidecar listens.
+async fn address(sidecar: &Sidecar) -> String {
+    let line = sidecar.process.logs(&["admin API listens", "url="]).await;
+    line.split_once("url=http://").unwrap().1.to_owned()
 }

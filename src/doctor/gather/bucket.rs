@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use mcbp::{FrameBuilder, Opcode, Side, Status, VbId, VbState};
+use mcbp::{Datatype, Feature, FrameBuilder, Opcode, Side, Status, VbId, VbState};
 use relay::{Client, DcpOpen, Deadlines, Endpoint, LINK_FEATURES, LinkError, Login, Prepared};
 use replica::topology;
 
@@ -18,6 +18,11 @@ use crate::doctor::failure::Failure;
 const REFUSED_VB: VbId = VbId(u16::MAX);
 const REFUSED_VALUE: &[u8] = br#"{"topology":[[]]}"#;
 
+/// Those of a link, whose values decide what an answer means, and the one without which a real node
+/// closes the connection instead of answering EACCES.
+const FEATURES: [Feature; 5] =
+    [Feature::XATTR, Feature::COLLECTIONS, Feature::SNAPPY, Feature::JSON, Feature::XERROR];
+
 /// The states of vBuckets, in the order in which they are asked for.
 const STATES: [VbState; 4] = [VbState::Active, VbState::Replica, VbState::Pending, VbState::Dead];
 
@@ -29,7 +34,7 @@ pub(super) async fn bucket(
     deadlines: Deadlines,
 ) {
     let name = facts.bucket.clone();
-    let login = Login { bucket: Some(&name), agent: AGENT, features: &LINK_FEATURES, deadlines };
+    let login = Login { bucket: Some(&name), agent: AGENT, features: &FEATURES, deadlines };
     let mut client = match Client::connect(target.endpoint, login).await {
         Ok(client) => client,
         Err(error) => {
@@ -81,7 +86,9 @@ async fn ask(
     facts.connections = listed.map(|stats| connections(&stats));
     let extras = [VbState::Replica as u8];
     let change = FrameBuilder::request(Opcode::SET_VBUCKET).vbucket(REFUSED_VB).extras(&extras);
-    let response = client.call(change.value(REFUSED_VALUE)).await?;
+    let has_json = client.features().contains(&Feature::JSON);
+    let datatype = if has_json { Datatype::JSON } else { Datatype::RAW };
+    let response = client.call(change.datatype(datatype).value(REFUSED_VALUE)).await?;
     facts.answers.insert(Need::SetState, response.status);
     Ok(())
 }

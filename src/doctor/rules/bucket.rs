@@ -102,13 +102,17 @@ fn dcp(node: &NodeFacts, facts: &BucketFacts, place: &Place) -> Vec<Finding> {
         // Told by the features of the node.
         Some(Err(Failure::Features(_))) => return Vec::new(),
         Some(Err(Failure::Refused(Status::EACCESS, _))) => {
-            let privilege = match node.side {
-                Side::Consumer => "DcpConsumer",
-                Side::Producer => "DcpProducer",
-            };
             let what = format!("the user may not open a DCP connection as {}", node.side);
-            let remedy = format!("give the user the privilege {privilege} in this bucket");
+            let remedy =
+                format!("give the user the privilege {} in this bucket", privilege(node.side));
             return vec![Finding::error(Check::Dcp, place, what, remedy)];
+        }
+        Some(Err(failure @ Failure::Broken(_))) => {
+            let remedy = format!(
+                "see the log of the node; some versions close the connection of a user without                  the privilege {}",
+                privilege(node.side)
+            );
+            return vec![Finding::error(Check::Dcp, place, failure.sentence(), remedy)];
         }
         Some(Err(failure)) => return vec![failed(Check::Dcp, place, failure)],
         Some(Ok(())) => vec![Finding::ok(
@@ -121,6 +125,14 @@ fn dcp(node: &NodeFacts, facts: &BucketFacts, place: &Place) -> Vec<Finding> {
         findings.push(window(facts.window_bytes, place));
     }
     findings
+}
+
+/// The privilege to open a DCP connection to a node.
+const fn privilege(side: Side) -> &'static str {
+    match side {
+        Side::Consumer => "DcpConsumer",
+        Side::Producer => "DcpProducer",
+    }
 }
 
 /// The window of the consumer: how many bytes may be under way on one connection.

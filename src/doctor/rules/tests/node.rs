@@ -44,6 +44,15 @@ const A_BUCKET_OF_A_NODE: &[Case] = &[
         Check::Dcp,
         "the user may not open a DCP connection as producer",
     ),
+    (
+        |f| {
+            at(f, 0).dcp =
+                Some(Err(Failure::Broken("closed the connection during DCP_OPEN".into())))
+        },
+        Error,
+        Check::Dcp,
+        "the node closed the connection during DCP_OPEN",
+    ),
     (|f| at(f, 0).dcp = Some(Err(Failure::WarmingUp)), Error, Check::Dcp, "still warming up"),
     (|f| at(f, 0).window_bytes = Some(0), Warning, Check::Window, "flow control is off"),
     (|f| at(f, 0).window_bytes = None, Note, Check::Window, "unknown"),
