@@ -26,18 +26,21 @@ fn main() -> ExitCode {
                 Exit::Wrong => ExitCode::from(WRONG),
             }
         }
-        Some(Command::Doctor(args)) => with_config(&cli, |config, screen| {
-            doctor::run(args, config, screen).map_err(RunError::Start)
-        }),
+        Some(Command::Doctor(args)) => {
+            with_config(&cli, |config, _| Ok(doctor::run(args, config)?))
+        }
         Some(Command::Check { connect }) => with_config(&cli, |config, screen| {
-            screen.say(format!("{} is valid:", cli.config_file().display()));
-            screen.say(config.to_string().trim_end());
+            let valid = format!("{} is valid:\n{config}", cli.config_file().display());
+            if *connect {
+                doctor::print(valid.trim_end())?;
+            } else {
+                screen.say(valid.trim_end());
+            }
             for warning in &config.warnings {
                 eprintln!("warning: {}", warning.within(&config.path));
             }
             if *connect {
-                let args = DoctorArgs::default();
-                return doctor::run(&args, config, screen).map_err(RunError::Start);
+                return Ok(doctor::run(&DoctorArgs::default(), config)?);
             }
             Ok(true)
         }),

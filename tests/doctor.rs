@@ -8,8 +8,8 @@ mod common;
 use std::path::Path;
 
 use common::{Cluster, Config, DataNode, Process, Sidecar, nodes, until};
-use mcbp::{VbId, VbState};
-use relay::testing::{Authority, Validity};
+use mcbp::{Opcode, Status, VbId, VbState};
+use relay::testing::{Authority, FakePeer, Validity, view};
 use relay::{Endpoint, Secret};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -252,6 +252,65 @@ async fn a_rival_is_told_and_nobody_is_disturbed() {
     cluster.assert_quiet(&[]);
     assert!(cluster.sidecar.process.logged(&["link down"]).is_none());
     cluster.converge().await;
+}
+
+/// A full disk is a failure, and a reader that has read enough is none.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn output_that_cannot_be_written_is_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::demonstration(8, 0);
+    std::fs::write(folder.path().join("proxy.toml"), config.as_str()).unwrap();
+    for (command, code) in [("doctor > /dev/full", 1), ("doctor | head -c 1 > out", 0)] {
+        let script = format!("set -o pipefail; {:?} {command}", env!("CARGO_BIN_EXE_dcp-proxy"));
+        let mut shell = std::process::Command::new("bash");
+        shell.args(["-c", &script]).current_dir(folder.path());
+        let mut process = Process::start("shell", folder.path(), &mut shell);
+        assert_eq!(process.exit_code().await, code, "{command}: {}", process.log());
+        let has_said = process.logged(&["could not write to standard output"]).is_some();
+        assert_eq!(has_said, code == 1, "{}", process.log());
+    }
+}
+
+/// A node that answers until it is logged in, and no further request.
+#[tokio::test]
+async fn a_node_that_falls_silent_after_the_login_is_told_with_the_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let beta = DataNode::start(folder.path(), "beta", "replica", 8).await;
+    let peer = FakePeer::bind().await;
+    let alpha = peer.endpoint("alpha");
+    let config = config(&alpha, &beta.endpoint());
+    let node = async {
+        let mut silent = Vec::new();
+        loop {
+            let mut conn = peer.accept_raw().await;
+            while let Some(request) = conn.recv().await {
+                let frame = view(&request);
+                if frame.opcode() == Opcode::STAT {
+                    silent.push(conn);
+                    break;
+                }
+                let value: &[u8] = match frame.opcode() {
+                    Opcode::HELLO => frame.value,
+                    Opcode::SASL_LIST_MECHS => b"PLAIN",
+                    _ => b"",
+                };
+                conn.answer_with(&request, Status::SUCCESS, &[], value).await;
+            }
+        }
+    };
+    let run = tokio::select! {
+        run = Run::of(&config, "doctor --json --timeout 1") => run,
+        () = node => unreachable!("it accepts for ever"),
+    };
+    let bad = [
+        NO_PORT,
+        "error answers alpha: STAT had no answer within 1s",
+        "note clock alpha: the clock of the node is unknown",
+        "note rival alpha: whether another sidecar uses our names is unknown",
+    ];
+    run.expect(1, &bad);
+    assert!(run.is_ok("dcp", "beta") && run.is_ok("bucket", "alpha"), "{}", run.out);
 }
 
 #[tokio::test]

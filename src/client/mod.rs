@@ -39,21 +39,16 @@ pub fn run(ask: &Ask, config: &Path, is_named: bool) -> Exit {
     let Answer { exit, json, page } = answer.unwrap_or_else(Answer::from);
     match exit {
         _ if to.json => print(&format!("{json:#}")),
-        Exit::Done | Exit::NotReady => print(page.render(width()).trim_end()),
+        Exit::Done | Exit::NotReady => print(page.render(width(&Term::stdout())).trim_end()),
         Exit::Failed | Exit::Wrong => {
-            eprintln!("{}", page.render(columns(&Term::stderr())).trim_end());
+            eprintln!("{}", page.render(width(&Term::stderr())).trim_end());
         }
     }
     exit
 }
 
-/// The columns of the terminal that standard output is; `None` where it is none.
-pub(crate) fn width() -> Option<u16> {
-    columns(&Term::stdout())
-}
-
 /// The columns of a terminal; `None` where the output is none.
-fn columns(out: &Term) -> Option<u16> {
+fn width(out: &Term) -> Option<u16> {
     let (_rows, columns) = out.size_checked()?;
     out.is_term().then_some(columns)
 }

@@ -8,7 +8,7 @@ use futures::future::join_all;
 use futures::stream::StreamExt as _;
 use mcbp::{FrameBuilder, Opcode};
 use relay::tls::look;
-use relay::{Client, Deadlines, LINK_FEATURES, Login};
+use relay::{Client, Deadlines, LINK_FEATURES, Login, Tls};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -58,23 +58,16 @@ async fn reach(facts: &mut NodeFacts, target: &Target<'_>, step: Duration) {
     let stream = connect(facts, step).await;
     let Some(stream) = stream else { return };
     let endpoint = target.endpoint;
-    if let Some(tls) = &endpoint.tls {
-        let shown = timeout(step, look(tls, stream)).await;
-        let silent = |_| Failure::Silent(format!("TLS handshake had no answer within {step:?}"));
-        let shown = shown.map_err(silent).and_then(|shown| {
-            let shown = shown.map_err(|fault| Failure::Tls(fault.to_string()))?;
-            let expiries = shown.chain.iter().filter_map(|der| certificate::expiry_of(der));
-            Ok(TlsFacts {
-                version: shown.version.to_owned(),
-                server_name: tls.server_name(),
-                expires_s: expiries.min(),
-            })
-        });
-        let is_up = shown.is_ok();
-        facts.tls = Some(shown);
-        if !is_up {
-            return;
+    match &endpoint.tls {
+        Some(tls) => {
+            let shown = shake_hands(tls, stream, step).await;
+            let is_up = shown.is_ok();
+            facts.tls = Some(shown);
+            if !is_up {
+                return;
+            }
         }
+        None => drop(stream),
     }
     let deadlines = Deadlines { connect: step, request: step };
     let mechanisms = async {
@@ -90,6 +83,18 @@ async fn reach(facts: &mut NodeFacts, target: &Target<'_>, step: Duration) {
     if !is_silent {
         log_in(facts, target, deadlines).await;
     }
+}
+
+async fn shake_hands(tls: &Tls, stream: TcpStream, step: Duration) -> Result<TlsFacts, Failure> {
+    let silent = |_| Failure::Silent(format!("the TLS handshake had no answer within {step:?}"));
+    let shown = timeout(step, look(tls, stream)).await.map_err(silent)?;
+    let shown = shown.map_err(|fault| Failure::Tls(fault.to_string()))?;
+    let expiries = shown.chain.iter().filter_map(|der| certificate::expiry_of(der));
+    Ok(TlsFacts {
+        version: shown.version.to_owned(),
+        server_name: tls.server_name(),
+        expires_s: expiries.min(),
+    })
 }
 
 async fn log_in(facts: &mut NodeFacts, target: &Target<'_>, deadlines: Deadlines) {

@@ -109,7 +109,7 @@ fn dcp(node: &NodeFacts, facts: &BucketFacts, place: &Place) -> Vec<Finding> {
         }
         Some(Err(failure @ Failure::Broken(_))) => {
             let remedy = format!(
-                "see the log of the node; some versions close the connection of a user without                  the privilege {}",
+                "see the log of the node; some close the connection of a user without {}",
                 privilege(node.side)
             );
             return vec![Finding::error(Check::Dcp, place, failure.sentence(), remedy)];

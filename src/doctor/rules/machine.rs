@@ -99,8 +99,8 @@ pub(super) fn etcd(members: &[Member]) -> Vec<Finding> {
     };
     let mut findings: Vec<_> = members.iter().map(finding).collect();
     if !members.is_empty() {
-        let what = "the desired maps come from etcd, where they are not read: states and topologies \
-                    are not checked";
+        let what = "the desired maps come from etcd and are not read: states and topologies are \
+                    not checked";
         findings.push(Finding::note(Check::Etcd, &here, what));
     }
     findings
