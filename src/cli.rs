@@ -9,6 +9,7 @@ use log::LevelFilter;
 use logger::Format;
 
 use crate::client::Ask;
+use crate::doctor::DoctorArgs;
 use crate::logging::Asked;
 
 /// Keeps vBuckets of one data node replicated from others, over DCP.
@@ -55,7 +56,6 @@ impl Cli {
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
 pub enum Command {
     /// Check the configuration and print the effective values without secrets.
-    Check,
     /// Print the completion script of a shell, for `source` or the folder of its completions.
     Completions {
         /// The shell.
@@ -70,6 +70,14 @@ pub enum Command {
         #[arg(value_name = "DIR")]
         folder: Option<PathBuf>,
     },
+    Check {
+        /// Then do what `doctor` does.
+        #[arg(long)]
+        connect: bool,
+    },
+    /// Check nodes, machine and sidecar against the configuration; the exit code is 1 where there
+    /// is an error.
+    Doctor(DoctorArgs),
     /// Ask a running sidecar.
     #[command(flatten)]
     Ask(Ask),
@@ -127,13 +135,15 @@ mod tests {
     fn options_stand_before_or_after_the_command() {
         for line in ["dcp-proxy --config x check", "dcp-proxy check --config x --log debug"] {
             let cli = parse(line).unwrap();
-            assert_eq!((cli.config_file(), &cli.command), (Path::new("x"), &Some(Command::Check)));
+            let check = Some(Command::Check { connect: false });
+            assert_eq!((cli.config_file(), &cli.command), (Path::new("x"), &check));
         }
     }
 
     #[test]
     fn wrong_usage_is_refused() {
         use clap::error::ErrorKind;
+        assert_eq!(parse("dcp-proxy doctor --timeout 0").unwrap_err(), ErrorKind::ValueValidation);
         assert_eq!(parse("dcp-proxy chekc").unwrap_err(), ErrorKind::InvalidSubcommand);
         assert_eq!(parse("dcp-proxy --log loud").unwrap_err(), ErrorKind::InvalidValue);
         assert_eq!(parse("dcp-proxy --log-format xml").unwrap_err(), ErrorKind::InvalidValue);

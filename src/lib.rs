@@ -4,7 +4,7 @@
 //! - `logging`, `screen`, `signals`: output and signals
 //! - `clock`: times as text
 //! - `completions`, `man`: what shells and `man` know of the command line
-//! - `descriptors`: whether there are enough of them
+//! - `descriptors`: whether there are enough of them; `doctor`: checks of nodes and machine
 //! - `run`: the main job, step by step; `story`: its output
 //! - `sources`: what is wanted: file, etcd, and what was changed at run time; reload
 //! - `admin`: the HTTP API; `client`: the subcommands that use it
@@ -22,6 +22,7 @@ pub mod compare;
 pub mod completions;
 pub mod config;
 pub mod descriptors;
+pub mod doctor;
 pub mod embedded;
 pub mod kvnode_client;
 pub mod load;

@@ -7,6 +7,7 @@ use clap::Parser as _;
 use dcp_proxy::cli::{Cli, Command};
 use dcp_proxy::client::{self, Exit};
 use dcp_proxy::config::{self, Config};
+use dcp_proxy::doctor::{self, DoctorArgs};
 use dcp_proxy::logging::Asked;
 use dcp_proxy::run::{self, Options, RunError};
 use dcp_proxy::screen::Screen;
@@ -32,11 +33,21 @@ fn main() -> ExitCode {
         }
         Some(Command::Man { folder: None }) => printed(man::print(&mut std::io::stdout().lock())),
         Some(Command::Man { folder: Some(folder) }) => printed(man::write(folder)),
-        Some(Command::Check) => with_config(&cli, |config, screen| {
-            screen.say(format!("{} is valid:", cli.config_file().display()));
-            screen.say(config.to_string().trim_end());
+        Some(Command::Doctor(args)) => {
+            with_config(&cli, |config, _| Ok(doctor::run(args, config)?))
+        }
+        Some(Command::Check { connect }) => with_config(&cli, |config, screen| {
+            let valid = format!("{} is valid:\n{config}", cli.config_file().display());
+            if *connect {
+                doctor::print(valid.trim_end())?;
+            } else {
+                screen.say(valid.trim_end());
+            }
             for warning in &config.warnings {
                 eprintln!("warning: {}", warning.within(&config.path));
+            }
+            if *connect {
+                return Ok(doctor::run(&DoctorArgs::default(), config)?);
             }
             Ok(true)
         }),

@@ -6,17 +6,35 @@ use ::desired::Entry;
 use serde_json::{Value, json};
 
 use super::desired;
-use crate::config::{Embedded, Limits, Node};
+use crate::config::{Config, Embedded, Limits, Node};
 use crate::sources::Sources;
 
 /// Replaces a secret that is set.
 const REDACTED: &str = "(redacted)";
 
-pub(super) fn json(sources: &Sources) -> Value {
+/// What is in force, and where it comes from.
+pub(super) fn in_force(sources: &Sources) -> Value {
     let config = sources.config();
-    let buckets = config.buckets.iter().map(|bucket| {
-        let Entry { connections, replicate } = sources.in_force(&bucket.name);
-        json!({ "name": bucket.name, "connections": connections, "replicate": replicate })
+    let mut json = json(&config);
+    let buckets =
+        config.buckets.iter().map(|bucket| (&bucket.name, sources.in_force(&bucket.name)));
+    if let Some(keys) = json.as_object_mut() {
+        keys.insert("bucket".to_owned(), buckets.map(bucket).collect());
+        keys.insert("desired".to_owned(), desired::view(sources));
+    }
+    json
+}
+
+fn bucket((name, entry): (&String, Entry)) -> Value {
+    let Entry { connections, replicate } = entry;
+    json!({ "name": name, "connections": connections, "replicate": replicate })
+}
+
+/// What a file says.
+pub(crate) fn json(config: &Config) -> Value {
+    let buckets = config.buckets.iter().map(|it| {
+        let (connections, replicate) = (it.connections, it.desired.clone());
+        bucket((&it.name, Entry { connections, replicate }))
     });
     let token = config.admin.token.as_ref().map(|_| REDACTED);
     json!({
@@ -34,7 +52,6 @@ pub(super) fn json(sources: &Sources) -> Value {
             "format": config.log.format.unwrap_or_default().name(),
         },
         "state": { "directory": config.state.display().to_string() },
-        "desired": desired::view(sources),
         "limits": limits(&config.limits),
         "embedded": config.embedded.as_ref().map(embedded),
     })

@@ -40,6 +40,7 @@ use self::access::Access;
 use self::state::State;
 use crate::sources::Sources;
 
+pub(crate) use self::effective::json as effective_json;
 pub use self::state::{Durability, EmbeddedFacts, Replicating};
 
 /// Connections that wait to be accepted: where many come at once, each waits for a moment.

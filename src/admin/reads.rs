@@ -42,5 +42,5 @@ pub(super) async fn replications(state: Data<State>) -> Result<Json<Replications
 
 /// `GET /config`: the effective configuration without secrets.
 pub(super) async fn config(state: Data<State>) -> Json<Value> {
-    Json(effective::json(&state.sources))
+    Json(effective::in_force(&state.sources))
 }

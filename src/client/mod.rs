@@ -14,6 +14,7 @@ mod events;
 mod http;
 mod log_level;
 mod page;
+mod probe;
 mod show;
 mod sidecar;
 mod streams;
@@ -31,6 +32,7 @@ use self::http::Http;
 pub use self::args::Ask;
 pub use self::error::Exit;
 pub use self::event_args::EventsArgs;
+pub(crate) use self::probe::{Probe, probe};
 pub use self::to::To;
 
 /// Asks the sidecar of the file `config`, or the one of `--admin`, and prints the answer. A file

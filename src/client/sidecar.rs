@@ -51,7 +51,7 @@ fn checked(url: &str) -> Result<String, AskError> {
 }
 
 /// Replaces an unspecified address, which listens on all interfaces, by loopback.
-const fn reachable(listen: SocketAddr) -> SocketAddr {
+pub(super) const fn reachable(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),

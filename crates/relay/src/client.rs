@@ -8,8 +8,9 @@ use mcbp::{
 
 use crate::exchange::Exchange;
 use crate::handshake::{hello, log_in, select_bucket};
+use crate::name_check::{self, WITHOUT_STREAMS};
 use crate::pipeline::pipeline;
-use crate::{ConnectionStep, Deadlines, Endpoint, Fault, LinkError, Peer, Response};
+use crate::{ConnectionStep, Deadlines, Endpoint, Fault, LinkError, Peer, Response, socket};
 
 /// The largest answer to STAT, in bytes over all its frames: 16 MiB. The largest of a real node,
 /// the details of 1,024 vBuckets, has some 4 MiB. A peer that never ends its answer ends here.
@@ -47,6 +48,24 @@ impl Client {
         let peer = Peer::of(None, endpoint);
         match introduce(endpoint, login).await {
             Ok((exchange, features)) => Ok(Self { peer, exchange, features }),
+            Err(fault) => Err(fault.at(peer)),
+        }
+    }
+
+    /// Connects without a login, for the few requests that a node answers to anybody.
+    ///
+    /// # Errors
+    /// A [`LinkError`] without a side, with the step.
+    pub async fn unauthenticated(
+        endpoint: &Endpoint,
+        deadlines: Deadlines,
+    ) -> Result<Self, LinkError> {
+        let peer = Peer::of(None, endpoint);
+        match socket::connect(endpoint, deadlines.connect).await {
+            Ok(halves) => {
+                let exchange = Exchange::new(halves, deadlines.request);
+                Ok(Self { peer, exchange, features: Vec::new() })
+            }
             Err(fault) => Err(fault.at(peer)),
         }
     }
@@ -149,7 +168,17 @@ impl Client {
     /// # Errors
     /// As [`Client::ask`]; the deadline is for the whole group, and so is a limit of 16 MiB.
     pub async fn stats(&mut self, group: &str) -> Result<Vec<(String, String)>, LinkError> {
-        let stats = stats(&mut self.exchange, group).await;
+        let stats = stats(&mut self.exchange, group.as_bytes(), b"").await;
+        stats.map_err(|fault| fault.at(self.peer.clone()))
+    }
+
+    /// Returns the statistics of the DCP connections of the bucket, without those of single streams
+    /// where the node can leave them out.
+    ///
+    /// # Errors
+    /// As [`Client::stats`].
+    pub async fn dcp_stats(&mut self) -> Result<Vec<(String, String)>, LinkError> {
+        let stats = stats(&mut self.exchange, name_check::GROUP, WITHOUT_STREAMS).await;
         stats.map_err(|fault| fault.at(self.peer.clone()))
     }
 
@@ -182,10 +211,15 @@ async fn introduce(
     Ok((exchange, features))
 }
 
-async fn stats(exchange: &mut Exchange, group: &str) -> Result<Vec<(String, String)>, Fault> {
+async fn stats(
+    exchange: &mut Exchange,
+    group: &[u8],
+    options: &[u8],
+) -> Result<Vec<(String, String)>, Fault> {
     let step = ConnectionStep::Request(Opcode::STAT);
     let opaque = exchange.next_opaque();
-    let request = FrameBuilder::request(Opcode::STAT).opaque(opaque).key(group.as_bytes()).build();
+    let request = FrameBuilder::request(Opcode::STAT).opaque(opaque);
+    let request = request.key(group).value(options).build();
     exchange
         .within(step, async |exchange| {
             exchange.send(&request, step).await?;

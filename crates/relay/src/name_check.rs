@@ -6,9 +6,9 @@ use crate::exchange::Exchange;
 use crate::{ConnectionStep, Fault};
 
 /// The statistics of all DCP connections of the bucket.
-const GROUP: &[u8] = b"dcp";
+pub(crate) const GROUP: &[u8] = b"dcp";
 /// Leaves out the statistics of single streams, where the node knows this option.
-const WITHOUT_STREAMS: &[u8] = br#"{"stream_format":"skip"}"#;
+pub(crate) const WITHOUT_STREAMS: &[u8] = br#"{"stream_format":"skip"}"#;
 
 /// Returns whether the node lists an open connection named `name`; false where it does not list its
 /// connections. Keeps nothing of the answer.

@@ -2,12 +2,13 @@
 //! at the next connection once a file has changed.
 //!
 //! - `pem`: certificates and keys from files; `fault`: why TLS with a peer failed
-//! - `stream`: the encrypted connection, for the pumps
+//! - `stream`: the encrypted connection, for the pumps; `shown`: what a peer shows in a handshake
 //!
 //! TLS never replaces SASL: the user is authenticated after the TLS handshake (MB-51962).
 
 mod fault;
 pub mod pem;
+mod shown;
 mod stream;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use tokio_rustls::rustls::{ClientConfig, Error, RootCertStore};
 use crate::reload::Reloading;
 
 pub use fault::TlsFault;
+pub use shown::{Shown, look};
 pub(crate) use stream::handshake;
 
 /// The files of a [`Tls`].

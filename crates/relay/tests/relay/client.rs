@@ -168,6 +168,35 @@ async fn the_helpers_read_what_real_nodes_answer() {
 }
 
 #[tokio::test]
+async fn a_client_without_a_login_asks_what_anybody_may() {
+    let peer = FakePeer::bind().await;
+    let endpoint = peer.endpoint("alpha");
+    let (client, mut conn) =
+        tokio::join!(Client::unauthenticated(&endpoint, Deadlines::default()), peer.accept_raw());
+    let mut client = client.unwrap();
+    let node = async {
+        let request = conn.expect(Opcode::SASL_LIST_MECHS).await;
+        conn.answer_with(&request, Status::SUCCESS, &[], b"SCRAM-SHA1 PLAIN").await;
+    };
+    let talk = client.ask(FrameBuilder::request(Opcode::SASL_LIST_MECHS));
+    let ((), response) = tokio::join!(node, talk);
+    assert_eq!(&response.unwrap().value[..], b"SCRAM-SHA1 PLAIN");
+}
+
+#[tokio::test]
+async fn statistics_of_dcp_connections_are_asked_for_without_streams() {
+    let (mut client, mut conn) = connect(Deadlines::default()).await;
+    let node = async {
+        let request = conn.expect(Opcode::STAT).await;
+        assert_eq!(view(&request).key, b"dcp");
+        assert_eq!(view(&request).value, br#"{"stream_format":"skip"}"#);
+        conn.answer(&request, Status::SUCCESS).await;
+    };
+    let ((), stats) = tokio::join!(node, client.dcp_stats());
+    assert_eq!(stats.unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_node_without_a_required_feature_is_named_with_what_it_lacks() {
     let peer = FakePeer::bind().await;
     let endpoint = peer.endpoint("alpha");

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use mcbp::{Opaque, Opcode, Status, VbId};
 use relay::testing::{Authority, BUCKET, FakePeer, Identity, Manner, Manners, Validity, mutation};
-use relay::tls::TlsPart;
+use relay::tls::{TlsPart, look};
 use relay::{
     Connection, DcpOpen, Deadlines, Endpoint, LINK_FEATURES, LinkError, Prepared, Reconnect, Side,
-    Tls, TlsFiles, TlsProblem,
+    Tls, TlsFault, TlsFiles, TlsProblem,
 };
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
 
 const HOST: &str = "127.0.0.1";
 
@@ -290,4 +291,26 @@ fn a_tls_is_printed_without_its_key() {
     let tls = load(&pki.authority.file, Some(&pki.sign("a.example")), HOST);
     assert_eq!(tls.server_name(), HOST);
     assert!(format!("{tls:?}").len() < 100, "{tls:?}");
+}
+
+#[tokio::test]
+async fn a_look_shows_version_and_chain_or_why_there_is_no_tls() {
+    let pki = Pki::new();
+    for (old, version) in [(false, "TLS 1.3"), (true, "TLS 1.2")] {
+        let acceptor = pki.sign(HOST).acceptor(None, old);
+        let peer = FakePeer::bind().await;
+        let tls = load(&pki.authority.file, None, HOST);
+        let stream = TcpStream::connect(&peer.endpoint("alpha").address).await.unwrap();
+        let (shown, _conn) = tokio::join!(look(&tls, stream), peer.accept_tls(&acceptor));
+        let shown = shown.unwrap();
+        assert_eq!((shown.version, shown.chain.len()), (version, 1));
+        assert_eq!(shown.chain[0][0], 0x30, "a DER sequence");
+    }
+    let acceptor = pki.authority.sign(HOST, Validity::Past).acceptor(None, false);
+    let peer = FakePeer::bind().await;
+    let tls = load(&pki.authority.file, None, HOST);
+    let stream = TcpStream::connect(&peer.endpoint("alpha").address).await.unwrap();
+    let (shown, _conn) = tokio::join!(look(&tls, stream), peer.accept_tls(&acceptor));
+    let error = shown.unwrap_err();
+    assert!(matches!(error, TlsFault::Expired { ago: Some(_) }), "{error}");
 }

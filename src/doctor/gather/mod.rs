@@ -1,0 +1,131 @@
+//! Collects the facts: all nodes at the same time, each with deadlines, so that none keeps another
+//! one from being checked.
+
+mod bucket;
+mod machine;
+mod node;
+mod sidecar;
+mod stats;
+
+use std::time::Duration;
+
+use futures::future::{join, join_all};
+use mcbp::{Side, VbId};
+use relay::Endpoint;
+use replica::topology::SAMPLE_MAX;
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+use super::facts::{Facts, Member, NodeFacts, Running, Sidecar};
+use crate::config::{Config, MapSource, Node};
+
+/// The agent name in HELLO.
+const AGENT: &str = "dcp-proxy:doctor";
+
+/// The node to ask.
+struct Target<'a> {
+    endpoint: &'a Endpoint,
+    side: Side,
+    /// The name of our node.
+    our_name: &'a str,
+    buckets: Vec<BucketTarget<'a>>,
+}
+
+/// A bucket of it.
+struct BucketTarget<'a> {
+    name: &'a str,
+    /// The vBuckets whose details are read.
+    sample: Vec<VbId>,
+}
+
+/// Collects all facts. `step` is the deadline of each step.
+pub(super) async fn facts(config: &Config, step: Duration) -> Facts {
+    let machine = machine::machine(config);
+    let sidecar = ask_sidecar(config, step).await;
+    let addresses = match &sidecar {
+        Sidecar::Runs(Running { embedded, .. }) => embedded.clone(),
+        _ => std::collections::BTreeMap::new(),
+    };
+    let own = std::iter::once((Side::Consumer, &config.node));
+    let producers = config.producers.iter().map(|node| (Side::Producer, node));
+    let addresses = &addresses;
+    let nodes = own.chain(producers).map(|(side, node)| async move {
+        let found = endpoint(config, node, addresses.get(node.name()));
+        match found {
+            Ok(endpoint) => check(config, side, &endpoint, step).await,
+            Err(why) => {
+                NodeFacts { unchecked: Some(why), ..NodeFacts::new(side, node.name(), "", false) }
+            }
+        }
+    });
+    let members: &[String] = match &config.source {
+        MapSource::Etcd(etcd) => &etcd.endpoints,
+        MapSource::File => &[],
+    };
+    let etcd = members.iter().map(|address| async {
+        let connected = node::is_reachable(address, step).await;
+        Member { address: address.clone(), connected }
+    });
+    let (nodes, etcd) = join(join_all(nodes), join_all(etcd)).await;
+    Facts { now_s: bucket::now_ms() / 1000, machine, sidecar, nodes, etcd }
+}
+
+async fn check(config: &Config, side: Side, endpoint: &Endpoint, step: Duration) -> NodeFacts {
+    let has_tls = endpoint.tls.is_some();
+    let mut facts = NodeFacts::new(side, &endpoint.name, &endpoint.address, has_tls);
+    let of_node = |bucket: &&crate::config::Bucket| {
+        side == Side::Consumer
+            || bucket.desired.producers().contains_key(&endpoint.name)
+            || matches!(config.source, MapSource::Etcd(_))
+    };
+    let buckets = config.buckets.iter().filter(of_node).map(|bucket| {
+        let sets = bucket.desired.producers().iter();
+        let sets = sets.filter(|(name, _)| side == Side::Consumer || **name == endpoint.name);
+        let sample = sets.flat_map(|(_, set)| set.iter()).take(SAMPLE_MAX).collect();
+        BucketTarget { name: &bucket.name, sample }
+    });
+    let buckets = buckets.collect();
+    let target = Target { endpoint, side, our_name: config.node.name(), buckets };
+    node::node(&mut facts, target, step).await;
+    facts
+}
+
+/// How to reach a node; of one that is embedded only where the sidecar says its address and the
+/// file its password.
+fn endpoint(config: &Config, node: &Node, running_at: Option<&String>) -> Result<Endpoint, String> {
+    let name = match node {
+        Node::Remote(endpoint) => return Ok(endpoint.clone()),
+        Node::Embedded(name) => name,
+    };
+    let Some(address) = running_at else {
+        return Err("it runs inside the sidecar, which does not run".to_owned());
+    };
+    let embedded = config.embedded.as_ref();
+    let password = embedded.and_then(|embedded| embedded.password.clone());
+    let (Some(embedded), Some(password)) = (embedded, password) else {
+        return Err(format!("it runs inside the sidecar, at {address} with a random password"));
+    };
+    Ok(Endpoint::new(name, address, &embedded.username, password))
+}
+
+/// Asks on a thread of its own: the client of the admin API blocks, with longer deadlines.
+async fn ask_sidecar(config: &Config, step: Duration) -> Sidecar {
+    let (told, tell) = oneshot::channel();
+    let (listen, token) = (config.admin.listen, config.admin.token.clone());
+    std::thread::spawn(move || {
+        // Once the answer is given up, the process exits, and the thread with it.
+        _ = told.send(sidecar::sidecar(listen, token));
+    });
+    let late = || {
+        let why = format!("no answer from {listen} within {step:?}");
+        (Sidecar::Stranger(why), Value::Null)
+    };
+    let answer = tokio::time::timeout(step, tell).await;
+    match answer.ok().and_then(Result::ok).unwrap_or_else(late) {
+        (Sidecar::Runs(running), of_sidecar) => {
+            let differs = sidecar::differences(config, &of_sidecar);
+            Sidecar::Runs(Running { differs, ..running })
+        }
+        (other, _) => other,
+    }
+}
