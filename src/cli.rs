@@ -7,15 +7,20 @@ use clap::{Parser, Subcommand};
 use log::LevelFilter;
 use logger::Format;
 
-use crate::client::Ask;
+use crate::client::{Ask, ConfigAsk};
 use crate::logging::Asked;
+
+/// The meaning of exit codes.
+const EXIT_CODES: &str = "\
+Exit codes: 0 done; 1 failed, not answered, or not ready (status); 2 wrong usage or configuration, or \
+streams would close and nobody can be asked (--yes). Output that cannot be written is a failure, a \
+closed pipe is none.";
 
 /// Keeps vBuckets of one data node replicated from others, over DCP.
 ///
 /// Without a command it runs until Ctrl-C or SIGTERM; a second signal terminates it immediately.
-/// Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 #[derive(Debug, Parser)]
-#[command(name = "dcp-proxy", version)]
+#[command(name = "dcp-proxy", version, after_help = EXIT_CODES)]
 pub struct Cli {
     /// The configuration file [default: proxy.toml in the working directory].
     #[arg(long, value_name = "FILE", global = true)]
@@ -55,6 +60,12 @@ impl Cli {
 pub enum Command {
     /// Check the configuration and print the effective values without secrets.
     Check,
+    /// Show what a running sidecar was told besides its configuration file, save it or drop it.
+    Config {
+        /// What to do.
+        #[command(subcommand)]
+        command: ConfigAsk,
+    },
     /// Ask a running sidecar.
     #[command(flatten)]
     Ask(Ask),

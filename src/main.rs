@@ -16,14 +16,14 @@ use logger::{Format, Stream};
 const WRONG: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return code(client::usage(&error)),
+    };
     match &cli.command {
-        Some(Command::Ask(ask)) => {
-            match client::run(ask, cli.config_file(), cli.config.is_some()) {
-                Exit::Done => ExitCode::SUCCESS,
-                Exit::NotReady | Exit::Failed => ExitCode::FAILURE,
-                Exit::Wrong => ExitCode::from(WRONG),
-            }
+        Some(Command::Ask(ask)) => code(client::run(ask, cli.config_file(), cli.config.is_some())),
+        Some(Command::Config { command }) => {
+            code(client::run_config(command, cli.config_file(), cli.config.is_some()))
         }
         Some(Command::Check) => with_config(&cli, |config, screen| {
             screen.say(format!("{} is valid:", cli.config_file().display()));
@@ -40,6 +40,14 @@ fn main() -> ExitCode {
             let options = Options { once: cli.once, admin_file: cli.admin_file.clone() };
             replicate(config, &options, screen, Reload::new(config, cli.log()))
         }),
+    }
+}
+
+fn code(exit: Exit) -> ExitCode {
+    match exit {
+        Exit::Done => ExitCode::SUCCESS,
+        Exit::NotReady | Exit::Failed => ExitCode::FAILURE,
+        Exit::Wrong => ExitCode::from(WRONG),
     }
 }
 
