@@ -12,9 +12,10 @@ use crate::logging::Asked;
 
 /// The meaning of exit codes.
 const EXIT_CODES: &str = "\
-Exit codes: 0 done; 1 failed, not answered, or not ready (status); 2 wrong usage or configuration, or \
-streams would close and nobody can be asked (--yes). Output that cannot be written is a failure, a \
-closed pipe is none.";
+Exit codes:
+  0  done
+  1  failed, or no answer, or not ready (status), or the output cannot be written
+  2  wrong usage or configuration, or streams would close and nobody can be asked (--yes)";
 
 /// Keeps vBuckets of one data node replicated from others, over DCP.
 ///
@@ -23,15 +24,15 @@ closed pipe is none.";
 #[command(name = "dcp-proxy", version, after_help = EXIT_CODES)]
 pub struct Cli {
     /// The configuration file [default: proxy.toml in the working directory].
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, display_order = 990)]
     pub config: Option<PathBuf>,
 
     /// The log level; RUST_LOG has finer filters.
-    #[arg(long, value_name = "LEVEL", value_parser = level(), global = true)]
+    #[arg(long, value_name = "LEVEL", value_parser = level(), global = true, display_order = 991)]
     pub log: Option<LevelFilter>,
 
     /// The log format.
-    #[arg(long, value_name = "FORMAT", value_parser = format(), global = true)]
+    #[arg(long, value_name = "FORMAT", value_parser = format(), global = true, display_order = 992)]
     pub log_format: Option<Format>,
 
     /// Replicate the present data, compare both nodes, and exit: 0 when they are identical.

@@ -27,7 +27,9 @@ pub enum Ask {
         #[command(flatten)]
         to: To,
     },
-    /// Show every vBucket that a running sidecar replicates; those with equal errors in one row.
+    /// Show every vBucket that a running sidecar replicates.
+    ///
+    /// Those with equal errors are in one row; --json has each.
     Streams {
         /// Show only this bucket.
         bucket: Option<String>,
@@ -38,8 +40,9 @@ pub enum Ask {
         #[command(flatten)]
         to: To,
     },
-    /// Change what is replicated of a bucket, and wait until its streams are open or closed. Asks
-    /// before streams are closed.
+    /// Change what is replicated of a bucket; asks before streams are closed.
+    ///
+    /// It waits until the streams are open or closed. Without --add, --remove or --replace it adds.
     Replicate {
         /// The change.
         #[command(flatten)]
@@ -72,7 +75,9 @@ pub enum Ask {
         #[command(flatten)]
         to: To,
     },
-    /// Stop replicating a bucket, and wait until its streams are closed. Asks before it does.
+    /// Stop replicating a bucket; asks before it does.
+    ///
+    /// It waits until the streams are closed.
     Drain {
         /// What to drain.
         #[command(flatten)]
@@ -81,8 +86,9 @@ pub enum Ask {
         #[command(flatten)]
         to: To,
     },
-    /// Close streams until they are resumed. What is wanted stays as it is; a pause outlives
-    /// restarts.
+    /// Close streams until they are resumed.
+    ///
+    /// What is wanted stays as it is. A pause outlives restarts of the sidecar. It does not ask.
     Pause {
         /// What to pause.
         #[command(flatten)]
@@ -100,7 +106,9 @@ pub enum Ask {
         #[command(flatten)]
         to: To,
     },
-    /// Close links or streams and open them again, and wait until all are open.
+    /// Close links or streams and open them again.
+    ///
+    /// It waits until all are open, and does not ask.
     Restart {
         /// What to restart.
         #[command(flatten)]
@@ -109,8 +117,10 @@ pub enum Ask {
         #[command(flatten)]
         to: To,
     },
-    /// Set the number of connections to each producer, and wait until the streams are open on
-    /// them. Streams that change their connection are closed and opened again, unasked.
+    /// Set the number of connections to each producer.
+    ///
+    /// It waits until the streams are open on them. Streams that change their connection are closed
+    /// and opened again; it does not ask.
     Connections {
         /// The bucket.
         bucket: String,
@@ -121,7 +131,10 @@ pub enum Ask {
         #[command(flatten)]
         to: To,
     },
-    /// Have the sidecar read its configuration file again, and show what has changed.
+    /// Have the sidecar read its configuration file again.
+    ///
+    /// It shows what has changed and what needs a restart. Where the file is invalid, it shows the
+    /// problems, nothing has changed, and the exit code is 1.
     Reload {
         /// The sidecar.
         #[command(flatten)]

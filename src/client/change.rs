@@ -29,7 +29,7 @@ pub(super) fn replicate(caller: &Caller<'_>, change: &Replicate) -> Result<Answe
         (false, false) => Edit::Add(map),
     };
     if *yes {
-        return send(caller, edit.call(bucket), bucket);
+        return send(caller, edit.call(bucket), bucket, "");
     }
     let mut tries = 1;
     loop {
@@ -44,7 +44,7 @@ pub(super) fn replicate(caller: &Caller<'_>, change: &Replicate) -> Result<Answe
             return Ok(Answer::done(body, page.table(confirm::table(&previews))));
         }
         confirm::confirm(&confirm::plan(&previews), *yes)?;
-        match send(caller, edit.call(bucket).only_at(revision), bucket) {
+        match send(caller, edit.call(bucket).only_at(revision), bucket, "") {
             // Nothing was shown that might not be true any more.
             Err(error) if error.is_conflict() && harmless && tries < TRIES_MAX => tries += 1,
             Err(error) if error.is_conflict() => return Err(changed_meanwhile(bucket, &error)),
@@ -61,11 +61,9 @@ fn changed_meanwhile(bucket: &str, error: &AskError) -> AskError {
 }
 
 /// Sends a change and waits for its end.
-fn send(caller: &Caller<'_>, call: Call, bucket: &str) -> Result<Answer, AskError> {
+fn send(caller: &Caller<'_>, call: Call, bucket: &str, done: &str) -> Result<Answer, AskError> {
     let body = wait::change(&caller.http, call, bucket).map_err(AskError::or_older)?.body;
-    let Opened { open } = caller.http.read(&body)?;
-    let streams = if open == 1 { "stream is" } else { "streams are" };
-    Ok(Answer::done(body, format!("{bucket}: {open} {streams} open")))
+    opened(caller, body, bucket, done)
 }
 
 pub(super) fn connections(
@@ -75,7 +73,7 @@ pub(super) fn connections(
 ) -> Result<Answer, AskError> {
     let path = format!("{}/connections", of(bucket));
     let call = Call::new("PUT", path).body(json!({ "connections": count }));
-    send(caller, call, bucket)
+    send(caller, call, bucket, "")
 }
 
 /// `pause` or `resume`.
@@ -85,12 +83,13 @@ pub(super) fn pause(
     how: &'static str,
 ) -> Result<Answer, AskError> {
     let Selection { bucket, vbs, producer } = what;
+    let done = if how == "pause" { "paused, " } else { "resumed, " };
     let mut body = json!({});
     if let Some(body) = body.as_object_mut() {
         body.extend(producer.iter().map(|name| ("producer".to_owned(), json!(name))));
         body.extend(vbs.iter().map(|set| ("vbuckets".to_owned(), json!(set))));
     }
-    send(caller, Call::new("POST", format!("{}/{how}", of(bucket))).body(body), bucket)
+    send(caller, Call::new("POST", format!("{}/{how}", of(bucket))).body(body), bucket, done)
 }
 
 pub(super) fn restart(caller: &Caller<'_>, what: &Restart) -> Result<Answer, AskError> {
@@ -100,7 +99,12 @@ pub(super) fn restart(caller: &Caller<'_>, what: &Restart) -> Result<Answer, Ask
         (None, producer, None) => json!({ "producer": producer }),
         (None, producer, Some(number)) => json!({ "producer": producer, "connection": number }),
     };
-    send(caller, Call::new("POST", format!("{}/restart", of(bucket))).body(body), bucket)
+    send(
+        caller,
+        Call::new("POST", format!("{}/restart", of(bucket))).body(body),
+        bucket,
+        "restarted, ",
+    )
 }
 
 /// Stops replicating one bucket or all. A bucket that fails does not stop the others.
@@ -166,8 +170,14 @@ fn drain_one(
             return Err(AskError::Interrupted(still_open(caller, bucket, "interrupted")));
         }
     };
-    let Opened { open } = http.read(&body)?;
-    Ok(Answer::done(body, format!("{bucket}: {open} streams are open")))
+    opened(caller, body, bucket, "")
+}
+
+/// The answer of a bucket that was changed. `done` is what has happened, with its comma.
+fn opened(caller: &Caller<'_>, body: Value, bucket: &str, done: &str) -> Result<Answer, AskError> {
+    let Opened { open } = caller.http.read(&body)?;
+    let streams = if open == 1 { "stream is" } else { "streams are" };
+    Ok(Answer::done(body, format!("{bucket}: {done}{open} {streams} open")))
 }
 
 /// What is still open of a bucket that is being drained.

@@ -87,27 +87,29 @@ fn diff(caller: &Caller<'_>, bucket: Option<&str>) -> Result<Answer, AskError> {
 
 fn discard(caller: &Caller<'_>, bucket: Option<&str>, yes: bool) -> Result<Answer, AskError> {
     let http = &caller.http;
-    let maps = http.get("/api/v1/desired").map_err(AskError::or_older)?;
-    let mut maps: DesiredMaps = http.read(&maps)?;
+    let answer = http.get("/api/v1/desired").map_err(AskError::or_older)?;
+    let mut maps: DesiredMaps = http.read(&answer)?;
     if let Some(name) = bucket {
         maps.buckets.retain(|it| it.bucket == name);
         if maps.buckets.is_empty() {
             return Err(AskError::no_bucket(name));
         }
     }
+    let changes = maps.buckets.iter().flat_map(|it| &it.drift);
+    let changes = match changes.filter(|it| it.what != "takeover").count() {
+        0 => {
+            let text = "nothing to discard: nothing was changed at run time".to_owned();
+            return Ok(Answer::done(answer, text));
+        }
+        1 => "1 change of run time was discarded".to_owned(),
+        many => format!("{many} changes of run time were discarded"),
+    };
     confirm::confirm(&plan(&maps.buckets), yes)?;
     let body = bucket.map_or_else(|| json!({}), |name| json!({ "bucket": name }));
     let call = Call::new("POST", "/api/v1/desired/discard").body(body);
     let changed = bucket.unwrap_or_default();
     let Reply { body, .. } = super::wait::change(http, call, changed)?;
-    let count = maps.buckets.iter().flat_map(|it| &it.drift).filter(|it| it.what != "takeover");
-    let count = count.count();
-    let page = match count {
-        0 => "nothing to discard: nothing was changed at run time".to_owned(),
-        1 => "1 change of run time was discarded".to_owned(),
-        _ => format!("{count} changes of run time were discarded"),
-    };
-    Ok(Answer::done(body, page))
+    Ok(Answer::done(body, changes))
 }
 
 /// What would be lost: changes, and streams that close.

@@ -13,7 +13,7 @@ use super::views::{BucketMaps, DesiredMaps, Entry};
 const CONTEXT: usize = 3;
 
 pub(super) fn page(maps: &DesiredMaps) -> Page {
-    let source = show::source(&maps.source);
+    let source = show::source_name(&maps.source);
     let mut page = Page::default();
     let mut is_empty = true;
     for bucket in &maps.buckets {

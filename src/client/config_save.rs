@@ -22,7 +22,7 @@ pub(super) fn save(caller: &Caller<'_>, yes: bool) -> Result<Answer, AskError> {
     let maps = http.get("/api/v1/desired").map_err(AskError::or_older)?;
     let maps: DesiredMaps = http.read(&maps)?;
     if maps.source.kind != "file" {
-        let source = show::source(&maps.source);
+        let source = show::source_name(&maps.source);
         return Err(AskError::Usage(format!(
             "the desired maps come from {source}, not from the configuration file: nothing was \
              saved; change them there"

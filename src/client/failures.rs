@@ -106,7 +106,7 @@ mod tests {
         })
     }
 
-    fn text(errors: &[Value], moved: Option<Value>) -> String {
+    fn text(errors: &[Value], moved: Option<&Value>) -> String {
         let body = json!({ "error": "failed", "errors": errors, "moved": moved });
         let text = "failed".to_owned();
         page(&AskError::Refused { status: StatusCode::BAD_GATEWAY, text, body }).render(None)
@@ -120,7 +120,7 @@ mod tests {
         let moved = json!([{
             "bucket": "default", "vbucket": 1001, "from": "alpha", "elapsed_ms": 12
         }]);
-        let shown = text(&errors, Some(moved));
+        let shown = text(&errors, Some(&moved));
         let lines: Vec<_> = shown.lines().collect();
         assert_eq!(lines.len(), 5, "{shown}");
         assert_eq!(lines[0], "default: 1 vBucket is active here, dead at alpha, in 12 ms: 1001");

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use log::LevelFilter;
 use replica::plan::{Connections, VbSet};
 
@@ -11,6 +11,7 @@ const SECONDS_MAX: u64 = 86_400;
 
 /// A change of what is replicated of a bucket.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
+#[group(skip)]
 pub struct Replicate {
     /// The bucket.
     pub bucket: String,
@@ -36,6 +37,7 @@ pub struct Replicate {
 
 /// What to stop replicating.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
+#[group(skip)]
 pub struct Drain {
     /// The bucket.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
@@ -53,6 +55,7 @@ pub struct Drain {
 
 /// vBuckets and the producer that has them.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
+#[group(skip)]
 pub struct Transfer {
     /// The bucket.
     pub bucket: String,
@@ -66,6 +69,7 @@ pub struct Transfer {
 
 /// vBuckets of a bucket: all, or those of a producer, of a set, or of both.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
+#[group(skip)]
 pub struct Selection {
     /// The bucket.
     pub bucket: String,
@@ -79,19 +83,16 @@ pub struct Selection {
 
 /// Links to a producer, or streams.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
+#[group(skip)]
+#[command(group(ArgGroup::new("which").required(true)))]
 pub struct Restart {
     /// The bucket.
     pub bucket: String,
     /// The streams of these vBuckets, such as 0-511,600.
-    #[arg(
-        value_name = "SET",
-        value_parser = set,
-        required_unless_present = "producer",
-        conflicts_with = "producer"
-    )]
+    #[arg(value_name = "SET", value_parser = set, group = "which")]
     pub vbs: Option<VbSet>,
     /// The links to this producer.
-    #[arg(long)]
+    #[arg(long, group = "which")]
     pub producer: Option<String>,
     /// Only the link with this number, from 0.
     #[arg(long, value_name = "N", requires = "producer")]
@@ -100,6 +101,7 @@ pub struct Restart {
 
 /// Which streams to show; where there are several conditions, all must hold.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Args)]
+#[group(skip)]
 pub struct StreamsFilter {
     /// Those that are not open because of an error.
     #[arg(long)]
@@ -126,17 +128,18 @@ pub struct StreamsFilter {
 
 /// The sidecar to ask, and the format of the output.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
+#[group(skip)]
 pub struct To {
     /// The admin API, such as 127.0.0.1:4870 or [::1]:4870 [default: from the configuration file,
     /// or 127.0.0.1:4870 without a file].
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", display_order = 900)]
     pub admin: Option<String>,
     /// The admin token [default: DCP_PROXY_TOKEN, or without --admin the one of the configuration
     /// file].
-    #[arg(long, value_name = "TOKEN")]
+    #[arg(long, value_name = "TOKEN", display_order = 901)]
     pub token: Option<String>,
     /// Print JSON, for programs; errors too.
-    #[arg(long)]
+    #[arg(long, display_order = 902)]
     pub json: bool,
 }
 

@@ -82,11 +82,10 @@ fn configuration(config: Option<&ConfigFile>, maps: Option<&DesiredMaps>) -> Str
             }
             text += &more(bucket.drift.len(), "dcp-proxy config diff lists all");
             if !bucket.dropped.is_empty() {
-                let many = bucket.dropped.len();
                 text += &format!(
-                    "dropped of {}: {many} changes, because its source changed; dcp-proxy config \
-                     diff lists them\n",
-                    bucket.bucket
+                    "dropped of {}: {}, see dcp-proxy config diff\n",
+                    bucket.bucket,
+                    bucket.dropped.len()
                 );
             }
         }
@@ -118,13 +117,19 @@ fn more(all: usize, hint: &str) -> String {
     }
 }
 
-/// Where desired maps come from, in words.
-pub(super) fn source(source: &Source) -> String {
-    let Source { kind, file, connected, since_ms, error } = source;
-    let name = match file {
+/// Where desired maps come from, without its state.
+pub(super) fn source_name(source: &Source) -> String {
+    let Source { kind, file, .. } = source;
+    match file {
         Some(file) => format!("{kind} {file}"),
         None => kind.clone(),
-    };
+    }
+}
+
+/// Where desired maps come from, and the state of that.
+pub(super) fn source(source: &Source) -> String {
+    let Source { connected, since_ms, error, .. } = source;
+    let name = source_name(source);
     let since = since_ms.map(|since| format!(" for {}", ms(since))).unwrap_or_default();
     let state = match connected {
         None => String::new(),

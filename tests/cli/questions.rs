@@ -39,7 +39,7 @@ fn a_careless_replace_closes_nothing_unasked() {
     let dry_run = request(format!("PUT {MAP}?dry_run=true"), None, json!({ "alpha": "7" }));
     let said = server.run("replicate --replace default alpha=7");
     insta::assert_snapshot!(said.shown("replicate --replace default alpha=7", &server));
-    assert_eq!(server.commands(), [dry_run.clone()], "nothing but a question");
+    assert_eq!(server.commands(), [dry_run], "nothing but a question");
     let said = server.run("replicate --replace default alpha=7 --json");
     assert_eq!((said.code, said.err.as_str()), (Some(2), ""), "{said:?}");
     let json = said.json();
@@ -56,12 +56,12 @@ fn a_careless_replace_closes_nothing_unasked() {
 fn on_a_terminal_a_person_decides_and_gets_what_was_shown() {
     let server = sidecar(careless());
     for no in ["n\n", "\n", "\u{4}", "nope\n"] {
-        let (code, text) = on_terminal(&server, "replicate --replace default alpha=7", Some(no));
+        let (code, text) = on_terminal(&server, "replicate --replace default alpha=7", no);
         assert_eq!(code, 1, "{text}");
         assert!(text.ends_with("nothing was changed\n"), "{text}");
     }
     assert!(server.commands().iter().all(|command| command.line.ends_with("dry_run=true")));
-    let (code, text) = on_terminal(&server, "replicate --replace default alpha=7", Some("y\n"));
+    let (code, text) = on_terminal(&server, "replicate --replace default alpha=7", "y\n");
     assert_eq!(code, 0, "{text}");
     insta::assert_snapshot!(text);
     let change = request(format!("PUT {MAP}"), Some("\"7\""), json!({ "alpha": "7" }));
@@ -75,7 +75,7 @@ fn what_was_changed_meanwhile_is_not_changed() {
         Some(_) => Reply::error(412, "revision 6 was changed in the meantime"),
         None => reads(request),
     });
-    let (code, text) = on_terminal(&server, "replicate --replace default alpha=7", Some("y\n"));
+    let (code, text) = on_terminal(&server, "replicate --replace default alpha=7", "y\n");
     assert_eq!(code, 1, "{text}");
     assert!(text.contains("default was changed by somebody else in the meantime"), "{text}");
     assert_eq!(server.commands().len(), 2);
@@ -117,7 +117,7 @@ fn drain_is_asked_for_too() {
     let said = server.run("drain --all");
     assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{said:?}");
     assert!(said.err.starts_with("3 streams of default would close: nothing was"), "{said:?}");
-    let (code, text) = on_terminal(&server, "drain default", Some("yes\n"));
+    let (code, text) = on_terminal(&server, "drain default", "yes\n");
     assert_eq!(code, 0, "{text}");
     let change = request(format!("PUT {MAP}"), Some("\"7\""), json!({}));
     assert_eq!(server.commands().last(), Some(&change));

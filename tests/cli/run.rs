@@ -1,6 +1,5 @@
 //! Runs the program, and waits with deadlines.
 
-use std::io::Read as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -82,13 +81,13 @@ pub(crate) struct Running {
 }
 
 /// What a stream has said so far.
-struct Text {
+pub(crate) struct Text {
     parts: Receiver<Vec<u8>>,
     text: String,
 }
 
 impl Text {
-    fn of(mut stream: impl std::io::Read + Send + 'static) -> Self {
+    pub(crate) fn of(mut stream: impl std::io::Read + Send + 'static) -> Self {
         let (sender, parts) = channel();
         std::thread::spawn(move || {
             let mut buffer = [0; 4096];
@@ -101,21 +100,21 @@ impl Text {
         Self { parts, text: String::new() }
     }
 
-    /// Reads until the text holds these words.
+    /// Reads until the text is as it should be.
     #[track_caller]
-    fn until(&mut self, words: &str) {
+    pub(crate) fn until(&mut self, is_there: impl Fn(&str) -> bool) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.text.contains(words) {
+        while !is_there(&self.text) {
             let left = deadline.saturating_duration_since(Instant::now());
             let Ok(part) = self.parts.recv_timeout(left) else {
-                panic!("no {words:?} in {:?}", self.text)
+                panic!("it does not say what it should: {:?}", self.text)
             };
             self.text += &String::from_utf8_lossy(&part);
         }
     }
 
     /// Reads to the end.
-    fn end(&mut self) -> String {
+    pub(crate) fn end(&mut self) -> String {
         while let Ok(part) = self.parts.recv_timeout(PATIENCE) {
             self.text += &String::from_utf8_lossy(&part);
         }
@@ -133,13 +132,13 @@ impl Running {
     /// Waits for words on standard output.
     #[track_caller]
     pub(crate) fn says(&mut self, words: &str) {
-        self.out.until(words);
+        self.out.until(|text| text.contains(words));
     }
 
     /// Waits for words on standard error.
     #[track_caller]
     pub(crate) fn warns(&mut self, words: &str) {
-        self.err.until(words);
+        self.err.until(|text| text.contains(words));
     }
 
     /// Sends SIGINT, as Ctrl-C does.

@@ -101,7 +101,7 @@ fn what_cannot_be_saved_says_why_and_leaves_the_file() {
     assert!(said.err.contains("--config"), "{said:?}");
     for (old, new, words) in [
         ("'beta'", "'gamma'", "[node] name \"gamma\", and the sidecar serves \"beta\""),
-        ("0-1023\" }", "0-1023\"", "proxy.toml: TOML parse error at line 6"),
+        ("0-1023\" }", "0-1023\"", "proxy.toml: TOML parse error at line 7"),
         ("0-1023", "0-2000", "bucket \"default\": replicate.alpha: vbucket 2000 is out of range"),
         ("name = \"default\"", "name = \"b\"", "something else of bucket \"b\", \"default\""),
     ] {
@@ -143,5 +143,5 @@ fn maps_of_etcd_are_not_saved_to_the_file() {
     });
     let said = server.run("config save --yes");
     assert_eq!(said.code, Some(2), "{said:?}");
-    assert!(said.err.starts_with("the desired maps come from etcd, connected for 5 ms, not from"));
+    assert!(said.err.starts_with("the desired maps come from etcd, not from"));
 }

@@ -76,7 +76,7 @@ impl Server {
                 }
                 let (log, answer, stream) =
                     (Arc::clone(&log), Arc::clone(&answer), stream.unwrap());
-                std::thread::spawn(move || serve(stream, &log, answer.as_ref()));
+                std::thread::spawn(move || serve(&stream, &log, answer.as_ref()));
             }
         });
         Self { address, asked, ended, thread: Some(thread) }
@@ -105,9 +105,9 @@ impl Drop for Server {
     }
 }
 
-fn serve(stream: TcpStream, log: &Mutex<Vec<Request>>, answer: &dyn Fn(&Request) -> Reply) {
+fn serve(mut stream: &TcpStream, log: &Mutex<Vec<Request>>, answer: &dyn Fn(&Request) -> Reply) {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let Some(request) = read(&stream) else { return };
+    let Some(request) = read(stream) else { return };
     log.lock().unwrap().push(request.clone());
     let Reply { status, etag, body } = answer(&request);
     let etag = etag.map(|etag| format!("ETag: {etag}\r\n")).unwrap_or_default();
@@ -116,7 +116,7 @@ fn serve(stream: TcpStream, log: &Mutex<Vec<Request>>, answer: &dyn Fn(&Request)
     let head = format!("HTTP/1.1 {status} X\r\n{etag}Content-Length: {length}\r\n");
     let head = head + "Content-Type: application/json\r\nConnection: close\r\n\r\n";
     // The client may have gone.
-    _ = (&stream).write_all((head + &body).as_bytes());
+    _ = stream.write_all((head + &body).as_bytes());
 }
 
 fn read(stream: &TcpStream) -> Option<Request> {

@@ -1,36 +1,33 @@
 //! The program on a terminal.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use crate::run::{program, rest};
+use crate::run::{Text, program};
 use crate::server::Server;
 
 /// Runs a subcommand whose three streams are a terminal, and answers its question.
-pub(crate) fn on_terminal(server: &Server, line: &str, answer: Option<&str>) -> (i32, String) {
-    let (mut child, mut terminal) = start(server, line);
-    let mut text = String::new();
-    if let Some(answer) = answer {
-        text = until(&mut terminal, |text| text.ends_with("[y/N] "));
-        terminal.write_all(answer.as_bytes()).unwrap();
-    }
-    text += &rest(&terminal);
-    end(&mut child, server, &text)
+pub(crate) fn on_terminal(server: &Server, line: &str, answer: &str) -> (i32, String) {
+    let (mut child, terminal) = start(server, line);
+    let mut text = Text::of(terminal.try_clone().unwrap());
+    text.until(|text| text.ends_with("[y/N] "));
+    (&terminal).write_all(answer.as_bytes()).unwrap();
+    end(&mut child, server, &text.end())
 }
 
 /// Runs one until its output has these words so many times, and interrupts it.
 pub(crate) fn interrupted(server: &Server, line: &str, words: &str, times: usize) -> (i32, String) {
-    let (mut child, mut terminal) = start(server, line);
-    let mut text = until(&mut terminal, |text| text.matches(words).count() == times);
+    let (mut child, terminal) = start(server, line);
+    let mut text = Text::of(terminal);
+    text.until(|text| text.matches(words).count() >= times);
     let kill = format!("kill -INT {}", child.id());
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
-    text += &rest(&terminal);
-    end(&mut child, server, &text)
+    end(&mut child, server, &text.end())
 }
 
 fn start(server: &Server, line: &str) -> (Child, File) {
@@ -50,20 +47,6 @@ fn start(server: &Server, line: &str) -> (Child, File) {
     // While this process holds the other end, reads of this one would never end: both the file and
     // the copies in the command are closed here.
     (child, File::from(master))
-}
-
-/// Reads from the terminal until the text is as it should be.
-fn until(terminal: &mut File, is_there: impl Fn(&str) -> bool) -> String {
-    let (mut bytes, mut byte) = (Vec::new(), [0]);
-    loop {
-        let text = String::from_utf8_lossy(&bytes);
-        if is_there(&text) {
-            return text.into_owned();
-        }
-        // A program that ends before is an error here.
-        terminal.read_exact(&mut byte).unwrap_or_else(|e| panic!("{e}: {text}"));
-        bytes.push(byte[0]);
-    }
 }
 
 fn end(child: &mut Child, server: &Server, text: &str) -> (i32, String) {

@@ -1,6 +1,6 @@
 //! Takeovers and moves: progress, the end, what is left, Ctrl-C; and the bounded drain.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
@@ -10,8 +10,8 @@ use crate::run::PATIENCE;
 use crate::server::{Reply, Server};
 
 /// A sidecar that answers a command once it is told to, and has these moves meanwhile.
-fn slow(path: &'static str, moves: Value, answer: Reply) -> (Server, SyncSender<()>) {
-    let (go, gone): (_, Receiver<()>) = sync_channel(1);
+fn slow(path: &'static str, moves: Value, answer: Reply) -> (Server, Sender<()>) {
+    let (go, gone): (_, Receiver<()>) = channel();
     let gone = Arc::new(Mutex::new(gone));
     let server = Server::start(move |request| match request.line.as_str() {
         "GET /api/v1/replications" => {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 
-fn wanted(connections: u64, replicate: serde_json::Value) -> BTreeMap<String, Entry> {
+fn wanted(connections: u64, replicate: &serde_json::Value) -> BTreeMap<String, Entry> {
     let entry = json!({ "connections": connections, "replicate": replicate });
     BTreeMap::from([("default".to_owned(), Entry::deserialize(entry).unwrap())])
 }
@@ -39,14 +39,14 @@ replicate = { alpha = "0-1023" }
 [admin]
 listen = "127.0.0.1:0"
 "#;
-    let same = wanted(1, json!({ "alpha": "0-511,600", "gamma": "700" }));
+    let same = wanted(1, &json!({ "alpha": "0-511,600", "gamma": "700" }));
     becomes(before, &same, before);
-    let more = wanted(4, json!({ "alpha": "0-511,600", "gamma": "700-701", "delta": "1000" }));
+    let more = wanted(4, &json!({ "alpha": "0-511,600", "gamma": "700-701", "delta": "1000" }));
     let after = before
         .replace("\"700\" }", "\"700-701\", delta = \"1000\" }")
         .replace("connections = 1 # one", "connections = 4 # one");
     becomes(before, &more, &after);
-    let fewer = wanted(1, json!({ "alpha": "1" }));
+    let fewer = wanted(1, &json!({ "alpha": "1" }));
     let after =
         before.replace(r#"{ alpha = "0-511, 600", 'gamma' = "700" }"#, r#"{ alpha = "1" }"#);
     becomes(before, &fewer, &after);
@@ -54,7 +54,7 @@ listen = "127.0.0.1:0"
 
 #[test]
 fn every_way_to_write_a_bucket_is_edited() {
-    let to = wanted(2, json!({ "alpha": "0-7", "gamma": "8" }));
+    let to = wanted(2, &json!({ "alpha": "0-7", "gamma": "8" }));
     for (before, after) in [
         (
             "[[bucket]]\nname = \"default\"\n",
@@ -85,7 +85,7 @@ fn every_way_to_write_a_bucket_is_edited() {
     ] {
         becomes(before, &to, after);
     }
-    let nothing = wanted(1, json!({}));
+    let nothing = wanted(1, &json!({}));
     let before = "[[bucket]]\nname = \"default\"\nreplicate = { alpha = \"1\" } # x\n";
     becomes(before, &nothing, &before.replace("{ alpha = \"1\" }", "{}"));
 }
@@ -110,6 +110,6 @@ fn what_cannot_be_read_is_named() {
         let error = contents(text).err().unwrap().to_string();
         assert!(error.starts_with(why), "{error}");
     }
-    let error = edited("[[bucket]]\nname = \"x\"\n", &wanted(1, json!({}))).unwrap_err();
+    let error = edited("[[bucket]]\nname = \"x\"\n", &wanted(1, &json!({}))).unwrap_err();
     assert_eq!(error.to_string(), "bucket \"default\" is not in the file");
 }
