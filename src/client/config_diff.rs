@@ -87,7 +87,10 @@ mod tests {
                 "source": { "connections": 1, "replicate": { "alpha": "0-9" } },
                 "in_force": { "connections": 2, "replicate": { "alpha": "1-4", "gamma": "7" } },
                 "drift": [
-                    { "what": "connections", "vbuckets": "", "connections": 2, "by": "x", "at": "t" },
+                    {
+                        "what": "connections", "vbuckets": "", "connections": 2, "by": "x",
+                        "at": "t",
+                    },
                     { "what": "replicate", "vbuckets": "7", "from": "gamma", "source": "alpha" },
                     { "what": "replicate", "vbuckets": "8-9", "from": null, "source": "alpha" },
                     { "what": "pause", "vbuckets": "5-6", "by": "127.0.0.1:5", "at": "t" },

@@ -95,7 +95,7 @@ pub struct Restart {
     #[arg(long, group = "which")]
     pub producer: Option<String>,
     /// Only the link with this number, from 0.
-    #[arg(long, value_name = "N", requires = "producer")]
+    #[arg(long, value_name = "N", requires = "producer", conflicts_with = "vbs")]
     pub connection: Option<u8>,
 }
 

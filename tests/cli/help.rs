@@ -6,9 +6,9 @@ use dcp_proxy::cli::Cli;
 /// Compares the help of a command and of its subcommands with snapshots named after them.
 fn compare(mut command: Command, name: &str) {
     let text = command.render_long_help().to_string();
-    insta::assert_snapshot!(format!("help {name}"), text);
+    insta::assert_snapshot!(format!("help-{name}"), text);
     for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
-        let path = format!("{name} {}", sub.get_name());
+        let path = format!("{name}-{}", sub.get_name());
         compare(sub.clone(), &path);
     }
 }

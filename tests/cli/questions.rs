@@ -25,7 +25,8 @@ fn sidecar(dry_run: Value) -> Server {
 
 fn careless() -> Value {
     json!({
-        "dry_run": true, "opens": {}, "closes": { "alpha": "0-6,8-1023" }, "stays": { "alpha": "7" },
+        "dry_run": true, "opens": {}, "closes": { "alpha": "0-6,8-1023" },
+        "stays": { "alpha": "7" },
     })
 }
 
