@@ -49,20 +49,10 @@ pub(crate) fn desired() -> Value {
             "drift": [
                 mark(json!({
                     "what": "replicate", "vbuckets": "10-19", "from": "gamma", "source": "alpha",
-                    "connections": null,
                 })),
-                mark(json!({
-                    "what": "connections", "vbuckets": "", "from": null, "source": null,
-                    "connections": 2,
-                })),
-                mark(json!({
-                    "what": "pause", "vbuckets": "0-9", "from": null, "source": null,
-                    "connections": null,
-                })),
-                mark(json!({
-                    "what": "takeover", "vbuckets": "1022-1023", "from": "alpha",
-                    "source": "alpha", "connections": null,
-                })),
+                mark(json!({ "what": "connections", "connections": 2, "source": 1 })),
+                mark(json!({ "what": "pause", "vbuckets": "0-9" })),
+                mark(json!({ "what": "takeover", "vbuckets": "1022-1023", "from": "alpha" })),
             ],
             "dropped": [mark(json!({
                 "why": "the entry of the source has changed", "vbuckets": "5", "from": "gamma",

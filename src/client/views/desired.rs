@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use replica::plan::{Desired, VbSet};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 /// `GET /api/v1/desired`.
 #[derive(Debug, Deserialize)]
@@ -64,7 +65,8 @@ pub(in crate::client) struct Drift {
     pub(in crate::client) vbuckets: VbSet,
     #[serde(default)]
     pub(in crate::client) from: Option<String>,
-    #[serde(default)]
+    /// What the source says: a producer, or a number of connections.
+    #[serde(default, deserialize_with = "word")]
     pub(in crate::client) source: Option<String>,
     #[serde(default)]
     pub(in crate::client) connections: Option<u64>,
@@ -91,6 +93,15 @@ fn set<'de, D: Deserializer<'de>>(from: D) -> Result<VbSet, D::Error> {
         Some(text) if !text.is_empty() => text.parse().map_err(serde::de::Error::custom),
         Some(_) | None => Ok(VbSet::default()),
     }
+}
+
+/// A text or a number, as a text.
+fn word<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(from)? {
+        Value::Null => None,
+        Value::String(text) => Some(text),
+        other => Some(other.to_string()),
+    })
 }
 
 impl BucketMaps {
@@ -137,7 +148,7 @@ impl Drift {
             ("replicate", Some(from)) => format!("{many} {vbuckets} from {from}{instead}"),
             ("replicate", None) => format!("{many} {vbuckets} not replicated{instead}"),
             ("connections", _) => match connections {
-                Some(count) => format!("{count} connections to each producer"),
+                Some(count) => format!("{count} connections to each producer{instead}"),
                 None => "another number of connections".to_owned(),
             },
             ("pause", _) => format!("{many} {vbuckets} paused"),
