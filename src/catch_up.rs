@@ -112,7 +112,8 @@ pub async fn catch_up(
         if last != Some(now) {
             (moved, last) = (Instant::now(), Some(now));
         }
-        let all_open = links.wanted > 0 && links.open == links.wanted;
+        // Right after the start, a bucket may not have heard of its streams yet.
+        let all_open = links.open == links.wanted && links.wanted >= watch.vbuckets();
         let end = match may_wait {
             _ if all_open && after.unequal == 0 => Some(End::Complete),
             true => None,

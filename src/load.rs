@@ -19,7 +19,7 @@ use crate::sample::{self, Fate, Sample};
 use crate::screen::Bar;
 
 /// All sample documents of this project come from this seed.
-const SEED: u64 = 2016;
+pub(crate) const SEED: u64 = 2016;
 /// Connections that write: enough to keep the node's commits full.
 const CONNECTIONS: usize = 4;
 /// Unanswered requests of each connection: half a megabyte, at 2 kB for a document.

@@ -1,14 +1,16 @@
 //! The program `dcp-proxy`: parses the command line, runs it, and returns the exit code.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser as _;
 use dcp_proxy::cli::{Cli, Command};
 use dcp_proxy::client::{self, Exit};
 use dcp_proxy::config::{self, Config};
-use dcp_proxy::reload::Reload;
+use dcp_proxy::logging::Asked;
 use dcp_proxy::run::{self, Options, RunError};
 use dcp_proxy::screen::Screen;
+use dcp_proxy::sources::Sources;
 use dcp_proxy::{descriptors, logging, signals};
 use logger::{Format, Stream};
 
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
                 log::warn!("configuration: {}", warning.within(&config.path));
             }
             let options = Options { once: cli.once, admin_file: cli.admin_file.clone() };
-            replicate(config, &options, screen, Reload::new(config, cli.log()))
+            replicate(config, &options, screen, cli.log())
         }),
     }
 }
@@ -54,7 +56,7 @@ fn code(exit: Exit) -> ExitCode {
 /// Starts logging, loads the configuration, and runs what needs both.
 fn with_config(
     cli: &Cli,
-    run: impl FnOnce(&Config, &Screen) -> Result<bool, RunError>,
+    run: impl FnOnce(&Arc<Config>, &Screen) -> Result<bool, RunError>,
 ) -> ExitCode {
     let screen = Screen::new();
     logging::abort_on_panic();
@@ -69,10 +71,10 @@ fn with_config(
 fn configured(
     cli: &Cli,
     screen: &Screen,
-    run: impl FnOnce(&Config, &Screen) -> Result<bool, RunError>,
+    run: impl FnOnce(&Arc<Config>, &Screen) -> Result<bool, RunError>,
 ) -> ExitCode {
     let config = match config::load(cli.config_file()) {
-        Ok(config) => config,
+        Ok(config) => Arc::new(config),
         Err(problems) => {
             match cli.log_format {
                 Some(Format::Json) => logger::fatal(env!("CARGO_CRATE_NAME"), &problems),
@@ -95,17 +97,24 @@ fn failed(error: &RunError) -> ExitCode {
 }
 
 fn replicate(
-    config: &Config,
+    config: &Arc<Config>,
     options: &Options,
     screen: &Screen,
-    reload: Reload,
+    asked: Asked,
 ) -> Result<bool, RunError> {
     kvnode::raise_limit();
     descriptors::check(config)?;
+    let sources = Sources::open(Arc::clone(config), asked)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        signals::on_hang_up(move || reload.run())?;
+        let hung_up = sources.clone();
+        signals::on_hang_up(move || {
+            let sources = hung_up.clone();
+            // It logs what is wrong.
+            async move { _ = sources.reload("SIGHUP").await }
+        })?;
+        let _watcher = sources.watch_file()?;
         let stop = signals::stop_token()?;
-        run::run(config, options, screen, &stop).await
+        run::run(&sources, options, screen, &stop).await
     })
 }

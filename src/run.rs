@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use self::job::Job;
 use crate::admin::{Admin, AdminError};
-use crate::config::Config;
 use crate::descriptors::TooFew;
 use crate::embedded::{EmbeddedError, Nodes};
 use crate::load::LoadError;
 use crate::screen::Screen;
+use crate::sources::{Sources, StateError};
 use crate::verify::VerifyError;
 
 /// The options of the command line.
@@ -53,6 +53,9 @@ pub enum RunError {
     /// The comparison failed.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// What was changed at run time cannot be read.
+    #[error(transparent)]
+    State(#[from] StateError),
     /// The process may not open enough files.
     #[error(transparent)]
     Descriptors(#[from] TooFew),
@@ -67,18 +70,18 @@ pub enum RunError {
 /// # Errors
 /// A [`RunError`]; everything that was started has been stopped.
 pub async fn run(
-    config: &Config,
+    sources: &Sources,
     options: &Options,
     screen: &Screen,
     stop: &CancellationToken,
 ) -> Result<bool, RunError> {
-    let admin = Admin::start(config, stop)?;
+    let admin = Admin::start(sources, stop)?;
     let done = match &options.admin_file {
         Some(path) => announce(&admin, path),
         None => Ok(()),
     };
     let done = match done {
-        Ok(()) => run_beside(&admin, config, options.once, screen, stop).await,
+        Ok(()) => run_beside(&admin, sources, options.once, screen, stop).await,
         Err(error) => Err(error),
     };
     // Last, so that it answers "stopping" until everything has stopped.
@@ -94,13 +97,14 @@ fn announce(admin: &Admin, path: &Path) -> Result<(), RunError> {
 
 async fn run_beside(
     admin: &Admin,
-    config: &Config,
+    sources: &Sources,
     once: bool,
     screen: &Screen,
     stop: &CancellationToken,
 ) -> Result<bool, RunError> {
+    let config = sources.config();
     let nodes = Nodes::start(config.embedded.as_ref(), config.limits.shutdown).await?;
-    let job = Job { config, nodes: &nodes, admin, once, screen, stop };
+    let job = Job { sources, config: &config, nodes: &nodes, admin, once, screen, stop };
     let done = job.run().await;
     let stopped = nodes.stop().await;
     let done = done?;

@@ -59,10 +59,17 @@ impl Fate {
 /// The document of this number.
 #[must_use]
 pub fn sample(seed: u64, number: u64) -> Sample {
+    sized(seed, number, None)
+}
+
+/// The document of this number, with a value of this size, at least [`VALUE_BYTES_MIN`].
+#[must_use]
+pub fn sized(seed: u64, number: u64, bytes: Option<usize>) -> Sample {
     // Spreads neighbouring seeds, which would give similar documents.
     let mut rng = Rng::with_seed((seed ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let key = format!("sample-{number:08}");
-    let bytes = value_bytes(&mut rng);
+    let drawn = value_bytes(&mut rng);
+    let bytes = bytes.map_or(drawn, |bytes| bytes.max(VALUE_BYTES_MIN));
     let is_json = rng.u8(..4) != 0;
     let fate = match rng.u8(..100) {
         0..=2 => Fate::Deleted,
@@ -137,6 +144,19 @@ mod tests {
         assert!(sizes.clone().filter(|&size| size < 1024).count() > 1200);
         assert!(sizes.filter(|&size| size > 16 * 1024).count() > 20);
         assert!((1_500..2_500).contains(&(total / 2000)), "mean is {}", total / 2000);
+    }
+
+    #[test]
+    fn a_size_may_be_given() {
+        for (wanted, bytes) in [(0, 64), (64, 64), (65, 65), (1 << 20, 1 << 20)] {
+            for number in 0..20 {
+                let sample = sized(7, number, Some(wanted));
+                assert_eq!((sample.value.len(), &sample.key), (bytes, &sample_key(number)));
+                if sample.datatype == Datatype::JSON {
+                    serde_json::from_slice::<serde_json::Value>(&sample.value).unwrap();
+                }
+            }
+        }
     }
 
     #[test]

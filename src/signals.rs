@@ -2,7 +2,6 @@
 //! requests that the configuration is read again.
 
 use std::io;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -48,19 +47,18 @@ pub fn stop_token() -> io::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Calls `reload` at each SIGHUP, one call at a time, on a thread that may block. Needs a tokio
-/// runtime.
+/// Calls `reload` at each SIGHUP, one call at a time. Needs a tokio runtime.
 ///
 /// # Errors
 /// The OS error where no signal handler can be installed.
-pub fn on_hang_up(reload: impl Fn() + Send + Sync + 'static) -> io::Result<()> {
+pub fn on_hang_up<F>(reload: impl Fn() -> F + Send + 'static) -> io::Result<()>
+where
+    F: Future<Output = ()> + Send,
+{
     let mut hang_ups = signal(SignalKind::hangup())?;
-    let reload = Arc::new(reload);
     tokio::spawn(async move {
         while hang_ups.recv().await.is_some() {
-            let reload = Arc::clone(&reload);
-            // An error would be a panic, and a panic ends the process.
-            _ = tokio::task::spawn_blocking(move || reload()).await;
+            reload().await;
         }
     });
     Ok(())

@@ -60,6 +60,25 @@ impl Watch {
         Self { routes: routes.iter().map(|route| (route.clone(), None)).collect() }
     }
 
+    /// Watches these routes from now on; connections of routes that stay are kept.
+    pub fn follow(&mut self, routes: &[Route]) {
+        let mut before = std::mem::take(&mut self.routes);
+        let mut clients_of = |route: &Route| {
+            let is_same = |(old, _): &(Route, Option<(Client, Client)>)| {
+                (&old.producer.name, &old.producer.address, &old.bucket)
+                    == (&route.producer.name, &route.producer.address, &route.bucket)
+            };
+            before.iter_mut().find(|old| is_same(old)).and_then(|(_, clients)| clients.take())
+        };
+        self.routes = routes.iter().map(|route| (route.clone(), clients_of(route))).collect();
+    }
+
+    /// How many vBuckets are watched.
+    #[must_use]
+    pub fn vbuckets(&self) -> usize {
+        self.routes.iter().map(|(route, _)| route.vbs.len()).sum()
+    }
+
     /// The progress of replication now.
     ///
     /// # Errors

@@ -49,6 +49,8 @@ async fn the_readmes_own_nodes_work_pasted_line_by_line() {
     let row: Vec<_> =
         out.lines().find(|line| line.starts_with("default ")).unwrap().split_whitespace().collect();
     assert_eq!(row[4..7], ["1024", "1024", "0"], "streams, open, failed: {out}");
+    assert!(out.contains("1,000 sample documents written"), "{out}");
+    assert!(out.contains("bucket default: 10 vBuckets, 10 replica, "), "{out}");
     assert!(!log.contains("warning:"), "{log}");
 }
 

@@ -3,11 +3,10 @@
 
 mod common;
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
+use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use common::{Process, command};
+use common::{Process, command, scrape};
 
 /// The page of a node with a bucket.
 async fn page(folder: &std::path::Path) -> (Process, String) {
@@ -19,12 +18,7 @@ async fn page(folder: &std::path::Path) -> (Process, String) {
     let line = node.logs(&["metrics on http://"]).await;
     let (_, url) = line.split_once("http://").unwrap();
     let (address, _) = url.split_once('/').unwrap();
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: node\r\n\r\n").unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (_, page) = answer.split_once("\r\n\r\n").unwrap();
-    (node, page.to_owned())
+    (node, scrape(address))
 }
 
 #[tokio::test]

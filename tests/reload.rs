@@ -155,11 +155,11 @@ async fn sighup_reads_the_configuration_of_a_sidecar() {
     let with_log = format!("{}\n[log]\nlevel = \"debug\"\nformat = \"json\"\n", config.as_str());
     fs::write(&path, &with_log).unwrap();
     sidecar.process.signal("HUP");
-    sidecar.process.logs(&["{", "log settings read again"]).await;
+    sidecar.process.logs(&["{", "configuration reloaded"]).await;
     let mut level = sidecar.ask(&["log-level"]).await;
     assert_eq!(level.exit_code().await, 0);
     assert!(level.out().contains("debug"), "{}", level.out());
-    fs::write(&path, with_log.replace("0-7", "0-6")).unwrap();
+    fs::write(&path, with_log.replace("retry_ms_min = 20", "retry_ms_min = 30")).unwrap();
     sidecar.process.signal("HUP");
     sidecar.process.logs(&["WARN", "need a restart"]).await;
     fs::write(&path, "[node\n").unwrap();
@@ -214,7 +214,7 @@ async fn sighup_reads_the_users_of_a_data_node_and_its_next_start_is_no_crash() 
     assert_eq!((known("one").await, known("two").await), (true, false));
     toml("two");
     node.signal("HUP");
-    node.logs(&["users, certificates and log settings read again"]).await;
+    node.logs(&["configuration read again", "user one: removed, user two: added"]).await;
     assert_eq!((known("one").await, known("two").await), (false, true));
     fs::write(file("node.toml"), "[[user]]\n").unwrap();
     node.signal("HUP");

@@ -6,14 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use actix::{Actor, Addr};
+use actix_rt::ArbiterHandle;
 use futures::channel::oneshot;
 use futures::future::join_all;
 use mcbp::VbId;
-use replica::bucket::{BucketCommand, Change, CommandError, Done, MoveKind, MoveRequest};
+use relay::Endpoint;
+use replica::bucket::{BucketCommand, Change, CommandError, Done, MoveKind, MoveRequest, Restart};
 use replica::plan::{Connections, Desired, VbSet};
+use tokio::sync::mpsc::UnboundedReceiver;
 
-use crate::bucket_actor::{BucketActor, ReadStatus, Submit};
+use crate::bucket_actor::{ReadStatus, Submit};
+use crate::buckets::{self, Bucket, Buckets};
 use crate::config::{BucketPlan, ReplicationConfig};
 use crate::status::{BucketStatus, Moved};
 use crate::threads::Threads;
@@ -29,65 +32,50 @@ pub struct ReplicationHandle(Arc<Inner>);
 
 struct Inner {
     buckets: Buckets,
-    timings: BTreeMap<String, Arc<Timings>>,
     end: Mutex<Option<oneshot::Sender<()>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
-
-/// The actors of the buckets, by name.
-type Buckets = BTreeMap<String, Addr<BucketActor>>;
 
 impl Replication {
     /// Starts threads and the actors of the buckets, which begin to replicate at once.
     ///
     /// # Errors
-    /// The OS error if no thread can be created.
+    /// The OS error if no thread can be created; and a plan that names a bucket twice, or a
+    /// producer that is missing.
     pub fn start(config: ReplicationConfig) -> std::io::Result<ReplicationHandle> {
         let (ready, started) = std::sync::mpsc::sync_channel(1);
         let (end, ended) = oneshot::channel();
         let thread =
             std::thread::Builder::new().name("replication".to_owned()).spawn(move || {
-                actix_rt::System::new().block_on(async move {
+                let system = actix_rt::System::new();
+                system.block_on(async move {
                     let threads = Threads::start(config.limits.threads);
+                    let own = actix_rt::System::current().arbiter().clone();
                     // The receiver waits for this, so it exists.
-                    _ = ready.send(start_buckets(config, &threads));
+                    _ = ready.send(start_buckets(config, own, &threads));
                     _ = ended.await;
                 });
             })?;
-        let (buckets, timings) = started
+        let buckets = started
             .recv()
-            .map_err(|_| std::io::Error::other("the replication thread ended during start-up"))?;
+            .map_err(|_| std::io::Error::other("the replication thread ended during start-up"))?
+            .map_err(std::io::Error::other)?;
         let (end, thread) = (Mutex::new(Some(end)), Mutex::new(Some(thread)));
-        Ok(ReplicationHandle(Arc::new(Inner { buckets, timings, end, thread })))
+        Ok(ReplicationHandle(Arc::new(Inner { buckets, end, thread })))
     }
 }
 
 fn start_buckets(
     config: ReplicationConfig,
+    own: ArbiterHandle,
     threads: &Threads,
-) -> (Buckets, BTreeMap<String, Arc<Timings>>) {
-    let ReplicationConfig { node, producers, buckets, limits } = config;
-    let producers = producers.into_iter().map(|endpoint| (endpoint.name.clone(), endpoint));
-    let producers = Arc::new(producers.collect::<BTreeMap<_, _>>());
-    let (mut actors, mut timings) = (BTreeMap::new(), BTreeMap::new());
-    for BucketPlan { name, connections, desired } in buckets {
-        let actor = BucketActor::new(
-            name.clone(),
-            connections,
-            node.clone(),
-            Arc::clone(&producers),
-            limits.clone(),
-            threads.handles(),
-        );
-        timings.insert(name.clone(), actor.timings());
-        let actor = actor.start();
-        // No caller waits for the first set-up: failures are retried, and the status shows them.
-        let (answer, _) = oneshot::channel();
-        let command = BucketCommand::Change(Change::All(desired));
-        actor.do_send(Submit { command, answer });
-        actors.insert(name, actor);
+) -> Result<Buckets, CommandError> {
+    let ReplicationConfig { node, producers, buckets: plans, limits } = config;
+    let buckets = Buckets::new(node, producers, limits, own, threads.handles());
+    for plan in plans {
+        buckets.add(plan)?;
     }
-    (actors, timings)
+    Ok(buckets)
 }
 
 impl ReplicationHandle {
@@ -183,26 +171,89 @@ impl ReplicationHandle {
         self.start_move(bucket, vb, from, MoveKind::WithData).await
     }
 
+    /// Sets map and connections of a bucket as its sources have them: one change, which touches
+    /// only what differs. vBuckets that were taken over in this process stay out of it, until
+    /// another command names them. Waits as [`Self::set_desired`] does, for what differs. Returns
+    /// the number of open streams of the bucket.
+    ///
+    /// # Errors
+    /// As [`Self::set_desired`], for the vBuckets that differ. [`CommandError::Busy`] where its
+    /// turn does not come in time: then nothing has changed.
+    pub async fn follow(
+        &self,
+        bucket: &str,
+        desired: Desired,
+        connections: Connections,
+    ) -> Result<usize, CommandError> {
+        self.change(bucket, Change::Follow { desired, connections }).await
+    }
+
+    /// Closes links, or single streams, and opens them again. Their delays, retry loops and pauses
+    /// for a rival end. Waits until the streams are open or have failed, at most until the deadline
+    /// of the command. Returns the number of open streams of the bucket.
+    ///
+    /// # Errors
+    /// [`CommandError::NothingToRestart`] for a link without streams, and for a vBucket that is not
+    /// replicated: nothing is restarted then. [`CommandError::Failed`] lists what is not open
+    /// again.
+    pub async fn restart(&self, bucket: &str, what: Restart) -> Result<usize, CommandError> {
+        self.changed(self.ask(bucket, BucketCommand::Restart(what))?).await
+    }
+
+    /// Sets the producers. New ones are known at once. Links to one whose address, username or TLS
+    /// (whether, and the server name) has changed are opened anew with the new endpoint, once no
+    /// move runs on them; an endpoint without such a change stays as it is, with the secrets that
+    /// were adopted into it. A producer that is missing is unknown to new and to queued commands at
+    /// once; the running move from it ends first. Its streams stay until the desired map does not
+    /// name it any more, so follow such a map before.
+    pub fn set_producers(&self, producers: Vec<Endpoint>) {
+        self.0.buckets.set_producers(producers);
+    }
+
+    /// Adds a bucket, which begins to replicate at once.
+    ///
+    /// # Errors
+    /// [`CommandError::BucketExists`]; [`CommandError::NoProducer`] for a map that names an unknown
+    /// one; [`CommandError::Stopping`].
+    pub fn add_bucket(&self, plan: BucketPlan) -> Result<(), CommandError> {
+        self.0.buckets.add(plan)
+    }
+
+    /// Removes a bucket: its queued commands are refused, its streams and links closed. Its status
+    /// is gone at once; its name is free when this returns. Returns whether all streams were closed
+    /// within `limit`; after that the connections are dropped. Returns false for an unknown bucket,
+    /// and for one that another call removes.
+    pub async fn remove_bucket(&self, bucket: &str, limit: Duration) -> bool {
+        self.0.buckets.remove(bucket, limit).await
+    }
+
+    /// Returns a receiver of every vBucket that becomes active here by a takeover or move, each
+    /// sent before its caller is answered. There is one receiver: a new one replaces it. Keep
+    /// reading it.
+    #[must_use]
+    pub fn moved_vbuckets(&self) -> UnboundedReceiver<Moved> {
+        self.0.buckets.moved().receiver()
+    }
+
     /// Returns the status of every bucket. Never waits for a command.
     pub async fn status(&self) -> Vec<BucketStatus> {
-        let reads = self.0.buckets.values().map(|bucket| bucket.send(ReadStatus));
+        let buckets = self.0.buckets.all();
+        let reads = buckets.iter().map(|(_, bucket)| bucket.actor.send(ReadStatus));
         join_all(reads).await.into_iter().flatten().collect()
     }
 
     /// Returns how long the steps of each bucket take, by its name.
-    pub fn timings(&self) -> impl Iterator<Item = (&str, &Timings)> {
-        self.0.timings.iter().map(|(bucket, timings)| (bucket.as_str(), &**timings))
+    #[must_use]
+    pub fn timings(&self) -> Vec<(String, Arc<Timings>)> {
+        let buckets = self.0.buckets.all().into_iter();
+        buckets.map(|(name, bucket)| (name, bucket.timings)).collect()
     }
 
     /// Closes the streams on the consumer, then the connections, and ends the threads. Returns
     /// whether all streams were closed within `limit`; after that the connections are dropped.
     pub async fn shutdown(&self, limit: Duration) -> bool {
-        let stops = self.0.buckets.values().map(|bucket| {
-            let (answer, answered) = oneshot::channel();
-            bucket.do_send(Submit { command: BucketCommand::Stop, answer });
-            answered
-        });
-        let all = join_all(stops.collect::<Vec<_>>());
+        let actors = self.0.buckets.stop();
+        let all = join_all(actors.iter().map(buckets::stop));
         let clean = tokio::time::timeout(limit, all).await.is_ok();
         let end = self.0.end.lock().unwrap_or_else(PoisonError::into_inner).take();
         let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -216,7 +267,11 @@ impl ReplicationHandle {
     }
 
     async fn change(&self, bucket: &str, change: Change) -> Result<usize, CommandError> {
-        match answer_of(self.ask(bucket, BucketCommand::Change(change))?).await? {
+        self.changed(self.ask(bucket, BucketCommand::Change(change))?).await
+    }
+
+    async fn changed(&self, answered: Answered) -> Result<usize, CommandError> {
+        match answer_of(answered).await? {
             Done::Changed { open } => Ok(open),
             done => Err(invariant::broken!("a change was answered with {done:?}").into()),
         }
@@ -253,7 +308,7 @@ impl ReplicationHandle {
 
     fn ask(&self, bucket: &str, command: BucketCommand) -> Result<Answered, CommandError> {
         let missing = || CommandError::NoBucket { bucket: bucket.to_owned() };
-        let actor = self.0.buckets.get(bucket).ok_or_else(missing)?;
+        let Bucket { actor, .. } = self.0.buckets.get(bucket).ok_or_else(missing)?;
         let (answer, answered) = oneshot::channel();
         actor.do_send(Submit { command, answer });
         Ok(answered)

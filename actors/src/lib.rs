@@ -5,15 +5,18 @@
 //! [`ReplicationHandle`]. From the top:
 //!
 //! - `handle`, `sets`: start the threads, accept commands; `config`, `status`: their types
+//! - `buckets`: the buckets and producers, which change at run time; `moved`: tells what has moved
 //! - `bucket_actor`: one per bucket, the shell around `replica::bucket::BucketMachine`
 //! - `link_actor`: one per link, the shell around `replica::link::ConsumerMachine`
 //! - `tasks`: requests to data nodes outside of the links
 //! - `threads`: the threads that the links share; `timings`: how long their steps take
 
 mod bucket_actor;
+mod buckets;
 mod config;
 mod handle;
 mod link_actor;
+mod moved;
 mod sets;
 mod status;
 mod tasks;
@@ -22,7 +25,9 @@ mod timings;
 
 pub use config::{BucketPlan, ControlLimits, ReplicationConfig};
 pub use handle::{Replication, ReplicationHandle};
-pub use replica::bucket::{Cause, CommandError, LinkPhase, MovePhase, StreamPhase, VbFailure};
+pub use replica::bucket::{
+    Cause, CommandError, LinkPhase, MovePhase, MovesDone, Restart, StreamPhase, VbFailure,
+};
 pub use sets::MovedSet;
 pub use status::{
     BrokenLinkStatus, BrokenStatus, BucketStatus, FailureCount, LinkStatus, MoveStatus, Moved,

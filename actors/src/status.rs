@@ -1,9 +1,10 @@
 //! The status of replication, serialized as JSON by the admin API.
 
 use mcbp::Side;
-use replica::bucket::{Cause, FailureKind, LinkPhase, MovePhase, StreamPhase, Tally};
+use replica::bucket::{Cause, FailureKind, LinkPhase, MovePhase, MovesDone, StreamPhase, Tally};
 use replica::link::{NodeAnswer, ReasonCode};
 use replica::loops::LoopKind;
+use replica::plan::VbSet;
 use serde::{Serialize, Serializer};
 
 /// One bucket.
@@ -17,6 +18,12 @@ pub struct BucketStatus {
     pub links: Vec<LinkStatus>,
     /// The queued and running moves to this node.
     pub moves: Vec<MoveStatus>,
+    /// The moves that have ended since the start of the bucket.
+    pub moves_done: MovesDone,
+    /// The vBuckets that are active at our node, by its last report; none of them is asked for.
+    /// `None` while that is unknown: before the first report, where the node does not say, where
+    /// its last report is old, and where nodes are not polled.
+    pub active_here: Option<VbSet>,
     /// The data nodes of this bucket.
     pub nodes: Vec<NodeStatus>,
     /// vBuckets in a retry loop, which are retried at the longest backoff only.

@@ -4,7 +4,7 @@
 //! On loopback, `Host` must name loopback; otherwise a site could let its own name resolve to this
 //! machine (DNS rebinding). A browser names the site of the page in `Origin`.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -16,7 +16,7 @@ use relay::Secret;
 use subtle::ConstantTimeEq as _;
 
 use super::error::ApiError;
-use crate::config::Admin;
+use crate::sources::Sources;
 
 /// The probes of supervisors, answered without a token; the answers are yes or no, without details.
 const OPEN_PATHS: [&str; 2] = ["/live", "/ready"];
@@ -25,7 +25,8 @@ const OPEN_PATHS: [&str; 2] = ["/live", "/ready"];
 #[derive(Debug)]
 pub(super) struct Access {
     is_loopback: bool,
-    token: Option<Secret>,
+    /// Where the token is; a reload may change it.
+    sources: Sources,
 }
 
 /// Whether a request has the token; true where no token is configured.
@@ -33,8 +34,8 @@ pub(super) struct Access {
 pub(super) struct IsTrusted(pub(super) bool);
 
 impl Access {
-    pub(super) fn of(admin: &Admin) -> Self {
-        Self { is_loopback: admin.listen.ip().is_loopback(), token: admin.token.clone() }
+    pub(super) fn of(listen: SocketAddr, sources: Sources) -> Self {
+        Self { is_loopback: listen.ip().is_loopback(), sources }
     }
 
     /// Admits or refuses a request, and returns whether it may see details.
@@ -54,7 +55,8 @@ impl Access {
                 "requests from pages of {origin:?} are refused"
             )));
         }
-        let is_trusted = self.token.as_ref().is_none_or(|token| carries(headers, token));
+        let config = self.sources.config();
+        let is_trusted = config.admin.token.as_ref().is_none_or(|token| carries(headers, token));
         if is_trusted || OPEN_PATHS.contains(&path) {
             return Ok(IsTrusted(is_trusted));
         }

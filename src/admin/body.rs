@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use actix_web::web::{Bytes, Payload};
+use desired::Selection;
 use replica::plan::{Desired, VbSet};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
@@ -77,10 +78,65 @@ pub(super) struct Connections {
 
 impl Connections {
     /// Parses the number: 1 to 64.
-    pub(super) fn count(&self) -> Result<u8, ApiError> {
+    pub(super) fn count(&self) -> Result<replica::plan::Connections, ApiError> {
         let checked = replica::plan::Connections::new(self.connections);
-        checked.map(|count| count.count()).map_err(|error| ApiError::Wrong(error.to_string()))
+        checked.map_err(|error| ApiError::Wrong(error.to_string()))
     }
+}
+
+/// `{"producer": "alpha", "vbuckets": "0-511"}`; each may be left out.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Select {
+    producer: Option<String>,
+    vbuckets: Option<VbSet>,
+}
+
+impl Select {
+    /// Checks the producer.
+    pub(super) fn selection(self, producers: &[String]) -> Result<Selection, ApiError> {
+        let Self { producer, vbuckets } = self;
+        if let Some(producer) = &producer {
+            known(producer, producers)?;
+        }
+        Ok(Selection { producer, vbuckets })
+    }
+}
+
+/// `{"producer": "alpha", "connection": 0}` for links, `{"vbuckets": "0-9"}` for streams.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Restart {
+    producer: Option<String>,
+    connection: Option<u8>,
+    vbuckets: Option<VbSet>,
+}
+
+impl Restart {
+    /// Checks that it names either links or streams.
+    pub(super) fn checked(self, producers: &[String]) -> Result<dcp_actors::Restart, ApiError> {
+        let Self { producer, connection, vbuckets } = self;
+        match (producer, connection, vbuckets) {
+            (Some(producer), connection, None) => {
+                known(&producer, producers)?;
+                Ok(dcp_actors::Restart::Links { producer, connection })
+            }
+            (None, None, Some(vbuckets)) => Ok(dcp_actors::Restart::Streams(vbuckets)),
+            _ => {
+                let text = "give producer, and connection if only one of its links is meant; or \
+                            vbuckets";
+                Err(ApiError::Wrong(text.to_owned()))
+            }
+        }
+    }
+}
+
+/// `{"bucket": "default"}`, or `{}` for all.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OneOrAll {
+    /// The bucket.
+    pub(super) bucket: Option<String>,
 }
 
 /// `{"level": "debug"}`.

@@ -1,11 +1,13 @@
 //! The commands. A command that has started runs to completion, even if the client disconnects.
 
+use std::fmt::Display;
 use std::future::Future;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Json, Path, Payload};
-use actix_web::{HttpRequest, Responder};
-use dcp_actors::CommandError;
+use actix_web::{HttpRequest, HttpResponse, Responder};
+use dcp_actors::Restart;
+use desired::{BucketMaps, Change, Diff, Selection};
 use logline::value;
 use mcbp::VbId;
 use replica::plan::{Desired, VBUCKETS_MAX};
@@ -13,7 +15,9 @@ use serde_json::{Value, json};
 
 use super::body::{self, From, Replicate};
 use super::error::ApiError;
+use super::preconditions;
 use super::state::State;
+use crate::sources::Changed;
 
 /// `POST /shutdown`: the same as SIGTERM.
 pub(super) async fn shutdown(state: Data<State>, request: HttpRequest) -> impl Responder {
@@ -28,14 +32,10 @@ pub(super) async fn replicate(
     bucket: Path<String>,
     request: HttpRequest,
     payload: Payload,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<HttpResponse, ApiError> {
     let (bucket, desired) = map(&state, bucket, payload).await?;
-    let replication = state.replication()?;
-    let (words, client) = (words(&desired), client(&request));
-    let what = format!("replicate bucket={bucket} desired={words} client={client}");
-    let sets = desired.producers();
-    let desired = sets.iter().map(|(name, set)| (name.clone(), set.as_set().clone())).collect();
-    opened(what, async move { replication.set_desired(&bucket, desired).await }).await
+    let what = format!("replicate bucket={bucket} desired={}", words(&desired));
+    change(&state, &request, bucket, Change::Replace(desired), what).await
 }
 
 /// `PATCH /api/v1/buckets/{bucket}/replications`: adds vBuckets, keeps all others.
@@ -44,12 +44,22 @@ pub(super) async fn add(
     bucket: Path<String>,
     request: HttpRequest,
     payload: Payload,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<HttpResponse, ApiError> {
     let (bucket, added) = map(&state, bucket, payload).await?;
-    let replication = state.replication()?;
-    let (words, client) = (words(&added), client(&request));
-    let what = format!("replicate bucket={bucket} added={words} client={client}");
-    opened(what, async move { replication.add_desired(&bucket, added).await }).await
+    let what = format!("replicate bucket={bucket} added={}", words(&added));
+    change(&state, &request, bucket, Change::Add(added), what).await
+}
+
+/// `POST /api/v1/buckets/{bucket}/replications/remove`: removes vBuckets, keeps all others.
+pub(super) async fn remove(
+    state: Data<State>,
+    bucket: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (bucket, removed) = map(&state, bucket, payload).await?;
+    let what = format!("replicate bucket={bucket} removed={}", words(&removed));
+    change(&state, &request, bucket, Change::Remove(removed), what).await
 }
 
 /// The bucket of a path, and the map in the body of the request.
@@ -60,7 +70,7 @@ async fn map(
 ) -> Result<(String, Desired), ApiError> {
     let bucket = bucket.into_inner();
     state.bucket(&bucket)?;
-    let desired = body::json::<Replicate>(payload).await?.desired(&state.producers)?;
+    let desired = body::json::<Replicate>(payload).await?.desired(&state.producers())?;
     Ok((bucket, desired))
 }
 
@@ -76,12 +86,10 @@ pub(super) async fn replicate_one(
     path: Path<(String, String)>,
     request: HttpRequest,
     payload: Payload,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<HttpResponse, ApiError> {
     let VbSource { bucket, vb, from } = target(&state, path, payload).await?;
-    let replication = state.replication()?;
-    let what =
-        format!("replicate bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
-    opened(what, async move { replication.set_stream(&bucket, vb, Some(&from)).await }).await
+    let what = format!("replicate bucket={bucket} vb={} from={from}", vb.0);
+    change(&state, &request, bucket, Change::One { vb, from: Some(from) }, what).await
 }
 
 /// `DELETE /api/v1/buckets/{bucket}/vbuckets/{vb}/replication`: removes one vBucket, keeps the
@@ -90,11 +98,10 @@ pub(super) async fn close_one(
     state: Data<State>,
     path: Path<(String, String)>,
     request: HttpRequest,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<HttpResponse, ApiError> {
     let (bucket, vb) = vbucket(&state, path)?;
-    let replication = state.replication()?;
-    let what = format!("close bucket={bucket} vb={} client={}", vb.0, client(&request));
-    opened(what, async move { replication.set_stream(&bucket, vb, None).await }).await
+    let what = format!("close bucket={bucket} vb={}", vb.0);
+    change(&state, &request, bucket, Change::One { vb, from: None }, what).await
 }
 
 /// `PUT /api/v1/buckets/{bucket}/connections`: sets the number of connections to each producer.
@@ -103,14 +110,77 @@ pub(super) async fn connections(
     bucket: Path<String>,
     request: HttpRequest,
     payload: Payload,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<HttpResponse, ApiError> {
     let bucket = bucket.into_inner();
     state.bucket(&bucket)?;
     let connections = body::json::<body::Connections>(payload).await?.count()?;
+    let what = format!("connections bucket={bucket} count={}", connections.count());
+    change(&state, &request, bucket, Change::Connections(connections), what).await
+}
+
+/// `POST /api/v1/buckets/{bucket}/pause`: closes streams until they are resumed.
+pub(super) async fn pause(
+    state: Data<State>,
+    bucket: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (bucket, which) = selection(&state, bucket, payload).await?;
+    let what = format!("pause bucket={bucket} {}", chosen(&which));
+    change(&state, &request, bucket, Change::Pause(which), what).await
+}
+
+/// `POST /api/v1/buckets/{bucket}/resume`: opens the streams of paused vBuckets again.
+pub(super) async fn resume(
+    state: Data<State>,
+    bucket: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let (bucket, which) = selection(&state, bucket, payload).await?;
+    let what = format!("resume bucket={bucket} {}", chosen(&which));
+    change(&state, &request, bucket, Change::Resume(which), what).await
+}
+
+/// `POST /api/v1/buckets/{bucket}/restart`: closes a link or streams, and opens them again.
+pub(super) async fn restart(
+    state: Data<State>,
+    bucket: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<Value>, ApiError> {
+    let bucket = bucket.into_inner();
+    state.bucket(&bucket)?;
+    let restart = body::json::<body::Restart>(payload).await?.checked(&state.producers())?;
     let replication = state.replication()?;
-    let what =
-        format!("connections bucket={bucket} count={connections} client={}", client(&request));
-    opened(what, async move { replication.set_connections(&bucket, connections).await }).await
+    let named = match &restart {
+        Restart::Links { producer, connection } => {
+            let number = connection.map_or_else(|| "all".to_owned(), |number| number.to_string());
+            format!("producer={producer} connection={number}")
+        }
+        Restart::Streams(vbs) => format!("vbs={vbs}"),
+    };
+    let what = format!("restart bucket={bucket} {named} client={}", client(&request));
+    let open = to_its_end(what, async move { replication.restart(&bucket, restart).await }).await?;
+    Ok(Json(json!({ "open": open })))
+}
+
+async fn selection(
+    state: &State,
+    bucket: Path<String>,
+    payload: Payload,
+) -> Result<(String, Selection), ApiError> {
+    let bucket = bucket.into_inner();
+    state.bucket(&bucket)?;
+    let which = body::json::<body::Select>(payload).await?.selection(&state.producers())?;
+    Ok((bucket, which))
+}
+
+/// A selection as values of a log line.
+fn chosen(which: &Selection) -> String {
+    let producer = which.producer.as_deref().unwrap_or("all");
+    let vbs = which.vbuckets.as_ref().map_or_else(|| "all".to_owned(), ToString::to_string);
+    format!("producer={producer} vbs={vbs}")
 }
 
 /// A vBucket and the producer that it is to come from.
@@ -127,7 +197,7 @@ pub(super) async fn target(
 ) -> Result<VbSource, ApiError> {
     let (bucket, vb) = vbucket(state, path)?;
     let From { from } = body::json(payload).await?;
-    body::known(&from, &state.producers)?;
+    body::known(&from, &state.producers())?;
     Ok(VbSource { bucket, vb, from })
 }
 
@@ -141,22 +211,38 @@ fn vbucket(state: &State, path: Path<(String, String)>) -> Result<(String, VbId)
     Ok((bucket, VbId(number.ok_or_else(wrong)?)))
 }
 
-/// Runs a change of what is replicated; answers with the number of open streams of the bucket.
-async fn opened(
+/// Runs a change of what is replicated, or says what it would do. The answer has the number of
+/// open streams and the revision of the bucket.
+async fn change(
+    state: &State,
+    request: &HttpRequest,
+    bucket: String,
+    change: Change,
     what: String,
-    change: impl Future<Output = Result<usize, CommandError>> + 'static,
-) -> Result<Json<Value>, ApiError> {
-    let open = to_its_end(what, change).await?;
-    Ok(Json(json!({ "open": open })))
+) -> Result<HttpResponse, ApiError> {
+    let (client, expected) = (client(request), preconditions::if_match(request)?);
+    let sources = state.sources.clone();
+    if preconditions::is_dry_run(request)? {
+        let diff = sources.plan(&bucket, &change, &client)?;
+        let Diff { opens, closes, stays } = diff;
+        let revision = sources.maps().bucket(&bucket).map_or(0, BucketMaps::revision);
+        let body = json!({ "dry_run": true, "opens": opens, "closes": closes, "stays": stays });
+        return Ok(preconditions::tagged(revision).json(body));
+    }
+    let what = format!("{what} client={client}");
+    let done =
+        to_its_end(what, async move { sources.change(&bucket, change, &client, expected).await });
+    let Changed { open, revision } = done.await?;
+    Ok(preconditions::tagged(revision).json(json!({ "open": open, "revision": revision })))
 }
 
 /// Runs a command on its own task, because a handler is cancelled when the client disconnects, and
 /// a command must not be.
 ///
 /// `what` is the log text of the command, logged at its start and on failure.
-pub(super) async fn to_its_end<T: 'static>(
+pub(super) async fn to_its_end<T: 'static, E: Display + Into<ApiError> + 'static>(
     what: String,
-    command: impl Future<Output = Result<T, CommandError>> + 'static,
+    command: impl Future<Output = Result<T, E>> + 'static,
 ) -> Result<T, ApiError> {
     log::info!("{what}");
     let command = actix_web::rt::spawn(async move {
@@ -166,7 +252,7 @@ pub(super) async fn to_its_end<T: 'static>(
         }
         done
     });
-    Ok(command.await.map_err(ApiError::Panicked)??)
+    command.await.map_err(ApiError::Panicked)?.map_err(Into::into)
 }
 
 pub(super) fn client(request: &HttpRequest) -> String {

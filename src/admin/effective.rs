@@ -1,20 +1,21 @@
 //! The effective configuration as JSON, with the keys of the file and without secrets.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ::desired::Entry;
 use serde_json::{Value, json};
 
-use crate::config::{Config, Embedded, Limits, Node};
+use super::desired;
+use crate::config::{Embedded, Limits, Node};
+use crate::sources::Sources;
 
 /// Replaces a secret that is set.
 const REDACTED: &str = "(redacted)";
 
-pub(super) fn json(config: &Config) -> Value {
+pub(super) fn json(sources: &Sources) -> Value {
+    let config = sources.config();
     let buckets = config.buckets.iter().map(|bucket| {
-        let sets = bucket.desired.producers().iter();
-        let replicate: BTreeMap<_, _> = sets.map(|(name, set)| (name, set.to_string())).collect();
-        let connections = bucket.connections.count();
+        let Entry { connections, replicate } = sources.in_force(&bucket.name);
         json!({ "name": bucket.name, "connections": connections, "replicate": replicate })
     });
     let token = config.admin.token.as_ref().map(|_| REDACTED);
@@ -32,6 +33,8 @@ pub(super) fn json(config: &Config) -> Value {
             "level": config.log.level.map(|level| level.as_str().to_lowercase()),
             "format": config.log.format.unwrap_or_default().name(),
         },
+        "state": { "directory": config.state.display().to_string() },
+        "desired": desired::view(sources),
         "limits": limits(&config.limits),
         "embedded": config.embedded.as_ref().map(embedded),
     })

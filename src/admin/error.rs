@@ -7,8 +7,11 @@ use actix_web::http::header::{ALLOW, WWW_AUTHENTICATE};
 use actix_web::rt::task::JoinError;
 use actix_web::{HttpResponse, ResponseError};
 use dcp_actors::{CommandError, Moved, VbFailure};
+use desired::Refusal;
 use invariant::Broken;
 use serde::Serialize;
+
+use crate::sources::{ChangeError, ReloadError, StateError};
 
 /// A failed request.
 #[derive(Debug)]
@@ -32,6 +35,17 @@ pub(super) enum ApiError {
     Slow,
     /// Too many commands wait: 409.
     Busy(String),
+    /// The bucket has another revision than the request rests on: 412.
+    Changed(String),
+    /// The configuration file is invalid: 422.
+    Invalid {
+        /// All of it.
+        text: String,
+        /// Each problem.
+        problems: Vec<String>,
+    },
+    /// What was asked could not be written down: 500.
+    NotKept(StateError),
     /// The body is too long: 413.
     Long {
         /// Bytes.
@@ -62,18 +76,61 @@ struct Body<'a> {
     errors: Option<&'a [VbFailure]>,
     #[serde(skip_serializing_if = "Option::is_none")]
     moved: Option<&'a [Moved]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problems: Option<&'a [String]>,
 }
 
 impl From<CommandError> for ApiError {
     fn from(error: CommandError) -> Self {
         let text = error.to_string();
         match error {
-            CommandError::NoBucket { .. } => Self::Missing(text),
+            CommandError::NoBucket { .. } | CommandError::NothingToRestart { .. } => {
+                Self::Missing(text)
+            }
             CommandError::NoProducer { .. } | CommandError::Plan(_) => Self::Wrong(text),
-            CommandError::Busy { .. } | CommandError::AlreadyMoving { .. } => Self::Busy(text),
+            CommandError::Busy { .. }
+            | CommandError::AlreadyMoving { .. }
+            | CommandError::BucketExists { .. } => Self::Busy(text),
             CommandError::Failed(failures) => Self::Failed { text, failures, moved: None },
             CommandError::Stopping => Self::NotNow(text),
             CommandError::Broken(broken) => Self::Broken(broken),
+        }
+    }
+}
+
+impl From<ChangeError> for ApiError {
+    fn from(error: ChangeError) -> Self {
+        let text = error.to_string();
+        match error {
+            ChangeError::Refused(Refusal::NotFrom { .. }) => Self::Wrong(text),
+            ChangeError::Refused(Refusal::Revision { .. }) => Self::Changed(text),
+            ChangeError::State(error) => Self::NotKept(error),
+            ChangeError::Command(error) => error.into(),
+            ChangeError::Busy { .. } => Self::Busy(text),
+            ChangeError::NotStarted => Self::NotNow(text),
+        }
+    }
+}
+
+impl From<StateError> for ApiError {
+    fn from(error: StateError) -> Self {
+        Self::NotKept(error)
+    }
+}
+
+impl From<ReloadError> for ApiError {
+    fn from(error: ReloadError) -> Self {
+        let text = error.to_string();
+        match error {
+            ReloadError::Invalid(problems) => {
+                let lines = problems.list.iter().map(|problem| problem.within(&problems.path));
+                Self::Invalid { text, problems: lines.collect() }
+            }
+            ReloadError::State(error) => Self::NotKept(error),
+            ReloadError::Panicked(error) => Self::Panicked(error),
+            ReloadError::Descriptors(_) | ReloadError::NotRunning(_) => {
+                Self::Invalid { problems: vec![text.clone()], text }
+            }
         }
     }
 }
@@ -88,7 +145,9 @@ impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wrong(text) | Self::Missing(text) | Self::Foreign(text) => f.write_str(text),
-            Self::Busy(text) | Self::NotNow(text) | Self::Failed { text, .. } => f.write_str(text),
+            Self::Busy(text) | Self::NotNow(text) | Self::Changed(text) => f.write_str(text),
+            Self::Failed { text, .. } | Self::Invalid { text, .. } => f.write_str(text),
+            Self::NotKept(error) => error.fmt(f),
             Self::NoToken => f.write_str(
                 "the admin token is missing or wrong: send \
                  Authorization: Bearer TOKEN, with the token of [admin]",
@@ -115,7 +174,11 @@ impl ResponseError for ApiError {
             Self::Slow => StatusCode::REQUEST_TIMEOUT,
             Self::Busy(_) => StatusCode::CONFLICT,
             Self::Long { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Panicked(_) | Self::Broken(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Changed(_) => StatusCode::PRECONDITION_FAILED,
+            Self::Invalid { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Panicked(_) | Self::Broken(_) | Self::NotKept(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::Failed { .. } => StatusCode::BAD_GATEWAY,
             Self::NotNow(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -135,6 +198,10 @@ impl ResponseError for ApiError {
             Self::Failed { failures, moved, .. } => (Some(failures.as_slice()), moved.as_deref()),
             _ => (None, None),
         };
-        response.json(Body { error: self.to_string(), errors, moved })
+        let problems = match self {
+            Self::Invalid { problems, .. } => Some(problems.as_slice()),
+            _ => None,
+        };
+        response.json(Body { error: self.to_string(), errors, moved, problems })
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Each response is built from one status, and nothing is kept between requests: failures are
 //! counted where they are handled. Labels are names of the configuration, words of the protocol,
-//! and lines of the source. The metrics of links are in `links`, failures in `failures`, all others
-//! here.
+//! and lines of the source. The metrics of links are in `links`, failures in `failures`,
+//! what is wanted in `sources`, all others here.
 
 mod failures;
 mod links;
+mod sources;
 #[cfg(test)]
 mod tests;
 
@@ -39,9 +40,10 @@ pub(super) async fn metrics(
     let accept = request.headers().get_all(ACCEPT).filter_map(|value| value.to_str().ok());
     let format = Format::negotiate(accept);
     let buckets = state.status().await?;
-    let pairs = state.buckets.iter().flat_map(|bucket| {
-        state.producers.iter().map(|producer| (bucket.clone(), producer.clone()))
-    });
+    let (names, producers) = (state.buckets(), state.producers());
+    let pairs = names
+        .iter()
+        .flat_map(|bucket| producers.iter().map(|producer| (bucket.clone(), producer.clone())));
     let page = Snapshot {
         is_ready: StatusView::of(&state, &buckets).is_ready(),
         expected: pairs.collect(),
@@ -49,6 +51,7 @@ pub(super) async fn metrics(
         certificates: certificates(&state),
         buckets,
         broken: invariant::counts(),
+        sources: sources::Reading::of(&state.sources),
     };
     Ok(HttpResponse::Ok().content_type(format.content_type()).body(text(page, format)?))
 }
@@ -56,7 +59,7 @@ pub(super) async fn metrics(
 /// Reads the files anew: they are renewed while the process runs.
 fn certificates(state: &State) -> Vec<(Certificate, i64)> {
     let expiry = |file: &Certificate| Some((file.clone(), certificate::expiry(&file.path)?));
-    state.certificates.iter().filter_map(expiry).collect()
+    state.sources.config().certificates.iter().filter_map(expiry).collect()
 }
 
 /// How long the steps of each bucket took; nothing before replication has started.
@@ -68,11 +71,12 @@ fn timings(state: &State) -> Vec<(String, [Reading; 3])> {
         Some(running) => running
             .replication
             .timings()
-            .map(|(bucket, timings)| (bucket.to_owned(), read(timings)))
+            .into_iter()
+            .map(|(bucket, timings)| (bucket, read(&timings)))
             .collect(),
         None => {
             let none = read(&Timings::default());
-            state.buckets.iter().map(|bucket| (bucket.clone(), none.clone())).collect()
+            state.buckets().into_iter().map(|bucket| (bucket, none.clone())).collect()
         }
     }
 }
@@ -96,6 +100,8 @@ struct Snapshot {
     timings: Vec<(String, [Reading; 3])>,
     /// When the first certificate of each file expires.
     certificates: Vec<(Certificate, i64)>,
+    /// What is wanted.
+    sources: sources::Reading,
     /// Broken invariants of the whole process, by place.
     broken: Vec<(Place, u64)>,
 }
@@ -113,6 +119,7 @@ impl Collector for Snapshot {
         self.failures(&mut out)?;
         self.durations(&mut out)?;
         self.expiry(&mut out)?;
+        self.sources(&mut out)?;
         self.broken_invariants(&mut out)?;
         log_lines(&mut out)
     }

@@ -8,14 +8,17 @@
 mod access;
 mod body;
 mod commands;
+mod desired;
 mod effective;
 mod error;
 mod log_level;
 mod metrics;
 mod moves;
 mod places;
+mod preconditions;
 mod reads;
 mod ready;
+mod reload;
 mod routes;
 mod server;
 mod state;
@@ -33,7 +36,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::access::Access;
 use self::state::State;
-use crate::config::Config;
+use crate::sources::Sources;
 
 pub use self::state::{Durability, EmbeddedFacts, Replicating};
 
@@ -70,13 +73,13 @@ impl Admin {
     ///
     /// # Errors
     /// An [`AdminError`]; nothing is left running.
-    pub fn start(config: &Config, stop: &CancellationToken) -> Result<Self, AdminError> {
-        let listen = config.admin.listen;
+    pub fn start(sources: &Sources, stop: &CancellationToken) -> Result<Self, AdminError> {
+        let listen = sources.config().admin.listen;
         let failed = |source| AdminError::Listen { listen, source };
         let listener = bind(listen).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
-        let state = Arc::new(State::new(config, stop.clone()));
-        let (access, end) = (Access::of(&config.admin), CancellationToken::new());
+        let state = Arc::new(State::new(sources.clone(), stop.clone()));
+        let (access, end) = (Access::of(listen, sources.clone()), CancellationToken::new());
         let (ready, started) = sync_channel(1);
         let (served, ended) = (Arc::clone(&state), end.clone());
         let thread = std::thread::Builder::new()

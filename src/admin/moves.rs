@@ -25,7 +25,13 @@ pub(super) async fn takeover(
     let replication = state.replication()?;
     let what =
         format!("takeover bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
-    to_its_end(what, async move { replication.takeover(&bucket, vb, &from).await }).await.map(Json)
+    let sources = state.sources.clone();
+    let moved = async move {
+        let moved = replication.takeover(&bucket, vb, &from).await?;
+        sources.took_over(std::slice::from_ref(&moved)).await;
+        Ok::<_, CommandError>(moved)
+    };
+    to_its_end(what, moved).await.map(Json)
 }
 
 /// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/move`: after copying the data.
@@ -38,9 +44,13 @@ pub(super) async fn move_vbucket(
     let VbSource { bucket, vb, from } = target(&state, path, payload).await?;
     let replication = state.replication()?;
     let what = format!("move bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
-    to_its_end(what, async move { replication.move_vbucket(&bucket, vb, &from).await })
-        .await
-        .map(Json)
+    let sources = state.sources.clone();
+    let moved = async move {
+        let moved = replication.move_vbucket(&bucket, vb, &from).await?;
+        sources.took_over(std::slice::from_ref(&moved)).await;
+        Ok::<_, CommandError>(moved)
+    };
+    to_its_end(what, moved).await.map(Json)
 }
 
 /// `POST /api/v1/buckets/{bucket}/takeover`: each vBucket of a set in turn.
@@ -54,7 +64,8 @@ pub(super) async fn takeover_set(
     let replication = state.replication()?;
     let what =
         format!("takeover bucket={bucket} vbs={vbs} from={from} client={}", client(&request));
-    each(what, async move { replication.takeover_set(&bucket, vbs.as_set(), &from).await }).await
+    each(&state, what, async move { replication.takeover_set(&bucket, vbs.as_set(), &from).await })
+        .await
 }
 
 /// `POST /api/v1/buckets/{bucket}/move`: each vBucket of a set in turn, after copying its data.
@@ -67,7 +78,8 @@ pub(super) async fn move_set(
     let Targets { bucket, vbs, from } = targets(&state, bucket, payload).await?;
     let replication = state.replication()?;
     let what = format!("move bucket={bucket} vbs={vbs} from={from} client={}", client(&request));
-    each(what, async move { replication.move_set(&bucket, vbs.as_set(), &from).await }).await
+    each(&state, what, async move { replication.move_set(&bucket, vbs.as_set(), &from).await })
+        .await
 }
 
 /// vBuckets and the producer that they are to come from.
@@ -85,7 +97,7 @@ async fn targets(
     let bucket = bucket.into_inner();
     state.bucket(&bucket)?;
     let body: FromSet = body::json(payload).await?;
-    body::known(&body.from, &state.producers)?;
+    body::known(&body.from, &state.producers())?;
     Ok(Targets { bucket, vbs: body.set()?, from: body.from })
 }
 
@@ -98,16 +110,18 @@ pub(super) struct MovedView {
 /// Runs the moves of a set. Where one failed, the error lists the failures and the vBuckets that
 /// were moved.
 async fn each(
+    state: &State,
     what: String,
     moves: impl Future<Output = Result<MovedSet, CommandError>> + 'static,
 ) -> Result<Json<MovedView>, ApiError> {
-    let asked = what.clone();
+    let (asked, sources) = (what.clone(), state.sources.clone());
     let moves = async move {
         let set = moves.await?;
+        sources.took_over(&set.moved).await;
         let (moved, failed) = (set.moved.len(), set.failures.len());
         let level = if failed == 0 { log::Level::Info } else { log::Level::Warn };
         log::log!(level, "command ended: {asked} moved={moved} failed={failed}");
-        Ok(set)
+        Ok::<_, CommandError>(set)
     };
     let MovedSet { moved, failures } = to_its_end(what, moves).await?;
     let Some(first) = failures.first() else { return Ok(Json(MovedView { moved })) };

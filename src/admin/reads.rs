@@ -5,6 +5,7 @@ use actix_web::web::{Data, Json, ReqData};
 use serde_json::{Value, json};
 
 use super::access::IsTrusted;
+use super::effective;
 use super::error::ApiError;
 use super::state::State;
 use super::views::{ReplicationsView, StatusView};
@@ -41,5 +42,5 @@ pub(super) async fn replications(state: Data<State>) -> Result<Json<Replications
 
 /// `GET /config`: the effective configuration without secrets.
 pub(super) async fn config(state: Data<State>) -> Json<Value> {
-    Json(state.config.clone())
+    Json(effective::json(&state.sources))
 }

@@ -5,14 +5,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use dcp_actors::{BucketStatus, ReplicationHandle};
 use serde::Serialize;
-use serde_json::Value;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::effective;
 use super::error::ApiError;
 use super::ready::{self, Needs};
-use crate::config::{Certificate, Config};
+use crate::sources::Sources;
 
 /// How long the control plane may take to return its status. It does not wait for commands, so only
 /// a defect or an overloaded machine exceeds this.
@@ -60,31 +58,31 @@ impl From<kvnode::Durability> for Durability {
 /// The shared state of the handlers.
 pub(super) struct State {
     pub(super) node: String,
-    pub(super) producers: Vec<String>,
-    pub(super) buckets: Vec<String>,
-    /// `[admin] ready_percent`.
-    ready_percent: u8,
-    /// The effective configuration without secrets.
-    pub(super) config: Value,
-    pub(super) certificates: Vec<Certificate>,
+    pub(super) sources: Sources,
     pub(super) started: Instant,
     pub(super) stop: CancellationToken,
     running: OnceLock<Replicating>,
 }
 
 impl State {
-    pub(super) fn new(config: &Config, stop: CancellationToken) -> Self {
+    pub(super) fn new(sources: Sources, stop: CancellationToken) -> Self {
         Self {
-            node: config.node.name().to_owned(),
-            producers: config.producers.iter().map(|node| node.name().to_owned()).collect(),
-            buckets: config.buckets.iter().map(|bucket| bucket.name.clone()).collect(),
-            ready_percent: config.admin.ready_percent,
-            config: effective::json(config),
-            certificates: config.certificates.clone(),
+            node: sources.config().node.name().to_owned(),
+            sources,
             started: Instant::now(),
             stop,
             running: OnceLock::new(),
         }
+    }
+
+    /// The names of the producers.
+    pub(super) fn producers(&self) -> Vec<String> {
+        self.sources.config().producers.iter().map(|node| node.name().to_owned()).collect()
+    }
+
+    /// The names of the buckets.
+    pub(super) fn buckets(&self) -> Vec<String> {
+        self.sources.config().buckets.iter().map(|bucket| bucket.name.clone()).collect()
     }
 
     pub(super) fn attach(&self, running: Replicating) {
@@ -104,16 +102,19 @@ impl State {
         if self.running().is_none() {
             return vec!["replication has not started yet".to_owned()];
         }
-        let needs = Needs { buckets: &self.buckets, percent: self.ready_percent, node: &self.node };
+        let (buckets_needed, config) = (self.buckets(), self.sources.config());
+        let percent = config.admin.ready_percent;
+        let needs = Needs { buckets: &buckets_needed, percent, node: &self.node };
         ready::missing(&needs, buckets, SystemTime::now())
     }
 
     /// Refuses a bucket that the configuration does not have.
     pub(super) fn bucket(&self, name: &str) -> Result<(), ApiError> {
-        if self.buckets.iter().any(|bucket| bucket == name) {
+        let buckets = self.buckets();
+        if buckets.iter().any(|bucket| bucket == name) {
             return Ok(());
         }
-        let names = self.buckets.join(", ");
+        let names = buckets.join(", ");
         Err(ApiError::Missing(format!("unknown bucket {name:?}: give one of {names}")))
     }
 

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 
 use dcp_actors::{BucketStatus, LinkPhase, LinkStatus, NodeStatus, StreamPhase};
+use desired::BucketMaps;
 use mcbp::VbId;
 use replica::plan::VbSet;
 use serde::Serialize;
 
+use super::reload::ConfigView;
 use super::state::{EmbeddedFacts, State};
+use crate::sources::Maps;
 
 /// The phase of the process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -36,6 +39,8 @@ pub(super) struct StatusView {
     producers: Vec<NodeView>,
     buckets: Vec<BucketView>,
     embedded: Vec<EmbeddedFacts>,
+    /// The configuration, and how its last reload went.
+    config: ConfigView,
 }
 
 /// A data node.
@@ -57,6 +62,12 @@ struct NodeView {
 #[derive(Debug, Serialize)]
 struct BucketView {
     bucket: String,
+    /// Counts changes of what is wanted.
+    revision: u64,
+    /// vBuckets and settings that differ from what their source says.
+    drift: usize,
+    /// vBuckets that are wanted and paused.
+    paused: usize,
     connections: u8,
     links: usize,
     links_up: usize,
@@ -104,9 +115,13 @@ impl StatusView {
             ready: not_ready.is_empty(),
             not_ready,
             node: node(&state.node),
-            producers: state.producers.iter().map(node).collect(),
-            buckets: buckets.iter().map(BucketView::of).collect(),
+            producers: state.producers().iter().map(node).collect(),
+            buckets: buckets
+                .iter()
+                .map(|bucket| BucketView::of(bucket, &state.sources.maps()))
+                .collect(),
             embedded: state.running().map(|r| r.embedded.clone()).unwrap_or_default(),
+            config: ConfigView::of(&state.sources),
         }
     }
 
@@ -125,11 +140,15 @@ fn heard<'a>(
 }
 
 impl BucketView {
-    fn of(status: &BucketStatus) -> Self {
+    fn of(status: &BucketStatus, maps: &Maps) -> Self {
+        let maps = maps.bucket(&status.bucket);
         let links = || status.links.iter();
         let streams = || links().flat_map(|link| &link.streams);
         Self {
             bucket: status.bucket.clone(),
+            revision: maps.map_or(0, BucketMaps::revision),
+            drift: maps.map_or(0, BucketMaps::drift),
+            paused: maps.map_or(0, BucketMaps::paused_and_wanted),
             connections: status.connections,
             links: status.links.len(),
             links_up: links().filter(|link| link.phase == LinkPhase::Up).count(),

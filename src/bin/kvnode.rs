@@ -1,4 +1,5 @@
-//! The program `kvnode`: a standalone data node. The code is in the library of the same name.
+//! The program `kvnode`: a standalone data node, and a client of running ones. The node is in the
+//! library of the same name.
 
 /// Rows are allocated by one thread and freed by another. The allocator of glibc keeps freed memory
 /// in an arena for each busy thread, and is slower.
@@ -7,5 +8,5 @@
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> std::process::ExitCode {
-    kvnode::cli::main()
+    dcp_proxy::kvnode_client::main()
 }

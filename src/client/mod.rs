@@ -30,7 +30,7 @@ mod show;
 mod sidecar;
 mod status;
 mod streams;
-mod table;
+pub(crate) mod table;
 mod transfer;
 mod views;
 mod wait;

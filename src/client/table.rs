@@ -10,19 +10,19 @@ const GAP: u16 = 2;
 const LAST_COLUMN_MIN: u16 = 20;
 
 /// Rows with a heading. Columns of numbers are aligned to the right.
-pub(super) struct Table {
+pub(crate) struct Table {
     heading: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
 }
 
 /// One entry of a table.
-pub(super) enum Cell {
+pub(crate) enum Cell {
     Text(String),
     Number(String),
 }
 
 impl Table {
-    pub(super) fn new<const N: usize>(heading: [&'static str; N]) -> Self {
+    pub(crate) fn new<const N: usize>(heading: [&'static str; N]) -> Self {
         Self::with(heading.to_vec())
     }
 
@@ -31,7 +31,7 @@ impl Table {
         Self { heading, rows: Vec::new() }
     }
 
-    pub(super) fn push<const N: usize>(&mut self, row: [Cell; N]) {
+    pub(crate) fn push<const N: usize>(&mut self, row: [Cell; N]) {
         self.push_all(row.into());
     }
 
@@ -40,13 +40,13 @@ impl Table {
     }
 
     /// Whether there is no row.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
     /// The table as text, each line with its line end. `width` is that of the terminal; `None`
     /// where there is no terminal.
-    pub(super) fn text(&self, width: Option<u16>) -> String {
+    pub(crate) fn text(&self, width: Option<u16>) -> String {
         let mut table = comfy_table::Table::new();
         table.load_style(NOTHING).set_header(self.heading.iter().copied());
         table.set_content_arrangement(ContentArrangement::Disabled);
@@ -80,7 +80,7 @@ impl Table {
 
 impl Cell {
     /// A number that exists, whether or not it is known.
-    pub(super) fn known(number: Option<u64>) -> Self {
+    pub(crate) fn known(number: Option<u64>) -> Self {
         Self::Number(number.map_or_else(|| "?".to_owned(), |number| number.to_string()))
     }
 

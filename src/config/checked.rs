@@ -42,7 +42,7 @@ pub struct Config {
 }
 
 /// Where the desired maps come from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum MapSource {
     /// From `replicate` of each bucket.
     File,
@@ -87,7 +87,7 @@ pub struct Certificate {
 }
 
 /// A data node and how to reach it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Node {
     /// A node on the network.
     Remote(Endpoint),
@@ -102,6 +102,15 @@ impl Node {
         match self {
             Self::Remote(endpoint) => &endpoint.name,
             Self::Embedded(name) => name,
+        }
+    }
+
+    /// How to reach it, unless it is embedded.
+    #[must_use]
+    pub const fn remote(&self) -> Option<&Endpoint> {
+        match self {
+            Self::Remote(endpoint) => Some(endpoint),
+            Self::Embedded(_) => None,
         }
     }
 }
@@ -218,7 +227,7 @@ impl Limits {
 }
 
 /// Data nodes to run inside this process.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Embedded {
     /// The folder of their data; each node has a subfolder of its name.
     pub directory: PathBuf,

@@ -5,6 +5,7 @@
 
 mod check;
 mod checked;
+mod differences;
 mod embedded;
 mod file;
 mod limits;
@@ -30,6 +31,7 @@ pub use checked::{
     Admin, Bucket, Certificate, Config, Embedded, EmbeddedNode, Etcd, EtcdTls, Limits, Log,
     MapSource, Node,
 };
+pub use differences::{changed, restart_needed};
 pub use problem::{Problem, Problems};
 
 pub(crate) use problem::plain;

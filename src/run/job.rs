@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use dcp_actors::{BucketPlan, Replication, ReplicationConfig, ReplicationHandle};
+use desired::{BucketMaps, Entry};
 use logline::value;
 use relay::Endpoint;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,7 @@ use crate::config::{Config, EmbeddedNode};
 use crate::embedded::{EmbeddedError, Nodes, RunningNode};
 use crate::load::{Load, load};
 use crate::screen::Screen;
+use crate::sources::Sources;
 use crate::story;
 use crate::trickle::trickle;
 use crate::verify::{Verify, verify};
@@ -29,6 +31,8 @@ const STEP_STOP: Duration = Duration::from_secs(1);
 
 /// What the steps work with.
 pub(super) struct Job<'a> {
+    pub(super) sources: &'a Sources,
+    /// The configuration at the start.
     pub(super) config: &'a Config,
     pub(super) nodes: &'a Nodes,
     pub(super) admin: &'a Admin,
@@ -47,7 +51,10 @@ impl Job<'_> {
         }
         let replication = self.start_replication()?;
         let embedded = self.nodes.iter().map(RunningNode::facts).collect();
-        self.admin.attach(admin::Replicating { replication: replication.clone(), embedded });
+        let running = admin::Replicating { replication: replication.clone(), embedded };
+        let inside = self.nodes.iter().map(|node| node.endpoint.clone()).collect();
+        self.sources.attach(&running, inside, self.stop);
+        self.admin.attach(running);
         let done = tokio::select! {
             done = self.replicate(&replication) => done,
             () = self.overdue() => Ok(true),
@@ -86,15 +93,14 @@ impl Job<'_> {
     }
 
     fn start_replication(&self) -> Result<ReplicationHandle, RunError> {
-        let plan = |bucket: &crate::config::Bucket| BucketPlan {
-            name: bucket.name.clone(),
-            connections: bucket.connections,
-            desired: bucket.desired.clone(),
+        let plan = |(name, maps): (&String, &BucketMaps)| {
+            let Entry { connections, replicate: desired } = maps.in_force();
+            BucketPlan { name: name.clone(), connections, desired }
         };
         Ok(Replication::start(ReplicationConfig {
             node: self.nodes.endpoint(&self.config.node)?,
             producers: self.producers()?,
-            buckets: self.config.buckets.iter().map(plan).collect(),
+            buckets: self.sources.maps().buckets().iter().map(plan).collect(),
             limits: self.config.limits.replication(),
         })?)
     }
@@ -103,15 +109,17 @@ impl Job<'_> {
         self.config.producers.iter().map(|node| self.nodes.endpoint(node)).collect()
     }
 
-    /// One route for each bucket and producer.
+    /// One route for each bucket and producer that are replicated now.
     fn routes(&self) -> Result<Vec<Route>, RunError> {
-        let consumer = self.nodes.endpoint(&self.config.node)?;
+        let (config, consumer) = (self.sources.config(), self.nodes.endpoint(&self.config.node)?);
         let mut routes = Vec::new();
-        for producer in self.producers()? {
-            for bucket in &self.config.buckets {
-                let Some(set) = bucket.desired.producers().get(&producer.name) else { continue };
+        for node in &config.producers {
+            let producer = self.nodes.endpoint(node)?;
+            for (bucket, maps) in self.sources.maps().buckets() {
+                let desired = maps.in_force().replicate;
+                let Some(set) = desired.producers().get(&producer.name) else { continue };
                 let (producer, consumer) = (producer.clone(), consumer.clone());
-                let (bucket, vbs) = (bucket.name.clone(), set.iter().collect());
+                let (bucket, vbs) = (bucket.clone(), set.iter().collect());
                 routes.push(Route { producer, consumer, bucket, vbs });
             }
         }
@@ -123,7 +131,7 @@ impl Job<'_> {
         let mut watch = Watch::new(&routes);
         let is_demonstration = self.config.embedded.is_some();
         if !self.once && !is_demonstration {
-            self.follow(replication, &mut watch).await;
+            self.follow(replication).await;
             return Ok(true);
         }
         let mut bar = self.screen.bar("copying", 0);
@@ -139,7 +147,7 @@ impl Job<'_> {
             is_identical &= self.verify(route).await?;
         }
         if !self.once {
-            self.go_on(replication, &mut watch).await;
+            self.go_on(replication).await;
         }
         Ok(is_identical)
     }
@@ -161,24 +169,29 @@ impl Job<'_> {
     }
 
     /// Keeps replicating, with sample writes to replicate, until a stop is requested.
-    async fn go_on(&self, replication: &ReplicationHandle, watch: &mut Watch) {
+    async fn go_on(&self, replication: &ReplicationHandle) {
         let mut writers = tokio::task::JoinSet::new();
         for node in self.nodes.iter().filter(|node| node.spec.documents > 0) {
             let EmbeddedNode { bucket, vbuckets, .. } = node.spec.clone();
             writers.spawn(trickle(node.endpoint.clone(), bucket, vbuckets, self.stop.clone()));
         }
         self.say(story::where_to_look(self.config, self.nodes, self.admin.address()));
-        self.follow(replication, watch).await;
+        self.follow(replication).await;
         let written: u64 = writers.join_all().await.into_iter().sum();
         self.say(vec![story::stopping(written)]);
     }
 
     /// Logs the progress of replication at intervals until a stop is requested.
-    async fn follow(&self, replication: &ReplicationHandle, watch: &mut Watch) {
+    async fn follow(&self, replication: &ReplicationHandle) {
+        let mut watch = Watch::new(&[]);
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
                 () = tokio::time::sleep(REPORT_EVERY) => {}
+            }
+            match self.routes() {
+                Ok(routes) => watch.follow(&routes),
+                Err(error) => log::warn!("progress unknown error={}", value(&error)),
             }
             let Links { wanted, open, .. } = Links::of(&replication.status().await);
             match watch.position().await {

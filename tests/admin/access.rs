@@ -11,7 +11,7 @@ const TOKEN: &str = "Bearer open sesame";
 
 fn guarded() -> (Admin, Http) {
     let config = config("listen = \"127.0.0.1:0\"\ntoken = \"open sesame\"");
-    let admin = Admin::start(&config, &CancellationToken::new()).unwrap();
+    let admin = Admin::start(&config.sources, &CancellationToken::new()).unwrap();
     let http = Http::to(admin.address());
     (admin, http)
 }
@@ -117,7 +117,7 @@ async fn a_port_in_use_is_named_with_what_to_change() {
     let served = Served::start(calm()).await;
     let listen = served.admin.address();
     let config = config(&format!("listen = \"{listen}\""));
-    let error = Admin::start(&config, &CancellationToken::new()).err().unwrap();
+    let error = Admin::start(&config.sources, &CancellationToken::new()).err().unwrap();
     assert!(matches!(error, AdminError::Listen { .. }));
     let said = error.to_string();
     assert!(said.starts_with(&format!("the admin API could not listen on {listen}: ")), "{said}");

@@ -16,7 +16,7 @@ async fn a_desired_map_is_answered_when_every_stream_is_set_up() {
     assert!(!put.is_finished());
     link.open(&second).await;
     let answer = put.await.unwrap();
-    assert_eq!((answer.status, answer.body), (200, json!({ "open": 2 })));
+    assert_eq!((answer.status, answer.body), (200, json!({ "open": 2, "revision": 2 })));
 }
 
 #[tokio::test]
@@ -98,11 +98,11 @@ async fn maps_are_served_in_turn_and_the_last_one_stays() {
     // The first one runs: the second waits for it.
     let second = served.put(r#"{"alpha": "0,1"}"#);
     link.open(&stream).await;
-    assert_eq!(first.await.unwrap().body, json!({ "open": 1 }));
+    assert_eq!(first.await.unwrap().body, json!({ "open": 1, "revision": 2 }));
     let stream = link.request().await;
     assert_eq!(stream.vb.0, 1, "what is open stays");
     link.open(&stream).await;
-    assert_eq!(second.await.unwrap().body, json!({ "open": 2 }));
+    assert_eq!(second.await.unwrap().body, json!({ "open": 2, "revision": 3 }));
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn a_patch_adds_vbuckets_and_keeps_all_others() {
     let stream = link.request().await;
     assert_eq!(stream.vb.0, 5, "what is open stays");
     link.open(&stream).await;
-    assert_eq!(patch.await.unwrap().body, json!({ "open": 3 }));
+    assert_eq!(patch.await.unwrap().body, json!({ "open": 3, "revision": 3 }));
     let body = served.http.get("/api/v1/replications").await.body;
     assert_eq!(body["buckets"][0]["desired"], json!({ "alpha": "0-1,5" }));
     let unknown = served.http.ask("PATCH", REPLICATIONS, &[], r#"{"gamma": "1"}"#).await;
@@ -134,7 +134,7 @@ async fn one_vbucket_is_changed_and_the_others_stay() {
     let stream = link.request().await;
     assert_eq!(stream.vb.0, 5);
     link.open(&stream).await;
-    assert_eq!(put.await.unwrap().body, json!({ "open": 3 }));
+    assert_eq!(put.await.unwrap().body, json!({ "open": 3, "revision": 3 }));
     let (path, http) = ("/api/v1/buckets/default/vbuckets/0/replication", served.http.clone());
     let delete = tokio::spawn(async move { http.ask("DELETE", path, &[], "").await });
     for node in [&mut link.consumer, &mut link.producer] {
@@ -157,7 +157,10 @@ async fn the_number_of_connections_is_checked_and_kept() {
         let answer = served.http.put(path, body).await;
         assert_eq!((answer.status, answer.error()), (400, want));
     }
-    assert_eq!(served.http.put(path, r#"{"connections": 4}"#).await.body, json!({ "open": 0 }));
+    assert_eq!(
+        served.http.put(path, r#"{"connections": 4}"#).await.body,
+        json!({ "open": 0, "revision": 2 })
+    );
     let body = served.http.get("/api/v1/replications").await.body;
     assert_eq!(body["buckets"][0]["connections"], 4);
 }

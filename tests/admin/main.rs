@@ -16,16 +16,21 @@ mod sets;
 mod strangers;
 mod subcommands;
 
+use std::sync::Arc;
+
 use dcp_actors::ControlLimits;
 use dcp_proxy::admin::{Admin, Durability, EmbeddedFacts, Replicating};
-use dcp_proxy::config::{self, Config};
+use dcp_proxy::config;
+use dcp_proxy::logging::Asked;
+use dcp_proxy::sources::Sources;
 use nodes::Nodes;
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use http::{Answer, Http};
 
 /// A configuration whose addresses of nodes are not used.
-pub(crate) fn config(admin: &str) -> Config {
+pub(crate) fn config(admin: &str) -> Configured {
     let text = format!(
         r#"
 [node]
@@ -45,7 +50,17 @@ replicate = {{ alpha = "0-3" }}
 {admin}
 "#
     );
-    config::parse("proxy.toml".as_ref(), &text, &|_| None).unwrap_or_else(|e| panic!("{e}"))
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("proxy.toml");
+    let config = config::parse(&path, &text, &|_| None).unwrap_or_else(|e| panic!("{e}"));
+    let sources = Sources::open(Arc::new(config), Asked::default()).unwrap();
+    Configured { sources, _folder: folder }
+}
+
+/// A configuration, and the folder of its state.
+pub(crate) struct Configured {
+    pub(crate) sources: Sources,
+    _folder: TempDir,
 }
 
 /// An admin API and the replication that it serves.
@@ -54,6 +69,7 @@ pub(crate) struct Served {
     pub(crate) admin: Admin,
     pub(crate) http: Http,
     pub(crate) stop: CancellationToken,
+    _configured: Configured,
 }
 
 impl Served {
@@ -64,16 +80,18 @@ impl Served {
     /// The same with these lines in `[admin]`.
     pub(crate) async fn with(limits: ControlLimits, lines: &str) -> Self {
         let (nodes, stop) = (Nodes::start(limits).await, CancellationToken::new());
-        let config = config(&format!("listen = \"127.0.0.1:0\"\n{lines}"));
-        let admin = Admin::start(&config, &stop).unwrap();
+        let configured = config(&format!("listen = \"127.0.0.1:0\"\n{lines}"));
+        let admin = Admin::start(&configured.sources, &stop).unwrap();
         let embedded = vec![EmbeddedFacts {
             name: "alpha".to_owned(),
             address: "127.0.0.1:11210".to_owned(),
             durability: Durability::Synced,
         }];
-        admin.attach(Replicating { replication: nodes.handle.clone(), embedded });
+        let running = Replicating { replication: nodes.handle.clone(), embedded };
+        configured.sources.attach(&running, Vec::new(), &stop);
+        admin.attach(running);
         let http = Http::to(admin.address());
-        Self { nodes, admin, http, stop }
+        Self { nodes, admin, http, stop, _configured: configured }
     }
 
     /// Sends a desired map in the background.

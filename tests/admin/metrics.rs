@@ -68,8 +68,10 @@ async fn every_line_is_a_comment_or_a_sample() {
     let served = Served::start(brisk()).await;
     let _link = served.open([0, 2]).await;
     let text = served.metrics().await;
-    let of_process =
-        |line: &str| line.starts_with("process_") || line.starts_with("dcp_proxy_ready ");
+    let of_process = |line: &str| {
+        let names = ["process_", "dcp_proxy_ready ", "dcp_proxy_config_last_reload_success"];
+        names.iter().any(|name| line.starts_with(name))
+    };
     for line in text.lines().filter(|line| !line.starts_with("# ") && !of_process(line)) {
         let (name, rest) = line.split_once('{').unwrap_or_else(|| panic!("no labels: {line}"));
         assert!(name.starts_with("dcp_proxy_") && name.chars().all(is_in_name), "{line}");

@@ -12,7 +12,7 @@ use crate::{REPLICATIONS, Served, config};
 #[tokio::test]
 async fn before_replication_starts_it_lives_and_says_so() {
     let stop = CancellationToken::new();
-    let admin = Admin::start(&config("listen = \"127.0.0.1:0\""), &stop).unwrap();
+    let admin = Admin::start(&config("listen = \"127.0.0.1:0\"").sources, &stop).unwrap();
     let http = Http::to(admin.address());
     let live = http.get("/live").await;
     assert_eq!((live.status, live.body), (200, json!({ "live": true })));
@@ -37,7 +37,7 @@ async fn it_is_ready_once_every_wanted_stream_is_open() {
     assert_eq!((ready.status, ready.error()), (503, words));
     link.open(&first).await;
     link.open(&second).await;
-    assert_eq!(put.await.unwrap().body, json!({ "open": 2 }));
+    assert_eq!(put.await.unwrap().body, json!({ "open": 2, "revision": 2 }));
     let ready = served.http.get("/ready").await;
     assert_eq!((ready.status, ready.body), (200, json!({ "ready": true })));
     served.stop.cancel();

@@ -32,7 +32,7 @@ async fn strangers(admin: &Admin, bytes: &[u8]) -> Vec<TcpStream> {
 #[tokio::test]
 async fn probes_are_answered_while_strangers_hold_every_place() {
     let (stop, mut held) = (CancellationToken::new(), Vec::new());
-    let admin = Admin::start(&config("listen = \"127.0.0.1:0\""), &stop).unwrap();
+    let admin = Admin::start(&config("listen = \"127.0.0.1:0\"").sources, &stop).unwrap();
     let http = Http::to(admin.address());
     let unfinished: [&[u8]; 3] = [b"", b"GET /live HTTP/1.1\r\nX: ", b"GET /live HTTP/1.1\r\n\r\n"];
     for bytes in unfinished {
@@ -49,7 +49,7 @@ async fn probes_are_answered_while_strangers_hold_every_place() {
 #[tokio::test]
 async fn an_unfinished_head_has_a_deadline() {
     let stop = CancellationToken::new();
-    let admin = Admin::start(&config("listen = \"127.0.0.1:0\""), &stop).unwrap();
+    let admin = Admin::start(&config("listen = \"127.0.0.1:0\"").sources, &stop).unwrap();
     let mut stream = TcpStream::connect(admin.address()).await.unwrap();
     stream.write_all(b"GET /live HT").await.unwrap();
     let mut answer = Vec::new();

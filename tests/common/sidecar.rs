@@ -77,6 +77,14 @@ impl Sidecar {
         Self { process: run(folder, config, &[]), folder: folder.to_owned() }
     }
 
+    /// Starts it with the configuration that is there, and these variables of the environment.
+    pub fn start_with(folder: &Path, environment: &[(&str, &str)]) -> Self {
+        let mut command = command(folder);
+        command.envs(environment.iter().copied());
+        let process = Process::start("sidecar", folder, &mut command);
+        Self { process, folder: folder.to_owned() }
+    }
+
     /// Starts it again with the configuration that is there.
     pub fn restart(&mut self) {
         self.process = Process::start("sidecar", &self.folder, &mut command(&self.folder));

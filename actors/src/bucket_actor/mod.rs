@@ -2,6 +2,7 @@
 //! addresses, tasks and callers, and decides nothing.
 
 mod links;
+mod producers;
 mod read;
 mod tasks;
 mod traffic;
@@ -27,9 +28,12 @@ use self::links::OpenLink;
 use self::traffic::Traffic;
 use crate::config::ControlLimits;
 use crate::link_actor::{FromLink, GiveUp, LinkOver, NameUse, Run};
+use crate::moved::MovedOut;
+use crate::status::Moved;
 use crate::tasks::{LagPolls, NodePolled};
 use crate::timings::{Running, Timings};
 
+pub(crate) use self::producers::{End, Producers, SetProducers};
 pub(crate) use self::read::ReadStatus;
 
 /// Links are sampled four times within the stall limit, and at least each second.
@@ -47,14 +51,26 @@ pub(crate) struct Submit {
     pub(crate) answer: Answer,
 }
 
+/// What the buckets of one replication share, and the timings of one of them.
+pub(crate) struct Parts {
+    pub(crate) node: Endpoint,
+    pub(crate) producers: BTreeMap<String, Endpoint>,
+    pub(crate) limits: ControlLimits,
+    pub(crate) arbiters: Vec<ArbiterHandle>,
+    pub(crate) moved: MovedOut,
+    pub(crate) timings: Arc<Timings>,
+}
+
 /// The actor of one bucket.
 pub(crate) struct BucketActor {
     machine: BucketMachine,
     bucket: String,
     node: Endpoint,
-    producers: Arc<BTreeMap<String, Endpoint>>,
+    /// The configured producers, and removed ones that are still needed.
+    producers: Producers,
     limits: ControlLimits,
     arbiters: Vec<ArbiterHandle>,
+    moved: MovedOut,
     /// The present incarnation of each link that is not down, by index.
     links: BTreeMap<usize, OpenLink>,
     tasks: BTreeMap<TaskId, SpawnHandle>,
@@ -70,40 +86,30 @@ pub(crate) struct BucketActor {
 }
 
 impl BucketActor {
-    /// Returns an actor without a desired map.
-    pub(crate) fn new(
-        bucket: String,
-        connections: Connections,
-        node: Endpoint,
-        producers: Arc<BTreeMap<String, Endpoint>>,
-        limits: ControlLimits,
-        arbiters: Vec<ArbiterHandle>,
-    ) -> Self {
+    /// Returns an actor without a desired map, which records how long its steps take in `timings`.
+    pub(crate) fn new(bucket: String, connections: Connections, parts: Parts) -> Self {
+        let Parts { node, producers, limits, arbiters, moved, timings } = parts;
         let names = producers.keys().cloned().collect();
         let settings = limits.settings(bucket.clone(), node.name.clone(), names);
         Self {
             machine: BucketMachine::new(settings, connections),
             bucket,
             node,
-            producers,
+            producers: Producers::new(producers),
             limits,
             arbiters,
+            moved,
             links: BTreeMap::new(),
             tasks: BTreeMap::new(),
             callers: BTreeMap::new(),
             next_ticket: 0,
             polls: LagPolls::default(),
             traffic: Traffic::default(),
-            timings: Arc::default(),
+            timings,
             started: Instant::now(),
             last_event: Duration::ZERO,
             wake: None,
         }
-    }
-
-    /// Returns how long its steps take.
-    pub(crate) fn timings(&self) -> Arc<Timings> {
-        Arc::clone(&self.timings)
     }
 
     fn now(&self) -> Duration {
@@ -120,6 +126,7 @@ impl BucketActor {
                 self.carry_out(effect, ctx);
             }
         }
+        self.producers.retain(|name| self.machine.needs_producer(name));
         self.set_clock(ctx);
     }
 
@@ -148,12 +155,16 @@ impl BucketActor {
             }
             BucketEffect::Poll(desired) => {
                 let reports = ctx.address().recipient();
-                let nodes = (self.bucket.as_str(), &self.node, &*self.producers);
+                let nodes = (self.bucket.as_str(), &self.node, self.producers.all());
                 self.polls.follow(&desired, nodes, &self.limits, &reports);
             }
             BucketEffect::Estimate(task, key, vb) => self.estimate(task, &key, vb, ctx),
             BucketEffect::Examine(task, examine) => self.examine(task, examine, ctx),
             BucketEffect::Cancel(task) => self.cancel(task, ctx),
+            BucketEffect::Moved { vb, from, elapsed_ms } => {
+                let bucket = self.bucket.clone();
+                self.moved.send(Moved { bucket, vbucket: vb.0, from, elapsed_ms });
+            }
             BucketEffect::Answer(ticket, result) => {
                 if let Some(caller) = self.callers.remove(&ticket) {
                     // The caller may have gone; the command is done all the same.

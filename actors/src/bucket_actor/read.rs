@@ -33,6 +33,8 @@ impl Handler<ReadStatus> for BucketActor {
             connections: self.machine.connections().count(),
             links: Vec::new(),
             moves: self.machine.moves(now).map(|moving| self.move_status(&moving)).collect(),
+            moves_done: self.machine.moves_done(),
+            active_here: self.machine.active_here(now),
             nodes: self.nodes(now),
             broken: self.machine.broken(now).map(broken_status).collect(),
             stream_failures: FailureCount::all(self.machine.stream_failures()),

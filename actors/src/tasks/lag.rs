@@ -1,7 +1,7 @@
 //! Polls the data nodes of a bucket's desired map, on control connections: a request on a DCP
 //! connection would wait for the data before it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use actix::Recipient;
 use mcbp::Side;
@@ -17,6 +17,11 @@ use crate::config::ControlLimits;
 pub(crate) struct LagPolls(BTreeMap<(Side, String), Poll>);
 
 impl LagPolls {
+    /// Ends the polls of these producers, whose address or login has changed.
+    pub(crate) fn forget(&mut self, producers: &BTreeSet<String>) {
+        self.0.retain(|(side, name), _| *side == Side::Consumer || !producers.contains(name));
+    }
+
     /// Polls the nodes of `desired` and no others. The tuple holds the bucket, its consumer, and
     /// the configured producers. Answers go to `reports`.
     pub(crate) fn follow(

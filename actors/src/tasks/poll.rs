@@ -1,6 +1,7 @@
 //! Polls one data node on a control connection of its own: for its high seqnos, and a producer also
 //! for a few topologies, less often.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use actix::{Message, Recipient};
@@ -86,51 +87,99 @@ struct Poller {
     vbs: watch::Receiver<Vec<VbId>>,
 }
 
+/// The polls of one node, and when each kind of request is due.
+struct Polls {
+    ask: Poller,
+    limits: ControlLimits,
+    interval: Duration,
+    reports: Recipient<NodePolled>,
+    client: Option<Client>,
+    misfits_due: Instant,
+    topology_due: Instant,
+    /// The vBuckets of the last answer.
+    served: BTreeSet<VbId>,
+}
+
 async fn poll(
     ask: Poller,
     limits: ControlLimits,
     interval: Duration,
     reports: Recipient<NodePolled>,
 ) {
-    let mut client = None;
+    let (client, served, now) = (None, BTreeSet::new(), Instant::now());
+    let (misfits_due, topology_due) = (now, now);
+    let mut polls =
+        Polls { ask, limits, interval, reports, client, misfits_due, topology_due, served };
     let mut failures = Refusals::default();
-    let (mut topology_due, mut misfits_due) = (Instant::now(), Instant::now());
     loop {
-        let seqnos = ask.once(&mut client, &limits).await;
+        let seqnos = polls.seqnos().await;
         let pause = match &seqnos {
             Ok(vbs) => {
                 failures = Refusals::default();
                 // A node in warm-up has no vBucket yet, for a short time.
                 if vbs.is_empty() { interval.min(GONE_ASK_AGAIN) } else { interval }
             }
-            Err(error) => {
-                client = None;
-                failures.pause(error.retry(), interval, &limits)
+            Err(error) => failures.pause(error.retry(), interval, &polls.limits),
+        };
+        polls.report(PollAnswer::Seqnos(seqnos.map_err(|error| poll_error(&error))));
+        polls.more().await;
+        tokio::time::sleep(pause).await;
+    }
+}
+
+impl Polls {
+    fn report(&self, answer: PollAnswer) {
+        let (side, node) = (self.ask.side, self.ask.node.name.clone());
+        self.reports.do_send(NodePolled(Polled { side, node, answer }));
+    }
+
+    /// Asks for the high seqnos. A new connection asks for the states first, because set-ups wait
+    /// for the first report of them. After an error there is no connection.
+    async fn seqnos(&mut self) -> Result<Vec<(VbId, Seqno)>, LinkError> {
+        let mut client = match self.client.take() {
+            Some(client) => client,
+            None => {
+                let mut client = self.ask.connect(&self.limits).await?;
+                self.misfits(&mut client).await?;
+                client
             }
         };
-        ask.report(&reports, PollAnswer::Seqnos(seqnos.map_err(|error| poll_error(&error))));
-        if misfits_due <= Instant::now()
-            && let Some(connected) = &mut client
-        {
-            misfits_due = Instant::now() + interval * MISFIT_INTERVALS;
-            match ask.misfits(connected).await {
-                Ok(states) => ask.report(&reports, PollAnswer::Misfits(states)),
-                // The node does not know the request; or the next poll reports the error.
-                Err(LinkError { fault: Fault::Refused { .. }, .. }) => {}
-                Err(_) => client = None,
+        let seqnos = self.ask.seqnos(&mut client).await?;
+        let served = seqnos.iter().map(|(vb, _)| *vb).collect();
+        if std::mem::replace(&mut self.served, served) != self.served {
+            // A vBucket has come or gone, so states have changed.
+            self.misfits_due = Instant::now();
+        }
+        self.client = Some(client);
+        Ok(seqnos)
+    }
+
+    /// Asks for what is due less often. An error ends the connection; the next poll reports it.
+    async fn more(&mut self) {
+        let Some(mut client) = self.client.take() else { return };
+        if self.misfits_due <= Instant::now() && self.misfits(&mut client).await.is_err() {
+            return;
+        }
+        if self.topology_due <= Instant::now() {
+            self.topology_due = Instant::now() + self.interval * TOPOLOGY_INTERVALS;
+            match self.ask.mismatch(&mut client).await {
+                Ok(mismatch) => self.report(PollAnswer::Topology(mismatch)),
+                Err(_) => return,
             }
         }
-        if topology_due <= Instant::now()
-            && let Some(connected) = &mut client
-        {
-            topology_due = Instant::now() + interval * TOPOLOGY_INTERVALS;
-            match ask.mismatch(connected).await {
-                Ok(mismatch) => ask.report(&reports, PollAnswer::Topology(mismatch)),
-                // The next poll opens a new connection, and reports its error.
-                Err(_) => client = None,
-            }
-        }
-        tokio::time::sleep(pause).await;
+        self.client = Some(client);
+    }
+
+    async fn misfits(&mut self, client: &mut Client) -> Result<(), LinkError> {
+        self.misfits_due = Instant::now() + self.interval * MISFIT_INTERVALS;
+        let states = match self.ask.misfits(client).await {
+            Ok(states) => Some(states),
+            // The node does not know the request.
+            Err(LinkError { fault: Fault::Refused { .. }, .. }) => None,
+            Err(error) => return Err(error),
+        };
+        self.report(PollAnswer::Misfits(states));
+        Ok(())
     }
 }
 
@@ -169,14 +218,6 @@ impl Refusals {
 }
 
 impl Poller {
-    fn report(&self, reports: &Recipient<NodePolled>, answer: PollAnswer) {
-        reports.do_send(NodePolled(Polled {
-            side: self.side,
-            node: self.node.name.clone(),
-            answer,
-        }));
-    }
-
     /// Returns the vBuckets in a state that the role of the node cannot use.
     async fn misfits(&self, client: &mut Client) -> Result<Vec<(VbId, VbState)>, LinkError> {
         let states: &[VbState] = match self.side {
@@ -205,32 +246,25 @@ impl Poller {
         Ok(TopologyMismatch::of(&self.our_name, &topologies))
     }
 
-    async fn once(
-        &self,
-        client: &mut Option<Client>,
-        limits: &ControlLimits,
-    ) -> Result<Vec<(VbId, Seqno)>, LinkError> {
-        let connected = match client.take() {
-            Some(connected) => connected,
-            None => {
-                let login = Login {
-                    bucket: Some(&self.bucket),
-                    agent: "dcp-proxy:lag",
-                    features: &SEQNO_FEATURES,
-                    deadlines: limits.handshake,
-                };
-                let connected = Client::connect(&self.node, login).await?;
-                connected.require(&SEQNO_FEATURES)?;
-                connected
-            }
+    async fn connect(&self, limits: &ControlLimits) -> Result<Client, LinkError> {
+        let login = Login {
+            bucket: Some(&self.bucket),
+            agent: "dcp-proxy:lag",
+            features: &SEQNO_FEATURES,
+            deadlines: limits.handshake,
         };
-        let connected = client.insert(connected);
+        let client = Client::connect(&self.node, login).await?;
+        client.require(&SEQNO_FEATURES)?;
+        Ok(client)
+    }
+
+    async fn seqnos(&self, client: &mut Client) -> Result<Vec<(VbId, Seqno)>, LinkError> {
         match self.side {
-            Side::Producer => connected.get_all_vb_seqnos().await,
+            Side::Producer => client.get_all_vb_seqnos().await,
             // Active copies are left out: a copy that becomes a replica again must appear as new.
             Side::Consumer => {
-                let mut seqnos = connected.get_vb_seqnos_in(VbState::Replica).await?;
-                seqnos.extend(connected.get_vb_seqnos_in(VbState::Pending).await?);
+                let mut seqnos = client.get_vb_seqnos_in(VbState::Replica).await?;
+                seqnos.extend(client.get_vb_seqnos_in(VbState::Pending).await?);
                 Ok(seqnos)
             }
         }

@@ -91,6 +91,13 @@ impl BucketMaps {
         self.overlay.paused.iter().flat_map(|paused| paused.vbuckets.iter()).collect()
     }
 
+    /// How many paused vBuckets would be replicated otherwise.
+    #[must_use]
+    pub fn paused_and_wanted(&self) -> usize {
+        let wanted = self.wanted();
+        self.paused().iter().filter(|&vb| wanted.source(vb).is_some()).count()
+    }
+
     /// What is active here since a takeover.
     #[must_use]
     pub fn taken_over(&self) -> VbSet {
@@ -173,6 +180,21 @@ impl BucketMaps {
             self.next_revision();
         }
         dropped
+    }
+
+    /// Takes a change back: `before` and `after` are this bucket before and after it. Where a
+    /// source has said something else since, it has dropped the change already. What was taken
+    /// over stays.
+    pub fn undo(&mut self, before: Self, after: &Self) {
+        if self.source != after.source {
+            return;
+        }
+        let taken_over = std::mem::take(&mut self.overlay.taken_over);
+        self.overlay = before.overlay;
+        for taken in taken_over {
+            overlay::put(&mut self.overlay.taken_over, taken);
+        }
+        self.next_revision();
     }
 
     /// Everything that is lost where the bucket leaves the configuration.

@@ -75,7 +75,7 @@ impl Client {
 
     /// When a client that has not logged in is closed.
     pub(crate) fn login_deadline(&self) -> Instant {
-        self.stranger_since + self.node.limits.authentication
+        self.stranger_since + self.node.limits.authentication()
     }
 
     /// Whether the answer to the current request may take `bytes` of memory. If not, the command

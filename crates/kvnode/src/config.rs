@@ -109,6 +109,34 @@ impl LiveUsers {
     }
 }
 
+/// The limits of a running node, of which some may be replaced.
+pub(crate) struct LiveLimits(RwLock<Limits>);
+
+impl LiveLimits {
+    pub(crate) const fn new(limits: Limits) -> Self {
+        Self(RwLock::new(limits))
+    }
+
+    pub(crate) fn authentication(&self) -> Duration {
+        read(&self.0).authentication
+    }
+
+    pub(crate) fn shutdown(&self) -> Duration {
+        read(&self.0).shutdown
+    }
+
+    pub(crate) fn worker_threads(&self) -> usize {
+        read(&self.0).worker_threads
+    }
+
+    /// Replaces the deadlines. Connections and threads are counted out at the start.
+    pub(crate) fn replace(&self, limits: &Limits) {
+        let Limits { authentication, shutdown, connections_max: _, worker_threads: _ } = *limits;
+        let mut live = write(&self.0);
+        (live.authentication, live.shutdown) = (authentication, shutdown);
+    }
+}
+
 /// The limits of a node.
 #[derive(Clone, Debug)]
 pub struct Limits {

@@ -1,7 +1,7 @@
 //! What all connections of a node share.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
 use tokio_util::sync::CancellationToken;
@@ -9,9 +9,11 @@ use tokio_util::sync::CancellationToken;
 use crate::account::Account;
 use crate::admission::{Door, Logins, SeatLimits, connections};
 use crate::bucket::Bucket;
-use crate::config::{Limits, LiveUsers, NodeConfig};
+use crate::clock::unix_now;
+use crate::config::{LiveLimits, LiveUsers, NodeConfig};
 use crate::counter::Counter;
 use crate::dcp::ServedBucket;
+use crate::reloads::Reloads;
 use crate::tls::Tls;
 
 /// What VERSION and the statistics answer.
@@ -34,8 +36,9 @@ pub(crate) struct Context {
     pub(crate) buckets: Vec<Arc<ServedBucket>>,
     pub(crate) users: LiveUsers,
     pub(crate) tls: Option<Tls>,
-    pub(crate) certificate: Option<PathBuf>,
-    pub(crate) limits: Limits,
+    pub(crate) certificate: RwLock<Option<PathBuf>>,
+    pub(crate) limits: LiveLimits,
+    pub(crate) reloads: Reloads,
     pub(crate) counters: NodeCounters,
     /// Cancelled when the node stops.
     pub(crate) shutdown: CancellationToken,
@@ -58,8 +61,9 @@ impl Context {
             buckets: served.collect(),
             users: LiveUsers::new(config.users),
             tls: config.tls,
-            certificate: config.certificate,
-            limits: config.limits,
+            certificate: RwLock::new(config.certificate),
+            limits: LiveLimits::new(config.limits),
+            reloads: Reloads::new(unix_now()),
             counters: NodeCounters::default(),
             started: Instant::now(),
             door: Arc::new(Door::new(seats, shutdown.clone())),

@@ -2,7 +2,7 @@
 //!
 //! From the bottom up; a module uses only modules above it in this list.
 //!
-//! - `sync`, `clock`, `counter`, `blocking`, `acceptor`, `tls`: small tools
+//! - `sync`, `clock`, `counter`, `blocking`, `acceptor`, `tls`, `reloads`: small tools
 //! - `admission`: what strangers may take; `account`: the memory of connections
 //! - `bucket`: vBuckets over a store, group commit
 //! - `config`: the configuration of a node
@@ -29,13 +29,16 @@ mod dcp;
 mod metrics;
 mod node;
 mod protocol;
+mod reloads;
 mod session;
 mod stat;
 mod sync;
 mod tls;
 
 pub use admission::raise_limit;
+pub use command::VALUE_BYTES_MAX;
 pub use config::{BucketOptions, Limits, NodeConfig, Users};
 pub use node::{Node, NodeError, NodeHandle};
+pub use protocol::KEY_BYTES_MAX;
 pub use tls::Tls;
 pub use vbucket::store::Durability;

@@ -20,6 +20,8 @@ pub enum WantedPhase {
     Asked,
     /// Replicating.
     Open,
+    /// Not asked for until it is released; see [`WantedStreams::hold`].
+    Held,
     /// Failed or ended; retried at the given time, on the clock of the caller.
     Waiting {
         /// Time since the caller's start.
@@ -89,6 +91,36 @@ impl WantedStreams {
         }
     }
 
+    /// Holds back the chosen streams that are not open and not asked for, and releases all others.
+    pub fn hold(&mut self, which: impl Fn(VbId) -> bool) {
+        for (&vb, stream) in &mut self.streams {
+            match stream.phase {
+                WantedPhase::Due | WantedPhase::Waiting { .. } if which(vb) => {
+                    stream.phase = WantedPhase::Held;
+                    if self.reopen.remove(&vb) {
+                        self.surplus.insert(vb);
+                    }
+                }
+                WantedPhase::Held if !which(vb) => stream.phase = WantedPhase::Due,
+                _ => {}
+            }
+        }
+    }
+
+    /// Closes a stream and adds it again, or ends its backoff, and forgets its failures.
+    pub fn restart(&mut self, vb: VbId) {
+        self.reopen(vb, None);
+        self.retry_now(|other| other == vb);
+        if let Some(stream) = self.streams.get_mut(&vb) {
+            stream.failures = 0;
+        }
+    }
+
+    /// Forgets the failures of all streams.
+    pub fn forget_failures(&mut self) {
+        self.streams.values_mut().for_each(|stream| stream.failures = 0);
+    }
+
     /// Marks an open stream to be closed and added again, with the error that is the reason, if
     /// any.
     pub fn reopen(&mut self, vb: VbId, why: Option<VbError>) {
@@ -113,7 +145,7 @@ impl WantedStreams {
             let due = match stream.phase {
                 WantedPhase::Due => true,
                 WantedPhase::Waiting { until } => until <= now,
-                WantedPhase::Asked | WantedPhase::Open => false,
+                WantedPhase::Asked | WantedPhase::Open | WantedPhase::Held => false,
             };
             if due {
                 let is_free = free(vb);
@@ -224,7 +256,10 @@ impl WantedStreams {
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let open = |stream: &WantedStream| {
-            matches!(stream.phase, WantedPhase::Open | WantedPhase::Waiting { .. })
+            matches!(
+                stream.phase,
+                WantedPhase::Open | WantedPhase::Held | WantedPhase::Waiting { .. }
+            )
         };
         self.surplus.is_empty() && self.streams.values().all(open)
     }
@@ -233,8 +268,7 @@ impl WantedStreams {
     #[must_use]
     pub fn is_settled_for(&self, vb: VbId) -> bool {
         let phase = self.streams.get(&vb).map(|stream| stream.phase);
-        !self.surplus.contains(&vb)
-            && matches!(phase, None | Some(WantedPhase::Open | WantedPhase::Waiting { .. }))
+        !self.surplus.contains(&vb) && !matches!(phase, Some(WantedPhase::Due | WantedPhase::Asked))
     }
 
     /// Whether the consumer may have a stream of this vBucket through this link.
@@ -268,6 +302,30 @@ impl WantedStreams {
     #[must_use]
     pub fn open_count(&self) -> usize {
         self.streams.values().filter(|stream| stream.phase == WantedPhase::Open).count()
+    }
+
+    /// Returns the streams that may be open and are no longer wanted.
+    #[must_use]
+    pub const fn surplus(&self) -> &BTreeSet<VbId> {
+        &self.surplus
+    }
+
+    /// Whether a wanted stream is not held back, so that the link must be open.
+    #[must_use]
+    pub fn needs_link(&self) -> bool {
+        self.streams.values().any(|stream| stream.phase != WantedPhase::Held)
+    }
+
+    /// Whether a wanted stream is held back.
+    #[must_use]
+    pub fn holds_any(&self) -> bool {
+        self.streams.values().any(|stream| stream.phase == WantedPhase::Held)
+    }
+
+    /// Whether no stream needs the link, and no surplus stream is left.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        !self.needs_link() && self.surplus.is_empty()
     }
 
     /// Whether no stream is wanted and no surplus stream is left.

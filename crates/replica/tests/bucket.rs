@@ -4,173 +4,27 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     missing_docs,
+    unreachable_pub,
+    dead_code,
     reason = "tests"
 )]
 
-use std::collections::{BTreeMap, BTreeSet};
+#[path = "bucket/harness.rs"]
+mod harness;
+
 use std::time::Duration;
 
-use mcbp::{Seqno, Side, Status, StreamEndStatus, VbId};
-use replica::backoff::Backoff;
+use mcbp::{Seqno, Side, StreamEndStatus, VbId};
 use replica::bucket::{
-    BucketCommand, BucketEffect, BucketEvent, BucketMachine, Cause, Change, CommandError, Done,
-    Examine, Finding, LinkDown, LinkId, LinkPhase, LinkReport, Moment, MoveKind, MoveRequest,
-    Reopen, Settings, StreamPhase, TaskId,
+    BucketCommand, BucketEffect, BucketEvent, Cause, Change, CommandError, Done, Finding, LinkDown,
+    LinkPhase, LinkReport, MoveKind, Reopen, StreamPhase, TaskId,
 };
 use replica::link::{
-    Command, LinkStep, Outcome, Reason, ReasonCode, Retry, StopReason, Ticket, VbError, VbOutcome,
+    Command, LinkStep, Reason, ReasonCode, Retry, StopReason, Ticket, VbError, VbOutcome,
 };
-use replica::plan::{Connections, Desired, VbSet};
+use replica::plan::Connections;
 
-/// A bucket at beta, and its effects that were not checked yet.
-struct Bucket {
-    machine: BucketMachine,
-    now: Duration,
-    tickets: u64,
-    effects: Vec<BucketEffect>,
-}
-
-impl Bucket {
-    fn new() -> Self {
-        let settings = Settings {
-            bucket: "default".to_owned(),
-            node: "beta".to_owned(),
-            producers: ["alpha", "gamma"].map(str::to_owned).into(),
-            backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(8) },
-            command: Duration::from_secs(90),
-            takeover: Duration::from_secs(60),
-            data_move: Duration::from_secs(3600),
-            stall: Duration::from_secs(20),
-            poll_max_age: None,
-            loop_failures: 5,
-            loop_window: Duration::from_secs(60),
-        };
-        let machine = BucketMachine::new(settings, Connections::ONE);
-        Self { machine, now: Duration::ZERO, tickets: 0, effects: Vec::new() }
-    }
-
-    fn on(&mut self, event: BucketEvent) {
-        let at = Moment { now: self.now, chance: 1.0 };
-        self.effects.extend(self.machine.on(at, event));
-    }
-
-    fn ask(&mut self, command: BucketCommand) -> Ticket {
-        let ticket = Ticket(self.tickets);
-        self.tickets += 1;
-        self.on(BucketEvent::Command { ticket, command });
-        ticket
-    }
-
-    fn want(&mut self, map: &[(&str, &str)]) -> Ticket {
-        let producers = map.iter().map(|(name, vbs)| ((*name).to_owned(), vbs.parse().unwrap()));
-        let desired = Desired::new(producers.collect::<BTreeMap<_, VbSet>>()).unwrap();
-        self.ask(BucketCommand::Change(Change::All(desired)))
-    }
-
-    fn move_here(&mut self, vb: u16, kind: MoveKind) -> Ticket {
-        let from = "alpha".to_owned();
-        self.ask(BucketCommand::Move(MoveRequest { vb: VbId(vb), from, kind }))
-    }
-
-    fn report(&mut self, id: LinkId, report: LinkReport) {
-        self.on(BucketEvent::Link(id, report));
-    }
-
-    fn settle(&mut self, id: LinkId, ticket: Ticket, outcomes: &[(u16, VbOutcome)]) {
-        let outcomes = outcomes.iter().map(|(vb, outcome)| (VbId(*vb), outcome.clone()));
-        self.report(id, LinkReport::Answered(ticket, Outcome::Done(outcomes.collect())));
-    }
-
-    fn take<T>(&mut self, which: impl Fn(&BucketEffect) -> Option<T>) -> Option<T> {
-        let at = self.effects.iter().position(|effect| which(effect).is_some())?;
-        which(&self.effects.remove(at))
-    }
-
-    /// Returns the next link to open, by the name of its producer and its number.
-    fn connect(&mut self) -> Option<(LinkId, String, u8)> {
-        self.take(|effect| match effect {
-            BucketEffect::Connect(id, key) | BucketEffect::ConnectIfFree(id, key) => {
-                Some((*id, key.producer.clone(), key.connection))
-            }
-            _ => None,
-        })
-    }
-
-    /// The next command for a link.
-    fn run(&mut self) -> Option<(LinkId, Ticket, Command)> {
-        self.take(|effect| match effect {
-            BucketEffect::Run(id, ticket, command) => Some((*id, *ticket, command.clone())),
-            _ => None,
-        })
-    }
-
-    /// Opens the next link, and returns its first set-up.
-    fn set_up(&mut self) -> (LinkId, Ticket, BTreeSet<VbId>) {
-        let (id, ..) = self.connect().expect("a link to open");
-        self.report(id, LinkReport::Up);
-        let (of, ticket, command) = self.run().expect("a set-up");
-        let Command::SetupStreams { wanted, .. } = command else { panic!("{command:?}") };
-        assert_eq!(of, id);
-        (id, ticket, wanted)
-    }
-
-    /// A link to alpha with the stream of vBucket 1.
-    fn open() -> (Self, LinkId) {
-        let mut bucket = Self::new();
-        bucket.want(&[("alpha", "1")]);
-        let (id, ticket, wanted) = bucket.set_up();
-        assert_eq!(wanted, vbs(&[1]));
-        bucket.settle(id, ticket, &[(1, VbOutcome::Opened)]);
-        (bucket, id)
-    }
-
-    fn examine(&mut self) -> Option<(TaskId, Examine)> {
-        self.take(|effect| match effect {
-            BucketEffect::Examine(task, examine) => Some((*task, examine.clone())),
-            _ => None,
-        })
-    }
-
-    fn answer(&mut self, of: Ticket) -> Option<Result<Done, CommandError>> {
-        self.take(|effect| match effect {
-            BucketEffect::Answer(ticket, result) if *ticket == of => Some(result.clone()),
-            _ => None,
-        })
-    }
-
-    fn failure(&mut self, of: Ticket) -> Cause {
-        match self.answer(of) {
-            Some(Err(CommandError::Failed(failures))) => failures[0].cause.clone(),
-            other => panic!("no failure: {other:?}"),
-        }
-    }
-
-    fn phase(&self, vb: u16) -> StreamPhase {
-        let mut links = self.machine.links();
-        let stream = links.find_map(|link| {
-            self.machine.streams(link.id, self.now).find(|stream| stream.vb == VbId(vb))
-        });
-        stream.expect("it is wanted").phase
-    }
-
-    fn wake_after(&mut self, wait: Duration) {
-        self.now += wait;
-        self.on(BucketEvent::Woken);
-    }
-}
-
-fn vbs(list: &[u16]) -> BTreeSet<VbId> {
-    list.iter().copied().map(VbId).collect()
-}
-
-fn refused() -> VbError {
-    let reason = Reason::Refused { step: LinkStep::AddStream, status: Status::NOT_MY_VBUCKET };
-    VbError { vb: VbId(1), side: Side::Producer, reason }
-}
-
-fn lost() -> LinkDown {
-    LinkDown::stopped(&StopReason::LinkLost { side: Side::Producer, why: "reset".to_owned() })
-}
+use harness::{Bucket, lost, refused, vbs};
 
 #[test]
 fn mb_10934_a_link_of_which_nothing_is_wanted_is_closed_and_no_other_is_touched() {

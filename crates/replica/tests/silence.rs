@@ -59,6 +59,10 @@ impl World {
     fn open() -> Self {
         let mut world = Self::new();
         let id = world.id.expect("a link to open");
+        // The first set-up waits for the states of the consumer.
+        let answer = PollAnswer::Misfits(Some(Vec::new()));
+        let (side, node) = (Side::Consumer, "beta".to_owned());
+        world.on(BucketEvent::Polled(Polled { side, node, answer }));
         world.on(BucketEvent::Link(id, LinkReport::Up));
         let opened = Outcome::Done([(VB, VbOutcome::Opened)].into());
         world.on(BucketEvent::Link(id, LinkReport::Answered(Ticket(0), opened)));

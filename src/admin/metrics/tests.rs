@@ -63,6 +63,8 @@ fn samples(links: Vec<LinkStatus>, metric: &str) -> Vec<String> {
         connections: 2,
         links,
         moves: Vec::new(),
+        moves_done: dcp_actors::MovesDone::default(),
+        active_here: None,
         nodes: Vec::new(),
         broken: Vec::new(),
         stream_failures: Vec::new(),

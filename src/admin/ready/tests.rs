@@ -73,6 +73,8 @@ fn bucket(links: Vec<LinkStatus>) -> BucketStatus {
         connections: 1,
         links,
         moves: Vec::new(),
+        moves_done: dcp_actors::MovesDone::default(),
+        active_here: None,
         nodes: vec![node("alpha", false, None), node("beta", false, None)],
         broken: Vec::new(),
         stream_failures: Vec::new(),

@@ -11,10 +11,10 @@ use logger::Format;
 use super::log::{Log, level};
 use super::values::{InitialState, parse_address, parse_bucket};
 
-/// A data node that speaks the memcached binary protocol and DCP.
+/// The arguments of a program that runs a node.
 #[derive(Parser, Clone, Debug)]
-#[command(name = "kvnode", version)]
-pub(super) struct Arguments {
+#[command(name = "kvnode")]
+pub struct Arguments {
     /// Address to listen on, such as 127.0.0.1:11210; port 0 takes any free one
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub(super) listen: Option<SocketAddr>,

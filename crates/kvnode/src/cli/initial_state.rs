@@ -41,7 +41,8 @@ pub(super) fn check(data: &Path, bucket: &str, states: &[Given]) -> Result<(), S
     }
     Err(format!(
         "state {state} of bucket {bucket:?} is for a new folder, and the data in {} began as \
-         {began}: give --state {began}, or another folder, or change the vBuckets with SET_VBUCKET",
+         {began}: give --state {began}, or another folder, or change the vBuckets with kvnode \
+         vbuckets --set-state",
         folder.display()
     ))
 }

@@ -4,9 +4,12 @@
 //!
 //! - `arguments`, `file`: the command line and the file; `values`: values that both have
 //! - `configuration`: the two together; `initial_state`: that of a folder
-//! - `log`: where log lines go; `run`: the program; `reload`: what SIGHUP does
+//! - `log`: where log lines go; `run`: the program
+//! - `reload`: what SIGHUP and a change of the file do; `changes`: what they change
+//! - `written`: what the file says to clients of the node
 
 mod arguments;
+mod changes;
 mod configuration;
 mod file;
 mod initial_state;
@@ -16,5 +19,9 @@ mod run;
 #[cfg(test)]
 mod tests;
 mod values;
+mod written;
 
-pub use run::main;
+pub use arguments::Arguments;
+pub use run::run;
+pub use values::password;
+pub use written::{Written, written};

@@ -1,46 +1,117 @@
-//! SIGHUP: reads the configuration again and applies what a running node can take: users, their
-//! passwords, certificates, and the log.
+//! Reads the configuration again, at SIGHUP and when its file changes, and applies what a running
+//! node can take: users, their passwords, certificates, deadlines, and the log.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use log::{error, info, warn};
 use logline::value;
+use tokio::sync::Notify;
+use watchfile::Watcher;
 
 use super::arguments::Arguments;
+use super::changes::Changes;
 use super::configuration::{Configured, configuration};
+use super::log::Log;
 use crate::config::NodeConfig;
 use crate::node::NodeHandle;
 
-/// The configuration at the start, as far as a running node keeps it.
+/// Why the configuration is read again.
+#[derive(Clone, Copy)]
+pub(super) enum Cause {
+    Signal,
+    File,
+}
+
+impl Cause {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Signal => "SIGHUP",
+            Self::File => "file",
+        }
+    }
+}
+
+/// The configuration in force.
 pub(super) struct Reload {
-    kept: String,
+    in_force: RefCell<(NodeConfig, Log)>,
 }
 
 impl Reload {
-    pub(super) fn new(config: &NodeConfig) -> Self {
-        Self { kept: kept(config) }
+    pub(super) fn new(config: &NodeConfig, log: Log) -> Self {
+        Self { in_force: RefCell::new((config.clone(), log)) }
     }
 
     /// Reads the configuration and applies it to the node. Where it is invalid, nothing changes.
-    pub(super) fn run(&self, arguments: &Arguments, node: &NodeHandle) {
-        let Configured { node: config, log, .. } = match configuration(arguments.clone()) {
-            Ok(read) => read,
+    pub(super) fn run(&self, cause: Cause, arguments: &Arguments, node: &NodeHandle) {
+        let cause = cause.name();
+        let read = configuration(arguments.clone()).inspect_err(|_| node.reload_failed());
+        let done = read.and_then(|configured| self.apply(configured, arguments, node));
+        let Changes { applied, restart } = match done {
+            Ok(changes) => changes,
             Err(problem) => {
                 let problem = value(problem);
-                error!("configuration invalid, the old one stays signal=SIGHUP problem={problem}");
+                error!("configuration invalid, the old one stays cause={cause} problem={problem}");
                 return;
             }
         };
-        arguments.log().apply(log);
-        info!("users, certificates and log settings read again signal=SIGHUP");
-        if kept(&config) != self.kept {
-            warn!("other settings have changed, they need a restart signal=SIGHUP");
+        let applied = value(applied.join(", "));
+        info!("configuration read again cause={cause} applied={applied}");
+        if !restart.is_empty() {
+            let settings = value(restart.join(", "));
+            warn!("changed settings need a restart cause={cause} settings={settings}");
         }
-        node.reload(config);
+    }
+
+    fn apply(
+        &self,
+        configured: Configured,
+        arguments: &Arguments,
+        node: &NodeHandle,
+    ) -> Result<Changes, String> {
+        let Configured { node: new, log, .. } = configured;
+        let mut in_force = self.in_force.borrow_mut();
+        let changes = Changes::between((&in_force.0, in_force.1), (&new, log));
+        node.reload(new.clone())?;
+        arguments.log().apply(log);
+        let (config, logging) = &mut *in_force;
+        *logging = log;
+        // What needs a restart is told at every reload until then.
+        config.users = new.users;
+        config.certificate = new.certificate;
+        config.limits.authentication = new.limits.authentication;
+        config.limits.shutdown = new.limits.shutdown;
+        Ok(changes)
     }
 }
 
-/// What needs a restart, as text to compare.
-fn kept(config: &NodeConfig) -> String {
-    let NodeConfig { listen, metrics, tls, certificate: _, data, buckets, users: _, limits } =
-        config;
-    format!("{:?}", (listen, metrics, tls.is_some(), data, buckets, limits))
+/// Notices changes of the configuration file.
+pub(super) struct FileChanges {
+    changed: Arc<Notify>,
+    _watcher: Option<Watcher>,
+}
+
+impl FileChanges {
+    /// Watches `file`, if there is one. Passwords and certificates in files of their own are read
+    /// when they are used.
+    pub(super) fn of(file: Option<PathBuf>) -> Self {
+        let changed = Arc::new(Notify::new());
+        let watcher = file.and_then(|file| {
+            let tell = Arc::clone(&changed);
+            let started = Watcher::start(vec![file], move |_| tell.notify_one());
+            started.inspect_err(not_watched).ok()
+        });
+        Self { changed, _watcher: watcher }
+    }
+
+    /// Waits until the file has changed.
+    pub(super) async fn next(&self) {
+        self.changed.notified().await;
+    }
+}
+
+fn not_watched(error: &std::io::Error) {
+    let error = value(error);
+    warn!("the configuration file is not watched, send SIGHUP after a change error={error}");
 }

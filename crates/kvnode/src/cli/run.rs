@@ -2,15 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use log::{info, warn};
 
 use super::arguments::Arguments;
 use super::configuration::{Configured, configuration};
 use super::initial_state;
-use super::reload::Reload;
+use super::reload::{Cause, FileChanges, Reload};
 use crate::admission;
-use crate::config::NodeConfig;
 use crate::node::{Node, NodeError};
 
 /// The name in log lines.
@@ -18,14 +16,13 @@ const NAME: &str = env!("CARGO_PKG_NAME");
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 
-/// Runs the program.
+/// Runs a node until a signal stops it.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn run(arguments: &Arguments) -> ExitCode {
     // In a release build a panic ends the process; it must not wait for a log that nobody reads.
     std::panic::set_hook(Box::new(|panic| logger::panicked(NAME, panic)));
-    let arguments = Arguments::parse();
     let exit = match arguments.log().start() {
-        Ok(()) => started(&arguments),
+        Ok(()) => started(arguments),
         Err(error) => failed(&NodeError::Threads(error)),
     };
     logger::finish();
@@ -33,9 +30,11 @@ pub fn main() -> ExitCode {
 }
 
 fn started(arguments: &Arguments) -> ExitCode {
+    // Before the file is read, so that no change of it is missed.
+    let changes = FileChanges::of(arguments.config.clone());
     let ended = configured(arguments).map_err(NodeError::Config).and_then(|configured| {
         arguments.log().apply(configured.log);
-        run(configured.node, arguments)
+        serve(configured, arguments, &changes)
     });
     ended.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
@@ -54,19 +53,24 @@ fn failed(error: &NodeError) -> ExitCode {
     ExitCode::from(if matches!(error, NodeError::Config(_)) { WRONG_USAGE } else { FAILED })
 }
 
-fn run(config: NodeConfig, arguments: &Arguments) -> Result<(), NodeError> {
+fn serve(
+    configured: Configured,
+    arguments: &Arguments,
+    changes: &FileChanges,
+) -> Result<(), NodeError> {
+    let Configured { node: config, log, .. } = configured;
     // Installed first, so that a signal during the start stops the node as well.
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let signals = signals.map_err(NodeError::Threads)?;
     let mut stop = signals.block_on(async { Stop::new() }).map_err(NodeError::Threads)?;
-    let reload = Reload::new(&config);
+    let reload = Reload::new(&config, log);
     admission::raise_limit();
     let node = Node::start(config)?;
     if let Some(path) = &arguments.port_file {
         let written = std::fs::write(path, format!("{}\n", node.address().port()));
         written.map_err(|source| NodeError::PortFile { path: path.to_owned(), source })?;
     }
-    let signal = signals.block_on(stop.wait(|| reload.run(arguments, &node)));
+    let signal = signals.block_on(stop.wait(changes, |cause| reload.run(cause, arguments, &node)));
     info!("stopping, a second signal stops at once signal={signal}");
     let stopped = signals.spawn_blocking(move || node.shutdown());
     signals.block_on(async {
@@ -74,7 +78,7 @@ fn run(config: NodeConfig, arguments: &Arguments) -> Result<(), NodeError> {
             outcome = stopped => {
                 outcome.unwrap_or_else(|died| Err(NodeError::Threads(std::io::Error::other(died))))
             }
-            signal = stop.wait(|| {}) => {
+            signal = stop.wait(changes, |_| {}) => {
                 warn!("stopping at once, the next start treats this as a crash signal={signal}");
                 logger::finish();
                 std::process::exit(FAILED.into())
@@ -98,13 +102,14 @@ impl Stop {
         Ok(Self { interrupt, terminate, hang_up: signal(SignalKind::hangup())? })
     }
 
-    /// Waits for a signal to stop; calls `reload` at each SIGHUP until then.
-    async fn wait(&mut self, reload: impl Fn()) -> &'static str {
+    /// Waits for a signal to stop; calls `reload` at each SIGHUP and change of the file until then.
+    async fn wait(&mut self, changes: &FileChanges, reload: impl Fn(Cause)) -> &'static str {
         loop {
             tokio::select! {
                 _ = self.interrupt.recv() => return "SIGINT",
                 _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.hang_up.recv() => reload(),
+                _ = self.hang_up.recv() => reload(Cause::Signal),
+                () = changes.next() => reload(Cause::File),
             }
         }
     }

@@ -54,8 +54,12 @@ impl<'de> serde::Deserialize<'de> for Address {
     }
 }
 
-/// The password in a file, which is read again once it has changed.
-pub(super) fn password(path: &Path) -> Result<Secret, String> {
+/// The password in a file, which is read again once it has changed. One line break at its end is
+/// ignored.
+///
+/// # Errors
+/// What is wrong with the file, with its name.
+pub fn password(path: &Path) -> Result<Secret, String> {
     Secret::in_file(path.to_owned(), read_password)
 }
 

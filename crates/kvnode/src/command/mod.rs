@@ -20,6 +20,8 @@ mod touch;
 mod value;
 mod vbucket;
 
+pub use value::VALUE_BYTES_MAX;
+
 use std::time::Duration;
 
 use bytes::Bytes;

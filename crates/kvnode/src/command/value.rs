@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use crate::protocol::Features;
 
 /// The largest value, compressed or not. Source: kv_engine's `max_item_size`.
-pub(crate) const VALUE_BYTES_MAX: usize = 20 * 1024 * 1024;
+pub const VALUE_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// Room for extended attributes beside the value. Source: `max_item_privileged_bytes`.
 const XATTR_BYTES_MAX: usize = 1024 * 1024;
 

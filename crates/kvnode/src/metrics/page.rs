@@ -11,6 +11,7 @@ use prometheus_client::metrics::MetricType;
 use crate::bucket::Bucket;
 use crate::context::Context;
 use crate::dcp::{ServedBucket, Totals};
+use crate::sync::read;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -40,6 +41,14 @@ const NODE_GAUGES: &[Metric<Context>] = &[
     ("kvnode_connection_memory_bytes", "Memory of large requests and unread answers", |n| {
         n.account.held_bytes() as u64
     }),
+    ("kvnode_config_last_reload_successful", "1 unless the last reload was refused", |n| {
+        n.reloads.is_good().into()
+    }),
+    (
+        "kvnode_config_last_reload_success_timestamp_seconds",
+        "When the configuration was read successfully last, in seconds since 1970",
+        |n| n.reloads.last_success().into(),
+    ),
 ];
 
 const COUNTERS: &[Metric<Bucket>] = &[
@@ -158,7 +167,12 @@ impl Facts {
         let help = "DCP connections, by what this node is on them";
         facts.gauge("kvnode_dcp_connections", help, sides.collect());
         facts.invariants();
-        let expiry = node.certificate.as_deref().and_then(certificate::expiry);
+        let reloads = [("success", node.reloads.successes()), ("failure", node.reloads.failures())];
+        let samples = reloads.map(|(result, count)| (vec![("result", result.to_owned())], count));
+        let (name, help) = ("kvnode_config_reloads", "Reloads of the configuration, by result");
+        let (kind, samples) = (MetricType::Counter, samples.to_vec());
+        facts.families.push(Family { name, help, kind, samples });
+        let expiry = read(&node.certificate).as_deref().and_then(certificate::expiry);
         let expiry = expiry.and_then(|at| u64::try_from(at).ok());
         let help = "When the certificate of the listener expires, in seconds since 1970";
         let samples = expiry.into_iter().map(|at| (Vec::new(), at)).collect();

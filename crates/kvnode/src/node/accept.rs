@@ -60,12 +60,12 @@ async fn encrypt(
     let Some(tls) = &node.tls else { return Some(Socket::Plain(stream)) };
     let accepted = tokio::select! {
         () = seat.lost().cancelled() => return None,
-        accepted = timeout(node.limits.authentication, tls.accept(stream)) => accepted,
+        accepted = timeout(node.limits.authentication(), tls.accept(stream)) => accepted,
     };
     let error = match accepted {
         Ok(Ok(socket)) => return Some(socket),
         Ok(Err(error)) => error.to_string(),
-        Err(_) => format!("no handshake in {} s", node.limits.authentication.as_secs()),
+        Err(_) => format!("no handshake in {} s", node.limits.authentication().as_secs()),
     };
     warn!("TLS handshake failed peer={peer} error={}", value(error));
     None

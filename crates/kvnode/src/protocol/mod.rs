@@ -15,5 +15,6 @@ mod target;
 pub(crate) use error::RequestError;
 pub(crate) use features::Features;
 pub(crate) use replies::Replies;
+pub use request::KEY_BYTES_MAX;
 pub(crate) use request::Request;
 pub(crate) use target::{active_vb, any_vb, check_ready};

@@ -6,7 +6,7 @@ use mcbp::{Datatype, Frame, FrameBuilder, Header, Opcode, Status, VbId, framing}
 use super::features::Features;
 
 /// The longest key without its collection prefix. Source: kv_engine's `KEY_MAX_LENGTH`.
-pub(crate) const KEY_BYTES_MAX: usize = 250;
+pub const KEY_BYTES_MAX: usize = 250;
 
 /// See the module.
 pub(crate) struct Request<'a> {

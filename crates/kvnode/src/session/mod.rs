@@ -153,7 +153,7 @@ async fn read(client: &Client, stream: &mut Socket, buffer: &mut BytesMut) -> Re
 }
 
 fn not_authenticated(client: &Client) -> End {
-    End::NotAuthenticated(client.node.limits.authentication)
+    End::NotAuthenticated(client.node.limits.authentication())
 }
 
 fn lost(client: &Client) -> End {

@@ -15,7 +15,7 @@ pub(super) fn lines(node: &Context, bucket: &Bucket) -> Vec<(String, String)> {
     stats.put("version", VERSION);
     stats.put("time", unix_now());
     stats.put("uptime", node.started.elapsed().as_secs());
-    stats.put("threads", node.limits.worker_threads);
+    stats.put("threads", node.limits.worker_threads());
     stats.put("curr_connections", node.connection_count());
     stats.put("total_connections", node.counters.connections.get());
     stats.put("rejected_conns", node.counters.rejected_connections.get());

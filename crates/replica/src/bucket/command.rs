@@ -1,12 +1,13 @@
 //! The commands of a bucket, and their results.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use mcbp::VbId;
 
 use super::failure::{Cause, VbFailure};
 use crate::link::{ReasonCode, Retry};
-use crate::plan::{Connections, Desired, PlanError};
+use crate::plan::{Connections, Desired, PlanError, VbSet};
 
 /// A command.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -14,6 +15,9 @@ pub enum BucketCommand {
     /// Change the desired map or the number of connections; answered when every stream concerned is
     /// open, closed or has failed.
     Change(Change),
+    /// Close links or streams and open them again; answered when what is wanted is open again, or
+    /// has failed.
+    Restart(Restart),
     /// Move a vBucket to this node; answered when it is active here, or has failed and both nodes
     /// were asked for their copies.
     Move(MoveRequest),
@@ -26,6 +30,14 @@ pub enum BucketCommand {
 pub enum Change {
     /// The whole map.
     All(Desired),
+    /// The map and the connections of the sources. vBuckets that were taken over in this process
+    /// stay out of it, until another change names them. Concerns what differs, and nothing else.
+    Follow {
+        /// The map.
+        desired: Desired,
+        /// The number of connections.
+        connections: Connections,
+    },
     /// These vBuckets, in place of their previous producers; all others stay as they are.
     Add(Desired),
     /// One vBucket: from this producer, or from none.
@@ -37,6 +49,20 @@ pub enum Change {
     },
     /// How many connections carry the streams of a producer.
     Connections(Connections),
+}
+
+/// What to close and to open again. Delays, retry loops and pauses for a rival end with it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Restart {
+    /// The links to a producer.
+    Links {
+        /// The producer.
+        producer: String,
+        /// The number of the connection; `None` for all links to the producer.
+        connection: Option<u8>,
+    },
+    /// Single streams.
+    Streams(VbSet),
 }
 
 /// A vBucket to be moved to this node.
@@ -77,13 +103,35 @@ pub enum Done {
 }
 
 impl Change {
-    /// Whether the change concerns this vBucket.
-    #[must_use]
-    pub fn concerns(&self, vb: VbId) -> bool {
+    pub(super) fn unknown_producer(&self, is_known: impl Fn(&str) -> bool) -> Option<&str> {
+        let is_unknown = |name: &&str| !is_known(name);
         match self {
-            Self::All(_) | Self::Connections(_) => true,
-            Self::Add(added) => added.producers().values().any(|vbs| vbs.as_set().contains(&vb)),
-            Self::One { vb: one, .. } => vb == *one,
+            Self::One { from, .. } => from.as_deref().filter(is_unknown),
+            Self::All(map) | Self::Add(map) | Self::Follow { desired: map, .. } => {
+                map.producers().keys().map(String::as_str).find(is_unknown)
+            }
+            Self::Connections(_) => None,
+        }
+    }
+
+    /// Returns the vBuckets that a caller names in the change. Those of a [`Self::Follow`] are
+    /// named by no caller.
+    pub(super) fn named(&self) -> BTreeSet<VbId> {
+        match self {
+            Self::All(map) | Self::Add(map) => {
+                map.producers().values().flat_map(VbSet::iter).collect()
+            }
+            Self::One { vb, .. } => BTreeSet::from([*vb]),
+            Self::Follow { .. } | Self::Connections(_) => BTreeSet::new(),
+        }
+    }
+}
+
+impl Restart {
+    pub(super) fn unknown_producer(&self, is_known: impl Fn(&str) -> bool) -> Option<&str> {
+        match self {
+            Self::Links { producer, .. } => Some(producer.as_str()).filter(|name| !is_known(name)),
+            Self::Streams(_) => None,
         }
     }
 }
@@ -91,14 +139,11 @@ impl Change {
 impl BucketCommand {
     /// Returns the first producer in the command that is not configured, if any.
     pub(super) fn unknown_producer(&self, is_known: impl Fn(&str) -> bool) -> Option<&str> {
-        let is_unknown = |name: &&str| !is_known(name);
         match self {
-            Self::Change(Change::All(desired) | Change::Add(desired)) => {
-                desired.producers().keys().map(String::as_str).find(is_unknown)
-            }
-            Self::Change(Change::One { from, .. }) => from.as_deref().filter(is_unknown),
-            Self::Move(request) => Some(request.from.as_str()).filter(is_unknown),
-            Self::Change(Change::Connections(_)) | Self::Stop => None,
+            Self::Change(change) => change.unknown_producer(is_known),
+            Self::Restart(restart) => restart.unknown_producer(is_known),
+            Self::Move(request) => Some(request.from.as_str()).filter(|name| !is_known(name)),
+            Self::Stop => None,
         }
     }
 }
@@ -117,6 +162,23 @@ pub enum CommandError {
     NoProducer {
         /// The name that was given.
         producer: String,
+    },
+    /// A bucket of this name is replicated already, or still being removed.
+    #[error("bucket {bucket:?} {why}")]
+    BucketExists {
+        /// The name that was given.
+        bucket: String,
+        /// Its state, and what to do.
+        why: &'static str,
+    },
+    /// The restart names a link or a stream that does not exist.
+    #[error(
+        "{what}: there is nothing to restart; GET /api/v1/replications lists the links and \
+         streams"
+    )]
+    NothingToRestart {
+        /// What does not exist.
+        what: String,
     },
     /// The desired map contradicts itself.
     #[error(transparent)]
@@ -163,9 +225,12 @@ impl CommandError {
             Self::Busy { .. } => ReasonCode::Busy,
             Self::Stopping => ReasonCode::Stopping,
             Self::Broken(_) => ReasonCode::Internal,
-            Self::NoBucket { .. } | Self::NoProducer { .. } | Self::Plan(_) | Self::Failed(_) => {
-                ReasonCode::Refused
-            }
+            Self::NoBucket { .. }
+            | Self::NoProducer { .. }
+            | Self::BucketExists { .. }
+            | Self::NothingToRestart { .. }
+            | Self::Plan(_)
+            | Self::Failed(_) => ReasonCode::Refused,
         }
     }
 
@@ -174,6 +239,8 @@ impl CommandError {
             Self::AlreadyMoving { .. } | Self::Busy { .. } | Self::Stopping => Retry::AfterBackoff,
             Self::NoBucket { .. }
             | Self::NoProducer { .. }
+            | Self::BucketExists { .. }
+            | Self::NothingToRestart { .. }
             | Self::Plan(_)
             | Self::Failed(_)
             | Self::Broken(_) => Retry::Never,

@@ -36,6 +36,15 @@ pub enum BucketEffect {
     Examine(TaskId, Examine),
     /// Cancel a task. It reports nothing after that.
     Cancel(TaskId),
+    /// A vBucket has become active here. Comes before the answer of its command.
+    Moved {
+        /// The vBucket.
+        vb: VbId,
+        /// The producer that had it.
+        from: String,
+        /// Milliseconds from the request to the answer.
+        elapsed_ms: u64,
+    },
     /// Answer a command. Every ticket gets exactly one answer.
     Answer(Ticket, Result<Done, CommandError>),
     /// Log this line.

@@ -1,5 +1,6 @@
 //! The events of a bucket. Each event comes with its [`Moment`].
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mcbp::{Seqno, Side, VbId, VbState};
@@ -42,6 +43,13 @@ pub enum BucketEvent {
         ticket: Ticket,
         /// The command.
         command: BucketCommand,
+    },
+    /// The configured producers are these from now on.
+    Producers {
+        /// All of them, by name.
+        known: BTreeSet<String>,
+        /// Those whose address or login is another one: links to them are opened anew.
+        changed: BTreeSet<String>,
     },
     /// A link reports.
     Link(LinkId, LinkReport),
@@ -115,8 +123,9 @@ pub struct Polled {
 pub enum PollAnswer {
     /// The high seqno of every vBucket that the node serves, or why they are unknown.
     Seqnos(Result<Vec<(VbId, Seqno)>, PollError>),
-    /// The vBuckets that the node has in a state that its role cannot use.
-    Misfits(Vec<(VbId, VbState)>),
+    /// The vBuckets that the node has in a state that its role cannot use; `None` where the node
+    /// does not say.
+    Misfits(Option<Vec<(VbId, VbState)>>),
     /// Set where the topologies of a producer do not name our node.
     Topology(Option<TopologyMismatch>),
 }

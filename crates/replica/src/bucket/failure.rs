@@ -9,7 +9,7 @@ use serde::{Serialize, Serializer};
 
 use super::link_down::LinkDown;
 use crate::estimate::EstimateError;
-use crate::link::{NodeAnswer, ReasonCode, Retry, VbError};
+use crate::link::{LinkStep, NodeAnswer, Reason, ReasonCode, Retry, VbError};
 use crate::loops::LoopKind;
 use crate::remedy::Remedy;
 
@@ -27,6 +27,13 @@ pub enum Cause {
     Misfit(String, Box<Cause>),
     /// Its link is down.
     Link(LinkDown),
+    /// It is not asked for, because it is active at the consumer.
+    ActiveHere {
+        /// The name of the consumer.
+        node: String,
+    },
+    /// Its stream was to be closed and may still be open at a node.
+    Unclosed(VbError),
     /// The producer's estimate does not allow a takeover.
     Estimate(EstimateError),
     /// The consumer's copy may lack rows after this seqno.
@@ -84,6 +91,8 @@ impl Cause {
             Self::Loop(..) => ReasonCode::Loop,
             Self::Misfit(_, cause) => cause.reason(),
             Self::Link(down) => down.code,
+            Self::ActiveHere { .. } => ReasonCode::ActiveHere,
+            Self::Unclosed(error) => error.reason_code(),
             Self::Estimate(_) => ReasonCode::Estimate,
             Self::Incomplete(_) => ReasonCode::Incomplete,
             Self::Deadline => ReasonCode::Deadline,
@@ -96,11 +105,11 @@ impl Cause {
     #[must_use]
     pub fn side(&self) -> Option<Side> {
         match self {
-            Self::Stream(error) | Self::Loop(error, _) => Some(error.side),
+            Self::Stream(error) | Self::Loop(error, _) | Self::Unclosed(error) => Some(error.side),
             Self::Misfit(_, cause) => cause.side(),
             Self::Link(down) => down.side,
             Self::Estimate(_) => Some(Side::Producer),
-            Self::Incomplete(_) => Some(Side::Consumer),
+            Self::Incomplete(_) | Self::ActiveHere { .. } => Some(Side::Consumer),
             Self::Deadline | Self::NotBegun { .. } => None,
             Self::Examined(examined) => examined.cause.side(),
         }
@@ -110,7 +119,7 @@ impl Cause {
     #[must_use]
     pub fn answer(&self) -> Option<NodeAnswer> {
         match self {
-            Self::Stream(error) | Self::Loop(error, _) => error.answer(),
+            Self::Stream(error) | Self::Loop(error, _) | Self::Unclosed(error) => error.answer(),
             Self::Misfit(_, cause) => cause.answer(),
             Self::Link(down) => down.answer.clone(),
             Self::Estimate(EstimateError::Status { status, .. }) => {
@@ -118,6 +127,7 @@ impl Cause {
             }
             Self::Estimate(EstimateError::Missing { .. })
             | Self::Incomplete(_)
+            | Self::ActiveHere { .. }
             | Self::Deadline
             | Self::NotBegun { .. } => None,
             Self::Examined(examined) => examined.cause.answer(),
@@ -131,7 +141,10 @@ impl Cause {
             Self::Stream(error) | Self::Loop(error, _) => error.retry(),
             Self::Misfit(_, cause) => cause.retry(),
             Self::Link(down) => down.retry(),
-            Self::Estimate(_) | Self::Incomplete(_) | Self::Deadline => Retry::AfterBackoff,
+            Self::Estimate(_) | Self::Incomplete(_) | Self::Deadline | Self::Unclosed(_) => {
+                Retry::AfterBackoff
+            }
+            Self::ActiveHere { .. } => Retry::Never,
             Self::NotBegun { retry, .. } => *retry,
             Self::Examined(examined) => match examined.remedy {
                 Remedy::Activate | Remedy::GiveBack => Retry::AtOnce,
@@ -155,6 +168,12 @@ impl Cause {
             }
             Self::Misfit(text, cause) => format!("{text}; {}", cause.detail(vb)),
             Self::Link(down) => named(&down.detail),
+            Self::ActiveHere { node } => named(&format_args!(
+                "active at {node}, so it is not asked for; if another node is to serve it, set it \
+                 replica at {node} with SET_VBUCKET, and its stream opens by itself; else take it \
+                 out of what is replicated"
+            )),
+            Self::Unclosed(error) => format!("{error}{}", left_open(&error.reason)),
             Self::Estimate(error) => error.to_string(),
             Self::Incomplete(complete_to) => named(&format_args!(
                 "the consumer refused a row and may have taken later ones, so its copy is complete \
@@ -178,6 +197,17 @@ impl Cause {
         fields.serialize_field("status", &self.answer().map(|answer| answer.to_string()))?;
         fields.serialize_field("detail", &self.detail(vb))?;
         fields.serialize_field("retry", self.retry().name())
+    }
+}
+
+/// Returns what became of a stream that could not be closed, and what to do.
+const fn left_open(reason: &Reason) -> &'static str {
+    match reason {
+        Reason::Deadline(LinkStep::Shut) => {
+            "; the connections of its link were closed all the same, and its stream ends with them \
+             once the node notices"
+        }
+        _ => "; its stream may still be open there, restart the link to be sure",
     }
 }
 

@@ -45,6 +45,11 @@ impl Falls {
         self.suspect
     }
 
+    /// Forgets that a rival may have the name: the operator wants the link opened all the same.
+    pub(super) const fn forget_rival(&mut self) {
+        (self.suspect, self.rival_since) = (false, None);
+    }
+
     /// Records that the link is up. Returns whether to log that: of a link that comes up and falls
     /// in turn, each logged end is followed by one line that it is up. A link in a loop has none
     /// before it has worked for long, so that its last line is no false comfort.

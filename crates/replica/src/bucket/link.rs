@@ -26,6 +26,8 @@ use crate::wanted::{WantedPhase, WantedStreams};
 pub(super) enum StreamResult {
     Open,
     Failed(Cause),
+    /// It is not asked for, because the vBucket is active at the consumer.
+    Held,
     Pending,
 }
 
@@ -61,6 +63,8 @@ pub(super) struct Link {
     pub(super) lacking: BTreeSet<VbId>,
     /// Detects stalled streams.
     pub(super) standstill: Standstill,
+    /// Whether the address or login of its producer has changed: it is to be opened anew.
+    pub(super) is_outdated: bool,
 }
 
 impl Link {
@@ -82,13 +86,14 @@ impl Link {
             rolling: BTreeSet::new(),
             lacking: BTreeSet::new(),
             standstill: Standstill::default(),
+            is_outdated: false,
         }
     }
 
     /// Returns what to do next. A link that is reserved for a takeover is kept open and gets no
     /// set-up.
     pub(super) fn decide(&self, is_reserved: bool, now: Duration) -> Decision {
-        let is_needed = is_reserved || !self.wanted.streams().is_empty();
+        let is_needed = is_reserved || self.wanted.needs_link();
         self.state.decide(is_needed, is_reserved, now)
     }
 
@@ -118,7 +123,7 @@ impl Link {
     /// Whether no command needs to wait for this link.
     pub(super) fn is_settled(&self) -> bool {
         match self.state {
-            LinkState::Idle => self.wanted.is_empty(),
+            LinkState::Idle => self.wanted.is_idle(),
             LinkState::Waiting { .. } => true,
             LinkState::Up { .. } => self.wanted.is_settled(),
             LinkState::Connecting | LinkState::Closing => false,
@@ -156,6 +161,23 @@ impl Link {
     pub(super) fn resumed(&mut self, now: Duration) {
         self.watch.iter_mut().for_each(|watch| watch.resumed(now));
         self.standstill.resumed(now);
+    }
+
+    /// Whether it carries streams, or is not closed yet.
+    pub(super) fn is_in_use(&self) -> bool {
+        !self.is_stopped() || !self.wanted.is_empty()
+    }
+
+    /// Returns the streams that are to be closed and may be open.
+    pub(super) fn unclosed(&self) -> impl Iterator<Item = VbId> {
+        self.wanted.surplus().iter().copied()
+    }
+
+    /// Forgets its failures, and that a rival may have its name.
+    pub(super) fn forget_failures(&mut self) {
+        self.streak.forget();
+        self.fall.forget_rival();
+        self.wanted.forget_failures();
     }
 
     /// Whether nothing is left of the last incarnation.
@@ -228,10 +250,14 @@ impl Link {
 
     /// Returns the state of a wanted stream.
     pub(super) fn stream_result(&self, vb: VbId) -> StreamResult {
+        let stream = self.wanted.streams().get(&vb);
+        if stream.is_some_and(|stream| stream.phase == WantedPhase::Held) {
+            return StreamResult::Held;
+        }
         if let Some(down) = self.down() {
             return StreamResult::Failed(down);
         }
-        let Some(stream) = self.wanted.streams().get(&vb) else { return StreamResult::Pending };
+        let Some(stream) = stream else { return StreamResult::Pending };
         match (stream.phase, &stream.last_error) {
             (WantedPhase::Open, _) => StreamResult::Open,
             (WantedPhase::Waiting { .. }, Some(error)) => {
@@ -241,17 +267,21 @@ impl Link {
             (WantedPhase::Waiting { .. } | WantedPhase::Due | WantedPhase::Asked, _) => {
                 StreamResult::Pending
             }
+            (WantedPhase::Held, _) => StreamResult::Held,
         }
     }
 
-    /// Returns the vBuckets concerned whose streams are not open, and why.
+    /// Returns the vBuckets concerned whose streams are not open, and why. `consumer` is the name
+    /// of our node.
     pub(super) fn failures(
         &self,
+        consumer: &str,
         concerns: impl Fn(VbId) -> bool,
     ) -> impl Iterator<Item = (VbId, Cause)> {
         let wanted = self.wanted.streams().iter().filter(move |(vb, _)| concerns(**vb));
-        wanted.filter_map(|(&vb, stream)| match (self.stream_result(vb), stream.phase) {
+        wanted.filter_map(move |(&vb, stream)| match (self.stream_result(vb), stream.phase) {
             (StreamResult::Failed(cause), _) => Some((vb, cause)),
+            (StreamResult::Held, _) => Some((vb, Cause::ActiveHere { node: consumer.to_owned() })),
             (StreamResult::Open, _) | (StreamResult::Pending, WantedPhase::Waiting { .. }) => None,
             (StreamResult::Pending, _) => Some((vb, Cause::Deadline)),
         })

@@ -113,6 +113,17 @@ impl Links {
         }
         let Settings { bucket, node, .. } = settings;
         let name = connection_name(&key.producer, node, bucket, key.connection);
+        // A place of a producer that was removed is used again, so that the table stays small. Its
+        // incarnations count on.
+        let is_free = |link: &&mut Link| {
+            !link.is_in_use() && !settings.producers.contains(&link.key.producer)
+        };
+        if let Some(link) = self.table.iter_mut().find(is_free) {
+            let LinkId { index, incarnation } = link.id;
+            *link = Link::new(index, key.clone(), name);
+            link.id.incarnation = incarnation;
+            return index;
+        }
         let place = self.table.len();
         self.table.push(Link::new(place, key.clone(), name));
         place
@@ -129,6 +140,26 @@ impl Links {
         } else {
             BucketEffect::Connect(id, key)
         });
+    }
+
+    /// Cancels the opening of a link.
+    pub(super) fn abandon(&mut self, index: usize, fx: &mut BucketEffects) {
+        let Some(link) = self.table.get_mut(index) else { return };
+        link.state = LinkState::Idle;
+        fx.push(BucketEffect::Abandon(link.id));
+    }
+
+    /// Closes a link, if it is open or being opened. It is opened again as long as it is wanted, at
+    /// once and whoever else has a connection of its name.
+    pub(super) fn restart(&mut self, index: usize, fx: &mut BucketEffects) {
+        let Some(link) = self.table.get_mut(index) else { return };
+        link.forget_failures();
+        match link.state {
+            LinkState::Up { .. } => self.close(index, fx),
+            LinkState::Connecting => self.abandon(index, fx),
+            LinkState::Waiting { .. } => link.open_now(),
+            LinkState::Idle | LinkState::Closing => {}
+        }
     }
 
     /// Closes the streams of a link, then the link.

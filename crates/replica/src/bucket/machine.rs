@@ -4,7 +4,7 @@
 //! step; that one reconcile step sets up, retries, moves and removes. Commands are served one at a
 //! time; reads never wait for them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mcbp::VbId;
@@ -15,6 +15,7 @@ use super::event::{BucketEvent, LinkId, LinkReport, Moment, PollAnswer, Polled, 
 use super::failures::Failures;
 use super::link_state::{Decision, LinkState};
 use super::links::Links;
+use super::moves::MovesDone;
 use super::nodes::Nodes;
 use super::queue::Queue;
 use super::settings::Settings;
@@ -37,9 +38,12 @@ pub struct BucketMachine {
     pub(super) outages: Outages,
     /// The links of takeovers that failed after they began: their orders may still take effect.
     pub(super) interrupted: BTreeMap<VbId, LinkKey>,
+    /// vBuckets that became active here in this process, until a change names them.
+    pub(super) taken_over: BTreeSet<VbId>,
+    pub(super) moves_done: MovesDone,
     pub(super) lifecycle: Lifecycle,
     /// The time of the present event.
-    now: Duration,
+    pub(super) now: Duration,
     tasks: u64,
 }
 
@@ -67,6 +71,8 @@ impl BucketMachine {
             nodes: Nodes::default(),
             outages: Outages::default(),
             interrupted: BTreeMap::new(),
+            taken_over: BTreeSet::new(),
+            moves_done: MovesDone::default(),
             lifecycle: Lifecycle::Running,
             now: Duration::ZERO,
             tasks: 0,
@@ -79,6 +85,9 @@ impl BucketMachine {
         self.now = at.now;
         match event {
             BucketEvent::Command { ticket, command } => self.command(ticket, command, at, &mut fx),
+            BucketEvent::Producers { known, changed } => {
+                self.producers_are(known, &changed, &mut fx)
+            }
             BucketEvent::Link(id, report) => self.link(id, report, at, &mut fx),
             BucketEvent::Estimated(task, changes) => {
                 let until = at.now + self.settings.data_move;
@@ -111,11 +120,13 @@ impl BucketMachine {
     #[must_use]
     pub fn wake_at(&self) -> Option<Duration> {
         let command = self.queue.next_deadline(&self.settings);
-        self.links.next_due().into_iter().chain(command).min()
+        let states = self.nodes.states_due(self.now);
+        self.links.next_due().into_iter().chain(command).chain(states).min()
     }
 
     /// Takes the next step of every link, and answers settled commands.
     fn reconcile(&mut self, at: Moment, fx: &mut BucketEffects) {
+        self.hold_back(at.now);
         loop {
             // First, because the next command may need a link that has no wanted stream.
             while self.serve(at, fx) {}
@@ -130,22 +141,23 @@ impl BucketMachine {
     }
 
     fn advance(&mut self, index: usize, at: Moment, fx: &mut BucketEffects) {
+        self.renew(index, fx);
         let is_reserved = self.links.is_reserved(index);
         let Some(link) = self.links.at_mut(index) else { return };
         match link.decide(is_reserved, at.now) {
             Decision::Nothing => {}
             Decision::Connect => self.links.connect(index, fx),
             Decision::Rest => link.state = LinkState::Idle,
-            Decision::Abandon => {
-                link.state = LinkState::Idle;
-                fx.push(BucketEffect::Abandon(link.id));
-            }
+            Decision::Abandon => self.links.abandon(index, fx),
             Decision::Close => self.links.close(index, fx),
             Decision::SetUp => self.set_up(index, at, fx),
         }
     }
 
     fn set_up(&mut self, index: usize, at: Moment, fx: &mut BucketEffects) {
+        if self.nodes.states_due(at.now).is_some() {
+            return;
+        }
         let (nodes, node) = (&self.nodes, &self.settings.node);
         let held_back = self.copies.held_back(|vb| nodes.consumer_lacks(vb, node));
         let setup = self.links.next_setup(index, &held_back, at.now);
@@ -195,6 +207,7 @@ impl BucketMachine {
         at: Moment,
         fx: &mut BucketEffects,
     ) {
+        self.note_unclosed(id, &outcome);
         let Some(link) = self.links.live(id) else { return };
         // An answer from before the link went down: its streams are already due on the next link.
         if link.state != (LinkState::Up { running: Some(ticket) }) {

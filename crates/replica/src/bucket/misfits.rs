@@ -2,7 +2,7 @@
 //! a producer sends what is active there. Streams of others are refused with a status that does not
 //! say so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mcbp::{Side, VbId, VbState};
 
@@ -24,6 +24,31 @@ impl Misfits {
     /// Records the vBuckets of a node that are in another state than its role needs.
     pub(super) fn record(&mut self, side: Side, node: String, states: Vec<(VbId, VbState)>) {
         self.0.insert((side, node), states.into_iter().collect());
+    }
+
+    /// Adds a vBucket in such a state.
+    pub(super) fn add(&mut self, side: Side, node: &str, vb: VbId, state: VbState) {
+        self.0.entry((side, node.to_owned())).or_default().insert(vb, state);
+    }
+
+    /// Removes vBuckets that a node reports in a fitting state.
+    pub(super) fn remove(&mut self, side: Side, node: &str, vbs: impl Iterator<Item = VbId>) {
+        if let Some(states) = self.0.get_mut(&(side, node.to_owned()))
+            && !states.is_empty()
+        {
+            vbs.for_each(|vb| _ = states.remove(&vb));
+        }
+    }
+
+    /// Returns the vBuckets of a node in this state; `None` before it was recorded.
+    pub(super) fn in_state(
+        &self,
+        side: Side,
+        node: &str,
+        state: VbState,
+    ) -> Option<BTreeSet<VbId>> {
+        let states = self.0.get(&(side, node.to_owned()))?;
+        Some(states.iter().filter(|(_, of)| **of == state).map(|(&vb, _)| vb).collect())
     }
 
     /// Forgets nodes that are not polled any more.

@@ -6,7 +6,8 @@
 //! tables and in the model checker.
 //!
 //! - `machine`: handles events; the step that reconciles the desired state with the actual one
-//! - `queue`, `serve`: the queue of commands, and their answers
+//! - `queue`, `serve`: the queue of commands, and their answers; `work`, `changes`: changes and
+//!   restarts; `producers`: producers that change at run time; `held`: vBuckets that are active here
 //! - `links`, `link`: the table of links, and one of them; `link_state`: the next step of a link
 //! - `moves`, `steps`, `step_actions`: vBuckets that move to this node, and the next step of a move
 //! - `heal`, `failures`: recovery from failures, stalls and loops; `link_ends`, `fall`, `streak`:
@@ -17,6 +18,7 @@
 //! - `event`, `effect`, `command`, `failure`, `link_down`, `examine`, `settings`: the types of the
 //!   interface
 
+mod changes;
 mod command;
 mod copies;
 mod effect;
@@ -26,6 +28,7 @@ mod failure;
 mod failures;
 mod fall;
 mod heal;
+mod held;
 mod lines;
 mod link;
 mod link_down;
@@ -36,6 +39,7 @@ mod machine;
 mod misfits;
 mod moves;
 mod nodes;
+mod producers;
 mod queue;
 mod serve;
 mod settings;
@@ -45,8 +49,9 @@ mod step_actions;
 mod steps;
 mod streak;
 mod tally;
+mod work;
 
-pub use command::{BucketCommand, Change, CommandError, Done, MoveKind, MoveRequest};
+pub use command::{BucketCommand, Change, CommandError, Done, MoveKind, MoveRequest, Restart};
 pub use effect::{BucketEffect, BucketEffects, LogLevel, LogLine};
 pub use event::{
     BucketEvent, Finding, LinkId, LinkReport, Moment, PollAnswer, PollError, Polled, TaskId, millis,
@@ -56,7 +61,7 @@ pub use failure::{Cause, Examined, VbFailure};
 pub use link_down::{LinkDown, Reopen};
 pub use link_state::LinkPhase;
 pub use machine::BucketMachine;
-pub use moves::MovePhase;
+pub use moves::{MovePhase, MovesDone};
 pub use queue::{CHANGES_MAX, MOVES_MAX};
 pub use settings::Settings;
 pub use status::{BrokenLink, BrokenView, LinkView, MoveView, NodeView, StreamPhase, StreamView};

@@ -71,6 +71,15 @@ pub enum MovePhase {
     Examining,
 }
 
+/// How many moves have ended since the start of the bucket.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default, Serialize)]
+pub struct MovesDone {
+    /// vBuckets that became active here.
+    pub moved: u64,
+    /// Moves that failed, or whose turn did not come before their deadline.
+    pub failed: u64,
+}
+
 /// What to do with the move at the front.
 pub(super) enum MoveDecision {
     Wait,

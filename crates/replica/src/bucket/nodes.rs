@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use logline::value;
-use mcbp::{Seqno, Side, VbId};
+use mcbp::{Seqno, Side, VbId, VbState};
 
 use super::effect::{BucketEffect, BucketEffects};
 use super::event::{PollAnswer, Polled, millis};
@@ -26,7 +26,28 @@ pub(super) struct Nodes {
     errors: BTreeMap<String, String>,
     warnings: BTreeMap<String, String>,
     misfits: Misfits,
+    states: ConsumerStates,
 }
+
+/// What is known of the states of vBuckets at the consumer.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+enum ConsumerStates {
+    /// It is not polled, or did not answer its first poll.
+    #[default]
+    Unknown,
+    /// Its first poll runs; set-ups wait for it until then.
+    AwaitedUntil(Duration),
+    /// It last reported them at that time.
+    ReportedAt(Duration),
+}
+
+/// How long set-ups wait for the first report of states. It takes as long as a login, which the
+/// links need too; a node that takes longer must not delay replication.
+const STATES_WAIT: Duration = Duration::from_secs(1);
+
+/// Maximum ages of a poll after which the states are unknown: they are polled less often than
+/// seqnos.
+const STATES_MAX_AGES: u32 = 3;
 
 /// vBuckets that a node serves and did not serve at its previous poll.
 pub(super) struct Appeared {
@@ -48,8 +69,14 @@ impl Nodes {
         self.lags.follow(&sources, now);
         let producers = desired.producers().keys();
         let mut asked: BTreeSet<_> = producers.map(|name| (Side::Producer, name.clone())).collect();
-        if !asked.is_empty() {
-            asked.insert((Side::Consumer, settings.node.clone()));
+        if asked.is_empty() {
+            self.states = ConsumerStates::Unknown;
+        } else {
+            let consumer = (Side::Consumer, settings.node.clone());
+            if !self.polled.contains_key(&consumer) {
+                self.states = ConsumerStates::AwaitedUntil(now + STATES_WAIT);
+            }
+            asked.insert(consumer);
         }
         self.polled.retain(|node, _| asked.contains(node));
         for node in asked {
@@ -85,7 +112,13 @@ impl Nodes {
                 return None;
             }
             PollAnswer::Misfits(states) => {
-                self.misfits.record(side, node, states);
+                if side == Side::Consumer {
+                    self.states = match &states {
+                        Some(_) => ConsumerStates::ReportedAt(now),
+                        None => ConsumerStates::Unknown,
+                    };
+                }
+                self.misfits.record(side, node, states.unwrap_or_default());
                 return None;
             }
             PollAnswer::Seqnos(Ok(seqnos)) => {
@@ -118,7 +151,19 @@ impl Nodes {
         now: Duration,
     ) -> Vec<VbId> {
         match side {
-            Side::Consumer => self.lags.record_consumer(seqnos, now),
+            Side::Consumer => {
+                match seqnos {
+                    Some(seqnos) => {
+                        let vbs = seqnos.iter().map(|(vb, _)| *vb);
+                        self.misfits.remove(Side::Consumer, node, vbs);
+                    }
+                    None if matches!(self.states, ConsumerStates::AwaitedUntil(_)) => {
+                        self.states = ConsumerStates::Unknown;
+                    }
+                    None => {}
+                }
+                self.lags.record_consumer(seqnos, now)
+            }
             Side::Producer => self.lags.record_producer(node, seqnos, now),
         }
     }
@@ -160,6 +205,36 @@ impl Nodes {
     /// Whether the consumer, which has this name, answered its last poll without this vBucket.
     pub(super) fn consumer_lacks(&self, vb: VbId, consumer: &str) -> bool {
         !self.errors.contains_key(consumer) && self.lags.consumer_lacks(vb)
+    }
+
+    /// Returns until when set-ups wait for the first report of the consumer's states, if they do.
+    pub(super) fn states_due(&self, now: Duration) -> Option<Duration> {
+        match self.states {
+            ConsumerStates::AwaitedUntil(until) if until > now => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Returns the vBuckets that are active at the consumer; `None` where that is unknown or old.
+    pub(super) fn active_here(&self, settings: &Settings, now: Duration) -> Option<BTreeSet<VbId>> {
+        let ConsumerStates::ReportedAt(at) = self.states else { return None };
+        let max_age = settings.poll_max_age? * STATES_MAX_AGES;
+        if now.saturating_sub(at) > max_age {
+            return None;
+        }
+        self.misfits.in_state(Side::Consumer, &settings.node, VbState::Active)
+    }
+
+    /// Records that a vBucket has become active at the consumer, until the next report.
+    pub(super) fn note_active(&mut self, vb: VbId, consumer: &str) {
+        if matches!(self.states, ConsumerStates::ReportedAt(_)) {
+            self.misfits.add(Side::Consumer, consumer, vb, VbState::Active);
+        }
+    }
+
+    /// Forgets that a vBucket is active at the consumer.
+    pub(super) fn forget_active(&mut self, vb: VbId, consumer: &str) {
+        self.misfits.remove(Side::Consumer, consumer, std::iter::once(vb));
     }
 
     /// Returns when the consumer last reported its seqnos.

@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use mcbp::VbId;
 
-use super::command::{Change, CommandError};
+use super::command::CommandError;
 use super::moves::Move;
 use super::settings::Settings;
+use super::work::Work;
 use crate::link::Ticket;
 use crate::plan::VBUCKETS_MAX;
 
@@ -37,7 +38,7 @@ pub(super) struct QueuedCommand {
 /// The work of a [`QueuedCommand`].
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Job {
-    Change(Change),
+    Work(Box<Work>),
     Move(Box<Move>),
 }
 
@@ -45,7 +46,15 @@ impl Job {
     pub(super) const fn as_move(&self) -> Option<&Move> {
         match self {
             Self::Move(moving) => Some(moving),
-            Self::Change(_) => None,
+            Self::Work(_) => None,
+        }
+    }
+
+    /// Returns the first producer in the command that is not configured, if any.
+    pub(super) fn unknown_producer(&self, is_known: impl Fn(&str) -> bool) -> Option<&str> {
+        match self {
+            Self::Work(work) => work.unknown_producer(is_known),
+            Self::Move(moving) => Some(moving.from()).filter(|name| !is_known(name)),
         }
     }
 
@@ -55,7 +64,7 @@ impl Job {
     /// not fail the rest of its set.
     fn turn_limit(&self, settings: &Settings) -> Duration {
         match self {
-            Self::Change(_) => settings.command,
+            Self::Work(_) => settings.command,
             Self::Move(_) => settings.takeover_step(),
         }
     }
@@ -86,7 +95,7 @@ impl Queue {
         now: Duration,
     ) -> Result<(), CommandError> {
         let is_full = match &job {
-            Job::Change(_) => self.waiting.len() - self.moves().count() >= CHANGES_MAX,
+            Job::Work(_) => self.waiting.len() - self.moves().count() >= CHANGES_MAX,
             Job::Move(moving) => {
                 if let Some(from) = self.moving_from(moving.vb()) {
                     return Err(CommandError::AlreadyMoving { vb: moving.vb(), from });
@@ -126,8 +135,21 @@ impl Queue {
     pub(super) fn front_move(&mut self) -> Option<&mut Move> {
         match self.waiting.front_mut() {
             Some(QueuedCommand { job: Job::Move(moving), .. }) => Some(moving),
-            Some(QueuedCommand { job: Job::Change(_), .. }) | None => None,
+            Some(QueuedCommand { job: Job::Work(_), .. }) | None => None,
         }
+    }
+
+    /// Returns the change or restart at the front, if one is served.
+    pub(super) fn front_work(&mut self) -> Option<&mut Work> {
+        match self.waiting.front_mut() {
+            Some(QueuedCommand { job: Job::Work(work), deadline: Some(_), .. }) => Some(work),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Returns the move at the front, once it is begun.
+    pub(super) fn begun_move(&self) -> Option<&Move> {
+        self.waiting.front().filter(|front| front.deadline.is_some())?.job.as_move()
     }
 
     fn moves(&self) -> impl Iterator<Item = &Move> {
@@ -153,7 +175,7 @@ impl Queue {
             return;
         };
         let limit = match job {
-            Job::Change(_) => settings.command,
+            Job::Work(_) => settings.command,
             Job::Move(moving) if moving.is_taking_over() => settings.takeover_step(),
             Job::Move(_) => return,
         };

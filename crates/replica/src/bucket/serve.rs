@@ -1,18 +1,17 @@
 //! Serves the command at the front of the queue: begins it, and answers it when it is settled or
-//! its deadline has passed. The steps of a move are in `steps.rs`.
+//! its deadline has passed. Changes and restarts are in
+//! `changes.rs`, the steps of a move in `steps.rs`.
 
 use std::time::Duration;
 
-use mcbp::VbId;
-
-use super::command::{BucketCommand, Change, CommandError, Done};
+use super::command::{BucketCommand, CommandError, Done};
 use super::effect::{BucketEffect, BucketEffects, LogLevel, LogLine};
 use super::event::Moment;
-use super::failure::{Cause, VbFailure};
 use super::link::Link;
 use super::machine::{BucketMachine, Lifecycle};
 use super::moves::Move;
 use super::queue::{Job, QueuedCommand};
+use super::work::{Order, Work};
 use crate::link::Ticket;
 use crate::plan::Desired;
 
@@ -32,7 +31,12 @@ impl BucketMachine {
             Err(error) => Err(error),
             Ok(()) => match command {
                 BucketCommand::Change(change) => {
-                    self.queue.push(ticket, Job::Change(change), at.now)
+                    let work = Box::new(Work::new(Order::Change(change)));
+                    self.queue.push(ticket, Job::Work(work), at.now)
+                }
+                BucketCommand::Restart(restart) => {
+                    let work = Box::new(Work::new(Order::Restart(restart)));
+                    self.queue.push(ticket, Job::Work(work), at.now)
                 }
                 BucketCommand::Move(request) => {
                     self.queue.push(ticket, Job::Move(Box::new(Move::new(request))), at.now)
@@ -107,21 +111,24 @@ impl BucketMachine {
         self.refuse_late(at, fx);
         let Some(mut front) = self.queue.pop() else { return false };
         let Some(deadline) = front.deadline else {
-            front.deadline = Some(match &mut front.job {
-                Job::Change(change) => self.begin_change(change, at, fx),
-                Job::Move(moving) => self.begin_move(moving, at, fx),
-            });
-            self.queue.put_back(front);
+            match self.begin_front(&mut front.job, at, fx) {
+                Ok(deadline) => {
+                    front.deadline = Some(deadline);
+                    self.queue.put_back(front);
+                    self.hold_back(at.now);
+                }
+                Err(error) => fx.push(BucketEffect::Answer(front.ticket, Err(error))),
+            }
             return true;
         };
         let is_late = deadline <= at.now;
         match &front.job {
-            Job::Change(change) if is_late || self.is_settled(change) => {
+            Job::Work(work) if is_late || self.is_settled(work) => {
                 self.queue.note_progress(at.now);
-                fx.push(BucketEffect::Answer(front.ticket, self.result_of(change)));
+                fx.push(BucketEffect::Answer(front.ticket, self.result_of(work)));
                 true
             }
-            Job::Change(_) => {
+            Job::Work(_) => {
                 self.queue.put_back(front);
                 false
             }
@@ -129,76 +136,29 @@ impl BucketMachine {
         }
     }
 
+    /// Begins a command. Its producers may have been removed from the configuration while it was
+    /// queued.
+    fn begin_front(
+        &mut self,
+        job: &mut Job,
+        at: Moment,
+        fx: &mut BucketEffects,
+    ) -> Result<Duration, CommandError> {
+        if let Some(name) = job.unknown_producer(|name| self.settings.producers.contains(name)) {
+            return Err(CommandError::NoProducer { producer: name.to_owned() });
+        }
+        match job {
+            Job::Work(work) => self.begin(work, at, fx),
+            Job::Move(moving) => Ok(self.begin_move(moving, at, fx)),
+        }
+    }
+
     /// Refuses the commands whose turn did not come before their deadline.
     fn refuse_late(&mut self, at: Moment, fx: &mut BucketEffects) {
         let waiting = self.queue.len();
-        for QueuedCommand { ticket, .. } in self.queue.take_expired(&self.settings, at.now) {
+        for QueuedCommand { ticket, job, .. } in self.queue.take_expired(&self.settings, at.now) {
+            self.moves_done.failed += u64::from(job.as_move().is_some());
             fx.push(BucketEffect::Answer(ticket, Err(CommandError::Busy { waiting })));
         }
-    }
-
-    /// Applies the change to the desired map. Returns the deadline of the command.
-    fn begin_change(&mut self, change: &Change, at: Moment, fx: &mut BucketEffects) -> Duration {
-        match change {
-            Change::All(desired) => self.desired = desired.clone(),
-            Change::Add(added) => {
-                for (producer, vbs) in added.producers() {
-                    vbs.iter().for_each(|vb| self.desired.assign(vb, Some(producer)));
-                }
-            }
-            Change::One { vb, from } => self.desired.assign(*vb, from.as_deref()),
-            Change::Connections(connections) => self.connections = *connections,
-        }
-        self.spread(fx);
-        self.retry_now(change);
-        at.now + self.settings.command
-    }
-
-    /// Ends the backoff of the vBuckets concerned, and of their links: the operator asked for them.
-    fn retry_now(&mut self, change: &Change) {
-        let concerns = |vb| !matches!(change, Change::Connections(_)) && change.concerns(vb);
-        for link in self.links.iter_mut() {
-            if link.wanted.streams().keys().any(|&vb| concerns(vb)) {
-                link.streak.forget();
-                self.failures.link_loops.reset(link.id.index);
-            }
-            link.retry_now(concerns);
-            for &vb in link.wanted.streams().keys().filter(|&&vb| concerns(vb)) {
-                self.failures.loops.reset(vb);
-            }
-        }
-    }
-
-    fn is_settled(&self, change: &Change) -> bool {
-        self.links.iter().all(|link| match change {
-            Change::All(_) | Change::Connections(_) => link.is_settled(),
-            Change::Add(added) => {
-                let mut vbs = added.producers().values().flat_map(|vbs| vbs.iter());
-                vbs.all(|vb| link.is_settled_for(vb))
-            }
-            Change::One { vb, .. } => link.is_settled_for(*vb),
-        })
-    }
-
-    /// Returns the result of a change, settled or not.
-    fn result_of(&self, change: &Change) -> Result<Done, CommandError> {
-        let failures = self.links.iter().flat_map(|link| {
-            let failures = link.failures(|vb| change.concerns(vb));
-            failures.map(|(vb, cause)| self.failure(vb, &link.key.producer, cause))
-        });
-        let failures: Vec<_> = failures.collect();
-        let open = self.links.iter().map(|link| link.wanted.open_count()).sum();
-        if failures.is_empty() {
-            Ok(Done::Changed { open })
-        } else {
-            Err(CommandError::Failed(failures))
-        }
-    }
-
-    /// Returns the failure of one vBucket of this bucket.
-    pub(super) fn failure(&self, vb: VbId, producer: &str, cause: Cause) -> VbFailure {
-        let cause = self.with_misfit(vb, producer, cause);
-        let (bucket, producer) = (self.settings.bucket.clone(), producer.to_owned());
-        VbFailure { bucket, producer, vb, cause }
     }
 }

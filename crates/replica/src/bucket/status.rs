@@ -11,7 +11,7 @@ use super::link::Link;
 use super::link_down::LinkDown;
 use super::link_state::LinkPhase;
 use super::machine::BucketMachine;
-use super::moves::MovePhase;
+use super::moves::{MovePhase, MovesDone};
 use super::tally::Tally;
 use crate::lag::Lag;
 use crate::link::ReasonCode;
@@ -31,6 +31,8 @@ pub enum StreamPhase {
     RollingBack,
     /// Replicating.
     Open,
+    /// Not asked for, because the vBucket is active at the consumer.
+    HeldBack,
     /// Failed or ended; retried after its backoff.
     Waiting,
 }
@@ -169,16 +171,29 @@ impl BucketMachine {
 
     /// Returns the producers of all links, each once.
     pub fn producers(&self) -> impl Iterator<Item = &str> {
+        let links = self.links.iter().filter(|link| self.is_shown(link));
         let names: std::collections::BTreeSet<_> =
-            self.links.iter().map(|link| link.key.producer.as_str()).collect();
+            links.map(|link| link.key.producer.as_str()).collect();
         names.into_iter()
     }
 
-    /// Returns every link, except stopped ones left over from a larger number of connections.
+    /// Returns every link, except stopped ones left over from a larger number of connections, or
+    /// from a producer that was removed.
     pub fn links(&self) -> impl Iterator<Item = LinkView<'_>> {
-        let count = self.connections.count();
-        let is_shown = move |link: &&Link| !link.is_stopped() || link.key.connection < count;
-        self.links.iter().filter(is_shown).map(|link| link.view(self.is_unresponsive(link)))
+        let shown = self.links.iter().filter(|link| self.is_shown(link));
+        shown.map(|link| link.view(self.is_unresponsive(link)))
+    }
+
+    fn is_shown(&self, link: &Link) -> bool {
+        let is_configured = self.settings.producers.contains(&link.key.producer)
+            && link.key.connection < self.connections.count();
+        is_configured || link.is_in_use()
+    }
+
+    /// Returns the number of moves that have ended since the start.
+    #[must_use]
+    pub const fn moves_done(&self) -> MovesDone {
+        self.moves_done
     }
 
     /// Returns the wanted streams of a link in ascending order.
@@ -199,6 +214,12 @@ impl BucketMachine {
                 None => Cause::Stream(error),
             });
         let last_error = last_error.map(|cause| self.with_misfit(vb, producer, cause));
+        let last_error = match stream.phase {
+            wanted::WantedPhase::Held => {
+                Some(Cause::ActiveHere { node: self.settings.node.clone() })
+            }
+            _ => last_error,
+        };
         StreamView {
             vb,
             phase: stream.phase.into(),
@@ -297,6 +318,7 @@ impl From<wanted::WantedPhase> for StreamPhase {
             wanted::WantedPhase::Due => Self::Due,
             wanted::WantedPhase::Asked => Self::Asked,
             wanted::WantedPhase::Open => Self::Open,
+            wanted::WantedPhase::Held => Self::HeldBack,
             wanted::WantedPhase::Waiting { .. } => Self::Waiting,
         }
     }

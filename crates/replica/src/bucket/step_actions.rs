@@ -18,6 +18,11 @@ impl BucketMachine {
         moving: &Move,
         fx: &mut BucketEffects,
     ) -> (MoveStep, Duration) {
+        if self.is_active_here(moving.vb())
+            && let MoveDecision::Step(step, limit) = self.examine_held(moving, fx)
+        {
+            return (step, limit);
+        }
         match moving.request.kind {
             MoveKind::WithData => (self.open_stream(moving, fx), self.settings.command),
             MoveKind::Takeover => (self.close_or_refuse(moving, fx), self.settings.takeover_step()),

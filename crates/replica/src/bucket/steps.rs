@@ -7,7 +7,7 @@ use super::command::{CommandError, Done};
 use super::effect::{BucketEffect, BucketEffects};
 use super::event::{Finding, Moment, millis};
 use super::failure::Cause;
-use super::link::StreamResult;
+use super::link::{Link, StreamResult};
 use super::machine::BucketMachine;
 use super::moves::{Move, MoveDecision, MoveStep};
 use super::queue::{Job, QueuedCommand};
@@ -64,16 +64,18 @@ impl BucketMachine {
 
     fn decide(&mut self, moving: &mut Move, fx: &mut BucketEffects) -> MoveDecision {
         let vb = moving.vb();
-        let Some(link) = self.links.of_key(&moving.link_key(self.connections)) else {
-            return MoveDecision::Wait;
-        };
-        let (stream, down) = (link.stream_result(vb), link.down());
+        // A vBucket that is active here is examined without a link.
+        let link = self.links.of_key(&moving.link_key(self.connections));
+        let stream = link.map_or(StreamResult::Pending, |link| link.stream_result(vb));
+        let down = link.and_then(Link::down);
         match (&mut moving.step, stream, down) {
             (MoveStep::Opening, StreamResult::Open, _) => self.estimate(moving, fx),
             (MoveStep::Opening, StreamResult::Failed(cause), _) => {
                 self.stream_failed(moving, cause, fx)
             }
+            (MoveStep::Opening, StreamResult::Held, _) => self.examine_held(moving, fx),
             (MoveStep::Closing, _, Some(cause)) => self.examine(moving, cause, false, fx),
+            (MoveStep::Copying { .. }, StreamResult::Held, _) => self.examine_held(moving, fx),
             // No takeover has begun, so there is nothing to examine.
             (MoveStep::Copying { .. }, StreamResult::Failed(cause), _) => {
                 MoveDecision::Done(Err(cause))
@@ -102,6 +104,10 @@ impl BucketMachine {
             (MoveStep::Examining { finding, .. }, ..) => match finding.take() {
                 None => MoveDecision::Wait,
                 Some(Finding::Moved) => MoveDecision::Done(Ok(())),
+                Some(Finding::NotMoved(cause)) if self.was_old(vb, &cause) => {
+                    let (step, limit) = self.first_step(moving, fx);
+                    MoveDecision::Step(step, limit)
+                }
                 Some(Finding::NotMoved(cause)) => {
                     moving.was_examined = true;
                     MoveDecision::Done(Err(cause))
@@ -161,6 +167,11 @@ impl BucketMachine {
                 fx.push(BucketEffect::info(text));
                 // The vBucket may be active here without a takeover of this command.
                 self.desired.assign(vb, None);
+                self.taken_over.insert(vb);
+                self.nodes.note_active(vb, &self.settings.node);
+                self.moves_done.moved += 1;
+                let from = from.to_owned();
+                fx.push(BucketEffect::Moved { vb, from, elapsed_ms });
                 Ok(Done::Moved { elapsed_ms })
             }
             Err(cause) => {
@@ -172,6 +183,7 @@ impl BucketMachine {
                 );
                 fx.push(BucketEffect::warn(text));
                 self.desired = std::mem::take(&mut moving.before);
+                self.moves_done.failed += 1;
                 Err(CommandError::Failed(vec![failure]))
             }
         };

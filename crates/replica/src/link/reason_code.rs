@@ -39,6 +39,8 @@ pub enum ReasonCode {
     Loop,
     /// The producer's estimate allows no takeover.
     Estimate,
+    /// The vBucket is active at the consumer, so that it is not asked for.
+    ActiveHere,
     /// A move of the vBucket is queued or running.
     AlreadyMoving,
     /// The queue of commands is full, or made no progress.
@@ -69,6 +71,7 @@ impl ReasonCode {
             Self::Shut => "shut",
             Self::Loop => "loop",
             Self::Estimate => "estimate",
+            Self::ActiveHere => "active-here",
             Self::AlreadyMoving => "already-moving",
             Self::Busy => "busy",
             Self::Stopping => "stopping",

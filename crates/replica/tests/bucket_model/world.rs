@@ -506,7 +506,7 @@ impl World {
             BucketEffect::Cancel(task) => drop(self.tasks.remove(&task)),
             BucketEffect::Answer(ticket, result) => self.answered(ticket, &result, mistake),
             BucketEffect::GiveUp(..) => panic!("nothing stands still here"),
-            BucketEffect::Poll(_) | BucketEffect::Log(_) => {}
+            BucketEffect::Poll(_) | BucketEffect::Log(_) | BucketEffect::Moved { .. } => {}
         }
     }
 

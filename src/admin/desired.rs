@@ -1,0 +1,123 @@
+//! `/api/v1/desired`: what is wanted, by whom, and what is in force.
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json, Payload};
+use desired::{BucketMaps, Mark};
+use replica::plan::VbSet;
+use serde_json::{Value, json};
+
+use super::body::{self, OneOrAll};
+use super::commands::{client, to_its_end};
+use super::error::ApiError;
+use super::state::State;
+use crate::clock::utc_ms;
+use crate::config::MapSource;
+use crate::sources::{BucketDropped, Maps, Sources};
+
+/// `GET /api/v1/desired`.
+pub(super) async fn read(state: Data<State>) -> Json<Value> {
+    Json(view(&state.sources))
+}
+
+/// `POST /api/v1/desired/discard`: drops what was changed at run time.
+pub(super) async fn discard(
+    state: Data<State>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<Json<Value>, ApiError> {
+    let OneOrAll { bucket } = body::json(payload).await?;
+    if let Some(bucket) = &bucket {
+        state.bucket(bucket)?;
+    }
+    let sources = state.sources.clone();
+    let what = bucket.as_deref().unwrap_or("all");
+    let what = format!("discard bucket={what} client={}", client(&request));
+    to_its_end(what, async move { sources.discard(bucket.as_deref()).await }).await?;
+    Ok(Json(view(&state.sources)))
+}
+
+/// Source, overlay and what is in force.
+pub(super) fn view(sources: &Sources) -> Value {
+    let (config, maps) = (sources.config(), sources.maps());
+    let source = match &config.source {
+        MapSource::File => json!({ "kind": "file", "file": config.path.display().to_string() }),
+        MapSource::Etcd(etcd) => {
+            json!({ "kind": "etcd", "endpoints": etcd.endpoints, "prefix": etcd.prefix })
+        }
+    };
+    let buckets: Vec<_> =
+        maps.buckets().iter().map(|(name, bucket)| of_bucket(name, bucket, &maps)).collect();
+    json!({ "source": source, "buckets": buckets })
+}
+
+fn of_bucket(name: &str, bucket: &BucketMaps, maps: &Maps) -> Value {
+    let dropped: Vec<_> = maps.dropped(name).map(dropped).collect();
+    json!({
+        "bucket": name,
+        "revision": bucket.revision(),
+        "source": bucket.source(),
+        "in_force": bucket.in_force(),
+        "drift": drift(bucket),
+        "dropped": dropped,
+    })
+}
+
+/// What differs from the source, and who changed it when.
+fn drift(bucket: &BucketMaps) -> Vec<Value> {
+    let (overlay, source) = (bucket.overlay(), &bucket.source().replicate);
+    let mut drift = Vec::new();
+    for it in &overlay.assigned {
+        // One line for each producer that the source has instead.
+        let mut parts: Vec<(Option<&str>, VbSet)> = Vec::new();
+        for vb in it.vbuckets.iter() {
+            let from = source.source(vb);
+            match parts.iter_mut().find(|(known, _)| *known == from) {
+                Some((_, vbs)) => _ = vbs.insert(vb),
+                None => parts.push((from, std::iter::once(vb).collect())),
+            }
+        }
+        for (of_source, vbs) in parts {
+            let what = json!({
+                "what": "replicate", "vbuckets": vbs, "from": it.from, "source": of_source,
+            });
+            drift.push(marked(what, &it.mark));
+        }
+    }
+    if let Some(set) = &overlay.connections {
+        let what = json!({
+            "what": "connections",
+            "connections": set.connections,
+            "source": bucket.source().connections,
+        });
+        drift.push(marked(what, &set.mark));
+    }
+    for it in &overlay.paused {
+        drift.push(marked(json!({ "what": "pause", "vbuckets": it.vbuckets }), &it.mark));
+    }
+    for it in &overlay.taken_over {
+        let what = json!({ "what": "takeover", "vbuckets": it.vbuckets, "from": it.from });
+        drift.push(marked(what, &it.mark));
+    }
+    drift
+}
+
+fn dropped(it: &BucketDropped) -> Value {
+    let BucketDropped { dropped, at_ms, .. } = it;
+    let vbuckets = Some(&dropped.vbuckets).filter(|vbs| !vbs.is_empty());
+    let what = json!({
+        "why": dropped.why,
+        "vbuckets": vbuckets,
+        "from": dropped.from,
+        "connections": dropped.connections,
+        "dropped_at": utc_ms(*at_ms),
+    });
+    marked(what, &dropped.mark)
+}
+
+fn marked(mut what: Value, mark: &Mark) -> Value {
+    if let Some(fields) = what.as_object_mut() {
+        fields.insert("by".to_owned(), mark.by.clone().into());
+        fields.insert("at".to_owned(), utc_ms(mark.at_ms).into());
+    }
+    what
+}

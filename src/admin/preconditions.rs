@@ -1,0 +1,48 @@
+//! What a request says besides its body: the revision that it rests on, and whether it only asks
+//! what would happen.
+
+use actix_web::http::header::{ETAG, IF_MATCH};
+use actix_web::web::Query;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
+use serde::Deserialize;
+
+use super::error::ApiError;
+
+/// The query of a change.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Options {
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// Whether the request only asks what would happen.
+pub(super) fn is_dry_run(request: &HttpRequest) -> Result<bool, ApiError> {
+    let wrong = |error| ApiError::Wrong(format!("invalid query: {error}: give dry_run=true"));
+    let options = Query::<Options>::from_query(request.query_string()).map_err(wrong)?;
+    Ok(options.dry_run)
+}
+
+/// The revision that the bucket must have; `None` for any.
+pub(super) fn if_match(request: &HttpRequest) -> Result<Option<u64>, ApiError> {
+    let mut tags = request.headers().get_all(IF_MATCH);
+    let (Some(tag), None) = (tags.next(), tags.next()) else {
+        return match request.headers().contains_key(IF_MATCH) {
+            true => Err(ApiError::Wrong("If-Match: give one revision, such as \"7\"".to_owned())),
+            false => Ok(None),
+        };
+    };
+    let text = tag.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let wrong = |_| ApiError::Wrong(format!("If-Match {text:?}: give a revision, such as \"7\""));
+    text.trim_matches('"').parse().map(Some).map_err(wrong)
+}
+
+/// An answer about a bucket of this revision.
+pub(super) fn tagged(revision: u64) -> HttpResponseBuilder {
+    let mut response = HttpResponse::Ok();
+    response.insert_header((ETAG, format!("\"{revision}\"")));
+    response
+}

@@ -1,0 +1,29 @@
+//! Times as the API and the log write them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use jiff::Timestamp;
+
+/// A time in UTC as RFC 3339, to the millisecond.
+#[must_use]
+pub fn utc(at: SystemTime) -> String {
+    // Years beyond 9999 have no such form; no clock is there.
+    Timestamp::try_from(at).map(|at| format!("{at:.3}")).unwrap_or_default()
+}
+
+/// The same of milliseconds since 1970.
+#[must_use]
+pub fn utc_ms(ms: u64) -> String {
+    UNIX_EPOCH.checked_add(Duration::from_millis(ms)).map(utc).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_utc_to_the_millisecond() {
+        assert_eq!(utc_ms(1_764_378_123_004), "2025-11-29T01:02:03.004Z");
+        assert_eq!(utc_ms(u64::MAX), "");
+    }
+}

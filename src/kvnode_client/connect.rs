@@ -1,0 +1,157 @@
+//! Which node a command asks, as which user, and the connection.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+use kvnode::cli::{Written, password, written};
+use mcbp::{Feature, FrameBuilder, Opcode, VbId, VbState};
+use relay::{Client, Deadlines, Endpoint, Login, Secret, Tls, TlsFiles};
+
+use super::args::At;
+use super::failure::Failure;
+use crate::sample::vbucket_of;
+
+const NODE: &str = "127.0.0.1:11210";
+const BUCKET: &str = "default";
+const FEATURES: &[Feature] = &[Feature::JSON, Feature::MUTATION_SEQNO, Feature::XERROR];
+/// The vBuckets of a bucket whose node does not tell how many there are.
+const VBUCKETS: u16 = 1024;
+
+/// A node that a command asks.
+pub(super) struct Node {
+    pub(super) address: String,
+    pub(super) bucket: String,
+    pub(super) client: Client,
+}
+
+impl Node {
+    pub(super) async fn connect(at: &At) -> Result<Self, Failure> {
+        let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let (endpoint, bucket) = target(at, env)?;
+        let login = Login {
+            bucket: Some(&bucket),
+            agent: concat!("kvnode/", env!("CARGO_PKG_VERSION")),
+            features: FEATURES,
+            deadlines: Deadlines::default(),
+        };
+        let client = Client::connect(&endpoint, login).await?;
+        Ok(Self { address: endpoint.address, bucket, client })
+    }
+
+    /// How many vBuckets the bucket has, which decides on the vBucket of a key.
+    pub(super) async fn vbuckets(&mut self) -> Result<u16, Failure> {
+        let stats = self.client.stats("").await?;
+        let count = stats.iter().find(|(name, _)| name == "ep_max_vbuckets");
+        Ok(count.and_then(|(_, count)| count.parse().ok()).unwrap_or(VBUCKETS))
+    }
+
+    /// The vBucket of a key, unless another one is `given`.
+    pub(super) async fn vbucket(
+        &mut self,
+        key: &[u8],
+        given: Option<u16>,
+    ) -> Result<VbId, Failure> {
+        match given {
+            Some(vb) => Ok(VbId(vb)),
+            None => Ok(vbucket_of(key, self.vbuckets().await?)),
+        }
+    }
+
+    /// The state of a vBucket; `None` where the node does not have it, or does not say.
+    pub(super) async fn state(&mut self, vb: VbId) -> Option<VbState> {
+        let request = FrameBuilder::request(Opcode::GET_VBUCKET).vbucket(vb);
+        let response = self.client.ask(request).await.ok()?;
+        VbState::from_wire(u32::from(*response.value.last()?))
+    }
+}
+
+/// The node and the bucket that the command line means. `env` reads the environment.
+pub(super) fn target(
+    at: &At,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<(Endpoint, String), Failure> {
+    let file = at.config.as_deref().map(written).transpose().map_err(Failure::wrong)?;
+    let address = address(at, file.as_ref())?;
+    let bucket = at.bucket.clone().or_else(|| file.as_ref()?.buckets.first().cloned());
+    let (user, secret) = user(at, file.as_ref(), env)?;
+    let tls = tls(at, file.as_ref(), &address)?;
+    let endpoint = Endpoint::new("node", address, user, secret);
+    let endpoint = tls.into_iter().fold(endpoint, Endpoint::with_tls);
+    Ok((endpoint, bucket.unwrap_or_else(|| BUCKET.to_owned())))
+}
+
+fn address(at: &At, file: Option<&Written>) -> Result<String, Failure> {
+    if let Some(node) = &at.node {
+        let port = node.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+        let is_port = port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|p| p != 0));
+        return if is_port {
+            Ok(node.clone())
+        } else {
+            let text = format!("--node {node:?}: give HOST:PORT, such as {NODE} or [::1]:11210");
+            Err(Failure::wrong(text))
+        };
+    }
+    let Some(listen) = file.and_then(|file| file.listen) else { return Ok(NODE.to_owned()) };
+    if listen.port() == 0 {
+        let text = format!("the file says listen = \"{listen}\", any free port: give --node");
+        return Err(Failure::wrong(text));
+    }
+    Ok(SocketAddr::new(reachable(listen.ip()), listen.port()).to_string())
+}
+
+/// Where a node that listens on `ip` is reached on the same machine.
+const fn reachable(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    }
+}
+
+fn user(
+    at: &At,
+    file: Option<&Written>,
+    env: impl Fn(&str) -> Option<String>,
+) -> Result<(String, Secret), Failure> {
+    let users = file.map(|file| file.users.as_slice()).unwrap_or_default();
+    let first = users.first().map(|(name, _)| name.clone());
+    let name = at.username.clone().or_else(|| env("KVNODE_USERNAME")).or(first);
+    let name = name.ok_or_else(|| {
+        Failure::wrong("no user: give --username NAME, or --config with the file of the node")
+    })?;
+    if let Some(path) = &at.password_file {
+        let secret = password(path).map_err(|what| Failure::wrong(format!("password: {what}")))?;
+        return Ok((name, secret));
+    }
+    if let Some(text) = env("KVNODE_PASSWORD") {
+        return Ok((name, Secret::new(text)));
+    }
+    match users.iter().find(|(known, _)| *known == name) {
+        Some((_, secret)) => Ok((name, secret.clone())),
+        None => Err(Failure::wrong(format!(
+            "no password of user {name:?}: give --password-file FILE or set KVNODE_PASSWORD"
+        ))),
+    }
+}
+
+fn tls(at: &At, file: Option<&Written>, address: &str) -> Result<Option<Tls>, Failure> {
+    let Some(ca) = &at.ca else {
+        let of_file = file.filter(|_| at.node.is_none());
+        return match of_file.and_then(|file| file.certificate.as_ref()) {
+            None => Ok(None),
+            Some(certificate) => Err(Failure::wrong(format!(
+                "the node uses TLS: give --ca FILE with the authority of its certificate, \
+                 {certificate:?}"
+            ))),
+        };
+    };
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let identity: Option<(&Path, &Path)> = at.certificate.as_deref().zip(at.key_file.as_deref());
+    let server_name = at.server_name.as_deref().unwrap_or(host);
+    let loaded = Tls::load(TlsFiles { ca, identity, server_name });
+    loaded.map(Some).map_err(|problems| {
+        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        Failure::wrong(problems.join("; "))
+    })
+}

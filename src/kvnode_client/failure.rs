@@ -1,0 +1,48 @@
+//! Why a command has no good answer, and the exit code that says so.
+
+use relay::{Fault, LinkError};
+use serde_json::{Value, json};
+
+const FAILED: u8 = 1;
+const WRONG: u8 = 2;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) exit: u8,
+    /// One line: what, where, what to do.
+    pub(super) text: String,
+    /// Further fields for programs, beside the text.
+    pub(super) details: Value,
+}
+
+impl Failure {
+    /// The command line or a file is wrong.
+    pub(super) fn wrong(text: impl Into<String>) -> Self {
+        Self { exit: WRONG, text: text.into(), details: json!({}) }
+    }
+
+    /// The node did not do it.
+    pub(super) fn failed(text: impl Into<String>, details: Value) -> Self {
+        Self { exit: FAILED, text: text.into(), details }
+    }
+}
+
+impl From<LinkError> for Failure {
+    fn from(error: LinkError) -> Self {
+        let address = &error.peer.address;
+        let (exit, remedy) = match &error.fault {
+            Fault::Connect { .. } => (FAILED, ": is it running, is --node right?"),
+            Fault::TimedOut { .. } => (FAILED, ": is it a data node, does it use TLS (--ca)?"),
+            Fault::Closed { .. } | Fault::Broken { .. } => {
+                (FAILED, ": is it a data node, does it use TLS (--ca)? Its log may say why")
+            }
+            Fault::Tls(_) => (FAILED, ": the options are --ca FILE and --server-name"),
+            Fault::Login { .. } => (WRONG, ""),
+            Fault::NoBucket { .. } => (WRONG, ": give another --bucket"),
+            _ => (FAILED, ""),
+        };
+        let text = format!("{error}{remedy}");
+        Self { exit, text, details: json!({ "node": &**address }) }
+    }
+}

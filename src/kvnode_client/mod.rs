@@ -1,0 +1,46 @@
+//! The program `kvnode`: runs a data node, or asks a running one.
+//!
+//! The node itself is in the package `kvnode`. The commands here are a client of the binary
+//! protocol; they work with any node that speaks it.
+//!
+//! - `args`: the command line; `connect`: which node to ask, as which user
+//! - `ask`: from a command to its answer; `documents`, `vbuckets`, `stats`, `seed`: the commands
+//! - `refusal`: what an error status means, in words; `failure`: why there is no good answer
+//! - `answer`: the output
+
+mod answer;
+mod args;
+mod ask;
+mod connect;
+mod documents;
+mod failure;
+mod refusal;
+mod seed;
+mod stats;
+mod vbuckets;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use self::answer::Answer;
+use self::args::{Cli, Command};
+
+/// Runs the program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Cli { node, command } = Cli::parse();
+    match command {
+        None => kvnode::cli::run(&node),
+        Some(Command::Completions { shell }) => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "kvnode", &mut text);
+            let json = serde_json::Value::Null;
+            answer::finish(Ok(Answer { text, json, failure: None }), false)
+        }
+        Some(Command::Ask(asked)) => answer::finish(ask::ask(&asked), asked.at().json),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! The sources of the desired maps, and what is in force: the one place that knows what is wanted.
+//!
+//! The rules are in the package `desired`. Here they meet the file of the state (`state`), the
+//! configuration file (`reload`), etcd, and the running replication (`settle`). What is changed is
+//! on disk before it takes effect, and before anybody is told so.
+
+mod change;
+mod maps;
+mod moves;
+mod reload;
+mod settle;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use dcp_actors::ReplicationHandle;
+use desired::{Entry, Mark};
+use logline::value;
+use relay::Endpoint;
+use tokio::sync::{Mutex as Turn, Notify};
+
+use self::settle::Settling;
+use self::state::StateFolder;
+use crate::config::Config;
+use crate::logging::Asked;
+
+pub use self::change::{ChangeError, Changed};
+pub use self::maps::{BucketDropped, Kind, Maps};
+pub use self::reload::{LastReload, ReloadError, Reloaded};
+pub use self::state::StateError;
+
+/// The desired maps of this process; cheap to clone.
+#[derive(Clone)]
+pub struct Sources(Arc<Inner>);
+
+struct Inner {
+    asked: Asked,
+    /// The configuration in force.
+    live: RwLock<Live>,
+    /// The maps that are on disk.
+    maps: RwLock<Arc<Maps>>,
+    /// Whoever changes the maps holds this, until they are on disk.
+    folder: Arc<Turn<StateFolder>>,
+    /// Whoever has a bucket change what it replicates holds its turn, until it has answered.
+    turns: Mutex<BTreeMap<String, Arc<Turn<()>>>>,
+    /// The changes of each bucket that wait for its turn, or have it.
+    waiting: Mutex<BTreeMap<String, usize>>,
+    /// One reload at a time.
+    reloading: Turn<()>,
+    running: OnceLock<Running>,
+    settling: Settling,
+    /// Told when replication has to follow the maps or the configuration.
+    unsettled: Notify,
+}
+
+/// The configuration in force, and how the last reload went.
+struct Live {
+    config: Arc<Config>,
+    loaded_at: SystemTime,
+    last_reload: Option<LastReload>,
+    reloads: [u64; 2],
+}
+
+/// What has started.
+struct Running {
+    replication: ReplicationHandle,
+    embedded: BTreeMap<String, Endpoint>,
+    /// The producers that replication knows.
+    producers: Mutex<Vec<Endpoint>>,
+    /// The buckets that replication has.
+    buckets: Mutex<BTreeSet<String>>,
+}
+
+impl Sources {
+    /// Reads the state, and lets it follow the configuration. Logs what was dropped.
+    ///
+    /// # Errors
+    /// A [`StateError`] where there is a state that cannot be used.
+    pub fn open(config: Arc<Config>, asked: Asked) -> Result<Self, StateError> {
+        let (mut folder, kept) = StateFolder::open(&config.state, config.node.name())?;
+        let maps = match kept {
+            None => Maps::new(&config),
+            Some(before) => {
+                let mut maps = before.clone();
+                log_dropped(&maps.follow(&config, now_ms()));
+                if maps != before {
+                    folder.save(&maps)?;
+                }
+                maps
+            }
+        };
+        let live =
+            Live { config, loaded_at: SystemTime::now(), last_reload: None, reloads: [0; 2] };
+        Ok(Self(Arc::new(Inner {
+            asked,
+            live: RwLock::new(live),
+            maps: RwLock::new(Arc::new(maps)),
+            folder: Arc::new(Turn::new(folder)),
+            turns: Mutex::default(),
+            waiting: Mutex::default(),
+            reloading: Turn::default(),
+            running: OnceLock::new(),
+            settling: Settling::default(),
+            unsettled: Notify::new(),
+        })))
+    }
+
+    /// The configuration in force: the file as it was read last without a problem.
+    #[must_use]
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.0.live.read().unwrap_or_else(PoisonError::into_inner).config)
+    }
+
+    /// When the configuration in force was read.
+    #[must_use]
+    pub fn loaded_at(&self) -> SystemTime {
+        self.0.live.read().unwrap_or_else(PoisonError::into_inner).loaded_at
+    }
+
+    /// The desired maps.
+    #[must_use]
+    pub fn maps(&self) -> Arc<Maps> {
+        Arc::clone(&self.0.maps.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is to be replicated of a bucket; nothing where the configuration does not have it.
+    #[must_use]
+    pub fn in_force(&self, bucket: &str) -> Entry {
+        self.maps().bucket(bucket).map(|maps| maps.in_force()).unwrap_or_default()
+    }
+
+    /// Changes the maps: they are on disk when this returns. Nothing has changed after an error.
+    async fn update<T, E: From<StateError>>(
+        &self,
+        change: impl FnOnce(&mut Maps) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut folder = Arc::clone(&self.0.folder).lock_owned().await;
+        let before = self.maps();
+        let mut maps = Maps::clone(&before);
+        let done = change(&mut maps)?;
+        if maps != *before {
+            let sources = self.clone();
+            let saved = tokio::task::spawn_blocking(move || {
+                folder.save(&maps)?;
+                // Within the turn of the folder, so that memory and disk change in one order.
+                *sources.0.maps.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(maps);
+                Ok::<_, StateError>(())
+            });
+            saved.await.map_err(StateError::Panicked)??;
+        }
+        Ok(done)
+    }
+
+    /// The turn of a bucket.
+    fn turn(&self, bucket: &str) -> Arc<Turn<()>> {
+        let mut turns = self.0.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(bucket.to_owned()).or_default())
+    }
+}
+
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sources").finish_non_exhaustive()
+    }
+}
+
+/// A mark of now.
+fn mark(by: &str) -> Mark {
+    Mark { by: by.to_owned(), at_ms: now_ms() }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Says what was dropped of the overlays.
+fn log_dropped(dropped: &[BucketDropped]) {
+    for BucketDropped { bucket, dropped, .. } in dropped {
+        let what = match dropped.connections {
+            Some(connections) => format!("connections={}", connections.count()),
+            None => {
+                let from = dropped.from.as_deref().unwrap_or("none");
+                format!("vbs={} from={from}", dropped.vbuckets)
+            }
+        };
+        let (why, by) = (format!("{:?}", dropped.why), value(&dropped.mark.by));
+        log::warn!("run-time change dropped bucket={bucket} {what} why={why} changed_by={by}");
+    }
+}

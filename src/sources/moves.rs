@@ -1,0 +1,99 @@
+//! Takeovers: a vBucket that is active here is not wanted from anybody.
+//!
+//! What this process has taken over is written down as soon as it is. What was active here before
+//! it started, and what is active elsewhere again, is read from the data node's own reports.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use dcp_actors::{BucketStatus, Moved};
+use logline::value;
+use mcbp::VbId;
+use replica::plan::VbSet;
+use tokio_util::sync::CancellationToken;
+
+use super::{Sources, StateError, mark, now_ms};
+
+/// How often the reports of the data node are compared with what was taken over.
+const OBSERVE_EVERY: Duration = Duration::from_secs(5);
+/// Takeovers that ended at about the same time are written at once.
+const BATCH_MAX: usize = 1024;
+/// Who takes vBuckets over, in the marks.
+const SIDECAR: &str = "sidecar";
+
+impl Sources {
+    /// Writes takeovers down. Where that fails, it is logged: the vBuckets are active here all the
+    /// same, and only the next start does not know that before it has asked the data node.
+    pub async fn took_over(&self, moved: &[Moved]) {
+        let mut sets: BTreeMap<(&str, &str), VbSet> = BTreeMap::new();
+        for Moved { bucket, vbucket, from, .. } in moved {
+            sets.entry((bucket, from)).or_default().insert(VbId(*vbucket));
+        }
+        let written = self.update(|maps| {
+            for ((bucket, from), set) in sets {
+                if let Some(maps) = maps.bucket_mut(bucket) {
+                    maps.took_over(set, from, &mark(SIDECAR));
+                }
+            }
+            Ok::<_, StateError>(())
+        });
+        if let Err(error) = written.await {
+            log::error!("takeovers could not be written down error={}", value(&error));
+        }
+    }
+
+    /// Follows takeovers and reports until `stop` is cancelled.
+    pub(super) async fn watch_moves(&self, stop: CancellationToken) {
+        let Some(running) = self.0.running.get() else { return };
+        let mut moves = running.replication.moved_vbuckets();
+        let mut ticks = tokio::time::interval(OBSERVE_EVERY);
+        let mut batch = Vec::new();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                _ = ticks.tick() => {
+                    let observed = self.observe(&running.replication.status().await).await;
+                    if let Err(error) = observed {
+                        log::error!("state could not be written error={}", value(&error));
+                    }
+                }
+                count = moves.recv_many(&mut batch, BATCH_MAX) => match count {
+                    0 => return,
+                    _ => self.took_over(&std::mem::take(&mut batch)).await,
+                },
+            }
+        }
+    }
+
+    /// Releases what was taken over and is active elsewhere by now.
+    async fn observe(&self, buckets: &[BucketStatus]) -> Result<(), StateError> {
+        let is_over = |status: &&BucketStatus| {
+            let maps = self.maps();
+            let taken = maps.bucket(&status.bucket).map(|maps| maps.taken_over());
+            let active = status.active_here.as_ref();
+            taken.zip(active).is_some_and(|(taken, active)| {
+                taken.iter().any(|vb| !active.as_set().contains(&vb))
+            })
+        };
+        if !buckets.iter().any(|status| is_over(&status)) {
+            return Ok(());
+        }
+        let released = self
+            .update(|maps| {
+                let released = buckets.iter().filter_map(|status| {
+                    let maps = maps.bucket_mut(&status.bucket)?;
+                    let vbs = maps.observe(status.active_here.as_ref()?, now_ms());
+                    (!vbs.is_empty()).then(|| (status.bucket.clone(), vbs))
+                });
+                Ok::<_, StateError>(released.collect::<Vec<_>>())
+            })
+            .await?;
+        for (bucket, vbs) in &released {
+            log::info!("vbuckets are not active here any more bucket={bucket} vbs={vbs}");
+        }
+        if !released.is_empty() {
+            self.0.unsettled.notify_one();
+        }
+        Ok(())
+    }
+}
