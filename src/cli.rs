@@ -8,27 +8,33 @@ use clap_complete::Shell;
 use log::LevelFilter;
 use logger::Format;
 
-use crate::client::Ask;
+use crate::client::{Ask, ConfigAsk};
 use crate::doctor::DoctorArgs;
 use crate::logging::Asked;
+
+/// The meaning of exit codes.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed, or no answer, or not ready (status), or the output cannot be written
+  2  wrong usage or configuration, or streams would close and nobody can be asked (--yes)";
 
 /// Keeps vBuckets of one data node replicated from others, over DCP.
 ///
 /// Without a command it runs until Ctrl-C or SIGTERM; a second signal terminates it immediately.
-/// Exit codes: 0 done, 1 failed, 2 wrong usage or configuration.
 #[derive(Debug, Parser)]
-#[command(name = "dcp-proxy", version)]
+#[command(name = "dcp-proxy", version, after_help = EXIT_CODES)]
 pub struct Cli {
     /// The configuration file [default: proxy.toml in the working directory].
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, display_order = 990)]
     pub config: Option<PathBuf>,
 
     /// The log level; RUST_LOG has finer filters.
-    #[arg(long, value_name = "LEVEL", value_parser = level(), global = true)]
+    #[arg(long, value_name = "LEVEL", value_parser = level(), global = true, display_order = 991)]
     pub log: Option<LevelFilter>,
 
     /// The log format.
-    #[arg(long, value_name = "FORMAT", value_parser = format(), global = true)]
+    #[arg(long, value_name = "FORMAT", value_parser = format(), global = true, display_order = 992)]
     pub log_format: Option<Format>,
 
     /// Replicate the present data, compare both nodes, and exit: 0 when they are identical.
@@ -55,7 +61,6 @@ impl Cli {
 /// A command to run instead.
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
 pub enum Command {
-    /// Check the configuration and print the effective values without secrets.
     /// Print the completion script of a shell, for `source` or the folder of its completions.
     Completions {
         /// The shell.
@@ -70,6 +75,7 @@ pub enum Command {
         #[arg(value_name = "DIR")]
         folder: Option<PathBuf>,
     },
+    /// Check the configuration and print the effective values without secrets.
     Check {
         /// Then do what `doctor` does.
         #[arg(long)]
@@ -78,6 +84,12 @@ pub enum Command {
     /// Check nodes, machine and sidecar against the configuration; the exit code is 1 where there
     /// is an error.
     Doctor(DoctorArgs),
+    /// Show what a running sidecar was told besides its configuration file, save it or drop it.
+    Config {
+        /// What to do.
+        #[command(subcommand)]
+        command: ConfigAsk,
+    },
     /// Ask a running sidecar.
     #[command(flatten)]
     Ask(Ask),

@@ -19,14 +19,14 @@ use logger::{Format, Stream};
 const WRONG: u8 = 2;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return code(client::usage(&error)),
+    };
     match &cli.command {
-        Some(Command::Ask(ask)) => {
-            match client::run(ask, cli.config_file(), cli.config.is_some()) {
-                Exit::Done => ExitCode::SUCCESS,
-                Exit::NotReady | Exit::Failed => ExitCode::FAILURE,
-                Exit::Wrong => ExitCode::from(WRONG),
-            }
+        Some(Command::Ask(ask)) => code(client::run(ask, cli.config_file(), cli.config.is_some())),
+        Some(Command::Config { command }) => {
+            code(client::run_config(command, cli.config_file(), cli.config.is_some()))
         }
         Some(Command::Completions { shell, program }) => {
             printed(completions::print(*program, *shell, &mut std::io::stdout().lock()))
@@ -70,6 +70,14 @@ fn printed(result: std::io::Result<()>) -> ExitCode {
             ExitCode::FAILURE
         }
         Ok(()) | Err(_) => ExitCode::SUCCESS,
+    }
+}
+
+fn code(exit: Exit) -> ExitCode {
+    match exit {
+        Exit::Done => ExitCode::SUCCESS,
+        Exit::NotReady | Exit::Failed => ExitCode::FAILURE,
+        Exit::Wrong => ExitCode::from(WRONG),
     }
 }
 

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::error::{AskError, Exit};
+use super::failures;
 use super::page::Page;
-use super::show;
 
 /// The result of a subcommand in both forms.
 pub(super) struct Answer {
@@ -24,7 +24,7 @@ impl Answer {
 impl From<AskError> for Answer {
     fn from(error: AskError) -> Self {
         let json = error.body().cloned().unwrap_or_else(|| json!({ "error": error.to_string() }));
-        let page = show::error(&error);
+        let page = failures::page(&error);
         Self { exit: error.exit(), json, page }
     }
 }

@@ -1,47 +1,61 @@
-//! The subcommands that ask a running sidecar, and their arguments.
+//! The subcommands that ask a running sidecar.
 
-use std::collections::BTreeMap;
-
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use logger::Filters;
-use replica::plan::{Connections, VbSet};
 
 use super::event_args::EventsArgs;
-use super::to::To;
+use super::parts::{
+    Drain, Replicate, Restart, Selection, StreamsFilter, To, Transfer, connections, seconds,
+};
 
 /// A request to a running sidecar.
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
 pub enum Ask {
     /// Show the status of a running sidecar; the exit code is 1 where it is not ready.
     Status {
+        /// Show it again every SECONDS (2 where none are given) until Ctrl-C; the exit code is 0
+        /// then. With --json, one line each time.
+        #[arg(
+            long,
+            value_name = "SECONDS",
+            num_args = 0..=1,
+            require_equals = true,
+            default_missing_value = "2",
+            value_parser = seconds
+        )]
+        watch: Option<u64>,
         /// The sidecar.
         #[command(flatten)]
         to: To,
     },
-    /// Show every vBucket that a running sidecar replicates; those with equal errors in one row.
+    /// Show every vBucket that a running sidecar replicates.
+    ///
+    /// Those with equal errors are in one row; --json has each.
     Streams {
         /// Show only this bucket.
         bucket: Option<String>,
+        /// Which of its vBuckets.
+        #[command(flatten)]
+        filter: StreamsFilter,
         /// The sidecar.
         #[command(flatten)]
         to: To,
     },
-    /// Replicate vBuckets of a bucket besides those that are, and wait until their streams are
-    /// open.
+    /// Change what is replicated of a bucket; asks before streams are closed.
+    ///
+    /// It waits until the streams are open or closed. Without --add, --remove or --replace it adds.
     Replicate {
-        /// The bucket.
-        bucket: String,
-        /// A producer and the vBuckets to replicate from it, such as alpha=0-511,600.
-        #[arg(required = true, value_name = "PRODUCER=SET", value_parser = share)]
-        shares: Vec<Share>,
-        /// Replicate these vBuckets only: all others of the bucket are removed.
-        #[arg(long)]
-        replace: bool,
+        /// The change.
+        #[command(flatten)]
+        change: Replicate,
         /// The sidecar.
         #[command(flatten)]
         to: To,
     },
     /// Make vBuckets active here and dead at their producer, without copying their data first.
+    ///
+    /// One that is active here already counts as done. The sidecar goes on where this program is
+    /// interrupted.
     Takeover {
         /// The vBuckets and their producer.
         #[command(flatten)]
@@ -51,6 +65,9 @@ pub enum Ask {
         to: To,
     },
     /// Copy vBuckets, and take each over once it is copied.
+    ///
+    /// One that is active here already counts as done. The sidecar goes on where this program is
+    /// interrupted.
     Move {
         /// The vBuckets and their producer.
         #[command(flatten)]
@@ -59,25 +76,67 @@ pub enum Ask {
         #[command(flatten)]
         to: To,
     },
-    /// Stop replicating a bucket, and wait until its streams are closed.
+    /// Stop replicating a bucket; asks before it does.
+    ///
+    /// It waits until the streams are closed.
     Drain {
-        /// The bucket.
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
-        bucket: Option<String>,
-        /// Every bucket.
-        #[arg(long)]
-        all: bool,
+        /// What to drain.
+        #[command(flatten)]
+        what: Drain,
         /// The sidecar.
         #[command(flatten)]
         to: To,
     },
-    /// Set the number of connections to each producer, and wait until the streams are open on them.
+    /// Close streams until they are resumed.
+    ///
+    /// What is wanted stays as it is. A pause outlives restarts of the sidecar. It does not ask.
+    Pause {
+        /// What to pause.
+        #[command(flatten)]
+        what: Selection,
+        /// The sidecar.
+        #[command(flatten)]
+        to: To,
+    },
+    /// Open streams again that are paused.
+    Resume {
+        /// What to resume.
+        #[command(flatten)]
+        what: Selection,
+        /// The sidecar.
+        #[command(flatten)]
+        to: To,
+    },
+    /// Close links or streams and open them again.
+    ///
+    /// It waits until all are open, and does not ask.
+    Restart {
+        /// What to restart.
+        #[command(flatten)]
+        what: Restart,
+        /// The sidecar.
+        #[command(flatten)]
+        to: To,
+    },
+    /// Set the number of connections to each producer.
+    ///
+    /// It waits until the streams are open on them. Streams that change their connection are closed
+    /// and opened again; it does not ask.
     Connections {
         /// The bucket.
         bucket: String,
         /// The number of connections, 1 to 64.
         #[arg(value_parser = connections)]
         count: u8,
+        /// The sidecar.
+        #[command(flatten)]
+        to: To,
+    },
+    /// Have the sidecar read its configuration file again.
+    ///
+    /// It shows what has changed and what needs a restart. Where the file is invalid, it shows the
+    /// problems, nothing has changed, and the exit code is 1.
+    Reload {
         /// The sidecar.
         #[command(flatten)]
         to: To,
@@ -99,65 +158,24 @@ pub enum Ask {
     },
 }
 
-/// vBuckets and the producer that has them.
-#[derive(Clone, PartialEq, Eq, Debug, Args)]
-pub struct Transfer {
-    /// The bucket.
-    pub bucket: String,
-    /// One vBucket, or a set such as 0-511,600, of which each is moved in turn.
-    #[arg(value_name = "SET", value_parser = |text: &str| text.parse::<VbSet>())]
-    pub vbs: VbSet,
-    /// The producer that has the vBuckets now.
-    #[arg(long, value_name = "PRODUCER")]
-    pub from: String,
-}
-
-/// The vBuckets to replicate from one producer.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Share {
-    /// The producer.
-    pub producer: String,
-    /// The vBuckets.
-    pub set: VbSet,
-}
-
 impl Ask {
     /// The sidecar to ask, and the format of the output.
     #[must_use]
     pub const fn to(&self) -> &To {
         match self {
-            Self::Status { to }
+            Self::Status { to, .. }
             | Self::Streams { to, .. }
             | Self::Replicate { to, .. }
             | Self::Takeover { to, .. }
             | Self::Move { to, .. }
             | Self::Drain { to, .. }
+            | Self::Pause { to, .. }
+            | Self::Resume { to, .. }
+            | Self::Restart { to, .. }
             | Self::Connections { to, .. }
+            | Self::Reload { to }
             | Self::LogLevel { to, .. } => to,
             Self::Events(args) => &args.to,
         }
     }
-}
-
-fn connections(text: &str) -> Result<u8, String> {
-    let count = text.parse().map_err(|_| format!("{text:?} is not a number: give 1 to 64"))?;
-    Connections::new(count).map(Connections::count).map_err(|error| error.to_string())
-}
-
-fn share(text: &str) -> Result<Share, String> {
-    let (producer, set) = text.split_once('=').ok_or("give PRODUCER=SET, such as alpha=0-511")?;
-    let set = set.parse::<VbSet>().map_err(|error| error.to_string())?;
-    Ok(Share { producer: producer.to_owned(), set })
-}
-
-/// The desired map as the API takes it. Shares of the same producer are merged.
-pub(super) fn desired(shares: &[Share]) -> BTreeMap<&str, VbSet> {
-    let mut map: BTreeMap<&str, VbSet> = BTreeMap::new();
-    for Share { producer, set } in shares {
-        let all = map.entry(producer).or_default();
-        for vb in set.iter() {
-            all.insert(vb);
-        }
-    }
-    map
 }

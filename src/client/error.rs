@@ -25,6 +25,18 @@ pub(super) enum AskError {
     /// Nothing listens at the address, or the answer does not arrive in time.
     #[error("the sidecar at {url} does not answer: {source}: is it running, is --admin right?")]
     Silent { url: String, source: Box<ureq::Error> },
+    /// Streams would close, and nobody can be asked.
+    #[error("{text}")]
+    Unconfirmed { text: String, body: Value },
+    /// The person at the terminal does not want it.
+    #[error("nothing was changed")]
+    Declined,
+    /// The command goes on in the sidecar without this program.
+    #[error("{0}")]
+    Interrupted(String),
+    /// It was tried, and this is why it is not done.
+    #[error("{0}")]
+    Failed(String),
     /// The answer is not one of a sidecar of this version.
     #[error("unexpected response from {url}: not dcp-proxy, or an incompatible version: {reason}")]
     Unexpected { url: String, reason: String },
@@ -43,10 +55,8 @@ impl AskError {
     /// What the sidecar answered, if it did.
     pub(super) const fn body(&self) -> Option<&Value> {
         match self {
-            Self::Refused { body, .. } => Some(body),
-            Self::Usage(_) | Self::Silent { .. } | Self::Unexpected { .. } | Self::Lost { .. } => {
-                None
-            }
+            Self::Refused { body, .. } | Self::Unconfirmed { body, .. } => Some(body),
+            _ => None,
         }
     }
 
@@ -55,14 +65,45 @@ impl AskError {
         match self {
             Self::Silent { .. } => true,
             Self::Refused { status, .. } => *status == StatusCode::SERVICE_UNAVAILABLE,
-            Self::Usage(_) | Self::Unexpected { .. } | Self::Lost { .. } => false,
+            _ => false,
         }
+    }
+
+    /// The sidecar does not have the bucket that the command line names.
+    pub(super) fn no_bucket(name: &str) -> Self {
+        Self::Usage(format!("the sidecar has no bucket {name:?}"))
+    }
+
+    /// Whether the sidecar has no such path, as one that is older than this program.
+    pub(super) fn is_no_such_path(&self) -> bool {
+        let text = "no such path";
+        matches!(self, Self::Refused { status: StatusCode::NOT_FOUND, text: said, .. }
+            if said.starts_with(text))
+    }
+
+    /// Says so, where the sidecar has no such path.
+    pub(super) fn or_older(self) -> Self {
+        if self.is_no_such_path() {
+            let text = format!("{self}: the sidecar is older than this program, update it");
+            return Self::Failed(text);
+        }
+        self
+    }
+
+    /// Whether a bucket is at another revision than the one of the request.
+    pub(super) const fn is_conflict(&self) -> bool {
+        matches!(self, Self::Refused { status: StatusCode::PRECONDITION_FAILED, .. })
     }
 
     pub(super) fn exit(&self) -> Exit {
         match self {
-            Self::Usage(_) => Exit::Wrong,
-            Self::Silent { .. } | Self::Unexpected { .. } | Self::Lost { .. } => Exit::Failed,
+            Self::Usage(_) | Self::Unconfirmed { .. } => Exit::Wrong,
+            Self::Silent { .. }
+            | Self::Unexpected { .. }
+            | Self::Lost { .. }
+            | Self::Declined
+            | Self::Interrupted(_)
+            | Self::Failed(_) => Exit::Failed,
             Self::Refused { status, .. } => match *status {
                 StatusCode::BAD_REQUEST
                 | StatusCode::UNAUTHORIZED

@@ -3,7 +3,7 @@
 use clap::Args;
 use events::{Cursor, Kind, Level};
 
-use super::to::To;
+use super::parts::To;
 
 /// What `events` shows.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]

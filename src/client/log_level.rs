@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::Answer;
 use super::error::AskError;
-use super::http::Http;
+use super::http::{Call, Http};
 use super::views::Levels;
 
 pub(super) fn log_level(
@@ -14,12 +14,16 @@ pub(super) fn log_level(
     reset: bool,
 ) -> Result<Answer, AskError> {
     let answer = match filters {
-        Some(filters) => http.put("/log-level", &body(filters))?,
-        None if reset => http.put("/log-level", &json!({ "reset": true }))?,
+        Some(filters) => put(http, body(filters))?,
+        None if reset => put(http, json!({ "reset": true }))?,
         None => http.get("/log-level")?,
     };
     let text = text(&http.read::<Levels>(&answer)?);
     Ok(Answer::done(answer, text))
+}
+
+fn put(http: &Http, body: Value) -> Result<Value, AskError> {
+    http.quick(&Call::new("PUT", "/log-level").body(body)).map(|reply| reply.body)
 }
 
 fn body(filters: &Filters) -> Value {

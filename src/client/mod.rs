@@ -6,34 +6,57 @@
 mod answer;
 mod args;
 mod ask;
+mod caller;
+mod change;
+mod config_cmd;
+mod config_diff;
+mod config_save;
+mod confirm;
+mod edit;
 mod error;
 mod event_args;
 mod event_lines;
 mod event_stream;
 mod events;
+mod failures;
+mod filter;
 mod http;
+mod interrupt;
 mod log_level;
+mod output;
 mod page;
+mod parts;
+mod paused;
+mod preview;
 mod probe;
+mod progress;
+mod reload;
+mod replace_file;
 mod show;
 mod sidecar;
+mod status;
 mod streams;
 pub(crate) mod table;
-mod to;
+mod transfer;
 mod views;
+mod wait;
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use console::Term;
 
 use self::answer::Answer;
+use self::caller::Caller;
+use self::error::AskError;
 use self::http::Http;
 
 pub use self::args::Ask;
+pub use self::config_cmd::ConfigAsk;
 pub use self::error::Exit;
 pub use self::event_args::EventsArgs;
+pub use self::parts::To;
 pub(crate) use self::probe::{Probe, probe};
-pub use self::to::To;
 
 /// Asks the sidecar of the file `config`, or the one of `--admin`, and prints the answer. A file
 /// that is missing is an error if it `is_named` on the command line, else the default address is
@@ -42,34 +65,53 @@ pub use self::to::To;
 #[must_use]
 pub fn run(ask: &Ask, config: &Path, is_named: bool) -> Exit {
     let to = ask.to();
-    let http = sidecar::find(to, config, is_named).map(Http::new);
-    let answer = match (ask, http) {
-        // It prints while it reads.
-        (Ask::Events(args), Ok(http)) => match events::run(args, &http) {
-            Ok(exit) => return exit,
-            Err(error) => Err(error),
-        },
-        (ask, http) => http.and_then(|http| ask::ask(ask, &http)),
+    let caller = match caller(to, config, is_named) {
+        Ok(caller) => caller,
+        Err(error) => return shown(Err(error), to),
     };
+    if let Ask::Status { watch: Some(seconds), .. } = ask {
+        return status::watch(&caller.http, *seconds, to.json);
+    }
+    if let Ask::Events(args) = ask {
+        // It prints while it reads.
+        return events::run(args, &caller.http).unwrap_or_else(|error| shown(Err(error), to));
+    }
+    shown(ask::ask(ask, &caller), to)
+}
+
+/// The same for `config diff`, `save` and `discard`.
+#[must_use]
+pub fn run_config(ask: &ConfigAsk, config: &Path, is_named: bool) -> Exit {
+    let to = ask.to();
+    let answer = caller(to, config, is_named).and_then(|caller| config_cmd::ask(ask, &caller));
+    shown(answer, to)
+}
+
+/// Prints a help text, the version, or what is wrong with the command line.
+#[must_use]
+pub fn usage(error: &clap::Error) -> Exit {
+    let exit = if error.use_stderr() { Exit::Wrong } else { Exit::Done };
+    match error.print() {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => output::full(&error, exit),
+        Ok(()) | Err(_) => exit,
+    }
+}
+
+fn caller<'a>(to: &'a To, config: &'a Path, is_named: bool) -> Result<Caller<'a>, AskError> {
+    let http = Http::new(sidecar::find(to, config, is_named)?);
+    Ok(Caller { http, to, config, is_named })
+}
+
+fn shown(answer: Result<Answer, AskError>, to: &To) -> Exit {
     let Answer { exit, json, page } = answer.unwrap_or_else(Answer::from);
     match exit {
-        _ if to.json => print(&format!("{json:#}")),
-        Exit::Done | Exit::NotReady => print(page.render(width(&Term::stdout())).trim_end()),
+        _ if to.json => output::print(&format!("{json:#}"), exit),
+        Exit::Done | Exit::NotReady => {
+            output::print(page.render(output::width(&Term::stdout())).trim_end(), exit)
+        }
         Exit::Failed | Exit::Wrong => {
-            eprintln!("{}", page.render(width(&Term::stderr())).trim_end());
+            output::say(page.render(output::width(&Term::stderr())).trim_end());
+            exit
         }
     }
-    exit
-}
-
-/// The columns of a terminal; `None` where the output is none.
-fn width(out: &Term) -> Option<u16> {
-    let (_rows, columns) = out.size_checked()?;
-    out.is_term().then_some(columns)
-}
-
-/// Prints a line. A reader that has closed the pipe, as `head` does, is no failure.
-fn print(text: &str) {
-    use std::io::Write as _;
-    _ = writeln!(std::io::stdout().lock(), "{text}");
 }

@@ -1,5 +1,7 @@
 //! What a person reads: text and tables, laid out once it is known where they go.
 
+use console::Style;
+
 use super::table::Table;
 
 /// Text and tables, one below the other.
@@ -11,6 +13,7 @@ pub(super) struct Page {
 enum Part {
     Text(String),
     Table(Table),
+    Diff(String),
 }
 
 impl Page {
@@ -26,10 +29,24 @@ impl Page {
         self
     }
 
+    /// Appends a unified diff, which has colours on a terminal.
+    pub(super) fn diff(mut self, diff: String) -> Self {
+        self.parts.push(Part::Diff(diff));
+        self
+    }
+
     /// Appends another page.
     pub(super) fn page(mut self, other: Self) -> Self {
         self.parts.extend(other.parts);
         self
+    }
+
+    /// Whether the page is at the begin of a line.
+    pub(super) fn ends_line(&self) -> bool {
+        match self.parts.last() {
+            Some(Part::Text(text) | Part::Diff(text)) => text.is_empty() || text.ends_with('\n'),
+            Some(Part::Table(_)) | None => true,
+        }
     }
 
     /// The whole as text for a terminal of this width, or, without one, for a program.
@@ -37,9 +54,25 @@ impl Page {
         let parts = self.parts.iter().map(|part| match part {
             Part::Text(text) => text.clone(),
             Part::Table(table) => table.text(width),
+            Part::Diff(diff) if width.is_some() => coloured(diff),
+            Part::Diff(diff) => diff.clone(),
         });
         parts.collect()
     }
+}
+
+/// A unified diff in the usual colours, unless `NO_COLOR` or the terminal forbids it.
+fn coloured(diff: &str) -> String {
+    let (bold, red) = (Style::new().bold(), Style::new().red());
+    let (green, cyan) = (Style::new().green(), Style::new().cyan());
+    let line = |line: &str| match line.as_bytes() {
+        [b'-', b'-', b'-', ..] | [b'+', b'+', b'+', ..] => bold.apply_to(line).to_string(),
+        [b'-', ..] => red.apply_to(line).to_string(),
+        [b'+', ..] => green.apply_to(line).to_string(),
+        [b'@', ..] => cyan.apply_to(line).to_string(),
+        _ => line.to_owned(),
+    };
+    diff.lines().map(|text| line(text) + "\n").collect()
 }
 
 impl From<String> for Page {

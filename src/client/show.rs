@@ -1,24 +1,20 @@
-//! The output for people. Pure: answers in, pages out.
+//! The status for people. Pure: answers in, pages out.
 
-use mcbp::VbId;
-use replica::plan::VbSet;
-use serde::Deserialize as _;
-
-use super::error::AskError;
 use super::page::Page;
 use super::table::{Cell, Table};
-use super::views::{Bucket, Failures, Moved, Node, Status};
+use super::views::{Bucket, ConfigFile, DesiredMaps, Node, Source, Status};
 
-/// How many failures are listed; `--json` has all. Of a set that was to be moved all are listed,
-/// because each move has to be repeated.
-const FAILURES_MAX: usize = 20;
+/// How many reasons to restart, drift entries and the like are listed.
+const LISTED_MAX: usize = 5;
 
-pub(super) fn status(status: &Status) -> Page {
+/// The page of a status. `maps` is what is wanted and why; an older sidecar does not say.
+pub(super) fn status(status: &Status, maps: Option<&DesiredMaps>) -> Page {
     let Status { version, uptime_ms, phase, ready, node, producers, buckets, .. } = status;
     let ready = if *ready { "ready".to_owned() } else { not_ready(&status.not_ready) };
     let first = format!("dcp-proxy {version}, {phase} for {}, {ready}\n\n", ms(*uptime_ms));
     let page = Page::default().text(first).table(nodes(status)).text("\n");
     let page = if buckets.is_empty() { page } else { page.table(bucket_table(buckets)) };
+    let page = page.text(configuration(status.config.as_ref(), maps));
     let nodes = || std::iter::once(node).chain(producers);
     let page = page.text(buckets.iter().filter_map(old_lag).collect::<String>());
     let errors = nodes().filter_map(|node| about(node, "error", node.error.as_deref()));
@@ -50,19 +46,13 @@ fn nodes(Status { node, producers, embedded, .. }: &Status) -> Table {
 }
 
 fn bucket_table(buckets: &[Bucket]) -> Table {
-    let mut table = Table::new([
-        "BUCKET",
-        "CONNECTIONS",
-        "LINKS",
-        "UP",
-        "STREAMS",
-        "OPEN",
-        "FAILED",
-        "MOVING",
-        "LAG",
-    ]);
+    let has_maps = buckets.iter().any(|bucket| bucket.drift.is_some());
+    let head = ["BUCKET", "CONNECTIONS", "LINKS", "UP", "STREAMS", "OPEN", "FAILED", "MOVING"];
+    let maps: &[_] = if has_maps { &["PAUSED", "DRIFT"] } else { &[] };
+    let heading = head.iter().chain(maps).chain(&["LAG"]);
+    let mut table = Table::with(heading.copied().collect());
     for bucket in buckets {
-        table.push([
+        let mut row = vec![
             Cell::from(bucket.bucket.as_str()),
             bucket.connections.into(),
             bucket.links.into(),
@@ -71,10 +61,83 @@ fn bucket_table(buckets: &[Bucket]) -> Table {
             bucket.open.into(),
             bucket.failed.into(),
             bucket.moving.into(),
-            lag(bucket),
-        ]);
+        ];
+        if has_maps {
+            row.extend([Cell::known(bucket.paused), Cell::known(bucket.drift)]);
+        }
+        row.push(lag(bucket));
+        table.push_all(row);
     }
     table
+}
+
+/// Lines about where what is replicated comes from, and about the last reload.
+fn configuration(config: Option<&ConfigFile>, maps: Option<&DesiredMaps>) -> String {
+    let mut text = String::new();
+    if let Some(maps) = maps {
+        text += &format!("\nsource: {}\n", source(&maps.source));
+        for bucket in &maps.buckets {
+            for drift in bucket.drift.iter().take(LISTED_MAX) {
+                text += &format!("drift of {}: {}\n", bucket.bucket, drift.words());
+            }
+            text += &more(bucket.drift.len(), "dcp-proxy config diff lists all");
+            if !bucket.dropped.is_empty() {
+                text += &format!(
+                    "dropped of {}: {}, see dcp-proxy config diff\n",
+                    bucket.bucket,
+                    bucket.dropped.len()
+                );
+            }
+        }
+    }
+    let Some(config) = config else { return text };
+    if let (Some(file), Some(at)) = (&config.file, &config.loaded_at) {
+        text += &format!("configuration: {file}, loaded at {at}\n");
+    }
+    if let Some(reload) = &config.last_reload {
+        let at = reload.at.as_deref().unwrap_or("?");
+        let result = match (&reload.error, reload.ok) {
+            (_, true) => "done".to_owned(),
+            (Some(error), false) => format!("FAILED, the old configuration stays: {error}"),
+            (None, false) => "FAILED, the old configuration stays".to_owned(),
+        };
+        text += &format!("last reload: at {at}, {}\n", result.replace(char::is_control, " "));
+        for key in reload.restart_needed.iter().take(LISTED_MAX) {
+            text += &format!("restart needed: {key}\n");
+        }
+        text += &more(reload.restart_needed.len(), "--json lists all");
+    }
+    text
+}
+
+fn more(all: usize, hint: &str) -> String {
+    match all.saturating_sub(LISTED_MAX) {
+        0 => String::new(),
+        more => format!("and {more} more; {hint}\n"),
+    }
+}
+
+/// Where desired maps come from, without its state.
+pub(super) fn source_name(source: &Source) -> String {
+    let Source { kind, file, .. } = source;
+    match file {
+        Some(file) => format!("{kind} {file}"),
+        None => kind.clone(),
+    }
+}
+
+/// Where desired maps come from, and the state of that.
+pub(super) fn source(source: &Source) -> String {
+    let Source { connected, since_ms, error, .. } = source;
+    let name = source_name(source);
+    let since = since_ms.map(|since| format!(" for {}", ms(since))).unwrap_or_default();
+    let state = match connected {
+        None => String::new(),
+        Some(true) => format!(", connected{since}"),
+        Some(false) => format!(", NOT CONNECTED{since}, the last maps stay in force"),
+    };
+    let error = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
+    format!("{name}{state}{error}").replace(char::is_control, " ")
 }
 
 /// A line about a node, where there is something to say.
@@ -105,44 +168,6 @@ fn lag(bucket: &Bucket) -> Cell {
     }
 }
 
-pub(super) fn error(error: &AskError) -> Page {
-    let failures = error.body().and_then(|body| Failures::deserialize(body).ok());
-    let Some(Failures { errors, moved: others }) = failures.filter(|f| !f.errors.is_empty()) else {
-        return error.to_string().into();
-    };
-    let shown = if others.is_some() { errors.len() } else { FAILURES_MAX };
-    let mut table = Table::new(["VB", "PRODUCER", "REASON", "STATUS", "RETRY", "DETAIL"]);
-    for failure in errors.iter().take(shown) {
-        table.push([
-            failure.vbucket.into(),
-            failure.producer.as_str().into(),
-            failure.reason.as_str().into(),
-            failure.status.as_deref().unwrap_or("-").into(),
-            failure.retry.as_str().into(),
-            failure.detail.as_str().into(),
-        ]);
-    }
-    let more = errors.len().saturating_sub(shown);
-    let more = match more {
-        0 => String::new(),
-        more => format!("and {more} more; --json lists all\n"),
-    };
-    let things = if errors.len() == 1 { "vBucket" } else { "vBuckets" };
-    let page = match others.as_deref() {
-        Some(others @ [first, ..]) => moved(&first.bucket, &first.from, others).text("\n"),
-        Some([]) | None => Page::default(),
-    };
-    page.text(format!("{} {things} failed:\n", errors.len())).table(table).text(more)
-}
-
-/// vBuckets that were moved, in one line without a line end.
-pub(super) fn moved(bucket: &str, from: &str, moved: &[Moved]) -> Page {
-    let (count, set) = (moved.len(), moved.iter().map(|m| VbId(m.vbucket)).collect::<VbSet>());
-    let things = if count == 1 { "vBucket is" } else { "vBuckets are" };
-    let took = ms(moved.iter().map(|moved| moved.elapsed_ms).max().unwrap_or(0));
-    format!("{bucket}: {count} {things} active here, dead at {from}, in {took}: {set}").into()
-}
-
 /// A duration with the units that fit its size.
 pub(super) fn ms(ms: u64) -> String {
     const SECOND: u64 = 1000;
@@ -158,6 +183,8 @@ pub(super) fn ms(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde::Deserialize as _;
+
     use super::*;
 
     fn shown(lag_seqnos_max: Option<u64>, lag_unknown: u64, warning: Option<&str>) -> String {
@@ -172,7 +199,7 @@ mod tests {
             }],
         });
         let body = Status::deserialize(body).unwrap_or_else(|error| panic!("{error}"));
-        status(&body).render(None)
+        status(&body, None).render(None)
     }
 
     #[test]
@@ -208,7 +235,7 @@ mod tests {
         });
         let text = |body: &serde_json::Value| {
             let body = Status::deserialize(body).unwrap_or_else(|error| panic!("{error}"));
-            status(&body).render(None)
+            status(&body, None).render(None)
         };
         let shown = text(&body);
         let why = "1,024 vBuckets: alpha: un responsive, since 12:03:05; b";

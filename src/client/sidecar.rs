@@ -4,9 +4,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use relay::Secret;
+use ureq::http::uri::Authority;
 
 use super::error::AskError;
-use super::to::To;
+use super::parts::To;
 use crate::config::{self, Admin};
 
 /// The environment variable with the token, which keeps it out of the list of processes.
@@ -42,12 +43,31 @@ pub(super) fn find(to: &To, config: &Path, is_named: bool) -> Result<Sidecar, As
     Ok(Sidecar { url: format!("http://{}", reachable(listen)), token: given.or(token) })
 }
 
-fn checked(url: &str) -> Result<String, AskError> {
-    let url = url.trim_end_matches('/');
-    if url.strip_prefix("http://").is_some_and(|rest| !rest.is_empty()) {
-        return Ok(url.to_owned());
+/// The URL of `HOST:PORT` or of `http://HOST:PORT`, without a slash at the end.
+fn checked(given: &str) -> Result<String, AskError> {
+    let wrong = |why: &str| {
+        let give = "give HOST:PORT, such as 127.0.0.1:4870 or [::1]:4870";
+        Err(AskError::Usage(format!("invalid --admin {given:?}: {why}: {give}")))
+    };
+    let (rest, is_url) = match given.split_once("://") {
+        Some(("http", rest)) => (rest, true),
+        Some(("https", _)) => return wrong("the admin API has no TLS"),
+        Some(_) => return wrong("it is no http:// URL"),
+        None => (given, false),
+    };
+    let rest = rest.trim_end_matches('/');
+    let Ok(authority) = rest.parse::<Authority>() else { return wrong("it is no address") };
+    if authority.host().is_empty() || rest.contains('@') {
+        return wrong("it is no address");
     }
-    Err(AskError::Usage(format!("invalid URL of a sidecar {url:?}: give http://HOST:PORT")))
+    // A colon without a number behind it, or with one that is too large, leaves no port.
+    let host_only = authority.host() == rest;
+    match authority.port_u16() {
+        Some(1..) => Ok(format!("http://{rest}")),
+        None if is_url && host_only => Ok(format!("http://{rest}")),
+        None if host_only => wrong("the port is missing"),
+        _ => wrong("the port is not between 1 and 65535"),
+    }
 }
 
 /// Replaces an unspecified address, which listens on all interfaces, by loopback.
@@ -58,4 +78,47 @@ pub(super) const fn reachable(listen: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_needs_no_scheme_and_a_wrong_one_says_what_to_give() {
+        for (given, url) in [
+            ("127.0.0.1:4870", "http://127.0.0.1:4870"),
+            ("[::1]:4870", "http://[::1]:4870"),
+            ("localhost:4870/", "http://localhost:4870"),
+            ("beta.example:1", "http://beta.example:1"),
+            ("http://127.0.0.1:4870/", "http://127.0.0.1:4870"),
+            ("http://[::1]:4870", "http://[::1]:4870"),
+            ("http://beta.example", "http://beta.example"),
+        ] {
+            assert_eq!(checked(given).unwrap(), url, "{given}");
+        }
+        for (given, why) in [
+            ("", "it is no address"),
+            ("http://", "it is no address"),
+            (":4870", "it is no address"),
+            ("::1:4870", "it is no address"),
+            ("a b:1", "it is no address"),
+            ("user@127.0.0.1:4870", "it is no address"),
+            ("127.0.0.1:4870/status", "it is no address"),
+            ("https://127.0.0.1:4870", "the admin API has no TLS"),
+            ("unix:///run/x", "it is no http:// URL"),
+            ("127.0.0.1", "the port is missing"),
+            ("[::1]", "the port is missing"),
+            ("127.0.0.1:", "the port is not between 1 and 65535"),
+            ("127.0.0.1:0", "the port is not between 1 and 65535"),
+            ("http://127.0.0.1:70000", "the port is not between 1 and 65535"),
+        ] {
+            let error = checked(given).unwrap_err();
+            let text = format!(
+                "invalid --admin {given:?}: {why}: give HOST:PORT, such as 127.0.0.1:4870 or \
+                 [::1]:4870"
+            );
+            assert_eq!((error.to_string(), error.exit()), (text, super::super::Exit::Wrong));
+        }
+    }
 }

@@ -11,7 +11,8 @@ use super::show::ms;
 use super::table::{Cell, Table};
 use super::views::{Link, Replication, Replications, Stream, StreamPhase};
 
-pub(super) fn page(replications: &Replications) -> Page {
+/// The page of these streams, or the words for none.
+pub(super) fn page(replications: &Replications, nothing: &str) -> Page {
     let mut streams = Table::new([
         "BUCKET", "VB", "PRODUCER", "LINK", "PHASE", "OPAQUE", "SEQNO", "LAG", "PROGRESS", "ERROR",
     ]);
@@ -36,7 +37,7 @@ pub(super) fn page(replications: &Replications) -> Page {
         }
     }
     match (streams.is_empty(), moves.is_empty()) {
-        (true, true) => Page::default().text("nothing is replicated"),
+        (true, true) => Page::default().text(nothing),
         (false, true) => Page::default().table(streams),
         (true, false) => Page::default().table(moves),
         (false, false) => Page::default().table(streams).text("\n").table(moves),
@@ -166,7 +167,7 @@ mod tests {
             "streams": streams,
         }] }] });
         let body = Replications::deserialize(body).unwrap_or_else(|error| panic!("{error}"));
-        page(&body).render(None).lines().map(str::to_owned).collect()
+        page(&body, "nothing").render(None).lines().map(str::to_owned).collect()
     }
 
     fn words(line: &str) -> Vec<&str> {

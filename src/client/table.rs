@@ -23,11 +23,20 @@ pub(crate) enum Cell {
 
 impl Table {
     pub(crate) fn new<const N: usize>(heading: [&'static str; N]) -> Self {
-        Self { heading: heading.to_vec(), rows: Vec::new() }
+        Self::with(heading.to_vec())
+    }
+
+    /// A table whose columns are known at run time.
+    pub(super) const fn with(heading: Vec<&'static str>) -> Self {
+        Self { heading, rows: Vec::new() }
     }
 
     pub(crate) fn push<const N: usize>(&mut self, row: [Cell; N]) {
-        self.rows.push(row.into());
+        self.push_all(row.into());
+    }
+
+    pub(super) fn push_all(&mut self, row: Vec<Cell>) {
+        self.rows.push(row);
     }
 
     /// Whether there is no row.

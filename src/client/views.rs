@@ -2,10 +2,14 @@
 //!
 //! A word that is only printed stays a text, so that a newer sidecar may have new ones.
 
+mod desired;
+mod streams;
 use std::collections::BTreeMap;
-use std::fmt;
 
 use serde::Deserialize;
+
+pub(super) use self::desired::{BucketMaps, DesiredMaps, Drift, Entry, Preview, Source};
+pub(super) use self::streams::{Link, Move, Replication, Replications, Stream, StreamPhase};
 
 /// `GET /api/v1/status`.
 #[derive(Debug, Deserialize)]
@@ -20,6 +24,44 @@ pub(super) struct Status {
     pub(super) producers: Vec<Node>,
     pub(super) buckets: Vec<Bucket>,
     pub(super) embedded: Vec<Embedded>,
+    /// An older sidecar has none.
+    #[serde(default)]
+    pub(super) config: Option<ConfigFile>,
+}
+
+/// The configuration file of the sidecar.
+#[derive(Debug, Deserialize)]
+pub(super) struct ConfigFile {
+    #[serde(default)]
+    pub(super) file: Option<String>,
+    #[serde(default)]
+    pub(super) loaded_at: Option<String>,
+    #[serde(default)]
+    pub(super) last_reload: Option<LastReload>,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct LastReload {
+    #[serde(default)]
+    pub(super) at: Option<String>,
+    pub(super) ok: bool,
+    #[serde(default)]
+    pub(super) error: Option<String>,
+    #[serde(default)]
+    pub(super) restart_needed: Vec<String>,
+}
+
+/// `POST /reload`, and its refusal.
+#[derive(Debug, Deserialize)]
+pub(super) struct Reloaded {
+    #[serde(default)]
+    pub(super) changed: Vec<String>,
+    #[serde(default)]
+    pub(super) restart_needed: Vec<String>,
+    #[serde(default)]
+    pub(super) warnings: Vec<String>,
+    #[serde(default)]
+    pub(super) problems: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +91,11 @@ pub(super) struct Bucket {
     pub(super) lag_ms_max: Option<u64>,
     #[serde(default)]
     pub(super) lag_age_ms_max: Option<u64>,
+    /// How much differs from the source; an older sidecar does not say.
+    #[serde(default)]
+    pub(super) drift: Option<u64>,
+    #[serde(default)]
+    pub(super) paused: Option<u64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -58,82 +105,7 @@ pub(super) struct Embedded {
     pub(super) durability: String,
 }
 
-/// `GET /api/v1/replications`.
-#[derive(Debug, Deserialize)]
-pub(super) struct Replications {
-    pub(super) buckets: Vec<Replication>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Replication {
-    pub(super) bucket: String,
-    pub(super) links: Vec<Link>,
-    pub(super) moves: Vec<Move>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Link {
-    pub(super) producer: String,
-    pub(super) connection: u64,
-    pub(super) phase: String,
-    pub(super) last_error: Option<LastError>,
-    pub(super) streams: Vec<Stream>,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Stream {
-    pub(super) vbucket: u64,
-    pub(super) phase: StreamPhase,
-    pub(super) opaque: Option<u64>,
-    pub(super) seqno: Option<u64>,
-    pub(super) lag_seqnos: Option<u64>,
-    pub(super) progress_ms: Option<u64>,
-    pub(super) last_error: Option<LastError>,
-    pub(super) rollbacks_before: Option<u64>,
-    pub(super) complete_to: Option<u64>,
-    #[serde(default)]
-    pub(super) not_open_ms: Option<u64>,
-}
-
-/// The phase of a stream.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-#[serde(from = "String")]
-pub(super) enum StreamPhase {
-    Open,
-    /// Any other, by its word.
-    NotOpen(String),
-}
-
-impl From<String> for StreamPhase {
-    fn from(word: String) -> Self {
-        if word == "open" { Self::Open } else { Self::NotOpen(word) }
-    }
-}
-
-impl fmt::Display for StreamPhase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Open => "open",
-            Self::NotOpen(word) => word,
-        })
-    }
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct LastError {
-    pub(super) detail: String,
-}
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Move {
-    pub(super) vbucket: u64,
-    pub(super) from: String,
-    pub(super) phase: String,
-    pub(super) estimate: Option<u64>,
-    pub(super) since_ms: u64,
-}
-
-/// The answer to a `PUT` of replications.
+/// The answer to a change of what is replicated.
 #[derive(Debug, Deserialize)]
 pub(super) struct Opened {
     pub(super) open: u64,

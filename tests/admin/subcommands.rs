@@ -116,14 +116,14 @@ async fn replicate_waits_and_drain_takes_it_back() {
         (Some(0), "default: 2 streams are open\n"),
         "{said:?}"
     );
-    let drain = served.run("drain --all --json");
+    let drain = served.run("drain --all --yes --json");
     let (said, ()) = tokio::join!(drain, close(link, 2));
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_eq!(
         said.json(),
         json!({ "buckets": [{ "bucket": "default", "open": 0, "revision": 2 }] })
     );
-    let said = served.run("drain default").await;
+    let said = served.run("drain default --yes").await;
     assert_eq!(said.out, "default: 0 streams are open\n");
 }
 
@@ -198,9 +198,9 @@ async fn a_sidecar_that_is_not_there_is_a_failure() {
     assert!(said.err.starts_with(start) && said.err.contains("is it running"), "{}", said.err);
     let said = run(folder.path(), "status --json --admin http://127.0.0.1:1").await;
     assert!(said.json()["error"].as_str().unwrap().starts_with(start), "{said:?}");
-    let said = run(folder.path(), "status --admin 127.0.0.1:8091").await;
+    let said = run(folder.path(), "status --admin 127.0.0.1").await;
     assert_eq!(said.code, Some(2));
-    assert!(said.err.contains("give http://HOST:PORT"), "{}", said.err);
+    assert!(said.err.contains("the port is missing: give HOST:PORT"), "{}", said.err);
 }
 
 #[tokio::test]
@@ -308,7 +308,7 @@ async fn a_whole_sidecar_is_watched_changed_and_stopped() {
     assert!(said.code == Some(2) && said.err.contains("unknown module \"rellay\""), "{said:?}");
     let said = run(folder, "log-level --reset").await;
     assert_eq!((said.code, said.out.as_str()), (Some(0), "info\n"), "{said:?}");
-    let said = run(folder, "drain default").await;
+    let said = run(folder, "drain default --yes").await;
     assert_eq!(said.code, Some(0), "{said:?}");
     assert_eq!(run(folder, "streams").await.out, "nothing is replicated\n");
 
