@@ -9,6 +9,7 @@ use logger::Format;
 
 use crate::client::Ask;
 use crate::logging::Asked;
+use crate::map::Map;
 
 /// Keeps vBuckets of one data node replicated from others, over DCP.
 ///
@@ -55,6 +56,12 @@ impl Cli {
 pub enum Command {
     /// Check the configuration and print the effective values without secrets.
     Check,
+    /// Read and write the maps of a whole cluster in etcd.
+    Map {
+        /// What to do.
+        #[command(subcommand)]
+        what: Map,
+    },
     /// Ask a running sidecar.
     #[command(flatten)]
     Ask(Ask),

@@ -5,6 +5,7 @@
 //! - `descriptors`: whether there are enough of them
 //! - `run`: the main job, step by step; `story`: its output
 //! - `admin`: the HTTP API; `client`: the subcommands that use it
+//! - `map`: the maps of a cluster in etcd
 //! - `embedded`: data nodes inside this process; `sample`, `load`, `trickle`: their documents
 //! - `watch`, `catch_up`: the progress of replication, and the wait for its end
 //! - `verify`, `compare`: the comparison of two nodes over the wire
@@ -19,6 +20,7 @@ pub mod descriptors;
 pub mod embedded;
 pub mod load;
 pub mod logging;
+pub mod map;
 pub mod reload;
 pub mod run;
 pub mod sample;

@@ -9,7 +9,7 @@ use dcp_proxy::config::{self, Config};
 use dcp_proxy::reload::Reload;
 use dcp_proxy::run::{self, Options, RunError};
 use dcp_proxy::screen::Screen;
-use dcp_proxy::{descriptors, logging, signals};
+use dcp_proxy::{descriptors, logging, map, signals};
 use logger::{Format, Stream};
 
 /// The exit code for wrong usage or configuration; clap uses the same.
@@ -18,13 +18,8 @@ const WRONG: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match &cli.command {
-        Some(Command::Ask(ask)) => {
-            match client::run(ask, cli.config_file(), cli.config.is_some()) {
-                Exit::Done => ExitCode::SUCCESS,
-                Exit::NotReady | Exit::Failed => ExitCode::FAILURE,
-                Exit::Wrong => ExitCode::from(WRONG),
-            }
-        }
+        Some(Command::Ask(ask)) => code(client::run(ask, cli.config_file(), cli.config.is_some())),
+        Some(Command::Map { what }) => code(map::run(what, cli.config_file())),
         Some(Command::Check) => with_config(&cli, |config, screen| {
             screen.say(format!("{} is valid:", cli.config_file().display()));
             screen.say(config.to_string().trim_end());
@@ -40,6 +35,14 @@ fn main() -> ExitCode {
             let options = Options { once: cli.once, admin_file: cli.admin_file.clone() };
             replicate(config, &options, screen, Reload::new(config, cli.log()))
         }),
+    }
+}
+
+fn code(exit: Exit) -> ExitCode {
+    match exit {
+        Exit::Done => ExitCode::SUCCESS,
+        Exit::NotReady | Exit::Failed => ExitCode::FAILURE,
+        Exit::Wrong => ExitCode::from(WRONG),
     }
 }
 
