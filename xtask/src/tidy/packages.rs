@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fuzz", &["mcbp"]),
     ("replica", &["invariant", "logline", "mcbp"]),
     ("desired", &["mcbp", "replica"]),
+    ("etcdmaps", &["desired", "logline", "mcbp", "relay", "replica"]),
     ("vbucket", &["invariant", "mcbp"]),
     ("relay", &["invariant", "logline", "mcbp"]),
     ("store", &["failpoint", "invariant", "logline", "mcbp", "vbucket"]),
@@ -45,6 +46,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "dcp-actors",
             "desired",
+            "etcdmaps",
             "exposition",
             "invariant",
             "kvnode",
