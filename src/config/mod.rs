@@ -27,8 +27,9 @@ pub(crate) const ADMIN_DEFAULT: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), check::ADMIN_PORT);
 
 /// What a program without the feature `etcd` says to those who want it.
-pub(crate) const WITHOUT_ETCD: &str = "this program was built without etcd: build it with \
-    `cargo build --release --features etcd`, which needs protoc (Debian: protobuf-compiler libprotobuf-dev)";
+pub(crate) const WITHOUT_ETCD: &str = "this program was built without etcd: build it with `cargo \
+    build --release --features etcd`, which needs protoc (Debian: protobuf-compiler \
+    libprotobuf-dev)";
 
 pub use checked::{
     Admin, Bucket, Certificate, Config, Embedded, EmbeddedNode, Etcd, EtcdTls, Limits, Log,

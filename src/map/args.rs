@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 /// A command about the maps in etcd.
 #[derive(Clone, PartialEq, Eq, Debug, Subcommand)]
 pub enum Map {
-    /// Write the maps of a file, such as {"beta":{"default":{"alpha":"0-511"}}}, by node, bucket and
-    /// producer. Maps that it does not name stay.
+    /// Write the maps of a file, such as {"beta":{"default":{"alpha":"0-511"}}}, by node, bucket
+    /// and producer. Maps that it does not name stay.
     Put {
         /// The file; - for standard input.
         file: PathBuf,

@@ -5,8 +5,8 @@ use std::io::Read;
 use std::path::Path;
 
 use etcdmaps::{
-    Batch, CLUSTER_BYTES_MAX, Change, Cluster, EtcdConfig, EtcdError, Present, Store, Written,
-    batches, changes,
+    Batch, CLUSTER_BYTES_MAX, Change, Cluster, EtcdConfig, EtcdError, Keys, Present, Store,
+    Written, batches, changes,
 };
 use serde_json::json;
 
@@ -44,10 +44,7 @@ pub(super) async fn put(
         not_newer(&present, limit)?;
     }
     let planned = changes(&wanted, &present, store.keys(), how.prune);
-    let (_, others): (Vec<_>, Vec<_>) = {
-        let (kept, _) = present.read(store.keys());
-        kept.maps.into_keys().partition(|name| wanted.maps.contains_key(name) || how.prune)
-    };
+    let others = if how.prune { Vec::new() } else { others(&wanted, &present, store.keys()) };
     if !json {
         planned.iter().try_for_each(|it| output::text(&show::change(it)))?;
         for (node, bucket) in &others {
@@ -62,9 +59,10 @@ pub(super) async fn put(
         false => write(&store, planned).await?.unwrap_or(present.revision),
     };
     if json {
+        let stays = others.iter().map(|it| json!({ "node": it.0, "bucket": it.1 }));
         return Ok(output::json(&json!({
             "dry_run": how.dry_run, "revision": revision, "changes": shown, "warnings": warnings,
-            "stays": others.iter().map(|it| json!({ "node": it.0, "bucket": it.1 })).collect::<Vec<_>>(),
+            "stays": stays.collect::<Vec<_>>(),
         }))?);
     }
     let text = match (count, how.dry_run) {
@@ -73,6 +71,12 @@ pub(super) async fn put(
         (_, false) => format!("{count} maps written at revision {revision}"),
     };
     Ok(output::text(&text)?)
+}
+
+/// The nodes and buckets whose maps the file does not name.
+fn others(wanted: &Cluster, present: &Present, keys: &Keys) -> Vec<(String, String)> {
+    let (kept, _) = present.read(keys);
+    kept.maps.into_keys().filter(|name| !wanted.maps.contains_key(name)).collect()
 }
 
 /// Reads a whole file, which is not longer than a cluster needs.

@@ -118,21 +118,21 @@ impl Printer<'_> {
 }
 
 fn map(node: &str, bucket: &str, value: Option<&[u8]>, revision: i64) -> (String, Value) {
-    let mut json = json!({
-        "kind": "map", "node": node, "bucket": bucket, "revision": revision, "map": null,
-        "reason": null,
-    });
-    let text = match value.map(Cluster::parse_map) {
+    let parsed = value.map(Cluster::parse_map);
+    let text = match &parsed {
         None => "deleted".to_owned(),
-        Some(Ok(entry)) => {
-            json["map"] = json!(entry);
-            show::map(&entry)
-        }
-        Some(Err(reason)) => {
-            json["reason"] = json!(reason);
-            format!("no map: {reason}")
-        }
+        Some(Ok(entry)) => show::map(entry),
+        Some(Err(reason)) => format!("no map: {reason}"),
     };
+    let (map, reason) = match parsed {
+        Some(Ok(entry)) => (Some(entry), None),
+        Some(Err(reason)) => (None, Some(reason)),
+        None => (None, None),
+    };
+    let json = json!({
+        "kind": "map", "node": node, "bucket": bucket, "revision": revision, "map": map,
+        "reason": reason,
+    });
     (format!("map {node}/{bucket}: {text} (revision {revision})"), json)
 }
 

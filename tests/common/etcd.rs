@@ -65,7 +65,6 @@ impl Etcd {
     pub async fn start_with(flags: &[&str]) -> Option<Self> {
         let program = etcd_program()?;
         let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
-        let folder = tempfile::tempdir().unwrap();
         let agent = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
@@ -73,25 +72,18 @@ impl Etcd {
             .build()
             .new_agent();
         for _ in 0..STARTS_MAX {
-            let ports = Ports::free();
+            let (ports, folder) = (Ports::free(), tempfile::tempdir().unwrap());
             let process = spawn(&program, folder.path(), ports, &flags);
-            let mut etcd = Self {
-                process,
-                folder: tempfile::tempdir().unwrap(),
-                ports,
-                flags: flags.clone(),
-                agent: agent.clone(),
-                token: None,
-            };
+            let (flags, agent) = (flags.clone(), agent.clone());
+            let mut etcd = Self { process, folder, ports, flags, agent, token: None };
             if etcd.comes_up().await {
-                etcd.folder = folder;
                 return Some(etcd);
             }
         }
         panic!("etcd did not start {STARTS_MAX} times")
     }
 
-    /// Waits until it serves, or has ended.
+    /// Waits until it serves or ends.
     async fn comes_up(&mut self) -> bool {
         until("etcd serves or ends", async || {
             if !self.process.is_running() {
@@ -197,11 +189,10 @@ impl Etcd {
             self.call("auth/role/grant", &json!({ "name": user, "perm": perm }));
         }
         self.call("auth/enable", &json!({}));
-        let body = json!({ "name": "root", "password": password });
-        self.token = self.call("auth/authenticate", &body)["token"].as_str().map(str::to_owned);
+        self.login(password);
     }
 
-    /// Takes another token for the calls of this harness.
+    /// Takes a new token for the calls of this harness.
     pub fn login(&mut self, password: &str) {
         self.token = None;
         let body = json!({ "name": "root", "password": password });

@@ -134,15 +134,7 @@ async fn a_watch_from_before_a_compaction_says_so() {
     let (store, present) = Store::open(&config(&[etcd.endpoint()])).await.unwrap();
     assert_eq!(present.revision, last);
     let mut watch = store.watch(first).await.unwrap();
-    for revision in [first, last] {
-        match watch.next().await.unwrap() {
-            News::Changed(items) => assert!(items.iter().any(|it| it.revision <= revision)),
-            News::Compacted => panic!("not compacted yet"),
-        }
-        if revision == first {
-            etcd.put(KEY, "{}");
-        }
-    }
+    assert!(matches!(watch.next().await.unwrap(), News::Changed(_)));
     etcd.compact(last);
     let mut watch = store.watch(first).await.unwrap();
     assert_eq!(watch.next().await.unwrap(), News::Compacted);

@@ -1,5 +1,5 @@
-//! Desired maps from etcd, against real etcds, which each test starts for itself: as a sidecar follows
-//! them, what it reports, and `dcp-proxy map` as a process.
+//! Desired maps from etcd, against real etcds, which each test starts for itself: as a sidecar
+//! follows them, what it reports, and `dcp-proxy map` as a process.
 
 #![cfg(feature = "etcd")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]

@@ -148,6 +148,8 @@ impl Change {
 mod tests {
     //! What is written, what stays, and the limits of a transaction.
 
+    use replica::plan::Connections;
+
     use super::*;
 
     fn cluster(text: &str) -> Cluster {

@@ -13,6 +13,9 @@ use crate::value;
 /// The longest file: hundreds of nodes.
 pub const CLUSTER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// What a file may be.
+const ALLOWED: &str = r#"give {"NODE":{"BUCKET":{"PRODUCER":"0-511"}}}"#;
+
 /// Maps by node and bucket.
 pub type Maps = BTreeMap<(String, String), Entry>;
 
@@ -24,8 +27,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Parses a file. The map of a bucket has one of the forms of [`crate::parse`]; without a number
-    /// of connections it gets one.
+    /// Parses a file. The map of a bucket has one of the forms of [`crate::parse`]; without a
+    /// number of connections it gets one.
     ///
     /// # Errors
     /// All problems, each with node and bucket; never empty.
@@ -37,9 +40,7 @@ impl Cluster {
         let Unique(nodes): Unique<Unique<Unique<Part>>> =
             serde_json::from_slice(text).map_err(|error| {
                 let error = logline::capped(error, 300);
-                vec![format!(
-                    "{error}: give {{\"NODE\":{{\"BUCKET\":{{\"PRODUCER\":\"0-511\"}}}}}}"
-                )]
+                vec![format!("{error}: {ALLOWED}")]
             })?;
         let (mut maps, mut problems) = (Maps::new(), Vec::new());
         for (node, Unique(buckets)) in nodes {

@@ -18,7 +18,10 @@ pub enum EtcdError {
         text: String,
     },
     /// A member did not answer in time.
-    #[error("etcd at {endpoint} did not {step} within {} s: is it running, is it reachable?", .limit.as_secs())]
+    #[error(
+        "etcd at {endpoint} did not {step} within {} s: is it running, is it reachable?",
+        .limit.as_secs()
+    )]
     Slow {
         /// The member.
         endpoint: String,
@@ -58,21 +61,26 @@ pub enum EtcdError {
     All(String),
 }
 
-/// Waits for a call until its deadline.
-pub(super) async fn within<T>(
-    endpoint: &str,
+/// Waits for a call until its deadline. Calls of the library are large futures, so they are boxed.
+pub(super) fn within<'a, T>(
+    endpoint: &'a str,
     step: &'static str,
     limit: Duration,
-    call: impl Future<Output = Result<T, etcd_client::Error>>,
-) -> Result<T, EtcdError> {
-    let endpoint = || endpoint.to_owned();
-    match tokio::time::timeout(limit, call).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) if is_of_lease(&error) => Err(EtcdError::LeaseLost { endpoint: endpoint() }),
-        Ok(Err(error)) => {
-            Err(EtcdError::Failed { endpoint: endpoint(), step, text: explained(&error) })
+    call: impl Future<Output = Result<T, etcd_client::Error>> + 'a,
+) -> impl Future<Output = Result<T, EtcdError>> {
+    let call = Box::pin(call);
+    async move {
+        let endpoint = || endpoint.to_owned();
+        match tokio::time::timeout(limit, call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) if is_of_lease(&error) => {
+                Err(EtcdError::LeaseLost { endpoint: endpoint() })
+            }
+            Ok(Err(error)) => {
+                Err(EtcdError::Failed { endpoint: endpoint(), step, text: explained(&error) })
+            }
+            Err(_) => Err(EtcdError::Slow { endpoint: endpoint(), step, limit }),
         }
-        Err(_) => Err(EtcdError::Slow { endpoint: endpoint(), step, limit }),
     }
 }
 

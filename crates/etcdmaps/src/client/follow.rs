@@ -20,8 +20,8 @@ use crate::update::{Known, Update};
 /// The deadline to read all maps of a node.
 const READ: Duration = Duration::from_secs(10);
 
-/// A connection that works, for reports: the member and the client.
-pub(super) type Link = Option<(String, Client)>;
+/// A connection that works, for reports: the member and the client, which is kilobytes.
+pub(super) type Link = Option<(String, Arc<Client>)>;
 
 /// What the task has and is told.
 pub(super) struct Follow {
@@ -138,10 +138,10 @@ async fn advance(
     }
 }
 
-async fn open(config: &EtcdConfig, member: usize) -> Result<(String, Client), EtcdError> {
+async fn open(config: &EtcdConfig, member: usize) -> Result<(String, Arc<Client>), EtcdError> {
     let endpoint = config.endpoints.get(member).cloned().unwrap_or_default();
     let client = config.connect(&endpoint).await?;
-    Ok((endpoint, client))
+    Ok((endpoint, Arc::new(client)))
 }
 
 async fn read(

@@ -30,8 +30,8 @@ pub struct EtcdMaps {
 }
 
 impl EtcdMaps {
-    /// Starts to follow the maps of `node`. Must be called on a runtime of tokio. It never gives up:
-    /// while etcd is away, the updates say so.
+    /// Starts to follow the maps of `node`. Must be called on a runtime of tokio. It never gives
+    /// up: while etcd is away, the updates say so.
     #[must_use]
     pub fn start(config: EtcdConfig, node: &str, known: Known) -> (Self, mpsc::Receiver<Update>) {
         let stop = CancellationToken::new();

@@ -22,7 +22,7 @@ const KEYS_MAX: usize = 10_000;
 /// The maps of a cluster at one member of etcd.
 pub struct Store {
     endpoint: String,
-    client: Client,
+    client: Box<Client>,
     keys: Keys,
 }
 
@@ -44,7 +44,7 @@ impl Store {
         let mut errors: BTreeMap<String, &str> = BTreeMap::new();
         for endpoint in &config.endpoints {
             let opened = async {
-                let client = config.connect(endpoint).await?;
+                let client = Box::new(config.connect(endpoint).await?);
                 let keys = Keys::new(&config.prefix);
                 let store = Self { endpoint: endpoint.clone(), client, keys };
                 let present = store.read(&store.keys.maps()).await?;
