@@ -11,6 +11,7 @@ use logger::Format;
 use crate::client::{Ask, ConfigAsk};
 use crate::doctor::DoctorArgs;
 use crate::logging::Asked;
+use crate::map::Map;
 
 /// The meaning of exit codes.
 const EXIT_CODES: &str = "\
@@ -89,6 +90,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: ConfigAsk,
+    },
+    /// Read and write the maps of a whole cluster in etcd.
+    Map {
+        /// What to do.
+        #[command(subcommand)]
+        what: Map,
     },
     /// Ask a running sidecar.
     #[command(flatten)]

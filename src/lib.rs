@@ -8,6 +8,7 @@
 //! - `run`: the main job, step by step; `story`: its output
 //! - `sources`: what is wanted: file, etcd, and what was changed at run time; reload
 //! - `admin`: the HTTP API; `client`: the subcommands that use it
+//! - `map`: the maps of a cluster in etcd
 //! - `embedded`: data nodes inside this process; `sample`, `load`, `trickle`: their documents
 //! - `watch`, `catch_up`: the progress of replication, and the wait for its end
 //! - `kvnode_client`: the program `kvnode`, with its commands for a running node
@@ -28,6 +29,7 @@ pub mod kvnode_client;
 pub mod load;
 pub mod logging;
 pub mod man;
+pub mod map;
 pub mod run;
 pub mod sample;
 pub mod screen;

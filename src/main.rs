@@ -12,7 +12,7 @@ use dcp_proxy::logging::Asked;
 use dcp_proxy::run::{self, Options, RunError};
 use dcp_proxy::screen::Screen;
 use dcp_proxy::sources::Sources;
-use dcp_proxy::{completions, descriptors, logging, man, signals};
+use dcp_proxy::{completions, descriptors, logging, man, map, signals};
 use logger::{Format, Stream};
 
 /// The exit code for wrong usage or configuration; clap uses the same.
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Some(Command::Config { command }) => {
             code(client::run_config(command, cli.config_file(), cli.config.is_some()))
         }
+        Some(Command::Map { what }) => code(map::run(what, cli.config_file())),
         Some(Command::Completions { shell, program }) => {
             printed(completions::print(*program, *shell, &mut std::io::stdout().lock()))
         }

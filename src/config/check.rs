@@ -12,7 +12,7 @@ use invariant::broken;
 use relay::{Endpoint, Secret};
 use toml::Spanned;
 
-use super::checked::{Admin, Config, Node};
+use super::checked::{Admin, Config, MapSource, Node};
 use super::problem::{Problem, Problems, line_of};
 use super::{Environment, file, rules};
 
@@ -38,6 +38,16 @@ pub(super) fn admin(
     environment: Environment<'_>,
 ) -> Result<Admin, Problems> {
     with_checker(path, text, environment, |checker| checker.admin(&file.admin))
+}
+
+/// Checks `[desired]` and nothing else.
+pub(super) fn source(
+    path: &Path,
+    text: &str,
+    file: &file::File,
+    environment: Environment<'_>,
+) -> Result<MapSource, Problems> {
+    with_checker(path, text, environment, |checker| checker.source(file))
 }
 
 fn with_checker<T>(

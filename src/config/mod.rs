@@ -27,6 +27,11 @@ use std::path::Path;
 pub(crate) const ADMIN_DEFAULT: SocketAddr =
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), check::ADMIN_PORT);
 
+/// What a program without the feature `etcd` says to those who want it.
+pub(crate) const WITHOUT_ETCD: &str = "this program was built without etcd: build it with `cargo \
+    build --release --features etcd`, which needs protoc (Debian: protobuf-compiler \
+    libprotobuf-dev)";
+
 pub use checked::{
     Admin, Bucket, Certificate, Config, Embedded, EmbeddedNode, Etcd, EtcdTls, Limits, Log,
     MapSource, Node,
@@ -46,7 +51,31 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// All problems of the file, in the order of its lines.
 pub fn load(path: &Path) -> Result<Config, Problems> {
     let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(path, &error))?;
-    parse(path, &text, &|name| std::env::var(name).ok())
+    parse(path, &text, &|name| std::env::var(name).ok()).and_then(built_with)
+}
+
+/// Refuses what this program was built without.
+fn built_with(config: Config) -> Result<Config, Problems> {
+    match config.source {
+        MapSource::Etcd(_) if !cfg!(feature = "etcd") => {
+            let (key, text) = ("desired: etcd".to_owned(), WITHOUT_ETCD.to_owned());
+            Err(Problems { path: config.path, list: vec![Problem { line: 0, key, text }] })
+        }
+        MapSource::Etcd(_) | MapSource::File => Ok(config),
+    }
+}
+
+/// Reads and checks `[desired]` only, for a client of etcd, which may not be able to read the
+/// secrets of the data nodes.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_source(path: &Path) -> Result<MapSource, Problems> {
+    let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(path, &error))?;
+    match toml::from_str(&text) {
+        Ok(file) => check::source(path, &text, &file, &|name| std::env::var(name).ok()),
+        Err(error) => Err(Problems::syntax(path, &text, &error)),
+    }
 }
 
 /// Reads and checks `[admin]` only, for a client of the admin API, which may not be able to read

@@ -13,6 +13,7 @@
 mod cluster;
 mod contents;
 mod documents;
+mod etcd;
 mod fake_node;
 mod node;
 mod process;
@@ -30,6 +31,7 @@ pub use contents::{
     Contents, all_taken_over, compare, contents, differences, document, left_behind, same_documents,
 };
 pub use documents::Documents;
+pub use etcd::{Etcd, etcd_program};
 pub use fake_node::{FakeConsumer, FakeNode, FakeProducer, StreamRequest};
 pub use node::{DataNode, command};
 pub use process::Process;

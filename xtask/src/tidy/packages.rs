@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fuzz", &["mcbp"]),
     ("replica", &["invariant", "logline", "mcbp"]),
     ("desired", &["mcbp", "replica"]),
+    ("etcdmaps", &["desired", "logline", "mcbp", "relay", "replica"]),
     ("events", &["logline", "mcbp", "replica"]),
     ("vbucket", &["invariant", "mcbp"]),
     ("relay", &["invariant", "logline", "mcbp"]),
@@ -48,6 +49,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "dcp-actors",
             "desired",
+            "etcdmaps",
             "events",
             "exposition",
             "failpoint",
