@@ -49,7 +49,7 @@ impl Follower {
 
     /// Reads until this text has arrived.
     async fn reads(&mut self, what: &str) {
-        let mut bytes = [0; 65_536];
+        let mut bytes = vec![0; 65_536];
         let mut seen = 0;
         while !self.text.get(seen..).is_some_and(|new| new.contains(what)) {
             // Where the text is long, only what is new is searched.
