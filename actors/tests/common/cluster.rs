@@ -10,6 +10,7 @@ use dcp_actors::{
 };
 use mcbp::dcp::Open;
 use mcbp::{FrameBuilder, Opcode, Status, VbId, VbState};
+use relay::Endpoint;
 use relay::testing::{BUCKET, FakeConn, FakePeer, Opened, view};
 use replica::plan::{Connections, Desired};
 use tokio::sync::mpsc;
@@ -260,6 +261,8 @@ async fn handshake(mut conn: FakeConn) -> Option<(FakeConn, bool)> {
 pub struct Cluster {
     pub beta: Node,
     pub producers: BTreeMap<&'static str, Node>,
+    /// Where the producers are.
+    pub endpoints: BTreeMap<&'static str, Endpoint>,
     pub handle: ReplicationHandle,
 }
 
@@ -268,10 +271,10 @@ impl Cluster {
     pub async fn start(limits: ControlLimits, names: &[&'static str]) -> Self {
         let beta = FakePeer::bind().await;
         let node = beta.endpoint("beta");
-        let (mut endpoints, mut producers) = (Vec::new(), BTreeMap::new());
+        let (mut endpoints, mut producers) = (BTreeMap::new(), BTreeMap::new());
         for name in names {
             let peer = FakePeer::bind().await;
-            endpoints.push(peer.endpoint(name));
+            endpoints.insert(*name, peer.endpoint(name));
             producers.insert(*name, Node::start(peer));
         }
         let bucket = BucketPlan {
@@ -279,10 +282,22 @@ impl Cluster {
             connections: Connections::ONE,
             desired: Desired::default(),
         };
-        let config =
-            ReplicationConfig { node, producers: endpoints, buckets: vec![bucket], limits };
+        let of = endpoints.values().cloned().collect();
+        let config = ReplicationConfig { node, producers: of, buckets: vec![bucket], limits };
         let handle = Replication::start(config).unwrap();
-        Self { beta: Node::start(beta), producers, handle }
+        Self { beta: Node::start(beta), producers, endpoints, handle }
+    }
+
+    /// Starts a producer, in place of one of the same name. Replication does not know it yet.
+    pub async fn start_producer(&mut self, name: &'static str) {
+        let peer = FakePeer::bind().await;
+        self.endpoints.insert(name, peer.endpoint(name));
+        self.producers.insert(name, Node::start(peer));
+    }
+
+    /// Sets the producers of the replication to those of the test.
+    pub fn set_producers(&self) {
+        self.handle.set_producers(self.endpoints.values().cloned().collect());
     }
 
     /// Sets the desired map, by producer.

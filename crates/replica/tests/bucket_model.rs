@@ -17,7 +17,7 @@ mod world;
 
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
-use world::{Action, Given, Mistake, World};
+use world::{Action, Given, Mistake, Polls, World};
 
 /// The checked properties, and the budget of faults in one run.
 struct Run {
@@ -26,6 +26,7 @@ struct Run {
     wakes: u8,
     /// Whether the consumer misses rows when a takeover is cut off.
     is_behind: bool,
+    polls: Polls,
     mistake: Mistake,
 }
 
@@ -38,6 +39,8 @@ const UP_ONLY: &str = "no command for a link that is not open";
 const ONE_ACTIVE: &str = "never two active copies";
 const MOVED: &str = "a move that succeeded has moved the vBucket";
 const NOT_HURRIED: &str = "a link that falls is opened again after a delay that grows";
+const NOT_ASKED: &str = "what is active at the consumer by its last report is not asked for";
+const STAYS_OUT: &str = "what was moved stays out of the map of the sources";
 const ACTIVE_AGAIN: &str = "exactly one active copy after a move was asked for again";
 
 impl Model for Run {
@@ -45,7 +48,7 @@ impl Model for Run {
     type Action = Action;
 
     fn init_states(&self) -> Vec<World> {
-        vec![World::new(self.commands.len(), self.faults, self.is_behind)]
+        vec![World::new(self.commands.len(), self.faults, self.is_behind, self.polls)]
     }
 
     fn actions(&self, state: &World, actions: &mut Vec<Action>) {
@@ -76,6 +79,11 @@ impl Model for Run {
             Property::always(ACTIVE_AGAIN, |_, w: &World| {
                 !w.is_over() || !w.move_was_undisturbed || w.nodes.active_copies() == 1
             }),
+            Property::always(NOT_ASKED, |_, w: &World| !w.asked_active),
+            Property::always(STAYS_OUT, |run: &Self, w: &World| {
+                let is_named = run.commands.iter().any(|command| command.names());
+                is_named || !w.is_all_answered() || !w.was_moved || !w.is_wanted()
+            }),
             Property::sometimes("a stream opens", |_, w: &World| w.open_streams() > 0),
             Property::sometimes("all is answered", |_, w: &World| w.is_over() && w.is_answered()),
         ]
@@ -92,7 +100,14 @@ fn check_copies(
     wakes: u8,
     is_behind: bool,
 ) -> impl Checker<Run> {
-    let run = Run { commands, faults, wakes, is_behind, mistake: Mistake::None };
+    let (polls, mistake) = (Polls::Off, Mistake::None);
+    let run = Run { commands, faults, wakes, is_behind, polls, mistake };
+    check_until(run, HasDiscoveries::AnyFailures)
+}
+
+fn check_polls(commands: &'static [Given], faults: u8, polls: Polls) -> impl Checker<Run> {
+    let (wakes, is_behind, mistake) = (4, false, Mistake::None);
+    let run = Run { commands, faults, wakes, is_behind, polls, mistake };
     check_until(run, HasDiscoveries::AnyFailures)
 }
 
@@ -171,8 +186,42 @@ fn everything_is_answered_when_replication_stops() {
     assert_nothing_fails(&check(&[Given::FromAlpha, Given::MoveWithData, Given::Stop], 2, 3));
 }
 
+#[test]
+fn what_is_active_here_is_not_asked_for_and_opens_once_it_is_given_back() {
+    assert_nothing_fails(&check_polls(&[Given::FromAlpha], 3, Polls::ActiveHere));
+    let commands = &[Given::FromAlpha, Given::Takeover];
+    assert_nothing_fails(&check_polls(commands, 2, Polls::ActiveHere));
+}
+
+#[test]
+fn what_was_taken_over_stays_out_of_the_sources() {
+    for polls in [Polls::Off, Polls::On] {
+        let commands = &[Given::Takeover, Given::FollowAlpha];
+        assert_nothing_fails(&check_polls(commands, 2, polls));
+    }
+    assert_nothing_fails(&check_polls(&[Given::MoveWithData, Given::FollowAlpha], 1, Polls::On));
+}
+
+#[test]
+fn restarts_while_links_open_and_fall() {
+    assert_nothing_fails(&check(&[Given::FromAlpha, Given::RestartLink], 3, 4));
+    assert_nothing_fails(&check(&[Given::FromAlpha, Given::RestartStream], 3, 4));
+    assert_nothing_fails(&check(&[Given::FromAlpha, Given::RestartLink, Given::FromGamma], 1, 3));
+    assert_nothing_fails(&check(&[Given::FromAlpha, Given::RestartLink, Given::Takeover], 1, 3));
+}
+
 fn with(mistake: Mistake, commands: &'static [Given], faults: u8, what: &'static str) {
-    let run = Run { commands, faults, wakes: 4, is_behind: false, mistake };
+    with_polls(mistake, commands, faults, Polls::Off, what);
+}
+
+fn with_polls(
+    mistake: Mistake,
+    commands: &'static [Given],
+    faults: u8,
+    polls: Polls,
+    what: &'static str,
+) {
+    let run = Run { commands, faults, wakes: 4, is_behind: false, polls, mistake };
     let checker = check_until(run, HasDiscoveries::AnyOf([what].into()));
     println!("found: {:?}", checker.assert_any_discovery(what).into_actions());
 }
@@ -201,6 +250,17 @@ fn a_repair_while_a_takeover_may_still_take_effect_is_found() {
 fn a_report_of_an_older_incarnation_that_counts_is_found() {
     let commands = &[Given::FromAlpha, Given::FromGamma, Given::FromAlpha];
     with(Mistake::IncarnationsMixed, commands, 1, UP_ONLY);
+}
+
+#[test]
+fn a_report_that_does_not_say_what_is_active_is_found() {
+    with_polls(Mistake::StatesUnheard, &[Given::FromAlpha], 0, Polls::ActiveHere, NOT_ASKED);
+}
+
+#[test]
+fn a_map_of_the_sources_that_brings_back_what_was_moved_is_found() {
+    let commands = &[Given::Takeover, Given::FollowAlpha];
+    with_polls(Mistake::FollowNames, commands, 0, Polls::Off, STAYS_OUT);
 }
 
 #[test]

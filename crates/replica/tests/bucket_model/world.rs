@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use mcbp::{Side, Status, VbId, VbState};
+use mcbp::{Seqno, Side, Status, VbId, VbState};
 use replica::backoff::Backoff;
 use replica::bucket::{
     BucketCommand, BucketEffect, BucketEvent, BucketMachine, Cause, Change, CommandError,
     CopyReports, Done, Examine, ExamineAction, Finding, LinkDown, LinkId, LinkReport, Moment,
-    MoveKind, MoveRequest, Reopen, Settings, StreamPhase, TaskId,
+    MoveKind, MoveRequest, PollAnswer, Polled, Reopen, Restart, Settings, StreamPhase, TaskId,
 };
 use replica::link::{Command, LinkStep, Outcome, Reason, StopReason, Ticket, VbError, VbOutcome};
 use replica::plan::{Connections, Desired, LinkKey};
@@ -27,6 +27,10 @@ pub enum Given {
     TwoConnections,
     Takeover,
     MoveWithData,
+    /// The map of the sources: the vBucket from alpha.
+    FollowAlpha,
+    RestartLink,
+    RestartStream,
     Stop,
 }
 
@@ -43,15 +47,41 @@ impl Given {
             Self::TwoConnections => {
                 BucketCommand::Change(Change::Connections(Connections::new(2).unwrap()))
             }
+            Self::FollowAlpha => {
+                let Change::All(desired) = from("alpha") else { panic!("a map") };
+                let connections = Connections::ONE;
+                BucketCommand::Change(Change::Follow { desired, connections })
+            }
+            Self::RestartLink => {
+                let producer = "alpha".to_owned();
+                BucketCommand::Restart(Restart::Links { producer, connection: None })
+            }
+            Self::RestartStream => {
+                BucketCommand::Restart(Restart::Streams(std::iter::once(VB).collect()))
+            }
             Self::Takeover => BucketCommand::Move(moved(MoveKind::Takeover)),
             Self::MoveWithData => BucketCommand::Move(moved(MoveKind::WithData)),
             Self::Stop => BucketCommand::Stop,
         }
     }
 
+    /// Whether a caller names the vBucket to be replicated.
+    pub const fn names(self) -> bool {
+        matches!(self, Self::FromAlpha | Self::FromGamma)
+    }
+
     const fn is_move(self) -> bool {
         matches!(self, Self::Takeover | Self::MoveWithData)
     }
+}
+
+/// Whether the consumer is polled for its states.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Polls {
+    Off,
+    On,
+    /// And the vBucket is active there at the start, after a move in an earlier process.
+    ActiveHere,
 }
 
 /// A seeded mistake, to show that the checker finds it.
@@ -70,6 +100,10 @@ pub enum Mistake {
     IncarnationsMixed,
     /// The answer to a change is not given.
     AnswerLost,
+    /// The consumer's report does not say which vBuckets are active.
+    StatesUnheard,
+    /// The map of the sources counts as a command that names its vBuckets.
+    FollowNames,
 }
 
 /// An action.
@@ -86,11 +120,15 @@ pub enum Action {
     Examined(TaskId),
     OrderTakesEffect,
     OrderIsLost,
+    /// The consumer's control connection reports the states of its vBuckets.
+    Polled,
     /// Time passes; only when no other action is possible.
     Wake,
     // Faults. Each costs one of the budget.
     WakeEarly,
     CannotOpen(usize),
+    /// An operator sets the consumer's copy replica, and alpha's active.
+    GivenBack,
     /// The link is lost, by an error or because a rival of the same name displaced it.
     Lost(usize),
     Refuses(usize),
@@ -113,9 +151,11 @@ impl Action {
             | Self::Examined(_)
             | Self::OrderTakesEffect
             | Self::OrderIsLost
+            | Self::Polled
             | Self::Wake => false,
             Self::WakeEarly
             | Self::CannotOpen(_)
+            | Self::GivenBack
             | Self::Lost(_)
             | Self::Refuses(_)
             | Self::OpensAndEnds(_)
@@ -149,6 +189,8 @@ enum Task {
 pub struct World {
     machine: BucketMachine,
     pub nodes: Nodes,
+    /// Whether the nodes are polled at all.
+    has_polls: bool,
     /// Whether the consumer misses rows when a takeover is cut off.
     is_behind: bool,
     now: Duration,
@@ -159,6 +201,13 @@ pub struct World {
     pub answers: Vec<u8>,
     faults_left: u8,
     pub wakes: u8,
+    /// Whether the consumer is polled, and the state that it last reported.
+    is_polled: bool,
+    reported: Option<VbState>,
+    /// Whether the vBucket was asked for although the last report calls it active.
+    pub asked_active: bool,
+    /// Whether the vBucket was moved here.
+    pub was_moved: bool,
     /// Whether the consumer still has a stream of a link that reported to be closed.
     lingers: bool,
     /// Whether a command was given to a link that is not open.
@@ -176,7 +225,12 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(commands: usize, faults: u8, is_behind: bool) -> Self {
+    pub fn new(commands: usize, faults: u8, is_behind: bool, polls: Polls) -> Self {
+        let has_polls = polls != Polls::Off;
+        let mut nodes = Nodes::new();
+        if polls == Polls::ActiveHere {
+            (nodes.consumer, nodes.alpha) = (VbState::Active, VbState::Dead);
+        }
         let settings = Settings {
             bucket: "default".to_owned(),
             node: "beta".to_owned(),
@@ -186,13 +240,14 @@ impl World {
             takeover: Duration::from_secs(100),
             data_move: Duration::from_secs(100),
             stall: Duration::from_secs(1000),
-            poll_max_age: None,
+            poll_max_age: has_polls.then_some(Duration::from_secs(1000)),
             loop_failures: 100,
             loop_window: Duration::from_secs(1000),
         };
         Self {
             machine: BucketMachine::new(settings, Connections::ONE),
-            nodes: Nodes::new(),
+            nodes,
+            has_polls,
             is_behind,
             now: Duration::ZERO,
             pairs: BTreeMap::new(),
@@ -202,6 +257,10 @@ impl World {
             answers: vec![0; commands],
             faults_left: faults,
             wakes: 0,
+            is_polled: false,
+            reported: None,
+            asked_active: false,
+            was_moved: false,
             lingers: false,
             given_too_early: false,
             asked_twice: false,
@@ -218,6 +277,10 @@ impl World {
         actions.extend((0..self.given.len()).filter(|&n| !self.given[n]).map(Action::Give));
         if self.machine.wake_at().is_some() {
             actions.push(if is_still { Action::Wake } else { Action::WakeEarly });
+        }
+        let is_moving = self.machine.moves(self.now).next().is_some();
+        if self.has_polls && self.nodes.consumer == VbState::Active && !is_moving {
+            actions.push(Action::GivenBack);
         }
         for (&at, pair) in &self.pairs {
             if pair.is_up {
@@ -269,6 +332,9 @@ impl World {
                 Some(_) => actions.push(Action::Does(at)),
             }
         }
+        if self.is_due() {
+            actions.push(Action::Polled);
+        }
         if self.nodes.on_its_way.is_some() {
             actions.extend([Action::OrderTakesEffect, Action::OrderIsLost]);
         }
@@ -296,7 +362,11 @@ impl World {
                 self.given[n] = true;
                 // A command ends the delays of what it concerns.
                 self.falls.clear();
-                let (ticket, command) = (Ticket(n as u64), commands[n].command());
+                let given = match commands[n] {
+                    Given::FollowAlpha if mistake == Mistake::FollowNames => Given::FromAlpha,
+                    given => given,
+                };
+                let (ticket, command) = (Ticket(n as u64), given.command());
                 self.tell(BucketEvent::Command { ticket, command }, mistake);
                 // A command that is refused, because the vBucket is being moved, begins nothing.
                 self.move_was_undisturbed |= commands[n].is_move() && self.answers[n] == 0;
@@ -344,6 +414,10 @@ impl World {
                 self.nodes.take_effect(order);
             }
             Action::OrderIsLost => self.nodes.on_its_way = None,
+            Action::Polled => self.polled(mistake),
+            Action::GivenBack => {
+                (self.nodes.consumer, self.nodes.alpha) = (VbState::Replica, VbState::Active);
+            }
             Action::Wake | Action::WakeEarly => {
                 self.wakes += 1;
                 self.now = self.now.max(self.machine.wake_at().unwrap());
@@ -506,14 +580,59 @@ impl World {
             BucketEffect::Cancel(task) => drop(self.tasks.remove(&task)),
             BucketEffect::Answer(ticket, result) => self.answered(ticket, &result, mistake),
             BucketEffect::GiveUp(..) => panic!("nothing stands still here"),
-            BucketEffect::Poll(_) | BucketEffect::Log(_) | BucketEffect::Moved { .. } => {}
+            BucketEffect::Poll(desired) => {
+                let was_polled = self.is_polled;
+                self.is_polled = self.has_polls && !desired.producers().is_empty();
+                if self.is_polled && !was_polled {
+                    self.reported = None;
+                }
+            }
+            BucketEffect::Moved { .. } => self.was_moved = true,
+            BucketEffect::Log(_) => {}
         }
+    }
+
+    /// Whether the consumer has something new to report.
+    fn is_due(&self) -> bool {
+        self.is_polled && self.reported != Some(self.nodes.consumer)
+    }
+
+    fn polled(&mut self, mistake: Mistake) {
+        let state = self.nodes.consumer;
+        self.reported = Some(state);
+        let misfits = match state {
+            VbState::Active | VbState::Dead if mistake != Mistake::StatesUnheard => {
+                vec![(VB, state)]
+            }
+            _ => Vec::new(),
+        };
+        let is_served = matches!(state, VbState::Replica | VbState::Pending);
+        if is_served {
+            // A vBucket that its node serves again ends the delays of its links.
+            self.falls.clear();
+        }
+        let seqnos = is_served.then_some((VB, Seqno(9))).into_iter().collect();
+        for answer in [PollAnswer::Misfits(Some(misfits)), PollAnswer::Seqnos(Ok(seqnos))] {
+            let (side, node) = (Side::Consumer, "beta".to_owned());
+            self.tell(BucketEvent::Polled(Polled { side, node, answer }), mistake);
+        }
+    }
+
+    /// Whether every command was given and has its answer.
+    pub fn is_all_answered(&self) -> bool {
+        self.given.iter().all(|given| *given) && self.is_answered()
+    }
+
+    /// Whether a stream is wanted.
+    pub fn is_wanted(&self) -> bool {
+        self.machine.links().any(|link| link.wanted > 0)
     }
 
     /// Records a failure of a link. It is opened again after a delay that doubles, whatever the
     /// link did before it failed. The steps of a move open links at once.
     fn note_fall(&mut self, at: usize, report: &LinkReport) {
-        if self.given.len() > 1 || self.machine.moves(self.now).next().is_some() {
+        // A link without a stream that may be asked for is closed, which is no failure.
+        if self.given.len() > 1 || self.has_polls || self.machine.moves(self.now).next().is_some() {
             return;
         }
         if let LinkReport::Down(LinkDown { reopen: Reopen::AfterBackoff, .. }) = report {
@@ -534,6 +653,9 @@ impl World {
             |pair: &Pair| pair.has_stream || pair.commands.iter().any(|(_, command)| asks(command));
         let mut others = self.pairs.values().filter(|pair| pair.id.index != id.index);
         self.asked_twice |= asks(command) && (self.lingers || others.any(has));
+        let is_set_up = matches!(command, Command::SetupStreams { .. }) && asks(command);
+        let has_stream = self.pairs.get(&id.index).is_some_and(|pair| pair.has_stream);
+        self.asked_active |= is_set_up && !has_stream && self.reported == Some(VbState::Active);
     }
 
     fn answered(&mut self, ticket: Ticket, result: &Result<Done, CommandError>, mistake: Mistake) {
@@ -569,8 +691,10 @@ impl World {
     pub fn is_all_open(&self) -> bool {
         let streams = self.machine.links().flat_map(|link| self.machine.streams(link.id, self.now));
         let phases: Vec<_> = streams.map(|stream| stream.phase).collect();
-        let is_open = phases.iter().all(|phase| *phase == StreamPhase::Open);
-        is_open && self.open_streams() == phases.len()
+        let held = phases.iter().filter(|phase| **phase == StreamPhase::HeldBack).count();
+        let open = phases.iter().filter(|phase| **phase == StreamPhase::Open).count();
+        let is_rightly_held = held == 0 || self.reported == Some(VbState::Active);
+        is_rightly_held && open + held == phases.len() && self.open_streams() == open
     }
 
     /// Whether what is wanted is retried soon, when no action is possible and no command waits.
