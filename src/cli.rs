@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use log::LevelFilter;
 use logger::Format;
 
@@ -55,9 +55,28 @@ impl Cli {
 pub enum Command {
     /// Check the configuration and print the effective values without secrets.
     Check,
+    /// Print a configuration file.
+    Config(ConfigArgs),
     /// Ask a running sidecar.
     #[command(flatten)]
     Ask(Ask),
+}
+
+/// What to print. A subcommand stands instead of the options.
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    group = ArgGroup::new("which").required(true)
+)]
+pub struct ConfigArgs {
+    /// The whole file with every setting, its default and a comment.
+    #[arg(long, group = "which")]
+    pub default: bool,
+
+    /// The effective values, and where each comes from, without secrets.
+    #[arg(long, group = "which")]
+    pub effective: bool,
 }
 
 impl Cli {
@@ -104,6 +123,21 @@ mod tests {
             let cli = parse(line).unwrap();
             assert_eq!((cli.config_file(), &cli.command), (Path::new("x"), &Some(Command::Check)));
         }
+    }
+
+    #[test]
+    fn one_configuration_is_printed() {
+        use clap::error::ErrorKind;
+        let both = |line| match parse(line).unwrap().command {
+            Some(Command::Config(ConfigArgs { default, effective })) => (default, effective),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(both("dcp-proxy config --default"), (true, false));
+        assert_eq!(both("dcp-proxy config --effective --config x"), (false, true));
+        let error = |line| parse(line).unwrap_err();
+        assert_eq!(error("dcp-proxy config"), ErrorKind::MissingRequiredArgument);
+        let line = "dcp-proxy config --default --effective";
+        assert_eq!(error(line), ErrorKind::ArgumentConflict);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! The program `dcp-proxy`: parses the command line, runs it, and returns the exit code.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use dcp_proxy::cli::{Cli, Command};
 use dcp_proxy::client::{self, Exit};
-use dcp_proxy::config::{self, Config};
+use dcp_proxy::config::{self, Config, Problems};
 use dcp_proxy::reload::Reload;
 use dcp_proxy::run::{self, Options, RunError};
 use dcp_proxy::screen::Screen;
@@ -33,6 +34,11 @@ fn main() -> ExitCode {
             }
             Ok(true)
         }),
+        Some(Command::Config(args)) if args.default => print(&config::default_file()),
+        Some(Command::Config(_)) => match config::load(cli.config_file()) {
+            Ok(config) => print(&config.effective()),
+            Err(problems) => refused(&cli, &problems),
+        },
         None => with_config(&cli, |config, screen| {
             for warning in &config.warnings {
                 log::warn!("configuration: {}", warning.within(&config.path));
@@ -65,19 +71,32 @@ fn configured(
 ) -> ExitCode {
     let config = match config::load(cli.config_file()) {
         Ok(config) => config,
-        Err(problems) => {
-            match cli.log_format {
-                Some(Format::Json) => logger::fatal(env!("CARGO_CRATE_NAME"), &problems),
-                _ => logger::say(Stream::Error, &problems.to_string()),
-            }
-            return ExitCode::from(WRONG);
-        }
+        Err(problems) => return refused(cli, &problems),
     };
     logging::configure(cli.log(), &config.log);
     match run(&config, screen) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => failed(&error),
+    }
+}
+
+/// Says what is wrong with the configuration.
+fn refused(cli: &Cli, problems: &Problems) -> ExitCode {
+    match cli.log_format {
+        Some(Format::Json) => logger::fatal(env!("CARGO_CRATE_NAME"), problems),
+        _ => logger::say(Stream::Error, &problems.rendered()),
+    }
+    ExitCode::from(WRONG)
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            logger::say(Stream::Error, &format!("could not write to standard output: {error}"));
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -1,0 +1,304 @@
+//! Checks keys, types and ranges of a whole file against the table of settings.
+//!
+//! What is wrong is reported and taken out, or replaced where something must stand, so that the
+//! rest can be checked further.
+
+use std::borrow::Cow;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use crate::findings::Findings;
+use crate::nearest::nearest;
+use crate::overrides::name_of;
+use crate::problem::Place;
+use crate::schema::{Fallback, Kind, Setting, one_of};
+use crate::source::Span;
+
+/// As much of a wrong value is shown.
+const SHOWN_CHARS_MAX: usize = 60;
+
+/// The check of a file.
+pub(crate) struct Walk<'f, 'a> {
+    pub(crate) findings: &'f mut Findings<'a>,
+    /// All settings, to say where a misplaced key belongs.
+    pub(crate) root: &'f [Setting],
+    /// Whether the file could be read whole, so that what is missing is missing.
+    pub(crate) whole: bool,
+}
+
+impl Walk<'_, '_> {
+    /// Checks a table that begins at `at`; `label` is what the keys of its problems begin with.
+    pub(crate) fn table<'a>(
+        &mut self,
+        settings: &[Setting],
+        table: &mut DeTable<'a>,
+        at: &Span,
+        label: &str,
+    ) {
+        self.unknown_keys(settings, table, label);
+        for setting in settings {
+            let key = format!("{label}{}", setting.name);
+            let name = setting.name;
+            if let Some(value) = table.get_mut(name)
+                && !self.value(setting, value, &key, label)
+            {
+                table.remove(name);
+            } else if !table.contains_key(name) && setting.fallback == Fallback::Required {
+                // The file as a whole has rules of its own about what it needs.
+                if self.whole && !label.is_empty() {
+                    let text = format!("is missing: give {}", setting.may_be());
+                    self.findings.report(at, &key, text);
+                }
+            }
+            if !table.contains_key(name) && setting.fallback == Fallback::Required {
+                insert_something(table, setting, at, label);
+            }
+        }
+    }
+
+    fn unknown_keys(&mut self, settings: &[Setting], table: &mut DeTable<'_>, label: &str) {
+        let is_known = |name: &str| settings.iter().any(|it| it.name == name);
+        for key in table.keys().filter(|key| !is_known(key.get_ref())) {
+            let name = key.get_ref();
+            let text = unknown(name, settings, self.root);
+            self.findings.report(&key.span(), &format!("{label}{}", shown_key(name)), text);
+        }
+        remove(table, |name, _| !is_known(name));
+    }
+
+    /// Whether the value can stay.
+    fn value<'a>(
+        &mut self,
+        setting: &Setting,
+        value: &mut Spanned<DeValue<'a>>,
+        key: &str,
+        label: &str,
+    ) -> bool {
+        let at = value.span();
+        let wrong = match (&setting.kind, value.get_mut()) {
+            (Kind::Path, DeValue::String(path)) => {
+                path.is_empty().then(|| format!("is empty: give {}", setting.may_be()))
+            }
+            (Kind::Text, DeValue::String(_)) => None,
+            (Kind::Number(range), DeValue::Integer(integer)) => {
+                let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
+                (!number.is_some_and(|it| range.contains(&it))).then(|| {
+                    let (from, to) = (range.start(), range.end());
+                    format!("{integer} is out of range: give {from} to {to}")
+                })
+            }
+            (Kind::Choice { noun, values }, DeValue::String(text)) => {
+                not_one_of(noun, values, text)
+            }
+            (Kind::Secret, DeValue::String(_)) => None,
+            (Kind::Secret, DeValue::Table(table)) => return self.secret(table, &at, key),
+            (Kind::List, DeValue::Array(items)) => {
+                let wrong = items.iter().find(|item| !item.get_ref().is_str());
+                wrong.map(|item| wrong_type(item.get_ref(), &setting.may_be()))
+            }
+            (Kind::Map, DeValue::Table(table)) => {
+                self.map(table, key);
+                None
+            }
+            (Kind::Table(inner), DeValue::Table(table)) => {
+                let separator = if label.is_empty() { ": " } else { "." };
+                self.table(inner, table, &at, &format!("{key}{separator}"));
+                None
+            }
+            (Kind::Tables { label, settings }, value) => {
+                return self.tables(setting, label, settings, value, &at);
+            }
+            (Kind::Secret, _) => Some(format!("wrong type: give {}", setting.may_be())),
+            (Kind::Number(range), DeValue::String(text)) if self.is_variable(&at) => {
+                let (from, to) = (range.start(), range.end());
+                Some(format!("{text:?} is not a whole number: give {from} to {to}"))
+            }
+            (_, value) => Some(wrong_type(value, &setting.may_be())),
+        };
+        if let Some(text) = &wrong {
+            self.findings.report(&at, key, text);
+        }
+        wrong.is_none()
+    }
+
+    fn is_variable(&self, at: &Span) -> bool {
+        matches!(self.findings.source().place(at), Place::Variable(_))
+    }
+
+    fn secret(&mut self, table: &mut DeTable<'_>, at: &Span, key: &str) -> bool {
+        let places = [("file", "a path in quotes"), ("env", "the name of a variable in quotes")];
+        let mut good = 0;
+        let mut is_good = true;
+        for (name, value) in table.iter() {
+            let known = places.iter().find(|(place, _)| *place == name.get_ref());
+            let (span, text) = match known {
+                Some(_) if value.get_ref().is_str() => {
+                    good += 1;
+                    continue;
+                }
+                Some((_, allowed)) => (value.span(), wrong_type(value.get_ref(), allowed)),
+                None => {
+                    let near = nearest(name.get_ref(), places.map(|(place, _)| place));
+                    (name.span(), format!("unknown key: {}give file or env", mean(near)))
+                }
+            };
+            is_good = false;
+            self.findings.report(&span, &format!("{key}.{}", shown_key(name.get_ref())), text);
+        }
+        if is_good && good != 1 {
+            let text = "give exactly one of { file = \"...\" } and { env = \"...\" }";
+            self.findings.report(at, key, text);
+        }
+        is_good && good == 1
+    }
+
+    fn map(&mut self, table: &mut DeTable<'_>, key: &str) {
+        for (name, value) in table.iter().filter(|(_, value)| !value.get_ref().is_str()) {
+            let text = wrong_type(value.get_ref(), "a text in quotes");
+            let key = format!("{key}.{}", shown_key(name.get_ref()));
+            self.findings.report(&value.span(), &key, text);
+        }
+        remove(table, |_, value| !value.is_str());
+    }
+
+    fn tables<'a>(
+        &mut self,
+        setting: &Setting,
+        label: &str,
+        settings: &[Setting],
+        value: &mut DeValue<'a>,
+        at: &Span,
+    ) -> bool {
+        let heading =
+            if label == setting.name { setting.name.to_owned() } else { label.replace(' ', ".") };
+        if value.is_table() {
+            let text = format!("is one table: write [[{heading}]] instead of [{heading}]");
+            self.findings.report(at, setting.name, text);
+            let table = std::mem::replace(value, DeValue::Boolean(false));
+            let mut array = DeArray::new();
+            array.push(Spanned::new(at.clone(), table));
+            *value = DeValue::Array(array);
+        }
+        let DeValue::Array(array) = value else {
+            let text = wrong_type(value, &format!("[[{heading}]], once for each"));
+            self.findings.report(at, setting.name, text);
+            return false;
+        };
+        for (number, element) in (1..).zip(array.iter_mut()) {
+            let at = element.span();
+            let own = name_of(element).map(str::to_owned);
+            let name = own.clone().unwrap_or_else(|| format!("#{number}"));
+            let label = format!("{label} {name:?}: ");
+            match element.get_mut() {
+                DeValue::Table(table) => {
+                    self.table(settings, table, &at, &label);
+                    let written = table.get_mut("name").map(Spanned::get_mut);
+                    if let (None, Some(DeValue::String(written))) = (own, written) {
+                        *written = Cow::Owned(name);
+                    }
+                }
+                other => {
+                    let text = wrong_type(other, &format!("[[{heading}]], once for each"));
+                    self.findings.report(&at, &format!("{} {number}", setting.name), text);
+                    *other = DeValue::Boolean(false);
+                }
+            }
+        }
+        array.iter().all(|element| element.get_ref().is_table())
+    }
+}
+
+/// Removes what is unfit. `Map::retain` cannot be had with these keys.
+fn remove(table: &mut DeTable<'_>, is_unfit: impl Fn(&str, &DeValue<'_>) -> bool) {
+    let unfit = table.iter().filter(|(name, value)| is_unfit(name.get_ref(), value.get_ref()));
+    let unfit: Vec<String> = unfit.map(|(name, _)| name.get_ref().to_string()).collect();
+    for name in unfit {
+        table.remove(name.as_str());
+    }
+}
+
+/// Puts something where a required value is missing, so that the rest of the table can be read. The
+/// file is refused already.
+fn insert_something(table: &mut DeTable<'_>, setting: &Setting, at: &Span, label: &str) {
+    let value = match &setting.kind {
+        Kind::Table(settings) if !label.is_empty() => {
+            let mut inner = DeTable::new();
+            for setting in settings.iter().filter(|it| it.fallback == Fallback::Required) {
+                insert_something(&mut inner, setting, at, label);
+            }
+            DeValue::Table(inner)
+        }
+        Kind::Table(_) | Kind::Tables { .. } => return,
+        Kind::Choice { values, .. } => {
+            DeValue::String(Cow::Borrowed(values.first().copied().unwrap_or_default()))
+        }
+        Kind::List => DeValue::Array(DeArray::new()),
+        _ => DeValue::String(Cow::Borrowed("")),
+    };
+    let key = Spanned::new(at.clone(), Cow::Borrowed(setting.name));
+    table.insert(key, Spanned::new(at.clone(), value));
+}
+
+fn unknown(name: &str, settings: &[Setting], root: &[Setting]) -> String {
+    let known: Vec<&str> = settings.iter().map(|it| it.name).collect();
+    if let Some(near) = nearest(name, known.iter().copied()) {
+        return format!("unknown key: did you mean {near}? Known here: {}", known.join(", "));
+    }
+    match section_of(name, root) {
+        Some(section) => format!("unknown key: it belongs to {section}"),
+        None => format!("unknown key: give one of {}", known.join(", ")),
+    }
+}
+
+/// The section that has a key of this name.
+fn section_of(name: &str, root: &[Setting]) -> Option<String> {
+    root.iter().find_map(|section| {
+        let (settings, heading) = match &section.kind {
+            Kind::Table(settings) => (settings, format!("[{}]", section.name)),
+            Kind::Tables { settings, .. } => (settings, format!("[[{}]]", section.name)),
+            _ => return None,
+        };
+        settings.iter().any(|it| it.name == name).then_some(heading)
+    })
+}
+
+fn not_one_of(noun: &str, values: &[&str], text: &str) -> Option<String> {
+    if values.contains(&text) {
+        return None;
+    }
+    let near = mean(nearest(text, values.iter().copied()));
+    let shown = shown(text);
+    Some(format!("{shown} is not a {noun}: {near}give {}", one_of(values)))
+}
+
+fn mean(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |near| format!("did you mean {near}? "))
+}
+
+fn wrong_type(found: &DeValue<'_>, allowed: &str) -> String {
+    let found = match found {
+        DeValue::String(text) => format!("the text {}", shown(text)),
+        DeValue::Integer(number) => format!("the number {number}"),
+        DeValue::Float(number) => format!("the number {number}"),
+        DeValue::Boolean(value) => value.to_string(),
+        DeValue::Datetime(date) => format!("the date {date}"),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    };
+    format!("wrong type: {found}: give {allowed}")
+}
+
+/// A text in quotes, escaped, and cut where it is long.
+fn shown(text: &str) -> String {
+    match text.char_indices().nth(SHOWN_CHARS_MAX) {
+        Some((end, _)) => format!("{:?}...", text.get(..end).unwrap_or_default()),
+        None => format!("{text:?}"),
+    }
+}
+
+/// A key as it is shown: as it is, where that is safe.
+pub(crate) fn shown_key(name: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
+    if !name.is_empty() && name.chars().all(is_plain) { name.to_owned() } else { shown(name) }
+}
