@@ -9,7 +9,7 @@ use std::path::Path;
 
 use invariant::broken;
 use relay::{Endpoint, Secret};
-use settings::{Document, Entry, Findings, Problem, Problems, Source, Span};
+use settings::{Document, Entry, Findings, Place, Problem, Problems, Source, Span};
 use toml::Spanned;
 
 use super::checked::{Admin, Config, Node};
@@ -95,6 +95,14 @@ impl Checker<'_, '_> {
     /// A place in words, such as `line 3`.
     pub(super) fn words(&self, at: &Span) -> String {
         self.findings.source().words(at)
+    }
+
+    /// A place where something is missing; the file as a whole where the place is a variable.
+    fn in_file(&self, at: Span) -> Span {
+        match self.findings.source().place(&at) {
+            Place::Variable(_) => 0..0,
+            _ => at,
+        }
     }
 
     /// Parses what is written with `rule`; reports a problem and returns `None` where it fails.
@@ -183,9 +191,10 @@ impl Checker<'_, '_> {
 
     fn remote_node(&mut self, key: &str, node: &file::Node) -> Option<Node> {
         let name = self.value(&format!("{key}: name"), &node.name, |name| rules::node_name(name));
+        let at = self.in_file(node.name.span());
         let mut missing = |field: &str, what: &str| {
             let text = format!("is missing: give {what}, or name a node of [embedded]");
-            self.report(node.name.span(), &format!("{key}: {field}"), text);
+            self.report(at.clone(), &format!("{key}: {field}"), text);
         };
         if node.address.is_none() {
             missing("address", "host:port");

@@ -13,7 +13,7 @@ use super::{ADMIN_DEFAULT, READY_PERCENT};
 pub const VARIABLES: &str = "DCP_PROXY__";
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
-const HOST_PORT: &str = "host:port, such as \"127.0.0.1:11210\"";
+const HOST_PORT: &str = "host:port";
 const IP_PORT: &str = "ip:port";
 const NODE_NAME: &str = "1 to 100 letters, digits or any of -_.%@:[]";
 const BUCKET_NAME: &str = "1 to 100 letters, digits or any of -_.%";
@@ -74,8 +74,8 @@ pub fn settings() -> Vec<Setting> {
 /// What the default file begins with.
 pub(super) const INTRO: &str = "The configuration of dcp-proxy: every setting. A line that begins with # and no space is a \
      setting with its default, or with an example if it has none; remove the # to set it.\n\
-     Relative paths are relative to the folder of this file. A password or token is a text, \
-     { file = \"secrets/beta\" } or { env = \"BETA_PASSWORD\" }.\n\
+     Relative paths are relative to the folder of this file.\n\
+     A password or token is a text, { file = \"secrets/beta\" } or { env = \"BETA_PASSWORD\" }.\n\
      The environment variable DCP_PROXY__SECTION__KEY overrides a key.";
 
 fn section(name: &'static str, doc: &'static str, settings: Vec<Setting>) -> Setting {
@@ -291,7 +291,7 @@ fn etcd() -> Setting {
 fn embedded() -> Setting {
     let node = vec![
         Setting::text("name", NODE_NAME, "Its name, for [node] and [[producer]].")
-            .required("\"alpha\""),
+            .required("\"gamma\""),
         Setting::text("listen", IP_PORT, "Where it listens; port 0 takes any free one.")
             .default_text("127.0.0.1:0"),
         Setting::text("bucket", BUCKET_NAME, "Its bucket.").default_text("default"),

@@ -90,7 +90,8 @@ impl Checker<'_, '_> {
             let is_used = |bucket: &file::Bucket| {
                 bucket.replicate.keys().any(|name| name.as_ref() == node.name.as_ref())
             };
-            if section == "producer" && !file.bucket.iter().any(is_used) {
+            let needs_use = section == "producer" && file.desired.is_none();
+            if needs_use && !file.bucket.iter().any(is_used) {
                 let text = "no bucket replicates from it: name it in replicate of a [[bucket]]";
                 self.warn(&node.name.span(), &key, text);
             }

@@ -41,13 +41,16 @@ impl fmt::Debug for Entry {
 /// The values of a file that has no problems.
 pub(crate) fn entries(source: &Source, settings: &[Setting], table: &DeTable<'_>) -> Vec<Entry> {
     let mut collect = Collect { source, entries: Vec::new() };
-    let is_table = |it: &&Setting| matches!(it.kind, Kind::Table(_));
+    let is_section = |it: &&Setting| matches!(it.kind, Kind::Table(_) | Kind::Tables { .. });
     // Keys at the top of a file stand before its first heading.
-    let (sections, keys): (Vec<_>, Vec<_>) = settings.iter().partition(is_table);
+    let (sections, keys): (Vec<_>, Vec<_>) = settings.iter().partition(is_section);
     collect.settings(keys.into_iter(), Some(table), &Section::default());
     for setting in sections {
-        let Kind::Table(inner) = &setting.kind else { continue };
-        let value = table.get(setting.name).and_then(|value| value.get_ref().as_table());
+        let value = table.get(setting.name);
+        let Kind::Table(inner) = &setting.kind else {
+            collect.setting(setting, value, &Section::default());
+            continue;
+        };
         if value.is_some() || matches!(setting.fallback, Fallback::Value(_)) {
             let section = Section {
                 heading: format!("[{}]", setting.name),
@@ -55,6 +58,7 @@ pub(crate) fn entries(source: &Source, settings: &[Setting], table: &DeTable<'_>
                 path: format!("{}.", setting.name),
                 ..Section::default()
             };
+            let value = value.and_then(|value| value.get_ref().as_table());
             collect.settings(inner.iter(), value, &section);
         }
     }

@@ -33,6 +33,11 @@ impl<'a> Findings<'a> {
         }
     }
 
+    /// Leaves out problems of `key` from now on, because they would follow from one of another key.
+    pub fn settle(&mut self, key: &str) {
+        self.reported.insert(key.to_owned());
+    }
+
     /// Records what is allowed at `at`, and probably not meant.
     pub fn warn(&mut self, at: &Span, key: &str, text: impl Into<String>) {
         self.warnings.push(self.problem(at, key, text.into()));

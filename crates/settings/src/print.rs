@@ -51,7 +51,7 @@ fn default_section(section: &Setting, path: &str, is_above_shown: bool) -> Strin
 fn line(setting: &Setting, is_above_shown: bool) -> String {
     let mut doc = setting.doc.to_owned();
     if matches!(setting.kind, Kind::Number(_) | Kind::Choice { .. }) || setting.allowed.is_some() {
-        doc += &format!(" Allowed: {}.", setting.may_be());
+        doc += &format!(" Allowed: {}.", setting.range());
     }
     if let (Fallback::Unset(what), false) = (&setting.fallback, setting.shown) {
         doc += &format!(" Default: {what}.");

@@ -67,6 +67,18 @@ impl Problems {
         Self { path: path.to_owned(), list, shown: String::new() }
     }
 
+    /// Problems that have no place in the file: where each is, such as an option, and what it is.
+    #[must_use]
+    pub fn elsewhere(list: impl IntoIterator<Item = (&'static str, String)>) -> Self {
+        let problem = |(key, text): (&str, String)| Problem {
+            place: Place::Whole,
+            key: key.to_owned(),
+            text,
+        };
+        let list = list.into_iter().map(problem).collect();
+        Self { path: PathBuf::new(), list, shown: String::new() }
+    }
+
     /// Every problem with its lines of the file, for people.
     #[must_use]
     pub fn rendered(&self) -> String {
@@ -96,6 +108,12 @@ impl fmt::Display for Problems {
 }
 
 impl std::error::Error for Problems {}
+
+impl From<Problems> for String {
+    fn from(problems: Problems) -> Self {
+        problems.to_string()
+    }
+}
 
 impl Problem {
     /// Returns the line that names the problem in the file at `path`.

@@ -67,6 +67,6 @@ fn rows(setting: &Setting, before: &str, prefix: &str) -> String {
         Reload::Replaced => "reload; restart where it is set newly or removed",
         Reload::Restart => "restart",
     };
-    let (doc, allowed) = (setting.doc, setting.may_be());
+    let (doc, allowed) = (setting.doc, setting.range());
     format!("| `{key}` | {doc} | {allowed} | {default} | {variable} | {needs} |\n")
 }

@@ -8,18 +8,11 @@ use crate::problem::{Place, Problem};
 
 /// The block of text for one problem; `shown` is the text of the file without secrets.
 pub(crate) fn block(problem: &Problem, path: &Path, shown: &str) -> String {
-    let path = path.display().to_string();
-    let title = Level::ERROR.primary_title(problem.message());
-    let group = match &problem.place {
-        Place::Whole if path.is_empty() => return format!("error: {}", problem.message()),
-        Place::Whole => return format!("error: {path}: {}", problem.message()),
-        Place::Variable(name) => title
-            .element(Level::NOTE.message(format!("the value is from environment variable {name}"))),
-        Place::Line { begin, end, .. } => {
-            let span = *begin..(*end).max(*begin);
-            let caret = AnnotationKind::Primary.span(span);
-            title.element(Snippet::source(shown).path(path).annotation(caret))
-        }
+    let Place::Line { begin, end, .. } = problem.place else {
+        return format!("error: {}", problem.within(path));
     };
-    Renderer::plain().render(&[group])
+    let caret = AnnotationKind::Primary.span(begin..end.max(begin));
+    let snippet = Snippet::source(shown).path(path.display().to_string()).annotation(caret);
+    let title = Level::ERROR.primary_title(problem.message());
+    Renderer::plain().render(&[title.element(snippet)])
 }

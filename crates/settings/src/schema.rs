@@ -177,6 +177,15 @@ impl Setting {
         self
     }
 
+    /// What may be given, shorter than [`Setting::may_be`].
+    #[must_use]
+    pub fn range(&self) -> String {
+        match &self.kind {
+            Kind::Number(range) => format!("{} to {}", range.start(), range.end()),
+            _ => self.may_be(),
+        }
+    }
+
     /// What may be given, for messages and the reference.
     #[must_use]
     pub fn may_be(&self) -> String {

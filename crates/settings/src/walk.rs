@@ -61,8 +61,12 @@ impl Walk<'_, '_> {
         let is_known = |name: &str| settings.iter().any(|it| it.name == name);
         for key in table.keys().filter(|key| !is_known(key.get_ref())) {
             let name = key.get_ref();
-            let text = unknown(name, settings, self.root);
+            let near = nearest(name, settings.iter().map(|it| it.name));
+            let text = unknown(name, near, settings, self.root);
             self.findings.report(&key.span(), &format!("{label}{}", shown_key(name)), text);
+            if let Some(near) = near {
+                self.findings.settle(&format!("{label}{near}"));
+            }
         }
         remove(table, |name, _| !is_known(name));
     }
@@ -140,7 +144,7 @@ impl Walk<'_, '_> {
                 Some((_, allowed)) => (value.span(), wrong_type(value.get_ref(), allowed)),
                 None => {
                     let near = nearest(name.get_ref(), places.map(|(place, _)| place));
-                    (name.span(), format!("unknown key: {}give file or env", mean(near)))
+                    (name.span(), format!("unknown key: give file or env{}", mean(near)))
                 }
             };
             is_good = false;
@@ -149,6 +153,9 @@ impl Walk<'_, '_> {
         if is_good && good != 1 {
             let text = "give exactly one of { file = \"...\" } and { env = \"...\" }";
             self.findings.report(at, key, text);
+        }
+        if !is_good {
+            self.findings.settle(key);
         }
         is_good && good == 1
     }
@@ -240,9 +247,9 @@ fn insert_something(table: &mut DeTable<'_>, setting: &Setting, at: &Span, label
     table.insert(key, Spanned::new(at.clone(), value));
 }
 
-fn unknown(name: &str, settings: &[Setting], root: &[Setting]) -> String {
+fn unknown(name: &str, near: Option<&str>, settings: &[Setting], root: &[Setting]) -> String {
     let known: Vec<&str> = settings.iter().map(|it| it.name).collect();
-    if let Some(near) = nearest(name, known.iter().copied()) {
+    if let Some(near) = near {
         return format!("unknown key: did you mean {near}? Known here: {}", known.join(", "));
     }
     match section_of(name, root) {
@@ -269,11 +276,11 @@ fn not_one_of(noun: &str, values: &[&str], text: &str) -> Option<String> {
     }
     let near = mean(nearest(text, values.iter().copied()));
     let shown = shown(text);
-    Some(format!("{shown} is not a {noun}: {near}give {}", one_of(values)))
+    Some(format!("{shown} is not a {noun}: give {}{near}", one_of(values)))
 }
 
 fn mean(near: Option<&str>) -> String {
-    near.map_or_else(String::new, |near| format!("did you mean {near}? "))
+    near.map_or_else(String::new, |near| format!("; did you mean {near}?"))
 }
 
 fn wrong_type(found: &DeValue<'_>, allowed: &str) -> String {

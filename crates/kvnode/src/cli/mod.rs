@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 stopped cleanly, 1 failed, 2 wrong usage or configuration.
 //!
+//! - `schema`: the table of settings
 //! - `arguments`, `file`: the command line and the file; `values`: values that both have
 //! - `configuration`: the two together; `initial_state`: that of a folder
 //! - `log`: where log lines go; `run`: the program; `reload`: what SIGHUP does
@@ -13,8 +14,10 @@ mod initial_state;
 mod log;
 mod reload;
 mod run;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod values;
 
 pub use run::main;
+pub use schema::reference;
