@@ -125,6 +125,7 @@ fn tls(of: &'static str) -> Setting {
     ];
     Setting::new("tls", Kind::Table(keys), doc)
         .unset("plain TCP")
+        .allowed("a table such as { ca = \"ca.pem\" }")
         .example("{ ca = \"ca.pem\", certificate = \"me.pem\", key = \"me.key\" }")
 }
 
@@ -286,6 +287,7 @@ fn etcd() -> Setting {
          replicate.",
     )
     .required("{ endpoints = [\"127.0.0.1:2379\"], prefix = \"/dcp-proxy\" }")
+    .allowed("a table such as { endpoints = [\"127.0.0.1:2379\"] }")
 }
 
 fn embedded() -> Setting {

@@ -51,7 +51,7 @@ impl<'a> Document<'a> {
         for error in errors {
             let text = match error.message() {
                 "duplicate key" => duplicate(source, table.get_ref(), &at(error)),
-                message => plain(message.trim_end()),
+                message => words(message.trim_end()),
             };
             syntax.report(&at(error), "", text);
         }
@@ -85,6 +85,17 @@ impl<'a> Document<'a> {
     }
 }
 
+/// The words of the parser about the syntax, where they can be plainer.
+fn words(message: &str) -> String {
+    match message {
+        "string values must be quoted, expected literal string" => {
+            "a value is missing, or a text is not in quotes".to_owned()
+        }
+        "invalid basic string, expected `\"`" => "a text is not closed: end it with \"".to_owned(),
+        message => plain(message),
+    }
+}
+
 fn at(error: &toml::de::Error) -> Span {
     error.span().unwrap_or(0..0)
 }
@@ -101,7 +112,7 @@ fn secrets(settings: &[Setting]) -> Vec<&'static str> {
     let mut names = Vec::new();
     for setting in settings {
         match &setting.kind {
-            Kind::Secret => names.push(setting.name),
+            Kind::Secret | Kind::SecretFile => names.push(setting.name),
             Kind::Table(inner) | Kind::Tables { settings: inner, .. } => {
                 names.extend(secrets(inner));
             }

@@ -153,9 +153,7 @@ impl<'a> Override<'a> {
                 }
                 Ok(())
             }
-            (Kind::Table(_) | Kind::Tables { .. } | Kind::Map, None) => Err(Wrong::Text(format!(
-                "names a table: add {SEPARATOR} and the name of what to set in it"
-            ))),
+            (Kind::Table(_) | Kind::Tables { .. } | Kind::Map, None) => Err(names_a_table()),
             _ if self.maps => Ok(()),
             (Kind::Number(_), None) => {
                 let number = DeValue::parse(self.value).map(Spanned::into_inner);
@@ -171,7 +169,8 @@ impl<'a> Override<'a> {
                 self.insert(table, name.to_owned(), DeValue::Array(list));
                 Ok(())
             }
-            (Kind::Secret, Some(place @ ("FILE" | "ENV"))) => {
+            (Kind::Secret, Some(place @ ("FILE" | "ENV")))
+            | (Kind::SecretFile, Some(place @ "FILE")) => {
                 let mut inner = DeTable::new();
                 self.insert(&mut inner, place.to_lowercase(), self.text());
                 self.insert(table, name.to_owned(), DeValue::Table(inner));
@@ -204,6 +203,7 @@ impl<'a> Override<'a> {
                 return Err(Wrong::Text(text));
             }
             Some((_, at, tail)) => (at, tail),
+            None if known.iter().any(|it| it == rest) => return Err(names_a_table()),
             None => {
                 let (head, tail) = rest.split_once(SEPARATOR).unwrap_or((rest, ""));
                 let at = head.parse().ok().filter(|at| *at <= array.len());
@@ -262,6 +262,10 @@ impl<'a> Override<'a> {
     fn spanned<T>(&self, value: T) -> Spanned<T> {
         Spanned::new(self.span.clone(), value)
     }
+}
+
+fn names_a_table() -> Wrong {
+    Wrong::Text(format!("names a table: add {SEPARATOR} and the name of what to set in it"))
 }
 
 fn none_of(label: &str, head: &str, known: &[String]) -> Wrong {

@@ -59,6 +59,7 @@ fn rows(setting: &Setting, before: &str, prefix: &str) -> String {
     };
     let variable = match setting.kind {
         Kind::Map => format!("`{variable}__<NAME>`"),
+        Kind::SecretFile => format!("`{variable}__FILE`"),
         Kind::Secret => format!("`{variable}`, `{variable}__FILE`, `{variable}__ENV`"),
         _ => format!("`{variable}`"),
     };

@@ -41,6 +41,8 @@ pub enum Kind {
     },
     /// A text, or a table with the file or the environment variable that holds it.
     Secret,
+    /// A table with the file that holds a secret; a literal one is refused.
+    SecretFile,
     /// A list of texts.
     List,
     /// Texts by names that the user chooses.
@@ -160,6 +162,13 @@ impl Setting {
         self
     }
 
+    /// What is allowed, where the kind does not say it.
+    #[must_use]
+    pub const fn allowed(mut self, allowed: &'static str) -> Self {
+        self.allowed = Some(allowed);
+        self
+    }
+
     /// A value in TOML for the default file.
     #[must_use]
     pub const fn example(mut self, example: &'static str) -> Self {
@@ -200,6 +209,7 @@ impl Setting {
             }
             Kind::Choice { values, .. } => one_of(values),
             Kind::Secret => "a text in quotes, { file = \"...\" } or { env = \"...\" }".to_owned(),
+            Kind::SecretFile => "{ file = \"...\" }".to_owned(),
             Kind::List => "a list such as [\"a\", \"b\"]".to_owned(),
             Kind::Map => "a table such as { name = \"...\" }".to_owned(),
             Kind::Table(_) => "a table".to_owned(),

@@ -18,6 +18,10 @@ use crate::source::Span;
 /// As much of a wrong value is shown.
 const SHOWN_CHARS_MAX: usize = 60;
 
+/// Where a secret may be kept, and what is to be given then.
+const PLACES: [(&str, &str); 2] =
+    [("file", "a path in quotes"), ("env", "the name of a variable in quotes")];
+
 /// The check of a file.
 pub(crate) struct Walk<'f, 'a> {
     pub(crate) findings: &'f mut Findings<'a>,
@@ -52,17 +56,49 @@ impl Walk<'_, '_> {
                 }
             }
             if !table.contains_key(name) && setting.fallback == Fallback::Required {
-                insert_something(table, setting, at, label);
+                self.insert_something(table, setting, at, label);
             }
         }
+    }
+
+    /// Puts something where a required value is missing, so that the rest of the table can be read.
+    /// The file is refused already; what is said of the value itself would follow from that.
+    fn insert_something(
+        &mut self,
+        table: &mut DeTable<'_>,
+        setting: &Setting,
+        at: &Span,
+        label: &str,
+    ) {
+        let value = match &setting.kind {
+            Kind::Table(settings) if !label.is_empty() => {
+                let mut inner = DeTable::new();
+                let label = format!("{label}{}.", setting.name);
+                for setting in settings.iter().filter(|it| it.fallback == Fallback::Required) {
+                    self.findings.settle(&format!("{label}{}", setting.name));
+                    self.insert_something(&mut inner, setting, at, &label);
+                }
+                DeValue::Table(inner)
+            }
+            Kind::Table(_) | Kind::Tables { .. } => return,
+            Kind::SecretFile => {
+                let mut inner = DeTable::new();
+                let name = Spanned::new(at.clone(), Cow::Borrowed("file"));
+                inner.insert(name, Spanned::new(at.clone(), DeValue::String(Cow::Borrowed(""))));
+                DeValue::Table(inner)
+            }
+            Kind::List => DeValue::Array(DeArray::new()),
+            _ => DeValue::String(Cow::Borrowed("")),
+        };
+        let key = Spanned::new(at.clone(), Cow::Borrowed(setting.name));
+        table.insert(key, Spanned::new(at.clone(), value));
     }
 
     fn unknown_keys(&mut self, settings: &[Setting], table: &mut DeTable<'_>, label: &str) {
         let is_known = |name: &str| settings.iter().any(|it| it.name == name);
         for key in table.keys().filter(|key| !is_known(key.get_ref())) {
             let name = key.get_ref();
-            let near = nearest(name, settings.iter().map(|it| it.name));
-            let text = unknown(name, near, settings, self.root);
+            let (text, near) = unknown(name, settings, self.root);
             self.findings.report(&key.span(), &format!("{label}{}", shown_key(name)), text);
             if let Some(near) = near {
                 self.findings.settle(&format!("{label}{near}"));
@@ -96,7 +132,10 @@ impl Walk<'_, '_> {
                 not_one_of(noun, values, text)
             }
             (Kind::Secret, DeValue::String(_)) => None,
-            (Kind::Secret, DeValue::Table(table)) => return self.secret(table, &at, key),
+            (Kind::Secret, DeValue::Table(table)) => return self.secret(&PLACES, table, &at, key),
+            (Kind::SecretFile, DeValue::Table(table)) => {
+                return self.secret(PLACES.get(..1).unwrap_or_default(), table, &at, key);
+            }
             (Kind::List, DeValue::Array(items)) => {
                 let wrong = items.iter().find(|item| !item.get_ref().is_str());
                 wrong.map(|item| wrong_type(item.get_ref(), &setting.may_be()))
@@ -113,7 +152,13 @@ impl Walk<'_, '_> {
             (Kind::Tables { label, settings }, value) => {
                 return self.tables(setting, label, settings, value, &at);
             }
-            (Kind::Secret, _) => Some(format!("wrong type: give {}", setting.may_be())),
+            // What is found may be a secret.
+            (Kind::Secret | Kind::SecretFile, _) => {
+                Some(format!("wrong type: give {}", setting.may_be()))
+            }
+            (Kind::Table(_), _) if label.is_empty() => {
+                Some(format!("must be there once: write [{key}]"))
+            }
             (Kind::Number(range), DeValue::String(text)) if self.is_variable(&at) => {
                 let (from, to) = (range.start(), range.end());
                 Some(format!("{text:?} is not a whole number: give {from} to {to}"))
@@ -130,8 +175,15 @@ impl Walk<'_, '_> {
         matches!(self.findings.source().place(at), Place::Variable(_))
     }
 
-    fn secret(&mut self, table: &mut DeTable<'_>, at: &Span, key: &str) -> bool {
-        let places = [("file", "a path in quotes"), ("env", "the name of a variable in quotes")];
+    /// Checks the places where a secret may be kept.
+    fn secret(
+        &mut self,
+        places: &[(&str, &str)],
+        table: &mut DeTable<'_>,
+        at: &Span,
+        key: &str,
+    ) -> bool {
+        let names: Vec<&str> = places.iter().map(|(place, _)| *place).collect();
         let mut good = 0;
         let mut is_good = true;
         for (name, value) in table.iter() {
@@ -143,15 +195,19 @@ impl Walk<'_, '_> {
                 }
                 Some((_, allowed)) => (value.span(), wrong_type(value.get_ref(), allowed)),
                 None => {
-                    let near = nearest(name.get_ref(), places.map(|(place, _)| place));
-                    (name.span(), format!("unknown key: give file or env{}", mean(near)))
+                    let near = mean(nearest(name.get_ref(), names.iter().copied()));
+                    (name.span(), format!("unknown key: give {}{near}", one_of(&names)))
                 }
             };
             is_good = false;
             self.findings.report(&span, &format!("{key}.{}", shown_key(name.get_ref())), text);
         }
         if is_good && good != 1 {
-            let text = "give exactly one of { file = \"...\" } and { env = \"...\" }";
+            let names: Vec<_> = names.iter().map(|it| format!("{{ {it} = \"...\" }}")).collect();
+            let text = match names.as_slice() {
+                [one] => format!("give {one}"),
+                names => format!("give exactly one of {}", names.join(" and ")),
+            };
             self.findings.report(at, key, text);
         }
         if !is_good {
@@ -225,37 +281,19 @@ fn remove(table: &mut DeTable<'_>, is_unfit: impl Fn(&str, &DeValue<'_>) -> bool
     }
 }
 
-/// Puts something where a required value is missing, so that the rest of the table can be read. The
-/// file is refused already.
-fn insert_something(table: &mut DeTable<'_>, setting: &Setting, at: &Span, label: &str) {
-    let value = match &setting.kind {
-        Kind::Table(settings) if !label.is_empty() => {
-            let mut inner = DeTable::new();
-            for setting in settings.iter().filter(|it| it.fallback == Fallback::Required) {
-                insert_something(&mut inner, setting, at, label);
-            }
-            DeValue::Table(inner)
-        }
-        Kind::Table(_) | Kind::Tables { .. } => return,
-        Kind::Choice { values, .. } => {
-            DeValue::String(Cow::Borrowed(values.first().copied().unwrap_or_default()))
-        }
-        Kind::List => DeValue::Array(DeArray::new()),
-        _ => DeValue::String(Cow::Borrowed("")),
-    };
-    let key = Spanned::new(at.clone(), Cow::Borrowed(setting.name));
-    table.insert(key, Spanned::new(at.clone(), value));
-}
-
-fn unknown(name: &str, near: Option<&str>, settings: &[Setting], root: &[Setting]) -> String {
+/// What is said about an unknown key, and the known one that is probably meant.
+fn unknown<'s>(name: &str, settings: &'s [Setting], root: &[Setting]) -> (String, Option<&'s str>) {
+    if let Some(section) = section_of(name, root) {
+        return (format!("unknown key: it belongs to {section}"), None);
+    }
     let known: Vec<&str> = settings.iter().map(|it| it.name).collect();
-    if let Some(near) = near {
-        return format!("unknown key: did you mean {near}? Known here: {}", known.join(", "));
-    }
-    match section_of(name, root) {
-        Some(section) => format!("unknown key: it belongs to {section}"),
-        None => format!("unknown key: give one of {}", known.join(", ")),
-    }
+    let near = nearest(name, known.iter().copied());
+    let known = known.join(", ");
+    let text = match near {
+        Some(near) => format!("unknown key: did you mean {near}? Known here: {known}"),
+        None => format!("unknown key: give one of {known}"),
+    };
+    (text, near)
 }
 
 /// The section that has a key of this name.

@@ -13,6 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("recordings", &[]),
     ("exposition", &[]),
     ("failpoint", &[]),
+    ("settings", &[]),
     ("logline", &[]),
     ("invariant", &["logline"]),
     ("logger", &["logline"]),
@@ -33,6 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "logline",
             "mcbp",
             "relay",
+            "settings",
             "store",
             "vbucket",
         ],
@@ -53,6 +55,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "mcbp",
             "relay",
             "replica",
+            "settings",
         ],
     ),
 ];

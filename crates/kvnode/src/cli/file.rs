@@ -213,6 +213,11 @@ impl Checker<'_, '_> {
 
     fn tls(&mut self, written: &Spanned<TlsTable>) -> Option<Tls> {
         let folder = self.folder;
+        let TlsTable { certificate, key, .. } = written.as_ref();
+        if certificate.as_os_str().is_empty() || key.as_os_str().is_empty() {
+            // It is reported as missing.
+            return None;
+        }
         self.findings.value("tls", written, |TlsTable { certificate, key, client_ca }| {
             let client_ca = client_ca.as_ref().map(|path| folder.join(path));
             let (certificate, key) = (folder.join(certificate), folder.join(key));
@@ -249,7 +254,7 @@ impl Checker<'_, '_> {
     fn user(&mut self, user: &User) -> Option<(String, Secret)> {
         let file = &user.password.as_ref().file;
         let path = self.folder.join(file.as_ref());
-        let key = format!("user {:?}: password.file", user.name.as_ref());
+        let key = format!("user {:?}: password", user.name.as_ref());
         let secret = self.findings.value(&key, file, |_| password(&path))?;
         Some((user.name.as_ref().clone(), secret))
     }

@@ -135,13 +135,14 @@ fn bucket() -> Setting {
 }
 
 fn user() -> Setting {
-    let file =
-        Setting::path("file", "The file with the password; one line break at its end is ignored.")
-            .required("\"password\"");
     let keys = vec![
         Setting::new("name", Kind::Text, "The user's name.").required("\"dcp-proxy\""),
-        Setting::new("password", Kind::Table(vec![file]), "The user's password.")
-            .required("{ file = \"password\" }"),
+        Setting::new(
+            "password",
+            Kind::SecretFile,
+            "The file with the password; one line break at its end is ignored.",
+        )
+        .required("{ file = \"password\" }"),
     ];
     Setting::new(
         "user",
