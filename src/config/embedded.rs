@@ -8,14 +8,8 @@ use replica::plan::VBUCKETS_MAX;
 
 use super::check::{Checker, number};
 use super::checked::{Embedded, EmbeddedNode};
+use super::schema::{DIRECTORY, USERNAME};
 use super::{file, rules};
-
-/// The default folder for data.
-pub(super) const DIRECTORY: &str = "data";
-/// The default user that the nodes accept.
-pub(super) const USERNAME: &str = "dcp-proxy";
-/// Far more sample documents than needed: 20 GB of them.
-pub(super) const DOCUMENTS_MAX: u64 = 10_000_000;
 
 impl Checker<'_, '_> {
     pub(super) fn embedded(&mut self, written: &file::Embedded) -> Option<Embedded> {

@@ -6,10 +6,8 @@ use toml::Spanned;
 
 use super::check::Checker;
 use super::checked::{Etcd, EtcdTls, MapSource};
+use super::schema::PREFIX;
 use super::{file, rules};
-
-/// What the keys in etcd begin with where the file does not say.
-pub(super) const PREFIX: &str = "/dcp-proxy";
 
 impl Checker<'_, '_> {
     /// The folder of the state: by default beside the file and named after it, so that two sidecars

@@ -212,8 +212,8 @@ fn what_is_probably_not_meant_is_warned_about_with_its_line() {
                        alpha.example:11210 unencrypted: give tls = { ca = \"...\" }";
     assert_eq!(warnings(GOOD, folder), [unencrypted]);
     let same = local.replace("127.0.0.1:11210", "LocalHost:11310");
-    let want = "proxy.toml:8:11: producer \"alpha\": address: LocalHost:11310 is the address in line \
-                3 too: no node replicates from itself";
+    let want = "proxy.toml:8:11: producer \"alpha\": address: LocalHost:11310 is the address in \
+                line 3 too: no node replicates from itself";
     assert_eq!(warnings(&same, folder), [want]);
     let unused = local.replace(", gamma = \"512-599\"", "");
     let want = "proxy.toml:12:8: producer \"gamma\": no bucket replicates from it: name it in \

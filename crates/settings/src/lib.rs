@@ -5,9 +5,10 @@
 //! the effective file and the reference. All mistakes of a file are found in one run.
 //!
 //! - `schema`: what a setting is; `nearest`: the known name that a wrong one resembles
-//! - `mask`: hides secrets in what is shown of a file; `render`: a source snippet with a caret
-//! - `problem`: problems and where they are; `source`: the file and the variables as one text
-//! - `findings`: collects problems; `overrides`: environment variables; `walk`: the check
+//! - `mask`: hides secrets in what is shown of a file; `problem`: problems and where they are
+//! - `render`: source snippets with a caret; `source`: the file and the variables as one text
+//! - `findings`: collects problems; `overrides`: environment variables
+//! - `walk`: the check; `words`: what it says
 //! - `document`: a file, read and checked; `entries`: its effective values, and how two differ
 //! - `print`: the default and the effective file; `reference`: the settings as a document
 
@@ -26,6 +27,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod words;
 
 pub use document::{Document, plain};
 pub use entries::{Entry, changed, restart_needed};

@@ -68,7 +68,7 @@ mod tests {
             ("password = \"open\nname = \"n\"", "password = *****\nname = \"n\""),
             ("password = 12\nx", "password = **\nx"),
             ("token = '''a\nb''' # c", "token = ****\n**** # c"),
-            ("\"password\" = \"ü\"", "\"password\" = ****"),
+            ("\"password\" = \"\u{fc}\"", "\"password\" = ****"),
             ("my_password = \"p\" # password", "my_password = \"p\" # password"),
         ] {
             let masked = mask(text, &["password", "token"]);

@@ -4,10 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::render;
-
 /// More problems than this of one file are counted and not shown.
-const SHOWN_MAX: usize = 100;
+pub(crate) const SHOWN_MAX: usize = 100;
 
 /// Where a problem is.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -79,17 +77,7 @@ impl Problems {
         Self { path: PathBuf::new(), list, shown: String::new() }
     }
 
-    /// Every problem with its lines of the file, for people.
-    #[must_use]
-    pub fn rendered(&self) -> String {
-        let shown = self.list.iter().take(SHOWN_MAX);
-        let mut blocks: Vec<String> =
-            shown.map(|problem| render::block(problem, &self.path, &self.shown)).collect();
-        blocks.extend(self.more());
-        blocks.join("\n\n")
-    }
-
-    fn more(&self) -> Option<String> {
+    pub(crate) fn more(&self) -> Option<String> {
         let more = self.list.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0)?;
         Some(format!("{}: {more} more problems", self.path.display()))
     }

@@ -20,8 +20,8 @@ pub fn reference(settings: &[Setting], prefix: &str) -> String {
     out
 }
 
-const HEAD: &str = "| key | what it is for | allowed | default | environment variable | a change needs |\n\
-                    |---|---|---|---|---|---|\n";
+const HEAD: &str = "| key | what it is for | allowed | default | environment variable | a change \
+                    needs |\n|---|---|---|---|---|---|\n";
 
 fn section(section: &Setting, path: &str, prefix: &str) -> String {
     let path = format!("{path}{}", section.name);

@@ -4,10 +4,22 @@ use std::path::Path;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use crate::problem::{Place, Problem};
+use crate::problem::{Place, Problem, Problems, SHOWN_MAX};
+
+impl Problems {
+    /// Every problem with its lines of the file, for people.
+    #[must_use]
+    pub fn rendered(&self) -> String {
+        let shown = self.list.iter().take(SHOWN_MAX);
+        let mut blocks: Vec<String> =
+            shown.map(|problem| block(problem, &self.path, &self.shown)).collect();
+        blocks.extend(self.more());
+        blocks.join("\n\n")
+    }
+}
 
 /// The block of text for one problem; `shown` is the text of the file without secrets.
-pub(crate) fn block(problem: &Problem, path: &Path, shown: &str) -> String {
+fn block(problem: &Problem, path: &Path, shown: &str) -> String {
     let Place::Line { begin, end, .. } = problem.place else {
         return format!("error: {}", problem.within(path));
     };

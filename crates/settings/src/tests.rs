@@ -81,12 +81,13 @@ fn two_sections_of_one_variable_name_are_told_apart_by_number() {
 
 #[test]
 fn columns_count_characters_and_a_caret_stands_below_them() {
-    let problems = refused("title = \"ä\" # ü\n[[server]]\nname = \"ö\"\nprot = 1\n", &[]);
-    assert!(problems.to_string().starts_with("a.toml:4:1: server \"ö\": prot: unknown key"));
-    let problems = refused("server = [{ name = \"öä\", port = 0 }]", &[]);
+    let problems =
+        refused("title = \"\u{e4}\" # \u{fc}\n[[server]]\nname = \"\u{f6}\"\nprot = 1\n", &[]);
+    assert!(problems.to_string().starts_with("a.toml:4:1: server \"\u{f6}\": prot: unknown key"));
+    let problems = refused("server = [{ name = \"\u{f6}\u{e4}\", port = 0 }]", &[]);
     assert_eq!(
         problems.to_string(),
-        "a.toml:1:33: server \"öä\": port: 0 is out of range: give 1 to 65535"
+        "a.toml:1:33: server \"\u{f6}\u{e4}\": port: 0 is out of range: give 1 to 65535"
     );
     assert!(problems.rendered().contains("port = 0 }]\n"), "{}", problems.rendered());
 }

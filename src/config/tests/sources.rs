@@ -27,8 +27,9 @@ fn the_maps_come_from_the_file_or_from_etcd() {
     assert!(matches!(good(GOOD).source, MapSource::File));
     let (folder, _authority) = super::tls::certificates();
     let text = with_etcd(
-        "{ endpoints = [\"127.0.0.1:2379\", \"[::1]:2379\"], prefix = \"/mine/\", username = \"u\", \
-         password = \"p\", tls = { ca = \"ca.pem\", certificate = \"me.pem\", key = \"me.key\" } }",
+        "{ endpoints = [\"127.0.0.1:2379\", \"[::1]:2379\"], prefix = \"/mine/\", \
+         username = \"u\", password = \"p\", tls = { ca = \"ca.pem\", certificate = \"me.pem\", \
+         key = \"me.key\" } }",
     );
     let config = parse_at(&folder.path().join("proxy.toml"), &text).unwrap();
     let MapSource::Etcd(etcd) = config.source else { panic!("{:?}", config.source) };
@@ -75,7 +76,8 @@ fn each_wrong_part_of_etcd_is_named() {
 #[test]
 fn a_password_that_everybody_can_read_is_warned_of() {
     let text = with_etcd(
-        "{ endpoints = [\"etcd.example:1\", \"ETCD.example:1\"], username = \"u\", password = \"p\" }",
+        "{ endpoints = [\"etcd.example:1\", \"ETCD.example:1\"], username = \"u\", \
+         password = \"p\" }",
     );
     let config = good(&text);
     let said: Vec<_> =

@@ -5,94 +5,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use relay::Secret;
-use serde::Deserialize;
 use settings::{Document, Findings, Problems, Source};
 use toml::Spanned;
 use vbucket::store::Durability;
 
 use super::initial_state::Given;
 use super::log::{Log, LogTable, level};
+use super::raw::{Bucket, DurabilityName, File, LimitsTable, TlsTable, User};
 use super::schema::{INTRO, VARIABLES, settings};
-use super::values::{InitialState, parse_address, password};
+use super::values::{parse_address, password};
 use crate::bucket::BucketOptions;
 use crate::config::Limits;
 use crate::tls::Tls;
 
 const MIB: u64 = 1024 * 1024;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    listen: Option<Spanned<String>>,
-    metrics: Option<Spanned<String>>,
-    tls: Option<Spanned<TlsTable>>,
-    data: Option<PathBuf>,
-    #[serde(default)]
-    bucket: Vec<Bucket>,
-    #[serde(default)]
-    user: Vec<User>,
-    #[serde(default)]
-    log: LogTable,
-    #[serde(default)]
-    limits: LimitsTable,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TlsTable {
-    certificate: PathBuf,
-    key: PathBuf,
-    client_ca: Option<PathBuf>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Bucket {
-    name: Spanned<String>,
-    vbuckets: Option<u16>,
-    state: Option<InitialState>,
-    durability: Option<DurabilityName>,
-    quota_mib: Option<u64>,
-    expiry_interval_s: Option<u64>,
-    deletions_kept_h: Option<u64>,
-    hlc_drift_ahead_ms: Option<u64>,
-    hlc_max_future_s: Option<u64>,
-}
-
-impl Bucket {
-    fn given(&self) -> Option<Given> {
-        Some(Given { bucket: self.name.as_ref().clone(), state: self.state? })
-    }
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum DurabilityName {
-    Synced,
-    Buffered,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct User {
-    name: Spanned<String>,
-    password: Spanned<PasswordSource>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PasswordSource {
-    file: Spanned<PathBuf>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct LimitsTable {
-    connections_max: Option<usize>,
-    authentication_s: Option<u64>,
-    worker_threads: Option<usize>,
-    shutdown_s: Option<u64>,
-}
 
 /// The checked contents of a file. The command line gives what it leaves out.
 #[derive(Default)]

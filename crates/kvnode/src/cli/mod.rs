@@ -2,7 +2,7 @@
 //!
 //! Exit codes: 0 stopped cleanly, 1 failed, 2 wrong usage or configuration.
 //!
-//! - `schema`: the table of settings
+//! - `schema`: the table of settings; `raw`: the file as written
 //! - `arguments`, `file`: the command line and the file; `values`: values that both have
 //! - `configuration`: the two together; `initial_state`: that of a folder
 //! - `log`: where log lines go; `run`: the program; `reload`: what SIGHUP does
@@ -12,6 +12,7 @@ mod configuration;
 mod file;
 mod initial_state;
 mod log;
+mod raw;
 mod reload;
 mod run;
 mod schema;

@@ -10,8 +10,9 @@ use crate::config::Limits;
 pub(super) const VARIABLES: &str = "KVNODE__";
 
 /// What the default file begins with.
-pub(super) const INTRO: &str = "The configuration of kvnode: every setting. A line that begins with # and no space is a \
-     setting with its default, or with an example if it has none; remove the # to set it.\n\
+pub(super) const INTRO: &str = "The configuration of kvnode: every setting. A line that begins \
+     with # and no space is a setting with its default, or with an example if it has none; remove \
+     the # to set it.\n\
      Relative paths are relative to the folder of this file.\n\
      The environment variable KVNODE__SECTION__KEY overrides a key, the command line both.";
 
@@ -69,10 +70,7 @@ fn tls() -> Setting {
 
 fn bucket() -> Setting {
     let default = BucketOptions::new("default");
-    let seconds = |name, default: std::time::Duration, range, doc| {
-        Setting::number(name, range, doc).default_number(default.as_secs())
-    };
-    let keys = vec![
+    let mut keys = vec![
         Setting::text("name", BUCKET_NAME, "Its name.").required("\"default\""),
         Setting::number(
             "vbuckets",
@@ -101,12 +99,25 @@ fn bucket() -> Setting {
             "Memory in MiB: caches, commit queue, newest changes, large requests.",
         )
         .default_number(default.quota_bytes / MIB),
-        seconds(
+        Setting::number(
             "expiry_interval_s",
-            default.expiry_pager_interval,
             1..=86_400,
             "How often documents are checked for expiry.",
-        ),
+        )
+        .default_number(default.expiry_pager_interval.as_secs()),
+    ];
+    keys.extend(of_history(&default));
+    Setting::new(
+        "bucket",
+        Kind::Tables { label: "bucket", settings: keys },
+        "A bucket; one section for each. At least one, here or as --bucket.",
+    )
+    .shown("")
+}
+
+/// The settings of a bucket about deletions and clocks.
+fn of_history(default: &BucketOptions) -> Vec<Setting> {
+    vec![
         Setting::number(
             "deletions_kept_h",
             1..=1440,
@@ -119,19 +130,13 @@ fn bucket() -> Setting {
             "A CAS from elsewhere that is further ahead of the clock is counted.",
         )
         .default_number(default.drift.ahead.as_millis()),
-        seconds(
+        Setting::number(
             "hlc_max_future_s",
-            default.drift.future_max,
             1..=31_622_400,
             "A CAS from elsewhere that is further ahead than this is refused.",
-        ),
-    ];
-    Setting::new(
-        "bucket",
-        Kind::Tables { label: "bucket", settings: keys },
-        "A bucket; one section for each. At least one, here or as --bucket.",
-    )
-    .shown("")
+        )
+        .default_number(default.drift.future_max.as_secs()),
+    ]
 }
 
 fn user() -> Setting {
