@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use log::LevelFilter;
 use logger::Format;
@@ -85,12 +85,9 @@ pub enum Command {
     /// Check nodes, machine and sidecar against the configuration; the exit code is 1 where there
     /// is an error.
     Doctor(DoctorArgs),
-    /// Show what a running sidecar was told besides its configuration file, save it or drop it.
-    Config {
-        /// What to do.
-        #[command(subcommand)]
-        command: ConfigAsk,
-    },
+    /// Print a configuration file; or show what a running sidecar was told besides its file, save
+    /// it or drop it.
+    Config(ConfigArgs),
     /// Read and write the maps of a whole cluster in etcd.
     Map {
         /// What to do.
@@ -100,6 +97,27 @@ pub enum Command {
     /// Ask a running sidecar.
     #[command(flatten)]
     Ask(Ask),
+}
+
+/// What to print. A subcommand stands instead of the options.
+#[derive(Clone, PartialEq, Eq, Debug, Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    group = ArgGroup::new("which").required(true)
+)]
+pub struct ConfigArgs {
+    /// The whole file with every setting, its default and a comment.
+    #[arg(long, group = "which")]
+    pub default: bool,
+
+    /// The effective values, and where each comes from, without secrets.
+    #[arg(long, group = "which")]
+    pub effective: bool,
+
+    /// What to do with a running sidecar.
+    #[command(subcommand)]
+    pub ask: Option<ConfigAsk>,
 }
 
 /// A program of this project.
@@ -157,6 +175,23 @@ mod tests {
             let check = Some(Command::Check { connect: false });
             assert_eq!((cli.config_file(), &cli.command), (Path::new("x"), &check));
         }
+    }
+
+    #[test]
+    fn one_configuration_is_printed() {
+        use clap::error::ErrorKind;
+        let both = |line| match parse(line).unwrap().command {
+            Some(Command::Config(ConfigArgs { default, effective, ask: None })) => {
+                (default, effective)
+            }
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(both("dcp-proxy config --default"), (true, false));
+        assert_eq!(both("dcp-proxy config --effective --config x"), (false, true));
+        let error = |line| parse(line).unwrap_err();
+        assert_eq!(error("dcp-proxy config"), ErrorKind::MissingRequiredArgument);
+        let line = "dcp-proxy config --default --effective";
+        assert_eq!(error(line), ErrorKind::ArgumentConflict);
     }
 
     #[test]

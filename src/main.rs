@@ -1,12 +1,13 @@
 //! The program `dcp-proxy`: parses the command line, runs it, and returns the exit code.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser as _;
-use dcp_proxy::cli::{Cli, Command};
+use dcp_proxy::cli::{Cli, Command, ConfigArgs};
 use dcp_proxy::client::{self, Exit};
-use dcp_proxy::config::{self, Config};
+use dcp_proxy::config::{self, Config, Problems};
 use dcp_proxy::doctor::{self, DoctorArgs};
 use dcp_proxy::logging::Asked;
 use dcp_proxy::run::{self, Options, RunError};
@@ -25,8 +26,8 @@ fn main() -> ExitCode {
     };
     match &cli.command {
         Some(Command::Ask(ask)) => code(client::run(ask, cli.config_file(), cli.config.is_some())),
-        Some(Command::Config { command }) => {
-            code(client::run_config(command, cli.config_file(), cli.config.is_some()))
+        Some(Command::Config(ConfigArgs { ask: Some(ask), .. })) => {
+            code(client::run_config(ask, cli.config_file(), cli.config.is_some()))
         }
         Some(Command::Map { what }) => code(map::run(what, cli.config_file())),
         Some(Command::Completions { shell, program }) => {
@@ -52,6 +53,13 @@ fn main() -> ExitCode {
             }
             Ok(true)
         }),
+        Some(Command::Config(args)) if args.default => {
+            printed(std::io::stdout().write_all(config::default_file().as_bytes()))
+        }
+        Some(Command::Config(_)) => match config::load(cli.config_file()) {
+            Ok(config) => printed(std::io::stdout().write_all(config.effective().as_bytes())),
+            Err(problems) => refused(&cli, &problems),
+        },
         None => with_config(&cli, |config, screen| {
             for warning in &config.warnings {
                 log::warn!("configuration: {}", warning.within(&config.path));
@@ -104,13 +112,7 @@ fn configured(
 ) -> ExitCode {
     let config = match config::load(cli.config_file()) {
         Ok(config) => Arc::new(config),
-        Err(problems) => {
-            match cli.log_format {
-                Some(Format::Json) => logger::fatal(env!("CARGO_CRATE_NAME"), &problems),
-                _ => logger::say(Stream::Error, &problems.to_string()),
-            }
-            return ExitCode::from(WRONG);
-        }
+        Err(problems) => return refused(cli, &problems),
     };
     logging::configure(cli.log(), &config.log);
     match run(&config, screen) {
@@ -118,6 +120,15 @@ fn configured(
         Ok(false) => ExitCode::FAILURE,
         Err(error) => failed(&error),
     }
+}
+
+/// Says what is wrong with the configuration.
+fn refused(cli: &Cli, problems: &Problems) -> ExitCode {
+    match cli.log_format {
+        Some(Format::Json) => logger::fatal(env!("CARGO_CRATE_NAME"), problems),
+        _ => logger::say(Stream::Error, &problems.rendered()),
+    }
+    ExitCode::from(WRONG)
 }
 
 fn failed(error: &RunError) -> ExitCode {

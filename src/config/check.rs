@@ -1,98 +1,96 @@
 //! Turns the file as written into the checked configuration, one section at a time.
 //!
-//! Every problem is reported, and the check goes on after it. `embedded` and `limits` check these
-//! sections, `tls` that table, `links` the rules across sections.
+//! Keys, types and ranges have been checked by the table of settings. Every problem is reported,
+//! and the check goes on after it. `embedded` and `limits` check these sections, `tls` that table,
+//! `links` the rules across sections.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::ops::{Range, RangeInclusive};
 use std::path::Path;
 
 use invariant::broken;
 use relay::{Endpoint, Secret};
+use settings::{Document, Entry, Findings, Place, Problem, Problems, Source, Span};
 use toml::Spanned;
 
 use super::checked::{Admin, Config, MapSource, Node};
-use super::problem::{Problem, Problems, line_of};
-use super::{Environment, file, rules};
+use super::schema::{VARIABLES, settings};
+use super::{Environment, READY_PERCENT, file, rules};
 
-/// The default port of the admin API: none that Couchbase or another usual program listens on.
-pub(super) const ADMIN_PORT: u16 = 4870;
-/// The default share of wanted streams for `/ready`: all of them, so that no failure is hidden.
-const READY_PERCENT: u8 = 100;
-
-pub(super) fn check(
-    path: &Path,
-    text: &str,
-    file: &file::File,
-    environment: Environment<'_>,
-) -> Result<Config, Problems> {
-    with_checker(path, text, environment, |checker| checker.config(path, file))
+/// Where a configuration comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Given<'a> {
+    pub(super) path: &'a Path,
+    pub(super) text: &'a str,
+    pub(super) environment: Environment<'a>,
+    /// The variables that override the file.
+    pub(super) overrides: &'a [(String, String)],
 }
 
-/// Checks `[admin]` and nothing else.
-pub(super) fn admin(
-    path: &Path,
-    text: &str,
-    file: &file::File,
-    environment: Environment<'_>,
-) -> Result<Admin, Problems> {
-    with_checker(path, text, environment, |checker| checker.admin(&file.admin))
+pub(super) fn check(given: Given<'_>) -> Result<Config, Problems> {
+    let (mut config, warnings, entries) =
+        with_checker(given, |checker, file| checker.config(given.path, file))?;
+    config.warnings = warnings;
+    config.entries = entries;
+    Ok(config)
+}
+
+/// Checks `[admin]` and nothing else but keys, types and ranges.
+pub(super) fn admin(given: Given<'_>) -> Result<Admin, Problems> {
+    let (admin, ..) = with_checker(given, |checker, file| checker.admin(&file.admin))?;
+    Ok(admin)
 }
 
 /// Checks `[desired]` and nothing else.
-pub(super) fn source(
-    path: &Path,
-    text: &str,
-    file: &file::File,
-    environment: Environment<'_>,
-) -> Result<MapSource, Problems> {
-    with_checker(path, text, environment, |checker| checker.source(file))
+pub(super) fn source(given: Given<'_>) -> Result<MapSource, Problems> {
+    let (source, ..) = with_checker(given, |checker, file| checker.source(file))?;
+    Ok(source)
 }
 
 fn with_checker<T>(
-    path: &Path,
-    text: &str,
-    environment: Environment<'_>,
-    check: impl FnOnce(&mut Checker<'_>) -> Option<T>,
-) -> Result<T, Problems> {
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let mut checker =
-        Checker { text, folder, environment, problems: Vec::new(), warnings: Vec::new() };
-    let checked = check(&mut checker);
-    let mut list = checker.problems;
-    list.sort_by_key(|problem| problem.line);
+    given: Given<'_>,
+    check: impl FnOnce(&mut Checker<'_, '_>, &file::File) -> Option<T>,
+) -> Result<(T, Vec<Problem>, Vec<Entry>), Problems> {
+    let settings = settings();
+    let source = Source::new(given.path, given.text, given.overrides);
+    let mut document = Document::read(&source, &settings, VARIABLES)?;
+    let written = document.written::<file::File>();
+    let checked = written.and_then(|written| {
+        let folder = given.path.parent().unwrap_or(Path::new(""));
+        let findings = &mut document.findings;
+        let mut checker = Checker { findings, folder, environment: given.environment };
+        check(&mut checker, &written)
+    });
     match checked {
-        Some(checked) if list.is_empty() => return Ok(checked),
-        None if list.is_empty() => {
+        Some(checked) if document.findings.is_good() => {
+            let entries = document.entries();
+            let (_, warnings) = document.findings.into_parts();
+            return Ok((checked, warnings, entries));
+        }
+        None if document.findings.is_good() => {
             let broken = broken!("a configuration is refused without a problem");
-            list.push(Problem { line: 0, key: String::new(), text: broken.to_string() });
+            document.findings.report(&(0..0), "", broken.to_string());
         }
         _ => {}
     }
-    Err(Problems { path: path.to_owned(), list })
+    Err(document.into_problems())
 }
 
 /// Collects problems while the sections are checked.
-pub(super) struct Checker<'a> {
-    text: &'a str,
-    pub(super) folder: &'a Path,
-    environment: Environment<'a>,
-    problems: Vec<Problem>,
-    warnings: Vec<Problem>,
+pub(super) struct Checker<'c, 'a> {
+    findings: &'c mut Findings<'a>,
+    pub(super) folder: &'c Path,
+    environment: Environment<'c>,
 }
 
-impl Checker<'_> {
-    /// Records a problem of the text at `at`; an empty range stands for the file as a whole.
-    pub(super) fn report(&mut self, at: Range<usize>, key: &str, text: impl Into<String>) {
-        let line = if at.is_empty() { 0 } else { self.line(&at) };
-        self.problems.push(Problem { line, key: key.to_owned(), text: text.into() });
+impl Checker<'_, '_> {
+    /// Records a problem of the text at `at`; `0..0` stands for the file as a whole.
+    pub(super) fn report(&mut self, at: Span, key: &str, text: impl Into<String>) {
+        self.findings.report(&at, key, text);
     }
 
     /// Records what is allowed at `at`, and probably not meant.
-    pub(super) fn warn(&mut self, at: &Range<usize>, key: &str, text: impl Into<String>) {
-        let line = self.line(at);
-        self.warnings.push(Problem { line, key: key.to_owned(), text: text.into() });
+    pub(super) fn warn(&mut self, at: &Span, key: &str, text: impl Into<String>) {
+        self.findings.warn(at, key, text);
     }
 
     /// An environment variable.
@@ -100,8 +98,17 @@ impl Checker<'_> {
         (self.environment)(name)
     }
 
-    pub(super) fn line(&self, at: &Range<usize>) -> usize {
-        line_of(self.text, at)
+    /// A place in words, such as `line 3`.
+    pub(super) fn words(&self, at: &Span) -> String {
+        self.findings.source().words(at)
+    }
+
+    /// A place where something is missing; the file as a whole where the place is a variable.
+    fn in_file(&self, at: Span) -> Span {
+        match self.findings.source().place(&at) {
+            Place::Variable(_) => 0..0,
+            _ => at,
+        }
     }
 
     /// Parses what is written with `rule`; reports a problem and returns `None` where it fails.
@@ -111,28 +118,7 @@ impl Checker<'_> {
         written: &Spanned<W>,
         rule: impl FnOnce(&W) -> Result<T, String>,
     ) -> Option<T> {
-        rule(written.as_ref()).map_err(|text| self.report(written.span(), key, text)).ok()
-    }
-
-    /// Parses a number; `default` where it is not written. A number out of range is reported, which
-    /// refuses the file, and is replaced by `default` for the checks that follow.
-    pub(super) fn number<N>(
-        &mut self,
-        key: &str,
-        written: Option<&Spanned<u64>>,
-        default: N,
-        allowed: RangeInclusive<N>,
-    ) -> N
-    where
-        N: TryFrom<u64> + PartialOrd + fmt::Display,
-    {
-        let rule = |&number: &u64| {
-            let outside = || {
-                format!("{number} is out of range: give {} to {}", allowed.start(), allowed.end())
-            };
-            N::try_from(number).ok().filter(|it| allowed.contains(it)).ok_or_else(outside)
-        };
-        written.and_then(|written| self.value(key, written, rule)).unwrap_or(default)
+        self.findings.value(key, written, rule)
     }
 
     pub(super) fn secret(&mut self, key: &str, written: &Spanned<file::Secret>) -> Option<Secret> {
@@ -164,11 +150,11 @@ impl Checker<'_> {
         let limits = self.limits(&file.limits);
         let source = self.source(file);
         self.warn_of_use(file);
-        let mut warnings = std::mem::take(&mut self.warnings);
-        warnings.sort_by_key(|warning| warning.line);
+        self.warn_of_contradictions(file, &limits);
         Some(Config {
             certificates: self.certificates(file),
-            warnings,
+            warnings: Vec::new(),
+            entries: Vec::new(),
             path: path.to_owned(),
             node: node?,
             producers: producers.into_iter().collect::<Option<_>>()?,
@@ -199,21 +185,22 @@ impl Checker<'_> {
             ("password", node.password.as_ref().map(Spanned::span)),
             ("tls", node.tls.as_ref().map(Spanned::span)),
         ];
-        let count = self.problems.len();
-        for (field, span) in given {
+        for (field, span) in &given {
             let why = "must not be set: this node is embedded, and its own value is used";
             if let Some(span) = span {
-                self.report(span, &format!("{key}: {field}"), why);
+                self.report(span.clone(), &format!("{key}: {field}"), why);
             }
         }
-        (self.problems.len() == count).then(|| Node::Embedded(node.name.as_ref().clone()))
+        let is_good = given.iter().all(|(_, span)| span.is_none());
+        is_good.then(|| Node::Embedded(node.name.as_ref().clone()))
     }
 
     fn remote_node(&mut self, key: &str, node: &file::Node) -> Option<Node> {
         let name = self.value(&format!("{key}: name"), &node.name, |name| rules::node_name(name));
+        let at = self.in_file(node.name.span());
         let mut missing = |field: &str, what: &str| {
             let text = format!("is missing: give {what}, or name a node of [embedded]");
-            self.report(node.name.span(), &format!("{key}: {field}"), text);
+            self.report(at.clone(), &format!("{key}: {field}"), text);
         };
         if node.address.is_none() {
             missing("address", "host:port");
@@ -234,7 +221,9 @@ impl Checker<'_> {
         let username = node.username.as_ref().map(|username| username.as_ref().clone());
         // Without an address there is no name to verify the certificate against.
         let tls = match (&node.tls, &address) {
-            (Some(written), Some(address)) => self.tls(key, written, address).map(Some),
+            (Some(written), Some(address)) => {
+                self.tls(&format!("{key}: "), written, address).map(Some)
+            }
             (Some(_), None) => None,
             (None, _) => Some(None),
         };
@@ -251,11 +240,11 @@ impl Checker<'_> {
         key: &str,
         names: impl Iterator<Item = &'n Spanned<String>>,
     ) {
-        let mut lines = BTreeMap::new();
+        let mut places = BTreeMap::new();
         for name in names {
-            let line = self.line(&name.span());
-            if let Some(first) = lines.insert(name.as_ref(), line) {
-                let text = format!("duplicate name, first used in line {first}");
+            let place = self.words(&name.span());
+            if let Some(first) = places.insert(name.as_ref(), place) {
+                let text = format!("duplicate name, first used in {first}");
                 self.report(name.span(), &format!("{key} {:?}: name", name.as_ref()), text);
             }
         }
@@ -273,8 +262,12 @@ impl Checker<'_> {
             let text = format!("{address} can be reached from other machines: give a token too");
             self.report(written.span(), "admin: listen", text);
         }
-        let (key, percent) = ("admin: ready_percent", admin.ready_percent.as_ref());
-        let ready_percent = self.number(key, percent, READY_PERCENT, 0..=100);
+        let ready_percent = number(admin.ready_percent.as_ref(), READY_PERCENT);
         Some(Admin { listen: listen?, token: token.flatten(), ready_percent })
     }
+}
+
+/// A number, of which the range is checked; `default` where it is not written.
+pub(super) fn number<N: TryFrom<u64>>(written: Option<&Spanned<u64>>, default: N) -> N {
+    written.and_then(|written| N::try_from(*written.as_ref()).ok()).unwrap_or(default)
 }

@@ -9,8 +9,7 @@ use logger::Format;
 use mcbp::VbState;
 use relay::{Endpoint, Secret};
 use replica::plan::{Connections, Desired};
-
-use super::problem::Problem;
+use settings::{Entry, Problem};
 
 /// The whole configuration.
 #[derive(Debug)]
@@ -39,6 +38,16 @@ pub struct Config {
     pub certificates: Vec<Certificate>,
     /// What is allowed and probably not meant, in the order of the lines of the file.
     pub warnings: Vec<Problem>,
+    /// The effective value of every setting, and where it comes from.
+    pub entries: Vec<Entry>,
+}
+
+impl Config {
+    /// The effective values as a file, with where each comes from, and without secrets.
+    #[must_use]
+    pub fn effective(&self) -> String {
+        settings::effective_file(&self.path, &self.entries)
+    }
 }
 
 /// Where the desired maps come from.

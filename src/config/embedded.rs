@@ -6,18 +6,12 @@ use std::path::Path;
 use mcbp::VbState;
 use replica::plan::VBUCKETS_MAX;
 
-use super::check::Checker;
+use super::check::{Checker, number};
 use super::checked::{Embedded, EmbeddedNode};
+use super::schema::{DIRECTORY, USERNAME};
 use super::{file, rules};
 
-/// The default folder for data.
-const DIRECTORY: &str = "data";
-/// The default user that the nodes accept.
-const USERNAME: &str = "dcp-proxy";
-/// Far more sample documents than needed: 20 GB of them.
-const DOCUMENTS_MAX: u64 = 10_000_000;
-
-impl Checker<'_> {
+impl Checker<'_, '_> {
     pub(super) fn embedded(&mut self, written: &file::Embedded) -> Option<Embedded> {
         if written.node.is_empty() {
             self.report(
@@ -54,11 +48,9 @@ impl Checker<'_> {
             Some(bucket) => self.value(&key("bucket"), bucket, |bucket| rules::bucket_name(bucket)),
             None => Some("default".to_owned()),
         };
-        let vbuckets =
-            self.number(&key("vbuckets"), node.vbuckets.as_ref(), VBUCKETS_MAX, 1..=VBUCKETS_MAX);
+        let vbuckets = number(node.vbuckets.as_ref(), VBUCKETS_MAX);
         let state = self.value(&key("state"), &node.state, |state| rules::state(state));
-        let documents =
-            self.number(&key("documents"), node.documents.as_ref(), 0, 0..=DOCUMENTS_MAX);
+        let documents = number(node.documents.as_ref(), 0);
         if let (Some(written), Some(VbState::Replica), 1..) = (&node.documents, state, documents) {
             let text = "must not be set: a replica accepts no documents from clients";
             self.report(written.span(), &key("documents"), text);

@@ -9,7 +9,7 @@ use super::check::Checker;
 use super::checked::Bucket;
 use super::{file, rules};
 
-impl Checker<'_> {
+impl Checker<'_, '_> {
     pub(super) fn buckets(&mut self, file: &file::File) -> Option<Vec<Bucket>> {
         if file.bucket.is_empty() {
             self.report(0..0, "bucket", "is missing: add [[bucket]] with what is to be replicated");
@@ -34,11 +34,13 @@ impl Checker<'_> {
         for (producer, written) in &bucket.replicate {
             let key = key(&format!("replicate.{}", producer.as_ref()));
             if !file.producer.iter().any(|known| known.name.as_ref() == producer.as_ref()) {
-                self.report(producer.span(), &key, unknown_producer(file));
+                self.unknown_producer(&key, producer, file);
             }
             let rule = |text: &String| text.parse::<VbSet>().map_err(|error| error.to_string());
             if let Some(set) = self.value(&key, written, rule) {
-                self.embedded_gives(&key, bucket, producer, &set, file);
+                for node in file.node.iter().map(|node| &node.name).chain([producer]) {
+                    self.embedded_has(&key, bucket, node.as_ref(), producer, &set, file);
+                }
                 replicate.insert(producer.as_ref().clone(), set);
             }
         }
@@ -56,7 +58,7 @@ impl Checker<'_> {
         file: &file::File,
     ) {
         let Some(node) = find(file, name.as_ref()) else { return };
-        self.embedded_has(key, bucket, node);
+        self.embedded_has_bucket(key, bucket, node);
         if node.state.as_ref() == "active" {
             let name = node.name.as_ref();
             let text =
@@ -65,49 +67,54 @@ impl Checker<'_> {
         }
     }
 
-    /// Reports vBuckets that the embedded node of this name does not have.
-    fn embedded_gives(
+    /// Reports vBuckets that the embedded node `name` does not have.
+    fn embedded_has(
         &mut self,
         key: &str,
         bucket: &file::Bucket,
-        producer: &Spanned<String>,
+        name: &str,
+        written: &Spanned<String>,
         set: &VbSet,
         file: &file::File,
     ) {
-        let Some(node) = find(file, producer.as_ref()) else { return };
-        self.embedded_has(key, bucket, node);
+        let Some(node) = find(file, name) else { return };
+        self.embedded_has_bucket(key, bucket, node);
         let count = node.vbuckets.as_ref().map_or(u64::from(VBUCKETS_MAX), |count| *count.as_ref());
         if let Some(vb) = set.iter().find(|vb| u64::from(vb.0) >= count) {
-            let text = format!(
-                "vBucket {} is not on embedded node {:?}: give 0 to {}",
-                vb.0,
-                producer.as_ref(),
-                count.saturating_sub(1)
-            );
-            self.report(producer.span(), key, text);
+            let (vb, last) = (vb.0, count.saturating_sub(1));
+            let text = format!("vBucket {vb} is not on embedded node {name:?}: give 0 to {last}");
+            self.report(written.span(), key, text);
         }
     }
 
-    fn embedded_has(&mut self, key: &str, bucket: &file::Bucket, node: &file::EmbeddedNode) {
+    fn embedded_has_bucket(&mut self, key: &str, bucket: &file::Bucket, node: &file::EmbeddedNode) {
         let has = node.bucket.as_ref().map_or("default", |bucket| bucket.as_ref());
         if has != bucket.name.as_ref() {
             let text = format!("embedded node {:?} has only {has:?}", node.name.as_ref());
             self.report(bucket.name.span(), key, text);
         }
     }
+
+    fn unknown_producer(&mut self, key: &str, producer: &Spanned<String>, file: &file::File) {
+        let names = file.producer.iter().map(|known| known.name.as_ref().as_str());
+        let names: Vec<&str> = names.collect();
+        // One whose name is missing may be the one that is meant.
+        if names.iter().any(|name| name.starts_with('#')) {
+            return;
+        }
+        let near = settings::nearest(producer.as_ref(), names.iter().copied());
+        let text = match (names.as_slice(), near) {
+            ([], _) => "unknown producer: add a [[producer]] of this name".to_owned(),
+            (_, Some(near)) => format!("unknown producer: did you mean {near}?"),
+            (names, None) => {
+                format!("unknown producer: give one of {}, or add a [[producer]]", names.join(", "))
+            }
+        };
+        self.report(producer.span(), key, text);
+    }
 }
 
 fn find<'f>(file: &'f file::File, name: &str) -> Option<&'f file::EmbeddedNode> {
     let nodes = file.embedded.as_ref().map_or(&[][..], |embedded| &embedded.node);
     nodes.iter().find(|node| node.name.as_ref() == name)
-}
-
-fn unknown_producer(file: &file::File) -> String {
-    let names: Vec<&str> = file.producer.iter().map(|known| known.name.as_ref().as_str()).collect();
-    match names.as_slice() {
-        [] => "unknown producer: add a [[producer]] of this name".to_owned(),
-        names => {
-            format!("unknown producer: give one of {}, or add a [[producer]]", names.join(", "))
-        }
-    }
 }

@@ -7,7 +7,7 @@ use super::check::Checker;
 use super::checked::Log;
 use super::file;
 
-impl Checker<'_> {
+impl Checker<'_, '_> {
     pub(super) fn log(&mut self, log: &file::Log) -> Log {
         let level = |name: &String| {
             let wrong =

@@ -1,18 +1,18 @@
 //! Configuration: as written ([`file`]), checked ([`check`]), ready to use ([`Config`]).
 //!
 //! A value in [`Config`] is parsed and needs no further check. All problems of a file are reported,
-//! each with file, line, key, what was found and what is allowed.
+//! each with file, line, column, key, what was found and what is allowed.
 
 mod check;
 mod checked;
-mod differences;
+mod contradictions;
 mod embedded;
 mod file;
 mod limits;
 mod links;
 mod log;
-mod problem;
 mod rules;
+mod schema;
 mod sources;
 mod summary;
 #[cfg(test)]
@@ -25,41 +25,45 @@ use std::path::Path;
 
 /// Where a sidecar listens whose file does not say.
 pub(crate) const ADMIN_DEFAULT: SocketAddr =
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), check::ADMIN_PORT);
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), ADMIN_PORT);
+/// The default port of the admin API: none that Couchbase or another usual program listens on.
+const ADMIN_PORT: u16 = 4870;
+/// The default share of wanted streams for `/ready`: all of them, so that no failure is hidden.
+const READY_PERCENT: u8 = 100;
 
 /// What a program without the feature `etcd` says to those who want it.
 pub(crate) const WITHOUT_ETCD: &str = "this program was built without etcd: build it with `cargo \
     build --release --features etcd`, which needs protoc (Debian: protobuf-compiler \
     libprotobuf-dev)";
 
+pub use ::settings::{Problem, Problems};
 pub use checked::{
     Admin, Bucket, Certificate, Config, Embedded, EmbeddedNode, Etcd, EtcdTls, Limits, Log,
     MapSource, Node,
 };
-pub use differences::{changed, restart_needed};
-pub use problem::{Problem, Problems};
+pub use schema::{VARIABLES, settings};
 
-pub(crate) use problem::plain;
+pub(crate) use ::settings::plain;
+
+use check::Given;
 
 /// Looks up an environment variable.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Reads and checks the file at `path`; secrets are read from their files and from the process's
-/// environment.
+/// Reads and checks the file at `path`; overrides and secrets are read from the process's
+/// environment, secrets from their files too.
 ///
 /// # Errors
 /// All problems of the file, in the order of its lines.
 pub fn load(path: &Path) -> Result<Config, Problems> {
-    let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(path, &error))?;
-    parse(path, &text, &|name| std::env::var(name).ok()).and_then(built_with)
+    with_process(path, check::check).and_then(built_with)
 }
 
 /// Refuses what this program was built without.
 fn built_with(config: Config) -> Result<Config, Problems> {
     match config.source {
         MapSource::Etcd(_) if !cfg!(feature = "etcd") => {
-            let (key, text) = ("desired: etcd".to_owned(), WITHOUT_ETCD.to_owned());
-            Err(Problems { path: config.path, list: vec![Problem { line: 0, key, text }] })
+            Err(Problems::whole(&config.path, format!("desired: etcd: {WITHOUT_ETCD}")))
         }
         MapSource::Etcd(_) | MapSource::File => Ok(config),
     }
@@ -71,11 +75,7 @@ fn built_with(config: Config) -> Result<Config, Problems> {
 /// # Errors
 /// As [`load`].
 pub fn load_source(path: &Path) -> Result<MapSource, Problems> {
-    let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(path, &error))?;
-    match toml::from_str(&text) {
-        Ok(file) => check::source(path, &text, &file, &|name| std::env::var(name).ok()),
-        Err(error) => Err(Problems::syntax(path, &text, &error)),
-    }
+    with_process(path, check::source)
 }
 
 /// Reads and checks `[admin]` only, for a client of the admin API, which may not be able to read
@@ -84,21 +84,60 @@ pub fn load_source(path: &Path) -> Result<MapSource, Problems> {
 /// # Errors
 /// As [`load`].
 pub fn load_admin(path: &Path) -> Result<Admin, Problems> {
-    let text = std::fs::read_to_string(path).map_err(|error| Problems::unreadable(path, &error))?;
-    match toml::from_str(&text) {
-        Ok(file) => check::admin(path, &text, &file, &|name| std::env::var(name).ok()),
-        Err(error) => Err(Problems::syntax(path, &text, &error)),
-    }
+    with_process(path, check::admin)
 }
 
-/// Checks `text` as the content of the file at `path`. Relative paths in it are relative to the
-/// folder of `path`.
+fn with_process<T>(
+    path: &Path,
+    check: impl FnOnce(Given<'_>) -> Result<T, Problems>,
+) -> Result<T, Problems> {
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| Problems::unreadable(path, &error, REMEDY))?;
+    let environment: Environment<'_> = &|name| std::env::var(name).ok();
+    let overrides = ::settings::variables(VARIABLES);
+    check(Given { path, text: &text, environment, overrides: &overrides })
+}
+
+/// What to do where the file cannot be read.
+const REMEDY: &str = "name another file with --config";
+
+/// Checks `text` as the content of the file at `path`, without overrides. Relative paths in it are
+/// relative to the folder of `path`.
 ///
 /// # Errors
 /// As [`load`].
 pub fn parse(path: &Path, text: &str, environment: Environment<'_>) -> Result<Config, Problems> {
-    match toml::from_str(text) {
-        Ok(file) => check::check(path, text, &file, environment),
-        Err(error) => Err(Problems::syntax(path, text, &error)),
-    }
+    parse_with(path, text, environment, &[])
+}
+
+/// As [`parse`], with environment variables that override the file, by name and value.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse_with(
+    path: &Path,
+    text: &str,
+    environment: Environment<'_>,
+    overrides: &[(String, String)],
+) -> Result<Config, Problems> {
+    check::check(Given { path, text, environment, overrides })
+}
+
+/// The whole file with every setting, its default and a comment.
+#[must_use]
+pub fn default_file() -> String {
+    ::settings::default_file(&settings(), schema::INTRO)
+}
+
+/// The keys of which the values differ, such as `bucket default: replicate`; a section alone where
+/// all of it is new or gone.
+#[must_use]
+pub fn changed(old: &Config, new: &Config) -> Vec<String> {
+    ::settings::changed(&old.entries, &new.entries)
+}
+
+/// As [`changed`], of the keys that a running sidecar cannot take over.
+#[must_use]
+pub fn restart_needed(old: &Config, new: &Config) -> Vec<String> {
+    ::settings::restart_needed(&old.entries, &new.entries)
 }

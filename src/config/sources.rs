@@ -6,12 +6,10 @@ use toml::Spanned;
 
 use super::check::Checker;
 use super::checked::{Etcd, EtcdTls, MapSource};
+use super::schema::PREFIX;
 use super::{file, rules};
 
-/// What the keys in etcd begin with where the file does not say.
-const PREFIX: &str = "/dcp-proxy";
-
-impl Checker<'_> {
+impl Checker<'_, '_> {
     /// The folder of the state: by default beside the file and named after it, so that two sidecars
     /// with files in one folder do not share it; with systemd the folder that the unit names.
     pub(super) fn state(&self, path: &Path, written: &file::State) -> PathBuf {
@@ -52,10 +50,12 @@ impl Checker<'_> {
             Some(it) => self.value("desired: etcd.prefix", it, |text| rules::prefix(text)),
             None => Some(PREFIX.to_owned()),
         };
+        let first = endpoints.iter().flatten().next().cloned();
         let tls = match &etcd.tls {
-            Some(written) => self.etcd_tls(written).map(Some),
+            Some(written) => self.etcd_tls(written, first.as_deref()).map(Some),
             None => Some(None),
         };
+        self.warn_of_etcd(etcd);
         let login = match (&etcd.username, &etcd.password) {
             (Some(user), Some(password)) => self
                 .secret("desired: etcd.password", password)
@@ -76,25 +76,20 @@ impl Checker<'_> {
         Some(Etcd { endpoints, prefix: prefix?, tls: tls?, login: login? })
     }
 
-    fn etcd_tls(&mut self, written: &Spanned<file::Tls>) -> Option<EtcdTls> {
+    /// Checks the files, which etcd's own library reads again; without an endpoint there is no name
+    /// to verify certificates against.
+    fn etcd_tls(
+        &mut self,
+        written: &Spanned<file::Tls>,
+        endpoint: Option<&str>,
+    ) -> Option<EtcdTls> {
+        self.tls("desired: etcd.", written, endpoint?)?;
         let tls = written.as_ref();
-        let Some(ca) = &tls.ca else {
-            let text = "is missing: give the file of the certificate authorities to trust";
-            self.report(written.span(), "desired: etcd.tls.ca", text);
-            return None;
-        };
-        let identity = match (&tls.certificate, &tls.key) {
-            (Some(certificate), Some(key)) => {
-                Some((self.folder.join(certificate.as_ref()), self.folder.join(key.as_ref())))
-            }
-            (None, None) => None,
-            _ => {
-                let text = "give both certificate and key, or neither";
-                self.report(written.span(), "desired: etcd.tls", text);
-                return None;
-            }
-        };
-        let server_name = tls.server_name.as_ref().map(|name| name.as_ref().clone());
-        Some(EtcdTls { ca: self.folder.join(ca.as_ref()), identity, server_name })
+        let place = |path: &Spanned<PathBuf>| self.folder.join(path.as_ref());
+        Some(EtcdTls {
+            ca: place(tls.ca.as_ref()?),
+            identity: tls.certificate.as_ref().map(place).zip(tls.key.as_ref().map(place)),
+            server_name: tls.server_name.as_ref().map(|name| name.as_ref().clone()),
+        })
     }
 }

@@ -1,5 +1,11 @@
 //! Tables: what a file says, and what is said about it.
 
+mod changes;
+mod contradictions;
+mod files;
+mod overrides;
+mod reference;
+mod sources;
 mod tls;
 mod wrong;
 
@@ -117,7 +123,7 @@ fn every_problem_of_a_file_is_reported_in_the_order_of_its_lines() {
     let text = GOOD.replace("11310", "0").replace("connections = 4", "connections = 0");
     let said = problems(&text, "0-511,600", "0-511,x");
     let lines: Vec<&str> = said.lines().map(|line| line.split(": ").next().unwrap()).collect();
-    assert_eq!(lines, ["proxy.toml:3", "proxy.toml:18", "proxy.toml:19"], "{said}");
+    assert_eq!(lines, ["proxy.toml:3:11", "proxy.toml:18:15", "proxy.toml:19:23"], "{said}");
 }
 
 #[test]
@@ -202,15 +208,15 @@ fn what_is_probably_not_meant_is_warned_about_with_its_line() {
     let folder = folder.path();
     let local = GOOD.replace("alpha.example:", "127.0.0.1:");
     assert_eq!(warnings(&local, folder), Vec::<String>::new());
-    let unencrypted = "proxy.toml:8: producer \"alpha\": tls: the password is sent to \
+    let unencrypted = "proxy.toml:8:11: producer \"alpha\": tls: the password is sent to \
                        alpha.example:11210 unencrypted: give tls = { ca = \"...\" }";
     assert_eq!(warnings(GOOD, folder), [unencrypted]);
     let same = local.replace("127.0.0.1:11210", "LocalHost:11310");
-    let want = "proxy.toml:8: producer \"alpha\": address: LocalHost:11310 is the address in line \
-                3 too: no node replicates from itself";
+    let want = "proxy.toml:8:11: producer \"alpha\": address: LocalHost:11310 is the address in \
+                line 3 too: no node replicates from itself";
     assert_eq!(warnings(&same, folder), [want]);
     let unused = local.replace(", gamma = \"512-599\"", "");
-    let want = "proxy.toml:12: producer \"gamma\": no bucket replicates from it: name it in \
+    let want = "proxy.toml:12:8: producer \"gamma\": no bucket replicates from it: name it in \
                 replicate of a [[bucket]]";
     assert_eq!(warnings(&unused, folder), [want]);
     let secret = folder.join("alpha.secret");
@@ -220,7 +226,7 @@ fn what_is_probably_not_meant_is_warned_about_with_its_line() {
     mode(0o600);
     assert_eq!(warnings(&text, folder), Vec::<String>::new());
     mode(0o640);
-    let want = "proxy.toml:10: producer \"alpha\": password: file alpha.secret can be read by \
+    let want = "proxy.toml:10:12: producer \"alpha\": password: file alpha.secret can be read by \
                 others (mode 640): chmod 600 it";
     assert_eq!(warnings(&text, folder), [want]);
 }

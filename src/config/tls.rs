@@ -10,18 +10,19 @@ use super::check::Checker;
 use super::checked::Certificate;
 use super::file;
 
-impl Checker<'_> {
-    /// The `tls` of the node `node`, which is reached at `address`.
+impl Checker<'_, '_> {
+    /// The `tls` of a peer that is reached at `address`; the keys of its problems begin with
+    /// `section`, such as `node: `.
     pub(super) fn tls(
         &mut self,
-        node: &str,
+        section: &str,
         written: &Spanned<file::Tls>,
         address: &str,
     ) -> Option<Tls> {
         let (span, tls) = (written.span(), written.as_ref());
         let Some(ca) = &tls.ca else {
             let text = "is missing: give the file of the certificate authorities to trust";
-            self.report(span, &format!("{node}: tls.ca"), text);
+            self.report(span, &format!("{section}tls.ca"), text);
             return None;
         };
         let lonely = match (&tls.certificate, &tls.key) {
@@ -31,7 +32,7 @@ impl Checker<'_> {
         };
         if let Some((missing, given)) = lonely {
             let text = format!("is missing: give both it and the {given}, or neither");
-            self.report(span, &format!("{node}: tls.{missing}"), text);
+            self.report(span, &format!("{section}tls.{missing}"), text);
             return None;
         }
         let place = |path: &Spanned<PathBuf>| self.folder.join(path.as_ref());
@@ -43,13 +44,13 @@ impl Checker<'_> {
         });
         let report = |TlsProblem { part, text }| {
             let (name, at) = spot(part, written);
-            self.report(at, &format!("{node}: tls.{name}"), text);
+            self.report(at, &format!("{section}tls.{name}"), text);
         };
         loaded.map_err(|problems| problems.into_iter().for_each(report)).ok()
     }
 }
 
-impl Checker<'_> {
+impl Checker<'_, '_> {
     /// The files of the certificates of every node.
     pub(super) fn certificates(&self, file: &file::File) -> Vec<Certificate> {
         let mut found = Vec::new();

@@ -15,7 +15,7 @@ use super::file;
 /// The permissions of everybody but the owner.
 const OF_OTHERS: u32 = 0o077;
 
-impl Checker<'_> {
+impl Checker<'_, '_> {
     /// Warns of a file with a secret that others may read.
     pub(super) fn warn_of_readers(&mut self, key: &str, written: &Spanned<file::Secret>) {
         if let file::Secret::File(path) = written.as_ref() {
@@ -32,6 +32,28 @@ impl Checker<'_> {
         }
     }
 
+    /// Warns of a key that others may read, of a password that everybody on the way can read, and
+    /// of members that are named twice.
+    pub(super) fn warn_of_etcd(&mut self, etcd: &file::Etcd) {
+        if let Some(key) = etcd.tls.as_ref().and_then(|tls| tls.as_ref().key.as_ref()) {
+            self.warn_of_file("desired: etcd.tls.key", &key.span(), key.as_ref());
+        }
+        let mut seen = BTreeMap::new();
+        for endpoint in etcd.endpoints.as_ref() {
+            let text = endpoint.as_ref();
+            if etcd.tls.is_none() && etcd.password.is_some() && !is_local(text) {
+                let text = format!(
+                    "the password is sent to {text} unencrypted: give tls = {{ ca = \"...\" }}"
+                );
+                self.warn(&endpoint.span(), "desired: etcd.tls", text);
+            }
+            if seen.insert(normal(text), ()).is_some() {
+                let text = format!("{text} is named twice: remove one of them");
+                self.warn(&endpoint.span(), "desired: etcd.endpoints", text);
+            }
+        }
+    }
+
     /// Warns of relations between the sections.
     pub(super) fn warn_of_use(&mut self, file: &file::File) {
         let sections = file.node.iter().map(|node| ("node", node));
@@ -45,10 +67,10 @@ impl Checker<'_> {
         for (section, node) in nodes {
             let key = key(section, node);
             if let Some(written) = &node.address {
-                let line = self.line(&written.span());
-                if let Some(first) = first_at.insert(normal(written.as_ref()), line) {
+                let place = self.words(&written.span());
+                if let Some(first) = first_at.insert(normal(written.as_ref()), place) {
                     let text = format!(
-                        "{} is the address in line {first} too: no node replicates from itself",
+                        "{} is the address in {first} too: no node replicates from itself",
                         written.as_ref()
                     );
                     self.warn(&written.span(), &format!("{key}: address"), text);
@@ -68,7 +90,8 @@ impl Checker<'_> {
             let is_used = |bucket: &file::Bucket| {
                 bucket.replicate.keys().any(|name| name.as_ref() == node.name.as_ref())
             };
-            if section == "producer" && !file.bucket.iter().any(is_used) {
+            let needs_use = section == "producer" && file.desired.is_none();
+            if needs_use && !file.bucket.iter().any(is_used) {
                 let text = "no bucket replicates from it: name it in replicate of a [[bucket]]";
                 self.warn(&node.name.span(), &key, text);
             }

@@ -30,8 +30,9 @@ struct Served {
 
 fn start() -> Served {
     let stop = CancellationToken::new();
-    let admin = Admin::start(&config("listen = \"127.0.0.1:0\""), &stop).unwrap();
-    let (http, events) = (Http::to(admin.address()), admin.events());
+    let configured = config("listen = \"127.0.0.1:0\"");
+    let admin = Admin::start(&configured.sources, &stop).unwrap();
+    let (http, events) = (Http::to(admin.address()), configured.sources.events());
     Served { admin, http, events }
 }
 

@@ -217,8 +217,8 @@ async fn the_file_says_where_to_ask_even_where_the_secrets_of_nodes_are_missing(
     assert_eq!(said.code, Some(0), "{said:?}");
     std::fs::write(folder.path().join("proxy.toml"), text.replace("listen", "lisen")).unwrap();
     let said = run(folder.path(), "status").await;
-    let words =
-        "proxy.toml:7: unknown field `lisen`, expected one of `listen`, `token`, `ready_percent`\n";
+    let words = "proxy.toml:7:1: admin: lisen: unknown key: did you mean listen? Known here: \
+                 listen, token, ready_percent\n";
     assert_eq!((said.code, said.err.as_str()), (Some(2), words), "{said:?}");
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Good files for `tls`, in a folder with the configuration.
-fn certificates() -> (tempfile::TempDir, relay::testing::Authority) {
+pub(super) fn certificates() -> (tempfile::TempDir, relay::testing::Authority) {
     let folder = tempfile::tempdir().unwrap();
     let authority = relay::testing::Authority::new(folder.path(), "ca");
     for subject in ["me", "other"] {
@@ -70,8 +70,10 @@ fn each_wrong_part_of_tls_is_named() {
         ),
     ] {
         let said = parse_at(&path, &with_tls(tls)).unwrap_err().to_string().replace(&place, "");
-        assert_eq!(said, format!("proxy.toml:14: producer \"gamma\": {want}"));
+        assert!(said.starts_with("proxy.toml:14:"), "{said}");
+        assert!(said.ends_with(&format!(": producer \"gamma\": {want}")), "{said}");
     }
     let said = parse_at(&path, &with_tls("{ cert = 1 }")).unwrap_err().to_string();
-    assert!(said.contains("unknown field `cert`, expected one of `ca`, `certificate`"), "{said}");
+    let want = "tls.cert: unknown key: give one of ca, certificate, key, server_name";
+    assert!(said.contains(want), "{said}");
 }

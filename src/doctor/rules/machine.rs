@@ -42,8 +42,9 @@ fn configuration(config: &Config) -> Vec<Finding> {
     let warnings = config.warnings.iter().filter(|problem| !problem.key.ends_with(": tls"));
     let mut findings: Vec<_> = warnings
         .map(|problem| {
-            let (what, remedy) = problem.text.rsplit_once(": ").unwrap_or((&problem.text, ""));
-            let what = format!("{file}:{}: {}: {what}", problem.line, problem.key);
+            let said = problem.within(&config.path);
+            let (what, remedy) = said.rsplit_once(": ").unwrap_or((&said, ""));
+            let what = what.to_owned();
             let remedy = if remedy.is_empty() { "see dcp-proxy check" } else { remedy };
             Finding::warning(Check::Configuration, &here, what, remedy)
         })

@@ -9,7 +9,7 @@ use log::LevelFilter;
 use logger::Format;
 
 use super::log::{Log, level};
-use super::values::{InitialState, parse_address, parse_bucket};
+use super::values::{InitialState, Printed, parse_address, parse_bucket};
 
 /// The arguments of a program that runs a node.
 #[derive(Parser, Clone, Debug)]
@@ -57,6 +57,9 @@ pub struct Arguments {
     /// File to write the port number to once the node listens
     #[arg(long, value_name = "FILE")]
     pub(super) port_file: Option<PathBuf>,
+    /// Print a configuration file, without secrets, and exit
+    #[arg(long, value_name = "WHICH")]
+    pub(super) print_config: Option<Printed>,
 }
 
 impl Arguments {

@@ -1,99 +1,24 @@
-//! The configuration file, parsed and checked. Errors name file and line.
+//! The configuration file, parsed and checked. All of its mistakes are reported.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use relay::Secret;
-use serde::Deserialize;
+use settings::{Document, Findings, Problems, Source};
 use toml::Spanned;
 use vbucket::store::Durability;
 
 use super::initial_state::Given;
 use super::log::{Log, LogTable, level};
-use super::values::{Address, InitialState, password};
+use super::raw::{Bucket, DurabilityName, File, LimitsTable, TlsTable, User};
+use super::schema::{INTRO, VARIABLES, settings};
+use super::values::{parse_address, password};
 use crate::bucket::BucketOptions;
 use crate::config::Limits;
 use crate::tls::Tls;
 
 const MIB: u64 = 1024 * 1024;
-
-/// The largest quota: 4 TiB, more memory than a machine has.
-const QUOTA_MIB_MAX: u64 = 4 << 20;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    listen: Option<Address>,
-    metrics: Option<Address>,
-    tls: Option<Spanned<TlsTable>>,
-    data: Option<PathBuf>,
-    #[serde(default)]
-    bucket: Vec<Bucket>,
-    #[serde(default)]
-    user: Vec<User>,
-    #[serde(default)]
-    log: LogTable,
-    #[serde(default)]
-    limits: LimitsTable,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TlsTable {
-    certificate: PathBuf,
-    key: PathBuf,
-    client_ca: Option<PathBuf>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Bucket {
-    name: Spanned<String>,
-    vbuckets: Option<u16>,
-    state: Option<InitialState>,
-    durability: Option<DurabilityName>,
-    quota_mib: Option<Spanned<u64>>,
-    expiry_interval_s: Option<Spanned<u64>>,
-    deletions_kept_h: Option<Spanned<u64>>,
-    hlc_drift_ahead_ms: Option<Spanned<u64>>,
-    hlc_max_future_s: Option<Spanned<u64>>,
-}
-
-impl Bucket {
-    fn given(&self) -> Option<Given> {
-        Some(Given { bucket: self.name.as_ref().clone(), state: self.state? })
-    }
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum DurabilityName {
-    Synced,
-    Buffered,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct User {
-    name: Spanned<String>,
-    password: Spanned<PasswordSource>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PasswordSource {
-    file: PathBuf,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct LimitsTable {
-    connections_max: Option<Spanned<usize>>,
-    authentication_s: Option<Spanned<u64>>,
-    worker_threads: Option<Spanned<usize>>,
-    shutdown_s: Option<Spanned<u64>>,
-}
 
 /// The checked contents of a file. The command line gives what it leaves out.
 #[derive(Default)]
@@ -108,73 +33,125 @@ pub(super) struct Partial {
     pub(super) users: Vec<(String, Secret)>,
     pub(super) log: Log,
     pub(super) limits: Limits,
+    /// The effective value of every setting, and where it comes from.
+    pub(super) entries: Vec<settings::Entry>,
 }
 
-/// Reads and checks a file. Relative paths in it are relative to its folder.
-pub(super) fn read(path: &Path) -> Result<Partial, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{path:?}: {error}"))?;
-    let file: File = toml::from_str(&text).map_err(|error| match error.span() {
-        Some(at) => {
-            format!("{}:{}: {}", path.display(), line_of(&text, at.start), error.message())
+/// What the environment variables say, without a file.
+///
+/// # Errors
+/// All mistakes.
+pub(super) fn of_environment() -> Result<Partial, Problems> {
+    parse(Path::new(""), "", &settings::variables(VARIABLES))
+}
+
+/// Reads and checks a file, with the environment variables that override it. Relative paths in it
+/// are relative to its folder.
+///
+/// # Errors
+/// All mistakes.
+pub(super) fn read(path: &Path) -> Result<Partial, Problems> {
+    let overrides = settings::variables(VARIABLES);
+    let text = std::fs::read_to_string(path);
+    let remedy = "name another file with --config";
+    let text = text.map_err(|error| Problems::unreadable(path, &error, remedy))?;
+    parse(path, &text, &overrides)
+}
+
+/// The whole file with every setting, its default and a comment.
+pub(super) fn default_file() -> String {
+    settings::default_file(&settings(), INTRO)
+}
+
+/// The settings of file and environment as a file, with where each comes from.
+pub(super) fn effective_file(path: Option<&Path>) -> Result<String, Problems> {
+    let partial = path.map_or_else(of_environment, read)?;
+    let path = path.unwrap_or(Path::new("the environment"));
+    Ok(settings::effective_file(path, &partial.entries))
+}
+
+/// As [`read`], with `text` as the content of the file.
+pub(super) fn parse(
+    path: &Path,
+    text: &str,
+    overrides: &[(String, String)],
+) -> Result<Partial, Problems> {
+    let settings = settings();
+    let source = Source::new(path, text, overrides);
+    let mut document = Document::read(&source, &settings, VARIABLES)?;
+    if let Some(file) = document.written::<File>() {
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let mut checker = Checker { findings: &mut document.findings, folder };
+        let partial = checker.partial(&file);
+        if document.findings.is_good() {
+            let entries = document.entries();
+            return Ok(Partial { entries, ..partial });
         }
-        None => format!("{}: {}", path.display(), error.message()),
-    })?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let checker = Checker { path, text: &text, folder };
-    Ok(Partial {
-        listen: file.listen.map(|Address(address)| address),
-        metrics: file.metrics.map(|Address(address)| address),
-        tls: file.tls.as_ref().map(|tls| checker.tls(tls)).transpose()?,
-        certificate: file.tls.as_ref().map(|tls| folder.join(&tls.as_ref().certificate)),
-        data: file.data.map(|data| folder.join(data)),
-        states: file.bucket.iter().filter_map(Bucket::given).collect(),
-        buckets: file.bucket.iter().map(|b| checker.bucket(b)).collect::<Result<_, _>>()?,
-        users: file.user.iter().map(|user| checker.user(user)).collect::<Result<_, _>>()?,
-        log: checker.log(&file.log)?,
-        limits: checker.limits(&file.limits)?,
-    })
-}
-
-fn line_of(text: &str, at: usize) -> usize {
-    1 + text.bytes().take(at).filter(|&byte| byte == b'\n').count()
-}
-
-struct Checker<'a> {
-    path: &'a Path,
-    text: &'a str,
-    folder: &'a Path,
-}
-
-impl Checker<'_> {
-    fn problem<T>(&self, at: &Spanned<T>, what: impl std::fmt::Display) -> String {
-        format!("{}:{}: {what}", self.path.display(), line_of(self.text, at.span().start))
     }
+    Err(document.into_problems())
+}
 
-    /// Returns a number within `min..=max`, or the default if none is given.
-    fn number<T: Copy + PartialOrd + std::fmt::Display>(
-        &self,
-        given: Option<&Spanned<T>>,
-        default: T,
-        (min, max): (T, T),
-    ) -> Result<T, String> {
-        let Some(given) = given else { return Ok(default) };
-        let number = *given.as_ref();
-        if number < min || number > max {
-            let what = format!("{number} is out of range: give {min} to {max}");
-            return Err(self.problem(given, what));
+struct Checker<'c, 'a> {
+    findings: &'c mut Findings<'a>,
+    folder: &'c Path,
+}
+
+impl Checker<'_, '_> {
+    /// What is wrong is reported and left out.
+    fn partial(&mut self, file: &File) -> Partial {
+        let folder = self.folder;
+        let names = file.bucket.iter().map(|bucket| &bucket.name);
+        self.unique("bucket", names);
+        self.unique("user", file.user.iter().map(|user| &user.name));
+        Partial {
+            listen: self.address("listen", file.listen.as_ref()),
+            metrics: self.address("metrics", file.metrics.as_ref()),
+            tls: file.tls.as_ref().and_then(|tls| self.tls(tls)),
+            certificate: file.tls.as_ref().map(|tls| folder.join(&tls.as_ref().certificate)),
+            data: file.data.as_ref().map(|data| folder.join(data)),
+            states: file.bucket.iter().filter_map(Bucket::given).collect(),
+            buckets: file.bucket.iter().filter_map(|bucket| self.bucket(bucket)).collect(),
+            users: file.user.iter().filter_map(|user| self.user(user)).collect(),
+            log: self.log(&file.log),
+            limits: limits(&file.limits),
+            entries: Vec::new(),
         }
-        Ok(number)
     }
 
-    fn tls(&self, written: &Spanned<TlsTable>) -> Result<Tls, String> {
-        let TlsTable { certificate, key, client_ca } = written.as_ref();
-        let client_ca = client_ca.as_ref().map(|path| self.folder.join(path));
-        let (certificate, key) = (self.folder.join(certificate), self.folder.join(key));
-        Tls::load(&certificate, &key, client_ca.as_deref())
-            .map_err(|what| self.problem(written, what))
+    fn address(&mut self, key: &str, written: Option<&Spanned<String>>) -> Option<SocketAddr> {
+        self.findings.value(key, written?, |text| parse_address(text))
     }
 
-    fn bucket(&self, bucket: &Bucket) -> Result<BucketOptions, String> {
+    fn unique<'n>(&mut self, what: &str, names: impl Iterator<Item = &'n Spanned<String>>) {
+        let mut seen: Vec<&Spanned<String>> = Vec::new();
+        for name in names {
+            match seen.iter().find(|other| other.as_ref() == name.as_ref()) {
+                Some(first) => {
+                    let first = self.findings.source().words(&first.span());
+                    let key = format!("{what} {:?}: name", name.as_ref());
+                    let text = format!("duplicate name, first used in {first}");
+                    self.findings.report(&name.span(), &key, text);
+                }
+                None => seen.push(name),
+            }
+        }
+    }
+
+    fn tls(&mut self, written: &Spanned<TlsTable>) -> Option<Tls> {
+        let folder = self.folder;
+        let TlsTable { certificate, key, .. } = written.as_ref();
+        if certificate.as_os_str().is_empty() || key.as_os_str().is_empty() {
+            // It is reported as missing.
+            return None;
+        }
+        self.findings.value("tls", written, |TlsTable { certificate, key, client_ca }| {
+            let client_ca = client_ca.as_ref().map(|path| folder.join(path));
+            let (certificate, key) = (folder.join(certificate), folder.join(key));
+            Tls::load(&certificate, &key, client_ca.as_deref())
+        })
+    }
+
+    fn bucket(&mut self, bucket: &Bucket) -> Option<BucketOptions> {
         let mut options = BucketOptions::new(bucket.name.as_ref());
         options.vbuckets = bucket.vbuckets.unwrap_or(options.vbuckets);
         if let Some(state) = bucket.state {
@@ -184,56 +161,50 @@ impl Checker<'_> {
             Some(DurabilityName::Buffered) => Durability::Buffered,
             Some(DurabilityName::Synced) | None => Durability::Synced,
         };
-        let quota = (BucketOptions::QUOTA_BYTES_MIN / MIB, QUOTA_MIB_MAX);
-        let default = options.quota_bytes / MIB;
-        options.set_quota(self.number(bucket.quota_mib.as_ref(), default, quota)? * MIB);
-        let interval = options.expiry_pager_interval.as_secs();
-        let interval = self.number(bucket.expiry_interval_s.as_ref(), interval, (1, 86_400))?;
-        options.expiry_pager_interval = Duration::from_secs(interval);
-        let hours = options.deletions_kept.as_secs() / 3600;
-        let hours = self.number(bucket.deletions_kept_h.as_ref(), hours, (1, 1440))?;
-        options.deletions_kept = Duration::from_secs(hours * 3600);
-        let ahead = options.drift.ahead.as_millis() as u64;
-        let ahead = self.number(bucket.hlc_drift_ahead_ms.as_ref(), ahead, (1, 86_400_000))?;
-        options.drift.ahead = Duration::from_millis(ahead);
-        let future = options.drift.future_max.as_secs();
-        let future = self.number(bucket.hlc_max_future_s.as_ref(), future, (1, 31_622_400))?;
-        options.drift.future_max = Duration::from_secs(future);
-        options.check().map_err(|what| self.problem(&bucket.name, what))?;
-        Ok(options)
+        if let Some(quota) = bucket.quota_mib {
+            options.set_quota(quota * MIB);
+        }
+        let seconds = |written: Option<u64>, default| written.map_or(default, Duration::from_secs);
+        options.expiry_pager_interval =
+            seconds(bucket.expiry_interval_s, options.expiry_pager_interval);
+        let kept = bucket.deletions_kept_h.map(|hours| hours * 3600);
+        options.deletions_kept = seconds(kept, options.deletions_kept);
+        let ahead = bucket.hlc_drift_ahead_ms.map(Duration::from_millis);
+        options.drift.ahead = ahead.unwrap_or(options.drift.ahead);
+        options.drift.future_max = seconds(bucket.hlc_max_future_s, options.drift.future_max);
+        let key = format!("bucket {:?}: name", bucket.name.as_ref());
+        self.findings.value(&key, &bucket.name, |_| options.check())?;
+        Some(options)
     }
 
-    fn user(&self, user: &User) -> Result<(String, Secret), String> {
-        let path = self.folder.join(&user.password.as_ref().file);
-        let secret = password(&path).map_err(|what| self.problem(&user.password, what))?;
-        Ok((user.name.as_ref().clone(), secret))
+    fn user(&mut self, user: &User) -> Option<(String, Secret)> {
+        let file = &user.password.as_ref().file;
+        let path = self.folder.join(file.as_ref());
+        let key = format!("user {:?}: password", user.name.as_ref());
+        let secret = self.findings.value(&key, file, |_| password(&path))?;
+        Some((user.name.as_ref().clone(), secret))
     }
 
-    fn log(&self, table: &LogTable) -> Result<Log, String> {
-        let level =
-            |name: &Spanned<String>| level(name.as_ref()).map_err(|what| self.problem(name, what));
-        let format = |name: &Spanned<String>| {
-            name.as_ref().parse().map_err(|what: String| self.problem(name, what))
-        };
-        Ok(Log {
-            level: table.level.as_ref().map(level).transpose()?,
-            format: table.format.as_ref().map(format).transpose()?,
-        })
+    fn log(&mut self, table: &LogTable) -> Log {
+        let LogTable { level: name, format } = table;
+        let format = format.as_ref();
+        Log {
+            level: name
+                .as_ref()
+                .and_then(|name| self.findings.value("log: level", name, |name| level(name))),
+            format: format
+                .and_then(|name| self.findings.value("log: format", name, |name| name.parse())),
+        }
     }
+}
 
-    fn limits(&self, table: &LimitsTable) -> Result<Limits, String> {
-        let Limits { connections_max, authentication, worker_threads, shutdown } =
-            Limits::default();
-        let seconds = |given: &Option<_>, default: Duration| {
-            self.number(given.as_ref(), default.as_secs(), (1, 3600)).map(Duration::from_secs)
-        };
-        let connections = table.connections_max.as_ref();
-        let threads = table.worker_threads.as_ref();
-        Ok(Limits {
-            connections_max: self.number(connections, connections_max, (1, 100_000))?,
-            authentication: seconds(&table.authentication_s, authentication)?,
-            worker_threads: self.number(threads, worker_threads, (1, 64))?,
-            shutdown: seconds(&table.shutdown_s, shutdown)?,
-        })
+fn limits(table: &LimitsTable) -> Limits {
+    let default = Limits::default();
+    let seconds = |written: Option<u64>, default| written.map_or(default, Duration::from_secs);
+    Limits {
+        connections_max: table.connections_max.unwrap_or(default.connections_max),
+        authentication: seconds(table.authentication_s, default.authentication),
+        worker_threads: table.worker_threads.unwrap_or(default.worker_threads),
+        shutdown: seconds(table.shutdown_s, default.shutdown),
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 stopped cleanly, 1 failed, 2 wrong usage or configuration.
 //!
+//! - `schema`: the table of settings; `raw`: the file as written
 //! - `arguments`, `file`: the command line and the file; `values`: values that both have
 //! - `configuration`: the two together; `initial_state`: that of a folder
 //! - `log`: where log lines go; `run`: the program
@@ -14,8 +15,10 @@ mod configuration;
 mod file;
 mod initial_state;
 mod log;
+mod raw;
 mod reload;
 mod run;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod values;
@@ -23,5 +26,6 @@ mod written;
 
 pub use arguments::Arguments;
 pub use run::run;
+pub use schema::reference;
 pub use values::password;
 pub use written::{Written, written};

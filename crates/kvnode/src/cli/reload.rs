@@ -47,6 +47,7 @@ impl Reload {
     pub(super) fn run(&self, cause: Cause, arguments: &Arguments, node: &NodeHandle) {
         let cause = cause.name();
         let read = configuration(arguments.clone()).inspect_err(|_| node.reload_failed());
+        let read = read.map_err(|problems| problems.to_string());
         let done = read.and_then(|configured| self.apply(configured, arguments, node));
         let Changes { applied, restart } = match done {
             Ok(changes) => changes,

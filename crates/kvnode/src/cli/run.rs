@@ -1,13 +1,18 @@
 //! The program: from its arguments to its exit code.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use log::{info, warn};
+use logger::{Format, Stream};
+use settings::Problems;
 
 use super::arguments::Arguments;
 use super::configuration::{Configured, configuration};
+use super::file::{default_file, effective_file};
 use super::initial_state;
 use super::reload::{Cause, FileChanges, Reload};
+use super::values::Printed;
 use crate::admission;
 use crate::node::{Node, NodeError};
 
@@ -30,21 +35,53 @@ pub fn run(arguments: &Arguments) -> ExitCode {
 }
 
 fn started(arguments: &Arguments) -> ExitCode {
+    if let Some(which) = arguments.print_config {
+        return print(which, arguments);
+    }
     // Before the file is read, so that no change of it is missed.
     let changes = FileChanges::of(arguments.config.clone());
-    let ended = configured(arguments).map_err(NodeError::Config).and_then(|configured| {
-        arguments.log().apply(configured.log);
-        serve(configured, arguments, &changes)
-    });
+    let configured = match configured(arguments) {
+        Ok(configured) => configured,
+        Err(problems) => return refused(arguments, &problems),
+    };
+    arguments.log().apply(configured.log);
+    let ended = serve(configured, arguments, &changes);
     ended.map_or_else(|error| failed(&error), |()| ExitCode::SUCCESS)
 }
 
-fn configured(arguments: &Arguments) -> Result<Configured, String> {
+fn configured(arguments: &Arguments) -> Result<Configured, Problems> {
     let configured = configuration(arguments.clone())?;
     let Configured { node, states, .. } = &configured;
     let mut names = node.buckets.iter().map(|bucket| &bucket.name);
-    names.try_for_each(|name| initial_state::check(&node.data, name, states))?;
+    let checked = names.try_for_each(|name| initial_state::check(&node.data, name, states));
+    checked.map_err(|text| Problems::elsewhere([("", text)]))?;
     Ok(configured)
+}
+
+fn print(which: Printed, arguments: &Arguments) -> ExitCode {
+    let text = match which {
+        Printed::Default => default_file(),
+        Printed::Effective => match effective_file(arguments.config.as_deref()) {
+            Ok(text) => text,
+            Err(problems) => return refused(arguments, &problems),
+        },
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            logger::fatal(NAME, format_args!("could not write to standard output: {error}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// Says what is wrong with the configuration.
+fn refused(arguments: &Arguments, problems: &Problems) -> ExitCode {
+    match arguments.log_format {
+        Some(Format::Json) => logger::fatal(NAME, problems),
+        _ => logger::say(Stream::Error, &problems.rendered()),
+    }
+    ExitCode::from(WRONG_USAGE)
 }
 
 /// Says why the program ends, whatever the log level.

@@ -8,6 +8,7 @@ use mcbp::VbState;
 
 use super::arguments::Arguments;
 use super::configuration::configuration;
+use super::file;
 use crate::{Durability, Limits, NodeConfig};
 
 /// Parses `arguments` in a folder with the file `node.toml` and the password file `p`.
@@ -17,7 +18,7 @@ fn parse(folder: &Path, toml: &str, arguments: &[&str]) -> Result<NodeConfig, St
     let in_folder = |word: &&str| word.replace('@', &format!("{}/", folder.display()));
     let words = std::iter::once("kvnode".to_owned()).chain(arguments.iter().map(in_folder));
     let arguments = Arguments::try_parse_from(words).map_err(|error| error.to_string())?;
-    configuration(arguments).map(|configured| configured.node)
+    configuration(arguments).map(|configured| configured.node).map_err(|it| it.to_string())
 }
 
 const ALL: [&str; 10] = [
@@ -114,25 +115,105 @@ fn errors_name_the_line_and_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let error = |toml: &str| parse(folder.path(), toml, &["--config", "@node.toml"]).unwrap_err();
     let cases = [
-        ("\nlisten = 5", "node.toml:2:"),
-        ("\nlisten = \"here\"", "node.toml:2: \"here\" is not an address: give ip:port, such as"),
-        ("a = 1", "node.toml:1: unknown field `a`"),
-        ("[[bucket]]\nname = \"a/b\"", "node.toml:2: bucket name \"a/b\": give 1 to 100 letters"),
-        ("[[bucket]]\nname = \"a\"\nvbuckets = 1025", "has 1025 vBuckets: give 1 to 1024"),
-        ("[[bucket]]\nname = \"a\"\nquota_mib = 1", "node.toml:3: 1 is out of range: give 100"),
-        ("[[user]]\nname = \"u\"\npassword = { file = \"none\" }", "node.toml:3:"),
-        ("\ntls = { certificate = \"no.pem\", key = \"no.key\" }", "node.toml:2: file "),
-        ("tls = { certificate = \"no.pem\" }", "missing field `key`"),
-        ("[log]\nlevel = \"loud\"", "node.toml:2: \"loud\" is not a level: give off, error"),
-        ("[log]\nformat = \"xml\"", "node.toml:2: \"xml\" is not a format: give logfmt or json"),
-        ("[limits]\nworker_threads = 0", "node.toml:2: 0 is out of range: give 1 to 64"),
-        ("", "no address: give --listen ADDR"),
-        ("listen = \"127.0.0.1:0\"", "no folder for data: give --data DIR"),
+        "\nlisten = 5",
+        "\nlisten = \"here\"",
+        "a = 1",
+        "vbuckets = 1",
+        "[[bucket]]\nname = \"a/b\"",
+        "[[bucket]]\nname = \"a\"\nvbuckets = 1025",
+        "[[bucket]]\nname = \"a\"\nquota_mib = 1\nstate = \"activ\"\ndurability = true",
+        "[[bucket]]\nname = \"a\"\n[[bucket]]\nname = \"a\"",
+        "[[bucket]]\nvbuckets = 8",
+        "[[user]]\nname = \"u\"\npassword = { file = \"none\" }",
+        "[[user]]\nname = \"u\"\npassword = \"hunter2\"",
+        "[[user]]\nname = \"u\"",
+        "\ntls = { certificate = \"no.pem\", key = \"no.key\" }",
+        "tls = { certificate = \"no.pem\" }",
+        "[log]\nlevel = \"loud\"",
+        "[log]\nformat = \"xml\"",
+        "[limits]\nworker_threads = 0\nconnections_max = -1\nshutdown = 5",
+        "listen = \nlisten = \"127.0.0.1:0\"\ndata = \"d",
+        "",
+        "listen = \"127.0.0.1:0\"",
     ];
-    for (toml, expected) in cases {
-        let text = error(toml);
-        assert!(text.contains(expected), "{toml:?}: {text}");
+    let said = cases.map(|toml| format!("{}\n--\n{}\n", toml.trim(), error(toml))).join("\n");
+    insta::assert_snapshot!(said.replace(&format!("{}/", folder.path().display()), ""));
+}
+
+#[test]
+fn mistakes_of_the_command_line_name_the_option() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("empty"), "\n").unwrap();
+    let mut said = String::new();
+    for change in [
+        ("default:64", "default:2000"),
+        ("default:64", "default:many"),
+        ("default:64", "a/b"),
+        ("127.0.0.1:0", "here"),
+        ("@p", "@none"),
+        ("@p", "@empty"),
+    ] {
+        let words = ALL.map(|word| if word == change.0 { change.1 } else { word });
+        said += &format!("{}\n--\n{}\n\n", change.1, parse(folder.path(), "", &words).unwrap_err());
     }
+    insta::assert_snapshot!(said.replace(&format!("{}/", folder.path().display()), ""));
+}
+
+#[test]
+fn variables_override_the_file_and_are_named_where_they_are_wrong() {
+    let set = |name: &str, value: &str| (format!("KVNODE__{name}"), value.to_owned());
+    let toml = "listen = \"127.0.0.1:1\"\n[[bucket]]\nname = \"my-bucket\"\nvbuckets = 8";
+    let partial = file::parse(
+        Path::new("node.toml"),
+        toml,
+        &[
+            set("LISTEN", "127.0.0.1:2"),
+            set("BUCKET__MY_BUCKET__VBUCKETS", "16"),
+            set("BUCKET__1__NAME", "second"),
+            set("LIMITS__SHUTDOWN_S", "9"),
+        ],
+    );
+    let partial = partial.unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(partial.listen.unwrap().port(), 2);
+    let counts: Vec<_> = partial.buckets.iter().map(|it| (it.name.as_str(), it.vbuckets)).collect();
+    assert_eq!(counts, [("my-bucket", 16), ("second", 1024)]);
+    assert_eq!(partial.limits.shutdown, Duration::from_secs(9));
+    insta::assert_snapshot!(settings::effective_file(Path::new("node.toml"), &partial.entries));
+    let wrong = [
+        set("LISTEN", "here"),
+        set("LIMITS__SHUTDOWN", "9"),
+        set("LIMITS__WORKER_THREADS", "0"),
+        set("BUCKET__OTHER__VBUCKETS", "16"),
+    ];
+    let said = file::parse(Path::new("node.toml"), toml, &wrong).err().unwrap().to_string();
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn the_default_file_is_good_and_holds_the_defaults() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("password"), "secret").unwrap();
+    let path = folder.path().join("node.toml");
+    let parse = |text: &str| {
+        file::parse(&path, text, &[]).unwrap_or_else(|problems| panic!("{problems}")).entries
+    };
+    let text = file::default_file();
+    // What has no default is an example.
+    let is_example = |line: &str| {
+        ["#metrics", "#tls", "#certificate", "#key", "#client_ca", "#[tls]", "#worker_threads"]
+            .iter()
+            .any(|key| line.starts_with(key))
+    };
+    let lines = text.lines().filter(|line| !is_example(line)).map(|line| {
+        let setting = line.strip_prefix('#').filter(|rest| !rest.starts_with(' '));
+        setting.unwrap_or(line)
+    });
+    let all = lines.collect::<Vec<_>>().join("\n");
+    assert_ne!(all, text);
+    assert_eq!(settings::changed(&parse(&text), &parse(&all)), [""; 0]);
+    let shipped = include_str!("../../kvnode.toml").replace("worker_threads = 2", "");
+    assert_eq!(settings::changed(&parse(&text), &parse(&shipped)), [""; 0]);
+    insta::assert_snapshot!(text);
 }
 
 #[test]

@@ -43,17 +43,6 @@ pub(super) fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(wrong)
 }
 
-/// An address as the file has it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Address(pub(super) SocketAddr);
-
-impl<'de> serde::Deserialize<'de> for Address {
-    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(from)?;
-        parse_address(&text).map(Self).map_err(serde::de::Error::custom)
-    }
-}
-
 /// The password in a file, which is read again once it has changed. One line break at its end is
 /// ignored.
 ///
@@ -64,11 +53,12 @@ pub fn password(path: &Path) -> Result<Secret, String> {
 }
 
 fn read_password(path: &Path) -> Result<String, String> {
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{path:?}: {error}"))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("file {} could not be read: {error}", path.display()))?;
     let line = text.strip_suffix('\n').unwrap_or(&text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
-        Err(format!("{path:?} is empty: write the password into it"))
+        Err(format!("file {} is empty: write the password into it", path.display()))
     } else {
         Ok(line.to_owned())
     }
@@ -85,4 +75,13 @@ pub(super) fn parse_bucket(text: &str) -> Result<(String, Option<u16>), String> 
             Ok((name.to_owned(), Some(count)))
         }
     }
+}
+
+/// A configuration to print.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Printed {
+    /// The whole file with every setting, its default and a comment
+    Default,
+    /// The values of file and environment, and where each comes from
+    Effective,
 }

@@ -1,0 +1,278 @@
+//! Environment variables that override the file: `PROGRAM__SECTION__KEY`.
+//!
+//! Two underscores separate the parts. Capitals stand for small letters, and an underscore for
+//! whatever is neither letter nor digit. A table of an array is named by its `name`, or by its
+//! number from 0; the number after the last adds one.
+
+use std::borrow::Cow;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use crate::findings::Findings;
+use crate::nearest::nearest;
+use crate::schema::{Kind, Setting, variable_of};
+use crate::source::Span;
+
+/// What separates the parts of a variable's name.
+const SEPARATOR: &str = "__";
+
+/// The environment variables of this process that begin with `prefix`, name and value.
+#[must_use]
+pub fn variables(prefix: &str) -> Vec<(String, String)> {
+    let all = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        // What is no UTF-8 is found by the character that replaces it.
+        name.starts_with(prefix).then(|| (name, value.to_string_lossy().into_owned()))
+    });
+    all.collect()
+}
+
+/// Why a variable sets nothing.
+enum Wrong {
+    Unknown,
+    Text(String),
+}
+
+/// One variable.
+struct Override<'a> {
+    value: &'a str,
+    span: Span,
+    /// The names that tables of arrays have, for keys that name them.
+    names: Vec<String>,
+    /// Whether keys of maps are set; after all others, which may give tables their names.
+    maps: bool,
+}
+
+/// Puts the values of all variables into the table; reports those that name no setting.
+pub(crate) fn apply<'a>(
+    findings: &mut Findings<'a>,
+    prefix: &str,
+    settings: &[Setting],
+    table: &mut DeTable<'a>,
+) {
+    let source = findings.source();
+    for maps in [false, true] {
+        for (name, span) in source.variables() {
+            let value = source.at(span);
+            let one = Override { value, span: span.clone(), names: names(settings, table), maps };
+            let rest = name.strip_prefix(prefix).unwrap_or(name);
+            let text = match one.put(rest, settings, table) {
+                _ if maps && value.contains('\u{fffd}') => "its value is no UTF-8".to_owned(),
+                Ok(()) => continue,
+                Err(_) if maps => continue,
+                Err(Wrong::Text(text)) => text,
+                Err(Wrong::Unknown) => unknown(prefix, rest, settings, table),
+            };
+            findings.report(span, "", text);
+        }
+    }
+}
+
+fn unknown(prefix: &str, rest: &str, settings: &[Setting], table: &DeTable<'_>) -> String {
+    let known = known(settings, Some(table));
+    match nearest(rest, known.iter().map(String::as_str)) {
+        Some(near) => format!("unknown setting: did you mean {prefix}{near}?"),
+        None => format!(
+            "unknown setting: give {prefix}SECTION{SEPARATOR}KEY, such as {prefix}{}",
+            known.first().map_or("", String::as_str)
+        ),
+    }
+}
+
+/// The names of the tables in all arrays of tables.
+fn names(settings: &[Setting], table: &DeTable<'_>) -> Vec<String> {
+    let arrays = settings.iter().filter(|it| matches!(it.kind, Kind::Tables { .. }));
+    let elements = arrays.filter_map(|it| table.get(it.name)?.get_ref().as_array());
+    elements.flat_map(|array| array.iter().filter_map(name_of)).map(str::to_owned).collect()
+}
+
+/// The name of a table in an array.
+pub(crate) fn name_of<'v>(element: &'v Spanned<DeValue<'_>>) -> Option<&'v str> {
+    element.get_ref().as_table()?.get("name")?.get_ref().as_str()
+}
+
+/// The variables of all settings without their prefix, with the names of tables that are there.
+fn known(settings: &[Setting], table: Option<&DeTable<'_>>) -> Vec<String> {
+    let mut all = Vec::new();
+    for setting in settings {
+        let own = variable_of(setting.name);
+        let value = table.and_then(|table| table.get(setting.name)).map(Spanned::get_ref);
+        let mut below = |middle: &str, inner: &[Setting], table: Option<&DeTable<'_>>| {
+            all.extend(
+                known(inner, table).iter().map(|it| format!("{own}{SEPARATOR}{middle}{it}")),
+            );
+        };
+        match &setting.kind {
+            Kind::Table(inner) => below("", inner, value.and_then(DeValue::as_table)),
+            Kind::Tables { settings, .. } => {
+                for element in
+                    value.and_then(DeValue::as_array).into_iter().flat_map(|it| it.iter())
+                {
+                    if let Some(name) = name_of(element) {
+                        let name = format!("{}{SEPARATOR}", variable_of(name));
+                        below(&name, settings, element.get_ref().as_table());
+                    }
+                }
+            }
+            Kind::Map => {}
+            _ => all.push(own),
+        }
+    }
+    all
+}
+
+impl<'a> Override<'a> {
+    fn put(
+        &self,
+        rest: &'a str,
+        settings: &[Setting],
+        table: &mut DeTable<'a>,
+    ) -> Result<(), Wrong> {
+        let (head, tail) = match rest.split_once(SEPARATOR) {
+            Some((head, tail)) => (head, Some(tail)),
+            None => (rest, None),
+        };
+        let setting = settings.iter().find(|it| variable_of(it.name) == head);
+        let setting = setting.ok_or(Wrong::Unknown)?;
+        let name = setting.name;
+        match (&setting.kind, tail) {
+            (Kind::Table(inner), Some(tail)) => {
+                self.table_in(table, name).map_or(Ok(()), |table| self.put(tail, inner, table))
+            }
+            (Kind::Tables { label, settings }, Some(tail)) => match self.array_in(table, name) {
+                Some(array) => self.put_in_element(tail, label, settings, array),
+                None => Ok(()),
+            },
+            (Kind::Map, Some(tail)) => {
+                if let (true, Some(table)) = (self.maps, self.table_in(table, name)) {
+                    let own = table.keys().map(|key| key.get_ref().to_string());
+                    let mut known = own.chain(self.names.iter().cloned());
+                    let key = known.find(|it| variable_of(it) == tail);
+                    self.insert(table, key.unwrap_or_else(|| tail.to_lowercase()), self.text());
+                }
+                Ok(())
+            }
+            (Kind::Table(_) | Kind::Tables { .. } | Kind::Map, None) => Err(names_a_table()),
+            _ if self.maps => Ok(()),
+            (Kind::Number(_), None) => {
+                let number = DeValue::parse(self.value).map(Spanned::into_inner);
+                let number = number.ok().filter(DeValue::is_integer);
+                self.insert(table, name.to_owned(), number.unwrap_or_else(|| self.text()));
+                Ok(())
+            }
+            (Kind::List, None) => {
+                let mut list = DeArray::new();
+                for item in self.value.split(',').map(str::trim).filter(|item| !item.is_empty()) {
+                    list.push(self.spanned(DeValue::String(Cow::Borrowed(item))));
+                }
+                self.insert(table, name.to_owned(), DeValue::Array(list));
+                Ok(())
+            }
+            (Kind::Secret, Some(place @ ("FILE" | "ENV")))
+            | (Kind::SecretFile, Some(place @ "FILE")) => {
+                let mut inner = DeTable::new();
+                self.insert(&mut inner, place.to_lowercase(), self.text());
+                self.insert(table, name.to_owned(), DeValue::Table(inner));
+                Ok(())
+            }
+            (_, None) => {
+                self.insert(table, name.to_owned(), self.text());
+                Ok(())
+            }
+            (_, Some(_)) => Err(Wrong::Unknown),
+        }
+    }
+
+    /// Puts the value into the table of an array that `rest` begins with.
+    fn put_in_element(
+        &self,
+        rest: &'a str,
+        label: &str,
+        settings: &[Setting],
+        array: &mut DeArray<'a>,
+    ) -> Result<(), Wrong> {
+        let in_variables = |element| name_of(element).map(variable_of).unwrap_or_default();
+        let known: Vec<String> = array.iter().map(in_variables).collect();
+        let tail_of = |name: &String| rest.strip_prefix(name)?.strip_prefix(SEPARATOR);
+        let fitting = known.iter().enumerate().filter(|(_, it)| !it.is_empty());
+        let fitting = fitting.filter_map(|(at, it)| Some((it, at, tail_of(it)?)));
+        let (at, tail) = match fitting.max_by_key(|(name, ..)| name.len()) {
+            Some((name, ..)) if known.iter().filter(|it| *it == name).count() > 1 => {
+                let text = format!("names more than one {label}: give its number, from 0");
+                return Err(Wrong::Text(text));
+            }
+            Some((_, at, tail)) => (at, tail),
+            None if known.iter().any(|it| it == rest) => return Err(names_a_table()),
+            None => {
+                let (head, tail) = rest.split_once(SEPARATOR).unwrap_or((rest, ""));
+                let at = head.parse().ok().filter(|at| *at <= array.len());
+                (at.ok_or_else(|| none_of(label, head, &known))?, tail)
+            }
+        };
+        if at == array.len() {
+            array.push(self.spanned(DeValue::Table(DeTable::new())));
+        }
+        match array.get_mut(at).map(Spanned::get_mut) {
+            Some(DeValue::Table(table)) => self.put(tail, settings, table),
+            _ => Ok(()),
+        }
+    }
+
+    /// The table of this name, new where there is none; `None` where it is something else.
+    fn table_in<'t>(
+        &self,
+        table: &'t mut DeTable<'a>,
+        name: &'static str,
+    ) -> Option<&'t mut DeTable<'a>> {
+        if !table.contains_key(name) {
+            self.insert(table, name.to_owned(), DeValue::Table(DeTable::new()));
+        }
+        match table.get_mut(name).map(Spanned::get_mut) {
+            Some(DeValue::Table(table)) => Some(table),
+            _ => None,
+        }
+    }
+
+    /// As [`Override::table_in`], of an array.
+    fn array_in<'t>(
+        &self,
+        table: &'t mut DeTable<'a>,
+        name: &'static str,
+    ) -> Option<&'t mut DeArray<'a>> {
+        if !table.contains_key(name) {
+            self.insert(table, name.to_owned(), DeValue::Array(DeArray::new()));
+        }
+        match table.get_mut(name).map(Spanned::get_mut) {
+            Some(DeValue::Array(array)) => Some(array),
+            _ => None,
+        }
+    }
+
+    /// Replaces key and value, so that both are where the variable is.
+    fn insert(&self, table: &mut DeTable<'a>, key: String, value: DeValue<'a>) {
+        table.remove(key.as_str());
+        table.insert(self.spanned(Cow::Owned(key)), self.spanned(value));
+    }
+
+    const fn text(&self) -> DeValue<'a> {
+        DeValue::String(Cow::Borrowed(self.value))
+    }
+
+    fn spanned<T>(&self, value: T) -> Spanned<T> {
+        Spanned::new(self.span.clone(), value)
+    }
+}
+
+fn names_a_table() -> Wrong {
+    Wrong::Text(format!("names a table: add {SEPARATOR} and the name of what to set in it"))
+}
+
+fn none_of(label: &str, head: &str, known: &[String]) -> Wrong {
+    let names = match known {
+        [] => "there is none in the file".to_owned(),
+        known => format!("give one of {}", known.join(", ")),
+    };
+    let next = known.len();
+    Wrong::Text(format!("there is no {label} {head}: {names}, or {next} to add one"))
+}

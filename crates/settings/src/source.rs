@@ -1,0 +1,105 @@
+//! The file and the environment variables as one text, so that a place in either is one span.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::mask::mask;
+use crate::problem::{Place, Problem, Problems};
+
+/// A place in a [`Source`], in bytes; `0..0` stands for the file as a whole.
+pub type Span = Range<usize>;
+
+/// A file and the variables that override it.
+#[derive(Debug)]
+pub struct Source {
+    path: PathBuf,
+    /// The file, then the values of the variables, each after a line break.
+    text: String,
+    file_bytes: usize,
+    variables: Vec<(String, Span)>,
+}
+
+impl Source {
+    /// The file at `path` with the content `text`, and variables in any order.
+    #[must_use]
+    pub fn new(path: &Path, text: &str, variables: &[(String, String)]) -> Self {
+        let mut sorted: Vec<_> = variables.iter().collect();
+        sorted.sort();
+        let mut all = text.to_owned();
+        let mut placed = Vec::with_capacity(sorted.len());
+        for (name, value) in sorted {
+            all.push('\n');
+            placed.push((name.clone(), all.len()..all.len() + value.len()));
+            all.push_str(value);
+        }
+        Self { path: path.to_owned(), text: all, file_bytes: text.len(), variables: placed }
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The content of the file.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        self.text.get(..self.file_bytes).unwrap_or_default()
+    }
+
+    /// The variables, sorted by name, with the place of each value.
+    pub(crate) fn variables(&self) -> &[(String, Span)] {
+        &self.variables
+    }
+
+    /// What is written at a place.
+    pub(crate) fn at(&self, span: &Span) -> &str {
+        self.text.get(span.clone()).unwrap_or_default()
+    }
+
+    /// Line and column, or variable, of a place.
+    #[must_use]
+    pub fn place(&self, span: &Span) -> Place {
+        if *span == (0..0) {
+            return Place::Whole;
+        }
+        if let Some((name, _)) = self.variables.iter().find(|(_, value)| value.start == span.start)
+        {
+            return Place::Variable(name.clone());
+        }
+        let before = self.text.get(..span.start).unwrap_or_default();
+        let begin_of_line = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Place::Line {
+            line: 1 + before.matches('\n').count(),
+            column: 1 + before.get(begin_of_line..).unwrap_or_default().chars().count(),
+            begin: span.start,
+            end: span.end,
+        }
+    }
+
+    /// A place in words: `line 3`, or the name of the variable.
+    #[must_use]
+    pub fn words(&self, span: &Span) -> String {
+        match self.place(span) {
+            Place::Whole => self.path.display().to_string(),
+            Place::Line { line, .. } => format!("line {line}"),
+            Place::Variable(name) => format!("environment variable {name}"),
+        }
+    }
+
+    /// A place for a comment: `proxy.toml:3`, or the name of the variable.
+    pub(crate) fn origin(&self, span: &Span) -> String {
+        match self.place(span) {
+            Place::Line { line, .. } => format!("{}:{line}", self.path.display()),
+            _ => self.words(span),
+        }
+    }
+
+    /// The problems of this source in the order of its lines; `secrets` are keys whose values must
+    /// not be shown.
+    #[must_use]
+    pub fn problems(&self, mut list: Vec<Problem>, secrets: &[&str]) -> Problems {
+        list.sort_by(|a, b| a.place.cmp(&b.place));
+        Problems { path: self.path.clone(), list, shown: mask(self.file(), secrets) }
+    }
+}
