@@ -1,4 +1,4 @@
-//! vBuckets that are active at the consumer are not asked for, and are once they are replicas again.
+//! vBuckets that are active at the consumer are not asked for before they are replicas again.
 
 #![allow(
     clippy::unwrap_used,

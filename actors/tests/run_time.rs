@@ -176,6 +176,7 @@ async fn a_bucket_whose_consumer_is_frozen_is_removed_after_the_limit() {
     let stream = link.request().await;
     link.open(&stream).await;
     let waits = cluster.ask(async move |handle| handle.restart("other", links("alpha")).await);
+    link.consumer.expect(Opcode::DCP_CLOSE_STREAM).await;
     assert!(!cluster.handle.remove_bucket("other", Duration::from_millis(50)).await);
     assert_eq!(answer(waits).await, Err(CommandError::Stopping));
     link.producer.expect_close().await;

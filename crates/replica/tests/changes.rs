@@ -17,15 +17,16 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use harness::{Bucket, lost, refused, vbs};
-use mcbp::{Side, Status, VbId};
+use mcbp::{Seqno, Side, Status, VbId, VbState, VbUuid};
 use replica::bucket::{
-    BucketCommand, BucketEffect, BucketEvent, Cause, Change, CommandError, Done, LinkDown, LinkId,
-    LinkReport, MoveKind, Restart, StreamPhase,
+    BucketCommand, BucketEffect, BucketEvent, Cause, Change, CommandError, CopyReports, Done,
+    LinkDown, LinkId, LinkReport, MoveKind, PollAnswer, PollError, Polled, Restart, StreamPhase,
 };
 use replica::link::{
     Command, LinkStep, Outcome, Reason, ReasonCode, StopReason, Ticket, VbError, VbOutcome,
 };
 use replica::plan::{Connections, Desired, VbSet};
+use replica::remedy::{CopyInfo, CopyReport};
 
 fn map(of: &[(&str, &str)]) -> Desired {
     let sets = of.iter().map(|(name, vbs)| ((*name).to_owned(), vbs.parse::<VbSet>().unwrap()));
@@ -57,6 +58,11 @@ fn nothing_to_restart(bucket: &mut Bucket, ticket: Ticket) -> String {
         Some(Err(error @ CommandError::NothingToRestart { .. })) => error.to_string(),
         other => panic!("{other:?}"),
     }
+}
+
+fn polled(bucket: &mut Bucket, answer: PollAnswer) {
+    let (side, node) = (Side::Consumer, "beta".to_owned());
+    bucket.on(BucketEvent::Polled(Polled { side, node, answer }));
 }
 
 /// The link closes as asked, with this outcome of its vBuckets.
@@ -214,8 +220,8 @@ fn what_a_frozen_consumer_does_not_close_is_named_with_its_side() {
     shut(&mut bucket, &[(1, VbOutcome::Failed(error))]);
     let failure = bucket.failure(ticket);
     assert_eq!((failure.side(), failure.reason()), (Some(Side::Consumer), ReasonCode::Deadline));
-    let text = "vb:1: consumer did not finish shut in time; the connections of its link were closed \
-                all the same, and its stream ends with them once the node notices";
+    let text = "vb:1: consumer did not finish shut in time; the connections of its link were \
+                closed all the same, and its stream ends with them once the node notices";
     assert_eq!(failure.to_string(), text);
 }
 
@@ -320,6 +326,75 @@ fn the_place_of_a_removed_producer_is_used_again_and_its_old_reports_do_not_coun
     bucket.report(old, LinkReport::Up);
     bucket.settle(old, Ticket(0), &[(1, VbOutcome::Opened)]);
     assert_eq!(bucket.phase(1), StreamPhase::Due);
+}
+
+#[test]
+fn an_active_vbucket_is_answered_at_once_and_asked_for_once_it_is_a_replica() {
+    let mut bucket = Bucket::polled();
+    let ticket = bucket.want(&[("alpha", "1-2")]);
+    let (id, ..) = bucket.connect().unwrap();
+    bucket.report(id, LinkReport::Up);
+    assert_eq!(bucket.run(), None, "the first set-up waits for the states");
+    let due = bucket.machine.wake_at().expect("not for ever");
+    assert!(due <= Duration::from_secs(1), "{due:?}");
+    polled(&mut bucket, PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
+    let (id, of, command) = bucket.run().unwrap();
+    assert_eq!(command, Command::set_up(vbs(&[2])));
+    bucket.settle(id, of, &[(2, VbOutcome::Opened)]);
+    assert_eq!(bucket.failure(ticket).reason(), ReasonCode::ActiveHere);
+    assert_eq!(bucket.machine.active_here(bucket.now), Some("1".parse().unwrap()));
+
+    let seqnos = [1, 2].map(|vb| (VbId(vb), Seqno(9))).to_vec();
+    polled(&mut bucket, PollAnswer::Seqnos(Ok(seqnos)));
+    let (_, _, command) = bucket.run().expect("by itself");
+    assert_eq!(command, Command::set_up(vbs(&[1, 2])));
+}
+
+#[test]
+fn a_poll_that_fails_or_does_not_say_states_delays_nothing() {
+    let error = PollError { text: "gone".to_owned(), is_sign: false };
+    for answer in [PollAnswer::Misfits(None), PollAnswer::Seqnos(Err(error))] {
+        let mut bucket = Bucket::polled();
+        bucket.want(&[("alpha", "1")]);
+        let (id, ..) = bucket.connect().unwrap();
+        bucket.report(id, LinkReport::Up);
+        polled(&mut bucket, answer);
+        assert!(bucket.run().is_some());
+        assert_eq!(bucket.machine.active_here(bucket.now), None, "unknown");
+    }
+}
+
+#[test]
+fn states_that_are_old_hold_nothing_back() {
+    let mut bucket = Bucket::polled();
+    bucket.want(&[("alpha", "1")]);
+    polled(&mut bucket, PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
+    assert_eq!(bucket.phase(1), StreamPhase::HeldBack);
+    bucket.effects.clear();
+    bucket.wake_after(Duration::from_secs(13));
+    assert_eq!(bucket.machine.active_here(bucket.now), None);
+    assert!(bucket.connect().is_some(), "the node refuses it if it is still active");
+}
+
+#[test]
+fn a_move_of_what_an_old_poll_calls_active_begins_once_the_nodes_were_asked() {
+    let mut bucket = Bucket::polled();
+    bucket.want(&[("alpha", "2")]);
+    polled(&mut bucket, PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
+    let (id, of, _) = bucket.set_up();
+    bucket.settle(id, of, &[(2, VbOutcome::Opened)]);
+    let ticket = bucket.move_here(1, MoveKind::Takeover);
+    assert_eq!(bucket.run(), None, "not asked for");
+    let (task, examine) = bucket.examine().expect("both nodes are asked");
+    let [alpha, beta] = [VbState::Active, VbState::Replica]
+        .map(|state| CopyReport::Present(CopyInfo { state, branch: VbUuid(7), high: Seqno(9) }));
+    let finding = examine.not_moved(&CopyReports { producer: alpha, consumer: beta }, None);
+    bucket.on(BucketEvent::Examined(task, finding));
+    let (id, of, command) = bucket.run().expect("the takeover");
+    assert_eq!(command, Command::Takeover { vb: VbId(1) });
+    bucket.settle(id, of, &[(1, VbOutcome::TakenOver)]);
+    assert!(matches!(bucket.answer(ticket), Some(Ok(Done::Moved { .. }))));
+    assert_eq!(bucket.machine.active_here(bucket.now), Some("1".parse().unwrap()), "noted");
 }
 
 #[test]

@@ -7,7 +7,8 @@
 //!
 //! - `machine`: handles events; the step that reconciles the desired state with the actual one
 //! - `queue`, `serve`: the queue of commands, and their answers; `work`, `changes`: changes and
-//!   restarts; `producers`: producers that change at run time; `held`: vBuckets that are active here
+//!   restarts; `producers`: producers that change at run time; `held`: vBuckets that are active
+//!   here
 //! - `links`, `link`: the table of links, and one of them; `link_state`: the next step of a link
 //! - `moves`, `steps`, `step_actions`: vBuckets that move to this node, and the next step of a move
 //! - `heal`, `failures`: recovery from failures, stalls and loops; `link_ends`, `fall`, `streak`:

@@ -1,5 +1,5 @@
-//! A change or a restart in the queue: what it asks for, and, once it is begun, what it concerns and
-//! what it could not close.
+//! A change or a restart in the queue: what it asks for, and, once it is begun, what it concerns
+//! and what it could not close.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -23,6 +23,15 @@ pub struct Bucket {
 
 impl Bucket {
     pub fn new() -> Self {
+        Self::with_polls(None)
+    }
+
+    /// A bucket whose nodes are polled.
+    pub fn polled() -> Self {
+        Self::with_polls(Some(Duration::from_secs(4)))
+    }
+
+    fn with_polls(poll_max_age: Option<Duration>) -> Self {
         let settings = Settings {
             bucket: "default".to_owned(),
             node: "beta".to_owned(),
@@ -32,7 +41,7 @@ impl Bucket {
             takeover: Duration::from_secs(60),
             data_move: Duration::from_secs(3600),
             stall: Duration::from_secs(20),
-            poll_max_age: None,
+            poll_max_age,
             loop_failures: 5,
             loop_window: Duration::from_secs(60),
         };

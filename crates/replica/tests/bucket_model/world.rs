@@ -358,19 +358,7 @@ impl World {
             self.move_was_undisturbed = false;
         }
         match action {
-            Action::Give(n) => {
-                self.given[n] = true;
-                // A command ends the delays of what it concerns.
-                self.falls.clear();
-                let given = match commands[n] {
-                    Given::FollowAlpha if mistake == Mistake::FollowNames => Given::FromAlpha,
-                    given => given,
-                };
-                let (ticket, command) = (Ticket(n as u64), given.command());
-                self.tell(BucketEvent::Command { ticket, command }, mistake);
-                // A command that is refused, because the vBucket is being moved, begins nothing.
-                self.move_was_undisturbed |= commands[n].is_move() && self.answers[n] == 0;
-            }
+            Action::Give(n) => self.give(n, commands, mistake),
             Action::Hear(at) => {
                 let (id, report) = self.reports.get_mut(&at).unwrap().pop_front().unwrap();
                 let id = match (mistake, self.pairs.get(&at)) {
@@ -424,6 +412,20 @@ impl World {
                 self.tell(BucketEvent::Woken, mistake);
             }
         }
+    }
+
+    fn give(&mut self, n: usize, commands: &[Given], mistake: Mistake) {
+        self.given[n] = true;
+        // A command ends the delays of what it concerns.
+        self.falls.clear();
+        let given = match commands[n] {
+            Given::FollowAlpha if mistake == Mistake::FollowNames => Given::FromAlpha,
+            given => given,
+        };
+        let (ticket, command) = (Ticket(n as u64), given.command());
+        self.tell(BucketEvent::Command { ticket, command }, mistake);
+        // A command that is refused, because the vBucket is being moved, begins nothing.
+        self.move_was_undisturbed |= commands[n].is_move() && self.answers[n] == 0;
     }
 
     fn opens_and_ends(&mut self, at: usize) {
