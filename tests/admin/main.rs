@@ -6,6 +6,7 @@ mod access;
 mod commands;
 #[path = "../common/mod.rs"]
 mod common;
+mod day;
 mod events;
 mod http;
 mod metrics;

@@ -13,21 +13,21 @@ use crate::nodes::{Link, calm};
 
 /// The output of a subcommand.
 #[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Said {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Said {
     #[track_caller]
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("no JSON, {e}: {self:?}"))
     }
 }
 
 /// Runs the program in `folder`, with arguments separated by spaces.
-async fn run(folder: &Path, line: &str) -> Said {
+pub(crate) async fn run(folder: &Path, line: &str) -> Said {
     let mut command = program(folder);
     command.args(line.split_whitespace());
     let run = tokio::task::spawn_blocking(move || command.output());
@@ -36,7 +36,7 @@ async fn run(folder: &Path, line: &str) -> Said {
     Said { code: status.code(), out: text(stdout), err: text(stderr) }
 }
 
-fn program(folder: &Path) -> Command {
+pub(crate) fn program(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dcp-proxy"));
     command.current_dir(folder).env_remove("RUST_LOG").env_remove("DCP_PROXY_TOKEN");
     command
@@ -64,7 +64,9 @@ async fn status_is_a_table_for_people_and_json_for_programs() {
     assert!(lines[0].ends_with(", ready"), "{}", said.out);
     assert_eq!(lines[2], "NODE   ROLE      HEARD  EMBEDDED".replace("HEARD  ", &heard(lines[2])));
     assert!(lines[4].ends_with("127.0.0.1:11210, synced"), "{}", said.out);
-    assert_eq!(lines[6], "BUCKET   CONNECTIONS  LINKS  UP  STREAMS  OPEN  FAILED  MOVING  LAG");
+    let heading =
+        "BUCKET   CONNECTIONS  LINKS  UP  STREAMS  OPEN  FAILED  MOVING  PAUSED  DRIFT  LAG";
+    assert_eq!(lines[6], heading);
     assert!(
         lines[7].starts_with("default            1      1   1        2     2       0       0  ")
     );
@@ -248,7 +250,7 @@ vbuckets = 8
 "#;
 
 /// Starts a whole sidecar in `folder`, and returns the URL of its admin API.
-async fn sidecar(folder: &Path) -> (Process, String) {
+pub(crate) async fn sidecar(folder: &Path) -> (Process, String) {
     std::fs::write(folder.join("proxy.toml"), EMBEDDED).unwrap();
     let mut command = program(folder);
     let process = Process::start("sidecar", folder, command.args(["--admin-file", "admin"]));
