@@ -137,3 +137,44 @@ async fn another_state_for_old_data_is_refused_and_the_same_is_not() {
     node.restart().await;
     assert_eq!(node.state(VbId(0)).await, mcbp::VbState::Replica);
 }
+
+#[test]
+fn configurations_are_printed_and_variables_override_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let printed = |line: &str| {
+        let output = run(folder.path(), line);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{line}: {said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let default = printed("$PROGRAM config --default");
+    assert!(default.contains("\n#stall_ms = 20000\n"), "{default}");
+    std::fs::create_dir(folder.path().join("secrets")).unwrap();
+    for name in ["alpha", "beta"] {
+        std::fs::write(folder.path().join("secrets").join(name), name).unwrap();
+    }
+    std::fs::write(folder.path().join("proxy.toml"), default).unwrap();
+    printed("$PROGRAM check");
+    let set = "DCP_PROXY__LIMITS__STALL_MS=30000 DCP_PROXY__ADMIN__TOKEN=hunter2";
+    let effective = printed(&format!("{set} $PROGRAM config --effective"));
+    let origin = "stall_ms = 30000 # environment variable DCP_PROXY__LIMITS__STALL_MS\n";
+    assert!(effective.contains(origin) && !effective.contains("hunter2"), "{effective}");
+    let wrong = "error: environment variable DCP_PROXY__LIMITS__STAL_MS: unknown setting: did you \
+                 mean DCP_PROXY__LIMITS__STALL_MS?";
+    refused(folder.path(), "DCP_PROXY__LIMITS__STAL_MS=1 $PROGRAM", 2, wrong);
+    refused(folder.path(), "$PROGRAM config --default > /dev/full", 1, "standard output");
+
+    let default = printed("$NODE --print-config default");
+    std::fs::write(folder.path().join("node.toml"), default).unwrap();
+    std::fs::write(folder.path().join("password"), "secret").unwrap();
+    let effective = "$NODE --config node.toml --print-config effective";
+    let effective = printed(&format!("KVNODE__BUCKET__DEFAULT__VBUCKETS=8 {effective}"));
+    let origin = "vbuckets = 8 # environment variable KVNODE__BUCKET__DEFAULT__VBUCKETS\n";
+    assert!(effective.contains(origin), "{effective}");
+    let wrong = "error: environment variable KVNODE__LIMITS__WORKER_THREADS: limits: \
+                 worker_threads: 0 is out of range: give 1 to 64";
+    refused(folder.path(), "KVNODE__LIMITS__WORKER_THREADS=0 $NODE --config node.toml", 2, wrong);
+    std::fs::write(folder.path().join("node.toml"), "[limits]\nworker_thread = 1\n").unwrap();
+    let caret = "2 | worker_thread = 1\n  | ^^^^^^^^^^^^^";
+    refused(folder.path(), "$NODE --config node.toml", 2, caret);
+}

@@ -123,11 +123,14 @@ async fn no_program_ends_without_a_word() {
     let mut node = Process::start("a", folder.path(), command.args(["--log", "off"]));
     assert_eq!(node.exit_code().await, 1);
     node.logs(&["ERROR", "listening on", &address.to_string()]).await;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_kvnode"));
-    let command = command.args(["--log", "off", "--config", "missing.toml"]);
-    let mut node = Process::start("b", folder.path(), command);
-    assert_eq!(node.exit_code().await, 2);
-    node.logs(&["ERROR", "missing.toml"]).await;
+    // What is wrong with a configuration is for people, unless the log is for programs.
+    for (format, word) in [("logfmt", "error: missing.toml"), ("json", r#""level":"ERROR""#)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kvnode"));
+        let options = ["--log", "off", "--log-format", format, "--config", "missing.toml"];
+        let mut node = Process::start("b", folder.path(), command.args(options));
+        assert_eq!(node.exit_code().await, 2);
+        node.logs(&[word, "missing.toml: could not be read"]).await;
+    }
 }
 
 #[tokio::test]
