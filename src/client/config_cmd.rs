@@ -121,10 +121,11 @@ fn plan(buckets: &[BucketMaps]) -> Plan {
     let Plan { page, json, .. } = confirm::plan(&previews);
     let closes: usize = previews.values().map(Preview::closes).sum();
     let opens: usize = previews.values().map(Preview::opens).sum();
+    let word = if changes == 1 { "change" } else { "changes" };
     let list: String = buckets.iter().flat_map(config_diff::changes).collect();
     Plan {
         sentence: format!(
-            "{changes} changes of run time would be dropped, {closes} streams would close and \
+            "{changes} {word} of run time would be dropped, {closes} streams would close and \
              {opens} open"
         ),
         page: page.text(list),

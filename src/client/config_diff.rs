@@ -7,7 +7,7 @@ use similar::TextDiff;
 
 use super::page::Page;
 use super::show;
-use super::views::{BucketMaps, DesiredMaps, Entry};
+use super::views::{BucketMaps, DesiredMaps, Drift, Entry};
 
 /// Lines around a difference.
 const CONTEXT: usize = 3;
@@ -37,7 +37,7 @@ pub(super) fn page(maps: &DesiredMaps) -> Page {
 /// A line for each change: who, what, when.
 pub(super) fn changes(bucket: &BucketMaps) -> impl Iterator<Item = String> {
     let name = &bucket.bucket;
-    bucket.drift.iter().map(move |drift| {
+    Drift::grouped(&bucket.drift).into_iter().map(move |drift| {
         let words = drift.words();
         match drift.what.as_str() {
             "pause" => format!("{name}: {words}; config save does not write it\n"),
@@ -49,7 +49,9 @@ pub(super) fn changes(bucket: &BucketMaps) -> impl Iterator<Item = String> {
 /// A line for each change that was dropped, because the source has changed.
 fn dropped(bucket: &BucketMaps) -> impl Iterator<Item = String> {
     let name = &bucket.bucket;
-    bucket.dropped.iter().map(move |drift| format!("{name}: dropped: {}\n", drift.words()))
+    Drift::grouped(&bucket.dropped)
+        .into_iter()
+        .map(move |drift| format!("{name}: dropped: {}\n", drift.words()))
 }
 
 /// The difference of two texts, with their names.
@@ -94,7 +96,8 @@ mod tests {
                     { "what": "replicate", "vbuckets": "7", "from": "gamma", "source": "alpha" },
                     { "what": "replicate", "vbuckets": "8-9", "from": null, "source": "alpha" },
                     { "what": "pause", "vbuckets": "5-6", "by": "127.0.0.1:5", "at": "t" },
-                    { "what": "takeover", "vbuckets": "0", "from": "alpha" },
+                    { "what": "takeover", "vbuckets": "0", "from": "alpha", "at": "t1" },
+                    { "what": "takeover", "vbuckets": "1", "from": "alpha", "at": "t2" },
                 ],
                 "dropped": [{ "why": "the source has changed", "vbuckets": "3", "from": "gamma" }],
             }],
@@ -104,12 +107,12 @@ mod tests {
             text(&body),
             "--- default in file proxy.toml\n+++ default now\n@@ -1,3 +1,4 @@\n name = \
              \"default\"\n-connections = 1\n-replicate.alpha = \"0-9\"\n+connections = 2\n\
-             +replicate.alpha = \"1-6\"\n+replicate.gamma = \"7\"\n\
+             +replicate.alpha = \"2-6\"\n+replicate.gamma = \"7\"\n\
              default: 2 connections to each producer, by x at t\n\
              default: vBucket 7 from gamma instead of alpha\n\
              default: vBuckets 8-9 not replicated instead of alpha\n\
              default: vBuckets 5-6 paused, by 127.0.0.1:5 at t; config save does not write it\n\
-             default: vBucket 0 taken over from alpha\n\
+             default: vBuckets 0-1 taken over from alpha from t1 to t2\n\
              default: dropped: vBucket 3 from gamma: the source has changed\n"
         );
         body["buckets"][0]["drift"] = json!([]);

@@ -15,7 +15,7 @@ use super::page::Page;
 use super::reload;
 use super::replace_file;
 use super::show;
-use super::views::{BucketMaps, DesiredMaps, Entry, Status};
+use super::views::{BucketMaps, DesiredMaps, Drift, Entry, Status};
 
 pub(super) fn save(caller: &Caller<'_>, yes: bool) -> Result<Answer, AskError> {
     let http = &caller.http;
@@ -72,7 +72,7 @@ fn notes(buckets: &[BucketMaps]) -> String {
     let mut text = String::new();
     for bucket in buckets {
         let name = &bucket.bucket;
-        for drift in &bucket.drift {
+        for drift in Drift::grouped(&bucket.drift) {
             let set = &drift.vbuckets;
             _ = match drift.what.as_str() {
                 "pause" => writeln!(text, "{name}: {set} stay paused; a pause is not saved"),

@@ -7,6 +7,7 @@ use mcbp::VbId;
 use replica::plan::VbSet;
 use serde::Deserialize as _;
 
+use super::alike;
 use super::error::AskError;
 use super::page::Page;
 use super::show::ms;
@@ -56,10 +57,8 @@ fn groups(errors: &[Failure]) -> Vec<Vec<&Failure>> {
     groups
 }
 
-/// The detail of a failure without the name of its vBucket.
-fn without_vb(failure: &Failure) -> &str {
-    let name = format!("vb:{}: ", failure.vbucket);
-    failure.detail.strip_prefix(&name).unwrap_or(&failure.detail)
+fn without_vb(failure: &Failure) -> String {
+    alike::without_vb(&failure.detail, failure.vbucket)
 }
 
 fn row(group: &[&Failure]) -> [Cell; 6] {

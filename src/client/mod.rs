@@ -3,6 +3,7 @@
 //! They use nothing but the admin API of the sidecar. Fields that they do not know are ignored, so
 //! that an older client can read a newer sidecar.
 
+mod alike;
 mod answer;
 mod args;
 mod ask;

@@ -2,7 +2,7 @@
 
 use super::page::Page;
 use super::table::{Cell, Table};
-use super::views::{Bucket, ConfigFile, DesiredMaps, Node, Source, Status};
+use super::views::{Bucket, ConfigFile, DesiredMaps, Drift, Node, Source, Status};
 
 /// How many reasons to restart, drift entries and the like are listed.
 const LISTED_MAX: usize = 5;
@@ -77,10 +77,11 @@ fn configuration(config: Option<&ConfigFile>, maps: Option<&DesiredMaps>) -> Str
     if let Some(maps) = maps {
         text += &format!("\nsource: {}\n", source(&maps.source));
         for bucket in &maps.buckets {
-            for drift in bucket.drift.iter().take(LISTED_MAX) {
+            let drifts = Drift::grouped(&bucket.drift);
+            for drift in drifts.iter().take(LISTED_MAX) {
                 text += &format!("drift of {}: {}\n", bucket.bucket, drift.words());
             }
-            text += &more(bucket.drift.len(), "dcp-proxy config diff lists all");
+            text += &more(drifts.len(), "dcp-proxy config diff lists all");
             if !bucket.dropped.is_empty() {
                 text += &format!(
                     "dropped of {}: {}, see dcp-proxy config diff\n",

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use mcbp::VbId;
 use replica::plan::VbSet;
 
+use super::alike::without_vb;
 use super::page::Page;
 use super::show::ms;
 use super::table::{Cell, Table};
@@ -57,10 +58,10 @@ fn rows(bucket: &Replication) -> Vec<Row<'_>> {
     for (at, link) in bucket.links.iter().enumerate() {
         for stream in &link.streams {
             let place = rows.len();
-            let error = error(link, stream).map(|error| without_vb(stream, error));
+            let error = error(link, stream).map(|error| without_vb(error, stream.vbucket));
             let first = match error {
                 Some(error) => {
-                    let key = (at, stream.phase.to_string(), detail(stream, Some(error)));
+                    let key = (at, stream.phase.to_string(), detail(stream, Some(&error)));
                     *groups.entry(key).or_insert(place)
                 }
                 None => place,
@@ -79,11 +80,6 @@ fn rows(bucket: &Replication) -> Vec<Row<'_>> {
 fn error<'a>(link: &'a Link, stream: &'a Stream) -> Option<&'a str> {
     let of_link = link.last_error.as_ref().filter(|_| stream.phase != StreamPhase::Open);
     stream.last_error.as_ref().or(of_link).map(|error| error.detail.as_str())
-}
-
-/// Returns an error without the name of its vBucket.
-fn without_vb<'a>(stream: &Stream, error: &'a str) -> &'a str {
-    error.strip_prefix(&format!("vb:{}: ", stream.vbucket)).unwrap_or(error)
 }
 
 fn stream_row(bucket: &str, link: &Link, stream: &Stream) -> [Cell; 10] {
@@ -109,8 +105,8 @@ fn group_row(bucket: &str, link: &Link, streams: &[&Stream]) -> [Cell; 10] {
     let set: VbSet = ids.collect();
     let phase = streams.first().map(|stream| stream.phase.to_string()).unwrap_or_default();
     let error = streams.first().and_then(|stream| {
-        let error = error(link, stream).map(|error| without_vb(stream, error));
-        Some(detail(stream, Some(error?)))
+        let error = error(link, stream).map(|error| without_vb(error, stream.vbucket));
+        Some(detail(stream, Some(&error?)))
     });
     let lasts = streams.iter().filter_map(|stream| stream.not_open_ms).max();
     let lasts = lasts.map_or(String::new(), |lasts| format!(", for {}", ms(lasts)));

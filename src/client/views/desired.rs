@@ -53,7 +53,7 @@ pub(in crate::client) struct Entry {
 }
 
 /// One difference to the source, or one that was dropped.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 pub(in crate::client) struct Drift {
     /// `replicate`, `connections`, `pause` or `takeover`.
     #[serde(default)]
@@ -74,6 +74,9 @@ pub(in crate::client) struct Drift {
     pub(in crate::client) by: Option<String>,
     #[serde(default)]
     pub(in crate::client) at: Option<String>,
+    /// When the last one of several was made.
+    #[serde(skip)]
+    last_at: Option<String>,
 }
 
 /// What a change would do to streams, by producer.
@@ -132,6 +135,29 @@ impl BucketMaps {
 }
 
 impl Drift {
+    /// The same, where those that differ in vBuckets and time alone are one: a takeover of a bucket
+    /// is one fact, not a thousand.
+    pub(in crate::client) fn grouped(all: &[Self]) -> Vec<Self> {
+        let mut places = BTreeMap::new();
+        let mut groups: Vec<Self> = Vec::new();
+        for drift in all {
+            let Self { what, why, from, source, connections, by, .. } = drift;
+            let next = groups.len();
+            let key = (what, why, from, source, connections, by);
+            let Some(group) = groups.get_mut(*places.entry(key).or_insert(next)) else {
+                groups.push(drift.clone());
+                continue;
+            };
+            for vb in drift.vbuckets.iter() {
+                group.vbuckets.insert(vb);
+            }
+            if drift.at.is_some() && drift.at != group.at {
+                group.last_at.clone_from(&drift.at);
+            }
+        }
+        groups
+    }
+
     /// The difference in words: what, where from, by whom and when.
     pub(in crate::client) fn words(&self) -> String {
         let Self { vbuckets, from, source, connections, .. } = self;
@@ -156,7 +182,11 @@ impl Drift {
             (what, _) => format!("{what} {vbuckets}"),
         };
         let by = self.by.as_deref().map(|by| format!(", by {by}")).unwrap_or_default();
-        let at = self.at.as_deref().map(|at| format!(" at {at}")).unwrap_or_default();
+        let at = match (&self.at, &self.last_at) {
+            (Some(first), Some(last)) => format!(" from {first} to {last}"),
+            (Some(at), None) => format!(" at {at}"),
+            (None, _) => String::new(),
+        };
         let why = self.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
         format!("{text}{by}{at}{why}").replace(char::is_control, " ")
     }
