@@ -5,6 +5,7 @@
 mod job;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use relay::LinkError;
 use tokio_util::sync::CancellationToken;
@@ -17,6 +18,9 @@ use crate::load::LoadError;
 use crate::screen::Screen;
 use crate::sources::{Sources, StateError};
 use crate::verify::VerifyError;
+
+/// How long what follows the desired maps may take to stop: etcd is told that its reports are over.
+const SOURCES_STOP: Duration = Duration::from_secs(4);
 
 /// The options of the command line.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -106,6 +110,7 @@ async fn run_beside(
     let nodes = Nodes::start(config.embedded.as_ref(), config.limits.shutdown).await?;
     let job = Job { sources, config: &config, nodes: &nodes, admin, once, screen, stop };
     let done = job.run().await;
+    sources.stopped(SOURCES_STOP).await;
     let stopped = nodes.stop().await;
     let done = done?;
     stopped?;

@@ -12,7 +12,7 @@ use super::error::ApiError;
 use super::state::State;
 use crate::clock::utc_ms;
 use crate::config::MapSource;
-use crate::sources::{BucketDropped, Maps, Sources};
+use crate::sources::{BucketDropped, Connection, Maps, Origin, Sources};
 
 /// `GET /api/v1/desired`.
 pub(super) async fn read(state: Data<State>) -> Json<Value> {
@@ -36,18 +36,36 @@ pub(super) async fn discard(
     Ok(Json(view(&state.sources)))
 }
 
-/// Source, overlay and what is in force.
-pub(super) fn view(sources: &Sources) -> Value {
-    let (config, maps) = (sources.config(), sources.maps());
+/// Where the maps come from.
+pub(super) fn source(sources: &Sources) -> (Value, Origin) {
+    let (config, origin) = (sources.config(), sources.origin());
     let source = match &config.source {
         MapSource::File => json!({ "kind": "file", "file": config.path.display().to_string() }),
         MapSource::Etcd(etcd) => {
-            json!({ "kind": "etcd", "endpoints": etcd.endpoints, "prefix": etcd.prefix })
+            let connection = &origin.connection;
+            json!({
+                "kind": "etcd",
+                "endpoints": etcd.endpoints,
+                "prefix": etcd.prefix,
+                "connected": connection.as_ref().map(|it| matches!(it, Connection::Connected { .. })),
+                "detail": connection,
+            })
         }
     };
-    let buckets: Vec<_> =
-        maps.buckets().iter().map(|(name, bucket)| of_bucket(name, bucket, &maps)).collect();
-    json!({ "source": source, "buckets": buckets })
+    (source, origin)
+}
+
+/// Source, overlay and what is in force.
+pub(super) fn view(sources: &Sources) -> Value {
+    let (maps, (source, origin)) = (sources.maps(), source(sources));
+    let buckets = maps.buckets().iter().map(|(name, bucket)| {
+        let mut view = of_bucket(name, bucket, &maps);
+        if let (Some(etcd), Some(fields)) = (origin.buckets.get(name), view.as_object_mut()) {
+            fields.insert("etcd".to_owned(), json!(etcd));
+        }
+        view
+    });
+    json!({ "source": source, "buckets": buckets.collect::<Vec<_>>() })
 }
 
 fn of_bucket(name: &str, bucket: &BucketMaps, maps: &Maps) -> Value {

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use dcp_actors::{BucketStatus, ReplicationHandle};
+use desired::BucketMaps;
 use events::Events;
 use serde::Serialize;
 use tokio::time::timeout;
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::error::ApiError;
 use super::ready::{self, Needs};
+use crate::config::MapSource;
 use crate::sources::Sources;
 
 /// How long the control plane may take to return its status. It does not wait for commands, so only
@@ -110,10 +112,28 @@ impl State {
         if self.running().is_none() {
             return vec!["replication has not started yet".to_owned()];
         }
+        let waiting = self.without_map();
+        if !waiting.is_empty() {
+            return waiting;
+        }
         let (buckets_needed, config) = (self.buckets(), self.sources.config());
         let percent = config.admin.ready_percent;
         let needs = Needs { buckets: &buckets_needed, percent, node: &self.node };
         ready::missing(&needs, buckets, SystemTime::now())
+    }
+
+    /// Why buckets have no map from etcd yet; empty where each has one, if only an old one.
+    fn without_map(&self) -> Vec<String> {
+        if matches!(self.sources.config().source, MapSource::File) {
+            return Vec::new();
+        }
+        let (maps, origin) = (self.sources.maps(), self.sources.origin());
+        let is_empty = |maps: &BucketMaps| maps.source().replicate.producers().is_empty();
+        let unset = maps.buckets().iter().filter(|(name, maps)| {
+            let known = origin.buckets.get(*name).and_then(|known| known.revision);
+            is_empty(maps) && known.is_none()
+        });
+        unset.filter_map(|(name, _)| origin.problem(name)).collect()
     }
 
     /// Refuses a bucket that the configuration does not have.

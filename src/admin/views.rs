@@ -7,7 +7,9 @@ use desired::BucketMaps;
 use mcbp::VbId;
 use replica::plan::VbSet;
 use serde::Serialize;
+use serde_json::Value;
 
+use super::desired;
 use super::reload::ConfigView;
 use super::state::{EmbeddedFacts, State};
 use crate::sources::Maps;
@@ -41,6 +43,8 @@ pub(super) struct StatusView {
     embedded: Vec<EmbeddedFacts>,
     /// The configuration, and how its last reload went.
     config: ConfigView,
+    /// Where the desired maps come from.
+    source: Value,
 }
 
 /// A data node.
@@ -122,6 +126,7 @@ impl StatusView {
                 .collect(),
             embedded: state.running().map(|r| r.embedded.clone()).unwrap_or_default(),
             config: ConfigView::of(&state.sources),
+            source: desired::source(&state.sources).0,
         }
     }
 

@@ -5,8 +5,11 @@
 //! on disk before it takes effect, and before anybody is told so.
 
 mod change;
+#[cfg(feature = "etcd")]
+mod etcd;
 mod maps;
 mod moves;
+mod origin;
 mod reload;
 mod settle;
 mod state;
@@ -23,6 +26,7 @@ use events::{Events, Kind, Level};
 use logline::value;
 use relay::Endpoint;
 use tokio::sync::{Mutex as Turn, Notify};
+use tokio::task::JoinHandle;
 
 use self::settle::Settling;
 use self::state::StateFolder;
@@ -31,6 +35,7 @@ use crate::logging::Asked;
 
 pub use self::change::{ChangeError, Changed};
 pub use self::maps::{BucketDropped, Maps, SourceKind};
+pub use self::origin::{Connection, Origin, OriginOfBucket, RefusedMap};
 pub use self::reload::{LastReload, ReloadError, Reloaded};
 pub use self::state::StateError;
 
@@ -56,6 +61,8 @@ struct Inner {
     reloading: Turn<()>,
     running: OnceLock<Running>,
     settling: Settling,
+    /// What is known of etcd, where that is the source.
+    origin: RwLock<Origin>,
     /// Told when replication has to follow the maps or the configuration.
     unsettled: Notify,
 }
@@ -76,6 +83,8 @@ struct Running {
     producers: Mutex<Vec<Endpoint>>,
     /// The buckets that replication has.
     buckets: Mutex<BTreeSet<String>>,
+    /// What runs until the stop.
+    tasks: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Sources {
@@ -113,6 +122,7 @@ impl Sources {
             reloading: Turn::default(),
             running: OnceLock::new(),
             settling: Settling::default(),
+            origin: RwLock::default(),
             unsettled: Notify::new(),
         }));
         sources.tell_dropped(&dropped);
@@ -141,6 +151,17 @@ impl Sources {
     #[must_use]
     pub fn maps(&self) -> Arc<Maps> {
         Arc::clone(&self.0.maps.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is known of etcd as the source.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.0.origin.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    #[cfg(feature = "etcd")]
+    fn change_origin(&self, change: impl FnOnce(&mut Origin)) {
+        change(&mut self.0.origin.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// What is to be replicated of a bucket; nothing where the configuration does not have it.

@@ -15,6 +15,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Running, Sources};
 use crate::admin::Replicating;
+#[cfg(feature = "etcd")]
+use crate::config::MapSource;
 use crate::config::{Config, Node};
 
 /// The pause before a bucket that was busy is asked again.
@@ -63,16 +65,45 @@ impl Sources {
         let buckets = self.maps().buckets().keys().cloned().collect();
         let replication = running.replication.clone();
         let (producers, buckets) = (Mutex::default(), Mutex::new(buckets));
-        let running = Running { replication, embedded, producers, buckets };
+        let tasks = Mutex::default();
+        let running = Running { replication, embedded, producers, buckets, tasks };
         if self.0.running.set(running).is_err() {
             return;
         }
         let (sources, token) = (self.clone(), stop.clone());
-        tokio::spawn(async move { sources.watch_moves(token).await });
+        self.spawn(async move { sources.watch_moves(token).await });
         let (sources, token) = (self.clone(), stop.clone());
-        tokio::spawn(async move {
+        self.spawn(async move {
             token.run_until_cancelled(sources.settle_always(&token)).await;
         });
+        #[cfg(feature = "etcd")]
+        if let MapSource::Etcd(etcd) = self.config().source.clone() {
+            let (sources, token) = (self.clone(), stop.clone());
+            self.spawn(async move { sources.follow_etcd(&etcd, &token).await });
+        }
+    }
+
+    /// Waits until what [`Self::attach`] has started has stopped, at most `limit`.
+    pub async fn stopped(&self, limit: Duration) {
+        let Some(running) = self.0.running.get() else { return };
+        let tasks =
+            std::mem::take(&mut *running.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = async {
+            for task in tasks {
+                // A panic ends the process.
+                _ = task.await;
+            }
+        };
+        if tokio::time::timeout(limit, all).await.is_err() {
+            log::warn!("desired maps were still being followed at the end of the stop");
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Some(running) = self.0.running.get() {
+            let task = tokio::spawn(task);
+            running.tasks.lock().unwrap_or_else(PoisonError::into_inner).push(task);
+        }
     }
 
     async fn settle_always(&self, stop: &CancellationToken) {

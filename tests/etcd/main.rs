@@ -9,6 +9,7 @@ mod command;
 mod common;
 mod follow;
 mod login;
+mod sidecars;
 mod status;
 
 use common::PATIENCE;

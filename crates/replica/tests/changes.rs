@@ -82,7 +82,10 @@ fn set_up(bucket: &mut Bucket, outcomes: &[(u16, VbOutcome)]) -> (LinkId, BTreeS
 
 /// vBucket 1 was taken over from alpha; nothing is replicated.
 fn taken_over() -> Bucket {
-    let mut bucket = Bucket::new();
+    taken_over_in(Bucket::new())
+}
+
+fn taken_over_in(mut bucket: Bucket) -> Bucket {
     let ticket = bucket.move_here(1, MoveKind::Takeover);
     let (id, ..) = bucket.connect().unwrap();
     bucket.report(id, LinkReport::Up);
@@ -136,6 +139,21 @@ fn what_was_taken_over_stays_out_of_the_sources_until_a_command_names_it() {
     assert_eq!(wanted, vbs(&[1]));
     let ticket = follow(&mut bucket, &[("alpha", "1")], 1);
     assert_eq!(bucket.answer(ticket), Some(Ok(Done::Changed { open: 1 })), "it is named now");
+}
+
+#[test]
+fn what_was_taken_over_and_is_active_elsewhere_again_comes_back_with_the_sources() {
+    let mut bucket = taken_over_in(Bucket::polled());
+    // Something to ask the consumer for.
+    follow(&mut bucket, &[("alpha", "2")], 1);
+    polled(&mut bucket, PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
+    follow(&mut bucket, &[("alpha", "1-2")], 1);
+    let (_, wanted) = set_up(&mut bucket, &[(2, VbOutcome::Opened)]);
+    assert_eq!(wanted, vbs(&[2]), "it is active here");
+    polled(&mut bucket, PollAnswer::Misfits(Some(Vec::new())));
+    follow(&mut bucket, &[("alpha", "1-2")], 1);
+    let (_, wanted) = set_up(&mut bucket, &[(1, VbOutcome::Opened)]);
+    assert_eq!(wanted, vbs(&[1, 2]));
 }
 
 #[test]

@@ -24,14 +24,19 @@ impl BucketMachine {
         fx: &mut BucketEffects,
     ) -> Result<Duration, CommandError> {
         work.concerns = match &work.order {
-            Order::Change(change) => self.begin_change(change, fx),
+            Order::Change(change) => self.begin_change(change, at.now, fx),
             Order::Restart(restart) => self.begin_restart(restart, fx)?,
         };
         Ok(at.now + self.settings.command)
     }
 
     /// Applies the change to the desired map. Returns what it concerns.
-    fn begin_change(&mut self, change: &Change, fx: &mut BucketEffects) -> Concerns {
+    fn begin_change(
+        &mut self,
+        change: &Change,
+        now: Duration,
+        fx: &mut BucketEffects,
+    ) -> Concerns {
         let named = change.named();
         self.taken_over.retain(|vb| !named.contains(vb));
         let concerns = match change {
@@ -40,7 +45,7 @@ impl BucketMachine {
                 Concerns::All
             }
             Change::Follow { desired, connections } => {
-                let differs = Concerns::Vbs(self.follow(desired, *connections));
+                let differs = Concerns::Vbs(self.follow(desired, *connections, now));
                 if differs == Concerns::Vbs(BTreeSet::new()) {
                     return differs;
                 }
@@ -69,8 +74,16 @@ impl BucketMachine {
     }
 
     /// Takes map and connections of the sources. Returns the vBuckets whose link is another one, or
-    /// none.
-    fn follow(&mut self, desired: &Desired, connections: Connections) -> BTreeSet<VbId> {
+    /// none. What was taken over stays out while it is active here, as far as is known.
+    fn follow(
+        &mut self,
+        desired: &Desired,
+        connections: Connections,
+        now: Duration,
+    ) -> BTreeSet<VbId> {
+        if let Some(active) = self.nodes.active_here(&self.settings, now) {
+            self.taken_over.retain(|vb| active.contains(vb));
+        }
         let before = homes(&self.desired, self.connections);
         self.desired = desired.clone();
         for &vb in &self.taken_over {
