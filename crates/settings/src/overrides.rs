@@ -11,8 +11,9 @@ use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::findings::Findings;
 use crate::nearest::nearest;
+use crate::problem::Place;
 use crate::schema::{Kind, Setting, variable_of};
-use crate::source::Span;
+use crate::source::{Source, Span};
 
 /// What separates the parts of a variable's name.
 const SEPARATOR: &str = "__";
@@ -31,11 +32,14 @@ pub fn variables(prefix: &str) -> Vec<(String, String)> {
 /// Why a variable sets nothing.
 enum Wrong {
     Unknown,
+    /// Another variable sets the same; found when the value is set.
+    Twice(String),
     Text(String),
 }
 
 /// One variable.
 struct Override<'a> {
+    source: &'a Source,
     value: &'a str,
     span: Span,
     /// The names that tables of arrays have, for keys that name them.
@@ -55,11 +59,13 @@ pub(crate) fn apply<'a>(
     for maps in [false, true] {
         for (name, span) in source.variables() {
             let value = source.at(span);
-            let one = Override { value, span: span.clone(), names: names(settings, table), maps };
+            let one =
+                Override { source, value, span: span.clone(), names: names(settings, table), maps };
             let rest = name.strip_prefix(prefix).unwrap_or(name);
             let text = match one.put(rest, settings, table) {
                 _ if maps && value.contains('\u{fffd}') => "its value is no UTF-8".to_owned(),
                 Ok(()) => continue,
+                Err(Wrong::Twice(text)) => text,
                 Err(_) if maps => continue,
                 Err(Wrong::Text(text)) => text,
                 Err(Wrong::Unknown) => unknown(prefix, rest, settings, table),
@@ -149,7 +155,8 @@ impl<'a> Override<'a> {
                     let own = table.keys().map(|key| key.get_ref().to_string());
                     let mut known = own.chain(self.names.iter().cloned());
                     let key = known.find(|it| variable_of(it) == tail);
-                    self.insert(table, key.unwrap_or_else(|| tail.to_lowercase()), self.text());
+                    let key = key.unwrap_or_else(|| tail.to_lowercase());
+                    return self.insert(table, key, self.text());
                 }
                 Ok(())
             }
@@ -158,28 +165,22 @@ impl<'a> Override<'a> {
             (Kind::Number(_), None) => {
                 let number = DeValue::parse(self.value).map(Spanned::into_inner);
                 let number = number.ok().filter(DeValue::is_integer);
-                self.insert(table, name.to_owned(), number.unwrap_or_else(|| self.text()));
-                Ok(())
+                self.insert(table, name.to_owned(), number.unwrap_or_else(|| self.text()))
             }
             (Kind::List, None) => {
                 let mut list = DeArray::new();
                 for item in self.value.split(',').map(str::trim).filter(|item| !item.is_empty()) {
                     list.push(self.spanned(DeValue::String(Cow::Borrowed(item))));
                 }
-                self.insert(table, name.to_owned(), DeValue::Array(list));
-                Ok(())
+                self.insert(table, name.to_owned(), DeValue::Array(list))
             }
             (Kind::Secret, Some(place @ ("FILE" | "ENV")))
             | (Kind::SecretFile, Some(place @ "FILE")) => {
                 let mut inner = DeTable::new();
-                self.insert(&mut inner, place.to_lowercase(), self.text());
-                self.insert(table, name.to_owned(), DeValue::Table(inner));
-                Ok(())
+                self.insert(&mut inner, place.to_lowercase(), self.text())?;
+                self.insert(table, name.to_owned(), DeValue::Table(inner))
             }
-            (_, None) => {
-                self.insert(table, name.to_owned(), self.text());
-                Ok(())
-            }
+            (_, None) => self.insert(table, name.to_owned(), self.text()),
             (_, Some(_)) => Err(Wrong::Unknown),
         }
     }
@@ -226,7 +227,8 @@ impl<'a> Override<'a> {
         name: &'static str,
     ) -> Option<&'t mut DeTable<'a>> {
         if !table.contains_key(name) {
-            self.insert(table, name.to_owned(), DeValue::Table(DeTable::new()));
+            let new = self.spanned(DeValue::Table(DeTable::new()));
+            table.insert(self.spanned(Cow::Borrowed(name)), new);
         }
         match table.get_mut(name).map(Spanned::get_mut) {
             Some(DeValue::Table(table)) => Some(table),
@@ -241,7 +243,8 @@ impl<'a> Override<'a> {
         name: &'static str,
     ) -> Option<&'t mut DeArray<'a>> {
         if !table.contains_key(name) {
-            self.insert(table, name.to_owned(), DeValue::Array(DeArray::new()));
+            let new = self.spanned(DeValue::Array(DeArray::new()));
+            table.insert(self.spanned(Cow::Borrowed(name)), new);
         }
         match table.get_mut(name).map(Spanned::get_mut) {
             Some(DeValue::Array(array)) => Some(array),
@@ -250,9 +253,20 @@ impl<'a> Override<'a> {
     }
 
     /// Replaces key and value, so that both are where the variable is.
-    fn insert(&self, table: &mut DeTable<'a>, key: String, value: DeValue<'a>) {
-        table.remove(key.as_str());
+    fn insert(
+        &self,
+        table: &mut DeTable<'a>,
+        key: String,
+        value: DeValue<'a>,
+    ) -> Result<(), Wrong> {
+        let old = table.remove(key.as_str()).map(|old| self.source.place(&old.span()));
         table.insert(self.spanned(Cow::Owned(key)), self.spanned(value));
+        match old {
+            Some(Place::Variable(other)) => {
+                Err(Wrong::Twice(format!("sets what {other} sets too: remove one of them")))
+            }
+            _ => Ok(()),
+        }
     }
 
     const fn text(&self) -> DeValue<'a> {
