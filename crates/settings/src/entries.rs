@@ -6,7 +6,7 @@ use std::fmt;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::overrides::name_of;
+use crate::known::name_of;
 use crate::schema::{Fallback, Kind, Reload, Setting};
 use crate::source::Source;
 

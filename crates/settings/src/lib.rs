@@ -7,7 +7,8 @@
 //! - `schema`: what a setting is; `nearest`: the known name that a wrong one resembles
 //! - `mask`: hides secrets in what is shown of a file; `problem`: problems and where they are
 //! - `render`: source snippets with a caret; `source`: the file and the variables as one text
-//! - `findings`: collects problems; `overrides`: environment variables
+//! - `findings`: collects problems; `known`: the environment variables of settings
+//! - `overrides`: the file with these variables
 //! - `walk`: the check; `words`: what it says
 //! - `document`: a file, read and checked; `entries`: its effective values, and how two differ
 //! - `print`: the default and the effective file; `reference`: the settings as a document
@@ -15,6 +16,7 @@
 mod document;
 mod entries;
 mod findings;
+mod known;
 mod mask;
 mod nearest;
 mod overrides;
@@ -32,8 +34,8 @@ mod words;
 pub use document::{Document, plain};
 pub use entries::{Entry, changed, restart_needed};
 pub use findings::Findings;
+pub use known::variables;
 pub use nearest::nearest;
-pub use overrides::variables;
 pub use print::{default_file, effective_file};
 pub use problem::{Place, Problem, Problems};
 pub use reference::reference;

@@ -10,32 +10,22 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::findings::Findings;
-use crate::nearest::nearest;
+use crate::known::{SEPARATOR, name_of, names, unknown};
+use crate::problem::Place;
 use crate::schema::{Kind, Setting, variable_of};
-use crate::source::Span;
-
-/// What separates the parts of a variable's name.
-const SEPARATOR: &str = "__";
-
-/// The environment variables of this process that begin with `prefix`, name and value.
-#[must_use]
-pub fn variables(prefix: &str) -> Vec<(String, String)> {
-    let all = std::env::vars_os().filter_map(|(name, value)| {
-        let name = name.into_string().ok()?;
-        // What is no UTF-8 is found by the character that replaces it.
-        name.starts_with(prefix).then(|| (name, value.to_string_lossy().into_owned()))
-    });
-    all.collect()
-}
+use crate::source::{Source, Span};
 
 /// Why a variable sets nothing.
 enum Wrong {
     Unknown,
+    /// Another variable sets the same; found when the value is set.
+    Twice(String),
     Text(String),
 }
 
 /// One variable.
 struct Override<'a> {
+    source: &'a Source,
     value: &'a str,
     span: Span,
     /// The names that tables of arrays have, for keys that name them.
@@ -55,11 +45,13 @@ pub(crate) fn apply<'a>(
     for maps in [false, true] {
         for (name, span) in source.variables() {
             let value = source.at(span);
-            let one = Override { value, span: span.clone(), names: names(settings, table), maps };
+            let one =
+                Override { source, value, span: span.clone(), names: names(settings, table), maps };
             let rest = name.strip_prefix(prefix).unwrap_or(name);
             let text = match one.put(rest, settings, table) {
                 _ if maps && value.contains('\u{fffd}') => "its value is no UTF-8".to_owned(),
                 Ok(()) => continue,
+                Err(Wrong::Twice(text)) => text,
                 Err(_) if maps => continue,
                 Err(Wrong::Text(text)) => text,
                 Err(Wrong::Unknown) => unknown(prefix, rest, settings, table),
@@ -67,59 +59,6 @@ pub(crate) fn apply<'a>(
             findings.report(span, "", text);
         }
     }
-}
-
-fn unknown(prefix: &str, rest: &str, settings: &[Setting], table: &DeTable<'_>) -> String {
-    let known = known(settings, Some(table));
-    match nearest(rest, known.iter().map(String::as_str)) {
-        Some(near) => format!("unknown setting: did you mean {prefix}{near}?"),
-        None => format!(
-            "unknown setting: give {prefix}SECTION{SEPARATOR}KEY, such as {prefix}{}",
-            known.first().map_or("", String::as_str)
-        ),
-    }
-}
-
-/// The names of the tables in all arrays of tables.
-fn names(settings: &[Setting], table: &DeTable<'_>) -> Vec<String> {
-    let arrays = settings.iter().filter(|it| matches!(it.kind, Kind::Tables { .. }));
-    let elements = arrays.filter_map(|it| table.get(it.name)?.get_ref().as_array());
-    elements.flat_map(|array| array.iter().filter_map(name_of)).map(str::to_owned).collect()
-}
-
-/// The name of a table in an array.
-pub(crate) fn name_of<'v>(element: &'v Spanned<DeValue<'_>>) -> Option<&'v str> {
-    element.get_ref().as_table()?.get("name")?.get_ref().as_str()
-}
-
-/// The variables of all settings without their prefix, with the names of tables that are there.
-fn known(settings: &[Setting], table: Option<&DeTable<'_>>) -> Vec<String> {
-    let mut all = Vec::new();
-    for setting in settings {
-        let own = variable_of(setting.name);
-        let value = table.and_then(|table| table.get(setting.name)).map(Spanned::get_ref);
-        let mut below = |middle: &str, inner: &[Setting], table: Option<&DeTable<'_>>| {
-            all.extend(
-                known(inner, table).iter().map(|it| format!("{own}{SEPARATOR}{middle}{it}")),
-            );
-        };
-        match &setting.kind {
-            Kind::Table(inner) => below("", inner, value.and_then(DeValue::as_table)),
-            Kind::Tables { settings, .. } => {
-                for element in
-                    value.and_then(DeValue::as_array).into_iter().flat_map(|it| it.iter())
-                {
-                    if let Some(name) = name_of(element) {
-                        let name = format!("{}{SEPARATOR}", variable_of(name));
-                        below(&name, settings, element.get_ref().as_table());
-                    }
-                }
-            }
-            Kind::Map => {}
-            _ => all.push(own),
-        }
-    }
-    all
 }
 
 impl<'a> Override<'a> {
@@ -149,7 +88,8 @@ impl<'a> Override<'a> {
                     let own = table.keys().map(|key| key.get_ref().to_string());
                     let mut known = own.chain(self.names.iter().cloned());
                     let key = known.find(|it| variable_of(it) == tail);
-                    self.insert(table, key.unwrap_or_else(|| tail.to_lowercase()), self.text());
+                    let key = key.unwrap_or_else(|| tail.to_lowercase());
+                    return self.insert(table, key, self.text());
                 }
                 Ok(())
             }
@@ -158,28 +98,22 @@ impl<'a> Override<'a> {
             (Kind::Number(_), None) => {
                 let number = DeValue::parse(self.value).map(Spanned::into_inner);
                 let number = number.ok().filter(DeValue::is_integer);
-                self.insert(table, name.to_owned(), number.unwrap_or_else(|| self.text()));
-                Ok(())
+                self.insert(table, name.to_owned(), number.unwrap_or_else(|| self.text()))
             }
             (Kind::List, None) => {
                 let mut list = DeArray::new();
                 for item in self.value.split(',').map(str::trim).filter(|item| !item.is_empty()) {
                     list.push(self.spanned(DeValue::String(Cow::Borrowed(item))));
                 }
-                self.insert(table, name.to_owned(), DeValue::Array(list));
-                Ok(())
+                self.insert(table, name.to_owned(), DeValue::Array(list))
             }
             (Kind::Secret, Some(place @ ("FILE" | "ENV")))
             | (Kind::SecretFile, Some(place @ "FILE")) => {
                 let mut inner = DeTable::new();
-                self.insert(&mut inner, place.to_lowercase(), self.text());
-                self.insert(table, name.to_owned(), DeValue::Table(inner));
-                Ok(())
+                self.insert(&mut inner, place.to_lowercase(), self.text())?;
+                self.insert(table, name.to_owned(), DeValue::Table(inner))
             }
-            (_, None) => {
-                self.insert(table, name.to_owned(), self.text());
-                Ok(())
-            }
+            (_, None) => self.insert(table, name.to_owned(), self.text()),
             (_, Some(_)) => Err(Wrong::Unknown),
         }
     }
@@ -226,7 +160,8 @@ impl<'a> Override<'a> {
         name: &'static str,
     ) -> Option<&'t mut DeTable<'a>> {
         if !table.contains_key(name) {
-            self.insert(table, name.to_owned(), DeValue::Table(DeTable::new()));
+            let new = self.spanned(DeValue::Table(DeTable::new()));
+            table.insert(self.spanned(Cow::Borrowed(name)), new);
         }
         match table.get_mut(name).map(Spanned::get_mut) {
             Some(DeValue::Table(table)) => Some(table),
@@ -241,7 +176,8 @@ impl<'a> Override<'a> {
         name: &'static str,
     ) -> Option<&'t mut DeArray<'a>> {
         if !table.contains_key(name) {
-            self.insert(table, name.to_owned(), DeValue::Array(DeArray::new()));
+            let new = self.spanned(DeValue::Array(DeArray::new()));
+            table.insert(self.spanned(Cow::Borrowed(name)), new);
         }
         match table.get_mut(name).map(Spanned::get_mut) {
             Some(DeValue::Array(array)) => Some(array),
@@ -250,9 +186,20 @@ impl<'a> Override<'a> {
     }
 
     /// Replaces key and value, so that both are where the variable is.
-    fn insert(&self, table: &mut DeTable<'a>, key: String, value: DeValue<'a>) {
-        table.remove(key.as_str());
+    fn insert(
+        &self,
+        table: &mut DeTable<'a>,
+        key: String,
+        value: DeValue<'a>,
+    ) -> Result<(), Wrong> {
+        let old = table.remove(key.as_str()).map(|old| self.source.place(&old.span()));
         table.insert(self.spanned(Cow::Owned(key)), self.spanned(value));
+        match old {
+            Some(Place::Variable(other)) => {
+                Err(Wrong::Twice(format!("sets what {other} sets too: remove one of them")))
+            }
+            _ => Ok(()),
+        }
     }
 
     const fn text(&self) -> DeValue<'a> {

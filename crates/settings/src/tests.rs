@@ -80,6 +80,15 @@ fn two_sections_of_one_variable_name_are_told_apart_by_number() {
 }
 
 #[test]
+fn two_variables_of_one_key_are_refused() {
+    let text = "[[server]]\nname = \"a\"\n";
+    let both = [("P__SERVER__0__PORT", "1"), ("P__SERVER__A__PORT", "2")];
+    let want = "environment variable P__SERVER__A__PORT: sets what P__SERVER__0__PORT sets too: \
+                remove one of them";
+    assert_eq!(refused(text, &both).to_string(), want);
+}
+
+#[test]
 fn columns_count_characters_and_a_caret_stands_below_them() {
     let problems =
         refused("title = \"\u{e4}\" # \u{fc}\n[[server]]\nname = \"\u{f6}\"\nprot = 1\n", &[]);

@@ -9,8 +9,8 @@ use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
 use crate::findings::Findings;
+use crate::known::name_of;
 use crate::nearest::nearest;
-use crate::overrides::name_of;
 use crate::problem::Place;
 use crate::schema::{Fallback, Kind, Setting, one_of};
 use crate::source::Span;
