@@ -8,6 +8,7 @@ use std::process::Command;
 
 use etcdmaps::{CLUSTER_BYTES_MAX, Change, Cluster, EtcdConfig, Store, changes};
 use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::failure::Failure;
 use super::put::{parsed, write};
@@ -21,7 +22,12 @@ pub(super) async fn edit(etcd: &EtcdConfig, json: bool) -> Result<(), Failure> {
         output::note(&format!("not shown, and left as it is: {key}: {reason}"))?;
     }
     let file = written(&before.text())?;
-    let edited = edited(&file)?;
+    // While the editor is open, Ctrl-C is for the editor.
+    let _interrupts = signal(SignalKind::interrupt())?;
+    let path = file.clone();
+    // On a thread of its own, so that the connection answers etcd meanwhile.
+    let ended = tokio::task::spawn_blocking(move || edited(&path)).await;
+    let edited = ended.map_err(|error| Failure::Failed(error.to_string()))??;
     warn(&edited)?;
     let all = changes(&edited, &present, store.keys(), true);
     // What was not shown was not deleted.
@@ -40,7 +46,7 @@ pub(super) async fn edit(etcd: &EtcdConfig, json: bool) -> Result<(), Failure> {
     }
     let text = match count {
         0 => format!("nothing to change at revision {revision}"),
-        count => format!("{count} maps written at revision {revision}"),
+        count => format!("{} written at revision {revision}", show::count(count)),
     };
     Ok(output::text(&text)?)
 }

@@ -67,8 +67,8 @@ pub(super) async fn put(
     }
     let text = match (count, how.dry_run) {
         (0, _) => format!("nothing to change at revision {revision}"),
-        (_, true) => format!("{count} maps would be written over revision {revision}"),
-        (_, false) => format!("{count} maps written at revision {revision}"),
+        (_, true) => format!("{} would be written over revision {revision}", show::count(count)),
+        (_, false) => format!("{} written at revision {revision}", show::count(count)),
     };
     Ok(output::text(&text)?)
 }

@@ -24,6 +24,11 @@ fn sets(sets: &BTreeMap<String, VbSet>) -> String {
     sets.iter().map(|(name, set)| format!("{name}={set}")).collect::<Vec<_>>().join(" ")
 }
 
+/// `1 map`, `2 maps`.
+pub(super) fn count(maps: usize) -> String {
+    format!("{maps} map{}", if maps == 1 { "" } else { "s" })
+}
+
 /// A change: `beta/default: changed: opens alpha=7, closes gamma=9, 1022 stay`.
 pub(super) fn change(change: &Change) -> String {
     let name = format!("{}/{}", change.node, change.bucket);
