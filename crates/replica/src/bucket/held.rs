@@ -1,6 +1,6 @@
 //! vBuckets that are active at the consumer are never asked for: a node refuses ADD_STREAM for
-//! them, and a set-up that waits for the refusal only makes noise. They are held back by the states that
-//! the consumer reports in polls, and asked for once it reports them as replica.
+//! them, and a set-up that waits for the refusal only makes noise. They are held back by the states
+//! that the consumer reports in polls, and asked for once it reports them as replica.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
