@@ -1,5 +1,5 @@
-//! Texts that differ in the number of their vBucket alone are alike, so that a thousand equal errors
-//! share a row.
+//! Texts that differ in the number of their vBucket alone are alike, so that a thousand equal
+//! errors share a row.
 
 /// Returns a text about a vBucket without its name, `vb:7`.
 pub(super) fn without_vb(text: &str, vb: u64) -> String {
