@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use ::desired::BucketMaps;
 use dcp_actors::{BucketStatus, LinkPhase, LinkStatus, NodeStatus, StreamPhase};
-use desired::BucketMaps;
 use mcbp::VbId;
 use replica::plan::VbSet;
 use serde::Serialize;

@@ -31,12 +31,7 @@ impl BucketMachine {
     }
 
     /// Applies the change to the desired map. Returns what it concerns.
-    fn begin_change(
-        &mut self,
-        change: &Change,
-        now: Duration,
-        fx: &mut BucketEffects,
-    ) -> Concerns {
+    fn begin_change(&mut self, change: &Change, now: Duration, fx: &mut BucketEffects) -> Concerns {
         let named = change.named();
         self.taken_over.retain(|vb| !named.contains(vb));
         let concerns = match change {
