@@ -66,9 +66,13 @@ impl Links {
             links.wanted += link.wanted;
             links.open += link.open;
             links.bytes += link.bytes;
-            let of_streams = link.streams.iter().filter_map(|stream| stream.last_error.as_ref());
-            for reason in link.last_error.iter().chain(of_streams) {
-                let reason = reason.to_string();
+            let of_streams = link.streams.iter().filter_map(|stream| {
+                let (vb, reason) = (stream.vbucket, stream.last_error.as_ref()?.to_string());
+                let is_named = reason.starts_with("vb:");
+                Some(if is_named { reason } else { format!("vb:{vb}: {reason}") })
+            });
+            let of_link = link.last_error.iter().map(ToString::to_string);
+            for reason in of_link.chain(of_streams) {
                 if links.reasons.len() < REASONS_MAX && !links.reasons.contains(&reason) {
                     links.reasons.push(reason);
                 }

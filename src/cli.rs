@@ -130,6 +130,17 @@ pub enum Program {
     Kvnode,
 }
 
+impl Program {
+    /// The definition of its command line.
+    #[must_use]
+    pub fn command(self) -> clap::Command {
+        match self {
+            Self::DcpProxy => <Cli as clap::CommandFactory>::command(),
+            Self::Kvnode => crate::kvnode_client::command(),
+        }
+    }
+}
+
 impl Cli {
     /// The configuration file, named or by default.
     #[must_use]

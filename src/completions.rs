@@ -2,20 +2,8 @@
 
 use std::io::{self, Write};
 
-use clap::{Command, CommandFactory as _};
+use clap::Command;
 use clap_complete::{Shell, generate};
-
-use crate::cli::{Cli, Program};
-use crate::kvnode_client;
-
-/// The definition of the command line of a program.
-#[must_use]
-pub fn command(program: Program) -> Command {
-    match program {
-        Program::DcpProxy => Cli::command(),
-        Program::Kvnode => kvnode_client::command(),
-    }
-}
 
 /// Returns the completion script of a shell for a program.
 #[must_use]
@@ -29,8 +17,8 @@ pub fn script(mut command: Command, shell: Shell) -> Vec<u8> {
 ///
 /// # Errors
 /// That of `out`.
-pub fn print(program: Program, shell: Shell, out: &mut impl Write) -> io::Result<()> {
-    out.write_all(&script(command(program), shell))?;
+pub fn print(command: Command, shell: Shell, out: &mut impl Write) -> io::Result<()> {
+    out.write_all(&script(command, shell))?;
     out.flush()
 }
 
@@ -38,9 +26,10 @@ pub fn print(program: Program, shell: Shell, out: &mut impl Write) -> io::Result
 mod tests {
     use std::process::{Command as Process, Stdio};
 
-    use clap::ValueEnum as _;
+    use clap::{CommandFactory as _, ValueEnum as _};
 
     use super::*;
+    use crate::cli::{Cli, Program};
 
     #[test]
     fn bash_accepts_its_scripts() {
@@ -48,7 +37,7 @@ mod tests {
             let mut bash = Process::new("bash");
             let mut bash =
                 bash.arg("-n").stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-            let script = script(command(program), Shell::Bash);
+            let script = script(program.command(), Shell::Bash);
             bash.stdin.take().unwrap().write_all(&script).unwrap();
             let read = bash.wait_with_output().unwrap();
             assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
@@ -58,7 +47,7 @@ mod tests {
     #[test]
     fn every_shell_has_every_subcommand() {
         for shell in Shell::value_variants() {
-            let script = script(command(Program::DcpProxy), *shell);
+            let script = script(Program::DcpProxy.command(), *shell);
             let script = String::from_utf8(script).unwrap();
             for subcommand in Cli::command().get_subcommands() {
                 let name = subcommand.get_name();

@@ -18,11 +18,12 @@ pub struct Asked {
 }
 
 /// The packages of the sidecar itself, as they are named in log lines.
-const OWN: [&str; 3] = ["dcp_proxy", "dcp_actors", "relay"];
+const OWN: [&str; 5] = ["dcp_proxy", "dcp_actors", "relay", "etcdmaps", "watchfile"];
 /// Those of data nodes inside this process, which log warnings only unless they are asked for more.
 const QUIET: [&str; 2] = ["kvnode", "store"];
 /// The packages whose level can be set by themselves.
-pub const MODULES: [&str; 5] = ["dcp_proxy", "dcp_actors", "relay", "kvnode", "store"];
+pub const MODULES: [&str; 7] =
+    ["dcp_proxy", "dcp_actors", "relay", "etcdmaps", "watchfile", "kvnode", "store"];
 
 /// Starts logging to standard error through `screen`.
 ///

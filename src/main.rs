@@ -31,10 +31,16 @@ fn main() -> ExitCode {
         }
         Some(Command::Map { what }) => code(map::run(what, cli.config_file())),
         Some(Command::Completions { shell, program }) => {
-            printed(completions::print(*program, *shell, &mut std::io::stdout().lock()))
+            written(completions::print(program.command(), *shell, &mut std::io::stdout().lock()))
         }
-        Some(Command::Man { folder: None }) => printed(man::print(&mut std::io::stdout().lock())),
-        Some(Command::Man { folder: Some(folder) }) => printed(man::write(folder)),
+        Some(Command::Man { folder: None }) => written(man::print(&mut std::io::stdout().lock())),
+        Some(Command::Man { folder: Some(folder) }) => match man::write(folder) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("could not write to {}: {error}", folder.display());
+                ExitCode::FAILURE
+            }
+        },
         Some(Command::Doctor(args)) => {
             with_config(&cli, |config, _| Ok(doctor::run(args, config)?))
         }
@@ -54,10 +60,10 @@ fn main() -> ExitCode {
             Ok(true)
         }),
         Some(Command::Config(args)) if args.default => {
-            printed(std::io::stdout().write_all(config::default_file().as_bytes()))
+            written(std::io::stdout().write_all(config::default_file().as_bytes()))
         }
         Some(Command::Config(_)) => match config::load(cli.config_file()) {
-            Ok(config) => printed(std::io::stdout().write_all(config.effective().as_bytes())),
+            Ok(config) => written(std::io::stdout().write_all(config.effective().as_bytes())),
             Err(problems) => refused(&cli, &problems),
         },
         None => with_config(&cli, |config, screen| {
@@ -70,16 +76,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// The exit code after output for people or shells. A reader that has closed the pipe, as `head`
-/// does, is no failure.
-fn printed(result: std::io::Result<()>) -> ExitCode {
-    match result {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            eprintln!("failed: {error}");
-            ExitCode::FAILURE
-        }
-        Ok(()) | Err(_) => ExitCode::SUCCESS,
-    }
+/// The exit code after output to standard output.
+fn written(result: std::io::Result<()>) -> ExitCode {
+    code(client::written(result))
 }
 
 fn code(exit: Exit) -> ExitCode {

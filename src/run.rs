@@ -110,7 +110,7 @@ async fn run_beside(
     let nodes = Nodes::start(config.embedded.as_ref(), config.limits.shutdown).await?;
     let job = Job { sources, config: &config, nodes: &nodes, admin, once, screen, stop };
     let done = job.run().await;
-    sources.stopped(SOURCES_STOP).await;
+    sources.stop(SOURCES_STOP).await;
     let stopped = nodes.stop().await;
     let done = done?;
     stopped?;

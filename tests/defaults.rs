@@ -61,7 +61,7 @@ async fn a_state_that_does_not_fit_is_said_as_such() {
     let beta = DataNode::start(folder.path(), "beta", "active", 8).await;
     let config = Config::new(&beta.endpoint(), &alpha.endpoint(), "0-7");
     let sidecar = Sidecar::start(folder.path(), &config);
-    let words = "vb:0 is active at beta; needs replica";
+    let words = "active at beta, so it is not asked for";
     until("streams says which state does not fit", async || {
         let mut streams = sidecar.ask(&["streams"]).await;
         assert_eq!(streams.exit_code().await, 0);

@@ -64,7 +64,7 @@ async fn a_vbucket_that_cannot_be_replicated_is_named_and_its_difference_ends_wi
 
     let differs = [
         "No progress for 2s",
-        "vb:5: consumer refused add-stream with NotMyVbucket",
+        "vb:5: active at beta, so it is not asked for",
         "key \"intruder\" is on beta and not on alpha",
     ];
     expect(folder.path(), &config, &["--once"], 1, &differs).await;

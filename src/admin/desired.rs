@@ -43,11 +43,12 @@ pub(super) fn source(sources: &Sources) -> (Value, Origin) {
         MapSource::File => json!({ "kind": "file", "file": config.path.display().to_string() }),
         MapSource::Etcd(etcd) => {
             let connection = &origin.connection;
+            let is_connected = |it: &Connection| matches!(it, Connection::Connected { .. });
             json!({
                 "kind": "etcd",
                 "endpoints": etcd.endpoints,
                 "prefix": etcd.prefix,
-                "connected": connection.as_ref().map(|it| matches!(it, Connection::Connected { .. })),
+                "connected": connection.as_ref().map(is_connected),
                 "detail": connection,
             })
         }

@@ -42,7 +42,7 @@ mod transfer;
 mod views;
 mod wait;
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use console::Term;
@@ -56,6 +56,7 @@ pub use self::args::Ask;
 pub use self::config_cmd::ConfigAsk;
 pub use self::error::Exit;
 pub use self::event_args::EventsArgs;
+pub(crate) use self::output::width;
 pub use self::parts::To;
 pub(crate) use self::probe::{Probe, probe};
 
@@ -92,9 +93,16 @@ pub fn run_config(ask: &ConfigAsk, config: &Path, is_named: bool) -> Exit {
 #[must_use]
 pub fn usage(error: &clap::Error) -> Exit {
     let exit = if error.use_stderr() { Exit::Wrong } else { Exit::Done };
-    match error.print() {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => output::full(&error, exit),
-        Ok(()) | Err(_) => exit,
+    written(error.print()).max(exit)
+}
+
+/// The exit code after output that may be incomplete. A reader that has closed the pipe, as `head`
+/// does, is no failure.
+#[must_use]
+pub fn written(result: io::Result<()>) -> Exit {
+    match result {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => output::full(&error, Exit::Done),
+        Ok(()) | Err(_) => Exit::Done,
     }
 }
 

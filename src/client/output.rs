@@ -47,7 +47,7 @@ pub(super) fn say(text: impl Display) {
 }
 
 /// The columns of a terminal; `None` where the output is none.
-pub(super) fn width(out: &Term) -> Option<u16> {
+pub(crate) fn width(out: &Term) -> Option<u16> {
     let (_rows, columns) = out.size_checked()?;
     out.is_term().then_some(columns)
 }

@@ -20,6 +20,7 @@ use std::time::Duration;
 use clap::Args;
 use console::Term;
 
+use crate::client::width;
 use crate::config::Config;
 
 /// The deadline of each step where none is given, in seconds: a healthy node needs milliseconds.
@@ -59,7 +60,7 @@ pub fn run(args: &DoctorArgs, config: &Config) -> io::Result<bool> {
     runtime.shutdown_background();
     let report = rules::judge(&facts, config);
     let passes = report.passes(args.strict);
-    print(&match width() {
+    print(&match width(&Term::stdout()) {
         _ if args.json => format!("{:#}", page::json(&report, passes)),
         Some(width) => page::sections(&report, width),
         None => page::lines(&report),
@@ -81,11 +82,4 @@ pub fn print(text: &str) -> io::Result<()> {
         }
         Ok(()) | Err(_) => Ok(()),
     }
-}
-
-/// The columns of the terminal that standard output is; `None` where it is none.
-fn width() -> Option<u16> {
-    let out = Term::stdout();
-    let (_rows, columns) = out.size_checked()?;
-    out.is_term().then_some(columns)
 }

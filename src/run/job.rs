@@ -53,7 +53,7 @@ impl Job<'_> {
         let embedded = self.nodes.iter().map(RunningNode::facts).collect();
         let running = admin::Replicating { replication: replication.clone(), embedded };
         let inside = self.nodes.iter().map(|node| node.endpoint.clone()).collect();
-        self.sources.attach(&running, inside, self.stop);
+        self.sources.attach(replication.clone(), inside, self.stop);
         self.admin.attach(running);
         let done = tokio::select! {
             done = self.replicate(&replication) => done,

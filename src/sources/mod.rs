@@ -27,6 +27,7 @@ use logline::value;
 use relay::Endpoint;
 use tokio::sync::{Mutex as Turn, Notify};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use self::settle::Settling;
 use self::state::StateFolder;
@@ -83,8 +84,9 @@ struct Running {
     producers: Mutex<Vec<Endpoint>>,
     /// The buckets that replication has.
     buckets: Mutex<BTreeSet<String>>,
-    /// What runs until the stop.
+    /// What runs until the stop, and what ends it.
     tasks: Mutex<Vec<JoinHandle<()>>>,
+    stop: CancellationToken,
 }
 
 impl Sources {

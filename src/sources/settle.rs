@@ -8,13 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use dcp_actors::{BucketPlan, CommandError};
+use dcp_actors::{BucketPlan, CommandError, ReplicationHandle};
 use logline::value;
 use relay::Endpoint;
 use tokio_util::sync::CancellationToken;
 
 use super::{Running, Sources};
-use crate::admin::Replicating;
 #[cfg(feature = "etcd")]
 use crate::config::MapSource;
 use crate::config::{Config, Node};
@@ -56,36 +55,37 @@ impl Sources {
     /// until `stop` is cancelled. Only the first call has an effect.
     pub fn attach(
         &self,
-        running: &Replicating,
+        replication: ReplicationHandle,
         endpoints: Vec<Endpoint>,
         stop: &CancellationToken,
     ) {
         let embedded: BTreeMap<_, _> =
             endpoints.into_iter().map(|endpoint| (endpoint.name.clone(), endpoint)).collect();
         let buckets = self.maps().buckets().keys().cloned().collect();
-        let replication = running.replication.clone();
         let (producers, buckets) = (Mutex::default(), Mutex::new(buckets));
-        let tasks = Mutex::default();
-        let running = Running { replication, embedded, producers, buckets, tasks };
+        let (tasks, stop) = (Mutex::default(), stop.child_token());
+        let running =
+            Running { replication, embedded, producers, buckets, tasks, stop: stop.clone() };
         if self.0.running.set(running).is_err() {
             return;
         }
         let (sources, token) = (self.clone(), stop.clone());
         self.spawn(async move { sources.watch_moves(token).await });
-        let (sources, token) = (self.clone(), stop.clone());
-        self.spawn(async move {
-            token.run_until_cancelled(sources.settle_always(&token)).await;
-        });
         #[cfg(feature = "etcd")]
         if let MapSource::Etcd(etcd) = self.config().source.clone() {
             let (sources, token) = (self.clone(), stop.clone());
             self.spawn(async move { sources.follow_etcd(&etcd, &token).await });
         }
+        let sources = self.clone();
+        self.spawn(async move {
+            stop.run_until_cancelled(sources.settle_always(&stop)).await;
+        });
     }
 
-    /// Waits until what [`Self::attach`] has started has stopped, at most `limit`.
-    pub async fn stopped(&self, limit: Duration) {
+    /// Stops what [`Self::attach`] has started, and waits for its end, at most `limit`.
+    pub async fn stop(&self, limit: Duration) {
         let Some(running) = self.0.running.get() else { return };
+        running.stop.cancel();
         let tasks =
             std::mem::take(&mut *running.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         let all = async {

@@ -1,5 +1,5 @@
-//! The file of desired maps in `[state] directory`: what was changed at run time, and the entries of
-//! the source that it was changed against.
+//! The file of desired maps in `[state] directory`: what was changed at run time, and the entries
+//! of the source that it was changed against.
 //!
 //! A file is replaced as a whole: written beside, synced, renamed, and its folder synced. A
 //! process that is killed at any moment leaves the old one or the new one. A file that cannot be

@@ -14,7 +14,8 @@ fn config(folder: &Path, replicate: &str) -> Config {
     let text = format!(
         "[node]\nname = \"beta\"\naddress = \"127.0.0.1:1\"\nusername = \"u\"\npassword = \"p\"\n\
          [[producer]]\nname = \"alpha\"\naddress = \"127.0.0.1:2\"\nusername = \"u\"\n\
-         password = \"p\"\n[[bucket]]\nname = \"default\"\nreplicate = {{ alpha = {replicate:?} }}\n"
+         password = \"p\"\n[[bucket]]\nname = \"default\"\n\
+         replicate = {{ alpha = {replicate:?} }}\n"
     );
     config::parse(&folder.join("proxy.toml"), &text, &|_| None).unwrap()
 }

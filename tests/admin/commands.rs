@@ -141,7 +141,7 @@ async fn one_vbucket_is_changed_and_the_others_stay() {
         let close = node.expect(Opcode::DCP_CLOSE_STREAM).await;
         node.answer(&close, Status::SUCCESS).await;
     }
-    assert_eq!(delete.await.unwrap().body, json!({ "open": 2 }));
+    assert_eq!(delete.await.unwrap().body, json!({ "open": 2, "revision": 4 }));
     let body = served.http.get("/api/v1/replications").await.body;
     assert_eq!(body["buckets"][0]["desired"], json!({ "alpha": "1,5" }));
 }

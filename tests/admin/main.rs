@@ -90,7 +90,7 @@ impl Served {
             durability: Durability::Synced,
         }];
         let running = Replicating { replication: nodes.handle.clone(), embedded };
-        configured.sources.attach(&running, Vec::new(), &stop);
+        configured.sources.attach(nodes.handle.clone(), Vec::new(), &stop);
         admin.attach(running);
         let http = Http::to(admin.address());
         Self { nodes, admin, http, stop, _configured: configured }

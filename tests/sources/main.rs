@@ -1,5 +1,5 @@
-//! What was changed at run time outlives restarts, and the configuration is reloaded without harm to
-//! what did not change. With real processes.
+//! What was changed at run time outlives restarts, and the configuration is reloaded without harm
+//! to what did not change. With real processes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
