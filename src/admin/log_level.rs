@@ -122,7 +122,7 @@ mod tests {
             ),
             (
                 r#"{"filters":{"hyper":"info"}}"#,
-                Err("unknown module \"hyper\": give one of dcp_proxy, dcp_actors, relay, kvnode, \
+                Err("unknown module \"hyper\": give one of dcp_proxy, dcp_actors, relay, etcdmaps, watchfile, kvnode, \
                      store, or a module within, such as relay::pump"),
             ),
         ] {

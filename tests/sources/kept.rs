@@ -57,6 +57,7 @@ async fn changes_of_every_kind_outlive_a_kill_and_are_shown_as_drift() {
 async fn the_file_wins_where_its_entry_changed_and_says_what_it_dropped() {
     let mut cluster = Cluster::start().await;
     let api = Api::of(&cluster.sidecar).await;
+    api.settles(json!({ "alpha": "0-7" })).await;
     let (status, _) = api.ask("PUT", MAP, json!({ "alpha": "0-3" })).await;
     assert_eq!(status, 200);
     cluster.sidecar.stop().await;
@@ -144,6 +145,7 @@ async fn a_dry_run_says_what_would_close_and_changes_nothing() {
 async fn a_state_in_use_or_damaged_stops_the_start_with_a_remedy() {
     let mut cluster = Cluster::start().await;
     let api = Api::of(&cluster.sidecar).await;
+    api.settles(json!({ "alpha": "0-7" })).await;
     let (status, _) = api.ask("PUT", MAP, json!({ "alpha": "0-3" })).await;
     assert_eq!(status, 200);
     let folder = cluster.folder.path();

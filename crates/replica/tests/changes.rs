@@ -152,8 +152,8 @@ fn what_was_taken_over_and_is_active_elsewhere_again_comes_back_with_the_sources
     assert_eq!(wanted, vbs(&[2]), "it is active here");
     polled(&mut bucket, PollAnswer::Misfits(Some(Vec::new())));
     follow(&mut bucket, &[("alpha", "1-2")], 1);
-    let (_, wanted) = set_up(&mut bucket, &[(1, VbOutcome::Opened)]);
-    assert_eq!(wanted, vbs(&[1, 2]));
+    let (_, _, command) = bucket.run().expect("a set-up");
+    assert_eq!(command, Command::set_up(vbs(&[1, 2])));
 }
 
 #[test]
