@@ -122,8 +122,8 @@ mod tests {
             ),
             (
                 r#"{"filters":{"hyper":"info"}}"#,
-                Err("unknown module \"hyper\": give one of dcp_proxy, dcp_actors, relay, etcdmaps, watchfile, kvnode, \
-                     store, or a module within, such as relay::pump"),
+                Err("unknown module \"hyper\": give one of dcp_proxy, dcp_actors, relay, \
+                     etcdmaps, watchfile, kvnode, store, or a module within, such as relay::pump"),
             ),
         ] {
             let expected = expected.map(str::to_owned).map_err(str::to_owned);

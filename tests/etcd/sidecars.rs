@@ -133,6 +133,10 @@ async fn two_sidecars_end_at_the_map_through_changes_and_kills_of_etcd() {
     ends_at(beta_sidecar, &etcd, node, &last[node]).await;
     for (node, sidecar) in &mut sidecars {
         sidecar.stop().await;
+        if node == "beta" {
+            // The lease of the one that was killed may go on for a while.
+            continue;
+        }
         let status = format!("/t/status/{node}/default");
         until("its report is gone", async || etcd.get(&status).is_none().then_some(())).await;
     }
