@@ -1,7 +1,7 @@
 //! Whether the process may open as many files as it needs, told before anything starts: what runs
 //! without descriptors fails later, in places that cannot say why.
 
-use std::fs;
+use rustix::process::{Resource, getrlimit};
 
 use crate::config::Config;
 
@@ -29,8 +29,9 @@ pub struct TooFew {
 /// # Errors
 /// [`TooFew`]. Where the limit is unknown, it is taken as enough.
 pub fn check(config: &Config) -> Result<(), TooFew> {
-    let limits = fs::read_to_string("/proc/self/limits").unwrap_or_default();
-    compare(soft_limit(&limits), needed(config))
+    // Not from /proc, which takes a descriptor itself.
+    let limit = getrlimit(Resource::Nofile).current;
+    compare(limit.and_then(|limit| usize::try_from(limit).ok()), needed(config))
 }
 
 fn compare(limit: Option<usize>, needed: usize) -> Result<(), TooFew> {
@@ -51,11 +52,6 @@ fn needed(config: &Config) -> usize {
     BASE + of_buckets.sum::<usize>() + PER_EMBEDDED_NODE * embedded
 }
 
-fn soft_limit(limits: &str) -> Option<usize> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,11 +65,10 @@ mod tests {
         let config = crate::config::parse("proxy.toml".as_ref(), text, &|_| None);
         let needed = needed(&config.unwrap_or_else(|error| panic!("{error}")));
         assert_eq!(needed, BASE + 130);
-        let limits = "Max open files            193                  4096                 files\n";
-        let error = compare(soft_limit(limits), needed).unwrap_err();
+        let error = compare(Some(193), needed).unwrap_err();
         assert_eq!(error, TooFew { limit: 193, needed });
         assert!(error.to_string().starts_with("the limit of open files is 193, and this"));
         assert_eq!(compare(Some(194), needed), Ok(()));
-        assert_eq!(soft_limit("Max open files unlimited unlimited files"), None);
+        assert_eq!(compare(None, needed), Ok(()), "unlimited");
     }
 }

@@ -90,6 +90,13 @@ impl AskError {
         self
     }
 
+    /// Whether nothing listens at the address.
+    pub(super) fn is_refused_connection(&self) -> bool {
+        let Self::Silent { source, .. } = self else { return false };
+        matches!(&**source, ureq::Error::Io(error)
+            if error.kind() == std::io::ErrorKind::ConnectionRefused)
+    }
+
     /// Whether a bucket is at another revision than the one of the request.
     pub(super) const fn is_conflict(&self) -> bool {
         matches!(self, Self::Refused { status: StatusCode::PRECONDITION_FAILED, .. })

@@ -45,7 +45,10 @@ pub(crate) fn probe(listen: SocketAddr, token: Option<Secret>) -> Probe {
             let config = http.get("/config").unwrap_or_default();
             Probe::Answers { url, status, config }
         }
-        Err(error @ AskError::Silent { .. }) => Probe::Silent(error.to_string()),
-        Err(error) => Probe::Stranger(error.to_string()),
+        // Only a refusal shows that nothing listens. What hangs may be a sidecar that is frozen, and
+        // one that wants another token is one.
+        Err(error) if error.is_refused_connection() => Probe::Silent(error.to_string()),
+        Err(error @ AskError::Unexpected { .. }) => Probe::Stranger(error.to_string()),
+        Err(error) => Probe::Unknown(error.to_string()),
     }
 }

@@ -30,8 +30,8 @@ pub(super) fn machine(config: &Config) -> Machine {
 fn folder(key: &'static str, path: &Path) -> Folder {
     let existing = nearest(path);
     let writable = match access(&existing, Access::WRITE_OK | Access::EXEC_OK) {
-        Ok(()) if existing.is_dir() => Ok(()),
-        Ok(()) => Err("it is not a folder".to_owned()),
+        _ if !existing.is_dir() => Err("it is not a folder".to_owned()),
+        Ok(()) => Ok(()),
         Err(error) => Err(std::io::Error::from(error).to_string()),
     };
     let disk = statvfs(&existing).ok();

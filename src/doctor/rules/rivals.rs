@@ -91,7 +91,7 @@ fn same_names(
                 }
             }
         }
-        Sidecar::Unknown(why) => {
+        Sidecar::Unknown(why) | Sidecar::Stranger(why) => {
             let what = format!(
                 "open connections with the names of our links: {}; whether they are those of our \
                  sidecar is unknown: {why}",
@@ -99,7 +99,7 @@ fn same_names(
             );
             Finding::note(Check::Rival, place, what)
         }
-        Sidecar::Silent(_) | Sidecar::Stranger(_) | Sidecar::Runs(_) => {
+        Sidecar::Silent(_) | Sidecar::Runs(_) => {
             rival(format!("no sidecar of ours answers at {}", config.admin.listen))
         }
     }

@@ -17,10 +17,15 @@ pub use maps::EtcdMaps;
 pub use store::{Store, Written};
 pub use watch::{News, Watch};
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Milliseconds since 1970.
+/// Milliseconds since 1970, by a clock that nobody sets: leases are renewed in time and pauses end
+/// also where the calendar goes back.
 fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    static START: LazyLock<(SystemTime, Instant)> =
+        LazyLock::new(|| (SystemTime::now(), Instant::now()));
+    let (calendar, clock) = *START;
+    let since = calendar.duration_since(UNIX_EPOCH).unwrap_or_default() + clock.elapsed();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
