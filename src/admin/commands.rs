@@ -136,6 +136,7 @@ pub(super) async fn restart(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<Value>, ApiError> {
+    preconditions::none(&request)?;
     let bucket = bucket.into_inner();
     state.bucket(&bucket)?;
     let restart = body::json::<body::Restart>(payload).await?.checked(&state.producers())?;
@@ -203,10 +204,12 @@ async fn change(
     let (client, expected) = (client(request), preconditions::if_match(request)?);
     let sources = state.sources.clone();
     if preconditions::is_dry_run(request)? {
-        let diff = sources.plan(&bucket, &change, &client)?;
-        let Diff { opens, closes, stays } = diff;
+        let (Diff { opens, closes, stays }, paused) = sources.plan(&bucket, &change, &client)?;
         let revision = sources.maps().bucket(&bucket).map_or(0, BucketMaps::revision);
-        let body = json!({ "dry_run": true, "opens": opens, "closes": closes, "stays": stays });
+        let paused = Some(paused).filter(|vbs| !vbs.is_empty());
+        let body = json!({
+            "dry_run": true, "opens": opens, "closes": closes, "stays": stays, "paused": paused,
+        });
         return Ok(preconditions::tagged(revision).json(body));
     }
     let what = format!("change bucket={bucket} what={} client={client}", value(&change));

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::body::{self, OneOrAll};
 use super::commands::{client, to_its_end};
 use super::error::ApiError;
+use super::preconditions;
 use super::state::State;
 use crate::clock::utc_ms;
 use crate::config::MapSource;
@@ -25,6 +26,7 @@ pub(super) async fn discard(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<Value>, ApiError> {
+    preconditions::none(&request)?;
     let OneOrAll { bucket } = body::json(payload).await?;
     if let Some(bucket) = &bucket {
         state.bucket(bucket)?;

@@ -102,7 +102,9 @@ impl From<ChangeError> for ApiError {
     fn from(error: ChangeError) -> Self {
         let text = error.to_string();
         match error {
-            ChangeError::Refused(Refusal::NotFrom { .. }) => Self::Wrong(text),
+            ChangeError::Refused(Refusal::NotFrom { .. } | Refusal::NothingMeant(_)) => {
+                Self::Wrong(text)
+            }
             ChangeError::Refused(Refusal::Revision { .. }) => Self::Changed(text),
             ChangeError::State(error) => Self::NotKept(error),
             ChangeError::Command(error) => error.into(),
@@ -126,9 +128,8 @@ impl From<ReloadError> for ApiError {
                 let lines = problems.list.iter().map(|problem| problem.within(&problems.path));
                 Self::Invalid { text, problems: lines.collect() }
             }
-            ReloadError::State(error) => Self::NotKept(error),
             ReloadError::Panicked(error) => Self::Panicked(error),
-            ReloadError::Descriptors(_) | ReloadError::NotRunning(_) => {
+            ReloadError::Descriptors(_) | ReloadError::NotRunning(_) | ReloadError::Emptied(_) => {
                 Self::Invalid { problems: vec![text.clone()], text }
             }
         }

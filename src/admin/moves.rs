@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::body::{self, FromSet};
 use super::commands::{VbSource, client, target, to_its_end};
 use super::error::ApiError;
+use super::preconditions;
 use super::state::State;
 
 /// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/takeover`: without copying
@@ -21,6 +22,7 @@ pub(super) async fn takeover(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<Moved>, ApiError> {
+    begin(&state, &request).await?;
     let VbSource { bucket, vb, from } = target(&state, path, payload).await?;
     let replication = state.replication()?;
     let what =
@@ -41,6 +43,7 @@ pub(super) async fn move_vbucket(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<Moved>, ApiError> {
+    begin(&state, &request).await?;
     let VbSource { bucket, vb, from } = target(&state, path, payload).await?;
     let replication = state.replication()?;
     let what = format!("move bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
@@ -60,6 +63,7 @@ pub(super) async fn takeover_set(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<MovedView>, ApiError> {
+    begin(&state, &request).await?;
     let Targets { bucket, vbs, from } = targets(&state, bucket, payload).await?;
     let replication = state.replication()?;
     let what =
@@ -75,11 +79,19 @@ pub(super) async fn move_set(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<Json<MovedView>, ApiError> {
+    begin(&state, &request).await?;
     let Targets { bucket, vbs, from } = targets(&state, bucket, payload).await?;
     let replication = state.replication()?;
     let what = format!("move bucket={bucket} vbs={vbs} from={from} client={}", client(&request));
     each(&state, what, async move { replication.move_set(&bucket, vbs.as_set(), &from).await })
         .await
+}
+
+/// Refuses what a takeover does not take, and every takeover that could not be written down: the
+/// next start would ask for vBuckets that are active here.
+async fn begin(state: &State, request: &HttpRequest) -> Result<(), ApiError> {
+    preconditions::none(request)?;
+    Ok(state.sources.save_again().await?)
 }
 
 /// vBuckets and the producer that they are to come from.

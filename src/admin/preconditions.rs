@@ -46,3 +46,13 @@ pub(super) fn tagged(revision: u64) -> HttpResponseBuilder {
     response.insert_header((ETAG, format!("\"{revision}\"")));
     response
 }
+
+/// Refuses both where a request does not take them: who says them would be wrong about what happens.
+pub(super) fn none(request: &HttpRequest) -> Result<(), ApiError> {
+    if request.query_string().is_empty() && !request.headers().contains_key(IF_MATCH) {
+        return Ok(());
+    }
+    Err(ApiError::Wrong(
+        "this request takes neither a query nor If-Match: leave them out".to_owned(),
+    ))
+}

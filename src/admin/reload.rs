@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::commands::{client, to_its_end};
 use super::error::ApiError;
+use super::preconditions;
 use super::state::State;
 use crate::clock::utc;
 use crate::sources::{LastReload, Reloaded, Sources};
@@ -16,6 +17,7 @@ pub(super) async fn reload(
     state: Data<State>,
     request: HttpRequest,
 ) -> Result<Json<Value>, ApiError> {
+    preconditions::none(&request)?;
     let (sources, by) = (state.sources.clone(), client(&request));
     let what = format!("reload client={by}");
     let Reloaded { changed, restart_needed, warnings, .. } =
@@ -34,6 +36,8 @@ pub(super) struct ConfigView {
     file: String,
     loaded_at: String,
     last_reload: Option<ReloadView>,
+    /// Why what is in force is not in `[state] directory`, if it is not.
+    state_error: Option<String>,
 }
 
 /// The last reload.
@@ -59,6 +63,7 @@ impl ConfigView {
             file: sources.config().path.display().to_string(),
             loaded_at: utc(sources.loaded_at()),
             last_reload: sources.last_reload().map(view),
+            state_error: sources.state_error(),
         }
     }
 }

@@ -83,8 +83,10 @@ pub(super) fn plan(previews: &BTreeMap<String, Preview>) -> Plan {
     let buckets: Vec<_> = previews.iter().filter(|(_, preview)| preview.closes() > 0).collect();
     let names: Vec<_> = buckets.iter().map(|(name, _)| name.as_str()).collect();
     let streams = if closes == 1 { "stream" } else { "streams" };
+    let paused: usize = previews.values().filter_map(|it| Some(it.paused.as_ref()?.len())).sum();
+    let paused = if paused > 0 { format!(" ({paused} of them paused)") } else { String::new() };
     Plan {
-        sentence: format!("{closes} {streams} of {} would close", names.join(", ")),
+        sentence: format!("{closes} {streams} of {} would close{paused}", names.join(", ")),
         page: Page::default().table(table(previews)),
         json: json!({ "buckets": previews }),
         is_harmless: closes == 0,
@@ -94,7 +96,7 @@ pub(super) fn plan(previews: &BTreeMap<String, Preview>) -> Plan {
 /// What opens, closes and stays in these buckets, as a table.
 pub(super) fn table(previews: &BTreeMap<String, Preview>) -> Table {
     let mut table = Table::new(["BUCKET", "CHANGE", "PRODUCER", "STREAMS", "VBUCKETS"]);
-    for (bucket, Preview { opens, closes, stays }) in previews {
+    for (bucket, Preview { opens, closes, stays, .. }) in previews {
         for (word, map) in [("opens", opens), ("closes", closes), ("stays", stays)] {
             for (producer, set) in map {
                 table.push(row(bucket, word, producer, set));

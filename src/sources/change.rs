@@ -92,16 +92,30 @@ impl Sources {
         }
     }
 
-    /// What a change would open and close.
+    /// What a change would open and close. Of a change of the map also what is paused, because it
+    /// would not come back when it is resumed; the second value is those.
     ///
     /// # Errors
     /// [`ChangeError::Refused`], or [`CommandError::NoBucket`].
-    pub fn plan(&self, bucket: &str, change: &Change, by: &str) -> Result<Diff, ChangeError> {
+    pub fn plan(
+        &self,
+        bucket: &str,
+        change: &Change,
+        by: &str,
+    ) -> Result<(Diff, VbSet), ChangeError> {
         let maps = self.maps();
         let before = maps.bucket(bucket).ok_or_else(|| no_bucket(bucket))?;
         let mut after = before.clone();
         after.change(change, &mark(by))?;
-        Ok(Diff::between(&before.in_force().replicate, &after.in_force().replicate))
+        if matches!(change, Change::Pause(_) | Change::Resume(_)) {
+            let diff = Diff::between(&before.in_force().replicate, &after.in_force().replicate);
+            return Ok((diff, VbSet::default()));
+        }
+        let diff = Diff::between(&before.wanted_elsewhere(), &after.wanted_elsewhere());
+        let paused = before.paused();
+        let closed = diff.closes.values().flat_map(VbSet::iter);
+        let paused = closed.filter(|vb| paused.as_set().contains(vb)).collect();
+        Ok((diff, paused))
     }
 
     /// Drops the overlay of one bucket or of all, and lets replication follow. Returns what was
@@ -118,20 +132,14 @@ impl Sources {
     }
 
     /// Takes what the source says of a bucket now, and lets replication follow.
-    ///
-    /// # Errors
-    /// A [`StateError`]; nothing has changed then.
-    pub async fn follow_source(&self, bucket: &str, entry: Entry) -> Result<(), StateError> {
+    pub async fn follow_source(&self, bucket: &str, entry: Entry) {
         let producers = producers(&self.config());
-        let follow = |maps: &mut Maps| {
-            Ok::<_, StateError>(maps.follow_one(bucket, entry, &producers, now_ms()))
-        };
-        let dropped = self.update(follow).await?;
+        let follow = |maps: &mut Maps| maps.follow_one(bucket, entry, &producers, now_ms());
+        let dropped = self.follow_with(follow).await;
         let text = "the source has another map";
         self.0.events.note(Level::Info, Kind::DesiredChanged, Some(bucket), text);
         self.tell_dropped(&dropped);
         self.0.unsettled.notify_one();
-        Ok(())
     }
 
     /// Writes a change down. Returns the bucket before and after it.

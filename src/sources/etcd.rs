@@ -18,8 +18,6 @@ use crate::map::etcd_config;
 
 /// How often the state of replication is looked at for the reports, which are written more rarely.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// The pause before a map is taken again that could not be written down.
-const AGAIN: Duration = Duration::from_secs(1);
 
 impl Sources {
     /// Follows the maps of this node until `stop` is cancelled.
@@ -50,11 +48,7 @@ impl Sources {
     async fn take(&self, update: Update) {
         match update {
             Update::Map { bucket, entry, revision } => {
-                while let Err(error) = self.follow_source(&bucket, entry.clone()).await {
-                    let error = value(&error);
-                    log::error!("a map from etcd is not in force bucket={bucket} error={error}");
-                    tokio::time::sleep(AGAIN).await;
-                }
+                self.follow_source(&bucket, entry).await;
                 log::info!("map from etcd taken bucket={bucket} revision={revision}");
                 let now = OriginOfBucket { revision: Some(revision), ..Default::default() };
                 self.origin_of(&bucket, |known| *known = now);

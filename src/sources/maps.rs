@@ -132,13 +132,24 @@ impl Maps {
         self.lost(bucket, dropped, now_ms)
     }
 
-    /// Drops the overlays of one bucket, or of all. Returns what was dropped.
+    /// Forgets what was dropped before.
+    pub(super) fn forget_dropped(&mut self) {
+        self.dropped.clear();
+    }
+
+    /// Drops the overlays of one bucket, or of all, on request: nothing of these buckets has to be
+    /// shown as dropped any more. Returns what was dropped.
     pub(super) fn discard(&mut self, bucket: Option<&str>, now_ms: u64) -> Vec<BucketDropped> {
+        self.dropped.retain(|it| bucket.is_some_and(|bucket| bucket != it.bucket));
         let names = self.buckets.keys().filter(|name| bucket.is_none_or(|it| it == *name));
         let mut dropped = Vec::new();
         for name in names.cloned().collect::<Vec<_>>() {
             let lost = self.buckets.get_mut(&name).map(BucketMaps::discard).unwrap_or_default();
-            dropped.extend(self.lost(&name, lost, now_ms));
+            dropped.extend(lost.into_iter().map(|dropped| BucketDropped {
+                bucket: name.clone(),
+                dropped,
+                at_ms: now_ms,
+            }));
         }
         dropped
     }

@@ -62,6 +62,8 @@ struct Inner {
     reloading: Turn<()>,
     running: OnceLock<Running>,
     settling: Settling,
+    /// Why what is in force is not on disk, if it is not.
+    unsaved: Mutex<Option<String>>,
     /// What is known of etcd, where that is the source.
     origin: RwLock<Origin>,
     /// Told when replication has to follow the maps or the configuration.
@@ -101,9 +103,14 @@ impl Sources {
             None => Maps::new(&config),
             Some(before) => {
                 let mut maps = before.clone();
+                maps.forget_dropped();
                 dropped = maps.follow(&config, now_ms());
-                if maps != before {
-                    folder.save(&maps)?;
+                if maps != before
+                    && let Err(error) = folder.save(&maps)
+                {
+                    // The next start comes to the same.
+                    let error = value(&error);
+                    log::warn!("state not written, changes at run time are refused error={error}");
                 }
                 maps
             }
@@ -124,6 +131,7 @@ impl Sources {
             reloading: Turn::default(),
             running: OnceLock::new(),
             settling: Settling::default(),
+            unsaved: Mutex::default(),
             origin: RwLock::default(),
             unsettled: Notify::new(),
         }));
@@ -209,6 +217,55 @@ impl Sources {
             let text = format!("run-time change dropped, {why}: {what}");
             self.0.events.note(Level::Warn, Kind::DesiredChanged, Some(bucket), text);
         }
+    }
+
+    /// Follows something that is so whether or not it can be written: the configuration, etcd, a
+    /// takeover. Where it cannot, it is in force all the same, is written as soon as that succeeds,
+    /// and a restart meanwhile finds it again by itself.
+    async fn follow_with<T>(&self, change: impl FnOnce(&mut Maps) -> T) -> T {
+        let mut folder = Arc::clone(&self.0.folder).lock_owned().await;
+        let before = self.maps();
+        let mut maps = Maps::clone(&before);
+        let done = change(&mut maps);
+        if maps != *before {
+            let maps = Arc::new(maps);
+            *self.0.maps.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&maps);
+            let saved = tokio::task::spawn_blocking(move || folder.save(&maps)).await;
+            self.note_saved(saved.map_err(StateError::Panicked).flatten().as_ref());
+        }
+        done
+    }
+
+    /// Writes what is in force, if it could not be written before; so it is also known whether it
+    /// can be written now.
+    ///
+    /// # Errors
+    /// A [`StateError`].
+    pub async fn save_again(&self) -> Result<(), StateError> {
+        let mut folder = Arc::clone(&self.0.folder).lock_owned().await;
+        let maps = self.maps();
+        let saved = tokio::task::spawn_blocking(move || folder.save(&maps)).await;
+        let saved = saved.map_err(StateError::Panicked).flatten();
+        self.note_saved(saved.as_ref());
+        saved
+    }
+
+    /// Why what is in force is not on disk, if it is not.
+    #[must_use]
+    pub fn state_error(&self) -> Option<String> {
+        self.0.unsaved.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note_saved(&self, saved: Result<&(), &StateError>) {
+        let mut unsaved = self.0.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        let error = saved.err().map(ToString::to_string);
+        if let (Some(error), None) = (&error, &*unsaved) {
+            log::error!("state not written, it is tried again error={}", value(error));
+        }
+        if unsaved.is_some() && error.is_none() {
+            log::info!("state is written again");
+        }
+        *unsaved = error;
     }
 
     /// The turn of a bucket.

@@ -7,12 +7,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use dcp_actors::{BucketStatus, Moved};
-use logline::value;
 use mcbp::VbId;
 use replica::plan::VbSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{Sources, StateError, mark, now_ms};
+use super::{Sources, mark, now_ms};
 
 /// How often the reports of the data node are compared with what was taken over.
 const OBSERVE_EVERY: Duration = Duration::from_secs(5);
@@ -22,24 +21,23 @@ const BATCH_MAX: usize = 1024;
 const SIDECAR: &str = "sidecar";
 
 impl Sources {
-    /// Writes takeovers down. Where that fails, it is logged: the vBuckets are active here all the
-    /// same, and only the next start does not know that before it has asked the data node.
+    /// Writes takeovers down. Where that fails, it is tried again: the vBuckets are active here all
+    /// the same.
     pub async fn took_over(&self, moved: &[Moved]) {
         let mut sets: BTreeMap<(&str, &str), VbSet> = BTreeMap::new();
         for Moved { bucket, vbucket, from, .. } in moved {
             sets.entry((bucket, from)).or_default().insert(VbId(*vbucket));
         }
-        let written = self.update(|maps| {
+        self.follow_with(|maps| {
             for ((bucket, from), set) in sets {
                 if let Some(maps) = maps.bucket_mut(bucket) {
                     maps.took_over(set, from, &mark(SIDECAR));
                 }
             }
-            Ok::<_, StateError>(())
-        });
-        if let Err(error) = written.await {
-            log::error!("takeovers could not be written down error={}", value(&error));
-        }
+        })
+        .await;
+        // A change that was accepted before the takeover may still want the vBuckets.
+        self.0.unsettled.notify_one();
     }
 
     /// Follows takeovers and reports until `stop` is cancelled.
@@ -52,10 +50,11 @@ impl Sources {
             tokio::select! {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {
-                    let observed = self.observe(&running.replication.status().await).await;
-                    if let Err(error) = observed {
-                        log::error!("state could not be written error={}", value(&error));
+                    if self.state_error().is_some() {
+                        // Its error is noted, and logged at the first time.
+                        _ = self.save_again().await;
                     }
+                    self.observe(&running.replication.status().await).await;
                 }
                 count = moves.recv_many(&mut batch, BATCH_MAX) => match count {
                     0 => return,
@@ -66,7 +65,7 @@ impl Sources {
     }
 
     /// Releases what was taken over and is active elsewhere by now.
-    async fn observe(&self, buckets: &[BucketStatus]) -> Result<(), StateError> {
+    async fn observe(&self, buckets: &[BucketStatus]) {
         let is_over = |status: &&BucketStatus| {
             let maps = self.maps();
             let taken = maps.bucket(&status.bucket).map(|maps| maps.taken_over());
@@ -76,24 +75,23 @@ impl Sources {
             })
         };
         if !buckets.iter().any(|status| is_over(&status)) {
-            return Ok(());
+            return;
         }
         let released = self
-            .update(|maps| {
+            .follow_with(|maps| {
                 let released = buckets.iter().filter_map(|status| {
                     let maps = maps.bucket_mut(&status.bucket)?;
                     let vbs = maps.observe(status.active_here.as_ref()?, now_ms());
                     (!vbs.is_empty()).then(|| (status.bucket.clone(), vbs))
                 });
-                Ok::<_, StateError>(released.collect::<Vec<_>>())
+                released.collect::<Vec<_>>()
             })
-            .await?;
+            .await;
         for (bucket, vbs) in &released {
             log::info!("vbuckets are not active here any more bucket={bucket} vbs={vbs}");
         }
         if !released.is_empty() {
             self.0.unsettled.notify_one();
         }
-        Ok(())
     }
 }

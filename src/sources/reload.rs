@@ -16,7 +16,7 @@ use logline::value;
 use relay::{Endpoint, Secret};
 use tokio::runtime::Handle;
 
-use super::{BucketDropped, Sources, StateError, now_ms};
+use super::{BucketDropped, Sources, now_ms};
 use crate::config::{self, Admin, Config, Node, Problems};
 use crate::{descriptors, logging};
 
@@ -52,9 +52,12 @@ pub enum ReloadError {
     /// The file is invalid.
     #[error(transparent)]
     Invalid(#[from] Problems),
-    /// The new maps could not be written.
-    #[error(transparent)]
-    State(#[from] StateError),
+    /// The file has changed, and of a bucket nothing is left: it may be half written.
+    #[error(
+        "the file replicates nothing of bucket {0:?} any more, which is not followed by itself: if \
+         that is meant, run dcp-proxy reload"
+    )]
+    Emptied(String),
     /// The new configuration needs more descriptors than the process may have.
     #[error(transparent)]
     Descriptors(#[from] descriptors::TooFew),
@@ -93,7 +96,7 @@ impl Sources {
     /// A [`ReloadError`]; everything is as it was then.
     pub async fn reload(&self, by: &str) -> Result<Reloaded, ReloadError> {
         let _one = self.0.reloading.lock().await;
-        let done = self.read_again().await;
+        let done = self.read_again(by).await;
         let file = value(self.config().path.display()).to_string();
         let (error, restart_needed) = match &done {
             Ok(done) => {
@@ -144,7 +147,7 @@ impl Sources {
         self.0.live.read().unwrap_or_else(PoisonError::into_inner).reloads
     }
 
-    async fn read_again(&self) -> Result<Reloaded, ReloadError> {
+    async fn read_again(&self, by: &str) -> Result<Reloaded, ReloadError> {
         let before = self.config();
         let path: PathBuf = before.path.clone();
         let new = tokio::task::spawn_blocking(move || config::load(&path)).await??;
@@ -155,7 +158,10 @@ impl Sources {
         let live = merged(&before, new);
         descriptors::check(&live)?;
         self.check_embedded(&live)?;
-        let dropped = self.update(|maps| Ok::<_, StateError>(maps.follow(&live, now_ms()))).await?;
+        if by == FILE {
+            check_emptied(&before, &live)?;
+        }
+        let dropped = self.follow_with(|maps| maps.follow(&live, now_ms())).await;
         renewed.adopt(&before);
         logging::configure(self.0.asked, &live.log);
         self.swap(&before, live);
@@ -178,6 +184,19 @@ impl Sources {
             Node::Embedded(_) | Node::Remote(_) => None,
         });
         missing.map_or(Ok(()), |name| Err(ReloadError::NotRunning(name)))
+    }
+}
+
+/// Refuses a file of which a bucket is gone, or its map: nobody has asked for a reload, and a file
+/// that is being written may end anywhere.
+fn check_emptied(before: &Config, live: &Config) -> Result<(), ReloadError> {
+    let is_left = |name: &String| {
+        live.buckets.iter().any(|it| it.name == *name && !it.desired.producers().is_empty())
+    };
+    let mut had = before.buckets.iter().filter(|it| !it.desired.producers().is_empty());
+    match had.find(|it| !is_left(&it.name)) {
+        Some(bucket) => Err(ReloadError::Emptied(bucket.name.clone())),
+        None => Ok(()),
     }
 }
 

@@ -31,10 +31,7 @@ const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The operating system refused to read or write.
-    #[error(
-        "the state could not be {what} at {path}: {source}: give a [state] directory that this \
-         user may write to"
-    )]
+    #[error("the state could not be {what} at {path}: {source}: {}", remedy(source))]
     Io {
         /// `read`, `written` or `locked`.
         what: &'static str,
@@ -119,14 +116,13 @@ pub(super) struct StateFolder {
 }
 
 impl StateFolder {
-    /// Opens the folder of a node's sidecar, and reads what is there. A folder that can neither be
-    /// used nor hold anything yet is a warning, and an error of the first change.
+    /// Opens the folder of a node's sidecar, and reads what is there. A folder that cannot be written
+    /// is a warning, and an error of each change.
     pub(super) fn open(directory: &Path, node: &str) -> Result<(Self, Option<Maps>), StateError> {
         let (directory, node) = (directory.to_owned(), node.to_owned());
         let mut folder = Self { directory, node, lock: None };
         if let Err(error) = folder.take() {
-            let path = folder.directory.join(FILE);
-            if matches!(error, StateError::InUse { .. }) || path.exists() {
+            if matches!(error, StateError::InUse { .. }) {
                 return Err(error);
             }
             let error = logline::value(&error);
@@ -175,6 +171,9 @@ impl StateFolder {
         if written.version > VERSION {
             return Err(StateError::Future { path, version: written.version });
         }
+        if written.version < VERSION {
+            return Err(damaged(format!("there is no form {}", written.version)));
+        }
         let (Some(state), Some(crc32)) = (written.state, written.crc32) else {
             return Err(damaged("it has no state or no checksum".to_owned()));
         };
@@ -196,6 +195,8 @@ impl StateFolder {
         let path = self.directory.join(NEW);
         let failed = |source| io_error("written", &path, source);
         let state = serde_json::to_string(&content).map_err(|error| failed(error.into()))?;
+        // What could not be read back would stop the next start.
+        serde_json::from_str::<Content<Maps>>(&state).map_err(|error| failed(error.into()))?;
         let crc32 = checksum(&state);
         let text = format!("{{\"version\":{VERSION},\"crc32\":\"{crc32}\",\"state\":{state}}}\n");
         let mut options = OpenOptions::new();
@@ -210,6 +211,17 @@ impl StateFolder {
         failpoint::reach("state-renamed");
         let folder = File::open(&self.directory).and_then(|folder| folder.sync_all());
         folder.map_err(|source| io_error("written", &self.directory, source))
+    }
+}
+
+/// What helps against an error of the operating system.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free space on its disk",
+        io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
+            "remove what is in the place of the file or folder"
+        }
+        _ => "give a [state] directory that this user may write to",
     }
 }
 

@@ -123,9 +123,9 @@ fn a_bucket_that_left_the_file_is_dropped_and_said() {
     let mut without = config(folder.path(), "0-1023");
     without.buckets.clear();
     let dropped = maps.follow(&without, 7);
-    assert_eq!(dropped.len(), 3);
+    assert_eq!(dropped.len(), 4, "the takeover, too");
     assert!(dropped.iter().all(|it| it.bucket == "default" && it.at_ms == 7));
-    assert_eq!(maps.dropped("default").count(), 3);
+    assert_eq!(maps.dropped("default").count(), 4);
     assert!(maps.buckets().is_empty());
     maps.follow(&config(folder.path(), "5"), 8);
     let entry: Entry = maps.bucket("default").unwrap().in_force();

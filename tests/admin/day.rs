@@ -43,10 +43,11 @@ async fn what_is_changed_is_shown_saved_and_dropped() {
     let paused = run(folder, "streams --paused --json").await.json();
     assert_eq!(paused["buckets"][0]["paused"][0]["vbuckets"], "0-1", "{paused}");
     let line = "replicate --replace default alpha=7";
-    let said = refused(folder, line, 2, "5 streams of default would close").await;
+    let said =
+        refused(folder, line, 2, "7 streams of default would close (2 of them paused)").await;
     assert_eq!(said.out, "");
     let out = done(folder, &format!("{line} --dry-run")).await;
-    assert!(out.contains("default  closes  alpha           5  2-6"), "{out}");
+    assert!(out.contains("default  closes  alpha           7  0-6"), "{out}");
     let out = done(folder, "replicate --remove default alpha=6 --yes").await;
     assert_eq!(out, "default: 5 streams are open\n");
     refused(folder, "replicate --remove default alpha=6 --yes", 2, "is not replicated from").await;

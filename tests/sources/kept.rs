@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::api::Api;
-use crate::common::{Cluster, Sidecar};
+use crate::common::{Cluster, Sidecar, until};
 
 const MAP: &str = "/api/v1/buckets/default/replications";
 
@@ -132,6 +132,7 @@ async fn a_dry_run_says_what_would_close_and_changes_nothing() {
     assert_eq!(status, 200, "{answer}");
     let expected = json!({
         "dry_run": true, "opens": {}, "closes": { "alpha": "0-6" }, "stays": { "alpha": "7" },
+        "paused": null,
     });
     assert_eq!(answer, expected);
     let (status, answer) = api.ask("PUT", &format!("{MAP}?dry-run=1"), json!({})).await;
@@ -159,4 +160,95 @@ async fn a_state_in_use_or_damaged_stops_the_start_with_a_remedy() {
     let mut third = Sidecar::start(folder, &config);
     assert_eq!(third.process.exit_code().await, 1);
     third.process.logs(&["desired.json is damaged", "delete it to start"]).await;
+}
+
+/// What was dropped is a part of the state, too, and has to be read back.
+#[tokio::test]
+async fn what_was_dropped_does_not_stop_the_next_start() {
+    let mut cluster = Cluster::start().await;
+    let api = Api::of(&cluster.sidecar).await;
+    api.settles(json!({ "alpha": "0-7" })).await;
+    let connections = "/api/v1/buckets/default/connections";
+    let (status, _) = api.ask("PUT", connections, json!({ "connections": 2 })).await;
+    assert_eq!(status, 200);
+    let file = cluster.folder.path().join("proxy.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("alpha = \"0-7\"", "alpha = \"0-6\"")).unwrap();
+    let (status, answer) = api.ask("POST", "/reload", json!({})).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(api.desired().await["dropped"][0]["connections"], 2);
+    cluster.sidecar.process.kill_9();
+    cluster.sidecar.restart();
+    let api = Api::of(&cluster.sidecar).await;
+    api.settles(json!({ "alpha": "0-6" })).await;
+    let (status, _) = api.ask("PUT", connections, json!({ "connections": 2 })).await;
+    assert_eq!(status, 200);
+    for (method, path) in [("POST", "/api/v1/desired/discard?dry_run=true"), ("POST", "/reload?a")]
+    {
+        assert_eq!(api.ask(method, path, json!({})).await.0, 400, "it takes no query");
+    }
+    let (status, answer) = api.ask("POST", "/api/v1/desired/discard", json!({})).await;
+    assert_eq!((status, &answer["buckets"][0]["dropped"]), (200, &json!([])), "asked for");
+    cluster.sidecar.process.kill_9();
+    cluster.sidecar.restart();
+    let api = Api::of(&cluster.sidecar).await;
+    api.settles(json!({ "alpha": "0-6" })).await;
+    cluster.sidecar.stop().await;
+}
+
+/// A change that was accepted before a takeover ended may still name its vBuckets.
+#[tokio::test]
+async fn what_runs_is_what_is_in_force_after_takeovers_and_a_queued_change() {
+    let mut cluster = Cluster::start().await;
+    let api = Api::of(&cluster.sidecar).await;
+    api.settles(json!({ "alpha": "0-7" })).await;
+    let body = json!({ "from": "alpha", "vbuckets": "3-7" });
+    let takeover = api.ask("POST", "/api/v1/buckets/default/takeover", body);
+    let change = api.ask("PUT", MAP, json!({ "alpha": "1-7" }));
+    let ((status, answer), _) = tokio::join!(takeover, change);
+    assert_eq!(status, 200, "{answer}");
+    until("both are the same", async || {
+        let wanted = api.in_force().await["replicate"].clone();
+        (api.replicated().await == wanted).then_some(())
+    })
+    .await;
+    cluster.sidecar.stop().await;
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_written_refuses_changes_and_no_reload() {
+    let mut cluster = Cluster::start().await;
+    Api::of(&cluster.sidecar).await.settles(json!({ "alpha": "0-7" })).await;
+    cluster.sidecar.stop().await;
+    let folder = cluster.folder.path().to_owned();
+    fs::remove_dir_all(folder.join("proxy.state")).unwrap();
+    fs::write(folder.join("proxy.state"), "in the way").unwrap();
+    cluster.sidecar.restart();
+    cluster.sidecar.process.logs(&["WARN", "cannot be kept", "proxy.state"]).await;
+    let api = Api::of(&cluster.sidecar).await;
+    api.settles(json!({ "alpha": "0-7" })).await;
+    let takeover = "/api/v1/buckets/default/vbuckets/7/takeover";
+    for (method, path, body) in
+        [("PUT", MAP, json!({ "alpha": "0" })), ("POST", takeover, json!({ "from": "alpha" }))]
+    {
+        let (status, answer) = api.ask(method, path, body).await;
+        assert_eq!(status, 500, "{path}: {answer}");
+        assert!(answer["error"].as_str().unwrap().contains("in the place"), "{answer}");
+    }
+    let file = folder.join("proxy.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("alpha = \"0-7\"", "alpha = \"0-6\"")).unwrap();
+    let (status, answer) = api.ask("POST", "/reload", json!({})).await;
+    assert_eq!(status, 200, "{answer}");
+    api.settles(json!({ "alpha": "0-6" })).await;
+    let config = api.get("/api/v1/status").await["config"].clone();
+    assert!(config["state_error"].as_str().unwrap().contains("proxy.state"), "{config}");
+    fs::remove_file(folder.join("proxy.state")).unwrap();
+    let (status, answer) = api.ask("PUT", MAP, json!({ "alpha": "0" })).await;
+    assert_eq!(status, 200, "{answer}");
+    until("the state is written", async || {
+        api.get("/api/v1/status").await["config"]["state_error"].is_null().then_some(())
+    })
+    .await;
+    cluster.sidecar.stop().await;
 }

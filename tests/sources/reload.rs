@@ -196,3 +196,17 @@ async fn a_thousand_reloads_are_flat_in_memory_and_descriptors() {
     api.settles(json!({ "alpha": "0-7" })).await;
     cluster.sidecar.stop().await;
 }
+
+/// It may be half written, and valid all the same.
+#[tokio::test]
+async fn a_file_that_has_lost_its_map_is_followed_on_request_only() {
+    let mut cluster = Cluster::start().await;
+    let api = Api::of(&cluster.sidecar).await;
+    api.settles(json!({ "alpha": "0-7" })).await;
+    edit(cluster.folder.path(), "replicate = { alpha = \"0-7\" }\n", "");
+    cluster.sidecar.process.logs(&["ERROR", "not reloaded", "dcp-proxy reload"]).await;
+    assert_eq!(api.replicated().await, json!({ "alpha": "0-7" }));
+    reload(&api).await;
+    api.settles(json!({})).await;
+    cluster.sidecar.stop().await;
+}

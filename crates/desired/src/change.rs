@@ -58,6 +58,11 @@ pub enum Refusal {
         /// The producer that it comes from.
         actual: Option<String>,
     },
+    /// Nothing is meant: no vBucket is both in the set and from the producer.
+    #[error(
+        "no vBucket of the bucket is meant by {0}: see dcp-proxy streams for what comes from where"
+    )]
+    NothingMeant(Selection),
     /// The bucket was changed since the caller read it.
     #[error(
         "revision {expected} was changed in the meantime, the bucket is at {actual}: read again"
@@ -135,9 +140,9 @@ impl BucketMaps {
             }
             Change::One { vb, from } => self.assign([(*vb, from.as_deref())], mark),
             Change::Connections(connections) => self.set_connections(*connections, mark),
-            Change::Pause(which) => self.pause(which, mark),
+            Change::Pause(which) => self.pause(&self.meant(which)?, mark),
             Change::Resume(which) => {
-                let vbs = self.select(which);
+                let vbs = self.meant(which)?;
                 overlay::remove(&mut self.overlay_mut().paused, |vb| vbs.as_set().contains(&vb));
             }
         }
@@ -185,13 +190,18 @@ impl BucketMaps {
         }
     }
 
-    fn pause(&mut self, which: &Selection, mark: &Mark) {
-        let chosen = self.select(which);
+    fn pause(&mut self, chosen: &VbSet, mark: &Mark) {
         let overlay = self.overlay_mut();
         let is_paused =
             |vb: &VbId| overlay.paused.iter().any(|paused| paused.vbuckets.as_set().contains(vb));
         let vbuckets = chosen.iter().filter(|vb| !is_paused(vb)).collect();
         overlay::put(&mut overlay.paused, Paused { vbuckets, mark: mark.clone() });
+    }
+
+    /// The vBuckets of a selection; an error where there is none.
+    fn meant(&self, which: &Selection) -> Result<VbSet, Refusal> {
+        let chosen = self.select(which);
+        if chosen.is_empty() { Err(Refusal::NothingMeant(which.clone())) } else { Ok(chosen) }
     }
 
     /// The vBuckets of a selection. All 1,024 where nothing limits it, so that what is added to a

@@ -104,6 +104,14 @@ impl BucketMaps {
         self.overlay.taken_over.iter().flat_map(|taken| taken.vbuckets.iter()).collect()
     }
 
+    /// What is wanted and not active here, be it paused.
+    #[must_use]
+    pub fn wanted_elsewhere(&self) -> Desired {
+        let mut wanted = self.wanted();
+        self.taken_over().iter().for_each(|vb| wanted.assign(vb, None));
+        wanted
+    }
+
     /// How many vBuckets and settings differ from the source.
     #[must_use]
     pub fn drift(&self) -> usize {
@@ -201,6 +209,10 @@ impl BucketMaps {
     #[must_use]
     pub fn into_dropped(mut self) -> Vec<Dropped> {
         let mut dropped = self.discard();
+        let taken = std::mem::take(&mut self.overlay.taken_over).into_iter();
+        let of_taken =
+            |it: TakenOver| of_vbuckets(Why::NoBucket, it.vbuckets, Some(it.from), it.mark);
+        dropped.extend(taken.map(of_taken));
         dropped.iter_mut().for_each(|it| it.why = Why::NoBucket);
         dropped
     }

@@ -80,6 +80,7 @@ pub struct Dropped {
     /// Why.
     pub why: Why,
     /// The vBuckets, if it was about vBuckets; empty for a number of connections.
+    #[serde(default, skip_serializing_if = "VbSet::is_empty")]
     pub vbuckets: VbSet,
     /// The producer that they came from, if any.
     pub from: Option<String>,

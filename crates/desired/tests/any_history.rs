@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use desired::{BucketMaps, Change, Diff, Entry, Mark, Selection};
+use desired::{BucketMaps, Change, Diff, Dropped, Entry, Mark, Selection};
 use mcbp::VbId;
 use proptest::collection::vec;
 use proptest::option;
@@ -82,6 +82,12 @@ fn disjoint<'a>(sets: impl Iterator<Item = &'a VbSet>) {
     }
 }
 
+/// What was dropped is read back as it was written.
+fn said(dropped: &[Dropped]) {
+    let text = serde_json::to_string(dropped).unwrap();
+    assert_eq!(serde_json::from_str::<Vec<Dropped>>(&text).unwrap(), dropped, "{text}");
+}
+
 fn check(maps: &BucketMaps) {
     let (overlay, in_force, wanted) = (maps.overlay(), maps.in_force(), maps.wanted());
     disjoint(overlay.assigned.iter().map(|it| &it.vbuckets));
@@ -117,7 +123,7 @@ proptest! {
                 },
                 Step::Follow(entry, known) => {
                     let known = known.into_iter().map(|at| PRODUCERS[at].to_owned()).collect();
-                    maps.follow(entry.clone(), &known);
+                    said(&maps.follow(entry.clone(), &known));
                     prop_assert_eq!(maps.source(), &entry);
                     for assigned in &maps.overlay().assigned {
                         prop_assert!(assigned.from.as_ref().is_none_or(|it| known.contains(it)));
@@ -131,7 +137,7 @@ proptest! {
                     prop_assert!(vbs.iter().all(|vb| wanted.source(vb).is_none()));
                 }
                 Step::Discard => {
-                    maps.discard();
+                    said(&maps.discard());
                     prop_assert_eq!(&maps.wanted(), &maps.source().replicate);
                 }
             }

@@ -248,6 +248,10 @@ fn source_overlay_and_takeovers_by_the_table() {
 fn a_refused_change_changes_nothing() {
     let mut maps = BucketMaps::new(entry("1: alpha=0-9 gamma=10"));
     let before = maps.clone();
+    for asked in ["pause delta", "pause gamma 0-9", "resume delta"] {
+        let refused = maps.change(&change(asked), &mark(1)).unwrap_err();
+        assert!(matches!(refused, Refusal::NothingMeant(_)), "{asked}: {refused}");
+    }
     let refused = maps.change(&change("remove alpha=9-10"), &mark(1)).unwrap_err();
     let actual = Some("gamma".to_owned());
     let of = |vb, actual| Refusal::NotFrom { vb: VbId(vb), producer: "alpha".to_owned(), actual };
@@ -291,7 +295,7 @@ fn discard_and_removal_say_what_is_lost_and_keep_what_is_active_here() {
     for asked in ["add gamma=3", "connections 3", "pause - 0-1"] {
         maps.change(&change(asked), &mark(1)).unwrap();
     }
-    assert_eq!(maps.clone().into_dropped().len(), 3);
+    assert_eq!(maps.clone().into_dropped().len(), 4, "takeovers are said too");
     assert_eq!(maps.discard().len(), 3);
     assert_eq!(text(&maps.in_force()), "1: alpha=0-6,8-9");
     assert!(maps.discard().is_empty());

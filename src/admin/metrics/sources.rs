@@ -16,6 +16,8 @@ pub(super) struct Reading {
     loaded_at: f64,
     /// Reloads that went well, and those that did not.
     reloads: [u64; 2],
+    /// Whether what is in force is on disk.
+    is_saved: bool,
     /// Whether changes of the source arrive.
     is_connected: bool,
     /// Of each bucket: its drift, its paused vBuckets, and whether its newest map is refused.
@@ -34,6 +36,7 @@ impl Reading {
             is_ok: sources.last_reload().is_none_or(|last| last.error.is_none()),
             loaded_at: since.as_secs_f64(),
             reloads: sources.reloads(),
+            is_saved: sources.state_error().is_none(),
             is_connected: is_file
                 || matches!(origin.connection, Some(Connection::Connected { .. })),
             buckets: buckets
@@ -47,7 +50,7 @@ impl Reading {
 
 impl Snapshot {
     pub(super) fn sources(&self, out: &mut Out<'_>) -> fmt::Result {
-        let Reading { is_ok, loaded_at, reloads: [good, bad], is_connected, buckets } =
+        let Reading { is_ok, loaded_at, reloads: [good, bad], is_saved, is_connected, buckets } =
             &self.sources;
         let help = "1 unless the last reload of the configuration failed";
         out.gauge("dcp_proxy_config_last_reload_successful", help, [([], u64::from(*is_ok))])?;
@@ -60,6 +63,8 @@ impl Snapshot {
         let reloads = [("ok", *good), ("failed", *bad)];
         let reloads = reloads.map(|(result, count)| ([("result", result)], count));
         out.counter("dcp_proxy_config_reloads", "Reloads of the configuration", reloads)?;
+        let help = "0 while what is in force could not be written to [state] directory";
+        out.gauge("dcp_proxy_state_written", help, [([], u64::from(*is_saved))])?;
         let help = "1 while changes of the source of the desired maps arrive";
         let connected = [([], u64::from(*is_connected))];
         out.gauge("dcp_proxy_desired_source_connected", help, connected)?;

@@ -88,6 +88,9 @@ pub(in crate::client) struct Preview {
     pub(in crate::client) closes: BTreeMap<String, VbSet>,
     #[serde(default)]
     pub(in crate::client) stays: BTreeMap<String, VbSet>,
+    /// Those of the others that are paused, and so not open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(in crate::client) paused: Option<VbSet>,
 }
 
 /// A set that may be missing, null or an empty text.
@@ -201,7 +204,7 @@ fn assign(entry: &mut Entry, vbs: &VbSet, from: Option<&str>) {
 impl Preview {
     pub(in crate::client) fn between(before: &Desired, after: &Desired) -> Self {
         let desired::Diff { opens, closes, stays } = desired::Diff::between(before, after);
-        Self { opens, closes, stays }
+        Self { opens, closes, stays, paused: None }
     }
 
     /// How many streams would close.
