@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::mask::mask;
 use crate::problem::{Place, Problem, Problems};
+use crate::schema::Setting;
 
 /// A place in a [`Source`], in bytes; `0..0` stands for the file as a whole.
 pub type Span = Range<usize>;
@@ -95,11 +96,11 @@ impl Source {
         }
     }
 
-    /// The problems of this source in the order of its lines; `secrets` are keys whose values must
-    /// not be shown.
+    /// The problems of this source in the order of its lines. Of the file only the values of
+    /// `settings` that are no secrets can be shown.
     #[must_use]
-    pub fn problems(&self, mut list: Vec<Problem>, secrets: &[&str]) -> Problems {
+    pub fn problems(&self, mut list: Vec<Problem>, settings: &[Setting]) -> Problems {
         list.sort_by(|a, b| a.place.cmp(&b.place));
-        Problems { path: self.path.clone(), list, shown: mask(self.file(), secrets) }
+        Problems { path: self.path.clone(), list, shown: mask(self.file(), settings) }
     }
 }

@@ -191,7 +191,8 @@ impl Walk<'_, '_> {
                     good += 1;
                     continue;
                 }
-                Some((_, allowed)) => (value.span(), wrong_type(value.get_ref(), allowed)),
+                // What is found may be a secret.
+                Some((_, allowed)) => (value.span(), format!("wrong type: give {allowed}")),
                 None => {
                     let near = mean(nearest(name.get_ref(), names.iter().copied()));
                     (name.span(), format!("unknown key: give {}{near}", one_of(&names)))

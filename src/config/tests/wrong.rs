@@ -145,3 +145,37 @@ fn embedded_nodes_must_fit_what_is_replicated() {
         ],
     ));
 }
+
+#[test]
+fn a_mistake_in_the_line_of_a_secret_does_not_show_it() {
+    let password = "password = \"secret\"";
+    let lines = [
+        (password, "pasword = \"SECRET\""),
+        (password, "Password = \"SECRET\""),
+        (password, "pass_word = 'SECRET' # SECRET"),
+        (password, "password: \"SECRET\""),
+        (password, "password \"SECRET\""),
+        (password, "password = { value = \"SECRET\" }"),
+        (password, "[node.password]\nvalue = \"SECRET\""),
+        (password, "password = \"SEC\"SECRET\""),
+        (password, "password = [\n\"SECRET\"]"),
+        (password, "password = [\n\"SECRET\""),
+        (password, "password = { env = [\"SECRET\"] }"),
+        (password, "password = \"\"\"\nSECRET\n"),
+        (password, "password =\n\"SECRET\""),
+        (password, "password =\nSECRET=="),
+        (password, "password = SECRET"),
+        ("[admin]", "[admin]\ntokken = \"SECRET\""),
+        ("[admin]", "[desired]\netcd.pasword = \"SECRET\"\n[admin]"),
+        ("[admin]", "[desired]\netcd = { endpoints = [], pasword = \"SECRET\" }\n[admin]"),
+    ];
+    for (from, to) in lines {
+        let text = GOOD.trim_start().replacen(from, to, 1);
+        assert!(text.contains("SECRET"));
+        let problems = parse(Path::new("proxy.toml"), &text, &environment).unwrap_err();
+        for said in [problems.to_string(), problems.rendered()] {
+            assert!(!said.contains("SECRET"), "{to}:\n{said}");
+        }
+        assert!(problems.rendered().contains(" | "), "{to}: no line is shown");
+    }
+}
