@@ -162,7 +162,7 @@ fn is_harmless(kind: &Kind, value: &DeValue<'_>) -> bool {
             DeValue::Array(items) => items.iter().all(|item| is_harmless(kind, item.get_ref())),
             value => !value.is_str(),
         },
-        (Kind::Map, DeValue::Table(table)) => {
+        (Kind::Map { .. }, DeValue::Table(table)) => {
             table.iter().all(|(_, value)| is_plain(value.get_ref()))
         }
         (_, value) => is_plain(value),

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use crate::known::SEPARATOR;
 use crate::mask::mask;
 use crate::problem::{Place, Problem, Problems};
 use crate::schema::Setting;
@@ -25,7 +26,7 @@ impl Source {
     #[must_use]
     pub fn new(path: &Path, text: &str, variables: &[(String, String)]) -> Self {
         let mut sorted: Vec<_> = variables.iter().collect();
-        sorted.sort();
+        sorted.sort_by_cached_key(|(name, value)| (parts(name), name, value));
         let mut all = text.to_owned();
         let mut placed = Vec::with_capacity(sorted.len());
         for (name, value) in sorted {
@@ -48,7 +49,7 @@ impl Source {
         self.text.get(..self.file_bytes).unwrap_or_default()
     }
 
-    /// The variables, sorted by name, with the place of each value.
+    /// The variables, sorted by the parts of their names, with the place of each value.
     pub(crate) fn variables(&self) -> &[(String, Span)] {
         &self.variables
     }
@@ -103,4 +104,11 @@ impl Source {
         list.sort_by(|a, b| a.place.cmp(&b.place));
         Problems { path: self.path.clone(), list, shown: mask(self.file(), settings) }
     }
+}
+
+/// The parts of a variable's name as they are sorted: numbers by their value, so that 10 comes
+/// after 9, and before all names.
+fn parts(name: &str) -> Vec<(u64, &str)> {
+    let part = |text| str::parse(text).map_or((u64::MAX, text), |number| (number, ""));
+    name.split(SEPARATOR).map(part).collect()
 }

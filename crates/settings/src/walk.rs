@@ -138,7 +138,7 @@ impl Walk<'_, '_> {
                 let wrong = items.iter().find(|item| !item.get_ref().is_str());
                 wrong.map(|item| wrong_type(item.get_ref(), &setting.may_be()))
             }
-            (Kind::Map, DeValue::Table(table)) => {
+            (Kind::Map { .. }, DeValue::Table(table)) => {
                 self.map(table, key);
                 None
             }
