@@ -33,6 +33,7 @@ impl<'a> Document<'a> {
     ) -> Result<Self, Problems> {
         let (mut table, errors) = DeTable::parse_recoverable(source.file());
         let mut findings = Findings::new(source);
+        findings.tell_apart(table.get_ref());
         overrides::apply(&mut findings, prefix, settings, table.get_mut());
         let mut walk = Walk { findings: &mut findings, root: settings, whole: errors.is_empty() };
         walk.table(settings, table.get_mut(), &(0..0), "");

@@ -116,6 +116,15 @@ fn a_secret_is_never_shown() {
 }
 
 #[test]
+fn mistakes_in_two_sections_of_one_name_are_both_reported() {
+    let text = "[[server]]\nname = \"a\"\nport = 0\n[[server]]\nname = \"a\"\n\
+                prot = 1\n[[server]]\nname = \"a\"\nport = \"x\"\n";
+    let said = refused(text, &[]).to_string();
+    let places: Vec<_> = said.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(places, ["a.toml:3:8", "a.toml:6:1", "a.toml:9:8"], "{said}");
+}
+
+#[test]
 fn changes_are_found_by_setting_and_section() {
     let old = entries("title = \"a\"\n[[server]]\nname = \"s\"\n");
     let cases: [(&str, &[&str], &[&str]); 5] = [

@@ -73,7 +73,7 @@ impl Walk<'_, '_> {
                 let mut inner = DeTable::new();
                 let label = format!("{label}{}.", setting.name);
                 for setting in settings.iter().filter(|it| it.fallback == Fallback::Required) {
-                    self.findings.settle(&format!("{label}{}", setting.name));
+                    self.findings.settle(at, &format!("{label}{}", setting.name));
                     self.insert_something(&mut inner, setting, at, &label);
                 }
                 DeValue::Table(inner)
@@ -99,7 +99,7 @@ impl Walk<'_, '_> {
             let (text, near) = unknown(name, settings, self.root);
             self.findings.report(&key.span(), &format!("{label}{}", shown_key(name)), text);
             if let Some(near) = near {
-                self.findings.settle(&format!("{label}{near}"));
+                self.findings.settle(&key.span(), &format!("{label}{near}"));
             }
         }
         remove(table, |name, _| !is_known(name));
@@ -210,7 +210,7 @@ impl Walk<'_, '_> {
             self.findings.report(at, key, text);
         }
         if !is_good {
-            self.findings.settle(key);
+            self.findings.settle(at, key);
         }
         is_good && good == 1
     }
