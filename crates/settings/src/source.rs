@@ -19,6 +19,8 @@ pub struct Source {
     text: String,
     file_bytes: usize,
     variables: Vec<(String, Span)>,
+    /// Where the lines of the file begin.
+    lines: Vec<usize>,
 }
 
 impl Source {
@@ -34,7 +36,9 @@ impl Source {
             placed.push((name.clone(), all.len()..all.len() + value.len()));
             all.push_str(value);
         }
-        Self { path: path.to_owned(), text: all, file_bytes: text.len(), variables: placed }
+        let breaks = text.match_indices('\n').map(|(at, _)| at + 1);
+        let lines = std::iter::once(0).chain(breaks).collect();
+        Self { path: path.to_owned(), text: all, file_bytes: text.len(), lines, variables: placed }
     }
 
     /// The file.
@@ -65,18 +69,14 @@ impl Source {
         if *span == (0..0) {
             return Place::Whole;
         }
-        if let Some((name, _)) = self.variables.iter().find(|(_, value)| value.start == span.start)
-        {
+        let variable = self.variables.binary_search_by_key(&span.start, |(_, value)| value.start);
+        if let Some((name, _)) = variable.ok().and_then(|at| self.variables.get(at)) {
             return Place::Variable(name.clone());
         }
-        let before = self.text.get(..span.start).unwrap_or_default();
-        let begin_of_line = before.rfind('\n').map_or(0, |newline| newline + 1);
-        Place::Line {
-            line: 1 + before.matches('\n').count(),
-            column: 1 + before.get(begin_of_line..).unwrap_or_default().chars().count(),
-            begin: span.start,
-            end: span.end,
-        }
+        let line = self.lines.partition_point(|begin| *begin <= span.start);
+        let begin_of_line = self.lines.get(line.saturating_sub(1)).copied().unwrap_or_default();
+        let before = self.text.get(begin_of_line..span.start).unwrap_or_default();
+        Place::Line { line, column: 1 + before.chars().count(), begin: span.start, end: span.end }
     }
 
     /// A place in words: `line 3`, or the name of the variable.
