@@ -7,8 +7,8 @@ use crate::schema::{Fallback, Kind, Setting};
 
 /// The longest line of a comment.
 const COLUMNS: usize = 98;
-/// What stands for a secret.
-const REDACTED: &str = "\"(redacted)\"";
+/// What stands for a secret; refused as one, so that a copy of an effective file is.
+pub(crate) const REDACTED: &str = "(redacted)";
 
 /// The whole file with every setting, its default and a comment. A setting that need not be given
 /// is commented out, without a space after the `#`.
@@ -92,10 +92,19 @@ fn comment(text: &str) -> String {
     out
 }
 
+/// A path in a comment: a line break in it must not end the comment.
+pub(crate) fn on_one_line(path: &Path) -> String {
+    let escape = |char: char| match char {
+        char if char.is_control() => char.escape_default().to_string(),
+        char => char.to_string(),
+    };
+    path.display().to_string().chars().map(escape).collect()
+}
+
 /// The effective values as a file, with where each comes from, and without secrets.
 #[must_use]
 pub fn effective_file(path: &Path, entries: &[Entry]) -> String {
-    let path = path.display();
+    let path = on_one_line(path);
     let mut out = format!("# The effective configuration of {path}; secrets are redacted.\n");
     let mut above = ("", "");
     for entry in entries {
@@ -106,7 +115,7 @@ pub fn effective_file(path: &Path, entries: &[Entry]) -> String {
         }
         let origin = &entry.origin;
         out += &match &entry.value {
-            Some(_) if entry.is_secret => format!("{} = {REDACTED} # {origin}\n", entry.key),
+            Some(_) if entry.is_secret => format!("{} = \"{REDACTED}\" # {origin}\n", entry.key),
             Some(value) => format!("{} = {value} # {origin}\n", entry.key),
             None => format!("# {}: {origin}\n", entry.key),
         };

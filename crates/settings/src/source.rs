@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::known::SEPARATOR;
 use crate::mask::mask;
+use crate::print::on_one_line;
 use crate::problem::{Place, Problem, Problems};
 use crate::schema::Setting;
 
@@ -18,9 +19,9 @@ pub struct Source {
     /// The file, then the values of the variables, each after a line break.
     text: String,
     file_bytes: usize,
-    variables: Vec<(String, Span)>,
     /// Where the lines of the file begin.
     lines: Vec<usize>,
+    variables: Vec<(String, Span)>,
 }
 
 impl Source {
@@ -92,8 +93,9 @@ impl Source {
     /// A place for a comment: `proxy.toml:3`, or the name of the variable.
     pub(crate) fn origin(&self, span: &Span) -> String {
         match self.place(span) {
-            Place::Line { line, .. } => format!("{}:{line}", self.path.display()),
-            _ => self.words(span),
+            Place::Line { line, .. } => format!("{}:{line}", on_one_line(&self.path)),
+            Place::Whole => on_one_line(&self.path),
+            Place::Variable(_) => self.words(span),
         }
     }
 

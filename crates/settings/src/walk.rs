@@ -14,7 +14,7 @@ use crate::nearest::nearest;
 use crate::problem::Place;
 use crate::schema::{Fallback, Kind, Setting, one_of};
 use crate::source::Span;
-use crate::words::{mean, not_one_of, shown_key, unknown, wrong_type};
+use crate::words::{mean, not_one_of, redacted, shown_key, unknown, wrong_type};
 
 /// Where a secret may be kept, and what is to be given then.
 const PLACES: [(&str, &str); 2] =
@@ -129,7 +129,7 @@ impl Walk<'_, '_> {
             (Kind::Choice { noun, values }, DeValue::String(text)) => {
                 not_one_of(noun, values, text)
             }
-            (Kind::Secret, DeValue::String(_)) => None,
+            (Kind::Secret, DeValue::String(text)) => redacted(text, setting),
             (Kind::Secret, DeValue::Table(table)) => return self.secret(&PLACES, table, &at, key),
             (Kind::SecretFile, DeValue::Table(table)) => {
                 return self.secret(PLACES.get(..1).unwrap_or_default(), table, &at, key);

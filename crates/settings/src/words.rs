@@ -3,6 +3,7 @@
 use toml::de::DeValue;
 
 use crate::nearest::nearest;
+use crate::print::REDACTED;
 use crate::schema::{Kind, Setting, one_of};
 
 /// As much of a wrong value is shown.
@@ -50,6 +51,14 @@ pub(crate) fn not_one_of(noun: &str, values: &[&str], text: &str) -> Option<Stri
 
 pub(crate) fn mean(near: Option<&str>) -> String {
     near.map_or_else(String::new, |near| format!("; did you mean {near}?"))
+/// Refuses what stands for a secret in an effective file.
+pub(crate) fn redacted(text: &str, setting: &Setting) -> Option<String> {
+    (text == REDACTED).then(|| {
+        let may_be = setting.may_be();
+        format!("{REDACTED:?} stands for a secret that is not shown: give the secret, as {may_be}")
+    })
+}
+
 }
 
 pub(crate) fn wrong_type(found: &DeValue<'_>, allowed: &str) -> String {
