@@ -36,7 +36,9 @@ fn section_of(name: &str, root: &[Setting]) -> Option<String> {
             Kind::Tables { settings, .. } => (settings, format!("[[{}]]", section.name)),
             _ => return None,
         };
-        settings.iter().any(|it| it.name == name).then_some(heading)
+        // A key of this name is no section.
+        let mut keys = settings.iter().filter(|it| !matches!(it.kind, Kind::Tables { .. }));
+        keys.any(|it| it.name == name).then_some(heading)
     })
 }
 
@@ -49,8 +51,6 @@ pub(crate) fn not_one_of(noun: &str, values: &[&str], text: &str) -> Option<Stri
     Some(format!("{shown} is not a {noun}: give {}{near}", one_of(values)))
 }
 
-pub(crate) fn mean(near: Option<&str>) -> String {
-    near.map_or_else(String::new, |near| format!("; did you mean {near}?"))
 /// Refuses what stands for a secret in an effective file.
 pub(crate) fn redacted(text: &str, setting: &Setting) -> Option<String> {
     (text == REDACTED).then(|| {
@@ -59,6 +59,8 @@ pub(crate) fn redacted(text: &str, setting: &Setting) -> Option<String> {
     })
 }
 
+pub(crate) fn mean(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |near| format!("; did you mean {near}?"))
 }
 
 pub(crate) fn wrong_type(found: &DeValue<'_>, allowed: &str) -> String {
