@@ -158,6 +158,45 @@ fn changes_are_found_by_setting_and_section() {
 }
 
 #[test]
+fn problems_are_lines_of_their_own_or_one_in_short() {
+    let problems = refused("a = 1\nb = 2\nc = 3\n", &[]);
+    assert_eq!(problems.lines().count(), 3);
+    let want = "a.toml:1:1: a: unknown key: give one of title, server (and 2 more)";
+    assert_eq!(problems.in_short(), want);
+    let one = refused("a = 1\n", &[]);
+    assert_eq!(one.in_short(), one.to_string());
+}
+
+#[test]
+fn a_line_break_in_the_path_does_not_end_a_comment() {
+    let path = Path::new("a\nb\r\u{1b}.toml");
+    let (source, schema) = (Source::new(path, "title = \"a\"\n", &[]), schema());
+    let entries = Document::read(&source, &schema, "P__").unwrap().entries();
+    let file = effective_file(path, &entries);
+    let want = "# The effective configuration of a\\nb\\r\\u{1b}.toml; secrets are redacted.\n\
+                title = \"a\" # a\\nb\\r\\u{1b}.toml:1\n";
+    assert_eq!(file, want);
+}
+
+#[test]
+fn a_caret_stands_where_the_file_ends() {
+    let problems = refused("title = [\n", &[]);
+    assert!(problems.rendered().contains("a.toml:"), "{}", problems.rendered());
+    assert!(refused("title = \"a\"\r\n\r\nx = 1\r\n", &[]).rendered().contains("3 | x = *"));
+}
+
+#[test]
+fn a_file_of_many_mistakes_is_read_whole() {
+    let text: String = (0..20_000).map(|at| format!("wrong_{at} = 1\n")).collect();
+    let (source, schema) = (source(&text, &[]), schema());
+    let Ok(document) = Document::read(&source, &schema, "P__") else { panic!("it is valid TOML") };
+    let problems = document.into_problems();
+    let last = problems.list.last().unwrap();
+    assert!(matches!(last.place, Place::Line { line: 20_000, column: 1, .. }), "{last:?}");
+    assert!(problems.rendered().ends_with("a.toml: 19900 more problems"));
+}
+
+#[test]
 fn the_default_file_and_the_reference_have_every_setting() {
     insta::assert_snapshot!(format!(
         "{}\n--\n{}\n--\n{}",
