@@ -4,11 +4,10 @@ use std::path::Path;
 
 use crate::entries::Entry;
 use crate::schema::{Fallback, Kind, Setting};
+use crate::words::{REDACTED, on_one_line};
 
 /// The longest line of a comment.
 const COLUMNS: usize = 98;
-/// What stands for a secret; refused as one, so that a copy of an effective file is.
-pub(crate) const REDACTED: &str = "(redacted)";
 
 /// The whole file with every setting, its default and a comment. A setting that need not be given
 /// is commented out, without a space after the `#`.
@@ -90,15 +89,6 @@ fn comment(text: &str) -> String {
         out += &format!("{line}\n");
     }
     out
-}
-
-/// A path in a comment: a line break in it must not end the comment.
-pub(crate) fn on_one_line(path: &Path) -> String {
-    let escape = |char: char| match char {
-        char if char.is_control() => char.escape_default().to_string(),
-        char => char.to_string(),
-    };
-    path.display().to_string().chars().map(escape).collect()
 }
 
 /// The effective values as a file, with where each comes from, and without secrets.

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use crate::known::SEPARATOR;
 use crate::mask::mask;
-use crate::print::on_one_line;
 use crate::problem::{Place, Problem, Problems};
 use crate::schema::Setting;
+use crate::words::on_one_line;
 
 /// A place in a [`Source`], in bytes; `0..0` stands for the file as a whole.
 pub type Span = Range<usize>;

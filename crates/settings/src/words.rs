@@ -1,13 +1,17 @@
-//! What is said about wrong keys and values.
+//! What is said about wrong keys and values, and how a file's own words are shown.
+
+use std::path::Path;
 
 use toml::de::DeValue;
 
 use crate::nearest::nearest;
-use crate::print::REDACTED;
 use crate::schema::{Kind, Setting, one_of};
 
 /// As much of a wrong value is shown.
 const SHOWN_CHARS_MAX: usize = 60;
+
+/// What stands for a secret; refused as one, so that a copy of an effective file is.
+pub(crate) const REDACTED: &str = "(redacted)";
 
 /// What is said about an unknown key, and the known one that is probably meant.
 pub(crate) fn unknown<'s>(
@@ -88,4 +92,13 @@ fn shown(text: &str) -> String {
 pub(crate) fn shown_key(name: &str) -> String {
     let is_plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '-');
     if !name.is_empty() && name.chars().all(is_plain) { name.to_owned() } else { shown(name) }
+}
+
+/// A path in a comment: a line break in it must not end the comment.
+pub(crate) fn on_one_line(path: &Path) -> String {
+    let escape = |char: char| match char {
+        char if char.is_control() => char.escape_default().to_string(),
+        char => char.to_string(),
+    };
+    path.display().to_string().chars().map(escape).collect()
 }

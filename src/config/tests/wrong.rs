@@ -187,7 +187,8 @@ fn a_copy_of_an_effective_file_is_no_configuration() {
     let said = problems.to_string();
     assert_eq!(said.lines().count(), 3, "node, gamma and admin: {said}");
     let want = "copy.toml:7:12: node: password: \"(redacted)\" stands for a secret that is not \
-                shown: give the secret, as a text in quotes, { file = \"...\" } or { env = \"...\" }";
+                shown: give the secret, as a text in quotes, { file = \"...\" } or \
+                { env = \"...\" }";
     assert!(said.starts_with(want), "{said}");
 }
 
@@ -204,8 +205,8 @@ fn what_is_said_names_no_producer_twice_and_no_wrong_section() {
         (
             "connections = 4",
             "node = 5",
-            "proxy.toml:18:1: bucket \"default\": node: unknown key: give one of name, connections, \
-             replicate",
+            "proxy.toml:18:1: bucket \"default\": node: unknown key: give one of name, \
+             connections, replicate",
         ),
     ] {
         assert_eq!(problems(GOOD, from, to), want);
