@@ -14,7 +14,7 @@ use crate::nearest::nearest;
 use crate::problem::Place;
 use crate::schema::{Fallback, Kind, Setting, one_of};
 use crate::source::Span;
-use crate::words::{mean, not_one_of, redacted, shown_key, unknown, wrong_type};
+use crate::words::{mean, no_table, not_one_of, redacted, shown_key, unknown, wrong_type};
 
 /// Where a secret may be kept, and what is to be given then.
 const PLACES: [(&str, &str); 2] =
@@ -161,6 +161,7 @@ impl Walk<'_, '_> {
                 let (from, to) = (range.start(), range.end());
                 Some(format!("{text:?} is not a whole number: give {from} to {to}"))
             }
+            (Kind::Table(_), value) => Some(no_table(value, &setting.may_be())),
             (_, value) => Some(wrong_type(value, &setting.may_be())),
         };
         if let Some(text) = &wrong {
@@ -243,7 +244,7 @@ impl Walk<'_, '_> {
             *value = DeValue::Array(array);
         }
         let DeValue::Array(array) = value else {
-            let text = wrong_type(value, &format!("[[{heading}]], once for each"));
+            let text = no_table(value, &format!("[[{heading}]], once for each"));
             self.findings.report(at, setting.name, text);
             return false;
         };
@@ -261,7 +262,7 @@ impl Walk<'_, '_> {
                     }
                 }
                 other => {
-                    let text = wrong_type(other, &format!("[[{heading}]], once for each"));
+                    let text = no_table(other, &format!("[[{heading}]], once for each"));
                     self.findings.report(&at, &format!("{} {number}", setting.name), text);
                     *other = DeValue::Boolean(false);
                 }

@@ -67,6 +67,20 @@ pub(crate) fn mean(near: Option<&str>) -> String {
     near.map_or_else(String::new, |near| format!("; did you mean {near}?"))
 }
 
+/// What is said where a table is wanted. What is found is not quoted: it may be an address with a
+/// password, or another text with what the table would keep apart.
+pub(crate) fn no_table(found: &DeValue<'_>, allowed: &str) -> String {
+    let found = match found {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) | DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "true or false",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    };
+    format!("wrong type: {found}: give {allowed}")
+}
+
 pub(crate) fn wrong_type(found: &DeValue<'_>, allowed: &str) -> String {
     let found = match found {
         DeValue::String(text) => format!("the text {}", shown(text)),

@@ -167,6 +167,8 @@ fn a_mistake_in_the_line_of_a_secret_does_not_show_it() {
         (password, "password = SECRET"),
         ("[admin]", "[admin]\ntokken = \"SECRET\""),
         ("[admin]", "[desired]\netcd.pasword = \"SECRET\"\n[admin]"),
+        ("[admin]", "[desired]\netcd = 'http://u:SECRET@127.0.0.1:2379'\n[admin]"),
+        ("[[producer]]", "[embedded]\nnode = ['SECRET']\n[[producer]]"),
         ("[admin]", "[desired]\netcd = { endpoints = [], pasword = \"SECRET\" }\n[admin]"),
     ];
     for (from, to) in lines {
