@@ -124,7 +124,9 @@ fn configured(
 /// Says what is wrong with the configuration.
 fn refused(cli: &Cli, problems: &Problems) -> ExitCode {
     match cli.log_format {
-        Some(Format::Json) => logger::fatal(env!("CARGO_CRATE_NAME"), problems),
+        Some(Format::Json) => {
+            problems.lines().for_each(|line| logger::fatal(env!("CARGO_CRATE_NAME"), line));
+        }
         _ => logger::say(Stream::Error, &problems.rendered()),
     }
     ExitCode::from(WRONG)

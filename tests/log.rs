@@ -134,6 +134,29 @@ async fn no_program_ends_without_a_word() {
 }
 
 #[tokio::test]
+async fn each_problem_of_a_configuration_is_a_json_line_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let wrong: String = (0..90).map(|at| format!("wrong_{at:060} = 1\n")).collect();
+    let mut sidecar =
+        run(folder.path(), &Config::text(wrong.clone()), &["--log-format", "json", "check"]);
+    std::fs::write(folder.path().join("node.toml"), &wrong).unwrap();
+    let file = folder.path().join("node.toml").display().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kvnode"));
+    let options = ["--log-format", "json", "--config", &file];
+    let mut node = Process::start("a", folder.path(), command.args(options));
+    for process in [&mut sidecar, &mut node] {
+        assert_eq!(process.exit_code().await, 2);
+        let last = format!("wrong_{:060}: unknown key", 89);
+        process.logs(&[&last]).await;
+        let log = process.log();
+        let lines: Vec<serde_json::Value> =
+            log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let wrong = lines.iter().filter(|line| line["msg"].as_str().unwrap().contains("wrong_"));
+        assert_eq!(wrong.count(), 90, "{log}");
+    }
+}
+
+#[tokio::test]
 async fn every_line_of_both_programs_is_logfmt_or_json() {
     for format in ["logfmt", "json"] {
         let folder = tempfile::tempdir().unwrap();

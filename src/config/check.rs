@@ -258,6 +258,8 @@ impl Checker<'_, '_> {
         let token = admin.token.as_ref().map(|token| self.secret("admin: token", token));
         if let (Some(address), Some(written), None) = (listen, &admin.listen, &token)
             && !address.ip().is_loopback()
+            // One that is there and wrong is reported.
+            && !self.findings.has(&written.span(), "admin: token")
         {
             let text = format!("{address} can be reached from other machines: give a token too");
             self.report(written.span(), "admin: listen", text);

@@ -1,6 +1,6 @@
 //! The rules across sections: buckets against producers and embedded nodes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use replica::plan::{Connections, Desired, VBUCKETS_MAX, VbSet};
 use toml::Spanned;
@@ -97,7 +97,8 @@ impl Checker<'_, '_> {
 
     fn unknown_producer(&mut self, key: &str, producer: &Spanned<String>, file: &file::File) {
         let names = file.producer.iter().map(|known| known.name.as_ref().as_str());
-        let names: Vec<&str> = names.collect();
+        let mut seen = BTreeSet::new();
+        let names: Vec<&str> = names.filter(|name| seen.insert(*name)).collect();
         // One whose name is missing may be the one that is meant.
         if names.iter().any(|name| name.starts_with('#')) {
             return;

@@ -91,8 +91,7 @@ fn with_process<T>(
     path: &Path,
     check: impl FnOnce(Given<'_>) -> Result<T, Problems>,
 ) -> Result<T, Problems> {
-    let text = std::fs::read_to_string(path);
-    let text = text.map_err(|error| Problems::unreadable(path, &error, REMEDY))?;
+    let text = ::settings::read(path, REMEDY)?;
     let environment: Environment<'_> = &|name| std::env::var(name).ok();
     let overrides = ::settings::variables(VARIABLES);
     check(Given { path, text: &text, environment, overrides: &overrides })

@@ -148,7 +148,7 @@ fn bucket() -> Setting {
         .default_number(1_u64),
         Setting::new(
             "replicate",
-            Kind::Map,
+            Kind::Map { label: "producer" },
             "The vBuckets from each producer, such as \"0-511,600\".",
         )
         .unset("nothing is replicated")

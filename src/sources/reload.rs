@@ -72,6 +72,16 @@ pub enum ReloadError {
     Panicked(#[from] tokio::task::JoinError),
 }
 
+impl ReloadError {
+    /// What fits into one line of a log; the whole of it is in the status.
+    fn in_short(&self) -> String {
+        match self {
+            Self::Invalid(problems) => problems.in_short(),
+            error => error.to_string(),
+        }
+    }
+}
+
 /// Who asks for a reload when the file has changed.
 const FILE: &str = "file";
 
@@ -113,7 +123,7 @@ impl Sources {
                 (None, done.restart_needed.clone())
             }
             Err(error) => {
-                let problem = value(error).to_string();
+                let problem = value(error.in_short()).to_string();
                 log::error!(
                     "configuration not reloaded, the old one stays by={by} file={file} \
                      problem={problem}"

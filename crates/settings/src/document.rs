@@ -8,7 +8,7 @@ use crate::entries::{Entry, entries};
 use crate::findings::Findings;
 use crate::overrides;
 use crate::problem::{Place, Problems};
-use crate::schema::{Kind, Setting};
+use crate::schema::Setting;
 use crate::source::{Source, Span};
 use crate::walk::Walk;
 
@@ -33,6 +33,7 @@ impl<'a> Document<'a> {
     ) -> Result<Self, Problems> {
         let (mut table, errors) = DeTable::parse_recoverable(source.file());
         let mut findings = Findings::new(source);
+        findings.tell_apart(table.get_ref());
         overrides::apply(&mut findings, prefix, settings, table.get_mut());
         let mut walk = Walk { findings: &mut findings, root: settings, whole: errors.is_empty() };
         walk.table(settings, table.get_mut(), &(0..0), "");
@@ -56,7 +57,7 @@ impl<'a> Document<'a> {
             syntax.report(&at(error), "", text);
         }
         list.extend(syntax.into_parts().0);
-        source.problems(list, &secrets(settings))
+        source.problems(list, settings)
     }
 
     /// The values as they are written, where `T` has a field for every setting.
@@ -81,7 +82,7 @@ impl<'a> Document<'a> {
     pub fn into_problems(self) -> Problems {
         let source = self.findings.source();
         let (list, _) = self.findings.into_parts();
-        source.problems(list, &secrets(self.settings))
+        source.problems(list, self.settings)
     }
 }
 
@@ -105,21 +106,6 @@ const fn line(place: &Place) -> Option<usize> {
         Place::Line { line, .. } => Some(*line),
         Place::Whole | Place::Variable(_) => None,
     }
-}
-
-/// The names of all keys that hold secrets.
-fn secrets(settings: &[Setting]) -> Vec<&'static str> {
-    let mut names = Vec::new();
-    for setting in settings {
-        match &setting.kind {
-            Kind::Secret | Kind::SecretFile => names.push(setting.name),
-            Kind::Table(inner) | Kind::Tables { settings: inner, .. } => {
-                names.extend(secrets(inner));
-            }
-            _ => {}
-        }
-    }
-    names
 }
 
 /// What is said about a key that is there twice.

@@ -117,7 +117,7 @@ impl Collect<'_> {
                 let section = Section { before: format!("{key}."), setting, ..section.clone() };
                 self.settings(inner.iter(), Some(table), &section);
             }
-            (Kind::Map, Some(DeValue::Table(table))) if !table.is_empty() => {
+            (Kind::Map { .. }, Some(DeValue::Table(table))) if !table.is_empty() => {
                 for (name, value) in table.iter() {
                     let key = format!("{key}.{}", toml_key(name.get_ref()));
                     self.push(setting, section, key, Some(value));

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 
 use toml::Spanned;
+use toml::de::{DeTable, DeValue};
 
-use crate::problem::Problem;
+use crate::problem::{Place, Problem};
 use crate::source::{Source, Span};
 
 /// What is found about a source.
@@ -14,28 +15,76 @@ pub struct Findings<'a> {
     source: &'a Source,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
-    /// The keys with a problem: one is enough for each.
-    reported: BTreeSet<String>,
+    /// The keys with a problem, and the section of each: one is enough for each of them.
+    reported: BTreeSet<(String, Option<usize>)>,
+    /// Where the tables of arrays begin, as two of them may have the same name.
+    sections: BTreeSet<usize>,
 }
 
 impl<'a> Findings<'a> {
     /// Nothing yet.
     #[must_use]
     pub const fn new(source: &'a Source) -> Self {
-        Self { source, problems: Vec::new(), warnings: Vec::new(), reported: BTreeSet::new() }
+        Self {
+            source,
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            reported: BTreeSet::new(),
+            sections: BTreeSet::new(),
+        }
+    }
+
+    /// Tells sections of the same name apart from now on.
+    pub(crate) fn tell_apart(&mut self, table: &DeTable<'_>) {
+        for (_, value) in table.iter() {
+            match value.get_ref() {
+                DeValue::Table(inner) => self.tell_apart(inner),
+                DeValue::Array(items) => {
+                    for item in items.iter() {
+                        if let DeValue::Table(inner) = item.get_ref() {
+                            self.sections.insert(item.span().start);
+                            self.tell_apart(inner);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Records a problem of `key` at `at`; `0..0` stands for the file as a whole. A second problem
-    /// of the same key would follow from the first, and is left out.
+    /// of the same key in the same section would follow from the first, and is left out.
     pub fn report(&mut self, at: &Span, key: &str, text: impl Into<String>) {
-        if key.is_empty() || self.reported.insert(key.to_owned()) {
+        if key.is_empty() || !self.has(at, key) {
+            self.settle(at, key);
             self.problems.push(self.problem(at, key, text.into()));
         }
     }
 
-    /// Leaves out problems of `key` from now on, because they would follow from one of another key.
-    pub fn settle(&mut self, key: &str) {
-        self.reported.insert(key.to_owned());
+    /// Leaves out problems of `key` in the section of `at` from now on, because they would follow
+    /// from one of another key.
+    pub fn settle(&mut self, at: &Span, key: &str) {
+        self.reported.insert((key.to_owned(), self.section(at)));
+    }
+
+    /// Whether there is a problem of `key` in the section of `at`.
+    #[must_use]
+    pub fn has(&self, at: &Span, key: &str) -> bool {
+        let any = (key.to_owned(), None);
+        match self.section(at) {
+            None => self.reported.range(any..).next().is_some_and(|(other, _)| other == key),
+            section => {
+                self.reported.contains(&any) || self.reported.contains(&(key.to_owned(), section))
+            }
+        }
+    }
+
+    /// The section of a place, by where it begins; `None` for a place outside the file, which may
+    /// be in any.
+    fn section(&self, at: &Span) -> Option<usize> {
+        let is_in_file = matches!(self.source.place(at), Place::Line { .. });
+        is_in_file
+            .then(|| self.sections.range(..=at.start).next_back().map_or(0, |begin| 1 + begin))
     }
 
     /// Records what is allowed at `at`, and probably not meant.

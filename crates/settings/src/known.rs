@@ -1,5 +1,7 @@
 //! The environment variables that there are, and those that name a setting.
 
+use std::collections::BTreeMap;
+
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -37,11 +39,27 @@ pub(crate) fn unknown(
     }
 }
 
-/// The names of the tables in all arrays of tables.
-pub(crate) fn names(settings: &[Setting], table: &DeTable<'_>) -> Vec<String> {
-    let arrays = settings.iter().filter(|it| matches!(it.kind, Kind::Tables { .. }));
-    let elements = arrays.filter_map(|it| table.get(it.name)?.get_ref().as_array());
-    elements.flat_map(|array| array.iter().filter_map(name_of)).map(str::to_owned).collect()
+/// The names of the tables in every array of tables, by the label of the array. One without a name
+/// has an empty one, so that a name's place is its table's.
+pub(crate) fn names<'s>(
+    settings: &'s [Setting],
+    table: &DeTable<'_>,
+) -> BTreeMap<&'s str, Vec<String>> {
+    let mut all = BTreeMap::new();
+    for setting in settings {
+        let value = table.get(setting.name).map(Spanned::get_ref);
+        match (&setting.kind, value) {
+            (Kind::Tables { label, .. }, Some(DeValue::Array(array))) => {
+                let name = |element| name_of(element).unwrap_or_default().to_owned();
+                all.insert(*label, array.iter().map(name).collect());
+            }
+            (Kind::Table(inner), Some(DeValue::Table(table))) => {
+                all.append(&mut names(inner, table))
+            }
+            _ => {}
+        }
+    }
+    all
 }
 
 /// The name of a table in an array.
@@ -72,7 +90,7 @@ fn known(settings: &[Setting], table: Option<&DeTable<'_>>) -> Vec<String> {
                     }
                 }
             }
-            Kind::Map => {}
+            Kind::Map { .. } => {}
             _ => all.push(own),
         }
     }

@@ -7,6 +7,7 @@
 //! - `schema`: what a setting is; `nearest`: the known name that a wrong one resembles
 //! - `mask`: hides secrets in what is shown of a file; `problem`: problems and where they are
 //! - `render`: source snippets with a caret; `source`: the file and the variables as one text
+//! - `read`: the content of a file, of a sane kind and size
 //! - `findings`: collects problems; `known`: the environment variables of settings
 //! - `overrides`: the file with these variables
 //! - `walk`: the check; `words`: what it says
@@ -22,6 +23,7 @@ mod nearest;
 mod overrides;
 mod print;
 mod problem;
+mod read;
 mod reference;
 mod render;
 mod schema;
@@ -38,6 +40,7 @@ pub use known::variables;
 pub use nearest::nearest;
 pub use print::{default_file, effective_file};
 pub use problem::{Place, Problem, Problems};
+pub use read::read;
 pub use reference::reference;
 pub use schema::{Fallback, Kind, Reload, Setting, variable_of};
 pub use source::{Source, Span};

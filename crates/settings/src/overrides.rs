@@ -5,6 +5,7 @@
 //! number from 0; the number after the last adds one.
 
 use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
 
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
@@ -18,18 +19,21 @@ use crate::source::{Source, Span};
 /// Why a variable sets nothing.
 enum Wrong {
     Unknown,
-    /// Another variable sets the same; found when the value is set.
-    Twice(String),
+    /// It is found only when the value is set.
+    Late(String),
     Text(String),
 }
 
 /// One variable.
-struct Override<'a> {
+struct Override<'n, 'a> {
     source: &'a Source,
     value: &'a str,
     span: Span,
-    /// The names that tables of arrays have, for keys that name them.
-    names: Vec<String>,
+    /// The names in the file, by the label of an array: a variable names a table as the file does,
+    /// whatever another variable makes of its name.
+    names: &'n BTreeMap<&'n str, Vec<String>>,
+    /// As `names`, with what variables have made of them; for keys that name a table.
+    in_force: &'n BTreeMap<&'n str, Vec<String>>,
     /// Whether keys of maps are set; after all others, which may give tables their names.
     maps: bool,
 }
@@ -42,16 +46,17 @@ pub(crate) fn apply<'a>(
     table: &mut DeTable<'a>,
 ) {
     let source = findings.source();
+    let names = &names(settings, table);
     for maps in [false, true] {
+        let in_force = &self::names(settings, table);
         for (name, span) in source.variables() {
             let value = source.at(span);
-            let one =
-                Override { source, value, span: span.clone(), names: names(settings, table), maps };
+            let one = Override { source, value, span: span.clone(), names, in_force, maps };
             let rest = name.strip_prefix(prefix).unwrap_or(name);
             let text = match one.put(rest, settings, table) {
                 _ if maps && value.contains('\u{fffd}') => "its value is no UTF-8".to_owned(),
                 Ok(()) => continue,
-                Err(Wrong::Twice(text)) => text,
+                Err(Wrong::Late(text)) => text,
                 Err(_) if maps => continue,
                 Err(Wrong::Text(text)) => text,
                 Err(Wrong::Unknown) => unknown(prefix, rest, settings, table),
@@ -61,7 +66,7 @@ pub(crate) fn apply<'a>(
     }
 }
 
-impl<'a> Override<'a> {
+impl<'a> Override<'_, 'a> {
     fn put(
         &self,
         rest: &'a str,
@@ -83,17 +88,11 @@ impl<'a> Override<'a> {
                 Some(array) => self.put_in_element(tail, label, settings, array),
                 None => Ok(()),
             },
-            (Kind::Map, Some(tail)) => {
-                if let (true, Some(table)) = (self.maps, self.table_in(table, name)) {
-                    let own = table.keys().map(|key| key.get_ref().to_string());
-                    let mut known = own.chain(self.names.iter().cloned());
-                    let key = known.find(|it| variable_of(it) == tail);
-                    let key = key.unwrap_or_else(|| tail.to_lowercase());
-                    return self.insert(table, key, self.text());
-                }
-                Ok(())
-            }
-            (Kind::Table(_) | Kind::Tables { .. } | Kind::Map, None) => Err(names_a_table()),
+            (Kind::Map { label }, Some(tail)) => match self.table_in(table, name) {
+                Some(table) if self.maps => self.put_in_map(tail, label, table),
+                _ => Ok(()),
+            },
+            (Kind::Table(_) | Kind::Tables { .. } | Kind::Map { .. }, None) => Err(names_a_table()),
             _ if self.maps => Ok(()),
             (Kind::Number(_), None) => {
                 let number = DeValue::parse(self.value).map(Spanned::into_inner);
@@ -118,6 +117,20 @@ impl<'a> Override<'a> {
         }
     }
 
+    /// Puts the value at the key that is the name of the table of this label.
+    fn put_in_map(&self, name: &str, label: &str, table: &mut DeTable<'a>) -> Result<(), Wrong> {
+        let own = table.keys().map(|key| key.get_ref().to_string());
+        let known = own.chain(self.in_force.get(label).into_iter().flatten().cloned());
+        let fitting: BTreeSet<String> = known.filter(|it| variable_of(it) == name).collect();
+        if fitting.len() > 1 {
+            let names = Vec::from_iter(fitting).join(", ");
+            let text = format!("names more than one {label}, {names}: set it in the file instead");
+            return Err(Wrong::Late(text));
+        }
+        let key = fitting.into_iter().next().unwrap_or_else(|| name.to_lowercase());
+        self.insert(table, key, self.text())
+    }
+
     /// Puts the value into the table of an array that `rest` begins with.
     fn put_in_element(
         &self,
@@ -126,8 +139,10 @@ impl<'a> Override<'a> {
         settings: &[Setting],
         array: &mut DeArray<'a>,
     ) -> Result<(), Wrong> {
-        let in_variables = |element| name_of(element).map(variable_of).unwrap_or_default();
-        let known: Vec<String> = array.iter().map(in_variables).collect();
+        let in_file =
+            self.names.get(label).map_or(&[][..], Vec::as_slice).iter().map(String::as_str);
+        let added = array.iter().skip(in_file.len()).map(|it| name_of(it).unwrap_or_default());
+        let known: Vec<String> = in_file.chain(added).map(variable_of).collect();
         let tail_of = |name: &String| rest.strip_prefix(name)?.strip_prefix(SEPARATOR);
         let fitting = known.iter().enumerate().filter(|(_, it)| !it.is_empty());
         let fitting = fitting.filter_map(|(at, it)| Some((it, at, tail_of(it)?)));
@@ -196,7 +211,7 @@ impl<'a> Override<'a> {
         table.insert(self.spanned(Cow::Owned(key)), self.spanned(value));
         match old {
             Some(Place::Variable(other)) => {
-                Err(Wrong::Twice(format!("sets what {other} sets too: remove one of them")))
+                Err(Wrong::Late(format!("sets what {other} sets too: remove one of them")))
             }
             _ => Ok(()),
         }
@@ -216,9 +231,10 @@ fn names_a_table() -> Wrong {
 }
 
 fn none_of(label: &str, head: &str, known: &[String]) -> Wrong {
-    let names = match known {
-        [] => "there is none in the file".to_owned(),
-        known => format!("give one of {}", known.join(", ")),
+    let names: BTreeSet<_> = known.iter().map(String::as_str).filter(|it| !it.is_empty()).collect();
+    let names = match Vec::from_iter(names).join(", ") {
+        names if names.is_empty() => "there is none with a name".to_owned(),
+        names => format!("give one of {names}"),
     };
     let next = known.len();
     Wrong::Text(format!("there is no {label} {head}: {names}, or {next} to add one"))

@@ -4,11 +4,10 @@ use std::path::Path;
 
 use crate::entries::Entry;
 use crate::schema::{Fallback, Kind, Setting};
+use crate::words::{REDACTED, on_one_line};
 
 /// The longest line of a comment.
 const COLUMNS: usize = 98;
-/// What stands for a secret.
-const REDACTED: &str = "\"(redacted)\"";
 
 /// The whole file with every setting, its default and a comment. A setting that need not be given
 /// is commented out, without a space after the `#`.
@@ -95,7 +94,7 @@ fn comment(text: &str) -> String {
 /// The effective values as a file, with where each comes from, and without secrets.
 #[must_use]
 pub fn effective_file(path: &Path, entries: &[Entry]) -> String {
-    let path = path.display();
+    let path = on_one_line(path);
     let mut out = format!("# The effective configuration of {path}; secrets are redacted.\n");
     let mut above = ("", "");
     for entry in entries {
@@ -106,7 +105,7 @@ pub fn effective_file(path: &Path, entries: &[Entry]) -> String {
         }
         let origin = &entry.origin;
         out += &match &entry.value {
-            Some(_) if entry.is_secret => format!("{} = {REDACTED} # {origin}\n", entry.key),
+            Some(_) if entry.is_secret => format!("{} = \"{REDACTED}\" # {origin}\n", entry.key),
             Some(value) => format!("{} = {value} # {origin}\n", entry.key),
             None => format!("# {}: {origin}\n", entry.key),
         };

@@ -77,6 +77,22 @@ impl Problems {
         Self { path: PathBuf::new(), list, shown: String::new() }
     }
 
+    /// A line for each problem, and one for how many more there are.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let shown = self.list.iter().take(SHOWN_MAX);
+        shown.map(|problem| problem.within(&self.path)).chain(self.more())
+    }
+
+    /// The first problem and how many more there are, for one line of a log.
+    #[must_use]
+    pub fn in_short(&self) -> String {
+        let first = self.list.first().map(|problem| problem.within(&self.path)).unwrap_or_default();
+        match self.list.len() {
+            0 | 1 => first,
+            all => format!("{first} (and {} more)", all - 1),
+        }
+    }
+
     pub(crate) fn more(&self) -> Option<String> {
         let more = self.list.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0)?;
         Some(format!("{}: {more} more problems", self.path.display()))
@@ -85,9 +101,7 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.list.iter().take(SHOWN_MAX);
-        let lines = shown.map(|problem| problem.within(&self.path)).chain(self.more());
-        for (at, line) in lines.enumerate() {
+        for (at, line) in self.lines().enumerate() {
             let newline = if at == 0 { "" } else { "\n" };
             write!(f, "{newline}{line}")?;
         }

@@ -58,7 +58,7 @@ fn rows(setting: &Setting, before: &str, prefix: &str) -> String {
         Fallback::Unset(what) => (*what).to_owned(),
     };
     let variable = match setting.kind {
-        Kind::Map => format!("`{variable}__<NAME>`"),
+        Kind::Map { .. } => format!("`{variable}__<NAME>`"),
         Kind::SecretFile => format!("`{variable}__FILE`"),
         Kind::Secret => format!("`{variable}`, `{variable}__FILE`, `{variable}__ENV`"),
         _ => format!("`{variable}`"),

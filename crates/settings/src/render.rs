@@ -20,11 +20,18 @@ impl Problems {
 
 /// The block of text for one problem; `shown` is the text of the file without secrets.
 fn block(problem: &Problem, path: &Path, shown: &str) -> String {
-    let Place::Line { begin, end, .. } = problem.place else {
+    let Place::Line { line, begin, end, .. } = problem.place else {
         return format!("error: {}", problem.within(path));
     };
-    let caret = AnnotationKind::Primary.span(begin..end.max(begin));
-    let snippet = Snippet::source(shown).path(path.display().to_string()).annotation(caret);
+    let (before, after) = shown.split_at_checked(begin).unwrap_or((shown, ""));
+    let from = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let end = end.max(begin);
+    let rest_of_line = shown.get(end..).unwrap_or_default().find('\n');
+    let to = rest_of_line.map_or(shown.len(), |length| end + length);
+    let lines = shown.get(from..to).unwrap_or(after);
+    let caret = AnnotationKind::Primary.span(begin - from..end - from);
+    let snippet = Snippet::source(lines).line_start(line).path(path.display().to_string());
+    let snippet = snippet.annotation(caret);
     let title = Level::ERROR.primary_title(problem.message());
     Renderer::plain().render(&[title.element(snippet)])
 }

@@ -45,8 +45,11 @@ pub enum Kind {
     SecretFile,
     /// A list of texts.
     List,
-    /// Texts by names that the user chooses.
-    Map,
+    /// Texts by the names of other tables.
+    Map {
+        /// What messages call one of these tables: the label of their array.
+        label: &'static str,
+    },
     /// A table.
     Table(Vec<Setting>),
     /// An array of tables, each with a key `name`.
@@ -211,7 +214,7 @@ impl Setting {
             Kind::Secret => "a text in quotes, { file = \"...\" } or { env = \"...\" }".to_owned(),
             Kind::SecretFile => "{ file = \"...\" }".to_owned(),
             Kind::List => "a list such as [\"a\", \"b\"]".to_owned(),
-            Kind::Map => "a table such as { name = \"...\" }".to_owned(),
+            Kind::Map { .. } => "a table such as { name = \"...\" }".to_owned(),
             Kind::Table(_) => "a table".to_owned(),
             Kind::Tables { .. } => format!("[[{}]], once for each", self.name),
         }

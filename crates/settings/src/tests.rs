@@ -116,6 +116,15 @@ fn a_secret_is_never_shown() {
 }
 
 #[test]
+fn mistakes_in_two_sections_of_one_name_are_both_reported() {
+    let text = "[[server]]\nname = \"a\"\nport = 0\n[[server]]\nname = \"a\"\n\
+                prot = 1\n[[server]]\nname = \"a\"\nport = \"x\"\n";
+    let said = refused(text, &[]).to_string();
+    let places: Vec<_> = said.lines().map(|line| line.split(": ").next().unwrap()).collect();
+    assert_eq!(places, ["a.toml:3:8", "a.toml:6:1", "a.toml:9:8"], "{said}");
+}
+
+#[test]
 fn changes_are_found_by_setting_and_section() {
     let old = entries("title = \"a\"\n[[server]]\nname = \"s\"\n");
     let cases: [(&str, &[&str], &[&str]); 5] = [
@@ -146,6 +155,45 @@ fn changes_are_found_by_setting_and_section() {
         |file: &str| entries(&format!("[[server]]\nname = \"s\"\nkey = {{ file = \"{file}\" }}\n"));
     assert_eq!(changed(&with("a"), &with("b")), ["server s: key"]);
     assert_eq!(restart_needed(&with("a"), &with("b")), [""; 0]);
+}
+
+#[test]
+fn problems_are_lines_of_their_own_or_one_in_short() {
+    let problems = refused("a = 1\nb = 2\nc = 3\n", &[]);
+    assert_eq!(problems.lines().count(), 3);
+    let want = "a.toml:1:1: a: unknown key: give one of title, server (and 2 more)";
+    assert_eq!(problems.in_short(), want);
+    let one = refused("a = 1\n", &[]);
+    assert_eq!(one.in_short(), one.to_string());
+}
+
+#[test]
+fn a_line_break_in_the_path_does_not_end_a_comment() {
+    let path = Path::new("a\nb\r\u{1b}.toml");
+    let (source, schema) = (Source::new(path, "title = \"a\"\n", &[]), schema());
+    let entries = Document::read(&source, &schema, "P__").unwrap().entries();
+    let file = effective_file(path, &entries);
+    let want = "# The effective configuration of a\\nb\\r\\u{1b}.toml; secrets are redacted.\n\
+                title = \"a\" # a\\nb\\r\\u{1b}.toml:1\n";
+    assert_eq!(file, want);
+}
+
+#[test]
+fn a_caret_stands_where_the_file_ends() {
+    let problems = refused("title = [\n", &[]);
+    assert!(problems.rendered().contains("a.toml:"), "{}", problems.rendered());
+    assert!(refused("title = \"a\"\r\n\r\nx = 1\r\n", &[]).rendered().contains("3 | x = *"));
+}
+
+#[test]
+fn a_file_of_many_mistakes_is_read_whole() {
+    let text: String = (0..20_000).map(|at| format!("wrong_{at} = 1\n")).collect();
+    let (source, schema) = (source(&text, &[]), schema());
+    let Ok(document) = Document::read(&source, &schema, "P__") else { panic!("it is valid TOML") };
+    let problems = document.into_problems();
+    let last = problems.list.last().unwrap();
+    assert!(matches!(last.place, Place::Line { line: 20_000, column: 1, .. }), "{last:?}");
+    assert!(problems.rendered().ends_with("a.toml: 19900 more problems"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::nearest::nearest;
 use crate::problem::Place;
 use crate::schema::{Fallback, Kind, Setting, one_of};
 use crate::source::Span;
-use crate::words::{mean, not_one_of, shown_key, unknown, wrong_type};
+use crate::words::{mean, no_table, not_one_of, redacted, shown_key, unknown, wrong_type};
 
 /// Where a secret may be kept, and what is to be given then.
 const PLACES: [(&str, &str); 2] =
@@ -73,7 +73,7 @@ impl Walk<'_, '_> {
                 let mut inner = DeTable::new();
                 let label = format!("{label}{}.", setting.name);
                 for setting in settings.iter().filter(|it| it.fallback == Fallback::Required) {
-                    self.findings.settle(&format!("{label}{}", setting.name));
+                    self.findings.settle(at, &format!("{label}{}", setting.name));
                     self.insert_something(&mut inner, setting, at, &label);
                 }
                 DeValue::Table(inner)
@@ -99,7 +99,7 @@ impl Walk<'_, '_> {
             let (text, near) = unknown(name, settings, self.root);
             self.findings.report(&key.span(), &format!("{label}{}", shown_key(name)), text);
             if let Some(near) = near {
-                self.findings.settle(&format!("{label}{near}"));
+                self.findings.settle(&key.span(), &format!("{label}{near}"));
             }
         }
         remove(table, |name, _| !is_known(name));
@@ -129,7 +129,7 @@ impl Walk<'_, '_> {
             (Kind::Choice { noun, values }, DeValue::String(text)) => {
                 not_one_of(noun, values, text)
             }
-            (Kind::Secret, DeValue::String(_)) => None,
+            (Kind::Secret, DeValue::String(text)) => redacted(text, setting),
             (Kind::Secret, DeValue::Table(table)) => return self.secret(&PLACES, table, &at, key),
             (Kind::SecretFile, DeValue::Table(table)) => {
                 return self.secret(PLACES.get(..1).unwrap_or_default(), table, &at, key);
@@ -138,7 +138,7 @@ impl Walk<'_, '_> {
                 let wrong = items.iter().find(|item| !item.get_ref().is_str());
                 wrong.map(|item| wrong_type(item.get_ref(), &setting.may_be()))
             }
-            (Kind::Map, DeValue::Table(table)) => {
+            (Kind::Map { .. }, DeValue::Table(table)) => {
                 self.map(table, key);
                 None
             }
@@ -161,6 +161,7 @@ impl Walk<'_, '_> {
                 let (from, to) = (range.start(), range.end());
                 Some(format!("{text:?} is not a whole number: give {from} to {to}"))
             }
+            (Kind::Table(_), value) => Some(no_table(value, &setting.may_be())),
             (_, value) => Some(wrong_type(value, &setting.may_be())),
         };
         if let Some(text) = &wrong {
@@ -191,7 +192,8 @@ impl Walk<'_, '_> {
                     good += 1;
                     continue;
                 }
-                Some((_, allowed)) => (value.span(), wrong_type(value.get_ref(), allowed)),
+                // What is found may be a secret.
+                Some((_, allowed)) => (value.span(), format!("wrong type: give {allowed}")),
                 None => {
                     let near = mean(nearest(name.get_ref(), names.iter().copied()));
                     (name.span(), format!("unknown key: give {}{near}", one_of(&names)))
@@ -209,7 +211,7 @@ impl Walk<'_, '_> {
             self.findings.report(at, key, text);
         }
         if !is_good {
-            self.findings.settle(key);
+            self.findings.settle(at, key);
         }
         is_good && good == 1
     }
@@ -242,7 +244,7 @@ impl Walk<'_, '_> {
             *value = DeValue::Array(array);
         }
         let DeValue::Array(array) = value else {
-            let text = wrong_type(value, &format!("[[{heading}]], once for each"));
+            let text = no_table(value, &format!("[[{heading}]], once for each"));
             self.findings.report(at, setting.name, text);
             return false;
         };
@@ -260,7 +262,7 @@ impl Walk<'_, '_> {
                     }
                 }
                 other => {
-                    let text = wrong_type(other, &format!("[[{heading}]], once for each"));
+                    let text = no_table(other, &format!("[[{heading}]], once for each"));
                     self.findings.report(&at, &format!("{} {number}", setting.name), text);
                     *other = DeValue::Boolean(false);
                 }

@@ -101,3 +101,49 @@ fn a_variable_that_sets_nothing_and_a_wrong_value_name_the_variable() {
     }
     insta::assert_snapshot!(said);
 }
+
+#[test]
+fn variables_can_add_more_than_ten_sections() {
+    let mut variables = Vec::new();
+    for number in 2..14 {
+        for (key, value) in [("ADDRESS", "n:1"), ("USERNAME", "u"), ("PASSWORD", "p")] {
+            variables.push((format!("PRODUCER__{number}__{key}"), value.to_owned()));
+        }
+        variables.push((format!("PRODUCER__{number}__NAME"), format!("n{number}")));
+    }
+    let variables: Vec<_> = variables.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let config = with(GOOD, &variables).unwrap_or_else(|problems| panic!("{problems}"));
+    let names: Vec<_> =
+        config.producers.iter().filter_map(Node::remote).map(|it| &it.name).collect();
+    assert_eq!(names.len(), 14);
+    assert_eq!((names[2].as_str(), names[13].as_str()), ("n2", "n13"));
+}
+
+#[test]
+fn a_variable_names_a_section_as_the_file_does_even_where_another_renames_it() {
+    let variables = [
+        ("PRODUCER__ALPHA__NAME", "gamma"),
+        ("PRODUCER__ALPHA__USERNAME", "first"),
+        ("PRODUCER__GAMMA__NAME", "alpha"),
+        ("PRODUCER__GAMMA__USERNAME", "second"),
+    ];
+    let config = with(GOOD, &variables).unwrap_or_else(|problems| panic!("{problems}"));
+    let remote = config.producers.iter().filter_map(Node::remote);
+    let remote: Vec<_> = remote.map(|it| (it.name.as_str(), it.username.as_str())).collect();
+    assert_eq!(remote, [("gamma", "first"), ("alpha", "second")]);
+}
+
+#[test]
+fn a_key_that_names_more_than_one_producer_is_refused() {
+    let text = GOOD.replace("name = \"gamma\"", "name = \"al_pha\"");
+    let text = text.replace("name = \"alpha\"", "name = \"al-pha\"");
+    let text = text.replace("alpha = \"0-511,600\", gamma = \"512-599\"", "al-pha = \"0\"");
+    let text = text.replace("name = \"default\"", "name = \"de.fault\"");
+    let said = with(&text, &[("BUCKET__DE_FAULT__REPLICATE__AL_PHA", "0-1")]).unwrap_err();
+    let want = "environment variable DCP_PROXY__BUCKET__DE_FAULT__REPLICATE__AL_PHA: names more \
+                than one producer, al-pha, al_pha: set it in the file instead";
+    assert_eq!(said.to_string(), want);
+    // The name of a bucket is none of a producer.
+    let said = with(&text, &[("BUCKET__DE_FAULT__REPLICATE__DE_FAULT", "1")]).unwrap_err();
+    assert!(said.to_string().contains("replicate.de_fault: unknown producer"), "{said}");
+}

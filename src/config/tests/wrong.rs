@@ -145,3 +145,91 @@ fn embedded_nodes_must_fit_what_is_replicated() {
         ],
     ));
 }
+
+#[test]
+fn a_mistake_in_the_line_of_a_secret_does_not_show_it() {
+    let password = "password = \"secret\"";
+    let lines = [
+        (password, "pasword = \"SECRET\""),
+        (password, "Password = \"SECRET\""),
+        (password, "pass_word = 'SECRET' # SECRET"),
+        (password, "password: \"SECRET\""),
+        (password, "password \"SECRET\""),
+        (password, "password = { value = \"SECRET\" }"),
+        (password, "[node.password]\nvalue = \"SECRET\""),
+        (password, "password = \"SEC\"SECRET\""),
+        (password, "password = [\n\"SECRET\"]"),
+        (password, "password = [\n\"SECRET\""),
+        (password, "password = { env = [\"SECRET\"] }"),
+        (password, "password = \"\"\"\nSECRET\n"),
+        (password, "password =\n\"SECRET\""),
+        (password, "password =\nSECRET=="),
+        (password, "password = SECRET"),
+        ("[admin]", "[admin]\ntokken = \"SECRET\""),
+        ("[admin]", "[desired]\netcd.pasword = \"SECRET\"\n[admin]"),
+        ("[admin]", "[desired]\netcd = 'http://u:SECRET@127.0.0.1:2379'\n[admin]"),
+        ("[[producer]]", "[embedded]\nnode = ['SECRET']\n[[producer]]"),
+        ("[admin]", "[desired]\netcd = { endpoints = [], pasword = \"SECRET\" }\n[admin]"),
+    ];
+    for (from, to) in lines {
+        let text = GOOD.trim_start().replacen(from, to, 1);
+        assert!(text.contains("SECRET"));
+        let problems = parse(Path::new("proxy.toml"), &text, &environment).unwrap_err();
+        for said in [problems.to_string(), problems.rendered()] {
+            assert!(!said.contains("SECRET"), "{to}:\n{said}");
+        }
+        assert!(problems.rendered().contains(" | "), "{to}: no line is shown");
+    }
+}
+
+#[test]
+fn a_copy_of_an_effective_file_is_no_configuration() {
+    let effective = good(&GOOD.replace("[limits]", "token = \"t\"\n[limits]")).effective();
+    let problems = parse(Path::new("copy.toml"), &effective, &environment).unwrap_err();
+    let said = problems.to_string();
+    assert_eq!(said.lines().count(), 3, "node, gamma and admin: {said}");
+    let want = "copy.toml:7:12: node: password: \"(redacted)\" stands for a secret that is not \
+                shown: give the secret, as a text in quotes, { file = \"...\" } or \
+                { env = \"...\" }";
+    assert!(said.starts_with(want), "{said}");
+}
+
+#[test]
+fn what_is_said_names_no_producer_twice_and_no_wrong_section() {
+    let listen = "listen = \"127.0.0.1:4870\"";
+    let token = "proxy.toml:22:1: admin: tokken: unknown key: did you mean token? Known here: \
+                 listen, token, ready_percent";
+    let wrong_type = "proxy.toml:22:9: admin: token: wrong type: give a text in quotes, \
+                      { file = \"...\" } or { env = \"...\" }";
+    for (from, to, want) in [
+        (listen, "listen = \"0.0.0.0:4870\"\ntokken = \"t\"", token),
+        (listen, "listen = \"0.0.0.0:4870\"\ntoken = 5", wrong_type),
+        (
+            "connections = 4",
+            "node = 5",
+            "proxy.toml:18:1: bucket \"default\": node: unknown key: give one of name, \
+             connections, replicate",
+        ),
+    ] {
+        assert_eq!(problems(GOOD, from, to), want);
+    }
+    let twice = GOOD.replace("name = \"gamma\"", "name = \"alpha\"");
+    let said = problems(&twice, "gamma = \"512-599\"", "other = \"512-599\"");
+    assert!(said.contains("unknown producer: give one of alpha, or add a [[producer]]"), "{said}");
+}
+
+#[test]
+fn only_a_regular_file_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let want = format!(
+        "{}: is a folder, and no regular file: name another file with --config",
+        folder.path().display()
+    );
+    for said in [
+        load(folder.path()).map(drop),
+        load_admin(folder.path()).map(drop),
+        load_source(folder.path()).map(drop),
+    ] {
+        assert_eq!(said.unwrap_err().to_string(), want);
+    }
+}

@@ -52,9 +52,7 @@ pub(super) fn of_environment() -> Result<Partial, Problems> {
 /// All mistakes.
 pub(super) fn read(path: &Path) -> Result<Partial, Problems> {
     let overrides = settings::variables(VARIABLES);
-    let text = std::fs::read_to_string(path);
-    let remedy = "name another file with --config";
-    let text = text.map_err(|error| Problems::unreadable(path, &error, remedy))?;
+    let text = settings::read(path, "name another file with --config")?;
     parse(path, &text, &overrides)
 }
 

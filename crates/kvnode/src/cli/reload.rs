@@ -47,13 +47,17 @@ impl Reload {
     pub(super) fn run(&self, cause: Cause, arguments: &Arguments, node: &NodeHandle) {
         let cause = cause.name();
         let read = configuration(arguments.clone()).inspect_err(|_| node.reload_failed());
-        let read = read.map_err(|problems| problems.to_string());
-        let done = read.and_then(|configured| self.apply(configured, arguments, node));
+        let read = read.map_err(|problems| problems.lines().collect());
+        let apply = |configured| self.apply(configured, arguments, node);
+        let done = read.and_then(|configured| apply(configured).map_err(|problem| vec![problem]));
         let Changes { applied, restart } = match done {
             Ok(changes) => changes,
-            Err(problem) => {
-                let problem = value(problem);
-                error!("configuration invalid, the old one stays cause={cause} problem={problem}");
+            Err(problems) => {
+                for problem in problems.iter().map(value) {
+                    error!(
+                        "configuration invalid, the old one stays cause={cause} problem={problem}"
+                    );
+                }
                 return;
             }
         };

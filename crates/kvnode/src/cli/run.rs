@@ -78,7 +78,7 @@ fn print(which: Printed, arguments: &Arguments) -> ExitCode {
 /// Says what is wrong with the configuration.
 fn refused(arguments: &Arguments, problems: &Problems) -> ExitCode {
     match arguments.log_format {
-        Some(Format::Json) => logger::fatal(NAME, problems),
+        Some(Format::Json) => problems.lines().for_each(|line| logger::fatal(NAME, line)),
         _ => logger::say(Stream::Error, &problems.rendered()),
     }
     ExitCode::from(WRONG_USAGE)

@@ -192,11 +192,13 @@ fn limits() -> Vec<Setting> {
             1..=3600,
             "How long a connection may stay without authenticating.",
         )
-        .default_number(default.authentication.as_secs()),
+        .default_number(default.authentication.as_secs())
+        .reload(Reload::Enough),
         Setting::number("worker_threads", 1..=64, "Threads that serve connections.")
             .unset("one for each processor, at most 8")
             .example("2"),
         Setting::number("shutdown_s", 1..=3600, "How long a clean stop waits for connections.")
-            .default_number(default.shutdown.as_secs()),
+            .default_number(default.shutdown.as_secs())
+            .reload(Reload::Enough),
     ]
 }

@@ -228,3 +228,15 @@ fn a_configuration_that_serves_nobody_is_refused() {
     config.buckets.clear();
     assert!(config.check().unwrap_err().contains("needs a bucket"));
 }
+
+#[test]
+fn a_mistake_in_the_line_of_a_secret_does_not_show_it() {
+    for line in ["pasword = \"SECRET\"", "password = \"SECRET\"", "password = { fil = 'SECRET' }"] {
+        let text = format!("[[user]]\nname = \"u\"\n{line}\n");
+        let problems = file::parse(Path::new("node.toml"), &text, &[]).err().unwrap();
+        for said in [problems.to_string(), problems.rendered()] {
+            assert!(!said.contains("SECRET"), "{line}:\n{said}");
+        }
+        assert!(problems.rendered().contains("3 | pas"), "{line}: no line is shown");
+    }
+}
