@@ -18,7 +18,7 @@ use futures::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::connections::InProgress;
@@ -30,6 +30,9 @@ use crate::config::plain;
 pub(super) const FOLLOWERS_MAX: usize = 32;
 /// How often something is sent at least, so that both sides see that the other one is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// The same while more than half of the seats are taken: a client that has gone is noticed by what
+/// is sent to it, and its seat is wanted.
+const KEEP_ALIVE_CROWDED: Duration = Duration::from_secs(2);
 /// Events that are written at once.
 const BATCH_EVENTS: usize = 64;
 /// What the client does after the end of the stream: it waits for this time and asks again.
@@ -95,7 +98,7 @@ pub(super) async fn events(
         written: None,
         is_over: false,
         place,
-        _seat: seat,
+        seat,
     };
     Ok(response.streaming(stream::unfold(follower, Follower::next)))
 }
@@ -139,6 +142,12 @@ impl Seat {
         })?;
         Ok(Self(Arc::clone(followers)))
     }
+
+    /// How often something is to be sent at least.
+    fn keep_alive(&self) -> Duration {
+        let is_crowded = self.0.load(Ordering::Relaxed) > FOLLOWERS_MAX / 2;
+        if is_crowded { KEEP_ALIVE_CROWDED } else { KEEP_ALIVE }
+    }
 }
 
 impl Drop for Seat {
@@ -159,7 +168,7 @@ struct Follower {
     is_over: bool,
     /// Its connection, which is not idle.
     place: Option<Rc<InProgress>>,
-    _seat: Seat,
+    seat: Seat,
 }
 
 impl Follower {
@@ -180,13 +189,15 @@ impl Follower {
             if self.is_over || !self.asked.follow {
                 return None;
             }
+            if written.elapsed() >= self.seat.keep_alive() {
+                // A position without an event: the client asks on from there.
+                return self.write(format!(": keep-alive\nid: {next}\n\n"));
+            }
             tokio::select! {
                 () = self.end.cancelled() => self.is_over = true,
                 _ = self.newest.changed() => {}
-                // A position without an event: the client asks on from there.
-                () = sleep_until(written + KEEP_ALIVE) => {
-                    return self.write(format!(": keep-alive\nid: {next}\n\n"));
-                }
+                // Others may take seats meanwhile.
+                () = sleep(KEEP_ALIVE_CROWDED) => {}
             }
         }
     }

@@ -192,6 +192,28 @@ async fn wrong_requests_are_named_and_followers_are_bounded() {
     admin.stop().await;
 }
 
+#[tokio::test]
+async fn seats_of_followers_that_have_gone_are_free_soon() {
+    let Served { admin, http, .. } = start();
+    let mut followers = Vec::new();
+    for _ in 0..FOLLOWERS {
+        let mut follower = Follower::of(&http, "", &[]).await;
+        follower.reads("event: started\n").await;
+        followers.push(follower);
+    }
+    drop(followers);
+    let begun = std::time::Instant::now();
+    until("a free seat", async || {
+        let mut next = Follower::of(&http, "", &[]).await;
+        next.reads("\r\n").await;
+        next.text.starts_with("HTTP/1.1 200").then_some(())
+    })
+    .await;
+    // Two comments: the first one finds the connection closed, the second one is refused.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    admin.stop().await;
+}
+
 fn subcommand(folder: &Path, name: &str, arguments: &[&str]) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dcp-proxy"));
     command.current_dir(folder).env_remove("DCP_PROXY_TOKEN").args(arguments);
