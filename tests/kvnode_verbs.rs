@@ -221,6 +221,14 @@ async fn an_output_that_takes_nothing_is_exit_code_1_and_a_closed_one_is_not() {
     let mut script = bare(&["completions", "bash"]);
     let script = script.stdout(full).stderr(Stdio::null());
     assert_eq!(script.status().unwrap().code(), Some(1));
+    for words in ["--help", "--version"] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = bare(&[words]).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{words}");
+        assert!(err.starts_with("could not write to standard output: No space left"), "{err}");
+    }
 }
 
 #[tokio::test]
