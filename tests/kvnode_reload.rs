@@ -143,6 +143,7 @@ async fn a_changed_file_is_applied_and_a_bad_one_is_not() {
     assert_eq!(node.metric("kvnode_config_last_reload_success_timestamp_seconds"), last);
     fs::remove_file(node.file()).unwrap();
     node.has_reloaded("failure", 5).await;
+    assert!(node.process.logged(&["target=notify"]).is_none());
     fs::write(node.file(), text("four", "")).unwrap();
     node.has_reloaded("success", 2).await;
     assert_eq!(node.metric("kvnode_config_last_reload_successful"), 1);
