@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::connections::InProgress;
 use super::error::ApiError;
 use super::state::State;
-use crate::config::plain;
+use super::words;
 
 /// The most clients that follow at the same time: people and a few programs.
 pub(super) const FOLLOWERS_MAX: usize = 32;
@@ -106,9 +106,8 @@ pub(super) async fn events(
 fn parse(request: &HttpRequest) -> Result<Request, ApiError> {
     let asked = Query::<Asked>::from_query(request.query_string());
     let Query(asked) = asked.map_err(|error| {
-        let error = plain(&error.to_string());
-        let allowed = "give after, bucket, kind, level or follow";
-        ApiError::Wrong(format!("invalid query: {error}: {allowed}"))
+        let allowed = "give after, bucket, kind, level or follow, each once";
+        ApiError::Wrong(words::query(&error.to_string(), allowed))
     })?;
     let header = |name: &HeaderName| request.headers().get(name).and_then(|it| it.to_str().ok());
     let after = header(&LAST_EVENT_ID).filter(|id| !id.is_empty()).or(asked.after.as_deref());
