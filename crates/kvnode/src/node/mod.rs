@@ -1,6 +1,7 @@
 //! A data node: its runtime, its listeners, its buckets.
 //!
-//! - `start`, `handle`: start and stop; `live`: what may be replaced in between; `accept`: the listener; `error`: why either failed
+//! - `start`, `handle`: start and stop; `live`: what may be replaced in between
+//! - `accept`: the listener; `error`: why either failed
 
 mod accept;
 mod error;
