@@ -42,9 +42,8 @@ pub fn start(asked: Asked, screen: &Screen) -> io::Result<()> {
 /// Applies the section `[log]` of the configuration, at the start and when it is read again.
 pub fn configure(asked: Asked, log: &Log) {
     logger::set_format(asked.format.or(log.format).unwrap_or_default());
-    // A level that the admin API has set stays where the file names none.
-    if let (None, Some(level), false) = (asked.level, log.level, logger::is_filtered()) {
-        logger::set_level(level);
+    if let (None, false) = (asked.level, logger::is_filtered()) {
+        logger::configure(log.level);
     }
 }
 

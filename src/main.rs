@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser as _;
 use dcp_proxy::cli::{Cli, Command, ConfigArgs};
@@ -18,6 +19,8 @@ use logger::{Format, Stream};
 
 /// The exit code for wrong usage or configuration; clap uses the same.
 const WRONG: u8 = 2;
+/// How long the end of the process waits for what blocks a thread, such as a file that is read.
+const BLOCKED_WAIT: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -35,27 +38,27 @@ fn main() -> ExitCode {
         }
         Some(Command::Man { folder: None }) => written(man::print(&mut std::io::stdout().lock())),
         Some(Command::Man { folder: Some(folder) }) => match man::write(folder) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(count) => {
+                let text = format!("{count} man pages written to {}\n", folder.display());
+                written(std::io::stdout().write_all(text.as_bytes()))
+            }
             Err(error) => {
                 eprintln!("could not write to {}: {error}", folder.display());
                 ExitCode::FAILURE
             }
         },
         Some(Command::Doctor(args)) => {
-            with_config(&cli, |config, _| Ok(doctor::run(args, config)?))
+            with_config(&cli, |config, _| doctor::run(args, config).map_err(RunError::Check))
         }
-        Some(Command::Check { connect }) => with_config(&cli, |config, screen| {
+        Some(Command::Check { connect }) => with_config(&cli, |config, _| {
             let valid = format!("{} is valid:\n{config}", cli.config_file().display());
-            if *connect {
-                doctor::print(valid.trim_end())?;
-            } else {
-                screen.say(valid.trim_end());
-            }
+            doctor::print(valid.trim_end()).map_err(RunError::Check)?;
             for warning in &config.warnings {
                 eprintln!("warning: {}", warning.within(&config.path));
             }
             if *connect {
-                return Ok(doctor::run(&DoctorArgs::default(), config)?);
+                let args = DoctorArgs::default();
+                return doctor::run(&args, config).map_err(RunError::Check);
             }
             Ok(true)
         }),
@@ -82,11 +85,7 @@ fn written(result: std::io::Result<()>) -> ExitCode {
 }
 
 fn code(exit: Exit) -> ExitCode {
-    match exit {
-        Exit::Done => ExitCode::SUCCESS,
-        Exit::NotReady | Exit::Failed => ExitCode::FAILURE,
-        Exit::Wrong => ExitCode::from(WRONG),
-    }
+    exit.into()
 }
 
 /// Starts logging, loads the configuration, and runs what needs both.
@@ -147,7 +146,7 @@ fn replicate(
     descriptors::check(config)?;
     let sources = Sources::open(Arc::clone(config), asked)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let done = runtime.block_on(async {
         let hung_up = sources.clone();
         signals::on_hang_up(move || {
             let sources = hung_up.clone();
@@ -157,5 +156,8 @@ fn replicate(
         let _watcher = sources.watch_file()?;
         let stop = signals::stop_token()?;
         run::run(&sources, options, screen, &stop).await
-    })
+    });
+    // A file that blocks its reader must not keep the process.
+    runtime.shutdown_timeout(BLOCKED_WAIT);
+    done
 }

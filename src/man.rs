@@ -37,7 +37,10 @@ pub fn pages(mut command: Command) -> io::Result<Vec<(String, Vec<u8>)>> {
 }
 
 fn add(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<()> {
-    let man = Man::new(command.clone());
+    let version = env!("CARGO_PKG_VERSION");
+    // Without it the foot of a subcommand's page is "set ".
+    let source = format!("{} {version}", command.get_display_name().unwrap_or_default());
+    let man = Man::new(command.clone()).source(source.trim_start());
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
     let mut page = Vec::new();
     man.render(&mut page)?;
@@ -68,22 +71,25 @@ pub fn print(out: &mut impl Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Writes the pages of both programs to a folder, which is made if it is not there.
+/// Writes the pages of both programs to a folder, which is made if it is not there. Returns how
+/// many.
 ///
 /// # Errors
 /// The OS error, with the folder or file.
-pub fn write(folder: &Path) -> io::Result<()> {
+pub fn write(folder: &Path) -> io::Result<usize> {
     let named = |path: &Path, error: io::Error| {
         io::Error::new(error.kind(), format!("{} could not be written: {error}", path.display()))
     };
     std::fs::create_dir_all(folder).map_err(|error| named(folder, error))?;
+    let mut count = 0;
     for program in [Program::DcpProxy, Program::Kvnode] {
         for (name, page) in pages(program.command())? {
             let path = folder.join(name);
             std::fs::write(&path, page).map_err(|error| named(&path, error))?;
+            count += 1;
         }
     }
-    Ok(())
+    Ok(count)
 }
 
 #[cfg(test)]
@@ -109,6 +115,8 @@ mod tests {
         for name in &names {
             let text = page(&format!("dcp-proxy-{name}.1"));
             assert!(text.contains(".SH \"EXIT STATUS\""), "{text}");
+            let foot = format!(" 1  \"dcp-proxy-{name} {}\" ", env!("CARGO_PKG_VERSION"));
+            assert!(text.replace("\\-", "-").contains(&foot), "{text}");
             assert!(text.contains(&format!("dcp\\-proxy {}", name.replace('-', "\\-"))), "{text}");
         }
         assert_eq!(pages.len(), count(&Cli::command()), "one for each, nested ones too");

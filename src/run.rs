@@ -63,6 +63,9 @@ pub enum RunError {
     /// The process may not open enough files.
     #[error(transparent)]
     Descriptors(#[from] TooFew),
+    /// What was checked could not be printed, or the check not be started.
+    #[error("{0}")]
+    Check(std::io::Error),
     /// The operating system has no thread left.
     #[error("replication could not be started: {0}")]
     Start(#[from] std::io::Error),

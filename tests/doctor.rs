@@ -261,7 +261,9 @@ async fn output_that_cannot_be_written_is_a_failure() {
     let folder = tempfile::tempdir().unwrap();
     let config = Config::demonstration(8, 0);
     std::fs::write(folder.path().join("proxy.toml"), config.as_str()).unwrap();
-    for (command, code) in [("doctor > /dev/full", 1), ("doctor | head -c 1 > out", 0)] {
+    for (command, code) in
+        [("check > /dev/full", 1), ("doctor > /dev/full", 1), ("doctor | head -c 1 > out", 0)]
+    {
         let script = format!("set -o pipefail; {:?} {command}", env!("CARGO_BIN_EXE_dcp-proxy"));
         let mut shell = std::process::Command::new("bash");
         shell.args(["-c", &script]).current_dir(folder.path());
@@ -269,6 +271,7 @@ async fn output_that_cannot_be_written_is_a_failure() {
         assert_eq!(process.exit_code().await, code, "{command}: {}", process.log());
         let has_said = process.logged(&["could not write to standard output"]).is_some();
         assert_eq!(has_said, code == 1, "{}", process.log());
+        assert!(process.logged(&["replication could not be started"]).is_none(), "{command}");
     }
 }
 

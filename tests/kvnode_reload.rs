@@ -6,12 +6,18 @@
 mod common;
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use common::{Process, scrape, until};
+use mcbp::dcp::{Open, open_flags};
+use mcbp::{FrameBuilder, HEADER_BYTES, Header, Opaque, Opcode};
 use relay::{Client, Deadlines, Endpoint, Login, Secret};
+use rustix::fs::{Mode, OFlags};
 
 /// A node with the configuration `node.toml` of a folder, which may be a link.
 struct Node {
@@ -137,6 +143,7 @@ async fn a_changed_file_is_applied_and_a_bad_one_is_not() {
     assert_eq!(node.metric("kvnode_config_last_reload_success_timestamp_seconds"), last);
     fs::remove_file(node.file()).unwrap();
     node.has_reloaded("failure", 5).await;
+    assert!(node.process.logged(&["target=notify"]).is_none());
     fs::write(node.file(), text("four", "")).unwrap();
     node.has_reloaded("success", 2).await;
     assert_eq!(node.metric("kvnode_config_last_reload_successful"), 1);
@@ -163,6 +170,82 @@ async fn links_swapped_as_kubernetes_does_are_followed() {
         node.has_reloaded("success", number).await;
         assert!(node.knows(version).await, "{version}");
     }
+    node.stop().await;
+}
+
+/// Connections of this user: an idle one, and one that has opened DCP.
+fn connections(address: &str, user: &str, password: &str) -> [TcpStream; 2] {
+    let login = format!("\0{user}\0{password}");
+    let open = Open { name: user.as_bytes(), flags: open_flags::PRODUCER, value: b"" };
+    let open = open.build(Opaque(0));
+    [None, Some(open)].map(|open| {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let auth = FrameBuilder::request(Opcode::SASL_AUTH).key(b"PLAIN").value(login.as_bytes());
+        let select = FrameBuilder::request(Opcode::SELECT_BUCKET).key(b"default");
+        for request in [Some(auth.build()), Some(select.build()), open].into_iter().flatten() {
+            stream.write_all(&request).unwrap();
+            let mut answer = vec![0; HEADER_BYTES];
+            stream.read_exact(&mut answer).unwrap();
+            let header = Header::peek(&answer).unwrap().unwrap();
+            assert!(header.status().is_success(), "{header:?}");
+            stream.read_exact(&mut vec![0; header.frame_bytes() - HEADER_BYTES]).unwrap();
+        }
+        stream
+    })
+}
+
+#[tokio::test]
+async fn connections_of_removed_users_and_old_passwords_are_closed() {
+    let user = |name: &str, password: &str| {
+        format!("[[user]]\nname = {name:?}\npassword = {{ file = {password:?} }}\n")
+    };
+    let write = |folder: &Path| {
+        fs::write(folder.join("q"), "old").unwrap();
+        let [p, q] = ["p", "q"].map(|name| folder.join(name).display().to_string());
+        let more = user("gone", &p) + &user("changed", &q);
+        fs::write(folder.join("node.toml"), toml(folder, "stays", &more)).unwrap();
+    };
+    let node = Node::start(write).await;
+    let stay = connections(&node.address, "stays", "1");
+    let mut closed = [("gone", "1"), ("changed", "old")]
+        .map(|(name, password)| connections(&node.address, name, password));
+    let q = node.folder.path().join("q");
+    fs::write(&q, "new").unwrap();
+    let more = user("changed", &q.display().to_string());
+    node.replace(&toml(node.folder.path(), "stays", &more));
+    node.process.logs(&["configuration read again", "closed_connections=4"]).await;
+    for stream in closed.as_flattened_mut() {
+        // A producer may have sent a NOOP before.
+        assert!(stream.read_to_end(&mut Vec::new()).is_ok());
+    }
+    for stream in stay {
+        stream.set_nonblocking(true).unwrap();
+        let left = stream.peek(&mut [0]);
+        assert_ne!(left.ok(), Some(0), "connections of other users stay");
+    }
+    node.process.logs(&["dcp connection closed, its user is gone", "connection=gone"]).await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_password_file_that_blocks_its_reader_does_not_keep_the_node_from_stopping() {
+    let write = |folder: &Path| {
+        fs::write(folder.join("node.toml"), toml(folder, "one", "")).unwrap();
+    };
+    let node = Node::start(write).await;
+    let pipe = node.folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let text = toml(node.folder.path(), "one", "").replace("/p\"", "/pipe\"");
+    node.replace(&text);
+    node.process.signal("HUP");
+    // It has the pipe open for reading, or has refused to.
+    let mut held = None;
+    until("the reload", async || {
+        held = rustix::fs::open(&pipe, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok();
+        (held.is_some() || node.process.logged(&["the old one stays"]).is_some()).then_some(())
+    })
+    .await;
     node.stop().await;
 }
 

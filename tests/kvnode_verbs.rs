@@ -5,7 +5,7 @@
 mod common;
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -221,6 +221,14 @@ async fn an_output_that_takes_nothing_is_exit_code_1_and_a_closed_one_is_not() {
     let mut script = bare(&["completions", "bash"]);
     let script = script.stdout(full).stderr(Stdio::null());
     assert_eq!(script.status().unwrap().code(), Some(1));
+    for words in ["--help", "--version"] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let output = bare(&[words]).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+        let output = output.wait_with_output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{words}");
+        assert!(err.starts_with("could not write to standard output: No space left"), "{err}");
+    }
 }
 
 #[tokio::test]
@@ -263,6 +271,49 @@ async fn what_is_wrong_is_named_with_what_to_do() {
     let env = [("KVNODE_USERNAME", "dcp-proxy"), ("KVNODE_PASSWORD", "correct horse")];
     let ran = run(bare(&["vbuckets", "--node", &address]).envs(env), b"");
     assert!(ran.code == 0 && ran.text().contains("8 vBuckets, 8 replica, 0 documents"), "{ran:?}");
+}
+
+#[tokio::test]
+async fn a_seed_whose_node_dies_says_how_many_were_written_and_how_to_go_on() {
+    let mut fixture = Fixture::start("active").await;
+    let folder = fixture.folder.path().to_owned();
+    let mut seed = fixture.command(&["seed", "1000000", "--size", "65536"]);
+    let mut seed = Process::start("seed", &folder, &mut seed);
+    until("documents", async || {
+        // More than may be unanswered.
+        let text = fixture.run(&["vbuckets"]).text();
+        let count = text.split_once(" documents").unwrap().0.rsplit(' ').next().unwrap();
+        (count.replace(',', "").parse::<u64>().unwrap() > 512).then_some(())
+    })
+    .await;
+    fixture.node.process.kill_9();
+    assert_eq!(seed.exit_code().await, 1);
+    let log = seed.log();
+    for words in ["does it still run?", " of 1,000,000 were written; go on with seed ", "--first "]
+    {
+        assert!(log.contains(words), "{log}");
+    }
+    assert!(!log.contains("does it use TLS") && !log.contains("(0 of"), "{log}");
+}
+
+#[test]
+fn a_port_for_http_is_told_with_what_to_do() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = other.local_addr().unwrap().to_string();
+    let answer = std::thread::spawn(move || {
+        let (mut stream, _) = other.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+        // Until the other end has read it.
+        _ = stream.read_to_end(&mut Vec::new());
+    });
+    let env = [("KVNODE_USERNAME", "u"), ("KVNODE_PASSWORD", "p")];
+    let ran = run(bare(&["get", "k", "--node", &address]).envs(env), b"");
+    answer.join().unwrap();
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(
+        ran.err.contains("unknown magic 0x48") && ran.err.contains("not one for HTTP?"),
+        "{ran:?}"
+    );
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use std::process::Command;
 use common::{Config, DataNode, Process, Sidecar, until};
 use relay::testing::{Authority, FakePeer, Identity, Validity};
 use relay::{Client, Deadlines, Endpoint, LinkError, Login, Secret, Tls, TlsFiles};
+use rustix::fs::{Mode, OFlags};
 
 async fn log_in(endpoint: &Endpoint, password: &str) -> Result<Client, LinkError> {
     let deadlines = Deadlines::default();
@@ -159,12 +160,44 @@ async fn sighup_reads_the_configuration_of_a_sidecar() {
     let mut level = sidecar.ask(&["log-level"]).await;
     assert_eq!(level.exit_code().await, 0);
     assert!(level.out().contains("debug"), "{}", level.out());
+    // A level that is removed is not in force any more.
+    fs::write(&path, format!("{}\n[log]\nformat = \"json\"\n", config.as_str())).unwrap();
+    sidecar.process.signal("HUP");
+    until("the default level", async || {
+        let mut level = sidecar.ask(&["log-level"]).await;
+        assert_eq!(level.exit_code().await, 0);
+        level.out().starts_with("info\n").then_some(())
+    })
+    .await;
     fs::write(&path, with_log.replace("retry_ms_min = 20", "retry_ms_min = 30")).unwrap();
     sidecar.process.signal("HUP");
     sidecar.process.logs(&["WARN", "need a restart"]).await;
     fs::write(&path, "[node\n").unwrap();
     sidecar.process.signal("HUP");
     sidecar.process.logs(&["ERROR", "the old one stays", "proxy.toml:1"]).await;
+    sidecar.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_that_blocks_its_reader_does_not_keep_the_sidecar_from_stopping() {
+    let folder = tempfile::tempdir().unwrap();
+    let (alpha, beta) = (FakePeer::bind().await, FakePeer::bind().await);
+    let config = Config::new(&beta.endpoint("beta"), &alpha.endpoint("alpha"), "0-7");
+    let path = folder.path().join("proxy.toml");
+    let mut sidecar = Sidecar::start(folder.path(), &config);
+    sidecar.process.logs(&["admin API listens"]).await;
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::rename(pipe, &path).unwrap();
+    sidecar.process.signal("HUP");
+    // It has the pipe open for reading, or has refused to.
+    let mut held = None;
+    until("the reload", async || {
+        held = rustix::fs::open(&path, OFlags::WRONLY | OFlags::NONBLOCK, Mode::empty()).ok();
+        let refused = sidecar.process.logged(&["the old one stays", "proxy.toml"]).is_some();
+        (held.is_some() || refused).then_some(())
+    })
+    .await;
     sidecar.stop().await;
 }
 

@@ -12,7 +12,7 @@ use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use tokio::time::timeout;
 
 use super::error::ApiError;
-use crate::config::plain;
+use super::words;
 
 /// The longest body. A desired map that names 1,024 vBuckets one by one takes 5 KiB.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -30,8 +30,7 @@ pub(super) async fn json<T: DeserializeOwned>(payload: Payload) -> Result<T, Api
         }
         Ok(Ok(Ok(bytes))) => bytes,
     };
-    serde_json::from_slice(&bytes)
-        .map_err(|error| ApiError::Wrong(format!("invalid body: {}", plain(&error.to_string()))))
+    words::object(&bytes).map_err(ApiError::Wrong)
 }
 
 /// Refuses a producer that is not in the configuration.

@@ -18,18 +18,21 @@ use futures::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::connections::InProgress;
 use super::error::ApiError;
 use super::state::State;
-use crate::config::plain;
+use super::words;
 
 /// The most clients that follow at the same time: people and a few programs.
 pub(super) const FOLLOWERS_MAX: usize = 32;
 /// How often something is sent at least, so that both sides see that the other one is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// The same while more than half of the seats are taken: a client that has gone is noticed by what
+/// is sent to it, and its seat is wanted.
+const KEEP_ALIVE_CROWDED: Duration = Duration::from_secs(2);
 /// Events that are written at once.
 const BATCH_EVENTS: usize = 64;
 /// What the client does after the end of the stream: it waits for this time and asks again.
@@ -95,7 +98,7 @@ pub(super) async fn events(
         written: None,
         is_over: false,
         place,
-        _seat: seat,
+        seat,
     };
     Ok(response.streaming(stream::unfold(follower, Follower::next)))
 }
@@ -103,9 +106,8 @@ pub(super) async fn events(
 fn parse(request: &HttpRequest) -> Result<Request, ApiError> {
     let asked = Query::<Asked>::from_query(request.query_string());
     let Query(asked) = asked.map_err(|error| {
-        let error = plain(&error.to_string());
-        let allowed = "give after, bucket, kind, level or follow";
-        ApiError::Wrong(format!("invalid query: {error}: {allowed}"))
+        let allowed = "give after, bucket, kind, level or follow, each once";
+        ApiError::Wrong(words::query(&error.to_string(), allowed))
     })?;
     let header = |name: &HeaderName| request.headers().get(name).and_then(|it| it.to_str().ok());
     let after = header(&LAST_EVENT_ID).filter(|id| !id.is_empty()).or(asked.after.as_deref());
@@ -139,6 +141,12 @@ impl Seat {
         })?;
         Ok(Self(Arc::clone(followers)))
     }
+
+    /// How often something is to be sent at least.
+    fn keep_alive(&self) -> Duration {
+        let is_crowded = self.0.load(Ordering::Relaxed) > FOLLOWERS_MAX / 2;
+        if is_crowded { KEEP_ALIVE_CROWDED } else { KEEP_ALIVE }
+    }
 }
 
 impl Drop for Seat {
@@ -159,7 +167,7 @@ struct Follower {
     is_over: bool,
     /// Its connection, which is not idle.
     place: Option<Rc<InProgress>>,
-    _seat: Seat,
+    seat: Seat,
 }
 
 impl Follower {
@@ -180,13 +188,15 @@ impl Follower {
             if self.is_over || !self.asked.follow {
                 return None;
             }
+            if written.elapsed() >= self.seat.keep_alive() {
+                // A position without an event: the client asks on from there.
+                return self.write(format!(": keep-alive\nid: {next}\n\n"));
+            }
             tokio::select! {
                 () = self.end.cancelled() => self.is_over = true,
                 _ = self.newest.changed() => {}
-                // A position without an event: the client asks on from there.
-                () = sleep_until(written + KEEP_ALIVE) => {
-                    return self.write(format!(": keep-alive\nid: {next}\n\n"));
-                }
+                // Others may take seats meanwhile.
+                () = sleep(KEEP_ALIVE_CROWDED) => {}
             }
         }
     }

@@ -79,6 +79,9 @@ pub(super) async fn set(
         None => logger::reset_filters(),
     }
     let (new, client) = (text(logger::in_force()), client(&request));
+    if old == new {
+        return Ok(read().await);
+    }
     // Whoever turned the log off wants no line, and whoever turns it on sees this one.
     if log::max_level() >= LevelFilter::Info {
         let (old, new) = (logline::value(&old), logline::value(&new));

@@ -25,6 +25,7 @@ mod routes;
 mod server;
 mod state;
 mod views;
+mod words;
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Deserialize;
 
 use super::error::ApiError;
+use super::words;
 
 /// The query of a change.
 #[derive(Debug, Deserialize)]
@@ -18,8 +19,9 @@ struct Options {
 
 /// Whether the request only asks what would happen.
 pub(super) fn is_dry_run(request: &HttpRequest) -> Result<bool, ApiError> {
-    let wrong = |error| ApiError::Wrong(format!("invalid query: {error}: give dry_run=true"));
-    let options = Query::<Options>::from_query(request.query_string()).map_err(wrong)?;
+    let options = Query::<Options>::from_query(request.query_string());
+    let wrong = |error: String| ApiError::Wrong(words::query(&error, "give dry_run=true"));
+    let options = options.map_err(|error| wrong(error.to_string()))?;
     Ok(options.dry_run)
 }
 

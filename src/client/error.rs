@@ -1,5 +1,7 @@
 //! Why a subcommand has no good answer, and the exit code that says so.
 
+use std::process::ExitCode;
+
 use serde_json::Value;
 use ureq::http::StatusCode;
 
@@ -14,6 +16,17 @@ pub enum Exit {
     Failed,
     /// The request, the token or the configuration is wrong.
     Wrong,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::NotReady | Exit::Failed => Self::FAILURE,
+            // As clap does.
+            Exit::Wrong => Self::from(2),
+        }
+    }
 }
 
 /// Why there is no good answer.

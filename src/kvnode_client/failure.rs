@@ -1,6 +1,7 @@
 //! Why a command has no good answer, and the exit code that says so.
 
-use relay::{Fault, LinkError};
+use mcbp::Opcode;
+use relay::{ConnectionStep, Fault, LinkError};
 use serde_json::{Value, json};
 
 const FAILED: u8 = 1;
@@ -33,9 +34,19 @@ impl From<LinkError> for Failure {
         let address = &error.peer.address;
         let (exit, remedy) = match &error.fault {
             Fault::Connect { .. } => (FAILED, ": is it running, is --node right?"),
-            Fault::TimedOut { .. } => (FAILED, ": is it a data node, does it use TLS (--ca)?"),
-            Fault::Closed { .. } | Fault::Broken { .. } => {
+            Fault::TimedOut { step, .. } if is_before_login(*step) => {
+                (FAILED, ": is it a data node, does it use TLS (--ca)?")
+            }
+            Fault::Closed { step, .. } | Fault::Broken { step, .. } if is_before_login(*step) => {
                 (FAILED, ": is it a data node, does it use TLS (--ca)? Its log may say why")
+            }
+            Fault::Garbage { step, .. } if is_before_login(*step) => (
+                FAILED,
+                ": is this the port of a data node, such as 11210, and not one for HTTP? \
+                 Does it use TLS (--ca)?",
+            ),
+            Fault::TimedOut { .. } | Fault::Closed { .. } | Fault::Broken { .. } => {
+                (FAILED, ": does it still run? Its log may say why")
             }
             Fault::Tls(_) => (FAILED, ": the options are --ca FILE and --server-name"),
             Fault::Login { .. } => (WRONG, ""),
@@ -45,4 +56,13 @@ impl From<LinkError> for Failure {
         let text = format!("{error}{remedy}");
         Self { exit, text, details: json!({ "node": &**address }) }
     }
+}
+
+/// Whether the other end has not shown yet that it is a data node.
+const fn is_before_login(step: ConnectionStep) -> bool {
+    use ConnectionStep::{Connect, Request, Tls};
+    matches!(
+        step,
+        Connect | Tls | Request(Opcode::HELLO | Opcode::SASL_LIST_MECHS | Opcode::SASL_AUTH)
+    )
 }

@@ -25,7 +25,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 use self::answer::Answer;
 use self::args::{Cli, Command};
-use crate::completions;
+use crate::{client, completions};
 
 /// The definition of the command line, for completion scripts and man pages.
 #[must_use]
@@ -36,7 +36,10 @@ pub fn command() -> clap::Command {
 /// Runs the program.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Cli { node, command: asked } = Cli::parse();
+    let Cli { node, command: asked } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return client::usage(&error).into(),
+    };
     match asked {
         None => kvnode::cli::run(&node),
         Some(Command::Completions { shell }) => {

@@ -39,6 +39,22 @@ impl Plan {
         sample::sized(SEED, number, self.size.map(|size| size as usize))
     }
 
+    /// What to do after the connection was lost with so many documents written: the node answers in
+    /// order, so they are the first ones.
+    fn cut_off(self, mut failure: Failure, written: u64) -> Failure {
+        let (count, next) = (HumanCount(self.count), self.first + written);
+        let rest = self.count - written;
+        let to_do = format!("go on with seed {rest} --first {next}");
+        failure.text += &format!(" ({} of {count} were written; {to_do})", HumanCount(written));
+        if let Some(details) = failure.details.as_object_mut() {
+            details.extend([
+                ("written".to_owned(), written.into()),
+                ("first".to_owned(), next.into()),
+            ]);
+        }
+        failure
+    }
+
     /// How many requests may be unanswered.
     fn window(self) -> usize {
         let size = self.size.map_or(1, |size| size as usize);
@@ -82,9 +98,12 @@ pub(super) async fn run(node: &mut Node, plan: Plan) -> Result<Answer, Failure> 
             state.refused.get_or_insert(first);
         }
     };
-    node.client.pipeline(plan.window(), next, each).await?;
+    let done = node.client.pipeline(plan.window(), next, each).await;
     progress.end();
     let (state, elapsed) = (state.into_inner(), started.elapsed());
+    if let Err(error) = done {
+        return Err(plan.cut_off(error.into(), state.documents));
+    }
     if let Some((number, status, context)) = &state.refused {
         let key = plan.sample(*number).key;
         let vb = sample::vbucket_of(key.as_bytes(), vbuckets);
@@ -160,6 +179,15 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_seed_that_was_cut_off_says_how_to_go_on() {
+        let plan = Plan { count: 5000, first: 100, size: None };
+        let failure = plan.cut_off(Failure::failed("it closed", json!({})), 1200);
+        let text = "it closed (1,200 of 5,000 were written; go on with seed 3800 --first 1300)";
+        assert_eq!(failure.text, text);
+        assert_eq!(failure.details, json!({ "written": 1200, "first": 1300 }));
+    }
 
     #[test]
     fn large_values_have_a_small_window() {

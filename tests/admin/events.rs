@@ -167,6 +167,7 @@ async fn wrong_requests_are_named_and_followers_are_bounded() {
         ("?level=loud", "unknown level of events \"loud\": give error, warn or info"),
         ("?after=x", "\"x\" is not the id of an event: give the id of one"),
         ("?since=1", "give after, bucket, kind, level or follow"),
+        ("?kind=link-up&kind=started", "\"kind\" is given twice: give after, bucket, kind, level"),
         ("?follow=maybe", "give after, bucket, kind, level or follow"),
     ] {
         let answer = http.get(&format!("{PATH}{query}")).await;
@@ -189,6 +190,28 @@ async fn wrong_requests_are_named_and_followers_are_bounded() {
         let (head, _) = http.text(path).await;
         assert!(head.starts_with("HTTP/1.1 "), "probes are answered: {head}");
     }
+    admin.stop().await;
+}
+
+#[tokio::test]
+async fn seats_of_followers_that_have_gone_are_free_soon() {
+    let Served { admin, http, .. } = start();
+    let mut followers = Vec::new();
+    for _ in 0..FOLLOWERS {
+        let mut follower = Follower::of(&http, "", &[]).await;
+        follower.reads("event: started\n").await;
+        followers.push(follower);
+    }
+    drop(followers);
+    let begun = std::time::Instant::now();
+    until("a free seat", async || {
+        let mut next = Follower::of(&http, "", &[]).await;
+        next.reads("\r\n").await;
+        next.text.starts_with("HTTP/1.1 200").then_some(())
+    })
+    .await;
+    // Two comments: the first one finds the connection closed, the second one is refused.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
     admin.stop().await;
 }
 

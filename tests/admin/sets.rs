@@ -78,8 +78,8 @@ async fn a_wrong_set_is_refused_and_moves_nothing() {
         (r#"{"from": "alpha", "vbuckets": "1,0-2"}"#, "vbuckets: vbucket 1 is named twice"),
         (r#"{"from": "alpha", "vbuckets": "9-7"}"#, "vbuckets: range 9-7 is reversed"),
         (r#"{"from": "alpha", "vbuckets": 7}"#, "invalid body: wrong type"),
-        (r#"{"from": "alpha"}"#, "invalid body: missing field `vbuckets`"),
-        (r#"{"vbuckets": "1"}"#, "invalid body: missing field `from`"),
+        (r#"{"from": "alpha"}"#, "invalid body: \"vbuckets\" is missing"),
+        (r#"{"vbuckets": "1"}"#, "invalid body: \"from\" is missing"),
         (r#"{"from": "gamma", "vbuckets": "1"}"#, "unknown producer \"gamma\": give one of alpha"),
     ];
     for how in ["takeover", "move"] {

@@ -59,10 +59,9 @@ impl Client {
         }
     }
 
-    /// The client is `user` from now on.
+    /// The client is `user` from now on; its seat knows that already.
     pub(crate) fn log_in(&mut self, user: String) {
         self.login = Some(Login { user, bucket: None });
-        self.seat.log_in();
     }
 
     /// The client has no user and no bucket any more.

@@ -88,24 +88,43 @@ impl Users {
         }
         good.into()
     }
+
+    fn passwords(&self) -> Passwords {
+        self.0.iter().map(|(name, secret)| (name.clone(), secret.expose())).collect()
+    }
 }
 
 /// The users of a running node, who may be replaced.
-pub(crate) struct LiveUsers(RwLock<Users>);
+pub(crate) struct LiveUsers(RwLock<(Users, Passwords)>);
+
+/// Names and passwords as they were when the users were replaced: a file may have others by now.
+type Passwords = Vec<(String, String)>;
 
 impl LiveUsers {
-    pub(crate) const fn new(users: Users) -> Self {
-        Self(RwLock::new(users))
+    pub(crate) fn new(users: Users) -> Self {
+        let passwords = users.passwords();
+        Self(RwLock::new((users, passwords)))
     }
 
-    /// As [`Users::check`].
-    pub(crate) fn check(&self, user: &str, password: &[u8]) -> bool {
-        read(&self.0).check(user, password)
+    /// As [`Users::check`]; calls `log_in` where the password is right, and before the users are
+    /// replaced: no login rests on users that are gone.
+    pub(crate) fn admit(&self, user: &str, password: &[u8], log_in: impl FnOnce()) -> bool {
+        let live = read(&self.0);
+        let admitted = live.0.check(user, password);
+        if admitted {
+            log_in();
+        }
+        admitted
     }
 
-    /// Connections that are logged in stay so, also those of users that are gone.
-    pub(crate) fn replace(&self, users: Users) {
-        *write(&self.0) = users;
+    /// Replaces the users. `revoke` gets the names of those that are gone or have another
+    /// password, and ends their logins.
+    pub(crate) fn replace<T>(&self, users: Users, revoke: impl FnOnce(&[String]) -> T) -> T {
+        let passwords = users.passwords();
+        let mut live = write(&self.0);
+        let (_, old) = std::mem::replace(&mut *live, (users, passwords));
+        let gone = old.into_iter().filter(|login| !live.1.contains(login));
+        revoke(&gone.map(|(name, _)| name).collect::<Vec<_>>())
     }
 }
 

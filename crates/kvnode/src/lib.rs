@@ -38,7 +38,7 @@ mod tls;
 pub use admission::raise_limit;
 pub use command::VALUE_BYTES_MAX;
 pub use config::{BucketOptions, Limits, NodeConfig, Users};
-pub use node::{Node, NodeError, NodeHandle};
+pub use node::{Live, Node, NodeError, NodeHandle};
 pub use protocol::KEY_BYTES_MAX;
 pub use tls::Tls;
 pub use vbucket::store::Durability;

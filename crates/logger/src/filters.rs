@@ -10,6 +10,8 @@ use log::LevelFilter;
 pub const MODULES_MAX: usize = 32;
 /// What is allowed where a level stands.
 const LEVELS: &str = "give off, error, warn, info, debug or trace";
+/// What else is allowed where the level of all modules stands.
+const OF_MODULES: &str = ", or MODULE=LEVEL for one module, such as relay=debug";
 
 /// A level, and levels of single modules.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -69,7 +71,8 @@ impl FromStr for Filters {
         let mut filters = Self::default();
         for part in text.split(',').map(str::trim) {
             let Some((module, name)) = part.split_once('=') else {
-                if filters.level.replace(level(part)?).is_some() {
+                if filters.level.replace(level(part).map_err(|error| error + OF_MODULES)?).is_some()
+                {
                     return Err(format!("two levels for all modules in {text:?}: give one"));
                 }
                 continue;
@@ -117,9 +120,9 @@ mod tests {
     fn what_is_wrong_is_named_with_what_is_allowed() {
         let allowed = "give off, error, warn, info, debug or trace";
         for (text, error) in [
-            ("loud", format!("unknown log level \"loud\": {allowed}")),
-            ("", format!("unknown log level \"\": {allowed}")),
-            ("info,", format!("unknown log level \"\": {allowed}")),
+            ("loud", format!("unknown log level \"loud\": {allowed}{OF_MODULES}")),
+            ("", format!("unknown log level \"\": {allowed}{OF_MODULES}")),
+            ("info,", format!("unknown log level \"\": {allowed}{OF_MODULES}")),
             ("relay=", format!("unknown log level \"\": {allowed}")),
             ("relay=loud", format!("unknown log level \"loud\": {allowed}")),
             ("info,warn", "two levels for all modules in \"info,warn\": give one".to_owned()),

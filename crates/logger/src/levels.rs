@@ -6,13 +6,15 @@ use std::sync::{PoisonError, RwLock};
 use log::{LevelFilter, Metadata};
 
 use crate::filters::Filters;
+use crate::settings::OWN;
 
 static LEVELS: RwLock<Levels> = RwLock::new(Levels::none());
 
 struct Levels {
     /// What the command line, the configuration file or the default says.
     configured: LevelFilter,
-    level: LevelFilter,
+    /// What was set at run time instead.
+    changed: Option<LevelFilter>,
     modules: BTreeMap<String, LevelFilter>,
 }
 
@@ -29,13 +31,23 @@ pub struct InForce {
 
 impl Levels {
     const fn none() -> Self {
-        let off = LevelFilter::Off;
-        Self { configured: off, level: off, modules: BTreeMap::new() }
+        Self { configured: LevelFilter::Off, changed: None, modules: BTreeMap::new() }
+    }
+
+    fn level(&self) -> LevelFilter {
+        self.changed.unwrap_or(self.configured)
+    }
+
+    fn configure(&mut self, level: Option<LevelFilter>) {
+        self.configured = level.unwrap_or(OWN);
+        if level.is_some() {
+            (self.changed, self.modules) = (None, BTreeMap::new());
+        }
     }
 
     fn apply(&self) {
         let highest = self.modules.values().copied().max();
-        log::set_max_level(highest.map_or(self.level, |highest| highest.max(self.level)));
+        log::set_max_level(highest.map_or(self.level(), |highest| highest.max(self.level())));
     }
 
     /// Whether a line is written. `base` is what the packages have without a change at run time. A
@@ -46,7 +58,7 @@ impl Levels {
         let module = modules.filter(is_of).max_by_key(|module| module.len());
         match module.and_then(|module| self.modules.get(module)) {
             Some(level) => line.level() <= *level && (!is_bound || base()),
-            None => line.level() <= self.level && base(),
+            None => line.level() <= self.level() && base(),
         }
     }
 }
@@ -58,29 +70,38 @@ fn is_within(target: &str, module: &str) -> bool {
 }
 
 /// Sets the configured level, and drops what was changed at run time.
-pub fn set_level(level: LevelFilter) {
-    change(|levels| (levels.configured, levels.level, levels.modules) = (level, level, [].into()));
+pub(crate) fn set_level(level: LevelFilter) {
+    change(|levels| levels.configure(Some(level)));
+}
+
+/// Sets the level that the configuration file names, and drops what was changed at run time; where
+/// it names none, sets the default, and what was changed at run time stays.
+pub fn configure(level: Option<LevelFilter>) {
+    change(|levels| levels.configure(level));
 }
 
 /// Changes what is logged at run time; `filters` replaces all levels of modules.
 pub fn set_filters(filters: Filters) {
     change(|levels| {
-        levels.level = filters.level.unwrap_or(levels.level);
+        levels.changed = filters.level.or(levels.changed);
         levels.modules = filters.modules;
     });
 }
 
 /// Drops what was changed at run time.
 pub fn reset_filters() {
-    change(|levels| (levels.level, levels.modules) = (levels.configured, [].into()));
+    change(|levels| (levels.changed, levels.modules) = (None, [].into()));
 }
 
 /// Returns what is in force.
 #[must_use]
 pub fn in_force() -> InForce {
     let levels = LEVELS.read().unwrap_or_else(PoisonError::into_inner);
-    let Levels { configured, level, modules } = &*levels;
-    InForce { level: *level, modules: modules.clone(), configured: *configured }
+    InForce {
+        level: levels.level(),
+        modules: levels.modules.clone(),
+        configured: levels.configured,
+    }
 }
 
 fn change(change: impl FnOnce(&mut Levels)) {
@@ -101,10 +122,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_level_that_is_removed_from_the_file_is_not_in_force_any_more() {
+        use LevelFilter::{Debug, Info, Trace, Warn};
+        let mut levels = Levels::none();
+        // What the file names, what is changed at run time then, and what is in force after both.
+        for (file, changed, in_force) in [
+            (Some(Debug), None, (Debug, Debug)),
+            (None, None, (Info, Info)),
+            (None, Some(Trace), (Info, Trace)),
+            (None, None, (Info, Trace)),
+            (Some(Warn), None, (Warn, Warn)),
+            (Some(Warn), Some(Trace), (Warn, Trace)),
+            (None, None, (Info, Trace)),
+        ] {
+            levels.configure(file);
+            levels.changed = changed.or(levels.changed);
+            assert_eq!((levels.configured, levels.level()), in_force, "{file:?} {changed:?}");
+        }
+    }
+
+    #[test]
     fn the_longest_module_decides_and_rust_log_stays_a_bound() {
         let filters: Filters = "relay=warn,relay::pump=trace,kvnode=debug".parse().unwrap();
         let mut levels = Levels::none();
-        (levels.level, levels.modules) = (LevelFilter::Info, filters.modules);
+        (levels.configured, levels.modules) = (LevelFilter::Info, filters.modules);
         // Target, level, what the packages have, and whether it is written, without and with
         // RUST_LOG.
         let table = [

@@ -24,6 +24,6 @@ pub use format::Format;
 pub use global::{
     LEFT_OUT_HELP, fatal, finish, is_filtered, left_out, panicked, rust_log, say, set_format, start,
 };
-pub use levels::{InForce, in_force, reset_filters, set_filters, set_level};
+pub use levels::{InForce, configure, in_force, reset_filters, set_filters};
 pub use settings::Settings;
 pub use streams::{Sink, Stream, standard_streams};

@@ -11,6 +11,8 @@ use crate::format::Format;
 const FILTER_VARIABLE: &str = "RUST_LOG";
 /// The level of everything that is not the program's own.
 const OTHERS: LevelFilter = LevelFilter::Warn;
+/// The level of the program's own packages where nothing says another one.
+pub(crate) const OWN: LevelFilter = LevelFilter::Info;
 
 /// How a program logs.
 #[derive(Clone, Copy, Debug)]
@@ -41,13 +43,15 @@ impl Settings {
                 builder.filter_level(level.map_or(OTHERS, |level| level.min(OTHERS)));
                 // It logs an error when a client sends something that is not HTTP.
                 builder.filter_module("actix_http", LevelFilter::Off);
+                // It warns of each watched file that is removed, which is how files are replaced.
+                builder.filter_module("notify", LevelFilter::Error);
                 for package in self.own {
                     builder.filter_module(package, LevelFilter::Trace);
                 }
                 for package in self.quiet {
                     builder.filter_module(package, level.unwrap_or(OTHERS));
                 }
-                (builder.build(), level.unwrap_or(LevelFilter::Info), None)
+                (builder.build(), level.unwrap_or(OWN), None)
             }
         }
     }

@@ -25,8 +25,17 @@ pub(crate) struct Door {
 
 struct State {
     seats: Seats,
-    /// Cancelled when a connection loses its seat.
-    ends: HashMap<SeatId, CancellationToken>,
+    /// How a connection loses its seat.
+    ends: HashMap<SeatId, End>,
+}
+
+struct End {
+    /// Cancelled when the seat is lost.
+    token: CancellationToken,
+    /// Who has logged in.
+    user: Option<String>,
+    /// Whether the seat is lost because the login ended.
+    is_revoked: bool,
 }
 
 impl Door {
@@ -58,15 +67,29 @@ impl Door {
         let mut state = lock(&self.state);
         let Entry::Seated { id, evicted } = state.seats.enter(network) else { return None };
         let end = self.shutdown.child_token();
-        state.ends.insert(id, end.clone());
+        state.ends.insert(id, End { token: end.clone(), user: None, is_revoked: false });
         self.seated.store(state.seats.taken(), Ordering::Relaxed);
-        let displaced = evicted.and_then(|evicted| state.ends.get(&evicted).cloned());
+        let displaced =
+            evicted.and_then(|evicted| state.ends.get(&evicted).map(|it| it.token.clone()));
         drop(state);
         if let Some(displaced) = displaced {
             self.evictions.add(1);
             displaced.cancel();
         }
         Some(Seat { door: Arc::clone(self), id, network, end })
+    }
+
+    /// The logins of these users end: their connections lose their seats. Returns how many.
+    pub(crate) fn revoke(&self, users: &[String]) -> usize {
+        let mut revoked = Vec::new();
+        for end in lock(&self.state).ends.values_mut() {
+            if end.user.as_ref().is_some_and(|user| users.contains(user)) && !end.is_revoked {
+                end.is_revoked = true;
+                revoked.push(end.token.clone());
+            }
+        }
+        revoked.iter().for_each(CancellationToken::cancel);
+        revoked.len()
     }
 }
 
@@ -84,7 +107,8 @@ impl Seat {
         self.network
     }
 
-    /// Cancelled when the seat is lost: to a newer stranger, or because the node stops.
+    /// Cancelled when the seat is lost: to a newer stranger, with the login, or because the node
+    /// stops.
     pub(crate) const fn lost(&self) -> &CancellationToken {
         &self.end
     }
@@ -99,12 +123,27 @@ impl Seat {
         self.door.shutdown.is_cancelled()
     }
 
-    pub(crate) fn log_in(&self) {
-        lock(&self.door.state).seats.log_in(self.id);
+    /// Whether it was lost because the user was removed or has another password.
+    pub(crate) fn is_revoked(&self) -> bool {
+        lock(&self.door.state).ends.get(&self.id).is_some_and(|end| end.is_revoked)
+    }
+
+    pub(crate) fn log_in(&self, user: &str) {
+        let mut state = lock(&self.door.state);
+        state.seats.log_in(self.id);
+        self.set_user(&mut state, Some(user.to_owned()));
     }
 
     pub(crate) fn log_out(&self) {
-        lock(&self.door.state).seats.log_out(self.id);
+        let mut state = lock(&self.door.state);
+        state.seats.log_out(self.id);
+        self.set_user(&mut state, None);
+    }
+
+    fn set_user(&self, state: &mut State, user: Option<String>) {
+        if let Some(end) = state.ends.get_mut(&self.id) {
+            end.user = user;
+        }
     }
 
     pub(crate) fn replicate(&self) {

@@ -35,8 +35,8 @@ impl Log {
     /// Applies the file where the command line, `self`, says nothing.
     pub(super) fn apply(self, file: Self) {
         logger::set_format(self.format.or(file.format).unwrap_or_default());
-        if let (None, Some(level), false) = (self.level, file.level, logger::is_filtered()) {
-            logger::set_level(level);
+        if let (None, false) = (self.level, logger::is_filtered()) {
+            logger::configure(file.level);
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Reads the configuration again, at SIGHUP and when its file changes, and applies what a running
 //! node can take: users, their passwords, certificates, deadlines, and the log.
 
-use std::cell::RefCell;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use log::{error, info, warn};
 use logline::value;
@@ -15,7 +14,8 @@ use super::changes::Changes;
 use super::configuration::{Configured, configuration};
 use super::log::Log;
 use crate::config::NodeConfig;
-use crate::node::NodeHandle;
+use crate::node::Live;
+use crate::sync::lock;
 
 /// Why the configuration is read again.
 #[derive(Clone, Copy)]
@@ -35,22 +35,22 @@ impl Cause {
 
 /// The configuration in force.
 pub(super) struct Reload {
-    in_force: RefCell<(NodeConfig, Log)>,
+    in_force: Mutex<(NodeConfig, Log)>,
 }
 
 impl Reload {
     pub(super) fn new(config: &NodeConfig, log: Log) -> Self {
-        Self { in_force: RefCell::new((config.clone(), log)) }
+        Self { in_force: Mutex::new((config.clone(), log)) }
     }
 
     /// Reads the configuration and applies it to the node. Where it is invalid, nothing changes.
-    pub(super) fn run(&self, cause: Cause, arguments: &Arguments, node: &NodeHandle) {
+    pub(super) fn run(&self, cause: Cause, arguments: &Arguments, node: &Live) {
         let cause = cause.name();
         let read = configuration(arguments.clone()).inspect_err(|_| node.reload_failed());
         let read = read.map_err(|problems| problems.lines().collect());
         let apply = |configured| self.apply(configured, arguments, node);
         let done = read.and_then(|configured| apply(configured).map_err(|problem| vec![problem]));
-        let Changes { applied, restart } = match done {
+        let (Changes { applied, restart }, closed) = match done {
             Ok(changes) => changes,
             Err(problems) => {
                 for problem in problems.iter().map(value) {
@@ -62,7 +62,9 @@ impl Reload {
             }
         };
         let applied = value(applied.join(", "));
-        info!("configuration read again cause={cause} applied={applied}");
+        info!(
+            "configuration read again cause={cause} applied={applied} closed_connections={closed}"
+        );
         if !restart.is_empty() {
             let settings = value(restart.join(", "));
             warn!("changed settings need a restart cause={cause} settings={settings}");
@@ -73,12 +75,12 @@ impl Reload {
         &self,
         configured: Configured,
         arguments: &Arguments,
-        node: &NodeHandle,
-    ) -> Result<Changes, String> {
+        node: &Live,
+    ) -> Result<(Changes, usize), String> {
         let Configured { node: new, log, .. } = configured;
-        let mut in_force = self.in_force.borrow_mut();
+        let mut in_force = lock(&self.in_force);
         let changes = Changes::between((&in_force.0, in_force.1), (&new, log));
-        node.reload(new.clone())?;
+        let closed = node.reload(new.clone())?;
         arguments.log().apply(log);
         let (config, logging) = &mut *in_force;
         *logging = log;
@@ -87,7 +89,7 @@ impl Reload {
         config.certificate = new.certificate;
         config.limits.authentication = new.limits.authentication;
         config.limits.shutdown = new.limits.shutdown;
-        Ok(changes)
+        Ok((changes, closed))
     }
 }
 

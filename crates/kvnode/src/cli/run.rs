@@ -2,10 +2,13 @@
 
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use futures::future::OptionFuture;
 use log::{info, warn};
 use logger::{Format, Stream};
 use settings::Problems;
+use tokio::task::JoinHandle;
 
 use super::arguments::Arguments;
 use super::configuration::{Configured, configuration};
@@ -107,21 +110,30 @@ fn serve(
         let written = std::fs::write(path, format!("{}\n", node.address().port()));
         written.map_err(|source| NodeError::PortFile { path: path.to_owned(), source })?;
     }
-    let signal = signals.block_on(stop.wait(changes, |cause| reload.run(cause, arguments, &node)));
+    let (reload, live) = (Arc::new(reload), node.live());
+    // On a thread of its own: a file that blocks its reader must not keep the node from stopping.
+    let reload = |cause| {
+        let (reload, arguments) = (Arc::clone(&reload), arguments.clone());
+        let live = live.clone();
+        signals.spawn_blocking(move || reload.run(cause, &arguments, &live))
+    };
+    let signal = signals.block_on(stop.wait(changes, reload));
     info!("stopping, a second signal stops at once signal={signal}");
     let stopped = signals.spawn_blocking(move || node.shutdown());
-    signals.block_on(async {
+    let outcome = signals.block_on(async {
         tokio::select! {
             outcome = stopped => {
                 outcome.unwrap_or_else(|died| Err(NodeError::Threads(std::io::Error::other(died))))
             }
-            signal = stop.wait(changes, |_| {}) => {
+            signal = stop.signal() => {
                 warn!("stopping at once, the next start treats this as a crash signal={signal}");
                 logger::finish();
                 std::process::exit(FAILED.into())
             }
         }
-    })
+    });
+    signals.shutdown_background();
+    outcome
 }
 
 /// The signals that ask for a clean stop, and SIGHUP, which asks to read the configuration again.
@@ -139,15 +151,32 @@ impl Stop {
         Ok(Self { interrupt, terminate, hang_up: signal(SignalKind::hangup())? })
     }
 
-    /// Waits for a signal to stop; calls `reload` at each SIGHUP and change of the file until then.
-    async fn wait(&mut self, changes: &FileChanges, reload: impl Fn(Cause)) -> &'static str {
+    /// Waits for a signal to stop; calls `reload` at each SIGHUP and change of the file until then,
+    /// one after the other.
+    async fn wait(
+        &mut self,
+        changes: &FileChanges,
+        reload: impl Fn(Cause) -> JoinHandle<()>,
+    ) -> &'static str {
+        let mut running: Option<JoinHandle<()>> = None;
         loop {
-            tokio::select! {
+            let cause = tokio::select! {
                 _ = self.interrupt.recv() => return "SIGINT",
                 _ = self.terminate.recv() => return "SIGTERM",
-                _ = self.hang_up.recv() => reload(Cause::Signal),
-                () = changes.next() => reload(Cause::File),
-            }
+                // The hook for panics has told of one.
+                _ended = OptionFuture::from(running.as_mut()), if running.is_some() => None,
+                _ = self.hang_up.recv(), if running.is_none() => Some(Cause::Signal),
+                () = changes.next(), if running.is_none() => Some(Cause::File),
+            };
+            running = cause.map(&reload);
+        }
+    }
+
+    /// Waits for a signal to stop.
+    async fn signal(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => "SIGTERM",
         }
     }
 }

@@ -34,7 +34,8 @@ pub(super) fn authenticate(client: &mut Client, request: &Request<'_>) -> Result
     let node = Arc::clone(&client.node);
     node.counters.auth_commands.add(1);
     let known = std::str::from_utf8(user).ok();
-    let check = || known.is_some_and(|user| node.users.check(user, password));
+    let seat = Arc::clone(&client.seat);
+    let check = || known.is_some_and(|user| node.users.admit(user, password, || seat.log_in(user)));
     match node.logins.attempt(client.seat.network(), user, check) {
         Outcome::Success => {
             let user = String::from_utf8_lossy(user).into_owned();

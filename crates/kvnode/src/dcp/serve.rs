@@ -8,7 +8,6 @@ use bytes::BytesMut;
 use log::info;
 use logline::value;
 use mcbp::{FrameBuilder, Opcode, Status};
-use tokio_util::sync::CancellationToken;
 use vbucket::consumer::{Consumer, ConsumerOptions};
 use vbucket::producer::Producer;
 
@@ -21,6 +20,7 @@ use super::registry::{Machine, window_bytes};
 use super::session::Session;
 use super::wire::Wire;
 use crate::account::Account;
+use crate::admission::Seat;
 use crate::clock::unix_now;
 use crate::tls::Socket;
 
@@ -36,13 +36,13 @@ pub(crate) struct Handover {
     pub(crate) peer: SocketAddr,
     /// The memory of large frames.
     pub(crate) account: Arc<Account>,
-    /// Cancelled when the node stops.
-    pub(crate) shutdown: CancellationToken,
+    /// Lost when the node stops or the user's login ends.
+    pub(crate) seat: Arc<Seat>,
 }
 
 /// Answers the DCP_OPEN and serves the connection to its end.
 pub(crate) async fn serve(handover: Handover) {
-    let Handover { stream, buffer, open, peer, account, shutdown } = handover;
+    let Handover { stream, buffer, open, peer, account, seat } = handover;
     let DcpOpen { name, role, opaque, user, served } = open;
     let connections = &served.connections;
     connections.displace(&name).await;
@@ -66,7 +66,7 @@ pub(crate) async fn serve(handover: Handover) {
     let connection = connections.enter(&name, user, machine.clone());
     let displaced = connection.displaced().clone();
     let inbox = Inbox::new(account);
-    let mut wire = Wire::new(name.clone(), stream, buffer, inbox, shutdown, displaced);
+    let mut wire = Wire::new(name.clone(), stream, buffer, inbox, seat, displaced);
     let answer = FrameBuilder::response(Opcode::DCP_OPEN, Status::SUCCESS);
     answer.opaque(opaque).write(&mut wire.out);
     let access = Access::new(Arc::clone(&served));

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,7 @@ use tokio_util::io::poll_read_buf;
 use tokio_util::sync::CancellationToken;
 
 use super::inbox::Inbox;
+use crate::admission::Seat;
 use crate::tls::Socket;
 
 /// How much is read at once.
@@ -41,6 +43,8 @@ pub(super) enum Ended {
     ByPeer,
     /// The node stops.
     Shutdown,
+    /// Its user was removed or has another password.
+    Revoked,
     /// Another connection of the name was opened.
     Displaced,
     Io(std::io::Error),
@@ -72,7 +76,7 @@ pub(super) struct Wire {
     /// Whether more is read.
     pub(super) reading: bool,
     opened: Instant,
-    shutdown: CancellationToken,
+    seat: Arc<Seat>,
     displaced: CancellationToken,
 }
 
@@ -88,7 +92,7 @@ impl Wire {
         stream: Socket,
         input: BytesMut,
         inbox: Inbox,
-        shutdown: CancellationToken,
+        seat: Arc<Seat>,
         displaced: CancellationToken,
     ) -> Self {
         Self {
@@ -101,7 +105,7 @@ impl Wire {
             unflushed: false,
             reading: true,
             opened: Instant::now(),
-            shutdown,
+            seat,
             displaced,
         }
     }
@@ -152,7 +156,10 @@ impl Wire {
             if written.is_ready() { written.map(Ok) } else { read.map(Ok) }
         });
         tokio::select! {
-            () = self.shutdown.cancelled() => Err(Ended::Shutdown),
+            () = self.seat.lost().cancelled() => Err(match self.seat.is_revoked() {
+                true => Ended::Revoked,
+                false => Ended::Shutdown,
+            }),
             () = self.displaced.cancelled() => Err(Ended::Displaced),
             moved = moved => moved,
             () = inbox.granted() => Ok(()),
@@ -164,6 +171,9 @@ impl Wire {
         match &ended {
             Ended::ByPeer => info!("dcp connection closed by its peer {self}"),
             Ended::Shutdown => debug!("dcp connection closed, the node stops {self}"),
+            Ended::Revoked => {
+                info!("dcp connection closed, its user is gone or has another password {self}")
+            }
             Ended::Displaced => info!("dcp connection displaced by another of its name {self}"),
             Ended::Io(error) => info!("dcp connection lost {self} error={}", value(error)),
             Ended::Malformed(error) => {

@@ -10,11 +10,9 @@ use tokio::runtime::Runtime;
 use tokio_util::task::TaskTracker;
 
 use super::error::NodeError;
+use super::live::Live;
 use crate::bucket::Bucket;
-use crate::clock::unix_now;
-use crate::config::NodeConfig;
 use crate::context::Context;
-use crate::sync::write;
 
 /// A running node. Dropped without [`NodeHandle::shutdown`] it stops at once, and its next start
 /// treats that as a crash.
@@ -64,27 +62,10 @@ impl NodeHandle {
         self.buckets.iter().find(|bucket| bucket.name() == name).cloned()
     }
 
-    /// Replaces the users, the files of the listener's TLS, and the deadlines of `limits`, for
-    /// connections from now on; those that are open stay. Everything else of `config` needs a
-    /// restart. A node that has no TLS gets none, and one that has it keeps it.
-    ///
-    /// # Errors
-    /// What is wrong with `config`, as text; nothing has changed then.
-    pub fn reload(&self, config: NodeConfig) -> Result<(), String> {
-        config.check().inspect_err(|_| self.reload_failed())?;
-        if let (Some(own), Some(new)) = (&self.context.tls, &config.tls) {
-            own.adopt(new);
-            *write(&self.context.certificate) = config.certificate;
-        }
-        self.context.limits.replace(&config.limits);
-        self.context.users.replace(config.users);
-        self.context.reloads.succeeded(unix_now());
-        Ok(())
-    }
-
-    /// A configuration could not be read: the metrics say so.
-    pub fn reload_failed(&self) {
-        self.context.reloads.failed();
+    /// What may be replaced while it runs.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        Live(Arc::clone(&self.context))
     }
 
     /// Stops cleanly: connections end after their current request, what is queued is committed, the

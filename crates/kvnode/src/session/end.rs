@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use invariant::Broken;
-use log::{debug, warn};
+use log::{debug, info, warn};
 use logline::value;
 use mcbp::FrameError;
 
+use crate::admission::Seat;
 use crate::dcp::DcpOpen;
 
 /// Why a session ended.
@@ -20,6 +21,8 @@ pub(super) enum End {
     NotAuthenticated(Duration),
     /// A newer connection took its seat before it had logged in.
     Evicted,
+    /// Its user was removed or has another password.
+    Revoked,
     /// The peer moved nothing for so long, and others may have wanted its memory.
     Stalled {
         seconds: u64,
@@ -33,6 +36,15 @@ pub(super) enum End {
 }
 
 impl End {
+    /// The end of a session whose seat is lost.
+    pub(super) fn of_lost(seat: &Seat) -> Self {
+        match (seat.is_shutdown(), seat.is_revoked()) {
+            (true, _) => Self::Shutdown,
+            (false, true) => Self::Revoked,
+            (false, false) => Self::Evicted,
+        }
+    }
+
     /// Logs the end if somebody has to know.
     pub(super) fn log(&self, peer: SocketAddr) {
         match self {
@@ -44,6 +56,9 @@ impl End {
             }
             Self::Evicted => {
                 warn!("connection closed to make room, it had not logged in peer={peer}");
+            }
+            Self::Revoked => {
+                info!("connection closed, its user is gone or has another password peer={peer}");
             }
             Self::Stalled { seconds, wanted } => {
                 warn!(

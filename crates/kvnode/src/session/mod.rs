@@ -47,7 +47,6 @@ pub(crate) async fn serve(
     seat: Arc<Seat>,
     node: Arc<Context>,
 ) -> Option<Handover> {
-    let shutdown = node.shutdown.clone();
     let mut buffer = BytesMut::new();
     let mut client = Client::new(node, peer, seat);
     let end = run(&mut client, &mut stream, &mut buffer).await;
@@ -61,7 +60,8 @@ pub(crate) async fn serve(
                 stream.limit_unsent(0);
             }
             let account = Arc::clone(&client.node.account);
-            Some(Handover { stream, buffer, open: *open, peer, account, shutdown })
+            let seat = Arc::clone(&client.seat);
+            Some(Handover { stream, buffer, open: *open, peer, account, seat })
         }
         end => {
             end.log(peer);
@@ -121,7 +121,7 @@ async fn late(
     error: RequestError,
 ) -> Result<(), End> {
     tokio::select! {
-        () = client.seat.lost().cancelled() => Err(lost(client)),
+        () = client.seat.lost().cancelled() => Err(End::of_lost(&client.seat)),
         () = sleep_until(client.login_deadline()) => Err(not_authenticated(client)),
         () = sleep(wait) => {
             client.fail(request, error);
@@ -136,7 +136,9 @@ async fn read(client: &Client, stream: &mut Socket, buffer: &mut BytesMut) -> Re
     // Many small frames, or a part of one that is not large.
     buffer.reserve(if stranger { STRANGER_READ_BYTES } else { client.free_bytes });
     let read = tokio::select! {
-        () = client.seat.lost().cancelled() => return Err(lost(client)),
+        // First: nobody goes on with a login that has ended.
+        biased;
+        () = client.seat.lost().cancelled() => return Err(End::of_lost(&client.seat)),
         () = sleep_until(client.login_deadline()), if stranger => {
             return Err(not_authenticated(client));
         }
@@ -154,10 +156,6 @@ async fn read(client: &Client, stream: &mut Socket, buffer: &mut BytesMut) -> Re
 
 fn not_authenticated(client: &Client) -> End {
     End::NotAuthenticated(client.node.limits.authentication())
-}
-
-fn lost(client: &Client) -> End {
-    if client.seat.is_shutdown() { End::Shutdown } else { End::Evicted }
 }
 
 /// Waits for the commits of what was executed, and writes the answers.

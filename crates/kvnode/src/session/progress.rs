@@ -74,7 +74,7 @@ async fn stalled(seat: &Seat, lease: Option<&Lease>) -> End {
         tokio::select! {
             () = seat.lost().cancelled(), if stopping.is_none() => {
                 if !seat.is_shutdown() {
-                    return End::Evicted;
+                    return End::of_lost(seat);
                 }
                 stopping = Some(Instant::now());
             }
