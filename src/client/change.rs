@@ -164,7 +164,7 @@ fn drain_one(
         Outcome::Answer(answer) => answer?.body,
         Outcome::Idle => return Err(http.lost()),
         Outcome::Late => {
-            return Err(AskError::Failed(still_open(caller, bucket, "the time is over")));
+            return Err(AskError::Failed(still_open(caller, bucket, "the timeout has passed")));
         }
         Outcome::Interrupted => {
             return Err(AskError::Interrupted(still_open(caller, bucket, "interrupted")));
@@ -189,6 +189,7 @@ fn still_open(caller: &Caller<'_>, bucket: &str, why: &str) -> String {
         found.map(|found| found.open)
     });
     let open = match open {
+        Some(0) => "but a node has not confirmed that all streams are closed".to_owned(),
         Some(1) => "1 stream is still open".to_owned(),
         Some(open) => format!("{open} streams are still open"),
         None => "how many streams are still open is unknown".to_owned(),

@@ -56,9 +56,9 @@ fn checked(given: &str) -> Result<String, AskError> {
         None => (given, false),
     };
     let rest = rest.trim_end_matches('/');
-    let Ok(authority) = rest.parse::<Authority>() else { return wrong("it is no address") };
+    let Ok(authority) = rest.parse::<Authority>() else { return wrong("it is not an address") };
     if authority.host().is_empty() || rest.contains('@') {
-        return wrong("it is no address");
+        return wrong("it is not an address");
     }
     // A colon without a number behind it, or with one that is too large, leaves no port.
     let host_only = authority.host() == rest;
@@ -98,13 +98,13 @@ mod tests {
             assert_eq!(checked(given).unwrap(), url, "{given}");
         }
         for (given, why) in [
-            ("", "it is no address"),
-            ("http://", "it is no address"),
-            (":4870", "it is no address"),
-            ("::1:4870", "it is no address"),
-            ("a b:1", "it is no address"),
-            ("user@127.0.0.1:4870", "it is no address"),
-            ("127.0.0.1:4870/status", "it is no address"),
+            ("", "it is not an address"),
+            ("http://", "it is not an address"),
+            (":4870", "it is not an address"),
+            ("::1:4870", "it is not an address"),
+            ("a b:1", "it is not an address"),
+            ("user@127.0.0.1:4870", "it is not an address"),
+            ("127.0.0.1:4870/status", "it is not an address"),
             ("https://127.0.0.1:4870", "the admin API has no TLS"),
             ("unix:///run/x", "it is no http:// URL"),
             ("127.0.0.1", "the port is missing"),
