@@ -254,8 +254,14 @@ impl BucketMachine {
     /// Assigns the desired map to links and polls.
     pub(super) fn spread(&mut self, fx: &mut BucketEffects) {
         self.links.spread(self.desired.links(self.connections), &self.settings, fx);
-        self.nodes.follow(&self.desired, &self.settings, self.now);
-        fx.push(BucketEffect::Poll(self.desired.clone()));
+        let polled = self.polled_map().cloned();
+        self.nodes.follow(polled.as_ref(), &self.settings, self.now);
+        fx.push(BucketEffect::Poll(polled));
+    }
+
+    /// Returns the map whose nodes are polled; `None` once the bucket stops.
+    pub(super) fn polled_map(&self) -> Option<&Desired> {
+        (self.lifecycle == Lifecycle::Running).then_some(&self.desired)
     }
 
     pub(super) const fn next_task(&mut self) -> TaskId {

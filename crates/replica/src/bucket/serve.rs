@@ -72,8 +72,8 @@ impl BucketMachine {
         self.log_incomplete(fx);
         self.desired = Desired::default();
         self.links.release();
-        self.spread(fx);
         self.lifecycle = Lifecycle::Stopping(ticket);
+        self.spread(fx);
     }
 
     /// Logs every incomplete copy. This state is in memory only, so a new process would treat the
