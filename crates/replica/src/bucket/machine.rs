@@ -51,6 +51,9 @@ pub struct BucketMachine {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Lifecycle {
     Running,
+    /// Every command is refused but the one to stop. The command to remove is answered when no
+    /// takeover runs any more; `None` once it is.
+    Removing(Option<Ticket>),
     /// The command to stop is answered when no link is left.
     Stopping(Ticket),
     Stopped,
@@ -261,7 +264,8 @@ impl BucketMachine {
 
     /// Returns the map whose nodes are polled; `None` once the bucket stops.
     pub(super) fn polled_map(&self) -> Option<&Desired> {
-        (self.lifecycle == Lifecycle::Running).then_some(&self.desired)
+        matches!(self.lifecycle, Lifecycle::Running | Lifecycle::Removing(_))
+            .then_some(&self.desired)
     }
 
     pub(super) const fn next_task(&mut self) -> TaskId {
