@@ -9,7 +9,7 @@ use actix_rt::ArbiterHandle;
 use events::Events;
 use futures::channel::oneshot;
 use relay::Endpoint;
-use replica::bucket::{BucketCommand, Change, CommandError};
+use replica::bucket::{BucketCommand, Change, CommandError, Done};
 
 use crate::bucket_actor::{BucketActor, End, Parts, SetProducers, Submit};
 use crate::config::{BucketPlan, ControlLimits};
@@ -111,7 +111,7 @@ impl Buckets {
     }
 
     /// Closes the streams and links of a bucket and ends its actor. Returns whether all streams
-    /// were closed within `limit`.
+    /// were closed within `limit`. A takeover that has begun ends first.
     pub(crate) async fn remove(&self, name: &str, limit: Duration) -> bool {
         let actor = match self.state().buckets.get_mut(name) {
             Some(bucket) if !bucket.is_ending => {
@@ -123,7 +123,16 @@ impl Buckets {
         // A task of its own: a caller that goes away must not leave it half done.
         let (done, removed) = oneshot::channel();
         let (buckets, name) = (self.clone(), name.to_owned());
+        let takeover = self.limits.takeover();
         let is_spawned = self.own.spawn(async move {
+            // Cut off, a takeover may leave its vBucket active nowhere. Where none runs, this is
+            // answered at once.
+            let ended = tokio::time::timeout(limit.max(takeover), remove(&actor)).await;
+            if matches!(ended, Ok(Err(CommandError::Stopping))) {
+                // The stop of all buckets closes this one too.
+                _ = done.send(false);
+                return;
+            }
             let is_clean = tokio::time::timeout(limit, stop(&actor)).await.is_ok();
             // The actor may have ended.
             _ = actor.send(End).await;
@@ -172,6 +181,15 @@ impl Buckets {
         state.is_stopping = true;
         state.buckets.values().map(|bucket| bucket.actor.clone()).collect()
     }
+}
+
+/// Refuses every command of a bucket. Waits for a takeover that runs.
+fn remove(
+    actor: &Addr<BucketActor>,
+) -> impl Future<Output = Result<Done, CommandError>> + Send + use<> {
+    let (answer, answered) = oneshot::channel();
+    actor.do_send(Submit { command: BucketCommand::Remove, answer });
+    async move { answered.await.unwrap_or(Err(CommandError::Stopping)) }
 }
 
 /// Closes every stream and link of a bucket.

@@ -111,6 +111,11 @@ impl ControlLimits {
         }
     }
 
+    /// Returns how long a takeover that makes no progress lasts, with the examination after it.
+    pub(crate) fn takeover(&self) -> Duration {
+        self.command + self.steps.takeover + self.command
+    }
+
     /// Returns the limits of the pumps. A peer that takes no byte stalls the link like any other
     /// stall.
     pub(crate) fn of_pump(&self) -> PumpLimits {

@@ -233,10 +233,11 @@ impl ReplicationHandle {
         self.0.buckets.add(plan)
     }
 
-    /// Removes a bucket: its queued commands are refused, its streams and links closed. Its status
-    /// is gone at once; its name is free when this returns. Returns whether all streams were closed
-    /// within `limit`; after that the connections are dropped. Returns false for an unknown bucket,
-    /// and for one that another call removes.
+    /// Removes a bucket: its queued commands are refused with [`CommandError::Removed`], a takeover
+    /// that has begun ends, which may take longer than `limit` by the limit of a takeover, and its
+    /// streams and links are closed. Its status is gone at once; its name is free when this
+    /// returns. Returns whether all streams were closed within `limit`; after that the connections
+    /// are dropped. Returns false for an unknown bucket, and for one that another call removes.
     pub async fn remove_bucket(&self, bucket: &str, limit: Duration) -> bool {
         self.0.buckets.remove(bucket, limit).await
     }

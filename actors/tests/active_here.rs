@@ -116,3 +116,42 @@ async fn what_was_moved_here_is_told_before_its_answer_and_stays_out_of_the_sour
     let done = cluster.status_until(is_known).await.moves_done;
     assert_eq!((done.moved, done.failed), (1, 0));
 }
+
+#[tokio::test]
+async fn what_becomes_a_replica_again_is_seen_also_after_everything_was_moved_here() {
+    let mut cluster = cluster(polled()).await;
+    cluster.beta.control.copy(1, VbState::Replica, 9);
+    let is_known = |bucket: &BucketStatus| bucket.active_here.is_some();
+    let set_up = cluster.set(&[("alpha", &[1])]);
+    let mut link = cluster.accept().await;
+    let stream = link.request().await;
+    link.open(&stream).await;
+    assert_eq!(answer(set_up).await, Ok(1));
+    cluster.status_until(is_known).await;
+    let takeover = cluster.takeover(1, "alpha");
+    link.closes(VbId(1)).await;
+    let stream = link.request().await;
+    link.open(&stream).await;
+    link.take_state(&stream, VbState::Pending).await;
+    link.take_state(&stream, VbState::Active).await;
+    cluster.beta.control.copy(1, VbState::Active, 9);
+    assert_eq!(answer(takeover).await.unwrap().vbucket, 1);
+    let shown = |bucket: &BucketStatus| bucket.active_here.as_ref().map(ToString::to_string);
+    let is_active = |bucket: &BucketStatus| shown(bucket).as_deref() == Some("1");
+    let status = cluster.status_until(is_active).await;
+    assert_eq!(status.links[0].wanted, 0, "nothing is replicated any more");
+
+    cluster.beta.control.copy(1, VbState::Replica, 9);
+    let is_none = |bucket: &BucketStatus| shown(bucket).as_deref() == Some("");
+    let status = cluster.status_until(is_none).await;
+    assert!(status.nodes.iter().all(|node| !node.unresponsive), "{:?}", status.nodes);
+    assert!(cluster.handle.remove_bucket(BUCKET, common::PATIENCE).await);
+}
+
+#[tokio::test]
+async fn a_bucket_that_was_started_with_nothing_to_replicate_knows_what_is_active_here() {
+    let cluster = cluster(polled()).await;
+    answer(cluster.set(&[])).await.unwrap();
+    let status = cluster.status_until(|bucket| bucket.active_here.is_some()).await;
+    assert_eq!(status.active_here.unwrap().to_string(), "1");
+}

@@ -17,7 +17,7 @@ use std::time::Duration;
 use common::cluster::{Answer, Cluster, answer};
 use common::{brisk, calm};
 use dcp_actors::{BucketPlan, CommandError, Restart};
-use mcbp::{Opcode, Status, VbId};
+use mcbp::{Opcode, Status, StreamEndStatus, VbId, VbState};
 use relay::testing::{BUCKET, view};
 use replica::plan::{Connections, Desired};
 
@@ -178,6 +178,30 @@ async fn a_bucket_whose_consumer_is_frozen_is_removed_after_the_limit() {
     let waits = cluster.ask(async move |handle| handle.restart("other", links("alpha")).await);
     link.consumer.expect(Opcode::DCP_CLOSE_STREAM).await;
     assert!(!cluster.handle.remove_bucket("other", Duration::from_millis(50)).await);
-    assert_eq!(answer(waits).await, Err(CommandError::Stopping));
+    assert_eq!(answer(waits).await, Err(CommandError::Removed { bucket: "other".to_owned() }));
     link.producer.expect_close().await;
+}
+
+#[tokio::test]
+async fn a_takeover_ends_before_its_bucket_is_removed_and_those_behind_it_are_refused() {
+    let mut cluster = Cluster::start(brisk(), &["alpha"]).await;
+    let (mut link, _) = cluster.opened([2]).await;
+    let takeover = cluster.takeover(1, "alpha");
+    let stream = link.request().await;
+    link.open(&stream).await;
+    let behind = cluster.takeover(3, "alpha");
+    cluster.status_until(|bucket| bucket.moves.len() == 2).await;
+    let handle = cluster.handle.clone();
+    let removed = tokio::spawn(async move { handle.remove_bucket(BUCKET, LIMIT).await });
+    let refused = Err(CommandError::Removed { bucket: BUCKET.to_owned() });
+    assert_eq!(answer(behind).await, refused);
+    link.take_state(&stream, VbState::Pending).await;
+    assert!(!takeover.is_finished() && !removed.is_finished());
+    link.take_state(&stream, VbState::Active).await;
+    link.end(stream.vb, stream.opaque, StreamEndStatus::OK).await;
+    assert_eq!(answer(takeover).await.unwrap().vbucket, 1);
+    let close = link.consumer.expect(Opcode::DCP_CLOSE_STREAM).await;
+    assert_eq!(view(&close).header.vbucket(), VbId(2));
+    link.consumer.answer(&close, Status::SUCCESS).await;
+    assert!(removed.await.unwrap(), "every stream was closed");
 }

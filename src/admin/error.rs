@@ -84,9 +84,9 @@ impl From<CommandError> for ApiError {
     fn from(error: CommandError) -> Self {
         let text = error.to_string();
         match error {
-            CommandError::NoBucket { .. } | CommandError::NothingToRestart { .. } => {
-                Self::Missing(text)
-            }
+            CommandError::NoBucket { .. }
+            | CommandError::NothingToRestart { .. }
+            | CommandError::Removed { .. } => Self::Missing(text),
             CommandError::NoProducer { .. } | CommandError::Plan(_) => Self::Wrong(text),
             CommandError::Busy { .. }
             | CommandError::AlreadyMoving { .. }

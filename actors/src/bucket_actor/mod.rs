@@ -163,7 +163,7 @@ impl BucketActor {
             BucketEffect::Poll(desired) => {
                 let reports = ctx.address().recipient();
                 let nodes = (self.bucket.as_str(), &self.node, self.producers.all());
-                self.polls.follow(&desired, nodes, &self.limits, &reports);
+                self.polls.follow(desired.as_ref(), nodes, &self.limits, &reports);
             }
             BucketEffect::Estimate(task, key, vb) => {
                 self.note_copying(&key, vb);

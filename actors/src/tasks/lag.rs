@@ -22,24 +22,24 @@ impl LagPolls {
         self.0.retain(|(side, name), _| *side == Side::Consumer || !producers.contains(name));
     }
 
-    /// Polls the nodes of `desired` and no others. The tuple holds the bucket, its consumer, and
-    /// the configured producers. Answers go to `reports`.
+    /// Polls the consumer and the producers of `desired`, and no others; without a map, no node.
+    /// The tuple holds the bucket, its consumer, and the configured producers. Answers go to
+    /// `reports`.
     pub(crate) fn follow(
         &mut self,
-        desired: &Desired,
+        desired: Option<&Desired>,
         (bucket, consumer, producers): (&str, &Endpoint, &BTreeMap<String, Endpoint>),
         limits: &ControlLimits,
         reports: &Recipient<NodePolled>,
     ) {
         let Some(interval) = limits.lag_interval else { return };
+        let Some(desired) = desired else { return self.0.clear() };
         let names = desired.producers().keys();
         let mut nodes: BTreeMap<_, _> = names
             .filter_map(|name| producers.get(name))
             .map(|node| ((Side::Producer, node.name.clone()), node))
             .collect();
-        if !nodes.is_empty() {
-            nodes.insert((Side::Consumer, consumer.name.clone()), consumer);
-        }
+        nodes.insert((Side::Consumer, consumer.name.clone()), consumer);
         self.0.retain(|asked, _| nodes.contains_key(asked));
         for ((side, name), node) in nodes {
             let vbs = desired.producers().get(&name).filter(|_| side == Side::Producer);

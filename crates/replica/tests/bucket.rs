@@ -346,6 +346,41 @@ fn a_stop_answers_every_command_and_waits_for_the_links() {
     assert_eq!(bucket.machine.wake_at(), None);
 }
 
+#[test]
+fn a_removal_lets_a_takeover_end_and_refuses_every_other_command() {
+    let removed = || Some(Err(CommandError::Removed { bucket: "default".to_owned() }));
+    let (mut bucket, id) = Bucket::open();
+    let taking = bucket.move_here(1, MoveKind::Takeover);
+    let (_, takeover, command) = bucket.run().unwrap();
+    assert_eq!(command, Command::Takeover { vb: VbId(1) });
+    let behind = bucket.move_here(2, MoveKind::Takeover);
+    let removal = bucket.ask(BucketCommand::Remove);
+    assert_eq!((bucket.answer(behind), bucket.answer(removal)), (removed(), None));
+    let late = bucket.want(&[]);
+    assert_eq!((bucket.answer(late), bucket.answer(taking)), (removed(), None));
+    bucket.settle(id, takeover, &[(1, VbOutcome::Failed(refused()))]);
+    assert_eq!(bucket.answer(removal), None, "the copies are examined first");
+    let (task, _) = bucket.examine().unwrap();
+    bucket.on(BucketEvent::Examined(task, Finding::GivenBack));
+    assert_eq!(bucket.answer(taking), removed(), "it does not begin again");
+    assert_eq!(bucket.answer(removal), Some(Ok(Done::Removed)));
+
+    let (mut bucket, _) = Bucket::open();
+    let copying = bucket.move_here(1, MoveKind::WithData);
+    let removal = bucket.ask(BucketCommand::Remove);
+    assert_eq!(bucket.answer(copying), removed(), "its takeover has not begun");
+    assert_eq!(bucket.answer(removal), Some(Ok(Done::Removed)));
+
+    let (mut bucket, _) = Bucket::open();
+    let taking = bucket.move_here(1, MoveKind::Takeover);
+    let removal = bucket.ask(BucketCommand::Remove);
+    let stop = bucket.ask(BucketCommand::Stop);
+    for ticket in [taking, removal] {
+        assert_eq!(bucket.answer(ticket), Some(Err(CommandError::Stopping)));
+    }
+    assert_eq!(bucket.answer(stop), None, "a stop waits for the links only");
+}
+
 /// Lines of one event are suppressed after the first few, and nothing else keeps these numbers.
 #[test]
 fn a_stop_names_every_copy_that_may_miss_rows_in_few_lines() {

@@ -144,8 +144,6 @@ fn what_was_taken_over_stays_out_of_the_sources_until_a_command_names_it() {
 #[test]
 fn what_was_taken_over_and_is_active_elsewhere_again_comes_back_with_the_sources() {
     let mut bucket = taken_over_in(Bucket::polled());
-    // Something to ask the consumer for.
-    follow(&mut bucket, &[("alpha", "2")], 1);
     polled(&mut bucket, PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
     follow(&mut bucket, &[("alpha", "1-2")], 1);
     let (_, wanted) = set_up(&mut bucket, &[(2, VbOutcome::Opened)]);
@@ -154,6 +152,36 @@ fn what_was_taken_over_and_is_active_elsewhere_again_comes_back_with_the_sources
     follow(&mut bucket, &[("alpha", "1-2")], 1);
     let (_, _, command) = bucket.run().expect("a set-up");
     assert_eq!(command, Command::set_up(vbs(&[1, 2])));
+}
+
+#[test]
+fn the_consumer_is_polled_while_nothing_is_desired_and_until_a_stop() {
+    let polls = |bucket: &mut Bucket| {
+        let polls = bucket.take(|effect| match effect {
+            BucketEffect::Poll(desired) => Some(desired.clone()),
+            _ => None,
+        });
+        let nodes = bucket.machine.nodes(bucket.now).map(|view| (view.side, view.node.to_owned()));
+        (polls, nodes.collect::<Vec<_>>())
+    };
+    let mut bucket = Bucket::polled();
+    bucket.want(&[]);
+    let consumer = vec![(Side::Consumer, "beta".to_owned())];
+    assert_eq!(polls(&mut bucket), (Some(Some(Desired::default())), consumer));
+    polled(&mut bucket, PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
+    assert_eq!(bucket.machine.active_here(bucket.now), Some("1".parse().unwrap()));
+    polled(&mut bucket, PollAnswer::Misfits(Some(Vec::new())));
+    assert_eq!(bucket.machine.active_here(bucket.now), Some(VbSet::default()), "a replica again");
+
+    bucket.ask(BucketCommand::Stop);
+    assert_eq!(polls(&mut bucket), (Some(None), Vec::new()));
+    producers(&mut bucket, &["alpha"], &["alpha"]);
+    assert_eq!(polls(&mut bucket), (Some(None), Vec::new()), "not begun again");
+    assert_eq!((bucket.machine.active_here(bucket.now), bucket.machine.wake_at()), (None, None));
+
+    let mut bucket = Bucket::new();
+    bucket.want(&[]);
+    assert_eq!(polls(&mut bucket).1, [], "polling is off");
 }
 
 #[test]

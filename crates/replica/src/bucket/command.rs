@@ -21,6 +21,9 @@ pub enum BucketCommand {
     /// Move a vBucket to this node; answered when it is active here, or has failed and both nodes
     /// were asked for their copies.
     Move(MoveRequest),
+    /// Refuse every command; answered when a takeover that has begun has ended. A
+    /// [`Self::Stop`] is to follow, which does not wait for it.
+    Remove,
     /// Close every stream and stop; answered when no link is left.
     Stop,
 }
@@ -98,6 +101,8 @@ pub enum Done {
         /// From the request to the answer, in milliseconds.
         elapsed_ms: u64,
     },
+    /// No takeover runs, and none will.
+    Removed,
     /// No link is left.
     Stopped,
 }
@@ -143,7 +148,7 @@ impl BucketCommand {
             Self::Change(change) => change.unknown_producer(is_known),
             Self::Restart(restart) => restart.unknown_producer(is_known),
             Self::Move(request) => Some(request.from.as_str()).filter(|name| !is_known(name)),
-            Self::Stop => None,
+            Self::Remove | Self::Stop => None,
         }
     }
 }
@@ -203,6 +208,12 @@ pub enum CommandError {
     /// Some vBuckets failed; the sidecar retries them.
     #[error("{} vBuckets failed, the first: {}", .0.len(), First(.0))]
     Failed(Vec<VbFailure>),
+    /// The bucket is being removed.
+    #[error("bucket {bucket} was removed from the configuration; ask again when it is back")]
+    Removed {
+        /// The bucket.
+        bucket: String,
+    },
     /// Replication is being stopped.
     #[error("replication is being stopped")]
     Stopping,
@@ -230,6 +241,7 @@ impl CommandError {
             | Self::BucketExists { .. }
             | Self::NothingToRestart { .. }
             | Self::Plan(_)
+            | Self::Removed { .. }
             | Self::Failed(_) => ReasonCode::Refused,
         }
     }
@@ -242,6 +254,7 @@ impl CommandError {
             | Self::BucketExists { .. }
             | Self::NothingToRestart { .. }
             | Self::Plan(_)
+            | Self::Removed { .. }
             | Self::Failed(_)
             | Self::Broken(_) => Retry::Never,
         }

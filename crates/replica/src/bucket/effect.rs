@@ -27,8 +27,8 @@ pub enum BucketEffect {
     Abandon(LinkId),
     /// End this link for a fault of one side. The link reports that it is down.
     GiveUp(LinkId, Side, LinkDown),
-    /// Poll the data nodes of this map and no others.
-    Poll(Desired),
+    /// Poll the consumer and the producers of this map, and no others; `None`: poll no node.
+    Poll(Option<Desired>),
     /// Poll the producer of a link for the changes that a vBucket still lacks, until there are few.
     Estimate(TaskId, LinkKey, VbId),
     /// Ask both nodes of a link for their copies of a vBucket, and repair them where that is

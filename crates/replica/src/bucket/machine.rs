@@ -51,6 +51,9 @@ pub struct BucketMachine {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Lifecycle {
     Running,
+    /// Every command is refused but the one to stop. The command to remove is answered when no
+    /// takeover runs any more; `None` once it is.
+    Removing(Option<Ticket>),
     /// The command to stop is answered when no link is left.
     Stopping(Ticket),
     Stopped,
@@ -254,8 +257,15 @@ impl BucketMachine {
     /// Assigns the desired map to links and polls.
     pub(super) fn spread(&mut self, fx: &mut BucketEffects) {
         self.links.spread(self.desired.links(self.connections), &self.settings, fx);
-        self.nodes.follow(&self.desired, &self.settings, self.now);
-        fx.push(BucketEffect::Poll(self.desired.clone()));
+        let polled = self.polled_map().cloned();
+        self.nodes.follow(polled.as_ref(), &self.settings, self.now);
+        fx.push(BucketEffect::Poll(polled));
+    }
+
+    /// Returns the map whose nodes are polled; `None` once the bucket stops.
+    pub(super) fn polled_map(&self) -> Option<&Desired> {
+        matches!(self.lifecycle, Lifecycle::Running | Lifecycle::Removing(_))
+            .then_some(&self.desired)
     }
 
     pub(super) const fn next_task(&mut self) -> TaskId {

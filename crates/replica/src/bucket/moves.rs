@@ -131,6 +131,12 @@ impl Move {
         matches!(self.step, MoveStep::TakingOver { .. })
     }
 
+    /// Whether both copies may be changed already, and the end of it is not known: cut off here, a
+    /// vBucket may be active nowhere.
+    pub(super) const fn is_half_done(&self) -> bool {
+        matches!(self.step, MoveStep::TakingOver { .. } | MoveStep::Examining { .. })
+    }
+
     /// Returns the running task of this move, if any.
     pub(super) const fn task(&self) -> Option<TaskId> {
         match self.step {

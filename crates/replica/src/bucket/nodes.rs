@@ -57,19 +57,21 @@ pub(super) struct Appeared {
 }
 
 impl Nodes {
-    /// Sets the polled nodes to those of the desired map.
-    pub(super) fn follow(&mut self, desired: &Desired, settings: &Settings, now: Duration) {
+    /// Sets the polled nodes: the consumer and the producers of the desired map. The consumer is
+    /// polled also while nothing is desired: only its states show that a vBucket that was taken
+    /// over has become a replica again. Without a map no node is polled.
+    pub(super) fn follow(&mut self, desired: Option<&Desired>, settings: &Settings, now: Duration) {
         if settings.poll_max_age.is_none() {
             return;
         }
         let mut sources = BTreeMap::new();
-        for (producer, vbs) in desired.producers() {
+        let mut asked = BTreeSet::new();
+        for (producer, vbs) in desired.into_iter().flat_map(Desired::producers) {
+            asked.insert((Side::Producer, producer.clone()));
             sources.extend(vbs.iter().map(|vb| (vb, producer.clone())));
         }
         self.lags.follow(&sources, now);
-        let producers = desired.producers().keys();
-        let mut asked: BTreeSet<_> = producers.map(|name| (Side::Producer, name.clone())).collect();
-        if asked.is_empty() {
+        if desired.is_none() {
             self.states = ConsumerStates::Unknown;
         } else {
             let consumer = (Side::Consumer, settings.node.clone());

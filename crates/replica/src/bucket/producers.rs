@@ -22,7 +22,7 @@ impl BucketMachine {
             link.is_outdated = true;
         }
         if !changed.is_empty() {
-            fx.push(BucketEffect::Poll(self.desired.clone()));
+            fx.push(BucketEffect::Poll(self.polled_map().cloned()));
         }
     }
 

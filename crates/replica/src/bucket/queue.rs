@@ -152,6 +152,11 @@ impl Queue {
         self.waiting.front().filter(|front| front.deadline.is_some())?.job.as_move()
     }
 
+    /// Whether the move at the front must not be cut off.
+    pub(super) fn is_half_done(&self) -> bool {
+        self.begun_move().is_some_and(Move::is_half_done)
+    }
+
     fn moves(&self) -> impl Iterator<Item = &Move> {
         self.waiting.iter().filter_map(|command| command.job.as_move())
     }

@@ -41,6 +41,11 @@ impl BucketMachine {
                 BucketCommand::Move(request) => {
                     self.queue.push(ticket, Job::Move(Box::new(Move::new(request))), at.now)
                 }
+                BucketCommand::Remove => {
+                    self.lifecycle = Lifecycle::Removing(Some(ticket));
+                    self.refuse_for_removal(fx);
+                    Ok(())
+                }
                 BucketCommand::Stop => {
                     self.stop(ticket, fx);
                     Ok(())
@@ -53,27 +58,58 @@ impl BucketMachine {
     }
 
     fn check(&self, command: &BucketCommand) -> Result<(), CommandError> {
-        if self.lifecycle != Lifecycle::Running {
-            return Err(CommandError::Stopping);
+        match (self.lifecycle, command) {
+            (Lifecycle::Running, _) | (Lifecycle::Removing(_), BucketCommand::Stop) => {}
+            (Lifecycle::Removing(_), _) => return Err(self.removed()),
+            (Lifecycle::Stopping(_) | Lifecycle::Stopped, _) => return Err(CommandError::Stopping),
         }
         let unknown = command.unknown_producer(|name| self.settings.producers.contains(name));
         let error = |name: &str| CommandError::NoProducer { producer: name.to_owned() };
         unknown.map_or(Ok(()), |name| Err(error(name)))
     }
 
-    /// Refuses every queued command, and closes every stream.
-    fn stop(&mut self, ticket: Ticket, fx: &mut BucketEffects) {
+    fn removed(&self) -> CommandError {
+        CommandError::Removed { bucket: self.settings.bucket.clone() }
+    }
+
+    /// Refuses every command of a bucket that is removed, but for a takeover that runs.
+    fn refuse_for_removal(&mut self, fx: &mut BucketEffects) {
+        let running = self.queue.is_half_done().then(|| self.queue.pop()).flatten();
+        let error = self.removed();
+        self.refuse_all(&error, fx);
+        match running {
+            Some(running) => self.queue.put_back(running),
+            None => self.answer_removal(Ok(Done::Removed), fx),
+        }
+    }
+
+    fn answer_removal(&mut self, result: Result<Done, CommandError>, fx: &mut BucketEffects) {
+        if let Lifecycle::Removing(ticket) = &mut self.lifecycle
+            && let Some(ticket) = ticket.take()
+        {
+            fx.push(BucketEffect::Answer(ticket, result));
+        }
+    }
+
+    /// Refuses every queued command.
+    fn refuse_all(&mut self, error: &CommandError, fx: &mut BucketEffects) {
         for command in self.queue.take_all() {
             if let Job::Move(moving) = &command.job {
                 fx.extend(moving.task().map(BucketEffect::Cancel));
             }
-            fx.push(BucketEffect::Answer(command.ticket, Err(CommandError::Stopping)));
+            fx.push(BucketEffect::Answer(command.ticket, Err(error.clone())));
         }
+    }
+
+    /// Refuses every queued command, and closes every stream.
+    fn stop(&mut self, ticket: Ticket, fx: &mut BucketEffects) {
+        self.refuse_all(&CommandError::Stopping, fx);
+        self.answer_removal(Err(CommandError::Stopping), fx);
         self.log_incomplete(fx);
         self.desired = Desired::default();
         self.links.release();
-        self.spread(fx);
         self.lifecycle = Lifecycle::Stopping(ticket);
+        self.spread(fx);
     }
 
     /// Logs every incomplete copy. This state is in memory only, so a new process would treat the
@@ -108,6 +144,11 @@ impl BucketMachine {
     /// Begins the command at the front, or answers it if it is settled or late. Returns whether
     /// anything changed.
     pub(super) fn serve(&mut self, at: Moment, fx: &mut BucketEffects) -> bool {
+        // A takeover that failed does not begin again.
+        if matches!(self.lifecycle, Lifecycle::Removing(Some(_))) && !self.queue.is_half_done() {
+            self.refuse_for_removal(fx);
+            return false;
+        }
         self.refuse_late(at, fx);
         let Some(mut front) = self.queue.pop() else { return false };
         let Some(deadline) = front.deadline else {

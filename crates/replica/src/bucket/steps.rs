@@ -188,6 +188,7 @@ impl BucketMachine {
             }
         };
         self.spread(fx);
+        self.hold_back(at.now);
         fx.push(BucketEffect::Answer(front.ticket, result));
     }
 }

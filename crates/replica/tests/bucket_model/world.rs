@@ -206,7 +206,7 @@ pub struct World {
     reported: Option<VbState>,
     /// Whether the vBucket was asked for although the last report calls it active.
     pub asked_active: bool,
-    /// Whether the vBucket was moved here.
+    /// Whether the vBucket was moved here, and not given back since.
     pub was_moved: bool,
     /// Whether the consumer still has a stream of a link that reported to be closed.
     lingers: bool,
@@ -405,6 +405,7 @@ impl World {
             Action::Polled => self.polled(mistake),
             Action::GivenBack => {
                 (self.nodes.consumer, self.nodes.alpha) = (VbState::Replica, VbState::Active);
+                self.was_moved = false;
             }
             Action::Wake | Action::WakeEarly => {
                 self.wakes += 1;
@@ -529,6 +530,10 @@ impl World {
                 finding
             }
         };
+        if self.nodes.consumer != VbState::Active {
+            // What was examined is newer than the last poll.
+            self.reported = None;
+        }
         self.tell(BucketEvent::Examined(task, finding), mistake);
     }
 
@@ -584,12 +589,16 @@ impl World {
             BucketEffect::GiveUp(..) => panic!("nothing stands still here"),
             BucketEffect::Poll(desired) => {
                 let was_polled = self.is_polled;
-                self.is_polled = self.has_polls && !desired.producers().is_empty();
+                self.is_polled = self.has_polls && desired.is_some();
                 if self.is_polled && !was_polled {
                     self.reported = None;
                 }
             }
-            BucketEffect::Moved { .. } => self.was_moved = true,
+            BucketEffect::Moved { .. } => {
+                self.was_moved = true;
+                // The machine counts it as reported, until the next poll.
+                self.reported = self.reported.map(|_| VbState::Active);
+            }
             BucketEffect::Log(_) => {}
         }
     }
