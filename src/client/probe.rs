@@ -45,8 +45,8 @@ pub(crate) fn probe(listen: SocketAddr, token: Option<Secret>) -> Probe {
             let config = http.get("/config").unwrap_or_default();
             Probe::Answers { url, status, config }
         }
-        // Only a refusal shows that nothing listens. What hangs may be a sidecar that is frozen, and
-        // one that wants another token is one.
+        // Only a refusal shows that nothing listens. What hangs may be a sidecar that is frozen,
+        // and what wants another token is one.
         Err(error) if error.is_refused_connection() => Probe::Silent(error.to_string()),
         Err(error @ AskError::Unexpected { .. }) => Probe::Stranger(error.to_string()),
         Err(error) => Probe::Unknown(error.to_string()),
