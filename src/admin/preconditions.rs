@@ -49,7 +49,8 @@ pub(super) fn tagged(revision: u64) -> HttpResponseBuilder {
     response
 }
 
-/// Refuses both where a request does not take them: who says them would be wrong about what happens.
+/// Refuses both where a request does not take them: who says them would be wrong about what
+/// happens.
 pub(super) fn none(request: &HttpRequest) -> Result<(), ApiError> {
     if request.query_string().is_empty() && !request.headers().contains_key(IF_MATCH) {
         return Ok(());

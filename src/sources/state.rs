@@ -116,8 +116,8 @@ pub(super) struct StateFolder {
 }
 
 impl StateFolder {
-    /// Opens the folder of a node's sidecar, and reads what is there. A folder that cannot be written
-    /// is a warning, and an error of each change.
+    /// Opens the folder of a node's sidecar, and reads what is there. A folder that cannot be
+    /// written is a warning, and an error of each change.
     pub(super) fn open(directory: &Path, node: &str) -> Result<(Self, Option<Maps>), StateError> {
         let (directory, node) = (directory.to_owned(), node.to_owned());
         let mut folder = Self { directory, node, lock: None };

@@ -1,5 +1,7 @@
 //! What holds after any history of changes, takeovers and new entries of the source.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use desired::{BucketMaps, Change, Diff, Dropped, Entry, Mark, Selection};

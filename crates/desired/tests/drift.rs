@@ -1,6 +1,8 @@
 //! The rules of drift as a table: the source's entry before and after, what was changed at run
 //! time, what was taken over; and what is in force and was dropped then.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use desired::{BucketMaps, Change, Entry, Mark, Refusal, Selection};
