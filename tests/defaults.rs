@@ -175,6 +175,6 @@ fn configurations_are_printed_and_variables_override_them() {
                  worker_threads: 0 is out of range: give 1 to 64";
     refused(folder.path(), "KVNODE__LIMITS__WORKER_THREADS=0 $NODE --config node.toml", 2, wrong);
     std::fs::write(folder.path().join("node.toml"), "[limits]\nworker_thread = 1\n").unwrap();
-    let caret = "2 | worker_thread = 1\n  | ^^^^^^^^^^^^^";
+    let caret = "2 | worker_thread = *\n  | ^^^^^^^^^^^^^";
     refused(folder.path(), "$NODE --config node.toml", 2, caret);
 }

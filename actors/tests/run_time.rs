@@ -14,9 +14,11 @@ mod common;
 
 use std::time::Duration;
 
+use bytes::BytesMut;
 use common::cluster::{Answer, Cluster, answer};
 use common::{brisk, calm};
 use dcp_actors::{BucketPlan, CommandError, Restart};
+use mcbp::dcp::StreamEnd;
 use mcbp::{Opcode, Status, StreamEndStatus, VbId, VbState};
 use relay::testing::{BUCKET, view};
 use replica::plan::{Connections, Desired};
@@ -198,9 +200,18 @@ async fn a_takeover_ends_before_its_bucket_is_removed_and_those_behind_it_are_re
     link.take_state(&stream, VbState::Pending).await;
     assert!(!takeover.is_finished() && !removed.is_finished());
     link.take_state(&stream, VbState::Active).await;
-    link.end(stream.vb, stream.opaque, StreamEndStatus::OK).await;
+    let mut end = BytesMut::new();
+    StreamEnd { status: StreamEndStatus::OK }.write(stream.vb, stream.opaque, &mut end);
+    link.producer.send_raw(&end).await;
     assert_eq!(answer(takeover).await.unwrap().vbucket, 1);
-    let close = link.consumer.expect(Opcode::DCP_CLOSE_STREAM).await;
+    // The machine knows of the end before the consumer: its next order may overtake the frame.
+    let close = loop {
+        let frame = link.consumer.recv().await.expect("the other stream is closed");
+        if view(&frame).opcode() == Opcode::DCP_CLOSE_STREAM {
+            break frame;
+        }
+        assert_eq!(frame, end);
+    };
     assert_eq!(view(&close).header.vbucket(), VbId(2));
     link.consumer.answer(&close, Status::SUCCESS).await;
     assert!(removed.await.unwrap(), "every stream was closed");

@@ -218,9 +218,9 @@ impl StateFolder {
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free space on its disk",
-        io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => {
-            "remove what is in the place of the file or folder"
-        }
+        io::ErrorKind::IsADirectory
+        | io::ErrorKind::NotADirectory
+        | io::ErrorKind::AlreadyExists => "remove what is in the place of the file or folder",
         _ => "give a [state] directory that this user may write to",
     }
 }

@@ -140,6 +140,11 @@ fn a_large_request_and_its_answer_take_memory_that_is_given_back() {
 fn connections_that_ask_nothing_do_not_keep_a_probe_of_the_metrics_out() {
     let node = start(|config| config.metrics = Some("127.0.0.1:0".parse().unwrap()));
     let address = node.metrics_address().unwrap();
+    let (ready, deadline) =
+        ("kvnode_ready{bucket=\"default\"}", Instant::now() + Duration::from_secs(30));
+    while sample(&page(address), ready) != 1 {
+        assert!(Instant::now() < deadline, "the bucket is ready");
+    }
     let begin = |n: usize| {
         let mut stream = TcpStream::connect(address).unwrap();
         let head: &[u8] = if n.is_multiple_of(2) { b"GET /metrics HTTP/1.1\r\nX: " } else { b"" };
