@@ -17,6 +17,13 @@ pub fn utc_ms(ms: u64) -> String {
     UNIX_EPOCH.checked_add(Duration::from_millis(ms)).map(utc).unwrap_or_default()
 }
 
+/// Milliseconds since 1970.
+#[must_use]
+pub fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -27,13 +27,7 @@ pub(super) async fn takeover(
     let replication = state.replication()?;
     let what =
         format!("takeover bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
-    let sources = state.sources.clone();
-    let moved = async move {
-        let moved = replication.takeover(&bucket, vb, &from).await?;
-        sources.took_over(std::slice::from_ref(&moved)).await;
-        Ok::<_, CommandError>(moved)
-    };
-    to_its_end(what, moved).await.map(Json)
+    one(&state, what, async move { replication.takeover(&bucket, vb, &from).await }).await
 }
 
 /// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/move`: after copying the data.
@@ -47,13 +41,7 @@ pub(super) async fn move_vbucket(
     let VbSource { bucket, vb, from } = target(&state, path, payload).await?;
     let replication = state.replication()?;
     let what = format!("move bucket={bucket} vb={} from={from} client={}", vb.0, client(&request));
-    let sources = state.sources.clone();
-    let moved = async move {
-        let moved = replication.move_vbucket(&bucket, vb, &from).await?;
-        sources.took_over(std::slice::from_ref(&moved)).await;
-        Ok::<_, CommandError>(moved)
-    };
-    to_its_end(what, moved).await.map(Json)
+    one(&state, what, async move { replication.move_vbucket(&bucket, vb, &from).await }).await
 }
 
 /// `POST /api/v1/buckets/{bucket}/takeover`: each vBucket of a set in turn.
@@ -85,6 +73,21 @@ pub(super) async fn move_set(
     let what = format!("move bucket={bucket} vbs={vbs} from={from} client={}", client(&request));
     each(&state, what, async move { replication.move_set(&bucket, vbs.as_set(), &from).await })
         .await
+}
+
+/// Runs the move of one vBucket; it is written down before it is answered.
+async fn one(
+    state: &State,
+    what: String,
+    moving: impl Future<Output = Result<Moved, CommandError>> + 'static,
+) -> Result<Json<Moved>, ApiError> {
+    let sources = state.sources.clone();
+    let moved = async move {
+        let moved = moving.await?;
+        sources.took_over(std::slice::from_ref(&moved)).await;
+        Ok::<_, CommandError>(moved)
+    };
+    to_its_end(what, moved).await.map(Json)
 }
 
 /// Refuses what a takeover does not take, and every takeover that could not be written down: the

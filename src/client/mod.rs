@@ -56,7 +56,7 @@ pub use self::args::Ask;
 pub use self::config_cmd::ConfigAsk;
 pub use self::error::Exit;
 pub use self::event_args::EventsArgs;
-pub(crate) use self::output::width;
+pub(crate) use self::output::{width, write};
 pub use self::parts::To;
 pub(crate) use self::probe::{Probe, probe};
 

@@ -9,7 +9,7 @@ use super::error::Exit;
 
 /// What became of output that was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Written {
+pub(crate) enum Written {
     /// It was taken.
     Taken,
     /// The reader has closed the pipe, as `head` does. That is no failure.
@@ -17,9 +17,9 @@ pub(super) enum Written {
 }
 
 /// Writes text to standard output.
-pub(super) fn write(text: &str) -> io::Result<Written> {
+pub(crate) fn write(text: impl AsRef<[u8]>) -> io::Result<Written> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(text.as_ref()).and_then(|()| out.flush()) {
         Ok(()) => Ok(Written::Taken),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Written::Closed),
         Err(error) => Err(error),
@@ -29,7 +29,7 @@ pub(super) fn write(text: &str) -> io::Result<Written> {
 /// Writes a line to standard output. Returns `exit`, or a failure where the line cannot be
 /// written, as on a full disk.
 pub(super) fn print(text: &str, exit: Exit) -> Exit {
-    match write(&format!("{text}\n")) {
+    match write(format!("{text}\n")) {
         Ok(Written::Taken | Written::Closed) => exit,
         Err(error) => full(&error, exit),
     }

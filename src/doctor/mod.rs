@@ -14,13 +14,13 @@ mod gather;
 mod page;
 mod rules;
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io;
 use std::time::Duration;
 
 use clap::Args;
 use console::Term;
 
-use crate::client::width;
+use crate::client::{width, write};
 use crate::config::Config;
 
 /// The deadline of each step where none is given, in seconds: a healthy node needs milliseconds.
@@ -74,12 +74,9 @@ pub fn run(args: &DoctorArgs, config: &Config) -> io::Result<bool> {
 /// # Errors
 /// The OS error, such as a full disk.
 pub fn print(text: &str) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    match writeln!(out, "{text}").and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            let text = "could not write to standard output, which is incomplete";
-            Err(io::Error::new(error.kind(), format!("{text}: {error}")))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
+    let failed = |error: io::Error| {
+        let text = "could not write to standard output, which is incomplete";
+        io::Error::new(error.kind(), format!("{text}: {error}"))
+    };
+    write(format!("{text}\n")).map(drop).map_err(failed)
 }

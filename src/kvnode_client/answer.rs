@@ -1,11 +1,12 @@
 //! The output of a command: for people and as JSON.
 
-use std::io::{ErrorKind, IsTerminal as _, Write as _};
+use std::io::{IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
 use super::failure::Failure;
+use crate::client;
 
 /// What a command answers.
 pub(super) struct Answer {
@@ -64,11 +65,6 @@ fn write_json(json: &Value, failure: Option<&Failure>) -> Result<(), Failure> {
 
 /// Writes to standard output. A reader that has closed the pipe, as `head` does, is no failure.
 pub(super) fn write_out(bytes: &[u8]) -> Result<(), Failure> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(bytes).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failure::failed(format!("standard output: {error}"), json!({})))
-        }
-        _ => Ok(()),
-    }
+    let failed = |error| Failure::failed(format!("standard output: {error}"), json!({}));
+    client::write(bytes).map(drop).map_err(failed)
 }

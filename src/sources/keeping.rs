@@ -6,7 +6,9 @@
 use std::sync::{Arc, PoisonError};
 
 use logline::value;
+use tokio::sync::OwnedMutexGuard;
 
+use super::state::StateFolder;
 use super::{Maps, Sources, StateError};
 
 impl Sources {
@@ -37,15 +39,15 @@ impl Sources {
     /// takeover. Where it cannot, it is in force all the same, is written as soon as that succeeds,
     /// and a restart meanwhile finds it again by itself.
     pub(super) async fn follow_with<T>(&self, change: impl FnOnce(&mut Maps) -> T) -> T {
-        let mut folder = Arc::clone(&self.0.folder).lock_owned().await;
+        let folder = Arc::clone(&self.0.folder).lock_owned().await;
         let before = self.maps();
         let mut maps = Maps::clone(&before);
         let done = change(&mut maps);
         if maps != *before {
             let maps = Arc::new(maps);
             *self.0.maps.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&maps);
-            let saved = tokio::task::spawn_blocking(move || folder.save(&maps)).await;
-            self.note_saved(saved.map_err(StateError::Panicked).flatten().as_ref());
+            // Its error is noted, and the writing tried again.
+            _ = self.save(folder, maps).await;
         }
         done
     }
@@ -56,8 +58,16 @@ impl Sources {
     /// # Errors
     /// A [`StateError`].
     pub async fn save_again(&self) -> Result<(), StateError> {
-        let mut folder = Arc::clone(&self.0.folder).lock_owned().await;
-        let maps = self.maps();
+        let folder = Arc::clone(&self.0.folder).lock_owned().await;
+        self.save(folder, self.maps()).await
+    }
+
+    /// Writes what is in force, and notes whether that succeeded.
+    async fn save(
+        &self,
+        mut folder: OwnedMutexGuard<StateFolder>,
+        maps: Arc<Maps>,
+    ) -> Result<(), StateError> {
         let saved = tokio::task::spawn_blocking(move || folder.save(&maps)).await;
         let saved = saved.map_err(StateError::Panicked).flatten();
         self.note_saved(saved.as_ref());

@@ -20,7 +20,7 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use dcp_actors::ReplicationHandle;
 use desired::{Entry, Mark};
@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::settle::Settling;
 use self::state::StateFolder;
+use crate::clock::now_ms;
 use crate::config::Config;
 use crate::logging::Asked;
 
@@ -215,9 +216,4 @@ impl std::fmt::Debug for Sources {
 /// A mark of now.
 fn mark(by: &str) -> Mark {
     Mark { by: by.to_owned(), at_ms: now_ms() }
-}
-
-fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -2,7 +2,6 @@
 //! stream is opened, and the only change of a state that is asked for is one that no node accepts.
 
 use std::collections::BTreeMap;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use mcbp::{Datatype, Feature, FrameBuilder, Opcode, Side, Status, VbId, VbState};
 use relay::{Client, DcpOpen, Deadlines, Endpoint, LINK_FEATURES, LinkError, Login, Prepared};
@@ -10,6 +9,7 @@ use replica::topology;
 
 use super::stats::{connections, max_cas, number};
 use super::{AGENT, Target};
+use crate::clock;
 use crate::doctor::facts::{BucketFacts, Clock, DcpConnection, Need};
 use crate::doctor::failure::Failure;
 
@@ -164,6 +164,5 @@ fn window_bytes(
 
 /// The clock of this machine, in milliseconds since 1970.
 pub(super) fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+    i64::try_from(clock::now_ms()).unwrap_or(i64::MAX)
 }

@@ -40,11 +40,12 @@ impl BucketMachine {
                 Concerns::All
             }
             Change::Follow { desired, connections } => {
-                let differs = Concerns::Vbs(self.follow(desired, *connections, now));
-                if differs == Concerns::Vbs(BTreeSet::new()) {
-                    return differs;
+                let differs = self.follow(desired, *connections, now);
+                if differs.is_empty() {
+                    // No stream has another home, so no link has anything to do.
+                    return Concerns::Vbs(differs);
                 }
-                differs
+                Concerns::Vbs(differs)
             }
             Change::Add(added) => {
                 for (producer, vbs) in added.producers() {
