@@ -83,18 +83,20 @@ impl Links {
 }
 
 /// Waits until every stream is open and both nodes have the same seqnos, until there was no
-/// progress for `idle`, or until `stop` is cancelled.
+/// progress for `idle`, or until `stop` is cancelled. `before` is the progress at the start, where
+/// that is known; the bar begins there.
 ///
 /// # Errors
 /// A [`LinkError`] where a node does not answer for `idle`.
 pub async fn catch_up(
     watch: &mut Watch,
     replication: &ReplicationHandle,
+    mut before: Option<Position>,
     idle: Duration,
     bar: &mut Bar,
     stop: &CancellationToken,
 ) -> Result<CaughtUp, LinkError> {
-    let (started, mut before, mut moved, mut last) = (Instant::now(), None, Instant::now(), None);
+    let (started, mut moved, mut last) = (Instant::now(), Instant::now(), None);
     loop {
         let links = Links::of(&replication.status().await);
         let may_wait = !stop.is_cancelled() && moved.elapsed() <= idle;
@@ -109,8 +111,8 @@ pub async fn catch_up(
         };
         let before = *before.get_or_insert(after);
         let elapsed = started.elapsed();
-        bar.set_total(after.total);
-        bar.set(after.done(), words(&links, elapsed));
+        bar.set_total(after.total.saturating_sub(before.done()));
+        bar.set(after.done().saturating_sub(before.done()), words(&links, elapsed));
         // Bytes are no progress: idle links exchange NOOP frames.
         let now = (after, links.open);
         if last != Some(now) {

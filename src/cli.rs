@@ -10,8 +10,15 @@ use logger::Format;
 
 use crate::client::{Ask, ConfigAsk};
 use crate::doctor::DoctorArgs;
+use crate::explain::ExplainArgs;
 use crate::logging::Asked;
 use crate::map::Map;
+use crate::replay::ReplayArgs;
+use crate::tail::TailArgs;
+use crate::verify_command::VerifyArgs;
+
+/// The configuration file where none is named.
+pub const CONFIG_FILE: &str = "proxy.toml";
 
 /// The meaning of exit codes.
 const EXIT_CODES: &str = "\
@@ -85,6 +92,11 @@ pub enum Command {
     /// Check nodes, machine and sidecar against the configuration; the exit code is 1 where there
     /// is an error.
     Doctor(DoctorArgs),
+    /// Explain one vBucket: what our node, its producer and the sidecar say of it, what is going on
+    /// and what happens next; the exit code is 1 where something is wrong or unknown.
+    Explain(ExplainArgs),
+    /// Print the changes of a data node as JSON lines.
+    Tail(Box<TailArgs>),
     /// Print a configuration file; or show what a running sidecar was told besides its file, save
     /// it or drop it.
     Config(ConfigArgs),
@@ -94,6 +106,15 @@ pub enum Command {
         #[command(subcommand)]
         what: Map,
     },
+    /// Play a recorded conversation of a link to a node, a sidecar or the rules of this program,
+    /// and say where they behave differently; the exit code is 1 then.
+    Replay(Box<ReplayArgs>),
+    /// Compare what two data nodes have of a bucket, while they run; the exit code is 1 where they
+    /// differ.
+    ///
+    /// Each difference is a line of JSON. A key differs where its newest changes do, on both nodes,
+    /// in two looks; what is still on its way is no difference.
+    Verify(VerifyArgs),
     /// Ask a running sidecar.
     #[command(flatten)]
     Ask(Ask),
@@ -145,7 +166,7 @@ impl Cli {
     /// The configuration file, named or by default.
     #[must_use]
     pub fn config_file(&self) -> &Path {
-        self.config.as_deref().unwrap_or(Path::new("proxy.toml"))
+        self.config.as_deref().unwrap_or(Path::new(CONFIG_FILE))
     }
 }
 

@@ -14,7 +14,13 @@ pub fn utc(at: SystemTime) -> String {
 /// The same of milliseconds since 1970.
 #[must_use]
 pub fn utc_ms(ms: u64) -> String {
-    UNIX_EPOCH.checked_add(Duration::from_millis(ms)).map(utc).unwrap_or_default()
+    time_ms(ms).map(utc).unwrap_or_default()
+}
+
+/// Milliseconds since 1970 as a time; `None` where that is too far away.
+#[must_use]
+pub fn time_ms(ms: u64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_millis(ms))
 }
 
 /// Milliseconds since 1970.

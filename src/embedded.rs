@@ -1,17 +1,18 @@
 //! Data nodes inside this process, so that everything runs without any other program.
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use invariant::{Broken, broken};
 use kvnode::bucket::{BucketOptions, Warmup};
-use kvnode::{Durability, NodeConfig, NodeError, NodeHandle};
+use kvnode::{Durability, NodeConfig, NodeError, NodeGauges, NodeHandle};
 use relay::{Endpoint, Secret};
 use tokio::task::{JoinError, spawn_blocking};
 
 use crate::admin::EmbeddedFacts;
 use crate::config::{Embedded, EmbeddedNode, Node};
+use crate::random;
+use crate::session::SessionNode;
 
 /// Bytes of a random password, before they are written in hexadecimal.
 const PASSWORD_BYTES: usize = 16;
@@ -82,6 +83,20 @@ impl RunningNode {
         let (name, address) = (self.endpoint.name.clone(), self.endpoint.address.clone());
         EmbeddedFacts { name, address, durability: self.durability.into() }
     }
+
+    /// What the session file says of it, with its password where no file has it.
+    #[must_use]
+    pub fn session(&self, embedded: &Embedded) -> SessionNode {
+        let password = embedded.password.is_none().then(|| self.endpoint.password.expose());
+        let (name, address) = (self.endpoint.name.clone(), self.endpoint.address.clone());
+        SessionNode { name, address, password }
+    }
+
+    /// What it counts and holds, as long as it runs.
+    #[must_use]
+    pub fn gauges(&self) -> NodeGauges {
+        self.handle.gauges()
+    }
 }
 
 impl Nodes {
@@ -98,7 +113,9 @@ impl Nodes {
         let Some(embedded) = embedded else { return Ok(nodes) };
         let password = match &embedded.password {
             Some(password) => password.clone(),
-            None => random_password().map_err(EmbeddedError::Random)?,
+            None => {
+                random::hex::<PASSWORD_BYTES>().map(Secret::new).map_err(EmbeddedError::Random)?
+            }
         };
         for spec in &embedded.nodes {
             let started = match start(embedded, spec, &password, limit).await {
@@ -196,15 +213,4 @@ async fn start(
     let handle = started.map_err(|error| EmbeddedError::node(spec.name.clone(), error))?;
     let endpoint = Endpoint::new(&spec.name, handle.address().to_string(), username, password);
     Ok(RunningNode { spec: spec.clone(), endpoint, directory, durability, handle })
-}
-
-fn random_password() -> Result<Secret, getrandom::Error> {
-    let mut bytes = [0; PASSWORD_BYTES];
-    getrandom::fill(&mut bytes)?;
-    let hex = bytes.iter().fold(String::new(), |mut hex, byte| {
-        // Writing to a string does not fail.
-        _ = write!(hex, "{byte:02x}");
-        hex
-    });
-    Ok(Secret::new(hex))
 }

@@ -107,6 +107,13 @@ pub async fn load(
     Ok(Loaded::Written(totals))
 }
 
+/// How many of the first `documents` sample documents are deleted again.
+#[must_use]
+pub fn deleted_of(documents: u64) -> u64 {
+    let fates = (0..documents).map(|number| sample::fate(SEED, number));
+    fates.filter(|fate| *fate == Fate::Deleted).count() as u64
+}
+
 async fn connect(load: &Load) -> Result<Client, LinkError> {
     let login = Login {
         bucket: Some(&load.bucket),

@@ -47,11 +47,9 @@ pub fn configure(asked: Asked, log: &Log) {
     }
 }
 
-/// Makes every panic, on any thread, log and abort the process. After a panic replication may stand
-/// still; the supervisor sees the exit and restarts the process.
+/// Makes every panic, on any thread, leave a report and abort the process. After a panic
+/// replication may stand still; the supervisor sees the exit and restarts the process.
 pub fn abort_on_panic() {
-    std::panic::set_hook(Box::new(|panic| {
-        logger::panicked(env!("CARGO_CRATE_NAME"), panic);
-        std::process::abort();
-    }));
+    let (name, version) = (env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"));
+    lifecycle::panics::report(env!("CARGO_CRATE_NAME"), name, version, || std::process::abort());
 }

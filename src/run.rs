@@ -1,15 +1,24 @@
 //! The main job, and what has to be there as long as it runs: the admin API, embedded nodes.
 //!
-//! Only the order of start and stop is here. `job` has the steps of the job itself.
+//! Only the order of start and stop is here.
+//!
+//! - `job`: the steps of the job itself; `plan`: what is replicated at the start
+//! - `drain`: the time between a request to stop and the stop
+//! - `tell`: what the service manager hears meanwhile
 
+mod drain;
 mod job;
+mod plan;
+mod tell;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lifecycle::notify;
 use relay::LinkError;
 use tokio_util::sync::CancellationToken;
 
+use self::drain::Drain;
 use self::job::Job;
 use crate::admin::{Admin, AdminError};
 use crate::descriptors::TooFew;
@@ -17,6 +26,7 @@ use crate::embedded::{EmbeddedError, Nodes};
 use crate::load::LoadError;
 use crate::screen::Screen;
 use crate::sources::{Sources, StateError};
+use crate::story;
 use crate::verify::VerifyError;
 
 /// How long what follows the desired maps may take to stop: etcd is told that its reports are over.
@@ -71,8 +81,8 @@ pub enum RunError {
     Start(#[from] std::io::Error),
 }
 
-/// Runs until `stop` is cancelled, which the admin API may do too; with `once`, until both nodes
-/// were compared. Returns false where the nodes differ.
+/// Runs until `stop` is cancelled, which the admin API may do too, and for `drain_ms` longer; with
+/// `once`, until both nodes were compared. Returns false where the nodes differ.
 ///
 /// # Errors
 /// A [`RunError`]; everything that was started has been stopped.
@@ -83,12 +93,13 @@ pub async fn run(
     stop: &CancellationToken,
 ) -> Result<bool, RunError> {
     let admin = Admin::start(sources, stop)?;
+    let drain = Drain::new(&sources.config(), options.once, stop);
     let done = match &options.admin_file {
         Some(path) => announce(&admin, path),
         None => Ok(()),
     };
     let done = match done {
-        Ok(()) => run_beside(&admin, sources, options.once, screen, stop).await,
+        Ok(()) => run_beside(&admin, sources, options.once, screen, drain.over()).await,
         Err(error) => Err(error),
     };
     // Last, so that it answers "stopping" until everything has stopped.
@@ -110,7 +121,15 @@ async fn run_beside(
     stop: &CancellationToken,
 ) -> Result<bool, RunError> {
     let config = sources.config();
+    if let Some(embedded) = &config.embedded {
+        notify::status("data nodes start");
+        let url = (!once).then(|| admin.dashboard_url());
+        story::starting(embedded, url.as_deref()).iter().for_each(|line| screen.say(line));
+    }
     let nodes = Nodes::start(config.embedded.as_ref(), config.limits.shutdown).await?;
+    if let Some(embedded) = &config.embedded {
+        admin.name_nodes(nodes.iter().map(|node| node.session(embedded)).collect());
+    }
     let job = Job { sources, config: &config, nodes: &nodes, admin, once, screen, stop };
     let done = job.run().await;
     sources.stop(SOURCES_STOP).await;

@@ -65,17 +65,9 @@ pub fn sample(seed: u64, number: u64) -> Sample {
 /// The document of this number, with a value of this size, at least [`VALUE_BYTES_MIN`].
 #[must_use]
 pub fn sized(seed: u64, number: u64, bytes: Option<usize>) -> Sample {
-    // Spreads neighbouring seeds, which would give similar documents.
-    let mut rng = Rng::with_seed((seed ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let key = format!("sample-{number:08}");
-    let drawn = value_bytes(&mut rng);
+    let (mut rng, drawn, is_json, fate) = drawn(seed, number);
     let bytes = bytes.map_or(drawn, |bytes| bytes.max(VALUE_BYTES_MIN));
-    let is_json = rng.u8(..4) != 0;
-    let fate = match rng.u8(..100) {
-        0..=2 => Fate::Deleted,
-        3..=7 => Fate::Expires(rng.u32(TTL_SECONDS)),
-        _ => Fate::Stays,
-    };
     let flags = rng.u32(..);
     let (value, datatype) = if is_json {
         (json(&mut rng, &key, bytes), Datatype::JSON)
@@ -83,6 +75,27 @@ pub fn sized(seed: u64, number: u64, bytes: Option<usize>) -> Sample {
         (binary(&mut rng, bytes), Datatype::RAW)
     };
     Sample { key, value, datatype, flags, fate }
+}
+
+/// What happens to the document of this number, without its value.
+#[must_use]
+pub fn fate(seed: u64, number: u64) -> Fate {
+    let (.., fate) = drawn(seed, number);
+    fate
+}
+
+/// The size of a document, whether it is JSON, and its fate; then what draws the rest of it.
+fn drawn(seed: u64, number: u64) -> (Rng, usize, bool, Fate) {
+    // Spreads neighbouring seeds, which would give similar documents.
+    let mut rng = Rng::with_seed((seed ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let bytes = value_bytes(&mut rng);
+    let is_json = rng.u8(..4) != 0;
+    let fate = match rng.u8(..100) {
+        0..=2 => Fate::Deleted,
+        3..=7 => Fate::Expires(rng.u32(TTL_SECONDS)),
+        _ => Fate::Stays,
+    };
+    (rng, bytes, is_json, fate)
 }
 
 /// The vBucket of a key in a bucket with this number of vBuckets, as Couchbase clients choose it.

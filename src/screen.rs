@@ -6,7 +6,7 @@
 use std::io::{self, IsTerminal as _};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use logger::{Sink, Stream};
 
 /// How often the progress is printed as a plain line, where there is no terminal.
@@ -88,6 +88,7 @@ impl Bar {
         self.bar.set_position(position);
         if !self.screen.is_terminal && self.last_line.elapsed() >= LINE_EVERY {
             let total = self.bar.length().unwrap_or(0);
+            let (position, total) = (HumanCount(position), HumanCount(total));
             self.screen.say(format!("{}: {position} of {total}, {words}", self.what));
             self.last_line = Instant::now();
         }

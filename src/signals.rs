@@ -4,7 +4,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// The exit code after a second signal.
@@ -18,6 +18,14 @@ const SAME_REQUEST: Duration = Duration::from_millis(500);
 /// # Errors
 /// The OS error where no signal handler can be installed.
 pub fn stop_token() -> io::Result<CancellationToken> {
+    stop_token_with(|| {})
+}
+
+/// As [`stop_token`]; calls `last` before a second signal terminates the process.
+///
+/// # Errors
+/// The OS error where no signal handler can be installed.
+pub fn stop_token_with(last: impl Fn() + Send + 'static) -> io::Result<CancellationToken> {
     let mut interrupts = signal(SignalKind::interrupt())?;
     let mut terminations = signal(SignalKind::terminate())?;
     let stop = CancellationToken::new();
@@ -38,6 +46,7 @@ pub fn stop_token() -> io::Result<CancellationToken> {
                 Some(first) if Instant::now().duration_since(first) < SAME_REQUEST => {}
                 Some(_) => {
                     log::warn!("terminating immediately, no clean shutdown signal={name}");
+                    last();
                     logger::finish();
                     std::process::exit(AT_ONCE);
                 }
@@ -47,19 +56,30 @@ pub fn stop_token() -> io::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Calls `reload` at each SIGHUP, one call at a time. Needs a tokio runtime.
-///
-/// # Errors
-/// The OS error where no signal handler can be installed.
-pub fn on_hang_up<F>(reload: impl Fn() -> F + Send + 'static) -> io::Result<()>
-where
-    F: Future<Output = ()> + Send,
-{
-    let mut hang_ups = signal(SignalKind::hangup())?;
-    tokio::spawn(async move {
-        while hang_ups.recv().await.is_some() {
-            reload().await;
-        }
-    });
-    Ok(())
+/// SIGHUPs, from the moment they do not end the process any more.
+#[derive(Debug)]
+pub struct HangUps(Signal);
+
+impl HangUps {
+    /// Catches them. Needs a tokio runtime. To be called before [`stop_token`], so that a process
+    /// that can be stopped can be asked for a reload as well.
+    ///
+    /// # Errors
+    /// The OS error where no signal handler can be installed.
+    pub fn catch() -> io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Calls `reload` at each one, one call at a time; also for what arrived before. Needs a tokio
+    /// runtime.
+    pub fn each<F>(mut self, reload: impl Fn() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send,
+    {
+        tokio::spawn(async move {
+            while self.0.recv().await.is_some() {
+                reload().await;
+            }
+        });
+    }
 }

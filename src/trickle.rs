@@ -19,6 +19,24 @@ const RECONNECT: Duration = Duration::from_secs(1);
 const KEYS: u64 = 100;
 /// Every so many writes, one is a deletion.
 const DELETE_EVERY: u64 = 10;
+/// A deletion hits the key that was written so many steps before it.
+const DELETES_BACK: u64 = 5;
+
+/// How far the writes are.
+#[derive(Clone, Copy, Debug, Default)]
+struct Progress {
+    /// The number of the next write.
+    step: u64,
+    /// How many were acknowledged.
+    acknowledged: u64,
+}
+
+/// The key of this step, and whether it is deleted instead of written.
+fn step(number: u64) -> (String, bool) {
+    let is_deletion = number % DELETE_EVERY == DELETE_EVERY - 1;
+    let of = if is_deletion { number - DELETES_BACK } else { number };
+    (format!("trickle-{:02}", of % KEYS), is_deletion)
+}
 
 /// Writes until `stop` is cancelled. Returns how many writes were acknowledged.
 pub async fn trickle(
@@ -27,9 +45,9 @@ pub async fn trickle(
     vbuckets: u16,
     stop: CancellationToken,
 ) -> u64 {
-    let mut acknowledged = 0;
+    let mut progress = Progress::default();
     while !stop.is_cancelled() {
-        if let Err(error) = write(&endpoint, &bucket, vbuckets, &mut acknowledged, &stop).await {
+        if let Err(error) = write(&endpoint, &bucket, vbuckets, &mut progress, &stop).await {
             log::warn!(
                 "sample writes failed, reconnecting error={} retry_ms={}",
                 value(&error),
@@ -38,14 +56,14 @@ pub async fn trickle(
             pause(RECONNECT, &stop).await;
         }
     }
-    acknowledged
+    progress.acknowledged
 }
 
 async fn write(
     endpoint: &Endpoint,
     bucket: &str,
     vbuckets: u16,
-    acknowledged: &mut u64,
+    progress: &mut Progress,
     stop: &CancellationToken,
 ) -> Result<(), LinkError> {
     let login = Login {
@@ -57,22 +75,23 @@ async fn write(
     let mut client = Client::connect(endpoint, login).await?;
     let extras = StoreExtras::default().encode();
     while !stop.is_cancelled() {
-        let number = *acknowledged;
-        let key = format!("trickle-{:02}", number % KEYS);
+        let number = progress.step;
+        let (key, is_deletion) = step(number);
         let vb = sample::vbucket_of(key.as_bytes(), vbuckets);
         let value = format!("{{\"write\":{number}}}");
-        let answer = if number % DELETE_EVERY == DELETE_EVERY - 1 {
+        let answer = if is_deletion {
             client.ask(FrameBuilder::request(Opcode::DELETE).vbucket(vb).key(key.as_bytes())).await
         } else {
             let set = FrameBuilder::request(Opcode::SET).vbucket(vb).datatype(Datatype::JSON);
             client.ask(set.extras(&extras).key(key.as_bytes()).value(value.as_bytes())).await
         };
         match answer {
-            Ok(_) => *acknowledged += 1,
-            // An earlier run deleted it.
-            Err(error) if error.status() == Some(Status::KEY_ENOENT) => *acknowledged += 1,
+            Ok(_) => progress.acknowledged += 1,
+            // Deleted by the same step, whose answer was lost with its connection.
+            Err(error) if is_deletion && error.status() == Some(Status::KEY_ENOENT) => {}
             Err(error) => return Err(error),
         }
+        progress.step += 1;
         pause(PAUSE, stop).await;
     }
     Ok(())
@@ -82,5 +101,27 @@ async fn pause(time: Duration, stop: &CancellationToken) {
     tokio::select! {
         () = stop.cancelled() => {}
         () = tokio::time::sleep(time) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_deletion_hits_a_key_that_is_there() {
+        let (mut there, mut deletions) = (BTreeSet::new(), 0);
+        for number in 0..3 * KEYS {
+            let (key, is_deletion) = step(number);
+            if is_deletion {
+                assert!(there.remove(&key), "step {number} deletes {key}, which is not there");
+                deletions += 1;
+            } else {
+                there.insert(key);
+            }
+        }
+        assert_eq!(deletions, 3 * KEYS / DELETE_EVERY);
     }
 }

@@ -1,58 +1,16 @@
-//! What an operator meets first: the README's own nodes, a state that does not fit, a file that is
-//! not there, an old folder, too few descriptors.
+//! What an operator meets first: a state that does not fit, a file that is not there, an old
+//! folder, too few descriptors.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 mod common;
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{Cluster, Config, DataNode, Process, Sidecar, until};
+use common::{Cluster, Config, DataNode, Sidecar, until};
 use mcbp::VbId;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_dcp-proxy");
-
-/// The commands of the README for nodes of one's own, on ports that are free.
-fn pasted() -> String {
-    let readme = include_str!("../README.md");
-    let (_, section) = readme.split_once("## Run it beside your own nodes").unwrap();
-    let (_, block) = section.split_once("```sh\n").unwrap();
-    let (block, _) = block.split_once("```\n").unwrap();
-    let (first, rest) = block.split_once('\n').unwrap();
-    assert_eq!(first, "cargo build --release");
-    let built = Path::new(PROGRAM).parent().unwrap().display().to_string();
-    let text = rest.replace("$PWD/target/release", &built);
-    let text = text.replace("[[bucket]]", "[admin]\nlisten = \"127.0.0.1:4870\"\n[[bucket]]");
-    let ports = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    let ports = ports.map(|listener| listener.local_addr().unwrap().port().to_string());
-    let own = ["11210", "11310", "4870"].into_iter().zip(&ports);
-    own.fold(text, |text, (port, free)| text.replace(&format!(":{port}"), &format!(":{free}")))
-}
-
-#[tokio::test]
-async fn the_readmes_own_nodes_work_pasted_line_by_line() {
-    if Command::new("curl").arg("--version").output().is_err() {
-        eprintln!("skipped: curl is not installed");
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    // The sidecar first, so that it can close its streams.
-    let end =
-        "trap 'set -- $(jobs -p); kill $3; wait $3; kill $1 $2; wait' EXIT; trap 'exit 1' TERM";
-    let mut bash = Command::new("timeout");
-    bash.args(["25", "bash", "-ec", &format!("{end}\n{}", pasted())]).current_dir(folder.path());
-    let mut bash = Process::start("bash", folder.path(), &mut bash);
-    assert_eq!(bash.exit_code().await, 0);
-    let (out, log) = (bash.out(), bash.log());
-    assert!(out.contains("proxy.toml is valid:") && out.contains(r#"{"ready":true}"#), "{out}");
-    let row: Vec<_> =
-        out.lines().find(|line| line.starts_with("default ")).unwrap().split_whitespace().collect();
-    assert_eq!(row[4..7], ["1024", "1024", "0"], "streams, open, failed: {out}");
-    assert!(out.contains("1,000 sample documents written"), "{out}");
-    assert!(out.contains("bucket default: 10 vBuckets, 10 replica, "), "{out}");
-    assert!(!log.contains("warning:"), "{log}");
-}
 
 #[tokio::test]
 async fn a_state_that_does_not_fit_is_said_as_such() {
@@ -124,6 +82,11 @@ fn too_few_descriptors_are_an_error_text() {
         .unwrap();
     let words = "the limit of open files is 20, and this configuration needs ";
     refused(folder.path(), "ulimit -n 20; exec $PROGRAM", 1, words);
+    std::fs::write(folder.path().join("password"), "secret").unwrap();
+    let line = "ulimit -n 20; exec $NODE --listen 127.0.0.1:0 --data alpha --bucket default:8 \
+                --state active --username u --password-file password";
+    let words = "the limit of open files is 20, and a node needs 64 at least";
+    refused(folder.path(), line, 1, words);
 }
 
 #[tokio::test]

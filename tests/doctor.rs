@@ -335,16 +335,16 @@ async fn check_connect_shows_the_configuration_then_the_findings() {
 
 #[tokio::test]
 async fn embedded_nodes_are_checked_only_where_they_run() {
-    let run = Run::of(&Config::demonstration(8, 0), "doctor --json").await;
-    let not_checked = "not checked: it runs inside the sidecar, which does not run";
-    let [beta, alpha] =
-        ["beta", "alpha"].map(|node| format!("note embedded {node}: {not_checked}"));
+    let config = Config::demonstration(8, 0);
+    let run = Run::of(&config, "doctor --json").await;
+    let [beta, alpha] = ["beta", "alpha"]
+        .map(|node| format!("note embedded {node}: not checked: {node} runs inside the sidecar"));
     run.expect(0, &[NO_PORT, &beta, &alpha]);
 
-    let text = Config::demonstration(8, 0)
-        .as_str()
-        .replace("[embedded]\n", "[embedded]\npassword = \"correct horse\"\n");
-    let (folder, config) = (tempfile::tempdir().unwrap(), Config::text(text));
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    let state = format!("[state]\ndirectory = \"{}\"\n", state.display());
+    let config = Config::text(format!("{}{state}", config.as_str()));
     let sidecar = Sidecar::start(folder.path(), &config);
     sidecar.process.logs(&["streams settled", "open=8 failed=0"]).await;
     let run = Run::of(&listening(&config, &address(&sidecar).await), "doctor --json").await;

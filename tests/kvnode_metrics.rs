@@ -22,6 +22,23 @@ async fn page(folder: &std::path::Path) -> (Process, String) {
 }
 
 #[tokio::test]
+async fn probes_are_answered_beside_the_metrics() {
+    use std::io::Read as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let (node, _) = page(folder.path()).await;
+    let line = node.logs(&["metrics on http://"]).await;
+    let (_, url) = line.split_once("http://").unwrap();
+    for (path, expected) in [("/ready", "ready\n"), ("/live", "live\n")] {
+        let mut stream = std::net::TcpStream::connect(url.split_once('/').unwrap().0).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(expected), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn promtool_finds_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (_node, page) = page(folder.path()).await;

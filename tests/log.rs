@@ -71,7 +71,7 @@ async fn a_log_that_nobody_reads_stops_no_sidecar() {
         let url = text_of(&folder.path().join("url")).await;
         let ask = |words: &[&str]| {
             let mut command = Command::new(env!("CARGO_BIN_EXE_dcp-proxy"));
-            command.args(words).args(["--admin", url.trim()]);
+            command.current_dir(folder.path()).args(words).args(["--admin", url.trim()]);
             Process::start("subcommand", folder.path(), &mut command)
         };
         for words in [&["log-level", "debug"][..], &["streams"]] {
@@ -99,6 +99,24 @@ async fn a_log_that_nobody_reads_stops_no_data_node() {
         client.stats("").await.unwrap();
         node.stop(signal).await;
     }
+}
+
+#[tokio::test]
+async fn a_result_that_cannot_be_written_is_no_success_and_no_lost_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Config::demonstration(8, 10);
+    std::fs::write(folder.path().join("proxy.toml"), config.as_str()).unwrap();
+    let log = folder.path().join("log");
+    let (full, file) =
+        (std::fs::File::create("/dev/full").unwrap(), std::fs::File::create(&log).unwrap());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dcp-proxy"));
+    let command = command.current_dir(folder.path()).arg("--once").env_remove("RUST_LOG");
+    let mut once = Piped(command.stdin(Stdio::null()).stdout(full).stderr(file).spawn().unwrap());
+    let code = until("it ends", async || once.0.try_wait().unwrap()).await.code();
+    let said = std::fs::read_to_string(&log).unwrap();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the result could not be written to standard output"), "{said}");
+    assert!(!said.contains("dropped"), "{said}");
 }
 
 async fn log_in(port: &str, password: &str) -> Result<Client, relay::LinkError> {

@@ -7,8 +7,10 @@ mod common;
 
 use std::path::Path;
 
-use common::{Cluster, Config, DataNode, all_taken_over, differences, left_behind, run};
-use mcbp::{VbId, VbState};
+use common::{
+    Cluster, Config, DataNode, Sidecar, all_taken_over, differences, left_behind, nodes, run,
+};
+use mcbp::{FrameBuilder, Opcode, VbId, VbState};
 
 async fn set_state(node: &DataNode, state: VbState) {
     let mut client = node.client().await;
@@ -40,6 +42,90 @@ async fn a_replica_that_was_written_to_is_rolled_back() {
     assert_eq!(replica.get("key-0").await.as_deref(), Some("written meanwhile"));
     assert_eq!(replica.get("key-1").await.as_deref(), Some("value"));
     assert_eq!(replica.get("intruder-1").await, None);
+}
+
+/// Polls often: the branches of the copies are compared at every tenth poll.
+const LIMITS: &str = "stall_ms = 3000\nlag_interval_ms = 200";
+
+/// A pair whose copies are equal, with streams of all vBuckets open.
+async fn replicated() -> Cluster {
+    let folder = tempfile::tempdir().unwrap();
+    let (alpha, beta) = nodes(&folder).await;
+    let config = Config::new(&beta.endpoint(), &alpha.endpoint(), "0-7").limits(LIMITS);
+    let sidecar = Sidecar::start(folder.path(), &config);
+    let cluster = Cluster { alpha, beta, sidecar, folder };
+    let mut documents = cluster.alpha.documents().await;
+    for number in 0..50 {
+        documents.set(&format!("key-{number}"), "value").await;
+    }
+    cluster.converge().await;
+    cluster
+}
+
+/// Beta's vBuckets have all become what alpha has, without a write at alpha that would show that
+/// their streams are gone.
+async fn are_rolled_back(cluster: &Cluster) {
+    cluster.converge().await;
+    let log = &cluster.sidecar.process;
+    log.logs(&["stream ended", "has dropped the stream"]).await;
+    set_state(&cluster.beta, VbState::Active).await;
+    let mut replica = cluster.beta.documents().await;
+    for number in 0..50 {
+        assert_eq!(replica.get(&format!("key-{number}")).await.as_deref(), Some("value"));
+        assert_eq!(replica.get(&format!("intruder-{number}")).await, None);
+    }
+}
+
+#[tokio::test]
+async fn replicas_that_were_active_for_a_while_are_rolled_back_without_a_write_at_the_producer() {
+    let cluster = replicated().await;
+    set_state(&cluster.beta, VbState::Active).await;
+    let log = &cluster.sidecar.process;
+    log.logs(&["stream ended", "the vBucket is active there"]).await;
+    let mut replica = cluster.beta.documents().await;
+    for number in 0..50 {
+        replica.set(&format!("key-{number}"), "overwritten").await;
+        replica.set(&format!("intruder-{number}"), "value").await;
+    }
+    set_state(&cluster.beta, VbState::Replica).await;
+    are_rolled_back(&cluster).await;
+}
+
+#[tokio::test]
+async fn replicas_that_were_active_between_two_polls_are_rolled_back_too() {
+    let cluster = replicated().await;
+    let (mut beta, mut replica) = (cluster.beta.client().await, cluster.beta.documents().await);
+    // One at a time, so that each is a replica again before the next poll.
+    for number in 0..50 {
+        let key = format!("intruder-{number}");
+        let vb = replica.vb(&key);
+        beta.set_vbucket(vb, VbState::Active).await.unwrap();
+        replica.set(&key, "value").await;
+        beta.set_vbucket(vb, VbState::Replica).await.unwrap();
+    }
+    are_rolled_back(&cluster).await;
+}
+
+/// The vBuckets are created anew and get as many changes as alpha has: equal seqnos, other
+/// documents.
+#[tokio::test]
+async fn copies_with_equal_seqnos_and_other_documents_are_rolled_back_too() {
+    let cluster = replicated().await;
+    let (mut beta, mut replica) = (cluster.beta.client().await, cluster.beta.documents().await);
+    let seqnos = beta.get_all_vb_seqnos().await.unwrap();
+    for &(vb, _) in &seqnos {
+        beta.set_vbucket(vb, VbState::Dead).await.unwrap();
+        beta.ask(FrameBuilder::request(Opcode::DEL_VBUCKET).vbucket(vb)).await.unwrap();
+        beta.set_vbucket(vb, VbState::Active).await.unwrap();
+        for key in (0..50).map(|number| format!("key-{number}")) {
+            if replica.vb(&key) == vb {
+                replica.set(&key, "of beta").await;
+            }
+        }
+        beta.set_vbucket(vb, VbState::Replica).await.unwrap();
+    }
+    are_rolled_back(&cluster).await;
+    assert_eq!(cluster.alpha.client().await.get_all_vb_seqnos().await.unwrap(), seqnos);
 }
 
 /// Two nodes continued the same history: neither seqnos nor failover logs show a difference.

@@ -262,3 +262,32 @@ async fn sighup_reads_the_users_of_a_data_node_and_its_next_start_is_no_crash() 
     node.signal("TERM");
     assert_eq!(node.exit_code().await, 0);
 }
+
+/// From when on a stop is clean, SIGHUP does not end the process either.
+#[tokio::test]
+async fn a_hang_up_as_soon_as_it_can_be_stopped_is_a_reload_after_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (alpha, beta) = (FakePeer::bind().await, FakePeer::bind().await);
+    let config = Config::new(&beta.endpoint("beta"), &alpha.endpoint("alpha"), "0-7");
+    for _ in 0..5 {
+        let mut sidecar = Sidecar::start(folder.path(), &config);
+        let status = format!("/proc/{}/status", sidecar.process.id());
+        // No pause between two looks, so that the moment is not missed.
+        let caught = tokio::task::spawn_blocking(move || {
+            loop {
+                let status = fs::read_to_string(&status).unwrap();
+                assert!(!status.contains("\nState:\tZ"), "it has ended");
+                let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap();
+                let mask = u64::from_str_radix(mask.trim(), 16).unwrap();
+                let is_caught = |signal: i32| mask >> (signal - 1) & 1 == 1;
+                if is_caught(15) {
+                    return is_caught(1);
+                }
+            }
+        });
+        assert!(caught.await.unwrap(), "SIGTERM is caught, SIGHUP is not");
+        sidecar.process.signal("HUP");
+        sidecar.process.logs(&["configuration reloaded", "by=SIGHUP"]).await;
+        sidecar.stop().await;
+    }
+}

@@ -125,7 +125,7 @@ async fn a_second_node_on_the_same_folder_is_refused_and_does_no_harm() {
     let writers = Writers::start(&[&node]);
     writers.acknowledge(50).await;
     let second = second_node(folder.path(), "alpha", 0).await;
-    second.logs(&["ERROR", "default", "another process"]).await;
+    second.logs(&["ERROR", "default", "in use by process"]).await;
     writers.acknowledge(50).await;
     node.process.kill_9();
     node.set_password(None);

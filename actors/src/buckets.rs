@@ -10,10 +10,12 @@ use events::Events;
 use futures::channel::oneshot;
 use relay::Endpoint;
 use replica::bucket::{BucketCommand, Change, CommandError, Done};
+use replica::names::connection_name;
 
 use crate::bucket_actor::{BucketActor, End, Parts, SetProducers, Submit};
 use crate::config::{BucketPlan, ControlLimits};
 use crate::moved::MovedOut;
+use crate::recorders::Recorders;
 use crate::timings::Timings;
 
 /// The buckets; clones share them.
@@ -28,6 +30,7 @@ pub(crate) struct Buckets {
     /// What happens is told to them.
     events: Events,
     moved: MovedOut,
+    recorders: Recorders,
     /// Locked for moments only, never while anything is awaited.
     state: Arc<Mutex<State>>,
 }
@@ -59,7 +62,8 @@ impl Buckets {
         let producers = by_name(producers);
         let state = State { buckets: BTreeMap::new(), producers, is_stopping: false };
         let (moved, state) = (MovedOut::default(), Arc::new(Mutex::new(state)));
-        Self { node, limits, own, arbiters, events, moved, state }
+        let recorders = Recorders::new(limits.recorded_bytes);
+        Self { node, limits, own, arbiters, events, moved, recorders, state }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -68,6 +72,16 @@ impl Buckets {
 
     pub(crate) const fn moved(&self) -> &MovedOut {
         &self.moved
+    }
+
+    /// What passes the links.
+    pub(crate) const fn recorders(&self) -> &Recorders {
+        &self.recorders
+    }
+
+    /// The name of a link's connections.
+    pub(crate) fn link_name(&self, bucket: &str, producer: &str, connection: u8) -> String {
+        connection_name(producer, &self.node.name, bucket, connection)
     }
 
     /// Starts a bucket, which begins to replicate at once.
@@ -98,6 +112,7 @@ impl Buckets {
             moved: self.moved.clone(),
             timings: Arc::clone(&timings),
             events: self.events.clone(),
+            recorders: self.recorders.clone(),
         };
         let of = name.clone();
         let make = move |_: &mut _| BucketActor::new(of, connections, parts);
@@ -133,7 +148,7 @@ impl Buckets {
                 _ = done.send(false);
                 return;
             }
-            let is_clean = tokio::time::timeout(limit, stop(&actor)).await.is_ok();
+            let is_clean = tokio::time::timeout(limit, stop(&actor, limit)).await.is_ok();
             // The actor may have ended.
             _ = actor.send(End).await;
             buckets.state().buckets.remove(&name);
@@ -192,10 +207,13 @@ fn remove(
     async move { answered.await.unwrap_or(Err(CommandError::Stopping)) }
 }
 
-/// Closes every stream and link of a bucket.
-pub(crate) fn stop(actor: &Addr<BucketActor>) -> impl Future<Output = ()> + Send + use<> {
+/// Closes every stream and link of a bucket; a takeover that runs ends first, within this time.
+pub(crate) fn stop(
+    actor: &Addr<BucketActor>,
+    within: Duration,
+) -> impl Future<Output = ()> + Send + use<> {
     let (answer, answered) = oneshot::channel();
-    actor.do_send(Submit { command: BucketCommand::Stop, answer });
+    actor.do_send(Submit { command: BucketCommand::Stop { within }, answer });
     async move { _ = answered.await }
 }
 

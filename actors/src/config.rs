@@ -62,6 +62,9 @@ pub struct ControlLimits {
     pub loop_window: Duration,
     /// The number of threads that the links share, at least 1.
     pub threads: usize,
+    /// How many bytes of the last frames are kept of each link, for captures of what has been; 0
+    /// for the handshake and control frames alone.
+    pub recorded_bytes: usize,
 }
 
 impl Default for ControlLimits {
@@ -78,6 +81,7 @@ impl Default for ControlLimits {
             loop_failures: BREAKER_LIMIT,
             loop_window: BREAKER_WINDOW,
             threads: std::thread::available_parallelism().map_or(1, usize::from).min(4),
+            recorded_bytes: 0,
         }
     }
 }

@@ -11,7 +11,7 @@ use events::Events;
 use futures::channel::oneshot;
 use futures::future::join_all;
 use mcbp::VbId;
-use relay::Endpoint;
+use relay::{Endpoint, Recorder};
 use replica::bucket::{BucketCommand, Change, CommandError, Done, MoveKind, MoveRequest, Restart};
 use replica::plan::{Connections, Desired, VbSet};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -22,6 +22,9 @@ use crate::config::{BucketPlan, ReplicationConfig};
 use crate::status::{BucketStatus, Moved};
 use crate::threads::Threads;
 use crate::timings::Timings;
+
+/// How long the threads may take to end once all streams are closed, or given up.
+const THREADS_STOP: Duration = Duration::from_secs(1);
 
 /// Starts replication.
 #[derive(Debug)]
@@ -257,6 +260,31 @@ impl ReplicationHandle {
         join_all(reads).await.into_iter().flatten().collect()
     }
 
+    /// Returns the name of a link's connections, and the recorder of what passes it and has passed.
+    /// The link need not be open.
+    ///
+    /// # Errors
+    /// [`CommandError::NoBucket`]. A producer without a link is not an error: nothing passes.
+    pub fn recorder(
+        &self,
+        bucket: &str,
+        producer: &str,
+        connection: u8,
+    ) -> Result<(String, Arc<Recorder>), CommandError> {
+        let buckets = &self.0.buckets;
+        let missing = || CommandError::NoBucket { bucket: bucket.to_owned() };
+        buckets.get(bucket).ok_or_else(missing)?;
+        let name = buckets.link_name(bucket, producer, connection);
+        let recorder = buckets.recorders().of(&name);
+        Ok((name, recorder))
+    }
+
+    /// Changes how many bytes of the last frames are kept of each link; 0 for the handshake and
+    /// control frames alone.
+    pub fn keep_recorded(&self, data_bytes: usize) {
+        self.0.buckets.recorders().keep(data_bytes);
+    }
+
     /// Returns how long the steps of each bucket take, by its name.
     #[must_use]
     pub fn timings(&self) -> Vec<(String, Arc<Timings>)> {
@@ -265,10 +293,12 @@ impl ReplicationHandle {
     }
 
     /// Closes the streams on the consumer, then the connections, and ends the threads. Returns
-    /// whether all streams were closed within `limit`; after that the connections are dropped.
+    /// whether all streams were closed within `limit`; after that the connections are dropped. A
+    /// takeover that has begun ends first, within three quarters of `limit`; every other move is
+    /// refused with [`CommandError::Stopping`].
     pub async fn shutdown(&self, limit: Duration) -> bool {
         let actors = self.0.buckets.stop();
-        let all = join_all(actors.iter().map(buckets::stop));
+        let all = join_all(actors.iter().map(|actor| buckets::stop(actor, limit)));
         let clean = tokio::time::timeout(limit, all).await.is_ok();
         let end = self.0.end.lock().unwrap_or_else(PoisonError::into_inner).take();
         let thread = self.0.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -276,7 +306,8 @@ impl ReplicationHandle {
             // The receiver is gone if the thread has already ended.
             _ = end.send(());
             let joined = tokio::task::spawn_blocking(move || thread.join());
-            _ = joined.await;
+            // One that hangs must not keep the process.
+            return tokio::time::timeout(THREADS_STOP, joined).await.is_ok() && clean;
         }
         clean
     }

@@ -6,9 +6,15 @@ use replica::link::{NodeAnswer, ReasonCode};
 use replica::loops::LoopKind;
 use replica::plan::VbSet;
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+
+use crate::schema::{
+    CauseFields, LinkPhaseWord, LoopWord, MovePhaseWord, MovesDoneFields, ReasonWord, SideWord,
+    StreamPhaseWord, VbSetText,
+};
 
 /// One bucket.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct BucketStatus {
     /// The bucket.
     pub bucket: String,
@@ -19,10 +25,12 @@ pub struct BucketStatus {
     /// The queued and running moves to this node.
     pub moves: Vec<MoveStatus>,
     /// The moves that have ended since the start of the bucket.
+    #[schema(value_type = MovesDoneFields)]
     pub moves_done: MovesDone,
     /// The vBuckets that are active at our node, by its last report; none of them is asked for.
     /// `None` while that is unknown: before the first report, where the node does not say, where
     /// its last report is old, and where nodes are not polled.
+    #[schema(value_type = Option<VbSetText>)]
     pub active_here: Option<VbSet>,
     /// The data nodes of this bucket.
     pub nodes: Vec<NodeStatus>,
@@ -32,25 +40,49 @@ pub struct BucketStatus {
     pub stream_failures: Vec<FailureCount>,
     /// Links that were lost or could not be opened since the start, by kind.
     pub link_failures: Vec<FailureCount>,
+    /// Copies that lost changes in a rollback within the last hour. The problems tell of them.
+    #[serde(skip)]
+    pub rolled_back: Vec<RolledBackStatus>,
+}
+
+/// A copy that lost changes in a rollback.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RolledBackStatus {
+    /// The vBucket.
+    pub vbucket: u16,
+    /// The producer that lacked the changes.
+    pub producer: String,
+    /// The seqno of the copy before.
+    pub from: u64,
+    /// The seqno of the copy after.
+    pub to: u64,
+    /// Milliseconds since then.
+    pub since_ms: u64,
 }
 
 /// One link.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct LinkStatus {
     /// The producer.
     pub producer: String,
     /// The number of the connection, from 0.
+    #[schema(examples(0))]
     pub connection: u8,
     /// The name of its DCP connections.
+    #[schema(examples("replication:alpha->beta:default"))]
     pub name: String,
     /// Its phase.
+    #[schema(value_type = LinkPhaseWord)]
     pub phase: LinkPhase,
     /// Incarnations that failed in a row, until one has worked for long enough.
     pub failures: u32,
     /// The retry loop that it is in, if any; it is opened at the longest backoff only.
     pub broken: Option<BrokenLinkStatus>,
     /// Why the last incarnation ended or could not be opened; `None` once a stream is open.
+    #[schema(value_type = Option<CauseFields>)]
     pub last_error: Option<Cause>,
+    /// Milliseconds until it is opened again; `None` unless it waits for that.
+    pub retry_in_ms: Option<u64>,
     /// The last stall, after which the link was restarted; `None` once data moves again.
     pub stall: Option<String>,
     /// The number of wanted streams.
@@ -61,9 +93,9 @@ pub struct LinkStatus {
     pub bytes: u64,
     /// Frames from producer to consumer in the present incarnation.
     pub frames: u64,
-    /// The same since the start of the process, over all incarnations.
+    /// Bytes since the start of the process, over all incarnations.
     pub bytes_total: u64,
-    /// See [`Self::bytes_total`].
+    /// Frames since the start of the process, over all incarnations.
     pub frames_total: u64,
     /// The flow-control window that the consumer asked for; `None` while it has asked for none.
     pub window_bytes: Option<u64>,
@@ -79,11 +111,12 @@ pub struct LinkStatus {
 }
 
 /// One stream.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct StreamStatus {
     /// The vBucket.
     pub vbucket: u16,
     /// Its phase.
+    #[schema(value_type = StreamPhaseWord)]
     pub phase: StreamPhase,
     /// While it rolls back: the number of vBuckets of its link that the consumer rolls back before
     /// it.
@@ -95,7 +128,10 @@ pub struct StreamStatus {
     /// Failures in a row, until it has been open for long enough.
     pub failures: u32,
     /// Why it is not open.
+    #[schema(value_type = Option<CauseFields>)]
     pub last_error: Option<Cause>,
+    /// Milliseconds until it is asked for again; `None` unless it waits for that.
+    pub retry_in_ms: Option<u64>,
     /// The high seqno of the consumer, if known.
     pub seqno: Option<u64>,
     /// The high seqno of the producer, if known.
@@ -113,8 +149,8 @@ pub struct StreamStatus {
     pub not_open_ms: Option<u64>,
     /// Milliseconds since the consumer's seqno last changed.
     pub progress_ms: Option<u64>,
-    /// The last seqno that passed in the present incarnation. A sample, as are the next two
-    /// ([`relay::VbSample`]).
+    /// The last seqno that passed in the present incarnation. A sample, as are the next two: exact
+    /// at low rates, approximate in a backfill.
     pub passed_seqno: Option<u64>,
     /// Estimated bytes that passed in the present incarnation.
     pub passed_bytes: u64,
@@ -123,7 +159,7 @@ pub struct StreamStatus {
 }
 
 /// A queued or running move of a vBucket to this node.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct MoveStatus {
     /// The bucket.
     pub bucket: String,
@@ -132,6 +168,7 @@ pub struct MoveStatus {
     /// The producer that has it.
     pub from: String,
     /// Its phase.
+    #[schema(value_type = MovePhaseWord)]
     pub phase: MovePhase,
     /// Changes that the producer still has to send, by its own estimate.
     pub estimate: Option<u64>,
@@ -140,7 +177,7 @@ pub struct MoveStatus {
 }
 
 /// A vBucket that became active here.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct Moved {
     /// The bucket.
     pub bucket: String,
@@ -153,12 +190,13 @@ pub struct Moved {
 }
 
 /// A data node of one bucket.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct NodeStatus {
     /// The node.
     pub node: String,
     /// Its role: `consumer` or `producer`.
     #[serde(serialize_with = "word")]
+    #[schema(value_type = SideWord)]
     pub side: Side,
     /// Milliseconds since it last sent anything, on any connection of the bucket; `None` for never.
     pub silent_ms: Option<u64>,
@@ -178,11 +216,12 @@ fn word<S: Serializer>(side: &Side, serializer: S) -> Result<S::Ok, S::Error> {
 }
 
 /// A vBucket in a retry loop.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct BrokenStatus {
     /// The vBucket.
     pub vbucket: u16,
     /// The kind of loop.
+    #[schema(value_type = LoopWord)]
     pub kind: LoopKind,
     /// The number of failures since the loop began.
     pub failures: u64,
@@ -191,10 +230,11 @@ pub struct BrokenStatus {
 }
 
 /// The retry loop of a link.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct BrokenLinkStatus {
     /// The kind of loop: `flapping` for a link that comes up and falls at once, `rival` for another
     /// sidecar that uses its connection name.
+    #[schema(value_type = LoopWord)]
     pub kind: LoopKind,
     /// Incarnations that failed in a row.
     pub failures: u32,
@@ -205,16 +245,19 @@ pub struct BrokenLinkStatus {
 }
 
 /// The number of failures of one kind since the start.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct FailureCount {
     /// The producer.
     pub producer: String,
     /// The side at fault, if one is.
     #[serde(serialize_with = "side_name")]
+    #[schema(value_type = Option<SideWord>)]
     pub side: Option<Side>,
     /// What happened.
+    #[schema(value_type = ReasonWord)]
     pub reason: ReasonCode,
     /// What a data node answered; `other` after the bound on separately counted answers.
+    #[schema(value_type = Option<String>)]
     pub status: Option<NodeAnswer>,
     /// The number of failures.
     pub count: u64,

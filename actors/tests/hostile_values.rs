@@ -18,10 +18,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use common::cluster::{Cluster, answer};
-use common::{Link, PATIENCE, Pending, brisk};
+use common::{Link, PATIENCE, Pending, brisk, status_until};
 use dcp_actors::{BucketStatus, StreamPhase};
 use mcbp::{Datatype, FrameBuilder, Opaque, Opcode, Status, VbId};
 use relay::testing::{FakeConn, mutation, view};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 /// How many frames each round sends, and how many rounds there are.
@@ -113,12 +114,21 @@ fn is_open(bucket: &BucketStatus, vb: u16) -> bool {
     streams.any(|stream| stream.vbucket == vb && stream.phase == StreamPhase::Open)
 }
 
-/// Both nodes open every stream that is asked for.
+/// Both nodes open every stream that is asked for, on every link that is opened: on a busy machine
+/// one may end again before it has its streams.
+async fn play_well(cluster: &mut Cluster) {
+    let mut links = JoinSet::new();
+    loop {
+        links.spawn(plays_well(cluster.accept().await));
+    }
+}
+
 async fn plays_well(mut link: Link) {
     let mut pending: Vec<Pending> = Vec::new();
     loop {
         tokio::select! {
-            Some(bytes) = link.consumer.recv() => {
+            bytes = link.consumer.recv() => {
+                let Some(bytes) = bytes else { return };
                 let header = view(&bytes).header;
                 match header.opcode {
                     Opcode::DCP_ADD_STREAM => pending.push(link.ask(bytes).await),
@@ -129,13 +139,13 @@ async fn plays_well(mut link: Link) {
                     _ => {}
                 }
             }
-            Some(bytes) = link.producer.recv() => {
+            bytes = link.producer.recv() => {
+                let Some(bytes) = bytes else { return };
                 if view(&bytes).opcode() == Opcode::DCP_STREAM_REQ {
                     let log = [0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0];
                     link.producer.answer_with(&bytes, Status::SUCCESS, &[], &log).await;
                 }
             }
-            else => return,
         }
     }
 }
@@ -169,10 +179,11 @@ async fn plays(seed: u64) {
         cluster.status_until(|bucket| is_open(bucket, 2)).await;
     } else {
         drop(link);
-        let link = timeout(PATIENCE, cluster.accept()).await.expect("a new link");
-        let playing = tokio::spawn(plays_well(link));
-        cluster.status_until(|bucket| is_open(bucket, 2)).await;
-        playing.abort();
+        let handle = cluster.handle.clone();
+        tokio::select! {
+            () = play_well(&mut cluster) => {}
+            _ = status_until(&handle, |bucket| is_open(bucket, 2)) => {}
+        }
     }
     let status = cluster.status_until(|bucket| is_open(bucket, 3)).await;
     let gamma = status.links.iter().find(|link| link.producer == "gamma").unwrap();

@@ -18,6 +18,15 @@ pub fn put(folder: &Path, program: &str, report: &str) -> io::Result<()> {
     fs::write(path, replaced)
 }
 
+/// Prints the report, and writes it into the documents of `folder`, if there is one.
+///
+/// # Errors
+/// As [`put`].
+pub fn tell(report: &str, folder: Option<&Path>, program: &str) -> io::Result<()> {
+    println!("{report}");
+    folder.map_or(Ok(()), |folder| put(folder, program, report))
+}
+
 fn replaced(text: &str, program: &str, report: &str) -> Option<String> {
     let begin = format!("<!-- {program} begins -->");
     let end = format!("<!-- {program} ends -->");

@@ -10,6 +10,8 @@ pub(crate) enum Unit {
     MegabytesPerSecond,
     ProcessorSecondsPerGigabyte,
     Milliseconds,
+    Microseconds,
+    Mebibytes,
     Ratio,
     Count,
 }
@@ -20,6 +22,8 @@ impl fmt::Display for Unit {
             Self::MegabytesPerSecond => "MB/s",
             Self::ProcessorSecondsPerGigabyte => "processor s/GB",
             Self::Milliseconds => "ms",
+            Self::Microseconds => "us",
+            Self::Mebibytes => "MiB",
             Self::Ratio => "ratio",
             Self::Count => "count",
         })

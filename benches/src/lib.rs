@@ -2,6 +2,19 @@
 
 pub mod docs;
 
+use std::io;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+/// A temporary folder for data, in `parent` or in that of the system.
+///
+/// # Errors
+/// The OS error.
+pub fn temporary(parent: Option<&Path>) -> io::Result<TempDir> {
+    parent.map_or_else(tempfile::tempdir, tempfile::tempdir_in)
+}
+
 /// The median; of an even number of values the upper one. `None` without values.
 #[must_use]
 pub fn median(values: impl IntoIterator<Item = f64>) -> Option<f64> {

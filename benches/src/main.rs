@@ -6,6 +6,7 @@
 //! - `server`: a server as a process of its own; `connection`: a client that blocks
 //! - `load`: sets and gets; `backfill`: one DCP stream for each vBucket; `report`: the figures
 //! - `path`: a data node, the sidecar and another data node
+//! - `tail`: the lines of `dcp-proxy tail`
 //! - `recovery`: how long replication takes to recover; `figures`: the figures of these two
 
 mod backfill;
@@ -16,6 +17,7 @@ mod path;
 mod recovery;
 mod report;
 mod server;
+mod tail;
 
 use std::io;
 use std::path::PathBuf;
@@ -69,6 +71,8 @@ enum Command {
     Path(path::Arguments),
     /// Measures recovery: a killed node, a mass rollback, another number of connections
     Recovery(recovery::Arguments),
+    /// Measures `dcp-proxy tail`, next to a reader that drops everything
+    Tail(tail::Arguments),
 }
 
 impl Arguments {
@@ -88,6 +92,7 @@ fn main() -> ExitCode {
         (Some(folder), _) => server::serve(folder, arguments.setting),
         (_, Some(Command::Path(path))) => path::measure(path),
         (_, Some(Command::Recovery(recovery))) => recovery::measure(recovery),
+        (_, Some(Command::Tail(tail))) => tail::measure(tail),
         _ => measure(&arguments),
     };
     match done {
@@ -100,10 +105,7 @@ fn main() -> ExitCode {
 }
 
 fn measure(arguments: &Arguments) -> io::Result<()> {
-    let folder = match &arguments.folder {
-        Some(parent) => tempfile::tempdir_in(parent)?,
-        None => tempfile::tempdir()?,
-    };
+    let folder = bench::temporary(arguments.folder.as_deref())?;
     let node = |name: &str, synced| {
         let setting = Setting { synced, ..arguments.setting };
         Server::node(&folder.path().join(name), setting)

@@ -1,5 +1,5 @@
-//! Access control: a request needs the token, and must not come from a page of another site in an
-//! operator's browser.
+//! Access control: what changes something needs a token, as does everything where one is
+//! configured; and no request may come from a page of another site in an operator's browser.
 //!
 //! On loopback, `Host` must name loopback; otherwise a site could let its own name resolve to this
 //! machine (DNS rebinding). A browser names the site of the page in `Origin`.
@@ -9,17 +9,20 @@ use std::sync::Arc;
 
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, ORIGIN};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpMessage as _};
 use relay::Secret;
 use subtle::ConstantTimeEq as _;
 
-use super::error::ApiError;
+use super::error::{ApiError, Wanted};
+use super::session::Session;
 use crate::sources::Sources;
 
-/// The probes of supervisors, answered without a token; the answers are yes or no, without details.
-const OPEN_PATHS: [&str; 2] = ["/live", "/ready"];
+/// What is read without a token where one is configured: the probes of supervisors, whose answers
+/// are yes or no without details, and the page of the dashboard, which contains no data.
+const OPEN_PATHS: [&str; 3] = ["/live", "/ready", "/"];
 
 /// The access rules, which are the same for all requests.
 #[derive(Debug)]
@@ -27,19 +30,51 @@ pub(super) struct Access {
     is_loopback: bool,
     /// Where the token is; a reload may change it.
     sources: Sources,
+    /// The token where none is configured.
+    session: Arc<Session>,
 }
 
-/// Whether a request has the token; true where no token is configured.
+/// What a request may do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct IsTrusted(pub(super) bool);
+pub(super) struct Rights {
+    /// Whether it may see details: it has the token, or none is configured.
+    pub(super) may_see: bool,
+    /// Whether it has the token that changes need.
+    pub(super) may_change: bool,
+}
 
 impl Access {
-    pub(super) fn of(listen: SocketAddr, sources: Sources) -> Self {
-        Self { is_loopback: listen.ip().is_loopback(), sources }
+    pub(super) fn of(listen: SocketAddr, sources: Sources, session: Arc<Session>) -> Self {
+        Self { is_loopback: listen.ip().is_loopback(), sources, session }
     }
 
-    /// Admits or refuses a request, and returns whether it may see details.
-    pub(super) fn admit(&self, path: &str, headers: &HeaderMap) -> Result<IsTrusted, ApiError> {
+    /// Admits or refuses a request.
+    pub(super) fn admit(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> Result<Rights, ApiError> {
+        self.check_site(headers)?;
+        let config = self.sources.config();
+        let configured = config.admin.token.as_ref();
+        let may_change = carries(headers, configured.unwrap_or_else(|| self.session.token()));
+        // What a request without need of a token sends is not judged: programs may send one token
+        // to many sidecars, of which some have none.
+        let may_see = may_change || configured.is_none();
+        let is_read = matches!(*method, Method::GET | Method::HEAD);
+        // A path that is open has nothing but GET: any other method is answered with 405.
+        if may_change || is_read && may_see || OPEN_PATHS.contains(&path) {
+            return Ok(Rights { may_see, may_change });
+        }
+        Err(ApiError::NoToken(match configured {
+            Some(_) => Wanted::Configured,
+            None => Wanted::Session(self.session.path()),
+        }))
+    }
+
+    /// Refuses what a page of another site may have sent.
+    fn check_site(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let (host, origin) = (text(headers, &HOST)?, text(headers, &ORIGIN)?);
         if let Some(host) = host
             && self.is_loopback
@@ -55,12 +90,7 @@ impl Access {
                 "requests from pages of {origin:?} are refused"
             )));
         }
-        let config = self.sources.config();
-        let is_trusted = config.admin.token.as_ref().is_none_or(|token| carries(headers, token));
-        if is_trusted || OPEN_PATHS.contains(&path) {
-            return Ok(IsTrusted(is_trusted));
-        }
-        Err(ApiError::NoToken)
+        Ok(())
     }
 }
 
@@ -110,10 +140,10 @@ where
     B: MessageBody + 'static,
 {
     from_fn(move |request: ServiceRequest, next: Next<B>| {
-        let admitted = access.admit(request.path(), request.headers());
+        let admitted = access.admit(request.method(), request.path(), request.headers());
         async move {
-            let is_trusted = admitted?;
-            request.extensions_mut().insert(is_trusted);
+            let rights = admitted?;
+            request.extensions_mut().insert(rights);
             Ok(next.call(request).await?.map_into_boxed_body())
         }
     })

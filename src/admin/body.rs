@@ -6,10 +6,14 @@ use std::time::Duration;
 
 use actix_web::web::{Bytes, Payload};
 use desired::Selection;
-use replica::plan::{Desired, VbSet};
+use mcbp::VbId;
+use replica::plan::{Desired, VBUCKETS_MAX, VbSet};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Error as _, MapAccess, Visitor};
 use tokio::time::timeout;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::error::ApiError;
 use super::words;
@@ -42,21 +46,32 @@ pub(super) fn known(producer: &str, producers: &[String]) -> Result<(), ApiError
     Err(ApiError::Wrong(format!("unknown producer {producer:?}: give one of {names}")))
 }
 
+/// The number of a vBucket in a path or a query.
+pub(super) fn vbucket(text: &str) -> Result<VbId, ApiError> {
+    let number = text.parse::<u16>().ok().filter(|&number| number < VBUCKETS_MAX);
+    let last = VBUCKETS_MAX - 1;
+    let wrong = || ApiError::Wrong(format!("invalid vBucket {text:?}: give 0 to {last}"));
+    number.map(VbId).ok_or_else(wrong)
+}
+
 /// `{"from": "alpha"}`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = FromProducer, examples(json!({"from": "alpha"})))]
 pub(super) struct From {
     /// The producer.
     pub(super) from: String,
 }
 
 /// `{"from": "alpha", "vbuckets": "0-511,600"}`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SetFromProducer, examples(json!({"from": "alpha", "vbuckets": "0-511,600"})))]
 pub(super) struct FromSet {
     /// The producer.
     pub(super) from: String,
     /// The vBuckets, as a set in text.
+    #[schema(value_type = AskedSet)]
     vbuckets: String,
 }
 
@@ -68,10 +83,12 @@ impl FromSet {
 }
 
 /// `{"connections": 4}`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SetConnections, examples(json!({"connections": 4})))]
 pub(super) struct Connections {
     /// The number of connections to each producer.
+    #[schema(minimum = 1, maximum = 64)]
     connections: u64,
 }
 
@@ -84,10 +101,14 @@ impl Connections {
 }
 
 /// `{"producer": "alpha", "vbuckets": "0-511"}`; each may be left out.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({"producer": "alpha", "vbuckets": "0-511"})))]
 pub(super) struct Select {
+    /// Those that come from it now.
     producer: Option<String>,
+    /// These; with both, those that are meant by both.
+    #[schema(value_type = Option<AskedSet>)]
     vbuckets: Option<VbSet>,
 }
 
@@ -103,11 +124,16 @@ impl Select {
 }
 
 /// `{"producer": "alpha", "connection": 0}` for links, `{"vbuckets": "0-9"}` for streams.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Restart {
+    /// All links to it.
     producer: Option<String>,
+    /// Only this one of them.
+    #[schema(minimum = 0, maximum = 255)]
     connection: Option<u8>,
+    /// These streams.
+    #[schema(value_type = Option<AskedSet>)]
     vbuckets: Option<VbSet>,
 }
 
@@ -130,16 +156,45 @@ impl Restart {
     }
 }
 
+/// `{"vbuckets": "0-9"}`.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RenewCopies, examples(json!({"vbuckets": "0-9"})))]
+pub(super) struct Copies {
+    /// The vBuckets whose copies are made anew.
+    #[schema(value_type = AskedSet)]
+    pub(super) vbuckets: VbSet,
+}
+
 /// `{"bucket": "default"}`, or `{}` for all.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OneOrAll {
     /// The bucket.
     pub(super) bucket: Option<String>,
 }
 
-/// `{"alpha": "0-511,600", "gamma": "512-599"}`, each name at most once.
-#[derive(Debug)]
+/// A set of vBuckets, as a request has it.
+struct AskedSet;
+
+impl PartialSchema for AskedSet {
+    /// The text that [`VbSet`] parses, but for ranges that end before they begin and vBuckets that
+    /// are named twice.
+    fn schema() -> RefOr<Schema> {
+        let number = r"\s*0*([0-9]{1,3}|10[01][0-9]|102[0-3])\s*";
+        let range = format!("{number}(-{number})?");
+        let text = "A set of vBuckets: numbers below 1,024 and ranges, in any order, with commas \
+                    between them; at least one, each once";
+        let schema = ObjectBuilder::new().schema_type(Type::String).description(Some(text));
+        schema.pattern(Some(format!("^{range}(,{range})*$"))).examples(["0-511,600"]).into()
+    }
+}
+
+impl ToSchema for AskedSet {}
+
+/// `{"alpha": "0-511,600", "gamma": "512-599"}`: producers of the configuration, each at most once.
+#[derive(Debug, ToSchema)]
+#[schema(value_type = BTreeMap<String, AskedSet>)]
 pub(super) struct Replicate(BTreeMap<String, String>);
 
 impl Replicate {

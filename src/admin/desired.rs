@@ -2,30 +2,41 @@
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Payload};
-use desired::{BucketMaps, Mark};
-use replica::plan::VbSet;
-use serde_json::{Value, json};
+use dcp_actors::schema::{VbSetText, open_words};
+use desired::{BucketMaps, Entry, Mark, Why};
+use replica::plan::{Connections, Desired, VbSet};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::body::{self, OneOrAll};
 use super::commands::{client, to_its_end};
+use super::contract as api;
 use super::error::ApiError;
 use super::preconditions;
 use super::state::State;
 use crate::clock::utc_ms;
 use crate::config::MapSource;
-use crate::sources::{BucketDropped, Connection, Maps, Origin, Sources};
+use crate::sources::{BucketDropped, Connection, Maps, Origin, OriginOfBucket, Sources};
 
-/// `GET /api/v1/desired`.
-pub(super) async fn read(state: Data<State>) -> Json<Value> {
+/// `GET /api/v1/desired`: what is wanted of each bucket, and who has changed it.
+#[utoipa::path(get, path = "/api/v1/desired", operation_id = "desired", tag = "reading",
+    responses((status = 200, description = "Source, drift and what is in force",
+        body = DesiredView), api::Always))]
+pub(super) async fn read(state: Data<State>) -> Json<DesiredView> {
     Json(view(&state.sources))
 }
 
-/// `POST /api/v1/desired/discard`: drops what was changed at run time.
+/// `POST /api/v1/desired/discard`: drops what was changed at run time, of one bucket or of all.
+/// Takeovers stay.
+#[utoipa::path(post, path = "/api/v1/desired/discard", tag = "process",
+    request_body = OneOrAll,
+    responses((status = 200, description = "What is wanted after that", body = DesiredView),
+        api::Always, api::Body, api::Bucket, api::Command))]
 pub(super) async fn discard(
     state: Data<State>,
     request: HttpRequest,
     payload: Payload,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<DesiredView>, ApiError> {
     preconditions::none(&request)?;
     let OneOrAll { bucket } = body::json(payload).await?;
     if let Some(bucket) = &bucket {
@@ -38,53 +49,194 @@ pub(super) async fn discard(
     Ok(Json(view(&state.sources)))
 }
 
+/// What is wanted, and where it comes from.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Desired)]
+pub(super) struct DesiredView {
+    source: SourceView,
+    buckets: Vec<DesiredBucket>,
+}
+
+/// Where the desired maps come from.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+#[schema(as = Source)]
+pub(super) enum SourceView {
+    /// The configuration file.
+    File {
+        /// Its path.
+        #[schema(examples("proxy.toml"))]
+        file: String,
+    },
+    /// etcd.
+    Etcd {
+        /// Its members.
+        endpoints: Vec<String>,
+        /// What all keys begin with.
+        prefix: String,
+        /// Whether changes arrive; `None` before the first answer.
+        connected: Option<bool>,
+        /// The member that sends them, or since when it is away and why.
+        detail: Option<Connection>,
+    },
+}
+
+/// What is wanted of a bucket.
+#[derive(Debug, Serialize, ToSchema)]
+struct DesiredBucket {
+    bucket: String,
+    /// Counts changes of what is wanted; the value of `ETag` and `If-Match`.
+    revision: u64,
+    /// What the source says.
+    source: EntryView,
+    in_force: EntryView,
+    /// What differs from the source.
+    drift: Vec<DriftView>,
+    /// The last changes that were dropped.
+    dropped: Vec<DroppedView>,
+    /// What etcd has of it; left out where the file is the source.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    etcd: Option<OriginOfBucket>,
+}
+
+/// What is wanted of a bucket, by its source or in force.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Entry)]
+struct EntryView {
+    /// Connections to each producer.
+    #[schema(value_type = u8, minimum = 1, maximum = 64)]
+    connections: Connections,
+    /// The vBuckets from each producer.
+    #[schema(value_type = BTreeMap<String, VbSetText>)]
+    replicate: Desired,
+}
+
+/// What differs from the source, and who changed it when.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Drift)]
+struct DriftView {
+    #[serde(flatten)]
+    what: Differs,
+    /// The client of the API, or `sidecar`.
+    #[schema(examples("127.0.0.1:40112"))]
+    by: String,
+    /// In UTC.
+    #[schema(format = DateTime)]
+    at: String,
+}
+
+/// What differs from the source.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "what", rename_all = "lowercase")]
+enum Differs {
+    /// These vBuckets come from another producer.
+    Replicate {
+        #[schema(value_type = VbSetText)]
+        vbuckets: VbSet,
+        /// Instead of `source`; `None` for none.
+        from: Option<String>,
+        /// The producer of the source; `None` for none.
+        source: Option<String>,
+    },
+    /// The number of connections.
+    Connections {
+        #[schema(value_type = u8)]
+        connections: Connections,
+        /// That of the source.
+        #[schema(value_type = u8)]
+        source: Connections,
+    },
+    /// These vBuckets are paused.
+    Pause {
+        #[schema(value_type = VbSetText)]
+        vbuckets: VbSet,
+    },
+    /// These vBuckets were taken over.
+    Takeover {
+        #[schema(value_type = VbSetText)]
+        vbuckets: VbSet,
+        /// The producer that had them.
+        from: String,
+    },
+}
+
+/// A change that is not in force any more.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Dropped)]
+struct DroppedView {
+    /// Why it was dropped.
+    #[schema(schema_with = whys)]
+    why: Why,
+    #[schema(value_type = Option<VbSetText>)]
+    vbuckets: Option<VbSet>,
+    from: Option<String>,
+    #[schema(value_type = Option<u8>)]
+    connections: Option<Connections>,
+    /// In UTC.
+    #[schema(format = DateTime)]
+    dropped_at: String,
+    /// Who had changed it.
+    by: String,
+    /// When that was, in UTC.
+    #[schema(format = DateTime)]
+    at: String,
+}
+
+fn whys() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+    let all = [Why::SourceChanged, Why::NoProducer, Why::NoBucket, Why::Discarded];
+    open_words("Why it was dropped", &all)
+}
+
 /// Where the maps come from.
-pub(super) fn source(sources: &Sources) -> (Value, Origin) {
+pub(super) fn source(sources: &Sources) -> (SourceView, Origin) {
     let (config, origin) = (sources.config(), sources.origin());
     let source = match &config.source {
-        MapSource::File => json!({ "kind": "file", "file": config.path.display().to_string() }),
+        MapSource::File => SourceView::File { file: config.path.display().to_string() },
         MapSource::Etcd(etcd) => {
             let connection = &origin.connection;
             let is_connected = |it: &Connection| matches!(it, Connection::Connected { .. });
-            json!({
-                "kind": "etcd",
-                "endpoints": etcd.endpoints,
-                "prefix": etcd.prefix,
-                "connected": connection.as_ref().map(is_connected),
-                "detail": connection,
-            })
+            SourceView::Etcd {
+                endpoints: etcd.endpoints.clone(),
+                prefix: etcd.prefix.clone(),
+                connected: connection.as_ref().map(is_connected),
+                detail: connection.clone(),
+            }
         }
     };
     (source, origin)
 }
 
 /// Source, overlay and what is in force.
-pub(super) fn view(sources: &Sources) -> Value {
+pub(super) fn view(sources: &Sources) -> DesiredView {
     let (maps, (source, origin)) = (sources.maps(), source(sources));
     let buckets = maps.buckets().iter().map(|(name, bucket)| {
-        let mut view = of_bucket(name, bucket, &maps);
-        if let (Some(etcd), Some(fields)) = (origin.buckets.get(name), view.as_object_mut()) {
-            fields.insert("etcd".to_owned(), json!(etcd));
-        }
-        view
+        let etcd = origin.buckets.get(name).cloned();
+        DesiredBucket { etcd, ..of_bucket(name, bucket, &maps) }
     });
-    json!({ "source": source, "buckets": buckets.collect::<Vec<_>>() })
+    DesiredView { source, buckets: buckets.collect() }
 }
 
-fn of_bucket(name: &str, bucket: &BucketMaps, maps: &Maps) -> Value {
-    let dropped: Vec<_> = maps.dropped(name).map(dropped).collect();
-    json!({
-        "bucket": name,
-        "revision": bucket.revision(),
-        "source": bucket.source(),
-        "in_force": bucket.in_force(),
-        "drift": drift(bucket),
-        "dropped": dropped,
-    })
+fn of_bucket(name: &str, bucket: &BucketMaps, maps: &Maps) -> DesiredBucket {
+    DesiredBucket {
+        bucket: name.to_owned(),
+        revision: bucket.revision(),
+        source: bucket.source().clone().into(),
+        in_force: bucket.in_force().into(),
+        drift: drift(bucket),
+        dropped: maps.dropped(name).map(dropped).collect(),
+        etcd: None,
+    }
+}
+
+impl From<Entry> for EntryView {
+    fn from(Entry { connections, replicate }: Entry) -> Self {
+        Self { connections, replicate }
+    }
 }
 
 /// What differs from the source, and who changed it when.
-fn drift(bucket: &BucketMaps) -> Vec<Value> {
+fn drift(bucket: &BucketMaps) -> Vec<DriftView> {
     let (overlay, source) = (bucket.overlay(), &bucket.source().replicate);
     let mut drift = Vec::new();
     for it in &overlay.assigned {
@@ -97,48 +249,38 @@ fn drift(bucket: &BucketMaps) -> Vec<Value> {
                 None => parts.push((from, std::iter::once(vb).collect())),
             }
         }
-        for (of_source, vbs) in parts {
-            let what = json!({
-                "what": "replicate", "vbuckets": vbs, "from": it.from, "source": of_source,
-            });
-            drift.push(marked(what, &it.mark));
+        for (of_source, vbuckets) in parts {
+            let (from, source) = (it.from.clone(), of_source.map(str::to_owned));
+            drift.push(marked(Differs::Replicate { vbuckets, from, source }, &it.mark));
         }
     }
     if let Some(set) = &overlay.connections {
-        let what = json!({
-            "what": "connections",
-            "connections": set.connections,
-            "source": bucket.source().connections,
-        });
-        drift.push(marked(what, &set.mark));
+        let (connections, source) = (set.connections, bucket.source().connections);
+        drift.push(marked(Differs::Connections { connections, source }, &set.mark));
     }
     for it in &overlay.paused {
-        drift.push(marked(json!({ "what": "pause", "vbuckets": it.vbuckets }), &it.mark));
+        drift.push(marked(Differs::Pause { vbuckets: it.vbuckets.clone() }, &it.mark));
     }
     for it in &overlay.taken_over {
-        let what = json!({ "what": "takeover", "vbuckets": it.vbuckets, "from": it.from });
-        drift.push(marked(what, &it.mark));
+        let (vbuckets, from) = (it.vbuckets.clone(), it.from.clone());
+        drift.push(marked(Differs::Takeover { vbuckets, from }, &it.mark));
     }
     drift
 }
 
-fn dropped(it: &BucketDropped) -> Value {
+fn dropped(it: &BucketDropped) -> DroppedView {
     let BucketDropped { dropped, at_ms, .. } = it;
-    let vbuckets = Some(&dropped.vbuckets).filter(|vbs| !vbs.is_empty());
-    let what = json!({
-        "why": dropped.why,
-        "vbuckets": vbuckets,
-        "from": dropped.from,
-        "connections": dropped.connections,
-        "dropped_at": utc_ms(*at_ms),
-    });
-    marked(what, &dropped.mark)
+    DroppedView {
+        why: dropped.why,
+        vbuckets: Some(&dropped.vbuckets).filter(|vbs| !vbs.is_empty()).cloned(),
+        from: dropped.from.clone(),
+        connections: dropped.connections,
+        dropped_at: utc_ms(*at_ms),
+        by: dropped.mark.by.clone(),
+        at: utc_ms(dropped.mark.at_ms),
+    }
 }
 
-fn marked(mut what: Value, mark: &Mark) -> Value {
-    if let Some(fields) = what.as_object_mut() {
-        fields.insert("by".to_owned(), mark.by.clone().into());
-        fields.insert("at".to_owned(), utc_ms(mark.at_ms).into());
-    }
-    what
+fn marked(what: Differs, mark: &Mark) -> DriftView {
+    DriftView { what, by: mark.by.clone(), at: utc_ms(mark.at_ms) }
 }

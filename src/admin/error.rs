@@ -1,15 +1,20 @@
 //! The errors of the API, each with its HTTP status and a JSON body.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, HeaderMap, HeaderValue, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
 use actix_web::rt::task::JoinError;
 use actix_web::{HttpResponse, ResponseError};
+use dcp_actors::schema::VbFailureFields;
 use dcp_actors::{CommandError, Moved, VbFailure};
 use desired::Refusal;
 use invariant::Broken;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::sources::{ChangeError, ReloadError, StateError};
 
@@ -19,7 +24,7 @@ pub(super) enum ApiError {
     /// The request is invalid: 400.
     Wrong(String),
     /// The token is missing or wrong: 401.
-    NoToken,
+    NoToken(Wanted),
     /// The request comes from a page of another site: 403.
     Foreign(String),
     /// There is no such path or bucket: 404.
@@ -68,15 +73,51 @@ pub(super) enum ApiError {
     NotNow(String),
 }
 
-/// The body of every error response.
-#[derive(Serialize)]
-struct Body<'a> {
+/// The token that a request needs.
+#[derive(Debug)]
+pub(super) enum Wanted {
+    /// That of the configuration.
+    Configured,
+    /// That of the session, which is in this file.
+    Session(PathBuf),
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configured => f.write_str(
+                "the admin token is missing or wrong: send \
+                 Authorization: Bearer TOKEN, with the token of [admin]",
+            ),
+            Self::Session(file) => write!(
+                f,
+                "the session token is missing or wrong, which every request but GET needs: send \
+                 Authorization: Bearer TOKEN, with the token in {}, which is new at each start of \
+                 the sidecar; the subcommands of dcp-proxy find it with --config FILE where \
+                 [state] directory in it names that folder",
+                file.display()
+            ),
+        }
+    }
+}
+
+/// The body of every error answer.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(super) struct ErrorBody<'a> {
+    /// What happened and what to do, for people.
     error: String,
+    /// Each vBucket for which it failed; with 502 only.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<VbFailureFields>>, nullable = false)]
     errors: Option<&'a [VbFailure]>,
+    /// Of a set that was to be moved, the vBuckets that were; with 502 only.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<Moved>>, nullable = false)]
     moved: Option<&'a [Moved]>,
+    /// What is wrong with the configuration file; with 422 only.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>, nullable = false)]
     problems: Option<&'a [String]>,
 }
 
@@ -91,7 +132,9 @@ impl From<CommandError> for ApiError {
             CommandError::Busy { .. }
             | CommandError::AlreadyMoving { .. }
             | CommandError::BucketExists { .. } => Self::Busy(text),
-            CommandError::Failed(failures) => Self::Failed { text, failures, moved: None },
+            CommandError::Failed(failures) | CommandError::NotFilled { failures, .. } => {
+                Self::Failed { text, failures, moved: None }
+            }
             CommandError::Stopping => Self::NotNow(text),
             CommandError::Broken(broken) => Self::Broken(broken),
         }
@@ -149,10 +192,7 @@ impl fmt::Display for ApiError {
             Self::Busy(text) | Self::NotNow(text) | Self::Changed(text) => f.write_str(text),
             Self::Failed { text, .. } | Self::Invalid { text, .. } => f.write_str(text),
             Self::NotKept(error) => error.fmt(f),
-            Self::NoToken => f.write_str(
-                "the admin token is missing or wrong: send \
-                 Authorization: Bearer TOKEN, with the token of [admin]",
-            ),
+            Self::NoToken(wanted) => wanted.fmt(f),
             Self::Method { methods, .. } => {
                 write!(f, "the method is not allowed here: use {methods}")
             }
@@ -164,11 +204,18 @@ impl fmt::Display for ApiError {
     }
 }
 
+/// What every answer carries: it is true for a moment only, and may be about secrets; and it is
+/// what its type says, whatever it looks like.
+pub(super) fn never_kept(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::Wrong(_) => StatusCode::BAD_REQUEST,
-            Self::NoToken => StatusCode::UNAUTHORIZED,
+            Self::NoToken(_) => StatusCode::UNAUTHORIZED,
             Self::Foreign(_) => StatusCode::FORBIDDEN,
             Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::Method { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -188,7 +235,7 @@ impl ResponseError for ApiError {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         let (errors, moved) = match self {
-            Self::NoToken => {
+            Self::NoToken(_) => {
                 response.insert_header((WWW_AUTHENTICATE, "Bearer"));
                 (None, None)
             }
@@ -203,6 +250,9 @@ impl ResponseError for ApiError {
             Self::Invalid { problems, .. } => Some(problems.as_slice()),
             _ => None,
         };
-        response.json(Body { error: self.to_string(), errors, moved, problems })
+        let body = ErrorBody { error: self.to_string(), errors, moved, problems };
+        let mut response = response.json(body);
+        never_kept(response.headers_mut());
+        response
     }
 }

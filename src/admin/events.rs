@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use ::events::{Batch, Cursor, Events, Filter, Gap, HISTORY_EVENTS_MAX, Kind, Recorded};
 use actix_web::http::Method;
-use actix_web::http::header::{ACCEPT, CACHE_CONTROL, HeaderName};
+use actix_web::http::header::{ACCEPT, HeaderName};
 use actix_web::web::{Bytes, Data, Query};
 use actix_web::{HttpMessage as _, HttpRequest, HttpResponse};
 use futures::stream;
@@ -20,8 +20,11 @@ use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
+use utoipa::IntoParams;
 
+use super::body;
 use super::connections::InProgress;
+use super::contract::{self as api, EventList, LevelWord};
 use super::error::ApiError;
 use super::state::State;
 use super::words;
@@ -44,16 +47,37 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 pub(super) struct End(pub(super) CancellationToken);
 
 /// The query of a request.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
 struct Asked {
+    /// Only events after this id, or number of this process. `Last-Event-ID` takes precedence.
+    #[param(pattern = "^([0-9a-fA-F]+-)?[0-9]+$", example = "19ac3f0b2d1-43")]
     after: Option<String>,
+    /// Only events of this bucket.
     bucket: Option<String>,
-    /// Kinds, with commas between them.
+    /// Only these kinds, with commas between them.
+    #[param(example = "link-down,link-up")]
     kind: Option<String>,
+    /// This level and more important ones.
+    #[param(value_type = Option<LevelWord>)]
     level: Option<String>,
+    /// Only events that name this vBucket.
+    #[param(value_type = Option<u16>, minimum = 0, maximum = 1023)]
+    vbucket: Option<String>,
+    /// `false` ends the stream after what is kept.
     #[serde(default = "yes")]
+    #[param(default = true)]
     follow: bool,
+}
+
+/// What a client has read up to.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Header)]
+struct Position {
+    /// The id of the last event that was read; empty for none.
+    #[param(rename = "Last-Event-ID", pattern = "^(([0-9a-fA-F]+-)?[0-9]+)?$")]
+    _last_event_id: Option<String>,
 }
 
 const fn yes() -> bool {
@@ -68,7 +92,14 @@ struct Request {
     is_list: bool,
 }
 
-/// `GET /api/v1/events`.
+/// `GET /api/v1/events`: what happens to replication, as server-sent events, or with
+/// `Accept: application/json` as the list of what is kept. The data of each server-sent event is an
+/// `Event`, or a `Gap`.
+#[utoipa::path(get, path = "/api/v1/events", tag = "reading",
+    params(Asked, Position),
+    responses((status = 200, description = "What is kept, then what happens",
+        content((EventList = "application/json"), (String = "text/event-stream"))),
+        api::Always, api::Request, api::Bucket))]
 pub(super) async fn events(
     state: Data<State>,
     end: Data<End>,
@@ -83,7 +114,7 @@ pub(super) async fn events(
         return Ok(HttpResponse::Ok().json(list(&batch)));
     }
     let mut response = HttpResponse::Ok();
-    response.content_type("text/event-stream").insert_header((CACHE_CONTROL, "no-store"));
+    response.content_type("text/event-stream");
     // It asks for the head only.
     if request.method() == Method::HEAD {
         return Ok(response.finish());
@@ -106,21 +137,29 @@ pub(super) async fn events(
 fn parse(request: &HttpRequest) -> Result<Request, ApiError> {
     let asked = Query::<Asked>::from_query(request.query_string());
     let Query(asked) = asked.map_err(|error| {
-        let allowed = "give after, bucket, kind, level or follow, each once";
+        let allowed = "give after, bucket, kind, level, vbucket or follow, each once";
         ApiError::Wrong(words::query(&error.to_string(), allowed))
     })?;
-    let header = |name: &HeaderName| request.headers().get(name).and_then(|it| it.to_str().ok());
-    let after = header(&LAST_EVENT_ID).filter(|id| !id.is_empty()).or(asked.after.as_deref());
+    let header = |name: &HeaderName| request.headers().get(name).map(|it| it.to_str());
+    // A position that cannot be read is not one that is missing: the client would get all of it.
+    let position = header(&LAST_EVENT_ID).transpose().map_err(|_| {
+        let text = "Last-Event-ID is not ASCII text: give the id of an event, or leave it out";
+        ApiError::Wrong(text.to_owned())
+    })?;
+    let after = position.filter(|id| !id.is_empty()).or(asked.after.as_deref());
     let after = after.map(str::parse).transpose().map_err(ApiError::Wrong)?;
     let kinds = asked.kind.as_deref().map(|kinds| kinds.split(',').map(str::parse::<Kind>));
     let kinds = kinds.map(Iterator::collect::<Result<Vec<_>, _>>).transpose();
     let level = asked.level.as_deref().map(str::parse).transpose().map_err(ApiError::Wrong)?;
+    let vbucket = asked.vbucket.as_deref().map(body::vbucket).transpose()?;
     let filter = Filter {
+        vbucket,
         bucket: asked.bucket,
         kinds: kinds.map_err(ApiError::Wrong)?.unwrap_or_default(),
         level: level.unwrap_or_default(),
     };
-    let is_list = header(&ACCEPT).is_some_and(|accept| accept.contains("application/json"));
+    let is_list = header(&ACCEPT).and_then(Result::ok);
+    let is_list = is_list.is_some_and(|accept| accept.contains("application/json"));
     Ok(Request { after, filter, follow: asked.follow, is_list })
 }
 

@@ -7,20 +7,22 @@ use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Payload};
 use log::LevelFilter;
 use logger::{Filters, InForce, word};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::body;
 use super::commands::client;
+use super::contract as api;
 use super::error::ApiError;
 use super::state::State;
 use crate::logging;
 
 /// `{"level": "debug", "filters": {"relay": "trace"}}`, or `{"reset": true}`.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SetLevels, examples(json!({"level": "debug", "filters": {"relay": "trace"}})))]
 struct Levels {
-    /// The name of a level; the present one stays without.
+    /// The name of a level; the present one stays without: off, error, warn, info, debug or trace.
     level: Option<String>,
     /// The levels of modules. They replace all that there are.
     filters: Option<BTreeMap<String, String>>,
@@ -53,24 +55,46 @@ impl Levels {
     }
 }
 
-/// `GET /log-level`.
-pub(super) async fn read() -> Json<Value> {
-    let InForce { level, modules, configured } = logger::in_force();
-    let modules = modules.into_iter().map(|(module, level)| (module, Value::from(word(level))));
-    Json(json!({
-        "level": word(level),
-        "filters": modules.collect::<serde_json::Map<_, _>>(),
-        "configured": word(configured),
-        "rust_log": logger::rust_log(),
-    }))
+/// The levels in force, and what is configured.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Levels)]
+pub(super) struct LevelsView {
+    #[schema(examples("info"))]
+    level: String,
+    /// By module.
+    #[schema(examples(json!({"relay": "trace"})))]
+    filters: BTreeMap<String, String>,
+    #[schema(examples("info"))]
+    configured: String,
+    /// RUST_LOG, which is an upper bound.
+    rust_log: Option<&'static str>,
 }
 
-/// `PUT /log-level`. Where RUST_LOG is set, it remains an upper bound.
+/// `GET /log-level`: what is in force, and what is configured.
+#[utoipa::path(get, path = "/log-level", operation_id = "log_level", tag = "process",
+    responses((status = 200, description = "In force, and configured", body = LevelsView),
+        api::Always))]
+pub(super) async fn read() -> Json<LevelsView> {
+    let InForce { level, modules, configured } = logger::in_force();
+    Json(LevelsView {
+        level: word(level),
+        filters: modules.into_iter().map(|(module, level)| (module, word(level))).collect(),
+        configured: word(configured),
+        rust_log: logger::rust_log(),
+    })
+}
+
+/// `PUT /log-level`: sets the level, those of modules, or both; or resets all. Where RUST_LOG is
+/// set, it remains an upper bound.
+#[utoipa::path(put, path = "/log-level", operation_id = "set_log_level", tag = "process",
+    request_body = Levels,
+    responses((status = 200, description = "In force, and configured", body = LevelsView),
+        api::Always, api::Body))]
 pub(super) async fn set(
     state: Data<State>,
     request: HttpRequest,
     payload: Payload,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Json<LevelsView>, ApiError> {
     let levels: Levels = body::json(payload).await?;
     let filters = levels.filters().map_err(ApiError::Wrong)?;
     let old = text(logger::in_force());

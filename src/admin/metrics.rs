@@ -3,13 +3,14 @@
 //! Each response is built from one status, and nothing is kept between requests: failures are
 //! counted where they are handled. Labels are names of the configuration, words of the protocol,
 //! and lines of the source. The metrics of links are in `links`, failures in `failures`,
-//! what is wanted in `sources`, all others here.
+//! what is wanted in `sources`, comparisons in `verify`, all others here.
 
 mod failures;
 mod links;
 mod sources;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,12 +31,18 @@ use prometheus_client::encoding::{
 };
 use prometheus_client::metrics::MetricType;
 
+use super::contract as api;
 use super::error::ApiError;
 use super::state::State;
 use super::views::StatusView;
 use crate::config::Certificate;
 
-/// `GET /metrics`. Every metric exists from the start, also before replication has started.
+/// `GET /metrics`: for Prometheus, in the classic text format or as OpenMetrics, by `Accept`. Every
+/// metric exists from the start, also before replication has started.
+#[utoipa::path(get, path = "/metrics", tag = "probes",
+    responses((status = 200, description = "The metrics of `docs/admin-api.md`",
+        content((String = "text/plain; version=0.0.4"),
+            (String = "application/openmetrics-text; version=1.0.0"))), api::Always, api::Defect))]
 pub(super) async fn metrics(
     state: Data<State>,
     request: HttpRequest,
@@ -51,10 +58,11 @@ pub(super) async fn metrics(
         is_ready: StatusView::of(&state, &buckets).is_ready(),
         expected: pairs.collect(),
         timings: timings(&state),
-        certificates: certificates(&state),
+        certificates: certificates(&state.sources.config().certificates),
         buckets,
         broken: invariant::counts(),
         sources: sources::Reading::of(&state.sources),
+        verify: verify::Reading::of(&state),
         events: state.events.counts(),
         followers: state.followers.load(Ordering::Relaxed) as u64,
     };
@@ -62,9 +70,9 @@ pub(super) async fn metrics(
 }
 
 /// Reads the files anew: they are renewed while the process runs.
-fn certificates(state: &State) -> Vec<(Certificate, i64)> {
+pub(super) fn certificates(files: &[Certificate]) -> Vec<(Certificate, i64)> {
     let expiry = |file: &Certificate| Some((file.clone(), certificate::expiry(&file.path)?));
-    state.sources.config().certificates.iter().filter_map(expiry).collect()
+    files.iter().filter_map(expiry).collect()
 }
 
 /// How long the steps of each bucket took; nothing before replication has started.
@@ -107,6 +115,8 @@ struct Snapshot {
     certificates: Vec<(Certificate, i64)>,
     /// What is wanted.
     sources: sources::Reading,
+    /// What comparisons of copies have found.
+    verify: verify::Reading,
     /// Broken invariants of the whole process, by place.
     broken: Vec<(Place, u64)>,
     /// Events since the start, by kind.
@@ -129,6 +139,7 @@ impl Collector for Snapshot {
         self.durations(&mut out)?;
         self.expiry(&mut out)?;
         self.sources(&mut out)?;
+        self.verify(&mut out)?;
         self.broken_invariants(&mut out)?;
         self.events(&mut out)?;
         log_lines(&mut out)

@@ -7,23 +7,46 @@
 
 mod access;
 mod body;
+mod capture;
+mod capture_end;
+mod capture_lines;
+mod capture_seats;
+mod changes;
 mod commands;
 mod connections;
+mod contract;
 mod desired;
 mod effective;
 mod error;
 mod events;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod history;
+mod listen;
 mod log_level;
+mod look;
+mod memory;
+mod memory_lag;
 mod metrics;
 mod moves;
+mod one_vbucket;
+mod openapi;
+mod overview;
+mod overview_rows;
+mod page;
 mod places;
 mod preconditions;
+mod problems;
 mod reads;
 mod ready;
 mod reload;
 mod routes;
+mod sampler;
 mod server;
+mod session;
 mod state;
+mod verify;
+mod verify_views;
 mod views;
 mod words;
 
@@ -34,27 +57,32 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use actix_web::rt;
-use socket2::{Domain, Socket, Type};
+use dcp_actors::BucketStatus;
 use tokio_util::sync::CancellationToken;
 
 use self::access::Access;
+use self::listen::in_words;
+use self::session::Session;
 use self::state::State;
+use crate::session::SessionNode;
 use crate::sources::Sources;
 
 pub(crate) use self::effective::json as effective_json;
 pub use self::state::{Durability, EmbeddedFacts, Replicating};
 
-/// Connections that wait to be accepted: where many come at once, each waits for a moment.
-const BACKLOG: i32 = 1024;
-
 /// Why the admin API did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum AdminError {
     /// The address cannot be bound.
-    #[error("the admin API could not listen on {listen}: {source}: give another [admin] listen")]
+    #[error(
+        "the admin API could not listen on {listen}: {source}{}give another [admin] listen",
+        in_words(holder.as_deref())
+    )]
     Listen {
         /// The address.
         listen: SocketAddr,
+        /// Who listens there, if that is known.
+        holder: Option<String>,
         /// The OS error.
         source: io::Error,
     },
@@ -67,6 +95,7 @@ pub enum AdminError {
 pub struct Admin {
     address: SocketAddr,
     state: Arc<State>,
+    session: Arc<Session>,
     /// Ends the server.
     end: CancellationToken,
     thread: JoinHandle<()>,
@@ -78,12 +107,13 @@ impl Admin {
     /// # Errors
     /// An [`AdminError`]; nothing is left running.
     pub fn start(sources: &Sources, stop: &CancellationToken) -> Result<Self, AdminError> {
-        let listen = sources.config().admin.listen;
-        let failed = |source| AdminError::Listen { listen, source };
-        let listener = bind(listen).map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        let state = Arc::new(State::new(sources.clone(), stop.clone()));
-        let (access, end) = (Access::of(listen, sources.clone()), CancellationToken::new());
+        let config = sources.config();
+        let (listener, address) = listen::bound(&config)?;
+        let session = Session::new(address, &config.state).map_err(AdminError::Start)?;
+        let session = Arc::new(session);
+        let state = Arc::new(State::new(sources.clone(), stop.clone(), Arc::clone(&session)));
+        let access = Access::of(address, sources.clone(), Arc::clone(&session));
+        let end = CancellationToken::new();
         let (ready, started) = sync_channel(1);
         let (served, ended) = (Arc::clone(&state), end.clone());
         let thread = std::thread::Builder::new()
@@ -92,14 +122,41 @@ impl Admin {
             .map_err(AdminError::Start)?;
         let over = |_| Err(io::Error::other("its thread ended before it listened"));
         started.recv().unwrap_or_else(over).map_err(AdminError::Start)?;
+        session.follow(config.admin.token.is_some());
         log::info!("admin API listens url=http://{address}");
-        Ok(Self { address, state, end, thread })
+        Ok(Self { address, state, session, end, thread })
+    }
+
+    /// The address of the dashboard, with the token that its actions need. Not for a log.
+    #[must_use]
+    pub fn dashboard_url(&self) -> String {
+        self.session.dashboard_url(self.state.sources.config().admin.token.as_ref())
     }
 
     /// The address it listens on, with the actual port where the configuration has port 0.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Why the sidecar is not ready, by the status of its buckets, as `/ready` says it; empty when
+    /// it is.
+    pub fn not_ready(&self) -> impl Fn(&[BucketStatus]) -> Vec<String> + Send + use<> {
+        let state = Arc::clone(&self.state);
+        move |buckets| state.missing(buckets)
+    }
+
+    /// Cancelled once a stop is requested, before the time of the drain.
+    #[must_use]
+    pub fn stopping(&self) -> CancellationToken {
+        self.state.stop.clone()
+    }
+
+    /// Tells the commands on this machine of the data nodes inside this process, which have
+    /// started. Only the first call has an effect.
+    pub fn name_nodes(&self, nodes: Vec<SessionNode>) {
+        self.session.name_nodes(nodes);
+        self.state.follow_session();
     }
 
     /// Hands over the running replication. Only the first call has an effect.
@@ -113,16 +170,8 @@ impl Admin {
         let thread = self.thread;
         // An error would be a panic of the thread, and a panic ends the process.
         _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        self.session.remove();
     }
-}
-
-fn bind(listen: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(listen), Type::STREAM, None)?;
-    // A port that another program listens on is refused all the same.
-    socket.set_reuse_address(true)?;
-    socket.bind(&listen.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 type Started = SyncSender<io::Result<()>>;

@@ -7,15 +7,22 @@ use actix_web::web::{Data, Json, Path, Payload};
 use dcp_actors::{CommandError, Moved, MovedSet};
 use replica::plan::VbSet;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::body::{self, FromSet};
 use super::commands::{VbSource, client, target, to_its_end};
+use super::contract::{self as api, InBucket, InVbucket};
 use super::error::ApiError;
 use super::preconditions;
 use super::state::State;
 
-/// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/takeover`: without copying
-/// the data first.
+/// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/takeover`: makes a vBucket active here and dead
+/// at its producer. Answers when it is done; after a 502 the vBucket is replicated as before.
+#[utoipa::path(post, tag = "moves",
+    path = "/api/v1/buckets/{bucket}/vbuckets/{vb}/takeover",
+    params(InVbucket), request_body = body::From,
+    responses((status = 200, description = "It is active here", body = Moved),
+        api::Always, api::Body, api::Bucket, api::Command))]
 pub(super) async fn takeover(
     state: Data<State>,
     path: Path<(String, String)>,
@@ -30,7 +37,13 @@ pub(super) async fn takeover(
     one(&state, what, async move { replication.takeover(&bucket, vb, &from).await }).await
 }
 
-/// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/move`: after copying the data.
+/// `POST /api/v1/buckets/{bucket}/vbuckets/{vb}/move`: the same after copying the data, until
+/// little is left.
+#[utoipa::path(post, tag = "moves",
+    path = "/api/v1/buckets/{bucket}/vbuckets/{vb}/move",
+    params(InVbucket), request_body = body::From,
+    responses((status = 200, description = "It is active here", body = Moved),
+        api::Always, api::Body, api::Bucket, api::Command))]
 pub(super) async fn move_vbucket(
     state: Data<State>,
     path: Path<(String, String)>,
@@ -44,7 +57,13 @@ pub(super) async fn move_vbucket(
     one(&state, what, async move { replication.move_vbucket(&bucket, vb, &from).await }).await
 }
 
-/// `POST /api/v1/buckets/{bucket}/takeover`: each vBucket of a set in turn.
+/// `POST /api/v1/buckets/{bucket}/takeover`: takes over each vBucket of a set in turn. A failure
+/// does not stop the others.
+#[utoipa::path(post, tag = "moves",
+    path = "/api/v1/buckets/{bucket}/takeover",
+    params(InBucket), request_body = FromSet,
+    responses((status = 200, description = "All are active here", body = MovedView),
+        api::Always, api::Body, api::Bucket, api::Command))]
 pub(super) async fn takeover_set(
     state: Data<State>,
     bucket: Path<String>,
@@ -60,7 +79,13 @@ pub(super) async fn takeover_set(
         .await
 }
 
-/// `POST /api/v1/buckets/{bucket}/move`: each vBucket of a set in turn, after copying its data.
+/// `POST /api/v1/buckets/{bucket}/move`: moves each vBucket of a set in turn, after copying its
+/// data.
+#[utoipa::path(post, tag = "moves",
+    path = "/api/v1/buckets/{bucket}/move",
+    params(InBucket), request_body = FromSet,
+    responses((status = 200, description = "All are active here", body = MovedView),
+        api::Always, api::Body, api::Bucket, api::Command))]
 pub(super) async fn move_set(
     state: Data<State>,
     bucket: Path<String>,
@@ -117,7 +142,8 @@ async fn targets(
 }
 
 /// The response where every vBucket of a set was moved.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MovedSet)]
 pub(super) struct MovedView {
     moved: Vec<Moved>,
 }

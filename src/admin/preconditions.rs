@@ -5,14 +5,17 @@ use actix_web::http::header::{ETAG, IF_MATCH};
 use actix_web::web::Query;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::error::ApiError;
 use super::words;
 
 /// The query of a change.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 #[serde(deny_unknown_fields)]
-struct Options {
+pub(super) struct Options {
+    /// Whether nothing is to change, and the answer is to say what would.
     #[serde(default)]
     dry_run: bool,
 }
@@ -38,8 +41,11 @@ pub(super) fn if_match(request: &HttpRequest) -> Result<Option<u64>, ApiError> {
     if text == "*" {
         return Ok(None);
     }
-    let wrong = |_| ApiError::Wrong(format!("If-Match {text:?}: give a revision, such as \"7\""));
-    text.trim_matches('"').parse().map(Some).map_err(wrong)
+    let wrong = || ApiError::Wrong(format!("If-Match {text:?}: give a revision, such as \"7\""));
+    let digits = text.trim_matches('"');
+    // The parser would also take a sign.
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    digits.parse().ok().filter(|_| is_number).map(Some).ok_or_else(wrong)
 }
 
 /// An answer about a bucket of this revision.

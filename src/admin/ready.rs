@@ -64,7 +64,7 @@ pub(super) fn missing(needs: &Needs<'_>, buckets: &[BucketStatus], now: SystemTi
 }
 
 /// The vBuckets whose streams a takeover opens and closes on purpose.
-fn being_moved(bucket: &BucketStatus) -> BTreeSet<u16> {
+pub(super) fn being_moved(bucket: &BucketStatus) -> BTreeSet<u16> {
     let begun = bucket.moves.iter().filter(|moving| moving.phase != MovePhase::Queued);
     begun.map(|moving| moving.vbucket).collect()
 }
@@ -90,18 +90,23 @@ fn fault(
     if stream.phase == StreamPhase::Open {
         return None;
     }
-    // The error of a link that is up belongs to its last incarnation.
-    let causes = match link.phase {
-        LinkPhase::Up => [&stream.last_error, &link.last_error],
-        _ => [&link.last_error, &stream.last_error],
-    };
-    let cause = causes.into_iter().flatten().next();
-    let failed = cause.map(|cause| of_node(needs, link, stream.vbucket, cause));
+    let cause = cause(link, stream);
+    let failed = cause.map(|cause| of_node(needs.node, link, stream.vbucket, cause));
     match failed {
         Some(failed) => Some(Fault::NotOpen(Some(failed))),
         // A node that lets the first attempt hang has no error yet.
         None => silent().or(Some(Fault::NotOpen(None))),
     }
+}
+
+/// Returns why a stream is not open, if that is known.
+pub(super) fn cause<'a>(link: &'a LinkStatus, stream: &'a StreamStatus) -> Option<&'a Cause> {
+    // The error of a link that is up belongs to its last incarnation.
+    let causes = match link.phase {
+        LinkPhase::Up => [&stream.last_error, &link.last_error],
+        _ => [&link.last_error, &stream.last_error],
+    };
+    causes.into_iter().flatten().next()
 }
 
 /// Returns the fault of the unresponsive nodes of a link, if it has any.
@@ -122,12 +127,17 @@ fn unresponsive(needs: &Needs<'_>, bucket: &BucketStatus, link: &LinkStatus) -> 
 
 /// Returns the node at fault, and the cause without the names of node and vBucket, so that equal
 /// causes have equal texts.
-fn of_node(needs: &Needs<'_>, link: &LinkStatus, vb: u16, cause: &Cause) -> (String, String) {
+pub(super) fn of_node(
+    consumer: &str,
+    link: &LinkStatus,
+    vb: u16,
+    cause: &Cause,
+) -> (String, String) {
     let detail = cause.detail(None);
     let text = detail.strip_prefix(&format!("{}: ", VbId(vb))).unwrap_or(&detail);
     let (node, text) = match cause.side() {
         Some(side) => {
-            let node = if side == Side::Consumer { needs.node } else { &link.producer };
+            let node = if side == Side::Consumer { consumer } else { &link.producer };
             (node.to_owned(), text.strip_prefix(&format!("{side} ")).unwrap_or(text))
         }
         None => (link.producer.clone(), text),
@@ -230,7 +240,7 @@ fn since(lasts: Duration, now: SystemTime) -> String {
 }
 
 /// Returns a number with commas between thousands.
-fn thousands(number: usize) -> String {
+pub(super) fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {

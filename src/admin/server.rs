@@ -19,10 +19,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::access::{self, Access};
 use super::connections::{Connections, InProgress};
-use super::error::ApiError;
+use super::error::{ApiError, never_kept};
+use super::look::Watched;
 use super::places::{Admission, ConnectionId};
 use super::state::State;
-use super::{events, routes};
+use super::{events, routes, sampler};
 
 /// How long the head of a request may take: it is one packet, a few seconds on a bad network.
 const HEAD_WAIT: Duration = Duration::from_secs(5);
@@ -62,8 +63,11 @@ pub(super) async fn serve(
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let connections = Rc::new(Connections::new());
     rt::spawn(tell_stop(state.clone()));
+    let watched = web::Data::new(Watched::default());
+    rt::spawn(sampler::run(state.clone(), watched.clone(), stop.clone()));
     let app = App::new()
         .app_data(state)
+        .app_data(watched)
         .app_data(web::Data::new(events::End(stop.clone())))
         .app_data(routes::path_config())
         .configure(routes::routes)
@@ -163,7 +167,7 @@ async fn finish(connections: &Connections) {
 }
 
 /// Tells `places` which connections have a request in progress, and refuses requests beyond the
-/// limit.
+/// limit. Every answer passes here.
 fn limits<S, B>(
     connections: Rc<Connections>,
 ) -> impl actix_web::dev::Transform<
@@ -189,7 +193,8 @@ where
                 let text = "too many requests are in progress: ask again later";
                 return Err(ApiError::NotNow(text.to_owned()).into());
             }
-            let response = next.call(request).await?.map_into_boxed_body();
+            let mut response = next.call(request).await?.map_into_boxed_body();
+            never_kept(response.headers_mut());
             // An answer without end has taken a clone with it.
             response.request().extensions_mut().remove::<Rc<InProgress>>();
             drop(in_progress);

@@ -7,14 +7,19 @@ use std::time::{Duration, Instant, SystemTime};
 use dcp_actors::{BucketStatus, ReplicationHandle};
 use desired::BucketMaps;
 use events::Events;
+use kvnode::NodeGauges;
 use serde::Serialize;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use utoipa::ToSchema;
 
+use super::capture_seats::Captures;
 use super::error::ApiError;
 use super::ready::{self, Needs};
+use super::session::Session;
 use crate::config::MapSource;
 use crate::sources::Sources;
+use crate::verification::Verification;
 
 /// How long the control plane may take to return its status. It does not wait for commands, so only
 /// a defect or an overloaded machine exceeds this.
@@ -27,21 +32,27 @@ pub struct Replicating {
     pub replication: ReplicationHandle,
     /// The data nodes inside this process.
     pub embedded: Vec<EmbeddedFacts>,
+    /// What these nodes count and hold, in the same order.
+    pub gauges: Vec<NodeGauges>,
+    /// The verification of copies.
+    pub verification: Verification,
 }
 
 /// A data node inside this process, as `GET /api/v1/status` shows it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[schema(as = EmbeddedNode)]
 pub struct EmbeddedFacts {
     /// Its name.
     pub name: String,
     /// Where it listens.
+    #[schema(examples("127.0.0.1:40001"))]
     pub address: String,
     /// Whether it syncs writes to disk before it acknowledges them.
     pub durability: Durability,
 }
 
 /// The durability of an embedded node, as a word of the API.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Durability {
     /// Writes are synced to disk before they are acknowledged.
@@ -69,11 +80,15 @@ pub(super) struct State {
     pub(super) events: Events,
     /// How many clients follow the events.
     pub(super) followers: Arc<AtomicUsize>,
+    /// The captures that run.
+    pub(super) captures: Arc<Captures>,
+    /// The token where none is configured, and its file.
+    pub(super) session: Arc<Session>,
     running: OnceLock<Replicating>,
 }
 
 impl State {
-    pub(super) fn new(sources: Sources, stop: CancellationToken) -> Self {
+    pub(super) fn new(sources: Sources, stop: CancellationToken, session: Arc<Session>) -> Self {
         Self {
             node: sources.config().node.name().to_owned(),
             events: sources.events(),
@@ -81,6 +96,8 @@ impl State {
             started: Instant::now(),
             stop,
             followers: Arc::default(),
+            captures: Arc::default(),
+            session,
             running: OnceLock::new(),
         }
     }
@@ -102,6 +119,23 @@ impl State {
 
     pub(super) fn running(&self) -> Option<&Replicating> {
         self.running.get()
+    }
+
+    /// Lets the session file follow the configuration, and writes one that is missing.
+    pub(super) fn follow_session(&self) {
+        self.session.follow(self.has_token());
+    }
+
+    /// Lets the session file follow a reload that may have set or removed the token. Cheap where
+    /// it has not, because it is called at each event.
+    pub(super) fn follow_token(&self) {
+        if !self.session.knows(self.has_token()) {
+            self.follow_session();
+        }
+    }
+
+    fn has_token(&self) -> bool {
+        self.sources.config().admin.token.is_some()
     }
 
     /// Why the sidecar is not ready, by the status of its buckets; empty when it is.
@@ -144,6 +178,12 @@ impl State {
         }
         let names = buckets.join(", ");
         Err(ApiError::Missing(format!("unknown bucket {name:?}: give one of {names}")))
+    }
+
+    /// The verification of copies, or an error before replication has started.
+    pub(super) fn verification(&self) -> Result<Verification, ApiError> {
+        let starting = || ApiError::NotNow("replication has not started yet".to_owned());
+        self.running().map(|running| running.verification.clone()).ok_or_else(starting)
     }
 
     /// The replication, or an error before it has started.

@@ -3,21 +3,22 @@
 use std::collections::BTreeMap;
 
 use ::desired::BucketMaps;
+use dcp_actors::schema::VbSetText;
 use dcp_actors::{BucketStatus, LinkPhase, LinkStatus, NodeStatus, StreamPhase};
 use mcbp::VbId;
 use replica::plan::VbSet;
 use serde::Serialize;
-use serde_json::Value;
+use utoipa::ToSchema;
 
-use super::desired;
+use super::desired::{self, SourceView};
 use super::reload::ConfigView;
 use super::state::{EmbeddedFacts, State};
-use crate::sources::Maps;
+use super::verify_views::Summary;
 
 /// The phase of the process.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Phase {
+pub(super) enum Phase {
     /// Replication has not started yet.
     Starting,
     /// Replication runs.
@@ -26,30 +27,42 @@ enum Phase {
     Stopping,
 }
 
+impl Phase {
+    pub(super) fn of(state: &State) -> Self {
+        match state.running() {
+            _ if state.stop.is_cancelled() => Self::Stopping,
+            Some(_) => Self::Running,
+            None => Self::Starting,
+        }
+    }
+}
+
 /// A summary of the process.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Status)]
 pub(super) struct StatusView {
-    version: &'static str,
-    uptime_ms: u64,
-    phase: Phase,
+    pub(super) version: &'static str,
+    pub(super) uptime_ms: u64,
+    pub(super) phase: Phase,
     /// As in `GET /ready`.
-    ready: bool,
+    pub(super) ready: bool,
     /// Why it is not ready; empty when it is.
-    not_ready: Vec<String>,
+    pub(super) not_ready: Vec<String>,
     /// The data node this sidecar serves.
-    node: NodeView,
-    producers: Vec<NodeView>,
-    buckets: Vec<BucketView>,
-    embedded: Vec<EmbeddedFacts>,
+    pub(super) node: NodeView,
+    pub(super) producers: Vec<NodeView>,
+    pub(super) buckets: Vec<BucketView>,
+    pub(super) embedded: Vec<EmbeddedFacts>,
     /// The configuration, and how its last reload went.
-    config: ConfigView,
+    pub(super) config: ConfigView,
     /// Where the desired maps come from.
-    source: Value,
+    pub(super) source: SourceView,
 }
 
 /// A data node.
-#[derive(Debug, Serialize)]
-struct NodeView {
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = Node)]
+pub(super) struct NodeView {
     name: String,
     /// Milliseconds since it last sent anything, on any connection; `None` for never.
     silent_ms: Option<u64>,
@@ -63,13 +76,14 @@ struct NodeView {
 }
 
 /// A bucket in numbers.
-#[derive(Debug, Serialize)]
-struct BucketView {
-    bucket: String,
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = BucketSummary)]
+pub(super) struct BucketView {
+    pub(super) bucket: String,
     /// Counts changes of what is wanted.
     revision: u64,
     /// vBuckets and settings that differ from what their source says.
-    drift: usize,
+    pub(super) drift: usize,
     /// vBuckets that are wanted and paused.
     paused: usize,
     connections: u8,
@@ -95,15 +109,12 @@ struct BucketView {
     lag_ms_max: Option<u64>,
     /// Milliseconds since the oldest report that the lag rests on; `None` where there is none.
     lag_age_ms_max: Option<u64>,
+    /// What comparisons of its copies with their producers have found.
+    verify: Summary,
 }
 
 impl StatusView {
     pub(super) fn of(state: &State, buckets: &[BucketStatus]) -> Self {
-        let phase = match state.running() {
-            _ if state.stop.is_cancelled() => Phase::Stopping,
-            Some(_) => Phase::Running,
-            None => Phase::Starting,
-        };
         let node = |name: &String| NodeView {
             name: name.clone(),
             silent_ms: heard(buckets, name).filter_map(|node| node.silent_ms).min(),
@@ -115,15 +126,12 @@ impl StatusView {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             uptime_ms: u64::try_from(state.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-            phase,
+            phase: Phase::of(state),
             ready: not_ready.is_empty(),
             not_ready,
             node: node(&state.node),
             producers: state.producers().iter().map(node).collect(),
-            buckets: buckets
-                .iter()
-                .map(|bucket| BucketView::of(bucket, &state.sources.maps()))
-                .collect(),
+            buckets: buckets.iter().map(|bucket| BucketView::of(bucket, state)).collect(),
             embedded: state.running().map(|r| r.embedded.clone()).unwrap_or_default(),
             config: ConfigView::of(&state.sources),
             source: desired::source(&state.sources).0,
@@ -145,7 +153,11 @@ fn heard<'a>(
 }
 
 impl BucketView {
-    fn of(status: &BucketStatus, maps: &Maps) -> Self {
+    fn of(status: &BucketStatus, state: &State) -> Self {
+        let verify = state
+            .running()
+            .map(|running| running.verification.read(|board| Summary::of(board, &status.bucket)));
+        let maps = state.sources.maps();
         let maps = maps.bucket(&status.bucket);
         let links = || status.links.iter();
         let streams = || links().flat_map(|link| &link.streams);
@@ -167,6 +179,7 @@ impl BucketView {
             lag_unknown: links().map(lag_unknown).sum(),
             lag_ms_max: streams().filter_map(|stream| stream.lag_ms).max(),
             lag_age_ms_max: streams().filter_map(|stream| stream.lag_age_ms).max(),
+            verify: verify.unwrap_or_default(),
         }
     }
 }
@@ -188,15 +201,18 @@ pub(super) fn lag_unknown(link: &LinkStatus) -> usize {
 }
 
 /// Every link and every vBucket.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Replications)]
 pub(super) struct ReplicationsView {
     buckets: Vec<ReplicationView>,
 }
 
 /// One bucket.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Replication)]
 struct ReplicationView {
     /// In the form that `PUT` takes.
+    #[schema(value_type = BTreeMap<String, VbSetText>)]
     desired: BTreeMap<String, VbSet>,
     #[serde(flatten)]
     status: BucketStatus,

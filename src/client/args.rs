@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use logger::Filters;
 
+use super::capture_args::CaptureArgs;
 use super::event_args::EventsArgs;
 use super::parts::{
     Drain, Replicate, Restart, Selection, StreamsFilter, To, Transfer, connections, seconds,
@@ -24,6 +25,31 @@ pub enum Ask {
             value_parser = seconds
         )]
         watch: Option<u64>,
+        /// The sidecar.
+        #[command(flatten)]
+        to: To,
+    },
+    /// Print the address of the dashboard, with the token that its actions need.
+    ///
+    /// Whoever has the address may change what is replicated: do not pass it on.
+    Dashboard {
+        /// Open it in a browser too.
+        #[arg(long)]
+        open: bool,
+        /// The sidecar.
+        #[command(flatten)]
+        to: To,
+    },
+    /// Show a running sidecar on the whole terminal, again and again.
+    ///
+    /// What is wrong, links with rates and lags, the states of all vBuckets, moves, events and
+    /// nodes. It only reads. `?` shows its keys, q ends it; the exit code is 0 then, and 2 where
+    /// there is no terminal.
+    #[command(mut_arg("json", |json| json.hide(true)))]
+    Top {
+        /// Ask the sidecar every SECONDS.
+        #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = seconds)]
+        interval: u64,
         /// The sidecar.
         #[command(flatten)]
         to: To,
@@ -143,6 +169,12 @@ pub enum Ask {
     },
     /// Show what happened to replication, one line for each event.
     Events(EventsArgs),
+    /// Record what passes a link to a file, without values and passwords.
+    ///
+    /// For a report of a problem: each frame of both nodes and of the sidecar is a line of JSON. It
+    /// ends after --seconds, before the file is larger than --bytes, or with Ctrl-C.
+    #[command(mut_arg("json", |json| json.hide(true)))]
+    Capture(CaptureArgs),
     /// Show or change the log level of a running sidecar, and the levels of single modules.
     LogLevel {
         /// The new level (off, error, warn, info, debug or trace), levels of modules such as
@@ -164,6 +196,8 @@ impl Ask {
     pub const fn to(&self) -> &To {
         match self {
             Self::Status { to, .. }
+            | Self::Dashboard { to, .. }
+            | Self::Top { to, .. }
             | Self::Streams { to, .. }
             | Self::Replicate { to, .. }
             | Self::Takeover { to, .. }
@@ -176,6 +210,7 @@ impl Ask {
             | Self::Reload { to }
             | Self::LogLevel { to, .. } => to,
             Self::Events(args) => &args.to,
+            Self::Capture(args) => &args.to,
         }
     }
 }

@@ -4,6 +4,7 @@ use super::answer::Answer;
 use super::args::Ask;
 use super::caller::Caller;
 use super::change;
+use super::dashboard;
 use super::error::AskError;
 use super::http::Http;
 use super::log_level::log_level;
@@ -19,6 +20,7 @@ pub(super) fn ask(ask: &Ask, caller: &Caller<'_>) -> Result<Answer, AskError> {
     let http = &caller.http;
     match ask {
         Ask::Status { to, .. } => status::status(http, to.json),
+        Ask::Dashboard { open, .. } => dashboard::dashboard(http, *open),
         Ask::Streams { bucket, filter, .. } if filter.paused => {
             paused::paused(http, bucket.as_deref(), filter)
         }
@@ -33,8 +35,10 @@ pub(super) fn ask(ask: &Ask, caller: &Caller<'_>) -> Result<Answer, AskError> {
         Ask::Restart { what, .. } => change::restart(caller, what),
         Ask::Reload { .. } => reload::reload(http),
         Ask::LogLevel { filters, reset, .. } => log_level(http, filters.as_ref(), *reset),
-        // It prints while it reads, and has no answer at its end.
+        // They print while they read, and have no answer at their end.
         Ask::Events(_) => Err(AskError::Usage("events prints its answer by itself".to_owned())),
+        Ask::Capture(_) => Err(AskError::Usage("capture writes its file by itself".to_owned())),
+        Ask::Top { .. } => Err(AskError::Usage("top shows its answers by itself".to_owned())),
     }
 }
 

@@ -10,12 +10,13 @@ use super::answer::Answer;
 use super::caller::Caller;
 use super::confirm;
 use super::error::{AskError, Exit};
-use super::http::{Call, segment};
+use super::http::Call;
 use super::page::Page;
 use super::parts::{Drain, Replicate, Restart, Selection, desired};
 use super::preview::{Edit, Seen, preview};
 use super::views::{Opened, Status};
 use super::wait::{self, Limits, Outcome};
+use crate::session::escaped;
 
 /// How often an addition that closes nothing is tried where others change the bucket meanwhile.
 const TRIES_MAX: u32 = 3;
@@ -199,5 +200,5 @@ fn still_open(caller: &Caller<'_>, bucket: &str, why: &str) -> String {
 }
 
 fn of(bucket: &str) -> String {
-    format!("/api/v1/buckets/{}", segment(bucket))
+    format!("/api/v1/buckets/{}", escaped(bucket))
 }

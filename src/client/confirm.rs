@@ -11,6 +11,7 @@ use super::caller;
 use super::error::AskError;
 use super::output::{say, width};
 use super::page::Page;
+use super::plain::plain;
 use super::table::{Cell, Table};
 use super::views::Preview;
 
@@ -71,7 +72,7 @@ pub(super) fn confirm(plan: &Plan, yes: bool) -> Result<(), AskError> {
 /// Asks the person at the terminal. Anything but yes, also the end of the input, is no.
 fn agrees(sentence: &str) -> bool {
     let mut screen = io::stderr().lock();
-    let asked = write!(screen, "{sentence}. Go on? [y/N] ").and_then(|()| screen.flush());
+    let asked = write!(screen, "{}. Go on? [y/N] ", plain(sentence)).and_then(|()| screen.flush());
     let mut answer = String::new();
     let read = asked.and_then(|()| io::stdin().lock().read_line(&mut answer));
     read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::plain::plain;
+
 /// An event or a gap, as far as it is printed for people.
 #[derive(Deserialize)]
 struct Shown {
@@ -67,7 +69,7 @@ impl Shown {
     fn line(&self) -> String {
         let Self { time, level, kind, bucket, node, vbuckets, text, more, .. } = self;
         if kind == "gap" {
-            return format!("-- {text}");
+            return plain(&format!("-- {text}"));
         }
         let mut line = format!("{time} {:<5} {kind}", level.to_uppercase());
         // The name of a link has the bucket in it.
@@ -81,7 +83,7 @@ impl Shown {
         if *more > 0 {
             line.push_str(&format!(" ({more} more)"));
         }
-        format!("{line}: {text}").replace(char::is_control, " ")
+        plain(&format!("{line}: {text}"))
     }
 }
 

@@ -12,7 +12,9 @@ use super::error::{AskError, Exit};
 use super::event_args::EventsArgs;
 use super::event_lines::Printer;
 use super::event_stream::{Frame, Frames};
-use super::http::{Http, segment};
+use super::http::Http;
+use super::plain::plain;
+use crate::session::escaped;
 
 /// How long nothing may arrive: the sidecar sends something every 15 seconds.
 const SILENCE_MAX: Duration = Duration::from_secs(45);
@@ -46,8 +48,8 @@ pub(super) fn run(args: &EventsArgs, http: &Http) -> Result<Exit, AskError> {
 fn path(args: &EventsArgs, after: Option<&str>) -> String {
     let kinds = args.kind.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(",");
     let mut parts = vec![format!("follow={}", args.follow)];
-    parts.extend(after.map(|id| format!("after={}", segment(id))));
-    parts.extend(args.bucket.as_deref().map(|name| format!("bucket={}", segment(name))));
+    parts.extend(after.map(|id| format!("after={}", escaped(id))));
+    parts.extend(args.bucket.as_deref().map(|name| format!("bucket={}", escaped(name))));
     parts.extend((!kinds.is_empty()).then(|| format!("kind={kinds}")));
     parts.extend(args.level.map(|level| format!("level={}", level.name())));
     format!("/api/v1/events?{}", parts.join("&"))
@@ -97,7 +99,7 @@ impl Follow<'_> {
             ControlFlow::Continue(Err(error)) => return Err(error),
         };
         if !std::mem::replace(&mut self.lost, true) {
-            eprintln!("{why}; it is asked again until Ctrl-C");
+            eprintln!("{}; it is asked again until Ctrl-C", plain(&why));
         }
         match inputs.recv_timeout(AGAIN) {
             Ok(Input::Interrupted) => Ok(ControlFlow::Break(Exit::Done)),

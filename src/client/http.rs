@@ -1,13 +1,13 @@
 //! Sends requests to the admin API and waits for the answers, with deadlines. Without proxies and
 //! redirects, so that the token is sent only to the address that was given.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 use relay::Secret;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use ureq::http::{Request, Response};
+use ureq::http::{Request, Response, StatusCode};
 use ureq::{Agent, Body, BodyReader};
 
 use super::error::AskError;
@@ -23,9 +23,7 @@ const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// The type of every answer but the streams.
 const JSON: &str = "application/json";
 const STREAM: &str = "text/event-stream";
-/// What is escaped in a segment of a path: all but the unreserved characters of RFC 3986.
-const SEGMENT_ESCAPED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const LINES: &str = "application/x-ndjson";
 
 /// The client of one sidecar.
 #[derive(Clone)]
@@ -33,6 +31,8 @@ pub(super) struct Http {
     agent: Agent,
     url: String,
     token: Option<Secret>,
+    spare: Option<Secret>,
+    hint: Option<String>,
 }
 
 /// A request.
@@ -76,7 +76,8 @@ impl Http {
             .proxy(None)
             .timeout_connect(Some(CONNECT_WAIT))
             .build();
-        Self { agent: config.new_agent(), url: sidecar.url, token: sidecar.token }
+        let Sidecar { url, token, spare, hint } = sidecar;
+        Self { agent: config.new_agent(), url, token, spare, hint }
     }
 
     pub(super) fn get(&self, path: &str) -> Result<Value, AskError> {
@@ -119,15 +120,38 @@ impl Http {
 
     /// Reads a list where the path has other forms too.
     pub(super) fn get_list(&self, path: &str) -> Result<Value, AskError> {
-        let response = self.request(&Call::new("GET", path), Some(JSON), Some(READ_WAIT))?;
+        self.list_within(path, READ_WAIT)
+    }
+
+    /// The same with another deadline.
+    pub(super) fn list_within(&self, path: &str, wait: Duration) -> Result<Value, AskError> {
+        let response = self.request(&Call::new("GET", path), Some(JSON), Some(wait))?;
         self.answer(response).map(|reply| reply.body)
     }
 
     /// Reads an answer without end. An error of the sidecar is one here too.
     pub(super) fn stream(&self, path: &str) -> Result<BodyReader<'static>, AskError> {
-        let response = self.request(&Call::new("GET", path), Some(STREAM), None)?;
+        self.open(&Call::new("GET", path), STREAM).map(|(body, _)| body)
+    }
+
+    /// The same for the lines that a command answers with, and the path of what runs meanwhile.
+    pub(super) fn lines(
+        &self,
+        call: &Call,
+    ) -> Result<(BodyReader<'static>, Option<String>), AskError> {
+        self.open(call, LINES)
+    }
+
+    fn open(
+        &self,
+        call: &Call,
+        accept: &str,
+    ) -> Result<(BodyReader<'static>, Option<String>), AskError> {
+        let response = self.request(call, Some(accept), None)?;
         if response.status().is_success() {
-            return Ok(response.into_body().into_reader());
+            let place = response.headers().get("Location").and_then(|it| it.to_str().ok());
+            let place = place.filter(|path| path.starts_with('/')).map(str::to_owned);
+            return Ok((response.into_body().into_reader(), place));
         }
         let status = response.status();
         self.answer(response)?;
@@ -136,6 +160,16 @@ impl Http {
 
     pub(super) fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The token that is sent, if there is one.
+    pub(super) const fn token(&self) -> Option<&Secret> {
+        self.token.as_ref()
+    }
+
+    /// Why there is no token, where a file should have it.
+    pub(super) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     fn send(&self, call: &Call, wait: Option<Duration>) -> Result<Reply, AskError> {
@@ -148,9 +182,26 @@ impl Http {
         accept: Option<&str>,
         wait: Option<Duration>,
     ) -> Result<Response<Body>, AskError> {
+        let response = self.request_as(self.token.as_ref(), call, accept, wait)?;
+        match &self.spare {
+            // Whoever is refused has done nothing.
+            Some(spare) if response.status() == StatusCode::UNAUTHORIZED => {
+                self.request_as(Some(spare), call, accept, wait)
+            }
+            _ => Ok(response),
+        }
+    }
+
+    fn request_as(
+        &self,
+        token: Option<&Secret>,
+        call: &Call,
+        accept: Option<&str>,
+        wait: Option<Duration>,
+    ) -> Result<Response<Body>, AskError> {
         let Call { method, path, body, revision } = call;
         let mut request = Request::builder().method(*method).uri(format!("{}{path}", self.url));
-        if let Some(token) = &self.token {
+        if let Some(token) = token {
             request = request.header("Authorization", format!("Bearer {}", token.expose()));
         }
         if let Some(revision) = revision {
@@ -164,7 +215,7 @@ impl Http {
         let request = request.header("Content-Type", "application/json").body(text);
         let request = request.map_err(|error| wrong(error.to_string()))?;
         // A stream has no end, but it has a beginning.
-        let head = accept.filter(|accept| *accept == STREAM).map(|_| READ_WAIT);
+        let head = accept.filter(|accept| *accept != JSON).map(|_| READ_WAIT);
         let request = self.agent.configure_request(request).timeout_global(wait);
         let request = request.timeout_recv_response(head).build();
         self.agent.run(request).map_err(|error| self.silent(error))
@@ -183,7 +234,14 @@ impl Http {
             return Ok(Reply { body, revision });
         }
         match body.get("error").and_then(Value::as_str).map(str::to_owned) {
-            Some(text) => Err(AskError::Refused { status, text, body }),
+            Some(mut text) => {
+                if let Some(hint) =
+                    self.hint.as_ref().filter(|_| status == StatusCode::UNAUTHORIZED)
+                {
+                    _ = write!(text, "; {hint}");
+                }
+                Err(AskError::Refused { status, text, body })
+            }
             None => Err(self.unexpected(format!("{status}, and the body has no error text"))),
         }
     }
@@ -195,9 +253,4 @@ impl Http {
     pub(super) fn unexpected(&self, reason: String) -> AskError {
         AskError::Unexpected { url: self.url.clone(), reason }
     }
-}
-
-/// `text` as one segment of a path.
-pub(super) fn segment(text: &str) -> PercentEncode<'_> {
-    utf8_percent_encode(text, SEGMENT_ESCAPED)
 }

@@ -52,8 +52,7 @@ fn text(levels: &Levels) -> String {
     if let Some(bound) = rust_log {
         text.push_str(&format!("\nno more is logged than RUST_LOG of the sidecar allows: {bound}"));
     }
-    // It may come from a program that is no sidecar.
-    text.replace(|c: char| c.is_control() && c != '\n', " ")
+    text
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use console::Style;
 
+use super::plain::plain_lines;
 use super::table::Table;
 
 /// Text and tables, one below the other.
@@ -49,13 +50,14 @@ impl Page {
         }
     }
 
-    /// The whole as text for a terminal of this width, or, without one, for a program.
+    /// The whole as text for a terminal of this width, or, without one, for a program. Nothing in
+    /// it acts on the terminal but the colours of a diff.
     pub(super) fn render(&self, width: Option<u16>) -> String {
         let parts = self.parts.iter().map(|part| match part {
-            Part::Text(text) => text.clone(),
+            Part::Text(text) => plain_lines(text),
             Part::Table(table) => table.text(width),
-            Part::Diff(diff) if width.is_some() => coloured(diff),
-            Part::Diff(diff) => diff.clone(),
+            Part::Diff(diff) if width.is_some() => coloured(&plain_lines(diff)),
+            Part::Diff(diff) => plain_lines(diff),
         });
         parts.collect()
     }
@@ -78,5 +80,19 @@ fn coloured(diff: &str) -> String {
 impl From<String> for Page {
     fn from(text: String) -> Self {
         Self::default().text(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_part_acts_on_the_terminal() {
+        let mut table = Table::new(["ERROR"]);
+        table.push(["d\u{202e}e".into()]);
+        let page = Page::from("a\u{1b}[2J\nb\u{202e}c\n".to_owned());
+        let page = page.table(table).diff("+\tf\u{9b}g\n".to_owned());
+        assert_eq!(page.render(None), "a [2J\nb c\nERROR\nd e\n+\tf g\n");
     }
 }

@@ -6,7 +6,7 @@ use clap::{ArgGroup, Args};
 use replica::plan::{Connections, VbSet};
 
 /// The longest time that an option in seconds accepts: a day.
-const SECONDS_MAX: u64 = 86_400;
+pub(super) const SECONDS_MAX: u64 = 86_400;
 
 /// A change of what is replicated of a bucket.
 #[derive(Clone, PartialEq, Eq, Debug, Args)]
@@ -133,8 +133,8 @@ pub struct To {
     /// or 127.0.0.1:4870 without a file].
     #[arg(long, value_name = "HOST:PORT", display_order = 900)]
     pub admin: Option<String>,
-    /// The admin token [default: DCP_PROXY_TOKEN, or without --admin the one of the configuration
-    /// file].
+    /// The admin token [default: DCP_PROXY_TOKEN, the one of the configuration file, or that of
+    /// session.json in its [state] directory].
     #[arg(long, value_name = "TOKEN", display_order = 901)]
     pub token: Option<String>,
     /// Print JSON, for programs; errors too.

@@ -6,8 +6,9 @@ use replica::plan::{Desired, VbSet};
 use serde_json::{Value, json};
 
 use super::error::AskError;
-use super::http::{Call, Http, Reply, segment};
+use super::http::{Call, Http, Reply};
 use super::views::{DesiredMaps, Preview, Replications};
+use crate::session::escaped;
 
 /// A change of the desired map of a bucket.
 pub(super) enum Edit {
@@ -37,7 +38,7 @@ impl Edit {
             Self::Remove(map) => ("POST", "replications/remove", map),
             Self::Replace(map) => ("PUT", "replications", map),
         };
-        let path = format!("/api/v1/buckets/{}/{path}{query}", segment(bucket));
+        let path = format!("/api/v1/buckets/{}/{path}{query}", escaped(bucket));
         Call::new(method, path).body(json!(map))
     }
 

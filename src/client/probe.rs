@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::error::AskError;
 use super::http::Http;
-use super::sidecar::{Sidecar, reachable};
+use super::sidecar::Sidecar;
 use super::views::Status;
+use crate::session::reachable;
 
 /// What answers at the address of the admin API.
 pub(crate) enum Probe {
@@ -35,7 +36,7 @@ pub(crate) fn probe(listen: SocketAddr, token: Option<Secret>) -> Probe {
         return Probe::Unknown("[admin] listen has port 0, so the port is unknown".to_owned());
     }
     let url = format!("http://{}", reachable(listen));
-    let http = Http::new(Sidecar { url: url.clone(), token });
+    let http = Http::new(Sidecar::new(url.clone(), token));
     let status = http.get("/api/v1/status").and_then(|status| {
         http.read::<Status>(&status)?;
         Ok(status)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use mcbp::VbId;
 use replica::plan::VbSet;
 
+use super::plain::plain;
 use super::show::ms;
 use super::views::Move;
 
@@ -97,7 +98,7 @@ fn id(moving: &Move) -> Option<VbId> {
 
 fn words(moving: &Move) -> String {
     let Move { vbucket, phase, estimate, .. } = moving;
-    let phase = phase.replace(char::is_control, " ");
+    let phase = plain(phase);
     match estimate {
         Some(changes) => format!("vb:{vbucket} {phase} with {changes} changes to go"),
         None => format!("vb:{vbucket} {phase}"),

@@ -9,6 +9,7 @@ use ureq::http::StatusCode;
 use super::answer::Answer;
 use super::error::{AskError, Exit};
 use super::http::{Call, Http};
+use super::plain::plain;
 use super::views::Reloaded;
 
 /// Asks for it. Where the file is invalid, the problems are the answer, and nothing has changed.
@@ -45,7 +46,7 @@ fn refused(error: &str, body: &Value) -> String {
     let problems = Reloaded::deserialize(body).map(|body| body.problems).unwrap_or_default();
     for problem in &problems {
         // A problem has a line for the place in the file, and one that points at it.
-        let lines = problem.lines().map(|line| line.replace(char::is_control, " "));
+        let lines = problem.lines().map(plain);
         let lines: Vec<_> = lines.collect();
         _ = writeln!(text, "{}", lines.join("\n"));
     }
@@ -54,6 +55,6 @@ fn refused(error: &str, body: &Value) -> String {
 
 fn list(text: &mut String, what: &str, keys: &[String]) {
     for key in keys {
-        _ = writeln!(text, "{what}: {}", key.replace(char::is_control, " "));
+        _ = writeln!(text, "{what}: {}", plain(key));
     }
 }

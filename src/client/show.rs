@@ -1,8 +1,9 @@
 //! The status for people. Pure: answers in, pages out.
 
 use super::page::Page;
+use super::plain::plain;
 use super::table::{Cell, Table};
-use super::views::{Bucket, ConfigFile, DesiredMaps, Drift, Node, Source, Status};
+use super::views::{Bucket, ConfigFile, DesiredMaps, Drift, Node, Source, Status, Verify};
 
 /// How many reasons to restart, drift entries and the like are listed.
 const LISTED_MAX: usize = 5;
@@ -16,6 +17,7 @@ pub(super) fn status(status: &Status, maps: Option<&DesiredMaps>) -> Page {
     let page = if buckets.is_empty() { page } else { page.table(bucket_table(buckets)) };
     let page = page.text(configuration(status.config.as_ref(), maps));
     let nodes = || std::iter::once(node).chain(producers);
+    let page = page.text(buckets.iter().filter_map(verified).collect::<String>());
     let page = page.text(buckets.iter().filter_map(old_lag).collect::<String>());
     let errors = nodes().filter_map(|node| about(node, "error", node.error.as_deref()));
     let page = page.text(errors.collect::<String>());
@@ -26,7 +28,7 @@ pub(super) fn status(status: &Status, maps: Option<&DesiredMaps>) -> Page {
 /// What the first line says of a sidecar that is not ready. An older one gives no reasons.
 fn not_ready(reasons: &[String]) -> String {
     // The text of a data node may hold control characters; none reaches the terminal.
-    let why = reasons.join("; ").replace(char::is_control, " ");
+    let why = plain(&reasons.join("; "));
     if why.is_empty() { "NOT READY".to_owned() } else { format!("NOT READY: {why}") }
 }
 
@@ -102,13 +104,42 @@ fn configuration(config: Option<&ConfigFile>, maps: Option<&DesiredMaps>) -> Str
             (Some(error), false) => format!("FAILED, the old configuration stays: {error}"),
             (None, false) => "FAILED, the old configuration stays".to_owned(),
         };
-        text += &format!("last reload: at {at}, {}\n", result.replace(char::is_control, " "));
+        text += &format!("last reload: at {at}, {}\n", plain(&result));
         for key in reload.restart_needed.iter().take(LISTED_MAX) {
             text += &format!("restart needed: {key}\n");
         }
         text += &more(reload.restart_needed.len(), "--json lists all");
     }
     text
+}
+
+/// What is known of the copies of a bucket. An older sidecar does not compare them.
+fn verified(bucket: &Bucket) -> Option<String> {
+    let verify = bucket.verify.as_ref()?;
+    let Verify { compared, differing, unclear, differences, running, last, next, error } = verify;
+    let last = match last {
+        // Those that are not replicated any more are forgotten a few seconds later.
+        Some(at) => {
+            let compared = (*compared).min(bucket.wanted);
+            format!("last at {at}, {compared} of {} vBuckets compared", bucket.wanted)
+        }
+        None => "not compared yet".to_owned(),
+    };
+    let now = if *running { ", being compared" } else { "" };
+    let next = match next {
+        Some(at) => format!(", next at {at}"),
+        None if *running => String::new(),
+        None => ", on request only".to_owned(),
+    };
+    let found: Vec<_> =
+        differences.iter().map(|(class, count)| format!("{count} {class}")).collect();
+    let found = match differing + unclear {
+        0 => String::new(),
+        _ => format!(", {differing} DIFFER, {unclear} not comparable: {}", found.join(", ")),
+    };
+    let error = error.as_ref().map(|why| format!(", the last one FAILED: {}", plain(why)));
+    let error = error.unwrap_or_default();
+    Some(format!("verify of {}: {last}{found}{error}{now}{next}\n", bucket.bucket))
 }
 
 fn more(all: usize, hint: &str) -> String {
@@ -138,12 +169,12 @@ pub(super) fn source(source: &Source) -> String {
         Some(false) => format!(", NOT CONNECTED{since}, the last maps stay in force"),
     };
     let error = error.as_ref().map(|error| format!(": {error}")).unwrap_or_default();
-    format!("{name}{state}{error}").replace(char::is_control, " ")
+    plain(&format!("{name}{state}{error}"))
 }
 
 /// A line about a node, where there is something to say.
 fn about(node: &Node, what: &str, text: Option<&str>) -> Option<String> {
-    let (name, text) = (&node.name, text?.replace(char::is_control, " "));
+    let (name, text) = (&node.name, plain(text?));
     // An error of a connection begins with the name and address of its node.
     if text.starts_with(&format!("{name} at ")) {
         return Some(format!("\n{what}: {text}\n"));
@@ -170,7 +201,7 @@ fn lag(bucket: &Bucket) -> Cell {
 }
 
 /// A duration with the units that fit its size.
-pub(super) fn ms(ms: u64) -> String {
+pub(crate) fn ms(ms: u64) -> String {
     const SECOND: u64 = 1000;
     const MINUTE: u64 = 60 * SECOND;
     const HOUR: u64 = 60 * MINUTE;

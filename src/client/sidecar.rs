@@ -1,46 +1,56 @@
 //! Which sidecar to ask, and the token for it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use relay::Secret;
 use ureq::http::uri::Authority;
 
 use super::error::AskError;
+pub(super) use super::known::Sidecar;
+use super::known::{File, Known};
 use super::parts::To;
-use crate::config::{self, Admin};
+use crate::config;
 
 /// The environment variable with the token, which keeps it out of the list of processes.
 const TOKEN_VARIABLE: &str = "DCP_PROXY_TOKEN";
 
-/// A sidecar.
-pub(super) struct Sidecar {
-    /// Without a slash at the end.
-    pub(super) url: String,
-    pub(super) token: Option<Secret>,
-}
-
 /// The sidecar that the options name, else the configuration file, else the default address where
 /// there is no file and none `is_named`.
 ///
-/// The token of the file is sent only to the address of the file.
-pub(super) fn find(to: &To, config: &Path, is_named: bool) -> Result<Sidecar, AskError> {
+/// The token of the file is sent only to the address of the file, and that of a session only to the
+/// address of the session.
+pub(super) fn find(
+    to: &To,
+    config: &Path,
+    is_named: bool,
+    file: File,
+) -> Result<Sidecar, AskError> {
     let given = to.token.clone().or_else(|| std::env::var(TOKEN_VARIABLE).ok());
     let given = given.map(Secret::new);
     if let Some(url) = &to.admin {
-        return Ok(Sidecar { url: checked(url)?, token: given });
+        let url = checked(url)?;
+        // Without a file there is nothing to know of it.
+        let known = given.is_none().then(|| Known::read(config, File::Helps).ok()).flatten();
+        return Ok(match known {
+            Some(known) => {
+                if known.has_session_of(&url) {
+                    known.warn();
+                }
+                known.sidecar(url)
+            }
+            None => Sidecar::new(url, given),
+        });
     }
     if !is_named && !config.exists() {
-        return Ok(Sidecar { url: format!("http://{}", config::ADMIN_DEFAULT), token: given });
+        return Ok(Sidecar::new(format!("http://{}", config::ADMIN_DEFAULT), given));
     }
-    let admin =
-        config::load_admin(config).map_err(|problems| AskError::Usage(problems.to_string()))?;
-    let Admin { listen, token, .. } = admin;
-    if listen.port() == 0 {
-        let why = "[admin] listen has port 0, so the port is unknown: give --admin";
-        return Err(AskError::Usage(format!("{}: {why}", config.display())));
+    let known = Known::read(config, file).map_err(AskError::Usage)?;
+    let url = known.url().map_err(|why| why.error(config))?;
+    known.warn();
+    match given {
+        Some(_) => Ok(Sidecar::new(url, given)),
+        None => Ok(known.sidecar(url)),
     }
-    Ok(Sidecar { url: format!("http://{}", reachable(listen)), token: given.or(token) })
 }
 
 /// The URL of `HOST:PORT` or of `http://HOST:PORT`, without a slash at the end.
@@ -68,16 +78,6 @@ fn checked(given: &str) -> Result<String, AskError> {
         None if host_only => wrong("the port is missing"),
         _ => wrong("the port is not between 1 and 65535"),
     }
-}
-
-/// Replaces an unspecified address, which listens on all interfaces, by loopback.
-pub(super) const fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
 }
 
 #[cfg(test)]

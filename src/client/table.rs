@@ -4,6 +4,8 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width};
 
+use super::plain::plain;
+
 /// Spaces between two columns.
 const GAP: u16 = 2;
 /// The last column is not wrapped to less than this, however narrow the terminal is.
@@ -11,7 +13,7 @@ const LAST_COLUMN_MIN: u16 = 20;
 
 /// Rows with a heading. Columns of numbers are aligned to the right.
 pub(crate) struct Table {
-    heading: Vec<&'static str>,
+    heading: Vec<String>,
     rows: Vec<Vec<Cell>>,
 }
 
@@ -27,7 +29,13 @@ impl Table {
     }
 
     /// A table whose columns are known at run time.
-    pub(super) const fn with(heading: Vec<&'static str>) -> Self {
+    pub(super) fn with(heading: Vec<&'static str>) -> Self {
+        Self::new_of(heading.into_iter().map(str::to_owned))
+    }
+
+    /// A table whose columns have names of others.
+    pub(crate) fn new_of(heading: impl IntoIterator<Item = String>) -> Self {
+        let heading = heading.into_iter().map(|name| plain(&name)).collect();
         Self { heading, rows: Vec::new() }
     }
 
@@ -35,7 +43,7 @@ impl Table {
         self.push_all(row.into());
     }
 
-    pub(super) fn push_all(&mut self, row: Vec<Cell>) {
+    pub(crate) fn push_all(&mut self, row: Vec<Cell>) {
         self.rows.push(row);
     }
 
@@ -48,7 +56,7 @@ impl Table {
     /// where there is no terminal.
     pub(crate) fn text(&self, width: Option<u16>) -> String {
         let mut table = comfy_table::Table::new();
-        table.load_style(NOTHING).set_header(self.heading.iter().copied());
+        table.load_style(NOTHING).set_header(&self.heading);
         table.set_content_arrangement(ContentArrangement::Disabled);
         for row in &self.rows {
             table.add_row(row.iter().map(Cell::text));
@@ -84,18 +92,17 @@ impl Cell {
         Self::Number(number.map_or_else(|| "?".to_owned(), |number| number.to_string()))
     }
 
-    fn text(&self) -> &str {
+    /// Without what acts on a terminal, which a data node or a sidecar may have sent.
+    fn text(&self) -> String {
         match self {
-            Self::Text(text) | Self::Number(text) => text,
+            Self::Text(text) | Self::Number(text) => plain(text),
         }
     }
 }
 
 impl From<&str> for Cell {
-    /// Control characters in the text of a data node become spaces, so that none reaches the
-    /// terminal.
     fn from(text: &str) -> Self {
-        Self::Text(text.replace(char::is_control, " "))
+        Self::Text(text.to_owned())
     }
 }
 
@@ -120,10 +127,15 @@ mod tests {
     fn numbers_stand_to_the_right_and_lines_end_with_their_text() {
         let mut table = Table::new(["VB", "PHASE", "LAG", "ERROR"]);
         table.push([Cell::from(7), "open".into(), Some(12_345).into(), "".into()]);
-        table.push([Cell::from(1023), "waiting".into(), None.into(), "bad\u{1b}[31m".into()]);
+        table.push([
+            Cell::from(1023),
+            "waiting".into(),
+            None.into(),
+            "bad\u{1b}[31m\u{202e}x".into(),
+        ]);
         table.push([Cell::from(8), "open".into(), Cell::known(None), "".into()]);
         let want = "  VB  PHASE      LAG  ERROR\n   7  open     12345\n\
-                    1023  waiting      -  bad [31m\n   8  open         ?\n";
+                    1023  waiting      -  bad [31m x\n   8  open         ?\n";
         assert_eq!(table.text(None), want);
         assert_eq!(table.text(Some(80)), want);
         let mut table = Table::new(["BUCKET", "LAG"]);

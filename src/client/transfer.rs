@@ -13,13 +13,14 @@ use super::answer::Answer;
 use super::caller::Caller;
 use super::error::{AskError, Exit};
 use super::failures;
-use super::http::{Call, Reply, segment};
+use super::http::{Call, Reply};
 use super::output::say;
 use super::parts::Transfer;
 use super::progress::Progress;
 use super::show::ms;
 use super::views::{Failures, Move, Moved, MovedSet, Replications};
 use super::wait::{self, Limits, MOVE_IDLE_MAX, Outcome};
+use crate::session::escaped;
 
 /// How often the progress is read and drawn on a terminal.
 const DRAW_EVERY: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ pub(super) fn transfer(
     how: &'static str,
 ) -> Result<Answer, AskError> {
     let Transfer { bucket, vbs, from } = what;
-    let of_bucket = format!("/api/v1/buckets/{}", segment(bucket));
+    let of_bucket = format!("/api/v1/buckets/{}", escaped(bucket));
     let one = vbs.iter().next().filter(|_| vbs.len() == 1);
     let call = match one {
         Some(VbId(vb)) => Call::new("POST", format!("{of_bucket}/vbuckets/{vb}/{how}"))

@@ -4,12 +4,14 @@
 
 mod desired;
 mod streams;
+mod verified;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
 pub(super) use self::desired::{BucketMaps, DesiredMaps, Drift, Entry, Preview, Source};
 pub(super) use self::streams::{Link, Move, Replication, Replications, Stream, StreamPhase};
+pub(super) use self::verified::{Verification, VerifiedTarget, Verify};
 
 /// `GET /api/v1/status`.
 #[derive(Debug, Deserialize)]
@@ -94,6 +96,8 @@ pub(super) struct Bucket {
     /// How much differs from the source; an older sidecar does not say.
     #[serde(default)]
     pub(super) drift: Option<u64>,
+    #[serde(default)]
+    pub(super) verify: Option<Verify>,
     #[serde(default)]
     pub(super) paused: Option<u64>,
 }

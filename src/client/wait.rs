@@ -71,7 +71,20 @@ fn on_interrupt<T: Send + 'static>(words: SyncSender<Word<T>>) {
 
 /// Sends a change of a bucket and returns the answer, or an error that says why there is none.
 pub(super) fn change(http: &Http, call: Call, bucket: &str) -> Result<Reply, AskError> {
-    let outcome = send(http, call).wait(Limits::of_change(None), || http.is_moving(bucket));
+    change_told(http, call, bucket, || {})
+}
+
+/// As [`change`], for one that may take long: `tell` is called from time to time.
+pub(super) fn change_told(
+    http: &Http,
+    call: Call,
+    bucket: &str,
+    mut tell: impl FnMut(),
+) -> Result<Reply, AskError> {
+    let outcome = send(http, call).wait(Limits::of_change(None), || {
+        tell();
+        http.is_moving(bucket)
+    });
     match outcome {
         Outcome::Answer(answer) => answer,
         Outcome::Idle | Outcome::Late => Err(http.lost()),

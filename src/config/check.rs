@@ -5,7 +5,7 @@
 //! `links` the rules across sections.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use invariant::broken;
 use relay::{Endpoint, Secret};
@@ -35,9 +35,12 @@ pub(super) fn check(given: Given<'_>) -> Result<Config, Problems> {
 }
 
 /// Checks `[admin]` and nothing else but keys, types and ranges.
-pub(super) fn admin(given: Given<'_>) -> Result<Admin, Problems> {
-    let (admin, ..) = with_checker(given, |checker, file| checker.admin(&file.admin))?;
-    Ok(admin)
+pub(super) fn admin(given: Given<'_>) -> Result<(Admin, PathBuf), Problems> {
+    let path = given.path;
+    let (read, ..) = with_checker(given, |checker, file| {
+        Some((checker.admin(&file.admin)?, checker.state(path, &file.state)))
+    })?;
+    Ok(read)
 }
 
 /// Checks `[desired]` and nothing else.
@@ -161,7 +164,9 @@ impl Checker<'_, '_> {
             buckets: buckets?,
             admin: admin?,
             log,
+            capture_ring: capture_ring(&file.capture),
             limits,
+            verify: Self::verify(&file.verify),
             embedded: embedded?,
             state: self.state(path, &file.state),
             source: source?,
@@ -272,4 +277,10 @@ impl Checker<'_, '_> {
 /// A number, of which the range is checked; `default` where it is not written.
 pub(super) fn number<N: TryFrom<u64>>(written: Option<&Spanned<u64>>, default: N) -> N {
     written.and_then(|written| N::try_from(*written.as_ref()).ok()).unwrap_or(default)
+}
+
+/// The setting `[capture] ring_bytes`, whose range is in the table of settings.
+fn capture_ring(capture: &file::Capture) -> usize {
+    let bytes = capture.ring_bytes.as_ref().map_or(0, |bytes| *bytes.as_ref());
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }

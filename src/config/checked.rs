@@ -11,6 +11,8 @@ use relay::{Endpoint, Secret};
 use replica::plan::{Connections, Desired};
 use settings::{Entry, Problem};
 
+use super::verification::Verification;
+
 /// The whole configuration.
 #[derive(Debug)]
 pub struct Config {
@@ -26,8 +28,12 @@ pub struct Config {
     pub admin: Admin,
     /// The log.
     pub log: Log,
+    /// How many bytes of the last frames of each link are kept, for captures.
+    pub capture_ring: usize,
     /// Deadlines and sizes.
     pub limits: Limits,
+    /// The verification of copies.
+    pub verify: Verification,
     /// Data nodes to run inside this process.
     pub embedded: Option<Embedded>,
     /// The folder of what was changed at run time; it may not exist yet.
@@ -43,6 +49,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether it is a demonstration: it brings data nodes of its own, to replicate between.
+    #[must_use]
+    pub const fn is_demonstration(&self) -> bool {
+        self.embedded.is_some()
+    }
+
     /// The effective values as a file, with where each comes from, and without secrets.
     #[must_use]
     pub fn effective(&self) -> String {
@@ -173,6 +185,8 @@ pub struct Limits {
     pub lag_interval: Duration,
     /// How long `--once` waits without progress; missing changes count as differences then.
     pub once_idle: Duration,
+    /// How long everything goes on after a signal, with `/ready` at 503, before the stop begins.
+    pub drain: Duration,
     /// The deadline for a clean stop after a signal; remaining connections are dropped then.
     pub shutdown: Duration,
     /// The first pause before a failed stream or connection is retried.
@@ -205,6 +219,7 @@ impl Default for Limits {
             stall: limits.stall,
             lag_interval: limits.lag_interval.unwrap_or(LAG_INTERVAL),
             once_idle: ONCE_IDLE,
+            drain: Duration::ZERO,
             shutdown: SHUTDOWN,
             retry_min: limits.backoff.min,
             retry_max: limits.backoff.max,
@@ -242,7 +257,7 @@ pub struct Embedded {
     pub directory: PathBuf,
     /// The user that they accept.
     pub username: String,
-    /// The user's password; `None` for a random one that never leaves this process.
+    /// The user's password; `None` for a random one, which only the session file has.
     pub password: Option<Secret>,
     /// The nodes, by unique name; at least one.
     pub nodes: Vec<EmbeddedNode>,

@@ -25,11 +25,23 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) log: Log,
     #[serde(default)]
+    pub(super) capture: Capture,
+    #[serde(default)]
     pub(super) limits: Limits,
     pub(super) embedded: Option<Embedded>,
     #[serde(default)]
     pub(super) state: State,
     pub(super) desired: Option<DesiredMaps>,
+    #[serde(default)]
+    pub(super) verify: Verify,
+}
+
+/// `[verify]`: the verification of copies.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Verify {
+    pub(super) interval_s: Option<Spanned<u64>>,
+    pub(super) rate_bytes_per_s: Option<Spanned<u64>>,
 }
 
 /// `[state]`: where the sidecar keeps what was changed at run time.
@@ -105,6 +117,13 @@ pub(super) struct Log {
     pub(super) format: Option<Spanned<String>>,
 }
 
+/// `[capture]`: what is kept of the past of links.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Capture {
+    pub(super) ring_bytes: Option<Spanned<u64>>,
+}
+
 /// `[limits]`: see [`crate::config::Limits`] for what each is.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -116,6 +135,7 @@ pub(super) struct Limits {
     pub(super) stall_ms: Option<Spanned<u64>>,
     pub(super) lag_interval_ms: Option<Spanned<u64>>,
     pub(super) once_idle_ms: Option<Spanned<u64>>,
+    pub(super) drain_ms: Option<Spanned<u64>>,
     pub(super) shutdown_ms: Option<Spanned<u64>>,
     pub(super) retry_ms_min: Option<Spanned<u64>>,
     pub(super) retry_ms_max: Option<Spanned<u64>>,

@@ -22,6 +22,7 @@ impl Checker<'_, '_> {
             stall: ms(&limits.stall_ms, default.stall),
             lag_interval: ms(&limits.lag_interval_ms, default.lag_interval),
             once_idle: ms(&limits.once_idle_ms, default.once_idle),
+            drain: ms(&limits.drain_ms, default.drain),
             shutdown: ms(&limits.shutdown_ms, default.shutdown),
             retry_min: ms(&limits.retry_ms_min, default.retry_min),
             retry_max: ms(&limits.retry_ms_max, default.retry_max),

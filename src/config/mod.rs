@@ -18,10 +18,12 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod tls;
+mod verification;
+mod verify;
 mod warnings;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where a sidecar listens whose file does not say.
 pub(crate) const ADMIN_DEFAULT: SocketAddr =
@@ -42,6 +44,7 @@ pub use checked::{
     MapSource, Node,
 };
 pub use schema::{VARIABLES, settings};
+pub use verification::Verification;
 
 pub(crate) use ::settings::plain;
 
@@ -78,13 +81,19 @@ pub fn load_source(path: &Path) -> Result<MapSource, Problems> {
     with_process(path, check::source)
 }
 
-/// Reads and checks `[admin]` only, for a client of the admin API, which may not be able to read
-/// the secrets of the data nodes.
+/// Reads and checks `[admin]` and `[state] directory` only, for a client of the admin API, which
+/// may not be able to read the secrets of the data nodes.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_admin(path: &Path) -> Result<Admin, Problems> {
+pub fn load_admin(path: &Path) -> Result<(Admin, PathBuf), Problems> {
     with_process(path, check::admin)
+}
+
+/// `[state] directory` of the file at `path` where it does not name one, or cannot be read.
+#[must_use]
+pub fn default_state(path: &Path) -> PathBuf {
+    sources::default_state(path, |name| std::env::var(name).ok())
 }
 
 fn with_process<T>(

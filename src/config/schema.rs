@@ -66,7 +66,9 @@ pub fn settings() -> Vec<Setting> {
         bucket(),
         admin(),
         log(),
+        rest::capture(),
         rest::limits(),
+        rest::verify(),
         section("state", "What the sidecar itself keeps.", vec![rest::state_directory()]).always(),
         section(
             "desired",

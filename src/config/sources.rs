@@ -9,14 +9,19 @@ use super::checked::{Etcd, EtcdTls, MapSource};
 use super::schema::PREFIX;
 use super::{file, rules};
 
+/// The folder of the state of the file at `path`: beside the file and named after it, so that two
+/// sidecars with files in one folder do not share it; with systemd the folder that the unit names.
+pub(super) fn default_state(path: &Path, environment: impl Fn(&str) -> Option<String>) -> PathBuf {
+    match environment("STATE_DIRECTORY") {
+        Some(folder) if !folder.is_empty() => PathBuf::from(folder),
+        _ => path.with_extension("state"),
+    }
+}
+
 impl Checker<'_, '_> {
-    /// The folder of the state: by default beside the file and named after it, so that two sidecars
-    /// with files in one folder do not share it; with systemd the folder that the unit names.
+    /// The folder of the state.
     pub(super) fn state(&self, path: &Path, written: &file::State) -> PathBuf {
-        let by_default = || match self.environment("STATE_DIRECTORY") {
-            Some(folder) if !folder.is_empty() => PathBuf::from(folder),
-            _ => path.with_extension("state"),
-        };
+        let by_default = || default_state(path, |name| self.environment(name));
         written
             .directory
             .as_ref()

@@ -24,13 +24,20 @@ impl fmt::Display for Config {
         let level = self.log.level.map_or("default", |level| level.as_str());
         let format = self.log.format.unwrap_or_default().name();
         writeln!(f, "log       level {}, format {format}", level.to_lowercase())?;
+        writeln!(f, "capture   ring of {} bytes for each link", self.capture_ring)?;
         let limits = &self.limits;
         write!(f, "limits    connect {:?}, setup {:?}, ", limits.connect, limits.setup)?;
         write!(f, "close {:?}, data move {:?}, ", limits.close, limits.data_move)?;
         write!(f, "stall {:?}, lag every {:?}, ", limits.stall, limits.lag_interval)?;
-        write!(f, "once idle {:?}, shutdown {:?}, ", limits.once_idle, limits.shutdown)?;
+        write!(f, "once idle {:?}, drain {:?}, ", limits.once_idle, limits.drain)?;
+        write!(f, "shutdown {:?}, ", limits.shutdown)?;
         write!(f, "retry {:?} to {:?}, ", limits.retry_min, limits.retry_max)?;
         writeln!(f, "loop {} in {:?}", limits.loop_failures, limits.loop_window)?;
+        let rate = self.verify.rate;
+        match self.verify.interval {
+            Some(every) => writeln!(f, "verify    every {every:?}, at most {rate} bytes/s")?,
+            None => writeln!(f, "verify    on request, at most {rate} bytes/s")?,
+        }
         let Some(embedded) = &self.embedded else { return Ok(()) };
         for node in &embedded.nodes {
             write!(f, "embedded  {} on {}, bucket {}, ", node.name, node.listen, node.bucket)?;

@@ -187,7 +187,7 @@ fn the_limits_that_the_shipped_file_names_are_the_defaults() {
     let named = shipped.lines().filter_map(|line| line.strip_prefix("# "));
     let named = named.filter(|line| line.contains("_ms") || line.starts_with("loop_"));
     let named: Vec<&str> = named.collect();
-    assert_eq!(named.len(), 12, "{named:?}");
+    assert_eq!(named.len(), 13, "{named:?}");
     let limits = format!("[limits]\n{}", named.join("\n"));
     let config = good(&GOOD.replace("[limits]\nsetup_ms = 5000", &limits));
     assert_eq!(config.limits, Limits::default());

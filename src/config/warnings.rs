@@ -4,16 +4,13 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use toml::Spanned;
 
 use super::check::Checker;
 use super::file;
-
-/// The permissions of everybody but the owner.
-const OF_OTHERS: u32 = 0o077;
 
 impl Checker<'_, '_> {
     /// Warns of a file with a secret that others may read.
@@ -101,8 +98,15 @@ impl Checker<'_, '_> {
 
 /// The permissions of a file that others than its owner may read.
 fn readable_by_others(path: &Path) -> Option<u32> {
-    let mode = std::fs::metadata(path).ok()?.permissions().mode() & 0o777;
-    (mode & OF_OTHERS & 0o444 != 0).then_some(mode)
+    let metadata = std::fs::metadata(path).ok()?;
+    let mode = metadata.mode() & 0o777;
+    (mode & for_others(metadata.uid(), metadata.gid()) != 0).then_some(mode)
+}
+
+/// The bits that let others read. A file of root that a group may read is meant for that group:
+/// packages and Kubernetes hand over secrets in this way.
+const fn for_others(owner: u32, group: u32) -> u32 {
+    if owner == 0 && group != 0 { 0o004 } else { 0o044 }
 }
 
 /// The host of an address, without the brackets of IPv6.
@@ -123,5 +127,19 @@ fn normal(address: &str) -> String {
     match host.to_ascii_lowercase().as_str() {
         "localhost" => format!("127.0.0.1:{port}"),
         host => format!("{host}:{port}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_may_read_what_root_gave_it() {
+        let warned = |mode: u32, owner, group| mode & for_others(owner, group) != 0;
+        assert!(!warned(0o600, 1000, 1000) && !warned(0o600, 0, 0));
+        assert!(warned(0o640, 1000, 1000) && warned(0o640, 0, 0) && warned(0o604, 0, 0));
+        assert!(!warned(0o640, 0, 998) && !warned(0o440, 0, 65532));
+        assert!(warned(0o644, 0, 998) && warned(0o604, 0, 998));
     }
 }

@@ -68,8 +68,6 @@ pub(super) struct Running {
     pub(super) not_ready: Vec<String>,
     /// Links that are open, by bucket.
     pub(super) links_up: BTreeMap<String, u64>,
-    /// The addresses of its embedded nodes, by name.
-    pub(super) embedded: BTreeMap<String, String>,
     /// The settings in which its configuration differs from the file.
     pub(super) differs: Vec<String>,
 }

@@ -5,7 +5,7 @@ use relay::{Fault, LinkError};
 
 /// A failure. The texts are those of [`Fault`], without the name of the node.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// No TCP connection.
     Connect(String),
     /// No TLS.
@@ -29,7 +29,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    pub(super) fn of(error: &LinkError) -> Self {
+    pub(crate) fn of(error: &LinkError) -> Self {
         let text = error.fault.to_string();
         match &error.fault {
             Fault::Connect { .. } => Self::Connect(text),
@@ -51,7 +51,7 @@ impl Failure {
     }
 
     /// What happened, as a sentence about the node.
-    pub(super) fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let text = match self {
             Self::Connect(text)
             | Self::Tls(text)

@@ -23,6 +23,8 @@ use console::Term;
 use crate::client::{width, write};
 use crate::config::Config;
 
+pub(crate) use self::failure::Failure;
+
 /// The deadline of each step where none is given, in seconds: a healthy node needs milliseconds.
 const TIMEOUT_S: u64 = 5;
 

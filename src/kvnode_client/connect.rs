@@ -1,15 +1,14 @@
 //! Which node a command asks, as which user, and the connection.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
-
 use kvnode::cli::{Written, password, written};
 use mcbp::{Feature, FrameBuilder, Opcode, VbId, VbState};
-use relay::{Client, Deadlines, Endpoint, Login, Secret, Tls, TlsFiles};
+use relay::{Client, Deadlines, Endpoint, Login, Secret};
 
 use super::args::At;
 use super::failure::Failure;
+use crate::nodes::{TlsArgs, host_and_port};
 use crate::sample::vbucket_of;
+use crate::session::reachable;
 
 const NODE: &str = "127.0.0.1:11210";
 const BUCKET: &str = "default";
@@ -74,17 +73,13 @@ pub(super) fn target(
     let address = address(at, file.as_ref())?;
     let bucket = at.bucket.clone().or_else(|| file.as_ref()?.buckets.first().cloned());
     let (user, secret) = user(at, file.as_ref(), env)?;
-    let tls = tls(at, file.as_ref(), &address)?;
-    let endpoint = Endpoint::new("node", address, user, secret);
-    let endpoint = tls.into_iter().fold(endpoint, Endpoint::with_tls);
+    let endpoint = over_tls(at, file.as_ref(), Endpoint::new("node", address, user, secret))?;
     Ok((endpoint, bucket.unwrap_or_else(|| BUCKET.to_owned())))
 }
 
 fn address(at: &At, file: Option<&Written>) -> Result<String, Failure> {
     if let Some(node) = &at.node {
-        let port = node.rsplit_once(':').filter(|(host, _)| !host.is_empty());
-        let is_port = port.is_some_and(|(_, port)| port.parse::<u16>().is_ok_and(|p| p != 0));
-        return if is_port {
+        return if host_and_port(node) {
             Ok(node.clone())
         } else {
             let text = format!("--node {node:?}: give HOST:PORT, such as {NODE} or [::1]:11210");
@@ -96,16 +91,7 @@ fn address(at: &At, file: Option<&Written>) -> Result<String, Failure> {
         let text = format!("the file says listen = \"{listen}\", any free port: give --node");
         return Err(Failure::wrong(text));
     }
-    Ok(SocketAddr::new(reachable(listen.ip()), listen.port()).to_string())
-}
-
-/// Where a node that listens on `ip` is reached on the same machine.
-const fn reachable(ip: IpAddr) -> IpAddr {
-    match ip {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        ip => ip,
-    }
+    Ok(reachable(listen).to_string())
 }
 
 fn user(
@@ -134,24 +120,20 @@ fn user(
     }
 }
 
-fn tls(at: &At, file: Option<&Written>, address: &str) -> Result<Option<Tls>, Failure> {
-    let Some(ca) = &at.ca else {
-        let of_file = file.filter(|_| at.node.is_none());
-        return match of_file.and_then(|file| file.certificate.as_ref()) {
-            None => Ok(None),
-            Some(certificate) => Err(Failure::wrong(format!(
-                "the node uses TLS: give --ca FILE with the authority of its certificate, \
-                 {certificate:?}"
-            ))),
-        };
+fn over_tls(at: &At, file: Option<&Written>, endpoint: Endpoint) -> Result<Endpoint, Failure> {
+    if at.ca.is_none()
+        && let Some(certificate) =
+            file.filter(|_| at.node.is_none()).and_then(|file| file.certificate.as_ref())
+    {
+        return Err(Failure::wrong(format!(
+            "the node uses TLS: give --ca FILE with the authority of its certificate, \
+             {certificate:?}"
+        )));
+    }
+    let tls = TlsArgs {
+        ca: at.ca.as_deref(),
+        server_name: at.server_name.as_deref(),
+        identity: at.certificate.as_deref().zip(at.key_file.as_deref()),
     };
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let identity: Option<(&Path, &Path)> = at.certificate.as_deref().zip(at.key_file.as_deref());
-    let server_name = at.server_name.as_deref().unwrap_or(host);
-    let loaded = Tls::load(TlsFiles { ca, identity, server_name });
-    loaded.map(Some).map_err(|problems| {
-        let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
-        Failure::wrong(problems.join("; "))
-    })
+    tls.over(endpoint).map_err(|error| Failure::wrong(error.to_string()))
 }

@@ -2,32 +2,39 @@
 //!
 //! Only their order is here. Each step is a module, and `story` has the output.
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use dcp_actors::{BucketPlan, Replication, ReplicationConfig, ReplicationHandle};
-use desired::{BucketMaps, Entry};
+use dcp_actors::ReplicationHandle;
+use lifecycle::notify;
 use logline::value;
-use relay::Endpoint;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
-use super::RunError;
+use super::{RunError, tell};
 use crate::admin::{self, Admin};
 use crate::catch_up::{End, Links, catch_up};
 use crate::config::{Config, EmbeddedNode};
-use crate::embedded::{EmbeddedError, Nodes, RunningNode};
-use crate::load::{Load, load};
+use crate::embedded::{Nodes, RunningNode};
+use crate::invocation;
+use crate::load::{Load, Loaded, deleted_of, load};
 use crate::screen::Screen;
 use crate::sources::Sources;
-use crate::story;
+use crate::story::{self, Numbers, Where};
 use crate::trickle::trickle;
-use crate::verify::{Verify, verify};
-use crate::watch::{Route, Watch};
+use crate::verification::{Verification, Verifier};
+use crate::verify::{Difference, Progress, Verified, Verify, verify};
+use crate::watch::{Position, Route, Watch};
 
 /// How often the progress of replication is logged.
 const REPORT_EVERY: Duration = Duration::from_secs(30);
+/// How long the comparison waits for a node that lags.
+const PATIENCE_MAX: Duration = Duration::from_secs(5);
+/// How often the bar of the comparison moves.
+const TICK: Duration = Duration::from_millis(100);
 /// How long the current step may take to end by itself after a stop: each step checks for a stop
 /// between two requests.
-const STEP_STOP: Duration = Duration::from_secs(1);
+pub(super) const STEP_STOP: Duration = Duration::from_secs(1);
 
 /// What the steps work with.
 pub(super) struct Job<'a> {
@@ -43,27 +50,68 @@ pub(super) struct Job<'a> {
 
 impl Job<'_> {
     pub(super) async fn run(&self) -> Result<bool, RunError> {
+        let mut written = Vec::new();
         for node in self.nodes.iter() {
-            self.load(node).await?;
+            if self.load(node).await? {
+                written.push(node.spec.name.clone());
+            }
         }
         if self.stop.is_cancelled() {
-            return Ok(true);
+            self.say_interrupted(story::not_started());
+            return Ok(self.interrupted());
         }
+        let before = self.before().await?;
+        notify::status("replication starts");
         let replication = self.start_replication()?;
         let embedded = self.nodes.iter().map(RunningNode::facts).collect();
-        let running = admin::Replicating { replication: replication.clone(), embedded };
-        let inside = self.nodes.iter().map(|node| node.endpoint.clone()).collect();
+        let gauges = self.nodes.iter().map(RunningNode::gauges).collect();
+        let verification = Verification::default();
+        let running = admin::Replicating {
+            replication: replication.clone(),
+            embedded,
+            gauges,
+            verification: verification.clone(),
+        };
+        let inside: Vec<_> = self.nodes.iter().map(|node| node.endpoint.clone()).collect();
+        let verifier = Verifier::new(
+            self.sources.clone(),
+            replication.clone(),
+            inside.clone(),
+            verification,
+            self.admin.stopping(),
+        );
         self.sources.attach(replication.clone(), inside, self.stop);
         self.admin.attach(running);
+        let _verifier = AbortOnDropHandle::new(tokio::spawn(verifier.run()));
+        notify::ready();
+        let (not_ready, over) = (self.admin.not_ready(), self.stop.clone());
+        let teller = tell::tell(replication.clone(), not_ready, over);
+        let _teller = AbortOnDropHandle::new(tokio::spawn(teller));
         let done = tokio::select! {
-            done = self.replicate(&replication) => done,
-            () = self.overdue() => Ok(true),
+            done = self.replicate(&replication, before, &written) => done,
+            () = self.overdue() => {
+                self.say_interrupted(story::given_up(STEP_STOP));
+                Ok(self.interrupted())
+            }
         };
         if !replication.shutdown(self.config.limits.shutdown).await {
             let limit = self.config.limits.shutdown;
             log::warn!("streams did not close in time, connections dropped limit={limit:?}");
         }
         done
+    }
+
+    /// The result of a job that was stopped before its end: a run with `once` did not do what it
+    /// is for.
+    const fn interrupted(&self) -> bool {
+        !self.once
+    }
+
+    /// Says this where people follow the steps; a sidecar that was stopped logs it.
+    fn say_interrupted(&self, lines: Vec<String>) {
+        if self.once || self.config.is_demonstration() {
+            self.say(lines);
+        }
     }
 
     /// Returns some time after a stop was requested, so that a node that does not answer cannot
@@ -73,17 +121,20 @@ impl Job<'_> {
         tokio::time::sleep(STEP_STOP).await;
     }
 
-    async fn load(&self, node: &RunningNode) -> Result<(), RunError> {
+    /// Returns whether this run wrote all sample documents of the node.
+    async fn load(&self, node: &RunningNode) -> Result<bool, RunError> {
         let EmbeddedNode { name, bucket, vbuckets, documents, .. } = node.spec.clone();
         if documents == 0 || self.stop.is_cancelled() {
-            return Ok(());
+            return Ok(false);
         }
         let what = Load { endpoint: node.endpoint.clone(), bucket, vbuckets, documents };
+        notify::status(format!("writing sample documents to {name}"));
+        self.say(story::loading(&name, documents));
         let (started, mut bar) = (Instant::now(), self.screen.bar("writing", documents));
         let loaded = load(&what, &mut bar, self.stop).await?;
         drop(bar);
         self.say(story::loaded(&name, documents, loaded, started.elapsed()));
-        Ok(())
+        Ok(matches!(loaded, Loaded::Written(_)))
     }
 
     fn say(&self, lines: Vec<String>) {
@@ -92,81 +143,108 @@ impl Job<'_> {
         }
     }
 
-    fn start_replication(&self) -> Result<ReplicationHandle, RunError> {
-        let plan = |(name, maps): (&String, &BucketMaps)| {
-            let Entry { connections, replicate: desired } = maps.in_force();
-            BucketPlan { name: name.clone(), connections, desired }
-        };
-        let config = ReplicationConfig {
-            node: self.nodes.endpoint(&self.config.node)?,
-            producers: self.producers()?,
-            buckets: self.sources.maps().buckets().iter().map(plan).collect(),
-            limits: self.config.limits.replication(),
-        };
-        Ok(Replication::start_telling(config, &self.sources.events())?)
-    }
-
-    fn producers(&self) -> Result<Vec<Endpoint>, EmbeddedError> {
-        self.config.producers.iter().map(|node| self.nodes.endpoint(node)).collect()
-    }
-
-    /// One route for each bucket and producer that are replicated now.
-    fn routes(&self) -> Result<Vec<Route>, RunError> {
-        let (config, consumer) = (self.sources.config(), self.nodes.endpoint(&self.config.node)?);
-        let mut routes = Vec::new();
-        for node in &config.producers {
-            let producer = self.nodes.endpoint(node)?;
-            for (bucket, maps) in self.sources.maps().buckets() {
-                let desired = maps.in_force().replicate;
-                let Some(set) = desired.producers().get(&producer.name) else { continue };
-                let (producer, consumer) = (producer.clone(), consumer.clone());
-                let (bucket, vbs) = (bucket.clone(), set.iter().collect());
-                routes.push(Route { producer, consumer, bucket, vbs });
-            }
-        }
-        Ok(routes)
-    }
-
-    async fn replicate(&self, replication: &ReplicationHandle) -> Result<bool, RunError> {
+    async fn replicate(
+        &self,
+        replication: &ReplicationHandle,
+        before: Option<Position>,
+        written: &[String],
+    ) -> Result<bool, RunError> {
         let routes = self.routes()?;
         let mut watch = Watch::new(&routes);
-        let is_demonstration = self.config.embedded.is_some();
-        if !self.once && !is_demonstration {
+        if !self.once && !self.config.is_demonstration() {
             self.follow(replication).await;
             return Ok(true);
         }
-        let mut bar = self.screen.bar("copying", 0);
+        let producers: Vec<_> = routes.iter().map(|route| route.producer.name.as_str()).collect();
+        self.say(story::copying(self.config.node.name(), &producers, watch.vbuckets()));
+        let mut bar = self.screen.bar("copying", before.map_or(0, |before| before.behind));
         let idle = self.config.limits.once_idle;
-        let caught_up = catch_up(&mut watch, replication, idle, &mut bar, self.stop).await?;
+        let caught_up = catch_up(&mut watch, replication, before, idle, &mut bar, self.stop);
+        let caught_up = caught_up.await?;
         drop(bar);
         self.say(story::caught_up(self.config.node.name(), &caught_up));
         if caught_up.end == End::Stopped {
-            return Ok(true);
+            return Ok(self.interrupted());
         }
         let mut is_identical = caught_up.end == End::Complete;
         for route in &routes {
-            is_identical &= self.verify(route).await?;
+            let verified = self.verify(route).await?;
+            if verified.is_interrupted() {
+                return Ok(self.interrupted());
+            }
+            is_identical &= verified.is_identical();
+            if let ([_], Some(numbers)) =
+                (routes.as_slice(), self.numbers(route, caught_up.after, &verified, written))
+            {
+                self.say(story::sums(&numbers));
+            }
         }
-        if !self.once {
+        if self.once {
+            return Ok(is_identical);
+        }
+        if !self.stop.is_cancelled() {
             self.go_on(replication).await;
         }
-        Ok(is_identical)
+        // A requested stop is a success, whatever was found before it and said.
+        Ok(true)
     }
 
-    async fn verify(&self, route: &Route) -> Result<bool, RunError> {
+    /// The numbers of one copy, where what was written to its producer is known.
+    fn numbers(
+        &self,
+        route: &Route,
+        after: Position,
+        verified: &Verified,
+        written: &[String],
+    ) -> Option<Numbers> {
+        let is_producer = |node: &&RunningNode| node.spec.name == route.producer.name;
+        let spec = &self.nodes.iter().find(is_producer)?.spec;
+        let is_whole = verified.is_identical()
+            && spec.bucket == route.bucket
+            && route.vbs.len() == usize::from(spec.vbuckets);
+        (spec.documents > 0 && is_whole).then(|| Numbers {
+            documents: spec.documents,
+            deleted: deleted_of(spec.documents),
+            is_new: written.contains(&spec.name),
+            changes: after.total,
+            rows: verified.rows,
+            deletions: verified.deletions,
+        })
+    }
+
+    async fn verify(&self, route: &Route) -> Result<Verified, RunError> {
+        let (producer, consumer) = (route.producer.clone(), route.consumer.clone());
+        let (vbs, name) = (route.vbs.clone(), format!("{:08x}", fastrand::u32(..)));
         let what = Verify {
-            producer: route.producer.clone(),
-            consumer: route.consumer.clone(),
-            bucket: route.bucket.clone(),
-            vbs: route.vbs.clone(),
+            // They were waited for: what lags now needs to show that it goes on, and no more.
+            patience: self.config.limits.once_idle.min(PATIENCE_MAX),
+            ..Verify::new(producer, consumer, route.bucket.clone(), vbs, name)
         };
+        let (producer, consumer) = (&what.producer.name, &what.consumer.name);
+        self.say(story::comparing(producer, consumer, what.vbs.len()));
         let (started, mut bar) =
             (Instant::now(), self.screen.bar("comparing", what.vbs.len() as u64));
-        let verified = verify(&what, &mut bar, self.stop).await?;
+        let (progress, mut first) = (Progress::default(), Vec::new());
+        let mut each = |difference: Difference| {
+            if first.len() < story::DIFFERENCES_MAX {
+                first.push(difference);
+            }
+        };
+        let verified = {
+            let mut verifying = pin!(verify(&what, &progress, &mut each, self.stop));
+            let mut tick = tokio::time::interval(TICK);
+            loop {
+                tokio::select! {
+                    verified = &mut verifying => break verified?,
+                    _ = tick.tick() => {
+                        bar.set(progress.now().vbuckets, "vBuckets compared".to_owned());
+                    }
+                }
+            }
+        };
         drop(bar);
-        let (producer, consumer) = (&what.producer.name, &what.consumer.name);
-        self.say(story::verified(producer, consumer, &verified, started.elapsed()));
-        Ok(verified.is_identical())
+        self.say(story::verified(producer, consumer, &verified, &first, started.elapsed()));
+        Ok(verified)
     }
 
     /// Keeps replicating, with sample writes to replicate, until a stop is requested.
@@ -176,7 +254,13 @@ impl Job<'_> {
             let EmbeddedNode { bucket, vbuckets, .. } = node.spec.clone();
             writers.spawn(trickle(node.endpoint.clone(), bucket, vbuckets, self.stop.clone()));
         }
-        self.say(story::where_to_look(self.config, self.nodes, self.admin.address()));
+        let (config, address) = (self.config, self.admin.address());
+        let dashboard = self.admin.dashboard_url();
+        let program = invocation::program();
+        self.say(story::where_to_look(
+            self.nodes,
+            &Where { config, address, program: &program, dashboard: &dashboard },
+        ));
         self.follow(replication).await;
         let written: u64 = writers.join_all().await.into_iter().sum();
         self.say(vec![story::stopping(written)]);

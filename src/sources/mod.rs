@@ -92,6 +92,8 @@ struct Running {
     /// What runs until the stop, and what ends it.
     tasks: Mutex<Vec<JoinHandle<()>>>,
     stop: CancellationToken,
+    /// Replication has stopped: no vBucket is taken over any more.
+    stopped: CancellationToken,
 }
 
 impl Sources {

@@ -40,15 +40,21 @@ impl Sources {
         self.0.unsettled.notify_one();
     }
 
-    /// Follows takeovers and reports until `stop` is cancelled.
-    pub(super) async fn watch_moves(&self, stop: CancellationToken) {
+    /// Follows takeovers and reports until `stopped` is cancelled, and all takeovers before that
+    /// are written down.
+    pub(super) async fn watch_moves(&self, stopped: CancellationToken) {
         let Some(running) = self.0.running.get() else { return };
         let mut moves = running.replication.moved_vbuckets();
         let mut ticks = tokio::time::interval(OBSERVE_EVERY);
         let mut batch = Vec::new();
         loop {
             tokio::select! {
-                () = stop.cancelled() => return,
+                biased;
+                count = moves.recv_many(&mut batch, BATCH_MAX) => match count {
+                    0 => return,
+                    _ => self.took_over(&std::mem::take(&mut batch)).await,
+                },
+                () = stopped.cancelled() => return,
                 _ = ticks.tick() => {
                     if self.state_error().is_some() {
                         // Its error is noted, and logged at the first time.
@@ -56,10 +62,6 @@ impl Sources {
                     }
                     self.observe(&running.replication.status().await).await;
                 }
-                count = moves.recv_many(&mut batch, BATCH_MAX) => match count {
-                    0 => return,
-                    _ => self.took_over(&std::mem::take(&mut batch)).await,
-                },
             }
         }
     }

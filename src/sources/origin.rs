@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::clock::utc_ms;
 
@@ -16,7 +17,8 @@ pub struct Origin {
 }
 
 /// Whether changes arrive from etcd.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
+#[schema(as = EtcdConnection)]
 #[serde(tag = "connection", rename_all = "lowercase")]
 pub enum Connection {
     /// They arrive.
@@ -42,7 +44,8 @@ impl Connection {
 }
 
 /// What etcd has of one bucket.
-#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, ToSchema)]
+#[schema(as = EtcdBucket)]
 pub struct OriginOfBucket {
     /// The revision of etcd that wrote the map that is the source now; `None` before the first.
     pub revision: Option<i64>,
@@ -53,7 +56,7 @@ pub struct OriginOfBucket {
 }
 
 /// A value in etcd that cannot be used.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, ToSchema)]
 pub struct RefusedMap {
     /// The key.
     pub key: String,

@@ -106,6 +106,8 @@ impl Sources {
     /// A [`ReloadError`]; everything is as it was then.
     pub async fn reload(&self, by: &str) -> Result<Reloaded, ReloadError> {
         let _one = self.0.reloading.lock().await;
+        let _told = lifecycle::notify::reloading();
+        failpoint::panic_at("reload-panics");
         let done = self.read_again(by).await;
         let file = value(self.config().path.display()).to_string();
         let (error, restart_needed) = match &done {

@@ -64,13 +64,22 @@ impl Sources {
         let buckets = self.maps().buckets().keys().cloned().collect();
         let (producers, buckets) = (Mutex::default(), Mutex::new(buckets));
         let (tasks, stop) = (Mutex::default(), stop.child_token());
-        let running =
-            Running { replication, embedded, producers, buckets, tasks, stop: stop.clone() };
+        let stopped = CancellationToken::new();
+        let running = Running {
+            replication,
+            embedded,
+            producers,
+            buckets,
+            tasks,
+            stop: stop.clone(),
+            stopped: stopped.clone(),
+        };
         if self.0.running.set(running).is_err() {
             return;
         }
-        let (sources, token) = (self.clone(), stop.clone());
-        self.spawn(async move { sources.watch_moves(token).await });
+        // The streams close after `stop`, and a takeover may end meanwhile.
+        let sources = self.clone();
+        self.spawn(async move { sources.watch_moves(stopped).await });
         #[cfg(feature = "etcd")]
         if let MapSource::Etcd(etcd) = self.config().source.clone() {
             let (sources, token) = (self.clone(), stop.clone());
@@ -82,10 +91,12 @@ impl Sources {
         });
     }
 
-    /// Stops what [`Self::attach`] has started, and waits for its end, at most `limit`.
+    /// Stops what [`Self::attach`] has started, and waits for its end, at most `limit`. Replication
+    /// has stopped before: all that it took over is written down.
     pub async fn stop(&self, limit: Duration) {
         let Some(running) = self.0.running.get() else { return };
         running.stop.cancel();
+        running.stopped.cancel();
         let tasks =
             std::mem::take(&mut *running.tasks.lock().unwrap_or_else(PoisonError::into_inner));
         let all = async {
@@ -146,6 +157,8 @@ impl Sources {
                         tokio::time::sleep(BUSY_PAUSE).await;
                         continue;
                     }
+                    // The next start replicates what is in force by then.
+                    CommandError::Stopping => {}
                     _ => log::error!("new map is not in force bucket={name} error={text}"),
                 }
             }
@@ -199,7 +212,8 @@ impl Running {
         self.buckets.lock().unwrap_or_else(PoisonError::into_inner).remove(bucket);
     }
 
-    /// Has replication know the producers of a configuration, and `keep` those it knew before.
+    /// Has replication know the producers of a configuration, and `keep` those it knew before; and
+    /// how much it keeps for captures.
     fn set_producers(&self, config: &Config, keep: bool) {
         let of_node = |node: &Node| match node {
             Node::Remote(endpoint) => Some(endpoint.clone()),
@@ -213,6 +227,7 @@ impl Running {
             endpoints.extend(gone);
         }
         known.clone_from(&endpoints);
+        self.replication.keep_recorded(config.capture_ring);
         self.replication.set_producers(endpoints);
     }
 }

@@ -6,15 +6,17 @@
 //! used is an error that names the remedy: starting without it would silently undo what somebody
 //! was told is done.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use folderlock::{FolderLock, Holder, LockError};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::maps::Maps;
+use crate::session::LOCK;
 
 /// The form of the file.
 const VERSION: u64 = 1;
@@ -22,8 +24,6 @@ const VERSION: u64 = 1;
 const FILE: &str = "desired.json";
 /// What is written before it takes the place of the file.
 const NEW: &str = "desired.json.new";
-/// Held by the process that uses the folder.
-const LOCK: &str = "lock";
 /// Far more than 64 buckets of 1,024 vBuckets each changed by itself take.
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -81,12 +81,13 @@ pub enum StateError {
     Panicked(#[source] tokio::task::JoinError),
     /// Another process uses the folder.
     #[error(
-        "{path} is in use by another process: stop it, or give each sidecar a [state] directory \
-         of its own"
+        "{path} is in use by {holder}: stop it, or give each sidecar a [state] directory of its own"
     )]
     InUse {
         /// The folder.
         path: PathBuf,
+        /// Who uses it.
+        holder: Holder,
     },
 }
 
@@ -112,7 +113,7 @@ struct Content<M> {
 pub(super) struct StateFolder {
     directory: PathBuf,
     node: String,
-    lock: Option<File>,
+    lock: Option<FolderLock>,
 }
 
 impl StateFolder {
@@ -140,16 +141,11 @@ impl StateFolder {
         let directory = &self.directory;
         let failed = |source| io_error("locked", directory, source);
         fs::create_dir_all(directory).map_err(failed)?;
-        let mut options = OpenOptions::new();
-        options.create(true).write(true).truncate(true).mode(0o600);
-        let lock = options.open(directory.join(LOCK)).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => self.lock = Some(lock),
-            Err(TryLockError::WouldBlock) => {
-                return Err(StateError::InUse { path: directory.clone() });
-            }
-            Err(TryLockError::Error(source)) => return Err(failed(source)),
-        }
+        let taken = FolderLock::take(directory, LOCK);
+        self.lock = Some(taken.map_err(|error| match error {
+            LockError::Held(holder) => StateError::InUse { path: directory.clone(), holder },
+            LockError::Io(source) => failed(source),
+        })?);
         Ok(())
     }
 

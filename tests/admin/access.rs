@@ -56,6 +56,85 @@ async fn with_the_token_everything_is_answered() {
     admin.stop().await;
 }
 
+/// Paths that need a token on loopback too, each with a method that changes something.
+const CHANGES: [(&str, &str); 12] = [
+    ("PUT", REPLICATIONS),
+    ("PATCH", REPLICATIONS),
+    ("POST", "/api/v1/buckets/default/replications/remove"),
+    ("POST", "/api/v1/buckets/default/pause"),
+    ("POST", "/api/v1/buckets/default/resume"),
+    ("POST", "/api/v1/buckets/default/restart"),
+    ("POST", "/api/v1/buckets/default/takeover"),
+    ("DELETE", "/api/v1/buckets/default/vbuckets/1/replication"),
+    ("POST", "/api/v1/desired/discard"),
+    ("PUT", "/log-level"),
+    ("POST", "/reload"),
+    ("POST", "/shutdown"),
+];
+
+#[tokio::test]
+async fn on_loopback_every_change_needs_the_session_token_and_no_read_does() {
+    let served = Served::start(calm()).await;
+    let (open, token) = (Http::to(served.admin.address()), served.http.token().unwrap());
+    let scheme = format!("Basic {token}");
+    let cut = format!("Bearer {}", &token[..63]);
+    let (longer, bare) = (format!("Bearer {token}0"), token.to_owned());
+    let wrong = ["Bearer ", "Bearer 0", &scheme, &cut, &longer, &bare];
+    for (method, path) in CHANGES.into_iter().chain([("OPTIONS", "/metrics"), ("POST", "/nothing")])
+    {
+        for given in [None].into_iter().chain(wrong.map(Some)) {
+            let headers: Vec<_> = given.map(|given| ("Authorization", given)).into_iter().collect();
+            let answer = open.ask(method, path, &headers, "{}").await;
+            assert_eq!(answer.status, 401, "{method} {path} with {given:?}: {answer:?}");
+            assert!(answer.head.contains("www-authenticate: bearer"), "{}", answer.head);
+            let file = served.configured.state().join("session.json");
+            assert!(answer.error().contains(file.to_str().unwrap()), "{}", answer.error());
+        }
+    }
+    assert!(!served.stop.is_cancelled());
+    // What a read sends without need is not judged, but told.
+    for (given, accepted) in [(cut, false), (format!("Bearer {token}"), true)] {
+        let headers = [("Authorization", given.as_str())];
+        let answer = open.ask("GET", "/api/v1/overview", &headers, "").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.body["token"]["accepted"], accepted, "{given}");
+    }
+    let trusted = [("Authorization", format!("Bearer {token}"))];
+    let trusted = [(trusted[0].0, trusted[0].1.as_str())];
+    let answer = open.ask("POST", "/shutdown", &trusted, "").await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_page_that_has_the_token_and_is_of_another_site_is_refused_all_the_same() {
+    let served = Served::start(calm()).await;
+    let token = format!("Bearer {}", served.http.token().unwrap());
+    for (name, value) in [("Origin", "https://evil.example"), ("Host", "evil.example")] {
+        let headers = [("Authorization", token.as_str()), (name, value)];
+        let answer = served.http.ask("POST", "/shutdown", &headers, "").await;
+        assert_eq!(answer.status, 403, "{name}: {answer:?}");
+    }
+    assert!(!served.stop.is_cancelled());
+}
+
+#[tokio::test]
+async fn where_a_token_is_configured_the_session_has_none() {
+    let config = config("listen = \"127.0.0.1:0\"\ntoken = \"open sesame\"");
+    let admin = Admin::start(&config.sources, &CancellationToken::new()).unwrap();
+    assert_eq!(config.token(), None);
+    let text = std::fs::read_to_string(config.state().join("session.json")).unwrap();
+    assert!(text.contains(&format!("http://{}", admin.address())), "{text}");
+    let url = format!("http://{}/#token=open%20sesame", admin.address());
+    assert_eq!(admin.dashboard_url(), url);
+    let http = Http::to(admin.address());
+    let trusted = [("Authorization", TOKEN)];
+    let answer = http.ask("GET", "/api/v1/overview", &trusted, "").await;
+    let token = serde_json::json!({ "kind": "configured", "accepted": true });
+    assert_eq!(answer.body["token"], token, "{answer:?}");
+    admin.stop().await;
+    assert!(!config.state().join("session.json").exists(), "removed at a clean stop");
+}
+
 #[tokio::test]
 async fn on_loopback_another_name_for_this_machine_is_refused() {
     let served = Served::start(calm()).await;

@@ -166,9 +166,9 @@ async fn wrong_requests_are_named_and_followers_are_bounded() {
         ("?kind=link-upp", "unknown kind of event \"link-upp\": give one or more of started"),
         ("?level=loud", "unknown level of events \"loud\": give error, warn or info"),
         ("?after=x", "\"x\" is not the id of an event: give the id of one"),
-        ("?since=1", "give after, bucket, kind, level or follow"),
+        ("?since=1", "give after, bucket, kind, level, vbucket or follow"),
         ("?kind=link-up&kind=started", "\"kind\" is given twice: give after, bucket, kind, level"),
-        ("?follow=maybe", "give after, bucket, kind, level or follow"),
+        ("?follow=maybe", "give after, bucket, kind, level, vbucket or follow"),
     ] {
         let answer = http.get(&format!("{PATH}{query}")).await;
         assert_eq!(answer.status, 400, "{query}: {answer:?}");

@@ -13,6 +13,7 @@ use crate::nodes::PATIENCE;
 #[derive(Clone, Debug)]
 pub(crate) struct Http {
     address: SocketAddr,
+    token: Option<String>,
 }
 
 /// A complete answer.
@@ -34,7 +35,17 @@ impl Answer {
 
 impl Http {
     pub(crate) fn to(address: SocketAddr) -> Self {
-        Self { address }
+        Self { address, token: None }
+    }
+
+    /// The same, with the session token where a request needs it.
+    pub(crate) fn with(address: SocketAddr, token: Option<String>) -> Self {
+        Self { address, token }
+    }
+
+    /// The token.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.token.as_deref()
     }
 
     pub(crate) fn url(&self) -> String {
@@ -63,6 +74,10 @@ impl Http {
     ) -> Answer {
         let (head, body) = whole(self.send(method, path, headers, body).await).await;
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        for header in ["cache-control: no-store", "x-content-type-options: nosniff"] {
+            let has = head.lines().filter(|line| line.eq_ignore_ascii_case(header)).count();
+            assert_eq!(has, 1, "{method} {path}: {header} in {head}");
+        }
         let body = serde_json::from_str(&body).unwrap_or_else(|e| panic!("no JSON, {e}: {body}"));
         Answer { status, head: head.to_lowercase(), body }
     }
@@ -95,6 +110,13 @@ impl Http {
         let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
         if !headers.iter().any(|(name, _)| *name == "Host") {
             text += &format!("Host: {}\r\n", self.address);
+        }
+        let is_given = |(name, _): &(&str, &str)| name.eq_ignore_ascii_case("authorization");
+        if let Some(token) = &self.token
+            && !matches!(method, "GET" | "HEAD")
+            && !headers.iter().any(is_given)
+        {
+            text += &format!("Authorization: Bearer {token}\r\n");
         }
         for (name, value) in headers {
             text += &format!("{name}: {value}\r\n");

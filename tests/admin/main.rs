@@ -8,16 +8,19 @@ mod commands;
 mod common;
 mod day;
 mod events;
+mod findings;
 mod http;
 mod metrics;
 #[path = "../../actors/tests/common/mod.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of the control plane")]
 mod nodes;
+mod overview;
 mod reads;
 mod sets;
 mod strangers;
 mod subcommands;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use dcp_actors::ControlLimits;
@@ -25,6 +28,7 @@ use dcp_proxy::admin::{Admin, Durability, EmbeddedFacts, Replicating};
 use dcp_proxy::config;
 use dcp_proxy::logging::Asked;
 use dcp_proxy::sources::Sources;
+use dcp_proxy::verification::Verification;
 use nodes::Nodes;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -56,13 +60,25 @@ replicate = {{ alpha = "0-3" }}
     let path = folder.path().join("proxy.toml");
     let config = config::parse(&path, &text, &|_| None).unwrap_or_else(|e| panic!("{e}"));
     let sources = Sources::open(Arc::new(config), Asked::default()).unwrap();
-    Configured { sources, _folder: folder }
+    Configured { sources, folder }
 }
 
 /// A configuration, and the folder of its state.
 pub(crate) struct Configured {
     pub(crate) sources: Sources,
-    _folder: TempDir,
+    folder: TempDir,
+}
+
+impl Configured {
+    /// The `[state] directory`.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.folder.path().join("proxy.state")
+    }
+
+    /// The session token, once the API listens.
+    pub(crate) fn token(&self) -> Option<String> {
+        common::session_token(&self.state())
+    }
 }
 
 /// An admin API and the replication that it serves.
@@ -71,7 +87,7 @@ pub(crate) struct Served {
     pub(crate) admin: Admin,
     pub(crate) http: Http,
     pub(crate) stop: CancellationToken,
-    _configured: Configured,
+    pub(crate) configured: Configured,
 }
 
 impl Served {
@@ -89,11 +105,16 @@ impl Served {
             address: "127.0.0.1:11210".to_owned(),
             durability: Durability::Synced,
         }];
-        let running = Replicating { replication: nodes.handle.clone(), embedded };
+        let running = Replicating {
+            replication: nodes.handle.clone(),
+            embedded,
+            gauges: Vec::new(),
+            verification: Verification::default(),
+        };
         configured.sources.attach(nodes.handle.clone(), Vec::new(), &stop);
         admin.attach(running);
-        let http = Http::to(admin.address());
-        Self { nodes, admin, http, stop, _configured: configured }
+        let http = Http::with(admin.address(), configured.token());
+        Self { nodes, admin, http, stop, configured }
     }
 
     /// Sends a desired map in the background.

@@ -12,8 +12,9 @@ use crate::{REPLICATIONS, Served, config};
 #[tokio::test]
 async fn before_replication_starts_it_lives_and_says_so() {
     let stop = CancellationToken::new();
-    let admin = Admin::start(&config("listen = \"127.0.0.1:0\"").sources, &stop).unwrap();
-    let http = Http::to(admin.address());
+    let configured = config("listen = \"127.0.0.1:0\"");
+    let admin = Admin::start(&configured.sources, &stop).unwrap();
+    let http = Http::with(admin.address(), configured.token());
     let live = http.get("/live").await;
     assert_eq!((live.status, live.body), (200, json!({ "live": true })));
     let ready = http.get("/ready").await;

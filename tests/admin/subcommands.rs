@@ -45,7 +45,8 @@ pub(crate) fn program(folder: &Path) -> Command {
 impl Served {
     /// Runs a subcommand against this API.
     async fn run(&self, line: &str) -> Said {
-        run(Path::new("."), &format!("{line} --admin {}", self.http.url())).await
+        let token = self.http.token().map(|token| format!(" --token {token}")).unwrap_or_default();
+        run(Path::new("."), &format!("{line} --admin {}{token}", self.http.url())).await
     }
 }
 
@@ -265,11 +266,15 @@ async fn a_whole_sidecar_is_watched_changed_and_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let (mut sidecar, url) = sidecar(folder.path()).await;
     let folder = folder.path();
-    // The file has port 0, so the port is unknown; its token is not sent to another address.
-    let said = run(folder, "status").await;
-    assert_eq!(said.code, Some(2), "{said:?}");
-    assert!(said.err.contains("port 0, so the port is unknown: give --admin"), "{}", said.err);
-    let said = run(folder, &format!("status --admin {url}")).await;
+    // The file has port 0: the session file says which, and its token is for that address too.
+    for line in ["status --json".to_owned(), format!("status --json --admin {url}")] {
+        let said = run(folder, &line).await;
+        assert!(said.json()["phase"].is_string(), "{line}: {said:?}");
+    }
+    let session = std::fs::read_to_string(folder.join("proxy.state/session.json")).unwrap();
+    assert!(!session.contains("token") && session.contains(&url), "{session}");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let said = run(elsewhere.path(), &format!("status --admin {url}")).await;
     assert_eq!(said.code, Some(2), "{said:?}");
     assert!(said.err.starts_with("the admin token is missing or wrong"), "{}", said.err);
 
@@ -316,7 +321,7 @@ async fn a_whole_sidecar_is_watched_changed_and_stopped() {
 
     let second = run(folder, "--once").await;
     assert_eq!(second.code, Some(1), "{second:?}");
-    assert!(second.err.contains("is in use by another process"), "{}", second.err);
+    assert!(second.err.contains("is in use by process "), "{}", second.err);
 
     let http = crate::Http::to(listen.parse().unwrap());
     let token = [("Authorization", "Bearer open sesame")];

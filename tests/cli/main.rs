@@ -9,6 +9,7 @@ mod questions;
 mod run;
 mod save;
 mod server;
+mod session;
 mod terminal;
 mod texts;
 mod transfers;

@@ -31,7 +31,7 @@ fn careless() -> Value {
 }
 
 fn request(line: String, if_match: Option<&str>, body: Value) -> Request {
-    Request { line, if_match: if_match.map(str::to_owned), body }
+    Request { line, if_match: if_match.map(str::to_owned), token: None, body }
 }
 
 #[test]

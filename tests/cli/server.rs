@@ -20,6 +20,8 @@ pub(crate) struct Request {
     pub(crate) line: String,
     /// The header `If-Match`.
     pub(crate) if_match: Option<String>,
+    /// The header `Authorization`.
+    pub(crate) token: Option<String>,
     /// Null where there is none.
     pub(crate) body: Value,
 }
@@ -139,11 +141,14 @@ fn read(stream: &TcpStream) -> Option<Request> {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).ok()?;
-    let if_match = lines.iter().find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("if-match").then(|| value.trim().to_owned())
-    });
+    let header = |wanted: &str| {
+        lines.iter().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case(wanted).then(|| value.trim().to_owned())
+        })
+    };
+    let (if_match, token) = (header("if-match"), header("authorization"));
     let line = lines[0].strip_suffix(" HTTP/1.1").unwrap().to_owned();
     let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
-    Some(Request { line, if_match, body })
+    Some(Request { line, if_match, token, body })
 }

@@ -68,7 +68,7 @@ fn commands_that_succeed() {
     let bodies: Vec<_> = server
         .commands()
         .into_iter()
-        .map(|Request { line, if_match, body }| {
+        .map(|Request { line, if_match, body, .. }| {
             format!("{line} {} {body}", if_match.as_deref().unwrap_or("-"))
         })
         .collect();

@@ -2,7 +2,7 @@
 
 use dcp_proxy::load::{Load, load};
 use dcp_proxy::screen::Screen;
-use dcp_proxy::verify::{Verify, verify};
+use dcp_proxy::verify::{Difference, Progress, Verify, verify};
 use mcbp::VbId;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -101,14 +101,13 @@ pub async fn converge(alpha: &DataNode, beta: &DataNode) {
 
 /// The differences between two nodes.
 async fn compare(alpha: &DataNode, beta: &DataNode) -> Vec<String> {
-    let what = Verify {
-        producer: alpha.endpoint(),
-        consumer: beta.endpoint(),
-        bucket: "default".to_owned(),
-        vbs: (0..alpha.vbuckets).map(VbId).collect(),
-    };
-    let mut bar = Screen::new().bar("comparing", u64::from(alpha.vbuckets));
-    let found = verify(&what, &mut bar, &CancellationToken::new()).await.unwrap();
+    let (producer, consumer) = (alpha.endpoint(), beta.endpoint());
+    let vbs = (0..alpha.vbuckets).map(VbId).collect();
+    let what = Verify::new(producer, consumer, "default".to_owned(), vbs, "test".to_owned());
+    let (mut lines, stop) = (Vec::new(), CancellationToken::new());
+    let mut each = |difference: Difference| lines.push(difference.to_string());
+    let found = verify(&what, &Progress::default(), &mut each, &stop).await.unwrap();
     assert_eq!(found.vbuckets, usize::from(alpha.vbuckets));
-    found.differences.iter().map(ToString::to_string).collect()
+    assert_eq!(found.differences(), lines.len() as u64);
+    lines
 }

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use dcp_proxy::compare::{Change, Kind};
+use comparison::{Change, Kind};
 use mcbp::dcp::stream_flags;
-use mcbp::{Datatype, Frame, FrameBuilder, Opcode, Seqno, StreamEndStatus, VbId, VbState, VbUuid};
-use relay::{Client, DcpReader, Deadlines, Endpoint, StreamEvent, StreamRange};
+use mcbp::{Datatype, Frame, FrameBuilder, Opcode, Seqno, StreamEndStatus, VbId, VbState};
+use relay::{Client, DcpReader, Endpoint, ReaderOptions, StreamEvent, StreamRange};
 
 use super::node::connect;
 use super::until;
@@ -139,11 +139,11 @@ async fn read(node: &Endpoint, vb: VbId, high: Seqno) -> Contents {
         return contents;
     }
     let name = format!("test-contents-{}-{}", std::process::id(), READERS.fetch_add(1, Relaxed));
-    let reader = DcpReader::open(node, "default", &name, Deadlines::default()).await;
+    let reader = DcpReader::open(node, ReaderOptions::new("default", &name)).await;
     let mut reader = reader.unwrap();
     // From disk only: a stream from memory may contain changes that later ones replace.
     let flags = stream_flags::DISK_ONLY;
-    reader.stream(StreamRange { vb, after: Seqno::ZERO, to: high, uuid: VbUuid(0), flags });
+    reader.stream(StreamRange { flags, ..StreamRange::all(vb, high) });
     while let Some(event) = reader.next().await.unwrap() {
         match event {
             StreamEvent::Change { frame, .. } => {
@@ -164,7 +164,7 @@ async fn read(node: &Endpoint, vb: VbId, high: Seqno) -> Contents {
 /// The document of a frame, and its key.
 pub fn document(frame: &[u8]) -> (Vec<u8>, Document) {
     let frame = Frame::parse(frame).unwrap();
-    let Change { seqno, key, rev, cas, datatype, kind, value } =
+    let Change { seqno, key, rev, cas, datatype, kind, value, .. } =
         Change::decode(&frame).unwrap().expect("a document");
     assert!(!datatype.contains(Datatype::SNAPPY), "the reader takes no compressed values");
     (key.to_vec(), Document { seqno, rev, cas, datatype, kind, value: value.to_vec() })

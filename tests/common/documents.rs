@@ -60,6 +60,12 @@ impl Documents {
         self.client.ask(delete.key(key.as_bytes())).await.map(drop)
     }
 
+    /// Reads a document whose value does not matter; fails if there is none.
+    pub async fn read(&mut self, key: &str) -> Result<(), LinkError> {
+        let get = FrameBuilder::request(Opcode::GET).vbucket(self.vb(key)).key(key.as_bytes());
+        self.client.ask(get).await.map(drop)
+    }
+
     pub async fn get(&mut self, key: &str) -> Option<String> {
         self.try_get(key).await.unwrap()
     }

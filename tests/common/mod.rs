@@ -12,12 +12,14 @@
 
 mod cluster;
 mod contents;
+mod damage;
 mod documents;
 mod etcd;
 mod fake_node;
 mod node;
 mod process;
 mod scrape;
+mod session;
 mod sidecar;
 mod states;
 mod writers;
@@ -26,16 +28,18 @@ use std::time::{Duration, Instant};
 
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-pub use cluster::{Cluster, nodes};
+pub use cluster::{Cluster, converge, nodes};
 pub use contents::{
     Contents, all_taken_over, compare, contents, differences, document, left_behind, same_documents,
 };
+pub use damage::Damaging;
 pub use documents::Documents;
 pub use etcd::{Etcd, etcd_program};
 pub use fake_node::{FakeConsumer, FakeNode, FakeProducer, StreamRequest};
-pub use node::{DataNode, command};
+pub use node::{DataNode, command, connect};
 pub use process::Process;
-pub use scrape::scrape;
+pub use scrape::{page, post, scrape};
+pub use session::session_token;
 pub use sidecar::{Config, Sidecar, run};
 pub use states::States;
 pub use writers::Writers;
@@ -47,8 +51,18 @@ const TICK: Duration = Duration::from_millis(10);
 
 /// Calls `look` until it returns a value; fails with `what` at the deadline.
 #[track_caller]
-pub fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
-    let (caller, deadline) = (std::panic::Location::caller(), Instant::now() + PATIENCE);
+pub fn until<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
+    until_within(PATIENCE, what, look)
+}
+
+/// The same with another deadline.
+#[track_caller]
+pub fn until_within<T>(
+    patience: Duration,
+    what: &str,
+    mut look: impl AsyncFnMut() -> Option<T>,
+) -> impl Future<Output = T> {
+    let (caller, deadline) = (std::panic::Location::caller(), Instant::now() + patience);
     async move {
         let mut looks = looks();
         loop {
@@ -56,7 +70,7 @@ pub fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> impl Fu
             if let Some(value) = look().await {
                 return value;
             }
-            assert!(Instant::now() < deadline, "{caller}: not within {PATIENCE:?}: {what}");
+            assert!(Instant::now() < deadline, "{caller}: not within {patience:?}: {what}");
         }
     }
 }

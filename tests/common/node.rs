@@ -25,8 +25,20 @@ pub struct DataNode {
 impl DataNode {
     /// Starts a node on a free port; new vBuckets are created in `state`.
     pub async fn start(folder: &Path, name: &str, state: &str, vbuckets: u16) -> Self {
+        Self::start_with(folder, name, state, vbuckets, &[]).await
+    }
+
+    /// The same with these arguments too, which a restart does not have.
+    pub async fn start_with(
+        folder: &Path,
+        name: &str,
+        state: &str,
+        vbuckets: u16,
+        arguments: &[&str],
+    ) -> Self {
         set_password(folder, name, PASSWORD);
-        let process = Process::start(name, folder, &mut command(folder, name, state, vbuckets, 0));
+        let mut command = command(folder, name, state, vbuckets, 0);
+        let process = Process::start(name, folder, command.args(arguments));
         let (name, folder, state) = (name.to_owned(), folder.to_owned(), state.to_owned());
         let mut node = Self { name, vbuckets, process, folder, state, port: 0 };
         node.is_ready().await;

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use relay::Endpoint;
 
-use super::Process;
+use super::{Process, session_token};
 
 /// The text of `proxy.toml`.
 pub struct Config(String);
@@ -97,6 +97,11 @@ impl Sidecar {
         let mut command = command(&self.folder);
         command.args(arguments).args(["--admin", url]);
         Process::start("subcommand", &self.folder, &mut command)
+    }
+
+    /// The token that changes need.
+    pub fn token(&self) -> Option<String> {
+        session_token(&self.folder.join("proxy.state"))
     }
 
     /// Stops it cleanly.

@@ -5,7 +5,10 @@ use serde_json::{Value, json};
 use crate::common::{Sidecar, until};
 
 /// The admin API of a running sidecar.
-pub(crate) struct Api(String);
+pub(crate) struct Api {
+    url: String,
+    token: Option<String>,
+}
 
 /// The status and the body of an answer.
 pub(crate) type Answer = (u16, Value);
@@ -13,7 +16,13 @@ pub(crate) type Answer = (u16, Value);
 impl Api {
     pub(crate) async fn of(sidecar: &Sidecar) -> Self {
         let line = sidecar.process.logs(&["admin API listens", "url="]).await;
-        Self(line.split_once("url=").unwrap().1.to_owned())
+        let url = line.split_once("url=").unwrap().1.to_owned();
+        Self { url, token: sidecar.token() }
+    }
+
+    /// The same with a token that is configured.
+    pub(crate) fn with_token(self, token: &str) -> Self {
+        Self { token: Some(token.to_owned()), ..self }
     }
 
     pub(crate) async fn ask(&self, method: &str, path: &str, body: Value) -> Answer {
@@ -39,12 +48,16 @@ impl Api {
         body: Value,
         revision: Option<u64>,
     ) -> Option<Answer> {
-        let (url, method) = (format!("{}{path}", self.0), method.to_owned());
+        let (url, method) = (format!("{}{path}", self.url), method.to_owned());
+        let token = self.token.clone();
         let answer = tokio::task::spawn_blocking(move || {
             let agent = ureq::Agent::new_with_config(
                 ureq::Agent::config_builder().http_status_as_error(false).build(),
             );
             let mut request = ureq::http::Request::builder().method(method.as_str()).uri(&url);
+            if let Some(token) = token {
+                request = request.header("Authorization", format!("Bearer {token}"));
+            }
             if let Some(revision) = revision {
                 request = request.header("If-Match", format!("\"{revision}\""));
             }

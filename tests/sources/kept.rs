@@ -154,7 +154,7 @@ async fn a_state_in_use_or_damaged_stops_the_start_with_a_remedy() {
     let config = crate::common::Config::text(text);
     let mut second = crate::common::run(folder, &config, &[]);
     assert_eq!(second.exit_code().await, 1);
-    second.logs(&["in use by another process", "[state] directory"]).await;
+    second.logs(&["in use by process ", "[state] directory"]).await;
     cluster.sidecar.stop().await;
     fs::write(folder.join("proxy.state/desired.json"), "{\"version\":1").unwrap();
     let mut third = Sidecar::start(folder, &config);
@@ -223,9 +223,13 @@ async fn a_folder_that_cannot_be_written_refuses_changes_and_no_reload() {
     let folder = cluster.folder.path().to_owned();
     fs::remove_dir_all(folder.join("proxy.state")).unwrap();
     fs::write(folder.join("proxy.state"), "in the way").unwrap();
+    // There is no folder for a session either.
+    let file = folder.join("proxy.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("[admin]\n", "[admin]\ntoken = \"configured\"\n")).unwrap();
     cluster.sidecar.restart();
     cluster.sidecar.process.logs(&["WARN", "cannot be kept", "proxy.state"]).await;
-    let api = Api::of(&cluster.sidecar).await;
+    let api = Api::of(&cluster.sidecar).await.with_token("configured");
     api.settles(json!({ "alpha": "0-7" })).await;
     let takeover = "/api/v1/buckets/default/vbuckets/7/takeover";
     for (method, path, body) in
@@ -235,7 +239,6 @@ async fn a_folder_that_cannot_be_written_refuses_changes_and_no_reload() {
         assert_eq!(status, 500, "{path}: {answer}");
         assert!(answer["error"].as_str().unwrap().contains("in the place"), "{answer}");
     }
-    let file = folder.join("proxy.toml");
     let text = fs::read_to_string(&file).unwrap();
     fs::write(&file, text.replace("alpha = \"0-7\"", "alpha = \"0-6\"")).unwrap();
     let (status, answer) = api.ask("POST", "/reload", json!({})).await;

@@ -85,7 +85,9 @@ impl BucketActor {
             LinkDown::internal(broken.to_string())
         };
         let producer = self.producers.get(&key.producer).ok_or_else(missing)?;
-        Ok(LinkSpec::new(&self.bucket, &self.node, producer, key.connection, &self.limits))
+        let (bucket, number) = (&self.bucket, key.connection);
+        let recorders = &self.recorders;
+        Ok(LinkSpec::new(bucket, &self.node, producer, number, &self.limits, recorders))
     }
 
     pub(super) fn sample(&mut self, ctx: &mut Context<Self>) {

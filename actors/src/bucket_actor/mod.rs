@@ -31,6 +31,7 @@ use self::traffic::Traffic;
 use crate::config::ControlLimits;
 use crate::link_actor::{FromLink, GiveUp, LinkOver, NameUse, Run};
 use crate::moved::MovedOut;
+use crate::recorders::Recorders;
 use crate::status::Moved;
 use crate::tasks::{LagPolls, NodePolled};
 use crate::timings::{Running, Timings};
@@ -62,6 +63,7 @@ pub(crate) struct Parts {
     pub(crate) moved: MovedOut,
     pub(crate) timings: Arc<Timings>,
     pub(crate) events: Events,
+    pub(crate) recorders: Recorders,
 }
 
 /// The actor of one bucket.
@@ -83,6 +85,7 @@ pub(crate) struct BucketActor {
     traffic: Traffic,
     timings: Arc<Timings>,
     events: Events,
+    recorders: Recorders,
     misfits: BTreeMap<String, String>,
     started: Instant,
     /// When the last event was handled.
@@ -93,7 +96,7 @@ pub(crate) struct BucketActor {
 impl BucketActor {
     /// Returns an actor without a desired map, which records how long its steps take in `timings`.
     pub(crate) fn new(bucket: String, connections: Connections, parts: Parts) -> Self {
-        let Parts { node, producers, limits, arbiters, moved, timings, events } = parts;
+        let Parts { node, producers, limits, arbiters, moved, timings, events, recorders } = parts;
         let names = producers.keys().cloned().collect();
         let settings = limits.settings(bucket.clone(), node.name.clone(), names);
         Self {
@@ -112,6 +115,7 @@ impl BucketActor {
             traffic: Traffic::default(),
             timings,
             events,
+            recorders,
             misfits: BTreeMap::new(),
             started: Instant::now(),
             last_event: Duration::ZERO,
@@ -219,6 +223,9 @@ impl Handler<Submit> for BucketActor {
     type Result = ();
 
     fn handle(&mut self, Submit { command, answer }: Submit, ctx: &mut Self::Context) {
+        if matches!(command, BucketCommand::Restart(_)) {
+            failpoint::hang_at("control-plane-hangs");
+        }
         let ticket = Ticket(self.next_ticket);
         self.next_ticket += 1;
         self.callers.insert(ticket, answer);
@@ -247,10 +254,14 @@ impl Handler<FromLink> for BucketActor {
 impl Handler<NodePolled> for BucketActor {
     type Result = ();
 
-    fn handle(&mut self, NodePolled(polled): NodePolled, ctx: &mut Self::Context) {
+    fn handle(&mut self, polled: NodePolled, ctx: &mut Self::Context) {
+        let polled = polled.polled();
         let is_sign = match &polled.answer {
             PollAnswer::Seqnos(Err(error)) => error.is_sign,
-            PollAnswer::Seqnos(Ok(_)) | PollAnswer::Topology(_) | PollAnswer::Misfits(_) => true,
+            PollAnswer::Seqnos(Ok(_))
+            | PollAnswer::Topology(_)
+            | PollAnswer::Misfits(_)
+            | PollAnswer::Branches(_) => true,
         };
         if is_sign {
             self.traffic.heard(&polled.node, self.now());

@@ -7,7 +7,8 @@ use actix::{Context, Handler, Message, ResponseFuture};
 use futures::future::join_all;
 use mcbp::Side;
 use replica::bucket::{
-    BrokenLink, BrokenView, Cause, LinkView, MoveView, StreamPhase, StreamView, millis,
+    BrokenLink, BrokenView, Cause, LinkView, MoveView, RolledBackView, StreamPhase, StreamView,
+    millis,
 };
 use replica::link::{Snapshot, VbPhase};
 
@@ -15,7 +16,7 @@ use super::BucketActor;
 use crate::link_actor::{Gauges, ReadLink};
 use crate::status::{
     BrokenLinkStatus, BrokenStatus, BucketStatus, FailureCount, LinkStatus, MoveStatus, NodeStatus,
-    StreamStatus,
+    RolledBackStatus, StreamStatus,
 };
 
 /// Reads the status of the bucket.
@@ -39,6 +40,7 @@ impl Handler<ReadStatus> for BucketActor {
             broken: self.machine.broken(now).map(broken_status).collect(),
             stream_failures: FailureCount::all(self.machine.stream_failures()),
             link_failures: FailureCount::all(self.machine.link_failures()),
+            rolled_back: self.machine.rolled_back(now).map(rolled_back_status).collect(),
         };
         let links = self.machine.links().map(|link| {
             let open = self.link(link.id);
@@ -76,6 +78,7 @@ impl BucketActor {
             failures: link.failures,
             broken: self.machine.broken_link(link.id, now).as_ref().map(broken_link_status),
             last_error: link.last_error.cloned().map(Cause::Link),
+            retry_in_ms: link.retry_at.map(|at| millis(at.saturating_sub(now))),
             stall: link.stall.map(str::to_owned),
             wanted: link.wanted,
             open: link.open,
@@ -154,6 +157,7 @@ fn stream_status(stream: StreamView, gauges: Option<&Gauges>) -> StreamStatus {
         opaque: None,
         failures: stream.failures,
         last_error: stream.last_error,
+        retry_in_ms: stream.retry_in.map(millis),
         seqno: lag.consumer.map(|seqno| seqno.0),
         producer_seqno: lag.producer.map(|seqno| seqno.0),
         lag_seqnos,
@@ -164,6 +168,16 @@ fn stream_status(stream: StreamView, gauges: Option<&Gauges>) -> StreamStatus {
         passed_seqno: passed.map(|passed| passed.seqno.0),
         passed_bytes: passed.map_or(0, |passed| passed.bytes),
         passed_frames: passed.map_or(0, |passed| passed.frames),
+    }
+}
+
+fn rolled_back_status(view: RolledBackView<'_>) -> RolledBackStatus {
+    RolledBackStatus {
+        vbucket: view.vb.0,
+        producer: view.producer.to_owned(),
+        from: view.from.0,
+        to: view.to.0,
+        since_ms: millis(view.since),
     }
 }
 

@@ -102,8 +102,8 @@ impl ConsumerConn {
                 Effect::Note(Note::RollbackAsked { vb, .. }) => {
                     self.report(LinkReport::RollbackAsked(vb));
                 }
-                Effect::Note(Note::RollbackOver { vb, .. }) => {
-                    self.report(LinkReport::RollbackOver(vb));
+                Effect::Note(Note::RollbackOver { vb, from, to, .. }) => {
+                    self.report(LinkReport::RollbackOver { vb, from, to });
                 }
                 Effect::Note(Note::ErrorAnswer(answer)) => {
                     self.report(LinkReport::ErrorAnswer(answer));

@@ -6,7 +6,7 @@ use futures::future::try_join;
 use mcbp::Feature;
 use relay::{
     Connection, DcpOpen, Endpoint, Fault, HearOut, Injections, Injector, LINK_FEATURES, LinkError,
-    Prepared, Pump, PumpLimits, Side, injections, run_pair,
+    Prepared, Pump, PumpLimits, Recorder, Side, injections, run_pair,
 };
 use replica::names::{agent_name, connection_name};
 use tokio::task::JoinHandle;
@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use super::gauges::Gauges;
 use super::tap::Tap;
 use crate::config::ControlLimits;
+use crate::recorders::Recorders;
 
 /// What to do where a node has an open connection of the link's name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,6 +38,8 @@ pub(crate) struct LinkSpec {
     pub(crate) name: Arc<str>,
     /// Time limits and sizes.
     pub(crate) limits: ControlLimits,
+    /// Records what passes.
+    pub(crate) recorder: Arc<Recorder>,
 }
 
 impl LinkSpec {
@@ -47,14 +50,17 @@ impl LinkSpec {
         producer: &Endpoint,
         connection: u8,
         limits: &ControlLimits,
+        recorders: &Recorders,
     ) -> Self {
         let name = connection_name(&producer.name, &consumer.name, bucket, connection);
+        let recorder = recorders.of(&name);
         Self {
             bucket: bucket.to_owned(),
             consumer: consumer.clone(),
             producer: producer.clone(),
             name: name.into(),
             limits: limits.clone(),
+            recorder,
         }
     }
 
@@ -64,6 +70,7 @@ impl LinkSpec {
     /// connection only once the consumer's is open: it is asked for no feature that the consumer
     /// did not grant, and a consumer that refuses leaves the producer's older connection alone.
     pub(crate) async fn open(&self, name: NameUse) -> Result<(Connection, Connection), LinkError> {
+        self.recorder.begins();
         if name == NameUse::OnlyIfFree {
             return self.open_if_free().await;
         }
@@ -99,7 +106,8 @@ impl LinkSpec {
     }
 
     async fn prepare(&self, side: Side, endpoint: &Endpoint) -> Result<Prepared, LinkError> {
-        Prepared::connect(endpoint, side, &self.bucket, self.limits.handshake).await
+        let (deadlines, recorder) = (self.limits.handshake, Some(self.recorder.of(side)));
+        Prepared::connect_recorded(endpoint, side, &self.bucket, deadlines, recorder).await
     }
 
     async fn open_side(
@@ -149,6 +157,7 @@ impl Pumps {
         (for_consumer, for_producer): (Injections, Injections),
         gauges: &Gauges,
         limits: PumpLimits,
+        recorder: &Arc<Recorder>,
         ended: impl FnOnce(LinkError) + 'static,
     ) -> Self {
         let (consumer_source, consumer_sink) = consumer.split();
@@ -161,6 +170,7 @@ impl Pumps {
             injections: for_producer,
             progress: Arc::clone(&gauges.upstream),
             limits,
+            recorder: recorder.of(Side::Consumer),
         };
         let down = Pump {
             source: producer_source,
@@ -169,6 +179,7 @@ impl Pumps {
             injections: for_consumer,
             progress: Arc::clone(&gauges.downstream),
             limits,
+            recorder: recorder.of(Side::Producer),
         };
         let both = run_pair(up.run(), down.run());
         Self(actix_rt::spawn(async move { ended(both.await) }))

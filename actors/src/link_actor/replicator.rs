@@ -75,7 +75,8 @@ impl Replicator {
         let queues = (wires.for_consumer, wires.for_producer);
         let own = ctx.address();
         let ended = move |error| own.do_send(PumpsEnded(error));
-        let pumps = Pumps::start(connections, taps, queues, &gauges, limits.of_pump(), ended);
+        let (limits, recorder) = (limits.of_pump(), &self.spec.recorder);
+        let pumps = Pumps::start(connections, taps, queues, &gauges, limits, recorder, ended);
         self.open = Some(Open { consumer, producer, _pumps: pumps });
         let (report, gauges) = (LinkReport::Up, Some(gauges));
         self.bucket.do_send(FromLink { id: self.id, report, gauges });

@@ -19,9 +19,6 @@ use crate::link_actor::LinkSpec;
 /// Frames that a lost link had delivered take effect within this time: a change of state is one
 /// sync.
 const SETTLE: Duration = Duration::from_secs(1);
-/// Upper bound on the time limits of connections and requests: a caller waits, and a healthy node
-/// takes milliseconds.
-const ANSWER_MAX: Duration = Duration::from_secs(5);
 /// The interval between requests.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
@@ -48,7 +45,7 @@ async fn find(spec: &LinkSpec, examine: &Examine) -> Finding {
         Side::Consumer => &spec.consumer,
         Side::Producer => &spec.producer,
     };
-    match activate(spec, node, vb).await {
+    match activate(spec, node, examine).await {
         Ok(()) => {
             log::warn!(
                 "activated vBucket orphaned by an interrupted takeover bucket={bucket} vb={} \
@@ -65,9 +62,9 @@ async fn find(spec: &LinkSpec, examine: &Examine) -> Finding {
 
 /// Asks both nodes, and repeats that for a while if the copies may still change.
 async fn ask(spec: &LinkSpec, examine: &Examine) -> CopyReports {
-    let (vb, begun) = (examine.vb, tokio::time::Instant::now());
+    let (vb, most, begun) = (examine.vb, examine.answer_max, tokio::time::Instant::now());
     let (mut from, mut to) =
-        join(connect(spec, &spec.producer), connect(spec, &spec.consumer)).await;
+        join(connect(spec, &spec.producer, most), connect(spec, &spec.consumer, most)).await;
     loop {
         let (producer, consumer) = join(copy_report(&mut from, vb), copy_report(&mut to, vb)).await;
         let copies = CopyReports { producer, consumer };
@@ -78,17 +75,18 @@ async fn ask(spec: &LinkSpec, examine: &Examine) -> CopyReports {
     }
 }
 
-async fn activate(spec: &LinkSpec, node: &Endpoint, vb: VbId) -> Result<(), LinkError> {
-    connect(spec, node).await?.set_vbucket(vb, VbState::Active).await
+async fn activate(spec: &LinkSpec, node: &Endpoint, examine: &Examine) -> Result<(), LinkError> {
+    let mut client = connect(spec, node, examine.answer_max).await?;
+    client.set_vbucket(examine.vb, VbState::Active).await
 }
 
-async fn connect(spec: &LinkSpec, node: &Endpoint) -> Result<Client, LinkError> {
+async fn connect(spec: &LinkSpec, node: &Endpoint, most: Duration) -> Result<Client, LinkError> {
     let Deadlines { connect, request } = spec.limits.handshake;
     let login = Login {
         bucket: Some(&spec.bucket),
         agent: "dcp-proxy:takeover",
         features: &[],
-        deadlines: Deadlines { connect: connect.min(ANSWER_MAX), request: request.min(ANSWER_MAX) },
+        deadlines: Deadlines { connect: connect.min(most), request: request.min(most) },
     };
     Client::connect(node, login).await
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use actix::{Message, Recipient};
 use mcbp::{Feature, Seqno, Side, VbId, VbState};
 use relay::{Client, Endpoint, Fault, LinkError, Login, Reconnect};
+use replica::branch;
 use replica::bucket::{PollAnswer, PollError, Polled};
 use replica::topology::{self, TopologyMismatch};
 use tokio::sync::watch;
@@ -30,10 +31,28 @@ const MISFIT_INTERVALS: u32 = 5;
 /// retried as soon as it answers, so this interval adds to the length of an outage.
 const GONE_ASK_AGAIN: Duration = Duration::from_millis(250);
 
-/// The result of a poll.
+/// Intervals between reads of the branches of all vBuckets: an answer of some hundred kilobytes,
+/// which matters only after somebody has changed states by hand.
+const BRANCH_INTERVALS: u32 = 10;
+
+/// The answer to a poll.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct NodePolled(pub(crate) Polled);
+pub(crate) struct NodePolled {
+    pub(crate) side: Side,
+    pub(crate) node: String,
+    pub(crate) answer: PollAnswer,
+    /// When it was asked for.
+    pub(crate) asked: Instant,
+}
+
+impl NodePolled {
+    /// Returns the answer, with its age of now.
+    pub(crate) fn polled(self) -> Polled {
+        let Self { side, node, answer, asked } = self;
+        Polled { side, node, answer, age: asked.elapsed() }
+    }
+}
 
 /// The node to poll.
 #[derive(Clone, Copy)]
@@ -96,6 +115,7 @@ struct Polls {
     client: Option<Client>,
     misfits_due: Instant,
     topology_due: Instant,
+    branches_due: Instant,
     /// The vBuckets of the last answer.
     served: BTreeSet<VbId>,
 }
@@ -107,11 +127,20 @@ async fn poll(
     reports: Recipient<NodePolled>,
 ) {
     let (client, served, now) = (None, BTreeSet::new(), Instant::now());
-    let (misfits_due, topology_due) = (now, now);
-    let mut polls =
-        Polls { ask, limits, interval, reports, client, misfits_due, topology_due, served };
+    let mut polls = Polls {
+        ask,
+        limits,
+        interval,
+        reports,
+        client,
+        misfits_due: now,
+        topology_due: now,
+        branches_due: now,
+        served,
+    };
     let mut failures = Refusals::default();
     loop {
+        let asked = Instant::now();
         let seqnos = polls.seqnos().await;
         let pause = match &seqnos {
             Ok(vbs) => {
@@ -121,16 +150,16 @@ async fn poll(
             }
             Err(error) => failures.pause(error.retry(), interval, &polls.limits),
         };
-        polls.report(PollAnswer::Seqnos(seqnos.map_err(|error| poll_error(&error))));
+        polls.report(asked, PollAnswer::Seqnos(seqnos.map_err(|error| poll_error(&error))));
         polls.more().await;
         tokio::time::sleep(pause).await;
     }
 }
 
 impl Polls {
-    fn report(&self, answer: PollAnswer) {
+    fn report(&self, asked: Instant, answer: PollAnswer) {
         let (side, node) = (self.ask.side, self.ask.node.name.clone());
-        self.reports.do_send(NodePolled(Polled { side, node, answer }));
+        self.reports.do_send(NodePolled { side, node, answer, asked });
     }
 
     /// Asks for the high seqnos. A new connection asks for the states first, because set-ups wait
@@ -160,10 +189,14 @@ impl Polls {
         if self.misfits_due <= Instant::now() && self.misfits(&mut client).await.is_err() {
             return;
         }
+        if self.branches_due <= Instant::now() && self.branches(&mut client).await.is_err() {
+            return;
+        }
         if self.topology_due <= Instant::now() {
-            self.topology_due = Instant::now() + self.interval * TOPOLOGY_INTERVALS;
+            let asked = Instant::now();
+            self.topology_due = asked + self.interval * TOPOLOGY_INTERVALS;
             match self.ask.mismatch(&mut client).await {
-                Ok(mismatch) => self.report(PollAnswer::Topology(mismatch)),
+                Ok(mismatch) => self.report(asked, PollAnswer::Topology(mismatch)),
                 Err(_) => return,
             }
         }
@@ -171,15 +204,29 @@ impl Polls {
     }
 
     async fn misfits(&mut self, client: &mut Client) -> Result<(), LinkError> {
-        self.misfits_due = Instant::now() + self.interval * MISFIT_INTERVALS;
-        let states = match self.ask.misfits(client).await {
-            Ok(states) => Some(states),
-            // The node does not know the request.
-            Err(LinkError { fault: Fault::Refused { .. }, .. }) => None,
-            Err(error) => return Err(error),
-        };
-        self.report(PollAnswer::Misfits(states));
+        let asked = Instant::now();
+        self.misfits_due = asked + self.interval * MISFIT_INTERVALS;
+        let states = unless_refused(self.ask.misfits(client).await)?;
+        self.report(asked, PollAnswer::Misfits(states));
         Ok(())
+    }
+
+    async fn branches(&mut self, client: &mut Client) -> Result<(), LinkError> {
+        let asked = Instant::now();
+        self.branches_due = asked + self.interval * BRANCH_INTERVALS;
+        let stats = unless_refused(client.stats(branch::GROUP).await)?;
+        let uuids = stats.map(|stats| branch::uuids(&stats));
+        self.report(asked, PollAnswer::Branches(uuids));
+        Ok(())
+    }
+}
+
+/// Returns `None` where the node does not know the request, or does not allow it.
+fn unless_refused<T>(answer: Result<T, LinkError>) -> Result<Option<T>, LinkError> {
+    match answer {
+        Ok(answer) => Ok(Some(answer)),
+        Err(LinkError { fault: Fault::Refused { .. }, .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use gungraun::{Callgrind, LibraryBenchmarkConfig, library_benchmark};
 use mcbp::scan::ControlSet;
 use relay::{
-    Injector, Judge, LinkError, Peer, Progress, Pump, PumpLimits, Side, Sink, Source, Verdict,
-    injections,
+    Budget, Injector, Judge, LinkError, Peer, Progress, Pump, PumpLimits, Recorder, Recording,
+    Side, Sink, Source, Verdict, injections,
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::{Builder, Runtime};
@@ -32,15 +32,18 @@ const READ_BYTES: usize = 60_000;
 #[bench::mixed(Link::new(mixed(), READ_BYTES))]
 #[bench::with_control(Link::new(with_control(256), READ_BYTES))]
 #[bench::one_a_read(Link::new(same(256), 256))]
-fn pump_frames(link: Link) -> (LinkError, Runtime, Injector) {
+#[bench::captured_of_1_kib(Link::new(same(1024), READ_BYTES).captured())]
+fn pump_frames(link: Link) -> (LinkError, Runtime, Injector, Option<Recording>) {
     let error = link.runtime.block_on(link.pump.run());
-    (error, link.runtime, link.injector)
+    (error, link.runtime, link.injector, link.recording)
 }
 
 struct Link {
     pump: Pump<Supply, Drain, ForwardAll>,
     runtime: Runtime,
     injector: Injector,
+    recorder: Arc<Recorder>,
+    recording: Option<Recording>,
 }
 
 impl Link {
@@ -48,6 +51,8 @@ impl Link {
         let peer = |side| Peer { side: Some(side), name: "node".into(), address: "memory".into() };
         let (injector, injections) = injections();
         let reader = Supply { bytes, at: 0, read_bytes };
+        // As in a sidecar without a capture: it keeps the last control frames.
+        let recorder = Arc::new(Recorder::new(0, Arc::new(Budget::new(usize::MAX))));
         let pump = Pump {
             source: Source { peer: peer(Side::Producer), reader, leftover: Bytes::new() },
             sink: Sink { peer: peer(Side::Consumer), writer: Drain },
@@ -55,9 +60,17 @@ impl Link {
             injections,
             progress: Arc::new(Progress::new()),
             limits: PumpLimits::default(),
+            recorder: recorder.of(Side::Producer),
         };
         let runtime = Builder::new_current_thread().enable_time().build();
-        Self { pump, runtime: runtime.expect("a runtime without sockets"), injector }
+        let runtime = runtime.expect("a runtime without sockets");
+        Self { pump, runtime, injector, recorder, recording: None }
+    }
+
+    /// The same while a capture runs whose reader has room for everything.
+    fn captured(self) -> Self {
+        let recording = Some(self.recorder.record(usize::MAX, false));
+        Self { recording, ..self }
     }
 }
 

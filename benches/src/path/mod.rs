@@ -64,10 +64,7 @@ pub(crate) struct Arguments {
 
 /// Fills a node, copies it in every way in every round, and reports medians.
 pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
-    let folder = match &arguments.folder {
-        Some(parent) => tempfile::tempdir_in(parent)?,
-        None => tempfile::tempdir()?,
-    };
+    let folder = bench::temporary(arguments.folder.as_deref())?;
     let path = folder.path();
     let setting = Setting { synced: true, replica: false, quota_mib: arguments.quota_mib };
     // Not synced while it is filled, which is faster. Its second start syncs, with nothing cached.
@@ -83,11 +80,7 @@ pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
         bench.whole(&mut figures)?;
     }
     let report = report::markdown(&figures, arguments);
-    println!("{report}");
-    match &arguments.write_docs {
-        Some(folder) => bench::docs::put(folder, "path-bench", &report),
-        None => Ok(()),
-    }
+    bench::docs::tell(&report, arguments.write_docs.as_deref(), "path-bench")
 }
 
 /// The times of a copy. Every seqno is a document of the same size here.

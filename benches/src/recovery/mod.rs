@@ -53,10 +53,7 @@ pub(crate) struct Arguments {
 
 /// Measures everything in every round, and reports medians.
 pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
-    let folder = match &arguments.folder {
-        Some(parent) => tempfile::tempdir_in(parent)?,
-        None => tempfile::tempdir()?,
-    };
+    let folder = bench::temporary(arguments.folder.as_deref())?;
     let template = cluster::Template::make(folder.path(), arguments.documents, arguments.value)?;
     let mut figures = Figures::default();
     for round in 1..=arguments.rounds {
@@ -68,11 +65,7 @@ pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
         connections::measure(&template, &mut figures)?;
     }
     let report = arguments.heading() + &figures.table();
-    println!("{report}");
-    match &arguments.write_docs {
-        Some(folder) => bench::docs::put(folder, "recovery-bench", &report),
-        None => Ok(()),
-    }
+    bench::docs::tell(&report, arguments.write_docs.as_deref(), "recovery-bench")
 }
 
 impl Arguments {

@@ -20,6 +20,8 @@ const OPEN_WAIT: Duration = Duration::from_secs(120);
 pub(super) struct Sidecar {
     child: Child,
     admin: SocketAddr,
+    /// The token that changes need.
+    token: String,
 }
 
 /// The failures since the start of the process.
@@ -58,7 +60,11 @@ impl Sidecar {
             let text = fs::read_to_string(folder.join("admin")).ok()?;
             text.trim_end().strip_prefix("http://")?.parse().ok()
         })?;
-        let sidecar = Self { child, admin };
+        // It is written before the address is.
+        let session = fs::read_to_string(folder.join("proxy.state/session.json"))?;
+        let session: Value = serde_json::from_str(&session)?;
+        let token = session.get("token").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let sidecar = Self { child, admin, token };
         wait_for(START_WAIT, "the sidecar is ready", || {
             sidecar.ask("GET", "/ready", "").ok().filter(|(status, _)| *status == 200)
         })?;
@@ -124,8 +130,9 @@ impl Sidecar {
         write!(
             stream,
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
-             Content-Length: {}\r\n\r\n{body}",
+             Authorization: Bearer {}\r\nContent-Length: {}\r\n\r\n{body}",
             self.admin,
+            self.token,
             body.len()
         )?;
         let mut answer = String::new();

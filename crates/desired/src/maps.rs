@@ -91,11 +91,17 @@ impl BucketMaps {
         self.overlay.paused.iter().flat_map(|paused| paused.vbuckets.iter()).collect()
     }
 
+    /// The paused vBuckets that would be replicated otherwise.
+    #[must_use]
+    pub fn paused_wanted(&self) -> VbSet {
+        let wanted = self.wanted();
+        self.paused().iter().filter(|&vb| wanted.source(vb).is_some()).collect()
+    }
+
     /// How many paused vBuckets would be replicated otherwise.
     #[must_use]
     pub fn paused_and_wanted(&self) -> usize {
-        let wanted = self.wanted();
-        self.paused().iter().filter(|&vb| wanted.source(vb).is_some()).count()
+        self.paused_wanted().len()
     }
 
     /// What is active here since a takeover.

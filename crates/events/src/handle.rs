@@ -107,6 +107,19 @@ impl Events {
         Batch { gap, events, next: Cursor { epoch: Some(self.0.epoch), seq } }
     }
 
+    /// Returns the position of the newest event.
+    #[must_use]
+    pub fn newest_id(&self) -> Cursor {
+        Cursor { epoch: Some(self.0.epoch), seq: self.lock().newest() }
+    }
+
+    /// Returns the last `count` events that `filter` takes, the newest last.
+    #[must_use]
+    pub fn last(&self, filter: &Filter, count: usize) -> Vec<Arc<Recorded>> {
+        let mut events = self.read(None, filter, usize::MAX).events;
+        events.split_off(events.len().saturating_sub(count))
+    }
+
     /// Returns what changes with every event, for followers that have read everything.
     #[must_use]
     pub fn newest(&self) -> watch::Receiver<u64> {
@@ -186,6 +199,23 @@ mod tests {
         assert!(seqs(&events.read(Some(rest.next), &Filter::default(), 3)).is_empty());
         assert!(!newest.has_changed().unwrap(), "nothing new");
         assert_eq!(events.counts()[&Kind::LinkUp], 5);
+    }
+
+    #[test]
+    fn the_last_events_are_those_that_the_filter_takes() {
+        let events = Events::start();
+        for (kind, vb) in [(Kind::LinkUp, 1), (Kind::Rollback, 7), (Kind::Rollback, 8)] {
+            let set = std::iter::once(mcbp::VbId(vb)).collect();
+            events.push(Event::new(Level::Info, kind, "text").of_vbuckets(set));
+        }
+        let seqs = |filter, count| -> Vec<u64> {
+            events.last(&filter, count).iter().map(|event| event.seq).collect()
+        };
+        assert_eq!(seqs(Filter::default(), 2), [2, 3]);
+        assert_eq!(seqs(Filter { kinds: vec![Kind::LinkUp], ..Filter::default() }, 2), [1]);
+        let of = Filter { vbucket: Some(mcbp::VbId(7)), ..Filter::default() };
+        assert_eq!((seqs(of.clone(), 10), seqs(of, 0)), (vec![2], vec![]));
+        assert!(events.newest_id().to_string().ends_with("-3"));
     }
 
     #[test]

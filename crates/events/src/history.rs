@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use logline::{Limit, LogLimiter};
+use mcbp::VbId;
 use replica::plan::VbSet;
 
 use crate::cursor::Cursor;
@@ -44,6 +45,9 @@ pub struct Filter {
     pub kinds: Vec<Kind>,
     /// As important as this, or more.
     pub level: Level,
+    /// With this vBucket among theirs only. An event without a set of them is left out: it says
+    /// nothing of this one.
+    pub vbucket: Option<VbId>,
 }
 
 impl Filter {
@@ -51,6 +55,7 @@ impl Filter {
         self.bucket.as_ref().is_none_or(|bucket| event.bucket.as_ref() == Some(bucket))
             && (self.kinds.is_empty() || self.kinds.contains(&event.kind))
             && event.level <= self.level
+            && self.vbucket.is_none_or(|vb| event.vbuckets.as_set().contains(&vb))
     }
 }
 
@@ -172,8 +177,6 @@ impl History {
 
 #[cfg(test)]
 mod tests {
-    use mcbp::VbId;
-
     use super::*;
 
     fn at(seconds: u64) -> At {
@@ -270,5 +273,7 @@ mod tests {
         assert_eq!(seqs(Filter { bucket: Some("other".to_owned()), ..Filter::default() }), [3]);
         let kinds = vec![Kind::LinkUp, Kind::StreamFailed];
         assert_eq!(seqs(Filter { kinds, ..Filter::default() }), [1, 3]);
+        let vbucket = |vb| Filter { vbucket: Some(VbId(vb)), ..Filter::default() };
+        assert_eq!((seqs(vbucket(1)), seqs(vbucket(2))), (vec![1], vec![]), "a set is needed");
     }
 }

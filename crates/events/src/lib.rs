@@ -14,6 +14,7 @@ mod handle;
 mod history;
 mod kind;
 mod line;
+mod remedy;
 
 pub use cursor::Cursor;
 pub use event::{Event, Recorded};

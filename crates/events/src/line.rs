@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::kind::Kind;
 
 /// The words of log lines, and the kind of event that each means.
-const WORDS: [(&str, Kind); 25] = [
+const WORDS: [(&str, Kind); 27] = [
     ("link up", Kind::LinkUp),
     ("link down", Kind::LinkDown),
     ("link in retry loop", Kind::LinkBroken),
@@ -23,12 +23,14 @@ const WORDS: [(&str, Kind); 25] = [
     ("stream stalled", Kind::StreamStalled),
     ("vbucket in retry loop", Kind::StreamBroken),
     ("rollback requested", Kind::Rollback),
+    ("copy rolled back", Kind::Rollback),
     ("copy may miss rows", Kind::CopyIncomplete),
     ("copy is complete", Kind::CopyComplete),
     ("stopping with copies that may miss rows", Kind::CopiesLeft),
     ("takeover begins", Kind::TakeoverBegun),
     ("vbucket moved", Kind::Moved),
     ("vbucket not moved", Kind::MoveFailed),
+    ("stopping with a vBucket that may be active nowhere", Kind::MoveFailed),
     ("node is unresponsive", Kind::NodeUnresponsive),
     ("node is responsive again", Kind::NodeResponsive),
     ("lag is unknown", Kind::LagUnknown),

@@ -1,6 +1,6 @@
-//! Named places at which a test ends the process as a crash would.
+//! Named places at which a test ends the process as a crash would, has it panic or hang.
 //!
-//! Without the feature `enabled`, which only dev-dependencies turn on, both functions are empty and
+//! Without the feature `enabled`, which only dev-dependencies turn on, all functions are empty and
 //! the environment is never read. With it the variable `FAILPOINTS` is read once:
 //! `flush-stored=3,no-early-commit` ends the process when it reaches `flush-stored` for the third
 //! time, and turns the switch `no-early-commit` on.
@@ -28,6 +28,20 @@ pub fn is_on(name: &str) -> bool {
     {
         let _ = name;
         false
+    }
+}
+
+/// Panics here if the test turned this switch on.
+#[inline]
+pub fn panic_at(name: &str) {
+    assert!(!is_on(name), "failpoint {name}");
+}
+
+/// Blocks the thread here for good if the test turned this switch on.
+#[inline]
+pub fn hang_at(name: &str) {
+    while is_on(name) {
+        std::thread::park();
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use log::debug;
 use mcbp::{Datatype, FrameBuilder, Header};
+use scram::Challenged;
 use tokio::time::Instant;
 
 use crate::account::{FREE_BYTES, Lease};
@@ -24,6 +25,8 @@ pub(crate) struct Client {
     pub(crate) node: Arc<Context>,
     pub(crate) peer: SocketAddr,
     pub(crate) login: Option<Login>,
+    /// A login that waits for its second step.
+    pub(crate) exchange: Option<Box<Challenged>>,
     pub(crate) features: Features,
     pub(crate) replies: Replies,
     pub(crate) seat: Arc<Seat>,
@@ -48,6 +51,7 @@ impl Client {
             node,
             peer,
             login: None,
+            exchange: None,
             features: Features::default(),
             replies: Replies::default(),
             seat,

@@ -6,11 +6,11 @@ use std::sync::RwLock;
 use std::time::Duration;
 
 use relay::Secret;
-use subtle::ConstantTimeEq as _;
 
 pub use crate::bucket::BucketOptions;
 use crate::sync::{read, write};
 use crate::tls::Tls;
+pub use crate::users::Users;
 
 /// Everything a node needs to start.
 #[derive(Clone, Debug)]
@@ -59,73 +59,26 @@ impl NodeConfig {
         if self.users.0.is_empty() {
             return Err("a node needs a user, without one nobody can connect".to_owned());
         }
-        let mut names: Vec<_> = self.buckets.iter().map(|bucket| &bucket.name).collect();
-        names.sort_unstable();
-        if let Some(twice) = names.windows(2).find_map(|pair| match pair {
-            [a, b] if a == b => Some(a),
-            _ => None,
-        }) {
+        if let Some(name) = twice(self.buckets.iter().map(|bucket| &bucket.name)) {
             return Err(format!(
-                "bucket {twice:?} is configured twice: give each a name of its own"
+                "bucket {name:?} is configured twice: give each a name of its own"
             ));
+        }
+        if let Some(name) = twice(self.users.0.iter().map(|(name, _)| name)) {
+            return Err(format!("user {name:?} is configured twice: which password is theirs?"));
         }
         self.buckets.iter().try_for_each(BucketOptions::check)
     }
 }
 
-/// The users of a node and their passwords.
-#[derive(Clone, Debug, Default)]
-pub struct Users(pub Vec<(String, Secret)>);
-
-impl Users {
-    /// Whether `password` is the user's. The time it takes reveals neither the password nor whether
-    /// the user exists.
-    pub(crate) fn check(&self, user: &str, password: &[u8]) -> bool {
-        let mut good = subtle::Choice::from(0);
-        for (name, secret) in &self.0 {
-            let right_name = name.as_bytes().ct_eq(user.as_bytes());
-            good |= right_name & secret.expose().as_bytes().ct_eq(password);
-        }
-        good.into()
-    }
-
-    fn passwords(&self) -> Passwords {
-        self.0.iter().map(|(name, secret)| (name.clone(), secret.expose())).collect()
-    }
-}
-
-/// The users of a running node, who may be replaced.
-pub(crate) struct LiveUsers(RwLock<(Users, Passwords)>);
-
-/// Names and passwords as they were when the users were replaced: a file may have others by now.
-type Passwords = Vec<(String, String)>;
-
-impl LiveUsers {
-    pub(crate) fn new(users: Users) -> Self {
-        let passwords = users.passwords();
-        Self(RwLock::new((users, passwords)))
-    }
-
-    /// As [`Users::check`]; calls `log_in` where the password is right, and before the users are
-    /// replaced: no login rests on users that are gone.
-    pub(crate) fn admit(&self, user: &str, password: &[u8], log_in: impl FnOnce()) -> bool {
-        let live = read(&self.0);
-        let admitted = live.0.check(user, password);
-        if admitted {
-            log_in();
-        }
-        admitted
-    }
-
-    /// Replaces the users. `revoke` gets the names of those that are gone or have another
-    /// password, and ends their logins.
-    pub(crate) fn replace<T>(&self, users: Users, revoke: impl FnOnce(&[String]) -> T) -> T {
-        let passwords = users.passwords();
-        let mut live = write(&self.0);
-        let (_, old) = std::mem::replace(&mut *live, (users, passwords));
-        let gone = old.into_iter().filter(|login| !live.1.contains(login));
-        revoke(&gone.map(|(name, _)| name).collect::<Vec<_>>())
-    }
+/// A name that is there twice.
+fn twice<'a>(names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    let mut names: Vec<_> = names.collect();
+    names.sort_unstable();
+    names.windows(2).find_map(|pair| match pair {
+        [a, b] if a == b => Some(*a),
+        _ => None,
+    })
 }
 
 /// The limits of a running node, of which some may be replaced.

@@ -4,17 +4,19 @@ use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::account::Account;
 use crate::admission::{Door, Logins, SeatLimits, connections};
 use crate::bucket::Bucket;
 use crate::clock::unix_now;
-use crate::config::{LiveLimits, LiveUsers, NodeConfig};
+use crate::config::{LiveLimits, NodeConfig};
 use crate::counter::Counter;
 use crate::dcp::ServedBucket;
 use crate::reloads::Reloads;
 use crate::tls::Tls;
+use crate::users::LiveUsers;
 
 /// What VERSION and the statistics answer.
 pub(crate) const VERSION: &str = concat!("dcp-proxy-", env!("CARGO_PKG_VERSION"));
@@ -31,6 +33,31 @@ pub(crate) struct NodeCounters {
     pub(crate) bytes_written: Counter,
 }
 
+/// A question to a task, which answers it by [`Question::answer`].
+#[derive(Default, Debug)]
+pub(crate) struct Question {
+    asked: Notify,
+    answered: Notify,
+}
+
+impl Question {
+    /// Asks, and waits for the answer.
+    pub(crate) async fn ask(&self) {
+        let answered = self.answered.notified();
+        self.asked.notify_one();
+        answered.await;
+    }
+
+    /// Waits for the question.
+    pub(crate) async fn asked(&self) {
+        self.asked.notified().await;
+    }
+
+    pub(crate) fn answer(&self) {
+        self.answered.notify_waiters();
+    }
+}
+
 /// See the module.
 pub(crate) struct Context {
     pub(crate) buckets: Vec<Arc<ServedBucket>>,
@@ -40,6 +67,8 @@ pub(crate) struct Context {
     pub(crate) limits: LiveLimits,
     pub(crate) reloads: Reloads,
     pub(crate) counters: NodeCounters,
+    /// Asks the listener whether it still accepts connections, and its answer.
+    pub(crate) is_accepting: Question,
     /// Cancelled when the node stops.
     pub(crate) shutdown: CancellationToken,
     pub(crate) started: Instant,
@@ -65,6 +94,7 @@ impl Context {
             limits: LiveLimits::new(config.limits),
             reloads: Reloads::new(unix_now()),
             counters: NodeCounters::default(),
+            is_accepting: Question::default(),
             started: Instant::now(),
             door: Arc::new(Door::new(seats, shutdown.clone())),
             logins: Logins::default(),

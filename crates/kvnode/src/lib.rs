@@ -34,11 +34,12 @@ mod session;
 mod stat;
 mod sync;
 mod tls;
+mod users;
 
-pub use admission::raise_limit;
+pub use admission::{TooFewDescriptors, raise_limit};
 pub use command::VALUE_BYTES_MAX;
 pub use config::{BucketOptions, Limits, NodeConfig, Users};
-pub use node::{Live, Node, NodeError, NodeHandle};
+pub use node::{Health, Live, Node, NodeError, NodeFigures, NodeGauges, NodeHandle};
 pub use protocol::KEY_BYTES_MAX;
 pub use tls::Tls;
 pub use vbucket::store::Durability;

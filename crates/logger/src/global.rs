@@ -1,9 +1,7 @@
 //! The logger of the process.
 
-use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
 use std::io::{self, Write};
-use std::panic::PanicHookInfo;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -103,19 +101,6 @@ pub fn fatal(target: &str, message: impl Display) {
     }
 }
 
-/// Logs a panic, whatever the level, and waits until it is written; for a panic hook.
-pub fn panicked(target: &str, panic: &PanicHookInfo<'_>) {
-    fatal(target, format_args!("panic: {panic}"));
-    let backtrace = Backtrace::capture();
-    if backtrace.status() == BacktraceStatus::Captured {
-        for (number, frame) in backtrace.to_string().lines().enumerate() {
-            let frame = logline::value(frame.trim());
-            fatal(target, format_args!("backtrace line={number} text={frame}"));
-        }
-    }
-    finish();
-}
-
 /// Writes what is left, before the process ends: for 0.3 s where nobody reads it, and for 3 s at
 /// most.
 pub fn finish() {
@@ -125,18 +110,33 @@ pub fn finish() {
     }
 }
 
+/// Whether standard output has taken everything that was said there.
+#[must_use]
+pub fn is_said() -> bool {
+    GLOBAL.get().is_none_or(|global| global.queue.is_said())
+}
+
+/// The last lines that were written, the newest last, for the report of a panic. Nothing where the
+/// log is busy: whoever panics may hold its lock.
+#[must_use]
+pub fn recent() -> Vec<String> {
+    GLOBAL.get().map(|global| global.queue.recent()).unwrap_or_default()
+}
+
 /// What [`left_out`] counts, for metrics.
-pub const LEFT_OUT_HELP: &str =
-    "Log lines not written: unread, nobody read the log; repeated, too many of one event";
+pub const LEFT_OUT_HELP: &str = "Lines not written: unread, nobody read the log; repeated, too \
+     many of one event; output, for people, nobody read standard output";
 
 /// How many lines were not written since the start, by reason: `unread` ones were dropped because
-/// nobody read the log; `repeated` ones were suppressed, and count once that is reported.
+/// nobody read the log; `repeated` ones were suppressed, and count once that is reported; `output`
+/// ones are no log lines but for people, and nobody read standard output.
 #[must_use]
-pub fn left_out() -> [(&'static str, u64); 2] {
-    let (unread, repeated) = GLOBAL.get().map_or((0, 0), |global| {
-        (global.queue.dropped_total(), global.suppressed.load(Ordering::Relaxed))
+pub fn left_out() -> [(&'static str, u64); 3] {
+    let (unread, repeated, output) = GLOBAL.get().map_or((0, 0, 0), |global| {
+        let repeated = global.suppressed.load(Ordering::Relaxed);
+        (global.queue.dropped_total(), repeated, global.queue.unsaid())
     });
-    [("unread", unread), ("repeated", repeated)]
+    [("unread", unread), ("repeated", repeated), ("output", output)]
 }
 
 impl Global {
@@ -150,7 +150,7 @@ impl Global {
                     // The reader has closed its end; there is nobody to tell.
                     Err(_) => batch.lines,
                 };
-                self.queue.written(lost);
+                self.queue.written(batch.stream, lost);
                 if lost == 0 {
                     self.tell_dropped();
                 }

@@ -22,7 +22,8 @@ mod streams;
 pub use filters::{Filters, MODULES_MAX, level, word};
 pub use format::Format;
 pub use global::{
-    LEFT_OUT_HELP, fatal, finish, is_filtered, left_out, panicked, rust_log, say, set_format, start,
+    LEFT_OUT_HELP, fatal, finish, is_filtered, is_said, left_out, recent, rust_log, say,
+    set_format, start,
 };
 pub use levels::{InForce, configure, in_force, reset_filters, set_filters};
 pub use settings::Settings;

@@ -33,7 +33,7 @@ fn lines_that_nobody_reads_are_dropped_and_told() {
     for number in 0..5000 {
         log::debug!("a line number={number} text={text}");
     }
-    let [(reason, unread), _] = logger::left_out();
+    let [(reason, unread), ..] = logger::left_out();
     assert!(reason == "unread" && unread > 1000, "{reason} {unread}");
     logger::finish();
     assert!(began.elapsed() < PATIENCE, "neither the lines nor the exit wait");

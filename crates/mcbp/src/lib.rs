@@ -9,6 +9,7 @@
 //! - `framing`, `key`: frame information, and the collection prefix of keys
 //! - `dcp`: the bodies of DCP frames; `kv`: the bodies of key-value frames; `flow`: the charge
 //!   of a frame in flow control
+//! - `xattr`: extended attributes within a value
 //! - `check`: properties that fuzz targets and tests share
 //!
 //! Source: the public `BinaryProtocol.md` and `dcp/documentation` of couchbase/kv_engine.
@@ -33,6 +34,7 @@ pub mod scan;
 mod sizes;
 mod status;
 mod stream_end;
+pub mod xattr;
 
 pub use builder::FrameBuilder;
 pub use error::FrameError;

@@ -2,13 +2,13 @@
 //!
 //! For dev-dependencies only. A missing or malformed file panics, so that no test passes without
 //! its recording.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "for tests")]
+#![allow(clippy::unwrap_used, reason = "for tests")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
+use wirelog::{Reader, Record, Recorded};
 
 /// One frame of a capture.
 #[derive(Debug, Clone)]
@@ -29,6 +29,20 @@ pub struct Line {
     pub bytes: Vec<u8>,
 }
 
+impl From<Recorded> for Line {
+    fn from(read: Recorded) -> Self {
+        Self {
+            number: read.n,
+            at: read.t,
+            from: read.from,
+            to: read.to,
+            what: read.what,
+            note: read.note.unwrap_or_default(),
+            bytes: read.frame,
+        }
+    }
+}
+
 /// All frames of one recording.
 #[derive(Debug, Clone)]
 pub struct Capture {
@@ -47,9 +61,11 @@ pub struct Capture {
 #[must_use]
 pub fn capture(name: &str) -> Vec<Line> {
     let text = read("wire", &format!("{name}.jsonl"));
-    let frames = text.lines().enumerate().filter_map(|(at, text)| {
-        let json = serde_json::from_str(text);
-        line(&json.unwrap_or_else(|error| panic!("{name}.jsonl:{}: {error}", at + 1)))
+    let frames = Reader::new(text.as_bytes()).filter_map(|record| {
+        match record.unwrap_or_else(|error| panic!("{name}.jsonl: {error}")) {
+            Record::Frame(frame) => Some(frame.into()),
+            _ => None,
+        }
     });
     frames.collect()
 }
@@ -87,21 +103,6 @@ pub fn stats(file: &str) -> String {
 #[must_use]
 pub fn vectors(file: &str) -> String {
     read("vectors", file)
-}
-
-fn line(json: &Value) -> Option<Line> {
-    let hex = json.get("hex")?.as_str().unwrap();
-    let string = |key: &str| json[key].as_str().unwrap().to_owned();
-    let byte = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).unwrap();
-    Some(Line {
-        number: json["n"].as_u64().unwrap(),
-        at: Duration::from_secs_f64(json["t"].as_f64().unwrap()),
-        from: string("from"),
-        to: string("to"),
-        what: string("what"),
-        note: json.get("note").map_or_else(String::new, |note| note.as_str().unwrap().to_owned()),
-        bytes: (0..hex.len()).step_by(2).map(byte).collect(),
-    })
 }
 
 fn read(kind: &str, file: &str) -> String {

@@ -8,10 +8,13 @@ use mcbp::{FrameBuilder, HEADER_BYTES, Header, MAX_BODY_BYTES, Opaque, Opcode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::{BoxRead, BoxWrite, ConnectionStep, Fault, Response, TlsFault};
+use crate::{BoxRead, BoxWrite, ConnectionStep, Fault, PeerRecorder, Response, TlsFault};
 
 /// The size of one read: what a socket usually has, and small enough for many idle connections.
 const READ_BYTES: usize = 32 * 1024;
+/// The size of one read of a connection whose frames are streamed: half of what the receive buffer
+/// of a peer on the same machine has.
+const STREAM_READ_BYTES: usize = 256 * 1024;
 
 /// The largest answer to a request that returns no document, in bytes: 1 MiB. The largest of those
 /// in use, the seqnos of all 65,536 vBuckets, has 640 KiB. It bounds the memory of many handshakes
@@ -36,9 +39,15 @@ const fn answer_bytes_max(step: ConnectionStep) -> usize {
 pub(crate) struct FrameReader {
     reader: BoxRead,
     buffer: BytesMut,
+    read_bytes: usize,
 }
 
 impl FrameReader {
+    /// Reads more at a time from now on.
+    pub(crate) const fn stream(&mut self) {
+        self.read_bytes = STREAM_READ_BYTES;
+    }
+
     /// Returns the next frame. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self, step: ConnectionStep) -> Result<Bytes, Fault> {
         loop {
@@ -46,13 +55,28 @@ impl FrameReader {
                 return Ok(frame);
             }
             if self.buffer.capacity() == self.buffer.len() {
-                self.buffer.reserve(READ_BYTES);
+                self.grow();
             }
             let read = self.reader.read_buf(&mut self.buffer).await;
             if read.map_err(|source| Fault::broken(step, source))? == 0 {
                 return Err(Fault::Closed { step, cut_off_bytes: self.buffer.len() });
             }
         }
+    }
+
+    /// Makes room to read more: of an incomplete frame up to 16 times what there is, and not beyond
+    /// its end, so that little of a large frame is copied and its buffer is no larger than it.
+    fn grow(&mut self) {
+        let (frame, length) = (Header::peek(&self.buffer).ok().flatten(), self.buffer.len());
+        let missing = frame.map_or(0, |header| header.frame_bytes().saturating_sub(length));
+        let more = missing.min(15 * length);
+        if more <= self.read_bytes {
+            return self.buffer.reserve(self.read_bytes);
+        }
+        // `reserve` would make it twice as large at least.
+        let mut larger = BytesMut::with_capacity(length + more);
+        larger.extend_from_slice(&self.buffer);
+        self.buffer = larger;
     }
 
     /// Returns the next frame if it was received completely.
@@ -80,13 +104,21 @@ pub(crate) struct Exchange {
     pub(crate) writer: BoxWrite,
     deadline: Duration,
     opaque: Opaque,
+    /// Where the requests of [`Exchange::call`] and their answers are recorded.
+    recorder: Option<PeerRecorder>,
 }
 
 impl Exchange {
     /// `deadline` is for each request and its response together.
     pub(crate) fn new((reader, writer): (BoxRead, BoxWrite), deadline: Duration) -> Self {
-        let frames = FrameReader { reader, buffer: BytesMut::with_capacity(READ_BYTES) };
-        Self { frames, writer, deadline, opaque: Opaque(0) }
+        let buffer = BytesMut::with_capacity(READ_BYTES);
+        let frames = FrameReader { reader, buffer, read_bytes: READ_BYTES };
+        Self { frames, writer, deadline, opaque: Opaque(0), recorder: None }
+    }
+
+    /// Records handshakes.
+    pub(crate) fn recorded(self, recorder: Option<PeerRecorder>) -> Self {
+        Self { recorder, ..self }
     }
 
     /// The deadline of each request.
@@ -110,13 +142,16 @@ impl Exchange {
         let step = ConnectionStep::Request(request.opcode());
         let opaque = self.next_opaque();
         let request = request.opaque(opaque).build();
+        if let Some(recorder) = &self.recorder {
+            recorder.asked(&request);
+        }
         self.within(step, async |this| {
             let Err(fault) = this.send(&request, step).await else {
-                return this.response(step, opaque).await;
+                return this.answer(step, opaque).await;
             };
             // With TLS 1.3 a client learns only now that its certificate was refused. The peer may
             // have closed the connection, but its alert can still be read.
-            match this.response(step, opaque).await {
+            match this.answer(step, opaque).await {
                 Err(why @ Fault::Tls(_)) => Err(why),
                 _ => Err(fault),
             }
@@ -139,6 +174,19 @@ impl Exchange {
         opaque: Opaque,
     ) -> Result<Response, Fault> {
         Response::of(self.frames.next(step).await?, step, opaque)
+    }
+
+    /// As [`Exchange::response`], and records it.
+    async fn answer(&mut self, step: ConnectionStep, opaque: Opaque) -> Result<Response, Fault> {
+        let frame = self.frames.next(step).await;
+        if let Some(recorder) = &self.recorder {
+            match &frame {
+                Ok(frame) => recorder.answered(frame),
+                Err(Fault::Closed { .. }) => recorder.closed(),
+                Err(_) => {}
+            }
+        }
+        Response::of(frame?, step, opaque)
     }
 
     /// Runs `work` with this connection's deadline.

@@ -9,8 +9,8 @@ use mcbp::{Feature, FrameBuilder, Opaque, Opcode, Status};
 use crate::exchange::Exchange;
 use crate::response::{parse, shown};
 use crate::{
-    Connection, ConnectionStep, Deadlines, Endpoint, Fault, LinkError, Peer, Response, Side,
-    name_check, socket,
+    Connection, ConnectionStep, Deadlines, Endpoint, Fault, LinkError, Peer, PeerRecorder,
+    Response, Side, name_check, socket,
 };
 
 /// The SASL mechanism: the only one that every node accepts both with and without TLS.
@@ -60,9 +60,23 @@ impl Prepared {
         bucket: &str,
         deadlines: Deadlines,
     ) -> Result<Self, LinkError> {
+        Self::connect_recorded(endpoint, side, bucket, deadlines, None).await
+    }
+
+    /// The same; the handshake, from here to [`Prepared::open`], goes to `recorder`.
+    ///
+    /// # Errors
+    /// As [`Prepared::connect`].
+    pub async fn connect_recorded(
+        endpoint: &Endpoint,
+        side: Side,
+        bucket: &str,
+        deadlines: Deadlines,
+        recorder: Option<PeerRecorder>,
+    ) -> Result<Self, LinkError> {
         let peer = Peer::of(Some(side), endpoint);
         let selected = async {
-            let mut exchange = log_in(endpoint, deadlines).await?;
+            let mut exchange = log_in_recorded(endpoint, deadlines, recorder).await?;
             select_bucket(&mut exchange, bucket).await?;
             Ok(exchange)
         };
@@ -123,8 +137,16 @@ impl std::fmt::Debug for Prepared {
 /// Connects and logs in. A client certificate does not replace SASL: the node may map it to no user
 /// (MB-47905, MB-51962).
 pub(crate) async fn log_in(endpoint: &Endpoint, deadlines: Deadlines) -> Result<Exchange, Fault> {
+    log_in_recorded(endpoint, deadlines, None).await
+}
+
+async fn log_in_recorded(
+    endpoint: &Endpoint,
+    deadlines: Deadlines,
+    recorder: Option<PeerRecorder>,
+) -> Result<Exchange, Fault> {
     let halves = socket::connect(endpoint, deadlines.connect).await?;
-    let mut exchange = Exchange::new(halves, deadlines.request);
+    let mut exchange = Exchange::new(halves, deadlines.request).recorded(recorder);
     let password = endpoint.password.refreshed().await;
     let proof = ["", endpoint.username.as_str(), &password].join("\0");
     let request = FrameBuilder::request(Opcode::SASL_AUTH).key(MECHANISM).value(proof.as_bytes());

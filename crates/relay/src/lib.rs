@@ -6,6 +6,7 @@
 //! - `pump`: the byte path of one direction; through `judge`, `inject` and `progress` its owner
 //!   decides on control frames, adds frames and reads counters; `pair`: both directions of a link,
 //!   side by side
+//! - `record`: what passes a link, for captures
 //! - `client`: requests and responses, for tools and monitors; `dcp_reader`: reads streams
 //! - `testing` (feature): fake peers that behave as a test tells them
 
@@ -28,6 +29,8 @@ mod pair;
 mod pipeline;
 mod progress;
 mod pump;
+mod reader_options;
+mod record;
 mod reload;
 mod response;
 mod samples;
@@ -52,6 +55,8 @@ pub use mcbp::Side;
 pub use pair::run_pair;
 pub use progress::Progress;
 pub use pump::Pump;
+pub use reader_options::ReaderOptions;
+pub use record::{Budget, Gap, PeerRecorder, QUEUE_BYTES, RING_BYTES, Recorder, Recording, Seen};
 pub use reload::Reloading;
 pub use response::Response;
 pub use samples::VbSample;

@@ -8,8 +8,11 @@
 
 mod write;
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use invariant::{Broken, broken};
@@ -21,8 +24,8 @@ use tokio::time::timeout;
 use self::write::{INJECT_BURST_FRAMES, burst};
 use crate::buffer::ReadBuffer;
 use crate::{
-    ConnectionStep, Fault, Injections, Judge, LinkError, Progress, PumpLimits, Sink, Source,
-    Verdict,
+    ConnectionStep, Fault, Injections, Judge, LinkError, PeerRecorder, Progress, PumpLimits, Sink,
+    Source, Verdict,
 };
 
 /// One direction of a link, ready to [`Pump::run`].
@@ -40,6 +43,8 @@ pub struct Pump<R, W, J> {
     pub progress: Arc<Progress>,
     /// Sizes and deadlines.
     pub limits: PumpLimits,
+    /// Where frames of the source, and own ones, are recorded.
+    pub recorder: PeerRecorder,
 }
 
 impl<R, W, J> Pump<R, W, J>
@@ -127,6 +132,7 @@ where
         };
         match read {
             Ok(0) => {
+                self.pump.recorder.closed();
                 let cut_off_bytes = self.cut.written_bytes + self.buffer.filled().len();
                 Err(self.source_fault(Fault::Closed { step: ConnectionStep::Relay, cut_off_bytes }))
             }
@@ -181,6 +187,9 @@ where
         if begun > 0 {
             self.pump.progress.sample(after, found.run_bytes + cut_bytes, begun);
         }
+        if self.pump.recorder.wants_runs() {
+            self.record(self.cut.left_bytes, whole_bytes + front_bytes, frames);
+        }
         self.cut = self.cut.after(rest_bytes, &found.next);
         if front_bytes > 0 && self.collect_own() {
             self.pass(whole_bytes, frames).await?;
@@ -190,6 +199,14 @@ where
             self.pass(whole_bytes + front_bytes, frames).await?;
         }
         Ok(found.next)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn record(&self, rest_bytes: usize, count: usize, frames: usize) {
+        if let Some(bytes) = self.buffer.front(count) {
+            self.pump.recorder.run(bytes, rest_bytes, frames);
+        }
     }
 
     fn check_control(&self, header: &Header) -> Result<(), LinkError> {
@@ -207,9 +224,23 @@ where
         let Some(frame) = self.buffer.front(frame_bytes) else {
             return Err(self.miscounted(frame_bytes));
         };
-        let frame = Bytes::copy_from_slice(frame);
-        let after = self.pump.limits.verdict;
-        match timeout(after, self.pump.judge.judge(frame)).await {
+        let Pump { judge, recorder, limits, .. } = &mut self.pump;
+        let recorded = recorder.control(header, frame);
+        let after = limits.verdict;
+        let verdict = {
+            let mut judged = pin!(judge.judge(Bytes::copy_from_slice(frame)));
+            // Many are decided at once: then no clock is read and no timer set.
+            match poll_fn(|cx| Poll::Ready(judged.as_mut().poll(cx))).await {
+                Poll::Ready(verdict) => Ok(verdict),
+                Poll::Pending => timeout(after, judged).await,
+            }
+        };
+        match verdict {
+            Ok(Verdict::Forward) => recorded.decided(false),
+            Ok(Verdict::Withhold) => recorded.decided(true),
+            Ok(Verdict::Stop) | Err(_) => drop(recorded),
+        }
+        match verdict {
             Ok(Verdict::Forward) => self.pass(frame_bytes, 1).await,
             Ok(Verdict::Withhold) => {
                 self.buffer.consume(frame_bytes);

@@ -16,8 +16,21 @@ pub struct StreamRange {
     pub to: Seqno,
     /// The branch of history to which `after` belongs; 0 with seqno 0.
     pub uuid: VbUuid,
+    /// First and last seqno of the snapshot to which `after` belongs: twice `after` where all of it
+    /// was received. Without them a stream that goes on within a snapshot could not be rolled back
+    /// far enough.
+    pub snapshot: (Seqno, Seqno),
     /// See [`mcbp::dcp::stream_flags`].
     pub flags: u32,
+}
+
+impl StreamRange {
+    /// Everything of a vBucket up to `to`, from its first change.
+    #[must_use]
+    pub const fn all(vb: VbId, to: Seqno) -> Self {
+        let after = Seqno::ZERO;
+        Self { vb, after, to, uuid: VbUuid(0), snapshot: (after, after), flags: 0 }
+    }
 }
 
 /// What a producer sent about a stream.

@@ -4,6 +4,8 @@
 //! is not missed. Opens nothing: [`WantedStreams::next_setup`] returns the set-up to run, and the
 //! caller passes its outcomes to [`WantedStreams::settle`].
 
+mod not_asked;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -27,6 +29,17 @@ pub enum WantedPhase {
         /// Time since the caller's start.
         until: Duration,
     },
+}
+
+impl WantedPhase {
+    /// Returns when it is retried, where it waits.
+    #[must_use]
+    pub const fn retry_at(self) -> Option<Duration> {
+        match self {
+            Self::Waiting { until } => Some(until),
+            Self::Due | Self::Asked | Self::Open | Self::Held => None,
+        }
+    }
 }
 
 /// One wanted stream.
@@ -87,22 +100,6 @@ impl WantedStreams {
         for (&vb, stream) in &mut self.streams {
             if which(vb) && matches!(stream.phase, WantedPhase::Waiting { .. }) {
                 stream.phase = WantedPhase::Due;
-            }
-        }
-    }
-
-    /// Holds back the chosen streams that are not open and not asked for, and releases all others.
-    pub fn hold(&mut self, which: impl Fn(VbId) -> bool) {
-        for (&vb, stream) in &mut self.streams {
-            match stream.phase {
-                WantedPhase::Due | WantedPhase::Waiting { .. } if which(vb) => {
-                    stream.phase = WantedPhase::Held;
-                    if self.reopen.remove(&vb) {
-                        self.surplus.insert(vb);
-                    }
-                }
-                WantedPhase::Held if !which(vb) => stream.phase = WantedPhase::Due,
-                _ => {}
             }
         }
     }
@@ -169,6 +166,10 @@ impl WantedStreams {
         mut delay: impl FnMut(VbId, u32, Retry) -> Duration,
     ) {
         for (&vb, outcome) in outcomes {
+            if *outcome == VbOutcome::AlreadyOpen && self.reopen.contains(&vb) {
+                // The set-up began before the stream was found to be closed and added again.
+                continue;
+            }
             self.reopen.remove(&vb);
             match outcome {
                 VbOutcome::Opened | VbOutcome::AlreadyOpen => self.opened(vb, now),
@@ -245,11 +246,7 @@ impl WantedStreams {
     /// Returns when the next waiting stream becomes due, on the caller's clock.
     #[must_use]
     pub fn next_due(&self) -> Option<Duration> {
-        let waiting = self.streams.values().filter_map(|stream| match stream.phase {
-            WantedPhase::Waiting { until } => Some(until),
-            _ => None,
-        });
-        waiting.min()
+        self.streams.values().filter_map(|stream| stream.phase.retry_at()).min()
     }
 
     /// Whether every wanted stream is open or failed, and no surplus stream is left.
@@ -292,6 +289,12 @@ impl WantedStreams {
         self.streams.get(&vb).is_some_and(|stream| stream.phase == WantedPhase::Open)
     }
 
+    /// Returns the open streams, each with the time since when it is open.
+    pub fn open_since(&self) -> impl Iterator<Item = (VbId, Duration)> {
+        let open = self.streams.iter().filter(|(_, stream)| stream.phase == WantedPhase::Open);
+        open.filter_map(|(&vb, stream)| Some((vb, stream.open_since?)))
+    }
+
     /// Whether a wanted stream is part of the running set-up.
     #[must_use]
     pub fn is_asked(&self, vb: VbId) -> bool {
@@ -314,12 +317,6 @@ impl WantedStreams {
     #[must_use]
     pub fn needs_link(&self) -> bool {
         self.streams.values().any(|stream| stream.phase != WantedPhase::Held)
-    }
-
-    /// Whether a wanted stream is held back.
-    #[must_use]
-    pub fn holds_any(&self) -> bool {
-        self.streams.values().any(|stream| stream.phase == WantedPhase::Held)
     }
 
     /// Whether no stream needs the link, and no surplus stream is left.

@@ -24,7 +24,7 @@ use replica::link::{
 };
 use replica::plan::Connections;
 
-use harness::{Bucket, lost, refused, vbs};
+use harness::{Bucket, STOP, lost, refused, vbs};
 
 #[test]
 fn mb_10934_a_link_of_which_nothing_is_wanted_is_closed_and_no_other_is_touched() {
@@ -332,7 +332,7 @@ fn a_copy_that_misses_rows_is_not_taken_over() {
 fn a_stop_answers_every_command_and_waits_for_the_links() {
     let (mut bucket, id) = Bucket::open();
     let moving = bucket.move_here(1, MoveKind::WithData);
-    let stop = bucket.ask(BucketCommand::Stop);
+    let stop = bucket.ask(STOP);
     assert_eq!(bucket.answer(moving), Some(Err(CommandError::Stopping)));
     let cancelled = |effect: &BucketEffect| matches!(effect, BucketEffect::Cancel(_)).then_some(());
     assert_eq!(bucket.take(cancelled), Some(()));
@@ -374,11 +374,9 @@ fn a_removal_lets_a_takeover_end_and_refuses_every_other_command() {
     let (mut bucket, _) = Bucket::open();
     let taking = bucket.move_here(1, MoveKind::Takeover);
     let removal = bucket.ask(BucketCommand::Remove);
-    let stop = bucket.ask(BucketCommand::Stop);
-    for ticket in [taking, removal] {
-        assert_eq!(bucket.answer(ticket), Some(Err(CommandError::Stopping)));
-    }
-    assert_eq!(bucket.answer(stop), None, "a stop waits for the links only");
+    let stop = bucket.ask(STOP);
+    assert_eq!(bucket.answer(removal), Some(Err(CommandError::Stopping)));
+    assert_eq!((bucket.answer(taking), bucket.answer(stop)), (None, None), "it waits for both");
 }
 
 /// Lines of one event are suppressed after the first few, and nothing else keeps these numbers.
@@ -389,7 +387,7 @@ fn a_stop_names_every_copy_that_may_miss_rows_in_few_lines() {
         bucket.report(id, LinkReport::Copy(VbId(vb), Some(Seqno(u64::MAX))));
     }
     bucket.effects.clear();
-    bucket.ask(BucketCommand::Stop);
+    bucket.ask(STOP);
     let lines = bucket.effects.iter().filter_map(|effect| match effect {
         BucketEffect::Log(line) if line.text.starts_with("stopping with") => Some(&line.text),
         _ => None,

@@ -36,6 +36,7 @@ const ASKED_AGAIN: &str = "what is wanted is asked for again within the backoff"
 const ALL_OPEN: &str = "what is wanted is open in the end";
 const ONE_LINK: &str = "no vBucket is asked for on two links";
 const UP_ONLY: &str = "no command for a link that is not open";
+const NOT_CUT_OFF: &str = "no link is closed while a takeover runs on it that has time";
 const ONE_ACTIVE: &str = "never two active copies";
 const MOVED: &str = "a move that succeeded has moved the vBucket";
 const NOT_HURRIED: &str = "a link that falls is opened again after a delay that grows";
@@ -74,6 +75,7 @@ impl Model for Run {
             Property::always(NOT_HURRIED, |_, w: &World| !w.hurried),
             Property::always(ONE_LINK, |_, w: &World| !w.asked_twice),
             Property::always(UP_ONLY, |_, w: &World| !w.given_too_early),
+            Property::always(NOT_CUT_OFF, |_, w: &World| !w.shut_too_early),
             Property::always(ONE_ACTIVE, |_, w: &World| w.nodes.active_copies() <= 1),
             Property::always(MOVED, |_, w: &World| !w.moved_in_vain),
             Property::always(ACTIVE_AGAIN, |_, w: &World| {
@@ -186,6 +188,15 @@ fn everything_is_answered_when_replication_stops() {
     assert_nothing_fails(&check(&[Given::FromAlpha, Given::MoveWithData, Given::Stop], 2, 3));
 }
 
+/// With no fault exactly one copy is active in the end, and at most one with any.
+#[test]
+fn a_stop_lets_a_takeover_end() {
+    for commands in [&[Given::Takeover, Given::Stop], &[Given::MoveWithData, Given::Stop]] {
+        assert_nothing_fails(&check(commands, 2, 4));
+    }
+    assert_nothing_fails(&check(&[Given::FromAlpha, Given::Takeover, Given::Stop], 1, 3));
+}
+
 #[test]
 fn what_is_active_here_is_not_asked_for_and_opens_once_it_is_given_back() {
     assert_nothing_fails(&check_polls(&[Given::FromAlpha], 3, Polls::ActiveHere));
@@ -208,6 +219,13 @@ fn restarts_while_links_open_and_fall() {
     assert_nothing_fails(&check(&[Given::FromAlpha, Given::RestartStream], 3, 4));
     assert_nothing_fails(&check(&[Given::FromAlpha, Given::RestartLink, Given::FromGamma], 1, 3));
     assert_nothing_fails(&check(&[Given::FromAlpha, Given::RestartLink, Given::Takeover], 1, 3));
+}
+
+#[test]
+fn copies_are_made_anew_while_links_open_and_fall() {
+    assert_nothing_fails(&check(&[Given::FromAlpha, Given::RenewCopy], 3, 4));
+    assert_nothing_fails(&check(&[Given::FromAlpha, Given::RenewCopy, Given::FromGamma], 1, 3));
+    assert_nothing_fails(&check(&[Given::FromAlpha, Given::RenewCopy, Given::Takeover], 1, 3));
 }
 
 fn with(mistake: Mistake, commands: &'static [Given], faults: u8, what: &'static str) {
@@ -261,6 +279,11 @@ fn a_report_that_does_not_say_what_is_active_is_found() {
 fn a_map_of_the_sources_that_brings_back_what_was_moved_is_found() {
     let commands = &[Given::Takeover, Given::FollowAlpha];
     with_polls(Mistake::FollowNames, commands, 0, Polls::Off, STAYS_OUT);
+}
+
+#[test]
+fn a_stop_that_cuts_off_a_takeover_is_found() {
+    with(Mistake::CutOffByStop, &[Given::Takeover, Given::Stop], 0, ACTIVE_AGAIN);
 }
 
 #[test]

@@ -16,11 +16,11 @@ mod harness;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use harness::{Bucket, lost, refused, vbs};
+use harness::{Bucket, STOP, lost, refused, vbs};
 use mcbp::{Seqno, Side, Status, VbId, VbState, VbUuid};
 use replica::bucket::{
     BucketCommand, BucketEffect, BucketEvent, Cause, Change, CommandError, CopyReports, Done,
-    LinkDown, LinkId, LinkReport, MoveKind, PollAnswer, PollError, Polled, Restart, StreamPhase,
+    LinkDown, LinkId, LinkReport, MoveKind, PollAnswer, PollError, Restart, StreamPhase,
 };
 use replica::link::{
     Command, LinkStep, Outcome, Reason, ReasonCode, StopReason, Ticket, VbError, VbOutcome,
@@ -51,18 +51,6 @@ fn restart_streams(bucket: &mut Bucket, vbs: &str) -> Ticket {
 fn producers(bucket: &mut Bucket, known: &[&str], changed: &[&str]) {
     let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
     bucket.on(BucketEvent::Producers { known: set(known), changed: set(changed) });
-}
-
-fn nothing_to_restart(bucket: &mut Bucket, ticket: Ticket) -> String {
-    match bucket.answer(ticket) {
-        Some(Err(error @ CommandError::NothingToRestart { .. })) => error.to_string(),
-        other => panic!("{other:?}"),
-    }
-}
-
-fn polled(bucket: &mut Bucket, answer: PollAnswer) {
-    let (side, node) = (Side::Consumer, "beta".to_owned());
-    bucket.on(BucketEvent::Polled(Polled { side, node, answer }));
 }
 
 /// The link closes as asked, with this outcome of its vBuckets.
@@ -144,11 +132,11 @@ fn what_was_taken_over_stays_out_of_the_sources_until_a_command_names_it() {
 #[test]
 fn what_was_taken_over_and_is_active_elsewhere_again_comes_back_with_the_sources() {
     let mut bucket = taken_over_in(Bucket::polled());
-    polled(&mut bucket, PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
+    bucket.consumer_polled(PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
     follow(&mut bucket, &[("alpha", "1-2")], 1);
     let (_, wanted) = set_up(&mut bucket, &[(2, VbOutcome::Opened)]);
     assert_eq!(wanted, vbs(&[2]), "it is active here");
-    polled(&mut bucket, PollAnswer::Misfits(Some(Vec::new())));
+    bucket.consumer_polled(PollAnswer::Misfits(Some(Vec::new())));
     follow(&mut bucket, &[("alpha", "1-2")], 1);
     let (_, _, command) = bucket.run().expect("a set-up");
     assert_eq!(command, Command::set_up(vbs(&[1, 2])));
@@ -168,12 +156,12 @@ fn the_consumer_is_polled_while_nothing_is_desired_and_until_a_stop() {
     bucket.want(&[]);
     let consumer = vec![(Side::Consumer, "beta".to_owned())];
     assert_eq!(polls(&mut bucket), (Some(Some(Desired::default())), consumer));
-    polled(&mut bucket, PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
+    bucket.consumer_polled(PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
     assert_eq!(bucket.machine.active_here(bucket.now), Some("1".parse().unwrap()));
-    polled(&mut bucket, PollAnswer::Misfits(Some(Vec::new())));
+    bucket.consumer_polled(PollAnswer::Misfits(Some(Vec::new())));
     assert_eq!(bucket.machine.active_here(bucket.now), Some(VbSet::default()), "a replica again");
 
-    bucket.ask(BucketCommand::Stop);
+    bucket.ask(STOP);
     assert_eq!(polls(&mut bucket), (Some(None), Vec::new()));
     producers(&mut bucket, &["alpha"], &["alpha"]);
     assert_eq!(polls(&mut bucket), (Some(None), Vec::new()), "not begun again");
@@ -243,13 +231,13 @@ fn a_stream_is_closed_and_added_again_and_no_other_is_touched() {
 fn a_restart_of_what_does_not_exist_is_an_error_that_names_it() {
     let (mut bucket, _) = Bucket::open();
     let ticket = restart_links(&mut bucket, "gamma", None);
-    let text = nothing_to_restart(&mut bucket, ticket);
+    let text = bucket.nothing_to_restart(ticket);
     assert!(text.starts_with("bucket default has no link to gamma: "), "{text}");
     let ticket = restart_links(&mut bucket, "alpha", Some(7));
-    let text = nothing_to_restart(&mut bucket, ticket);
+    let text = bucket.nothing_to_restart(ticket);
     assert!(text.starts_with("bucket default has no connection 7 to alpha: "), "{text}");
     let ticket = restart_streams(&mut bucket, "1,5-7");
-    let text = nothing_to_restart(&mut bucket, ticket);
+    let text = bucket.nothing_to_restart(ticket);
     assert!(text.starts_with("bucket default does not replicate vBucket 5-7: "), "{text}");
     let ticket = restart_links(&mut bucket, "delta", None);
     let unknown = CommandError::NoProducer { producer: "delta".to_owned() };
@@ -383,7 +371,7 @@ fn an_active_vbucket_is_answered_at_once_and_asked_for_once_it_is_a_replica() {
     assert_eq!(bucket.run(), None, "the first set-up waits for the states");
     let due = bucket.machine.wake_at().expect("not for ever");
     assert!(due <= Duration::from_secs(1), "{due:?}");
-    polled(&mut bucket, PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
+    bucket.consumer_polled(PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
     let (id, of, command) = bucket.run().unwrap();
     assert_eq!(command, Command::set_up(vbs(&[2])));
     bucket.settle(id, of, &[(2, VbOutcome::Opened)]);
@@ -391,7 +379,7 @@ fn an_active_vbucket_is_answered_at_once_and_asked_for_once_it_is_a_replica() {
     assert_eq!(bucket.machine.active_here(bucket.now), Some("1".parse().unwrap()));
 
     let seqnos = [1, 2].map(|vb| (VbId(vb), Seqno(9))).to_vec();
-    polled(&mut bucket, PollAnswer::Seqnos(Ok(seqnos)));
+    bucket.consumer_polled(PollAnswer::Seqnos(Ok(seqnos)));
     let (_, _, command) = bucket.run().expect("by itself");
     assert_eq!(command, Command::set_up(vbs(&[1, 2])));
 }
@@ -404,7 +392,7 @@ fn a_poll_that_fails_or_does_not_say_states_delays_nothing() {
         bucket.want(&[("alpha", "1")]);
         let (id, ..) = bucket.connect().unwrap();
         bucket.report(id, LinkReport::Up);
-        polled(&mut bucket, answer);
+        bucket.consumer_polled(answer);
         assert!(bucket.run().is_some());
         assert_eq!(bucket.machine.active_here(bucket.now), None, "unknown");
     }
@@ -414,7 +402,7 @@ fn a_poll_that_fails_or_does_not_say_states_delays_nothing() {
 fn states_that_are_old_hold_nothing_back() {
     let mut bucket = Bucket::polled();
     bucket.want(&[("alpha", "1")]);
-    polled(&mut bucket, PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
+    bucket.consumer_polled(PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
     assert_eq!(bucket.phase(1), StreamPhase::HeldBack);
     bucket.effects.clear();
     bucket.wake_after(Duration::from_secs(13));
@@ -426,7 +414,7 @@ fn states_that_are_old_hold_nothing_back() {
 fn a_move_of_what_an_old_poll_calls_active_begins_once_the_nodes_were_asked() {
     let mut bucket = Bucket::polled();
     bucket.want(&[("alpha", "2")]);
-    polled(&mut bucket, PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
+    bucket.consumer_polled(PollAnswer::Misfits(Some(vec![(VbId(1), VbState::Active)])));
     let (id, of, _) = bucket.set_up();
     bucket.settle(id, of, &[(2, VbOutcome::Opened)]);
     let ticket = bucket.move_here(1, MoveKind::Takeover);

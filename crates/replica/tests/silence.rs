@@ -62,7 +62,7 @@ impl World {
         // The first set-up waits for the states of the consumer.
         let answer = PollAnswer::Misfits(Some(Vec::new()));
         let (side, node) = (Side::Consumer, "beta".to_owned());
-        world.on(BucketEvent::Polled(Polled { side, node, answer }));
+        world.on(BucketEvent::Polled(Polled { side, node, answer, age: Duration::ZERO }));
         world.on(BucketEvent::Link(id, LinkReport::Up));
         let opened = Outcome::Done([(VB, VbOutcome::Opened)].into());
         world.on(BucketEvent::Link(id, LinkReport::Answered(Ticket(0), opened)));
@@ -138,7 +138,12 @@ impl World {
                 Node::Frozen | Node::ControlDead => continue,
             };
             let answer = PollAnswer::Seqnos(seqnos);
-            self.on(BucketEvent::Polled(Polled { side, node: name.to_owned(), answer }));
+            self.on(BucketEvent::Polled(Polled {
+                side,
+                node: name.to_owned(),
+                answer,
+                age: Duration::ZERO,
+            }));
         }
     }
 

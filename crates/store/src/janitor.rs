@@ -33,7 +33,9 @@ impl Janitor {
             let (core, work) = (Arc::clone(core), Arc::clone(&work));
             move || run(&core, &work)
         });
-        let thread = thread.map_err(|e| io("starting the store's background thread", e))?;
+        let what = "starting the store's background thread, within ulimit -u and -v (systemd: \
+                    TasksMax=, LimitAS=)";
+        let thread = thread.map_err(|e| io(what, e))?;
         Ok(Self { work, thread: Mutex::new(Some(thread)) })
     }
 

@@ -2,6 +2,8 @@
 //! anything, and the number of the last commit is compared with what was synced.
 
 use std::collections::HashMap;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -41,7 +43,8 @@ pub(crate) fn open(dir: &Path, options: Options) -> Result<OpenFiles, StoreError
 }
 
 fn files(dir: &Path, options: Options) -> Result<OpenFiles, StoreError> {
-    let created = std::fs::create_dir_all(dir);
+    // Documents are for the owner alone, whatever the umask is.
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(dir);
     created.map_err(|e| io("creating the store's directory", format!("{dir:?}: {e}")))?;
     let lock = DirectoryLock::take(dir)?;
     let data = dir.join(DATA);

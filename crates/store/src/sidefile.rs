@@ -6,10 +6,11 @@
 //! `STATE` after each of them, without a sync. A killed process loses no write; after a power cut
 //! an older number only makes the evidence weaker.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
+use folderlock::{FolderLock, LockError};
 use vbucket::StoreError;
 
 use crate::errors::{damaged, io};
@@ -20,7 +21,7 @@ const STATE_FILE: &str = "STATE";
 
 /// Reserves the directory for one process, until it is dropped.
 #[derive(Debug)]
-pub(crate) struct DirectoryLock(#[allow(dead_code, reason = "held, never used")] File);
+pub(crate) struct DirectoryLock(#[allow(dead_code, reason = "held, never used")] FolderLock);
 
 impl DirectoryLock {
     /// Locks `dir`.
@@ -29,16 +30,11 @@ impl DirectoryLock {
     /// [`StoreError::Io`] where another process has it, or the disk refuses.
     pub(crate) fn take(dir: &Path) -> Result<Self, StoreError> {
         let path = dir.join(LOCK_FILE);
-        let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(|e| io("opening the lock file", in_file(&path, e)))?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::Error(e)) => Err(io("locking the store", in_file(&path, e))),
-            Err(TryLockError::WouldBlock) => {
-                let text = "another process has the store open; stop it or use another directory";
-                Err(io("locking the store", in_file(&path, text)))
-            }
-        }
+        let taken = FolderLock::take(dir, LOCK_FILE).map_err(|error| match error {
+            LockError::Io(error) => error.to_string(),
+            held @ LockError::Held(_) => format!("{held}; stop it or use another directory"),
+        });
+        taken.map(Self).map_err(|text| io("locking the store", in_file(&path, text)))
     }
 }
 

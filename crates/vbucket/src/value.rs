@@ -1,9 +1,9 @@
 //! The bytes of a value: compressed or not, extended attributes, and the body after them.
 //!
-//! Extended attributes precede the body: their length as a u32, then for each its length as a u32,
-//! its name and its value, each terminated by a zero.
+//! [`mcbp::xattr`] knows how extended attributes are stored.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use mcbp::xattr::{self, split};
 use mcbp::{Datatype, Status};
 
 /// The largest value without extended attributes. Source: kv_engine's `max_item_size`.
@@ -62,13 +62,6 @@ pub(crate) fn check(
     Ok(())
 }
 
-/// Splits an inflated value with extended attributes into these, without their length, and the
-/// body.
-fn split(value: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (length, rest) = value.split_first_chunk::<4>()?;
-    rest.split_at_checked(usize::try_from(u32::from_be_bytes(*length)).ok()?)
-}
-
 /// Returns the body of an inflated value with extended attributes.
 pub(crate) fn body(value: &[u8]) -> &[u8] {
     split(value).map_or(&[], |(_, body)| body)
@@ -101,16 +94,13 @@ pub fn kept_by_deletion(datatype: Datatype, value: &Bytes) -> (Datatype, Bytes) 
 /// Returns the system attributes of an inflated value, preceded by their length; `None` if there
 /// are none.
 fn system_attributes(value: &[u8]) -> Option<Bytes> {
-    let (mut attributes, _) = split(value)?;
+    let (attributes, _) = split(value)?;
     let mut kept = BytesMut::new();
-    while let Some((length, rest)) = attributes.split_first_chunk::<4>() {
-        let length_bytes = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-        let (attribute, others) = rest.split_at_checked(length_bytes)?;
-        if attribute.first() == Some(&SYSTEM) {
-            kept.put_slice(length);
-            kept.put_slice(attribute);
+    for attribute in xattr::each(attributes) {
+        let attribute = attribute?;
+        if attribute.name.first() == Some(&SYSTEM) {
+            kept.put_slice(attribute.stored);
         }
-        attributes = others;
     }
     let length = u32::try_from(kept.len()).ok().filter(|&length| length > 0)?;
     Some([&length.to_be_bytes(), kept.as_ref()].concat().into())

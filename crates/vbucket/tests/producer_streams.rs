@@ -79,6 +79,34 @@ fn a_read_for_an_older_stream_with_the_same_opaque_is_dropped() {
 }
 
 #[test]
+fn a_stream_of_the_disk_alone_is_its_whole_snapshot_however_old_the_request() {
+    let mut bench = Bench::new(0);
+    bench.node.put(0);
+    (0..3).for_each(|key| bench.node.write(0, key));
+    bench.request(0, stream_flags::DISK_ONLY, 0);
+    // Before the disk is read: the row of seqno 1 is gone.
+    bench.node.write(0, 0);
+    bench.node.write(0, 4);
+    let mut seen = Seen::default();
+    let mut frames = Vec::new();
+    for _ in 0..4 {
+        bench.fill(usize::MAX);
+        bench.read_disk(2);
+        frames.extend(bench.take_frames());
+    }
+    let end = Frame::parse(frames.last().unwrap()).unwrap();
+    assert_eq!((end.opcode(), end.extras), (Opcode::DCP_STREAM_END, &[0, 0, 0, 0][..]));
+    let marker = SnapshotMarker::decode(&Frame::parse(&frames[1]).unwrap()).unwrap();
+    assert_eq!((marker.start, marker.end), (Seqno(0), Seqno(5)));
+    frames.pop();
+    frames.iter().for_each(|frame| seen.take(frame));
+    assert_eq!(
+        (seen.newest.values().copied().collect::<Vec<_>>(), seen.last),
+        (vec![4, 2, 3, 5], 5)
+    );
+}
+
+#[test]
 fn mb_29541_a_takeover_all_from_disk_goes_on() {
     let mut bench = Bench::new(0);
     bench.node.put(0);

@@ -63,7 +63,8 @@ impl Watcher {
         files: Vec<PathBuf>,
         on_change: impl Fn(&[PathBuf]) + Send + 'static,
     ) -> io::Result<Self> {
-        let working_folder = std::env::current_dir()?;
+        // Where it is gone, only absolute paths lead anywhere.
+        let working_folder = std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/"));
         let inbox = Arc::new(Inbox::default());
         let mut watcher = Self { inbox: Arc::clone(&inbox), thread: None };
         watcher.set_files(files);

@@ -141,3 +141,20 @@ impl Snapshot {
         counts
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who meets an answer of a node in a label finds there what to do.
+    #[test]
+    fn every_usual_answer_of_a_node_is_in_the_documents() {
+        let page = include_str!("../../../docs/couchbase.md");
+        let refusals = REFUSALS.map(|status| text(&NodeAnswer::Status(status)));
+        let ends = ENDS.map(|end| text(&NodeAnswer::StreamEnd(end)));
+        for answer in refusals.iter().chain(&ends) {
+            let is_there = page.contains(&format!("`{answer}`"));
+            assert!(is_there, "docs/couchbase.md does not say what to do about {answer}");
+        }
+    }
+}

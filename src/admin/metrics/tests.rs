@@ -20,6 +20,7 @@ fn stream(vbucket: u16, lag_seqnos: Option<u64>, lag_ms: Option<u64>) -> StreamS
         opaque: None,
         failures: 0,
         last_error: None,
+        retry_in_ms: None,
         seqno: None,
         producer_seqno: None,
         lag_seqnos,
@@ -42,6 +43,7 @@ fn link(producer: &str, connection: u8, streams: Vec<StreamStatus>) -> LinkStatu
         failures: 0,
         broken: None,
         last_error: None,
+        retry_in_ms: None,
         stall: (connection == 1).then(|| "silent".to_owned()),
         wanted: streams.len(),
         open: streams.len(),
@@ -69,6 +71,7 @@ fn samples(links: Vec<LinkStatus>, metric: &str) -> Vec<String> {
         broken: Vec::new(),
         stream_failures: Vec::new(),
         link_failures: Vec::new(),
+        rolled_back: Vec::new(),
     };
     samples_of(Snapshot { buckets: vec![bucket], ..Snapshot::default() }, metric)
 }

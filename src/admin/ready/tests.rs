@@ -1,107 +1,16 @@
 //! Which states of streams, links and nodes are ready, and the reasons where they are not.
 
-use dcp_actors::{MoveStatus, NodeStatus};
-use mcbp::Status;
-use replica::bucket::{LinkDown, Reopen};
-use replica::link::{LinkStep, Reason, ReasonCode, VbError};
+use dcp_actors::MoveStatus;
 
 use super::*;
+use crate::admin::fixtures::{all, bucket, down, link, refused, stream};
 
 const NOON: Duration = Duration::from_secs(12 * 3600);
-
-fn stream(vbucket: u16, phase: StreamPhase, last_error: Option<Cause>) -> StreamStatus {
-    StreamStatus {
-        vbucket,
-        phase,
-        rollbacks_before: None,
-        complete_to: None,
-        opaque: None,
-        failures: 0,
-        last_error,
-        seqno: None,
-        producer_seqno: None,
-        lag_seqnos: None,
-        lag_ms: None,
-        lag_age_ms: None,
-        not_open_ms: (phase != StreamPhase::Open).then_some(u64::from(vbucket) * 1000),
-        progress_ms: None,
-        passed_seqno: None,
-        passed_bytes: 0,
-        passed_frames: 0,
-    }
-}
-
-fn link(phase: LinkPhase, last_error: Option<Cause>, streams: Vec<StreamStatus>) -> LinkStatus {
-    LinkStatus {
-        producer: "alpha".to_owned(),
-        connection: 0,
-        name: String::new(),
-        phase,
-        failures: 0,
-        broken: None,
-        last_error,
-        stall: None,
-        wanted: streams.len(),
-        open: 0,
-        bytes: 0,
-        frames: 0,
-        bytes_total: 0,
-        frames_total: 0,
-        window_bytes: None,
-        unacked_bytes: None,
-        producer_silent_ms: None,
-        consumer_silent_ms: None,
-        streams,
-    }
-}
-
-fn node(name: &str, unresponsive: bool, control_error: Option<&str>) -> NodeStatus {
-    NodeStatus {
-        node: name.to_owned(),
-        side: if name == "beta" { Side::Consumer } else { Side::Producer },
-        silent_ms: Some(61_000),
-        unheard_ms: Some(61_000),
-        unresponsive,
-        control_error: control_error.map(str::to_owned),
-        warning: None,
-    }
-}
-
-fn bucket(links: Vec<LinkStatus>) -> BucketStatus {
-    BucketStatus {
-        bucket: "default".to_owned(),
-        connections: 1,
-        links,
-        moves: Vec::new(),
-        moves_done: dcp_actors::MovesDone::default(),
-        active_here: None,
-        nodes: vec![node("alpha", false, None), node("beta", false, None)],
-        broken: Vec::new(),
-        stream_failures: Vec::new(),
-        link_failures: Vec::new(),
-    }
-}
-
-fn down(detail: &str, side: Side) -> Cause {
-    let code = ReasonCode::LinkLost;
-    let (side, detail) = (Some(side), detail.to_owned());
-    let reopen = Reopen::AfterBackoff;
-    Cause::Link(LinkDown { side, code, answer: None, detail, reopen, hung_up: false })
-}
-
-fn refused(vb: u16) -> Cause {
-    let reason = Reason::Refused { step: LinkStep::AddStream, status: Status::NOT_MY_VBUCKET };
-    Cause::Stream(VbError { vb: VbId(vb), side: Side::Producer, reason })
-}
 
 fn reasons(percent: u8, bucket: BucketStatus) -> Vec<String> {
     let buckets = ["default".to_owned()];
     let needs = Needs { buckets: &buckets, percent, node: "beta" };
     missing(&needs, &[bucket], UNIX_EPOCH + 3 * DAY + NOON)
-}
-
-fn all(count: u16, phase: StreamPhase) -> Vec<StreamStatus> {
-    (0..count).map(|vb| stream(vb, phase, None)).collect()
 }
 
 #[test]

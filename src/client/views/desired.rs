@@ -7,6 +7,8 @@ use replica::plan::{Desired, VbSet};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
+use crate::client::plain::plain;
+
 /// `GET /api/v1/desired`.
 #[derive(Debug, Deserialize)]
 pub(in crate::client) struct DesiredMaps {
@@ -191,7 +193,7 @@ impl Drift {
             (None, _) => String::new(),
         };
         let why = self.why.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
-        format!("{text}{by}{at}{why}").replace(char::is_control, " ")
+        plain(&format!("{text}{by}{at}{why}"))
     }
 }
 

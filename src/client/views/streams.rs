@@ -23,6 +23,9 @@ pub(in crate::client) struct Replication {
 
 #[derive(Debug, Deserialize)]
 pub(in crate::client) struct Link {
+    /// The name of its connections.
+    #[serde(default)]
+    pub(in crate::client) name: String,
     pub(in crate::client) producer: String,
     pub(in crate::client) connection: u64,
     pub(in crate::client) phase: String,

@@ -1,20 +1,27 @@
-//! The settings of `[limits]`, `[state]`, `[desired]` and `[embedded]`.
+//! The settings of `[limits]`, `[verify]`, `[state]`, `[desired]` and `[embedded]`.
+
+use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use replica::plan::VBUCKETS_MAX;
 use settings::{Kind, Reload, Setting};
 
 use super::{BUCKET_NAME, DIRECTORY, IP_PORT, NODE_NAME, PREFIX, USERNAME, section, tables, tls};
 use crate::config::checked::Limits;
+use crate::config::verification::Verification;
+use crate::verify::RATE_MIN;
 
+/// A link with 1,000 documents of 1 KiB a second fills it in 15 s.
+const RING_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Far more sample documents than needed: 20 GB of them.
 const DOCUMENTS_MAX: u64 = 10_000_000;
 
+/// The longest interval of verification: 30 days.
+const INTERVAL_S_MAX: u64 = 30 * 86_400;
+
 pub(super) fn limits() -> Setting {
     let default = Limits::default();
-    let ms = |name, default: std::time::Duration, range, doc| {
-        Setting::number(name, range, doc).default_number(default.as_millis())
-    };
-    let keys = vec![
+    let mut keys = vec![
         ms("connect_ms", default.connect, 100..=180_000, "The deadline to connect and log in."),
         ms(
             "setup_ms",
@@ -47,7 +54,26 @@ pub(super) fn limits() -> Setting {
             100..=600_000,
             "--once gives up after this long without progress.",
         ),
-        ms("shutdown_ms", default.shutdown, 100..=600_000, "For a clean stop after a signal."),
+        ms(
+            "drain_ms",
+            default.drain,
+            0..=600_000,
+            "How long replication goes on after a signal, with /ready at 503, before the stop.",
+        ),
+        ms(
+            "shutdown_ms",
+            default.shutdown,
+            100..=600_000,
+            "For a clean stop after a signal, once drain_ms is over.",
+        ),
+    ];
+    keys.extend(of_retries(&default));
+    section("limits", "Deadlines and sizes; times are in milliseconds.", keys).always()
+}
+
+/// The limits of what is tried again.
+fn of_retries(default: &Limits) -> Vec<Setting> {
+    vec![
         ms(
             "retry_ms_min",
             default.retry_min,
@@ -68,8 +94,51 @@ pub(super) fn limits() -> Setting {
             1000..=3_600_000,
             "The time within which these failures are counted.",
         ),
+    ]
+}
+
+fn ms(
+    name: &'static str,
+    default: Duration,
+    range: RangeInclusive<u64>,
+    doc: &'static str,
+) -> Setting {
+    Setting::number(name, range, doc).default_number(default.as_millis())
+}
+
+pub(super) fn capture() -> Setting {
+    let keys = vec![
+        Setting::number(
+            "ring_bytes",
+            0..=RING_BYTES_MAX,
+            "So many bytes of the last frames are kept of each link for `capture --last`; 0 keeps \
+             the handshake and the last control frames alone.",
+        )
+        .default_number(0_u64),
     ];
-    section("limits", "Deadlines and sizes; times are in milliseconds.", keys).always()
+    section("capture", "What is kept of the past of links.", keys).always().reload(Reload::Enough)
+}
+
+pub(super) fn verify() -> Setting {
+    let default = Verification::default();
+    let keys = vec![
+        Setting::number(
+            "interval_s",
+            0..=INTERVAL_S_MAX,
+            "How often every replicated vBucket is compared with its producer, row by row; 0 for \
+             only on request. 86400 is a good value.",
+        )
+        .default_number(default.interval.map_or(0, |every| every.as_secs())),
+        Setting::number(
+            "rate_bytes_per_s",
+            RATE_MIN..=100_000_000_000,
+            "How much a comparison reads at most, of both nodes together. It reads all data of \
+             both: 100 GB at each take 5.6 hours at 10 MB/s.",
+        )
+        .default_number(default.rate.get()),
+    ];
+    let doc = "The verification of copies: it finds what differs at equal seqnos.";
+    section("verify", doc, keys).always().reload(Reload::Enough)
 }
 
 pub(super) fn state_directory() -> Setting {

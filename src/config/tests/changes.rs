@@ -24,6 +24,7 @@ fn changes_are_named_and_those_that_need_a_restart_too() {
         ("[limits]", "token = \"t\"\n[limits]", &["admin: token"], false),
         ("[limits]", "ready_percent = 9\n[limits]", &["admin: ready_percent"], false),
         ("[limits]", "[log]\nlevel = \"warn\"\n[limits]", &["log: level"], false),
+        ("[limits]", "[verify]\ninterval_s = 9\n[limits]", &["verify: interval_s"], false),
         ("[limits]", "[state]\ndirectory = \"d\"\n[limits]", &["state: directory"], true),
         ("address = \"127.0.0.1:11310\"", "address = \"127.0.0.1:1\"", &["node: address"], true),
         ("password = \"secret\"", "password = \"other\"", &["node: password"], false),

@@ -17,7 +17,8 @@ use serde_json::Value;
 use tokio::sync::oneshot;
 
 use super::facts::{Facts, Member, NodeFacts, Running, Sidecar};
-use crate::config::{Config, MapSource, Node};
+use crate::config::{Config, MapSource};
+use crate::nodes;
 
 /// The agent name in HELLO.
 const AGENT: &str = "dcp-proxy:doctor";
@@ -42,19 +43,14 @@ struct BucketTarget<'a> {
 pub(super) async fn facts(config: &Config, step: Duration) -> Facts {
     let machine = machine::machine(config);
     let sidecar = ask_sidecar(config, step).await;
-    let addresses = match &sidecar {
-        Sidecar::Runs(Running { embedded, .. }) => embedded.clone(),
-        _ => std::collections::BTreeMap::new(),
-    };
     let own = std::iter::once((Side::Consumer, &config.node));
     let producers = config.producers.iter().map(|node| (Side::Producer, node));
-    let addresses = &addresses;
     let nodes = own.chain(producers).map(|(side, node)| async move {
-        let found = endpoint(config, node, addresses.get(node.name()));
-        match found {
+        match nodes::endpoint(config, node) {
             Ok(endpoint) => check(config, side, &endpoint, step).await,
             Err(why) => {
-                NodeFacts { unchecked: Some(why), ..NodeFacts::new(side, node.name(), "", false) }
+                let unchecked = Some(why.to_string());
+                NodeFacts { unchecked, ..NodeFacts::new(side, node.name(), "", false) }
             }
         }
     });
@@ -88,24 +84,6 @@ async fn check(config: &Config, side: Side, endpoint: &Endpoint, step: Duration)
     let target = Target { endpoint, side, our_name: config.node.name(), buckets };
     node::node(&mut facts, target, step).await;
     facts
-}
-
-/// How to reach a node; of one that is embedded only where the sidecar says its address and the
-/// file its password.
-fn endpoint(config: &Config, node: &Node, running_at: Option<&String>) -> Result<Endpoint, String> {
-    let name = match node {
-        Node::Remote(endpoint) => return Ok(endpoint.clone()),
-        Node::Embedded(name) => name,
-    };
-    let Some(address) = running_at else {
-        return Err("it runs inside the sidecar, which does not run".to_owned());
-    };
-    let embedded = config.embedded.as_ref();
-    let password = embedded.and_then(|embedded| embedded.password.clone());
-    let (Some(embedded), Some(password)) = (embedded, password) else {
-        return Err(format!("it runs inside the sidecar, at {address} with a random password"));
-    };
-    Ok(Endpoint::new(name, address, &embedded.username, password))
 }
 
 /// Asks on a thread of its own: the client of the admin API blocks, with longer deadlines.

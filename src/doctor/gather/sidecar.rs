@@ -35,13 +35,11 @@ fn running(status: &Value) -> Running {
     let links = |bucket: &Value| {
         (text(bucket.get("bucket")), bucket.get("links_up").and_then(Value::as_u64).unwrap_or(0))
     };
-    let node = |node: &Value| (text(node.get("name")), text(node.get("address")));
     Running {
         url: String::new(),
         node: text(status.pointer("/node/name")),
         not_ready,
         links_up: list("buckets").iter().map(links).collect(),
-        embedded: list("embedded").iter().map(node).collect(),
         differs: Vec::new(),
     }
 }
@@ -124,11 +122,9 @@ mod tests {
         let status = json!({
             "ready": true, "node": { "name": "beta" },
             "buckets": [{ "bucket": "default", "links_up": 2 }],
-            "embedded": [{ "name": "alpha", "address": "127.0.0.1:7" }],
         });
         let found = running(&status);
         assert!(found.not_ready.is_empty() && found.node == "beta");
         assert_eq!(found.links_up.get("default"), Some(&2));
-        assert_eq!(found.embedded.get("alpha").map(String::as_str), Some("127.0.0.1:7"));
     }
 }

@@ -43,7 +43,7 @@ fn of_node(
 ) -> Vec<Finding> {
     let place = Place::node(node.side, &node.name);
     if let Some(why) = &node.unchecked {
-        let remedy = "start the sidecar, and give [embedded] password to have it checked";
+        let remedy = "start the sidecar, and run this as its user, to have it checked";
         return vec![
             Finding::note(Check::Embedded, &place, format!("not checked: {why}")).with(remedy),
         ];

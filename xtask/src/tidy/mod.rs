@@ -6,6 +6,7 @@
 mod circles;
 mod fences;
 mod packages;
+mod pages;
 mod papers;
 mod source;
 #[cfg(test)]
@@ -120,6 +121,11 @@ impl fmt::Display for Complaint {
     }
 }
 
+/// Complaints about the documents alone.
+pub(crate) fn check_pages(tree: &Tree) -> Vec<Complaint> {
+    pages::check(tree)
+}
+
 /// Every complaint about `tree`, in the order of its files.
 pub(crate) fn check(tree: &Tree) -> Vec<Complaint> {
     let mut complaints = Vec::new();
@@ -133,6 +139,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Complaint> {
     complaints.extend(circles::check(tree));
     complaints.extend(packages::check(tree));
     complaints.extend(papers::check(tree));
+    complaints.extend(pages::check(tree));
     complaints.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     complaints
 }

@@ -8,6 +8,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 const OF_PROCESS: u64 = 128;
 /// For the store of a bucket: the engine keeps up to 900 tables open, and value files come on top.
 const OF_BUCKET: u64 = 1024;
+/// Below this and [`LEAST_OF_BUCKET`] a node does not start, or serves nobody.
+const LEAST_OF_PROCESS: u64 = 32;
+/// The files of a bucket that is empty, and some connections.
+const LEAST_OF_BUCKET: u64 = 32;
 
 /// Raises the soft limit of descriptors of this process to the hard one. A failure is logged, and
 /// the limit stays. To be called by the program, once.
@@ -20,6 +24,38 @@ pub fn raise_limit() {
     if let Err(error) = raised {
         let error = value(error);
         warn!("the limit of descriptors cannot be raised limit={current:?} error={error}");
+    }
+}
+
+/// The limit of descriptors leaves no room for a node.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "the limit of open files is {limit}, and a node needs {needed} at least (buckets: {buckets}): \
+     raise it with ulimit -n, or LimitNOFILE= of systemd"
+)]
+pub struct TooFewDescriptors {
+    /// The limit of this process.
+    pub limit: u64,
+    /// The least that these buckets need; with data they need more.
+    pub needed: u64,
+    /// How many buckets there are.
+    pub buckets: u64,
+}
+
+/// Checks that the limit of descriptors allows a node with so many buckets to start. Where it is
+/// unknown, it is taken as enough.
+///
+/// # Errors
+/// [`TooFewDescriptors`].
+pub(crate) fn check(buckets: usize) -> Result<(), TooFewDescriptors> {
+    least(buckets as u64, getrlimit(Resource::Nofile).current)
+}
+
+fn least(buckets: u64, limit: Option<u64>) -> Result<(), TooFewDescriptors> {
+    let needed = LEAST_OF_PROCESS + LEAST_OF_BUCKET * buckets;
+    match limit {
+        Some(limit) if limit < needed => Err(TooFewDescriptors { limit, needed, buckets }),
+        _ => Ok(()),
     }
 }
 
@@ -48,6 +84,16 @@ fn within(wanted: usize, buckets: usize, limit: Option<u64>) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn too_few_descriptors_are_told_with_what_is_needed() {
+        assert_eq!((least(1, Some(64)), least(1, None)), (Ok(()), Ok(())));
+        let error = least(2, Some(95)).unwrap_err();
+        assert_eq!(error, TooFewDescriptors { limit: 95, needed: 96, buckets: 2 });
+        let text = error.to_string();
+        assert!(text.starts_with("the limit of open files is 95, and a node needs"), "{text}");
+        assert!(text.contains("needs 96 at least (buckets: 2)"), "{text}");
+    }
 
     #[test]
     fn connections_leave_the_store_its_descriptors() {

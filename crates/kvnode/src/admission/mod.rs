@@ -12,8 +12,8 @@ mod logins;
 mod network;
 mod seats;
 
-pub(crate) use descriptors::connections;
-pub use descriptors::raise_limit;
+pub use descriptors::{TooFewDescriptors, raise_limit};
+pub(crate) use descriptors::{check, connections};
 pub(crate) use door::{Door, Seat};
 pub(crate) use logins::{Logins, Outcome};
 pub(crate) use seats::SeatLimits;

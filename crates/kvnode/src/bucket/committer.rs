@@ -85,7 +85,10 @@ impl Committer {
     pub(super) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         while let Some(queued) = shared.queue.next() {
+            *lock(&shared.committing) = Some(Instant::now());
+            failpoint::hang_at("commit-hangs");
             self.commit(queued);
+            *lock(&shared.committing) = None;
         }
     }
 
@@ -193,7 +196,10 @@ impl Committer {
         let mut bytes = 0;
         {
             let mut inner = lock(&vb.inner);
-            inner.meta = meta;
+            // A purge may have ended since the batch was assembled; the store keeps the higher one
+            // too.
+            let purge_seqno = inner.meta.purge_seqno.max(meta.purge_seqno);
+            inner.meta = VbMeta { purge_seqno, ..meta };
             for row in rows {
                 let newest = inner.pending.get(&row.key).is_some_and(|(p, _)| p.seqno == row.seqno);
                 if newest {

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use invariant::{Broken, broken};
 use mcbp::VbId;
@@ -109,6 +110,11 @@ impl Bucket {
 
     pub(crate) fn options(&self) -> &BucketOptions {
         &self.shared.options
+    }
+
+    /// How long the commit that runs has taken so far, if one runs.
+    pub(crate) fn commit_lasts(&self) -> Option<Duration> {
+        lock(&self.shared.committing).map(|began| began.elapsed())
     }
 
     /// Bytes that wait for their commit.

@@ -3,6 +3,7 @@
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use invariant::{Broken, broken};
 use mcbp::VbId;
@@ -26,6 +27,8 @@ pub(super) struct Shared {
     /// Held while a large document is in memory only because it is being replaced.
     pub(super) large_reads: Mutex<()>,
     pub(super) counters: Counters,
+    /// When the commit that runs has begun.
+    pub(super) committing: Mutex<Option<Instant>>,
     /// What the memory logs hold.
     pub(super) logged_bytes: AtomicUsize,
     /// For the keys of vBuckets that are being filled.
@@ -39,6 +42,7 @@ impl Shared {
             keys: KeyLocks::new(),
             large_reads: Mutex::default(),
             counters: Counters::default(),
+            committing: Mutex::default(),
             logged_bytes: AtomicUsize::new(0),
             hash_room: Arc::new(HashRoom::new(options.hash_bytes())),
             store,

@@ -47,7 +47,11 @@ pub(super) fn configuration(arguments: Arguments) -> Result<Configured, Problems
     let has_user = arguments.username.is_some() || !config.users.is_empty();
     if let (Some(name), Some(path)) = (arguments.username, arguments.password_file) {
         match password(&path) {
-            Ok(password) => config.users.push((name, password)),
+            Ok(password) => {
+                // In the place of one of the file.
+                config.users.retain(|(user, _)| *user != name);
+                config.users.push((name, password));
+            }
             Err(text) => wrong.push(("--password-file", text)),
         }
     }

@@ -26,7 +26,10 @@ pub(super) fn check(data: &Path, bucket: &str, states: &[Given]) -> Result<(), S
     if !folder.exists() {
         let state = given.unwrap_or(InitialState::Active);
         let made = fs::create_dir_all(data).and_then(|()| fs::write(&record, format!("{state}\n")));
-        return made.map_err(|error| failed("cannot write", error));
+        return made.map_err(|error| {
+            let why = failed("cannot write", error);
+            format!("{why}: give --data a folder that this user may write to, on a disk with room")
+        });
     }
     let Some(state) = given else { return Ok(()) };
     let began = match fs::read_to_string(&record) {

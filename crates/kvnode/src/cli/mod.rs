@@ -5,7 +5,7 @@
 //! - `schema`: the table of settings; `raw`: the file as written
 //! - `arguments`, `file`: the command line and the file; `values`: values that both have
 //! - `configuration`: the two together; `initial_state`: that of a folder
-//! - `log`: where log lines go; `run`: the program
+//! - `log`: where log lines go; `run`: the program; `tell`: what the service manager hears
 //! - `reload`: what SIGHUP and a change of the file do; `changes`: what they change
 //! - `written`: what the file says to clients of the node
 
@@ -19,6 +19,7 @@ mod raw;
 mod reload;
 mod run;
 mod schema;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod values;

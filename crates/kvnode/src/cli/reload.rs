@@ -45,6 +45,8 @@ impl Reload {
 
     /// Reads the configuration and applies it to the node. Where it is invalid, nothing changes.
     pub(super) fn run(&self, cause: Cause, arguments: &Arguments, node: &Live) {
+        let _told = lifecycle::notify::reloading();
+        failpoint::panic_at("reload-panics");
         let cause = cause.name();
         let read = configuration(arguments.clone()).inspect_err(|_| node.reload_failed());
         let read = read.map_err(|problems| problems.lines().collect());

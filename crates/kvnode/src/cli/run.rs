@@ -3,8 +3,10 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::OptionFuture;
+use lifecycle::{notify, panics};
 use log::{info, warn};
 use logger::{Format, Stream};
 use settings::Problems;
@@ -15,12 +17,15 @@ use super::configuration::{Configured, configuration};
 use super::file::{default_file, effective_file};
 use super::initial_state;
 use super::reload::{Cause, FileChanges, Reload};
+use super::tell::tell;
 use super::values::Printed;
 use crate::admission;
 use crate::node::{Node, NodeError};
 
 /// The name in log lines.
 const NAME: &str = env!("CARGO_PKG_NAME");
+/// What a stop takes at most, besides the wait for connections: the last commit.
+const STOP_REST: Duration = Duration::from_secs(60);
 const FAILED: u8 = 1;
 const WRONG_USAGE: u8 = 2;
 
@@ -28,7 +33,7 @@ const WRONG_USAGE: u8 = 2;
 #[must_use]
 pub fn run(arguments: &Arguments) -> ExitCode {
     // In a release build a panic ends the process; it must not wait for a log that nobody reads.
-    std::panic::set_hook(Box::new(|panic| logger::panicked(NAME, panic)));
+    panics::report(NAME, NAME, env!("CARGO_PKG_VERSION"), || ());
     let exit = match arguments.log().start() {
         Ok(()) => started(arguments),
         Err(error) => failed(&NodeError::Threads(error)),
@@ -103,8 +108,14 @@ fn serve(
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let signals = signals.map_err(NodeError::Threads)?;
     let mut stop = signals.block_on(async { Stop::new() }).map_err(NodeError::Threads)?;
+    notify::start().map_err(NodeError::Threads)?;
+    panics::reports_in(&config.data);
+    notify::status(format!("opening the data in {}", config.data.display()));
+    let stop_max = config.limits.shutdown + STOP_REST;
+    lifecycle::leave_lost_folder();
     let reload = Reload::new(&config, log);
     admission::raise_limit();
+    admission::check(config.buckets.len())?;
     let node = Node::start(config)?;
     if let Some(path) = &arguments.port_file {
         let written = std::fs::write(path, format!("{}\n", node.address().port()));
@@ -117,7 +128,11 @@ fn serve(
         let live = live.clone();
         signals.spawn_blocking(move || reload.run(cause, &arguments, &live))
     };
+    let told = signals.spawn(tell(node.health()));
     let signal = signals.block_on(stop.wait(changes, reload));
+    notify::stopping(stop_max);
+    told.abort();
+    notify::status("stopping");
     info!("stopping, a second signal stops at once signal={signal}");
     let stopped = signals.spawn_blocking(move || node.shutdown());
     let outcome = signals.block_on(async {

@@ -78,7 +78,7 @@ async fn run(client: &mut Client, request: &Request<'_>) -> Result<Flow, Request
         Opcode::HELLO => handshake::hello(client, request)?,
         Opcode::SASL_LIST_MECHS => sasl::list(client, request),
         Opcode::SASL_AUTH => sasl::authenticate(client, request)?,
-        Opcode::SASL_STEP => return Err(sasl::no_step()),
+        Opcode::SASL_STEP => sasl::step(client, request)?,
         Opcode::NOOP => client.replies.send(&request.success()),
         Opcode::VERSION => handshake::version(client, request),
         Opcode::GET_ERROR_MAP => error_map::get(client, request)?,

@@ -1,4 +1,4 @@
-//! The HTTP of `GET /metrics`: one request for each connection.
+//! The HTTP of `GET /metrics`, `/ready` and `/live`: one request for each connection.
 //!
 //! Everybody is a stranger here: when there are too many connections the oldest goes, so that
 //! unfinished requests and idle connections do not keep out a scraper or a probe, which asks at
@@ -90,6 +90,13 @@ async fn exchange(stream: TcpStream, seat: &Seat, node: &Context) -> hyper::Resu
     }
 }
 
+/// Why the node is not ready: a bucket that is not served. The reason may name files, and is left
+/// out.
+fn not_ready(node: &Context) -> Option<String> {
+    let waiting = node.buckets.iter().find(|served| !served.bucket.is_ready())?;
+    Some(format!("not ready: the warm-up of bucket {} is not done\n", waiting.bucket.name()))
+}
+
 /// The server leaves out the body of an answer to HEAD, and keeps its length.
 fn answer(method: &Method, path: &str, headers: &HeaderMap, node: &Context) -> Response<String> {
     let accept = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -102,8 +109,13 @@ fn answer(method: &Method, path: &str, headers: &HeaderMap, node: &Context) -> R
                 (StatusCode::INTERNAL_SERVER_ERROR, TEXT, "no metrics\n".to_owned())
             }
         },
+        (&Method::GET | &Method::HEAD, "/live") => (StatusCode::OK, TEXT, "live\n".to_owned()),
+        (&Method::GET | &Method::HEAD, "/ready") => match not_ready(node) {
+            None => (StatusCode::OK, TEXT, "ready\n".to_owned()),
+            Some(why) => (StatusCode::SERVICE_UNAVAILABLE, TEXT, why),
+        },
         (&Method::GET | &Method::HEAD, _) => {
-            (StatusCode::NOT_FOUND, TEXT, "there is /metrics\n".to_owned())
+            (StatusCode::NOT_FOUND, TEXT, "there are /metrics, /ready and /live\n".to_owned())
         }
         _ => (StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET only\n".to_owned()),
     };

@@ -20,7 +20,13 @@ pub(super) async fn run(listener: TcpListener, node: Arc<Context>, tasks: TaskTr
     let acceptor = Acceptor::new(listener);
     let accepting = async {
         loop {
-            let (stream, peer) = acceptor.next().await;
+            let (stream, peer) = tokio::select! {
+                accepted = acceptor.next() => accepted,
+                () = node.is_accepting.asked() => {
+                    node.is_accepting.answer();
+                    continue;
+                }
+            };
             node.counters.connections.add(1);
             let Some(seat) = node.door.enter(peer.ip()) else {
                 node.counters.rejected_connections.add(1);

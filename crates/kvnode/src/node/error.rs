@@ -6,6 +6,8 @@ use std::path::PathBuf;
 
 use vbucket::StoreError;
 
+use crate::admission::TooFewDescriptors;
+
 /// Why a node did not start, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
 pub enum NodeError {
@@ -22,6 +24,9 @@ pub enum NodeError {
         /// The OS error.
         source: io::Error,
     },
+    /// The process may not open enough files.
+    #[error(transparent)]
+    Descriptors(#[from] TooFewDescriptors),
     /// A bucket's store cannot be opened.
     #[error("opening bucket {bucket:?} in {folder:?}: {source}")]
     Open {

@@ -10,6 +10,8 @@ use tokio::runtime::Runtime;
 use tokio_util::task::TaskTracker;
 
 use super::error::NodeError;
+use super::gauges::NodeGauges;
+use super::health::Health;
 use super::live::Live;
 use crate::bucket::Bucket;
 use crate::context::Context;
@@ -62,10 +64,22 @@ impl NodeHandle {
         self.buckets.iter().find(|bucket| bucket.name() == name).cloned()
     }
 
+    /// What it counts and holds; does not keep the node from ending.
+    #[must_use]
+    pub fn gauges(&self) -> NodeGauges {
+        NodeGauges::of(&self.context)
+    }
+
     /// What may be replaced while it runs.
     #[must_use]
     pub fn live(&self) -> Live {
         Live(Arc::clone(&self.context))
+    }
+
+    /// What tells whether it works.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health::new(Arc::clone(&self.context), self.buckets.clone())
     }
 
     /// Stops cleanly: connections end after their current request, what is queued is committed, the

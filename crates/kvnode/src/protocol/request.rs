@@ -45,8 +45,13 @@ impl<'a> Request<'a> {
 
     /// The start of a successful answer.
     pub(crate) fn success(&self) -> FrameBuilder<'static> {
+        self.answer(Status::SUCCESS)
+    }
+
+    /// An answer with another status.
+    pub(crate) fn answer(&self, status: Status) -> FrameBuilder<'static> {
         let Header { opcode, opaque, .. } = self.frame.header;
-        FrameBuilder::response(opcode, Status::SUCCESS).opaque(opaque)
+        FrameBuilder::response(opcode, status).opaque(opaque)
     }
 
     /// The vBucket that it names.

@@ -150,6 +150,39 @@ fn to_latest_and_disk_only_end_with_ok() {
 }
 
 #[test]
+fn a_stream_of_the_disk_alone_is_the_whole_snapshot_though_writes_came_after_its_request() {
+    // More than may read the disk at a time, so that the last one waits.
+    const STREAMS: u16 = 9;
+    let node = TestNode::start_with(VbState::Active, |o| o.vbuckets = STREAMS);
+    let mut writer = node.client();
+    for vb in 0..STREAMS {
+        (0..4).for_each(|n| writer.set(vb, &format!("key-{n}"), &[b'x'; 200]));
+    }
+    let mut dcp = node.client().produce("whole");
+    assert_eq!(dcp.control(control_key::CONNECTION_BUFFER_SIZE, "100"), Status::SUCCESS);
+    for vb in 0..STREAMS {
+        let flags = stream_flags::DISK_ONLY;
+        let answer = dcp.request(vb, u32::from(vb) + 1, StreamReq { flags, ..from_zero() });
+        assert_eq!(answer.status(), Status::SUCCESS);
+    }
+    let last = STREAMS - 1;
+    writer.set(last, "key-0", b"again");
+    writer.set(last, "key-9", b"new");
+    assert_eq!(dcp.control(control_key::CONNECTION_BUFFER_SIZE, "0"), Status::SUCCESS);
+    let (mut marker, mut seqnos, mut ended) = (None, Vec::new(), 0);
+    while ended < STREAMS {
+        let packet = dcp.next();
+        match packet.opcode() {
+            Opcode::DCP_STREAM_END => ended += 1,
+            _ if packet.vb() != last => {}
+            Opcode::DCP_SNAPSHOT_MARKER => marker = Some(packet.marker().end),
+            _ => seqnos.push(packet.seqno()),
+        }
+    }
+    assert_eq!((marker, seqnos), (Some(Seqno(6)), vec![2, 3, 4, 5, 6]));
+}
+
+#[test]
 fn many_streams_share_one_connection() {
     const STREAMS: u16 = 256;
     const PER_VBUCKET: u64 = 5;

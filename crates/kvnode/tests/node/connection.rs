@@ -37,23 +37,6 @@ fn hello_with_half_a_feature_is_invalid() {
 }
 
 #[test]
-fn sasl_offers_and_takes_plain_only() {
-    let node = start_in_memory(&Disk::new(), options());
-    let mut client = Client::connect(node.address());
-    let list = client.call(&FrameBuilder::request(Opcode::SASL_LIST_MECHS));
-    assert_eq!(list.value, b"PLAIN");
-    let scram = FrameBuilder::request(Opcode::SASL_AUTH).key(b"SCRAM-SHA512").value(b"n,,n=a,r=b");
-    assert_eq!(client.call(&scram).status, Status::AUTH_ERROR);
-    assert_eq!(client.call(&FrameBuilder::request(Opcode::SASL_STEP)).status, Status::AUTH_ERROR);
-    for (user, password) in [(USER, "wrong"), (USER, ""), ("nobody", PASSWORD), ("", "")] {
-        assert_eq!(client.authenticate(user, password).status, Status::AUTH_ERROR);
-    }
-    let bad = FrameBuilder::request(Opcode::SASL_AUTH).key(b"PLAIN").value(b"no zero bytes");
-    assert_eq!(client.call(&bad).status, Status::EINVAL);
-    assert_eq!(client.authenticate(USER, PASSWORD).status, Status::SUCCESS);
-}
-
-#[test]
 fn nothing_is_done_without_user_or_bucket() {
     let node = start_in_memory(&Disk::new(), options());
     let mut client = Client::connect(node.address());

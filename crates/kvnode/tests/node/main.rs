@@ -18,6 +18,7 @@ mod documents;
 mod durability;
 mod expiry;
 mod hostile;
+mod login;
 mod meta;
 mod metrics;
 mod purge;

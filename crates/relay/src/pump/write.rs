@@ -50,6 +50,7 @@ where
     /// Writes the burst of own frames with one call.
     pub(super) async fn write_own(&mut self) -> Result<(), LinkError> {
         let bytes = self.own.concat();
+        self.pump.recorder.own(&self.own);
         let sink = &mut self.pump.sink;
         write_whole(&mut sink.writer, &bytes, self.pump.limits.write_stall, &self.pump.progress)
             .await

@@ -9,16 +9,22 @@ use mcbp::dcp::{
 };
 use mcbp::{FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbUuid, flow};
 use relay::testing::{BUCKET, FakeConn, FakePeer, Manners, mutation, view};
-use relay::{DcpReader, Deadlines, Fault, StreamEvent, StreamRange};
+use relay::{DcpReader, Deadlines, Fault, ReaderOptions, StreamEvent, StreamRange};
 
 /// What the reader asks for with connection_buffer_size.
 const WINDOW_BYTES: usize = 4 * 1024 * 1024;
+
+const LOG: [FailoverEntry; 1] = [FailoverEntry { uuid: VbUuid(77), seqno: Seqno(0) }];
 
 fn acknowledged(ack: &[u8]) -> usize {
     BufferAck::decode(&view(ack)).unwrap().bytes as usize
 }
 
 async fn open(deadlines: Deadlines) -> (DcpReader, FakeConn) {
+    open_with(ReaderOptions { deadlines, ..ReaderOptions::new(BUCKET, "reader") }).await
+}
+
+async fn open_with(options: ReaderOptions<'_>) -> (DcpReader, FakeConn) {
     let peer = FakePeer::bind().await;
     let endpoint = peer.endpoint("alpha");
     let node = async {
@@ -29,7 +35,10 @@ async fn open(deadlines: Deadlines) -> (DcpReader, FakeConn) {
             (control_key::CONNECTION_BUFFER_SIZE, window.as_str()),
             (control_key::ENABLE_EXPIRY_OPCODE, "true"),
         ];
-        for (key, value) in wanted {
+        let noop = options.noop_interval.map(|interval| interval.as_secs().to_string());
+        let noop = noop.as_deref().map(|seconds| (control_key::SET_NOOP_INTERVAL, seconds));
+        let [first, rest @ ..] = wanted;
+        for (key, value) in [first].into_iter().chain(noop).chain(rest) {
             let control = conn.expect(Opcode::DCP_CONTROL).await;
             assert_eq!(view(&control).key, key.as_bytes());
             assert_eq!(view(&control).value, value.as_bytes());
@@ -37,14 +46,12 @@ async fn open(deadlines: Deadlines) -> (DcpReader, FakeConn) {
         }
         conn
     };
-    let (reader, conn) =
-        tokio::join!(DcpReader::open(&endpoint, BUCKET, "reader", deadlines), node);
+    let (reader, conn) = tokio::join!(DcpReader::open(&endpoint, options), node);
     (reader.unwrap(), conn)
 }
 
 fn range(vb: u16) -> StreamRange {
-    let (after, to) = (Seqno::ZERO, Seqno(2));
-    StreamRange { vb: VbId(vb), after, to, uuid: VbUuid(0), flags: 0 }
+    StreamRange::all(VbId(vb), Seqno(2))
 }
 
 /// Takes a STREAM_REQ and opens the stream.
@@ -64,18 +71,17 @@ async fn end(conn: &mut FakeConn, vb: u16, opaque: Opaque, status: StreamEndStat
 #[tokio::test]
 async fn streams_of_many_vbuckets_come_as_events_and_noop_is_answered() {
     let (mut reader, mut conn) = open(Deadlines::default()).await;
-    let log = [FailoverEntry { uuid: VbUuid(77), seqno: Seqno(0) }];
     let marker = SnapshotMarker { start: Seqno(0), end: Seqno(2), flags: 1, body: MarkerBody::V1 };
     for vb in 0..4 {
         reader.stream(range(vb));
     }
     let node = async {
-        let first = accept_stream(&mut conn, &log).await;
+        let first = accept_stream(&mut conn, &LOG).await;
         let second = conn.expect(Opcode::DCP_STREAM_REQ).await;
         conn.answer_with(&second, Status::ROLLBACK, &[], &5_u64.to_be_bytes()).await;
         let third = conn.expect(Opcode::DCP_STREAM_REQ).await;
         conn.answer(&third, Status::NOT_MY_VBUCKET).await;
-        let fourth = accept_stream(&mut conn, &log).await;
+        let fourth = accept_stream(&mut conn, &LOG).await;
 
         let mut out = BytesMut::new();
         marker.write(VbId(0), first, &mut out);
@@ -98,7 +104,7 @@ async fn streams_of_many_vbuckets_come_as_events_and_noop_is_answered() {
         events
     };
     let (_conn, events) = tokio::join!(node, read);
-    let log = log.to_vec();
+    let log = LOG.to_vec();
     let status = StreamEndStatus::BACKFILL_FAIL;
     let [opened, rolled_back, refused, opened_too, marked, change, ended, last] =
         events.try_into().unwrap();
@@ -118,10 +124,9 @@ async fn streams_of_many_vbuckets_come_as_events_and_noop_is_answered() {
 #[tokio::test]
 async fn bytes_are_given_back_before_the_window_is_full_and_exactly_once() {
     let (mut reader, mut conn) = open(Deadlines::default()).await;
-    let log = [FailoverEntry { uuid: VbUuid(77), seqno: Seqno(0) }];
     reader.stream(range(0));
     let node = async {
-        let opaque = accept_stream(&mut conn, &log).await;
+        let opaque = accept_stream(&mut conn, &LOG).await;
         let (mut sent, mut acked) = (0, 0);
         for seqno in 1..200 {
             let frame = mutation(VbId(0), opaque, seqno, 100_000);
@@ -171,4 +176,62 @@ async fn a_stream_that_goes_silent_or_a_producer_that_leaves_is_an_error() {
         };
         assert!(right, "{error}");
     }
+}
+
+#[tokio::test]
+async fn bytes_of_changes_are_given_back_when_the_caller_says_so() {
+    let options = ReaderOptions { acks_by_hand: true, ..ReaderOptions::new(BUCKET, "reader") };
+    let (mut reader, mut conn) = open_with(options).await;
+    reader.stream(range(0));
+    let node = async {
+        let opaque = accept_stream(&mut conn, &LOG).await;
+        let mut sent = 0;
+        for seqno in 1..=10 {
+            let frame = mutation(VbId(0), opaque, seqno, 100_000);
+            sent += flow::charge(&view(&frame).header);
+            conn.send_raw(&frame).await;
+        }
+        let noop = FrameBuilder::request(Opcode::DCP_NOOP).opaque(Opaque(9)).build();
+        conn.send_raw(&noop).await;
+        // The answer comes first, because nothing was given back when it was written.
+        conn.expect(Opcode::DCP_NOOP).await;
+        assert_eq!(acknowledged(&conn.expect(Opcode::DCP_BUFFER_ACK).await), sent);
+        conn.hang_up();
+    };
+    let read = async {
+        let (mut events, mut charge) = (Vec::new(), 0);
+        while charge < 10 * 100_000 {
+            assert!(reader.next_events(&mut events).await.unwrap());
+            for event in events.drain(..) {
+                if let StreamEvent::Change { frame, .. } = event {
+                    charge += flow::charge(&view(&frame).header);
+                }
+            }
+        }
+        let noop = tokio::time::timeout(Duration::from_millis(100), reader.next()).await;
+        assert!(noop.is_err(), "{noop:?}");
+        reader.acknowledge(charge);
+        _ = reader.next().await;
+    };
+    tokio::join!(node, read);
+}
+
+#[tokio::test]
+async fn noops_keep_a_connection_without_changes() {
+    let deadlines = Deadlines { request: Duration::from_millis(50), ..Deadlines::default() };
+    let noop_interval = Some(Duration::from_secs(1));
+    let options =
+        ReaderOptions { deadlines, noop_interval, ..ReaderOptions::new(BUCKET, "reader") };
+    let (mut reader, mut conn) = open_with(options).await;
+    reader.stream(range(0));
+    let node = async {
+        accept_stream(&mut conn, &LOG).await;
+        conn
+    };
+    let (_conn, opened) = tokio::join!(node, reader.next());
+    assert!(matches!(opened, Ok(Some(StreamEvent::Opened { .. }))), "{opened:?}");
+    let before = std::time::Instant::now();
+    let error = reader.next().await.unwrap_err();
+    assert!(matches!(error.fault, Fault::TimedOut { .. }), "{error}");
+    assert!(before.elapsed() >= Duration::from_secs(2), "{:?}", before.elapsed());
 }

@@ -12,6 +12,7 @@ mod client;
 mod dcp_reader;
 mod handshake;
 mod pump;
+mod record;
 mod samples;
 mod support;
 mod tls;

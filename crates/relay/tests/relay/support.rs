@@ -8,8 +8,8 @@ use bytes::{Bytes, BytesMut};
 use mcbp::scan::ControlSet;
 use mcbp::{Frame, FrameBuilder, Header, Opaque, Opcode, VbId};
 use relay::{
-    Injections, Injector, Judge, Peer, Progress, Pump, PumpLimits, Side, Sink, Source, Verdict,
-    injections,
+    Injections, Injector, Judge, Peer, Progress, Pump, PumpLimits, Recorder, Side, Sink, Source,
+    Verdict, injections,
 };
 
 /// Small enough that every boundary of the buffer is met often.
@@ -63,6 +63,7 @@ pub(crate) fn pump<R, W, J>(reader: R, writer: W, judge: J) -> (Pump<R, W, J>, I
         injections,
         progress: Arc::new(Progress::new()),
         limits: TIGHT,
+        recorder: Arc::new(Recorder::default()).of(Side::Producer),
     };
     (pump, injector)
 }

@@ -10,6 +10,7 @@ use super::command::{Change, CommandError, Done, Restart};
 use super::effect::BucketEffects;
 use super::event::Moment;
 use super::failure::{Cause, VbFailure};
+use super::link::StreamResult;
 use super::machine::BucketMachine;
 use super::work::{Concerns, Order, Work};
 use crate::link::{LinkStep, Reason, VbError};
@@ -129,7 +130,43 @@ impl BucketMachine {
                 }
                 Ok(concerns)
             }
+            Restart::Copies(vbs) => self.begin_copies(vbs),
         }
+    }
+
+    /// Makes copies anew whose streams are open. Each is closed and opened again as it is, which
+    /// shows that its producer is there and has the vBucket. Then it is closed, rolled back to
+    /// zero and opened. A copy that nobody can fill is left as it is.
+    fn begin_copies(&mut self, vbs: &VbSet) -> Result<Concerns, CommandError> {
+        self.check_wanted(vbs)?;
+        let active: VbSet = vbs.iter().filter(|vb| self.is_active_here(*vb)).collect();
+        if !active.is_empty() {
+            let (bucket, node) = (&self.settings.bucket, &self.settings.node);
+            let what = format!("vBucket {active} of bucket {bucket} is active at {node}, no copy");
+            return Err(CommandError::NothingToRestart { what });
+        }
+        let shut: VbSet = vbs.iter().filter(|vb| !self.is_open_and_complete(*vb)).collect();
+        if !shut.is_empty() {
+            let bucket = &self.settings.bucket;
+            let what = format!(
+                "vBucket {shut} of bucket {bucket} has no open stream, so nobody could fill its \
+                 copy again, and no copy was emptied"
+            );
+            return Err(CommandError::NothingToRestart { what });
+        }
+        let concerns = Concerns::Vbs(vbs.as_set().clone());
+        for vb in vbs.iter() {
+            self.copies.ask_renewal(vb);
+            self.links.iter_mut().for_each(|link| link.wanted.restart(vb));
+        }
+        Ok(concerns)
+    }
+
+    /// Whether the stream of this copy is open, and nothing is to be done about it.
+    fn is_open_and_complete(&self, vb: VbId) -> bool {
+        let mut links = self.links.iter().filter(|it| it.wanted.streams().contains_key(&vb));
+        !self.copies.is_unfinished(vb)
+            && links.any(|link| matches!(link.stream_result(vb), StreamResult::Open))
     }
 
     /// Returns the places of the links to a producer that carry streams.
@@ -167,10 +204,27 @@ impl BucketMachine {
     }
 
     pub(super) fn is_settled(&self, work: &Work) -> bool {
+        if let (Order::Restart(Restart::Copies(_)), Concerns::Vbs(vbs)) =
+            (&work.order, &work.concerns)
+        {
+            return vbs.iter().all(|&vb| self.is_renewed(vb));
+        }
         self.links.iter().all(|link| match &work.concerns {
             Concerns::All => link.is_settled(),
             Concerns::Vbs(vbs) => vbs.iter().all(|&vb| link.is_settled_for(vb)),
             Concerns::Links(links) => !links.contains(&link.id.index) || link.is_settled(),
+        })
+    }
+
+    /// Whether the stream of a copy that is made anew is open, or has failed. A stream that waits
+    /// without an error has rolled its copy back, and is about to be opened.
+    fn is_renewed(&self, vb: VbId) -> bool {
+        self.links.iter().filter(|link| link.wanted.streams().contains_key(&vb)).all(|link| {
+            match link.stream_result(vb) {
+                StreamResult::Open => !self.copies.is_unfinished(vb),
+                StreamResult::Failed(_) | StreamResult::Held => true,
+                StreamResult::Pending => false,
+            }
         })
     }
 
@@ -193,8 +247,13 @@ impl BucketMachine {
             failures.push(self.failure(vb, producer, Cause::Unclosed(error.clone())));
         }
         let open = self.links.iter().map(|link| link.wanted.open_count()).sum();
+        let is_renewal = matches!(work.order, Order::Restart(Restart::Copies(_)));
+        let emptied: VbSet =
+            failures.iter().map(|it| it.vb).filter(|&vb| self.copies.is_emptied(vb)).collect();
         if failures.is_empty() {
             Ok(Done::Changed { open })
+        } else if is_renewal && !emptied.is_empty() {
+            Err(CommandError::NotFilled { emptied, failures })
         } else {
             Err(CommandError::Failed(failures))
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::time::Duration;
 
 use mcbp::VbId;
 
@@ -22,10 +23,15 @@ pub enum BucketCommand {
     /// were asked for their copies.
     Move(MoveRequest),
     /// Refuse every command; answered when a takeover that has begun has ended. A
-    /// [`Self::Stop`] is to follow, which does not wait for it.
+    /// [`Self::Stop`] is to follow.
     Remove,
-    /// Close every stream and stop; answered when no link is left.
-    Stop,
+    /// Refuse every command, close every stream and stop; answered when no link is left. A takeover
+    /// that has begun ends first.
+    Stop {
+        /// The time for the whole stop. A takeover gets half of it, and its examination a quarter;
+        /// what is left by then is logged.
+        within: Duration,
+    },
 }
 
 /// A change of the desired map or of the connections.
@@ -66,6 +72,9 @@ pub enum Restart {
     },
     /// Single streams.
     Streams(VbSet),
+    /// Single streams, whose copies at the consumer are rolled back to zero first, so that the
+    /// producer sends everything again: what they have is not what it has.
+    Copies(VbSet),
 }
 
 /// A vBucket to be moved to this node.
@@ -86,6 +95,17 @@ pub enum MoveKind {
     Takeover,
     /// Replicate first, and take over once few changes are missing.
     WithData,
+}
+
+impl MoveKind {
+    /// The word of the request and of the subcommand.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Takeover => "takeover",
+            Self::WithData => "move",
+        }
+    }
 }
 
 /// The result of a command that succeeded.
@@ -136,7 +156,7 @@ impl Restart {
     pub(super) fn unknown_producer(&self, is_known: impl Fn(&str) -> bool) -> Option<&str> {
         match self {
             Self::Links { producer, .. } => Some(producer.as_str()).filter(|name| !is_known(name)),
-            Self::Streams(_) => None,
+            Self::Streams(_) | Self::Copies(_) => None,
         }
     }
 }
@@ -148,7 +168,7 @@ impl BucketCommand {
             Self::Change(change) => change.unknown_producer(is_known),
             Self::Restart(restart) => restart.unknown_producer(is_known),
             Self::Move(request) => Some(request.from.as_str()).filter(|name| !is_known(name)),
-            Self::Remove | Self::Stop => None,
+            Self::Remove | Self::Stop { .. } => None,
         }
     }
 }
@@ -208,6 +228,17 @@ pub enum CommandError {
     /// Some vBuckets failed; the sidecar retries them.
     #[error("{} vBuckets failed, the first: {}", .0.len(), First(.0))]
     Failed(Vec<VbFailure>),
+    /// Copies were emptied to be made anew, and could not be filled again; the sidecar retries it.
+    #[error(
+        "the copies of vBucket {emptied} were emptied, or may have been, and could not be filled \
+         again; the sidecar goes on trying, see its status: {}", First(.failures)
+    )]
+    NotFilled {
+        /// The copies.
+        emptied: VbSet,
+        /// Why, and which others failed.
+        failures: Vec<VbFailure>,
+    },
     /// The bucket is being removed.
     #[error("bucket {bucket} was removed from the configuration; ask again when it is back")]
     Removed {
@@ -242,6 +273,7 @@ impl CommandError {
             | Self::NothingToRestart { .. }
             | Self::Plan(_)
             | Self::Removed { .. }
+            | Self::NotFilled { .. }
             | Self::Failed(_) => ReasonCode::Refused,
         }
     }
@@ -255,6 +287,7 @@ impl CommandError {
             | Self::NothingToRestart { .. }
             | Self::Plan(_)
             | Self::Removed { .. }
+            | Self::NotFilled { .. }
             | Self::Failed(_)
             | Self::Broken(_) => Retry::Never,
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use mcbp::{Seqno, Side, VbId, VbState};
+use mcbp::{Seqno, Side, VbId, VbState, VbUuid};
 
 use super::command::BucketCommand;
 use super::failure::Cause;
@@ -83,7 +83,14 @@ pub enum LinkReport {
     /// The producer asks the consumer to roll back and to repeat its STREAM_REQ. Once is normal.
     RollbackAsked(VbId),
     /// The consumer has rolled back and repeats its STREAM_REQ.
-    RollbackOver(VbId),
+    RollbackOver {
+        /// The vBucket.
+        vb: VbId,
+        /// The last seqno that the consumer had before.
+        from: Seqno,
+        /// The last one that it has.
+        to: Seqno,
+    },
     /// The seqno up to which the consumer's copy is complete, or `None` for a copy without a gap.
     Copy(VbId, Option<Seqno>),
     /// A stream opened before its set-up is answered.
@@ -116,6 +123,8 @@ pub struct Polled {
     pub node: String,
     /// The answer.
     pub answer: PollAnswer,
+    /// Time since it was asked for: it says nothing of what happened since then.
+    pub age: Duration,
 }
 
 /// The answer to one poll.
@@ -126,6 +135,8 @@ pub enum PollAnswer {
     /// The vBuckets that the node has in a state that its role cannot use; `None` where the node
     /// does not say.
     Misfits(Option<Vec<(VbId, VbState)>>),
+    /// The present branch of each vBucket, by its vBucket UUID; `None` where the node does not say.
+    Branches(Option<Vec<(VbId, VbUuid)>>),
     /// Set where the topologies of a producer do not name our node.
     Topology(Option<TopologyMismatch>),
 }

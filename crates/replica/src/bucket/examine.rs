@@ -1,12 +1,18 @@
 //! What the examining task has to look into after a failed takeover, and what the copies that both
 //! nodes report mean.
 
+use std::time::Duration;
+
 use mcbp::{Side, VbId, VbState};
 
 use super::event::Finding;
 use super::failure::{Cause, Examined};
 use crate::plan::LinkKey;
 use crate::remedy::{CopyReport, Remedy};
+
+/// Upper bound on the time limits of connections and requests: a caller waits, and a healthy node
+/// takes milliseconds.
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// The order for the examining task.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -23,6 +29,8 @@ pub struct Examine {
     pub may_repair: bool,
     /// Whether the consumer's copy is known to miss no row.
     pub is_complete: bool,
+    /// How long a connection, and each request, may take at most.
+    pub answer_max: Duration,
 }
 
 /// The copies of a vBucket that both nodes report.

@@ -16,6 +16,7 @@ use super::link_down::LinkDown;
 use super::link_state::LinkState;
 use super::machine::BucketMachine;
 use super::nodes::{Appeared, Nodes};
+use super::rolled_back::Lost;
 use super::settings::Settings;
 use super::silence::Hearing;
 use crate::lag::Lag;
@@ -69,8 +70,33 @@ impl BucketMachine {
         let notice = self.failures.loops.failed(vb, Some(kind), kind.name(), at.now);
         let Some(link) = self.links.live(id) else { return };
         link.rolling.insert(vb);
+        self.copies.rolls_back(vb);
         let why = format_args!("{vb}: the consumer has to roll back");
         fx.extend(link.log(LineKind::Rollback, vb, &why, notice, at.now));
+    }
+
+    /// Keeps and logs a rollback that has ended.
+    pub(super) fn note_rolled_back(
+        &mut self,
+        id: LinkId,
+        (vb, from, to): (VbId, mcbp::Seqno, mcbp::Seqno),
+        at: Moment,
+        fx: &mut BucketEffects,
+    ) {
+        let Some(link) = self.links.live(id) else { return };
+        link.rolling.remove(&vb);
+        let producer = link.key.producer.clone();
+        if self.copies.complete_to(vb).is_some() {
+            // We asked for it in the producer's place: nothing is lost that the producer lacks.
+            return;
+        }
+        if self.rolled_back.note(vb, Lost { producer, from, to, at: at.now }) {
+            let why = format_args!(
+                "{vb}: our copy went back from seqno {from} to {to}, because the producer lacks \
+                 these changes"
+            );
+            fx.extend(link.log(LineKind::RolledBack, vb, &why, Notice::Log(1), at.now));
+        }
     }
 
     /// Records that a copy is complete up to this seqno only, or (`None`) has no gap.

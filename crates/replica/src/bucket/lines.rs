@@ -11,6 +11,7 @@ pub(super) enum LineKind {
     Failed,
     Ended,
     Rollback,
+    RolledBack,
     Incomplete,
     Complete,
     Broken,
@@ -23,7 +24,11 @@ impl LineKind {
     const fn level(self) -> LogLevel {
         match self {
             Self::Rollback | Self::Complete | Self::Up | Self::Settled => LogLevel::Info,
-            Self::Failed | Self::Ended | Self::Incomplete | Self::ErrorAnswer => LogLevel::Warn,
+            Self::Failed
+            | Self::Ended
+            | Self::RolledBack
+            | Self::Incomplete
+            | Self::ErrorAnswer => LogLevel::Warn,
             Self::Broken => LogLevel::Error,
         }
     }
@@ -41,6 +46,7 @@ impl Display for LineKind {
             Self::Failed => "stream failed",
             Self::Ended => "stream ended",
             Self::Rollback => "rollback requested",
+            Self::RolledBack => "copy rolled back",
             Self::Incomplete => "copy may miss rows",
             Self::Complete => "copy is complete",
             Self::Broken => "vbucket in retry loop",

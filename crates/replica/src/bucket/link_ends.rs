@@ -25,6 +25,8 @@ impl BucketMachine {
     ) {
         self.forget_lasting(id, at.now, fx);
         let Some(link) = self.links.live(id) else { return };
+        // Whether their producer is there when the link is opened again, nobody knows.
+        link.wanted.streams().keys().for_each(|&vb| self.copies.give_up_renewal(vb));
         if link.state == LinkState::Closing {
             fx.push(BucketEffect::info(format!("link closed link={}", link.name)));
             link.forget_streams();

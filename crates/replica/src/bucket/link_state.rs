@@ -75,6 +75,14 @@ impl LinkState {
         }
     }
 
+    /// Returns when it is opened again, where it waits for that.
+    pub(super) const fn retry_at(self) -> Option<Duration> {
+        match self {
+            Self::Waiting { until } => Some(until),
+            Self::Idle | Self::Connecting | Self::Up { .. } | Self::Closing => None,
+        }
+    }
+
     /// Returns the phase. `is_unresponsive` is set where one of both nodes is.
     pub(super) const fn phase(self, is_unresponsive: bool) -> LinkPhase {
         match self {

@@ -92,7 +92,7 @@ impl Links {
 
     /// Ends the links that have an unwanted rollback. A stream that rolls back cannot be closed
     /// alone, because the rollback would still run, and empty the vBucket under its next stream.
-    /// The next link compares both nodes anew.
+    /// The next link compares both nodes anew. The link of a takeover ends after it.
     fn end_unwanted_rollbacks(&mut self, fx: &mut BucketEffects) {
         let must_end = |link: &Link| {
             let wanted = link.wanted.streams();
@@ -100,7 +100,8 @@ impl Links {
         };
         for index in 0..self.table.len() {
             let is_up = |link: &&Link| matches!(link.state, LinkState::Up { .. });
-            if self.table.get(index).filter(is_up).is_some_and(must_end) {
+            if !self.is_reserved(index) && self.table.get(index).filter(is_up).is_some_and(must_end)
+            {
                 self.close(index, fx);
             }
         }

@@ -11,6 +11,7 @@ use mcbp::VbId;
 
 use super::copies::SuspectCopies;
 use super::effect::{BucketEffect, BucketEffects};
+use super::ending::Ending;
 use super::event::{BucketEvent, LinkId, LinkReport, Moment, PollAnswer, Polled, TaskId};
 use super::failures::Failures;
 use super::link_state::{Decision, LinkState};
@@ -18,6 +19,7 @@ use super::links::Links;
 use super::moves::MovesDone;
 use super::nodes::Nodes;
 use super::queue::Queue;
+use super::rolled_back::RolledBack;
 use super::settings::Settings;
 use crate::link::{Command, Outcome, Ticket, VbOutcome};
 use crate::outage::Outages;
@@ -41,6 +43,8 @@ pub struct BucketMachine {
     /// vBuckets that became active here in this process, until a change names them.
     pub(super) taken_over: BTreeSet<VbId>,
     pub(super) moves_done: MovesDone,
+    /// Copies that lost changes in a rollback.
+    pub(super) rolled_back: RolledBack,
     pub(super) lifecycle: Lifecycle,
     /// The time of the present event.
     pub(super) now: Duration,
@@ -54,8 +58,8 @@ pub(super) enum Lifecycle {
     /// Every command is refused but the one to stop. The command to remove is answered when no
     /// takeover runs any more; `None` once it is.
     Removing(Option<Ticket>),
-    /// The command to stop is answered when no link is left.
-    Stopping(Ticket),
+    /// The command to stop is answered when no takeover runs and no link is left.
+    Stopping(Ending),
     Stopped,
 }
 
@@ -76,6 +80,7 @@ impl BucketMachine {
             interrupted: BTreeMap::new(),
             taken_over: BTreeSet::new(),
             moves_done: MovesDone::default(),
+            rolled_back: RolledBack::default(),
             lifecycle: Lifecycle::Running,
             now: Duration::ZERO,
             tasks: 0,
@@ -124,7 +129,8 @@ impl BucketMachine {
     pub fn wake_at(&self) -> Option<Duration> {
         let command = self.queue.next_deadline(&self.settings);
         let states = self.nodes.states_due(self.now);
-        self.links.next_due().into_iter().chain(command).chain(states).min()
+        let stop = self.stop_due();
+        self.links.next_due().into_iter().chain(command).chain(states).chain(stop).min()
     }
 
     /// Takes the next step of every link, and answers settled commands.
@@ -189,7 +195,9 @@ impl BucketMachine {
                 }
             }
             LinkReport::RollbackAsked(vb) => self.note_rollback(id, vb, at, fx),
-            LinkReport::RollbackOver(vb) => _ = link.rolling.remove(&vb),
+            LinkReport::RollbackOver { vb, from, to } => {
+                self.note_rolled_back(id, (vb, from, to), at, fx);
+            }
             LinkReport::Copy(vb, complete_to) => self.note_copy(id, vb, complete_to, at, fx),
             LinkReport::Opened(vb) => {
                 link.wanted.opened_early(vb, at.now);
@@ -237,17 +245,40 @@ impl BucketMachine {
         let delay = self.failures.stream_delay(&self.copies, &self.settings, at);
         let Some(link) = self.links.live(id) else { return };
         link.wanted.settle(&outcomes, at.now, delay);
+        for (&vb, outcome) in &outcomes {
+            match outcome {
+                // Its set-up may have begun before the copy was to be made anew.
+                VbOutcome::Opened if link.wanted.is_open(vb) && self.copies.opened(vb) => {
+                    link.wanted.reopen(vb, None);
+                }
+                VbOutcome::Failed(_) => self.copies.not_accepted(vb),
+                _ => {}
+            }
+        }
+        // The set-up began before these copies were to be made anew.
+        for vb in self.copies.to_renew().filter(|vb| outcomes.contains_key(vb)) {
+            link.wanted.reopen(vb, None);
+        }
         if !is_takeover {
             fx.extend(link.note_settled(outcomes.values(), at.now));
         }
     }
 
     fn polled(&mut self, polled: Polled, at: Moment, fx: &mut BucketEffects) {
-        let is_consumers =
-            polled.side == mcbp::Side::Consumer && matches!(polled.answer, PollAnswer::Seqnos(_));
+        let of_consumer = polled.side == mcbp::Side::Consumer;
+        let has_seqnos = matches!(polled.answer, PollAnswer::Seqnos(_));
+        let has_states = matches!(polled.answer, PollAnswer::Misfits(Some(_)));
+        let has_branches = matches!(polled.answer, PollAnswer::Branches(Some(_)));
+        let asked = at.now.saturating_sub(polled.age);
         let appeared = self.nodes.record(polled, &self.settings.bucket, at.now, fx);
-        if is_consumers {
+        if of_consumer && has_seqnos {
             self.consumer_polled(fx);
+        }
+        if of_consumer && has_states {
+            self.end_active(asked, at, fx);
+        }
+        if has_branches {
+            self.end_parted(at, fx);
         }
         if let Some(appeared) = appeared {
             self.serves_again(&appeared, at.now);

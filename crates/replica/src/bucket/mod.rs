@@ -12,17 +12,20 @@
 //! - `links`, `link`: the table of links, and one of them; `link_state`: the next step of a link
 //! - `moves`, `steps`, `step_actions`: vBuckets that move to this node, and the next step of a move
 //! - `heal`, `failures`: recovery from failures, stalls and loops; `link_ends`, `fall`, `streak`:
-//!   links that end, rivals of their names, delays; `copies`: incomplete and unserved copies of the
-//!   consumer; `nodes`: what the data nodes report in polls; `silence`: nodes and connections that
-//!   are heard no more
+//!   links that end, rivals of their names, delays; `copies`: incomplete and unserved copies
+//! - `nodes`: what data nodes report in polls; `silence`: who is heard no more; `branches`,
+//!   `dropped`: streams that the consumer dropped silently; `rolled_back`: copies that lost changes
 //! - `status`: views for the status; `lines`, `tally`: log lines and counts
 //! - `event`, `effect`, `command`, `failure`, `link_down`, `examine`, `settings`: the types of the
 //!   interface
 
+mod branches;
 mod changes;
 mod command;
 mod copies;
+mod dropped;
 mod effect;
+mod ending;
 mod event;
 mod examine;
 mod failure;
@@ -42,12 +45,14 @@ mod moves;
 mod nodes;
 mod producers;
 mod queue;
+mod rolled_back;
 mod serve;
 mod settings;
 mod silence;
 mod status;
 mod step_actions;
 mod steps;
+mod stop;
 mod streak;
 mod tally;
 mod work;
@@ -64,6 +69,7 @@ pub use link_state::LinkPhase;
 pub use machine::BucketMachine;
 pub use moves::{MovePhase, MovesDone};
 pub use queue::{CHANGES_MAX, MOVES_MAX};
+pub use rolled_back::{MANY_ROLLED_BACK, RolledBackView};
 pub use settings::Settings;
 pub use status::{BrokenLink, BrokenView, LinkView, MoveView, NodeView, StreamPhase, StreamView};
 pub use tally::{FailureKind, Tally};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use logline::value;
 use mcbp::{Seqno, Side, VbId, VbState};
 
+use super::branches::Branches;
 use super::effect::{BucketEffect, BucketEffects};
 use super::event::{PollAnswer, Polled, millis};
 use super::link::Link;
@@ -26,6 +27,7 @@ pub(super) struct Nodes {
     errors: BTreeMap<String, String>,
     warnings: BTreeMap<String, String>,
     misfits: Misfits,
+    pub(super) branches: Branches,
     states: ConsumerStates,
 }
 
@@ -89,6 +91,7 @@ impl Nodes {
         self.errors.retain(|name, _| is_polled(name));
         self.warnings.retain(|name, _| is_polled(name));
         self.misfits.retain(|node| polled.contains_key(node));
+        self.branches.retain(|node| polled.contains_key(node));
     }
 
     /// Records an answer. Returns the vBuckets that the node serves again.
@@ -99,7 +102,7 @@ impl Nodes {
         now: Duration,
         fx: &mut BucketEffects,
     ) -> Option<Appeared> {
-        let Polled { side, node, answer } = polled;
+        let Polled { side, node, answer, age } = polled;
         let asked = (side, node);
         let liveness = self.polled.get_mut(&asked)?;
         let (_, node) = asked;
@@ -121,6 +124,10 @@ impl Nodes {
                     };
                 }
                 self.misfits.record(side, node, states.unwrap_or_default());
+                return None;
+            }
+            PollAnswer::Branches(uuids) => {
+                self.branches.record(side, node, uuids, now.saturating_sub(age));
                 return None;
             }
             PollAnswer::Seqnos(Ok(seqnos)) => {

@@ -1,22 +1,17 @@
 //! Serves the command at the front of the queue: begins it, and answers it when it is settled or
 //! its deadline has passed. Changes and restarts are in
-//! `changes.rs`, the steps of a move in `steps.rs`.
+//! `changes.rs`, the steps of a move in `steps.rs`, the stop in `stop.rs`.
 
 use std::time::Duration;
 
 use super::command::{BucketCommand, CommandError, Done};
-use super::effect::{BucketEffect, BucketEffects, LogLevel, LogLine};
+use super::effect::{BucketEffect, BucketEffects};
 use super::event::Moment;
-use super::link::Link;
 use super::machine::{BucketMachine, Lifecycle};
 use super::moves::Move;
 use super::queue::{Job, QueuedCommand};
 use super::work::{Order, Work};
 use crate::link::Ticket;
-use crate::plan::Desired;
-
-/// Incomplete copies in one log line, whose length is bounded.
-const COPIES_PER_LINE: usize = 100;
 
 impl BucketMachine {
     /// Queues a command, or refuses it.
@@ -46,8 +41,8 @@ impl BucketMachine {
                     self.refuse_for_removal(fx);
                     Ok(())
                 }
-                BucketCommand::Stop => {
-                    self.stop(ticket, fx);
+                BucketCommand::Stop { within } => {
+                    self.stop(ticket, within, at.now, fx);
                     Ok(())
                 }
             },
@@ -59,7 +54,7 @@ impl BucketMachine {
 
     fn check(&self, command: &BucketCommand) -> Result<(), CommandError> {
         match (self.lifecycle, command) {
-            (Lifecycle::Running, _) | (Lifecycle::Removing(_), BucketCommand::Stop) => {}
+            (Lifecycle::Running, _) | (Lifecycle::Removing(_), BucketCommand::Stop { .. }) => {}
             (Lifecycle::Removing(_), _) => return Err(self.removed()),
             (Lifecycle::Stopping(_) | Lifecycle::Stopped, _) => return Err(CommandError::Stopping),
         }
@@ -83,7 +78,11 @@ impl BucketMachine {
         }
     }
 
-    fn answer_removal(&mut self, result: Result<Done, CommandError>, fx: &mut BucketEffects) {
+    pub(super) fn answer_removal(
+        &mut self,
+        result: Result<Done, CommandError>,
+        fx: &mut BucketEffects,
+    ) {
         if let Lifecycle::Removing(ticket) = &mut self.lifecycle
             && let Some(ticket) = ticket.take()
         {
@@ -92,52 +91,12 @@ impl BucketMachine {
     }
 
     /// Refuses every queued command.
-    fn refuse_all(&mut self, error: &CommandError, fx: &mut BucketEffects) {
+    pub(super) fn refuse_all(&mut self, error: &CommandError, fx: &mut BucketEffects) {
         for command in self.queue.take_all() {
             if let Job::Move(moving) = &command.job {
                 fx.extend(moving.task().map(BucketEffect::Cancel));
             }
             fx.push(BucketEffect::Answer(command.ticket, Err(error.clone())));
-        }
-    }
-
-    /// Refuses every queued command, and closes every stream.
-    fn stop(&mut self, ticket: Ticket, fx: &mut BucketEffects) {
-        self.refuse_all(&CommandError::Stopping, fx);
-        self.answer_removal(Err(CommandError::Stopping), fx);
-        self.log_incomplete(fx);
-        self.desired = Desired::default();
-        self.links.release();
-        self.lifecycle = Lifecycle::Stopping(ticket);
-        self.spread(fx);
-    }
-
-    /// Logs every incomplete copy. This state is in memory only, so a new process would treat the
-    /// copy as complete. Many copies are in one line, because repeated lines are suppressed.
-    fn log_incomplete(&self, fx: &mut BucketEffects) {
-        let (bucket, node) = (&self.settings.bucket, &self.settings.node);
-        let copies: Vec<_> = self.copies.all_incomplete().collect();
-        for copies in copies.chunks(COPIES_PER_LINE) {
-            let vbs: Vec<_> = copies.iter().map(|(vb, _)| vb.0.to_string()).collect();
-            let seqnos: Vec<_> = copies.iter().map(|(_, seqno)| seqno.0.to_string()).collect();
-            let text = format!(
-                "stopping with copies that may miss rows bucket={bucket} vb={} complete_to={} \
-                 remedy=\"delete these vBuckets at {node} and make them again before they are \
-                 used\"",
-                vbs.join(","),
-                seqnos.join(",")
-            );
-            fx.push(BucketEffect::Log(LogLine { level: LogLevel::Error, text }));
-        }
-    }
-
-    /// Answers the command to stop once no link is left.
-    pub(super) fn answer_stop(&mut self, fx: &mut BucketEffects) {
-        if let Lifecycle::Stopping(ticket) = self.lifecycle
-            && self.links.iter().all(Link::is_stopped)
-        {
-            self.lifecycle = Lifecycle::Stopped;
-            fx.push(BucketEffect::Answer(ticket, Ok(Done::Stopped)));
         }
     }
 
@@ -148,6 +107,9 @@ impl BucketMachine {
         if matches!(self.lifecycle, Lifecycle::Removing(Some(_))) && !self.queue.is_half_done() {
             self.refuse_for_removal(fx);
             return false;
+        }
+        if self.refuse_for_stop(fx) {
+            return true;
         }
         self.refuse_late(at, fx);
         let Some(mut front) = self.queue.pop() else { return false };
@@ -162,7 +124,7 @@ impl BucketMachine {
             }
             return true;
         };
-        let is_late = deadline <= at.now;
+        let is_late = deadline <= at.now || self.is_out_of_time(&front.job, at.now);
         match &front.job {
             Job::Work(work) if is_late || self.is_settled(work) => {
                 self.queue.note_progress(at.now);

@@ -12,6 +12,7 @@ use super::link_down::LinkDown;
 use super::link_state::LinkPhase;
 use super::machine::BucketMachine;
 use super::moves::{MovePhase, MovesDone};
+use super::rolled_back::RolledBackView;
 use super::tally::Tally;
 use crate::lag::Lag;
 use crate::link::ReasonCode;
@@ -58,6 +59,8 @@ pub struct LinkView<'a> {
     pub wanted: usize,
     /// The number of open streams.
     pub open: usize,
+    /// When it is opened again, on the clock of the machine; `None` unless it waits.
+    pub retry_at: Option<Duration>,
 }
 
 /// One wanted stream.
@@ -78,6 +81,8 @@ pub struct StreamView {
     pub complete_to: Option<Seqno>,
     /// For how long it has not been open, to the interval of samples; `None` for an open one.
     pub not_open_for: Option<Duration>,
+    /// The rest of its backoff; `None` unless it waits.
+    pub retry_in: Option<Duration>,
 }
 
 /// One node that is asked on a control connection.
@@ -196,6 +201,11 @@ impl BucketMachine {
         self.moves_done
     }
 
+    /// Returns the copies that lost changes in a rollback within the last hour.
+    pub fn rolled_back(&self, now: Duration) -> impl Iterator<Item = RolledBackView<'_>> {
+        self.rolled_back.views(now)
+    }
+
     /// Returns the wanted streams of a link in ascending order.
     pub fn streams(&self, link: LinkId, now: Duration) -> impl Iterator<Item = StreamView> {
         let link = self.links.iter().find(|other| other.id == link);
@@ -228,6 +238,7 @@ impl BucketMachine {
             lag,
             complete_to,
             not_open_for: self.outages.of(vb, now).filter(|_| !is_open),
+            retry_in: stream.phase.retry_at().map(|until| until.saturating_sub(now)),
         }
     }
 
@@ -315,6 +326,7 @@ impl Link {
             stall: self.stall.as_deref(),
             wanted: self.wanted.streams().len(),
             open: self.wanted.open_count(),
+            retry_at: self.state.retry_at(),
         }
     }
 }

@@ -128,7 +128,9 @@ impl BucketMachine {
         let is_complete = self.copies.complete_to(vb).is_none();
         let key = moving.link_key(self.connections);
         let consumer = self.settings.node.clone();
-        let examine = Examine { key, consumer, vb, cause: cause.clone(), may_repair, is_complete };
+        let (failed, answer_max) = (cause.clone(), self.answer_max());
+        let examine =
+            Examine { key, consumer, vb, cause: failed, may_repair, is_complete, answer_max };
         fx.push(BucketEffect::Examine(task, examine));
         let step = MoveStep::Examining { task, cause, finding: None };
         MoveDecision::Step(step, self.settings.command)

@@ -177,12 +177,18 @@ impl BucketMachine {
             Err(cause) => {
                 let failure = self.failure(vb, moving.from(), cause);
                 let text = format!(
-                    "vbucket not moved bucket={bucket} vb={} reason={}",
+                    "vbucket not moved bucket={bucket} vb={} from={} how={} reason={}",
                     vb.0,
-                    value(&failure)
+                    moving.from(),
+                    moving.request.kind.name(),
+                    value(failure.detail())
                 );
                 fx.push(BucketEffect::warn(text));
-                self.desired = std::mem::take(&mut moving.before);
+                if self.is_stopping() {
+                    fx.push(self.left_half_done(&moving));
+                } else {
+                    self.desired = std::mem::take(&mut moving.before);
+                }
                 self.moves_done.failed += 1;
                 Err(CommandError::Failed(vec![failure]))
             }

@@ -69,8 +69,7 @@ impl Ledger {
             .filter(|entry| !is_closed && (entry.plan.flags ^ flags) & stream_flags::TAKEOVER == 0);
         let known = if let Some(entry) = wanted {
             if let AddPhase::RollingBack(_) = entry.phase {
-                let opaque = request.opaque;
-                fx.push(Effect::Note(Note::RollbackOver { vb, opaque }));
+                fx.push(Effect::Note(entry.rolled_back(vb, request)));
             }
             entry.phase = AddPhase::Requested;
             entry.finished = false;

@@ -194,6 +194,10 @@ pub enum Note {
         vb: VbId,
         /// The stream's opaque.
         opaque: Opaque,
+        /// The last seqno that the consumer had before.
+        from: Seqno,
+        /// The last one that it has.
+        to: Seqno,
     },
     /// A STREAM_REQ passed for a vBucket without an ADD_STREAM.
     #[error("stream request without an add-stream vb={} opaque={opaque}", .vb.0)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use mcbp::{Opcode, Status, StreamEndStatus, VbId};
+use mcbp::{Opcode, Status, StreamEndStatus, VbId, VbUuid};
 
 use super::{LinkStep, NodeAnswer, ReasonCode, Side};
 
@@ -109,6 +109,21 @@ pub enum Reason {
         /// Its answer.
         status: Status,
     },
+    /// The consumer dropped the stream, because its vBucket was made active there.
+    #[error("has dropped the stream: the vBucket is active there")]
+    ActiveThere,
+    /// The consumer dropped the stream, because its vBucket was active there in between, or created
+    /// anew.
+    #[error(
+        "has dropped the stream: its copy is on branch {consumer}, the producer's is on {producer} \
+         (vBucket UUIDs); it rolls back to what both have"
+    )]
+    OtherBranch {
+        /// The vBucket UUID at the producer.
+        producer: VbUuid,
+        /// The vBucket UUID at the consumer.
+        consumer: VbUuid,
+    },
     /// The copy lacks rows below its high seqno.
     #[error("has an incomplete copy; its stream must roll it back and open first")]
     Incomplete,
@@ -151,7 +166,9 @@ impl VbError {
         match self.reason {
             Reason::Refused { .. } => ReasonCode::Refused,
             Reason::RowRefused { .. } => ReasonCode::RowRefused,
-            Reason::StreamGone { .. } => ReasonCode::StreamGone,
+            Reason::StreamGone { .. } | Reason::ActiveThere | Reason::OtherBranch { .. } => {
+                ReasonCode::StreamGone
+            }
             Reason::Incomplete => ReasonCode::Incomplete,
             Reason::RollingBack => ReasonCode::RollingBack,
             Reason::Stalled { .. } => ReasonCode::Stalled,
@@ -172,7 +189,9 @@ impl VbError {
             | Reason::RowRefused { status, .. }
             | Reason::StreamGone { status, .. } => Some(NodeAnswer::Status(status)),
             Reason::StreamEnd(status) => Some(NodeAnswer::StreamEnd(status)),
-            Reason::Incomplete
+            Reason::ActiveThere
+            | Reason::OtherBranch { .. }
+            | Reason::Incomplete
             | Reason::RollingBack
             | Reason::Stalled { .. }
             | Reason::Deadline(_)

@@ -94,8 +94,7 @@ impl Ledger {
         }
         if let Some(entry) = self.stuck.remove(&vb) {
             self.remember_attempt(vb, &entry, false);
-            let opaque = request.opaque;
-            fx.push(Effect::Note(Note::RollbackOver { vb, opaque }));
+            fx.push(Effect::Note(entry.rolled_back(vb, request)));
             self.abandon(vb, &[Side::Consumer, Side::Producer], fx);
         }
         true
@@ -108,6 +107,13 @@ pub(super) const fn rolls_back_still(vb: VbId) -> VbError {
 }
 
 impl Adding {
+    /// The end of its rollback, which the consumer tells by repeating its STREAM_REQ.
+    pub(super) fn rolled_back(&self, vb: VbId, again: Request) -> Note {
+        let (opaque, to) = (again.opaque, again.start);
+        let from = self.request.map_or(to, |asked| asked.start);
+        Note::RollbackOver { vb, opaque, from, to }
+    }
+
     const fn is_rolling_back(&self) -> bool {
         matches!(self.phase, AddPhase::RollingBack(_))
     }

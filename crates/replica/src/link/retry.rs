@@ -48,9 +48,11 @@ impl VbError {
             Reason::Refused { status, .. } | Reason::RowRefused { status, .. } => {
                 retry_after_refusal(*status)
             }
-            Reason::StreamGone { .. } | Reason::Incomplete | Reason::RollingBack => {
-                Retry::AfterBackoff
-            }
+            Reason::StreamGone { .. }
+            | Reason::ActiveThere
+            | Reason::OtherBranch { .. }
+            | Reason::Incomplete
+            | Reason::RollingBack => Retry::AfterBackoff,
             Reason::Stalled { .. } => Retry::AtOnce,
             Reason::StreamEnd(status) => retry_after_end(*status),
             Reason::Deadline(_)

@@ -182,3 +182,55 @@ fn a_stream_that_is_given_up_and_wanted_again_before_it_was_closed_is_settled_on
     assert!(streams.is_settled());
     assert_eq!(streams.next_setup(NOW, any), None, "nothing is left to do");
 }
+
+#[test]
+fn a_stream_that_was_dropped_silently_is_closed_at_once_and_added_after_its_backoff() {
+    let mut wanted = WantedStreams::default();
+    wanted.want(&set(&[1, 2]));
+    wanted.next_setup(NOW, any);
+    let open = [1, 2].map(|vb| (vb, VbOutcome::Opened));
+    wanted.settle(&outcomes(&open), NOW, linear);
+    assert_eq!(wanted.open_since().collect::<Vec<_>>(), [(VbId(1), NOW), (VbId(2), NOW)]);
+
+    wanted.dropped(refused(2), NOW, linear);
+    assert!(wanted.may_hold(VbId(2)), "another link does not ask for it yet");
+    assert_eq!(wanted.next_setup(NOW, any), setup(&[1]));
+    let closed = [(1, VbOutcome::AlreadyOpen), (2, VbOutcome::Closed)];
+    wanted.settle(&outcomes(&closed), NOW, linear);
+    assert!(!wanted.may_hold(VbId(2)));
+    assert_eq!(wanted.next_setup(NOW + SECOND, any), setup(&[1, 2]), "it is closed already");
+    wanted.settle(&outcomes(&[(2, VbOutcome::Opened)]), NOW + SECOND, linear);
+    assert_eq!((wanted.open_count(), wanted.next_setup(NOW + SECOND, any)), (2, None));
+}
+
+#[test]
+fn a_set_up_from_before_a_stream_was_dropped_does_not_call_it_open() {
+    let mut wanted = WantedStreams::default();
+    wanted.want(&set(&[1]));
+    wanted.next_setup(NOW, any);
+    wanted.settle(&outcomes(&[(1, VbOutcome::Opened)]), NOW, linear);
+    wanted.want(&set(&[1, 2]));
+    assert_eq!(wanted.next_setup(NOW, any), setup(&[1, 2]));
+    wanted.dropped(refused(1), NOW, linear);
+    let older = [(1, VbOutcome::AlreadyOpen), (2, VbOutcome::Opened)];
+    wanted.settle(&outcomes(&older), NOW, linear);
+    assert!(!wanted.is_open(VbId(1)));
+    let again = Setup { wanted: set(&[1, 2]), reopen: set(&[1]) };
+    assert_eq!(wanted.next_setup(NOW + SECOND, any), Some(again), "it is closed and added");
+}
+
+#[test]
+fn a_dropped_stream_that_is_held_back_and_released_is_closed_before_it_is_added() {
+    let mut wanted = WantedStreams::default();
+    wanted.want(&set(&[1]));
+    wanted.next_setup(NOW, any);
+    wanted.settle(&outcomes(&[(1, VbOutcome::Opened)]), NOW, linear);
+    wanted.dropped(refused(1), NOW, linear);
+    wanted.hold(any);
+    assert!(!wanted.needs_link());
+    wanted.hold(|_| false);
+    let again = Setup { wanted: set(&[1]), reopen: set(&[1]) };
+    assert_eq!(wanted.next_setup(NOW, any), Some(again));
+    wanted.settle(&outcomes(&[(1, VbOutcome::Opened)]), NOW, linear);
+    assert!(wanted.is_open(VbId(1)) && wanted.is_settled());
+}

@@ -7,8 +7,8 @@ use mcbp::{Side, Status, VbId};
 use replica::backoff::Backoff;
 use replica::bucket::{
     BucketCommand, BucketEffect, BucketEvent, BucketMachine, Cause, Change, CommandError, Done,
-    Examine, LinkDown, LinkId, LinkReport, Moment, MoveKind, MoveRequest, Settings, StreamPhase,
-    TaskId,
+    Examine, LinkDown, LinkId, LinkReport, Moment, MoveKind, MoveRequest, PollAnswer, Polled,
+    Settings, StreamPhase, TaskId,
 };
 use replica::link::{Command, LinkStep, Outcome, Reason, StopReason, Ticket, VbError, VbOutcome};
 use replica::plan::{Connections, Desired, VbSet};
@@ -52,6 +52,25 @@ impl Bucket {
     pub fn on(&mut self, event: BucketEvent) {
         let at = Moment { now: self.now, chance: 1.0 };
         self.effects.extend(self.machine.on(at, event));
+    }
+
+    /// A node answers a poll that began `age` ago.
+    pub fn tell(&mut self, side: Side, age: Duration, answer: PollAnswer) {
+        let node = if side == Side::Producer { "alpha" } else { "beta" }.to_owned();
+        self.on(BucketEvent::Polled(Polled { side, node, answer, age }));
+    }
+
+    /// The consumer answers a poll at once.
+    pub fn consumer_polled(&mut self, answer: PollAnswer) {
+        self.tell(Side::Consumer, Duration::ZERO, answer);
+    }
+
+    /// The text of the error that a command had nothing to restart.
+    pub fn nothing_to_restart(&mut self, ticket: Ticket) -> String {
+        match self.answer(ticket) {
+            Some(Err(error @ CommandError::NothingToRestart { .. })) => error.to_string(),
+            other => panic!("{other:?}"),
+        }
     }
 
     pub fn ask(&mut self, command: BucketCommand) -> Ticket {
@@ -158,6 +177,9 @@ impl Bucket {
         self.on(BucketEvent::Woken);
     }
 }
+
+/// A stop within ten seconds.
+pub const STOP: BucketCommand = BucketCommand::Stop { within: Duration::from_secs(10) };
 
 pub fn vbs(list: &[u16]) -> BTreeSet<VbId> {
     list.iter().copied().map(VbId).collect()

@@ -31,6 +31,7 @@ pub enum Given {
     FollowAlpha,
     RestartLink,
     RestartStream,
+    RenewCopy,
     Stop,
 }
 
@@ -59,9 +60,12 @@ impl Given {
             Self::RestartStream => {
                 BucketCommand::Restart(Restart::Streams(std::iter::once(VB).collect()))
             }
+            Self::RenewCopy => {
+                BucketCommand::Restart(Restart::Copies(std::iter::once(VB).collect()))
+            }
             Self::Takeover => BucketCommand::Move(moved(MoveKind::Takeover)),
             Self::MoveWithData => BucketCommand::Move(moved(MoveKind::WithData)),
-            Self::Stop => BucketCommand::Stop,
+            Self::Stop => BucketCommand::Stop { within: Duration::from_secs(100) },
         }
     }
 
@@ -104,6 +108,8 @@ pub enum Mistake {
     StatesUnheard,
     /// The map of the sources counts as a command that names its vBuckets.
     FollowNames,
+    /// A stop cuts off the takeover that runs.
+    CutOffByStop,
 }
 
 /// An action.
@@ -212,6 +218,8 @@ pub struct World {
     lingers: bool,
     /// Whether a command was given to a link that is not open.
     pub given_too_early: bool,
+    /// Whether a link was closed while a takeover ran on it, which that cuts off.
+    pub shut_too_early: bool,
     /// Whether a vBucket was asked for while another link had it.
     pub asked_twice: bool,
     /// Whether a move was answered with success, and the vBucket was not active here.
@@ -263,6 +271,7 @@ impl World {
             was_moved: false,
             lingers: false,
             given_too_early: false,
+            shut_too_early: false,
             asked_twice: false,
             moved_in_vain: false,
             move_was_undisturbed: false,
@@ -423,10 +432,28 @@ impl World {
             Given::FollowAlpha if mistake == Mistake::FollowNames => Given::FromAlpha,
             given => given,
         };
+        if given == Given::Stop && mistake == Mistake::CutOffByStop {
+            self.cut_off();
+        }
         let (ticket, command) = (Ticket(n as u64), given.command());
         self.tell(BucketEvent::Command { ticket, command }, mistake);
         // A command that is refused, because the vBucket is being moved, begins nothing.
         self.move_was_undisturbed |= commands[n].is_move() && self.answers[n] == 0;
+    }
+
+    /// Every takeover that runs fails where it is.
+    fn cut_off(&mut self) {
+        let is_takeover =
+            |pair: &Pair| matches!(pair.commands.front(), Some((_, Command::Takeover { .. })));
+        let cut: Vec<_> =
+            self.pairs.iter().filter(|(_, pair)| is_takeover(pair)).map(|(&at, _)| at).collect();
+        for at in cut {
+            let pair = self.pairs.get_mut(&at).unwrap();
+            let (ticket, _) = pair.commands.pop_front().unwrap();
+            (pair.stage, pair.has_stream) = (Stage::Begun, false);
+            let error = VbError { vb: VB, side: Side::Producer, reason: Reason::Shut };
+            self.answer(at, ticket, VbOutcome::Failed(error));
+        }
     }
 
     fn opens_and_ends(&mut self, at: usize) {
@@ -457,6 +484,14 @@ impl World {
         let (ticket, command) = pair.commands.pop_front().unwrap();
         let mut outcomes = BTreeMap::new();
         match command {
+            // The link rolls the copy back, says so, and does not open its stream yet.
+            Command::SetupStreams { wanted, incomplete, .. }
+                if wanted.contains(&VB) && incomplete.contains_key(&VB) && can_stream =>
+            {
+                pair.has_stream = false;
+                self.report(at, LinkReport::Copy(VB, None));
+                self.answer(at, ticket, VbOutcome::RolledBack);
+            }
             Command::SetupStreams { wanted, reopen, .. } => {
                 let can_stream = can_stream || pair.key.producer == "gamma";
                 let (is_wanted, had) = (wanted.contains(&VB), pair.has_stream);
@@ -574,6 +609,13 @@ impl World {
                 self.note_asked(id, &command);
                 if let Some(pair) = self.pairs.get_mut(&id.index).filter(|pair| pair.id == id) {
                     self.given_too_early |= !pair.is_up;
+                    // A link that is closed does nothing else any more; only one whose time has
+                    // passed may be cut off.
+                    let is_takeover =
+                        |(_, run): &(Ticket, Command)| matches!(run, Command::Takeover { .. });
+                    self.shut_too_early |= self.wakes == 0
+                        && command == Command::Shut
+                        && pair.commands.iter().any(is_takeover);
                     pair.commands.push_back((ticket, command));
                 }
             }
@@ -625,7 +667,10 @@ impl World {
         let seqnos = is_served.then_some((VB, Seqno(9))).into_iter().collect();
         for answer in [PollAnswer::Misfits(Some(misfits)), PollAnswer::Seqnos(Ok(seqnos))] {
             let (side, node) = (Side::Consumer, "beta".to_owned());
-            self.tell(BucketEvent::Polled(Polled { side, node, answer }), mistake);
+            self.tell(
+                BucketEvent::Polled(Polled { side, node, answer, age: Duration::ZERO }),
+                mistake,
+            );
         }
     }
 

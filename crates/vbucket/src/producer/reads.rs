@@ -47,7 +47,7 @@ impl Producer {
 
     fn ask_disk(&mut self, vb: VbId, row_bytes_max: usize, cx: &mut Context<'_>) {
         if let Some(stream) = self.streams.get(&vb) {
-            let (stream, start, end) = (stream.id, stream.cursor.next(), stream.granted.end);
+            let (stream, start, end) = (stream.id, stream.cursor.next(), stream.disk_end());
             cx.effects.push(Effect::ReadDisk { vb, stream, start, end, row_bytes_max });
         }
     }

@@ -113,6 +113,18 @@ impl ActiveStream {
         }
     }
 
+    /// Whether the stream ends with the snapshot that the disk has when it is read.
+    pub(super) const fn is_disk_only(&self) -> bool {
+        self.granted.flags & stream_flags::DISK_ONLY != 0
+    }
+
+    /// The last seqno that is read from disk. A stream of the disk alone gets the whole snapshot,
+    /// as kv_engine sends it: rows that were replaced since the request are missing below its end,
+    /// so that an end within it would be no state that the vBucket ever had.
+    pub(super) const fn disk_end(&self) -> Seqno {
+        if self.is_disk_only() { Seqno::MAX } else { self.granted.end }
+    }
+
     pub(super) fn step(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
         match &mut self.origin {
             Origin::Memory(rows) if !rows.is_empty() => {

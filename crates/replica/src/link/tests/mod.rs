@@ -258,6 +258,9 @@ fn show_error(VbError { vb, side, reason }: &VbError) -> String {
         Reason::Protocol(_) => "protocol".to_owned(),
         Reason::Shut => "shut".to_owned(),
         Reason::Internal(_) => "internal".to_owned(),
+        Reason::ActiveThere | Reason::OtherBranch { .. } => {
+            panic!("no machine of a link: {reason}")
+        }
     };
     format!("{vb} {side} {reason}")
 }

@@ -11,6 +11,7 @@ use crate::producer::turn::{AfterTurn, Turn};
 
 impl ActiveStream {
     pub(super) fn step_backfill(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
+        let disk_end = self.disk_end();
         let Origin::Disk(backfill) = &mut self.origin else {
             return AfterTurn::of(&broken!(
                 "{}: a turn of a backfill, and there is no backfill",
@@ -28,7 +29,7 @@ impl ActiveStream {
             if self.cursor > Seqno::ZERO && self.cursor < snapshot.purge_seqno && !ignore_purge {
                 return AfterTurn::End(StreamEndStatus::ROLLBACK);
             }
-            let end = snapshot.high_seqno.min(self.granted.end);
+            let end = snapshot.high_seqno.min(disk_end);
             if let Some(marker) = self.markers.disk(self.cursor, end) {
                 let version = turn.settings.marker_version(true);
                 let marker = marker.with_body(version, snapshot.purge_seqno);
@@ -65,7 +66,7 @@ impl ActiveStream {
             }
             self.cursor = end;
         }
-        if self.granted.flags & stream_flags::DISK_ONLY != 0 {
+        if self.is_disk_only() {
             return AfterTurn::End(StreamEndStatus::OK);
         }
         self.origin = Origin::Memory(VecDeque::new());
