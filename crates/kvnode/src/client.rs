@@ -1,13 +1,16 @@
 //! One connected client: its user, its bucket, its features, and the answers to be written to it.
 
+mod maps;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use log::debug;
-use mcbp::{Datatype, FrameBuilder, Header};
+use mcbp::{Datatype, FrameBuilder, Header, Status};
 use scram::Challenged;
 use tokio::time::Instant;
 
+use self::maps::KnownMaps;
 use crate::account::{FREE_BYTES, Lease};
 use crate::admission::Seat;
 use crate::context::Context;
@@ -28,6 +31,8 @@ pub(crate) struct Client {
     /// A login that waits for its second step.
     pub(crate) exchange: Option<Box<Challenged>>,
     pub(crate) features: Features,
+    /// What it knows of cluster maps.
+    pub(crate) maps: KnownMaps,
     pub(crate) replies: Replies,
     pub(crate) seat: Arc<Seat>,
     /// What it has of memory without asking, once for requests and once for answers. Set between
@@ -53,6 +58,7 @@ impl Client {
             login: None,
             exchange: None,
             features: Features::default(),
+            maps: KnownMaps::default(),
             replies: Replies::default(),
             seat,
             free_bytes: FREE_BYTES,
@@ -74,6 +80,11 @@ impl Client {
             self.stranger_since = Instant::now();
             self.seat.log_out();
         }
+    }
+
+    /// The bucket that it has selected.
+    pub(crate) fn served(&self) -> Option<&Arc<ServedBucket>> {
+        self.login.as_ref()?.bucket.as_ref()
     }
 
     /// When a client that has not logged in is closed.
@@ -101,7 +112,16 @@ impl Client {
     /// Adds the answer to a request that failed.
     pub(crate) fn fail(&mut self, request: &Header, error: RequestError) {
         let RequestError { status, context, commit, delay: _ } = error;
+        // Without XERROR the status of a lock is unknown: another change was first.
+        let is_locked = status == Status::LOCKED && !self.features.xerror;
+        let status = if is_locked { Status::KEY_EEXISTS } else { status };
         let answer = FrameBuilder::response(request.opcode, status).opaque(request.opaque);
+        if status == Status::NOT_MY_VBUCKET
+            && let Some(map) = self.missing_map()
+        {
+            let (text, datatype) = map.shown(&self.features);
+            return self.replies.send(&answer.datatype(datatype).value(text));
+        }
         if commit.is_some() || context.is_empty() || !self.features.xerror {
             return self.replies.answer(request, commit, Some(&answer));
         }

@@ -11,6 +11,7 @@ use crate::account::Account;
 use crate::admission::{Door, Logins, SeatLimits, connections};
 use crate::bucket::Bucket;
 use crate::clock::unix_now;
+use crate::cluster::Maps;
 use crate::config::{LiveLimits, NodeConfig};
 use crate::counter::Counter;
 use crate::dcp::ServedBucket;
@@ -18,8 +19,9 @@ use crate::reloads::Reloads;
 use crate::tls::Tls;
 use crate::users::LiveUsers;
 
-/// What VERSION and the statistics answer.
-pub(crate) const VERSION: &str = concat!("dcp-proxy-", env!("CARGO_PKG_VERSION"));
+/// What VERSION and the statistics answer: first the version of kv_engine that this node behaves
+/// like, which clients parse, then its own.
+pub(crate) const VERSION: &str = concat!("8.0.2-0000-dcp-proxy-", env!("CARGO_PKG_VERSION"));
 
 /// Counted since the node was started.
 #[derive(Default, Debug)]
@@ -78,15 +80,19 @@ pub(crate) struct Context {
     pub(crate) logins: Logins,
     /// What connections hold of the memory.
     pub(crate) account: Arc<Account>,
+    /// Which node serves what.
+    pub(crate) maps: Maps,
 }
 
 impl Context {
-    /// The context of a node with `buckets`, which were made from the configuration.
-    pub(crate) fn new(config: NodeConfig, buckets: &[Arc<Bucket>]) -> Self {
+    /// The context of a node with `buckets`, which were made from the configuration, that listens
+    /// on `port`.
+    pub(crate) fn new(config: NodeConfig, buckets: &[Arc<Bucket>], port: u16) -> Self {
         let served = buckets.iter().map(|bucket| Arc::new(ServedBucket::new(Arc::clone(bucket))));
         let shutdown = CancellationToken::new();
         let seats = SeatLimits::of(connections(config.limits.connections_max, buckets.len()));
         Self {
+            maps: Maps::new(port, config.tls.is_some(), buckets),
             buckets: served.collect(),
             users: LiveUsers::new(config.users),
             tls: config.tls,

@@ -7,6 +7,7 @@
 //! - `bucket`: vBuckets over a store, group commit
 //! - `config`: the configuration of a node
 //! - `protocol`: requests, answers and framing, without any command
+//! - `cluster`: which node serves what, as clients are told
 //! - `dcp`: a connection after DCP_OPEN
 //! - `context`: what all connections share; `client`: one of them
 //! - `stat`, `command`: the commands; `session`: the loop that reads and executes them
@@ -21,6 +22,7 @@ pub mod bucket;
 pub mod cli;
 mod client;
 mod clock;
+mod cluster;
 mod command;
 mod config;
 mod context;

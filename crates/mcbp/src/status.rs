@@ -17,6 +17,9 @@ codes! {
         LOCKED = 0x09, "Locked";
         DCP_STREAM_NOT_FOUND = 0x0a, "DcpStreamNotFound";
         OPAQUE_NO_MATCH = 0x0b, "OpaqueNoMatch";
+        WOULD_THROTTLE = 0x0c, "WouldThrottle";
+        CONFIG_ONLY = 0x0d, "ConfigOnly";
+        NOT_LOCKED = 0x0e, "NotLocked";
         CAS_VALUE_INVALID = 0x0f, "CasValueInvalid";
         AUTH_STALE = 0x1f, "AuthStale";
         AUTH_ERROR = 0x20, "AuthError";

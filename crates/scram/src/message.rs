@@ -125,9 +125,10 @@ fn next<'a>(
     attribute.strip_prefix(name).ok_or("an attribute is missing, or at another place")
 }
 
-/// RFC 5802: printable ASCII without a comma.
+/// RFC 5802: printable ASCII without a comma; and blanks, which Couchbase's C++ core puts into it
+/// (recording 10a: `r=0xffffffdf 0xffffffcd 0x02`).
 fn nonce(text: &str) -> Result<&str, Wrong> {
-    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') {
         return Err("its nonce is empty, or not printable");
     }
     Ok(text)
@@ -170,6 +171,12 @@ mod tests {
         assert_eq!((&first.user[..], first.nonce), ("user", "abc"));
     }
 
+    #[test]
+    fn the_nonce_of_couchbases_cpp_core_has_blanks() {
+        let first = ClientFirst::parse(b"n,,n=Administrator,r=0xffffffdf 0x02 0x17").unwrap();
+        assert_eq!(first.nonce, "0xffffffdf 0x02 0x17");
+    }
+
     /// Recording 09: each of these has status 0x04.
     #[test]
     fn what_is_no_first_message_is_refused() {
@@ -182,7 +189,7 @@ mod tests {
             b"n,,n=,r=abc",
             b"n,,n=a",
             b"n,,n=a,r=",
-            b"n,,n=a,r=a b",
+            b"n,,n=a,r=a\tb",
             b"n,,r=abc,n=a",
             b"n,,m=must,n=a,r=abc",
             b"n,,n=\xff,r=abc",

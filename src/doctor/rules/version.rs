@@ -58,7 +58,7 @@ mod tests {
             ("5.0.0", Level::Warning),
             ("7.0.0-5302", Level::Ok),
             ("8.0.2", Level::Ok),
-            ("dcp-proxy-0.1.0", Level::Ok),
+            ("8.0.2-0000-dcp-proxy-0.1.0", Level::Ok),
             ("6", Level::Ok),
             ("", Level::Ok),
         ];

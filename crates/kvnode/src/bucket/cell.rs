@@ -10,6 +10,7 @@ use vbucket::{Row, StoreError, VbMeta};
 
 use super::filling::Filling;
 use super::listener::Listeners;
+use super::locks::Locks;
 use super::memory_log::MemoryLog;
 use super::pending_commit::PendingCommit;
 
@@ -59,6 +60,7 @@ pub(super) struct Inner {
     pub(super) filling: Option<Filling>,
     /// The batch that holds the newest queued entry.
     pub(super) last: Option<PendingCommit>,
+    pub(super) locks: Locks,
     /// State, history or existence is being changed: nothing may be queued.
     pub(super) moving: bool,
     /// The epoch: raised when what was read before becomes invalid, by such a change or by a
@@ -121,6 +123,7 @@ impl VbCell {
             log: MemoryLog::starting_at(meta.high_seqno),
             filling: None,
             last: None,
+            locks: Locks::default(),
             moving: false,
             epoch: 0,
             removed: false,

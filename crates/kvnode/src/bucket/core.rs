@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use invariant::{Broken, broken};
 use mcbp::VbId;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use vbucket::StoreError;
 use vbucket::store::SharedStore;
@@ -103,6 +104,11 @@ impl Bucket {
         lock(&self.warmup).clone()
     }
 
+    /// How often states of vBuckets have changed, now and whenever one does.
+    pub(crate) fn states(&self) -> watch::Receiver<u64> {
+        self.shared.states.subscribe()
+    }
+
     /// What it has counted since it was opened.
     pub(crate) fn counters(&self) -> &Counters {
         &self.shared.counters
@@ -148,6 +154,7 @@ impl Bucket {
         let slot = self.slots.get(usize::from(vb.0));
         let slot = slot.ok_or_else(|| broken!("no slot for {vb} of {}", self.slots.len()))?;
         *write(slot) = value;
+        self.shared.state_changed();
         Ok(())
     }
 

@@ -9,7 +9,6 @@ use mcbp::{Seqno, VbId, VbState};
 use vbucket::{FailoverTable, Store, StoreError, VbMeta};
 
 use super::error::VbError;
-use super::listener::VbEvent;
 use super::moving::{Moving, blocking, to_its_end};
 use super::vb::Vb;
 use crate::clock;
@@ -39,7 +38,7 @@ impl Vb {
                     lock(&vb.cell.inner).lose(error);
                 }
             }
-            vb.cell.listeners.notify(id, VbEvent::StateChanged);
+            vb.tell_state_changed();
             vb.shared.counters.rollbacks.add(1);
             Ok(outcome?)
         })

@@ -6,6 +6,7 @@
 //!   `listener` with it
 //! - `write`, `apply`: the two ways in, for clients (active) and for producers (replica);
 //!   `filling`: lookups that are skipped while a replica is filled
+//! - `locks`, `lock_document`: documents that clients have locked
 //! - `queue`, `pending_commit`, `committer`: group commit
 //! - `admin`, `history`, `moving`: state, history and existence of vBuckets, which are on disk
 //!   before they are visible
@@ -23,6 +24,8 @@ mod error;
 mod filling;
 mod history;
 mod listener;
+mod lock_document;
+mod locks;
 mod memory_log;
 mod moving;
 mod options;
@@ -38,8 +41,9 @@ mod write;
 pub use self::core::{Bucket, Warmup};
 pub use error::{CommitError, VbError};
 pub use listener::{Subscription, VbEvent, VbListener};
+pub(crate) use locks::LOCK_TIME_MAX;
 pub use options::BucketOptions;
 pub use pending_commit::PendingCommit;
 pub use vb::{Vb, VbView, WriteHold};
 pub use vbucket::producer::LogRead;
-pub(crate) use write::{Draft, Version, WriteRefusal, Written};
+pub(crate) use write::{By, Draft, Version, WriteRefusal, Written};

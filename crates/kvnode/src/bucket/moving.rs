@@ -7,11 +7,11 @@
 use std::sync::Arc;
 
 use invariant::broken;
+use mcbp::VbState;
 use tokio::sync::OwnedMutexGuard;
 use vbucket::{StoreError, VbMeta};
 
 use super::error::{CommitError, VbError};
-use super::listener::VbEvent;
 use super::pending_commit::in_time;
 use super::queue::{Entry, Room, Work};
 use super::vb::Vb;
@@ -54,9 +54,13 @@ impl Moving {
 
     /// Syncs `meta`, then makes it visible.
     pub(super) async fn commit(&self, meta: VbMeta) -> Result<(), VbError> {
+        let is_active = meta.state == VbState::Active;
         commit_meta(&self.vb, meta).await?;
+        if !is_active {
+            lock(&self.vb.cell.inner).locks.clear();
+        }
         failpoint::reach("change-committed");
-        self.vb.cell.listeners.notify(self.vb.id(), VbEvent::StateChanged);
+        self.vb.tell_state_changed();
         Ok(())
     }
 }

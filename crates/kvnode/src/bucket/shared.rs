@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use invariant::{Broken, broken};
 use mcbp::VbId;
+use tokio::sync::watch;
 use vbucket::store::SharedStore;
 
 use super::counters::Counters;
@@ -33,6 +34,8 @@ pub(super) struct Shared {
     pub(super) logged_bytes: AtomicUsize,
     /// For the keys of vBuckets that are being filled.
     pub(super) hash_room: Arc<HashRoom>,
+    /// How often the state of a vBucket has changed.
+    pub(super) states: watch::Sender<u64>,
 }
 
 impl Shared {
@@ -45,9 +48,15 @@ impl Shared {
             committing: Mutex::default(),
             logged_bytes: AtomicUsize::new(0),
             hash_room: Arc::new(HashRoom::new(options.hash_bytes())),
+            states: watch::Sender::new(0),
             store,
             options,
         }
+    }
+
+    /// The state of a vBucket has changed, or a vBucket has come or gone.
+    pub(super) fn state_changed(&self) {
+        self.states.send_modify(|count| *count += 1);
     }
 }
 

@@ -11,7 +11,7 @@ use vbucket::{FailoverTable, StoreError, VbMeta};
 
 use super::cell::VbCell;
 use super::error::{CommitError, VbError};
-use super::listener::{Subscription, VbListener};
+use super::listener::{Subscription, VbEvent, VbListener};
 use super::pending_commit::in_time;
 use super::shared::Shared;
 use crate::sync::lock;
@@ -129,6 +129,12 @@ impl Vb {
 
     pub(super) fn is_held(&self) -> bool {
         self.cell.write_holds.load(Ordering::Relaxed) > 0
+    }
+
+    /// Its state, history or topology has changed: tells those who follow it or the bucket.
+    pub(super) fn tell_state_changed(&self) {
+        self.shared.state_changed();
+        self.cell.listeners.notify(self.id(), VbEvent::StateChanged);
     }
 
     /// How many documents it holds; none if it was removed meanwhile. Blocks on the disk.

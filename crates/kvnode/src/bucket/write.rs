@@ -68,6 +68,26 @@ pub(crate) struct Found {
     pub(crate) left_bytes: usize,
     /// The commit of the row if it is not durable yet: it must not be shown before.
     pub(crate) commit: Option<PendingCommit>,
+    is_locked: bool,
+}
+
+impl Found {
+    /// The row as clients see it: that of a locked document has a CAS that fits nothing.
+    pub(crate) fn shown(&self) -> Arc<Row> {
+        if self.is_locked {
+            return Arc::new(Row { cas: u64::MAX, ..Row::clone(&self.row) });
+        }
+        Arc::clone(&self.row)
+    }
+}
+
+/// Who changes a document.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum By {
+    /// A client, with the CAS of its request: it may be that of a lock.
+    Client(u64),
+    /// The node, whom locks do not concern.
+    Node,
 }
 
 /// A change that is queued.
@@ -103,10 +123,15 @@ impl Vb {
         key: &[u8],
         value_bytes_max: usize,
     ) -> Result<Option<Found>, StoreError> {
-        if let Some((row, commit)) = lock(&self.cell.inner).pending.get(key) {
-            let (row, commit) = (Arc::clone(row), Some(commit.clone()));
-            return Ok(Some(Found { row, left_bytes: 0, commit }));
-        }
+        let is_locked = {
+            let inner = lock(&self.cell.inner);
+            let is_locked = inner.locks.find(key).is_some();
+            if let Some((row, commit)) = inner.pending.get(key) {
+                let (row, commit) = (Arc::clone(row), Some(commit.clone()));
+                return Ok(Some(Found { row, left_bytes: 0, commit, is_locked }));
+            }
+            is_locked
+        };
         // A row leaves `pending` after it is in the store, so it is found in one of the two.
         let read = self.shared.store.get_up_to(self.id(), key, value_bytes_max);
         let found = read.inspect_err(|error| {
@@ -116,7 +141,12 @@ impl Vb {
             let (bucket, vb) = (self.bucket_name(), self.id().0);
             log::error!("read failed bucket={bucket} vb={vb} error={}", value(error));
         })?;
-        Ok(found.map(|(row, left_bytes)| Found { row: Arc::new(row), left_bytes, commit: None }))
+        Ok(found.map(|(row, left_bytes)| Found {
+            row: Arc::new(row),
+            left_bytes,
+            commit: None,
+            is_locked,
+        }))
     }
 
     /// The same with the value. Of large ones one at a time is read, for as long as `turn` lives:
@@ -140,12 +170,13 @@ impl Vb {
         self: &Arc<Self>,
         key: Bytes,
         value_bytes: usize,
+        by: By,
         mut change: impl FnMut(Option<&Row>) -> Result<Draft, WriteRefusal>,
     ) -> Result<Written, WriteRefusal> {
         let mut need = Row::OVERHEAD_BYTES + key.len() + value_bytes + REPLACED_BYTES_MAX;
         loop {
             let mut room = self.shared.queue.room(need).await.map_err(VbError::from)?;
-            let attempt = disk(|| self.attempt(&key, &mut room, &mut change));
+            let attempt = disk(|| self.attempt(&key, &mut room, by, &mut change));
             match attempt? {
                 Attempt::Done(written) => return Ok(written),
                 Attempt::NeedsRoom(bytes) => need = bytes,
@@ -170,22 +201,27 @@ impl Vb {
                 })
                 .ok_or(WriteRefusal::Status(mcbp::Status::KEY_EEXISTS))
         };
-        self.write(key, 0, change).await.is_ok()
+        self.write(key, 0, By::Node, change).await.is_ok()
     }
 
     fn attempt(
         self: &Arc<Self>,
         key: &Bytes,
         room: &mut Room,
+        by: By,
         change: &mut impl FnMut(Option<&Row>) -> Result<Draft, WriteRefusal>,
     ) -> Result<Attempt, WriteRefusal> {
         let _writer = self.shared.keys.lock(self.id(), key).map_err(VbError::from)?;
-        let Some(epoch) = self.writable()? else { return Ok(Attempt::Moving) };
+        let Some((epoch, locked)) = self.writable(key)? else { return Ok(Attempt::Moving) };
         let mut turn = None;
         let found = self.find(key, &mut turn).map_err(VbError::from)?;
         let (old, commit) = found.map_or((None, None), |found| (Some(found.row), found.commit));
         let is_committed = commit.is_none();
-        let draft = change(old.as_deref()).map_err(|refusal| match (refusal, commit) {
+        let draft = match locked {
+            None => change(old.as_deref()),
+            Some(cas) => change_locked(cas, by, old.as_deref(), change),
+        };
+        let draft = draft.map_err(|refusal| match (refusal, commit) {
             (WriteRefusal::Status(status), Some(commit)) => WriteRefusal::After(status, commit),
             (refusal, _) => refusal,
         })?;
@@ -205,14 +241,15 @@ impl Vb {
         self.queue_row(key, old.as_deref(), draft, Queueing { epoch, replaces, room })
     }
 
-    /// Returns the epoch in which a client may write now; `None` while the vBucket is moving.
-    fn writable(&self) -> Result<Option<u64>, WriteRefusal> {
+    /// Returns the epoch in which a client may write now, and the CAS of the lock of the document;
+    /// `None` while the vBucket is moving.
+    pub(super) fn writable(&self, key: &[u8]) -> Result<Option<(u64, Option<u64>)>, WriteRefusal> {
         let inner = lock(&self.cell.inner);
         match inner.meta.state {
             _ if inner.moving => Ok(None),
             _ if inner.removed => Err(VbError::NoVbucket(self.id()).into()),
             VbState::Active if self.is_held() => Err(WriteRefusal::Status(mcbp::Status::ETMPFAIL)),
-            VbState::Active => Ok(Some(inner.epoch)),
+            VbState::Active => Ok(Some((inner.epoch, inner.locks.find(key)))),
             state => Err(VbError::WrongState { vb: self.id(), state }.into()),
         }
     }
@@ -253,6 +290,8 @@ impl Vb {
         inner.tail.follow(&row);
         inner.pending.insert(key.clone(), (Arc::clone(&row), commit.clone()));
         inner.last = Some(commit.clone());
+        // Whoever may change a document is the owner of its lock.
+        inner.locks.release(key);
         Ok(Attempt::Done(Written { row, uuid: inner.meta.failover.newest().uuid, commit }))
     }
 }
@@ -261,4 +300,26 @@ impl Vb {
 fn detached(row: &Row) -> Row {
     let [key, value] = [&row.key, &row.value].map(|bytes| Bytes::copy_from_slice(bytes));
     Row { key, value, ..row.clone() }
+}
+
+/// The change of a locked document: as if it had the CAS of the lock for the owner of that, and
+/// refused to others, for a reason of its own if there is one.
+fn change_locked(
+    locked: u64,
+    by: By,
+    old: Option<&Row>,
+    change: &mut impl FnMut(Option<&Row>) -> Result<Draft, WriteRefusal>,
+) -> Result<Draft, WriteRefusal> {
+    match by {
+        By::Node => change(old),
+        By::Client(cas) if cas == locked => {
+            let old = old.map(|old| Row { cas, ..old.clone() });
+            change(old.as_ref())
+        }
+        By::Client(0) => {
+            change(old)?;
+            Err(WriteRefusal::Status(mcbp::Status::LOCKED))
+        }
+        By::Client(_) => Err(WriteRefusal::Status(mcbp::Status::LOCKED)),
+    }
 }

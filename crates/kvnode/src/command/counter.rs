@@ -6,7 +6,7 @@ use mcbp::{Opcode, Status};
 use vbucket::{Kind, Row};
 
 use super::expiry::checked_expiry;
-use super::read::{keeping, living, matching};
+use super::read::{by, keeping, living, matching};
 use super::store::written_answer;
 use super::value::Value;
 use crate::bucket::{Bucket, Draft, Version, WriteRefusal};
@@ -53,7 +53,7 @@ pub(super) async fn count(
             Ok(keeping(old, decimal(&xattrs, number)?))
         }
     };
-    let written = vb.write(Bytes::copy_from_slice(key), 0, change).await?;
+    let written = vb.write(Bytes::copy_from_slice(key), 0, by(request), change).await?;
     bucket.counters().sets.add(1);
     written_answer(client, request, written, &number.to_be_bytes());
     Ok(())

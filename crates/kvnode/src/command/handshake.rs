@@ -5,6 +5,7 @@ use mcbp::{Feature, Status};
 
 use crate::bucket::Bucket;
 use crate::client::Client;
+use crate::cluster::NAME_OF_NO_BUCKET;
 use crate::context::VERSION;
 use crate::protocol::{Features, Request, RequestError, check_ready};
 
@@ -13,15 +14,10 @@ pub(super) fn hello(client: &mut Client, request: &Request<'_>) -> Result<(), Re
     if !request.frame.extras.is_empty() {
         return Err(RequestError::new(Status::EINVAL, "HELLO has no extras"));
     }
-    let asked = Feature::decode_list(&request.frame)?;
-    let mut features = Features::default();
-    let mut granted: Vec<Feature> = Vec::new();
-    for feature in asked {
-        if !granted.contains(&feature) && features.grant(feature) {
-            granted.push(feature);
-        }
-    }
-    client.features = features;
+    let asked: Vec<_> = Feature::decode_list(&request.frame)?.into_iter().collect();
+    let refused = |missing| RequestError::new(Status::EINVAL, missing);
+    let (features, granted) = Features::negotiate(&asked).map_err(refused)?;
+    client.negotiated(features);
     let agent = String::from_utf8_lossy(request.frame.key);
     debug!("hello peer={} agent={:?} granted={granted:?}", client.peer, agent);
     client.replies.send(&request.success().value(&Feature::encode_list(&granted)));
@@ -33,12 +29,15 @@ pub(super) fn select_bucket(
     client: &mut Client,
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
+    client.forget_maps();
     let Some(login) = &mut client.login else {
         return Err(RequestError::new(Status::EACCESS, "authenticate first"));
     };
     login.bucket = None;
-    let name = std::str::from_utf8(request.frame.key).map_err(|_| Status::KEY_ENOENT)?;
-    login.bucket = Some(client.node.bucket(name).ok_or(Status::KEY_ENOENT)?);
+    if request.frame.key != NAME_OF_NO_BUCKET {
+        let name = std::str::from_utf8(request.frame.key).map_err(|_| Status::KEY_ENOENT)?;
+        login.bucket = Some(client.node.bucket(name).ok_or(Status::KEY_ENOENT)?);
+    }
     client.replies.send(&request.success());
     Ok(())
 }

@@ -9,7 +9,7 @@ use vbucket::hlc::Drift;
 use vbucket::row::REV_TAKEN_MAX;
 use vbucket::{Kind, Row};
 
-use super::read::{living, matching, miss};
+use super::read::{by, living, matching, miss};
 use super::store::written_answer;
 use super::value::Value;
 use crate::blocking::disk;
@@ -47,7 +47,7 @@ pub(super) async fn get(
         miss(client, request, None);
         return Ok(());
     };
-    let row = &found.row;
+    let row = &found.shown();
     let (deleted, flags, expiry) = match row.kind {
         Kind::Document { flags, expiry } => (false, flags, expiry),
         Kind::Deleted { at } | Kind::Expired { at } => (true, 0, at),
@@ -178,7 +178,8 @@ impl Theirs {
             let Value { bytes, datatype } = value.clone();
             Ok(Draft { version, kind, datatype, value: bytes })
         };
-        let written = vb.write(Bytes::copy_from_slice(key), value.bytes.len(), change).await?;
+        let written =
+            vb.write(Bytes::copy_from_slice(key), value.bytes.len(), by(request), change).await?;
         written_answer(client, request, written, &[]);
         Ok(())
     }

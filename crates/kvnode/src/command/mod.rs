@@ -1,17 +1,20 @@
 //! The commands of a client connection: one function for each, and the table that finds it.
 //!
-//! - `handshake`, `sasl`: the connection itself; `error_map`: what each status means
+//! - `handshake`, `sasl`, `cluster`: the connection itself; `error_map`: what each status means
 //! - `read`, `store`, `counter`, `touch`: documents; `value`: what their bytes are (pure);
-//!   `expiry`: until when they live
+//!   `expiry`: until when they live; `locks`: documents for one client alone; `observe`: where they are
 //! - `meta`: documents with the metadata of another cluster
 //! - `vbucket`, `seqno`, `compact`: vBuckets; STAT is in `crate::stat`
 
+mod cluster;
 mod compact;
 mod counter;
 mod error_map;
 mod expiry;
 mod handshake;
+mod locks;
 mod meta;
+mod observe;
 mod read;
 mod sasl;
 mod seqno;
@@ -25,8 +28,9 @@ pub use value::VALUE_BYTES_MAX;
 use std::time::Duration;
 
 use bytes::Bytes;
-use mcbp::{Frame, Opcode, Status};
+use mcbp::{Datatype, Frame, Header, Opcode, Status};
 
+use self::value::Value;
 use crate::client::{Client, Login};
 use crate::dcp::{DcpOpen, ServedBucket};
 use crate::protocol::{Request, RequestError, check_ready};
@@ -50,8 +54,16 @@ pub(crate) enum Flow {
 /// it stores may keep that.
 pub(crate) async fn execute(client: &mut Client, frame: Frame<'_>, memory: Option<&Bytes>) -> Flow {
     let header = frame.header;
-    let outcome = match Request::new(frame, memory) {
-        Ok(request) => run(client, &request).await,
+    client.replies.begin(client.features.tracing);
+    let inflated;
+    let outcome = match inflate(client, &frame) {
+        Ok(None) => attempt(client, frame, memory).await,
+        Ok(Some(value)) => {
+            inflated = value;
+            let datatype = header.datatype.without(Datatype::SNAPPY);
+            let frame = Frame { header: Header { datatype, ..header }, value: &inflated, ..frame };
+            attempt(client, frame, None).await
+        }
         Err(status) => Err(status.into()),
     };
     if let Some(bytes) = client.wanted_bytes.take() {
@@ -65,6 +77,49 @@ pub(crate) async fn execute(client: &mut Client, frame: Frame<'_>, memory: Optio
         client.fail(&header, error);
         Flow::Next
     })
+}
+
+/// The value of a request that no document is made of, if it is compressed.
+fn inflate(client: &Client, frame: &Frame<'_>) -> Result<Option<Bytes>, Status> {
+    let datatype = frame.header.datatype;
+    let is_compressed = datatype.contains(Datatype::SNAPPY) && client.features.snappy_everywhere;
+    if !is_compressed || stores_its_value(frame.opcode()) {
+        return Ok(None);
+    }
+    let value = Value { bytes: Bytes::copy_from_slice(frame.value), datatype };
+    Ok(Some(value.inflated()?.bytes))
+}
+
+/// Whether a document is made of the value, with its datatype.
+const fn stores_its_value(opcode: Opcode) -> bool {
+    matches!(
+        opcode,
+        Opcode::SET
+            | Opcode::SETQ
+            | Opcode::ADD
+            | Opcode::ADDQ
+            | Opcode::REPLACE
+            | Opcode::REPLACEQ
+            | Opcode::APPEND
+            | Opcode::APPENDQ
+            | Opcode::PREPEND
+            | Opcode::PREPENDQ
+            | Opcode::SET_WITH_META
+            | Opcode::SETQ_WITH_META
+            | Opcode::ADD_WITH_META
+            | Opcode::ADDQ_WITH_META
+            | Opcode::DELETE_WITH_META
+            | Opcode::DELETEQ_WITH_META
+    )
+}
+
+async fn attempt(
+    client: &mut Client,
+    frame: Frame<'_>,
+    memory: Option<&Bytes>,
+) -> Result<Flow, RequestError> {
+    let request = Request::new(frame, memory)?;
+    run(client, &request).await
 }
 
 async fn run(client: &mut Client, request: &Request<'_>) -> Result<Flow, RequestError> {
@@ -81,8 +136,11 @@ async fn run(client: &mut Client, request: &Request<'_>) -> Result<Flow, Request
         Opcode::SASL_STEP => sasl::step(client, request)?,
         Opcode::NOOP => client.replies.send(&request.success()),
         Opcode::VERSION => handshake::version(client, request),
+        // What this node logs is set where it is started.
+        Opcode::VERBOSITY => client.replies.send(&request.success()),
         Opcode::GET_ERROR_MAP => error_map::get(client, request)?,
         Opcode::SELECT_BUCKET => handshake::select_bucket(client, request)?,
+        Opcode::GET_CLUSTER_CONFIG => cluster::get(client, request)?,
         opcode if opcode.name().is_none() => return Err(Status::UNKNOWN_COMMAND.into()),
         _ => return run_in_bucket(client, request).await,
     }
@@ -94,8 +152,12 @@ async fn run_in_bucket(client: &mut Client, request: &Request<'_>) -> Result<Flo
     let Some(Login { user, bucket }) = &client.login else {
         return Err(RequestError::new(Status::EACCESS, "authenticate first"));
     };
+    if request.opcode == Opcode::SET_CLUSTER_CONFIG {
+        cluster::set(client, request)?;
+        return Ok(Flow::Next);
+    }
     let Some(served) = bucket.clone() else {
-        return Err(RequestError::new(Status::EACCESS, "select a bucket"));
+        return Err(no_bucket(client));
     };
     match request.opcode {
         Opcode::DCP_OPEN => {
@@ -109,6 +171,12 @@ async fn run_in_bucket(client: &mut Client, request: &Request<'_>) -> Result<Flo
     Ok(Flow::Next)
 }
 
+/// Without XERROR a client does not know the status that says it.
+fn no_bucket(client: &Client) -> RequestError {
+    let status = if client.features.xerror { Status::NO_BUCKET } else { Status::EACCESS };
+    RequestError::new(status, "select a bucket")
+}
+
 /// Executes a command on the documents or vBuckets of a bucket.
 async fn run_on_documents(
     client: &mut Client,
@@ -117,12 +185,19 @@ async fn run_on_documents(
 ) -> Result<(), RequestError> {
     let bucket = &served.bucket;
     match request.opcode {
-        Opcode::GET | Opcode::GETK => read::get(client, bucket, request).await,
+        Opcode::GET | Opcode::GETK | Opcode::GET_REPLICA => {
+            read::get(client, bucket, request).await
+        }
         Opcode::SET | Opcode::ADD | Opcode::REPLACE => store::store(client, bucket, request).await,
         Opcode::APPEND | Opcode::PREPEND => store::extend(client, bucket, request).await,
         Opcode::DELETE => store::delete(client, bucket, request).await,
         Opcode::INCREMENT | Opcode::DECREMENT => counter::count(client, bucket, request).await,
         Opcode::TOUCH | Opcode::GAT => touch::touch(client, bucket, request).await,
+        Opcode::GET_LOCKED => locks::get_locked(client, bucket, request).await,
+        Opcode::UNLOCK_KEY => locks::unlock(client, bucket, request).await,
+        Opcode::OBSERVE => observe::observe(client, bucket, request),
+        Opcode::EVICT_KEY => observe::evict(client, bucket, request).await,
+        Opcode::GET_RANDOM_KEY => observe::random(client, bucket, request).await,
         Opcode::GET_META => meta::get(client, bucket, request).await,
         Opcode::SET_WITH_META | Opcode::ADD_WITH_META => meta::store(client, bucket, request).await,
         Opcode::DELETE_WITH_META => meta::delete(client, bucket, request).await,

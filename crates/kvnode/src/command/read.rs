@@ -8,18 +8,21 @@ use vbucket::{Kind, Row};
 use super::value::Value;
 use crate::account::FREE_BYTES;
 use crate::blocking::disk;
-use crate::bucket::{Bucket, Draft, PendingCommit, Vb, Version, WriteRefusal};
+use crate::bucket::{Bucket, By, Draft, PendingCommit, Vb, Version, WriteRefusal};
 use crate::client::Client;
 use crate::clock::unix_now;
-use crate::protocol::{Request, RequestError, active_vb};
+use crate::protocol::{Request, RequestError, active_vb, replica_vb};
 
-/// Answers with a document, or KEY_ENOENT if there is none (quiet forms: no answer).
+/// GET, GETK and GET_REPLICA: answers with a document, or KEY_ENOENT if there is none (quiet forms: no answer).
 pub(super) async fn get(
     client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
-    let vb = active_vb(bucket, request.vb())?;
+    let vb = match request.opcode {
+        Opcode::GET_REPLICA => replica_vb(bucket, request.vb())?,
+        _ => active_vb(bucket, request.vb())?,
+    };
     let key = request.key(&client.features)?;
     match look(bucket, &vb, key, client.answer_bytes_max()).await? {
         Seen::Alive(row, commit) => {
@@ -63,7 +66,16 @@ pub(super) fn show(
     let shown = value.shown(&client.features).map_err(|_| {
         RequestError::new(Status::EINTERNAL, "the stored value does not match its datatype")
     })?;
-    let key = if request.opcode == Opcode::GETK { request.frame.key } else { &[] };
+    let prefixed: Vec<u8>;
+    let key = match request.opcode {
+        Opcode::GETK => request.frame.key,
+        Opcode::GET_RANDOM_KEY if client.features.collections => {
+            prefixed = [&[0], row.key.as_ref()].concat();
+            &prefixed
+        }
+        Opcode::GET_RANDOM_KEY => &row.key,
+        _ => &[],
+    };
     let flags = flags.to_be_bytes();
     let frame = request.success().extras(&flags).key(key);
     let (frame, header) = (frame.datatype(shown.datatype).cas(row.cas), &request.frame.header);
@@ -103,7 +115,7 @@ pub(super) async fn look(
     if alive && found.left_bytes > 0 {
         return Ok(Seen::Large(found.left_bytes));
     }
-    Ok(if alive { Seen::Alive(found.row, found.commit) } else { Seen::Missing(found.commit) })
+    Ok(if alive { Seen::Alive(found.shown(), found.commit) } else { Seen::Missing(found.commit) })
 }
 
 /// Returns the row if it is a document that is not overdue.
@@ -118,6 +130,11 @@ pub(super) fn matching(old: Option<&Row>, cas: u64) -> Result<&Row, WriteRefusal
         Some(row) if cas != 0 && cas != row.cas => Err(WriteRefusal::Status(Status::KEY_EEXISTS)),
         Some(row) => Ok(row),
     }
+}
+
+/// The client that changes a document.
+pub(super) const fn by(request: &Request<'_>) -> By {
+    By::Client(request.frame.header.cas)
 }
 
 /// A change of the value that keeps flags and expiry.

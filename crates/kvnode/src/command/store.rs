@@ -7,7 +7,7 @@ use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Row};
 
 use super::expiry::checked_expiry;
-use super::read::{keeping, living, matching};
+use super::read::{by, keeping, living, matching};
 use super::value::Value;
 use crate::bucket::{Bucket, Draft, Version, WriteRefusal, Written};
 use crate::client::Client;
@@ -43,7 +43,8 @@ pub(super) async fn store(
         let kind = Kind::Document { flags: extras.flags, expiry };
         Ok(Draft { version: Version::Ours, kind, datatype: value.datatype, value: value.bytes })
     };
-    let written = vb.write(Bytes::copy_from_slice(key), value.bytes.len(), change).await?;
+    let written =
+        vb.write(Bytes::copy_from_slice(key), value.bytes.len(), by(request), change).await?;
     bucket.counters().sets.add(1);
     written_answer(client, request, written, &[]);
     Ok(())
@@ -93,7 +94,7 @@ pub(super) async fn extend(
         };
         Ok(keeping(old, Value::joined(&xattrs, &body).map_err(WriteRefusal::Status)?))
     };
-    let written = vb.write(Bytes::copy_from_slice(key), more.len(), change).await?;
+    let written = vb.write(Bytes::copy_from_slice(key), more.len(), by(request), change).await?;
     bucket.counters().sets.add(1);
     written_answer(client, request, written, &[]);
     Ok(())
@@ -113,7 +114,7 @@ pub(super) async fn delete(
         let (datatype, value) = kept_by_deletion(old.datatype, &old.value);
         Ok(Draft { version: Version::Ours, kind, datatype, value })
     };
-    let written = vb.write(Bytes::copy_from_slice(key), 0, change).await?;
+    let written = vb.write(Bytes::copy_from_slice(key), 0, by(request), change).await?;
     bucket.counters().deletes.add(1);
     written_answer(client, request, written, &[]);
     Ok(())

@@ -5,7 +5,7 @@ use mcbp::{Opcode, Status};
 use vbucket::{Kind, Row};
 
 use super::expiry::checked_expiry;
-use super::read::{Seen, living, look, miss, show};
+use super::read::{Seen, by, living, look, miss, show};
 use crate::bucket::{Bucket, Draft, Version, WriteRefusal};
 use crate::client::Client;
 use crate::protocol::{Request, RequestError, active_vb};
@@ -40,7 +40,7 @@ pub(super) async fn touch(
         let kind = Kind::Document { flags, expiry };
         Ok(Draft { version: Version::Ours, kind, datatype: old.datatype, value: old.value.clone() })
     };
-    let written = vb.write(Bytes::copy_from_slice(key), value_bytes, change).await?;
+    let written = vb.write(Bytes::copy_from_slice(key), value_bytes, by(request), change).await?;
     if request.opcode == Opcode::GAT {
         bucket.counters().gets.add(1);
         bucket.counters().get_hits.add(1);

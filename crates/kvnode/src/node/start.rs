@@ -61,7 +61,7 @@ impl Node {
             .enable_all()
             .build()
             .map_err(NodeError::Threads)?;
-        let context = Arc::new(Context::new(config, &buckets));
+        let context = Arc::new(Context::new(config, &buckets, address.port()));
         let metrics_address = metrics.as_ref().map(|(_, address)| *address);
         let tasks = TaskTracker::new();
         {
@@ -108,7 +108,7 @@ fn start_listeners(
 }
 
 /// Starts the warm-up of a bucket and the tasks that run by themselves, within the runtime.
-fn start_bucket(bucket: &Arc<Bucket>, context: &Context, tasks: &TaskTracker) {
+fn start_bucket(bucket: &Arc<Bucket>, context: &Arc<Context>, tasks: &TaskTracker) {
     let warming = Arc::clone(bucket);
     tasks.spawn_blocking(move || drop(warming.warm_up()));
     let interval = bucket.options().expiry_pager_interval;
@@ -116,4 +116,13 @@ fn start_bucket(bucket: &Arc<Bucket>, context: &Context, tasks: &TaskTracker) {
     tasks.spawn(Arc::clone(bucket).run_expiry_pager(interval, shutdown.clone()));
     tasks.spawn(Arc::clone(bucket).run_failure_reports(shutdown.clone()));
     tasks.spawn(Arc::clone(bucket).run_purger(shutdown.clone()));
+    tasks.spawn(follow_map(Arc::clone(bucket), Arc::clone(context)));
+}
+
+/// Keeps the map of a bucket up to date for those who wait for its changes.
+async fn follow_map(bucket: Arc<Bucket>, context: Arc<Context>) {
+    tokio::select! {
+        () = context.shutdown.cancelled() => {}
+        () = context.maps.follow(&bucket) => {}
+    }
 }

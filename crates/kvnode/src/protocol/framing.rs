@@ -1,7 +1,7 @@
 //! Splits whole frames off the front of a read buffer. Never allocates what a header claims.
 
 use bytes::{Bytes, BytesMut};
-use mcbp::{FrameError, Header};
+use mcbp::{FrameError, Header, Magic};
 
 /// The largest body before authentication: a password is short, and anyone can connect.
 const UNAUTHENTICATED_BODY_BYTES_MAX: u32 = 16 * 1024;
@@ -21,7 +21,9 @@ pub(crate) fn next(buffer: &mut BytesMut, authenticated: bool) -> Result<Option<
         Ok(None) => return Ok(None),
         Err(error) => return Err(Malformed { error, request: answerable(buffer) }),
     };
-    if !header.is_request() {
+    // A client answers notifications, and nobody waits for that.
+    let is_answer = authenticated && header.magic == Magic::ServerResponse;
+    if !header.is_request() && !is_answer {
         let error = header.malformed("expected a request, got a response");
         return Err(Malformed { error, request: None });
     }

@@ -2,7 +2,8 @@
 //!
 //! - `framing`: whole frames from a read buffer; `request`: one of them, checked
 //! - `features`: what HELLO negotiated
-//! - `replies`: answers that wait for their commits; `error`: why a request failed
+//! - `replies`: answers that wait for their commits; `trace`: how long a request took; `error`: why
+//!   one failed
 //! - `target`: the vBucket that a request names
 
 mod error;
@@ -11,10 +12,11 @@ pub(crate) mod framing;
 mod replies;
 mod request;
 mod target;
+mod trace;
 
 pub(crate) use error::RequestError;
-pub(crate) use features::Features;
+pub(crate) use features::{Features, MapNews};
 pub(crate) use replies::Replies;
 pub use request::KEY_BYTES_MAX;
 pub(crate) use request::Request;
-pub(crate) use target::{active_vb, any_vb, check_ready};
+pub(crate) use target::{active_vb, any_vb, check_ready, replica_vb};

@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use bytes::{Bytes, BytesMut};
 use invariant::{Broken, broken};
-use mcbp::{FrameBuilder, Header, Status};
+use mcbp::{FrameBuilder, HEADER_BYTES, Header, Status};
 
 use super::error::status_of;
+use super::trace::Trace;
 use crate::bucket::PendingCommit;
 
 /// An answer that is true only once its commit has succeeded.
@@ -16,6 +17,7 @@ struct Conditional {
     /// The position of the answer in `out`; empty for a quiet success.
     range: Range<usize>,
     request: Header,
+    trace: Option<Trace>,
 }
 
 /// See the module.
@@ -25,12 +27,22 @@ pub(crate) struct Replies {
     conditional: Vec<Conditional>,
     /// The value of the last answer, if it is large: it is written as it is.
     last_value: Option<Bytes>,
+    /// The request that is being answered, if its answers tell how long it took.
+    trace: Option<Trace>,
 }
 
 impl Replies {
-    /// Adds an answer that is true already.
+    /// A request begins; `traced` says whether its answers tell how long it took.
+    pub(crate) fn begin(&mut self, traced: bool) {
+        self.trace = traced.then(Trace::begin);
+    }
+
+    /// Adds an answer that is true already, or what no request asked for.
     pub(crate) fn send(&mut self, frame: &FrameBuilder<'_>) {
-        frame.write(&mut self.out);
+        match self.trace {
+            None => frame.write(&mut self.out),
+            Some(trace) => frame.framing(&trace.framing()).write(&mut self.out),
+        }
     }
 
     /// Adds the answer to `request`: once `commit` has succeeded, or at once without one. Without
@@ -43,12 +55,9 @@ impl Replies {
     ) {
         let start = self.out.len();
         if let Some(frame) = frame {
-            frame.write(&mut self.out);
+            self.send(frame);
         }
-        if let Some(commit) = commit {
-            let range = start..self.out.len();
-            self.conditional.push(Conditional { commit, range, request: *request });
-        }
+        self.await_commit(start, request, commit);
     }
 
     /// Adds the answer to `request` with a value that is not copied. No other answer may be added
@@ -61,12 +70,21 @@ impl Replies {
         value: Bytes,
     ) {
         let start = self.out.len();
-        frame.value(&value).write_front(&mut self.out);
-        if let Some(commit) = commit {
-            let range = start..self.out.len();
-            self.conditional.push(Conditional { commit, range, request: *request });
+        let frame = frame.value(&value);
+        match self.trace {
+            None => frame.write_front(&mut self.out),
+            Some(trace) => frame.framing(&trace.framing()).write_front(&mut self.out),
         }
+        self.await_commit(start, request, commit);
         self.last_value = Some(value);
+    }
+
+    /// What was added from `start` on is true only once `commit` has succeeded.
+    fn await_commit(&mut self, start: usize, request: &Header, commit: Option<PendingCommit>) {
+        if let Some(commit) = commit {
+            let (range, trace) = (start..self.out.len(), self.trace);
+            self.conditional.push(Conditional { commit, range, request: *request, trace });
+        }
     }
 
     /// Whether they are to be written before another answer is added.
@@ -83,10 +101,11 @@ impl Replies {
     /// answer whose commit failed is replaced by the failure.
     pub(crate) async fn settle(&mut self) -> Result<(BytesMut, Option<Bytes>), Broken> {
         let mut value = self.last_value.take();
+        self.trace = None;
         let conditional = std::mem::take(&mut self.conditional);
         let mut failed = Vec::new();
         let mut last: Option<(PendingCommit, Status)> = None;
-        for Conditional { commit, range, request } in conditional {
+        for Conditional { commit, range, request, trace } in conditional {
             let known = last.as_ref().filter(|(same, _)| same.is_same(&commit));
             let status = match known {
                 Some((_, status)) => *status,
@@ -95,6 +114,8 @@ impl Replies {
             last = Some((commit, status));
             if status != Status::SUCCESS {
                 failed.push((range, request, status));
+            } else if let Some(trace) = trace {
+                self.tell_time(&range, trace);
             }
         }
         let out = self.out.split();
@@ -106,6 +127,19 @@ impl Replies {
             value = None;
         }
         Ok((with_failures(&out, &failed)?, value))
+    }
+}
+
+impl Replies {
+    /// Puts the time until now into an answer, which was written with an earlier one.
+    fn tell_time(&mut self, range: &Range<usize>, trace: Trace) {
+        let framing = trace.framing();
+        let after_header =
+            self.out.get_mut(range.clone()).and_then(|it| it.get_mut(HEADER_BYTES..));
+        // A quiet success has no bytes.
+        if let Some(place) = after_header.and_then(|it| it.get_mut(..framing.len())) {
+            place.copy_from_slice(&framing);
+        }
     }
 }
 

@@ -74,7 +74,14 @@ impl<'a> Request<'a> {
     /// [`Status::UNKNOWN_COLLECTION`] for any but the default collection, [`Status::EINVAL`] for a
     /// key that is empty or too long.
     pub(crate) fn key(&self, features: &Features) -> Result<&'a [u8], Status> {
-        let mut key = self.frame.key;
+        Self::key_in(self.frame.key, features)
+    }
+
+    /// The same of a key in a value.
+    ///
+    /// # Errors
+    /// As [`Request::key`].
+    pub(crate) fn key_in<'k>(mut key: &'k [u8], features: &Features) -> Result<&'k [u8], Status> {
         if features.collections {
             let (collection, rest) = mcbp::key::split(key).ok_or(Status::EINVAL)?;
             if collection != mcbp::key::DEFAULT_COLLECTION {

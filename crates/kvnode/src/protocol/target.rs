@@ -31,9 +31,22 @@ pub(crate) fn any_vb(bucket: &Bucket, vb: VbId) -> Result<Arc<Vb>, RequestError>
 
 /// Returns the vBucket if it is active.
 pub(crate) fn active_vb(bucket: &Bucket, vb: VbId) -> Result<Arc<Vb>, RequestError> {
+    vb_in(VbState::Active, bucket, vb)
+}
+
+/// Returns the vBucket if it is a replica.
+pub(crate) fn replica_vb(bucket: &Bucket, vb: VbId) -> Result<Arc<Vb>, RequestError> {
+    vb_in(VbState::Replica, bucket, vb)
+}
+
+fn vb_in(wanted: VbState, bucket: &Bucket, vb: VbId) -> Result<Arc<Vb>, RequestError> {
     let found = any_vb(bucket, vb)?;
     match found.state() {
-        VbState::Active => Ok(found),
+        state if state == wanted => Ok(found),
+        VbState::Active => {
+            bucket.counters().not_my_vbucket.add(1);
+            Err(Status::NOT_MY_VBUCKET.into())
+        }
         state => {
             bucket.counters().not_my_vbucket.add(1);
             Err(VbError::WrongState { vb, state }.into())

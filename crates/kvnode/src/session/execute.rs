@@ -87,6 +87,9 @@ async fn execute_one(client: &mut Client, bytes: &Bytes, kept: bool) -> Option<P
         Err(error) => return Some(Pause::End(End::Malformed(error))),
     };
     let header = frame.header;
+    if !header.is_request() {
+        return None;
+    }
     match command::execute(client, frame, kept.then_some(bytes)).await {
         Flow::Next => None,
         Flow::Close => Some(Pause::End(End::Normal)),

@@ -131,18 +131,21 @@ async fn late(
 }
 
 /// Reads more into `buffer`.
-async fn read(client: &Client, stream: &mut Socket, buffer: &mut BytesMut) -> Result<(), End> {
+async fn read(client: &mut Client, stream: &mut Socket, buffer: &mut BytesMut) -> Result<(), End> {
     let stranger = client.login.is_none();
     // Many small frames, or a part of one that is not large.
     buffer.reserve(if stranger { STRANGER_READ_BYTES } else { client.free_bytes });
+    let deadline = client.login_deadline();
     let read = tokio::select! {
         // First: nobody goes on with a login that has ended.
         biased;
         () = client.seat.lost().cancelled() => return Err(End::of_lost(&client.seat)),
-        () = sleep_until(client.login_deadline()), if stranger => {
-            return Err(not_authenticated(client));
-        }
+        () = sleep_until(deadline), if stranger => return Err(not_authenticated(client)),
         read = stream.read_buf(buffer) => read,
+        () = client.maps.changed(), if !stranger => {
+            client.tell_of_maps();
+            return Ok(());
+        }
     };
     match read {
         Ok(0) => Err(End::Normal),

@@ -52,7 +52,9 @@ impl Client {
     /// The same with features.
     pub fn with_features(node: &NodeHandle, features: &[Feature]) -> Self {
         let mut client = Self::ready(node);
-        assert_eq!(client.hello(features), features);
+        let mut sorted = features.to_vec();
+        sorted.sort_by_key(|feature| feature.0);
+        assert_eq!(client.hello(features), sorted);
         client
     }
 
