@@ -7,8 +7,8 @@
 //! - `codes` and its users `opcode`, `status`, `feature`, `stream_end`: numbers with names
 //! - `ids`: newtypes, so that numbers of different kinds are not confused
 //! - `framing`, `key`: frame information, and the collection prefix of keys
-//! - `dcp`: the bodies of DCP frames; `kv`: the bodies of key-value frames; `flow`: the charge
-//!   of a frame in flow control
+//! - `dcp`: the bodies of DCP frames; `kv`: the bodies of key-value frames; `subdoc`: those of
+//!   sub-document operations; `flow`: the charge of a frame in flow control
 //! - `xattr`: extended attributes within a value
 //! - `check`: properties that fuzz targets and tests share
 //!
@@ -34,6 +34,7 @@ pub mod scan;
 mod sizes;
 mod status;
 mod stream_end;
+pub mod subdoc;
 pub mod xattr;
 
 pub use builder::FrameBuilder;

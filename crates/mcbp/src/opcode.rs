@@ -106,6 +106,21 @@ codes! {
         COLLECTIONS_GET_MANIFEST = 0xba, "COLLECTIONS_GET_MANIFEST";
         COLLECTIONS_GET_ID = 0xbb, "COLLECTIONS_GET_ID";
         COLLECTIONS_GET_SCOPE_ID = 0xbc, "COLLECTIONS_GET_SCOPE_ID";
+        SUBDOC_GET = 0xc5, "SUBDOC_GET";
+        SUBDOC_EXISTS = 0xc6, "SUBDOC_EXISTS";
+        SUBDOC_DICT_ADD = 0xc7, "SUBDOC_DICT_ADD";
+        SUBDOC_DICT_UPSERT = 0xc8, "SUBDOC_DICT_UPSERT";
+        SUBDOC_DELETE = 0xc9, "SUBDOC_DELETE";
+        SUBDOC_REPLACE = 0xca, "SUBDOC_REPLACE";
+        SUBDOC_ARRAY_PUSH_LAST = 0xcb, "SUBDOC_ARRAY_PUSH_LAST";
+        SUBDOC_ARRAY_PUSH_FIRST = 0xcc, "SUBDOC_ARRAY_PUSH_FIRST";
+        SUBDOC_ARRAY_INSERT = 0xcd, "SUBDOC_ARRAY_INSERT";
+        SUBDOC_ARRAY_ADD_UNIQUE = 0xce, "SUBDOC_ARRAY_ADD_UNIQUE";
+        SUBDOC_COUNTER = 0xcf, "SUBDOC_COUNTER";
+        SUBDOC_MULTI_LOOKUP = 0xd0, "SUBDOC_MULTI_LOOKUP";
+        SUBDOC_MULTI_MUTATION = 0xd1, "SUBDOC_MULTI_MUTATION";
+        SUBDOC_GET_COUNT = 0xd2, "SUBDOC_GET_COUNT";
+        SUBDOC_REPLACE_BODY_WITH_XATTR = 0xd3, "SUBDOC_REPLACE_BODY_WITH_XATTR";
         GET_ERROR_MAP = 0xfe, "GET_ERROR_MAP";
     }
 }
@@ -115,5 +130,11 @@ impl Opcode {
     #[must_use]
     pub const fn is_dcp(self) -> bool {
         matches!(self.0, 0x50..=0x67)
+    }
+
+    /// Whether this is a sub-document operation (0xc5 to 0xd3).
+    #[must_use]
+    pub const fn is_subdoc(self) -> bool {
+        matches!(self.0, 0xc5..=0xd3)
     }
 }

@@ -92,6 +92,12 @@ impl Vb {
         (inner.meta.state, inner.meta.high_seqno)
     }
 
+    /// The branch of history that is being written, and the highest durable CAS.
+    pub(crate) fn uuid_and_max_cas(&self) -> (VbUuid, u64) {
+        let inner = lock(&self.cell.inner);
+        (inner.meta.failover.newest().uuid, inner.meta.max_cas)
+    }
+
     /// A copy of its record at this moment.
     #[must_use]
     pub fn view(&self) -> VbView {

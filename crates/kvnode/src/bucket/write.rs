@@ -15,6 +15,7 @@ use vbucket::{Kind, Replaces, Row, StoreError, hlc};
 use super::error::VbError;
 use super::pending_commit::PendingCommit;
 use super::queue::{Entry, Room, Work};
+use super::stamp::{Stamp, Stamped, stamped};
 use super::vb::Vb;
 use crate::blocking::disk;
 use crate::clock;
@@ -113,6 +114,7 @@ struct Queueing {
     epoch: u64,
     replaces: Replaces,
     room: Room,
+    stamps: Vec<Stamp>,
 }
 
 impl Vb {
@@ -166,12 +168,12 @@ impl Vb {
 
     /// Changes a document of an active vBucket: `change` gets its newest row, also a queued one or
     /// a deletion, and returns the new version. It may be called more than once.
-    pub(crate) async fn write(
+    pub(crate) async fn write<D: Into<Stamped>>(
         self: &Arc<Self>,
         key: Bytes,
         value_bytes: usize,
         by: By,
-        mut change: impl FnMut(Option<&Row>) -> Result<Draft, WriteRefusal>,
+        mut change: impl FnMut(Option<&Row>) -> Result<D, WriteRefusal>,
     ) -> Result<Written, WriteRefusal> {
         let mut need = Row::OVERHEAD_BYTES + key.len() + value_bytes + REPLACED_BYTES_MAX;
         loop {
@@ -204,12 +206,12 @@ impl Vb {
         self.write(key, 0, By::Node, change).await.is_ok()
     }
 
-    fn attempt(
+    fn attempt<D: Into<Stamped>>(
         self: &Arc<Self>,
         key: &Bytes,
         room: &mut Room,
         by: By,
-        change: &mut impl FnMut(Option<&Row>) -> Result<Draft, WriteRefusal>,
+        change: &mut impl FnMut(Option<&Row>) -> Result<D, WriteRefusal>,
     ) -> Result<Attempt, WriteRefusal> {
         let _writer = self.shared.keys.lock(self.id(), key).map_err(VbError::from)?;
         let Some((epoch, locked)) = self.writable(key)? else { return Ok(Attempt::Moving) };
@@ -217,14 +219,15 @@ impl Vb {
         let found = self.find(key, &mut turn).map_err(VbError::from)?;
         let (old, commit) = found.map_or((None, None), |found| (Some(found.row), found.commit));
         let is_committed = commit.is_none();
-        let draft = match locked {
+        let change = match locked {
             None => change(old.as_deref()),
             Some(cas) => change_locked(cas, by, old.as_deref(), change),
         };
-        let draft = draft.map_err(|refusal| match (refusal, commit) {
+        let change = change.map_err(|refusal| match (refusal, commit) {
             (WriteRefusal::Status(status), Some(commit)) => WriteRefusal::After(status, commit),
             (refusal, _) => refusal,
         })?;
+        let Stamped { draft, stamps } = change.into();
         let bytes = Row::OVERHEAD_BYTES + key.len() + draft.value.len();
         if !self.shared.queue.is_enough(room, bytes) {
             return Ok(Attempt::NeedsRoom(bytes));
@@ -238,7 +241,7 @@ impl Vb {
             None => (Replaces::Unknown, 0),
         };
         let room = room.split(bytes + replaced_bytes);
-        self.queue_row(key, old.as_deref(), draft, Queueing { epoch, replaces, room })
+        self.queue_row(key, old.as_deref(), draft, Queueing { epoch, replaces, room, stamps })
     }
 
     /// Returns the epoch in which a client may write now, and the CAS of the lock of the document;
@@ -261,7 +264,7 @@ impl Vb {
         draft: Draft,
         queueing: Queueing,
     ) -> Result<Attempt, WriteRefusal> {
-        let Queueing { epoch, replaces, room } = queueing;
+        let Queueing { epoch, replaces, room, stamps } = queueing;
         let mut inner = lock(&self.cell.inner);
         if inner.epoch != epoch {
             return Ok(Attempt::Moving);
@@ -282,7 +285,7 @@ impl Vb {
             cas,
             datatype: draft.datatype,
             kind: draft.kind,
-            value: draft.value,
+            value: stamped(draft.value, &stamps, cas, seqno),
         });
         let work = Work::Row(Arc::clone(&row), (seqno, seqno), replaces);
         let entry = Entry { vb: Arc::clone(&self.cell), work, room };
@@ -304,12 +307,12 @@ fn detached(row: &Row) -> Row {
 
 /// The change of a locked document: as if it had the CAS of the lock for the owner of that, and
 /// refused to others, for a reason of its own if there is one.
-fn change_locked(
+fn change_locked<D>(
     locked: u64,
     by: By,
     old: Option<&Row>,
-    change: &mut impl FnMut(Option<&Row>) -> Result<Draft, WriteRefusal>,
-) -> Result<Draft, WriteRefusal> {
+    change: &mut impl FnMut(Option<&Row>) -> Result<D, WriteRefusal>,
+) -> Result<D, WriteRefusal> {
     match by {
         By::Node => change(old),
         By::Client(cas) if cas == locked => {

@@ -19,7 +19,7 @@ pub(super) fn get(client: &mut Client, request: &Request<'_>) -> Result<(), Requ
     if client.login.is_none() {
         return Err(RequestError::new(Status::EACCESS, "authenticate first"));
     }
-    request.without_cas().map_err(|status| RequestError::new(status, "CAS must be 0"))?;
+    request.without_cas()?;
     if !request.frame.key.is_empty() || !request.frame.value.is_empty() {
         return Err(invalid("GET_CLUSTER_CONFIG has no key and no value"));
     }
@@ -43,7 +43,7 @@ pub(super) fn get(client: &mut Client, request: &Request<'_>) -> Result<(), Requ
 /// Takes a map for the bucket that the key names, or for the cluster. An older one is taken too:
 /// whoever pushes it knows why.
 pub(super) fn set(client: &mut Client, request: &Request<'_>) -> Result<(), RequestError> {
-    request.without_cas().map_err(|status| RequestError::new(status, "CAS must be 0"))?;
+    request.without_cas()?;
     if request.frame.value.is_empty() {
         return Err(invalid("SET_CLUSTER_CONFIG has a map as its value"));
     }

@@ -42,6 +42,13 @@ pub(super) fn select_bucket(
     Ok(())
 }
 
+/// Answers with the names of all buckets, between blanks.
+pub(super) fn list_buckets(client: &mut Client, request: &Request<'_>) {
+    let names: Vec<_> = client.node.buckets.iter().map(|served| served.bucket.name()).collect();
+    let names = names.join(" ");
+    client.replies.send(&request.success().value(names.as_bytes()));
+}
+
 /// Answers with the version of this program.
 pub(super) fn version(client: &mut Client, request: &Request<'_>) {
     client.replies.send(&request.success().value(VERSION.as_bytes()));

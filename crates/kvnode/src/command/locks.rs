@@ -24,7 +24,7 @@ pub(super) async fn get_locked(
 ) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
     let key = request.key(&client.features)?;
-    request.without_cas().map_err(|status| RequestError::new(status, "CAS must be 0"))?;
+    request.without_cas()?;
     let time = match request.frame.extras {
         [] => LOCK_TIME,
         extras => {

@@ -125,10 +125,8 @@ impl Theirs {
             ));
         }
         if matches!(extras.cas, 0 | u64::MAX) {
-            return Err(RequestError::new(
-                Status::KEY_EEXISTS,
-                "invalid CAS in extras (0 or all ones)",
-            ));
+            let status = invalid_cas(client);
+            return Err(RequestError::new(status, "invalid CAS in extras (0 or all ones)"));
         }
         if extras.rev > REV_TAKEN_MAX {
             let text = format!("the rev {} in extras is above {REV_TAKEN_MAX}", extras.rev);
@@ -145,7 +143,10 @@ impl Theirs {
         let end = end.ok_or_else(|| {
             RequestError::new(Status::EINVAL, "the value is shorter than its extended metadata")
         })?;
-        value.truncate(end);
+        let extended = value.split_off(end);
+        if !extended.is_empty() && !is_extended_metadata(&extended) {
+            return Err(RequestError::new(Status::EINVAL, "the extended metadata is malformed"));
+        }
         Ok(value)
     }
 
@@ -185,6 +186,24 @@ impl Theirs {
     }
 }
 
+/// Whether this is a version, 1 or 2, and then of each item its id, its length (2 bytes) and itself.
+fn is_extended_metadata(bytes: &[u8]) -> bool {
+    let Some((1 | 2, mut items)) = bytes.split_first() else { return false };
+    while let Some(([_id, high, low], rest)) = items.split_first_chunk::<3>() {
+        let Some((_, rest)) = rest.split_at_checked(u16::from_be_bytes([*high, *low]).into())
+        else {
+            return false;
+        };
+        items = rest;
+    }
+    items.is_empty()
+}
+
+/// As kv_engine: clients without XERROR do not know the status.
+const fn invalid_cas(client: &Client) -> Status {
+    if client.features.xerror { Status::CAS_VALUE_INVALID } else { Status::KEY_EEXISTS }
+}
+
 /// Refuses a CAS that is too far ahead of the clock: it would take all later ones of the vBucket
 /// with it.
 fn check_clock(cas: u64, client: &Client, bucket: &Bucket) -> Result<(), RequestError> {
@@ -198,10 +217,7 @@ fn check_clock(cas: u64, client: &Client, bucket: &Bucket) -> Result<(), Request
             "invalid CAS in extras: {cas} is more than {seconds} s ahead of this node's clock, at \
              most {cas_max} is taken; check the clocks of both clusters"
         );
-        // As kv_engine: other clients do not know the status.
-        let xerror = client.features.xerror;
-        let status = if xerror { Status::CAS_VALUE_INVALID } else { Status::KEY_EEXISTS };
-        return Err(RequestError::new(status, text));
+        return Err(RequestError::new(invalid_cas(client), text));
     }
     let mut drift = Drift::default();
     drift.add(cas, now_ns, &limits);

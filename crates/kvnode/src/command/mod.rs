@@ -2,7 +2,9 @@
 //!
 //! - `handshake`, `sasl`, `cluster`: the connection itself; `error_map`: what each status means
 //! - `read`, `store`, `counter`, `touch`: documents; `value`: what their bytes are (pure);
-//!   `expiry`: until when they live; `locks`: documents for one client alone; `observe`: where they are
+//!   `expiry`: until when they live; `locks`: documents for one client alone; `observe`: where they
+//!   are
+//! - `subdoc`: parts of documents, and extended attributes
 //! - `meta`: documents with the metadata of another cluster
 //! - `vbucket`, `seqno`, `compact`: vBuckets; STAT is in `crate::stat`
 
@@ -19,9 +21,11 @@ mod read;
 mod sasl;
 mod seqno;
 mod store;
+mod subdoc;
 mod touch;
 mod value;
 mod vbucket;
+mod xattrs;
 
 pub use value::VALUE_BYTES_MAX;
 
@@ -156,6 +160,10 @@ async fn run_in_bucket(client: &mut Client, request: &Request<'_>) -> Result<Flo
         cluster::set(client, request)?;
         return Ok(Flow::Next);
     }
+    if request.opcode == Opcode::LIST_BUCKETS {
+        handshake::list_buckets(client, request);
+        return Ok(Flow::Next);
+    }
     let Some(served) = bucket.clone() else {
         return Err(no_bucket(client));
     };
@@ -198,6 +206,7 @@ async fn run_on_documents(
         Opcode::OBSERVE => observe::observe(client, bucket, request),
         Opcode::EVICT_KEY => observe::evict(client, bucket, request).await,
         Opcode::GET_RANDOM_KEY => observe::random(client, bucket, request).await,
+        opcode if opcode.is_subdoc() => subdoc::execute(client, bucket, request).await,
         Opcode::GET_META => meta::get(client, bucket, request).await,
         Opcode::SET_WITH_META | Opcode::ADD_WITH_META => meta::store(client, bucket, request).await,
         Opcode::DELETE_WITH_META => meta::delete(client, bucket, request).await,

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use mcbp::kv::{StoreExtras, mutation_token};
-use mcbp::{Opcode, Status};
+use mcbp::{Datatype, Opcode, Status};
 use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Row};
 
@@ -27,7 +27,7 @@ pub(super) async fn store(
     if request.opcode == Opcode::ADD && cas != 0 {
         return Err(RequestError::new(Status::EINVAL, "ADD takes no CAS"));
     }
-    let value = Value::checked(request.value(), request.datatype(&client.features)?)?;
+    let value = Value::checked(request.value(), body_datatype(request, client)?)?;
     let expiry = checked_expiry(extras.expiry)?;
     let change = |old: Option<&Row>| {
         let old = match request.opcode {
@@ -48,6 +48,17 @@ pub(super) async fn store(
     bucket.counters().sets.add(1);
     written_answer(client, request, written, &[]);
     Ok(())
+}
+
+/// The datatype of a body: extended attributes are set by other commands.
+fn body_datatype(request: &Request<'_>, client: &Client) -> Result<Datatype, RequestError> {
+    let datatype = request.datatype(&client.features)?;
+    if datatype.contains(Datatype::XATTR) {
+        let context = "the datatype says that the value has extended attributes, which only \
+                       sub-document commands and those with metadata set";
+        return Err(RequestError::new(Status::EINVAL, context));
+    }
+    Ok(datatype)
 }
 
 /// Returns the new value. A new body keeps the document's extended attributes.
@@ -79,7 +90,7 @@ pub(super) async fn extend(
 ) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
     let key = request.key(&client.features)?;
-    let datatype = request.datatype(&client.features)?;
+    let datatype = body_datatype(request, client)?;
     let (_, more) = Value { bytes: request.value(), datatype }.split()?;
     let change = |old: Option<&Row>| {
         let missing = WriteRefusal::Status(Status::NOT_STORED);

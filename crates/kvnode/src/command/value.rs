@@ -6,12 +6,13 @@ use bytes::{BufMut as _, Bytes, BytesMut};
 use mcbp::{Datatype, Status};
 use serde::de::IgnoredAny;
 
-use crate::protocol::Features;
+use super::xattrs;
+use crate::protocol::{Features, RequestError};
 
 /// The largest value, compressed or not. Source: kv_engine's `max_item_size`.
 pub const VALUE_BYTES_MAX: usize = 20 * 1024 * 1024;
 /// Room for extended attributes beside the value. Source: `max_item_privileged_bytes`.
-const XATTR_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const XATTR_BYTES_MAX: usize = 1024 * 1024;
 
 /// A value and its datatype.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,20 +25,34 @@ impl Value {
     /// A client's value. Sets the JSON bit from the body and ignores the client's.
     ///
     /// # Errors
-    /// [`Status::E2BIG`], or [`Status::EINVAL`] if the value cannot be decompressed or split.
-    pub(super) fn checked(bytes: Bytes, datatype: Datatype) -> Result<Self, Status> {
+    /// [`Status::E2BIG`]; [`Status::EINVAL`] if the value cannot be decompressed, or would have too
+    /// many bytes then; [`Status::XATTR_EINVAL`] for attributes that cannot be stored.
+    pub(super) fn checked(bytes: Bytes, datatype: Datatype) -> Result<Self, RequestError> {
         let xattrs = datatype.contains(Datatype::XATTR);
         let bytes_max = VALUE_BYTES_MAX + if xattrs { XATTR_BYTES_MAX } else { 0 };
         if bytes.len() > bytes_max {
-            return Err(Status::E2BIG);
+            let context = format!("a value has at most {bytes_max} bytes");
+            return Err(RequestError::new(Status::E2BIG, context));
         }
         let mut value = Self { bytes, datatype };
+        if value.bytes.is_empty() && datatype.contains(Datatype::SNAPPY) {
+            return Err(RequestError::new(Status::EINVAL, "the value cannot be decompressed"));
+        }
         if value.bytes.is_empty() {
-            // Neither compressed nor JSON; it must not be decompressed.
+            // No JSON.
             value.datatype = Datatype::RAW;
             return Ok(value);
         }
-        let (_, body) = value.split()?;
+        let inflated = value.inflated().map_err(|_| {
+            let context = format!("the value cannot be decompressed to {bytes_max} bytes or less");
+            RequestError::new(Status::EINVAL, context)
+        })?;
+        let malformed =
+            || RequestError::new(Status::XATTR_EINVAL, "the extended attributes are malformed");
+        let (attributes, body) = inflated.split().map_err(|_| malformed())?;
+        if !xattrs::are_good(attributes.get(4..).unwrap_or_default()) {
+            return Err(malformed());
+        }
         value.datatype = value.datatype.without(Datatype::JSON);
         if is_json(&body) {
             value.datatype = value.datatype.with(Datatype::JSON);
@@ -114,6 +129,6 @@ impl Value {
 }
 
 /// Whether `bytes` are a JSON value.
-fn is_json(bytes: &[u8]) -> bool {
+pub(super) fn is_json(bytes: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }

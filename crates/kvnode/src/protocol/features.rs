@@ -96,6 +96,14 @@ const fn needs_no_record(feature: Feature) -> bool {
             | Feature::UNORDERED_EXECUTION
             | Feature::ALT_REQUEST
             | Feature::PRESERVE_TTL
+            | Feature::VATTR
+            | Feature::CREATE_AS_DELETED
+            | Feature::SUBDOC_DOCUMENT_MACRO
+            | Feature::SUBDOC_REPLACE_BODY_WITH_XATTR
+            | Feature::SUBDOC_REPLICA_READ
+            | Feature::SUBDOC_MULTIPLE_XATTR_KEYS
+            | Feature::SUBDOC_BINARY_XATTR
+            | Feature::SUBDOC_REPLICA_READ_OF_DELETED
             | Feature::GET_CLUSTER_CONFIG_WITH_VERSION
     )
 }

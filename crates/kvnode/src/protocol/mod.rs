@@ -1,6 +1,7 @@
 //! The binary protocol as this node speaks it to clients, without any command.
 //!
-//! - `framing`: whole frames from a read buffer; `request`: one of them, checked
+//! - `framing`: whole frames from a read buffer; `request`: one of them, checked; `shape`: what
+//!   it may carry
 //! - `features`: what HELLO negotiated
 //! - `replies`: answers that wait for their commits; `trace`: how long a request took; `error`: why
 //!   one failed
@@ -11,6 +12,7 @@ mod features;
 pub(crate) mod framing;
 mod replies;
 mod request;
+mod shape;
 mod target;
 mod trace;
 

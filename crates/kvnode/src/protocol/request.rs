@@ -3,10 +3,15 @@
 use bytes::Bytes;
 use mcbp::{Datatype, Frame, FrameBuilder, Header, Opcode, Status, VbId, framing};
 
+use super::error::RequestError;
 use super::features::Features;
+use super::shape;
 
 /// The longest key without its collection prefix. Source: kv_engine's `KEY_MAX_LENGTH`.
 pub const KEY_BYTES_MAX: usize = 250;
+
+/// Source: kv_engine's `CollectionID::isReserved`.
+const RESERVED_COLLECTIONS: std::ops::RangeInclusive<u32> = 1..=7;
 
 /// See the module.
 pub(crate) struct Request<'a> {
@@ -27,17 +32,19 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// A framing extra that is malformed, unknown or not supported by this node.
-    pub(crate) fn new(frame: Frame<'a>, memory: Option<&'a Bytes>) -> Result<Self, Status> {
+    pub(crate) fn new(frame: Frame<'a>, memory: Option<&'a Bytes>) -> Result<Self, RequestError> {
         let (opcode, quiet) = plain(frame.opcode());
+        let misshapen = |what| RequestError::new(Status::EINVAL, what);
+        shape::check(opcode, &frame).map_err(misshapen)?;
         let mut preserve_ttl = false;
         for info in framing::iter(frame.framing) {
             match info.map_err(|_| Status::EINVAL)?.id {
                 // Requests of a connection are never reordered here.
                 framing::BARRIER => {}
                 framing::PRESERVE_TTL => preserve_ttl = true,
-                framing::DURABILITY => return Err(Status::DURABILITY_IMPOSSIBLE),
-                framing::IMPERSONATE_USER => return Err(Status::EACCESS),
-                _ => return Err(Status::UNKNOWN_FRAME_INFO),
+                framing::DURABILITY => return Err(Status::DURABILITY_IMPOSSIBLE.into()),
+                framing::IMPERSONATE_USER => return Err(Status::EACCESS.into()),
+                _ => return Err(Status::UNKNOWN_FRAME_INFO.into()),
             }
         }
         Ok(Self { frame, opcode, quiet, preserve_ttl, memory })
@@ -64,8 +71,11 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// [`Status::EINVAL`].
-    pub(crate) const fn without_cas(&self) -> Result<(), Status> {
-        if self.frame.header.cas == 0 { Ok(()) } else { Err(Status::EINVAL) }
+    pub(crate) fn without_cas(&self) -> Result<(), RequestError> {
+        if self.frame.header.cas == 0 {
+            return Ok(());
+        }
+        Err(RequestError::new(Status::EINVAL, "CAS must be 0"))
     }
 
     /// The document's key without the collection prefix.
@@ -73,7 +83,7 @@ impl<'a> Request<'a> {
     /// # Errors
     /// [`Status::UNKNOWN_COLLECTION`] for any but the default collection, [`Status::EINVAL`] for a
     /// key that is empty or too long.
-    pub(crate) fn key(&self, features: &Features) -> Result<&'a [u8], Status> {
+    pub(crate) fn key(&self, features: &Features) -> Result<&'a [u8], RequestError> {
         Self::key_in(self.frame.key, features)
     }
 
@@ -81,15 +91,30 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// As [`Request::key`].
-    pub(crate) fn key_in<'k>(mut key: &'k [u8], features: &Features) -> Result<&'k [u8], Status> {
+    pub(crate) fn key_in<'k>(
+        mut key: &'k [u8],
+        features: &Features,
+    ) -> Result<&'k [u8], RequestError> {
         if features.collections {
-            let (collection, rest) = mcbp::key::split(key).ok_or(Status::EINVAL)?;
+            if key.len() > KEY_BYTES_MAX + 1 {
+                return Err(too_long(key.len()));
+            }
+            let (collection, rest) = mcbp::key::split(key).ok_or_else(|| {
+                RequestError::new(Status::EINVAL, "the key has no collection in front of it")
+            })?;
+            if RESERVED_COLLECTIONS.contains(&collection) {
+                let context = format!("{collection} is never the id of a collection");
+                return Err(RequestError::new(Status::EINVAL, context));
+            }
             if collection != mcbp::key::DEFAULT_COLLECTION {
-                return Err(Status::UNKNOWN_COLLECTION);
+                return Err(Status::UNKNOWN_COLLECTION.into());
             }
             key = rest;
         }
-        if (1..=KEY_BYTES_MAX).contains(&key.len()) { Ok(key) } else { Err(Status::EINVAL) }
+        if (1..=KEY_BYTES_MAX).contains(&key.len()) {
+            return Ok(key);
+        }
+        Err(too_long(key.len()))
     }
 
     /// The value: a part of the frame's memory if that may be kept, or else a copy. A slice of the
@@ -105,7 +130,7 @@ impl<'a> Request<'a> {
     ///
     /// # Errors
     /// [`Status::EINVAL`].
-    pub(crate) fn datatype(&self, features: &Features) -> Result<Datatype, Status> {
+    pub(crate) fn datatype(&self, features: &Features) -> Result<Datatype, RequestError> {
         let datatype = self.frame.header.datatype;
         let allowed = [
             (Datatype::JSON, features.json),
@@ -113,8 +138,20 @@ impl<'a> Request<'a> {
             (Datatype::XATTR, features.xattr),
         ];
         let forbidden = allowed.iter().any(|&(bit, granted)| datatype.contains(bit) && !granted);
-        if forbidden || !datatype.is_known() { Err(Status::EINVAL) } else { Ok(datatype) }
+        if forbidden || !datatype.is_known() {
+            let context = format!(
+                "the datatype {:#04x} has bits that HELLO has not negotiated, or unknown ones",
+                datatype.0
+            );
+            return Err(RequestError::new(Status::EINVAL, context));
+        }
+        Ok(datatype)
     }
+}
+
+fn too_long(bytes: usize) -> RequestError {
+    let context = format!("a key has 1 to {KEY_BYTES_MAX} bytes, this one has {bytes}");
+    RequestError::new(Status::EINVAL, context)
 }
 
 /// The opcode that a quiet opcode is a form of, and whether it is one.

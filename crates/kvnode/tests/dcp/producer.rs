@@ -219,8 +219,10 @@ fn a_deletion_carries_the_attributes_of_the_system() {
     };
     let value = [attributes(&[user, system]), b"body".to_vec()].concat();
     let mut writer = node.client();
-    let extras = StoreExtras::default().encode();
-    let set = FrameBuilder::request(Opcode::SET).vbucket(VbId(0)).key(b"\0key").extras(&extras);
+    // Flags, expiry, rev 1, CAS 1.
+    let extras = [&[0; 15][..], &[1], &[0; 7], &[1]].concat();
+    let set = FrameBuilder::request(Opcode::SET_WITH_META).vbucket(VbId(0)).key(b"\0key");
+    let set = set.extras(&extras);
     writer.ask(set.value(&value).datatype(Datatype::XATTR));
     writer.delete(0, "key");
     drop(writer);

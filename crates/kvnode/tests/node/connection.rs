@@ -28,9 +28,17 @@ fn what_is_not_done_here_is_not_granted() {
         Feature::COLLECTIONS,
         Feature::SNAPPY_EVERYWHERE,
         Feature::PRESERVE_TTL,
+        Feature::VATTR,
+        Feature::CREATE_AS_DELETED,
+        Feature::SUBDOC_DOCUMENT_MACRO,
+        Feature::SUBDOC_REPLACE_BODY_WITH_XATTR,
+        Feature::SUBDOC_REPLICA_READ,
         Feature::GET_CLUSTER_CONFIG_WITH_VERSION,
         Feature::DEDUPE_NOT_MY_VBUCKET,
         Feature::CLUSTERMAP_NOTIFICATION_BRIEF,
+        Feature::SUBDOC_MULTIPLE_XATTR_KEYS,
+        Feature::SUBDOC_BINARY_XATTR,
+        Feature::SUBDOC_REPLICA_READ_OF_DELETED,
     ];
     assert_eq!(granted, expected);
 }

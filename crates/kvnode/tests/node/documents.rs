@@ -223,22 +223,20 @@ fn the_datatype_tells_the_truth() {
     assert_eq!((got.datatype, got.value.as_slice()), (Datatype::RAW, json.as_slice()));
 
     let garbage = frame.value(b"\x80\x87\xa7\x0ea bomb of 30,000,000 bytes");
-    assert_eq!(modern.call(&garbage).status, Status::E2BIG);
+    assert_eq!(modern.call(&garbage).status, Status::EINVAL);
     assert_eq!(modern.call(&frame.value(b"\x0agarbage")).status, Status::EINVAL);
-    // GOCBC-1797: an empty value is not decompressed.
-    assert_eq!(modern.call(&frame.value(b"")).status, Status::SUCCESS);
-    assert_eq!(modern.get(0, "snappy").datatype, Datatype::RAW);
+    assert_eq!(modern.call(&frame.value(b"")).status, Status::EINVAL);
+    assert_eq!(modern.get(0, "snappy").value, snappy);
 }
 
 #[test]
 fn extended_attributes_stay_with_their_document() {
     let node = start_in_memory(&Disk::new(), options());
     let mut client = Client::with_features(&node, &[Feature::JSON, Feature::XATTR]);
-    let pair = b"\x00\x00\x00\x08_a\x0042\x00\x00\x00";
+    let pair = b"\x00\x00\x00\x06_a\x0042\x00";
     let xattrs = [(pair.len() as u32).to_be_bytes().as_slice(), pair].concat();
     let value = [xattrs.as_slice(), b"{}"].concat();
-    let frame = FrameBuilder::request(Opcode::SET).vbucket(VbId(0)).key(b"x").extras(&NO_EXTRAS);
-    let stored = client.call(&frame.value(&value).datatype(Datatype::XATTR));
+    let stored = client.set_with_attributes(0, "x", &value, Datatype::XATTR, 0);
     assert_eq!(stored.status, Status::SUCCESS);
     let got = client.get(0, "x");
     assert_eq!((got.value.as_slice(), got.datatype), (b"{}".as_slice(), Datatype::JSON));
@@ -248,8 +246,12 @@ fn extended_attributes_stay_with_their_document() {
     let row = bucket.store().get(VbId(0), b"x").unwrap().unwrap();
     assert_eq!(row.datatype, Datatype::XATTR);
     assert_eq!(row.value, [xattrs.as_slice(), b"new body"].concat());
-    let broken = frame.value(b"\xff\xff\xff\xff{}").datatype(Datatype::XATTR);
-    assert_eq!(client.call(&broken).status, Status::XATTR_EINVAL);
+    let broken = b"\xff\xff\xff\xff{}";
+    let refused = client.set_with_attributes(0, "x", broken, Datatype::XATTR, 0);
+    assert_eq!(refused.status, Status::XATTR_EINVAL);
+    let frame = FrameBuilder::request(Opcode::SET).vbucket(VbId(0)).key(b"x").extras(&NO_EXTRAS);
+    let refused = client.call(&frame.value(&value).datatype(Datatype::XATTR));
+    assert_eq!(refused.status, Status::EINVAL, "attributes are not SET's to change");
 }
 
 #[test]
@@ -277,11 +279,10 @@ fn a_deletion_keeps_the_attributes_of_the_system() {
         [&(pairs.len() as u32).to_be_bytes(), pairs.as_slice()].concat()
     };
     let value = [attributes(&[user, system]), b"body".to_vec()].concat();
-    let past = StoreExtras { flags: 0, expiry: 1_000_000_000 }.encode();
-    let frame = FrameBuilder::request(Opcode::SET).vbucket(VbId(0)).value(&value);
-    let frame = frame.datatype(Datatype::XATTR);
-    assert_eq!(client.call(&frame.key(b"gone").extras(&NO_EXTRAS)).status, Status::SUCCESS);
-    assert_eq!(client.call(&frame.key(b"over").extras(&past)).status, Status::SUCCESS);
+    for (key, expiry) in [("gone", 0), ("over", 1_000_000_000)] {
+        let stored = client.set_with_attributes(0, key, &value, Datatype::XATTR, expiry);
+        assert_eq!(stored.status, Status::SUCCESS);
+    }
     assert_eq!(client.delete(0, "gone").status, Status::SUCCESS);
     assert_eq!(client.get(0, "over").status, Status::KEY_ENOENT);
     assert_eq!(client.delete(0, "over").status, Status::KEY_ENOENT, "and it is on disk");

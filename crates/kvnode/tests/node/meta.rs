@@ -126,8 +126,9 @@ fn malformed_forms_are_refused_and_extended_metadata_is_cut_off() {
         assert_eq!(store(&mut client, 1, cas, "v").status, Status::KEY_EEXISTS);
     }
     let mut bytes = extras(1, 10, Some(0));
-    bytes.extend(3_u16.to_be_bytes());
-    let answer = client.call(&with_meta(Opcode::SET_WITH_META, &bytes, "valueext"));
+    bytes.extend(4_u16.to_be_bytes());
+    let value = "value\u{1}\u{2}\0\0";
+    let answer = client.call(&with_meta(Opcode::SET_WITH_META, &bytes, value));
     assert_eq!(answer.status, Status::SUCCESS);
     assert_eq!(client.get(0, "k").value, b"value");
     bytes.truncate(28);
@@ -141,7 +142,7 @@ fn attributes_and_expirations_come_through() {
     let node = start_in_memory(&Disk::new(), options());
     let features = [Feature::XATTR, Feature::JSON, Feature::SNAPPY];
     let mut client = Client::with_features(&node, &features);
-    let attributes = "\0\0\0\u{b}\0\0\0\u{7}_s\u{0}{}\u{0}x";
+    let attributes = "\0\0\0\u{a}\0\0\0\u{6}_s\u{0}{}\u{0}x";
     let bytes = extras(2, 20, Some(0x10));
     let delete = with_meta(Opcode::DELETE_WITH_META, &bytes, attributes);
     assert_eq!(client.call(&delete.datatype(Datatype::XATTR)).status, Status::SUCCESS);
@@ -258,9 +259,9 @@ fn mb_66621_a_cas_where_there_is_no_document_is_refused() {
 fn mb_63765_a_deletion_without_a_value_compares_the_cas_too() {
     let node = start_in_memory(&Disk::new(), options());
     let mut client = Client::with_features(&node, &[Feature::XATTR]);
-    let attributes = "\0\0\0\u{b}\0\0\0\u{7}_s\u{0}{}\u{0}body";
-    let set = FrameBuilder::request(Opcode::SET).key(b"k").extras(&[0; 8]);
-    let stored = client.call(&set.value(attributes.as_bytes()).datatype(Datatype::XATTR));
+    let attributes = "\0\0\0\u{a}\0\0\0\u{6}_s\u{0}{}\u{0}body";
+    let (value, datatype) = (attributes.as_bytes(), Datatype::XATTR);
+    let stored = client.set_with_attributes(0, "k", value, datatype, 0);
     assert_eq!(stored.status, Status::SUCCESS);
     let bytes = extras(9, stored.cas + 5, None);
     let delete = with_meta(Opcode::DELETE_WITH_META, &bytes, "");

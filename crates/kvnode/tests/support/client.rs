@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 
 use kvnode::NodeHandle;
-use mcbp::kv::StoreExtras;
+use mcbp::kv::{StoreExtras, with_meta_options};
 use mcbp::{
     Datatype, Feature, Frame, FrameBuilder, HEADER_BYTES, Header, Opaque, Opcode, Status, VbId,
 };
@@ -133,6 +133,23 @@ impl Client {
         cas: u64,
     ) -> Answer {
         self.call(&set(Opcode::SET, vb, key, value, &extras.encode()).cas(cas))
+    }
+
+    /// Stores a value with extended attributes, which SET does not take.
+    pub fn set_with_attributes(
+        &mut self,
+        vb: u16,
+        key: &str,
+        value: &[u8],
+        datatype: Datatype,
+        expiry: u32,
+    ) -> Answer {
+        let (flags, rev, cas) = (0_u32.to_be_bytes(), 1_u64.to_be_bytes(), 1_u64.to_be_bytes());
+        let options = with_meta_options::SKIP_CONFLICT_RESOLUTION.to_be_bytes();
+        let extras = [&flags[..], &expiry.to_be_bytes(), &rev, &cas, &options].concat();
+        let frame = FrameBuilder::request(Opcode::SET_WITH_META).vbucket(VbId(vb));
+        let frame = frame.extras(&extras).key(key.as_bytes()).value(value);
+        self.call(&frame.datatype(datatype))
     }
 
     pub fn delete(&mut self, vb: u16, key: &str) -> Answer {
