@@ -15,6 +15,8 @@
 //! channel binding, and passwords are taken as the bytes they are, without SASLprep, as in
 //! kv_engine.
 
+#[doc(hidden)]
+pub mod check;
 mod client;
 mod hash;
 mod mechanism;

@@ -4,11 +4,14 @@
 //! - [`Path`]: `a.b[0].c`, with `[-1]` for the last element and backticks around names with dots
 //! - [`lookup`]: SUBDOC_GET, SUBDOC_EXISTS, SUBDOC_GET_COUNT
 //! - [`mutate`]: the operations that change a document
+//! - `check`: properties that the fuzz target and tests share
 //!
 //! Documents and results are as kv_engine 8.0.2 has them: recording 15a of `tests/data/wire`. A
 //! document is taken for valid JSON: what is not is found out only on the way, and never leads to a
 //! panic.
 
+#[doc(hidden)]
+pub mod check;
 mod fault;
 mod lookup;
 mod mutate;

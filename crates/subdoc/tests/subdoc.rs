@@ -231,12 +231,19 @@ proptest! {
     }
 
     #[test]
-    fn nothing_panics(document: Vec<u8>, path in "[a-b.\\[\\]0-1`-]{0,8}", value: Vec<u8>) {
-        let Ok(path) = Path::parse(path.as_bytes()) else { return Ok(()) };
-        _ = lookup(&document, &path, Lookup::Count);
-        use Mutation::{AddUnique, Delete, DictUpsert, Insert};
-        for what in [DictUpsert, Delete, AddUnique, Insert] {
-            _ = mutate(&document, &path, what, &value, true);
-        }
+    fn every_operation_keeps_the_rules(
+        numbers: [u8; 2],
+        path in "[a-c.\\[\\]0-1`-]{0,8}",
+        value in "[a-c0-9\"{}\\[\\],: -]{0,6}",
+        document in prop_oneof![json().prop_map(|json| json.to_string()), ".{0,24}"],
+    ) {
+        let lengths = [path.len(), value.len()].map(|bytes| u8::try_from(bytes).unwrap());
+        let parts = [path.as_bytes(), value.as_bytes(), document.as_bytes()].concat();
+        subdoc::check::operation(&[&numbers[..], &lengths, &parts].concat());
+    }
+
+    #[test]
+    fn nothing_panics(input: Vec<u8>) {
+        subdoc::check::operation(&input);
     }
 }
