@@ -9,6 +9,7 @@ use mcbp::{FrameBuilder, Opaque, Opcode, VbId};
 
 use crate::connection::Connection;
 use crate::server::{Server, VBUCKETS};
+use crate::subdoc;
 
 /// How many requests of the first load are in flight: enough to keep both sides busy.
 const FILL_DEPTH: u64 = 512;
@@ -19,6 +20,10 @@ const NOISE_BYTES: usize = 1 << 20;
 pub(crate) enum Kind {
     Set,
     Get,
+    /// A sub-document lookup, of the documents of `subdoc`.
+    Lookup,
+    /// A sub-document counter, of the same.
+    Counter,
 }
 
 impl fmt::Display for Kind {
@@ -26,6 +31,8 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Set => "set",
             Self::Get => "get",
+            Self::Lookup => "subdoc lookup",
+            Self::Counter => "subdoc counter",
         })
     }
 }
@@ -82,6 +89,8 @@ impl Load {
                 match self.kind {
                     Kind::Set => push_set(&mut out, server, n, &value),
                     Kind::Get => push_get(&mut out, server, n),
+                    Kind::Lookup => subdoc::push(&mut out, Opcode::SUBDOC_GET, n),
+                    Kind::Counter => subdoc::push(&mut out, Opcode::SUBDOC_COUNTER, n),
                 }
             }
             connection.send(&out)?;

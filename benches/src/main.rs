@@ -4,7 +4,8 @@
 //! and medians are reported. It does not judge the figures.
 //!
 //! - `server`: a server as a process of its own; `connection`: a client that blocks
-//! - `load`: sets and gets; `backfill`: one DCP stream for each vBucket; `report`: the figures
+//! - `load`: sets and gets; `subdoc`: operations on parts of documents; `backfill`: one DCP stream
+//!   for each vBucket; `report`: the figures
 //! - `path`: a data node, the sidecar and another data node
 //! - `tail`: the lines of `dcp-proxy tail`
 //! - `recovery`: how long replication takes to recover; `figures`: the figures of these two
@@ -17,6 +18,7 @@ mod path;
 mod recovery;
 mod report;
 mod server;
+mod subdoc;
 mod tail;
 
 use std::io;
@@ -134,6 +136,8 @@ fn measure(arguments: &Arguments) -> io::Result<()> {
     if let Some(relaxed) = servers.pop() {
         from_disk(arguments, relaxed, &mut report)?;
     }
+    let parts = Server::node(&folder.path().join("parts"), arguments.setting)?;
+    sub_documents(arguments, &parts, &mut report)?;
     print!("{report}");
     let Some(folder) = &arguments.write_docs else { return Ok(()) };
     let Arguments { documents, rounds, seconds, .. } = arguments;
@@ -157,6 +161,24 @@ fn sets_and_gets(arguments: &Arguments, servers: &[Server], report: &mut Report)
                 report.add(&name, &server.name, outcome.rate);
                 let name = format!("CPU us a {kind}, {connections} x {depth}");
                 report.add(&name, &server.name, outcome.cpu_us);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Lookups and changes of parts of documents.
+fn sub_documents(arguments: &Arguments, node: &Server, report: &mut Report) -> io::Result<()> {
+    let documents = arguments.documents.min(subdoc::DOCUMENTS_MAX);
+    subdoc::fill(node, documents, arguments.value)?;
+    for _ in 0..arguments.rounds {
+        for kind in [Kind::Lookup, Kind::Counter] {
+            for (connections, depth) in SHAPES {
+                let load = Load { documents, ..arguments.load(kind, (connections, depth)) };
+                let outcome = load.run(node)?;
+                let shape = format!("{connections} x {depth}");
+                report.add(&format!("{kind}s/s, {shape}"), &node.name, outcome.rate);
+                report.add(&format!("CPU us a {kind}, {shape}"), &node.name, outcome.cpu_us);
             }
         }
     }

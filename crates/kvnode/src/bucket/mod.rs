@@ -5,8 +5,8 @@
 //! - `vb`: one vBucket as others see it; `cell`: what it holds in memory, `memory_log` and
 //!   `listener` with it
 //! - `write`, `apply`: the two ways in, for clients (active) and for producers (replica);
-//!   `stamp`: a value that holds its own CAS; `filling`: lookups that are skipped while a replica is
-//!   filled
+//!   `stamp`: a value that holds its own CAS; `filling`: lookups that are skipped while a replica
+//!   is filled
 //! - `locks`, `lock_document`: documents that clients have locked
 //! - `queue`, `pending_commit`, `committer`: group commit
 //! - `admin`, `history`, `moving`: state, history and existence of vBuckets, which are on disk
@@ -46,7 +46,7 @@ pub use listener::{Subscription, VbEvent, VbListener};
 pub(crate) use locks::LOCK_TIME_MAX;
 pub use options::BucketOptions;
 pub use pending_commit::PendingCommit;
-pub(crate) use stamp::{Number, Stamp, Stamped};
+pub(crate) use stamp::{Number, Stamp};
 pub use vb::{Vb, VbView, WriteHold};
 pub use vbucket::producer::LogRead;
-pub(crate) use write::{By, Draft, Version, WriteRefusal, Written};
+pub(crate) use write::{By, Draft, Stamped, Version, WriteRefusal, Written};

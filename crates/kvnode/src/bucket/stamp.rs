@@ -4,8 +4,6 @@
 use bytes::{Bytes, BytesMut};
 use mcbp::Seqno;
 
-use super::write::Draft;
-
 /// The digits of a number.
 const DIGITS: usize = 16;
 
@@ -23,19 +21,6 @@ pub(crate) enum Number {
 pub(crate) struct Stamp {
     pub(crate) number: Number,
     pub(crate) at: usize,
-}
-
-/// A change, and the numbers that its value is to hold. Most have none.
-#[derive(Debug)]
-pub(crate) struct Stamped {
-    pub(crate) draft: Draft,
-    pub(crate) stamps: Vec<Stamp>,
-}
-
-impl From<Draft> for Stamped {
-    fn from(draft: Draft) -> Self {
-        Self { draft, stamps: Vec::new() }
-    }
 }
 
 /// Returns the value with its numbers. A value that nobody else holds is not copied.

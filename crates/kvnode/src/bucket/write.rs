@@ -15,7 +15,7 @@ use vbucket::{Kind, Replaces, Row, StoreError, hlc};
 use super::error::VbError;
 use super::pending_commit::PendingCommit;
 use super::queue::{Entry, Room, Work};
-use super::stamp::{Stamp, Stamped, stamped};
+use super::stamp::{Stamp, stamped};
 use super::vb::Vb;
 use crate::blocking::disk;
 use crate::clock;
@@ -46,6 +46,19 @@ pub(crate) struct Draft {
     pub(crate) kind: Kind,
     pub(crate) datatype: Datatype,
     pub(crate) value: Bytes,
+}
+
+/// A change, and the numbers that its value is to hold. Most have none.
+#[derive(Debug)]
+pub(crate) struct Stamped {
+    pub(crate) draft: Draft,
+    pub(crate) stamps: Vec<Stamp>,
+}
+
+impl From<Draft> for Stamped {
+    fn from(draft: Draft) -> Self {
+        Self { draft, stamps: Vec::new() }
+    }
 }
 
 /// Why a client's operation was not done.

@@ -15,8 +15,8 @@ const NAME_BYTES_MAX: usize = 15;
 /// Names of system attributes begin with this.
 const SYSTEM: u8 = b'_';
 
-/// Returns the name of the attribute that a path leads into: what precedes the first dot or bracket.
-/// `None` if it cannot be a name.
+/// Returns the name of the attribute that a path leads into: what precedes the first dot or
+/// bracket. `None` if it cannot be a name.
 pub(super) fn key(path: &[u8]) -> Option<&[u8]> {
     let text = std::str::from_utf8(path).ok()?;
     let end = text.find(['.', '[']).unwrap_or(text.len());

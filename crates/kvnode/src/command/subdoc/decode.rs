@@ -202,7 +202,7 @@ fn check_xattr(operation: &Operation<'_>, features: &Features) -> Result<(), Req
     if xattrs::key(operation.path).is_none() {
         return Err(RequestError::new(
             Status::XATTR_EINVAL,
-            "the name of an attribute has 1 to 15 bytes of UTF-8, and no punctuation in front but _",
+            "an attribute's name has 1 to 15 bytes of UTF-8 and no punctuation in front but _",
         ));
     }
     if operation.is_virtual() && operation.action.is_mutation() {

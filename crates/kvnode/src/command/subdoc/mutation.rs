@@ -17,6 +17,10 @@ use crate::command::expiry::checked_expiry;
 use crate::command::read::{by, living, matching};
 use crate::protocol::{Request, RequestError, active_vb};
 
+/// Room in the commit queue for the document beside the request. The change of a larger one is made
+/// twice, the second time with enough room.
+const DOCUMENT_BYTES: usize = 16 * 1024;
+
 /// What the answer says beside what was written.
 #[derive(Default)]
 struct Outcome {
@@ -65,9 +69,8 @@ pub(super) async fn mutate(
         let draft = Draft { version: Version::Ours, kind, datatype, value };
         Ok(Stamped { draft, stamps })
     };
-    let bytes = request.frame.value.len();
-    let written = vb.write(Bytes::copy_from_slice(key), bytes, by(request), apply).await;
-    match written {
+    let bytes = request.frame.value.len() + DOCUMENT_BYTES;
+    match vb.write(Bytes::copy_from_slice(key), bytes, by(request), apply).await {
         Ok(written) => {
             bucket.counters().sets.add(1);
             answer(client, request, job, written, &outcome);
