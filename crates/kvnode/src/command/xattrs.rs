@@ -2,7 +2,7 @@
 //! back. Pure.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, HashSet};
 
 use mcbp::Status;
 use mcbp::xattr::{self, Xattr};
@@ -36,7 +36,7 @@ fn is_key(key: &[u8]) -> bool {
 /// Whether these attributes may be stored: none is damaged, their names are good and there once, and
 /// their values are JSON.
 pub(super) fn are_good(attributes: &[u8]) -> bool {
-    let mut names = BTreeSet::new();
+    let mut names = HashSet::new();
     xattr::each(attributes).all(|attribute| {
         attribute.is_some_and(|Xattr { name, value, .. }| {
             let is_json = serde_json::from_slice::<IgnoredAny>(value).is_ok();
@@ -93,11 +93,15 @@ pub(super) fn from_json(json: &[u8], known: &[u8]) -> Result<Vec<u8>, Status> {
     let all: BTreeMap<Cow<'_, str>, &RawValue> =
         serde_json::from_slice(json).map_err(|_| Status::SUBDOC_DOC_NOTJSON)?;
     let mut stored = Vec::with_capacity(json.len() + 4 * all.len());
+    let mut known_names = None;
     for (name, value) in all {
         let (name, value) = (name.as_bytes(), value.get().as_bytes());
-        let is_new = || find(known, name).is_none();
+        let mut is_known = || {
+            let names = || xattr::each(known).flatten().map(|it| it.name).collect::<HashSet<_>>();
+            known_names.get_or_insert_with(names).contains(name)
+        };
         let is_good = is_key(name) && !name.starts_with(b"$");
-        if name.contains(&0) || (!is_good && is_new()) {
+        if name.contains(&0) || !(is_good || is_known()) {
             return Err(Status::XATTR_EINVAL);
         }
         let bytes = u32::try_from(name.len() + value.len() + 2).map_err(|_| Status::E2BIG)?;

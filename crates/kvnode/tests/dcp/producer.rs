@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mcbp::dcp::{StreamReq, control_key, marker_flags, open_flags, stream_flags};
-use mcbp::kv::StoreExtras;
 use mcbp::{Datatype, FrameBuilder, Opcode, Seqno, Status, VbId, VbState};
 
 use crate::client::from_zero;

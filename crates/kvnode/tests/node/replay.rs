@@ -6,10 +6,14 @@
 //! errors, which are each node's own words.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kvnode::NodeHandle;
-use mcbp::{Datatype, Feature, Frame, FrameBuilder, Header, Opcode, Status};
+use kvnode::bucket::Bucket;
+use mcbp::dcp::{Deletion, Mutation};
+use mcbp::{Datatype, Feature, Frame, FrameBuilder, Header, Opcode, Status, VbId};
+use vbucket::value::kept_by_deletion;
 
 use crate::support::client::{Answer, Client};
 use crate::support::memory_store::Disk;
@@ -44,6 +48,7 @@ pub fn start() -> NodeHandle {
 /// answers were compared.
 pub fn replay(capture: &str, node: &NodeHandle, differs: &[(u64, Differs)]) -> usize {
     let mut replay = Replay {
+        bucket: node.bucket(BUCKET).unwrap(),
         differs: differs.iter().copied().collect(),
         connections: HashMap::new(),
         known: Known::default(),
@@ -68,6 +73,7 @@ struct Connection {
 }
 
 struct Replay {
+    bucket: Arc<Bucket>,
     differs: HashMap<u64, Differs>,
     connections: HashMap<String, Connection>,
     known: Known,
@@ -83,6 +89,9 @@ impl Replay {
         let frame = Frame::parse(&line.bytes).unwrap();
         let is_answer = line.from == "node";
         let name = if is_answer { &line.to } else { &line.from };
+        if is_answer && name == "dcp" && frame.header.is_request() {
+            return self.expect_stored(&frame);
+        }
         if name.contains("dcp") || [&line.from, &line.to].iter().any(|it| it.contains("node2")) {
             return Ok(());
         }
@@ -105,6 +114,29 @@ impl Replay {
         }
         connection.waiting.push(line.clone());
         Ok(())
+    }
+
+    /// What the recorded node sends over DCP, to the connection `dcp`, is what this node has stored.
+    /// Its rev is not compared: a real node counts deletions later for the first revs of documents.
+    fn expect_stored(&mut self, expected: &Frame<'_>) -> Result<(), String> {
+        let seqno = match expected.opcode() {
+            Opcode::DCP_MUTATION => Mutation::decode(expected).map(|it| it.seqno),
+            Opcode::DCP_DELETION => Deletion::decode(expected).map(|it| it.seqno),
+            _ => return Ok(()),
+        };
+        self.compared += 1;
+        let (_, key) = mcbp::key::split(expected.key).unwrap();
+        let row = self.bucket.store().get(VbId(0), key).unwrap().unwrap();
+        same("seqno", &Ok(row.seqno), &seqno)?;
+        same("alive", &row.is_alive(), &(expected.opcode() == Opcode::DCP_MUTATION))?;
+        // User attributes of deletions are stored, and not sent to this client.
+        let (datatype, value) = if row.is_alive() {
+            (row.datatype, row.value.clone())
+        } else {
+            kept_by_deletion(row.datatype, &row.value)
+        };
+        same("datatype", &datatype, &expected.header.datatype)?;
+        same("value", &self.known.plain(1, &value), &self.known.plain(0, expected.value))
     }
 
     /// Receives the answer to the request with the opaque of a recorded one.

@@ -6,7 +6,7 @@ use mcbp::{Datatype, Feature, FrameBuilder, Opcode, Status, VbId};
 use crate::replay::{replay, start};
 use crate::support::client::{Answer, Client};
 use crate::support::memory_store::Disk;
-use crate::support::{options, start_in_memory};
+use crate::support::{BUCKET, options, start_in_memory};
 
 #[test]
 fn capture_15a_gets_the_answers_of_a_real_node() {
@@ -200,4 +200,57 @@ fn attributes_are_bounded() {
         let answer = with_extras(&mut client, Opcode::SUBDOC_DICT_ADD, "d", operation, &[MKDOC]);
         assert_eq!(answer.status, expected, "{name}");
     }
+}
+
+/// Any request is answered, and none with an internal error.
+#[test]
+fn nonsense_is_refused_and_the_connection_lives_on() {
+    let node = start_in_memory(&Disk::new(), options());
+    let mut client = Client::with_features(&node, &FEATURES);
+    let mut random = fastrand::Rng::with_seed(3);
+    let words: [&[u8]; 12] = [
+        b"a",
+        b"a.b",
+        b"_s",
+        b"u[0]",
+        b"$document.CAS",
+        b"[",
+        b"[-1]",
+        b"{\"a\":[1]}",
+        b"1",
+        b"\"\"",
+        b"\"${Mutation.CAS}\"",
+        b"",
+    ];
+    for _ in 0..3000 {
+        let opcode = Opcode(random.u8(0xc5..0xd4));
+        let is_mutation = opcode == Opcode::SUBDOC_MULTI_MUTATION;
+        let is_multi = is_mutation || opcode == Opcode::SUBDOC_MULTI_LOOKUP;
+        let document = [0, 0, 1, 1, 2, 4, 5, 0x0d, 0x14, random.u8(..)][random.usize(..10)];
+        let (mut extras, mut value) = (vec![document], Vec::new());
+        for _ in 0..if is_multi { random.usize(..4) } else { 1 } {
+            let (path, new) = (words[random.usize(..12)], words[random.usize(..12)]);
+            let (length, flags) =
+                (u8::try_from(path.len()).unwrap(), [0, 0, 1, 4, 5, 0x14, 0x24][random.usize(..7)]);
+            if is_multi {
+                let operation = [0, 1, 4, 0xc5, 0xc8, 0xcb, 0xcf, 0xd3][random.usize(..8)];
+                value.extend_from_slice(&[operation, flags, 0, length]);
+                if is_mutation {
+                    value.extend_from_slice(&u32::try_from(new.len()).unwrap().to_be_bytes());
+                }
+            } else {
+                extras = vec![0, length, flags, document];
+            }
+            value.extend_from_slice(path);
+            value.extend_from_slice(new);
+        }
+        let key = [b'a', random.u8(b'a'..b'e')];
+        let request = FrameBuilder::request(opcode).vbucket(VbId(1)).extras(&extras);
+        let answer = client.call(&request.key(&key).value(&value));
+        assert_eq!(answer.opcode, opcode);
+        let what = format!("{opcode} {extras:?} {}", value.escape_ascii());
+        assert_ne!(answer.status, Status::EINTERNAL, "{what}");
+    }
+    let changes = node.bucket(BUCKET).unwrap().vb(VbId(1)).unwrap().high_seqno().0;
+    assert!(changes > 50, "{changes}");
 }
