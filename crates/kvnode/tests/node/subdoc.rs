@@ -222,7 +222,7 @@ fn nonsense_is_refused_and_the_connection_lives_on() {
         b"\"${Mutation.CAS}\"",
         b"",
     ];
-    for _ in 0..3000 {
+    for _ in 0..5000 {
         let opcode = Opcode(random.u8(0xc5..0xd4));
         let is_mutation = opcode == Opcode::SUBDOC_MULTI_MUTATION;
         let is_multi = is_mutation || opcode == Opcode::SUBDOC_MULTI_LOOKUP;
