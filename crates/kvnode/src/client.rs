@@ -45,6 +45,8 @@ pub(crate) struct Client {
     pub(crate) wanted_bytes: Option<usize>,
     /// Whether the kernel keeps little of what is written to it.
     pub(crate) unsent_limited: bool,
+    /// Whether it has opened DCP: then it stays with its user and its bucket.
+    pub(crate) speaks_dcp: bool,
     /// Since when it is not logged in, if it is not.
     stranger_since: Instant,
 }
@@ -65,6 +67,7 @@ impl Client {
             lease: None,
             wanted_bytes: None,
             unsent_limited: false,
+            speaks_dcp: false,
             stranger_since: Instant::now(),
         }
     }
@@ -116,6 +119,9 @@ impl Client {
         let is_locked = status == Status::LOCKED && !self.features.xerror;
         let status = if is_locked { Status::KEY_EEXISTS } else { status };
         let answer = FrameBuilder::response(request.opcode, status).opaque(request.opaque);
+        if matches!(status, Status::UNKNOWN_COLLECTION | Status::UNKNOWN_SCOPE) {
+            return self.fail_unknown(&answer);
+        }
         if status == Status::NOT_MY_VBUCKET
             && let Some(map) = self.missing_map()
         {
@@ -129,5 +135,13 @@ impl Client {
         let body = serde_json::json!({ "error": { "context": context } }).to_string();
         let datatype = if self.features.json { Datatype::JSON } else { Datatype::RAW };
         self.replies.send(&answer.datatype(datatype).value(body.as_bytes()));
+    }
+    /// Adds the answer to a request that names a collection or scope which is not in the manifest.
+    /// It has the uid of the manifest, for clients without XERROR too.
+    fn fail_unknown(&mut self, answer: &FrameBuilder<'_>) {
+        let context = "the manifest has no such collection or scope";
+        let body = serde_json::json!({ "error": { "context": context }, "manifest_uid": "0" });
+        let datatype = if self.features.json { Datatype::JSON } else { Datatype::RAW };
+        self.replies.send(&answer.datatype(datatype).value(body.to_string().as_bytes()));
     }
 }

@@ -36,8 +36,11 @@ pub struct ConnectionFacts {
     pub needs_noop: bool,
     /// Whether `enable_noop` was agreed.
     pub noop: bool,
-    /// Whether a live stream of this vBucket is on the connection.
+    /// Whether a live stream of this vBucket, with the id of the request, is on the connection.
     pub streaming: bool,
+    /// Whether `enable_stream_id` was agreed: then a request must have a stream id, else it must
+    /// not.
+    pub stream_ids: bool,
 }
 
 /// A stream that may begin.
@@ -49,9 +52,13 @@ pub struct Granted {
     pub start: Seqno,
     /// The last seqno that the consumer asks for.
     pub end: Seqno,
+    /// Start of the snapshot that contains `start`, or `start`; the first marker starts there.
+    pub snapshot_start: Seqno,
     /// End of the snapshot that contains `start`, or `start`; the first marker does not end before
     /// it.
     pub snapshot_end: Seqno,
+    /// The request names no collection at all, so that nothing matches: the stream ends at once.
+    pub matches_nothing: bool,
 }
 
 /// Why no stream begins.
@@ -72,6 +79,11 @@ const KNOWN_FLAGS: u32 = stream_flags::TAKEOVER
     | stream_flags::FROM_LATEST
     | stream_flags::IGNORE_PURGED_TOMBSTONES;
 
+/// Whether all flags of a request or of an ADD_STREAM are known.
+pub(crate) const fn knows(flags: u32) -> bool {
+    flags & !KNOWN_FLAGS == 0
+}
+
 /// Checks a request against the vBucket (`None` if it does not exist) and the connection.
 ///
 /// # Errors
@@ -83,7 +95,7 @@ pub fn check(
 ) -> Result<Granted, StreamRefusal> {
     let refuse = |status| Err(StreamRefusal::Status(status));
     let has = |flag| request.flags & flag != 0;
-    if request.flags & !KNOWN_FLAGS != 0 {
+    if !knows(request.flags) {
         return refuse(Status::EINVAL);
     }
     let Some(vb) = vb else { return refuse(Status::NOT_MY_VBUCKET) };
@@ -104,6 +116,10 @@ pub fn check(
         return refuse(Status::ERANGE);
     }
     let filter = Filter::parse(request.value).map_err(StreamRefusal::Status)?;
+    if connection.stream_ids != filter.sid.is_some() {
+        return refuse(Status::STREAM_ID_INVALID);
+    }
+    filter.check().map_err(StreamRefusal::Status)?;
     if connection.streaming {
         return refuse(Status::KEY_EEXISTS);
     }
@@ -120,7 +136,16 @@ pub fn check(
     let Range { start, end, snapshot_start, snapshot_end, .. } = range;
     // At the start of a snapshot the consumer has nothing of it: any other snapshot may follow.
     let snapshot_end = if start == snapshot_start { start } else { snapshot_end };
-    Ok(Granted { flags: request.flags, start, end, snapshot_end })
+    // At its end the consumer has all of it.
+    let snapshot_start = if start == snapshot_end { start } else { snapshot_start };
+    let matches_nothing = filter.collections.is_some_and(|ids| ids.is_empty());
+    Ok(Granted { flags: request.flags, start, end, snapshot_start, snapshot_end, matches_nothing })
+}
+
+/// The stream id in the value of a request, where it has one that can be read.
+#[must_use]
+pub fn stream_id(request: &StreamReq<'_>) -> Option<u16> {
+    Filter::parse(request.value).ok()?.sid
 }
 
 /// A replica inside its first snapshot has no consistent state to stream (MB-31664).
@@ -183,6 +208,9 @@ impl Range {
     }
 }
 
+/// The keys of the JSON value of STREAM_REQ. An object with none of them is refused.
+const FILTER_KEYS: [&str; 6] = ["uid", "collections", "scope", "sid", "purge_seqno", "cts"];
+
 /// The JSON value of STREAM_REQ, as far as it matters while only the default collection exists.
 #[derive(Default, Deserialize)]
 struct Filter {
@@ -190,7 +218,9 @@ struct Filter {
     collections: Option<Vec<String>>,
     #[serde(default)]
     scope: Option<String>,
-    #[serde(default)]
+    #[serde(default, rename = "sid")]
+    sid_number: Option<u64>,
+    #[serde(skip)]
     sid: Option<u16>,
     #[serde(default, rename = "purge_seqno")]
     purge_seqno_text: Option<String>,
@@ -206,27 +236,36 @@ impl Filter {
         // Parsed as a map first, because serde reads a struct from an array too.
         let object: serde_json::Map<_, _> =
             serde_json::from_slice(value).map_err(|_| Status::EINVAL)?;
+        if !FILTER_KEYS.iter().any(|key| object.contains_key(*key)) {
+            return Err(Status::EINVAL);
+        }
         let mut filter: Self = serde_json::from_value(object.into()).map_err(|_| Status::EINVAL)?;
         if filter.collections.is_some() && filter.scope.is_some() {
             return Err(Status::EINVAL);
         }
-        if filter.sid.is_some() {
+        // kv_engine takes the low 16 bits; an id of 0 is none.
+        let sid = filter.sid_number.map(|sid| u16::try_from(sid & 0xffff).unwrap_or(0));
+        filter.sid = sid.filter(|sid| *sid != 0);
+        if sid == Some(0) {
             return Err(Status::STREAM_ID_INVALID);
-        }
-        for id in filter.collections.iter().flatten() {
-            if hex_id(id)? != mcbp::key::DEFAULT_COLLECTION {
-                return Err(Status::UNKNOWN_COLLECTION);
-            }
-        }
-        if let Some(scope) = &filter.scope
-            && hex_id(scope)? != 0
-        {
-            return Err(Status::UNKNOWN_SCOPE);
         }
         if let Some(text) = &filter.purge_seqno_text {
             filter.purge_seqno = Some(Seqno(text.parse().map_err(|_| Status::EINVAL)?));
         }
         Ok(filter)
+    }
+
+    /// Checks that collections and scope exist here.
+    fn check(&self) -> Result<(), Status> {
+        for id in self.collections.iter().flatten() {
+            if hex_id(id)? != mcbp::key::DEFAULT_COLLECTION {
+                return Err(Status::UNKNOWN_COLLECTION);
+            }
+        }
+        match &self.scope {
+            Some(scope) if hex_id(scope)? != 0 => Err(Status::UNKNOWN_SCOPE),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -82,6 +82,9 @@ fn hostile() -> impl Strategy<Value = Hostile> {
     });
     let bytes = || prop::collection::vec(any::<u8>(), 0..60);
     let raw = (0x55..=0x6f_u8, bytes(), bytes(), value(), any::<u8>());
+    // What only a consumer sends closes the connection, as with a real node.
+    let of_consumer = [0x5d, 0x5e, 0x61];
+    let raw = raw.prop_filter("wrong role", move |(opcode, ..)| !of_consumer.contains(opcode));
     let raw = raw.prop_map(|(opcode, extras, key, value, datatype)| Hostile::Raw {
         opcode,
         extras,

@@ -186,7 +186,7 @@ fn a_consumer_inside_a_snapshot_is_first_led_to_its_end() {
     let frames = bench.take_frames();
     frames.iter().for_each(|frame| seen.take(frame));
     let first = SnapshotMarker::decode(&Frame::parse(&frames[1]).unwrap()).unwrap();
-    assert_eq!((first.start, first.end, seen.last), (start, snapshot_end, 20));
+    assert_eq!((first.start, first.end, seen.last), (snapshot_start, snapshot_end, 20));
 }
 
 #[test]

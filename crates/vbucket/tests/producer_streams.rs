@@ -17,7 +17,7 @@ use bytes::BytesMut;
 use mcbp::dcp::{SnapshotMarker, StreamReq, marker_flags, stream_flags};
 use mcbp::{Frame, FrameBuilder, Opaque, Opcode, Seqno, Status, VbId, VbUuid};
 use producer_bench::*;
-use vbucket::producer::{DiskRead, Effect, Event, StreamId};
+use vbucket::producer::{DiskRead, Effect, Event, StreamId, StreamKey};
 
 /// A stream of vBucket 0 that was closed while it read the disk; its read has not been reported.
 fn closed_while_it_reads() -> (Bench, VbId, StreamId, DiskRead) {
@@ -138,7 +138,7 @@ fn mb_15166_a_takeover_that_does_not_get_ahead_holds_up_clients_once() {
         let held = usize::from(seconds >= 60);
         assert_eq!(bench.effects.len(), held, "after {seconds} s");
     }
-    assert_eq!(bench.effects, [Effect::HoldWrites(VbId(0))]);
+    assert_eq!(bench.effects, [Effect::HoldWrites(StreamKey { vb: VbId(0), sid: 0 })]);
 }
 
 #[test]

@@ -29,7 +29,7 @@ const OTHERWISE: &[(&str, Option<Status>, &str)] = &[
     ("prepare, level 0", Some(Status::NOT_SUPPORTED), "the same"),
     ("prepare, level 1", Some(Status::NOT_SUPPORTED), "the same"),
     ("seqno advanced", None, "a real node takes it only without durable writes"),
-    ("oso snapshot", Some(Status::NOT_SUPPORTED), "known, but not stored"),
+    ("oso snapshot", None, "taken; a real node knows none"),
     ("system event, unknown id", Some(Status::NOT_SUPPORTED), "collections are not stored"),
     ("system event, create collection, value of 3 bytes", Some(Status::NOT_SUPPORTED), "the same"),
     ("system event v0 create, flatbuffers agreed", Some(Status::NOT_SUPPORTED), "the same"),

@@ -134,14 +134,14 @@ impl Replay {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Watch(vb) => self.on(Event::Changed(vb)),
+            Effect::Watch(key) => self.on(Event::Changed(key.vb)),
             Effect::SetDead { vb, stream } => {
                 self.node.0.borrow_mut().get_mut(&vb).unwrap().state = VbState::Dead;
                 self.on(Event::Changed(vb));
                 self.on(Event::Dead(vb, stream, Ok(())));
             }
-            Effect::ReadDisk { vb, stream, start, end, .. } => {
-                let read = self.read_disk(vb, stream, start, end);
+            Effect::ReadDisk { vb, stream, start, .. } => {
+                let read = self.read_disk(vb, stream, start);
                 self.on(Event::DiskRead(vb, stream, read));
             }
             Effect::Unwatch(_) => {}
@@ -149,15 +149,13 @@ impl Replay {
         }
     }
 
-    fn read_disk(&self, vb: VbId, stream: StreamId, start: Seqno, end: Seqno) -> DiskRead {
+    fn read_disk(&self, vb: VbId, stream: StreamId, start: Seqno) -> DiskRead {
         let encoder = self.machine.encoder();
         let copies = self.node.0.borrow();
         let copy = &copies[&vb];
         let mut chunk = Chunk::default();
-        let within = copy
-            .rows
-            .iter()
-            .filter(|row| row.seqno >= start && row.seqno <= end && row.seqno.0 <= copy.on_disk);
+        let within =
+            copy.rows.iter().filter(|row| row.seqno >= start && row.seqno.0 <= copy.on_disk);
         for row in within {
             encoder.write(row, vb, stream.opaque, &mut chunk.frames).unwrap();
             chunk.last_seqno = row.seqno;
@@ -316,6 +314,7 @@ fn check_lines(lines: &[Line], prepare: impl FnOnce(&Node), differences: &Differ
         snappy: true,
         json: true,
         xattr: true,
+        xerror: false,
     };
     let machine = Producer::new(options, Duration::ZERO);
     let mut replay =

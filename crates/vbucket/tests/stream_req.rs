@@ -11,7 +11,7 @@
 use mcbp::dcp::{FailoverEntry, StreamReq, stream_flags as flag};
 use mcbp::{Seqno, Status, VbState, VbUuid};
 use vbucket::FailoverTable;
-use vbucket::stream_req::{ConnectionFacts, Granted, StreamRefusal, VbFacts, check};
+use vbucket::stream_req::{ConnectionFacts, Granted, StreamRefusal, VbFacts, check, stream_id};
 
 /// High seqno 100, purged up to 20, branch 2 began after 50, branch 1 before it.
 fn active() -> VbFacts {
@@ -27,7 +27,13 @@ fn active() -> VbFacts {
 }
 
 fn connection() -> ConnectionFacts {
-    ConnectionFacts { collections: true, needs_noop: true, noop: true, streaming: false }
+    ConnectionFacts {
+        collections: true,
+        needs_noop: true,
+        noop: true,
+        streaming: false,
+        stream_ids: false,
+    }
 }
 
 /// A request of `uuid` at `start`, at the end of its snapshot.
@@ -113,8 +119,13 @@ fn requests_by_their_flags() {
 #[test]
 fn requests_by_their_value() {
     for (request, expected) in [
-        (with_value("{}"), "0.."),
+        (with_value("{}"), "Invalid"),
+        (with_value(r#"{"nonsense":1}"#), "Invalid"),
         (with_value(r#"{"uid":"0"}"#), "0.."),
+        (with_value(r#"{"uid":"zz"}"#), "0.."),
+        (with_value(r#"{"uid":1}"#), "0.."),
+        (with_value(r#"{"collections":[]}"#), "0.."),
+        (with_value(r#"{"collections":"0"}"#), "Invalid"),
         (with_value(r#"{"collections":["0"]}"#), "0.."),
         (with_value(r#"{"collections":["8"]}"#), "UnknownCollection"),
         (with_value(r#"{"scope":"0"}"#), "0.."),
@@ -127,6 +138,26 @@ fn requests_by_their_value() {
         (StreamReq { value: br#"{"purge_seqno":"x"}"#, ..at(1, 19) }, "Invalid"),
     ] {
         assert_eq!(run(&request), expected, "{request:?}");
+    }
+}
+
+#[test]
+fn requests_by_their_stream_id() {
+    let with_ids = ConnectionFacts { stream_ids: true, ..connection() };
+    for (value, expected, sid) in [
+        ("", "DcpStreamIdInvalid", None),
+        (r#"{"uid":"0"}"#, "DcpStreamIdInvalid", None),
+        (r#"{"sid":1}"#, "0..", Some(1)),
+        (r#"{"sid":70000}"#, "0..", Some(0x1170)),
+        (r#"{"sid":65536}"#, "DcpStreamIdInvalid", None),
+        (r#"{"sid":0}"#, "DcpStreamIdInvalid", None),
+        (r#"{"sid":-1}"#, "Invalid", None),
+        (r#"{"sid":"1"}"#, "Invalid", None),
+        (r#"{"sid":1,"collections":["8"]}"#, "UnknownCollection", Some(1)),
+    ] {
+        let request = with_value(value);
+        assert_eq!(show(check(&request, Some(&active()), with_ids)), expected, "{value}");
+        assert_eq!(stream_id(&request), sid, "{value}");
     }
 }
 

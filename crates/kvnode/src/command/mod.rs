@@ -6,9 +6,10 @@
 //!   are
 //! - `subdoc`: parts of documents, and extended attributes
 //! - `meta`: documents with the metadata of another cluster
-//! - `vbucket`, `seqno`, `compact`: vBuckets; STAT is in `crate::stat`
+//! - `vbucket`, `seqno`, `compact`: vBuckets; `collections`: the manifest; STAT is in `crate::stat`
 
 mod cluster;
+mod collections;
 mod compact;
 mod counter;
 mod error_map;
@@ -135,9 +136,19 @@ async fn run(client: &mut Client, request: &Request<'_>) -> Result<Flow, Request
             return Ok(Flow::Close);
         }
         Opcode::HELLO => handshake::hello(client, request)?,
+        Opcode::SASL_LIST_MECHS | Opcode::SASL_AUTH | Opcode::SASL_STEP if client.speaks_dcp => {
+            return Err(Status::NOT_SUPPORTED.into());
+        }
+        Opcode::SELECT_BUCKET if client.speaks_dcp => {
+            let context = "a DCP connection stays with its bucket";
+            return Err(RequestError::new(Status::NOT_SUPPORTED, context));
+        }
         Opcode::SASL_LIST_MECHS => sasl::list(client, request),
         Opcode::SASL_AUTH => sasl::authenticate(client, request)?,
         Opcode::SASL_STEP => sasl::step(client, request)?,
+        Opcode::NOOP | Opcode::VERSION | Opcode::VERBOSITY if client.login.is_none() => {
+            return Err(RequestError::new(Status::EACCESS, "authenticate first"));
+        }
         Opcode::NOOP => client.replies.send(&request.success()),
         Opcode::VERSION => handshake::version(client, request),
         // What this node logs is set where it is started.
@@ -165,6 +176,10 @@ async fn run_in_bucket(client: &mut Client, request: &Request<'_>) -> Result<Flo
         return Ok(Flow::Next);
     }
     let Some(served) = bucket.clone() else {
+        if request.opcode == Opcode::STAT {
+            crate::stat::stat_without_bucket(client, request)?;
+            return Ok(Flow::Next);
+        }
         return Err(no_bucket(client));
     };
     match request.opcode {
@@ -217,8 +232,15 @@ async fn run_on_documents(
         Opcode::GET_ALL_VB_SEQNOS => seqno::all(client, bucket, request),
         Opcode::OBSERVE_SEQNO => seqno::observe(client, bucket, request),
         Opcode::SEQNO_PERSISTENCE => seqno::persisted(client, bucket, request).await,
+        Opcode::COLLECTIONS_GET_MANIFEST => collections::manifest(client, request),
+        Opcode::COLLECTIONS_GET_ID => collections::collection_id(client, request),
+        Opcode::COLLECTIONS_GET_SCOPE_ID => collections::scope_id(client, request),
         Opcode::COMPACT_DB => compact::compact(client, bucket, request).await,
         Opcode::ENABLE_TRAFFIC => handshake::enable_traffic(client, bucket, request),
+        Opcode::DCP_SEQNO_ADVANCED
+        | Opcode::DCP_OSO_SNAPSHOT
+        | Opcode::DCP_CACHE_TRANSFER
+        | Opcode::DCP_CACHE_TRANSFER_END => Err(Status::UNKNOWN_COMMAND.into()),
         opcode if opcode.is_dcp() => Err(RequestError::new(Status::EINVAL, "send DCP_OPEN first")),
         _ => Err(Status::NOT_SUPPORTED.into()),
     }

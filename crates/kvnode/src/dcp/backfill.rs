@@ -12,7 +12,6 @@ pub(super) struct ReadChunk {
     pub(super) vb: VbId,
     pub(super) stream: StreamId,
     pub(super) start: Seqno,
-    pub(super) end: Seqno,
     pub(super) encoder: RowEncoder,
     /// A row whose frame is larger is not read; it ends the chunk.
     pub(super) row_bytes_max: usize,
@@ -49,10 +48,10 @@ fn failed(cause: String) -> DiskRead {
 
 impl ReadChunk {
     fn read(self, store: &SharedStore) -> ChunkRead {
-        let Self { vb, stream, start, end, encoder, row_bytes_max, scan } = self;
+        let Self { vb, stream, start, encoder, row_bytes_max, scan } = self;
         let (mut scan, snapshot) = match scan {
             Some(scan) => (scan, None),
-            None => match store.scan(vb, start, end) {
+            None => match store.scan(vb, start, Seqno::MAX) {
                 Ok(scan) => {
                     let (high_seqno, purge_seqno) =
                         (scan.meta().high_seqno, scan.meta().purge_seqno);

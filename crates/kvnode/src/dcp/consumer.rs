@@ -111,6 +111,10 @@ impl Side for ConsumerSide {
         machine.on_frame(frame, memory, now, &self.access, out)
     }
 
+    fn heard(machine: &mut Consumer, now: Duration) {
+        machine.heard(now);
+    }
+
     fn on(&self, machine: &mut Consumer, event: Event, out: &mut BytesMut) -> Effects {
         machine.on(event, &self.access, out)
     }

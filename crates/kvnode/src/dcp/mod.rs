@@ -6,7 +6,8 @@
 //! - `registry`: the connections of a bucket, one for each name; `claims`: one stream towards each
 //!   vBucket
 //! - `session`: the task of a connection; `producer`, `consumer`: what differs between the sides;
-//!   `wire`: the socket; `inbox`: the memory of a large frame on its way in
+//!   `wire`: the socket; `inbox`: the memory of a large frame on its way in; `ordinary`: requests
+//!   that are not DCP's
 //! - `access`, `wakeups`: vBuckets for the machines; `backfill`: disk reads
 //! - `stats`: STAT dcp and dcp-vbtakeover
 
@@ -16,6 +17,7 @@ mod claims;
 mod consumer;
 mod inbox;
 mod open;
+mod ordinary;
 mod producer;
 mod registry;
 mod serve;
@@ -25,6 +27,7 @@ mod wakeups;
 mod wire;
 
 pub(crate) use open::DcpOpen;
+pub(crate) use ordinary::{Executed, Requests};
 pub(crate) use registry::ServedBucket;
 pub(crate) use serve::{Handover, serve};
 pub(crate) use stats::{Totals, stats, takeover_stats};

@@ -10,8 +10,8 @@ use vbucket::producer::ProducerOptions;
 use super::registry::ServedBucket;
 use crate::protocol::{Features, RequestError};
 
-/// The longest name of a DCP connection. Source: `dcp/documentation/commands/open-connection.md`.
-const NAME_BYTES_MAX: usize = 200;
+/// The longest name of a DCP connection. The documents of kv_engine say 200; it takes 251.
+const NAME_BYTES_MAX: usize = 251;
 
 /// The flags of DCP_OPEN that kv_engine 8.0 knows.
 const KNOWN_FLAGS: u32 = open_flags::PRODUCER
@@ -75,15 +75,15 @@ impl DcpOpen {
         let name = std::str::from_utf8(open.name).ok();
         let fits = |name: &&str| (1..=NAME_BYTES_MAX).contains(&name.len());
         let Some(name) = name.filter(fits) else {
-            return invalid("a connection name is 1 to 200 bytes of UTF-8");
+            return invalid("a connection name is 1 to 251 bytes of UTF-8");
         };
         let role = if has(open_flags::PRODUCER) {
             if !open.value.is_empty() {
                 return invalid("a producer takes no value");
             }
-            let Features { collections, snappy, json, xattr, .. } = features;
-            let options =
-                ProducerOptions { open_flags: open.flags, collections, snappy, json, xattr };
+            let Features { collections, snappy, json, xattr, xerror, .. } = features;
+            let open_flags = open.flags;
+            let options = ProducerOptions { open_flags, collections, snappy, json, xattr, xerror };
             Role::Producer(options)
         } else {
             check_value(open.value)?;

@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use log::{error, warn};
 use logline::value;
 use mcbp::{Frame, VbId, VbState};
-use vbucket::producer::{Effect, Effects, Event, Producer, StreamId};
+use vbucket::producer::{Effect, Effects, Event, Producer, StreamId, StreamKey};
 use vbucket::store::Scan;
 
 use super::access::Access;
@@ -41,7 +41,7 @@ struct Resources {
 pub(super) struct ProducerSide {
     access: Access,
     wakeups: Arc<Wakeups>,
-    streams: HashMap<VbId, Resources>,
+    streams: HashMap<StreamKey, Resources>,
 }
 
 impl ProducerSide {
@@ -50,10 +50,10 @@ impl ProducerSide {
     }
 
     /// Subscribes before the machine looks, so that no change is missed.
-    fn watch(&mut self, vb: VbId) {
+    fn watch(&mut self, key: StreamKey) {
         let listener: Arc<Wakeups> = Arc::clone(&self.wakeups);
-        let _subscription = self.access.bucket().vb(vb).map(|vb| vb.subscribe(listener));
-        self.streams.insert(vb, Resources { _subscription, ..Resources::default() });
+        let _subscription = self.access.bucket().vb(key.vb).map(|vb| vb.subscribe(listener));
+        self.streams.insert(key, Resources { _subscription, ..Resources::default() });
     }
 
     fn set_dead(&self, vb: VbId, stream: StreamId) -> Execution<Self> {
@@ -66,7 +66,8 @@ impl ProducerSide {
 
     /// Reads a chunk with the scan that is open for the stream, or with a new one.
     fn read_disk(&mut self, mut read: ReadChunk) -> Execution<Self> {
-        let scan = self.streams.entry(read.vb).or_default().scan.take();
+        let key = StreamKey { vb: read.vb, sid: read.stream.sid };
+        let scan = self.streams.entry(key).or_default().scan.take();
         read.scan = scan.filter(|(of, _)| *of == read.stream).map(|(_, scan)| scan);
         let store = Arc::clone(self.access.bucket().store());
         let permits = Arc::clone(&self.access.served().connections.read_permits);
@@ -108,6 +109,10 @@ impl Side for ProducerSide {
         machine.on_frame(frame, now, &self.access, out)
     }
 
+    fn heard(machine: &mut Producer, now: Duration) {
+        machine.heard(now);
+    }
+
     fn on(&self, machine: &mut Producer, event: Event, out: &mut BytesMut) -> Effects {
         machine.on(event, &self.access, out)
     }
@@ -136,21 +141,21 @@ impl Side for ProducerSide {
         wire: &Wire,
     ) -> Execution<Self> {
         match effect {
-            Effect::Watch(vb) => {
-                self.watch(vb);
-                return Execution::Event(Event::Changed(vb));
+            Effect::Watch(key) => {
+                self.watch(key);
+                return Execution::Event(Event::Changed(key.vb));
             }
-            Effect::Unwatch(vb) => drop(self.streams.remove(&vb)),
-            Effect::ReadDisk { vb, stream, start, end, row_bytes_max } => {
-                let (encoder, scan) = (lock(machine).encoder(), None);
-                let read = ReadChunk { vb, stream, start, end, encoder, row_bytes_max, scan };
+            Effect::Unwatch(key) => drop(self.streams.remove(&key)),
+            Effect::ReadDisk { vb, stream, start, row_bytes_max } => {
+                let (encoder, scan) = (lock(machine).encoder().of_stream(stream.sid), None);
+                let read = ReadChunk { vb, stream, start, encoder, row_bytes_max, scan };
                 return self.read_disk(read);
             }
             Effect::SetDead { vb, stream } => return self.set_dead(vb, stream),
-            Effect::HoldWrites(vb) => {
-                warn!("slow takeover, client writes fail until it ends {wire} vb={}", vb.0);
-                let hold = self.access.bucket().vb(vb).map(|vb| vb.hold_writes());
-                self.streams.entry(vb).or_default()._hold = hold;
+            Effect::HoldWrites(key) => {
+                warn!("slow takeover, client writes fail until it ends {wire} vb={}", key.vb.0);
+                let hold = self.access.bucket().vb(key.vb).map(|vb| vb.hold_writes());
+                self.streams.entry(key).or_default()._hold = hold;
             }
             Effect::Failed { vb, seqno, cause, read_failed } => {
                 if !read_failed || self.access.bucket().counters().read_failures.add() {
@@ -170,8 +175,8 @@ impl Side for ProducerSide {
     fn reported(&mut self, machine: &Producer, report: Report) -> Event {
         match report {
             Report::Disk(ChunkRead { vb, stream, scan, read }) => {
-                if let Some(resources) = self.streams.get_mut(&vb)
-                    && machine.stream(vb).is_some_and(|current| current.id() == stream)
+                if let Some(resources) = self.streams.get_mut(&StreamKey { vb, sid: stream.sid })
+                    && machine.has_stream(vb, stream)
                 {
                     resources.scan = scan.map(|scan| (stream, scan));
                 }

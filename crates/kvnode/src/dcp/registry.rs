@@ -48,6 +48,7 @@ pub(crate) struct Registry {
     pub(super) claims: Claims,
     consumers: watch::Sender<u32>,
     pub(super) read_permits: Arc<Semaphore>,
+    pub(super) began: Instant,
 }
 
 impl Default for Registry {
@@ -57,6 +58,7 @@ impl Default for Registry {
             claims: Claims::default(),
             consumers: watch::Sender::new(0),
             read_permits: Arc::new(Semaphore::new(READ_PERMITS)),
+            began: Instant::now(),
         }
     }
 }

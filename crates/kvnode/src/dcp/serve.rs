@@ -15,6 +15,7 @@ use super::access::Access;
 use super::consumer::ConsumerSide;
 use super::inbox::Inbox;
 use super::open::{DcpOpen, Role};
+use super::ordinary::{Ordinary, Requests};
 use super::producer::ProducerSide;
 use super::registry::{Machine, window_bytes};
 use super::session::Session;
@@ -38,11 +39,13 @@ pub(crate) struct Handover {
     pub(crate) account: Arc<Account>,
     /// Lost when the node stops or the user's login ends.
     pub(crate) seat: Arc<Seat>,
+    /// Executes what is not DCP's.
+    pub(crate) requests: Box<dyn Requests>,
 }
 
 /// Answers the DCP_OPEN and serves the connection to its end.
 pub(crate) async fn serve(handover: Handover) {
-    let Handover { stream, buffer, open, peer, account, seat } = handover;
+    let Handover { stream, buffer, open, peer, account, seat, requests } = handover;
     let DcpOpen { name, role, opaque, user, served } = open;
     let connections = &served.connections;
     connections.displace(&name).await;
@@ -70,12 +73,14 @@ pub(crate) async fn serve(handover: Handover) {
     let answer = FrameBuilder::response(Opcode::DCP_OPEN, Status::SUCCESS);
     answer.opaque(opaque).write(&mut wire.out);
     let access = Access::new(Arc::clone(&served));
+    let ordinary = Ordinary::new(requests);
     match machine {
         Machine::Producer(machine) => {
-            Session::new(wire, ProducerSide::new(access), machine).run().await;
+            Session::new(wire, ProducerSide::new(access), machine, ordinary).run().await;
         }
         Machine::Consumer(machine) => {
-            Session::new(wire, ConsumerSide::new(&name, access), machine).run().await;
+            let side = ConsumerSide::new(&name, access);
+            Session::new(wire, side, machine, ordinary).run().await;
         }
     }
     connections.leave(&name, &connection);

@@ -9,9 +9,11 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use mcbp::{Frame, VbId};
+use mcbp::{Frame, FrameBuilder, Status, VbId};
+use tokio::task::yield_now;
 use tokio::time::{Interval, MissedTickBehavior};
 
+use super::ordinary::{Executed, Ordinary, REQUEST_BYTES_MAX};
 use super::wakeups::{News, Wakeups};
 use super::wire::{Ended, Wire};
 use crate::sync::lock;
@@ -61,6 +63,9 @@ pub(super) trait Side: Sized {
         out: &mut BytesMut,
     ) -> Vec<Self::Effect>;
 
+    /// Tells the machine that the peer has sent something that is not for it.
+    fn heard(machine: &mut Self::Machine, now: Duration);
+
     /// Gives the machine an event.
     fn on(
         &self,
@@ -106,16 +111,22 @@ pub(super) struct Session<S: Side> {
     side: S,
     wakeups: Arc<Wakeups>,
     machine: Arc<Mutex<S::Machine>>,
+    ordinary: Ordinary,
     /// What the machine asked for and what is not executed yet.
     effects: Vec<S::Effect>,
     reports: FuturesUnordered<BoxFuture<'static, S::Report>>,
 }
 
 impl<S: Side> Session<S> {
-    pub(super) fn new(wire: Wire, side: S, machine: Arc<Mutex<S::Machine>>) -> Self {
+    pub(super) fn new(
+        wire: Wire,
+        side: S,
+        machine: Arc<Mutex<S::Machine>>,
+        ordinary: Ordinary,
+    ) -> Self {
         let wakeups = Arc::clone(side.wakeups());
         let (effects, reports) = (Vec::new(), FuturesUnordered::new());
-        Self { wire, side, wakeups, machine, effects, reports }
+        Self { wire, side, wakeups, machine, ordinary, effects, reports }
     }
 
     /// Serves the connection to its end.
@@ -136,13 +147,20 @@ impl<S: Side> Session<S> {
 
     /// Executes what is due, then waits for one thing to happen.
     async fn turn(&mut self, tick: &mut Interval) -> Result<(), Ended> {
+        // While the socket takes all that a stream writes, this task never waits: then nothing else
+        // would look whether the peer has sent something, such as a request that closes the stream.
+        if self.wire.is_long_since_yield() {
+            yield_now().await;
+        }
         self.take_frames()?;
         self.advance()?;
-        self.wire.reading = self.side.may_read(&lock(&self.machine));
+        self.ordinary.go_on(self.wire.written_bytes());
+        self.wire.reading = self.ordinary.has_room() && self.side.may_read(&lock(&self.machine));
         tokio::select! {
             moved = self.wire.moved() => moved?,
             () = self.wakeups.wait() => self.take_wakeups(),
             Some(report) = self.reports.next() => self.take_report(report),
+            executed = self.ordinary.executed() => self.take_answers(executed)?,
             event = self.side.changed() => self.take_event(event),
             _ = tick.tick() => self.take_event(S::tick(self.wire.age())),
         }
@@ -152,8 +170,12 @@ impl<S: Side> Session<S> {
     fn take_frames(&mut self) -> Result<(), Ended> {
         let now = self.wire.age();
         let mut machine = lock(&self.machine);
-        let Self { side, effects, .. } = self;
+        let Self { side, effects, ordinary, .. } = self;
         self.wire.frames(|frame, memory, out| {
+            if Ordinary::takes(frame) {
+                S::heard(&mut machine, now);
+                return take_ordinary(frame, ordinary, out);
+            }
             effects.append(&mut side.on_frame(&mut machine, frame, memory, now, out));
         })
     }
@@ -193,8 +215,26 @@ impl<S: Side> Session<S> {
         });
     }
 
+    fn take_answers(&mut self, executed: Executed) -> Result<(), Ended> {
+        let written_bytes = self.wire.written_bytes();
+        match self.ordinary.answer(executed, written_bytes, &mut self.wire.out) {
+            None => Ok(()),
+            Some(Ok(())) => Err(Ended::ByPeer),
+            Some(Err(reason)) => Err(Ended::Closing(reason)),
+        }
+    }
+
     fn take_report(&mut self, report: S::Report) {
         let event = self.side.reported(&lock(&self.machine), report);
         self.take_event(event);
     }
+}
+
+/// Queues a request that is not DCP's, or refuses one that is too large.
+fn take_ordinary(frame: &Frame<'_>, ordinary: &mut Ordinary, out: &mut BytesMut) {
+    if frame.header.frame_bytes() <= REQUEST_BYTES_MAX {
+        return ordinary.push(frame);
+    }
+    let refusal = FrameBuilder::response(frame.opcode(), Status::E2BIG);
+    refusal.opaque(frame.header.opaque).write(out);
 }

@@ -1,5 +1,7 @@
 //! STAT dcp and dcp-vbtakeover, with the names of kv_engine.
 
+use std::time::Instant;
+
 use vbucket::stats::Stats;
 
 use super::registry::{Connection, Machine, ServedBucket};
@@ -36,7 +38,8 @@ pub(crate) fn stats(
     for (name, connection) in served.connections.all() {
         totals.add(&connection);
         if user.as_ref().is_none_or(|user| *user == connection.user) {
-            connection_stats(&name, &connection, &mut lines);
+            let began = served.connections.began;
+            connection_stats(&name, &connection, began, &mut lines);
         }
     }
     totals.put(&mut lines);
@@ -52,12 +55,19 @@ fn wanted_user(filter: &[u8]) -> Result<Option<String>, serde_json::Error> {
     Ok(user.map(str::to_owned))
 }
 
-fn connection_stats(name: &str, connection: &Connection, lines: &mut Vec<(String, String)>) {
+/// `began` is when the bucket was opened.
+fn connection_stats(
+    name: &str,
+    connection: &Connection,
+    began: Instant,
+    lines: &mut Vec<(String, String)>,
+) {
     let prefix = format!("eq_dcpq:{name}:");
     let mut stats = Stats::new(&prefix, lines);
     stats.put("user", &connection.user);
     let age = connection.opened.elapsed();
-    stats.put("created", age.as_secs());
+    // A time on kv_engine's clock, which begins with the node.
+    stats.put("created", connection.opened.saturating_duration_since(began).as_secs());
     stats.put("pending_disconnect", connection.displaced().is_cancelled());
     match &connection.machine {
         Machine::Producer(machine) => lock(machine).stats(age, &mut stats),

@@ -27,8 +27,12 @@ const READ_BYTES: usize = 128 * 1024;
 /// few of them keep alive is at most twice their bytes.
 const SHARED_BYTES_MIN: usize = READ_BYTES / 2;
 
-/// No more is read while this much output is queued, because the peer asks and does not read.
-const OUT_BYTES_READ_STOP: usize = 1024 * 1024;
+/// No more is read while so many bytes of answers are queued, because the peer asks and does not
+/// read. What streams have written does not count: requests that close them are to be heeded.
+const ANSWER_BYTES_READ_STOP: usize = 1024 * 1024;
+
+/// So much is written before the task yields once.
+const YIELD_BYTES: u64 = 256 * 1024;
 
 /// A buffer that grew beyond this for a large frame is not kept.
 const KEPT_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -69,6 +73,11 @@ pub(super) struct Wire {
     inbox: Inbox,
     /// Output to be written.
     pub(super) out: BytesMut,
+    /// How much of it answers requests; an upper bound.
+    answer_bytes: usize,
+    written_bytes: u64,
+    /// How many of them were written when the task yielded last.
+    yielded_at: u64,
     /// Whether the buffers grew for a large frame.
     grown: Grown,
     /// Whether TLS may still hold some of what was written.
@@ -101,6 +110,9 @@ impl Wire {
             input,
             inbox,
             out: BytesMut::new(),
+            answer_bytes: 0,
+            written_bytes: 0,
+            yielded_at: 0,
             grown: Grown::default(),
             unflushed: false,
             reading: true,
@@ -115,6 +127,20 @@ impl Wire {
         self.opened.elapsed()
     }
 
+    /// How many bytes were written in all.
+    pub(super) const fn written_bytes(&self) -> u64 {
+        self.written_bytes
+    }
+
+    /// Whether much was written since this was true last.
+    pub(super) fn is_long_since_yield(&mut self) -> bool {
+        let is_long = self.written_bytes - self.yielded_at >= YIELD_BYTES;
+        if is_long {
+            self.yielded_at = self.written_bytes;
+        }
+        is_long
+    }
+
     /// Calls `each` with every whole frame that was read, the memory that it lies in if that may be
     /// kept, and the buffer for its answers.
     pub(super) fn frames(
@@ -126,6 +152,7 @@ impl Wire {
         let read = self.input.split_to(whole_bytes).freeze();
         let memory = (whole_bytes >= SHARED_BYTES_MIN).then_some(&read);
         let mut rest = read.as_ref();
+        let before = self.out.len();
         while !rest.is_empty() {
             let frame = Frame::parse(rest).map_err(Ended::Malformed)?;
             each(&frame, memory, &mut self.out);
@@ -133,12 +160,14 @@ impl Wire {
             let short = || broken!("a frame of {frame_bytes} in {} bytes", rest.len());
             rest = rest.get(frame_bytes..).ok_or_else(short).map_err(Ended::Broken)?;
         }
+        self.answer_bytes += self.out.len() - before;
         lost.map_or(Ok(()), |error| Err(Ended::Malformed(error)))
     }
 
     /// Waits until something was read or written, or the connection ends. Safe to drop at any wait.
     pub(super) async fn moved(&mut self) -> Result<(), Ended> {
-        let mut may_read = self.reading && self.out.len() < OUT_BYTES_READ_STOP;
+        self.answer_bytes = self.answer_bytes.min(self.out.len());
+        let mut may_read = self.reading && self.answer_bytes < ANSWER_BYTES_READ_STOP;
         if may_read {
             shrink(&mut self.input, &mut self.grown.input);
             may_read = self.inbox.may_read(&mut self.input);
@@ -148,10 +177,12 @@ impl Wire {
             }
         }
         shrink(&mut self.out, &mut self.grown.out);
-        let Self { stream, input, inbox, out, unflushed, .. } = self;
+        let Self { stream, input, inbox, out, unflushed, written_bytes, .. } = self;
         let moved = poll_fn(|cx| {
             // Each direction has a turn every time, so that neither starves the other.
+            let queued = out.len();
             let written = poll_out(stream, out, unflushed, cx)?;
+            *written_bytes += (queued - out.len()) as u64;
             let read = if may_read { poll_in(stream, input, cx)? } else { Poll::Pending };
             if written.is_ready() { written.map(Ok) } else { read.map(Ok) }
         });

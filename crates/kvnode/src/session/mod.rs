@@ -5,8 +5,10 @@
 //!
 //! - `execute`: from the read buffer to the answers; `large`: requests that need memory of the
 //!   account
+//! - `beside`: the commands on a DCP connection
 //! - `progress`: the deadlines of the socket; `end`: why a session ended
 
+mod beside;
 mod end;
 mod execute;
 mod large;
@@ -59,9 +61,11 @@ pub(crate) async fn serve(
             if client.unsent_limited {
                 stream.limit_unsent(0);
             }
+            client.speaks_dcp = true;
             let account = Arc::clone(&client.node.account);
             let seat = Arc::clone(&client.seat);
-            Some(Handover { stream, buffer, open: *open, peer, account, seat })
+            let requests = Box::new(client);
+            Some(Handover { stream, buffer, open: *open, peer, account, seat, requests })
         }
         end => {
             end.log(peer);

@@ -66,6 +66,12 @@ fn vbuckets(bucket: &Bucket, stats: &mut Stats<'_>) {
             stats.put(format_args!("vb_{state}_curr_items"), items);
             all_items += items;
         }
+        if state == VbState::Active {
+            // Documents expire on active vBuckets alone.
+            let counters = bucket.counters();
+            let expired = counters.expired_on_access.get() + counters.expired_by_pager.get();
+            stats.put("vb_active_expired", expired);
+        }
         total += vbs.len();
     }
     stats.put("ep_vb_total", total);

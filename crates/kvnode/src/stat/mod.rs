@@ -1,5 +1,12 @@
 //! STAT: groups of names and values, one answer for each pair, ended by an empty one.
+//!
+//! - `general`: the group without a name, and `warmup`; `engine`: memory, store and settings
+//! - `vbuckets`: groups about vBuckets; `collections`: about collections and scopes
+//! - `buckets`: the group that needs no selected bucket
 
+mod buckets;
+mod collections;
+mod engine;
 mod general;
 mod vbuckets;
 
@@ -13,6 +20,34 @@ use crate::bucket::{Bucket, Vb};
 use crate::client::Client;
 use crate::dcp::{self, ServedBucket};
 use crate::protocol::{Request, RequestError, any_vb, check_ready};
+
+type Lines = Vec<(String, String)>;
+
+/// Groups with lines for each vBucket, or for the one that is named.
+const VBUCKET_GROUPS: [&str; 9] = [
+    "vbucket",
+    "vbucket-details",
+    "vbucket-seqno",
+    "failovers",
+    "hash",
+    "checkpoint",
+    "durability-monitor",
+    "collections-details",
+    "scopes-details",
+];
+
+/// Groups of a bucket that take no argument.
+const PLAIN_GROUPS: [&str; 9] = [
+    "warmup",
+    "memory",
+    "kvstore",
+    "diskinfo",
+    "workload",
+    "config",
+    "timings",
+    "collections",
+    "scopes",
+];
 
 /// The bytes of one answer, header included, with a name of usual length.
 const LINE_BYTES: usize = 64;
@@ -34,7 +69,7 @@ pub(crate) fn stat(
     // The general group has no name.
     let lines = match (words.next().unwrap_or(""), words.next()) {
         ("", None) => disk(|| general::lines(&client.node, bucket)),
-        ("warmup", None) => general::warmup(bucket),
+        ("bucket_details", name) => bucket_details(client, name)?,
         ("dcp", None) => dcp::stats(served, request.frame.value)
             .map_err(|error| RequestError::new(Status::EINVAL, error))?,
         ("dcp-vbtakeover", Some(vb)) => {
@@ -42,27 +77,93 @@ pub(crate) fn stat(
             // Without a name the answer is that there is no such connection.
             dcp::takeover_stats(served, &vb, words.next().unwrap_or(""))
         }
-        (group @ ("vbucket" | "vbucket-details" | "vbucket-seqno" | "failovers"), vb) => {
-            let vbs = selected(bucket, vb)?;
-            disk(|| vbuckets::lines(group, &vbs))?
-        }
-        _ => {
-            let text = format!("no statistics group {group:?}");
-            return Err(RequestError::new(Status::KEY_ENOENT, text));
-        }
+        // As kv_engine does, which has it for one vBucket alone.
+        ("durability-monitor", None) => return Err(Status::NOT_SUPPORTED.into()),
+        (name, vb) => match of_bucket(bucket, name, vb)? {
+            Some(lines) => lines,
+            None => return Err(unknown(group)),
+        },
     };
-    if !client.may_answer_with(encoded_bytes(&lines)) {
-        // The estimate was too low: the lines are made again once there is memory for them.
-        return Ok(());
+    answer(client, request, group, &lines);
+    Ok(())
+}
+
+/// Answers a client that has selected no bucket, with a group that needs none.
+pub(crate) fn stat_without_bucket(
+    client: &mut Client,
+    request: &Request<'_>,
+) -> Result<(), RequestError> {
+    let group = std::str::from_utf8(request.frame.key).map_err(|_| Status::KEY_ENOENT)?;
+    let mut words = group.split_ascii_whitespace();
+    let lines = match words.next().unwrap_or("") {
+        "bucket_details" => bucket_details(client, words.next())?,
+        name if name.is_empty() || needs_bucket(name) => return Err(Status::NO_BUCKET.into()),
+        _ => return Err(unknown(group)),
+    };
+    answer(client, request, group, &lines);
+    Ok(())
+}
+
+fn unknown(group: &str) -> RequestError {
+    RequestError::new(Status::KEY_ENOENT, format!("no statistics group {group:?}"))
+}
+
+fn bucket_details(client: &Client, name: Option<&str>) -> Result<Lines, RequestError> {
+    buckets::details(&client.node, name).ok_or_else(|| {
+        RequestError::new(Status::KEY_ENOENT, format!("no bucket {:?}", name.unwrap_or("")))
+    })
+}
+
+/// Whether a group is one that a selected bucket has.
+fn needs_bucket(name: &str) -> bool {
+    PLAIN_GROUPS.contains(&name)
+        || VBUCKET_GROUPS.contains(&name)
+        || name == "dcp"
+        || name == "dcp-vbtakeover"
+}
+
+/// Returns a group of the bucket; `None` where there is none of this name.
+fn of_bucket(bucket: &Bucket, name: &str, vb: Option<&str>) -> Result<Option<Lines>, RequestError> {
+    if VBUCKET_GROUPS.contains(&name) {
+        let (vbs, all) = (selected(bucket, vb)?, vb.is_none());
+        let lines = disk(|| match name {
+            "collections-details" => collections::collections_details(&vbs, all),
+            "scopes-details" => collections::scopes_details(&vbs, all),
+            name => vbuckets::lines(name, &vbs),
+        })?;
+        return Ok(Some(lines));
+    }
+    if vb.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(match name {
+        "warmup" => general::warmup(bucket),
+        "memory" => engine::memory(bucket),
+        "kvstore" => engine::kvstore(bucket),
+        "diskinfo" => disk(|| engine::diskinfo(bucket)),
+        "workload" => engine::workload(),
+        "config" => engine::config(bucket),
+        // Times of commands are not measured here.
+        "timings" => Vec::new(),
+        "collections" => disk(|| collections::collections(bucket))?,
+        "scopes" => disk(|| collections::scopes(bucket))?,
+        _ => return Ok(None),
+    }))
+}
+
+/// Sends the lines, once there is memory for them: until then the command is executed again.
+fn answer(client: &mut Client, request: &Request<'_>, group: &str, lines: &[(String, String)]) {
+    if !client.may_answer_with(encoded_bytes(lines)) {
+        // The estimate was too low: the lines are made again.
+        return;
     }
     debug!("statistics peer={} group={group:?} lines={}", client.peer, lines.len());
     let answer = FrameBuilder::response(Opcode::STAT, Status::SUCCESS);
     let answer = answer.opaque(request.frame.header.opaque);
-    for (name, value) in &lines {
+    for (name, value) in lines {
         client.replies.send(&answer.key(name.as_bytes()).value(value.as_bytes()));
     }
     client.replies.send(&answer);
-    Ok(())
 }
 
 /// The bytes of the answer with these lines, and of the empty one that ends it.
@@ -77,7 +178,8 @@ fn answer_bytes(group: &str, vb: Option<&str>, vbuckets: usize) -> usize {
         ("vbucket", None) => vbuckets,
         // Seqnos have ten lines for each, failover tables up to 50, of which most have a few; DCP
         // has some for each stream.
-        ("vbucket-details" | "vbucket-seqno" | "failovers" | "dcp", None) => 12 * vbuckets,
+        ("dcp", None) => 12 * vbuckets,
+        (name, None) if VBUCKET_GROUPS.contains(&name) => 12 * vbuckets,
         _ => 0,
     };
     lines * LINE_BYTES

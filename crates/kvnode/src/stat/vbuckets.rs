@@ -1,4 +1,5 @@
-//! The groups about vBuckets: `vbucket`, `vbucket-details`, `vbucket-seqno`, `failovers`.
+//! The groups about vBuckets: `vbucket`, `vbucket-details`, `vbucket-seqno`, `failovers`, `hash`,
+//! `checkpoint`, `durability-monitor`.
 //! The names are those of kv_engine; figures that this node does not have are left out.
 
 use std::sync::Arc;
@@ -20,6 +21,15 @@ pub(super) fn lines(group: &str, vbs: &[Arc<Vb>]) -> Result<Vec<(String, String)
                 Stats::new(&name, &mut lines).put("", view.state);
                 details(vb, &view, &mut Stats::new(&prefix, &mut lines))?;
             }
+            "hash" => {
+                let mut stats = Stats::new(&prefix, &mut lines);
+                stats.put("state", view.state);
+                // There is no hash table: all documents are found by their key.
+                stats.put("counted", vb.item_count()?);
+            }
+            // There are no checkpoints, but the memory log that streams read.
+            "checkpoint" => Stats::new(&prefix, &mut lines).put("state", view.state),
+            "durability-monitor" => durability(&view, &mut Stats::new(&prefix, &mut lines)),
             "vbucket-seqno" => seqnos(&view, &mut Stats::new(&prefix, &mut lines)),
             _ => failovers(&view, &mut Stats::new(&prefix, &mut lines)),
         }
@@ -53,6 +63,16 @@ fn seqnos(view: &VbView, stats: &mut Stats<'_>) {
     stats.put("high_prepared_seqno", 0);
     stats.put("high_completed_seqno", 0);
     stats.put("max_visible_seqno", view.high_seqno);
+}
+
+/// No durable write is pending, and none ever was.
+fn durability(view: &VbView, stats: &mut Stats<'_>) {
+    stats.put("state", view.state);
+    stats.put("num_tracked", 0);
+    stats.put("high_prepared_seqno", 0);
+    stats.put("last_tracked_seqno", 0);
+    stats.put("last_committed_seqno", 0);
+    stats.put("last_aborted_seqno", 0);
 }
 
 fn failovers(view: &VbView, stats: &mut Stats<'_>) {

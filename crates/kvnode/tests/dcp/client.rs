@@ -90,6 +90,11 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) fn connect(address: SocketAddr, features: &[u16]) -> Self {
+        Self::connect_to(address, features, Some("default"))
+    }
+
+    /// The same with another bucket, or with none.
+    pub(crate) fn connect_to(address: SocketAddr, features: &[u16], bucket: Option<&str>) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -107,8 +112,13 @@ impl Client {
         client.ask(auth.value(b"\0dcp-proxy\0secret"));
         let wanted: Vec<u8> = features.iter().flat_map(|code| code.to_be_bytes()).collect();
         let granted = client.ask(FrameBuilder::request(Opcode::HELLO).key(b"test").value(&wanted));
-        assert_eq!(granted.frame().value, wanted, "every feature is granted");
-        client.ask(FrameBuilder::request(Opcode::SELECT_BUCKET).key(b"default"));
+        let mut sorted = features.to_vec();
+        sorted.sort_unstable();
+        let sorted: Vec<u8> = sorted.iter().flat_map(|code| code.to_be_bytes()).collect();
+        assert_eq!(granted.frame().value, sorted, "every feature is granted");
+        if let Some(bucket) = bucket {
+            client.ask(FrameBuilder::request(Opcode::SELECT_BUCKET).key(bucket.as_bytes()));
+        }
         client
     }
 
@@ -302,6 +312,12 @@ impl Client {
     #[track_caller]
     pub(crate) fn produce(mut self, name: &str) -> Self {
         assert_eq!(self.open(name, open_flags::REPLICATION_PRODUCER, ""), Status::SUCCESS);
+        self.produce_controls()
+    }
+
+    /// The controls of a connection that streams.
+    #[track_caller]
+    pub(crate) fn produce_controls(mut self) -> Self {
         assert_eq!(self.control(control_key::ENABLE_NOOP, "true"), Status::SUCCESS);
         let done = self.control(control_key::SEND_STREAM_END_ON_CLIENT_CLOSE, "true");
         assert_eq!(done, Status::SUCCESS);

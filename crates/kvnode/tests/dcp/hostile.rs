@@ -65,8 +65,10 @@ fn frame(vb: VbId, stream: Opaque, next: u64, random: &mut Rng) -> BytesMut {
         }
         6 => SeqnoAdvanced { seqno }.write(vb, stream, &mut out),
         _ => {
-            // Any frame of a stream, of any form.
-            let opcode = Opcode(random.u8(0x56..0x70));
+            // Any frame of a stream, of any form. What only a consumer sends closes the connection.
+            let opcodes = (0x56..0x70_u8).filter(|code| ![0x5d, 0x5e, 0x61].contains(code));
+            let opcodes: Vec<_> = opcodes.collect();
+            let opcode = Opcode(opcodes[random.usize(..opcodes.len())]);
             let [extras, key, value] = [(); 3].map(|()| bytes(random, 60));
             let frame = FrameBuilder::request(opcode).vbucket(vb).opaque(stream);
             let frame = frame.extras(&extras).key(&key).value(&value);

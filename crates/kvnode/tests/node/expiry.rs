@@ -51,6 +51,7 @@ fn what_is_overdue_expires_when_it_is_looked_at() {
     eventually("the expiration is on disk", || matches!(row().kind, Kind::Expired { .. }));
     assert_eq!((row().seqno.0, row().rev), (2, 2));
     assert_eq!(client.stat("").unwrap()["ep_expired_access"], "1");
+    assert_eq!(client.stat("").unwrap()["vb_active_expired"], "1");
     assert_eq!(client.get(0, "a").status, Status::KEY_ENOENT);
     assert_eq!(client.stat("vbucket-seqno 0").unwrap()["vb_0:high_seqno"], "2");
 }

@@ -34,6 +34,8 @@ pub mod control_key {
     pub const FLATBUFFERS_SYSTEM_EVENTS: &str = "flatbuffers_system_events";
     /// `true`: streams may carry history.
     pub const CHANGE_STREAMS: &str = "change_streams";
+    /// `true`: the consumer gives each stream an id, and a vBucket may have several streams.
+    pub const ENABLE_STREAM_ID: &str = "enable_stream_id";
     /// The newest version of snapshot marker that the consumer reads, such as `2.2`.
     pub const MAX_MARKER_VERSION: &str = "max_marker_version";
 }

@@ -13,6 +13,7 @@ mod event;
 mod marker;
 mod open;
 mod stream;
+mod stream_id;
 
 use crate::{Frame, FrameError, Header, Seqno};
 
@@ -28,6 +29,7 @@ pub use stream::{
     AddStream, FailoverEntry, SetVbucketState, StreamEnd, StreamReq, decode_failover_log,
     decode_rollback, encode_failover_log, stream_flags,
 };
+pub use stream_id::{STREAM_ID_BYTES, push_stream_id, stream_id};
 
 /// Reads big-endian numbers from the front of a part of a frame. Each method returns
 /// [`FrameError::Malformed`] where the part is too short for it.

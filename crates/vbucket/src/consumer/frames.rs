@@ -3,28 +3,19 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use mcbp::dcp::{
-    AddStream, SeqnoAdvanced, SetVbucketState, SnapshotMarker, StreamEnd, stream_flags,
-};
-use mcbp::{Frame, Opcode, Status, VbId, VbState, flow};
+use mcbp::dcp::{AddStream, StreamEnd};
+use mcbp::{Frame, Opcode, Status, VbId, flow};
 
 use super::answer::{answer, answer_add};
 use super::context::Context;
-use super::decode::{self, DecodeOptions, FrameRefusal};
+use super::decode::{DecodeOptions, FrameRefusal};
 use super::negotiation::Answered;
-use super::part::Item;
-use super::refusal::{is_of_stream, not_stored};
+use super::refusal::{is_of_consumer, is_of_stream};
 use super::setup::status_of_end;
 use super::stream::{PassiveStream, StreamPhase};
+use super::taken::{Taken, take, take_in_oso};
 use super::{Consumer, Effect, Effects, Replicas};
-
-/// What was done with a frame of a stream.
-enum Taken {
-    /// It was queued with its charge.
-    Queued,
-    /// It was processed at once: its bytes are free.
-    Done,
-}
+use crate::stream_req;
 
 impl Consumer {
     /// Takes one frame; returns what is to be done, in order. [`Consumer::settle`] is to follow the
@@ -49,6 +40,11 @@ impl Consumer {
         cx.effects
     }
 
+    /// The producer has sent something that is not for this machine, at `now`.
+    pub const fn heard(&mut self, now: Duration) {
+        self.liveness.heard(now);
+    }
+
     fn take_frame(&mut self, frame: &Frame<'_>, memory: Option<&Bytes>, cx: &mut Context<'_>) {
         if !frame.header.is_request() {
             return self.on_response(frame, cx);
@@ -58,18 +54,33 @@ impl Consumer {
             Opcode::DCP_STREAM_END => self.on_end(frame, cx),
             Opcode::DCP_NOOP => answer(frame, Status::SUCCESS, cx.out),
             Opcode::DCP_ADD_STREAM => match AddStream::decode(frame) {
-                Ok(add) => self.add_stream(vb, frame.header.opaque, add.flags, cx),
-                Err(_) => answer_add(frame.header.opaque, Status::EINVAL, None, cx.out),
+                Ok(add) if stream_req::knows(add.flags) => {
+                    self.add_stream(vb, frame.header.opaque, add.flags, cx);
+                }
+                Ok(add) => {
+                    self.refuse_request(frame, format!("unknown flags {:#x}", add.flags), cx)
+                }
+                Err(malformed) => self.refuse_request(frame, malformed.to_string(), cx),
             },
             Opcode::DCP_CLOSE_STREAM => self.on_close(frame, cx),
-            Opcode::DCP_OPEN | Opcode::DCP_STREAM_REQ | Opcode::DCP_CONTROL => {
-                answer(frame, Status::EINVAL, cx.out);
+            Opcode::DCP_OPEN => {
+                let reason = "the connection was opened as a DCP connection before";
+                self.refuse_request(frame, reason.to_owned(), cx);
+            }
+            opcode if is_of_consumer(opcode) => {
+                self.close(format!("the producer sent {opcode}, which only a consumer sends"), cx);
             }
             _ if is_of_stream(opcode) || self.current(vb, frame.header.opaque).is_some() => {
                 self.on_stream_frame(frame, memory, cx);
             }
             _ => answer(frame, Status::UNKNOWN_COMMAND, cx.out),
         }
+    }
+
+    /// Answers a request that is of no stream with EINVAL.
+    fn refuse_request(&self, frame: &Frame<'_>, reason: String, cx: &mut Context<'_>) {
+        let refusal = FrameRefusal::new(Status::EINVAL, reason);
+        self.write_refusal(frame.opcode(), frame.header.opaque, &refusal, cx.out);
     }
 
     fn on_response(&mut self, frame: &Frame<'_>, cx: &mut Context<'_>) {
@@ -103,7 +114,14 @@ impl Consumer {
                 let collections = self.options.collections;
                 let (unix_s, cas_max) = (self.unix_s, self.cas_max);
                 let options = DecodeOptions { collections, unix_s, cas_max, memory };
-                let taken = take(stream, frame, charge, options);
+                let taken = if stream.is_in_oso() {
+                    // Half of the window: the other streams go on with the rest.
+                    let half = self.acks.window_bytes() as usize / 2;
+                    let room = half.saturating_sub(self.oso_bytes);
+                    take_in_oso(stream, frame, charge, room, options)
+                } else {
+                    take(stream, frame, charge, options)
+                };
                 taken.map_err(|refusal| (refusal, stream.last_seqno))
             }
             stream => {
@@ -123,6 +141,15 @@ impl Consumer {
             // parts.
             Ok(Taken::Queued) => {
                 self.acks.hold(charge);
+                self.touch(vb);
+            }
+            Ok(Taken::Aside) => {
+                self.acks.hold(charge);
+                self.oso_bytes += charge;
+            }
+            Ok(Taken::OsoEnd(bytes)) => {
+                self.acks.free(charge);
+                self.oso_bytes -= bytes;
                 self.touch(vb);
             }
             Ok(Taken::Done) => self.acks.free(charge),
@@ -193,38 +220,4 @@ impl PassiveStream {
     pub(super) fn is_live(&self) -> bool {
         self.takes_frames() || (self.add.is_some() && self.phase != StreamPhase::Draining)
     }
-}
-
-/// Queues a frame of a live stream.
-#[inline]
-fn take(
-    stream: &mut PassiveStream,
-    frame: &Frame<'_>,
-    charge: usize,
-    options: DecodeOptions<'_>,
-) -> Result<Taken, FrameRefusal> {
-    match frame.opcode() {
-        Opcode::DCP_MUTATION | Opcode::DCP_DELETION | Opcode::DCP_EXPIRATION => {
-            stream.push_row(decode::row(frame, options)?, charge)?;
-        }
-        Opcode::DCP_SNAPSHOT_MARKER => {
-            stream.on_marker(&SnapshotMarker::decode(frame)?)?;
-            return Ok(Taken::Done);
-        }
-        Opcode::DCP_SEQNO_ADVANCED => {
-            stream.push_advance(SeqnoAdvanced::decode(frame)?.seqno, charge)?;
-        }
-        Opcode::DCP_SET_VBUCKET_STATE => {
-            let state = SetVbucketState::decode(frame)?.state;
-            // Only a stream that was added as a takeover may make the vBucket active.
-            let takeover = stream.flags & stream_flags::TAKEOVER != 0;
-            if !takeover || !matches!(state, VbState::Pending | VbState::Active) {
-                let reason = format!("state {state} outside of a takeover");
-                return Err(FrameRefusal::new(Status::EINVAL, reason));
-            }
-            stream.push(Item::State(state), charge);
-        }
-        opcode => return Err(not_stored(opcode)),
-    }
-    Ok(Taken::Queued)
 }

@@ -6,8 +6,10 @@
 //!
 //! - `negotiation`, `counter`: what is settled before the first stream; the opaques
 //! - `stream`: one stream; `part`: what it received; `decode`: frames to rows
-//! - `frames`: incoming frames; `refusal`: frames that cannot be stored; `setup`: from ADD_STREAM
-//!   to its answer; `held`: ADD_STREAMs that wait; `outcomes`: outcomes of effects, ends of streams
+//! - `frames`: incoming frames; `taken`: what a live stream does with its own; `refusal`: frames
+//!   that cannot be stored
+//! - `setup`: from ADD_STREAM to its answer; `held`: ADD_STREAMs that wait; `outcomes`: outcomes of
+//!   effects, ends of streams
 //! - `event`, `effect`: what happens, and what is to be done; `context`: what one call works with;
 //!   `answer`: frames that answer requests
 //! - `acks`: flow control; `stats`: statistics
@@ -31,6 +33,7 @@ mod refusal;
 mod setup;
 mod stats;
 mod stream;
+mod taken;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -107,6 +110,8 @@ pub struct Consumer {
     held: VecDeque<Held>,
     /// Streams that received something since the last [`Consumer::settle`].
     touched: Vec<VbId>,
+    /// The charges of what OSO snapshots have set aside.
+    oso_bytes: usize,
     closing: bool,
     unix_s: u32,
     drift: Option<DriftLimits>,
@@ -128,6 +133,7 @@ impl Consumer {
             to_request: VecDeque::new(),
             held: VecDeque::new(),
             touched: Vec::new(),
+            oso_bytes: 0,
             closing: false,
             unix_s: 0,
             drift: None,

@@ -134,6 +134,10 @@ impl Consumer {
     /// ADD_STREAM is answered with `status`.
     pub(super) fn finish(&mut self, vb: VbId, status: Status, cx: &mut Context<'_>) {
         let Some(stream) = self.streams.get_mut(&vb) else { return };
+        // Without its end an OSO snapshot is incomplete.
+        let dropped = stream.drop_oso();
+        self.oso_bytes -= dropped;
+        self.acks.release(dropped);
         if let Some(add) = stream.add.take() {
             answer_add(add, status, Some(stream.opaque), cx.out);
         }

@@ -53,7 +53,10 @@ fn seqno(frame: &Frame<'_>) -> Option<Seqno> {
     }
 }
 
-/// Whether frames of this opcode belong to a stream, even if no such stream is known here.
+/// Whether frames of this opcode belong to a stream, even if no such stream is known here. A real
+/// consumer answers SEQNO_ADVANCED and OSO_SNAPSHOT 0x81, because no producer sends them to it.
+/// Here they may be on their way when a stream ends, and a producer closes the connection upon
+/// 0x81.
 pub(super) const fn is_of_stream(opcode: Opcode) -> bool {
     matches!(
         opcode,
@@ -73,6 +76,19 @@ pub(super) const fn is_of_stream(opcode: Opcode) -> bool {
     )
 }
 
+/// Whether only a consumer sends requests of this opcode, so that a producer that sends one has
+/// mistaken its role. kv_engine closes the connection too.
+pub(super) const fn is_of_consumer(opcode: Opcode) -> bool {
+    matches!(
+        opcode,
+        Opcode::DCP_STREAM_REQ
+            | Opcode::DCP_GET_FAILOVER_LOG
+            | Opcode::DCP_BUFFER_ACK
+            | Opcode::DCP_CONTROL
+            | Opcode::DCP_SEQNO_ACK
+    )
+}
+
 /// Why a frame that is neither a document nor advances the stream is refused. The negotiation asks
 /// for none of them; a producer may send them nevertheless.
 pub(super) fn not_stored(opcode: Opcode) -> FrameRefusal {
@@ -81,10 +97,6 @@ pub(super) fn not_stored(opcode: Opcode) -> FrameRefusal {
             "durable writes are not stored"
         }
         Opcode::DCP_SYSTEM_EVENT => "collections are not stored",
-        Opcode::DCP_OSO_SNAPSHOT => "snapshots out of seqno order are not stored",
-        Opcode::DCP_CACHE_TRANSFER | Opcode::DCP_CACHE_TRANSFER_END => {
-            "cache transfers are not stored"
-        }
         _ => return FrameRefusal::new(Status::UNKNOWN_COMMAND, "the opcode is unknown"),
     };
     FrameRefusal::new(Status::NOT_SUPPORTED, reason)

@@ -1,6 +1,8 @@
 //! One stream on the consumer's side: its phase, what it asks for, and what may follow what was
-//! received. What was received and is not written yet is in `queue`.
+//! received. What was received and is not written yet is in `queue`, or in `oso` if it came out of
+//! order.
 
+mod oso;
 mod queue;
 
 use std::collections::VecDeque;
@@ -59,6 +61,7 @@ pub(super) struct PassiveStream {
     /// the previous snapshot (JDCP-241).
     pending: Option<SnapshotMarker>,
     answer_at: Option<Seqno>,
+    oso: Option<Box<oso::Oso>>,
     queue: VecDeque<Queued>,
     queued_bytes: usize,
     /// The charge of what is being written; `None` while nothing is.
@@ -85,6 +88,7 @@ impl PassiveStream {
             snapshot_from_disk: false,
             pending: None,
             answer_at: None,
+            oso: None,
             queue: VecDeque::new(),
             queued_bytes: 0,
             in_flight: None,

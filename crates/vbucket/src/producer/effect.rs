@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mcbp::{Seqno, VbId};
 
-use super::StreamId;
+use super::{StreamId, StreamKey};
 
 /// What is to be done, in order.
 pub type Effects = Vec<Effect>;
@@ -14,10 +14,10 @@ pub type Effects = Vec<Effect>;
 pub enum Effect {
     /// A stream began: give [`super::Event::Changed`] now and whenever the vBucket changes, and
     /// [`super::Event::Committed`] whenever rows became durable.
-    Watch(VbId),
+    Watch(StreamKey),
     /// The stream has ended: drop its scan and its subscription.
-    Unwatch(VbId),
-    /// Read the disk: open a scan of `start..=end`, or go on with the one that is open for this
+    Unwatch(StreamKey),
+    /// Read the disk: open a scan from `start` on, or go on with the one that is open for this
     /// stream, then give [`super::Event::DiskRead`].
     ReadDisk {
         /// The vBucket.
@@ -26,8 +26,6 @@ pub enum Effect {
         stream: StreamId,
         /// First seqno, if no scan is open yet.
         start: Seqno,
-        /// Last seqno.
-        end: Seqno,
         /// A row whose frame is larger is not taken; the read ends with
         /// [`super::ReadEnd::Large`].
         row_bytes_max: usize,
@@ -40,7 +38,7 @@ pub enum Effect {
         stream: StreamId,
     },
     /// Block clients' writes to the vBucket until [`Effect::Unwatch`].
-    HoldWrites(VbId),
+    HoldWrites(StreamKey),
     /// A stream failed: count it and log it.
     Failed {
         /// The vBucket.

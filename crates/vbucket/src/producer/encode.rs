@@ -6,7 +6,9 @@
 use std::borrow::Cow;
 
 use bytes::BytesMut;
-use mcbp::dcp::{Deletion, Expiration, Mutation, Target, open_flags};
+use mcbp::dcp::{
+    Deletion, Expiration, Mutation, STREAM_ID_BYTES, Target, open_flags, push_stream_id,
+};
 use mcbp::{Datatype, Opaque, Seqno, VbId};
 
 use super::settings::{ProducerOptions, Settings};
@@ -19,8 +21,8 @@ const NRU_INITIAL: u8 = 4;
 /// The longest key that clients may write.
 const KEY_BYTES_MAX: usize = 250;
 
-/// Header, extras and collection id of the longest frame of a row.
-const FRAME_OVERHEAD_BYTES_MAX: usize = mcbp::HEADER_BYTES + 31 + 1;
+/// Header, stream id, extras and collection id of the longest frame of a row.
+const FRAME_OVERHEAD_BYTES_MAX: usize = mcbp::HEADER_BYTES + STREAM_ID_BYTES + 31 + 1;
 
 /// How rows are encoded on one connection. Cheap to copy: each backfill has a copy.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -28,6 +30,8 @@ pub struct RowEncoder {
     options: ProducerOptions,
     expiry_opcode: bool,
     compresses: bool,
+    /// The id that the consumer gave the stream, or 0.
+    sid: u16,
 }
 
 /// Why a row cannot be sent.
@@ -52,7 +56,13 @@ impl RowEncoder {
     #[must_use]
     pub const fn new(options: ProducerOptions, settings: &Settings) -> Self {
         let compresses = settings.compress_values && options.snappy;
-        Self { options, expiry_opcode: settings.expiry_opcode, compresses }
+        Self { options, expiry_opcode: settings.expiry_opcode, compresses, sid: 0 }
+    }
+
+    /// Returns the encoder for a stream to which the consumer gave this id; 0 for none.
+    #[must_use]
+    pub const fn of_stream(self, sid: u16) -> Self {
+        Self { sid, ..self }
     }
 
     /// Returns an upper bound for the length of the frame of `row`, in bytes.
@@ -82,6 +92,7 @@ impl RowEncoder {
         let key = self.key(row, &mut prefixed)?;
         let (datatype, value) = self.value(row)?;
         let to = Target { vb, opaque, cas: row.cas, datatype };
+        let from = out.len();
         let (seqno, rev) = (row.seqno, row.rev);
         let with_times = self.options.has(open_flags::INCLUDE_DELETE_TIMES);
         match row.kind {
@@ -97,6 +108,9 @@ impl RowEncoder {
                 let delete_time = with_times.then_some(at);
                 Deletion { seqno, rev, delete_time }.write(to, key, &value, out);
             }
+        }
+        if self.sid != 0 {
+            push_stream_id(out, from, self.sid);
         }
         Ok(())
     }

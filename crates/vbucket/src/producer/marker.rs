@@ -59,9 +59,11 @@ pub(super) struct Markers {
 }
 
 impl Markers {
-    pub(super) const fn new(start: Seqno, snapshot_end: Seqno) -> Self {
+    /// The snapshot that the consumer is inside of; from the seqno it has to the same where it is
+    /// inside of none.
+    pub(super) const fn new(snapshot_start: Seqno, snapshot_end: Seqno) -> Self {
         Self {
-            first_start: Some(start),
+            first_start: Some(snapshot_start),
             end_min: snapshot_end,
             end: Seqno::ZERO,
             new_checkpoint: true,
@@ -113,9 +115,9 @@ impl Markers {
     }
 
     /// Returns the last seqno that rows from `first` on may have: the end of the marker that was
-    /// sent last where it covers `first`, else `end`.
-    pub(super) fn limit(&self, first: Seqno, end: Seqno) -> Seqno {
-        if first <= self.end { self.end.min(end) } else { end }
+    /// sent last where it covers `first`.
+    pub(super) fn limit(&self, first: Seqno) -> Seqno {
+        if first <= self.end { self.end } else { Seqno::MAX }
     }
 
     /// End of the marker that was sent last.

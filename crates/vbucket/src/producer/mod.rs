@@ -10,7 +10,8 @@
 //!   reads on
 //! - `ends`: how streams end; `encode`: rows to frames
 //! - `event`, `effect`: what happens, and what is to be done; `context`: what one call works with
-//! - `requests`: frames from the consumer; `stats`: statistics
+//! - `requests`: frames from the consumer; `refusal`: those that are refused with a reason, or
+//!   close the connection; `stats`: statistics
 
 mod backfill;
 mod context;
@@ -20,6 +21,7 @@ mod ends;
 mod event;
 mod marker;
 mod reads;
+mod refusal;
 mod requests;
 mod settings;
 mod silence;
@@ -43,7 +45,7 @@ pub use event::Event;
 pub use settings::{Applied, MarkerVersion, Priority, ProducerOptions, Settings};
 pub use slots::{BACKFILLS_MAX, LARGE_BYTES_MAX};
 pub use stats::ProducerTotals;
-pub use stream::{ActiveStream, StreamId};
+pub use stream::{ActiveStream, StreamId, StreamKey};
 pub use turn::{LOG_READ_BYTES, LogRead, Source};
 pub use window::Window;
 
@@ -61,11 +63,11 @@ pub struct Producer {
     window: Window,
     liveness: Liveness,
     silence: Silence,
-    streams: BTreeMap<VbId, ActiveStream>,
+    streams: BTreeMap<StreamKey, ActiveStream>,
     /// How many streams this connection has had.
     streams_opened: u64,
     /// Streams that may have something to send, in the order of their turns; each at most once.
-    ready: VecDeque<VbId>,
+    ready: VecDeque<StreamKey>,
     slots: BackfillSlots,
     seen: Keys,
     totals: Totals,
@@ -108,7 +110,7 @@ impl Producer {
     pub fn on(&mut self, event: Event, source: &dyn Source, out: &mut BytesMut) -> Effects {
         let mut cx = Context::new(source, out);
         match event {
-            Event::Committed(vb) => self.wake(vb),
+            Event::Committed(vb) => self.committed(vb),
             Event::Changed(vb) => self.changed(vb, &mut cx),
             Event::DiskRead(vb, stream, read) => self.disk_read(vb, stream, read, &mut cx),
             Event::Dead(vb, stream, outcome) => self.set_dead(vb, stream, outcome, &mut cx),
@@ -117,11 +119,23 @@ impl Producer {
         cx.effects
     }
 
+    fn committed(&mut self, vb: VbId) {
+        for (key, stream) in self.streams.range_mut(StreamKey::all_of(vb)) {
+            if !std::mem::replace(&mut stream.queued, true) {
+                self.ready.push_back(*key);
+            }
+        }
+    }
+
     fn changed(&mut self, vb: VbId, cx: &mut Context<'_>) {
-        let Some(stream) = self.streams.get(&vb) else { return };
-        match stream.misfit(cx.source.facts(vb).as_ref()) {
-            Some(status) => self.end(vb, status, cx),
-            None => self.wake(vb),
+        let facts = cx.source.facts(vb);
+        let streams = self.streams.range(StreamKey::all_of(vb));
+        let now: Vec<_> = streams.map(|(key, s)| (*key, s.misfit(facts.as_ref()))).collect();
+        for (key, misfit) in now {
+            match misfit {
+                Some(status) => self.end(key, status, cx),
+                None => self.wake(key),
+            }
         }
     }
 
@@ -132,16 +146,17 @@ impl Producer {
         outcome: Result<(), String>,
         cx: &mut Context<'_>,
     ) {
-        let Some(current) = self.streams.get_mut(&vb) else { return };
+        let key = StreamKey { vb, sid: stream.sid };
+        let Some(current) = self.streams.get_mut(&key) else { return };
         let Some(takeover) = current.takeover.as_mut().filter(|_| current.id == stream) else {
             return;
         };
         match outcome {
             Ok(()) => {
                 takeover.dead();
-                self.wake(vb);
+                self.wake(key);
             }
-            Err(cause) => self.fail(vb, cause, cx),
+            Err(cause) => self.fail(key, cause, cx),
         }
     }
 
@@ -156,9 +171,9 @@ impl Producer {
         if self.silence.check(&self.window, now) {
             cx.effects.push(Effect::Silent(self.silence.lasts()));
         }
-        for (vb, stream) in &mut self.streams {
+        for (key, stream) in &mut self.streams {
             if stream.takeover.as_mut().is_some_and(|takeover| takeover.is_too_slow(now)) {
-                cx.effects.push(Effect::HoldWrites(*vb));
+                cx.effects.push(Effect::HoldWrites(*key));
             }
         }
     }
@@ -177,15 +192,16 @@ impl Producer {
         let before = cx.out.len();
         while cx.out.len() < out_bytes_max
             && self.window.is_open()
-            && let Some(vb) = self.ready.pop_front()
+            && let Some(key) = self.ready.pop_front()
         {
-            let encoder = self.encoder();
-            let Some(stream) = self.streams.get_mut(&vb) else { continue };
+            let encoder = self.encoder().of_stream(key.sid);
+            let Some(stream) = self.streams.get_mut(&key) else { continue };
             stream.queued = false;
             let sent_before = stream.items_sent;
             let step = stream.step(&mut Turn {
                 source: cx.source,
                 encoder,
+                sid: key.sid,
                 settings: &self.settings,
                 collections: self.options.collections,
                 window: &mut self.window,
@@ -193,7 +209,7 @@ impl Producer {
                 seen: &mut self.seen,
             });
             self.totals.items_sent += stream.items_sent - sent_before;
-            self.carry_out(vb, step, &mut cx);
+            self.carry_out(key, step, &mut cx);
         }
         self.totals.bytes_sent += (cx.out.len() - before) as u64;
         cx.effects
@@ -205,30 +221,30 @@ impl Producer {
         self.window.is_open() && !self.ready.is_empty()
     }
 
-    fn carry_out(&mut self, vb: VbId, step: AfterTurn, cx: &mut Context<'_>) {
-        self.release_slot(vb, cx);
+    fn carry_out(&mut self, key: StreamKey, step: AfterTurn, cx: &mut Context<'_>) {
+        self.release_slot(key, cx);
         match step {
-            AfterTurn::More => self.wake(vb),
+            AfterTurn::More => self.wake(key),
             AfterTurn::Idle => {}
             AfterTurn::ReadDisk => {
-                self.read_disk(vb, cx);
-                self.wake(vb);
+                self.read_disk(key, cx);
+                self.wake(key);
             }
             AfterTurn::SetDead => {
-                if let Some(stream) = self.streams.get(&vb) {
-                    cx.effects.push(Effect::SetDead { vb, stream: stream.id });
+                if let Some(stream) = self.streams.get(&key) {
+                    cx.effects.push(Effect::SetDead { vb: key.vb, stream: stream.id });
                 }
             }
-            AfterTurn::End(status) => self.end(vb, status, cx),
-            AfterTurn::Fail(cause) => self.fail(vb, cause, cx),
+            AfterTurn::End(status) => self.end(key, status, cx),
+            AfterTurn::Fail(cause) => self.fail(key, cause, cx),
         }
     }
 
-    fn wake(&mut self, vb: VbId) {
-        if let Some(stream) = self.streams.get_mut(&vb)
+    fn wake(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.get_mut(&key)
             && !std::mem::replace(&mut stream.queued, true)
         {
-            self.ready.push_back(vb);
+            self.ready.push_back(key);
         }
     }
 }

@@ -3,15 +3,22 @@
 use std::time::Duration;
 
 use bytes::BytesMut;
-use mcbp::dcp::{BufferAck, Control, StreamReq, encode_failover_log, open_flags};
-use mcbp::{Frame, FrameBuilder, FrameError, Opaque, Opcode, Status, StreamEndStatus, VbId};
+use mcbp::dcp::{
+    BufferAck, Control, StreamReq, control_key, encode_failover_log, open_flags, stream_id,
+};
+use mcbp::{Frame, FrameBuilder, FrameError, Opaque, Opcode, Status, StreamEndStatus};
 
 use super::context::Context;
+use super::refusal::{Why, is_of_producer};
 use super::settings::Applied;
-use super::stream::ActiveStream;
+use super::stream::{ActiveStream, StreamKey};
 use super::turn::Source;
 use super::{Effect, Effects, Producer, StreamId, answer};
 use crate::stream_req::{self, ConnectionFacts, StreamRefusal};
+
+/// How many streams a connection may have. Without stream ids there is one for each vBucket, of
+/// which a bucket has 1,024 at most.
+const STREAMS_MAX: usize = 4096;
 
 impl Producer {
     /// Takes one frame from the consumer; returns what is to be done, in order, before
@@ -34,36 +41,54 @@ impl Producer {
         cx.effects
     }
 
+    /// The consumer has sent something that is not for this machine, at `now`.
+    pub const fn heard(&mut self, now: Duration) {
+        self.liveness.heard(now);
+    }
+
     fn on_request(&mut self, frame: &Frame<'_>, now: Duration, cx: &mut Context<'_>) {
         let (opcode, opaque) = (frame.opcode(), frame.header.opaque);
         let outcome = match opcode {
             Opcode::DCP_STREAM_REQ => self.on_stream_req(frame, now, cx),
-            Opcode::DCP_CLOSE_STREAM => Ok(self.on_close(frame.header.vbucket(), opaque, cx)),
+            Opcode::DCP_CLOSE_STREAM => Ok(self.on_close(frame, cx)),
             Opcode::DCP_CONTROL => Control::decode(frame).map(|c| Some(self.on_control(&c))),
             Opcode::DCP_BUFFER_ACK => BufferAck::decode(frame).map(|ack| {
                 self.window.acknowledge(ack.bytes);
                 None
             }),
             Opcode::DCP_GET_FAILOVER_LOG => Ok(on_failover_log(frame, cx)),
-            // Acknowledges prepares; this node sends none.
-            Opcode::DCP_SEQNO_ACK => Ok(None),
-            Opcode::DCP_NOOP => Ok(Some(Status::SUCCESS)),
+            // Acknowledges prepares, of which this node sends none, or the end of a snapshot.
+            Opcode::DCP_SEQNO_ACK if self.settings.sync_writes => Ok(None),
+            Opcode::DCP_SEQNO_ACK => Ok(Some(Status::EINVAL)),
             // There is no version 0 of the error map; a real node answers a consumer like this.
             Opcode::GET_ERROR_MAP => Ok(Some(Status::KEY_ENOENT)),
-            Opcode::DCP_OPEN | Opcode::DCP_ADD_STREAM => Ok(Some(Status::EINVAL)),
-            Opcode::SELECT_BUCKET | Opcode::SASL_AUTH | Opcode::HELLO => {
-                Ok(Some(Status::NOT_SUPPORTED))
+            Opcode::DCP_OPEN => {
+                let why = Why::Text("the connection was opened as a DCP connection before");
+                return self.refuse(frame, Status::EINVAL, why, cx);
+            }
+            opcode if is_of_producer(opcode) => {
+                cx.effects.push(Effect::Close("the consumer sent what only a producer sends"));
+                return;
             }
             _ => Ok(Some(Status::UNKNOWN_COMMAND)),
         };
         match outcome {
             Ok(None) => {}
+            Ok(Some(status @ (Status::UNKNOWN_COLLECTION | Status::UNKNOWN_SCOPE))) => {
+                self.refuse(frame, status, Why::Unknown, cx);
+            }
             Ok(Some(status)) => answer(opcode, status, opaque, cx.out),
-            Err(_malformed) => answer(opcode, Status::EINVAL, opaque, cx.out),
+            Err(malformed) => {
+                self.refuse(frame, Status::EINVAL, Why::Text(&malformed.to_string()), cx);
+            }
         }
     }
 
     fn on_control(&mut self, control: &Control<'_>) -> Status {
+        // Streams without an id could not be closed any more.
+        if control.key == control_key::ENABLE_STREAM_ID.as_bytes() && !self.streams.is_empty() {
+            return Status::EINVAL;
+        }
         match self.settings.apply(control, &self.options) {
             Applied::Answer(status) => status,
             Applied::Window(bytes) => {
@@ -82,12 +107,14 @@ impl Producer {
     ) -> Result<Option<Status>, FrameError> {
         let request = StreamReq::decode(frame)?;
         let (vb, opaque) = (frame.header.vbucket(), frame.header.opaque);
+        let key = StreamKey { vb, sid: stream_req::stream_id(&request).unwrap_or(0) };
         let facts = cx.source.facts(vb);
         let connection = ConnectionFacts {
             collections: self.options.collections,
             needs_noop: self.options.collections || self.options.has(open_flags::INCLUDE_XATTRS),
             noop: self.settings.noop,
-            streaming: self.streams.contains_key(&vb),
+            streaming: self.streams.contains_key(&key),
+            stream_ids: self.settings.stream_ids,
         };
         let granted = stream_req::check(&request, facts.as_ref(), connection);
         let (granted, facts) = match (granted, facts) {
@@ -100,26 +127,38 @@ impl Producer {
             (Err(StreamRefusal::Status(status)), _) => return Ok(Some(status)),
             (Ok(_), None) => return Ok(Some(Status::NOT_MY_VBUCKET)),
         };
+        if self.streams.len() >= STREAMS_MAX {
+            return Ok(Some(Status::ENOMEM));
+        }
         let log = encode_failover_log(facts.failover.entries());
         let frame = FrameBuilder::response(Opcode::DCP_STREAM_REQ, Status::SUCCESS);
         frame.opaque(opaque).value(&log).write(cx.out);
-        let id = StreamId { opaque, number: self.streams_opened };
+        let id = StreamId { sid: key.sid, opaque, number: self.streams_opened };
         self.streams_opened += 1;
-        self.streams.insert(vb, ActiveStream::new(vb, id, granted, &facts, now));
-        cx.effects.push(Effect::Watch(vb));
-        self.wake(vb);
+        self.streams.insert(key, ActiveStream::new(vb, id, granted, &facts, now));
+        cx.effects.push(Effect::Watch(key));
+        if granted.matches_nothing {
+            self.end(key, StreamEndStatus::FILTER_EMPTY, cx);
+        } else {
+            self.wake(key);
+        }
         Ok(None)
     }
 
-    fn on_close(&mut self, vb: VbId, opaque: Opaque, cx: &mut Context<'_>) -> Option<Status> {
-        if !self.streams.contains_key(&vb) {
+    fn on_close(&mut self, frame: &Frame<'_>, cx: &mut Context<'_>) -> Option<Status> {
+        let sid = stream_id(frame);
+        if sid.is_some() != self.settings.stream_ids {
+            return Some(Status::STREAM_ID_INVALID);
+        }
+        let key = StreamKey { vb: frame.header.vbucket(), sid: sid.unwrap_or(0) };
+        if !self.streams.contains_key(&key) {
             return Some(Status::KEY_ENOENT);
         }
-        answer(Opcode::DCP_CLOSE_STREAM, Status::SUCCESS, opaque, cx.out);
+        answer(Opcode::DCP_CLOSE_STREAM, Status::SUCCESS, frame.header.opaque, cx.out);
         if self.settings.end_on_close {
-            self.end(vb, StreamEndStatus::CLOSED, cx);
+            self.end(key, StreamEndStatus::CLOSED, cx);
         } else {
-            self.remove(vb, cx);
+            self.remove(key, cx);
         }
         None
     }
@@ -129,9 +168,9 @@ impl Producer {
         match frame.opcode() {
             Opcode::DCP_NOOP => self.liveness.noop_answered(opaque),
             Opcode::DCP_SET_VBUCKET_STATE => {
-                if let Some((vb, takeover)) = self.takeover_of(opaque) {
+                if let Some((key, takeover)) = self.takeover_of(opaque) {
                     let step = takeover.state_answered(status);
-                    self.carry_out(vb, step, cx);
+                    self.carry_out(key, step, cx);
                 }
             }
             Opcode::DCP_SNAPSHOT_MARKER if status.is_success() => {
@@ -162,10 +201,13 @@ impl Producer {
         }
     }
 
-    fn takeover_of(&mut self, opaque: Opaque) -> Option<(VbId, &mut super::takeover::Takeover)> {
+    fn takeover_of(
+        &mut self,
+        opaque: Opaque,
+    ) -> Option<(StreamKey, &mut super::takeover::Takeover)> {
         let mut streams = self.streams.iter_mut();
-        let (vb, stream) = streams.find(|(_, stream)| stream.id.opaque == opaque)?;
-        stream.takeover.as_mut().map(|takeover| (*vb, takeover))
+        let (key, stream) = streams.find(|(_, stream)| stream.id.opaque == opaque)?;
+        stream.takeover.as_mut().map(|takeover| (*key, takeover))
     }
 }
 

@@ -23,6 +23,8 @@ pub struct ProducerOptions {
     pub json: bool,
     /// HELLO granted extended attributes.
     pub xattr: bool,
+    /// HELLO granted extended errors: refusals say why.
+    pub xerror: bool,
 }
 
 impl ProducerOptions {
@@ -76,6 +78,8 @@ pub struct Settings {
     pub flatbuffers_events: bool,
     /// The producer may drop cursors of slow streams (streams of this node fall back to disk).
     pub cursor_dropping: bool,
+    /// Streams have ids that the consumer gives them, so that a vBucket may have several.
+    pub stream_ids: bool,
     /// Values are compressed before they are sent, where that makes them shorter.
     pub compress_values: bool,
     /// The newest marker that the consumer asked for.
@@ -95,6 +99,7 @@ impl Default for Settings {
             v7_status_codes: false,
             flatbuffers_events: false,
             cursor_dropping: false,
+            stream_ids: false,
             compress_values: false,
             max_marker: MarkerVersion::V1,
             priority: Priority::Medium,
@@ -131,14 +136,25 @@ impl Settings {
         options: &ProducerOptions,
     ) -> Result<(), Status> {
         match key {
-            control_key::ENABLE_NOOP => self.noop = boolean(text)?,
+            // Any other text turns these off, as with kv_engine.
+            control_key::ENABLE_NOOP => self.noop = text == "true",
             control_key::SET_NOOP_INTERVAL => self.noop_interval = interval(text)?,
             control_key::SET_PRIORITY => self.priority = priority(text)?,
-            control_key::SUPPORTS_CURSOR_DROPPING => self.cursor_dropping = boolean(text)?,
-            control_key::SUPPORTS_HIFI_MFU => drop(boolean(text)?),
-            control_key::SEND_STREAM_END_ON_CLIENT_CLOSE => self.end_on_close = boolean(text)?,
-            control_key::ENABLE_EXPIRY_OPCODE => self.expiry_opcode = boolean(text)?,
-            control_key::ENABLE_SYNC_WRITES => self.sync_writes = must_be_true(text)?,
+            control_key::SUPPORTS_CURSOR_DROPPING | "supports_cursor_dropping" => {
+                self.cursor_dropping = text == "true";
+            }
+            control_key::SUPPORTS_HIFI_MFU => {}
+            control_key::SEND_STREAM_END_ON_CLIENT_CLOSE => self.end_on_close = text == "true",
+            control_key::ENABLE_EXPIRY_OPCODE => self.expiry_opcode = text == "true",
+            // The two exclude each other: a consumer acknowledges a vBucket, not a stream.
+            control_key::ENABLE_SYNC_WRITES => {
+                check(!self.stream_ids, Status::NOT_SUPPORTED)?;
+                self.sync_writes = must_be_true(text)?;
+            }
+            control_key::ENABLE_STREAM_ID => {
+                check(!self.sync_writes, Status::NOT_SUPPORTED)?;
+                self.stream_ids = must_be_true(text)?;
+            }
             control_key::CONSUMER_NAME => {}
             control_key::INCLUDE_DELETED_USER_XATTRS => {
                 let agreed = options.has(open_flags::INCLUDE_DELETED_USER_XATTRS);
@@ -164,7 +180,7 @@ impl Settings {
             "backfill_order" => {
                 check(matches!(text, "round-robin" | "sequential"), Status::EINVAL)?
             }
-            "enable_stream_id" | "stream_buffer_size" => return Err(Status::NOT_SUPPORTED),
+            "stream_buffer_size" => return Err(Status::NOT_SUPPORTED),
             _ => return Err(Status::EINVAL),
         }
         Ok(())
@@ -209,9 +225,6 @@ fn priority(text: &str) -> Result<Priority, Status> {
 }
 
 fn marker_version(text: &str) -> Result<MarkerVersion, Status> {
-    match text {
-        "2.0" => Ok(MarkerVersion::V2_0),
-        "2.2" => Ok(MarkerVersion::V2_2),
-        _ => Err(Status::EINVAL),
-    }
+    // 2.0 follows from durable writes; a real node refuses to be asked for it.
+    if text == "2.2" { Ok(MarkerVersion::V2_2) } else { Err(Status::EINVAL) }
 }

@@ -4,9 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use mcbp::VbId;
-
 use super::backfill::SMALL_ROW_BYTES;
+use super::stream::StreamKey;
 
 /// How many streams of one connection read the disk at a time. Each holds up to three times
 /// [`SMALL_ROW_BYTES`], so that 1,024 streams from disk take 3 MiB and not 384.
@@ -21,34 +20,34 @@ pub const LARGE_BYTES_MAX: usize = 20 * 1024 * 1024;
 #[derive(Default, Debug)]
 pub(super) struct BackfillSlots {
     /// Streams that have a slot.
-    reading: BTreeSet<VbId>,
-    waiting: VecDeque<VbId>,
+    reading: BTreeSet<StreamKey>,
+    waiting: VecDeque<StreamKey>,
     /// The bytes of large rows that streams hold, or are about to.
-    large: BTreeMap<VbId, usize>,
+    large: BTreeMap<StreamKey, usize>,
     /// Streams whose next row is large, and its bytes.
-    waiting_large: VecDeque<(VbId, usize)>,
+    waiting_large: VecDeque<(StreamKey, usize)>,
 }
 
 impl BackfillSlots {
     /// Acquires a slot, or enqueues the stream and returns false.
-    pub(super) fn acquire(&mut self, vb: VbId) -> bool {
-        if self.reading.contains(&vb) {
+    pub(super) fn acquire(&mut self, key: StreamKey) -> bool {
+        if self.reading.contains(&key) {
             return true;
         }
         if self.reading.len() < BACKFILLS_MAX {
-            return self.reading.insert(vb);
+            return self.reading.insert(key);
         }
-        self.waiting.push_back(vb);
+        self.waiting.push_back(key);
         false
     }
 
     /// Releases the slot of a stream, or its place in the queue. Returns the stream that is to
     /// acquire the slot next.
-    pub(super) fn release(&mut self, vb: VbId) -> Option<VbId> {
-        self.large.remove(&vb);
-        self.waiting_large.retain(|(waiting, _)| *waiting != vb);
-        if !self.reading.remove(&vb) {
-            self.waiting.retain(|waiting| *waiting != vb);
+    pub(super) fn release(&mut self, key: StreamKey) -> Option<StreamKey> {
+        self.large.remove(&key);
+        self.waiting_large.retain(|(waiting, _)| *waiting != key);
+        if !self.reading.remove(&key) {
+            self.waiting.retain(|waiting| *waiting != key);
             return None;
         }
         self.waiting.pop_front()
@@ -60,45 +59,45 @@ impl BackfillSlots {
     ///
     /// While no stream holds a large row, one stream may meet a row of any size: most connections
     /// read one stream at a time, and such a row is then read only once.
-    pub(super) fn row_bytes_max(&mut self, vb: VbId, large: Option<usize>) -> Option<usize> {
-        self.large.remove(&vb);
+    pub(super) fn row_bytes_max(&mut self, key: StreamKey, large: Option<usize>) -> Option<usize> {
+        self.large.remove(&key);
         let nobody_waits = self.waiting_large.is_empty();
         match large {
             None if nobody_waits && self.large.is_empty() => {
-                self.large.insert(vb, LARGE_BYTES_MAX);
+                self.large.insert(key, LARGE_BYTES_MAX);
                 Some(usize::MAX)
             }
             None => Some(SMALL_ROW_BYTES),
             Some(bytes) if nobody_waits && self.has_room(bytes) => {
-                self.large.insert(vb, bytes);
+                self.large.insert(key, bytes);
                 Some(bytes)
             }
             Some(bytes) => {
-                self.waiting_large.push_back((vb, bytes));
+                self.waiting_large.push_back((key, bytes));
                 None
             }
         }
     }
 
     /// Records how many bytes of large rows a stream holds now.
-    pub(super) fn set_large_bytes(&mut self, vb: VbId, bytes: usize) {
+    pub(super) fn set_large_bytes(&mut self, key: StreamKey, bytes: usize) {
         if bytes == 0 {
-            self.large.remove(&vb);
+            self.large.remove(&key);
         } else {
-            self.large.insert(vb, bytes);
+            self.large.insert(key, bytes);
         }
     }
 
     /// Takes the first stream that waits for a large row out of the queue, if there is room for the
     /// row. Returns the stream and the bytes of the row.
-    pub(super) fn grant_large(&mut self) -> Option<(VbId, usize)> {
-        let (vb, bytes) = *self.waiting_large.front()?;
+    pub(super) fn grant_large(&mut self) -> Option<(StreamKey, usize)> {
+        let (key, bytes) = *self.waiting_large.front()?;
         if !self.has_room(bytes) {
             return None;
         }
         self.waiting_large.pop_front();
-        self.large.insert(vb, bytes);
-        Some((vb, bytes))
+        self.large.insert(key, bytes);
+        Some((key, bytes))
     }
 
     fn has_room(&self, bytes: usize) -> bool {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mcbp::VbId;
 
 use super::stream::Origin;
-use super::{ActiveStream, MarkerVersion, Priority, Producer};
+use super::{ActiveStream, MarkerVersion, Priority, Producer, StreamId, StreamKey};
 use crate::stats::Stats;
 
 /// The figures of one producer connection.
@@ -52,7 +52,7 @@ impl Producer {
         stats.put("cursor_dropping", settings.cursor_dropping);
         stats.put("send_stream_end_on_client_close_stream", settings.end_on_close);
         stats.put("enable_expiry_opcode", settings.expiry_opcode);
-        stats.put("enable_stream_id", false);
+        stats.put("enable_stream_id", settings.stream_ids);
         stats.put("synchronous_replication", settings.sync_writes);
         stats.put("synchronous_writes", settings.sync_writes);
         stats.put("max_marker_version", marker_name(settings.max_marker));
@@ -100,10 +100,17 @@ impl Producer {
         origins.map(|origin| if let Origin::Disk(b) = origin { b.held_bytes() } else { 0 }).sum()
     }
 
-    /// Returns the stream of a vBucket, if there is one.
+    /// Returns the stream of a vBucket, if there is one; of several the one with the lowest id.
     #[must_use]
     pub fn stream(&self, vb: VbId) -> Option<&ActiveStream> {
-        self.streams.get(&vb)
+        self.streams.range(StreamKey::all_of(vb)).next().map(|(_, stream)| stream)
+    }
+
+    /// Whether this stream of a vBucket has not ended.
+    #[must_use]
+    pub fn has_stream(&self, vb: VbId, stream: StreamId) -> bool {
+        let current = self.streams.get(&StreamKey { vb, sid: stream.sid });
+        current.is_some_and(|current| current.id == stream)
     }
 }
 
@@ -126,7 +133,11 @@ impl ActiveStream {
 
     fn stats(&self, stats: &mut Stats<'_>) {
         let mut put = |name: &str, value: &dyn std::fmt::Display| {
-            stats.put(format_args!("stream_{}_{name}", self.vb.0), value);
+            let (vb, sid) = (self.vb.0, self.id.sid);
+            match sid {
+                0 => stats.put(format_args!("stream_{vb}_{name}"), value),
+                sid => stats.put(format_args!("stream_{vb}_sid:{sid}_{name}"), value),
+            }
         };
         put("flags", &self.granted.flags);
         put("opaque", &self.id.opaque.0.swap_bytes());

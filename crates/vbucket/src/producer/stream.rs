@@ -7,6 +7,7 @@ mod disk;
 mod memory;
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,10 +33,29 @@ pub(super) enum Origin {
     Disk(Backfill),
 }
 
+/// Where a stream belongs: its vBucket, and the id that the consumer gave it. Without the control
+/// `enable_stream_id` a vBucket has one stream, of id 0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct StreamKey {
+    /// The vBucket.
+    pub vb: VbId,
+    /// The stream id, or 0.
+    pub sid: u16,
+}
+
+impl StreamKey {
+    /// The keys of all streams of a vBucket.
+    pub(super) const fn all_of(vb: VbId) -> RangeInclusive<Self> {
+        Self { vb, sid: 0 }..=Self { vb, sid: u16::MAX }
+    }
+}
+
 /// One stream of a connection. A consumer may ask again with the opaque of an older stream, so the
 /// opaque alone does not tell whose disk read has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StreamId {
+    /// The id that the consumer gave the stream, or 0: see [`StreamKey`].
+    pub sid: u16,
     /// The opaque that all its frames carry.
     pub opaque: Opaque,
     /// Counts the streams of the connection.
@@ -85,7 +105,7 @@ impl ActiveStream {
             state: facts.state,
             branch: facts.failover.newest().uuid,
             cursor: granted.start,
-            markers: Markers::new(granted.start, granted.snapshot_end),
+            markers: Markers::new(granted.snapshot_start, granted.snapshot_end),
             origin,
             takeover: has(stream_flags::TAKEOVER).then(|| Takeover::new(now)),
             queued: false,
@@ -118,22 +138,20 @@ impl ActiveStream {
         self.granted.flags & stream_flags::DISK_ONLY != 0
     }
 
-    /// The last seqno that is read from disk. A stream of the disk alone gets the whole snapshot,
-    /// as kv_engine sends it: rows that were replaced since the request are missing below its end,
-    /// so that an end within it would be no state that the vBucket ever had.
-    pub(super) const fn disk_end(&self) -> Seqno {
-        if self.is_disk_only() { Seqno::MAX } else { self.granted.end }
+    /// Whether everything up to the end of the stream was sent, and all of the snapshot that the
+    /// end lies in: kv_engine sends that too.
+    const fn is_complete(&self) -> bool {
+        self.cursor.0 >= self.granted.end.0 && self.cursor.0 >= self.markers.end().0
     }
 
     pub(super) fn step(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
+        let is_complete = self.is_complete();
         match &mut self.origin {
             Origin::Memory(rows) if !rows.is_empty() => {
                 let rows = std::mem::take(rows);
                 self.write_rows(rows, turn)
             }
-            Origin::Memory(_) if self.cursor >= self.granted.end => {
-                AfterTurn::End(StreamEndStatus::OK)
-            }
+            Origin::Memory(_) if is_complete => AfterTurn::End(StreamEndStatus::OK),
             Origin::Memory(_) if self.takeover.as_ref().is_some_and(Takeover::is_waiting) => {
                 AfterTurn::Idle
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use invariant::Broken;
+use mcbp::dcp::push_stream_id;
 use mcbp::{Header, Seqno, StreamEndStatus, VbId, flow};
 
 use super::encode::RowEncoder;
@@ -45,6 +46,8 @@ pub(super) type Keys = std::collections::HashSet<Bytes, BuildHasherDefault<Defau
 pub(super) struct Turn<'a> {
     pub(super) source: &'a dyn Source,
     pub(super) encoder: RowEncoder,
+    /// The id that the consumer gave the stream, or 0.
+    pub(super) sid: u16,
     pub(super) settings: &'a Settings,
     pub(super) collections: bool,
     pub(super) window: &'a mut Window,
@@ -58,6 +61,9 @@ impl Turn<'_> {
     pub(super) fn write<T>(&mut self, write: impl FnOnce(&mut BytesMut) -> T) -> T {
         let from = self.out.len();
         let written = write(self.out);
+        if self.sid != 0 {
+            push_stream_id(self.out, from, self.sid);
+        }
         if let Some(Ok(Some(header))) = self.out.get(from..).map(Header::peek) {
             self.window.charge(flow::charge(&header));
         }

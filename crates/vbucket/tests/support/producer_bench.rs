@@ -31,10 +31,11 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new(flags: u32) -> Self {
-        let options = ProducerOptions {
-            open_flags: flags | open_flags::PRODUCER,
-            ..ProducerOptions::default()
-        };
+        let open_flags = flags | open_flags::PRODUCER;
+        Self::with(ProducerOptions { open_flags, ..ProducerOptions::default() })
+    }
+
+    pub(crate) fn with(options: ProducerOptions) -> Self {
         Self {
             machine: Producer::new(options, Duration::ZERO),
             node: Node::default(),
@@ -90,11 +91,11 @@ impl Bench {
 
     pub(crate) fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::Watch(vb) => self.on(Event::Changed(vb)),
-            Effect::Unwatch(vb) => drop(self.scans.remove(&vb)),
-            Effect::ReadDisk { vb, stream, start, end, row_bytes_max } => {
+            Effect::Watch(key) => self.on(Event::Changed(key.vb)),
+            Effect::Unwatch(key) => drop(self.scans.remove(&key.vb)),
+            Effect::ReadDisk { vb, stream, start, row_bytes_max } => {
                 let node = &self.node;
-                let open = || node.with(vb, |copy| Scan::open(copy, start, end));
+                let open = || node.with(vb, |copy| Scan::open(copy, start));
                 self.scans.entry(vb).or_insert_with(open);
                 let twice = |read: &Read| (read.vb, read.stream) == (vb, stream);
                 assert!(!self.reads.iter().any(twice), "one read at a time");

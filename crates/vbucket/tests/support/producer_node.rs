@@ -90,9 +90,9 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    pub(crate) fn open(copy: &Copy, start: Seqno, end: Seqno) -> Self {
+    pub(crate) fn open(copy: &Copy, start: Seqno) -> Self {
         let newest: BTreeMap<_, _> = copy.rows.iter().map(|row| (&row.key, row)).collect();
-        let within = |row: &&&Arc<Row>| row.seqno >= start && row.seqno <= end;
+        let within = |row: &&&Arc<Row>| row.seqno >= start;
         let mut rows: Vec<_> = newest.values().filter(within).map(|row| Arc::clone(row)).collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.seqno));
         let high_seqno = Seqno(copy.rows.len() as u64);

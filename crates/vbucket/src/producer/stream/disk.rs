@@ -11,7 +11,6 @@ use crate::producer::turn::{AfterTurn, Turn};
 
 impl ActiveStream {
     pub(super) fn step_backfill(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
-        let disk_end = self.disk_end();
         let Origin::Disk(backfill) = &mut self.origin else {
             return AfterTurn::of(&broken!(
                 "{}: a turn of a backfill, and there is no backfill",
@@ -29,8 +28,9 @@ impl ActiveStream {
             if self.cursor > Seqno::ZERO && self.cursor < snapshot.purge_seqno && !ignore_purge {
                 return AfterTurn::End(StreamEndStatus::ROLLBACK);
             }
-            let end = snapshot.high_seqno.min(disk_end);
-            if let Some(marker) = self.markers.disk(self.cursor, end) {
+            // All of it, whatever the end of the stream: rows that were replaced since the request
+            // are missing below that end, which would be no state that the vBucket ever had.
+            if let Some(marker) = self.markers.disk(self.cursor, snapshot.high_seqno) {
                 let version = turn.settings.marker_version(true);
                 let marker = marker.with_body(version, snapshot.purge_seqno);
                 turn.write(|out| marker.write(self.vb, self.id.opaque, out));

@@ -55,14 +55,18 @@ impl ActiveStream {
     }
 
     /// Writes the marker, if these rows need one, and returns those that are to be written; `None`
-    /// where everything up to the stream's end was sent.
+    /// where everything up to the stream's end was sent. Rows after the end are sent with those of
+    /// their snapshot, as kv_engine sends them.
     fn begin_snapshot(
         &mut self,
         rows: Vec<Arc<Row>>,
         turn: &mut Turn<'_>,
     ) -> Option<VecDeque<Arc<Row>>> {
         let first = rows.first().map_or(Seqno::MAX, |row| row.seqno);
-        let limit = self.markers.limit(first, self.granted.end);
+        if first > self.granted.end && first > self.markers.end() {
+            return None;
+        }
+        let limit = self.markers.limit(first);
         let mut rows: VecDeque<_> = rows.into_iter().filter(|row| row.seqno <= limit).collect();
         let (first, last) = (rows.front()?.seqno, rows.back()?.seqno);
         if let Some(marker) = self.markers.memory(first, last, self.takeover.as_mut()) {

@@ -1,0 +1,74 @@
+//! The groups about a bucket's memory, store and settings: `memory`, `kvstore`, `diskinfo`,
+//! `workload`, `config`. The names and units are those of kv_engine; figures that this node does
+//! not have are left out.
+
+use vbucket::failover::ENTRIES_MAX;
+use vbucket::stats::Stats;
+
+use crate::bucket::Bucket;
+
+type Lines = Vec<(String, String)>;
+
+/// The group `memory`, in bytes.
+pub(super) fn memory(bucket: &Bucket) -> Lines {
+    let mut lines = Vec::new();
+    let mut stats = Stats::new("", &mut lines);
+    let used = bucket.used_bytes();
+    stats.put("mem_used_estimate", used);
+    stats.put("bytes", used);
+    stats.put("mem_used", used);
+    stats.put("ep_max_size", bucket.options().quota_bytes);
+    stats.put("ep_desired_max_size", bucket.options().quota_bytes);
+    lines
+}
+
+/// The group `kvstore`: there is one store, `rw_0`.
+pub(super) fn kvstore(bucket: &Bucket) -> Lines {
+    let counters = bucket.counters();
+    let mut lines = Vec::new();
+    let mut stats = Stats::new("rw_0:", &mut lines);
+    stats.put("backend_type", "fjall");
+    stats.put("failure_get", counters.read_failures.get());
+    stats.put("failure_set", counters.commit_failures.get());
+    stats.put("io_num_write", counters.rows_committed.get());
+    lines
+}
+
+/// The group `diskinfo`, in bytes.
+pub(super) fn diskinfo(bucket: &Bucket) -> Lines {
+    vec![("ep_db_file_size".to_owned(), bucket.store().disk_bytes().to_string())]
+}
+
+/// The group `workload`: one committer writes the one store.
+pub(super) fn workload() -> Lines {
+    let mut lines = Vec::new();
+    let mut stats = Stats::new("ep_workload:", &mut lines);
+    stats.put("num_writers", 1);
+    stats.put("num_shards", 1);
+    lines
+}
+
+/// The group `config`: sizes in bytes, times in seconds where the name does not say otherwise.
+pub(super) fn config(bucket: &Bucket) -> Lines {
+    let options = bucket.options();
+    let mut lines = Vec::new();
+    let mut stats = Stats::new("ep_", &mut lines);
+    stats.put("bucket_type", "persistent");
+    stats.put("conflict_resolution_type", "seqno");
+    stats.put("data_traffic_enabled", bucket.is_ready());
+    stats.put("exp_pager_enabled", true);
+    stats.put("exp_pager_stime", options.expiry_pager_interval.as_secs());
+    stats.put("persistent_metadata_purge_age", options.deletions_kept.as_secs());
+    stats.put("hlc_drift_ahead_threshold_us", options.drift.ahead.as_micros());
+    stats.put("hlc_drift_behind_threshold_us", options.drift.behind.as_micros());
+    stats.put("hlc_max_future_threshold_us", options.drift.future_max.as_micros());
+    stats.put("max_failover_entries", ENTRIES_MAX);
+    stats.put("max_num_shards", 1);
+    stats.put("max_size", options.quota_bytes);
+    stats.put("max_vbuckets", options.vbuckets);
+    stats.put("dcp_consumer_flow_control_enabled", true);
+    stats.put("dcp_noop_mandatory_for_v5_features", true);
+    stats.put("warmup", true);
+    stats.put("xattr_enabled", true);
+    lines
+}
