@@ -225,6 +225,7 @@ fn by_name(producers: Vec<Endpoint>) -> BTreeMap<String, Endpoint> {
 fn is_same(old: &Endpoint, new: &Endpoint) -> bool {
     let server_name = |endpoint: &Endpoint| endpoint.tls.as_ref().map(relay::Tls::server_name);
     old.address == new.address
+        && old.allow_plain == new.allow_plain
         && old.username == new.username
         && server_name(old) == server_name(new)
 }

@@ -80,11 +80,7 @@ async fn a_consumer_that_refuses_leaves_the_producer_without_hello_and_dcp_open(
         let nodes = Nodes::start(calm()).await;
         let set_up = nodes.set(&[0]);
         let refuse = Manners::bad_at(bad_at, Manner::Refuse(Status::EACCESS));
-        let mut producer = nodes.alpha.accept_raw().await;
-        for _ in [Opcode::SASL_AUTH, Opcode::SELECT_BUCKET] {
-            let request = producer.recv().await.expect("not closed");
-            producer.answer(&request, Status::SUCCESS).await;
-        }
+        let mut producer = nodes.alpha.accept(&Manners::for_client()).await;
         let _consumer = nodes.beta.accept(&refuse).await;
         let refused = failures(within_a_second(set_up).await);
         assert_eq!(refused[0].1, "refused");

@@ -52,6 +52,8 @@ enum NodeFields {
         /// Always `(redacted)`.
         password: &'static str,
         tls: Option<TlsFields>,
+        /// Whether the password may be sent without TLS to another machine.
+        allow_plain: bool,
     },
     /// One inside the process.
     Embedded { name: String },
@@ -219,6 +221,7 @@ impl NodeFields {
                 username: node.username.clone(),
                 password: REDACTED,
                 tls: node.tls.as_ref().map(|tls| TlsFields { server_name: tls.server_name() }),
+                allow_plain: node.allow_plain,
             },
             Node::Embedded(name) => Self::Embedded { name: name.clone() },
         }

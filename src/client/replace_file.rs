@@ -12,7 +12,7 @@ use tempfile::{Builder, NamedTempFile};
 ///
 /// # Errors
 /// The OS error, or one that says that the file has another text than `old` meanwhile.
-pub(super) fn replace(path: &Path, old: &str, new: &str) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, old: &str, new: &str) -> io::Result<()> {
     let target = fs::canonicalize(path)?;
     swap(&target, new, || {
         if fs::read(&target)? == old.as_bytes() {

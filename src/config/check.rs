@@ -184,11 +184,14 @@ impl Checker<'_, '_> {
     }
 
     fn embedded_node_of(&mut self, key: &str, node: &file::Node) -> Option<Node> {
+        let allowed = node.allow_plain.as_ref().filter(|allowed| *allowed.as_ref());
         let given = [
             ("address", node.address.as_ref().map(Spanned::span)),
             ("username", node.username.as_ref().map(Spanned::span)),
             ("password", node.password.as_ref().map(Spanned::span)),
             ("tls", node.tls.as_ref().map(Spanned::span)),
+            // Its default may stand there, as in what `config --effective` prints.
+            ("allow_plain", allowed.map(Spanned::span)),
         ];
         for (field, span) in &given {
             let why = "must not be set: this node is embedded, and its own value is used";
@@ -232,7 +235,8 @@ impl Checker<'_, '_> {
             (Some(_), None) => None,
             (None, _) => Some(None),
         };
-        let endpoint = Endpoint::new(name?, address?, username?, password?);
+        let allow_plain = node.allow_plain.as_ref().is_some_and(|allowed| *allowed.as_ref());
+        let endpoint = Endpoint::new(name?, address?, username?, password?).with_plain(allow_plain);
         Some(Node::Remote(match tls? {
             Some(tls) => endpoint.with_tls(tls),
             None => endpoint,

@@ -78,6 +78,7 @@ pub(super) struct Node {
     pub(super) username: Option<Spanned<String>>,
     pub(super) password: Option<Spanned<Secret>>,
     pub(super) tls: Option<Spanned<Tls>>,
+    pub(super) allow_plain: Option<Spanned<bool>>,
 }
 
 /// `tls` of a data node.

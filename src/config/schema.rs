@@ -45,6 +45,7 @@ pub fn settings() -> Vec<Setting> {
                 username(),
                 password().shown("{ file = \"secrets/beta\" }").reload(Reload::Enough),
                 tls("the node").reload(Reload::Replaced),
+                allow_plain(),
             ],
         )
         .shown(""),
@@ -59,6 +60,7 @@ pub fn settings() -> Vec<Setting> {
                 username(),
                 password().shown("{ file = \"secrets/alpha\" }"),
                 tls("the node"),
+                allow_plain(),
             ],
         )
         .shown("")
@@ -136,6 +138,14 @@ fn tls(of: &'static str) -> Setting {
         .unset("plain TCP")
         .allowed("a table such as { ca = \"ca.pem\" }")
         .example("{ ca = \"ca.pem\", certificate = \"me.pem\", key = \"me.key\" }")
+}
+
+fn allow_plain() -> Setting {
+    Setting::flag(
+        "allow_plain",
+        "Whether the password itself may be sent without TLS to another machine, to a node that \
+         offers no SASL mechanism but PLAIN.",
+    )
 }
 
 fn bucket() -> Setting {

@@ -208,9 +208,16 @@ fn what_is_probably_not_meant_is_warned_about_with_its_line() {
     let folder = folder.path();
     let local = GOOD.replace("alpha.example:", "127.0.0.1:");
     assert_eq!(warnings(&local, folder), Vec::<String>::new());
-    let unencrypted = "proxy.toml:8:11: producer \"alpha\": tls: the password is sent to \
+    let unencrypted = "proxy.toml:8:11: producer \"alpha\": tls: documents are sent to \
                        alpha.example:11210 unencrypted: give tls = { ca = \"...\" }";
     assert_eq!(warnings(GOOD, folder), [unencrypted]);
+    let allowing =
+        |text: &str, flag| text.replace(":11210\"", &format!(":11210\"\nallow_plain = {flag}"));
+    assert_eq!(warnings(&allowing(GOOD, false), folder), [unencrypted]);
+    let password = "proxy.toml:9:15: producer \"alpha\": allow_plain: the password may be sent to \
+                    alpha.example:11210 unencrypted: give tls = { ca = \"...\" }";
+    assert_eq!(warnings(&allowing(GOOD, true), folder), [password]);
+    assert_eq!(warnings(&allowing(&local, true), folder), Vec::<String>::new());
     let same = local.replace("127.0.0.1:11210", "LocalHost:11310");
     let want = "proxy.toml:8:11: producer \"alpha\": address: LocalHost:11310 is the address in \
                 line 3 too: no node replicates from itself";

@@ -73,11 +73,7 @@ impl Checker<'_, '_> {
                     self.warn(&written.span(), &format!("{key}: address"), text);
                 }
                 if node.tls.is_none() && node.password.is_some() && !is_local(written.as_ref()) {
-                    let text = format!(
-                        "the password is sent to {} unencrypted: give tls = {{ ca = \"...\" }}",
-                        written.as_ref()
-                    );
-                    self.warn(&written.span(), &format!("{key}: tls"), text);
+                    self.warn_of_listeners(&key, node, written);
                 }
             }
             let tls_key = node.tls.as_ref().and_then(|tls| tls.as_ref().key.as_ref());
@@ -93,6 +89,20 @@ impl Checker<'_, '_> {
                 self.warn(&node.name.span(), &key, text);
             }
         }
+    }
+}
+
+impl Checker<'_, '_> {
+    /// Warns of a connection over a network without TLS.
+    fn warn_of_listeners(&mut self, key: &str, node: &file::Node, address: &Spanned<String>) {
+        let allowed = node.allow_plain.as_ref().filter(|allowed| *allowed.as_ref());
+        let (at, field, what) = match allowed {
+            Some(allowed) => (allowed.span(), "allow_plain", "the password may be sent"),
+            None => (address.span(), "tls", "documents are sent"),
+        };
+        let address = address.as_ref();
+        let text = format!("{what} to {address} unencrypted: give tls = {{ ca = \"...\" }}");
+        self.warn(&at, &format!("{key}: {field}"), text);
     }
 }
 

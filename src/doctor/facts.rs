@@ -86,6 +86,8 @@ pub(super) struct NodeFacts {
     pub(super) name: String,
     pub(super) address: String,
     pub(super) has_tls: bool,
+    /// Whether the password may be sent without TLS to another machine.
+    pub(super) allow_plain: bool,
     /// Why it is not checked: it is embedded.
     pub(super) unchecked: Option<String>,
     /// What each address of its name answered, or why there is none.
@@ -183,6 +185,7 @@ impl NodeFacts {
             name: name.to_owned(),
             address: address.to_owned(),
             has_tls,
+            allow_plain: false,
             unchecked: None,
             addresses: None,
             tls: None,

@@ -14,7 +14,7 @@ pub(crate) enum Failure {
     Silent(String),
     /// User or password are refused.
     Login(String),
-    /// PLAIN is not offered.
+    /// No mechanism is offered that may be used.
     Mechanism(String),
     /// The bucket does not exist or may not be opened.
     NoBucket(String),
@@ -36,7 +36,7 @@ impl Failure {
             Fault::Tls(_) => Self::Tls(text),
             Fault::TimedOut { .. } => Self::Silent(text),
             Fault::Login { .. } => Self::Login(text),
-            Fault::Mechanism { .. } => Self::Mechanism(text),
+            Fault::Mechanism { .. } | Fault::PlainOnly { .. } => Self::Mechanism(text),
             Fault::NoBucket { .. } => Self::NoBucket(text),
             Fault::Features { missing } => Self::Features(missing.clone()),
             Fault::WarmingUp => Self::WarmingUp,

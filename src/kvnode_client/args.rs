@@ -8,6 +8,8 @@ use clap_complete::Shell;
 use mcbp::VbState;
 use replica::plan::VbSet;
 
+use super::user::UserCommand;
+
 /// A data node that speaks the memcached binary protocol and DCP.
 ///
 /// Without a command it runs a node until Ctrl-C or SIGTERM; with one it asks a running node. Exit
@@ -25,6 +27,9 @@ pub(super) struct Cli {
 pub(super) enum Command {
     #[command(flatten)]
     Ask(Box<Ask>),
+    /// Manage the users in a file, which has salted verifiers instead of passwords.
+    #[command(subcommand)]
+    User(UserCommand),
     /// Print a script that completes commands and options in a shell.
     Completions {
         /// The shell.

@@ -48,6 +48,7 @@ impl From<LinkError> for Failure {
             Fault::TimedOut { .. } | Fault::Closed { .. } | Fault::Broken { .. } => {
                 (FAILED, ": does it still run? Its log may say why")
             }
+            Fault::PlainOnly { .. } => (WRONG, " (here: --ca FILE)"),
             Fault::Tls(_) => (FAILED, ": the options are --ca FILE and --server-name"),
             Fault::Login { .. } => (WRONG, ""),
             Fault::NoBucket { .. } => (WRONG, ": give another --bucket"),

@@ -5,6 +5,7 @@
 //!
 //! - `args`: the command line; `connect`: which node to ask, as which user
 //! - `ask`: from a command to its answer; `documents`, `vbuckets`, `stats`, `seed`: the commands
+//! - `user`: users in a file, without a node
 //! - `refusal`: what an error status means, in words; `failure`: why there is no good answer
 //! - `answer`: the output
 
@@ -17,6 +18,7 @@ mod failure;
 mod refusal;
 mod seed;
 mod stats;
+mod user;
 mod vbuckets;
 
 use std::process::ExitCode;
@@ -47,6 +49,7 @@ pub fn main() -> ExitCode {
             let json = serde_json::Value::Null;
             answer::finish(Ok(Answer { text, json, failure: None }), false)
         }
+        Some(Command::User(user)) => answer::finish(user.run(), user.is_json()),
         Some(Command::Ask(asked)) => answer::finish(ask::ask(&asked), asked.at().json),
     }
 }

@@ -134,6 +134,10 @@ pub(crate) const NODE: &[Row] = &[
         "the log names user and address: a wrong password, or somebody guesses",
     ),
     ("kvnode_error_answers_total", "nothing; many are misses of keys"),
+    (
+        "kvnode_logins_total",
+        "plot it by `mechanism`: clients with `PLAIN` send their password to the node",
+    ),
     ("kvnode_uptime_seconds", "a fall is a restart: see why in the log before it"),
     ("kvnode_connections", "compare it with `kvnode_connections_max`"),
     ("kvnode_connections_max", "less than `connections_max`: raise `LimitNOFILE`"),

@@ -65,7 +65,12 @@ impl Recorder {
             // Of a control connection an answer may be many frames.
             if !matches!(
                 opcode,
-                Opcode::SASL_AUTH | Opcode::HELLO | Opcode::SELECT_BUCKET | Opcode::DCP_OPEN
+                Opcode::SASL_LIST_MECHS
+                    | Opcode::SASL_AUTH
+                    | Opcode::SASL_STEP
+                    | Opcode::HELLO
+                    | Opcode::SELECT_BUCKET
+                    | Opcode::DCP_OPEN
             ) {
                 break;
             }

@@ -13,14 +13,41 @@ use tokio::time::Instant;
 use self::maps::KnownMaps;
 use crate::account::{FREE_BYTES, Lease};
 use crate::admission::Seat;
+use crate::config::Grant;
 use crate::context::Context;
 use crate::dcp::ServedBucket;
+use crate::privilege::Privileges;
 use crate::protocol::{Features, Replies, RequestError};
 
 /// An authenticated user. Only such a user can have selected a bucket.
 pub(crate) struct Login {
     pub(crate) user: String,
     pub(crate) bucket: Option<Arc<ServedBucket>>,
+    /// What the user may do in the bucket.
+    pub(crate) privileges: Privileges,
+    /// What the user may do in each bucket.
+    grant: Arc<Grant>,
+}
+
+impl Login {
+    /// Selects no bucket any more.
+    pub(crate) fn leave_bucket(&mut self) {
+        self.bucket = None;
+        self.privileges = self.grant.without_bucket();
+    }
+
+    /// Selects a bucket. Whether one exists where the user may do nothing is not said.
+    pub(crate) fn select(&mut self, node: &Context, name: &str) -> Result<(), RequestError> {
+        self.leave_bucket();
+        let privileges = self.grant.in_bucket(name);
+        if privileges.is_empty() {
+            let context = format!("user {:?} has no privilege for bucket {name:?}", self.user);
+            return Err(RequestError::new(Status::EACCESS, context));
+        }
+        self.bucket = Some(node.bucket(name).ok_or(Status::KEY_ENOENT)?);
+        self.privileges = privileges;
+        Ok(())
+    }
 }
 
 /// See the module.
@@ -73,8 +100,9 @@ impl Client {
     }
 
     /// The client is `user` from now on; its seat knows that already.
-    pub(crate) fn log_in(&mut self, user: String) {
-        self.login = Some(Login { user, bucket: None });
+    pub(crate) fn log_in(&mut self, user: String, grant: Arc<Grant>) {
+        let privileges = grant.without_bucket();
+        self.login = Some(Login { user, bucket: None, privileges, grant });
     }
 
     /// The client has no user and no bucket any more.

@@ -8,9 +8,10 @@ use std::time::Duration;
 use relay::Secret;
 
 pub use crate::bucket::BucketOptions;
+pub use crate::privilege::Role;
 use crate::sync::{read, write};
 use crate::tls::Tls;
-pub use crate::users::Users;
+pub use crate::users::{Credentials, Grant, User, Users, UsersFile};
 
 /// Everything a node needs to start.
 #[derive(Clone, Debug)]
@@ -28,14 +29,14 @@ pub struct NodeConfig {
     pub data: PathBuf,
     /// Its buckets, by unique name; at least one.
     pub buckets: Vec<BucketOptions>,
-    /// The users who may connect; at least one. Every user may use every bucket.
+    /// The users who may connect; at least one.
     pub users: Users,
     /// Its limits.
     pub limits: Limits,
 }
 
 impl NodeConfig {
-    /// A node with one user and the default limits.
+    /// A node with one user, who may do everything, and the default limits.
     #[must_use]
     pub fn new(
         listen: SocketAddr,
@@ -44,7 +45,7 @@ impl NodeConfig {
         username: impl Into<String>,
         password: Secret,
     ) -> Self {
-        let users = Users(vec![(username.into(), password)]);
+        let users = Users::new(vec![User::admin(username, password)]);
         let limits = Limits::default();
         let (data, buckets) = (data.into(), vec![bucket]);
         Self { listen, metrics: None, tls: None, certificate: None, data, buckets, users, limits }
@@ -56,7 +57,7 @@ impl NodeConfig {
         if self.buckets.is_empty() {
             return Err("a node needs a bucket".to_owned());
         }
-        if self.users.0.is_empty() {
+        if self.users.all.is_empty() {
             return Err("a node needs a user, without one nobody can connect".to_owned());
         }
         if let Some(name) = twice(self.buckets.iter().map(|bucket| &bucket.name)) {
@@ -64,7 +65,7 @@ impl NodeConfig {
                 "bucket {name:?} is configured twice: give each a name of its own"
             ));
         }
-        if let Some(name) = twice(self.users.0.iter().map(|(name, _)| name)) {
+        if let Some(name) = twice(self.users.all.iter().map(|user| &user.name)) {
             return Err(format!("user {name:?} is configured twice: which password is theirs?"));
         }
         self.buckets.iter().try_for_each(BucketOptions::check)

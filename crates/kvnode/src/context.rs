@@ -23,6 +23,46 @@ use crate::users::LiveUsers;
 /// like, which clients parse, then its own.
 pub(crate) const VERSION: &str = concat!("8.0.2-0000-dcp-proxy-", env!("CARGO_PKG_VERSION"));
 
+/// How a login ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LoginOutcome {
+    Success,
+    Failure,
+    /// Too many failed before.
+    NotTried,
+}
+
+/// The mechanisms of logins; the last one stands for all that this node does not have.
+const MECHANISMS: [&str; 5] = ["PLAIN", "SCRAM-SHA512", "SCRAM-SHA256", "SCRAM-SHA1", "other"];
+const OUTCOMES: [(LoginOutcome, &str); 3] = [
+    (LoginOutcome::Success, "success"),
+    (LoginOutcome::Failure, "failure"),
+    (LoginOutcome::NotTried, "not_tried"),
+];
+
+/// Logins by mechanism and outcome.
+#[derive(Default, Debug)]
+pub(crate) struct LoginCounts([[Counter; OUTCOMES.len()]; MECHANISMS.len()]);
+
+impl LoginCounts {
+    pub(crate) fn add(&self, mechanism: &str, outcome: LoginOutcome) {
+        let of = MECHANISMS.iter().zip(&self.0).find(|(name, _)| **name == mechanism);
+        let of = of.and_then(|(_, row)| {
+            OUTCOMES.iter().zip(row).find(|((known, _), _)| *known == outcome)
+        });
+        if let Some((_, counter)) = of {
+            counter.add(1);
+        }
+    }
+
+    /// Mechanism, outcome and count of each.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        MECHANISMS.into_iter().zip(&self.0).flat_map(|(mechanism, row)| {
+            OUTCOMES.iter().zip(row).map(move |((_, outcome), it)| (mechanism, *outcome, it.get()))
+        })
+    }
+}
+
 /// Counted since the node was started.
 #[derive(Default, Debug)]
 pub(crate) struct NodeCounters {
@@ -30,6 +70,7 @@ pub(crate) struct NodeCounters {
     pub(crate) rejected_connections: Counter,
     pub(crate) auth_commands: Counter,
     pub(crate) auth_errors: Counter,
+    pub(crate) logins: LoginCounts,
     pub(crate) errors: Counter,
     pub(crate) bytes_read: Counter,
     pub(crate) bytes_written: Counter,

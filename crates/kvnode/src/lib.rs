@@ -5,6 +5,7 @@
 //! - `sync`, `clock`, `counter`, `blocking`, `acceptor`, `tls`, `reloads`: small tools
 //! - `admission`: what strangers may take; `account`: the memory of connections
 //! - `bucket`: vBuckets over a store, group commit
+//! - `privilege`: what users may do; `users`: who they are
 //! - `config`: the configuration of a node
 //! - `protocol`: requests, answers and framing, without any command
 //! - `cluster`: which node serves what, as clients are told
@@ -30,6 +31,7 @@ mod counter;
 mod dcp;
 mod metrics;
 mod node;
+mod privilege;
 mod protocol;
 mod reloads;
 mod session;
@@ -40,7 +42,9 @@ mod users;
 
 pub use admission::{TooFewDescriptors, raise_limit};
 pub use command::VALUE_BYTES_MAX;
-pub use config::{BucketOptions, Limits, NodeConfig, Users};
+pub use config::{
+    BucketOptions, Credentials, Grant, Limits, NodeConfig, Role, User, Users, UsersFile,
+};
 pub use node::{Health, Live, Node, NodeError, NodeFigures, NodeGauges, NodeHandle};
 pub use protocol::KEY_BYTES_MAX;
 pub use tls::Tls;

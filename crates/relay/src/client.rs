@@ -7,7 +7,8 @@ use mcbp::{
 };
 
 use crate::exchange::Exchange;
-use crate::handshake::{hello, log_in, select_bucket};
+use crate::handshake::{hello, select_bucket};
+use crate::login::log_in;
 use crate::name_check::{self, WITHOUT_STREAMS};
 use crate::pipeline::pipeline;
 use crate::{ConnectionStep, Deadlines, Endpoint, Fault, LinkError, Peer, Response, socket};
@@ -62,8 +63,8 @@ impl Client {
     ) -> Result<Self, LinkError> {
         let peer = Peer::of(None, endpoint);
         match socket::connect(endpoint, deadlines.connect).await {
-            Ok(halves) => {
-                let exchange = Exchange::new(halves, deadlines.request);
+            Ok(connected) => {
+                let exchange = Exchange::new(connected.halves, deadlines.request);
                 Ok(Self { peer, exchange, features: Vec::new() })
             }
             Err(fault) => Err(fault.at(peer)),

@@ -8,6 +8,7 @@ use mcbp::Side;
 
 use crate::Tls;
 use crate::reload::Reloading;
+use crate::salted::SaltedPasswords;
 
 /// A data node as the configuration names it.
 ///
@@ -25,6 +26,11 @@ pub struct Endpoint {
     pub password: Secret,
     /// How to encrypt the connection; `None` for plain TCP.
     pub tls: Option<Tls>,
+    /// Whether the password itself may be sent over a network without TLS, to a node that offers
+    /// nothing else.
+    pub allow_plain: bool,
+    /// What logins derived from the password; clones share it.
+    pub(crate) salted: SaltedPasswords,
 }
 
 impl Endpoint {
@@ -36,13 +42,20 @@ impl Endpoint {
         password: Secret,
     ) -> Self {
         let (name, address, username) = (name.into(), address.into(), username.into());
-        Self { name, address, username, password, tls: None }
+        let salted = SaltedPasswords::default();
+        Self { name, address, username, password, tls: None, allow_plain: false, salted }
     }
 
     /// Returns the endpoint with TLS.
     #[must_use]
     pub fn with_tls(self, tls: Tls) -> Self {
         Self { tls: Some(tls), ..self }
+    }
+
+    /// Returns the endpoint with [`Endpoint::allow_plain`].
+    #[must_use]
+    pub fn with_plain(self, allow_plain: bool) -> Self {
+        Self { allow_plain, ..self }
     }
 }
 

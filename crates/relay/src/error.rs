@@ -83,6 +83,8 @@ impl Fault {
             Self::WarmingUp => Reconnect::Soon,
             Self::Login { .. }
             | Self::Mechanism { .. }
+            | Self::PlainOnly { .. }
+            | Self::Scram { .. }
             | Self::NoBucket { .. }
             | Self::Features { .. }
             | Self::NotAskedFor { .. } => Reconnect::Slowly,
@@ -116,7 +118,6 @@ impl Fault {
     pub const fn status(&self) -> Option<Status> {
         match self {
             Self::Login { status, .. }
-            | Self::Mechanism { status, .. }
             | Self::NoBucket { status, .. }
             | Self::Refused { status, .. } => Some(*status),
             Self::WarmingUp => Some(Status::ETMPFAIL),

@@ -1,4 +1,4 @@
-//! From a TCP connect to an open DCP connection: SASL PLAIN, SELECT_BUCKET, HELLO, DCP_OPEN.
+//! From a TCP connect to an open DCP connection: SASL, SELECT_BUCKET, HELLO, DCP_OPEN.
 //!
 //! The order is fixed: after DCP_OPEN neither SELECT_BUCKET (MB-35904) nor another login (MB-35928)
 //! is possible. Every step has a deadline, and errors name the step.
@@ -7,14 +7,13 @@ use mcbp::dcp::{Open, open_flags};
 use mcbp::{Feature, FrameBuilder, Opaque, Opcode, Status};
 
 use crate::exchange::Exchange;
-use crate::response::{parse, shown};
+use crate::login::log_in_recorded;
+use crate::response::parse;
 use crate::{
     Connection, ConnectionStep, Deadlines, Endpoint, Fault, LinkError, Peer, PeerRecorder,
-    Response, Side, name_check, socket,
+    Response, Side, name_check,
 };
 
-/// The SASL mechanism: the only one that every node accepts both with and without TLS.
-const MECHANISM: &[u8] = b"PLAIN";
 /// The features that replication requests of a consumer, in the order of Couchbase's own proxy. Of
 /// a producer it requests those that the consumer granted.
 pub const LINK_FEATURES: [Feature; 4] =
@@ -132,48 +131,6 @@ impl std::fmt::Debug for Prepared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Prepared").field("peer", &self.peer).finish_non_exhaustive()
     }
-}
-
-/// Connects and logs in. A client certificate does not replace SASL: the node may map it to no user
-/// (MB-47905, MB-51962).
-pub(crate) async fn log_in(endpoint: &Endpoint, deadlines: Deadlines) -> Result<Exchange, Fault> {
-    log_in_recorded(endpoint, deadlines, None).await
-}
-
-async fn log_in_recorded(
-    endpoint: &Endpoint,
-    deadlines: Deadlines,
-    recorder: Option<PeerRecorder>,
-) -> Result<Exchange, Fault> {
-    let halves = socket::connect(endpoint, deadlines.connect).await?;
-    let mut exchange = Exchange::new(halves, deadlines.request).recorded(recorder);
-    let password = endpoint.password.refreshed().await;
-    let proof = ["", endpoint.username.as_str(), &password].join("\0");
-    let request = FrameBuilder::request(Opcode::SASL_AUTH).key(MECHANISM).value(proof.as_bytes());
-    let response = exchange.call(request).await?;
-    let status = response.status;
-    if status.is_success() {
-        return Ok(exchange);
-    }
-    // A node gives the same answer to a wrong password and to a mechanism that it does not have.
-    if let Some(offered) = other_mechanisms(&mut exchange).await {
-        return Err(Fault::Mechanism { offered, status });
-    }
-    Err(match status {
-        Status::AUTH_ERROR | Status::KEY_ENOENT | Status::EACCESS => {
-            Fault::Login { username: endpoint.username.clone(), status }
-        }
-        _ => response.refusal(),
-    })
-}
-
-/// Returns the list of mechanisms of a node that does not offer [`MECHANISM`]; `None` if it does,
-/// or does not answer.
-async fn other_mechanisms(exchange: &mut Exchange) -> Option<String> {
-    let request = FrameBuilder::request(Opcode::SASL_LIST_MECHS);
-    let response = exchange.call(request).await.and_then(Response::accepted).ok()?;
-    let mut names = response.value.split(u8::is_ascii_whitespace);
-    (!names.any(|name| name == MECHANISM)).then(|| shown(&response.value))
 }
 
 /// Selects the bucket of all later requests.

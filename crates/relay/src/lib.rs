@@ -2,7 +2,8 @@
 //!
 //! - `reload`: values in files that are read again when they change
 //! - `endpoint`: the address of a data node and how to log in; `error`: what failed, on which side
-//! - `tls`: encryption; `handshake`: from a TCP connect to an open DCP connection
+//! - `tls`: encryption; `login`: SASL, `mechanism` chooses which, `salted` keeps what takes time
+//! - `handshake`: from a TCP connect to an open DCP connection
 //! - `pump`: the byte path of one direction; through `judge`, `inject` and `progress` its owner
 //!   decides on control frames, adds frames and reads counters; `pair`: both directions of a link,
 //!   side by side
@@ -24,6 +25,8 @@ mod hear_out;
 mod inject;
 mod judge;
 mod limits;
+mod login;
+mod mechanism;
 mod name_check;
 mod pair;
 mod pipeline;
@@ -33,6 +36,7 @@ mod reader_options;
 mod record;
 mod reload;
 mod response;
+mod salted;
 mod samples;
 mod socket;
 mod stream_event;
@@ -60,6 +64,7 @@ pub use record::{Budget, Gap, PeerRecorder, QUEUE_BYTES, RING_BYTES, Recorder, R
 pub use reload::Reloading;
 pub use response::Response;
 pub use samples::VbSample;
+pub use scram::Mechanism;
 pub use socket::{BoxRead, BoxWrite, limit_unsent, prepare_socket};
 pub use stream_event::{StreamEvent, StreamRange};
 pub use tls::{Tls, TlsFault, TlsFiles, TlsPart, TlsProblem};

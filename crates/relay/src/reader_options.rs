@@ -7,7 +7,8 @@ use mcbp::dcp::{Control, Open, control_key, open_flags};
 use mcbp::{Feature, FrameBuilder, Opaque, Opcode};
 
 use crate::exchange::Exchange;
-use crate::handshake::{hello, log_in, open_connection, select_bucket};
+use crate::handshake::{hello, open_connection, select_bucket};
+use crate::login::log_in;
 use crate::response::parse;
 use crate::{ConnectionStep, Deadlines, Endpoint, Fault, Response};
 

@@ -37,33 +37,40 @@ const NEARBY_RECEIVE_BYTES: usize = 512 * 1024;
 #[cfg(target_os = "linux")]
 const SAME_MACHINE_CONGESTION: &[u8] = b"reno";
 
+/// A connection, plain or encrypted.
+pub(crate) struct Connected {
+    pub(crate) halves: (BoxRead, BoxWrite),
+    /// Whether nobody on a network can read what is sent: it is encrypted, or stays on this
+    /// machine.
+    pub(crate) is_private: bool,
+}
+
 /// Connects to `endpoint`, with TLS if it has that, within `deadline`.
-pub(crate) async fn connect(
-    endpoint: &Endpoint,
-    deadline: Duration,
-) -> Result<(BoxRead, BoxWrite), Fault> {
+pub(crate) async fn connect(endpoint: &Endpoint, deadline: Duration) -> Result<Connected, Fault> {
     let until = Instant::now() + deadline;
     let timed_out = |step| Fault::TimedOut { step, after: deadline };
     let dialled = timeout_at(until, dial(&endpoint.address)).await;
     let dialled = dialled.map_err(|_| timed_out(ConnectionStep::Connect))?;
     let stream = dialled.and_then(|(stream, connected_in)| prepare(stream, connected_in));
-    let stream = stream.map_err(|source| Fault::Connect { source })?;
+    let (stream, is_private) = stream.map_err(|source| Fault::Connect { source })?;
     let Some(tls) = &endpoint.tls else {
         let (reader, writer) = stream.into_split();
-        return Ok((Box::new(reader), Box::new(writer)));
+        return Ok(Connected { halves: (Box::new(reader), Box::new(writer)), is_private });
     };
     let halves = timeout_at(until, tls::handshake(tls, stream)).await;
     let (reader, writer) =
         halves.map_err(|_| timed_out(ConnectionStep::Tls))?.map_err(Fault::Tls)?;
-    Ok((Box::new(reader), Box::new(writer)))
+    Ok(Connected { halves: (Box::new(reader), Box::new(writer)), is_private: true })
 }
 
-/// If the peer is not nearby, the system adapts the sizes of buffers to the round trip.
-fn prepare(stream: TcpStream, connected_in: Duration) -> io::Result<TcpStream> {
-    if !prepare_socket(&stream)? && connected_in < NEARBY {
+/// Returns also whether the peer is on the same machine. If it is not nearby, the system adapts the
+/// sizes of buffers to the round trip.
+fn prepare(stream: TcpStream, connected_in: Duration) -> io::Result<(TcpStream, bool)> {
+    let is_here = prepare_socket(&stream)?;
+    if !is_here && connected_in < NEARBY {
         SockRef::from(&stream).set_recv_buffer_size(NEARBY_RECEIVE_BYTES)?;
     }
-    Ok(stream)
+    Ok((stream, is_here))
 }
 
 /// Sets the options of every socket, on either side: no delay of writes, keepalive, and within one
@@ -110,7 +117,7 @@ mod tests {
     async fn prepared(connected_in: Duration) -> TcpStream {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        prepare(stream, connected_in).unwrap()
+        prepare(stream, connected_in).unwrap().0
     }
 
     /// What a program may ask for here; only Linux says.

@@ -24,7 +24,7 @@ mod message;
 mod server;
 mod verifier;
 
-pub use client::{Client, ClientError, Proven};
+pub use client::{Asked, Client, ClientError, Proven, Salted};
 pub use mechanism::Mechanism;
 pub use server::{Begun, Challenged, Malformed, Server, WrongProof};
 pub use verifier::{BadVerifier, Verifier};

@@ -47,6 +47,12 @@ impl Verifier {
         hash::hmac(mechanism, secret, user.as_bytes()).as_slice().to_vec()
     }
 
+    /// Its salt and iterations, for a challenge.
+    #[must_use]
+    pub fn salting(&self) -> (&[u8], u32) {
+        (&self.salt, self.iterations)
+    }
+
     /// The mechanism that it is for.
     #[must_use]
     pub const fn mechanism(&self) -> Mechanism {

@@ -157,6 +157,7 @@ fn literal(value: &DeValue<'_>) -> Option<String> {
         DeValue::Integer(number) => {
             u64::from_str_radix(number.as_str(), number.radix()).ok()?.to_string()
         }
+        DeValue::Boolean(flag) => flag.to_string(),
         DeValue::Array(items) => {
             let items: Vec<_> = items.iter().filter_map(|it| literal(it.get_ref())).collect();
             format!("[{}]", items.join(", "))

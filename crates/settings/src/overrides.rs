@@ -99,6 +99,10 @@ impl<'a> Override<'_, 'a> {
                 let number = number.ok().filter(DeValue::is_integer);
                 self.insert(table, name.to_owned(), number.unwrap_or_else(|| self.text()))
             }
+            (Kind::Flag, None) => {
+                let flag = self.value.parse().map_or_else(|_| self.text(), DeValue::Boolean);
+                self.insert(table, name.to_owned(), flag)
+            }
             (Kind::List, None) => {
                 let mut list = DeArray::new();
                 for item in self.value.split(',').map(str::trim).filter(|item| !item.is_empty()) {

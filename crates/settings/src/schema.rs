@@ -32,6 +32,8 @@ pub enum Kind {
     Path,
     /// A whole number.
     Number(RangeInclusive<u64>),
+    /// `true` or `false`.
+    Flag,
     /// One of a few texts; `noun` is what each of them is.
     Choice {
         /// Such as `level`.
@@ -109,6 +111,14 @@ impl Setting {
     #[must_use]
     pub const fn number(name: &'static str, range: RangeInclusive<u64>, doc: &'static str) -> Self {
         Self::new(name, Kind::Number(range), doc)
+    }
+
+    /// Something that is so or not; not so where it is not written.
+    #[must_use]
+    pub fn flag(name: &'static str, doc: &'static str) -> Self {
+        let mut setting = Self::new(name, Kind::Flag, doc);
+        setting.fallback = Fallback::Value(false.to_string());
+        setting
     }
 
     /// A choice of texts.
@@ -210,6 +220,7 @@ impl Setting {
             Kind::Number(range) => {
                 format!("a whole number from {} to {}, without quotes", range.start(), range.end())
             }
+            Kind::Flag => "true or false, without quotes".to_owned(),
             Kind::Choice { values, .. } => one_of(values),
             Kind::Secret => "a text in quotes, { file = \"...\" } or { env = \"...\" }".to_owned(),
             Kind::SecretFile => "{ file = \"...\" }".to_owned(),

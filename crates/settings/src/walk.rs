@@ -118,7 +118,7 @@ impl Walk<'_, '_> {
             (Kind::Path, DeValue::String(path)) => {
                 path.is_empty().then(|| format!("is empty: give {}", setting.may_be()))
             }
-            (Kind::Text, DeValue::String(_)) => None,
+            (Kind::Text, DeValue::String(_)) | (Kind::Flag, DeValue::Boolean(_)) => None,
             (Kind::Number(range), DeValue::Integer(integer)) => {
                 let number = u64::from_str_radix(integer.as_str(), integer.radix()).ok();
                 (!number.is_some_and(|it| range.contains(&it))).then(|| {

@@ -23,6 +23,7 @@ fn a_variable_can_set_every_kind_of_key() {
             ("NODE__PASSWORD__ENV", "ALPHA_PASSWORD"),
             ("PRODUCER__GAMMA__ADDRESS", "gamma.example:1"),
             ("PRODUCER__0__USERNAME", "by-number"),
+            ("PRODUCER__0__ALLOW_PLAIN", "true"),
             ("PRODUCER__2__NAME", "Delta-1"),
             ("PRODUCER__2__ADDRESS", "delta:1"),
             ("PRODUCER__2__USERNAME", "u"),
@@ -34,6 +35,9 @@ fn a_variable_can_set_every_kind_of_key() {
     );
     let config = config.unwrap_or_else(|problems| panic!("{problems}"));
     assert_eq!(config.admin.listen.port(), 1);
+    let allowed = |node: &Node| node.remote().is_some_and(|endpoint| endpoint.allow_plain);
+    let allowed: Vec<_> = config.producers.iter().map(allowed).collect();
+    assert_eq!(allowed.split_first(), Some((&true, &[false, false][..])));
     assert_eq!(config.admin.token.as_ref().unwrap().expose(), "{ \"quoted\"");
     assert_eq!(config.limits.stall.as_secs(), 30);
     assert_eq!(config.log.level, Some(LevelFilter::Debug));

@@ -69,6 +69,7 @@ pub(super) async fn facts(config: &Config, step: Duration) -> Facts {
 async fn check(config: &Config, side: Side, endpoint: &Endpoint, step: Duration) -> NodeFacts {
     let has_tls = endpoint.tls.is_some();
     let mut facts = NodeFacts::new(side, &endpoint.name, &endpoint.address, has_tls);
+    facts.allow_plain = endpoint.allow_plain;
     let of_node = |bucket: &&crate::config::Bucket| {
         side == Side::Consumer
             || bucket.desired.producers().contains_key(&endpoint.name)

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use relay::Mechanism;
+
 use super::expiry;
 use crate::doctor::facts::{NodeFacts, TlsFacts, Tried};
 use crate::doctor::failure::Failure;
@@ -102,21 +104,29 @@ fn mechanism(
         }
         Err(failure) => return failed(Check::Mechanism, place, failure),
     };
-    let what = format!("the node offers {}", offered.join(" "));
-    let has_plain = offered.iter().any(|name| name == "PLAIN");
-    match has_plain {
-        false => {
-            let remedy =
-                "enable PLAIN at this node (sasl_mechanisms, with TLS ssl_sasl_mechanisms)";
-            Finding::error(Check::Mechanism, place, what, remedy)
-        }
-        true if !node.has_tls && is_elsewhere(node) => {
-            let what = format!("{what}: the password is sent to another machine unencrypted");
-            let remedy = "give this node tls = { ca = \"...\" } and the address of its TLS port";
-            Finding::warning(Check::Mechanism, place, what, remedy)
-        }
-        true => Finding::ok(Check::Mechanism, place, what),
+    let names = offered.join(" ");
+    let what = format!("the node offers {}", if names.is_empty() { "nothing" } else { &names });
+    if Mechanism::strongest(&names).is_some() {
+        return Finding::ok(Check::Mechanism, place, what);
     }
+    if !offered.iter().any(|name| name == "PLAIN") {
+        let remedy =
+            "enable SCRAM-SHA512 at this node (sasl_mechanisms, with TLS ssl_sasl_mechanisms)";
+        return Finding::error(Check::Mechanism, place, what, remedy);
+    }
+    if node.has_tls || !is_elsewhere(node) {
+        return Finding::ok(Check::Mechanism, place, what);
+    }
+    if node.allow_plain {
+        let what = format!("{what}: the password is sent to another machine unencrypted");
+        let remedy = "give this node tls = { ca = \"...\" } and the address of its TLS port, or \
+                      enable SCRAM-SHA512 at it";
+        return Finding::warning(Check::Mechanism, place, what, remedy);
+    }
+    let what = format!("{what}: the password would be sent to another machine unencrypted");
+    let remedy = "give this node tls = { ca = \"...\" } and the address of its TLS port, enable \
+                  SCRAM-SHA512 at it, or set allow_plain = true";
+    Finding::error(Check::Mechanism, place, what, remedy)
 }
 
 /// Whether an address of the node is that of another machine.
@@ -137,7 +147,9 @@ pub(super) fn failed(check: Check, place: &Place, failure: &Failure) -> Finding 
             "give the node's user and password in username and password of the configuration, or \
              create that user at the node"
         }
-        Failure::Mechanism(_) => "enable PLAIN at this node",
+        Failure::Mechanism(_) => {
+            "enable SCRAM-SHA512 at this node (sasl_mechanisms, with TLS ssl_sasl_mechanisms)"
+        }
         Failure::NoBucket(_) => {
             "create the bucket at this node, correct [[bucket]] name, or give the user access to it"
         }

@@ -32,7 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("events", &["logline", "mcbp", "replica"]),
     ("follow", &["mcbp", "replica"]),
     ("vbucket", &["invariant", "mcbp"]),
-    ("relay", &["invariant", "logline", "mcbp"]),
+    ("relay", &["invariant", "logline", "mcbp", "scram"]),
     ("store", &["failpoint", "folderlock", "invariant", "logline", "mcbp", "vbucket"]),
     (
         "kvnode",

@@ -30,6 +30,10 @@ pub struct Arguments {
     /// File with the user's password; one line break at its end is ignored
     #[arg(long, value_name = "FILE", requires = "username")]
     pub(super) password_file: Option<PathBuf>,
+    /// File of users with salted verifiers, which `kvnode user` writes; in the place of the one in
+    /// the configuration file
+    #[arg(long, value_name = "FILE")]
+    pub(super) users_file: Option<PathBuf>,
     /// State of the vBuckets in a new data folder; refused where an old one began with another
     #[arg(long, value_name = "STATE")]
     pub(super) state: Option<InitialState>,

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 
 use super::log::Log;
 use crate::bucket::BucketOptions;
-use crate::config::{Limits, NodeConfig};
+use crate::config::{Credentials, Limits, NodeConfig, User};
 
 /// Settings that differ, as the file names them.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -79,18 +79,26 @@ impl Changes {
     }
 
     fn users(&mut self, old: &NodeConfig, new: &NodeConfig) {
-        let password = |config: &NodeConfig, name: &str| {
-            let user = config.users.0.iter().find(|(user, _)| user == name);
-            user.map(|(_, secret)| secret.expose())
+        let named = |config: &NodeConfig, name: &str| {
+            config.users.all.iter().find(|user| user.name == name).cloned()
         };
-        for (name, secret) in &old.users.0 {
-            match password(new, name) {
+        for before @ User { name, .. } in &old.users.all {
+            match named(new, name) {
                 None => self.applied.push(format!("user {name}: removed")),
-                Some(new) => self.applied(format!("user {name}: password"), &secret.expose(), &new),
+                Some(after) => {
+                    let (from, to) =
+                        (Known::of(&before.credentials), Known::of(&after.credentials));
+                    if from != to {
+                        self.applied.push(format!("user {name}: password"));
+                    }
+                    let (from, to) = (&before.grant, &after.grant);
+                    self.applied(format!("user {name}: role"), &from.role, &to.role);
+                    self.applied(format!("user {name}: buckets"), &from.buckets, &to.buckets);
+                }
             }
         }
-        let added = new.users.0.iter().filter(|(name, _)| password(old, name).is_none());
-        self.applied.extend(added.map(|(name, _)| format!("user {name}: added")));
+        let added = new.users.all.iter().filter(|user| named(old, &user.name).is_none());
+        self.applied.extend(added.map(|user| format!("user {}: added", user.name)));
     }
 
     fn limits(&mut self, old: &Limits, new: &Limits) {
@@ -101,6 +109,24 @@ impl Changes {
     }
 }
 
+/// What is known of a password. It is compared, and never shown.
+#[derive(PartialEq)]
+enum Known {
+    Password(String),
+    Verifiers(Vec<String>),
+}
+
+impl Known {
+    fn of(credentials: &Credentials) -> Self {
+        match credentials {
+            Credentials::Password(secret) => Self::Password(secret.expose()),
+            Credentials::Verifiers(all) => {
+                Self::Verifiers(all.iter().map(ToString::to_string).collect())
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -108,6 +134,7 @@ mod tests {
     use relay::Secret;
 
     use super::*;
+    use crate::config::Role;
 
     fn config() -> NodeConfig {
         let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
@@ -127,9 +154,11 @@ mod tests {
     fn every_setting_is_named_once() {
         type Edit = fn(&mut NodeConfig, &mut Log);
         assert_eq!(changes(|_, _| {}), (vec![], vec![]));
-        let applied: [(&str, Edit); 7] = [
-            ("user u: password", |c, _| c.users.0[0].1 = Secret::new("q")),
-            ("user v: added", |c, _| c.users.0.push(("v".to_owned(), Secret::new("q")))),
+        let applied: [(&str, Edit); 9] = [
+            ("user u: password", |c, _| c.users.all[0] = User::admin("u", Secret::new("q"))),
+            ("user u: role", |c, _| c.users.all[0].grant.role = Role::ReadOnly),
+            ("user u: buckets", |c, _| c.users.all[0].grant.buckets = vec!["b".to_owned()]),
+            ("user v: added", |c, _| c.users.all.push(User::admin("v", Secret::new("q")))),
             ("tls: certificate", |c, _| c.certificate = Some("a.pem".into())),
             ("limits: authentication_s", |c, _| c.limits.authentication *= 2),
             ("limits: shutdown_s", |c, _| c.limits.shutdown *= 2),
@@ -159,7 +188,7 @@ mod tests {
             assert_eq!(changes(edit), (vec![], vec![name.to_owned()]));
         }
         let both = changes(|c, _| {
-            c.users.0[0].0 = "w".to_owned();
+            c.users.all[0].name = "w".to_owned();
             c.buckets[0].name = "c".to_owned();
             c.limits.shutdown += Duration::from_secs(1);
         });

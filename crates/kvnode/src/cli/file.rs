@@ -4,7 +4,6 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use relay::Secret;
 use settings::{Document, Findings, Problems, Source};
 use toml::Spanned;
 use vbucket::store::Durability;
@@ -15,7 +14,7 @@ use super::raw::{Bucket, DurabilityName, File, LimitsTable, TlsTable, User};
 use super::schema::{INTRO, VARIABLES, settings};
 use super::values::{parse_address, password};
 use crate::bucket::BucketOptions;
-use crate::config::Limits;
+use crate::config::{self, Grant, Limits, Role};
 use crate::tls::Tls;
 
 const MIB: u64 = 1024 * 1024;
@@ -30,7 +29,9 @@ pub(super) struct Partial {
     pub(super) data: Option<PathBuf>,
     pub(super) buckets: Vec<BucketOptions>,
     pub(super) states: Vec<Given>,
-    pub(super) users: Vec<(String, Secret)>,
+    pub(super) users: Vec<config::User>,
+    /// The file of more users, unread.
+    pub(super) users_file: Option<PathBuf>,
     pub(super) log: Log,
     pub(super) limits: Limits,
     /// The effective value of every setting, and where it comes from.
@@ -110,6 +111,7 @@ impl Checker<'_, '_> {
             states: file.bucket.iter().filter_map(Bucket::given).collect(),
             buckets: file.bucket.iter().filter_map(|bucket| self.bucket(bucket)).collect(),
             users: file.user.iter().filter_map(|user| self.user(user)).collect(),
+            users_file: file.users_file.as_ref().map(|path| folder.join(path.as_ref())),
             log: self.log(&file.log),
             limits: limits(&file.limits),
             entries: Vec::new(),
@@ -175,12 +177,16 @@ impl Checker<'_, '_> {
         Some(options)
     }
 
-    fn user(&mut self, user: &User) -> Option<(String, Secret)> {
+    fn user(&mut self, user: &User) -> Option<config::User> {
+        let name = user.name.as_ref();
         let file = &user.password.as_ref().file;
         let path = self.folder.join(file.as_ref());
-        let key = format!("user {:?}: password", user.name.as_ref());
+        let key = format!("user {name:?}: password");
         let secret = self.findings.value(&key, file, |_| password(&path))?;
-        Some((user.name.as_ref().clone(), secret))
+        // Another name was reported.
+        let role = user.role.as_ref().and_then(|role| Role::named(role.as_ref()));
+        let grant = Grant { role: role.unwrap_or_default(), buckets: user.buckets.clone() };
+        Some(config::User { grant, ..config::User::admin(name, secret) })
     }
 
     fn log(&mut self, table: &LogTable) -> Log {

@@ -20,6 +20,7 @@ pub(super) struct File {
     pub(super) bucket: Vec<Bucket>,
     #[serde(default)]
     pub(super) user: Vec<User>,
+    pub(super) users_file: Option<Spanned<PathBuf>>,
     #[serde(default)]
     pub(super) log: LogTable,
     #[serde(default)]
@@ -66,6 +67,9 @@ pub(super) enum DurabilityName {
 pub(super) struct User {
     pub(super) name: Spanned<String>,
     pub(super) password: Spanned<PasswordSource>,
+    pub(super) role: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) buckets: Vec<String>,
 }
 
 #[derive(Deserialize)]

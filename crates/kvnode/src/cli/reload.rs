@@ -36,11 +36,13 @@ impl Cause {
 /// The configuration in force.
 pub(super) struct Reload {
     in_force: Mutex<(NodeConfig, Log)>,
+    changes: FileChanges,
 }
 
 impl Reload {
-    pub(super) fn new(config: &NodeConfig, log: Log) -> Self {
-        Self { in_force: Mutex::new((config.clone(), log)) }
+    /// `changes` watches another file of users where the configuration names one.
+    pub(super) fn new(config: &NodeConfig, log: Log, changes: FileChanges) -> Self {
+        Self { in_force: Mutex::new((config.clone(), log)), changes }
     }
 
     /// Reads the configuration and applies it to the node. Where it is invalid, nothing changes.
@@ -79,7 +81,8 @@ impl Reload {
         arguments: &Arguments,
         node: &Live,
     ) -> Result<(Changes, usize), String> {
-        let Configured { node: new, log, .. } = configured;
+        let Configured { node: new, log, users_file, .. } = configured;
+        self.changes.watch(users_file);
         let mut in_force = lock(&self.in_force);
         let changes = Changes::between((&in_force.0, in_force.1), (&new, log));
         let closed = node.reload(new.clone())?;
@@ -95,26 +98,35 @@ impl Reload {
     }
 }
 
-/// Notices changes of the configuration file.
+/// Notices changes of the configuration file and of the file of users; clones share it.
+#[derive(Clone)]
 pub(super) struct FileChanges {
     changed: Arc<Notify>,
-    _watcher: Option<Watcher>,
+    file: Option<PathBuf>,
+    watcher: Option<Arc<Watcher>>,
 }
 
 impl FileChanges {
-    /// Watches `file`, if there is one. Passwords and certificates in files of their own are read
-    /// when they are used.
-    pub(super) fn of(file: Option<PathBuf>) -> Self {
+    /// Watches those that there are; the file of users may be named by the other one. Passwords and
+    /// certificates in files of their own are read when they are used.
+    pub(super) fn of(file: Option<PathBuf>, users_file: Option<PathBuf>) -> Self {
         let changed = Arc::new(Notify::new());
-        let watcher = file.and_then(|file| {
-            let tell = Arc::clone(&changed);
-            let started = Watcher::start(vec![file], move |_| tell.notify_one());
-            started.inspect_err(not_watched).ok()
-        });
-        Self { changed, _watcher: watcher }
+        let tell = Arc::clone(&changed);
+        let files: Vec<_> = file.iter().cloned().chain(users_file).collect();
+        let start = || Watcher::start(files.clone(), move |_| tell.notify_one());
+        let started = (!files.is_empty()).then(start);
+        let watcher = started.and_then(|it| it.inspect_err(not_watched).ok()).map(Arc::new);
+        Self { changed, file, watcher }
     }
 
-    /// Waits until the file has changed.
+    /// Watches this file of users. Of one that is new, changes after this returns are noticed.
+    pub(super) fn watch(&self, users_file: Option<PathBuf>) {
+        if let Some(watcher) = &self.watcher {
+            watcher.set_files(self.file.iter().cloned().chain(users_file).collect());
+        }
+    }
+
+    /// Waits until one of them has changed.
     pub(super) async fn next(&self) {
         self.changed.notified().await;
     }

@@ -47,8 +47,15 @@ fn started(arguments: &Arguments) -> ExitCode {
         return print(which, arguments);
     }
     // Before the file is read, so that no change of it is missed.
-    let changes = FileChanges::of(arguments.config.clone());
-    let configured = match configured(arguments) {
+    let changes = FileChanges::of(arguments.config.clone(), arguments.users_file.clone());
+    let read = || configured(arguments);
+    // Once more where the file names another one, of which no change is missed either.
+    let again = |first: Configured| {
+        let Some(users_file) = first.users_file.clone() else { return Ok(first) };
+        changes.watch(Some(users_file));
+        read()
+    };
+    let configured = match read().and_then(again) {
         Ok(configured) => configured,
         Err(problems) => return refused(arguments, &problems),
     };
@@ -113,7 +120,7 @@ fn serve(
     notify::status(format!("opening the data in {}", config.data.display()));
     let stop_max = config.limits.shutdown + STOP_REST;
     lifecycle::leave_lost_folder();
-    let reload = Reload::new(&config, log);
+    let reload = Reload::new(&config, log, changes.clone());
     admission::raise_limit();
     admission::check(config.buckets.len())?;
     let node = Node::start(config)?;

@@ -4,7 +4,7 @@
 use settings::{Kind, Reload, Setting};
 
 use crate::bucket::BucketOptions;
-use crate::config::Limits;
+use crate::config::{Limits, Role};
 
 /// What the environment variables of settings begin with.
 pub(super) const VARIABLES: &str = "KVNODE__";
@@ -47,6 +47,14 @@ pub(super) fn settings() -> Vec<Setting> {
         tls(),
         bucket(),
         user(),
+        Setting::path(
+            "users_file",
+            "A file of more users, with salted verifiers instead of passwords; `kvnode user` \
+             writes it.",
+        )
+        .unset("no more users")
+        .example("\"users\"")
+        .reload(Reload::Enough),
         Setting::new("log", Kind::Table(log()), "The log.").always().reload(Reload::Enough),
         Setting::new("limits", Kind::Table(limits()), "The limits of the node.").always(),
     ]
@@ -148,11 +156,23 @@ fn user() -> Setting {
             "The file with the password; one line break at its end is ignored.",
         )
         .required("{ file = \"password\" }"),
+        Setting::choice(
+            "role",
+            "role",
+            &Role::ALL.map(Role::name),
+            "What the user may do: everything; read and write documents; read them; what a sidecar \
+             needs.",
+        )
+        .default_text(Role::default().name()),
+        Setting::new("buckets", Kind::List, "The buckets in which the user may do that.")
+            .unset("every bucket")
+            .example("[\"default\"]"),
     ];
     Setting::new(
         "user",
         Kind::Tables { label: "user", settings: keys },
-        "A user who may connect; one section for each. At least one, here or as --username.",
+        "A user who may connect; one section for each. At least one, here, in users_file or as \
+         --username.",
     )
     .shown("")
     .reload(Reload::Enough)

@@ -200,9 +200,9 @@ fn the_default_file_is_good_and_holds_the_defaults() {
     let text = file::default_file();
     // What has no default is an example.
     let is_example = |line: &str| {
-        ["#metrics", "#tls", "#certificate", "#key", "#client_ca", "#[tls]", "#worker_threads"]
-            .iter()
-            .any(|key| line.starts_with(key))
+        let of_tls = ["#tls", "#certificate", "#key", "#client_ca", "#[tls]"];
+        let others = ["#metrics", "#users_file", "#buckets", "#worker_threads"];
+        of_tls.iter().chain(&others).any(|key| line.starts_with(key))
     };
     let lines = text.lines().filter(|line| !is_example(line)).map(|line| {
         let setting = line.strip_prefix('#').filter(|rest| !rest.starts_with(' '));
@@ -220,7 +220,7 @@ fn the_default_file_is_good_and_holds_the_defaults() {
 fn a_configuration_that_serves_nobody_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = parse(folder.path(), "", &ALL).unwrap();
-    config.users.0.clear();
+    config.users.all.clear();
     assert!(config.check().unwrap_err().contains("needs a user"));
     let mut config = parse(folder.path(), "", &ALL).unwrap();
     config.buckets.push(config.buckets[0].clone());

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use relay::Secret;
 
 use super::file;
+use crate::config::{Credentials, User};
 
 /// See the module.
 #[derive(Debug)]
@@ -14,7 +15,7 @@ pub struct Written {
     pub listen: Option<SocketAddr>,
     /// Its buckets.
     pub buckets: Vec<String>,
-    /// Its users and their passwords.
+    /// Its users with passwords.
     pub users: Vec<(String, Secret)>,
     /// The certificate of its listener; `None` for plain TCP.
     pub certificate: Option<PathBuf>,
@@ -27,6 +28,11 @@ pub struct Written {
 pub fn written(path: &Path) -> Result<Written, String> {
     let file = file::read(path)?;
     let buckets = file.buckets.into_iter().map(|bucket| bucket.name).collect();
-    let (listen, users, certificate) = (file.listen, file.users, file.certificate);
+    let of = |user: User| match user.credentials {
+        Credentials::Password(secret) => Some((user.name, secret)),
+        Credentials::Verifiers(_) => None,
+    };
+    let users = file.users.into_iter().filter_map(of).collect();
+    let (listen, certificate) = (file.listen, file.certificate);
     Ok(Written { listen, buckets, users, certificate })
 }

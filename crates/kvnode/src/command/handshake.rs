@@ -33,10 +33,10 @@ pub(super) fn select_bucket(
     let Some(login) = &mut client.login else {
         return Err(RequestError::new(Status::EACCESS, "authenticate first"));
     };
-    login.bucket = None;
+    login.leave_bucket();
     if request.frame.key != NAME_OF_NO_BUCKET {
         let name = std::str::from_utf8(request.frame.key).map_err(|_| Status::KEY_ENOENT)?;
-        login.bucket = Some(client.node.bucket(name).ok_or(Status::KEY_ENOENT)?);
+        login.select(&client.node, name)?;
     }
     client.replies.send(&request.success());
     Ok(())

@@ -128,6 +128,10 @@ async fn attempt(
 }
 
 async fn run(client: &mut Client, request: &Request<'_>) -> Result<Flow, RequestError> {
+    // Who is not logged in is refused by the commands that need a user.
+    if let Some(login) = &client.login {
+        login.privileges.check(request.opcode)?;
+    }
     match request.opcode {
         Opcode::QUIT => {
             if !request.quiet {
@@ -164,7 +168,7 @@ async fn run(client: &mut Client, request: &Request<'_>) -> Result<Flow, Request
 
 /// Executes a command that needs a bucket.
 async fn run_in_bucket(client: &mut Client, request: &Request<'_>) -> Result<Flow, RequestError> {
-    let Some(Login { user, bucket }) = &client.login else {
+    let Some(Login { user, bucket, privileges, .. }) = &client.login else {
         return Err(RequestError::new(Status::EACCESS, "authenticate first"));
     };
     if request.opcode == Opcode::SET_CLUSTER_CONFIG {
@@ -184,6 +188,7 @@ async fn run_in_bucket(client: &mut Client, request: &Request<'_>) -> Result<Flo
     };
     match request.opcode {
         Opcode::DCP_OPEN => {
+            privileges.check_dcp(&request.frame)?;
             check_ready(&served.bucket)?;
             let open = DcpOpen::new(&request.frame, client.features, user.clone(), served)?;
             return Ok(Flow::Dcp(Box::new(open)));

@@ -1,5 +1,6 @@
 //! SASL against the users of the configuration: PLAIN, and SCRAM in two steps. Statuses are those
-//! of kv_engine, but for a second step with another nonce, which RFC 5802 has refused.
+//! of kv_engine, but for a second step with another nonce, which RFC 5802 has refused. Each login
+//! that fails is one log line, which the log limits, and is counted.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,13 +8,17 @@ use std::time::{Duration, Instant};
 use log::{debug, warn};
 use logline::value;
 use mcbp::Status;
-use scram::{ITERATIONS, Mechanism, Server, WrongProof};
+use scram::{Mechanism, Server, WrongProof};
 
 use crate::admission::Outcome;
 use crate::client::Client;
+use crate::config::Grant;
+use crate::context::LoginOutcome;
 use crate::protocol::{Request, RequestError};
 use crate::users::random;
 
+/// The mechanism that sends the password itself.
+const PLAIN: &str = "PLAIN";
 /// In the order of kv_engine.
 const MECHANISMS: &str = "PLAIN SCRAM-SHA512 SCRAM-SHA256 SCRAM-SHA1";
 /// The bytes that the node adds to a client's nonce, in hexadecimal digits.
@@ -36,19 +41,22 @@ pub(super) fn authenticate(client: &mut Client, request: &Request<'_>) -> Result
         let context = "SASL_AUTH has a mechanism as its key and a message as its value";
         return Err(RequestError::new(Status::EINVAL, context));
     }
-    if name == b"PLAIN" {
+    if name == PLAIN.as_bytes() {
         return plain(client, request);
     }
-    let mechanism = Mechanism::named(name).ok_or_else(|| {
+    let Some(mechanism) = Mechanism::named(name) else {
+        told(client, None, b"", "unknown-mechanism");
         let context = format!("the mechanism is none of {MECHANISMS}");
-        RequestError::new(Status::AUTH_ERROR, context)
-    })?;
+        return Err(RequestError::new(Status::AUTH_ERROR, context));
+    };
     client.node.counters.auth_commands.add(1);
-    let malformed = |error| RequestError::new(Status::EINVAL, error);
-    let begun = Server::begin(mechanism, message).map_err(malformed)?;
-    let salt = client.node.users.salt(mechanism, begun.user());
+    let begun = Server::begin(mechanism, message).map_err(|error| {
+        told(client, Some(mechanism.name()), b"", "malformed");
+        RequestError::new(Status::EINVAL, error)
+    })?;
+    let (salt, iterations) = client.node.users.salting(mechanism, begun.user());
     let more = format!("{:032x}", u128::from_ne_bytes(random::<NONCE_BYTES>()));
-    let (challenge, challenged) = begun.challenge(&salt, ITERATIONS, &more);
+    let (challenge, challenged) = begun.challenge(&salt, iterations, &more);
     client.exchange = Some(Box::new(challenged));
     let answer = request.answer(Status::AUTH_CONTINUE);
     client.replies.send(&answer.value(challenge.as_bytes()));
@@ -60,6 +68,7 @@ fn plain(client: &mut Client, request: &Request<'_>) -> Result<(), RequestError>
     let (Some(_authzid), Some(user), Some(password), None) =
         (parts.next(), parts.next(), parts.next(), parts.next())
     else {
+        told(client, Some(PLAIN), b"", "malformed");
         return Err(RequestError::new(
             Status::EINVAL,
             "PLAIN takes authzid, user and password, separated by zero bytes",
@@ -67,11 +76,16 @@ fn plain(client: &mut Client, request: &Request<'_>) -> Result<(), RequestError>
     };
     let node = Arc::clone(&client.node);
     node.counters.auth_commands.add(1);
-    let known = std::str::from_utf8(user).ok();
+    let (known, began) = (std::str::from_utf8(user).ok(), Instant::now());
     let seat = Arc::clone(&client.seat);
-    let check = || known.is_some_and(|user| node.users.admit(user, password, || seat.log_in(user)));
+    let mut granted = None;
+    let check = || {
+        granted = known.and_then(|user| node.users.admit(user, password, || seat.log_in(user)));
+        granted.is_some()
+    };
     let outcome = node.logins.attempt(client.seat.network(), user, check);
-    concluded(client, user, outcome)?;
+    let attempt = Attempt { mechanism: PLAIN, user, began };
+    concluded(client, &attempt, outcome, granted)?;
     client.replies.send(&request.success());
     Ok(())
 }
@@ -81,8 +95,10 @@ pub(super) fn step(client: &mut Client, request: &Request<'_>) -> Result<(), Req
     let Some(challenged) = client.exchange.take() else {
         return Err(RequestError::new(Status::EINVAL, "SASL_AUTH begins what SASL_STEP ends"));
     };
-    if Mechanism::named(request.frame.key) != Some(challenged.mechanism()) {
-        let context = format!("SASL_AUTH has begun {}", challenged.mechanism());
+    let mechanism = challenged.mechanism();
+    if Mechanism::named(request.frame.key) != Some(mechanism) {
+        told(client, Some(mechanism.name()), challenged.user().as_bytes(), "other-mechanism");
+        let context = format!("SASL_AUTH has begun {mechanism}");
         return Err(RequestError::new(Status::EINVAL, context));
     }
     let (node, seat) = (Arc::clone(&client.node), Arc::clone(&client.seat));
@@ -92,43 +108,69 @@ pub(super) fn step(client: &mut Client, request: &Request<'_>) -> Result<(), Req
         checked = node.users.admit_proof(&challenged, request.frame.value, || seat.log_in(user));
         checked.is_ok()
     };
-    let outcome = match node.logins.attempt(client.seat.network(), user.as_bytes(), check) {
-        // How long the check took would tell whether there is such a user.
-        Outcome::Wrong(delay) => Outcome::Wrong(delay.saturating_sub(began.elapsed())),
-        outcome => outcome,
-    };
-    concluded(client, user.as_bytes(), outcome)?;
-    let signature = checked.unwrap_or_default();
-    client.replies.send(&request.success().value(signature.as_bytes()));
+    let outcome = node.logins.attempt(client.seat.network(), user.as_bytes(), check);
+    let (signature, granted) = checked.ok().unzip();
+    let attempt = Attempt { mechanism: mechanism.name(), user: user.as_bytes(), began };
+    concluded(client, &attempt, outcome, granted)?;
+    client.replies.send(&request.success().value(signature.unwrap_or_default().as_bytes()));
     Ok(())
 }
 
-fn concluded(client: &mut Client, user: &[u8], outcome: Outcome) -> Result<(), RequestError> {
-    match outcome {
-        Outcome::Success => {
+/// A login whose password or proof was checked.
+struct Attempt<'a> {
+    mechanism: &'static str,
+    user: &'a [u8],
+    began: Instant,
+}
+
+fn concluded(
+    client: &mut Client,
+    attempt: &Attempt<'_>,
+    outcome: Outcome,
+    granted: Option<Arc<Grant>>,
+) -> Result<(), RequestError> {
+    let Attempt { mechanism, user, began } = *attempt;
+    match (outcome, granted) {
+        (Outcome::Success, Some(grant)) => {
+            client.node.counters.logins.add(mechanism, LoginOutcome::Success);
             let user = String::from_utf8_lossy(user).into_owned();
-            debug!("authenticated peer={} user={user:?}", client.peer);
-            client.log_in(user);
+            debug!("authenticated peer={} user={user:?} mechanism={mechanism}", client.peer);
+            client.log_in(user, grant);
             Ok(())
         }
-        Outcome::Wrong(delay) => Err(failed(client, user, delay)),
-        Outcome::NotTried(delay) => Err(not_tried(client, user, delay)),
+        (Outcome::Success, None) => Err(Status::AUTH_ERROR.into()),
+        (Outcome::Wrong(delay), _) => {
+            told(client, Some(mechanism), user, "wrong-credentials");
+            // How long the check took would tell whether there is such a user.
+            let delay = delay.saturating_sub(began.elapsed());
+            Err(RequestError { delay, ..RequestError::from(Status::AUTH_ERROR) })
+        }
+        (Outcome::NotTried(delay), _) => Err(not_tried(client, mechanism, user, delay)),
     }
 }
 
-fn failed(client: &Client, user: &[u8], delay: Duration) -> RequestError {
-    client.node.counters.auth_errors.add(1);
-    let user = String::from_utf8_lossy(user);
-    warn!("authentication failed peer={} user={}", client.peer, value(user));
-    RequestError { delay, ..RequestError::from(Status::AUTH_ERROR) }
+/// Tells of a login that failed; `mechanism` is none of ours where it is `None`.
+fn told(client: &Client, mechanism: Option<&'static str>, user: &[u8], reason: &str) {
+    let counters = &client.node.counters;
+    counters.auth_errors.add(1);
+    let mechanism = mechanism.unwrap_or("other");
+    counters.logins.add(mechanism, LoginOutcome::Failure);
+    warn!(
+        "authentication failed peer={} user={} mechanism={mechanism} reason={reason}",
+        client.peer,
+        value(String::from_utf8_lossy(user))
+    );
 }
 
 /// The status says that the password may be right.
-fn not_tried(client: &Client, user: &[u8], delay: Duration) -> RequestError {
-    client.node.counters.auth_errors.add(1);
+fn not_tried(client: &Client, mechanism: &str, user: &[u8], delay: Duration) -> RequestError {
+    let counters = &client.node.counters;
+    counters.auth_errors.add(1);
+    counters.logins.add(mechanism, LoginOutcome::NotTried);
     let (peer, user) = (client.peer, String::from_utf8_lossy(user));
     warn!(
-        "login refused without a look at its password, too many failed before peer={peer} user={}",
+        "login refused without a look at its password, too many failed before peer={peer} user={} \
+         mechanism={mechanism}",
         value(user)
     );
     let context = "too many logins of this user or from this address failed: try again in a minute";

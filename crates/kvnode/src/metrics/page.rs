@@ -172,6 +172,12 @@ impl Facts {
         let (name, help) = ("kvnode_config_reloads", "Reloads of the configuration, by result");
         let (kind, samples) = (MetricType::Counter, samples.to_vec());
         facts.families.push(Family { name, help, kind, samples });
+        let logins = node.counters.logins.all().map(|(mechanism, outcome, count)| {
+            let labels = [("mechanism", mechanism), ("outcome", outcome)];
+            (labels.map(|(name, label)| (name, label.to_owned())).to_vec(), count)
+        });
+        let (name, help) = ("kvnode_logins", "Logins, by SASL mechanism and outcome");
+        facts.families.push(Family { name, help, kind, samples: logins.collect() });
         let expiry = read(&node.certificate).as_deref().and_then(certificate::expiry);
         let expiry = expiry.and_then(|at| u64::try_from(at).ok());
         let help = "When the certificate of the listener expires, in seconds since 1970";

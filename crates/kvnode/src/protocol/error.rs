@@ -6,6 +6,7 @@ use mcbp::{FrameError, Status, VbState};
 use vbucket::StoreError;
 
 use crate::bucket::{CommitError, PendingCommit, VbError, WriteRefusal};
+use crate::privilege::Denied;
 
 /// A failed request.
 #[derive(Debug)]
@@ -36,6 +37,12 @@ impl From<Status> for RequestError {
 impl From<FrameError> for RequestError {
     fn from(error: FrameError) -> Self {
         Self::new(Status::EINVAL, error)
+    }
+}
+
+impl From<Denied> for RequestError {
+    fn from(Denied(text): Denied) -> Self {
+        Self::new(Status::EACCESS, text)
     }
 }
 

@@ -20,7 +20,7 @@ fn step(client: &mut Client, mechanism: &str, message: &[u8]) -> Answer {
 }
 
 /// Logs in up to the answer to the proof, and checks the node's signature.
-fn scram(client: &mut Client, mechanism: Mechanism, user: &str, password: &str) -> Status {
+pub fn scram(client: &mut Client, mechanism: Mechanism, user: &str, password: &str) -> Status {
     let login = Scram::new(mechanism, user, password.as_bytes(), "a-nonce-of-the-client");
     let challenge = auth(client, mechanism.name(), login.first().as_bytes());
     assert_eq!(challenge.status, Status::AUTH_CONTINUE);

@@ -23,6 +23,7 @@ mod login;
 mod meta;
 mod metrics;
 mod ordinary;
+mod privileges;
 mod purge;
 mod replay;
 mod replica;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kvnode::{Node, NodeConfig, NodeHandle};
+use kvnode::{Node, NodeConfig, NodeHandle, User};
 use mcbp::kv::StoreExtras;
 use mcbp::{FrameBuilder, Opcode, Status, VbId};
 use relay::Secret;
@@ -66,7 +66,7 @@ fn strangers_cannot_keep_replication_out() {
 #[test]
 fn failed_logins_are_delayed_and_limited_for_a_user_and_an_address() {
     let node = start(|config| {
-        config.users.0.push(("other".to_owned(), Secret::new("secret")));
+        config.users.all.push(User::admin("other", Secret::new("secret")));
     });
     let mut clients: Vec<_> = (0..40).map(|_| Client::connect(node.address())).collect();
     let login = FrameBuilder::request(Opcode::SASL_AUTH).key(b"PLAIN").value(b"\0dcp-proxy\0wrong");

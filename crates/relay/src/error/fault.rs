@@ -6,7 +6,7 @@ use std::time::Duration;
 use invariant::Broken;
 use mcbp::{Feature, FrameError, Opcode, Status};
 
-use crate::{ConnectionStep, TlsFault};
+use crate::{ConnectionStep, Mechanism, TlsFault};
 
 /// What happened to a connection.
 #[derive(Debug, thiserror::Error)]
@@ -68,17 +68,34 @@ pub enum Fault {
         /// The peer's answer.
         status: Status,
     },
-    /// The peer does not offer the only SASL mechanism that is implemented here.
+    /// The peer offers no SASL mechanism that is implemented here.
     #[error(
-        "does not offer SASL mechanism PLAIN ({status}), it offers {}; enable PLAIN at this node \
-         (sasl_mechanisms, with TLS ssl_sasl_mechanisms)",
-        if .offered.is_empty() { "none" } else { .offered }
+        "offers SASL {offered}, none of which is implemented here; enable SCRAM-SHA512 at this \
+         node (sasl_mechanisms, with TLS ssl_sasl_mechanisms)"
     )]
     Mechanism {
         /// The mechanisms that it offers, as it lists them.
         offered: String,
-        /// The peer's answer to PLAIN.
-        status: Status,
+    },
+    /// The peer offers no SASL mechanism but PLAIN, which would send the password over a network
+    /// that others may listen to.
+    #[error(
+        "offers SASL {}, which would send the password unencrypted over the network; give this \
+         node tls, enable SCRAM-SHA512 at it (sasl_mechanisms), or accept that with allow_plain = \
+         true for this node in the configuration",
+        if .offered.is_empty() { "PLAIN at most, it lists nothing" } else { .offered }
+    )]
+    PlainOnly {
+        /// The mechanisms that it offers, as it lists them; empty if it lists none.
+        offered: String,
+    },
+    /// What the peer sent in a login is not acceptable.
+    #[error("failed in the login with {mechanism}: {error}")]
+    Scram {
+        /// The mechanism.
+        mechanism: Mechanism,
+        /// What is wrong.
+        error: scram::ClientError,
     },
     /// The peer has no such bucket, or the user may not open it.
     #[error("has no bucket {bucket:?} that this user may open ({status})")]

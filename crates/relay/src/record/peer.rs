@@ -65,10 +65,10 @@ impl PeerRecorder {
         }
     }
 
-    /// Records an answer of the handshake.
+    /// Records an answer of the handshake, without what a password can be guessed from.
     pub(crate) fn answered(&self, frame: &Bytes) {
         if self.recorder.wants.load(Relaxed) > 0 {
-            self.recorder.push(self.side, Kind::Answered, 1, frame);
+            self.recorder.push(self.side, Kind::Answered, 1, &masked(frame));
         }
     }
 
@@ -109,14 +109,15 @@ impl Drop for Undecided<'_> {
     }
 }
 
-/// Returns `request` with `*` for every byte of a login, so that no recording ever has a password.
-fn masked(request: &Bytes) -> Bytes {
-    let Ok(frame) = Frame::parse(request) else { return Bytes::new() };
+/// Returns `bytes` with `*` for every byte of a login, so that no recording ever has a password, or
+/// a proof or signature from which one can be guessed.
+fn masked(bytes: &Bytes) -> Bytes {
+    let Ok(frame) = Frame::parse(bytes) else { return Bytes::new() };
     if !matches!(frame.opcode(), Opcode::SASL_AUTH | Opcode::SASL_STEP) {
-        return request.clone();
+        return bytes.clone();
     }
-    let shown = request.len().checked_sub(frame.value.len());
-    let mut hidden = BytesMut::from(shown.and_then(|end| request.get(..end)).unwrap_or_default());
-    hidden.resize(request.len(), b'*');
+    let shown = bytes.len().checked_sub(frame.value.len());
+    let mut hidden = BytesMut::from(shown.and_then(|end| bytes.get(..end)).unwrap_or_default());
+    hidden.resize(bytes.len(), b'*');
     hidden.freeze()
 }

@@ -5,6 +5,7 @@ use std::io;
 
 use bytes::{Bytes, BytesMut};
 use mcbp::{Feature, FrameBuilder, Header, Opcode, Status};
+use scram::Challenged;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -34,12 +35,14 @@ pub struct FakeConn {
     pub asked: Vec<Feature>,
     /// The DCP_OPEN of the handshake.
     pub opened: Option<Opened>,
+    /// A login that waits for its second step.
+    pub(super) challenged: Option<Challenged>,
 }
 
 impl FakeConn {
     pub(super) fn over(stream: impl Duplex + 'static) -> Self {
         let (stream, buffer) = (Some(Box::new(stream) as Box<dyn Duplex>), BytesMut::new());
-        Self { stream, buffer, asked: Vec::new(), opened: None }
+        Self { stream, buffer, asked: Vec::new(), opened: None, challenged: None }
     }
 
     /// Sends nothing more, and waits until the other side has closed.

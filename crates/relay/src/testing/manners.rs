@@ -2,12 +2,16 @@
 
 use mcbp::dcp::Open;
 use mcbp::{Feature, Frame, Opcode, Status};
+use scram::{ITERATIONS_MIN, Mechanism, Server, Verifier};
 
 use super::conn::{FakeConn, Opened};
 use super::{BUCKET, CREDENTIALS, must, view};
 
 /// The SASL mechanisms of a real node.
 const MECHANISMS: &str = "PLAIN SCRAM-SHA512 SCRAM-SHA256 SCRAM-SHA1";
+
+/// The salt of its user.
+const SALT: &[u8] = b"salt of a fake peer";
 
 /// How a fake peer misbehaves at a request of the handshake.
 #[derive(Clone, Debug)]
@@ -27,9 +31,12 @@ pub enum Manner {
 pub struct Manners {
     /// The request at which it misbehaves, and how; then the handshake is over.
     pub bad_at: Option<(Opcode, Manner)>,
-    /// Its SASL mechanisms, which it lists after it has refused SASL_AUTH; `None` to close the
-    /// connection instead.
+    /// Its SASL mechanisms; `None` where it does not know SASL_LIST_MECHS.
     pub mechanisms: Option<&'static str>,
+    /// The iterations that it asks for in SCRAM.
+    pub iterations: u32,
+    /// The password that it knows of its user.
+    pub password: &'static str,
     /// The features that it grants if requested.
     pub features: Vec<Feature>,
     /// The last request of the handshake: DCP_OPEN, or SELECT_BUCKET for a plain client.
@@ -39,7 +46,14 @@ pub struct Manners {
 impl Default for Manners {
     fn default() -> Self {
         let features = vec![Feature::XATTR, Feature::COLLECTIONS, Feature::SNAPPY, Feature::JSON];
-        Self { bad_at: None, mechanisms: Some(MECHANISMS), features, last: Opcode::DCP_OPEN }
+        Self {
+            bad_at: None,
+            mechanisms: Some(MECHANISMS),
+            iterations: ITERATIONS_MIN,
+            password: CREDENTIALS.1,
+            features,
+            last: Opcode::DCP_OPEN,
+        }
     }
 }
 
@@ -77,46 +91,49 @@ impl FakeConn {
                     Manner::Silence => {}
                     Manner::HangUp => self.hang_up(),
                     Manner::Raw(junk) => self.send_raw(junk).await,
-                    Manner::Refuse(status) => {
-                        self.answer(&bytes, *status).await;
-                        self.tell_mechanisms(*opcode, manners).await;
-                    }
+                    Manner::Refuse(status) => self.answer(&bytes, *status).await,
                 }
                 return;
             }
             let (status, value) = self.well_mannered(&request, manners);
             self.answer_with(&bytes, status, &[], &value).await;
-            if !status.is_success() {
-                self.tell_mechanisms(request.opcode(), manners).await;
+            let goes_on = status.is_success()
+                || status == Status::AUTH_CONTINUE
+                || request.opcode() == Opcode::SASL_LIST_MECHS;
+            if !goes_on || request.opcode() == manners.last {
                 return;
             }
-            if request.opcode() == manners.last {
-                return;
-            }
-        }
-    }
-
-    /// Answers the request that follows a refused SASL_AUTH.
-    async fn tell_mechanisms(&mut self, refused: Opcode, manners: &Manners) {
-        if refused != Opcode::SASL_AUTH {
-            return;
-        }
-        let asked = self.expect(Opcode::SASL_LIST_MECHS).await;
-        match manners.mechanisms {
-            Some(names) => {
-                self.answer_with(&asked, Status::SUCCESS, &[], names.as_bytes()).await;
-            }
-            None => self.hang_up(),
         }
     }
 
     fn well_mannered(&mut self, request: &Frame<'_>, manners: &Manners) -> (Status, Vec<u8>) {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match request.opcode() {
+            Opcode::SASL_LIST_MECHS => match manners.mechanisms {
+                Some(names) => (Status::SUCCESS, names.into()),
+                None => (Status::UNKNOWN_COMMAND, Vec::new()),
+            },
+            Opcode::SASL_AUTH if request.key == b"PLAIN" => {
+                let right = ["", CREDENTIALS.0, manners.password].join("\0");
+                let is_right = request.value == right.as_bytes();
+                (if is_right { Status::SUCCESS } else { Status::AUTH_ERROR }, Vec::new())
+            }
             Opcode::SASL_AUTH => {
-                let (username, password) = CREDENTIALS;
-                let right = request.value == ["", username, password].join("\0").as_bytes();
-                (if right { Status::SUCCESS } else { Status::AUTH_ERROR }, Vec::new())
+                let mechanism = must("a mechanism", Mechanism::named(request.key).ok_or(()));
+                let begun = must("a first message", Server::begin(mechanism, request.value));
+                let (challenge, challenged) = begun.challenge(SALT, manners.iterations, "theirs");
+                self.challenged = Some(challenged);
+                (Status::AUTH_CONTINUE, challenge.into())
+            }
+            Opcode::SASL_STEP => {
+                let challenged = must("a SASL_AUTH before", self.challenged.take().ok_or(()));
+                let (password, iterations) = (manners.password.as_bytes(), manners.iterations);
+                let mechanism = challenged.mechanism();
+                let verifier = Verifier::new(mechanism, password, SALT, iterations);
+                match challenged.check(&verifier, request.value) {
+                    Ok(signature) => (Status::SUCCESS, signature.into()),
+                    Err(_) => (Status::AUTH_ERROR, Vec::new()),
+                }
             }
             Opcode::SELECT_BUCKET if request.key == BUCKET.as_bytes() => {
                 (Status::SUCCESS, Vec::new())

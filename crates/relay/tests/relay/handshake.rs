@@ -6,8 +6,8 @@ use bytes::Bytes;
 use mcbp::{Feature, FrameBuilder, FrameError, Opcode, Status};
 use relay::testing::{BUCKET, FakePeer, Manner, Manners};
 use relay::{
-    Client, Connection, ConnectionStep, DcpOpen, Deadlines, Endpoint, Fault, LINK_FEATURES,
-    LinkError, Login, Prepared, Reconnect, Secret, Side,
+    Connection, ConnectionStep, DcpOpen, Deadlines, Endpoint, Fault, LINK_FEATURES, LinkError,
+    Prepared, Reconnect, Secret, Side,
 };
 use tokio::io::AsyncReadExt;
 
@@ -19,6 +19,16 @@ const OPEN: DcpOpen<'_> = DcpOpen {
     agent: "dcp-proxy:consumer/replication:alpha->beta:default",
     features: &LINK_FEATURES,
 };
+
+/// The requests of a handshake.
+const STEPS: [Opcode; 6] = [
+    Opcode::SASL_LIST_MECHS,
+    Opcode::SASL_AUTH,
+    Opcode::SASL_STEP,
+    Opcode::SELECT_BUCKET,
+    Opcode::HELLO,
+    Opcode::DCP_OPEN,
+];
 
 async fn open_bucket(
     endpoint: &Endpoint,
@@ -182,53 +192,6 @@ async fn a_wrong_password_and_an_unknown_bucket_say_so_and_hide_the_password() {
     assert!(!format!("{endpoint:?} {error:?}").contains("not the word"));
 }
 
-/// A node that refuses PLAIN, and then lists these mechanisms.
-fn refusing_plain(status: Status, mechanisms: Option<&'static str>) -> Manners {
-    Manners { mechanisms, ..Manners::bad_at(Opcode::SASL_AUTH, Manner::Refuse(status)) }
-}
-
-#[tokio::test]
-async fn a_node_without_plain_is_reported_with_what_it_offers_and_not_as_a_wrong_password() {
-    for (mechanisms, offers) in [
-        ("SCRAM-SHA512 SCRAM-SHA256 SCRAM-SHA1", "SCRAM-SHA512 SCRAM-SHA256 SCRAM-SHA1"),
-        ("", "none"),
-    ] {
-        let error = fails(refusing_plain(Status::AUTH_ERROR, Some(mechanisms))).await;
-        let text = format!(
-            "{}: does not offer SASL mechanism PLAIN (AuthError), it offers {offers}; enable PLAIN \
-             at this node (sasl_mechanisms, with TLS ssl_sasl_mechanisms)",
-            error.peer
-        );
-        assert_eq!(error.to_string(), text);
-        assert_eq!((error.status(), error.retry()), (Some(Status::AUTH_ERROR), Reconnect::Slowly));
-    }
-    // Not only by the status of a real node, and not by part of a name.
-    let error = fails(refusing_plain(Status::NOT_SUPPORTED, Some("OAUTHBEARER PLAINER"))).await;
-    assert!(matches!(error.fault, Fault::Mechanism { .. }), "{error}");
-}
-
-#[tokio::test]
-async fn a_refusal_stays_what_it_was_where_mechanisms_do_not_explain_it() {
-    for mechanisms in [Some("SCRAM-SHA512 PLAIN"), None] {
-        let error = fails(refusing_plain(Status::AUTH_ERROR, mechanisms)).await;
-        assert!(matches!(error.fault, Fault::Login { .. }), "{mechanisms:?}: {error}");
-        let error = fails(refusing_plain(Status::EINTERNAL, mechanisms)).await;
-        assert!(matches!(error.fault, Fault::Refused { .. }), "{mechanisms:?}: {error}");
-    }
-}
-
-#[tokio::test]
-async fn a_control_connection_reports_a_node_without_plain_as_well() {
-    let peer = FakePeer::bind().await;
-    let endpoint = peer.endpoint("alpha");
-    let deadlines = Deadlines::default();
-    let login = Login { bucket: None, agent: "test", features: &[], deadlines };
-    let manners = refusing_plain(Status::AUTH_ERROR, Some("SCRAM-SHA512"));
-    let (client, _conn) = tokio::join!(Client::connect(&endpoint, login), peer.accept(&manners));
-    let error = client.unwrap_err();
-    assert!(error.to_string().contains("it offers SCRAM-SHA512; "), "{error}");
-}
-
 #[tokio::test]
 async fn mb_32577_a_node_that_warms_up_is_asked_again_soon() {
     let refuse = Manner::Refuse(Status::ETMPFAIL);
@@ -263,8 +226,7 @@ async fn nobody_listening_is_a_refused_connection() {
 
 #[tokio::test]
 async fn every_step_may_meet_an_end_or_garbage() {
-    let steps = [Opcode::SASL_AUTH, Opcode::SELECT_BUCKET, Opcode::HELLO, Opcode::DCP_OPEN];
-    for step in steps {
+    for step in STEPS {
         let error = fails(Manners::bad_at(step, Manner::HangUp)).await;
         // A close with unread bytes may be received as a reset.
         let at = match error.fault {
@@ -295,7 +257,7 @@ async fn every_step_may_meet_an_end_or_garbage() {
 /// The header alone is enough: nothing of such an answer is buffered.
 #[tokio::test]
 async fn no_step_waits_for_an_answer_that_exceeds_the_limit() {
-    for step in [Opcode::SASL_AUTH, Opcode::SELECT_BUCKET, Opcode::HELLO, Opcode::DCP_OPEN] {
+    for step in STEPS {
         let header = [0x81, step.0, 0, 0, 0, 0, 0, 0, 0, 0x20, 0, 0].to_vec();
         let error = fails(Manners::bad_at(step, Manner::Raw([header, vec![0; 12]].concat()))).await;
         let text = format!("sent {step} of 2097176 bytes, the limit is 1048576");
@@ -306,7 +268,7 @@ async fn no_step_waits_for_an_answer_that_exceeds_the_limit() {
 #[tokio::test]
 async fn every_step_has_a_deadline() {
     let deadlines = Deadlines { request: Duration::from_millis(300), ..Deadlines::default() };
-    for step in [Opcode::SASL_AUTH, Opcode::SELECT_BUCKET, Opcode::HELLO, Opcode::DCP_OPEN] {
+    for step in STEPS {
         let peer = FakePeer::bind().await;
         let endpoint = peer.endpoint("alpha");
         let manners = Manners::bad_at(step, Manner::Silence);

@@ -11,6 +11,7 @@ mod captures;
 mod client;
 mod dcp_reader;
 mod handshake;
+mod login;
 mod pump;
 mod record;
 mod samples;

@@ -7,6 +7,11 @@ fn tls(expires_s: Option<i64>) -> Option<Result<TlsFacts, Failure>> {
     Some(Ok(TlsFacts { version, server_name, expires_s }))
 }
 
+/// An address of another machine.
+fn elsewhere() -> Option<Result<Vec<Tried>, String>> {
+    Some(Ok(vec![Tried { is_here: false, ..tried(9, Ok(Duration::ZERO)) }]))
+}
+
 const THE_WAY_TO_A_NODE: &[Case] = &[
     (
         |f| f.nodes[1].addresses = Some(Err("no such name".into())),
@@ -52,15 +57,30 @@ const THE_WAY_TO_A_NODE: &[Case] = &[
     ),
     (|f| f.nodes[1].tls = tls(None), Note, Check::Certificate, "unknown"),
     (
-        |f| f.nodes[1].mechanisms = Some(Ok(vec!["SCRAM-SHA512".into()])),
+        |f| f.nodes[1].mechanisms = Some(Ok(vec!["OAUTHBEARER".into()])),
         Error,
         Check::Mechanism,
-        "the node offers SCRAM-SHA512",
+        "the node offers OAUTHBEARER",
     ),
     (
         |f| {
-            f.nodes[1].addresses =
-                Some(Ok(vec![Tried { is_here: false, ..tried(9, Ok(Duration::ZERO)) }]))
+            f.nodes[1].addresses = elsewhere();
+            f.nodes[1].mechanisms = Some(Ok(vec!["PLAIN".into(), "SCRAM-SHA1".into()]));
+        },
+        Fine,
+        Check::Mechanism,
+        "the node offers PLAIN SCRAM-SHA1",
+    ),
+    (
+        |f| f.nodes[1].addresses = elsewhere(),
+        Error,
+        Check::Mechanism,
+        "the password would be sent to another machine unencrypted",
+    ),
+    (
+        |f| {
+            f.nodes[1].addresses = elsewhere();
+            f.nodes[1].allow_plain = true;
         },
         Warning,
         Check::Mechanism,
