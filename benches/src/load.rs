@@ -20,7 +20,9 @@ const NOISE_BYTES: usize = 1 << 20;
 pub(crate) enum Kind {
     Set,
     Get,
-    /// A sub-document lookup, of the documents of `subdoc`.
+    /// A get of a document of `subdoc`, to compare with.
+    Whole,
+    /// A sub-document lookup, of the same.
     Lookup,
     /// A sub-document counter, of the same.
     Counter,
@@ -31,6 +33,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Set => "set",
             Self::Get => "get",
+            Self::Whole => "JSON get",
             Self::Lookup => "subdoc lookup",
             Self::Counter => "subdoc counter",
         })
@@ -89,6 +92,7 @@ impl Load {
                 match self.kind {
                     Kind::Set => push_set(&mut out, server, n, &value),
                     Kind::Get => push_get(&mut out, server, n),
+                    Kind::Whole => subdoc::push(&mut out, Opcode::GET, n),
                     Kind::Lookup => subdoc::push(&mut out, Opcode::SUBDOC_GET, n),
                     Kind::Counter => subdoc::push(&mut out, Opcode::SUBDOC_COUNTER, n),
                 }

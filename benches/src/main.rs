@@ -167,12 +167,12 @@ fn sets_and_gets(arguments: &Arguments, servers: &[Server], report: &mut Report)
     Ok(())
 }
 
-/// Lookups and changes of parts of documents.
+/// Lookups and changes of parts of documents, and gets of the same documents.
 fn sub_documents(arguments: &Arguments, node: &Server, report: &mut Report) -> io::Result<()> {
     let documents = arguments.documents.min(subdoc::DOCUMENTS_MAX);
     subdoc::fill(node, documents, arguments.value)?;
     for _ in 0..arguments.rounds {
-        for kind in [Kind::Lookup, Kind::Counter] {
+        for kind in [Kind::Whole, Kind::Lookup, Kind::Counter] {
             for (connections, depth) in SHAPES {
                 let load = Load { documents, ..arguments.load(kind, (connections, depth)) };
                 let outcome = load.run(node)?;

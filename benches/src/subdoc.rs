@@ -31,11 +31,15 @@ pub(crate) fn fill(server: &Server, documents: u64, value: usize) -> io::Result<
     Ok(())
 }
 
-/// Appends an operation on the number of document `n`: SUBDOC_GET, or SUBDOC_COUNTER by 1.
+/// Appends a request about document `n`: GET, and of its number SUBDOC_GET, or SUBDOC_COUNTER by 1.
 pub(crate) fn push(out: &mut Vec<u8>, opcode: Opcode, n: u64) {
     let key = key(n);
-    let value: &[u8] = if opcode == Opcode::SUBDOC_COUNTER { b"n1" } else { b"n" };
-    let frame = FrameBuilder::request(opcode).vbucket(vb(n)).extras(&[0, 1, 0]);
+    let (extras, value): (&[u8], &[u8]) = match opcode {
+        Opcode::GET => (&[], &[]),
+        Opcode::SUBDOC_COUNTER => (&[0, 1, 0], b"n1"),
+        _ => (&[0, 1, 0], b"n"),
+    };
+    let frame = FrameBuilder::request(opcode).vbucket(vb(n)).extras(extras);
     out.extend_from_slice(&frame.key(key.as_bytes()).value(value).build());
 }
 
