@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use self::maps::KnownMaps;
 use crate::account::{FREE_BYTES, Lease};
 use crate::admission::Seat;
-use crate::config::Grant;
+use crate::config::{Grant, Role};
 use crate::context::Context;
 use crate::dcp::ServedBucket;
 use crate::privilege::Privileges;
@@ -81,7 +81,8 @@ pub(crate) struct Client {
 impl Client {
     /// A client that has sent nothing yet.
     pub(crate) fn new(node: Arc<Context>, peer: SocketAddr, seat: Arc<Seat>) -> Self {
-        Self {
+        let anonymous = node.bucketless.anonymous_bucket.clone();
+        let mut client = Self {
             node,
             peer,
             login: None,
@@ -96,13 +97,38 @@ impl Client {
             unsent_limited: false,
             speaks_dcp: false,
             stranger_since: Instant::now(),
+        };
+        if let Some(bucket) = anonymous.filter(|_| peer.ip().is_loopback()) {
+            client.log_in_as_nobody(bucket);
+        }
+        client
+    }
+
+    /// The client reads and writes the documents of a bucket without a login.
+    fn log_in_as_nobody(&mut self, bucket: String) {
+        self.seat.log_in("");
+        let grant = Grant { role: Role::ReadWrite, buckets: vec![bucket.clone()] };
+        self.log_in(String::new(), Arc::new(grant));
+        self.try_select(&bucket);
+    }
+
+    /// Selects a bucket if it is there and the user may use it.
+    fn try_select(&mut self, bucket: &str) {
+        if let Some(login) = &mut self.login
+            && login.select(&self.node, bucket).is_err()
+        {
+            login.leave_bucket();
         }
     }
 
     /// The client is `user` from now on; its seat knows that already.
     pub(crate) fn log_in(&mut self, user: String, grant: Arc<Grant>) {
         let privileges = grant.without_bucket();
+        let selected = Some(user.clone()).filter(|_| self.node.bucketless.select_user_bucket);
         self.login = Some(Login { user, bucket: None, privileges, grant });
+        if let Some(bucket) = selected {
+            self.try_select(&bucket);
+        }
     }
 
     /// The client has no user and no bucket any more.

@@ -31,8 +31,20 @@ pub struct NodeConfig {
     pub buckets: Vec<BucketOptions>,
     /// The users who may connect; at least one.
     pub users: Users,
+    /// What it does for clients that select no bucket.
+    pub bucketless: Bucketless,
     /// Its limits.
     pub limits: Limits,
+}
+
+/// What a node does for memcached clients that do not know SELECT_BUCKET.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Bucketless {
+    /// A login selects the bucket that has the user's name, if there is one.
+    pub select_user_bucket: bool,
+    /// The bucket that connections from this machine use without a login, to read and write
+    /// documents; none by default.
+    pub anonymous_bucket: Option<String>,
 }
 
 impl NodeConfig {
@@ -47,8 +59,17 @@ impl NodeConfig {
     ) -> Self {
         let users = Users::new(vec![User::admin(username, password)]);
         let limits = Limits::default();
-        let (data, buckets) = (data.into(), vec![bucket]);
-        Self { listen, metrics: None, tls: None, certificate: None, data, buckets, users, limits }
+        Self {
+            listen,
+            metrics: None,
+            tls: None,
+            certificate: None,
+            data: data.into(),
+            buckets: vec![bucket],
+            users,
+            bucketless: Bucketless::default(),
+            limits,
+        }
     }
 
     /// # Errors
@@ -67,6 +88,11 @@ impl NodeConfig {
         }
         if let Some(name) = twice(self.users.all.iter().map(|user| &user.name)) {
             return Err(format!("user {name:?} is configured twice: which password is theirs?"));
+        }
+        if let Some(name) = &self.bucketless.anonymous_bucket
+            && !self.buckets.iter().any(|bucket| bucket.name == *name)
+        {
+            return Err(format!("anonymous_bucket {name:?} is none of the buckets of this node"));
         }
         self.buckets.iter().try_for_each(BucketOptions::check)
     }

@@ -12,7 +12,7 @@ use crate::admission::{Door, Logins, SeatLimits, connections};
 use crate::bucket::Bucket;
 use crate::clock::unix_now;
 use crate::cluster::Maps;
-use crate::config::{LiveLimits, NodeConfig};
+use crate::config::{Bucketless, LiveLimits, NodeConfig};
 use crate::counter::Counter;
 use crate::dcp::ServedBucket;
 use crate::reloads::Reloads;
@@ -123,6 +123,8 @@ pub(crate) struct Context {
     pub(crate) account: Arc<Account>,
     /// Which node serves what.
     pub(crate) maps: Maps,
+    /// What clients get that select no bucket.
+    pub(crate) bucketless: Bucketless,
 }
 
 impl Context {
@@ -134,6 +136,7 @@ impl Context {
         let seats = SeatLimits::of(connections(config.limits.connections_max, buckets.len()));
         Self {
             maps: Maps::new(port, config.tls.is_some(), buckets),
+            bucketless: config.bucketless,
             buckets: served.collect(),
             users: LiveUsers::new(config.users),
             tls: config.tls,

@@ -43,7 +43,7 @@ mod users;
 pub use admission::{TooFewDescriptors, raise_limit};
 pub use command::VALUE_BYTES_MAX;
 pub use config::{
-    BucketOptions, Credentials, Grant, Limits, NodeConfig, Role, User, Users, UsersFile,
+    BucketOptions, Bucketless, Credentials, Grant, Limits, NodeConfig, Role, User, Users, UsersFile,
 };
 pub use node::{Health, Live, Node, NodeError, NodeFigures, NodeGauges, NodeHandle};
 pub use protocol::KEY_BYTES_MAX;

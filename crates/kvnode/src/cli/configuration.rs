@@ -82,6 +82,7 @@ pub(super) fn configuration(arguments: Arguments) -> Result<Configured, Problems
         data,
         buckets: config.buckets,
         users,
+        bucketless: config.bucketless,
         limits: config.limits,
     };
     Ok(Configured { node, users_file, states: config.states, log: config.log })

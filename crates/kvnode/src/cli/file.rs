@@ -14,7 +14,7 @@ use super::raw::{Bucket, DurabilityName, File, LimitsTable, TlsTable, User};
 use super::schema::{INTRO, VARIABLES, settings};
 use super::values::{parse_address, password};
 use crate::bucket::BucketOptions;
-use crate::config::{self, Grant, Limits, Role};
+use crate::config::{self, Bucketless, Grant, Limits, Role};
 use crate::tls::Tls;
 
 const MIB: u64 = 1024 * 1024;
@@ -32,6 +32,7 @@ pub(super) struct Partial {
     pub(super) users: Vec<config::User>,
     /// The file of more users, unread.
     pub(super) users_file: Option<PathBuf>,
+    pub(super) bucketless: Bucketless,
     pub(super) log: Log,
     pub(super) limits: Limits,
     /// The effective value of every setting, and where it comes from.
@@ -112,6 +113,10 @@ impl Checker<'_, '_> {
             buckets: file.bucket.iter().filter_map(|bucket| self.bucket(bucket)).collect(),
             users: file.user.iter().filter_map(|user| self.user(user)).collect(),
             users_file: file.users_file.as_ref().map(|path| folder.join(path.as_ref())),
+            bucketless: Bucketless {
+                select_user_bucket: file.select_user_bucket.unwrap_or_default(),
+                anonymous_bucket: file.anonymous_bucket.clone(),
+            },
             log: self.log(&file.log),
             limits: limits(&file.limits),
             entries: Vec::new(),

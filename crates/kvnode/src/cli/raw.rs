@@ -21,6 +21,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) user: Vec<User>,
     pub(super) users_file: Option<Spanned<PathBuf>>,
+    pub(super) select_user_bucket: Option<bool>,
+    pub(super) anonymous_bucket: Option<String>,
     #[serde(default)]
     pub(super) log: LogTable,
     #[serde(default)]

@@ -55,6 +55,19 @@ pub(super) fn settings() -> Vec<Setting> {
         .unset("no more users")
         .example("\"users\"")
         .reload(Reload::Enough),
+        Setting::flag(
+            "select_user_bucket",
+            "A login selects the bucket that has the user's name: for memcached clients that do \
+             not know SELECT_BUCKET.",
+        ),
+        Setting::text(
+            "anonymous_bucket",
+            BUCKET_NAME,
+            "The bucket whose documents connections from this machine read and write without a \
+             login.",
+        )
+        .unset("nobody is served without a login")
+        .example("\"default\""),
         Setting::new("log", Kind::Table(log()), "The log.").always().reload(Reload::Enough),
         Setting::new("limits", Kind::Table(limits()), "The limits of the node.").always(),
     ]

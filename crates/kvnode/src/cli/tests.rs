@@ -201,7 +201,8 @@ fn the_default_file_is_good_and_holds_the_defaults() {
     // What has no default is an example.
     let is_example = |line: &str| {
         let of_tls = ["#tls", "#certificate", "#key", "#client_ca", "#[tls]"];
-        let others = ["#metrics", "#users_file", "#buckets", "#worker_threads"];
+        let others =
+            ["#metrics", "#users_file", "#anonymous_bucket", "#buckets", "#worker_threads"];
         of_tls.iter().chain(&others).any(|key| line.starts_with(key))
     };
     let lines = text.lines().filter(|line| !is_example(line)).map(|line| {

@@ -12,7 +12,7 @@ use super::value::Value;
 use crate::bucket::{Bucket, Draft, Version, WriteRefusal, Written};
 use crate::client::Client;
 use crate::clock::unix_now;
-use crate::protocol::{Request, RequestError, active_vb};
+use crate::protocol::{Features, Request, RequestError, active_vb};
 
 /// SET, ADD and REPLACE.
 pub(super) async fn store(
@@ -127,6 +127,12 @@ pub(super) async fn delete(
     };
     let written = vb.write(Bytes::copy_from_slice(key), 0, by(request), change).await?;
     bucket.counters().deletes.add(1);
+    if client.features == Features::default() {
+        // To a plain memcached client a deletion has no CAS: memccapable checks that.
+        let answer = Some(request.success()).filter(|_| !request.quiet);
+        client.replies.answer(&request.frame.header, Some(written.commit), answer.as_ref());
+        return Ok(());
+    }
     written_answer(client, request, written, &[]);
     Ok(())
 }
