@@ -8,9 +8,10 @@ use bytes::Bytes;
 use mcbp::Status;
 use vbucket::hlc;
 
+use super::draft::{Found, WriteRefusal};
 use super::error::VbError;
 use super::vb::Vb;
-use super::write::{Found, WriteRefusal};
+
 use crate::blocking::disk;
 use crate::clock;
 use crate::sync::lock;

@@ -1,7 +1,8 @@
 //! Documents that clients have locked for a while. Pure.
 //!
-//! A lock has a CAS of its own, which only its owner knows. It is in memory alone: it ends with its
-//! time, with the first change by its owner, when the vBucket is no longer active, and with the node.
+//! A lock has a CAS of its own, which only its owner knows. It is in memory alone. It ends with its
+//! time, with the first change by its owner, when the vBucket is no longer active, and with the
+//! node.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

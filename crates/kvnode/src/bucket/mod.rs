@@ -5,8 +5,8 @@
 //! - `vb`: one vBucket as others see it; `cell`: what it holds in memory, `memory_log` and
 //!   `listener` with it
 //! - `write`, `apply`: the two ways in, for clients (active) and for producers (replica);
-//!   `stamp`: a value that holds its own CAS; `filling`: lookups that are skipped while a replica
-//!   is filled
+//!   `draft`: a change that a client wants; `stamp`: a value that holds its own CAS; `filling`:
+//!   lookups that are skipped while a replica is filled
 //! - `locks`, `lock_document`: documents that clients have locked
 //! - `queue`, `pending_commit`, `committer`: group commit
 //! - `admin`, `history`, `moving`: state, history and existence of vBuckets, which are on disk
@@ -21,6 +21,7 @@ mod cell;
 mod committer;
 mod core;
 mod counters;
+mod draft;
 mod error;
 mod filling;
 mod history;
@@ -41,6 +42,7 @@ mod warmup;
 mod write;
 
 pub use self::core::{Bucket, Warmup};
+pub(crate) use draft::{By, Draft, Stamped, Version, WriteRefusal};
 pub use error::{CommitError, VbError};
 pub use listener::{Subscription, VbEvent, VbListener};
 pub(crate) use locks::LOCK_TIME_MAX;
@@ -49,4 +51,4 @@ pub use pending_commit::PendingCommit;
 pub(crate) use stamp::{Number, Stamp};
 pub use vb::{Vb, VbView, WriteHold};
 pub use vbucket::producer::LogRead;
-pub(crate) use write::{By, Draft, Stamped, Version, WriteRefusal, Written};
+pub(crate) use write::Written;

@@ -8,10 +8,11 @@ use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
 use logline::value;
-use mcbp::{Datatype, VbState, VbUuid};
+use mcbp::{VbState, VbUuid};
 use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Replaces, Row, StoreError, hlc};
 
+use super::draft::{By, Draft, Found, Stamped, Version, WriteRefusal, change_locked};
 use super::error::VbError;
 use super::pending_commit::PendingCommit;
 use super::queue::{Entry, Room, Work};
@@ -28,81 +29,6 @@ const REPLACED_BYTES_MAX: usize = 1280;
 
 /// A replaced document of more is read alone.
 const LARGE_BYTES_MIN: usize = 1024 * 1024;
-
-/// Who assigns the rev and CAS of a change.
-#[derive(Clone, Copy, Default, Debug)]
-pub(crate) enum Version {
-    /// This node.
-    #[default]
-    Ours,
-    /// The cluster where the change was made; without a CAS this node assigns one.
-    Theirs { rev: u64, cas: Option<u64> },
-}
-
-/// A change that a client wants. Its seqno is not assigned yet.
-#[derive(Debug)]
-pub(crate) struct Draft {
-    pub(crate) version: Version,
-    pub(crate) kind: Kind,
-    pub(crate) datatype: Datatype,
-    pub(crate) value: Bytes,
-}
-
-/// A change, and the numbers that its value is to hold. Most have none.
-#[derive(Debug)]
-pub(crate) struct Stamped {
-    pub(crate) draft: Draft,
-    pub(crate) stamps: Vec<Stamp>,
-}
-
-impl From<Draft> for Stamped {
-    fn from(draft: Draft) -> Self {
-        Self { draft, stamps: Vec::new() }
-    }
-}
-
-/// Why a client's operation was not done.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum WriteRefusal {
-    /// The status for the client.
-    #[error("{0}")]
-    Status(mcbp::Status),
-    /// The same, to be answered only after the commit of what it is based on.
-    #[error("{0}")]
-    After(mcbp::Status, PendingCommit),
-    #[error(transparent)]
-    Vb(#[from] VbError),
-}
-
-/// A document as a reader finds it.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) row: Arc<Row>,
-    /// How many bytes its value has, if that was left on the disk; else 0.
-    pub(crate) left_bytes: usize,
-    /// The commit of the row if it is not durable yet: it must not be shown before.
-    pub(crate) commit: Option<PendingCommit>,
-    is_locked: bool,
-}
-
-impl Found {
-    /// The row as clients see it: that of a locked document has a CAS that fits nothing.
-    pub(crate) fn shown(&self) -> Arc<Row> {
-        if self.is_locked {
-            return Arc::new(Row { cas: u64::MAX, ..Row::clone(&self.row) });
-        }
-        Arc::clone(&self.row)
-    }
-}
-
-/// Who changes a document.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum By {
-    /// A client, with the CAS of its request: it may be that of a lock.
-    Client(u64),
-    /// The node, whom locks do not concern.
-    Node,
-}
 
 /// A change that is queued.
 #[derive(Debug)]
@@ -316,26 +242,4 @@ impl Vb {
 fn detached(row: &Row) -> Row {
     let [key, value] = [&row.key, &row.value].map(|bytes| Bytes::copy_from_slice(bytes));
     Row { key, value, ..row.clone() }
-}
-
-/// The change of a locked document: as if it had the CAS of the lock for the owner of that, and
-/// refused to others, for a reason of its own if there is one.
-fn change_locked<D>(
-    locked: u64,
-    by: By,
-    old: Option<&Row>,
-    change: &mut impl FnMut(Option<&Row>) -> Result<D, WriteRefusal>,
-) -> Result<D, WriteRefusal> {
-    match by {
-        By::Node => change(old),
-        By::Client(cas) if cas == locked => {
-            let old = old.map(|old| Row { cas, ..old.clone() });
-            change(old.as_ref())
-        }
-        By::Client(0) => {
-            change(old)?;
-            Err(WriteRefusal::Status(mcbp::Status::LOCKED))
-        }
-        By::Client(_) => Err(WriteRefusal::Status(mcbp::Status::LOCKED)),
-    }
 }

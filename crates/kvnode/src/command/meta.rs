@@ -186,7 +186,8 @@ impl Theirs {
     }
 }
 
-/// Whether this is a version, 1 or 2, and then of each item its id, its length (2 bytes) and itself.
+/// Whether this is a version, 1 or 2, and then of each item its id, its length (2 bytes) and its
+/// bytes.
 fn is_extended_metadata(bytes: &[u8]) -> bool {
     let Some((1 | 2, mut items)) = bytes.split_first() else { return false };
     while let Some(([_id, high, low], rest)) = items.split_first_chunk::<3>() {

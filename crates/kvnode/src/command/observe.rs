@@ -30,8 +30,8 @@ fn invalid(context: &str) -> RequestError {
     RequestError::new(Status::EINVAL, context)
 }
 
-/// The value is a list of vBucket, length of the key (2 bytes each) and key; the answer has the same
-/// with a status and a CAS behind each.
+/// The value is a list of vBucket, length of the key (2 bytes each) and key; in the answer a status
+/// and a CAS follow each of them.
 pub(super) fn observe(
     client: &mut Client,
     bucket: &Bucket,

@@ -13,7 +13,8 @@ use crate::client::Client;
 use crate::clock::unix_now;
 use crate::protocol::{Request, RequestError, active_vb, replica_vb};
 
-/// GET, GETK and GET_REPLICA: answers with a document, or KEY_ENOENT if there is none (quiet forms: no answer).
+/// GET, GETK and GET_REPLICA: answers with a document, or KEY_ENOENT if there is none (quiet forms:
+/// no answer).
 pub(super) async fn get(
     client: &mut Client,
     bucket: &Bucket,

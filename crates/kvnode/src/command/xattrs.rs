@@ -33,7 +33,7 @@ fn is_key(key: &[u8]) -> bool {
     fits && key.len() <= NAME_BYTES_MAX && !key.contains(&0)
 }
 
-/// Whether these attributes may be stored: none is damaged, their names are good and there once, and
+/// Whether these attributes may be stored: none is damaged, their names are good and unique, and
 /// their values are JSON.
 pub(super) fn are_good(attributes: &[u8]) -> bool {
     let mut names = HashSet::new();

@@ -116,7 +116,7 @@ impl Replay {
         Ok(())
     }
 
-    /// What the recorded node sends over DCP, to the connection `dcp`, is what this node has stored.
+    /// What the recorded node sends over DCP to the connection `dcp` is what this node has stored.
     /// Its rev is not compared: a real node counts deletions later for the first revs of documents.
     fn expect_stored(&mut self, expected: &Frame<'_>) -> Result<(), String> {
         let seqno = match expected.opcode() {
