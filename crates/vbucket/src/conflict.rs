@@ -1,7 +1,7 @@
 //! Which of two changes of a document wins, when two clusters replicate to each other.
 //!
-//! The rule of kv_engine's buckets with conflict resolution by sequence number: both clusters reach
-//! the same result in whichever order they receive the changes.
+//! The rules of kv_engine's buckets: both clusters reach the same result in whichever order they
+//! receive the changes.
 
 use mcbp::Datatype;
 
@@ -20,12 +20,26 @@ pub struct Incoming {
     pub datatype: Datatype,
 }
 
-/// Whether `new` replaces `old`: the higher revision wins, then the higher CAS. If both are equal,
-/// a document (never a deletion) wins by a later expiry, then higher flags, then by having extended
-/// attributes that the other one lacks.
+/// What decides first. All clusters that replicate a bucket must have the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Resolution {
+    /// The revision, then the CAS: the document that was changed more often wins.
+    #[default]
+    Seqno,
+    /// The CAS, which is a time, then the revision: the last write wins.
+    LastWriteWins,
+}
+
+/// Whether `new` replaces `old`: by revision and CAS, in the order of `resolution`. If both are
+/// equal, a document (never a deletion) wins by a later expiry, then higher flags, then by having
+/// extended attributes that the other one lacks.
 #[must_use]
-pub fn replaces(new: &Incoming, old: &Row) -> bool {
-    let by_change = (new.rev, new.cas).cmp(&(old.rev, old.cas));
+pub fn replaces(new: &Incoming, old: &Row, resolution: Resolution) -> bool {
+    let [by_rev, by_cas] = [new.rev.cmp(&old.rev), new.cas.cmp(&old.cas)];
+    let by_change = match resolution {
+        Resolution::Seqno => by_rev.then(by_cas),
+        Resolution::LastWriteWins => by_cas.then(by_rev),
+    };
     by_change.then_with(|| by_meta(new, old)).is_gt()
 }
 
@@ -66,7 +80,9 @@ mod tests {
     fn check(new: (u64, u64, Kind), against: Kind, wins: bool) {
         let (rev, cas, kind) = new;
         let incoming = Incoming { rev, cas, kind, datatype: Datatype::RAW };
-        assert_eq!(replaces(&incoming, &old(3, 30, against)), wins, "{new:?} over {against:?}");
+        let old = old(3, 30, against);
+        let found = replaces(&incoming, &old, Resolution::Seqno);
+        assert_eq!(found, wins, "{new:?} over {against:?}");
     }
 
     #[test]
@@ -96,6 +112,17 @@ mod tests {
         check((3, 30, document(6, 50)), DOCUMENT, true);
         check((3, 30, document(4, 50)), DOCUMENT, false);
         let incoming = Incoming { rev: 3, cas: 30, kind: DOCUMENT, datatype: Datatype::XATTR };
-        assert!(replaces(&incoming, &old(3, 30, DOCUMENT)));
+        assert!(replaces(&incoming, &old(3, 30, DOCUMENT), Resolution::Seqno));
+    }
+
+    #[test]
+    fn the_last_write_wins_whatever_its_rev() {
+        for (rev, cas, wins) in
+            [(1, 31, true), (99, 29, false), (4, 30, true), (2, 30, false), (3, 30, false)]
+        {
+            let incoming = Incoming { rev, cas, kind: DOCUMENT, datatype: Datatype::RAW };
+            let found = replaces(&incoming, &old(3, 30, DOCUMENT), Resolution::LastWriteWins);
+            assert_eq!(found, wins, "rev {rev}, CAS {cas}");
+        }
     }
 }

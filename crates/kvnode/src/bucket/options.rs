@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use mcbp::VbState;
+use vbucket::conflict::Resolution;
 use vbucket::hlc::DriftLimits;
 use vbucket::store::Durability;
 
@@ -47,6 +48,8 @@ pub struct BucketOptions {
     pub deletions_kept: Duration,
     /// How far a CAS from elsewhere may be from this node's clock.
     pub drift: DriftLimits,
+    /// Which of two changes of different clusters wins.
+    pub resolution: Resolution,
 }
 
 impl BucketOptions {
@@ -75,6 +78,7 @@ impl BucketOptions {
             // Couchbase's `metadata purge interval`.
             deletions_kept: Duration::from_secs(3 * 24 * 60 * 60),
             drift: DriftLimits::default(),
+            resolution: Resolution::default(),
         };
         options.set_quota(Self::QUOTA_BYTES_DEFAULT);
         options

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use settings::{Document, Findings, Problems, Source};
 use toml::Spanned;
+use vbucket::conflict::Resolution;
 use vbucket::store::Durability;
 
 use super::initial_state::Given;
 use super::log::{Log, LogTable, level};
-use super::raw::{Bucket, DurabilityName, File, LimitsTable, TlsTable, User};
+use super::raw::{Bucket, DurabilityName, File, LimitsTable, ResolutionName, TlsTable, User};
 use super::schema::{INTRO, VARIABLES, settings};
 use super::values::{parse_address, password};
 use crate::bucket::BucketOptions;
@@ -177,6 +178,10 @@ impl Checker<'_, '_> {
         let ahead = bucket.hlc_drift_ahead_ms.map(Duration::from_millis);
         options.drift.ahead = ahead.unwrap_or(options.drift.ahead);
         options.drift.future_max = seconds(bucket.hlc_max_future_s, options.drift.future_max);
+        options.resolution = match bucket.conflict_resolution {
+            Some(ResolutionName::Lww) => Resolution::LastWriteWins,
+            Some(ResolutionName::Seqno) | None => Resolution::Seqno,
+        };
         let key = format!("bucket {:?}: name", bucket.name.as_ref());
         self.findings.value(&key, &bucket.name, |_| options.check())?;
         Some(options)

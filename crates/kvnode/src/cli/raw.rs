@@ -49,6 +49,7 @@ pub(super) struct Bucket {
     pub(super) deletions_kept_h: Option<u64>,
     pub(super) hlc_drift_ahead_ms: Option<u64>,
     pub(super) hlc_max_future_s: Option<u64>,
+    pub(super) conflict_resolution: Option<ResolutionName>,
 }
 
 impl Bucket {
@@ -62,6 +63,13 @@ impl Bucket {
 pub(super) enum DurabilityName {
     Synced,
     Buffered,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ResolutionName {
+    Seqno,
+    Lww,
 }
 
 #[derive(Deserialize)]

@@ -157,6 +157,14 @@ fn of_history(default: &BucketOptions) -> Vec<Setting> {
             "A CAS from elsewhere that is further ahead than this is refused.",
         )
         .default_number(default.drift.future_max.as_secs()),
+        Setting::choice(
+            "conflict_resolution",
+            "resolution",
+            &["seqno", "lww"],
+            "Which of two changes of different clusters wins: that of the document that was changed \
+             more often, or the last write. The same in all clusters.",
+        )
+        .default_text("seqno"),
     ]
 }
 

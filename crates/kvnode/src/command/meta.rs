@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use mcbp::kv::{DocumentMeta, WithMetaExtras, with_meta_options as option};
 use mcbp::{Datatype, Opcode, Status};
-use vbucket::conflict::{Incoming, replaces};
+use vbucket::conflict::{Incoming, Resolution, replaces};
 use vbucket::hlc::Drift;
 use vbucket::row::REV_TAKEN_MAX;
 use vbucket::{Kind, Row};
@@ -118,11 +118,14 @@ impl Theirs {
                 "REGENERATE_CAS needs SKIP_CONFLICT_RESOLUTION or FORCE",
             ));
         }
-        if has(option::FORCE_ACCEPT) {
-            return Err(RequestError::new(
-                Status::EINVAL,
-                "FORCE_ACCEPT is not supported: conflicts are resolved by rev",
-            ));
+        let is_lww = bucket.options().resolution == Resolution::LastWriteWins;
+        if has(option::FORCE_ACCEPT) != is_lww {
+            let context = if is_lww {
+                "the last write wins in this bucket: changes of other clusters need FORCE_ACCEPT"
+            } else {
+                "FORCE_ACCEPT is for buckets where the last write wins, and here the rev decides"
+            };
+            return Err(RequestError::new(Status::EINVAL, context));
         }
         if matches!(extras.cas, 0 | u64::MAX) {
             let status = invalid_cas(client);
@@ -166,13 +169,14 @@ impl Theirs {
         let incoming = Incoming { rev, cas, kind, datatype: value.datatype };
         let regenerate = options & option::REGENERATE_CAS != 0;
         let version = Version::Theirs { rev, cas: (!regenerate).then_some(cas) };
+        let resolution = bucket.options().resolution;
         let expected = request.frame.header.cas;
         let change = |old: Option<&Row>| {
             if expected != 0 {
                 matching(old, expected)?;
             }
             let taken = request.opcode == Opcode::ADD_WITH_META && living(old).is_some();
-            let loses = |old| self.check_conflicts && !replaces(&incoming, old);
+            let loses = |old| self.check_conflicts && !replaces(&incoming, old, resolution);
             if taken || old.is_some_and(loses) {
                 return Err(WriteRefusal::Status(Status::KEY_EEXISTS));
             }

@@ -2,6 +2,7 @@
 //! `workload`, `config`. The names and units are those of kv_engine; figures that this node does
 //! not have are left out.
 
+use vbucket::conflict::Resolution;
 use vbucket::failover::ENTRIES_MAX;
 use vbucket::stats::Stats;
 
@@ -54,7 +55,11 @@ pub(super) fn config(bucket: &Bucket) -> Lines {
     let mut lines = Vec::new();
     let mut stats = Stats::new("ep_", &mut lines);
     stats.put("bucket_type", "persistent");
-    stats.put("conflict_resolution_type", "seqno");
+    let resolution = match options.resolution {
+        Resolution::Seqno => "seqno",
+        Resolution::LastWriteWins => "lww",
+    };
+    stats.put("conflict_resolution_type", resolution);
     stats.put("data_traffic_enabled", bucket.is_ready());
     stats.put("exp_pager_enabled", true);
     stats.put("exp_pager_stime", options.expiry_pager_interval.as_secs());

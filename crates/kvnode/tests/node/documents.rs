@@ -12,7 +12,7 @@ const NO_EXTRAS: [u8; 8] = [0; 8];
 #[test]
 fn a_document_lives_and_dies() {
     let node = start_in_memory(&Disk::new(), options());
-    let mut client = Client::ready(&node);
+    let mut client = Client::with_features(&node, &[Feature::XERROR]);
     assert_eq!(client.get(1, "a").status, Status::KEY_ENOENT);
     let extras = StoreExtras { flags: 0xcafe, expiry: 0 };
     let stored = client.set_with(1, "a", "one", extras, 0);

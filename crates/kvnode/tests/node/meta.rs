@@ -1,6 +1,8 @@
 //! GET_META and the *_WITH_META commands.
 
+use mcbp::kv::with_meta_options::FORCE_ACCEPT;
 use mcbp::{Datatype, Feature, FrameBuilder, Opcode, Status, VbId};
+use vbucket::conflict::Resolution;
 
 use crate::support::client::{Answer, Client};
 use crate::support::memory_store::Disk;
@@ -51,6 +53,25 @@ fn a_change_of_another_cluster_keeps_its_rev_and_cas() {
     client.delete(0, "k");
     let (deleted, _, rev, _) = meta(&mut client);
     assert_eq!((deleted, rev), (1, 7));
+}
+
+#[test]
+fn the_last_write_wins_in_a_bucket_that_says_so() {
+    let mut options = options();
+    options.resolution = Resolution::LastWriteWins;
+    let node = start_in_memory(&Disk::new(), options);
+    let mut client = Client::ready(&node);
+    let mut store = |rev, cas, options| {
+        let extras = extras(rev, cas, options);
+        client.call(&with_meta(Opcode::SET_WITH_META, &extras, "theirs")).status
+    };
+    let accept = Some(FORCE_ACCEPT);
+    assert_eq!(store(5, 500, None), Status::EINVAL, "it must say that it knows the rule");
+    assert_eq!(store(5, 500, accept), Status::SUCCESS);
+    assert_eq!(store(9, 499, accept), Status::KEY_EEXISTS);
+    assert_eq!(store(1, 501, accept), Status::SUCCESS);
+    assert_eq!(meta(&mut client), (0, 7, 1, 501));
+    assert_eq!(client.stat("config").unwrap()["ep_conflict_resolution_type"], "lww");
 }
 
 #[test]
