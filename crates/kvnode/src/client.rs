@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use log::debug;
-use mcbp::{Datatype, FrameBuilder, Header, Status};
+use mcbp::{Datatype, FrameBuilder, Header, Opcode, Status};
 use scram::Challenged;
 use tokio::time::Instant;
 
@@ -34,6 +34,16 @@ impl Login {
     pub(crate) fn leave_bucket(&mut self) {
         self.bucket = None;
         self.privileges = self.grant.without_bucket();
+    }
+
+    /// Checks a command that concerns the node and not the selected bucket.
+    pub(crate) fn check_node(&self, opcode: Opcode) -> Result<(), RequestError> {
+        Ok(self.grant.without_bucket().check(opcode)?)
+    }
+
+    /// Whether the user may do anything in a bucket.
+    pub(crate) fn knows(&self, bucket: &str) -> bool {
+        !self.grant.in_bucket(bucket).is_empty()
     }
 
     /// Selects a bucket. Whether one exists where the user may do nothing is not said.
@@ -125,6 +135,7 @@ impl Client {
     pub(crate) fn log_in(&mut self, user: String, grant: Arc<Grant>) {
         let privileges = grant.without_bucket();
         let selected = Some(user.clone()).filter(|_| self.node.bucketless.select_user_bucket);
+        self.forget_maps();
         self.login = Some(Login { user, bucket: None, privileges, grant });
         if let Some(bucket) = selected {
             self.try_select(&bucket);

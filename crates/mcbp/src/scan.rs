@@ -30,6 +30,28 @@ impl ControlSet {
         Self { errors: true, ..self }
     }
 
+    /// Adds every request that is not DCP's, but for these.
+    #[must_use]
+    pub const fn and_requests_outside_dcp(self, but: &[Opcode]) -> Self {
+        let (mut requests, but, mut opcode) = (self.requests, bits(but), 0_u8);
+        loop {
+            if !Opcode(opcode).is_dcp() && !is_in(&but, opcode) {
+                let [a, b, c, d] = &mut requests;
+                let word = match opcode >> 6 {
+                    0 => a,
+                    1 => b,
+                    2 => c,
+                    _ => d,
+                };
+                *word |= 1 << (opcode & 63);
+            }
+            if opcode == u8::MAX {
+                return Self { requests, ..self };
+            }
+            opcode += 1;
+        }
+    }
+
     /// Whether a frame with this header is a control frame.
     #[must_use]
     #[inline]

@@ -119,3 +119,17 @@ fn mb_70640_mb_71212_unknown_opcodes_pass_unseen() {
         check(side, &FrameBuilder::response(Opcode(0x7e), Status(0)).build(), None);
     }
 }
+
+/// A node would execute them with what the user of the sidecar may do.
+#[test]
+fn a_node_sends_the_other_no_request_outside_dcp() {
+    for (side, set) in [(Side::Consumer, &OF_CONSUMER), (Side::Producer, &OF_PRODUCER)] {
+        for opcode in (0..=u8::MAX).map(Opcode).filter(|opcode| !opcode.is_dcp()) {
+            let bytes = FrameBuilder::request(opcode).vbucket(VB).opaque(OPAQUE).build();
+            let frame = Frame::parse(&bytes).unwrap();
+            let passes = side == Side::Consumer && opcode == Opcode::GET_ERROR_MAP;
+            assert_eq!(set.contains(&frame.header), !passes, "{side} {opcode}");
+            assert_eq!(ControlFrame::decode(side, &frame).is_ok(), passes, "{side} {opcode}");
+        }
+    }
+}

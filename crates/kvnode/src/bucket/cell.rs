@@ -88,7 +88,9 @@ impl Inner {
 
     /// Forgets what was queued: its batch failed.
     pub(super) fn drop_queued(&mut self) {
-        self.tail = Tail::of(&self.meta);
+        // A lock may have a CAS that no row has, and no CAS is given out twice.
+        let max_cas = self.tail.max_cas.max(self.meta.max_cas);
+        self.tail = Tail { max_cas, ..Tail::of(&self.meta) };
         self.filling = None;
         self.pending.clear();
         self.last = None;

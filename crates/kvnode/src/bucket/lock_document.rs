@@ -10,11 +10,21 @@ use vbucket::hlc;
 
 use super::draft::{Found, WriteRefusal};
 use super::error::VbError;
+use super::pending_commit::PendingCommit;
 use super::vb::Vb;
 
 use crate::blocking::disk;
 use crate::clock;
 use crate::sync::lock;
+
+/// The outcome of one attempt.
+enum Attempt {
+    Locked(Found, u64),
+    /// State or history is being changed: try again afterwards.
+    Moving,
+    /// The document is not durable yet: try again afterwards.
+    Queued(PendingCommit),
+}
 
 impl Vb {
     /// Locks a document of an active vBucket for `time`, or for [`super::LOCK_TIME_MAX`] if that
@@ -29,25 +39,27 @@ impl Vb {
         time: Duration,
     ) -> Result<(Found, u64), WriteRefusal> {
         loop {
-            let locked = disk(|| self.try_lock(key, value_bytes_max, time))?;
-            if let Some(locked) = locked {
-                return Ok(locked);
+            match disk(|| self.try_lock(key, value_bytes_max, time))? {
+                Attempt::Locked(found, cas) => return Ok((found, cas)),
+                Attempt::Moving => self.settled().await?,
+                // What is locked is there, also if the disk fails. The outcome is seen again.
+                Attempt::Queued(commit) => drop(commit.wait().await),
             }
-            self.settled().await?;
         }
     }
 
-    /// `None` while the vBucket is moving.
     fn try_lock(
         &self,
         key: &Bytes,
         value_bytes_max: usize,
         time: Duration,
-    ) -> Result<Option<(Found, u64)>, WriteRefusal> {
+    ) -> Result<Attempt, WriteRefusal> {
         let refused = |status| Err(WriteRefusal::Status(status));
         // No writer changes the document between the look and the lock.
         let _writer = self.shared.keys.lock(self.id(), key).map_err(VbError::from)?;
-        let Some((epoch, held)) = self.writable(key)? else { return Ok(None) };
+        let Some((epoch, held)) = self.writable(key)? else {
+            return Ok(Attempt::Moving);
+        };
         let found = self.find_up_to(key, value_bytes_max).map_err(VbError::from)?;
         let now = clock::unix_now();
         let alive = |found: &Found| found.row.is_alive() && !found.row.is_expired_at(now);
@@ -55,9 +67,12 @@ impl Vb {
         if held.is_some() {
             return refused(Status::LOCKED);
         }
+        if let Some(commit) = &found.commit {
+            return Ok(Attempt::Queued(commit.clone()));
+        }
         let mut inner = lock(&self.cell.inner);
         if inner.epoch != epoch {
-            return Ok(None);
+            return Ok(Attempt::Moving);
         }
         let exhausted = || VbError::Exhausted { vb: self.id(), counter: "CAS" };
         let cas = hlc::next_cas(clock::unix_now_ns(), inner.tail.max_cas).ok_or_else(exhausted)?;
@@ -65,7 +80,7 @@ impl Vb {
             return refused(Status::ETMPFAIL);
         }
         inner.tail.max_cas = cas;
-        Ok(Some((found, cas)))
+        Ok(Attempt::Locked(found, cas))
     }
 
     /// Ends the lock with this CAS.

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-/// The locks of a vBucket at a time. Each ends after [`LOCK_TIME_MAX`], so this is enough for 300 a
+/// The locks of a vBucket at a time. Each ends after [`LOCK_TIME_MAX`], so this is enough for 30 a
 /// second in each vBucket.
-const LOCKS_MAX: usize = 10_000;
+const LOCKS_MAX: usize = 1_000;
 
 /// The longest lock. Source: kv_engine's `getl_max_timeout`.
 pub(crate) const LOCK_TIME_MAX: Duration = Duration::from_secs(30);
@@ -28,20 +28,25 @@ struct Held {
 
 /// See the module.
 #[derive(Default, Debug)]
-pub(super) struct Locks(HashMap<Bytes, Held>);
+pub(super) struct Locks {
+    held: HashMap<Bytes, Held>,
+    /// When the last one ends.
+    last_end: Option<Instant>,
+}
 
 impl Locks {
     /// The CAS of the lock of a document, if it is locked.
-    pub(super) fn find(&self, key: &[u8]) -> Option<u64> {
-        // Almost always: no clock is read then.
-        if self.0.is_empty() {
-            return None;
-        }
+    pub(super) fn find(&mut self, key: &[u8]) -> Option<u64> {
+        // Almost always there is none, and no clock is read.
+        self.last_end?;
         self.find_at(key, Instant::now())
     }
 
-    fn find_at(&self, key: &[u8], now: Instant) -> Option<u64> {
-        self.0.get(key).filter(|held| now < held.until).map(|held| held.cas)
+    fn find_at(&mut self, key: &[u8], now: Instant) -> Option<u64> {
+        if self.last_end.is_some_and(|end| end <= now) {
+            self.clear();
+        }
+        self.held.get(key).filter(|held| now < held.until).map(|held| held.cas)
     }
 
     /// Locks a document for `time`.
@@ -61,28 +66,29 @@ impl Locks {
         time: Duration,
         now: Instant,
     ) -> Result<(), TooManyLocks> {
-        if self.0.len() >= LOCKS_MAX {
-            self.0.retain(|_, held| now < held.until);
-            if self.0.len() >= LOCKS_MAX {
+        if self.held.len() >= LOCKS_MAX {
+            self.held.retain(|_, held| now < held.until);
+            if self.held.len() >= LOCKS_MAX {
                 return Err(TooManyLocks);
             }
         }
-        // The request's frame is not kept.
         let until = now + time.min(LOCK_TIME_MAX);
-        self.0.insert(Bytes::copy_from_slice(key), Held { cas, until });
+        self.last_end = self.last_end.max(Some(until));
+        // The request's frame is not kept.
+        self.held.insert(Bytes::copy_from_slice(key), Held { cas, until });
         Ok(())
     }
 
     /// Ends a lock.
     pub(super) fn release(&mut self, key: &[u8]) {
-        if !self.0.is_empty() {
-            self.0.remove(key);
+        if self.last_end.is_some() {
+            self.held.remove(key);
         }
     }
 
     /// Ends all.
     pub(super) fn clear(&mut self) {
-        self.0 = HashMap::new();
+        *self = Self::default();
     }
 }
 
@@ -115,6 +121,6 @@ mod tests {
         assert_eq!(locks.take_at(&more, 1, LOCK_TIME_MAX, now), Err(TooManyLocks));
         let later = now + Duration::from_secs(1);
         assert_eq!(locks.take_at(&more, 1, LOCK_TIME_MAX, later), Ok(()));
-        assert_eq!(locks.0.len(), 1);
+        assert_eq!(locks.held.len(), 1);
     }
 }

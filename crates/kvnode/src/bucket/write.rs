@@ -65,7 +65,7 @@ impl Vb {
         value_bytes_max: usize,
     ) -> Result<Option<Found>, StoreError> {
         let is_locked = {
-            let inner = lock(&self.cell.inner);
+            let mut inner = lock(&self.cell.inner);
             let is_locked = inner.locks.find(key).is_some();
             if let Some((row, commit)) = inner.pending.get(key) {
                 let (row, commit) = (Arc::clone(row), Some(commit.clone()));
@@ -158,6 +158,9 @@ impl Vb {
         let found = self.find(key, &mut turn).map_err(VbError::from)?;
         let (old, commit) = found.map_or((None, None), |found| (Some(found.row), found.commit));
         let is_committed = commit.is_none();
+        // An overdue document is not there, and nothing that is not there is locked.
+        let is_there = old.as_ref().is_some_and(|old| !old.is_expired_at(clock::unix_now()));
+        let locked = locked.filter(|_| is_there);
         let change = match locked {
             None => change(old.as_deref()),
             Some(cas) => change_locked(cas, by, old.as_deref(), change),
@@ -186,7 +189,7 @@ impl Vb {
     /// Returns the epoch in which a client may write now, and the CAS of the lock of the document;
     /// `None` while the vBucket is moving.
     pub(super) fn writable(&self, key: &[u8]) -> Result<Option<(u64, Option<u64>)>, WriteRefusal> {
-        let inner = lock(&self.cell.inner);
+        let mut inner = lock(&self.cell.inner);
         match inner.meta.state {
             _ if inner.moving => Ok(None),
             _ if inner.removed => Err(VbError::NoVbucket(self.id()).into()),

@@ -100,6 +100,8 @@ impl Client {
         let frame = frame.extras(&extras).key(bucket.as_bytes());
         let (text, datatype) = map.shown(&self.features);
         match news {
+            // A map that there is no memory for is asked for.
+            MapNews::Full if text.len() > self.answer_bytes_max() => self.replies.send(&frame),
             MapNews::Brief => self.replies.send(&frame),
             MapNews::Full => {
                 self.replies.send(&frame.datatype(datatype).value(text));

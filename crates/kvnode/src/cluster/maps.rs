@@ -1,6 +1,7 @@
 //! The maps that a node serves, and when each was changed.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use mcbp::VbState;
@@ -10,6 +11,9 @@ use super::generated::{self, Address};
 use super::map::{Map, Revision};
 use crate::bucket::Bucket;
 use crate::sync::lock;
+
+/// How long changes are collected before those who wait for them are told.
+const CHANGES_TOGETHER: Duration = Duration::from_millis(100);
 
 /// The map of the cluster or of a bucket.
 #[derive(Default)]
@@ -125,6 +129,8 @@ impl Maps {
     pub(crate) async fn follow(&self, bucket: &Bucket) {
         let mut states = bucket.states();
         while states.changed().await.is_ok() {
+            // Those of a takeover come one by one; whoever asks meanwhile gets the newest map.
+            tokio::time::sleep(CHANGES_TOGETHER).await;
             drop(self.bucket(bucket));
         }
     }

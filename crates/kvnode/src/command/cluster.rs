@@ -34,7 +34,9 @@ pub(super) fn get(client: &mut Client, request: &Request<'_>) -> Result<(), Requ
     }
     let (text, datatype) = map.shown(&client.features);
     if client.may_answer_with(text.len()) {
-        client.knows_map(map.revision);
+        if client.served().is_some() {
+            client.knows_map(map.revision);
+        }
         client.replies.send(&request.success().datatype(datatype).value(text));
     }
     Ok(())

@@ -42,9 +42,11 @@ pub(super) fn select_bucket(
     Ok(())
 }
 
-/// Answers with the names of all buckets, between blanks.
+/// Answers with the names of the buckets that the user may use, between blanks.
 pub(super) fn list_buckets(client: &mut Client, request: &Request<'_>) {
-    let names: Vec<_> = client.node.buckets.iter().map(|served| served.bucket.name()).collect();
+    let names = client.node.buckets.iter().map(|served| served.bucket.name());
+    let knows = |name: &&str| client.login.as_ref().is_some_and(|login| login.knows(name));
+    let names: Vec<_> = names.filter(knows).collect();
     let names = names.join(" ");
     client.replies.send(&request.success().value(names.as_bytes()));
 }

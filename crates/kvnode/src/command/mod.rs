@@ -69,7 +69,7 @@ pub(crate) async fn execute(client: &mut Client, frame: Frame<'_>, memory: Optio
             let frame = Frame { header: Header { datatype, ..header }, value: &inflated, ..frame };
             attempt(client, frame, None).await
         }
-        Err(status) => Err(status.into()),
+        Err(error) => Err(error),
     };
     if let Some(bytes) = client.wanted_bytes.take() {
         return Flow::Memory(bytes);
@@ -84,38 +84,24 @@ pub(crate) async fn execute(client: &mut Client, frame: Frame<'_>, memory: Optio
     })
 }
 
-/// The value of a request that no document is made of, if it is compressed.
-fn inflate(client: &Client, frame: &Frame<'_>) -> Result<Option<Bytes>, Status> {
+/// The value of a request whose value the command reads itself, if it is compressed. Nobody but a
+/// user gets anything decompressed, and it takes memory as an answer does.
+fn inflate(client: &mut Client, frame: &Frame<'_>) -> Result<Option<Bytes>, RequestError> {
     let datatype = frame.header.datatype;
     let is_compressed = datatype.contains(Datatype::SNAPPY) && client.features.snappy_everywhere;
-    if !is_compressed || stores_its_value(frame.opcode()) {
+    if !is_compressed || client.login.is_none() || !reads_its_value(frame.opcode()) {
         return Ok(None);
     }
     let value = Value { bytes: Bytes::copy_from_slice(frame.value), datatype };
+    if !client.may_answer_with(value.inflated_bytes()?) {
+        return Err(Status::ETMPFAIL.into());
+    }
     Ok(Some(value.inflated()?.bytes))
 }
 
-/// Whether a document is made of the value, with its datatype.
-const fn stores_its_value(opcode: Opcode) -> bool {
-    matches!(
-        opcode,
-        Opcode::SET
-            | Opcode::SETQ
-            | Opcode::ADD
-            | Opcode::ADDQ
-            | Opcode::REPLACE
-            | Opcode::REPLACEQ
-            | Opcode::APPEND
-            | Opcode::APPENDQ
-            | Opcode::PREPEND
-            | Opcode::PREPENDQ
-            | Opcode::SET_WITH_META
-            | Opcode::SETQ_WITH_META
-            | Opcode::ADD_WITH_META
-            | Opcode::ADDQ_WITH_META
-            | Opcode::DELETE_WITH_META
-            | Opcode::DELETEQ_WITH_META
-    )
+/// Whether the command reads the value, and does not store it with its datatype.
+const fn reads_its_value(opcode: Opcode) -> bool {
+    opcode.is_subdoc() || matches!(opcode, Opcode::OBSERVE | Opcode::SET_CLUSTER_CONFIG)
 }
 
 async fn attempt(
@@ -172,6 +158,7 @@ async fn run_in_bucket(client: &mut Client, request: &Request<'_>) -> Result<Flo
         return Err(RequestError::new(Status::EACCESS, "authenticate first"));
     };
     if request.opcode == Opcode::SET_CLUSTER_CONFIG {
+        login_may_set_map(client, request)?;
         cluster::set(client, request)?;
         return Ok(Flow::Next);
     }
@@ -197,6 +184,15 @@ async fn run_in_bucket(client: &mut Client, request: &Request<'_>) -> Result<Flo
         _ => run_on_documents(client, &served, request).await?,
     }
     Ok(Flow::Next)
+}
+
+/// An admin of some buckets sets the map of the one that is selected, and no other.
+fn login_may_set_map(client: &Client, request: &Request<'_>) -> Result<(), RequestError> {
+    let selected = client.served().map(|served| served.bucket.name().as_bytes());
+    if selected == Some(request.frame.key) {
+        return Ok(());
+    }
+    client.login.as_ref().map_or(Ok(()), |login| login.check_node(request.opcode))
 }
 
 /// Without XERROR a client does not know the status that says it.

@@ -23,8 +23,9 @@ const DELETION_QUEUED: u8 = 0x81;
 /// Status and CAS of a document in an answer of OBSERVE.
 const STATE_BYTES: usize = 9;
 
-/// The rows that are read at most to find a random document.
-const RANDOM_ROWS_MAX: usize = 1000;
+/// The rows that are read at most to find a random document: of one scan, and in all.
+const SCAN_ROWS_MAX: usize = 1_000;
+const RANDOM_ROWS_MAX: usize = 10_000;
 
 fn invalid(context: &str) -> RequestError {
     RequestError::new(Status::EINVAL, context)
@@ -106,8 +107,15 @@ pub(super) async fn random(
     let active = bucket.all_vbs().filter(|vb| vb.state() == VbState::Active);
     let mut vbs: Vec<_> = active.filter(|vb| vb.high_seqno() > Seqno::ZERO).collect();
     fastrand::shuffle(&mut vbs);
+    let mut rows_left = RANDOM_ROWS_MAX;
     for vb in vbs {
-        let Some(key) = random_key(bucket, &vb)? else { continue };
+        if rows_left == 0 {
+            break;
+        }
+        let Some(key) = random_key(bucket, &vb, &mut rows_left)? else {
+            tokio::task::yield_now().await;
+            continue;
+        };
         let shown = match look(bucket, &vb, &key, client.answer_bytes_max()).await? {
             Seen::Alive(row, commit) => show(client, request, &row, commit)?,
             Seen::Large(bytes) => client.may_answer_with(bytes),
@@ -121,11 +129,19 @@ pub(super) async fn random(
 }
 
 /// The key of a document of a vBucket, from a random seqno on, or else from its first.
-fn random_key(bucket: &Bucket, vb: &Vb) -> Result<Option<Bytes>, RequestError> {
+fn random_key(
+    bucket: &Bucket,
+    vb: &Vb,
+    rows_left: &mut usize,
+) -> Result<Option<Bytes>, RequestError> {
     let high = vb.high_seqno();
     let now = unix_now();
     for start in [Seqno(fastrand::u64(1..=high.0.max(1))), Seqno(1)] {
-        let (mut key, mut left) = (None, RANDOM_ROWS_MAX);
+        let most = SCAN_ROWS_MAX.min(*rows_left);
+        if most == 0 {
+            break;
+        }
+        let (mut key, mut left) = (None, most);
         let end = disk(|| -> Result<_, vbucket::StoreError> {
             let mut scan = bucket.store().scan(vb.id(), start, high)?;
             Ok(scan.run(&mut |row| {
@@ -136,6 +152,7 @@ fn random_key(bucket: &Bucket, vb: &Vb) -> Result<Option<Bytes>, RequestError> {
                 if key.is_some() || left == 0 { ScanStep::Cancel } else { ScanStep::More }
             }))
         });
+        *rows_left -= most - left;
         if let ScanEnd::Failed(error) = end? {
             return Err(error.into());
         }

@@ -60,12 +60,25 @@ impl Value {
         Ok(value)
     }
 
+    /// The bytes of the value once it is decompressed, as it says itself.
+    ///
+    /// # Errors
+    /// [`Status::EINVAL`] if it says none, or more than snappy can make of it.
+    pub(super) fn inflated_bytes(&self) -> Result<usize, Status> {
+        if !self.datatype.contains(Datatype::SNAPPY) || self.bytes.is_empty() {
+            return Ok(self.bytes.len());
+        }
+        let bytes = snap::raw::decompress_len(&self.bytes).map_err(|_| Status::EINVAL)?;
+        // Three bytes repeat up to 64.
+        if bytes / 64 > self.bytes.len() { Err(Status::EINVAL) } else { Ok(bytes) }
+    }
+
     /// The value, decompressed.
     pub(super) fn inflated(&self) -> Result<Self, Status> {
         if !self.datatype.contains(Datatype::SNAPPY) || self.bytes.is_empty() {
             return Ok(self.clone());
         }
-        let bytes = snap::raw::decompress_len(&self.bytes).map_err(|_| Status::EINVAL)?;
+        let bytes = self.inflated_bytes()?;
         if bytes > VALUE_BYTES_MAX + XATTR_BYTES_MAX {
             return Err(Status::E2BIG);
         }

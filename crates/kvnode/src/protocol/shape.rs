@@ -37,6 +37,7 @@ const fn of(opcode: Opcode) -> Shape {
             (false, false, false)
         }
         Opcode::DELETE | Opcode::UNLOCK_KEY => (false, false, true),
+        Opcode::SEQNO_PERSISTENCE => (true, false, true),
         Opcode::TOUCH | Opcode::GAT | Opcode::GET_META | Opcode::GET_LOCKED => (true, false, false),
         Opcode::INCREMENT | Opcode::DECREMENT => (true, false, true),
         _ => (true, true, true),

@@ -109,7 +109,8 @@ fn unknown(group: &str) -> RequestError {
 }
 
 fn bucket_details(client: &Client, name: Option<&str>) -> Result<Lines, RequestError> {
-    buckets::details(&client.node, name).ok_or_else(|| {
+    let login = client.login.as_ref().ok_or(Status::EACCESS)?;
+    buckets::details(&client.node, login, name).ok_or_else(|| {
         RequestError::new(Status::KEY_ENOENT, format!("no bucket {:?}", name.unwrap_or("")))
     })
 }

@@ -50,7 +50,7 @@ pub use repeat_filter::RepeatFilter;
 pub use retry::Retry;
 pub use snapshot::{Snapshot, VbPhase, VbSnapshot};
 use stream::{Request, Settled};
-pub use wire::DATA_OPCODES;
+pub use wire::{DATA_OPCODES, REQUESTS_OF_CONSUMERS};
 
 /// The consumer side of one link: its streams and the running command.
 ///

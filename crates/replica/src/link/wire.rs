@@ -10,7 +10,8 @@ impl ControlFrame {
     /// without a verdict of the machine.
     ///
     /// # Errors
-    /// [`FrameError::Malformed`] where the body of a control frame does not fit its opcode.
+    /// [`FrameError::Malformed`] where the body of a control frame does not fit its opcode, and for
+    /// a request that no node sends to another.
     pub fn decode(from: Side, frame: &Frame<'_>) -> Result<Option<Self>, FrameError> {
         let header = &frame.header;
         let (vb, opaque, status) = (header.vbucket(), header.opaque, header.status());
@@ -46,11 +47,20 @@ impl ControlFrame {
             (side, false, opcode) if !status.is_success() && !NEGOTIATION.contains(&opcode) => {
                 Self::ErrorAnswer(ErrorAnswer { side, opcode, status, opaque })
             }
+            (side, true, opcode) if !opcode.is_dcp() => {
+                if side == Side::Consumer && REQUESTS_OF_CONSUMERS.contains(&opcode) {
+                    return Ok(None);
+                }
+                return Err(frame.malformed("not a request of DCP: links pass no others"));
+            }
             _ => return Ok(None),
         };
         Ok(Some(decoded))
     }
 }
+
+/// The requests of consumers that are not DCP's.
+pub const REQUESTS_OF_CONSUMERS: [Opcode; 1] = [Opcode::GET_ERROR_MAP];
 
 /// Requests of a producer on a stream that a consumer must store or follow. A consumer answers
 /// those that it refuses, and some markers.

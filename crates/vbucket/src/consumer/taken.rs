@@ -85,7 +85,7 @@ pub(super) fn take_in_oso(
             Ok(Taken::Aside)
         }
         Opcode::DCP_SEQNO_ADVANCED => {
-            stream.advance_oso(SeqnoAdvanced::decode(frame)?.seqno);
+            stream.advance_oso(SeqnoAdvanced::decode(frame)?.seqno)?;
             Ok(Taken::Done)
         }
         Opcode::DCP_SNAPSHOT_MARKER | Opcode::DCP_SET_VBUCKET_STATE => {

@@ -190,7 +190,7 @@ async fn seen(
     let is_missing = is_replica && (is_overdue || !found.row.is_alive());
     Ok(match found.left_bytes {
         _ if is_missing => Seen::Missing(found.commit),
-        0 => Seen::Alive(found.row, found.commit),
+        0 => Seen::Alive(found.shown(), found.commit),
         bytes => Seen::Large(bytes),
     })
 }

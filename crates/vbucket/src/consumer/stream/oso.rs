@@ -63,10 +63,15 @@ impl PassiveStream {
     }
 
     /// Notes the seqno at which the OSO snapshot ends.
-    pub(in crate::consumer) fn advance_oso(&mut self, seqno: Seqno) {
+    pub(in crate::consumer) fn advance_oso(&mut self, seqno: Seqno) -> Result<(), FrameRefusal> {
+        if seqno > Seqno::TAKEN_MAX {
+            let reason = format!("seqno {seqno} is above {}", Seqno::TAKEN_MAX);
+            return Err(FrameRefusal::new(Status::ERANGE, reason));
+        }
         if let Some(oso) = &mut self.oso {
             oso.advanced = oso.advanced.max(seqno);
         }
+        Ok(())
     }
 
     /// Ends the OSO snapshot: queues its rows in order. Returns how many bytes were set aside.
@@ -89,7 +94,7 @@ impl PassiveStream {
         // It came from the producer's disk, and has each key once.
         self.pending = None;
         self.resumed_snapshot_start = None;
-        self.snapshot = (self.last_seqno.next(), end);
+        self.snapshot = (self.last_seqno, end);
         self.snapshot_from_disk = true;
         for (row, charge) in oso.rows {
             self.push_row(row, charge)?;
