@@ -79,6 +79,15 @@ pub(super) enum SourceView {
         /// The member that sends them, or since when it is away and why.
         detail: Option<Connection>,
     },
+    /// The maps of a Couchbase cluster.
+    Cluster {
+        /// The nodes that are asked first.
+        hosts: Vec<String>,
+        /// Whether changes arrive; `None` before the first answer.
+        connected: Option<bool>,
+        /// The node that sends them, or since when none does and why.
+        detail: Option<Connection>,
+    },
 }
 
 /// What is wanted of a bucket.
@@ -191,17 +200,18 @@ fn whys() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
 /// Where the maps come from.
 pub(super) fn source(sources: &Sources) -> (SourceView, Origin) {
     let (config, origin) = (sources.config(), sources.origin());
+    let is_connected = |it: &Connection| matches!(it, Connection::Connected { .. });
+    let (connected, detail) =
+        (origin.connection.as_ref().map(is_connected), origin.connection.clone());
     let source = match &config.source {
         MapSource::File => SourceView::File { file: config.path.display().to_string() },
         MapSource::Etcd(etcd) => {
-            let connection = &origin.connection;
-            let is_connected = |it: &Connection| matches!(it, Connection::Connected { .. });
-            SourceView::Etcd {
-                endpoints: etcd.endpoints.clone(),
-                prefix: etcd.prefix.clone(),
-                connected: connection.as_ref().map(is_connected),
-                detail: connection.clone(),
-            }
+            let (endpoints, prefix) = (etcd.endpoints.clone(), etcd.prefix.clone());
+            SourceView::Etcd { endpoints, prefix, connected, detail }
+        }
+        MapSource::Cluster(cluster) => {
+            let hosts = cluster.address.hosts.iter().map(ToString::to_string).collect();
+            SourceView::Cluster { hosts, connected, detail }
         }
     };
     (source, origin)

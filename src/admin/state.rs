@@ -156,7 +156,8 @@ impl State {
         ready::missing(&needs, buckets, SystemTime::now())
     }
 
-    /// Why buckets have no map from etcd yet; empty where each has one, if only an old one.
+    /// Why buckets have no map from etcd or a cluster yet; empty where each has one, if only an old
+    /// one.
     fn without_map(&self) -> Vec<String> {
         if matches!(self.sources.config().source, MapSource::File) {
             return Vec::new();

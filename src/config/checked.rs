@@ -11,10 +11,11 @@ use relay::{Endpoint, Secret};
 use replica::plan::{Connections, Desired};
 use settings::{Entry, Problem};
 
+use super::cluster::Cluster;
 use super::verification::Verification;
 
 /// The whole configuration.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// The file it was read from.
     pub path: PathBuf,
@@ -69,6 +70,9 @@ pub enum MapSource {
     File,
     /// From etcd, by node and bucket; [`Bucket::desired`] is empty.
     Etcd(Etcd),
+    /// From the maps of a Couchbase cluster, whose nodes are the producers; [`Bucket::desired`] is
+    /// empty.
+    Cluster(Cluster),
 }
 
 /// An etcd cluster that holds the desired maps.
@@ -137,7 +141,7 @@ impl Node {
 }
 
 /// A bucket and which of its vBuckets are replicated.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Bucket {
     /// Its name, the same on all nodes.
     pub name: String,
@@ -148,7 +152,7 @@ pub struct Bucket {
 }
 
 /// The admin API.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Admin {
     /// Where it listens.
     pub listen: SocketAddr,

@@ -14,7 +14,7 @@ impl Checker<'_, '_> {
     /// Warns of settings that contradict each other.
     pub(super) fn warn_of_contradictions(&mut self, file: &file::File, limits: &Limits) {
         for bucket in &file.bucket {
-            self.warn_of_bucket(bucket, file.desired.is_some());
+            self.warn_of_bucket(bucket, file.desired.is_some() || file.cluster.is_some());
         }
         self.warn_of_limits(&file.limits, limits);
         if let Some(embedded) = &file.embedded {

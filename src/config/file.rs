@@ -32,6 +32,7 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) state: State,
     pub(super) desired: Option<DesiredMaps>,
+    pub(super) cluster: Option<Cluster>,
     #[serde(default)]
     pub(super) verify: Verify,
 }
@@ -56,6 +57,17 @@ pub(super) struct State {
 #[serde(deny_unknown_fields)]
 pub(super) struct DesiredMaps {
     pub(super) etcd: Spanned<Etcd>,
+}
+
+/// `[cluster]`: a cluster whose maps are followed.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cluster {
+    pub(super) address: Spanned<String>,
+    pub(super) username: Spanned<String>,
+    pub(super) password: Spanned<Secret>,
+    pub(super) tls: Option<Spanned<Tls>>,
+    pub(super) network: Option<Spanned<String>>,
 }
 
 /// `etcd` of `[desired]`.

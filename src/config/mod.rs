@@ -5,9 +5,11 @@
 
 mod check;
 mod checked;
+mod cluster;
 mod contradictions;
 mod embedded;
 mod file;
+mod following;
 mod limits;
 mod links;
 mod log;
@@ -43,6 +45,7 @@ pub use checked::{
     Admin, Bucket, Certificate, Config, Embedded, EmbeddedNode, Etcd, EtcdTls, Limits, Log,
     MapSource, Node,
 };
+pub use cluster::Cluster;
 pub use schema::{VARIABLES, settings};
 pub use verification::Verification;
 
@@ -68,7 +71,7 @@ fn built_with(config: Config) -> Result<Config, Problems> {
         MapSource::Etcd(_) if !cfg!(feature = "etcd") => {
             Err(Problems::whole(&config.path, format!("desired: etcd: {WITHOUT_ETCD}")))
         }
-        MapSource::Etcd(_) | MapSource::File => Ok(config),
+        MapSource::Etcd(_) | MapSource::File | MapSource::Cluster(_) => Ok(config),
     }
 }
 

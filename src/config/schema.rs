@@ -77,6 +77,7 @@ pub fn settings() -> Vec<Setting> {
             "Where the desired maps come from, if not from replicate of each [[bucket]].",
             vec![rest::etcd()],
         ),
+        rest::cluster(),
         rest::embedded(),
     ]
 }

@@ -29,14 +29,11 @@ impl Checker<'_, '_> {
     }
 
     pub(super) fn source(&mut self, file: &file::File) -> Option<MapSource> {
-        let Some(desired) = &file.desired else { return Some(MapSource::File) };
-        for bucket in &file.bucket {
-            if let Some(producer) = bucket.replicate.keys().next() {
-                let key = format!("bucket {:?}: replicate", bucket.name.as_ref());
-                let text = "must not be set: the desired maps come from [desired] etcd";
-                self.report(producer.span(), &key, text);
-            }
+        if let Some(cluster) = &file.cluster {
+            return self.cluster(file, cluster);
         }
+        let Some(desired) = &file.desired else { return Some(MapSource::File) };
+        self.without_replicate(file, "[desired] etcd");
         self.etcd(desired.etcd.as_ref()).map(MapSource::Etcd)
     }
 

@@ -1,6 +1,7 @@
 //! Tables: what a file says, and what is said about it.
 
 mod changes;
+mod cluster;
 mod contradictions;
 mod files;
 mod overrides;

@@ -63,6 +63,15 @@ impl Checker<'_, '_> {
                 }
             }
         }
+        let of_cluster = file.cluster.as_ref().and_then(|cluster| cluster.tls.as_ref());
+        if let Some(tls) = of_cluster.map(Spanned::as_ref) {
+            for (key, path) in [("ca", &tls.ca), ("certificate", &tls.certificate)] {
+                if let Some(path) = path {
+                    let path = self.folder.join(path.as_ref());
+                    found.push(Certificate { node: "cluster".to_owned(), key, path });
+                }
+            }
+        }
         found
     }
 }

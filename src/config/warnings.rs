@@ -125,7 +125,7 @@ fn host(address: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-fn is_local(address: &str) -> bool {
+pub(super) fn is_local(address: &str) -> bool {
     let host = host(address);
     let is_loopback = |ip: IpAddr| ip.to_canonical().is_loopback();
     host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback)

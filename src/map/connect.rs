@@ -69,7 +69,7 @@ fn of_file(config: &Path) -> Result<EtcdConfig, Failure> {
     let source = config::load_source(config);
     match source.map_err(|problems| Failure::Wrong(problems.to_string()))? {
         MapSource::Etcd(etcd) => Ok(etcd_config(&etcd)),
-        MapSource::File => {
+        MapSource::File | MapSource::Cluster(_) => {
             let text = "has no [desired] etcd: add it, or give --etcd HOST:PORT";
             Err(Failure::Wrong(format!("{} {text}", config.display())))
         }

@@ -11,7 +11,7 @@ use replica::plan::VbSet;
 use tokio_util::sync::CancellationToken;
 
 use super::maps::producers;
-use super::origin::{Connection, Origin, OriginOfBucket, RefusedMap};
+use super::origin::{Connection, OriginOfBucket, RefusedMap};
 use super::{Running, Sources};
 use crate::config::{Config, Etcd};
 use crate::map::etcd_config;
@@ -90,12 +90,6 @@ impl Sources {
         };
         self.0.events.note(level, kind, None, text);
         self.change_origin(|origin| origin.connection = Some(now));
-    }
-
-    fn origin_of(&self, bucket: &str, change: impl FnOnce(&mut OriginOfBucket)) {
-        self.change_origin(|origin: &mut Origin| {
-            change(origin.buckets.entry(bucket.to_owned()).or_default());
-        });
     }
 
     async fn report(&self, running: &Running, to: &EtcdMaps) {

@@ -18,6 +18,8 @@ pub enum SourceKind {
     File,
     /// etcd.
     Etcd,
+    /// The maps of a Couchbase cluster.
+    Cluster,
 }
 
 impl SourceKind {
@@ -25,6 +27,7 @@ impl SourceKind {
         match config.source {
             MapSource::File => Self::File,
             MapSource::Etcd(_) => Self::Etcd,
+            MapSource::Cluster(_) => Self::Cluster,
         }
     }
 }
@@ -108,6 +111,12 @@ impl Maps {
                 || Entry { connections: bucket.connections, replicate: bucket.desired.clone() };
             match self.buckets.get_mut(&bucket.name) {
                 None => _ = self.buckets.insert(bucket.name.clone(), BucketMaps::new(written())),
+                // A map of a cluster has no number of connections.
+                Some(maps) if kind == SourceKind::Cluster && same_kind => {
+                    let replicate = maps.source().replicate.clone();
+                    let entry = Entry { connections: bucket.connections, replicate };
+                    note(&bucket.name, maps.follow(entry, &producers));
+                }
                 // What etcd said last stays until it says something else.
                 Some(maps) if kind == SourceKind::Etcd && same_kind => {
                     note(&bucket.name, maps.follow(maps.source().clone(), &producers));

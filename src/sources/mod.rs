@@ -1,10 +1,12 @@
 //! The sources of the desired maps, and what is in force: the one place that knows what is wanted.
 //!
 //! The rules are in the package `desired`. Here they meet the file of the state (`state`, written
-//! by `keeping`), the configuration file (`reload`, `secrets`), etcd, and the running replication
-//! (`settle`). What is changed is on disk before it takes effect, and before anybody is told so.
+//! by `keeping`), the configuration file (`reload`, `secrets`), etcd, the maps of a cluster
+//! (`cluster`, `watched`), and the running replication (`settle`). What is changed is on disk
+//! before it takes effect, and before anybody is told so.
 
 mod change;
+mod cluster;
 #[cfg(feature = "etcd")]
 mod etcd;
 mod keeping;
@@ -17,6 +19,7 @@ mod settle;
 mod state;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
@@ -34,7 +37,7 @@ use tokio_util::sync::CancellationToken;
 use self::settle::Settling;
 use self::state::StateFolder;
 use crate::clock::now_ms;
-use crate::config::Config;
+use crate::config::{Config, MapSource};
 use crate::logging::Asked;
 
 pub use self::change::{ChangeError, Changed};
@@ -67,7 +70,9 @@ struct Inner {
     settling: Settling,
     /// Why what is in force is not on disk, if it is not.
     unsaved: Mutex<Option<String>>,
-    /// What is known of etcd, where that is the source.
+    /// The buckets whose cluster maps are followed, and what ends that.
+    followed: Mutex<BTreeMap<String, CancellationToken>>,
+    /// What is known of etcd or the cluster, where that is the source.
     origin: RwLock<Origin>,
     /// Told when replication has to follow the maps or the configuration.
     unsettled: Notify,
@@ -104,6 +109,14 @@ impl Sources {
     pub fn open(config: Arc<Config>, asked: Asked) -> Result<Self, StateError> {
         let (mut folder, kept) = StateFolder::open(&config.state, config.node.name())?;
         let mut dropped = Vec::new();
+        // The producers of a cluster are those of its last maps, until it says something else.
+        let last = |config: Arc<Config>, maps: Option<&Maps>| match (&config.source, maps) {
+            (MapSource::Cluster(_), Some(maps)) => {
+                Arc::new(cluster::with_producers(&config, maps, &BTreeSet::new()))
+            }
+            _ => config,
+        };
+        let config = last(config, kept.as_ref());
         let maps = match kept {
             None => Maps::new(&config),
             Some(before) => {
@@ -120,6 +133,8 @@ impl Sources {
                 maps
             }
         };
+        let config = last(config, Some(&maps));
+        let is_cluster = matches!(config.source, MapSource::Cluster(_));
         let live =
             Live { config, loaded_at: SystemTime::now(), last_reload: None, reloads: [0; 2] };
         let events = Events::start();
@@ -137,7 +152,8 @@ impl Sources {
             running: OnceLock::new(),
             settling: Settling::default(),
             unsaved: Mutex::default(),
-            origin: RwLock::default(),
+            followed: Mutex::default(),
+            origin: RwLock::new(Origin { is_cluster, ..Origin::default() }),
             unsettled: Notify::new(),
         }));
         sources.tell_dropped(&dropped);
@@ -168,15 +184,20 @@ impl Sources {
         Arc::clone(&self.0.maps.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What is known of etcd as the source.
+    /// What is known of etcd or the cluster as the source.
     #[must_use]
     pub fn origin(&self) -> Origin {
         self.0.origin.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    #[cfg(feature = "etcd")]
     fn change_origin(&self, change: impl FnOnce(&mut Origin)) {
         change(&mut self.0.origin.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn origin_of(&self, bucket: &str, change: impl FnOnce(&mut OriginOfBucket)) {
+        self.change_origin(|origin| {
+            change(origin.buckets.entry(bucket.to_owned()).or_default());
+        });
     }
 
     /// What is to be replicated of a bucket; nothing where the configuration does not have it.

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 
 use super::secrets::{Renewed, share};
 use super::{BucketDropped, Sources, now_ms};
-use crate::config::{self, Admin, Config, Node, Problems};
+use crate::config::{self, Admin, Config, MapSource, Node, Problems};
 use crate::{descriptors, logging};
 
 /// How a reload went.
@@ -184,6 +184,10 @@ impl Sources {
     fn swap(&self, before: &Config, mut live: Config) {
         share(before, &mut live);
         let mut in_force = self.0.live.write().unwrap_or_else(PoisonError::into_inner);
+        if matches!(live.source, MapSource::Cluster(_)) {
+            // A map may have changed them since.
+            live.producers.clone_from(&in_force.config.producers);
+        }
         in_force.config = Arc::new(live);
         in_force.loaded_at = SystemTime::now();
     }
@@ -226,6 +230,10 @@ fn merged(before: &Config, new: Config) -> Config {
         embedded: before.embedded.clone(),
         state: before.state.clone(),
         source: before.source.clone(),
+        producers: match before.source {
+            MapSource::Cluster(_) => before.producers.clone(),
+            MapSource::File | MapSource::Etcd(_) => new.producers,
+        },
         admin: Admin { listen, token, ..new.admin },
         ..new
     }

@@ -85,6 +85,7 @@ impl Sources {
             let (sources, token) = (self.clone(), stop.clone());
             self.spawn(async move { sources.follow_etcd(&etcd, &token).await });
         }
+        self.follow_cluster_buckets(&stop);
         let sources = self.clone();
         self.spawn(async move {
             stop.run_until_cancelled(sources.settle_always(&stop)).await;
@@ -127,6 +128,7 @@ impl Sources {
     /// Has every bucket told.
     fn settle(&self, stop: &CancellationToken) {
         let Some(running) = self.0.running.get() else { return };
+        self.follow_cluster_buckets(stop);
         running.set_producers(&self.config(), true);
         let mut names = running.known();
         names.extend(self.maps().buckets().keys().cloned());

@@ -43,6 +43,21 @@ pub(crate) const SIDECAR: &[Row] = &[
         "give a `[state] directory` that this user may write to",
     ),
     (
+        "warn",
+        "cluster map cannot be read, replication goes on as it was",
+        "see the error: start the nodes, or correct `[cluster]`; they are asked again",
+    ),
+    (
+        "error",
+        "cluster map refused, the last good one stays",
+        "see `reason`; with alternate addresses or TLS, whether every node has that port",
+    ),
+    (
+        "warn",
+        "older cluster map ignored",
+        "nothing, unless it lasts: then the cluster has lost the node that it names",
+    ),
+    (
         "error",
         "copies differ from their producer",
         "see what differs, then `dcp-proxy verify BUCKET --repair`; take none of them over before",

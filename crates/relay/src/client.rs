@@ -109,6 +109,17 @@ impl Client {
         response.accepted().map_err(|fault| fault.at(self.peer.clone()))
     }
 
+    /// Waits until the node has sent a request of its own since the last call, such as that it has
+    /// a new cluster map. What it has said is not kept: ask for it. Dropping the future loses
+    /// nothing.
+    ///
+    /// # Errors
+    /// A [`LinkError`] if the connection ends, or the node sends an answer that nobody waits for.
+    pub async fn told(&mut self) -> Result<(), LinkError> {
+        let told = self.exchange.told(ConnectionStep::Request(Opcode::GET_CLUSTER_CONFIG)).await;
+        told.map_err(|fault| fault.at(self.peer.clone()))
+    }
+
     /// Sends many requests with up to `window` of them unanswered; reads while it writes.
     ///
     /// `next` appends one request with the given opaque and returns true, or returns false if there

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use mcbp::{FrameBuilder, HEADER_BYTES, Header, MAX_BODY_BYTES, Opaque, Opcode};
+use mcbp::{FrameBuilder, HEADER_BYTES, Header, MAX_BODY_BYTES, Magic, Opaque, Opcode};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
@@ -104,6 +104,8 @@ pub(crate) struct Exchange {
     pub(crate) writer: BoxWrite,
     deadline: Duration,
     opaque: Opaque,
+    /// Whether the node has sent a request of its own since [`Exchange::told`] returned.
+    is_told: bool,
     /// Where the requests of [`Exchange::call`] and their answers are recorded.
     recorder: Option<PeerRecorder>,
 }
@@ -113,7 +115,7 @@ impl Exchange {
     pub(crate) fn new((reader, writer): (BoxRead, BoxWrite), deadline: Duration) -> Self {
         let buffer = BytesMut::with_capacity(READ_BYTES);
         let frames = FrameReader { reader, buffer, read_bytes: READ_BYTES };
-        Self { frames, writer, deadline, opaque: Opaque(0), recorder: None }
+        Self { frames, writer, deadline, opaque: Opaque(0), is_told: false, recorder: None }
     }
 
     /// Records handshakes.
@@ -178,7 +180,11 @@ impl Exchange {
 
     /// As [`Exchange::response`], and records it.
     async fn answer(&mut self, step: ConnectionStep, opaque: Opaque) -> Result<Response, Fault> {
-        let frame = self.frames.next(step).await;
+        let mut frame = self.frames.next(step).await;
+        while frame.as_ref().is_ok_and(|frame| is_of_node(frame)) {
+            self.is_told = true;
+            frame = self.frames.next(step).await;
+        }
         if let Some(recorder) = &self.recorder {
             match &frame {
                 Ok(frame) => recorder.answered(frame),
@@ -187,6 +193,21 @@ impl Exchange {
             }
         }
         Response::of(frame?, step, opaque)
+    }
+
+    /// Waits until the node has sent a request of its own, which it does only where HELLO has asked
+    /// for it. Such requests need no answer. Dropping the future loses nothing.
+    pub(crate) async fn told(&mut self, step: ConnectionStep) -> Result<(), Fault> {
+        if !self.is_told {
+            let frame = self.frames.next(step).await?;
+            if !is_of_node(&frame) {
+                let header = Header::peek(&frame);
+                let opcode = header.ok().flatten().map_or(Opcode(0), |header| header.opcode);
+                return Err(Fault::Unexpected { step, opcode });
+            }
+        }
+        self.is_told = false;
+        Ok(())
     }
 
     /// Runs `work` with this connection's deadline.
@@ -203,4 +224,9 @@ impl Exchange {
     pub(crate) fn into_parts(self) -> (BoxRead, BoxWrite, Bytes) {
         (self.frames.reader, self.writer, self.frames.buffer.freeze())
     }
+}
+
+/// Whether a whole frame is a request that the node sends to its client.
+fn is_of_node(frame: &[u8]) -> bool {
+    frame.first() == Some(&(Magic::ServerRequest as u8))
 }

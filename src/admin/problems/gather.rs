@@ -32,7 +32,7 @@ pub(in crate::admin) fn of(
     now: SystemTime,
 ) -> Vec<Problem> {
     let (config, maps) = (state.sources.config(), state.sources.maps());
-    let is_etcd = matches!(config.source, MapSource::Etcd(_));
+    let has_origin = !matches!(config.source, MapSource::File);
     let lost = logger::left_out().into_iter().find(|(reason, _)| *reason == "unread");
     list(&Facts {
         now,
@@ -45,7 +45,7 @@ pub(in crate::admin) fn of(
         maps: maps.buckets().iter().map(|(name, map)| map_facts(name, map, &maps, now)).collect(),
         reload: state.sources.last_reload(),
         state_error: state.sources.state_error(),
-        etcd: is_etcd.then(|| state.sources.origin()),
+        etcd: has_origin.then(|| state.sources.origin()),
         certificates,
         broken: invariant::counts()
             .into_iter()

@@ -26,8 +26,10 @@ pub(super) fn problems(facts: &Facts<'_>) -> Vec<Problem> {
 
 fn etcd_away(origin: &Origin) -> Option<Problem> {
     let Some(Connection::Away { since, error }) = &origin.connection else { return None };
-    let what = format!("etcd does not answer, the last maps stay in force: {error}");
-    let remedy = "start etcd, or see what is between here and there; it is asked again by itself";
+    let from = origin.name();
+    let what = format!("{from} does not answer, the last maps stay in force: {error}");
+    let remedy =
+        format!("start {from}, or see what is between here and there; it is asked again by itself");
     let problem = Problem::new(Severity::Warning, "source-away", what, remedy);
     Some(Problem { since: Some(since.clone()), ..problem })
 }
@@ -41,7 +43,14 @@ fn map_of_etcd(facts: &Facts<'_>, origin: &Origin, map: &MapFacts) -> Option<Pro
     let (id, remedy) = match known {
         Some(OriginOfBucket { refused: Some(RefusedMap { key, .. }), .. }) => (
             "map-refused",
-            format!("correct the value of {key} in etcd; until then the last good map stays"),
+            match origin.is_cluster {
+                true => format!("see what is wrong at {key}; until then the last good map stays"),
+                false => {
+                    format!(
+                        "correct the value of {key} in etcd; until then the last good map stays"
+                    )
+                }
+            },
         ),
         Some(OriginOfBucket { missing: true, .. }) => (
             "map-missing",
@@ -49,6 +58,9 @@ fn map_of_etcd(facts: &Facts<'_>, origin: &Origin, map: &MapFacts) -> Option<Pro
         ),
         // That etcd is away is said already.
         _ if has_map => return None,
+        _ if origin.is_cluster => {
+            ("map-unknown", "start the cluster, or correct [cluster]".to_owned())
+        }
         _ => ("map-unknown", "start etcd, or correct [desired] etcd".to_owned()),
     };
     Some(Problem::new(severity, id, what, remedy).of_bucket(&map.bucket))

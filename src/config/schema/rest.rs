@@ -172,6 +172,33 @@ pub(super) fn etcd() -> Setting {
     .allowed("a table such as { endpoints = [\"127.0.0.1:2379\"] }")
 }
 
+pub(super) fn cluster() -> Setting {
+    let keys = vec![
+        Setting::text(
+            "address",
+            "couchbase://host1,host2, or couchbases:// for TLS",
+            "The nodes to begin with, each a host or host:port.",
+        )
+        .required("\"couchbases://cb1.example,cb2.example\""),
+        Setting::new("username", Kind::Text, "The user to log in as, at every node.")
+            .required("\"dcp-proxy\""),
+        Setting::new("password", Kind::Secret, "The user's password.")
+            .required("{ file = \"secrets/cluster\" }"),
+        tls("the node"),
+        Setting::choice(
+            "network",
+            "network",
+            &["auto", "default", "external"],
+            "Which addresses of the nodes are used; auto for those of the network that the first \
+             node was reached by, external for alternate addresses.",
+        )
+        .default_text("auto"),
+    ];
+    let doc = "A Couchbase cluster that is followed: its maps say which node has which vBucket of \
+               each [[bucket]], and no [[producer]] and no replicate may be set.";
+    section("cluster", doc, keys)
+}
+
 pub(super) fn embedded() -> Setting {
     let node = vec![
         Setting::text("name", NODE_NAME, "Its name, for [node] and [[producer]].")

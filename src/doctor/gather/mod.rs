@@ -56,7 +56,7 @@ pub(super) async fn facts(config: &Config, step: Duration) -> Facts {
     });
     let members: &[String] = match &config.source {
         MapSource::Etcd(etcd) => &etcd.endpoints,
-        MapSource::File => &[],
+        MapSource::File | MapSource::Cluster(_) => &[],
     };
     let etcd = members.iter().map(|address| async {
         let connected = node::is_reachable(address, step).await;
@@ -73,7 +73,7 @@ async fn check(config: &Config, side: Side, endpoint: &Endpoint, step: Duration)
     let of_node = |bucket: &&crate::config::Bucket| {
         side == Side::Consumer
             || bucket.desired.producers().contains_key(&endpoint.name)
-            || matches!(config.source, MapSource::Etcd(_))
+            || !matches!(config.source, MapSource::File)
     };
     let buckets = config.buckets.iter().filter(of_node).map(|bucket| {
         let sets = bucket.desired.producers().iter();

@@ -75,7 +75,7 @@ fn wanted(what: &What<'_>, sidecar: &Sidecar) -> Wanted {
         let from = told.view.wanted_from().map(str::to_owned);
         return from.map_or(Wanted::Nobody, Wanted::From);
     }
-    if matches!(what.config.source, MapSource::Etcd(_)) {
+    if !matches!(what.config.source, MapSource::File) {
         return Wanted::Unknown;
     }
     let bucket = what.config.buckets.iter().find(|bucket| bucket.name == what.bucket);

@@ -28,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("replica", &["invariant", "logline", "mcbp"]),
     ("desired", &["mcbp", "replica"]),
     ("etcdmaps", &["desired", "logline", "mcbp", "relay", "replica"]),
+    ("clustermap", &["logline", "mcbp", "replica"]),
     ("comparison", &["mcbp"]),
     ("events", &["logline", "mcbp", "replica"]),
     ("follow", &["mcbp", "replica"]),
@@ -62,6 +63,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "dcp-proxy",
         &[
+            "clustermap",
             "comparison",
             "dcp-actors",
             "desired",
@@ -92,6 +94,7 @@ const FOR_TESTS: &[&str] = &["recordings"];
 
 /// Packages without socket, clock, file or random source, and the libraries that they may use.
 const PURE: &[&str] = &[
+    "clustermap",
     "comparison",
     "desired",
     "follow",

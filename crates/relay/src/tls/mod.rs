@@ -99,6 +99,18 @@ impl Tls {
         }
     }
 
+    /// The same files for a node of another name: the peer's certificate must be for `host`.
+    ///
+    /// # Errors
+    /// A [`TlsProblem`] where `host` is no name of a host and no IP address.
+    pub fn for_host(&self, host: &str) -> Result<Self, TlsProblem> {
+        let name = ServerName::try_from(host).map_err(|_| {
+            let text = format!("{host:?} is no name of a host and no IP address");
+            TlsPart::ServerName.problem(text)
+        });
+        Ok(Self { config: self.config.clone(), server_name: name?.to_owned() })
+    }
+
     async fn connector(&self) -> TlsConnector {
         TlsConnector::from(self.config.refreshed().await)
     }

@@ -119,7 +119,7 @@ fn etcd_that_is_away_and_maps_that_cannot_be_used_are_told() {
     let of = |connection: Option<&Connection>, bucket: Option<OriginOfBucket>, is_empty| {
         let mut facts = facts(&[]);
         let buckets = bucket.map(|it| ("default".to_owned(), it)).into_iter().collect();
-        facts.etcd = Some(Origin { connection: connection.cloned(), buckets });
+        facts.etcd = Some(Origin { is_cluster: false, connection: connection.cloned(), buckets });
         facts.maps = vec![MapFacts { is_empty, ..map() }];
         told(&facts).into_iter().map(|(severity, id, ..)| (severity, id)).collect::<Vec<_>>()
     };
