@@ -15,8 +15,8 @@ use serde_json::json;
 use wirelog::{Reader, Record};
 
 const VBUCKETS: u16 = 8;
-/// Within this time of a change each vBucket is followed. A hundredth of it is usual; a busy machine
-/// is no failure.
+/// Within this time of a change each vBucket is followed. A hundredth of it is usual, and a machine
+/// may be busy.
 const SOON: Duration = Duration::from_secs(10);
 
 /// Tells all nodes the map of this revision; `on` says on which of them each vBucket is active.

@@ -161,8 +161,8 @@ fn of_history(default: &BucketOptions) -> Vec<Setting> {
             "conflict_resolution",
             "resolution",
             &["seqno", "lww"],
-            "Which of two changes of different clusters wins: that of the document that was changed \
-             more often, or the last write. The same in all clusters.",
+            "Which of two changes of different clusters wins: that of the document that was \
+             changed more often, or the last write. The same in all clusters.",
         )
         .default_text("seqno"),
     ]
