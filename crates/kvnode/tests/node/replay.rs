@@ -287,7 +287,7 @@ impl Known {
 
     /// The text of a value with names in the place of numbers that differ.
     fn plain(&self, side: usize, value: &[u8]) -> String {
-        let mut text = hex(value);
+        let mut text = hex(&without_times(value));
         for (index, pair) in self.cas.iter().enumerate() {
             let cas = pair[side];
             text = text.replace(&hex(&cas.to_be_bytes()), &format!("<CAS {index}>"));
@@ -301,7 +301,7 @@ impl Known {
             text = text.replace(&hex(format!("{:016x}", uuid[side]).as_bytes()), "<uuid>");
             text = text.replace(&hex(&uuid[side].to_be_bytes()), "<uuid>");
         }
-        without_times(&text)
+        text
     }
 }
 
@@ -309,12 +309,17 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Hexadecimal digits without the texts of ten digits between quotes, which are times.
-fn without_times(text: &str) -> String {
-    let parts: Vec<_> = text.split("22").collect();
-    let is_time = |it: &str| it.len() == 20 && it.as_bytes().chunks(2).all(|pair| pair[0] == b'3');
-    let parts = parts.into_iter().map(|it| if is_time(it) { "<time>" } else { it });
-    parts.collect::<Vec<_>>().join("22")
+/// A value without its texts of ten digits between quotes, which are times.
+fn without_times(value: &[u8]) -> Vec<u8> {
+    let is_time = |window: &[u8]| {
+        let (first, digits, last) = (window[0], &window[1..11], window[11]);
+        (first, last) == (b'"', b'"') && digits.iter().all(u8::is_ascii_digit)
+    };
+    let mut bytes = value.to_vec();
+    while let Some(at) = bytes.windows(12).position(is_time) {
+        bytes.splice(at..at + 12, *b"<time>");
+    }
+    bytes
 }
 
 /// This node grants what a real one does, without what it does not have.
