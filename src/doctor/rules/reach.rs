@@ -109,7 +109,8 @@ fn mechanism(
     if Mechanism::strongest(&names).is_some() {
         return Finding::ok(Check::Mechanism, place, what);
     }
-    if !offered.iter().any(|name| name == "PLAIN") {
+    // A node that names none may still have PLAIN, and a login tries that.
+    if !offered.is_empty() && !offered.iter().any(|name| name == "PLAIN") {
         let remedy =
             "enable SCRAM-SHA512 at this node (sasl_mechanisms, with TLS ssl_sasl_mechanisms)";
         return Finding::error(Check::Mechanism, place, what, remedy);

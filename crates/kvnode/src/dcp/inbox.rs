@@ -3,41 +3,28 @@
 //! may want.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::BytesMut;
 use futures::future::BoxFuture;
 use mcbp::Header;
-use tokio::time::Instant;
 
+use super::still::Still;
 use crate::account::{Account, Lease};
 
 /// A frame is large beyond this: then its buffer grows for it.
 const LARGE_BYTES_MIN: usize = 1024 * 1024;
-/// How long a peer that has begun a large frame may take for its next byte.
-const STALL: Duration = Duration::from_secs(60);
-/// The same while others wait for memory.
-const STALL_WANTED: Duration = Duration::from_secs(10);
-/// What one look at the frame adds to its silence at most: while this side does not read, or the
-/// process is stopped, nobody looks, and the peer is not to blame.
-const LOOK: Duration = Duration::from_secs(1);
-
 /// See the module.
 pub(super) struct Inbox {
     account: Arc<Account>,
     lease: Option<Lease>,
     taking: Option<BoxFuture<'static, Lease>>,
-    /// How much of the frame had arrived at the last look.
-    seen_bytes: usize,
-    looked: Instant,
     /// How long the peer has sent nothing while this side read.
-    silent: Duration,
+    still: Still,
 }
 
 impl Inbox {
     pub(super) fn new(account: Arc<Account>) -> Self {
-        let (looked, silent) = (Instant::now(), Duration::ZERO);
-        Self { account, lease: None, taking: None, seen_bytes: 0, looked, silent }
+        Self { account, lease: None, taking: None, still: Still::begin(0) }
     }
 
     /// Looks at what was read. Returns whether more may be read now.
@@ -64,7 +51,7 @@ impl Inbox {
             Some(taking) => {
                 self.lease = Some(taking.await);
                 self.taking = None;
-                (self.looked, self.silent) = (Instant::now(), Duration::ZERO);
+                self.still = Still::begin(0);
             }
             None => std::future::pending().await,
         }
@@ -74,16 +61,10 @@ impl Inbox {
     /// called while more is read.
     pub(super) fn stalled(&mut self, input_bytes: usize) -> Option<String> {
         let lease = self.lease.as_ref()?;
-        let since_look = std::mem::replace(&mut self.looked, Instant::now()).elapsed();
-        if std::mem::replace(&mut self.seen_bytes, input_bytes) != input_bytes {
-            self.silent = Duration::ZERO;
-            return None;
-        }
-        self.silent += since_look.min(LOOK);
-        let still = self.silent;
-        let late = still >= STALL || (still >= STALL_WANTED && lease.is_wanted());
-        let (seconds, bytes) = (still.as_secs(), lease.bytes());
-        late.then(|| {
+        let still = self.still.look(input_bytes as u64, lease.is_wanted());
+        let bytes = lease.bytes();
+        still.map(|still| {
+            let seconds = still.as_secs();
             format!(
                 "no byte in {seconds} s of a frame of {bytes} bytes, {input_bytes} have arrived"
             )
@@ -99,9 +80,12 @@ fn large_frame(input: &[u8]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use mcbp::{FrameBuilder, Opcode};
     use tokio_util::sync::CancellationToken;
 
+    use super::super::still::{STALL, STALL_WANTED};
     use super::*;
 
     fn begun(bytes: usize, arrived: usize) -> BytesMut {

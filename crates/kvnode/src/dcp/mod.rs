@@ -6,8 +6,8 @@
 //! - `registry`: the connections of a bucket, one for each name; `claims`: one stream towards each
 //!   vBucket
 //! - `session`: the task of a connection; `producer`, `consumer`: what differs between the sides;
-//!   `wire`: the socket; `inbox`: the memory of a large frame on its way in; `ordinary`: requests
-//!   that are not DCP's
+//!   `wire`: the socket; `inbox`: the memory of a large frame on its way in; `still`: how long
+//!   a peer has moved nothing; `ordinary`: requests that are not DCP's
 //! - `access`, `wakeups`: vBuckets for the machines; `backfill`: disk reads
 //! - `stats`: STAT dcp and dcp-vbtakeover
 
@@ -23,6 +23,7 @@ mod registry;
 mod serve;
 mod session;
 mod stats;
+mod still;
 mod wakeups;
 mod wire;
 

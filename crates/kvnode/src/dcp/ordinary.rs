@@ -9,6 +9,8 @@ use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use mcbp::{Frame, FrameBuilder, Opcode};
 
+use super::still::Still;
+
 /// No more is read while this many bytes of requests wait to be executed.
 const QUEUED_BYTES_MAX: usize = 64 * 1024;
 
@@ -23,6 +25,9 @@ pub(crate) trait Requests: Send {
 
     /// The answers were written: their memory is free.
     fn written(&mut self);
+
+    /// Whether others wait for the memory of the answers.
+    fn is_wanted(&self) -> bool;
 }
 
 /// What came of requests.
@@ -41,7 +46,7 @@ enum State {
     Idle(Box<dyn Requests>),
     Busy(BoxFuture<'static, Executed>),
     /// Until so many bytes were written to the connection.
-    Writing(Box<dyn Requests>, u64),
+    Writing(Box<dyn Requests>, u64, Still),
     Gone,
 }
 
@@ -77,7 +82,7 @@ impl Ordinary {
     /// `written_bytes` is what was written to the connection in all.
     pub(super) fn go_on(&mut self, written_bytes: u64) {
         self.state = match std::mem::replace(&mut self.state, State::Gone) {
-            State::Writing(mut requests, until) if written_bytes >= until => {
+            State::Writing(mut requests, until, _) if written_bytes >= until => {
                 requests.written();
                 State::Idle(requests)
             }
@@ -112,7 +117,17 @@ impl Ordinary {
         out.extend_from_slice(value.as_deref().unwrap_or_default());
         rest.extend_from_slice(&self.queue);
         self.queue = rest;
-        self.state = State::Writing(requests, written_bytes + out.len() as u64);
+        let until = written_bytes + out.len() as u64;
+        self.state = State::Writing(requests, until, Still::begin(written_bytes));
         end
+    }
+
+    /// Returns why the peer is given up, if it does not read the answers that it has asked for, and
+    /// holds their memory. To be called now and then.
+    pub(super) fn stalled(&mut self, written_bytes: u64) -> Option<String> {
+        let State::Writing(requests, until, still) = &mut self.state else { return None };
+        let seconds = still.look(written_bytes, requests.is_wanted())?.as_secs();
+        let left = until.saturating_sub(written_bytes);
+        Some(format!("no byte taken in {seconds} s of answers, {left} bytes wait"))
     }
 }

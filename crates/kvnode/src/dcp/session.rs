@@ -162,7 +162,11 @@ impl<S: Side> Session<S> {
             Some(report) = self.reports.next() => self.take_report(report),
             executed = self.ordinary.executed() => self.take_answers(executed)?,
             event = self.side.changed() => self.take_event(event),
-            _ = tick.tick() => self.take_event(S::tick(self.wire.age())),
+            _ = tick.tick() => {
+                self.take_event(S::tick(self.wire.age()));
+                let stalled = self.ordinary.stalled(self.wire.written_bytes());
+                return stalled.map_or(Ok(()), |reason| Err(Ended::Closing(reason)));
+            }
         }
         Ok(())
     }

@@ -66,7 +66,7 @@ fn connection_stats(
     let mut stats = Stats::new(&prefix, lines);
     stats.put("user", &connection.user);
     let age = connection.opened.elapsed();
-    // A time on kv_engine's clock, which begins with the node.
+    // A time, as in kv_engine, whose clock begins with the process.
     stats.put("created", connection.opened.saturating_duration_since(began).as_secs());
     stats.put("pending_disconnect", connection.displaced().is_cancelled());
     match &connection.machine {

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 use super::answer_memory;
 use super::end::End;
 use super::execute::{Pause, execute};
+use crate::account::Lease;
 use crate::blocking::on_disk;
 use crate::client::Client;
 use crate::dcp::{Executed, Requests};
@@ -18,6 +19,10 @@ impl Requests for Client {
 
     fn written(&mut self) {
         self.lease = None;
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.lease.as_ref().is_some_and(Lease::is_wanted)
     }
 }
 
