@@ -109,17 +109,17 @@ impl Client {
             stranger_since: Instant::now(),
         };
         if let Some(bucket) = anonymous.filter(|_| peer.ip().is_loopback()) {
-            client.log_in_as_nobody(bucket);
+            client.log_in_as_nobody(&bucket);
         }
         client
     }
 
     /// The client reads and writes the documents of a bucket without a login.
-    fn log_in_as_nobody(&mut self, bucket: String) {
+    fn log_in_as_nobody(&mut self, bucket: &str) {
         self.seat.log_in("");
-        let grant = Grant { role: Role::ReadWrite, buckets: vec![bucket.clone()] };
+        let grant = Grant { role: Role::ReadWrite, buckets: vec![bucket.to_owned()] };
         self.log_in(String::new(), Arc::new(grant));
-        self.try_select(&bucket);
+        self.try_select(bucket);
     }
 
     /// Selects a bucket if it is there and the user may use it.

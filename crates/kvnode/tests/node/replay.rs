@@ -131,7 +131,7 @@ impl Replay {
         same("alive", &row.is_alive(), &(expected.opcode() == Opcode::DCP_MUTATION))?;
         // User attributes of deletions are stored, and not sent to this client.
         let (datatype, value) = if row.is_alive() {
-            (row.datatype, row.value.clone())
+            (row.datatype, row.value)
         } else {
             kept_by_deletion(row.datatype, &row.value)
         };
