@@ -126,6 +126,13 @@ codes! {
 }
 
 impl Opcode {
+    /// Whether this opcode is within the block of DCP (0x50 to 0x6f), whose end newer versions may
+    /// use.
+    #[must_use]
+    pub const fn is_in_dcp_block(self) -> bool {
+        matches!(self.0, 0x50..=0x6f)
+    }
+
     /// Whether this opcode belongs to DCP (0x50 to 0x67).
     #[must_use]
     pub const fn is_dcp(self) -> bool {

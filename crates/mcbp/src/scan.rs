@@ -30,12 +30,12 @@ impl ControlSet {
         Self { errors: true, ..self }
     }
 
-    /// Adds every request that is not DCP's, but for these.
+    /// Adds every request outside the block of DCP, but for these.
     #[must_use]
     pub const fn and_requests_outside_dcp(self, but: &[Opcode]) -> Self {
         let (mut requests, but, mut opcode) = (self.requests, bits(but), 0_u8);
         loop {
-            if !Opcode(opcode).is_dcp() && !is_in(&but, opcode) {
+            if !Opcode(opcode).is_in_dcp_block() && !is_in(&but, opcode) {
                 let [a, b, c, d] = &mut requests;
                 let word = match opcode >> 6 {
                     0 => a,

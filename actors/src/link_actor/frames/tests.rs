@@ -115,7 +115,8 @@ fn what_the_producer_says() {
 #[test]
 fn mb_70640_mb_71212_unknown_opcodes_pass_unseen() {
     for side in [Side::Consumer, Side::Producer] {
-        check(side, &FrameBuilder::request(Opcode(0x7e)).build(), None);
+        check(side, &FrameBuilder::request(Opcode(0x6e)).build(), None);
+        check(side, &FrameBuilder::response(Opcode(0x6e), Status(0)).build(), None);
         check(side, &FrameBuilder::response(Opcode(0x7e), Status(0)).build(), None);
     }
 }
@@ -124,7 +125,7 @@ fn mb_70640_mb_71212_unknown_opcodes_pass_unseen() {
 #[test]
 fn a_node_sends_the_other_no_request_outside_dcp() {
     for (side, set) in [(Side::Consumer, &OF_CONSUMER), (Side::Producer, &OF_PRODUCER)] {
-        for opcode in (0..=u8::MAX).map(Opcode).filter(|opcode| !opcode.is_dcp()) {
+        for opcode in (0..=u8::MAX).map(Opcode).filter(|it| !it.is_in_dcp_block()) {
             let bytes = FrameBuilder::request(opcode).vbucket(VB).opaque(OPAQUE).build();
             let frame = Frame::parse(&bytes).unwrap();
             let passes = side == Side::Consumer && opcode == Opcode::GET_ERROR_MAP;

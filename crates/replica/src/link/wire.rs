@@ -47,7 +47,7 @@ impl ControlFrame {
             (side, false, opcode) if !status.is_success() && !NEGOTIATION.contains(&opcode) => {
                 Self::ErrorAnswer(ErrorAnswer { side, opcode, status, opaque })
             }
-            (side, true, opcode) if !opcode.is_dcp() => {
+            (side, true, opcode) if !opcode.is_in_dcp_block() => {
                 if side == Side::Consumer && REQUESTS_OF_CONSUMERS.contains(&opcode) {
                     return Ok(None);
                 }
