@@ -9,6 +9,7 @@ from couchbase.auth import PasswordAuthenticator
 from couchbase.cluster import Cluster
 from couchbase.diagnostics import ServiceType
 from couchbase import exceptions
+from couchbase.kv_range_scan import PrefixScan, RangeScan, SamplingScan, ScanTerm
 from couchbase.options import (
     ClusterOptions,
     ClusterTimeoutOptions,
@@ -160,11 +161,22 @@ def parts(c):
     case("removals", lambda: c.mutate_in("d", [subdoc.remove("b"), subdoc.array_addunique("list", 9)]))
 
 
+def scans(c):
+    ids = lambda scan: sorted(it.id for it in c.scan(scan))
+    many = sorted(f"m{i}" for i in range(200))
+    case("a scan of a prefix", lambda: ids(PrefixScan("m")), many + ["made"])
+    case("a scan of a range", lambda: ids(RangeScan(ScanTerm("m10"), ScanTerm("m12", True))), [
+        it for it in many if "m10" <= it < "m12"
+    ])
+    case("a scan of all", lambda: set(many) <= set(ids(RangeScan())), True)
+    case("a sample", lambda: len(ids(SamplingScan(10))), 10)
+
+
 def main():
     cluster = Cluster.connect(f"couchbase://127.0.0.1:{sys.argv[1]}", options())
     bucket = cluster.bucket("default")
     collection = bucket.default_collection()
-    for group in (documents, expiry, locks, bytes_and_counters, parts):
+    for group in (documents, expiry, locks, bytes_and_counters, parts, scans):
         group(collection)
     case("ping", lambda: [it.state.value for it in bucket.ping().endpoints[ServiceType.KeyValue]], ["ok"])
     wrong = ClusterOptions(PasswordAuthenticator("Administrator", "wrong"))

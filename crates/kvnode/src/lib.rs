@@ -9,6 +9,7 @@
 //! - `config`: the configuration of a node
 //! - `protocol`: requests, answers and framing, without any command
 //! - `cluster`: which node serves what, as clients are told
+//! - `range_scan`: range scans that have begun
 //! - `dcp`: a connection after DCP_OPEN
 //! - `context`: what all connections share; `client`: one of them
 //! - `stat`, `command`: the commands; `session`: the loop that reads and executes them
@@ -33,6 +34,7 @@ mod metrics;
 mod node;
 mod privilege;
 mod protocol;
+mod range_scan;
 mod reloads;
 mod session;
 mod stat;

@@ -45,6 +45,10 @@ codes! {
         SYNC_WRITE_IN_PROGRESS = 0xa2, "SyncWriteInProgress";
         SYNC_WRITE_AMBIGUOUS = 0xa3, "SyncWriteAmbiguous";
         SYNC_WRITE_RE_COMMIT_IN_PROGRESS = 0xa4, "SyncWriteReCommitInProgress";
+        RANGE_SCAN_CANCELLED = 0xa5, "RangeScanCancelled";
+        RANGE_SCAN_MORE = 0xa6, "RangeScanMore";
+        RANGE_SCAN_COMPLETE = 0xa7, "RangeScanComplete";
+        VB_UUID_NOT_EQUAL = 0xa8, "VbUuidNotEqual";
         SUBDOC_PATH_ENOENT = 0xc0, "SUBDOC_PATH_ENOENT";
         SUBDOC_PATH_MISMATCH = 0xc1, "SUBDOC_PATH_MISMATCH";
         SUBDOC_PATH_EINVAL = 0xc2, "SUBDOC_PATH_EINVAL";

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 /// What clients may rely on. Source: the names in the maps of a real cluster, recording 11 of
 /// `tests/data/wire`; those of collections, durable writes and views are left out.
-const CAPABILITIES: [&str; 14] = [
+const CAPABILITIES: [&str; 15] = [
     "tombstonedUserXAttrs",
     "subdoc.ReplaceBodyWithXattr",
     "subdoc.DocumentMacroSupport",
@@ -13,6 +13,7 @@ const CAPABILITIES: [&str; 14] = [
     "subdoc.AccessDeleted",
     "dcp.IgnorePurgedTombstones",
     "preserveExpiry",
+    "rangeScan",
     "dcp",
     "cbhello",
     "touch",

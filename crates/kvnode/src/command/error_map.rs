@@ -11,7 +11,7 @@ use crate::protocol::{Request, RequestError};
 /// The newest supported format of the map.
 const VERSION_MAX: u16 = 2;
 /// To be raised when the table below changes.
-const REVISION: u16 = 3;
+const REVISION: u16 = 4;
 
 /// Answers with the map, in the requested format or the newest supported one.
 pub(super) fn get(client: &mut Client, request: &Request<'_>) -> Result<(), RequestError> {
@@ -42,8 +42,16 @@ fn map(version: u16) -> String {
 /// The attributes of a status. Source: `docs/ErrorMap.md` of couchbase/kv_engine.
 const fn attrs(status: Status) -> &'static [&'static str] {
     match status {
-        Status::SUCCESS => &["success"],
-        Status::KEY_ENOENT | Status::KEY_EEXISTS | Status::NOT_STORED => &["item-only"],
+        Status::SUCCESS
+        | Status::RANGE_SCAN_CANCELLED
+        | Status::RANGE_SCAN_MORE
+        | Status::RANGE_SCAN_COMPLETE => &["success"],
+        Status::KEY_ENOENT | Status::KEY_EEXISTS | Status::NOT_STORED | Status::NOT_LOCKED => {
+            &["item-only"]
+        }
+        Status::VB_UUID_NOT_EQUAL => &["invalid-input"],
+        Status::WOULD_THROTTLE => &["temp", "retry-later", "rate-limit"],
+        Status::CONFIG_ONLY => &["fetch-config", "retry-now"],
         Status::E2BIG | Status::DELTA_BADVAL => &["item-only", "invalid-input"],
         Status::CAS_VALUE_INVALID => &["item-only", "invalid-input"],
         Status::EINVAL | Status::ERANGE | Status::XATTR_EINVAL => &["internal", "invalid-input"],

@@ -5,6 +5,7 @@
 //!   `expiry`: until when they live; `locks`: documents for one client alone; `observe`: where they
 //!   are
 //! - `subdoc`: parts of documents, and extended attributes
+//! - `range_scan`: all documents of a range
 //! - `meta`: documents with the metadata of another cluster
 //! - `vbucket`, `seqno`, `compact`: vBuckets; `collections`: the manifest; STAT is in `crate::stat`
 
@@ -18,6 +19,7 @@ mod handshake;
 mod locks;
 mod meta;
 mod observe;
+mod range_scan;
 mod read;
 mod sasl;
 mod seqno;
@@ -101,7 +103,11 @@ fn inflate(client: &mut Client, frame: &Frame<'_>) -> Result<Option<Bytes>, Requ
 
 /// Whether the command reads the value, and does not store it with its datatype.
 const fn reads_its_value(opcode: Opcode) -> bool {
-    opcode.is_subdoc() || matches!(opcode, Opcode::OBSERVE | Opcode::SET_CLUSTER_CONFIG)
+    opcode.is_subdoc()
+        || matches!(
+            opcode,
+            Opcode::OBSERVE | Opcode::SET_CLUSTER_CONFIG | Opcode::RANGE_SCAN_CREATE
+        )
 }
 
 async fn attempt(
@@ -222,6 +228,9 @@ async fn run_on_documents(
         Opcode::OBSERVE => observe::observe(client, bucket, request),
         Opcode::EVICT_KEY => observe::evict(client, bucket, request).await,
         Opcode::GET_RANDOM_KEY => observe::random(client, bucket, request).await,
+        Opcode::RANGE_SCAN_CREATE => range_scan::create(client, served, request).await,
+        Opcode::RANGE_SCAN_CONTINUE => range_scan::go_on(client, served, request),
+        Opcode::RANGE_SCAN_CANCEL => range_scan::cancel(client, served, request),
         opcode if opcode.is_subdoc() => subdoc::execute(client, bucket, request).await,
         Opcode::GET_META => meta::get(client, bucket, request).await,
         Opcode::SET_WITH_META | Opcode::ADD_WITH_META => meta::store(client, bucket, request).await,

@@ -122,7 +122,10 @@ pub(super) fn go_on(
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
     let (id, limits) = extras(request)?;
-    active_vb(&served.bucket, request.vb()).inspect_err(|_| drop(served.scans.end(&id)))?;
+    if let Err(error) = active_vb(&served.bucket, request.vb()) {
+        served.scans.end(&id);
+        return Err(error);
+    }
     if !client.may_answer_with(ANSWER_BYTES_MAX) {
         return Ok(());
     }
@@ -135,7 +138,8 @@ pub(super) fn go_on(
     let (mut answer, mut wrong) = (BytesMut::new(), None);
     let (key_only, features) = (scan.key_only, client.features);
     let stop = disk(|| {
-        scan.go_on(&budget, unix_now(), |row| {
+        let size = |row: &Row| bytes_in_answer(row, key_only, &features);
+        scan.go_on(&budget, unix_now(), size, |row| {
             let added = add(&mut answer, row, key_only, &features);
             wrong = wrong.or(added.err());
         })
@@ -154,7 +158,7 @@ pub(super) fn go_on(
         Stop::Large(bytes) => {
             // Executed again once there is memory for it.
             served.scans.give_back(&id, scan);
-            client.may_answer_with(bytes + DOCUMENT_BYTES);
+            client.may_answer_with(bytes);
             return Ok(());
         }
         Stop::More | Stop::Complete => Status::RANGE_SCAN_MORE,
@@ -191,6 +195,13 @@ fn extras(request: &Request<'_>) -> Result<(ScanId, Budget), RequestError> {
     Ok((*id, budget))
 }
 
+/// The memory of a document in an answer.
+fn bytes_in_answer(row: &Row, key_only: bool, features: &Features) -> usize {
+    let value = Value { bytes: row.value.clone(), datatype: row.datatype };
+    let value_bytes = if key_only { 0 } else { value.shown_bytes_max(features) };
+    DOCUMENT_BYTES + row.key.len() + value_bytes
+}
+
 /// Adds a document to an answer: its key, and unless that is all its metadata and its value.
 fn add(
     answer: &mut BytesMut,
@@ -198,10 +209,9 @@ fn add(
     key_only: bool,
     features: &Features,
 ) -> Result<(), Status> {
-    let prefix: &[u8] = if features.collections { &[0] } else { &[] };
-    let mut put_key = |answer: &mut BytesMut| {
-        put_length(answer, prefix.len() + row.key.len());
-        answer.put_slice(prefix);
+    // Without the collection: the scan is of one.
+    let put_key = |answer: &mut BytesMut| {
+        put_length(answer, row.key.len());
         answer.put_slice(&row.key);
     };
     if key_only {

@@ -105,28 +105,43 @@ pub(super) async fn persisted(
 ) -> Result<(), RequestError> {
     let wanted = request.frame.extras_exact::<8>("extras must be a seqno of 8 bytes")?;
     let wanted = Seqno(u64::from_be_bytes(*wanted));
-    let vb = any_vb(bucket, request.vb())?;
+    wait_for_seqno(client, bucket, request.vb(), wanted, PERSISTENCE_TIMEOUT).await?;
+    client.replies.send(&request.success());
+    Ok(())
+}
+
+/// Waits until a seqno is on disk.
+///
+/// # Errors
+/// ETMPFAIL if that takes longer than `patience`, or the node stops.
+pub(super) async fn wait_for_seqno(
+    client: &Client,
+    bucket: &Bucket,
+    vb: VbId,
+    wanted: Seqno,
+    patience: Duration,
+) -> Result<(), RequestError> {
+    let found = any_vb(bucket, vb)?;
     let wake = Arc::new(Wake(Notify::new()));
     let listener: Arc<dyn VbListener> = Arc::clone(&wake) as _;
-    let _subscription = vb.subscribe(listener);
+    let _subscription = found.subscribe(listener);
     let shutdown = client.node.shutdown.clone();
     let reached = async {
-        while vb.high_seqno() < wanted {
+        while found.high_seqno() < wanted {
             tokio::select! {
                 () = wake.0.notified() => {}
                 () = shutdown.cancelled() => return Err(Status::ETMPFAIL.into()),
             }
             // It may have been removed, or recreated.
-            any_vb(bucket, request.vb())?;
+            any_vb(bucket, vb)?;
         }
         Ok::<_, RequestError>(())
     };
-    match tokio::time::timeout(PERSISTENCE_TIMEOUT, reached).await {
-        Ok(outcome) => outcome?,
+    match tokio::time::timeout(patience, reached).await {
+        Ok(outcome) => outcome,
         Err(_) => {
-            return Err(RequestError::new(Status::ETMPFAIL, "the seqno was not reached in 30 s"));
+            let context = format!("the seqno was not reached in {} ms", patience.as_millis());
+            Err(RequestError::new(Status::ETMPFAIL, context))
         }
     }
-    client.replies.send(&request.success());
-    Ok(())
 }

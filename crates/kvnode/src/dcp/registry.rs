@@ -11,6 +11,7 @@ use vbucket::producer::Producer;
 
 use super::claims::Claims;
 use crate::bucket::Bucket;
+use crate::range_scan::{OpenScan, RangeScans};
 use crate::sync::lock;
 
 /// How many threads read the disk for backfills of one bucket at a time. More would not make the
@@ -129,16 +130,18 @@ impl Registry {
     }
 }
 
-/// A bucket and the DCP connections to it.
+/// A bucket, the DCP connections to it, and its range scans.
 pub(crate) struct ServedBucket {
     pub(crate) bucket: Arc<Bucket>,
     pub(super) connections: Registry,
+    /// The range scans that have begun.
+    pub(crate) scans: RangeScans<OpenScan>,
 }
 
 impl ServedBucket {
     /// Without any connection yet.
     pub(crate) fn new(bucket: Arc<Bucket>) -> Self {
-        Self { bucket, connections: Registry::default() }
+        Self { bucket, connections: Registry::default(), scans: RangeScans::default() }
     }
 }
 

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 pub(super) const STALL: Duration = Duration::from_secs(60);
 /// The same while others wait for memory that it holds.
 pub(super) const STALL_WANTED: Duration = Duration::from_secs(10);
-/// What one look adds at most: while this side does not look, or the process is stopped, the peer is
-/// not to blame.
+/// What one look adds at most: while this side does not look, or the process is stopped, the peer
+/// is not to blame.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// See the module.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use log::info;
 use tokio::net::TcpListener;
@@ -15,6 +16,9 @@ use crate::bucket::{Bucket, BucketOptions};
 use crate::config::NodeConfig;
 use crate::context::Context;
 use crate::metrics;
+
+/// How often old range scans are ended.
+const SCANS_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Starts nodes.
 pub struct Node;
@@ -104,6 +108,7 @@ fn start_listeners(
         tasks.spawn(metrics::serve(within(metrics)?, Arc::clone(context)));
     }
     tasks.spawn(accept::run(listener, Arc::clone(context), tasks.clone()));
+    tasks.spawn(end_old_scans(Arc::clone(context)));
     Ok(())
 }
 
@@ -117,6 +122,14 @@ fn start_bucket(bucket: &Arc<Bucket>, context: &Arc<Context>, tasks: &TaskTracke
     tasks.spawn(Arc::clone(bucket).run_failure_reports(shutdown.clone()));
     tasks.spawn(Arc::clone(bucket).run_purger(shutdown.clone()));
     tasks.spawn(follow_map(Arc::clone(bucket), Arc::clone(context)));
+}
+
+/// Ends range scans that nobody has ended, until the node stops.
+async fn end_old_scans(context: Arc<Context>) {
+    let mut interval = tokio::time::interval(SCANS_INTERVAL);
+    while context.shutdown.run_until_cancelled(interval.tick()).await.is_some() {
+        context.buckets.iter().for_each(|served| served.scans.end_old(Instant::now()));
+    }
 }
 
 /// Keeps the map of a bucket up to date for those who wait for its changes.

@@ -11,5 +11,5 @@ mod registry;
 mod wanted;
 
 pub(crate) use open::{Budget, OpenScan, Stop};
-pub(crate) use registry::{NotThere, RangeScans, ScanId, TooManyScans};
+pub(crate) use registry::{NotThere, RangeScans, ScanId};
 pub(crate) use wanted::{Requirement, Selection, Wanted};

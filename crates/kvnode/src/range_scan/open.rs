@@ -17,7 +17,7 @@ const ROWS_MAX: usize = 20_000;
 pub(crate) struct Budget {
     /// Documents.
     pub(crate) items: usize,
-    /// Bytes of keys and values; one document may have more.
+    /// Bytes of documents; one may have more.
     pub(crate) bytes: usize,
     /// Bytes of one document: a larger one stops the scan.
     pub(crate) document_bytes: usize,
@@ -58,8 +58,15 @@ impl OpenScan {
         Self { vb, key_only, scan, selection, sampler }
     }
 
-    /// Passes documents to `take` until the budget is used up. Blocks on the disk.
-    pub(crate) fn go_on(&mut self, budget: &Budget, now: u32, mut take: impl FnMut(&Row)) -> Stop {
+    /// Passes documents to `take` until the budget is used up; `size` says what each takes of it.
+    /// Blocks on the disk.
+    pub(crate) fn go_on(
+        &mut self,
+        budget: &Budget,
+        now: u32,
+        size: impl Fn(&Row) -> usize,
+        mut take: impl FnMut(&Row),
+    ) -> Stop {
         let (mut items, mut bytes, mut rows, mut large) = (0, 0, 0, None);
         let Self { scan, selection, sampler, .. } = self;
         let end = scan.run(&mut |row| {
@@ -74,7 +81,7 @@ impl OpenScan {
             if sampler.as_mut().is_some_and(|sampler| !sampler.wants(row.seqno)) {
                 return ScanStep::More;
             }
-            let more = row.key.len() + row.value.len();
+            let more = size(&row);
             if more > budget.document_bytes && items == 0 {
                 large = Some(more);
             }

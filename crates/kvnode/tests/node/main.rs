@@ -25,6 +25,7 @@ mod metrics;
 mod ordinary;
 mod privileges;
 mod purge;
+mod range_scan;
 mod replay;
 mod replica;
 mod restart;
