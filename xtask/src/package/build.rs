@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use super::{PROGRAM_MAX, PROGRAMS, Places};
 use crate::process::{self, command};
 
-/// No symbols, and the addresses to be relocated in a few kilobytes instead of 270.
-const SMALL: [&str; 2] = ["-Cstrip=symbols", "-Clink-arg=-Wl,-z,pack-relative-relocs"];
+/// No symbols; the addresses to be relocated in a few kilobytes instead of 270; and no tables for
+/// unwinding, a megabyte: a panic ends the program, and without symbols a backtrace names nothing.
+const SMALL: [&str; 3] =
+    ["-Cstrip=symbols", "-Clink-arg=-Wl,-z,pack-relative-relocs", "-Cforce-unwind-tables=no"];
 /// What separates the flags of rustc in the variable of cargo.
 const SEPARATOR: &str = "\u{1f}";
 
@@ -72,8 +74,9 @@ fn environment(
         paths.iter().map(flag).collect::<Vec<_>>().join(separator)
     };
     let c = flags("-ffile-prefix-map", " ");
-    let [strip, relocations] = SMALL;
-    let rust = [&flags("--remap-path-prefix", SEPARATOR), strip, relocations].join(SEPARATOR);
+    let [strip, relocations, tables] = SMALL;
+    let rust = flags("--remap-path-prefix", SEPARATOR);
+    let rust = [&rust, strip, relocations, tables].join(SEPARATOR);
     [
         ("CARGO_ENCODED_RUSTFLAGS".to_owned(), rust),
         (format!("CFLAGS_{}", triple.replace('-', "_")), c),
@@ -118,6 +121,7 @@ mod tests {
                 "--remap-path-prefix=/a/target=/target",
                 "-Cstrip=symbols",
                 "-Clink-arg=-Wl,-z,pack-relative-relocs",
+                "-Cforce-unwind-tables=no",
             ]
         );
         let c = value("CFLAGS_x86_64_unknown_linux_musl");
