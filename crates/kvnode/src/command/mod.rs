@@ -69,7 +69,7 @@ pub(crate) async fn execute(client: &mut Client, frame: Frame<'_>, memory: Optio
             inflated = value;
             let datatype = header.datatype.without(Datatype::SNAPPY);
             let frame = Frame { header: Header { datatype, ..header }, value: &inflated, ..frame };
-            attempt(client, frame, None).await
+            Box::pin(attempt(client, frame, None)).await
         }
         Err(error) => Err(error),
     };
@@ -207,7 +207,8 @@ fn no_bucket(client: &Client) -> RequestError {
     RequestError::new(status, "select a bucket")
 }
 
-/// Executes a command on the documents or vBuckets of a bucket.
+/// Executes a command on the documents or vBuckets of a bucket. Those that are rare or slow are in
+/// boxes: every session has room for the largest of the others.
 async fn run_on_documents(
     client: &mut Client,
     served: &ServedBucket,
@@ -223,15 +224,15 @@ async fn run_on_documents(
         Opcode::DELETE => store::delete(client, bucket, request).await,
         Opcode::INCREMENT | Opcode::DECREMENT => counter::count(client, bucket, request).await,
         Opcode::TOUCH | Opcode::GAT => touch::touch(client, bucket, request).await,
-        Opcode::GET_LOCKED => locks::get_locked(client, bucket, request).await,
-        Opcode::UNLOCK_KEY => locks::unlock(client, bucket, request).await,
+        Opcode::GET_LOCKED => Box::pin(locks::get_locked(client, bucket, request)).await,
+        Opcode::UNLOCK_KEY => Box::pin(locks::unlock(client, bucket, request)).await,
         Opcode::OBSERVE => observe::observe(client, bucket, request),
-        Opcode::EVICT_KEY => observe::evict(client, bucket, request).await,
-        Opcode::GET_RANDOM_KEY => observe::random(client, bucket, request).await,
-        Opcode::RANGE_SCAN_CREATE => range_scan::create(client, served, request).await,
+        Opcode::EVICT_KEY => Box::pin(observe::evict(client, bucket, request)).await,
+        Opcode::GET_RANDOM_KEY => Box::pin(observe::random(client, bucket, request)).await,
+        Opcode::RANGE_SCAN_CREATE => Box::pin(range_scan::create(client, served, request)).await,
         Opcode::RANGE_SCAN_CONTINUE => range_scan::go_on(client, served, request),
         Opcode::RANGE_SCAN_CANCEL => range_scan::cancel(client, served, request),
-        opcode if opcode.is_subdoc() => subdoc::execute(client, bucket, request).await,
+        opcode if opcode.is_subdoc() => Box::pin(subdoc::execute(client, bucket, request)).await,
         Opcode::GET_META => meta::get(client, bucket, request).await,
         Opcode::SET_WITH_META | Opcode::ADD_WITH_META => meta::store(client, bucket, request).await,
         Opcode::DELETE_WITH_META => meta::delete(client, bucket, request).await,
