@@ -10,10 +10,14 @@ use std::path::{Path, PathBuf};
 use super::{PROGRAM_MAX, PROGRAMS, Places};
 use crate::process::{self, command};
 
-/// No symbols; the addresses to be relocated in a few kilobytes instead of 270; and no tables for
-/// unwinding, a megabyte: a panic ends the program, and without symbols a backtrace names nothing.
-const SMALL: [&str; 3] =
-    ["-Cstrip=symbols", "-Clink-arg=-Wl,-z,pack-relative-relocs", "-Cforce-unwind-tables=no"];
+/// No symbols; the addresses to be relocated in a few kilobytes instead of 270; and no index of the
+/// tables for unwinding, 170 kilobytes: a panic ends the program, and without symbols a backtrace
+/// names nothing.
+const SMALL: [&str; 3] = [
+    "-Cstrip=symbols",
+    "-Clink-arg=-Wl,-z,pack-relative-relocs",
+    "-Clink-arg=-Wl,--no-eh-frame-hdr",
+];
 /// What separates the flags of rustc in the variable of cargo.
 const SEPARATOR: &str = "\u{1f}";
 
@@ -74,9 +78,9 @@ fn environment(
         paths.iter().map(flag).collect::<Vec<_>>().join(separator)
     };
     let c = flags("-ffile-prefix-map", " ");
-    let [strip, relocations, tables] = SMALL;
+    let [strip, relocations, index] = SMALL;
     let rust = flags("--remap-path-prefix", SEPARATOR);
-    let rust = [&rust, strip, relocations, tables].join(SEPARATOR);
+    let rust = [&rust, strip, relocations, index].join(SEPARATOR);
     [
         ("CARGO_ENCODED_RUSTFLAGS".to_owned(), rust),
         (format!("CFLAGS_{}", triple.replace('-', "_")), c),
@@ -121,7 +125,7 @@ mod tests {
                 "--remap-path-prefix=/a/target=/target",
                 "-Cstrip=symbols",
                 "-Clink-arg=-Wl,-z,pack-relative-relocs",
-                "-Cforce-unwind-tables=no",
+                "-Clink-arg=-Wl,--no-eh-frame-hdr",
             ]
         );
         let c = value("CFLAGS_x86_64_unknown_linux_musl");
