@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::contract as api;
 use super::error::{ApiError, ErrorBody};
+use crate::random;
 
 const PAGE: &str = include_str!("page/page.html");
 const STYLE: &str = include_str!("page/style.css");
@@ -47,8 +48,7 @@ const NONCE_BYTES: usize = 16;
         (status = 503, description = "The system has no random numbers, or too many requests are \
             in progress", body = ErrorBody), api::Probe))]
 pub(super) async fn page() -> Result<HttpResponse, ApiError> {
-    let mut bytes = [0; NONCE_BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| {
+    let bytes = random::bytes::<NONCE_BYTES>().map_err(|error| {
         ApiError::NotNow(format!("the system has no random numbers for the page: {error}"))
     })?;
     let nonce = URL_SAFE_NO_PAD.encode(bytes);

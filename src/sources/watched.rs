@@ -204,7 +204,7 @@ impl Watch {
             return Err(format!("it is the map of bucket {found}, and not of {wanted}"));
         }
         let (revision, newest) = (map.revision, self.newest);
-        match revision.after(newest) {
+        match Seen::of(revision, newest) {
             Seen::Newer => {}
             Seen::Same => return Ok(None),
             Seen::Older => {

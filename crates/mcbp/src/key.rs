@@ -3,6 +3,8 @@
 //! Keys have it on connections that negotiated collections. Only the default collection, id 0,
 //! exists here. Source: `docs/Collections.md` of couchbase/kv_engine.
 
+use bytes::BufMut;
+
 /// The id of the default collection.
 pub const DEFAULT_COLLECTION: u32 = 0;
 
@@ -23,14 +25,15 @@ pub fn split(key: &[u8]) -> Option<(u32, &[u8])> {
 }
 
 /// Appends the prefix of the collection `id`.
-pub fn push_prefix(out: &mut Vec<u8>, mut id: u32) {
-    loop {
-        let low = (id & 0x7f) as u8;
-        id >>= 7;
-        if id == 0 {
-            out.push(low);
-            return;
-        }
-        out.push(low | 0x80);
+pub fn push_prefix(out: &mut Vec<u8>, id: u32) {
+    put_leb128(out, id.into());
+}
+
+/// Appends a number as unsigned LEB128.
+pub fn put_leb128(out: &mut impl BufMut, mut number: u64) {
+    while number > 0x7f {
+        out.put_u8((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
     }
+    out.put_u8((number & 0x7f) as u8);
 }

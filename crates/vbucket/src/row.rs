@@ -59,6 +59,12 @@ impl Row {
         matches!(self.kind, Kind::Document { .. })
     }
 
+    /// Whether the document exists and its expiry has not passed at `now` (Unix time in seconds).
+    #[must_use]
+    pub const fn is_there_at(&self, now: u32) -> bool {
+        self.is_alive() && !self.is_expired_at(now)
+    }
+
     /// Whether the document exists and its expiry has passed at `now` (Unix time in seconds).
     #[must_use]
     pub const fn is_expired_at(&self, now: u32) -> bool {

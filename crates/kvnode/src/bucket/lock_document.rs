@@ -62,7 +62,7 @@ impl Vb {
         };
         let found = self.find_up_to(key, value_bytes_max).map_err(VbError::from)?;
         let now = clock::unix_now();
-        let alive = |found: &Found| found.row.is_alive() && !found.row.is_expired_at(now);
+        let alive = |found: &Found| found.row.is_there_at(now);
         let Some(found) = found.filter(alive) else { return refused(Status::KEY_ENOENT) };
         if held.is_some() {
             return refused(Status::LOCKED);
@@ -111,7 +111,7 @@ impl Vb {
             None => {
                 let found = self.find_up_to(key, 0).map_err(VbError::from)?;
                 let now = clock::unix_now();
-                let alive = found.filter(|it| it.row.is_alive() && !it.row.is_expired_at(now));
+                let alive = found.filter(|it| it.row.is_there_at(now));
                 if alive.is_some() { Status::NOT_LOCKED } else { Status::KEY_ENOENT }
             }
         };

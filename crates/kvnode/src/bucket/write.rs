@@ -159,8 +159,8 @@ impl Vb {
         let (old, commit) = found.map_or((None, None), |found| (Some(found.row), found.commit));
         let is_committed = commit.is_none();
         // An overdue document is not there, and nothing that is not there is locked.
-        let is_there = old.as_ref().is_some_and(|old| !old.is_expired_at(clock::unix_now()));
-        let locked = locked.filter(|_| is_there);
+        let is_there = |old: &Arc<Row>| !old.is_expired_at(clock::unix_now());
+        let locked = locked.filter(|_| old.as_ref().is_some_and(is_there));
         let change = match locked {
             None => change(old.as_deref()),
             Some(cas) => change_locked(cas, by, old.as_deref(), change),

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use mcbp::{FrameBuilder, Magic, Opcode};
+use mcbp::{FrameBuilder, Magic, MapRevision, Opcode};
 use tokio::sync::watch;
 
 use super::Client;
-use crate::cluster::{Map, Revision};
+use crate::cluster::Map;
 use crate::protocol::{Features, MapNews};
 
 /// The opcode of the notification, among those of server requests.
@@ -20,7 +20,7 @@ pub(crate) struct KnownMaps {
     /// How many of them it has been told of, or need not be.
     seen: u64,
     /// The newest map of its bucket that it was sent.
-    newest: Option<Revision>,
+    newest: Option<MapRevision>,
 }
 
 impl KnownMaps {
@@ -58,7 +58,7 @@ impl Client {
     }
 
     /// It was sent a map of its bucket.
-    pub(crate) const fn knows_map(&mut self, revision: Revision) {
+    pub(crate) const fn knows_map(&mut self, revision: MapRevision) {
         self.maps.newest = Some(revision);
     }
 
@@ -99,16 +99,13 @@ impl Client {
         let frame = FrameBuilder::new(Magic::ServerRequest, NOTIFICATION, 0);
         let frame = frame.extras(&extras).key(bucket.as_bytes());
         let (text, datatype) = map.shown(&self.features);
-        match news {
-            // A map that there is no memory for is asked for.
-            MapNews::Full if text.len() > self.answer_bytes_max() => self.replies.send(&frame),
-            MapNews::Brief => self.replies.send(&frame),
-            MapNews::Full => {
-                self.replies.send(&frame.datatype(datatype).value(text));
-                if !bucket.is_empty() {
-                    self.knows_map(map.revision);
-                }
-            }
+        // A map that there is no memory for is asked for.
+        if news == MapNews::Brief || text.len() > self.answer_bytes_max() {
+            return self.replies.send(&frame);
+        }
+        self.replies.send(&frame.datatype(datatype).value(text));
+        if !bucket.is_empty() {
+            self.knows_map(map.revision);
         }
     }
 }

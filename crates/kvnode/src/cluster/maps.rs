@@ -4,11 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use mcbp::VbState;
+use mcbp::{MapRevision, VbState};
 use tokio::sync::watch;
 
 use super::generated::{self, Address};
-use super::map::{Map, Revision};
+use super::map::Map;
 use crate::bucket::Bucket;
 use crate::sync::lock;
 
@@ -60,7 +60,7 @@ impl Maps {
         let mut slot = lock(&self.cluster);
         let map = slot.current.get_or_insert_with(|| {
             let text = generated::cluster(self.address, 1);
-            Arc::new(Map::new(Revision { epoch: 1, number: 1 }, text.into()))
+            Arc::new(Map::new(MapRevision { epoch: 1, number: 1 }, text.into()))
         });
         (Arc::clone(map), slot.change)
     }
@@ -77,7 +77,7 @@ impl Maps {
 
     /// Serves a pushed map from now on; one of the served revision changes nothing. Without a
     /// bucket it is the cluster's. Returns false if there is no such bucket.
-    pub(crate) fn push(&self, bucket: Option<&str>, revision: Revision, text: Bytes) -> bool {
+    pub(crate) fn push(&self, bucket: Option<&str>, revision: MapRevision, text: Bytes) -> bool {
         let slot = match bucket {
             None => Some(&self.cluster),
             Some(name) => self.slot(name),
@@ -113,7 +113,7 @@ impl Maps {
         };
         let text = generated::bucket(self.address, number, bucket.name(), &active);
         slot.active = active;
-        self.change(slot, Map::new(Revision { epoch: 1, number }, text.into()));
+        self.change(slot, Map::new(MapRevision { epoch: 1, number }, text.into()));
     }
 
     fn change(&self, slot: &mut Slot, map: Map) {

@@ -1,9 +1,8 @@
 //! GET_CLUSTER_CONFIG, SET_CLUSTER_CONFIG.
 
-use mcbp::Status;
+use mcbp::{MapRevision, Status};
 
 use crate::client::Client;
-use crate::cluster::Revision;
 use crate::protocol::{Request, RequestError};
 
 /// The largest map that may be pushed: some ten times that of a large cluster.
@@ -25,7 +24,7 @@ pub(super) fn get(client: &mut Client, request: &Request<'_>) -> Result<(), Requ
     }
     let known = match request.frame.extras {
         [] => None,
-        extras => Some(Revision::decode(extras).map_err(invalid)?),
+        extras => Some(MapRevision::decode(extras).map_err(invalid)?),
     };
     let map = client.current_map().ok_or(Status::KEY_ENOENT)?;
     if known.is_some_and(|known| known >= map.revision) {
@@ -49,7 +48,7 @@ pub(super) fn set(client: &mut Client, request: &Request<'_>) -> Result<(), Requ
     if request.frame.value.is_empty() {
         return Err(invalid("SET_CLUSTER_CONFIG has a map as its value"));
     }
-    let revision = Revision::decode(request.frame.extras).map_err(invalid)?;
+    let revision = MapRevision::decode(request.frame.extras).map_err(invalid)?;
     let text = request.value();
     if text.len() > MAP_BYTES_MAX {
         let context =

@@ -24,7 +24,6 @@ pub(super) async fn get_locked(
 ) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
     let key = request.key(&client.features)?;
-    request.without_cas()?;
     let time = match request.frame.extras {
         [] => LOCK_TIME,
         extras => {

@@ -69,7 +69,7 @@ fn state(vb: &Arc<Vb>, key: &[u8]) -> Result<(u8, u64), RequestError> {
     let found = disk(|| vb.find_up_to(key, 0))?;
     Ok(found.map_or((NOT_FOUND, 0), |found| {
         let row = found.shown();
-        match (row.is_alive() && !row.is_expired_at(unix_now()), found.commit.is_some()) {
+        match (row.is_there_at(unix_now()), found.commit.is_some()) {
             (true, true) => (QUEUED, row.cas),
             (true, false) => (PERSISTED, row.cas),
             (false, true) => (DELETION_QUEUED, row.cas),
@@ -146,7 +146,7 @@ fn random_key(
             let mut scan = bucket.store().scan(vb.id(), start, high)?;
             Ok(scan.run(&mut |row| {
                 left -= 1;
-                if row.is_alive() && !row.is_expired_at(now) {
+                if row.is_there_at(now) {
                     key = Some(row.key);
                 }
                 if key.is_some() || left == 0 { ScanStep::Cancel } else { ScanStep::More }

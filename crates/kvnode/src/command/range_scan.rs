@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut as _, BytesMut};
+use mcbp::key::put_leb128;
 use mcbp::{Datatype, Seqno, Status};
 use vbucket::Row;
 use vbucket::store::{ScanEnd, ScanStep};
@@ -69,8 +70,7 @@ fn open(bucket: &Bucket, vb: &Vb, wanted: Wanted) -> Result<OpenScan, RequestErr
         Selection::Range { .. } => {
             let mut is_empty = true;
             let end = snapshot()?.run(&mut |row| {
-                let is_there = row.is_alive() && !row.is_expired_at(now);
-                is_empty = !(is_there && wanted.selection.has(&row.key));
+                is_empty = !(row.is_there_at(now) && wanted.selection.has(&row.key));
                 if is_empty { ScanStep::More } else { ScanStep::Cancel }
             });
             if let ScanEnd::Failed(error) = end {
@@ -211,7 +211,7 @@ fn add(
 ) -> Result<(), Status> {
     // Without the collection: the scan is of one.
     let put_key = |answer: &mut BytesMut| {
-        put_length(answer, row.key.len());
+        put_leb128(answer, row.key.len() as u64);
         answer.put_slice(&row.key);
     };
     if key_only {
@@ -227,18 +227,9 @@ fn add(
     answer.put_u64(row.cas);
     answer.put_u8(shown.datatype.0);
     put_key(answer);
-    put_length(answer, shown.bytes.len());
+    put_leb128(answer, shown.bytes.len() as u64);
     answer.put_slice(&shown.bytes);
     Ok(())
-}
-
-/// A length as unsigned LEB128.
-fn put_length(answer: &mut BytesMut, mut length: usize) {
-    while length >= 0x80 {
-        answer.put_u8((length & 0x7f) as u8 | 0x80);
-        length >>= 7;
-    }
-    answer.put_u8(length as u8);
 }
 
 /// Ends a scan.

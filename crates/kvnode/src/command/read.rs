@@ -121,7 +121,7 @@ pub(super) async fn look(
 
 /// Returns the row if it is a document that is not overdue.
 pub(super) fn living(old: Option<&Row>) -> Option<&Row> {
-    old.filter(|row| row.is_alive() && !row.is_expired_at(unix_now()))
+    old.filter(|row| row.is_there_at(unix_now()))
 }
 
 /// The same, checked against the CAS of a request; 0 matches every CAS.

@@ -75,7 +75,7 @@ impl OpenScan {
                 return ScanStep::Later;
             }
             rows += 1;
-            if !row.is_alive() || row.is_expired_at(now) || !selection.has(&row.key) {
+            if !row.is_there_at(now) || !selection.has(&row.key) {
                 return ScanStep::More;
             }
             if sampler.as_mut().is_some_and(|sampler| !sampler.wants(row.seqno)) {
