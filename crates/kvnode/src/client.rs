@@ -5,6 +5,8 @@ mod maps;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::{Bytes, BytesMut};
+use invariant::Broken;
 use log::debug;
 use mcbp::{Datatype, FrameBuilder, Header, Opcode, Status};
 use scram::Challenged;
@@ -18,6 +20,7 @@ use crate::context::Context;
 use crate::dcp::ServedBucket;
 use crate::privilege::Privileges;
 use crate::protocol::{Features, Replies, RequestError};
+use crate::timings::Timings;
 
 /// An authenticated user. Only such a user can have selected a bucket.
 pub(crate) struct Login {
@@ -39,6 +42,14 @@ impl Login {
     /// Checks a command that concerns the node and not the selected bucket.
     pub(crate) fn check_node(&self, opcode: Opcode) -> Result<(), RequestError> {
         Ok(self.grant.without_bucket().check(opcode)?)
+    }
+
+    /// Checks that the user may see the times of a bucket's commands, or of those without one.
+    pub(crate) fn check_times(&self, bucket: Option<&str>) -> Result<(), RequestError> {
+        Ok(match bucket {
+            Some(bucket) => self.grant.in_bucket(bucket).check_times_of_bucket(),
+            None => self.grant.without_bucket().check_times_of_node(),
+        }?)
     }
 
     /// Whether the user may do anything in a bucket.
@@ -155,6 +166,16 @@ impl Client {
         self.login.as_ref()?.bucket.as_ref()
     }
 
+    /// A request has been executed; its answer may still wait for a commit.
+    pub(crate) fn executed(&mut self, opcode: Opcode) {
+        self.replies.end(opcode, timings(&self.node, self.login.as_ref()));
+    }
+
+    /// The answers that wait, as [`Replies::settle`] returns them.
+    pub(crate) async fn settle(&mut self) -> Result<(BytesMut, Option<Bytes>), Broken> {
+        self.replies.settle(timings(&self.node, self.login.as_ref())).await
+    }
+
     /// When a client that has not logged in is closed.
     pub(crate) fn login_deadline(&self) -> Instant {
         self.stranger_since + self.node.limits.authentication()
@@ -201,6 +222,7 @@ impl Client {
         let datatype = if self.features.json { Datatype::JSON } else { Datatype::RAW };
         self.replies.send(&answer.datatype(datatype).value(body.as_bytes()));
     }
+
     /// Adds the answer to a request that names a collection or scope which is not in the manifest.
     /// It has the uid of the manifest, for clients without XERROR too.
     fn fail_unknown(&mut self, answer: &FrameBuilder<'_>) {
@@ -209,4 +231,10 @@ impl Client {
         let datatype = if self.features.json { Datatype::JSON } else { Datatype::RAW };
         self.replies.send(&answer.datatype(datatype).value(body.to_string().as_bytes()));
     }
+}
+
+/// Where the times of a client's commands are counted: with the bucket that it has selected.
+fn timings<'a>(node: &'a Context, login: Option<&'a Login>) -> &'a Timings {
+    let served = login.and_then(|login| login.bucket.as_deref());
+    served.map_or(&node.counters.timings, |served| &served.bucket.counters().timings)
 }

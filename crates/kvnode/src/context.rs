@@ -16,6 +16,7 @@ use crate::config::{Bucketless, LiveLimits, NodeConfig};
 use crate::counter::Counter;
 use crate::dcp::ServedBucket;
 use crate::reloads::Reloads;
+use crate::timings::Timings;
 use crate::tls::Tls;
 use crate::users::LiveUsers;
 
@@ -74,6 +75,8 @@ pub(crate) struct NodeCounters {
     pub(crate) errors: Counter,
     pub(crate) bytes_read: Counter,
     pub(crate) bytes_written: Counter,
+    /// How long the commands of clients took that had selected no bucket.
+    pub(crate) timings: Timings,
 }
 
 /// A question to a task, which answers it by [`Question::answer`].

@@ -39,6 +39,7 @@ mod reloads;
 mod session;
 mod stat;
 mod sync;
+mod timings;
 mod tls;
 mod users;
 

@@ -118,9 +118,28 @@ impl Privileges {
     pub(crate) fn check_dcp(self, frame: &Frame<'_>) -> Result<(), Denied> {
         let is_producer =
             Open::decode(frame).is_ok_and(|open| open.flags & open_flags::PRODUCER != 0);
-        let needed = if is_producer { DcpProducer } else { DcpConsumer };
+        self.check_for(if is_producer { DcpProducer } else { DcpConsumer }, frame.opcode())
+    }
+
+    /// Checks that they allow a GET_CMD_TIMER for the bucket that they are about.
+    ///
+    /// # Errors
+    /// [`Denied`]
+    pub(crate) fn check_times_of_bucket(self) -> Result<(), Denied> {
+        self.check_for(SimpleStats, Opcode::GET_CMD_TIMER)
+    }
+
+    /// Checks that they allow a GET_CMD_TIMER for what concerns no bucket.
+    ///
+    /// # Errors
+    /// [`Denied`]
+    pub(crate) fn check_times_of_node(self) -> Result<(), Denied> {
+        self.check_for(NodeSupervisor, Opcode::GET_CMD_TIMER)
+    }
+
+    fn check_for(self, needed: Privilege, opcode: Opcode) -> Result<(), Denied> {
         let missing = Self(needed.bit() & !self.0);
-        if missing.is_empty() { Ok(()) } else { refused(frame.opcode(), missing) }
+        if missing.is_empty() { Ok(()) } else { refused(opcode, missing) }
     }
 }
 
@@ -214,8 +233,8 @@ const fn needs(opcode: Opcode) -> Privileges {
         // The connection itself: QUIT, QUITQ, NOOP, VERSION, HELLO, SASL, LIST_BUCKETS,
         // SELECT_BUCKET, GET_ERROR_MAP, GET_CLUSTER_CONFIG.
         0x07 | 0x17 | 0x0a | 0x0b | 0x1f..=0x22 | 0x87 | 0x89 | 0xfe | 0xb5 => &[],
-        // GET_VBUCKET, DCP_OPEN, which has a check of its own, and what it begins.
-        0x3e | 0x50..=0x67 => &[],
+        // GET_VBUCKET; GET_CMD_TIMER, DCP_OPEN, which have checks of their own, and what it begins.
+        0x3e | 0xf3 | 0x50..=0x67 => &[],
         // COLLECTIONS_GET_MANIFEST, _GET_ID, _GET_SCOPE_ID: a client needs them to read.
         0xba..=0xbc => &[],
         // GET, GETQ, GETK, GETKQ, GET_REPLICA, GET_RANDOM_KEY, GET_KEYS.
@@ -257,7 +276,7 @@ mod tests {
     }
 
     const CONNECTION: &[u8] =
-        &[0x07, 0x0a, 0x0b, 0x17, 0x1f, 0x20, 0x21, 0x22, 0x3e, 0x87, 0x89, 0xb5, 0xfe];
+        &[0x07, 0x0a, 0x0b, 0x17, 0x1f, 0x20, 0x21, 0x22, 0x3e, 0x87, 0x89, 0xb5, 0xf3, 0xfe];
     const READS: &[u8] = &[0x00, 0x09, 0x0c, 0x0d, 0x83, 0xb6, 0xb8, 0xc5, 0xc6, 0xd0, 0xd2];
     const METADATA: &[u8] = &[0x10, 0x48, 0x91, 0x92, 0x96, 0xa0, 0xa1, 0xb7];
     const WRITES: &[u8] = &[

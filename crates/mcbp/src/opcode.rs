@@ -124,6 +124,7 @@ codes! {
         RANGE_SCAN_CREATE = 0xda, "RANGE_SCAN_CREATE";
         RANGE_SCAN_CONTINUE = 0xdb, "RANGE_SCAN_CONTINUE";
         RANGE_SCAN_CANCEL = 0xdc, "RANGE_SCAN_CANCEL";
+        GET_CMD_TIMER = 0xf3, "GET_CMD_TIMER";
         GET_ERROR_MAP = 0xfe, "GET_ERROR_MAP";
     }
 }

@@ -11,6 +11,7 @@ use vbucket::hlc::Drift;
 
 use crate::counter::Counter;
 use crate::sync::lock;
+use crate::timings::Timings;
 
 /// Failed reads have one cause, which lasts.
 const LIMIT: Limit = Limit { lines: 5, window: Duration::from_secs(60), events: 1 };
@@ -25,6 +26,8 @@ pub(crate) struct Counters {
     pub(crate) commit_time: Durations,
     pub(crate) commit_failures: Counter,
     pub(crate) rows_committed: Counter,
+    /// How long the commands of clients took.
+    pub(crate) timings: Timings,
     pub(crate) read_failures: ReadFailures,
     pub(crate) gets: Counter,
     pub(crate) get_hits: Counter,

@@ -7,7 +7,8 @@
 //! - `subdoc`: parts of documents, and extended attributes
 //! - `range_scan`: all documents of a range
 //! - `meta`: documents with the metadata of another cluster
-//! - `vbucket`, `seqno`, `compact`: vBuckets; `collections`: the manifest; STAT is in `crate::stat`
+//! - `vbucket`, `seqno`, `compact`: vBuckets; `collections`: the manifest
+//! - `timer`: how long commands took; STAT is in `crate::stat`
 
 mod cluster;
 mod collections;
@@ -25,6 +26,7 @@ mod sasl;
 mod seqno;
 mod store;
 mod subdoc;
+mod timer;
 mod touch;
 mod value;
 mod vbucket;
@@ -76,14 +78,16 @@ pub(crate) async fn execute(client: &mut Client, frame: Frame<'_>, memory: Optio
     if let Some(bytes) = client.wanted_bytes.take() {
         return Flow::Memory(bytes);
     }
-    outcome.unwrap_or_else(|error| {
+    let flow = outcome.unwrap_or_else(|error| {
         client.node.counters.errors.add(1);
         if error.delay > Duration::ZERO {
             return Flow::Late(error.delay, error);
         }
         client.fail(&header, error);
         Flow::Next
-    })
+    });
+    client.executed(header.opcode);
+    flow
 }
 
 /// The value of a request whose value the command reads itself, if it is compressed. Nobody but a
@@ -152,6 +156,7 @@ async fn run(client: &mut Client, request: &Request<'_>) -> Result<Flow, Request
         Opcode::GET_ERROR_MAP => error_map::get(client, request)?,
         Opcode::SELECT_BUCKET => handshake::select_bucket(client, request)?,
         Opcode::GET_CLUSTER_CONFIG => cluster::get(client, request)?,
+        Opcode::GET_CMD_TIMER => timer::get(client, request)?,
         opcode if opcode.name().is_none() => return Err(Status::UNKNOWN_COMMAND.into()),
         _ => return run_in_bucket(client, request).await,
     }

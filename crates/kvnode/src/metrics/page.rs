@@ -130,9 +130,11 @@ struct Family {
 #[derive(Default, Debug)]
 struct Facts {
     families: Vec<Family>,
-    /// How long commits took, by bucket.
-    commits: Vec<(Labels, Reading)>,
+    times: Vec<Times>,
 }
+
+/// Name, help, and a histogram by labels.
+type Times = (&'static str, &'static str, Vec<(Labels, Reading)>);
 
 /// A histogram as [`Durations::read`] returns it.
 type Reading = (f64, u64, Vec<(f64, u64)>);
@@ -153,8 +155,7 @@ impl Facts {
         };
         let help = "Free space on the disk of the store";
         facts.gauge("kvnode_disk_free_bytes", help, buckets.iter().filter_map(free).collect());
-        let time = |bucket: &Bucket| Durations::read(&bucket.counters().commit_time);
-        facts.commits = buckets.iter().map(|(labels, b)| (labels.clone(), time(b))).collect();
+        facts.times(&buckets);
         facts.vbuckets(&buckets);
         let totals = node.buckets.iter().map(|served| (label(served), Totals::of(served)));
         let totals: Vec<_> = totals.collect();
@@ -195,6 +196,22 @@ impl Facts {
 
     fn gauge(&mut self, name: &'static str, help: &'static str, samples: Vec<(Labels, u64)>) {
         self.families.push(Family { name, help, kind: MetricType::Gauge, samples });
+    }
+
+    /// Each opcode has a sample once it was used.
+    fn times(&mut self, buckets: &[(Labels, &Bucket)]) {
+        let time = |bucket: &Bucket| Durations::read(&bucket.counters().commit_time);
+        let commits = buckets.iter().map(|(labels, b)| (labels.clone(), time(b)));
+        let help = "Time to write and sync a batch of changes, in seconds";
+        self.times.push(("kvnode_commit_seconds", help, commits.collect()));
+        let commands = buckets.iter().flat_map(|(labels, bucket)| {
+            let timings = &bucket.counters().timings;
+            timings.seen().filter_map(move |opcode| {
+                Some((with(labels, "opcode", opcode.name()?), timings.of([opcode]).rebinned()))
+            })
+        });
+        let help = "Time to execute a command, until its change is written, in seconds";
+        self.times.push(("kvnode_command_seconds", help, commands.collect()));
     }
 
     /// Those of the whole process. Each place has a sample once its invariant was broken.
@@ -242,12 +259,12 @@ impl Collector for Facts {
                 }
             }
         }
-        let help = "Time to write and sync a batch of changes, in seconds";
-        let kind = MetricType::Histogram;
-        let mut metric = encoder.encode_descriptor("kvnode_commit_seconds", help, None, kind)?;
-        for (labels, (sum, count, buckets)) in &self.commits {
-            let mut family = metric.encode_family(labels)?;
-            family.encode_histogram::<NoLabelSet>(*sum, *count, buckets, None)?;
+        for (name, help, samples) in &self.times {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Histogram)?;
+            for (labels, (sum, count, buckets)) in samples {
+                let mut family = metric.encode_family(labels)?;
+                family.encode_histogram::<NoLabelSet>(*sum, *count, buckets, None)?;
+            }
         }
         Ok(())
     }

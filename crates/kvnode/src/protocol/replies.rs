@@ -2,14 +2,16 @@
 //! changes of one read of the socket share a batch and are answered with one write.
 
 use std::ops::Range;
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use invariant::{Broken, broken};
-use mcbp::{FrameBuilder, HEADER_BYTES, Header, Status};
+use mcbp::{FrameBuilder, HEADER_BYTES, Header, Opcode, Status};
 
 use super::error::status_of;
 use super::trace::Trace;
 use crate::bucket::PendingCommit;
+use crate::timings::Timings;
 
 /// An answer that is true only once its commit has succeeded.
 struct Conditional {
@@ -27,21 +29,28 @@ pub(crate) struct Replies {
     conditional: Vec<Conditional>,
     /// The value of the last answer, if it is large: it is written as it is.
     last_value: Option<Bytes>,
-    /// The request that is being answered, if its answers tell how long it took.
+    /// The request that is being answered. It is none once its answer waits for a commit.
     trace: Option<Trace>,
 }
 
 impl Replies {
     /// A request begins; `traced` says whether its answers tell how long it took.
     pub(crate) fn begin(&mut self, traced: bool) {
-        self.trace = traced.then(Trace::begin);
+        self.trace = Some(Trace::begin(traced));
+    }
+
+    /// The request has been executed: unless it waits for a commit, it has taken so long.
+    pub(crate) fn end(&mut self, opcode: Opcode, timings: &Timings) {
+        if let Some(trace) = self.trace.take() {
+            timings.observe(opcode, trace.until(Instant::now()));
+        }
     }
 
     /// Adds an answer that is true already, or what no request asked for.
     pub(crate) fn send(&mut self, frame: &FrameBuilder<'_>) {
-        match self.trace {
+        match self.trace.and_then(Trace::framing) {
             None => frame.write(&mut self.out),
-            Some(trace) => frame.framing(&trace.framing()).write(&mut self.out),
+            Some(framing) => frame.framing(&framing).write(&mut self.out),
         }
     }
 
@@ -71,9 +80,9 @@ impl Replies {
     ) {
         let start = self.out.len();
         let frame = frame.value(&value);
-        match self.trace {
+        match self.trace.and_then(Trace::framing) {
             None => frame.write_front(&mut self.out),
-            Some(trace) => frame.framing(&trace.framing()).write_front(&mut self.out),
+            Some(framing) => frame.framing(&framing).write_front(&mut self.out),
         }
         self.await_commit(start, request, commit);
         self.last_value = Some(value);
@@ -82,7 +91,7 @@ impl Replies {
     /// What was added from `start` on is true only once `commit` has succeeded.
     fn await_commit(&mut self, start: usize, request: &Header, commit: Option<PendingCommit>) {
         if let Some(commit) = commit {
-            let (range, trace) = (start..self.out.len(), self.trace);
+            let (range, trace) = (start..self.out.len(), self.trace.take());
             self.conditional.push(Conditional { commit, range, request: *request, trace });
         }
     }
@@ -99,23 +108,30 @@ impl Replies {
 
     /// Waits for all commits and returns the bytes to write, and a large value after them. An
     /// answer whose commit failed is replaced by the failure.
-    pub(crate) async fn settle(&mut self) -> Result<(BytesMut, Option<Bytes>), Broken> {
+    pub(crate) async fn settle(
+        &mut self,
+        timings: &Timings,
+    ) -> Result<(BytesMut, Option<Bytes>), Broken> {
         let mut value = self.last_value.take();
-        self.trace = None;
         let conditional = std::mem::take(&mut self.conditional);
         let mut failed = Vec::new();
-        let mut last: Option<(PendingCommit, Status)> = None;
+        let mut last: Option<(PendingCommit, Status, Instant)> = None;
         for Conditional { commit, range, request, trace } in conditional {
-            let known = last.as_ref().filter(|(same, _)| same.is_same(&commit));
-            let status = match known {
-                Some((_, status)) => *status,
-                None => commit.wait().await.map_or_else(|e| status_of(&e), |()| Status::SUCCESS),
+            let known = last.as_ref().filter(|(same, ..)| same.is_same(&commit));
+            let (status, at) = match known {
+                Some((_, status, at)) => (*status, *at),
+                None => {
+                    let done = commit.wait().await;
+                    (done.map_or_else(|e| status_of(&e), |()| Status::SUCCESS), Instant::now())
+                }
             };
-            last = Some((commit, status));
+            last = Some((commit, status, at));
+            if let Some(trace) = trace {
+                timings.observe(request.opcode, trace.until(at));
+                self.tell_time(&range, trace);
+            }
             if status != Status::SUCCESS {
                 failed.push((range, request, status));
-            } else if let Some(trace) = trace {
-                self.tell_time(&range, trace);
             }
         }
         let out = self.out.split();
@@ -133,7 +149,7 @@ impl Replies {
 impl Replies {
     /// Puts the time until now into an answer, which was written with an earlier one.
     fn tell_time(&mut self, range: &Range<usize>, trace: Trace) {
-        let framing = trace.framing();
+        let Some(framing) = trace.framing() else { return };
         let after_header =
             self.out.get_mut(range.clone()).and_then(|it| it.get_mut(HEADER_BYTES..));
         // A quiet success has no bytes.

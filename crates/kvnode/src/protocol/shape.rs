@@ -38,7 +38,11 @@ const fn of(opcode: Opcode) -> Shape {
         }
         Opcode::DELETE | Opcode::UNLOCK_KEY => (false, false, true),
         Opcode::SEQNO_PERSISTENCE => (true, false, true),
-        Opcode::TOUCH | Opcode::GAT | Opcode::GET_META | Opcode::GET_LOCKED => (true, false, false),
+        Opcode::TOUCH
+        | Opcode::GAT
+        | Opcode::GET_META
+        | Opcode::GET_LOCKED
+        | Opcode::GET_CMD_TIMER => (true, false, false),
         Opcode::INCREMENT | Opcode::DECREMENT => (true, false, true),
         _ => (true, true, true),
     };

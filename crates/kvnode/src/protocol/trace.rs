@@ -1,4 +1,5 @@
-//! How long a request took, as answers tell clients that negotiated TRACING.
+//! How long a request took: for statistics, and told in the answers to clients that negotiated
+//! TRACING.
 
 use std::time::{Duration, Instant};
 
@@ -7,19 +8,29 @@ const ID_AND_LENGTH: u8 = 0x02;
 /// What the encoding raises the time to. Source: kv_engine's `mcbp/codec/frameinfo.h`.
 const POWER: f64 = 1.74;
 
-/// When a request began.
+/// When a request began, and whether its answers tell how long it took.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Trace(Instant);
+pub(super) struct Trace {
+    began: Instant,
+    told: bool,
+}
 
 impl Trace {
-    pub(super) fn begin() -> Self {
-        Self(Instant::now())
+    pub(super) fn begin(told: bool) -> Self {
+        Self { began: Instant::now(), told }
     }
 
-    /// The framing extras of an answer that is given now.
-    pub(super) fn framing(self) -> [u8; 3] {
-        let [high, low] = encoded(self.0.elapsed()).to_be_bytes();
-        [ID_AND_LENGTH, high, low]
+    /// How long it took if it ends at `now`.
+    pub(super) fn until(self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.began)
+    }
+
+    /// The framing extras of an answer that is given now, if its client wants to be told.
+    pub(super) fn framing(self) -> Option<[u8; 3]> {
+        self.told.then(|| {
+            let [high, low] = encoded(self.began.elapsed()).to_be_bytes();
+            [ID_AND_LENGTH, high, low]
+        })
     }
 }
 

@@ -30,7 +30,7 @@ async fn run(mut client: Box<Client>, mut rest: BytesMut) -> Executed {
     let (mut answers, mut value, mut first) = (BytesMut::new(), None, None);
     let end = loop {
         let pause = on_disk(execute(&mut client, first.take(), &mut rest)).await;
-        match client.replies.settle().await {
+        match client.settle().await {
             Ok((out, large)) => {
                 answers.unsplit(out);
                 value = large;

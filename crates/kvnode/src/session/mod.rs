@@ -167,7 +167,7 @@ fn not_authenticated(client: &Client) -> End {
 
 /// Waits for the commits of what was executed, and writes the answers.
 async fn flush(client: &mut Client, stream: &mut Socket) -> Result<(), End> {
-    let (out, value) = client.replies.settle().await.map_err(End::Broken)?;
+    let (out, value) = client.settle().await.map_err(End::Broken)?;
     if !out.is_empty() {
         let value = value.unwrap_or_default();
         if out.len() + value.len() > FREE_BYTES && !client.unsent_limited {

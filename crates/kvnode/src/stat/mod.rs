@@ -1,6 +1,7 @@
 //! STAT: groups of names and values, one answer for each pair, ended by an empty one.
 //!
 //! - `general`: the group without a name, and `warmup`; `engine`: memory, store and settings
+//! - `timings`: how long commands took
 //! - `vbuckets`: groups about vBuckets; `collections`: about collections and scopes
 //! - `buckets`: the group that needs no selected bucket
 
@@ -8,6 +9,7 @@ mod buckets;
 mod collections;
 mod engine;
 mod general;
+mod timings;
 mod vbuckets;
 
 use std::sync::Arc;
@@ -144,8 +146,7 @@ fn of_bucket(bucket: &Bucket, name: &str, vb: Option<&str>) -> Result<Option<Lin
         "diskinfo" => disk(|| engine::diskinfo(bucket)),
         "workload" => engine::workload(),
         "config" => engine::config(bucket),
-        // Times of commands are not measured here.
-        "timings" => Vec::new(),
+        "timings" => timings::lines(bucket),
         "collections" => disk(|| collections::collections(bucket))?,
         "scopes" => disk(|| collections::scopes(bucket))?,
         _ => return Ok(None),

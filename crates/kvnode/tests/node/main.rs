@@ -32,4 +32,5 @@ mod restart;
 mod stats;
 mod strangers;
 mod subdoc;
+mod timers;
 mod vbuckets;

@@ -13,7 +13,7 @@ use crate::support::memory_store::{Disk, MemoryStore};
 use crate::support::scrape::{ask, page, sample};
 use crate::support::{config, options};
 
-fn start(disk: &Arc<Disk>) -> NodeHandle {
+pub(super) fn start(disk: &Arc<Disk>) -> NodeHandle {
     let mut config = config(options(), Path::new("unused"));
     config.metrics = Some("127.0.0.1:0".parse().unwrap());
     Node::start_on(config, |_| Ok(Arc::new(MemoryStore::open(disk)))).unwrap()

@@ -15,7 +15,7 @@ use crate::support::client::{Answer, Client};
 use crate::support::memory_store::{Disk, MemoryStore};
 use crate::support::{BUCKET, PASSWORD, USER, config, eventually, options};
 
-const OTHER: &str = "other";
+pub(super) const OTHER: &str = "other";
 
 fn user(name: &str, role: Role, buckets: &[&str]) -> User {
     let grant = Grant { role, buckets: buckets.iter().map(ToString::to_string).collect() };
@@ -23,7 +23,7 @@ fn user(name: &str, role: Role, buckets: &[&str]) -> User {
 }
 
 /// A node with two buckets, a user of each role, and users of one bucket.
-fn start() -> NodeHandle {
+pub(super) fn start() -> NodeHandle {
     let mut config = config(options(), Path::new("unused"));
     config.buckets.push(BucketOptions { vbuckets: 8, ..BucketOptions::new(OTHER) });
     let mut users: Vec<_> = Role::ALL.into_iter().map(|it| user(it.name(), it, &[])).collect();
@@ -39,14 +39,14 @@ fn start() -> NodeHandle {
     node
 }
 
-fn logged_in(node: &NodeHandle, user: &str) -> Client {
+pub(super) fn logged_in(node: &NodeHandle, user: &str) -> Client {
     let mut client = Client::connect(node.address());
     client.hello(&[Feature::XERROR, Feature::JSON]);
     assert_eq!(client.authenticate(user, PASSWORD).status, Status::SUCCESS, "{user}");
     client
 }
 
-fn in_bucket(node: &NodeHandle, user: &str, bucket: &str) -> Client {
+pub(super) fn in_bucket(node: &NodeHandle, user: &str, bucket: &str) -> Client {
     let mut client = logged_in(node, user);
     assert_eq!(client.select(bucket).status, Status::SUCCESS, "{user} {bucket}");
     client
