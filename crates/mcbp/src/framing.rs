@@ -12,6 +12,10 @@ pub const DURABILITY: u16 = 1;
 pub const PRESERVE_TTL: u16 = 5;
 /// Id of "act as another user".
 pub const IMPERSONATE_USER: u16 = 4;
+/// Id of "with this privilege too", of the user of [`IMPERSONATE_USER`].
+pub const IMPERSONATE_PRIVILEGE: u16 = 6;
+/// Id of "act as the user of this token"; its value is a u16.
+pub const IMPERSONATE_TOKEN: u16 = 7;
 /// Id of the barrier: nothing is reordered across it.
 pub const BARRIER: u16 = 0;
 

@@ -131,12 +131,25 @@ impl Change<'_> {
         check(ELEMENTS, self.value, self.within() + 1)?;
         match place {
             Place::Found(item) => {
-                let has_others = self.array(&item)?.count_all()? > 0;
-                let at = if is_last { item.value.end - 1 } else { item.value.start + 1 };
-                Ok(self.between(at, is_last && has_others, !is_last && has_others))
+                let others = self.array(&item)?.span()?;
+                let is_document = self.path.parts.is_empty();
+                Ok(match others {
+                    Some(others) if is_last && is_document => self.end_with(others.end, b","),
+                    None if is_last && is_document => self.end_with(item.value.start + 1, b""),
+                    None => self.alone(item.value.end - 1),
+                    Some(_) if is_last => self.between(item.value.end - 1, true, false),
+                    Some(others) => self.between(others.start, false, true),
+                })
             }
             Place::Missing(missing) => self.create_array(&missing),
         }
+    }
+
+    /// The value at the end of the array that is the whole document, whose elements end at `at`:
+    /// blanks before and after the closing bracket are lost, as in kv_engine.
+    fn end_with(&self, at: usize, comma: &[u8]) -> Splice {
+        let pieces = [comma, self.value, b"]"].concat();
+        Splice { at: at..self.document.len(), pieces }
     }
 
     fn insert(&self) -> Result<Splice, Fault> {
@@ -148,7 +161,10 @@ impl Change<'_> {
         match place {
             Place::Found(item) => Ok(self.between(item.whole.start, false, true)),
             Place::Missing(missing) if self.is_last(&missing) && missing.count == *index => {
-                Ok(self.between(missing.end, missing.count > 0, false))
+                Ok(match missing.count {
+                    0 => self.alone(missing.end),
+                    _ => self.between(missing.end, true, false),
+                })
             }
             Place::Missing(_) => Err(Fault::PathNotFound),
         }
@@ -177,7 +193,8 @@ impl Change<'_> {
                 return Err(Fault::PathExists);
             }
         }
-        Ok(self.between(item.value.end - 1, items.count > 0, false))
+        let end = item.value.end - 1;
+        Ok(if items.count > 0 { self.between(end, true, false) } else { self.alone(end) })
     }
 
     fn count(&self) -> Result<(i64, Splice), Fault> {
@@ -216,6 +233,12 @@ impl Change<'_> {
         let comma = |is_needed| if is_needed { &b","[..] } else { b"" };
         let pieces = [comma(comma_before), self.value, comma(comma_after)].concat();
         Splice { at: at..at, pieces }
+    }
+
+    /// The value in the place of the blanks of an empty array, which ends at `end`.
+    fn alone(&self, end: usize) -> Splice {
+        let before = self.document.get(..end).unwrap_or_default();
+        Splice { at: before.trim_ascii_end().len()..end, pieces: self.value.to_vec() }
     }
 
     fn create_array(&self, missing: &Missing) -> Result<Splice, Fault> {

@@ -116,6 +116,17 @@ impl<'a> Items<'a> {
         Ok(self.count)
     }
 
+    /// Where they are, from the first to the last; `None` if there are none. Of those that were not
+    /// returned.
+    pub(crate) fn span(&mut self) -> Result<Option<Range<usize>>, Fault> {
+        let mut span: Option<Range<usize>> = None;
+        while let Some(next) = self.next()? {
+            let end = next.skip(self)?;
+            span = Some(span.map_or(next.start, |span| span.start)..end);
+        }
+        Ok(span)
+    }
+
     /// The next one; its value must be skipped before there is another one.
     pub(crate) fn next(&mut self) -> Result<Option<Next>, Fault> {
         let (text, close) = (self.text, if self.is_object { b'}' } else { b']' });

@@ -220,6 +220,9 @@ async fn run_on_documents(
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
     let bucket = &served.bucket;
+    if request.durable {
+        return store::not_durable(&client.features, bucket, request);
+    }
     match request.opcode {
         Opcode::GET | Opcode::GETK | Opcode::GET_REPLICA => {
             read::get(client, bucket, request).await

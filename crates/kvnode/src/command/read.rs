@@ -42,11 +42,10 @@ pub(super) async fn get(
     Ok(())
 }
 
-/// Answers KEY_ENOENT, quiet forms not at all. The answer to GETK repeats the key.
+/// Answers KEY_ENOENT, without the key; quiet forms not at all.
 pub(super) fn miss(client: &mut Client, request: &Request<'_>, commit: Option<PendingCommit>) {
     let Header { opcode, opaque, .. } = request.frame.header;
-    let key = if request.opcode == Opcode::GETK { request.frame.key } else { &[] };
-    let frame = FrameBuilder::response(opcode, Status::KEY_ENOENT).opaque(opaque).key(key);
+    let frame = FrameBuilder::response(opcode, Status::KEY_ENOENT).opaque(opaque);
     client.replies.answer(&request.frame.header, commit, Some(&frame).filter(|_| !request.quiet));
 }
 

@@ -14,6 +14,23 @@ use crate::client::Client;
 use crate::clock::unix_now;
 use crate::protocol::{Features, Request, RequestError, active_vb};
 
+/// Refuses a durable write once it is sure that the vBucket is here: with an old map a client looks
+/// for it elsewhere.
+pub(super) fn not_durable(
+    features: &Features,
+    bucket: &Bucket,
+    request: &Request<'_>,
+) -> Result<(), RequestError> {
+    if matches!(request.opcode, Opcode::TOUCH | Opcode::GAT) {
+        let context = "an expiry cannot be changed durably";
+        return Err(RequestError::new(Status::NOT_SUPPORTED, context));
+    }
+    active_vb(bucket, request.vb())?;
+    request.key(features)?;
+    let context = "this node has no durable writes";
+    Err(RequestError::new(Status::DURABILITY_IMPOSSIBLE, context))
+}
+
 /// SET, ADD and REPLACE.
 pub(super) async fn store(
     client: &mut Client,

@@ -1,7 +1,7 @@
 //! The binary protocol as this node speaks it to clients, without any command.
 //!
 //! - `framing`: whole frames from a read buffer; `request`: one of them, checked; `shape`: what
-//!   it may carry
+//!   it may carry; `frame_infos`: what its framing extras ask for
 //! - `features`: what HELLO negotiated
 //! - `replies`: answers that wait for their commits; `trace`: how long a request took; `error`: why
 //!   one failed
@@ -9,6 +9,7 @@
 
 mod error;
 mod features;
+mod frame_infos;
 pub(crate) mod framing;
 mod replies;
 mod request;

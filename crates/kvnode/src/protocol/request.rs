@@ -1,11 +1,11 @@
 //! One request as commands see it: a whole frame, checked, its key without the collection prefix.
 
 use bytes::Bytes;
-use mcbp::{Datatype, Frame, FrameBuilder, Header, Opcode, Status, VbId, framing};
+use mcbp::{Datatype, Frame, FrameBuilder, Header, Opcode, Status, VbId};
 
 use super::error::RequestError;
 use super::features::Features;
-use super::shape;
+use super::{frame_infos, shape};
 
 /// The longest key without its collection prefix. Source: kv_engine's `KEY_MAX_LENGTH`.
 pub const KEY_BYTES_MAX: usize = 250;
@@ -23,31 +23,24 @@ pub(crate) struct Request<'a> {
     pub(crate) quiet: bool,
     /// Keep the expiry of the document.
     pub(crate) preserve_ttl: bool,
+    /// Answer once replicas have the change.
+    pub(crate) durable: bool,
     /// The memory that the frame lies in, if values may keep it.
     memory: Option<&'a Bytes>,
 }
 
 impl<'a> Request<'a> {
-    /// Parses the framing extras.
+    /// Checks what it carries, and reads the framing extras.
     ///
     /// # Errors
-    /// A framing extra that is malformed, unknown or not supported by this node.
+    /// What is malformed, unknown, or not for this command.
     pub(crate) fn new(frame: Frame<'a>, memory: Option<&'a Bytes>) -> Result<Self, RequestError> {
         let (opcode, quiet) = plain(frame.opcode());
         let misshapen = |what| RequestError::new(Status::EINVAL, what);
         shape::check(opcode, &frame).map_err(misshapen)?;
-        let mut preserve_ttl = false;
-        for info in framing::iter(frame.framing) {
-            match info.map_err(|_| Status::EINVAL)?.id {
-                // Requests of a connection are never reordered here.
-                framing::BARRIER => {}
-                framing::PRESERVE_TTL => preserve_ttl = true,
-                framing::DURABILITY => return Err(Status::DURABILITY_IMPOSSIBLE.into()),
-                framing::IMPERSONATE_USER => return Err(Status::EACCESS.into()),
-                _ => return Err(Status::UNKNOWN_FRAME_INFO.into()),
-            }
-        }
-        Ok(Self { frame, opcode, quiet, preserve_ttl, memory })
+        let asked = frame_infos::read(opcode, quiet, frame.framing)?;
+        let frame_infos::Asked { preserve_ttl, durable, .. } = asked;
+        Ok(Self { frame, opcode, quiet, preserve_ttl, durable, memory })
     }
 
     /// The start of a successful answer.

@@ -145,12 +145,14 @@ fn quiet_commands_are_silent_when_all_is_well() {
 }
 
 #[test]
-fn getk_gives_the_key_back_even_when_there_is_nothing() {
+fn getk_gives_the_key_back_with_a_document_alone() {
     let node = start_in_memory(&Disk::new(), options());
     let mut client = Client::ready(&node);
     let getk = FrameBuilder::request(Opcode::GETK).vbucket(VbId(0)).key(b"a");
     let miss = client.call(&getk);
-    assert_eq!((miss.status, miss.key.as_slice()), (Status::KEY_ENOENT, b"a".as_slice()));
+    assert_eq!((miss.status, miss.key.as_slice()), (Status::KEY_ENOENT, b"".as_slice()));
+    assert_eq!(client.set(0, "a", "1").status, Status::SUCCESS);
+    assert_eq!(client.call(&getk).key, b"a");
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod range_scan;
 mod replay;
 mod replica;
 mod restart;
+mod sdk;
 mod stats;
 mod strangers;
 mod subdoc;

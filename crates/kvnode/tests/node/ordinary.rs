@@ -1,10 +1,10 @@
 //! What a real node answered to an ordinary client, in recordings. `docs/decisions` has the reasons
 //! for what differs.
 
-use mcbp::Status;
+use mcbp::{Status, VbState};
 
-use crate::replay::Differs::{Awaited, LeftOut, Quiet, Status as Answers, Value};
-use crate::replay::{replay, start};
+use crate::replay::Differs::{Awaited, Durable, LeftOut, Quiet, Random, Status as Answers, Value};
+use crate::replay::{Replay, replay, start, start_with};
 use crate::support::client::Client;
 
 #[test]
@@ -23,8 +23,14 @@ fn capture_17a_gets_the_answers_of_a_real_node() {
         (82, Quiet),
         // The revision of a new document depends on the deletions before it.
         (121, Value),
-        // Any document will do.
-        (145, Answers(Status::SUCCESS)),
+        (145, Random),
+        // With a map of itself, where the recorded node has none.
+        (135, Value),
+        (141, Value),
+        (155, Value),
+        (161, Value),
+        (173, Value),
+        (177, Value),
         // Nothing is kept in memory that could be evicted.
         (147, Value),
         (153, Value),
@@ -70,6 +76,7 @@ fn capture_11_gets_the_answers_of_a_real_node() {
         // Without a map from elsewhere a node has one of itself.
         (5, Answers(Status::SUCCESS)),
         (9, Answers(Status::SUCCESS)),
+        (11, Value),
         // A bucket is where its data is: none begins with a map alone, and none comes or goes while
         // the node runs.
         (33, Answers(Status::KEY_ENOENT)),
@@ -94,4 +101,24 @@ fn capture_11_gets_the_answers_of_a_real_node() {
 fn capture_09b_gets_the_features_of_a_real_node() {
     let compared = replay("09b-hello", &start(), &[]);
     assert!(compared > 10, "{compared}");
+}
+
+#[test]
+fn capture_14a_gets_the_answers_of_real_nodes_without_durable_writes() {
+    let [active, replica] = [VbState::Active, VbState::Replica].map(start_with);
+    let durable =
+        [123, 138, 166, 182, 199, 220, 231, 252, 272, 293, 349, 377, 395, 410, 615, 692, 718];
+    let durable = durable.map(|number| (number, Durable));
+    let differs = [
+        // Ambiguous after the timeout: no replica has the vBucket.
+        (670, Answers(Status::DURABILITY_IMPOSSIBLE)),
+        // With a map of itself, where the recorded node has none.
+        (744, Value),
+        (760, LeftOut),
+        (774, LeftOut),
+    ];
+    let nodes = [("node", &active), ("node2", &replica)];
+    let differs = [&durable[..], &differs].concat();
+    let compared = Replay::on(&nodes).run("14a-durable-levels", &differs, &|_| {});
+    assert_eq!(compared, 44);
 }

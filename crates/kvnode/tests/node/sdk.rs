@@ -1,0 +1,166 @@
+//! What two real nodes answered to the SDKs of Couchbase, in recordings 10a to 10e: `node` has
+//! active vBuckets, `node2` replicas of them. `docs/decisions` has the reasons for what differs.
+
+use kvnode::NodeHandle;
+use kvnode::bucket::LogRead;
+use mcbp::{Frame, FrameBuilder, Opcode, Seqno, Status, VbId, VbState};
+use recordings::Line;
+use tokio::runtime::Runtime;
+use vbucket::consumer::Part;
+
+use crate::replay::Differs::{Durable, Status as Answers, Value};
+use crate::replay::{Replay, start_with};
+use crate::support::BUCKET;
+use crate::support::client::Client;
+
+const VBUCKETS: u16 = 8;
+
+/// The two nodes as the recordings begin.
+struct Pair {
+    active: NodeHandle,
+    replica: NodeHandle,
+    runtime: Runtime,
+}
+
+impl Pair {
+    /// With the maps that the nodes have in a recording, by the numbers of the answers that show
+    /// them, and with the seqnos that the creation of a scope and a collection took.
+    fn new(capture: &str, maps: [u64; 3]) -> Self {
+        let [active, replica] = [(); 2].map(|()| start_with(VbState::Replica));
+        let [cluster, of_active, of_replica] = maps;
+        push(&active, "", 5, &recorded(capture, cluster));
+        push(&active, BUCKET, 5, &recorded(capture, of_active));
+        push(&replica, BUCKET, 5, &recorded(capture, of_replica));
+        let pair = Self { active, replica, runtime: Runtime::new().unwrap() };
+        (0..VBUCKETS).for_each(|vb| pair.begin(VbId(vb)));
+        pair
+    }
+
+    fn begin(&self, vb: VbId) {
+        let vbucket = self.active.bucket(BUCKET).unwrap().vb(vb).unwrap();
+        let (seqno, snapshot) = (Seqno(2), (Seqno(0), Seqno(2)));
+        self.runtime.block_on(async {
+            let advance = vbucket.apply(Seqno(0), Part::Advance { seqno, snapshot }).await;
+            advance.unwrap().wait().await.unwrap();
+        });
+        let answer = Client::ready(&self.active).set_vbucket(vb.0, VbState::Active as u8);
+        assert_eq!(answer.status, Status::SUCCESS);
+    }
+
+    fn replay(&self) -> Replay<'_> {
+        Replay::on(&[("node", &self.active), ("node2", &self.replica)])
+    }
+
+    /// Before a request to the replicas, they have what a replication has brought by then.
+    fn replicate(&self, line: &Line) {
+        if line.to == "node2" {
+            (0..VBUCKETS).for_each(|vb| self.replicate_vb(VbId(vb)));
+        }
+    }
+
+    fn replicate_vb(&self, vb: VbId) {
+        let [from, to] = [&self.active, &self.replica].map(|node| node.bucket(BUCKET).unwrap());
+        let [from, to] = [from, to].map(|bucket| bucket.vb(vb).unwrap());
+        if to.state() != VbState::Replica {
+            return;
+        }
+        self.runtime.block_on(async {
+            to.replace_failover(from.view().failover.entries()).await.unwrap();
+            let (after, end) = (to.high_seqno(), from.high_seqno());
+            let snapshot = (after, end);
+            let part = match from.read_log(after, usize::MAX) {
+                LogRead::Rows(rows) => Part::Rows { rows, snapshot, from_disk: false },
+                _ => Part::Advance { seqno: end, snapshot },
+            };
+            if end > after {
+                to.apply(after, part).await.unwrap().wait().await.unwrap();
+            }
+            assert_eq!(to.high_seqno(), end);
+        });
+    }
+}
+
+fn recorded(capture: &str, number: u64) -> Line {
+    let mut lines = recordings::capture(capture).into_iter();
+    lines.find(|line| line.number == number).unwrap()
+}
+
+/// Gives a node the map that is the value of a recorded frame.
+fn push(node: &NodeHandle, bucket: &str, revision: u64, recorded: &Line) {
+    let extras = [1_u64.to_be_bytes(), revision.to_be_bytes()].concat();
+    let request = FrameBuilder::request(Opcode::SET_CLUSTER_CONFIG).key(bucket.as_bytes());
+    let map = Frame::parse(&recorded.bytes).unwrap().value;
+    let answer = Client::ready(node).call(&request.extras(&extras).value(map));
+    assert_eq!(answer.status, Status::SUCCESS);
+}
+
+#[test]
+fn captures_10a_to_10d_get_the_answers_of_real_nodes() {
+    let capture = "10a-sdk-bootstrap";
+    let pair = Pair::new(capture, [12, 26, 40]);
+    let mut replay = pair.replay();
+    let before = |line: &Line| pair.replicate(line);
+    assert_eq!(replay.run(capture, &[], &before), 22);
+
+    // There are no named collections.
+    let differs = [
+        (91, Answers(Status::UNKNOWN_SCOPE)),
+        (93, Answers(Status::UNKNOWN_COLLECTION)),
+        (95, Answers(Status::UNKNOWN_COLLECTION)),
+        (97, Answers(Status::UNKNOWN_COLLECTION)),
+        (98, Answers(Status::UNKNOWN_SCOPE)),
+        (101, Answers(Status::UNKNOWN_COLLECTION)),
+        (103, Answers(Status::UNKNOWN_SCOPE)),
+        (105, Answers(Status::UNKNOWN_SCOPE)),
+    ];
+    let compared = replay.run("10b-sdk-key-value", &differs, &before);
+    assert_eq!(compared, 53);
+
+    let durable = [37, 39, 41, 43, 45, 47, 49, 51].map(|number| (number, Durable));
+    let differs = [
+        // The members of an attribute stay in the order in which they were added.
+        (17, Value),
+        // A change is durable when it is answered, and the replica has it by then.
+        (55, Value),
+        (56, Value),
+    ];
+    let differs = [&durable[..], &differs].concat();
+    assert_eq!(replay.run("10c-sdk-subdoc-durability", &differs, &before), 33);
+
+    let capture = "10d-sdk-map-change";
+    let before = |line: &Line| {
+        pair.replicate(line);
+        let moved = |node, state| {
+            let answer = Client::ready(node).set_vbucket(6, state);
+            assert_eq!(answer.status, Status::SUCCESS);
+        };
+        match line.number {
+            3 => moved(&pair.active, VbState::Dead as u8),
+            15 => push(&pair.active, BUCKET, 6, line),
+            16 => push(&pair.replica, BUCKET, 6, line),
+            17 => moved(&pair.replica, VbState::Active as u8),
+            21 => push(&pair.active, "", 7, line),
+            23 => push(&pair.replica, "", 7, line),
+            _ => {}
+        }
+    };
+    assert_eq!(replay.run(capture, &[], &before), 15);
+}
+
+#[test]
+fn capture_10e_gets_the_answers_of_real_nodes() {
+    let capture = "10e-sdk-node";
+    let pair = Pair::new(capture, [12, 40, 26]);
+    let differs = [
+        // There are no named collections, so that the manifest has not changed.
+        (67, Answers(Status::UNKNOWN_SCOPE)),
+        (69, Answers(Status::UNKNOWN_COLLECTION)),
+        (71, Answers(Status::UNKNOWN_COLLECTION)),
+        (77, Value),
+        (73, Durable),
+        // A real node scans what it has persisted, not yet the last changes.
+        (81, Value),
+    ];
+    let compared = pair.replay().run(capture, &differs, &|line| pair.replicate(line));
+    assert_eq!(compared, 47);
+}
