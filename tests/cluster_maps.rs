@@ -8,7 +8,9 @@ mod common;
 use std::ops::Range;
 use std::time::Duration;
 
-use common::{Config, DataNode, Sidecar, Writers, all_taken_over, same_documents, until_within};
+use common::{
+    Config, DataNode, NameServer, Sidecar, Writers, all_taken_over, same_documents, until_within,
+};
 use mcbp::dcp::StreamReq;
 use mcbp::{Frame, FrameBuilder, Opcode, Seqno, VbId};
 use serde_json::json;
@@ -39,14 +41,19 @@ async fn tell(nodes: &[&DataNode], rev: i64, on: [i64; VBUCKETS as usize]) {
     }
 }
 
-/// The configuration of a sidecar of `node` that follows the cluster with these nodes.
-fn following(node: &DataNode, hosts: &str) -> Config {
+/// The configuration of a sidecar of `node` that follows the cluster at this address.
+fn following(node: &DataNode, address: &str) -> Config {
+    following_with(node, &format!("address = {address:?}"))
+}
+
+/// The same, with these lines in `[cluster]`.
+fn following_with(node: &DataNode, cluster: &str) -> Config {
     let own = node.endpoint();
     let (name, address, password) = (&own.name, &own.address, own.password.expose());
     let login = format!("username = {:?}\npassword = {password:?}\n", own.username);
     let text = format!(
         "[node]\nname = {name:?}\naddress = {address:?}\n{login}\
-         [cluster]\naddress = {hosts:?}\n{login}[[bucket]]\nname = \"default\"\n"
+         [cluster]\n{cluster}\n{login}[[bucket]]\nname = \"default\"\n"
     );
     Config::text(text).limits("")
 }
@@ -146,4 +153,45 @@ async fn a_changed_map_is_followed_under_load() {
     followed(common::PATIENCE, &beta, &copy, 0..8).await;
     tell(&[&beta], 4, [-1, 0, 0, 0, 0, 0, 0, 0]).await;
     outside.process.logs(&["cluster map taken", "revision=1:4"]).await;
+}
+
+#[tokio::test]
+async fn nodes_are_found_by_srv_records_however_they_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (alpha, beta, copy, dns) = tokio::join!(
+        DataNode::start(folder, "alpha", "active", VBUCKETS),
+        DataNode::start(folder, "beta", "active", VBUCKETS),
+        DataNode::start(folder, "copy", "replica", VBUCKETS),
+        NameServer::start(),
+    );
+    tell(&[&alpha, &beta], 1, [0, 0, 0, 0, 1, 1, 1, 1]).await;
+    for node in [&alpha, &beta] {
+        let mut documents = node.documents().await;
+        for number in 0..50 {
+            documents.set(&format!("doc-{number}"), "1").await;
+        }
+    }
+    // Nobody listens at this target.
+    let name = "_couchbase._tcp.cb.example";
+    dns.set(name, &[(1, 1, "localhost")]);
+    let cluster = format!("address = \"couchbase://cb.example\"\nresolver = \"{}\"", dns.address());
+    let mut sidecar = Sidecar::start(folder, &following_with(&copy, &cluster));
+    let log = &sidecar.process;
+    log.logs(&["DNS SRV records name nodes", name, "nodes=localhost:1"]).await;
+    log.logs(&["cluster map cannot be read", "node=localhost:1"]).await;
+    assert_eq!(dns.answers_over_tcp(), 0);
+    // New records, which an answer over UDP has no room for.
+    let mut records = vec![(2, 1, "localhost"); 30];
+    records.push((1, alpha.address().port(), "localhost"));
+    dns.set(name, &records);
+    followed(common::PATIENCE, &alpha, &copy, 0..4).await;
+    followed(common::PATIENCE, &beta, &copy, 4..8).await;
+    same_documents(&alpha.endpoint(), &copy.endpoint(), (0..4).map(VbId)).await;
+    same_documents(&beta.endpoint(), &copy.endpoint(), (4..8).map(VbId)).await;
+    assert!(dns.answers_over_tcp() > 0);
+    let both = format!("nodes=localhost:{},localhost:1", alpha.address().port());
+    log.logs(&["DNS SRV records name nodes", &both]).await;
+    log.assert_quiet(&["cluster map cannot be read", "unencrypted"]);
+    sidecar.stop().await;
 }

@@ -81,7 +81,7 @@ pub(super) enum SourceView {
     },
     /// The maps of a Couchbase cluster.
     Cluster {
-        /// The nodes that are asked first.
+        /// The hosts of the configuration, which are asked first where no SRV records name nodes.
         hosts: Vec<String>,
         /// Whether changes arrive; `None` before the first answer.
         connected: Option<bool>,

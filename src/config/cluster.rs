@@ -1,12 +1,17 @@
 //! `[cluster]`: a Couchbase cluster whose maps say what is replicated, and from which nodes.
 
+use std::net::SocketAddr;
+
 use clustermap::{Address, ConnectionString, Network};
 use relay::{Endpoint, Secret, Tls};
+
 /// A cluster that is followed: the nodes with active vBuckets are the producers.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     /// The nodes to begin with.
     pub address: ConnectionString,
+    /// The name server that is asked for SRV records; `None` for those of the system.
+    pub resolver: Option<SocketAddr>,
     /// The user to log in as, at every node.
     pub username: String,
     /// The user's password.

@@ -64,6 +64,7 @@ pub(super) struct DesiredMaps {
 #[serde(deny_unknown_fields)]
 pub(super) struct Cluster {
     pub(super) address: Spanned<String>,
+    pub(super) resolver: Option<Spanned<String>>,
     pub(super) username: Spanned<String>,
     pub(super) password: Spanned<Secret>,
     pub(super) tls: Option<Spanned<Tls>>,

@@ -1,5 +1,7 @@
 //! Checks `[cluster]`, where the maps of a Couchbase cluster are followed.
 
+use std::net::SocketAddr;
+
 use clustermap::{Address, AddressError, ConnectionString, Network};
 use relay::Tls;
 use toml::Spanned;
@@ -30,6 +32,7 @@ impl Checker<'_, '_> {
         let address = self.value("cluster: address", &written.address, |text| {
             text.parse::<ConnectionString>().map_err(|error: AddressError| error.to_string())
         })?;
+        let resolver = self.resolver(written, &address);
         let tls = self.cluster_tls(written, &address);
         let password = self.secret("cluster: password", &written.password);
         let network = match &written.network {
@@ -46,12 +49,29 @@ impl Checker<'_, '_> {
         let username = written.username.as_ref().clone();
         Some(MapSource::Cluster(Cluster {
             address,
+            resolver: resolver?,
             username,
             password: password?,
             tls: tls?,
             has_server_name,
             network: network?,
         }))
+    }
+
+    /// A name server is of use where SRV records are looked up.
+    fn resolver(
+        &mut self,
+        written: &file::Cluster,
+        address: &ConnectionString,
+    ) -> Option<Option<SocketAddr>> {
+        let Some(resolver) = &written.resolver else { return Some(None) };
+        if address.srv_name.is_none() {
+            let text = "is not used: SRV records are looked up where the address is one name \
+                        without a port, such as couchbases://cluster.example";
+            self.report(resolver.span(), "cluster: resolver", text);
+            return None;
+        }
+        self.value("cluster: resolver", resolver, |text| clustermap::nameserver(text)).map(Some)
     }
 
     /// TLS is of the scheme: with `couchbases` it is needed, and otherwise it would not be used.

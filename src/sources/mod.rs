@@ -2,14 +2,16 @@
 //!
 //! The rules are in the package `desired`. Here they meet the file of the state (`state`, written
 //! by `keeping`), the configuration file (`reload`, `secrets`), etcd, the maps of a cluster
-//! (`cluster`, `watched`), and the running replication (`settle`). What is changed is on disk
-//! before it takes effect, and before anybody is told so.
+//! (`cluster`, `watched`, `turns`, `hosts`, `lookup`), and the running replication (`settle`). What
+//! is changed is on disk before it takes effect, and before anybody is told so.
 
 mod change;
 mod cluster;
 #[cfg(feature = "etcd")]
 mod etcd;
+mod hosts;
 mod keeping;
+mod lookup;
 mod maps;
 mod moves;
 mod origin;
@@ -19,6 +21,7 @@ mod settle;
 mod state;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -2,7 +2,6 @@
 //! does not answer. A node tells when it has a new map; it is asked from time to time too, because
 //! not every node does, and because a push can be lost.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use clustermap::{Address, Map, Network, Revision, Seen, Wanted};
@@ -10,6 +9,8 @@ use mcbp::{Feature, FrameBuilder, Opcode, Status};
 use relay::{Client, Deadlines, LinkError, Login};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::hosts::Hosts;
+use super::turns::Turns;
 use crate::config::Cluster;
 
 /// How often a node is asked that tells of new maps, or that answers with nothing where there is no
@@ -61,10 +62,10 @@ pub(super) struct Watch {
     deadlines: Deadlines,
     /// The newest revision.
     newest: Option<Revision>,
-    /// The nodes of the newest map.
-    nodes: Vec<Address>,
-    /// The nodes that are tried next.
-    untried: VecDeque<Address>,
+    /// The nodes of the newest map, and those to begin with.
+    turns: Turns,
+    /// The node that failed last and its error, if none has answered since.
+    failed: Option<(String, String)>,
     asked: Option<Asked>,
     pause: Duration,
     /// What was told last, and is not told again.
@@ -79,11 +80,11 @@ impl Watch {
         nodes: Vec<Address>,
         limit: Duration,
     ) -> Self {
-        let untried = cluster.address.hosts.iter().chain(&nodes).cloned().collect();
+        let turns = Turns::new(Hosts::new(&cluster, bucket.clone(), limit), nodes);
         let deadlines = Deadlines { connect: limit, request: limit };
-        let (newest, asked, told) = (None, None, String::new());
+        let (newest, failed, asked, told) = (None, None, None, String::new());
         let pause = PAUSES.0;
-        Self { cluster, bucket, deadlines, newest, nodes, untried, asked, pause, told }
+        Self { cluster, bucket, deadlines, newest, turns, failed, asked, pause, told }
     }
 
     /// Waits until there is something to tell. Dropping the future may drop a connection.
@@ -96,7 +97,7 @@ impl Watch {
             let answered = match asked {
                 Ok(Some(mut asked)) => match self.ask(&mut asked).await {
                     Ok(found) => {
-                        self.asked = Some(asked);
+                        (self.asked, self.failed) = (Some(asked), None);
                         Ok(found)
                     }
                     Err(error) => Err((asked.node.to_string(), error)),
@@ -107,21 +108,26 @@ impl Watch {
             match answered {
                 Ok(Some(watched)) => return watched,
                 Ok(None) => {}
-                Err((node, error)) => {
-                    if self.untried.is_empty() && self.is_news(&error) {
-                        return Watched::Away { node, error };
-                    }
-                }
+                Err(failed) => self.failed = Some(failed),
+            }
+            if self.turns.are_over()
+                && let Some((node, error)) = self.failed.take()
+                && self.is_news(&error)
+            {
+                return Watched::Away { node, error };
             }
         }
     }
 
     /// Connects to the next node. After all have failed, it waits first.
     async fn connect(&mut self) -> Result<Option<Asked>, (String, String)> {
-        let Some(node) = self.untried.pop_front() else {
-            sleep(self.pause).await;
-            self.pause = (self.pause * 2).min(PAUSES.1);
-            self.begin_again();
+        let Some(node) = self.turns.next().await else {
+            // Where the nodes to begin with have brought no other node, the error is told first.
+            if self.failed.is_none() {
+                sleep(self.pause).await;
+                self.pause = (self.pause * 2).min(PAUSES.1);
+                self.turns.begin_again();
+            }
             return Ok(None);
         };
         let failed = |error: String| (node.to_string(), error);
@@ -141,27 +147,15 @@ impl Watch {
         Ok(Some(Asked { node, client, until, has_answered: false }))
     }
 
-    /// All nodes are tried again: those of the newest map, then those of the configuration.
-    fn begin_again(&mut self) {
-        self.untried = self.nodes.iter().cloned().collect();
-        let hosts = self.cluster.address.hosts.iter();
-        let more: Vec<_> = hosts.filter(|it| !self.nodes.contains(it)).cloned().collect();
-        self.untried.extend(more);
-    }
-
     /// Waits until the node is to be asked again; `None` where another node is next.
     async fn wait(&mut self, mut asked: Asked) -> Result<Option<Asked>, (String, String)> {
         if Instant::now() >= asked.until {
-            self.begin_again();
-            // The one that has answered last is the last one to be tried.
-            if let Some(at) = self.untried.iter().position(|it| *it == asked.node) {
-                self.untried.rotate_left(at + 1);
-            }
+            self.turns.begin_after(&asked.node);
             return Ok(None);
         }
         match timeout(ASK_EVERY, asked.client.told()).await {
             Ok(Err(error)) => {
-                self.begin_again();
+                self.turns.begin_again();
                 Err((asked.node.to_string(), error.to_string()))
             }
             Ok(Ok(())) | Err(_) => Ok(Some(asked)),
@@ -223,7 +217,8 @@ impl Watch {
         let tls = self.cluster.address.tls;
         let wanted = map.wanted(network, tls).map_err(|error| error.to_string())?;
         self.told.clear();
-        (self.newest, self.nodes) = (Some(revision), map.addresses(network, tls));
+        self.newest = Some(revision);
+        self.turns.set_nodes(map.addresses(network, tls));
         Ok(Some((revision, wanted)))
     }
 

@@ -58,6 +58,12 @@ pub(crate) const SIDECAR: &[Row] = &[
         "nothing, unless it lasts: then the cluster has lost the node that it names",
     ),
     (
+        "warn",
+        "DNS SRV lookup failed, the host of the cluster is used",
+        "see the error; give `resolver` in `[cluster]`, or, where there are no such records, a \
+         port in `address`",
+    ),
+    (
         "error",
         "copies differ from their producer",
         "see what differs, then `dcp-proxy verify BUCKET --repair`; take none of them over before",

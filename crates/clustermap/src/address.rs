@@ -1,7 +1,7 @@
 //! Connection strings, as clients of a Couchbase cluster write them.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 
 /// The port of the data service without TLS.
@@ -100,12 +100,15 @@ pub struct ConnectionString {
     pub tls: bool,
     /// The nodes to begin with, in the order in which they are tried; at least one.
     pub hosts: Vec<Address>,
+    /// Where DNS SRV records may name the nodes to begin with, in place of the one host, which is a
+    /// name without a port.
+    pub srv_name: Option<String>,
 }
 
 impl FromStr for ConnectionString {
     type Err = AddressError;
 
-    /// Parses a connection string. DNS SRV records are not looked up; names of hosts are.
+    /// Parses a connection string.
     fn from_str(text: &str) -> Result<Self, AddressError> {
         let error = |text: &str| AddressError(text.to_owned());
         let (tls, rest) = match text.split_once("://") {
@@ -128,9 +131,26 @@ impl FromStr for ConnectionString {
             let count = written.len();
             return Err(error(&format!("{count} hosts: give at most {HOSTS_MAX}")));
         }
-        let hosts = written.into_iter().map(|host| Address::parse(host, default));
-        Ok(Self { tls, hosts: hosts.collect::<Result<_, _>>()? })
+        let hosts = written.iter().map(|host| Address::parse(host, default));
+        let hosts = hosts.collect::<Result<_, _>>()?;
+        let srv_name = match written[..] {
+            [only] => srv_name(only, tls),
+            _ => None,
+        };
+        Ok(Self { tls, hosts, srv_name })
     }
+}
+
+/// The name of the SRV records for a connection string with this host alone. `None` where there is
+/// a port or an IP address, and for names of the own machine, which are no business of DNS
+/// (RFC 6761).
+fn srv_name(host: &str, tls: bool) -> Option<String> {
+    let is_local = host.trim_end_matches('.').rsplit('.').next() == Some("localhost");
+    if host.contains(':') || host.parse::<Ipv4Addr>().is_ok() || is_local {
+        return None;
+    }
+    let service = if tls { "_couchbases" } else { "_couchbase" };
+    Some(format!("{service}._tcp.{host}"))
 }
 
 #[cfg(test)]
@@ -150,6 +170,23 @@ mod tests {
             let read: ConnectionString = text.parse().unwrap();
             let shown: Vec<_> = read.hosts.iter().map(ToString::to_string).collect();
             assert_eq!((read.tls, shown), (tls, hosts.iter().map(ToString::to_string).collect()));
+        }
+    }
+
+    #[test]
+    fn one_name_without_a_port_may_have_srv_records() {
+        for (text, name) in [
+            ("couchbase://a.example", Some("_couchbase._tcp.a.example")),
+            ("couchbases:// a ", Some("_couchbases._tcp.a")),
+            ("couchbase://a:11210", None),
+            ("couchbase://a,b", None),
+            ("couchbase://10.0.0.1", None),
+            ("couchbase://[::1]", None),
+            ("couchbase://localhost", None),
+            ("couchbase://a.localhost.", None),
+        ] {
+            let read: ConnectionString = text.parse().unwrap();
+            assert_eq!(read.srv_name.as_deref(), name, "{text}");
         }
     }
 

@@ -177,9 +177,13 @@ pub(super) fn cluster() -> Setting {
         Setting::text(
             "address",
             "couchbase://host1,host2, or couchbases:// for TLS",
-            "The nodes to begin with, each a host or host:port.",
+            "The nodes to begin with, each a host or host:port. One name without a port may have \
+             DNS SRV records that name them.",
         )
         .required("\"couchbases://cb1.example,cb2.example\""),
+        Setting::text("resolver", "ip or ip:port", "The name server to ask for DNS SRV records.")
+            .unset("those of /etc/resolv.conf")
+            .example("\"10.0.0.53\""),
         Setting::new("username", Kind::Text, "The user to log in as, at every node.")
             .required("\"dcp-proxy\""),
         Setting::new("password", Kind::Secret, "The user's password.")

@@ -25,6 +25,10 @@ fn a_cluster_is_the_source_and_its_nodes_are_the_producers() {
     assert_eq!((endpoint.name.as_str(), endpoint.address.as_str()), ("[::1]:5", "[::1]:5"));
     assert_eq!((endpoint.username.as_str(), endpoint.password.expose()), ("dcp-proxy", "p".into()));
     assert!(cluster.producer("alpha").is_none(), "a name that is no address");
+    assert!(cluster.resolver.is_none());
+    let text = format!("address = \"couchbase://localhost.example\"\nresolver = \"::1\"\n{LOGIN}");
+    let MapSource::Cluster(cluster) = good(&with_cluster(&text)).source else { panic!("{text}") };
+    assert_eq!(cluster.resolver, Some("[::1]:53".parse().unwrap()));
 }
 
 #[test]
@@ -57,6 +61,14 @@ fn each_wrong_part_of_a_cluster_is_named() {
             "is not used with couchbase://",
         ),
         (format!("address = \"couchbase://a\"\n{LOGIN}\nnetwork = \"x\""), "cluster: network"),
+        (
+            format!("address = \"couchbase://a\"\n{LOGIN}\nresolver = \"dns.example\""),
+            "cluster: resolver: \"dns.example\" is not the address of a name server",
+        ),
+        (
+            format!("address = \"couchbase://a:11210\"\n{LOGIN}\nresolver = \"10.0.0.53\""),
+            "cluster: resolver: is not used",
+        ),
         ("address = \"couchbase://a\"".to_owned(), "username"),
         (LOGIN.to_owned(), "address"),
     ] {

@@ -110,6 +110,7 @@ const PURE_MAY_USE: &[&str] = &[
     "base64",
     "bytes",
     "crc32fast",
+    "domain",
     "hmac",
     "memchr",
     "pbkdf2",
