@@ -55,7 +55,8 @@ impl VbCollections {
         collections
     }
 
-    /// Follows one more event, whose seqno is above those of all before.
+    /// Follows one more event, whose seqno is above those of all before. The uid becomes that of the
+    /// event, also where it is lower: a replica has what its producer has.
     ///
     /// A modification of an unknown collection is passed over: it is an old row, and the row of the
     /// collection's end or new beginning comes after it.

@@ -30,6 +30,8 @@ mod parse;
 mod path;
 mod succeed;
 mod table;
+#[cfg(test)]
+mod tests;
 mod value;
 mod wire;
 

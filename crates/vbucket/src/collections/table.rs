@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn offsets_that_point_outside_are_flaws() {
-        for buffer in [&[0xff; 8][..], &[4, 0, 0, 0, 0, 0, 0, 0x80], &[4, 0, 0, 0, 4, 0, 0, 0]] {
+        for buffer in [&[0xff; 8][..], &[4, 0, 0, 0, 0, 0, 0, 0x80], &[4, 0, 0, 0, 5, 0, 0, 0]] {
             assert!(Table::root(buffer).is_err(), "{buffer:?}");
         }
     }
