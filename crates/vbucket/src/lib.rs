@@ -5,12 +5,14 @@
 //! - `row`: one change of one document, as it is stored and streamed
 //! - `value`: the bytes of a document's value, and what a deletion keeps of them
 //! - `meta`: the metadata of a vBucket, written with its rows
+//! - `collections`: scopes and collections of a bucket and of a vBucket, and the events between
 //! - `conflict`: which of two changes wins when two clusters replicate to each other
 //! - `hlc`: the CAS of the next change, and how far ahead one from elsewhere may be
 //! - `failover`, `rollback`: histories, and how far a replica must roll back
 //! - `stream_req`, `producer`, `consumer`: the two sides of DCP; `liveness`, `stats` serve both
 //! - `store`: the trait that a store implements
 
+pub mod collections;
 pub mod conflict;
 pub mod consumer;
 pub mod failover;
