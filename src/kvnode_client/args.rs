@@ -86,6 +86,27 @@ pub(super) enum Ask {
         #[command(flatten)]
         at: At,
     },
+    /// Show scopes and collections, or change them.
+    ///
+    /// Where a cluster has a manager, change them there: it sets the manifests of its nodes.
+    /// Replicas follow their producers; set nothing at a node that has only replicas.
+    Collections {
+        /// Create a collection, and its scope if that is not there.
+        #[arg(long, value_name = "SCOPE.COLLECTION", conflicts_with_all = ["drop", "set"])]
+        create: Option<String>,
+        /// Its documents live at most as long, in seconds.
+        #[arg(long, value_name = "SECONDS", requires = "create",
+              value_parser = clap::value_parser!(u32).range(1..=2_147_483_647))]
+        max_ttl: Option<u32>,
+        /// Drop a collection with its documents, or a scope with its collections.
+        #[arg(long, value_name = "SCOPE[.COLLECTION]", conflicts_with = "set")]
+        drop: Option<String>,
+        /// Set the manifest in a file (JSON); - reads standard input.
+        #[arg(long, value_name = "FILE")]
+        set: Option<PathBuf>,
+        #[command(flatten)]
+        at: At,
+    },
     /// Show statistics of the node and its bucket.
     Stats {
         /// The group, such as vbucket-details 7; without one, the general statistics.
@@ -111,12 +132,15 @@ pub(super) enum Ask {
     },
 }
 
-/// The vBucket of a document.
+/// The vBucket and the collection of a document.
 #[derive(Debug, Args)]
 pub(super) struct OneVb {
     /// The vBucket to ask [default: the key's, by CRC32 as Couchbase clients choose it].
     #[arg(long, value_name = "N")]
     pub(super) vbucket: Option<u16>,
+    /// The collection [default: the default one].
+    #[arg(long, value_name = "SCOPE.COLLECTION")]
+    pub(super) collection: Option<String>,
 }
 
 /// The node to ask, and the format of the output.
@@ -162,6 +186,7 @@ impl Ask {
             | Self::Set { at, .. }
             | Self::Delete { at, .. }
             | Self::Vbuckets { at, .. }
+            | Self::Collections { at, .. }
             | Self::Stats { at, .. }
             | Self::Seed { at, .. } => at,
         }

@@ -3,11 +3,12 @@
 use serde_json::json;
 
 use super::answer::Answer;
-use super::args::{Ask, OneVb};
+use super::args::{Ask, At, OneVb};
+use super::collections::Change;
 use super::connect::Node;
 use super::failure::Failure;
 use super::seed::Plan;
-use super::{documents, seed, stats, vbuckets};
+use super::{collections, documents, seed, stats, vbuckets};
 
 /// Asks the node.
 pub(super) fn ask(asked: &Ask) -> Result<Answer, Failure> {
@@ -22,18 +23,18 @@ pub(super) fn ask(asked: &Ask) -> Result<Answer, Failure> {
 async fn answer(asked: &Ask) -> Result<Answer, Failure> {
     let at = asked.at();
     match asked {
-        Ask::Get { key, of: OneVb { vbucket }, .. } => {
+        Ask::Get { key, of, .. } => {
             let key = documents::key(key)?;
-            documents::get(&mut Node::connect(at).await?, key, *vbucket).await
+            documents::get(&mut connect(at, of).await?, key, of.vbucket).await
         }
-        Ask::Set { key, value, expiry, of: OneVb { vbucket }, .. } => {
+        Ask::Set { key, value, expiry, of, .. } => {
             let (key, value) = (documents::key(key)?, documents::value(value)?);
-            let mut node = Node::connect(at).await?;
-            documents::set(&mut node, (key, &value, *expiry), *vbucket).await
+            let mut node = connect(at, of).await?;
+            documents::set(&mut node, (key, &value, *expiry), of.vbucket).await
         }
-        Ask::Delete { key, of: OneVb { vbucket }, .. } => {
+        Ask::Delete { key, of, .. } => {
             let key = documents::key(key)?;
-            documents::delete(&mut Node::connect(at).await?, key, *vbucket).await
+            documents::delete(&mut connect(at, of).await?, key, of.vbucket).await
         }
         Ask::Vbuckets { set: Some(set), set_state: Some(state), .. } => {
             vbuckets::set_state(&mut Node::connect(at).await?, set, *state).await
@@ -41,10 +42,24 @@ async fn answer(asked: &Ask) -> Result<Answer, Failure> {
         Ask::Vbuckets { set, .. } => {
             vbuckets::show(&mut Node::connect(at).await?, set.as_ref()).await
         }
+        Ask::Collections { create, max_ttl, drop, set, .. } => {
+            let create = create.as_deref().map(|path| Change::Create { path, max_ttl: *max_ttl });
+            let drop = drop.as_deref().map(Change::Drop);
+            let change = create.or(drop).or(set.as_deref().map(Change::Set));
+            collections::run(&mut Node::connect(at).await?, change).await
+        }
         Ask::Stats { group, .. } => stats::show(&mut Node::connect(at).await?, group).await,
         Ask::Seed { count, first, size, .. } => {
             let plan = Plan { count: *count, first: *first, size: *size };
             seed::run(&mut Node::connect(at).await?, plan).await
         }
+    }
+}
+
+/// Connects for a command about a document.
+async fn connect(at: &At, of: &OneVb) -> Result<Node, Failure> {
+    match &of.collection {
+        None => Node::connect(at).await,
+        Some(path) => Node::connect_for(at, path).await,
     }
 }

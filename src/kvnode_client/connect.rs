@@ -1,5 +1,7 @@
 //! Which node a command asks, as which user, and the connection.
 
+use std::borrow::Cow;
+
 use kvnode::cli::{Written, password, written};
 use mcbp::{Feature, FrameBuilder, Opcode, VbId, VbState};
 use relay::{Client, Deadlines, Endpoint, Login, Secret};
@@ -13,6 +15,9 @@ use crate::session::reachable;
 const NODE: &str = "127.0.0.1:11210";
 const BUCKET: &str = "default";
 const FEATURES: &[Feature] = &[Feature::JSON, Feature::MUTATION_SEQNO, Feature::XERROR];
+/// The same for documents of a named collection.
+const WITH_COLLECTIONS: &[Feature] =
+    &[Feature::JSON, Feature::MUTATION_SEQNO, Feature::XERROR, Feature::COLLECTIONS];
 /// The vBuckets of a bucket whose node does not tell how many there are.
 const VBUCKETS: u16 = 1024;
 
@@ -21,20 +26,51 @@ pub(super) struct Node {
     pub(super) address: String,
     pub(super) bucket: String,
     pub(super) client: Client,
+    /// The collection that keys are of, if it is not the default one.
+    collection: Option<u32>,
 }
 
 impl Node {
+    /// Connects for documents of a collection, which is looked up.
+    pub(super) async fn connect_for(at: &At, path: &str) -> Result<Self, Failure> {
+        let mut node = Self::connect_with(at, WITH_COLLECTIONS).await?;
+        let request = FrameBuilder::request(Opcode::COLLECTIONS_GET_ID).value(path.as_bytes());
+        let response = node.client.call(request).await?;
+        let id = response.extras.last_chunk().filter(|_| response.status.is_success());
+        let Some(id) = id else {
+            let (address, bucket, status) = (&node.address, &node.bucket, response.status);
+            let text = format!(
+                "node {address}, bucket {bucket:?}: no collection {path:?} ({status}): kvnode \
+                 collections shows those that are there"
+            );
+            let json = serde_json::json!({ "node": address, "bucket": bucket, "collection": path });
+            return Err(Failure::failed(text, json));
+        };
+        node.collection = Some(u32::from_be_bytes(*id));
+        Ok(node)
+    }
+
+    /// A key as this connection sends it.
+    pub(super) fn sent<'a>(&self, key: &'a [u8]) -> Cow<'a, [u8]> {
+        let prefixed = self.collection.map(|id| mcbp::key::prefixed(id, key).to_vec());
+        prefixed.map_or(Cow::Borrowed(key), Cow::Owned)
+    }
+
     pub(super) async fn connect(at: &At) -> Result<Self, Failure> {
+        Self::connect_with(at, FEATURES).await
+    }
+
+    async fn connect_with(at: &At, features: &'static [Feature]) -> Result<Self, Failure> {
         let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let (endpoint, bucket) = target(at, env)?;
         let login = Login {
             bucket: Some(&bucket),
             agent: concat!("kvnode/", env!("CARGO_PKG_VERSION")),
-            features: FEATURES,
+            features,
             deadlines: Deadlines::default(),
         };
         let client = Client::connect(&endpoint, login).await?;
-        Ok(Self { address: endpoint.address, bucket, client })
+        Ok(Self { address: endpoint.address, bucket, client, collection: None })
     }
 
     /// How many vBuckets the bucket has, which decides on the vBucket of a key.

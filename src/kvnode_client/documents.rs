@@ -47,7 +47,8 @@ pub(super) fn value(given: &OsStr) -> Result<Vec<u8>, Failure> {
 
 pub(super) async fn get(node: &mut Node, key: &[u8], vb: Option<u16>) -> Result<Answer, Failure> {
     let vb = node.vbucket(key, vb).await?;
-    let request = FrameBuilder::request(Opcode::GET).vbucket(vb).key(key);
+    let sent = node.sent(key);
+    let request = FrameBuilder::request(Opcode::GET).vbucket(vb).key(&sent);
     let response = call(node, request, key, vb).await?;
     let mut json = place(node, key, vb);
     let more = shown(&response);
@@ -87,7 +88,8 @@ pub(super) async fn set(
     let vb = node.vbucket(key, vb).await?;
     let extras = StoreExtras { flags: 0, expiry }.encode();
     let request = FrameBuilder::request(Opcode::SET).vbucket(vb).extras(&extras);
-    let response = call(node, request.key(key).value(value), key, vb).await?;
+    let sent = node.sent(key);
+    let response = call(node, request.key(&sent).value(value), key, vb).await?;
     let what = format!("{} bytes set", value.len());
     Ok(written(node, &what, key, vb, &response))
 }
@@ -98,7 +100,8 @@ pub(super) async fn delete(
     vb: Option<u16>,
 ) -> Result<Answer, Failure> {
     let vb = node.vbucket(key, vb).await?;
-    let request = FrameBuilder::request(Opcode::DELETE).vbucket(vb).key(key);
+    let sent = node.sent(key);
+    let request = FrameBuilder::request(Opcode::DELETE).vbucket(vb).key(&sent);
     let response = call(node, request, key, vb).await?;
     Ok(written(node, "deleted", key, vb, &response))
 }

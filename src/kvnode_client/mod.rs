@@ -4,7 +4,9 @@
 //! protocol; they work with any node that speaks it.
 //!
 //! - `args`: the command line; `connect`: which node to ask, as which user
-//! - `ask`: from a command to its answer; `documents`, `vbuckets`, `stats`, `seed`: the commands
+//! - `ask`: from a command to its answer; `documents`, `vbuckets`, `collections`, `stats`, `seed`:
+//!   the
+//!   commands
 //! - `user`: users in a file, without a node
 //! - `refusal`: what an error status means, in words; `failure`: why there is no good answer
 //! - `answer`: the output
@@ -12,6 +14,7 @@
 mod answer;
 mod args;
 mod ask;
+mod collections;
 mod connect;
 mod documents;
 mod failure;

@@ -82,7 +82,7 @@ impl Refusal<'_> {
 }
 
 /// The text that a node gives with an error: JSON, for clients with XERROR.
-fn context(value: &[u8]) -> String {
+pub(super) fn context(value: &[u8]) -> String {
     let parsed: Option<serde_json::Value> = serde_json::from_slice(value).ok();
     let given = parsed.as_ref().and_then(|json| json.pointer("/error/context")?.as_str());
     let text = given.unwrap_or_default();

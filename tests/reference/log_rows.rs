@@ -313,6 +313,11 @@ pub(crate) const NODE: &[Row] = &[
     ("error", "the thread that stops the node panicked", "report it"),
     (
         "error",
+        "vbucket cannot follow the manifest",
+        "see `reason`: set a manifest with new ids for what has another name or scope",
+    ),
+    (
+        "error",
         "warm-up failed, the bucket is not served",
         "see `error`: another format, damaged data, or a folder in use",
     ),

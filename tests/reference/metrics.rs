@@ -207,4 +207,5 @@ pub(crate) const NODE: &[Row] = &[
         "alert on `unread`: nobody reads the log; `repeated` and `output` need nothing",
     ),
     ("kvnode_commit_seconds", "on much: the disk is slow to sync"),
+    ("kvnode_command_seconds", "on a 99th percentile beyond what clients bear"),
 ];

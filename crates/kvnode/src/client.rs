@@ -227,7 +227,9 @@ impl Client {
     /// It has the uid of the manifest, for clients without XERROR too.
     fn fail_unknown(&mut self, answer: &FrameBuilder<'_>) {
         let context = "the manifest has no such collection or scope";
-        let body = serde_json::json!({ "error": { "context": context }, "manifest_uid": "0" });
+        let uid = self.served().map_or(0, |served| served.bucket.manifest().uid());
+        let uid = format!("{uid:x}");
+        let body = serde_json::json!({ "error": { "context": context }, "manifest_uid": uid });
         let datatype = if self.features.json { Datatype::JSON } else { Datatype::RAW };
         self.replies.send(&answer.datatype(datatype).value(body.to_string().as_bytes()));
     }

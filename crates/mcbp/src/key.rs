@@ -1,12 +1,18 @@
 //! The collection id that precedes a key: an unsigned LEB128 number.
 //!
-//! Keys have it on connections that negotiated collections. Only the default collection, id 0,
-//! exists here. Source: `docs/Collections.md` of couchbase/kv_engine.
+//! Keys have it on connections that negotiated collections; without it a key is one of the default
+//! collection. Source: `docs/Collections.md` of couchbase/kv_engine.
 
-use bytes::BufMut;
+use bytes::{BufMut, Bytes};
 
 /// The id of the default collection.
 pub const DEFAULT_COLLECTION: u32 = 0;
+
+/// The prefix of keys of the default collection.
+pub const DEFAULT_PREFIX: u8 = 0;
+
+/// The longest key with its prefix. Source: kv_engine's `MaxCollectionsKeyLen`.
+pub const KEY_BYTES_MAX: usize = 251;
 
 /// Splits a key with a prefix into collection id and key. `None` if the prefix is not a LEB128
 /// number of at most 32 bits in its shortest form.
@@ -22,6 +28,21 @@ pub fn split(key: &[u8]) -> Option<(u32, &[u8])> {
         }
     }
     None
+}
+
+/// The key without its prefix; the whole of it where it has none.
+#[must_use]
+pub fn without_prefix(key: &[u8]) -> &[u8] {
+    split(key).map_or(key, |(_, rest)| rest)
+}
+
+/// The key of the collection `id` with its prefix.
+#[must_use]
+pub fn prefixed(id: u32, key: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(5 + key.len());
+    push_prefix(&mut out, id);
+    out.extend_from_slice(key);
+    out.into()
 }
 
 /// Appends the prefix of the collection `id`.

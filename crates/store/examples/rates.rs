@@ -79,7 +79,7 @@ fn report(name: &str, start: Instant, rows: u64, mib: f64) {
 }
 
 fn key(n: u64) -> String {
-    format!("document-{n:08}")
+    format!("\0document-{n:08}")
 }
 
 /// 64 B to 64 KiB, the small ones far more often.

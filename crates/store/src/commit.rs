@@ -6,17 +6,27 @@ use mcbp::{Seqno, VbId};
 use vbucket::store::{Batch, Durability};
 use vbucket::{StoreError, VbMeta};
 
+use crate::collections::Gone;
 use crate::core::Core;
-use crate::format::VbRecord;
-use crate::plan::Plan;
+use crate::engine::WriteBatch;
+use crate::format::{Generation, VbRecord};
+use crate::plan::{Encoded, Plan};
+
+/// What a commit leaves for the background thread.
+pub(crate) struct FollowUp {
+    /// vBuckets that may now have undo rows to trim.
+    pub crossed: Vec<VbId>,
+    /// Rows of collections to erase.
+    pub gone: Vec<(Generation, Gone)>,
+}
 
 impl Core {
-    /// See `Store::commit`; returns the vBuckets that may now have undo rows to trim.
+    /// See `Store::commit`; returns what there is to do for the background thread.
     pub(crate) fn commit(
         &self,
         batch: &Batch,
         durability: Durability,
-    ) -> Result<Vec<VbId>, StoreError> {
+    ) -> Result<FollowUp, StoreError> {
         let mut writer = self.writer();
         writer.check()?;
         if !batch.changes.is_empty() {
@@ -29,12 +39,22 @@ impl Core {
         let plan = Plan::prepare(self, batch, records)?;
         let values = writer.write_values(&batch.changes)?;
         let encoded = plan.encode(&values.pointers);
-        let (rows, records) = encoded.inspect_err(|_| writer.values.discard())?;
-        writer.commit_with(rows, &values, durability)?;
+        let encoded = encoded.inspect_err(|_| writer.values.discard())?;
+        let Encoded { out, records, gone } = encoded;
+        writer.commit_with(out, &values, durability)?;
         let crossed = records.values().filter(|record| self.crossed_window(record));
         let crossed = crossed.map(|record| record.meta.vb).collect();
         self.publish(records.into_values());
-        Ok(crossed)
+        Ok(FollowUp { crossed, gone })
+    }
+
+    /// Writes the record of a named collection, or removes it where there is none any more.
+    pub(crate) fn put_collection(&self, out: &mut WriteBatch, record: &VbRecord, id: u32) {
+        let key = record.generation().collection(id);
+        match record.collections.named.get(&id) {
+            Some(collection) => out.insert(&self.tables.meta, key, collection.encode(&key)),
+            None => out.remove(&self.tables.meta, key),
+        }
     }
 
     /// The records of all vBuckets of the batch as they are now. A new vBucket begins with
@@ -50,7 +70,7 @@ impl Core {
                 || VbRecord {
                     meta: VbMeta { high_seqno: Seqno::ZERO, ..meta.clone() },
                     generation,
-                    items: 0,
+                    collections: Default::default(),
                     undo_floor: 0,
                     points: Default::default(),
                 },

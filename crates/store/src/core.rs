@@ -23,6 +23,8 @@ pub(crate) struct Core {
     pub values: Arc<Values>,
     pub writer: Mutex<Writer>,
     pub records: RwLock<HashMap<VbId, Arc<VbRecord>>>,
+    /// The manifest of collections of the bucket, as it was put.
+    pub manifest: Mutex<Option<Vec<u8>>>,
     /// How many steps of rollbacks there were: each may restore rows that had been replaced.
     pub restores: AtomicU64,
 }
@@ -54,7 +56,7 @@ impl Core {
     /// The number of documents in all vBuckets.
     pub(crate) fn item_count(&self) -> u64 {
         let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-        records.values().map(|record| record.items).sum()
+        records.values().map(|record| record.collections.items()).sum()
     }
 
     /// Makes committed records visible. Called while the writer is held, so that readers see

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use mcbp::key::DEFAULT_COLLECTION;
 use mcbp::{Seqno, VbId};
 use vbucket::{Row, StoreError};
 
+use crate::collections::collection_of;
 use crate::core::Core;
 use crate::engine::{Slice, WriteBatch};
 use crate::errors::damaged;
@@ -19,6 +21,7 @@ const STEP_BYTES: usize = 16 << 20;
 
 /// The part of a vBucket's history above the seqno `down_to`.
 pub(crate) struct History {
+    target: Seqno,
     down_to: Seqno,
     rows: Vec<NewestRow>,
     /// By newer seqno: the row that was replaced, its seqno and bytes.
@@ -47,7 +50,7 @@ impl Core {
         let mut down_to = target;
         let mut undo = BTreeMap::new();
         let Some(from) = target.successor() else {
-            return Ok(History { down_to, rows: Vec::new(), undo });
+            return Ok(History { target, down_to, rows: Vec::new(), undo });
         };
         let mut undo_bytes = 0;
         let range = generation.undo(from, Seqno::ZERO)..=generation.undo(Seqno::MAX, Seqno::MAX);
@@ -75,7 +78,7 @@ impl Core {
             rows.push(NewestRow { seqno, document, alive, pointer });
         }
         undo.retain(|&newer, _| newer > down_to);
-        Ok(History { down_to, rows, undo })
+        Ok(History { target, down_to, rows, undo })
     }
 
     /// The batch that undoes a part of the history: each key gets back its newest row at or below
@@ -90,23 +93,30 @@ impl Core {
         let generation = record.generation();
         let mut out = tables.batch(history.rows.len() + history.undo.len());
         let mut garbage = Tally::default();
-        let mut restored = BTreeSet::new();
+        let (mut restored, mut touched) = (BTreeSet::new(), BTreeSet::new());
+        let mut newest = BTreeMap::new();
         for NewestRow { seqno, document, alive, pointer } in &history.rows {
             out.remove(&tables.rows, generation.row(*seqno));
             garbage.add(*pointer);
             let key = generation.document(document);
-            record.count_items(*alive, false);
+            touched.extend(record.collections.uncount(document, *alive, false));
             let Some((older, bytes)) = history.restored(*seqno) else {
                 out.remove(&tables.keys, key);
                 continue;
             };
             let (row, _) = checked_row(vb, older, bytes.clone())?;
             restored.insert(older);
+            if let Some(id) = collection_of(document) {
+                let newest: &mut Seqno = newest.entry(id).or_default();
+                *newest = older.max(*newest);
+            }
             if row.key != document {
                 let flaw = format!("it is not of the key that seqno {seqno} replaced");
                 return Err(damaged(format!("{vb} seqno {older}"), flaw));
             }
-            record.count_items(false, row.is_alive());
+            let is_seen = record.collections.shows(document, older);
+            let is_alive = is_seen && row.is_alive();
+            touched.extend(record.collections.uncount(document, false, is_alive));
             out.insert(&tables.rows, generation.row(older), bytes.clone());
             let entry = KeyEntry::of(&row).encode(&key);
             out.insert(&tables.keys, key, entry);
@@ -118,7 +128,47 @@ impl Core {
             }
         }
         self.note_garbage(&mut out, &garbage);
+        let lowered = self.lower_highs(record, history, &newest)?;
+        touched.extend(lowered.into_iter().filter(|id| *id != DEFAULT_COLLECTION));
+        touched.iter().for_each(|id| self.put_collection(&mut out, record, *id));
         Ok(out)
+    }
+}
+
+impl Core {
+    /// Sets the highest seqnos of collections whose newest rows are undone: to bounds while more is
+    /// to be undone, and else to what is left. `newest` has the newest restored row of each.
+    /// Returns these collections.
+    fn lower_highs(
+        &self,
+        record: &mut VbRecord,
+        history: &History,
+        newest: &BTreeMap<u32, Seqno>,
+    ) -> Result<Vec<u32>, StoreError> {
+        let down_to = history.down_to;
+        let above = record.collections.iter().filter(|(_, collection)| collection.high > down_to);
+        let above: Vec<_> = above.map(|(id, collection)| (id, collection.start)).collect();
+        let is_over = down_to == history.target;
+        let restored = |id: u32| newest.get(&id).copied().unwrap_or(Seqno::ZERO);
+        let known = |start: Seqno, id| if is_over { start.max(restored(id)) } else { down_to };
+        let mut highs: BTreeMap<_, _> =
+            above.into_iter().map(|(id, start)| (id, known(start, id))).collect();
+        let generation = record.generation();
+        let range = generation.row(Seqno(1))..=generation.row(down_to);
+        let what = || format!("the rows of {}", generation.vb);
+        for entry in self.tables.rows.range(range).rev() {
+            let (key, bytes) = entry.map_err(|e| e.of(what))?;
+            let seqno = row_seqno(&key).ok_or_else(|| damaged(what(), "a key is malformed"))?;
+            if highs.values().all(|high| *high >= seqno) {
+                break;
+            }
+            let (row, _) = checked_row(generation.vb, seqno, bytes)?;
+            if let Some(high) = collection_of(&row.key).and_then(|id| highs.get_mut(&id)) {
+                *high = seqno.max(*high);
+            }
+        }
+        highs.iter().for_each(|(id, high)| record.collections.set_high(*id, *high));
+        Ok(highs.into_keys().collect())
     }
 }
 

@@ -1,5 +1,6 @@
-//! The background thread that frees space: it removes rows of ended generations and undo rows that
-//! no rollback needs any more, then compacts tables and deletes value files.
+//! The background thread that frees space: it removes rows of ended generations and of collections
+//! that are gone, and undo rows that no rollback needs any more, then compacts tables and deletes
+//! value files.
 //!
 //! It works in bounded steps, each a commit of its own, and holds the writer only for the commit.
 //! What it has not finished is found again at the next open; a failure is logged and left for then.
@@ -12,6 +13,8 @@ use mcbp::VbId;
 use vbucket::StoreError;
 use vbucket::store::PurgeStep;
 
+use crate::collections::Gone;
+use crate::commit::FollowUp;
 use crate::core::Core;
 use crate::errors::io;
 use crate::format::Generation;
@@ -24,10 +27,15 @@ pub(crate) struct Janitor {
 }
 
 impl Janitor {
-    /// Starts the thread with the generations that earlier runs left.
-    pub(crate) fn start(core: &Arc<Core>, ended: Vec<Generation>) -> Result<Self, StoreError> {
+    /// Starts the thread with the generations and collections that earlier runs left.
+    pub(crate) fn start(
+        core: &Arc<Core>,
+        ended: Vec<Generation>,
+        gone: Vec<(Generation, Gone)>,
+    ) -> Result<Self, StoreError> {
         let work = Arc::new(WorkQueue::default());
         work.remove(ended);
+        work.erase(gone);
         let builder = std::thread::Builder::new().name("store-janitor".to_owned());
         let thread = builder.spawn({
             let (core, work) = (Arc::clone(core), Arc::clone(&work));
@@ -46,10 +54,13 @@ impl Janitor {
         }
     }
 
-    /// Trims the undo rows of vBuckets, in the background.
-    pub(crate) fn trim(&self, vbs: Vec<VbId>) {
-        if !vbs.is_empty() {
-            self.work.trim(vbs);
+    /// Does what a commit has left.
+    pub(crate) fn committed(&self, FollowUp { crossed, gone }: FollowUp) {
+        if !crossed.is_empty() {
+            self.work.trim(crossed);
+        }
+        if !gone.is_empty() {
+            self.work.erase(gone);
         }
     }
 
@@ -81,6 +92,7 @@ fn run(core: &Core, work: &WorkQueue) {
     while let Some(task) = work.next() {
         let result = match task {
             Task::Remove(generation) => core.remove_rows(generation, work),
+            Task::Erase(generation, gone) => core.erase(generation, gone, work),
             Task::Trim(vb) => core.trim_undo(vb, work),
             Task::Compact => core.compact(work),
             Task::Collect => core.collect(&|| work.is_stopping()),

@@ -7,6 +7,7 @@
 //! - `core`: what all operations share; `writer`: numbers, writes and syncs commits
 //! - `commit` with `plan`, `rollback` with `history`, `purge`: the ways to change a vBucket;
 //!   `points`: where a rollback may end
+//! - `collections`: which rows readers see, and how many there are; `erase`: the others
 //! - `read`, `scan`: one document; one vBucket in seqno order
 //! - `janitor`, `work`: the thread that frees space and its work queue; `trim`: rows that nobody
 //!   needs; `collect`, `tally`: value files that are mostly garbage; `space`: what stays free
@@ -15,10 +16,12 @@
 //! - `engine`: the fence around fjall, with the guards against what it does not check
 
 mod collect;
+mod collections;
 mod commit;
 mod concurrent;
 mod core;
 mod engine;
+mod erase;
 mod errors;
 mod format;
 mod history;

@@ -1,7 +1,7 @@
 //! Opens a store. What the engine does not check is checked here, before the engine truncates
 //! anything, and the number of the last commit is compared with what was synced.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
@@ -10,10 +10,13 @@ use std::sync::{Arc, Mutex, RwLock};
 use mcbp::VbId;
 use vbucket::StoreError;
 
+use crate::collections::{Collection, Gone};
 use crate::core::Core;
 use crate::engine::{self, FlushPolicy, Tables};
 use crate::errors::{damaged, io};
-use crate::format::{CommitMark, Garbage, Generation, MetaKey, State, VbRecord};
+use crate::format::{
+    CommitMark, Garbage, Generation, MANIFEST, MetaKey, State, VbRecord, verified,
+};
 use crate::options::Options;
 use crate::read::decode_record;
 use crate::sidefile::{DirectoryLock, StateFile};
@@ -31,6 +34,8 @@ pub(crate) struct OpenFiles {
     pub core: Core,
     /// Generations whose rows are still to be removed.
     pub ended: Vec<Generation>,
+    /// Collections of which rows are still to be erased.
+    pub gone: Vec<(Generation, Gone)>,
     pub was_clean: bool,
     pub lock: DirectoryLock,
 }
@@ -52,7 +57,7 @@ fn files(dir: &Path, options: Options) -> Result<OpenFiles, StoreError> {
     failpoint::reach("open-state-read");
     let values = Arc::new(Values::open(&dir.join(VALUES))?);
     let (tables, last) = checked(&data, &options, &mut state_file, state, &values)?;
-    let Meta { records, ended, value_files } = Meta::load(&tables)?;
+    let Meta { records, ended, gone, value_files, manifest, .. } = Meta::load(&tables)?;
     values.keep_only(&value_files)?;
     let flush_policy = FlushPolicy::new(&tables, options.memtable_bytes);
     let appender = Appender::new(Arc::clone(&values), options.value_file_bytes, last.values);
@@ -65,9 +70,10 @@ fn files(dir: &Path, options: Options) -> Result<OpenFiles, StoreError> {
         options,
         writer: Mutex::new(writer),
         records: RwLock::new(records),
+        manifest: Mutex::new(manifest),
         restores: 0.into(),
     };
-    Ok(OpenFiles { core, ended, was_clean: state.clean, lock })
+    Ok(OpenFiles { core, ended, gone, was_clean: state.clean, lock })
 }
 
 /// Opens the tables, and returns the mark of the last commit.
@@ -113,6 +119,10 @@ fn checked(
 struct Meta {
     records: HashMap<VbId, Arc<VbRecord>>,
     ended: Vec<Generation>,
+    gone: Vec<(Generation, Gone)>,
+    /// Named collections of any generation.
+    named: HashMap<Generation, BTreeMap<u32, Collection>>,
+    manifest: Option<Vec<u8>>,
     /// The value files that commits have used, and the garbage in each. Any other file was left by
     /// a crash.
     value_files: HashMap<u64, u64>,
@@ -121,14 +131,29 @@ struct Meta {
 impl Meta {
     fn load(tables: &Tables) -> Result<Self, StoreError> {
         let what = || "the table \"meta\"".to_owned();
-        let mut meta = Self::default();
+        let (mut meta, mut records) = (Self::default(), HashMap::new());
         for entry in tables.meta.iter() {
             let (key, bytes) = entry.map_err(|e| e.of(what))?;
             let unknown = || damaged(what(), format!("it has the unknown key {key:?}"));
             match MetaKey::decode(&key).ok_or_else(unknown)? {
                 MetaKey::CommitMark => {}
                 MetaKey::Record(vb) => {
-                    meta.records.insert(vb, Arc::new(decode_record(vb, &bytes)?));
+                    records.insert(vb, decode_record(vb, &bytes)?);
+                }
+                MetaKey::Collection(generation, id) => {
+                    let collection = Collection::decode(&key, &bytes);
+                    let collection = collection.map_err(|flaw| damaged("a collection", flaw))?;
+                    meta.named.entry(generation).or_default().insert(id, collection);
+                }
+                MetaKey::Gone(generation, id) => {
+                    let gone = Gone::decode(&key, id, &bytes);
+                    let gone = gone.map_err(|flaw| damaged("a dropped collection", flaw))?;
+                    meta.gone.push((generation, gone));
+                }
+                MetaKey::Manifest => {
+                    let text = verified(&bytes, MANIFEST);
+                    let text = text.map_err(|flaw| damaged("the manifest", flaw))?;
+                    meta.manifest = Some(text.to_vec());
                 }
                 MetaKey::Ended(generation) => meta.ended.push(generation),
                 MetaKey::ValueFile(number) => {
@@ -138,6 +163,12 @@ impl Meta {
                     meta.value_files.insert(number, bytes);
                 }
             }
+        }
+        for (vb, mut record) in records {
+            if let Some(named) = meta.named.remove(&record.generation()) {
+                record.collections.named = Arc::new(named);
+            }
+            meta.records.insert(vb, Arc::new(record));
         }
         Ok(meta)
     }

@@ -8,13 +8,15 @@
 //! that vBucket's part of the batch. The other parts are prepared nevertheless, so that one error
 //! names every vBucket without which the batch can be committed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use invariant::broken;
+use mcbp::key::DEFAULT_COLLECTION;
 use mcbp::{Seqno, VbId};
 use vbucket::store::{Batch, PartError, Scope};
-use vbucket::{Change, Replaces, StoreError, VbMeta};
+use vbucket::{Change, Kind, Replaces, StoreError, VbMeta};
 
+use crate::collections::Gone;
 use crate::core::Core;
 use crate::engine::{Slice, WriteBatch};
 use crate::errors::damaged;
@@ -67,6 +69,15 @@ impl FailedParts {
     }
 }
 
+/// A batch that is ready to be written.
+pub(crate) struct Encoded {
+    pub out: WriteBatch,
+    /// To be published once it is written.
+    pub records: BTreeMap<VbId, VbRecord>,
+    /// To be erased then.
+    pub gone: Vec<(Generation, Gone)>,
+}
+
 /// What a batch does to the tables and the records.
 pub(crate) struct Plan<'a> {
     core: &'a Core,
@@ -76,6 +87,10 @@ pub(crate) struct Plan<'a> {
     /// The index in `pending` of the newest change of each key. Built for the first change that may
     /// replace another one of the batch.
     newest: Option<HashMap<(VbId, &'a [u8]), usize>>,
+    /// The named collections whose records are to be written.
+    touched: BTreeSet<(VbId, u32)>,
+    /// What is to be erased.
+    gone: Vec<(Generation, Gone)>,
     out: WriteBatch,
 }
 
@@ -92,6 +107,8 @@ impl<'a> Plan<'a> {
             records,
             pending: Vec::with_capacity(batch.changes.len()),
             newest: None,
+            touched: BTreeSet::new(),
+            gone: Vec::new(),
             out: core.tables.batch(batch.changes.len()),
         };
         let mut failed = FailedParts::default();
@@ -120,15 +137,15 @@ impl<'a> Plan<'a> {
         let key = Slice::from(generation.document(&change.row.key));
         let older = self.note_newest(change);
         self.pending.push(Pending { change, generation, key: key.clone(), newer: None });
-        let was_alive = match older {
+        let older = match older {
             Some(older) => self.replace_pending(older, seqno)?,
             None => match &change.replaces {
-                Replaces::Nothing => false,
+                Replaces::Nothing => None,
                 Replaces::Row(older) if older.value.len() < OUT_OF_LINE_BYTES => {
                     let mut bytes = Vec::new();
                     encode_row(vb, older, None, &mut bytes)?;
                     self.replace(generation, change, older.seqno, bytes);
-                    older.is_alive()
+                    Some(KeyEntry::of(older))
                 }
                 // A large value stays where it is: only the row with its pointer moves.
                 Replaces::Row(_) | Replaces::Unknown => {
@@ -136,9 +153,32 @@ impl<'a> Plan<'a> {
                 }
             },
         };
+        self.count(change, generation, older)
+    }
+
+    /// Counts a change that replaces the row of the key entry `older`.
+    fn count(
+        &mut self,
+        change: &Change,
+        generation: Generation,
+        older: Option<KeyEntry>,
+    ) -> Result<(), StoreError> {
+        let (vb, row) = (change.vb, &change.row);
         let record = self.records.get_mut(&vb).ok_or(StoreError::NoVbucket(vb))?;
-        record.meta.high_seqno = seqno;
-        record.count_items(was_alive, change.row.is_alive());
+        record.meta.high_seqno = row.seqno;
+        let collections = &mut record.collections;
+        let touched = if let Kind::Event { is_end } = row.kind {
+            let (touched, gone) = collections.follow(row, is_end);
+            // Rows of collections that are gone are erased, which no rollback brings back.
+            record.points.cut_below(row.seqno.0);
+            self.gone.extend(gone.map(|gone| (generation, gone)));
+            touched.filter(|id| *id != DEFAULT_COLLECTION)
+        } else {
+            let is_seen = |older: &KeyEntry| collections.shows(&row.key, older.seqno);
+            let was_alive = older.filter(is_seen).is_some_and(|older| older.alive);
+            collections.count(row, was_alive)
+        };
+        self.touched.extend(touched.map(|id| (vb, id)));
         Ok(())
     }
 
@@ -157,35 +197,38 @@ impl<'a> Plan<'a> {
         newest.insert(key(change), pending.len())
     }
 
-    /// Notes that the change `older` of `pending` is replaced at `seqno`. Returns whether it is a
-    /// document.
-    fn replace_pending(&mut self, older: usize, seqno: Seqno) -> Result<bool, StoreError> {
+    /// Notes that the change `older` of `pending` is replaced at `seqno`. Returns what its entry
+    /// would be.
+    fn replace_pending(
+        &mut self,
+        older: usize,
+        seqno: Seqno,
+    ) -> Result<Option<KeyEntry>, StoreError> {
         let all = self.pending.len();
         let older = self.pending.get_mut(older);
         let older = older.ok_or_else(|| broken!("change {seqno} replaces none of {all}"))?;
         older.newer = Some(seqno);
-        Ok(older.change.row.is_alive())
+        Ok(Some(KeyEntry::of(&older.change.row)))
     }
 
-    /// Moves the row that is stored for the key of `change` to `undo`. Returns whether it is a
-    /// document.
+    /// Moves the row that is stored for the key of `change` to `undo`. Returns its entry.
     fn replace_stored(
         &mut self,
         generation: Generation,
         change: &Change,
         key: &[u8],
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<KeyEntry>, StoreError> {
         let tables = &self.core.tables;
         let what = || format!("the key entry of a document in {}", generation.vb);
         let Some(entry) = tables.keys.get(key).map_err(|e| e.of(what))? else {
-            return Ok(false);
+            return Ok(None);
         };
         let older = KeyEntry::decode(key, &entry).map_err(|flaw| damaged(what(), flaw))?;
         let what = || format!("{} seqno {}", generation.vb, older.seqno);
         let row = tables.rows.get(generation.row(older.seqno)).map_err(|e| e.of(what))?;
         let row = row.ok_or_else(|| damaged(what(), "the row is missing"))?;
         self.replace(generation, change, older.seqno, row);
-        Ok(older.alive)
+        Ok(Some(older))
     }
 
     fn replace(
@@ -214,12 +257,11 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// The batch with all rows, key entries and records; and the records, to be published.
-    /// `pointers` has one item for each change.
+    /// The batch with all rows, key entries and records. `pointers` has one item for each change.
     pub(crate) fn encode(
         mut self,
         pointers: &[Option<ValuePointer>],
-    ) -> Result<(WriteBatch, BTreeMap<VbId, VbRecord>), StoreError> {
+    ) -> Result<Encoded, StoreError> {
         let tables = &self.core.tables;
         let mut bytes = Vec::new();
         for (Pending { change, generation, newer, .. }, &pointer) in
@@ -252,6 +294,15 @@ impl<'a> Plan<'a> {
             }
             self.out.insert(&tables.meta, record_key(record.meta.vb), record.encode());
         }
-        Ok((self.out, self.records))
+        for (vb, id) in self.touched {
+            if let Some(record) = self.records.get(&vb) {
+                self.core.put_collection(&mut self.out, record, id);
+            }
+        }
+        for (generation, gone) in &self.gone {
+            let key = generation.gone(gone.id);
+            self.out.insert(&tables.meta, key, gone.encode(&key));
+        }
+        Ok(Encoded { out: self.out, records: self.records, gone: self.gone })
     }
 }

@@ -1,12 +1,18 @@
 //! Reading: one document, or a scan of a vBucket.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use mcbp::{Seqno, VbId};
+use vbucket::collections::SYSTEM_EVENTS;
 use vbucket::store::Scan;
 use vbucket::{Row, StoreError};
 
+use crate::collections::Collection;
 use crate::core::{Core, View};
+use crate::engine::ReadResult;
 use crate::errors::damaged;
-use crate::format::{Generation, KeyEntry, VbRecord, decode_row, record_key};
+use crate::format::{Generation, KeyEntry, MetaKey, VbRecord, decode_row, record_key};
 use crate::scan::{RowScan, Rows};
 use crate::values::Reader;
 
@@ -15,7 +21,42 @@ pub(crate) fn decode_record(vb: VbId, bytes: &[u8]) -> Result<VbRecord, StoreErr
     VbRecord::decode(vb, bytes).map_err(|flaw| damaged(format!("the record of {vb}"), flaw))
 }
 
+/// The records of named collections from their entries in the table `meta`.
+fn decode_collections(
+    entries: impl Iterator<Item = ReadResult>,
+) -> Result<BTreeMap<u32, Collection>, StoreError> {
+    let what = || "the record of a collection".to_owned();
+    let decode = |entry: ReadResult| {
+        let (key, bytes) = entry.map_err(|e| e.of(what))?;
+        let Some(MetaKey::Collection(_, id)) = MetaKey::decode(&key) else {
+            return Err(damaged(what(), "its key is malformed"));
+        };
+        let collection = Collection::decode(&key, &bytes);
+        Ok((id, collection.map_err(|flaw| damaged(what(), flaw))?))
+    };
+    entries.map(decode).collect()
+}
+
 impl Core {
+    /// See `Store::events`.
+    pub(crate) fn events(&self, vb: VbId) -> Result<Vec<Row>, StoreError> {
+        let record = self.record(vb).ok_or(StoreError::NoVbucket(vb))?;
+        let (from, to) = record.generation().collection_range(SYSTEM_EVENTS);
+        let what = || format!("the system events of {vb}");
+        let View { snapshot, .. } = self.view();
+        let keys = snapshot.range(&self.tables.keys, from..to);
+        let row = |entry: ReadResult| {
+            let (key, entry) = entry.map_err(|e| e.of(what))?;
+            let entry = KeyEntry::decode(&key, &entry).map_err(|flaw| damaged(what(), flaw))?;
+            let row = record.generation().row(entry.seqno);
+            let row = snapshot.get(&self.tables.rows, row).map_err(|e| e.of(what))?;
+            let row = row.ok_or_else(|| damaged(what(), "a row is missing"))?;
+            let row = decode_row(vb, entry.seqno, row);
+            Ok(row.map_err(|flaw| damaged(what(), flaw))?.0)
+        };
+        keys.map(row).collect()
+    }
+
     /// See `Store::get_up_to`. The value is left on the disk if it is out of line and has more than
     /// `value_bytes_max`.
     pub(crate) fn get_up_to(
@@ -34,6 +75,9 @@ impl Core {
         let Some(entry) = entry else { return Ok(None) };
         let entry = KeyEntry::decode(&entry_key, &entry).map_err(|flaw| damaged(what(), flaw))?;
         let seqno = entry.seqno;
+        if !record.collections.shows(key, seqno) {
+            return Ok(None);
+        }
         let what = || format!("{vb} seqno {seqno}");
         let row = snapshot
             .get(&self.tables.rows, generation.row(seqno))
@@ -66,9 +110,13 @@ impl Core {
             .get(&self.tables.meta, record_key(vb))
             .map_err(|e| e.of(|| format!("the record of {vb}")))?
             .ok_or(StoreError::NoVbucket(vb))?;
-        let record = decode_record(vb, &bytes)?;
+        let mut record = decode_record(vb, &bytes)?;
         let generation = record.generation();
+        // As they are in the snapshot: a record in memory may be older or newer.
+        let named = snapshot.range(&self.tables.meta, generation.collections());
+        record.collections.named = Arc::new(decode_collections(named)?);
+        let VbRecord { meta, collections, .. } = record;
         let rows = Rows { snapshot, table: self.tables.rows.clone(), generation, end };
-        Ok(Box::new(RowScan::new(record.meta, rows, Reader::new(files), start)))
+        Ok(Box::new(RowScan::new(meta, collections, rows, Reader::new(files), start)))
     }
 }

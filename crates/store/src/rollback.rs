@@ -87,7 +87,7 @@ impl Core {
         let vb = record.meta.vb;
         let ended = record.generation();
         record.generation = writer.next_number();
-        record.items = 0;
+        record.collections = Default::default();
         record.undo_floor = 0;
         record.points = Points::default();
         let meta = &mut record.meta;

@@ -4,6 +4,7 @@ use mcbp::Seqno;
 use vbucket::store::{Scan, ScanEnd, ScanStep};
 use vbucket::{Row, StoreError, VbMeta};
 
+use crate::collections::Collections;
 use crate::engine::{Entries, ReadResult, Snapshot, Table};
 use crate::errors::damaged;
 use crate::format::{Generation, decode_row, row_seqno};
@@ -39,6 +40,7 @@ impl Rows {
 /// See the module.
 pub(crate) struct RowScan {
     meta: VbMeta,
+    collections: Collections,
     rows: Rows,
     values: Reader,
     rest: Rest,
@@ -48,21 +50,31 @@ pub(crate) struct RowScan {
 
 impl RowScan {
     /// A scan of `rows` from `start` on.
-    pub(crate) fn new(meta: VbMeta, rows: Rows, values: Reader, start: Seqno) -> Self {
-        Self { meta, rest: rows.from(start), rows, values, last: Seqno::ZERO }
+    pub(crate) fn new(
+        meta: VbMeta,
+        collections: Collections,
+        rows: Rows,
+        values: Reader,
+        start: Seqno,
+    ) -> Self {
+        Self { meta, collections, rest: rows.from(start), rows, values, last: Seqno::ZERO }
     }
 
-    fn decode(&mut self, entry: ReadResult) -> Result<Row, StoreError> {
+    /// The row of an entry; `None` where its collection is gone.
+    fn decode(&mut self, entry: ReadResult) -> Result<Option<Row>, StoreError> {
         let vb = self.meta.vb;
         let after = || format!("{vb} after seqno {}", self.last);
         let (key, bytes) = entry.map_err(|e| e.of(after))?;
         let seqno = row_seqno(&key).ok_or_else(|| damaged(after(), "a key is malformed"))?;
         let (row, pointer) = decode_row(vb, seqno, bytes)
             .map_err(|flaw| damaged(format!("{vb} seqno {seqno}"), flaw))?;
-        match pointer {
-            Some(pointer) => Ok(Row { value: self.values.read(pointer)?, ..row }),
-            None => Ok(row),
+        if !self.collections.shows(&row.key, seqno) {
+            return Ok(None);
         }
+        Ok(Some(match pointer {
+            Some(pointer) => Row { value: self.values.read(pointer)?, ..row },
+            None => row,
+        }))
     }
 }
 
@@ -80,7 +92,8 @@ impl Scan for RowScan {
                 continue;
             };
             let row = match self.decode(entry) {
-                Ok(row) => row,
+                Ok(Some(row)) => row,
+                Ok(None) => continue,
                 Err(error) => {
                     self.rest = Rest::Failed(error);
                     continue;
@@ -105,5 +118,10 @@ impl Scan for RowScan {
 
     fn meta(&self) -> &VbMeta {
         &self.meta
+    }
+
+    fn default_high_seqno(&self) -> Seqno {
+        let rows = self.collections.default.filter(|default| default.high > default.start);
+        rows.map_or(Seqno::ZERO, |default| default.high)
     }
 }

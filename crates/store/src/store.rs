@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use mcbp::{Seqno, VbId};
-use vbucket::store::{Batch, Durability, PurgeRule, PurgeStep, Scan, Store};
+use vbucket::store::{Batch, CollectionCounts, Durability, PurgeRule, PurgeStep, Scan, Store};
 use vbucket::{Row, StoreError, VbMeta};
 
+use crate::collections::Collection;
 use crate::core::Core;
 use crate::janitor::Janitor;
 use crate::open::{OpenFiles, open};
@@ -33,9 +34,9 @@ impl FjallStore {
     /// [`StoreError::Io`] where another process has the directory, another version wrote it, or
     /// the disk refuses.
     pub fn open(dir: &Path, options: Options) -> Result<Self, StoreError> {
-        let OpenFiles { core, ended, was_clean, lock } = open(dir, options)?;
+        let OpenFiles { core, ended, gone, was_clean, lock } = open(dir, options)?;
         let core = Arc::new(core);
-        let janitor = Janitor::start(&core, ended)?;
+        let janitor = Janitor::start(&core, ended, gone)?;
         Ok(Self { janitor, core, was_clean, _lock: lock })
     }
 }
@@ -50,8 +51,7 @@ impl Store for FjallStore {
     }
 
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError> {
-        let crossed = self.core.commit(batch, durability)?;
-        self.janitor.trim(crossed);
+        self.janitor.committed(self.core.commit(batch, durability)?);
         Ok(())
     }
 
@@ -73,7 +73,27 @@ impl Store for FjallStore {
     }
 
     fn item_count(&self, vb: VbId) -> Result<u64, StoreError> {
-        self.core.record(vb).map(|record| record.items).ok_or(StoreError::NoVbucket(vb))
+        let record = self.core.record(vb).ok_or(StoreError::NoVbucket(vb))?;
+        Ok(record.collections.items())
+    }
+
+    fn events(&self, vb: VbId) -> Result<Vec<Row>, StoreError> {
+        self.core.events(vb)
+    }
+
+    fn collections(&self, vb: VbId) -> Result<Vec<CollectionCounts>, StoreError> {
+        let record = self.core.record(vb).ok_or(StoreError::NoVbucket(vb))?;
+        let counts =
+            |(id, Collection { high, items, .. })| CollectionCounts { id, high_seqno: high, items };
+        Ok(record.collections.iter().map(counts).collect())
+    }
+
+    fn manifest(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.core.manifest())
+    }
+
+    fn put_manifest(&self, text: &[u8]) -> Result<(), StoreError> {
+        self.core.put_manifest(text)
     }
 
     fn rollback(&self, vb: VbId, to: Seqno) -> Result<VbMeta, StoreError> {

@@ -64,6 +64,13 @@ impl Core {
             }
         }
         let mut out = tables.batch(0);
+        for range in [generation.collections(), generation.all_gone()] {
+            for entry in tables.meta.range(range) {
+                let (key, _) =
+                    entry.map_err(|e| e.of(|| "collections that are gone".to_owned()))?;
+                out.remove(&tables.meta, key);
+            }
+        }
         out.remove(&tables.meta, generation.ended());
         self.writer().commit(out, Durability::Buffered)
     }

@@ -5,12 +5,15 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use mcbp::VbId;
 
+use crate::collections::Gone;
 use crate::format::Generation;
 
 /// One piece of work.
 pub(crate) enum Task {
     /// Remove the rows of a generation that has ended.
     Remove(Generation),
+    /// Erase rows of a collection that is gone.
+    Erase(Generation, Gone),
     /// Remove the undo rows of a vBucket that are older than the undo window.
     Trim(VbId),
     /// Compact the tables.
@@ -19,10 +22,12 @@ pub(crate) enum Task {
     Collect,
 }
 
-/// What is to be done. Bounded by the number of vBuckets and of generations on disk.
+/// What is to be done. Bounded by the number of vBuckets, and of generations and collections on
+/// disk.
 #[derive(Default)]
 struct Work {
     ended: BTreeSet<Generation>,
+    gone: BTreeSet<(Generation, Gone)>,
     trim: BTreeSet<VbId>,
     /// Rows that were removed since the last compaction.
     removed: u64,
@@ -35,7 +40,8 @@ struct Work {
 
 impl Work {
     fn is_empty(&self) -> bool {
-        self.ended.is_empty() && self.trim.is_empty() && !self.compact && !self.collect
+        let is_empty = self.ended.is_empty() && self.gone.is_empty() && self.trim.is_empty();
+        is_empty && !self.compact && !self.collect
     }
 }
 
@@ -54,6 +60,12 @@ impl WorkQueue {
     /// Adds generations whose rows are to be removed.
     pub(crate) fn remove(&self, ended: impl IntoIterator<Item = Generation>) {
         self.lock().ended.extend(ended);
+        self.changed.notify_one();
+    }
+
+    /// Adds collections of which rows are to be erased.
+    pub(crate) fn erase(&self, gone: impl IntoIterator<Item = (Generation, Gone)>) {
+        self.lock().gone.extend(gone);
         self.changed.notify_one();
     }
 
@@ -99,7 +111,9 @@ impl WorkQueue {
             return None;
         }
         let removal = work.ended.pop_first().map(Task::Remove);
-        let task = removal.or_else(|| work.trim.pop_first().map(Task::Trim));
+        let erasure = |work: &mut Work| work.gone.pop_first().map(|(of, it)| Task::Erase(of, it));
+        let task = removal.or_else(|| erasure(&mut work));
+        let task = task.or_else(|| work.trim.pop_first().map(Task::Trim));
         if task.is_some() {
             work.collect = true;
             return task;

@@ -62,7 +62,7 @@ fn read(store: &FjallStore, vb: u16) -> bool {
     let high = scan.meta().high_seqno.0;
     let whole: Vec<_> = (high.saturating_sub(KEYS) + 1..=high).collect();
     assert_eq!(seqnos, whole);
-    if let Some(row) = store.get(VbId(vb), b"k3").unwrap() {
+    if let Some(row) = store.get(VbId(vb), b"\0k3").unwrap() {
         assert_eq!(row.seqno.0 % KEYS, 4);
     }
     high > 0

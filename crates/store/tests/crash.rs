@@ -128,7 +128,7 @@ fn a_lost_end_of_the_journal_is_an_error_that_names_it() {
     std::fs::write(&journal, &whole).unwrap();
     let store = open(dir.path());
     assert_eq!(store.load().unwrap()[0].high_seqno, Seqno(20));
-    assert_eq!(store.get(VbId(VB), b"k1").unwrap().unwrap().seqno, Seqno(1));
+    assert_eq!(store.get(VbId(VB), b"\0k1").unwrap().unwrap().seqno, Seqno(1));
 }
 
 #[test]

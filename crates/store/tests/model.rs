@@ -15,6 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use common::*;
+use mcbp::key::prefixed;
 use mcbp::{Seqno, VbId};
 use proptest::prelude::*;
 use store::FjallStore;
@@ -211,8 +212,11 @@ fn run(steps: Vec<Step>) {
             Step::Get { vb, key } => {
                 let key = format!("key-{key}");
                 let rows = model.vbs.get(&vb).map_or(&[][..], |history| &history.rows);
-                let want = rows.iter().rfind(|row| row.key == key.as_bytes());
-                assert_eq!(store.get(VbId(vb), key.as_bytes()).unwrap().as_ref(), want);
+                let want = rows.iter().rfind(|row| row.key == prefixed(0, key.as_bytes()));
+                assert_eq!(
+                    store.get(VbId(vb), &prefixed(0, key.as_bytes())).unwrap().as_ref(),
+                    want
+                );
             }
         }
     }

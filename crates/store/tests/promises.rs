@@ -34,8 +34,8 @@ fn what_was_committed_is_read() {
     for row in &rows {
         assert_eq!(store.get(VB, &row.key).unwrap().as_ref(), Some(row));
     }
-    assert_eq!(store.get(VB, b"nothing").unwrap(), None);
-    assert_eq!(store.get(VbId(4), b"a").unwrap(), None);
+    assert_eq!(store.get(VB, b"\0nothing").unwrap(), None);
+    assert_eq!(store.get(VbId(4), b"\0a").unwrap(), None);
     assert_eq!(store.item_count(VB).unwrap(), 2);
     assert_eq!(store.load().unwrap(), [meta(VB.0, 5)]);
     assert!(matches!(store.item_count(VbId(4)), Err(StoreError::NoVbucket(VbId(4)))));
@@ -205,7 +205,7 @@ fn a_rollback_beyond_the_undo_window_goes_to_zero() {
     };
     assert_eq!(far.high_seqno, Seqno(0));
     assert_eq!(scan(&store, VB.0).unwrap(), []);
-    assert_eq!(store.get(VB, b"k").unwrap(), None);
+    assert_eq!(store.get(VB, b"\0k").unwrap(), None);
     assert_eq!(store.item_count(VB).unwrap(), 0);
 }
 
@@ -217,7 +217,7 @@ fn a_removed_vbucket_comes_back_empty() {
     store.remove(VB).unwrap();
     store.remove(VB).unwrap();
     assert_eq!(store.load().unwrap(), []);
-    assert_eq!(store.get(VB, b"k1").unwrap(), None);
+    assert_eq!(store.get(VB, b"\0k1").unwrap(), None);
     put(&store, vec![document("k1", 1, 3)]);
     assert_eq!(scan(&store, VB.0).unwrap(), [document("k1", 1, 3)]);
     drop(store);
@@ -266,13 +266,13 @@ fn another_format_version_is_refused() {
     open(dir.path()).close().unwrap();
     let path = dir.path().join("STATE");
     let mut bytes = std::fs::read(&path).unwrap();
-    bytes[11] = 4;
+    bytes[11] = 5;
     let body = bytes.len() - 4;
     let crc = crc32fast::hash(&bytes[..body]).to_be_bytes();
     bytes[body..].copy_from_slice(&crc);
     std::fs::write(&path, bytes).unwrap();
     let error = FjallStore::open(dir.path(), small()).err().unwrap().to_string();
-    assert!(error.contains("format version 4, this program reads version 3"), "{error}");
+    assert!(error.contains("format version 5, this program reads version 4"), "{error}");
 }
 
 #[test]
@@ -294,5 +294,5 @@ fn after_a_failed_flush_every_write_says_so() {
     assert!(matches!(store.remove(VB), Err(StoreError::Poisoned(_))));
     assert!(matches!(store.rollback(VB, Seqno(0)), Err(StoreError::Poisoned(_))));
     assert!(matches!(store.close(), Err(StoreError::Poisoned(_))));
-    assert_eq!(store.get(VB, b"a").unwrap(), Some(document("a", 1, 10)));
+    assert_eq!(store.get(VB, b"\0a").unwrap(), Some(document("a", 1, 10)));
 }

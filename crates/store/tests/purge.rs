@@ -59,7 +59,7 @@ fn old_deletions_are_dropped_and_the_purge_seqno_moves() {
     let rule = PurgeRule { made_before: 101, up_to: Seqno::MAX };
     assert_eq!(purge(&store, 3, &rule), (1, 2));
     assert_eq!(scan(&store, 3).unwrap(), [&rows[0..1], &rows[2..4]].concat());
-    assert_eq!(store.get(VbId(3), b"b").unwrap(), None);
+    assert_eq!(store.get(VbId(3), b"\0b").unwrap(), None);
     assert_eq!(store.item_count(VbId(3)).unwrap(), 2);
     assert_eq!(purge(&store, 3, &ALL), (1, 3));
     assert_eq!(purge(&store, 3, &ALL), (0, 3));

@@ -142,11 +142,11 @@ fn a_changed_value_is_an_error_that_names_its_file() {
     let mut bytes = std::fs::read(&file).unwrap();
     bytes[1_000] ^= 1;
     std::fs::write(&file, &bytes).unwrap();
-    let [got, scanned] = [store.get(VbId(VB), b"k1").map(|_| ()), scan(&store, VB).map(|_| ())];
+    let [got, scanned] = [store.get(VbId(VB), b"\0k1").map(|_| ()), scan(&store, VB).map(|_| ())];
     for error in [got.unwrap_err(), scanned.unwrap_err()] {
         assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
     }
-    assert_eq!(store.get(VbId(VB), b"k2").unwrap(), Some(large(2)));
+    assert_eq!(store.get(VbId(VB), b"\0k2").unwrap(), Some(large(2)));
 }
 
 /// A copy of the store after a power cut that lost the end of a file, which was never synced.

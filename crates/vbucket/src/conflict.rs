@@ -50,12 +50,16 @@ fn by_meta(new: &Incoming, old: &Row) -> std::cmp::Ordering {
             let (old_flags, old_expiry) = match old.kind {
                 Kind::Document { flags, expiry } => (flags, expiry),
                 Kind::Deleted { at } | Kind::Expired { at } => (0, at),
+                // No document has the key of a system event.
+                Kind::Event { .. } => (0, 0),
             };
             let has_xattrs = |datatype: Datatype| datatype.contains(Datatype::XATTR);
             let new = (expiry, flags, has_xattrs(new.datatype));
             new.cmp(&(old_expiry, old_flags, has_xattrs(old.datatype)))
         }
-        Kind::Deleted { .. } | Kind::Expired { .. } => std::cmp::Ordering::Equal,
+        Kind::Deleted { .. } | Kind::Expired { .. } | Kind::Event { .. } => {
+            std::cmp::Ordering::Equal
+        }
     }
 }
 

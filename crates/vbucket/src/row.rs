@@ -27,16 +27,21 @@ pub enum Kind {
         /// Unix time in seconds.
         at: u32,
     },
+    /// The collections of the vBucket changed; the row is that of a
+    /// [`crate::collections::SystemEvent`], and no document.
+    Event {
+        /// A collection or scope is gone.
+        is_end: bool,
+    },
 }
 
 /// The newest change of one document at some seqno.
 ///
-/// The key has no collection prefix, because there is only the default collection. The value is as
-/// the client or producer sent it; `datatype` describes it. A deletion may have extended attributes
-/// as its value.
+/// The value is as the client or producer sent it; `datatype` describes it. A deletion may have
+/// extended attributes as its value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Row {
-    /// The key without collection prefix, 1 to 250 bytes.
+    /// The key with the prefix of its collection ([`mcbp::key`]), 2 to 251 bytes.
     pub key: Bytes,
     /// The sequence number of the change; never 0.
     pub seqno: Seqno,
@@ -46,7 +51,7 @@ pub struct Row {
     pub cas: u64,
     /// Describes the value.
     pub datatype: Datatype,
-    /// Document, deletion or expiration.
+    /// Document, deletion, expiration or system event.
     pub kind: Kind,
     /// At most 20 MiB, plus 1 MiB of extended attributes.
     pub value: Bytes,

@@ -66,6 +66,20 @@ pub trait Scan: Send {
 
     /// The vBucket's record at the moment the scan was opened.
     fn meta(&self) -> &VbMeta;
+
+    /// The seqno of the newest row of the default collection at that moment; 0 for none.
+    fn default_high_seqno(&self) -> Seqno;
+}
+
+/// What a vBucket has of one collection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CollectionCounts {
+    /// Its id.
+    pub id: u32,
+    /// The seqno of its newest row or system event.
+    pub high_seqno: Seqno,
+    /// Number of documents, without deletions.
+    pub items: u64,
 }
 
 /// Which deletions may be purged.
@@ -123,7 +137,8 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Io`], [`StoreError::Poisoned`], [`StoreError::Damaged`].
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError>;
 
-    /// Returns the newest row of a key, also a deletion; `None` if the key was never written.
+    /// Returns the newest row of a key, also a deletion; `None` if the key was never written, or
+    /// its collection is gone or was flushed since.
     ///
     /// # Errors
     /// [`StoreError::Damaged`] or [`StoreError::Io`].
@@ -151,7 +166,8 @@ pub trait Store: Send + Sync + 'static {
         Ok(self.get(vb, key)?.map(with_size))
     }
 
-    /// Opens a scan of the rows with `start <= seqno <= end`.
+    /// Opens a scan of the rows with `start <= seqno <= end`, without those whose collection is
+    /// gone or was flushed since; system events are among them.
     ///
     /// # Errors
     /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].
@@ -163,11 +179,36 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].
     fn item_count(&self, vb: VbId) -> Result<u64, StoreError>;
 
+    /// Returns the newest row of each key of system events, of ends too, in no order.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].
+    fn events(&self, vb: VbId) -> Result<Vec<Row>, StoreError>;
+
+    /// Returns what the vBucket has of each collection.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].
+    fn collections(&self, vb: VbId) -> Result<Vec<CollectionCounts>, StoreError>;
+
+    /// Returns what was put last by [`Store::put_manifest`]; `None` for nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] or [`StoreError::Io`].
+    fn manifest(&self) -> Result<Option<Vec<u8>>, StoreError>;
+
+    /// Keeps the manifest of all collections of the bucket, as text. Synced.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`] or [`StoreError::Poisoned`].
+    fn put_manifest(&self, text: &[u8]) -> Result<(), StoreError>;
+
     /// Rolls the vBucket back to `to`. If that is inside a snapshot or a commit, the vBucket is
     /// rolled back to the newest complete state below that is still known; if the rows to restore
-    /// were purged, to 0. The returned record has the new seqno. Entries of the failover table
-    /// above it are dropped, the snapshot becomes `seqno..=seqno`. Synced. After a crash in
-    /// between, the vBucket is at some seqno between the two, and the call can be repeated.
+    /// were purged, or the collections have changed since, to 0. The returned record has the new
+    /// seqno. Entries of the failover table above it are dropped, the snapshot becomes
+    /// `seqno..=seqno`. Synced. After a crash in between, the vBucket is at some seqno between the
+    /// two, and the call can be repeated.
     ///
     /// # Errors
     /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].

@@ -3,11 +3,15 @@
 //! Permanent errors come before temporary ones (MB-25434); all checks come before a stream exists
 //! (MB-38356).
 
+use std::sync::Arc;
+
 use mcbp::dcp::{StreamReq, stream_flags};
+use mcbp::key::DEFAULT_COLLECTION;
 use mcbp::{Seqno, Status, VbState};
 use serde::Deserialize;
 
 use crate::FailoverTable;
+use crate::collections::{StreamFilter, VbCollections};
 use crate::rollback::{History, Position, needs_rollback};
 
 /// The state of a vBucket at one moment.
@@ -25,6 +29,8 @@ pub struct VbFacts {
     pub snapshot_end: Seqno,
     /// Tombstones up to this seqno may be missing.
     pub purge_seqno: Seqno,
+    /// Its collections at `high_seqno`.
+    pub collections: Arc<VbCollections>,
 }
 
 /// What the connection has negotiated, and whether it has a stream of the vBucket.
@@ -44,7 +50,7 @@ pub struct ConnectionFacts {
 }
 
 /// A stream that may begin.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Granted {
     /// See [`stream_flags`].
     pub flags: u32,
@@ -57,8 +63,8 @@ pub struct Granted {
     /// End of the snapshot that contains `start`, or `start`; the first marker does not end before
     /// it.
     pub snapshot_end: Seqno,
-    /// The request names no collection at all, so that nothing matches: the stream ends at once.
-    pub matches_nothing: bool,
+    /// Which rows the stream has.
+    pub filter: StreamFilter,
 }
 
 /// Why no stream begins.
@@ -119,7 +125,8 @@ pub fn check(
     if connection.stream_ids != filter.sid.is_some() {
         return refuse(Status::STREAM_ID_INVALID);
     }
-    filter.check().map_err(StreamRefusal::Status)?;
+    let rows = filter.rows(connection.collections, &vb.collections);
+    let rows = rows.map_err(StreamRefusal::Status)?;
     if connection.streaming {
         return refuse(Status::KEY_EEXISTS);
     }
@@ -138,8 +145,7 @@ pub fn check(
     let snapshot_end = if start == snapshot_start { start } else { snapshot_end };
     // At its end the consumer has all of it.
     let snapshot_start = if start == snapshot_end { start } else { snapshot_start };
-    let matches_nothing = filter.collections.is_some_and(|ids| ids.is_empty());
-    Ok(Granted { flags: request.flags, start, end, snapshot_start, snapshot_end, matches_nothing })
+    Ok(Granted { flags: request.flags, start, end, snapshot_start, snapshot_end, filter: rows })
 }
 
 /// The stream id in the value of a request, where it has one that can be read.
@@ -211,7 +217,7 @@ impl Range {
 /// The keys of the JSON value of STREAM_REQ. An object with none of them is refused.
 const FILTER_KEYS: [&str; 6] = ["uid", "collections", "scope", "sid", "purge_seqno", "cts"];
 
-/// The JSON value of STREAM_REQ, as far as it matters while only the default collection exists.
+/// The JSON value of STREAM_REQ. Its `uid` is not compared: kv_engine takes one that is ahead, too.
 #[derive(Default, Deserialize)]
 struct Filter {
     #[serde(default)]
@@ -255,17 +261,19 @@ impl Filter {
         Ok(filter)
     }
 
-    /// Checks that collections and scope exist here.
-    fn check(&self) -> Result<(), Status> {
-        for id in self.collections.iter().flatten() {
-            if hex_id(id)? != mcbp::key::DEFAULT_COLLECTION {
-                return Err(Status::UNKNOWN_COLLECTION);
-            }
+    /// Which rows the stream has; fails where a collection or scope does not exist.
+    fn rows(&self, with_events: bool, there: &VbCollections) -> Result<StreamFilter, Status> {
+        let exists = |id: u32| there.get(id).map(|_| id).ok_or(Status::UNKNOWN_COLLECTION);
+        if !with_events {
+            return exists(DEFAULT_COLLECTION).map(|_| StreamFilter::Default);
         }
-        match &self.scope {
-            Some(scope) if hex_id(scope)? != 0 => Err(Status::UNKNOWN_SCOPE),
-            _ => Ok(()),
+        if let Some(scope) = &self.scope {
+            let id = hex_id(scope)?;
+            return there.scope(id).map(|_| StreamFilter::Scope(id)).ok_or(Status::UNKNOWN_SCOPE);
         }
+        let Some(ids) = &self.collections else { return Ok(StreamFilter::All) };
+        let ids = ids.iter().map(|id| hex_id(id).and_then(exists));
+        Ok(StreamFilter::Collections(ids.collect::<Result<_, _>>()?))
     }
 }
 

@@ -89,7 +89,7 @@ fn bad_others(stream: Opaque) -> Vec<Case> {
     let (vb, state) = (VbId(0), VbState::Active);
     let not = Status::NOT_SUPPORTED;
     vec![
-        case(built(|out| event.write(vb, stream, b"c", b"", out)), not, 2),
+        case(built(|out| event.write(vb, stream, b"c", b"", out)), Status::EINVAL, 2),
         case(built(|out| prepare.write(to, b"key", b"v", out)), not, 2),
         case(built(|out| Commit { prepared, committed }.write(vb, stream, b"k", out)), not, 2),
         case(built(|out| Abort { prepared, aborted }.write(vb, stream, b"k", out)), not, 2),

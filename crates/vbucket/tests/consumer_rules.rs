@@ -46,10 +46,11 @@ fn a_consumer_asks_for_what_it_stores_and_for_nothing_else() {
             "enable_expiry_opcode=true",
             "include_deleted_user_xattrs=true",
             "v7_dcp_status_codes=true",
+            "flatbuffers_system_events=true",
             "max_marker_version=2.2",
             "connection_buffer_size=1000",
         ],
-        "GET_ERROR_MAP and eleven controls"
+        "GET_ERROR_MAP and twelve controls"
     );
 }
 
@@ -317,10 +318,10 @@ fn changes_are_kept_as_they_came() {
     assert_eq!(
         kinds,
         [
-            (&b"a"[..], Kind::Document { flags: 6, expiry: 8 }),
-            (b"b", Kind::Deleted { at: 1234 }),
-            (b"c", Kind::Deleted { at: 99 }),
-            (b"d", Kind::Expired { at: 100 }),
+            (&b"\0a"[..], Kind::Document { flags: 6, expiry: 8 }),
+            (b"\0b", Kind::Deleted { at: 1234 }),
+            (b"\0c", Kind::Deleted { at: 99 }),
+            (b"\0d", Kind::Expired { at: 100 }),
         ]
     );
     let first = &rows[0];

@@ -30,9 +30,7 @@ const OTHERWISE: &[(&str, Option<Status>, &str)] = &[
     ("prepare, level 1", Some(Status::NOT_SUPPORTED), "the same"),
     ("seqno advanced", None, "a real node takes it only without durable writes"),
     ("oso snapshot", None, "taken; a real node knows none"),
-    ("system event, unknown id", Some(Status::NOT_SUPPORTED), "collections are not stored"),
-    ("system event, create collection, value of 3 bytes", Some(Status::NOT_SUPPORTED), "the same"),
-    ("system event v0 create, flatbuffers agreed", Some(Status::NOT_SUPPORTED), "the same"),
+    ("system event v0 create, flatbuffers agreed", None, "the frame says its version"),
     ("stream end, unknown reason 77", None, "an end is an end; a real node closes"),
 ];
 

@@ -56,6 +56,7 @@ impl Source for Node {
             snapshot_start: high,
             snapshot_end: high,
             purge_seqno: Seqno::ZERO,
+            collections: Default::default(),
         })
     }
 
@@ -86,7 +87,7 @@ fn row(frame: &Frame<'_>) -> Row {
         }
     };
     Row {
-        key: Bytes::copy_from_slice(&frame.key[1..]),
+        key: Bytes::copy_from_slice(frame.key),
         seqno,
         rev,
         cas: frame.header.cas,
@@ -158,9 +159,11 @@ impl Replay {
             copy.rows.iter().filter(|row| row.seqno >= start && row.seqno.0 <= copy.on_disk);
         for row in within {
             encoder.write(row, vb, stream.opaque, &mut chunk.frames).unwrap();
-            chunk.last_seqno = row.seqno;
+            chunk.add(row);
         }
-        let snapshot = DiskSnapshot { high_seqno: Seqno(copy.on_disk), purge_seqno: Seqno::ZERO };
+        let high_seqno = Seqno(copy.on_disk);
+        let snapshot =
+            DiskSnapshot { high_seqno, marker_end: high_seqno, purge_seqno: Seqno::ZERO };
         DiskRead { snapshot: Some(snapshot), chunk, end: ReadEnd::Finished }
     }
 

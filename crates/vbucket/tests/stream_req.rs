@@ -23,6 +23,7 @@ fn active() -> VbFacts {
         snapshot_start: Seqno(100),
         snapshot_end: Seqno(100),
         purge_seqno: Seqno(20),
+        collections: Default::default(),
     }
 }
 
@@ -58,12 +59,12 @@ fn with_value(value: &'static str) -> StreamReq<'static> {
 }
 
 fn run(request: &StreamReq<'_>) -> String {
-    show(check(request, Some(&active()), connection()))
+    show(&check(request, Some(&active()), connection()))
 }
 
-fn show(outcome: Result<Granted, StreamRefusal>) -> String {
+fn show(outcome: &Result<Granted, StreamRefusal>) -> String {
     match outcome {
-        Ok(Granted { start, end, .. }) if end == Seqno::MAX => format!("{start}.."),
+        Ok(Granted { start, end, .. }) if *end == Seqno::MAX => format!("{start}.."),
         Ok(Granted { start, end, .. }) => format!("{start}..{end}"),
         Err(StreamRefusal::Status(status)) => status.to_string(),
         Err(StreamRefusal::Rollback(to)) => format!("rollback {to}"),
@@ -156,7 +157,7 @@ fn requests_by_their_stream_id() {
         (r#"{"sid":1,"collections":["8"]}"#, "UnknownCollection", Some(1)),
     ] {
         let request = with_value(value);
-        assert_eq!(show(check(&request, Some(&active()), with_ids)), expected, "{value}");
+        assert_eq!(show(&check(&request, Some(&active()), with_ids)), expected, "{value}");
         assert_eq!(stream_id(&request), sid, "{value}");
     }
 }
@@ -173,7 +174,7 @@ fn vbuckets_by_their_state() {
         (Some(in_state(VbState::Replica)), flag::TAKEOVER, "NotMyVbucket"),
         (Some(in_state(VbState::Active)), flag::TAKEOVER, "0.."),
     ] {
-        assert_eq!(show(check(&with_flags(flags), vb.as_ref(), connection())), expected, "{vb:?}");
+        assert_eq!(show(&check(&with_flags(flags), vb.as_ref(), connection())), expected, "{vb:?}");
     }
 }
 
@@ -191,13 +192,13 @@ fn mb_31664_a_replica_inside_its_first_snapshot_has_nothing_to_pass_on() {
 
 #[test]
 fn connections_by_what_they_agreed() {
-    let asked = |connection| show(check(&at(0, 0), Some(&active()), connection));
+    let asked = |connection| show(&check(&at(0, 0), Some(&active()), connection));
     assert_eq!(asked(ConnectionFacts { noop: false, ..connection() }), "NotSupported");
     let free = ConnectionFacts { noop: false, needs_noop: false, ..connection() };
     assert_eq!(asked(free), "0..");
     assert_eq!(asked(ConnectionFacts { streaming: true, ..connection() }), "KeyExists");
     let plain = ConnectionFacts { collections: false, ..connection() };
-    assert_eq!(show(check(&with_value("{}"), Some(&active()), plain)), "Invalid");
+    assert_eq!(show(&check(&with_value("{}"), Some(&active()), plain)), "Invalid");
 }
 
 #[test]

@@ -111,6 +111,7 @@ const PURE_MAY_USE: &[&str] = &[
     "bytes",
     "crc32fast",
     "domain",
+    "flatbuffers",
     "hmac",
     "memchr",
     "pbkdf2",

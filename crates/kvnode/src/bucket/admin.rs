@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mcbp::{VbId, VbState};
+use vbucket::collections::VbCollections;
 
 use super::core::{Bucket, Warmup};
 use super::error::{CommitError, VbError};
@@ -12,6 +13,14 @@ use super::moving::{Moving, blocking, commit_meta, to_its_end};
 use super::pending_commit::in_time;
 use super::vb::Vb;
 use crate::sync::lock;
+
+/// An active vBucket has the collections of the bucket.
+async fn follow(vb: &Arc<Vb>) -> Result<(), VbError> {
+    match vb.follow_manifest().await? {
+        Some(commit) => Ok(commit.wait().await?),
+        None => Ok(()),
+    }
+}
 
 impl Bucket {
     /// Sets the state and topology of a vBucket; creates it if it does not exist. The change is
@@ -48,10 +57,10 @@ impl Bucket {
                     continue;
                 }
                 let meta = new_meta(id, state, topology);
-                let vb = Vb::new(meta.clone(), Arc::clone(&self.shared));
+                let vb = Vb::new(meta.clone(), VbCollections::default(), Arc::clone(&self.shared));
                 commit_meta(&vb, meta).await?;
-                self.put_slot(id, Some(vb))?;
-                return Ok(());
+                self.put_slot(id, Some(Arc::clone(&vb)))?;
+                return follow(&vb).await;
             };
             let moving = match Moving::begin(&vb).await {
                 Err(VbError::NoVbucket(_)) => continue,
@@ -63,7 +72,9 @@ impl Bucket {
             if state == VbState::Active && was != VbState::Active {
                 begin_branch(&mut meta);
             }
-            return moving.commit(meta).await;
+            moving.commit(meta).await?;
+            drop(moving);
+            return follow(&vb).await;
         }
     }
 

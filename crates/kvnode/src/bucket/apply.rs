@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
+use mcbp::key::split;
 use mcbp::{Seqno, VbState};
+use vbucket::collections::{SYSTEM_EVENTS, VbCollections};
 use vbucket::consumer::Part;
 use vbucket::hlc::Drift;
 use vbucket::{Replaces, Row};
 
 use super::cell::Inner;
 use super::error::VbError;
+use super::events::event_of;
 use super::filling::Filling;
 use super::pending_commit::PendingCommit;
 use super::queue::{Entry, Room, Work};
@@ -81,12 +84,14 @@ impl Vb {
         let Received { part, room } = received;
         let mut tail = inner.tail;
         let (mut replaces, mut filling) = (Replaces::Unknown, None);
+        let mut collections = Arc::clone(&inner.collections);
         match &part {
             Part::Rows { rows, .. } if rows.is_empty() => {
                 return Ok(Attempt::Queued(PendingCommit::of_nothing(self.id())));
             }
             Part::Rows { rows, snapshot, .. } => {
                 self.check_order(&inner, rows.iter().map(|row| row.seqno), *snapshot)?;
+                self.check_collections(&mut collections, rows)?;
                 let (known, room) = (inner.filling.take(), &self.shared.hash_room);
                 (replaces, filling) = Filling::go_on(known, room, tail.seqno, rows);
                 rows.iter().for_each(|row| tail.follow(row));
@@ -106,6 +111,7 @@ impl Vb {
         let commit = self.shared.queue.push(entry)?;
         self.shared.counters.replica_drift.add(&drift);
         (inner.tail, inner.filling) = (tail, filling);
+        inner.collections = collections;
         inner.last = Some(commit.clone());
         Ok(Attempt::Queued(commit))
     }
@@ -116,6 +122,36 @@ impl Vb {
         let mut drift = Drift::default();
         rows.iter().for_each(|row| drift.add(row.cas, now_ns, &limits));
         drift
+    }
+
+    /// Follows system events, and checks that every document is of a collection that is there.
+    fn check_collections(
+        &self,
+        collections: &mut Arc<VbCollections>,
+        rows: &[Arc<Row>],
+    ) -> Result<(), VbError> {
+        for row in rows {
+            if let Some(event) = event_of(row) {
+                Arc::make_mut(collections).follow(row.seqno, &event);
+                continue;
+            }
+            self.check_collection(collections, &row.key)?;
+        }
+        Ok(())
+    }
+
+    /// Checks that the collection of a document's key is there.
+    #[inline]
+    pub(super) fn check_collection(
+        &self,
+        collections: &VbCollections,
+        key: &[u8],
+    ) -> Result<(), VbError> {
+        let id = split(key).map_or(SYSTEM_EVENTS, |(id, _)| id);
+        if collections.get(id).is_some() {
+            return Ok(());
+        }
+        Err(VbError::UnknownCollection { vb: self.id(), id, uid: collections.uid() })
     }
 
     fn check_order(

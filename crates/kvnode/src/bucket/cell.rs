@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use mcbp::{Seqno, VbId, VbState};
+use vbucket::collections::VbCollections;
 use vbucket::{Row, StoreError, VbMeta};
 
+use super::events::event_of;
 use super::filling::Filling;
 use super::listener::Listeners;
 use super::locks::Locks;
@@ -53,6 +55,10 @@ pub(super) struct Inner {
     /// The record that is on disk.
     pub(super) meta: VbMeta,
     pub(super) tail: Tail,
+    /// The collections that are on disk.
+    pub(super) durable_collections: Arc<VbCollections>,
+    /// Those with what is queued.
+    pub(super) collections: Arc<VbCollections>,
     /// The newest queued row of each key.
     pub(super) pending: HashMap<Bytes, (Arc<Row>, PendingCommit)>,
     pub(super) log: MemoryLog,
@@ -76,6 +82,10 @@ impl Inner {
     /// Replaces the record by one that is on disk, and forgets what is queued and in the log.
     pub(super) fn reset(&mut self, meta: VbMeta) {
         self.log = MemoryLog::starting_at(meta.high_seqno);
+        // No rollback ends between 0 and a change of the collections.
+        if meta.high_seqno == Seqno::ZERO {
+            self.durable_collections = Arc::default();
+        }
         self.meta = meta;
         self.drop_queued();
     }
@@ -86,11 +96,19 @@ impl Inner {
         self.lost = Some(error);
     }
 
+    /// Follows a system event that is on disk now.
+    pub(super) fn follow_durable(&mut self, row: &Row) {
+        if let Some(event) = event_of(row) {
+            Arc::make_mut(&mut self.durable_collections).follow(row.seqno, &event);
+        }
+    }
+
     /// Forgets what was queued: its batch failed.
     pub(super) fn drop_queued(&mut self) {
         // A lock may have a CAS that no row has, and no CAS is given out twice.
         let max_cas = self.tail.max_cas.max(self.meta.max_cas);
         self.tail = Tail { max_cas, ..Tail::of(&self.meta) };
+        self.collections = Arc::clone(&self.durable_collections);
         self.filling = None;
         self.pending.clear();
         self.last = None;
@@ -118,9 +136,12 @@ impl std::fmt::Debug for VbCell {
 
 impl VbCell {
     /// With a record that is on disk or about to be, nothing queued and an empty log.
-    pub(super) fn new(meta: VbMeta) -> Self {
+    pub(super) fn new(meta: VbMeta, collections: VbCollections) -> Self {
+        let collections = Arc::new(collections);
         let inner = Inner {
             tail: Tail::of(&meta),
+            durable_collections: Arc::clone(&collections),
+            collections,
             pending: HashMap::new(),
             log: MemoryLog::starting_at(meta.high_seqno),
             filling: None,

@@ -205,8 +205,13 @@ impl Committer {
                 if newest {
                     inner.pending.remove(&row.key);
                 }
-                if let Kind::Document { expiry: expiry @ 1.., .. } = row.kind {
-                    vb.note_expiry(expiry);
+                match row.kind {
+                    Kind::Document { expiry: expiry @ 1.., .. } => vb.note_expiry(expiry),
+                    Kind::Event { .. } => {
+                        inner.follow_durable(&row);
+                        self.shared.manifest.learn(&inner.durable_collections);
+                    }
+                    _ => {}
                 }
                 if !from_disk {
                     bytes += row.memory_bytes();

@@ -81,6 +81,16 @@ pub enum VbError {
         /// The seqno that was queued last.
         high: Seqno,
     },
+    /// A key of a collection that the vBucket does not have.
+    #[error("{vb} has no collection {id:#x} in manifest {uid:x}")]
+    UnknownCollection {
+        /// The vBucket.
+        vb: VbId,
+        /// The collection.
+        id: u32,
+        /// The manifest that the vBucket follows.
+        uid: u64,
+    },
     /// A counter of the vBucket is at the end of its range: no change can follow.
     #[error("{vb} has no higher {counter}; remove it and rebuild it from another copy")]
     Exhausted {

@@ -60,7 +60,7 @@ impl Vb {
         let Some((epoch, held)) = self.writable(key)? else {
             return Ok(Attempt::Moving);
         };
-        let found = self.find_up_to(key, value_bytes_max).map_err(VbError::from)?;
+        let found = self.find_up_to(key, value_bytes_max)?;
         let now = clock::unix_now();
         let alive = |found: &Found| found.row.is_there_at(now);
         let Some(found) = found.filter(alive) else { return refused(Status::KEY_ENOENT) };
@@ -109,7 +109,7 @@ impl Vb {
             }
             Some(_) => Status::LOCKED,
             None => {
-                let found = self.find_up_to(key, 0).map_err(VbError::from)?;
+                let found = self.find_up_to(key, 0)?;
                 let now = clock::unix_now();
                 let alive = found.filter(|it| it.row.is_there_at(now));
                 if alive.is_some() { Status::NOT_LOCKED } else { Status::KEY_ENOENT }

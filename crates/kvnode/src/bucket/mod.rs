@@ -11,6 +11,9 @@
 //! - `queue`, `pending_commit`, `committer`: group commit
 //! - `admin`, `history`, `moving`: state, history and existence of vBuckets, which are on disk
 //!   before they are visible
+//! - `manifest`: all collections; `collections`: how it is set, and how vBuckets follow it;
+//!   `events`:
+//!   the rows that they follow it with
 //! - `warmup`: from the store to vBuckets, all or nothing; `pager`: expired documents;
 //!   `purge`: old deletions
 //! - `counters`: what it counts, and how failed reads are logged
@@ -18,16 +21,19 @@
 mod admin;
 mod apply;
 mod cell;
+mod collections;
 mod committer;
 mod core;
 mod counters;
 mod draft;
 mod error;
+mod events;
 mod filling;
 mod history;
 mod listener;
 mod lock_document;
 mod locks;
+mod manifest;
 mod memory_log;
 mod moving;
 mod options;
@@ -42,8 +48,10 @@ mod warmup;
 mod write;
 
 pub use self::core::{Bucket, Warmup};
+pub(crate) use collections::ManifestError;
 pub(crate) use draft::{By, Draft, Stamped, Version, WriteRefusal};
 pub use error::{CommitError, VbError};
+pub(crate) use events::from_rows as collections_from_rows;
 pub use listener::{Subscription, VbEvent, VbListener};
 pub(crate) use locks::LOCK_TIME_MAX;
 pub use options::BucketOptions;

@@ -12,6 +12,7 @@ use vbucket::store::SharedStore;
 
 use super::counters::Counters;
 use super::filling::HashRoom;
+use super::manifest::CurrentManifest;
 use super::options::BucketOptions;
 use super::queue::CommitQueue;
 use crate::sync::lock;
@@ -34,6 +35,8 @@ pub(super) struct Shared {
     pub(super) logged_bytes: AtomicUsize,
     /// For the keys of vBuckets that are being filled.
     pub(super) hash_room: Arc<HashRoom>,
+    /// All collections.
+    pub(super) manifest: CurrentManifest,
     /// How often the state of a vBucket has changed.
     pub(super) states: watch::Sender<u64>,
 }
@@ -48,6 +51,7 @@ impl Shared {
             committing: Mutex::default(),
             logged_bytes: AtomicUsize::new(0),
             hash_room: Arc::new(HashRoom::new(options.hash_bytes())),
+            manifest: CurrentManifest::default(),
             states: watch::Sender::new(0),
             store,
             options,

@@ -6,7 +6,9 @@ use std::sync::atomic::Ordering;
 
 use logline::value;
 use mcbp::{Seqno, VbId, VbState, VbUuid};
+use vbucket::collections::VbCollections;
 use vbucket::producer::LogRead;
+use vbucket::store::CollectionCounts;
 use vbucket::{FailoverTable, StoreError, VbMeta};
 
 use super::cell::VbCell;
@@ -35,6 +37,8 @@ pub struct VbView {
     pub max_cas: u64,
     /// The topology as JSON text, or empty.
     pub topology: String,
+    /// Its collections.
+    pub collections: Arc<VbCollections>,
 }
 
 impl VbView {
@@ -58,8 +62,8 @@ impl std::fmt::Debug for Vb {
 }
 
 impl Vb {
-    pub(super) fn new(meta: VbMeta, shared: Arc<Shared>) -> Arc<Self> {
-        Arc::new(Self { shared, cell: Arc::new(VbCell::new(meta)) })
+    pub(super) fn new(meta: VbMeta, collections: VbCollections, shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self { shared, cell: Arc::new(VbCell::new(meta, collections)) })
     }
 
     /// Its id.
@@ -112,6 +116,7 @@ impl Vb {
             purge_seqno: meta.purge_seqno,
             max_cas: meta.max_cas,
             topology: meta.topology.clone(),
+            collections: Arc::clone(&inner.durable_collections),
         }
     }
 
@@ -155,6 +160,14 @@ impl Vb {
                     log::error!("counting documents failed bucket={bucket} vb={vb} error={error}");
                 }
             }),
+        }
+    }
+
+    /// What it has of each collection; nothing if it was removed meanwhile. Blocks on the disk.
+    pub(crate) fn collection_counts(&self) -> Result<Vec<CollectionCounts>, StoreError> {
+        match self.shared.store.collections(self.id()) {
+            Err(StoreError::NoVbucket(_)) => Ok(Vec::new()),
+            counts => counts,
         }
     }
 

@@ -8,10 +8,13 @@ use invariant::Broken;
 use log::{error, info, warn};
 use logline::value;
 use mcbp::{VbId, VbState};
+use vbucket::collections::Manifest;
 use vbucket::store::{Batch, Durability};
 use vbucket::{StoreError, VbMeta};
 
 use super::core::{Bucket, Warmup};
+use super::error::VbError;
+use super::events::from_rows;
 use super::history::{begin_branch, new_meta};
 use super::vb::Vb;
 use crate::clock::unix_now_ns;
@@ -29,6 +32,10 @@ enum WarmupError {
          configure at least {}", found.0 + 1
     )]
     TooMany { found: VbId, count: u16 },
+    #[error("the manifest of collections on disk is malformed: {0}")]
+    Manifest(String),
+    #[error("following the manifest of collections: {0}")]
+    Follow(VbError),
     #[error(transparent)]
     Broken(#[from] Broken),
 }
@@ -108,8 +115,20 @@ impl Bucket {
         }
         self.warn_of_clocks(&metas);
         let loaded = metas.len();
+        if let Some(text) = self.shared.store.manifest().map_err(WarmupError::Load)? {
+            let manifest = Manifest::parse(&text);
+            let manifest = manifest.map_err(|error| WarmupError::Manifest(error.to_string()))?;
+            self.shared.manifest.put(manifest);
+        }
         for meta in metas {
-            self.put_slot(meta.vb, Some(Vb::new(meta, Arc::clone(&self.shared))))?;
+            let id = meta.vb;
+            let events = self.shared.store.events(id).map_err(WarmupError::Load)?;
+            let collections = from_rows(events).map_err(WarmupError::Load)?;
+            self.shared.manifest.learn(&collections);
+            let vb = Vb::new(meta, collections, Arc::clone(&self.shared));
+            // The last stop may have come before its events were on disk.
+            vb.follow_manifest_at_once().map_err(WarmupError::Follow)?;
+            self.put_slot(id, Some(vb))?;
         }
         failpoint::reach("warmup-visible");
         Ok(loaded)

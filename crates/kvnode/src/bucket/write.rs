@@ -8,9 +8,10 @@ use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
 use logline::value;
+use mcbp::key::DEFAULT_COLLECTION;
 use mcbp::{VbState, VbUuid};
 use vbucket::value::kept_by_deletion;
-use vbucket::{Kind, Replaces, Row, StoreError, hlc};
+use vbucket::{Kind, Replaces, Row, hlc};
 
 use super::draft::{By, Draft, Found, Stamped, Version, WriteRefusal, change_locked};
 use super::error::VbError;
@@ -63,15 +64,19 @@ impl Vb {
         &self,
         key: &[u8],
         value_bytes_max: usize,
-    ) -> Result<Option<Found>, StoreError> {
-        let is_locked = {
+    ) -> Result<Option<Found>, VbError> {
+        let (is_locked, collections) = {
             let mut inner = lock(&self.cell.inner);
+            self.check_usable(&inner, key)?;
             let is_locked = inner.locks.find(key).is_some();
             if let Some((row, commit)) = inner.pending.get(key) {
+                if !inner.collections.shows(key, row.seqno) {
+                    return Ok(None);
+                }
                 let (row, commit) = (Arc::clone(row), Some(commit.clone()));
                 return Ok(Some(Found { row, left_bytes: 0, commit, is_locked }));
             }
-            is_locked
+            (is_locked, Arc::clone(&inner.collections))
         };
         // A row leaves `pending` after it is in the store, so it is found in one of the two.
         let read = self.shared.store.get_up_to(self.id(), key, value_bytes_max);
@@ -82,6 +87,7 @@ impl Vb {
             let (bucket, vb) = (self.bucket_name(), self.id().0);
             log::error!("read failed bucket={bucket} vb={vb} error={}", value(error));
         })?;
+        let found = found.filter(|(row, _)| collections.shows(key, row.seqno));
         Ok(found.map(|(row, left_bytes)| Found {
             row: Arc::new(row),
             left_bytes,
@@ -96,7 +102,7 @@ impl Vb {
         &'a self,
         key: &[u8],
         turn: &mut Option<MutexGuard<'a, ()>>,
-    ) -> Result<Option<Found>, StoreError> {
+    ) -> Result<Option<Found>, VbError> {
         let found = self.find_up_to(key, LARGE_BYTES_MIN)?;
         if found.as_ref().is_none_or(|found| found.left_bytes == 0) {
             return Ok(found);
@@ -155,7 +161,7 @@ impl Vb {
         let _writer = self.shared.keys.lock(self.id(), key).map_err(VbError::from)?;
         let Some((epoch, locked)) = self.writable(key)? else { return Ok(Attempt::Moving) };
         let mut turn = None;
-        let found = self.find(key, &mut turn).map_err(VbError::from)?;
+        let found = self.find(key, &mut turn)?;
         let (old, commit) = found.map_or((None, None), |found| (Some(found.row), found.commit));
         let is_committed = commit.is_none();
         // An overdue document is not there, and nothing that is not there is locked.
@@ -169,7 +175,8 @@ impl Vb {
             (WriteRefusal::Status(status), Some(commit)) => WriteRefusal::After(status, commit),
             (refusal, _) => refusal,
         })?;
-        let Stamped { draft, stamps } = change.into();
+        let Stamped { mut draft, stamps } = change.into();
+        self.limit_expiry(key, &mut draft);
         let bytes = Row::OVERHEAD_BYTES + key.len() + draft.value.len();
         if !self.shared.queue.is_enough(room, bytes) {
             return Ok(Attempt::NeedsRoom(bytes));
@@ -179,11 +186,34 @@ impl Vb {
         let fits = |old: &&Row| old.memory_bytes() <= left;
         let (replaces, replaced_bytes) = match known.filter(fits) {
             Some(old) => (Replaces::Row(Arc::new(detached(old))), old.memory_bytes()),
-            None if old.is_none() => (Replaces::Nothing, 0),
+            // A flushed collection may have a row that nobody sees.
+            None if old.is_none() && !self.is_flushed(key) => (Replaces::Nothing, 0),
             None => (Replaces::Unknown, 0),
         };
         let room = room.split(bytes + replaced_bytes);
         self.queue_row(key, old.as_deref(), draft, Queueing { epoch, replaces, room, stamps })
+    }
+
+    /// Whether the collection of a key was flushed since it is there.
+    fn is_flushed(&self, key: &[u8]) -> bool {
+        let known = mcbp::key::split(key).filter(|(id, _)| *id != DEFAULT_COLLECTION);
+        let collections = self.collections();
+        let id = known.map_or(DEFAULT_COLLECTION, |(id, _)| id);
+        collections.get(id).is_some_and(|known| known.collection.flush_uid != 0)
+    }
+
+    /// A document lives no longer than its collection lets it.
+    fn limit_expiry(&self, key: &[u8], draft: &mut Draft) {
+        let Kind::Document { flags, expiry } = draft.kind else { return };
+        let Version::Ours = draft.version else { return };
+        let id = mcbp::key::split(key).map_or(DEFAULT_COLLECTION, |(id, _)| id);
+        let collections = self.collections();
+        let known = collections.get(id).and_then(|known| known.collection.max_ttl);
+        if let Some(max_ttl @ 1..) = known {
+            let latest = clock::unix_now().saturating_add(max_ttl);
+            let expiry = if expiry == 0 { latest } else { expiry.min(latest) };
+            draft.kind = Kind::Document { flags, expiry };
+        }
     }
 
     /// Returns the epoch in which a client may write now, and the CAS of the lock of the document;

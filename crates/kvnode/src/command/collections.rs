@@ -1,71 +1,86 @@
-//! COLLECTIONS_GET_MANIFEST, COLLECTIONS_GET_ID, COLLECTIONS_GET_SCOPE_ID: the default collection
-//! in the default scope, and nothing else. The manifest never changes, so that its uid is 0.
+//! COLLECTIONS_SET_MANIFEST, COLLECTIONS_GET_MANIFEST, COLLECTIONS_GET_ID,
+//! COLLECTIONS_GET_SCOPE_ID.
+
+use std::sync::Arc;
 
 use mcbp::{Datatype, Status};
+use vbucket::collections::{Manifest, PathError};
 
+use crate::bucket::{Bucket, ManifestError};
 use crate::client::Client;
-use crate::protocol::{Request, RequestError};
+use crate::protocol::{Request, RequestError, check_ready};
 
-/// The name of the default collection, and of the default scope.
-const DEFAULT: &str = "_default";
-
-/// The longest name of a collection or scope. Source: kv_engine.
-const NAME_BYTES_MAX: usize = 251;
-
-/// The longest path: two names and a dot.
-const PATH_BYTES_MAX: usize = 2 * NAME_BYTES_MAX + 1;
-
-/// The manifest, with its keys in kv_engine's order.
-const MANIFEST: &str = concat!(
-    r#"{"scopes":[{"collections":[{"name":"_default","uid":"0"}],"#,
-    r#""name":"_default","uid":"0"}],"uid":"0"}"#,
-);
-
-/// The uid of the manifest (8 bytes), and the id of the default collection or scope (4 bytes).
-const DEFAULT_ID: [u8; 12] = [0; 12];
+/// Puts a manifest in force. It is on disk, with the system events of all active vBuckets, when
+/// this is answered.
+pub(super) async fn set_manifest(
+    client: &mut Client,
+    bucket: &Arc<Bucket>,
+    request: &Request<'_>,
+) -> Result<(), RequestError> {
+    check_ready(bucket)?;
+    request.without_cas()?;
+    if !(request.frame.key.is_empty() && request.frame.extras.is_empty()) {
+        let context = "COLLECTIONS_SET_MANIFEST has neither key nor extras";
+        return Err(RequestError::new(Status::EINVAL, context));
+    }
+    let manifest = Manifest::parse(request.frame.value);
+    let manifest = manifest.map_err(|error| RequestError::new(Status::EINVAL, error))?;
+    bucket.set_manifest(manifest).await.map_err(|error| match error {
+        ManifestError::Refused(status, text) => RequestError::new(status, text),
+        ManifestError::Vb(error) => error.into(),
+    })?;
+    client.replies.send(&request.success());
+    Ok(())
+}
 
 /// Answers with the manifest.
-pub(super) fn manifest(client: &mut Client, request: &Request<'_>) -> Result<(), RequestError> {
+pub(super) fn manifest(
+    client: &mut Client,
+    bucket: &Bucket,
+    request: &Request<'_>,
+) -> Result<(), RequestError> {
     if !(request.frame.key.is_empty() && request.frame.value.is_empty()) {
         let context = "COLLECTIONS_GET_MANIFEST has neither key nor value";
         return Err(RequestError::new(Status::EINVAL, context));
     }
     let datatype = if client.features.json { Datatype::JSON } else { Datatype::RAW };
-    client.replies.send(&request.success().datatype(datatype).value(MANIFEST.as_bytes()));
+    let text = bucket.manifest().to_json();
+    if client.may_answer_with(text.len()) {
+        client.replies.send(&request.success().datatype(datatype).value(text.as_bytes()));
+    }
     Ok(())
 }
 
-/// Answers with the id of the collection in a path such as `_default._default`; an empty name is
-/// the default one.
+/// Answers with the uid of the manifest and the id of the collection in a path such as
+/// `_default._default`; an empty name is the default one.
 pub(super) fn collection_id(
     client: &mut Client,
+    bucket: &Bucket,
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
-    let path = path(request)?;
-    let (scope, collection) = path.split_once('.').ok_or_else(|| no_path(path))?;
-    check_name(scope)?;
-    check_name(collection)?;
-    if !is_default(scope) {
-        return Err(Status::UNKNOWN_SCOPE.into());
-    }
-    if !is_default(collection) {
-        return Err(Status::UNKNOWN_COLLECTION.into());
-    }
-    client.replies.send(&request.success().extras(&DEFAULT_ID));
+    let manifest = bucket.manifest();
+    let id = manifest.collection_id(path(request)?)?;
+    answer_with_id(client, request, &manifest, id);
     Ok(())
 }
 
-/// Answers with the id of the scope in a path, which may go on with a collection.
-pub(super) fn scope_id(client: &mut Client, request: &Request<'_>) -> Result<(), RequestError> {
-    let path = path(request)?;
-    let (scope, collection) = path.split_once('.').unwrap_or((path, ""));
-    check_name(scope)?;
-    check_name(collection)?;
-    if !is_default(scope) {
-        return Err(Status::UNKNOWN_SCOPE.into());
-    }
-    client.replies.send(&request.success().extras(&DEFAULT_ID));
+/// Answers with the uid of the manifest and the id of the scope in a path, which may go on with a
+/// collection.
+pub(super) fn scope_id(
+    client: &mut Client,
+    bucket: &Bucket,
+    request: &Request<'_>,
+) -> Result<(), RequestError> {
+    let manifest = bucket.manifest();
+    let id = manifest.scope_id(path(request)?)?;
+    answer_with_id(client, request, &manifest, id);
     Ok(())
+}
+
+fn answer_with_id(client: &mut Client, request: &Request<'_>, manifest: &Manifest, id: u32) {
+    let uid = manifest.uid().to_be_bytes();
+    let extras = [uid.as_slice(), &id.to_be_bytes()].concat();
+    client.replies.send(&request.success().extras(&extras));
 }
 
 /// The path is the value; the key in an older form.
@@ -74,24 +89,5 @@ fn path<'a>(request: &Request<'a>) -> Result<&'a str, RequestError> {
         [] => request.frame.key,
         value => value,
     };
-    let path = std::str::from_utf8(bytes).ok().filter(|path| path.len() <= PATH_BYTES_MAX);
-    path.ok_or_else(|| no_path("a longer one"))
-}
-
-fn is_default(name: &str) -> bool {
-    name.is_empty() || name == DEFAULT
-}
-
-/// Refuses what no collection or scope may be called.
-fn check_name(name: &str) -> Result<(), RequestError> {
-    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"_-%".contains(&byte);
-    if name.len() <= NAME_BYTES_MAX && name.bytes().all(is_allowed) {
-        return Ok(());
-    }
-    Err(no_path(name))
-}
-
-fn no_path(found: &str) -> RequestError {
-    let context = format!("expected scope.collection, of letters, digits, _ - %; found {found:?}");
-    RequestError::new(Status::EINVAL, context)
+    std::str::from_utf8(bytes).map_err(|_| PathError::Malformed.into())
 }

@@ -23,7 +23,7 @@ pub(super) async fn count(
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&client.features)?;
+    let key = &*request.key(&client.features)?;
     let extras = CounterExtras::decode(&request.frame)?;
     // Of a new counter.
     let expiry = match extras.expiry {

@@ -23,7 +23,7 @@ pub(super) async fn get_locked(
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&client.features)?;
+    let key = &*request.key(&client.features)?;
     let time = match request.frame.extras {
         [] => LOCK_TIME,
         extras => {
@@ -69,7 +69,7 @@ pub(super) async fn unlock(
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&client.features)?;
+    let key = &*request.key(&client.features)?;
     let cas = request.frame.header.cas;
     if cas == 0 {
         return Err(RequestError::new(Status::EINVAL, "CAS must be that of the lock"));

@@ -35,7 +35,7 @@ pub(super) async fn get(
         }
     };
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&client.features)?;
+    let key = &*request.key(&client.features)?;
     let mut found = disk(|| vb.find_up_to(key, 0))?;
     if found.as_ref().is_some_and(|found| found.row.is_expired_at(unix_now()))
         && vb.expire(Bytes::copy_from_slice(key)).await
@@ -51,6 +51,7 @@ pub(super) async fn get(
     let (deleted, flags, expiry) = match row.kind {
         Kind::Document { flags, expiry } => (false, flags, expiry),
         Kind::Deleted { at } | Kind::Expired { at } => (true, 0, at),
+        Kind::Event { .. } => (true, 0, 0),
     };
     let meta = DocumentMeta { deleted, flags, expiry, rev: row.rev, datatype: row.datatype };
     let extras = meta.encode();
@@ -162,7 +163,7 @@ impl Theirs {
         value: Value,
     ) -> Result<(), RequestError> {
         let vb = active_vb(bucket, request.vb())?;
-        let key = request.key(&client.features)?;
+        let key = &*request.key(&client.features)?;
         let WithMetaExtras { rev, cas, options, .. } = self.extras;
         // The first change of a document has rev 1; 0 comes from senders that do not count.
         let rev = rev.max(1);

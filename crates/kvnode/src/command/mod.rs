@@ -7,7 +7,7 @@
 //! - `subdoc`: parts of documents, and extended attributes
 //! - `range_scan`: all documents of a range
 //! - `meta`: documents with the metadata of another cluster
-//! - `vbucket`, `seqno`, `compact`: vBuckets; `collections`: the manifest
+//! - `vbucket`, `seqno`, `compact`: vBuckets; `collections`: the manifest of collections
 //! - `timer`: how long commands took; STAT is in `crate::stat`
 
 mod cluster;
@@ -251,9 +251,12 @@ async fn run_on_documents(
         Opcode::GET_ALL_VB_SEQNOS => seqno::all(client, bucket, request),
         Opcode::OBSERVE_SEQNO => seqno::observe(client, bucket, request),
         Opcode::SEQNO_PERSISTENCE => seqno::persisted(client, bucket, request).await,
-        Opcode::COLLECTIONS_GET_MANIFEST => collections::manifest(client, request),
-        Opcode::COLLECTIONS_GET_ID => collections::collection_id(client, request),
-        Opcode::COLLECTIONS_GET_SCOPE_ID => collections::scope_id(client, request),
+        Opcode::COLLECTIONS_SET_MANIFEST => {
+            Box::pin(collections::set_manifest(client, bucket, request)).await
+        }
+        Opcode::COLLECTIONS_GET_MANIFEST => collections::manifest(client, bucket, request),
+        Opcode::COLLECTIONS_GET_ID => collections::collection_id(client, bucket, request),
+        Opcode::COLLECTIONS_GET_SCOPE_ID => collections::scope_id(client, bucket, request),
         Opcode::COMPACT_DB => compact::compact(client, bucket, request).await,
         Opcode::ENABLE_TRAFFIC => handshake::enable_traffic(client, bucket, request),
         Opcode::DCP_SEQNO_ADVANCED

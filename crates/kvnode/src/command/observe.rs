@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
+use mcbp::key::{DEFAULT_COLLECTION, split};
 use mcbp::{Seqno, Status, VbId, VbState};
 use vbucket::store::{ScanEnd, ScanStep};
 
@@ -55,7 +56,7 @@ pub(super) fn observe(
         let (key, after) = after.split_at_checked(bytes).ok_or_else(malformed)?;
         rest = after;
         let vb = active_vb(bucket, VbId(u16::from_be_bytes([v0, v1])))?;
-        let (status, cas) = state(&vb, Request::key_in(key, &client.features)?)?;
+        let (status, cas) = state(&vb, &Request::key_in(key, &client.features)?)?;
         answer.put_slice(head);
         answer.put_slice(key);
         answer.put_u8(status);
@@ -85,7 +86,7 @@ pub(super) async fn evict(
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&client.features)?;
+    let key = &*request.key(&client.features)?;
     if matches!(look(bucket, &vb, key, 0).await?, Seen::Missing(_)) {
         return Err(RequestError::new(Status::KEY_ENOENT, "there is no such document"));
     }
@@ -99,10 +100,14 @@ pub(super) async fn random(
     bucket: &Bucket,
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
-    match request.frame.extras {
-        [] | [0, 0, 0, 0] => {}
-        [_, _, _, _] => return Err(Status::UNKNOWN_COLLECTION.into()),
-        _ => return Err(invalid("extras must be a collection id of 4 bytes, or nothing")),
+    let collection = match (client.features.collections, request.frame.extras) {
+        (false, []) => DEFAULT_COLLECTION,
+        (true, &[a, b, c, d]) => u32::from_be_bytes([a, b, c, d]),
+        (true, _) => return Err(invalid("extras must be a collection id of 4 bytes")),
+        (false, _) => return Err(invalid("without COLLECTIONS there are no extras")),
+    };
+    if bucket.manifest().collection(collection).is_none() {
+        return Err(Status::UNKNOWN_COLLECTION.into());
     }
     let active = bucket.all_vbs().filter(|vb| vb.state() == VbState::Active);
     let mut vbs: Vec<_> = active.filter(|vb| vb.high_seqno() > Seqno::ZERO).collect();
@@ -112,7 +117,7 @@ pub(super) async fn random(
         if rows_left == 0 {
             break;
         }
-        let Some(key) = random_key(bucket, &vb, &mut rows_left)? else {
+        let Some(key) = random_key(bucket, &vb, collection, &mut rows_left)? else {
             tokio::task::yield_now().await;
             continue;
         };
@@ -128,10 +133,12 @@ pub(super) async fn random(
     Err(Status::KEY_ENOENT.into())
 }
 
-/// The key of a document of a vBucket, from a random seqno on, or else from its first.
+/// The key of a document of a collection in a vBucket, from a random seqno on, or else from its
+/// first.
 fn random_key(
     bucket: &Bucket,
     vb: &Vb,
+    collection: u32,
     rows_left: &mut usize,
 ) -> Result<Option<Bytes>, RequestError> {
     let high = vb.high_seqno();
@@ -146,7 +153,8 @@ fn random_key(
             let mut scan = bucket.store().scan(vb.id(), start, high)?;
             Ok(scan.run(&mut |row| {
                 left -= 1;
-                if row.is_there_at(now) {
+                let is_wanted = split(&row.key).is_some_and(|(id, _)| id == collection);
+                if is_wanted && row.is_there_at(now) {
                     key = Some(row.key);
                 }
                 if key.is_some() || left == 0 { ScanStep::Cancel } else { ScanStep::More }

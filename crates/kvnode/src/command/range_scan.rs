@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut as _, BytesMut};
-use mcbp::key::put_leb128;
+use mcbp::key::{put_leb128, without_prefix};
 use mcbp::{Datatype, Seqno, Status};
 use vbucket::Row;
 use vbucket::store::{ScanEnd, ScanStep};
@@ -62,7 +62,11 @@ pub(super) async fn create(
 
 /// Opens a scan over what is on disk now. KEY_ENOENT if it would return nothing.
 fn open(bucket: &Bucket, vb: &Vb, wanted: Wanted) -> Result<OpenScan, RequestError> {
-    let documents = vb.item_count()?;
+    let unknown = || RequestError::from(Status::UNKNOWN_COLLECTION);
+    let begun = vb.collections().get(wanted.collection).ok_or_else(unknown)?.start;
+    let counts = vb.collection_counts()?;
+    let counts = counts.into_iter().find(|counts| counts.id == wanted.collection);
+    let documents = counts.ok_or_else(unknown)?.items;
     let snapshot = || bucket.store().scan(vb.id(), Seqno(1), vb.high_seqno());
     let now = unix_now();
     let is_empty = match &wanted.selection {
@@ -70,7 +74,7 @@ fn open(bucket: &Bucket, vb: &Vb, wanted: Wanted) -> Result<OpenScan, RequestErr
         Selection::Range { .. } => {
             let mut is_empty = true;
             let end = snapshot()?.run(&mut |row| {
-                is_empty = !(row.is_there_at(now) && wanted.selection.has(&row.key));
+                is_empty = !(row.is_there_at(now) && wanted.has(&row.key));
                 if is_empty { ScanStep::More } else { ScanStep::Cancel }
             });
             if let ScanEnd::Failed(error) = end {
@@ -82,7 +86,7 @@ fn open(bucket: &Bucket, vb: &Vb, wanted: Wanted) -> Result<OpenScan, RequestErr
     if is_empty {
         return Err(RequestError::new(Status::KEY_ENOENT, "no document is wanted by this scan"));
     }
-    Ok(OpenScan::new(vb.id(), snapshot()?, wanted, documents))
+    Ok(OpenScan::new(vb.id(), snapshot()?, wanted, (begun, documents)))
 }
 
 /// Waits until the vBucket is as the scan requires it.
@@ -122,10 +126,9 @@ pub(super) fn go_on(
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
     let (id, limits) = extras(request)?;
-    if let Err(error) = active_vb(&served.bucket, request.vb()) {
+    let vb = active_vb(&served.bucket, request.vb()).inspect_err(|_| {
         served.scans.end(&id);
-        return Err(error);
-    }
+    })?;
     if !client.may_answer_with(ANSWER_BYTES_MAX) {
         return Ok(());
     }
@@ -133,6 +136,10 @@ pub(super) fn go_on(
     if scan.vb != request.vb() {
         served.scans.give_back(&id, scan);
         return Err(not_there(NotThere::Unknown));
+    }
+    if !scan.is_of(&vb.collections()) {
+        served.scans.end(&id);
+        return Err(Status::UNKNOWN_COLLECTION.into());
     }
     let budget = Budget { document_bytes: client.answer_bytes_max(), ..limits };
     let (mut answer, mut wrong) = (BytesMut::new(), None);
@@ -211,8 +218,9 @@ fn add(
 ) -> Result<(), Status> {
     // Without the collection: the scan is of one.
     let put_key = |answer: &mut BytesMut| {
-        put_leb128(answer, row.key.len() as u64);
-        answer.put_slice(&row.key);
+        let key = without_prefix(&row.key);
+        put_leb128(answer, key.len() as u64);
+        answer.put_slice(key);
     };
     if key_only {
         put_key(answer);

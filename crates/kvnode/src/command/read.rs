@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use mcbp::key::without_prefix;
 use mcbp::{FrameBuilder, Header, Opcode, Status};
 use vbucket::{Kind, Row};
 
@@ -24,7 +25,7 @@ pub(super) async fn get(
         Opcode::GET_REPLICA => replica_vb(bucket, request.vb())?,
         _ => active_vb(bucket, request.vb())?,
     };
-    let key = request.key(&client.features)?;
+    let key = &*request.key(&client.features)?;
     match look(bucket, &vb, key, client.answer_bytes_max()).await? {
         Seen::Alive(row, commit) => {
             // Without memory for it the answer is given at the second attempt, and counted there.
@@ -66,14 +67,10 @@ pub(super) fn show(
     let shown = value.shown(&client.features).map_err(|_| {
         RequestError::new(Status::EINTERNAL, "the stored value does not match its datatype")
     })?;
-    let prefixed: Vec<u8>;
     let key = match request.opcode {
         Opcode::GETK => request.frame.key,
-        Opcode::GET_RANDOM_KEY if client.features.collections => {
-            prefixed = [&[0], row.key.as_ref()].concat();
-            &prefixed
-        }
-        Opcode::GET_RANDOM_KEY => &row.key,
+        Opcode::GET_RANDOM_KEY if client.features.collections => &row.key,
+        Opcode::GET_RANDOM_KEY => without_prefix(&row.key),
         _ => &[],
     };
     let flags = flags.to_be_bytes();

@@ -5,10 +5,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use mcbp::key::DEFAULT_COLLECTION;
 use mcbp::{Datatype, Seqno, Status, VbId, VbState, VbUuid};
 use tokio::sync::Notify;
 
-use crate::bucket::{Bucket, VbEvent, VbListener};
+use crate::blocking::disk;
+use crate::bucket::{Bucket, Vb, VbEvent, VbListener};
 use crate::client::Client;
 use crate::protocol::{Request, RequestError, any_vb, check_ready};
 
@@ -22,11 +24,18 @@ pub(super) fn all(
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
     check_ready(bucket)?;
-    let wanted = wanted_state(request.frame.extras, client.features.collections)?;
+    let with_collections = client.features.collections;
+    let (wanted, collection) = wanted(request.frame.extras, with_collections)?;
+    let manifest = bucket.manifest();
+    if let Some(id) = collection.filter(|id| manifest.collection(*id).is_none()) {
+        let context = format!("there is no collection {id:#x}");
+        return Err(RequestError::new(Status::UNKNOWN_COLLECTION, context));
+    }
     let mut list = Vec::new();
     for vb in bucket.all_vbs() {
         let (state, high_seqno) = vb.state_and_high_seqno();
         if wanted.map_or(state != VbState::Dead, |wanted| wanted == state) {
+            let Some(high_seqno) = high_seqno_of(&vb, high_seqno, collection)? else { continue };
             list.extend_from_slice(&vb.id().0.to_be_bytes());
             list.extend_from_slice(&high_seqno.0.to_be_bytes());
         }
@@ -35,25 +44,39 @@ pub(super) fn all(
     Ok(())
 }
 
-/// Parses the extras: nothing, a state (0 for any), or a state and a collection.
-fn wanted_state(extras: &[u8], collections: bool) -> Result<Option<VbState>, RequestError> {
+/// The high seqno of a vBucket, or of a collection in it; `None` where it does not have that.
+fn high_seqno_of(
+    vb: &Vb,
+    of_vb: Seqno,
+    collection: Option<u32>,
+) -> Result<Option<Seqno>, RequestError> {
+    let Some(id) = collection else { return Ok(Some(of_vb)) };
+    if id == DEFAULT_COLLECTION && vb.collections().uid() == 0 {
+        return Ok(Some(of_vb));
+    }
+    let counts = disk(|| vb.collection_counts())?;
+    Ok(counts.iter().find(|counts| counts.id == id).map(|counts| counts.high_seqno))
+}
+
+/// Parses the extras: nothing, a state (0 for any), or a state and a collection. A client that
+/// knows of no collections means the default one.
+fn wanted(
+    extras: &[u8],
+    collections: bool,
+) -> Result<(Option<VbState>, Option<u32>), RequestError> {
+    let default = Some(DEFAULT_COLLECTION).filter(|_| !collections);
     let (state, collection) = match *extras {
-        [] => return Ok(None),
-        [a, b, c, d] => ([a, b, c, d], 0),
-        [a, b, c, d, e, f, g, h] if collections => ([a, b, c, d], u32::from_be_bytes([e, f, g, h])),
+        [] => return Ok((None, default)),
+        [a, b, c, d] => ([a, b, c, d], default),
+        [a, b, c, d, e, f, g, h] if collections => {
+            ([a, b, c, d], Some(u32::from_be_bytes([e, f, g, h])))
+        }
         _ => return Err(RequestError::new(Status::EINVAL, "extras must be 0, 4 or 8 bytes")),
     };
-    if collection != mcbp::key::DEFAULT_COLLECTION {
-        return Err(Status::UNKNOWN_COLLECTION.into());
-    }
+    let wrong = || RequestError::new(Status::EINVAL, "a state must be 0 to 4");
     match u32::from_be_bytes(state) {
-        0 => Ok(None),
-        state => {
-            let state = VbState::from_wire(state);
-            state
-                .map(Some)
-                .ok_or_else(|| RequestError::new(Status::EINVAL, "a state must be 0 to 4"))
-        }
+        0 => Ok((None, collection)),
+        state => Ok((Some(VbState::from_wire(state).ok_or_else(wrong)?), collection)),
     }
 }
 

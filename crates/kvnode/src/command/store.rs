@@ -38,7 +38,7 @@ pub(super) async fn store(
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&client.features)?;
+    let key = &*request.key(&client.features)?;
     let extras = StoreExtras::decode(&request.frame)?;
     let cas = request.frame.header.cas;
     if request.opcode == Opcode::ADD && cas != 0 {
@@ -95,7 +95,7 @@ fn with_xattrs_of(old: Option<&Row>, value: &Value) -> Result<Value, Status> {
 fn kept_expiry(old: Option<&Row>) -> Option<u32> {
     match old?.kind {
         Kind::Document { expiry, .. } => Some(expiry),
-        Kind::Deleted { .. } | Kind::Expired { .. } => None,
+        Kind::Deleted { .. } | Kind::Expired { .. } | Kind::Event { .. } => None,
     }
 }
 
@@ -106,7 +106,7 @@ pub(super) async fn extend(
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&client.features)?;
+    let key = &*request.key(&client.features)?;
     let datatype = body_datatype(request, client)?;
     let (_, more) = Value { bytes: request.value(), datatype }.split()?;
     let change = |old: Option<&Row>| {
@@ -135,7 +135,7 @@ pub(super) async fn delete(
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&client.features)?;
+    let key = &*request.key(&client.features)?;
     let change = |old: Option<&Row>| {
         let old = matching(old, request.frame.header.cas)?;
         let kind = Kind::Deleted { at: unix_now() };

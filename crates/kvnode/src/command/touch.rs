@@ -17,7 +17,7 @@ pub(super) async fn touch(
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&client.features)?;
+    let key = &*request.key(&client.features)?;
     let extras = request.frame.extras_exact::<4>("extras must be 4 bytes")?;
     let expiry = checked_expiry(u32::from_be_bytes(*extras))?;
     // Looked up first, so that an overdue document expires and is not revived.

@@ -38,6 +38,7 @@ impl Access {
             snapshot_start: view.snapshot_start,
             snapshot_end: view.snapshot_end,
             purge_seqno: view.purge_seqno,
+            collections: view.collections,
         })
     }
 }

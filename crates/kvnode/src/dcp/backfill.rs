@@ -2,10 +2,20 @@
 
 use std::sync::Arc;
 
-use mcbp::{Opaque, Seqno, VbId};
+use bytes::BytesMut;
+use mcbp::{Seqno, VbId};
 use tokio::sync::Semaphore;
-use vbucket::producer::{Chunk, DiskRead, DiskSnapshot, ReadEnd, RowEncoder, StreamId};
+use vbucket::collections::{StreamFilter, VbCollections};
+use vbucket::producer::{
+    Chunk, DiskRead, DiskSnapshot, EncodeError, ReadEnd, RowEncoder, Selection, StreamId,
+};
 use vbucket::store::{Scan, ScanEnd, ScanStep, SharedStore, StoreError};
+use vbucket::{Row, VbMeta};
+
+use crate::bucket::collections_from_rows;
+
+/// How many rows that a stream does not have one read passes: other streams read meanwhile.
+const PASSED_MAX: usize = 50_000;
 
 /// A chunk to read.
 pub(super) struct ReadChunk {
@@ -13,10 +23,41 @@ pub(super) struct ReadChunk {
     pub(super) stream: StreamId,
     pub(super) start: Seqno,
     pub(super) encoder: RowEncoder,
+    pub(super) filter: StreamFilter,
     /// A row whose frame is larger is not read; it ends the chunk.
     pub(super) row_bytes_max: usize,
     /// The scan to continue; `None` opens one.
-    pub(super) scan: Option<Box<dyn Scan>>,
+    pub(super) scan: Option<OpenScan>,
+}
+
+/// A scan that has begun.
+pub(super) struct OpenScan {
+    scan: Box<dyn Scan>,
+    selection: Selection,
+}
+
+impl OpenScan {
+    fn begin(
+        store: &SharedStore,
+        vb: VbId,
+        start: Seqno,
+        filter: StreamFilter,
+    ) -> Result<Self, StoreError> {
+        let scan = store.scan(vb, start, Seqno::MAX)?;
+        // After the scan has begun, and from the disk: what is visible may be behind the scan.
+        let there = match filter {
+            StreamFilter::Scope(_) => collections_from_rows(store.events(vb)?)?,
+            _ => VbCollections::default(),
+        };
+        Ok(Self { scan, selection: Selection { filter, there } })
+    }
+
+    fn snapshot(&self) -> DiskSnapshot {
+        let VbMeta { high_seqno, purge_seqno, .. } = *self.scan.meta();
+        let is_default = self.selection.filter == StreamFilter::Default;
+        let marker_end = if is_default { self.scan.default_high_seqno() } else { high_seqno };
+        DiskSnapshot { high_seqno, marker_end, purge_seqno }
+    }
 }
 
 /// The outcome of a [`ReadChunk`].
@@ -24,7 +65,7 @@ pub(super) struct ChunkRead {
     pub(super) vb: VbId,
     pub(super) stream: StreamId,
     /// The scan, if it can be continued.
-    pub(super) scan: Option<Box<dyn Scan>>,
+    pub(super) scan: Option<OpenScan>,
     pub(super) read: DiskRead,
 }
 
@@ -48,14 +89,13 @@ fn failed(cause: String) -> DiskRead {
 
 impl ReadChunk {
     fn read(self, store: &SharedStore) -> ChunkRead {
-        let Self { vb, stream, start, encoder, row_bytes_max, scan } = self;
+        let Self { vb, stream, start, encoder, filter, row_bytes_max, scan } = self;
         let (mut scan, snapshot) = match scan {
             Some(scan) => (scan, None),
-            None => match store.scan(vb, start, Seqno::MAX) {
+            None => match OpenScan::begin(store, vb, start, filter) {
                 Ok(scan) => {
-                    let (high_seqno, purge_seqno) =
-                        (scan.meta().high_seqno, scan.meta().purge_seqno);
-                    (scan, Some(DiskSnapshot { high_seqno, purge_seqno }))
+                    let snapshot = scan.snapshot();
+                    (scan, Some(snapshot))
                 }
                 Err(error) => {
                     let read = DiskRead { end: end_of(error), ..failed(String::new()) };
@@ -63,32 +103,38 @@ impl ReadChunk {
                 }
             },
         };
-        let (chunk, end) = fill_chunk(scan.as_mut(), &encoder, row_bytes_max, vb, stream.opaque);
+        let write = |row: &Row, out: &mut BytesMut| encoder.write(row, vb, stream.opaque, out);
+        let (chunk, end) = fill_chunk(&mut scan, &encoder, row_bytes_max, write);
         let scan = matches!(end, ReadEnd::More | ReadEnd::Large(_)).then_some(scan);
         ChunkRead { vb, stream, scan, read: DiskRead { snapshot, chunk, end } }
     }
 }
 
 fn fill_chunk(
-    scan: &mut dyn Scan,
+    scan: &mut OpenScan,
     encoder: &RowEncoder,
     row_bytes_max: usize,
-    vb: VbId,
-    stream: Opaque,
+    write: impl Fn(&Row, &mut BytesMut) -> Result<(), EncodeError>,
 ) -> (Chunk, ReadEnd) {
+    let OpenScan { scan, selection } = scan;
     let mut chunk = Chunk::with_room();
-    let (mut unreadable, mut large) = (None, None);
+    let (mut unreadable, mut large, mut passed) = (None, None, 0);
     let end = scan.run(&mut |row| {
+        if !selection.has(&row) {
+            chunk.pass(&row);
+            passed += 1;
+            return if passed < PASSED_MAX { ScanStep::More } else { ScanStep::Yield };
+        }
         let bytes = encoder.frame_bytes_max(&row);
         if bytes > row_bytes_max {
             large = Some(bytes);
             return ScanStep::Later;
         }
-        if let Err(error) = encoder.write(&row, vb, stream, &mut chunk.frames) {
+        if let Err(error) = write(&row, &mut chunk.frames) {
             unreadable = Some(error.to_string());
             return ScanStep::Cancel;
         }
-        chunk.last_seqno = row.seqno;
+        chunk.add(&row);
         if chunk.is_full() { ScanStep::Yield } else { ScanStep::More }
     });
     let end = match (end, unreadable) {

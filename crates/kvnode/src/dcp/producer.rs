@@ -9,10 +9,9 @@ use log::{error, warn};
 use logline::value;
 use mcbp::{Frame, VbId, VbState};
 use vbucket::producer::{Effect, Effects, Event, Producer, StreamId, StreamKey};
-use vbucket::store::Scan;
 
 use super::access::Access;
-use super::backfill::{self, ChunkRead, ReadChunk};
+use super::backfill::{self, ChunkRead, OpenScan, ReadChunk};
 use super::session::{Execution, Side};
 use super::wakeups::{News, Wakeups};
 use super::wire::Wire;
@@ -25,7 +24,7 @@ const OUT_BYTES_MAX: usize = 256 * 1024;
 
 /// The outcome of an effect that takes time.
 pub(super) enum Report {
-    Disk(ChunkRead),
+    Disk(Box<ChunkRead>),
     Dead(VbId, StreamId, Result<(), String>),
 }
 
@@ -33,7 +32,7 @@ pub(super) enum Report {
 #[derive(Default)]
 struct Resources {
     _subscription: Option<Subscription>,
-    scan: Option<(StreamId, Box<dyn Scan>)>,
+    scan: Option<(StreamId, OpenScan)>,
     _hold: Option<WriteHold>,
 }
 
@@ -72,7 +71,7 @@ impl ProducerSide {
         let store = Arc::clone(self.access.bucket().store());
         let permits = Arc::clone(&self.access.served().connections.read_permits);
         let read = backfill::read(store, permits, read);
-        Execution::Later(Box::pin(async { Report::Disk(read.await) }))
+        Execution::Later(Box::pin(async { Report::Disk(Box::new(read.await)) }))
     }
 }
 
@@ -147,8 +146,13 @@ impl Side for ProducerSide {
             }
             Effect::Unwatch(key) => drop(self.streams.remove(&key)),
             Effect::ReadDisk { vb, stream, start, row_bytes_max } => {
-                let (encoder, scan) = (lock(machine).encoder().of_stream(stream.sid), None);
-                let read = ReadChunk { vb, stream, start, encoder, row_bytes_max, scan };
+                let machine = lock(machine);
+                let (encoder, scan) = (machine.encoder().of_stream(stream.sid), None);
+                let Some(filter) = machine.filter(vb, stream).cloned() else {
+                    return Execution::Done;
+                };
+                drop(machine);
+                let read = ReadChunk { vb, stream, start, encoder, filter, row_bytes_max, scan };
                 return self.read_disk(read);
             }
             Effect::SetDead { vb, stream } => return self.set_dead(vb, stream),
@@ -174,7 +178,8 @@ impl Side for ProducerSide {
 
     fn reported(&mut self, machine: &Producer, report: Report) -> Event {
         match report {
-            Report::Disk(ChunkRead { vb, stream, scan, read }) => {
+            Report::Disk(read) => {
+                let ChunkRead { vb, stream, scan, read } = *read;
                 if let Some(resources) = self.streams.get_mut(&StreamKey { vb, sid: stream.sid })
                     && machine.has_stream(vb, stream)
                 {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mcbp::{FrameError, Status, VbState};
 use vbucket::StoreError;
+use vbucket::collections::PathError;
 
 use crate::bucket::{CommitError, PendingCommit, VbError, WriteRefusal};
 use crate::privilege::Denied;
@@ -65,6 +66,19 @@ pub(crate) const fn status_of(error: &CommitError) -> Status {
     }
 }
 
+impl From<PathError> for RequestError {
+    fn from(error: PathError) -> Self {
+        match error {
+            PathError::UnknownScope => Status::UNKNOWN_SCOPE.into(),
+            PathError::UnknownCollection => Status::UNKNOWN_COLLECTION.into(),
+            PathError::Malformed => {
+                let context = "give scope.collection; a name has letters, digits and _ - % $";
+                Self::new(Status::EINVAL, context)
+            }
+        }
+    }
+}
+
 impl From<StoreError> for RequestError {
     fn from(error: StoreError) -> Self {
         Self::new(Status::EINTERNAL, error)
@@ -91,6 +105,7 @@ impl From<VbError> for RequestError {
             VbError::OutOfRange { .. } | VbError::Gap { .. } | VbError::NotMonotonic { .. } => {
                 Status::ERANGE
             }
+            VbError::UnknownCollection { .. } => Status::UNKNOWN_COLLECTION,
             VbError::Failover(_) => Status::EINVAL,
             VbError::Exhausted { .. } | VbError::Store(_) | VbError::Broken(_) => Status::EINTERNAL,
         };

@@ -1,14 +1,22 @@
-//! One request as commands see it: a whole frame, checked, its key without the collection prefix.
+//! One request as commands see it: a whole frame, checked, its key with the prefix of its
+//! collection.
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
+use mcbp::key::{DEFAULT_COLLECTION, DEFAULT_PREFIX, KEY_BYTES_MAX as PREFIXED_BYTES_MAX};
 use mcbp::{Datatype, Frame, FrameBuilder, Header, Opcode, Status, VbId};
 
 use super::error::RequestError;
 use super::features::Features;
 use super::{frame_infos, shape};
 
-/// The longest key without its collection prefix. Source: kv_engine's `KEY_MAX_LENGTH`.
-pub const KEY_BYTES_MAX: usize = 250;
+/// The longest key without its prefix. Source: kv_engine's `KEY_MAX_LENGTH`.
+pub const KEY_BYTES_MAX: usize = PREFIXED_BYTES_MAX - 1;
+
+/// The same in every other collection: the longest prefix takes four bytes more. kv_engine has this
+/// limit for all ids, and its replicas refuse a longer key.
+const NAMED_KEY_BYTES_MAX: usize = PREFIXED_BYTES_MAX - 5;
 
 /// Source: kv_engine's `CollectionID::isReserved`.
 const RESERVED_COLLECTIONS: std::ops::RangeInclusive<u32> = 1..=7;
@@ -71,12 +79,12 @@ impl<'a> Request<'a> {
         Err(RequestError::new(Status::EINVAL, "CAS must be 0"))
     }
 
-    /// The document's key without the collection prefix.
+    /// The document's key with the prefix of its collection. Without collections it is copied.
     ///
     /// # Errors
-    /// [`Status::UNKNOWN_COLLECTION`] for any but the default collection, [`Status::EINVAL`] for a
-    /// key that is empty or too long.
-    pub(crate) fn key(&self, features: &Features) -> Result<&'a [u8], RequestError> {
+    /// [`Status::EINVAL`] for a key that is empty or too long, or has no collection in front of it
+    /// that might exist.
+    pub(crate) fn key(&self, features: &Features) -> Result<Cow<'a, [u8]>, RequestError> {
         Self::key_in(self.frame.key, features)
     }
 
@@ -85,29 +93,28 @@ impl<'a> Request<'a> {
     /// # Errors
     /// As [`Request::key`].
     pub(crate) fn key_in<'k>(
-        mut key: &'k [u8],
+        key: &'k [u8],
         features: &Features,
-    ) -> Result<&'k [u8], RequestError> {
-        if features.collections {
-            if key.len() > KEY_BYTES_MAX + 1 {
-                return Err(too_long(key.len()));
+    ) -> Result<Cow<'k, [u8]>, RequestError> {
+        if !features.collections {
+            if !(1..=KEY_BYTES_MAX).contains(&key.len()) {
+                return Err(not_within(key.len(), KEY_BYTES_MAX));
             }
-            let (collection, rest) = mcbp::key::split(key).ok_or_else(|| {
-                RequestError::new(Status::EINVAL, "the key has no collection in front of it")
-            })?;
-            if RESERVED_COLLECTIONS.contains(&collection) {
-                let context = format!("{collection} is never the id of a collection");
-                return Err(RequestError::new(Status::EINVAL, context));
-            }
-            if collection != mcbp::key::DEFAULT_COLLECTION {
-                return Err(Status::UNKNOWN_COLLECTION.into());
-            }
-            key = rest;
+            return Ok(Cow::Owned([&[DEFAULT_PREFIX], key].concat()));
         }
-        if (1..=KEY_BYTES_MAX).contains(&key.len()) {
-            return Ok(key);
+        let (collection, rest) = mcbp::key::split(key).ok_or_else(|| {
+            RequestError::new(Status::EINVAL, "the key has no collection in front of it")
+        })?;
+        if RESERVED_COLLECTIONS.contains(&collection) {
+            let context = format!("{collection} is never the id of a collection");
+            return Err(RequestError::new(Status::EINVAL, context));
         }
-        Err(too_long(key.len()))
+        let is_default = collection == DEFAULT_COLLECTION;
+        let most = if is_default { KEY_BYTES_MAX } else { NAMED_KEY_BYTES_MAX };
+        if !(1..=most).contains(&rest.len()) {
+            return Err(not_within(rest.len(), most));
+        }
+        Ok(Cow::Borrowed(key))
     }
 
     /// The value: a part of the frame's memory if that may be kept, or else a copy. A slice of the
@@ -142,8 +149,8 @@ impl<'a> Request<'a> {
     }
 }
 
-fn too_long(bytes: usize) -> RequestError {
-    let context = format!("a key has 1 to {KEY_BYTES_MAX} bytes, this one has {bytes}");
+fn not_within(bytes: usize, most: usize) -> RequestError {
+    let context = format!("a key has 1 to {most} bytes, this one has {bytes}");
     RequestError::new(Status::EINVAL, context)
 }
 

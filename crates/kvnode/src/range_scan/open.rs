@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use fastrand::Rng;
 use mcbp::{Seqno, VbId};
+use vbucket::collections::VbCollections;
 use vbucket::store::{Scan, ScanEnd, ScanStep};
 use vbucket::{Row, StoreError};
 
@@ -43,19 +44,31 @@ pub(crate) struct OpenScan {
     pub(crate) vb: VbId,
     pub(crate) key_only: bool,
     scan: Box<dyn Scan>,
-    selection: Selection,
+    wanted: Wanted,
     sampler: Option<Sampler>,
+    /// When the collection began: documents from before a later beginning are gone.
+    begun: Seqno,
 }
 
 impl OpenScan {
-    /// A scan over a snapshot of a vBucket that has so many documents.
-    pub(crate) fn new(vb: VbId, scan: Box<dyn Scan>, wanted: Wanted, documents: u64) -> Self {
-        let Wanted { selection, key_only, .. } = wanted;
-        let sampler = match selection {
+    /// A scan over a snapshot of a vBucket whose collection has so many documents.
+    pub(crate) fn new(
+        vb: VbId,
+        scan: Box<dyn Scan>,
+        wanted: Wanted,
+        (begun, documents): (Seqno, u64),
+    ) -> Self {
+        let key_only = wanted.key_only;
+        let sampler = match wanted.selection {
             Selection::Range { .. } => None,
             Selection::Sample { samples, seed } => Some(Sampler::new(samples, documents, seed)),
         };
-        Self { vb, key_only, scan, selection, sampler }
+        Self { vb, key_only, scan, wanted, sampler, begun }
+    }
+
+    /// Whether the vBucket still has the collection, and it was not flushed.
+    pub(crate) fn is_of(&self, there: &VbCollections) -> bool {
+        there.get(self.wanted.collection).is_some_and(|known| known.start == self.begun)
     }
 
     /// Passes documents to `take` until the budget is used up; `size` says what each takes of it.
@@ -68,14 +81,14 @@ impl OpenScan {
         mut take: impl FnMut(&Row),
     ) -> Stop {
         let (mut items, mut bytes, mut rows, mut large) = (0, 0, 0, None);
-        let Self { scan, selection, sampler, .. } = self;
+        let Self { scan, wanted, sampler, .. } = self;
         let end = scan.run(&mut |row| {
             let is_late = rows % 64 == 63 && Instant::now() >= budget.until;
             if rows >= ROWS_MAX || is_late {
                 return ScanStep::Later;
             }
             rows += 1;
-            if !row.is_there_at(now) || !selection.has(&row.key) {
+            if !row.is_there_at(now) || !wanted.has(&row.key) {
                 return ScanStep::More;
             }
             if sampler.as_mut().is_some_and(|sampler| !sampler.wants(row.seqno)) {

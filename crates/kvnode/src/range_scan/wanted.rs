@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use mcbp::key::{DEFAULT_COLLECTION, split};
 use mcbp::{Seqno, VbUuid};
 use serde::Deserialize;
 
@@ -31,7 +32,7 @@ pub(crate) enum Selection {
 }
 
 impl Selection {
-    /// Whether a key is in the range; true for a sample.
+    /// Whether a key without its prefix is in the range; true for a sample.
     pub(crate) fn has(&self, key: &[u8]) -> bool {
         let Self::Range { start, end } = self else { return true };
         let is_after = key > start.0.as_slice() || (start.1 && key == start.0.as_slice());
@@ -56,6 +57,8 @@ pub(crate) struct Requirement {
 /// A checked request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Wanted {
+    /// The collection whose documents are returned.
+    pub(crate) collection: u32,
     pub(crate) selection: Selection,
     pub(crate) key_only: bool,
     pub(crate) requirement: Option<Requirement>,
@@ -63,6 +66,9 @@ pub(crate) struct Wanted {
 
 #[derive(Deserialize)]
 struct Written {
+    /// The id in hexadecimal digits.
+    #[serde(default)]
+    collection: Option<String>,
     range: Option<Range>,
     sampling: Option<Sampling>,
     #[serde(default)]
@@ -95,6 +101,11 @@ struct Snapshot {
 }
 
 impl Wanted {
+    /// Whether the scan may return a document with this key, which has its prefix.
+    pub(crate) fn has(&self, key: &[u8]) -> bool {
+        split(key).is_some_and(|(id, key)| id == self.collection && self.selection.has(key))
+    }
+
     /// Reads the value of a RANGE_SCAN_CREATE.
     ///
     /// # Errors
@@ -109,8 +120,13 @@ impl Wanted {
             (None, Some(Sampling { samples, seed })) => Selection::Sample { samples, seed },
             _ => return Err("exactly one of range and sampling must be there".to_owned()),
         };
+        let collection = match written.collection {
+            None => DEFAULT_COLLECTION,
+            Some(id) => u32::from_str_radix(&id, 16)
+                .map_err(|_| format!("collection {id:?} is no id in hexadecimal digits"))?,
+        };
         let requirement = written.snapshot_requirements.map(Snapshot::checked).transpose()?;
-        Ok(Self { selection, key_only: written.key_only, requirement })
+        Ok(Self { collection, selection, key_only: written.key_only, requirement })
     }
 }
 

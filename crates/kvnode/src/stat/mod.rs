@@ -23,6 +23,8 @@ use crate::client::Client;
 use crate::dcp::{self, ServedBucket};
 use crate::protocol::{Request, RequestError, any_vb, check_ready};
 
+use self::collections::Which;
+
 type Lines = Vec<(String, String)>;
 
 /// Groups with lines for each vBucket, or for the one that is named.
@@ -130,14 +132,24 @@ fn of_bucket(bucket: &Bucket, name: &str, vb: Option<&str>) -> Result<Option<Lin
     if VBUCKET_GROUPS.contains(&name) {
         let (vbs, all) = (selected(bucket, vb)?, vb.is_none());
         let lines = disk(|| match name {
-            "collections-details" => collections::collections_details(&vbs, all),
-            "scopes-details" => collections::scopes_details(&vbs, all),
+            "collections-details" => collections::collections_details(bucket, &vbs, all),
+            "scopes-details" => collections::scopes_details(bucket, &vbs, all),
             name => vbuckets::lines(name, &vbs),
         })?;
         return Ok(Some(lines));
     }
-    if vb.is_some() {
-        return Ok(None);
+    let which = vb.map_or(Which::All, Which::Path);
+    match (name, vb) {
+        ("collections", _) => return disk(|| collections::collections(bucket, which)).map(Some),
+        ("scopes", _) => return disk(|| collections::scopes(bucket, which)).map(Some),
+        ("collections-byid", Some(id)) => {
+            return disk(|| collections::collections(bucket, Which::Id(id))).map(Some);
+        }
+        ("scopes-byid", Some(id)) => {
+            return disk(|| collections::scopes(bucket, Which::Id(id))).map(Some);
+        }
+        (_, Some(_)) => return Ok(None),
+        (_, None) => {}
     }
     Ok(Some(match name {
         "warmup" => general::warmup(bucket),
@@ -147,8 +159,6 @@ fn of_bucket(bucket: &Bucket, name: &str, vb: Option<&str>) -> Result<Option<Lin
         "workload" => engine::workload(),
         "config" => engine::config(bucket),
         "timings" => timings::lines(bucket),
-        "collections" => disk(|| collections::collections(bucket))?,
-        "scopes" => disk(|| collections::scopes(bucket))?,
         _ => return Ok(None),
     }))
 }

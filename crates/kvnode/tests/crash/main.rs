@@ -23,6 +23,7 @@ mod relay;
 mod folder;
 
 mod campaign;
+mod collections;
 mod contents;
 mod kills;
 mod load;

@@ -10,6 +10,9 @@
 
 mod claims;
 mod client;
+mod collections;
+mod collections_hostile;
+mod collections_replica;
 mod failures;
 mod flow;
 mod hostile;
@@ -18,9 +21,11 @@ mod link;
 mod node;
 mod ordinary;
 mod producer;
+mod recorded;
 mod refusals;
 mod relay;
 mod replay;
 mod requests;
 mod scripted;
+mod streams;
 mod takeover;

@@ -9,7 +9,8 @@ use mcbp::{Seqno, VbId, VbState};
 use relay::Secret;
 use tempfile::TempDir;
 use vbucket::store::{
-    Batch, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep, SharedStore, Store, StoreError,
+    Batch, CollectionCounts, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep, SharedStore, Store,
+    StoreError,
 };
 use vbucket::{Row, VbMeta};
 
@@ -34,6 +35,10 @@ pub(crate) struct Faults {
     pub(crate) scan_is_cancelled: AtomicBool,
     /// No scan can be opened.
     pub(crate) open_fails: AtomicBool,
+    /// Scans wait before they are opened until this is false again.
+    pub(crate) scans_wait: AtomicBool,
+    /// How many scans were asked for.
+    pub(crate) scans: AtomicU64,
     /// Commits wait until this is false again.
     pub(crate) commits_wait: AtomicBool,
     /// Commits fail.
@@ -156,6 +161,10 @@ impl Store for FaultyStore {
         self.inner.get(vb, key)
     }
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {
+        self.faults.scans.fetch_add(1, Ordering::Relaxed);
+        while self.faults.scans_wait.load(Ordering::Relaxed) {
+            std::thread::park_timeout(std::time::Duration::from_millis(1));
+        }
         if self.faults.open_fails.load(Ordering::Relaxed) {
             return Err(damage());
         }
@@ -166,6 +175,18 @@ impl Store for FaultyStore {
     }
     fn item_count(&self, vb: VbId) -> Result<u64, StoreError> {
         self.inner.item_count(vb)
+    }
+    fn events(&self, vb: VbId) -> Result<Vec<Row>, StoreError> {
+        self.inner.events(vb)
+    }
+    fn collections(&self, vb: VbId) -> Result<Vec<CollectionCounts>, StoreError> {
+        self.inner.collections(vb)
+    }
+    fn manifest(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.manifest()
+    }
+    fn put_manifest(&self, text: &[u8]) -> Result<(), StoreError> {
+        self.inner.put_manifest(text)
     }
     fn rollback(&self, vb: VbId, to: Seqno) -> Result<VbMeta, StoreError> {
         self.inner.rollback(vb, to)
@@ -211,6 +232,9 @@ impl Scan for FaultyScan {
     }
     fn meta(&self) -> &VbMeta {
         self.inner.meta()
+    }
+    fn default_high_seqno(&self) -> Seqno {
+        self.inner.default_high_seqno()
     }
 }
 

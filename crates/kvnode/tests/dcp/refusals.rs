@@ -27,7 +27,7 @@ fn a_row_of_an_unknown_collection_ends_its_stream_and_nothing_after_it_is_writte
     assert_eq!(refusal.status(), Status::UNKNOWN_COLLECTION);
     assert_eq!(refusal.frame().header.datatype, Datatype::JSON);
     let reason: serde_json::Value = serde_json::from_slice(refusal.frame().value).unwrap();
-    let expected = "collection 0x77 is unknown, only 0x0 is stored";
+    let expected = "collection 0x77 is unknown in manifest 0";
     assert_eq!(reason, serde_json::json!({ "error": { "context": expected } }));
     assert_eq!(producer.refusal().status(), Status::DCP_STREAM_NOT_FOUND);
     // The other stream goes on.

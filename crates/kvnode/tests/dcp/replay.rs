@@ -1,11 +1,11 @@
-//! Captures 13, 16a and 16b of a real node, replayed: the recorded requests get the same statuses,
+//! Captures 16a and 16b of a real node, replayed: the recorded requests get the same statuses,
 //! answers of the same layout, the same frames of streams, and the same end of the connection.
 //!
 //! Not compared, because it differs on purpose:
 //!
 //! - texts of refusals, the version, the error map, uuids and CAS values: a node's own
 //! - use counters (nru), which are not kept
-//! - what concerns other collections than the default one (16b, vBuckets 1 and 3; most of 13)
+//! - what concerns other collections than the default one (16b, vBuckets 1 and 3)
 //! - two connections of one name: the older one is closed at once, a real node closes it later
 //! - a STREAM_END without a stream: not answered, as a real node does not after CLOSE_STREAM
 //! - SEQNO_ADVANCED and OSO_SNAPSHOT at a consumer: refused as of no stream, not as unknown:
@@ -34,6 +34,13 @@ const FEATURES: [u16; 8] = [0x04, 0x06, 0x07, 0x08, 0x0a, 0x0b, 0x10, 0x12];
 struct Session {
     name: String,
     lines: Vec<Line>,
+}
+
+/// The features of the first HELLO, as far as they are granted here.
+pub(crate) fn features<'a>(mut frames: impl Iterator<Item = Frame<'a>>) -> Vec<u16> {
+    let hello = frames.find(|frame| frame.opcode() == Opcode::HELLO).unwrap();
+    let asked = hello.value.chunks(2).map(|code| u16::from_be_bytes([code[0], code[1]]));
+    asked.filter(|code| FEATURES.contains(code)).collect()
 }
 
 fn sessions(file: &str) -> Vec<Session> {
@@ -81,9 +88,7 @@ impl<'a> Replay<'a> {
     /// Logs in as the session does: with its features, and with a bucket if it selects one.
     fn open(node: &'a TestNode, session: &Session) -> Self {
         let frames = session.lines.iter().map(|line| Frame::parse(&line.bytes).unwrap());
-        let hello = frames.clone().find(|frame| frame.opcode() == Opcode::HELLO).unwrap();
-        let asked = hello.value.chunks(2).map(|code| u16::from_be_bytes([code[0], code[1]]));
-        let features: Vec<u16> = asked.filter(|code| FEATURES.contains(code)).collect();
+        let features = features(frames.clone());
         let selects = |frame: Frame<'_>| frame.opcode() == Opcode::SELECT_BUCKET;
         let bucket = frames.clone().any(selects).then_some("default");
         let client = Client::connect_to(node.handle().address(), &features, bucket);
@@ -164,16 +169,6 @@ impl<'a> Replay<'a> {
         if let Some(line) = last_asked {
             let next = self.client.try_next();
             assert!(next.is_none(), "frame {} closes: {} {next:?}", line.number, line.note);
-        }
-    }
-}
-
-/// The status of the first stream that ends.
-fn next_end(client: &mut Client) -> u32 {
-    loop {
-        let packet = client.next();
-        if packet.opcode() == Opcode::DCP_STREAM_END {
-            return packet.end();
         }
     }
 }
@@ -299,37 +294,6 @@ fn capture_16b_flow_control_and_closing() {
     replay.client.acknowledge(u32::MAX);
     replay.run(&lines[ended + 1..], Replay::streamed);
     assert!(replay.compared > 30, "{}", replay.compared);
-}
-
-#[test]
-fn capture_13_filters_of_the_default_collection() {
-    let node = TestNode::start(VbState::Active);
-    node.client().set(0, "a", b"1");
-    let all = sessions("13-dcp-filters");
-    let session = |name: &str| all.iter().find(|session| session.name == name).unwrap();
-    let bad = session("bad-filters");
-    let mut replay = Replay::open(&node, bad);
-    let known_there = |line: &Line| line.note == "a second stream of vBucket 1 on this connection";
-    let lines = after_login(bad);
-    let until = lines.iter().position(known_there).unwrap();
-    replay.run(&lines[..until], |_, _| ());
-    assert!(replay.compared > 15, "{}", replay.compared);
-    // Nothing matches an empty list.
-    assert_eq!(next_end(&mut replay.client), 7);
-    let ids = session("stream-ids");
-    let mut replay = Replay::open(&node, ids);
-    replay.run(after_login(ids), |_, line| panic!("no stream: {line:?}"));
-    for (name, key) in [("filter-default", &b"\0a"[..]), ("no-collections", b"a")] {
-        let session = session(name);
-        let lines = after_login(session);
-        let first = |line: &Line| line.from == "node" && line.what.contains("MARKER");
-        let marker = lines.iter().position(first).unwrap();
-        let mut replay = Replay::open(&node, session);
-        replay.run(&lines[..marker], |_, line| panic!("no stream yet: {line:?}"));
-        assert_eq!(replay.client.next().marker().end.0, 1);
-        let row = replay.client.next();
-        assert_eq!((row.frame().key, row.frame().value), (key, &b"1"[..]));
-    }
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 
 use mcbp::{Seqno, Status, VbId};
 use store::FjallStore;
-use vbucket::store::{Batch, Durability, PurgeRule, PurgeStep, Scan, SharedStore, Store};
+use vbucket::store::{
+    Batch, CollectionCounts, Durability, PurgeRule, PurgeStep, Scan, SharedStore, Store,
+};
 use vbucket::{Row, StoreError, VbMeta};
 
 use crate::support::client::Client;
@@ -50,6 +52,18 @@ impl Store for FailingStore {
     }
     fn item_count(&self, vb: VbId) -> Result<u64, StoreError> {
         self.inner.item_count(vb)
+    }
+    fn events(&self, vb: VbId) -> Result<Vec<Row>, StoreError> {
+        self.inner.events(vb)
+    }
+    fn collections(&self, vb: VbId) -> Result<Vec<CollectionCounts>, StoreError> {
+        self.inner.collections(vb)
+    }
+    fn manifest(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.inner.manifest()
+    }
+    fn put_manifest(&self, text: &[u8]) -> Result<(), StoreError> {
+        self.inner.put_manifest(text)
     }
     fn rollback(&self, vb: VbId, to: Seqno) -> Result<VbMeta, StoreError> {
         self.inner.rollback(vb, to)

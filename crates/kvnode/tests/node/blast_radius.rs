@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use mcbp::key::prefixed;
 use mcbp::{Opcode, Status};
 
 use crate::support::client::{Client, set};
@@ -96,7 +97,7 @@ fn writers_of_other_vbuckets_do_not_notice_and_nothing_acknowledged_is_lost() {
     for (vb, acknowledged, failed) in all {
         assert!(vb == 0 || failed == 0, "vBucket {vb}: {failed} writes failed");
         for key in acknowledged {
-            let row = bucket.store().get(mcbp::VbId(vb), key.as_bytes()).unwrap();
+            let row = bucket.store().get(mcbp::VbId(vb), &prefixed(0, key.as_bytes())).unwrap();
             assert!(row.is_some_and(|row| row.value == key), "{key} is gone");
         }
     }

@@ -245,7 +245,7 @@ fn extended_attributes_stay_with_their_document() {
     client.set(0, "x", "new body");
     assert_eq!(client.get(0, "x").value, b"new body");
     let bucket = node.bucket("default").unwrap();
-    let row = bucket.store().get(VbId(0), b"x").unwrap().unwrap();
+    let row = bucket.store().get(VbId(0), b"\0x").unwrap().unwrap();
     assert_eq!(row.datatype, Datatype::XATTR);
     assert_eq!(row.value, [xattrs.as_slice(), b"new body"].concat());
     let broken = b"\xff\xff\xff\xff{}";
@@ -268,7 +268,7 @@ fn revisions_go_on_after_a_deletion() {
     client.set(0, "b", "never seen before");
     let bucket = node.bucket("default").unwrap();
     let rev = |key: &[u8]| bucket.store().get(VbId(0), key).unwrap().unwrap().rev;
-    assert_eq!((rev(b"a"), rev(b"b")), (5, 5));
+    assert_eq!((rev(b"\0a"), rev(b"\0b")), (5, 5));
 }
 
 #[test]
@@ -289,7 +289,7 @@ fn a_deletion_keeps_the_attributes_of_the_system() {
     assert_eq!(client.get(0, "over").status, Status::KEY_ENOENT);
     assert_eq!(client.delete(0, "over").status, Status::KEY_ENOENT, "and it is on disk");
     let store = node.bucket("default").unwrap().store().clone();
-    for key in [b"gone", b"over"] {
+    for key in [b"\0gone", b"\0over"] {
         let row = store.get(VbId(0), key).unwrap().unwrap();
         assert!(!row.is_alive());
         assert_eq!((row.datatype, row.value), (Datatype::XATTR, attributes(&[system]).into()));

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Barrier};
 
 use kvnode::Durability;
+use mcbp::key::prefixed;
 use mcbp::kv::StoreExtras;
 use mcbp::{FrameBuilder, Opcode, Status, VbId};
 use vbucket::StoreError;
@@ -299,7 +300,12 @@ fn acknowledged_changes_survive_failures_and_changes_of_state() {
     seqnos.dedup();
     assert_eq!(seqnos.len(), count, "no seqno was given twice");
     for (key, value, seqno) in all {
-        let row = node.bucket(BUCKET).unwrap().store().get(VbId(0), key.as_bytes()).unwrap();
+        let row = node
+            .bucket(BUCKET)
+            .unwrap()
+            .store()
+            .get(VbId(0), &prefixed(0, key.as_bytes()))
+            .unwrap();
         let row = row.unwrap_or_else(|| panic!("{key} is gone"));
         assert_eq!((row.value.as_ref(), row.seqno.0), (value.as_bytes(), seqno));
     }

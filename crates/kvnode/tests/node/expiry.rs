@@ -25,7 +25,7 @@ fn up_to_thirty_days_an_expiry_counts_from_now() {
     let bucket = node.bucket(BUCKET).unwrap();
     let mut stored = |expiry| {
         client.set_with(0, "a", "x", expiring(expiry), 0);
-        match bucket.store().get(VbId(0), b"a").unwrap().unwrap().kind {
+        match bucket.store().get(VbId(0), b"\0a").unwrap().unwrap().kind {
             Kind::Document { expiry, .. } => expiry,
             other => panic!("{other:?}"),
         }
@@ -47,7 +47,7 @@ fn what_is_overdue_expires_when_it_is_looked_at() {
     let past = unix_now() - 10;
     client.set_with(0, "a", "x", expiring(past), 0);
     assert_eq!(client.get(0, "a").status, Status::KEY_ENOENT);
-    let row = || bucket.store().get(VbId(0), b"a").unwrap().unwrap();
+    let row = || bucket.store().get(VbId(0), b"\0a").unwrap().unwrap();
     eventually("the expiration is on disk", || matches!(row().kind, Kind::Expired { .. }));
     assert_eq!((row().seqno.0, row().rev), (2, 2));
     assert_eq!(client.stat("").unwrap()["ep_expired_access"], "1");
@@ -102,7 +102,7 @@ fn a_change_may_keep_the_expiry() {
     let frame = FrameBuilder::request(Opcode::SET).vbucket(VbId(0)).key(b"a").extras(&[0; 8]);
     assert_eq!(client.call(&frame.framing(&[0x50])).status, Status::SUCCESS);
     let bucket = node.bucket(BUCKET).unwrap();
-    let row = bucket.store().get(VbId(0), b"a").unwrap().unwrap();
+    let row = bucket.store().get(VbId(0), b"\0a").unwrap().unwrap();
     assert_eq!(row.kind, Kind::Document { flags: 0, expiry: 4_000_000_000 });
 }
 

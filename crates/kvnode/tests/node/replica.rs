@@ -67,7 +67,7 @@ impl Replica {
 
 fn row(seqno: u64) -> Arc<Row> {
     Arc::new(Row {
-        key: Bytes::from(format!("key {seqno}")),
+        key: Bytes::from(format!("\0key {seqno}")),
         seqno: Seqno(seqno),
         rev: 1,
         cas: 1000 + seqno,

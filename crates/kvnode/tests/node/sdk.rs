@@ -3,12 +3,12 @@
 
 use kvnode::NodeHandle;
 use kvnode::bucket::LogRead;
-use mcbp::{Frame, FrameBuilder, Opcode, Seqno, Status, VbId, VbState};
+use mcbp::{Frame, FrameBuilder, Opcode, Status, VbId, VbState};
 use recordings::Line;
 use tokio::runtime::Runtime;
 use vbucket::consumer::Part;
 
-use crate::replay::Differs::{Durable, Status as Answers, Value};
+use crate::replay::Differs::{Durable, Value};
 use crate::replay::{Replay, start_with};
 use crate::support::BUCKET;
 use crate::support::client::Client;
@@ -24,27 +24,15 @@ struct Pair {
 
 impl Pair {
     /// With the maps that the nodes have in a recording, by the numbers of the answers that show
-    /// them, and with the seqnos that the creation of a scope and a collection took.
+    /// them, and with the scope and the collection that were there before it.
     fn new(capture: &str, maps: [u64; 3]) -> Self {
-        let [active, replica] = [(); 2].map(|()| start_with(VbState::Replica));
+        let [active, replica] = [VbState::Active, VbState::Replica].map(start_with);
         let [cluster, of_active, of_replica] = maps;
         push(&active, "", 5, &recorded(capture, cluster));
         push(&active, BUCKET, 5, &recorded(capture, of_active));
         push(&replica, BUCKET, 5, &recorded(capture, of_replica));
-        let pair = Self { active, replica, runtime: Runtime::new().unwrap() };
-        (0..VBUCKETS).for_each(|vb| pair.begin(VbId(vb)));
-        pair
-    }
-
-    fn begin(&self, vb: VbId) {
-        let vbucket = self.active.bucket(BUCKET).unwrap().vb(vb).unwrap();
-        let (seqno, snapshot) = (Seqno(2), (Seqno(0), Seqno(2)));
-        self.runtime.block_on(async {
-            let advance = vbucket.apply(Seqno(0), Part::Advance { seqno, snapshot }).await;
-            advance.unwrap().wait().await.unwrap();
-        });
-        let answer = Client::ready(&self.active).set_vbucket(vb.0, VbState::Active as u8);
-        assert_eq!(answer.status, Status::SUCCESS);
+        [&active, &replica].into_iter().for_each(set_manifest);
+        Self { active, replica, runtime: Runtime::new().unwrap() }
     }
 
     fn replay(&self) -> Replay<'_> {
@@ -94,6 +82,16 @@ fn push(node: &NodeHandle, bucket: &str, revision: u64, recorded: &Line) {
     assert_eq!(answer.status, Status::SUCCESS);
 }
 
+/// Creates the collection `app.things`.
+fn set_manifest(node: &NodeHandle) {
+    let default = r#"{"name":"_default","uid":"0","collections":[{"name":"_default","uid":"0"}]}"#;
+    let app = r#"{"name":"app","uid":"8","collections":[{"name":"things","uid":"8"}]}"#;
+    let manifest = format!(r#"{{"uid":"1","scopes":[{default},{app}]}}"#);
+    let request = FrameBuilder::request(Opcode::COLLECTIONS_SET_MANIFEST);
+    let answer = Client::ready(node).call(&request.value(manifest.as_bytes()));
+    assert_eq!(answer.status, Status::SUCCESS);
+}
+
 #[test]
 fn captures_10a_to_10d_get_the_answers_of_real_nodes() {
     let capture = "10a-sdk-bootstrap";
@@ -102,18 +100,7 @@ fn captures_10a_to_10d_get_the_answers_of_real_nodes() {
     let before = |line: &Line| pair.replicate(line);
     assert_eq!(replay.run(capture, &[], &before), 22);
 
-    // There are no named collections.
-    let differs = [
-        (91, Answers(Status::UNKNOWN_SCOPE)),
-        (93, Answers(Status::UNKNOWN_COLLECTION)),
-        (95, Answers(Status::UNKNOWN_COLLECTION)),
-        (97, Answers(Status::UNKNOWN_COLLECTION)),
-        (98, Answers(Status::UNKNOWN_SCOPE)),
-        (101, Answers(Status::UNKNOWN_COLLECTION)),
-        (103, Answers(Status::UNKNOWN_SCOPE)),
-        (105, Answers(Status::UNKNOWN_SCOPE)),
-    ];
-    let compared = replay.run("10b-sdk-key-value", &differs, &before);
+    let compared = replay.run("10b-sdk-key-value", &[], &before);
     assert_eq!(compared, 53);
 
     let durable = [37, 39, 41, 43, 45, 47, 49, 51].map(|number| (number, Durable));
@@ -152,11 +139,6 @@ fn capture_10e_gets_the_answers_of_real_nodes() {
     let capture = "10e-sdk-node";
     let pair = Pair::new(capture, [12, 40, 26]);
     let differs = [
-        // There are no named collections, so that the manifest has not changed.
-        (67, Answers(Status::UNKNOWN_SCOPE)),
-        (69, Answers(Status::UNKNOWN_COLLECTION)),
-        (71, Answers(Status::UNKNOWN_COLLECTION)),
-        (77, Value),
         (73, Durable),
         // A real node scans what it has persisted, not yet the last changes.
         (81, Value),

@@ -5,8 +5,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use bytes::Bytes;
 use mcbp::{Seqno, VbId};
+use vbucket::collections::{SystemEvent, VbCollection, VbCollections};
 use vbucket::store::{
-    Batch, Durability, PartError, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep, Scope, Store,
+    Batch, CollectionCounts, Durability, PartError, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep,
+    Scope, Store,
 };
 use vbucket::{Kind, Replaces, Row, StoreError, VbMeta};
 
@@ -21,6 +23,7 @@ pub struct Disk {
 struct State {
     metas: BTreeMap<VbId, VbMeta>,
     rows: HashMap<(VbId, Bytes), Row>,
+    manifest: Option<Vec<u8>>,
     clean: bool,
     commits: Vec<(usize, Durability)>,
     commit_error: Option<StoreError>,
@@ -30,6 +33,37 @@ struct State {
     held: bool,
     waiting: usize,
     lookups: usize,
+}
+
+impl State {
+    fn events(&self, vb: VbId) -> Vec<Row> {
+        let of_vb = self.rows.iter().filter(|((of, _), _)| *of == vb).map(|(_, row)| row);
+        of_vb.filter(|row| matches!(row.kind, Kind::Event { .. })).cloned().collect()
+    }
+
+    fn collections(&self, vb: VbId) -> VbCollections {
+        let events = self.events(vb).into_iter().map(|row| {
+            let is_end = matches!(row.kind, Kind::Event { is_end: true });
+            (row.seqno, SystemEvent::from_row(&row.key, is_end, &row.value).unwrap())
+        });
+        VbCollections::from_events(events)
+    }
+
+    fn counts(&self, vb: VbId) -> Vec<CollectionCounts> {
+        let there = self.collections(vb);
+        let counts = |(id, known): (u32, &VbCollection)| {
+            let rows = self.rows.iter().filter(|((of, key), row)| {
+                let is_within = mcbp::key::split(key).unwrap().0 == id;
+                *of == vb && is_within && there.shows(key, row.seqno)
+            });
+            let rows: Vec<_> = rows.map(|(_, row)| row).collect();
+            let high_seqno = rows.iter().map(|row| row.seqno).max();
+            let items = rows.iter().filter(|row| row.is_alive()).count() as u64;
+            let high_seqno = high_seqno.unwrap_or(known.start).max(known.start);
+            CollectionCounts { id, high_seqno, items }
+        };
+        there.iter().map(counts).collect()
+    }
 }
 
 impl Disk {
@@ -169,13 +203,17 @@ impl Store for MemoryStore {
     }
 
     fn get(&self, vb: VbId, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        Ok(self.read()?.rows.get(&(vb, Bytes::copy_from_slice(key))).cloned())
+        let state = self.read()?;
+        let found = state.rows.get(&(vb, Bytes::copy_from_slice(key))).cloned();
+        Ok(found.filter(|row| state.collections(vb).shows(key, row.seqno)))
     }
 
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {
         let state = self.read()?;
         let meta = state.metas.get(&vb).cloned().ok_or(StoreError::NoVbucket(vb))?;
         let of_vb = state.rows.iter().filter(|((of, _), _)| *of == vb).map(|(_, row)| row.clone());
+        let there = state.collections(vb);
+        let of_vb = of_vb.filter(|row| there.shows(&row.key, row.seqno));
         let mut rows: Vec<Row> = of_vb.filter(|r| start <= r.seqno && r.seqno <= end).collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.seqno));
         Ok(Box::new(MemoryScan { rows, meta }))
@@ -184,8 +222,30 @@ impl Store for MemoryStore {
     fn item_count(&self, vb: VbId) -> Result<u64, StoreError> {
         let state = self.read()?;
         state.metas.get(&vb).ok_or(StoreError::NoVbucket(vb))?;
-        let of_vb = state.rows.iter().filter(|((of, _), row)| *of == vb && row.is_alive());
-        Ok(of_vb.count() as u64)
+        Ok(state.counts(vb).iter().map(|counts| counts.items).sum())
+    }
+
+    fn events(&self, vb: VbId) -> Result<Vec<Row>, StoreError> {
+        Ok(self.read()?.events(vb))
+    }
+
+    fn collections(&self, vb: VbId) -> Result<Vec<CollectionCounts>, StoreError> {
+        let state = self.read()?;
+        state.metas.get(&vb).ok_or(StoreError::NoVbucket(vb))?;
+        Ok(state.counts(vb))
+    }
+
+    fn manifest(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.read()?.manifest.clone())
+    }
+
+    fn put_manifest(&self, text: &[u8]) -> Result<(), StoreError> {
+        let mut state = self.disk.lock();
+        if let Some(error) = state.commit_error.clone() {
+            return Err(error);
+        }
+        state.manifest = Some(text.to_vec());
+        Ok(())
     }
 
     fn rollback(&self, vb: VbId, to: Seqno) -> Result<VbMeta, StoreError> {
@@ -210,7 +270,7 @@ impl Store for MemoryStore {
         state.rows.retain(|(of, _), row| {
             let at = match row.kind {
                 Kind::Deleted { at } | Kind::Expired { at } => at,
-                Kind::Document { .. } => return true,
+                Kind::Document { .. } | Kind::Event { .. } => return true,
             };
             let goes = *of == vb && row.seqno < high && rule.covers(row.seqno, at);
             dropped += u64::from(goes);
@@ -261,5 +321,10 @@ impl Scan for MemoryScan {
 
     fn meta(&self) -> &VbMeta {
         &self.meta
+    }
+
+    fn default_high_seqno(&self) -> Seqno {
+        let of_default = self.rows.iter().filter(|row| row.key.first() == Some(&0));
+        of_default.map(|row| row.seqno).max().unwrap_or(Seqno::ZERO)
     }
 }

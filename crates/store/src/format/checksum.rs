@@ -7,14 +7,14 @@ use super::Flaw;
 pub(super) const CRC_BYTES: usize = 4;
 
 /// Appends a checksum of the key and the body.
-pub(super) fn with_checksum(mut body: Vec<u8>, key: &[u8]) -> Vec<u8> {
+pub(crate) fn with_checksum(mut body: Vec<u8>, key: &[u8]) -> Vec<u8> {
     let crc = crc(&[key, &body]);
     body.extend_from_slice(&crc.to_be_bytes());
     body
 }
 
 /// The body, once its checksum was found to match.
-pub(super) fn verified<'a>(bytes: &'a [u8], key: &[u8]) -> Result<&'a [u8], Flaw> {
+pub(crate) fn verified<'a>(bytes: &'a [u8], key: &[u8]) -> Result<&'a [u8], Flaw> {
     match bytes.split_last_chunk::<CRC_BYTES>() {
         Some((body, sum)) if crc(&[key, body]) == u32::from_be_bytes(*sum) => Ok(body),
         Some(_) => Err("its checksum does not match"),

@@ -3,6 +3,7 @@
 //! Every key of a vBucket's rows begins with its id and generation. A generation is the number of
 //! the commit that began it, so none is used twice, and a vBucket is dropped by ending one.
 
+use mcbp::key::push_prefix;
 use mcbp::{Seqno, VbId};
 
 use super::checksum::concat;
@@ -18,10 +19,18 @@ pub(crate) struct Generation {
 /// any prefix, and so outside of all ranges of rows.
 pub(crate) const COMMIT_MARK: &[u8] = b"c";
 
+/// The key of the bucket's manifest of collections, in `meta`.
+pub(crate) const MANIFEST: &[u8] = b"m";
+
 const PREFIX_BYTES: usize = 10;
 const RECORD: u8 = b'v';
 const ENDED: u8 = b'd';
 const VALUE_FILE: u8 = b'f';
+const COLLECTION: u8 = b'n';
+const GONE: u8 = b'g';
+
+/// In `meta`: kind, generation, id of a collection.
+const COLLECTION_BYTES: usize = 1 + PREFIX_BYTES + 4;
 
 /// `rows`: generation, seqno.
 pub(crate) type RowKey = [u8; PREFIX_BYTES + 8];
@@ -51,6 +60,46 @@ impl Generation {
         [&self.prefix(), key].concat()
     }
 
+    /// `keys`: the range of the documents of a collection, and of nothing else: no id is the
+    /// beginning of another one.
+    pub(crate) fn collection_range(self, id: u32) -> (Vec<u8>, Vec<u8>) {
+        let mut prefix = self.prefix().to_vec();
+        push_prefix(&mut prefix, id);
+        let mut end = prefix.clone();
+        // The last byte of an id is below 0x80, so that the next number fits.
+        if let Some(last) = end.last_mut() {
+            *last += 1;
+        }
+        (prefix, end)
+    }
+
+    /// `meta`: the record of a collection that is not the default one.
+    pub(crate) fn collection(self, id: u32) -> [u8; COLLECTION_BYTES] {
+        concat(&[&[COLLECTION], &self.prefix(), &id.to_be_bytes()])
+    }
+
+    /// `meta`: rows of a collection are to be erased.
+    pub(crate) fn gone(self, id: u32) -> [u8; COLLECTION_BYTES] {
+        concat(&[&[GONE], &self.prefix(), &id.to_be_bytes()])
+    }
+
+    /// `meta`: the range of the records of all collections of this generation.
+    pub(crate) fn collections(self) -> std::ops::RangeInclusive<[u8; COLLECTION_BYTES]> {
+        self.collection(0)..=self.collection(u32::MAX)
+    }
+
+    /// `meta`: the range of the notes that rows of collections are to be erased.
+    pub(crate) fn all_gone(self) -> std::ops::RangeInclusive<[u8; COLLECTION_BYTES]> {
+        self.gone(0)..=self.gone(u32::MAX)
+    }
+
+    fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (vb, rest) = bytes.split_first_chunk::<2>()?;
+        let (number, rest) = rest.split_first_chunk::<8>()?;
+        let (vb, number) = (VbId(u16::from_be_bytes(*vb)), u64::from_be_bytes(*number));
+        Some((Self { vb, number }, rest))
+    }
+
     /// `meta`: this generation has ended, its rows are to be removed.
     pub(crate) fn ended(self) -> Vec<u8> {
         [&[ENDED], self.prefix().as_slice()].concat()
@@ -74,6 +123,9 @@ pub(crate) enum MetaKey {
     Record(VbId),
     Ended(Generation),
     ValueFile(u64),
+    Collection(Generation, u32),
+    Gone(Generation, u32),
+    Manifest,
 }
 
 impl MetaKey {
@@ -82,14 +134,26 @@ impl MetaKey {
         if key == COMMIT_MARK {
             return Some(Self::CommitMark);
         }
+        if key == MANIFEST {
+            return Some(Self::Manifest);
+        }
         let (kind, rest) = key.split_first()?;
         match *kind {
             RECORD => Some(Self::Record(VbId(u16::from_be_bytes(rest.try_into().ok()?)))),
             VALUE_FILE => Some(Self::ValueFile(u64::from_be_bytes(rest.try_into().ok()?))),
-            ENDED => {
-                let (vb, number) = rest.split_first_chunk::<2>()?;
-                let number = u64::from_be_bytes(number.try_into().ok()?);
-                Some(Self::Ended(Generation { vb: VbId(u16::from_be_bytes(*vb)), number }))
+            ENDED => match Generation::decode(rest)? {
+                (generation, []) => Some(Self::Ended(generation)),
+                _ => None,
+            },
+            COLLECTION | GONE => {
+                let (generation, id) = Generation::decode(rest)?;
+                let id = u32::from_be_bytes(id.try_into().ok()?);
+                let is_gone = *kind == GONE;
+                Some(if is_gone {
+                    Self::Gone(generation, id)
+                } else {
+                    Self::Collection(generation, id)
+                })
             }
             _ => None,
         }

@@ -20,9 +20,11 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use checksum::{verified, with_checksum};
 pub(crate) use entry::{CommitMark, Garbage, KeyEntry};
 pub(crate) use keys::{
-    COMMIT_MARK, Generation, MetaKey, record_key, row_id, row_seqno, undo_seqnos, value_file_key,
+    COMMIT_MARK, Generation, MANIFEST, MetaKey, record_key, row_id, row_seqno, undo_seqnos,
+    value_file_key,
 };
 pub(crate) use pointer::{
     OUT_OF_LINE_BYTES, VALUE_FILE_MAGIC, VALUE_HEADER_BYTES, ValueHeader, ValuePointer, ValuesEnd,

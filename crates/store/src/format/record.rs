@@ -1,10 +1,11 @@
-//! A value of the table `meta`: the record of a vBucket. Version, numbers in a fixed order,
-//! topology, checksum.
+//! Values of the table `meta`: the record of a vBucket, and those of its collections. Version,
+//! numbers in a fixed order, topology, checksum.
 //!
 //! Every commit writes one for each vBucket that it touches, so it is short: numbers take as many
 //! bytes as they need, and rising seqnos are written as differences.
 
-use invariant::broken;
+use std::sync::Arc;
+
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbId, VbState, VbUuid};
 use vbucket::{FailoverTable, VbMeta};
@@ -12,15 +13,19 @@ use vbucket::{FailoverTable, VbMeta};
 use super::Flaw;
 use super::checksum::{verified, with_checksum};
 use super::keys::{Generation, record_key};
+use crate::collections::{Collection, Collections, Gone};
 use crate::points::Points;
 
 /// What every record begins with; a record of another version is refused.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// More than the record of a vBucket with few branches takes: one allocation for most.
 const USUAL_BYTES: usize = 256;
 /// The value bits of one byte of a number; the one above them says that more bytes follow.
 const BITS: u32 = 7;
 const MORE: u8 = 1 << BITS;
+
+/// In the place of the start of the default collection: there is none.
+const NO_DEFAULT: u64 = 0;
 
 /// What the store keeps of a vBucket, beyond its rows.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -28,8 +33,8 @@ pub(crate) struct VbRecord {
     pub meta: VbMeta,
     /// Which generation its rows belong to.
     pub generation: u64,
-    /// Number of documents, without deletions.
-    pub items: u64,
+    /// Its collections. The record of the default one is a part of this.
+    pub collections: Collections,
     /// Replaced rows are kept for the changes above this seqno; a rollback to below it goes to 0.
     pub undo_floor: u64,
     /// Seqnos at which a commit left the vBucket in a consistent state.
@@ -41,26 +46,23 @@ impl VbRecord {
         Generation { vb: self.meta.vb, number: self.generation }
     }
 
-    /// Counts a row that is replaced or undone, and the one in its place.
-    ///
-    /// The count is a statistic: one that is too low is reported, and refuses no change.
-    pub(crate) fn count_items(&mut self, was_alive: bool, is_alive: bool) {
-        let items = self.items.checked_sub(u64::from(was_alive)).unwrap_or_else(|| {
-            _ = broken!("{} counts no documents, and one of it is replaced", self.meta.vb);
-            0
-        });
-        self.items = items + u64::from(is_alive);
-    }
-
     pub(crate) fn encode(&self) -> Vec<u8> {
         let meta = &self.meta;
         let mut out = Vec::with_capacity(USUAL_BYTES);
         out.push(VERSION);
         put(&mut out, meta.state as u64);
-        let numbers = [self.generation, self.items, self.undo_floor, meta.high_seqno.0];
+        let numbers = [self.generation, self.undo_floor, meta.high_seqno.0];
         let snapshot = [meta.snapshot_start.0, meta.snapshot_end.0, meta.purge_seqno.0];
         let highest = [meta.max_cas, meta.max_deleted_rev];
         numbers.into_iter().chain(snapshot).chain(highest).for_each(|n| put(&mut out, n));
+        match &self.collections.default {
+            None => put(&mut out, NO_DEFAULT),
+            Some(Collection { start, high, items }) => {
+                // The highest seqnos of it and of the vBucket are mostly the same.
+                let below = meta.high_seqno.0.wrapping_sub(high.0);
+                [start.0 + 1, *items, below].into_iter().for_each(|n| put(&mut out, n));
+            }
+        }
         put(&mut out, meta.failover.entries().len() as u64);
         for entry in meta.failover.entries() {
             put(&mut out, entry.uuid.0);
@@ -91,10 +93,18 @@ impl VbRecord {
     fn from_body(vb: VbId, body: &[u8]) -> Option<Self> {
         let mut from = Numbers(body);
         let state = VbState::from_wire(u32::try_from(from.take()?).ok()?)?;
-        let [generation, items, undo_floor] = [from.take()?, from.take()?, from.take()?];
+        let [generation, undo_floor] = [from.take()?, from.take()?];
         let [high_seqno, snapshot_start, snapshot_end, purge_seqno] =
             [from.seqno()?, from.seqno()?, from.seqno()?, from.seqno()?];
         let [max_cas, max_deleted_rev] = [from.take()?, from.take()?];
+        let default = match from.take()? {
+            NO_DEFAULT => None,
+            start => {
+                let (start, items) = (Seqno(start - 1), from.take()?);
+                let high = Seqno(high_seqno.0.wrapping_sub(from.take()?));
+                Some(Collection { start, high, items })
+            }
+        };
         let branches = from.take()?;
         let branch = |_| Some(FailoverEntry { uuid: VbUuid(from.take()?), seqno: from.seqno()? });
         let branches: Option<Vec<_>> = (0..branches).map(branch).collect();
@@ -118,7 +128,45 @@ impl VbRecord {
             max_deleted_rev,
             topology,
         };
-        Some(Self { meta, generation, items, undo_floor, points })
+        let collections = Collections { default, named: Arc::default() };
+        Some(Self { meta, generation, collections, undo_floor, points })
+    }
+}
+
+impl Collection {
+    /// The bytes under the table key `table_key`, which the checksum covers.
+    pub(crate) fn encode(&self, table_key: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(USUAL_BYTES);
+        [self.start.0, self.high.0, self.items].into_iter().for_each(|n| put(&mut out, n));
+        with_checksum(out, table_key)
+    }
+
+    pub(crate) fn decode(table_key: &[u8], bytes: &[u8]) -> Result<Self, Flaw> {
+        let mut from = Numbers(verified(bytes, table_key)?);
+        let numbers = (from.seqno(), from.seqno(), from.take());
+        match numbers {
+            (Some(start), Some(high), Some(items)) if from.0.is_empty() => {
+                Ok(Self { start, high, items })
+            }
+            _ => Err("the record of a collection is malformed"),
+        }
+    }
+}
+
+impl Gone {
+    /// The bytes under the table key `table_key`, which has the id.
+    pub(crate) fn encode(&self, table_key: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        put(&mut out, self.up_to.0);
+        with_checksum(out, table_key)
+    }
+
+    pub(crate) fn decode(table_key: &[u8], id: u32, bytes: &[u8]) -> Result<Self, Flaw> {
+        let mut from = Numbers(verified(bytes, table_key)?);
+        match from.seqno() {
+            Some(up_to) if from.0.is_empty() => Ok(Self { id, up_to }),
+            _ => Err("the note of a collection that is gone is malformed"),
+        }
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) const KEY_BYTES_MAX: usize = u8::MAX as usize;
 const DOCUMENT: u8 = 0;
 const DELETED: u8 = 1;
 const EXPIRED: u8 = 2;
+const EVENT: u8 = 3;
+const END_EVENT: u8 = 4;
 /// Set in the kind of a row whose value is out of line: the pointer stands where the value would.
 const OUT_OF_LINE: u8 = 0x80;
 
@@ -37,6 +39,7 @@ pub(crate) fn encode_row(
         Kind::Document { flags, expiry } => (DOCUMENT, flags, expiry),
         Kind::Deleted { at } => (DELETED, at, 0),
         Kind::Expired { at } => (EXPIRED, at, 0),
+        Kind::Event { is_end } => (if is_end { END_EVENT } else { EVENT }, 0, 0),
     };
     let key_len = row.key.len();
     invariant!(key_len <= KEY_BYTES_MAX, "a row of {vb} with a key of {key_len} bytes");
@@ -91,6 +94,7 @@ pub(crate) fn decode_row(
         DOCUMENT => Kind::Document { flags: time, expiry },
         DELETED => Kind::Deleted { at: time },
         EXPIRED => Kind::Expired { at: time },
+        EVENT | END_EVENT => Kind::Event { is_end: kind & !OUT_OF_LINE == END_EVENT },
         _ => return Err("the row is of an unknown kind"),
     };
     let (key, value) = rest.split_at_checked(usize::from(key_len)).ok_or("the row is cut off")?;

@@ -4,7 +4,7 @@ use super::checksum::{concat, verified, with_checksum};
 
 const MAGIC: &[u8; 8] = b"dcpstore";
 /// The version of everything in the directory. Raise it with any change to keys, values or files.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 const UNCLEAN: u32 = 0;
 const CLEAN: u32 = 1;
 

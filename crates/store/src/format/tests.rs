@@ -6,6 +6,7 @@ use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
 use vbucket::{FailoverTable, Kind, Row, VbMeta};
 
 use super::*;
+use crate::collections::{Collection, Collections};
 use crate::points::Points;
 
 const DOCUMENT: &str = include_str!("../../../../docs/format.md");
@@ -36,11 +37,11 @@ fn row(key: &'static str, seqno: u64, cas: u64, value: Vec<u8>) -> Row {
 }
 
 fn hello() -> Row {
-    row("hello", 1, 0x18ec_476c_da67_0000, b"world".to_vec())
+    row("\0hello", 1, 0x18ec_476c_da67_0000, b"world".to_vec())
 }
 
 fn large() -> Row {
-    row("large", 2, 0x18ec_476c_dada_0000, vec![b'x'; 2_000])
+    row("\0large", 2, 0x18ec_476c_dada_0000, vec![b'x'; 2_000])
 }
 
 fn pointer() -> ValuePointer {
@@ -90,14 +91,14 @@ fn a_row_with_a_pointer_and_its_value_file_are_as_documented() {
 
 #[test]
 fn a_key_entry_is_as_documented() {
-    let key = GENERATION.document(b"hello");
+    let key = GENERATION.document(b"\0hello");
     assert_eq!(key, documented("key entry key"));
     let entry = KeyEntry::of(&hello());
     let bytes = entry.encode(&key);
     assert_eq!(bytes.as_slice(), documented("key entry"));
     assert_eq!(KeyEntry::decode(&key, &bytes), Ok(entry));
     with_each_byte_changed(&bytes, |changed| KeyEntry::decode(&key, &changed).is_err());
-    assert!(KeyEntry::decode(&GENERATION.document(b"hallo"), &bytes).is_err());
+    assert!(KeyEntry::decode(&GENERATION.document(b"\0hallo"), &bytes).is_err());
 }
 
 #[test]
@@ -117,7 +118,9 @@ fn a_record_is_as_documented() {
         max_deleted_rev: 0,
         topology: String::new(),
     };
-    let record = VbRecord { meta, generation: 1, items: 1, undo_floor: 0, points };
+    let default = Collection { start: Seqno::ZERO, high: Seqno(1), items: 1 };
+    let collections = Collections { default: Some(default), named: Default::default() };
+    let record = VbRecord { meta, generation: 1, collections, undo_floor: 0, points };
     assert_eq!(record.encode(), documented("record"));
     assert_eq!(record_key(VB).as_slice(), documented("record key"));
     assert_eq!(VbRecord::decode(VB, &documented("record")), Ok(record));
@@ -150,11 +153,11 @@ fn the_state_file_is_as_documented() {
 fn a_state_file_of_another_version_is_refused_with_both_versions() {
     let mut body = State::NEW.encode();
     body.truncate(24);
-    body[11] = 2;
+    body[11] = 3;
     let Err(StateFlaw::Version(text)) = State::decode(&checksum::with_checksum(body, &[])) else {
         panic!("it was read");
     };
-    assert!(text.contains("version 2") && text.contains("reads version 3"), "{text}");
+    assert!(text.contains("version 3") && text.contains("reads version 4"), "{text}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ const KEYS: u64 = 700;
 
 fn row(seqno: u64) -> Row {
     Row {
-        key: format!("k{}", seqno * 31 % KEYS).into(),
+        key: format!("\0k{}", seqno * 31 % KEYS).into(),
         seqno: Seqno(seqno),
         rev: 1,
         cas: 1,

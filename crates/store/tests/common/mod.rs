@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mcbp::key::DEFAULT_COLLECTION;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
 use store::{FjallStore, Options};
 use vbucket::store::{Batch, ScanEnd, ScanStep, Store};
@@ -40,11 +41,12 @@ pub(crate) fn meta(vb: u16, high: u64) -> VbMeta {
     }
 }
 
-/// A document of `len` bytes, which depend on its seqno and their offset.
+/// A document of the default collection, of `len` bytes, which depend on its seqno and their
+/// offset.
 pub(crate) fn document(key: &str, seqno: u64, len: usize) -> Row {
     let value: Vec<u8> = (0..len).map(|at| (at as u64 * 31 + seqno * 7) as u8).collect();
     Row {
-        key: Bytes::copy_from_slice(key.as_bytes()),
+        key: mcbp::key::prefixed(DEFAULT_COLLECTION, key.as_bytes()),
         seqno: Seqno(seqno),
         rev: seqno + 1,
         cas: seqno << 16,

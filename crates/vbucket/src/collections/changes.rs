@@ -8,9 +8,9 @@ use super::succeed::ManifestRefusal;
 
 impl VbCollections {
     /// Returns the events that lead from here to the manifest, in kv_engine's order: collections
-    /// dropped, scopes created, collections created, modified, flushed, scopes dropped. Only the last
-    /// one has the uid of the manifest, the others have the uid that was. The caller gives each its
-    /// seqno and has the vBucket [follow](Self::follow) it.
+    /// dropped, scopes created, collections created, modified, flushed, scopes dropped. Only the
+    /// last one has the uid of the manifest, the others have the uid that was. The caller gives
+    /// each its seqno and has the vBucket [follow](Self::follow) it.
     ///
     /// A collection of a dropped scope is not in the manifest either, so it is dropped before.
     ///

@@ -5,10 +5,12 @@
 
 use bytes::Bytes;
 use mcbp::key::{put_leb128, split};
+use mcbp::{Datatype, Seqno};
 
 use super::change::{Change, Flaw, Kind, SystemEvent};
 use super::names::SYSTEM_EVENTS;
 use super::value;
+use crate::Row;
 
 /// The end of keys of collections. It is for people who look at a disk.
 const COLLECTION_TAG: &[u8] = b"_collection";
@@ -88,8 +90,22 @@ impl SystemEvent {
         value::encode(self).into()
     }
 
-    /// Returns the event of a stored row: of its key, whether the row [is an end](Self::is_end), and
-    /// its value.
+    /// Returns the event's row. It has neither rev nor CAS.
+    #[must_use]
+    pub fn row(&self, seqno: Seqno) -> Row {
+        Row {
+            key: self.key(),
+            seqno,
+            rev: 0,
+            cas: 0,
+            datatype: Datatype::RAW,
+            kind: crate::Kind::Event { is_end: self.is_end() },
+            value: self.value(),
+        }
+    }
+
+    /// Returns the event of a stored row: of its key, whether the row [is an end](Self::is_end),
+    /// and its value.
     ///
     /// # Errors
     /// What is wrong with the row: its key is that of no event, its value is malformed, or the two

@@ -6,9 +6,9 @@ use super::change::Collection;
 use super::manifest::Manifest;
 
 impl Manifest {
-    /// Returns the manifest as JSON without blanks, with members in kv_engine's order, which is that
-    /// of their names: uids are strings of hexadecimal digits, `maxTTL` is a number, and what is
-    /// false is left out.
+    /// Returns the manifest as JSON without blanks, with members in kv_engine's order, which is
+    /// that of their names: uids are strings of hexadecimal digits, `maxTTL` is a number, and what
+    /// is false is left out.
     #[must_use]
     pub fn to_json(&self) -> String {
         let scopes = self.by_scope().map(|(id, name, collections)| {

@@ -6,6 +6,8 @@ use mcbp::Seqno;
 use mcbp::key::{DEFAULT_COLLECTION, split};
 
 use super::change::{Change, Collection, SystemEvent};
+use super::event::{EventKey, event_key};
+use super::manifest::Manifest;
 use super::names::{DEFAULT_NAME, DEFAULT_SCOPE, SYSTEM_EVENTS};
 
 /// A collection of a vBucket.
@@ -55,8 +57,8 @@ impl VbCollections {
         collections
     }
 
-    /// Follows one more event, whose seqno is above those of all before. The uid becomes that of the
-    /// event, also where it is lower: a replica has what its producer has.
+    /// Follows one more event, whose seqno is above those of all before. The uid becomes that of
+    /// the event, also where it is lower: a replica has what its producer has.
     ///
     /// A modification of an unknown collection is passed over: it is an old row, and the row of the
     /// collection's end or new beginning comes after it.
@@ -131,16 +133,27 @@ impl VbCollections {
         self.scopes.get(&id).map(String::as_str)
     }
 
+    /// Returns the manifest that the vBucket follows, as far as it is complete here.
+    #[must_use]
+    pub fn manifest(&self) -> Manifest {
+        let collections = self.iter().map(|(id, known)| (id, known.collection.clone()));
+        let collections = collections.collect();
+        Manifest { uid: self.uid, scopes: self.scopes.clone(), collections }
+    }
+
     /// Whether a row with this key, collection prefix included, is visible at this seqno: its
-    /// collection exists and began before. Rows of system events always are; a key with a malformed
-    /// prefix never is.
+    /// collection exists and began before. A modification is visible with its collection, rows of
+    /// other system events always are; a key with a malformed prefix never is.
     #[must_use]
     pub fn shows(&self, key: &[u8], seqno: Seqno) -> bool {
-        let collection = match split(key) {
-            Some((SYSTEM_EVENTS, _)) => return true,
-            Some((id, _)) => self.get(id),
-            None => None,
+        let id = match split(key) {
+            Some((SYSTEM_EVENTS, _)) => match event_key(key) {
+                Some(EventKey::Modification(id)) => id,
+                _ => return true,
+            },
+            Some((id, _)) => id,
+            None => return false,
         };
-        collection.is_some_and(|known| seqno > known.start)
+        self.get(id).is_some_and(|known| seqno > known.start)
     }
 }

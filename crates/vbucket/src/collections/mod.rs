@@ -12,7 +12,8 @@
 //! - `manifest`: all collections of a bucket; `parse`, `member`, `json`: its
 //!   JSON; `succeed`: which manifest
 //!   may follow which; `path`: names of collections to ids
-//! - `known`: the collections of a vBucket; `changes`: what it takes to get to a manifest
+//! - `known`: the collections of a vBucket; `changes`: what it takes to get to a manifest;
+//!   `filter`: the rows of some of them
 //!
 //! Source: `docs/Collections.md`, `engines/ep/src/collections` and
 //! `docs/dcp/documentation/commands/system_event.md` of couchbase/kv_engine, and two recordings of
@@ -21,6 +22,7 @@
 mod change;
 mod changes;
 mod event;
+mod filter;
 mod json;
 mod known;
 mod manifest;
@@ -37,6 +39,7 @@ mod wire;
 
 pub use change::{Change, Collection, SystemEvent};
 pub use event::{EventKey, event_key};
+pub use filter::StreamFilter;
 pub use known::{VbCollection, VbCollections};
 pub use manifest::Manifest;
 pub use member::ManifestError;

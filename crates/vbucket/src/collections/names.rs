@@ -3,7 +3,8 @@
 /// The name of the default scope and of the default collection.
 pub const DEFAULT_NAME: &str = "_default";
 
-/// The id of the default scope. That of the default collection is [`mcbp::key::DEFAULT_COLLECTION`].
+/// The id of the default scope. That of the default collection is
+/// [`mcbp::key::DEFAULT_COLLECTION`].
 pub const DEFAULT_SCOPE: u32 = 0;
 
 /// The id that the keys of system events have as their collection. No manifest has it.
@@ -48,7 +49,7 @@ mod tests {
         for name in ["a", "_default", "A-z_0%$", "%", "-", &"x".repeat(251)] {
             assert!(is_valid_name(name), "{name}");
         }
-        for name in ["", "$a", "a b", "a.b", "ä", "a\0", &"x".repeat(252)] {
+        for name in ["", "$a", "a b", "a.b", "\u{e4}", "a\0", &"x".repeat(252)] {
             assert!(!is_valid_name(name), "{name}");
         }
     }

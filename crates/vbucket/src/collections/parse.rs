@@ -10,8 +10,8 @@ use super::manifest::Manifest;
 use super::member::{ManifestError, Object, flaw};
 use super::names::{DEFAULT_NAME, DEFAULT_SCOPE, is_system};
 
-/// How many scopes a manifest has at most, apart from the default one and those of the system, which
-/// have the same limit of their own. The default of a cluster.
+/// How many scopes a manifest has at most, apart from the default one and those of the system,
+/// which have the same limit of their own. The default of a cluster.
 pub const SCOPES_MAX: usize = 1200;
 /// How many collections a manifest has at most, in all scopes; counted like [`SCOPES_MAX`].
 pub const COLLECTIONS_MAX: usize = 1200;
@@ -25,8 +25,9 @@ impl Manifest {
     /// [`ManifestError`] for more than [`MANIFEST_BYTES_MAX`], JSON that is malformed or nested too
     /// deeply, members that are missing or of the wrong type, ids and names that are invalid or
     /// not unique, a missing default scope, a uid of 0 with other contents than the epoch manifest,
-    /// a flush uid above the manifest's uid, a `maxTTL` above [`super::MAX_TTL_SECONDS`], a collection of
-    /// users in a scope of the system, and more than [`SCOPES_MAX`] or [`COLLECTIONS_MAX`].
+    /// a flush uid above the manifest's uid, a `maxTTL` above [`super::MAX_TTL_SECONDS`], a
+    /// collection of users in a scope of the system, and more than [`SCOPES_MAX`] or
+    /// [`COLLECTIONS_MAX`].
     pub fn parse(json: &[u8]) -> Result<Self, ManifestError> {
         if json.len() > MANIFEST_BYTES_MAX {
             let found = json.len();

@@ -34,8 +34,8 @@ impl Manifest {
         self.collections().find(is_it).map(|(id, _)| id).ok_or(PathError::UnknownCollection)
     }
 
-    /// Returns the id of the scope with the path `scope`, or of the scope in `scope.collection`; the
-    /// collection does not count. An empty name stands for `_default`.
+    /// Returns the id of the scope with the path `scope`, or of the scope in `scope.collection`;
+    /// the collection does not count. An empty name stands for `_default`.
     ///
     /// # Errors
     /// [`PathError::Malformed`] or [`PathError::UnknownScope`].

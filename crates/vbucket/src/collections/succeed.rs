@@ -39,8 +39,8 @@ impl Manifest {
             let same = (self == old).then_some(());
             return same.ok_or_else(|| {
                 refusal(format!(
-                    "manifest uid {new:#x} is the current one and has other contents: set a changed \
-                     manifest with a higher uid"
+                    "manifest uid {new:#x} is the current one and has other contents: set a \
+                     changed manifest with a higher uid"
                 ))
             });
         }

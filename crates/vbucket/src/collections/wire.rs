@@ -73,8 +73,8 @@ impl SystemEvent {
 
     /// Reads a `DCP_SYSTEM_EVENT` frame of version 0, 1 or 2.
     ///
-    /// What versions 0 and 1 do not have is false or 0. In version 2 the value alone counts; the key
-    /// has the same name once more.
+    /// What versions 0 and 1 do not have is false or 0. In version 2 the value alone counts; the
+    /// key has the same name once more.
     ///
     /// # Errors
     /// [`FrameError::Malformed`] for an unknown event or version, a value that is too short or

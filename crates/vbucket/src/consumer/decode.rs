@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use mcbp::dcp::{ChangeKind, DocumentChange};
+use mcbp::key::{DEFAULT_COLLECTION, DEFAULT_PREFIX, KEY_BYTES_MAX, prefixed, split};
 use mcbp::{Frame, FrameError, Seqno, Status};
 
+use crate::collections::{SystemEvent, is_reserved};
 use crate::row::REV_TAKEN_MAX;
 use crate::value::check;
 use crate::{Kind, Row};
-
-/// The longest key. Source: kv_engine's `KEY_MAX_LENGTH`.
-const KEY_BYTES_MAX: usize = 250;
 
 /// Why a frame is refused: the status of the answer, and the reason as text.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,22 +47,27 @@ pub(super) struct DecodeOptions<'a> {
 /// Returns the row of a MUTATION, DELETION or EXPIRATION.
 pub(super) fn row(frame: &Frame<'_>, options: DecodeOptions<'_>) -> Result<Arc<Row>, FrameRefusal> {
     let DecodeOptions { collections, unix_s, cas_max, memory } = options;
-    let key = if collections { default_collection_key(frame.key)? } else { frame.key };
-    if !(1..=KEY_BYTES_MAX).contains(&key.len()) {
-        let reason = format!("the key has {} bytes, not 1 to {KEY_BYTES_MAX}", key.len());
-        return Err(FrameRefusal::new(Status::EINVAL, reason));
-    }
+    check_key(frame.key, collections)?;
     let (seqno, rev, kind) = body(frame, unix_s)?;
     check_numbers(seqno, rev, frame.header.cas, cas_max)?;
     let is_document = matches!(kind, Kind::Document { .. });
     check(frame.header.datatype, frame.value, is_document)
         .map_err(|(status, reason)| FrameRefusal::new(status, reason))?;
     let (key, value) = match memory {
-        Some(memory) => (memory.slice_ref(key), memory.slice_ref(frame.value)),
-        None => copied(key, frame.value),
+        Some(memory) if collections => (memory.slice_ref(frame.key), memory.slice_ref(frame.value)),
+        Some(memory) => (prefixed(DEFAULT_COLLECTION, frame.key), memory.slice_ref(frame.value)),
+        None if collections => copied(&[], frame.key, frame.value),
+        None => copied(&[DEFAULT_PREFIX], frame.key, frame.value),
     };
     let (cas, datatype) = (frame.header.cas, frame.header.datatype);
     Ok(Arc::new(Row { key, seqno, rev, cas, datatype, kind, value }))
+}
+
+/// Returns a SYSTEM_EVENT and its row. It has neither rev nor CAS.
+pub(super) fn event(frame: &Frame<'_>) -> Result<(Arc<Row>, SystemEvent), FrameRefusal> {
+    let (seqno, event) = SystemEvent::decode(frame)?;
+    check_numbers(seqno, 0, 0, 0)?;
+    Ok((Arc::new(event.row(seqno)), event))
 }
 
 /// Refuses numbers after which the vBucket has no room for more changes: they would go into its
@@ -87,12 +91,14 @@ fn check_numbers(seqno: Seqno, rev: u64, cas: u64, cas_max: u64) -> Result<(), F
 }
 
 /// Copies key and value into one allocation, because they are dropped together.
-fn copied(key: &[u8], value: &[u8]) -> (Bytes, Bytes) {
-    let mut bytes = BytesMut::with_capacity(key.len() + value.len());
+fn copied(prefix: &[u8], key: &[u8], value: &[u8]) -> (Bytes, Bytes) {
+    let key_bytes = prefix.len() + key.len();
+    let mut bytes = BytesMut::with_capacity(key_bytes + value.len());
+    bytes.put_slice(prefix);
     bytes.put_slice(key);
     bytes.put_slice(value);
     let mut value = bytes.freeze();
-    (value.split_to(key.len()), value)
+    (value.split_to(key_bytes), value)
 }
 
 /// `unix_s` is the time of a deletion whose frame has none.
@@ -108,13 +114,23 @@ fn body(frame: &Frame<'_>, unix_s: u32) -> Result<(Seqno, u64, Kind), FrameRefus
     Ok((seqno, rev, kind))
 }
 
-fn default_collection_key(key: &[u8]) -> Result<&[u8], FrameRefusal> {
-    match mcbp::key::split(key) {
-        Some((mcbp::key::DEFAULT_COLLECTION, key)) => Ok(key),
-        Some((collection, _)) => {
-            let reason = format!("collection {collection:#x} is unknown, only 0x0 is stored");
-            Err(FrameRefusal::new(Status::UNKNOWN_COLLECTION, reason))
-        }
-        None => Err(FrameRefusal::new(Status::EINVAL, "the key has no collection id")),
+/// Checks a key as it was sent: with the prefix of a collection, or without any.
+fn check_key(key: &[u8], collections: bool) -> Result<(), FrameRefusal> {
+    let no_prefix = || FrameRefusal::new(Status::EINVAL, "the key has no collection id");
+    let (collection, rest) = match split(key).filter(|_| collections) {
+        Some(parts) => parts,
+        None if collections => return Err(no_prefix()),
+        None => (DEFAULT_COLLECTION, key),
+    };
+    if is_reserved(collection) {
+        let reason = format!("{collection:#x} is never the id of a collection");
+        return Err(FrameRefusal::new(Status::UNKNOWN_COLLECTION, reason));
     }
+    let prefix_bytes = if collections { key.len() - rest.len() } else { 1 };
+    if rest.is_empty() || prefix_bytes + rest.len() > KEY_BYTES_MAX {
+        let most = KEY_BYTES_MAX - prefix_bytes;
+        let reason = format!("the key has {} bytes, not 1 to {most}", rest.len());
+        return Err(FrameRefusal::new(Status::EINVAL, reason));
+    }
+    Ok(())
 }

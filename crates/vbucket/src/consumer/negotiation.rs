@@ -3,8 +3,8 @@
 //! It begins with the first ADD_STREAM: GET_ERROR_MAP, then one control at a time.
 //!
 //! It does not ask for what this node does not store: `enable_sync_writes` and `consumer_name`
-//! (durable writes), `flatbuffers_system_events` (collections), `change_streams` (the history of a
-//! document). If the producer sends such frames nevertheless, `frames` refuses them.
+//! (durable writes), `change_streams` (the history of a document). If the producer sends such
+//! frames nevertheless, `frames` refuses them.
 
 use std::collections::VecDeque;
 
@@ -70,6 +70,7 @@ impl Negotiation {
         add(key::ENABLE_EXPIRY_OPCODE, "true");
         add(key::INCLUDE_DELETED_USER_XATTRS, "true");
         add(key::V7_STATUS_CODES, "true");
+        add(key::FLATBUFFERS_SYSTEM_EVENTS, "true");
         add(key::MAX_MARKER_VERSION, "2.2");
         add(key::CONNECTION_BUFFER_SIZE, &window_bytes.to_string());
         Self {

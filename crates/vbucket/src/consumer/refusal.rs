@@ -96,7 +96,6 @@ pub(super) fn not_stored(opcode: Opcode) -> FrameRefusal {
         Opcode::DCP_PREPARE | Opcode::DCP_COMMIT | Opcode::DCP_ABORT => {
             "durable writes are not stored"
         }
-        Opcode::DCP_SYSTEM_EVENT => "collections are not stored",
         _ => return FrameRefusal::new(Status::UNKNOWN_COMMAND, "the opcode is unknown"),
     };
     FrameRefusal::new(Status::NOT_SUPPORTED, reason)

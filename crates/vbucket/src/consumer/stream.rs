@@ -6,13 +6,17 @@ mod oso;
 mod queue;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use mcbp::dcp::{SnapshotMarker, StreamReq, marker_flags};
+use mcbp::key::split;
 use mcbp::{Opaque, Seqno, Status, VbId, VbUuid};
 
 use super::decode::FrameRefusal;
 use super::part::Item;
+use crate::collections::{SYSTEM_EVENTS, SystemEvent, VbCollections};
 use crate::stream_req::VbFacts;
+use crate::{Kind, Row};
 
 /// The phase of a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -55,6 +59,8 @@ pub(super) struct PassiveStream {
     handed_seqno: Seqno,
     /// The newest branch of the producer, from its answer to STREAM_REQ.
     pub(super) history: Option<VbUuid>,
+    /// The collections at `last_seqno`.
+    collections: Arc<VbCollections>,
     pub(super) snapshot: (Seqno, Seqno),
     pub(super) snapshot_from_disk: bool,
     /// A marker becomes current with its first change. Until then a new request would have to name
@@ -84,6 +90,7 @@ impl PassiveStream {
             last_seqno: Seqno::ZERO,
             handed_seqno: Seqno::ZERO,
             history: None,
+            collections: Arc::default(),
             snapshot: (Seqno::ZERO, Seqno::ZERO),
             snapshot_from_disk: false,
             pending: None,
@@ -114,6 +121,7 @@ impl PassiveStream {
         self.uuid = uuid;
         self.last_seqno = start;
         self.handed_seqno = start;
+        self.collections = Arc::clone(&facts.collections);
         self.snapshot = (snapshot_start, snapshot_end);
         self.resumed_snapshot_start = (!whole).then_some(snapshot_start);
         self.phase = StreamPhase::Requested;
@@ -135,6 +143,32 @@ impl PassiveStream {
     pub(super) const fn rolled_back(&mut self) {
         self.branch = 0;
         self.rollbacks += 1;
+    }
+
+    /// Refuses a document of a collection that is not there.
+    #[inline]
+    pub(super) fn check_collection(&self, key: &[u8]) -> Result<(), FrameRefusal> {
+        let id = split(key).map_or(SYSTEM_EVENTS, |(id, _)| id);
+        if self.collections.get(id).is_some() {
+            return Ok(());
+        }
+        let uid = self.collections.uid();
+        let reason = format!("collection {id:#x} is unknown in manifest {uid:x}");
+        Err(FrameRefusal::new(Status::UNKNOWN_COLLECTION, reason))
+    }
+
+    /// Follows a system event that was queued.
+    pub(super) fn follow_event(&mut self, seqno: Seqno, event: &SystemEvent) {
+        Arc::make_mut(&mut self.collections).follow(seqno, event);
+    }
+
+    /// Follows a row of an OSO snapshot, or refuses it as [`PassiveStream::check_collection`] does.
+    fn follow_row(&mut self, row: &Row) -> Result<(), FrameRefusal> {
+        let Kind::Event { is_end } = row.kind else { return self.check_collection(&row.key) };
+        let event = SystemEvent::from_row(&row.key, is_end, &row.value);
+        let event = event.map_err(|flaw| FrameRefusal::new(Status::EINVAL, flaw))?;
+        self.follow_event(row.seqno, &event);
+        Ok(())
     }
 
     /// Takes a marker; refuses one that ends before the last seqno (MB-50543), or beyond what rows

@@ -32,7 +32,15 @@ pub(super) fn take(
 ) -> Result<Taken, FrameRefusal> {
     match frame.opcode() {
         Opcode::DCP_MUTATION | Opcode::DCP_DELETION | Opcode::DCP_EXPIRATION => {
-            stream.push_row(decode::row(frame, options)?, charge)?;
+            let row = decode::row(frame, options)?;
+            stream.check_collection(&row.key)?;
+            stream.push_row(row, charge)?;
+        }
+        Opcode::DCP_SYSTEM_EVENT => {
+            let (row, event) = decode::event(frame)?;
+            let seqno = row.seqno;
+            stream.push_row(row, charge)?;
+            stream.follow_event(seqno, &event);
         }
         Opcode::DCP_SNAPSHOT_MARKER => {
             stream.on_marker(&SnapshotMarker::decode(frame)?)?;
@@ -82,6 +90,10 @@ pub(super) fn take_in_oso(
             // They wait for long: the memory of the whole read is not kept for them.
             let options = DecodeOptions { memory: None, ..options };
             stream.set_aside(decode::row(frame, options)?, charge, room)?;
+            Ok(Taken::Aside)
+        }
+        Opcode::DCP_SYSTEM_EVENT => {
+            stream.set_aside(decode::event(frame)?.0, charge, room)?;
             Ok(Taken::Aside)
         }
         Opcode::DCP_SEQNO_ADVANCED => {

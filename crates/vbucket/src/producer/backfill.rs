@@ -9,7 +9,10 @@ use bytes::{Buf, BytesMut};
 use invariant::{Broken, broken};
 use mcbp::{Header, Opcode, Seqno, flow};
 
+use super::marker::DiskSnapshot;
 use super::turn::Turn;
+use crate::collections::{StreamFilter, VbCollections};
+use crate::{Kind, Row};
 
 /// The largest frame of a row that is read without a grant. A larger row is read once the
 /// connection has room for it (MB-24089).
@@ -33,8 +36,12 @@ const LAST_ROW_BYTES: usize = 64 * 1024;
 pub struct Chunk {
     /// The frames, in seqno order.
     pub frames: BytesMut,
-    /// The seqno of the last frame.
+    /// The seqno of the last row, also of one that the stream does not have.
     pub last_seqno: Seqno,
+    /// The seqno of the last row in `frames`.
+    pub last_sent: Seqno,
+    /// System events that say that something is gone, sent or not: the stream may end there.
+    pub ends: Vec<Row>,
 }
 
 impl Chunk {
@@ -42,7 +49,21 @@ impl Chunk {
     #[must_use]
     pub fn with_room() -> Self {
         let frames = BytesMut::with_capacity(CHUNK_BYTES + LAST_ROW_BYTES);
-        Self { frames, last_seqno: Seqno::ZERO }
+        Self { frames, ..Self::default() }
+    }
+
+    /// Notes that the frame of a row was written.
+    pub fn add(&mut self, row: &Row) {
+        self.last_sent = row.seqno;
+        self.pass(row);
+    }
+
+    /// Notes that a row was read.
+    pub fn pass(&mut self, row: &Row) {
+        self.last_seqno = row.seqno;
+        if matches!(row.kind, Kind::Event { is_end: true }) {
+            self.ends.push(row.clone());
+        }
     }
 
     /// Whether the read of the disk has to pause.
@@ -52,13 +73,23 @@ impl Chunk {
     }
 }
 
-/// The state of the vBucket when the scan was opened.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DiskSnapshot {
-    /// The highest seqno on disk: the end of the snapshot.
-    pub high_seqno: Seqno,
-    /// Tombstones up to this seqno may be missing.
-    pub purge_seqno: Seqno,
+/// Which rows of the disk a stream has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Selection {
+    /// Which ones.
+    pub filter: StreamFilter,
+    /// The collections of the vBucket, at or above the seqnos of the rows: read once the scan has
+    /// begun. Only a scope needs them.
+    pub there: VbCollections,
+}
+
+impl Selection {
+    /// Whether the stream has the row.
+    #[must_use]
+    #[inline]
+    pub fn has(&self, row: &Row) -> bool {
+        self.filter.has(row, &self.there)
+    }
 }
 
 /// Why a read of the disk ended.
@@ -88,11 +119,13 @@ pub struct DiskRead {
 }
 
 /// What one turn of a backfill wrote.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Sent {
     pub(super) items: u64,
     /// The last seqno of a chunk that was written to its end.
     pub(super) last_seqno: Option<Seqno>,
+    /// See [`Chunk::ends`]; of a chunk that was written to its end.
+    pub(super) ends: Vec<Row>,
 }
 
 /// The state of one backfill.
@@ -107,6 +140,8 @@ pub(super) struct Backfill {
     finished: bool,
     gone: bool,
     failure: Option<String>,
+    /// The seqno of the last row that was written.
+    last_sent: Seqno,
 }
 
 impl Backfill {
@@ -114,7 +149,7 @@ impl Backfill {
         self.reading = false;
         self.large = None;
         self.snapshot = self.snapshot.or(read.snapshot);
-        if !read.chunk.frames.is_empty() {
+        if !(read.chunk.frames.is_empty() && read.chunk.ends.is_empty()) {
             self.chunks.push_back(read.chunk);
         }
         match read.end {
@@ -129,6 +164,10 @@ impl Backfill {
     /// Takes the failure, once everything that was read before it has been sent.
     pub(super) fn take_failure(&mut self) -> Option<String> {
         if self.chunks.is_empty() && self.snapshot.is_none() { self.failure.take() } else { None }
+    }
+
+    pub(super) const fn last_sent(&self) -> Seqno {
+        self.last_sent
     }
 
     pub(super) const fn is_gone(&self) -> bool {
@@ -201,7 +240,10 @@ impl Backfill {
         turn.out.extend_from_slice(all.split_at(run_bytes).0);
         chunk.frames.advance(run_bytes);
         if chunk.frames.is_empty() {
-            sent.last_seqno = self.chunks.pop_front().map(|chunk| chunk.last_seqno);
+            let chunk = self.chunks.pop_front().unwrap_or_default();
+            self.last_sent = self.last_sent.max(chunk.last_sent);
+            sent.last_seqno = Some(chunk.last_seqno);
+            sent.ends = chunk.ends;
         }
         Ok(sent)
     }

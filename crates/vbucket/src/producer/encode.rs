@@ -7,22 +7,22 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 use mcbp::dcp::{
-    Deletion, Expiration, Mutation, STREAM_ID_BYTES, Target, open_flags, push_stream_id,
+    Deletion, Expiration, Mutation, STREAM_ID_BYTES, SeqnoAdvanced, Target, open_flags,
+    push_stream_id,
 };
+use mcbp::key::{KEY_BYTES_MAX, without_prefix};
 use mcbp::{Datatype, Opaque, Seqno, VbId};
 
 use super::settings::{ProducerOptions, Settings};
+use crate::collections::SystemEvent;
 use crate::value::{INFLATED_BYTES_MAX, body, deflate, inflate, kept_by_deletion};
 use crate::{Kind, Row};
 
 /// The NRU value that kv_engine gives a document whose use was not counted.
 const NRU_INITIAL: u8 = 4;
 
-/// The longest key that clients may write.
-const KEY_BYTES_MAX: usize = 250;
-
-/// Header, stream id, extras and collection id of the longest frame of a row.
-const FRAME_OVERHEAD_BYTES_MAX: usize = mcbp::HEADER_BYTES + STREAM_ID_BYTES + 31 + 1;
+/// Header, stream id and extras of the longest frame of a row.
+const FRAME_OVERHEAD_BYTES_MAX: usize = mcbp::HEADER_BYTES + STREAM_ID_BYTES + 31;
 
 /// How rows are encoded on one connection. Cheap to copy: each backfill has a copy.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -30,6 +30,7 @@ pub struct RowEncoder {
     options: ProducerOptions,
     expiry_opcode: bool,
     compresses: bool,
+    flatbuffers_events: bool,
     /// The id that the consumer gave the stream, or 0.
     sid: u16,
 }
@@ -42,6 +43,14 @@ pub enum EncodeError {
     Value {
         /// The row.
         seqno: Seqno,
+    },
+    /// It is a system event that is damaged.
+    #[error("the system event of seqno {seqno} cannot be read: {flaw}")]
+    Event {
+        /// The row.
+        seqno: Seqno,
+        /// What is wrong.
+        flaw: &'static str,
     },
     /// Its key is longer than any that is stored.
     #[error("the key of seqno {seqno} is longer than {KEY_BYTES_MAX} bytes")]
@@ -56,7 +65,13 @@ impl RowEncoder {
     #[must_use]
     pub const fn new(options: ProducerOptions, settings: &Settings) -> Self {
         let compresses = settings.compress_values && options.snappy;
-        Self { options, expiry_opcode: settings.expiry_opcode, compresses, sid: 0 }
+        Self {
+            options,
+            expiry_opcode: settings.expiry_opcode,
+            compresses,
+            flatbuffers_events: settings.flatbuffers_events,
+            sid: 0,
+        }
     }
 
     /// Returns the encoder for a stream to which the consumer gave this id; 0 for none.
@@ -88,8 +103,7 @@ impl RowEncoder {
         opaque: Opaque,
         out: &mut BytesMut,
     ) -> Result<(), EncodeError> {
-        let mut prefixed = [0; KEY_BYTES_MAX + 1];
-        let key = self.key(row, &mut prefixed)?;
+        let key = self.key(row)?;
         let (datatype, value) = self.value(row)?;
         let to = Target { vb, opaque, cas: row.cas, datatype };
         let from = out.len();
@@ -108,6 +122,7 @@ impl RowEncoder {
                 let delete_time = with_times.then_some(at);
                 Deletion { seqno, rev, delete_time }.write(to, key, &value, out);
             }
+            Kind::Event { is_end } => self.event(row, is_end, to, out)?,
         }
         if self.sid != 0 {
             push_stream_id(out, from, self.sid);
@@ -115,21 +130,29 @@ impl RowEncoder {
         Ok(())
     }
 
-    /// Returns the key as it is sent; the prefix of the default collection is one byte, 0.
-    fn key<'a>(
+    /// Writes a system event; its seqno alone, where the consumer does not know the event.
+    fn event(
         &self,
-        row: &'a Row,
-        prefixed: &'a mut [u8; KEY_BYTES_MAX + 1],
-    ) -> Result<&'a [u8], EncodeError> {
-        if !self.options.collections {
-            return Ok(&row.key);
+        row: &Row,
+        is_end: bool,
+        to: Target,
+        out: &mut BytesMut,
+    ) -> Result<(), EncodeError> {
+        let (seqno, flatbuffers) = (row.seqno, self.flatbuffers_events);
+        let event = SystemEvent::from_row(&row.key, is_end, &row.value);
+        let event = event.map_err(|flaw| EncodeError::Event { seqno, flaw })?;
+        if !event.write(seqno, to.vb, to.opaque, flatbuffers, out) {
+            SeqnoAdvanced { seqno }.write(to.vb, to.opaque, out);
         }
-        let too_long = EncodeError::Key { seqno: row.seqno };
-        match prefixed.get_mut(1..=row.key.len()) {
-            Some(room) => room.copy_from_slice(&row.key),
-            None => return Err(too_long),
+        Ok(())
+    }
+
+    /// Returns the key as it is sent: without collections it has no prefix.
+    fn key<'a>(&self, row: &'a Row) -> Result<&'a [u8], EncodeError> {
+        if row.key.len() > KEY_BYTES_MAX {
+            return Err(EncodeError::Key { seqno: row.seqno });
         }
-        prefixed.get(..=row.key.len()).ok_or(too_long)
+        Ok(if self.options.collections { &row.key } else { without_prefix(&row.key) })
     }
 
     /// Whether all extended attributes of a row are left out.

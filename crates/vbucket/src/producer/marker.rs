@@ -7,6 +7,18 @@ use mcbp::{Opaque, Seqno, VbId};
 use super::settings::MarkerVersion;
 use super::takeover::Takeover;
 
+/// The state of the vBucket when the scan was opened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DiskSnapshot {
+    /// The highest seqno on disk: where the stream is after it.
+    pub high_seqno: Seqno,
+    /// Where the marker ends: the same, or of what a client without collections may get. Such a
+    /// client does not know SEQNO_ADVANCED, and would wait for a change that is not for it.
+    pub marker_end: Seqno,
+    /// Tombstones up to this seqno may be missing.
+    pub purge_seqno: Seqno,
+}
+
 /// A marker whose version is still to be chosen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Range {
@@ -94,14 +106,14 @@ impl Markers {
         Some(self.next(first, last, flags))
     }
 
-    /// Returns the marker of a backfill of everything after `cursor` up to `end`; `None` where
-    /// there is nothing.
-    pub(super) fn disk(&mut self, cursor: Seqno, end: Seqno) -> Option<Range> {
+    /// Returns the marker of a backfill of all after `cursor`; `None` where there is nothing.
+    pub(super) fn disk(&mut self, cursor: Seqno, snapshot: &DiskSnapshot) -> Option<Range> {
+        let DiskSnapshot { high_seqno: end, marker_end, .. } = *snapshot;
         self.backfill_end = Some(end.max(cursor));
         self.empty_at = (end <= cursor).then_some(cursor);
         self.new_checkpoint = true;
         let flags = marker_flags::DISK | marker_flags::CHECKPOINT;
-        (end > cursor).then(|| self.next(cursor.next(), end, flags))
+        (marker_end > cursor).then(|| self.next(cursor.next(), marker_end, flags))
     }
 
     /// Takes the end of the backfill that was opened last.

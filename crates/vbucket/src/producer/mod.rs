@@ -38,10 +38,11 @@ use std::time::Duration;
 use bytes::BytesMut;
 use mcbp::{FrameBuilder, Opaque, Opcode, Status, VbId};
 
-pub use backfill::{Chunk, DiskRead, DiskSnapshot, ReadEnd, SMALL_ROW_BYTES};
+pub use backfill::{Chunk, DiskRead, ReadEnd, SMALL_ROW_BYTES, Selection};
 pub use effect::{Effect, Effects};
 pub use encode::{EncodeError, RowEncoder};
 pub use event::Event;
+pub use marker::DiskSnapshot;
 pub use settings::{Applied, MarkerVersion, Priority, ProducerOptions, Settings};
 pub use slots::{BACKFILLS_MAX, LARGE_BYTES_MAX};
 pub use stats::ProducerTotals;
@@ -49,6 +50,7 @@ pub use stream::{ActiveStream, StreamId, StreamKey};
 pub use turn::{LOG_READ_BYTES, LogRead, Source};
 pub use window::Window;
 
+use crate::collections::StreamFilter;
 use crate::liveness::Liveness;
 use context::Context;
 use silence::Silence;
@@ -103,6 +105,13 @@ impl Producer {
     #[must_use]
     pub const fn encoder(&self) -> RowEncoder {
         RowEncoder::new(self.options, &self.settings)
+    }
+
+    /// Returns which rows a read of the disk is to pass to a stream; `None` where it has ended.
+    #[must_use]
+    pub fn filter(&self, vb: VbId, stream: StreamId) -> Option<&StreamFilter> {
+        let key = StreamKey { vb, sid: stream.sid };
+        self.streams.get(&key).map(ActiveStream::filter)
     }
 
     /// Takes one event; returns what is to be done, in order, before [`Producer::fill`] is called.

@@ -6,16 +6,13 @@ use serde_json::json;
 use super::Producer;
 use super::context::Context;
 
-/// The uid of the manifest with the default collection alone, as answers have it.
-const MANIFEST_UID: &str = "0";
-
 /// Why a request is refused.
 #[derive(Clone, Copy)]
 pub(super) enum Why<'a> {
     /// This text, for consumers that negotiated XERROR.
     Text(&'a str),
     /// It names a collection or scope that is not in the manifest, whose uid every consumer gets.
-    Unknown,
+    Unknown(u64),
 }
 
 impl Producer {
@@ -31,9 +28,9 @@ impl Producer {
         let value = match why {
             Why::Text(_) if !self.options.xerror => return answer.write(cx.out),
             Why::Text(context) => json!({ "error": { "context": context } }),
-            Why::Unknown => json!({
+            Why::Unknown(uid) => json!({
                 "error": { "context": "the manifest has no such collection or scope" },
-                "manifest_uid": MANIFEST_UID,
+                "manifest_uid": format!("{uid:x}"),
             }),
         };
         let datatype = if self.options.json { Datatype::JSON } else { Datatype::RAW };

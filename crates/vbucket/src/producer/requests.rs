@@ -75,7 +75,9 @@ impl Producer {
         match outcome {
             Ok(None) => {}
             Ok(Some(status @ (Status::UNKNOWN_COLLECTION | Status::UNKNOWN_SCOPE))) => {
-                self.refuse(frame, status, Why::Unknown, cx);
+                let facts = cx.source.facts(frame.header.vbucket());
+                let uid = facts.map_or(0, |facts| facts.collections.uid());
+                self.refuse(frame, status, Why::Unknown(uid), cx);
             }
             Ok(Some(status)) => answer(opcode, status, opaque, cx.out),
             Err(malformed) => {
@@ -135,9 +137,10 @@ impl Producer {
         frame.opaque(opaque).value(&log).write(cx.out);
         let id = StreamId { sid: key.sid, opaque, number: self.streams_opened };
         self.streams_opened += 1;
+        let matches_nothing = granted.filter.is_empty();
         self.streams.insert(key, ActiveStream::new(vb, id, granted, &facts, now));
         cx.effects.push(Effect::Watch(key));
-        if granted.matches_nothing {
+        if matches_nothing {
             self.end(key, StreamEndStatus::FILTER_EMPTY, cx);
         } else {
             self.wake(key);

@@ -19,6 +19,7 @@ use super::marker::Markers;
 use super::takeover::Takeover;
 use super::turn::{AfterTurn, LOG_READ_BYTES, Turn};
 use crate::Row;
+use crate::collections::StreamFilter;
 use crate::stream_req::{Granted, VbFacts};
 
 /// How many bytes one stream writes before its turn ends: as many as one read from memory brings.
@@ -91,27 +92,34 @@ impl ActiveStream {
         facts: &VbFacts,
         now: Duration,
     ) -> Self {
-        let has = |flag| granted.flags & flag != 0;
-        let disk_only = has(stream_flags::DISK_ONLY) && granted.start < granted.end;
+        let flags = granted.flags;
+        let disk_only = flags & stream_flags::DISK_ONLY != 0 && granted.start < granted.end;
         let origin = if disk_only {
             Origin::Disk(Backfill::default())
         } else {
             Origin::Memory(VecDeque::new())
         };
+        let takeover = flags & stream_flags::TAKEOVER != 0;
         Self {
             vb,
             id,
-            granted,
             state: facts.state,
             branch: facts.failover.newest().uuid,
             cursor: granted.start,
             markers: Markers::new(granted.snapshot_start, granted.snapshot_end),
+            granted,
             origin,
-            takeover: has(stream_flags::TAKEOVER).then(|| Takeover::new(now)),
+            takeover: takeover.then(|| Takeover::new(now)),
             queued: false,
             items_sent: 0,
             backfill_items_sent: 0,
         }
+    }
+
+    /// Which rows it has.
+    #[must_use]
+    pub(super) const fn filter(&self) -> &StreamFilter {
+        &self.granted.filter
     }
 
     /// Which stream of the connection it is.

@@ -44,6 +44,7 @@ impl Node {
             snapshot_start: Seqno(high),
             snapshot_end: Seqno(high),
             purge_seqno: Seqno::ZERO,
+            collections: Default::default(),
         };
         self.facts.borrow_mut().insert(VbId(vb), facts);
     }

@@ -44,7 +44,7 @@ impl Node {
 
 pub(crate) fn row(key: u8, seqno: Seqno) -> Row {
     Row {
-        key: Bytes::from(format!("key-{key}")),
+        key: Bytes::from(format!("\0key-{key}")),
         seqno,
         rev: 1,
         cas: seqno.0,
@@ -67,6 +67,7 @@ impl Source for Node {
             snapshot_start: high,
             snapshot_end: high,
             purge_seqno: Seqno(copy.purge),
+            collections: Default::default(),
         })
     }
 
@@ -96,7 +97,8 @@ impl Scan {
         let mut rows: Vec<_> = newest.values().filter(within).map(|row| Arc::clone(row)).collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.seqno));
         let high_seqno = Seqno(copy.rows.len() as u64);
-        Self { rows, snapshot: Some(DiskSnapshot { high_seqno, purge_seqno: Seqno(copy.purge) }) }
+        let (marker_end, purge_seqno) = (high_seqno, Seqno(copy.purge));
+        Self { rows, snapshot: Some(DiskSnapshot { high_seqno, marker_end, purge_seqno }) }
     }
 
     pub(crate) fn read(&mut self, encoder: RowEncoder, read: Read, count: usize) -> DiskRead {
@@ -111,7 +113,7 @@ impl Scan {
                 return DiskRead { snapshot: self.snapshot.take(), chunk, end };
             }
             encoder.write(&row, vb, stream.opaque, &mut chunk.frames).unwrap();
-            chunk.last_seqno = row.seqno;
+            chunk.add(&row);
             if chunk.is_full() {
                 break;
             }

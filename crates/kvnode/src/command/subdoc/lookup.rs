@@ -38,7 +38,7 @@ pub(super) async fn look_up(
     } else {
         active_vb(bucket, request.vb())?
     };
-    let key = request.key(&client.features)?;
+    let key = &*request.key(&client.features)?;
     let (row, commit) = match seen(bucket, &vb, key, job, client.answer_bytes_max()).await? {
         Seen::Alive(row, commit) => (row, commit),
         Seen::Large(bytes) => {

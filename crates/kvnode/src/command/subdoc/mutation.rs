@@ -39,7 +39,7 @@ pub(super) async fn mutate(
     job: &Job<'_>,
 ) -> Result<(), RequestError> {
     let vb = active_vb(bucket, request.vb())?;
-    let key = request.key(&client.features)?;
+    let key = &*request.key(&client.features)?;
     let expiry = checked_expiry(job.extras.expiry.unwrap_or_default())?;
     let mut outcome = Outcome::default();
     let apply = |old: Option<&Row>| {

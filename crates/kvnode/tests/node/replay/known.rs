@@ -78,6 +78,8 @@ impl Known {
         let error = b"{\"error\":{\"context\"";
         if expected.value.starts_with(error) {
             same("datatype", &found.datatype, &header.datatype)?;
+            let uids = [&found.value[..], expected.value].map(manifest_uid);
+            same("the uid of the manifest", &uids[0], &uids[1])?;
             return same("an error", &members(&found.value), &members(expected.value));
         }
         let is_told = expected.value.is_empty() && found.value.starts_with(error);
@@ -196,6 +198,12 @@ fn members(json: &[u8]) -> Vec<String> {
         value.as_object().map(|it| it.keys().cloned().collect()).unwrap_or_default()
     };
     [names(&json), names(&json["error"])].concat()
+}
+
+/// The uid of the manifest in an error about a collection.
+fn manifest_uid(json: &[u8]) -> serde_json::Value {
+    let json: serde_json::Value = serde_json::from_slice(json).unwrap_or_default();
+    json["manifest_uid"].clone()
 }
 
 /// The names of the framing extras, and their lengths.

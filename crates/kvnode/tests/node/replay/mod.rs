@@ -3,9 +3,11 @@
 //!
 //! - `known`: how two answers are compared
 //! - `login`: SCRAM, whose messages differ each time
+//! - `stats`: the lines of STAT
 
 mod known;
 mod login;
+mod stats;
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -19,9 +21,13 @@ use vbucket::value::kept_by_deletion;
 
 use self::known::{Known, same};
 use self::login::Login;
+use self::stats::Lines;
 use crate::support::client::{Answer, Client};
 use crate::support::memory_store::Disk;
 use crate::support::{BUCKET, DEADLINE, PASSWORD, USER, eventually, options, start_in_memory};
+
+/// How many vBuckets a node has unless a recording needs another number.
+const VBUCKETS: u16 = 8;
 
 /// Where this node differs from a real one, by the number of the request. One that does not differ
 /// fails the test, as one that is not listed does.
@@ -50,7 +56,13 @@ pub fn start() -> NodeHandle {
 
 /// The same with vBuckets of this state.
 pub fn start_with(state: mcbp::VbState) -> NodeHandle {
+    start_of(VBUCKETS, state)
+}
+
+/// The same with so many vBuckets.
+pub fn start_of(vbuckets: u16, state: mcbp::VbState) -> NodeHandle {
     let mut options = options();
+    options.vbuckets = vbuckets;
     options.drift.future_max = Duration::MAX;
     options.initial_state = Some(state);
     let node = start_in_memory(&Disk::new(), options);
@@ -70,11 +82,13 @@ struct Connection {
     client: Client,
     waiting: Vec<Line>,
     login: Option<Login>,
+    /// The lines of the recorded statistics that are being read.
+    stats: Lines,
 }
 
 impl Connection {
     fn new(client: Client) -> Self {
-        Self { client, waiting: Vec::new(), login: None }
+        Self { client, waiting: Vec::new(), login: None, stats: Lines::new() }
     }
 }
 
@@ -189,9 +203,8 @@ impl<'a> Replay<'a> {
             _ => return Ok(()),
         };
         self.compared += 1;
-        let (_, key) = mcbp::key::split(expected.key).unwrap();
         let bucket = node.bucket(BUCKET).unwrap();
-        let row = bucket.store().get(VbId(0), key).unwrap().unwrap();
+        let row = bucket.store().get(VbId(0), expected.key).unwrap().unwrap();
         same("seqno", &Ok(row.seqno), &seqno)?;
         same("alive", &row.is_alive(), &(expected.opcode() == Opcode::DCP_MUTATION))?;
         // User attributes of deletions are stored, and not sent to this client.
@@ -222,12 +235,17 @@ impl<'a> Replay<'a> {
         let request = connection.waiting.iter().position(of);
         // That of a login with PLAIN.
         let Some(at) = request else { return Ok(()) };
+        if expected.opcode() == Opcode::STAT && !expected.key.is_empty() {
+            stats::add(&mut connection.stats, expected.key, expected.value);
+            return Ok(());
+        }
         let request = connection.waiting.remove(at);
         let differs = self.differs.get(&request.number).map(|(differs, seen)| {
             seen.set(true);
             *differs
         });
         if matches!(differs, Some(Differs::LeftOut | Differs::Quiet)) {
+            connection.stats.clear();
             return Ok(());
         }
         let found = match differs {
@@ -237,6 +255,12 @@ impl<'a> Replay<'a> {
             _ => connection.client.receive(),
         };
         self.compared += 1;
+        if !connection.stats.is_empty() {
+            let theirs = std::mem::take(&mut connection.stats);
+            let ours = stats::receive(&mut connection.client, found);
+            return stats::compare(&theirs, &ours)
+                .map_err(|text| format!("to {} {}: {text}", request.number, request.note));
+        }
         self.judge(node, name, &request, (expected, &found))
             .map_err(|text| format!("to {} {}: {text}", request.number, request.note))
     }

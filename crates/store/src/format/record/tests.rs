@@ -9,6 +9,11 @@ const VB: VbId = VbId(7);
 fn record(numbers: [u64; 9], branches: &[(u64, u64)], points: &[u64], topology: &str) -> VbRecord {
     let [generation, items, undo_floor, high, start, end, purge, max_cas, max_deleted_rev] =
         numbers;
+    // No default collection where there are no documents.
+    let highest = Seqno(high.wrapping_sub(items / 2));
+    let default = Collection { start: Seqno(items / 3), high: highest, items };
+    let default = Some(default).filter(|_| items > 0);
+    let collections = Collections { default, named: Arc::default() };
     let entry = |&(uuid, seqno)| FailoverEntry { uuid: VbUuid(uuid), seqno: Seqno(seqno) };
     let mut rising = Points::default();
     points.iter().for_each(|&point| rising.push(point));
@@ -24,7 +29,7 @@ fn record(numbers: [u64; 9], branches: &[(u64, u64)], points: &[u64], topology: 
         max_deleted_rev,
         topology: topology.to_owned(),
     };
-    VbRecord { meta, generation, items, undo_floor, points: rising }
+    VbRecord { meta, generation, collections, undo_floor, points: rising }
 }
 
 fn a_record() -> VbRecord {

@@ -39,7 +39,7 @@ fn begin() -> impl Strategy<Value = SystemEvent> {
     let id = prop_oneof![Just(0_u32), 8..200_u32, Just(u32::MAX)];
     let max_ttl = prop::option::of(0..=i32::MAX as u32);
     let numbers = (any::<u64>(), id.clone(), id, max_ttl, any::<u64>());
-    (numbers, "[a-zä]{1,100}", any::<(bool, bool)>()).prop_map(
+    (numbers, "[a-z\u{e4}]{1,100}", any::<(bool, bool)>()).prop_map(
         |((uid, id, scope, max_ttl, flush_uid), name, (history, metered))| {
             let collection = Collection { scope, name, max_ttl, history, metered, flush_uid };
             SystemEvent { uid, change: Change::Begin { id, collection } }

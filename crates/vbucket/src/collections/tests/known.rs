@@ -41,6 +41,20 @@ fn documents_before_the_beginning_are_gone() {
 }
 
 #[test]
+fn a_modification_is_shown_with_its_collection() {
+    let mut state = VbCollections::default();
+    let Change::Begin { id, collection } = begin(1, 8, "c8").change else { unreachable!() };
+    let modified = event(2, Change::Modify { id, collection }).key();
+    state.follow(Seqno(5), &begin(1, 8, "c8"));
+    assert!(state.shows(&modified, Seqno(6)));
+    state.follow(Seqno(7), &begin(3, 8, "c8"));
+    assert!(!state.shows(&modified, Seqno(6)), "flushed");
+    let end = event(4, Change::End { id: 8, scope: 0, is_system: false });
+    state.follow(Seqno(9), &end);
+    assert!(!state.shows(&modified, Seqno(8)) && state.shows(&end.key(), Seqno(9)));
+}
+
+#[test]
 fn rows_of_system_events_are_shown_and_malformed_keys_are_not() {
     let state = VbCollections::default();
     assert!(state.shows(&begin(1, 8, "c8").key(), Seqno(1)));

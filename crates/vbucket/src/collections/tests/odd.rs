@@ -104,18 +104,25 @@ fn the_number_of_collections_is_bounded() {
 
 #[test]
 fn what_is_unusual_and_valid_is_taken() {
-    let epoch = r#"{"scopes":[{"collections":[{"name":"_default","uid":"0"}],"name":"_default","uid":"0"}],"uid":"0"}"#;
+    let epoch = concat!(
+        r#"{"scopes":[{"collections":[{"name":"_default","uid":"0"}],"#,
+        r#""name":"_default","uid":"0"}],"uid":"0"}"#,
+    );
     assert_eq!(Manifest::parse(epoch.as_bytes()), Ok(Manifest::default()));
     assert_eq!(Manifest::default().to_json(), epoch);
-    let odd = with(
-        r#"{"name":"_x","uid":"FF","maxTTL":0,"history":true,"metered":true,"flush_uid":"009","new":{}}"#,
-    );
+    let odd = with(concat!(
+        r#"{"name":"_x","uid":"FF","maxTTL":0,"history":true,"metered":true,"#,
+        r#""flush_uid":"009","new":{}}"#,
+    ));
     let odd = Manifest::parse(odd.as_bytes()).unwrap();
     let collection = odd.collection(255).unwrap();
     assert_eq!((collection.max_ttl, collection.flush_uid), (Some(0), 9));
     assert_eq!(
         odd.to_json(),
-        r#"{"scopes":[{"collections":[{"flush_uid":"9","history":true,"maxTTL":0,"metered":true,"name":"_x","uid":"ff"}],"name":"_default","uid":"0"}],"uid":"9"}"#
+        concat!(
+            r#"{"scopes":[{"collections":[{"flush_uid":"9","history":true,"maxTTL":0,"#,
+            r#""metered":true,"name":"_x","uid":"ff"}],"name":"_default","uid":"0"}],"uid":"9"}"#,
+        )
     );
 }
 

@@ -91,6 +91,12 @@ impl PassiveStream {
         if end <= self.last_seqno {
             return Ok(oso.bytes);
         }
+        for (row, _) in &oso.rows {
+            if let Err(refusal) = self.follow_row(row) {
+                self.oso = Some(oso);
+                return Err(refusal);
+            }
+        }
         // It came from the producer's disk, and has each key once.
         self.pending = None;
         self.resumed_snapshot_start = None;

@@ -30,7 +30,7 @@ impl ActiveStream {
             }
             // All of it, whatever the end of the stream: rows that were replaced since the request
             // are missing below that end, which would be no state that the vBucket ever had.
-            if let Some(marker) = self.markers.disk(self.cursor, snapshot.high_seqno) {
+            if let Some(marker) = self.markers.disk(self.cursor, &snapshot) {
                 let version = turn.settings.marker_version(true);
                 let marker = marker.with_body(version, snapshot.purge_seqno);
                 turn.write(|out| marker.write(self.vb, self.id.opaque, out));
@@ -43,8 +43,13 @@ impl ActiveStream {
         self.items_sent += sent.items;
         self.backfill_items_sent += sent.items;
         self.cursor = sent.last_seqno.unwrap_or(self.cursor);
+        let ends = sent.ends.iter().find_map(|row| self.granted.filter.follow(row));
+        if let Some(status) = ends {
+            return AfterTurn::End(status);
+        }
         if backfill.is_over() {
-            return self.finish_backfill(turn);
+            let last_sent = backfill.last_sent();
+            return self.finish_backfill(last_sent, turn);
         }
         if backfill.wants_read() {
             return AfterTurn::ReadDisk;
@@ -54,18 +59,17 @@ impl ActiveStream {
 
     /// Returns to memory, and reads it at once: the notification of a commit may have come while
     /// the disk was being read (MB-16684).
-    fn finish_backfill(&mut self, turn: &mut Turn<'_>) -> AfterTurn {
+    fn finish_backfill(&mut self, last_sent: Seqno, turn: &mut Turn<'_>) -> AfterTurn {
         let end = match self.markers.take_backfill_end() {
             Ok(end) => end,
             Err(broken) => return AfterTurn::of(&broken),
         };
-        if end > self.cursor {
-            // No row has the seqno at which the snapshot ends (MB-71913).
-            if turn.collections {
-                turn.write(|out| SeqnoAdvanced { seqno: end }.write(self.vb, self.id.opaque, out));
-            }
-            self.cursor = end;
+        // No row that was sent has the seqno at which the snapshot ends (MB-71913).
+        let is_open = end > last_sent && !self.markers.nothing_on_disk_after(end);
+        if is_open && turn.collections {
+            turn.write(|out| SeqnoAdvanced { seqno: end }.write(self.vb, self.id.opaque, out));
         }
+        self.cursor = end.max(self.cursor);
         if self.is_disk_only() {
             return AfterTurn::End(StreamEndStatus::OK);
         }

@@ -7,6 +7,7 @@ use mcbp::{Seqno, StreamEndStatus};
 
 use super::{ActiveStream, Origin, TURN_BYTES};
 use crate::Row;
+use crate::collections::StreamFilter;
 use crate::producer::backfill::Backfill;
 use crate::producer::turn::{AfterTurn, Keys, LOG_READ_BYTES, LogRead, Turn};
 
@@ -29,6 +30,9 @@ impl ActiveStream {
             }
             self.cursor = row.seqno;
             self.items_sent += 1;
+            if let Some(status) = self.granted.filter.follow(&row) {
+                return AfterTurn::End(status);
+            }
         }
         self.origin = Origin::Memory(rows);
         AfterTurn::More
@@ -47,10 +51,45 @@ impl ActiveStream {
             }
             // Written at once: until its next turn the stream would hold the rows in memory, and
             // there may be a thousand streams.
-            LogRead::Rows(rows) => match self.begin_snapshot(rows, turn) {
-                Some(rows) => self.write_rows(rows, turn),
-                None => AfterTurn::End(StreamEndStatus::OK),
+            LogRead::Rows(rows) => match self.selected(rows, turn) {
+                Ok(rows) if rows.is_empty() => AfterTurn::More,
+                Ok(rows) => match self.begin_snapshot(rows, turn) {
+                    Some(rows) => self.write_rows(rows, turn),
+                    None => AfterTurn::End(StreamEndStatus::OK),
+                },
+                Err(status) => AfterTurn::End(status),
             },
+        }
+    }
+
+    /// The rows that the stream has. Where it has none of them, it is past them; `Err` where it
+    /// ends there.
+    fn selected(
+        &mut self,
+        mut rows: Vec<Arc<Row>>,
+        turn: &Turn<'_>,
+    ) -> Result<Vec<Arc<Row>>, StreamEndStatus> {
+        if self.granted.filter == StreamFilter::All {
+            return Ok(rows);
+        }
+        let Some(facts) = turn.source.facts(self.vb) else { return Ok(rows) };
+        let (last, mut end) = (rows.last().map_or(self.cursor, |row| row.seqno), None);
+        let filter = &mut self.granted.filter;
+        rows.retain(|row| {
+            let has = end.is_none() && filter.has(row, &facts.collections);
+            // Of a row that is written the end comes then.
+            if !has && end.is_none() {
+                end = filter.follow(row);
+            }
+            has
+        });
+        match end {
+            Some(status) if rows.is_empty() => Err(status),
+            _ if rows.is_empty() => {
+                self.cursor = last;
+                Ok(rows)
+            }
+            _ => Ok(rows),
         }
     }
 

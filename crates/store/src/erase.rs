@@ -1,0 +1,114 @@
+//! Erasing rows of collections that are gone. No reader sees them any more and no rollback brings
+//! them back, so they go in bounded steps, as many at a time as a step of a purge.
+
+use mcbp::{Seqno, VbId};
+use vbucket::StoreError;
+use vbucket::store::Durability;
+
+use crate::collections::Gone;
+use crate::core::Core;
+use crate::engine::Slice;
+use crate::errors::damaged;
+use crate::format::{Generation, KeyEntry, MANIFEST, with_checksum};
+use crate::tally::Tally;
+use crate::work::WorkQueue;
+
+/// How many keys one step looks at: each needs its row, which may be anywhere in its table.
+const STEP_KEYS: usize = 500;
+
+impl Core {
+    /// Erases the rows of a collection up to a seqno, then the note that they are to be erased.
+    pub(crate) fn erase(
+        &self,
+        generation: Generation,
+        gone: Gone,
+        work: &WorkQueue,
+    ) -> Result<(), StoreError> {
+        let (mut from, to) = generation.collection_range(gone.id);
+        while !work.is_stopping() && self.has(generation) {
+            let found = self.tables.keys.range(from.clone()..to.clone()).take(STEP_KEYS);
+            let found = found.map(|entry| entry.map_err(|e| e.of(|| what(generation.vb))));
+            let found: Vec<(Slice, Slice)> = found.collect::<Result<_, _>>()?;
+            let Some((last, _)) = found.last() else {
+                return self.forget_gone(generation, gone);
+            };
+            from = [last.as_ref(), &[0]].concat();
+            work.removed(self.erase_step(generation, gone.up_to, found)?);
+        }
+        Ok(())
+    }
+
+    /// Whether the vBucket still is in this generation: rows of another one go as a whole.
+    fn has(&self, generation: Generation) -> bool {
+        self.record(generation.vb).is_some_and(|record| record.generation() == generation)
+    }
+
+    fn erase_step(
+        &self,
+        generation: Generation,
+        up_to: Seqno,
+        found: Vec<(Slice, Slice)>,
+    ) -> Result<u64, StoreError> {
+        let tables = &self.tables;
+        tables.wait_for_flushes()?;
+        let mut writer = self.writer();
+        let mut out = tables.batch(found.len());
+        let (mut garbage, mut erased) = (Tally::default(), 0);
+        for (key, entry) in found {
+            let of = |flaw| damaged(what(generation.vb), flaw);
+            let KeyEntry { seqno, .. } = KeyEntry::decode(&key, &entry).map_err(of)?;
+            // A flushed collection goes on: the key may have been written again.
+            let now = tables.keys.get(&key).map_err(|e| e.of(|| what(generation.vb)))?;
+            if seqno >= up_to || now.as_ref() != Some(&entry) {
+                continue;
+            }
+            let row_key = generation.row(seqno);
+            let row = tables.rows.get(row_key).map_err(|e| e.of(|| what(generation.vb)))?;
+            if let Some(row) = row {
+                garbage.add_row(&row_key, row);
+            }
+            out.remove(&tables.keys, key);
+            out.remove(&tables.rows, row_key);
+            erased += 1;
+        }
+        self.note_garbage(&mut out, &garbage);
+        writer.commit(out, Durability::Buffered)?;
+        failpoint::reach("erase-step");
+        Ok(erased)
+    }
+
+    fn forget_gone(&self, generation: Generation, gone: Gone) -> Result<(), StoreError> {
+        let key = generation.gone(gone.id);
+        let mut writer = self.writer();
+        // The collection may be gone once more since.
+        let now = self.tables.meta.get(key).map_err(|e| e.of(|| what(generation.vb)))?;
+        if now.is_some_and(|now| Gone::decode(&key, gone.id, &now) == Ok(gone)) {
+            let mut out = self.tables.batch(0);
+            out.remove(&self.tables.meta, key);
+            writer.commit(out, Durability::Buffered)?;
+        }
+        Ok(())
+    }
+
+    /// See `Store::manifest`.
+    pub(crate) fn manifest(&self) -> Option<Vec<u8>> {
+        self.manifest.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// See `Store::put_manifest`.
+    pub(crate) fn put_manifest(&self, text: &[u8]) -> Result<(), StoreError> {
+        let mut writer = self.writer();
+        writer.check()?;
+        let mut out = self.tables.batch(0);
+        out.insert(&self.tables.meta, MANIFEST, with_checksum(text.to_vec(), MANIFEST));
+        writer.commit(out, Durability::Synced)?;
+        failpoint::reach("manifest-committed");
+        *self.manifest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
+            Some(text.to_vec());
+        Ok(())
+    }
+}
+
+fn what(vb: VbId) -> String {
+    format!("the rows of a dropped collection of {vb}")
+}
