@@ -39,7 +39,7 @@ impl Hosts {
     pub(super) async fn get(&mut self) -> Vec<Address> {
         let hosts = self.address.hosts.clone();
         let Some(name) = self.address.srv_name.clone() else { return hosts };
-        let found = look_up(&name, self.resolver, self.limit).await;
+        let found = look_up(name.clone(), self.resolver, self.limit).await;
         let shown = found.as_ref().map(|nodes| nodes.iter().map(ToString::to_string).collect());
         self.tell(&name, shown);
         found.ok().filter(|nodes| !nodes.is_empty()).unwrap_or(hosts)

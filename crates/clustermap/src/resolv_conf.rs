@@ -11,7 +11,7 @@ const NAMESERVERS_MAX: usize = 3;
 /// `timeout`, in seconds: the default and the longest.
 const TIMEOUT_S: (u64, u64) = (5, 30);
 /// `attempts`: the default and the most.
-const ATTEMPTS: (u32, u32) = (2, 5);
+const ATTEMPTS: (usize, usize) = (2, 5);
 
 /// What is used of `/etc/resolv.conf`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,7 +21,7 @@ pub struct ResolvConf {
     /// How long one of them is waited for.
     pub timeout: Duration,
     /// How often all of them are asked; at least once.
-    pub attempts: u32,
+    pub attempts: usize,
 }
 
 impl ResolvConf {
@@ -54,9 +54,10 @@ impl ResolvConf {
 
     fn option(&mut self, option: &str) {
         let Some((name, number)) = option.split_once(':') else { return };
-        match (name, number.parse::<u32>()) {
+        match (name, number.parse::<usize>()) {
             ("timeout", Ok(seconds)) => {
-                self.timeout = Duration::from_secs(u64::from(seconds).clamp(1, TIMEOUT_S.1));
+                let seconds = u64::try_from(seconds).unwrap_or(u64::MAX);
+                self.timeout = Duration::from_secs(seconds.clamp(1, TIMEOUT_S.1));
             }
             ("attempts", Ok(attempts)) => self.attempts = attempts.clamp(1, ATTEMPTS.1),
             _ => {}
@@ -74,8 +75,8 @@ pub fn nameserver(text: &str) -> Result<SocketAddr, String> {
         Ok(ip) => Some(SocketAddr::new(ip, PORT)),
         Err(_) => text.parse::<SocketAddr>().ok().filter(|address| address.port() != 0),
     };
-    address
-        .ok_or_else(|| format!("{text:?} is not the address of a name server: give ip or ip:port"))
+    let wrong = || format!("{text:?} is not the address of a name server: give ip or ip:port");
+    address.ok_or_else(wrong)
 }
 
 #[cfg(test)]

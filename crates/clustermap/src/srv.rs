@@ -3,14 +3,20 @@
 //! Answers come from strangers: whatever they hold, they give nodes or an error.
 
 use domain::base::iana::Rcode;
-use domain::base::{Message, MessageBuilder, Name, ParsedName, Rtype};
+use domain::base::wire::ParseError;
+use domain::base::{Message, ParsedName};
 use domain::rdata::Srv;
 
 use crate::address::{Address, HOSTS_MAX};
 
+/// Type SRV and class IN, at the end of a question.
+const SRV_IN: [u8; 4] = [0, 33, 0, 1];
+/// The length of the header, which a question follows.
+const HEADER_BYTES: usize = 12;
+
 /// A query for the SRV records of one name.
 #[derive(Clone, Debug)]
-pub struct SrvQuery(Message<Vec<u8>>);
+pub struct SrvQuery(Vec<u8>);
 
 /// What a name server answers.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,35 +35,50 @@ impl SrvQuery {
     /// Returns a query for `name`, which is written in full. Nobody should be able to guess `id`.
     ///
     /// # Errors
-    /// A text, where this is no name of DNS: a part of it has more than 63 bytes.
+    /// A text, where this is no name of DNS: a part of it is empty or has more than 63 bytes.
     pub fn new(name: &str, id: u16) -> Result<Self, String> {
-        let wrong = |error: &dyn std::fmt::Display| format!("{name} is no name of DNS: {error}");
-        let name: Name<Vec<u8>> = name.parse().map_err(|error| wrong(&error))?;
-        let target = Vec::new();
-        let mut builder = MessageBuilder::from_target(target).map_err(|error| wrong(&error))?;
-        builder.header_mut().set_id(id);
-        builder.header_mut().set_rd(true);
-        let mut builder = builder.question();
-        builder.push((name, Rtype::SRV)).map_err(|error| wrong(&error))?;
-        Ok(Self(builder.into_message()))
+        // Recursion is desired, and there is one question.
+        let mut bytes = [id, 0x0100, 1, 0, 0, 0].map(u16::to_be_bytes).concat();
+        for part in name.strip_suffix('.').unwrap_or(name).split('.') {
+            let length = u8::try_from(part.len()).ok().filter(|length| (1..=63).contains(length));
+            let Some(length) = length else {
+                let allowed = "its parts between dots have 1 to 63 bytes";
+                return Err(format!("{name} is no name of DNS: {allowed}"));
+            };
+            bytes.push(length);
+            bytes.extend(part.as_bytes());
+        }
+        bytes.push(0);
+        bytes.extend(SRV_IN);
+        Ok(Self(bytes))
     }
 
     /// The query as it is sent.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_slice()
+        &self.0
     }
 
     /// Reads a message. `None` where it does not answer this query: it is no answer, or its id or
     /// question are others.
     #[must_use]
     pub fn answer(&self, message: &[u8]) -> Option<SrvAnswer> {
-        let message = Message::from_slice(message).ok().filter(|it| it.is_answer(&self.0))?;
-        let header = message.header();
-        Some(match header.rcode() {
+        let question = self.0.get(HEADER_BYTES..)?;
+        let repeated = message.get(HEADER_BYTES..self.0.len())?;
+        let message = Message::from_slice(message).ok()?;
+        let (header, counts) = (message.header(), message.header_counts());
+        let is_it = header.qr()
+            && self.0.starts_with(&header.id().to_be_bytes())
+            && counts.qdcount() == 1
+            // Upper and lower case are one name; no number of a question is that of a letter.
+            && repeated.eq_ignore_ascii_case(question);
+        is_it.then(|| match header.rcode() {
             Rcode::NXDOMAIN => SrvAnswer::Nothing,
             Rcode::NOERROR if header.tc() => SrvAnswer::Truncated,
-            Rcode::NOERROR => nodes(message).unwrap_or_else(SrvAnswer::Failed),
+            Rcode::NOERROR => match nodes(message) {
+                Ok(answer) => answer,
+                Err(_) => SrvAnswer::Failed("its answer is malformed".to_owned()),
+            },
             code => SrvAnswer::Failed(format!("it answers {code}")),
         })
     }
@@ -65,13 +86,11 @@ impl SrvQuery {
 
 /// The nodes of an answer. The owner of a record is not looked at: the name may be an alias, whose
 /// end the name server has looked up.
-fn nodes(message: &Message<[u8]>) -> Result<SrvAnswer, String> {
-    let malformed = |error: &dyn std::fmt::Display| format!("its answer is malformed: {error}");
+fn nodes(message: &Message<[u8]>) -> Result<SrvAnswer, ParseError> {
     let mut found: Vec<(u16, u16, Address)> = Vec::new();
     let mut unusable = None;
-    let answers = message.answer().map_err(|error| malformed(&error))?;
-    for record in answers.limit_to_in::<Srv<ParsedName<&[u8]>>>() {
-        let record = record.map_err(|error| malformed(&error))?;
+    for record in message.answer()?.limit_to_in::<Srv<ParsedName<&[u8]>>>() {
+        let record = record?;
         let srv = record.data();
         if srv.target().is_root() {
             continue;
@@ -89,9 +108,11 @@ fn nodes(message: &Message<[u8]>) -> Result<SrvAnswer, String> {
         }
     }
     let nodes: Vec<_> = found.into_iter().map(|(_, _, node)| node).collect();
-    match unusable {
-        Some(error) if nodes.is_empty() => Err(format!("no record has a usable host: {error}")),
-        None if nodes.is_empty() => Ok(SrvAnswer::Nothing),
-        _ => Ok(SrvAnswer::Nodes(nodes)),
-    }
+    Ok(match unusable {
+        Some(error) if nodes.is_empty() => {
+            SrvAnswer::Failed(format!("no record has a usable host: {error}"))
+        }
+        None if nodes.is_empty() => SrvAnswer::Nothing,
+        _ => SrvAnswer::Nodes(nodes),
+    })
 }
