@@ -66,7 +66,7 @@ pub(crate) fn stat(
     let bucket = &served.bucket;
     let mut words = group.split_ascii_whitespace();
     let (name, vb) = (words.clone().next().unwrap_or(""), words.clone().nth(1));
-    let needed = answer_bytes(name, vb, bucket.options().vbuckets.into());
+    let needed = answer_bytes(name, vb, bucket);
     if !client.may_answer_with(needed) {
         return Ok(());
     }
@@ -185,8 +185,13 @@ fn encoded_bytes(lines: &[(String, String)]) -> usize {
 }
 
 /// Estimates the bytes of a group's answer; those of a single vBucket and of the node are small.
-fn answer_bytes(group: &str, vb: Option<&str>, vbuckets: usize) -> usize {
+fn answer_bytes(group: &str, vb: Option<&str>, bucket: &Bucket) -> usize {
+    let vbuckets = usize::from(bucket.options().vbuckets);
+    let of_collections = || 10 * bucket.manifest().collections().count();
     let lines = match (group, vb) {
+        ("collections" | "scopes", None) => of_collections(),
+        ("collections-details" | "scopes-details", None) => vbuckets * of_collections(),
+        ("collections-details" | "scopes-details", Some(_)) => of_collections(),
         ("vbucket", None) => vbuckets,
         // Seqnos have ten lines for each, failover tables up to 50, of which most have a few; DCP
         // has some for each stream.
