@@ -8,7 +8,7 @@
 //! - `commit` with `plan`, `rollback` with `history`, `purge`: the ways to change a vBucket;
 //!   `points`: where a rollback may end
 //! - `collections`: which rows readers see, and how many there are; `erase`: the others
-//! - `read`, `scan`: one document; one vBucket in seqno order
+//! - `read`, `scan`, `keys`: one document; one vBucket in seqno order; keys in their order
 //! - `janitor`, `work`: the thread that frees space and its work queue; `trim`: rows that nobody
 //!   needs; `collect`, `tally`: value files that are mostly garbage; `space`: what stays free
 //! - `format`: every byte that is written; `values`: large values, in files of their own;
@@ -26,6 +26,7 @@ mod errors;
 mod format;
 mod history;
 mod janitor;
+mod keys;
 mod open;
 mod options;
 mod plan;

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use mcbp::{Seqno, VbId};
 use vbucket::store::{Batch, CollectionCounts, Durability, PurgeRule, PurgeStep, Scan, Store};
 use vbucket::{Row, StoreError, VbMeta};
@@ -70,6 +71,10 @@ impl Store for FjallStore {
 
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {
         self.core.scan(vb, start, end)
+    }
+
+    fn keys(&self, vb: VbId, from: &[u8], most: usize) -> Result<Vec<Bytes>, StoreError> {
+        self.core.keys(vb, from, most)
     }
 
     fn item_count(&self, vb: VbId) -> Result<u64, StoreError> {

@@ -1,6 +1,7 @@
 //! The trait that a store of vBuckets implements. Its calls block: they need a thread of their own.
 
 mod error;
+mod purge;
 
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use mcbp::{Seqno, VbId};
 
 pub use error::{PartError, Scope, StoreError};
+pub use purge::{PurgeRule, PurgeStep};
 
 use crate::{Change, Row, VbMeta};
 
@@ -82,38 +84,6 @@ pub struct CollectionCounts {
     pub items: u64,
 }
 
-/// Which deletions may be purged.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PurgeRule {
-    /// Those made before this Unix time in seconds, [`PurgeRule::ANY_AGE`] for all.
-    pub made_before: u32,
-    /// Those up to this seqno.
-    pub up_to: Seqno,
-}
-
-impl PurgeRule {
-    /// The `made_before` that allows every age.
-    pub const ANY_AGE: u32 = u32::MAX;
-
-    /// Whether a deletion at `seqno`, made at `at`, may be purged.
-    #[must_use]
-    pub const fn covers(&self, seqno: Seqno, at: u32) -> bool {
-        let old = at < self.made_before || self.made_before == Self::ANY_AGE;
-        old && seqno.0 <= self.up_to.0
-    }
-}
-
-/// What one step of a purge did.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct PurgeStep {
-    /// How many deletions were dropped.
-    pub dropped: u64,
-    /// The vBucket's purge seqno now.
-    pub purge_seqno: Seqno,
-    /// The key at which the next step continues; `None` at the end.
-    pub next: Option<Bytes>,
-}
-
 /// A store of vBuckets.
 ///
 /// Every read checks checksums. All calls may block on the disk.
@@ -172,6 +142,13 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError>;
+
+    /// Returns the keys of at most `most` documents from the key `from` on, in the order of keys, of
+    /// the same collection and without deletions. Overdue documents are among them.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].
+    fn keys(&self, vb: VbId, from: &[u8], most: usize) -> Result<Vec<Bytes>, StoreError>;
 
     /// Returns how many documents the vBucket has, without deletions.
     ///

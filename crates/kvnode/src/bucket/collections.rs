@@ -95,6 +95,11 @@ impl Vb {
         Err(VbError::UnknownCollection { vb: self.id(), id, uid: manifest.uid() })
     }
 
+    /// The same where it is not locked yet.
+    pub(crate) fn check_readable(&self, key: &[u8]) -> Result<(), VbError> {
+        self.check_usable(&lock(&self.cell.inner), key)
+    }
+
     /// Queues the system events that lead to the manifest, if the vBucket is active and they are
     /// not there. Returns the commit to wait for.
     pub(super) async fn follow_manifest(

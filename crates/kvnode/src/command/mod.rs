@@ -3,7 +3,7 @@
 //! - `handshake`, `sasl`, `cluster`: the connection itself; `error_map`: what each status means
 //! - `read`, `store`, `counter`, `touch`: documents; `value`: what their bytes are (pure);
 //!   `expiry`: until when they live; `locks`: documents for one client alone; `observe`: where they
-//!   are
+//!   are; `keys`: which there are
 //! - `subdoc`: parts of documents, and extended attributes
 //! - `range_scan`: all documents of a range
 //! - `meta`: documents with the metadata of another cluster
@@ -17,6 +17,7 @@ mod counter;
 mod error_map;
 mod expiry;
 mod handshake;
+mod keys;
 mod locks;
 mod meta;
 mod observe;
@@ -236,7 +237,8 @@ async fn run_on_documents(
         Opcode::UNLOCK_KEY => Box::pin(locks::unlock(client, bucket, request)).await,
         Opcode::OBSERVE => observe::observe(client, bucket, request),
         Opcode::EVICT_KEY => Box::pin(observe::evict(client, bucket, request)).await,
-        Opcode::GET_RANDOM_KEY => Box::pin(observe::random(client, bucket, request)).await,
+        Opcode::GET_RANDOM_KEY => Box::pin(keys::random(client, bucket, request)).await,
+        Opcode::GET_KEYS => keys::list(client, bucket, request),
         Opcode::RANGE_SCAN_CREATE => Box::pin(range_scan::create(client, served, request)).await,
         Opcode::RANGE_SCAN_CONTINUE => range_scan::go_on(client, served, request),
         Opcode::RANGE_SCAN_CANCEL => range_scan::cancel(client, served, request),

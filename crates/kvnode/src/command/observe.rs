@@ -1,14 +1,12 @@
-//! OBSERVE: of each document whether it is on disk. GET_RANDOM_KEY: any document. EVICT_KEY: this
-//! node keeps no document in memory longer than its commit takes, so there is nothing to do.
+//! OBSERVE: of each document whether it is on disk. EVICT_KEY: this node keeps no document in memory
+//! longer than its commit takes, so there is nothing to do.
 
 use std::sync::Arc;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
-use mcbp::key::{DEFAULT_COLLECTION, split};
-use mcbp::{Seqno, Status, VbId, VbState};
-use vbucket::store::{ScanEnd, ScanStep};
+use bytes::{BufMut as _, BytesMut};
+use mcbp::{Status, VbId};
 
-use super::read::{Seen, look, show};
+use super::read::{Seen, look};
 use crate::blocking::disk;
 use crate::bucket::{Bucket, Vb};
 use crate::client::Client;
@@ -23,10 +21,6 @@ const DELETION_QUEUED: u8 = 0x81;
 
 /// Status and CAS of a document in an answer of OBSERVE.
 const STATE_BYTES: usize = 9;
-
-/// The rows that are read at most to find a random document: of one scan, and in all.
-const SCAN_ROWS_MAX: usize = 1_000;
-const RANDOM_ROWS_MAX: usize = 10_000;
 
 fn invalid(context: &str) -> RequestError {
     RequestError::new(Status::EINVAL, context)
@@ -92,81 +86,4 @@ pub(super) async fn evict(
     }
     client.replies.send(&request.success().value(b"Already ejected."));
     Ok(())
-}
-
-/// Answers with a document that nothing but chance has chosen, and its key.
-pub(super) async fn random(
-    client: &mut Client,
-    bucket: &Bucket,
-    request: &Request<'_>,
-) -> Result<(), RequestError> {
-    let collection = match (client.features.collections, request.frame.extras) {
-        (false, []) => DEFAULT_COLLECTION,
-        (true, &[a, b, c, d]) => u32::from_be_bytes([a, b, c, d]),
-        (true, _) => return Err(invalid("extras must be a collection id of 4 bytes")),
-        (false, _) => return Err(invalid("without COLLECTIONS there are no extras")),
-    };
-    if bucket.manifest().collection(collection).is_none() {
-        return Err(Status::UNKNOWN_COLLECTION.into());
-    }
-    let active = bucket.all_vbs().filter(|vb| vb.state() == VbState::Active);
-    let mut vbs: Vec<_> = active.filter(|vb| vb.high_seqno() > Seqno::ZERO).collect();
-    fastrand::shuffle(&mut vbs);
-    let mut rows_left = RANDOM_ROWS_MAX;
-    for vb in vbs {
-        if rows_left == 0 {
-            break;
-        }
-        let Some(key) = random_key(bucket, &vb, collection, &mut rows_left)? else {
-            tokio::task::yield_now().await;
-            continue;
-        };
-        let shown = match look(bucket, &vb, &key, client.answer_bytes_max()).await? {
-            Seen::Alive(row, commit) => show(client, request, &row, commit)?,
-            Seen::Large(bytes) => client.may_answer_with(bytes),
-            // It was deleted in between.
-            Seen::Missing(_) => continue,
-        };
-        let _without_memory = !shown;
-        return Ok(());
-    }
-    Err(Status::KEY_ENOENT.into())
-}
-
-/// The key of a document of a collection in a vBucket, from a random seqno on, or else from its
-/// first.
-fn random_key(
-    bucket: &Bucket,
-    vb: &Vb,
-    collection: u32,
-    rows_left: &mut usize,
-) -> Result<Option<Bytes>, RequestError> {
-    let high = vb.high_seqno();
-    let now = unix_now();
-    for start in [Seqno(fastrand::u64(1..=high.0.max(1))), Seqno(1)] {
-        let most = SCAN_ROWS_MAX.min(*rows_left);
-        if most == 0 {
-            break;
-        }
-        let (mut key, mut left) = (None, most);
-        let end = disk(|| -> Result<_, vbucket::StoreError> {
-            let mut scan = bucket.store().scan(vb.id(), start, high)?;
-            Ok(scan.run(&mut |row| {
-                left -= 1;
-                let is_wanted = split(&row.key).is_some_and(|(id, _)| id == collection);
-                if is_wanted && row.is_there_at(now) {
-                    key = Some(row.key);
-                }
-                if key.is_some() || left == 0 { ScanStep::Cancel } else { ScanStep::More }
-            }))
-        });
-        *rows_left -= most - left;
-        if let ScanEnd::Failed(error) = end? {
-            return Err(error.into());
-        }
-        if key.is_some() {
-            return Ok(key);
-        }
-    }
-    Ok(None)
 }

@@ -27,7 +27,7 @@ pub(super) struct ReadChunk {
     /// A row whose frame is larger is not read; it ends the chunk.
     pub(super) row_bytes_max: usize,
     /// The scan to continue; `None` opens one.
-    pub(super) scan: Option<OpenScan>,
+    pub(super) scan: Option<Box<OpenScan>>,
 }
 
 /// A scan that has begun.
@@ -42,14 +42,14 @@ impl OpenScan {
         vb: VbId,
         start: Seqno,
         filter: StreamFilter,
-    ) -> Result<Self, StoreError> {
+    ) -> Result<Box<Self>, StoreError> {
         let scan = store.scan(vb, start, Seqno::MAX)?;
         // After the scan has begun, and from the disk: what is visible may be behind the scan.
         let there = match filter {
             StreamFilter::Scope(_) => collections_from_rows(store.events(vb)?)?,
             _ => VbCollections::default(),
         };
-        Ok(Self { scan, selection: Selection { filter, there } })
+        Ok(Box::new(Self { scan, selection: Selection { filter, there } }))
     }
 
     fn snapshot(&self) -> DiskSnapshot {
@@ -65,7 +65,7 @@ pub(super) struct ChunkRead {
     pub(super) vb: VbId,
     pub(super) stream: StreamId,
     /// The scan, if it can be continued.
-    pub(super) scan: Option<OpenScan>,
+    pub(super) scan: Option<Box<OpenScan>>,
     pub(super) read: DiskRead,
 }
 

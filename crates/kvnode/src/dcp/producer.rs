@@ -32,7 +32,7 @@ pub(super) enum Report {
 #[derive(Default)]
 struct Resources {
     _subscription: Option<Subscription>,
-    scan: Option<(StreamId, OpenScan)>,
+    scan: Option<(StreamId, Box<OpenScan>)>,
     _hold: Option<WriteHold>,
 }
 

@@ -1,44 +1,14 @@
 //! Collections that come and go while streams and clients look at them.
 
-use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use kvnode::BucketOptions;
 use mcbp::dcp::StreamReq;
-use mcbp::{Datatype, FrameBuilder, Opcode, Seqno, Status, VbId, VbState};
-use vbucket::collections::{Change, SystemEvent};
+use mcbp::{FrameBuilder, Opcode, Status, VbState};
 
 use crate::client::{Client, Packet, from_zero, wait_for};
+use crate::manifests::{get, manifest, set_manifest, store, streamed};
 use crate::node::TestNode;
-
-/// A manifest: the default scope with these collections, and other scopes, each by id. Names follow
-/// from ids.
-pub(crate) fn manifest(uid: u32, in_default: &[u32], scopes: &[(u32, &[u32])]) -> String {
-    let collections = |ids: &[u32]| -> String {
-        let one = |id: &u32| match id {
-            0 => r#"{"name":"_default","uid":"0"}"#.to_owned(),
-            id => format!(r#"{{"name":"c{id:x}","uid":"{id:x}"}}"#),
-        };
-        ids.iter().map(one).collect::<Vec<_>>().join(",")
-    };
-    let scope = |name: &str, id: u32, ids: &[u32]| {
-        format!(r#"{{"name":"{name}","uid":"{id:x}","collections":[{}]}}"#, collections(ids))
-    };
-    let others = scopes.iter().map(|(id, ids)| scope(&format!("s{id:x}"), *id, ids));
-    let all: Vec<_> = std::iter::once(scope("_default", 0, in_default)).chain(others).collect();
-    format!(r#"{{"uid":"{uid:x}","scopes":[{}]}}"#, all.join(","))
-}
-
-#[track_caller]
-pub(crate) fn set_manifest(client: &mut Client, manifest: &str) {
-    let request = FrameBuilder::request(Opcode::COLLECTIONS_SET_MANIFEST);
-    client.ask(request.value(manifest.as_bytes()));
-}
-
-pub(crate) fn store(client: &mut Client, vb: u16, key: &[u8]) -> Status {
-    let request = FrameBuilder::request(Opcode::SET).vbucket(VbId(vb)).extras(&[0; 8]);
-    client.try_ask(request.key(key).value(b"value")).status()
-}
 
 /// The keys of the next changes of a stream.
 fn keys(dcp: &mut Client, count: usize) -> Vec<Vec<u8>> {
@@ -65,38 +35,9 @@ fn a_scope_that_grows_before_its_disk_is_read_is_sent_whole() {
     assert_eq!(keys(&mut dcp, 2), [b"\x08a", b"\x09b"]);
 }
 
-pub(crate) fn get(client: &mut Client, vb: u16, key: &[u8]) -> Status {
-    client.try_ask(FrameBuilder::request(Opcode::GET).vbucket(VbId(vb)).key(key)).status()
-}
-
 /// How many documents a collection has in all vBuckets, by STAT.
 fn items(client: &mut Client, id: u32) -> usize {
     client.stat("collections", &format!("0x0:{id:#x}:items")).parse().unwrap()
-}
-
-/// The keys of documents that a consumer has who got everything there is of a vBucket.
-fn streamed(node: &TestNode, vb: u16) -> BTreeSet<Vec<u8>> {
-    let mut dcp = node.client().produce(&format!("all-{vb}"));
-    let end = Seqno(node.high_seqno(vb));
-    let request = StreamReq { end, ..from_zero() };
-    assert_eq!(dcp.request(vb, 1, request).status(), Status::SUCCESS);
-    let mut there = BTreeSet::new();
-    loop {
-        let packet = dcp.next();
-        let frame = packet.frame();
-        match packet.opcode() {
-            Opcode::DCP_STREAM_END => return there,
-            Opcode::DCP_MUTATION => drop(there.insert(frame.key.to_vec())),
-            Opcode::DCP_DELETION => drop(there.remove(frame.key)),
-            Opcode::DCP_SYSTEM_EVENT => match SystemEvent::decode(&frame).unwrap().1.change {
-                Change::Begin { id, .. } | Change::End { id, .. } => {
-                    there.retain(|key: &Vec<u8>| mcbp::key::split(key).unwrap().0 != id);
-                }
-                _ => {}
-            },
-            _ => {}
-        }
-    }
 }
 
 /// Writes to a collection until told to stop. Returns how many writes were acknowledged.
@@ -176,52 +117,6 @@ fn nothing_of_a_collection_outlives_its_drop_or_flush_while_clients_write() {
 }
 
 #[test]
-fn a_range_scan_ends_with_its_collection() {
-    let node = TestNode::start(VbState::Active);
-    let mut client = Client::connect(node.handle().address(), &[0x07, 0x0b, 0x12]);
-    for gone in [
-        manifest(4, &[0], &[]),
-        manifest(6, &[0, 8], &[]).replace("c8\"", "c8\",\"flush_uid\":\"6\""),
-    ] {
-        let uid = gone.as_bytes()[8] - b'0';
-        set_manifest(&mut client, &manifest(u32::from(uid) - 1, &[0, 8], &[]));
-        for key in [b"\x08a", b"\x08b"] {
-            assert!(store(&mut client, 0, key).is_success());
-        }
-        let create = FrameBuilder::request(Opcode::RANGE_SCAN_CREATE).datatype(Datatype::JSON);
-        let wanted = br#"{"collection":"8","range":{"start":"AA==","end":"/w=="},"key_only":true}"#;
-        let scan = client.ask(create.value(wanted)).frame().value.to_vec();
-        set_manifest(&mut client, &gone);
-        let extras = [&scan[..], &[0; 12]].concat();
-        let go_on = FrameBuilder::request(Opcode::RANGE_SCAN_CONTINUE);
-        let answer = client.try_ask(go_on.extras(&extras));
-        assert_eq!(answer.status(), Status::UNKNOWN_COLLECTION);
-    }
-}
-
-#[test]
-fn keys_are_as_long_as_those_of_a_real_node() {
-    let node = TestNode::start(VbState::Active);
-    let mut client = node.client();
-    set_manifest(&mut client, &manifest(1, &[0, 8, 0x1234_5678], &[]));
-    let long = b"\xf8\xac\xd1\x91\x01";
-    for (prefix, bytes, status) in [
-        (&b"\0"[..], 250, Status::SUCCESS),
-        (b"\0", 251, Status::EINVAL),
-        (b"\x08", 246, Status::SUCCESS),
-        (b"\x08", 247, Status::EINVAL),
-        (long, 246, Status::SUCCESS),
-        (long, 247, Status::EINVAL),
-    ] {
-        let key = [prefix, &vec![b'k'; bytes]].concat();
-        assert_eq!(store(&mut client, 0, &key), status, "{prefix:?} and {bytes}");
-        let found = if status.is_success() { Status::SUCCESS } else { Status::EINVAL };
-        assert_eq!(get(&mut client, 0, &key), found, "{prefix:?} and {bytes}");
-    }
-    assert_eq!(streamed(&node, 0).len(), 3);
-}
-
-#[test]
 fn without_the_default_collection_older_clients_have_nothing() {
     let node = TestNode::start(VbState::Active);
     let mut client = node.client();
@@ -242,4 +137,28 @@ fn without_the_default_collection_older_clients_have_nothing() {
     let random = FrameBuilder::request(Opcode::GET_RANDOM_KEY);
     assert_eq!(older.try_ask(random).status(), Status::UNKNOWN_COLLECTION);
     older.stats("collections");
+}
+
+#[test]
+fn as_many_collections_as_there_may_be() {
+    let mut node = TestNode::start_with(VbState::Active, |options| options.vbuckets = 16);
+    let all: Vec<u32> = std::iter::once(0).chain(8..8 + 1_199).collect();
+    let mut client = node.client();
+    set_manifest(&mut client, &manifest(1, &all, &[]));
+    let last = mcbp::key::prefixed(8 + 1_198, b"key");
+    assert!((0..16).all(|vb| store(&mut client, vb, &last).is_success()));
+    for _ in 0..2 {
+        assert!((0..16).all(|vb| get(&mut node.client(), vb, &last).is_success()));
+        assert_eq!(items(&mut node.client(), 8 + 1_198), 16);
+        node.restart();
+    }
+    set_manifest(&mut node.client(), &manifest(2, &all[..2], &[]));
+    assert!((0..16).all(|vb| node.high_seqno(vb) == 1_199 + 1 + 1_198));
+    // One row for each end, and one for the collection that is left.
+    assert_eq!(node.rows(15).len(), 1_199);
+    let too_many: Vec<u32> = (8..8 + 1_201).collect();
+    let too_many = manifest(3, &too_many, &[]);
+    let request = FrameBuilder::request(Opcode::COLLECTIONS_SET_MANIFEST);
+    let answer = node.client().try_ask(request.value(too_many.as_bytes()));
+    assert_eq!(answer.status(), Status::EINVAL);
 }

@@ -7,7 +7,7 @@ use mcbp::{FrameBuilder, Opaque, Opcode, Seqno, Status, VbId, VbState};
 use vbucket::collections::{Change, Collection, SystemEvent};
 
 use crate::client::{Client, wait_for};
-use crate::collections_hostile::{get, manifest, set_manifest, store};
+use crate::manifests::{get, manifest, set_manifest, store};
 use crate::node::TestNode;
 use crate::scripted::Scripted;
 

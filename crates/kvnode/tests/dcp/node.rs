@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use bytes::Bytes;
 use kvnode::{BucketOptions, Durability, Node, NodeConfig, NodeHandle};
 use mcbp::{Seqno, VbId, VbState};
 use relay::Secret;
@@ -172,6 +173,9 @@ impl Store for FaultyStore {
         let left = self.faults.scan_fails_after.load(Ordering::Relaxed);
         let cancelled = self.faults.scan_is_cancelled.load(Ordering::Relaxed);
         Ok(if left == 0 { inner } else { Box::new(FaultyScan { inner, left, cancelled }) })
+    }
+    fn keys(&self, vb: VbId, from: &[u8], most: usize) -> Result<Vec<Bytes>, StoreError> {
+        self.inner.keys(vb, from, most)
     }
     fn item_count(&self, vb: VbId) -> Result<u64, StoreError> {
         self.inner.item_count(vb)

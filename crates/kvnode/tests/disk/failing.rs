@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use bytes::Bytes;
 use mcbp::{Seqno, Status, VbId};
 use store::FjallStore;
 use vbucket::store::{
@@ -49,6 +50,9 @@ impl Store for FailingStore {
     }
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {
         self.inner.scan(vb, start, end)
+    }
+    fn keys(&self, vb: VbId, from: &[u8], most: usize) -> Result<Vec<Bytes>, StoreError> {
+        self.inner.keys(vb, from, most)
     }
     fn item_count(&self, vb: VbId) -> Result<u64, StoreError> {
         self.inner.item_count(vb)

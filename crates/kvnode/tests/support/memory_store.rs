@@ -219,6 +219,21 @@ impl Store for MemoryStore {
         Ok(Box::new(MemoryScan { rows, meta }))
     }
 
+    fn keys(&self, vb: VbId, from: &[u8], most: usize) -> Result<Vec<Bytes>, StoreError> {
+        let state = self.read()?;
+        let there = state.collections(vb);
+        let id = |key: &[u8]| mcbp::key::split(key).map(|(id, _)| id);
+        let is_wanted = |(of, key): &(VbId, Bytes), row: &Row| {
+            let is_within = *of == vb && id(key) == id(from) && key.as_ref() >= from;
+            is_within && row.is_alive() && there.shows(key, row.seqno)
+        };
+        let wanted = state.rows.iter().filter(|(at, row)| is_wanted(at, row));
+        let mut keys: Vec<_> = wanted.map(|((_, key), _)| key.clone()).collect();
+        keys.sort_unstable();
+        keys.truncate(most);
+        Ok(keys)
+    }
+
     fn item_count(&self, vb: VbId) -> Result<u64, StoreError> {
         let state = self.read()?;
         state.metas.get(&vb).ok_or(StoreError::NoVbucket(vb))?;

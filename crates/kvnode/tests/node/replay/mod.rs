@@ -244,6 +244,7 @@ impl<'a> Replay<'a> {
             seen.set(true);
             *differs
         });
+        let theirs = std::mem::take(&mut connection.stats);
         if matches!(differs, Some(Differs::LeftOut | Differs::Quiet)) {
             connection.stats.clear();
             return Ok(());
@@ -255,8 +256,7 @@ impl<'a> Replay<'a> {
             _ => connection.client.receive(),
         };
         self.compared += 1;
-        if !connection.stats.is_empty() {
-            let theirs = std::mem::take(&mut connection.stats);
+        if !theirs.is_empty() {
             let ours = stats::receive(&mut connection.client, found);
             return stats::compare(&theirs, &ours)
                 .map_err(|text| format!("to {} {}: {text}", request.number, request.note));
