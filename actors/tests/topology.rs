@@ -34,7 +34,7 @@ async fn a_name_that_no_topology_knows_is_told_until_it_is_known() {
     let (_link, _) = cluster.opened([1, 2]).await;
     let status = cluster.status_until(|status| warning(status).is_some()).await;
     let text = warning(&status).unwrap();
-    assert!(text.starts_with(r#"[node] name is "beta", but"#), "{text}");
+    assert!(text.starts_with(r#"this node calls itself "beta", but"#), "{text}");
     assert!(text.contains(r#"the replicas ["n2"]: "#), "{text}");
     let ours = status.nodes.iter().find(|node| node.node == "beta").unwrap();
     assert_eq!(ours.warning, None, "a consumer is not asked");

@@ -192,6 +192,7 @@ impl Checker<'_, '_> {
             ("tls", node.tls.as_ref().map(Spanned::span)),
             // Its default may stand there, as in what `config --effective` prints.
             ("allow_plain", allowed.map(Spanned::span)),
+            ("consumer_name", node.consumer_name.as_ref().map(Spanned::span)),
         ];
         for (field, span) in &given {
             let why = "must not be set: this node is embedded, and its own value is used";
@@ -236,7 +237,15 @@ impl Checker<'_, '_> {
             (None, _) => Some(None),
         };
         let allow_plain = node.allow_plain.as_ref().is_some_and(|allowed| *allowed.as_ref());
-        let endpoint = Endpoint::new(name?, address?, username?, password?).with_plain(allow_plain);
+        let consumer_name = match &node.consumer_name {
+            None => None,
+            Some(written) => {
+                let named = format!("{key}: consumer_name");
+                Some(self.value(&named, written, |name| rules::node_name(name))?)
+            }
+        };
+        let endpoint = Endpoint::new(name?, address?, username?, password?);
+        let endpoint = endpoint.with_plain(allow_plain).with_consumer_name(consumer_name);
         Some(Node::Remote(match tls? {
             Some(tls) => endpoint.with_tls(tls),
             None => endpoint,

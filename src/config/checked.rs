@@ -130,6 +130,15 @@ impl Node {
         }
     }
 
+    /// What topologies of durable writes call it.
+    #[must_use]
+    pub fn consumer_name(&self) -> &str {
+        match self {
+            Self::Remote(endpoint) => endpoint.consumer_name(),
+            Self::Embedded(name) => name,
+        }
+    }
+
     /// How to reach it, unless it is embedded.
     #[must_use]
     pub const fn remote(&self) -> Option<&Endpoint> {

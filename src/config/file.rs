@@ -92,6 +92,7 @@ pub(super) struct Node {
     pub(super) password: Option<Spanned<Secret>>,
     pub(super) tls: Option<Spanned<Tls>>,
     pub(super) allow_plain: Option<Spanned<bool>>,
+    pub(super) consumer_name: Option<Spanned<String>>,
 }
 
 /// `tls` of a data node.

@@ -37,8 +37,8 @@ pub fn settings() -> Vec<Setting> {
                 Setting::text(
                     "name",
                     NODE_NAME,
-                    "Its name, as in topologies; if it is spelled otherwise, durable writes do not \
-                     count this node.",
+                    "Its name, as in topologies unless consumer_name is given; if it is spelled \
+                     otherwise, durable writes do not count this node.",
                 )
                 .required("\"beta\""),
                 address().shown("\"127.0.0.1:11310\""),
@@ -46,6 +46,13 @@ pub fn settings() -> Vec<Setting> {
                 password().shown("{ file = \"secrets/beta\" }").reload(Reload::Enough),
                 tls("the node").reload(Reload::Replaced),
                 allow_plain(),
+                Setting::text(
+                    "consumer_name",
+                    NODE_NAME,
+                    "What topologies of durable writes call this node, where that is not its name.",
+                )
+                .unset("name")
+                .example("\"ns_1@10.0.0.2\""),
             ],
         )
         .shown(""),

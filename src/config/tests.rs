@@ -105,6 +105,19 @@ fn a_good_file_gives_its_values() {
 }
 
 #[test]
+fn topologies_may_call_our_node_otherwise_and_only_ours() {
+    assert_eq!(good(GOOD).node.consumer_name(), "beta");
+    let name = "consumer_name = \"ns_1@10.0.0.2\"\n";
+    let ours = GOOD.replacen("name = \"beta\"\n", &format!("name = \"beta\"\n{name}"), 1);
+    let node = good(&ours).node;
+    assert_eq!((node.name(), node.consumer_name()), ("beta", "ns_1@10.0.0.2"));
+    let found = problems(GOOD, "name = \"alpha\"\n", &format!("name = \"alpha\"\n{name}"));
+    assert!(found.contains("consumer_name"), "{found}");
+    let found = problems(EMBEDDED, "name = \"beta\"\n", &format!("name = \"beta\"\n{name}"));
+    assert!(found.contains("this node is embedded"), "{found}");
+}
+
+#[test]
 fn embedded_nodes_bring_addresses_and_defaults() {
     let config = good(EMBEDDED);
     assert!(matches!(&config.node, Node::Embedded(name) if name == "beta"));

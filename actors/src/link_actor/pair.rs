@@ -118,7 +118,7 @@ impl LinkSpec {
     ) -> Result<Connection, LinkError> {
         let open = DcpOpen {
             connection_name: &self.name,
-            consumer_name: Some(&self.consumer.name),
+            consumer_name: Some(self.consumer.consumer_name()),
             agent: &agent_name(side, &self.name),
             features,
         };

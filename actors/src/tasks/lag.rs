@@ -44,7 +44,7 @@ impl LagPolls {
         for ((side, name), node) in nodes {
             let vbs = desired.producers().get(&name).filter(|_| side == Side::Producer);
             let sample: Vec<_> = vbs.into_iter().flat_map(VbSet::iter).take(SAMPLE_MAX).collect();
-            let target = PollTarget { side, node, bucket, our_name: &consumer.name };
+            let target = PollTarget { side, node, bucket, our_name: consumer.consumer_name() };
             let start = || Poll::start(target, limits, interval, reports);
             self.0.entry((side, name)).or_insert_with(start).read_topology_of(sample);
         }

@@ -29,6 +29,8 @@ pub struct Endpoint {
     /// Whether the password itself may be sent over a network without TLS, to a node that offers
     /// nothing else.
     pub allow_plain: bool,
+    /// What topologies of durable writes call the node, if that is not its name.
+    pub consumer_name: Option<String>,
     /// What logins derived from the password; clones share it.
     pub(crate) salted: SaltedPasswords,
 }
@@ -43,13 +45,26 @@ impl Endpoint {
     ) -> Self {
         let (name, address, username) = (name.into(), address.into(), username.into());
         let salted = SaltedPasswords::default();
-        Self { name, address, username, password, tls: None, allow_plain: false, salted }
+        let (tls, allow_plain, consumer_name) = (None, false, None);
+        Self { name, address, username, password, tls, allow_plain, consumer_name, salted }
     }
 
     /// Returns the endpoint with TLS.
     #[must_use]
     pub fn with_tls(self, tls: Tls) -> Self {
         Self { tls: Some(tls), ..self }
+    }
+
+    /// What topologies of durable writes call the node.
+    #[must_use]
+    pub fn consumer_name(&self) -> &str {
+        self.consumer_name.as_ref().unwrap_or(&self.name)
+    }
+
+    /// Returns the endpoint with [`Endpoint::consumer_name`].
+    #[must_use]
+    pub fn with_consumer_name(self, consumer_name: Option<String>) -> Self {
+        Self { consumer_name, ..self }
     }
 
     /// Returns the endpoint with [`Endpoint::allow_plain`].

@@ -63,10 +63,10 @@ impl fmt::Display for TopologyMismatch {
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         write!(
             f,
-            "[node] name is {:?}, but the topologies of this producer name the replicas \
+            "this node calls itself {:?}, but the topologies of this producer name the replicas \
              {names:?}{more}: durable writes do not wait for this node, and fail with \
-             SyncWriteAmbiguous (0xa3) where they need it; set [node] name to the name by which \
-             the topology knows this node, or add {:?} to the topology",
+             SyncWriteAmbiguous (0xa3) where they need it; set [node] consumer_name to the name \
+             by which the topology knows this node, or add {:?} to the topology",
             self.name, self.name
         )
     }
@@ -110,7 +110,7 @@ mod tests {
         let mismatch = TopologyMismatch::of("beta", &topologies).unwrap();
         assert_eq!(mismatch.replicas, set(&["n2", "n3", "n4"]));
         let text = mismatch.to_string();
-        assert!(text.starts_with(r#"[node] name is "beta", but"#), "{text}");
+        assert!(text.starts_with(r#"this node calls itself "beta", but"#), "{text}");
         assert!(text.contains(r#"the replicas ["n2", "n3", "n4"]: "#), "{text}");
     }
 

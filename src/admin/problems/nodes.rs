@@ -155,7 +155,7 @@ fn warned(facts: &Facts<'_>, bucket: &BucketStatus, node: &NodeStatus) -> Option
         let what =
             format!("{role} does not count our node for durable writes of {name}: {warning}");
         let remedy = format!(
-            "set [node] name in {} to the name by which the topology knows this node, or add it to \
+            "set [node] consumer_name in {} to the name by which the topology knows this node, or add it to \
              the topology",
             facts.file()
         );

@@ -22,7 +22,7 @@ fn the_default_file_is_good_and_holds_the_defaults() {
     let parse = |text: &str| parse_at(&path, text).unwrap_or_else(|problems| panic!("{problems}"));
     let minimal = parse(&text);
     let (all, rest) = text.split_once("#[desired]").unwrap();
-    let examples = ["#tls", "#token", "#directory"];
+    let examples = ["#tls", "#consumer_name", "#token", "#directory"];
     let all = uncommented(all, |line| examples.iter().any(|key| line.starts_with(key)));
     assert_eq!(changed(&minimal, &parse(&all)), [""; 0], "the commented values are the defaults");
     assert!(all.lines().count() > 50 && all.contains("\nloop_window_ms = "), "{all}");

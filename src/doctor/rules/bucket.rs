@@ -83,7 +83,7 @@ fn topology(
     if node.side == Side::Consumer || facts.topologies.is_empty() {
         return None;
     }
-    let Some(mismatch) = TopologyMismatch::of(config.node.name(), &facts.topologies) else {
+    let Some(mismatch) = TopologyMismatch::of(config.node.consumer_name(), &facts.topologies) else {
         let what = if facts.topologies.iter().all(std::collections::BTreeSet::is_empty) {
             "the topologies that were read name no replica: no durable writes wait for one"
         } else {
@@ -92,7 +92,7 @@ fn topology(
         return Some(Finding::ok(Check::Topology, place, what));
     };
     let text = mismatch.to_string();
-    let (what, remedy) = text.split_once("; ").unwrap_or((&text, "correct [node] name"));
+    let (what, remedy) = text.split_once("; ").unwrap_or((&text, "correct [node] consumer_name"));
     Some(Finding::warning(Check::Topology, place, what, remedy))
 }
 
