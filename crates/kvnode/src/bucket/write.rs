@@ -202,10 +202,9 @@ impl Vb {
         collections.get(id).is_some_and(|known| known.collection.flush_uid != 0)
     }
 
-    /// A document lives no longer than its collection lets it.
+    /// A document lives no longer than its collection lets it, also one from another cluster.
     fn limit_expiry(&self, key: &[u8], draft: &mut Draft) {
         let Kind::Document { flags, expiry } = draft.kind else { return };
-        let Version::Ours = draft.version else { return };
         let id = mcbp::key::split(key).map_or(DEFAULT_COLLECTION, |(id, _)| id);
         let collections = self.collections();
         let known = collections.get(id).and_then(|known| known.collection.max_ttl);

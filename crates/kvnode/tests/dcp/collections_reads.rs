@@ -1,4 +1,7 @@
-//! Reads of collections by range, by chance and by keys, and how long keys may be.
+//! Reads of collections by range, by chance and by keys, how long keys may be, and how long documents
+//! live.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use mcbp::{Datatype, FrameBuilder, Opcode, Status, VbState};
 
@@ -91,4 +94,57 @@ fn a_small_collection_among_many_rows_is_found() {
     let of_gone = FrameBuilder::request(Opcode::GET_KEYS).key(b"\x08a");
     assert_eq!(client.try_ask(of_gone).status(), Status::UNKNOWN_COLLECTION);
     assert_eq!(listed(&mut client, b"\x09a", 10), [b"\x09z"]);
+}
+
+/// Until when a document lives, in seconds from now; `None` for ever.
+fn life(client: &mut Client, key: &[u8]) -> Option<u32> {
+    let request = FrameBuilder::request(Opcode::GET_META).extras(&[2]).key(key);
+    let answer = client.ask(request);
+    let expiry = u32::from_be_bytes(answer.frame().extras[8..12].try_into().unwrap());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    (expiry > 0).then(|| expiry - u32::try_from(now).unwrap())
+}
+
+#[test]
+fn documents_live_no_longer_than_their_collection_lets_them() {
+    let mut node = TestNode::start(VbState::Active);
+    let mut client = node.client();
+    let of = |uid, max_ttl: u32| {
+        let limited = format!(r#""c8","maxTTL":{max_ttl}"#);
+        manifest(uid, &[0, 8, 9], &[]).replace(r#""c8""#, &limited)
+    };
+    set_manifest(&mut client, &of(1, 1_000));
+    let set = |client: &mut Client, key: &[u8], expiry: u32| {
+        let extras = [[0; 4], expiry.to_be_bytes()].concat();
+        client.ask(FrameBuilder::request(Opcode::SET).extras(&extras).key(key).value(b"1"));
+    };
+    let is_about = |life: Option<u32>, seconds: u32| {
+        assert!(life.is_some_and(|life| (seconds - 30..=seconds).contains(&life)), "{life:?}");
+    };
+    for (expiry, seconds) in [(0, 1_000), (5_000, 1_000), (500, 500)] {
+        set(&mut client, b"\x08a", expiry);
+        is_about(life(&mut client, b"\x08a"), seconds);
+    }
+    let for_ever = [0; 4];
+    client.ask(FrameBuilder::request(Opcode::TOUCH).extras(&for_ever).key(b"\x08a"));
+    is_about(life(&mut client, b"\x08a"), 1_000);
+    let counter = [&[0; 7][..], &[1], &[0; 12]].concat();
+    client.ask(FrameBuilder::request(Opcode::INCREMENT).extras(&counter).key(b"\x08n"));
+    is_about(life(&mut client, b"\x08n"), 1_000);
+    let meta = [&[0; 15][..], &[1], &[0; 7], &[1]].concat();
+    let with_meta = FrameBuilder::request(Opcode::SET_WITH_META).extras(&meta);
+    client.ask(with_meta.key(b"\x08m").value(b"1"));
+    is_about(life(&mut client, b"\x08m"), 1_000);
+    set(&mut client, b"\x09a", 0);
+    assert_eq!(life(&mut client, b"\x09a"), None);
+    // Documents that are there stay as they are.
+    set_manifest(&mut client, &of(2, 100));
+    node.restart();
+    let mut client = node.client();
+    is_about(life(&mut client, b"\x08a"), 1_000);
+    set(&mut client, b"\x08a", 0);
+    is_about(life(&mut client, b"\x08a"), 100);
+    set_manifest(&mut client, &of(3, 0));
+    set(&mut client, b"\x08a", 0);
+    assert_eq!(life(&mut client, b"\x08a"), None);
 }
