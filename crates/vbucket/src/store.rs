@@ -143,8 +143,8 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError>;
 
-    /// Returns the keys of at most `most` documents from the key `from` on, in the order of keys, of
-    /// the same collection and without deletions. Overdue documents are among them.
+    /// Returns the keys of at most `most` documents from the key `from` on, in the order of keys,
+    /// of the same collection and without deletions. Overdue documents are among them.
     ///
     /// # Errors
     /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].

@@ -1,5 +1,5 @@
-//! GET_KEYS: the keys of a collection in a vBucket, in their order. GET_RANDOM_KEY: any document of a
-//! collection.
+//! GET_KEYS: the keys of a collection in a vBucket, in their order. GET_RANDOM_KEY: any document of
+//! a collection.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use mcbp::key::{DEFAULT_COLLECTION, prefixed, split, without_prefix};

@@ -1,5 +1,5 @@
-//! OBSERVE: of each document whether it is on disk. EVICT_KEY: this node keeps no document in memory
-//! longer than its commit takes, so there is nothing to do.
+//! OBSERVE: of each document whether it is on disk. EVICT_KEY: this node keeps no document in
+//! memory longer than its commit takes, so there is nothing to do.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Reads of collections by range, by chance and by keys, how long keys may be, and how long documents
-//! live.
+//! Reads of collections by range, by chance and by keys, how long keys may be, and how long
+//! documents live.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
