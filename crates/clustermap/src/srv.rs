@@ -21,7 +21,7 @@ pub struct SrvQuery(Vec<u8>);
 /// What a name server answers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SrvAnswer {
-    /// The targets of the records, by priority, then by weight; at most [`HOSTS_MAX`].
+    /// The targets of the records, by priority, then by weight, each once; at most [`HOSTS_MAX`].
     Nodes(Vec<Address>),
     /// There are no such records, or they say that the service is not there.
     Nothing,
@@ -63,15 +63,10 @@ impl SrvQuery {
     /// question are others.
     #[must_use]
     pub fn answer(&self, message: &[u8]) -> Option<SrvAnswer> {
-        let question = self.0.get(HEADER_BYTES..)?;
-        let repeated = message.get(HEADER_BYTES..self.0.len())?;
         let message = Message::from_slice(message).ok()?;
-        let (header, counts) = (message.header(), message.header_counts());
-        let is_it = header.qr()
-            && self.0.starts_with(&header.id().to_be_bytes())
-            && counts.qdcount() == 1
-            // Upper and lower case are one name; no number of a question is that of a letter.
-            && repeated.eq_ignore_ascii_case(question);
+        let header = message.header();
+        let is_ours = header.qr() && self.0.starts_with(&header.id().to_be_bytes());
+        let is_it = is_ours && (self.is_repeated(message) || is_failure(message));
         is_it.then(|| match header.rcode() {
             Rcode::NXDOMAIN => SrvAnswer::Nothing,
             Rcode::NOERROR if header.tc() => SrvAnswer::Truncated,
@@ -82,12 +77,20 @@ impl SrvQuery {
             code => SrvAnswer::Failed(format!("it answers {code}")),
         })
     }
+
+    /// Whether this message repeats the question. Upper and lower case are one name; no number of a
+    /// question is that of a letter.
+    fn is_repeated(&self, message: &Message<[u8]>) -> bool {
+        let question = self.0.get(HEADER_BYTES..).unwrap_or_default();
+        let repeated = message.as_slice().get(HEADER_BYTES..self.0.len()).unwrap_or_default();
+        message.header_counts().qdcount() == 1 && repeated.eq_ignore_ascii_case(question)
+    }
 }
 
 /// The nodes of an answer. The owner of a record is not looked at: the name may be an alias, whose
 /// end the name server has looked up.
 fn nodes(message: &Message<[u8]>) -> Result<SrvAnswer, ParseError> {
-    let mut found: Vec<(u16, u16, Address)> = Vec::new();
+    let mut found = Vec::new();
     let mut unusable = None;
     for record in message.answer()?.limit_to_in::<Srv<ParsedName<&[u8]>>>() {
         let record = record?;
@@ -95,19 +98,17 @@ fn nodes(message: &Message<[u8]>) -> Result<SrvAnswer, ParseError> {
         if srv.target().is_root() {
             continue;
         }
-        match Address::new(&srv.target().to_string(), srv.port()) {
+        match Address::new(&srv.target().to_string().to_ascii_lowercase(), srv.port()) {
             Ok(node) => {
                 // A higher weight is a larger share of the clients. Of equal ones, the name server
                 // says which comes first.
                 let rank = (srv.priority(), u16::MAX - srv.weight());
-                let at = found.partition_point(|it| (it.0, it.1) <= rank);
-                found.insert(at, (rank.0, rank.1, node));
-                found.truncate(HOSTS_MAX);
+                place(&mut found, rank, node);
             }
             Err(error) => unusable = Some(error.to_string()),
         }
     }
-    let nodes: Vec<_> = found.into_iter().map(|(_, _, node)| node).collect();
+    let nodes: Vec<_> = found.into_iter().map(|(_, node)| node).collect();
     Ok(match unusable {
         Some(error) if nodes.is_empty() => {
             SrvAnswer::Failed(format!("no record has a usable host: {error}"))
@@ -115,4 +116,26 @@ fn nodes(message: &Message<[u8]>) -> Result<SrvAnswer, ParseError> {
         None if nodes.is_empty() => SrvAnswer::Nothing,
         _ => SrvAnswer::Nodes(nodes),
     })
+}
+
+/// Whether this says, without a question, that a query failed: a server that cannot or will not
+/// read a query does not repeat it.
+fn is_failure(message: &Message<[u8]>) -> bool {
+    let rcode = message.header().rcode();
+    let says_why = rcode != Rcode::NOERROR && rcode != Rcode::NXDOMAIN;
+    says_why && message.header_counts().qdcount() == 0
+}
+
+/// Adds a node to those in the order of their ranks. One that is there already keeps the better
+/// rank of both: a node that does not answer costs a deadline each time it is tried.
+fn place(found: &mut Vec<((u16, u16), Address)>, rank: (u16, u16), node: Address) {
+    if let Some(at) = found.iter().position(|it| it.1 == node) {
+        if found.get(at).is_some_and(|it| it.0 <= rank) {
+            return;
+        }
+        found.remove(at);
+    }
+    let at = found.partition_point(|it| it.0 <= rank);
+    found.insert(at, (rank, node));
+    found.truncate(HOSTS_MAX);
 }

@@ -75,6 +75,16 @@ fn targets_are_tried_by_priority_then_weight() {
     assert_eq!(found[HOSTS_MAX - 1], Address::new("n63.example", 11210).unwrap());
 }
 
+/// A node that does not answer would be waited for as often as it is named.
+#[test]
+fn a_target_named_by_many_records_is_one_node() {
+    let mut targets = vec![(3, 1, 11210, "gone.example"); 900];
+    targets.extend([(2, 1, 11210, "a.example"), (9, 1, 11210, "b.example")]);
+    targets.extend([(4, 1, 11210, "A.Example"), (1, 1, 11210, "gone.example")]);
+    let want = ["gone.example:11210", "a.example:11210", "b.example:11210"];
+    assert_eq!(read(&targets), nodes(&want));
+}
+
 #[test]
 fn without_a_target_there_is_nothing() {
     assert_eq!(read(&[]), SrvAnswer::Nothing);
@@ -94,6 +104,14 @@ fn without_a_target_there_is_nothing() {
 fn a_server_that_cannot_answer_says_why() {
     let refused = answer_to(&query(), Rcode::REFUSED, &[(1, 1, 11210, "a.example")]);
     assert_eq!(query().answer(&refused), Some(SrvAnswer::Failed("it answers REFUSED".into())));
+    // Servers that refuse a query need not repeat its question.
+    let header = |flags: u8, rcode: u8| [0x12, 0x34, flags, rcode, 0, 0, 0, 0, 0, 0, 0, 0];
+    let failed = |code: &str| Some(SrvAnswer::Failed(format!("it answers {code}")));
+    assert_eq!(query().answer(&header(0x81, 5)), failed("REFUSED"));
+    assert_eq!(query().answer(&header(0x81, 1)), failed("FORMERR"));
+    for other in [header(0x81, 0), header(0x81, 3), header(0x01, 5)] {
+        assert_eq!(query().answer(&other), None, "{other:?}");
+    }
     let mut cut = answer_to(&query(), Rcode::NOERROR, &[(1, 1, 11210, "a.example")]);
     cut[2] |= 0x02;
     assert_eq!(query().answer(&cut), Some(SrvAnswer::Truncated));
