@@ -6,6 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use clustermap::{Address, ConnectionString};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use logline::value;
 
 use super::lookup::look_up;
@@ -15,6 +17,8 @@ use crate::config::Cluster;
 /// answers.
 const LOOKUP_MAX: Duration = Duration::from_secs(5);
 
+type Found = Result<Vec<Address>, String>;
+
 /// See the module.
 pub(super) struct Hosts {
     address: ConnectionString,
@@ -22,6 +26,8 @@ pub(super) struct Hosts {
     /// Whose map the nodes are asked for.
     bucket: String,
     limit: Duration,
+    /// The lookup that has not ended.
+    lookup: Option<BoxFuture<'static, Found>>,
     /// The nodes or the error that was logged last, and is not logged again. Name servers change
     /// the order of equal records, which is no news.
     told: Option<Result<BTreeSet<String>, String>>,
@@ -31,15 +37,23 @@ impl Hosts {
     /// The nodes to begin with of this cluster; a lookup takes no longer than `limit`.
     pub(super) fn new(cluster: &Cluster, bucket: String, limit: Duration) -> Self {
         let (address, resolver) = (cluster.address.clone(), cluster.resolver);
-        Self { address, resolver, bucket, limit: limit.min(LOOKUP_MAX), told: None }
+        Self { address, resolver, bucket, limit: limit.min(LOOKUP_MAX), lookup: None, told: None }
     }
 
     /// Returns the nodes in the order in which they are tried. Records change, so they are looked
-    /// up each time. Where there are none, or none can be had, it is the host itself.
+    /// up each time. Where there are none, or none can be had, it is the host itself. If the future
+    /// is dropped, the next one waits for the same lookup.
     pub(super) async fn get(&mut self) -> Vec<Address> {
         let hosts = self.address.hosts.clone();
         let Some(name) = self.address.srv_name.clone() else { return hosts };
-        let found = look_up(name.clone(), self.resolver, self.limit).await;
+        let found = match &mut self.lookup {
+            Some(lookup) => lookup.await,
+            none => {
+                let lookup = look_up(name.clone(), self.resolver, self.limit);
+                none.insert(lookup.boxed()).await
+            }
+        };
+        self.lookup = None;
         let shown = found.as_ref().map(|nodes| nodes.iter().map(ToString::to_string).collect());
         self.tell(&name, shown);
         found.ok().filter(|nodes| !nodes.is_empty()).unwrap_or(hosts)
@@ -81,7 +95,7 @@ mod tests {
     impl Hosts {
         pub(in super::super) fn of(address: &str, resolver: Option<SocketAddr>) -> Self {
             let (address, bucket) = (address.parse().unwrap(), "default".to_owned());
-            Self { address, resolver, bucket, limit: LOOKUP_MAX, told: None }
+            Self { address, resolver, bucket, limit: LOOKUP_MAX, lookup: None, told: None }
         }
     }
 

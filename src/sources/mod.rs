@@ -15,6 +15,7 @@ mod lookup;
 mod maps;
 mod moves;
 mod origin;
+mod reach;
 mod reload;
 mod secrets;
 mod settle;

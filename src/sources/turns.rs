@@ -33,19 +33,18 @@ impl Turns {
         self.nodes = nodes;
     }
 
-    /// Returns the next node; `None` after the last one.
+    /// Returns the next node; `None` after the last one. Dropping the future loses nothing.
     pub(super) async fn next(&mut self) -> Option<Address> {
-        loop {
-            match self.untried.pop_front()? {
-                Turn::Node(node) => return Some(node),
-                Turn::Hosts => {
-                    let hosts = self.hosts.get().await.into_iter();
-                    // The nodes of the map have a turn of their own.
-                    let more = hosts.filter(|it| !self.nodes.contains(it)).map(Turn::Node);
-                    let later = std::mem::take(&mut self.untried);
-                    self.untried = more.chain(later).collect();
-                }
-            }
+        while matches!(self.untried.front()?, Turn::Hosts) {
+            let hosts = self.hosts.get().await.into_iter();
+            // The nodes of the map have a turn of their own.
+            let more = hosts.filter(|it| !self.nodes.contains(it)).map(Turn::Node);
+            let later = std::mem::take(&mut self.untried).into_iter().skip(1);
+            self.untried = more.chain(later).collect();
+        }
+        match self.untried.pop_front()? {
+            Turn::Node(node) => Some(node),
+            Turn::Hosts => None,
         }
     }
 

@@ -1,16 +1,16 @@
 //! Asks the nodes of a cluster for the map of a bucket: one node at a time, the next one where it
 //! does not answer. A node tells when it has a new map; it is asked from time to time too, because
-//! not every node does, and because a push can be lost.
+//! not every node does, and because a push can be lost. While another node is looked for, it is
+//! still heard: a node or a name server that does not answer hides no map.
 
 use std::time::Duration;
 
 use clustermap::{Address, Map, Network, Revision, Seen, Wanted};
 use mcbp::{Feature, FrameBuilder, Opcode, Status};
-use relay::{Client, Deadlines, LinkError, Login};
+use relay::Client;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::hosts::Hosts;
-use super::turns::Turns;
+use super::reach::Reach;
 use crate::config::Cluster;
 
 /// How often a node is asked that tells of new maps, or that answers with nothing where there is no
@@ -21,14 +21,6 @@ const ASK_EVERY: Duration = Duration::from_millis(2500);
 const STAY: Duration = Duration::from_secs(30);
 /// The pause after all nodes have failed: it doubles from the first to the second value.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// What a node is asked for. The brief notification has no map, which is then asked for.
-const FEATURES: [Feature; 4] = [
-    Feature::DUPLEX,
-    Feature::CLUSTERMAP_NOTIFICATION,
-    Feature::GET_CLUSTER_CONFIG_WITH_VERSION,
-    Feature::CLUSTERMAP_NOTIFICATION_BRIEF,
-];
-
 /// What became of asking.
 pub(super) enum Watched {
     /// A newer map than those before it.
@@ -46,11 +38,12 @@ pub(super) enum Watched {
     Away { node: String, error: String },
 }
 
-/// A connection to one node, and until when it is used.
+/// A connection to one node.
 struct Asked {
     node: Address,
     client: Client,
-    until: Instant,
+    /// When another node is looked for; `None` while one is.
+    until: Option<Instant>,
     /// Whether it has answered with a map, or that there is no newer one.
     has_answered: bool,
 }
@@ -59,14 +52,15 @@ struct Asked {
 pub(super) struct Watch {
     cluster: Cluster,
     bucket: String,
-    deadlines: Deadlines,
     /// The newest revision.
     newest: Option<Revision>,
-    /// The nodes of the newest map, and those to begin with.
-    turns: Turns,
+    reach: Reach,
     /// The node that failed last and its error, if none has answered since.
     failed: Option<(String, String)>,
     asked: Option<Asked>,
+    /// The node that was asked before, until the other one has answered.
+    former: Option<Asked>,
+    stay: Duration,
     pause: Duration,
     /// What was told last, and is not told again.
     told: String,
@@ -80,11 +74,11 @@ impl Watch {
         nodes: Vec<Address>,
         limit: Duration,
     ) -> Self {
-        let turns = Turns::new(Hosts::new(&cluster, bucket.clone(), limit), nodes);
-        let deadlines = Deadlines { connect: limit, request: limit };
-        let (newest, failed, asked, told) = (None, None, None, String::new());
-        let pause = PAUSES.0;
-        Self { cluster, bucket, deadlines, newest, turns, failed, asked, pause, told }
+        let reach = Reach::new(cluster.clone(), bucket.clone(), nodes, limit);
+        let (newest, failed, told) = (None, None, String::new());
+        let (asked, former) = (None, None);
+        let (stay, pause) = (STAY, PAUSES.0);
+        Self { cluster, bucket, newest, reach, failed, asked, former, stay, pause, told }
     }
 
     /// Waits until there is something to tell. Dropping the future may drop a connection.
@@ -97,10 +91,13 @@ impl Watch {
             let answered = match asked {
                 Ok(Some(mut asked)) => match self.ask(&mut asked).await {
                     Ok(found) => {
-                        (self.asked, self.failed) = (Some(asked), None);
+                        (self.asked, self.former, self.failed) = (Some(asked), None, None);
                         Ok(found)
                     }
-                    Err(error) => Err((asked.node.to_string(), error)),
+                    Err(error) => {
+                        self.asked = self.former.take();
+                        Err((asked.node.to_string(), error))
+                    }
                 },
                 Ok(None) => Ok(None),
                 Err(failed) => Err(failed),
@@ -110,7 +107,8 @@ impl Watch {
                 Ok(None) => {}
                 Err(failed) => self.failed = Some(failed),
             }
-            if self.turns.are_over()
+            if self.asked.is_none()
+                && self.reach.turns.are_over()
                 && let Some((node, error)) = self.failed.take()
                 && self.is_news(&error)
             {
@@ -121,45 +119,46 @@ impl Watch {
 
     /// Connects to the next node. After all have failed, it waits first.
     async fn connect(&mut self) -> Result<Option<Asked>, (String, String)> {
-        let Some(node) = self.turns.next().await else {
-            // Where the nodes to begin with have brought no other node, the error is told first.
-            if self.failed.is_none() {
-                sleep(self.pause).await;
-                self.pause = (self.pause * 2).min(PAUSES.1);
-                self.turns.begin_again();
-            }
-            return Ok(None);
-        };
-        let failed = |error: String| (node.to_string(), error);
-        let endpoint = self.cluster.endpoint(&node).map_err(failed)?;
-        let login = Login {
-            bucket: Some(&self.bucket),
-            agent: "dcp-proxy",
-            features: &FEATURES,
-            deadlines: self.deadlines,
-        };
-        let whole = self.deadlines.connect.saturating_mul(2);
-        let client = timeout(whole, Client::connect(&endpoint, login)).await;
-        let late = |_| format!("{node} did not log in within {whole:?}");
-        let client = client.map_err(|error| failed(late(error)))?;
-        let client = client.map_err(|error: LinkError| failed(error.to_string()))?;
-        let until = Instant::now() + STAY;
-        Ok(Some(Asked { node, client, until, has_answered: false }))
+        if let Some(reached) = self.reach.next().await {
+            return reached.map(|(node, client)| Some(self.begin(node, client)));
+        }
+        // Where the nodes to begin with have brought no other node, the error is told first.
+        if self.failed.is_none() {
+            sleep(self.pause).await;
+            self.pause = (self.pause * 2).min(PAUSES.1);
+            self.reach.turns.begin_again();
+        }
+        Ok(None)
     }
 
-    /// Waits until the node is to be asked again; `None` where another node is next.
+    fn begin(&self, node: Address, client: Client) -> Asked {
+        Asked { node, client, until: Some(Instant::now() + self.stay), has_answered: false }
+    }
+
+    /// Waits until a node is to be asked: this one again, or another one once that is reached.
     async fn wait(&mut self, mut asked: Asked) -> Result<Option<Asked>, (String, String)> {
-        if Instant::now() >= asked.until {
-            self.turns.begin_after(&asked.node);
-            return Ok(None);
+        if asked.until.is_some_and(|until| Instant::now() >= until) {
+            self.reach.turns.begin_after(&asked.node);
+            asked.until = None;
         }
-        match timeout(ASK_EVERY, asked.client.told()).await {
-            Ok(Err(error)) => {
-                self.turns.begin_again();
-                Err((asked.node.to_string(), error.to_string()))
+        tokio::select! {
+            told = timeout(ASK_EVERY, asked.client.told()) => {
+                if let Ok(Err(error)) = told {
+                    self.reach.turns.begin_again();
+                    return Err((asked.node.to_string(), error.to_string()));
+                }
             }
-            Ok(Ok(())) | Err(_) => Ok(Some(asked)),
+            reached = self.reach.next(), if asked.until.is_none() => match reached {
+                Some(Ok((node, client))) => {
+                    self.former = Some(asked);
+                    return Ok(Some(self.begin(node, client)));
+                }
+                // The one after it is next, and this one has the maps meanwhile.
+                Some(Err(_)) => {}
+                None => asked.until = Some(Instant::now() + self.stay),
+            },
         }
+        Ok(Some(asked))
     }
 
     /// Asks the node for its map. `None` where there is nothing to tell.
@@ -218,7 +217,7 @@ impl Watch {
         let wanted = map.wanted(network, tls).map_err(|error| error.to_string())?;
         self.told.clear();
         self.newest = Some(revision);
-        self.turns.set_nodes(map.addresses(network, tls));
+        self.reach.turns.set_nodes(map.addresses(network, tls));
         Ok(Some((revision, wanted)))
     }
 
@@ -228,3 +227,6 @@ impl Watch {
         is_news
     }
 }
+
+#[cfg(test)]
+mod tests;
