@@ -76,6 +76,24 @@ impl Node {
         Self { folder, process, port }
     }
 
+    /// The command that changes collections.
+    fn collections(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kvnode"));
+        command.args(["collections", "--node", &format!("127.0.0.1:{}", self.port), "--config"]);
+        command.arg(self.folder.path().join("node.toml"));
+        command
+    }
+
+    /// Creates the collections that the scripts of the SDKs know.
+    async fn with_collections(self) -> Self {
+        for more in [&["shop.orders"][..], &["shop.short", "--max-ttl", "100"]] {
+            let mut command = self.collections();
+            let (code, said) = self.run("collections", command.arg("--create").args(more)).await;
+            assert_eq!(code, Some(0), "{said}");
+        }
+        self
+    }
+
     /// Runs a client to its end; returns its exit code and what it has said.
     async fn run(&self, name: &str, command: &mut Command) -> (Option<i32>, String) {
         let said = self.folder.path().join(name);
@@ -102,14 +120,17 @@ fn script(name: &str) -> PathBuf {
 #[tokio::test]
 async fn the_python_sdk_reads_writes_locks_counts_and_changes_parts() {
     let Some(python) = python() else { return };
-    let mut node = Node::start("").await;
-    node.passes("sdk.py", Command::new(python).arg(script("sdk.py")).arg(&node.port)).await;
+    let mut node = Node::start("").await.with_collections().await;
+    let mut command = Command::new(python);
+    let collections = node.collections();
+    command.arg(script("sdk.py")).arg(&node.port).arg(collections.get_program());
+    node.passes("sdk.py", command.args(collections.get_args())).await;
 }
 
 #[tokio::test]
 async fn the_node_sdk_reads_writes_locks_counts_and_changes_parts() {
     let Some(modules) = node_modules() else { return };
-    let mut node = Node::start("").await;
+    let mut node = Node::start("").await.with_collections().await;
     let mut command = Command::new("node");
     command.arg(script("sdk.mjs")).arg(modules).arg(&node.port);
     node.passes("sdk.mjs", &mut command).await;

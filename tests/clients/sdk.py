@@ -1,5 +1,7 @@
-"""The official Python SDK against one kvnode. Arguments: the port. Ends with 1 if a case failed."""
+"""The official Python SDK against one kvnode. Arguments: the port, and the command that changes its
+collections, of which shop.orders and shop.short (100 s) are there. Ends with 1 if a case failed."""
 
+import subprocess
 import sys
 import time
 from datetime import timedelta
@@ -31,13 +33,14 @@ FAILED = []
 
 def case(name, act, expected=None):
     """Runs one case: what it returns is what is expected, or the exception is."""
-    is_check = callable(expected) and not isinstance(expected, type)
+    is_error = isinstance(expected, (type, tuple))
+    is_check = callable(expected) and not is_error
     try:
         found = act()
         good = expected(found) if is_check else expected is None or found == expected
     except Exception as error:
         found = error
-        good = isinstance(expected, type) and isinstance(error, expected)
+        good = is_error and isinstance(error, expected)
     print("ok  " if good else "FAIL", name, "" if good else repr(found)[:300])
     if not good:
         FAILED.append(name)
@@ -172,12 +175,42 @@ def scans(c):
     case("a sample", lambda: len(ids(SamplingScan(10))), 10)
 
 
+def collections(bucket):
+    """The collections themselves: the documents in them are those of the other cases."""
+    change = lambda *how: subprocess.run([*sys.argv[2:], *how], check=True, stdout=subprocess.DEVNULL)
+    default = bucket.default_collection()
+    orders, short = (bucket.scope("shop").collection(it) for it in ("orders", "short"))
+    ids = lambda c: [it.id for it in c.scan(PrefixScan("same"))]
+    case("a key in three collections", lambda: [c.upsert("same", {"n": n}) for n, c in enumerate((default, orders, short))])
+    case("each has its own", lambda: [c.get("same").content_as[dict]["n"] for c in (default, orders, short)], [0, 1, 2])
+    case("a scan of each", lambda: [ids(c) for c in (default, orders, short)], [["same"]] * 3)
+    expires = lambda: short.get("same", GetOptions(with_expiry=True)).expiry_time
+    case("the expiry of a collection", expires, lambda at: abs(at.timestamp() - time.time() - 100) < 60)
+    case("removed from one", lambda: (orders.remove("same"), default.exists("same").exists)[1], True)
+    short_wait = GetOptions(timeout=timedelta(seconds=1))
+    none = bucket.scope("none").collection("orders")
+    case("an unknown scope", lambda: none.get("same", short_wait), exceptions.ScopeNotFoundException)
+    # The SDK asks again until its time is over: the collection may be new.
+    none = bucket.scope("shop").collection("none")
+    unknown = (exceptions.CollectionNotFoundException, exceptions.UnAmbiguousTimeoutException)
+    case("an unknown collection", lambda: none.get("same", short_wait), unknown)
+    case("write before the drop", lambda: orders.upsert("same", {}))
+    case("drop", lambda: change("--drop", "shop.orders"))
+    case("a dropped collection", lambda: orders.get("same", short_wait), unknown)
+    case("create it again", lambda: change("--create", "shop.orders"))
+    case("its documents are gone", lambda: orders.get("same"), exceptions.DocumentNotFoundException)
+    case("it is written", lambda: orders.upsert("same", {}))
+
+
 def main():
     cluster = Cluster.connect(f"couchbase://127.0.0.1:{sys.argv[1]}", options())
     bucket = cluster.bucket("default")
-    collection = bucket.default_collection()
-    for group in (documents, expiry, locks, bytes_and_counters, parts, scans):
-        group(collection)
+    for scope, name in (("_default", "_default"), ("shop", "orders")):
+        print("in", scope, name)
+        collection = bucket.scope(scope).collection(name)
+        for group in (documents, expiry, locks, bytes_and_counters, parts, scans):
+            group(collection)
+    collections(bucket)
     case("ping", lambda: [it.state.value for it in bucket.ping().endpoints[ServiceType.KeyValue]], ["ok"])
     wrong = ClusterOptions(PasswordAuthenticator("Administrator", "wrong"))
     case(
