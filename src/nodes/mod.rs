@@ -15,7 +15,7 @@ use relay::{Endpoint, Secret};
 pub use self::login::LoginArgs;
 pub(crate) use self::login::{TlsArgs, host_and_port};
 use crate::client;
-use crate::config::{self, Config, Node};
+use crate::config::{self, Config, MapSource, Node};
 use crate::session::SessionNode;
 
 /// Why no node is known: wrong usage or configuration. It says what to do.
@@ -27,7 +27,8 @@ pub struct NodeError(String);
 /// it, `[node]` of the file.
 ///
 /// One that is embedded is found through the session file of the running sidecar. At an address,
-/// user and password are those of `login`, or those of the node that the file has at this address.
+/// user and password are those of `login`, or those of the node that the file has at this address,
+/// or those of its cluster.
 ///
 /// # Errors
 /// A [`NodeError`] where the file has a mistake or no such node, or no user is known.
@@ -100,9 +101,19 @@ fn at_address(
     let config = loaded().map_err(|NodeError(why)| no_user(why))?;
     let nodes = std::iter::once(&config.node).chain(&config.producers);
     let mut endpoints = nodes.filter_map(|node| endpoint(&config, node).ok());
-    match endpoints.find(|endpoint| endpoint.address == address) {
+    let known = endpoints.find(|endpoint| endpoint.address == address);
+    match known.or_else(|| of_cluster(&config, address)) {
         Some(endpoint) => login.of(endpoint, env),
         None => Err(no_user(format!("{} has no node there", config.path.display()))),
+    }
+}
+
+/// A node of the cluster that is followed. Its maps name its nodes, not the file, so every other
+/// address is one of them.
+fn of_cluster(config: &Config, address: &str) -> Option<Endpoint> {
+    match &config.source {
+        MapSource::Cluster(cluster) => cluster.producer(address),
+        MapSource::File | MapSource::Etcd(_) => None,
     }
 }
 

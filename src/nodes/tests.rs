@@ -77,6 +77,19 @@ fn a_node_has_a_name_or_an_address() {
 }
 
 #[test]
+fn a_node_of_the_cluster_has_the_user_of_the_cluster() {
+    let text = "[node]\nname = \"beta\"\naddress = \"127.0.0.1:11210\"\nusername = \"u\"\n\
+                password = \"of beta\"\n[cluster]\naddress = \"couchbase://h\"\n\
+                username = \"c\"\npassword = \"of cluster\"\n[[bucket]]\nname = \"default\"\n";
+    let folder = tempfile::tempdir().unwrap();
+    let meant = |what, env| meant(folder.path(), text, Some(what), &LoginArgs::default(), env);
+    assert_eq!(meant("10.0.0.7:11210", &[]).unwrap(), "10.0.0.7:11210 10.0.0.7:11210 c:of cluster");
+    assert_eq!(meant("127.0.0.1:11210", &[]).unwrap(), "beta 127.0.0.1:11210 u:of beta");
+    let env = [("DCP_PROXY_USERNAME", "w"), ("DCP_PROXY_PASSWORD", "x")];
+    assert_eq!(meant("[::1]:7", &env).unwrap(), "[::1]:7 [::1]:7 w:x");
+}
+
+#[test]
 fn an_address_with_a_user_needs_no_configuration_file() {
     let env = |name: &str| Some(name.to_owned());
     let nowhere = Path::new("/nowhere/proxy.toml");
