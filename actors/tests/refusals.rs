@@ -181,12 +181,12 @@ async fn a_row_refused_after_the_producer_gave_up_does_not_become_an_active_copy
     link.consumer.expect(MUTATION).await;
     link.ask_state(&stream, VbState::Active).await;
     let noop = link.consumer.expect(Opcode::DCP_NOOP).await;
+    cluster.producers["alpha"].control.copy(1, VbState::Dead, 2);
+    cluster.beta.control.copy(1, VbState::Pending, 2);
     // The row is refused before the NOOP is answered, for a node answers in order.
     link.refuse(&stream, MUTATION, Status::EINVAL).await;
     link.consumer.answer(&noop, Status::SUCCESS).await;
     link.closes(stream.vb).await;
-    cluster.producers["alpha"].control.copy(1, VbState::Dead, 2);
-    cluster.beta.control.copy(1, VbState::Pending, 2);
     let failure = failure(takeover).await;
     assert_eq!(failure.cause.reason().name(), "row-refused");
     assert!(failure.detail().contains("continues from this state"), "{failure}");
