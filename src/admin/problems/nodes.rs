@@ -155,8 +155,8 @@ fn warned(facts: &Facts<'_>, bucket: &BucketStatus, node: &NodeStatus) -> Option
         let what =
             format!("{role} does not count our node for durable writes of {name}: {warning}");
         let remedy = format!(
-            "set [node] consumer_name in {} to the name by which the topology knows this node, or add it to \
-             the topology",
+            "set [node] consumer_name in {} to the name by which the topology knows this node, or \
+             add it to the topology",
             facts.file()
         );
         let problem = Problem::new(Severity::Warning, "topology", what, remedy);

@@ -83,7 +83,8 @@ fn topology(
     if node.side == Side::Consumer || facts.topologies.is_empty() {
         return None;
     }
-    let Some(mismatch) = TopologyMismatch::of(config.node.consumer_name(), &facts.topologies) else {
+    let Some(mismatch) = TopologyMismatch::of(config.node.consumer_name(), &facts.topologies)
+    else {
         let what = if facts.topologies.iter().all(std::collections::BTreeSet::is_empty) {
             "the topologies that were read name no replica: no durable writes wait for one"
         } else {

@@ -126,7 +126,8 @@ fn a_warning_of_a_node_is_a_misfit_or_about_its_topology() {
     assert_eq!(problem.what, format!("our node beta: 4 vBuckets of default do not fit: {warning}"));
 
     let other = with(LinkPhase::Up, StreamPhase::Open, |it| {
-        it.warning = (it.node == "alpha").then(|| "this node calls itself \"beta\", but".to_owned());
+        it.warning =
+            (it.node == "alpha").then(|| "this node calls itself \"beta\", but".to_owned());
     });
     let buckets = [other];
     assert_eq!(only(&facts(&buckets)).id, "topology");
