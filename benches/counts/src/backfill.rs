@@ -72,7 +72,10 @@ impl Chunks {
 
 fn rows(value_bytes: usize) -> Vec<Row> {
     let row = |number: u64| Row {
-        key: format!("document-{number:06}").into(),
+        key: mcbp::key::prefixed(
+            mcbp::key::DEFAULT_COLLECTION,
+            format!("document-{number:06}").as_bytes(),
+        ),
         seqno: Seqno(number),
         rev: 1,
         cas: number << 16,

@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use super::{PROGRAM_MAX, PROGRAMS, Places};
 use crate::process::{self, command};
 
-/// No symbols; the addresses to be relocated in a few kilobytes instead of 270; and no index of the
-/// tables for unwinding, 170 kilobytes: a panic ends the program, and without symbols a backtrace
-/// names nothing.
-const SMALL: [&str; 3] = [
+/// No symbols; the addresses to be relocated in a few kilobytes instead of 270; and neither tables
+/// for unwinding, a megabyte, nor the index of those in C: a panic ends the program, and without
+/// symbols a backtrace names nothing.
+const SMALL: [&str; 4] = [
     "-Cstrip=symbols",
+    "-Cforce-unwind-tables=no",
     "-Clink-arg=-Wl,-z,pack-relative-relocs",
     "-Clink-arg=-Wl,--no-eh-frame-hdr",
 ];
@@ -78,9 +79,8 @@ fn environment(
         paths.iter().map(flag).collect::<Vec<_>>().join(separator)
     };
     let c = flags("-ffile-prefix-map", " ");
-    let [strip, relocations, index] = SMALL;
     let rust = flags("--remap-path-prefix", SEPARATOR);
-    let rust = [&rust, strip, relocations, index].join(SEPARATOR);
+    let rust = [&[rust.as_str()], &SMALL[..]].concat().join(SEPARATOR);
     [
         ("CARGO_ENCODED_RUSTFLAGS".to_owned(), rust),
         (format!("CFLAGS_{}", triple.replace('-', "_")), c),
@@ -124,6 +124,7 @@ mod tests {
                 "--remap-path-prefix=/a=/dcp-proxy",
                 "--remap-path-prefix=/a/target=/target",
                 "-Cstrip=symbols",
+                "-Cforce-unwind-tables=no",
                 "-Clink-arg=-Wl,-z,pack-relative-relocs",
                 "-Clink-arg=-Wl,--no-eh-frame-hdr",
             ]
