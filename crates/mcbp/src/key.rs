@@ -18,6 +18,10 @@ pub const KEY_BYTES_MAX: usize = 251;
 /// number of at most 32 bits in its shortest form.
 #[must_use]
 pub fn split(key: &[u8]) -> Option<(u32, &[u8])> {
+    // Most keys: those of the default collection.
+    if let [id @ ..=0x7f, rest @ ..] = key {
+        return Some(((*id).into(), rest));
+    }
     let mut id: u64 = 0;
     for (at, &byte) in key.iter().enumerate().take(5) {
         id |= u64::from(byte & 0x7f) << (7 * at);
