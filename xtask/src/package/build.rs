@@ -11,13 +11,14 @@ use super::{PROGRAM_MAX, PROGRAMS, Places};
 use crate::process::{self, command};
 
 /// No symbols; the addresses to be relocated in a few kilobytes instead of 270; and neither tables
-/// for unwinding, a megabyte, nor the index of those in C: a panic ends the program, and without
-/// symbols a backtrace names nothing.
+/// for unwinding, 1.2 megabytes, nor their index: a panic ends the program, and without symbols a
+/// backtrace names nothing. The path is below the folder in which cargo links: one that named the
+/// folder would change the program.
 const SMALL: [&str; 4] = [
     "-Cstrip=symbols",
-    "-Cforce-unwind-tables=no",
     "-Clink-arg=-Wl,-z,pack-relative-relocs",
     "-Clink-arg=-Wl,--no-eh-frame-hdr",
+    "-Clink-arg=-Wl,-T,xtask/src/package/no_unwinding.ld",
 ];
 /// What separates the flags of rustc in the variable of cargo.
 const SEPARATOR: &str = "\u{1f}";
@@ -124,9 +125,9 @@ mod tests {
                 "--remap-path-prefix=/a=/dcp-proxy",
                 "--remap-path-prefix=/a/target=/target",
                 "-Cstrip=symbols",
-                "-Cforce-unwind-tables=no",
                 "-Clink-arg=-Wl,-z,pack-relative-relocs",
                 "-Clink-arg=-Wl,--no-eh-frame-hdr",
+                "-Clink-arg=-Wl,-T,xtask/src/package/no_unwinding.ld",
             ]
         );
         let c = value("CFLAGS_x86_64_unknown_linux_musl");
