@@ -5,8 +5,7 @@
 //!
 //! - `args`: the command line; `connect`: which node to ask, as which user
 //! - `ask`: from a command to its answer; `documents`, `vbuckets`, `collections`, `stats`, `seed`:
-//!   the
-//!   commands
+//!   the commands
 //! - `user`: users in a file, without a node
 //! - `refusal`: what an error status means, in words; `failure`: why there is no good answer
 //! - `answer`: the output

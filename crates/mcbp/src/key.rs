@@ -34,6 +34,12 @@ pub fn split(key: &[u8]) -> Option<(u32, &[u8])> {
     None
 }
 
+/// The collection id of a key with a prefix. `None` as [`split`] says.
+#[must_use]
+pub fn collection_id(key: &[u8]) -> Option<u32> {
+    split(key).map(|(id, _)| id)
+}
+
 /// The key without its prefix; the whole of it where it has none.
 #[must_use]
 pub fn without_prefix(key: &[u8]) -> &[u8] {

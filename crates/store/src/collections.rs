@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use invariant::broken;
 use mcbp::Seqno;
-use mcbp::key::{DEFAULT_COLLECTION, DEFAULT_PREFIX, split};
+use mcbp::key::{DEFAULT_COLLECTION, DEFAULT_PREFIX, collection_id};
 use vbucket::Row;
 use vbucket::collections::{EventKey, event_key};
 
@@ -160,6 +160,6 @@ pub(crate) fn collection_of(key: &[u8]) -> Option<u32> {
     match key {
         [DEFAULT_PREFIX, ..] => Some(DEFAULT_COLLECTION),
         _ if event_key(key).is_some() => None,
-        _ => split(key).map(|(id, _)| id),
+        _ => collection_id(key),
     }
 }

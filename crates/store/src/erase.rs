@@ -9,7 +9,7 @@ use crate::collections::Gone;
 use crate::core::Core;
 use crate::engine::Slice;
 use crate::errors::damaged;
-use crate::format::{Generation, KeyEntry, MANIFEST, with_checksum};
+use crate::format::{Generation, KeyEntry};
 use crate::tally::Tally;
 use crate::work::WorkQueue;
 
@@ -87,24 +87,6 @@ impl Core {
             out.remove(&self.tables.meta, key);
             writer.commit(out, Durability::Buffered)?;
         }
-        Ok(())
-    }
-
-    /// See `Store::manifest`.
-    pub(crate) fn manifest(&self) -> Option<Vec<u8>> {
-        self.manifest.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
-    }
-
-    /// See `Store::put_manifest`.
-    pub(crate) fn put_manifest(&self, text: &[u8]) -> Result<(), StoreError> {
-        let mut writer = self.writer();
-        writer.check()?;
-        let mut out = self.tables.batch(0);
-        out.insert(&self.tables.meta, MANIFEST, with_checksum(text.to_vec(), MANIFEST));
-        writer.commit(out, Durability::Synced)?;
-        failpoint::reach("manifest-committed");
-        *self.manifest.lock().unwrap_or_else(std::sync::PoisonError::into_inner) =
-            Some(text.to_vec());
         Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use mcbp::VbId;
-use mcbp::key::split;
+use mcbp::key::collection_id;
 use vbucket::StoreError;
 
 use crate::core::{Core, View};
@@ -18,7 +18,7 @@ impl Core {
         most: usize,
     ) -> Result<Vec<Bytes>, StoreError> {
         let record = self.record(vb).ok_or(StoreError::NoVbucket(vb))?;
-        let Some((id, _)) = split(from) else { return Ok(Vec::new()) };
+        let Some(id) = collection_id(from) else { return Ok(Vec::new()) };
         let generation = record.generation();
         let (_, end) = generation.collection_range(id);
         let what = || format!("the keys of a collection of {vb}");

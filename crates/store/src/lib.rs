@@ -7,7 +7,8 @@
 //! - `core`: what all operations share; `writer`: numbers, writes and syncs commits
 //! - `commit` with `plan`, `rollback` with `history`, `purge`: the ways to change a vBucket;
 //!   `points`: where a rollback may end
-//! - `collections`: which rows readers see, and how many there are; `erase`: the others
+//! - `collections`: which rows readers see, and how many there are; `erase`: the others;
+//!   `manifest`: what all vBuckets follow
 //! - `read`, `scan`, `keys`: one document; one vBucket in seqno order; keys in their order
 //! - `janitor`, `work`: the thread that frees space and its work queue; `trim`: rows that nobody
 //!   needs; `collect`, `tally`: value files that are mostly garbage; `space`: what stays free
@@ -27,6 +28,7 @@ mod format;
 mod history;
 mod janitor;
 mod keys;
+mod manifest;
 mod open;
 mod options;
 mod plan;

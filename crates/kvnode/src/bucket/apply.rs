@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mcbp::key::split;
+use mcbp::key::collection_id;
 use mcbp::{Seqno, VbState};
 use vbucket::collections::{SYSTEM_EVENTS, VbCollections};
 use vbucket::consumer::Part;
@@ -147,7 +147,7 @@ impl Vb {
         collections: &VbCollections,
         key: &[u8],
     ) -> Result<(), VbError> {
-        let id = split(key).map_or(SYSTEM_EVENTS, |(id, _)| id);
+        let id = collection_id(key).unwrap_or(SYSTEM_EVENTS);
         if collections.get(id).is_some() {
             return Ok(());
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use log::{error, info};
 use logline::value;
-use mcbp::key::split;
+use mcbp::key::{DEFAULT_COLLECTION, collection_id};
 use mcbp::{Status, VbState};
 use vbucket::Replaces;
 use vbucket::collections::{Manifest, SystemEvent, VbCollections};
@@ -88,7 +88,8 @@ impl Vb {
         if follows || inner.meta.state != VbState::Active {
             return Ok(());
         }
-        let (manifest, id) = (self.shared.manifest.set_here(), split(key).map_or(0, |(id, _)| id));
+        let manifest = self.shared.manifest.set_here();
+        let id = collection_id(key).unwrap_or(DEFAULT_COLLECTION);
         if manifest.collection(id).is_some() {
             return Ok(());
         }

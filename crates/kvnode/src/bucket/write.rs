@@ -8,8 +8,9 @@ use std::sync::{Arc, MutexGuard};
 
 use bytes::Bytes;
 use logline::value;
-use mcbp::key::DEFAULT_COLLECTION;
+use mcbp::key::{DEFAULT_COLLECTION, collection_id};
 use mcbp::{VbState, VbUuid};
+use vbucket::collections::Collection;
 use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Replaces, Row, hlc};
 
@@ -176,43 +177,26 @@ impl Vb {
             (refusal, _) => refusal,
         })?;
         let Stamped { mut draft, stamps } = change.into();
-        self.limit_expiry(key, &mut draft);
+        let collections = self.collections();
+        let id = collection_id(key).unwrap_or(DEFAULT_COLLECTION);
+        let collection = collections.get(id).map(|known| &known.collection);
+        limit_expiry(collection, &mut draft);
         let bytes = Row::OVERHEAD_BYTES + key.len() + draft.value.len();
         if !self.shared.queue.is_enough(room, bytes) {
             return Ok(Attempt::NeedsRoom(bytes));
         }
+        // Such a collection may have a row that nobody sees.
+        let is_flushed = collection.is_some_and(|collection| collection.flush_uid != 0);
         let known = old.as_deref().filter(|old| is_committed && old.is_alive());
         let left = room.bytes().saturating_sub(bytes).min(REPLACED_BYTES_MAX);
         let fits = |old: &&Row| old.memory_bytes() <= left;
         let (replaces, replaced_bytes) = match known.filter(fits) {
             Some(old) => (Replaces::Row(Arc::new(detached(old))), old.memory_bytes()),
-            // A flushed collection may have a row that nobody sees.
-            None if old.is_none() && !self.is_flushed(key) => (Replaces::Nothing, 0),
+            None if old.is_none() && !is_flushed => (Replaces::Nothing, 0),
             None => (Replaces::Unknown, 0),
         };
         let room = room.split(bytes + replaced_bytes);
         self.queue_row(key, old.as_deref(), draft, Queueing { epoch, replaces, room, stamps })
-    }
-
-    /// Whether the collection of a key was flushed since it is there.
-    fn is_flushed(&self, key: &[u8]) -> bool {
-        let known = mcbp::key::split(key).filter(|(id, _)| *id != DEFAULT_COLLECTION);
-        let collections = self.collections();
-        let id = known.map_or(DEFAULT_COLLECTION, |(id, _)| id);
-        collections.get(id).is_some_and(|known| known.collection.flush_uid != 0)
-    }
-
-    /// A document lives no longer than its collection lets it, also one from another cluster.
-    fn limit_expiry(&self, key: &[u8], draft: &mut Draft) {
-        let Kind::Document { flags, expiry } = draft.kind else { return };
-        let id = mcbp::key::split(key).map_or(DEFAULT_COLLECTION, |(id, _)| id);
-        let collections = self.collections();
-        let known = collections.get(id).and_then(|known| known.collection.max_ttl);
-        if let Some(max_ttl @ 1..) = known {
-            let latest = clock::unix_now().saturating_add(max_ttl);
-            let expiry = if expiry == 0 { latest } else { expiry.min(latest) };
-            draft.kind = Kind::Document { flags, expiry };
-        }
     }
 
     /// Returns the epoch in which a client may write now, and the CAS of the lock of the document;
@@ -267,6 +251,16 @@ impl Vb {
         // Whoever may change a document is the owner of its lock.
         inner.locks.release(key);
         Ok(Attempt::Done(Written { row, uuid: inner.meta.failover.newest().uuid, commit }))
+    }
+}
+
+/// A document lives no longer than its collection lets it, also one from another cluster.
+fn limit_expiry(collection: Option<&Collection>, draft: &mut Draft) {
+    let Kind::Document { flags, expiry } = draft.kind else { return };
+    if let Some(max_ttl @ 1..) = collection.and_then(|collection| collection.max_ttl) {
+        let latest = clock::unix_now().saturating_add(max_ttl);
+        let expiry = if expiry == 0 { latest } else { expiry.min(latest) };
+        draft.kind = Kind::Document { flags, expiry };
     }
 }
 

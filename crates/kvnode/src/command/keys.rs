@@ -2,7 +2,7 @@
 //! a collection.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
-use mcbp::key::{DEFAULT_COLLECTION, prefixed, split, without_prefix};
+use mcbp::key::{DEFAULT_COLLECTION, collection_id, prefixed, without_prefix};
 use mcbp::{Seqno, Status, VbState};
 use vbucket::StoreError;
 use vbucket::store::{ScanEnd, ScanStep};
@@ -111,7 +111,7 @@ fn random_keys(
     let (mut key, mut left) = (None, SCAN_ROWS_MAX);
     let end = bucket.store().scan(vb.id(), start, high)?.run(&mut |row| {
         left -= 1;
-        let is_wanted = split(&row.key).is_some_and(|(id, _)| id == collection);
+        let is_wanted = collection_id(&row.key) == Some(collection);
         if is_wanted && row.is_there_at(now) {
             key = Some(row.key);
         }

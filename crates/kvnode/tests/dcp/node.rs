@@ -4,18 +4,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use bytes::Bytes;
 use kvnode::{BucketOptions, Durability, Node, NodeConfig, NodeHandle};
 use mcbp::{Seqno, VbId, VbState};
 use relay::Secret;
 use tempfile::TempDir;
-use vbucket::store::{
-    Batch, CollectionCounts, PurgeRule, PurgeStep, Scan, ScanEnd, ScanStep, SharedStore, Store,
-    StoreError,
-};
+use vbucket::store::{Batch, Scan, ScanEnd, ScanStep, SharedStore, Store, StoreError};
 use vbucket::{Row, VbMeta};
 
 use crate::client::Client;
+
+#[macro_use]
+#[path = "../support/inner_store.rs"]
+mod inner_store;
 
 const VBUCKETS: u16 = 8;
 
@@ -138,12 +138,6 @@ impl FaultyStore {
 }
 
 impl Store for FaultyStore {
-    fn load(&self) -> Result<Vec<VbMeta>, StoreError> {
-        self.inner.load()
-    }
-    fn was_clean(&self) -> bool {
-        self.inner.was_clean()
-    }
     fn commit(
         &self,
         batch: &Batch,
@@ -158,9 +152,6 @@ impl Store for FaultyStore {
         }
         self.inner.commit(batch, durability)
     }
-    fn get(&self, vb: VbId, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        self.inner.get(vb, key)
-    }
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {
         self.faults.scans.fetch_add(1, Ordering::Relaxed);
         while self.faults.scans_wait.load(Ordering::Relaxed) {
@@ -174,42 +165,7 @@ impl Store for FaultyStore {
         let cancelled = self.faults.scan_is_cancelled.load(Ordering::Relaxed);
         Ok(if left == 0 { inner } else { Box::new(FaultyScan { inner, left, cancelled }) })
     }
-    fn keys(&self, vb: VbId, from: &[u8], most: usize) -> Result<Vec<Bytes>, StoreError> {
-        self.inner.keys(vb, from, most)
-    }
-    fn item_count(&self, vb: VbId) -> Result<u64, StoreError> {
-        self.inner.item_count(vb)
-    }
-    fn events(&self, vb: VbId) -> Result<Vec<Row>, StoreError> {
-        self.inner.events(vb)
-    }
-    fn collections(&self, vb: VbId) -> Result<Vec<CollectionCounts>, StoreError> {
-        self.inner.collections(vb)
-    }
-    fn manifest(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.manifest()
-    }
-    fn put_manifest(&self, text: &[u8]) -> Result<(), StoreError> {
-        self.inner.put_manifest(text)
-    }
-    fn rollback(&self, vb: VbId, to: Seqno) -> Result<VbMeta, StoreError> {
-        self.inner.rollback(vb, to)
-    }
-    fn remove(&self, vb: VbId) -> Result<(), StoreError> {
-        self.inner.remove(vb)
-    }
-    fn purge(&self, vb: VbId, rule: &PurgeRule, from: &[u8]) -> Result<PurgeStep, StoreError> {
-        self.inner.purge(vb, rule, from)
-    }
-    fn close(&self) -> Result<(), StoreError> {
-        self.inner.close()
-    }
-    fn disk_bytes(&self) -> u64 {
-        self.inner.disk_bytes()
-    }
-    fn memory_bytes(&self) -> u64 {
-        self.inner.memory_bytes()
-    }
+    rest_of_store_is_inner!();
 }
 
 struct FaultyScan {

@@ -3,17 +3,18 @@
 
 use std::sync::{Arc, Mutex};
 
-use bytes::Bytes;
 use mcbp::{Seqno, Status, VbId};
 use store::FjallStore;
-use vbucket::store::{
-    Batch, CollectionCounts, Durability, PurgeRule, PurgeStep, Scan, SharedStore, Store,
-};
-use vbucket::{Row, StoreError, VbMeta};
+use vbucket::StoreError;
+use vbucket::store::{Batch, Durability, Scan, SharedStore, Store};
 
 use crate::support::client::Client;
 use crate::support::eventually;
 use crate::{assert_all_there, key, start_on, write_until_refused};
+
+#[macro_use]
+#[path = "../support/inner_store.rs"]
+mod inner_store;
 
 #[derive(Clone)]
 struct Fault {
@@ -30,12 +31,6 @@ struct FailingStore {
 }
 
 impl Store for FailingStore {
-    fn load(&self) -> Result<Vec<VbMeta>, StoreError> {
-        self.inner.load()
-    }
-    fn was_clean(&self) -> bool {
-        self.inner.was_clean()
-    }
     fn commit(&self, batch: &Batch, durability: Durability) -> Result<(), StoreError> {
         let Some(fault) = self.fault.lock().unwrap().clone() else {
             return self.inner.commit(batch, durability);
@@ -45,48 +40,10 @@ impl Store for FailingStore {
         }
         Err(fault.error)
     }
-    fn get(&self, vb: VbId, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        self.inner.get(vb, key)
-    }
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {
         self.inner.scan(vb, start, end)
     }
-    fn keys(&self, vb: VbId, from: &[u8], most: usize) -> Result<Vec<Bytes>, StoreError> {
-        self.inner.keys(vb, from, most)
-    }
-    fn item_count(&self, vb: VbId) -> Result<u64, StoreError> {
-        self.inner.item_count(vb)
-    }
-    fn events(&self, vb: VbId) -> Result<Vec<Row>, StoreError> {
-        self.inner.events(vb)
-    }
-    fn collections(&self, vb: VbId) -> Result<Vec<CollectionCounts>, StoreError> {
-        self.inner.collections(vb)
-    }
-    fn manifest(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.manifest()
-    }
-    fn put_manifest(&self, text: &[u8]) -> Result<(), StoreError> {
-        self.inner.put_manifest(text)
-    }
-    fn rollback(&self, vb: VbId, to: Seqno) -> Result<VbMeta, StoreError> {
-        self.inner.rollback(vb, to)
-    }
-    fn purge(&self, vb: VbId, rule: &PurgeRule, after: &[u8]) -> Result<PurgeStep, StoreError> {
-        self.inner.purge(vb, rule, after)
-    }
-    fn remove(&self, vb: VbId) -> Result<(), StoreError> {
-        self.inner.remove(vb)
-    }
-    fn close(&self) -> Result<(), StoreError> {
-        self.inner.close()
-    }
-    fn disk_bytes(&self) -> u64 {
-        self.inner.disk_bytes()
-    }
-    fn memory_bytes(&self) -> u64 {
-        self.inner.memory_bytes()
-    }
+    rest_of_store_is_inner!();
 }
 
 fn wrap(fault: &Faults) -> impl FnOnce(FjallStore) -> SharedStore {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use mcbp::StreamEndStatus;
-use mcbp::key::{DEFAULT_COLLECTION, DEFAULT_PREFIX, split};
+use mcbp::key::{DEFAULT_COLLECTION, DEFAULT_PREFIX, collection_id};
 
 use super::{Change, SystemEvent, VbCollections};
 use crate::{Kind, Row};
@@ -48,8 +48,7 @@ impl StreamFilter {
             let event = SystemEvent::from_row(&row.key, is_end, &row.value);
             return event.map_or(true, |event| self.has_event(&event.change));
         }
-        let id = split(&row.key).map(|(id, _)| id);
-        id.is_some_and(|id| match self {
+        collection_id(&row.key).is_some_and(|id| match self {
             Self::Collections(ids) => ids.contains(&id),
             Self::Scope(scope) => {
                 there.get(id).is_some_and(|known| known.collection.scope == *scope)

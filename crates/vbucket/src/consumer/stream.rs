@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use mcbp::dcp::{SnapshotMarker, StreamReq, marker_flags};
-use mcbp::key::split;
+use mcbp::key::collection_id;
 use mcbp::{Opaque, Seqno, Status, VbId, VbUuid};
 
 use super::decode::FrameRefusal;
@@ -148,7 +148,7 @@ impl PassiveStream {
     /// Refuses a document of a collection that is not there.
     #[inline]
     pub(super) fn check_collection(&self, key: &[u8]) -> Result<(), FrameRefusal> {
-        let id = split(key).map_or(SYSTEM_EVENTS, |(id, _)| id);
+        let id = collection_id(key).unwrap_or(SYSTEM_EVENTS);
         if self.collections.get(id).is_some() {
             return Ok(());
         }
