@@ -9,8 +9,8 @@ use crate::runs::{checkpoint, command, lines, parsed};
 /// The bound on the memory of `tail`, whatever comes.
 const RSS_KIB_MAX: u64 = 64 * 1024;
 
-/// A line of /proc/PID/status, in KiB. None of a process that has ended: the file of a zombie has no
-/// memory in it.
+/// A line of /proc/PID/status, in KiB. None of a process that has ended: the file of a zombie has
+/// no memory in it.
 fn memory_kib(id: u32, name: &str) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
