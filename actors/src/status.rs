@@ -102,6 +102,12 @@ pub struct LinkStatus {
     /// What passed and the consumer has not acknowledged: an estimate, because not every frame
     /// counts, and at most the window. `None` without a window.
     pub unacked_bytes: Option<u64>,
+    /// Microseconds from a prepare of a durable write to the consumer's acknowledgement, the last
+    /// time that was sampled; `None` before that.
+    pub prepare_ack_us: Option<u64>,
+    /// Milliseconds for which a sampled prepare of an open stream has waited for the consumer's
+    /// acknowledgement, the longest; `None` if none waits.
+    pub prepare_waiting_ms: Option<u64>,
     /// Milliseconds since the producer last sent anything; `None` while not connected.
     pub producer_silent_ms: Option<u64>,
     /// Milliseconds since the consumer last sent anything; `None` while not connected.

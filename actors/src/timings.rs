@@ -1,5 +1,6 @@
 //! How long the steps of a bucket take, for metrics.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use exposition::Durations;
@@ -15,6 +16,9 @@ pub struct Timings {
     pub stream_setup: Durations,
     /// From the first request of a takeover to its outcome, good or bad.
     pub takeover: Durations,
+    /// From a prepare of a durable write to the SEQNO_ACK that covers it, as they pass here; by
+    /// samples: one prepare of each vBucket at a time.
+    pub acknowledgement: Arc<Durations>,
 }
 
 /// The command that a link runs, and when it began.

@@ -12,6 +12,7 @@ pub(crate) enum Unit {
     Milliseconds,
     Microseconds,
     Mebibytes,
+    PerSecond,
     Ratio,
     Count,
 }
@@ -24,6 +25,7 @@ impl fmt::Display for Unit {
             Self::Milliseconds => "ms",
             Self::Microseconds => "us",
             Self::Mebibytes => "MiB",
+            Self::PerSecond => "1/s",
             Self::Ratio => "ratio",
             Self::Count => "count",
         })

@@ -55,6 +55,8 @@ pub(crate) fn link(
         frames_total: 0,
         window_bytes: None,
         unacked_bytes: None,
+        prepare_ack_us: None,
+        prepare_waiting_ms: None,
         producer_silent_ms: None,
         consumer_silent_ms: None,
         streams,

@@ -76,9 +76,11 @@ pub(super) fn certificates(files: &[Certificate]) -> Vec<(Certificate, i64)> {
 }
 
 /// How long the steps of each bucket took; nothing before replication has started.
-fn timings(state: &State) -> Vec<(String, [Reading; 3])> {
+fn timings(state: &State) -> Vec<(String, [Reading; 4])> {
     let read = |timings: &Timings| {
-        [&timings.link_setup, &timings.stream_setup, &timings.takeover].map(Durations::read)
+        let steps = [&timings.link_setup, &timings.stream_setup, &timings.takeover];
+        let [setup, streams, takeover] = steps.map(Durations::read);
+        [setup, streams, takeover, timings.acknowledgement.read()]
     };
     match state.running() {
         Some(running) => running
@@ -109,8 +111,8 @@ struct Snapshot {
     /// Every bucket and producer of the configuration.
     expected: Vec<(String, String)>,
     buckets: Vec<BucketStatus>,
-    /// Set-up of a link, set-up of its streams, takeover; by bucket.
-    timings: Vec<(String, [Reading; 3])>,
+    /// Set-up of a link, set-up of its streams, takeover, acknowledgement; by bucket.
+    timings: Vec<(String, [Reading; 4])>,
     /// When the first certificate of each file expires.
     certificates: Vec<(Certificate, i64)>,
     /// What is wanted.
@@ -203,9 +205,13 @@ impl Snapshot {
                 "dcp_proxy_takeover_seconds",
                 "Time from the first request of a takeover to its outcome",
             ),
+            (
+                "dcp_proxy_prepare_ack_seconds",
+                "Time from a prepare of a durable write to the consumer's acknowledgement, sampled",
+            ),
         ];
         for (at, (name, help)) in names.into_iter().enumerate() {
-            let of = |(bucket, all): &'_ (String, [Reading; 3])| {
+            let of = |(bucket, all): &'_ (String, [Reading; 4])| {
                 all.get(at).cloned().map(|reading| (bucket.clone(), reading))
             };
             out.histogram(name, help, self.timings.iter().filter_map(of))?;

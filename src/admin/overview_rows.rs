@@ -71,6 +71,11 @@ pub(super) struct LinkRow {
     window_bytes: Option<u64>,
     /// What the consumer has not acknowledged; null without a window.
     unacked_bytes: Option<u64>,
+    /// Microseconds from a prepare of a durable write to the consumer's acknowledgement, the last
+    /// time that was sampled; null before that.
+    prepare_ack_us: Option<u64>,
+    /// Milliseconds for which a sampled prepare has waited for it, the longest; null if none waits.
+    prepare_waiting_ms: Option<u64>,
     /// Why it was last lost or could not be opened; null once a stream is open.
     last_error: Option<String>,
     /// Milliseconds until it is opened again; null unless it waits for that.
@@ -191,6 +196,8 @@ impl LinkRow {
             lag_unknown: views::lag_unknown(link),
             window_bytes: link.window_bytes,
             unacked_bytes: link.unacked_bytes,
+            prepare_ack_us: link.prepare_ack_us,
+            prepare_waiting_ms: link.prepare_waiting_ms,
             last_error: link.last_error.as_ref().map(|cause| cause.detail(None)),
             retry_in_ms: link.retry_in_ms,
             producer_silent_ms: link.producer_silent_ms,

@@ -51,6 +51,8 @@ pub(super) struct Link {
     pub(super) consumer_silent_ms: Option<u64>,
     pub(super) window_bytes: Option<u64>,
     pub(super) unacked_bytes: Option<u64>,
+    pub(super) prepare_ack_us: Option<u64>,
+    pub(super) prepare_waiting_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -45,6 +45,10 @@ pub(crate) const SIDECAR: &[Row] = &[
         "dcp_proxy_takeover_seconds",
         "on seconds: writes of clients fail meanwhile; move before the takeover",
     ),
+    (
+        "dcp_proxy_prepare_ack_seconds",
+        "durable writes take at least as long: see `kvnode_commit_seconds` of our node",
+    ),
     ("dcp_proxy_links", "on any but `up` for long: the table of link states"),
     ("dcp_proxy_links_stalled", "see which node is slow; alert if it stays above 0"),
     ("dcp_proxy_links_broken", "alert if it stays above 0: the table of retry loops"),
@@ -55,6 +59,10 @@ pub(crate) const SIDECAR: &[Row] = &[
         "a small one limits a far producer: more `connections`, or more quota at the node",
     ),
     ("dcp_proxy_link_unacked_bytes", "at the window for long: the consumer's node is slow"),
+    (
+        "dcp_proxy_link_prepare_waiting_seconds",
+        "on seconds: durable writes time out; see whether our node writes, and its disk",
+    ),
     ("dcp_proxy_streams_wanted", "nothing"),
     (
         "dcp_proxy_streams_open",

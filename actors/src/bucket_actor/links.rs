@@ -86,8 +86,8 @@ impl BucketActor {
         };
         let producer = self.producers.get(&key.producer).ok_or_else(missing)?;
         let (bucket, number) = (&self.bucket, key.connection);
-        let recorders = &self.recorders;
-        Ok(LinkSpec::new(bucket, &self.node, producer, number, &self.limits, recorders))
+        let (recorders, timings) = (&self.recorders, &self.timings);
+        Ok(LinkSpec::new(bucket, &self.node, producer, number, &self.limits, recorders, timings))
     }
 
     pub(super) fn sample(&mut self, ctx: &mut Context<Self>) {

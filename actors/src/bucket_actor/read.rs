@@ -70,6 +70,10 @@ impl BucketActor {
         now: Duration,
     ) -> LinkStatus {
         let total = self.traffic.total(link.key, gauges);
+        // A prepare of a stream that has ended waits for its next stream, not for the consumer.
+        let open = self.machine.streams(link.id, now).filter(|s| s.phase == StreamPhase::Open);
+        let waiting =
+            gauges.and_then(|gauges| open.filter_map(|s| gauges.unacknowledged_for(s.vb)).max());
         LinkStatus {
             producer: link.key.producer.clone(),
             connection: link.key.connection,
@@ -88,6 +92,8 @@ impl BucketActor {
             frames_total: total.frames,
             window_bytes: gauges.and_then(|gauges| gauges.flow.window_bytes()),
             unacked_bytes: gauges.and_then(Gauges::unacked_bytes),
+            prepare_ack_us: gauges.and_then(|gauges| gauges.acks.last_us()),
+            prepare_waiting_ms: waiting.map(millis),
             producer_silent_ms: gauges.map(|gauges| millis(gauges.producer_silent())),
             consumer_silent_ms: gauges.map(|gauges| millis(gauges.consumer_silent())),
             streams: self

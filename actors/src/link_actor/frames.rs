@@ -7,9 +7,9 @@ use mcbp::Opcode;
 use mcbp::scan::ControlSet;
 use replica::link::REQUESTS_OF_CONSUMERS;
 
-/// The frames of the consumer that the machine or the flow gauge needs.
+/// The frames of the consumer that the machine or a gauge needs.
 pub(crate) static OF_CONSUMER: ControlSet = ControlSet::new(
-    &[Opcode::DCP_STREAM_REQ, Opcode::DCP_BUFFER_ACK, Opcode::DCP_CONTROL],
+    &[Opcode::DCP_STREAM_REQ, Opcode::DCP_BUFFER_ACK, Opcode::DCP_CONTROL, Opcode::DCP_SEQNO_ACK],
     &[
         Opcode::DCP_ADD_STREAM,
         Opcode::DCP_CLOSE_STREAM,

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mcbp::{HEADER_BYTES, VbId};
+use exposition::Durations;
+use mcbp::{HEADER_BYTES, Header, VbId};
 use relay::{Progress, VbSample};
 use replica::liveness::Quiet;
 use replica::plan::VBUCKETS_MAX;
 use replica::stall::Sample;
 
+use super::acks::Acks;
 use super::flow::Flow;
 
 /// The counters of one incarnation of a link.
@@ -19,21 +21,43 @@ pub(crate) struct Gauges {
     /// Frames from the producer: the data.
     pub(crate) downstream: Arc<Progress>,
     pub(crate) flow: Arc<Flow>,
+    pub(crate) acks: Arc<Acks>,
 }
 
 impl Gauges {
-    /// Returns counters at zero.
-    pub(crate) fn new() -> Self {
+    /// Returns counters at zero. How long acknowledgements take is observed in `acknowledgement`
+    /// as well, which outlives them.
+    pub(crate) fn new(acknowledgement: &Arc<Durations>) -> Self {
+        let downstream = Arc::new(Progress::of_data(VBUCKETS_MAX));
         Self {
             upstream: Arc::default(),
-            downstream: Arc::new(Progress::of_data(VBUCKETS_MAX)),
             flow: Arc::default(),
+            acks: Arc::new(Acks::new(Arc::clone(&downstream), Arc::clone(acknowledgement))),
+            downstream,
         }
+    }
+
+    /// Records a frame of the consumer that only concerns counters; returns whether it is one.
+    pub(crate) fn saw(&self, frame: &[u8]) -> bool {
+        let Ok(Some(header)) = Header::peek(frame) else { return false };
+        if Flow::concerns(&header) {
+            self.flow.saw(frame);
+        } else if Acks::concerns(&header) {
+            self.acks.saw(frame);
+        } else {
+            return false;
+        }
+        true
     }
 
     /// Returns the samples of `vb`.
     pub(crate) fn vbucket(&self, vb: VbId) -> Option<VbSample> {
         self.downstream.vbucket(vb)
+    }
+
+    /// Returns for how long a timed prepare of `vb` has waited for its acknowledgement.
+    pub(crate) fn unacknowledged_for(&self, vb: VbId) -> Option<Duration> {
+        self.downstream.unacknowledged_for(vb)
     }
 
     /// Returns the time since the producer last sent anything.

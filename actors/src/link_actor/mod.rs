@@ -6,8 +6,9 @@
 //!   the control frames of the producer; `deadlines`: its deadlines on one timer
 //! - `pair`: opens both connections, starts both pumps; `down`: converts their errors
 //! - `frames`: which frames are control frames; `tap`: passes them to the actors
-//! - `gauges`, `flow`: counters of an open link
+//! - `gauges`, `flow`, `acks`: counters of an open link
 
+mod acks;
 mod consumer_conn;
 mod down;
 mod flow;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use exposition::Durations;
 use futures::future::try_join;
 use mcbp::Feature;
 use relay::{
@@ -15,6 +16,7 @@ use super::gauges::Gauges;
 use super::tap::Tap;
 use crate::config::ControlLimits;
 use crate::recorders::Recorders;
+use crate::timings::Timings;
 
 /// What to do where a node has an open connection of the link's name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +42,8 @@ pub(crate) struct LinkSpec {
     pub(crate) limits: ControlLimits,
     /// Records what passes.
     pub(crate) recorder: Arc<Recorder>,
+    /// Observes how long the consumer takes to acknowledge prepares.
+    pub(crate) acknowledgement: Arc<Durations>,
 }
 
 impl LinkSpec {
@@ -51,6 +55,7 @@ impl LinkSpec {
         connection: u8,
         limits: &ControlLimits,
         recorders: &Recorders,
+        timings: &Timings,
     ) -> Self {
         let name = connection_name(&producer.name, &consumer.name, bucket, connection);
         let recorder = recorders.of(&name);
@@ -61,6 +66,7 @@ impl LinkSpec {
             name: name.into(),
             limits: limits.clone(),
             recorder,
+            acknowledgement: Arc::clone(&timings.acknowledgement),
         }
     }
 

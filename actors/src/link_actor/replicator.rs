@@ -54,7 +54,7 @@ impl Replicator {
 
     fn connected(&mut self, connections: (Connection, Connection), ctx: &mut Context<Self>) {
         let wires = InjectionQueues::new();
-        let gauges = Gauges::new();
+        let gauges = Gauges::new(&self.spec.acknowledgement);
         let limits = &self.spec.limits;
         let (consumer, producer) = ConsumerConn::start_pair(
             Arc::clone(&self.spec.name),
@@ -65,11 +65,7 @@ impl Replicator {
             ctx.address().recipient(),
         );
         let taps = (
-            Tap::of_consumer(
-                &frames::OF_CONSUMER,
-                consumer.clone().recipient(),
-                Arc::clone(&gauges.flow),
-            ),
+            Tap::of_consumer(&frames::OF_CONSUMER, consumer.clone().recipient(), gauges.clone()),
             Tap::new(&frames::OF_PRODUCER, producer.clone().recipient()),
         );
         let queues = (wires.for_consumer, wires.for_producer);

@@ -1,16 +1,14 @@
 //! Passes the control frames of one direction to the actor of its side, and waits for the verdict.
-//! Frames about flow control are recorded as they pass.
-
-use std::sync::Arc;
+//! Frames that only concern counters are recorded as they pass.
 
 use actix::{Message, Recipient};
 use bytes::Bytes;
 use mcbp::scan::ControlSet;
-use mcbp::{Frame, FrameError, Header, Side};
+use mcbp::{Frame, FrameError, Side};
 use relay::{Judge, Verdict};
 use replica::link::{self, ControlFrame, RepeatFilter};
 
-use super::flow::Flow;
+use super::gauges::Gauges;
 
 /// A control frame that waits for its verdict.
 #[derive(Message)]
@@ -26,7 +24,7 @@ pub(crate) struct Tap {
 
 /// The state of the judge of the consumer's direction.
 struct OfConsumer {
-    flow: Arc<Flow>,
+    gauges: Gauges,
     repeats: RepeatFilter,
 }
 
@@ -36,13 +34,13 @@ impl Tap {
         Self { control, actor, consumer: None }
     }
 
-    /// Returns the judge of a consumer's frames. Frames about flow control are recorded in `flow`.
+    /// Returns the judge of a consumer's frames. Those that concern `gauges` are recorded there.
     pub(crate) fn of_consumer(
         control: &'static ControlSet,
         actor: Recipient<Tapped>,
-        flow: Arc<Flow>,
+        gauges: Gauges,
     ) -> Self {
-        let consumer = Some(OfConsumer { flow, repeats: RepeatFilter::default() });
+        let consumer = Some(OfConsumer { gauges, repeats: RepeatFilter::default() });
         Self { consumer, ..Self::new(control, actor) }
     }
 }
@@ -64,11 +62,8 @@ impl Judge for Tap {
         let Self { actor, consumer, .. } = self;
         // Without its actor the link is over: no frame may pass without a verdict.
         let ask = async |frame| actor.send(Tapped(frame)).await.unwrap_or(Verdict::Stop);
-        let Some(OfConsumer { flow, repeats }) = consumer else { return ask(frame).await };
-        if let Ok(Some(header)) = Header::peek(&frame)
-            && Flow::concerns(&header)
-        {
-            flow.saw(&frame);
+        let Some(OfConsumer { gauges, repeats }) = consumer else { return ask(frame).await };
+        if gauges.saw(&frame) {
             return Verdict::Forward;
         }
         let control = match decode(Side::Consumer, &frame) {

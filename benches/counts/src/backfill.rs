@@ -81,6 +81,7 @@ fn rows(value_bytes: usize) -> Vec<Row> {
         cas: number << 16,
         datatype: Datatype::JSON,
         kind: Kind::Document { flags: 0, expiry: 0 },
+        prepared: Seqno::ZERO,
         value: vec![b'v'; value_bytes].into(),
     };
     (1..=FRAMES as u64).map(row).collect()
@@ -97,7 +98,12 @@ impl Disk {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let store = FjallStore::open(folder.path(), Options::default()).expect("a new store");
         let rows = rows(value_bytes);
-        let change = |row| Change { vb: VB, row: Arc::new(row), replaces: Replaces::Unknown };
+        let change = |row| Change {
+            vb: VB,
+            row: Arc::new(row),
+            replaces: Replaces::Unknown,
+            completes: None,
+        };
         let batch = Batch { changes: rows.into_iter().map(change).collect(), metas: vec![meta()] };
         store.commit(&batch, Durability::Buffered).expect("a commit");
         Self { store, _folder: folder }
@@ -116,6 +122,7 @@ fn meta() -> VbMeta {
         purge_seqno: Seqno::ZERO,
         max_cas: high.0 << 16,
         max_deleted_rev: 0,
+        durable: Default::default(),
         topology: String::new(),
     }
 }

@@ -10,7 +10,7 @@ mod lag;
 mod replay;
 mod report;
 pub(crate) mod seqnos;
-mod sidecar;
+pub(crate) mod sidecar;
 
 use std::io;
 use std::path::{Path, PathBuf};

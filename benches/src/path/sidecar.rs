@@ -8,12 +8,12 @@ use std::process::{Child, Command, Stdio};
 use crate::server::{BUCKET, PASSWORD, Server, USER, VBUCKETS, cpu_seconds};
 
 /// See the module.
-pub(super) struct Sidecar(Child);
+pub(crate) struct Sidecar(Child);
 
 impl Sidecar {
     /// Starts `program`, or the one in the folder of this program, with one link for all vBuckets.
     /// Its configuration goes into `folder`.
-    pub(super) fn start(
+    pub(crate) fn start(
         program: Option<&Path>,
         folder: &Path,
         source: &Server,
@@ -41,7 +41,7 @@ impl Sidecar {
     }
 
     /// Its processor time so far, with a resolution of 10 ms.
-    pub(super) fn cpu_seconds(&self) -> io::Result<f64> {
+    pub(crate) fn cpu_seconds(&self) -> io::Result<f64> {
         cpu_seconds(&self.0)
     }
 }

@@ -19,7 +19,7 @@ use crate::config::{Grant, Role};
 use crate::context::Context;
 use crate::dcp::ServedBucket;
 use crate::privilege::Privileges;
-use crate::protocol::{Features, Replies, RequestError};
+use crate::protocol::{Features, Given, Replies, RequestError};
 use crate::timings::Timings;
 
 /// An authenticated user. Only such a user can have selected a bucket.
@@ -174,6 +174,11 @@ impl Client {
     /// The answers that wait, as [`Replies::settle`] returns them.
     pub(crate) async fn settle(&mut self) -> Result<(BytesMut, Option<Bytes>), Broken> {
         self.replies.settle(timings(&self.node, self.login.as_ref())).await
+    }
+
+    /// An answer that waited can be given.
+    pub(crate) fn give(&mut self, given: Given) {
+        self.replies.give(given, timings(&self.node, self.login.as_ref()));
     }
 
     /// When a client that has not logged in is closed.

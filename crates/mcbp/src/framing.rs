@@ -19,6 +19,37 @@ pub const IMPERSONATE_TOKEN: u16 = 7;
 /// Id of the barrier: nothing is reordered across it.
 pub const BARRIER: u16 = 0;
 
+/// How many copies must have a durable write, and how, before it counts. Its numbers are those on
+/// the wire. Source: `docs/Durability.md` of couchbase/kv_engine.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Level {
+    /// A majority of the copies has it.
+    Majority = 1,
+    /// The same, and the active copy has it on its disk.
+    MajorityAndPersistOnActive = 2,
+    /// A majority has it on disk, the active copy among them.
+    PersistToMajority = 3,
+}
+
+impl Level {
+    /// The level of a number on the wire.
+    #[must_use]
+    pub const fn from_wire(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::Majority),
+            2 => Some(Self::MajorityAndPersistOnActive),
+            3 => Some(Self::PersistToMajority),
+            _ => None,
+        }
+    }
+
+    /// Its number on the wire.
+    #[must_use]
+    pub const fn wire(self) -> u8 {
+        self as u8
+    }
+}
+
 /// One frame information.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct FrameInfo<'a> {

@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use mcbp::VbId;
+use mcbp::{Seqno, VbId};
 use tokio::time::Instant;
 
 use crate::samples::{Samples, VbSample};
@@ -75,6 +75,19 @@ impl Progress {
         self.samples.of(vb)
     }
 
+    /// Records that the other side has every prepare of `vb` up to `seqno` (SEQNO_ACK). Returns how
+    /// long that took since the prepare passed, where it was timed: one of each vBucket is, at a
+    /// time.
+    pub fn acknowledged(&self, vb: VbId, seqno: Seqno) -> Option<Duration> {
+        self.samples.acknowledged(vb, seqno).map(|at_us| self.since(at_us))
+    }
+
+    /// Returns for how long a timed prepare of `vb` has waited for its acknowledgement; `None` if
+    /// none waits.
+    pub fn unacknowledged_for(&self, vb: VbId) -> Option<Duration> {
+        self.samples.prepared_at_us(vb).map(|at_us| self.since(at_us))
+    }
+
     /// The time since the source last sent something, to the millisecond.
     pub fn silent_for(&self) -> Duration {
         let heard = Duration::from_millis(self.heard_ms.load(Relaxed));
@@ -106,6 +119,10 @@ impl Progress {
         self.heard_ms.store(self.now_ms(), Relaxed);
     }
 
+    fn since(&self, at_us: u64) -> Duration {
+        self.started.elapsed().saturating_sub(Duration::from_micros(at_us))
+    }
+
     fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -116,7 +133,8 @@ impl Progress {
     }
 
     pub(crate) fn sample(&self, run: &[u8], bytes: usize, frames: usize) {
-        self.samples.take(run, bytes, frames);
+        let now_us = || u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.samples.take(run, bytes, frames, now_us);
     }
 
     pub(crate) fn withheld_one(&self) {

@@ -107,9 +107,15 @@ fn batch(rows: std::ops::Range<u64>, count: u64, pass: u64) -> Batch {
             cas: n,
             datatype: Datatype::RAW,
             kind: Kind::Document { flags: 0, expiry: 0 },
+            prepared: Seqno::ZERO,
             value: Bytes::from(value),
         };
-        batch.changes.push(Change { vb, row: Arc::new(row), replaces: Replaces::Unknown });
+        batch.changes.push(Change {
+            vb,
+            row: Arc::new(row),
+            replaces: Replaces::Unknown,
+            completes: None,
+        });
     }
     batch.metas = highs.into_iter().map(|(vb, high)| meta(vb, high)).collect();
     batch
@@ -126,6 +132,7 @@ fn meta(vb: VbId, high: Seqno) -> VbMeta {
         purge_seqno: Seqno(0),
         max_cas: 0,
         max_deleted_rev: 0,
+        durable: Default::default(),
         topology: String::new(),
     }
 }

@@ -13,6 +13,7 @@ use mcbp::Seqno;
 use mcbp::key::{DEFAULT_COLLECTION, DEFAULT_PREFIX, collection_id};
 use vbucket::Row;
 use vbucket::collections::{EventKey, event_key};
+use vbucket::row::document_key;
 
 /// One collection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -72,10 +73,12 @@ impl Collections {
         self.iter().map(|(_, collection)| collection.items).sum()
     }
 
-    /// Whether readers see a row of `key` at `seqno`. A modification of a collection goes with it:
+    /// Whether readers see a row of `key` at `seqno`. Steps of durable writes go with the
+    /// collection of their document. A modification of a collection goes with it:
     /// consumers of kv_engine take none of a collection that they do not know. Rows of other system
     /// events always are seen.
     pub(crate) fn shows(&self, key: &[u8], seqno: Seqno) -> bool {
+        let key = document_key(key);
         let id = match collection_of(key) {
             Some(id) => id,
             None => match event_key(key) {
@@ -155,7 +158,7 @@ impl Collection {
     }
 }
 
-/// The collection of a document's key; `None` for a system event.
+/// The collection of a document's key; of any other key `None`, or one that no vBucket has.
 pub(crate) fn collection_of(key: &[u8]) -> Option<u32> {
     match key {
         [DEFAULT_PREFIX, ..] => Some(DEFAULT_COLLECTION),

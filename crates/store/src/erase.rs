@@ -24,18 +24,31 @@ impl Core {
         gone: Gone,
         work: &WorkQueue,
     ) -> Result<(), StoreError> {
-        let (mut from, to) = generation.collection_range(gone.id);
+        for range in [generation.collection_range(gone.id), generation.prepared_range(gone.id)] {
+            if !self.erase_range(generation, gone.up_to, range, work)? {
+                return Ok(());
+            }
+        }
+        self.forget_gone(generation, gone)
+    }
+
+    /// Returns false where it was stopped, or the rows go with their vBucket.
+    fn erase_range(
+        &self,
+        generation: Generation,
+        up_to: Seqno,
+        (mut from, to): (Vec<u8>, Vec<u8>),
+        work: &WorkQueue,
+    ) -> Result<bool, StoreError> {
         while !work.is_stopping() && self.has(generation) {
             let found = self.tables.keys.range(from.clone()..to.clone()).take(STEP_KEYS);
             let found = found.map(|entry| entry.map_err(|e| e.of(|| what(generation.vb))));
             let found: Vec<(Slice, Slice)> = found.collect::<Result<_, _>>()?;
-            let Some((last, _)) = found.last() else {
-                return self.forget_gone(generation, gone);
-            };
+            let Some((last, _)) = found.last() else { return Ok(true) };
             from = [last.as_ref(), &[0]].concat();
-            work.removed(self.erase_step(generation, gone.up_to, found)?);
+            work.removed(self.erase_step(generation, up_to, found)?);
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Whether the vBucket still is in this generation: rows of another one go as a whole.

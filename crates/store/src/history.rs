@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use mcbp::key::DEFAULT_COLLECTION;
 use mcbp::{Seqno, VbId};
-use vbucket::{Row, StoreError};
+use vbucket::{DurableSeqnos, Kind, Row, StoreError};
 
 use crate::collections::collection_of;
 use crate::core::Core;
@@ -24,8 +24,9 @@ pub(crate) struct History {
     target: Seqno,
     down_to: Seqno,
     rows: Vec<NewestRow>,
-    /// By newer seqno: the row that was replaced, its seqno and bytes.
-    undo: BTreeMap<Seqno, (Seqno, Slice)>,
+    /// The rows that were replaced, by the seqno of what replaced them and their own. A commit has
+    /// replaced two: the row of its document, and that of its prepare.
+    undo: BTreeMap<(Seqno, Seqno), Slice>,
 }
 
 /// The newest row of its key, without its value.
@@ -62,7 +63,7 @@ impl Core {
                 break;
             }
             undo_bytes += bytes.len();
-            undo.insert(newer, (older, bytes));
+            undo.insert((newer, older), bytes);
         }
         let mut rows = Vec::new();
         let range = generation.row(down_to.next())..=generation.row(Seqno::MAX);
@@ -77,7 +78,7 @@ impl Core {
             let (document, alive) = (Bytes::copy_from_slice(&row.key), row.is_alive());
             rows.push(NewestRow { seqno, document, alive, pointer });
         }
-        undo.retain(|&newer, _| newer > down_to);
+        undo.retain(|&(newer, _), _| newer > down_to);
         Ok(History { target, down_to, rows, undo })
     }
 
@@ -92,42 +93,45 @@ impl Core {
         let vb = record.meta.vb;
         let generation = record.generation();
         let mut out = tables.batch(history.rows.len() + history.undo.len());
-        let mut garbage = Tally::default();
-        let (mut restored, mut touched) = (BTreeSet::new(), BTreeSet::new());
-        let mut newest = BTreeMap::new();
-        for NewestRow { seqno, document, alive, pointer } in &history.rows {
-            out.remove(&tables.rows, generation.row(*seqno));
-            garbage.add(*pointer);
-            let key = generation.document(document);
-            touched.extend(record.collections.uncount(document, *alive, false));
-            let Some((older, bytes)) = history.restored(*seqno) else {
-                out.remove(&tables.keys, key);
+        let (mut garbage, mut touched) = (Tally::default(), BTreeSet::new());
+        let (mut restored, mut newest) = (Vec::new(), BTreeMap::new());
+        let mut keys: BTreeSet<Bytes> = BTreeSet::new();
+        for (&(newer, older), bytes) in &history.undo {
+            out.remove(&tables.undo, generation.undo(newer, older));
+            let (row, pointer) = checked_row(vb, older, bytes.clone())?;
+            if older > history.down_to {
+                garbage.add(pointer);
                 continue;
-            };
-            let (row, _) = checked_row(vb, older, bytes.clone())?;
-            restored.insert(older);
-            if let Some(id) = collection_of(document) {
-                let newest: &mut Seqno = newest.entry(id).or_default();
-                *newest = older.max(*newest);
             }
-            if row.key != document {
-                let flaw = format!("it is not of the key that seqno {seqno} replaced");
+            // It was the newest row of its key at that seqno.
+            if !keys.insert(Bytes::copy_from_slice(&row.key)) {
+                let flaw = format!("seqno {newer} replaced it, and its key has another newest row");
                 return Err(damaged(format!("{vb} seqno {older}"), flaw));
             }
-            let is_seen = record.collections.shows(document, older);
-            let is_alive = is_seen && row.is_alive();
-            touched.extend(record.collections.uncount(document, false, is_alive));
+            let key = generation.document(&row.key);
             out.insert(&tables.rows, generation.row(older), bytes.clone());
             let entry = KeyEntry::of(&row).encode(&key);
             out.insert(&tables.keys, key, entry);
+            if let Some(id) = collection_of(&row.key) {
+                let newest: &mut Seqno = newest.entry(id).or_default();
+                *newest = older.max(*newest);
+            }
+            restored.push(Row { value: Bytes::new(), ..row });
         }
-        for (newer, (older, bytes)) in &history.undo {
-            out.remove(&tables.undo, generation.undo(*newer, *older));
-            if !restored.contains(older) {
-                garbage.add(checked_row(vb, *older, bytes.clone())?.1);
+        for NewestRow { seqno, document, alive, pointer } in &history.rows {
+            out.remove(&tables.rows, generation.row(*seqno));
+            garbage.add(*pointer);
+            touched.extend(record.collections.uncount(document, *alive, false));
+            if !keys.contains(document) {
+                out.remove(&tables.keys, generation.document(document));
             }
         }
+        for row in &restored {
+            let is_alive = row.is_alive() && record.collections.shows(&row.key, row.seqno);
+            touched.extend(record.collections.uncount(&row.key, false, is_alive));
+        }
         self.note_garbage(&mut out, &garbage);
+        self.lower_durable(record, history.down_to, &restored)?;
         let lowered = self.lower_highs(record, history, &newest)?;
         touched.extend(lowered.into_iter().filter(|id| *id != DEFAULT_COLLECTION));
         touched.iter().for_each(|id| self.put_collection(&mut out, record, *id));
@@ -172,22 +176,52 @@ impl Core {
     }
 }
 
+impl Core {
+    /// Lowers the seqnos of durable writes to those at `down_to`. Nothing that is prepared again
+    /// counts as completed.
+    fn lower_durable(
+        &self,
+        record: &mut VbRecord,
+        down_to: Seqno,
+        restored: &[Row],
+    ) -> Result<(), StoreError> {
+        let durable = record.meta.durable;
+        let prepares = restored.iter().filter(|row| matches!(row.kind, Kind::Prepared { .. }));
+        let before_first = prepares.map(|row| row.seqno.0 - 1).min().map_or(down_to, Seqno);
+        let max_visible = if durable.max_visible <= down_to {
+            durable.max_visible
+        } else {
+            let restored = restored.iter().filter(|row| row.is_visible()).map(|row| row.seqno);
+            self.newest_visible(record, down_to)?.max(restored.max().unwrap_or(Seqno::ZERO))
+        };
+        record.meta.durable = DurableSeqnos {
+            high_prepared: durable.high_prepared.min(down_to),
+            high_completed: durable.high_completed.min(down_to).min(before_first),
+            max_visible,
+        };
+        Ok(())
+    }
+
+    /// The newest stored row up to a seqno that readers see.
+    fn newest_visible(&self, record: &VbRecord, up_to: Seqno) -> Result<Seqno, StoreError> {
+        let generation = record.generation();
+        let range = generation.row(Seqno(1))..=generation.row(up_to);
+        let what = || format!("the rows of {}", generation.vb);
+        for entry in self.tables.rows.range(range).rev() {
+            let (key, bytes) = entry.map_err(|e| e.of(what))?;
+            let seqno = row_seqno(&key).ok_or_else(|| damaged(what(), "a key is malformed"))?;
+            if checked_row(generation.vb, seqno, bytes)?.0.is_visible() {
+                return Ok(seqno);
+            }
+        }
+        Ok(Seqno::ZERO)
+    }
+}
+
 impl History {
     /// Where the vBucket is once this is undone.
     pub(crate) const fn down_to(&self) -> Seqno {
         self.down_to
-    }
-
-    /// The row that the key of the row at `seqno` gets back; `None` for none.
-    fn restored(&self, seqno: Seqno) -> Option<(Seqno, &Slice)> {
-        let mut newer = seqno;
-        loop {
-            let (older, bytes) = self.undo.get(&newer)?;
-            if *older <= self.down_to {
-                return Some((*older, bytes));
-            }
-            newer = *older;
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use invariant::broken;
 use mcbp::key::DEFAULT_COLLECTION;
 use mcbp::{Seqno, VbId};
 use vbucket::store::{Batch, PartError, Scope};
-use vbucket::{Change, Kind, Replaces, StoreError, VbMeta};
+use vbucket::{Change, Kind, Replaces, Row, StoreError, VbMeta};
 
 use crate::collections::Gone;
 use crate::core::Core;
@@ -33,6 +33,15 @@ struct Pending<'a> {
     key: Slice,
     /// The seqno of the change of the same batch that replaces this one.
     newer: Option<Seqno>,
+}
+
+/// What a batch leaves of a key.
+#[derive(Clone, Copy)]
+enum Newest {
+    /// The change at this index of `pending`.
+    At(usize),
+    /// Nothing: it was the key of a prepare, which is completed.
+    Gone,
 }
 
 /// The vBuckets whose part of a batch cannot be committed, and why.
@@ -84,9 +93,9 @@ pub(crate) struct Plan<'a> {
     /// Each row needs one, and a tree finds it faster than a hash map.
     records: BTreeMap<VbId, VbRecord>,
     pending: Vec<Pending<'a>>,
-    /// The index in `pending` of the newest change of each key. Built for the first change that may
-    /// replace another one of the batch.
-    newest: Option<HashMap<(VbId, &'a [u8]), usize>>,
+    /// The newest change of each key. Built for the first change that may replace another one of
+    /// the batch.
+    newest: Option<HashMap<(VbId, &'a [u8]), Newest>>,
     /// The named collections whose records are to be written.
     touched: BTreeSet<(VbId, u32)>,
     /// What is to be erased.
@@ -135,10 +144,14 @@ impl<'a> Plan<'a> {
         }
         let generation = record.generation();
         let key = Slice::from(generation.document(&change.row.key));
+        if let Some(prepare) = &change.completes {
+            self.complete(generation, change, prepare)?;
+        }
         let older = self.note_newest(change);
         self.pending.push(Pending { change, generation, key: key.clone(), newer: None });
         let older = match older {
-            Some(older) => self.replace_pending(older, seqno)?,
+            Some(Newest::At(older)) => self.replace_pending(older, seqno)?,
+            Some(Newest::Gone) => None,
             None => match &change.replaces {
                 Replaces::Nothing => None,
                 Replaces::Row(older) if older.value.len() < OUT_OF_LINE_BYTES => {
@@ -182,19 +195,53 @@ impl<'a> Plan<'a> {
         Ok(())
     }
 
-    /// Notes that `change`, the next of `pending`, is the newest one of its key. Returns the index
-    /// of the one before. Skipped while every caller knows what its change replaces.
-    fn note_newest(&mut self, change: &'a Change) -> Option<usize> {
+    /// Notes that `change`, the next of `pending`, is the newest one of its key. Returns what was
+    /// before. Skipped while every caller knows what its change replaces.
+    fn note_newest(&mut self, change: &'a Change) -> Option<Newest> {
         let is_known = !matches!(change.replaces, Replaces::Unknown);
         if self.newest.is_none() && is_known {
             return None;
         }
-        let key = |change: &'a Change| (change.vb, change.row.key.as_ref());
+        let at = Newest::At(self.pending.len());
+        self.newest().insert((change.vb, change.row.key.as_ref()), at)
+    }
+
+    fn newest(&mut self) -> &mut HashMap<(VbId, &'a [u8]), Newest> {
         let pending = &self.pending;
-        let newest = self.newest.get_or_insert_with(|| {
-            pending.iter().enumerate().map(|(at, pending)| (key(pending.change), at)).collect()
-        });
-        newest.insert(key(change), pending.len())
+        let key = |change: &'a Change| (change.vb, change.row.key.as_ref());
+        self.newest.get_or_insert_with(|| {
+            let all = pending.iter().enumerate();
+            all.map(|(at, pending)| (key(pending.change), Newest::At(at))).collect()
+        })
+    }
+
+    /// Moves the row of the prepare that `change` completes to `undo`.
+    fn complete(
+        &mut self,
+        generation: Generation,
+        change: &Change,
+        prepare: &'a Row,
+    ) -> Result<(), StoreError> {
+        let (vb, seqno) = (change.vb, change.row.seqno);
+        match self.newest().insert((vb, prepare.key.as_ref()), Newest::Gone) {
+            Some(Newest::At(at)) => self.replace_pending(at, seqno).map(drop),
+            Some(Newest::Gone) => Ok(()),
+            None => {
+                let what = || format!("{vb} seqno {}", prepare.seqno);
+                let row = self.core.tables.rows.get(generation.row(prepare.seqno));
+                let Some(row) = row.map_err(|e| e.of(what))? else {
+                    // With its collection it may have been erased.
+                    let record = self.records.get(&vb);
+                    let is_seen =
+                        |record: &VbRecord| record.collections.shows(&prepare.key, prepare.seqno);
+                    let is_missing = record.is_some_and(is_seen);
+                    let missing = Err(damaged(what(), "the prepare is missing"));
+                    return if is_missing { missing } else { Ok(()) };
+                };
+                self.replace(generation, change, prepare.seqno, row);
+                Ok(())
+            }
+        }
     }
 
     /// Notes that the change `older` of `pending` is replaced at `seqno`. Returns what its entry
@@ -282,6 +329,11 @@ impl<'a> Plan<'a> {
         for Pending { change, key, .. } in self.pending.into_iter().filter(|p| p.newer.is_none()) {
             let entry = KeyEntry::of(&change.row).encode(&key);
             self.out.insert(&tables.keys, key, entry);
+        }
+        for ((vb, key), newest) in self.newest.into_iter().flatten() {
+            if let (Newest::Gone, Some(record)) = (newest, self.records.get(&vb)) {
+                self.out.remove(&tables.keys, record.generation().document(key));
+            }
         }
         for record in self.records.values_mut() {
             let meta = &mut record.meta;

@@ -92,7 +92,7 @@ impl Core {
                 KeyEntry::decode(&key, &entry).map_err(|flaw| damaged(what(), flaw))?;
             if !alive
                 && let Some((kind, pointer)) = self.kind_of(generation, seqno)?
-                && let Kind::Deleted { at } | Kind::Expired { at } = kind
+                && let Kind::Deleted { at } | Kind::Expired { at } | Kind::Aborted { at } = kind
                 && rule.covers(seqno, at)
             {
                 found.push(Tombstone { key, entry, seqno, pointer });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use mcbp::{Seqno, VbId};
 use vbucket::collections::SYSTEM_EVENTS;
 use vbucket::store::Scan;
-use vbucket::{Row, StoreError};
+use vbucket::{Kind, Row, StoreError};
 
 use crate::collections::Collection;
 use crate::core::{Core, View};
@@ -41,18 +41,46 @@ impl Core {
     /// See `Store::events`.
     pub(crate) fn events(&self, vb: VbId) -> Result<Vec<Row>, StoreError> {
         let record = self.record(vb).ok_or(StoreError::NoVbucket(vb))?;
-        let (from, to) = record.generation().collection_range(SYSTEM_EVENTS);
-        let what = || format!("the system events of {vb}");
-        let View { snapshot, .. } = self.view();
+        let range = record.generation().collection_range(SYSTEM_EVENTS);
+        self.rows_of_keys(&record, range, "the system events")
+    }
+
+    /// See `Store::prepares`.
+    pub(crate) fn prepares(&self, vb: VbId) -> Result<Vec<Row>, StoreError> {
+        let record = self.record(vb).ok_or(StoreError::NoVbucket(vb))?;
+        let range = record.generation().all_prepared();
+        let mut rows = self.rows_of_keys(&record, range, "the prepares")?;
+        rows.retain(|row| {
+            let is_prepare = matches!(row.kind, Kind::Prepared { .. });
+            is_prepare && record.collections.shows(&row.key, row.seqno)
+        });
+        Ok(rows)
+    }
+
+    /// The newest rows of a range of keys.
+    fn rows_of_keys(
+        &self,
+        record: &VbRecord,
+        (from, to): (Vec<u8>, Vec<u8>),
+        what: &str,
+    ) -> Result<Vec<Row>, StoreError> {
+        let (vb, generation) = (record.meta.vb, record.generation());
+        let what = || format!("{what} of {vb}");
+        let View { snapshot, files } = self.view();
+        let mut values = Reader::new(files);
         let keys = snapshot.range(&self.tables.keys, from..to);
         let row = |entry: ReadResult| {
             let (key, entry) = entry.map_err(|e| e.of(what))?;
             let entry = KeyEntry::decode(&key, &entry).map_err(|flaw| damaged(what(), flaw))?;
-            let row = record.generation().row(entry.seqno);
-            let row = snapshot.get(&self.tables.rows, row).map_err(|e| e.of(what))?;
+            let row = snapshot.get(&self.tables.rows, generation.row(entry.seqno));
+            let row = row.map_err(|e| e.of(what))?;
             let row = row.ok_or_else(|| damaged(what(), "a row is missing"))?;
             let row = decode_row(vb, entry.seqno, row);
-            Ok(row.map_err(|flaw| damaged(what(), flaw))?.0)
+            let (mut row, pointer) = row.map_err(|flaw| damaged(what(), flaw))?;
+            if let Some(pointer) = pointer {
+                row.value = values.read(pointer)?;
+            }
+            Ok(row)
         };
         keys.map(row).collect()
     }

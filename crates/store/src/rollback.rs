@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use mcbp::{Seqno, VbId, VbUuid};
 use vbucket::failover::uuid_from_random;
 use vbucket::store::Durability;
-use vbucket::{StoreError, VbMeta};
+use vbucket::{DurableSeqnos, StoreError, VbMeta};
 
 use crate::core::Core;
 use crate::format::{Generation, VbRecord, record_key};
@@ -95,6 +95,7 @@ impl Core {
         meta.high_seqno = Seqno::ZERO;
         (meta.snapshot_start, meta.snapshot_end) = (Seqno::ZERO, Seqno::ZERO);
         meta.purge_seqno = Seqno::ZERO;
+        meta.durable = DurableSeqnos::default();
         let mut out = self.tables.batch(0);
         out.insert(&self.tables.meta, record_key(vb), record.encode());
         out.insert(&self.tables.meta, ended.ended(), "");

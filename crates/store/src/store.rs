@@ -86,6 +86,10 @@ impl Store for FjallStore {
         self.core.events(vb)
     }
 
+    fn prepares(&self, vb: VbId) -> Result<Vec<Row>, StoreError> {
+        self.core.prepares(vb)
+    }
+
     fn collections(&self, vb: VbId) -> Result<Vec<CollectionCounts>, StoreError> {
         let record = self.core.record(vb).ok_or(StoreError::NoVbucket(vb))?;
         let counts =

@@ -81,7 +81,8 @@ impl Core {
         while !work.is_stopping() {
             let Some(seen) = self.record(vb) else { return Ok(()) };
             let generation = seen.generation();
-            let from = generation.undo(Seqno(seen.undo_floor).next(), Seqno::ZERO);
+            // A commit of a durable write has two: one of them may have been the last of a step.
+            let from = generation.undo(Seqno(seen.undo_floor), Seqno::ZERO);
             let to = generation.undo(self.horizon(&seen.meta).next(), Seqno::ZERO);
             if from >= to {
                 return Ok(());

@@ -15,19 +15,21 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use common::*;
+use mcbp::framing::Level;
 use mcbp::key::prefixed;
 use mcbp::{Seqno, VbId};
 use proptest::prelude::*;
 use store::FjallStore;
+use vbucket::row::prepared_key;
 use vbucket::store::{Batch, Durability, Scan, ScanEnd, ScanStep, Store};
-use vbucket::{Replaces, Row};
+use vbucket::{DurableSeqnos, Kind, Replaces, Row, Write};
 
 #[derive(Clone, Debug)]
 enum Step {
     /// Changes of key and length (0 deletes) in each of some vBuckets.
     Commit {
         synced: bool,
-        changes: Vec<(u16, u8, u16)>,
+        changes: Vec<(u16, u8, u16, How)>,
         gap: u64,
     },
     /// Roll back by this many seqnos.
@@ -51,9 +53,17 @@ enum Step {
     },
 }
 
+/// How a document is changed: at once, or prepared first. What is prepared is completed then.
+#[derive(Clone, Copy, Debug)]
+enum How {
+    Plainly,
+    Durably { commits: bool },
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let length = prop_oneof![Just(0u16), 1..200u16, 1_000..4_000u16];
-    let change = (0..3u16, 0..40u8, length);
+    let durably = any::<bool>().prop_map(|commits| How::Durably { commits });
+    let change = (0..3u16, 0..40u8, length, prop_oneof![2 => Just(How::Plainly), 1 => durably]);
     prop_oneof![
         10 => (any::<bool>(), prop::collection::vec(change, 0..40), 0..3u64)
             .prop_map(|(synced, changes, gap)| Step::Commit { synced, changes, gap }),
@@ -87,7 +97,13 @@ struct Model {
 }
 
 impl Model {
-    fn commit(&mut self, store: &FjallStore, changes: &[(u16, u8, u16)], gap: u64, synced: bool) {
+    fn commit(
+        &mut self,
+        store: &FjallStore,
+        changes: &[(u16, u8, u16, How)],
+        gap: u64,
+        synced: bool,
+    ) {
         let mut all = Batch::default();
         for vb in 0..3u16 {
             let mine: Vec<_> = changes.iter().filter(|change| change.0 == vb).collect();
@@ -96,19 +112,37 @@ impl Model {
             }
             let history = self.vbs.entry(vb).or_default();
             let before = newest(&history.rows);
-            let mut rows = Vec::new();
-            for &&(_, key, len) in &mine {
+            let (mut rows, mut completes) = (Vec::new(), Vec::new());
+            for &&(_, key, len, how) in &mine {
                 history.high += 1 + gap;
-                let key = format!("key-{key}");
-                rows.push(match len {
-                    0 => deletion(&key, history.high),
-                    len => document(&key, history.high, usize::from(len)),
-                });
+                let (key, high) = (format!("key-{key}"), history.high);
+                let plain = match len {
+                    0 => deletion(&key, high),
+                    len => document(&key, high, usize::from(len)),
+                };
+                let pending = pending(&history.rows, &plain.key);
+                let row = match (how, &pending) {
+                    (How::Plainly, _) => plain,
+                    (How::Durably { .. }, None) => prepared(plain),
+                    (How::Durably { commits: true }, Some(prepare)) => {
+                        // As it is read from the disk.
+                        Row { prepared: Seqno::ZERO, ..prepare.committed_at(Seqno(high)).unwrap() }
+                    }
+                    (How::Durably { commits: false }, Some(prepare)) => {
+                        Row::aborted(&plain.key, prepare.seqno, Seqno(high), 5)
+                    }
+                };
+                completes.push(pending.filter(|_| row.is_visible()).map(Arc::new));
+                history.rows.push(row.clone());
+                rows.push(row);
             }
-            history.rows.extend(rows.iter().cloned());
             history.ends.insert(history.high);
             history.peak = history.peak.max(history.high);
             let mut one = batch(vb, rows);
+            one.metas[0].durable = durable(&history.rows);
+            for (change, completes) in one.changes.iter_mut().zip(completes) {
+                change.completes = completes;
+            }
             // Some callers know what they replace.
             let mut met = HashSet::new();
             for change in &mut one.changes {
@@ -157,9 +191,50 @@ impl Model {
         for (&vb, history) in &self.vbs {
             let want = newest(&history.rows);
             assert_eq!(scan(store, vb).unwrap(), want, "vb:{vb}");
+            let mut prepares = store.prepares(VbId(vb)).unwrap();
+            prepares.sort_by_key(|row| row.seqno);
+            let is_prepare = |row: &&Row| matches!(row.kind, Kind::Prepared { .. });
+            let pending: Vec<_> = want.iter().filter(is_prepare).cloned().collect();
+            assert_eq!(prepares, pending, "vb:{vb}");
+            let meta = store.load().unwrap().into_iter().find(|meta| meta.vb.0 == vb).unwrap();
+            let visible = want.iter().rfind(|row| row.is_visible()).map_or(0, |row| row.seqno.0);
+            assert_eq!(meta.durable.max_visible.0, visible, "vb:{vb}");
+            assert!(pending.iter().all(|row| row.seqno > meta.durable.high_completed), "vb:{vb}");
             let alive = want.iter().filter(|row| row.is_alive()).count();
             assert_eq!(store.item_count(VbId(vb)).unwrap(), alive as u64, "vb:{vb}");
         }
+    }
+}
+
+/// The prepare of a document that is not completed.
+fn pending(history: &[Row], document: &[u8]) -> Option<Row> {
+    let newest = history.iter().rfind(|row| row.document_key() == document)?;
+    matches!(newest.kind, Kind::Prepared { .. }).then(|| newest.clone())
+}
+
+fn prepared(plain: Row) -> Row {
+    let write = match plain.kind {
+        Kind::Document { flags, expiry } => Write::Document { flags, expiry },
+        _ => Write::Deletion { at: 5 },
+    };
+    let level = [Level::Majority, Level::MajorityAndPersistOnActive, Level::PersistToMajority]
+        [plain.seqno.0 as usize % 3];
+    Row { key: prepared_key(&plain.key), kind: Kind::Prepared { level, write }, ..plain }
+}
+
+/// The seqnos of durable writes at the end of a history. Here writes are not completed in their
+/// order, so that nothing may count as completed while something is pending.
+fn durable(history: &[Row]) -> DurableSeqnos {
+    let visible = history.iter().rfind(|row| row.is_visible());
+    let prepares = history.iter().filter(|row| matches!(row.kind, Kind::Prepared { .. }));
+    let pending =
+        newest(history).into_iter().filter(|row| matches!(row.kind, Kind::Prepared { .. }));
+    let high_prepared = prepares.map(|row| row.seqno).max().unwrap_or(Seqno::ZERO);
+    let before = pending.map(|row| Seqno(row.seqno.0 - 1)).min().unwrap_or(high_prepared);
+    DurableSeqnos {
+        high_prepared,
+        high_completed: before.min(high_prepared),
+        max_visible: visible.map_or(Seqno::ZERO, |row| row.seqno),
     }
 }
 

@@ -50,16 +50,14 @@ fn by_meta(new: &Incoming, old: &Row) -> std::cmp::Ordering {
             let (old_flags, old_expiry) = match old.kind {
                 Kind::Document { flags, expiry } => (flags, expiry),
                 Kind::Deleted { at } | Kind::Expired { at } => (0, at),
-                // No document has the key of a system event.
-                Kind::Event { .. } => (0, 0),
+                // No document has the key of any other row.
+                Kind::Event { .. } | Kind::Prepared { .. } | Kind::Aborted { .. } => (0, 0),
             };
             let has_xattrs = |datatype: Datatype| datatype.contains(Datatype::XATTR);
             let new = (expiry, flags, has_xattrs(new.datatype));
             new.cmp(&(old_expiry, old_flags, has_xattrs(old.datatype)))
         }
-        Kind::Deleted { .. } | Kind::Expired { .. } | Kind::Event { .. } => {
-            std::cmp::Ordering::Equal
-        }
+        _ => std::cmp::Ordering::Equal,
     }
 }
 
@@ -74,7 +72,16 @@ mod tests {
 
     fn old(rev: u64, cas: u64, kind: Kind) -> Row {
         let (key, value) = (Bytes::from_static(b"k"), Bytes::from_static(b"v"));
-        Row { key, seqno: Seqno(9), rev, cas, datatype: Datatype::RAW, kind, value }
+        Row {
+            key,
+            seqno: Seqno(9),
+            rev,
+            cas,
+            datatype: Datatype::RAW,
+            kind,
+            prepared: Seqno::ZERO,
+            value,
+        }
     }
 
     const DOCUMENT: Kind = Kind::Document { flags: 5, expiry: 50 };

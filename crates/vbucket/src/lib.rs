@@ -6,6 +6,7 @@
 //! - `value`: the bytes of a document's value, and what a deletion keeps of them
 //! - `meta`: the metadata of a vBucket, written with its rows
 //! - `collections`: scopes and collections of a bucket and of a vBucket, and the events between
+//! - `durability`: durable writes of a vBucket: which copies must have them, what becomes of them
 //! - `conflict`: which of two changes wins when two clusters replicate to each other
 //! - `hlc`: the CAS of the next change, and how far ahead one from elsewhere may be
 //! - `failover`, `rollback`: histories, and how far a replica must roll back
@@ -15,6 +16,7 @@
 pub mod collections;
 pub mod conflict;
 pub mod consumer;
+pub mod durability;
 pub mod failover;
 pub mod hlc;
 pub mod liveness;
@@ -28,6 +30,6 @@ pub mod stream_req;
 pub mod value;
 
 pub use failover::{FailoverError, FailoverTable};
-pub use meta::VbMeta;
-pub use row::{Change, Kind, Replaces, Row};
+pub use meta::{DurableSeqnos, VbMeta};
+pub use row::{Change, Kind, Replaces, Row, Write};
 pub use store::{Scan, ScanEnd, ScanStep, Store, StoreError};

@@ -2,7 +2,36 @@
 
 use mcbp::{Seqno, VbId, VbState};
 
-use crate::FailoverTable;
+use crate::{FailoverTable, Kind, Row};
+
+/// Seqnos of the durable writes of a vBucket. Streams tell them to replicas.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct DurableSeqnos {
+    /// The newest prepare.
+    pub high_prepared: Seqno,
+    /// The newest prepare that was committed or aborted. They are completed in their order.
+    pub high_completed: Seqno,
+    /// The newest row that readers see: neither prepare nor abort.
+    pub max_visible: Seqno,
+}
+
+impl DurableSeqnos {
+    /// Advances over a row.
+    pub fn follow(&mut self, row: &Row) {
+        match row.kind {
+            Kind::Prepared { .. } => self.high_prepared = row.seqno,
+            Kind::Aborted { .. } => {}
+            _ => self.max_visible = row.seqno,
+        }
+        self.complete(row.prepared);
+    }
+
+    /// A prepare is committed or aborted; of a replica that got only that it may be the newest one.
+    pub fn complete(&mut self, prepare: Seqno) {
+        self.high_completed = self.high_completed.max(prepare);
+        self.high_prepared = self.high_prepared.max(prepare);
+    }
+}
 
 /// The persisted state of one vBucket.
 ///
@@ -29,6 +58,8 @@ pub struct VbMeta {
     pub max_cas: u64,
     /// The highest revision of a deleted document: a new document starts above it.
     pub max_deleted_rev: u64,
+    /// Of its durable writes.
+    pub durable: DurableSeqnos,
     /// The topology of SET_VBUCKET, as its JSON text; empty for none.
     pub topology: String,
 }

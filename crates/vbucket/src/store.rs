@@ -26,7 +26,8 @@ pub enum Durability {
 /// What one commit writes, all of it or nothing.
 #[derive(Default, Debug)]
 pub struct Batch {
-    /// Rows, in seqno order within each vBucket; a row replaces the older row of its key.
+    /// Rows, in seqno order within each vBucket; a row replaces the older row of its key, and the
+    /// prepare that it completes.
     pub changes: Vec<Change>,
     /// vBucket records, at most one for a vBucket, as they are after `changes`. A purge seqno below
     /// that of the store is ignored.
@@ -161,6 +162,12 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].
     fn events(&self, vb: VbId) -> Result<Vec<Row>, StoreError>;
+
+    /// Returns the prepares that are neither committed nor aborted, with their values, in no order.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].
+    fn prepares(&self, vb: VbId) -> Result<Vec<Row>, StoreError>;
 
     /// Returns what the vBucket has of each collection.
     ///

@@ -10,9 +10,9 @@ use mcbp::key::DEFAULT_COLLECTION;
 use mcbp::{Seqno, Status, VbState};
 use serde::Deserialize;
 
-use crate::FailoverTable;
 use crate::collections::{StreamFilter, VbCollections};
 use crate::rollback::{History, Position, needs_rollback};
+use crate::{DurableSeqnos, FailoverTable};
 
 /// The state of a vBucket at one moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -29,6 +29,8 @@ pub struct VbFacts {
     pub snapshot_end: Seqno,
     /// Tombstones up to this seqno may be missing.
     pub purge_seqno: Seqno,
+    /// Of its durable writes.
+    pub durable: DurableSeqnos,
     /// Its collections at `high_seqno`.
     pub collections: Arc<VbCollections>,
 }

@@ -19,9 +19,10 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mcbp::dcp::{
-    Deletion, Expiration, FailoverEntry, Mutation, SnapshotMarker, decode_failover_log,
-    marker_flags, open_flags,
+    Abort, Commit, Deletion, Expiration, FailoverEntry, MarkerBody, Mutation, Prepare,
+    SnapshotMarker, change_seqno, decode_failover_log, marker_flags, open_flags,
 };
+use mcbp::framing::Level;
 use mcbp::{Frame, Opaque, Opcode, Seqno, VbId, VbState};
 use recordings::{Line, capture};
 use support::text;
@@ -29,8 +30,9 @@ use vbucket::producer::{
     Chunk, DiskRead, DiskSnapshot, Effect, Effects, Event, LogRead, Producer, ProducerOptions,
     ReadEnd, Source, StreamId,
 };
+use vbucket::row::prepared_key;
 use vbucket::stream_req::VbFacts;
-use vbucket::{FailoverTable, Kind, Row};
+use vbucket::{DurableSeqnos, FailoverTable, Kind, Row, Write};
 
 #[derive(Debug)]
 struct Copy {
@@ -39,6 +41,18 @@ struct Copy {
     rows: Vec<Arc<Row>>,
     /// Rows up to here are on disk only.
     on_disk: u64,
+    /// Prepares up to here are completed; their rows are not in the capture.
+    completed: Seqno,
+}
+
+impl Copy {
+    fn durable(&self) -> DurableSeqnos {
+        let mut durable = DurableSeqnos::default();
+        self.rows.iter().for_each(|row| durable.follow(row));
+        durable.high_completed = durable.high_completed.max(self.completed);
+        durable.high_prepared = durable.high_prepared.max(self.completed);
+        durable
+    }
 }
 
 #[derive(Default)]
@@ -56,6 +70,7 @@ impl Source for Node {
             snapshot_start: high,
             snapshot_end: high,
             purge_seqno: Seqno::ZERO,
+            durable: copy.durable(),
             collections: Default::default(),
         })
     }
@@ -71,8 +86,27 @@ impl Source for Node {
     }
 }
 
-fn row(frame: &Frame<'_>) -> Row {
+/// The row of a change; `before` are the rows of the vBucket up to it.
+fn row(frame: &Frame<'_>, before: &[Arc<Row>]) -> Row {
     let (seqno, rev, kind) = match frame.opcode() {
+        Opcode::DCP_PREPARE => {
+            let p = Prepare::decode(frame).unwrap();
+            let write = match p.deleted {
+                true => Write::Deletion { at: p.expiry },
+                false => Write::Document { flags: p.flags, expiry: p.expiry },
+            };
+            let level = Level::from_wire(p.level).unwrap();
+            (p.seqno, p.rev, Kind::Prepared { level, write })
+        }
+        Opcode::DCP_COMMIT => {
+            let Commit { prepared, committed } = Commit::decode(frame).unwrap();
+            let prepare = before.iter().find(|row| row.seqno == prepared).unwrap();
+            return prepare.committed_at(committed).unwrap();
+        }
+        Opcode::DCP_ABORT => {
+            let Abort { prepared, aborted } = Abort::decode(frame).unwrap();
+            return Row::aborted(frame.key, prepared, aborted, 0);
+        }
         Opcode::DCP_MUTATION => {
             let m = Mutation::decode(frame).unwrap();
             (m.seqno, m.rev, Kind::Document { flags: m.flags, expiry: m.expiry })
@@ -87,12 +121,16 @@ fn row(frame: &Frame<'_>) -> Row {
         }
     };
     Row {
-        key: Bytes::copy_from_slice(frame.key),
+        key: match kind {
+            Kind::Prepared { .. } => prepared_key(frame.key),
+            _ => Bytes::copy_from_slice(frame.key),
+        },
         seqno,
         rev,
         cas: frame.header.cas,
         datatype: frame.header.datatype,
         kind,
+        prepared: Seqno::ZERO,
         value: Bytes::copy_from_slice(frame.value),
     }
 }
@@ -104,6 +142,7 @@ struct Replay {
     /// What the machine asked for and was not done yet.
     effects: Effects,
     got: Vec<Vec<u8>>,
+    acknowledged: Vec<Seqno>,
 }
 
 impl Replay {
@@ -145,7 +184,8 @@ impl Replay {
                 let read = self.read_disk(vb, stream, start);
                 self.on(Event::DiskRead(vb, stream, read));
             }
-            Effect::Unwatch(_) => {}
+            Effect::Unwatch(_) | Effect::Joined { .. } => {}
+            Effect::Acknowledged { prepared, .. } => self.acknowledged.push(prepared),
             other => panic!("unexpected {other:?}"),
         }
     }
@@ -162,8 +202,10 @@ impl Replay {
             chunk.add(row);
         }
         let high_seqno = Seqno(copy.on_disk);
-        let snapshot =
-            DiskSnapshot { high_seqno, marker_end: high_seqno, purge_seqno: Seqno::ZERO };
+        let mut durable = copy.durable();
+        durable.max_visible = durable.max_visible.min(high_seqno);
+        let (marker_end, purge_seqno) = (high_seqno, Seqno::ZERO);
+        let snapshot = DiskSnapshot { high_seqno, marker_end, purge_seqno, durable };
         DiskRead { snapshot: Some(snapshot), chunk, end: ReadEnd::Finished }
     }
 
@@ -177,8 +219,10 @@ impl Replay {
                 for line in later.iter().filter(|line| line.from == "producer") {
                     let frame = Frame::parse(&line.bytes).unwrap();
                     let of_stream = frame.header.is_request() && frame.header.vbucket() == vb;
-                    if of_stream && is_change(&frame) && row(&frame).seqno.0 <= end {
-                        self.write(vb, row(&frame));
+                    let seqno = change_seqno(&frame).unwrap_or(Seqno::MAX);
+                    if of_stream && is_change(&frame) && seqno.0 <= end {
+                        let row = row(&frame, &self.node.0.borrow()[&vb].rows);
+                        self.write(vb, row);
                     }
                 }
             }
@@ -202,13 +246,25 @@ impl Replay {
 }
 
 fn is_change(frame: &Frame<'_>) -> bool {
-    let changes = [Opcode::DCP_MUTATION, Opcode::DCP_DELETION, Opcode::DCP_EXPIRATION];
-    frame.header.is_request() && changes.contains(&frame.opcode())
+    let documents = [Opcode::DCP_MUTATION, Opcode::DCP_DELETION, Opcode::DCP_EXPIRATION];
+    let durable = [Opcode::DCP_PREPARE, Opcode::DCP_COMMIT, Opcode::DCP_ABORT];
+    let is_one = |of: &[Opcode]| of.contains(&frame.opcode());
+    frame.header.is_request() && (is_one(&documents) || is_one(&durable))
 }
 
 /// The end of a snapshot, whichever version its marker has.
 fn marker_end(frame: &Frame<'_>) -> u64 {
     SnapshotMarker::decode(frame).unwrap().end.0
+}
+
+/// The highest completed prepare of a marker.
+fn completed(frame: &Frame<'_>) -> Seqno {
+    match SnapshotMarker::decode(frame).unwrap().body {
+        MarkerBody::V1 => Seqno::ZERO,
+        MarkerBody::V2_0 { high_completed, .. } | MarkerBody::V2_2 { high_completed, .. } => {
+            high_completed
+        }
+    }
 }
 
 /// Whether a snapshot is read from the producer's disk.
@@ -234,20 +290,24 @@ fn node(lines: &[Line]) -> Node {
             (true, Opcode::DCP_STREAM_REQ) if frame.header.status().is_success() => {
                 let failover = decode_failover_log(&frame).unwrap();
                 let state = VbState::Active;
-                let copy = Copy { state, failover, rows: Vec::new(), on_disk: 0 };
+                let (rows, on_disk, completed) = (Vec::new(), 0, Seqno::ZERO);
+                let copy = Copy { state, failover, rows, on_disk, completed };
                 copies.entry(asked[&frame.header.opaque]).or_insert(copy);
             }
             (true, Opcode::DCP_SNAPSHOT_MARKER) if frame.header.is_request() => {
                 let (from_disk, end) = (is_from_disk(&frame), marker_end(&frame));
                 if let std::collections::btree_map::Entry::Vacant(first) = first_end.entry(vb) {
                     first.insert(end);
-                    copies.get_mut(&vb).unwrap().on_disk = if from_disk { end } else { 0 };
+                    let copy = copies.get_mut(&vb).unwrap();
+                    copy.on_disk = if from_disk { end } else { 0 };
+                    copy.completed = completed(&frame);
                 }
             }
             (true, _) if is_change(&frame) => {
-                let row = row(&frame);
-                if row.seqno.0 <= first_end[&vb] {
-                    copies.get_mut(&vb).unwrap().rows.push(Arc::new(row));
+                let copy = copies.get_mut(&vb).unwrap();
+                if change_seqno(&frame).unwrap().0 <= first_end[&vb] {
+                    let row = row(&frame, &copy.rows);
+                    copy.rows.push(Arc::new(row));
                 }
             }
             _ => {}
@@ -257,11 +317,25 @@ fn node(lines: &[Line]) -> Node {
     node
 }
 
-/// Frames without what cannot be equal: use counters.
+/// Frames without what cannot be equal: use counters. A real producer also begins a checkpoint when
+/// a key with a durable write comes again; a consumer does nothing with that.
 fn without_chance(frames: &mut [Vec<u8>]) {
+    let is_durable = frames.iter().any(|bytes| bytes[1] == Opcode::DCP_PREPARE.0);
     for bytes in frames {
+        if is_durable && bytes[..2] == [0x80, Opcode::DCP_SNAPSHOT_MARKER.0] {
+            let frame = Frame::parse(bytes).unwrap();
+            let is_memory =
+                SnapshotMarker::decode(&frame).unwrap().flags & marker_flags::MEMORY != 0;
+            let flags = 24 + if frame.extras.len() == 20 { 16 + 3 } else { 1 + 16 + 3 };
+            if is_memory {
+                bytes[flags] &= !(marker_flags::CHECKPOINT as u8);
+            }
+        }
         if bytes[..2] == [0x80, Opcode::DCP_MUTATION.0] {
             bytes[24 + 30] = 0;
+        }
+        if bytes[..2] == [0x80, Opcode::DCP_PREPARE.0] {
+            bytes[24 + 28] = 0;
         }
     }
 }
@@ -283,8 +357,6 @@ fn by_vbucket(frames: Vec<Vec<u8>>, asked: &BTreeMap<u32, u16>) -> BTreeMap<u16,
 /// What a replay leaves out or changes, because only one of the two producers can do it.
 #[derive(Default)]
 struct Differences {
-    /// vBuckets with durable writes, which are not kept here.
-    durable: &'static [u16],
     /// Controls that the real producer of an older version refuses.
     unknown_to_real: &'static [&'static str],
 }
@@ -320,8 +392,14 @@ fn check_lines(lines: &[Line], prepare: impl FnOnce(&Node), differences: &Differ
         xerror: false,
     };
     let machine = Producer::new(options, Duration::ZERO);
-    let mut replay =
-        Replay { machine, node, out: BytesMut::new(), effects: Effects::new(), got: Vec::new() };
+    let mut replay = Replay {
+        machine,
+        node,
+        out: BytesMut::new(),
+        effects: Effects::new(),
+        got: Vec::new(),
+        acknowledged: Vec::new(),
+    };
     let (mut real, mut asked) = (Vec::new(), BTreeMap::new());
     let mut unknown_to_real = Vec::new();
     for (at, line) in lines.iter().enumerate() {
@@ -358,11 +436,7 @@ fn check_lines(lines: &[Line], prepare: impl FnOnce(&Node), differences: &Differ
     let mut ours = replay.got;
     without_chance(&mut ours);
     without_chance(&mut real);
-    let (mut ours, mut real) = (by_vbucket(ours, &asked), by_vbucket(real, &asked));
-    for vb in differences.durable {
-        ours.remove(vb);
-        real.remove(vb);
-    }
+    let (ours, real) = (by_vbucket(ours, &asked), by_vbucket(real, &asked));
     for (vb, real) in &real {
         assert_eq!(ours.get(vb), Some(real), "vb:{vb}");
     }
@@ -405,9 +479,8 @@ fn the_controls_of_an_older_consumer_come_in_groups() {
     let lines = capture("22-setup-7.6");
     let sessions = sessions(&lines);
     assert_eq!(sessions.len(), 2, "from memory, and from disk after a restart");
-    let differences = Differences { durable: &[2], ..Differences::default() };
     for session in sessions {
-        check_lines(session, |_| (), &differences);
+        check_lines(session, |_| (), &Differences::default());
     }
 }
 
@@ -415,7 +488,44 @@ fn the_controls_of_an_older_consumer_come_in_groups() {
 fn an_older_producers_set_up_with_a_newer_consumer() {
     let lines = capture("22b-setup-7.6-producer-8.0-consumer");
     let unknown_to_real = &["max_marker_version"];
-    let differences = Differences { durable: &[2], unknown_to_real };
+    let differences = Differences { unknown_to_real };
     // The second session is read from disk, with the older marker.
     check_lines(sessions(&lines)[0], |_| (), &differences);
+}
+
+/// The frames of the `nth` link of a capture, from its last DCP_OPEN on.
+fn link(file: &str, nth: usize) -> Vec<Line> {
+    let of_link = |line: &Line| {
+        let is = |name: &str| ["consumer", "producer", "proxy"].contains(&name);
+        is(&line.from) && is(&line.to)
+    };
+    let lines: Vec<Line> = capture(file).into_iter().filter(of_link).collect();
+    sessions(&lines)[nth].to_vec()
+}
+
+#[test]
+fn a_durable_write_is_prepared_and_committed() {
+    check_lines(&link("07-durable-writes", 0), |_| (), &Differences::default());
+}
+
+#[test]
+fn durable_writes_of_every_level_and_command() {
+    check_lines(&link("14a-durable-levels", 0), |_| (), &Differences::default());
+}
+
+#[test]
+fn aborts_from_memory_and_from_disk() {
+    for nth in [0, 1] {
+        check_lines(&link("14b-durable-failures", nth), |_| (), &Differences::default());
+    }
+}
+
+#[test]
+fn prepares_that_are_acknowledged_late() {
+    check_lines(&link("14c-durable-failover", 0), |_| (), &Differences::default());
+}
+
+#[test]
+fn a_pending_prepare_from_disk() {
+    check_lines(&link("14d-durable-disk", 0), |_| (), &Differences::default());
 }

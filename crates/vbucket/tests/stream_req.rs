@@ -23,6 +23,7 @@ fn active() -> VbFacts {
         snapshot_start: Seqno(100),
         snapshot_end: Seqno(100),
         purge_seqno: Seqno(20),
+        durable: Default::default(),
         collections: Default::default(),
     }
 }

@@ -93,7 +93,11 @@ impl Snapshot {
         let help = "The flow-control window that the consumer asked for";
         out.gauge("dcp_proxy_link_window_bytes", help, window)?;
         let help = "Bytes that the consumer has not acknowledged, at most the window; an estimate";
-        out.gauge("dcp_proxy_link_unacked_bytes", help, unacked)
+        out.gauge("dcp_proxy_link_unacked_bytes", help, unacked)?;
+        let waiting = self.by_link(|link| link.prepare_waiting_ms);
+        let waiting = waiting.map(|(labels, ms)| (labels, seconds(ms)));
+        let help = "How long a prepare has waited for the consumer's acknowledgement, the longest";
+        out.gauge("dcp_proxy_link_prepare_waiting_seconds", help, waiting)
     }
 
     pub(super) fn streams(&self, out: &mut Out<'_>) -> fmt::Result {

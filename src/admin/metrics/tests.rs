@@ -53,6 +53,8 @@ fn link(producer: &str, connection: u8, streams: Vec<StreamStatus>) -> LinkStatu
         frames_total: 103,
         window_bytes: None,
         unacked_bytes: None,
+        prepare_ack_us: None,
+        prepare_waiting_ms: None,
         producer_silent_ms: None,
         consumer_silent_ms: None,
         streams,
@@ -137,7 +139,7 @@ fn first_page(format: Format) -> String {
     let timings = Durations::default().read();
     let page = Snapshot {
         expected: vec![("default".to_owned(), "alpha".to_owned())],
-        timings: vec![("default".to_owned(), [timings.clone(), timings.clone(), timings])],
+        timings: vec![("default".to_owned(), std::array::from_fn(|_| timings.clone()))],
         ..Snapshot::default()
     };
     text(page, format).unwrap()

@@ -5,6 +5,7 @@ use mcbp::VbState;
 use super::answer;
 use crate::client::ms;
 use crate::explain::facts::{Facts, Node, VbCopy, View};
+use crate::explain::told::Link;
 
 /// An unknown figure.
 const UNKNOWN: &str = "?";
@@ -105,9 +106,19 @@ fn link_fields(view: &View) -> Vec<(&'static str, String)> {
     if let Some((unacked, window)) = link.unacked_bytes.zip(link.window_bytes) {
         fields.push(("unacknowledged", format!("{unacked} of {window} bytes")));
     }
+    fields.extend(durable_fields(link));
     fields.extend(link.last_error.iter().map(|error| ("link error", error.clone())));
     fields.extend(link.retry_in_ms.map(|left| ("link opened again", format!("in {}", ms(left)))));
     fields
+}
+
+/// How long our node takes to acknowledge prepares of durable writes.
+fn durable_fields(link: &Link) -> impl Iterator<Item = (&'static str, String)> {
+    let took = link.prepare_ack_us.map(|us| format!("{}.{:03} ms, the last", us / 1000, us % 1000));
+    let waiting = link.prepare_waiting_ms.map(|waits| format!("one waits for {}", ms(waits)));
+    took.map(|text| ("prepares acknowledged in", text))
+        .into_iter()
+        .chain(waiting.map(|text| ("prepares not acknowledged", text)))
 }
 
 fn stream_fields(view: &View) -> Vec<(&'static str, String)> {

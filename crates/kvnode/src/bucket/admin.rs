@@ -5,6 +5,7 @@ use std::sync::Arc;
 use mcbp::{VbId, VbState};
 use vbucket::collections::VbCollections;
 
+use super::advance::{follow_state, note};
 use super::core::{Bucket, Warmup};
 use super::error::{CommitError, VbError};
 use super::history::{begin_branch, new_meta};
@@ -57,8 +58,10 @@ impl Bucket {
                     continue;
                 }
                 let meta = new_meta(id, state, topology);
-                let vb = Vb::new(meta.clone(), VbCollections::default(), Arc::clone(&self.shared));
+                let (collections, shared) = (VbCollections::default(), Arc::clone(&self.shared));
+                let vb = Vb::new(meta.clone(), collections, Vec::new(), shared);
                 commit_meta(&vb, meta).await?;
+                follow_state(&self.shared, id, &mut lock(&vb.cell.inner));
                 self.put_slot(id, Some(Arc::clone(&vb)))?;
                 return follow(&vb).await;
             };
@@ -96,7 +99,12 @@ impl Bucket {
         };
         let store = Arc::clone(self.store());
         blocking(move || store.remove(id)).await?;
-        lock(&vb.cell.inner).removed = true;
+        {
+            let mut inner = lock(&vb.cell.inner);
+            inner.removed = true;
+            inner.durable.replace(Vec::new());
+            note(&self.shared, id, &mut inner);
+        }
         self.put_slot(id, None)?;
         drop(moving);
         vb.cell.listeners.notify(id, VbEvent::Removed);

@@ -1,20 +1,23 @@
 //! How a producer's rows get into a replica: checked, queued in order, never interpreted.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mcbp::key::collection_id;
 use mcbp::{Seqno, VbState};
 use vbucket::collections::{SYSTEM_EVENTS, VbCollections};
 use vbucket::consumer::Part;
+use vbucket::durability::Monitor;
 use vbucket::hlc::Drift;
-use vbucket::{Replaces, Row};
+use vbucket::{Kind, Replaces, Row};
 
+use super::advance::note;
 use super::cell::Inner;
 use super::error::VbError;
 use super::events::event_of;
 use super::filling::Filling;
 use super::pending_commit::PendingCommit;
-use super::queue::{Entry, Room, Work};
+use super::queue::{Completes, Entry, Room, Work};
 use super::vb::Vb;
 use crate::clock::unix_now_ns;
 use crate::sync::lock;
@@ -84,6 +87,7 @@ impl Vb {
         let Received { part, room } = received;
         let mut tail = inner.tail;
         let (mut replaces, mut filling) = (Replaces::Unknown, None);
+        let mut completes = Completes::new();
         let mut collections = Arc::clone(&inner.collections);
         match &part {
             Part::Rows { rows, .. } if rows.is_empty() => {
@@ -92,6 +96,7 @@ impl Vb {
             Part::Rows { rows, snapshot, .. } => {
                 self.check_order(&inner, rows.iter().map(|row| row.seqno), *snapshot)?;
                 self.check_collections(&mut collections, rows)?;
+                completes = completed_by(rows, &inner.durable.monitor);
                 let (known, room) = (inner.filling.take(), &self.shared.hash_room);
                 (replaces, filling) = Filling::go_on(known, room, tail.seqno, rows);
                 rows.iter().for_each(|row| tail.follow(row));
@@ -102,10 +107,11 @@ impl Vb {
                 tail.seqno = *seqno;
             }
         }
-        let work = Work::Received(part, replaces);
+        let steps = durable_steps(&part, &inner.durable.monitor);
+        let work = Work::Received(part, replaces, completes);
         let entry = Entry { vb: Arc::clone(&self.cell), work, room };
         let drift = match &entry.work {
-            Work::Received(Part::Rows { rows, .. }, _) => self.drift_of(rows),
+            Work::Received(Part::Rows { rows, .. }, ..) => self.drift_of(rows),
             _ => Drift::default(),
         };
         let commit = self.shared.queue.push(entry)?;
@@ -113,6 +119,14 @@ impl Vb {
         (inner.tail, inner.filling) = (tail, filling);
         inner.collections = collections;
         inner.last = Some(commit.clone());
+        for row in steps {
+            if matches!(row.kind, Kind::Prepared { .. }) {
+                inner.durable.monitor.prepare(row, None);
+            } else {
+                inner.durable.monitor.complete(row.document_key());
+            }
+        }
+        note(&self.shared, self.id(), &mut inner);
         Ok(Attempt::Queued(commit))
     }
 
@@ -135,7 +149,7 @@ impl Vb {
                 Arc::make_mut(collections).follow(row.seqno, &event);
                 continue;
             }
-            self.check_collection(collections, &row.key)?;
+            self.check_collection(collections, row.document_key())?;
         }
         Ok(())
     }
@@ -168,5 +182,39 @@ impl Vb {
             high = seqno;
         }
         Ok(())
+    }
+}
+
+/// The prepares that rows complete, also those that are among the rows.
+fn completed_by(rows: &[Arc<Row>], monitor: &Monitor) -> Completes {
+    let mut completes = Completes::new();
+    if monitor.is_empty() && rows.iter().all(|row| row.is_visible()) {
+        return completes;
+    }
+    let mut among: BTreeMap<&[u8], &Arc<Row>> = BTreeMap::new();
+    for row in rows {
+        let document = row.document_key();
+        match row.kind {
+            Kind::Prepared { .. } => drop(among.insert(document, row)),
+            // The row of an abort replaces that of its prepare.
+            Kind::Aborted { .. } => drop(among.remove(document)),
+            _ => {
+                let prepare = among.remove(document).or_else(|| monitor.prepared(document));
+                completes.extend(prepare.map(|prepare| (row.seqno, Arc::clone(prepare))));
+            }
+        }
+    }
+    completes
+}
+
+/// The rows that the machine is to follow: all, where some are of durable writes.
+fn durable_steps(part: &Part, monitor: &Monitor) -> Vec<Arc<Row>> {
+    match part {
+        Part::Rows { rows, .. }
+            if !monitor.is_empty() || rows.iter().any(|row| !row.is_visible()) =>
+        {
+            rows.clone()
+        }
+        _ => Vec::new(),
     }
 }

@@ -9,6 +9,8 @@ use mcbp::{Seqno, VbId, VbState};
 use vbucket::collections::VbCollections;
 use vbucket::{Row, StoreError, VbMeta};
 
+use super::durable::DurableWrites;
+use super::error::CommitError;
 use super::events::event_of;
 use super::filling::Filling;
 use super::listener::Listeners;
@@ -38,7 +40,7 @@ impl Tail {
     pub(super) fn follow(&mut self, row: &Row) {
         self.seqno = row.seqno;
         self.max_cas = self.max_cas.max(row.cas);
-        if !row.is_alive() {
+        if row.is_visible() && !row.is_alive() {
             self.max_deleted_rev = self.max_deleted_rev.max(row.rev);
         }
     }
@@ -67,6 +69,7 @@ pub(super) struct Inner {
     /// The batch that holds the newest queued entry.
     pub(super) last: Option<PendingCommit>,
     pub(super) locks: Locks,
+    pub(super) durable: DurableWrites,
     /// State, history or existence is being changed: nothing may be queued.
     pub(super) moving: bool,
     /// The epoch: raised when what was read before becomes invalid, by such a change or by a
@@ -79,20 +82,22 @@ pub(super) struct Inner {
 }
 
 impl Inner {
-    /// Replaces the record by one that is on disk, and forgets what is queued and in the log.
-    pub(super) fn reset(&mut self, meta: VbMeta) {
+    /// Replaces the record and the prepares by those that are on disk, and forgets what is queued
+    /// and in the log.
+    pub(super) fn reset(&mut self, meta: VbMeta, prepares: Vec<Row>) {
         self.log = MemoryLog::starting_at(meta.high_seqno);
         // No rollback ends between 0 and a change of the collections.
         if meta.high_seqno == Seqno::ZERO {
             self.durable_collections = Arc::default();
         }
         self.meta = meta;
-        self.drop_queued();
+        self.drop_queued(&CommitError::Ambiguous);
+        self.durable.replace(prepares);
     }
 
     /// What is on disk cannot be read: nothing is served from memory, which may differ.
     pub(super) fn lose(&mut self, error: StoreError) {
-        self.reset(VbMeta { state: VbState::Dead, ..self.meta.clone() });
+        self.reset(VbMeta { state: VbState::Dead, ..self.meta.clone() }, Vec::new());
         self.lost = Some(error);
     }
 
@@ -103,8 +108,14 @@ impl Inner {
         }
     }
 
-    /// Forgets what was queued: its batch failed.
-    pub(super) fn drop_queued(&mut self) {
+    /// Forgets the prepares of collections that are gone on disk.
+    pub(super) fn discard_prepares(&mut self) {
+        let there = Arc::clone(&self.durable_collections);
+        self.durable.discard(|row| !there.shows(row.document_key(), row.seqno));
+    }
+
+    /// Forgets what was queued: its batch failed, for this reason.
+    pub(super) fn drop_queued(&mut self, error: &CommitError) {
         // A lock may have a CAS that no row has, and no CAS is given out twice.
         let max_cas = self.tail.max_cas.max(self.meta.max_cas);
         self.tail = Tail { max_cas, ..Tail::of(&self.meta) };
@@ -112,6 +123,7 @@ impl Inner {
         self.filling = None;
         self.pending.clear();
         self.last = None;
+        self.durable.dropped(self.meta.high_seqno, error);
         self.epoch += 1;
     }
 }
@@ -135,8 +147,8 @@ impl std::fmt::Debug for VbCell {
 }
 
 impl VbCell {
-    /// With a record that is on disk or about to be, nothing queued and an empty log.
-    pub(super) fn new(meta: VbMeta, collections: VbCollections) -> Self {
+    /// With a record that is on disk or about to be, its prepares, nothing queued and an empty log.
+    pub(super) fn new(meta: VbMeta, collections: VbCollections, prepares: Vec<Row>) -> Self {
         let collections = Arc::new(collections);
         let inner = Inner {
             tail: Tail::of(&meta),
@@ -147,6 +159,7 @@ impl VbCell {
             filling: None,
             last: None,
             locks: Locks::default(),
+            durable: DurableWrites::restored(prepares),
             moving: false,
             epoch: 0,
             removed: false,

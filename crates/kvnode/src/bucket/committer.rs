@@ -11,16 +11,18 @@ use std::time::Instant;
 use invariant::broken;
 use log::{error, info};
 use logline::value;
-use mcbp::{Seqno, VbId};
+use mcbp::framing::Level;
+use mcbp::{Seqno, VbId, VbState};
 use vbucket::consumer::Part;
 use vbucket::store::{Batch, Durability, PartError};
 use vbucket::{Change, Kind, Replaces, Row, StoreError, VbMeta};
 
+use super::advance::{advance, note};
 use super::cell::{Tail, VbCell};
 use super::error::CommitError;
 use super::listener::VbEvent;
 use super::memory_log::MemoryLog;
-use super::queue::{Entry, QueuedBatch, Work};
+use super::queue::{Completes, Entry, NewRow, QueuedBatch, Work};
 use super::shared::Shared;
 use crate::sync::lock;
 
@@ -29,6 +31,8 @@ struct VbBatch {
     vb: Arc<VbCell>,
     meta: VbMeta,
     rows: Vec<Arc<Row>>,
+    /// The prepares that are completed, and whether they are committed.
+    completed: Vec<(Seqno, bool)>,
     /// The rows are a copy of a producer's disk. They are not kept in the memory log: no stream
     /// waits for them, and they would push out the rows that streams do wait for.
     from_disk: bool,
@@ -37,31 +41,47 @@ struct VbBatch {
 impl VbBatch {
     fn new(vb: &Arc<VbCell>) -> Self {
         let meta = lock(&vb.inner).meta.clone();
-        Self { vb: Arc::clone(vb), meta, rows: Vec::new(), from_disk: false }
+        let (rows, completed) = (Vec::new(), Vec::new());
+        Self { vb: Arc::clone(vb), meta, rows, completed, from_disk: false }
     }
 
     /// Adds a client's change.
-    fn add(&mut self, row: &Arc<Row>, snapshot: (Seqno, Seqno)) {
+    fn add(&mut self, new: &NewRow, snapshot: (Seqno, Seqno)) {
         let mut tail = Tail::of(&self.meta);
-        tail.follow(row);
+        tail.follow(&new.row);
         tail.write_to(&mut self.meta);
+        self.follow_durable(&new.row, new.completes.as_ref());
         (self.meta.snapshot_start, self.meta.snapshot_end) = snapshot;
-        self.rows.push(Arc::clone(row));
+        self.rows.push(Arc::clone(&new.row));
+    }
+
+    fn follow_durable(&mut self, row: &Row, completes: Option<&Arc<Row>>) {
+        self.meta.durable.follow(row);
+        if let Some(prepare) = completes {
+            self.meta.durable.complete(prepare.seqno);
+            self.completed.push((prepare.seqno, true));
+        } else if matches!(row.kind, Kind::Aborted { .. }) {
+            self.completed.push((row.prepared, false));
+        }
     }
 
     /// Adds what a producer sent.
-    fn receive(&mut self, received: &Part) {
+    fn receive(&mut self, received: &Part, completes: &Completes) {
         let snapshot = match received {
             Part::Rows { rows, snapshot, from_disk } => {
                 let mut tail = Tail::of(&self.meta);
                 rows.iter().for_each(|row| tail.follow(row));
                 tail.write_to(&mut self.meta);
+                for row in rows {
+                    self.follow_durable(row, completes.get(&row.seqno));
+                }
                 self.rows.extend(rows.iter().cloned());
                 self.from_disk |= from_disk;
                 snapshot
             }
             Part::Advance { seqno, snapshot } => {
                 self.meta.high_seqno = *seqno;
+                self.meta.durable.max_visible = *seqno;
                 snapshot
             }
         };
@@ -101,7 +121,7 @@ impl Committer {
             let committed = self.shared.store.commit(&batch, durability);
             self.shared.counters.commit_time.observe(began.elapsed());
             match committed {
-                Ok(()) => return self.committed(queued, vbs, batch.changes.len()),
+                Ok(()) => return self.committed(queued, vbs, batch.changes.len(), durability),
                 Err(error) if self.leave_out(&mut queued, &error) => {}
                 Err(error) => return self.fail(&queued, batch.changes.len(), &error),
             }
@@ -110,14 +130,21 @@ impl Committer {
     }
 
     /// Makes a batch visible that is on disk now.
-    fn committed(&mut self, queued: QueuedBatch, vbs: BTreeMap<VbId, VbBatch>, rows: usize) {
+    fn committed(
+        &mut self,
+        queued: QueuedBatch,
+        vbs: BTreeMap<VbId, VbBatch>,
+        rows: usize,
+        durability: Durability,
+    ) {
         failpoint::reach("flush-stored");
         self.shared.counters.commits.add(1);
         self.shared.counters.rows_committed.add(rows as u64);
         if self.shared.queue.succeeded() {
             info!("commits succeed again bucket={}", self.shared.options.name);
         }
-        let publish = |vb| self.publish(vb);
+        let synced = durability == Durability::Synced;
+        let publish = |vb| self.publish(vb, synced);
         let changed: Vec<_> = vbs.into_values().filter_map(publish).collect();
         failpoint::reach("flush-visible");
         let QueuedBatch { entries, commit, left_out, .. } = queued;
@@ -143,7 +170,8 @@ impl Committer {
             // failed rows goes with them, and the next row follows what is on disk.
             let mut inner = lock(&cell.inner);
             self.shared.queue.leave_out(vb, &failure);
-            inner.drop_queued();
+            inner.drop_queued(&failure);
+            note(&self.shared, vb, &mut inner);
             drop(inner);
             self.shared.counters.commit_failures.add(1);
             if self.shared.counters.read_failures.add() {
@@ -158,40 +186,66 @@ impl Committer {
 
     /// Sorts a batch's entries by vBucket and works out the record of each.
     fn assemble(&self, entries: &[Entry]) -> (BTreeMap<VbId, VbBatch>, Batch, Durability) {
-        let mut durability = self.shared.options.durability;
+        let mut needs_sync = false;
         let mut batch = Batch::default();
         let mut vbs: BTreeMap<VbId, VbBatch> = BTreeMap::new();
         for entry in entries {
             let id = entry.vb.id();
             let vb = vbs.entry(id).or_insert_with(|| VbBatch::new(&entry.vb));
-            let change = |row: &Arc<Row>, replaces: &Replaces| {
+            let state = vb.meta.state;
+            let change = |row: &Arc<Row>, replaces: &Replaces, completes: Option<&Arc<Row>>| {
                 let (row, replaces) = (Arc::clone(row), replaces.clone());
-                Change { vb: id, row, replaces }
+                Change { vb: id, row, replaces, completes: completes.cloned() }
             };
             match &entry.work {
-                Work::Row(row, snapshot, replaces) => {
-                    vb.add(row, *snapshot);
-                    batch.changes.push(change(row, replaces));
+                Work::Row(new, snapshot) => {
+                    vb.add(new, *snapshot);
+                    let NewRow { row, replaces, completes } = new;
+                    needs_sync |= self.needs_sync(row, state);
+                    batch.changes.push(change(row, replaces, completes.as_ref()));
                 }
-                Work::Received(received, replaces) => {
-                    vb.receive(received);
-                    if let Part::Rows { rows, .. } = received {
-                        batch.changes.extend(rows.iter().map(|row| change(row, replaces)));
-                    }
+                Work::Received(received, replaces, completes) => {
+                    vb.receive(received, completes);
+                    needs_sync |= match received {
+                        Part::Rows { rows, .. } => {
+                            let of = |row| change(row, replaces, completes.get(&row.seqno));
+                            batch.changes.extend(rows.iter().map(of));
+                            rows.iter().any(|row| self.needs_sync(row, state))
+                        }
+                        Part::Advance { .. } => self.is_synced(),
+                    };
                 }
                 Work::Meta(meta) => {
                     vb.meta = VbMeta::clone(meta);
-                    durability = Durability::Synced;
+                    needs_sync = true;
                 }
             }
         }
         batch.metas.extend(vbs.values().map(|vb| vb.meta.clone()));
-        (vbs, batch, durability)
+        (vbs, batch, if needs_sync { Durability::Synced } else { Durability::Buffered })
+    }
+
+    fn is_synced(&self) -> bool {
+        self.shared.options.durability == Durability::Synced
+    }
+
+    /// Whether a row is synced before anyone hears of it. A commit or abort need not be: without it
+    /// the prepare is there, which is completed once more.
+    fn needs_sync(&self, row: &Row, state: VbState) -> bool {
+        match row.kind {
+            Kind::Prepared { level: Level::PersistToMajority, .. } => true,
+            Kind::Prepared { level: Level::MajorityAndPersistOnActive, .. }
+                if state == VbState::Active =>
+            {
+                true
+            }
+            _ => row.prepared == Seqno::ZERO && self.is_synced(),
+        }
     }
 
     /// Makes what is on disk now visible. Returns the vBucket if it has new rows.
-    fn publish(&mut self, batch: VbBatch) -> Option<Arc<VbCell>> {
-        let VbBatch { vb, meta, rows, from_disk } = batch;
+    fn publish(&mut self, batch: VbBatch, synced: bool) -> Option<Arc<VbCell>> {
+        let VbBatch { vb, meta, rows, completed, from_disk } = batch;
         let (high_seqno, last) = (meta.high_seqno, rows.last().map(|row| row.seqno));
         let mut bytes = 0;
         {
@@ -210,6 +264,7 @@ impl Committer {
                     Kind::Event { .. } => {
                         inner.follow_durable(&row);
                         self.shared.manifest.learn(&inner.durable_collections);
+                        inner.discard_prepares();
                     }
                     _ => {}
                 }
@@ -220,6 +275,12 @@ impl Committer {
             }
             if from_disk {
                 inner.log = MemoryLog::starting_at(high_seqno);
+            }
+            if !inner.durable.monitor.is_empty() {
+                inner.durable.completed(&completed);
+                inner.durable.monitor.stored(high_seqno, synced);
+                advance(&self.shared, &vb, &mut inner);
+                note(&self.shared, vb.id(), &mut inner);
             }
         }
         if let Some(last) = last.filter(|_| !from_disk) {
@@ -258,7 +319,9 @@ impl Committer {
         }
         let later_entries = later.iter().flat_map(|batch| &batch.entries);
         for entry in failed.entries.iter().chain(later_entries) {
-            lock(&entry.vb.inner).drop_queued();
+            let mut inner = lock(&entry.vb.inner);
+            inner.drop_queued(&CommitError::Store(error.clone()));
+            note(&self.shared, entry.vb.id(), &mut inner);
         }
         self.shared.queue.settle();
         failed.commit.complete(Err(CommitError::Store(error.clone())));

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use mcbp::Datatype;
+use mcbp::{Datatype, VbId};
+use vbucket::durability::Blocked;
 use vbucket::{Kind, Row};
 
 use super::error::VbError;
 use super::pending_commit::PendingCommit;
+use super::requirement::Requirement;
 use super::stamp::Stamp;
 
 /// Who assigns the rev and CAS of a change.
@@ -51,8 +53,26 @@ pub(crate) enum WriteRefusal {
     /// The same, to be answered only after the commit of what it is based on.
     #[error("{0}")]
     After(mcbp::Status, PendingCommit),
+    /// A durable write of the document is not decided.
+    #[error("{}", why(*.0))]
+    Blocked(Blocked),
+    /// Too few copies are there for a durable write.
+    #[error(
+        "{vb} cannot be written durably with topology {topology}: a majority of its copies, at \
+         most 3, must be named"
+    )]
+    Impossible { vb: VbId, topology: String },
     #[error(transparent)]
     Vb(#[from] VbError),
+}
+
+const fn why(blocked: Blocked) -> &'static str {
+    match blocked {
+        Blocked::InProgress => "a durable write of the document waits for replicas",
+        Blocked::Recommit => {
+            "a durable write of the document is committed again, after a failover or a restart"
+        }
+    }
 }
 
 /// A document as a reader finds it.
@@ -80,9 +100,18 @@ impl Found {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum By {
     /// A client, with the CAS of its request: it may be that of a lock.
-    Client(u64),
+    Client(u64, Option<Requirement>),
     /// The node, whom locks do not concern.
     Node,
+}
+
+impl By {
+    pub(super) const fn requirement(self) -> Option<Requirement> {
+        match self {
+            Self::Client(_, requirement) => requirement,
+            Self::Node => None,
+        }
+    }
 }
 
 /// The change of a locked document: as if it had the CAS of the lock for the owner of that, and
@@ -95,14 +124,14 @@ pub(super) fn change_locked<D>(
 ) -> Result<D, WriteRefusal> {
     match by {
         By::Node => change(old),
-        By::Client(cas) if cas == locked => {
+        By::Client(cas, _) if cas == locked => {
             let old = old.map(|old| Row { cas, ..old.clone() });
             change(old.as_ref())
         }
-        By::Client(0) => {
+        By::Client(0, _) => {
             change(old)?;
             Err(WriteRefusal::Status(mcbp::Status::LOCKED))
         }
-        By::Client(_) => Err(WriteRefusal::Status(mcbp::Status::LOCKED)),
+        By::Client(..) => Err(WriteRefusal::Status(mcbp::Status::LOCKED)),
     }
 }

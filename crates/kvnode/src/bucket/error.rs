@@ -27,6 +27,9 @@ pub enum CommitError {
     /// The commit did not end in time; it may still succeed.
     #[error("not committed after {COMMIT_WAIT_SECONDS} s")]
     Late,
+    /// A durable write was given up, or it is not known here what becomes of it.
+    #[error("the durable write was given up, or another copy may still commit it")]
+    Ambiguous,
     /// The bucket is being closed.
     #[error("the bucket is shutting down")]
     Closed,
@@ -91,6 +94,11 @@ pub enum VbError {
         /// The manifest that the vBucket follows.
         uid: u64,
     },
+    /// The document may have been read after a write that is being committed once more.
+    #[error(
+        "{0} is committing a durable write of the document again, after a failover or a restart"
+    )]
+    Recommit(VbId),
     /// A counter of the vBucket is at the end of its range: no change can follow.
     #[error("{vb} has no higher {counter}; remove it and rebuild it from another copy")]
     Exhausted {

@@ -115,6 +115,7 @@ mod tests {
             cas: 1,
             datatype: Datatype::RAW,
             kind: Kind::Document { flags: 0, expiry: 0 },
+            prepared: Seqno::ZERO,
             value: Bytes::new(),
         };
         seqnos.map(|seqno| Arc::new(row(seqno))).collect()

@@ -6,8 +6,9 @@ use log::error;
 use logline::value;
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbId, VbState};
-use vbucket::{FailoverTable, Store, StoreError, VbMeta};
+use vbucket::{DurableSeqnos, FailoverTable, Row, Store, StoreError, VbMeta};
 
+use super::advance::note;
 use super::error::VbError;
 use super::moving::{Moving, blocking, to_its_end};
 use super::vb::Vb;
@@ -30,7 +31,7 @@ impl Vb {
                 blocking(move || Ok(roll_back(store.as_ref(), id, to))).await?;
             failpoint::reach("replica-rolled-back");
             match on_disk {
-                Ok(meta) => lock(&vb.cell.inner).reset(meta),
+                Ok((meta, prepares)) => lock(&vb.cell.inner).reset(meta, prepares),
                 Err(error) => {
                     let (bucket, id) = (vb.bucket_name(), id.0);
                     let text = value(&error);
@@ -38,6 +39,7 @@ impl Vb {
                     lock(&vb.cell.inner).lose(error);
                 }
             }
+            note(&vb.shared, vb.id(), &mut lock(&vb.cell.inner));
             vb.tell_state_changed();
             vb.shared.counters.rollbacks.add(1);
             Ok(outcome?)
@@ -76,13 +78,16 @@ impl Vb {
     }
 }
 
-/// Rolls back. Returns the record that is on disk then, also after a failure, and the outcome.
+/// What is on disk of a vBucket: its record and its prepares.
+type OnDisk = (VbMeta, Vec<Row>);
+
+/// Rolls back. Returns what is on disk then, also after a failure, and the outcome.
 fn roll_back(
     store: &dyn Store,
     vb: VbId,
     to: Seqno,
-) -> (Result<VbMeta, StoreError>, Result<VbMeta, StoreError>) {
-    match store.rollback(vb, to) {
+) -> (Result<OnDisk, StoreError>, Result<VbMeta, StoreError>) {
+    let (meta, outcome) = match store.rollback(vb, to) {
         Ok(meta) => (Ok(meta.clone()), Ok(meta)),
         Err(error) => {
             let metas = store.load();
@@ -91,7 +96,8 @@ fn roll_back(
             });
             (on_disk, Err(error))
         }
-    }
+    };
+    (meta.and_then(|meta| Ok((meta, store.prepares(vb)?))), outcome)
 }
 
 /// The record of a new vBucket.
@@ -106,6 +112,7 @@ pub(super) fn new_meta(vb: VbId, state: VbState, topology: Option<String>) -> Vb
         purge_seqno: Seqno::ZERO,
         max_cas: 0,
         max_deleted_rev: 0,
+        durable: DurableSeqnos::default(),
         topology: topology.unwrap_or_default(),
     }
 }

@@ -8,17 +8,18 @@
 //!   `draft`: a change that a client wants; `stamp`: a value that holds its own CAS; `filling`:
 //!   lookups that are skipped while a replica is filled
 //! - `locks`, `lock_document`: documents that clients have locked
+//! - `requirement`, `durable`, `tracking`, `advance`, `sync_writes`: writes that wait for replicas
 //! - `queue`, `pending_commit`, `committer`: group commit
 //! - `admin`, `history`, `moving`: state, history and existence of vBuckets, which are on disk
 //!   before they are visible
 //! - `manifest`: all collections; `collections`: how it is set, and how vBuckets follow it;
-//!   `events`:
-//!   the rows that they follow it with
+//!   `events`: the rows that they follow it with
 //! - `warmup`: from the store to vBuckets, all or nothing; `pager`: expired documents;
 //!   `purge`: old deletions
 //! - `counters`: what it counts, and how failed reads are logged
 
 mod admin;
+mod advance;
 mod apply;
 mod cell;
 mod collections;
@@ -26,6 +27,7 @@ mod committer;
 mod core;
 mod counters;
 mod draft;
+mod durable;
 mod error;
 mod events;
 mod filling;
@@ -41,8 +43,11 @@ mod pager;
 mod pending_commit;
 mod purge;
 mod queue;
+mod requirement;
 mod shared;
 mod stamp;
+mod sync_writes;
+mod tracking;
 mod vb;
 mod warmup;
 mod write;
@@ -56,6 +61,7 @@ pub use listener::{Subscription, VbEvent, VbListener};
 pub(crate) use locks::LOCK_TIME_MAX;
 pub use options::BucketOptions;
 pub use pending_commit::PendingCommit;
+pub(crate) use requirement::Requirement;
 pub(crate) use stamp::{Number, Stamp};
 pub use vb::{Vb, VbView, WriteHold};
 pub use vbucket::producer::LogRead;

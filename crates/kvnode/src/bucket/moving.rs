@@ -11,6 +11,7 @@ use mcbp::VbState;
 use tokio::sync::OwnedMutexGuard;
 use vbucket::{StoreError, VbMeta};
 
+use super::advance::follow_state;
 use super::error::{CommitError, VbError};
 use super::pending_commit::in_time;
 use super::queue::{Entry, Room, Work};
@@ -56,8 +57,12 @@ impl Moving {
     pub(super) async fn commit(&self, meta: VbMeta) -> Result<(), VbError> {
         let is_active = meta.state == VbState::Active;
         commit_meta(&self.vb, meta).await?;
-        if !is_active {
-            lock(&self.vb.cell.inner).locks.clear();
+        {
+            let mut inner = lock(&self.vb.cell.inner);
+            if !is_active {
+                inner.locks.clear();
+            }
+            follow_state(&self.vb.shared, self.vb.id(), &mut inner);
         }
         failpoint::reach("change-committed");
         self.vb.tell_state_changed();

@@ -113,6 +113,12 @@ impl BucketOptions {
         self.queue_bytes_max = part(QUEUE_PARTS);
     }
 
+    /// How many bytes of durable writes may wait for replicas. Most of them are rows that are kept
+    /// for streams too, and so no share of their own.
+    pub(super) const fn prepared_bytes_max(&self) -> usize {
+        self.log_bytes_max / 2
+    }
+
     /// The share of the hashes of keys.
     pub(super) fn hash_bytes(&self) -> usize {
         usize::try_from(self.quota_bytes / HASH_PARTS).unwrap_or(usize::MAX)

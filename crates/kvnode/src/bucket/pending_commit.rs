@@ -8,6 +8,9 @@ use tokio::sync::SetOnce;
 
 use super::error::{COMMIT_WAIT_SECONDS, CommitError};
 
+/// How long after its deadline a durable write is given up at the latest.
+const DECISION_WAIT: Duration = Duration::from_secs(1);
+
 /// Waits for `what`, at most as long as a commit may take.
 pub(super) async fn in_time<T>(what: impl Future<Output = T>) -> Result<T, CommitError> {
     let limit = Duration::from_secs(COMMIT_WAIT_SECONDS);
@@ -22,24 +25,38 @@ type Outcome = Result<Vec<(VbId, CommitError)>, CommitError>;
 pub struct PendingCommit {
     batch: Arc<SetOnce<Outcome>>,
     vb: VbId,
+    /// How long a durable write may take; `None` for a batch.
+    patience: Option<Duration>,
 }
 
 impl PendingCommit {
     pub(super) fn new(vb: VbId) -> Self {
-        Self { batch: Arc::new(SetOnce::new()), vb }
+        Self { batch: Arc::new(SetOnce::new()), vb, patience: None }
+    }
+
+    /// A handle to the outcome of a durable write, which is decided within `patience`.
+    pub(super) fn of_durable_write(vb: VbId, patience: Duration) -> Self {
+        Self { patience: Some(patience + DECISION_WAIT), ..Self::new(vb) }
     }
 
     /// A handle to the same batch for the writers of `vb`.
     pub(super) fn of(&self, vb: VbId) -> Self {
-        Self { batch: Arc::clone(&self.batch), vb }
+        Self { batch: Arc::clone(&self.batch), vb, patience: None }
     }
 
-    /// Waits until the batch is durable and visible.
+    /// Waits until the batch is durable and visible, or the durable write is decided.
     ///
     /// # Errors
-    /// The error of the batch, or of its part of this vBucket; [`CommitError::Late`] after 30 s.
+    /// The error of the batch, or of its part of this vBucket; [`CommitError::Late`] after 30 s. Of
+    /// a durable write [`CommitError::Ambiguous`] where it is not committed in time.
     pub async fn wait(&self) -> Result<(), CommitError> {
-        let left_out = in_time(self.batch.wait()).await?.as_ref().map_err(Clone::clone)?;
+        let outcome = match self.patience {
+            None => in_time(self.batch.wait()).await?,
+            Some(patience) => tokio::time::timeout(patience, self.batch.wait())
+                .await
+                .map_err(|_| CommitError::Ambiguous)?,
+        };
+        let left_out = outcome.as_ref().map_err(Clone::clone)?;
         match left_out.iter().find(|(vb, _)| *vb == self.vb) {
             Some((_, error)) => Err(error.clone()),
             None => Ok(()),
@@ -56,6 +73,11 @@ impl PendingCommit {
     /// Whether both have the same outcome: that of one vBucket in one batch.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.batch, &other.batch) && self.vb == other.vb
+    }
+
+    /// Whether it is the outcome of a durable write.
+    pub(crate) const fn is_of_durable_write(&self) -> bool {
+        self.patience.is_some()
     }
 
     /// Wakes everyone who waits. Only the first call counts.

@@ -5,7 +5,7 @@
 //! first, and new entries join the last until that is large enough. A vBucket whose row cannot be
 //! stored is taken out of all batches, and the others go on.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -46,14 +46,28 @@ impl Room {
     }
 }
 
+/// A row to be committed.
+#[derive(Debug)]
+pub(super) struct NewRow {
+    pub(super) row: Arc<Row>,
+    /// What is known of the row that it replaces.
+    pub(super) replaces: Replaces,
+    /// The prepare of its document that it completes.
+    pub(super) completes: Option<Arc<Row>>,
+}
+
+/// The prepares that rows complete, by the seqnos of those rows.
+pub(super) type Completes = BTreeMap<Seqno, Arc<Row>>;
+
 /// What is to be committed for one vBucket.
 #[derive(Debug)]
 pub(super) enum Work {
     /// A change, within a snapshot.
-    Row(Arc<Row>, (Seqno, Seqno), Replaces),
+    Row(NewRow, (Seqno, Seqno)),
     /// What a producer sent to a replica, as one entry because its rows are in one batch anyway.
-    /// What is known of the rows that they replace holds for all of them.
-    Received(Part, Replaces),
+    /// What is known of the rows that they replace holds for all of them; and the prepares that
+    /// some of them complete, by their seqnos.
+    Received(Part, Replaces, Completes),
     /// A new record; no row of the vBucket is queued before or after it.
     Meta(Box<VbMeta>),
 }

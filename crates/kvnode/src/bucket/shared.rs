@@ -15,6 +15,7 @@ use super::filling::HashRoom;
 use super::manifest::CurrentManifest;
 use super::options::BucketOptions;
 use super::queue::CommitQueue;
+use super::tracking::Tracking;
 use crate::sync::lock;
 
 /// Enough that two writers seldom meet by chance.
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub(super) hash_room: Arc<HashRoom>,
     /// All collections.
     pub(super) manifest: CurrentManifest,
+    /// Where durable writes wait.
+    pub(super) tracking: Tracking,
     /// How often the state of a vBucket has changed.
     pub(super) states: watch::Sender<u64>,
 }
@@ -52,6 +55,7 @@ impl Shared {
             logged_bytes: AtomicUsize::new(0),
             hash_room: Arc::new(HashRoom::new(options.hash_bytes())),
             manifest: CurrentManifest::default(),
+            tracking: Tracking::default(),
             states: watch::Sender::new(0),
             store,
             options,

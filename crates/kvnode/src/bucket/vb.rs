@@ -9,7 +9,7 @@ use mcbp::{Seqno, VbId, VbState, VbUuid};
 use vbucket::collections::VbCollections;
 use vbucket::producer::LogRead;
 use vbucket::store::CollectionCounts;
-use vbucket::{FailoverTable, StoreError, VbMeta};
+use vbucket::{DurableSeqnos, FailoverTable, Row, StoreError, VbMeta};
 
 use super::cell::VbCell;
 use super::error::{CommitError, VbError};
@@ -37,6 +37,8 @@ pub struct VbView {
     pub max_cas: u64,
     /// The topology as JSON text, or empty.
     pub topology: String,
+    /// Of its durable writes.
+    pub durable: DurableSeqnos,
     /// Its collections.
     pub collections: Arc<VbCollections>,
 }
@@ -62,8 +64,13 @@ impl std::fmt::Debug for Vb {
 }
 
 impl Vb {
-    pub(super) fn new(meta: VbMeta, collections: VbCollections, shared: Arc<Shared>) -> Arc<Self> {
-        Arc::new(Self { shared, cell: Arc::new(VbCell::new(meta, collections)) })
+    pub(super) fn new(
+        meta: VbMeta,
+        collections: VbCollections,
+        prepares: Vec<Row>,
+        shared: Arc<Shared>,
+    ) -> Arc<Self> {
+        Arc::new(Self { shared, cell: Arc::new(VbCell::new(meta, collections, prepares)) })
     }
 
     /// Its id.
@@ -89,11 +96,11 @@ impl Vb {
         lock(&self.cell.inner).meta.high_seqno
     }
 
-    /// Its state and the highest durable seqno at one moment. Cheaper than [`Vb::view`]: tools poll
-    /// these of all vBuckets.
-    pub(crate) fn state_and_high_seqno(&self) -> (VbState, Seqno) {
+    /// Its state, the highest durable seqno, and the highest one of a visible row at one moment.
+    /// Cheaper than [`Vb::view`]: tools poll these of all vBuckets.
+    pub(crate) fn state_and_seqnos(&self) -> (VbState, Seqno, Seqno) {
         let inner = lock(&self.cell.inner);
-        (inner.meta.state, inner.meta.high_seqno)
+        (inner.meta.state, inner.meta.high_seqno, inner.meta.durable.max_visible)
     }
 
     /// The branch of history that is being written, and the highest durable CAS.
@@ -116,6 +123,7 @@ impl Vb {
             purge_seqno: meta.purge_seqno,
             max_cas: meta.max_cas,
             topology: meta.topology.clone(),
+            durable: meta.durable,
             collections: Arc::clone(&inner.durable_collections),
         }
     }

@@ -2,6 +2,7 @@
 //! vBucket begins a new branch of history, which is synced before any vBucket is visible (MB-41942,
 //! MB-41257). After a failure nothing is served, and the reason is kept.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use invariant::Broken;
@@ -10,8 +11,9 @@ use logline::value;
 use mcbp::{VbId, VbState};
 use vbucket::collections::Manifest;
 use vbucket::store::{Batch, Durability};
-use vbucket::{StoreError, VbMeta};
+use vbucket::{Row, StoreError, VbMeta};
 
+use super::advance::follow_state;
 use super::core::{Bucket, Warmup};
 use super::error::VbError;
 use super::events::from_rows;
@@ -80,12 +82,31 @@ impl Bucket {
         }
     }
 
+    /// Loads what is prepared. What a killed process has left counts as synced from now on, which
+    /// `batch` sees to.
+    fn load_prepares(
+        &self,
+        metas: &[VbMeta],
+        batch: &mut Batch,
+    ) -> Result<BTreeMap<VbId, Vec<Row>>, WarmupError> {
+        let mut prepares = BTreeMap::new();
+        for meta in metas {
+            let found = self.shared.store.prepares(meta.vb).map_err(WarmupError::Load)?;
+            if !found.is_empty() && !batch.metas.iter().any(|synced| synced.vb == meta.vb) {
+                batch.metas.push(meta.clone());
+            }
+            prepares.insert(meta.vb, found);
+        }
+        Ok(prepares)
+    }
+
     fn load(self: &Arc<Self>) -> Result<usize, WarmupError> {
         let options = &self.shared.options;
         let mut metas = self.shared.store.load().map_err(WarmupError::Load)?;
         failpoint::reach("warmup-loaded");
         let mut batch = Batch::default();
-        if metas.is_empty() {
+        let is_new = metas.is_empty();
+        if is_new {
             if let Some(state) = options.initial_state {
                 let all = (0..options.vbuckets).map(VbId);
                 metas.extend(all.map(|vb| new_meta(vb, state, None)));
@@ -108,6 +129,10 @@ impl Bucket {
         if let Some(found) = metas.iter().map(|meta| meta.vb).max().filter(|vb| vb.0 >= count) {
             return Err(WarmupError::TooMany { found, count });
         }
+        let mut prepares = BTreeMap::new();
+        if !is_new {
+            prepares = self.load_prepares(&metas, &mut batch)?;
+        }
         if !batch.metas.is_empty() {
             let commit = self.shared.store.commit(&batch, Durability::Synced);
             commit.map_err(WarmupError::Commit)?;
@@ -125,7 +150,9 @@ impl Bucket {
             let events = self.shared.store.events(id).map_err(WarmupError::Load)?;
             let collections = from_rows(events).map_err(WarmupError::Load)?;
             self.shared.manifest.learn(&collections);
-            let vb = Vb::new(meta, collections, Arc::clone(&self.shared));
+            let found = prepares.remove(&id).unwrap_or_default();
+            let vb = Vb::new(meta, collections, found, Arc::clone(&self.shared));
+            follow_state(&self.shared, id, &mut lock(&vb.cell.inner));
             // The last stop may have come before its events were on disk.
             vb.follow_manifest_at_once().map_err(WarmupError::Follow)?;
             self.put_slot(id, Some(vb))?;

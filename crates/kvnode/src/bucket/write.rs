@@ -9,15 +9,18 @@ use std::sync::{Arc, MutexGuard};
 use bytes::Bytes;
 use logline::value;
 use mcbp::key::{DEFAULT_COLLECTION, collection_id};
-use mcbp::{VbState, VbUuid};
+use mcbp::{Seqno, VbState, VbUuid};
 use vbucket::collections::Collection;
+use vbucket::durability::Blocked;
 use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Replaces, Row, hlc};
 
+use super::advance::note;
 use super::draft::{By, Draft, Found, Stamped, Version, WriteRefusal, change_locked};
 use super::error::VbError;
 use super::pending_commit::PendingCommit;
-use super::queue::{Entry, Room, Work};
+use super::queue::{Entry, NewRow, Room, Work};
+use super::requirement::Requirement;
 use super::stamp::{Stamp, stamped};
 use super::vb::Vb;
 use crate::blocking::disk;
@@ -56,6 +59,8 @@ struct Queueing {
     replaces: Replaces,
     room: Room,
     stamps: Vec<Stamp>,
+    /// If the change is to be durable.
+    requirement: Option<Requirement>,
 }
 
 impl Vb {
@@ -70,6 +75,10 @@ impl Vb {
             let mut inner = lock(&self.cell.inner);
             self.check_usable(&inner, key)?;
             let is_locked = inner.locks.find(key).is_some();
+            let is_active = inner.meta.state == VbState::Active;
+            if is_active && inner.durable.monitor.blocked(key) == Some(Blocked::Recommit) {
+                return Err(VbError::Recommit(self.id()));
+            }
             if let Some((row, commit)) = inner.pending.get(key) {
                 if !inner.collections.shows(key, row.seqno) {
                     return Ok(None);
@@ -160,6 +169,10 @@ impl Vb {
         change: &mut impl FnMut(Option<&Row>) -> Result<D, WriteRefusal>,
     ) -> Result<Attempt, WriteRefusal> {
         let _writer = self.shared.keys.lock(self.id(), key).map_err(VbError::from)?;
+        let requirement = by.requirement();
+        if requirement.is_some() {
+            self.check_durable(room.bytes())?;
+        }
         let Some((epoch, locked)) = self.writable(key)? else { return Ok(Attempt::Moving) };
         let mut turn = None;
         let found = self.find(key, &mut turn)?;
@@ -196,7 +209,23 @@ impl Vb {
             None => (Replaces::Unknown, 0),
         };
         let room = room.split(bytes + replaced_bytes);
-        self.queue_row(key, old.as_deref(), draft, Queueing { epoch, replaces, room, stamps })
+        let queueing = Queueing { epoch, replaces, room, stamps, requirement };
+        self.queue_row(key, old.as_deref(), draft, queueing)
+    }
+
+    /// Checks that a durable write of so many bytes can be taken.
+    fn check_durable(&self, bytes: usize) -> Result<(), WriteRefusal> {
+        let inner = lock(&self.cell.inner);
+        if inner.meta.state == VbState::Active && !inner.durable.monitor.is_possible() {
+            let topology = Some(inner.meta.topology.clone()).filter(|text| !text.is_empty());
+            let topology = topology.unwrap_or_else(|| "null".to_owned());
+            return Err(WriteRefusal::Impossible { vb: self.id(), topology });
+        }
+        let prepared_bytes = self.shared.tracking.bytes() + bytes;
+        if prepared_bytes > self.shared.options.prepared_bytes_max() {
+            return Err(WriteRefusal::Status(mcbp::Status::ETMPFAIL));
+        }
+        Ok(())
     }
 
     /// Returns the epoch in which a client may write now, and the CAS of the lock of the document;
@@ -207,7 +236,10 @@ impl Vb {
             _ if inner.moving => Ok(None),
             _ if inner.removed => Err(VbError::NoVbucket(self.id()).into()),
             VbState::Active if self.is_held() => Err(WriteRefusal::Status(mcbp::Status::ETMPFAIL)),
-            VbState::Active => Ok(Some((inner.epoch, inner.locks.find(key)))),
+            VbState::Active => match inner.durable.monitor.blocked(key) {
+                Some(blocked) => Err(WriteRefusal::Blocked(blocked)),
+                None => Ok(Some((inner.epoch, inner.locks.find(key)))),
+            },
             state => Err(VbError::WrongState { vb: self.id(), state }.into()),
         }
     }
@@ -219,7 +251,7 @@ impl Vb {
         draft: Draft,
         queueing: Queueing,
     ) -> Result<Attempt, WriteRefusal> {
-        let Queueing { epoch, replaces, room, stamps } = queueing;
+        let Queueing { epoch, replaces, room, stamps, requirement } = queueing;
         let mut inner = lock(&self.cell.inner);
         if inner.epoch != epoch {
             return Ok(Attempt::Moving);
@@ -233,23 +265,37 @@ impl Vb {
             Version::Theirs { rev, cas } => (rev, cas),
         };
         let cas = cas.or_else(next_cas).ok_or_else(|| exhausted("CAS"))?;
-        let row = Arc::new(Row {
+        let row = Row {
             key: key.clone(),
             seqno,
             rev,
             cas,
             datatype: draft.datatype,
             kind: draft.kind,
+            prepared: Seqno::ZERO,
             value: stamped(draft.value, &stamps, cas, seqno),
-        });
-        let work = Work::Row(Arc::clone(&row), (seqno, seqno), replaces);
+        };
+        // What a prepare replaces is the row of an abort, if there is one.
+        let (row, replaces) = match requirement {
+            None => (row, replaces),
+            Some(Requirement { level, .. }) => (row.prepared(level), Replaces::Unknown),
+        };
+        let row = Arc::new(row);
+        let new = NewRow { row: Arc::clone(&row), replaces, completes: None };
+        let work = Work::Row(new, (seqno, seqno));
         let entry = Entry { vb: Arc::clone(&self.cell), work, room };
-        let commit = self.shared.queue.push(entry).map_err(VbError::from)?;
+        let mut commit = self.shared.queue.push(entry).map_err(VbError::from)?;
         inner.tail.follow(&row);
-        inner.pending.insert(key.clone(), (Arc::clone(&row), commit.clone()));
+        inner.pending.insert(row.key.clone(), (Arc::clone(&row), commit.clone()));
         inner.last = Some(commit.clone());
         // Whoever may change a document is the owner of its lock.
         inner.locks.release(key);
+        if let Some(requirement) = requirement {
+            commit = PendingCommit::of_durable_write(self.id(), requirement.patience());
+            let deadline = self.shared.tracking.now() + requirement.patience();
+            inner.durable.prepare(Arc::clone(&row), deadline, commit.clone());
+            note(&self.shared, self.id(), &mut inner);
+        }
         Ok(Attempt::Done(Written { row, uuid: inner.meta.failover.newest().uuid, commit }))
     }
 }

@@ -19,7 +19,7 @@ pub(super) fn hello(client: &mut Client, request: &Request<'_>) -> Result<(), Re
     let (features, granted) = Features::negotiate(&asked).map_err(refused)?;
     client.negotiated(features);
     // The answer already has the form that it grants.
-    client.replies.begin(features.tracing);
+    client.replies.begin(features.tracing, features.unordered);
     let agent = String::from_utf8_lossy(request.frame.key);
     debug!("hello peer={} agent={:?} granted={granted:?}", client.peer, agent);
     client.replies.send(&request.success().value(&Feature::encode_list(&granted)));

@@ -35,6 +35,7 @@ pub(super) async fn get_locked(
                 .unwrap_or(LOCK_TIME)
         }
     };
+    vb.check_unblocked(key)?;
     // Looked up first, so that an overdue document expires.
     let value_bytes_max = client.answer_bytes_max();
     match look(bucket, &vb, key, value_bytes_max).await? {

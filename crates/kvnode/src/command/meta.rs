@@ -51,7 +51,7 @@ pub(super) async fn get(
     let (deleted, flags, expiry) = match row.kind {
         Kind::Document { flags, expiry } => (false, flags, expiry),
         Kind::Deleted { at } | Kind::Expired { at } => (true, 0, at),
-        Kind::Event { .. } => (true, 0, 0),
+        Kind::Event { .. } | Kind::Prepared { .. } | Kind::Aborted { .. } => (true, 0, 0),
     };
     let meta = DocumentMeta { deleted, flags, expiry, rev: row.rev, datatype: row.datatype };
     let extras = meta.encode();

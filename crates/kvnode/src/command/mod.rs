@@ -64,7 +64,8 @@ pub(crate) enum Flow {
 /// it stores may keep that.
 pub(crate) async fn execute(client: &mut Client, frame: Frame<'_>, memory: Option<&Bytes>) -> Flow {
     let header = frame.header;
-    client.replies.begin(client.features.tracing);
+    let unordered = client.features.unordered && !client.speaks_dcp;
+    client.replies.begin(client.features.tracing, unordered);
     let inflated;
     let outcome = match inflate(client, &frame) {
         Ok(None) => attempt(client, frame, memory).await,
@@ -221,9 +222,6 @@ async fn run_on_documents(
     request: &Request<'_>,
 ) -> Result<(), RequestError> {
     let bucket = &served.bucket;
-    if request.durable {
-        return store::not_durable(&client.features, bucket, request);
-    }
     match request.opcode {
         Opcode::GET | Opcode::GETK | Opcode::GET_REPLICA => {
             read::get(client, bucket, request).await

@@ -131,7 +131,7 @@ pub(super) fn matching(old: Option<&Row>, cas: u64) -> Result<&Row, WriteRefusal
 
 /// The client that changes a document.
 pub(super) const fn by(request: &Request<'_>) -> By {
-    By::Client(request.frame.header.cas)
+    By::Client(request.frame.header.cas, request.requirement)
 }
 
 /// A change of the value that keeps flags and expiry.

@@ -17,7 +17,9 @@ use crate::protocol::{Request, RequestError, any_vb, check_ready};
 /// How long SEQNO_PERSISTENCE waits. Source: kv_engine's `seqno_persistence_timeout`.
 const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Answers with the id and high seqno of each vBucket in a state, or of all that are not dead.
+/// Answers with the id and high seqno of each vBucket in a state, or of all that are not dead. A
+/// client that knows of no durable writes gets the highest seqno of a visible row: no stream of its
+/// own goes further.
 pub(super) fn all(
     client: &mut Client,
     bucket: &Bucket,
@@ -32,8 +34,10 @@ pub(super) fn all(
         return Err(RequestError::new(Status::UNKNOWN_COLLECTION, context));
     }
     let mut list = Vec::new();
+    let with_prepares = client.features.sync_replication;
     for vb in bucket.all_vbs() {
-        let (state, high_seqno) = vb.state_and_high_seqno();
+        let (state, high_seqno, max_visible) = vb.state_and_seqnos();
+        let high_seqno = if with_prepares { high_seqno } else { max_visible };
         if wanted.map_or(state != VbState::Dead, |wanted| wanted == state) {
             let Some(high_seqno) = high_seqno_of(&vb, high_seqno, collection)? else { continue };
             list.extend_from_slice(&vb.id().0.to_be_bytes());

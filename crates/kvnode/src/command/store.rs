@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use mcbp::kv::{StoreExtras, mutation_token};
 use mcbp::{Datatype, Opcode, Status};
+use vbucket::durability::Blocked;
 use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Row};
 
@@ -13,23 +14,6 @@ use crate::bucket::{Bucket, Draft, Version, WriteRefusal, Written};
 use crate::client::Client;
 use crate::clock::unix_now;
 use crate::protocol::{Features, Request, RequestError, active_vb};
-
-/// Refuses a durable write once it is sure that the vBucket is here: with an old map a client looks
-/// for it elsewhere.
-pub(super) fn not_durable(
-    features: &Features,
-    bucket: &Bucket,
-    request: &Request<'_>,
-) -> Result<(), RequestError> {
-    if matches!(request.opcode, Opcode::TOUCH | Opcode::GAT) {
-        let context = "an expiry cannot be changed durably";
-        return Err(RequestError::new(Status::NOT_SUPPORTED, context));
-    }
-    active_vb(bucket, request.vb())?;
-    request.key(features)?;
-    let context = "this node has no durable writes";
-    Err(RequestError::new(Status::DURABILITY_IMPOSSIBLE, context))
-}
 
 /// SET, ADD and REPLACE.
 pub(super) async fn store(
@@ -95,7 +79,7 @@ fn with_xattrs_of(old: Option<&Row>, value: &Value) -> Result<Value, Status> {
 fn kept_expiry(old: Option<&Row>) -> Option<u32> {
     match old?.kind {
         Kind::Document { expiry, .. } => Some(expiry),
-        Kind::Deleted { .. } | Kind::Expired { .. } | Kind::Event { .. } => None,
+        _ => None,
     }
 }
 
@@ -142,7 +126,14 @@ pub(super) async fn delete(
         let (datatype, value) = kept_by_deletion(old.datatype, &old.value);
         Ok(Draft { version: Version::Ours, kind, datatype, value })
     };
-    let written = vb.write(Bytes::copy_from_slice(key), 0, by(request), change).await?;
+    let written = vb.write(Bytes::copy_from_slice(key), 0, by(request), change).await;
+    let written = written.map_err(|refusal| match refusal {
+        // As kv_engine, which reads the document first.
+        WriteRefusal::Blocked(Blocked::Recommit) => {
+            RequestError::new(Status::SYNC_WRITE_RE_COMMIT_IN_PROGRESS, refusal)
+        }
+        refusal => refusal.into(),
+    })?;
     bucket.counters().deletes.add(1);
     if client.features == Features::default() {
         // To a plain memcached client a deletion has no CAS: memccapable checks that.

@@ -20,6 +20,11 @@ pub(super) async fn touch(
     let key = &*request.key(&client.features)?;
     let extras = request.frame.extras_exact::<4>("extras must be 4 bytes")?;
     let expiry = checked_expiry(u32::from_be_bytes(*extras))?;
+    if request.requirement.is_some() {
+        let context = "an expiry cannot be changed durably";
+        return Err(RequestError::new(Status::NOT_SUPPORTED, context));
+    }
+    vb.check_unblocked(key)?;
     // Looked up first, so that an overdue document expires and is not revived.
     let value_bytes = match look(bucket, &vb, key, client.answer_bytes_max()).await? {
         Seen::Alive(row, commit) if keeps_expiry(&row, expiry) => {

@@ -6,6 +6,7 @@ use log::info;
 use mcbp::dcp::encode_failover_log;
 use mcbp::{Status, VbState};
 use serde::Deserialize;
+use vbucket::durability::Topology;
 
 use crate::bucket::Bucket;
 use crate::client::Client;
@@ -61,16 +62,14 @@ fn topology_of(value: &[u8], state: VbState) -> Result<Option<String>, RequestEr
     }
     let wanted: Wanted =
         serde_json::from_slice(value).map_err(|error| RequestError::new(Status::EINVAL, error))?;
-    match wanted.topology {
-        Some(topology) if state == VbState::Active && topology.is_array() => {
-            Ok(Some(topology.to_string()))
-        }
-        Some(_) => Err(RequestError::new(
-            Status::EINVAL,
-            "a topology must be an array, and the state active",
-        )),
-        None => Ok(None),
+    let Some(topology) = wanted.topology else { return Ok(None) };
+    if state != VbState::Active {
+        let context = format!("a topology is for the state active, not {state}");
+        return Err(RequestError::new(Status::EINVAL, context));
     }
+    let text = topology.to_string();
+    Topology::parse(&text).map_err(|error| RequestError::new(Status::EINVAL, error))?;
+    Ok(Some(text))
 }
 
 /// Answers with the state as 4 bytes.

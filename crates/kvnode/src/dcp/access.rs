@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use mcbp::{Seqno, VbId};
+use vbucket::Row;
 use vbucket::consumer::{Claim, Replicas};
 use vbucket::producer::{LogRead, Source};
 use vbucket::stream_req::VbFacts;
@@ -38,6 +39,7 @@ impl Access {
             snapshot_start: view.snapshot_start,
             snapshot_end: view.snapshot_end,
             purge_seqno: view.purge_seqno,
+            durable: view.durable,
             collections: view.collections,
         })
     }
@@ -86,6 +88,10 @@ impl ReplicaAccess {
 impl Replicas for ReplicaAccess {
     fn facts(&self, vb: VbId) -> Option<VbFacts> {
         self.access.look(vb)
+    }
+
+    fn prepared(&self, vb: VbId) -> Vec<Arc<Row>> {
+        self.bucket().vb(vb).map_or_else(Vec::new, |vb| vb.prepares())
     }
 
     fn claim(&self, vb: VbId) -> Claim {

@@ -53,10 +53,10 @@ impl OpenScan {
     }
 
     fn snapshot(&self) -> DiskSnapshot {
-        let VbMeta { high_seqno, purge_seqno, .. } = *self.scan.meta();
+        let VbMeta { high_seqno, purge_seqno, durable, .. } = *self.scan.meta();
         let is_default = self.selection.filter == StreamFilter::Default;
         let marker_end = if is_default { self.scan.default_high_seqno() } else { high_seqno };
-        DiskSnapshot { high_seqno, marker_end, purge_seqno }
+        DiskSnapshot { high_seqno, marker_end, purge_seqno, durable }
     }
 }
 
@@ -120,7 +120,7 @@ fn fill_chunk(
     let mut chunk = Chunk::with_room();
     let (mut unreadable, mut large, mut passed) = (None, None, 0);
     let end = scan.run(&mut |row| {
-        if !selection.has(&row) {
+        if !encoder.takes(&row) || !selection.has(&row) {
             chunk.pass(&row);
             passed += 1;
             return if passed < PASSED_MAX { ScanStep::More } else { ScanStep::Yield };

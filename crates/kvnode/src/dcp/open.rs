@@ -26,7 +26,8 @@ pub(super) enum Role {
     /// It sends.
     Producer(ProducerOptions),
     /// It receives. The size of the window depends on how many consumers there are.
-    Consumer { collections: bool, json: bool },
+    /// `name` is the one that topologies give this node, for durable writes.
+    Consumer { collections: bool, json: bool, name: Option<String> },
 }
 
 /// A DCP_OPEN that may be answered with success.
@@ -42,8 +43,7 @@ pub(crate) struct DcpOpen {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Value {
-    #[serde(rename = "consumer_name")]
-    _consumer_name: Option<String>,
+    consumer_name: Option<String>,
 }
 
 impl DcpOpen {
@@ -86,23 +86,23 @@ impl DcpOpen {
             let options = ProducerOptions { open_flags, collections, snappy, json, xattr, xerror };
             Role::Producer(options)
         } else {
-            check_value(open.value)?;
+            let name = consumer_name(open.value)?;
             let Features { collections, json, .. } = features;
-            Role::Consumer { collections, json }
+            Role::Consumer { collections, json, name }
         };
         Ok(Self { name: name.to_owned(), role, opaque: frame.header.opaque, user, served })
     }
 }
 
-/// Checks the value of a consumer's DCP_OPEN. The name in it is for durable writes, which this node
-/// does not store: it may be given and is ignored.
-fn check_value(value: &[u8]) -> Result<(), RequestError> {
+/// The name in the value of a consumer's DCP_OPEN, if there is one.
+fn consumer_name(value: &[u8]) -> Result<Option<String>, RequestError> {
     if value.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let invalid =
         |_| RequestError::new(Status::EINVAL, "the value is a JSON object with consumer_name");
     // Through a map, because serde would read a struct from an array too.
     let object: serde_json::Map<_, _> = serde_json::from_slice(value).map_err(invalid)?;
-    serde_json::from_value::<Value>(object.into()).map(drop).map_err(invalid)
+    let value: Value = serde_json::from_value(object.into()).map_err(invalid)?;
+    Ok(value.consumer_name.filter(|name| !name.is_empty()))
 }

@@ -167,6 +167,16 @@ impl Side for ProducerSide {
                     error!("stream failed {wire} vb={} seqno={seqno} error={cause}", vb.0);
                 }
             }
+            Effect::Joined { vb, node } => {
+                if let Some(vb) = self.access.bucket().vb(vb) {
+                    vb.forget_acknowledged(&node);
+                }
+            }
+            Effect::Acknowledged { vb, node, prepared } => {
+                if let Some(vb) = self.access.bucket().vb(vb) {
+                    vb.acknowledge(&node, prepared);
+                }
+            }
             Effect::Silent(lasts) => {
                 let seconds = lasts.as_secs();
                 warn!("no acknowledgement, the streams stand still {wire} seconds={seconds}");

@@ -55,12 +55,15 @@ pub(crate) async fn serve(handover: Handover) {
             let machine = Producer::new(options, opened);
             (Machine::Producer(Arc::new(Mutex::new(machine))), "producer")
         }
-        Role::Consumer { collections, json } => {
+        Role::Consumer { collections, json, name } => {
             let consumers = *connections.consumers().borrow() + 1;
             let window_bytes = window_bytes(served.bucket.options().quota_bytes, consumers);
             let options = ConsumerOptions { collections, json, window_bytes };
             let drift = served.bucket.options().drift;
-            let machine = Consumer::new(options, opened).with_clock(unix_now(), drift);
+            let mut machine = Consumer::new(options, opened).with_clock(unix_now(), drift);
+            if let Some(name) = name {
+                machine = machine.with_name(&name);
+            }
             (Machine::Consumer(Arc::new(Mutex::new(machine))), "consumer")
         }
     };

@@ -121,6 +121,7 @@ fn start_bucket(bucket: &Arc<Bucket>, context: &Arc<Context>, tasks: &TaskTracke
     tasks.spawn(Arc::clone(bucket).run_expiry_pager(interval, shutdown.clone()));
     tasks.spawn(Arc::clone(bucket).run_failure_reports(shutdown.clone()));
     tasks.spawn(Arc::clone(bucket).run_purger(shutdown.clone()));
+    tasks.spawn(Arc::clone(bucket).run_durable_writes(shutdown.clone()));
     tasks.spawn(follow_map(Arc::clone(bucket), Arc::clone(context)));
 }
 

@@ -58,6 +58,7 @@ impl From<CommitError> for RequestError {
 pub(crate) const fn status_of(error: &CommitError) -> Status {
     match error {
         CommitError::Unstorable(_) => Status::EINTERNAL,
+        CommitError::Ambiguous => Status::SYNC_WRITE_AMBIGUOUS,
         CommitError::Store(_)
         | CommitError::Refusing(_)
         | CommitError::QueueFull
@@ -89,6 +90,8 @@ impl From<WriteRefusal> for RequestError {
     fn from(refusal: WriteRefusal) -> Self {
         match refusal {
             WriteRefusal::Status(status) => status.into(),
+            WriteRefusal::Blocked(_) => Self::new(Status::SYNC_WRITE_IN_PROGRESS, refusal),
+            WriteRefusal::Impossible { .. } => Self::new(Status::DURABILITY_IMPOSSIBLE, refusal),
             WriteRefusal::After(status, commit) => Self { commit: Some(commit), ..status.into() },
             WriteRefusal::Vb(error) => error.into(),
         }
@@ -106,6 +109,7 @@ impl From<VbError> for RequestError {
                 Status::ERANGE
             }
             VbError::UnknownCollection { .. } => Status::UNKNOWN_COLLECTION,
+            VbError::Recommit(_) => Status::SYNC_WRITE_RE_COMMIT_IN_PROGRESS,
             VbError::Failover(_) => Status::EINVAL,
             VbError::Exhausted { .. } | VbError::Store(_) | VbError::Broken(_) => Status::EINTERNAL,
         };

@@ -34,6 +34,10 @@ pub(crate) struct Features {
     pub(crate) duplex: bool,
     /// It is told of new cluster maps.
     pub(crate) map_news: Option<MapNews>,
+    /// Answers to durable writes may come later than others. All others come in order.
+    pub(crate) unordered: bool,
+    /// It knows of durable writes: seqnos are those of all rows, not of the visible ones.
+    pub(crate) sync_replication: bool,
     /// `NOT_MY_VBUCKET` carries a map only if the connection has an older one.
     pub(crate) dedupe_maps: bool,
 }
@@ -69,6 +73,8 @@ impl Features {
             Feature::XERROR => &mut self.xerror,
             Feature::TRACING => &mut self.tracing,
             Feature::DUPLEX => &mut self.duplex,
+            Feature::UNORDERED_EXECUTION => &mut self.unordered,
+            Feature::SYNC_REPLICATION => &mut self.sync_replication,
             Feature::DEDUPE_NOT_MY_VBUCKET => &mut self.dedupe_maps,
             // The brief form wins, whatever the order.
             Feature::CLUSTERMAP_NOTIFICATION => {
@@ -86,14 +92,12 @@ impl Features {
     }
 }
 
-/// Whether this node always behaves as the feature says. With UNORDERED_EXECUTION a node may answer
-/// in another order, which this one never does.
+/// Whether this node always behaves as the feature says.
 const fn needs_no_record(feature: Feature) -> bool {
     matches!(
         feature,
         Feature::TCP_NODELAY
             | Feature::SELECT_BUCKET
-            | Feature::UNORDERED_EXECUTION
             | Feature::ALT_REQUEST
             | Feature::PRESERVE_TTL
             | Feature::VATTR

@@ -3,10 +3,13 @@
 //! Source: kv_engine's `mcbp_validators.cc` and `opcode.cc`, and what a real node answered in
 //! recording 14a of `tests/data/wire`.
 
-use mcbp::framing::{self, FrameInfo};
+use std::time::Duration;
+
+use mcbp::framing::{self, FrameInfo, Level};
 use mcbp::{Opcode, Status};
 
 use super::error::RequestError;
+use crate::bucket::Requirement;
 
 /// See the module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -14,7 +17,7 @@ pub(super) struct Asked {
     /// Keep the expiry of the document.
     pub(super) preserve_ttl: bool,
     /// Answer once replicas have the change.
-    pub(super) durable: bool,
+    pub(super) requirement: Option<Requirement>,
     /// Act as another user.
     impersonate: bool,
 }
@@ -50,11 +53,11 @@ impl Asked {
             (framing::BARRIER, []) => {}
             (framing::BARRIER, _) => return invalid("a barrier has no value"),
             (framing::DURABILITY, requirement) => {
-                check_requirement(requirement)?;
+                let requirement = requirement_of(requirement)?;
                 if quiet || !takes_durability(opcode) {
                     return invalid("the command takes no durability requirement");
                 }
-                self.durable = true;
+                self.requirement = Some(requirement);
             }
             // Commands of DCP read it, others ignore it.
             (framing::DCP_STREAM_ID, [_, _]) => {}
@@ -80,18 +83,21 @@ impl Asked {
     }
 }
 
-/// Checks a level, and a timeout in ms that is neither 0 nor all ones.
-fn check_requirement(requirement: &[u8]) -> Result<(), RequestError> {
+/// A level, and a timeout in ms that is neither 0 nor all ones.
+fn requirement_of(requirement: &[u8]) -> Result<Requirement, RequestError> {
     let (level, timeout) = match *requirement {
-        [level] => (level, 1),
-        [level, high, low] => (level, u16::from_be_bytes([high, low])),
+        [level] => (level, None),
+        [level, high, low] => (level, Some(u16::from_be_bytes([high, low]))),
         _ => {
             let what = "a durability requirement has 1 or 3 bytes";
             return Err(RequestError::new(Status::EINVAL, what));
         }
     };
-    if (1..=3).contains(&level) && !matches!(timeout, 0 | u16::MAX) {
-        return Ok(());
+    if let Some(level) = Level::from_wire(level)
+        && !matches!(timeout, Some(0 | u16::MAX))
+    {
+        let timeout = timeout.map(|ms| Duration::from_millis(ms.into()));
+        return Ok(Requirement { level, timeout });
     }
     let what = "the level is 1 to 3, the timeout 1 to 65534 ms";
     Err(RequestError::new(Status::DURABILITY_INVALID_LEVEL, what))

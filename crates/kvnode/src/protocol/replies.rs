@@ -6,9 +6,10 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use invariant::{Broken, broken};
-use mcbp::{FrameBuilder, HEADER_BYTES, Header, Opcode, Status};
+use mcbp::{FrameBuilder, Header, Opcode, Status};
 
 use super::error::status_of;
+use super::late::{Given, LateAnswers, put_time};
 use super::trace::Trace;
 use crate::bucket::PendingCommit;
 use crate::timings::Timings;
@@ -31,12 +32,17 @@ pub(crate) struct Replies {
     last_value: Option<Bytes>,
     /// The request that is being answered. It is none once its answer waits for a commit.
     trace: Option<Trace>,
+    /// Answers may come in any order.
+    unordered: bool,
+    late: LateAnswers,
 }
 
 impl Replies {
-    /// A request begins; `traced` says whether its answers tell how long it took.
-    pub(crate) fn begin(&mut self, traced: bool) {
+    /// A request begins; `traced` says whether its answers tell how long it took, `unordered`
+    /// whether they may come later than those of other requests.
+    pub(crate) fn begin(&mut self, traced: bool, unordered: bool) {
         self.trace = Some(Trace::begin(traced));
+        self.unordered = unordered;
     }
 
     /// The request has been executed: unless it waits for a commit, it has taken so long.
@@ -91,9 +97,31 @@ impl Replies {
     /// What was added from `start` on is true only once `commit` has succeeded.
     fn await_commit(&mut self, start: usize, request: &Header, commit: Option<PendingCommit>) {
         if let Some(commit) = commit {
+            if commit.is_of_durable_write() && self.unordered && self.late.has_room() {
+                let frame = self.out.split_off(start);
+                return self.late.add(*request, commit, frame, self.trace.take());
+            }
             let (range, trace) = (start..self.out.len(), self.trace.take());
             self.conditional.push(Conditional { commit, range, request: *request, trace });
         }
+    }
+
+    /// Whether answers wait that may come in any order.
+    pub(crate) fn has_late(&self) -> bool {
+        !self.late.is_empty()
+    }
+
+    /// The next of them that can be given. Safe to drop.
+    pub(crate) async fn next_late(&mut self) -> Given {
+        self.late.next().await
+    }
+
+    /// Adds it to the bytes to write.
+    pub(crate) fn give(&mut self, given: Given, timings: &Timings) {
+        if let Some(trace) = given.trace {
+            timings.observe(given.request.opcode, trace.until(given.at));
+        }
+        self.out.unsplit(given.frame);
     }
 
     /// Whether they are to be written before another answer is added.
@@ -149,12 +177,8 @@ impl Replies {
 impl Replies {
     /// Puts the time until now into an answer, which was written with an earlier one.
     fn tell_time(&mut self, range: &Range<usize>, trace: Trace) {
-        let Some(framing) = trace.framing() else { return };
-        let after_header =
-            self.out.get_mut(range.clone()).and_then(|it| it.get_mut(HEADER_BYTES..));
-        // A quiet success has no bytes.
-        if let Some(place) = after_header.and_then(|it| it.get_mut(..framing.len())) {
-            place.copy_from_slice(&framing);
+        if let Some(frame) = self.out.get_mut(range.clone()) {
+            put_time(frame, Some(trace));
         }
     }
 }

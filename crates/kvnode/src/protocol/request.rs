@@ -10,6 +10,7 @@ use mcbp::{Datatype, Frame, FrameBuilder, Header, Opcode, Status, VbId};
 use super::error::RequestError;
 use super::features::Features;
 use super::{frame_infos, shape};
+use crate::bucket::Requirement;
 
 /// The longest key without its prefix. Source: kv_engine's `KEY_MAX_LENGTH`.
 pub const KEY_BYTES_MAX: usize = PREFIXED_BYTES_MAX - 1;
@@ -32,7 +33,7 @@ pub(crate) struct Request<'a> {
     /// Keep the expiry of the document.
     pub(crate) preserve_ttl: bool,
     /// Answer once replicas have the change.
-    pub(crate) durable: bool,
+    pub(crate) requirement: Option<Requirement>,
     /// The memory that the frame lies in, if values may keep it.
     memory: Option<&'a Bytes>,
 }
@@ -47,8 +48,8 @@ impl<'a> Request<'a> {
         let misshapen = |what| RequestError::new(Status::EINVAL, what);
         shape::check(opcode, &frame).map_err(misshapen)?;
         let asked = frame_infos::read(opcode, quiet, frame.framing)?;
-        let frame_infos::Asked { preserve_ttl, durable, .. } = asked;
-        Ok(Self { frame, opcode, quiet, preserve_ttl, durable, memory })
+        let frame_infos::Asked { preserve_ttl, requirement, .. } = asked;
+        Ok(Self { frame, opcode, quiet, preserve_ttl, requirement, memory })
     }
 
     /// The start of a successful answer.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt as _;
 use mcbp::Header;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, sleep_until};
@@ -145,6 +146,14 @@ async fn read(client: &mut Client, stream: &mut Socket, buffer: &mut BytesMut) -
         biased;
         () = client.seat.lost().cancelled() => return Err(End::of_lost(&client.seat)),
         () = sleep_until(deadline), if stranger => return Err(not_authenticated(client)),
+        // Before more requests, which may come without an end.
+        given = client.replies.next_late(), if client.replies.has_late() => {
+            client.give(given);
+            while let Some(given) = client.replies.next_late().now_or_never() {
+                client.give(given);
+            }
+            return Ok(());
+        }
         read = stream.read_buf(buffer) => read,
         () = client.maps.changed(), if !stranger => {
             client.tell_of_maps();

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use mcbp::VbState;
 use vbucket::StoreError;
 use vbucket::stats::Stats;
 
@@ -29,7 +30,7 @@ pub(super) fn lines(group: &str, vbs: &[Arc<Vb>]) -> Result<Vec<(String, String)
             }
             // There are no checkpoints, but the memory log that streams read.
             "checkpoint" => Stats::new(&prefix, &mut lines).put("state", view.state),
-            "durability-monitor" => durability(&view, &mut Stats::new(&prefix, &mut lines)),
+            "durability-monitor" => durability(vb, &view, &mut Stats::new(&prefix, &mut lines)),
             "vbucket-seqno" => seqnos(&view, &mut Stats::new(&prefix, &mut lines)),
             _ => failovers(&view, &mut Stats::new(&prefix, &mut lines)),
         }
@@ -43,11 +44,12 @@ fn details(vb: &Vb, view: &VbView, stats: &mut Stats<'_>) -> Result<(), StoreErr
     stats.put("uuid", view.uuid());
     stats.put("high_seqno", view.high_seqno);
     stats.put("persistence_seqno", view.high_seqno);
-    stats.put("max_visible_seqno", view.high_seqno);
+    stats.put("max_visible_seqno", view.durable.max_visible);
     stats.put("purge_seqno", view.purge_seqno);
     stats.put("max_cas", view.max_cas);
-    stats.put("high_prepared_seqno", 0);
-    stats.put("high_completed_seqno", 0);
+    stats.put("num_prepared_sync_writes", vb.prepares().len());
+    stats.put("high_prepared_seqno", view.durable.high_prepared);
+    stats.put("high_completed_seqno", view.durable.high_completed);
     stats.put("topology", if view.topology.is_empty() { "null" } else { &view.topology });
     Ok(())
 }
@@ -60,19 +62,34 @@ fn seqnos(view: &VbView, stats: &mut Stats<'_>) {
     stats.put("purge_seqno", view.purge_seqno);
     stats.put("last_persisted_snap_start", view.snapshot_start);
     stats.put("last_persisted_snap_end", view.snapshot_end);
-    stats.put("high_prepared_seqno", 0);
-    stats.put("high_completed_seqno", 0);
-    stats.put("max_visible_seqno", view.high_seqno);
+    stats.put("high_prepared_seqno", view.durable.high_prepared);
+    stats.put("high_completed_seqno", view.durable.high_completed);
+    stats.put("max_visible_seqno", view.durable.max_visible);
 }
 
-/// No durable write is pending, and none ever was.
-fn durability(view: &VbView, stats: &mut Stats<'_>) {
+/// What waits, and what each node of the topology has acknowledged. Which of the completed writes
+/// were committed and which aborted is not kept.
+fn durability(vb: &Vb, view: &VbView, stats: &mut Stats<'_>) {
+    let monitor = vb.monitor();
     stats.put("state", view.state);
-    stats.put("num_tracked", 0);
-    stats.put("high_prepared_seqno", 0);
-    stats.put("last_tracked_seqno", 0);
-    stats.put("last_committed_seqno", 0);
-    stats.put("last_aborted_seqno", 0);
+    stats.put("num_tracked", monitor.len());
+    stats.put("dm_mem_used", monitor.bytes());
+    stats.put("high_prepared_seqno", view.durable.high_prepared);
+    if view.state != VbState::Active {
+        stats.put("high_completed_seqno", view.durable.high_completed);
+        return;
+    }
+    stats.put("last_tracked_seqno", view.durable.high_prepared);
+    let Some(topology) = monitor.topology() else { return };
+    for (chain, name) in topology.chains().zip(["First", "Second"]) {
+        let prefix = format!("replication_chain_{name}");
+        stats.put(format_args!("{prefix}:size"), chain.len());
+        for node in chain.iter().flatten() {
+            let own = node == topology.active();
+            let seqno = if own { view.durable.high_prepared } else { monitor.acknowledged(node) };
+            stats.put(format_args!("{prefix}:{node}:last_ack_seqno"), seqno);
+        }
+    }
 }
 
 fn failovers(view: &VbView, stats: &mut Stats<'_>) {

@@ -14,6 +14,7 @@ mod collections;
 mod collections_hostile;
 mod collections_reads;
 mod collections_replica;
+mod durable;
 mod failures;
 mod flow;
 mod hostile;

@@ -43,7 +43,7 @@ fn a_row_of_an_unknown_collection_ends_its_stream_and_nothing_after_it_is_writte
 #[test]
 fn unrequested_durable_writes_end_their_stream_and_not_the_connection() {
     let node = TestNode::start(VbState::Replica);
-    let mut producer = Scripted::open(&node, "durable");
+    let mut producer = Scripted::open_without_a_name(&node, "durable");
     let [(bad, _), (good, _)] = [0, 1].map(|vb| producer.stream(vb));
     producer.marker(0, bad, 0, 4);
     let extras = [[0; 7].as_slice(), &[1], &[0; 22], &[1]].concat();

@@ -13,7 +13,7 @@ use mcbp::{FrameBuilder, Opaque, Opcode, Status, VbId};
 use crate::client::{Client, DEADLINE, Packet};
 use crate::node::TestNode;
 
-/// What may be changed on the way to the consumer.
+/// What may be changed on the way.
 pub(crate) type Meddle = Box<dyn FnMut(&Packet) -> Vec<Vec<u8>> + Send>;
 
 pub(crate) struct Relay {
@@ -37,11 +37,22 @@ impl Relay {
         producer: &TestNode,
         consumer: &TestNode,
         name: &str,
+        meddle: Meddle,
+    ) -> Self {
+        Self::of(producer, consumer, (name, "beta"), meddle, Box::new(|p| vec![p.0.clone()]))
+    }
+
+    /// A link to the node that topologies call `node`, with what may be changed in both directions.
+    pub(crate) fn of(
+        producer: &TestNode,
+        consumer: &TestNode,
+        (name, node): (&str, &str),
         mut meddle: Meddle,
+        mut answer: Meddle,
     ) -> Self {
         let mut to_c = consumer.client();
-        let named = r#"{"consumer_name": "beta"}"#;
-        assert_eq!(to_c.open(name, open_flags::REPLICATION_CONSUMER, named), Status::SUCCESS);
+        let named = format!("{{\"consumer_name\": \"{node}\"}}");
+        assert_eq!(to_c.open(name, open_flags::REPLICATION_CONSUMER, &named), Status::SUCCESS);
         let mut to_p = producer.client();
         assert_eq!(to_p.open(name, open_flags::REPLICATION_PRODUCER, ""), Status::SUCCESS);
         to_p.answers_noops = false;
@@ -57,7 +68,7 @@ impl Relay {
                 pump(&mut to_p, &out_c, &answered, &p_seen, &mut *meddle);
             }),
             std::thread::spawn(move || {
-                pump(&mut to_c, &out_p, &answered_too, &c_seen, &mut |p| vec![p.0.clone()]);
+                pump(&mut to_c, &out_p, &answered_too, &c_seen, &mut *answer);
             }),
         ];
         Self { to_consumer, to_producer, answers, from_producer, from_consumer, threads }

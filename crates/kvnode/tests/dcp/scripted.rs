@@ -20,9 +20,17 @@ pub(crate) struct Scripted(pub(crate) Client);
 impl Scripted {
     /// Opens a consumer connection of `node`.
     pub(crate) fn open(node: &TestNode, name: &str) -> Self {
+        Self::open_with(node, name, r#"{"consumer_name": "beta"}"#)
+    }
+
+    /// The same without a consumer_name: it asks for no durable writes.
+    pub(crate) fn open_without_a_name(node: &TestNode, name: &str) -> Self {
+        Self::open_with(node, name, "")
+    }
+
+    fn open_with(node: &TestNode, name: &str, value: &str) -> Self {
         let mut client = node.client();
-        let named = r#"{"consumer_name": "beta"}"#;
-        assert_eq!(client.open(name, open_flags::REPLICATION_CONSUMER, named), Status::SUCCESS);
+        assert_eq!(client.open(name, open_flags::REPLICATION_CONSUMER, value), Status::SUCCESS);
         Self(client)
     }
 

@@ -25,6 +25,7 @@ fn what_is_not_done_here_is_not_granted() {
         Feature::UNORDERED_EXECUTION,
         Feature::TRACING,
         Feature::ALT_REQUEST,
+        Feature::SYNC_REPLICATION,
         Feature::COLLECTIONS,
         Feature::SNAPPY_EVERYWHERE,
         Feature::PRESERVE_TTL,

@@ -73,6 +73,7 @@ fn row(seqno: u64) -> Arc<Row> {
         cas: 1000 + seqno,
         datatype: Datatype::RAW,
         kind: Kind::Document { flags: 0, expiry: 0 },
+        prepared: Seqno::ZERO,
         value: Bytes::from_static(b"value"),
     })
 }

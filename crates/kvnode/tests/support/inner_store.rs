@@ -16,6 +16,7 @@ macro_rules! rest_of_store_is_inner {
                 -> Result<Vec<bytes::Bytes>, vbucket::StoreError>;
             item_count(vb: mcbp::VbId) -> Result<u64, vbucket::StoreError>;
             events(vb: mcbp::VbId) -> Result<Vec<vbucket::Row>, vbucket::StoreError>;
+            prepares(vb: mcbp::VbId) -> Result<Vec<vbucket::Row>, vbucket::StoreError>;
             collections(vb: mcbp::VbId)
                 -> Result<Vec<vbucket::store::CollectionCounts>, vbucket::StoreError>;
             manifest() -> Result<Option<Vec<u8>>, vbucket::StoreError>;

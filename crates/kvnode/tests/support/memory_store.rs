@@ -193,6 +193,10 @@ impl Store for MemoryStore {
             assert!(met.insert(key), "it replaces a row of its batch: {change:?}");
         }
         for change in &batch.changes {
+            if let Some(prepare) = &change.completes {
+                let gone = state.rows.remove(&(change.vb, prepare.key.clone()));
+                assert_eq!(gone.map(|row| row.seqno), Some(prepare.seqno), "{change:?}");
+            }
             state.rows.insert((change.vb, change.row.key.clone()), Row::clone(&change.row));
         }
         for meta in &batch.metas {
@@ -213,7 +217,7 @@ impl Store for MemoryStore {
         let meta = state.metas.get(&vb).cloned().ok_or(StoreError::NoVbucket(vb))?;
         let of_vb = state.rows.iter().filter(|((of, _), _)| *of == vb).map(|(_, row)| row.clone());
         let there = state.collections(vb);
-        let of_vb = of_vb.filter(|row| there.shows(&row.key, row.seqno));
+        let of_vb = of_vb.filter(|row| there.shows(row.document_key(), row.seqno));
         let mut rows: Vec<Row> = of_vb.filter(|r| start <= r.seqno && r.seqno <= end).collect();
         rows.sort_by_key(|row| std::cmp::Reverse(row.seqno));
         Ok(Box::new(MemoryScan { rows, meta }))
@@ -242,6 +246,12 @@ impl Store for MemoryStore {
 
     fn events(&self, vb: VbId) -> Result<Vec<Row>, StoreError> {
         Ok(self.read()?.events(vb))
+    }
+
+    fn prepares(&self, vb: VbId) -> Result<Vec<Row>, StoreError> {
+        let state = self.read()?;
+        let of_vb = state.rows.iter().filter(|((of, _), _)| *of == vb).map(|(_, row)| row);
+        Ok(of_vb.filter(|row| matches!(row.kind, Kind::Prepared { .. })).cloned().collect())
     }
 
     fn collections(&self, vb: VbId) -> Result<Vec<CollectionCounts>, StoreError> {
@@ -285,7 +295,8 @@ impl Store for MemoryStore {
         state.rows.retain(|(of, _), row| {
             let at = match row.kind {
                 Kind::Deleted { at } | Kind::Expired { at } => at,
-                Kind::Document { .. } | Kind::Event { .. } => return true,
+                Kind::Aborted { at } => at,
+                Kind::Document { .. } | Kind::Event { .. } | Kind::Prepared { .. } => return true,
             };
             let goes = *of == vb && row.seqno < high && rule.covers(row.seqno, at);
             dropped += u64::from(goes);

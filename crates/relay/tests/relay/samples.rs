@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use mcbp::dcp::{MarkerBody, SnapshotMarker};
-use mcbp::{Opaque, Seqno, VbId};
+use mcbp::dcp::{MarkerBody, Prepare, SnapshotMarker, Target};
+use mcbp::{Datatype, Opaque, Seqno, VbId};
 use relay::Progress;
 use relay::testing::mutation;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
@@ -82,4 +82,41 @@ async fn a_vbucket_that_the_bucket_cannot_have_is_not_counted() {
     let progress = progress_after(&[change(4, 1, 10), change(1, 1, 10)]).await;
     assert_eq!(progress.vbucket(VbId(4)), None);
     assert!(progress.vbucket(VbId(1)).is_some());
+}
+
+fn prepare(vb: u16, seqno: u64) -> Bytes {
+    let prepare = Prepare {
+        seqno: Seqno(seqno),
+        rev: 1,
+        flags: 0,
+        expiry: 0,
+        lock_time: 0,
+        nru: 0,
+        deleted: false,
+        level: 1,
+    };
+    let target = Target { vb: VbId(vb), opaque: Opaque(7), cas: seqno, datatype: Datatype::RAW };
+    let mut out = BytesMut::new();
+    prepare.write(target, b"\0key", b"value", &mut out);
+    out.freeze()
+}
+
+#[tokio::test]
+async fn a_prepare_is_timed_until_it_is_acknowledged_one_of_a_vbucket_at_a_time() {
+    let progress = progress_after(&[prepare(1, 10), prepare(1, 12), change(2, 3, 10)]).await;
+    assert_eq!(progress.vbucket(VbId(1)).unwrap().seqno, Seqno(12), "it is a change as others are");
+    assert_eq!(progress.unacknowledged_for(VbId(2)), None, "a plain change waits for nobody");
+    assert_eq!(progress.acknowledged(VbId(2), Seqno(3)), None);
+    assert!(progress.unacknowledged_for(VbId(1)).is_some());
+    assert_eq!(progress.acknowledged(VbId(1), Seqno(9)), None, "not this one");
+    assert!(progress.acknowledged(VbId(1), Seqno(10)).is_some());
+    assert_eq!(progress.unacknowledged_for(VbId(1)), None, "12 was not timed");
+    assert_eq!(progress.acknowledged(VbId(1), Seqno(12)), None);
+    assert_eq!(progress.acknowledged(VbId(9), Seqno(12)), None, "no such vBucket");
+}
+
+#[tokio::test]
+async fn a_prepare_that_a_new_stream_sends_again_is_timed_anew() {
+    let progress = progress_after(&[prepare(1, 10), prepare(1, 8)]).await;
+    assert!(progress.acknowledged(VbId(1), Seqno(8)).is_some(), "10 went with its stream");
 }

@@ -5,6 +5,7 @@
 
 use mcbp::key::push_prefix;
 use mcbp::{Seqno, VbId};
+use vbucket::row::prepared_key;
 
 use super::checksum::concat;
 
@@ -63,8 +64,25 @@ impl Generation {
     /// `keys`: the range of the documents of a collection, and of nothing else: no id is the
     /// beginning of another one.
     pub(crate) fn collection_range(self, id: u32) -> (Vec<u8>, Vec<u8>) {
-        let mut prefix = self.prefix().to_vec();
+        let mut prefix = Vec::new();
         push_prefix(&mut prefix, id);
+        self.range_of(&prefix)
+    }
+
+    /// `keys`: the same of the steps of durable writes of such documents.
+    pub(crate) fn prepared_range(self, id: u32) -> (Vec<u8>, Vec<u8>) {
+        let mut prefix = Vec::new();
+        push_prefix(&mut prefix, id);
+        self.range_of(&prepared_key(&prefix))
+    }
+
+    /// `keys`: the range of the steps of all durable writes.
+    pub(crate) fn all_prepared(self) -> (Vec<u8>, Vec<u8>) {
+        self.range_of(&prepared_key(&[]))
+    }
+
+    fn range_of(self, prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
+        let prefix = [&self.prefix(), prefix].concat();
         let mut end = prefix.clone();
         // The last byte of an id is below 0x80, so that the next number fits.
         if let Some(last) = end.last_mut() {

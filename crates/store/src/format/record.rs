@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Seqno, VbId, VbState, VbUuid};
-use vbucket::{FailoverTable, VbMeta};
+use vbucket::{DurableSeqnos, FailoverTable, VbMeta};
 
 use super::Flaw;
 use super::checksum::{verified, with_checksum};
@@ -54,7 +54,12 @@ impl VbRecord {
         let numbers = [self.generation, self.undo_floor, meta.high_seqno.0];
         let snapshot = [meta.snapshot_start.0, meta.snapshot_end.0, meta.purge_seqno.0];
         let highest = [meta.max_cas, meta.max_deleted_rev];
-        numbers.into_iter().chain(snapshot).chain(highest).for_each(|n| put(&mut out, n));
+        let DurableSeqnos { high_prepared, high_completed, max_visible } = meta.durable;
+        // The highest seqno of readers and of the vBucket are mostly the same.
+        let invisible = meta.high_seqno.0.wrapping_sub(max_visible.0);
+        let durable = [high_prepared.0, high_completed.0, invisible];
+        let numbers = numbers.into_iter().chain(snapshot).chain(highest).chain(durable);
+        numbers.for_each(|n| put(&mut out, n));
         match &self.collections.default {
             None => put(&mut out, NO_DEFAULT),
             Some(Collection { start, high, items }) => {
@@ -97,6 +102,11 @@ impl VbRecord {
         let [high_seqno, snapshot_start, snapshot_end, purge_seqno] =
             [from.seqno()?, from.seqno()?, from.seqno()?, from.seqno()?];
         let [max_cas, max_deleted_rev] = [from.take()?, from.take()?];
+        let durable = DurableSeqnos {
+            high_prepared: from.seqno()?,
+            high_completed: from.seqno()?,
+            max_visible: Seqno(high_seqno.0.wrapping_sub(from.take()?)),
+        };
         let default = match from.take()? {
             NO_DEFAULT => None,
             start => {
@@ -126,6 +136,7 @@ impl VbRecord {
             purge_seqno,
             max_cas,
             max_deleted_rev,
+            durable,
             topology,
         };
         let collections = Collections { default, named: Arc::default() };

@@ -2,8 +2,9 @@
 
 use bytes::{BufMut as _, Bytes};
 use invariant::{Broken, broken, invariant};
+use mcbp::framing::Level;
 use mcbp::{Datatype, Seqno, VbId};
-use vbucket::{Kind, Row};
+use vbucket::{Kind, Row, Write};
 
 use super::Flaw;
 use super::checksum::{CRC_BYTES, crc};
@@ -22,6 +23,12 @@ const DELETED: u8 = 1;
 const EXPIRED: u8 = 2;
 const EVENT: u8 = 3;
 const END_EVENT: u8 = 4;
+/// Of the level 0, which there is not; the next three are those of the levels.
+const PREPARED_DOCUMENT: u8 = 8;
+/// The same of deletions.
+const PREPARED_DELETION: u8 = 12;
+/// The revision is the seqno of the prepare.
+const ABORTED: u8 = 16;
 /// Set in the kind of a row whose value is out of line: the pointer stands where the value would.
 const OUT_OF_LINE: u8 = 0x80;
 
@@ -39,8 +46,16 @@ pub(crate) fn encode_row(
         Kind::Document { flags, expiry } => (DOCUMENT, flags, expiry),
         Kind::Deleted { at } => (DELETED, at, 0),
         Kind::Expired { at } => (EXPIRED, at, 0),
+        Kind::Prepared { level, write: Write::Document { flags, expiry } } => {
+            (PREPARED_DOCUMENT + level.wire(), flags, expiry)
+        }
+        Kind::Prepared { level, write: Write::Deletion { at } } => {
+            (PREPARED_DELETION + level.wire(), at, 0)
+        }
+        Kind::Aborted { at } => (ABORTED, at, 0),
         Kind::Event { is_end } => (if is_end { END_EVENT } else { EVENT }, 0, 0),
     };
+    let rev = if kind == ABORTED { row.prepared.0 } else { row.rev };
     let key_len = row.key.len();
     invariant!(key_len <= KEY_BYTES_MAX, "a row of {vb} with a key of {key_len} bytes");
     let pointer = pointer.map(ValuePointer::encode);
@@ -52,7 +67,7 @@ pub(crate) fn encode_row(
     bytes.put_u8(if pointer.is_some() { kind | OUT_OF_LINE } else { kind });
     bytes.put_u8(row.datatype.0);
     bytes.put_u8(key_len as u8);
-    bytes.put_u64(row.rev);
+    bytes.put_u64(rev);
     bytes.put_u64(row.cas);
     bytes.put_u32(time);
     bytes.put_u32(expiry);
@@ -95,8 +110,12 @@ pub(crate) fn decode_row(
         DELETED => Kind::Deleted { at: time },
         EXPIRED => Kind::Expired { at: time },
         EVENT | END_EVENT => Kind::Event { is_end: kind & !OUT_OF_LINE == END_EVENT },
-        _ => return Err("the row is of an unknown kind"),
+        ABORTED => Kind::Aborted { at: time },
+        kind => prepared(kind, time, expiry).ok_or("the row is of an unknown kind")?,
     };
+    let rev = u64::from_be_bytes(rev);
+    let is_abort = matches!(kind, Kind::Aborted { .. });
+    let (rev, prepared) = if is_abort { (0, Seqno(rev)) } else { (rev, Seqno::ZERO) };
     let (key, value) = rest.split_at_checked(usize::from(key_len)).ok_or("the row is cut off")?;
     let (key, value, pointer) = if is_out_of_line {
         let pointer = ValuePointer::decode(value).ok_or("the pointer to the value is malformed")?;
@@ -109,13 +128,24 @@ pub(crate) fn decode_row(
     let row = Row {
         key,
         seqno,
-        rev: u64::from_be_bytes(rev),
+        rev,
         cas: u64::from_be_bytes(cas),
         datatype: Datatype(datatype),
         kind,
+        prepared,
         value,
     };
     Ok((row, pointer))
+}
+
+/// The prepare of a kind on disk.
+fn prepared(kind: u8, time: u32, expiry: u32) -> Option<Kind> {
+    let of = |base| Level::from_wire(kind.checked_sub(base)?);
+    let (level, write) = match of(PREPARED_DOCUMENT) {
+        Some(level) => (level, Write::Document { flags: time, expiry }),
+        None => (of(PREPARED_DELETION)?, Write::Deletion { at: time }),
+    };
+    Some(Kind::Prepared { level, write })
 }
 
 /// The checksum of a row, over the vBucket and the seqno too: they are in its key alone.

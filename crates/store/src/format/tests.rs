@@ -3,7 +3,7 @@
 
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
-use vbucket::{FailoverTable, Kind, Row, VbMeta};
+use vbucket::{DurableSeqnos, FailoverTable, Kind, Row, VbMeta};
 
 use super::*;
 use crate::collections::{Collection, Collections};
@@ -32,6 +32,7 @@ fn row(key: &'static str, seqno: u64, cas: u64, value: Vec<u8>) -> Row {
         cas,
         datatype: Datatype::RAW,
         kind: Kind::Document { flags: 0, expiry: 0 },
+        prepared: Seqno::ZERO,
         value: value.into(),
     }
 }
@@ -116,6 +117,7 @@ fn a_record_is_as_documented() {
         purge_seqno: Seqno::ZERO,
         max_cas: hello().cas,
         max_deleted_rev: 0,
+        durable: DurableSeqnos { max_visible: Seqno(1), ..DurableSeqnos::default() },
         topology: String::new(),
     };
     let default = Collection { start: Seqno::ZERO, high: Seqno(1), items: 1 };

@@ -20,6 +20,7 @@ fn row(seqno: u64) -> Row {
         cas: 1,
         datatype: Datatype::RAW,
         kind: Kind::Document { flags: 0, expiry: 0 },
+        prepared: Seqno::ZERO,
         value: vec![seqno as u8; 100].into(),
     }
 }
@@ -42,12 +43,14 @@ fn commit(store: &FjallStore, seqnos: std::ops::RangeInclusive<u64>) {
         purge_seqno: Seqno::ZERO,
         max_cas: 0,
         max_deleted_rev: 0,
+        durable: Default::default(),
         topology: String::new(),
     };
     let changes = seqnos.map(|seqno| Change {
         vb: VB,
         row: Arc::new(row(seqno)),
         replaces: Replaces::Unknown,
+        completes: None,
     });
     let batch = Batch { changes: changes.collect(), metas: vec![meta] };
     store.commit(&batch, Durability::Buffered).unwrap();

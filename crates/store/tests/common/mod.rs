@@ -8,6 +8,7 @@ use bytes::Bytes;
 use mcbp::key::DEFAULT_COLLECTION;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
 use store::{FjallStore, Options};
+use vbucket::row::prepared_key;
 use vbucket::store::{Batch, ScanEnd, ScanStep, Store};
 use vbucket::{Change, FailoverTable, Kind, Replaces, Row, StoreError, VbMeta};
 
@@ -37,6 +38,7 @@ pub(crate) fn meta(vb: u16, high: u64) -> VbMeta {
         purge_seqno: Seqno(0),
         max_cas: high,
         max_deleted_rev: 0,
+        durable: Default::default(),
         topology: String::new(),
     }
 }
@@ -52,6 +54,7 @@ pub(crate) fn document(key: &str, seqno: u64, len: usize) -> Row {
         cas: seqno << 16,
         datatype: Datatype::JSON,
         kind: Kind::Document { flags: 0xdead_beef, expiry: 9 },
+        prepared: Seqno::ZERO,
         value: value.into(),
     }
 }
@@ -65,7 +68,11 @@ pub(crate) fn deletion(key: &str, seqno: u64) -> Row {
 /// A batch for one vBucket, with a record that ends a snapshot.
 pub(crate) fn batch(vb: u16, rows: Vec<Row>) -> Batch {
     let high = rows.last().map_or(0, |row| row.seqno.0);
-    let change = |row| Change { vb: VbId(vb), row: Arc::new(row), replaces: Replaces::Unknown };
+    let (vb_id, replaces) = (VbId(vb), Replaces::Unknown);
+    let change = |row| {
+        let (row, replaces) = (Arc::new(row), replaces.clone());
+        Change { vb: vb_id, row, replaces, completes: None }
+    };
     Batch { changes: rows.into_iter().map(change).collect(), metas: vec![meta(vb, high)] }
 }
 
@@ -83,10 +90,19 @@ pub(crate) fn scan(store: &dyn Store, vb: u16) -> Result<Vec<Row>, StoreError> {
     }
 }
 
-/// What a store holds at the end of a history: the newest row of each key, in seqno order.
+/// What a store holds at the end of a history: the newest row of each key, in seqno order. A change
+/// of a document completes its prepare.
 #[allow(dead_code, reason = "not every test binary needs it")]
 pub(crate) fn newest(history: &[Row]) -> Vec<Row> {
-    let by_key: BTreeMap<_, _> = history.iter().map(|row| (row.key.clone(), row)).collect();
+    let mut by_key: BTreeMap<_, _> = BTreeMap::new();
+    for row in history {
+        let prepare = prepared_key(&row.key);
+        let is_prepared = |row: &&Row| matches!(row.kind, Kind::Prepared { .. });
+        if row.is_visible() && by_key.get(&prepare).is_some_and(is_prepared) {
+            by_key.remove(&prepare);
+        }
+        by_key.insert(row.key.clone(), row);
+    }
     let mut rows: Vec<_> = by_key.into_values().cloned().collect();
     rows.sort_by_key(|row| row.seqno);
     rows

@@ -100,6 +100,7 @@ impl SystemEvent {
             cas: 0,
             datatype: Datatype::RAW,
             kind: crate::Kind::Event { is_end: self.is_end() },
+            prepared: Seqno::ZERO,
             value: self.value(),
         }
     }

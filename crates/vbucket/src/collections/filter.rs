@@ -38,7 +38,7 @@ impl StreamFilter {
     pub fn has(&self, row: &Row, there: &VbCollections) -> bool {
         match self {
             Self::All => true,
-            Self::Default => row.key.first() == Some(&DEFAULT_PREFIX),
+            Self::Default => row.document_key().first() == Some(&DEFAULT_PREFIX),
             Self::Collections(_) | Self::Scope(_) => self.has_named(row, there),
         }
     }
@@ -48,7 +48,7 @@ impl StreamFilter {
             let event = SystemEvent::from_row(&row.key, is_end, &row.value);
             return event.map_or(true, |event| self.has_event(&event.change));
         }
-        collection_id(&row.key).is_some_and(|id| match self {
+        collection_id(row.document_key()).is_some_and(|id| match self {
             Self::Collections(ids) => ids.contains(&id),
             Self::Scope(scope) => {
                 there.get(id).is_some_and(|known| known.collection.scope == *scope)

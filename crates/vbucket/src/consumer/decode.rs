@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use mcbp::dcp::{ChangeKind, DocumentChange};
+use mcbp::dcp::{Abort, ChangeKind, Commit, DocumentChange, Prepare};
+use mcbp::framing::Level;
 use mcbp::key::{DEFAULT_COLLECTION, DEFAULT_PREFIX, KEY_BYTES_MAX, prefixed, split};
 use mcbp::{Frame, FrameError, Seqno, Status};
 
 use crate::collections::{SystemEvent, is_reserved};
-use crate::row::REV_TAKEN_MAX;
+use crate::row::{REV_TAKEN_MAX, prepared_key};
 use crate::value::check;
-use crate::{Kind, Row};
+use crate::{Kind, Row, Write};
 
 /// Why a frame is refused: the status of the answer, and the reason as text.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,13 +41,15 @@ pub(super) struct DecodeOptions<'a> {
     pub(super) unix_s: u32,
     /// The highest CAS that is taken.
     pub(super) cas_max: u64,
+    /// Durable writes were agreed.
+    pub(super) sync_writes: bool,
     /// The memory that holds the frame, which the row may share.
     pub(super) memory: Option<&'a Bytes>,
 }
 
 /// Returns the row of a MUTATION, DELETION or EXPIRATION.
 pub(super) fn row(frame: &Frame<'_>, options: DecodeOptions<'_>) -> Result<Arc<Row>, FrameRefusal> {
-    let DecodeOptions { collections, unix_s, cas_max, memory } = options;
+    let DecodeOptions { collections, unix_s, cas_max, memory, .. } = options;
     check_key(frame.key, collections)?;
     let (seqno, rev, kind) = body(frame, unix_s)?;
     check_numbers(seqno, rev, frame.header.cas, cas_max)?;
@@ -60,7 +63,74 @@ pub(super) fn row(frame: &Frame<'_>, options: DecodeOptions<'_>) -> Result<Arc<R
         None => copied(&[DEFAULT_PREFIX], frame.key, frame.value),
     };
     let (cas, datatype) = (frame.header.cas, frame.header.datatype);
-    Ok(Arc::new(Row { key, seqno, rev, cas, datatype, kind, value }))
+    let prepared = Seqno::ZERO;
+    Ok(Arc::new(Row { key, seqno, rev, cas, datatype, kind, prepared, value }))
+}
+
+/// Returns the row of a PREPARE. It may wait for long: the memory of the whole read is not kept.
+pub(super) fn prepare(
+    frame: &Frame<'_>,
+    options: DecodeOptions<'_>,
+) -> Result<Arc<Row>, FrameRefusal> {
+    check_key(frame.key, options.collections)?;
+    let Prepare { seqno, rev, flags, expiry, deleted, level, .. } = Prepare::decode(frame)?;
+    let (cas, datatype) = (frame.header.cas, frame.header.datatype);
+    check_numbers(seqno, rev, cas, options.cas_max)?;
+    check(datatype, frame.value, !deleted)
+        .map_err(|(status, reason)| FrameRefusal::new(status, reason))?;
+    let unknown = || FrameRefusal::new(Status::EINVAL, format!("durability level {level}"));
+    let level = Level::from_wire(level).ok_or_else(unknown)?;
+    let write = match deleted {
+        true => Write::Deletion { at: if expiry == 0 { options.unix_s } else { expiry } },
+        false => Write::Document { flags, expiry },
+    };
+    let (key, value) = (prepared_key(&document(frame.key, options)), frame.value);
+    let (kind, value) = (Kind::Prepared { level, write }, Bytes::copy_from_slice(value));
+    Ok(Arc::new(Row { key, seqno, rev, cas, datatype, kind, prepared: Seqno::ZERO, value }))
+}
+
+/// Returns the row of a COMMIT; `prepared` is the prepare of a document that is here.
+pub(super) fn commit(
+    frame: &Frame<'_>,
+    options: DecodeOptions<'_>,
+    prepared: impl FnOnce(&[u8]) -> Option<Arc<Row>>,
+) -> Result<Arc<Row>, FrameRefusal> {
+    check_key(frame.key, options.collections)?;
+    let Commit { prepared: seqno, committed } = Commit::decode(frame)?;
+    check_numbers(committed, 0, 0, 0)?;
+    let document = document(frame.key, options);
+    let row = prepared(&document).filter(|row| row.seqno == seqno);
+    let missing = || {
+        let reason = format!("there is no prepare at seqno {seqno} to commit at {committed}");
+        FrameRefusal::new(Status::KEY_ENOENT, reason)
+    };
+    let row = row.ok_or_else(missing)?;
+    row.committed_at(committed).map(Arc::new).ok_or_else(missing)
+}
+
+/// Returns the row of an ABORT. From a producer's disk it may come without its prepare.
+pub(super) fn abort(
+    frame: &Frame<'_>,
+    options: DecodeOptions<'_>,
+) -> Result<Arc<Row>, FrameRefusal> {
+    check_key(frame.key, options.collections)?;
+    let Abort { prepared, aborted } = Abort::decode(frame)?;
+    check_numbers(aborted, 0, 0, 0)?;
+    if prepared >= aborted {
+        let reason = format!("the abort of seqno {prepared} is at {aborted}");
+        return Err(FrameRefusal::new(Status::EINVAL, reason));
+    }
+    let document = document(frame.key, options);
+    Ok(Arc::new(Row::aborted(&document, prepared, aborted, options.unix_s)))
+}
+
+/// The key of a document as it is stored.
+fn document(key: &[u8], options: DecodeOptions<'_>) -> Bytes {
+    if options.collections {
+        Bytes::copy_from_slice(key)
+    } else {
+        prefixed(DEFAULT_COLLECTION, key)
+    }
 }
 
 /// Returns a SYSTEM_EVENT and its row. It has neither rev nor CAS.

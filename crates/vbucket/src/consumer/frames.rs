@@ -113,7 +113,8 @@ impl Consumer {
                 let memory = memory.filter(|_| stream.next_is_from_disk());
                 let collections = self.options.collections;
                 let (unix_s, cas_max) = (self.unix_s, self.cas_max);
-                let options = DecodeOptions { collections, unix_s, cas_max, memory };
+                let sync_writes = self.negotiation.has_sync_writes();
+                let options = DecodeOptions { collections, unix_s, cas_max, sync_writes, memory };
                 let taken = if stream.is_in_oso() {
                     // Half of the window: the other streams go on with the rest.
                     let half = self.acks.window_bytes() as usize / 2;

@@ -36,6 +36,7 @@ mod stream;
 mod taken;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -46,6 +47,7 @@ pub use effect::{Effect, Effects, Failure, Refused};
 pub use event::Event;
 pub use part::Part;
 
+use crate::Row;
 use crate::hlc::DriftLimits;
 use crate::liveness::Liveness;
 use crate::stream_req::VbFacts;
@@ -61,6 +63,9 @@ use stream::PassiveStream;
 pub trait Replicas {
     /// Returns what the vBucket is now, or `None` where there is none.
     fn facts(&self, vb: VbId) -> Option<VbFacts>;
+
+    /// Returns the prepares of the vBucket that are not completed.
+    fn prepared(&self, vb: VbId) -> Vec<Arc<Row>>;
 
     /// Claims the vBucket for this connection, unless a stream of another connection has it.
     fn claim(&self, vb: VbId) -> Claim;
@@ -125,7 +130,7 @@ impl Consumer {
     #[must_use]
     pub fn new(options: ConsumerOptions, now: Duration) -> Self {
         Self {
-            negotiation: Negotiation::new(options.window_bytes),
+            negotiation: Negotiation::new(options.window_bytes, None),
             counter: Counter::default(),
             acks: Acks::new(options.window_bytes, now),
             liveness: Liveness::new(now),
@@ -140,6 +145,13 @@ impl Consumer {
             cas_max: u64::MAX,
             options,
         }
+    }
+
+    /// Takes durable writes, as the node that topologies give this name.
+    #[must_use]
+    pub fn with_name(mut self, name: &str) -> Self {
+        self.negotiation = Negotiation::new(self.options.window_bytes, Some(name));
+        self
     }
 
     /// Refuses rows whose CAS is further ahead of the clock than `limits` allow. The clock is

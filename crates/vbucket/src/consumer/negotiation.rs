@@ -2,9 +2,9 @@
 //!
 //! It begins with the first ADD_STREAM: GET_ERROR_MAP, then one control at a time.
 //!
-//! It does not ask for what this node does not store: `enable_sync_writes` and `consumer_name`
-//! (durable writes), `change_streams` (the history of a document). If the producer sends such
-//! frames nevertheless, `frames` refuses them.
+//! Durable writes need the name that topologies give this node, which the proxy says in DCP_OPEN:
+//! without one they are not asked for. Nor is `change_streams`: the history of a document is not
+//! stored. If the producer sends such frames nevertheless, `frames` refuses them.
 
 use std::collections::VecDeque;
 
@@ -54,11 +54,12 @@ pub(super) struct Negotiation {
     /// The noop interval was refused once.
     interval_refused: bool,
     v7_status_codes: bool,
+    sync_writes: bool,
 }
 
 impl Negotiation {
-    /// `window_bytes` for `connection_buffer_size`.
-    pub(super) fn new(window_bytes: u32) -> Self {
+    /// `window_bytes` for `connection_buffer_size`, `name` for durable writes.
+    pub(super) fn new(window_bytes: u32, name: Option<&str>) -> Self {
         let mut queue = VecDeque::new();
         let mut add = |key, value: &str| queue.push_back(Wish { key, value: value.to_owned() });
         add(key::ENABLE_NOOP, "true");
@@ -68,6 +69,10 @@ impl Negotiation {
         add(key::SUPPORTS_HIFI_MFU, "true");
         add(key::SEND_STREAM_END_ON_CLIENT_CLOSE, "true");
         add(key::ENABLE_EXPIRY_OPCODE, "true");
+        if let Some(name) = name {
+            add(key::ENABLE_SYNC_WRITES, "true");
+            add(key::CONSUMER_NAME, name);
+        }
         add(key::INCLUDE_DELETED_USER_XATTRS, "true");
         add(key::V7_STATUS_CODES, "true");
         add(key::FLATBUFFERS_SYSTEM_EVENTS, "true");
@@ -80,6 +85,7 @@ impl Negotiation {
             done: false,
             interval_refused: false,
             v7_status_codes: false,
+            sync_writes: false,
         }
     }
 
@@ -91,6 +97,11 @@ impl Negotiation {
     /// Whether the producer knows the statuses 0x0a and 0x0b.
     pub(super) const fn has_v7_status_codes(&self) -> bool {
         self.v7_status_codes
+    }
+
+    /// Whether the producer sends PREPARE, COMMIT and ABORT.
+    pub(super) const fn has_sync_writes(&self) -> bool {
+        self.sync_writes
     }
 
     /// Begins the negotiation, if it has not begun.
@@ -141,6 +152,7 @@ impl Negotiation {
     fn apply_answer(&mut self, wish: &Wish, status: Status) -> Option<&'static str> {
         match wish.key {
             key::V7_STATUS_CODES => self.v7_status_codes = status.is_success(), // MB-40934
+            key::ENABLE_SYNC_WRITES => self.sync_writes = status.is_success(),
             key::SET_NOOP_INTERVAL if !status.is_success() => {
                 if std::mem::replace(&mut self.interval_refused, true) {
                     return Some("the producer refused the noop interval twice");

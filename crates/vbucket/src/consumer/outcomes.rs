@@ -1,5 +1,7 @@
 //! The outcomes of effects, and how streams end.
 
+use bytes::BytesMut;
+use mcbp::dcp::SeqnoAck;
 use mcbp::{FrameBuilder, Opaque, Opcode, Status, VbId, VbState};
 
 use super::answer::answer_add;
@@ -26,7 +28,10 @@ impl Consumer {
             Err(broken) => return self.close(broken.to_string(), cx),
         }
         let failure = match outcome {
-            Ok(()) => return self.go_on(vb, cx),
+            Ok(()) => {
+                self.acknowledge_prepares(vb, cx.out);
+                return self.go_on(vb, cx);
+            }
             Err(failure) => failure,
         };
         // The failure is reported at once: a producer with nothing more to send would never learn
@@ -38,6 +43,20 @@ impl Consumer {
             self.write_refusal(Opcode::DCP_MUTATION, stream, &refusal, cx.out);
         }
         self.stream_failed(vb, failure, cx);
+    }
+
+    /// Acknowledges the prepares of the snapshots that are complete on disk now, while the stream
+    /// is open.
+    pub(super) fn acknowledge_prepares(&mut self, vb: VbId, out: &mut BytesMut) {
+        if !self.negotiation.has_sync_writes() {
+            return;
+        }
+        if let Some(stream) = self.streams.get_mut(&vb)
+            && stream.phase == StreamPhase::Open
+            && let Some(prepared) = stream.take_acknowledgement()
+        {
+            SeqnoAck { prepared }.write(vb, stream.opaque, out);
+        }
     }
 
     /// An [`Effect::SetState`] ended.

@@ -89,12 +89,12 @@ pub(super) const fn is_of_consumer(opcode: Opcode) -> bool {
     )
 }
 
-/// Why a frame that is neither a document nor advances the stream is refused. The negotiation asks
-/// for none of them; a producer may send them nevertheless.
+/// Why a frame is refused that no stream takes, or not this one. The negotiation asks for none of
+/// them; a producer may send them nevertheless.
 pub(super) fn not_stored(opcode: Opcode) -> FrameRefusal {
     let reason = match opcode {
         Opcode::DCP_PREPARE | Opcode::DCP_COMMIT | Opcode::DCP_ABORT => {
-            "durable writes are not stored"
+            "durable writes were not agreed: open the consumer with a consumer_name"
         }
         _ => return FrameRefusal::new(Status::UNKNOWN_COMMAND, "the opcode is unknown"),
     };

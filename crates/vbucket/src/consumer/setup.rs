@@ -58,7 +58,10 @@ impl Consumer {
         let facts = cx.replicas.facts(vb);
         let Some(stream) = self.streams.get_mut(&vb) else { return };
         match facts.filter(|f| matches!(f.state, VbState::Replica | VbState::Pending)) {
-            Some(facts) => stream.request(&facts).write(vb, stream.opaque, cx.out),
+            Some(facts) => {
+                let prepared = cx.replicas.prepared(vb);
+                stream.request(&facts, prepared).write(vb, stream.opaque, cx.out);
+            }
             None => self.abandon(vb, Status::NOT_MY_VBUCKET, cx),
         }
     }
@@ -140,6 +143,7 @@ impl Consumer {
             (Ok(()), Some(add)) => {
                 current.phase = StreamPhase::Open;
                 answer_add(add, Status::SUCCESS, Some(stream), cx.out);
+                self.acknowledge_prepares(vb, cx.out);
                 // The vBucket may have changed right after it took over the failover table.
                 self.changed(vb, cx);
                 self.go_on(vb, cx);

@@ -1,8 +1,12 @@
 //! One stream on the consumer's side: its phase, what it asks for, and what may follow what was
 //! received. What was received and is not written yet is in `queue`, or in `oso` if it came out of
 //! order.
+//!
+//! The stream knows the prepares that wait for their COMMIT, which carries no value. It
+//! acknowledges them when their snapshot is complete on disk.
 
 mod oso;
+mod prepares;
 mod queue;
 
 use std::collections::VecDeque;
@@ -68,6 +72,7 @@ pub(super) struct PassiveStream {
     pending: Option<SnapshotMarker>,
     answer_at: Option<Seqno>,
     oso: Option<Box<oso::Oso>>,
+    prepares: prepares::Prepares,
     queue: VecDeque<Queued>,
     queued_bytes: usize,
     /// The charge of what is being written; `None` while nothing is.
@@ -96,6 +101,7 @@ impl PassiveStream {
             pending: None,
             answer_at: None,
             oso: None,
+            prepares: prepares::Prepares::default(),
             queue: VecDeque::new(),
             queued_bytes: 0,
             in_flight: None,
@@ -109,7 +115,11 @@ impl PassiveStream {
     }
 
     /// Returns the STREAM_REQ that continues from the state of the vBucket.
-    pub(super) fn request(&mut self, facts: &VbFacts) -> StreamReq<'static> {
+    pub(super) fn request(
+        &mut self,
+        facts: &VbFacts,
+        prepared: Vec<Arc<Row>>,
+    ) -> StreamReq<'static> {
         let start = facts.high_seqno;
         let whole = start == facts.snapshot_end || start == Seqno::ZERO;
         let (snapshot_start, snapshot_end) =
@@ -122,6 +132,7 @@ impl PassiveStream {
         self.last_seqno = start;
         self.handed_seqno = start;
         self.collections = Arc::clone(&facts.collections);
+        self.prepares = prepares::Prepares::new(prepared, facts.durable.high_prepared, whole);
         self.snapshot = (snapshot_start, snapshot_end);
         self.resumed_snapshot_start = (!whole).then_some(snapshot_start);
         self.phase = StreamPhase::Requested;
@@ -209,6 +220,7 @@ impl PassiveStream {
             self.snapshot = (start, end);
             self.snapshot_from_disk = marker.flags & marker_flags::DISK != 0;
             self.answer_at = (marker.flags & marker_flags::ACK != 0).then_some(end);
+            self.prepares.begin_snapshot(&marker);
         }
         self.last_seqno = seqno;
         Ok(())

@@ -36,6 +36,20 @@ pub(super) fn take(
             stream.check_collection(&row.key)?;
             stream.push_row(row, charge)?;
         }
+        Opcode::DCP_PREPARE if options.sync_writes => {
+            let row = decode::prepare(frame, options)?;
+            stream.check_collection(row.document_key())?;
+            stream.push_row(row, charge)?;
+        }
+        Opcode::DCP_COMMIT if options.sync_writes => {
+            let row = decode::commit(frame, options, |document| stream.prepared(document))?;
+            stream.push_row(row, charge)?;
+        }
+        Opcode::DCP_ABORT if options.sync_writes => {
+            let row = decode::abort(frame, options)?;
+            stream.check_collection(row.document_key())?;
+            stream.push_row(row, charge)?;
+        }
         Opcode::DCP_SYSTEM_EVENT => {
             let (row, event) = decode::event(frame)?;
             let seqno = row.seqno;
@@ -102,6 +116,10 @@ pub(super) fn take_in_oso(
         }
         Opcode::DCP_SNAPSHOT_MARKER | Opcode::DCP_SET_VBUCKET_STATE => {
             let reason = "the OSO snapshot before it has not ended";
+            Err(FrameRefusal::new(Status::EINVAL, reason))
+        }
+        Opcode::DCP_PREPARE | Opcode::DCP_COMMIT | Opcode::DCP_ABORT => {
+            let reason = "a step of a durable write within an OSO snapshot";
             Err(FrameRefusal::new(Status::EINVAL, reason))
         }
         _ => take(stream, frame, charge, options),

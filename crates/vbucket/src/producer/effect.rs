@@ -1,5 +1,6 @@
 //! What a producer machine wants done.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use mcbp::{Seqno, VbId};
@@ -49,6 +50,22 @@ pub enum Effect {
         cause: String,
         /// Whether a read of the disk failed.
         read_failed: bool,
+    },
+    /// A replica of this name begins a stream: what it acknowledged before does not count.
+    Joined {
+        /// The vBucket.
+        vb: VbId,
+        /// The name that topologies give it.
+        node: Arc<str>,
+    },
+    /// A replica of this name has every prepare up to a seqno.
+    Acknowledged {
+        /// The vBucket.
+        vb: VbId,
+        /// The name that topologies give it.
+        node: Arc<str>,
+        /// The seqno.
+        prepared: Seqno,
     },
     /// Log that the window has been full for this long without an acknowledgement. Returned once
     /// until there is an acknowledgement.

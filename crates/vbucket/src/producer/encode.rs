@@ -7,16 +7,17 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 use mcbp::dcp::{
-    Deletion, Expiration, Mutation, STREAM_ID_BYTES, SeqnoAdvanced, Target, open_flags,
-    push_stream_id,
+    Abort, Commit, Deletion, Expiration, Mutation, Prepare, STREAM_ID_BYTES, SeqnoAdvanced, Target,
+    open_flags, push_stream_id,
 };
+use mcbp::framing::Level;
 use mcbp::key::{KEY_BYTES_MAX, without_prefix};
 use mcbp::{Datatype, Opaque, Seqno, VbId};
 
 use super::settings::{ProducerOptions, Settings};
 use crate::collections::SystemEvent;
 use crate::value::{INFLATED_BYTES_MAX, body, deflate, inflate, kept_by_deletion};
-use crate::{Kind, Row};
+use crate::{Kind, Row, Write};
 
 /// The NRU value that kv_engine gives a document whose use was not counted.
 const NRU_INITIAL: u8 = 4;
@@ -31,6 +32,7 @@ pub struct RowEncoder {
     expiry_opcode: bool,
     compresses: bool,
     flatbuffers_events: bool,
+    sync_writes: bool,
     /// The id that the consumer gave the stream, or 0.
     sid: u16,
 }
@@ -70,6 +72,7 @@ impl RowEncoder {
             expiry_opcode: settings.expiry_opcode,
             compresses,
             flatbuffers_events: settings.flatbuffers_events,
+            sync_writes: settings.sync_writes,
             sid: 0,
         }
     }
@@ -78,6 +81,13 @@ impl RowEncoder {
     #[must_use]
     pub const fn of_stream(self, sid: u16) -> Self {
         Self { sid, ..self }
+    }
+
+    /// Whether the consumer gets a row of this kind.
+    #[must_use]
+    #[inline]
+    pub const fn takes(&self, row: &Row) -> bool {
+        self.sync_writes || row.is_visible()
     }
 
     /// Returns an upper bound for the length of the frame of `row`, in bytes.
@@ -104,6 +114,9 @@ impl RowEncoder {
         out: &mut BytesMut,
     ) -> Result<(), EncodeError> {
         let key = self.key(row)?;
+        if self.completes(row, key, vb, opaque, out) {
+            return Ok(());
+        }
         let (datatype, value) = self.value(row)?;
         let to = Target { vb, opaque, cas: row.cas, datatype };
         let from = out.len();
@@ -122,12 +135,43 @@ impl RowEncoder {
                 let delete_time = with_times.then_some(at);
                 Deletion { seqno, rev, delete_time }.write(to, key, &value, out);
             }
+            Kind::Prepared { level, write } => {
+                prepare(seqno, rev, level, write).write(to, key, &value, out);
+            }
+            // Written already.
+            Kind::Aborted { .. } => {}
             Kind::Event { is_end } => self.event(row, is_end, to, out)?,
         }
         if self.sid != 0 {
             push_stream_id(out, from, self.sid);
         }
         Ok(())
+    }
+
+    /// Writes a COMMIT or an ABORT, which have no value, if the row is sent as one. Returns whether
+    /// it did.
+    fn completes(
+        &self,
+        row: &Row,
+        key: &[u8],
+        vb: VbId,
+        opaque: Opaque,
+        out: &mut BytesMut,
+    ) -> bool {
+        let Row { seqno, prepared, kind, .. } = *row;
+        if prepared == Seqno::ZERO || !self.sync_writes {
+            return false;
+        }
+        let from = out.len();
+        if matches!(kind, Kind::Aborted { .. }) {
+            Abort { prepared, aborted: seqno }.write(vb, opaque, key, out);
+        } else {
+            Commit { prepared, committed: seqno }.write(vb, opaque, key, out);
+        }
+        if self.sid != 0 {
+            push_stream_id(out, from, self.sid);
+        }
+        true
     }
 
     /// Writes a system event; its seqno alone, where the consumer does not know the event.
@@ -149,10 +193,11 @@ impl RowEncoder {
 
     /// Returns the key as it is sent: without collections it has no prefix.
     fn key<'a>(&self, row: &'a Row) -> Result<&'a [u8], EncodeError> {
-        if row.key.len() > KEY_BYTES_MAX {
+        let key = row.document_key();
+        if key.len() > KEY_BYTES_MAX {
             return Err(EncodeError::Key { seqno: row.seqno });
         }
-        Ok(if self.options.collections { &row.key } else { without_prefix(&row.key) })
+        Ok(if self.options.collections { key } else { without_prefix(key) })
     }
 
     /// Whether all extended attributes of a row are left out.
@@ -168,7 +213,7 @@ impl RowEncoder {
     /// Whether the user attributes of a deletion are left out.
     const fn prunes(&self, row: &Row) -> bool {
         let takes_them = self.options.has(open_flags::INCLUDE_DELETED_USER_XATTRS);
-        !row.is_alive() && row.datatype.contains(Datatype::XATTR) && !takes_them
+        row.is_deletion() && row.datatype.contains(Datatype::XATTR) && !takes_them
     }
 
     /// Returns the datatype without the bits that were not negotiated.
@@ -215,4 +260,14 @@ impl RowEncoder {
         }
         Ok((self.agreed(datatype), value))
     }
+}
+
+fn prepare(seqno: Seqno, rev: u64, level: Level, write: Write) -> Prepare {
+    let (flags, expiry, deleted) = match write {
+        Write::Document { flags, expiry } => (flags, expiry, false),
+        // kv_engine has the time of a deletion in the place of the expiry.
+        Write::Deletion { at } => (0, at, true),
+    };
+    let nru = if deleted { 0 } else { NRU_INITIAL };
+    Prepare { seqno, rev, flags, expiry, lock_time: 0, nru, deleted, level: level.wire() }
 }

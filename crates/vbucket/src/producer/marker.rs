@@ -6,6 +6,7 @@ use mcbp::{Opaque, Seqno, VbId};
 
 use super::settings::MarkerVersion;
 use super::takeover::Takeover;
+use crate::DurableSeqnos;
 
 /// The state of the vBucket when the scan was opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,6 +18,8 @@ pub struct DiskSnapshot {
     pub marker_end: Seqno,
     /// Tombstones up to this seqno may be missing.
     pub purge_seqno: Seqno,
+    /// Of the durable writes then.
+    pub durable: DurableSeqnos,
 }
 
 /// A marker whose version is still to be chosen.
@@ -32,10 +35,15 @@ pub(super) struct Range {
 pub(super) struct Marker(SnapshotMarker);
 
 impl Range {
-    pub(super) fn with_body(self, version: MarkerVersion, purge: Seqno) -> Marker {
+    /// `durable` are the seqnos of durable writes at the end of the snapshot.
+    pub(super) fn with_body(
+        self,
+        version: MarkerVersion,
+        purge: Seqno,
+        durable: DurableSeqnos,
+    ) -> Marker {
         let Self { start, end, flags } = self;
-        // Without durable writes every document is visible, and nothing is ever prepared.
-        let (max_visible, high_completed, high_prepared) = (end, Seqno::ZERO, Seqno::ZERO);
+        let DurableSeqnos { high_prepared, high_completed, max_visible } = durable;
         let body = match version {
             MarkerVersion::V1 => MarkerBody::V1,
             MarkerVersion::V2_0 => MarkerBody::V2_0 { max_visible, high_completed },

@@ -33,6 +33,7 @@ mod turn;
 mod window;
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -62,6 +63,8 @@ use turn::{AfterTurn, Keys, Turn};
 pub struct Producer {
     options: ProducerOptions,
     settings: Settings,
+    /// The name that topologies give the consumer's node; empty where it has said none.
+    consumer_name: Arc<str>,
     window: Window,
     liveness: Liveness,
     silence: Silence,
@@ -89,6 +92,7 @@ impl Producer {
         Self {
             options,
             settings: Settings::default(),
+            consumer_name: "".into(),
             window: Window::default(),
             liveness: Liveness::new(now),
             silence: Silence::default(),

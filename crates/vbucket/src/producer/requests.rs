@@ -1,10 +1,12 @@
 //! How a producer handles the frames of its consumer.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use mcbp::dcp::{
-    BufferAck, Control, StreamReq, control_key, encode_failover_log, open_flags, stream_id,
+    BufferAck, Control, SeqnoAck, StreamReq, control_key, encode_failover_log, open_flags,
+    stream_id,
 };
 use mcbp::{Frame, FrameBuilder, FrameError, Opaque, Opcode, Status, StreamEndStatus};
 
@@ -57,9 +59,9 @@ impl Producer {
                 None
             }),
             Opcode::DCP_GET_FAILOVER_LOG => Ok(on_failover_log(frame, cx)),
-            // Acknowledges prepares, of which this node sends none, or the end of a snapshot.
-            Opcode::DCP_SEQNO_ACK if self.settings.sync_writes => Ok(None),
-            Opcode::DCP_SEQNO_ACK => Ok(Some(Status::EINVAL)),
+            Opcode::DCP_SEQNO_ACK => {
+                SeqnoAck::decode(frame).map(|ack| self.on_acknowledgement(frame, ack, cx))
+            }
             // There is no version 0 of the error map; a real node answers a consumer like this.
             Opcode::GET_ERROR_MAP => Ok(Some(Status::KEY_ENOENT)),
             Opcode::DCP_OPEN => {
@@ -92,6 +94,12 @@ impl Producer {
             return Status::EINVAL;
         }
         match self.settings.apply(control, &self.options) {
+            Applied::Answer(Status::SUCCESS)
+                if control.key == control_key::CONSUMER_NAME.as_bytes() =>
+            {
+                self.consumer_name = String::from_utf8_lossy(control.value).into();
+                Status::SUCCESS
+            }
             Applied::Answer(status) => status,
             Applied::Window(bytes) => {
                 self.window.resize(bytes);
@@ -140,12 +148,42 @@ impl Producer {
         let matches_nothing = granted.filter.is_empty();
         self.streams.insert(key, ActiveStream::new(vb, id, granted, &facts, now));
         cx.effects.push(Effect::Watch(key));
+        if self.acknowledges() {
+            cx.effects.push(Effect::Joined { vb, node: Arc::clone(&self.consumer_name) });
+        }
         if matches_nothing {
             self.end(key, StreamEndStatus::FILTER_EMPTY, cx);
         } else {
             self.wake(key);
         }
         Ok(None)
+    }
+
+    /// Whether the consumer is a replica that durable writes may wait for.
+    const fn acknowledges(&self) -> bool {
+        self.settings.sync_writes && self.settings.has_name
+    }
+
+    /// Takes a SEQNO_ACK. It is about prepares, or the end of a snapshot, that this connection has
+    /// sent: whatever else it says is no acknowledgement of this history.
+    fn on_acknowledgement(
+        &self,
+        frame: &Frame<'_>,
+        SeqnoAck { prepared }: SeqnoAck,
+        cx: &mut Context<'_>,
+    ) -> Option<Status> {
+        let vb = frame.header.vbucket();
+        if !self.acknowledges() {
+            return Some(Status::EINVAL);
+        }
+        // The stream may have ended while it was on its way.
+        let stream = self.streams.get(&StreamKey { vb, sid: 0 })?;
+        if prepared > stream.cursor.max(stream.granted.start) {
+            return Some(Status::EINVAL);
+        }
+        let node = Arc::clone(&self.consumer_name);
+        cx.effects.push(Effect::Acknowledged { vb, node, prepared });
+        None
     }
 
     fn on_close(&mut self, frame: &Frame<'_>, cx: &mut Context<'_>) -> Option<Status> {

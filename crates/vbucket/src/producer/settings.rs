@@ -69,9 +69,11 @@ pub struct Settings {
     pub end_on_close: bool,
     /// Send EXPIRATION for expired documents; needs delete times.
     pub expiry_opcode: bool,
-    /// The consumer reads PREPARE, COMMIT and markers of version 2.0. This node has no durable
-    /// writes to send; the setting only changes the markers, which a real consumer needs.
+    /// The consumer reads PREPARE, COMMIT and ABORT.
     pub sync_writes: bool,
+    /// The consumer has said its name. With [`Self::sync_writes`] it acknowledges prepares, and
+    /// reads markers of version 2.0.
+    pub has_name: bool,
     /// Both sides may use the statuses 0x0a and 0x0b.
     pub v7_status_codes: bool,
     /// The consumer reads system events in FlatBuffers; this node sends none.
@@ -96,6 +98,7 @@ impl Default for Settings {
             end_on_close: false,
             expiry_opcode: false,
             sync_writes: false,
+            has_name: false,
             v7_status_codes: false,
             flatbuffers_events: false,
             cursor_dropping: false,
@@ -155,7 +158,10 @@ impl Settings {
                 check(!self.sync_writes, Status::NOT_SUPPORTED)?;
                 self.stream_ids = must_be_true(text)?;
             }
-            control_key::CONSUMER_NAME => {}
+            control_key::CONSUMER_NAME => {
+                check(!text.is_empty(), Status::EINVAL)?;
+                self.has_name = true;
+            }
             control_key::INCLUDE_DELETED_USER_XATTRS => {
                 let agreed = options.has(open_flags::INCLUDE_DELETED_USER_XATTRS);
                 check(boolean(text)? == agreed, Status::EINVAL)?;
@@ -189,7 +195,7 @@ impl Settings {
     /// Returns the version of marker for a snapshot from disk or from memory.
     #[must_use]
     pub fn marker_version(&self, from_disk: bool) -> MarkerVersion {
-        match (self.max_marker, self.sync_writes) {
+        match (self.max_marker, self.sync_writes && self.has_name) {
             (MarkerVersion::V2_2, _) if from_disk => MarkerVersion::V2_2,
             (_, true) => MarkerVersion::V2_0,
             _ => MarkerVersion::V1,

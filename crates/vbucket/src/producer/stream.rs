@@ -63,6 +63,16 @@ pub struct StreamId {
     pub number: u64,
 }
 
+/// Whether the consumer may lack what rows of the memory log rely on: the prepare of a COMMIT, the
+/// beginning of a collection that is gone by now. It is inside a snapshot, which may have come from
+/// disk, without either. It would refuse such rows; a snapshot from disk relies on nothing.
+fn needs_disk(granted: &Granted, facts: &VbFacts) -> bool {
+    let is_inside = granted.snapshot_start < granted.start && granted.start < granted.snapshot_end;
+    let completed = facts.durable.high_completed;
+    let completes = completed > Seqno::ZERO && completed >= granted.snapshot_start;
+    is_inside && (completes || facts.collections.uid() > 0)
+}
+
 /// One live stream.
 #[derive(Debug)]
 pub struct ActiveStream {
@@ -75,6 +85,8 @@ pub struct ActiveStream {
     /// The last seqno that was written, or left out because the snapshot has a newer row of its
     /// key.
     pub(super) cursor: Seqno,
+    /// The newest row up to the cursor that readers see.
+    pub(super) visible: Seqno,
     pub(super) markers: Markers,
     pub(super) origin: Origin,
     pub(super) takeover: Option<Takeover>,
@@ -94,7 +106,7 @@ impl ActiveStream {
     ) -> Self {
         let flags = granted.flags;
         let disk_only = flags & stream_flags::DISK_ONLY != 0 && granted.start < granted.end;
-        let origin = if disk_only {
+        let origin = if disk_only || needs_disk(&granted, facts) {
             Origin::Disk(Backfill::default())
         } else {
             Origin::Memory(VecDeque::new())
@@ -106,6 +118,7 @@ impl ActiveStream {
             state: facts.state,
             branch: facts.failover.newest().uuid,
             cursor: granted.start,
+            visible: facts.durable.max_visible.min(granted.start),
             markers: Markers::new(granted.snapshot_start, granted.snapshot_end),
             granted,
             origin,

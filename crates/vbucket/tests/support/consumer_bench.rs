@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,16 +16,20 @@ use mcbp::{
     Datatype, Frame, FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState,
     VbUuid, flow,
 };
-use vbucket::FailoverTable;
+use vbucket::collections::SystemEvent;
 use vbucket::consumer::{
     Claim, Consumer, ConsumerOptions, Effect, Effects, Event, Failure, Part, Refused, Replicas,
 };
+use vbucket::row::prepared_key;
 use vbucket::stats::Stats;
 use vbucket::stream_req::VbFacts;
+use vbucket::{FailoverTable, Kind, Row};
 
 #[derive(Default)]
 pub(crate) struct Node {
     pub(crate) facts: RefCell<BTreeMap<VbId, VbFacts>>,
+    /// The newest row of each key, without prepares that are completed.
+    pub(crate) rows: RefCell<BTreeMap<VbId, BTreeMap<Bytes, Arc<Row>>>>,
     pub(crate) claimed: RefCell<Vec<VbId>>,
     /// vBuckets that another connection has, and whether it only drains.
     pub(crate) elsewhere: RefCell<BTreeMap<VbId, bool>>,
@@ -44,6 +49,7 @@ impl Node {
             snapshot_start: Seqno(high),
             snapshot_end: Seqno(high),
             purge_seqno: Seqno::ZERO,
+            durable: Default::default(),
             collections: Default::default(),
         };
         self.facts.borrow_mut().insert(VbId(vb), facts);
@@ -52,11 +58,48 @@ impl Node {
     pub(crate) fn with(&self, vb: u16, change: impl FnOnce(&mut VbFacts)) {
         change(self.facts.borrow_mut().get_mut(&VbId(vb)).unwrap());
     }
+
+    fn write(&self, vb: VbId, rows: &[Arc<Row>]) {
+        let mut all = self.rows.borrow_mut();
+        let newest = all.entry(vb).or_default();
+        for row in rows {
+            self.with(vb.0, |facts| {
+                facts.durable.follow(row);
+                if let Kind::Event { is_end } = row.kind {
+                    let event = SystemEvent::from_row(&row.key, is_end, &row.value).unwrap();
+                    Arc::make_mut(&mut facts.collections).follow(row.seqno, &event);
+                }
+            });
+            let mut stored = Arc::clone(row);
+            if row.is_visible() {
+                // Any change of the document completes its write: a commit comes as one from disk.
+                let step = newest.remove(&prepared_key(&row.key));
+                if let Some(Kind::Prepared { .. }) = step.as_ref().map(|row| row.kind) {
+                    let prepare = step.unwrap().seqno;
+                    self.with(vb.0, |facts| facts.durable.complete(prepare));
+                }
+                Arc::make_mut(&mut stored).prepared = Seqno::ZERO;
+            }
+            newest.insert(row.key.clone(), stored);
+        }
+        let there = Arc::clone(&self.facts.borrow()[&vb].collections);
+        newest.retain(|_, row| {
+            matches!(row.kind, Kind::Event { .. }) || there.shows(row.document_key(), row.seqno)
+        });
+    }
 }
 
 impl Replicas for Node {
     fn facts(&self, vb: VbId) -> Option<VbFacts> {
         self.facts.borrow().get(&vb).cloned()
+    }
+    fn prepared(&self, vb: VbId) -> Vec<Arc<Row>> {
+        let rows = self.rows.borrow();
+        let rows = rows.get(&vb).into_iter().flat_map(BTreeMap::values);
+        let mut prepared: Vec<_> =
+            rows.filter(|row| matches!(row.kind, Kind::Prepared { .. })).cloned().collect();
+        prepared.sort_by_key(|row| row.seqno);
+        prepared
     }
     fn claim(&self, vb: VbId) -> Claim {
         match self.elsewhere.borrow().get(&vb) {
@@ -184,7 +227,10 @@ impl Bench {
                 }
                 for part in parts.iter().filter(|_| good) {
                     let (seqno, snapshot) = match part {
-                        Part::Rows { rows, snapshot, .. } => (rows.last().unwrap().seqno, snapshot),
+                        Part::Rows { rows, snapshot, .. } => {
+                            node.write(vb, rows);
+                            (rows.last().unwrap().seqno, snapshot)
+                        }
                         Part::Advance { seqno, snapshot } => (*seqno, snapshot),
                     };
                     node.with(vb.0, |facts| {

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
+use vbucket::collections::{SystemEvent, VbCollections};
 use vbucket::producer::{
     Chunk, DiskRead, DiskSnapshot, LogRead, ReadEnd, RowEncoder, Source, StreamId,
 };
+use vbucket::row::prepared_key;
 use vbucket::stream_req::VbFacts;
-use vbucket::{FailoverTable, Kind, Row};
+use vbucket::{DurableSeqnos, FailoverTable, Kind, Row};
 
 /// A vBucket with a memory log above `floor`; the disk has the newest row of each key.
 pub(crate) struct Copy {
@@ -19,6 +21,38 @@ pub(crate) struct Copy {
     pub(crate) rows: Vec<Arc<Row>>,
     pub(crate) floor: u64,
     pub(crate) purge: u64,
+}
+
+impl Copy {
+    /// What is on disk: the newest row of each key that its collection shows, without prepares
+    /// that are completed.
+    pub(crate) fn newest(&self) -> BTreeMap<Bytes, Arc<Row>> {
+        let mut newest = BTreeMap::new();
+        for row in &self.rows {
+            let is_commit = row.prepared > Seqno::ZERO && row.is_visible();
+            let mut stored = Arc::clone(row);
+            if is_commit {
+                newest.remove(&prepared_key(&row.key));
+                Arc::make_mut(&mut stored).prepared = Seqno::ZERO;
+            }
+            newest.insert(row.key.clone(), stored);
+        }
+        let there = self.collections();
+        newest.retain(|_, row| is_event(row) || there.shows(row.document_key(), row.seqno));
+        newest
+    }
+
+    pub(crate) fn collections(&self) -> VbCollections {
+        let mut there = VbCollections::default();
+        self.rows.iter().for_each(|row| follow(&mut there, row));
+        there
+    }
+
+    pub(crate) fn durable(&self) -> DurableSeqnos {
+        let mut durable = DurableSeqnos::default();
+        self.rows.iter().for_each(|row| durable.follow(row));
+        durable
+    }
 }
 
 #[derive(Default)]
@@ -50,8 +84,20 @@ pub(crate) fn row(key: u8, seqno: Seqno) -> Row {
         cas: seqno.0,
         datatype: Datatype::RAW,
         kind: Kind::Document { flags: 0, expiry: 0 },
+        prepared: Seqno::ZERO,
         value: Bytes::from(vec![b'x'; usize::from(key)]),
     }
+}
+
+/// Advances over a row that may be a system event.
+pub(crate) fn follow(there: &mut VbCollections, row: &Row) {
+    if let Kind::Event { is_end } = row.kind {
+        there.follow(row.seqno, &SystemEvent::from_row(&row.key, is_end, &row.value).unwrap());
+    }
+}
+
+pub(crate) fn is_event(row: &Row) -> bool {
+    matches!(row.kind, Kind::Event { .. })
 }
 
 impl Source for Node {
@@ -67,7 +113,8 @@ impl Source for Node {
             snapshot_start: high,
             snapshot_end: high,
             purge_seqno: Seqno(copy.purge),
-            collections: Default::default(),
+            durable: copy.durable(),
+            collections: Arc::new(copy.collections()),
         })
     }
 
@@ -92,13 +139,14 @@ pub(crate) struct Scan {
 
 impl Scan {
     pub(crate) fn open(copy: &Copy, start: Seqno) -> Self {
-        let newest: BTreeMap<_, _> = copy.rows.iter().map(|row| (&row.key, row)).collect();
-        let within = |row: &&&Arc<Row>| row.seqno >= start;
-        let mut rows: Vec<_> = newest.values().filter(within).map(|row| Arc::clone(row)).collect();
+        let mut rows: Vec<_> = copy.newest().into_values().collect();
+        rows.retain(|row| row.seqno >= start);
         rows.sort_by_key(|row| std::cmp::Reverse(row.seqno));
         let high_seqno = Seqno(copy.rows.len() as u64);
         let (marker_end, purge_seqno) = (high_seqno, Seqno(copy.purge));
-        Self { rows, snapshot: Some(DiskSnapshot { high_seqno, marker_end, purge_seqno }) }
+        let durable = copy.durable();
+        let snapshot = DiskSnapshot { high_seqno, marker_end, purge_seqno, durable };
+        Self { rows, snapshot: Some(snapshot) }
     }
 
     pub(crate) fn read(&mut self, encoder: RowEncoder, read: Read, count: usize) -> DiskRead {

@@ -35,7 +35,7 @@ impl Metadata {
         (self.expiry, self.flags) = match row.kind {
             Kind::Document { flags, expiry } => (expiry, flags),
             Kind::Deleted { at } | Kind::Expired { at } => (at, 0),
-            Kind::Event { .. } => (0, 0),
+            _ => (0, 0),
         };
         (self.cas, self.seqno, self.rev) = (row.cas, row.seqno, row.rev);
         self.datatype = row.datatype;

@@ -178,7 +178,6 @@ fn without_times(value: &[u8]) -> Vec<u8> {
 /// This node grants what a real one does, without what it does not have.
 fn compare_features(expected: &[u8], found: &[u8]) -> Result<(), String> {
     let missing = [
-        Feature::SYNC_REPLICATION,
         Feature::NON_BLOCKING_THROTTLING,
         Feature::RANGE_SCAN_INCLUDE_XATTR,
         Feature::GET_RANDOM_KEY_INCLUDE_XATTR,

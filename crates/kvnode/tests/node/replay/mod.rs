@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use kvnode::NodeHandle;
 use mcbp::dcp::{Deletion, Mutation};
-use mcbp::{Frame, FrameBuilder, Header, Magic, Opcode, Status, VbId};
+use mcbp::{Datatype, Frame, FrameBuilder, Opcode, Status, VbId, VbState};
 use recordings::Line;
 use vbucket::value::kept_by_deletion;
 
@@ -45,8 +45,6 @@ pub enum Differs {
     Quiet,
     /// The recorder had waited before the request: it is sent until it has the recorded status.
     Awaited,
-    /// A durable write is refused. Sent again without durability it gets the recorded answer.
-    Durable,
 }
 
 /// A node that takes any CAS from another cluster, as the recorded ones did.
@@ -69,6 +67,17 @@ pub fn start_of(vbuckets: u16, state: mcbp::VbState) -> NodeHandle {
     let bucket = node.bucket(BUCKET).unwrap();
     eventually("warm-up", || bucket.is_ready());
     node
+}
+
+/// Gives active vBuckets a topology: `[["alpha"]]` has the node alone, which commits at once.
+pub fn set_topology(node: &NodeHandle, vbs: std::ops::Range<u16>, topology: &str) {
+    let value = format!("{{\"topology\":{topology}}}");
+    for vb in vbs {
+        let request = FrameBuilder::request(Opcode::SET_VBUCKET).vbucket(VbId(vb));
+        let request = request.extras(&[VbState::Active as u8]).datatype(Datatype::JSON);
+        let answer = Client::ready(node).call(&request.value(value.as_bytes()));
+        assert_eq!(answer.status, Status::SUCCESS);
+    }
 }
 
 /// Replays a recording on a node, without what belongs to another node or to DCP. Returns how many
@@ -286,19 +295,6 @@ impl<'a> Replay<'a> {
                 same("whether it differs", &self.known.compare(expected, found).is_err(), &true)
             }
             Some(Differs::Random) => same("status", &found.status, &status),
-            Some(Differs::Durable) => {
-                same("status", &found.status, &Status::DURABILITY_IMPOSSIBLE)?;
-                let recorded = Frame::parse(&request.bytes).unwrap();
-                let cas = self.known.ours(recorded.header.cas);
-                let header = Header { magic: Magic::ClientRequest, ..recorded.header };
-                let again = Frame { header, framing: &[], ..recorded };
-                let client = &mut self.connections.get_mut(name).unwrap().client;
-                let found = client.call(&FrameBuilder::from_frame(&again).cas(cas));
-                self.known.compare(expected, &found)?;
-                // The recorded answer has the seqno of the prepare; the commit has one too.
-                skip_seqno(node, request, expected);
-                Ok(())
-            }
             _ => self
                 .expect_login(name, expected, found)
                 .unwrap_or_else(|| self.known.compare(expected, found)),

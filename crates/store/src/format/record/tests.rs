@@ -27,6 +27,11 @@ fn record(numbers: [u64; 9], branches: &[(u64, u64)], points: &[u64], topology: 
         purge_seqno: Seqno(purge),
         max_cas,
         max_deleted_rev,
+        durable: DurableSeqnos {
+            high_prepared: Seqno(purge),
+            high_completed: Seqno(start),
+            max_visible: Seqno(high.wrapping_sub(end)),
+        },
         topology: topology.to_owned(),
     };
     VbRecord { meta, generation, collections, undo_floor, points: rising }

@@ -25,6 +25,7 @@ impl PassiveStream {
     ) -> Result<(), FrameRefusal> {
         let seqno = row.seqno;
         self.follow(seqno)?;
+        self.follow_prepares(&row);
         match self.queue.back_mut() {
             Some((Item::Part(Part::Rows { rows, snapshot, .. }), bytes))
                 if *snapshot == self.snapshot && *bytes < PART_BYTES =>
@@ -50,6 +51,7 @@ impl PassiveStream {
         charge: usize,
     ) -> Result<(), FrameRefusal> {
         self.follow(seqno)?;
+        self.advance_prepares(seqno);
         self.push(Item::Part(Part::Advance { seqno, snapshot: self.snapshot }), charge);
         self.answer_marker_at(seqno);
         Ok(())

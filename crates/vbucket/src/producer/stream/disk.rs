@@ -32,9 +32,10 @@ impl ActiveStream {
             // are missing below that end, which would be no state that the vBucket ever had.
             if let Some(marker) = self.markers.disk(self.cursor, &snapshot) {
                 let version = turn.settings.marker_version(true);
-                let marker = marker.with_body(version, snapshot.purge_seqno);
+                let marker = marker.with_body(version, snapshot.purge_seqno, snapshot.durable);
                 turn.write(|out| marker.write(self.vb, self.id.opaque, out));
             }
+            self.visible = snapshot.durable.max_visible;
         }
         let sent = match backfill.write(turn, TURN_BYTES) {
             Ok(sent) => sent,

@@ -3,13 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use mcbp::dcp::SeqnoAdvanced;
 use mcbp::{Seqno, StreamEndStatus};
 
 use super::{ActiveStream, Origin, TURN_BYTES};
-use crate::Row;
 use crate::collections::StreamFilter;
 use crate::producer::backfill::Backfill;
+use crate::producer::marker::{Marker, Range};
 use crate::producer::turn::{AfterTurn, Keys, LOG_READ_BYTES, LogRead, Turn};
+use crate::{DurableSeqnos, Kind, Row};
 
 impl ActiveStream {
     /// Writes rows from memory, and keeps those that have to wait for the window or the next turn.
@@ -29,6 +31,9 @@ impl ActiveStream {
                 return AfterTurn::Fail(error.to_string());
             }
             self.cursor = row.seqno;
+            if row.is_visible() {
+                self.visible = row.seqno;
+            }
             self.items_sent += 1;
             if let Some(status) = self.granted.filter.follow(&row) {
                 return AfterTurn::End(status);
@@ -67,16 +72,20 @@ impl ActiveStream {
     fn selected(
         &mut self,
         mut rows: Vec<Arc<Row>>,
-        turn: &Turn<'_>,
+        turn: &mut Turn<'_>,
     ) -> Result<Vec<Arc<Row>>, StreamEndStatus> {
-        if self.granted.filter == StreamFilter::All {
+        let encoder = turn.encoder;
+        let takes_all = rows.iter().all(|row| encoder.takes(row));
+        if takes_all && self.granted.filter == StreamFilter::All {
             return Ok(rows);
         }
         let Some(facts) = turn.source.facts(self.vb) else { return Ok(rows) };
-        let (last, mut end) = (rows.last().map_or(self.cursor, |row| row.seqno), None);
-        let filter = &mut self.granted.filter;
+        let last = rows.last().map_or(self.cursor, |row| row.seqno);
+        let abort = rows.last().filter(|row| matches!(row.kind, Kind::Aborted { .. }));
+        let abort = abort.filter(|row| !encoder.takes(row) && turn.collections).cloned();
+        let (filter, mut end) = (&mut self.granted.filter, None);
         rows.retain(|row| {
-            let has = end.is_none() && filter.has(row, &facts.collections);
+            let has = end.is_none() && encoder.takes(row) && filter.has(row, &facts.collections);
             // Of a row that is written the end comes then.
             if !has && end.is_none() {
                 end = filter.follow(row);
@@ -86,11 +95,30 @@ impl ActiveStream {
         match end {
             Some(status) if rows.is_empty() => Err(status),
             _ if rows.is_empty() => {
+                if abort.is_some_and(|row| filter.has(&row, &facts.collections)) {
+                    self.advance_over_abort(last, turn);
+                }
                 self.cursor = last;
                 Ok(rows)
             }
             _ => Ok(rows),
         }
+    }
+
+    /// A consumer that knows nothing of durable writes is told that the vBucket is at the seqno of
+    /// an abort, as kv_engine tells it: no row that it gets comes in its place.
+    fn advance_over_abort(&mut self, seqno: Seqno, turn: &mut Turn<'_>) {
+        if let Some(marker) = self.markers.memory(seqno, seqno, self.takeover.as_mut()) {
+            let marker = self.with_body(marker, turn);
+            turn.write(|out| marker.write(self.vb, self.id.opaque, out));
+        }
+        turn.write(|out| SeqnoAdvanced { seqno }.write(self.vb, self.id.opaque, out));
+    }
+
+    /// The marker of a snapshot from memory, whose newest visible row is known.
+    fn with_body(&self, marker: Range, turn: &Turn<'_>) -> Marker {
+        let durable = DurableSeqnos { max_visible: self.visible, ..DurableSeqnos::default() };
+        marker.with_body(turn.settings.marker_version(false), Seqno::ZERO, durable)
     }
 
     /// Writes the marker, if these rows need one, and returns those that are to be written; `None`
@@ -107,12 +135,14 @@ impl ActiveStream {
         }
         let limit = self.markers.limit(first);
         let mut rows: VecDeque<_> = rows.into_iter().filter(|row| row.seqno <= limit).collect();
-        let (first, last) = (rows.front()?.seqno, rows.back()?.seqno);
+        keep_newest(&mut rows, turn.seen);
+        let last = rows.back()?.seqno;
+        let visible = rows.iter().rfind(|row| row.is_visible()).map(|row| row.seqno);
         if let Some(marker) = self.markers.memory(first, last, self.takeover.as_mut()) {
-            let marker = marker.with_body(turn.settings.marker_version(false), Seqno::ZERO);
+            self.visible = visible.unwrap_or(self.visible);
+            let marker = self.with_body(marker, turn);
             turn.write(|out| marker.write(self.vb, self.id.opaque, out));
         }
-        keep_newest(&mut rows, turn.seen);
         Some(rows)
     }
 
@@ -135,14 +165,21 @@ impl ActiveStream {
     }
 }
 
-/// Keeps the newest row of each key: a snapshot has each key once.
+/// Keeps the newest row of each key: a snapshot has each key once. Where other rows rely on one of
+/// them, it ends before the first key that comes again instead: a replica has to get each prepare
+/// and what completes it, and the beginning of a collection before its documents.
 fn keep_newest(rows: &mut VecDeque<Arc<Row>>, seen: &mut Keys) {
     if rows.len() < 2 {
         return;
     }
     seen.clear();
-    let all_differ = rows.iter().all(|row| seen.insert(row.key.clone()));
-    if !all_differ {
+    let again = rows.iter().position(|row| !seen.insert(row.key.clone()));
+    let is_relied_on = |row: &Arc<Row>| {
+        !row.is_visible() || row.prepared != Seqno::ZERO || matches!(row.kind, Kind::Event { .. })
+    };
+    if let Some(again) = again.filter(|_| rows.iter().any(is_relied_on)) {
+        rows.truncate(again);
+    } else if again.is_some() {
         seen.clear();
         let newest_first = rows.drain(..).rev().filter(|row| seen.insert(row.key.clone()));
         let mut kept: VecDeque<_> = newest_first.collect();

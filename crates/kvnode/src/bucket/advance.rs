@@ -1,0 +1,87 @@
+//! How the durable writes of a vBucket go on: what the machine decides is queued.
+//!
+//! A commit or abort is queued in the critical section in which it is decided, so that queue order
+//! is the order of decisions. Nothing is decided while the vBucket is moving.
+
+use std::sync::Arc;
+
+use mcbp::{VbId, VbState};
+use vbucket::durability::{Step, Topology};
+use vbucket::{Replaces, Row};
+
+use super::cell::{Inner, VbCell};
+use super::error::VbError;
+use super::queue::{Entry, NewRow, Room, Work};
+use super::shared::Shared;
+use crate::clock::unix_now;
+
+/// Decides what the vBucket can decide now, and queues it.
+pub(super) fn advance(shared: &Shared, cell: &Arc<VbCell>, inner: &mut Inner) {
+    if inner.durable.monitor.is_empty() || inner.moving || inner.removed {
+        return;
+    }
+    let mut is_refused = false;
+    for step in inner.durable.monitor.decide(shared.tracking.now()) {
+        let (prepare, is_commit) = match step {
+            Step::Answer(prepare, answer) => {
+                inner.durable.answer(prepare, answer);
+                continue;
+            }
+            Step::Commit(prepare) => (prepare, true),
+            Step::Abort(prepare) => (prepare, false),
+        };
+        // They are completed in their order.
+        is_refused = is_refused || queue(shared, cell, inner, &prepare, is_commit).is_err();
+        if is_refused {
+            inner.durable.monitor.postpone(prepare.seqno);
+        }
+    }
+}
+
+/// Looks at the prepares of a vBucket after they have changed.
+pub(super) fn note(shared: &Shared, vb: VbId, inner: &mut Inner) {
+    let bytes = inner.durable.monitor.bytes();
+    let before = std::mem::replace(&mut inner.durable.counted_bytes, bytes);
+    shared.tracking.count(before, bytes);
+    let is_active = inner.meta.state == VbState::Active && !inner.removed;
+    if is_active && !inner.durable.monitor.is_empty() {
+        shared.tracking.add(vb);
+    }
+}
+
+/// Follows the state and topology that are on disk now.
+pub(super) fn follow_state(shared: &Shared, vb: VbId, inner: &mut Inner) {
+    if inner.meta.state == VbState::Active {
+        // What is no topology was refused before, or is of another version: nothing durable.
+        let topology = Topology::parse(&inner.meta.topology).ok();
+        inner.durable.monitor.activate(topology, inner.meta.high_seqno);
+    } else {
+        inner.durable.give_up();
+    }
+    note(shared, vb, inner);
+}
+
+/// Queues the row of a commit or of an abort. Its number is bounded by that of the prepares, so it
+/// needs no room.
+fn queue(
+    shared: &Shared,
+    cell: &Arc<VbCell>,
+    inner: &mut Inner,
+    prepare: &Arc<Row>,
+    is_commit: bool,
+) -> Result<(), VbError> {
+    let exhausted = || VbError::Exhausted { vb: cell.id(), counter: "seqno" };
+    let seqno = inner.tail.seqno.successor().ok_or_else(exhausted)?;
+    let document = prepare.document_key();
+    let committed = prepare.committed_at(seqno).filter(|_| is_commit);
+    let completes = committed.is_some().then(|| Arc::clone(prepare));
+    let aborted = || Row::aborted(document, prepare.seqno, seqno, unix_now());
+    let row = Arc::new(committed.unwrap_or_else(aborted));
+    let new = NewRow { row: Arc::clone(&row), replaces: Replaces::Unknown, completes };
+    let work = Work::Row(new, (seqno, seqno));
+    let commit = shared.queue.push(Entry { vb: Arc::clone(cell), work, room: Room::NONE })?;
+    inner.tail.follow(&row);
+    inner.last = Some(commit.clone());
+    inner.pending.insert(row.key.clone(), (row, commit));
+    Ok(())
+}

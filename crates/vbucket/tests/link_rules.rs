@@ -1,0 +1,307 @@
+//! Both machines over one link: what a replica has of a vBucket with durable writes and
+//! collections, whatever is written, trimmed from memory, read from disk, delayed and lost.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+#[path = "support/consumer_bench.rs"]
+mod consumer_bench;
+#[path = "support/producer_bench.rs"]
+mod producer_bench;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use mcbp::dcp::{SeqnoAck, open_flags};
+use mcbp::framing::Level;
+use mcbp::{Frame, Opcode, Seqno, Status, VbId};
+use proptest::prelude::*;
+use vbucket::collections::{Change, Collection, SystemEvent};
+use vbucket::consumer::{Consumer, ConsumerOptions};
+use vbucket::producer::{Event, ProducerOptions};
+use vbucket::{Kind, Row};
+
+const VB: VbId = VbId(0);
+
+#[derive(Clone, Copy, Debug)]
+enum Happening {
+    Write {
+        key: u8,
+        deletes: bool,
+    },
+    Prepare {
+        key: u8,
+        deletes: bool,
+    },
+    /// The oldest prepare is committed or aborted.
+    Complete {
+        commits: bool,
+    },
+    Collection {
+        id: u8,
+        begins: bool,
+    },
+    Trim(u8),
+    ReadDisk(usize),
+    Fill(usize),
+    /// So many frames of the producer arrive.
+    Deliver(usize),
+    /// The replica writes the oldest batch.
+    Apply,
+    Reconnect,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let change = || (0..6_u8, any::<bool>());
+    prop_oneof![
+        4 => change().prop_map(|(key, deletes)| Happening::Write { key, deletes }),
+        5 => change().prop_map(|(key, deletes)| Happening::Prepare { key, deletes }),
+        4 => any::<bool>().prop_map(|commits| Happening::Complete { commits }),
+        1 => (8..10_u8, any::<bool>())
+            .prop_map(|(id, begins)| Happening::Collection { id, begins }),
+        1 => any::<u8>().prop_map(Happening::Trim),
+        3 => (1..4_usize).prop_map(Happening::ReadDisk),
+        4 => (1..400_usize).prop_map(Happening::Fill),
+        5 => (1..6_usize).prop_map(Happening::Deliver),
+        4 => Just(Happening::Apply),
+        1 => Just(Happening::Reconnect),
+    ]
+}
+
+/// An active copy, a replica, and the link between them.
+struct Link {
+    producer: producer_bench::Bench,
+    consumer: consumer_bench::Bench,
+    /// Sent by the producer and not received.
+    on_the_way: Vec<Vec<u8>>,
+}
+
+fn producer() -> producer_bench::Bench {
+    producer_bench::Bench::with(ProducerOptions {
+        open_flags: open_flags::REPLICATION_PRODUCER,
+        collections: true,
+        json: true,
+        ..ProducerOptions::default()
+    })
+}
+
+fn consumer() -> consumer_bench::Bench {
+    let mut bench = consumer_bench::Bench::with_collections();
+    let options = ConsumerOptions { collections: true, json: true, window_bytes: 1_000_000 };
+    bench.machine = Consumer::new(options, Duration::ZERO).with_name("beta");
+    bench
+}
+
+impl Link {
+    fn new() -> Self {
+        let (producer, consumer) = (producer(), consumer());
+        producer.node.put(0);
+        consumer.node.put(0, 0, &[(1, 0)]);
+        let mut link = Self { producer, consumer, on_the_way: Vec::new() };
+        link.open();
+        link
+    }
+
+    fn open(&mut self) {
+        self.consumer.add(0, 0xadd, 0);
+        for _ in 0..100 {
+            self.exchange(usize::MAX);
+            self.consumer.run_effects();
+        }
+        assert_eq!(self.consumer.answers(), [(0xadd, Status::SUCCESS)]);
+    }
+
+    /// Delivers what the consumer sent, and `frames` of the producer.
+    fn exchange(&mut self, frames: usize) {
+        self.consumer.settle();
+        let answers = self.consumer.take(Opcode::DCP_ADD_STREAM);
+        for bytes in std::mem::replace(&mut self.consumer.sent, answers) {
+            self.check_acknowledgement(&bytes);
+            self.producer.feed(&bytes);
+        }
+        self.on_the_way.append(&mut self.producer.take_frames());
+        let arrived = frames.min(self.on_the_way.len());
+        for bytes in self.on_the_way.drain(..arrived).collect::<Vec<_>>() {
+            self.consumer.feed(&bytes);
+        }
+        assert!(!self.consumer.closed, "the consumer hangs up");
+        assert!(self.consumer.refused.is_empty(), "{:?}", self.consumer.refused);
+    }
+
+    /// What is acknowledged is on disk, here as prepare or completed.
+    fn check_acknowledgement(&self, bytes: &[u8]) {
+        let frame = Frame::parse(bytes).unwrap();
+        if frame.opcode() == Opcode::DCP_SEQNO_ACK {
+            let acked = SeqnoAck::decode(&frame).unwrap().prepared;
+            let facts = self.consumer.node.facts.borrow()[&VB].clone();
+            assert!(acked <= facts.high_seqno, "{acked:?} of {:?}", facts.high_seqno);
+        }
+    }
+
+    /// Both connections are lost; what the replica was writing is written.
+    fn reconnect(&mut self) {
+        self.consumer.run_effects();
+        let active = std::mem::take(&mut self.producer.node);
+        let replica = std::mem::take(&mut self.consumer.node);
+        replica.claimed.borrow_mut().clear();
+        (self.producer, self.consumer) = (producer(), consumer());
+        (self.producer.node, self.consumer.node) = (active, replica);
+        self.on_the_way.clear();
+        self.open();
+    }
+
+    /// Writes a row at the next seqno of the active copy.
+    fn push(&mut self, row: impl FnOnce(Seqno) -> Row) {
+        self.producer.node.with(VB, |copy| {
+            let seqno = Seqno(copy.rows.len() as u64 + 1);
+            copy.rows.push(Arc::new(row(seqno)));
+        });
+        self.producer.on(Event::Committed(VB));
+    }
+
+    fn pending(&self) -> Vec<Arc<Row>> {
+        let is_prepare = |row: &Arc<Row>| matches!(row.kind, Kind::Prepared { .. });
+        let newest = self.producer.node.with(VB, |copy| copy.newest());
+        let mut pending: Vec<_> = newest.into_values().filter(is_prepare).collect();
+        pending.sort_by_key(|row| row.seqno);
+        pending
+    }
+
+    /// Whether the collection of the key is there, and no durable write is pending for it.
+    fn takes_writes_of(&self, key: u8) -> bool {
+        let key = change(key, false, Seqno(1)).key;
+        let there = self.producer.node.with(VB, |copy| copy.collections());
+        let is_pending = self.pending().iter().any(|row| row.document_key() == key);
+        there.get(u32::from(key[0])).is_some() && !is_pending
+    }
+
+    fn happens(&mut self, happening: Happening) {
+        match happening {
+            Happening::Write { key, .. } | Happening::Prepare { key, .. }
+                if !self.takes_writes_of(key) => {}
+            Happening::Write { key, deletes } => self.push(|seqno| change(key, deletes, seqno)),
+            Happening::Prepare { key, deletes } => {
+                self.push(|seqno| change(key, deletes, seqno).prepared(Level::Majority));
+            }
+            Happening::Complete { commits } => {
+                let Some(oldest) = self.pending().first().cloned() else { return };
+                self.push(|seqno| match commits {
+                    true => oldest.committed_at(seqno).unwrap(),
+                    false => Row::aborted(oldest.document_key(), oldest.seqno, seqno, 1),
+                });
+            }
+            Happening::Collection { id, begins } => {
+                let there = self.producer.node.with(VB, |copy| copy.collections());
+                if there.get(u32::from(id)).is_some() != begins {
+                    self.push(|seqno| event(id, begins, seqno));
+                }
+            }
+            Happening::Trim(part) => self.producer.node.with(VB, |copy| {
+                let to = copy.rows.len() as u64 * u64::from(part) / 255;
+                copy.floor = copy.floor.max(to);
+            }),
+            Happening::ReadDisk(count) => drop(self.producer.read_disk(count)),
+            Happening::Fill(bytes) => self.producer.fill(bytes),
+            Happening::Deliver(frames) => self.exchange(frames),
+            Happening::Apply if self.consumer.effects.is_empty() => {}
+            Happening::Apply => {
+                let effect = self.consumer.effects.remove(0);
+                self.consumer.outcome(effect, Ok(()));
+            }
+            Happening::Reconnect => self.reconnect(),
+        }
+    }
+
+    /// Everything that can go on does.
+    fn settle(&mut self) {
+        for _ in 0..300 {
+            self.producer.fill(usize::MAX);
+            self.producer.read_disk(3);
+            self.exchange(usize::MAX);
+            self.consumer.run_effects();
+        }
+    }
+}
+
+fn change(key: u8, deletes: bool, seqno: Seqno) -> Row {
+    let row = producer_bench::row(key, seqno);
+    let collection = if key.is_multiple_of(2) { 0 } else { 8 };
+    let key = Bytes::from([&[collection], &row.key[1..]].concat());
+    match deletes {
+        true => Row { key, kind: Kind::Deleted { at: 1 }, value: Bytes::new(), ..row },
+        false => Row { key, ..row },
+    }
+}
+
+fn event(id: u8, begins: bool, seqno: Seqno) -> Row {
+    let id = u32::from(id);
+    let change = match begins {
+        true => Change::Begin { id, collection: collection(format!("c{id}")) },
+        false => Change::End { id, scope: 0, is_system: false },
+    };
+    SystemEvent { uid: seqno.0, change }.row(seqno)
+}
+
+fn collection(name: String) -> Collection {
+    Collection { scope: 0, name, max_ttl: None, history: false, metered: false, flush_uid: 0 }
+}
+
+/// What readers may see of a copy, and what is prepared: an abort is neither.
+fn comparable(rows: BTreeMap<Bytes, Arc<Row>>) -> Vec<Row> {
+    let rows = rows.into_values().filter(|row| !matches!(row.kind, Kind::Aborted { .. }));
+    rows.map(|row| Row { prepared: Seqno::ZERO, ..Row::clone(&row) }).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    /// The replica ends with the rows of the active copy, the prepares among them, and has
+    /// acknowledged those; it never acknowledges what it does not have.
+    #[test]
+    fn a_replica_follows_durable_writes_and_collections(
+        happenings in prop::collection::vec(happening(), 1..150),
+    ) {
+        let mut link = Link::new();
+        happenings.into_iter().for_each(|happening| link.happens(happening));
+        link.settle();
+        let active = link.producer.node.with(VB, |copy| copy.newest());
+        let replica = link.consumer.node.rows.borrow().get(&VB).cloned().unwrap_or_default();
+        prop_assert_eq!(comparable(replica), comparable(active));
+        let (theirs, ours) = (
+            link.producer.node.with(VB, |copy| copy.durable()),
+            link.consumer.node.facts.borrow()[&VB].durable,
+        );
+        prop_assert_eq!(ours.max_visible, theirs.max_visible);
+        prop_assert!(ours.high_prepared <= theirs.high_prepared);
+    }
+}
+
+/// The COMMIT was in the memory log, and its prepare in no snapshot that the replica got.
+#[test]
+fn a_replica_that_lost_its_link_within_a_disk_snapshot_gets_no_commit_that_it_would_refuse() {
+    let mut link = Link::new();
+    let happenings = [
+        Happening::Collection { id: 8, begins: true },
+        Happening::Write { key: 2, deletes: false },
+        Happening::Prepare { key: 0, deletes: false },
+        Happening::Write { key: 1, deletes: false },
+        Happening::Complete { commits: true },
+        Happening::Trim(51),
+        Happening::Fill(1),
+        Happening::ReadDisk(3),
+        Happening::Fill(1),
+        Happening::Deliver(4),
+        Happening::Reconnect,
+    ];
+    happenings.into_iter().for_each(|happening| link.happens(happening));
+    link.settle();
+    let rows = link.consumer.node.rows.borrow()[&VB].clone();
+    assert_eq!(comparable(rows), comparable(link.producer.node.with(VB, |copy| copy.newest())));
+}
