@@ -47,6 +47,8 @@ struct Row {
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Standstill {
     rows: BTreeMap<VbId, Row>,
+    /// When this process ran again for the last time. What is checked afterwards may be older.
+    resumed: Duration,
 }
 
 impl Standstill {
@@ -63,6 +65,7 @@ impl Standstill {
             self.rows.remove(&vb);
             return None;
         };
+        let now = now.max(self.resumed);
         let behind = producer.0.saturating_sub(consumer.0);
         let fresh = Row { at, behind, since: now, has_moved: false, restarts: 0 };
         let row = self.rows.entry(vb).or_insert(fresh);
@@ -85,6 +88,7 @@ impl Standstill {
 
     /// Starts to measure anew: this process did not run until `now`.
     pub fn resumed(&mut self, now: Duration) {
+        self.resumed = now;
         self.rows.values_mut().for_each(|row| row.since = row.since.max(now));
     }
 
@@ -178,6 +182,17 @@ mod tests {
         rule.resumed(Duration::from_secs(300));
         assert_eq!(look(&mut rule, 300, 99, 10, 9), None);
         assert_eq!(look(&mut rule, 320, 100, 10, 10), Some(90));
+    }
+
+    /// The first position after a pause may be one that the nodes reported before it.
+    #[test]
+    fn a_position_from_before_a_pause_starts_no_time_before_its_end() {
+        let mut rule = Standstill::default();
+        look(&mut rule, 0, 10, 10, 0);
+        rule.resumed(Duration::from_secs(300));
+        assert_eq!(look(&mut rule, 1, 11, 11, 1), None);
+        assert_eq!(look(&mut rule, 301, 99, 11, 9), None);
+        assert_eq!(look(&mut rule, 320, 100, 11, 10), Some(89));
     }
 
     #[test]
