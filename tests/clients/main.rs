@@ -1,9 +1,12 @@
-//! Clients of Couchbase and of memcached, as their makers publish them, against one kvnode.
+//! Clients of Couchbase and of memcached, as their makers publish them, against one kvnode, and
+//! their durable writes against three.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "../common/mod.rs"]
 mod common;
+mod durable;
+mod trio;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -89,28 +92,35 @@ impl Node {
         for more in [&["shop.orders"][..], &["shop.short", "--max-ttl", "100"]] {
             let mut command = self.collections();
             let (code, said) = self.run("collections", command.arg("--create").args(more)).await;
-            assert_eq!(code, Some(0), "{said}");
+            assert_eq!(code, 0, "{said}");
         }
         self
     }
 
-    /// Runs a client to its end; returns its exit code and what it has said.
-    async fn run(&self, name: &str, command: &mut Command) -> (Option<i32>, String) {
-        let said = self.folder.path().join(name);
-        let output = std::fs::File::create(&said).unwrap();
-        command.stdin(Stdio::null()).stdout(output.try_clone().unwrap()).stderr(output);
-        let mut child = command.spawn().unwrap();
-        let ended = until_within(DEADLINE, name, async || child.try_wait().unwrap()).await;
-        (ended.code(), std::fs::read_to_string(&said).unwrap())
+    /// See [`run`].
+    async fn run(&self, name: &str, command: &mut Command) -> (i32, String) {
+        run(self.folder.path(), name, command).await
     }
 
-    /// Runs a script of this folder, which must pass.
+    /// See [`passes`].
     async fn passes(&mut self, script: &str, command: &mut Command) {
-        let (code, said) = self.run(script, command).await;
-        assert_eq!(code, Some(0), "{script}:\n{said}");
-        assert!(said.contains("ok  "), "{script} has run no case:\n{said}");
+        passes(self.folder.path(), script, command).await;
         assert!(self.process.is_running(), "the node still runs");
     }
+}
+
+/// Runs a client to its end; returns its exit code and what it has said.
+async fn run(folder: &Path, name: &str, command: &mut Command) -> (i32, String) {
+    let mut client = Process::start(name, folder, command);
+    until_within(DEADLINE, name, async || (!client.is_running()).then_some(())).await;
+    (client.exit_code().await, client.out() + &client.log())
+}
+
+/// Runs a script of this folder, which must pass.
+async fn passes(folder: &Path, script: &str, command: &mut Command) {
+    let (code, said) = run(folder, script, command).await;
+    assert_eq!(code, 0, "{script}:\n{said}");
+    assert!(said.contains("ok  "), "{script} has run no case:\n{said}");
 }
 
 fn script(name: &str) -> PathBuf {
@@ -167,8 +177,10 @@ async fn memccapable_fails_at_flush_alone() {
         return;
     }
     let node = Node::start(FOR_OLD_CLIENTS).await;
-    let mut command = Command::new("memccapable");
-    command.args(["-h", "127.0.0.1", "-b", "-p", &node.port]);
+    // It writes names to one stream and failures to the other one, on the same line.
+    let both = "exec memccapable -h 127.0.0.1 -b -p \"$0\" 2>&1";
+    let mut command = Command::new("sh");
+    command.args(["-c", both, &node.port]);
     let (_, said) = node.run("memccapable", &mut command).await;
     let failed: Vec<_> = said.lines().filter(|line| line.contains("[FAIL]")).collect();
     let names: Vec<_> = failed.iter().filter_map(|line| line.split("  ").next()).collect();

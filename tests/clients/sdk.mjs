@@ -2,26 +2,11 @@
 // (100 s). Arguments: the folder with node_modules, the port. Ends with 1 if a case failed.
 
 import { createRequire } from 'node:module'
-import { isDeepStrictEqual } from 'node:util'
+
+import { check, failed } from './check.mjs'
 
 const [folder, port] = process.argv.slice(2)
 const couchbase = createRequire(`${folder}/`)('couchbase')
-const failed = []
-
-async function check(name, act, expected) {
-  let found
-  try {
-    found = await act()
-  } catch (error) {
-    found = error
-  }
-  const isError = found instanceof Error
-  const good = typeof expected === 'function' && expected.prototype instanceof Error
-    ? found instanceof expected
-    : !isError && (expected === undefined || isDeepStrictEqual(found, expected))
-  console.log(good ? 'ok  ' : 'FAIL', name, good ? '' : String(found).slice(0, 300))
-  if (!good) failed.push(name)
-}
 
 const cluster = await couchbase.connect(`couchbase://127.0.0.1:${port}`, {
   username: 'Administrator',

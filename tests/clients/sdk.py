@@ -46,9 +46,9 @@ def case(name, act, expected=None):
         FAILED.append(name)
 
 
-def options():
+def options(user="Administrator", password="password"):
     return ClusterOptions(
-        PasswordAuthenticator("Administrator", "password"),
+        PasswordAuthenticator(user, password),
         timeout_options=ClusterTimeoutOptions(
             bootstrap_timeout=timedelta(seconds=20), kv_timeout=timedelta(seconds=10)
         ),
@@ -161,6 +161,7 @@ def parts(c):
     upsert = MutateInOptions(store_semantics=subdoc.StoreSemantics.UPSERT)
     case("a change that makes a document", lambda: c.mutate_in("made", [subdoc.upsert("k", 1)], upsert))
     case("of it", lambda: c.get("made").content_as[dict], {"k": 1})
+    case("a lookup anywhere", lambda: c.lookup_in_any_replica("d", [subdoc.get("b")]).content_as[int](0), 5)
     case("removals", lambda: c.mutate_in("d", [subdoc.remove("b"), subdoc.array_addunique("list", 9)]))
 
 

@@ -161,11 +161,16 @@ async fn read(node: &Endpoint, vb: VbId, high: Seqno) -> Contents {
     contents
 }
 
-/// The document of a frame, and its key.
+/// The document of a frame, and its key, after the id of its collection unless that is the default
+/// one.
 pub fn document(frame: &[u8]) -> (Vec<u8>, Document) {
     let frame = Frame::parse(frame).unwrap();
-    let Change { seqno, key, rev, cas, datatype, kind, value, .. } =
+    let Change { seqno, collection, key, rev, cas, datatype, kind, value } =
         Change::decode(&frame).unwrap().expect("a document");
     assert!(!datatype.contains(Datatype::SNAPPY), "the reader takes no compressed values");
-    (key.to_vec(), Document { seqno, rev, cas, datatype, kind, value: value.to_vec() })
+    let id = if collection == 0 { String::new() } else { format!("{collection:#x} ") };
+    (
+        [id.as_bytes(), key].concat(),
+        Document { seqno, rev, cas, datatype, kind, value: value.to_vec() },
+    )
 }
