@@ -24,7 +24,7 @@ pub(crate) struct Trio {
 }
 
 impl Trio {
-    /// Starts all five, with the collection `shop.orders`, without a topology or a map of a cluster.
+    /// Starts all five, with the collection `shop.orders`, without topology and map of a cluster.
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path();
