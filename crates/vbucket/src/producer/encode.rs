@@ -114,7 +114,8 @@ impl RowEncoder {
         out: &mut BytesMut,
     ) -> Result<(), EncodeError> {
         let key = self.key(row)?;
-        if self.completes(row, key, vb, opaque, out) {
+        if row.prepared != Seqno::ZERO && self.sync_writes {
+            self.complete(row, key, (vb, opaque), out);
             return Ok(());
         }
         let (datatype, value) = self.value(row)?;
@@ -148,21 +149,12 @@ impl RowEncoder {
         Ok(())
     }
 
-    /// Writes a COMMIT or an ABORT, which have no value, if the row is sent as one. Returns whether
-    /// it did.
-    fn completes(
-        &self,
-        row: &Row,
-        key: &[u8],
-        vb: VbId,
-        opaque: Opaque,
-        out: &mut BytesMut,
-    ) -> bool {
+    /// Writes the COMMIT or ABORT of a prepare, which have no value.
+    #[cold]
+    fn complete(&self, row: &Row, key: &[u8], to: (VbId, Opaque), out: &mut BytesMut) {
         let Row { seqno, prepared, kind, .. } = *row;
-        if prepared == Seqno::ZERO || !self.sync_writes {
-            return false;
-        }
         let from = out.len();
+        let (vb, opaque) = to;
         if matches!(kind, Kind::Aborted { .. }) {
             Abort { prepared, aborted: seqno }.write(vb, opaque, key, out);
         } else {
@@ -171,7 +163,6 @@ impl RowEncoder {
         if self.sid != 0 {
             push_stream_id(out, from, self.sid);
         }
-        true
     }
 
     /// Writes a system event; its seqno alone, where the consumer does not know the event.
@@ -213,7 +204,7 @@ impl RowEncoder {
     /// Whether the user attributes of a deletion are left out.
     const fn prunes(&self, row: &Row) -> bool {
         let takes_them = self.options.has(open_flags::INCLUDE_DELETED_USER_XATTRS);
-        row.is_deletion() && row.datatype.contains(Datatype::XATTR) && !takes_them
+        row.datatype.contains(Datatype::XATTR) && row.is_deletion() && !takes_them
     }
 
     /// Returns the datatype without the bits that were not negotiated.
