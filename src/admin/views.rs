@@ -109,6 +109,12 @@ pub(super) struct BucketView {
     lag_ms_max: Option<u64>,
     /// Milliseconds since the oldest report that the lag rests on; `None` where there is none.
     lag_age_ms_max: Option<u64>,
+    /// Microseconds from a prepare of a durable write to our node's acknowledgement, the last
+    /// time that was sampled, on the slowest link; `None` before that.
+    prepare_ack_us_max: Option<u64>,
+    /// Milliseconds for which a sampled prepare has waited for that, the longest; `None` if none
+    /// waits.
+    prepare_waiting_ms_max: Option<u64>,
     /// What comparisons of its copies with their producers have found.
     verify: Summary,
 }
@@ -179,6 +185,8 @@ impl BucketView {
             lag_unknown: links().map(lag_unknown).sum(),
             lag_ms_max: streams().filter_map(|stream| stream.lag_ms).max(),
             lag_age_ms_max: streams().filter_map(|stream| stream.lag_age_ms).max(),
+            prepare_ack_us_max: links().filter_map(|link| link.prepare_ack_us).max(),
+            prepare_waiting_ms_max: links().filter_map(|link| link.prepare_waiting_ms).max(),
             verify: verify.unwrap_or_default(),
         }
     }

@@ -19,6 +19,7 @@ pub(super) fn status(status: &Status, maps: Option<&DesiredMaps>) -> Page {
     let nodes = || std::iter::once(node).chain(producers);
     let page = page.text(buckets.iter().filter_map(verified).collect::<String>());
     let page = page.text(buckets.iter().filter_map(old_lag).collect::<String>());
+    let page = page.text(buckets.iter().filter_map(durable_writes).collect::<String>());
     let errors = nodes().filter_map(|node| about(node, "error", node.error.as_deref()));
     let page = page.text(errors.collect::<String>());
     let warnings = nodes().filter_map(|node| about(node, "warning", node.warning.as_deref()));
@@ -191,6 +192,19 @@ fn old_lag(bucket: &Bucket) -> Option<String> {
     Some(format!("\nlag of {}: {} by the clock, with {age}\n", bucket.bucket, ms(lag)))
 }
 
+/// How long our node takes to acknowledge durable writes, where there are any.
+fn durable_writes(bucket: &Bucket) -> Option<String> {
+    let took = bucket
+        .prepare_ack_us_max
+        .map(|us| format!("our node acknowledged the last in {}.{:03} ms", us / 1000, us % 1000));
+    let waiting = bucket.prepare_waiting_ms_max.map(|waiting| {
+        format!("one has waited for our node's acknowledgement for {}", ms(waiting))
+    });
+    let parts: Vec<String> = took.into_iter().chain(waiting).collect();
+    let text = format!("\ndurable writes of {}: {}\n", bucket.bucket, parts.join("; "));
+    Some(text).filter(|_| !parts.is_empty())
+}
+
 /// The largest lag of a vBucket; `>=` where the lag of others is unknown.
 fn lag(bucket: &Bucket) -> Cell {
     match (bucket.lag_seqnos_max, bucket.lag_unknown) {
@@ -245,6 +259,24 @@ mod tests {
             let text = shown(max, unknown, None);
             assert!(text.ends_with(end), "{text}");
         }
+    }
+
+    #[test]
+    fn the_acknowledgements_of_durable_writes_are_told_where_there_are_any() {
+        let text = |took: Option<u64>, waiting: Option<u64>| {
+            let bucket = serde_json::json!({
+                "bucket": "b", "connections": 1, "links": 1, "links_up": 1, "wanted": 9,
+                "open": 9, "failed": 0, "moving": 0, "lag_seqnos_max": 0, "lag_unknown": 0,
+                "prepare_ack_us_max": took, "prepare_waiting_ms_max": waiting,
+            });
+            durable_writes(&Bucket::deserialize(bucket).unwrap_or_else(|error| panic!("{error}")))
+        };
+        assert_eq!(text(None, None), None);
+        let took = "\ndurable writes of b: our node acknowledged the last in 0.380 ms\n";
+        assert_eq!(text(Some(380), None).as_deref(), Some(took));
+        let both = "\ndurable writes of b: our node acknowledged the last in 1.005 ms; \
+                    one has waited for our node's acknowledgement for 12.0 s\n";
+        assert_eq!(text(Some(1005), Some(12_000)).as_deref(), Some(both));
     }
 
     #[test]

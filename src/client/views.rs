@@ -93,6 +93,10 @@ pub(super) struct Bucket {
     pub(super) lag_ms_max: Option<u64>,
     #[serde(default)]
     pub(super) lag_age_ms_max: Option<u64>,
+    #[serde(default)]
+    pub(super) prepare_ack_us_max: Option<u64>,
+    #[serde(default)]
+    pub(super) prepare_waiting_ms_max: Option<u64>,
     /// How much differs from the source; an older sidecar does not say.
     #[serde(default)]
     pub(super) drift: Option<u64>,
