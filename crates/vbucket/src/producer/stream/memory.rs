@@ -165,21 +165,22 @@ impl ActiveStream {
     }
 }
 
-/// Keeps the newest row of each key: a snapshot has each key once. Where other rows rely on one of
-/// them, it ends before the first key that comes again instead: a replica has to get each prepare
-/// and what completes it, and the beginning of a collection before its documents.
+/// Keeps the newest row of each key: a snapshot has each key once. It ends before a key that comes
+/// again where other rows rely on its older row: a replica has to get the beginning of a collection
+/// before its documents, and of durable writes each prepare and what completes it.
 fn keep_newest(rows: &mut VecDeque<Arc<Row>>, seen: &mut Keys) {
     if rows.len() < 2 {
         return;
     }
     seen.clear();
-    let again = rows.iter().position(|row| !seen.insert(row.key.clone()));
-    let is_relied_on = |row: &Arc<Row>| {
-        !row.is_visible() || row.prepared != Seqno::ZERO || matches!(row.kind, Kind::Event { .. })
-    };
-    if let Some(again) = again.filter(|_| rows.iter().any(is_relied_on)) {
-        rows.truncate(again);
-    } else if again.is_some() {
+    let mut again = rows.iter().enumerate().filter(|(_, row)| !seen.insert(row.key.clone()));
+    if let Some((at, row)) = again.next() {
+        let is_durable = |row: &Arc<Row>| !row.is_visible() || row.prepared != Seqno::ZERO;
+        let is_event = |row: &Arc<Row>| matches!(row.kind, Kind::Event { .. });
+        let has_durable = rows.iter().any(is_durable);
+        let mut again = std::iter::once((at, row)).chain(again);
+        let end = again.find(|(_, row)| has_durable || is_event(row)).map(|(at, _)| at);
+        rows.truncate(end.unwrap_or(rows.len()));
         seen.clear();
         let newest_first = rows.drain(..).rev().filter(|row| seen.insert(row.key.clone()));
         let mut kept: VecDeque<_> = newest_first.collect();
