@@ -30,6 +30,12 @@ pub(super) fn advance(shared: &Shared, cell: &Arc<VbCell>, inner: &mut Inner) {
             Step::Commit(prepare) => (prepare, true),
             Step::Abort(prepare) => (prepare, false),
         };
+        if !inner.collections.shows(prepare.document_key(), prepare.seqno) {
+            // The end of its collection is queued, and takes it along. Replicas would refuse a row
+            // of that collection after it.
+            inner.durable.monitor.postpone(prepare.seqno);
+            continue;
+        }
         // They are completed in their order.
         is_refused = is_refused || queue(shared, cell, inner, &prepare, is_commit).is_err();
         if is_refused {

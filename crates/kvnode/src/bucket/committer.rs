@@ -254,6 +254,8 @@ impl Committer {
             // too.
             let purge_seqno = inner.meta.purge_seqno.max(meta.purge_seqno);
             inner.meta = VbMeta { purge_seqno, ..meta };
+            // The end of a collection may take all of them with it.
+            let had_prepares = !inner.durable.monitor.is_empty();
             for row in rows {
                 let newest = inner.pending.get(&row.key).is_some_and(|(p, _)| p.seqno == row.seqno);
                 if newest {
@@ -276,7 +278,7 @@ impl Committer {
             if from_disk {
                 inner.log = MemoryLog::starting_at(high_seqno);
             }
-            if !inner.durable.monitor.is_empty() {
+            if had_prepares {
                 inner.durable.completed(&completed);
                 inner.durable.monitor.stored(high_seqno, synced);
                 advance(&self.shared, &vb, &mut inner);

@@ -12,17 +12,17 @@ use crate::link::wait_until_same;
 use crate::node::TestNode;
 use crate::relay::Relay;
 
-const PAIR: &str = r#"[["alpha","beta"]]"#;
+pub(crate) const PAIR: &str = r#"[["alpha","beta"]]"#;
 
 /// What a link does not let through.
 #[derive(Clone, Default)]
-struct Held {
-    prepares: Arc<AtomicBool>,
-    acknowledgements: Arc<AtomicBool>,
+pub(crate) struct Held {
+    pub(crate) prepares: Arc<AtomicBool>,
+    pub(crate) acknowledgements: Arc<AtomicBool>,
 }
 
 impl Held {
-    fn link(&self, from: &TestNode, to: &TestNode, names: (&str, &str)) -> Relay {
+    pub(crate) fn link(&self, from: &TestNode, to: &TestNode, names: (&str, &str)) -> Relay {
         let hold = |held: &Arc<AtomicBool>, opcode: Opcode| {
             let held = Arc::clone(held);
             Box::new(move |packet: &Packet| {
@@ -36,7 +36,7 @@ impl Held {
     }
 }
 
-fn set_state(node: &TestNode, vb: u16, state: VbState, topology: &str) {
+pub(crate) fn set_state(node: &TestNode, vb: u16, state: VbState, topology: &str) {
     let (value, extras) = (format!("{{\"topology\":{topology}}}"), [state as u8]);
     let request = FrameBuilder::request(Opcode::SET_VBUCKET).vbucket(VbId(vb));
     let request = request.extras(&extras).datatype(Datatype::JSON);
@@ -44,37 +44,43 @@ fn set_state(node: &TestNode, vb: u16, state: VbState, topology: &str) {
 }
 
 /// Level 1 to 3, and milliseconds.
-fn framing(level: u8, ms: u16) -> [u8; 4] {
+pub(crate) fn framing(level: u8, ms: u16) -> [u8; 4] {
     let [high, low] = ms.to_be_bytes();
     [0x13, level, high, low]
 }
 
 /// Sends a durable SET without waiting for its answer.
-fn send_set(client: &mut Client, opaque: u32, key: &str, value: &str, framing: &[u8]) {
+pub(crate) fn send_set(client: &mut Client, opaque: u32, key: &str, value: &str, framing: &[u8]) {
     let key = format!("\0{key}");
     let request = FrameBuilder::request(Opcode::SET).opaque(mcbp::Opaque(opaque));
     let request = request.extras(&[0; 8]).key(key.as_bytes()).value(value.as_bytes());
     client.send(&request.framing(framing).build());
 }
 
-fn durable_set(client: &mut Client, key: &str, value: &str, level: u8) -> Status {
+pub(crate) fn durable_set(client: &mut Client, key: &str, value: &str, level: u8) -> Status {
     send_set(client, 1, key, value, &framing(level, 10_000));
     client.answer_to(1).status()
 }
 
-fn get(client: &mut Client, key: &str) -> (Status, Vec<u8>) {
+pub(crate) fn get(client: &mut Client, key: &str) -> (Status, Vec<u8>) {
     let key = format!("\0{key}");
     let answer = client.try_ask(FrameBuilder::request(Opcode::GET).key(key.as_bytes()));
     (answer.status(), answer.frame().value.to_vec())
 }
 
-fn status(client: &mut Client, opcode: Opcode, key: &str, extras: &[u8], value: &str) -> Status {
+pub(crate) fn status(
+    client: &mut Client,
+    opcode: Opcode,
+    key: &str,
+    extras: &[u8],
+    value: &str,
+) -> Status {
     let key = format!("\0{key}");
     let request = FrameBuilder::request(opcode).extras(extras).key(key.as_bytes());
     client.try_ask(request.value(value.as_bytes())).status()
 }
 
-fn pair() -> (TestNode, TestNode) {
+pub(crate) fn pair() -> (TestNode, TestNode) {
     let (active, replica) = (TestNode::start(VbState::Active), TestNode::start(VbState::Replica));
     set_state(&active, 0, VbState::Active, PAIR);
     (active, replica)

@@ -15,6 +15,7 @@ mod collections_hostile;
 mod collections_reads;
 mod collections_replica;
 mod durable;
+mod durable_edges;
 mod failures;
 mod flow;
 mod hostile;

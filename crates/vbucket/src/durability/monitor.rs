@@ -246,7 +246,12 @@ impl Monitor {
             self.rows().filter(|row| is_gone(row)).map(|row| row.seqno).collect();
         let mut waiting = Vec::new();
         for seqno in gone {
-            self.blocked.retain(|_, at| *at != seqno);
+            if let Some(prepared) = self.prepared.get(&seqno) {
+                let document = document_key(&prepared.row.key);
+                if self.blocked.get(document) == Some(&seqno) {
+                    self.blocked.remove(document);
+                }
+            }
             waiting.extend(self.completed(seqno, false).map(|_| seqno));
         }
         waiting
