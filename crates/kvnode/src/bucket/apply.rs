@@ -196,8 +196,8 @@ fn completed_by(rows: &[Arc<Row>], monitor: &Monitor) -> Completes {
         let document = row.document_key();
         match row.kind {
             Kind::Prepared { .. } => drop(among.insert(document, row)),
-            // The row of an abort replaces that of its prepare.
-            Kind::Aborted { .. } => drop(among.remove(document)),
+            // Also an abort: of two aborts a stream from a disk has the newer one alone, and the
+            // prepare that is here is the older one's.
             _ => {
                 let prepare = among.remove(document).or_else(|| monitor.prepared(document));
                 completes.extend(prepare.map(|prepare| (row.seqno, Arc::clone(prepare))));

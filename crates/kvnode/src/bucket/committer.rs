@@ -57,10 +57,11 @@ impl VbBatch {
 
     fn follow_durable(&mut self, row: &Row, completes: Option<&Arc<Row>>) {
         self.meta.durable.follow(row);
+        let is_abort = matches!(row.kind, Kind::Aborted { .. });
         if let Some(prepare) = completes {
             self.meta.durable.complete(prepare.seqno);
-            self.completed.push((prepare.seqno, true));
-        } else if matches!(row.kind, Kind::Aborted { .. }) {
+            self.completed.push((prepare.seqno, !is_abort));
+        } else if is_abort {
             self.completed.push((row.prepared, false));
         }
     }
@@ -194,8 +195,9 @@ impl Committer {
             let vb = vbs.entry(id).or_insert_with(|| VbBatch::new(&entry.vb));
             let state = vb.meta.state;
             let change = |row: &Arc<Row>, replaces: &Replaces, completes: Option<&Arc<Row>>| {
-                let (row, replaces) = (Arc::clone(row), replaces.clone());
-                Change { vb: id, row, replaces, completes: completes.cloned() }
+                // The row of an abort replaces that of its prepare anyway.
+                let completes = completes.filter(|_| row.is_visible()).cloned();
+                Change { vb: id, row: Arc::clone(row), replaces: replaces.clone(), completes }
             };
             match &entry.work {
                 Work::Row(new, snapshot) => {

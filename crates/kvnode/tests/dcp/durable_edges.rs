@@ -1,16 +1,45 @@
-//! Durable writes where something else happens at the same time.
+//! Durable writes where something else happens at the same time: a collection is dropped, a commit
+//! fails, a stream leaves rows out.
 
 use std::sync::atomic::Ordering;
 
-use mcbp::{FrameBuilder, Opaque, Opcode, Status, VbId, VbState};
+use bytes::BytesMut;
+use mcbp::dcp::{Abort, MarkerBody, Prepare, SnapshotMarker, Target, marker_flags};
+use mcbp::{Datatype, FrameBuilder, Opaque, Opcode, Seqno, Status, VbId, VbState};
 
 use crate::client::{Client, wait_for};
-use crate::durable::{Held, framing, pair, set_state};
+use crate::durable::{Held, durable_set, framing, pair, set_state, status};
 use crate::node::TestNode;
+use crate::scripted::Scripted;
 
 /// How many prepares of vBucket 0 the machine knows.
 fn prepared(node: &TestNode) -> String {
     node.client().stat("vbucket-details 0", "vb_0:num_prepared_sync_writes")
+}
+
+/// Sends the rows of one snapshot from disk.
+fn from_disk(link: &mut Scripted, stream: Opaque, end: u64, rows: impl FnOnce(&mut BytesMut)) {
+    let (start, end) = (Seqno(0), Seqno(end));
+    let flags = marker_flags::DISK;
+    let mut out = BytesMut::new();
+    SnapshotMarker { start, end, flags, body: MarkerBody::V1 }.write(VbId(0), stream, &mut out);
+    rows(&mut out);
+    link.0.send(&out);
+}
+
+fn write_prepare(stream: Opaque, seqno: u64, out: &mut BytesMut) {
+    let prepare = Prepare {
+        seqno: Seqno(seqno),
+        rev: 1,
+        flags: 0,
+        expiry: 0,
+        lock_time: 0,
+        nru: 4,
+        deleted: false,
+        level: 1,
+    };
+    let to = Target { vb: VbId(0), opaque: stream, cas: seqno, datatype: Datatype::RAW };
+    prepare.write(to, b"\0k", b"v", out);
 }
 
 /// The default collection and these.
@@ -32,6 +61,30 @@ fn send_set_in_8(client: &mut Client, opaque: u32, value: &[u8], ms: u16) {
     let key = format!("\x08key {opaque}");
     let request = request.key(key.as_bytes()).value(value);
     client.send(&request.framing(&framing(1, ms)).build());
+}
+
+/// A stream from disk has only the newest of two aborts of a document, and the replica has the
+/// prepare of the first one.
+#[test]
+fn an_abort_ends_an_earlier_prepare_whose_own_abort_the_stream_left_out() {
+    let node = TestNode::start(VbState::Replica);
+    let mut link = Scripted::open(&node, "aborts");
+    let (stream, _) = link.stream(0);
+    from_disk(&mut link, stream, 1, |out| write_prepare(stream, 1, out));
+    wait_for("the prepare", || prepared(&node) == "1");
+    from_disk(&mut link, stream, 4, |out| {
+        let abort = Abort { prepared: Seqno(3), aborted: Seqno(4) };
+        abort.write(VbId(0), stream, b"\0k", out);
+    });
+    wait_for("the abort", || node.high_seqno(0) == 4);
+    assert_eq!(prepared(&node), "0");
+    // Nothing of it comes back once a commit has failed.
+    set_state(&node, 0, VbState::Active, r#"[["beta"]]"#);
+    let mut client = node.client();
+    node.faults.commits_fail.store(true, Ordering::Relaxed);
+    assert_ne!(status(&mut client, Opcode::SET, "other", &[0; 8], "x"), Status::SUCCESS);
+    node.faults.commits_fail.store(false, Ordering::Relaxed);
+    wait_for("a write", || durable_set(&mut client, "k", "new", 1) == Status::SUCCESS);
 }
 
 /// The end of the collection is queued, and not on disk yet, when the write could be committed.

@@ -196,6 +196,10 @@ impl Monitor {
     pub fn completed(&mut self, prepare: Seqno, committed: bool) -> Option<Answer> {
         let prepared = self.prepared.remove(&prepare)?;
         self.bytes -= prepared.row.memory_bytes();
+        if let Some(replaced) = prepared.replaces {
+            // Of a replica: no client waits for it.
+            self.completed(replaced, false);
+        }
         let answer = if committed { Answer::Committed } else { Answer::Ambiguous };
         prepared.waits.then_some(answer)
     }
