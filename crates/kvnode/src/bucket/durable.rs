@@ -73,6 +73,13 @@ impl DurableWrites {
         self.monitor = Monitor::restored(prepares);
     }
 
+    /// The node stops: nobody waits any more. What is prepared is committed after the next start.
+    pub(super) fn leave(&mut self) {
+        for handle in std::mem::take(&mut self.waiting).into_values() {
+            handle.complete(Err(CommitError::Ambiguous));
+        }
+    }
+
     /// Nobody knows here what becomes of the writes: another copy may commit them.
     pub(super) fn give_up(&mut self) {
         for prepare in self.monitor.deactivate() {

@@ -49,7 +49,8 @@ impl Vb {
 
 impl Bucket {
     /// Gives up durable writes that are late, and completes those that could not be completed when
-    /// it was decided, until `shutdown`.
+    /// it was decided, until `shutdown`. Clients that wait then are answered, so that no connection
+    /// keeps the node from stopping.
     pub(crate) async fn run_durable_writes(self: Arc<Self>, shutdown: CancellationToken) {
         let ticks = async {
             loop {
@@ -61,6 +62,10 @@ impl Bucket {
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = ticks => {}
+        }
+        self.shared.tracking.stop();
+        for vb in self.all_vbs() {
+            lock(&vb.cell.inner).durable.leave();
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use mcbp::VbId;
@@ -18,12 +18,19 @@ pub(super) struct Tracking {
     added: Notify,
     /// Of all prepares.
     bytes: AtomicUsize,
+    /// The node stops, and nobody can wait any more.
+    is_stopping: AtomicBool,
 }
 
 impl Default for Tracking {
     fn default() -> Self {
-        let (began, bytes) = (Instant::now(), AtomicUsize::new(0));
-        Self { began, vbs: Mutex::default(), added: Notify::new(), bytes }
+        Self {
+            began: Instant::now(),
+            vbs: Mutex::default(),
+            added: Notify::new(),
+            bytes: AtomicUsize::new(0),
+            is_stopping: AtomicBool::new(false),
+        }
     }
 }
 
@@ -41,6 +48,15 @@ impl Tracking {
     /// The prepares of a vBucket take so many bytes now, and took so many before.
     pub(super) fn count(&self, before: usize, now: usize) {
         self.bytes.fetch_add(now.wrapping_sub(before), Ordering::Relaxed);
+    }
+
+    /// From now on no durable write is taken.
+    pub(super) fn stop(&self) {
+        self.is_stopping.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.is_stopping.load(Ordering::SeqCst)
     }
 
     /// The vBucket has prepares that wait.

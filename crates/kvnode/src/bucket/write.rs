@@ -17,7 +17,7 @@ use vbucket::{Kind, Replaces, Row, hlc};
 
 use super::advance::note;
 use super::draft::{By, Draft, Found, Stamped, Version, WriteRefusal, change_locked};
-use super::error::VbError;
+use super::error::{CommitError, VbError};
 use super::pending_commit::PendingCommit;
 use super::queue::{Entry, NewRow, Room, Work};
 use super::requirement::Requirement;
@@ -255,6 +255,10 @@ impl Vb {
         let mut inner = lock(&self.cell.inner);
         if inner.epoch != epoch {
             return Ok(Attempt::Moving);
+        }
+        // Under the lock: those that come before are answered by whoever stops the node.
+        if requirement.is_some() && self.shared.tracking.is_stopping() {
+            return Err(VbError::from(CommitError::Closed).into());
         }
         let exhausted = |counter| VbError::Exhausted { vb: self.id(), counter };
         let seqno = inner.tail.seqno.successor().ok_or_else(|| exhausted("seqno"))?;

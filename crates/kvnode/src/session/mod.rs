@@ -22,7 +22,7 @@ use bytes::{Bytes, BytesMut};
 use futures::FutureExt as _;
 use mcbp::Header;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{sleep, sleep_until, timeout};
 
 use self::end::End;
 use self::execute::{Pause, Whole, execute};
@@ -37,6 +37,9 @@ use crate::tls::Socket;
 
 /// How much is read at once before the login: requests are short, and anyone can connect.
 const STRANGER_READ_BYTES: usize = 4 * 1024;
+
+/// How long a late answer is waited for while the node stops.
+const LATE_STOPPING: Duration = Duration::from_secs(1);
 
 /// How much the kernel keeps of large answers before it has sent them: enough for a fast reader,
 /// and little enough that bytes move when a slow one reads.
@@ -144,7 +147,7 @@ async fn read(client: &mut Client, stream: &mut Socket, buffer: &mut BytesMut) -
     let read = tokio::select! {
         // First: nobody goes on with a login that has ended.
         biased;
-        () = client.seat.lost().cancelled() => return Err(End::of_lost(&client.seat)),
+        () = client.seat.lost().cancelled() => return last_late(client).await,
         () = sleep_until(deadline), if stranger => return Err(not_authenticated(client)),
         // Before more requests, which may come without an end.
         given = client.replies.next_late(), if client.replies.has_late() => {
@@ -168,6 +171,19 @@ async fn read(client: &mut Client, stream: &mut Socket, buffer: &mut BytesMut) -
         }
         Err(error) => Err(End::Io(error)),
     }
+}
+
+/// Gives the answers that may come late once the node stops, which decides them at once; without
+/// one the session ends.
+async fn last_late(client: &mut Client) -> Result<(), End> {
+    if client.seat.is_shutdown()
+        && client.replies.has_late()
+        && let Ok(given) = timeout(LATE_STOPPING, client.replies.next_late()).await
+    {
+        client.give(given);
+        return Ok(());
+    }
+    Err(End::of_lost(&client.seat))
 }
 
 fn not_authenticated(client: &Client) -> End {

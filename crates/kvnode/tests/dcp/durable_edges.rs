@@ -2,13 +2,14 @@
 //! fails, a stream leaves rows out.
 
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use mcbp::dcp::{Abort, MarkerBody, Prepare, SnapshotMarker, Target, marker_flags};
 use mcbp::{Datatype, FrameBuilder, Opaque, Opcode, Seqno, Status, VbId, VbState};
 
 use crate::client::{Client, wait_for};
-use crate::durable::{Held, durable_set, framing, pair, set_state, status};
+use crate::durable::{Held, durable_set, framing, pair, send_set, set_state, status};
 use crate::node::TestNode;
 use crate::scripted::Scripted;
 
@@ -154,4 +155,23 @@ fn the_memory_of_prepares_of_a_collection_is_free_after_its_end() {
         assert_eq!(client.answer_to(opaque).status(), Status::SYNC_WRITE_AMBIGUOUS);
     }
     assert_eq!(set(1), Status::SUCCESS);
+}
+
+/// Nobody waits for the replicas of a node that stops, and its clients are told.
+#[test]
+fn a_stop_answers_the_durable_writes_that_wait() {
+    let (mut active, _replica) = pair();
+    let unordered = Client::connect(active.handle().address(), &[0x06, 0x12, 0x0a, 0x0b, 0x0e]);
+    let mut clients = [active.client(), active.client(), unordered];
+    for (opaque, client) in (1..).zip(&mut clients) {
+        send_set(client, opaque, &format!("key {opaque}"), "v", &framing(1, 60_000));
+    }
+    wait_for("the prepares", || active.high_seqno(0) == 3);
+    let began = Instant::now();
+    active.restart();
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    for (opaque, client) in (1..).zip(&mut clients) {
+        assert_eq!(client.answer_to(opaque).status(), Status::SYNC_WRITE_AMBIGUOUS);
+    }
+    assert_eq!(prepared(&active), "3");
 }
