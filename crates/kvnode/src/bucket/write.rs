@@ -221,8 +221,10 @@ impl Vb {
             let topology = topology.unwrap_or_else(|| "null".to_owned());
             return Err(WriteRefusal::Impossible { vb: self.id(), topology });
         }
-        let prepared_bytes = self.shared.tracking.bytes() + bytes;
-        if prepared_bytes > self.shared.options.prepared_bytes_max() {
+        // More than all of it counts as all of it: a large document can be written once nothing
+        // else waits (MB-24089).
+        let bytes_max = self.shared.options.prepared_bytes_max();
+        if self.shared.tracking.bytes() + bytes.min(bytes_max) > bytes_max {
             return Err(WriteRefusal::Status(mcbp::Status::ETMPFAIL));
         }
         Ok(())

@@ -175,3 +175,12 @@ fn a_stop_answers_the_durable_writes_that_wait() {
     }
     assert_eq!(prepared(&active), "3");
 }
+
+/// A document may be larger than everything that may wait: it waits alone.
+#[test]
+fn a_document_that_is_larger_than_what_may_wait_is_written_durably() {
+    let active = TestNode::start_with(VbState::Active, |options| options.log_bytes_max = 64 << 10);
+    set_state(&active, 0, VbState::Active, r#"[["alpha"]]"#);
+    let value = "v".repeat(100 << 10);
+    assert_eq!(durable_set(&mut active.client(), "large", &value, 1), Status::SUCCESS);
+}
