@@ -78,7 +78,7 @@ pub fn until_within<T>(
 }
 
 /// When to check, or to try, again.
-fn looks() -> Interval {
+pub fn looks() -> Interval {
     let mut looks = interval(TICK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     looks
