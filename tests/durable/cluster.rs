@@ -8,8 +8,9 @@ use mcbp::{FrameBuilder, Opcode, VbId, VbState};
 use relay::Endpoint;
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
-use crate::common::{Config, DataNode, Sidecar, until};
+use crate::common::{Config, DataNode, PATIENCE, Sidecar, looks, until};
 use crate::copies::{self, Copy};
 use crate::keys::VBUCKETS;
 use crate::session::{NODES, Routes};
@@ -214,18 +215,33 @@ impl Cluster {
     }
 
     /// Waits until all copies have everything and nothing is undecided.
-    pub(crate) async fn settle(&self) {
+    pub(crate) async fn settle(&self) -> Result<(), String> {
         for vb in vbuckets() {
-            until(&format!("{vb} is the same everywhere"), async || {
-                let mut all: Vec<Copy> = Vec::new();
-                for node in &self.nodes {
-                    all.push(copies::read(node, vb).await);
+            let mut all = Vec::new();
+            let mut again = looks();
+            let is_same = async {
+                loop {
+                    again.tick().await;
+                    all = self.copies(vb).await;
+                    if all.iter().all(|copy| *copy == all[0] && copy.prepared == 0) {
+                        return;
+                    }
                 }
-                let is_same = all.iter().all(|copy| *copy == all[0] && copy.prepared == 0);
-                is_same.then_some(())
-            })
-            .await;
+            };
+            if timeout(PATIENCE, is_same).await.is_err() {
+                let chain = &self.chains[usize::from(vb.0)];
+                return Err(format!("{vb} with chain {chain:?} is not the same: {all:#?}"));
+            }
         }
+        Ok(())
+    }
+
+    async fn copies(&self, vb: VbId) -> Vec<Copy> {
+        let mut all = Vec::new();
+        for node in &self.nodes {
+            all.push(copies::read(node, vb).await);
+        }
+        all
     }
 }
 

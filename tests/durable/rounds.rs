@@ -98,7 +98,7 @@ impl Campaign {
         }
         self.wait(&shared, true).await;
         clients.stop().await;
-        self.cluster.settle().await;
+        self.cluster.settle().await.map_err(|flaw| format!("{event:?}: {flaw}"))?;
         let states_now = self.read_all(&shared, id).await;
         self.count(&shared.history);
         let safe = event != Event::Failover;

@@ -68,6 +68,13 @@ pub(crate) fn get(client: &mut Client, key: &str) -> (Status, Vec<u8>) {
     (answer.status(), answer.frame().value.to_vec())
 }
 
+/// The same of a document of a collection.
+pub(crate) fn send_collection_set(client: &mut Client, opaque: u32, id: u8, framing: &[u8]) {
+    let request = FrameBuilder::request(Opcode::SET).opaque(mcbp::Opaque(opaque));
+    let key = [&[id], b"key".as_slice()].concat();
+    client.send(&request.extras(&[0; 8]).key(&key).value(b"v").framing(framing).build());
+}
+
 pub(crate) fn status(
     client: &mut Client,
     opcode: Opcode,
@@ -328,9 +335,7 @@ fn a_drop_of_the_collection_ends_what_waits_in_it() {
     };
     set(manifest(1, &format!(r#"{default},{{"name":"c","uid":"8"}}"#)));
     let mut client = active.client();
-    let request = FrameBuilder::request(Opcode::SET).opaque(mcbp::Opaque(3)).extras(&[0; 8]);
-    let framing = framing(1, 60_000);
-    client.send(&request.key(b"\x08key").value(b"v").framing(&framing).build());
+    send_collection_set(&mut client, 3, 8, &framing(1, 60_000));
     wait_for("the prepare", || active.rows(0).iter().any(|row| !row.is_visible()));
     set(manifest(2, default));
     assert_eq!(client.answer_to(3).status(), Status::SYNC_WRITE_AMBIGUOUS);

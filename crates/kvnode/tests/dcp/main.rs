@@ -16,6 +16,7 @@ mod collections_reads;
 mod collections_replica;
 mod durable;
 mod durable_edges;
+mod durable_gaps;
 mod failures;
 mod flow;
 mod hostile;

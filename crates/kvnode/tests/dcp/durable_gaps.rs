@@ -1,0 +1,108 @@
+//! Durable writes whose steps a replica does not get one by one: it comes back after a while, and
+//! a copy of the producer's disk has the newest step of each document alone.
+
+use std::sync::atomic::Ordering;
+
+use mcbp::{FrameBuilder, Opcode, Status, VbState};
+
+use crate::client::{Client, wait_for};
+use crate::durable::{
+    Held, durable_set, framing, get, pair, send_collection_set, send_set, set_state,
+};
+use crate::link::wait_until_same;
+use crate::manifests::{manifest, set_manifest};
+use crate::node::TestNode;
+use crate::relay::Relay;
+
+/// How many writes of vBucket 0 are not decided on a node.
+fn prepared(node: &TestNode) -> String {
+    node.client().stat("vbucket-details 0", "vb_0:num_prepared_sync_writes")
+}
+
+/// The replica has the first write of the document, and is cut off. The active copy gives that up.
+fn with_an_old_prepare() -> (TestNode, TestNode, Client) {
+    let (active, replica) = pair();
+    let held = Held::default();
+    held.acknowledgements.store(true, Ordering::Relaxed);
+    let relay = held.link(&active, &replica, ("first", "beta"));
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+    let mut client = active.client();
+    send_set(&mut client, 1, "k", "first", &framing(1, 500));
+    wait_for("the prepare", || replica.high_seqno(0) == 1);
+    drop(relay);
+    assert_eq!(client.answer_to(1).status(), Status::SYNC_WRITE_AMBIGUOUS);
+    (active, replica, client)
+}
+
+/// Links the two after a restart, so that the active copy has nothing in memory.
+fn link_from_disk(active: &mut TestNode, replica: &TestNode) -> Relay {
+    active.restart();
+    let relay = Relay::between(active, replica, "second");
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+    relay
+}
+
+#[test]
+fn an_abort_of_a_write_that_never_came_ends_the_older_one_of_its_document() {
+    let (mut active, replica, mut client) = with_an_old_prepare();
+    send_set(&mut client, 2, "k", "second", &framing(1, 200));
+    assert_eq!(client.answer_to(2).status(), Status::SYNC_WRITE_AMBIGUOUS);
+    let _relay = link_from_disk(&mut active, &replica);
+    // Each node notes the time of an abort by itself.
+    wait_for("the abort", || replica.high_seqno(0) == active.high_seqno(0));
+    assert_eq!([prepared(&active), prepared(&replica)], ["0", "0"]);
+}
+
+/// Otherwise the older one would be committed when the copy is promoted, over what was acknowledged
+/// since.
+#[test]
+fn a_prepare_ends_the_older_one_of_its_document_whose_abort_never_came() {
+    let (mut active, replica, mut client) = with_an_old_prepare();
+    send_set(&mut client, 2, "k", "second", &framing(1, 60_000));
+    wait_for("the prepare", || active.high_seqno(0) == 3);
+    let relay = link_from_disk(&mut active, &replica);
+    let mut client = active.client();
+    let second = (Status::SUCCESS, b"second".to_vec());
+    wait_for("the commit", || get(&mut client, "k") == second);
+    assert_eq!(durable_set(&mut client, "k", "third", 1), Status::SUCCESS);
+    wait_until_same(&active, &replica, 0);
+    assert_eq!([prepared(&active), prepared(&replica)], ["0", "0"]);
+    drop(relay);
+    set_state(&replica, 0, VbState::Active, r#"[["beta"]]"#);
+    assert_eq!(durable_set(&mut replica.client(), "other", "x", 1), Status::SUCCESS);
+    assert_eq!(get(&mut replica.client(), "k"), (Status::SUCCESS, b"third".to_vec()));
+}
+
+/// Otherwise the row of its commit follows the drop, and no replica ever takes it.
+#[test]
+fn a_write_is_not_committed_once_the_drop_of_its_collection_is_queued() {
+    let (active, replica) = pair();
+    let held = Held::default();
+    held.acknowledgements.store(true, Ordering::Relaxed);
+    let relay = held.link(&active, &replica, ("before", "beta"));
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+    set_manifest(&mut active.client(), &manifest(1, &[0, 8], &[]));
+    let mut client = active.client();
+    send_collection_set(&mut client, 3, 8, &framing(1, 60_000));
+    wait_for("the prepare", || replica.high_seqno(0) == 2);
+    drop(relay);
+    // The drop of the collection is queued, and not on disk.
+    active.faults.commits_wait.store(true, Ordering::Relaxed);
+    let commits = active.faults.commits.load(Ordering::Relaxed);
+    let mut admin = active.client();
+    let text = manifest(2, &[0], &[]);
+    let request = FrameBuilder::request(Opcode::COLLECTIONS_SET_MANIFEST);
+    admin.send(&request.opaque(mcbp::Opaque(4)).value(text.as_bytes()).build());
+    wait_for("the drop", || active.faults.commits.load(Ordering::Relaxed) > commits);
+    let relay = Relay::between(&active, &replica, "after");
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+    let name = "vb_0:replication_chain_First:beta:last_ack_seqno";
+    let high = active.high_seqno(0).to_string();
+    wait_for("the acknowledgement", || active.client().stat("durability-monitor 0", name) == high);
+    active.faults.commits_wait.store(false, Ordering::Relaxed);
+    assert_eq!(admin.answer_to(4).status(), Status::SUCCESS);
+    assert_eq!(client.answer_to(3).status(), Status::SYNC_WRITE_AMBIGUOUS);
+    wait_until_same(&active, &replica, 0);
+    assert_eq!([prepared(&active), prepared(&replica)], ["0", "0"]);
+    assert_eq!(durable_set(&mut client, "k", "v", 1), Status::SUCCESS);
+}
