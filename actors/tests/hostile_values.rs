@@ -174,8 +174,8 @@ async fn plays(seed: u64) {
         let _gone = timeout(PATIENCE, sender.try_send_raw(&bytes)).await.expect("room in time");
         assert!(row_passes(&mut other, &three, seqno).await, "the other link");
     }
-    // The neighbour on the same link, unless a frame was malformed: then the link is made anew. That
-    // may come after the row has passed: the two directions do not wait for each other.
+    // The neighbour on the same link, unless a frame was malformed: then the link is made anew.
+    // That may come after the row has passed: the two directions do not wait for each other.
     let passes = row_passes(&mut link, &two, 1).await;
     let _in_use = passes.then_some(link);
     let handle = cluster.handle.clone();
