@@ -7,11 +7,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use log::{error, info};
 use logline::value;
-use mcbp::{Seqno, VbState};
+use mcbp::{Seqno, Status, VbState};
 use tokio_util::sync::CancellationToken;
 use vbucket::{Kind, Row, ScanEnd, ScanStep, StoreError};
 
 use super::core::Bucket;
+use super::draft::WriteRefusal;
 use super::vb::Vb;
 use crate::clock::unix_now;
 
@@ -79,7 +80,13 @@ async fn expire_in(vb: &Arc<Vb>) -> u64 {
     vb.cell.note_expiry(next);
     let mut count = 0;
     for key in keys {
-        count += u64::from(vb.expire(key).await);
+        match vb.try_expire(key).await {
+            Ok(()) => count += 1,
+            // It was changed, or is gone.
+            Err(WriteRefusal::Status(Status::KEY_EEXISTS)) => {}
+            // A durable write of it waits, for example: the next run looks at it again.
+            Err(_) => vb.cell.note_expiry(0),
+        }
     }
     count
 }

@@ -148,6 +148,11 @@ impl Vb {
     /// Expires a document unless it was changed since it was found. Returns whether it did; the
     /// change becomes durable with the next commit.
     pub(crate) async fn expire(self: &Arc<Self>, key: Bytes) -> bool {
+        self.try_expire(key).await.is_ok()
+    }
+
+    /// The same, with the reason where it did not: KEY_EEXISTS for a document that was changed.
+    pub(super) async fn try_expire(self: &Arc<Self>, key: Bytes) -> Result<(), WriteRefusal> {
         let now = clock::unix_now();
         let change = |old: Option<&Row>| {
             old.filter(|row| row.is_expired_at(now))
@@ -158,7 +163,7 @@ impl Vb {
                 })
                 .ok_or(WriteRefusal::Status(mcbp::Status::KEY_EEXISTS))
         };
-        self.write(key, 0, By::Node, change).await.is_ok()
+        self.write(key, 0, By::Node, change).await.map(drop)
     }
 
     fn attempt<D: Into<Stamped>>(

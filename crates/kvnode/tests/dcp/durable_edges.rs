@@ -2,11 +2,13 @@
 //! fails, a stream leaves rows out.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
 use mcbp::dcp::{Abort, MarkerBody, Prepare, SnapshotMarker, Target, marker_flags};
 use mcbp::{Datatype, FrameBuilder, Opaque, Opcode, Seqno, Status, VbId, VbState};
+
+use vbucket::Kind;
 
 use crate::client::{Client, wait_for};
 use crate::durable::{Held, durable_set, framing, pair, send_set, set_state, status};
@@ -183,4 +185,35 @@ fn a_document_that_is_larger_than_what_may_wait_is_written_durably() {
     set_state(&active, 0, VbState::Active, r#"[["alpha"]]"#);
     let value = "v".repeat(100 << 10);
     assert_eq!(durable_set(&mut active.client(), "large", &value, 1), Status::SUCCESS);
+}
+
+/// The pager looks again at a document that it could not expire.
+#[test]
+fn an_overdue_document_expires_after_its_durable_write_was_given_up() {
+    let active = TestNode::start_with(VbState::Active, |options| {
+        options.expiry_pager_interval = Duration::from_millis(20);
+    });
+    set_state(&active, 0, VbState::Active, r#"[["alpha","beta"]]"#);
+    let mut client = active.client();
+    let runs = |client: &mut Client| client.stat("", "ep_num_expiry_pager_runs").parse().unwrap();
+    assert_eq!(
+        status(&mut client, Opcode::SET, "k", &[0, 0, 0, 0, 0, 0, 0, 1], "v"),
+        Status::SUCCESS
+    );
+    let mut writer = active.client();
+    send_set(&mut writer, 5, "k", "w", &framing(1, 3000));
+    wait_for("the prepare", || active.high_seqno(0) == 2);
+    let expired = |row: &vbucket::Row| matches!(row.kind, Kind::Expired { .. });
+    wait_for("a run after the expiry", || {
+        let kind = active.rows(0)[0].kind;
+        matches!(kind, Kind::Document { expiry, .. } if expiry < unix_now())
+    });
+    let before: u64 = runs(&mut client);
+    wait_for("two runs", || runs(&mut client) > before + 1);
+    assert_eq!(writer.answer_to(5).status(), Status::SYNC_WRITE_AMBIGUOUS);
+    wait_for("the expiration", || active.rows(0).iter().any(expired));
+}
+
+fn unix_now() -> u32 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32
 }
