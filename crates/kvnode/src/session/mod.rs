@@ -89,6 +89,10 @@ async fn run(client: &mut Client, stream: &mut Socket, buffer: &mut BytesMut) ->
             Err(end) => return end,
         };
         let turned = match turned {
+            Pause::End(End::Dcp(open)) => {
+                let given = Box::pin(give_all_late(client, stream)).await;
+                return given.map_or_else(|end| end, |()| End::Dcp(open));
+            }
             Pause::End(end) => return end,
             Pause::RepliesFull => Ok(()),
             Pause::NeedsMemory(frame, bytes) => {
@@ -184,6 +188,18 @@ async fn last_late(client: &mut Client) -> Result<(), End> {
         return Ok(());
     }
     Err(End::of_lost(&client.seat))
+}
+
+/// Writes all answers that may come late: a connection of DCP has none.
+async fn give_all_late(client: &mut Client, stream: &mut Socket) -> Result<(), End> {
+    while client.replies.has_late() {
+        tokio::select! {
+            biased;
+            () = client.seat.lost().cancelled() => last_late(client).await?,
+            given = client.replies.next_late() => client.give(given),
+        }
+    }
+    flush(client, stream).await
 }
 
 fn not_authenticated(client: &Client) -> End {

@@ -5,7 +5,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
-use mcbp::dcp::{Abort, MarkerBody, Prepare, SnapshotMarker, Target, marker_flags};
+use mcbp::dcp::{
+    Abort, MarkerBody, Open, Prepare, SnapshotMarker, Target, marker_flags, open_flags,
+};
 use mcbp::{Datatype, FrameBuilder, Opaque, Opcode, Seqno, Status, VbId, VbState};
 
 use vbucket::Kind;
@@ -216,4 +218,17 @@ fn an_overdue_document_expires_after_its_durable_write_was_given_up() {
 
 fn unix_now() -> u32 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as u32
+}
+
+/// It is answered before DCP begins.
+#[test]
+fn a_durable_write_that_waits_is_answered_although_its_connection_opens_dcp() {
+    let (active, _replica) = pair();
+    let features = [0x06, 0x12, 0x0a, 0x0b, 0x0e];
+    let mut client = Client::connect(active.handle().address(), &features);
+    send_set(&mut client, 900, "k", "v", &framing(1, 300));
+    let open = Open { flags: open_flags::REPLICATION_PRODUCER, name: b"late", value: b"" };
+    client.send(&open.build(Opaque(901)));
+    assert_eq!(client.answer_to(900).status(), Status::SYNC_WRITE_AMBIGUOUS);
+    assert_eq!(client.answer_to(901).status(), Status::SUCCESS);
 }
