@@ -2,16 +2,16 @@
 //! cluster manager does is done here: topologies, failovers, the way back of a node.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use mcbp::{FrameBuilder, Opcode, VbId, VbState};
 use relay::Endpoint;
 use tempfile::TempDir;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::task::JoinSet;
 
-use crate::common::{Config, DataNode, PATIENCE, Sidecar, looks, until};
-use crate::copies::{self, Copy};
+use crate::common::{Config, DataNode, Sidecar, connect, until};
+use crate::copies;
 use crate::keys::VBUCKETS;
 use crate::session::{NODES, Routes};
 
@@ -64,6 +64,10 @@ impl Cluster {
 
     pub(crate) fn nodes(&self) -> &[DataNode] {
         &self.nodes
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Whether the node has an active copy.
@@ -191,57 +195,34 @@ impl Cluster {
         }
     }
 
-    /// The same collections everywhere, from now on.
-    pub(crate) async fn set_manifest(&mut self, uid: u64, collection: Option<u32>) {
+    /// The same collections everywhere, from now on. Nodes that are killed meanwhile are told when
+    /// they are back.
+    pub(crate) fn set_manifest(&mut self, uid: u64, collection: Option<u32>) -> JoinSet<()> {
         let mut collections = r#"{"name":"_default","uid":"0"}"#.to_owned();
         if let Some(id) = collection {
             _ = write!(collections, r#",{{"name":"c{id}","uid":"{id:x}"}}"#);
         }
         let scope = format!(r#"{{"name":"_default","uid":"0","collections":[{collections}]}}"#);
         self.manifest = format!(r#"{{"uid":"{uid:x}","scopes":[{scope}]}}"#);
-        for node in 0..NODES {
-            self.tell_manifest(node).await;
+        let mut told = JoinSet::new();
+        for endpoint in self.endpoints() {
+            let manifest = self.manifest.clone();
+            told.spawn(async move {
+                let request = FrameBuilder::request(Opcode::COLLECTIONS_SET_MANIFEST);
+                if let Ok(mut client) = connect(&endpoint).await {
+                    // It may be killed.
+                    _ = client.ask(request.value(manifest.as_bytes())).await;
+                }
+            });
         }
+        told
     }
 
-    /// Tells a node of the collections. One that is killed meanwhile is told when it is back.
-    async fn tell_manifest(&mut self, node: usize) {
-        if self.manifest.is_empty() || !self.nodes[node].process.is_running() {
-            return;
-        }
+    /// Tells a node of the collections once more.
+    pub(crate) async fn tell_manifest(&self, node: usize) {
         let request = FrameBuilder::request(Opcode::COLLECTIONS_SET_MANIFEST);
         let mut client = self.nodes[node].client().await;
         client.ask(request.value(self.manifest.as_bytes())).await.unwrap();
-    }
-
-    /// Waits until all copies have everything and nothing is undecided.
-    pub(crate) async fn settle(&self) -> Result<(), String> {
-        for vb in vbuckets() {
-            let mut all = Vec::new();
-            let mut again = looks();
-            let is_same = async {
-                loop {
-                    again.tick().await;
-                    all = self.copies(vb).await;
-                    if all.iter().all(|copy| *copy == all[0] && copy.prepared == 0) {
-                        return;
-                    }
-                }
-            };
-            if timeout(PATIENCE, is_same).await.is_err() {
-                let chain = &self.chains[usize::from(vb.0)];
-                return Err(format!("{vb} with chain {chain:?} is not the same: {all:#?}"));
-            }
-        }
-        Ok(())
-    }
-
-    async fn copies(&self, vb: VbId) -> Vec<Copy> {
-        let mut all = Vec::new();
-        for node in &self.nodes {
-            all.push(copies::read(node, vb).await);
-        }
-        all
     }
 }
 

@@ -173,3 +173,45 @@ fn line(operation: &Operation) -> String {
     };
     format!("{start:>6}-{end:<6} node {node} {request:?} level {level}: {outcome}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::Kind;
+
+    fn history(requests: &[(Request, Outcome)]) -> History {
+        let history = History::default();
+        let key = Key::all(Kind::Hot).next().unwrap();
+        for (request, outcome) in requests.iter().copied() {
+            let (start, end) = (history.now(), history.now());
+            history.add(Operation { key, request, level: 1, node: 0, start, end, outcome });
+        }
+        history
+    }
+
+    const fn done(found: State, cas: u64) -> Outcome {
+        Outcome::Done { found, cas, seqno: 1 }
+    }
+
+    #[test]
+    fn what_clients_were_told_is_checked_by_key() {
+        let (first, second) = ((Request::Set(1), done(None, 7)), (Request::Set(2), done(None, 8)));
+        let reads = |value, cas| (Request::Get, done(value, cas));
+        let check = |requests: &[_]| history(requests).check(|_| None, |_| true);
+        assert_eq!(check(&[first, reads(Some(1), 7), second, reads(Some(2), 8)]), Ok(()));
+        let ambiguous = (Request::Set(2), Outcome::Ambiguous);
+        assert_eq!(check(&[first, ambiguous, reads(Some(1), 7), reads(Some(2), 8)]), Ok(()));
+        let blocked = Outcome::Refused(Status::SYNC_WRITE_IN_PROGRESS);
+        assert_eq!(check(&[first, (Request::Set(2), blocked), reads(Some(1), 7)]), Ok(()));
+        for (flaw, requests) in [
+            ("at Some(2) none", vec![first, second, reads(Some(1), 7)]),
+            ("at Some(1) none", vec![first, reads(None, 0)]),
+            ("at Some(1) none", vec![first, (Request::Add(2), done(None, 8))]),
+            ("at Some(1) none", vec![first, (Request::Set(2), blocked), reads(Some(2), 8)]),
+            ("value 1 has CAS 7 and 9", vec![first, reads(Some(1), 9)]),
+        ] {
+            let refused = check(&requests).unwrap_err();
+            assert!(refused.contains(flaw), "{flaw}: {refused}");
+        }
+    }
+}

@@ -42,6 +42,7 @@ async fn durable_writes_survive_kills_at_random_moments() {
             let checked = campaign.round().await;
             checked.unwrap_or_else(|flaw| panic!("seed {seed}, round {round}, {flaw}"));
         }
+        campaign.verify().await;
         println!("seed {seed}, {count} rounds: {:#?}", campaign.report());
         drop(shown);
     }

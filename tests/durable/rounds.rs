@@ -68,6 +68,12 @@ impl Campaign {
         &self.report
     }
 
+    /// Compares the nodes as an operator does.
+    pub(crate) async fn verify(&self) {
+        self.cluster.verify([0, 1]).await;
+        self.cluster.verify([0, 2]).await;
+    }
+
     /// One round; returns what must hold and does not.
     pub(crate) async fn round(&mut self) -> Result<(), String> {
         let shared = Arc::new(Shared {
@@ -82,19 +88,11 @@ impl Campaign {
         let event = EVENTS[self.rng.usize(..EVENTS.len())];
         *self.report.entry(format!("{event:?}")).or_default() += 1;
         let dropped = self.rng.u8(..3) == 0;
-        let (start, id) = (shared.history.now(), collection);
+        let id = collection;
         if dropped {
-            self.manifest += 1;
-            self.cluster.set_manifest(self.manifest, None).await;
-        }
-        self.happen(event, &shared).await;
-        if dropped {
-            let (end, level, node) = (shared.history.now(), 0, 0);
-            let (request, outcome) =
-                (Request::Drop, Outcome::Done { found: None, cas: 0, seqno: 0 });
-            for key in Key::all(Kind::Of(id)) {
-                shared.history.add(Operation { key, request, level, node, start, end, outcome });
-            }
+            self.happen_while_dropped(event, &shared, id).await;
+        } else {
+            self.happen(event, &shared).await;
         }
         self.wait(&shared, true).await;
         clients.stop().await;
@@ -164,11 +162,29 @@ impl Campaign {
         }
     }
 
+    /// The same while the collection is dropped.
+    async fn happen_while_dropped(&mut self, event: Event, shared: &Shared, id: u32) {
+        let start = shared.history.now();
+        self.manifest += 1;
+        let told = self.cluster.set_manifest(self.manifest, None);
+        self.happen(event, shared).await;
+        told.join_all().await;
+        // It is done once each node knows of it.
+        for node in 0..NODES {
+            self.cluster.tell_manifest(node).await;
+        }
+        let (end, level, node) = (shared.history.now(), 0, 0);
+        let (request, outcome) = (Request::Drop, Outcome::Done { found: None, cas: 0, seqno: 0 });
+        for key in Key::all(Kind::Of(id)) {
+            shared.history.add(Operation { key, request, level, node, start, end, outcome });
+        }
+    }
+
     /// A collection that was never there.
     async fn create_collection(&mut self) -> u32 {
         self.manifest += 1;
         let id = u32::try_from(self.manifest).unwrap() + 7;
-        self.cluster.set_manifest(self.manifest, Some(id)).await;
+        self.cluster.set_manifest(self.manifest, Some(id)).join_all().await;
         self.cluster.routes.send_modify(|routes| routes.collection = Some(id));
         id
     }

@@ -49,6 +49,18 @@ impl VbView {
     pub fn uuid(&self) -> VbUuid {
         self.failover.newest().uuid
     }
+
+    /// The newest prepare up to which the copy has everything. Whoever promotes a copy takes that
+    /// with the highest one. A newer prepare does not count before its snapshot is complete: a copy
+    /// of a producer's disk may still lack what other copies have acknowledged.
+    #[must_use]
+    pub fn high_prepared(&self) -> Seqno {
+        let newest = self.durable.high_prepared;
+        if self.high_seqno == self.snapshot_end {
+            return newest;
+        }
+        newest.min(Seqno(self.snapshot_start.0.saturating_sub(1)))
+    }
 }
 
 /// See the module.

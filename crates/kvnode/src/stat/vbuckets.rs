@@ -48,7 +48,7 @@ fn details(vb: &Vb, view: &VbView, stats: &mut Stats<'_>) -> Result<(), StoreErr
     stats.put("purge_seqno", view.purge_seqno);
     stats.put("max_cas", view.max_cas);
     stats.put("num_prepared_sync_writes", vb.prepares().len());
-    stats.put("high_prepared_seqno", view.durable.high_prepared);
+    stats.put("high_prepared_seqno", view.high_prepared());
     stats.put("high_completed_seqno", view.durable.high_completed);
     stats.put("topology", if view.topology.is_empty() { "null" } else { &view.topology });
     Ok(())
@@ -62,7 +62,7 @@ fn seqnos(view: &VbView, stats: &mut Stats<'_>) {
     stats.put("purge_seqno", view.purge_seqno);
     stats.put("last_persisted_snap_start", view.snapshot_start);
     stats.put("last_persisted_snap_end", view.snapshot_end);
-    stats.put("high_prepared_seqno", view.durable.high_prepared);
+    stats.put("high_prepared_seqno", view.high_prepared());
     stats.put("high_completed_seqno", view.durable.high_completed);
     stats.put("max_visible_seqno", view.durable.max_visible);
 }
@@ -74,7 +74,7 @@ fn durability(vb: &Vb, view: &VbView, stats: &mut Stats<'_>) {
     stats.put("state", view.state);
     stats.put("num_tracked", monitor.len());
     stats.put("dm_mem_used", monitor.bytes());
-    stats.put("high_prepared_seqno", view.durable.high_prepared);
+    stats.put("high_prepared_seqno", view.high_prepared());
     if view.state != VbState::Active {
         stats.put("high_completed_seqno", view.durable.high_completed);
         return;

@@ -2,10 +2,11 @@
 //! a copy of the producer's disk has the newest step of each document alone.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use mcbp::{FrameBuilder, Opcode, Status, VbState};
 
-use crate::client::{Client, wait_for};
+use crate::client::{Client, DEADLINE, Packet, wait_for};
 use crate::durable::{
     Held, durable_set, framing, get, pair, send_collection_set, send_set, set_state,
 };
@@ -51,6 +52,20 @@ fn an_abort_of_a_write_that_never_came_ends_the_older_one_of_its_document() {
     // Each node notes the time of an abort by itself.
     wait_for("the abort", || replica.high_seqno(0) == active.high_seqno(0));
     assert_eq!([prepared(&active), prepared(&replica)], ["0", "0"]);
+}
+
+#[test]
+fn a_clean_stop_waits_for_no_replica() {
+    let (mut active, _replica) = pair();
+    let mut client = active.client();
+    send_set(&mut client, 1, "k", "v", &framing(1, 60_000));
+    wait_for("the prepare", || active.high_seqno(0) == 1);
+    let began = Instant::now();
+    active.restart();
+    // Nobody is cut off, which comes after 20 s.
+    assert!(began.elapsed() < DEADLINE / 2, "it took {:?}", began.elapsed());
+    assert_eq!(client.answer_to(1).status(), Status::SYNC_WRITE_AMBIGUOUS);
+    assert_eq!(prepared(&active), "1");
 }
 
 /// Otherwise the older one would be committed when the copy is promoted, over what was acknowledged
@@ -105,4 +120,35 @@ fn a_write_is_not_committed_once_the_drop_of_its_collection_is_queued() {
     wait_until_same(&active, &replica, 0);
     assert_eq!([prepared(&active), prepared(&replica)], ["0", "0"]);
     assert_eq!(durable_set(&mut client, "k", "v", 1), Status::SUCCESS);
+}
+
+/// Otherwise it would be promoted, and not the copy that has acknowledged what it lacks.
+#[test]
+fn a_prepare_of_an_incomplete_snapshot_does_not_count_for_a_failover() {
+    let (mut active, replica) = pair();
+    let mut client = active.client();
+    set_state(&active, 0, VbState::Active, r#"[["alpha"]]"#);
+    assert_eq!(durable_set(&mut client, "done", "v", 1), Status::SUCCESS);
+    set_state(&active, 0, VbState::Active, r#"[["alpha","beta"]]"#);
+    let mut writers = [client, active.client()];
+    for (writer, seqno) in writers.iter_mut().zip(3..) {
+        send_set(writer, 1, &format!("key-{seqno}"), "v", &framing(1, 60_000));
+        wait_for("the prepare", || active.high_seqno(0) == seqno);
+    }
+    drop(writers);
+    active.restart();
+    let without_the_last = |packet: &Packet| {
+        let is_last = packet.opcode() == Opcode::DCP_PREPARE && packet.seqno() == 4;
+        if is_last { Vec::new() } else { vec![packet.0.clone()] }
+    };
+    let relay = Relay::meddling(&active, &replica, "cut off", Box::new(without_the_last));
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+    wait_for("the first prepare", || replica.high_seqno(0) == 3);
+    let name = "vb_0:high_prepared_seqno";
+    let counts = || replica.client().stat("vbucket-details 0", name);
+    assert_eq!(counts(), "0");
+    drop(relay);
+    let relay = Relay::between(&active, &replica, "whole");
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+    wait_for("the second prepare", || counts() == "4");
 }
