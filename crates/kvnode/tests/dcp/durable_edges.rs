@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::BytesMut;
 use mcbp::dcp::{
-    Abort, MarkerBody, Open, Prepare, SnapshotMarker, Target, marker_flags, open_flags,
+    Abort, Commit, MarkerBody, Mutation, Open, Prepare, SnapshotMarker, Target, marker_flags,
+    open_flags,
 };
 use mcbp::{Datatype, FrameBuilder, Opaque, Opcode, Seqno, Status, VbId, VbState};
 
@@ -19,7 +20,12 @@ use crate::scripted::Scripted;
 
 /// How many prepares of vBucket 0 the machine knows.
 fn prepared(node: &TestNode) -> String {
-    node.client().stat("vbucket-details 0", "vb_0:num_prepared_sync_writes")
+    prepared_in(node, 0)
+}
+
+fn prepared_in(node: &TestNode, vb: u16) -> String {
+    let name = format!("vb_{vb}:num_prepared_sync_writes");
+    node.client().stat(&format!("vbucket-details {vb}"), &name)
 }
 
 /// Sends the rows of one snapshot from disk.
@@ -33,6 +39,11 @@ fn from_disk(link: &mut Scripted, stream: Opaque, end: u64, rows: impl FnOnce(&m
 }
 
 fn write_prepare(stream: Opaque, seqno: u64, out: &mut BytesMut) {
+    let to = Target { vb: VbId(0), opaque: stream, cas: seqno, datatype: Datatype::RAW };
+    write_prepare_of(to, b"\0k", seqno, out);
+}
+
+fn write_prepare_of(to: Target, key: &[u8], seqno: u64, out: &mut BytesMut) {
     let prepare = Prepare {
         seqno: Seqno(seqno),
         rev: 1,
@@ -43,8 +54,7 @@ fn write_prepare(stream: Opaque, seqno: u64, out: &mut BytesMut) {
         deleted: false,
         level: 1,
     };
-    let to = Target { vb: VbId(0), opaque: stream, cas: seqno, datatype: Datatype::RAW };
-    prepare.write(to, b"\0k", b"v", out);
+    prepare.write(to, key, b"v", out);
 }
 
 /// The default collection and these.
@@ -231,4 +241,105 @@ fn a_durable_write_that_waits_is_answered_although_its_connection_opens_dcp() {
     client.send(&open.build(Opaque(901)));
     assert_eq!(client.answer_to(900).status(), Status::SYNC_WRITE_AMBIGUOUS);
     assert_eq!(client.answer_to(901).status(), Status::SUCCESS);
+}
+
+/// Each vBucket keeps the names of the nodes that acknowledge.
+#[test]
+fn a_consumer_name_has_a_bounded_length() {
+    let node = TestNode::start(VbState::Active);
+    let mut dcp = node.client().produce("names");
+    assert_eq!(dcp.control("consumer_name", &"n".repeat(1025)), Status::EINVAL);
+    assert_eq!(dcp.control("consumer_name", &"n".repeat(1024)), Status::SUCCESS);
+}
+
+/// A source of numbers.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_889);
+        (self.0 >> 33) % bound
+    }
+}
+
+/// What a producer sends of one vBucket.
+struct History {
+    vb: u16,
+    stream: Opaque,
+    seqno: u64,
+    /// The prepares of two documents.
+    waiting: [Option<u64>; 2],
+}
+
+impl History {
+    /// A snapshot of some rows.
+    fn snapshot(&mut self, random: &mut Random) -> BytesMut {
+        let (mut out, rows) = (BytesMut::new(), 1 + random.below(4));
+        let (start, end) = (Seqno(self.seqno + 1), Seqno(self.seqno + rows));
+        let flags = if random.below(2) == 0 { marker_flags::DISK } else { marker_flags::MEMORY };
+        let marker = SnapshotMarker { start, end, flags, body: MarkerBody::V1 };
+        marker.write(VbId(self.vb), self.stream, &mut out);
+        (0..rows).for_each(|_| self.row(random, &mut out));
+        out
+    }
+
+    fn row(&mut self, random: &mut Random, out: &mut BytesMut) {
+        self.seqno += 1;
+        let seqno = Seqno(self.seqno);
+        let which = random.below(2) as usize;
+        let (key, waiting) = ([b"\0a", b"\0b"][which], self.waiting[which].take());
+        let (vb, opaque) = (VbId(self.vb), self.stream);
+        let to = Target { vb, opaque, cas: seqno.0, datatype: Datatype::RAW };
+        match (random.below(4), waiting) {
+            (0, Some(prepared)) => {
+                let commit = Commit { prepared: Seqno(prepared), committed: seqno };
+                commit.write(vb, opaque, key, out);
+            }
+            (1, _) if seqno.0 > 1 => {
+                let prepared = Seqno(1 + random.below(seqno.0 - 1));
+                Abort { prepared, aborted: seqno }.write(vb, opaque, key, out);
+            }
+            (2, _) => {
+                let change = Mutation { seqno, rev: 1, flags: 0, expiry: 0, lock_time: 0, nru: 4 };
+                change.write(to, key, b"plain", out);
+            }
+            _ => {
+                self.waiting[which] = Some(seqno.0);
+                write_prepare_of(to, key, seqno.0, out);
+            }
+        }
+    }
+
+    fn check(&self, node: &TestNode) {
+        let vb = self.vb;
+        wait_for("every row", || node.high_seqno(vb) == self.seqno);
+        let is_prepare = |row: &&vbucket::Row| matches!(row.kind, Kind::Prepared { .. });
+        let on_disk = node.rows(vb).iter().filter(is_prepare).count();
+        let count = self.waiting.iter().flatten().count();
+        assert_eq!((prepared_in(node, vb), on_disk), (count.to_string(), count), "vb:{vb}");
+    }
+}
+
+/// Whatever a producer sends of durable writes, in whatever batches: what the machine waits for is
+/// what is prepared on disk, and a promoted copy completes it.
+#[test]
+fn what_a_replica_waits_for_is_what_is_prepared_on_its_disk() {
+    let mut node = TestNode::start(VbState::Replica);
+    let mut link = Scripted::open(&node, "random");
+    let mut random = Random(12_345);
+    let mut histories = Vec::new();
+    for vb in 0..8 {
+        let (stream, _) = link.stream(vb);
+        let mut history = History { vb, stream, seqno: 0, waiting: [None; 2] };
+        (0..40).for_each(|_| link.0.send(&history.snapshot(&mut random)));
+        histories.push(history);
+    }
+    histories.iter().for_each(|history| history.check(&node));
+    drop(link);
+    node.restart();
+    histories.iter().for_each(|history| history.check(&node));
+    for History { vb, .. } in histories {
+        set_state(&node, vb, VbState::Active, r#"[["beta"]]"#);
+        wait_for("the commits", || prepared_in(&node, vb) == "0");
+    }
 }

@@ -59,7 +59,7 @@ impl Scripted {
                 }
                 Opcode::GET_ERROR_MAP => Status::KEY_ENOENT,
                 Opcode::DCP_CONTROL => Status::SUCCESS,
-                Opcode::DCP_BUFFER_ACK => continue,
+                Opcode::DCP_BUFFER_ACK | Opcode::DCP_SEQNO_ACK => continue,
                 _ => panic!("{packet:?}"),
             };
             let answer = FrameBuilder::response(frame.opcode(), status);

@@ -171,6 +171,7 @@ impl PassiveStream {
     /// Follows a system event that was queued.
     pub(super) fn follow_event(&mut self, seqno: Seqno, event: &SystemEvent) {
         Arc::make_mut(&mut self.collections).follow(seqno, event);
+        self.prepares.follow_collections(&self.collections);
     }
 
     /// Follows a row of an OSO snapshot, or refuses it as [`PassiveStream::check_collection`] does.

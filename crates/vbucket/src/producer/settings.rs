@@ -10,6 +10,10 @@ const NOOP_INTERVAL_S_MIN: f64 = 0.1;
 /// The longest noop interval: far beyond the idle timeout a NOOP would prove nothing.
 const NOOP_INTERVAL_S_MAX: f64 = 28_800.0;
 
+/// The longest name of a consumer's node. Each vBucket keeps the names of those that acknowledge
+/// its durable writes; names of nodes are host names with a prefix.
+const NAME_BYTES_MAX: usize = 1024;
+
 /// What HELLO and DCP_OPEN settled before the first control.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ProducerOptions {
@@ -159,7 +163,7 @@ impl Settings {
                 self.stream_ids = must_be_true(text)?;
             }
             control_key::CONSUMER_NAME => {
-                check(!text.is_empty(), Status::EINVAL)?;
+                check((1..=NAME_BYTES_MAX).contains(&text.len()), Status::EINVAL)?;
                 self.has_name = true;
             }
             control_key::INCLUDE_DELETED_USER_XATTRS => {

@@ -9,6 +9,7 @@ use mcbp::Seqno;
 use mcbp::dcp::{MarkerBody, SnapshotMarker};
 
 use super::PassiveStream;
+use crate::collections::VbCollections;
 use crate::row::document_key;
 use crate::{Kind, Row};
 
@@ -54,6 +55,11 @@ impl Prepares {
         if row.seqno >= snapshot_end {
             self.end_snapshot(row.seqno);
         }
+    }
+
+    /// Forgets those of collections that are gone: nothing completes them.
+    pub(super) fn follow_collections(&mut self, there: &VbCollections) {
+        self.waiting.retain(|document, row| there.shows(document, row.seqno));
     }
 
     fn end_snapshot(&mut self, seqno: Seqno) {
