@@ -13,7 +13,7 @@ use vbucket::collections::Manifest;
 use vbucket::store::{Batch, Durability};
 use vbucket::{Row, StoreError, VbMeta};
 
-use super::advance::follow_state;
+use super::advance::{follow_state, note};
 use super::core::{Bucket, Warmup};
 use super::error::VbError;
 use super::events::from_rows;
@@ -155,7 +155,10 @@ impl Bucket {
             follow_state(&self.shared, id, &mut lock(&vb.cell.inner));
             // The last stop may have come before its events were on disk.
             vb.follow_manifest_at_once().map_err(WarmupError::Follow)?;
+            let cell = Arc::clone(&vb.cell);
             self.put_slot(id, Some(vb))?;
+            // A look at the prepares before that has not found the vBucket, and has forgotten it.
+            note(&self.shared, id, &mut lock(&cell.inner));
         }
         failpoint::reach("warmup-visible");
         Ok(loaded)
