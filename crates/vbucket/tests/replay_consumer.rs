@@ -150,7 +150,7 @@ impl Replay {
                             node.write(vb, &rows);
                             (rows.last().unwrap().seqno, snapshot)
                         }
-                        Part::Advance { seqno, snapshot } => (seqno, snapshot),
+                        Part::Advance { seqno, snapshot, .. } => (seqno, snapshot),
                     };
                     node.with(vb, |facts| {
                         assert!(facts.high_seqno < seqno, "{vb} goes on");

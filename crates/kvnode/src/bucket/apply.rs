@@ -102,7 +102,7 @@ impl Vb {
                 rows.iter().for_each(|row| tail.follow(row));
                 filling = filling.filter(|_| tail.seqno < snapshot.1);
             }
-            Part::Advance { seqno, snapshot } => {
+            Part::Advance { seqno, snapshot, .. } => {
                 self.check_order(&inner, [*seqno], *snapshot)?;
                 tail.seqno = *seqno;
             }

@@ -13,7 +13,7 @@ use log::{error, info};
 use logline::value;
 use mcbp::framing::Level;
 use mcbp::{Seqno, VbId, VbState};
-use vbucket::consumer::Part;
+use vbucket::consumer::{Part, SnapshotEnd};
 use vbucket::store::{Batch, Durability, PartError};
 use vbucket::{Change, Kind, Replaces, Row, StoreError, VbMeta};
 
@@ -68,8 +68,8 @@ impl VbBatch {
 
     /// Adds what a producer sent.
     fn receive(&mut self, received: &Part, completes: &Completes) {
-        let snapshot = match received {
-            Part::Rows { rows, snapshot, from_disk } => {
+        let (snapshot, ends) = match received {
+            Part::Rows { rows, snapshot, from_disk, ends } => {
                 let mut tail = Tail::of(&self.meta);
                 rows.iter().for_each(|row| tail.follow(row));
                 tail.write_to(&mut self.meta);
@@ -78,14 +78,19 @@ impl VbBatch {
                 }
                 self.rows.extend(rows.iter().cloned());
                 self.from_disk |= from_disk;
-                snapshot
+                (snapshot, ends)
             }
-            Part::Advance { seqno, snapshot } => {
+            Part::Advance { seqno, snapshot, ends } => {
                 self.meta.high_seqno = *seqno;
                 self.meta.durable.max_visible = *seqno;
-                snapshot
+                (snapshot, ends)
             }
         };
+        if let Some(SnapshotEnd { high_prepared, high_completed }) = ends {
+            self.meta.durable.complete(*high_completed);
+            let durable = &mut self.meta.durable;
+            durable.high_prepared = durable.high_prepared.max(*high_prepared);
+        }
         (self.meta.snapshot_start, self.meta.snapshot_end) = *snapshot;
     }
 }

@@ -152,3 +152,19 @@ fn a_prepare_of_an_incomplete_snapshot_does_not_count_for_a_failover() {
     assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
     wait_for("the second prepare", || counts() == "4");
 }
+
+/// Otherwise a copy that has less would be promoted.
+#[test]
+fn a_copy_from_disk_counts_the_prepares_that_were_completed_before() {
+    let (mut active, replica) = pair();
+    set_state(&active, 0, VbState::Active, r#"[["alpha"]]"#);
+    let mut client = active.client();
+    for key in ["a", "b", "a"] {
+        assert_eq!(durable_set(&mut client, key, "v", 1), Status::SUCCESS);
+    }
+    let _relay = link_from_disk(&mut active, &replica);
+    wait_until_same(&active, &replica, 0);
+    let durable = active.view(0).durable;
+    assert_eq!((durable.high_prepared.0, durable.high_completed.0), (5, 5));
+    assert_eq!(replica.view(0).durable, durable);
+}

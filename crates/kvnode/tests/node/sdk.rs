@@ -58,8 +58,8 @@ impl Pair {
             let (after, end) = (to.high_seqno(), from.high_seqno());
             let snapshot = (after, end);
             let part = match from.read_log(after, usize::MAX) {
-                LogRead::Rows(rows) => Part::Rows { rows, snapshot, from_disk: false },
-                _ => Part::Advance { seqno: end, snapshot },
+                LogRead::Rows(rows) => Part::Rows { rows, snapshot, from_disk: false, ends: None },
+                _ => Part::Advance { seqno: end, snapshot, ends: None },
             };
             if end > after {
                 to.apply(after, part).await.unwrap().wait().await.unwrap();

@@ -17,6 +17,8 @@ pub enum Part {
         snapshot: (Seqno, Seqno),
         /// Whether the producer read the snapshot from its disk.
         from_disk: bool,
+        /// Of a part that ends its snapshot.
+        ends: Option<SnapshotEnd>,
     },
     /// The seqno of the vBucket advances without a row.
     Advance {
@@ -24,7 +26,19 @@ pub enum Part {
         seqno: Seqno,
         /// Start and end of the snapshot.
         snapshot: (Seqno, Seqno),
+        /// Of an advance that ends its snapshot.
+        ends: Option<SnapshotEnd>,
     },
+}
+
+/// What a copy knows of durable writes once a snapshot is complete. The rows of some of them may
+/// not be in it: the producer's disk has only the newest row of each document.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SnapshotEnd {
+    /// Every prepare up to this one was received, or is completed.
+    pub high_prepared: Seqno,
+    /// Every prepare up to this one is completed.
+    pub high_completed: Seqno,
 }
 
 impl Part {

@@ -226,17 +226,22 @@ impl Bench {
                     assert_eq!(node.facts(vb).unwrap().high_seqno, after, "no gap");
                 }
                 for part in parts.iter().filter(|_| good) {
-                    let (seqno, snapshot) = match part {
-                        Part::Rows { rows, snapshot, .. } => {
+                    let (seqno, snapshot, ends) = match part {
+                        Part::Rows { rows, snapshot, ends, .. } => {
                             node.write(vb, rows);
-                            (rows.last().unwrap().seqno, snapshot)
+                            (rows.last().unwrap().seqno, snapshot, ends)
                         }
-                        Part::Advance { seqno, snapshot } => (*seqno, snapshot),
+                        Part::Advance { seqno, snapshot, ends } => (*seqno, snapshot, ends),
                     };
                     node.with(vb.0, |facts| {
                         assert!(facts.high_seqno < seqno);
                         facts.high_seqno = seqno;
                         (facts.snapshot_start, facts.snapshot_end) = *snapshot;
+                        if let Some(end) = ends {
+                            let durable = &mut facts.durable;
+                            durable.complete(end.high_completed);
+                            durable.high_prepared = durable.high_prepared.max(end.high_prepared);
+                        }
                     });
                 }
                 Event::Applied(vb, stream, outcome)

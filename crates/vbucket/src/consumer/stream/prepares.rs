@@ -10,6 +10,7 @@ use mcbp::dcp::{MarkerBody, SnapshotMarker};
 
 use super::PassiveStream;
 use crate::collections::VbCollections;
+use crate::consumer::part::SnapshotEnd;
 use crate::row::document_key;
 use crate::{Kind, Row};
 
@@ -20,6 +21,8 @@ pub(super) struct Prepares {
     waiting: BTreeMap<Bytes, Arc<Row>>,
     /// The newest prepare that was received, or that the producer says its disk snapshot has.
     newest: Seqno,
+    /// The newest one that the producer says is completed at the end of the snapshot.
+    completed: Seqno,
     acknowledged: Seqno,
     /// Where snapshots end that are not on disk yet, and the newest prepare up to there.
     due: VecDeque<(Seqno, Seqno)>,
@@ -32,14 +35,20 @@ impl Prepares {
         let waiting = rows.into_iter().map(|row| (document_of(&row), row)).collect();
         // What it has is acknowledged as soon as the stream is open.
         let due = if whole { VecDeque::from([(Seqno::ZERO, newest)]) } else { VecDeque::new() };
-        Self { waiting, newest, acknowledged: Seqno::ZERO, due }
+        Self { waiting, newest, completed: Seqno::ZERO, acknowledged: Seqno::ZERO, due }
     }
 
     pub(super) fn begin_snapshot(&mut self, marker: &SnapshotMarker) {
-        if let MarkerBody::V2_2 { high_prepared, .. } = marker.body {
-            // Its own prepares may be completed, and not come.
-            self.newest = self.newest.max(high_prepared.min(marker.end));
-        }
+        // Its own prepares may be completed, and not come.
+        let (prepared, completed) = match marker.body {
+            MarkerBody::V1 => return,
+            MarkerBody::V2_0 { high_completed, .. } => (high_completed, high_completed),
+            MarkerBody::V2_2 { high_prepared, high_completed, .. } => {
+                (high_prepared, high_completed)
+            }
+        };
+        self.newest = self.newest.max(prepared.min(marker.end));
+        self.completed = self.completed.max(completed.min(marker.end));
     }
 
     fn follow(&mut self, row: &Arc<Row>, snapshot_end: Seqno) {
@@ -71,6 +80,12 @@ impl Prepares {
 }
 
 impl PassiveStream {
+    /// What is known of durable writes if the snapshot ends at `seqno`.
+    pub(super) fn ends_at(&self, seqno: Seqno) -> Option<SnapshotEnd> {
+        let Prepares { newest: high_prepared, completed: high_completed, .. } = self.prepares;
+        (seqno >= self.snapshot.1).then_some(SnapshotEnd { high_prepared, high_completed })
+    }
+
     /// The prepare of a document that waits.
     pub(in crate::consumer) fn prepared(&self, document: &[u8]) -> Option<Arc<Row>> {
         self.prepares.waiting.get(document).cloned()

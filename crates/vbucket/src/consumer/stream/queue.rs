@@ -26,17 +26,19 @@ impl PassiveStream {
         let seqno = row.seqno;
         self.follow(seqno)?;
         self.follow_prepares(&row);
+        let end = self.ends_at(seqno);
         match self.queue.back_mut() {
-            Some((Item::Part(Part::Rows { rows, snapshot, .. }), bytes))
+            Some((Item::Part(Part::Rows { rows, snapshot, ends, .. }), bytes))
                 if *snapshot == self.snapshot && *bytes < PART_BYTES =>
             {
                 rows.push(row);
+                *ends = end;
                 *bytes += charge;
                 self.queued_bytes += charge;
             }
             _ => {
                 let (rows, from_disk) = (vec![row], self.snapshot_from_disk);
-                let part = Part::Rows { rows, snapshot: self.snapshot, from_disk };
+                let part = Part::Rows { rows, snapshot: self.snapshot, from_disk, ends: end };
                 self.push(Item::Part(part), charge);
             }
         }
@@ -52,7 +54,8 @@ impl PassiveStream {
     ) -> Result<(), FrameRefusal> {
         self.follow(seqno)?;
         self.advance_prepares(seqno);
-        self.push(Item::Part(Part::Advance { seqno, snapshot: self.snapshot }), charge);
+        let (snapshot, ends) = (self.snapshot, self.ends_at(seqno));
+        self.push(Item::Part(Part::Advance { seqno, snapshot, ends }), charge);
         self.answer_marker_at(seqno);
         Ok(())
     }
