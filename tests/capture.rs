@@ -94,6 +94,8 @@ async fn a_link_is_captured_over_a_restart_without_values_and_passwords() {
     let mut two = ask(&cluster, &other, &["--seconds", "600", "--anonymise"]).await;
     has_begun(&cluster, 2).await;
     write(&cluster, 0..20).await;
+    // What is on its way when a link ends is sent again.
+    cluster.converge().await;
     let mut restart = cluster.sidecar.ask(&["restart", "default", "--producer", "alpha"]).await;
     assert_eq!(restart.exit_code().await, 0);
     write(&cluster, 20..40).await;

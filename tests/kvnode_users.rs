@@ -20,7 +20,8 @@ fn user(folder: &Path, words: &str, input: &str) -> (i32, String) {
     command.arg("user").args(words.split(' ')).args(["--users-file", "users"]);
     command.current_dir(folder).stdin(Stdio::piped());
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    // One that is refused ends without reading it.
+    let _unread = child.stdin.take().unwrap().write_all(input.as_bytes());
     let ended = child.wait_with_output().unwrap();
     let text = [ended.stdout, ended.stderr].concat();
     (ended.status.code().unwrap(), String::from_utf8(text).unwrap())
