@@ -13,6 +13,7 @@ mod cluster;
 #[path = "../common/mod.rs"]
 mod common;
 mod copies;
+mod event;
 mod history;
 mod keys;
 mod rounds;

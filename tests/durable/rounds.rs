@@ -11,41 +11,13 @@ use crate::checker::State;
 use crate::clients::Clients;
 use crate::cluster::Cluster;
 use crate::common::{PATIENCE, converge, until};
+use crate::event::Event;
 use crate::history::{History, Operation, Outcome, Request};
 use crate::keys::{Key, Kind};
 use crate::session::{NODES, Session, Shared, Wanted};
 
 /// Acknowledged durable writes before the kill, and after what follows it, at most.
 const WRITES_MAX: u64 = 150;
-
-/// What happens in a round.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Event {
-    /// A node with active copies is killed and started again.
-    Restart,
-    /// Such a node stays dead until others have its active copies.
-    Failover,
-    /// A node is killed that may have no active copy.
-    AnyNode,
-    Sidecar,
-    /// No sidecar runs for a while: nothing can be decided but by time.
-    NoSidecars,
-    /// The same, and a node with active copies is killed meanwhile.
-    KilledAlone,
-}
-
-const EVENTS: [Event; 10] = [
-    Event::Restart,
-    Event::Restart,
-    Event::Failover,
-    Event::Failover,
-    Event::Failover,
-    Event::Failover,
-    Event::AnyNode,
-    Event::Sidecar,
-    Event::NoSidecars,
-    Event::KilledAlone,
-];
 
 /// See the module.
 pub(crate) struct Campaign {
@@ -85,7 +57,7 @@ impl Campaign {
         let collection = self.create_collection().await;
         let clients = Clients::start(&shared, &mut self.rng);
         self.wait(&shared, true).await;
-        let event = EVENTS[self.rng.usize(..EVENTS.len())];
+        let event = Event::random(&mut self.rng);
         *self.report.entry(format!("{event:?}")).or_default() += 1;
         let dropped = self.rng.u8(..3) == 0;
         let id = collection;
@@ -99,7 +71,7 @@ impl Campaign {
         self.cluster.settle().await.map_err(|flaw| format!("{event:?}: {flaw}"))?;
         let states_now = self.read_all(&shared, id).await;
         self.count(&shared.history);
-        let safe = event != Event::Failover;
+        let safe = !event.is_failover();
         let states = &self.states;
         let checked = shared
             .history
@@ -135,31 +107,42 @@ impl Campaign {
             _ => self.random_active(),
         };
         match event {
-            Event::Restart | Event::AnyNode => {
-                self.cluster.kill(node);
-                self.cluster.restart(node).await;
-            }
-            Event::Failover => {
-                self.cluster.kill(node);
-                self.cluster.fail_over(node).await;
+            Event::Restart | Event::AnyNode => self.restart(node).await,
+            Event::Failover => self.fail_over(node, shared).await,
+            Event::FailoverLagging => {
+                let lagging = (node + self.rng.usize(1..NODES)) % NODES;
+                self.cluster.kill_sidecar(lagging);
                 self.wait(shared, true).await;
-                self.cluster.come_back(node).await;
+                self.fail_over(node, shared).await;
             }
             Event::Sidecar => {
                 self.cluster.kill_sidecar(node);
                 self.wait(shared, true).await;
                 self.cluster.start_sidecar(node);
             }
-            Event::NoSidecars | Event::KilledAlone => {
+            Event::NoSidecars | Event::KilledAlone | Event::FailoverAlone => {
                 (0..NODES).for_each(|node| self.cluster.kill_sidecar(node));
                 self.wait(shared, false).await;
-                if event == Event::KilledAlone {
-                    self.cluster.kill(node);
-                    self.cluster.restart(node).await;
+                match event {
+                    Event::FailoverAlone => return self.fail_over(node, shared).await,
+                    Event::KilledAlone => self.restart(node).await,
+                    _ => {}
                 }
                 (0..NODES).for_each(|node| self.cluster.start_sidecar(node));
             }
         }
+    }
+
+    async fn restart(&mut self, node: usize) {
+        self.cluster.kill(node);
+        self.cluster.restart(node).await;
+    }
+
+    async fn fail_over(&mut self, node: usize, shared: &Shared) {
+        self.cluster.kill(node);
+        self.cluster.fail_over(node).await;
+        self.wait(shared, true).await;
+        self.cluster.come_back(node).await;
     }
 
     /// The same while the collection is dropped.
