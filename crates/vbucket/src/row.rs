@@ -144,7 +144,7 @@ impl Row {
     #[must_use]
     pub fn committed_at(&self, seqno: Seqno) -> Option<Self> {
         let Kind::Prepared { write, .. } = self.kind else { return None };
-        let key = self.key.slice_ref(self.document_key());
+        let key = self.document();
         Some(Self { key, seqno, kind: write.committed(), prepared: self.seqno, ..self.clone() })
     }
 
@@ -175,6 +175,12 @@ impl Row {
     #[inline]
     pub fn document_key(&self) -> &[u8] {
         if self.is_visible() { &self.key } else { document_key(&self.key) }
+    }
+
+    /// The same, sharing the memory of the row.
+    #[must_use]
+    pub fn document(&self) -> Bytes {
+        self.key.slice_ref(self.document_key())
     }
 
     /// Whether the document exists and its expiry has not passed at `now` (Unix time in seconds).

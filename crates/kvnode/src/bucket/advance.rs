@@ -11,7 +11,7 @@ use vbucket::{Replaces, Row};
 
 use super::cell::{Inner, VbCell};
 use super::error::VbError;
-use super::queue::{Entry, NewRow, Room, Work};
+use super::queue::{NewRow, Room};
 use super::shared::Shared;
 use crate::clock::unix_now;
 
@@ -83,11 +83,7 @@ fn queue(
     let completes = committed.is_some().then(|| Arc::clone(prepare));
     let aborted = || Row::aborted(document, prepare.seqno, seqno, unix_now());
     let row = Arc::new(committed.unwrap_or_else(aborted));
-    let new = NewRow { row: Arc::clone(&row), replaces: Replaces::Unknown, completes };
-    let work = Work::Row(new, (seqno, seqno));
-    let commit = shared.queue.push(Entry { vb: Arc::clone(cell), work, room: Room::NONE })?;
-    inner.tail.follow(&row);
-    inner.last = Some(commit.clone());
-    inner.pending.insert(row.key.clone(), (row, commit));
+    let new = NewRow { row, replaces: Replaces::Unknown, completes };
+    shared.queue.push_row(cell, inner, new, Room::NONE)?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use super::core::Bucket;
 use super::error::VbError;
 use super::moving::{blocking, to_its_end};
 use super::pending_commit::PendingCommit;
-use super::queue::{Entry, NewRow, Room, Work};
+use super::queue::{NewRow, Room};
 use super::vb::Vb;
 use crate::sync::lock;
 
@@ -153,15 +153,9 @@ impl Vb {
             let exhausted = || VbError::Exhausted { vb: self.id(), counter: "seqno" };
             let seqno = inner.tail.seqno.successor().ok_or_else(exhausted)?;
             let row = Arc::new(event.row(seqno));
-            let (row_, replaces) = (Arc::clone(&row), Replaces::Unknown);
-            let new = NewRow { row: row_, replaces, completes: None };
-            let work = Work::Row(new, (seqno, seqno));
             let room = room.split(row.memory_bytes());
-            let entry = Entry { vb: Arc::clone(&self.cell), work, room };
-            let commit = self.shared.queue.push(entry)?;
-            inner.tail.follow(&row);
-            inner.pending.insert(row.key.clone(), (row, commit.clone()));
-            inner.last = Some(commit);
+            let new = NewRow { row, replaces: Replaces::Unknown, completes: None };
+            self.shared.queue.push_row(&self.cell, &mut inner, new, room)?;
             Arc::make_mut(&mut inner.collections).follow(seqno, event);
             // Whoever has looked at a document looks again: its collection may be gone.
             inner.epoch += 1;

@@ -13,7 +13,7 @@ use log::{error, info};
 use logline::value;
 use mcbp::framing::Level;
 use mcbp::{Seqno, VbId, VbState};
-use vbucket::consumer::{Part, SnapshotEnd};
+use vbucket::consumer::Part;
 use vbucket::store::{Batch, Durability, PartError};
 use vbucket::{Change, Kind, Replaces, Row, StoreError, VbMeta};
 
@@ -46,12 +46,12 @@ impl VbBatch {
     }
 
     /// Adds a client's change.
-    fn add(&mut self, new: &NewRow, snapshot: (Seqno, Seqno)) {
+    fn add(&mut self, new: &NewRow) {
         let mut tail = Tail::of(&self.meta);
         tail.follow(&new.row);
         tail.write_to(&mut self.meta);
         self.follow_durable(&new.row, new.completes.as_ref());
-        (self.meta.snapshot_start, self.meta.snapshot_end) = snapshot;
+        (self.meta.snapshot_start, self.meta.snapshot_end) = (new.row.seqno, new.row.seqno);
         self.rows.push(Arc::clone(&new.row));
     }
 
@@ -86,10 +86,8 @@ impl VbBatch {
                 (snapshot, ends)
             }
         };
-        if let Some(SnapshotEnd { high_prepared, high_completed }) = ends {
-            self.meta.durable.complete(*high_completed);
-            let durable = &mut self.meta.durable;
-            durable.high_prepared = durable.high_prepared.max(*high_prepared);
+        if let Some(end) = ends {
+            end.follow(&mut self.meta.durable);
         }
         (self.meta.snapshot_start, self.meta.snapshot_end) = *snapshot;
     }
@@ -205,8 +203,8 @@ impl Committer {
                 Change { vb: id, row: Arc::clone(row), replaces: replaces.clone(), completes }
             };
             match &entry.work {
-                Work::Row(new, snapshot) => {
-                    vb.add(new, *snapshot);
+                Work::Row(new) => {
+                    vb.add(new);
                     let NewRow { row, replaces, completes } = new;
                     needs_sync |= self.needs_sync(row, state);
                     batch.changes.push(change(row, replaces, completes.as_ref()));

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use vbucket::consumer::Part;
 use vbucket::{Replaces, Row, StoreError, VbMeta};
 
-use super::cell::VbCell;
+use super::cell::{Inner, VbCell};
 use super::error::{CommitError, ROOM_WAIT_SECONDS};
 use super::pending_commit::PendingCommit;
 use crate::sync::lock;
@@ -62,8 +62,8 @@ pub(super) type Completes = BTreeMap<Seqno, Arc<Row>>;
 /// What is to be committed for one vBucket.
 #[derive(Debug)]
 pub(super) enum Work {
-    /// A change, within a snapshot.
-    Row(NewRow, (Seqno, Seqno)),
+    /// A change, which is a snapshot of its own.
+    Row(NewRow),
     /// What a producer sent to a replica, as one entry because its rows are in one batch anyway.
     /// What is known of the rows that they replace holds for all of them; and the prepares that
     /// some of them complete, by their seqnos.
@@ -195,6 +195,22 @@ impl CommitQueue {
         let commit = last.commit.of(vb);
         state.batches.push_back(last);
         self.filled.notify_one();
+        Ok(commit)
+    }
+
+    /// Queues a row that follows everything of its vBucket, and makes it the newest one there.
+    pub(super) fn push_row(
+        &self,
+        cell: &Arc<VbCell>,
+        inner: &mut Inner,
+        new: NewRow,
+        room: Room,
+    ) -> Result<PendingCommit, CommitError> {
+        let row = Arc::clone(&new.row);
+        let commit = self.push(Entry { vb: Arc::clone(cell), work: Work::Row(new), room })?;
+        inner.tail.follow(&row);
+        inner.last = Some(commit.clone());
+        inner.pending.insert(row.key.clone(), (row, commit.clone()));
         Ok(commit)
     }
 

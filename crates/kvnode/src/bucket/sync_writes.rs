@@ -32,18 +32,18 @@ impl Vb {
 
     /// Checks that no durable write of the document is undecided.
     pub(crate) fn check_unblocked(&self, document: &[u8]) -> Result<(), WriteRefusal> {
-        let blocked = lock(&self.cell.inner).durable.monitor.blocked(document);
+        let blocked = self.read_monitor(|monitor| monitor.blocked(document));
         blocked.map_or(Ok(()), |blocked| Err(WriteRefusal::Blocked(blocked)))
     }
 
-    /// A copy of the machine, for statistics.
-    pub(crate) fn monitor(&self) -> Monitor {
-        lock(&self.cell.inner).durable.monitor.clone()
+    /// Reads the machine, under the lock of the vBucket.
+    pub(crate) fn read_monitor<T>(&self, read: impl FnOnce(&Monitor) -> T) -> T {
+        read(&lock(&self.cell.inner).durable.monitor)
     }
 
     /// The prepares that are not completed.
     pub(crate) fn prepares(&self) -> Vec<Arc<Row>> {
-        lock(&self.cell.inner).durable.monitor.rows().cloned().collect()
+        self.read_monitor(|monitor| monitor.rows().cloned().collect())
     }
 }
 

@@ -19,7 +19,7 @@ use super::advance::note;
 use super::draft::{By, Draft, Found, Stamped, Version, WriteRefusal, change_locked};
 use super::error::{CommitError, VbError};
 use super::pending_commit::PendingCommit;
-use super::queue::{Entry, NewRow, Room, Work};
+use super::queue::{NewRow, Room};
 use super::requirement::Requirement;
 use super::stamp::{Stamp, stamped};
 use super::vb::Vb;
@@ -293,12 +293,8 @@ impl Vb {
         };
         let row = Arc::new(row);
         let new = NewRow { row: Arc::clone(&row), replaces, completes: None };
-        let work = Work::Row(new, (seqno, seqno));
-        let entry = Entry { vb: Arc::clone(&self.cell), work, room };
-        let mut commit = self.shared.queue.push(entry).map_err(VbError::from)?;
-        inner.tail.follow(&row);
-        inner.pending.insert(row.key.clone(), (Arc::clone(&row), commit.clone()));
-        inner.last = Some(commit.clone());
+        let queued = self.shared.queue.push_row(&self.cell, &mut inner, new, room);
+        let mut commit = queued.map_err(VbError::from)?;
         // Whoever may change a document is the owner of its lock.
         inner.locks.release(key);
         if let Some(requirement) = requirement {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use mcbp::VbState;
 use vbucket::StoreError;
+use vbucket::durability::Monitor;
 use vbucket::stats::Stats;
 
 use crate::bucket::{Vb, VbView};
@@ -30,7 +31,10 @@ pub(super) fn lines(group: &str, vbs: &[Arc<Vb>]) -> Result<Vec<(String, String)
             }
             // There are no checkpoints, but the memory log that streams read.
             "checkpoint" => Stats::new(&prefix, &mut lines).put("state", view.state),
-            "durability-monitor" => durability(vb, &view, &mut Stats::new(&prefix, &mut lines)),
+            "durability-monitor" => {
+                let mut stats = Stats::new(&prefix, &mut lines);
+                vb.read_monitor(|monitor| durability(monitor, &view, &mut stats));
+            }
             "vbucket-seqno" => seqnos(&view, &mut Stats::new(&prefix, &mut lines)),
             _ => failovers(&view, &mut Stats::new(&prefix, &mut lines)),
         }
@@ -47,7 +51,7 @@ fn details(vb: &Vb, view: &VbView, stats: &mut Stats<'_>) -> Result<(), StoreErr
     stats.put("max_visible_seqno", view.durable.max_visible);
     stats.put("purge_seqno", view.purge_seqno);
     stats.put("max_cas", view.max_cas);
-    stats.put("num_prepared_sync_writes", vb.prepares().len());
+    stats.put("num_prepared_sync_writes", vb.read_monitor(Monitor::len));
     stats.put("high_prepared_seqno", view.high_prepared());
     stats.put("high_completed_seqno", view.durable.high_completed);
     stats.put("topology", if view.topology.is_empty() { "null" } else { &view.topology });
@@ -69,8 +73,7 @@ fn seqnos(view: &VbView, stats: &mut Stats<'_>) {
 
 /// What waits, and what each node of the topology has acknowledged. Which of the completed writes
 /// were committed and which aborted is not kept.
-fn durability(vb: &Vb, view: &VbView, stats: &mut Stats<'_>) {
-    let monitor = vb.monitor();
+fn durability(monitor: &Monitor, view: &VbView, stats: &mut Stats<'_>) {
     stats.put("state", view.state);
     stats.put("num_tracked", monitor.len());
     stats.put("dm_mem_used", monitor.bytes());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mcbp::{Seqno, VbState};
 
-use crate::Row;
+use crate::{DurableSeqnos, Row};
 
 /// Something that was received, to be written in order.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -39,6 +39,14 @@ pub struct SnapshotEnd {
     pub high_prepared: Seqno,
     /// Every prepare up to this one is completed.
     pub high_completed: Seqno,
+}
+
+impl SnapshotEnd {
+    /// Advances the seqnos of a copy to those at the end of the snapshot.
+    pub fn follow(self, durable: &mut DurableSeqnos) {
+        durable.complete(self.high_completed);
+        durable.high_prepared = durable.high_prepared.max(self.high_prepared);
+    }
 }
 
 impl Part {

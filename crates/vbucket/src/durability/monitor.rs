@@ -10,7 +10,6 @@ use mcbp::Seqno;
 use mcbp::framing::Level;
 
 use super::topology::Topology;
-use crate::row::document_key;
 use crate::{Kind, Row};
 
 /// So many nodes may acknowledge that no topology names: one may come that does.
@@ -172,7 +171,7 @@ impl Monitor {
         let Kind::Prepared { level, .. } = row.kind else { return };
         self.bytes += row.memory_bytes();
         let (seqno, waits, completing) = (row.seqno, deadline.is_some(), false);
-        let replaces = self.blocked.insert(document_of(&row), seqno);
+        let replaces = self.blocked.insert(row.document(), seqno);
         if let Some(replaced) = replaces.and_then(|seqno| self.prepared.get_mut(&seqno)) {
             replaced.completing = true;
         }
@@ -230,7 +229,7 @@ impl Monitor {
         self.blocked.clear();
         for (seqno, prepared) in &mut self.prepared {
             prepared.completing = false;
-            self.blocked.insert(document_of(&prepared.row), *seqno);
+            self.blocked.insert(prepared.row.document(), *seqno);
         }
         self.bytes = self.rows().map(|row| row.memory_bytes()).sum();
         gone.into_iter().filter(|(_, it)| it.waits).map(|(seqno, _)| seqno).collect()
@@ -240,7 +239,7 @@ impl Monitor {
     pub fn postpone(&mut self, prepare: Seqno) {
         if let Some(prepared) = self.prepared.get_mut(&prepare) {
             prepared.completing = false;
-            self.blocked.insert(document_of(&prepared.row), prepare);
+            self.blocked.insert(prepared.row.document(), prepare);
         }
     }
 
@@ -251,7 +250,7 @@ impl Monitor {
         let mut waiting = Vec::new();
         for seqno in gone {
             if let Some(prepared) = self.prepared.get(&seqno) {
-                let document = document_key(&prepared.row.key);
+                let document = prepared.row.document_key();
                 if self.blocked.get(document) == Some(&seqno) {
                     self.blocked.remove(document);
                 }
@@ -334,7 +333,7 @@ impl Monitor {
                 (false, false) => break,
             });
             prepared.completing = true;
-            self.blocked.remove(document_key(&prepared.row.key));
+            self.blocked.remove(prepared.row.document_key());
         }
         // A client does not wait for the writes before its own.
         for (seqno, prepared) in &mut self.prepared {
@@ -355,8 +354,4 @@ impl Monitor {
         let undecided = self.prepared.values().filter(|it| it.waits && !it.completing);
         undecided.filter_map(|it| it.deadline).min()
     }
-}
-
-fn document_of(row: &Row) -> Bytes {
-    row.key.slice_ref(document_key(&row.key))
 }

@@ -148,7 +148,7 @@ impl Producer {
         let matches_nothing = granted.filter.is_empty();
         self.streams.insert(key, ActiveStream::new(vb, id, granted, &facts, now));
         cx.effects.push(Effect::Watch(key));
-        if self.acknowledges() {
+        if self.settings.acknowledges() {
             cx.effects.push(Effect::Joined { vb, node: Arc::clone(&self.consumer_name) });
         }
         if matches_nothing {
@@ -157,11 +157,6 @@ impl Producer {
             self.wake(key);
         }
         Ok(None)
-    }
-
-    /// Whether the consumer is a replica that durable writes may wait for.
-    const fn acknowledges(&self) -> bool {
-        self.settings.sync_writes && self.settings.has_name
     }
 
     /// Takes a SEQNO_ACK. It is about prepares, or the end of a snapshot, that this connection has
@@ -173,7 +168,7 @@ impl Producer {
         cx: &mut Context<'_>,
     ) -> Option<Status> {
         let vb = frame.header.vbucket();
-        if !self.acknowledges() {
+        if !self.settings.acknowledges() {
             return Some(Status::EINVAL);
         }
         // The stream may have ended while it was on its way.

@@ -196,10 +196,16 @@ impl Settings {
         Ok(())
     }
 
+    /// Whether the consumer is a replica that durable writes may wait for.
+    #[must_use]
+    pub const fn acknowledges(&self) -> bool {
+        self.sync_writes && self.has_name
+    }
+
     /// Returns the version of marker for a snapshot from disk or from memory.
     #[must_use]
     pub fn marker_version(&self, from_disk: bool) -> MarkerVersion {
-        match (self.max_marker, self.sync_writes && self.has_name) {
+        match (self.max_marker, self.acknowledges()) {
             (MarkerVersion::V2_2, _) if from_disk => MarkerVersion::V2_2,
             (_, true) => MarkerVersion::V2_0,
             _ => MarkerVersion::V1,

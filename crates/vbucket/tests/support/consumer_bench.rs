@@ -238,9 +238,7 @@ impl Bench {
                         facts.high_seqno = seqno;
                         (facts.snapshot_start, facts.snapshot_end) = *snapshot;
                         if let Some(end) = ends {
-                            let durable = &mut facts.durable;
-                            durable.complete(end.high_completed);
-                            durable.high_prepared = durable.high_prepared.max(end.high_prepared);
+                            end.follow(&mut facts.durable);
                         }
                     });
                 }

@@ -11,7 +11,6 @@ use mcbp::dcp::{MarkerBody, SnapshotMarker};
 use super::PassiveStream;
 use crate::collections::VbCollections;
 use crate::consumer::part::SnapshotEnd;
-use crate::row::document_key;
 use crate::{Kind, Row};
 
 /// See the module.
@@ -32,7 +31,7 @@ impl Prepares {
     /// Those of the vBucket when the stream is requested; `whole` says whether its last snapshot is
     /// complete.
     pub(super) fn new(rows: Vec<Arc<Row>>, newest: Seqno, whole: bool) -> Self {
-        let waiting = rows.into_iter().map(|row| (document_of(&row), row)).collect();
+        let waiting = rows.into_iter().map(|row| (row.document(), row)).collect();
         // What it has is acknowledged as soon as the stream is open.
         let due = if whole { VecDeque::from([(Seqno::ZERO, newest)]) } else { VecDeque::new() };
         Self { waiting, newest, completed: Seqno::ZERO, acknowledged: Seqno::ZERO, due }
@@ -55,7 +54,7 @@ impl Prepares {
         match row.kind {
             Kind::Prepared { .. } => {
                 self.newest = self.newest.max(row.seqno);
-                self.waiting.insert(document_of(row), Arc::clone(row));
+                self.waiting.insert(row.document(), Arc::clone(row));
             }
             // Any change of the document completes its write: a commit comes as one from disk.
             _ if !self.waiting.is_empty() => drop(self.waiting.remove(row.document_key())),
@@ -114,8 +113,4 @@ impl PassiveStream {
         self.prepares.acknowledged = newest;
         Some(newest)
     }
-}
-
-fn document_of(row: &Row) -> Bytes {
-    row.key.slice_ref(document_key(&row.key))
 }
