@@ -92,12 +92,21 @@ pub(super) enum Ask {
     /// Replicas follow their producers; set nothing at a node that has only replicas.
     Collections {
         /// Create a collection, and its scope if that is not there.
-        #[arg(long, value_name = "SCOPE.COLLECTION", conflicts_with_all = ["drop", "set"])]
+        #[arg(long, value_name = "SCOPE.COLLECTION", conflicts_with_all = ["drop", "set"],
+              group = "one")]
         create: Option<String>,
+        /// Change a collection: give --history.
+        #[arg(long, value_name = "SCOPE.COLLECTION", conflicts_with_all = ["drop", "set"],
+              requires = "history", group = "one")]
+        modify: Option<String>,
         /// Its documents live at most as long, in seconds.
         #[arg(long, value_name = "SECONDS", requires = "create",
               value_parser = clap::value_parser!(u32).range(1..=2_147_483_647))]
         max_ttl: Option<u32>,
+        /// Whether older versions of its documents are kept, as far as the bucket's
+        /// history_retention_bytes and history_retention_seconds allow.
+        #[arg(long, value_name = "true|false", requires = "one")]
+        history: Option<bool>,
         /// Drop a collection with its documents, or a scope with its collections.
         #[arg(long, value_name = "SCOPE[.COLLECTION]", conflicts_with = "set")]
         drop: Option<String>,

@@ -42,10 +42,12 @@ async fn answer(asked: &Ask) -> Result<Answer, Failure> {
         Ask::Vbuckets { set, .. } => {
             vbuckets::show(&mut Node::connect(at).await?, set.as_ref()).await
         }
-        Ask::Collections { create, max_ttl, drop, set, .. } => {
-            let create = create.as_deref().map(|path| Change::Create { path, max_ttl: *max_ttl });
+        Ask::Collections { create, modify, max_ttl, history, drop, set, .. } => {
+            let (max_ttl, history) = (*max_ttl, history.unwrap_or_default());
+            let create = create.as_deref().map(|path| Change::Create { path, max_ttl, history });
+            let modify = modify.as_deref().map(|path| Change::Modify { path, history });
             let drop = drop.as_deref().map(Change::Drop);
-            let change = create.or(drop).or(set.as_deref().map(Change::Set));
+            let change = create.or(modify).or(drop).or(set.as_deref().map(Change::Set));
             collections::run(&mut Node::connect(at).await?, change).await
         }
         Ask::Stats { group, .. } => stats::show(&mut Node::connect(at).await?, group).await,

@@ -24,7 +24,9 @@ const MANIFEST_BYTES_MAX: u64 = 2 << 20;
 #[derive(Clone, Copy)]
 pub(super) enum Change<'a> {
     /// Create a collection, and its scope if that is not there.
-    Create { path: &'a str, max_ttl: Option<u32> },
+    Create { path: &'a str, max_ttl: Option<u32>, history: bool },
+    /// Keep the change history of a collection, or keep none.
+    Modify { path: &'a str, history: bool },
     /// Drop a collection, or a scope with all of its collections.
     Drop(&'a str),
     /// Set what is in a file; `-` is standard input.
@@ -44,7 +46,7 @@ pub(super) async fn run(node: &mut Node, change: Option<Change<'_>>) -> Result<A
     let stats = node.client.stats("collections").await?;
     let counts = counts(&stats);
     let (mut table, mut list) =
-        (Table::new(["SCOPE", "COLLECTION", "ID", "DOCUMENTS"]), Vec::new());
+        (Table::new(["SCOPE", "COLLECTION", "ID", "DOCUMENTS", "HISTORY"]), Vec::new());
     for (scope, collection) in collections(&manifest) {
         let (scope, name, id) =
             (text(scope, "name"), text(collection, "name"), text(collection, "uid"));
@@ -55,6 +57,7 @@ pub(super) async fn run(node: &mut Node, change: Option<Change<'_>>) -> Result<A
             Cell::from(name),
             Cell::from(hexadecimal.as_str()),
             Cell::known(items),
+            Cell::from(if keeps_history(collection) { "yes" } else { "no" }),
         ]);
         list.push(json!({ "scope": scope, "name": name, "id": hexadecimal, "items": items }));
     }
@@ -152,7 +155,15 @@ fn changed(manifest: &Value, change: Change<'_>) -> Result<Value, Failure> {
     let scopes = manifest.get_mut("scopes").and_then(Value::as_array_mut);
     let scopes = scopes.ok_or_else(|| Failure::failed("the manifest has no scopes", json!({})))?;
     match change {
-        Change::Create { path, max_ttl } => create(scopes, path, max_ttl, id)?,
+        Change::Create { path, max_ttl, history } => {
+            create(scopes, path, new_collection(path, id, max_ttl, history)?, id)?;
+        }
+        Change::Modify { path, history } => {
+            let (within, at) = find(scopes, path)?;
+            if let Some(fields) = within.get_mut(at).and_then(Value::as_object_mut) {
+                fields.insert("history".to_owned(), history.into());
+            }
+        }
         Change::Drop(path) => drop_one(scopes, path)?,
         Change::Set(_) => {}
     }
@@ -165,12 +176,10 @@ fn changed(manifest: &Value, change: Change<'_>) -> Result<Value, Failure> {
 fn create(
     scopes: &mut Vec<Value>,
     path: &str,
-    max_ttl: Option<u32>,
+    collection: Map<String, Value>,
     id: u64,
 ) -> Result<(), Failure> {
-    let Some((scope, name)) = path.split_once('.') else {
-        return Err(Failure::wrong(format!("{path:?}: give SCOPE.COLLECTION")));
-    };
+    let (scope, name) = scope_and_name(path)?;
     let at = scopes.iter().position(|it| text(it, "name") == scope);
     let at = at.unwrap_or_else(|| {
         scopes.push(json!({ "name": scope, "uid": format!("{id:x}"), "collections": [] }));
@@ -181,28 +190,57 @@ fn create(
     if within.iter().any(|it| text(it, "name") == name) {
         return Err(Failure::failed(format!("collection {path:?} is there"), json!({})));
     }
-    let mut collection = Map::new();
-    collection.insert("name".to_owned(), name.into());
-    collection.insert("uid".to_owned(), format!("{id:x}").into());
-    if let Some(max_ttl) = max_ttl {
-        collection.insert("maxTTL".to_owned(), max_ttl.into());
-    }
     within.push(collection.into());
     Ok(())
 }
 
-fn drop_one(scopes: &mut Vec<Value>, path: &str) -> Result<(), Failure> {
-    let (scope, name) = path.split_once('.').map_or((path, None), |(scope, it)| (scope, Some(it)));
+fn new_collection(
+    path: &str,
+    id: u64,
+    max_ttl: Option<u32>,
+    history: bool,
+) -> Result<Map<String, Value>, Failure> {
+    let (_, name) = scope_and_name(path)?;
+    let mut fields = Map::new();
+    fields.insert("name".to_owned(), name.into());
+    fields.insert("uid".to_owned(), format!("{id:x}").into());
+    if let Some(max_ttl) = max_ttl {
+        fields.insert("maxTTL".to_owned(), max_ttl.into());
+    }
+    if history {
+        fields.insert("history".to_owned(), true.into());
+    }
+    Ok(fields)
+}
+
+fn scope_and_name(path: &str) -> Result<(&str, &str), Failure> {
+    let parts = path.split_once('.');
+    parts.ok_or_else(|| Failure::wrong(format!("{path:?}: give SCOPE.COLLECTION")))
+}
+
+fn keeps_history(collection: &Value) -> bool {
+    collection.get("history") == Some(&Value::Bool(true))
+}
+
+/// The list that has a collection, and its place there.
+fn find<'a>(scopes: &'a mut [Value], path: &str) -> Result<(&'a mut Vec<Value>, usize), Failure> {
+    let (scope, name) = scope_and_name(path)?;
     let missing = || Failure::failed(format!("there is no {path:?}"), json!({}));
-    let at = scopes.iter().position(|it| text(it, "name") == scope).ok_or_else(missing)?;
-    let Some(name) = name else {
-        scopes.remove(at);
-        return Ok(());
-    };
-    let within = scopes.get_mut(at).and_then(|it| it.get_mut("collections")?.as_array_mut());
-    let within = within.ok_or_else(missing)?;
+    let scope = scopes.iter_mut().find(|it| text(it, "name") == scope).ok_or_else(missing)?;
+    let within = scope.get_mut("collections").and_then(Value::as_array_mut).ok_or_else(missing)?;
     let at = within.iter().position(|it| text(it, "name") == name).ok_or_else(missing)?;
-    within.remove(at);
+    Ok((within, at))
+}
+
+fn drop_one(scopes: &mut Vec<Value>, path: &str) -> Result<(), Failure> {
+    if path.contains('.') {
+        let (within, at) = find(scopes, path)?;
+        within.remove(at);
+        return Ok(());
+    }
+    let at = scopes.iter().position(|it| text(it, "name") == path);
+    let at = at.ok_or_else(|| Failure::failed(format!("there is no {path:?}"), json!({})))?;
+    scopes.remove(at);
     Ok(())
 }
 
@@ -222,8 +260,9 @@ mod tests {
         let epoch = json!({ "uid": "0", "scopes": [
             { "name": "_default", "uid": "0", "collections": [{ "name": "_default", "uid": "0" }] },
         ]});
-        let create =
-            |manifest: &Value, path| changed(manifest, Change::Create { path, max_ttl: Some(60) });
+        let create = |manifest: &Value, path| {
+            changed(manifest, Change::Create { path, max_ttl: Some(60), history: false })
+        };
         let one = create(&epoch, "app.a").unwrap();
         assert_eq!(names(&one), ["_default._default 0", "app.a 8"]);
         assert_eq!(one.pointer("/scopes/1/collections/0/maxTTL"), Some(&json!(60)));
@@ -240,6 +279,22 @@ mod tests {
         for none in ["none", "app.none", "none.a"] {
             assert!(changed(&two, Change::Drop(none)).is_err_and(|it| it.text.contains(none)));
         }
+    }
+
+    #[test]
+    fn the_history_of_a_collection_is_kept_from_the_beginning_or_later() {
+        let manifest = json!({ "uid": "0", "scopes": [{ "name": "app", "uid": "8" }] });
+        let path = "app.a";
+        let create = |history| Change::Create { path, max_ttl: None, history };
+        assert!(changed(&manifest, create(true)).is_err(), "the scope has no list");
+        let manifest = json!({ "uid": "0", "scopes": [] });
+        let there = changed(&manifest, create(true)).unwrap();
+        let kept = |of: &Value| of.pointer("/scopes/0/collections/0").is_some_and(keeps_history);
+        assert!(kept(&there) && !kept(&changed(&manifest, create(false)).unwrap()));
+        let later = changed(&there, Change::Modify { path, history: false }).unwrap();
+        assert!(!kept(&later) && text(&later, "uid") == "2");
+        let missing = changed(&there, Change::Modify { path: "app.b", history: true });
+        assert!(missing.is_err_and(|it| it.text.contains("no \"app.b\"")));
     }
 
     #[test]

@@ -103,6 +103,7 @@ impl Disk {
             row: Arc::new(row),
             replaces: Replaces::Unknown,
             completes: None,
+            history: false,
         };
         let batch = Batch { changes: rows.into_iter().map(change).collect(), metas: vec![meta()] };
         store.commit(&batch, Durability::Buffered).expect("a commit");
@@ -123,6 +124,7 @@ fn meta() -> VbMeta {
         max_cas: high.0 << 16,
         max_deleted_rev: 0,
         durable: Default::default(),
+        history_start: Seqno::ZERO,
         topology: String::new(),
     }
 }

@@ -115,6 +115,7 @@ fn batch(rows: std::ops::Range<u64>, count: u64, pass: u64) -> Batch {
             row: Arc::new(row),
             replaces: Replaces::Unknown,
             completes: None,
+            history: false,
         });
     }
     batch.metas = highs.into_iter().map(|(vb, high)| meta(vb, high)).collect();
@@ -133,6 +134,7 @@ fn meta(vb: VbId, high: Seqno) -> VbMeta {
         max_cas: 0,
         max_deleted_rev: 0,
         durable: Default::default(),
+        history_start: Seqno::ZERO,
         topology: String::new(),
     }
 }

@@ -176,7 +176,8 @@ fn find(
         if at >= STEP_ROWS || bytes_found >= STEP_BYTES {
             return Ok((found, Some(key.to_vec())));
         }
-        if key == COMMIT_MARK {
+        // The undo row of an older version is empty: the version names the value.
+        if key == COMMIT_MARK || bytes.is_empty() {
             continue;
         }
         let (vb, seqno) = row_id(&key).ok_or_else(|| damaged(what(), "its key is malformed"))?;

@@ -89,6 +89,15 @@ impl Collections {
         self.get(id).is_some_and(|collection| seqno > collection.start)
     }
 
+    /// Whether readers see the event of that key and seqno with which a collection begins: not
+    /// where the collection has ended or begun anew since. Only older versions may be such.
+    pub(crate) fn has_begun_by(&self, key: &[u8], seqno: Seqno) -> bool {
+        match event_key(key) {
+            Some(EventKey::Collection(id)) => self.get(id).is_some_and(|it| seqno >= it.start),
+            _ => true,
+        }
+    }
+
     /// Counts a row that replaces another one or nothing. Returns the collection if it is not the
     /// default one, whose record is to be written then.
     ///

@@ -14,7 +14,7 @@ use crate::plan::{Encoded, Plan};
 
 /// What a commit leaves for the background thread.
 pub(crate) struct FollowUp {
-    /// vBuckets that may now have undo rows to trim.
+    /// vBuckets that may now have undo rows or older versions to trim.
     pub crossed: Vec<VbId>,
     /// Rows of collections to erase.
     pub gone: Vec<(Generation, Gone)>,
@@ -42,7 +42,10 @@ impl Core {
         let encoded = encoded.inspect_err(|_| writer.values.discard())?;
         let Encoded { out, records, gone } = encoded;
         writer.commit_with(out, &values, durability)?;
-        let crossed = records.values().filter(|record| self.crossed_window(record));
+        let now = self.now_of_retention();
+        let is_due =
+            |record: &&VbRecord| self.crossed_window(record) || self.has_excess(record, now);
+        let crossed = records.values().filter(is_due);
         let crossed = crossed.map(|record| record.meta.vb).collect();
         self.publish(records.into_values());
         Ok(FollowUp { crossed, gone })
@@ -73,6 +76,7 @@ impl Core {
                     collections: Default::default(),
                     undo_floor: 0,
                     points: Default::default(),
+                    versions: Default::default(),
                 },
                 |record| record.as_ref().clone(),
             );

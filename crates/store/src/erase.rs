@@ -5,12 +5,14 @@ use mcbp::{Seqno, VbId};
 use vbucket::StoreError;
 use vbucket::store::Durability;
 
-use crate::collections::Gone;
+use crate::collections::{Gone, collection_of};
 use crate::core::Core;
 use crate::engine::Slice;
 use crate::errors::damaged;
-use crate::format::{Generation, KeyEntry};
+use crate::format::{Generation, KeyEntry, decode_row, record_key, version_seqnos};
+use crate::retention::version_bytes;
 use crate::tally::Tally;
+use crate::trim::some_entries;
 use crate::work::WorkQueue;
 
 /// How many keys one step looks at: each needs its row, which may be anywhere in its table.
@@ -29,7 +31,65 @@ impl Core {
                 return Ok(());
             }
         }
+        if !self.erase_versions(generation, gone, work)? {
+            return Ok(());
+        }
         self.forget_gone(generation, gone)
+    }
+
+    /// The same of older versions. Returns false where it was stopped, or the rows go with their
+    /// vBucket.
+    fn erase_versions(
+        &self,
+        generation: Generation,
+        gone: Gone,
+        work: &WorkQueue,
+    ) -> Result<bool, StoreError> {
+        let mut from = generation.version(Seqno::ZERO, Seqno::ZERO).to_vec();
+        let to = generation.version(gone.up_to, Seqno::ZERO);
+        while !work.is_stopping() && self.has(generation) {
+            let found = some_entries(&self.tables.undo, &from, &to)?;
+            let Some((last, _)) = found.last() else { return Ok(true) };
+            from = [last.as_ref(), &[0]].concat();
+            work.removed(self.erase_some_versions(generation, gone, found)?);
+        }
+        Ok(false)
+    }
+
+    fn erase_some_versions(
+        &self,
+        generation: Generation,
+        gone: Gone,
+        found: Vec<(Slice, Slice)>,
+    ) -> Result<u64, StoreError> {
+        let tables = &self.tables;
+        tables.wait_for_flushes()?;
+        let mut writer = self.writer();
+        let record = self.record(generation.vb).filter(|it| it.generation() == generation);
+        let Some(record) = record else { return Ok(0) };
+        let mut record = record.as_ref().clone();
+        let mut out = tables.batch(found.len());
+        let (mut garbage, mut erased) = (Tally::default(), 0);
+        for (key, bytes) in found {
+            let of = |flaw| damaged(what(generation.vb), flaw);
+            let (older, newer) = version_seqnos(&key).ok_or_else(|| of("its key is malformed"))?;
+            let (row, pointer) = decode_row(generation.vb, older, bytes.clone()).map_err(of)?;
+            if collection_of(&row.key) == Some(gone.id) {
+                garbage.add(pointer);
+                record.versions.uncount(version_bytes(generation.vb, older, bytes)?);
+                // No rollback brings it back.
+                out.remove(&tables.undo, generation.undo(newer, older));
+                out.remove(&tables.undo, key);
+                erased += 1;
+            }
+        }
+        if erased > 0 {
+            self.note_garbage(&mut out, &garbage);
+            out.insert(&tables.meta, record_key(generation.vb), record.encode());
+            writer.commit(out, Durability::Buffered)?;
+            self.publish([record]);
+        }
+        Ok(erased)
     }
 
     /// Returns false where it was stopped, or the rows go with their vBucket.

@@ -11,7 +11,10 @@ use crate::collections::collection_of;
 use crate::core::Core;
 use crate::engine::{Slice, WriteBatch};
 use crate::errors::damaged;
-use crate::format::{KeyEntry, ValuePointer, VbRecord, decode_row, row_seqno, undo_seqnos};
+use crate::format::{
+    Generation, KeyEntry, ValuePointer, VbRecord, decode_row, row_seqno, undo_seqnos,
+};
+use crate::retention::version_bytes;
 use crate::tally::Tally;
 
 /// How many rows one step undoes: a batch of some hundred kilobytes, without the values.
@@ -26,7 +29,14 @@ pub(crate) struct History {
     rows: Vec<NewestRow>,
     /// The rows that were replaced, by the seqno of what replaced them and their own. A commit has
     /// replaced two: the row of its document, and that of its prepare.
-    undo: BTreeMap<(Seqno, Seqno), Slice>,
+    undo: BTreeMap<(Seqno, Seqno), Replaced>,
+}
+
+/// A row that was replaced.
+struct Replaced {
+    bytes: Slice,
+    /// It is an older version of the change history.
+    is_version: bool,
 }
 
 /// The newest row of its key, without its value.
@@ -54,16 +64,16 @@ impl Core {
             return Ok(History { target, down_to, rows: Vec::new(), undo });
         };
         let mut undo_bytes = 0;
-        let range = generation.undo(from, Seqno::ZERO)..=generation.undo(Seqno::MAX, Seqno::MAX);
-        for entry in self.tables.undo.range(range).rev() {
+        for entry in self.tables.undo.range(generation.undo_since(from)).rev() {
             let (key, bytes) = entry.map_err(|e| e.of(what))?;
             let (newer, older) = undo_seqnos(&key).ok_or_else(malformed)?;
             if undo.len() >= STEP_ROWS || undo_bytes >= STEP_BYTES {
                 down_to = newer;
                 break;
             }
-            undo_bytes += bytes.len();
-            undo.insert((newer, older), bytes);
+            let replaced = self.replaced(generation, newer, older, bytes)?;
+            undo_bytes += replaced.bytes.len();
+            undo.insert((newer, older), replaced);
         }
         let mut rows = Vec::new();
         let range = generation.row(down_to.next())..=generation.row(Seqno::MAX);
@@ -82,6 +92,24 @@ impl Core {
         Ok(History { target, down_to, rows, undo })
     }
 
+    /// The row of an undo row, which has it itself or is empty.
+    fn replaced(
+        &self,
+        generation: Generation,
+        newer: Seqno,
+        older: Seqno,
+        bytes: Slice,
+    ) -> Result<Replaced, StoreError> {
+        if !bytes.is_empty() {
+            return Ok(Replaced { bytes, is_version: false });
+        }
+        let what = || format!("{} seqno {older}", generation.vb);
+        let version = self.tables.undo.get(generation.version(older, newer));
+        let version = version.map_err(|e| e.of(what))?;
+        let bytes = version.ok_or_else(|| damaged(what(), "the older version is missing"))?;
+        Ok(Replaced { bytes, is_version: true })
+    }
+
     /// The batch that undoes a part of the history: each key gets back its newest row at or below
     /// its end.
     pub(crate) fn undo(
@@ -96,8 +124,12 @@ impl Core {
         let (mut garbage, mut touched) = (Tally::default(), BTreeSet::new());
         let (mut restored, mut newest) = (Vec::new(), BTreeMap::new());
         let mut keys: BTreeSet<Bytes> = BTreeSet::new();
-        for (&(newer, older), bytes) in &history.undo {
+        for (&(newer, older), Replaced { bytes, is_version }) in &history.undo {
             out.remove(&tables.undo, generation.undo(newer, older));
+            if *is_version {
+                out.remove(&tables.undo, generation.version(older, newer));
+                record.versions.uncount(version_bytes(vb, older, bytes.clone())?);
+            }
             let (row, pointer) = checked_row(vb, older, bytes.clone())?;
             if older > history.down_to {
                 garbage.add(pointer);

@@ -89,11 +89,17 @@ impl Drop for Janitor {
 }
 
 fn run(core: &Core, work: &WorkQueue) {
-    while let Some(task) = work.next() {
+    let retention = &core.options.retention;
+    let aging = (retention.seconds > 0).then(|| retention.age_step());
+    while let Some(task) = work.next(aging) {
         let result = match task {
             Task::Remove(generation) => core.remove_rows(generation, work),
             Task::Erase(generation, gone) => core.erase(generation, gone, work),
-            Task::Trim(vb) => core.trim_undo(vb, work),
+            Task::Trim(vb) => core.trim_undo(vb, work).and_then(|()| core.trim_versions(vb, work)),
+            Task::Age => {
+                work.trim(core.aged());
+                Ok(())
+            }
             Task::Compact => core.compact(work),
             Task::Collect => core.collect(&|| work.is_stopping()),
         };

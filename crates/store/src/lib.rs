@@ -7,6 +7,7 @@
 //! - `core`: what all operations share; `writer`: numbers, writes and syncs commits
 //! - `commit` with `plan`, `rollback` with `history`, `purge`: the ways to change a vBucket;
 //!   `points`: where a rollback may end
+//! - `versions`, `retention`: older versions of documents, kept as change history
 //! - `collections`: which rows readers see, and how many there are; `erase`: the others;
 //!   `manifest`: what all vBuckets follow
 //! - `read`, `scan`, `keys`: one document; one vBucket in seqno order; keys in their order
@@ -35,6 +36,7 @@ mod plan;
 mod points;
 mod purge;
 mod read;
+mod retention;
 mod rollback;
 mod scan;
 mod sidefile;
@@ -43,8 +45,9 @@ mod store;
 mod tally;
 mod trim;
 mod values;
+mod versions;
 mod work;
 mod writer;
 
-pub use options::Options;
+pub use options::{Options, Retention};
 pub use store::FjallStore;

@@ -1,5 +1,34 @@
 //! Sizes of the store's parts.
 
+use std::time::Duration;
+
+/// Into how many steps the age of older versions is divided.
+const AGE_STEPS: u64 = 16;
+
+/// How much change history a store keeps: older versions of documents whose collection has
+/// `history`. Whichever limit is reached first counts. With both 0, the default, it keeps none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Retention {
+    /// How many bytes of the disk the older versions of all vBuckets take at most, 0 for no such
+    /// limit. Each vBucket has an equal share.
+    pub bytes: u64,
+    /// How old a version becomes, in seconds, 0 for no such limit. It may become a sixteenth older.
+    pub seconds: u64,
+}
+
+impl Retention {
+    /// Whether any history is kept.
+    #[must_use]
+    pub const fn is_on(&self) -> bool {
+        self.bytes > 0 || self.seconds > 0
+    }
+
+    /// How much longer than asked a version may be kept because of its age.
+    pub(crate) fn age_step(&self) -> Duration {
+        Duration::from_secs((self.seconds / AGE_STEPS).max(1))
+    }
+}
+
 /// Sizes; [`Options::default`] suits a node of a few gigabytes.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -22,6 +51,8 @@ pub struct Options {
     /// How many bytes of the disk commits leave free, at most a twentieth of it. With 0 the disk
     /// may run full, which stops all writing until a restart.
     pub disk_reserve_bytes: u64,
+    /// How much change history is kept.
+    pub retention: Retention,
 }
 
 impl Default for Options {
@@ -34,6 +65,7 @@ impl Default for Options {
             undo_seqnos: 1_000,
             // Enough for the journals, and for the flushes after which they are deleted.
             disk_reserve_bytes: 256 << 20,
+            retention: Retention::default(),
         }
     }
 }

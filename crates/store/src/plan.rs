@@ -24,6 +24,7 @@ use crate::format::{
     Generation, KEY_BYTES_MAX, KeyEntry, OUT_OF_LINE_BYTES, ValuePointer, VbRecord, encode_row,
     record_key,
 };
+use crate::retention::version_bytes;
 
 /// A change to commit.
 struct Pending<'a> {
@@ -31,8 +32,9 @@ struct Pending<'a> {
     generation: Generation,
     /// The key of the document's entry in `keys`.
     key: Slice,
-    /// The seqno of the change of the same batch that replaces this one.
-    newer: Option<Seqno>,
+    /// The change of the same batch that replaces this one: its seqno, and whether this one is kept
+    /// as an older version.
+    newer: Option<(Seqno, bool)>,
 }
 
 /// What a batch leaves of a key.
@@ -120,6 +122,11 @@ impl<'a> Plan<'a> {
             gone: Vec::new(),
             out: core.tables.batch(batch.changes.len()),
         };
+        for meta in &batch.metas {
+            if let Some(record) = plan.records.get_mut(&meta.vb) {
+                record.meta.history_start = record.versions.start(meta.history_start);
+            }
+        }
         let mut failed = FailedParts::default();
         for change in &batch.changes {
             failed.note(change.vb, || plan.add(change));
@@ -150,14 +157,14 @@ impl<'a> Plan<'a> {
         let older = self.note_newest(change);
         self.pending.push(Pending { change, generation, key: key.clone(), newer: None });
         let older = match older {
-            Some(Newest::At(older)) => self.replace_pending(older, seqno)?,
+            Some(Newest::At(older)) => self.replace_pending(older, seqno, change.history)?,
             Some(Newest::Gone) => None,
             None => match &change.replaces {
                 Replaces::Nothing => None,
                 Replaces::Row(older) if older.value.len() < OUT_OF_LINE_BYTES => {
                     let mut bytes = Vec::new();
                     encode_row(vb, older, None, &mut bytes)?;
-                    self.replace(generation, change, older.seqno, bytes);
+                    self.replace(generation, change, older.seqno, bytes, change.history)?;
                     Some(KeyEntry::of(older))
                 }
                 // A large value stays where it is: only the row with its pointer moves.
@@ -224,7 +231,7 @@ impl<'a> Plan<'a> {
     ) -> Result<(), StoreError> {
         let (vb, seqno) = (change.vb, change.row.seqno);
         match self.newest().insert((vb, prepare.key.as_ref()), Newest::Gone) {
-            Some(Newest::At(at)) => self.replace_pending(at, seqno).map(drop),
+            Some(Newest::At(at)) => self.replace_pending(at, seqno, false).map(drop),
             Some(Newest::Gone) => Ok(()),
             None => {
                 let what = || format!("{vb} seqno {}", prepare.seqno);
@@ -238,8 +245,7 @@ impl<'a> Plan<'a> {
                     let missing = Err(damaged(what(), "the prepare is missing"));
                     return if is_missing { missing } else { Ok(()) };
                 };
-                self.replace(generation, change, prepare.seqno, row);
-                Ok(())
+                self.replace(generation, change, prepare.seqno, row, false)
             }
         }
     }
@@ -250,11 +256,12 @@ impl<'a> Plan<'a> {
         &mut self,
         older: usize,
         seqno: Seqno,
+        keep: bool,
     ) -> Result<Option<KeyEntry>, StoreError> {
         let all = self.pending.len();
         let older = self.pending.get_mut(older);
         let older = older.ok_or_else(|| broken!("change {seqno} replaces none of {all}"))?;
-        older.newer = Some(seqno);
+        older.newer = Some((seqno, keep));
         Ok(Some(KeyEntry::of(&older.change.row)))
     }
 
@@ -274,7 +281,7 @@ impl<'a> Plan<'a> {
         let what = || format!("{} seqno {}", generation.vb, older.seqno);
         let row = tables.rows.get(generation.row(older.seqno)).map_err(|e| e.of(what))?;
         let row = row.ok_or_else(|| damaged(what(), "the row is missing"))?;
-        self.replace(generation, change, older.seqno, row);
+        self.replace(generation, change, older.seqno, row, change.history)?;
         Ok(Some(older))
     }
 
@@ -284,10 +291,38 @@ impl<'a> Plan<'a> {
         change: &Change,
         older: Seqno,
         row: impl Into<Slice>,
-    ) {
-        let tables = &self.core.tables;
-        self.out.insert(&tables.undo, generation.undo(change.row.seqno, older), row);
-        self.out.remove(&tables.rows, generation.row(older));
+        keep: bool,
+    ) -> Result<(), StoreError> {
+        self.put_replaced(generation, change.row.seqno, older, row.into(), keep)?;
+        self.out.remove(&self.core.tables.rows, generation.row(older));
+        Ok(())
+    }
+
+    /// Puts a row that is replaced at `newer` where a rollback finds it; with `keep` also where
+    /// scans of all versions find it, if the history reaches that far.
+    fn put_replaced(
+        &mut self,
+        generation: Generation,
+        newer: Seqno,
+        older: Seqno,
+        row: Slice,
+        keep: bool,
+    ) -> Result<(), StoreError> {
+        let undo = &self.core.tables.undo;
+        let key = generation.undo(newer, older);
+        let record = self.records.get_mut(&generation.vb).filter(|record| {
+            let start = record.meta.history_start;
+            keep && start > Seqno::ZERO && older >= start
+        });
+        match record {
+            Some(record) => {
+                record.versions.bytes += version_bytes(generation.vb, older, row.clone())?;
+                self.out.insert(undo, key, "");
+                self.out.insert(undo, generation.version(older, newer), row);
+            }
+            None => self.out.insert(undo, key, row),
+        }
+        Ok(())
     }
 
     /// Takes over the record that the caller gave for the state after the changes.
@@ -300,7 +335,8 @@ impl<'a> Plan<'a> {
         }
         // A purge may have run since the caller read the record.
         let purge_seqno = meta.purge_seqno.max(record.meta.purge_seqno);
-        record.meta = VbMeta { purge_seqno, ..meta.clone() };
+        let history_start = record.versions.start(meta.history_start);
+        record.meta = VbMeta { purge_seqno, history_start, ..meta.clone() };
         Ok(())
     }
 
@@ -311,22 +347,20 @@ impl<'a> Plan<'a> {
     ) -> Result<Encoded, StoreError> {
         let tables = &self.core.tables;
         let mut bytes = Vec::new();
-        for (Pending { change, generation, newer, .. }, &pointer) in
-            self.pending.iter().zip(pointers)
-        {
+        let all = std::mem::take(&mut self.pending);
+        for (&Pending { change, generation, newer, .. }, &pointer) in all.iter().zip(pointers) {
             let row = &change.row;
             encode_row(generation.vb, row, pointer, &mut bytes)?;
             match newer {
-                Some(newer) => {
-                    let key = generation.undo(*newer, row.seqno);
-                    self.out.insert(&tables.undo, key, bytes.as_slice());
+                Some((newer, keep)) => {
+                    self.put_replaced(generation, newer, row.seqno, bytes.as_slice().into(), keep)?;
                 }
                 None => self.out.insert(&tables.rows, generation.row(row.seqno), bytes.as_slice()),
             }
         }
         // Table by table: neighbouring entries often go to neighbouring places, which the engine
         // finds faster while the path there is in the processor's cache.
-        for Pending { change, key, .. } in self.pending.into_iter().filter(|p| p.newer.is_none()) {
+        for Pending { change, key, .. } in all.into_iter().filter(|p| p.newer.is_none()) {
             let entry = KeyEntry::of(&change.row).encode(&key);
             self.out.insert(&tables.keys, key, entry);
         }
@@ -335,6 +369,7 @@ impl<'a> Plan<'a> {
                 self.out.remove(&tables.keys, record.generation().document(key));
             }
         }
+        let (retention, now) = (&self.core.options.retention, self.core.now_of_retention());
         for record in self.records.values_mut() {
             let meta = &mut record.meta;
             if meta.high_seqno > meta.snapshot_end {
@@ -343,6 +378,9 @@ impl<'a> Plan<'a> {
             }
             if meta.high_seqno == meta.snapshot_end {
                 record.points.push(meta.high_seqno.0);
+            }
+            if retention.seconds > 0 && meta.history_start > Seqno::ZERO {
+                record.versions.mark(now, meta.high_seqno, retention);
             }
             self.out.insert(&tables.meta, record_key(record.meta.vb), record.encode());
         }

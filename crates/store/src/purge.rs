@@ -78,6 +78,9 @@ impl Core {
         rule: &PurgeRule,
         from: &[u8],
     ) -> Result<(Vec<Tombstone>, Option<Bytes>), StoreError> {
+        // What the change history has stays until it has left it.
+        let start = self.record(generation.vb).map_or(Seqno::ZERO, |it| it.meta.history_start);
+        let is_past = |seqno| start == Seqno::ZERO || seqno < start;
         let mut found = Vec::new();
         let range = generation.document(from)..generation.next_prefix().to_vec();
         let mut last = None;
@@ -94,6 +97,7 @@ impl Core {
                 && let Some((kind, pointer)) = self.kind_of(generation, seqno)?
                 && let Kind::Deleted { at } | Kind::Expired { at } | Kind::Aborted { at } = kind
                 && rule.covers(seqno, at)
+                && is_past(seqno)
             {
                 found.push(Tombstone { key, entry, seqno, pointer });
             }

@@ -133,6 +133,25 @@ impl Core {
         start: Seqno,
         end: Seqno,
     ) -> Result<Box<dyn Scan>, StoreError> {
+        self.open_scan(vb, start, end, false)
+    }
+
+    /// See `Store::scan_versions`.
+    pub(crate) fn scan_versions(
+        &self,
+        vb: VbId,
+        start: Seqno,
+    ) -> Result<Box<dyn Scan>, StoreError> {
+        self.open_scan(vb, start, Seqno::TAKEN_MAX, true)
+    }
+
+    fn open_scan(
+        &self,
+        vb: VbId,
+        start: Seqno,
+        end: Seqno,
+        versions: bool,
+    ) -> Result<Box<dyn Scan>, StoreError> {
         let View { snapshot, files } = self.view();
         let bytes = snapshot
             .get(&self.tables.meta, record_key(vb))
@@ -144,7 +163,9 @@ impl Core {
         let named = snapshot.range(&self.tables.meta, generation.collections());
         record.collections.named = Arc::new(decode_collections(named)?);
         let VbRecord { meta, collections, .. } = record;
-        let rows = Rows { snapshot, table: self.tables.rows.clone(), generation, end };
+        let versions_from = if versions { meta.history_start } else { Seqno::ZERO };
+        let tables = self.tables.clone();
+        let rows = Rows { snapshot, tables, generation, end, versions_from };
         Ok(Box::new(RowScan::new(meta, collections, rows, Reader::new(files), start)))
     }
 }

@@ -15,6 +15,7 @@ use vbucket::{DurableSeqnos, StoreError, VbMeta};
 use crate::core::Core;
 use crate::format::{Generation, VbRecord, record_key};
 use crate::points::Points;
+use crate::versions::Versions;
 use crate::writer::Writer;
 
 impl Core {
@@ -50,11 +51,13 @@ impl Core {
         let down_to = history.down_to();
         let done = down_to == target;
         record.points.cut_above(target.0);
+        record.versions.roll_back(down_to);
         let meta = &mut record.meta;
         meta.failover.prune(down_to, fresh_uuid());
         meta.snapshot_end = if done { target } else { meta.snapshot_end.max(meta.high_seqno) };
         meta.snapshot_start = target;
         meta.high_seqno = down_to;
+        meta.history_start = meta.history_start.min(down_to.next());
         let meta = meta.clone();
         out.insert(&self.tables.meta, record_key(vb), record.encode());
         failpoint::reach("rollback-read");
@@ -90,11 +93,14 @@ impl Core {
         record.collections = Default::default();
         record.undo_floor = 0;
         record.points = Points::default();
+        record.versions = Versions::default();
         let meta = &mut record.meta;
         meta.failover.prune(Seqno::ZERO, fresh_uuid());
         meta.high_seqno = Seqno::ZERO;
         (meta.snapshot_start, meta.snapshot_end) = (Seqno::ZERO, Seqno::ZERO);
         meta.purge_seqno = Seqno::ZERO;
+        // All that follows is kept, if anything was.
+        meta.history_start = meta.history_start.min(Seqno(1));
         meta.durable = DurableSeqnos::default();
         let mut out = self.tables.batch(0);
         out.insert(&self.tables.meta, record_key(vb), record.encode());

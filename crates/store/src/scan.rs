@@ -1,18 +1,22 @@
 //! A scan over the rows of one vBucket, in seqno order, over one snapshot of the store.
 
+use std::iter::Peekable;
+
 use mcbp::Seqno;
 use vbucket::store::{Scan, ScanEnd, ScanStep};
-use vbucket::{Row, StoreError, VbMeta};
+use vbucket::{Kind, Row, StoreError, VbMeta};
 
 use crate::collections::Collections;
-use crate::engine::{Entries, ReadResult, Snapshot, Table};
+use crate::engine::{Entries, ReadResult, Snapshot, Tables};
 use crate::errors::damaged;
-use crate::format::{Generation, decode_row, row_seqno};
+use crate::format::{Generation, decode_row, row_id, row_seqno, version_seqnos};
 use crate::values::Reader;
 
 /// Rows that are still to be given, or how the scan ended.
 enum Rest {
     Rows(Entries),
+    /// The newest rows, and older versions between them.
+    Versions(Box<Merged>),
     Finished,
     Cancelled,
     Failed(StoreError),
@@ -21,9 +25,31 @@ enum Rest {
 /// Where the rows are.
 pub(crate) struct Rows {
     pub(crate) snapshot: Snapshot,
-    pub(crate) table: Table,
+    pub(crate) tables: Tables,
     pub(crate) generation: Generation,
     pub(crate) end: Seqno,
+    /// Where older versions begin; 0 where none are wanted or there are none.
+    pub(crate) versions_from: Seqno,
+}
+
+/// Two ranges, each in the order of seqnos, as one.
+struct Merged {
+    newest: Peekable<Entries>,
+    older: Peekable<Entries>,
+}
+
+impl Merged {
+    fn next(&mut self) -> Option<ReadResult> {
+        let seqno = |entry: Option<&ReadResult>, of: fn(&[u8]) -> Option<Seqno>| match entry {
+            Some(Ok((key, _))) => of(key),
+            // A failure comes first, and ends the scan.
+            Some(Err(_)) => Some(Seqno::ZERO),
+            None => Some(Seqno::MAX),
+        };
+        let newest = seqno(self.newest.peek(), row_seqno);
+        let older = seqno(self.older.peek(), |key| version_seqnos(key).map(|(older, _)| older));
+        if older < newest { self.older.next() } else { self.newest.next() }
+    }
 }
 
 impl Rows {
@@ -33,7 +59,13 @@ impl Rows {
             return Rest::Finished;
         }
         let range = self.generation.row(start)..=self.generation.row(self.end);
-        Rest::Rows(self.snapshot.range(&self.table, range))
+        let newest = self.snapshot.range(&self.tables.rows, range);
+        if self.versions_from == Seqno::ZERO {
+            return Rest::Rows(newest);
+        }
+        let range = self.generation.versions(start.max(self.versions_from), self.end);
+        let older = self.snapshot.range(&self.tables.undo, range).peekable();
+        Rest::Versions(Box::new(Merged { newest: newest.peekable(), older }))
     }
 }
 
@@ -65,10 +97,14 @@ impl RowScan {
         let vb = self.meta.vb;
         let after = || format!("{vb} after seqno {}", self.last);
         let (key, bytes) = entry.map_err(|e| e.of(after))?;
-        let seqno = row_seqno(&key).ok_or_else(|| damaged(after(), "a key is malformed"))?;
+        let seqno = row_id(&key).map(|(_, seqno)| seqno);
+        let seqno = seqno.ok_or_else(|| damaged(after(), "a key is malformed"))?;
         let (row, pointer) = decode_row(vb, seqno, bytes)
             .map_err(|flaw| damaged(format!("{vb} seqno {seqno}"), flaw))?;
-        if !self.collections.shows(&row.key, seqno) {
+        let is_begun = !matches!(row.kind, Kind::Event { is_end: false });
+        if !self.collections.shows(&row.key, seqno)
+            || !(is_begun || self.collections.has_begun_by(&row.key, seqno))
+        {
             return Ok(None);
         }
         Ok(Some(match pointer {
@@ -83,6 +119,7 @@ impl Scan for RowScan {
         loop {
             let entry = match &mut self.rest {
                 Rest::Rows(rows) => rows.next(),
+                Rest::Versions(rows) => rows.next(),
                 Rest::Finished => return ScanEnd::Finished,
                 Rest::Cancelled => return ScanEnd::Cancelled,
                 Rest::Failed(error) => return ScanEnd::Failed(error.clone()),

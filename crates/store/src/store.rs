@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use mcbp::{Seqno, VbId};
-use vbucket::store::{Batch, CollectionCounts, Durability, PurgeRule, PurgeStep, Scan, Store};
+use vbucket::store::{
+    Batch, ChangeHistory, CollectionCounts, Durability, PurgeRule, PurgeStep, Scan, Store,
+};
 use vbucket::{Row, StoreError, VbMeta};
 
 use crate::collections::Collection;
@@ -71,6 +73,15 @@ impl Store for FjallStore {
 
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {
         self.core.scan(vb, start, end)
+    }
+
+    fn scan_versions(&self, vb: VbId, start: Seqno) -> Result<Box<dyn Scan>, StoreError> {
+        self.core.scan_versions(vb, start)
+    }
+
+    fn change_history(&self, vb: VbId) -> Result<ChangeHistory, StoreError> {
+        let record = self.core.record(vb).ok_or(StoreError::NoVbucket(vb))?;
+        Ok(self.core.change_history(&record))
     }
 
     fn keys(&self, vb: VbId, from: &[u8], most: usize) -> Result<Vec<Bytes>, StoreError> {

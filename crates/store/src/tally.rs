@@ -21,6 +21,10 @@ impl Tally {
     /// Adds the value of a row that is removed, by its entry in `rows` or `undo`. A damaged row is
     /// logged and not counted: it goes all the same, and its value with its file.
     pub(crate) fn add_row(&mut self, key: &[u8], bytes: Slice) {
+        if bytes.is_empty() {
+            // The undo row of an older version, which has it.
+            return;
+        }
         match row_id(key).map(|(vb, seqno)| (vb, seqno, decode_row(vb, seqno, bytes))) {
             Some((_, _, Ok((_, pointer)))) => self.add(pointer),
             Some((vb, seqno, Err(flaw))) => {

@@ -14,7 +14,7 @@ use crate::tally::Tally;
 use crate::work::WorkQueue;
 
 /// Rows that one step removes: a commit that holds the writer for about a millisecond.
-const STEP_ROWS: usize = 1_000;
+pub(crate) const STEP_ROWS: usize = 1_000;
 
 /// Tables are compacted when the removed rows are at least this fraction of the documents: for
 /// fewer a rewrite does not pay.
@@ -137,7 +137,11 @@ impl Core {
 }
 
 /// Some of the entries with `from <= key < to`, in order.
-fn some_entries(table: &Table, from: &[u8], to: &[u8]) -> Result<Vec<(Slice, Slice)>, StoreError> {
+pub(crate) fn some_entries(
+    table: &Table,
+    from: &[u8],
+    to: &[u8],
+) -> Result<Vec<(Slice, Slice)>, StoreError> {
     let entries = table.range(from..to).take(STEP_ROWS);
     entries.map(|entry| entry.map_err(|e| e.of(|| "old rows".to_owned()))).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use mcbp::VbId;
 
@@ -14,8 +15,11 @@ pub(crate) enum Task {
     Remove(Generation),
     /// Erase rows of a collection that is gone.
     Erase(Generation, Gone),
-    /// Remove the undo rows of a vBucket that are older than the undo window.
+    /// Remove the undo rows of a vBucket that are older than the undo window, and the older
+    /// versions that are beyond the retention.
     Trim(VbId),
+    /// Find the vBuckets that have older versions beyond the retention.
+    Age,
     /// Compact the tables.
     Compact,
     /// Delete value files that are mostly garbage.
@@ -102,13 +106,22 @@ impl WorkQueue {
         self.lock().stop
     }
 
-    /// Waits for the next task; `None` to stop.
-    pub(crate) fn next(&self) -> Option<Task> {
+    /// Waits for the next task, at most for `aging`; `None` to stop.
+    pub(crate) fn next(&self, aging: Option<Duration>) -> Option<Task> {
         let is_idle = |work: &mut Work| !work.stop && work.is_empty();
-        let waited = self.changed.wait_while(self.lock(), is_idle);
-        let mut work = waited.unwrap_or_else(PoisonError::into_inner);
+        let work = self.lock();
+        let mut work = match aging {
+            None => self.changed.wait_while(work, is_idle).unwrap_or_else(PoisonError::into_inner),
+            Some(limit) => {
+                let waited = self.changed.wait_timeout_while(work, limit, is_idle);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        };
         if work.stop {
             return None;
+        }
+        if work.is_empty() {
+            return Some(Task::Age);
         }
         let removal = work.ended.pop_first().map(Task::Remove);
         let erasure = |work: &mut Work| work.gone.pop_first().map(|(of, it)| Task::Erase(of, it));

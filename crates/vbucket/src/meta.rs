@@ -60,6 +60,9 @@ pub struct VbMeta {
     pub max_deleted_rev: u64,
     /// Of its durable writes.
     pub durable: DurableSeqnos,
+    /// Where its change history begins: of every collection that has `history`, all versions of all
+    /// documents from this seqno on are there. 0 for none.
+    pub history_start: Seqno,
     /// The topology of SET_VBUCKET, as its JSON text; empty for none.
     pub topology: String,
 }

@@ -85,6 +85,18 @@ pub struct CollectionCounts {
     pub items: u64,
 }
 
+/// The change history of a vBucket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ChangeHistory {
+    /// See [`VbMeta::history_start`].
+    pub start: Seqno,
+    /// The bytes of older versions on the disk.
+    pub bytes: u64,
+    /// Unix time in seconds at which the oldest version may have been written; `None` where
+    /// versions have no age.
+    pub since: Option<u64>,
+}
+
 /// A store of vBuckets.
 ///
 /// Every read checks checksums. All calls may block on the disk.
@@ -143,6 +155,26 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError>;
+
+    /// The same with every version, from `start` on, of what the change history has: from the
+    /// [`VbMeta::history_start`] of [`Scan::meta`] on, several rows may have the same key.
+    ///
+    /// A store that keeps no change history need not have it.
+    ///
+    /// # Errors
+    /// As [`Store::scan`].
+    fn scan_versions(&self, vb: VbId, start: Seqno) -> Result<Box<dyn Scan>, StoreError> {
+        self.scan(vb, start, Seqno::MAX)
+    }
+
+    /// Returns what there is of the change history of a vBucket.
+    ///
+    /// # Errors
+    /// [`StoreError::NoVbucket`].
+    fn change_history(&self, vb: VbId) -> Result<ChangeHistory, StoreError> {
+        _ = vb;
+        Ok(ChangeHistory::default())
+    }
 
     /// Returns the keys of at most `most` documents from the key `from` on, in the order of keys,
     /// of the same collection and without deletions. Overdue documents are among them.

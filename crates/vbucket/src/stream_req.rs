@@ -31,6 +31,8 @@ pub struct VbFacts {
     pub purge_seqno: Seqno,
     /// Of its durable writes.
     pub durable: DurableSeqnos,
+    /// Where its change history begins, 0 for none; the history on disk may begin later by now.
+    pub history_start: Seqno,
     /// Its collections at `high_seqno`.
     pub collections: Arc<VbCollections>,
 }

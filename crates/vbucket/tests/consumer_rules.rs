@@ -47,10 +47,11 @@ fn a_consumer_asks_for_what_it_stores_and_for_nothing_else() {
             "include_deleted_user_xattrs=true",
             "v7_dcp_status_codes=true",
             "flatbuffers_system_events=true",
+            "change_streams=true",
             "max_marker_version=2.2",
             "connection_buffer_size=1000",
         ],
-        "GET_ERROR_MAP and twelve controls"
+        "GET_ERROR_MAP and thirteen controls"
     );
 }
 

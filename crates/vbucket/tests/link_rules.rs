@@ -49,6 +49,8 @@ enum Happening {
         begins: bool,
     },
     Trim(u8),
+    /// The change history of the active copy begins so much later.
+    TrimHistory(u64),
     ReadDisk(usize),
     Fill(usize),
     /// So many frames of the producer arrive.
@@ -67,6 +69,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (8..10_u8, any::<bool>())
             .prop_map(|(id, begins)| Happening::Collection { id, begins }),
         1 => any::<u8>().prop_map(Happening::Trim),
+        1 => (1..20_u64).prop_map(Happening::TrimHistory),
         3 => (1..4_usize).prop_map(Happening::ReadDisk),
         4 => (1..400_usize).prop_map(Happening::Fill),
         5 => (1..6_usize).prop_map(Happening::Deliver),
@@ -88,6 +91,7 @@ fn producer() -> producer_bench::Bench {
         open_flags: open_flags::REPLICATION_PRODUCER,
         collections: true,
         json: true,
+        history: true,
         ..ProducerOptions::default()
     })
 }
@@ -207,6 +211,10 @@ impl Link {
                 let to = copy.rows.len() as u64 * u64::from(part) / 255;
                 copy.floor = copy.floor.max(to);
             }),
+            Happening::TrimHistory(count) => self.producer.node.with(VB, |copy| {
+                let to = (copy.history_start + count).min(copy.rows.len() as u64 + 1);
+                copy.history_start = copy.history_start.max(to);
+            }),
             Happening::ReadDisk(count) => drop(self.producer.read_disk(count)),
             Happening::Fill(bytes) => self.producer.fill(bytes),
             Happening::Deliver(frames) => self.exchange(frames),
@@ -217,6 +225,25 @@ impl Link {
             }
             Happening::Reconnect => self.reconnect(),
         }
+    }
+
+    /// The replica has every version from the start of its change history on, if there is one.
+    fn check_history(&self) {
+        let facts = self.consumer.node.facts.borrow()[&VB].clone();
+        let start = facts.history_start;
+        if start == Seqno::ZERO {
+            return;
+        }
+        let written = self.consumer.node.written.borrow();
+        let is_kept = |row: &&Arc<Row>| {
+            let is_shown = facts.collections.shows(row.document_key(), row.seqno);
+            let is_event = matches!(row.kind, Kind::Event { .. });
+            row.seqno >= start && !is_event && is_shown && facts.collections.keeps_history(row)
+        };
+        let ours = written.values().filter(is_kept).map(|row| row.seqno);
+        let theirs = self.producer.node.with(VB, |copy| copy.versions(start));
+        let theirs = theirs.into_iter().map(|row| row.seqno);
+        assert_eq!(ours.collect::<Vec<_>>(), theirs.collect::<Vec<_>>(), "from {start} on");
     }
 
     /// Everything that can go on does.
@@ -250,7 +277,8 @@ fn event(id: u8, begins: bool, seqno: Seqno) -> Row {
 }
 
 fn collection(name: String) -> Collection {
-    Collection { scope: 0, name, max_ttl: None, history: false, metered: false, flush_uid: 0 }
+    let history = name == "c8";
+    Collection { scope: 0, name, max_ttl: None, history, metered: false, flush_uid: 0 }
 }
 
 /// What readers may see of a copy, and what is prepared: an abort is neither.
@@ -279,6 +307,7 @@ proptest! {
             link.consumer.node.facts.borrow()[&VB].durable,
         );
         prop_assert_eq!(ours, theirs);
+        link.check_history();
     }
 }
 

@@ -33,6 +33,7 @@ fn values_are_what_the_connection_can_take() {
         json: true,
         xattr: true,
         xerror: false,
+        history: false,
     };
     let no_value = open_flags::NO_VALUE;
     let keeps = open_flags::NO_VALUE_WITH_DATATYPE;

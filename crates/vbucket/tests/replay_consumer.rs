@@ -1,6 +1,5 @@
 //! The captures of real nodes, replayed: given what the real producer and the relay sent, our
-//! consumer must send what the real consumer sent, byte for byte and in the same order. The only
-//! difference is the control in `NOT_ASKED_FOR`: ours does not ask for what it does not store.
+//! consumer must send what the real consumer sent, byte for byte and in the same order.
 
 #![allow(
     clippy::unwrap_used,
@@ -41,6 +40,7 @@ impl Node {
             snapshot_end: Seqno(high),
             purge_seqno: Seqno::ZERO,
             durable: Default::default(),
+            history_start: Seqno::ZERO,
             collections: Default::default(),
         };
         self.0.borrow_mut().insert(VbId(vb), facts);
@@ -172,57 +172,6 @@ impl Replay {
     }
 }
 
-/// What a real consumer asks for and ours does not.
-const NOT_ASKED_FOR: [(&str, &str); 1] =
-    [("change_streams", "the history of a document is not stored")];
-
-/// The opaques of the controls that ours does not send. Opaques are a counter, so that all that
-/// follow these are smaller with us.
-struct Omitted(Vec<u32>);
-
-impl Omitted {
-    fn of(lines: &[Line]) -> Self {
-        let of_consumer = lines.iter().filter(|line| line.from == "consumer");
-        let omitted = of_consumer.filter_map(|line| {
-            let frame = Frame::parse(&line.bytes).unwrap();
-            let key = std::str::from_utf8(frame.key).unwrap_or_default();
-            let is_control = frame.opcode() == Opcode::DCP_CONTROL && frame.header.is_request();
-            let omitted = is_control && NOT_ASKED_FOR.iter().any(|(name, _)| *name == key);
-            omitted.then(|| frame.header.opaque.0.swap_bytes())
-        });
-        let omitted = Self(omitted.collect());
-        assert_eq!(omitted.0.len(), NOT_ASKED_FOR.len(), "each once");
-        omitted
-    }
-
-    fn ours(&self, number: u32) -> u32 {
-        let before = self.0.iter().filter(|omitted| **omitted < number).count();
-        number - u32::try_from(before).unwrap()
-    }
-
-    /// A frame with the opaques that our consumer has in its place; `None` for a control that it
-    /// does not send, and for the answer to that.
-    fn translated(&self, line: &Line) -> Option<Vec<u8>> {
-        let mut bytes = line.bytes.clone();
-        let frame = Frame::parse(&line.bytes).unwrap();
-        // Those of the proxy and of noops are counters of others.
-        let foreign = [Opcode::DCP_NOOP, Opcode::DCP_ADD_STREAM, Opcode::DCP_CLOSE_STREAM];
-        if !foreign.contains(&frame.opcode()) {
-            let number = frame.header.opaque.0.swap_bytes();
-            if frame.opcode() == Opcode::DCP_CONTROL && self.0.contains(&number) {
-                return None;
-            }
-            bytes[12..16].copy_from_slice(&self.ours(number).to_le_bytes());
-        }
-        let is_answer = !frame.header.is_request() && frame.extras.len() == 4;
-        if frame.opcode() == Opcode::DCP_ADD_STREAM && is_answer {
-            let number = u32::from_be_bytes(frame.extras.try_into().unwrap());
-            bytes[24..28].copy_from_slice(&self.ours(number).to_be_bytes());
-        }
-        Some(bytes)
-    }
-}
-
 fn is_for_consumer(line: &Line) -> bool {
     line.from == "producer" || line.to == "consumer"
 }
@@ -282,12 +231,10 @@ fn replay_of(lines: &[Line], node: Node, reads: Reads) -> [Vec<Vec<u8>>; 2] {
         .map(|value| value.parse().unwrap())
         .collect();
     let mut replay = Replay::new(windows[0], &values(lines, "consumer_name")[0], lines[0].at, node);
-    let omitted = Omitted::of(lines);
     let mut real = Vec::new();
     let mut last_at = Duration::ZERO;
     let mut windows_seen = 0;
     for line in lines {
-        let Some(bytes) = omitted.translated(line) else { continue };
         let alone = match reads {
             Reads::Each => true,
             Reads::AddsTogether => line.what != "DCP_ADD_STREAM",
@@ -299,16 +246,16 @@ fn replay_of(lines: &[Line], node: Node, reads: Reads) -> [Vec<Vec<u8>>; 2] {
         }
         last_at = line.at;
         if is_for_consumer(line) {
-            replay.frame(&bytes, line.at);
+            replay.frame(&line.bytes, line.at);
         } else if line.from == "consumer" {
-            let frame = Frame::parse(&bytes).unwrap();
+            let frame = Frame::parse(&line.bytes).unwrap();
             if frame.key == b"connection_buffer_size" {
                 windows_seen += 1;
                 if windows_seen > 1 {
                     replay.on(Event::Window(windows[1]));
                 }
             }
-            real.push(bytes);
+            real.push(line.bytes.clone());
         }
     }
     replay.on(Event::Tick { now: last_at, unix_s: 0 });

@@ -71,6 +71,7 @@ impl Source for Node {
             snapshot_end: high,
             purge_seqno: Seqno::ZERO,
             durable: copy.durable(),
+            history_start: Seqno::ZERO,
             collections: Default::default(),
         })
     }
@@ -205,7 +206,8 @@ impl Replay {
         let mut durable = copy.durable();
         durable.max_visible = durable.max_visible.min(high_seqno);
         let (marker_end, purge_seqno) = (high_seqno, Seqno::ZERO);
-        let snapshot = DiskSnapshot { high_seqno, marker_end, purge_seqno, durable };
+        let snapshot =
+            DiskSnapshot { high_seqno, marker_end, purge_seqno, durable, history_start: None };
         DiskRead { snapshot: Some(snapshot), chunk, end: ReadEnd::Finished }
     }
 
@@ -389,7 +391,7 @@ fn check_lines(lines: &[Line], prepare: impl FnOnce(&Node), differences: &Differ
         snappy: true,
         json: true,
         xattr: true,
-        xerror: false,
+        ..ProducerOptions::default()
     };
     let machine = Producer::new(options, Duration::ZERO);
     let mut replay = Replay {

@@ -24,6 +24,7 @@ fn active() -> VbFacts {
         snapshot_end: Seqno(100),
         purge_seqno: Seqno(20),
         durable: Default::default(),
+        history_start: Seqno::ZERO,
         collections: Default::default(),
     }
 }

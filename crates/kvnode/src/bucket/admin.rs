@@ -57,7 +57,7 @@ impl Bucket {
                 if self.vb(id).is_some() {
                     continue;
                 }
-                let meta = new_meta(id, state, topology);
+                let meta = new_meta(id, state, topology, &self.shared.options);
                 let (collections, shared) = (VbCollections::default(), Arc::clone(&self.shared));
                 let vb = Vb::new(meta.clone(), collections, Vec::new(), shared);
                 commit_meta(&vb, meta).await?;

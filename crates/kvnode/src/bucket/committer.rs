@@ -13,15 +13,18 @@ use log::{error, info};
 use logline::value;
 use mcbp::framing::Level;
 use mcbp::{Seqno, VbId, VbState};
-use vbucket::consumer::Part;
+use vbucket::collections::VbCollections;
+use vbucket::consumer::{Part, Versions};
 use vbucket::store::{Batch, Durability, PartError};
 use vbucket::{Change, Kind, Replaces, Row, StoreError, VbMeta};
 
 use super::advance::{advance, note};
 use super::cell::{Tail, VbCell};
 use super::error::CommitError;
+use super::events::event_of;
 use super::listener::VbEvent;
 use super::memory_log::MemoryLog;
+use super::options::BucketOptions;
 use super::queue::{Completes, Entry, NewRow, QueuedBatch, Work};
 use super::shared::Shared;
 use crate::sync::lock;
@@ -36,13 +39,27 @@ struct VbBatch {
     /// The rows are a copy of a producer's disk. They are not kept in the memory log: no stream
     /// waits for them, and they would push out the rows that streams do wait for.
     from_disk: bool,
+    /// The collections as the rows so far leave them, where change history is kept.
+    collections: Option<Arc<VbCollections>>,
 }
 
 impl VbBatch {
-    fn new(vb: &Arc<VbCell>) -> Self {
-        let meta = lock(&vb.inner).meta.clone();
+    fn new(vb: &Arc<VbCell>, options: &BucketOptions) -> Self {
+        let inner = lock(&vb.inner);
+        let meta = inner.meta.clone();
+        let collections = options.retention.is_on().then(|| Arc::clone(&inner.durable_collections));
         let (rows, completed) = (Vec::new(), Vec::new());
-        Self { vb: Arc::clone(vb), meta, rows, completed, from_disk: false }
+        Self { vb: Arc::clone(vb), meta, rows, completed, from_disk: false, collections }
+    }
+
+    /// Follows a row that is of the change history or not. Returns whether the row that it replaces
+    /// is kept.
+    fn keeps_replaced(&mut self, row: &Row, history: bool) -> bool {
+        let Some(collections) = &mut self.collections else { return false };
+        if let Some(event) = event_of(row) {
+            Arc::make_mut(collections).follow(row.seqno, &event);
+        }
+        history && collections.keeps_history(row)
     }
 
     /// Adds a client's change.
@@ -68,8 +85,11 @@ impl VbBatch {
 
     /// Adds what a producer sent.
     fn receive(&mut self, received: &Part, completes: &Completes) {
+        if self.collections.is_some() {
+            received.follow_history(&mut self.meta.history_start, self.meta.high_seqno);
+        }
         let (snapshot, ends) = match received {
-            Part::Rows { rows, snapshot, from_disk, ends } => {
+            Part::Rows { rows, snapshot, from_disk, ends, .. } => {
                 let mut tail = Tail::of(&self.meta);
                 rows.iter().for_each(|row| tail.follow(row));
                 tail.write_to(&mut self.meta);
@@ -80,7 +100,7 @@ impl VbBatch {
                 self.from_disk |= from_disk;
                 (snapshot, ends)
             }
-            Part::Advance { seqno, snapshot, ends } => {
+            Part::Advance { seqno, snapshot, ends, .. } => {
                 self.meta.high_seqno = *seqno;
                 self.meta.durable.max_visible = *seqno;
                 (snapshot, ends)
@@ -195,26 +215,34 @@ impl Committer {
         let mut vbs: BTreeMap<VbId, VbBatch> = BTreeMap::new();
         for entry in entries {
             let id = entry.vb.id();
-            let vb = vbs.entry(id).or_insert_with(|| VbBatch::new(&entry.vb));
+            let vb = vbs.entry(id).or_insert_with(|| VbBatch::new(&entry.vb, &self.shared.options));
             let state = vb.meta.state;
-            let change = |row: &Arc<Row>, replaces: &Replaces, completes: Option<&Arc<Row>>| {
+            let change = |row: &Arc<Row>,
+                          replaces: &Replaces,
+                          completes: Option<&Arc<Row>>,
+                          history: bool| {
                 // The row of an abort replaces that of its prepare anyway.
                 let completes = completes.filter(|_| row.is_visible()).cloned();
-                Change { vb: id, row: Arc::clone(row), replaces: replaces.clone(), completes }
+                let (row, replaces) = (Arc::clone(row), replaces.clone());
+                Change { vb: id, row, replaces, completes, history }
             };
             match &entry.work {
                 Work::Row(new) => {
                     vb.add(new);
                     let NewRow { row, replaces, completes } = new;
                     needs_sync |= self.needs_sync(row, state);
-                    batch.changes.push(change(row, replaces, completes.as_ref()));
+                    let keeps = vb.keeps_replaced(row, true);
+                    batch.changes.push(change(row, replaces, completes.as_ref(), keeps));
                 }
                 Work::Received(received, replaces, completes) => {
                     vb.receive(received, completes);
                     needs_sync |= match received {
-                        Part::Rows { rows, .. } => {
-                            let of = |row| change(row, replaces, completes.get(&row.seqno));
-                            batch.changes.extend(rows.iter().map(of));
+                        Part::Rows { rows, versions, .. } => {
+                            let history = *versions != Versions::Newest;
+                            batch.changes.extend(rows.iter().map(|row| {
+                                let keeps = vb.keeps_replaced(row, history);
+                                change(row, replaces, completes.get(&row.seqno), keeps)
+                            }));
                             rows.iter().any(|row| self.needs_sync(row, state))
                         }
                         Part::Advance { .. } => self.is_synced(),
@@ -250,7 +278,7 @@ impl Committer {
 
     /// Makes what is on disk now visible. Returns the vBucket if it has new rows.
     fn publish(&mut self, batch: VbBatch, synced: bool) -> Option<Arc<VbCell>> {
-        let VbBatch { vb, meta, rows, completed, from_disk } = batch;
+        let VbBatch { vb, meta, rows, completed, from_disk, .. } = batch;
         let (high_seqno, last) = (meta.high_seqno, rows.last().map(|row| row.seqno));
         let mut bytes = 0;
         {

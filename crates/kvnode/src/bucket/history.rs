@@ -11,6 +11,7 @@ use vbucket::{DurableSeqnos, FailoverTable, Row, Store, StoreError, VbMeta};
 use super::advance::note;
 use super::error::VbError;
 use super::moving::{Moving, blocking, to_its_end};
+use super::options::BucketOptions;
 use super::vb::Vb;
 use crate::clock;
 use crate::sync::lock;
@@ -101,7 +102,12 @@ fn roll_back(
 }
 
 /// The record of a new vBucket.
-pub(super) fn new_meta(vb: VbId, state: VbState, topology: Option<String>) -> VbMeta {
+pub(super) fn new_meta(
+    vb: VbId,
+    state: VbState,
+    topology: Option<String>,
+    options: &BucketOptions,
+) -> VbMeta {
     VbMeta {
         vb,
         state,
@@ -113,6 +119,7 @@ pub(super) fn new_meta(vb: VbId, state: VbState, topology: Option<String>) -> Vb
         max_cas: 0,
         max_deleted_rev: 0,
         durable: DurableSeqnos::default(),
+        history_start: options.history_start(Seqno::ZERO),
         topology: topology.unwrap_or_default(),
     }
 }
@@ -125,4 +132,6 @@ pub(super) fn begin_branch(meta: &mut VbMeta) {
     meta.failover.create_entry(clock::new_uuid(), from);
     meta.snapshot_start = meta.high_seqno;
     meta.snapshot_end = meta.high_seqno;
+    // Whatever the rest of an incomplete snapshot would have been: all that follows is ours.
+    meta.history_start = meta.history_start.min(meta.high_seqno.next());
 }

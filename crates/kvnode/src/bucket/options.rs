@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use mcbp::VbState;
+use mcbp::{Seqno, VbState};
+use store::Retention;
 use vbucket::conflict::Resolution;
 use vbucket::hlc::DriftLimits;
 use vbucket::store::Durability;
@@ -50,6 +51,8 @@ pub struct BucketOptions {
     pub drift: DriftLimits,
     /// Which of two changes of different clusters wins.
     pub resolution: Resolution,
+    /// How much change history of collections with `history` is kept.
+    pub retention: Retention,
 }
 
 impl BucketOptions {
@@ -79,6 +82,7 @@ impl BucketOptions {
             deletions_kept: Duration::from_secs(3 * 24 * 60 * 60),
             drift: DriftLimits::default(),
             resolution: Resolution::default(),
+            retention: Retention::default(),
         };
         options.set_quota(Self::QUOTA_BYTES_DEFAULT);
         options
@@ -119,6 +123,11 @@ impl BucketOptions {
         self.log_bytes_max / 2
     }
 
+    /// Where the change history of a vBucket begins that has none so far; 0 where none is kept.
+    pub(super) fn history_start(&self, high: Seqno) -> Seqno {
+        if self.retention.is_on() { high.next() } else { Seqno::ZERO }
+    }
+
     /// The share of the hashes of keys.
     pub(super) fn hash_bytes(&self) -> usize {
         usize::try_from(self.quota_bytes / HASH_PARTS).unwrap_or(usize::MAX)
@@ -134,6 +143,7 @@ impl BucketOptions {
         store::Options {
             cache_bytes: self.quota_bytes / CACHE_PARTS * 3,
             memtable_bytes: self.quota_bytes / TABLE_PARTS,
+            retention: self.retention,
             ..store::Options::default()
         }
     }

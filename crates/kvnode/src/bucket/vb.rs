@@ -8,7 +8,7 @@ use logline::value;
 use mcbp::{Seqno, VbId, VbState, VbUuid};
 use vbucket::collections::VbCollections;
 use vbucket::producer::LogRead;
-use vbucket::store::CollectionCounts;
+use vbucket::store::{ChangeHistory, CollectionCounts};
 use vbucket::{DurableSeqnos, FailoverTable, Row, StoreError, VbMeta};
 
 use super::cell::VbCell;
@@ -39,6 +39,9 @@ pub struct VbView {
     pub topology: String,
     /// Of its durable writes.
     pub durable: DurableSeqnos,
+    /// Where its change history begins, 0 for none. What is beyond the retention may have been
+    /// dropped since.
+    pub history_start: Seqno,
     /// Its collections.
     pub collections: Arc<VbCollections>,
 }
@@ -136,6 +139,7 @@ impl Vb {
             max_cas: meta.max_cas,
             topology: meta.topology.clone(),
             durable: meta.durable,
+            history_start: meta.history_start,
             collections: Arc::clone(&inner.durable_collections),
         }
     }
@@ -189,6 +193,11 @@ impl Vb {
             Err(StoreError::NoVbucket(_)) => Ok(Vec::new()),
             counts => counts,
         }
+    }
+
+    /// What there is of its change history; `None` if it was removed meanwhile.
+    pub(crate) fn change_history(&self) -> Option<ChangeHistory> {
+        self.shared.store.change_history(self.id()).ok()
     }
 
     /// How many seqnos are queued and not yet durable.

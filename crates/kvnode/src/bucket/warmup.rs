@@ -2,13 +2,13 @@
 //! vBucket begins a new branch of history, which is synced before any vBucket is visible (MB-41942,
 //! MB-41257). After a failure nothing is served, and the reason is kept.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use invariant::Broken;
 use log::{error, info, warn};
 use logline::value;
-use mcbp::{VbId, VbState};
+use mcbp::{Seqno, VbId, VbState};
 use vbucket::collections::Manifest;
 use vbucket::store::{Batch, Durability};
 use vbucket::{Row, StoreError, VbMeta};
@@ -18,6 +18,7 @@ use super::core::{Bucket, Warmup};
 use super::error::VbError;
 use super::events::from_rows;
 use super::history::{begin_branch, new_meta};
+use super::options::BucketOptions;
 use super::vb::Vb;
 use crate::clock::unix_now_ns;
 use crate::sync::lock;
@@ -40,6 +41,40 @@ enum WarmupError {
     Follow(VbError),
     #[error(transparent)]
     Broken(#[from] Broken),
+}
+
+/// Lets the change history of vBuckets begin or end as the options say. Returns which it was.
+fn follow_retention(metas: &mut [VbMeta], options: &BucketOptions) -> BTreeSet<VbId> {
+    let mut changed = BTreeSet::new();
+    for meta in metas {
+        let wanted = options.history_start(meta.high_seqno);
+        if (wanted == Seqno::ZERO) != (meta.history_start == Seqno::ZERO) {
+            meta.history_start = wanted;
+            changed.insert(meta.vb);
+        }
+    }
+    changed
+}
+
+/// Lets active vBuckets begin a branch. Returns the records that are to be written for that.
+fn begin_branches(metas: &mut [VbMeta]) -> Vec<VbMeta> {
+    let mut written = Vec::new();
+    for meta in metas.iter_mut().filter(|meta| meta.state == VbState::Active) {
+        begin_branch(meta);
+        if !failpoint::is_on("no-early-commit") {
+            written.push(meta.clone());
+        }
+    }
+    written
+}
+
+/// Adds the records that are not in the batch.
+fn add_missing<'a>(batch: &mut Batch, metas: impl IntoIterator<Item = &'a VbMeta>) {
+    for meta in metas {
+        if !batch.metas.iter().any(|there| there.vb == meta.vb) {
+            batch.metas.push(meta.clone());
+        }
+    }
 }
 
 impl Bucket {
@@ -92,8 +127,8 @@ impl Bucket {
         let mut prepares = BTreeMap::new();
         for meta in metas {
             let found = self.shared.store.prepares(meta.vb).map_err(WarmupError::Load)?;
-            if !found.is_empty() && !batch.metas.iter().any(|synced| synced.vb == meta.vb) {
-                batch.metas.push(meta.clone());
+            if !found.is_empty() {
+                add_missing(batch, [meta]);
             }
             prepares.insert(meta.vb, found);
         }
@@ -105,26 +140,23 @@ impl Bucket {
         let mut metas = self.shared.store.load().map_err(WarmupError::Load)?;
         failpoint::reach("warmup-loaded");
         let mut batch = Batch::default();
+        let changed = follow_retention(&mut metas, options);
         let is_new = metas.is_empty();
         if is_new {
             if let Some(state) = options.initial_state {
                 let all = (0..options.vbuckets).map(VbId);
-                metas.extend(all.map(|vb| new_meta(vb, state, None)));
+                metas.extend(all.map(|vb| new_meta(vb, state, None, options)));
             }
             batch.metas.clone_from(&metas);
         } else if !self.shared.store.was_clean() {
-            for meta in metas.iter_mut().filter(|meta| meta.state == VbState::Active) {
-                begin_branch(meta);
-                if !failpoint::is_on("no-early-commit") {
-                    batch.metas.push(meta.clone());
-                }
-            }
+            batch.metas = begin_branches(&mut metas);
             warn!(
                 "the last stop was not clean, active vBuckets begin a branch bucket={} count={}",
                 options.name,
                 batch.metas.len()
             );
         }
+        add_missing(&mut batch, metas.iter().filter(|meta| changed.contains(&meta.vb)));
         let count = options.vbuckets;
         if let Some(found) = metas.iter().map(|meta| meta.vb).max().filter(|vb| vb.0 >= count) {
             return Err(WarmupError::TooMany { found, count });

@@ -76,6 +76,9 @@ impl Changes {
         self.restart(name("deletions_kept_h"), &old.deletions_kept, &new.deletions_kept);
         self.restart(name("hlc_drift_ahead_ms"), &old.drift.ahead, &new.drift.ahead);
         self.restart(name("hlc_max_future_s"), &old.drift.future_max, &new.drift.future_max);
+        let (old, new) = (old.retention, new.retention);
+        self.restart(name("history_retention_bytes"), &old.bytes, &new.bytes);
+        self.restart(name("history_retention_seconds"), &old.seconds, &new.seconds);
     }
 
     fn users(&mut self, old: &NodeConfig, new: &NodeConfig) {
@@ -168,7 +171,7 @@ mod tests {
         for (name, edit) in applied {
             assert_eq!(changes(edit), (vec![name.to_owned()], vec![]));
         }
-        let restart: [(&str, Edit); 14] = [
+        let restart: [(&str, Edit); 16] = [
             ("listen", |c, _| c.listen.set_port(2)),
             ("metrics", |c, _| c.metrics = Some(c.listen)),
             ("data", |c, _| c.data = "e".into()),
@@ -180,6 +183,8 @@ mod tests {
             ("bucket b: deletions_kept_h", |c, _| c.buckets[0].deletions_kept *= 2),
             ("bucket b: hlc_drift_ahead_ms", |c, _| c.buckets[0].drift.ahead *= 2),
             ("bucket b: hlc_max_future_s", |c, _| c.buckets[0].drift.future_max *= 2),
+            ("bucket b: history_retention_bytes", |c, _| c.buckets[0].retention.bytes = 1),
+            ("bucket b: history_retention_seconds", |c, _| c.buckets[0].retention.seconds = 1),
             ("bucket c: added", |c, _| c.buckets.push(BucketOptions::new("c"))),
             ("limits: connections_max", |c, _| c.limits.connections_max = 9),
             ("limits: worker_threads", |c, _| c.limits.worker_threads = 61),

@@ -182,6 +182,8 @@ impl Checker<'_, '_> {
             Some(ResolutionName::Lww) => Resolution::LastWriteWins,
             Some(ResolutionName::Seqno) | None => Resolution::Seqno,
         };
+        options.retention.bytes = bucket.history_retention_bytes.unwrap_or_default();
+        options.retention.seconds = bucket.history_retention_seconds.unwrap_or_default();
         let key = format!("bucket {:?}: name", bucket.name.as_ref());
         self.findings.value(&key, &bucket.name, |_| options.check())?;
         Some(options)

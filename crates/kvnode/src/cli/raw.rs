@@ -50,6 +50,8 @@ pub(super) struct Bucket {
     pub(super) hlc_drift_ahead_ms: Option<u64>,
     pub(super) hlc_max_future_s: Option<u64>,
     pub(super) conflict_resolution: Option<ResolutionName>,
+    pub(super) history_retention_bytes: Option<u64>,
+    pub(super) history_retention_seconds: Option<u64>,
 }
 
 impl Bucket {

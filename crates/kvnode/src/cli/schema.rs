@@ -165,6 +165,19 @@ fn of_history(default: &BucketOptions) -> Vec<Setting> {
              changed more often, or the last write. The same in all clusters.",
         )
         .default_text("seqno"),
+        Setting::number(
+            "history_retention_bytes",
+            0..=1 << 50,
+            "How many bytes older versions of documents of collections with history take at most, \
+             for clients that follow every change. 0 is no limit; with 0 in both, none are kept.",
+        )
+        .default_number(default.retention.bytes),
+        Setting::number(
+            "history_retention_seconds",
+            0..=1 << 32,
+            "How old such versions become, in seconds. 0 is no limit.",
+        )
+        .default_number(default.retention.seconds),
     ]
 }
 

@@ -40,6 +40,7 @@ impl Access {
             snapshot_end: view.snapshot_end,
             purge_seqno: view.purge_seqno,
             durable: view.durable,
+            history_start: view.history_start,
             collections: view.collections,
         })
     }

@@ -34,6 +34,8 @@ pub(super) struct ReadChunk {
 pub(super) struct OpenScan {
     scan: Box<dyn Scan>,
     selection: Selection,
+    /// See [`DiskSnapshot::history_start`].
+    history_start: Option<Seqno>,
 }
 
 impl OpenScan {
@@ -42,21 +44,30 @@ impl OpenScan {
         vb: VbId,
         start: Seqno,
         filter: StreamFilter,
+        versions: bool,
     ) -> Result<Box<Self>, StoreError> {
-        let scan = store.scan(vb, start, Seqno::MAX)?;
+        let scan = if versions {
+            store.scan_versions(vb, start)?
+        } else {
+            store.scan(vb, start, Seqno::MAX)?
+        };
+        let start = scan.meta().history_start;
+        let history_start = (versions && start > Seqno::ZERO).then_some(start);
         // After the scan has begun, and from the disk: what is visible may be behind the scan.
         let there = match filter {
             StreamFilter::Scope(_) => collections_from_rows(store.events(vb)?)?,
             _ => VbCollections::default(),
         };
-        Ok(Box::new(Self { scan, selection: Selection { filter, there } }))
+        let selection = Selection { filter, there };
+        Ok(Box::new(Self { scan, selection, history_start }))
     }
 
     fn snapshot(&self) -> DiskSnapshot {
         let VbMeta { high_seqno, purge_seqno, durable, .. } = *self.scan.meta();
         let is_default = self.selection.filter == StreamFilter::Default;
         let marker_end = if is_default { self.scan.default_high_seqno() } else { high_seqno };
-        DiskSnapshot { high_seqno, marker_end, purge_seqno, durable }
+        let history_start = self.history_start;
+        DiskSnapshot { high_seqno, marker_end, purge_seqno, durable, history_start }
     }
 }
 
@@ -92,7 +103,7 @@ impl ReadChunk {
         let Self { vb, stream, start, encoder, filter, row_bytes_max, scan } = self;
         let (mut scan, snapshot) = match scan {
             Some(scan) => (scan, None),
-            None => match OpenScan::begin(store, vb, start, filter) {
+            None => match OpenScan::begin(store, vb, start, filter, encoder.wants_versions()) {
                 Ok(scan) => {
                     let snapshot = scan.snapshot();
                     (scan, Some(snapshot))
@@ -116,10 +127,17 @@ fn fill_chunk(
     row_bytes_max: usize,
     write: impl Fn(&Row, &mut BytesMut) -> Result<(), EncodeError>,
 ) -> (Chunk, ReadEnd) {
-    let OpenScan { scan, selection } = scan;
+    let OpenScan { scan, selection, history_start } = scan;
     let mut chunk = Chunk::with_room();
     let (mut unreadable, mut large, mut passed) = (None, None, 0);
     let end = scan.run(&mut |row| {
+        let is_history = history_start.is_some_and(|start| row.seqno >= start);
+        if is_history != chunk.is_history {
+            if chunk.last_seqno > Seqno::ZERO {
+                return ScanStep::Later;
+            }
+            chunk.is_history = is_history;
+        }
         if !encoder.takes(&row) || !selection.has(&row) {
             chunk.pass(&row);
             passed += 1;

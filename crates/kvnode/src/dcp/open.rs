@@ -83,7 +83,9 @@ impl DcpOpen {
             }
             let Features { collections, snappy, json, xattr, xerror, .. } = features;
             let open_flags = open.flags;
-            let options = ProducerOptions { open_flags, collections, snappy, json, xattr, xerror };
+            let history = true;
+            let options =
+                ProducerOptions { open_flags, collections, snappy, json, xattr, xerror, history };
             Role::Producer(options)
         } else {
             let name = consumer_name(open.value)?;

@@ -37,7 +37,33 @@ pub(super) fn kvstore(bucket: &Bucket) -> Lines {
 
 /// The group `diskinfo`, in bytes.
 pub(super) fn diskinfo(bucket: &Bucket) -> Lines {
-    vec![("ep_db_file_size".to_owned(), bucket.store().disk_bytes().to_string())]
+    let histories = bucket.all_vbs().filter_map(|vb| vb.change_history());
+    let (mut bytes, mut since) = (0, None);
+    for history in histories {
+        bytes += history.bytes;
+        since = since.into_iter().chain(history.since).min();
+    }
+    let mut lines = Vec::new();
+    let mut stats = Stats::new("ep_db_", &mut lines);
+    stats.put("file_size", bucket.store().disk_bytes());
+    stats.put("history_file_size", bytes);
+    stats.put("history_start_timestamp", since.unwrap_or_default());
+    lines
+}
+
+/// The group `diskinfo detail`: the same of each vBucket.
+pub(super) fn diskinfo_detail(bucket: &Bucket) -> Lines {
+    let mut lines = Vec::new();
+    for vb in bucket.all_vbs() {
+        if let Some(history) = vb.change_history() {
+            let prefix = format!("vb_{}:", vb.id().0);
+            let mut stats = Stats::new(&prefix, &mut lines);
+            stats.put("history_disk_size", history.bytes);
+            stats.put("history_start_timestamp", history.since.unwrap_or_default());
+            stats.put("history_start_seqno", history.start);
+        }
+    }
+    lines
 }
 
 /// The group `workload`: one committer writes the one store.
@@ -63,6 +89,11 @@ pub(super) fn config(bucket: &Bucket) -> Lines {
     stats.put("data_traffic_enabled", bucket.is_ready());
     stats.put("exp_pager_enabled", true);
     stats.put("exp_pager_stime", options.expiry_pager_interval.as_secs());
+    // As there, where only a store that keeps history has them.
+    if options.retention.is_on() {
+        stats.put("history_retention_bytes", options.retention.bytes);
+        stats.put("history_retention_seconds", options.retention.seconds);
+    }
     stats.put("persistent_metadata_purge_age", options.deletions_kept.as_secs());
     stats.put("hlc_drift_ahead_threshold_us", options.drift.ahead.as_micros());
     stats.put("hlc_drift_behind_threshold_us", options.drift.behind.as_micros());

@@ -148,6 +148,7 @@ fn of_bucket(bucket: &Bucket, name: &str, vb: Option<&str>) -> Result<Option<Lin
         ("scopes-byid", Some(id)) => {
             return disk(|| collections::scopes(bucket, Which::Id(id))).map(Some);
         }
+        ("diskinfo", Some("detail")) => return Ok(Some(engine::diskinfo_detail(bucket))),
         (_, Some(_)) => return Ok(None),
         (_, None) => {}
     }

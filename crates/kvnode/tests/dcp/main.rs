@@ -19,6 +19,7 @@ mod durable_edges;
 mod durable_gaps;
 mod failures;
 mod flow;
+mod history;
 mod hostile;
 mod lessons;
 mod link;

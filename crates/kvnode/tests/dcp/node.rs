@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use kvnode::{BucketOptions, Durability, Node, NodeConfig, NodeHandle};
 use mcbp::{Seqno, VbId, VbState};
 use relay::Secret;
+use store::Retention;
 use tempfile::TempDir;
 use vbucket::store::{Batch, Scan, ScanEnd, ScanStep, SharedStore, Store, StoreError};
 use vbucket::{Row, VbMeta};
@@ -73,7 +74,9 @@ impl TestNode {
         let mut config =
             NodeConfig::new(listen, &folder, self.options.clone(), "dcp-proxy", password);
         config.limits.worker_threads = 2;
-        let handle = Node::start_on(config, |_| Ok(FaultyStore::open(&folder, &faults))).unwrap();
+        let store =
+            |bucket: &BucketOptions| Ok(FaultyStore::open(&folder, &faults, bucket.retention));
+        let handle = Node::start_on(config, store).unwrap();
         let bucket = &handle.buckets()[0];
         crate::client::wait_for("warm-up", || bucket.is_ready());
         self.handle = Some(handle);
@@ -81,7 +84,13 @@ impl TestNode {
 
     /// Stops the node cleanly and starts it again: nothing is in memory then.
     pub(crate) fn restart(&mut self) {
+        self.restart_with(|_| ());
+    }
+
+    /// The same with other options.
+    pub(crate) fn restart_with(&mut self, change: impl FnOnce(&mut BucketOptions)) {
         self.handle.take().unwrap().shutdown().unwrap();
+        change(&mut self.options);
         self.launch();
     }
 
@@ -131,8 +140,9 @@ struct FaultyStore {
 }
 
 impl FaultyStore {
-    fn open(folder: &Path, faults: &Arc<Faults>) -> SharedStore {
-        let inner = store::FjallStore::open(folder, store::Options::default()).unwrap();
+    fn open(folder: &Path, faults: &Arc<Faults>, retention: Retention) -> SharedStore {
+        let options = store::Options { retention, ..store::Options::default() };
+        let inner = store::FjallStore::open(folder, options).unwrap();
         Arc::new(Self { inner, faults: Arc::clone(faults) })
     }
 }

@@ -8,7 +8,7 @@ use kvnode::bucket::{CommitError, LogRead, PendingCommit, Vb, VbError, VbEvent, 
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
 use tokio::runtime::Runtime;
-use vbucket::consumer::Part;
+use vbucket::consumer::{Part, Versions};
 use vbucket::{Kind, Row, StoreError};
 
 use crate::support::client::Client;
@@ -46,7 +46,13 @@ impl Replica {
     fn apply(&self, seqnos: std::ops::RangeInclusive<u64>, end: u64) -> Result<(), VbError> {
         let snapshot = (Seqno(*seqnos.start()), Seqno(end));
         let rows = seqnos.map(row).collect();
-        self.receive(Part::Rows { rows, snapshot, from_disk: false, ends: None })
+        self.receive(Part::Rows {
+            rows,
+            snapshot,
+            from_disk: false,
+            versions: Versions::Newest,
+            ends: None,
+        })
     }
 
     /// Applies what a producer sent and waits until it is durable.
@@ -101,7 +107,13 @@ fn mb_50543_seqnos_only_rise() {
         assert!(matches!(refused, Err(VbError::NotMonotonic { .. })), "{seqnos:?} {refused:?}");
     }
     let (rows, snapshot) = (vec![row(5), row(4)], (Seqno(4), Seqno(5)));
-    let refused = replica.receive(Part::Rows { rows, snapshot, from_disk: false, ends: None });
+    let refused = replica.receive(Part::Rows {
+        rows,
+        snapshot,
+        from_disk: false,
+        versions: Versions::Newest,
+        ends: None,
+    });
     assert!(matches!(refused, Err(VbError::NotMonotonic { .. })));
     assert_eq!(replica.vb.high_seqno(), Seqno(3));
     replica.apply(4..=5, 5).unwrap();
@@ -112,7 +124,14 @@ fn a_seqno_may_advance_without_a_row() {
     let replica = Replica::new();
     replica.apply(1..=3, 9).unwrap();
     let snapshot = (Seqno(1), Seqno(9));
-    replica.receive(Part::Advance { seqno: Seqno(9), snapshot, ends: None }).unwrap();
+    replica
+        .receive(Part::Advance {
+            seqno: Seqno(9),
+            snapshot,
+            versions: Versions::Newest,
+            ends: None,
+        })
+        .unwrap();
     assert_eq!(replica.vb.high_seqno(), Seqno(9));
     assert_eq!(replica.seqnos(3, 10_000), Some(vec![]));
     replica.apply(10..=10, 10).unwrap();
@@ -230,7 +249,8 @@ fn a_part_after_one_that_was_not_committed_is_not_taken() {
     replica.disk.fail_commits(None);
     let following = || {
         let (rows, snapshot) = (vec![row(5)], (Seqno(3), Seqno(9)));
-        let part = Part::Rows { rows, snapshot, from_disk: false, ends: None };
+        let part =
+            Part::Rows { rows, snapshot, from_disk: false, versions: Versions::Newest, ends: None };
         replica.runtime.block_on(replica.vb.apply(Seqno(4), part)).map(drop)
     };
     // Writes are refused for a second first.
@@ -265,7 +285,15 @@ fn a_copy_of_a_disk_is_not_kept_for_streams_and_pushes_nothing_else_out() {
     let replica = Replica::new();
     replica.apply(1..=3, 3).unwrap();
     let (rows, snapshot) = ((4..=6).map(row).collect(), (Seqno(4), Seqno(6)));
-    replica.receive(Part::Rows { rows, snapshot, from_disk: true, ends: None }).unwrap();
+    replica
+        .receive(Part::Rows {
+            rows,
+            snapshot,
+            from_disk: true,
+            versions: Versions::Newest,
+            ends: None,
+        })
+        .unwrap();
     assert_eq!(replica.seqnos(3, usize::MAX), None);
     assert_eq!(replica.seqnos(6, usize::MAX), Some(Vec::new()));
     replica.apply(7..=8, 8).unwrap();
@@ -278,7 +306,15 @@ fn what_fills_a_vbucket_from_nothing_is_not_looked_for() {
     let receive = |rows: Vec<_>, end| {
         let before = replica.disk.lookups();
         let snapshot = (Seqno(0), Seqno(end));
-        replica.receive(Part::Rows { rows, snapshot, from_disk: true, ends: None }).unwrap();
+        replica
+            .receive(Part::Rows {
+                rows,
+                snapshot,
+                from_disk: true,
+                versions: Versions::Newest,
+                ends: None,
+            })
+            .unwrap();
         replica.disk.lookups() - before
     };
     let again = |seqno| Arc::new(Row { seqno: Seqno(seqno), ..(*row(1)).clone() });
@@ -320,7 +356,15 @@ fn a_snapshot_that_goes_on_after_a_restart_is_looked_for() {
 fn no_rows_are_durable_at_once() {
     let replica = Replica::new();
     let (rows, snapshot) = (Vec::new(), (Seqno(1), Seqno(5)));
-    replica.receive(Part::Rows { rows, snapshot, from_disk: false, ends: None }).unwrap();
+    replica
+        .receive(Part::Rows {
+            rows,
+            snapshot,
+            from_disk: false,
+            versions: Versions::Newest,
+            ends: None,
+        })
+        .unwrap();
     assert_eq!(replica.vb.high_seqno(), Seqno::ZERO);
 }
 
@@ -375,7 +419,8 @@ fn a_part_that_cannot_be_stored_ends_its_own_vbucket_and_leaves_no_gap() {
         |error: &VbError| matches!(error, VbError::Commit(CommitError::Unstorable(_)));
     assert!(refused.as_ref().is_err_and(is_unstorable), "{refused:?}");
     let (rows, snapshot) = (vec![row(5)], (Seqno(3), Seqno(9)));
-    let part = Part::Rows { rows, snapshot, from_disk: false, ends: None };
+    let part =
+        Part::Rows { rows, snapshot, from_disk: false, versions: Versions::Newest, ends: None };
     let following = replica.runtime.block_on(replica.vb.apply(Seqno(4), part)).map(drop);
     assert!(matches!(following, Err(VbError::Gap { .. })), "{following:?}");
     assert_eq!(replica.vb.high_seqno(), Seqno(2));

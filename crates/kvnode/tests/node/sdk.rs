@@ -6,7 +6,7 @@ use kvnode::bucket::LogRead;
 use mcbp::{Frame, FrameBuilder, Opcode, Status, VbId, VbState};
 use recordings::Line;
 use tokio::runtime::Runtime;
-use vbucket::consumer::Part;
+use vbucket::consumer::{Part, Versions};
 
 use crate::replay::Differs::Value;
 use crate::replay::{Replay, set_topology, start_with};
@@ -58,8 +58,14 @@ impl Pair {
             let (after, end) = (to.high_seqno(), from.high_seqno());
             let snapshot = (after, end);
             let part = match from.read_log(after, usize::MAX) {
-                LogRead::Rows(rows) => Part::Rows { rows, snapshot, from_disk: false, ends: None },
-                _ => Part::Advance { seqno: end, snapshot, ends: None },
+                LogRead::Rows(rows) => Part::Rows {
+                    rows,
+                    snapshot,
+                    from_disk: false,
+                    versions: Versions::Newest,
+                    ends: None,
+                },
+                _ => Part::Advance { seqno: end, snapshot, versions: Versions::Newest, ends: None },
             };
             if end > after {
                 to.apply(after, part).await.unwrap().wait().await.unwrap();

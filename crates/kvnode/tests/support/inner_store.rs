@@ -15,6 +15,10 @@ macro_rules! rest_of_store_is_inner {
             keys(vb: mcbp::VbId, from: &[u8], most: usize)
                 -> Result<Vec<bytes::Bytes>, vbucket::StoreError>;
             item_count(vb: mcbp::VbId) -> Result<u64, vbucket::StoreError>;
+            scan_versions(vb: mcbp::VbId, start: mcbp::Seqno)
+                -> Result<Box<dyn vbucket::store::Scan>, vbucket::StoreError>;
+            change_history(vb: mcbp::VbId)
+                -> Result<vbucket::store::ChangeHistory, vbucket::StoreError>;
             events(vb: mcbp::VbId) -> Result<Vec<vbucket::Row>, vbucket::StoreError>;
             prepares(vb: mcbp::VbId) -> Result<Vec<vbucket::Row>, vbucket::StoreError>;
             collections(vb: mcbp::VbId)

@@ -35,8 +35,13 @@ const COLLECTION_BYTES: usize = 1 + PREFIX_BYTES + 4;
 
 /// `rows`: generation, seqno.
 pub(crate) type RowKey = [u8; PREFIX_BYTES + 8];
-/// `undo`: generation, seqno of the newer row, seqno of the older row that it replaced.
+/// `undo`: generation, seqno of the newer row, seqno of the older row that it replaced. Of an older
+/// version: generation, seqno of the older row with [`VERSION`], seqno of the newer row.
 pub(crate) type UndoKey = [u8; PREFIX_BYTES + 16];
+
+/// Set in the first seqno of a key of `undo` that is of an older version, and in no seqno: see
+/// [`Seqno::TAKEN_MAX`].
+const VERSION: u64 = 1 << 63;
 
 impl Generation {
     pub(crate) fn prefix(self) -> [u8; PREFIX_BYTES] {
@@ -54,6 +59,22 @@ impl Generation {
 
     pub(crate) fn undo(self, newer: Seqno, older: Seqno) -> UndoKey {
         concat(&[&self.prefix(), &newer.0.to_be_bytes(), &older.0.to_be_bytes()])
+    }
+
+    /// `undo`: the rows that were replaced at `from` or later.
+    pub(crate) fn undo_since(self, from: Seqno) -> std::ops::Range<UndoKey> {
+        self.undo(from, Seqno::ZERO)..self.version(Seqno::ZERO, Seqno::ZERO)
+    }
+
+    /// `undo`: an older version, in the order of its own seqno. The undo row of the same change is
+    /// empty then.
+    pub(crate) fn version(self, older: Seqno, newer: Seqno) -> UndoKey {
+        concat(&[&self.prefix(), &(older.0 | VERSION).to_be_bytes(), &newer.0.to_be_bytes()])
+    }
+
+    /// `undo`: the older versions from `start` to `end`.
+    pub(crate) fn versions(self, start: Seqno, end: Seqno) -> std::ops::RangeInclusive<UndoKey> {
+        self.version(start, Seqno::ZERO)..=self.version(end, Seqno::MAX)
     }
 
     /// `keys`: generation, key of the document.
@@ -186,16 +207,28 @@ pub(crate) fn row_seqno(key: &[u8]) -> Option<Seqno> {
 
 /// The seqnos of the newer and the older row in the key of an undo row.
 pub(crate) fn undo_seqnos(key: &[u8]) -> Option<(Seqno, Seqno)> {
-    let (rest, older) = key.split_last_chunk::<8>()?;
-    let (_, newer) = rest.split_last_chunk::<8>()?;
-    let seqno = |bytes: &[u8; 8]| Seqno(u64::from_be_bytes(*bytes));
-    (key.len() == size_of::<UndoKey>()).then(|| (seqno(newer), seqno(older)))
+    let (newer, older) = two_seqnos(key)?;
+    (newer & VERSION == 0).then_some((Seqno(newer), Seqno(older)))
+}
+
+/// The seqnos of the older and the newer row in the key of an older version.
+pub(crate) fn version_seqnos(key: &[u8]) -> Option<(Seqno, Seqno)> {
+    let (older, newer) = two_seqnos(key)?;
+    (older & VERSION != 0).then_some((Seqno(older ^ VERSION), Seqno(newer)))
+}
+
+fn two_seqnos(key: &[u8]) -> Option<(u64, u64)> {
+    let (rest, second) = key.split_last_chunk::<8>()?;
+    let (_, first) = rest.split_last_chunk::<8>()?;
+    let seqnos = (u64::from_be_bytes(*first), u64::from_be_bytes(*second));
+    (key.len() == size_of::<UndoKey>()).then_some(seqnos)
 }
 
 /// The vBucket and the seqno of the row that is stored under a key of `rows` or `undo`, whose keys
 /// differ in length. `None` for any other key, such as that of the commit mark.
 pub(crate) fn row_id(key: &[u8]) -> Option<(VbId, Seqno)> {
     let vb = VbId(u16::from_be_bytes(*key.first_chunk()?));
-    let seqno = row_seqno(key).or_else(|| undo_seqnos(key).map(|(_, older)| older))?;
-    Some((vb, seqno))
+    let replaced = || undo_seqnos(key).map(|(_, older)| older);
+    let version = || version_seqnos(key).map(|(older, _)| older);
+    Some((vb, row_seqno(key).or_else(replaced).or_else(version)?))
 }

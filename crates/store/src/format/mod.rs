@@ -24,7 +24,7 @@ pub(crate) use checksum::{verified, with_checksum};
 pub(crate) use entry::{CommitMark, Garbage, KeyEntry};
 pub(crate) use keys::{
     COMMIT_MARK, Generation, MANIFEST, MetaKey, record_key, row_id, row_seqno, undo_seqnos,
-    value_file_key,
+    value_file_key, version_seqnos,
 };
 pub(crate) use pointer::{
     OUT_OF_LINE_BYTES, VALUE_FILE_MAGIC, VALUE_HEADER_BYTES, ValueHeader, ValuePointer, ValuesEnd,

@@ -15,9 +15,12 @@ use super::checksum::{verified, with_checksum};
 use super::keys::{Generation, record_key};
 use crate::collections::{Collection, Collections, Gone};
 use crate::points::Points;
+use crate::versions::Versions;
 
 /// What every record begins with; a record of another version is refused.
 const VERSION: u8 = 2;
+/// The version of a record with a change history, whose numbers come first.
+const WITH_HISTORY: u8 = 3;
 /// More than the record of a vBucket with few branches takes: one allocation for most.
 const USUAL_BYTES: usize = 256;
 /// The value bits of one byte of a number; the one above them says that more bytes follow.
@@ -39,6 +42,8 @@ pub(crate) struct VbRecord {
     pub undo_floor: u64,
     /// Seqnos at which a commit left the vBucket in a consistent state.
     pub points: Points,
+    /// Its older versions.
+    pub versions: Versions,
 }
 
 impl VbRecord {
@@ -49,7 +54,7 @@ impl VbRecord {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let meta = &self.meta;
         let mut out = Vec::with_capacity(USUAL_BYTES);
-        out.push(VERSION);
+        self.encode_history(&mut out);
         put(&mut out, meta.state as u64);
         let numbers = [self.generation, self.undo_floor, meta.high_seqno.0];
         let snapshot = [meta.snapshot_start.0, meta.snapshot_end.0, meta.purge_seqno.0];
@@ -85,18 +90,42 @@ impl VbRecord {
         with_checksum(out, &record_key(meta.vb))
     }
 
+    /// The version, and what a change history adds.
+    fn encode_history(&self, out: &mut Vec<u8>) {
+        let Self { meta, versions, .. } = self;
+        if meta.history_start == Seqno::ZERO && *versions == Versions::default() {
+            return out.push(VERSION);
+        }
+        out.push(WITH_HISTORY);
+        let marks = versions.marks.len() as u64;
+        let numbers = [meta.history_start.0, versions.trimmed.0, versions.bytes, marks];
+        let marks = versions.marks.iter().flat_map(|(at, high)| [*at, high.0]);
+        numbers.into_iter().chain(marks).for_each(|n| put(out, n));
+    }
+
     pub(crate) fn decode(vb: VbId, bytes: &[u8]) -> Result<Self, Flaw> {
+        let malformed = "the record is not what its version says";
         match verified(bytes, &record_key(vb))?.split_first() {
-            Some((&VERSION, body)) => {
-                Self::from_body(vb, body).ok_or("the record is not what its version says")
-            }
+            Some((&VERSION, body)) => Self::from_body(vb, Numbers(body)).ok_or(malformed),
+            Some((&WITH_HISTORY, body)) => Self::with_history(vb, body).ok_or(malformed),
             Some(_) => Err("the record is of a version that this program does not know"),
             None => Err("the record is empty"),
         }
     }
 
-    fn from_body(vb: VbId, body: &[u8]) -> Option<Self> {
+    fn with_history(vb: VbId, body: &[u8]) -> Option<Self> {
         let mut from = Numbers(body);
+        let (start, trimmed, bytes) = (from.seqno()?, from.seqno()?, from.take()?);
+        let count = from.take()?;
+        let marks: Option<Vec<_>> =
+            (0..count).map(|_| Some((from.take()?, from.seqno()?))).collect();
+        let versions = Versions { bytes, trimmed, marks: marks? };
+        let mut record = Self::from_body(vb, from)?;
+        record.meta.history_start = start;
+        Some(Self { versions, ..record })
+    }
+
+    fn from_body(vb: VbId, mut from: Numbers<'_>) -> Option<Self> {
         let state = VbState::from_wire(u32::try_from(from.take()?).ok()?)?;
         let [generation, undo_floor] = [from.take()?, from.take()?];
         let [high_seqno, snapshot_start, snapshot_end, purge_seqno] =
@@ -137,10 +166,12 @@ impl VbRecord {
             max_cas,
             max_deleted_rev,
             durable,
+            history_start: Seqno::ZERO,
             topology,
         };
         let collections = Collections { default, named: Arc::default() };
-        Some(Self { meta, generation, collections, undo_floor, points })
+        let versions = Versions::default();
+        Some(Self { meta, generation, collections, undo_floor, points, versions })
     }
 }
 

@@ -118,11 +118,19 @@ fn a_record_is_as_documented() {
         max_cas: hello().cas,
         max_deleted_rev: 0,
         durable: DurableSeqnos { max_visible: Seqno(1), ..DurableSeqnos::default() },
+        history_start: Seqno::ZERO,
         topology: String::new(),
     };
     let default = Collection { start: Seqno::ZERO, high: Seqno(1), items: 1 };
     let collections = Collections { default: Some(default), named: Default::default() };
-    let record = VbRecord { meta, generation: 1, collections, undo_floor: 0, points };
+    let record = VbRecord {
+        meta,
+        generation: 1,
+        collections,
+        undo_floor: 0,
+        points,
+        versions: Default::default(),
+    };
     assert_eq!(record.encode(), documented("record"));
     assert_eq!(record_key(VB).as_slice(), documented("record key"));
     assert_eq!(VbRecord::decode(VB, &documented("record")), Ok(record));

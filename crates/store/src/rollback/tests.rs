@@ -44,6 +44,7 @@ fn commit(store: &FjallStore, seqnos: std::ops::RangeInclusive<u64>) {
         max_cas: 0,
         max_deleted_rev: 0,
         durable: Default::default(),
+        history_start: Seqno::ZERO,
         topology: String::new(),
     };
     let changes = seqnos.map(|seqno| Change {
@@ -51,6 +52,7 @@ fn commit(store: &FjallStore, seqnos: std::ops::RangeInclusive<u64>) {
         row: Arc::new(row(seqno)),
         replaces: Replaces::Unknown,
         completes: None,
+        history: false,
     });
     let batch = Batch { changes: changes.collect(), metas: vec![meta] };
     store.commit(&batch, Durability::Buffered).unwrap();

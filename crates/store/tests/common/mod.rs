@@ -23,6 +23,7 @@ pub(crate) fn small() -> Options {
     }
 }
 
+#[allow(dead_code, reason = "not every test binary needs it")]
 pub(crate) fn open(dir: &Path) -> FjallStore {
     FjallStore::open(dir, small()).unwrap()
 }
@@ -39,6 +40,7 @@ pub(crate) fn meta(vb: u16, high: u64) -> VbMeta {
         max_cas: high,
         max_deleted_rev: 0,
         durable: Default::default(),
+        history_start: Seqno::ZERO,
         topology: String::new(),
     }
 }
@@ -71,7 +73,7 @@ pub(crate) fn batch(vb: u16, rows: Vec<Row>) -> Batch {
     let (vb_id, replaces) = (VbId(vb), Replaces::Unknown);
     let change = |row| {
         let (row, replaces) = (Arc::new(row), replaces.clone());
-        Change { vb: vb_id, row, replaces, completes: None }
+        Change { vb: vb_id, row, replaces, completes: None, history: false }
     };
     Batch { changes: rows.into_iter().map(change).collect(), metas: vec![meta(vb, high)] }
 }

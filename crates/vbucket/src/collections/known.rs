@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use mcbp::Seqno;
-use mcbp::key::{DEFAULT_COLLECTION, split};
+use mcbp::key::{DEFAULT_COLLECTION, collection_id, split};
 
 use super::change::{Change, Collection, SystemEvent};
 use super::event::{EventKey, event_key};
 use super::manifest::Manifest;
 use super::names::{DEFAULT_NAME, DEFAULT_SCOPE, SYSTEM_EVENTS};
+use crate::{Kind, Row};
 
 /// A collection of a vBucket.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,6 +46,19 @@ impl Default for VbCollections {
 }
 
 impl VbCollections {
+    /// Whether older versions of the row are kept as change history: those of documents of a
+    /// collection with `history`, and of system events (MB-65281).
+    #[must_use]
+    pub fn keeps_history(&self, row: &Row) -> bool {
+        match row.kind {
+            Kind::Event { .. } => true,
+            Kind::Prepared { .. } | Kind::Aborted { .. } => false,
+            _ => collection_id(&row.key)
+                .and_then(|id| self.get(id))
+                .is_some_and(|it| it.collection.history),
+        }
+    }
+
     /// Returns the collections that follow from the newest row of each key of system events, given
     /// in any order.
     pub fn from_events(events: impl IntoIterator<Item = (Seqno, SystemEvent)>) -> Self {

@@ -45,7 +45,7 @@ use mcbp::{Opaque, Status, VbId};
 
 pub use effect::{Effect, Effects, Failure, Refused};
 pub use event::Event;
-pub use part::{Part, SnapshotEnd};
+pub use part::{Part, SnapshotEnd, Versions};
 
 use crate::Row;
 use crate::hlc::DriftLimits;

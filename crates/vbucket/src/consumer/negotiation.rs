@@ -3,8 +3,8 @@
 //! It begins with the first ADD_STREAM: GET_ERROR_MAP, then one control at a time.
 //!
 //! Durable writes need the name that topologies give this node, which the proxy says in DCP_OPEN:
-//! without one they are not asked for. Nor is `change_streams`: the history of a document is not
-//! stored. If the producer sends such frames nevertheless, `frames` refuses them.
+//! without one they are not asked for. If the producer sends such frames nevertheless, `frames`
+//! refuses them.
 
 use std::collections::VecDeque;
 
@@ -76,6 +76,7 @@ impl Negotiation {
         add(key::INCLUDE_DELETED_USER_XATTRS, "true");
         add(key::V7_STATUS_CODES, "true");
         add(key::FLATBUFFERS_SYSTEM_EVENTS, "true");
+        add(key::CHANGE_STREAMS, "true");
         add(key::MAX_MARKER_VERSION, "2.2");
         add(key::CONNECTION_BUFFER_SIZE, &window_bytes.to_string());
         Self {

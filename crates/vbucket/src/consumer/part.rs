@@ -17,6 +17,8 @@ pub enum Part {
         snapshot: (Seqno, Seqno),
         /// Whether the producer read the snapshot from its disk.
         from_disk: bool,
+        /// Which versions of documents of collections with `history` are among them.
+        versions: Versions,
         /// Of a part that ends its snapshot.
         ends: Option<SnapshotEnd>,
     },
@@ -26,9 +28,33 @@ pub enum Part {
         seqno: Seqno,
         /// Start and end of the snapshot.
         snapshot: (Seqno, Seqno),
+        /// As of rows.
+        versions: Versions,
         /// Of an advance that ends its snapshot.
         ends: Option<SnapshotEnd>,
     },
+}
+
+/// Which versions of documents a part has, of collections with `history`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Versions {
+    /// The newest ones of their snapshot.
+    Newest,
+    /// All since the part before.
+    All,
+    /// All from its first row on. What was before that may be missing.
+    AllFromHere,
+}
+
+impl Versions {
+    /// Whether a row with `next` may follow in the same part.
+    pub(super) fn goes_on_with(self, next: Self) -> bool {
+        match next {
+            Self::Newest => self == Self::Newest,
+            Self::All => self != Self::Newest,
+            Self::AllFromHere => false,
+        }
+    }
 }
 
 /// What a copy knows of durable writes once a snapshot is complete. The rows of some of them may
@@ -50,6 +76,28 @@ impl SnapshotEnd {
 }
 
 impl Part {
+    /// Moves the start of a copy's change history over this part, which follows seqno `high`: to
+    /// where from then on every version was received, or behind a snapshot that has the newest rows
+    /// alone. For a copy that keeps history; 0 is none so far.
+    pub fn follow_history(&self, start: &mut Seqno, high: Seqno) {
+        let (first, snapshot, versions) = match self {
+            Self::Rows { rows, snapshot, versions, .. } => {
+                (rows.first().map(|row| row.seqno), snapshot, versions)
+            }
+            Self::Advance { seqno, snapshot, versions, .. } => {
+                (Some(seqno.next()), snapshot, versions)
+            }
+        };
+        let Some(first) = first else { return };
+        // What is between is of the part before, which has the newest rows alone.
+        let is_apart = *start == Seqno::ZERO || *start > high.next();
+        match versions {
+            Versions::Newest => *start = snapshot.1.next(),
+            Versions::All if !is_apart => {}
+            Versions::All | Versions::AllFromHere => *start = first,
+        }
+    }
+
     /// The seqno of the vBucket once this is written; `None` for no rows.
     #[must_use]
     pub fn last_seqno(&self) -> Option<Seqno> {

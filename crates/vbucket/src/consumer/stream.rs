@@ -17,7 +17,7 @@ use mcbp::key::collection_id;
 use mcbp::{Opaque, Seqno, Status, VbId, VbUuid};
 
 use super::decode::FrameRefusal;
-use super::part::Item;
+use super::part::{Item, Versions};
 use crate::collections::{SYSTEM_EVENTS, SystemEvent, VbCollections};
 use crate::stream_req::VbFacts;
 use crate::{Kind, Row};
@@ -67,9 +67,14 @@ pub(super) struct PassiveStream {
     collections: Arc<VbCollections>,
     pub(super) snapshot: (Seqno, Seqno),
     pub(super) snapshot_from_disk: bool,
+    /// Of the next row. One snapshot from a disk may have the newest rows of a time before the
+    /// change history, and then that: two markers announce it.
+    versions: Versions,
     /// A marker becomes current with its first change. Until then a new request would have to name
     /// the previous snapshot (JDCP-241).
     pending: Option<SnapshotMarker>,
+    /// The pending marker is of a change history, and comes after one of a part without rows.
+    is_after_part: bool,
     answer_at: Option<Seqno>,
     oso: Option<Box<oso::Oso>>,
     prepares: prepares::Prepares,
@@ -98,6 +103,8 @@ impl PassiveStream {
             collections: Arc::default(),
             snapshot: (Seqno::ZERO, Seqno::ZERO),
             snapshot_from_disk: false,
+            versions: Versions::Newest,
+            is_after_part: false,
             pending: None,
             answer_at: None,
             oso: None,
@@ -199,6 +206,8 @@ impl PassiveStream {
             let reason = format!("snapshot {start}-{end} ends before seqno {}", self.last_seqno);
             return Err(FrameRefusal::new(Status::ERANGE, reason));
         }
+        let is_history = marker.flags & marker_flags::HISTORY != 0;
+        self.is_after_part = is_history && self.pending.is_some_and(|it| it.end == end);
         self.pending = Some(*marker);
         Ok(())
     }
@@ -220,6 +229,12 @@ impl PassiveStream {
             self.resumed_snapshot_start = None;
             self.snapshot = (start, end);
             self.snapshot_from_disk = marker.flags & marker_flags::DISK != 0;
+            self.versions = match marker.flags & marker_flags::HISTORY {
+                0 => Versions::Newest,
+                _ if self.is_after_part || marker.start > last.next() => Versions::AllFromHere,
+                _ => Versions::All,
+            };
+            self.is_after_part = false;
             self.answer_at = (marker.flags & marker_flags::ACK != 0).then_some(end);
             self.prepares.begin_snapshot(&marker);
         }

@@ -9,7 +9,7 @@ use bytes::{Buf, BytesMut};
 use invariant::{Broken, broken};
 use mcbp::{Header, Opcode, Seqno, flow};
 
-use super::marker::DiskSnapshot;
+use super::marker::{DiskSnapshot, Marker};
 use super::turn::Turn;
 use crate::collections::{StreamFilter, VbCollections};
 use crate::{Kind, Row};
@@ -42,6 +42,8 @@ pub struct Chunk {
     pub last_sent: Seqno,
     /// System events that say that something is gone, sent or not: the stream may end there.
     pub ends: Vec<Row>,
+    /// Whether the rows are of the change history; a chunk has both kinds never.
+    pub is_history: bool,
 }
 
 impl Chunk {
@@ -132,6 +134,9 @@ pub(super) struct Sent {
 #[derive(Debug, Default)]
 pub(super) struct Backfill {
     snapshot: Option<DiskSnapshot>,
+    /// The marker of the change history, where it is the second part of the snapshot: it comes
+    /// before the first row of that.
+    pub(super) due: Option<Box<Marker>>,
     chunks: VecDeque<Chunk>,
     /// A read is in progress, or waits for a backfill slot.
     reading: bool,
@@ -218,6 +223,16 @@ impl Backfill {
 
     fn chunk_bytes(&self) -> impl Iterator<Item = usize> {
         self.chunks.iter().map(|chunk| chunk.frames.len())
+    }
+
+    /// The marker that comes before what is written next.
+    pub(super) fn next_marker(&mut self) -> Option<Marker> {
+        let is_history = match self.chunks.front() {
+            Some(chunk) if chunk.frames.is_empty() => return None,
+            Some(chunk) => chunk.is_history,
+            None => self.finished,
+        };
+        if is_history { self.due.take().map(|marker| *marker) } else { None }
     }
 
     /// Writes whole frames while the window is open: about `bytes_max` bytes, at least one frame.

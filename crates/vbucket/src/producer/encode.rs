@@ -33,6 +33,7 @@ pub struct RowEncoder {
     compresses: bool,
     flatbuffers_events: bool,
     sync_writes: bool,
+    versions: bool,
     /// The id that the consumer gave the stream, or 0.
     sid: u16,
 }
@@ -73,6 +74,7 @@ impl RowEncoder {
             compresses,
             flatbuffers_events: settings.flatbuffers_events,
             sync_writes: settings.sync_writes,
+            versions: settings.change_streams,
             sid: 0,
         }
     }
@@ -81,6 +83,12 @@ impl RowEncoder {
     #[must_use]
     pub const fn of_stream(self, sid: u16) -> Self {
         Self { sid, ..self }
+    }
+
+    /// Whether the consumer gets every version of documents whose history is kept.
+    #[must_use]
+    pub const fn wants_versions(&self) -> bool {
+        self.versions
     }
 
     /// Whether the consumer gets a row of this kind.

@@ -20,6 +20,9 @@ pub struct DiskSnapshot {
     pub purge_seqno: Seqno,
     /// Of the durable writes then.
     pub durable: DurableSeqnos,
+    /// From this seqno on the scan has every version of documents that are kept; `None` where it
+    /// has the newest rows alone.
+    pub history_start: Option<Seqno>,
 }
 
 /// A marker whose version is still to be chosen.
@@ -99,11 +102,15 @@ impl Markers {
         first: Seqno,
         last: Seqno,
         takeover: Option<&mut Takeover>,
+        is_history: bool,
     ) -> Option<Range> {
         if last <= self.end {
             return None;
         }
         let mut flags = marker_flags::MEMORY;
+        if is_history {
+            flags |= marker_flags::HISTORY;
+        }
         if std::mem::take(&mut self.new_checkpoint) {
             flags |= marker_flags::CHECKPOINT;
         }
@@ -114,14 +121,36 @@ impl Markers {
         Some(self.next(first, last, flags))
     }
 
-    /// Returns the marker of a backfill of all after `cursor`; `None` where there is nothing.
-    pub(super) fn disk(&mut self, cursor: Seqno, snapshot: &DiskSnapshot) -> Option<Range> {
-        let DiskSnapshot { high_seqno: end, marker_end, .. } = *snapshot;
+    /// Returns the marker of a backfill of all after `cursor`, `None` where there is nothing; and
+    /// another one with the same bounds, if first come the newest rows and then, from the second
+    /// marker on, the change history. The first one comes without rows too: it says that others
+    /// may have been before the history.
+    pub(super) fn disk(
+        &mut self,
+        cursor: Seqno,
+        snapshot: &DiskSnapshot,
+    ) -> (Option<Range>, Option<Range>) {
+        let DiskSnapshot { high_seqno: end, marker_end, history_start, .. } = *snapshot;
         self.backfill_end = Some(end.max(cursor));
         self.empty_at = (end <= cursor).then_some(cursor);
         self.new_checkpoint = true;
+        if marker_end <= cursor {
+            return (None, None);
+        }
         let flags = marker_flags::DISK | marker_flags::CHECKPOINT;
-        (marker_end > cursor).then(|| self.next(cursor.next(), marker_end, flags))
+        let of_history = flags | marker_flags::HISTORY | marker_flags::MAY_CONTAIN_DUPLICATES;
+        match history_start.filter(|start| *start <= marker_end) {
+            None => (Some(self.next(cursor.next(), marker_end, flags)), None),
+            Some(start) if start <= cursor.next() => {
+                (Some(self.next(cursor.next(), marker_end, of_history)), None)
+            }
+            Some(_) => {
+                // One snapshot: a document whose newest row is in the second part may have had one
+                // in the first, which nobody has any more.
+                let newest = self.next(cursor.next(), marker_end, flags);
+                (Some(newest), Some(Range { flags: of_history, ..newest }))
+            }
+        }
     }
 
     /// Takes the end of the backfill that was opened last.

@@ -29,6 +29,8 @@ pub struct ProducerOptions {
     pub xattr: bool,
     /// HELLO granted extended errors: refusals say why.
     pub xerror: bool,
+    /// The store may keep change history. kv_engine's couchstore, for one, does not.
+    pub history: bool,
 }
 
 impl ProducerOptions {
@@ -84,6 +86,8 @@ pub struct Settings {
     pub flatbuffers_events: bool,
     /// The producer may drop cursors of slow streams (streams of this node fall back to disk).
     pub cursor_dropping: bool,
+    /// Streams have every version of documents that the change history has.
+    pub change_streams: bool,
     /// Streams have ids that the consumer gives them, so that a vBucket may have several.
     pub stream_ids: bool,
     /// Values are compressed before they are sent, where that makes them shorter.
@@ -106,6 +110,7 @@ impl Default for Settings {
             v7_status_codes: false,
             flatbuffers_events: false,
             cursor_dropping: false,
+            change_streams: false,
             stream_ids: false,
             compress_values: false,
             max_marker: MarkerVersion::V1,
@@ -172,8 +177,11 @@ impl Settings {
             }
             control_key::V7_STATUS_CODES => self.v7_status_codes = boolean(text)?,
             control_key::FLATBUFFERS_SYSTEM_EVENTS => self.flatbuffers_events = must_be_true(text)?,
-            // Only Magma keeps the history of documents; kv_engine with couchstore answers 0x83.
-            control_key::CHANGE_STREAMS => return Err(Status::NOT_SUPPORTED),
+            control_key::CHANGE_STREAMS => {
+                let asked = must_be_true(text)?;
+                check(options.history, Status::NOT_SUPPORTED)?;
+                self.change_streams = asked;
+            }
             control_key::MAX_MARKER_VERSION => {
                 check(options.collections, Status::NOT_SUPPORTED)?;
                 self.max_marker = marker_version(text)?;

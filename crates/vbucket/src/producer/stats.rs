@@ -40,7 +40,7 @@ impl Producer {
         stats.put("paused_current_reason", reason);
         stats.put("priority", priority_name(settings.priority));
         stats.put("flatbuffers_system_events", settings.flatbuffers_events);
-        stats.put("change_streams_enabled", false);
+        stats.put("change_streams_enabled", settings.change_streams);
         stats.put("items_sent", totals.items_sent);
         stats.put("items_remaining", 0);
         stats.put("total_bytes_sent", totals.bytes_sent);

@@ -30,6 +30,8 @@ pub(crate) struct Node {
     pub(crate) facts: RefCell<BTreeMap<VbId, VbFacts>>,
     /// The newest row of each key, without prepares that are completed.
     pub(crate) rows: RefCell<BTreeMap<VbId, BTreeMap<Bytes, Arc<Row>>>>,
+    /// Every row that was written, by seqno.
+    pub(crate) written: RefCell<BTreeMap<(VbId, Seqno), Arc<Row>>>,
     pub(crate) claimed: RefCell<Vec<VbId>>,
     /// vBuckets that another connection has, and whether it only drains.
     pub(crate) elsewhere: RefCell<BTreeMap<VbId, bool>>,
@@ -50,6 +52,7 @@ impl Node {
             snapshot_end: Seqno(high),
             purge_seqno: Seqno::ZERO,
             durable: Default::default(),
+            history_start: Seqno::ZERO,
             collections: Default::default(),
         };
         self.facts.borrow_mut().insert(VbId(vb), facts);
@@ -63,6 +66,7 @@ impl Node {
         let mut all = self.rows.borrow_mut();
         let newest = all.entry(vb).or_default();
         for row in rows {
+            self.written.borrow_mut().insert((vb, row.seqno), Arc::clone(row));
             self.with(vb.0, |facts| {
                 facts.durable.follow(row);
                 if let Kind::Event { is_end } = row.kind {
@@ -226,12 +230,15 @@ impl Bench {
                     assert_eq!(node.facts(vb).unwrap().high_seqno, after, "no gap");
                 }
                 for part in parts.iter().filter(|_| good) {
+                    node.with(vb.0, |facts| {
+                        part.follow_history(&mut facts.history_start, facts.high_seqno);
+                    });
                     let (seqno, snapshot, ends) = match part {
                         Part::Rows { rows, snapshot, ends, .. } => {
                             node.write(vb, rows);
                             (rows.last().unwrap().seqno, snapshot, ends)
                         }
-                        Part::Advance { seqno, snapshot, ends } => (*seqno, snapshot, ends),
+                        Part::Advance { seqno, snapshot, ends, .. } => (*seqno, snapshot, ends),
                     };
                     node.with(vb.0, |facts| {
                         assert!(facts.high_seqno < seqno);

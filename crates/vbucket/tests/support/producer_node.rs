@@ -21,6 +21,8 @@ pub(crate) struct Copy {
     pub(crate) rows: Vec<Arc<Row>>,
     pub(crate) floor: u64,
     pub(crate) purge: u64,
+    /// Where the change history begins; 0 for none.
+    pub(crate) history_start: u64,
 }
 
 impl Copy {
@@ -42,6 +44,17 @@ impl Copy {
         newest
     }
 
+    /// The rows of the change history, the newest ones too.
+    pub(crate) fn versions(&self, start: Seqno) -> Vec<Arc<Row>> {
+        let there = self.collections();
+        let is_kept = |row: &&Arc<Row>| {
+            let is_shown = there.shows(row.document_key(), row.seqno);
+            row.seqno >= start && !is_event(row) && there.keeps_history(row) && is_shown
+        };
+        let stored = |row: &Arc<Row>| Arc::new(Row { prepared: Seqno::ZERO, ..Row::clone(row) });
+        self.rows.iter().filter(is_kept).map(stored).collect()
+    }
+
     pub(crate) fn collections(&self) -> VbCollections {
         let mut there = VbCollections::default();
         self.rows.iter().for_each(|row| follow(&mut there, row));
@@ -60,7 +73,8 @@ pub(crate) struct Node(pub(crate) RefCell<BTreeMap<VbId, Copy>>);
 
 impl Node {
     pub(crate) fn put(&self, vb: u16) {
-        let copy = Copy { state: VbState::Active, rows: Vec::new(), floor: 0, purge: 0 };
+        let copy =
+            Copy { state: VbState::Active, rows: Vec::new(), floor: 0, purge: 0, history_start: 0 };
         self.0.borrow_mut().insert(VbId(vb), copy);
     }
 
@@ -114,6 +128,7 @@ impl Source for Node {
             snapshot_end: high,
             purge_seqno: Seqno(copy.purge),
             durable: copy.durable(),
+            history_start: Seqno(copy.history_start),
             collections: Arc::new(copy.collections()),
         })
     }
@@ -135,18 +150,22 @@ impl Source for Node {
 pub(crate) struct Scan {
     pub(crate) rows: Vec<Arc<Row>>,
     pub(crate) snapshot: Option<DiskSnapshot>,
+    history_start: Option<Seqno>,
 }
 
 impl Scan {
-    pub(crate) fn open(copy: &Copy, start: Seqno) -> Self {
-        let mut rows: Vec<_> = copy.newest().into_values().collect();
-        rows.retain(|row| row.seqno >= start);
-        rows.sort_by_key(|row| std::cmp::Reverse(row.seqno));
+    pub(crate) fn open(copy: &Copy, start: Seqno, versions: bool) -> Self {
+        let history_start =
+            (versions && copy.history_start > 0).then_some(Seqno(copy.history_start));
+        let older = history_start.map(|start| copy.versions(start)).unwrap_or_default();
+        let rows = copy.newest().into_values().chain(older).filter(|row| row.seqno >= start);
+        let rows: BTreeMap<_, _> = rows.map(|row| (row.seqno, row)).collect();
+        let rows = rows.into_values().rev().collect();
         let high_seqno = Seqno(copy.rows.len() as u64);
         let (marker_end, purge_seqno) = (high_seqno, Seqno(copy.purge));
         let durable = copy.durable();
-        let snapshot = DiskSnapshot { high_seqno, marker_end, purge_seqno, durable };
-        Self { rows, snapshot: Some(snapshot) }
+        let snapshot = DiskSnapshot { high_seqno, marker_end, purge_seqno, durable, history_start };
+        Self { rows, snapshot: Some(snapshot), history_start }
     }
 
     pub(crate) fn read(&mut self, encoder: RowEncoder, read: Read, count: usize) -> DiskRead {
@@ -154,6 +173,14 @@ impl Scan {
         let mut chunk = Chunk::default();
         for _ in 0..count {
             let Some(row) = self.rows.pop() else { break };
+            let is_history = self.history_start.is_some_and(|start| row.seqno >= start);
+            if is_history != chunk.is_history {
+                if chunk.last_seqno > Seqno::ZERO {
+                    self.rows.push(row);
+                    break;
+                }
+                chunk.is_history = is_history;
+            }
             let bytes = encoder.frame_bytes_max(&row);
             if bytes > row_bytes_max {
                 self.rows.push(row);

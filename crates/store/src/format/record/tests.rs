@@ -32,9 +32,17 @@ fn record(numbers: [u64; 9], branches: &[(u64, u64)], points: &[u64], topology: 
             high_completed: Seqno(start),
             max_visible: Seqno(high.wrapping_sub(end)),
         },
+        history_start: Seqno::ZERO,
         topology: topology.to_owned(),
     };
-    VbRecord { meta, generation, collections, undo_floor, points: rising }
+    VbRecord {
+        meta,
+        generation,
+        collections,
+        undo_floor,
+        points: rising,
+        versions: Versions::default(),
+    }
 }
 
 fn a_record() -> VbRecord {
@@ -59,7 +67,7 @@ fn a_record_of_another_version_is_refused_by_name() {
     let current = a_record().encode();
     let body = &current[1..current.len() - 4];
     // What begins with a brace is the JSON of the first version.
-    for version in [0, VERSION + 1, b'{'] {
+    for version in [0, WITH_HISTORY + 1, b'{'] {
         let bytes = with_checksum([&[version], body].concat(), &record_key(VB));
         let flaw = VbRecord::decode(VB, &bytes).unwrap_err();
         assert_eq!(flaw, "the record is of a version that this program does not know");

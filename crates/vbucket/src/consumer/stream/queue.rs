@@ -9,7 +9,7 @@ use mcbp::Seqno;
 use super::{PassiveStream, StreamPhase};
 use crate::Row;
 use crate::consumer::decode::FrameRefusal;
-use crate::consumer::part::{Item, Part};
+use crate::consumer::part::{Item, Part, Versions};
 
 /// Rows of one snapshot are written in parts of about this size, so that writing begins while the
 /// rest of the snapshot is being received.
@@ -28,8 +28,10 @@ impl PassiveStream {
         self.follow_prepares(&row);
         let end = self.ends_at(seqno);
         match self.queue.back_mut() {
-            Some((Item::Part(Part::Rows { rows, snapshot, ends, .. }), bytes))
-                if *snapshot == self.snapshot && *bytes < PART_BYTES =>
+            Some((Item::Part(Part::Rows { rows, snapshot, versions, ends, .. }), bytes))
+                if *snapshot == self.snapshot
+                    && versions.goes_on_with(self.versions)
+                    && *bytes < PART_BYTES =>
             {
                 rows.push(row);
                 *ends = end;
@@ -37,8 +39,9 @@ impl PassiveStream {
                 self.queued_bytes += charge;
             }
             _ => {
-                let (rows, from_disk) = (vec![row], self.snapshot_from_disk);
-                let part = Part::Rows { rows, snapshot: self.snapshot, from_disk, ends: end };
+                let (rows, snapshot, ends) = (vec![row], self.snapshot, end);
+                let (from_disk, versions) = (self.snapshot_from_disk, self.take_versions());
+                let part = Part::Rows { rows, snapshot, from_disk, versions, ends };
                 self.push(Item::Part(part), charge);
             }
         }
@@ -55,9 +58,19 @@ impl PassiveStream {
         self.follow(seqno)?;
         self.advance_prepares(seqno);
         let (snapshot, ends) = (self.snapshot, self.ends_at(seqno));
-        self.push(Item::Part(Part::Advance { seqno, snapshot, ends }), charge);
+        let versions = self.take_versions();
+        self.push(Item::Part(Part::Advance { seqno, snapshot, versions, ends }), charge);
         self.answer_marker_at(seqno);
         Ok(())
+    }
+
+    /// Those of a part that begins now.
+    fn take_versions(&mut self) -> Versions {
+        let rest = match self.versions {
+            Versions::Newest => Versions::Newest,
+            Versions::All | Versions::AllFromHere => Versions::All,
+        };
+        std::mem::replace(&mut self.versions, rest)
     }
 
     pub(in crate::consumer) fn push(&mut self, item: Item, charge: usize) {

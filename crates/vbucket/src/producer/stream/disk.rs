@@ -7,6 +7,7 @@ use mcbp::dcp::{SeqnoAdvanced, stream_flags};
 use mcbp::{Seqno, StreamEndStatus};
 
 use super::{ActiveStream, Origin, TURN_BYTES};
+use crate::producer::marker::Range;
 use crate::producer::turn::{AfterTurn, Turn};
 
 impl ActiveStream {
@@ -30,12 +31,18 @@ impl ActiveStream {
             }
             // All of it, whatever the end of the stream: rows that were replaced since the request
             // are missing below that end, which would be no state that the vBucket ever had.
-            if let Some(marker) = self.markers.disk(self.cursor, &snapshot) {
-                let version = turn.settings.marker_version(true);
-                let marker = marker.with_body(version, snapshot.purge_seqno, snapshot.durable);
+            let (first, second) = self.markers.disk(self.cursor, &snapshot);
+            let version = turn.settings.marker_version(true);
+            let marker =
+                |range: Range| range.with_body(version, snapshot.purge_seqno, snapshot.durable);
+            self.visible = snapshot.durable.max_visible;
+            if let Some(marker) = first.map(marker) {
                 turn.write(|out| marker.write(self.vb, self.id.opaque, out));
             }
-            self.visible = snapshot.durable.max_visible;
+            backfill.due = second.map(marker).map(Box::new);
+        }
+        if let Some(marker) = backfill.next_marker() {
+            turn.write(|out| marker.write(self.vb, self.id.opaque, out));
         }
         let sent = match backfill.write(turn, TURN_BYTES) {
             Ok(sent) => sent,

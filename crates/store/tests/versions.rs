@@ -1,0 +1,308 @@
+//! Change history: which older versions scans have, what rollbacks, drops of collections and the
+//! retention do to them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    missing_docs,
+    reason = "tests"
+)]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use common::{batch, deletion, document, small};
+use mcbp::{Seqno, VbId};
+use proptest::prelude::*;
+use store::{FjallStore, Options, Retention};
+use vbucket::store::{Batch, Durability, PurgeRule, ScanEnd, ScanStep, Store};
+use vbucket::{Kind, Row};
+
+const VB: u16 = 1;
+/// A value that is stored out of line.
+const LARGE: usize = 3_000;
+
+fn with(retention: Retention) -> Options {
+    Options { retention, ..small() }
+}
+
+fn unlimited() -> Options {
+    with(Retention { bytes: 1 << 40, seconds: 0 })
+}
+
+fn open(dir: &Path) -> FjallStore {
+    FjallStore::open(dir, unlimited()).unwrap()
+}
+
+/// A batch whose replaced rows are kept, from `start` on.
+fn kept(start: u64, rows: Vec<Row>) -> Batch {
+    let mut batch = batch(VB, rows);
+    batch.changes.iter_mut().for_each(|change| change.history = true);
+    batch.metas[0].history_start = Seqno(start);
+    batch
+}
+
+fn put(store: &FjallStore, start: u64, rows: Vec<Row>) {
+    store.commit(&kept(start, rows), Durability::Buffered).unwrap();
+}
+
+fn rows(store: &FjallStore, start: u64) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut scan = store.scan_versions(VbId(VB), Seqno(start)).unwrap();
+    let end = scan.run(&mut |row| {
+        rows.push(row);
+        ScanStep::More
+    });
+    assert!(matches!(end, ScanEnd::Finished), "{end:?}");
+    rows
+}
+
+fn seqnos(store: &FjallStore, start: u64) -> Vec<u64> {
+    rows(store, start).iter().map(|row| row.seqno.0).collect()
+}
+
+/// What is there once the background thread has brought it to that.
+fn wait_for(store: &FjallStore, expected: &[u64]) {
+    let began = Instant::now();
+    while seqnos(store, 0) != expected {
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", seqnos(store, 0));
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_scan_has_every_version_from_the_start_of_the_history_on_and_newest_rows_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    // The first commit is before the history, the second replaces rows of its own.
+    put(&store, 0, vec![document("a", 1, 5), document("b", 2, 5), document("a", 3, 5)]);
+    let second = vec![document("a", 4, 5), document("a", 5, LARGE), deletion("b", 6)];
+    put(&store, 4, second.clone());
+    put(&store, 4, vec![document("a", 7, 5), document("c", 8, 5)]);
+    // Seqnos 1 to 3 are replaced and before the history.
+    assert_eq!(seqnos(&store, 0), [4, 5, 6, 7, 8]);
+    assert_eq!(seqnos(&store, 5), [5, 6, 7, 8]);
+    assert_eq!(rows(&store, 4)[..3], second);
+    assert_eq!(common::scan(&store, VB).unwrap().len(), 3, "a plain scan has the newest alone");
+    let history = store.change_history(VbId(VB)).unwrap();
+    assert_eq!(history.start, Seqno(4));
+    assert!(history.bytes > LARGE as u64, "{history:?}");
+    store.close().unwrap();
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(seqnos(&store, 0), [4, 5, 6, 7, 8]);
+    assert_eq!(store.change_history(VbId(VB)).unwrap(), history);
+}
+
+#[test]
+fn rows_of_which_no_history_is_kept_are_there_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut batch = kept(1, (1..=6).map(|n| document(["a", "b"][n as usize % 2], n, 5)).collect());
+    // The rows of "b" have odd seqnos.
+    batch.changes.iter_mut().for_each(|change| change.history = change.row.seqno.0 % 2 == 0);
+    store.commit(&batch, Durability::Buffered).unwrap();
+    assert_eq!(seqnos(&store, 0), [2, 4, 5, 6]);
+}
+
+#[test]
+fn a_rollback_takes_versions_with_it_and_brings_back_the_one_before() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let all: Vec<_> = (1..=9).map(|n| document(["a", "b"][n as usize % 2], n, LARGE)).collect();
+    all.iter().for_each(|row| put(&store, 1, vec![row.clone()]));
+    assert_eq!(store.rollback(VbId(VB), Seqno(5)).unwrap().high_seqno, Seqno(5));
+    assert_eq!(rows(&store, 0), all[..5]);
+    let newest: Vec<_> = common::scan(&store, VB).unwrap();
+    assert_eq!(newest, all[3..5]);
+    // On from there, and to the very beginning.
+    put(&store, 1, vec![document("b", 6, 5)]);
+    assert_eq!(seqnos(&store, 0), [1, 2, 3, 4, 5, 6]);
+    let meta = store.rollback(VbId(VB), Seqno(0)).unwrap();
+    assert_eq!((meta.high_seqno, meta.history_start), (Seqno(0), Seqno(1)));
+    assert_eq!(store.change_history(VbId(VB)).unwrap().bytes, 0);
+}
+
+#[test]
+fn the_oldest_versions_go_once_they_take_too_many_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    let retention = Retention { bytes: 4_000, seconds: 0 };
+    let store = FjallStore::open(dir.path(), with(retention)).unwrap();
+    for n in 1..=100 {
+        put(&store, 1, vec![document("a", n, 900)]);
+    }
+    // Four versions and the newest row.
+    wait_for(&store, &[96, 97, 98, 99, 100]);
+    let history = store.change_history(VbId(VB)).unwrap();
+    assert!(history.bytes <= 4_000 && history.start == Seqno(96), "{history:?}");
+    // What went is there for a rollback nevertheless.
+    assert_eq!(store.rollback(VbId(VB), Seqno(90)).unwrap().high_seqno, Seqno(90));
+    assert_eq!(common::scan(&store, VB).unwrap(), [document("a", 90, 900)]);
+    assert_eq!(store.change_history(VbId(VB)).unwrap().bytes, 0);
+}
+
+#[test]
+fn versions_go_once_they_are_too_old_without_any_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let retention = Retention { bytes: 0, seconds: 1 };
+    let store = FjallStore::open(dir.path(), with(retention)).unwrap();
+    put(&store, 1, vec![document("a", 1, 5)]);
+    put(&store, 1, vec![document("a", 2, 5)]);
+    assert_eq!(seqnos(&store, 0), [1, 2]);
+    wait_for(&store, &[2]);
+    let history = store.change_history(VbId(VB)).unwrap();
+    assert!(history.start > Seqno(1) && history.bytes == 0, "{history:?}");
+}
+
+#[test]
+fn nothing_is_left_once_no_history_is_wanted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    (1..=30).for_each(|n| put(&store, 1, vec![document("a", n, LARGE)]));
+    put(&store, 0, vec![document("b", 31, 5)]);
+    assert_eq!(seqnos(&store, 0), [30, 31]);
+    let began = Instant::now();
+    while store.change_history(VbId(VB)).unwrap().bytes > 0 {
+        assert!(began.elapsed() < Duration::from_secs(20));
+        std::thread::yield_now();
+    }
+    // A history that begins anew does not reach back.
+    put(&store, 32, vec![document("a", 32, 5)]);
+    put(&store, 32, vec![document("a", 33, 5)]);
+    assert_eq!(seqnos(&store, 0), [31, 32, 33]);
+}
+
+#[test]
+fn deletions_are_not_purged_while_the_history_has_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let rows = vec![document("a", 1, 5), deletion("a", 2), deletion("b", 3), document("c", 4, 5)];
+    put(&store, 3, rows);
+    let rule = PurgeRule { made_before: PurgeRule::ANY_AGE, up_to: Seqno::MAX };
+    let step = store.purge(VbId(VB), &rule, b"").unwrap();
+    assert_eq!((step.dropped, step.purge_seqno), (1, Seqno(2)));
+    assert_eq!(seqnos(&store, 0), [3, 4]);
+}
+
+/// What the store should have: every row ever, and what of it is kept.
+#[derive(Default)]
+struct Model {
+    rows: Vec<Row>,
+    start: u64,
+}
+
+impl Model {
+    fn high(&self) -> u64 {
+        self.rows.len() as u64
+    }
+
+    fn expected(&self) -> Vec<Row> {
+        let mut newest: BTreeMap<Bytes, u64> = BTreeMap::new();
+        self.rows.iter().for_each(|row| _ = newest.insert(row.key.clone(), row.seqno.0));
+        let is_there = |row: &&Row| {
+            let is_kept = self.start > 0 && row.seqno.0 >= self.start && keeps(row);
+            newest[&row.key] == row.seqno.0 || is_kept
+        };
+        self.rows.iter().filter(is_there).cloned().collect()
+    }
+}
+
+/// The older versions of every third key are not kept.
+fn keeps(row: &Row) -> bool {
+    row.key.last().is_some_and(|last| last % 3 != 0)
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Rows of these keys, large ones or deletions.
+    Commit(Vec<(u8, u8)>),
+    Rollback(u64),
+    Reopen(bool),
+    /// The history begins with the next row, or ends.
+    Begin(bool),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let rows = proptest::collection::vec((0..6_u8, 0..8_u8), 1..12);
+    let step = prop_oneof![
+        6 => rows.prop_map(Step::Commit),
+        1 => (0..40_u64).prop_map(Step::Rollback),
+        1 => any::<bool>().prop_map(Step::Reopen),
+        1 => any::<bool>().prop_map(Step::Begin),
+    ];
+    proptest::collection::vec(step, 1..25)
+}
+
+fn row((key, kind): (u8, u8), seqno: u64) -> Row {
+    let key = char::from(b'a' + key).to_string();
+    match kind {
+        0 => deletion(&key, seqno),
+        1 => document(&key, seqno, LARGE),
+        _ => document(&key, seqno, 20),
+    }
+}
+
+fn run(steps: Vec<Step>) {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = open(dir.path());
+    let mut model = Model { start: 1, ..Model::default() };
+    store.commit(&kept(1, vec![]), Durability::Buffered).unwrap();
+    for step in steps {
+        match step {
+            Step::Commit(rows) => {
+                let first = model.high() + 1;
+                let rows: Vec<_> =
+                    rows.into_iter().zip(first..).map(|(it, n)| row(it, n)).collect();
+                model.rows.extend(rows.iter().cloned());
+                let mut batch = kept(model.start, rows);
+                batch.changes.iter_mut().for_each(|change| change.history = keeps(&change.row));
+                store.commit(&batch, Durability::Buffered).unwrap();
+            }
+            Step::Rollback(back) => {
+                let to = Seqno(model.high().saturating_sub(back));
+                let meta = store.rollback(VbId(VB), to).unwrap();
+                assert!(meta.high_seqno <= to);
+                model.rows.truncate(meta.high_seqno.0 as usize);
+                model.start = model.start.min(model.high() + 1);
+                assert_eq!(meta.history_start.0, model.start);
+            }
+            Step::Reopen(clean) => {
+                if clean {
+                    store.close().unwrap();
+                }
+                drop(store);
+                store = open(dir.path());
+            }
+            Step::Begin(begins) => {
+                model.start = if begins { model.high() + 1 } else { 0 };
+                let mut batch = kept(model.start, vec![]);
+                batch.metas = vec![common::meta(VB, model.high())];
+                batch.metas[0].history_start = Seqno(model.start);
+                store.commit(&batch, Durability::Buffered).unwrap();
+            }
+        }
+        assert_eq!(rows(&store, 0), model.expected());
+        let later = model.high() / 2;
+        let from: Vec<_> =
+            model.expected().into_iter().filter(|row| row.seqno.0 >= later).collect();
+        assert_eq!(rows(&store, later), from);
+        let newest = common::newest(&model.rows);
+        assert_eq!(common::scan(&store, VB).unwrap(), newest);
+        let alive = newest.iter().filter(|row| matches!(row.kind, Kind::Document { .. })).count();
+        assert_eq!(store.item_count(VbId(VB)).unwrap(), alive as u64);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_histories_keep_what_they_should(steps in steps()) {
+        run(steps);
+    }
+}
