@@ -40,6 +40,9 @@ pub(super) fn advance(shared: &Shared, cell: &Arc<VbCell>, inner: &mut Inner) {
         is_refused = is_refused || queue(shared, cell, inner, &prepare, is_commit).is_err();
         if is_refused {
             inner.durable.monitor.postpone(prepare.seqno);
+        } else if is_commit {
+            // Readers of the document wait for the queued row.
+            inner.durable.committing(prepare.seqno);
         }
     }
 }

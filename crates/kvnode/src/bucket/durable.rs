@@ -33,6 +33,13 @@ impl DurableWrites {
         self.monitor.prepare(row, Some(deadline));
     }
 
+    /// The row of a commit is queued.
+    pub(super) fn committing(&mut self, prepare: Seqno) {
+        if let Some(answer) = self.monitor.committing(prepare) {
+            self.answer(prepare, answer);
+        }
+    }
+
     /// The rows of completions are on disk.
     pub(super) fn completed(&mut self, prepares: &[(Seqno, bool)]) {
         for &(prepare, committed) in prepares {

@@ -14,7 +14,7 @@ use mcbp::{Datatype, FrameBuilder, Opaque, Opcode, Seqno, Status, VbId, VbState}
 use vbucket::Kind;
 
 use crate::client::{Client, wait_for};
-use crate::durable::{Held, durable_set, framing, pair, send_set, set_state, status};
+use crate::durable::{Held, durable_set, framing, get, pair, send_set, set_state, status};
 use crate::node::TestNode;
 use crate::scripted::Scripted;
 
@@ -143,6 +143,51 @@ fn acknowledge(active: &TestNode, prepared: u64) {
     dcp.send(&acknowledgement.opaque(Opaque(7)).build());
     // Answered after the acknowledgement has been taken.
     assert_eq!(dcp.control("enable_noop", "true"), Status::SUCCESS);
+}
+
+/// An active copy with a durable write of "k" that waits for its replica, and the client that waits.
+fn waiting_write(deadline_ms: u16) -> (TestNode, Client) {
+    let active = TestNode::start(VbState::Active);
+    set_state(&active, 0, VbState::Active, r#"[["alpha","beta"]]"#);
+    let mut client = active.client();
+    send_set(&mut client, 1, "k", "new", &framing(1, deadline_ms));
+    wait_for("the prepare", || active.high_seqno(0) == 1);
+    (active, client)
+}
+
+#[test]
+fn a_decided_write_is_answered_at_once_and_readers_wait_for_its_row() {
+    let (active, mut client) = waiting_write(10_000);
+    active.faults.commits_wait.store(true, Ordering::Relaxed);
+    acknowledge(&active, 1);
+    assert_eq!(client.answer_to(1).status(), Status::SUCCESS);
+    let mut reader = active.client();
+    let request = FrameBuilder::request(Opcode::GET).key(b"\0k").opaque(Opaque(9));
+    reader.send(&request.build());
+    assert!(reader.is_silent(Duration::from_millis(50)));
+    active.faults.commits_wait.store(false, Ordering::Relaxed);
+    assert_eq!(reader.answer_to(9).frame().value, b"new");
+}
+
+/// Readers are told to come again, also after its deadline, until it can be stored.
+#[test]
+fn a_decided_write_whose_row_cannot_be_stored_is_neither_given_up_nor_hidden() {
+    let (active, mut client) = waiting_write(1_000);
+    let deadline = Instant::now() + Duration::from_millis(1_100);
+    active.faults.commits_fail.store(true, Ordering::Relaxed);
+    acknowledge(&active, 1);
+    assert_eq!(client.answer_to(1).status(), Status::SUCCESS);
+    let mut reader = active.client();
+    let mut is_told = || {
+        let status = get(&mut reader, "k").0;
+        let hides = [Status::SUCCESS, Status::KEY_ENOENT].contains(&status);
+        assert!(!hides, "{status}");
+        status == Status::SYNC_WRITE_RE_COMMIT_IN_PROGRESS
+    };
+    wait_for("readers to be told", &mut is_told);
+    wait_for("readers to be told after the deadline", || is_told() && Instant::now() > deadline);
+    active.faults.commits_fail.store(false, Ordering::Relaxed);
+    wait_for("the write", || get(&mut client, "k") == (Status::SUCCESS, b"new".to_vec()));
 }
 
 /// The memory of prepares that go with their collection can be used again.

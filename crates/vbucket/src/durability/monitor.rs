@@ -34,7 +34,7 @@ struct Prepared {
     local: Local,
     /// When the write is given up, on the clock of [`Monitor::decide`]. A write that was prepared
     /// under another active copy, or before a restart, is never given up: its client may have been
-    /// told that it is durable.
+    /// told that it is durable. Nor is one whose commit was decided.
     deadline: Option<Duration>,
     /// The client waits for the answer.
     waits: bool,
@@ -70,8 +70,8 @@ pub enum Step {
 pub enum Blocked {
     /// A client's durable write waits for replicas. Readers get what was before it.
     InProgress,
-    /// A write of another active copy, or from before a restart, is being committed again. Readers
-    /// wait: it may have been seen as committed.
+    /// A write of another active copy, from before a restart, or whose commit could not be stored,
+    /// is being committed again. Readers wait: it may have been seen as committed.
     Recommit,
 }
 
@@ -189,6 +189,14 @@ impl Monitor {
         let prepared = self.prepared.get_mut(&seqno)?;
         prepared.completing = true;
         Some(Arc::clone(&prepared.row))
+    }
+
+    /// The row of a commit is queued. A majority has the prepare, so the write is not given up any
+    /// more, also where that row cannot be stored. Returns the answer of the client that waits.
+    pub fn committing(&mut self, prepare: Seqno) -> Option<Answer> {
+        let prepared = self.prepared.get_mut(&prepare)?;
+        prepared.deadline = None;
+        std::mem::take(&mut prepared.waits).then_some(Answer::Committed)
     }
 
     /// The row of a commit or abort is on disk. Returns the answer of the client that waits.

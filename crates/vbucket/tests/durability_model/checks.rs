@@ -25,7 +25,8 @@ impl World {
             actions.extend(self.up().map(Action::Restart));
             actions.extend(self.up().filter(has_queued).map(Action::BatchFails));
             // A committed write is lost with a majority of the disks, and that is no fault.
-            if run.has_lost_disks && !leader.log.iter().any(|row| row.stage == Stage::Commit) {
+            let is_committed = leader.log.iter().any(|row| row.stage == Stage::Commit);
+            if run.has_lost_disks && !is_committed && self.committed().next().is_none() {
                 actions.extend(self.replicas().map(Action::DiskIsLost));
             }
         }
@@ -101,11 +102,16 @@ impl World {
         })
     }
 
+    /// The writes whose clients were told that they are committed.
+    fn committed(&self) -> impl Iterator<Item = &Write> {
+        let told = self.told.iter().filter(|it| it.1 == Some(Told::Answer(Answer::Committed)));
+        told.map(|(write, _)| write)
+    }
+
     /// What was committed is committed on the leader, or will be.
     pub fn keeps_what_is_committed(&self) -> bool {
-        let told = self.told.iter().filter(|it| it.1 == Some(Told::Answer(Answer::Committed)));
         let leader = self.leader();
-        told.map(|(write, _)| write).chain(self.seen.values()).all(|&write| {
+        self.committed().chain(self.seen.values()).all(|&write| {
             let is_pending = || {
                 let mut rows = leader.monitor.rows();
                 rows.any(|row| leader.write_at(row.seqno) == write)
@@ -114,11 +120,12 @@ impl World {
         })
     }
 
-    /// Readers of a leader wait for what was seen as committed and is not committed there again.
+    /// Readers of a leader wait for what was seen as committed, or told, and is not committed there
+    /// again.
     pub fn readers_wait(&self) -> bool {
         let leader = self.leader();
         self.is_moving
-            || self.seen.values().all(|&write| {
+            || self.seen.values().chain(self.committed()).all(|&write| {
                 leader.has_committed(write)
                     || leader.monitor.blocked(write.document) == Some(Blocked::Recommit)
             })

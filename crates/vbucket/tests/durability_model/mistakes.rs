@@ -6,7 +6,7 @@ use crate::run::{
     Budget, FAILOVER, FAULT, MOVE, Mistake, NOTHING, RUN, Run, SAME_KEY, Shape, TWO_KEYS,
 };
 use crate::{
-    ALL_ANSWERED, ANSWERED_ONCE, COMPLETED, KEPT, MAJORITY, ONE_PREPARE, ORDER, PENDING,
+    ALL_ANSWERED, ANSWERED_ONCE, COMPLETED, KEPT, MAJORITY, ONE_PREPARE, ORDER, PENDING, READERS,
     check_until,
 };
 
@@ -56,6 +56,8 @@ fn a_promotion_that_loses_prepares_is_found() {
 fn an_answer_before_the_commit_is_found() {
     finds(Mistake::AnsweredTooEarly, FAILOVER, KEPT);
     finds(Mistake::AnsweredTooEarly, NOTHING, ANSWERED_ONCE);
+    // The replica begins anew, and the batch of the commit fails.
+    finds(Mistake::PromiseForgotten, Budget { faults: 2, ..FAULT }, READERS);
 }
 
 #[test]

@@ -104,6 +104,8 @@ pub enum Mistake {
     OutOfOrder,
     /// A write is taken whose key is blocked.
     BlockedIgnored,
+    /// A client is told of a commit, and the machine is not told of that.
+    PromiseForgotten,
     /// The machine is not told that the batch of a completion failed.
     FailureUnheard,
     /// A replica's machine is not told of a completion.

@@ -181,6 +181,12 @@ impl World {
                 Step::Commit(row) => {
                     self.is_hasty |= !self.has_majority(self.leader().write_at(row.seqno));
                     self.lead().decided(Stage::Commit, &row);
+                    let write = self.leader().write_at(row.seqno);
+                    let answer = match run.mistake {
+                        Mistake::PromiseForgotten => Some(Answer::Committed),
+                        _ => self.lead().monitor.committing(row.seqno),
+                    };
+                    self.answer(answer.map(|_| write), Answer::Committed);
                 }
                 Step::Abort(row) => self.lead().decided(Stage::Abort, &row),
                 Step::Answer(seqno, answer) => {
