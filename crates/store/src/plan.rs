@@ -310,11 +310,12 @@ impl<'a> Plan<'a> {
     ) -> Result<(), StoreError> {
         let undo = &self.core.tables.undo;
         let key = generation.undo(newer, older);
-        let record = self.records.get_mut(&generation.vb).filter(|record| {
+        let reaches = |record: &&mut VbRecord| {
             let start = record.meta.history_start;
-            keep && start > Seqno::ZERO && older >= start
-        });
-        match record {
+            start > Seqno::ZERO && older >= start
+        };
+        let record = if keep { self.records.get_mut(&generation.vb) } else { None };
+        match record.filter(reaches) {
             Some(record) => {
                 record.versions.bytes += version_bytes(generation.vb, older, row.clone())?;
                 self.out.insert(undo, key, "");
