@@ -193,6 +193,7 @@ pub(crate) const NODE: &[Row] = &[
     ("kvnode_memory_log_bytes", "nothing"),
     ("kvnode_store_memory_bytes", "nothing"),
     ("kvnode_disk_bytes", "plot it; [sizing.md](sizing.md)"),
+    ("kvnode_change_history_bytes", "plot it beside `history_retention_bytes`"),
     (
         "kvnode_disk_free_bytes",
         "alert early: below 256 MiB (or a twentieth of a small disk) writes are refused",

@@ -103,7 +103,7 @@ impl Disk {
             row: Arc::new(row),
             replaces: Replaces::Unknown,
             completes: None,
-            history: false,
+            keeps_before: Seqno::ZERO,
         };
         let batch = Batch { changes: rows.into_iter().map(change).collect(), metas: vec![meta()] };
         store.commit(&batch, Durability::Buffered).expect("a commit");

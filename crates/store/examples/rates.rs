@@ -115,7 +115,7 @@ fn batch(rows: std::ops::Range<u64>, count: u64, pass: u64) -> Batch {
             row: Arc::new(row),
             replaces: Replaces::Unknown,
             completes: None,
-            history: false,
+            keeps_before: Seqno::ZERO,
         });
     }
     batch.metas = highs.into_iter().map(|(vb, high)| meta(vb, high)).collect();

@@ -74,7 +74,10 @@ impl Core {
             let of = |flaw| damaged(what(generation.vb), flaw);
             let (older, newer) = version_seqnos(&key).ok_or_else(|| of("its key is malformed"))?;
             let (row, pointer) = decode_row(generation.vb, older, bytes.clone()).map_err(of)?;
-            if collection_of(&row.key) == Some(gone.id) {
+            let now = tables.undo.get(&key).map_err(|e| e.of(|| what(generation.vb)))?;
+            // A rollback may have taken it meanwhile.
+            let is_there = now.as_ref() == Some(&bytes);
+            if is_there && collection_of(&row.key) == Some(gone.id) {
                 garbage.add(pointer);
                 record.versions.uncount(version_bytes(generation.vb, older, bytes)?);
                 // No rollback brings it back.

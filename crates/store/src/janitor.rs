@@ -91,15 +91,14 @@ impl Drop for Janitor {
 fn run(core: &Core, work: &WorkQueue) {
     let retention = &core.options.retention;
     let aging = (retention.seconds > 0).then(|| retention.age_step());
+    // The limits may be others than in the last run.
+    work.trim(core.with_excess());
     while let Some(task) = work.next(aging) {
         let result = match task {
             Task::Remove(generation) => core.remove_rows(generation, work),
             Task::Erase(generation, gone) => core.erase(generation, gone, work),
             Task::Trim(vb) => core.trim_undo(vb, work).and_then(|()| core.trim_versions(vb, work)),
-            Task::Age => {
-                work.trim(core.aged());
-                Ok(())
-            }
+            Task::Age => core.mark_idle().map(|()| work.trim(core.with_excess())),
             Task::Compact => core.compact(work),
             Task::Collect => core.collect(&|| work.is_stopping()),
         };

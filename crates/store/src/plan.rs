@@ -157,14 +157,14 @@ impl<'a> Plan<'a> {
         let older = self.note_newest(change);
         self.pending.push(Pending { change, generation, key: key.clone(), newer: None });
         let older = match older {
-            Some(Newest::At(older)) => self.replace_pending(older, seqno, change.history)?,
+            Some(Newest::At(older)) => self.replace_pending(older, seqno, change.keeps_before)?,
             Some(Newest::Gone) => None,
             None => match &change.replaces {
                 Replaces::Nothing => None,
                 Replaces::Row(older) if older.value.len() < OUT_OF_LINE_BYTES => {
                     let mut bytes = Vec::new();
                     encode_row(vb, older, None, &mut bytes)?;
-                    self.replace(generation, change, older.seqno, bytes, change.history)?;
+                    self.replace(generation, change, older.seqno, bytes, change.keeps_before)?;
                     Some(KeyEntry::of(older))
                 }
                 // A large value stays where it is: only the row with its pointer moves.
@@ -231,7 +231,7 @@ impl<'a> Plan<'a> {
     ) -> Result<(), StoreError> {
         let (vb, seqno) = (change.vb, change.row.seqno);
         match self.newest().insert((vb, prepare.key.as_ref()), Newest::Gone) {
-            Some(Newest::At(at)) => self.replace_pending(at, seqno, false).map(drop),
+            Some(Newest::At(at)) => self.replace_pending(at, seqno, Seqno::ZERO).map(drop),
             Some(Newest::Gone) => Ok(()),
             None => {
                 let what = || format!("{vb} seqno {}", prepare.seqno);
@@ -245,7 +245,7 @@ impl<'a> Plan<'a> {
                     let missing = Err(damaged(what(), "the prepare is missing"));
                     return if is_missing { missing } else { Ok(()) };
                 };
-                self.replace(generation, change, prepare.seqno, row, false)
+                self.replace(generation, change, prepare.seqno, row, Seqno::ZERO)
             }
         }
     }
@@ -256,12 +256,12 @@ impl<'a> Plan<'a> {
         &mut self,
         older: usize,
         seqno: Seqno,
-        keep: bool,
+        keeps_before: Seqno,
     ) -> Result<Option<KeyEntry>, StoreError> {
         let all = self.pending.len();
         let older = self.pending.get_mut(older);
         let older = older.ok_or_else(|| broken!("change {seqno} replaces none of {all}"))?;
-        older.newer = Some((seqno, keep));
+        older.newer = Some((seqno, older.change.row.seqno < keeps_before));
         Ok(Some(KeyEntry::of(&older.change.row)))
     }
 
@@ -281,7 +281,7 @@ impl<'a> Plan<'a> {
         let what = || format!("{} seqno {}", generation.vb, older.seqno);
         let row = tables.rows.get(generation.row(older.seqno)).map_err(|e| e.of(what))?;
         let row = row.ok_or_else(|| damaged(what(), "the row is missing"))?;
-        self.replace(generation, change, older.seqno, row, change.history)?;
+        self.replace(generation, change, older.seqno, row, change.keeps_before)?;
         Ok(Some(older))
     }
 
@@ -291,8 +291,9 @@ impl<'a> Plan<'a> {
         change: &Change,
         older: Seqno,
         row: impl Into<Slice>,
-        keep: bool,
+        keeps_before: Seqno,
     ) -> Result<(), StoreError> {
+        let keep = older < keeps_before;
         self.put_replaced(generation, change.row.seqno, older, row.into(), keep)?;
         self.out.remove(&self.core.tables.rows, generation.row(older));
         Ok(())

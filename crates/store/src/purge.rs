@@ -10,9 +10,10 @@ use vbucket::store::{Durability, PurgeRule, PurgeStep};
 use vbucket::{Kind, StoreError};
 
 use crate::core::Core;
-use crate::engine::Slice;
+use crate::engine::{Slice, WriteBatch};
 use crate::errors::damaged;
-use crate::format::{Generation, KeyEntry, ValuePointer, decode_row, record_key};
+use crate::format::{Generation, KeyEntry, ValuePointer, VbRecord, decode_row, record_key};
+use crate::retention::version_bytes;
 use crate::tally::Tally;
 
 /// How many keys one step looks at: some milliseconds, of which commits wait for few.
@@ -25,6 +26,7 @@ struct Tombstone {
     key: Slice,
     entry: Slice,
     seqno: Seqno,
+    is_abort: bool,
     pointer: Option<ValuePointer>,
 }
 
@@ -50,7 +52,7 @@ impl Core {
         let mut out = tables.batch(found.len());
         let mut dropped = 0;
         let mut garbage = Tally::default();
-        for Tombstone { key, entry, seqno, pointer } in found {
+        for Tombstone { key, entry, seqno, is_abort, pointer } in found {
             let what = || format!("the key entry of a deletion in {vb}");
             let now = tables.keys.get(&key).map_err(|e| e.of(what))?;
             // The key may have been written since, or a rollback may have made this the last row.
@@ -58,7 +60,9 @@ impl Core {
                 out.remove(&tables.keys, key);
                 out.remove(&tables.rows, generation.row(seqno));
                 record.meta.purge_seqno = record.meta.purge_seqno.max(seqno);
-                garbage.add(pointer);
+                if !self.keep_deletion(&mut record, seqno, is_abort, &mut out)? {
+                    garbage.add(pointer);
+                }
                 dropped += 1;
             }
         }
@@ -71,6 +75,27 @@ impl Core {
         Ok(PurgeStep { dropped, purge_seqno, next })
     }
 
+    /// Keeps a deletion that is purged as an older version, if it is of the change history. No
+    /// rollback goes below it. Returns whether it does.
+    fn keep_deletion(
+        &self,
+        record: &mut VbRecord,
+        seqno: Seqno,
+        is_abort: bool,
+        out: &mut WriteBatch,
+    ) -> Result<bool, StoreError> {
+        let (generation, start) = (record.generation(), record.meta.history_start);
+        if is_abort || start == Seqno::ZERO || seqno < start {
+            return Ok(false);
+        }
+        let what = || format!("{} seqno {seqno}", generation.vb);
+        let row = self.tables.rows.get(generation.row(seqno)).map_err(|e| e.of(what))?;
+        let Some(row) = row else { return Ok(false) };
+        record.versions.bytes += version_bytes(generation.vb, seqno, row.clone())?;
+        out.insert(&self.tables.undo, generation.version(seqno, seqno), row);
+        Ok(true)
+    }
+
     /// Deletions that `rule` allows to drop among the keys from `from` on, and where to continue.
     fn purgeable(
         &self,
@@ -78,9 +103,6 @@ impl Core {
         rule: &PurgeRule,
         from: &[u8],
     ) -> Result<(Vec<Tombstone>, Option<Bytes>), StoreError> {
-        // What the change history has stays until it has left it.
-        let start = self.record(generation.vb).map_or(Seqno::ZERO, |it| it.meta.history_start);
-        let is_past = |seqno| start == Seqno::ZERO || seqno < start;
         let mut found = Vec::new();
         let range = generation.document(from)..generation.next_prefix().to_vec();
         let mut last = None;
@@ -97,9 +119,9 @@ impl Core {
                 && let Some((kind, pointer)) = self.kind_of(generation, seqno)?
                 && let Kind::Deleted { at } | Kind::Expired { at } | Kind::Aborted { at } = kind
                 && rule.covers(seqno, at)
-                && is_past(seqno)
             {
-                found.push(Tombstone { key, entry, seqno, pointer });
+                let is_abort = matches!(kind, Kind::Aborted { .. });
+                found.push(Tombstone { key, entry, seqno, is_abort, pointer });
             }
         }
         let next = last.map(|key| Bytes::from_owner(key).slice(generation.prefix().len()..));

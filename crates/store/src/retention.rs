@@ -5,7 +5,8 @@
 //! the vBucket's history start on every version is kept; what is beyond the retention goes from
 //! there, in the order of seqnos, so that no version is missing between two others.
 
-use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mcbp::{Seqno, VbId};
@@ -29,14 +30,6 @@ pub(crate) fn version_bytes(vb: VbId, older: Seqno, row: Slice) -> Result<u64, S
     Ok(bytes + pointer.map_or(0, |pointer| pointer.disk_bytes()))
 }
 
-/// Which older versions are to go.
-struct Excess {
-    /// Those below.
-    below: Seqno,
-    /// The oldest ones, until this is not exceeded.
-    bytes_max: u64,
-}
-
 impl Core {
     /// See `Store::change_history`.
     pub(crate) fn change_history(&self, record: &VbRecord) -> ChangeHistory {
@@ -46,95 +39,145 @@ impl Core {
         ChangeHistory { start, bytes: *bytes, since: since.map(|(at, _)| *at) }
     }
 
-    /// What of the history of a vBucket is beyond the retention; `None` for nothing.
-    fn excess(&self, record: &VbRecord, now: u64) -> Option<Excess> {
-        let Versions { bytes, trimmed, .. } = record.versions;
-        let start = record.meta.history_start;
-        if start == Seqno::ZERO {
-            // Nothing is kept any more.
-            let below = record.meta.high_seqno.next();
-            return (bytes > 0).then_some(Excess { below, bytes_max: 0 });
-        }
-        let retention = &self.options.retention;
-        let below = start.max(record.versions.start_by_age(now, retention));
-        let bytes_max = match retention.bytes {
-            0 => u64::MAX,
-            all => all / self.vbucket_count().max(1),
-        };
-        let is_over = bytes > bytes_max || below > start || (bytes > 0 && below > trimmed);
-        is_over.then_some(Excess { below, bytes_max })
-    }
-
     /// Unix time in seconds, where versions have an age, else 0.
     pub(crate) fn now_of_retention(&self) -> u64 {
         if self.options.retention.seconds > 0 { unix_now() } else { 0 }
     }
 
+    /// How many bytes the versions of a vBucket may take.
+    fn bytes_max(&self) -> u64 {
+        match self.options.retention.bytes {
+            0 => u64::MAX,
+            all => all / self.vbucket_count().max(1),
+        }
+    }
+
     /// Whether something of the history of a vBucket is to be dropped.
     pub(crate) fn has_excess(&self, record: &VbRecord, now: u64) -> bool {
-        self.excess(record, now).is_some()
+        let Versions { bytes, trimmed, .. } = record.versions;
+        let start = record.meta.history_start;
+        if start == Seqno::ZERO {
+            return bytes > 0;
+        }
+        let is_old = record.versions.start_by_age(now, &self.options.retention) > start;
+        is_old || (bytes > 0 && (bytes > self.bytes_max() || start > trimmed))
     }
 
     /// The vBuckets with something of that kind.
-    pub(crate) fn aged(&self) -> Vec<VbId> {
+    pub(crate) fn with_excess(&self) -> Vec<VbId> {
         let now = self.now_of_retention();
-        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-        let records: Vec<_> = records.values().cloned().collect();
-        let aged = records.into_iter().filter(|record| self.has_excess(record, now));
+        let aged = self.all_records().into_iter().filter(|record| self.has_excess(record, now));
         aged.map(|record| record.meta.vb).collect()
     }
 
-    /// Drops the older versions that are beyond the retention, and raises the history start.
+    /// Marks where vBuckets are to which nothing has been written since their last mark: what they
+    /// have becomes old too.
+    pub(crate) fn mark_idle(&self) -> Result<(), StoreError> {
+        let lacks_mark = |record: &VbRecord| {
+            let is_kept = record.meta.history_start > Seqno::ZERO;
+            is_kept && record.versions.lacks_mark(record.meta.high_seqno)
+        };
+        let (retention, now) = (&self.options.retention, self.now_of_retention());
+        let mut writer = self.writer();
+        let idle: Vec<_> = self.all_records().into_iter().filter(|it| lacks_mark(it)).collect();
+        if idle.is_empty() {
+            return Ok(());
+        }
+        let mut out = self.tables.batch(idle.len());
+        let marked = idle.into_iter().map(|record| {
+            let mut record = record.as_ref().clone();
+            record.versions.mark(now, record.meta.high_seqno, retention);
+            out.insert(&self.tables.meta, record_key(record.meta.vb), record.encode());
+            record
+        });
+        let marked: Vec<_> = marked.collect();
+        writer.commit(out, Durability::Buffered)?;
+        self.publish(marked);
+        Ok(())
+    }
+
+    /// Drops the older versions that are beyond the retention. First the history begins later, so
+    /// that no commit adds one below; then those below are removed.
     pub(crate) fn trim_versions(&self, vb: VbId, work: &WorkQueue) -> Result<(), StoreError> {
         while !work.is_stopping() {
-            let now = self.now_of_retention();
+            let restores = self.restores.load(Ordering::SeqCst);
             let Some(seen) = self.record(vb) else { return Ok(()) };
-            let Some(excess) = self.excess(&seen, now) else { return Ok(()) };
-            let from = seen.generation().versions(seen.versions.trimmed, Seqno::TAKEN_MAX);
-            let found = some_entries(&self.tables.undo, from.start(), from.end())?;
-            if !self.trim_step(&seen, &excess, found)? {
+            let start = seen.meta.history_start;
+            let is_kept = start > Seqno::ZERO;
+            let wanted = if is_kept { self.wanted_start(&seen)? } else { start };
+            if wanted > start {
+                self.begin_later(&seen, restores, wanted)?;
+                continue;
+            }
+            let below = if is_kept { start } else { seen.meta.high_seqno.next() };
+            if seen.versions.bytes == 0 || below <= seen.versions.trimmed {
                 return Ok(());
             }
+            self.remove_below(&seen, restores, below)?;
         }
         Ok(())
     }
 
-    /// Drops those of `found`, the oldest versions, that are too much. Returns false where the rows
-    /// of the vBucket go anyway.
-    fn trim_step(
-        &self,
-        seen: &VbRecord,
-        excess: &Excess,
-        found: Vec<(Slice, Slice)>,
-    ) -> Result<bool, StoreError> {
-        let (vb, generation) = (seen.meta.vb, seen.generation());
-        let tables = &self.tables;
-        tables.wait_for_flushes()?;
-        let mut writer = self.writer();
-        let record = self.record(vb).filter(|record| record.generation() == generation);
-        let Some(record) = record else { return Ok(false) };
-        let mut record = record.as_ref().clone();
-        let mut out = tables.batch(found.len());
-        let mut garbage = Tally::default();
-        if found.is_empty() {
-            record.versions.bytes = 0;
+    /// Where the history has to begin by its age and its bytes; of many versions only as far as
+    /// one step reads.
+    fn wanted_start(&self, record: &VbRecord) -> Result<Seqno, StoreError> {
+        let Versions { bytes, .. } = record.versions;
+        let vb = record.meta.vb;
+        let now = self.now_of_retention();
+        let by_age = record.versions.start_by_age(now, &self.options.retention);
+        let (mut start, bytes_max) = (record.meta.history_start.max(by_age), self.bytes_max());
+        if bytes <= bytes_max {
+            return Ok(start);
         }
-        // Up to where nothing is left, if all of what is too much is among these.
-        let mut cleared = if found.len() < STEP_ROWS { excess.below } else { Seqno::ZERO };
-        for (key, bytes) in found {
-            let malformed = || damaged(what(vb), "its key is malformed");
-            let (older, newer) = version_seqnos(&key).ok_or_else(malformed)?;
-            if older >= excess.below && record.versions.bytes <= excess.bytes_max {
-                cleared = cleared.max(excess.below);
+        // An eighth more goes, so that not every commit has something trimmed.
+        let mut too_many = bytes - bytes_max / 8 * 7;
+        let range = record.generation().versions(record.versions.trimmed, Seqno::TAKEN_MAX);
+        for (key, row) in some_entries(&self.tables.undo, range.start(), range.end())? {
+            let (older, _) = seqnos(vb, &key)?;
+            if too_many == 0 && older >= start {
                 break;
             }
-            cleared = cleared.max(older.next());
-            // A rollback may have taken it meanwhile.
-            if tables.undo.get(&key).map_err(|e| e.of(|| what(vb)))?.as_ref() != Some(&bytes) {
-                continue;
-            }
+            start = start.max(older.next());
+            too_many = too_many.saturating_sub(version_bytes(vb, older, row)?);
+        }
+        Ok(start)
+    }
+
+    fn begin_later(&self, seen: &VbRecord, restores: u64, start: Seqno) -> Result<(), StoreError> {
+        let mut writer = self.writer();
+        let Some(mut record) = self.not_restored(seen, restores) else { return Ok(()) };
+        record.versions.floor = record.versions.floor.max(start);
+        record.meta.history_start = record.versions.start(record.meta.history_start);
+        let mut out = self.tables.batch(0);
+        out.insert(&self.tables.meta, record_key(record.meta.vb), record.encode());
+        writer.commit(out, Durability::Buffered)?;
+        failpoint::reach("history-begins-later");
+        self.publish([record]);
+        Ok(())
+    }
+
+    /// Removes some of the versions below a seqno. No commit adds one there or up to the high seqno
+    /// that was seen.
+    fn remove_below(&self, seen: &VbRecord, restores: u64, below: Seqno) -> Result<(), StoreError> {
+        let (vb, generation) = (seen.meta.vb, seen.generation());
+        let tables = &self.tables;
+        let from = generation.version(seen.versions.trimmed, Seqno::ZERO);
+        let to = generation.version(below, Seqno::ZERO);
+        let found = some_entries(&tables.undo, &from, &to)?;
+        tables.wait_for_flushes()?;
+        let mut writer = self.writer();
+        let Some(mut record) = self.not_restored(seen, restores) else { return Ok(()) };
+        let mut out = tables.batch(found.len());
+        let mut garbage = Tally::default();
+        let mut trimmed = Seqno::ZERO;
+        if found.len() < STEP_ROWS {
+            trimmed = below.min(seen.meta.high_seqno.next());
+        }
+        for (key, bytes) in found {
+            let (older, newer) = seqnos(vb, &key)?;
+            trimmed = trimmed.max(older.next());
             record.versions.uncount(version_bytes(vb, older, bytes.clone())?);
-            if newer.0 > record.undo_floor {
+            if newer.0 > record.undo_floor && newer != older {
                 // A rollback may still need it.
                 out.insert(&tables.undo, generation.undo(newer, older), bytes);
             } else {
@@ -143,15 +186,25 @@ impl Core {
             out.remove(&tables.undo, key);
         }
         self.note_garbage(&mut out, &garbage);
-        record.versions.trimmed = record.versions.trimmed.max(cleared);
-        if record.meta.history_start > Seqno::ZERO {
-            record.meta.history_start = record.meta.history_start.max(excess.below).max(cleared);
-        }
+        record.versions.trimmed = record.versions.trimmed.max(trimmed);
         out.insert(&tables.meta, record_key(vb), record.encode());
         writer.commit(out, Durability::Buffered)?;
         failpoint::reach("trim-versions-step");
         self.publish([record]);
-        Ok(true)
+        Ok(())
+    }
+
+    /// The record now, unless the vBucket began anew or something was rolled back since it was
+    /// seen. Called while the writer is held.
+    fn not_restored(&self, seen: &VbRecord, restores: u64) -> Option<VbRecord> {
+        let record = self.record(seen.meta.vb)?;
+        let is_same = record.generation() == seen.generation();
+        let is_same = is_same && self.restores.load(Ordering::SeqCst) == restores;
+        is_same.then(|| record.as_ref().clone())
+    }
+
+    fn all_records(&self) -> Vec<Arc<VbRecord>> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     fn vbucket_count(&self) -> u64 {
@@ -165,6 +218,8 @@ fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-fn what(vb: VbId) -> String {
-    format!("an older version of {vb}")
+/// The seqnos of an older version and of what replaced it.
+fn seqnos(vb: VbId, key: &[u8]) -> Result<(Seqno, Seqno), StoreError> {
+    let malformed = || damaged(format!("an older version of {vb}"), "its key is malformed");
+    version_seqnos(key).ok_or_else(malformed)
 }

@@ -13,7 +13,9 @@ const MARKS_MAX: usize = 64;
 pub(crate) struct Versions {
     /// Their bytes on the disk, with values.
     pub bytes: u64,
-    /// Those below were dropped: the history does not begin before.
+    /// The history does not begin before, because of the retention.
+    pub floor: Seqno,
+    /// Those below are removed.
     pub trimmed: Seqno,
     /// When the vBucket was at which seqno: Unix time in seconds, oldest first.
     pub marks: Vec<(u64, Seqno)>,
@@ -22,7 +24,7 @@ pub(crate) struct Versions {
 impl Versions {
     /// Where the history begins, for whoever wants it to begin at `wanted`; 0 for none.
     pub(crate) fn start(&self, wanted: Seqno) -> Seqno {
-        if wanted == Seqno::ZERO { wanted } else { wanted.max(self.trimmed) }
+        if wanted == Seqno::ZERO { wanted } else { wanted.max(self.floor) }
     }
 
     /// Notes that the vBucket is at `high`, often enough to know the age of versions.
@@ -38,6 +40,11 @@ impl Versions {
         }
     }
 
+    /// Whether a mark of `high` is missing, now that nothing is written any more.
+    pub(crate) fn lacks_mark(&self, high: Seqno) -> bool {
+        self.marks.last().is_none_or(|(_, marked)| *marked < high)
+    }
+
     /// Where the history has to begin so that nothing is kept for longer than `retention`.
     pub(crate) fn start_by_age(&self, now: u64, retention: &Retention) -> Seqno {
         let horizon = now.saturating_sub(retention.seconds);
@@ -47,6 +54,7 @@ impl Versions {
 
     /// What was above `to` is undone.
     pub(crate) fn roll_back(&mut self, to: Seqno) {
+        self.floor = self.floor.min(to.next());
         self.trimmed = self.trimmed.min(to.next());
         self.marks.iter_mut().for_each(|(_, high)| *high = to.min(*high));
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mcbp::VbId;
 
@@ -39,6 +39,8 @@ struct Work {
     compact: bool,
     /// Whether values may have become garbage.
     collect: bool,
+    /// When the age of older versions is looked at next, also while there is much else to do.
+    age_at: Option<Instant>,
     stop: bool,
 }
 
@@ -106,22 +108,31 @@ impl WorkQueue {
         self.lock().stop
     }
 
-    /// Waits for the next task, at most for `aging`; `None` to stop.
+    /// Waits for the next task; every `aging` that is [`Task::Age`]. `None` to stop.
     pub(crate) fn next(&self, aging: Option<Duration>) -> Option<Task> {
         let is_idle = |work: &mut Work| !work.stop && work.is_empty();
-        let work = self.lock();
-        let mut work = match aging {
+        let mut work = self.lock();
+        work = match aging {
             None => self.changed.wait_while(work, is_idle).unwrap_or_else(PoisonError::into_inner),
-            Some(limit) => {
-                let waited = self.changed.wait_timeout_while(work, limit, is_idle);
-                waited.unwrap_or_else(PoisonError::into_inner).0
+            Some(step) => {
+                let age_at = *work.age_at.get_or_insert_with(Instant::now);
+                let left = age_at.saturating_duration_since(Instant::now());
+                let waited = self.changed.wait_timeout_while(work, left, is_idle);
+                let mut work = waited.unwrap_or_else(PoisonError::into_inner).0;
+                if !work.stop && Instant::now() >= age_at {
+                    work.age_at = Some(Instant::now() + step);
+                    return Some(Task::Age);
+                }
+                work
             }
         };
         if work.stop {
             return None;
         }
         if work.is_empty() {
-            return Some(Task::Age);
+            // Woken by the time, a moment early.
+            drop(work);
+            return self.next(aging);
         }
         let removal = work.ended.pop_first().map(Task::Remove);
         let erasure = |work: &mut Work| work.gone.pop_first().map(|(of, it)| Task::Erase(of, it));

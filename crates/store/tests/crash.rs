@@ -37,7 +37,7 @@ fn commit_number(n: u64) -> Vec<Row> {
 /// The same, of which older versions are kept.
 fn with_history(n: u64) -> Batch {
     let mut batch = batch(VB, commit_number(n));
-    batch.changes.iter_mut().for_each(|change| change.history = true);
+    batch.changes.iter_mut().for_each(|change| change.keeps_before = Seqno::MAX);
     batch.metas[0].history_start = Seqno(1);
     batch
 }

@@ -42,7 +42,7 @@ fn open(dir: &Path) -> FjallStore {
 /// A batch whose replaced rows are kept, from `start` on.
 fn kept(start: u64, rows: Vec<Row>) -> Batch {
     let mut batch = batch(VB, rows);
-    batch.changes.iter_mut().for_each(|change| change.history = true);
+    batch.changes.iter_mut().for_each(|change| change.keeps_before = Seqno::MAX);
     batch.metas[0].history_start = Seqno(start);
     batch
 }
@@ -105,7 +105,9 @@ fn rows_of_which_no_history_is_kept_are_there_once() {
     let store = open(dir.path());
     let mut batch = kept(1, (1..=6).map(|n| document(["a", "b"][n as usize % 2], n, 5)).collect());
     // The rows of "b" have odd seqnos.
-    batch.changes.iter_mut().for_each(|change| change.history = change.row.seqno.0 % 2 == 0);
+    for change in batch.changes.iter_mut().filter(|change| change.row.seqno.0 % 2 == 1) {
+        change.keeps_before = Seqno::ZERO;
+    }
     store.commit(&batch, Durability::Buffered).unwrap();
     assert_eq!(seqnos(&store, 0), [2, 4, 5, 6]);
 }
@@ -136,10 +138,10 @@ fn the_oldest_versions_go_once_they_take_too_many_bytes() {
     for n in 1..=100 {
         put(&store, 1, vec![document("a", n, 900)]);
     }
-    // Four versions and the newest row.
-    wait_for(&store, &[96, 97, 98, 99, 100]);
-    let history = store.change_history(VbId(VB)).unwrap();
-    assert!(history.bytes <= 4_000 && history.start == Seqno(96), "{history:?}");
+    wait_until("the oldest to go", || bytes_of(&store, VB) <= 4_000);
+    let start = store.change_history(VbId(VB)).unwrap().start.0;
+    assert!((95..=98).contains(&start), "{start}");
+    assert_eq!(seqnos(&store, start), (start..=100).collect::<Vec<_>>());
     // What went is there for a rollback nevertheless.
     assert_eq!(store.rollback(VbId(VB), Seqno(90)).unwrap().high_seqno, Seqno(90));
     assert_eq!(common::scan(&store, VB).unwrap(), [document("a", 90, 900)]);
@@ -178,15 +180,148 @@ fn nothing_is_left_once_no_history_is_wanted() {
 }
 
 #[test]
-fn deletions_are_not_purged_while_the_history_has_them() {
+fn deletions_that_are_purged_stay_in_the_history() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let rows = vec![document("a", 1, 5), deletion("a", 2), deletion("b", 3), document("c", 4, 5)];
     put(&store, 3, rows);
     let rule = PurgeRule { made_before: PurgeRule::ANY_AGE, up_to: Seqno::MAX };
     let step = store.purge(VbId(VB), &rule, b"").unwrap();
-    assert_eq!((step.dropped, step.purge_seqno), (1, Seqno(2)));
+    assert_eq!((step.dropped, step.purge_seqno), (2, Seqno(3)));
+    assert_eq!(common::scan(&store, VB).unwrap().len(), 1);
     assert_eq!(seqnos(&store, 0), [3, 4]);
+}
+
+fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(20), "{what}");
+        std::thread::yield_now();
+    }
+}
+
+fn bytes_of(store: &FjallStore, vb: u16) -> u64 {
+    store.change_history(VbId(vb)).unwrap().bytes
+}
+
+/// Rows of 2,000 keys in random order, so that any row may be the next one that is replaced.
+fn rewrite(store: &FjallStore, seconds: u64) -> u64 {
+    let (began, mut n, mut random) = (Instant::now(), 0, 88_172_645_463_325_252_u64);
+    while began.elapsed() < Duration::from_secs(seconds) {
+        n += 1;
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        put(store, 1, vec![document(&format!("{:04}", random % 2_000), n, 100)]);
+    }
+    n
+}
+
+#[test]
+fn the_bytes_are_those_of_the_versions_whatever_is_committed_while_some_are_trimmed() {
+    let dir = tempfile::tempdir().unwrap();
+    let retention = Retention { bytes: 50_000, seconds: 0 };
+    let options = Options { undo_seqnos: 1 << 40, ..with(retention) };
+    let store = FjallStore::open(dir.path(), options).unwrap();
+    let last = rewrite(&store, 3);
+    // The history ends: every version goes, and none is counted.
+    put(&store, 0, vec![document("last", last + 1, 5)]);
+    wait_until("the end of the history", || bytes_of(&store, VB) == 0);
+    // Were one left, this would take it.
+    store.rollback(VbId(VB), Seqno(last / 2)).unwrap();
+}
+
+#[test]
+fn commits_go_on_while_the_thread_looks_for_what_is_old() {
+    let dir = tempfile::tempdir().unwrap();
+    let retention = Retention { bytes: 1 << 40, seconds: 1 };
+    let store = FjallStore::open(dir.path(), with(retention)).unwrap();
+    for vb in 0..300 {
+        let mut batch = batch(vb, vec![document("a", 1, 5)]);
+        batch.metas[0].history_start = Seqno(1);
+        store.commit(&batch, Durability::Buffered).unwrap();
+    }
+    // Without history, so that the thread has time to look.
+    let began = Instant::now();
+    for n in (1..).take_while(|_| began.elapsed() < Duration::from_secs(4)) {
+        store.commit(&batch(500, vec![document("b", n, 5)]), Durability::Buffered).unwrap();
+    }
+}
+
+#[test]
+fn versions_of_an_idle_vbucket_go_while_another_one_is_busy() {
+    let dir = tempfile::tempdir().unwrap();
+    let retention = Retention { bytes: 0, seconds: 1 };
+    let store = FjallStore::open(dir.path(), with(retention)).unwrap();
+    // All within one step of the time, so that the last ones have no mark of their own.
+    (1..=10).for_each(|n| put(&store, 1, vec![document("a", n, 5)]));
+    let mut n = 0;
+    wait_until("what is old to go", || {
+        n += 1;
+        let mut other = batch(2, vec![document("b", n, 5)]);
+        other.changes[0].keeps_before = Seqno::MAX;
+        other.metas[0].history_start = Seqno(1);
+        store.commit(&other, Durability::Buffered).unwrap();
+        bytes_of(&store, VB) == 0
+    });
+}
+
+/// A replica: the first part has the newest rows of a snapshot up to `end`.
+fn first_part(store: &FjallStore, end: u64) {
+    // What it had before goes.
+    (1..=3).for_each(|n| put(store, 1, vec![document("a", n, 5)]));
+    let mut first = batch(VB, vec![document("b", 7, 5)]);
+    first.metas[0].history_start = Seqno(end + 1);
+    first.metas[0].snapshot_end = Seqno(end);
+    store.commit(&first, Durability::Buffered).unwrap();
+    wait_until("the versions from before to go", || bytes_of(store, VB) == 0);
+}
+
+#[test]
+fn the_second_part_of_a_snapshot_is_kept_although_versions_are_removed_in_between() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    first_part(&store, 20);
+    put(&store, 10, vec![document("c", 10, 5), document("c", 11, 5), document("c", 20, 5)]);
+    assert_eq!(store.change_history(VbId(VB)).unwrap().start, Seqno(10));
+    assert_eq!(seqnos(&store, 10), [10, 11, 20]);
+}
+
+#[test]
+fn a_copy_that_is_promoted_between_the_parts_keeps_what_it_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    first_part(&store, 1_000);
+    (8..=20).for_each(|n| put(&store, 8, vec![document("c", n, 5)]));
+    assert_eq!(seqnos(&store, 8), (8..=20).collect::<Vec<_>>());
+}
+
+#[test]
+fn deletions_are_purged_in_a_bucket_with_a_history_that_does_not_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let rows = (1..=500).map(|n| deletion(&format!("key-{n}"), n)).collect();
+    put(&store, 1, rows);
+    let rule = PurgeRule { made_before: PurgeRule::ANY_AGE, up_to: Seqno::MAX };
+    assert_eq!(store.purge(VbId(VB), &rule, b"").unwrap().dropped, 499);
+    assert_eq!(seqnos(&store, 0).len(), 500);
+    // They go with the history.
+    put(&store, 0, vec![document("last", 501, 5)]);
+    wait_until("the deletions to go", || bytes_of(&store, VB) == 0);
+    assert_eq!(seqnos(&store, 0), [500, 501]);
+}
+
+#[test]
+fn new_limits_are_kept_after_a_restart_without_a_write() {
+    for retention in [Retention { bytes: 0, seconds: 1 }, Retention { bytes: 2_000, seconds: 0 }] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        (1..=30).for_each(|n| put(&store, 1, vec![document("a", n, 900)]));
+        store.close().unwrap();
+        drop(store);
+        let store = FjallStore::open(dir.path(), with(retention)).unwrap();
+        wait_until("the new limit", || bytes_of(&store, VB) <= 2_000);
+    }
 }
 
 /// What the store should have: every row ever, and what of it is kept.
@@ -260,7 +395,9 @@ fn run(steps: Vec<Step>) {
                     rows.into_iter().zip(first..).map(|(it, n)| row(it, n)).collect();
                 model.rows.extend(rows.iter().cloned());
                 let mut batch = kept(model.start, rows);
-                batch.changes.iter_mut().for_each(|change| change.history = keeps(&change.row));
+                for change in batch.changes.iter_mut().filter(|change| !keeps(&change.row)) {
+                    change.keeps_before = Seqno::ZERO;
+                }
                 store.commit(&batch, Durability::Buffered).unwrap();
             }
             Step::Rollback(back) => {

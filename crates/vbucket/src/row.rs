@@ -232,9 +232,9 @@ pub struct Change {
     /// The prepare of the same document that the row completes, if there is one: its row goes with
     /// this change. It is stored, or earlier in the same batch.
     pub completes: Option<std::sync::Arc<Row>>,
-    /// Whether the row that it replaces is kept as an older version, if the change history of the
-    /// vBucket begins at its seqno or before.
-    pub history: bool,
+    /// The row that it replaces is kept as an older version if its seqno is below this one, and the
+    /// change history of the vBucket begins at its seqno or before.
+    pub keeps_before: Seqno,
 }
 
 /// The newest committed row of a change's key.

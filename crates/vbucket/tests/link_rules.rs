@@ -238,7 +238,10 @@ impl Link {
         let is_kept = |row: &&Arc<Row>| {
             let is_shown = facts.collections.shows(row.document_key(), row.seqno);
             let is_event = matches!(row.kind, Kind::Event { .. });
-            row.seqno >= start && !is_event && is_shown && facts.collections.keeps_history(row)
+            row.seqno >= start
+                && !is_event
+                && is_shown
+                && facts.collections.keeps_before(row) > row.seqno
         };
         let ours = written.values().filter(is_kept).map(|row| row.seqno);
         let theirs = self.producer.node.with(VB, |copy| copy.versions(start));

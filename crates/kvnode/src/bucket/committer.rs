@@ -52,14 +52,14 @@ impl VbBatch {
         Self { vb: Arc::clone(vb), meta, rows, completed, from_disk: false, collections }
     }
 
-    /// Follows a row that is of the change history or not. Returns whether the row that it replaces
-    /// is kept.
-    fn keeps_replaced(&mut self, row: &Row, history: bool) -> bool {
-        let Some(collections) = &mut self.collections else { return false };
+    /// Follows a row that is of the change history or not. Returns before which seqno the row that
+    /// it replaces is kept.
+    fn keeps_before(&mut self, row: &Row, history: bool) -> Seqno {
+        let Some(collections) = &mut self.collections else { return Seqno::ZERO };
         if let Some(event) = event_of(row) {
             Arc::make_mut(collections).follow(row.seqno, &event);
         }
-        history && collections.keeps_history(row)
+        if history { collections.keeps_before(row) } else { Seqno::ZERO }
     }
 
     /// Adds a client's change.
@@ -220,18 +220,18 @@ impl Committer {
             let change = |row: &Arc<Row>,
                           replaces: &Replaces,
                           completes: Option<&Arc<Row>>,
-                          history: bool| {
+                          keeps_before: Seqno| {
                 // The row of an abort replaces that of its prepare anyway.
                 let completes = completes.filter(|_| row.is_visible()).cloned();
                 let (row, replaces) = (Arc::clone(row), replaces.clone());
-                Change { vb: id, row, replaces, completes, history }
+                Change { vb: id, row, replaces, completes, keeps_before }
             };
             match &entry.work {
                 Work::Row(new) => {
                     vb.add(new);
                     let NewRow { row, replaces, completes } = new;
                     needs_sync |= self.needs_sync(row, state);
-                    let keeps = vb.keeps_replaced(row, true);
+                    let keeps = vb.keeps_before(row, true);
                     batch.changes.push(change(row, replaces, completes.as_ref(), keeps));
                 }
                 Work::Received(received, replaces, completes) => {
@@ -240,7 +240,7 @@ impl Committer {
                         Part::Rows { rows, versions, .. } => {
                             let history = *versions != Versions::Newest;
                             batch.changes.extend(rows.iter().map(|row| {
-                                let keeps = vb.keeps_replaced(row, history);
+                                let keeps = vb.keeps_before(row, history);
                                 change(row, replaces, completes.get(&row.seqno), keeps)
                             }));
                             rows.iter().any(|row| self.needs_sync(row, state))

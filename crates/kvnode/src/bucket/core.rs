@@ -6,11 +6,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use invariant::{Broken, broken};
-use mcbp::VbId;
+use mcbp::{Seqno, VbId};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use vbucket::StoreError;
-use vbucket::store::SharedStore;
+use vbucket::store::{ChangeHistory, SharedStore};
 
 use super::committer::Committer;
 use super::counters::Counters;
@@ -126,6 +126,16 @@ impl Bucket {
     /// Bytes that wait for their commit.
     pub(crate) fn queued_bytes(&self) -> usize {
         self.shared.queue.used_bytes()
+    }
+
+    /// The change histories of all vBuckets together: their bytes, and the age of the oldest.
+    pub(crate) fn change_history(&self) -> ChangeHistory {
+        let histories = self.all_vbs().filter_map(|vb| vb.change_history());
+        histories.fold(ChangeHistory::default(), |all, one| ChangeHistory {
+            start: Seqno::ZERO,
+            bytes: all.bytes + one.bytes,
+            since: all.since.into_iter().chain(one.since).min(),
+        })
     }
 
     /// Bytes of committed rows that are kept for streams.

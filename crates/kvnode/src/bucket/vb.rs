@@ -118,6 +118,11 @@ impl Vb {
         (inner.meta.state, inner.meta.high_seqno, inner.meta.durable.max_visible)
     }
 
+    /// See [`VbView::history_start`].
+    pub(crate) fn history_start(&self) -> Seqno {
+        lock(&self.cell.inner).meta.history_start
+    }
+
     /// The branch of history that is being written, and the highest durable CAS.
     pub(crate) fn uuid_and_max_cas(&self) -> (VbUuid, u64) {
         let inner = lock(&self.cell.inner);

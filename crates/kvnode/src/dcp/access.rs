@@ -51,6 +51,13 @@ impl Source for Access {
         self.look(vb)
     }
 
+    fn history_start(&self, vb: VbId) -> Seqno {
+        if !self.bucket().options().retention.is_on() {
+            return Seqno::ZERO;
+        }
+        self.bucket().vb(vb).map_or(Seqno::ZERO, |vb| vb.history_start())
+    }
+
     fn read_log(&self, vb: VbId, after: Seqno, bytes_max: usize) -> LogRead {
         // The stream of a vBucket that is gone hears of that by an event.
         let Some(vb) = self.bucket().vb(vb) else { return LogRead::UpToDate };

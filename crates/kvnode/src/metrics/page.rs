@@ -93,6 +93,9 @@ const GAUGES: &[Metric<Bucket>] = &[
     ("kvnode_memory_log_bytes", "Changes kept in memory for streams", |b| b.logged_bytes() as u64),
     ("kvnode_store_memory_bytes", "Caches and tables of the store", |b| b.store().memory_bytes()),
     ("kvnode_disk_bytes", "Files of the store", |b| b.store().disk_bytes()),
+    ("kvnode_change_history_bytes", "Older versions of documents on the disk", |b| {
+        b.change_history().bytes
+    }),
 ];
 
 const DCP_GAUGES: &[Metric<Totals>] = &[

@@ -124,7 +124,7 @@ fn details(
     counts: Option<&CollectionCounts>,
     stats: &mut Stats<'_>,
 ) {
-    let VbCollection { collection, start } = known;
+    let VbCollection { collection, start, .. } = known;
     let (high, items) = counts.map_or((*start, 0), |counts| (counts.high_seqno, counts.items));
     let mut put = |name: &str, value: &dyn std::fmt::Display| {
         stats.put(format!("{id:#x}:{name}"), value);

@@ -5,6 +5,7 @@
 use vbucket::conflict::Resolution;
 use vbucket::failover::ENTRIES_MAX;
 use vbucket::stats::Stats;
+use vbucket::store::ChangeHistory;
 
 use crate::bucket::Bucket;
 
@@ -37,12 +38,7 @@ pub(super) fn kvstore(bucket: &Bucket) -> Lines {
 
 /// The group `diskinfo`, in bytes.
 pub(super) fn diskinfo(bucket: &Bucket) -> Lines {
-    let histories = bucket.all_vbs().filter_map(|vb| vb.change_history());
-    let (mut bytes, mut since) = (0, None);
-    for history in histories {
-        bytes += history.bytes;
-        since = since.into_iter().chain(history.since).min();
-    }
+    let ChangeHistory { bytes, since, .. } = bucket.change_history();
     let mut lines = Vec::new();
     let mut stats = Stats::new("ep_db_", &mut lines);
     stats.put("file_size", bucket.store().disk_bytes());

@@ -145,7 +145,7 @@ fn acknowledge(active: &TestNode, prepared: u64) {
     assert_eq!(dcp.control("enable_noop", "true"), Status::SUCCESS);
 }
 
-/// An active copy with a durable write of "k" that waits for its replica, and the client that waits.
+/// An active copy with a durable write of "k" that waits for its replica, and its client.
 fn waiting_write(deadline_ms: u16) -> (TestNode, Client) {
     let active = TestNode::start(VbState::Active);
     set_state(&active, 0, VbState::Active, r#"[["alpha","beta"]]"#);

@@ -233,3 +233,45 @@ fn durable_writes_are_in_the_history_as_the_changes_that_they_make() {
     // Each has its prepare before it.
     assert_eq!(got.seqnos_of(8), [4, 6, 8]);
 }
+
+/// Sets the manifest `uid`, with history for collection 8 or without.
+fn turn_history(client: &mut Client, uid: u32, history: bool) {
+    let (default, c9) = (r#"{"name":"_default","uid":"0"}"#, r#"{"name":"c9","uid":"9"}"#);
+    let all = format!(r#"{default},{{"name":"c8","uid":"8","history":{history}}},{c9}"#);
+    let scope = format!(r#"{{"name":"_default","uid":"0","collections":[{all}]}}"#);
+    set_manifest(client, &format!(r#"{{"uid":"{uid}","scopes":[{scope}]}}"#));
+}
+
+/// A replica gets it as history, and then has it.
+#[test]
+fn what_was_written_before_history_was_turned_off_stays() {
+    let mut producer = start(VbState::Active, RETENTION);
+    let mut client = with_collections(&producer);
+    ["1", "2", "3"].iter().for_each(|value| set(&mut client, "\x08a", value));
+    turn_history(&mut client, 2, false);
+    let mut consumer = start(VbState::Replica, RETENTION);
+    let relay = Relay::between(&producer, &consumer, "history");
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+    wait_until_same(&producer, &consumer, 0);
+    assert_eq!(everything(&producer, true, 0).seqnos_of(8), [3, 4, 5]);
+    drop(relay);
+    consumer.restart();
+    producer.restart();
+    let (theirs, ours) = (everything(&producer, true, 0), everything(&consumer, true, 0));
+    assert_eq!(theirs.seqnos_of(8), [3, 4, 5]);
+    assert_eq!((theirs.markers, theirs.changes), (ours.markers, ours.changes));
+}
+
+#[test]
+fn no_version_is_missing_after_history_was_off_and_on_again() {
+    let mut node = start(VbState::Active, RETENTION);
+    let mut client = with_collections(&node);
+    // 3, 4 and 5 with history, 7 replaces 5 without, 9 and 10 with history again.
+    ["1", "2", "3"].iter().for_each(|value| set(&mut client, "\x08a", value));
+    turn_history(&mut client, 2, false);
+    set(&mut client, "\x08a", "4");
+    turn_history(&mut client, 3, true);
+    ["5", "6"].iter().for_each(|value| set(&mut client, "\x08a", value));
+    node.restart();
+    assert_eq!(everything(&node, true, 0).seqnos_of(8), [3, 4, 5, 7, 9, 10]);
+}

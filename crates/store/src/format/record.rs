@@ -98,7 +98,8 @@ impl VbRecord {
         }
         out.push(WITH_HISTORY);
         let marks = versions.marks.len() as u64;
-        let numbers = [meta.history_start.0, versions.trimmed.0, versions.bytes, marks];
+        let Versions { floor, trimmed, bytes, .. } = versions;
+        let numbers = [meta.history_start.0, floor.0, trimmed.0, *bytes, marks];
         let marks = versions.marks.iter().flat_map(|(at, high)| [*at, high.0]);
         numbers.into_iter().chain(marks).for_each(|n| put(out, n));
     }
@@ -115,11 +116,12 @@ impl VbRecord {
 
     fn with_history(vb: VbId, body: &[u8]) -> Option<Self> {
         let mut from = Numbers(body);
-        let (start, trimmed, bytes) = (from.seqno()?, from.seqno()?, from.take()?);
+        let [start, floor, trimmed] = [from.seqno()?, from.seqno()?, from.seqno()?];
+        let bytes = from.take()?;
         let count = from.take()?;
         let marks: Option<Vec<_>> =
             (0..count).map(|_| Some((from.take()?, from.seqno()?))).collect();
-        let versions = Versions { bytes, trimmed, marks: marks? };
+        let versions = Versions { bytes, floor, trimmed, marks: marks? };
         let mut record = Self::from_body(vb, from)?;
         record.meta.history_start = start;
         Some(Self { versions, ..record })

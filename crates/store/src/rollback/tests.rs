@@ -52,7 +52,7 @@ fn commit(store: &FjallStore, seqnos: std::ops::RangeInclusive<u64>) {
         row: Arc::new(row(seqno)),
         replaces: Replaces::Unknown,
         completes: None,
-        history: false,
+        keeps_before: Seqno::ZERO,
     });
     let batch = Batch { changes: changes.collect(), metas: vec![meta] };
     store.commit(&batch, Durability::Buffered).unwrap();

@@ -73,7 +73,7 @@ pub(crate) fn batch(vb: u16, rows: Vec<Row>) -> Batch {
     let (vb_id, replaces) = (VbId(vb), Replaces::Unknown);
     let change = |row| {
         let (row, replaces) = (Arc::new(row), replaces.clone());
-        Change { vb: vb_id, row, replaces, completes: None, history: false }
+        Change { vb: vb_id, row, replaces, completes: None, keeps_before: Seqno::ZERO }
     };
     Batch { changes: rows.into_iter().map(change).collect(), metas: vec![meta(vb, high)] }
 }

@@ -19,6 +19,9 @@ pub struct VbCollection {
     /// The seqno of its newest [`Change::Begin`]; 0 for a default collection that was never flushed
     /// or created anew. Documents up to it are gone.
     pub start: Seqno,
+    /// Of a collection without history: rows before this seqno may have been written while it had
+    /// history.
+    pub history_until: Seqno,
 }
 
 /// The collections that one vBucket has at a seqno.
@@ -38,7 +41,11 @@ impl Default for VbCollections {
         let collection = Collection::default_collection();
         Self {
             uid: 0,
-            default: Some(VbCollection { collection, start: Seqno::ZERO }),
+            default: Some(VbCollection {
+                collection,
+                start: Seqno::ZERO,
+                history_until: Seqno::ZERO,
+            }),
             others: BTreeMap::new(),
             scopes: BTreeMap::from([(DEFAULT_SCOPE, DEFAULT_NAME.to_owned())]),
         }
@@ -46,16 +53,19 @@ impl Default for VbCollections {
 }
 
 impl VbCollections {
-    /// Whether older versions of the row are kept as change history: those of documents of a
-    /// collection with `history`, and of system events (MB-65281).
+    /// Before which seqno rows that this one replaces are kept as change history: those of
+    /// documents that were written while their collection had `history`, and of system events
+    /// (MB-65281).
     #[must_use]
-    pub fn keeps_history(&self, row: &Row) -> bool {
+    pub fn keeps_before(&self, row: &Row) -> Seqno {
         match row.kind {
-            Kind::Event { .. } => true,
-            Kind::Prepared { .. } | Kind::Aborted { .. } => false,
-            _ => collection_id(&row.key)
-                .and_then(|id| self.get(id))
-                .is_some_and(|it| it.collection.history),
+            Kind::Event { .. } => Seqno::MAX,
+            Kind::Prepared { .. } | Kind::Aborted { .. } => Seqno::ZERO,
+            _ => match collection_id(&row.key).and_then(|id| self.get(id)) {
+                Some(known) if known.collection.history => Seqno::MAX,
+                Some(known) => known.history_until,
+                None => Seqno::ZERO,
+            },
         }
     }
 
@@ -80,7 +90,8 @@ impl VbCollections {
         self.uid = event.uid;
         match &event.change {
             Change::Begin { id, collection } => {
-                let begun = VbCollection { collection: collection.clone(), start: seqno };
+                let (collection, history_until) = (collection.clone(), Seqno::ZERO);
+                let begun = VbCollection { collection, start: seqno, history_until };
                 if *id == DEFAULT_COLLECTION {
                     self.default = Some(begun);
                 } else {
@@ -94,6 +105,8 @@ impl VbCollections {
                 };
                 if let Some(known) = known {
                     known.collection.clone_from(collection);
+                    // Of several modifications the newest alone is on the disk.
+                    known.history_until = seqno;
                 }
             }
             Change::End { id: DEFAULT_COLLECTION, .. } => self.default = None,

@@ -73,8 +73,6 @@ pub(super) struct PassiveStream {
     /// A marker becomes current with its first change. Until then a new request would have to name
     /// the previous snapshot (JDCP-241).
     pending: Option<SnapshotMarker>,
-    /// The pending marker is of a change history, and comes after one of a part without rows.
-    is_after_part: bool,
     answer_at: Option<Seqno>,
     oso: Option<Box<oso::Oso>>,
     prepares: prepares::Prepares,
@@ -104,7 +102,6 @@ impl PassiveStream {
             snapshot: (Seqno::ZERO, Seqno::ZERO),
             snapshot_from_disk: false,
             versions: Versions::Newest,
-            is_after_part: false,
             pending: None,
             answer_at: None,
             oso: None,
@@ -206,8 +203,6 @@ impl PassiveStream {
             let reason = format!("snapshot {start}-{end} ends before seqno {}", self.last_seqno);
             return Err(FrameRefusal::new(Status::ERANGE, reason));
         }
-        let is_history = marker.flags & marker_flags::HISTORY != 0;
-        self.is_after_part = is_history && self.pending.is_some_and(|it| it.end == end);
         self.pending = Some(*marker);
         Ok(())
     }
@@ -231,10 +226,11 @@ impl PassiveStream {
             self.snapshot_from_disk = marker.flags & marker_flags::DISK != 0;
             self.versions = match marker.flags & marker_flags::HISTORY {
                 0 => Versions::Newest,
-                _ if self.is_after_part || marker.start > last.next() => Versions::AllFromHere,
+                // The history of a disk may begin anywhere before its first row: kv_engine leaves
+                // out the marker of what was before where there is no row of it.
+                _ if self.snapshot_from_disk && seqno > last.next() => Versions::AllFromHere,
                 _ => Versions::All,
             };
-            self.is_after_part = false;
             self.answer_at = (marker.flags & marker_flags::ACK != 0).then_some(end);
             self.prepares.begin_snapshot(&marker);
         }

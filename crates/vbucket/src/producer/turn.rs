@@ -34,6 +34,11 @@ pub trait Source {
     /// Returns what the vBucket is now, or `None` where there is none.
     fn facts(&self, vb: VbId) -> Option<VbFacts>;
 
+    /// Returns where the change history of the vBucket begins, 0 for none.
+    fn history_start(&self, vb: VbId) -> Seqno {
+        self.facts(vb).map_or(Seqno::ZERO, |facts| facts.history_start)
+    }
+
     /// Returns durable rows with a seqno above `after`: about `bytes_max` bytes, at least one row.
     fn read_log(&self, vb: VbId, after: Seqno, bytes_max: usize) -> LogRead;
 }

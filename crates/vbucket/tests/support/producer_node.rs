@@ -49,7 +49,7 @@ impl Copy {
         let there = self.collections();
         let is_kept = |row: &&Arc<Row>| {
             let is_shown = there.shows(row.document_key(), row.seqno);
-            row.seqno >= start && !is_event(row) && there.keeps_history(row) && is_shown
+            row.seqno >= start && !is_event(row) && there.keeps_before(row) > row.seqno && is_shown
         };
         let stored = |row: &Arc<Row>| Arc::new(Row { prepared: Seqno::ZERO, ..Row::clone(row) });
         self.rows.iter().filter(is_kept).map(stored).collect()

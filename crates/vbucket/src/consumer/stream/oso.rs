@@ -11,6 +11,7 @@ use mcbp::{Seqno, Status};
 use super::PassiveStream;
 use crate::Row;
 use crate::consumer::decode::FrameRefusal;
+use crate::consumer::part::Versions;
 
 /// What was set aside.
 #[derive(Default, Debug)]
@@ -98,6 +99,7 @@ impl PassiveStream {
             }
         }
         // It came from the producer's disk, and has each key once.
+        self.versions = Versions::Newest;
         self.pending = None;
         self.resumed_snapshot_start = None;
         self.snapshot = (self.last_seqno, end);

@@ -7,7 +7,7 @@ use mcbp::dcp::SeqnoAdvanced;
 use mcbp::{Seqno, StreamEndStatus};
 
 use super::{ActiveStream, Origin, TURN_BYTES};
-use crate::collections::{StreamFilter, VbCollections};
+use crate::collections::StreamFilter;
 use crate::producer::backfill::Backfill;
 use crate::producer::marker::{Marker, Range};
 use crate::producer::turn::{AfterTurn, Keys, LOG_READ_BYTES, LogRead, Turn};
@@ -108,7 +108,7 @@ impl ActiveStream {
     /// A consumer that knows nothing of durable writes is told that the vBucket is at the seqno of
     /// an abort, as kv_engine tells it: no row that it gets comes in its place.
     fn advance_over_abort(&mut self, seqno: Seqno, turn: &mut Turn<'_>) {
-        let is_history = self.history(seqno, turn).is_some();
+        let is_history = self.is_history(seqno, turn);
         let marker = self.markers.memory(seqno, seqno, self.takeover.as_mut(), is_history);
         if let Some(marker) = marker {
             let marker = self.with_body(marker, turn);
@@ -117,15 +117,13 @@ impl ActiveStream {
         turn.write(|out| SeqnoAdvanced { seqno }.write(self.vb, self.id.opaque, out));
     }
 
-    /// The collections of the vBucket, if rows from `first` on are of its change history and the
-    /// consumer wants that.
-    fn history(&self, first: Seqno, turn: &Turn<'_>) -> Option<Arc<VbCollections>> {
+    /// Whether rows from `first` on are of the change history, and the consumer wants that.
+    fn is_history(&self, first: Seqno, turn: &Turn<'_>) -> bool {
         if !turn.settings.change_streams {
-            return None;
+            return false;
         }
-        let facts = turn.source.facts(self.vb)?;
-        let start = facts.history_start;
-        (start > Seqno::ZERO && start <= first).then_some(facts.collections)
+        let start = turn.source.history_start(self.vb);
+        start > Seqno::ZERO && start <= first
     }
 
     /// The marker of a snapshot from memory, whose newest visible row is known.
@@ -148,11 +146,10 @@ impl ActiveStream {
         }
         let limit = self.markers.limit(first);
         let mut rows: VecDeque<_> = rows.into_iter().filter(|row| row.seqno <= limit).collect();
-        let history = self.history(first, turn);
-        keep_newest(&mut rows, turn.seen, history.as_deref());
+        let is_history = self.is_history(first, turn);
+        keep_newest(&mut rows, turn.seen, is_history);
         let last = rows.back()?.seqno;
         let visible = rows.iter().rfind(|row| row.is_visible()).map(|row| row.seqno);
-        let is_history = history.is_some();
         let marker = self.markers.memory(first, last, self.takeover.as_mut(), is_history);
         if let Some(marker) = marker {
             self.visible = visible.unwrap_or(self.visible);
@@ -183,9 +180,9 @@ impl ActiveStream {
 
 /// Keeps the newest row of each key: a snapshot has each key once. It ends before a key that comes
 /// again where other rows rely on its older row: a replica has to get the beginning of a collection
-/// before its documents, of durable writes each prepare and what completes it, and of a collection
-/// with `history` every version. `history` are the collections where that matters.
-fn keep_newest(rows: &mut VecDeque<Arc<Row>>, seen: &mut Keys, history: Option<&VbCollections>) {
+/// before its documents, of durable writes each prepare and what completes it, and of the change
+/// history every version. Which collections had `history` when a row was written nobody knows here.
+fn keep_newest(rows: &mut VecDeque<Arc<Row>>, seen: &mut Keys, is_history: bool) {
     if rows.len() < 2 {
         return;
     }
@@ -194,10 +191,9 @@ fn keep_newest(rows: &mut VecDeque<Arc<Row>>, seen: &mut Keys, history: Option<&
     if let Some((at, row)) = again.next() {
         let is_durable = |row: &Arc<Row>| !row.is_visible() || row.prepared != Seqno::ZERO;
         let is_event = |row: &Arc<Row>| matches!(row.kind, Kind::Event { .. });
-        let is_kept = |row: &Arc<Row>| history.is_some_and(|there| there.keeps_history(row));
         let has_durable = rows.iter().any(is_durable);
         let mut again = std::iter::once((at, row)).chain(again);
-        let end = again.find(|(_, row)| has_durable || is_event(row) || is_kept(row));
+        let end = again.find(|(_, row)| has_durable || is_history || is_event(row));
         let end = end.map(|(at, _)| at);
         rows.truncate(end.unwrap_or(rows.len()));
         seen.clear();
