@@ -173,6 +173,11 @@ impl Core {
         if found.len() < STEP_ROWS {
             trimmed = below.min(seen.meta.high_seqno.next());
         }
+        let (high, is_none) = (seen.meta.high_seqno, found.is_empty());
+        if is_none && below > high && record.meta.high_seqno == high {
+            // There is none at all, whatever was counted.
+            record.versions.bytes = 0;
+        }
         for (key, bytes) in found {
             let (older, newer) = seqnos(vb, &key)?;
             trimmed = trimmed.max(older.next());

@@ -151,7 +151,7 @@ fn the_oldest_versions_go_once_they_take_too_many_bytes() {
 #[test]
 fn versions_go_once_they_are_too_old_without_any_commit() {
     let dir = tempfile::tempdir().unwrap();
-    let retention = Retention { bytes: 0, seconds: 1 };
+    let retention = Retention { bytes: 0, seconds: 3 };
     let store = FjallStore::open(dir.path(), with(retention)).unwrap();
     put(&store, 1, vec![document("a", 1, 5)]);
     put(&store, 1, vec![document("a", 2, 5)]);

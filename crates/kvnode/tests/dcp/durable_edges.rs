@@ -172,8 +172,8 @@ fn a_decided_write_is_answered_at_once_and_readers_wait_for_its_row() {
 /// Readers are told to come again, also after its deadline, until it can be stored.
 #[test]
 fn a_decided_write_whose_row_cannot_be_stored_is_neither_given_up_nor_hidden() {
-    let (active, mut client) = waiting_write(1_000);
-    let deadline = Instant::now() + Duration::from_millis(1_100);
+    let (active, mut client) = waiting_write(3_000);
+    let deadline = Instant::now() + Duration::from_millis(3_100);
     active.faults.commits_fail.store(true, Ordering::Relaxed);
     acknowledge(&active, 1);
     assert_eq!(client.answer_to(1).status(), Status::SUCCESS);
