@@ -59,7 +59,12 @@ pub(crate) fn send_set(client: &mut Client, opaque: u32, key: &str, value: &str,
 
 pub(crate) fn durable_set(client: &mut Client, key: &str, value: &str, level: u8) -> Status {
     send_set(client, 1, key, value, &framing(level, 10_000));
-    client.answer_to(1).status()
+    let status = client.answer_to(1).status();
+    if status.is_success() {
+        // A reader waits for the row of the commit, which may not be on disk yet.
+        get(client, key);
+    }
+    status
 }
 
 pub(crate) fn get(client: &mut Client, key: &str) -> (Status, Vec<u8>) {
@@ -124,6 +129,8 @@ fn many_durable_writes_of_one_connection_share_their_way() {
         send_set(&mut client, n, &format!("key-{n}"), "v", &framing(1, 10_000));
     }
     (0..200).for_each(|n| assert_eq!(client.answer_to(n).status(), Status::SUCCESS));
+    // Waits for the row of the last commit.
+    assert_eq!(get(&mut client, "key-199").0, Status::SUCCESS);
     wait_until_same(&active, &replica, 0);
 }
 
