@@ -11,9 +11,9 @@ use std::sync::Arc;
 use invariant::broken;
 use mcbp::Seqno;
 use mcbp::key::{DEFAULT_COLLECTION, DEFAULT_PREFIX, collection_id};
-use vbucket::Row;
 use vbucket::collections::{EventKey, event_key};
 use vbucket::row::document_key;
+use vbucket::{Kind, Row};
 
 /// One collection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -89,13 +89,16 @@ impl Collections {
         self.get(id).is_some_and(|collection| seqno > collection.start)
     }
 
-    /// Whether readers see the event of that key and seqno with which a collection begins: not
-    /// where the collection has ended or begun anew since. Only older versions may be such.
-    pub(crate) fn has_begun_by(&self, key: &[u8], seqno: Seqno) -> bool {
-        match event_key(key) {
-            Some(EventKey::Collection(id)) => self.get(id).is_some_and(|it| seqno >= it.start),
+    /// The same of a row that may be an older version. Such may be the event with which a
+    /// collection began: not where it has ended or begun anew since.
+    pub(crate) fn shows_version(&self, row: &Row) -> bool {
+        let has_begun = match (row.kind, event_key(&row.key)) {
+            (Kind::Event { is_end: false }, Some(EventKey::Collection(id))) => {
+                self.get(id).is_some_and(|collection| row.seqno >= collection.start)
+            }
             _ => true,
-        }
+        };
+        has_begun && self.shows(&row.key, row.seqno)
     }
 
     /// Counts a row that replaces another one or nothing. Returns the collection if it is not the

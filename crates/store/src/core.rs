@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use mcbp::VbId;
 use vbucket::VbMeta;
@@ -42,21 +42,33 @@ impl Core {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn read_records(&self) -> RwLockReadGuard<'_, HashMap<VbId, Arc<VbRecord>>> {
+        self.records.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Every record, as it is now. Nothing is locked afterwards: records are published meanwhile.
+    pub(crate) fn all_records(&self) -> Vec<Arc<VbRecord>> {
+        self.read_records().values().cloned().collect()
+    }
+
+    /// How many vBuckets there are.
+    pub(crate) fn vbucket_count(&self) -> u64 {
+        self.read_records().len() as u64
+    }
+
     /// The record of a vBucket; `None` where the store does not have it.
     pub(crate) fn record(&self, vb: VbId) -> Option<Arc<VbRecord>> {
-        self.records.read().unwrap_or_else(PoisonError::into_inner).get(&vb).cloned()
+        self.read_records().get(&vb).cloned()
     }
 
     /// The public part of every record.
     pub(crate) fn metas(&self) -> Vec<VbMeta> {
-        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-        records.values().map(|record| record.meta.clone()).collect()
+        self.read_records().values().map(|record| record.meta.clone()).collect()
     }
 
     /// The number of documents in all vBuckets.
     pub(crate) fn item_count(&self) -> u64 {
-        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-        records.values().map(|record| record.collections.items()).sum()
+        self.read_records().values().map(|record| record.collections.items()).sum()
     }
 
     /// Makes committed records visible. Called while the writer is held, so that readers see

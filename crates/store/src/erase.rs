@@ -79,7 +79,7 @@ impl Core {
             let is_there = now.as_ref() == Some(&bytes);
             if is_there && collection_of(&row.key) == Some(gone.id) {
                 garbage.add(pointer);
-                record.versions.uncount(version_bytes(generation.vb, older, bytes)?);
+                record.versions.uncount(version_bytes(&bytes, pointer));
                 // No rollback brings it back.
                 out.remove(&tables.undo, generation.undo(newer, older));
                 out.remove(&tables.undo, key);

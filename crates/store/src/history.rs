@@ -126,11 +126,11 @@ impl Core {
         let mut keys: BTreeSet<Bytes> = BTreeSet::new();
         for (&(newer, older), Replaced { bytes, is_version }) in &history.undo {
             out.remove(&tables.undo, generation.undo(newer, older));
+            let (row, pointer) = checked_row(vb, older, bytes.clone())?;
             if *is_version {
                 out.remove(&tables.undo, generation.version(older, newer));
-                record.versions.uncount(version_bytes(vb, older, bytes.clone())?);
+                record.versions.uncount(version_bytes(bytes, pointer));
             }
-            let (row, pointer) = checked_row(vb, older, bytes.clone())?;
             if older > history.down_to {
                 garbage.add(pointer);
                 continue;

@@ -24,7 +24,7 @@ use crate::format::{
     Generation, KEY_BYTES_MAX, KeyEntry, OUT_OF_LINE_BYTES, ValuePointer, VbRecord, encode_row,
     record_key,
 };
-use crate::retention::version_bytes;
+use crate::retention::{version_bytes, version_pointer};
 
 /// A change to commit.
 struct Pending<'a> {
@@ -318,7 +318,8 @@ impl<'a> Plan<'a> {
         let record = if keep { self.records.get_mut(&generation.vb) } else { None };
         match record.filter(reaches) {
             Some(record) => {
-                record.versions.bytes += version_bytes(generation.vb, older, row.clone())?;
+                let pointer = version_pointer(generation.vb, older, row.clone())?;
+                record.versions.bytes += version_bytes(&row, pointer);
                 self.out.insert(undo, key, "");
                 self.out.insert(undo, generation.version(older, newer), row);
             }

@@ -60,7 +60,7 @@ impl Core {
                 out.remove(&tables.keys, key);
                 out.remove(&tables.rows, generation.row(seqno));
                 record.meta.purge_seqno = record.meta.purge_seqno.max(seqno);
-                if !self.keep_deletion(&mut record, seqno, is_abort, &mut out)? {
+                if is_abort || !self.keep_deletion(&mut record, (seqno, pointer), &mut out)? {
                     garbage.add(pointer);
                 }
                 dropped += 1;
@@ -80,18 +80,17 @@ impl Core {
     fn keep_deletion(
         &self,
         record: &mut VbRecord,
-        seqno: Seqno,
-        is_abort: bool,
+        (seqno, pointer): (Seqno, Option<ValuePointer>),
         out: &mut WriteBatch,
     ) -> Result<bool, StoreError> {
         let (generation, start) = (record.generation(), record.meta.history_start);
-        if is_abort || start == Seqno::ZERO || seqno < start {
+        if start == Seqno::ZERO || seqno < start {
             return Ok(false);
         }
         let what = || format!("{} seqno {seqno}", generation.vb);
         let row = self.tables.rows.get(generation.row(seqno)).map_err(|e| e.of(what))?;
         let Some(row) = row else { return Ok(false) };
-        record.versions.bytes += version_bytes(generation.vb, seqno, row.clone())?;
+        record.versions.bytes += version_bytes(&row, pointer);
         out.insert(&self.tables.undo, generation.version(seqno, seqno), row);
         Ok(true)
     }

@@ -6,7 +6,6 @@
 //! there, in the order of seqnos, so that no version is missing between two others.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mcbp::{Seqno, VbId};
@@ -16,18 +15,25 @@ use vbucket::store::{ChangeHistory, Durability};
 use crate::core::Core;
 use crate::engine::Slice;
 use crate::errors::damaged;
-use crate::format::{VbRecord, decode_row, record_key, version_seqnos};
+use crate::format::{ValuePointer, VbRecord, decode_row, record_key, version_seqnos};
 use crate::tally::Tally;
 use crate::trim::{STEP_ROWS, some_entries};
 use crate::versions::Versions;
 use crate::work::WorkQueue;
 
 /// The bytes of an older version on the disk, with its value.
-pub(crate) fn version_bytes(vb: VbId, older: Seqno, row: Slice) -> Result<u64, StoreError> {
-    let bytes = row.len() as u64;
+pub(crate) fn version_bytes(row: &[u8], pointer: Option<ValuePointer>) -> u64 {
+    row.len() as u64 + pointer.map_or(0, |pointer| pointer.disk_bytes())
+}
+
+/// Where the value of an older version is, if it is out of line.
+pub(crate) fn version_pointer(
+    vb: VbId,
+    older: Seqno,
+    row: Slice,
+) -> Result<Option<ValuePointer>, StoreError> {
     let row = decode_row(vb, older, row);
-    let (_, pointer) = row.map_err(|flaw| damaged(format!("{vb} seqno {older}"), flaw))?;
-    Ok(bytes + pointer.map_or(0, |pointer| pointer.disk_bytes()))
+    row.map(|(_, pointer)| pointer).map_err(|flaw| damaged(format!("{vb} seqno {older}"), flaw))
 }
 
 impl Core {
@@ -138,7 +144,8 @@ impl Core {
                 break;
             }
             start = start.max(older.next());
-            too_many = too_many.saturating_sub(version_bytes(vb, older, row)?);
+            let pointer = version_pointer(vb, older, row.clone())?;
+            too_many = too_many.saturating_sub(version_bytes(&row, pointer));
         }
         Ok(start)
     }
@@ -181,12 +188,13 @@ impl Core {
         for (key, bytes) in found {
             let (older, newer) = seqnos(vb, &key)?;
             trimmed = trimmed.max(older.next());
-            record.versions.uncount(version_bytes(vb, older, bytes.clone())?);
+            let pointer = version_pointer(vb, older, bytes.clone())?;
+            record.versions.uncount(version_bytes(&bytes, pointer));
             if newer.0 > record.undo_floor && newer != older {
                 // A rollback may still need it.
                 out.insert(&tables.undo, generation.undo(newer, older), bytes);
             } else {
-                garbage.add_row(&key, bytes);
+                garbage.add(pointer);
             }
             out.remove(&tables.undo, key);
         }
@@ -206,15 +214,6 @@ impl Core {
         let is_same = record.generation() == seen.generation();
         let is_same = is_same && self.restores.load(Ordering::SeqCst) == restores;
         is_same.then(|| record.as_ref().clone())
-    }
-
-    fn all_records(&self) -> Vec<Arc<VbRecord>> {
-        self.records.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
-    }
-
-    fn vbucket_count(&self) -> u64 {
-        let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-        records.len() as u64
     }
 }
 

@@ -4,7 +4,7 @@ use std::iter::Peekable;
 
 use mcbp::Seqno;
 use vbucket::store::{Scan, ScanEnd, ScanStep};
-use vbucket::{Kind, Row, StoreError, VbMeta};
+use vbucket::{Row, StoreError, VbMeta};
 
 use crate::collections::Collections;
 use crate::engine::{Entries, ReadResult, Snapshot, Tables};
@@ -101,10 +101,11 @@ impl RowScan {
         let seqno = seqno.ok_or_else(|| damaged(after(), "a key is malformed"))?;
         let (row, pointer) = decode_row(vb, seqno, bytes)
             .map_err(|flaw| damaged(format!("{vb} seqno {seqno}"), flaw))?;
-        let is_begun = !matches!(row.kind, Kind::Event { is_end: false });
-        if !self.collections.shows(&row.key, seqno)
-            || !(is_begun || self.collections.has_begun_by(&row.key, seqno))
-        {
+        let is_shown = match self.rows.versions_from {
+            Seqno::ZERO => self.collections.shows(&row.key, seqno),
+            _ => self.collections.shows_version(&row),
+        };
+        if !is_shown {
             return Ok(None);
         }
         Ok(Some(match pointer {

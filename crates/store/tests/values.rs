@@ -12,7 +12,6 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use common::*;
 use mcbp::{Seqno, VbId};
@@ -50,14 +49,6 @@ fn value_files(dir: &Path) -> Vec<PathBuf> {
 
 fn value_bytes(dir: &Path) -> u64 {
     value_files(dir).iter().map(|file| file.metadata().map_or(0, |data| data.len())).sum()
-}
-
-fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !done() {
-        assert!(Instant::now() < deadline, "{what} did not happen");
-        std::thread::yield_now();
-    }
 }
 
 fn assert_holds(store: &FjallStore, last: u64) {

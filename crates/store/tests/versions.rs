@@ -16,7 +16,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use common::{batch, deletion, document, small};
+use common::{batch, deletion, document, small, wait_for};
 use mcbp::{Seqno, VbId};
 use proptest::prelude::*;
 use store::{FjallStore, Options, Retention};
@@ -129,7 +129,7 @@ fn the_oldest_versions_go_once_they_take_too_many_bytes() {
     for n in 1..=100 {
         put(&store, 1, vec![document("a", n, 900)]);
     }
-    wait_until("the oldest to go", || bytes_of(&store, VB) <= 4_000);
+    wait_for("the oldest to go", || bytes_of(&store, VB) <= 4_000);
     let start = store.change_history(VbId(VB)).unwrap().start.0;
     assert!((95..=98).contains(&start), "{start}");
     assert_eq!(seqnos(&store, start), (start..=100).collect::<Vec<_>>());
@@ -147,7 +147,7 @@ fn versions_go_once_they_are_too_old_without_any_commit() {
     put(&store, 1, vec![document("a", 1, 5)]);
     put(&store, 1, vec![document("a", 2, 5)]);
     assert_eq!(seqnos(&store, 0), [1, 2]);
-    wait_until("the older one to go", || bytes_of(&store, VB) == 0);
+    wait_for("the older one to go", || bytes_of(&store, VB) == 0);
     assert_eq!(seqnos(&store, 0), [2]);
     assert!(store.change_history(VbId(VB)).unwrap().start > Seqno(1));
 }
@@ -159,11 +159,7 @@ fn nothing_is_left_once_no_history_is_wanted() {
     (1..=30).for_each(|n| put(&store, 1, vec![document("a", n, LARGE)]));
     put(&store, 0, vec![document("b", 31, 5)]);
     assert_eq!(seqnos(&store, 0), [30, 31]);
-    let began = Instant::now();
-    while store.change_history(VbId(VB)).unwrap().bytes > 0 {
-        assert!(began.elapsed() < Duration::from_secs(20));
-        std::thread::yield_now();
-    }
+    wait_for("every version to go", || bytes_of(&store, VB) == 0);
     // A history that begins anew does not reach back.
     put(&store, 32, vec![document("a", 32, 5)]);
     put(&store, 32, vec![document("a", 33, 5)]);
@@ -181,14 +177,6 @@ fn deletions_that_are_purged_stay_in_the_history() {
     assert_eq!((step.dropped, step.purge_seqno), (2, Seqno(3)));
     assert_eq!(common::scan(&store, VB).unwrap().len(), 1);
     assert_eq!(seqnos(&store, 0), [3, 4]);
-}
-
-fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(20), "{what}");
-        std::thread::yield_now();
-    }
 }
 
 fn bytes_of(store: &FjallStore, vb: u16) -> u64 {
@@ -217,7 +205,7 @@ fn the_bytes_are_those_of_the_versions_whatever_is_committed_while_some_are_trim
     let last = rewrite(&store, 3);
     // The history ends: every version goes, and none is counted.
     put(&store, 0, vec![document("last", last + 1, 5)]);
-    wait_until("the end of the history", || bytes_of(&store, VB) == 0);
+    wait_for("the end of the history", || bytes_of(&store, VB) == 0);
     // Were one left, this would take it.
     store.rollback(VbId(VB), Seqno(last / 2)).unwrap();
 }
@@ -247,7 +235,7 @@ fn versions_of_an_idle_vbucket_go_while_another_one_is_busy() {
     // All within one step of the time, so that the last ones have no mark of their own.
     (1..=10).for_each(|n| put(&store, 1, vec![document("a", n, 5)]));
     let mut n = 0;
-    wait_until("what is old to go", || {
+    wait_for("what is old to go", || {
         n += 1;
         let mut other = batch(2, vec![document("b", n, 5)]);
         other.changes[0].keeps_before = Seqno::MAX;
@@ -265,7 +253,7 @@ fn first_part(store: &FjallStore, end: u64) {
     first.metas[0].history_start = Seqno(end + 1);
     first.metas[0].snapshot_end = Seqno(end);
     store.commit(&first, Durability::Buffered).unwrap();
-    wait_until("the versions from before to go", || bytes_of(store, VB) == 0);
+    wait_for("the versions from before to go", || bytes_of(store, VB) == 0);
 }
 
 #[test]
@@ -298,7 +286,7 @@ fn deletions_are_purged_in_a_bucket_with_a_history_that_does_not_end() {
     assert_eq!(seqnos(&store, 0).len(), 500);
     // They go with the history.
     put(&store, 0, vec![document("last", 501, 5)]);
-    wait_until("the deletions to go", || bytes_of(&store, VB) == 0);
+    wait_for("the deletions to go", || bytes_of(&store, VB) == 0);
     assert_eq!(seqnos(&store, 0), [500, 501]);
 }
 
@@ -311,7 +299,7 @@ fn new_limits_are_kept_after_a_restart_without_a_write() {
         store.close().unwrap();
         drop(store);
         let store = FjallStore::open(dir.path(), with(retention)).unwrap();
-        wait_until("the new limit", || bytes_of(&store, VB) <= 2_000);
+        wait_for("the new limit", || bytes_of(&store, VB) <= 2_000);
     }
 }
 

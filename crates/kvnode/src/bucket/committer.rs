@@ -34,8 +34,8 @@ struct VbBatch {
     vb: Arc<VbCell>,
     meta: VbMeta,
     rows: Vec<Arc<Row>>,
-    /// The prepares that are completed, and whether they are committed.
-    completed: Vec<(Seqno, bool)>,
+    /// The prepares that are completed.
+    completed: Vec<Seqno>,
     /// The rows are a copy of a producer's disk. They are not kept in the memory log: no stream
     /// waits for them, and they would push out the rows that streams do wait for.
     from_disk: bool,
@@ -77,9 +77,9 @@ impl VbBatch {
         let is_abort = matches!(row.kind, Kind::Aborted { .. });
         if let Some(prepare) = completes {
             self.meta.durable.complete(prepare.seqno);
-            self.completed.push((prepare.seqno, !is_abort));
+            self.completed.push(prepare.seqno);
         } else if is_abort {
-            self.completed.push((row.prepared, false));
+            self.completed.push(row.prepared);
         }
     }
 

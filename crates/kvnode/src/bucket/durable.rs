@@ -41,9 +41,9 @@ impl DurableWrites {
     }
 
     /// The rows of completions are on disk.
-    pub(super) fn completed(&mut self, prepares: &[(Seqno, bool)]) {
-        for &(prepare, committed) in prepares {
-            if let Some(answer) = self.monitor.completed(prepare, committed) {
+    pub(super) fn completed(&mut self, prepares: &[Seqno]) {
+        for &prepare in prepares {
+            if let Some(answer) = self.monitor.completed(prepare) {
                 self.answer(prepare, answer);
             }
         }

@@ -34,11 +34,16 @@ fn start(state: VbState, retention: Retention) -> TestNode {
 /// Collection 8 with history, 9 without.
 fn with_collections(node: &TestNode) -> Client {
     let mut client = node.client();
-    let (default, c9) = (r#"{"name":"_default","uid":"0"}"#, r#"{"name":"c9","uid":"9"}"#);
-    let all = format!(r#"{default},{{"name":"c8","uid":"8","history":true}},{c9}"#);
-    let scope = format!(r#"{{"name":"_default","uid":"0","collections":[{all}]}}"#);
-    set_manifest(&mut client, &format!(r#"{{"uid":"1","scopes":[{scope}]}}"#));
+    turn_history(&mut client, 1, true);
     client
+}
+
+/// Sets the manifest `uid`, with history for collection 8 or without.
+fn turn_history(client: &mut Client, uid: u32, history: bool) {
+    let (default, c9) = (r#"{"name":"_default","uid":"0"}"#, r#"{"name":"c9","uid":"9"}"#);
+    let all = format!(r#"{default},{{"name":"c8","uid":"8","history":{history}}},{c9}"#);
+    let scope = format!(r#"{{"name":"_default","uid":"0","collections":[{all}]}}"#);
+    set_manifest(client, &format!(r#"{{"uid":"{uid}","scopes":[{scope}]}}"#));
 }
 
 /// Two documents of each collection, three times, and a deletion.
@@ -232,14 +237,6 @@ fn durable_writes_are_in_the_history_as_the_changes_that_they_make() {
     let got = everything(&node, true, 0);
     // Each has its prepare before it.
     assert_eq!(got.seqnos_of(8), [4, 6, 8]);
-}
-
-/// Sets the manifest `uid`, with history for collection 8 or without.
-fn turn_history(client: &mut Client, uid: u32, history: bool) {
-    let (default, c9) = (r#"{"name":"_default","uid":"0"}"#, r#"{"name":"c9","uid":"9"}"#);
-    let all = format!(r#"{default},{{"name":"c8","uid":"8","history":{history}}},{c9}"#);
-    let scope = format!(r#"{{"name":"_default","uid":"0","collections":[{all}]}}"#);
-    set_manifest(client, &format!(r#"{{"uid":"{uid}","scopes":[{scope}]}}"#));
 }
 
 /// A replica gets it as history, and then has it.

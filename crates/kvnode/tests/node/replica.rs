@@ -15,6 +15,11 @@ use crate::support::client::Client;
 use crate::support::memory_store::Disk;
 use crate::support::{BUCKET, eventually, options, start_in_memory};
 
+/// Rows of a snapshot that came from the producer's disk or not.
+fn part(rows: Vec<Arc<Row>>, snapshot: (Seqno, Seqno), from_disk: bool) -> Part {
+    Part::Rows { rows, snapshot, from_disk, versions: Versions::Newest, ends: None }
+}
+
 struct Replica {
     disk: Arc<Disk>,
     node: NodeHandle,
@@ -46,13 +51,7 @@ impl Replica {
     fn apply(&self, seqnos: std::ops::RangeInclusive<u64>, end: u64) -> Result<(), VbError> {
         let snapshot = (Seqno(*seqnos.start()), Seqno(end));
         let rows = seqnos.map(row).collect();
-        self.receive(Part::Rows {
-            rows,
-            snapshot,
-            from_disk: false,
-            versions: Versions::Newest,
-            ends: None,
-        })
+        self.receive(part(rows, snapshot, false))
     }
 
     /// Applies what a producer sent and waits until it is durable.
@@ -107,13 +106,7 @@ fn mb_50543_seqnos_only_rise() {
         assert!(matches!(refused, Err(VbError::NotMonotonic { .. })), "{seqnos:?} {refused:?}");
     }
     let (rows, snapshot) = (vec![row(5), row(4)], (Seqno(4), Seqno(5)));
-    let refused = replica.receive(Part::Rows {
-        rows,
-        snapshot,
-        from_disk: false,
-        versions: Versions::Newest,
-        ends: None,
-    });
+    let refused = replica.receive(part(rows, snapshot, false));
     assert!(matches!(refused, Err(VbError::NotMonotonic { .. })));
     assert_eq!(replica.vb.high_seqno(), Seqno(3));
     replica.apply(4..=5, 5).unwrap();
@@ -249,8 +242,7 @@ fn a_part_after_one_that_was_not_committed_is_not_taken() {
     replica.disk.fail_commits(None);
     let following = || {
         let (rows, snapshot) = (vec![row(5)], (Seqno(3), Seqno(9)));
-        let part =
-            Part::Rows { rows, snapshot, from_disk: false, versions: Versions::Newest, ends: None };
+        let part = part(rows, snapshot, false);
         replica.runtime.block_on(replica.vb.apply(Seqno(4), part)).map(drop)
     };
     // Writes are refused for a second first.
@@ -285,15 +277,7 @@ fn a_copy_of_a_disk_is_not_kept_for_streams_and_pushes_nothing_else_out() {
     let replica = Replica::new();
     replica.apply(1..=3, 3).unwrap();
     let (rows, snapshot) = ((4..=6).map(row).collect(), (Seqno(4), Seqno(6)));
-    replica
-        .receive(Part::Rows {
-            rows,
-            snapshot,
-            from_disk: true,
-            versions: Versions::Newest,
-            ends: None,
-        })
-        .unwrap();
+    replica.receive(part(rows, snapshot, true)).unwrap();
     assert_eq!(replica.seqnos(3, usize::MAX), None);
     assert_eq!(replica.seqnos(6, usize::MAX), Some(Vec::new()));
     replica.apply(7..=8, 8).unwrap();
@@ -306,15 +290,7 @@ fn what_fills_a_vbucket_from_nothing_is_not_looked_for() {
     let receive = |rows: Vec<_>, end| {
         let before = replica.disk.lookups();
         let snapshot = (Seqno(0), Seqno(end));
-        replica
-            .receive(Part::Rows {
-                rows,
-                snapshot,
-                from_disk: true,
-                versions: Versions::Newest,
-                ends: None,
-            })
-            .unwrap();
+        replica.receive(part(rows, snapshot, true)).unwrap();
         replica.disk.lookups() - before
     };
     let again = |seqno| Arc::new(Row { seqno: Seqno(seqno), ..(*row(1)).clone() });
@@ -356,15 +332,7 @@ fn a_snapshot_that_goes_on_after_a_restart_is_looked_for() {
 fn no_rows_are_durable_at_once() {
     let replica = Replica::new();
     let (rows, snapshot) = (Vec::new(), (Seqno(1), Seqno(5)));
-    replica
-        .receive(Part::Rows {
-            rows,
-            snapshot,
-            from_disk: false,
-            versions: Versions::Newest,
-            ends: None,
-        })
-        .unwrap();
+    replica.receive(part(rows, snapshot, false)).unwrap();
     assert_eq!(replica.vb.high_seqno(), Seqno::ZERO);
 }
 
@@ -419,8 +387,7 @@ fn a_part_that_cannot_be_stored_ends_its_own_vbucket_and_leaves_no_gap() {
         |error: &VbError| matches!(error, VbError::Commit(CommitError::Unstorable(_)));
     assert!(refused.as_ref().is_err_and(is_unstorable), "{refused:?}");
     let (rows, snapshot) = (vec![row(5)], (Seqno(3), Seqno(9)));
-    let part =
-        Part::Rows { rows, snapshot, from_disk: false, versions: Versions::Newest, ends: None };
+    let part = part(rows, snapshot, false);
     let following = replica.runtime.block_on(replica.vb.apply(Seqno(4), part)).map(drop);
     assert!(matches!(following, Err(VbError::Gap { .. })), "{following:?}");
     assert_eq!(replica.vb.high_seqno(), Seqno(2));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use mcbp::key::DEFAULT_COLLECTION;
@@ -76,6 +77,16 @@ pub(crate) fn batch(vb: u16, rows: Vec<Row>) -> Batch {
         Change { vb: vb_id, row, replaces, completes: None, keeps_before: Seqno::ZERO }
     };
     Batch { changes: rows.into_iter().map(change).collect(), metas: vec![meta(vb, high)] }
+}
+
+/// Waits until `done`, which happens in the background.
+#[allow(dead_code, reason = "not every test binary needs it")]
+pub(crate) fn wait_for(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        std::thread::yield_now();
+    }
 }
 
 #[allow(dead_code, reason = "not every test binary needs it")]

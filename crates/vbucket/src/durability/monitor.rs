@@ -199,16 +199,16 @@ impl Monitor {
         std::mem::take(&mut prepared.waits).then_some(Answer::Committed)
     }
 
-    /// The row of a commit or abort is on disk. Returns the answer of the client that waits.
-    pub fn completed(&mut self, prepare: Seqno, committed: bool) -> Option<Answer> {
+    /// The row of a commit or abort is on disk. Returns the answer of the client that waits still,
+    /// which [`Monitor::committing`] has given for a commit.
+    pub fn completed(&mut self, prepare: Seqno) -> Option<Answer> {
         let prepared = self.prepared.remove(&prepare)?;
         self.bytes -= prepared.row.memory_bytes();
         if let Some(replaced) = prepared.replaces {
             // Of a replica: no client waits for it.
-            self.completed(replaced, false);
+            self.completed(replaced);
         }
-        let answer = if committed { Answer::Committed } else { Answer::Ambiguous };
-        prepared.waits.then_some(answer)
+        prepared.waits.then_some(Answer::Ambiguous)
     }
 
     /// Every prepare up to `seqno` is on disk; `synced` says whether that is synced. Those that
@@ -226,7 +226,7 @@ impl Monitor {
         }
         for seqno in replaced {
             // Of a replica: no client waits for it.
-            self.completed(seqno, false);
+            self.completed(seqno);
         }
     }
 
@@ -263,7 +263,7 @@ impl Monitor {
                     self.blocked.remove(document);
                 }
             }
-            waiting.extend(self.completed(seqno, false).map(|_| seqno));
+            waiting.extend(self.completed(seqno).map(|_| seqno));
         }
         waiting
     }

@@ -125,8 +125,7 @@ impl Node {
             self.monitor.stored(seqno(self.stored), entry.write.level != Level::Majority);
         }
         let prepare = self.completes.remove(&self.stored);
-        let is_commit = entry.stage == Stage::Commit;
-        (entry, prepare.and_then(|prepare| self.monitor.completed(prepare, is_commit)))
+        (entry, prepare.and_then(|prepare| self.monitor.completed(prepare)))
     }
 
     /// What is queued is lost without the machine being told.
