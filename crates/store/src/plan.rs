@@ -311,11 +311,9 @@ impl<'a> Plan<'a> {
     ) -> Result<(), StoreError> {
         let undo = &self.core.tables.undo;
         let key = generation.undo(newer, older);
-        let reaches = |record: &&mut VbRecord| {
-            let start = record.meta.history_start;
-            start > Seqno::ZERO && older >= start
-        };
-        let record = if keep { self.records.get_mut(&generation.vb) } else { None };
+        let reaches =
+            |record: &&mut VbRecord| (Seqno(1)..=older).contains(&record.meta.history_start);
+        let record = keep.then(|| self.records.get_mut(&generation.vb)).flatten();
         match record.filter(reaches) {
             Some(record) => {
                 let pointer = version_pointer(generation.vb, older, row.clone())?;
