@@ -9,9 +9,9 @@ use mcbp::{VbId, VbState};
 use vbucket::durability::{Step, Topology};
 use vbucket::{Replaces, Row};
 
+use super::batch::{NewRow, Room};
 use super::cell::{Inner, VbCell};
 use super::error::VbError;
-use super::queue::{NewRow, Room};
 use super::shared::Shared;
 use crate::clock::unix_now;
 

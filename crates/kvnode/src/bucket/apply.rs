@@ -17,7 +17,7 @@ use super::error::VbError;
 use super::events::event_of;
 use super::filling::Filling;
 use super::pending_commit::PendingCommit;
-use super::queue::{Completes, Entry, Room, Work};
+use super::batch::{Completes, Entry, Room, Work};
 use super::vb::Vb;
 use crate::clock::unix_now_ns;
 use crate::sync::lock;

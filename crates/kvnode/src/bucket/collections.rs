@@ -15,7 +15,7 @@ use super::core::Bucket;
 use super::error::VbError;
 use super::moving::{blocking, to_its_end};
 use super::pending_commit::PendingCommit;
-use super::queue::{NewRow, Room};
+use super::batch::{NewRow, Room};
 use super::vb::Vb;
 use crate::sync::lock;
 

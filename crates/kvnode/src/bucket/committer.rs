@@ -19,13 +19,13 @@ use vbucket::store::{Batch, Durability, PartError};
 use vbucket::{Change, Kind, Replaces, Row, StoreError, VbMeta};
 
 use super::advance::{advance, note};
+use super::batch::{Completes, Entry, NewRow, QueuedBatch, Work};
 use super::cell::{Tail, VbCell};
 use super::error::CommitError;
 use super::events::event_of;
 use super::listener::VbEvent;
 use super::memory_log::MemoryLog;
 use super::options::BucketOptions;
-use super::queue::{Completes, Entry, NewRow, QueuedBatch, Work};
 use super::shared::Shared;
 use crate::sync::lock;
 

@@ -21,6 +21,8 @@
 mod admin;
 mod advance;
 mod apply;
+mod batch;
+mod bell;
 mod cell;
 mod collections;
 mod committer;

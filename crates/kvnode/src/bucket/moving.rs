@@ -14,7 +14,7 @@ use vbucket::{StoreError, VbMeta};
 use super::advance::follow_state;
 use super::error::{CommitError, VbError};
 use super::pending_commit::in_time;
-use super::queue::{Entry, Room, Work};
+use super::batch::{Entry, Room, Work};
 use super::vb::Vb;
 use crate::sync::lock;
 

@@ -1,11 +1,13 @@
 //! A handle to the commit of a batch.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mcbp::VbId;
 use tokio::sync::SetOnce;
 
+use super::bell::Bell;
 use super::error::{COMMIT_WAIT_SECONDS, CommitError};
 
 /// How long after its deadline a durable write is given up at the latest.
@@ -20,28 +22,49 @@ pub(super) async fn in_time<T>(what: impl Future<Output = T>) -> Result<T, Commi
 /// The outcome of a batch: it was committed, but for the parts of these vBuckets.
 type Outcome = Result<Vec<(VbId, CommitError)>, CommitError>;
 
+/// What all handles to a batch share.
+#[derive(Debug, Default)]
+struct Shared {
+    outcome: SetOnce<Outcome>,
+    /// Whether somebody waits for it.
+    is_wanted: AtomicBool,
+    bell: Bell,
+}
+
 /// A handle to the commit of a batch, for the writers of one vBucket whose changes are in it.
 #[derive(Clone, Debug)]
 pub struct PendingCommit {
-    batch: Arc<SetOnce<Outcome>>,
+    batch: Arc<Shared>,
     vb: VbId,
     /// How long a durable write may take; `None` for a batch.
     patience: Option<Duration>,
 }
 
 impl PendingCommit {
-    pub(super) fn new(vb: VbId) -> Self {
-        Self { batch: Arc::new(SetOnce::new()), vb, patience: None }
+    /// A handle to a batch that is committed by the thread that hears `bell`.
+    pub(super) fn of_batch(vb: VbId, bell: Bell) -> Self {
+        Self { batch: Arc::new(Shared { bell, ..Shared::default() }), vb, patience: None }
     }
 
     /// A handle to the outcome of a durable write, which is decided within `patience`.
     pub(super) fn of_durable_write(vb: VbId, patience: Duration) -> Self {
-        Self { patience: Some(patience + DECISION_WAIT), ..Self::new(vb) }
+        let patience = Some(patience + DECISION_WAIT);
+        Self { patience, ..Self::of_batch(vb, Bell::default()) }
     }
 
     /// A handle to the same batch for the writers of `vb`.
     pub(super) fn of(&self, vb: VbId) -> Self {
         Self { batch: Arc::clone(&self.batch), vb, patience: None }
+    }
+
+    /// Somebody waits, or will: the batch is not left open for more.
+    pub(super) fn want(&self) {
+        self.batch.is_wanted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether somebody waits.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.batch.is_wanted.load(Ordering::Relaxed)
     }
 
     /// Waits until the batch is durable and visible, or the durable write is decided.
@@ -50,9 +73,14 @@ impl PendingCommit {
     /// The error of the batch, or of its part of this vBucket; [`CommitError::Late`] after 30 s. Of
     /// a durable write [`CommitError::Ambiguous`] where it is not committed in time.
     pub async fn wait(&self) -> Result<(), CommitError> {
+        if !self.is_wanted() {
+            self.want();
+            self.batch.bell.ring();
+        }
+        let decided = self.batch.outcome.wait();
         let outcome = match self.patience {
-            None => in_time(self.batch.wait()).await?,
-            Some(patience) => tokio::time::timeout(patience, self.batch.wait())
+            None => in_time(decided).await?,
+            Some(patience) => tokio::time::timeout(patience, decided)
                 .await
                 .map_err(|_| CommitError::Ambiguous)?,
         };
@@ -65,7 +93,7 @@ impl PendingCommit {
 
     /// The commit of an empty batch, which has succeeded.
     pub(super) fn of_nothing(vb: VbId) -> Self {
-        let commit = Self::new(vb);
+        let commit = Self::of_batch(vb, Bell::default());
         commit.complete(Ok(Vec::new()));
         commit
     }
@@ -82,6 +110,6 @@ impl PendingCommit {
 
     /// Wakes everyone who waits. Only the first call counts.
     pub(super) fn complete(&self, outcome: Outcome) {
-        let _first = self.batch.set(outcome);
+        let _first = self.batch.outcome.set(outcome);
     }
 }

@@ -2,18 +2,20 @@
 //!
 //! Bounded in bytes. Room is taken before a vBucket is locked, so that nobody waits with a lock
 //! held. What is queued is in batches, each with one [`PendingCommit`]: the committer takes the
-//! first, and new entries join the last until that is large enough. A vBucket whose row cannot be
-//! stored is taken out of all batches, and the others go on.
+//! first, and new entries join the last until that is large enough. A batch that nobody waits for is
+//! left open for a moment. A vBucket whose row cannot be stored is taken out of all batches, and the
+//! others go on.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use mcbp::{Seqno, VbId};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use vbucket::consumer::Part;
-use vbucket::{Replaces, Row, StoreError, VbMeta};
+use mcbp::VbId;
+use tokio::sync::Semaphore;
+use vbucket::StoreError;
 
+use super::batch::{Entry, NewRow, QueuedBatch, Room, Work};
+use super::bell::Bell;
 use super::cell::{Inner, VbCell};
 use super::error::{CommitError, ROOM_WAIT_SECONDS};
 use super::pending_commit::PendingCommit;
@@ -22,98 +24,6 @@ use crate::sync::lock;
 /// How long writes are refused after a failed commit before one is tried again: long enough not to
 /// load a broken disk, short enough to notice soon that a full disk has room again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// A batch of this size takes no more entries. Its two syncs cost little compared with its bytes; a
-/// larger one would have left the caches before it is written, and would keep its senders waiting.
-const BATCH_BYTES: usize = 4 << 20;
-
-/// Bytes of the queue that belong to one entry; given back when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Room(Option<OwnedSemaphorePermit>);
-
-impl Room {
-    /// No room, for entries whose number is bounded elsewhere.
-    pub(crate) const NONE: Self = Self(None);
-
-    /// How many bytes it is for.
-    pub(crate) fn bytes(&self) -> usize {
-        self.0.as_ref().map_or(0, OwnedSemaphorePermit::num_permits)
-    }
-
-    /// Splits off what an entry of `bytes` needs.
-    pub(crate) fn split(&mut self, bytes: usize) -> Self {
-        Self(self.0.as_mut().and_then(|room| room.split(bytes.min(room.num_permits()))))
-    }
-}
-
-/// A row to be committed.
-#[derive(Debug)]
-pub(super) struct NewRow {
-    pub(super) row: Arc<Row>,
-    /// What is known of the row that it replaces.
-    pub(super) replaces: Replaces,
-    /// The prepare of its document that it completes.
-    pub(super) completes: Option<Arc<Row>>,
-}
-
-/// The prepares that rows complete, by the seqnos of those rows.
-pub(super) type Completes = BTreeMap<Seqno, Arc<Row>>;
-
-/// What is to be committed for one vBucket.
-#[derive(Debug)]
-pub(super) enum Work {
-    /// A change, which is a snapshot of its own.
-    Row(NewRow),
-    /// What a producer sent to a replica, as one entry because its rows are in one batch anyway.
-    /// What is known of the rows that they replace holds for all of them; and the prepares that
-    /// some of them complete, by their seqnos.
-    Received(Part, Replaces, Completes),
-    /// A new record; no row of the vBucket is queued before or after it.
-    Meta(Box<VbMeta>),
-}
-
-/// One entry of the queue.
-#[derive(Debug)]
-pub(super) struct Entry {
-    pub(super) vb: Arc<VbCell>,
-    pub(super) work: Work,
-    /// Held until the entry is committed and dropped.
-    pub(super) room: Room,
-}
-
-/// Entries that are committed together, and the commit that their senders hold.
-pub(super) struct QueuedBatch {
-    pub(super) entries: Vec<Entry>,
-    pub(super) commit: PendingCommit,
-    /// The vBuckets whose entries were taken out again, and why.
-    pub(super) left_out: Vec<(VbId, CommitError)>,
-    bytes: usize,
-}
-
-impl QueuedBatch {
-    fn new(vb: VbId) -> Self {
-        let commit = PendingCommit::new(vb);
-        Self { entries: Vec::new(), commit, left_out: Vec::new(), bytes: 0 }
-    }
-
-    /// Whether more entries may join it. What left out a vBucket must not hold for later entries of
-    /// that vBucket, so nothing joins such a batch.
-    const fn is_open(&self) -> bool {
-        self.bytes < BATCH_BYTES && self.left_out.is_empty()
-    }
-
-    /// Takes out the entries of `vb`, for whose senders the commit fails with `error`. Returns how
-    /// many there were.
-    pub(super) fn leave_out(&mut self, vb: VbId, error: CommitError) -> usize {
-        let before = self.entries.len();
-        self.entries.retain(|entry| entry.vb.id() != vb);
-        let count = before - self.entries.len();
-        if count > 0 {
-            self.left_out.push((vb, error));
-        }
-        count
-    }
-}
 
 /// A commit that failed; none has succeeded since then.
 struct FailedCommit {
@@ -132,7 +42,7 @@ struct QueueState {
 /// See the module.
 pub(crate) struct CommitQueue {
     state: Mutex<QueueState>,
-    filled: Condvar,
+    bell: Bell,
     room: Arc<Semaphore>,
     bytes_max: usize,
 }
@@ -143,7 +53,7 @@ impl CommitQueue {
         let state = QueueState { batches: VecDeque::new(), failure: None, closed: false };
         Self {
             state: Mutex::new(state),
-            filled: Condvar::new(),
+            bell: Bell::default(),
             room: Arc::new(Semaphore::new(bytes_max)),
             bytes_max,
         }
@@ -173,28 +83,26 @@ impl CommitQueue {
 
     /// Queues an entry after all others.
     pub(super) fn push(&self, entry: Entry) -> Result<PendingCommit, CommitError> {
-        let mut state = lock(&self.state);
-        if state.closed {
-            return Err(CommitError::Closed);
-        }
-        if let Some(failure) = &state.failure
-            && failure.retry_at.is_none_or(|at| Instant::now() < at)
-        {
-            return Err(CommitError::Refusing(failure.error.clone()));
-        }
-        let vb = entry.vb.id();
-        let mut last = match state.batches.pop_back() {
-            Some(last) if last.is_open() => last,
-            full => {
-                state.batches.extend(full);
-                QueuedBatch::new(vb)
+        let commit = {
+            let mut state = lock(&self.state);
+            if state.closed {
+                return Err(CommitError::Closed);
+            }
+            if let Some(failure) = &state.failure
+                && failure.retry_at.is_none_or(|at| Instant::now() < at)
+            {
+                return Err(CommitError::Refusing(failure.error.clone()));
+            }
+            match state.batches.back_mut().filter(|last| last.is_open()) {
+                Some(last) => last.push(entry),
+                None => {
+                    let (batch, commit) = QueuedBatch::begin(entry, &self.bell);
+                    state.batches.push_back(batch);
+                    commit
+                }
             }
         };
-        last.bytes += entry.room.bytes();
-        last.entries.push(entry);
-        let commit = last.commit.of(vb);
-        state.batches.push_back(last);
-        self.filled.notify_one();
+        self.bell.ring();
         Ok(commit)
     }
 
@@ -214,17 +122,26 @@ impl CommitQueue {
         Ok(commit)
     }
 
-    /// Blocks until something is queued; `None` once the queue is closed and empty.
+    /// Blocks until a batch is to be committed; `None` once the queue is closed and empty. All calls
+    /// are of one thread.
     pub(super) fn next(&self) -> Option<QueuedBatch> {
-        let mut state = lock(&self.state);
+        self.bell.listen();
         loop {
-            if let Some(first) = state.batches.pop_front() {
-                return Some(first);
-            }
-            if state.closed {
-                return None;
-            }
-            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let longest = {
+                let mut state = lock(&self.state);
+                let can_wait = !state.closed && state.batches.len() == 1;
+                let patience = state.batches.front().filter(|_| can_wait);
+                let patience = patience.and_then(QueuedBatch::patience);
+                if patience.is_none() {
+                    match state.batches.pop_front() {
+                        None if state.closed => return None,
+                        None => {}
+                        first => return first,
+                    }
+                }
+                patience
+            };
+            self.bell.sleep(longest);
         }
     }
 
@@ -269,6 +186,9 @@ impl CommitQueue {
     pub(super) fn close(&self) {
         lock(&self.state).closed = true;
         self.room.close();
-        self.filled.notify_all();
+        self.bell.ring();
     }
 }
+
+#[cfg(test)]
+mod tests;

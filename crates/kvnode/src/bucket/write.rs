@@ -19,7 +19,7 @@ use super::advance::note;
 use super::draft::{By, Draft, Found, Stamped, Version, WriteRefusal, change_locked};
 use super::error::{CommitError, VbError};
 use super::pending_commit::PendingCommit;
-use super::queue::{NewRow, Room};
+use super::batch::{NewRow, Room};
 use super::requirement::Requirement;
 use super::stamp::{Stamp, stamped};
 use super::vb::Vb;
