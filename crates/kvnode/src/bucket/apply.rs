@@ -12,12 +12,12 @@ use vbucket::hlc::Drift;
 use vbucket::{Kind, Replaces, Row};
 
 use super::advance::note;
+use super::batch::{Completes, Entry, Room, Work};
 use super::cell::Inner;
 use super::error::VbError;
 use super::events::event_of;
 use super::filling::Filling;
 use super::pending_commit::PendingCommit;
-use super::batch::{Completes, Entry, Room, Work};
 use super::vb::Vb;
 use crate::clock::unix_now_ns;
 use crate::sync::lock;
@@ -191,15 +191,17 @@ fn completed_by(rows: &[Arc<Row>], monitor: &Monitor) -> Completes {
     if monitor.is_empty() && rows.iter().all(|row| row.is_visible()) {
         return completes;
     }
-    let mut among: BTreeMap<&[u8], &Arc<Row>> = BTreeMap::new();
+    // What the rows so far leave of each document: a prepare, or that it has none any more.
+    let mut among: BTreeMap<&[u8], Option<&Arc<Row>>> = BTreeMap::new();
     for row in rows {
         let document = row.document_key();
         match row.kind {
-            Kind::Prepared { .. } => drop(among.insert(document, row)),
+            Kind::Prepared { .. } => drop(among.insert(document, Some(row))),
             // Also an abort: of two aborts a stream from a disk has the newer one alone, and the
             // prepare that is here is the older one's.
             _ => {
-                let prepare = among.remove(document).or_else(|| monitor.prepared(document));
+                let before = among.insert(document, None);
+                let prepare = before.unwrap_or_else(|| monitor.prepared(document));
                 completes.extend(prepare.map(|prepare| (row.seqno, Arc::clone(prepare))));
             }
         }

@@ -54,6 +54,16 @@ fn an_abort_of_a_write_that_never_came_ends_the_older_one_of_its_document() {
     assert_eq!([prepared(&active), prepared(&replica)], ["0", "0"]);
 }
 
+/// Otherwise the change would complete the prepare once more, and replace the row of the abort.
+#[test]
+fn an_abort_stays_beside_a_change_that_came_together_with_it() {
+    let (active, replica, mut client) = with_an_old_prepare();
+    client.set(0, "k", b"after");
+    let relay = Relay::between(&active, &replica, "second");
+    assert_eq!(relay.add_and_wait(0, 0), Status::SUCCESS);
+    wait_until_same(&active, &replica, 0);
+}
+
 #[test]
 fn a_clean_stop_waits_for_no_replica() {
     let (mut active, _replica) = pair();
