@@ -178,6 +178,12 @@ pub(crate) const NODE: &[Row] = &[
     ),
     ("warn", "TLS handshake failed", "see `error`: a peer without TLS, or with another authority"),
     (
+        "error",
+        "acknowledged changes lost",
+        "only with `durability = \"memory-first\"`: see `error`; restore the documents from their \
+         source",
+    ),
+    (
         "warn",
         "authentication failed",
         "correct the password of the client that is named, or look who guesses",

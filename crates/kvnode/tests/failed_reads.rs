@@ -15,6 +15,7 @@ mod support;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use kvnode::BucketOptions;
 use log::{Level, Log, Metadata, Record};
 use mcbp::Status;
 use mcbp::kv::StoreExtras;
@@ -59,9 +60,14 @@ fn failed_reads_are_logged_within_a_limit() {
     a_failed_scan_for_expired_documents_is_logged();
 }
 
+/// Every document is read from the disk.
+fn uncached() -> BucketOptions {
+    BucketOptions { row_cache_bytes_max: 0, ..options() }
+}
+
 fn many_are_a_few_lines_and_a_number() {
     let disk = Disk::new();
-    let node = start_in_memory(&disk, options());
+    let node = start_in_memory(&disk, uncached());
     let mut client = Client::ready(&node);
     client.set(0, "a", "x");
     disk.fail_reads(Some(damage()));

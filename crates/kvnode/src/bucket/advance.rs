@@ -9,7 +9,7 @@ use mcbp::{VbId, VbState};
 use vbucket::durability::{Step, Topology};
 use vbucket::{Replaces, Row};
 
-use super::batch::{NewRow, Room};
+use super::batch::{Answered, NewRow, Room};
 use super::cell::{Inner, VbCell};
 use super::error::VbError;
 use super::shared::Shared;
@@ -86,7 +86,9 @@ fn queue(
     let completes = committed.is_some().then(|| Arc::clone(prepare));
     let aborted = || Row::aborted(document, prepare.seqno, seqno, unix_now());
     let row = Arc::new(committed.unwrap_or_else(aborted));
-    let new = NewRow { row, replaces: Replaces::Unknown, completes };
+    // An abort is told once it is stored.
+    let answered = if completes.is_some() { Answered::Decided } else { Answered::Stored };
+    let new = NewRow { row, replaces: Replaces::Unknown, completes, answered };
     shared.queue.push_row(cell, inner, new, Room::NONE)?;
     Ok(())
 }

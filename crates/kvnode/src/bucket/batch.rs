@@ -41,6 +41,17 @@ impl Room {
     }
 }
 
+/// When the client hears that its change is made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Answered {
+    /// Once the row is stored; readers of it wait, too.
+    Stored,
+    /// Before that, when a durable write is decided. Readers wait.
+    Decided,
+    /// Once the row is queued; readers do not wait either.
+    Queued,
+}
+
 /// A row to be committed.
 #[derive(Debug)]
 pub(super) struct NewRow {
@@ -49,6 +60,7 @@ pub(super) struct NewRow {
     pub(super) replaces: Replaces,
     /// The prepare of its document that it completes.
     pub(super) completes: Option<Arc<Row>>,
+    pub(super) answered: Answered,
 }
 
 /// The prepares that rows complete, by the seqnos of those rows.
@@ -77,10 +89,14 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// Whether nobody waits for it yet: the client of a durable write has its answer before the row
-    /// of the commit is stored.
-    const fn can_wait(&self) -> bool {
-        matches!(&self.work, Work::Row(NewRow { completes: Some(_), .. }))
+    /// Whether nobody waits for it yet.
+    fn can_wait(&self) -> bool {
+        matches!(&self.work, Work::Row(new) if new.answered != Answered::Stored)
+    }
+
+    /// Whether a client has been told of the change.
+    fn is_acknowledged(&self) -> bool {
+        matches!(&self.work, Work::Row(new) if new.answered == Answered::Queued)
     }
 }
 
@@ -96,13 +112,11 @@ pub(super) struct QueuedBatch {
 }
 
 impl QueuedBatch {
-    /// A batch with its first entry, and what the sender of that holds.
-    pub(super) fn begin(entry: Entry, bell: &Bell) -> (Self, PendingCommit) {
-        let commit = PendingCommit::of_batch(entry.vb.id(), bell.clone());
+    /// An empty batch, in which an entry of `vb` is the first.
+    pub(super) fn begin(vb: VbId, bell: &Bell) -> Self {
+        let commit = PendingCommit::of_batch(vb, bell.clone());
         let due = Instant::now() + PATIENCE;
-        let mut batch = Self { entries: Vec::new(), commit, left_out: Vec::new(), bytes: 0, due };
-        let commit = batch.push(entry);
-        (batch, commit)
+        Self { entries: Vec::new(), commit, left_out: Vec::new(), bytes: 0, due }
     }
 
     /// Whether more entries may join it. What left out a vBucket must not hold for later entries of
@@ -111,15 +125,18 @@ impl QueuedBatch {
         self.bytes < BATCH_BYTES && self.left_out.is_empty()
     }
 
-    /// Adds an entry, and returns what its sender holds.
-    pub(super) fn push(&mut self, entry: Entry) -> PendingCommit {
-        if !entry.can_wait() {
+    /// Adds an entry. Returns what its sender holds, and whether the committer has to hear of it:
+    /// of the first entry of a batch, and of the first that somebody waits for.
+    pub(super) fn push(&mut self, entry: Entry) -> (PendingCommit, bool) {
+        let wants = !entry.can_wait() && !self.commit.is_wanted();
+        if wants {
             self.commit.want();
         }
         let commit = self.commit.of(entry.vb.id());
+        let is_news = wants || self.entries.is_empty();
         self.bytes += entry.room.bytes();
         self.entries.push(entry);
-        commit
+        (commit, is_news)
     }
 
     /// For how long it may wait for more entries; `None` if it is wanted or due.
@@ -131,14 +148,19 @@ impl QueuedBatch {
     }
 
     /// Takes out the entries of `vb`, for whose senders the commit fails with `error`. Returns how
-    /// many there were.
+    /// many of them were acknowledged.
     pub(super) fn leave_out(&mut self, vb: VbId, error: CommitError) -> usize {
-        let before = self.entries.len();
+        let before = self.acknowledged();
+        let entries = self.entries.len();
         self.entries.retain(|entry| entry.vb.id() != vb);
-        let count = before - self.entries.len();
-        if count > 0 {
+        if self.entries.len() < entries {
             self.left_out.push((vb, error));
         }
-        count
+        before - self.acknowledged()
+    }
+
+    /// How many changes clients have been told of.
+    pub(super) fn acknowledged(&self) -> usize {
+        self.entries.iter().filter(|entry| entry.is_acknowledged()).count()
     }
 }

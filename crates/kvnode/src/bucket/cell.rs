@@ -17,6 +17,7 @@ use super::listener::Listeners;
 use super::locks::Locks;
 use super::memory_log::MemoryLog;
 use super::pending_commit::PendingCommit;
+use super::row_cache::Life;
 
 /// What the next row of a vBucket follows: the fields of `VbMeta` that rows change, including what
 /// is queued.
@@ -64,6 +65,8 @@ pub(super) struct Inner {
     /// The newest queued row of each key.
     pub(super) pending: HashMap<Bytes, (Arc<Row>, PendingCommit)>,
     pub(super) log: MemoryLog,
+    /// Of the rows in the cache.
+    pub(super) life: Life,
     /// If the vBucket is being filled from empty: the keys that it has or that are queued.
     pub(super) filling: Option<Filling>,
     /// The batch that holds the newest queued entry.
@@ -148,7 +151,12 @@ impl std::fmt::Debug for VbCell {
 
 impl VbCell {
     /// With a record that is on disk or about to be, its prepares, nothing queued and an empty log.
-    pub(super) fn new(meta: VbMeta, collections: VbCollections, prepares: Vec<Row>) -> Self {
+    pub(super) fn new(
+        meta: VbMeta,
+        collections: VbCollections,
+        prepares: Vec<Row>,
+        life: Life,
+    ) -> Self {
         let collections = Arc::new(collections);
         let inner = Inner {
             tail: Tail::of(&meta),
@@ -156,6 +164,7 @@ impl VbCell {
             collections,
             pending: HashMap::new(),
             log: MemoryLog::starting_at(meta.high_seqno),
+            life,
             filling: None,
             last: None,
             locks: Locks::default(),

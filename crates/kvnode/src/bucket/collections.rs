@@ -10,12 +10,12 @@ use mcbp::{Status, VbState};
 use vbucket::Replaces;
 use vbucket::collections::{Manifest, SystemEvent, VbCollections};
 
+use super::batch::{Answered, NewRow, Room};
 use super::cell::Inner;
 use super::core::Bucket;
 use super::error::VbError;
 use super::moving::{blocking, to_its_end};
 use super::pending_commit::PendingCommit;
-use super::batch::{NewRow, Room};
 use super::vb::Vb;
 use crate::sync::lock;
 
@@ -154,7 +154,8 @@ impl Vb {
             let seqno = inner.tail.seqno.successor().ok_or_else(exhausted)?;
             let row = Arc::new(event.row(seqno));
             let room = room.split(row.memory_bytes());
-            let new = NewRow { row, replaces: Replaces::Unknown, completes: None };
+            let (replaces, answered) = (Replaces::Unknown, Answered::Stored);
+            let new = NewRow { row, replaces, completes: None, answered };
             self.shared.queue.push_row(&self.cell, &mut inner, new, room)?;
             Arc::make_mut(&mut inner.collections).follow(seqno, event);
             // Whoever has looked at a document looks again: its collection may be gone.

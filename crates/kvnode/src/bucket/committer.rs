@@ -147,6 +147,7 @@ impl Committer {
             match committed {
                 Ok(()) => return self.committed(queued, vbs, batch.changes.len(), durability),
                 Err(error) if self.leave_out(&mut queued, &error) => {}
+                Err(error) if self.keeps_trying(&error) => self.pause(batch.changes.len(), &error),
                 Err(error) => return self.fail(&queued, batch.changes.len(), &error),
             }
         }
@@ -193,7 +194,7 @@ impl Committer {
             // Nothing is queued for the vBucket while it is locked: what was queued on top of the
             // failed rows goes with them, and the next row follows what is on disk.
             let mut inner = lock(&cell.inner);
-            self.shared.queue.leave_out(vb, &failure);
+            let lost = self.shared.queue.leave_out(vb, &failure);
             inner.drop_queued(&failure);
             note(&self.shared, vb, &mut inner);
             drop(inner);
@@ -202,7 +203,8 @@ impl Committer {
                 let (bucket, error) = (&self.shared.options.name, value(&failure));
                 error!("rows not stored bucket={bucket} vb={} error={error}", vb.0);
             }
-            queued.leave_out(vb, failure);
+            let cause = failure.to_string();
+            self.count_lost(lost + queued.leave_out(vb, failure), &cause);
             any = true;
         }
         any
@@ -229,7 +231,7 @@ impl Committer {
             match &entry.work {
                 Work::Row(new) => {
                     vb.add(new);
-                    let NewRow { row, replaces, completes } = new;
+                    let NewRow { row, replaces, completes, .. } = new;
                     needs_sync |= self.needs_sync(row, state);
                     let keeps = vb.keeps_before(row, true);
                     batch.changes.push(change(row, replaces, completes.as_ref(), keeps));
@@ -294,6 +296,9 @@ impl Committer {
                 if newest {
                     inner.pending.remove(&row.key);
                 }
+                if inner.meta.state == VbState::Active {
+                    self.shared.rows.follow(inner.life, &row);
+                }
                 match row.kind {
                     Kind::Document { expiry: expiry @ 1.., .. } => vb.note_expiry(expiry),
                     Kind::Event { .. } => {
@@ -342,16 +347,43 @@ impl Committer {
         }
     }
 
+    /// Whether a batch that failed is tried again: what was acknowledged is given up only where the
+    /// store takes nothing any more, or the node stops.
+    fn keeps_trying(&self, error: &StoreError) -> bool {
+        let shared = &self.shared;
+        let can_succeed = !matches!(error, StoreError::Poisoned(_)) && !shared.queue.is_closed();
+        shared.options.memory_first && can_succeed
+    }
+
+    fn pause(&self, rows: usize, error: &StoreError) {
+        self.shared.counters.commit_failures.add(1);
+        if self.shared.queue.pause(error.clone()) {
+            self.log_failure(rows, error);
+        }
+    }
+
+    fn log_failure(&self, rows: usize, error: &StoreError) {
+        let bucket = &self.shared.options.name;
+        error!("commit failed, refusing writes bucket={bucket} rows={rows} error={}", value(error));
+    }
+
+    /// So many changes are gone that clients had been told of.
+    fn count_lost(&self, changes: usize, cause: &str) {
+        if changes > 0 {
+            self.shared.counters.changes_lost.add(changes as u64);
+            let (bucket, cause) = (&self.shared.options.name, value(cause));
+            error!("acknowledged changes lost bucket={bucket} changes={changes} error={cause}");
+        }
+    }
+
     fn fail(&self, failed: &QueuedBatch, rows: usize, error: &StoreError) {
         self.shared.counters.commit_failures.add(1);
         let (later, first) = self.shared.queue.refuse(error.clone());
         if first {
-            let bucket = &self.shared.options.name;
-            error!(
-                "commit failed, refusing writes bucket={bucket} rows={rows} error={}",
-                value(error)
-            );
+            self.log_failure(rows, error);
         }
+        let lost = later.iter().map(QueuedBatch::acknowledged).sum::<usize>();
+        self.count_lost(lost + failed.acknowledged(), &error.to_string());
         let later_entries = later.iter().flat_map(|batch| &batch.entries);
         for entry in failed.entries.iter().chain(later_entries) {
             let mut inner = lock(&entry.vb.inner);

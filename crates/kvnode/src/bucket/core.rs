@@ -146,7 +146,13 @@ impl Bucket {
     /// Bytes of its quota that are in use, without those of connections.
     pub(crate) fn used_bytes(&self) -> u64 {
         let hashes = self.shared.hash_room.used_bytes();
-        (self.queued_bytes() + self.logged_bytes() + hashes) as u64 + self.store().memory_bytes()
+        let ours = (self.queued_bytes() + self.logged_bytes() + hashes) as u64;
+        ours + self.cached_bytes() + self.store().memory_bytes()
+    }
+
+    /// Bytes of the newest rows of documents that are kept for readers.
+    pub(crate) fn cached_bytes(&self) -> u64 {
+        self.shared.rows.bytes()
     }
 
     /// Logs how many messages about failed reads were suppressed, until `shutdown`.

@@ -26,9 +26,13 @@ pub(crate) struct Counters {
     pub(crate) commit_time: Durations,
     pub(crate) commit_failures: Counter,
     pub(crate) rows_committed: Counter,
+    /// Changes that clients had been told of, and that could not be written.
+    pub(crate) changes_lost: Counter,
     /// How long the commands of clients took.
     pub(crate) timings: Timings,
     pub(crate) read_failures: ReadFailures,
+    /// Documents that were not in memory.
+    pub(crate) disk_reads: Counter,
     pub(crate) gets: Counter,
     pub(crate) get_hits: Counter,
     pub(crate) sets: Counter,

@@ -46,6 +46,7 @@ mod pending_commit;
 mod purge;
 mod queue;
 mod requirement;
+mod row_cache;
 mod shared;
 mod stamp;
 mod sync_writes;

@@ -12,9 +12,9 @@ use tokio::sync::OwnedMutexGuard;
 use vbucket::{StoreError, VbMeta};
 
 use super::advance::follow_state;
+use super::batch::{Entry, Room, Work};
 use super::error::{CommitError, VbError};
 use super::pending_commit::in_time;
-use super::batch::{Entry, Room, Work};
 use super::vb::Vb;
 use crate::sync::lock;
 
@@ -72,7 +72,9 @@ impl Moving {
 
 impl Drop for Moving {
     fn drop(&mut self) {
-        lock(&self.vb.cell.inner).moving = false;
+        let mut inner = lock(&self.vb.cell.inner);
+        inner.moving = false;
+        inner.life = self.vb.shared.rows.begin();
     }
 }
 

@@ -11,8 +11,10 @@ use vbucket::conflict::Resolution;
 use vbucket::hlc::DriftLimits;
 use vbucket::store::Durability;
 
-/// The cache of disk blocks has three of these.
+/// The cache of disk blocks.
 const CACHE_PARTS: u64 = 16;
+/// The newest rows of documents: they take less memory than the blocks that they are in.
+const ROW_PARTS: u64 = 8;
 /// What connections hold: requests that are being read, answers that are not written yet.
 const CONNECTION_PARTS: u64 = 16;
 /// What one of the four tables holds before it is written out. While the disk lags, up to three
@@ -37,12 +39,18 @@ pub struct BucketOptions {
     pub initial_state: Option<VbState>,
     /// Whether a write is acknowledged once it is synced, or once it is buffered.
     pub durability: Durability,
+    /// A write without a durability level is acknowledged, and shown, once it is in memory. It is
+    /// written a moment later: a killed process loses what it had acknowledged since.
+    pub memory_first: bool,
     /// How many bytes of memory it may use; see [`BucketOptions::set_quota`].
     pub quota_bytes: u64,
     /// How many bytes may wait for their commit; beyond that, writers wait. A part of the quota.
     pub queue_bytes_max: usize,
     /// How many bytes of committed rows are kept in memory for streams. A part of the quota.
     pub log_bytes_max: usize,
+    /// How many bytes of the newest rows of documents are kept in memory for readers; 0 for none. A
+    /// part of the quota.
+    pub row_cache_bytes_max: u64,
     /// How often documents are checked for expiry.
     pub expiry_pager_interval: Duration,
     /// How long deletions are kept; a copy that was away for longer is rebuilt.
@@ -73,9 +81,11 @@ impl BucketOptions {
             vbuckets: Self::VBUCKETS_MAX,
             initial_state: Some(VbState::Active),
             durability: Durability::Synced,
+            memory_first: false,
             quota_bytes: 0,
             queue_bytes_max: 0,
             log_bytes_max: 0,
+            row_cache_bytes_max: 0,
             // As often as kv_engine (`ep_exp_pager_stime`).
             expiry_pager_interval: Duration::from_secs(600),
             // Couchbase's `metadata purge interval`.
@@ -115,6 +125,16 @@ impl BucketOptions {
         self.quota_bytes = bytes;
         self.log_bytes_max = part(LOG_PARTS);
         self.queue_bytes_max = part(QUEUE_PARTS);
+        self.row_cache_bytes_max = bytes / ROW_PARTS;
+    }
+
+    /// What an acknowledged write has become, as the configuration spells it.
+    pub(crate) const fn acknowledges(&self) -> &'static str {
+        match self.durability {
+            _ if self.memory_first => "memory-first",
+            Durability::Synced => "synced",
+            Durability::Buffered => "buffered",
+        }
     }
 
     /// How many bytes of durable writes may wait for replicas. Most of them are rows that are kept
@@ -141,7 +161,7 @@ impl BucketOptions {
     /// The options of its store. An existing store keeps the table size that it was created with.
     pub(crate) fn store_options(&self) -> store::Options {
         store::Options {
-            cache_bytes: self.quota_bytes / CACHE_PARTS * 3,
+            cache_bytes: self.quota_bytes / CACHE_PARTS,
             memtable_bytes: self.quota_bytes / TABLE_PARTS,
             retention: self.retention,
             ..store::Options::default()

@@ -38,12 +38,15 @@ pub struct PendingCommit {
     vb: VbId,
     /// How long a durable write may take; `None` for a batch.
     patience: Option<Duration>,
+    /// Nobody is kept waiting for it.
+    answered_before: bool,
 }
 
 impl PendingCommit {
     /// A handle to a batch that is committed by the thread that hears `bell`.
     pub(super) fn of_batch(vb: VbId, bell: Bell) -> Self {
-        Self { batch: Arc::new(Shared { bell, ..Shared::default() }), vb, patience: None }
+        let batch = Arc::new(Shared { bell, ..Shared::default() });
+        Self { batch, vb, patience: None, answered_before: false }
     }
 
     /// A handle to the outcome of a durable write, which is decided within `patience`.
@@ -54,7 +57,17 @@ impl PendingCommit {
 
     /// A handle to the same batch for the writers of `vb`.
     pub(super) fn of(&self, vb: VbId) -> Self {
-        Self { batch: Arc::clone(&self.batch), vb, patience: None }
+        Self { batch: Arc::clone(&self.batch), vb, patience: None, answered_before: false }
+    }
+
+    /// The same, but clients hear of the change before it is stored.
+    pub(super) fn answered_before(self) -> Self {
+        Self { answered_before: true, ..self }
+    }
+
+    /// Whether clients hear of the change, and see it, before it is stored.
+    pub(crate) const fn is_answered_before(&self) -> bool {
+        self.answered_before
     }
 
     /// Somebody waits, or will: the batch is not left open for more.
@@ -80,9 +93,9 @@ impl PendingCommit {
         let decided = self.batch.outcome.wait();
         let outcome = match self.patience {
             None => in_time(decided).await?,
-            Some(patience) => tokio::time::timeout(patience, decided)
-                .await
-                .map_err(|_| CommitError::Ambiguous)?,
+            Some(patience) => {
+                tokio::time::timeout(patience, decided).await.map_err(|_| CommitError::Ambiguous)?
+            }
         };
         let left_out = outcome.as_ref().map_err(Clone::clone)?;
         match left_out.iter().find(|(vb, _)| *vb == self.vb) {

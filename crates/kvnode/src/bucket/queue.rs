@@ -14,7 +14,7 @@ use mcbp::VbId;
 use tokio::sync::Semaphore;
 use vbucket::StoreError;
 
-use super::batch::{Entry, NewRow, QueuedBatch, Room, Work};
+use super::batch::{Answered, Entry, NewRow, QueuedBatch, Room, Work};
 use super::bell::Bell;
 use super::cell::{Inner, VbCell};
 use super::error::{CommitError, ROOM_WAIT_SECONDS};
@@ -83,7 +83,7 @@ impl CommitQueue {
 
     /// Queues an entry after all others.
     pub(super) fn push(&self, entry: Entry) -> Result<PendingCommit, CommitError> {
-        let commit = {
+        let (commit, is_news) = {
             let mut state = lock(&self.state);
             if state.closed {
                 return Err(CommitError::Closed);
@@ -96,13 +96,16 @@ impl CommitQueue {
             match state.batches.back_mut().filter(|last| last.is_open()) {
                 Some(last) => last.push(entry),
                 None => {
-                    let (batch, commit) = QueuedBatch::begin(entry, &self.bell);
+                    let mut batch = QueuedBatch::begin(entry.vb.id(), &self.bell);
+                    let queued = batch.push(entry);
                     state.batches.push_back(batch);
-                    commit
+                    queued
                 }
             }
         };
-        self.bell.ring();
+        if is_news {
+            self.bell.ring();
+        }
         Ok(commit)
     }
 
@@ -114,10 +117,13 @@ impl CommitQueue {
         new: NewRow,
         room: Room,
     ) -> Result<PendingCommit, CommitError> {
-        let row = Arc::clone(&new.row);
-        let commit = self.push(Entry { vb: Arc::clone(cell), work: Work::Row(new), room })?;
+        let (row, answered) = (Arc::clone(&new.row), new.answered);
+        let mut commit = self.push(Entry { vb: Arc::clone(cell), work: Work::Row(new), room })?;
         inner.tail.follow(&row);
         inner.last = Some(commit.clone());
+        if answered == Answered::Queued {
+            commit = commit.answered_before();
+        }
         inner.pending.insert(row.key.clone(), (row, commit.clone()));
         Ok(commit)
     }
@@ -156,10 +162,29 @@ impl CommitQueue {
 
     /// Takes out everything that is queued for `vb`, which was made on top of a row that was not
     /// committed. The caller holds the vBucket's lock, so that nothing is queued meanwhile.
-    pub(super) fn leave_out(&self, vb: VbId, error: &CommitError) {
-        for batch in &mut lock(&self.state).batches {
-            batch.leave_out(vb, error.clone());
+    /// Returns how many of the changes were acknowledged.
+    pub(super) fn leave_out(&self, vb: VbId, error: &CommitError) -> usize {
+        let mut state = lock(&self.state);
+        state.batches.iter_mut().map(|batch| batch.leave_out(vb, error.clone())).sum()
+    }
+
+    /// Refuses new entries, and blocks until the batch that failed may be tried again: what was
+    /// acknowledged is not given up. Returns whether the commit before it had succeeded.
+    pub(super) fn pause(&self, error: StoreError) -> bool {
+        let failed = FailedCommit { error, retry_at: None };
+        let first = lock(&self.state).failure.replace(failed).is_none();
+        let until = Instant::now() + RETRY_AFTER;
+        while !self.is_closed()
+            && let Some(left) = until.checked_duration_since(Instant::now())
+        {
+            self.bell.sleep(Some(left));
         }
+        first
+    }
+
+    /// Whether nothing can be queued any more.
+    pub(super) fn is_closed(&self) -> bool {
+        lock(&self.state).closed
     }
 
     /// Everything that was queued on top of a failed batch has been dropped: the next commit may be

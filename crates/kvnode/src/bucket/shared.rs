@@ -15,8 +15,10 @@ use super::filling::HashRoom;
 use super::manifest::CurrentManifest;
 use super::options::BucketOptions;
 use super::queue::CommitQueue;
+use super::row_cache::RowCache;
 use super::tracking::Tracking;
-use crate::sync::lock;
+use crate::blocking::disk;
+use crate::sync::{lock, try_lock};
 
 /// Enough that two writers seldom meet by chance.
 const STRIPES: usize = 1024;
@@ -26,6 +28,7 @@ pub(super) struct Shared {
     pub(super) options: BucketOptions,
     pub(super) store: SharedStore,
     pub(super) queue: CommitQueue,
+    pub(super) rows: RowCache,
     pub(super) keys: KeyLocks,
     /// Held while a large document is in memory only because it is being replaced.
     pub(super) large_reads: Mutex<()>,
@@ -48,6 +51,7 @@ impl Shared {
     pub(super) fn new(options: BucketOptions, store: SharedStore) -> Self {
         Self {
             queue: CommitQueue::new(options.queue_bytes_max),
+            rows: RowCache::new(options.row_cache_bytes_max),
             keys: KeyLocks::new(),
             large_reads: Mutex::default(),
             counters: Counters::default(),
@@ -84,6 +88,8 @@ impl KeyLocks {
     pub(super) fn lock(&self, vb: VbId, key: &[u8]) -> Result<MutexGuard<'_, ()>, Broken> {
         let at = self.hasher.hash_one((vb, key)) % STRIPES as u64;
         let stripe = usize::try_from(at).ok().and_then(|at| self.stripes.get(at));
-        stripe.map(lock).ok_or_else(|| broken!("no stripe {at} of {STRIPES}"))
+        let stripe = stripe.ok_or_else(|| broken!("no stripe {at} of {STRIPES}"))?;
+        // The writer before may be reading the disk.
+        Ok(try_lock(stripe).unwrap_or_else(|| disk(|| lock(stripe))))
     }
 }

@@ -85,7 +85,8 @@ impl Vb {
         prepares: Vec<Row>,
         shared: Arc<Shared>,
     ) -> Arc<Self> {
-        Arc::new(Self { shared, cell: Arc::new(VbCell::new(meta, collections, prepares)) })
+        let life = shared.rows.begin();
+        Arc::new(Self { shared, cell: Arc::new(VbCell::new(meta, collections, prepares, life)) })
     }
 
     /// Its id.

@@ -16,11 +16,13 @@ use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Replaces, Row, hlc};
 
 use super::advance::note;
+use super::batch::{Answered, NewRow, Room};
+use super::cell::Inner;
 use super::draft::{By, Draft, Found, Stamped, Version, WriteRefusal, change_locked};
 use super::error::{CommitError, VbError};
 use super::pending_commit::PendingCommit;
-use super::batch::{NewRow, Room};
 use super::requirement::Requirement;
+use super::row_cache::{Life, RowCache};
 use super::stamp::{Stamp, stamped};
 use super::vb::Vb;
 use crate::blocking::disk;
@@ -71,7 +73,7 @@ impl Vb {
         key: &[u8],
         value_bytes_max: usize,
     ) -> Result<Option<Found>, VbError> {
-        let (is_locked, collections) = {
+        let (is_locked, collections, moment) = {
             let mut inner = lock(&self.cell.inner);
             self.check_usable(&inner, key)?;
             let is_locked = inner.locks.find(key).is_some();
@@ -86,10 +88,18 @@ impl Vb {
                 let (row, commit) = (Arc::clone(row), Some(commit.clone()));
                 return Ok(Some(Found { row, left_bytes: 0, commit, is_locked }));
             }
-            (is_locked, Arc::clone(&inner.collections))
+            let moment = Moment::of(&inner);
+            let cached = moment.and_then(|now| self.shared.rows.get(now.life, key));
+            if let Some(row) = cached {
+                let is_seen = inner.collections.shows(key, row.seqno);
+                let found = Found { row, left_bytes: 0, commit: None, is_locked };
+                return Ok(is_seen.then_some(found));
+            }
+            (is_locked, Arc::clone(&inner.collections), moment)
         };
         // A row leaves `pending` after it is in the store, so it is found in one of the two.
-        let read = self.shared.store.get_up_to(self.id(), key, value_bytes_max);
+        let read = disk(|| self.shared.store.get_up_to(self.id(), key, value_bytes_max));
+        self.shared.counters.disk_reads.add(1);
         let found = read.inspect_err(|error| {
             if !self.shared.counters.read_failures.add() {
                 return;
@@ -98,12 +108,23 @@ impl Vb {
             log::error!("read failed bucket={bucket} vb={vb} error={}", value(error));
         })?;
         let found = found.filter(|(row, _)| collections.shows(key, row.seqno));
-        Ok(found.map(|(row, left_bytes)| Found {
-            row: Arc::new(row),
-            left_bytes,
-            commit: None,
-            is_locked,
+        Ok(found.map(|(row, left_bytes)| {
+            let row = Arc::new(detached(row));
+            if left_bytes == 0 && RowCache::takes(&row) {
+                self.remember(moment, &row);
+            }
+            Found { row, left_bytes, commit: None, is_locked }
         }))
+    }
+
+    /// Keeps a row that was read from the disk, unless something has become visible since `moment`.
+    fn remember(&self, moment: Option<Moment>, row: &Arc<Row>) {
+        let inner = lock(&self.cell.inner);
+        if let Some(moment) = moment
+            && Moment::of(&inner) == Some(moment)
+        {
+            self.shared.rows.put(moment.life, Arc::clone(row));
+        }
     }
 
     /// The same with the value. Of large ones one at a time is read, for as long as `turn` lives:
@@ -117,7 +138,7 @@ impl Vb {
         if found.as_ref().is_none_or(|found| found.left_bytes == 0) {
             return Ok(found);
         }
-        *turn = Some(lock(&self.shared.large_reads));
+        *turn = Some(disk(|| lock(&self.shared.large_reads)));
         self.find_up_to(key, usize::MAX)
     }
 
@@ -133,8 +154,7 @@ impl Vb {
         let mut need = Row::OVERHEAD_BYTES + key.len() + value_bytes + REPLACED_BYTES_MAX;
         loop {
             let mut room = self.shared.queue.room(need).await.map_err(VbError::from)?;
-            let attempt = disk(|| self.attempt(&key, &mut room, by, &mut change));
-            match attempt? {
+            match self.attempt(&key, &mut room, by, &mut change)? {
                 Attempt::Done(written) => return Ok(written),
                 Attempt::NeedsRoom(bytes) => need = bytes,
                 Attempt::Moving => {
@@ -205,11 +225,11 @@ impl Vb {
         }
         // Such a collection may have a row that nobody sees.
         let is_flushed = collection.is_some_and(|collection| collection.flush_uid != 0);
-        let known = old.as_deref().filter(|old| is_committed && old.is_alive());
+        let known = old.as_ref().filter(|old| is_committed && old.is_alive());
         let left = room.bytes().saturating_sub(bytes).min(REPLACED_BYTES_MAX);
-        let fits = |old: &&Row| old.memory_bytes() <= left;
+        let fits = |old: &&Arc<Row>| old.memory_bytes() <= left;
         let (replaces, replaced_bytes) = match known.filter(fits) {
-            Some(old) => (Replaces::Row(Arc::new(detached(old))), old.memory_bytes()),
+            Some(old) => (Replaces::Row(Arc::clone(old)), old.memory_bytes()),
             None if old.is_none() && !is_flushed => (Replaces::Nothing, 0),
             None => (Replaces::Unknown, 0),
         };
@@ -292,7 +312,11 @@ impl Vb {
             Some(Requirement { level, .. }) => (row.prepared(level), Replaces::Unknown),
         };
         let row = Arc::new(row);
-        let new = NewRow { row: Arc::clone(&row), replaces, completes: None };
+        let answered = match requirement {
+            None if self.shared.options.memory_first => Answered::Queued,
+            _ => Answered::Stored,
+        };
+        let new = NewRow { row: Arc::clone(&row), replaces, completes: None, answered };
         let queued = self.shared.queue.push_row(&self.cell, &mut inner, new, room);
         let mut commit = queued.map_err(VbError::from)?;
         // Whoever may change a document is the owner of its lock.
@@ -317,8 +341,26 @@ fn limit_expiry(collection: Option<&Collection>, draft: &mut Draft) {
     }
 }
 
-/// Returns a copy that does not keep the store's block alive that the row was read from.
-fn detached(row: &Row) -> Row {
+/// The row, without the store's block that it was read from if it is a small part of that.
+fn detached(row: Row) -> Row {
+    if !RowCache::takes(&row) {
+        return row;
+    }
     let [key, value] = [&row.key, &row.value].map(|bytes| Bytes::copy_from_slice(bytes));
-    Row { key, value, ..row.clone() }
+    Row { key, value, ..row }
+}
+
+/// What an active vBucket showed when a row was read: if it is the same afterwards, so is the row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Moment {
+    life: Life,
+    high: Seqno,
+}
+
+impl Moment {
+    /// `None` where nothing is cached.
+    fn of(inner: &Inner) -> Option<Self> {
+        let can_cache = inner.meta.state == VbState::Active && !inner.moving;
+        can_cache.then_some(Self { life: inner.life, high: inner.meta.high_seqno })
+    }
 }

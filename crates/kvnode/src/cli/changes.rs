@@ -69,7 +69,7 @@ impl Changes {
         let name = |key: &str| format!("bucket {}: {key}", old.name);
         self.restart(name("vbuckets"), &old.vbuckets, &new.vbuckets);
         self.restart(name("state"), &old.initial_state, &new.initial_state);
-        self.restart(name("durability"), &old.durability, &new.durability);
+        self.restart(name("durability"), &old.acknowledges(), &new.acknowledges());
         self.restart(name("quota_mib"), &old.quota_bytes, &new.quota_bytes);
         let (before, after) = (old.expiry_pager_interval, new.expiry_pager_interval);
         self.restart(name("expiry_interval_s"), &before, &after);

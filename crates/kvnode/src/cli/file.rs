@@ -164,9 +164,10 @@ impl Checker<'_, '_> {
             options.initial_state = state.vb_state();
         }
         options.durability = match bucket.durability {
-            Some(DurabilityName::Buffered) => Durability::Buffered,
+            Some(DurabilityName::Buffered | DurabilityName::MemoryFirst) => Durability::Buffered,
             Some(DurabilityName::Synced) | None => Durability::Synced,
         };
+        options.memory_first = matches!(bucket.durability, Some(DurabilityName::MemoryFirst));
         if let Some(quota) = bucket.quota_mib {
             options.set_quota(quota * MIB);
         }

@@ -61,10 +61,11 @@ impl Bucket {
 }
 
 #[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(super) enum DurabilityName {
     Synced,
     Buffered,
+    MemoryFirst,
 }
 
 #[derive(Clone, Copy, Deserialize)]

@@ -109,9 +109,10 @@ fn bucket() -> Setting {
         Setting::choice(
             "durability",
             "durability",
-            &["synced", "buffered"],
-            "What an acknowledged write has become: synced to disk, or buffered, which survives a \
-             killed process.",
+            &["synced", "buffered", "memory-first"],
+            "What an acknowledged write has become: synced to disk; buffered, which survives a \
+             killed process; or memory-first, which is written a millisecond later and may be lost \
+             with the process, as in Couchbase without a durability level.",
         )
         .default_text("synced"),
         Setting::number(

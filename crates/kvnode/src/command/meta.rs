@@ -12,7 +12,6 @@ use vbucket::{Kind, Row};
 use super::read::{by, living, matching, miss};
 use super::store::written_answer;
 use super::value::Value;
-use crate::blocking::disk;
 use crate::bucket::{Bucket, Draft, Version, WriteRefusal};
 use crate::client::Client;
 use crate::clock::{unix_now, unix_now_ns};
@@ -36,12 +35,12 @@ pub(super) async fn get(
     };
     let vb = active_vb(bucket, request.vb())?;
     let key = &*request.key(&client.features)?;
-    let mut found = disk(|| vb.find_up_to(key, 0))?;
+    let mut found = vb.find_up_to(key, 0)?;
     if found.as_ref().is_some_and(|found| found.row.is_expired_at(unix_now()))
         && vb.expire(Bytes::copy_from_slice(key)).await
     {
         bucket.counters().expired_on_access.add(1);
-        found = disk(|| vb.find_up_to(key, 0))?;
+        found = vb.find_up_to(key, 0)?;
     }
     let Some(found) = found else {
         miss(client, request, None);

@@ -41,6 +41,7 @@ use bytes::Bytes;
 use mcbp::{Datatype, Frame, Header, Opcode, Status};
 
 use self::value::Value;
+use crate::blocking::leave_worker;
 use crate::client::{Client, Login};
 use crate::dcp::{DcpOpen, ServedBucket};
 use crate::protocol::{Request, RequestError, check_ready};
@@ -130,6 +131,7 @@ async fn run(client: &mut Client, request: &Request<'_>) -> Result<Flow, Request
     if let Some(login) = &client.login {
         login.privileges.check(request.opcode)?;
     }
+    leave_worker(is_quick(request.opcode)).await;
     match request.opcode {
         Opcode::QUIT => {
             if !request.quiet {
@@ -163,6 +165,31 @@ async fn run(client: &mut Client, request: &Request<'_>) -> Result<Flow, Request
         _ => return run_in_bucket(client, request).await,
     }
     Ok(Flow::Next)
+}
+
+/// Whether a command needs nothing but a document, which may be in memory. Others work long or need
+/// the disk.
+const fn is_quick(opcode: Opcode) -> bool {
+    matches!(
+        opcode,
+        Opcode::NOOP
+            | Opcode::GET
+            | Opcode::GETK
+            | Opcode::SET
+            | Opcode::ADD
+            | Opcode::REPLACE
+            | Opcode::DELETE
+            | Opcode::APPEND
+            | Opcode::PREPEND
+            | Opcode::INCREMENT
+            | Opcode::DECREMENT
+            | Opcode::TOUCH
+            | Opcode::GAT
+            | Opcode::GET_META
+            | Opcode::SET_WITH_META
+            | Opcode::ADD_WITH_META
+            | Opcode::DELETE_WITH_META
+    )
 }
 
 /// Executes a command that needs a bucket.

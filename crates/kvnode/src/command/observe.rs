@@ -7,7 +7,6 @@ use bytes::{BufMut as _, BytesMut};
 use mcbp::{Status, VbId};
 
 use super::read::{Seen, look};
-use crate::blocking::disk;
 use crate::bucket::{Bucket, Vb};
 use crate::client::Client;
 use crate::clock::unix_now;
@@ -61,7 +60,7 @@ pub(super) fn observe(
 }
 
 fn state(vb: &Arc<Vb>, key: &[u8]) -> Result<(u8, u64), RequestError> {
-    let found = disk(|| vb.find_up_to(key, 0))?;
+    let found = vb.find_up_to(key, 0)?;
     Ok(found.map_or((NOT_FOUND, 0), |found| {
         let row = found.shown();
         match (row.is_there_at(unix_now()), found.commit.is_some()) {

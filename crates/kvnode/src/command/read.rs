@@ -8,7 +8,6 @@ use vbucket::{Kind, Row};
 
 use super::value::Value;
 use crate::account::FREE_BYTES;
-use crate::blocking::disk;
 use crate::bucket::{Bucket, By, Draft, PendingCommit, Vb, Version, WriteRefusal};
 use crate::client::Client;
 use crate::clock::unix_now;
@@ -100,7 +99,7 @@ pub(super) async fn look(
     key: &[u8],
     value_bytes_max: usize,
 ) -> Result<Seen, RequestError> {
-    let found = disk(|| vb.find_up_to(key, value_bytes_max))?;
+    let found = vb.find_up_to(key, value_bytes_max)?;
     let Some(found) = found else { return Ok(Seen::Missing(None)) };
     if found.row.is_expired_at(unix_now()) {
         if vb.expire(found.row.key.clone()).await {

@@ -68,8 +68,14 @@ const COUNTERS: &[Metric<Bucket>] = &[
     ("kvnode_changes_committed", "Changes that were written", |b| {
         b.counters().rows_committed.get()
     }),
+    ("kvnode_changes_lost", "Changes that were acknowledged and could not be written", |b| {
+        b.counters().changes_lost.get()
+    }),
     ("kvnode_gets", "Documents requested", |b| b.counters().gets.get()),
     ("kvnode_get_hits", "Documents requested and found", |b| b.counters().get_hits.get()),
+    ("kvnode_disk_reads", "Documents looked up on the disk, not being in memory", |b| {
+        b.counters().disk_reads.get()
+    }),
     ("kvnode_sets", "Documents written by clients", |b| b.counters().sets.get()),
     ("kvnode_deletes", "Documents deleted by clients", |b| b.counters().deletes.get()),
     ("kvnode_not_my_vbucket", "Requests for a vBucket that is not active here", |b| {
@@ -91,6 +97,7 @@ const GAUGES: &[Metric<Bucket>] = &[
     ("kvnode_memory_used_bytes", "Memory in use, counted towards the quota", Bucket::used_bytes),
     ("kvnode_commit_queue_bytes", "Changes that wait to be written", |b| b.queued_bytes() as u64),
     ("kvnode_memory_log_bytes", "Changes kept in memory for streams", |b| b.logged_bytes() as u64),
+    ("kvnode_row_cache_bytes", "Documents kept in memory for readers", Bucket::cached_bytes),
     ("kvnode_store_memory_bytes", "Caches and tables of the store", |b| b.store().memory_bytes()),
     ("kvnode_disk_bytes", "Files of the store", |b| b.store().disk_bytes()),
     ("kvnode_change_history_bytes", "Older versions of documents on the disk", |b| {

@@ -96,7 +96,7 @@ impl Replies {
 
     /// What was added from `start` on is true only once `commit` has succeeded.
     fn await_commit(&mut self, start: usize, request: &Header, commit: Option<PendingCommit>) {
-        if let Some(commit) = commit {
+        if let Some(commit) = commit.filter(|commit| !commit.is_answered_before()) {
             if commit.is_of_durable_write() && self.unordered && self.late.has_room() {
                 let frame = self.out.split_off(start);
                 return self.late.add(*request, commit, frame, self.trace.take());

@@ -3,7 +3,6 @@
 
 use mcbp::VbState;
 use vbucket::stats::Stats;
-use vbucket::store::Durability;
 
 use crate::bucket::{Bucket, Warmup};
 use crate::clock::unix_now;
@@ -86,6 +85,7 @@ fn storage(bucket: &Bucket, stats: &mut Stats<'_>) {
     stats.put("ep_total_persisted", counters.rows_committed.get());
     stats.put("ep_data_write_failed", counters.commit_failures.get());
     stats.put("ep_item_commit_failed", counters.commit_failures.get());
+    stats.put("ep_bg_fetched", counters.disk_reads.get());
     stats.put("ep_data_read_failed", counters.read_failures.get());
     stats.put("ep_max_size", options.quota_bytes);
     stats.put("mem_used", bucket.used_bytes());
@@ -96,11 +96,10 @@ fn storage(bucket: &Bucket, stats: &mut Stats<'_>) {
     stats.put("ep_db_file_size", bucket.store().disk_bytes());
     stats.put("ep_bucket_type", "persistent");
     stats.put("ep_data_traffic_enabled", bucket.is_ready());
-    let durability = match options.durability {
-        Durability::Synced => "synced",
-        Durability::Buffered => "buffered",
-    };
-    stats.put("kvnode_durability", durability);
+    stats.put("kvnode_durability", options.acknowledges());
+    if options.memory_first {
+        stats.put("kvnode_changes_lost", counters.changes_lost.get());
+    }
     if let Some(error) = bucket.write_failure() {
         stats.put("kvnode_write_failure", error);
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Barrier};
 
-use kvnode::Durability;
+use kvnode::{BucketOptions, Durability};
 use mcbp::key::prefixed;
 use mcbp::kv::StoreExtras;
 use mcbp::{FrameBuilder, Opcode, Status, VbId};
@@ -162,7 +162,7 @@ fn a_poisoned_store_can_still_be_read() {
 #[test]
 fn an_unreadable_document_is_an_internal_error_and_counted() {
     let disk = Disk::new();
-    let node = start_in_memory(&disk, options());
+    let node = start_in_memory(&disk, BucketOptions { row_cache_bytes_max: 0, ..options() });
     let mut client = Client::ready(&node);
     client.set(0, "a", "x");
     let what = "vb:0 key a".to_owned();

@@ -31,6 +31,9 @@ struct State {
     part_errors: Option<(VbId, usize)>,
     read_error: Option<StoreError>,
     held: bool,
+    /// The next look-up of a document waits with what it has found.
+    next_look_is_held: bool,
+    looks_waiting: usize,
     waiting: usize,
     lookups: usize,
 }
@@ -101,6 +104,21 @@ impl Disk {
 
     pub fn release(&self) {
         self.lock().held = false;
+        self.released.notify_all();
+    }
+
+    /// The next look-up of a document waits with what it has found until [`Disk::release_look`].
+    pub fn hold_next_look(&self) {
+        self.lock().next_look_is_held = true;
+    }
+
+    /// Whether one waits.
+    pub fn is_looking(&self) -> bool {
+        self.lock().looks_waiting > 0
+    }
+
+    pub fn release_look(&self) {
+        self.lock().looks_waiting = 0;
         self.released.notify_all();
     }
 
@@ -207,9 +225,16 @@ impl Store for MemoryStore {
     }
 
     fn get(&self, vb: VbId, key: &[u8]) -> Result<Option<Row>, StoreError> {
-        let state = self.read()?;
+        let mut state = self.read()?;
         let found = state.rows.get(&(vb, Bytes::copy_from_slice(key))).cloned();
-        Ok(found.filter(|row| state.collections(vb).shows(key, row.seqno)))
+        let found = found.filter(|row| state.collections(vb).shows(key, row.seqno));
+        if std::mem::take(&mut state.next_look_is_held) {
+            state.looks_waiting += 1;
+            while state.looks_waiting > 0 {
+                state = self.disk.released.wait(state).unwrap();
+            }
+        }
+        Ok(found)
     }
 
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError> {

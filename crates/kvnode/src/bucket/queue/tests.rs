@@ -13,6 +13,7 @@ use vbucket::{Kind, Replaces, Row};
 use super::*;
 use crate::bucket::history::new_meta;
 use crate::bucket::options::BucketOptions;
+use crate::bucket::row_cache::RowCache;
 
 /// Longer than any thread of a test is kept from running.
 const SOON: Duration = Duration::from_secs(20);
@@ -25,13 +26,19 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let meta = new_meta(VbId(3), VbState::Active, None, &BucketOptions::new("b"));
-        let vb = Arc::new(VbCell::new(meta, VbCollections::default(), Vec::new()));
+        let vb = Arc::new(VbCell::new(
+            meta,
+            VbCollections::default(),
+            Vec::new(),
+            RowCache::new(0).begin(),
+        ));
         Self { queue: Arc::new(CommitQueue::new(1 << 20)), vb }
     }
 
     fn push(&self, row: Row, completes: Option<Row>) -> PendingCommit {
         let (row, completes) = (Arc::new(row), completes.map(Arc::new));
-        let new = NewRow { row, replaces: Replaces::Unknown, completes };
+        let answered = if completes.is_some() { Answered::Decided } else { Answered::Stored };
+        let new = NewRow { row, replaces: Replaces::Unknown, completes, answered };
         let vb = Arc::clone(&self.vb);
         self.queue.push(Entry { vb, work: Work::Row(new), room: Room::NONE }).unwrap()
     }

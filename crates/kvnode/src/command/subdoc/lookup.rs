@@ -15,7 +15,6 @@ use super::find::{Answer, find};
 use super::rules::Action;
 use super::virtuals::Metadata;
 use crate::account::FREE_BYTES;
-use crate::blocking::disk;
 use crate::bucket::{Bucket, PendingCommit, Vb};
 use crate::client::Client;
 use crate::clock::{unix_now, unix_now_ns};
@@ -180,11 +179,11 @@ async fn seen(
     if !is_replica && !job.flag(ACCESS_DELETED) {
         return look(bucket, vb, key, value_bytes_max).await;
     }
-    let mut found = disk(|| vb.find_up_to(key, value_bytes_max))?;
+    let mut found = vb.find_up_to(key, value_bytes_max)?;
     let is_overdue = found.as_ref().is_some_and(|it| it.row.is_expired_at(unix_now()));
     if is_overdue && !is_replica && vb.expire(Bytes::copy_from_slice(key)).await {
         bucket.counters().expired_on_access.add(1);
-        found = disk(|| vb.find_up_to(key, value_bytes_max))?;
+        found = vb.find_up_to(key, value_bytes_max)?;
     }
     let Some(found) = found else { return Ok(Seen::Missing(None)) };
     let is_missing = is_replica && (is_overdue || !found.row.is_alive());

@@ -1,0 +1,157 @@
+//! A bucket that acknowledges changes once they are in memory.
+
+use kvnode::{BucketOptions, NodeHandle};
+use mcbp::{FrameBuilder, Opcode, Status};
+use vbucket::StoreError;
+
+use crate::support::client::{Client, set};
+use crate::support::memory_store::Disk;
+use crate::support::{eventually, options, start_in_memory};
+
+/// SET_VBUCKET's topology of one copy, which is a majority.
+const ALONE: &[u8] = br#"{"topology":[["alpha"]]}"#;
+/// A durable write with level majority.
+const MAJORITY: [u8; 2] = [0x11, 1];
+
+fn memory_first() -> BucketOptions {
+    BucketOptions { memory_first: true, ..options() }
+}
+
+fn full() -> StoreError {
+    StoreError::Io { doing: "writing", detail: "no space left on device".to_owned() }
+}
+
+/// The answer to OBSERVE of a key of vBucket 0: 0 for a document that is not on disk yet.
+fn observed(node: &NodeHandle, key: &str) -> u8 {
+    let mut value = vec![0, 0, 0, key.len() as u8];
+    value.extend_from_slice(key.as_bytes());
+    let mut client = Client::ready(node);
+    let answer = client.call(&FrameBuilder::request(Opcode::OBSERVE).value(&value));
+    answer.value[4 + key.len()]
+}
+
+#[test]
+fn changes_are_acknowledged_and_shown_before_they_are_written() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, memory_first());
+    let mut client = Client::ready(&node);
+    assert_eq!(client.stat("").unwrap()["kvnode_durability"], "memory-first");
+    disk.hold();
+    assert_eq!(client.set(0, "a", "1").status, Status::SUCCESS);
+    assert_eq!(client.set(0, "a", "2").status, Status::SUCCESS);
+    assert_eq!(client.get(0, "a").value, b"2");
+    assert_eq!(observed(&node, "a"), 0, "on disk, says OBSERVE");
+    disk.release();
+    eventually("the change is on disk", || observed(&node, "a") == 1);
+    assert_eq!(client.get(0, "a").value, b"2");
+    node.shutdown().unwrap();
+    let node = start_in_memory(&disk, memory_first());
+    assert_eq!(Client::ready(&node).get(0, "a").value, b"2");
+}
+
+#[test]
+fn a_clean_stop_writes_what_was_acknowledged() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, memory_first());
+    let mut client = Client::ready(&node);
+    for n in 0..500 {
+        assert_eq!(client.set(n % 4, &format!("key-{n}"), "x").status, Status::SUCCESS);
+    }
+    node.shutdown().unwrap();
+    let node = start_in_memory(&disk, memory_first());
+    let mut client = Client::ready(&node);
+    for n in 0..500 {
+        assert_eq!(client.get(n % 4, &format!("key-{n}")).status, Status::SUCCESS);
+    }
+}
+
+#[test]
+fn changes_that_come_together_are_written_together() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, memory_first());
+    let mut client = Client::ready(&node);
+    let before = disk.commits().len();
+    let pipeline: Vec<_> = (0..100)
+        .flat_map(|n| set(Opcode::SET, 0, &format!("key-{n}"), "x", &[0; 8]).build())
+        .collect();
+    client.send_bytes(&pipeline);
+    for _ in 0..100 {
+        assert_eq!(client.receive().status, Status::SUCCESS);
+    }
+    let written = || disk.commits()[before..].iter().sum::<usize>();
+    eventually("they are written", || written() == 100);
+    let commits = disk.commits().len() - before;
+    assert!(commits < 50, "{commits} commits for 100 changes of one request");
+}
+
+/// The disk is full for a while: nothing more is taken, and nothing that was is given up.
+#[test]
+fn a_full_disk_loses_nothing_that_was_acknowledged() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, memory_first());
+    let mut client = Client::ready(&node);
+    disk.fail_commits(Some(full()));
+    assert_eq!(client.set(0, "a", "kept").status, Status::SUCCESS);
+    eventually("writes are refused", || {
+        Client::ready(&node).set(0, "b", "x").status == Status::ETMPFAIL
+    });
+    assert_eq!(client.get(0, "a").value, b"kept");
+    let stats = client.stat("").unwrap();
+    assert!(stats["kvnode_write_failure"].contains("no space left"), "{stats:?}");
+    disk.fail_commits(None);
+    eventually("it is written", || observed(&node, "a") == 1);
+    assert_eq!(client.set(0, "b", "y").status, Status::SUCCESS);
+    assert_eq!(client.stat("").unwrap()["kvnode_changes_lost"], "0");
+}
+
+#[test]
+fn changes_that_are_lost_are_counted() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, memory_first());
+    let mut client = Client::ready(&node);
+    client.set(0, "a", "old");
+    eventually("it is written", || observed(&node, "a") == 1);
+    disk.fail_commits(Some(StoreError::Poisoned("fsync failed".to_owned())));
+    assert_eq!(client.set(0, "a", "new").status, Status::SUCCESS);
+    eventually("it is lost", || {
+        Client::ready(&node).stat("").unwrap()["kvnode_changes_lost"] == "1"
+    });
+    assert_eq!(client.get(0, "a").value, b"old");
+    assert_eq!(client.set(0, "a", "newer").status, Status::ETMPFAIL);
+}
+
+/// One vBucket cannot be stored: its changes alone are lost.
+#[test]
+fn changes_of_one_vbucket_are_lost_alone() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, memory_first());
+    let mut client = Client::ready(&node);
+    disk.hold();
+    disk.fail_vbucket(1, 1);
+    let all = [set(Opcode::SET, 0, "a", "x", &[0; 8]), set(Opcode::SET, 1, "b", "x", &[0; 8])];
+    client.send_bytes(&all.map(|frame| frame.build()).concat());
+    assert_eq!([client.receive().status, client.receive().status], [Status::SUCCESS; 2]);
+    disk.release();
+    eventually("one is lost", || {
+        Client::ready(&node).stat("").unwrap()["kvnode_changes_lost"] == "1"
+    });
+    assert_eq!(client.get(0, "a").value, b"x");
+    assert_eq!(client.get(1, "b").status, Status::KEY_ENOENT);
+}
+
+#[test]
+fn a_durable_write_is_stored_before_it_is_acknowledged() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, memory_first());
+    let mut client = Client::ready(&node);
+    let topology = FrameBuilder::request(Opcode::SET_VBUCKET).extras(&[1]);
+    let topology = topology.datatype(mcbp::Datatype::JSON).value(ALONE);
+    assert_eq!(client.call(&topology).status, Status::SUCCESS);
+    disk.hold();
+    client.send_bytes(&set(Opcode::SET, 0, "d", "x", &[0; 8]).framing(&MAJORITY).build());
+    eventually("the prepare waits for the disk", || disk.waiting() == 1);
+    assert_eq!(Client::ready(&node).get(0, "d").status, Status::KEY_ENOENT);
+    disk.release();
+    assert_eq!(client.receive().status, Status::SUCCESS);
+    assert_eq!(client.get(0, "d").value, b"x");
+}
