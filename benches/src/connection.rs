@@ -4,17 +4,18 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use mcbp::{Frame, FrameBuilder, Header, Opcode, Status};
+use mcbp::{Frame, FrameBuilder, Header, Opcode, Status, VbId};
 
 const READ_BYTES: usize = 256 * 1024;
 /// The deadline of an answer, longer than any takes.
 const ANSWER_WAIT: Duration = Duration::from_secs(60);
 
 /// Who reads and writes the documents, and of which bucket.
-pub(crate) struct Login<'a> {
-    pub(crate) user: &'a str,
-    pub(crate) password: &'a str,
-    pub(crate) bucket: &'a str,
+#[derive(Clone, Debug)]
+pub(crate) struct Login {
+    pub(crate) user: String,
+    pub(crate) password: String,
+    pub(crate) bucket: String,
 }
 
 /// See the module.
@@ -28,7 +29,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Connects, and logs in where the server asks for it.
-    pub(crate) fn open(address: SocketAddr, login: Option<&Login<'_>>) -> io::Result<Self> {
+    pub(crate) fn open(address: SocketAddr, login: Option<&Login>) -> io::Result<Self> {
         let mut connection = Self::over(TcpStream::connect(address)?)?;
         if let Some(Login { user, password, bucket }) = login {
             let credentials = format!("\0{user}\0{password}");
@@ -46,10 +47,11 @@ impl Connection {
         Ok(Self { stream, input: vec![0; READ_BYTES], filled: 0, taken: 0 })
     }
 
-    /// Whether documents are served: a read of any key gets an answer other than a temporary
-    /// failure. A replica answers NOT_MY_VBUCKET.
+    /// Whether documents are served. A data node answers to a read of a vBucket that it never has
+    /// with a temporary failure until all others are there, and then with NOT_MY_VBUCKET.
     pub(crate) fn is_ready(&mut self) -> io::Result<bool> {
-        self.send(&FrameBuilder::request(Opcode::GET).key(b"any").build())?;
+        let read = FrameBuilder::request(Opcode::GET).vbucket(VbId(u16::MAX));
+        self.send(&read.key(b"any").build())?;
         let mut ready = false;
         self.answers(1, |frame| {
             let warm = [Status::SUCCESS, Status::KEY_ENOENT, Status::NOT_MY_VBUCKET];

@@ -57,7 +57,8 @@ pub(crate) struct Measured {
     /// Operations per second.
     pub(crate) rate: f64,
     /// Microseconds of the server's processor time per operation, background work included.
-    pub(crate) cpu_us: f64,
+    /// `None` if it is not on this machine.
+    pub(crate) cpu_us: Option<f64>,
 }
 
 impl Load {
@@ -77,8 +78,9 @@ impl Load {
         });
         let total: u64 = counts.into_iter().sum::<io::Result<u64>>()?;
         let seconds = began.elapsed().as_secs_f64();
-        let cpu_seconds = server.cpu_seconds()? - cpu_before;
-        Ok(Measured { rate: total as f64 / seconds, cpu_us: cpu_seconds * 1e6 / total as f64 })
+        let cpu = server.cpu_seconds()?.zip(cpu_before).map(|(after, before)| after - before);
+        let cpu_us = cpu.map(|seconds| seconds * 1e6 / total as f64);
+        Ok(Measured { rate: total as f64 / seconds, cpu_us })
     }
 
     fn work(&self, server: &Server, mut connection: Connection) -> io::Result<u64> {
@@ -144,7 +146,7 @@ fn key(n: u64) -> String {
 
 /// The vBucket of a document; 0 for memcached, which has none.
 fn vb(server: &Server, n: u64) -> VbId {
-    let vb = if server.is_node { n % u64::from(VBUCKETS) } else { 0 };
+    let vb = if server.login.is_some() { n % u64::from(VBUCKETS) } else { 0 };
     VbId(u16::try_from(vb).unwrap_or(0))
 }
 

@@ -32,7 +32,7 @@ use clap::Parser;
 
 use load::{Kind, Load};
 use report::Report;
-use server::{Server, Setting, VBUCKETS};
+use server::{Beside, Mode, Server, Setting, VBUCKETS};
 
 /// The allocator of `kvnode`, because this program serves as a data node too.
 #[global_allocator]
@@ -65,6 +65,8 @@ struct Arguments {
     serve: Option<PathBuf>,
     #[command(flatten)]
     setting: Setting,
+    #[command(flatten)]
+    beside: Beside,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -113,12 +115,12 @@ fn main() -> ExitCode {
 
 fn measure(arguments: &Arguments) -> io::Result<()> {
     let folder = bench::temporary(arguments.folder.as_deref())?;
-    let node = |name: &str, synced| {
-        let setting = Setting { synced, ..arguments.setting };
-        Server::node(&folder.path().join(name), setting)
+    let node = |mode: Mode| {
+        let setting = Setting { mode, ..arguments.setting };
+        Server::node(&folder.path().join(mode.name()), setting)
     };
-    let (relaxed, synced) = (node("relaxed", false)?, node("synced", true)?);
-    let mut servers = vec![relaxed, synced];
+    let mut servers = Mode::ALL.map(node).into_iter().collect::<io::Result<Vec<_>>>()?;
+    servers.extend(Server::beside(&arguments.beside)?);
     match Server::memcached(arguments.documents, arguments.value) {
         Ok(memcached) => servers.push(memcached),
         Err(error) => println!("memcached is left out: {error}"),
@@ -135,11 +137,13 @@ fn measure(arguments: &Arguments) -> io::Result<()> {
         sets_and_gets(arguments, &servers, &mut report)?;
     }
     for server in &servers {
-        report.add("peak RSS, MiB", &server.name, server.peak_mib()?);
+        if let Some(mib) = server.peak_mib()? {
+            report.add("peak RSS, MiB", &server.name, mib);
+        }
     }
-    drop(servers.split_off(1));
-    if let Some(relaxed) = servers.pop() {
-        from_disk(arguments, relaxed, &mut report)?;
+    let mut buffered = servers.into_iter().filter(|it| it.name == Mode::Buffered.name());
+    if let Some(buffered) = buffered.next() {
+        from_disk(arguments, buffered, &mut report)?;
     }
     let parts = Server::node(&folder.path().join("parts"), arguments.setting)?;
     sub_documents(arguments, &parts, &mut report)?;
@@ -156,8 +160,8 @@ fn sets_and_gets(arguments: &Arguments, servers: &[Server], report: &mut Report)
     for kind in [Kind::Set, Kind::Get] {
         for (connections, depth) in SHAPES {
             for server in servers {
-                // Reads do not depend on the durability of writes.
-                if kind == Kind::Get && server.synced {
+                // Reads do not depend on when writes are acknowledged.
+                if kind == Kind::Get && server.setting.mode != Mode::Buffered {
                     continue;
                 }
                 let load = arguments.load(kind, (connections, depth));
@@ -165,7 +169,9 @@ fn sets_and_gets(arguments: &Arguments, servers: &[Server], report: &mut Report)
                 let outcome = load.run(server)?;
                 report.add(&name, &server.name, outcome.rate);
                 let name = format!("CPU us a {kind}, {connections} x {depth}");
-                report.add(&name, &server.name, outcome.cpu_us);
+                if let Some(cpu_us) = outcome.cpu_us {
+                    report.add(&name, &server.name, cpu_us);
+                }
             }
         }
     }
@@ -183,7 +189,9 @@ fn sub_documents(arguments: &Arguments, node: &Server, report: &mut Report) -> i
                 let outcome = load.run(node)?;
                 let shape = format!("{connections} x {depth}");
                 report.add(&format!("{kind}s/s, {shape}"), &node.name, outcome.rate);
-                report.add(&format!("CPU us a {kind}, {shape}"), &node.name, outcome.cpu_us);
+                if let Some(cpu_us) = outcome.cpu_us {
+                    report.add(&format!("CPU us a {kind}, {shape}"), &node.name, cpu_us);
+                }
             }
         }
     }
@@ -213,6 +221,8 @@ fn from_disk(arguments: &Arguments, mut node: Server, report: &mut Report) -> io
         report.add("backfill, MB/s", &node.name, read.bytes as f64 / 1e6 / seconds);
         report.add("backfill, documents/s", &node.name, read.documents as f64 / seconds);
     }
-    report.add("peak RSS of the last start, MiB", &node.name, node.peak_mib()?);
+    if let Some(mib) = node.peak_mib()? {
+        report.add("peak RSS of the last start, MiB", &node.name, mib);
+    }
     Ok(())
 }

@@ -6,8 +6,6 @@ use bench::median;
 
 /// The server that the others are compared with.
 const BASE: &str = "memcached";
-/// The data node, relaxed and synced, as it is named in the figures.
-const NODES: [&str; 2] = ["relaxed", "synced"];
 
 /// See the module.
 #[derive(Default)]
@@ -31,22 +29,35 @@ impl Report {
         of.and_then(|(_, _, all)| median(all.iter().copied()))
     }
 
-    /// The medians of the data node and their ratios to the other server, one line per figure.
+    /// The servers in the order in which they were measured.
+    fn servers(&self) -> Vec<&str> {
+        let mut servers: Vec<&str> = Vec::new();
+        for (_, server, _) in &self.figures {
+            if !servers.contains(&server.as_str()) {
+                servers.push(server);
+            }
+        }
+        servers
+    }
+
+    /// The medians of the data nodes and their ratios to memcached, one line per figure.
     pub(crate) fn table(&self) -> String {
-        let mut out =
-            format!("| | {} |\n", NODES.map(|node| format!("{node} | to {BASE}")).join(" | "));
-        out.push_str("|---|---:|---:|---:|---:|\n");
+        let servers: Vec<&str> = self.servers().into_iter().filter(|it| *it != BASE).collect();
+        let heads: Vec<_> = servers.iter().map(|it| format!("{it} | to {BASE}")).collect();
+        let mut out = format!("| | {} |\n", heads.join(" | "));
+        out.push_str(&format!("|---|{}\n", "---:|---:|".repeat(servers.len())));
         let mut told: Vec<&str> = Vec::new();
         for (what, _, _) in &self.figures {
             if told.contains(&what.as_str()) {
                 continue;
             }
             told.push(what);
-            let cells = NODES.map(|node| {
-                let Some(median) = self.median(what, node) else { return " | ".to_owned() };
+            let cell = |server: &&str| {
+                let Some(median) = self.median(what, server) else { return " | ".to_owned() };
                 let ratio = self.median(what, BASE).map(|base| format!("{:.2}", median / base));
                 format!("{} | {}", figure(median), ratio.unwrap_or_default())
-            });
+            };
+            let cells: Vec<_> = servers.iter().map(cell).collect();
             out.push_str(&format!("| {what} | {} |\n", cells.join(" | ")));
         }
         out

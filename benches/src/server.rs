@@ -1,4 +1,5 @@
-//! A server as a process: this program as a data node, or memcached. Killed when dropped.
+//! A server as a process: this program as a data node, or memcached, which are killed when dropped;
+//! or another data node, which is left alone.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
@@ -29,12 +30,33 @@ const LOOK_PAUSE: Duration = Duration::from_millis(2);
 /// An upper bound of what memcached needs for an item in addition to its value.
 const MEMCACHED_ITEM_BYTES: u64 = 160;
 
+/// When a data node acknowledges a write; as its configuration spells it.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, clap::ValueEnum)]
+pub(crate) enum Mode {
+    MemoryFirst,
+    #[default]
+    Buffered,
+    Synced,
+}
+
+impl Mode {
+    pub(crate) const ALL: [Self; 3] = [Self::MemoryFirst, Self::Buffered, Self::Synced];
+
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::MemoryFirst => "memory-first",
+            Self::Buffered => "buffered",
+            Self::Synced => "synced",
+        }
+    }
+}
+
 /// The options of a data node.
 #[derive(Clone, Copy, Default, Debug, clap::Args)]
 pub(crate) struct Setting {
-    /// Sync every commit; for --serve
-    #[arg(long, hide = true)]
-    pub(crate) synced: bool,
+    /// When it acknowledges a write; for --serve
+    #[arg(long, hide = true, value_enum, default_value_t)]
+    pub(crate) mode: Mode,
     /// Begin with replicas; for --serve
     #[arg(long, hide = true)]
     pub(crate) replica: bool,
@@ -43,24 +65,54 @@ pub(crate) struct Setting {
     pub(crate) quota_mib: u64,
 }
 
+/// A server's process, as far as it is known.
+enum Process {
+    Ours(Child),
+    /// Another's on this machine.
+    Of(u32),
+    Elsewhere,
+}
+
+/// Another data node, which is measured beside ours.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Beside {
+    /// Address of another data node with the same vBuckets, which is measured beside ours
+    #[arg(long = "beside", value_name = "HOST:PORT")]
+    address: Option<SocketAddr>,
+    /// Its process, if it is on this machine: for the processor time
+    #[arg(long = "beside-pid", value_name = "PID", requires = "address")]
+    pid: Option<u32>,
+    /// User there
+    #[arg(long = "beside-user", value_name = "NAME", default_value = "Administrator")]
+    user: String,
+    /// Password there
+    #[arg(long = "beside-password", value_name = "TEXT", default_value = "password")]
+    password: String,
+    /// Bucket there, whose documents are overwritten
+    #[arg(long = "beside-bucket", value_name = "NAME", default_value = BUCKET)]
+    bucket: String,
+}
+
 /// See the module.
 pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) address: SocketAddr,
-    /// Whether it syncs writes before it acknowledges them.
-    pub(crate) synced: bool,
-    /// A data node: it asks for a password and knows vBuckets.
-    pub(crate) is_node: bool,
+    /// Of a data node, which knows vBuckets too.
+    pub(crate) login: Option<Login>,
+    pub(crate) setting: Setting,
     folder: PathBuf,
-    setting: Setting,
-    child: Child,
+    process: Process,
 }
 
 /// Runs a data node until the standard input ends.
 pub(crate) fn serve(folder: &Path, setting: Setting) -> io::Result<()> {
     let mut bucket = BucketOptions::new(BUCKET);
     bucket.set_quota(setting.quota_mib << 20);
-    bucket.durability = if setting.synced { Durability::Synced } else { Durability::Buffered };
+    bucket.durability = match setting.mode {
+        Mode::Synced => Durability::Synced,
+        Mode::Buffered | Mode::MemoryFirst => Durability::Buffered,
+    };
+    bucket.memory_first = setting.mode == Mode::MemoryFirst;
     bucket.initial_state = Some(if setting.replica { VbState::Replica } else { VbState::Active });
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
     let config = NodeConfig::new(listen, folder, bucket, USER, Secret::new(PASSWORD));
@@ -70,12 +122,20 @@ pub(crate) fn serve(folder: &Path, setting: Setting) -> io::Result<()> {
     node.shutdown().map_err(io::Error::other)
 }
 
+impl Login {
+    /// The user of our own nodes.
+    fn here() -> Self {
+        let [user, password, bucket] = [USER, PASSWORD, BUCKET].map(str::to_owned);
+        Self { user, password, bucket }
+    }
+}
+
 impl Server {
     /// Starts a data node on `folder`, which may have data; it is ready when this returns.
     pub(crate) fn node(folder: &Path, setting: Setting) -> io::Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--serve").arg(folder).arg("--quota-mib").arg(setting.quota_mib.to_string());
-        command.args(setting.synced.then_some("--synced"));
+        command.args(["--mode", setting.mode.name()]);
         command.args(setting.replica.then_some("--replica"));
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
@@ -84,9 +144,9 @@ impl Server {
         }
         let address = line.trim_end().strip_prefix(LISTENING).and_then(|text| text.parse().ok());
         let address = address.ok_or_else(|| io::Error::other("the node did not start"))?;
-        let name = if setting.synced { "synced" } else { "relaxed" }.to_owned();
-        let (synced, folder) = (setting.synced, folder.to_owned());
-        let node = Self { name, address, synced, is_node: true, folder, setting, child };
+        let (name, folder) = (setting.mode.name().to_owned(), folder.to_owned());
+        let (login, process) = (Some(Login::here()), Process::Ours(child));
+        let node = Self { name, address, login, setting, folder, process };
         node.until_it_answers()?;
         Ok(node)
     }
@@ -105,9 +165,11 @@ impl Server {
         command.arg("--port-file").arg(beside("port")).stderr(File::create(beside("log"))?);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
         let name = format!("kvnode {}", folder.display());
-        let (address, setting) = (SocketAddr::from(([127, 0, 0, 1], port)), Setting::default());
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        let setting = Setting { mode: Mode::Synced, ..Setting::default() };
+        let (login, process) = (Some(Login::here()), Process::Ours(child));
         let folder = folder.to_owned();
-        let mut node = Self { name, address, synced: true, is_node: true, folder, setting, child };
+        let mut node = Self { name, address, login, setting, folder, process };
         let port = wait_for(START_WAIT, "the port of kvnode", || {
             let text = std::fs::read_to_string(beside("port")).ok()?;
             text.strip_suffix('\n')?.parse().ok()
@@ -119,14 +181,47 @@ impl Server {
 
     /// A connection that may ask for documents.
     pub(crate) fn connect(&self) -> io::Result<Connection> {
-        let login = Login { user: USER, password: PASSWORD, bucket: BUCKET };
-        Connection::open(self.address, self.is_node.then_some(&login))
+        Connection::open(self.address, self.login.as_ref())
+    }
+
+    /// The other node that was asked for.
+    pub(crate) fn beside(beside: &Beside) -> io::Result<Option<Self>> {
+        let Some(address) = beside.address else { return Ok(None) };
+        let Beside { user, password, bucket, .. } = beside.clone();
+        let (name, login) = (address.to_string(), Some(Login { user, password, bucket }));
+        let process = beside.pid.map_or(Process::Elsewhere, Process::Of);
+        let (folder, setting) = (PathBuf::new(), Setting::default());
+        let server = Self { name, address, login, setting, folder, process };
+        server.until_it_answers()?;
+        Ok(Some(server))
+    }
+
+    /// Its process, if this program started it.
+    fn child(&mut self) -> io::Result<&mut Child> {
+        match &mut self.process {
+            Process::Ours(child) => Ok(child),
+            _ => Err(io::Error::other("it was not started here")),
+        }
+    }
+
+    fn pid(&self) -> Option<u32> {
+        match &self.process {
+            Process::Ours(child) => Some(child.id()),
+            Process::Of(pid) => Some(*pid),
+            Process::Elsewhere => None,
+        }
+    }
+
+    /// What the kernel says of it in /proc, if it is on this machine.
+    fn proc(&self, file: &str) -> Option<io::Result<String>> {
+        self.pid().map(|pid| std::fs::read_to_string(format!("/proc/{pid}/{file}")))
     }
 
     /// Kills it with SIGKILL.
     pub(crate) fn kill_9(&mut self) -> io::Result<()> {
-        self.child.kill()?;
-        self.child.wait().map(drop)
+        let child = self.child()?;
+        child.kill()?;
+        child.wait().map(drop)
     }
 
     /// Starts memcached with room for the documents.
@@ -141,7 +236,8 @@ impl Server {
         let child = command.stdin(Stdio::null()).spawn()?;
         let name = "memcached".to_owned();
         let (folder, setting) = (PathBuf::new(), Setting::default());
-        let server = Self { name, address, synced: false, is_node: false, folder, setting, child };
+        let process = Process::Ours(child);
+        let server = Self { name, address, login: None, setting, folder, process };
         server.until_it_answers()?;
         Ok(server)
     }
@@ -159,33 +255,35 @@ impl Server {
         setting: Setting,
         clean: bool,
     ) -> io::Result<(Self, Duration)> {
+        let child = self.child()?;
         if clean {
-            drop(self.child.stdin.take());
+            drop(child.stdin.take());
         } else {
-            self.child.kill()?;
+            child.kill()?;
         }
-        self.child.wait()?;
+        child.wait()?;
         let began = Instant::now();
         let node = Self::node(&self.folder, setting)?;
         Ok((node, began.elapsed()))
     }
 
-    /// Its peak memory, in MiB.
-    pub(crate) fn peak_mib(&self) -> io::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+    /// Its peak memory, in MiB; `None` if it is not on this machine.
+    pub(crate) fn peak_mib(&self) -> io::Result<Option<f64>> {
+        let Some(status) = self.proc("status").transpose()? else { return Ok(None) };
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let kib = line.and_then(|line| line.trim_end_matches("kB").trim().parse::<f64>().ok());
-        kib.map(|kib| kib / 1024.0).ok_or_else(|| io::Error::other("no VmHWM of the process"))
+        let mib = kib.map(|kib| kib / 1024.0);
+        mib.map(Some).ok_or_else(|| io::Error::other("no VmHWM of the process"))
     }
 
-    /// Its processor time so far, with a resolution of 10 ms.
-    pub(crate) fn cpu_seconds(&self) -> io::Result<f64> {
-        cpu_seconds(&self.child)
+    /// Its processor time so far, with a resolution of 10 ms; `None` if it is not on this machine.
+    pub(crate) fn cpu_seconds(&self) -> io::Result<Option<f64>> {
+        Ok(self.proc("stat").transpose()?.map(|stat| cpu_of(&stat)))
     }
 
     /// How many bytes it has written to disk so far, as counted by the kernel.
     pub(crate) fn written_bytes(&self) -> io::Result<u64> {
-        let counts = std::fs::read_to_string(format!("/proc/{}/io", self.child.id()))?;
+        let counts = self.proc("io").transpose()?.unwrap_or_default();
         let written = counts.lines().find_map(|line| line.strip_prefix("write_bytes: "));
         let written = written.and_then(|number| number.parse().ok());
         written.ok_or_else(|| io::Error::other("the kernel does not count written bytes"))
@@ -234,17 +332,23 @@ pub(crate) fn wait_for<T>(
 
 /// The processor time of a process so far, with a resolution of 10 ms.
 pub(crate) fn cpu_seconds(child: &Child) -> io::Result<f64> {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id()))?;
+    Ok(cpu_of(&std::fs::read_to_string(format!("/proc/{}/stat", child.id()))?))
+}
+
+/// The processor time in a file `stat` of /proc, in seconds.
+fn cpu_of(stat: &str) -> f64 {
     // After the name, which may have spaces, user and system time are the 12th and 13th field.
     let fields = stat.rsplit(") ").next().unwrap_or_default().split(' ').skip(11).take(2);
     let ticks: f64 = fields.filter_map(|field| field.parse::<f64>().ok()).sum();
-    Ok(ticks / TICKS_PER_SECOND)
+    ticks / TICKS_PER_SECOND
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         // An error means that it has exited already.
-        let _gone = self.child.kill();
-        let _reaped = self.child.wait();
+        if let Process::Ours(child) = &mut self.process {
+            let _gone = child.kill();
+            let _reaped = child.wait();
+        }
     }
 }

@@ -16,7 +16,7 @@ use relay::{StreamEvent, StreamRange};
 use crate::figures::Figures;
 use crate::figures::Unit::{Mebibytes, MegabytesPerSecond, Microseconds, Ratio};
 use crate::load;
-use crate::server::{BUCKET, PASSWORD, Server, Setting, USER, program, wait_for};
+use crate::server::{BUCKET, Mode, PASSWORD, Server, Setting, USER, program, wait_for};
 
 /// How long one reading may take.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -50,7 +50,7 @@ pub(crate) struct Arguments {
 /// Fills a node, reads it in both ways in every round, and reports medians.
 pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
     let folder = bench::temporary(arguments.folder.as_deref())?;
-    let setting = Setting { synced: false, replica: false, quota_mib: arguments.quota_mib };
+    let setting = Setting { mode: Mode::Buffered, replica: false, quota_mib: arguments.quota_mib };
     let node = Server::node(&folder.path().join("node"), setting)?;
     fill(&node, arguments)?;
     let password = folder.path().join("password");

@@ -19,7 +19,7 @@ use crate::figures::Unit::{Milliseconds, PerSecond};
 use crate::load;
 use crate::path::seqnos::Seqnos;
 use crate::path::sidecar::Sidecar;
-use crate::server::{Server, Setting, VBUCKETS, wait_for};
+use crate::server::{Mode, Server, Setting, VBUCKETS, wait_for};
 
 /// How long a link may take until every vBucket takes durable writes.
 const OPEN_WAIT: Duration = Duration::from_secs(60);
@@ -74,7 +74,7 @@ pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
 
 /// Two data nodes without links; those of the source are counted with `target`.
 fn nodes(folder: &Path) -> io::Result<(Server, Server)> {
-    let setting = Setting { synced: false, replica: false, quota_mib: 256 };
+    let setting = Setting { mode: Mode::Buffered, replica: false, quota_mib: 256 };
     let source = Server::node(&folder.join("source"), setting)?;
     let target = Server::node(&folder.join("target"), Setting { replica: true, ..setting })?;
     Seqnos::of(&source)?;
