@@ -3,8 +3,8 @@
 //!
 //! A thread that may block gives its place as a worker to another thread, which is woken for it:
 //! that costs more than a command does that finds its document in memory. So a task stays on its
-//! worker until it needs the disk. From then on everything up to its next wait is one blocking call,
-//! because leaving a worker and coming back costs as much as a read from the cache.
+//! worker until it needs the disk. From then on everything up to its next wait is one blocking
+//! call, because leaving a worker and coming back costs as much as a read from the cache.
 
 use std::cell::Cell;
 use std::pin::pin;

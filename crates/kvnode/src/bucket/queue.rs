@@ -2,9 +2,9 @@
 //!
 //! Bounded in bytes. Room is taken before a vBucket is locked, so that nobody waits with a lock
 //! held. What is queued is in batches, each with one [`PendingCommit`]: the committer takes the
-//! first, and new entries join the last until that is large enough. A batch that nobody waits for is
-//! left open for a moment. A vBucket whose row cannot be stored is taken out of all batches, and the
-//! others go on.
+//! first, and new entries join the last until that is large enough. A batch that nobody waits for
+//! is left open for a moment. A vBucket whose row cannot be stored is taken out of all batches, and
+//! the others go on.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -128,8 +128,8 @@ impl CommitQueue {
         Ok(commit)
     }
 
-    /// Blocks until a batch is to be committed; `None` once the queue is closed and empty. All calls
-    /// are of one thread.
+    /// Blocks until a batch is to be committed; `None` once the queue is closed and empty. All
+    /// calls are of one thread.
     pub(super) fn next(&self) -> Option<QueuedBatch> {
         self.bell.listen();
         loop {

@@ -1,4 +1,4 @@
-//! Documents in memory: readers see what was acknowledged, whatever is cached and evicted meanwhile.
+//! Documents in memory: readers see what was acknowledged, whatever is cached and evicted.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
