@@ -30,9 +30,9 @@ impl MemoryLog {
 
     /// Evicts the rows up to `seqno`.
     pub(super) fn trim(&mut self, seqno: Seqno) {
-        let count = self.rows.partition_point(|row| row.seqno <= seqno);
-        if let Some(last) = self.rows.drain(..count).next_back() {
-            self.floor = last.seqno;
+        // The oldest few: a search would touch rows that have left the processor's cache.
+        while let Some(row) = self.rows.pop_front_if(|row| row.seqno <= seqno) {
+            self.floor = row.seqno;
         }
     }
 
