@@ -54,19 +54,7 @@ async fn tell_hosts(nodes: &[&DataNode], hosts: &[Value], rev: i64, on: [i64; VB
 
 /// The configuration of a sidecar of `node` that follows the cluster at this address.
 fn following(node: &DataNode, address: &str) -> Config {
-    following_with(node, &format!("address = {address:?}"))
-}
-
-/// The same, with these lines in `[cluster]`.
-fn following_with(node: &DataNode, cluster: &str) -> Config {
-    let own = node.endpoint();
-    let (name, address, password) = (&own.name, &own.address, own.password.expose());
-    let login = format!("username = {:?}\npassword = {password:?}\n", own.username);
-    let text = format!(
-        "[node]\nname = {name:?}\naddress = {address:?}\n{login}\
-         [cluster]\n{cluster}\n{login}[[bucket]]\nname = \"default\"\n"
-    );
-    Config::text(text).limits("")
+    Config::following(&node.endpoint(), &format!("address = {address:?}"))
 }
 
 /// Waits until `copy` has all that `from` has now of these vBuckets. Returns how long that took.

@@ -5,8 +5,10 @@ use relay::testing::{Authority, Identity, Validity};
 use relay::{Tls, TlsFiles};
 use serde_json::json;
 
-use crate::common::{DataNode, Documents, NameServer, PATIENCE, Sidecar, connect, same_documents};
-use crate::{VBUCKETS, followed, following, following_with, hosts, tell, tell_hosts};
+use crate::common::{
+    Config, DataNode, Documents, NameServer, PATIENCE, Sidecar, connect, same_documents,
+};
+use crate::{VBUCKETS, followed, following, hosts, tell, tell_hosts};
 
 #[tokio::test]
 async fn nodes_are_found_by_srv_records_however_they_change() {
@@ -29,7 +31,7 @@ async fn nodes_are_found_by_srv_records_however_they_change() {
     let name = "_couchbase._tcp.cb.example";
     dns.set(name, &[(1, 1, "localhost")]);
     let cluster = format!("address = \"couchbase://cb.example\"\nresolver = \"{}\"", dns.address());
-    let mut sidecar = Sidecar::start(folder, &following_with(&copy, &cluster));
+    let mut sidecar = Sidecar::start(folder, &Config::following(&copy.endpoint(), &cluster));
     let log = &sidecar.process;
     log.logs(&["DNS SRV records name nodes", name, "nodes=localhost:1"]).await;
     log.logs(&["cluster map cannot be read", "node=localhost:1"]).await;
@@ -85,7 +87,7 @@ async fn alternate_addresses_are_those_of_all_nodes() {
     sidecar.stop().await;
     // Without them nobody is found.
     let cluster = format!("address = {address:?}\nnetwork = \"default\"");
-    let mut sidecar = Sidecar::start(folder, &following_with(&copy, &cluster));
+    let mut sidecar = Sidecar::start(folder, &Config::following(&copy.endpoint(), &cluster));
     sidecar.process.logs(&["inside.invalid:1"]).await;
     sidecar.stop().await;
 }
@@ -113,7 +115,7 @@ async fn a_cluster_with_tls_is_followed_by_the_names_in_its_certificates() {
     let follow = |host: &str, more: &str| {
         let address = format!("couchbases://{host}:{port}");
         let cluster = format!("address = {address:?}\ntls = {{ ca = {ca:?}{more} }}");
-        Sidecar::start(folder, &following_with(&copy, &cluster))
+        Sidecar::start(folder, &Config::following(&copy.endpoint(), &cluster))
     };
     let mut sidecar = follow("127.0.0.1", "");
     let wrong = "certificate for localhost, not for 127.0.0.1";
