@@ -5,6 +5,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod once;
 mod reach;
 
 use std::ops::Range;
