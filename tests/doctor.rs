@@ -122,6 +122,25 @@ async fn a_wrong_password_is_told_of_its_node_and_the_other_is_checked() {
 }
 
 #[tokio::test]
+async fn the_nodes_of_a_cluster_are_found_by_its_map_and_checked() {
+    let (_folder, alpha, beta) = pair().await;
+    let following = |address: &str| {
+        Config::following(&beta.endpoint(), &format!("address = \"couchbase://{address}\""))
+    };
+    let address = alpha.address().to_string();
+    // The first node does not answer.
+    let run = Run::of(&following(&format!("127.0.0.1:1,{address}")), "doctor --json").await;
+    run.expect(0, &[NO_PORT]);
+    for check in ["login", "privileges", "states", "dcp"] {
+        assert!(run.is_ok(check, &address), "{check}: {}", run.out);
+    }
+    assert!(run.out.contains(&format!("of {address} it comes from 1 nodes")), "{}", run.out);
+    let run = Run::of(&following("127.0.0.1:1"), "doctor --json").await;
+    let none = "error cluster -: no map of the cluster can be read: 127.0.0.1:1 ";
+    run.expect(1, &[NO_PORT, none]);
+}
+
+#[tokio::test]
 async fn a_missing_bucket_is_told_of_both_nodes() {
     let (_folder, alpha, beta) = pair().await;
     let text = config(&alpha.endpoint(), &beta.endpoint()).as_str().replace("default", "missing");

@@ -256,6 +256,25 @@ async fn without_a_sidecar_the_nodes_are_compared_all_the_same() {
 }
 
 #[tokio::test]
+async fn with_a_cluster_the_producer_is_the_node_of_its_map() {
+    let folder = tempfile::tempdir().unwrap();
+    let (alpha, beta) = nodes(&folder).await;
+    write(&alpha, "a", 10).await;
+    let address = alpha.address().to_string();
+    let config =
+        Config::following(&beta.endpoint(), &format!("address = \"couchbase://{address}\""));
+    let mut sidecar = Sidecar::start(folder.path(), &config);
+    until("it is in step", async || {
+        let story = Story::told(&sidecar, VB).await;
+        (story.code == 0 && story.copy(&address)["state"] == "active").then_some(())
+    })
+    .await;
+    sidecar.stop().await;
+    let story = Story::alone(folder.path(), &config).await;
+    assert_eq!(story.copy(&address)["state"], "active", "{:#}", story.json);
+}
+
+#[tokio::test]
 async fn a_wrong_address_of_the_sidecar_is_not_taken_for_a_stopped_one() {
     let cluster = Cluster::start().await;
     cluster.converge().await;

@@ -2,13 +2,16 @@
 
 use std::fmt;
 
-use super::{Admin, Config, Node};
+use super::{Admin, Config, MapSource, Node};
 
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "node      {}", self.node)?;
         for producer in &self.producers {
             writeln!(f, "producer  {producer}")?;
+        }
+        if let Some(source) = source(&self.source) {
+            writeln!(f, "maps      from {source}")?;
         }
         for bucket in &self.buckets {
             let connections = bucket.connections.count();
@@ -46,6 +49,20 @@ impl fmt::Display for Config {
             writeln!(f, "{} sample documents, data in {}", node.documents, directory.display())?;
         }
         Ok(())
+    }
+}
+
+/// Where the desired maps come from; `None` for the file itself.
+fn source(source: &MapSource) -> Option<String> {
+    match source {
+        MapSource::File => None,
+        MapSource::Etcd(etcd) => Some(format!("etcd at {}", etcd.endpoints.join(", "))),
+        MapSource::Cluster(cluster) => {
+            let hosts: Vec<_> = cluster.address.hosts.iter().map(ToString::to_string).collect();
+            let tls = if cluster.tls.is_some() { ", over TLS" } else { "" };
+            let (hosts, user) = (hosts.join(", "), &cluster.username);
+            Some(format!("the cluster at {hosts} as {user}{tls}"))
+        }
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Facts {
     /// Our node first, then the producers in the order of the file.
     pub(super) nodes: Vec<NodeFacts>,
     pub(super) etcd: Vec<Member>,
+    /// Of each bucket, where a cluster is followed.
+    pub(super) maps: Vec<MapFacts>,
 }
 
 /// This machine.
@@ -77,6 +79,16 @@ pub(super) struct Running {
 pub(super) struct Member {
     pub(super) address: String,
     pub(super) connected: Result<(), String>,
+}
+
+/// What a cluster said of a bucket.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct MapFacts {
+    pub(super) bucket: String,
+    /// The node that has sent the map, and its revision; or why there is none.
+    pub(super) map: Result<(String, String), String>,
+    /// How many nodes it is replicated from.
+    pub(super) nodes: usize,
 }
 
 /// A data node. A field is `None` where the check was not reached.

@@ -59,6 +59,7 @@ checks! {
     Disk "disk"
     Sidecar "sidecar"
     Etcd "etcd"
+    Cluster "cluster"
     Embedded "embedded"
     Address "address"
     Connect "connect"

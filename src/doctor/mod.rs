@@ -57,10 +57,14 @@ impl Default for DoctorArgs {
 /// The OS error where no runtime can be started, or the output cannot be written.
 pub fn run(args: &DoctorArgs, config: &Config) -> io::Result<bool> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let facts = runtime.block_on(gather::facts(config, Duration::from_secs(args.timeout)));
+    let step = Duration::from_secs(args.timeout);
+    let (facts, config) = runtime.block_on(async {
+        let (maps, followed) = gather::maps(config, step).await;
+        (gather::facts(&followed, maps, step).await, followed)
+    });
     // A name lookup that hangs must not keep the process.
     runtime.shutdown_background();
-    let report = rules::judge(&facts, config);
+    let report = rules::judge(&facts, &config);
     let passes = report.passes(args.strict);
     print(&match width(&Term::stdout()) {
         _ if args.json => format!("{:#}", page::json(&report, passes)),

@@ -88,7 +88,7 @@ pub fn run(args: &ExplainArgs, file: &Path, is_named: bool) -> Exit {
 /// The buckets that may be named; none where only etcd knows all of them.
 fn buckets(config: &Config) -> Buckets<'_> {
     let known = config.buckets.iter().map(|bucket| bucket.name.as_str()).collect();
-    Buckets { known, are_all: matches!(config.source, MapSource::File) }
+    Buckets { known, are_all: !matches!(config.source, MapSource::Etcd(_)) }
 }
 
 /// The buckets of the configuration.

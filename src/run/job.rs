@@ -30,8 +30,8 @@ use crate::watch::{Position, Route, Watch};
 const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// How long the comparison waits for a node that lags.
 const PATIENCE_MAX: Duration = Duration::from_secs(5);
-/// How often the bar of the comparison moves.
-const TICK: Duration = Duration::from_millis(100);
+/// How often the bar of the comparison moves, and what is waited for is looked at.
+pub(super) const TICK: Duration = Duration::from_millis(100);
 /// How long the current step may take to end by itself after a stop: each step checks for a stop
 /// between two requests.
 pub(super) const STEP_STOP: Duration = Duration::from_secs(1);
@@ -149,6 +149,12 @@ impl Job<'_> {
         before: Option<Position>,
         written: &[String],
     ) -> Result<bool, RunError> {
+        if self.once
+            && let Err(missing) = self.maps_are_known().await
+        {
+            self.say(vec![missing]);
+            return Ok(false);
+        }
         let routes = self.routes()?;
         let mut watch = Watch::new(&routes);
         if !self.once && !self.config.is_demonstration() {

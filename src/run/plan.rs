@@ -3,9 +3,11 @@
 use dcp_actors::{BucketPlan, ControlLimits, Replication, ReplicationConfig, ReplicationHandle};
 use desired::{BucketMaps, Entry};
 use relay::Endpoint;
+use tokio::time::{Instant, interval};
 
 use super::RunError;
-use super::job::Job;
+use super::job::{Job, TICK};
+use crate::config::MapSource;
 use crate::embedded::EmbeddedError;
 use crate::watch::{Position, Route, Watch};
 
@@ -30,6 +32,35 @@ impl Job<'_> {
 
     fn producers(&self) -> Result<Vec<Endpoint>, EmbeddedError> {
         self.config.producers.iter().map(|node| self.nodes.endpoint(node)).collect()
+    }
+
+    /// Waits until there is a map of every bucket, where they do not come from the file: before
+    /// that nothing is wanted, and all of it would be there.
+    ///
+    /// # Errors
+    /// What is missing, as a line of the output, after a time without it or at a stop.
+    pub(super) async fn maps_are_known(&self) -> Result<(), String> {
+        if matches!(self.config.source, MapSource::File) {
+            return Ok(());
+        }
+        let idle = self.config.limits.once_idle;
+        let (mut looks, deadline) = (interval(TICK), Instant::now() + idle);
+        loop {
+            let (maps, origin) = (self.sources.maps(), self.sources.origin());
+            let is_known = |bucket: &&String| {
+                origin.buckets.get(*bucket).is_some_and(|known| known.revision.is_some())
+            };
+            let Some(bucket) = maps.buckets().keys().find(|bucket| !is_known(bucket)) else {
+                return Ok(());
+            };
+            if self.stop.run_until_cancelled(looks.tick()).await.is_none() {
+                return Err(format!("Interrupted: there is no map of bucket {bucket} yet."));
+            }
+            if Instant::now() >= deadline {
+                let why = origin.problem(bucket).unwrap_or_else(|| "it did not come".to_owned());
+                return Err(format!("Nothing was replicated within {idle:?}: {why}."));
+            }
+        }
     }
 
     /// One route for each bucket and producer that are replicated now.

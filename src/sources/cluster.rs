@@ -12,6 +12,7 @@ use events::{Kind, Level};
 use logline::value;
 use tokio_util::sync::CancellationToken;
 
+use super::once::without_own;
 use super::origin::{Connection, OriginOfBucket, RefusedMap};
 use super::watched::{Watch, Watched};
 use super::{Maps, Sources, now_ms};
@@ -92,8 +93,7 @@ impl Sources {
         let found = config.buckets.iter().find(|it| it.name == bucket);
         let connections = found.map_or(Entry::default().connections, |it| it.connections);
         let mut replicate = wanted.desired;
-        let ours = own.and_then(|own| replicate.producers().get(own)).cloned();
-        ours.iter().flat_map(|set| set.iter()).for_each(|vb| replicate.assign(vb, None));
+        without_own(&mut replicate, own);
         Entry { connections, replicate }
     }
 

@@ -2,8 +2,8 @@
 //!
 //! The rules are in the package `desired`. Here they meet the file of the state (`state`, written
 //! by `keeping`), the configuration file (`reload`, `secrets`), etcd, the maps of a cluster
-//! (`cluster`, `watched`, `turns`, `hosts`, `lookup`), and the running replication (`settle`). What
-//! is changed is on disk before it takes effect, and before anybody is told so.
+//! (`cluster`, `watched`, `once`, `turns`, `hosts`, `lookup`), and the running replication
+//! (`settle`). What is changed is on disk before it takes effect, and before anybody is told so.
 
 mod change;
 mod cluster;
@@ -14,6 +14,7 @@ mod keeping;
 mod lookup;
 mod maps;
 mod moves;
+mod once;
 mod origin;
 mod reach;
 mod reload;
@@ -46,6 +47,7 @@ use crate::logging::Asked;
 
 pub use self::change::{ChangeError, Changed};
 pub use self::maps::{BucketDropped, Maps, SourceKind};
+pub(crate) use self::once::{FoundMap, map_of, without_own};
 pub use self::origin::{Connection, Origin, OriginOfBucket, RefusedMap};
 pub use self::reload::{LastReload, ReloadError, Reloaded};
 pub use self::state::StateError;

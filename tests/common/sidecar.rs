@@ -21,6 +21,17 @@ impl Config {
         Self(text).limits("")
     }
 
+    /// A sidecar of `node` that follows a cluster with the same user; `cluster` is in `[cluster]`.
+    pub fn following(node: &Endpoint, cluster: &str) -> Self {
+        let (username, password) = (&node.username, node.password.expose());
+        let text = format!(
+            "[node]\n{}[cluster]\n{cluster}\nusername = {username:?}\npassword = {password:?}\n\
+             [[bucket]]\nname = \"default\"\n",
+            login(node)
+        );
+        Self(text).limits("")
+    }
+
     /// Two data nodes inside the process: `documents` in `alpha`, replicated to `beta`.
     pub fn demonstration(vbuckets: u16, documents: u64) -> Self {
         let last = vbuckets - 1;

@@ -119,7 +119,7 @@ impl Client {
             speaks_dcp: false,
             stranger_since: Instant::now(),
         };
-        if let Some(bucket) = anonymous.filter(|_| peer.ip().is_loopback()) {
+        if let Some(bucket) = anonymous.filter(|_| peer.ip().to_canonical().is_loopback()) {
             client.log_in_as_nobody(&bucket);
         }
         client

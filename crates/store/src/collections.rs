@@ -73,6 +73,12 @@ impl Collections {
         self.iter().map(|(_, collection)| collection.items).sum()
     }
 
+    /// The seqno of the newest row of the default collection; 0 for none.
+    pub(crate) fn default_high_seqno(&self) -> Seqno {
+        let rows = self.default.filter(|default| default.high > default.start);
+        rows.map_or(Seqno::ZERO, |default| default.high)
+    }
+
     /// Whether readers see a row of `key` at `seqno`. Steps of durable writes go with the
     /// collection of their document. A modification of a collection goes with it:
     /// consumers of kv_engine take none of a collection that they do not know. Rows of other system

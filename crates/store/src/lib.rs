@@ -10,7 +10,8 @@
 //! - `versions`, `retention`: older versions of documents, kept as change history
 //! - `collections`: which rows readers see, and how many there are; `erase`: the others;
 //!   `manifest`: what all vBuckets follow
-//! - `read`, `scan`, `keys`: one document; one vBucket in seqno order; keys in their order
+//! - `read`: one document; `scan`: one vBucket in seqno order; `key_scan`, `keys`: documents, or
+//!   keys alone, in the order of keys
 //! - `janitor`, `work`: the thread that frees space and its work queue; `trim`: rows that nobody
 //!   needs; `collect`, `tally`: value files that are mostly garbage; `space`: what stays free
 //! - `format`: every byte that is written; `values`: large values, in files of their own;
@@ -28,6 +29,7 @@ mod errors;
 mod format;
 mod history;
 mod janitor;
+mod key_scan;
 mod keys;
 mod manifest;
 mod open;

@@ -13,6 +13,7 @@ use crate::core::{Core, View};
 use crate::engine::ReadResult;
 use crate::errors::damaged;
 use crate::format::{Generation, KeyEntry, MetaKey, VbRecord, decode_row, record_key};
+use crate::key_scan::KeyScan;
 use crate::scan::{RowScan, Rows};
 use crate::values::Reader;
 
@@ -145,6 +146,17 @@ impl Core {
         self.open_scan(vb, start, Seqno::TAKEN_MAX, true)
     }
 
+    /// See `Store::scan_keys`.
+    pub(crate) fn scan_keys(
+        &self,
+        vb: VbId,
+        start: &[u8],
+        end: &[u8],
+    ) -> Result<Box<dyn Scan>, StoreError> {
+        let (record, view) = self.record_in_view(vb)?;
+        Ok(Box::new(KeyScan::new(record, view, self.tables.clone(), start, end)))
+    }
+
     fn open_scan(
         &self,
         vb: VbId,
@@ -152,20 +164,26 @@ impl Core {
         end: Seqno,
         versions: bool,
     ) -> Result<Box<dyn Scan>, StoreError> {
-        let View { snapshot, files } = self.view();
-        let bytes = snapshot
-            .get(&self.tables.meta, record_key(vb))
-            .map_err(|e| e.of(|| format!("the record of {vb}")))?
-            .ok_or(StoreError::NoVbucket(vb))?;
-        let mut record = decode_record(vb, &bytes)?;
+        let (record, View { snapshot, files }) = self.record_in_view(vb)?;
         let generation = record.generation();
-        // As they are in the snapshot: a record in memory may be older or newer.
-        let named = snapshot.range(&self.tables.meta, generation.collections());
-        record.collections.named = Arc::new(decode_collections(named)?);
         let VbRecord { meta, collections, .. } = record;
         let versions_from = if versions { meta.history_start } else { Seqno::ZERO };
         let tables = self.tables.clone();
         let rows = Rows { snapshot, tables, generation, end, versions_from };
         Ok(Box::new(RowScan::new(meta, collections, rows, Reader::new(files), start)))
+    }
+
+    /// A new view, and the record of a vBucket in it: one in memory may be older or newer.
+    fn record_in_view(&self, vb: VbId) -> Result<(VbRecord, View), StoreError> {
+        let view = self.view();
+        let snapshot = &view.snapshot;
+        let bytes = snapshot
+            .get(&self.tables.meta, record_key(vb))
+            .map_err(|e| e.of(|| format!("the record of {vb}")))?
+            .ok_or(StoreError::NoVbucket(vb))?;
+        let mut record = decode_record(vb, &bytes)?;
+        let named = snapshot.range(&self.tables.meta, record.generation().collections());
+        record.collections.named = Arc::new(decode_collections(named)?);
+        Ok((record, view))
     }
 }

@@ -159,7 +159,6 @@ impl Scan for RowScan {
     }
 
     fn default_high_seqno(&self) -> Seqno {
-        let rows = self.collections.default.filter(|default| default.high > default.start);
-        rows.map_or(Seqno::ZERO, |default| default.high)
+        self.collections.default_high_seqno()
     }
 }

@@ -75,6 +75,10 @@ impl Store for FjallStore {
         self.core.scan(vb, start, end)
     }
 
+    fn scan_keys(&self, vb: VbId, start: &[u8], end: &[u8]) -> Result<Box<dyn Scan>, StoreError> {
+        self.core.scan_keys(vb, start, end)
+    }
+
     fn scan_versions(&self, vb: VbId, start: Seqno) -> Result<Box<dyn Scan>, StoreError> {
         self.core.scan_versions(vb, start)
     }

@@ -20,8 +20,8 @@ use mcbp::{Seqno, VbId};
 use proptest::prelude::*;
 use store::FjallStore;
 use vbucket::collections::{Change, Collection, EventKey, SystemEvent, event_key};
-use vbucket::store::{Batch, CollectionCounts, Durability, Store};
-use vbucket::{Kind, Row, VbMeta};
+use vbucket::store::{Batch, CollectionCounts, Durability, ScanEnd, ScanStep, Store};
+use vbucket::{Kind, Row, StoreError, VbMeta};
 
 const VB: u16 = 3;
 const FRUIT: u32 = 8;
@@ -63,6 +63,19 @@ fn seqnos(store: &FjallStore) -> Vec<u64> {
 
 fn has(store: &FjallStore, id: u32, key: &str) -> bool {
     store.get(VbId(VB), &prefixed(id, key.as_bytes())).unwrap().is_some()
+}
+
+/// The rows of a collection with keys from one up to, but without, another.
+fn scan_keys(store: &FjallStore, id: u32, start: &str, end: &str) -> Vec<Row> {
+    let [start, end] = [start, end].map(|key| prefixed(id, key.as_bytes()));
+    let mut rows = Vec::new();
+    let mut scan = store.scan_keys(VbId(VB), &start, &end).unwrap();
+    let end = scan.run(&mut |row| {
+        rows.push(row);
+        ScanStep::More
+    });
+    assert!(matches!(end, ScanEnd::Finished), "{end:?}");
+    rows
 }
 
 /// Whether the store takes less of the disk than now.
@@ -168,6 +181,26 @@ fn a_rollback_to_before_a_system_event_goes_to_zero_and_one_after_it_does_not() 
     let VbMeta { high_seqno, .. } = store.rollback(VbId(VB), Seqno(1)).unwrap();
     assert_eq!((high_seqno, counts(&store)), (Seqno::ZERO, vec![(0, 0, 0)]));
     assert!(store.events(VbId(VB)).unwrap().is_empty());
+}
+
+#[test]
+fn a_range_of_keys_is_one_collection_s_and_in_their_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let rows = [("d", 2), ("b", 3), ("c", 4)];
+    let mut rows = rows.map(|(key, seqno)| within(FRUIT, document(key, seqno, 2_000))).to_vec();
+    rows.insert(0, begin(FRUIT, 1));
+    rows.extend([document("c", 5, 10), within(FRUIT, deletion("bb", 6))]);
+    put(&store, rows);
+    let seqnos = |start, end| {
+        let rows = scan_keys(&store, FRUIT, start, end).into_iter();
+        rows.map(|row| row.seqno.0).collect::<Vec<_>>()
+    };
+    assert_eq!(seqnos("", "z"), [3, 6, 4, 2]);
+    assert_eq!(seqnos("b\0", "d"), [6, 4]);
+    assert!(seqnos("c", "c").is_empty() && seqnos("d", "c").is_empty());
+    let missing = store.scan_keys(VbId(VB + 1), &[0], &[1]);
+    assert!(matches!(missing, Err(StoreError::NoVbucket(_))));
 }
 
 #[test]
@@ -280,6 +313,9 @@ proptest! {
                 let newest = seen.iter().filter(of).map(|row| row.seqno.0).max().unwrap_or(0);
                 let began = newest_begin(&history, id);
                 prop_assert_eq!(high, newest.max(began));
+                let mut by_key: Vec<_> = seen.iter().filter(of).cloned().collect();
+                by_key.sort_by(|a, b| a.key.cmp(&b.key));
+                prop_assert_eq!(scan_keys(store, id, "k0", "l"), by_key);
             }
         }
     }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use common::*;
 use mcbp::framing::Level;
-use mcbp::key::prefixed;
+use mcbp::key::{DEFAULT_PREFIX, prefixed};
 use mcbp::{Seqno, VbId};
 use proptest::prelude::*;
 use store::FjallStore;
@@ -239,10 +239,14 @@ fn durable(history: &[Row]) -> DurableSeqnos {
 }
 
 fn finish(mut open: Open) {
-    let mut seen = Vec::new();
+    let (mut seen, mut is_offered) = (Vec::new(), false);
     loop {
-        // Pausing at every row: a scan continues after the last one.
+        // Pausing before and after every row: a scan continues with the one that was not taken.
         match open.scan.run(&mut |row| {
+            is_offered = !is_offered;
+            if is_offered {
+                return ScanStep::Later;
+            }
             seen.push(row);
             ScanStep::Yield
         }) {
@@ -283,6 +287,11 @@ fn run(steps: Vec<Step>) {
                 let scan = store.scan(VbId(vb), Seqno(from), Seqno::MAX).unwrap();
                 assert_eq!(scan.meta().high_seqno.0, history.high);
                 model.scans.push(Open { scan, want });
+                let scan = store.scan_keys(VbId(vb), &[DEFAULT_PREFIX], &[DEFAULT_PREFIX + 1]);
+                let mut want = newest(&history.rows);
+                want.retain(|row| row.key[0] == DEFAULT_PREFIX);
+                want.sort_by(|a, b| a.key.cmp(&b.key));
+                model.scans.push(Open { scan: scan.unwrap(), want });
             }
             Step::Get { vb, key } => {
                 let key = format!("key-{key}");

@@ -61,7 +61,7 @@ pub enum ScanStep {
     Cancel,
 }
 
-/// A scan over one vBucket in seqno order, over the state at the moment at which it was opened.
+/// A scan over one vBucket, over the state at the moment at which it was opened.
 pub trait Scan: Send {
     /// Passes rows to `each` until the range ends or `each` returns anything but
     /// [`ScanStep::More`].
@@ -149,15 +149,24 @@ pub trait Store: Send + Sync + 'static {
         Ok(self.get(vb, key)?.map(with_size))
     }
 
-    /// Opens a scan of the rows with `start <= seqno <= end`, without those whose collection is
-    /// gone or was flushed since; system events are among them.
+    /// Opens a scan of the rows with `start <= seqno <= end`, in seqno order, without those whose
+    /// collection is gone or was flushed since; system events are among them.
     ///
     /// # Errors
     /// [`StoreError::NoVbucket`], [`StoreError::Damaged`] or [`StoreError::Io`].
     fn scan(&self, vb: VbId, start: Seqno, end: Seqno) -> Result<Box<dyn Scan>, StoreError>;
 
-    /// The same with every version, from `start` on, of what the change history has: from the
-    /// [`VbMeta::history_start`] of [`Scan::meta`] on, several rows may have the same key.
+    /// Opens a scan of the newest row of each key from `start` up to, but without, `end`, in the
+    /// order of keys, deletions too, without those whose collection is gone or was flushed since.
+    /// Both are keys of documents of one collection, or where such keys would be.
+    ///
+    /// # Errors
+    /// As [`Store::scan`].
+    fn scan_keys(&self, vb: VbId, start: &[u8], end: &[u8]) -> Result<Box<dyn Scan>, StoreError>;
+
+    /// The same as [`Store::scan`] with every version, from `start` on, of what the change history
+    /// has: from the [`VbMeta::history_start`] of [`Scan::meta`] on, several rows may have the same
+    /// key.
     ///
     /// A store that keeps no change history need not have it.
     ///

@@ -25,6 +25,9 @@ fn a_cluster_is_the_source_and_its_nodes_are_the_producers() {
     assert_eq!((endpoint.name.as_str(), endpoint.address.as_str()), ("[::1]:5", "[::1]:5"));
     assert_eq!((endpoint.username.as_str(), endpoint.password.expose()), ("dcp-proxy", "p".into()));
     assert!(cluster.producer("alpha").is_none(), "a name that is no address");
+    let summary = good(&text).to_string();
+    let line = "\nmaps      from the cluster at 127.0.0.1:11210, [::1]:5 as ";
+    assert!(summary.contains(line), "{summary}");
     assert!(cluster.resolver.is_none());
     let text = format!("address = \"couchbase://localhost.example\"\nresolver = \"::1\"\n{LOGIN}");
     let MapSource::Cluster(cluster) = good(&with_cluster(&text)).source else { panic!("{text}") };

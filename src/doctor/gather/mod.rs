@@ -3,6 +3,7 @@
 
 mod bucket;
 mod machine;
+mod maps;
 mod node;
 mod sidecar;
 mod stats;
@@ -16,7 +17,8 @@ use replica::topology::SAMPLE_MAX;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use super::facts::{Facts, Member, NodeFacts, Running, Sidecar};
+pub(super) use self::maps::maps;
+use super::facts::{Facts, MapFacts, Member, NodeFacts, Running, Sidecar};
 use crate::config::{Config, MapSource};
 use crate::nodes;
 
@@ -39,8 +41,9 @@ struct BucketTarget<'a> {
     sample: Vec<VbId>,
 }
 
-/// Collects all facts. `step` is the deadline of each step.
-pub(super) async fn facts(config: &Config, step: Duration) -> Facts {
+/// Collects all facts but the maps of a cluster, which [`maps`] has. `step` is the deadline of each
+/// step.
+pub(super) async fn facts(config: &Config, maps: Vec<MapFacts>, step: Duration) -> Facts {
     let machine = machine::machine(config);
     let sidecar = ask_sidecar(config, step).await;
     let own = std::iter::once((Side::Consumer, &config.node));
@@ -63,7 +66,7 @@ pub(super) async fn facts(config: &Config, step: Duration) -> Facts {
         Member { address: address.clone(), connected }
     });
     let (nodes, etcd) = join(join_all(nodes), join_all(etcd)).await;
-    Facts { now_s: bucket::now_ms() / 1000, machine, sidecar, nodes, etcd }
+    Facts { now_s: bucket::now_ms() / 1000, machine, sidecar, nodes, etcd, maps }
 }
 
 async fn check(config: &Config, side: Side, endpoint: &Endpoint, step: Duration) -> NodeFacts {
@@ -73,7 +76,7 @@ async fn check(config: &Config, side: Side, endpoint: &Endpoint, step: Duration)
     let of_node = |bucket: &&crate::config::Bucket| {
         side == Side::Consumer
             || bucket.desired.producers().contains_key(&endpoint.name)
-            || !matches!(config.source, MapSource::File)
+            || matches!(config.source, MapSource::Etcd(_))
     };
     let buckets = config.buckets.iter().filter(of_node).map(|bucket| {
         let sets = bucket.desired.producers().iter();

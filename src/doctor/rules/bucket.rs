@@ -4,6 +4,7 @@ use mcbp::{Side, Status};
 use replica::topology::TopologyMismatch;
 
 use super::bytes;
+use super::maps::{is_followed, is_spared};
 use super::reach::{failed, slow};
 use crate::config::Config;
 use crate::doctor::facts::{BucketFacts, Need, NodeFacts};
@@ -24,7 +25,7 @@ pub(super) fn bucket(node: &NodeFacts, facts: &BucketFacts, config: &Config) -> 
             findings.push(Finding::ok(Check::Bucket, &place, "the bucket can be selected"));
         }
     }
-    findings.extend(privileges(facts, &place));
+    findings.extend(privileges(node.side, facts, config, &place));
     findings.extend(topology(node, facts, config, &place));
     if let Some(failure) = &facts.broken {
         findings.push(match failure {
@@ -48,9 +49,10 @@ const fn needs(need: Need) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-fn privileges(facts: &BucketFacts, place: &Place) -> Vec<Finding> {
+fn privileges(side: Side, facts: &BucketFacts, config: &Config, place: &Place) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (need, status) in &facts.answers {
+    let answers = || facts.answers.iter().filter(|(need, _)| !is_spared(**need, side, config));
+    for (need, status) in answers() {
         let (request, privilege, without) = needs(*need);
         match *status {
             Status::EACCESS => {
@@ -66,8 +68,8 @@ fn privileges(facts: &BucketFacts, place: &Place) -> Vec<Finding> {
             _ => {}
         }
     }
-    if findings.is_empty() && !facts.answers.is_empty() {
-        let names: Vec<_> = facts.answers.keys().map(|need| needs(*need).0).collect();
+    let names: Vec<_> = answers().map(|(need, _)| needs(*need).0).collect();
+    if findings.is_empty() && !names.is_empty() {
         let what = format!("the user may send {}", names.join(", "));
         findings.push(Finding::ok(Check::Privileges, place, what));
     }
@@ -80,7 +82,8 @@ fn topology(
     config: &Config,
     place: &Place,
 ) -> Option<Finding> {
-    if node.side == Side::Consumer || facts.topologies.is_empty() {
+    // Those of a cluster that is followed name its own nodes, and count none of ours.
+    if node.side == Side::Consumer || facts.topologies.is_empty() || is_followed(config) {
         return None;
     }
     let Some(mismatch) = TopologyMismatch::of(config.node.consumer_name(), &facts.topologies)

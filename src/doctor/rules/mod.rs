@@ -1,6 +1,6 @@
 //! What follows from the facts: pure functions from facts to findings.
 //!
-//! - `machine`, `sidecar`: this machine and the running sidecar
+//! - `machine`, `sidecar`: this machine and the running sidecar; `maps`: a cluster that is followed
 //! - `reach`: from the address of a node to its login; `version`: what is known of its version
 //! - `bucket`: a bucket of one node; `states`: its vBuckets against the map, on both nodes
 //! - `features`, `clocks`: what two nodes have to have in common; `rivals`: names of connections
@@ -9,6 +9,7 @@ mod bucket;
 mod clocks;
 mod features;
 mod machine;
+mod maps;
 mod reach;
 mod rivals;
 mod sidecar;
@@ -28,6 +29,7 @@ pub(super) fn judge(facts: &Facts, config: &Config) -> Report {
     let mut findings = machine::machine(&facts.machine, config, facts.now_s);
     findings.extend(sidecar::sidecar(&facts.sidecar, config));
     findings.extend(machine::etcd(&facts.etcd));
+    findings.extend(maps::maps(&facts.maps));
     let own = facts.nodes.iter().find(|node| node.side == Side::Consumer);
     for node in &facts.nodes {
         findings.extend(of_node(node, own, facts, config));
@@ -58,8 +60,13 @@ fn of_node(
     for found in &node.buckets {
         findings.extend(bucket::bucket(node, found, config));
         let desired = config.buckets.iter().find(|bucket| bucket.name == found.bucket);
-        if let (Some(bucket), MapSource::File) = (desired, &config.source) {
-            findings.extend(states::states(node, own, &facts.nodes, bucket));
+        if let Some(bucket) = desired.filter(|_| !matches!(config.source, MapSource::Etcd(_))) {
+            let states = states::states(node, own, &facts.nodes, bucket);
+            let is_followed = maps::is_followed(config);
+            findings.extend(states.into_iter().map(|it| match it {
+                it if is_followed => maps::of_cluster(it),
+                it => it,
+            }));
         }
         findings.extend(clocks::clocks(node, found, own));
         findings.extend(rivals::rivals(node, found, config, &facts.sidecar));

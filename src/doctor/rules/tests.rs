@@ -1,6 +1,7 @@
 //! Which finding follows from which facts: a healthy pair, and what each change of it leads to.
 
 mod machine;
+mod maps;
 mod node;
 mod pairs;
 mod reach;
@@ -116,6 +117,7 @@ fn healthy() -> Facts {
             node(Side::Producer, "alpha", VbState::Active),
         ],
         etcd: Vec::new(),
+        maps: Vec::new(),
     }
 }
 

@@ -2,6 +2,7 @@
 //! time, each with deadlines, so that none keeps the others from being shown.
 
 mod node;
+mod producers;
 mod rows;
 mod sidecar;
 
@@ -49,9 +50,9 @@ struct Target {
 /// Collects all facts.
 pub(super) async fn facts(what: &What<'_>) -> Facts {
     let sidecar = sidecar::ask(what).await;
-    let wanted = wanted(what, &sidecar);
-    let mut targets: Vec<_> =
-        in_order(what.config, &wanted).map(|node| target(what, node)).collect();
+    let (producers, wanted) = producers::of(what, wanted(what, &sidecar)).await;
+    let nodes = in_order(&what.config.node, &producers, &wanted);
+    let mut targets: Vec<_> = nodes.map(|node| target(what, node)).collect();
     let until = Instant::now() + what.step * STEPS_MAX;
     join_all(targets.iter_mut().map(|target| first_look(what, target, until))).await;
     let mut facts = assemble(what, sidecar, wanted, &targets);
@@ -84,10 +85,14 @@ fn wanted(what: &What<'_>, sidecar: &Sidecar) -> Wanted {
 }
 
 /// Our node, then the wanted producer, then the others.
-fn in_order<'a>(config: &'a Config, wanted: &Wanted) -> impl Iterator<Item = &'a config::Node> {
+fn in_order<'a>(
+    own: &'a config::Node,
+    producers: &'a [config::Node],
+    wanted: &Wanted,
+) -> impl Iterator<Item = &'a config::Node> {
     let is_wanted = |node: &&config::Node| *wanted == Wanted::From(node.name().to_owned());
-    let (first, others): (Vec<_>, Vec<_>) = config.producers.iter().partition(is_wanted);
-    std::iter::once(&config.node).chain(first).chain(others)
+    let (first, others): (Vec<_>, Vec<_>) = producers.iter().partition(is_wanted);
+    std::iter::once(own).chain(first).chain(others)
 }
 
 fn target(what: &What<'_>, node: &config::Node) -> Target {

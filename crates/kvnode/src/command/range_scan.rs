@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{BufMut as _, BytesMut};
 use mcbp::key::{put_leb128, without_prefix};
-use mcbp::{Datatype, Seqno, Status};
+use mcbp::{Datatype, Status};
 use vbucket::Row;
 use vbucket::store::{ScanEnd, ScanStep};
 
@@ -51,7 +51,7 @@ pub(super) async fn create(
         fulfil(client, bucket, &vb, requirement).await?;
     }
     served.scans.end_old(Instant::now());
-    let scan = disk(|| open(bucket, &vb, wanted))?;
+    let scan = disk(|| open(bucket, &vb, &wanted))?;
     let id: ScanId = random();
     served.scans.begin(id, scan).map_err(|_| {
         RequestError::new(Status::EBUSY, "the bucket has as many range scans as it may have")
@@ -61,20 +61,21 @@ pub(super) async fn create(
 }
 
 /// Opens a scan over what is on disk now. KEY_ENOENT if it would return nothing.
-fn open(bucket: &Bucket, vb: &Vb, wanted: Wanted) -> Result<OpenScan, RequestError> {
+fn open(bucket: &Bucket, vb: &Vb, wanted: &Wanted) -> Result<OpenScan, RequestError> {
     let unknown = || RequestError::from(Status::UNKNOWN_COLLECTION);
     let begun = vb.collections().get(wanted.collection).ok_or_else(unknown)?.start;
     let counts = vb.collection_counts()?;
     let counts = counts.into_iter().find(|counts| counts.id == wanted.collection);
     let documents = counts.ok_or_else(unknown)?.items;
-    let snapshot = || bucket.store().scan(vb.id(), Seqno(1), vb.high_seqno());
+    let (start, end) = wanted.keys();
+    let snapshot = || bucket.store().scan_keys(vb.id(), &start, &end);
     let now = unix_now();
     let is_empty = match &wanted.selection {
         Selection::Sample { .. } => documents == 0,
         Selection::Range { .. } => {
             let mut is_empty = true;
             let end = snapshot()?.run(&mut |row| {
-                is_empty = !(row.is_there_at(now) && wanted.has(&row.key));
+                is_empty = !row.is_there_at(now);
                 if is_empty { ScanStep::More } else { ScanStep::Cancel }
             });
             if let ScanEnd::Failed(error) = end {

@@ -44,31 +44,32 @@ pub(crate) struct OpenScan {
     pub(crate) vb: VbId,
     pub(crate) key_only: bool,
     scan: Box<dyn Scan>,
-    wanted: Wanted,
+    collection: u32,
     sampler: Option<Sampler>,
     /// When the collection began: documents from before a later beginning are gone.
     begun: Seqno,
 }
 
 impl OpenScan {
-    /// A scan over a snapshot of a vBucket whose collection has so many documents.
+    /// A scan over the wanted keys, in a snapshot of a vBucket whose collection has so many
+    /// documents.
     pub(crate) fn new(
         vb: VbId,
         scan: Box<dyn Scan>,
-        wanted: Wanted,
+        wanted: &Wanted,
         (begun, documents): (Seqno, u64),
     ) -> Self {
-        let key_only = wanted.key_only;
+        let Wanted { collection, key_only, .. } = *wanted;
         let sampler = match wanted.selection {
             Selection::Range { .. } => None,
             Selection::Sample { samples, seed } => Some(Sampler::new(samples, documents, seed)),
         };
-        Self { vb, key_only, scan, wanted, sampler, begun }
+        Self { vb, key_only, scan, collection, sampler, begun }
     }
 
     /// Whether the vBucket still has the collection, and it was not flushed.
     pub(crate) fn is_of(&self, there: &VbCollections) -> bool {
-        there.get(self.wanted.collection).is_some_and(|known| known.start == self.begun)
+        there.get(self.collection).is_some_and(|known| known.start == self.begun)
     }
 
     /// Passes documents to `take` until the budget is used up; `size` says what each takes of it.
@@ -81,14 +82,14 @@ impl OpenScan {
         mut take: impl FnMut(&Row),
     ) -> Stop {
         let (mut items, mut bytes, mut rows, mut large) = (0, 0, 0, None);
-        let Self { scan, wanted, sampler, .. } = self;
+        let Self { scan, sampler, .. } = self;
         let end = scan.run(&mut |row| {
             let is_late = rows % 64 == 63 && Instant::now() >= budget.until;
             if rows >= ROWS_MAX || is_late {
                 return ScanStep::Later;
             }
             rows += 1;
-            if !row.is_there_at(now) || !wanted.has(&row.key) {
+            if !row.is_there_at(now) {
                 return ScanStep::More;
             }
             if sampler.as_mut().is_some_and(|sampler| !sampler.wants(row.seqno)) {

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use mcbp::key::{DEFAULT_COLLECTION, split};
+use mcbp::key::{DEFAULT_COLLECTION, push_prefix};
 use mcbp::{Seqno, VbUuid};
 use serde::Deserialize;
 
@@ -29,16 +29,6 @@ pub(crate) enum Selection {
         /// What the choice begins with.
         seed: u64,
     },
-}
-
-impl Selection {
-    /// Whether a key without its prefix is in the range; true for a sample.
-    pub(crate) fn has(&self, key: &[u8]) -> bool {
-        let Self::Range { start, end } = self else { return true };
-        let is_after = key > start.0.as_slice() || (start.1 && key == start.0.as_slice());
-        let is_before = key < end.0.as_slice() || (end.1 && key == end.0.as_slice());
-        is_after && is_before
-    }
 }
 
 /// What the vBucket must have before the scan begins.
@@ -101,9 +91,24 @@ struct Snapshot {
 }
 
 impl Wanted {
-    /// Whether the scan may return a document with this key, which has its prefix.
-    pub(crate) fn has(&self, key: &[u8]) -> bool {
-        split(key).is_some_and(|(id, key)| id == self.collection && self.selection.has(key))
+    /// The keys, with their prefix, that the scan looks at: from the first one up to, but without,
+    /// the second one.
+    pub(crate) fn keys(&self) -> (Vec<u8>, Vec<u8>) {
+        let mut prefix = Vec::new();
+        push_prefix(&mut prefix, self.collection);
+        let Selection::Range { start, end } = &self.selection else {
+            let mut end = prefix.clone();
+            // The last byte of a prefix is below 0x80, so that the next number fits.
+            if let Some(last) = end.last_mut() {
+                *last += 1;
+            }
+            return (prefix, end);
+        };
+        // No key is between another one and the same with a zero.
+        let zero_if = |it: bool| if it { &[0][..] } else { &[] };
+        let start = [&prefix, start.0.as_slice(), zero_if(!start.1)].concat();
+        let end = [&prefix, end.0.as_slice(), zero_if(end.1)].concat();
+        (start, end)
     }
 
     /// Reads the value of a RANGE_SCAN_CREATE.
@@ -172,14 +177,26 @@ impl Snapshot {
 mod tests {
     use super::*;
 
+    /// Whether a scan looks at this key of a collection.
+    fn has(wanted: &Wanted, collection: u32, key: &str) -> bool {
+        let (start, end) = wanted.keys();
+        let key = mcbp::key::prefixed(collection, key.as_bytes());
+        (start..end).contains(&key.to_vec())
+    }
+
     #[test]
     fn bounds_are_in_the_range_or_not() {
         let json = br#"{"range":{"start":"Yg==","excl_end":"ZA=="},"key_only":true}"#;
         let wanted = Wanted::parse(json).unwrap();
         assert!(wanted.key_only && wanted.requirement.is_none());
-        let has = |key: &&str| wanted.selection.has(key.as_bytes());
-        assert!(["b", "ba", "c", "c\u{ff}"].iter().all(has));
-        assert!(!["a", "d", "da", ""].iter().any(has));
+        assert!(["b", "ba", "c", "c\u{ff}"].iter().all(|key| has(&wanted, 0, key)));
+        assert!(!["a", "d", "da", ""].iter().any(|key| has(&wanted, 0, key)));
+        assert!(!has(&wanted, 8, "c"));
+        let json = br#"{"range":{"excl_start":"Yg==","end":"ZA=="},"collection":"ff"}"#;
+        let wanted = Wanted::parse(json).unwrap();
+        assert!(["b\0", "ba", "d"].iter().all(|key| has(&wanted, 0xff, key)));
+        assert!(!["b", "a", "d\0", "da"].iter().any(|key| has(&wanted, 0xff, key)));
+        assert!(!has(&wanted, 0, "c") && !has(&wanted, 0x7f, "c") && !has(&wanted, 0xfe, "c"));
     }
 
     #[test]
@@ -188,7 +205,8 @@ mod tests {
             {"vb_uuid":"12","seqno":5,"timeout_ms":99999999,"seqno_exists":true}}"#;
         let wanted = Wanted::parse(json).unwrap();
         assert_eq!(wanted.selection, Selection::Sample { samples: 3, seed: 7 });
-        assert!(wanted.selection.has(b"anything"));
+        assert!(["", "anything", "\u{ff}"].iter().all(|key| has(&wanted, 0, key)));
+        assert!(!has(&wanted, 8, "anything"));
         let requirement =
             Requirement { uuid: VbUuid(12), seqno: Seqno(5), wait_ms: WAIT_MS_MAX, exists: true };
         assert_eq!(wanted.requirement, Some(requirement));

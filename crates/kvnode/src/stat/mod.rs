@@ -2,11 +2,13 @@
 //!
 //! - `general`: the group without a name, and `warmup`; `engine`: memory, store and settings
 //! - `timings`: how long commands took
-//! - `vbuckets`: groups about vBuckets; `collections`: about collections and scopes
+//! - `vbuckets`: groups about vBuckets; `collections`: about collections and scopes; `document`:
+//!   about one document
 //! - `buckets`: the group that needs no selected bucket
 
 mod buckets;
 mod collections;
+mod document;
 mod engine;
 mod general;
 mod timings;
@@ -28,9 +30,10 @@ use self::collections::Which;
 type Lines = Vec<(String, String)>;
 
 /// Groups with lines for each vBucket, or for the one that is named.
-const VBUCKET_GROUPS: [&str; 9] = [
+const VBUCKET_GROUPS: [&str; 10] = [
     "vbucket",
     "vbucket-details",
+    "vbucket-durability-state",
     "vbucket-seqno",
     "failovers",
     "hash",
@@ -83,10 +86,12 @@ pub(crate) fn stat(
         }
         // As kv_engine does, which has it for one vBucket alone.
         ("durability-monitor", None) => return Err(Status::NOT_SUPPORTED.into()),
-        (name, vb) => match of_bucket(bucket, name, vb)? {
-            Some(lines) => lines,
-            None => return Err(unknown(group)),
-        },
+        (name, vb) => {
+            let following: Vec<_> = vb.into_iter().chain(words).collect();
+            let of_document = document::lines(bucket, name, &following)?;
+            let lines = of_document.map_or_else(|| of_bucket(bucket, name, vb), |it| Ok(Some(it)));
+            lines?.ok_or_else(|| unknown(group))?
+        }
     };
     answer(client, request, group, &lines);
     Ok(())

@@ -1,5 +1,5 @@
-//! The groups about vBuckets: `vbucket`, `vbucket-details`, `vbucket-seqno`, `failovers`, `hash`,
-//! `checkpoint`, `durability-monitor`.
+//! The groups about vBuckets: `vbucket`, `vbucket-details`, `vbucket-durability-state`,
+//! `vbucket-seqno`, `failovers`, `hash`, `checkpoint`, `durability-monitor`.
 //! The names are those of kv_engine; figures that this node does not have are left out.
 
 use std::sync::Arc;
@@ -22,6 +22,13 @@ pub(super) fn lines(group: &str, vbs: &[Arc<Vb>]) -> Result<Vec<(String, String)
             "vbucket-details" => {
                 Stats::new(&name, &mut lines).put("", view.state);
                 details(vb, &view, &mut Stats::new(&prefix, &mut lines))?;
+            }
+            "vbucket-durability-state" => {
+                Stats::new(&name, &mut lines).put("", view.state);
+                let mut stats = Stats::new(&prefix, &mut lines);
+                stats.put("high_seqno", view.high_seqno);
+                stats.put("topology", topology(&view));
+                stats.put("high_prepared_seqno", view.high_prepared());
             }
             "hash" => {
                 let mut stats = Stats::new(&prefix, &mut lines);
@@ -54,8 +61,12 @@ fn details(vb: &Vb, view: &VbView, stats: &mut Stats<'_>) -> Result<(), StoreErr
     stats.put("num_prepared_sync_writes", vb.read_monitor(Monitor::len));
     stats.put("high_prepared_seqno", view.high_prepared());
     stats.put("high_completed_seqno", view.durable.high_completed);
-    stats.put("topology", if view.topology.is_empty() { "null" } else { &view.topology });
+    stats.put("topology", topology(view));
     Ok(())
+}
+
+fn topology(view: &VbView) -> &str {
+    if view.topology.is_empty() { "null" } else { &view.topology }
 }
 
 fn seqnos(view: &VbView, stats: &mut Stats<'_>) {

@@ -13,6 +13,7 @@
 mod support;
 
 mod blast_radius;
+mod bucketless;
 mod collections;
 mod connection;
 mod documents;

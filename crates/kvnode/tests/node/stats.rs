@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mcbp::{FrameBuilder, Opcode, Status};
+use mcbp::{Feature, FrameBuilder, Opcode, Status};
 
 use crate::support::client::Client;
 use crate::support::memory_store::Disk;
@@ -118,6 +118,13 @@ fn the_groups_of_a_bucket_use_the_names_of_a_real_node() {
         ("scopes", "scopes.txt", ("0x0:name", Some("_default"))),
         ("scopes-details", "scopes-details.txt", ("vb_0:0x0:0x0:items", Some("1"))),
         ("durability-monitor 0", "durability-monitor-0.txt", ("vb_0:num_tracked", Some("0"))),
+        (
+            "vbucket-durability-state",
+            "vbucket-durability-state.txt",
+            ("vb_0:high_seqno", Some("1")),
+        ),
+        ("key a 0", "key-k1-0.txt", ("key_vb_state", Some("active"))),
+        ("vkey a 0", "vkey-k1-0.txt", ("key_valid", Some("valid"))),
     ] {
         let ours = client.stat(group).unwrap();
         let theirs = recorded(file);
@@ -133,6 +140,26 @@ fn the_groups_of_a_bucket_use_the_names_of_a_real_node() {
     assert_eq!(refused.trim(), "status 0x83");
     assert_eq!(client.stat("durability-monitor"), Err(Status::NOT_SUPPORTED));
     assert_eq!(client.stat("memory 1"), Err(Status::KEY_ENOENT));
+}
+
+#[test]
+fn a_document_is_told_by_its_key_vbucket_and_collection() {
+    let node = start_in_memory(&Disk::new(), options());
+    let mut client = Client::with_features(&node, &[Feature::JSON]);
+    let cas = client.set(0, "a", "{}").cas;
+    let found = client.stat("key a 0").unwrap();
+    assert_eq!((&found["key_cas"], &found["key_datatype"][..]), (&cas.to_string(), "json"));
+    assert_eq!((&found["key_flags"][..], &found["key_is_dirty"][..]), ("0", "false"));
+    assert_eq!(client.stat("key-byid a 0 0x0").unwrap(), found);
+    for (group, file) in [("key nope 0", "key-nope-0.txt"), ("vkey", "vkey.txt")] {
+        assert_eq!(recordings::stats(file).trim(), "status 0x1");
+        assert_eq!(client.stat(group), Err(Status::KEY_ENOENT), "{group}");
+    }
+    assert_eq!(client.stat("key a 9"), Err(Status::NOT_MY_VBUCKET));
+    assert_eq!(client.stat("key-byid a 0 0x8"), Err(Status::UNKNOWN_COLLECTION));
+    assert_eq!(client.stat("key-byid a 0 eight"), Err(Status::EINVAL));
+    client.delete(0, "a");
+    assert_eq!(client.stat("key a 0"), Err(Status::KEY_ENOENT));
 }
 
 fn is_of_later_vbucket(name: &str) -> bool {

@@ -15,6 +15,8 @@ macro_rules! rest_of_store_is_inner {
             keys(vb: mcbp::VbId, from: &[u8], most: usize)
                 -> Result<Vec<bytes::Bytes>, vbucket::StoreError>;
             item_count(vb: mcbp::VbId) -> Result<u64, vbucket::StoreError>;
+            scan_keys(vb: mcbp::VbId, start: &[u8], end: &[u8])
+                -> Result<Box<dyn vbucket::store::Scan>, vbucket::StoreError>;
             scan_versions(vb: mcbp::VbId, start: mcbp::Seqno)
                 -> Result<Box<dyn vbucket::store::Scan>, vbucket::StoreError>;
             change_history(vb: mcbp::VbId)

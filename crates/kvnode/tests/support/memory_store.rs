@@ -248,6 +248,19 @@ impl Store for MemoryStore {
         Ok(Box::new(MemoryScan { rows, meta }))
     }
 
+    fn scan_keys(&self, vb: VbId, start: &[u8], end: &[u8]) -> Result<Box<dyn Scan>, StoreError> {
+        let state = self.read()?;
+        let meta = state.metas.get(&vb).cloned().ok_or(StoreError::NoVbucket(vb))?;
+        let there = state.collections(vb);
+        let is_wanted = |(of, key): &(VbId, Bytes), row: &Row| {
+            *of == vb && start <= key && key < end && there.shows(key, row.seqno)
+        };
+        let wanted = state.rows.iter().filter(|(at, row)| is_wanted(at, row));
+        let mut rows: Vec<Row> = wanted.map(|(_, row)| row.clone()).collect();
+        rows.sort_by(|a, b| b.key.cmp(&a.key));
+        Ok(Box::new(MemoryScan { rows, meta }))
+    }
+
     fn keys(&self, vb: VbId, from: &[u8], most: usize) -> Result<Vec<Bytes>, StoreError> {
         let state = self.read()?;
         let there = state.collections(vb);
@@ -348,7 +361,7 @@ impl Store for MemoryStore {
 }
 
 struct MemoryScan {
-    /// Highest seqno first.
+    /// The last one first.
     rows: Vec<Row>,
     meta: VbMeta,
 }
