@@ -91,19 +91,24 @@ impl Load {
             out.clear();
             for _ in 0..self.depth {
                 let n = fastrand::u64(..self.documents);
-                match self.kind {
-                    Kind::Set => push_set(&mut out, server, n, &value),
-                    Kind::Get => push_get(&mut out, server, n),
-                    Kind::Whole => subdoc::push(&mut out, Opcode::GET, n),
-                    Kind::Lookup => subdoc::push(&mut out, Opcode::SUBDOC_GET, n),
-                    Kind::Counter => subdoc::push(&mut out, Opcode::SUBDOC_COUNTER, n),
-                }
+                push(&mut out, server, self.kind, n, &value);
             }
             connection.send(&out)?;
             connection.successes(self.depth)?;
             count += self.depth as u64;
         }
         Ok(count)
+    }
+}
+
+/// Appends a request about document `n`.
+pub(crate) fn push(out: &mut Vec<u8>, server: &Server, kind: Kind, n: u64, value: &[u8]) {
+    match kind {
+        Kind::Set => push_set(out, server, n, value),
+        Kind::Get => push_get(out, server, n),
+        Kind::Whole => subdoc::push(out, Opcode::GET, n),
+        Kind::Lookup => subdoc::push(out, Opcode::SUBDOC_GET, n),
+        Kind::Counter => subdoc::push(out, Opcode::SUBDOC_COUNTER, n),
     }
 }
 

@@ -6,7 +6,7 @@
 //! - `server`: a server as a process of its own; `connection`: a client that blocks
 //! - `load`: sets and gets; `subdoc`: operations on parts of documents; `backfill`: one DCP stream
 //!   for each vBucket; `report`: the figures
-//! - `durable`: durable writes, by level
+//! - `durable`: durable writes, by level; `latency`: gets and sets at fixed rates
 //! - `path`: a data node, the sidecar and another data node
 //! - `tail`: the lines of `dcp-proxy tail`
 //! - `recovery`: how long replication takes to recover; `figures`: the figures of these two
@@ -15,6 +15,7 @@ mod backfill;
 mod connection;
 mod durable;
 mod figures;
+mod latency;
 mod load;
 mod path;
 mod recovery;
@@ -75,6 +76,8 @@ struct Arguments {
 enum Command {
     /// Measures durable writes, over a link without a sidecar and with one
     Durable(durable::Arguments),
+    /// Measures how long gets and sets take at fixed rates
+    Latency(latency::Arguments),
     /// Measures the whole path: a data node, the sidecar, another data node
     Path(path::Arguments),
     /// Measures recovery: a killed node, a mass rollback, another number of connections
@@ -99,6 +102,7 @@ fn main() -> ExitCode {
     let done = match (&arguments.serve, &arguments.command) {
         (Some(folder), _) => server::serve(folder, arguments.setting),
         (_, Some(Command::Durable(durable))) => durable::measure(durable),
+        (_, Some(Command::Latency(latency))) => latency::measure(latency),
         (_, Some(Command::Path(path))) => path::measure(path),
         (_, Some(Command::Recovery(recovery))) => recovery::measure(recovery),
         (_, Some(Command::Tail(tail))) => tail::measure(tail),

@@ -21,7 +21,8 @@ usage: cargo xtask TASK
   fix      fix what clippy and rustfmt can fix
   bench    measure a replication link; `bench path` measures the path from data node to data node,
            `bench node` a data node, `bench recovery` how long replication takes to recover,
-           `bench tail` the lines of dcp-proxy tail, `bench durable` durable writes;
+           `bench tail` the lines of dcp-proxy tail, `bench durable` durable writes,
+           `bench latency` gets and sets at fixed rates;
            options are passed to the program, --help lists them
   count    compare the instructions of the hot paths with their limits; --accept sets new limits
   package  make deb, rpm, archive, image root, bill of materials and checksums in target/packages;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         ["fix"] => fix(),
         ["bench", "node", options @ ..] => bench("node-bench", options),
         // Parts of the same program.
-        ["bench", "path" | "durable" | "recovery" | "tail", ..] => {
+        ["bench", "path" | "durable" | "latency" | "recovery" | "tail", ..] => {
             bench("node-bench", tasks.get(1..).unwrap_or_default())
         }
         ["bench", options @ ..] => bench("link-bench", options),

@@ -31,8 +31,11 @@ impl MemoryLog {
     /// Evicts the rows up to `seqno`.
     pub(super) fn trim(&mut self, seqno: Seqno) {
         // The oldest few: a search would touch rows that have left the processor's cache.
-        while let Some(row) = self.rows.pop_front_if(|row| row.seqno <= seqno) {
+        while let Some(row) = self.rows.front()
+            && row.seqno <= seqno
+        {
             self.floor = row.seqno;
+            self.rows.pop_front();
         }
     }
 
