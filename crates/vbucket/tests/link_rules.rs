@@ -16,14 +16,12 @@ mod producer_bench;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use mcbp::dcp::{SeqnoAck, open_flags};
 use mcbp::{Frame, Opcode, Seqno, Status, VbId};
 use producer_bench::{Writing, writing};
 use proptest::prelude::*;
-use vbucket::consumer::{Consumer, ConsumerOptions};
 use vbucket::producer::{Event, ProducerOptions};
 use vbucket::{Kind, Row};
 
@@ -75,16 +73,9 @@ fn producer() -> producer_bench::Bench {
     })
 }
 
-fn consumer() -> consumer_bench::Bench {
-    let mut bench = consumer_bench::Bench::with_collections();
-    let options = ConsumerOptions { collections: true, json: true, window_bytes: 1_000_000 };
-    bench.machine = Consumer::new(options, Duration::ZERO).with_name("beta");
-    bench
-}
-
 impl Link {
     fn new() -> Self {
-        let (producer, consumer) = (producer(), consumer());
+        let (producer, consumer) = (producer(), consumer_bench::Bench::named("beta"));
         producer.node.put(0);
         consumer.node.put(0, 0, &[(1, 0)]);
         let mut link = Self { producer, consumer, on_the_way: Vec::new() };
@@ -134,7 +125,7 @@ impl Link {
         let active = std::mem::take(&mut self.producer.node);
         let replica = std::mem::take(&mut self.consumer.node);
         replica.claimed.borrow_mut().clear();
-        (self.producer, self.consumer) = (producer(), consumer());
+        (self.producer, self.consumer) = (producer(), consumer_bench::Bench::named("beta"));
         (self.producer.node, self.consumer.node) = (active, replica);
         self.on_the_way.clear();
         self.open();
