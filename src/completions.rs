@@ -90,7 +90,7 @@ mod tests {
         }
         for command in Cli::command().get_subcommands() {
             let name = command.get_name();
-            let replies = completed(Program::DcpProxy, &[name, "--h"]);
+            let replies = completed(Program::DcpProxy, &[name, "--he"]);
             assert_eq!(replies, ["--help"], "{name}");
         }
     }

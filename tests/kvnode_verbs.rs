@@ -274,6 +274,29 @@ async fn what_is_wrong_is_named_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_topology_lets_vbuckets_take_durable_writes() {
+    let fixture = Fixture::start("active").await;
+    let topology = |vb: u16| {
+        let text = fixture.run(&["stats", "vbucket-details", &vb.to_string()]).text();
+        let line = text.lines().find(|line| line.contains(":topology")).unwrap();
+        line.split_once("topology").unwrap().1.trim_matches([':', ' ']).to_owned()
+    };
+    assert_eq!(topology(0), "null");
+    let active = ["vbuckets", "--set-state", "active"];
+    let set = |more: &[&str]| fixture.run(&[&active[..], more].concat());
+    let ran = set(&["0-3", "--topology", "alpha,ns_1@10.0.0.2"]);
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(
+        (topology(3).as_str(), topology(4).as_str()),
+        (r#"[["alpha","ns_1@10.0.0.2"]]"#, "null")
+    );
+    let ran = fixture.run(&["vbuckets", "--set-state", "replica", "4", "--topology", "alpha"]);
+    assert!(ran.code == 1 && ran.err.contains("vBucket 4"), "{ran:?}");
+    assert_eq!(set(&["0"]).code, 0);
+    assert_eq!(topology(0), "null", "one that is not given is none");
+}
+
+#[tokio::test]
 async fn a_seed_whose_node_dies_says_how_many_were_written_and_how_to_go_on() {
     let mut fixture = Fixture::start("active").await;
     let folder = fixture.folder.path().to_owned();

@@ -83,6 +83,11 @@ pub(super) enum Ask {
         /// Set their state: active, replica, pending or dead. One that is not there is created.
         #[arg(long, value_name = "STATE", value_parser = state, requires = "set")]
         set_state: Option<VbState>,
+        /// With --set-state active: the nodes that durable writes count, this one first, by the
+        /// names that their sidecars give them, such as alpha,beta,gamma. Without it the vBuckets
+        /// take no durable writes.
+        #[arg(long, value_name = "NAMES", value_delimiter = ',', requires = "set_state")]
+        topology: Vec<String>,
         #[command(flatten)]
         at: At,
     },

@@ -36,8 +36,8 @@ async fn answer(asked: &Ask) -> Result<Answer, Failure> {
             let key = documents::key(key)?;
             documents::delete(&mut connect(at, of).await?, key, of.vbucket).await
         }
-        Ask::Vbuckets { set: Some(set), set_state: Some(state), .. } => {
-            vbuckets::set_state(&mut Node::connect(at).await?, set, *state).await
+        Ask::Vbuckets { set: Some(set), set_state: Some(state), topology, .. } => {
+            vbuckets::set_state(&mut Node::connect(at).await?, set, *state, topology).await
         }
         Ask::Vbuckets { set, .. } => {
             vbuckets::show(&mut Node::connect(at).await?, set.as_ref()).await

@@ -31,6 +31,7 @@ fn without_a_command_it_runs_a_node() {
         ("kvnode get", ErrorKind::MissingRequiredArgument),
         ("kvnode vbuckets --set-state active", ErrorKind::MissingRequiredArgument),
         ("kvnode vbuckets 0-7 --set-state alive", ErrorKind::ValueValidation),
+        ("kvnode vbuckets 0-7 --topology alpha", ErrorKind::MissingRequiredArgument),
         ("kvnode vbuckets 0-1024", ErrorKind::ValueValidation),
         ("kvnode seed 0", ErrorKind::ValueValidation),
         ("kvnode seed 1 --size 63", ErrorKind::ValueValidation),

@@ -106,18 +106,24 @@ fn table(rows: &BTreeMap<u16, Row>) -> String {
 /// What was refused: status, text, vBuckets.
 type Refused = BTreeMap<(u16, Vec<u8>), VbSet>;
 
+/// Sets the state of vBuckets, and their topology if one is given.
 pub(super) async fn set_state(
     node: &mut Node,
     set: &VbSet,
     state: VbState,
+    topology: &[String],
 ) -> Result<Answer, Failure> {
     let vbs: Vec<VbId> = set.iter().collect();
     let (mut left, mut refused) = (vbs.iter(), Refused::new());
     let extras = [state as u8];
+    let topology = match topology {
+        [] => String::new(),
+        names => json!({ "topology": [names] }).to_string(),
+    };
     let next = |opaque: Opaque, out: &mut BytesMut| {
         let Some(&vb) = left.next() else { return false };
         let request = FrameBuilder::request(Opcode::SET_VBUCKET).vbucket(vb).opaque(opaque);
-        request.extras(&extras).write(out);
+        request.extras(&extras).value(topology.as_bytes()).write(out);
         true
     };
     let each = |number: u64, answer: &Frame<'_>| {

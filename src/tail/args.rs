@@ -31,6 +31,10 @@ pub struct TailArgs {
     /// Show one collection only: SCOPE.COLLECTION, or its id, such as 0x8.
     #[arg(long, value_name = "NAME")]
     pub collection: Option<String>,
+    /// Show every version of a document that the node keeps, not the newest alone. It keeps them
+    /// of collections with history; see `kvnode collections`.
+    #[arg(long)]
+    pub history: bool,
     /// Show no values; the node does not send them.
     #[arg(long)]
     pub keys_only: bool,

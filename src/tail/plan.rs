@@ -22,6 +22,8 @@ pub(super) struct Plan {
     /// Of the checkpoint, but not followed.
     pub(super) others: BTreeMap<VbId, Track>,
     pub(super) filter: Filter,
+    /// Whether every version of a document is shown.
+    pub(super) history: bool,
     pub(super) lines: LineOptions,
 }
 
@@ -66,7 +68,8 @@ pub(super) async fn plan(args: &TailArgs, endpoint: Endpoint) -> Result<Plan, Fa
     let suffix = suffix.map_err(|error| Failure::Failed(format!("no random bytes: {error}")))?;
     let lines = LineOptions { raw: args.raw, keys_only: args.keys_only, snapshots: args.snapshots };
     let name = format!("dcp-proxy-tail:{}:{suffix}", args.bucket);
-    Ok(Plan { endpoint, bucket: args.bucket.clone(), name, vbs, others, filter, lines })
+    let (bucket, history) = (args.bucket.clone(), args.history);
+    Ok(Plan { endpoint, bucket, name, vbs, others, filter, history, lines })
 }
 
 /// Where it ends.

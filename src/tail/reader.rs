@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use follow::{ABSENT_AFTER, Effect, Follow, Now, Refusal};
-use mcbp::{Frame, Seqno, VbId, flow};
-use relay::{DcpReader, LinkError, ReaderOptions, Reconnect, StreamEvent, StreamRange};
+use mcbp::{Frame, Opcode, Seqno, VbId, flow};
+use relay::{
+    ConnectionStep, DcpReader, Fault, LinkError, ReaderOptions, Reconnect, StreamEvent, StreamRange,
+};
 use replica::backoff::Backoff;
 use replica::plan::VbSet;
 use tokio_util::sync::CancellationToken;
@@ -125,7 +127,7 @@ impl<'a> Reader<'a> {
             }
             // A node that starts is waited for; anything else is told before there is any line.
             Err(error) if !self.was_there && error.retry() != Reconnect::Soon => {
-                self.ended = Some(Ended::Failed(Failure::of(&error)));
+                self.ended = Some(Ended::Failed(first_failure(self.plan, &error)));
             }
             Err(error) => self.follow.lost(error.to_string(), self.now()),
         }
@@ -213,10 +215,23 @@ async fn open(plan: &Plan) -> Result<DcpReader, LinkError> {
         window_bytes: WINDOW_BYTES,
         acks_by_hand: true,
         keys_only: plan.lines.keys_only,
+        change_streams: plan.history,
         noop_interval: Some(NOOP_INTERVAL),
         ..ReaderOptions::new(&plan.bucket, &plan.name)
     };
     DcpReader::open(&plan.endpoint, options).await
+}
+
+/// The node could not be opened for the first time.
+fn first_failure(plan: &Plan, error: &LinkError) -> Failure {
+    let control = ConnectionStep::Request(Opcode::DCP_CONTROL);
+    match &error.fault {
+        Fault::Refused { step, .. } if plan.history && *step == control => {
+            let text = "a node without change streams cannot show versions: leave out --history";
+            Failure::Wrong(format!("{error}: {text}"))
+        }
+        _ => Failure::of(error),
+    }
 }
 
 /// Waits for events; for ever without a connection, or without a stream.

@@ -15,7 +15,7 @@ use crate::copies;
 use crate::keys::VBUCKETS;
 use crate::session::{NODES, Routes};
 
-const NAMES: [&str; NODES] = ["alpha", "beta", "gamma"];
+pub(crate) const NAMES: [&str; NODES] = ["alpha", "beta", "gamma"];
 
 /// See the module.
 pub(crate) struct Cluster {
@@ -66,6 +66,10 @@ impl Cluster {
         &self.nodes
     }
 
+    pub(crate) const fn sidecar(&self, node: usize) -> Option<&Sidecar> {
+        self.sidecars[node].as_ref()
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -76,14 +80,14 @@ impl Cluster {
     }
 
     /// Makes the first copy of the chain active, with the chain as the topology.
-    async fn activate(&self, vb: VbId) {
+    pub(crate) async fn activate(&self, vb: VbId) {
         let chain = &self.chains[usize::from(vb.0)];
         let names: Vec<_> = chain.iter().map(|node| NAMES[*node]).collect();
         let value = serde_json::json!({ "topology": [names] }).to_string();
         self.set_state(chain[0], vb, VbState::Active, value.as_bytes()).await;
     }
 
-    async fn set_state(&self, node: usize, vb: VbId, state: VbState, value: &[u8]) {
+    pub(crate) async fn set_state(&self, node: usize, vb: VbId, state: VbState, value: &[u8]) {
         let extras = [state as u8];
         let request = FrameBuilder::request(Opcode::SET_VBUCKET).vbucket(vb).extras(&extras);
         self.nodes[node].client().await.ask(request.value(value)).await.unwrap();
@@ -119,6 +123,14 @@ impl Cluster {
         let bucket =
             format!("[[bucket]]\nname = \"default\"\nreplicate = {{ {} }}\n", replicate.join(", "));
         (!replicate.is_empty()).then(|| Config::text(text + &bucket).limits(""))
+    }
+
+    /// The same without what it was told before: it would not replicate what it has taken over.
+    pub(crate) fn start_sidecar_anew(&mut self, node: usize) {
+        self.kill_sidecar(node);
+        // There may be none.
+        _ = std::fs::remove_dir_all(self.sidecar_folder(node));
+        self.replicate(node);
     }
 
     /// Kills a node. Its connections are not used again.

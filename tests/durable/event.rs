@@ -18,6 +18,10 @@ pub(crate) enum Event {
     FailoverAlone,
     /// A failover while one of the replicas lags, because its sidecar was killed before.
     FailoverLagging,
+    /// The active copies of a node are taken over by another one.
+    Takeover,
+    /// The same, and one of the two nodes or the sidecar between them is killed meanwhile.
+    TakeoverKilled,
 }
 
 impl Event {
@@ -32,7 +36,7 @@ impl Event {
     }
 }
 
-const EVENTS: [Event; 12] = [
+const EVENTS: [Event; 16] = [
     Event::Restart,
     Event::Restart,
     Event::Failover,
@@ -45,4 +49,8 @@ const EVENTS: [Event; 12] = [
     Event::Sidecar,
     Event::NoSidecars,
     Event::KilledAlone,
+    Event::Takeover,
+    Event::Takeover,
+    Event::TakeoverKilled,
+    Event::TakeoverKilled,
 ];

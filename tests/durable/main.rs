@@ -1,7 +1,7 @@
 //! Durable writes over kill -9: three data nodes and their sidecars as real processes, clients that
 //! write at each level and read, and in each round a kill at a random moment, with a restart or a
-//! failover after it. What clients were told has to be linearizable, key by key, and all copies
-//! have to be the same in the end.
+//! failover after it, or a takeover. What clients were told has to be linearizable, key by key, and
+//! all copies have to be the same in the end.
 //!
 //! `DURABLE_KILL_ROUNDS` is the number of rounds, `DURABLE_KILL_SEED` that of the first cluster.
 
@@ -18,6 +18,7 @@ mod history;
 mod keys;
 mod rounds;
 mod session;
+mod takeover;
 
 use rounds::Campaign;
 

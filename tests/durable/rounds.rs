@@ -15,6 +15,7 @@ use crate::event::Event;
 use crate::history::{History, Operation, Outcome, Request};
 use crate::keys::{Key, Kind};
 use crate::session::{NODES, Session, Shared, Wanted};
+use crate::takeover::Victim;
 
 /// Acknowledged durable writes before the kill, and after what follows it, at most.
 const WRITES_MAX: u64 = 150;
@@ -114,6 +115,13 @@ impl Campaign {
                 self.cluster.kill_sidecar(lagging);
                 self.wait(shared, true).await;
                 self.fail_over(node, shared).await;
+            }
+            Event::Takeover | Event::TakeoverKilled => {
+                let to = (node + self.rng.usize(1..NODES)) % NODES;
+                let victims = [Victim::Producer, Victim::Consumer, Victim::Sidecar];
+                let killed = event == Event::TakeoverKilled;
+                let victim = killed.then(|| victims[self.rng.usize(..victims.len())]);
+                self.cluster.take_over(node, to, victim).await;
             }
             Event::Sidecar => {
                 self.cluster.kill_sidecar(node);

@@ -6,6 +6,7 @@ mod campaign;
 #[path = "../common/mod.rs"]
 mod common;
 mod exec;
+mod history;
 mod nodes;
 mod pipes;
 mod recorded;

@@ -34,6 +34,9 @@ pub struct ReaderOptions<'a> {
     pub acks_by_hand: bool,
     /// Whether the node sends keys without values; the datatype is sent all the same.
     pub keys_only: bool,
+    /// Whether the node sends every version that it keeps of a document, instead of the newest one
+    /// alone. A node without change streams refuses that.
+    pub change_streams: bool,
     /// How often the node sends NOOP on a connection without changes, in whole seconds up to
     /// 10,800. With it, a connection is lost once nothing came for twice as long and the deadline
     /// of a request. Without it, it is lost once nothing came for that deadline alone, which suits
@@ -52,6 +55,7 @@ impl<'a> ReaderOptions<'a> {
             window_bytes: WINDOW_BYTES,
             acks_by_hand: false,
             keys_only: false,
+            change_streams: false,
             noop_interval: None,
         }
     }
@@ -82,6 +86,9 @@ pub(crate) async fn open(
     let window = options.window_bytes.to_string();
     control(&mut exchange, control_key::CONNECTION_BUFFER_SIZE, &window).await?;
     control(&mut exchange, control_key::ENABLE_EXPIRY_OPCODE, "true").await?;
+    if options.change_streams {
+        control(&mut exchange, control_key::CHANGE_STREAMS, "true").await?;
+    }
     Ok(exchange)
 }
 

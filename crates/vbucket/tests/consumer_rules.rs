@@ -14,15 +14,18 @@ mod consumer_bench;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use consumer_bench::{Bench, built, mutation};
+use bytes::BytesMut;
+use consumer_bench::{Bench, built, mutation, mutation_of};
 use mcbp::dcp::{
-    BufferAck, Deletion, Expiration, Mutation, SetVbucketState, StreamReq, Target, stream_flags,
+    Abort, BufferAck, Commit, Deletion, Expiration, Mutation, Prepare, SeqnoAdvanced,
+    SetVbucketState, StreamReq, Target, stream_flags,
 };
 use mcbp::{
     Datatype, Frame, FrameBuilder, Opaque, Opcode, Seqno, Status, StreamEndStatus, VbId, VbState,
 };
 use proptest::prelude::*;
 use vbucket::Kind;
+use vbucket::collections::{Change, Collection, SystemEvent};
 use vbucket::consumer::{Effect, Event, Failure, Part, Replicas as _};
 
 #[test]
@@ -353,6 +356,8 @@ enum Happening {
     End(u16, bool),
     Marker(u16),
     Mutation(u16),
+    /// Another change; also where it cannot follow.
+    Step(u16, Step),
     Outcome(usize, u8),
     Negotiate,
     StateOf(u16, bool),
@@ -361,6 +366,75 @@ enum Happening {
     Bad(u16),
     /// Another connection takes the vBucket, or its stream there ends, or it is free.
     Elsewhere(u16, u8),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Mutation,
+    Prepare,
+    /// Of the last prepare; with `other` of one that never came.
+    Commit {
+        other: bool,
+    },
+    Abort {
+        other: bool,
+    },
+    /// Collection 8 begins.
+    Begin,
+    End,
+    /// A document of collection 8.
+    Document,
+    Advance,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => Just(Step::Prepare),
+        3 => prop::bool::weighted(0.1).prop_map(|other| Step::Commit { other }),
+        2 => prop::bool::weighted(0.1).prop_map(|other| Step::Abort { other }),
+        2 => Just(Step::Begin),
+        1 => Just(Step::End),
+        1 => Just(Step::Document),
+        1 => Just(Step::Advance),
+    ]
+}
+
+impl Step {
+    /// Its frame at a seqno. Streams begin at several seqnos, so that `prepared` may be of none.
+    fn frame(self, vb: VbId, opaque: Opaque, seqno: Seqno, prepared: Seqno) -> BytesMut {
+        let to = Target { vb, opaque, cas: seqno.0, datatype: Datatype::RAW };
+        let of = |other| if other { Seqno(seqno.0 + 7) } else { prepared };
+        let event = |change| {
+            let event = SystemEvent { uid: seqno.0, change };
+            built(|out| _ = event.write(seqno, vb, opaque, true, out))
+        };
+        match self {
+            Self::Mutation => mutation_of(b"\0key", vb.0, opaque, seqno.0),
+            Self::Document => mutation_of(b"\x08key", vb.0, opaque, seqno.0),
+            Self::Prepare => {
+                let (rev, flags, expiry, lock_time, nru) = (1, 0, 0, 0, 4);
+                let (deleted, level) = (false, 1);
+                let prepare = Prepare { seqno, rev, flags, expiry, lock_time, nru, deleted, level };
+                built(|out| prepare.write(to, b"\0durable", b"value", out))
+            }
+            Self::Commit { other } => {
+                let commit = Commit { prepared: of(other), committed: seqno };
+                built(|out| commit.write(vb, opaque, b"\0durable", out))
+            }
+            Self::Abort { other } => {
+                let abort = Abort { prepared: of(other), aborted: seqno };
+                built(|out| abort.write(vb, opaque, b"\0durable", out))
+            }
+            Self::Begin => {
+                let (name, max_ttl, history) = ("c8".to_owned(), None, false);
+                let (scope, metered, flush_uid) = (0, false, 0);
+                let collection = Collection { scope, name, max_ttl, history, metered, flush_uid };
+                event(Change::Begin { id: 8, collection })
+            }
+            Self::End => event(Change::End { id: 8, scope: 0, is_system: false }),
+            Self::Advance => built(|out| SeqnoAdvanced { seqno }.write(vb, opaque, out)),
+        }
+    }
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -372,6 +446,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         1 => (vb.clone(), any::<bool>()).prop_map(|(vb, stale)| Happening::End(vb, stale)),
         2 => vb.clone().prop_map(Happening::Marker),
         4 => vb.clone().prop_map(Happening::Mutation),
+        4 => (vb.clone(), step()).prop_map(|(vb, step)| Happening::Step(vb, step)),
         5 => (any::<usize>(), 0..8_u8).prop_map(|(at, kind)| Happening::Outcome(at, kind)),
         2 => Just(Happening::Negotiate),
         1 => (vb.clone(), any::<bool>()).prop_map(|(vb, is)| Happening::StateOf(vb, is)),
@@ -386,15 +461,27 @@ struct History {
     bench: Bench,
     /// The newest STREAM_REQ of each vBucket, and the next seqno of its stream.
     asked: BTreeMap<u16, (Opaque, u64)>,
+    /// The newest prepare that each vBucket was sent.
+    prepared: BTreeMap<u16, u64>,
     adds: u32,
     answered: BTreeMap<u32, u32>,
+    is_named: bool,
 }
 
 impl History {
-    fn new() -> Self {
-        let bench = Bench::new();
+    /// Of a consumer that takes durable writes and collections, or neither; with streams that are
+    /// open and within a snapshot, or none.
+    fn new(is_named: bool, is_open: bool) -> Self {
+        let bench = if is_named { Bench::named("beta") } else { Bench::new() };
         (0..3).for_each(|vb| bench.node.put(vb, u64::from(vb) * 5, &[(1, 0)]));
-        Self { bench, asked: BTreeMap::new(), adds: 0, answered: BTreeMap::new() }
+        let (asked, prepared, answered) = Default::default();
+        let mut history = Self { bench, asked, prepared, adds: 0, answered, is_named };
+        for vb in 0..if is_open { 3 } else { 0 } {
+            let (opaque, next) = (history.bench.open(vb), u64::from(vb) * 5 + 1);
+            history.bench.marker(vb, opaque, next, next + 30);
+            history.asked.insert(vb, (opaque, next));
+        }
+        history
     }
 
     fn happen(&mut self, happening: &Happening) {
@@ -419,11 +506,8 @@ impl History {
                 let (opaque, next) = asked(vb);
                 bench.marker(*vb, opaque, next, next + 2);
             }
-            Happening::Mutation(vb) => {
-                let (opaque, next) = asked(vb);
-                bench.mutation(*vb, opaque, next);
-                self.asked.insert(*vb, (opaque, next + 1));
-            }
+            Happening::Mutation(vb) => self.step(*vb, Step::Mutation),
+            Happening::Step(vb, step) => self.step(*vb, *step),
             Happening::Outcome(at, kind) => {
                 if !bench.effects.is_empty() {
                     let effect = bench.effects.remove(at % bench.effects.len());
@@ -455,6 +539,21 @@ impl History {
         self.look();
     }
 
+    /// Sends a change at the next seqno of the stream.
+    fn step(&mut self, vb: u16, step: Step) {
+        let (opaque, next) = self.asked.get(&vb).copied().unwrap_or((Opaque(0xbad), 1));
+        let prepared = self.prepared.get(&vb).copied().unwrap_or_default();
+        let frame = match step {
+            Step::Mutation if !self.is_named => mutation(vb, opaque, next),
+            step => step.frame(VbId(vb), opaque, Seqno(next), Seqno(prepared)),
+        };
+        self.bench.feed(&frame);
+        if matches!(step, Step::Prepare) {
+            self.prepared.insert(vb, next);
+        }
+        self.asked.insert(vb, (opaque, next + 1));
+    }
+
     fn look(&mut self) {
         for (opaque, _) in self.bench.answers() {
             *self.answered.entry(opaque).or_default() += 1;
@@ -474,9 +573,11 @@ proptest! {
     /// vBucket stays claimed, and no gap is written.
     #[test]
     fn every_add_stream_is_answered_once_and_every_byte_counts_once(
-        happenings in prop::collection::vec(happening(), 1..80)
+        is_named: bool,
+        is_open: bool,
+        happenings in prop::collection::vec(happening(), 1..80),
     ) {
-        let mut history = History::new();
+        let mut history = History::new(is_named, is_open);
         for happening in &happenings {
             history.happen(happening);
             prop_assert!(history.answered.values().all(|count| *count == 1));

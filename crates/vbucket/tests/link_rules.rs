@@ -16,15 +16,12 @@ mod producer_bench;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use mcbp::dcp::{SeqnoAck, open_flags};
-use mcbp::framing::Level;
 use mcbp::{Frame, Opcode, Seqno, Status, VbId};
+use producer_bench::{Writing, writing};
 use proptest::prelude::*;
-use vbucket::collections::{Change, Collection, SystemEvent};
-use vbucket::consumer::{Consumer, ConsumerOptions};
 use vbucket::producer::{Event, ProducerOptions};
 use vbucket::{Kind, Row};
 
@@ -32,22 +29,7 @@ const VB: VbId = VbId(0);
 
 #[derive(Clone, Copy, Debug)]
 enum Happening {
-    Write {
-        key: u8,
-        deletes: bool,
-    },
-    Prepare {
-        key: u8,
-        deletes: bool,
-    },
-    /// The oldest prepare is committed or aborted.
-    Complete {
-        commits: bool,
-    },
-    Collection {
-        id: u8,
-        begins: bool,
-    },
+    Writing(Writing),
     Trim(u8),
     /// The change history of the active copy begins so much later.
     TrimHistory(u64),
@@ -61,13 +43,8 @@ enum Happening {
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
-    let change = || (0..6_u8, any::<bool>());
     prop_oneof![
-        4 => change().prop_map(|(key, deletes)| Happening::Write { key, deletes }),
-        5 => change().prop_map(|(key, deletes)| Happening::Prepare { key, deletes }),
-        4 => any::<bool>().prop_map(|commits| Happening::Complete { commits }),
-        1 => (8..10_u8, any::<bool>())
-            .prop_map(|(id, begins)| Happening::Collection { id, begins }),
+        14 => writing().prop_map(Happening::Writing),
         1 => any::<u8>().prop_map(Happening::Trim),
         1 => (1..20_u64).prop_map(Happening::TrimHistory),
         3 => (1..4_usize).prop_map(Happening::ReadDisk),
@@ -96,16 +73,9 @@ fn producer() -> producer_bench::Bench {
     })
 }
 
-fn consumer() -> consumer_bench::Bench {
-    let mut bench = consumer_bench::Bench::with_collections();
-    let options = ConsumerOptions { collections: true, json: true, window_bytes: 1_000_000 };
-    bench.machine = Consumer::new(options, Duration::ZERO).with_name("beta");
-    bench
-}
-
 impl Link {
     fn new() -> Self {
-        let (producer, consumer) = (producer(), consumer());
+        let (producer, consumer) = (producer(), consumer_bench::Bench::named("beta"));
         producer.node.put(0);
         consumer.node.put(0, 0, &[(1, 0)]);
         let mut link = Self { producer, consumer, on_the_way: Vec::new() };
@@ -155,56 +125,17 @@ impl Link {
         let active = std::mem::take(&mut self.producer.node);
         let replica = std::mem::take(&mut self.consumer.node);
         replica.claimed.borrow_mut().clear();
-        (self.producer, self.consumer) = (producer(), consumer());
+        (self.producer, self.consumer) = (producer(), consumer_bench::Bench::named("beta"));
         (self.producer.node, self.consumer.node) = (active, replica);
         self.on_the_way.clear();
         self.open();
     }
 
-    /// Writes a row at the next seqno of the active copy.
-    fn push(&mut self, row: impl FnOnce(Seqno) -> Row) {
-        self.producer.node.with(VB, |copy| {
-            let seqno = Seqno(copy.rows.len() as u64 + 1);
-            copy.rows.push(Arc::new(row(seqno)));
-        });
-        self.producer.on(Event::Committed(VB));
-    }
-
-    fn pending(&self) -> Vec<Arc<Row>> {
-        let is_prepare = |row: &Arc<Row>| matches!(row.kind, Kind::Prepared { .. });
-        let newest = self.producer.node.with(VB, |copy| copy.newest());
-        let mut pending: Vec<_> = newest.into_values().filter(is_prepare).collect();
-        pending.sort_by_key(|row| row.seqno);
-        pending
-    }
-
-    /// Whether the collection of the key is there, and no durable write is pending for it.
-    fn takes_writes_of(&self, key: u8) -> bool {
-        let key = change(key, false, Seqno(1)).key;
-        let there = self.producer.node.with(VB, |copy| copy.collections());
-        let is_pending = self.pending().iter().any(|row| row.document_key() == key);
-        there.get(u32::from(key[0])).is_some() && !is_pending
-    }
-
     fn happens(&mut self, happening: Happening) {
         match happening {
-            Happening::Write { key, .. } | Happening::Prepare { key, .. }
-                if !self.takes_writes_of(key) => {}
-            Happening::Write { key, deletes } => self.push(|seqno| change(key, deletes, seqno)),
-            Happening::Prepare { key, deletes } => {
-                self.push(|seqno| change(key, deletes, seqno).prepared(Level::Majority));
-            }
-            Happening::Complete { commits } => {
-                let Some(oldest) = self.pending().first().cloned() else { return };
-                self.push(|seqno| match commits {
-                    true => oldest.committed_at(seqno).unwrap(),
-                    false => Row::aborted(oldest.document_key(), oldest.seqno, seqno, 1),
-                });
-            }
-            Happening::Collection { id, begins } => {
-                let there = self.producer.node.with(VB, |copy| copy.collections());
-                if there.get(u32::from(id)).is_some() != begins {
-                    self.push(|seqno| event(id, begins, seqno));
+            Happening::Writing(writing) => {
+                if self.producer.node.happens(VB, writing) {
+                    self.producer.on(Event::Committed(VB));
                 }
             }
             Happening::Trim(part) => self.producer.node.with(VB, |copy| {
@@ -260,30 +191,6 @@ impl Link {
     }
 }
 
-fn change(key: u8, deletes: bool, seqno: Seqno) -> Row {
-    let row = producer_bench::row(key, seqno);
-    let collection = if key.is_multiple_of(2) { 0 } else { 8 };
-    let key = Bytes::from([&[collection], &row.key[1..]].concat());
-    match deletes {
-        true => Row { key, kind: Kind::Deleted { at: 1 }, value: Bytes::new(), ..row },
-        false => Row { key, ..row },
-    }
-}
-
-fn event(id: u8, begins: bool, seqno: Seqno) -> Row {
-    let id = u32::from(id);
-    let change = match begins {
-        true => Change::Begin { id, collection: collection(format!("c{id}")) },
-        false => Change::End { id, scope: 0, is_system: false },
-    };
-    SystemEvent { uid: seqno.0, change }.row(seqno)
-}
-
-fn collection(name: String) -> Collection {
-    let history = name == "c8";
-    Collection { scope: 0, name, max_ttl: None, history, metered: false, flush_uid: 0 }
-}
-
 /// What readers may see of a copy, and what is prepared: an abort is neither.
 fn comparable(rows: BTreeMap<Bytes, Arc<Row>>) -> Vec<Row> {
     let rows = rows.into_values().filter(|row| !matches!(row.kind, Kind::Aborted { .. }));
@@ -319,11 +226,11 @@ proptest! {
 fn a_replica_that_lost_its_link_within_a_disk_snapshot_gets_no_commit_that_it_would_refuse() {
     let mut link = Link::new();
     let happenings = [
-        Happening::Collection { id: 8, begins: true },
-        Happening::Write { key: 2, deletes: false },
-        Happening::Prepare { key: 0, deletes: false },
-        Happening::Write { key: 1, deletes: false },
-        Happening::Complete { commits: true },
+        Happening::Writing(Writing::Collection { id: 8, begins: true }),
+        Happening::Writing(Writing::Write { key: 2, deletes: false }),
+        Happening::Writing(Writing::Prepare { key: 0, deletes: false }),
+        Happening::Writing(Writing::Write { key: 1, deletes: false }),
+        Happening::Writing(Writing::Complete { commits: true }),
         Happening::Trim(51),
         Happening::Fill(1),
         Happening::ReadDisk(3),

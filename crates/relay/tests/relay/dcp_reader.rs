@@ -37,8 +37,9 @@ async fn open_with(options: ReaderOptions<'_>) -> (DcpReader, FakeConn) {
         ];
         let noop = options.noop_interval.map(|interval| interval.as_secs().to_string());
         let noop = noop.as_deref().map(|seconds| (control_key::SET_NOOP_INTERVAL, seconds));
+        let history = options.change_streams.then_some((control_key::CHANGE_STREAMS, "true"));
         let [first, rest @ ..] = wanted;
-        for (key, value) in [first].into_iter().chain(noop).chain(rest) {
+        for (key, value) in [first].into_iter().chain(noop).chain(rest).chain(history) {
             let control = conn.expect(Opcode::DCP_CONTROL).await;
             assert_eq!(view(&control).key, key.as_bytes());
             assert_eq!(view(&control).value, value.as_bytes());
@@ -180,7 +181,11 @@ async fn a_stream_that_goes_silent_or_a_producer_that_leaves_is_an_error() {
 
 #[tokio::test]
 async fn bytes_of_changes_are_given_back_when_the_caller_says_so() {
-    let options = ReaderOptions { acks_by_hand: true, ..ReaderOptions::new(BUCKET, "reader") };
+    let options = ReaderOptions {
+        acks_by_hand: true,
+        change_streams: true,
+        ..ReaderOptions::new(BUCKET, "reader")
+    };
     let (mut reader, mut conn) = open_with(options).await;
     reader.stream(range(0));
     let node = async {

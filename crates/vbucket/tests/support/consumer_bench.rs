@@ -156,6 +156,14 @@ impl Bench {
         Self::of(ConsumerOptions { collections: true, json: true, window_bytes: 1_000_000 })
     }
 
+    /// As a node of this name, which takes durable writes.
+    pub(crate) fn named(name: &str) -> Self {
+        let mut bench = Self::with_collections();
+        let options = ConsumerOptions { collections: true, json: true, window_bytes: 1_000_000 };
+        bench.machine = Consumer::new(options, Duration::ZERO).with_name(name);
+        bench
+    }
+
     fn of(options: ConsumerOptions) -> Self {
         Self {
             machine: Consumer::new(options, Duration::ZERO),
@@ -407,8 +415,12 @@ pub(crate) fn built(write: impl FnOnce(&mut BytesMut)) -> BytesMut {
 }
 
 pub(crate) fn mutation(vb: u16, opaque: Opaque, seqno: u64) -> BytesMut {
+    mutation_of(b"key", vb, opaque, seqno)
+}
+
+pub(crate) fn mutation_of(key: &[u8], vb: u16, opaque: Opaque, seqno: u64) -> BytesMut {
     let to = Target { vb: VbId(vb), opaque, cas: seqno, datatype: Datatype::RAW };
     let seqno = Seqno(seqno);
     let body = Mutation { seqno, rev: 1, flags: 0, expiry: 0, lock_time: 0, nru: 4 };
-    built(|out| body.write(to, b"key", b"value", out))
+    built(|out| body.write(to, key, b"value", out))
 }

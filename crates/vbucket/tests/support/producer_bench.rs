@@ -1,6 +1,6 @@
 //! A bench for the producer machine: it carries out effects, and sees what a consumer would see.
 
-#![allow(dead_code, unreachable_pub, reason = "each test uses a part")]
+#![allow(dead_code, unreachable_pub, unused_imports, reason = "each test uses a part")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,8 +12,11 @@ use vbucket::producer::{Effect, Effects, Event, Producer, ProducerOptions, ReadE
 
 #[path = "producer_node.rs"]
 mod producer_node;
+#[path = "producer_writes.rs"]
+mod producer_writes;
 
 pub(crate) use producer_node::*;
+pub(crate) use producer_writes::*;
 
 pub(crate) const STREAM: Opaque = Opaque(0x0100_0000);
 
@@ -95,7 +98,8 @@ impl Bench {
             Effect::Unwatch(key) => drop(self.scans.remove(&key.vb)),
             Effect::ReadDisk { vb, stream, start, row_bytes_max } => {
                 let (node, versions) = (&self.node, self.machine.encoder().wants_versions());
-                let open = || node.with(vb, |copy| Scan::open(copy, start, versions));
+                let Some(filter) = self.machine.filter(vb, stream).cloned() else { return };
+                let open = || node.with(vb, |copy| Scan::open(copy, start, versions, filter));
                 self.scans.entry(vb).or_insert_with(open);
                 let twice = |read: &Read| (read.vb, read.stream) == (vb, stream);
                 assert!(!self.reads.iter().any(twice), "one read at a time");

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use mcbp::dcp::FailoverEntry;
 use mcbp::{Datatype, Seqno, VbId, VbState, VbUuid};
-use vbucket::collections::{SystemEvent, VbCollections};
+use vbucket::collections::{StreamFilter, SystemEvent, VbCollections};
 use vbucket::producer::{
-    Chunk, DiskRead, DiskSnapshot, LogRead, ReadEnd, RowEncoder, Source, StreamId,
+    Chunk, DiskRead, DiskSnapshot, LogRead, ReadEnd, RowEncoder, Selection, Source, StreamId,
 };
 use vbucket::row::prepared_key;
 use vbucket::stream_req::VbFacts;
@@ -59,6 +59,11 @@ impl Copy {
         let mut there = VbCollections::default();
         self.rows.iter().for_each(|row| follow(&mut there, row));
         there
+    }
+
+    fn default_high_seqno(&self) -> Seqno {
+        let is_default = |row: &&Arc<Row>| !is_event(row) && row.is_visible() && row.key[0] == 0;
+        self.rows.iter().rev().find(is_default).map_or(Seqno::ZERO, |row| row.seqno)
     }
 
     pub(crate) fn durable(&self) -> DurableSeqnos {
@@ -151,10 +156,11 @@ pub(crate) struct Scan {
     pub(crate) rows: Vec<Arc<Row>>,
     pub(crate) snapshot: Option<DiskSnapshot>,
     history_start: Option<Seqno>,
+    selection: Selection,
 }
 
 impl Scan {
-    pub(crate) fn open(copy: &Copy, start: Seqno, versions: bool) -> Self {
+    pub(crate) fn open(copy: &Copy, start: Seqno, versions: bool, filter: StreamFilter) -> Self {
         let history_start =
             (versions && copy.history_start > 0).then_some(Seqno(copy.history_start));
         let older = history_start.map(|start| copy.versions(start)).unwrap_or_default();
@@ -162,10 +168,14 @@ impl Scan {
         let rows: BTreeMap<_, _> = rows.map(|row| (row.seqno, row)).collect();
         let rows = rows.into_values().rev().collect();
         let high_seqno = Seqno(copy.rows.len() as u64);
-        let (marker_end, purge_seqno) = (high_seqno, Seqno(copy.purge));
-        let durable = copy.durable();
+        let marker_end = match filter {
+            StreamFilter::Default => copy.default_high_seqno(),
+            _ => high_seqno,
+        };
+        let (durable, purge_seqno) = (copy.durable(), Seqno(copy.purge));
         let snapshot = DiskSnapshot { high_seqno, marker_end, purge_seqno, durable, history_start };
-        Self { rows, snapshot: Some(snapshot), history_start }
+        let selection = Selection { filter, there: copy.collections() };
+        Self { rows, snapshot: Some(snapshot), history_start, selection }
     }
 
     pub(crate) fn read(&mut self, encoder: RowEncoder, read: Read, count: usize) -> DiskRead {
@@ -180,6 +190,10 @@ impl Scan {
                     break;
                 }
                 chunk.is_history = is_history;
+            }
+            if !encoder.takes(&row) || !self.selection.has(&row) {
+                chunk.pass(&row);
+                continue;
             }
             let bytes = encoder.frame_bytes_max(&row);
             if bytes > row_bytes_max {
