@@ -154,9 +154,12 @@ fn measure(arguments: &Arguments) -> io::Result<()> {
     print!("{report}");
     let Some(folder) = &arguments.write_docs else { return Ok(()) };
     let Arguments { documents, rounds, seconds, .. } = arguments;
-    let options = format!("--documents {documents} --rounds {rounds} --seconds {seconds}");
-    let heading =
-        format!("`cargo run --release -p bench -- {options}`\non {}.\n", bench::machine());
+    let quota = arguments.setting.quota_mib;
+    let heading = format!(
+        "`cargo xtask bench node --documents {documents} --rounds {rounds} --seconds {seconds} \
+         --quota-mib {quota}`\non {}.\n",
+        bench::machine()
+    );
     bench::docs::put(folder, "node-bench", &format!("{heading}\n{}", report.table()))
 }
 
