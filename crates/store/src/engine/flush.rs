@@ -6,6 +6,7 @@
 //! values that their rows name must be on the disk first. So the engine is configured to do
 //! neither, and the writer does both.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fjall::{AbstractTree as _, PersistMode};
@@ -28,6 +29,7 @@ pub(crate) struct FlushPolicy {
     memtable_bytes: u64,
     /// The number of journals at the last commit.
     journals: usize,
+    sealed: Sealed,
 }
 
 /// Which memtables are to be sealed.
@@ -44,11 +46,13 @@ pub(crate) enum Due {
 impl FlushPolicy {
     /// A policy that seals memtables of `memtable_bytes`.
     pub(crate) fn new(tables: &Tables, memtable_bytes: u64) -> Self {
-        Self { memtable_bytes, journals: tables.db.journal_count() }
+        let (journals, sealed) = (tables.db.journal_count(), Sealed::default());
+        Self { memtable_bytes, journals, sealed }
     }
 
     /// What is due. Called after each commit.
     pub(crate) fn due(&mut self, tables: &Tables) -> Due {
+        self.sealed.free();
         let before = self.journals;
         self.journals = tables.db.journal_count();
         if self.journals > before {
@@ -64,13 +68,34 @@ impl FlushPolicy {
 
     /// Seals memtables, for the engine's worker to flush. The out-of-line values of their rows are
     /// on the disk.
-    pub(crate) fn seal(&self, tables: &Tables, due: Due) -> Result<(), WriteError> {
+    pub(crate) fn seal(&mut self, tables: &Tables, due: Due) -> Result<(), WriteError> {
         for table in tables.all() {
             if due == Due::All || due == Due::Full && self.is_full(table) {
+                self.sealed.0.push(table.0.tree.active_memtable());
                 table.0.rotate_memtable()?;
             }
         }
         Ok(())
+    }
+}
+
+/// Sealed memtables that may still be in use.
+///
+/// Whoever lets go of one last frees its entries one by one, which takes tens of milliseconds. In the
+/// engine that is the writer, at the next seal, with the lock that readers need.
+#[derive(Default)]
+struct Sealed(Vec<Arc<dyn Send + Sync>>);
+
+impl Sealed {
+    /// Frees those that the engine is done with, in a thread of its own.
+    fn free(&mut self) {
+        let is_unused = |memtable: &mut Arc<dyn Send + Sync>| Arc::strong_count(memtable) == 1;
+        let unused: Vec<_> = self.0.extract_if(.., is_unused).collect();
+        if !unused.is_empty() {
+            let builder = std::thread::Builder::new().name("store-memtables".to_owned());
+            // Without a thread they are freed here.
+            let _freed_elsewhere = builder.spawn(move || drop(unused));
+        }
     }
 }
 
