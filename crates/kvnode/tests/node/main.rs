@@ -24,6 +24,7 @@ mod login;
 mod memory_first;
 mod meta;
 mod metrics;
+mod neighbours;
 mod ordinary;
 mod privileges;
 mod purge;
