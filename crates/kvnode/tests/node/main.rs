@@ -19,6 +19,7 @@ mod connection;
 mod documents;
 mod durability;
 mod expiry;
+mod frozen;
 mod hostile;
 mod login;
 mod memory_first;
