@@ -29,7 +29,7 @@ impl Bucket {
     ///
     /// # Errors
     /// [`VbError::OutOfRange`], [`VbError::NotReady`] or [`VbError::Commit`]; nothing has changed
-    /// then.
+    /// then, unless it is [`CommitError::Late`].
     pub async fn set_state(
         self: &Arc<Self>,
         id: VbId,
@@ -76,7 +76,6 @@ impl Bucket {
                 begin_branch(&mut meta);
             }
             moving.commit(meta).await?;
-            drop(moving);
             return follow(&vb).await;
         }
     }

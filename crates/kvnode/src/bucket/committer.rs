@@ -129,8 +129,6 @@ impl Committer {
     pub(super) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         while let Some(queued) = shared.queue.next() {
-            *lock(&shared.committing) = Some(Instant::now());
-            failpoint::hang_at("commit-hangs");
             self.commit(queued);
             *lock(&shared.committing) = None;
         }
@@ -142,6 +140,8 @@ impl Committer {
             let (vbs, batch, durability) = self.assemble(&queued.entries);
             failpoint::reach("flush-assembled");
             let began = Instant::now();
+            *lock(&self.shared.committing) = Some(began);
+            failpoint::hang_at("commit-hangs");
             let committed = self.shared.store.commit(&batch, durability);
             self.shared.counters.commit_time.observe(began.elapsed());
             match committed {
@@ -357,6 +357,7 @@ impl Committer {
 
     fn pause(&self, rows: usize, error: &StoreError) {
         self.shared.counters.commit_failures.add(1);
+        *lock(&self.shared.committing) = None;
         if self.shared.queue.pause(error.clone()) {
             self.log_failure(rows, error);
         }

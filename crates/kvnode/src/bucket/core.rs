@@ -19,6 +19,9 @@ use super::shared::Shared;
 use super::vb::Vb;
 use crate::sync::{lock, read, write};
 
+/// How long whoever asks for seqnos waits for what is acknowledged and not stored.
+const CATCH_UP: Duration = Duration::from_secs(2);
+
 /// The progress of warm-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Warmup {
@@ -118,6 +121,20 @@ impl Bucket {
         &self.shared.options
     }
 
+    /// Waits until what clients have been told of is stored, for a moment: where the disk does not
+    /// keep up, what is stored is what there is to tell.
+    pub(crate) async fn caught_up(&self) {
+        if !self.shared.options.memory_first || self.write_failure().is_some() {
+            return;
+        }
+        let all = async {
+            for vb in self.all_vbs() {
+                drop(vb.drained().await);
+            }
+        };
+        drop(tokio::time::timeout(CATCH_UP, all).await);
+    }
+
     /// How long the commit that runs has taken so far, if one runs.
     pub(crate) fn commit_lasts(&self) -> Option<Duration> {
         lock(&self.shared.committing).map(|began| began.elapsed())
@@ -178,14 +195,21 @@ impl Bucket {
     /// it.
     ///
     /// # Errors
-    /// The store's error; the next start then treats this stop as unclean.
+    /// The store's error, or that acknowledged changes could not be committed; the next start then
+    /// treats this stop as unclean.
     pub fn close(&self) -> Result<(), StoreError> {
-        if self.stop_committer() {
-            self.shared.store.close()
-        } else {
-            let detail = "the committer thread panicked".to_owned();
-            Err(StoreError::Io { doing: "closing the bucket", detail })
+        let error = |detail| Err(StoreError::Io { doing: "closing the bucket", detail });
+        if !self.stop_committer() {
+            return error("the committer thread panicked".to_owned());
         }
+        // Clients know seqnos of what is lost. The next changes get the same ones, and must not be
+        // of the same branch of history.
+        if let Some(failure) =
+            self.write_failure().filter(|_| self.counters().changes_lost.get() > 0)
+        {
+            return error(format!("acknowledged changes are lost: {failure}"));
+        }
+        self.shared.store.close()
     }
 
     /// Stops without closing the store: the next start treats it as a crash. Does nothing to a

@@ -14,7 +14,7 @@ use vbucket::{StoreError, VbMeta};
 use super::advance::follow_state;
 use super::batch::{Entry, Room, Work};
 use super::error::{CommitError, VbError};
-use super::pending_commit::in_time;
+use super::pending_commit::{PendingCommit, in_time};
 use super::vb::Vb;
 use crate::sync::lock;
 
@@ -53,20 +53,42 @@ impl Moving {
         }
     }
 
-    /// Syncs `meta`, then makes it visible.
-    pub(super) async fn commit(&self, meta: VbMeta) -> Result<(), VbError> {
-        let is_active = meta.state == VbState::Active;
-        commit_meta(&self.vb, meta).await?;
+    /// Syncs `meta`, then makes it visible. If that takes longer than anyone waits, it goes on, and
+    /// nothing is queued before its end: it would be of a state that ends.
+    pub(super) async fn commit(self, meta: VbMeta) -> Result<(), VbError> {
+        let commit = queue_meta(&self.vb, meta)?;
+        match commit.wait().await {
+            Err(CommitError::Late) => {
+                tokio::spawn(async move {
+                    let mut outcome = commit.wait().await;
+                    while let Err(CommitError::Late) = outcome {
+                        outcome = commit.wait().await;
+                    }
+                    if outcome.is_ok() {
+                        self.follow();
+                    }
+                });
+                Err(CommitError::Late.into())
+            }
+            outcome => {
+                outcome?;
+                self.follow();
+                Ok(())
+            }
+        }
+    }
+
+    /// Follows the record that is visible now.
+    fn follow(&self) {
         {
             let mut inner = lock(&self.vb.cell.inner);
-            if !is_active {
+            if inner.meta.state != VbState::Active {
                 inner.locks.clear();
             }
             follow_state(&self.vb.shared, self.vb.id(), &mut inner);
         }
         failpoint::reach("change-committed");
         self.vb.tell_state_changed();
-        Ok(())
     }
 }
 
@@ -78,18 +100,20 @@ impl Drop for Moving {
     }
 }
 
-/// Syncs the record of a vBucket that is new or moving.
+/// Syncs the record of a vBucket that is new.
 pub(super) async fn commit_meta(vb: &Arc<Vb>, meta: VbMeta) -> Result<(), VbError> {
+    Ok(queue_meta(vb, meta)?.wait().await?)
+}
+
+/// Queues the record of a vBucket that is new or moving.
+fn queue_meta(vb: &Arc<Vb>, meta: VbMeta) -> Result<PendingCommit, VbError> {
     let work = Work::Meta(Box::new(meta));
     // No room is needed: there is one such entry for each vBucket that is moving.
     let entry = Entry { vb: Arc::clone(&vb.cell), work, room: Room::NONE };
-    let commit = {
-        let mut inner = lock(&vb.cell.inner);
-        let commit = vb.shared.queue.push(entry)?;
-        inner.last = Some(commit.clone());
-        commit
-    };
-    Ok(commit.wait().await?)
+    let mut inner = lock(&vb.cell.inner);
+    let commit = vb.shared.queue.push(entry)?;
+    inner.last = Some(commit.clone());
+    Ok(commit)
 }
 
 /// Runs `change` in a task of its own, which ends even if the caller is dropped.

@@ -33,7 +33,8 @@ pub(super) struct Shared {
     /// Held while a large document is in memory only because it is being replaced.
     pub(super) large_reads: Mutex<()>,
     pub(super) counters: Counters,
-    /// When the commit that runs has begun.
+    /// When the commit that runs has begun. One that waits for its next try does not run: a
+    /// watchdog that took it for hanging would kill the process, and with it what was acknowledged.
     pub(super) committing: Mutex<Option<Instant>>,
     /// What the memory logs hold.
     pub(super) logged_bytes: AtomicUsize,

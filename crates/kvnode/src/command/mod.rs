@@ -275,7 +275,7 @@ async fn run_on_documents(
         Opcode::GET_VBUCKET => vbucket::get(client, bucket, request),
         Opcode::DEL_VBUCKET => vbucket::delete(client, bucket, request).await,
         Opcode::GET_FAILOVER_LOG => vbucket::failover_log(client, bucket, request),
-        Opcode::GET_ALL_VB_SEQNOS => seqno::all(client, bucket, request),
+        Opcode::GET_ALL_VB_SEQNOS => Box::pin(seqno::all(client, bucket, request)).await,
         Opcode::OBSERVE_SEQNO => seqno::observe(client, bucket, request),
         Opcode::SEQNO_PERSISTENCE => seqno::persisted(client, bucket, request).await,
         Opcode::COLLECTIONS_SET_MANIFEST => {

@@ -19,8 +19,8 @@ const PERSISTENCE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Answers with the id and high seqno of each vBucket in a state, or of all that are not dead. A
 /// client that knows of no durable writes gets the highest seqno of a visible row: no stream of its
-/// own goes further.
-pub(super) fn all(
+/// own goes further. No seqno that a client has been told of is beyond these.
+pub(super) async fn all(
     client: &mut Client,
     bucket: &Bucket,
     request: &Request<'_>,
@@ -33,6 +33,7 @@ pub(super) fn all(
         let context = format!("there is no collection {id:#x}");
         return Err(RequestError::new(Status::UNKNOWN_COLLECTION, context));
     }
+    bucket.caught_up().await;
     let mut list = Vec::new();
     let with_prepares = client.features.sync_replication;
     for vb in bucket.all_vbs() {

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use mcbp::{Frame, Header, Status};
+use tokio::task::coop::consume_budget;
 
 use super::end::End;
 use super::large::{self, Large};
 use crate::account::Lease;
+use crate::blocking::leave_worker;
 use crate::client::Client;
 use crate::command::{self, Flow};
 use crate::protocol::RequestError;
@@ -15,6 +17,10 @@ use crate::protocol::framing::{self, Malformed};
 
 /// Answers beyond this are written out even if more requests wait in the buffer.
 const REPLY_BYTES_MAX: usize = 256 * 1024;
+
+/// So many requests are a step of a task's turn, after 128 of which others have the worker: a
+/// client whose requests never end would keep it for long. Changes are a step each already.
+const REQUESTS_A_STEP: usize = 4;
 
 /// Why no more frames are executed for now.
 pub(super) enum Pause {
@@ -43,6 +49,10 @@ pub(super) async fn execute(
     buffer: &mut BytesMut,
 ) -> Pause {
     client.free_bytes = client.node.account.free_bytes(client.seat.seated());
+    if first.is_some() {
+        // To inflate, check and join what is large takes long.
+        leave_worker(false).await;
+    }
     match first {
         None => {}
         // The memory of a large request is given back once it is executed: what it stores is in
@@ -62,6 +72,7 @@ pub(super) async fn execute(
             }
         }
     }
+    let mut executed = 0_usize;
     while has_room(client) {
         let bytes = match framing::next(buffer, client.login.is_some()) {
             Ok(Some(bytes)) => bytes,
@@ -73,6 +84,10 @@ pub(super) async fn execute(
                 return Pause::End(End::Malformed(error));
             }
         };
+        executed += 1;
+        if executed.is_multiple_of(REQUESTS_A_STEP) {
+            consume_budget().await;
+        }
         if let Some(pause) = execute_one(client, &bytes, false).await {
             return pause;
         }

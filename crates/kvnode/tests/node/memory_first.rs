@@ -1,5 +1,7 @@
 //! A bucket that acknowledges changes once they are in memory.
 
+use std::time::Duration;
+
 use kvnode::{BucketOptions, NodeHandle};
 use mcbp::{FrameBuilder, Opcode, Status};
 use vbucket::StoreError;
@@ -12,6 +14,9 @@ use crate::support::{eventually, options, start_in_memory};
 const ALONE: &[u8] = br#"{"topology":[["alpha"]]}"#;
 /// A durable write with level majority.
 const MAJORITY: [u8; 2] = [0x11, 1];
+
+/// For how long a commit may last in a test.
+const LIMIT: Duration = Duration::from_secs(1);
 
 fn memory_first() -> BucketOptions {
     BucketOptions { memory_first: true, ..options() }
@@ -102,6 +107,60 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     eventually("it is written", || observed(&node, "a") == 1);
     assert_eq!(client.set(0, "b", "y").status, Status::SUCCESS);
     assert_eq!(client.stat("").unwrap()["kvnode_changes_lost"], "0");
+}
+
+/// A watchdog would kill the process, and with it what is to be written.
+#[test]
+fn a_full_disk_is_no_commit_that_hangs() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, memory_first());
+    let mut client = Client::ready(&node);
+    disk.fail_commits(Some(full()));
+    assert_eq!(client.set(0, "a", "kept").status, Status::SUCCESS);
+    eventually("it was tried for longer than a commit may last", || {
+        let stats = Client::ready(&node).stat("").unwrap();
+        stats["ep_data_write_failed"].parse::<u64>().unwrap() > 2
+    });
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(node.health().check(LIMIT)).unwrap();
+    disk.fail_commits(None);
+    eventually("it is written", || observed(&node, "a") == 1);
+}
+
+/// Their seqnos are given out again: not in the branch of history that clients know them of.
+#[test]
+fn a_stop_that_loses_changes_is_not_clean() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, memory_first());
+    let mut client = Client::ready(&node);
+    client.set(0, "a", "old");
+    eventually("it is written", || observed(&node, "a") == 1);
+    disk.fail_commits(Some(full()));
+    assert_eq!(client.set(0, "a", "new").status, Status::SUCCESS);
+    let uuid = disk.meta(0).unwrap().failover.newest().uuid;
+    node.shutdown().unwrap_err();
+    disk.fail_commits(None);
+    let node = start_in_memory(&disk, memory_first());
+    assert_eq!(Client::ready(&node).get(0, "a").value, b"old");
+    assert_ne!(disk.meta(0).unwrap().failover.newest().uuid, uuid, "one branch for both");
+}
+
+/// Whoever streams up to there has what was acknowledged before.
+#[test]
+fn seqnos_are_not_below_those_of_acknowledged_changes() {
+    let disk = Disk::new();
+    let node = start_in_memory(&disk, memory_first());
+    let mut client = Client::ready(&node);
+    disk.hold();
+    assert_eq!(client.set(0, "a", "1").status, Status::SUCCESS);
+    let mut tool = Client::ready(&node);
+    tool.send(&FrameBuilder::request(Opcode::GET_ALL_VB_SEQNOS));
+    // Longer than the answer takes of a node that does not wait.
+    for _ in 0..100 {
+        assert_eq!(client.get(0, "a").value, b"1");
+    }
+    disk.release();
+    assert_eq!(tool.receive().value[..10], [0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
 }
 
 #[test]

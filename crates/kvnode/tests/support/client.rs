@@ -59,6 +59,11 @@ impl Client {
         client
     }
 
+    /// The connection once more, to read while something is sent.
+    pub fn stream(&self) -> TcpStream {
+        self.stream.try_clone().unwrap()
+    }
+
     pub fn send_bytes(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).unwrap();
     }
