@@ -1,11 +1,10 @@
 //! Clients that do not hold up each other.
 
 use std::io::Read as _;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
-use mcbp::{FrameBuilder, Opcode, Status};
+use mcbp::{FrameBuilder, HEADER_BYTES, Opcode, Status};
 
 use crate::support::client::{Client, set};
 use crate::support::memory_store::Disk;
@@ -13,60 +12,79 @@ use crate::support::{options, start_in_memory};
 
 /// More than the node has workers.
 const CLIENTS: usize = 4;
-/// Many times what the others have of a worker at once.
-const LONG: Duration = Duration::from_millis(250);
-/// The same where they have a thread of their own meanwhile.
-const LONG_BESIDE: Duration = Duration::from_millis(100);
+/// Many times what the pipelining clients may have done before another has a worker, and a part of
+/// what they do where they keep it until the socket is empty.
+const ANSWERS_MAX: usize = 30_000;
 
-/// Sends requests, faster than they are answered.
-fn pipeline(mut client: Client, requests: &[u8], done: &AtomicBool) {
-    let mut answers = client.stream();
-    let reader = thread::spawn(move || {
-        let mut bytes = vec![0; 1 << 20];
-        while answers.read(&mut bytes).is_ok_and(|count| count > 0) {}
-    });
-    while !done.load(Ordering::Relaxed) {
-        client.send_bytes(requests);
-    }
-    client.stream().shutdown(std::net::Shutdown::Both).unwrap();
-    reader.join().unwrap();
+/// How often another client waits.
+const WAITS: usize = 60;
+/// A third of the large documents that are written meanwhile where it waits for them.
+const DOCUMENTS_MAX: usize = 5;
+
+/// What the pipelining clients have read, in bytes, and whether they are to end.
+#[derive(Default)]
+struct Beside {
+    answered_bytes: AtomicUsize,
+    done: AtomicBool,
 }
 
-/// How long another client waits meanwhile, 20 times in order.
-fn waits_beside(requests: &[u8]) -> Vec<Duration> {
+/// Sends requests, faster than they are answered.
+fn pipeline(mut client: Client, requests: &[u8], beside: &Beside) {
+    let mut answers = client.stream();
+    thread::scope(|scope| {
+        let reader = scope.spawn(move || {
+            let mut bytes = vec![0; 1 << 20];
+            while let Ok(count @ 1..) = answers.read(&mut bytes) {
+                beside.answered_bytes.fetch_add(count, Ordering::Relaxed);
+            }
+        });
+        while !beside.done.load(Ordering::Relaxed) {
+            client.send_bytes(requests);
+        }
+        client.stream().shutdown(std::net::Shutdown::Both).unwrap();
+        reader.join().unwrap();
+    });
+}
+
+/// How much the others are answered while another client waits, in bytes: as often, in order.
+fn answered_meanwhile(requests: &[u8]) -> Vec<usize> {
     let disk = Disk::new();
     let node = start_in_memory(&disk, options());
     let mut other = Client::ready(&node);
     assert_eq!(other.set(0, "a", "x").status, Status::SUCCESS);
-    let done = AtomicBool::new(false);
-    let mut waits: Vec<_> = thread::scope(|scope| {
+    let beside = Beside::default();
+    let mut all: Vec<_> = thread::scope(|scope| {
         for _ in 0..CLIENTS {
             let client = Client::ready(&node);
-            scope.spawn(|| pipeline(client, requests, &done));
+            scope.spawn(|| pipeline(client, requests, &beside));
         }
-        let waits = (0..20).map(|_| {
-            let began = Instant::now();
+        let all = (0..WAITS).map(|_| {
+            let before = beside.answered_bytes.load(Ordering::Relaxed);
             assert_eq!(other.get(0, "a").value, b"x");
-            began.elapsed()
+            beside.answered_bytes.load(Ordering::Relaxed) - before
         });
-        let waits = waits.collect();
-        done.store(true, Ordering::Relaxed);
-        waits
+        let all = all.collect();
+        beside.done.store(true, Ordering::Relaxed);
+        all
     });
-    waits.sort_unstable();
-    waits
+    all.sort_unstable();
+    all
 }
 
 #[test]
 fn clients_that_pipeline_without_end_let_others_in() {
     let requests = FrameBuilder::request(Opcode::GET).key(b"a").build().repeat(10_000);
-    let waits = waits_beside(&requests);
-    assert!(waits[9] < LONG, "half of the requests took longer: {waits:?}");
+    let meanwhile = answered_meanwhile(&requests);
+    // Flags and a value of one byte.
+    let answers = meanwhile[WAITS / 2] / (HEADER_BYTES + 5);
+    assert!(answers < ANSWERS_MAX, "half of the requests waited for more: {meanwhile:?}");
 }
 
+/// Checking one takes so long that a request seldom sees the end of it.
 #[test]
 fn large_documents_let_others_in() {
     let json = format!("[{}0]", "0,".repeat(5 << 20));
-    let waits = waits_beside(&set(Opcode::SET, 0, "b", &json, &[0; 8]).build());
-    assert!(waits[17] < LONG_BESIDE, "requests took longer: {waits:?}");
+    let meanwhile = answered_meanwhile(&set(Opcode::SET, 0, "b", &json, &[0; 8]).build());
+    let documents = meanwhile.iter().sum::<usize>() / HEADER_BYTES;
+    assert!(documents < DOCUMENTS_MAX, "requests waited for documents: {meanwhile:?}");
 }
