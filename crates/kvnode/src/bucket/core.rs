@@ -127,12 +127,7 @@ impl Bucket {
         if !self.shared.options.memory_first || self.write_failure().is_some() {
             return;
         }
-        let all = async {
-            for vb in self.all_vbs() {
-                drop(vb.drained().await);
-            }
-        };
-        drop(tokio::time::timeout(CATCH_UP, all).await);
+        drop(tokio::time::timeout(CATCH_UP, self.shared.queue.drained()).await);
     }
 
     /// How long the commit that runs has taken so far, if one runs.

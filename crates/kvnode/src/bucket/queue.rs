@@ -35,6 +35,8 @@ struct FailedCommit {
 
 struct QueueState {
     batches: VecDeque<QueuedBatch>,
+    /// The commit of the batch that was begun last, which may have ended.
+    newest: Option<PendingCommit>,
     failure: Option<FailedCommit>,
     closed: bool,
 }
@@ -50,7 +52,8 @@ pub(crate) struct CommitQueue {
 impl CommitQueue {
     pub(super) fn new(bytes_max: usize) -> Self {
         let bytes_max = bytes_max.min(u32::MAX as usize);
-        let state = QueueState { batches: VecDeque::new(), failure: None, closed: false };
+        let state =
+            QueueState { batches: VecDeque::new(), newest: None, failure: None, closed: false };
         Self {
             state: Mutex::new(state),
             bell: Bell::default(),
@@ -98,6 +101,7 @@ impl CommitQueue {
                 None => {
                     let mut batch = QueuedBatch::begin(entry.vb.id(), &self.bell);
                     let queued = batch.push(entry);
+                    state.newest = Some(queued.0.clone());
                     state.batches.push_back(batch);
                     queued
                 }
@@ -180,6 +184,16 @@ impl CommitQueue {
             self.bell.sleep(Some(left));
         }
         first
+    }
+
+    /// Waits until everything that is queued now is committed or dropped, at most as long as a
+    /// commit may take.
+    pub(super) async fn drained(&self) {
+        let newest = lock(&self.state).newest.clone();
+        if let Some(commit) = newest {
+            // Its senders handle the outcome.
+            drop(commit.wait().await);
+        }
     }
 
     /// Whether nothing can be queued any more.

@@ -81,8 +81,8 @@ impl FlushPolicy {
 
 /// Sealed memtables that may still be in use.
 ///
-/// Whoever lets go of one last frees its entries one by one, which takes tens of milliseconds. In the
-/// engine that is the writer, at the next seal, with the lock that readers need.
+/// Whoever lets go of one last frees its entries one by one, which takes tens of milliseconds. In
+/// the engine that is the writer, at the next seal, with the lock that readers need.
 #[derive(Default)]
 struct Sealed(Vec<Arc<dyn Send + Sync>>);
 
