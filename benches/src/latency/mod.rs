@@ -98,11 +98,11 @@ pub(crate) fn measure(arguments: &Arguments) -> io::Result<()> {
             }
         }
     }
-    let Arguments { rates, documents, rounds, seconds, .. } = arguments;
+    let Arguments { rates, documents, rounds, seconds, quota_mib, .. } = arguments;
     let rates: Vec<_> = rates.iter().map(u32::to_string).collect();
     let report = format!(
         "`cargo xtask bench latency --rates {} --documents {documents} --rounds {rounds} \
-         --seconds {seconds}`\non {}.\n\n{}",
+         --seconds {seconds} --quota-mib {quota_mib}`\non {}.\n\n{}",
         rates.join(","),
         bench::machine(),
         table(&rows)
