@@ -55,6 +55,20 @@ pub fn prefixed(id: u32, key: &[u8]) -> Bytes {
     out.into()
 }
 
+/// The range of the keys of the collection `id`, and of nothing else: no id is the beginning of
+/// another one. The second key is not in it.
+#[must_use]
+pub fn collection_range(id: u32) -> (Vec<u8>, Vec<u8>) {
+    let mut start = Vec::new();
+    push_prefix(&mut start, id);
+    let mut end = start.clone();
+    // The last byte of an id is below 0x80, so that the next number fits.
+    if let Some(last) = end.last_mut() {
+        *last += 1;
+    }
+    (start, end)
+}
+
 /// Appends the prefix of the collection `id`.
 pub fn push_prefix(out: &mut Vec<u8>, id: u32) {
     put_leb128(out, id.into());

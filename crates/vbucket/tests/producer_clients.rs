@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::{Bytes, BytesMut};
 use mcbp::dcp::{
-    SeqnoAdvanced, SnapshotMarker, StreamEnd, StreamReq, change_seqno, control_key, open_flags,
+    OsoSnapshot, SeqnoAdvanced, SnapshotMarker, StreamEnd, StreamReq, change_seqno, control_key,
+    open_flags,
 };
 use mcbp::{Frame, Opcode, Seqno, Status, StreamEndStatus, VbId, VbUuid};
 use producer_bench::{Bench, STREAM, Writing, writing};
@@ -52,14 +53,17 @@ struct Asked {
     /// Of collection 8 alone.
     filter: bool,
     durable: bool,
+    /// Snapshots in the order of keys, which streams with a filter and without durable writes get.
+    out_of_order: bool,
 }
 
 fn asked() -> impl Strategy<Value = Asked> {
-    let all = (any::<bool>(), any::<bool>(), any::<bool>());
-    all.prop_map(|(collections, filter, durable)| Asked {
+    let all = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    all.prop_map(|(collections, filter, durable, out_of_order)| Asked {
         collections,
         filter: collections && filter,
         durable: collections && durable,
+        out_of_order: collections && out_of_order,
     })
 }
 
@@ -72,6 +76,8 @@ struct Seen {
     prepared: BTreeMap<Bytes, u64>,
     last: u64,
     end: u64,
+    /// The highest seqno of the OSO snapshot that has begun and not ended.
+    out_of_order: Option<u64>,
     in_snapshot: BTreeSet<Bytes>,
     ended: Option<StreamEndStatus>,
 }
@@ -85,7 +91,18 @@ impl Seen {
         assert_eq!(self.ended, None, "nothing follows the end");
         match frame.opcode() {
             Opcode::DCP_STREAM_REQ | Opcode::DCP_CONTROL => {}
+            Opcode::DCP_OSO_SNAPSHOT => {
+                assert!(asked.out_of_order && asked.filter && !asked.durable);
+                if OsoSnapshot::decode(&frame).unwrap().start {
+                    assert_eq!((self.last, self.out_of_order), (0, None), "it comes first");
+                    self.out_of_order = Some(0);
+                } else {
+                    self.last = self.out_of_order.take().unwrap();
+                    self.end = self.last;
+                }
+            }
             Opcode::DCP_SNAPSHOT_MARKER => {
+                assert_eq!(self.out_of_order, None, "the OSO snapshot before is whole");
                 let marker = SnapshotMarker::decode(&frame).unwrap();
                 assert_eq!(self.last, self.end, "the snapshot before is whole");
                 assert!(marker.end.0 > self.last, "{marker:?}");
@@ -95,7 +112,8 @@ impl Seen {
             Opcode::DCP_SEQNO_ADVANCED => {
                 assert!(asked.collections, "an old client does not know it");
                 let seqno = SeqnoAdvanced::decode(&frame).unwrap().seqno.0;
-                assert_eq!(seqno, self.end, "it is the end of a snapshot");
+                let is_end = self.out_of_order.is_some() || seqno == self.end;
+                assert!(is_end, "it is the end of a snapshot");
                 self.advance(seqno);
             }
             Opcode::DCP_STREAM_END => {
@@ -106,6 +124,10 @@ impl Seen {
     }
 
     fn advance(&mut self, seqno: u64) {
+        if let Some(highest) = &mut self.out_of_order {
+            *highest = seqno.max(*highest);
+            return;
+        }
         assert!(seqno > self.last && seqno <= self.end, "{seqno} after {}", self.last);
         self.last = seqno;
     }
@@ -149,7 +171,7 @@ impl Seen {
 }
 
 fn open(asked: Asked) -> Bench {
-    let Asked { collections, durable, filter } = asked;
+    let Asked { collections, durable, filter, out_of_order } = asked;
     let open_flags = open_flags::PRODUCER;
     let options = ProducerOptions { open_flags, collections, json: true, ..Default::default() };
     let mut bench = Bench::with(options);
@@ -157,6 +179,9 @@ fn open(asked: Asked) -> Bench {
     bench.control(control_key::ENABLE_NOOP, "true");
     if durable {
         bench.control(control_key::ENABLE_SYNC_WRITES, "true");
+    }
+    if out_of_order {
+        bench.control("enable_out_of_order_snapshots", "true_with_seqno_advanced");
     }
     if filter {
         // What a filter names has to be there.

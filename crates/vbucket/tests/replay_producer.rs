@@ -206,8 +206,14 @@ impl Replay {
         let mut durable = copy.durable();
         durable.max_visible = durable.max_visible.min(high_seqno);
         let (marker_end, purge_seqno) = (high_seqno, Seqno::ZERO);
-        let snapshot =
-            DiskSnapshot { high_seqno, marker_end, purge_seqno, durable, history_start: None };
+        let snapshot = DiskSnapshot {
+            high_seqno,
+            marker_end,
+            purge_seqno,
+            durable,
+            out_of_order: false,
+            history_start: None,
+        };
         DiskRead { snapshot: Some(snapshot), chunk, end: ReadEnd::Finished }
     }
 

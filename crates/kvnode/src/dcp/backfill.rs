@@ -12,6 +12,7 @@ use vbucket::producer::{
 use vbucket::store::{Scan, ScanEnd, ScanStep, SharedStore, StoreError};
 use vbucket::{Row, VbMeta};
 
+use super::out_of_order;
 use crate::bucket::collections_from_rows;
 
 /// How many rows that a stream does not have one read passes: other streams read meanwhile.
@@ -34,6 +35,8 @@ pub(super) struct ReadChunk {
 pub(super) struct OpenScan {
     scan: Box<dyn Scan>,
     selection: Selection,
+    /// See [`DiskSnapshot::out_of_order`].
+    out_of_order: bool,
     /// See [`DiskSnapshot::history_start`].
     history_start: Option<Seqno>,
 }
@@ -44,8 +47,16 @@ impl OpenScan {
         vb: VbId,
         start: Seqno,
         filter: StreamFilter,
-        versions: bool,
+        encoder: &RowEncoder,
     ) -> Result<Box<Self>, StoreError> {
+        if let Some(id) = encoder.out_of_order(&filter, start)
+            && let Some(scan) = out_of_order::open(store, vb, id)?
+        {
+            let selection = Selection { filter, there: VbCollections::default() };
+            let (out_of_order, history_start) = (true, None);
+            return Ok(Box::new(Self { scan, selection, out_of_order, history_start }));
+        }
+        let versions = encoder.wants_versions();
         let scan = if versions {
             store.scan_versions(vb, start)?
         } else {
@@ -59,15 +70,15 @@ impl OpenScan {
             _ => VbCollections::default(),
         };
         let selection = Selection { filter, there };
-        Ok(Box::new(Self { scan, selection, history_start }))
+        Ok(Box::new(Self { scan, selection, out_of_order: false, history_start }))
     }
 
     fn snapshot(&self) -> DiskSnapshot {
         let VbMeta { high_seqno, purge_seqno, durable, .. } = *self.scan.meta();
         let is_default = self.selection.filter == StreamFilter::Default;
         let marker_end = if is_default { self.scan.default_high_seqno() } else { high_seqno };
-        let history_start = self.history_start;
-        DiskSnapshot { high_seqno, marker_end, purge_seqno, durable, history_start }
+        let Self { out_of_order, history_start, .. } = *self;
+        DiskSnapshot { high_seqno, marker_end, purge_seqno, durable, out_of_order, history_start }
     }
 }
 
@@ -103,7 +114,7 @@ impl ReadChunk {
         let Self { vb, stream, start, encoder, filter, row_bytes_max, scan } = self;
         let (mut scan, snapshot) = match scan {
             Some(scan) => (scan, None),
-            None => match OpenScan::begin(store, vb, start, filter, encoder.wants_versions()) {
+            None => match OpenScan::begin(store, vb, start, filter, &encoder) {
                 Ok(scan) => {
                     let snapshot = scan.snapshot();
                     (scan, Some(snapshot))
@@ -127,7 +138,7 @@ fn fill_chunk(
     row_bytes_max: usize,
     write: impl Fn(&Row, &mut BytesMut) -> Result<(), EncodeError>,
 ) -> (Chunk, ReadEnd) {
-    let OpenScan { scan, selection, history_start } = scan;
+    let OpenScan { scan, selection, history_start, .. } = scan;
     let mut chunk = Chunk::with_room();
     let (mut unreadable, mut large, mut passed) = (None, None, 0);
     let end = scan.run(&mut |row| {

@@ -8,7 +8,8 @@
 //! - `session`: the task of a connection; `producer`, `consumer`: what differs between the sides;
 //!   `wire`: the socket; `inbox`: the memory of a large frame on its way in; `still`: how long
 //!   a peer has moved nothing; `ordinary`: requests that are not DCP's
-//! - `access`, `wakeups`: vBuckets for the machines; `backfill`: disk reads
+//! - `access`, `wakeups`: vBuckets for the machines; `backfill`: disk reads; `out_of_order`: those in
+//!   the order of keys
 //! - `stats`: STAT dcp and dcp-vbtakeover
 
 mod access;
@@ -18,6 +19,7 @@ mod consumer;
 mod inbox;
 mod open;
 mod ordinary;
+mod out_of_order;
 mod producer;
 mod registry;
 mod serve;

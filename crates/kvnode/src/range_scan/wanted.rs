@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use mcbp::key::{DEFAULT_COLLECTION, push_prefix};
+use mcbp::key::{DEFAULT_COLLECTION, collection_range};
 use mcbp::{Seqno, VbUuid};
 use serde::Deserialize;
 
@@ -94,16 +94,8 @@ impl Wanted {
     /// The keys, with their prefix, that the scan looks at: from the first one up to, but without,
     /// the second one.
     pub(crate) fn keys(&self) -> (Vec<u8>, Vec<u8>) {
-        let mut prefix = Vec::new();
-        push_prefix(&mut prefix, self.collection);
-        let Selection::Range { start, end } = &self.selection else {
-            let mut end = prefix.clone();
-            // The last byte of a prefix is below 0x80, so that the next number fits.
-            if let Some(last) = end.last_mut() {
-                *last += 1;
-            }
-            return (prefix, end);
-        };
+        let (prefix, end) = collection_range(self.collection);
+        let Selection::Range { start, end } = &self.selection else { return (prefix, end) };
         // No key is between another one and the same with a zero.
         let zero_if = |it: bool| if it { &[0][..] } else { &[] };
         let start = [&prefix, start.0.as_slice(), zero_if(!start.1)].concat();

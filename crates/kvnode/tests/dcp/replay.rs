@@ -22,6 +22,7 @@ use mcbp::{Frame, FrameBuilder, Opaque, Opcode, Status, VbId, VbState, VbUuid};
 use recordings::{Line, capture};
 
 use crate::client::{Client, Packet};
+use crate::manifests::{manifest, set_manifest};
 use crate::node::TestNode;
 
 /// Commands whose answers are looked at elsewhere.
@@ -243,6 +244,19 @@ fn node_of_16b() -> TestNode {
     node
 }
 
+/// A node with what the recorded one has in vBucket 3: collection 8 with three documents, and one
+/// of the default collection.
+fn node_with_collection_8() -> TestNode {
+    let node = TestNode::start(VbState::Active);
+    set_manifest(&mut node.client(), &manifest(1, &[0, 8], &[]));
+    let mut writer = node.client();
+    for (key, value) in [(b"\x085", b"o"), (b"\x081", b"o"), (b"\x083", b"o"), (b"\0k", b"x")] {
+        let request = FrameBuilder::request(Opcode::SET).vbucket(VbId(3)).extras(&[0; 8]);
+        writer.ask(request.key(key).value(value));
+    }
+    node
+}
+
 fn session_of_16b(name: &str) -> Session {
     sessions("16b-dcp-controls-requests").into_iter().find(|s| s.name == name).unwrap()
 }
@@ -334,4 +348,16 @@ fn streams_with_ids_carry_them_and_are_closed_by_them() {
     assert_eq!(dcp.try_ask(close(&[0x22, 0, 7])).status(), Status::SUCCESS);
     let end = dcp.next();
     assert_eq!((end.end(), mcbp::dcp::stream_id(&end.frame())), (1, Some(7)));
+}
+
+#[test]
+fn capture_16b_a_collection_in_the_order_of_keys() {
+    let node = node_with_collection_8();
+    for (name, frames) in [("oso-true", 9), ("oso-true_with_seqno_advanced", 10)] {
+        let session = session_of_16b(name);
+        let mut replay = Replay::open(&node, &session);
+        replay.uuids = recorded_uuids(&session.lines);
+        replay.run(after_login(&session), |replay, line| replay.streamed(line));
+        assert!(replay.compared >= frames, "{}", replay.compared);
+    }
 }

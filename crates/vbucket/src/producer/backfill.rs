@@ -34,11 +34,11 @@ const LAST_ROW_BYTES: usize = 64 * 1024;
 /// Whole frames, encoded.
 #[derive(Default, Debug)]
 pub struct Chunk {
-    /// The frames, in seqno order.
+    /// The frames, in seqno order, or in that of their keys.
     pub frames: BytesMut,
     /// The seqno of the last row, also of one that the stream does not have.
     pub last_seqno: Seqno,
-    /// The seqno of the last row in `frames`.
+    /// The highest seqno of a row in `frames`.
     pub last_sent: Seqno,
     /// System events that say that something is gone, sent or not: the stream may end there.
     pub ends: Vec<Row>,
@@ -56,7 +56,7 @@ impl Chunk {
 
     /// Notes that the frame of a row was written.
     pub fn add(&mut self, row: &Row) {
-        self.last_sent = row.seqno;
+        self.last_sent = self.last_sent.max(row.seqno);
         self.pass(row);
     }
 
@@ -137,6 +137,8 @@ pub(super) struct Backfill {
     /// The marker of the change history, where it is the second part of the snapshot: it comes
     /// before the first row of that.
     pub(super) due: Option<Box<Marker>>,
+    /// The rows are in the order of their keys: the stream is where it was until all are sent.
+    pub(super) out_of_order: bool,
     chunks: VecDeque<Chunk>,
     /// A read is in progress, or waits for a backfill slot.
     reading: bool,
@@ -145,7 +147,7 @@ pub(super) struct Backfill {
     finished: bool,
     gone: bool,
     failure: Option<String>,
-    /// The seqno of the last row that was written.
+    /// The highest seqno of a row that was written.
     last_sent: Seqno,
 }
 

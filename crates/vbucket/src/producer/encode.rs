@@ -14,8 +14,8 @@ use mcbp::framing::Level;
 use mcbp::key::{KEY_BYTES_MAX, without_prefix};
 use mcbp::{Datatype, Opaque, Seqno, VbId};
 
-use super::settings::{ProducerOptions, Settings};
-use crate::collections::SystemEvent;
+use super::settings::{OutOfOrder, ProducerOptions, Settings};
+use crate::collections::{StreamFilter, SystemEvent};
 use crate::value::{INFLATED_BYTES_MAX, body, deflate, inflate, kept_by_deletion};
 use crate::{Kind, Row, Write};
 
@@ -34,6 +34,7 @@ pub struct RowEncoder {
     flatbuffers_events: bool,
     sync_writes: bool,
     versions: bool,
+    out_of_order: bool,
     /// The id that the consumer gave the stream, or 0.
     sid: u16,
 }
@@ -75,6 +76,7 @@ impl RowEncoder {
             flatbuffers_events: settings.flatbuffers_events,
             sync_writes: settings.sync_writes,
             versions: settings.change_streams,
+            out_of_order: !matches!(settings.out_of_order, OutOfOrder::Never),
             sid: 0,
         }
     }
@@ -89,6 +91,17 @@ impl RowEncoder {
     #[must_use]
     pub const fn wants_versions(&self) -> bool {
         self.versions
+    }
+
+    /// The collection whose documents a stream from disk may have in the order of their keys: it has
+    /// no other, it begins at 0, and the consumer takes such snapshots. Older versions and the steps
+    /// of durable writes have an order of their own.
+    #[must_use]
+    pub fn out_of_order(&self, filter: &StreamFilter, start: Seqno) -> Option<u32> {
+        let StreamFilter::Collections(ids) = filter else { return None };
+        let id = ids.first().filter(|_| ids.len() == 1).copied();
+        let may = self.out_of_order && !self.versions && !self.sync_writes;
+        id.filter(|_| may && start <= Seqno(1))
     }
 
     /// Whether the consumer gets a row of this kind.

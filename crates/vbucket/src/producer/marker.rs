@@ -20,6 +20,8 @@ pub struct DiskSnapshot {
     pub purge_seqno: Seqno,
     /// Of the durable writes then.
     pub durable: DurableSeqnos,
+    /// The rows come in the order of their keys, and all of them are of one OSO snapshot.
+    pub out_of_order: bool,
     /// From this seqno on the scan has every version of documents that are kept; `None` where it
     /// has the newest rows alone.
     pub history_start: Option<Seqno>,
@@ -151,6 +153,15 @@ impl Markers {
                 (Some(newest), Some(Range { flags: of_history, ..newest }))
             }
         }
+    }
+
+    /// An OSO snapshot of all up to `end` takes the place of a marker.
+    pub(super) fn out_of_order(&mut self, end: Seqno) {
+        self.backfill_end = Some(end);
+        self.empty_at = None;
+        self.new_checkpoint = true;
+        self.first_start = None;
+        self.end = end;
     }
 
     /// Takes the end of the backfill that was opened last.

@@ -44,7 +44,7 @@ pub use effect::{Effect, Effects};
 pub use encode::{EncodeError, RowEncoder};
 pub use event::Event;
 pub use marker::DiskSnapshot;
-pub use settings::{Applied, MarkerVersion, Priority, ProducerOptions, Settings};
+pub use settings::{Applied, MarkerVersion, OutOfOrder, Priority, ProducerOptions, Settings};
 pub use slots::{BACKFILLS_MAX, LARGE_BYTES_MAX};
 pub use stats::ProducerTotals;
 pub use stream::{ActiveStream, StreamId, StreamKey};

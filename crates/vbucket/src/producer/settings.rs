@@ -53,6 +53,19 @@ pub enum MarkerVersion {
     V2_2,
 }
 
+/// Whether a snapshot from disk may come in the order of keys: an OSO snapshot (out of sequence
+/// order), which is used where a stream has one collection and reading that alone is faster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum OutOfOrder {
+    /// It comes in the order of seqnos.
+    #[default]
+    Never,
+    /// It may.
+    Allowed,
+    /// It may, and SEQNO_ADVANCED says where it ends.
+    WithSeqnoAdvanced,
+}
+
 /// The priority that a consumer asks for. It has no effect here.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Priority {
@@ -90,6 +103,8 @@ pub struct Settings {
     pub change_streams: bool,
     /// Streams have ids that the consumer gives them, so that a vBucket may have several.
     pub stream_ids: bool,
+    /// Whether snapshots from disk may be in the order of keys.
+    pub out_of_order: OutOfOrder,
     /// Values are compressed before they are sent, where that makes them shorter.
     pub compress_values: bool,
     /// The newest marker that the consumer asked for.
@@ -112,6 +127,7 @@ impl Default for Settings {
             cursor_dropping: false,
             change_streams: false,
             stream_ids: false,
+            out_of_order: OutOfOrder::Never,
             compress_values: false,
             max_marker: MarkerVersion::V1,
             priority: Priority::Medium,
@@ -190,9 +206,12 @@ impl Settings {
                 check(options.snappy, Status::EINVAL)?;
                 self.compress_values = boolean(text)?;
             }
-            // Permits such snapshots without requiring them; this node sends none.
             "enable_out_of_order_snapshots" => {
-                check(matches!(text, "true" | "true_with_seqno_advanced"), Status::EINVAL)?;
+                self.out_of_order = match text {
+                    "true" => OutOfOrder::Allowed,
+                    "true_with_seqno_advanced" => OutOfOrder::WithSeqnoAdvanced,
+                    _ => return Err(Status::EINVAL),
+                };
             }
             // A hint that is ignored: backfills take turns.
             "backfill_order" => {

@@ -97,9 +97,9 @@ impl Bench {
             Effect::Watch(key) => self.on(Event::Changed(key.vb)),
             Effect::Unwatch(key) => drop(self.scans.remove(&key.vb)),
             Effect::ReadDisk { vb, stream, start, row_bytes_max } => {
-                let (node, versions) = (&self.node, self.machine.encoder().wants_versions());
+                let (node, encoder) = (&self.node, self.machine.encoder());
                 let Some(filter) = self.machine.filter(vb, stream).cloned() else { return };
-                let open = || node.with(vb, |copy| Scan::open(copy, start, versions, filter));
+                let open = || node.with(vb, |copy| Scan::open(copy, start, encoder, filter));
                 self.scans.entry(vb).or_insert_with(open);
                 let twice = |read: &Read| (read.vb, read.stream) == (vb, stream);
                 assert!(!self.reads.iter().any(twice), "one read at a time");

@@ -160,20 +160,43 @@ pub(crate) struct Scan {
 }
 
 impl Scan {
-    pub(crate) fn open(copy: &Copy, start: Seqno, versions: bool, filter: StreamFilter) -> Self {
+    pub(crate) fn open(
+        copy: &Copy,
+        start: Seqno,
+        encoder: RowEncoder,
+        filter: StreamFilter,
+    ) -> Self {
+        let versions = encoder.wants_versions();
+        let is_end = |row: &Row| matches!(row.kind, Kind::Event { is_end: true });
+        let ends = |row: &Arc<Row>| is_end(row) && filter.has(row, &VbCollections::default());
+        let out_of_order = encoder.out_of_order(&filter, start).is_some()
+            && !copy.rows.is_empty()
+            && !copy.rows.iter().any(ends);
         let history_start =
             (versions && copy.history_start > 0).then_some(Seqno(copy.history_start));
         let older = history_start.map(|start| copy.versions(start)).unwrap_or_default();
         let rows = copy.newest().into_values().chain(older).filter(|row| row.seqno >= start);
         let rows: BTreeMap<_, _> = rows.map(|row| (row.seqno, row)).collect();
-        let rows = rows.into_values().rev().collect();
+        let mut rows: Vec<_> = rows.into_values().rev().collect();
+        if out_of_order {
+            // Events first.
+            rows.sort_by_key(|row| (!is_event(row), row.key.clone()));
+            rows.reverse();
+        }
         let high_seqno = Seqno(copy.rows.len() as u64);
         let marker_end = match filter {
             StreamFilter::Default => copy.default_high_seqno(),
             _ => high_seqno,
         };
         let (durable, purge_seqno) = (copy.durable(), Seqno(copy.purge));
-        let snapshot = DiskSnapshot { high_seqno, marker_end, purge_seqno, durable, history_start };
+        let snapshot = DiskSnapshot {
+            high_seqno,
+            marker_end,
+            purge_seqno,
+            durable,
+            out_of_order,
+            history_start,
+        };
         let selection = Selection { filter, there: copy.collections() };
         Self { rows, snapshot: Some(snapshot), history_start, selection }
     }
