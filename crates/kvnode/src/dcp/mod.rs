@@ -8,8 +8,8 @@
 //! - `session`: the task of a connection; `producer`, `consumer`: what differs between the sides;
 //!   `wire`: the socket; `inbox`: the memory of a large frame on its way in; `still`: how long
 //!   a peer has moved nothing; `ordinary`: requests that are not DCP's
-//! - `access`, `wakeups`: vBuckets for the machines; `backfill`: disk reads; `out_of_order`: those in
-//!   the order of keys
+//! - `access`, `wakeups`: vBuckets for the machines; `backfill`: disk reads; `out_of_order`: those
+//!   in the order of keys
 //! - `stats`: STAT dcp and dcp-vbtakeover
 
 mod access;

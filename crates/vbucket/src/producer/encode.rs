@@ -93,9 +93,9 @@ impl RowEncoder {
         self.versions
     }
 
-    /// The collection whose documents a stream from disk may have in the order of their keys: it has
-    /// no other, it begins at 0, and the consumer takes such snapshots. Older versions and the steps
-    /// of durable writes have an order of their own.
+    /// The collection whose documents a stream from disk may have in the order of their keys: it
+    /// has no other, it begins at 0, and the consumer takes such snapshots. Older versions and the
+    /// steps of durable writes have an order of their own.
     #[must_use]
     pub fn out_of_order(&self, filter: &StreamFilter, start: Seqno) -> Option<u32> {
         let StreamFilter::Collections(ids) = filter else { return None };
