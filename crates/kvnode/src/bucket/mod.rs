@@ -4,12 +4,13 @@
 //! - `core`: the bucket itself; `shared`: what its vBuckets share
 //! - `vb`: one vBucket as others see it; `cell`: what it holds in memory, `memory_log` and
 //!   `listener` with it
+//! - `find`: how a document is found; `row_cache`: those in memory
 //! - `write`, `apply`: the two ways in, for clients (active) and for producers (replica);
 //!   `draft`: a change that a client wants; `stamp`: a value that holds its own CAS; `filling`:
 //!   lookups that are skipped while a replica is filled
 //! - `locks`, `lock_document`: documents that clients have locked
 //! - `requirement`, `durable`, `tracking`, `advance`, `sync_writes`: writes that wait for replicas
-//! - `queue`, `pending_commit`, `committer`: group commit
+//! - `queue`, `batch`, `vb_batch`, `pending_commit`, `committer`, which `bell` wakes: group commit
 //! - `admin`, `history`, `moving`: state, history and existence of vBuckets, which are on disk
 //!   before they are visible
 //! - `manifest`: all collections; `collections`: how it is set, and how vBuckets follow it;
@@ -33,6 +34,7 @@ mod durable;
 mod error;
 mod events;
 mod filling;
+mod find;
 mod history;
 mod listener;
 mod lock_document;
@@ -52,6 +54,7 @@ mod stamp;
 mod sync_writes;
 mod tracking;
 mod vb;
+mod vb_batch;
 mod warmup;
 mod write;
 

@@ -4,28 +4,23 @@
 //! still true when the change is queued. Seqno, rev and CAS are assigned under the vBucket's lock,
 //! in the critical section that queues the row: queue order is seqno order.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use logline::value;
 use mcbp::key::{DEFAULT_COLLECTION, collection_id};
 use mcbp::{Seqno, VbState, VbUuid};
 use vbucket::collections::Collection;
-use vbucket::durability::Blocked;
 use vbucket::value::kept_by_deletion;
 use vbucket::{Kind, Replaces, Row, hlc};
 
 use super::advance::note;
 use super::batch::{Answered, NewRow, Room};
-use super::cell::Inner;
-use super::draft::{By, Draft, Found, Stamped, Version, WriteRefusal, change_locked};
+use super::draft::{By, Draft, Stamped, Version, WriteRefusal, change_locked};
 use super::error::{CommitError, VbError};
 use super::pending_commit::PendingCommit;
 use super::requirement::Requirement;
-use super::row_cache::{Life, RowCache};
 use super::stamp::{Stamp, stamped};
 use super::vb::Vb;
-use crate::blocking::disk;
 use crate::clock;
 use crate::sync::lock;
 
@@ -33,9 +28,6 @@ use crate::sync::lock;
 /// store looks it up again, which needs no room in the queue; it does so anyway if the value is
 /// large (1 KiB).
 const REPLACED_BYTES_MAX: usize = 1280;
-
-/// A replaced document of more is read alone.
-const LARGE_BYTES_MIN: usize = 1024 * 1024;
 
 /// A change that is queued.
 #[derive(Debug)]
@@ -66,82 +58,6 @@ struct Queueing {
 }
 
 impl Vb {
-    /// Returns the newest row of a key, also a deletion; without its value if that is on the disk
-    /// and has more than `value_bytes_max`. Blocks on the disk.
-    pub(crate) fn find_up_to(
-        &self,
-        key: &[u8],
-        value_bytes_max: usize,
-    ) -> Result<Option<Found>, VbError> {
-        let (is_locked, collections, moment) = {
-            let mut inner = lock(&self.cell.inner);
-            self.check_usable(&inner, key)?;
-            let is_locked = inner.locks.find(key).is_some();
-            let is_active = inner.meta.state == VbState::Active;
-            if is_active && inner.durable.monitor.blocked(key) == Some(Blocked::Recommit) {
-                return Err(VbError::Recommit(self.id()));
-            }
-            if let Some((row, commit)) = inner.pending.get(key) {
-                if !inner.collections.shows(key, row.seqno) {
-                    return Ok(None);
-                }
-                let (row, commit) = (Arc::clone(row), Some(commit.clone()));
-                return Ok(Some(Found { row, left_bytes: 0, commit, is_locked }));
-            }
-            let moment = Moment::of(&inner);
-            let cached = moment.and_then(|now| self.shared.rows.get(now.life, key));
-            if let Some(row) = cached {
-                let is_seen = inner.collections.shows(key, row.seqno);
-                let found = Found { row, left_bytes: 0, commit: None, is_locked };
-                return Ok(is_seen.then_some(found));
-            }
-            (is_locked, Arc::clone(&inner.collections), moment)
-        };
-        // A row leaves `pending` after it is in the store, so it is found in one of the two.
-        let read = disk(|| self.shared.store.get_up_to(self.id(), key, value_bytes_max));
-        self.shared.counters.disk_reads.add(1);
-        let found = read.inspect_err(|error| {
-            if !self.shared.counters.read_failures.add() {
-                return;
-            }
-            let (bucket, vb) = (self.bucket_name(), self.id().0);
-            log::error!("read failed bucket={bucket} vb={vb} error={}", value(error));
-        })?;
-        let found = found.filter(|(row, _)| collections.shows(key, row.seqno));
-        Ok(found.map(|(row, left_bytes)| {
-            let row = Arc::new(detached(row));
-            if left_bytes == 0 && RowCache::takes(&row) {
-                self.remember(moment, &row);
-            }
-            Found { row, left_bytes, commit: None, is_locked }
-        }))
-    }
-
-    /// Keeps a row that was read from the disk, unless something has become visible since `moment`.
-    fn remember(&self, moment: Option<Moment>, row: &Arc<Row>) {
-        let inner = lock(&self.cell.inner);
-        if let Some(moment) = moment
-            && Moment::of(&inner) == Some(moment)
-        {
-            self.shared.rows.put(moment.life, Arc::clone(row));
-        }
-    }
-
-    /// The same with the value. Of large ones one at a time is read, for as long as `turn` lives:
-    /// many writers may replace large documents.
-    fn find<'a>(
-        &'a self,
-        key: &[u8],
-        turn: &mut Option<MutexGuard<'a, ()>>,
-    ) -> Result<Option<Found>, VbError> {
-        let found = self.find_up_to(key, LARGE_BYTES_MIN)?;
-        if found.as_ref().is_none_or(|found| found.left_bytes == 0) {
-            return Ok(found);
-        }
-        *turn = Some(disk(|| lock(&self.shared.large_reads)));
-        self.find_up_to(key, usize::MAX)
-    }
-
     /// Changes a document of an active vBucket: `change` gets its newest row, also a queued one or
     /// a deletion, and returns the new version. It may be called more than once.
     pub(crate) async fn write<D: Into<Stamped>>(
@@ -338,29 +254,5 @@ fn limit_expiry(collection: Option<&Collection>, draft: &mut Draft) {
         let latest = clock::unix_now().saturating_add(max_ttl);
         let expiry = if expiry == 0 { latest } else { expiry.min(latest) };
         draft.kind = Kind::Document { flags, expiry };
-    }
-}
-
-/// The row, without the store's block that it was read from if it is a small part of that.
-fn detached(row: Row) -> Row {
-    if !RowCache::takes(&row) {
-        return row;
-    }
-    let [key, value] = [&row.key, &row.value].map(|bytes| Bytes::copy_from_slice(bytes));
-    Row { key, value, ..row }
-}
-
-/// What an active vBucket showed when a row was read: if it is the same afterwards, so is the row.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Moment {
-    life: Life,
-    high: Seqno,
-}
-
-impl Moment {
-    /// `None` where nothing is cached.
-    fn of(inner: &Inner) -> Option<Self> {
-        let can_cache = inner.meta.state == VbState::Active && !inner.moving;
-        can_cache.then_some(Self { life: inner.life, high: inner.meta.high_seqno })
     }
 }
