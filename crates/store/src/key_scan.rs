@@ -1,8 +1,7 @@
 //! A scan over the documents of one vBucket, in the order of their keys, over one snapshot of the
 //! store.
 
-use mcbp::Seqno;
-use vbucket::store::{Scan, ScanEnd, ScanStep};
+use bytes::Bytes;
 use vbucket::{Row, StoreError, VbMeta};
 
 use crate::collections::Collections;
@@ -11,14 +10,7 @@ use crate::engine::{Entries, ReadResult, Snapshot, Tables};
 use crate::errors::damaged;
 use crate::format::{Generation, KeyEntry, VbRecord, decode_row};
 use crate::values::Reader;
-
-/// Entries that are still to be read, or how the scan ended.
-enum Rest {
-    Keys(Entries),
-    Finished,
-    Cancelled,
-    Failed(StoreError),
-}
+use crate::walk::Walk;
 
 /// Where the entries are.
 struct Keys {
@@ -30,13 +22,11 @@ struct Keys {
 }
 
 impl Keys {
-    /// The entries from the document key `start` to the end, none where `start` follows it.
-    fn from(&self, start: &[u8]) -> Rest {
+    /// The entries from the document key `start` to the end, `None` where `start` follows it.
+    fn from(&self, start: &[u8]) -> Option<Entries> {
         let start = self.generation.document(start);
-        if start >= self.end {
-            return Rest::Finished;
-        }
-        Rest::Keys(self.snapshot.range(&self.tables.keys, start..self.end.clone()))
+        let is_before = start < self.end;
+        is_before.then(|| self.snapshot.range(&self.tables.keys, start..self.end.clone()))
     }
 }
 
@@ -46,7 +36,8 @@ pub(crate) struct KeyScan {
     collections: Collections,
     keys: Keys,
     values: Reader,
-    rest: Rest,
+    /// The entries that are still to be read.
+    rest: Option<Entries>,
 }
 
 impl KeyScan {
@@ -91,46 +82,27 @@ impl KeyScan {
     }
 }
 
-impl Scan for KeyScan {
-    fn run(&mut self, each: &mut dyn FnMut(Row) -> ScanStep) -> ScanEnd {
-        loop {
-            let entry = match &mut self.rest {
-                Rest::Keys(keys) => keys.next(),
-                Rest::Finished => return ScanEnd::Finished,
-                Rest::Cancelled => return ScanEnd::Cancelled,
-                Rest::Failed(error) => return ScanEnd::Failed(error.clone()),
-            };
-            let Some(entry) = entry else {
-                self.rest = Rest::Finished;
-                continue;
-            };
-            let row = match self.decode(entry) {
-                Ok(Some(row)) => row,
-                Ok(None) => continue,
-                Err(error) => {
-                    self.rest = Rest::Failed(error);
-                    continue;
-                }
-            };
-            let key = row.key.clone();
-            match each(row) {
-                ScanStep::More => {}
-                ScanStep::Yield => return ScanEnd::Yielded,
-                ScanStep::Later => {
-                    // The engine's iterator cannot step back, but the snapshot is still the same.
-                    self.rest = self.keys.from(&key);
-                    return ScanEnd::Yielded;
-                }
-                ScanStep::Cancel => self.rest = Rest::Cancelled,
-            }
-        }
+impl Walk for KeyScan {
+    type Place = Bytes;
+
+    fn place(row: &Row) -> Bytes {
+        row.key.clone()
+    }
+
+    fn next(&mut self) -> Option<Result<Option<Row>, StoreError>> {
+        let entry = self.rest.as_mut()?.next()?;
+        Some(self.decode(entry))
+    }
+
+    fn back_to(&mut self, key: Bytes) {
+        self.rest = self.keys.from(&key);
     }
 
     fn meta(&self) -> &VbMeta {
         &self.meta
     }
 
-    fn default_high_seqno(&self) -> Seqno {
-        self.collections.default_high_seqno()
+    fn collections(&self) -> &Collections {
+        &self.collections
     }
 }

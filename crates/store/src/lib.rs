@@ -11,7 +11,7 @@
 //! - `collections`: which rows readers see, and how many there are; `erase`: the others;
 //!   `manifest`: what all vBuckets follow
 //! - `read`: one document; `scan`: one vBucket in seqno order; `key_scan`, `keys`: documents, or
-//!   keys alone, in the order of keys
+//!   keys alone, in the order of keys; `walk`: what both scans have in common
 //! - `janitor`, `work`: the thread that frees space and its work queue; `trim`: rows that nobody
 //!   needs; `collect`, `tally`: value files that are mostly garbage; `space`: what stays free
 //! - `format`: every byte that is written; `values`: large values, in files of their own;
@@ -48,6 +48,7 @@ mod tally;
 mod trim;
 mod values;
 mod versions;
+mod walk;
 mod work;
 mod writer;
 

@@ -16,6 +16,7 @@ use crate::format::{Generation, KeyEntry, MetaKey, VbRecord, decode_row, record_
 use crate::key_scan::KeyScan;
 use crate::scan::{RowScan, Rows};
 use crate::values::Reader;
+use crate::walk::Walked;
 
 /// The record of a vBucket from its bytes.
 pub(crate) fn decode_record(vb: VbId, bytes: &[u8]) -> Result<VbRecord, StoreError> {
@@ -154,7 +155,8 @@ impl Core {
         end: &[u8],
     ) -> Result<Box<dyn Scan>, StoreError> {
         let (record, view) = self.record_in_view(vb)?;
-        Ok(Box::new(KeyScan::new(record, view, self.tables.clone(), start, end)))
+        let tables = self.tables.clone();
+        Ok(Box::new(Walked::new(KeyScan::new(record, view, tables, start, end))))
     }
 
     fn open_scan(
@@ -170,7 +172,8 @@ impl Core {
         let versions_from = if versions { meta.history_start } else { Seqno::ZERO };
         let tables = self.tables.clone();
         let rows = Rows { snapshot, tables, generation, end, versions_from };
-        Ok(Box::new(RowScan::new(meta, collections, rows, Reader::new(files), start)))
+        let scan = RowScan::new(meta, collections, rows, Reader::new(files), start);
+        Ok(Box::new(Walked::new(scan)))
     }
 
     /// A new view, and the record of a vBucket in it: one in memory may be older or newer.

@@ -3,7 +3,6 @@
 use std::iter::Peekable;
 
 use mcbp::Seqno;
-use vbucket::store::{Scan, ScanEnd, ScanStep};
 use vbucket::{Row, StoreError, VbMeta};
 
 use crate::collections::Collections;
@@ -11,15 +10,14 @@ use crate::engine::{Entries, ReadResult, Snapshot, Tables};
 use crate::errors::damaged;
 use crate::format::{Generation, decode_row, row_id, row_seqno, version_seqnos};
 use crate::values::Reader;
+use crate::walk::Walk;
 
-/// Rows that are still to be given, or how the scan ended.
+/// Rows that are still to be given.
 enum Rest {
     Rows(Entries),
     /// The newest rows, and older versions between them.
     Versions(Box<Merged>),
-    Finished,
-    Cancelled,
-    Failed(StoreError),
+    Nothing,
 }
 
 /// Where the rows are.
@@ -56,7 +54,7 @@ impl Rows {
     /// The rows from `start` to the end, none where `start` is larger.
     fn from(&self, start: Seqno) -> Rest {
         if start > self.end {
-            return Rest::Finished;
+            return Rest::Nothing;
         }
         let range = self.generation.row(start)..=self.generation.row(self.end);
         let newest = self.snapshot.range(&self.tables.rows, range);
@@ -115,50 +113,35 @@ impl RowScan {
     }
 }
 
-impl Scan for RowScan {
-    fn run(&mut self, each: &mut dyn FnMut(Row) -> ScanStep) -> ScanEnd {
-        loop {
-            let entry = match &mut self.rest {
-                Rest::Rows(rows) => rows.next(),
-                Rest::Versions(rows) => rows.next(),
-                Rest::Finished => return ScanEnd::Finished,
-                Rest::Cancelled => return ScanEnd::Cancelled,
-                Rest::Failed(error) => return ScanEnd::Failed(error.clone()),
-            };
-            let Some(entry) = entry else {
-                self.rest = Rest::Finished;
-                continue;
-            };
-            let row = match self.decode(entry) {
-                Ok(Some(row)) => row,
-                Ok(None) => continue,
-                Err(error) => {
-                    self.rest = Rest::Failed(error);
-                    continue;
-                }
-            };
-            let seqno = row.seqno;
-            match each(row) {
-                ScanStep::More => self.last = seqno,
-                ScanStep::Yield => {
-                    self.last = seqno;
-                    return ScanEnd::Yielded;
-                }
-                ScanStep::Later => {
-                    // The engine's iterator cannot step back, but the snapshot is still the same.
-                    self.rest = self.rows.from(seqno);
-                    return ScanEnd::Yielded;
-                }
-                ScanStep::Cancel => self.rest = Rest::Cancelled,
-            }
-        }
+impl Walk for RowScan {
+    type Place = Seqno;
+
+    fn place(row: &Row) -> Seqno {
+        row.seqno
+    }
+
+    fn next(&mut self) -> Option<Result<Option<Row>, StoreError>> {
+        let entry = match &mut self.rest {
+            Rest::Rows(rows) => rows.next(),
+            Rest::Versions(rows) => rows.next(),
+            Rest::Nothing => None,
+        }?;
+        Some(self.decode(entry))
+    }
+
+    fn pass(&mut self, seqno: Seqno) {
+        self.last = seqno;
+    }
+
+    fn back_to(&mut self, seqno: Seqno) {
+        self.rest = self.rows.from(seqno);
     }
 
     fn meta(&self) -> &VbMeta {
         &self.meta
     }
 
-    fn default_high_seqno(&self) -> Seqno {
-        self.collections.default_high_seqno()
+    fn collections(&self) -> &Collections {
+        &self.collections
     }
 }

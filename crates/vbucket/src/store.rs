@@ -35,7 +35,7 @@ pub struct Batch {
 }
 
 /// Why [`Scan::run`] returned.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum ScanEnd {
     /// Every row of the range was passed.
     Finished,

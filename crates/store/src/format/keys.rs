@@ -3,7 +3,7 @@
 //! Every key of a vBucket's rows begins with its id and generation. A generation is the number of
 //! the commit that began it, so none is used twice, and a vBucket is dropped by ending one.
 
-use mcbp::key::push_prefix;
+use mcbp::key::collection_range;
 use mcbp::{Seqno, VbId};
 use vbucket::row::prepared_key;
 
@@ -85,31 +85,25 @@ impl Generation {
     /// `keys`: the range of the documents of a collection, and of nothing else: no id is the
     /// beginning of another one.
     pub(crate) fn collection_range(self, id: u32) -> (Vec<u8>, Vec<u8>) {
-        let mut prefix = Vec::new();
-        push_prefix(&mut prefix, id);
-        self.range_of(&prefix)
+        let (start, end) = collection_range(id);
+        (self.document(&start), self.document(&end))
     }
 
     /// `keys`: the same of the steps of durable writes of such documents.
     pub(crate) fn prepared_range(self, id: u32) -> (Vec<u8>, Vec<u8>) {
-        let mut prefix = Vec::new();
-        push_prefix(&mut prefix, id);
-        self.range_of(&prepared_key(&prefix))
+        let (start, end) = collection_range(id);
+        (self.document(&prepared_key(&start)), self.document(&prepared_key(&end)))
     }
 
     /// `keys`: the range of the steps of all durable writes.
     pub(crate) fn all_prepared(self) -> (Vec<u8>, Vec<u8>) {
-        self.range_of(&prepared_key(&[]))
-    }
-
-    fn range_of(self, prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
-        let prefix = [&self.prefix(), prefix].concat();
-        let mut end = prefix.clone();
-        // The last byte of an id is below 0x80, so that the next number fits.
+        let start = self.document(&prepared_key(&[]));
+        let mut end = start.clone();
+        // It is one byte, which is below 0xff.
         if let Some(last) = end.last_mut() {
             *last += 1;
         }
-        (prefix, end)
+        (start, end)
     }
 
     /// `meta`: the record of a collection that is not the default one.
