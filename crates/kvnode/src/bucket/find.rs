@@ -21,7 +21,7 @@ const LARGE_BYTES_MIN: usize = 1024 * 1024;
 
 impl Vb {
     /// Returns the newest row of a key, also a deletion; without its value if that is on the disk
-    /// and has more than `value_bytes_max`. Blocks on the disk.
+    /// and has more than `value_bytes_max`. Leaves its worker where it reads the disk.
     pub(crate) fn find_up_to(
         &self,
         key: &[u8],

@@ -13,7 +13,6 @@ use super::error::VbError;
 use super::pending_commit::PendingCommit;
 use super::vb::Vb;
 
-use crate::blocking::disk;
 use crate::clock;
 use crate::sync::lock;
 
@@ -39,7 +38,7 @@ impl Vb {
         time: Duration,
     ) -> Result<(Found, u64), WriteRefusal> {
         loop {
-            match disk(|| self.try_lock(key, value_bytes_max, time))? {
+            match self.try_lock(key, value_bytes_max, time)? {
                 Attempt::Locked(found, cas) => return Ok((found, cas)),
                 Attempt::Moving => self.settled().await?,
                 // What is locked is there, also if the disk fails. The outcome is seen again.
@@ -92,7 +91,7 @@ impl Vb {
         key: &Bytes,
         cas: u64,
     ) -> Result<(), WriteRefusal> {
-        while !disk(|| self.try_unlock(key, cas))? {
+        while !self.try_unlock(key, cas)? {
             self.settled().await?;
         }
         Ok(())

@@ -7,7 +7,6 @@ use vbucket::Kind;
 use vbucket::stats::Stats;
 
 use super::{Lines, vb_id};
-use crate::blocking::disk;
 use crate::bucket::Bucket;
 use crate::clock::unix_now;
 use crate::protocol::{RequestError, any_vb};
@@ -27,7 +26,7 @@ pub(super) fn lines(
         _ => return Ok(None),
     };
     let vb = any_vb(bucket, vb_id(vb)?)?;
-    let found = disk(|| vb.find_up_to(&prefixed(id, key.as_bytes()), 0))?;
+    let found = vb.find_up_to(&prefixed(id, key.as_bytes()), 0)?;
     let found =
         found.filter(|found| found.row.is_there_at(unix_now())).ok_or(Status::KEY_ENOENT)?;
     let row = found.shown();
