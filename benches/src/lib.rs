@@ -1,6 +1,8 @@
-//! Shared by the measuring programs: medians, a description of the machine, the documents.
+//! Shared by the measuring programs: medians, a description of the machine, the documents,
+//! diagrams.
 
 pub mod docs;
+pub mod svg;
 
 use std::io;
 use std::path::Path;

@@ -6,6 +6,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use bench::svg::{begin, text};
+
 use super::{PERCENTILES, Row};
 
 /// Sizes in pixels.
@@ -46,12 +48,7 @@ fn draw(rows: &[Row], servers: &[&str], panels: &[String]) -> Result<String, fmt
     let width = LEFT + columns as f64 * (PANEL_WIDTH + GAP);
     let height = TOP + panels.len().div_ceil(columns) as f64 * (PANEL_HEIGHT + GAP);
     let mut out = String::new();
-    writeln!(
-        out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" \
-         font-family=\"sans-serif\" font-size=\"11\">\n\
-         <rect width=\"{width}\" height=\"{height}\" fill=\"white\"/>"
-    )?;
+    begin(&mut out, (width, height), 11)?;
     text(&mut out, LEFT, 16.0, "Latency in ms at fixed rates, from when a request was due")?;
     for (at, (server, colour)) in servers.iter().zip(COLOURS).enumerate() {
         let x = LEFT + at as f64 * 130.0;
@@ -111,8 +108,4 @@ fn across(at: usize, left: f64) -> f64 {
 fn height_of(ms: f64, top: f64) -> f64 {
     let part = (ms.max(LEAST) / LEAST).log10() / f64::from(DECADES);
     top + PANEL_HEIGHT * (1.0 - part.min(1.0))
-}
-
-fn text(out: &mut String, x: f64, y: f64, text: &str) -> fmt::Result {
-    writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>")
 }

@@ -4,6 +4,8 @@ use std::fmt::{self, Write as _};
 use std::fs;
 use std::path::Path;
 
+use bench::svg::{begin, text};
+
 use crate::results::{Cell, Results, size};
 use crate::ways::Way;
 use crate::{Arguments, Fallible};
@@ -55,12 +57,7 @@ pub(crate) fn write(
     ];
     let height = TOP + 2.0 * (PANEL_HEIGHT + PANEL_GAP);
     let mut out = String::new();
-    writeln!(
-        out,
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
-         font-family=\"sans-serif\" font-size=\"12\">\n\
-         <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"white\"/>"
-    )?;
+    begin(&mut out, (WIDTH, height), 12)?;
     legend(&mut out, ways, links)?;
     for panel in &panels {
         bars(&mut out, panel, ways, &arguments.frames, links)?;
@@ -122,8 +119,4 @@ fn rect(out: &mut String, [x, y, width, height]: [f64; 4], fill: &str) -> fmt::R
         "<rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" \
          fill=\"{fill}\"/>"
     )
-}
-
-fn text(out: &mut String, x: f64, y: f64, text: &str) -> fmt::Result {
-    writeln!(out, "<text x=\"{x:.1}\" y=\"{y:.1}\">{text}</text>")
 }
